@@ -1,0 +1,1 @@
+//! The DynamoDB lease table of the `kcl-core` consumer framework.
