@@ -1,1 +1,33 @@
-//! Core.
+//! A Kinesis consumer framework.
+//!
+//! An application implements [`RecordProcessor`]; workers of the application share the shards of a stream through leases in a
+//! [lease table](lease::LeaseTable), checkpoint there, and keep child shards behind their parents when the stream is resharded.
+//!
+//! The modules are listed along the two paths that everything here is on:
+//!
+//! ```text
+//!   the way of data        stream -> fetch -> deaggregate -> processor -> checkpoint
+//!   the way of ownership   lease table -> decide -> lease -> shard consumer
+//! ```
+
+pub mod model;
+
+pub mod decide;
+
+// The way of data.
+pub mod checkpoint;
+mod deaggregate;
+mod fetch;
+pub mod processor;
+pub mod stream;
+
+// The way of ownership.
+pub mod lease;
+mod worker;
+
+mod runtime;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use processor::{Failure, OnFailure, RecordProcessor, RecordProcessorFactory};
+pub use runtime::{Clock, SystemClock};

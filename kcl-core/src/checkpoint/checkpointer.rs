@@ -1,0 +1,3 @@
+/// tbd
+#[derive(Clone, Debug)]
+pub struct Checkpointer;

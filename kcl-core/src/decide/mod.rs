@@ -1,0 +1,4 @@
+//! What to do, decided: pure functions from what is known and `now` to a plan.
+//!
+//! **Invariant: nothing here reads a clock, draws a random number, awaits, or depends on the order of a hash map.** Time, jitter
+//! and tie-breaks are arguments. So every decision can be replayed from a text case (`testdata/*.txt`: given, `----`, expected).

@@ -1,0 +1,138 @@
+use crate::model::{Checkpoint, Facts, HashKeyRange, Lease, Pending, ShardId, Token, WorkerId};
+
+/// What happens to one attribute.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Edit<T> {
+    /// It stays.
+    #[default]
+    Keep,
+    /// It becomes this.
+    Set(T),
+    /// It goes.
+    Remove,
+}
+
+impl<T: Clone + PartialEq> Edit<T> {
+    fn apply(&self, attribute: &mut Option<T>) {
+        match self {
+            Self::Keep => {}
+            Self::Set(value) => *attribute = Some(value.clone()),
+            Self::Remove => *attribute = None,
+        }
+    }
+
+    fn is_held_by(&self, attribute: Option<&T>) -> bool {
+        match self {
+            Self::Keep => true,
+            Self::Set(value) => attribute == Some(value),
+            Self::Remove => attribute.is_none(),
+        }
+    }
+}
+
+/// What happens to `leaseCounter`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CounterEdit {
+    /// It stays: the write says nothing of its owner's life.
+    #[default]
+    Keep,
+    /// It grows by one.
+    Next,
+}
+
+/// What happens to `ownerSwitchesSinceCheckpoint`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SwitchesEdit {
+    /// It stays.
+    #[default]
+    Keep,
+    /// It grows by one.
+    AddOne,
+    /// It becomes 0.
+    Zero,
+}
+
+/// A change of a row, attribute by attribute. A table carries it out in one write, with nothing between the check of the
+/// condition and the write.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Edits {
+    /// `leaseCounter`.
+    pub counter: CounterEdit,
+    /// `leaseOwner`.
+    pub owner: Edit<WorkerId>,
+    /// `checkpointOwner`.
+    pub checkpoint_owner: Edit<WorkerId>,
+    /// The tenancy.
+    pub token: Edit<Token>,
+    /// `ownerSwitchesSinceCheckpoint`.
+    pub switches: SwitchesEdit,
+    /// `checkpoint` and `checkpointSubSequenceNumber`; never removed.
+    pub checkpoint: Option<Checkpoint>,
+    /// The three pending attributes.
+    pub pending: Edit<Pending>,
+    /// `childShardIds`.
+    pub children: Edit<Vec<ShardId>>,
+    /// `startingHashKey` and `endingHashKey`.
+    pub hash_range: Edit<HashKeyRange>,
+    /// Our own facts.
+    pub facts: Edit<Facts>,
+}
+
+impl Edits {
+    /// A committed checkpoint also ends what was prepared and the count of owners since the last one.
+    pub(super) fn with_checkpoint(self, to: Checkpoint) -> Self {
+        Self { checkpoint: Some(to), pending: Edit::Remove, switches: SwitchesEdit::Zero, ..self }
+    }
+
+    pub(super) fn with_last_checkpoint(self, to: Option<&Checkpoint>) -> Self {
+        match to {
+            Some(to) => self.with_checkpoint(to.clone()),
+            None => self,
+        }
+    }
+
+    pub(super) fn without_owner(self) -> Self {
+        Self { owner: Edit::Remove, checkpoint_owner: Edit::Remove, token: Edit::Remove, ..self }
+    }
+
+    /// Carries the edits out on a row in memory.
+    pub fn apply(&self, row: &mut Lease) {
+        if self.counter == CounterEdit::Next {
+            row.counter += 1;
+        }
+        self.owner.apply(&mut row.owner);
+        self.checkpoint_owner.apply(&mut row.checkpoint_owner);
+        self.token.apply(&mut row.token);
+        match self.switches {
+            SwitchesEdit::Keep => {}
+            SwitchesEdit::AddOne => row.owner_switches += 1,
+            SwitchesEdit::Zero => row.owner_switches = 0,
+        }
+        if let Some(checkpoint) = &self.checkpoint {
+            row.checkpoint = checkpoint.clone();
+        }
+        self.pending.apply(&mut row.pending);
+        if let Edit::Set(children) = &self.children {
+            row.children.clone_from(children);
+        }
+        self.hash_range.apply(&mut row.hash_range);
+        if let Edit::Set(facts) = &self.facts {
+            row.facts = facts.clone();
+        }
+    }
+
+    /// Whether the row already has every value that the edits set. Counters are left out: they tell that *a* write happened, not
+    /// which.
+    #[must_use]
+    pub fn are_held_by(&self, row: &Lease) -> bool {
+        self.owner.is_held_by(row.owner.as_ref())
+            && self.checkpoint_owner.is_held_by(row.checkpoint_owner.as_ref())
+            && self.token.is_held_by(row.token.as_ref())
+            && self.checkpoint.as_ref().is_none_or(|checkpoint| *checkpoint == row.checkpoint)
+            && self.pending.is_held_by(row.pending.as_ref())
+            && self.children.is_held_by(Some(&row.children))
+            && self.hash_range.is_held_by(row.hash_range.as_ref())
+            && self.facts.is_held_by(Some(&row.facts))
+    }
+}

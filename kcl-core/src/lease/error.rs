@@ -1,0 +1,63 @@
+use crate::model::Lease;
+
+/// Any error, boxed.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
+
+/// Why a call of a [`LeaseTable`](super::LeaseTable) gave no result. Each variant is a decision for the caller.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Somebody else was first: the row is not as expected, and **nothing was written**.
+    #[error("the lease is not as expected: {}", found(row.as_deref()))]
+    Conflict {
+        /// The row that won; nothing when there is no row.
+        row: Option<Box<Lease>>,
+    },
+    /// No answer: **the write may have happened**, now or later. Only a consistent read or a later write on the same row can tell.
+    #[error("no answer to a write on the lease table: it may have happened")]
+    Unknown {
+        /// What was seen in place of an answer.
+        #[source]
+        source: BoxError,
+    },
+    /// The table is busy or out of reach and nothing was written. Try again later.
+    #[error("the lease table is busy or out of reach")]
+    Throttled {
+        /// What the table said.
+        #[source]
+        source: BoxError,
+    },
+    /// It cannot work, however often it is tried: rights, a wrong schema, a broken row.
+    #[error("the lease table cannot be used: {message}")]
+    Fatal {
+        /// What is wrong, where, and what would be right.
+        message: String,
+        /// The cause, if there is one beneath.
+        #[source]
+        source: Option<BoxError>,
+    },
+}
+
+impl Error {
+    /// A conflict with this row.
+    #[must_use]
+    pub fn conflict(row: Option<Lease>) -> Self {
+        Self::Conflict { row: row.map(Box::new) }
+    }
+
+    /// Whether trying again may help.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        matches!(self, Self::Throttled { .. } | Self::Unknown { .. })
+    }
+}
+
+fn found(row: Option<&Lease>) -> String {
+    match row {
+        None => "there is no row".to_owned(),
+        Some(row) => {
+            let owner = row.actual_owner().map_or_else(|| "nobody".to_owned(), ToString::to_string);
+            format!("{} is held by {owner} at counter {} and checkpoint {}", row.key, row.counter, row.checkpoint)
+        }
+    }
+}

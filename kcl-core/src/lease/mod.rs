@@ -1,0 +1,24 @@
+//! The way of ownership: the lease table, and the lease that a worker holds.
+//!
+//! ```text
+//!   LeaseTable (rows)  ->  decide (what concerns me)  ->  Held (one writer a lease)  ->  shard consumer
+//! ```
+//!
+//! [`LeaseTable`] is a compare-and-set contract; its docs are the contract in prose and
+//! `kcl_core::testing::lease_table` (feature `testing`) is the same contract as a suite that runs. [`Write`] names every write
+//! that the protocol knows. [`memory::MemoryLeaseTable`] is the table of one process.
+
+mod change;
+mod edit;
+mod error;
+pub mod memory;
+mod row;
+mod table;
+mod write;
+
+pub use change::{Change, Expect, Match};
+pub use edit::{CounterEdit, Edit, Edits, SwitchesEdit};
+pub use error::{BoxError, Error};
+pub use row::{ForeignRow, WorkerRow};
+pub use table::{Beacon, Consistency, LeaseTable, PageToken, Snapshot};
+pub use write::Write;

@@ -1,0 +1,59 @@
+use std::time::Duration;
+
+use crate::model::{Token, WorkerId};
+
+/// The row of a worker: it lets the fleet see one that holds no lease yet, and one that is about to leave.
+///
+/// Alive is who moves its counter; no wall clock is compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkerRow {
+    /// Who.
+    pub worker: WorkerId,
+    /// The process behind the name: a restart has another one.
+    pub incarnation: Token,
+    /// Grows with every sign of life.
+    pub counter: u64,
+    /// The failover time that this worker works with: others judge it by the longer of theirs and this.
+    pub failover: Duration,
+    /// It is stopping and takes nothing more.
+    pub leaving: bool,
+}
+
+impl WorkerRow {
+    /// The first row of a process.
+    #[must_use]
+    pub const fn new(worker: WorkerId, incarnation: Token, failover: Duration) -> Self {
+        Self { worker, incarnation, counter: 1, failover, leaving: false }
+    }
+
+    /// The next sign of life.
+    #[must_use]
+    pub fn next(&self) -> Self {
+        Self { counter: self.counter + 1, ..self.clone() }
+    }
+
+    /// The same row with the mark of one who leaves.
+    #[must_use]
+    pub fn leaving(&self) -> Self {
+        Self { leaving: true, ..self.next() }
+    }
+}
+
+/// A row that is neither a lease nor a worker of ours: it is left alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ForeignRow {
+    /// Its key.
+    pub key: String,
+    /// Its kind as it names it (the KCL's `entityType`), if it does.
+    pub kind: Option<String>,
+}
+
+impl ForeignRow {
+    /// The row of this key and kind.
+    #[must_use]
+    pub fn new(key: impl Into<String>, kind: Option<String>) -> Self {
+        Self { key: key.into(), kind }
+    }
+}

@@ -1,0 +1,224 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::model::{Lease, LeaseKey, WorkerId};
+
+use super::{Change, Error, Expect, ForeignRow, WorkerRow};
+
+/// Where leases are kept: one row a shard, shared by the workers of one application.
+///
+/// # The contract
+///
+/// 1. **Every write is conditional and atomic.** The row that is checked is the row that is written, with nothing between. A condition
+///    that does not hold writes nothing and is [`Error::Conflict`] with the row that stands there.
+/// 2. **No update creates a row.** A row comes into being by [`create`](Self::create) and ends by [`delete`](Self::delete).
+/// 3. **Every write returns the row as it stands after it**, so that an owner learns with each of its writes what others did to it.
+/// 4. **What may have happened is said to be unknown.** A write whose answer was lost is [`Error::Unknown`], never a success and
+///    never a conflict. It may still be applied after the error was returned. A table whose own retries repeat a write must not
+///    report the repetition's conflict as a conflict unless it knows that the first try had no effect.
+/// 5. **[`get`](Self::get) is consistent**: it sees every write that was acknowledged before it began.
+///    [`snapshot`](Self::snapshot) with [`Consistency::Eventual`] may be stale, and its pages need not be of one instant.
+/// 6. **What a table does not know, it keeps**: attributes and rows of others survive every write.
+/// 7. **A checkpoint is stored exactly**: sentinels, sequence numbers of any length, sub-sequence numbers, pending state bytes.
+/// 8. **A call ends.** A table bounds each call, well inside the failover time.
+///
+/// The suite `kcl_core::testing::lease_table` checks all of it that can be seen from outside.
+///
+/// # Cancel safety
+///
+/// Dropping the future of a write is the same as losing its answer: it may happen. Reads can be dropped at any time.
+#[async_trait]
+pub trait LeaseTable: fmt::Debug + Send + Sync + 'static {
+    /// Makes the table ready: creates it if that is allowed and it is missing, and checks that it can be used. Safe to call again
+    /// and from several workers at once.
+    ///
+    /// # Errors
+    /// [`Error::Fatal`] names what is wrong with the table, [`Error::Throttled`] when it cannot be reached now.
+    async fn setup(&self) -> Result<(), Error>;
+
+    /// Reads one lease, consistently.
+    ///
+    /// # Errors
+    /// [`Error::Throttled`] or [`Error::Fatal`].
+    async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, Error>;
+
+    /// Reads one page of all rows. Begin with no page and go on with [`Snapshot::next`] until there is none.
+    ///
+    /// # Errors
+    /// [`Error::Throttled`] or [`Error::Fatal`].
+    async fn snapshot(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<Snapshot, Error>;
+
+    /// Writes a new lease as given, if there is no row with its key, and returns it.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] carries the row that exists.
+    async fn create(&self, lease: &Lease) -> Result<Lease, Error>;
+
+    /// Changes a lease that is as expected, and returns it.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] carries the row that won, or none when the row does not exist.
+    async fn update(&self, key: &LeaseKey, expect: &Expect, change: &Change) -> Result<Lease, Error>;
+
+    /// Deletes a lease that is as expected.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] carries the row that stands, or none when there was none.
+    async fn delete(&self, key: &LeaseKey, expect: &Expect) -> Result<(), Error>;
+
+    /// Writes the row of a worker, if there is none under its id.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] (without a lease) when there is one.
+    async fn create_worker(&self, row: &WorkerRow) -> Result<(), Error>;
+
+    /// Replaces the row of a worker if it is exactly `seen`. Never creates one.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] (without a lease) when it is not.
+    async fn update_worker(&self, seen: &WorkerRow, row: &WorkerRow) -> Result<(), Error>;
+
+    /// Deletes the row of a worker if it is exactly `seen`.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] (without a lease) when it is not.
+    async fn delete_worker(&self, seen: &WorkerRow) -> Result<(), Error>;
+
+    /// Reads the row of a worker, consistently.
+    ///
+    /// # Errors
+    /// [`Error::Throttled`] or [`Error::Fatal`].
+    async fn get_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error>;
+
+    /// The change signal: a cheap read of a value that is different after others wrote to the table. Equal values mean that there is
+    /// nothing to look at.
+    ///
+    /// # Errors
+    /// [`Error::Throttled`] or [`Error::Fatal`].
+    async fn beacon(&self) -> Result<Beacon, Error>;
+
+    /// Raises the change signal after writes to these leases that others should hear of. A table whose signal moves with every
+    /// write has nothing to do here.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`], [`Error::Throttled`] or [`Error::Fatal`].
+    async fn announce(&self, changed: &[LeaseKey]) -> Result<(), Error>;
+
+    /// How often it is worth reading the [`beacon`](Self::beacon).
+    fn beacon_interval(&self) -> Duration {
+        Duration::from_millis(500)
+    }
+}
+
+/// How fresh a [`snapshot`](LeaseTable::snapshot) has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consistency {
+    /// Every write that was acknowledged before a page was asked for is in that page.
+    Strong,
+    /// It may be a little old. Cheaper on DynamoDB.
+    Eventual,
+}
+
+/// Where the next page begins: a table's own text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageToken(pub String);
+
+/// One page of rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// Leases.
+    pub leases: Vec<Lease>,
+    /// Workers of ours.
+    pub workers: Vec<WorkerRow>,
+    /// Rows of other kinds.
+    pub foreign: Vec<ForeignRow>,
+    /// Where the next page begins; nothing after the last.
+    pub next: Option<PageToken>,
+}
+
+impl Snapshot {
+    /// Adds the rows of another page.
+    pub fn append(&mut self, mut page: Self) {
+        self.leases.append(&mut page.leases);
+        self.workers.append(&mut page.workers);
+        self.foreign.append(&mut page.foreign);
+        self.next = page.next;
+    }
+}
+
+/// The value of the change signal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Beacon {
+    /// Opaque: equal or not.
+    pub value: String,
+    /// The leases that changed last, the newest first. A hint: it may be empty, and it may not reach back to the value seen before.
+    pub hints: Vec<LeaseKey>,
+}
+
+impl Beacon {
+    /// The signal with this value, without hints.
+    #[must_use]
+    pub fn new(value: impl Into<String>) -> Self {
+        Self { value: value.into(), hints: Vec::new() }
+    }
+}
+
+#[async_trait]
+impl<T: LeaseTable + ?Sized> LeaseTable for Arc<T> {
+    async fn setup(&self) -> Result<(), Error> {
+        (**self).setup().await
+    }
+
+    async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, Error> {
+        (**self).get(key).await
+    }
+
+    async fn snapshot(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<Snapshot, Error> {
+        (**self).snapshot(page, consistency).await
+    }
+
+    async fn create(&self, lease: &Lease) -> Result<Lease, Error> {
+        (**self).create(lease).await
+    }
+
+    async fn update(&self, key: &LeaseKey, expect: &Expect, change: &Change) -> Result<Lease, Error> {
+        (**self).update(key, expect, change).await
+    }
+
+    async fn delete(&self, key: &LeaseKey, expect: &Expect) -> Result<(), Error> {
+        (**self).delete(key, expect).await
+    }
+
+    async fn create_worker(&self, row: &WorkerRow) -> Result<(), Error> {
+        (**self).create_worker(row).await
+    }
+
+    async fn update_worker(&self, seen: &WorkerRow, row: &WorkerRow) -> Result<(), Error> {
+        (**self).update_worker(seen, row).await
+    }
+
+    async fn delete_worker(&self, seen: &WorkerRow) -> Result<(), Error> {
+        (**self).delete_worker(seen).await
+    }
+
+    async fn get_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error> {
+        (**self).get_worker(worker).await
+    }
+
+    async fn beacon(&self) -> Result<Beacon, Error> {
+        (**self).beacon().await
+    }
+
+    async fn announce(&self, changed: &[LeaseKey]) -> Result<(), Error> {
+        (**self).announce(changed).await
+    }
+
+    fn beacon_interval(&self) -> Duration {
+        (**self).beacon_interval()
+    }
+}

@@ -1,0 +1,103 @@
+use std::fmt;
+
+use bytes::Bytes;
+
+use super::{InitialPosition, Position};
+
+/// How far a shard has been processed: the value that a lease stores.
+///
+/// The variants are written in the order in which they compare, which is the KCL's order: the sentinels of a shard without
+/// progress, then positions, then the end.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Checkpoint {
+    /// Nothing is done; begin at the initial position's time.
+    AtTimestamp,
+    /// Nothing is done; begin at the oldest retained record.
+    TrimHorizon,
+    /// Nothing is done; begin at what arrived after the lease was made.
+    Latest,
+    /// All up to and with this user record is done.
+    At(Position),
+    /// The whole shard is done. Final: no checkpoint follows it.
+    ShardEnd,
+}
+
+impl Checkpoint {
+    /// The position, unless this is a sentinel.
+    #[must_use]
+    pub const fn position(&self) -> Option<&Position> {
+        match self {
+            Self::At(position) => Some(position),
+            Self::AtTimestamp | Self::TrimHorizon | Self::Latest | Self::ShardEnd => None,
+        }
+    }
+
+    /// Whether the shard is done.
+    #[must_use]
+    pub const fn is_shard_end(&self) -> bool {
+        matches!(self, Self::ShardEnd)
+    }
+}
+
+impl From<InitialPosition> for Checkpoint {
+    fn from(initial: InitialPosition) -> Self {
+        match initial {
+            InitialPosition::TrimHorizon => Self::TrimHorizon,
+            InitialPosition::Latest => Self::Latest,
+            InitialPosition::AtTimestamp(_) => Self::AtTimestamp,
+        }
+    }
+}
+
+impl From<Position> for Checkpoint {
+    fn from(position: Position) -> Self {
+        Self::At(position)
+    }
+}
+
+impl fmt::Display for Checkpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtTimestamp => f.write_str("AT_TIMESTAMP"),
+            Self::TrimHorizon => f.write_str("TRIM_HORIZON"),
+            Self::Latest => f.write_str("LATEST"),
+            Self::At(position) => position.fmt(f),
+            Self::ShardEnd => f.write_str("SHARD_END"),
+        }
+    }
+}
+
+/// The first half of a two-phase checkpoint: written, not yet committed.
+///
+/// The next committed checkpoint, at whatever position, removes it. After a failover the new owner is given it and reads again
+/// from the *committed* checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// Where the application is about to be.
+    pub at: Checkpoint,
+    /// What the application needs to finish or to undo it. Nothing when it gave none.
+    pub state: Option<Bytes>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::SequenceNumber;
+
+    #[test]
+    fn the_order_is_that_of_the_kcl() {
+        let at = |sequence, sub| Checkpoint::At(Position::new(SequenceNumber::from_u128(sequence), sub));
+        let order = [
+            Checkpoint::AtTimestamp,
+            Checkpoint::TrimHorizon,
+            Checkpoint::Latest,
+            at(0, 0),
+            at(9, 7),
+            at(10, 0),
+            at(10, 1),
+            Checkpoint::ShardEnd,
+        ];
+        assert!(order.is_sorted());
+        assert!(order.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+}

@@ -1,0 +1,22 @@
+//! Plain values: what a shard, a lease, a record and a position are.
+//!
+//! Nothing here acts. The types know how they are ordered, how they are written as text and what makes one of them valid;
+//! everything else is decided in [`crate::decide`] and done in the folders that follow it.
+
+mod checkpoint;
+mod lease;
+mod name;
+mod position;
+mod record;
+mod sequence;
+mod shard;
+mod time;
+
+pub use checkpoint::{Checkpoint, Pending};
+pub use lease::{Facts, Lease, LeaseKey, Token, WorkerId};
+pub use name::{InvalidStreamName, StreamName};
+pub use position::{InitialPosition, Position};
+pub use record::{Encryption, RawRecord, Record};
+pub use sequence::{InvalidSequenceNumber, SequenceNumber};
+pub use shard::{ChildShard, HashKeyRange, InvalidHashKeyRange, Shard, ShardId};
+pub use time::{Moment, Timestamp};

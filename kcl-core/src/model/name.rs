@@ -1,0 +1,78 @@
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// A stream, by its name or by its ARN.
+///
+/// ```
+/// use kcl_core::model::StreamName;
+///
+/// let by_arn: StreamName = "arn:aws:kinesis:eu-west-1:123456789012:stream/orders".parse()?;
+/// assert_eq!(by_arn.name(), "orders");
+/// assert!("orders and more".parse::<StreamName>().is_err());
+/// # Ok::<(), kcl_core::model::InvalidStreamName>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamName {
+    text: Arc<str>,
+    /// Where the bare name begins in `text`; 0 when `text` is the name.
+    name_at: usize,
+}
+
+/// The text names no stream.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{text}` names no stream: allowed are a name of 1 to 128 letters, digits, `_`, `.` and `-`, \
+     or an ARN `arn:PARTITION:kinesis:REGION:ACCOUNT:stream/NAME`"
+)]
+pub struct InvalidStreamName {
+    text: String,
+}
+
+impl StreamName {
+    /// The bare name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.text[self.name_at..]
+    }
+
+    /// The ARN, if that is what the stream was named by.
+    #[must_use]
+    pub fn arn(&self) -> Option<&str> {
+        (self.name_at > 0).then_some(&*self.text)
+    }
+}
+
+impl FromStr for StreamName {
+    type Err = InvalidStreamName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let allowed = |name: &str| {
+            (1..=128).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+        };
+        let name_at = match text.split(':').collect::<Vec<_>>()[..] {
+            [name] if allowed(name) => Some(0),
+            ["arn", partition, "kinesis", region, account, resource]
+                if [partition, region, account].iter().all(|part| !part.is_empty()) =>
+            {
+                resource.strip_prefix("stream/").filter(|name| allowed(name)).map(|name| text.len() - name.len())
+            }
+            _ => None,
+        };
+        name_at
+            .map(|name_at| Self { text: text.into(), name_at })
+            .ok_or_else(|| InvalidStreamName { text: text.chars().take(256).collect() })
+    }
+}
+
+impl fmt::Display for StreamName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for StreamName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}

@@ -1,0 +1,191 @@
+use std::cmp::Ordering;
+use std::fmt;
+use std::str::FromStr;
+
+/// A Kinesis sequence number: a non-negative decimal number that orders the records of a shard.
+///
+/// Sequence numbers are compared as numbers. The numbers that the service gives out today have 186 bits; those (and any up to
+/// 192 bits) are held inline in 24 bytes. Every other number that the API allows (up to 129 digits) is valid too.
+///
+/// ```
+/// use kcl_core::model::SequenceNumber;
+///
+/// let nine: SequenceNumber = "9".parse()?;
+/// let ten: SequenceNumber = "10".parse()?;
+/// assert!(nine < ten, "numbers, not text");
+/// # Ok::<(), kcl_core::model::InvalidSequenceNumber>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct SequenceNumber(Repr);
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Repr {
+    /// Below 2^192, the most significant limb first.
+    Inline([u64; 3]),
+    /// 2^192 and above: decimal digits without leading zeros, so that the longer text is the larger number.
+    Digits(Box<str>),
+}
+
+/// As many digits as always fit one limb.
+const CHUNK: usize = 19;
+const CHUNK_VALUE: u64 = 10_u64.pow(19);
+/// The longest number that the pattern of the Kinesis API, `0|([1-9]\d{0,128})`, allows.
+const MAX_DIGITS: usize = 129;
+
+/// The text is not a sequence number.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is no sequence number: allowed are 1 to {MAX_DIGITS} decimal digits without a leading zero")]
+pub struct InvalidSequenceNumber {
+    text: String,
+}
+
+impl SequenceNumber {
+    /// The number with this value.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves of the value")]
+    pub const fn from_u128(value: u128) -> Self {
+        Self(Repr::Inline([0, (value >> 64) as u64, value as u64]))
+    }
+}
+
+impl FromStr for SequenceNumber {
+    type Err = InvalidSequenceNumber;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bytes = text.as_bytes();
+        let is_number = !bytes.is_empty() && bytes.len() <= MAX_DIGITS && bytes.iter().all(u8::is_ascii_digit);
+        if !is_number || (bytes[0] == b'0' && bytes.len() > 1) {
+            // Cut, because it may be anything that somebody wrote into a table.
+            return Err(InvalidSequenceNumber { text: text.chars().take(MAX_DIGITS + 1).collect() });
+        }
+        Ok(Self(inline(bytes).map_or_else(|| Repr::Digits(text.into()), Repr::Inline)))
+    }
+}
+
+/// The value of the digits, or nothing when it needs more than 192 bits.
+fn inline(digits: &[u8]) -> Option<[u64; 3]> {
+    let (head, rest) = digits.split_at(digits.len() % CHUNK);
+    let mut limbs = [0, 0, chunk_value(head)];
+    for chunk in rest.chunks_exact(CHUNK) {
+        limbs = shift_in(limbs, chunk_value(chunk))?;
+    }
+    Some(limbs)
+}
+
+fn chunk_value(digits: &[u8]) -> u64 {
+    digits.iter().fold(0, |value, digit| value * 10 + u64::from(digit - b'0'))
+}
+
+/// `limbs * 10^19 + add`, or nothing on overflow.
+#[expect(clippy::cast_possible_truncation, reason = "the low limb of a product")]
+fn shift_in(mut limbs: [u64; 3], add: u64) -> Option<[u64; 3]> {
+    let mut carry = u128::from(add);
+    for limb in limbs.iter_mut().rev() {
+        let product = u128::from(*limb) * u128::from(CHUNK_VALUE) + carry;
+        *limb = product as u64;
+        carry = product >> 64;
+    }
+    (carry == 0).then_some(limbs)
+}
+
+/// The limbs divided by 10^19, and the remainder.
+#[expect(clippy::cast_possible_truncation, reason = "a quotient of limbs is a limb, a remainder is below the divisor")]
+fn shift_out(mut limbs: [u64; 3]) -> ([u64; 3], u64) {
+    let mut remainder = 0_u128;
+    for limb in &mut limbs {
+        let dividend = (remainder << 64) | u128::from(*limb);
+        *limb = (dividend / u128::from(CHUNK_VALUE)) as u64;
+        remainder = dividend % u128::from(CHUNK_VALUE);
+    }
+    (limbs, remainder as u64)
+}
+
+impl fmt::Display for SequenceNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Repr::Digits(digits) => f.pad_integral(true, "", digits),
+            Repr::Inline(limbs) => {
+                let (limbs, low) = shift_out(*limbs);
+                let (limbs, middle) = shift_out(limbs);
+                let (limbs, high) = shift_out(limbs);
+                let top = limbs[2];
+                let text = match (top, high, middle) {
+                    (0, 0, 0) => format!("{low}"),
+                    (0, 0, _) => format!("{middle}{low:019}"),
+                    (0, ..) => format!("{high}{middle:019}{low:019}"),
+                    _ => format!("{top}{high:019}{middle:019}{low:019}"),
+                };
+                f.pad_integral(true, "", &text)
+            }
+        }
+    }
+}
+
+impl fmt::Debug for SequenceNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Ord for SequenceNumber {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (&self.0, &other.0) {
+            (Repr::Inline(a), Repr::Inline(b)) => a.cmp(b),
+            (Repr::Inline(_), Repr::Digits(_)) => Ordering::Less,
+            (Repr::Digits(_), Repr::Inline(_)) => Ordering::Greater,
+            (Repr::Digits(a), Repr::Digits(b)) => (a.len(), a).cmp(&(b.len(), b)),
+        }
+    }
+}
+
+impl PartialOrd for SequenceNumber {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn number(text: &str) -> SequenceNumber {
+        text.parse().unwrap()
+    }
+
+    /// The numeric order of canonical decimals, written the slow way.
+    fn numeric(a: &str, b: &str) -> Ordering {
+        a.len().cmp(&b.len()).then_with(|| a.cmp(b))
+    }
+
+    proptest! {
+        #[test]
+        fn text_and_order_survive_for_every_number_that_the_api_allows(
+            a in "0|[1-9][0-9]{0,128}", b in "0|[1-9][0-9]{0,128}", short in "[1-9][0-9]{50,60}",
+        ) {
+            for text in [&a, &b, &short] {
+                prop_assert_eq!(&number(text).to_string(), text);
+            }
+            prop_assert_eq!(number(&a).cmp(&number(&b)), numeric(&a, &b));
+            prop_assert_eq!(number(&a).cmp(&number(&short)), numeric(&a, &short));
+        }
+    }
+
+    #[test]
+    fn the_step_from_192_bits_to_more_keeps_text_and_order() {
+        let last_inline = "6277101735386680763835789423207666416102355444464034512895";
+        let first_long = "6277101735386680763835789423207666416102355444464034512896";
+        assert!(matches!(number(last_inline).0, Repr::Inline(_)));
+        assert!(matches!(number(first_long).0, Repr::Digits(_)));
+        assert!(number(last_inline) < number(first_long));
+        assert_eq!(number(last_inline).to_string(), last_inline);
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused() {
+        for text in ["", "-1", "+1", "01", "1e3", "١", "LATEST", " 1", &"9".repeat(130)] {
+            assert!(text.parse::<SequenceNumber>().is_err(), "{text:?}");
+        }
+    }
+}

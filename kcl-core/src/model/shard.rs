@@ -1,0 +1,171 @@
+use std::fmt;
+use std::sync::Arc;
+
+use super::SequenceNumber;
+
+/// The name of a shard within its stream, as the service gives it (`shardId-000000000000`).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShardId(Arc<str>);
+
+impl ShardId {
+    /// The shard of this name.
+    #[must_use]
+    pub fn new(id: impl Into<Arc<str>>) -> Self {
+        Self(id.into())
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for ShardId {
+    fn from(id: &str) -> Self {
+        Self::new(id)
+    }
+}
+
+impl From<String> for ShardId {
+    fn from(id: String) -> Self {
+        Self::new(id)
+    }
+}
+
+impl fmt::Display for ShardId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for ShardId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The hash keys that a shard takes: from `start` to `end`, both included. The hash of a partition key is its MD5 digest, read as
+/// a number of 128 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HashKeyRange {
+    start: u128,
+    end: u128,
+}
+
+/// The two numbers bound no range.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{start}` to `{end}` is no hash key range: allowed are two decimal numbers below 2^128, the first not above the second")]
+pub struct InvalidHashKeyRange {
+    start: String,
+    end: String,
+}
+
+impl HashKeyRange {
+    /// Every hash key.
+    pub const WHOLE: Self = Self { start: 0, end: u128::MAX };
+
+    /// The range with these bounds, both included.
+    ///
+    /// # Errors
+    /// When `start` is above `end`.
+    pub fn new(start: u128, end: u128) -> Result<Self, InvalidHashKeyRange> {
+        if start > end {
+            return Err(InvalidHashKeyRange { start: start.to_string(), end: end.to_string() });
+        }
+        Ok(Self { start, end })
+    }
+
+    /// The range with these bounds as Kinesis writes them, decimal numbers.
+    ///
+    /// # Errors
+    /// When one is no number below 2^128, or `start` is above `end`.
+    pub fn parse(start: &str, end: &str) -> Result<Self, InvalidHashKeyRange> {
+        match (start.parse(), end.parse()) {
+            (Ok(start), Ok(end)) => Self::new(start, end),
+            _ => Err(InvalidHashKeyRange { start: cut(start), end: cut(end) }),
+        }
+    }
+
+    /// The lowest hash key.
+    #[must_use]
+    pub const fn start(&self) -> u128 {
+        self.start
+    }
+
+    /// The highest hash key.
+    #[must_use]
+    pub const fn end(&self) -> u128 {
+        self.end
+    }
+
+    /// Whether the hash key falls into the range.
+    #[must_use]
+    pub const fn contains(&self, hash_key: u128) -> bool {
+        self.start <= hash_key && hash_key <= self.end
+    }
+}
+
+/// What stands in an error, bounded: the text comes from a table or from the wire.
+fn cut(text: &str) -> String {
+    text.chars().take(64).collect()
+}
+
+/// A shard as the service lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Shard {
+    /// Its name.
+    pub id: ShardId,
+    /// The shards that it came from: none, the one that was split, or the two that were merged. A parent may have left the
+    /// stream already.
+    pub parents: Vec<ShardId>,
+    /// The hash keys that it takes.
+    pub hash_range: HashKeyRange,
+    /// The lowest sequence number that it can hold. Only for ordering; nothing when the service did not say.
+    pub starting_sequence: Option<SequenceNumber>,
+    /// Whether it takes no more records.
+    pub closed: bool,
+}
+
+impl Shard {
+    /// An open shard without parents.
+    #[must_use]
+    pub fn new(id: impl Into<ShardId>, hash_range: HashKeyRange) -> Self {
+        Self { id: id.into(), parents: Vec::new(), hash_range, starting_sequence: None, closed: false }
+    }
+
+    /// The same shard with these parents.
+    #[must_use]
+    pub fn with_parents(mut self, parents: impl IntoIterator<Item = ShardId>) -> Self {
+        self.parents = parents.into_iter().collect();
+        self
+    }
+
+    /// The same shard, closed.
+    #[must_use]
+    pub const fn closed(mut self) -> Self {
+        self.closed = true;
+        self
+    }
+}
+
+/// A shard that begins where another one ended, as the last page of that other one names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ChildShard {
+    /// Its name.
+    pub id: ShardId,
+    /// All its parents: two after a merge.
+    pub parents: Vec<ShardId>,
+    /// The hash keys that it takes.
+    pub hash_range: HashKeyRange,
+}
+
+impl ChildShard {
+    /// The child of these parents.
+    #[must_use]
+    pub fn new(id: impl Into<ShardId>, parents: Vec<ShardId>, hash_range: HashKeyRange) -> Self {
+        Self { id: id.into(), parents, hash_range }
+    }
+}

@@ -1,0 +1,89 @@
+use std::fmt;
+
+use crate::lease::BoxError;
+use crate::model::Position;
+
+/// Why a batch was not processed, and how far it was.
+///
+/// Any error becomes a failure of the whole batch with `?`. A handler that knows which record failed says so with [`Failure::at`]:
+/// what precedes that record counts as done and is not handed out again.
+///
+/// ```
+/// use kcl_core::{Failure, model::Record};
+///
+/// fn handle(records: &[Record]) -> Result<(), Failure> {
+///     for record in records {
+///         std::str::from_utf8(&record.data).map_err(|error| Failure::at(record, error))?;
+///     }
+///     Ok(())
+/// }
+/// ```
+pub struct Failure {
+    pub(crate) at: Option<Position>,
+    pub(crate) source: BoxError,
+}
+
+impl Failure {
+    /// The batch failed at this record; all before it is done.
+    pub fn at(record: &crate::model::Record, source: impl Into<BoxError>) -> Self {
+        Self { at: Some(record.position.clone()), source: source.into() }
+    }
+
+    /// The batch failed at this position; all before it is done.
+    pub fn at_position(at: Position, source: impl Into<BoxError>) -> Self {
+        Self { at: Some(at), source: source.into() }
+    }
+
+    /// The batch failed, nobody knows where.
+    pub fn new(source: impl Into<BoxError>) -> Self {
+        Self { at: None, source: source.into() }
+    }
+
+    /// Where the batch failed, if the handler said so.
+    #[must_use]
+    pub const fn position(&self) -> Option<&Position> {
+        self.at.as_ref()
+    }
+
+    /// The cause.
+    #[must_use]
+    pub fn source(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
+        &*self.source
+    }
+}
+
+// `Failure` itself is no `Error`, as in anyhow: that is what lets `?` take every other error.
+impl<E: std::error::Error + Send + Sync + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::new(error)
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Failure").field("at", &self.at).field("source", &self.source).finish()
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.at {
+            Some(at) => write!(f, "the batch failed at {at}: {}", self.source),
+            None => write!(f, "the batch failed: {}", self.source),
+        }
+    }
+}
+
+/// What happens after a batch failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnFailure {
+    /// It is handed out again after a growing pause, from behind what is done, for as long as it takes. The lease is kept.
+    #[default]
+    Retry,
+    /// The worker stops; the cause is what `run` returns. Nothing of the batch that is not done is passed.
+    Stop,
+    /// The record that the failure names is passed, and only that one; the rest of the batch is handed out again. A failure
+    /// that names no record is tried again, because nobody can say which record to pass.
+    Skip,
+}

@@ -1,0 +1,132 @@
+use std::fmt;
+use std::sync::Arc;
+
+use crate::checkpoint::Checkpointer;
+use crate::model::{Checkpoint, ChildShard, LeaseKey, Moment, Pending, ShardId, StreamName, Timestamp, WorkerId};
+
+use super::Records;
+
+/// Which shard of which stream a processor works on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShardRef {
+    /// The stream as the application named it.
+    pub stream: StreamName,
+    /// The shard.
+    pub shard: ShardId,
+    /// The key of its lease.
+    pub lease: LeaseKey,
+}
+
+impl ShardRef {
+    pub(crate) const fn new(stream: StreamName, lease: LeaseKey, shard: ShardId) -> Self {
+        Self { stream, shard, lease }
+    }
+}
+
+impl fmt::Display for ShardRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.stream.name(), self.shard)
+    }
+}
+
+/// A number that only grows from owner to owner of a shard: the lease's counter at the acquisition.
+///
+/// A sink that keeps the highest fence it has seen for a shard, and refuses writes with a lower one, is safe from an owner that was
+/// stalled while its lease moved on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fence(pub u64);
+
+/// What [`initialize`](super::RecordProcessor::initialize) is given.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct InitializeInput {
+    /// The shard.
+    pub shard: ShardRef,
+    /// Who works on it now.
+    pub worker: WorkerId,
+    /// How far it has been processed; a sentinel when nothing is done.
+    pub checkpoint: Checkpoint,
+    /// A checkpoint that an earlier owner prepared and did not commit. Its records come again.
+    pub pending: Option<Pending>,
+    /// Larger than that of every earlier owner of the shard.
+    pub fence: Fence,
+    /// The call for this acquisition: 1, or more after a failure.
+    pub attempt: u32,
+}
+
+/// What [`process_records`](super::RecordProcessor::process_records) is given.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ProcessRecordsInput {
+    /// The shard.
+    pub shard: ShardRef,
+    /// The records, taken out of their aggregates. Never empty.
+    pub records: Records,
+    /// Stores progress up to the end of this batch, or within it.
+    pub checkpointer: Checkpointer,
+    /// How old the newest record of the batch was against the tip of the shard when it was fetched.
+    pub millis_behind_latest: Option<u64>,
+    /// The batch is the last of its shard.
+    pub is_at_shard_end: bool,
+    /// The shards that follow, with the last batch of a shard.
+    pub child_shards: Vec<ChildShard>,
+    /// How often records of this batch have been handed out to this processor: 1, or more after a failure.
+    pub attempt: u32,
+    /// When the batch came from the service.
+    pub fetched_at: Timestamp,
+    pub(crate) fetched: Moment,
+    pub(crate) handed_out: Moment,
+}
+
+impl ProcessRecordsInput {
+    /// How long the batch lay between the service and this call.
+    #[must_use]
+    pub const fn time_spent_in_cache(&self) -> std::time::Duration {
+        self.handed_out.since(self.fetched)
+    }
+}
+
+/// What [`lease_lost`](super::RecordProcessor::lease_lost) is given.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LeaseLostInput {
+    /// The shard.
+    pub shard: ShardRef,
+    /// Why the shard is not this processor's any more.
+    pub reason: LossReason,
+}
+
+/// Why a shard is not a processor's any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LossReason {
+    /// The worker gave the lease up, with the last checkpoint stored.
+    Released,
+    /// Somebody else has the lease, or nobody knows: it could not be renewed in time.
+    Lost,
+    /// The shard cannot be read by this worker any more.
+    Unreadable(Arc<str>),
+}
+
+/// What [`shard_ended`](super::RecordProcessor::shard_ended) is given.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ShardEndedInput {
+    /// The shard.
+    pub shard: ShardRef,
+    /// The shards that follow, as far as the service named them.
+    pub child_shards: Vec<ChildShard>,
+    /// The call for this acquisition: 1, or more after a failure.
+    pub attempt: u32,
+}
+
+/// What [`shutdown_requested`](super::RecordProcessor::shutdown_requested) is given.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ShutdownRequestedInput {
+    /// The shard.
+    pub shard: ShardRef,
+    /// Stores progress up to the last batch that was handed out. Nothing when none was.
+    pub checkpointer: Option<Checkpointer>,
+}

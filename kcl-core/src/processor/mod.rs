@@ -1,0 +1,27 @@
+//! The users' side: what an application implements, and what it is given.
+//!
+//! One [`RecordProcessor`] is made for each acquisition of a shard. The order of its calls:
+//!
+//! ```text
+//!   initialize (until it succeeds)
+//!     -> process_records ... (a batch that failed comes again, with its attempt)
+//!     -> shutdown_requested (perhaps)
+//!     -> exactly one of  shard_ended | lease_lost
+//! ```
+//!
+//! Calls of one shard never overlap; different shards run at the same time. A processor whose `initialize` never succeeded
+//! is dropped without a further call.
+
+mod erased;
+mod failure;
+mod input;
+mod records;
+mod traits;
+
+pub(crate) use erased::{ErasedFactory, ErasedProcessor};
+pub use failure::{Failure, OnFailure};
+pub use input::{
+    Fence, InitializeInput, LeaseLostInput, LossReason, ProcessRecordsInput, ShardEndedInput, ShardRef, ShutdownRequestedInput,
+};
+pub use records::Records;
+pub use traits::{RecordProcessor, RecordProcessorFactory};

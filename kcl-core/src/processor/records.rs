@@ -1,0 +1,48 @@
+use std::ops::Deref;
+use std::sync::Arc;
+
+use crate::model::{Position, Record};
+
+/// The records of a batch: a slice that can be kept. Cloning it copies nothing.
+///
+/// Keeping a clone after the call of `process_records` keeps the memory too, outside of what the byte budget counts.
+#[derive(Clone, Debug)]
+pub struct Records {
+    all: Arc<[Record]>,
+    from: usize,
+}
+
+impl Records {
+    pub(crate) fn new(records: Vec<Record>) -> Self {
+        Self { all: records.into(), from: 0 }
+    }
+
+    /// The same batch from the first record behind `done`.
+    pub(crate) fn after(&self, done: &Position) -> Self {
+        let from = self.all.partition_point(|record| record.position <= *done);
+        Self { all: Arc::clone(&self.all), from: from.max(self.from) }
+    }
+
+    /// The same batch from the first record at or behind `at`.
+    pub(crate) fn from(&self, at: &Position) -> Self {
+        let from = self.all.partition_point(|record| record.position < *at);
+        Self { all: Arc::clone(&self.all), from: from.max(self.from) }
+    }
+}
+
+impl Deref for Records {
+    type Target = [Record];
+
+    fn deref(&self) -> &[Record] {
+        &self.all[self.from..]
+    }
+}
+
+impl<'a> IntoIterator for &'a Records {
+    type Item = &'a Record;
+    type IntoIter = std::slice::Iter<'a, Record>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}

@@ -1,0 +1,143 @@
+//! Time, tasks and chance: the only file of this crate that takes them from the outside.
+//!
+//! Everything else is given a [`Clock`], owns its tasks in a [`Tasks`] and draws from [`random_token`] or [`jitter`], so that a whole
+//! worker runs on a simulated clock and from a seed.
+#![expect(clippy::disallowed_methods, reason = "the one file that may")]
+
+use std::fmt;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use futures_util::future::{Either, select};
+use tokio::task::JoinSet;
+
+use crate::model::{Moment, Timestamp, Token};
+
+/// What a worker knows of time.
+#[async_trait]
+pub trait Clock: fmt::Debug + Send + Sync + 'static {
+    /// The present moment. Goes on while the machine is suspended, so that a worker that wakes up knows how long it slept.
+    fn now(&self) -> Moment;
+
+    /// The time of day, for records and messages; never to judge who is alive.
+    fn wall(&self) -> Timestamp;
+
+    /// Waits for a moment. Cancel safe.
+    async fn sleep_until(&self, moment: Moment);
+}
+
+/// The machine's clocks and tokio's timer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+#[async_trait]
+impl Clock for SystemClock {
+    fn now(&self) -> Moment {
+        // CLOCK_MONOTONIC stops while a machine is suspended; an owner that wakes up would believe its lease fresh.
+        #[cfg(target_os = "linux")]
+        let id = rustix::time::ClockId::Boottime;
+        #[cfg(not(target_os = "linux"))]
+        let id = rustix::time::ClockId::Monotonic;
+        let now = rustix::time::clock_gettime(id);
+        let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+        let nanos = u32::try_from(now.tv_nsec).unwrap_or(0);
+        Moment::from_origin(Duration::new(seconds, nanos))
+    }
+
+    fn wall(&self) -> Timestamp {
+        SystemTime::now().into()
+    }
+
+    async fn sleep_until(&self, moment: Moment) {
+        // Timers stop with the machine: after one has fired, the clock has the last word.
+        loop {
+            let left = moment.since(self.now());
+            if left.is_zero() {
+                return;
+            }
+            tokio::time::sleep(left).await;
+        }
+    }
+}
+
+/// The result of a future, or nothing when `limit` passed first. The future is then dropped: an answer may be lost by it.
+pub(crate) async fn within<F: Future>(clock: &dyn Clock, limit: Duration, future: F) -> Option<F::Output> {
+    let deadline = clock.now() + limit;
+    match select(pin!(future), pin!(clock.sleep_until(deadline))).await {
+        Either::Left((output, _)) => Some(output),
+        Either::Right(_) => None,
+    }
+}
+
+/// Waits this long.
+pub(crate) async fn pause(clock: &dyn Clock, span: Duration) {
+    clock.sleep_until(clock.now() + span).await;
+}
+
+/// Tasks with an owner: they end when it is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Tasks<T: 'static = ()>(JoinSet<T>);
+
+impl<T: Send + 'static> Tasks<T> {
+    pub(crate) fn new() -> Self {
+        Self(JoinSet::new())
+    }
+
+    /// Starts a task on the current runtime.
+    pub(crate) fn start(&mut self, task: impl Future<Output = T> + Send + 'static) {
+        self.0.spawn(task);
+    }
+
+    /// The next task that ends: its result, or its panic's message. Nothing when there is none left. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Option<Result<T, String>> {
+        loop {
+            match self.0.join_next().await? {
+                Ok(output) => return Some(Ok(output)),
+                Err(error) if error.is_panic() => return Some(Err(panic_message(&*error.into_panic()))),
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+/// What a panic said.
+pub(crate) fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {
+    payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".to_owned())
+}
+
+/// A thread with a runtime of its own that runs one future to its end.
+///
+/// # Errors
+/// When the system gives no thread or no runtime.
+pub(crate) fn on_own_thread<F>(
+    name: &str,
+    work: impl FnOnce() -> F + Send + 'static,
+) -> std::io::Result<std::thread::JoinHandle<()>>
+where
+    F: Future<Output = ()>,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name(name.to_owned()).spawn(move || runtime.block_on(work()))
+}
+
+/// A fresh random tenancy token: 128 bits.
+pub(crate) fn random_token() -> Token {
+    Token::new(format!("{:032x}", fastrand::u128(..)))
+}
+
+/// A random fraction of 1, for backoff with jitter.
+pub(crate) fn jitter() -> f64 {
+    fastrand::f64()
+}
+
+/// The clock of the machine, shared.
+pub(crate) fn system_clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock)
+}

@@ -1,0 +1,15 @@
+//! The first station of the way of data: what Kinesis does for a reader.
+//!
+//! [`Stream`] lists shards, opens one at a place and reads pages of raw records. [`memory::MemoryStream`] is a stream of one process,
+//! for tests and benchmarks; `kinesis::KinesisStream` (feature `kinesis`) is the service.
+
+mod error;
+#[cfg(feature = "kinesis")]
+pub mod kinesis;
+pub mod memory;
+mod page;
+mod source;
+
+pub use error::{Error, ErrorKind};
+pub use page::{Cursor, Page, ShardFilter, ShardPage, ShardPageToken, StartAt, StreamDescription};
+pub use source::Stream;

@@ -1,0 +1,68 @@
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::model::ShardId;
+
+use super::{Cursor, Error, Page, ShardFilter, ShardPage, ShardPageToken, StartAt, StreamDescription};
+
+/// What one Kinesis stream does for a reader that polls.
+///
+/// Implementations do not pace and do not retry beyond what a transport does by itself: pace, backoff and what to do about an
+/// [`Error`] belong to [`crate::fetch`]. Reading changes nothing, so every future may be dropped at any time.
+#[async_trait]
+pub trait Stream: fmt::Debug + Send + Sync + 'static {
+    /// Says what the stream is.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Gone`](super::ErrorKind::Gone) when there is no such stream.
+    async fn describe(&self) -> Result<StreamDescription, Error>;
+
+    /// Lists one page of shards. Begin with no page and go on with [`ShardPage::next`] until there is none.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Expired`](super::ErrorKind::Expired) when the page token is too old: begin again.
+    async fn list_shards(&self, filter: &ShardFilter, page: Option<&ShardPageToken>) -> Result<ShardPage, Error>;
+
+    /// Opens a shard at a place.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Gone`](super::ErrorKind::Gone) when the shard has left the stream.
+    async fn open(&self, shard: &ShardId, at: &StartAt) -> Result<Cursor, Error>;
+
+    /// Reads at most `limit` records (1 to 10,000, the service's bounds) from a place.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Expired`](super::ErrorKind::Expired) when the cursor is too old: open the shard again.
+    async fn read(&self, cursor: &Cursor, limit: u32) -> Result<Page, Error>;
+
+    /// The memory that a page takes while it is being received, as a multiple of what it takes afterwards: text encodings hold the
+    /// message beside what was decoded from it.
+    fn memory_while_reading(&self) -> f64 {
+        1.0
+    }
+}
+
+#[async_trait]
+impl<T: Stream + ?Sized> Stream for Arc<T> {
+    async fn describe(&self) -> Result<StreamDescription, Error> {
+        (**self).describe().await
+    }
+
+    async fn list_shards(&self, filter: &ShardFilter, page: Option<&ShardPageToken>) -> Result<ShardPage, Error> {
+        (**self).list_shards(filter, page).await
+    }
+
+    async fn open(&self, shard: &ShardId, at: &StartAt) -> Result<Cursor, Error> {
+        (**self).open(shard, at).await
+    }
+
+    async fn read(&self, cursor: &Cursor, limit: u32) -> Result<Page, Error> {
+        (**self).read(cursor, limit).await
+    }
+
+    fn memory_while_reading(&self) -> f64 {
+        (**self).memory_while_reading()
+    }
+}
