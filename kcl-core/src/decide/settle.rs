@@ -1,0 +1,114 @@
+//! What the answer to a write of an owner means.
+//!
+//! A write that expected counter *n* is settled only when the counter is seen above *n*: by its own acknowledgement, or in the row
+//! that refused a later write which also expected *n*. Until then only writes that expect *n* may follow. It succeeded only if the
+//! row holds everything that it set; otherwise the row is adopted and the write made anew against it.
+
+use crate::lease::{Edit, Error, Write};
+use crate::model::Lease;
+
+/// What became of a write.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Settled {
+    /// It is stored; this is the row now.
+    Stored(Lease),
+    /// The row has moved on under my token without it: adopt the row and write anew.
+    Adopt(Lease),
+    /// The lease is not mine any more.
+    Lost(Lease),
+    /// There is no row any more.
+    Vanished,
+    /// Nobody knows, or nothing happened: send the same write again.
+    Again(Error),
+    /// It cannot work.
+    Broken(Error),
+}
+
+/// Judges the answer to `write`, which was made from `held`, a row of my tenancy.
+///
+/// "Mine" is decided by the token alone, never by the owner's name: another process may have the same.
+#[must_use]
+pub fn settle(held: &Lease, write: &Write, answer: Result<Lease, Error>) -> Settled {
+    match answer {
+        Ok(row) => Settled::Stored(row),
+        Err(Error::Conflict { row: None }) => Settled::Vanished,
+        Err(Error::Conflict { row: Some(row) }) => {
+            let mine = row.token.is_some() && row.token == held.token;
+            // A write that leaves the token alone can only have landed on a row that still bears mine.
+            let tenancy = mine || write.change.edits().token != Edit::Keep;
+            if tenancy && row.counter > held.counter && write.change.is_held_by(&row) {
+                Settled::Stored(*row)
+            } else if mine {
+                Settled::Adopt(*row)
+            } else {
+                Settled::Lost(*row)
+            }
+        }
+        Err(error) if error.is_transient() => Settled::Again(error),
+        Err(error) => Settled::Broken(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Checkpoint, LeaseKey, Position, SequenceNumber};
+
+    fn at(sequence: u128) -> Checkpoint {
+        Checkpoint::At(Position::new(SequenceNumber::from_u128(sequence), 0))
+    }
+
+    fn held(token: &str, counter: u64, checkpoint: Checkpoint) -> Lease {
+        let mut row = Lease::new(LeaseKey::single("s"), checkpoint).owned_by("me".into(), token.into());
+        row.counter = counter;
+        row
+    }
+
+    fn conflict(row: Lease) -> Result<Lease, Error> {
+        Err(Error::conflict(Some(row)))
+    }
+
+    #[test]
+    fn a_late_renewal_is_not_taken_for_the_checkpoint_that_followed_it() {
+        let mine = held("t", 0, at(1));
+        let write = Write::checkpoint(&mine, at(2));
+        // The renewal that was given up landed: counter 1, my token, but the old checkpoint.
+        let answer = conflict(held("t", 1, at(1)));
+        assert!(matches!(settle(&mine, &write, answer), Settled::Adopt(row) if row.counter == 1));
+    }
+
+    #[test]
+    fn a_repeated_checkpoint_that_had_landed_is_stored() {
+        let mine = held("t", 4, at(1));
+        let write = Write::checkpoint(&mine, at(2));
+        assert!(matches!(settle(&mine, &write, conflict(held("t", 5, at(2)))), Settled::Stored(_)));
+    }
+
+    #[test]
+    fn a_release_that_had_landed_is_stored_though_the_row_has_no_token_any_more() {
+        let mine = held("t", 4, at(1));
+        let write = Write::release(&mine, Some(at(2)));
+        let mut free = held("t", 5, at(2));
+        (free.owner, free.token) = (None, None);
+        assert!(matches!(settle(&mine, &write, conflict(free)), Settled::Stored(_)));
+    }
+
+    #[test]
+    fn my_name_under_another_token_is_not_me() {
+        let mine = held("t", 4, at(1));
+        for write in [Write::renew(&mine), Write::checkpoint(&mine, at(2))] {
+            let answer = conflict(held("u", 5, at(2)));
+            assert!(matches!(settle(&mine, &write, answer), Settled::Lost(_)), "{write:?}");
+        }
+    }
+
+    #[test]
+    fn an_edited_checkpoint_is_adopted_not_overwritten() {
+        let mine = held("t", 4, at(3));
+        let answer = conflict(held("t", 4, at(1)));
+        assert!(
+            matches!(settle(&mine, &Write::checkpoint(&mine, at(5)), answer), Settled::Adopt(row) if row.checkpoint == at(1))
+        );
+    }
+}
