@@ -11,10 +11,13 @@
 mod change;
 mod edit;
 mod error;
+pub(crate) mod held;
 pub mod memory;
 mod row;
+pub(crate) mod settle;
 mod table;
 mod write;
+pub(crate) mod writer;
 
 pub use change::{Change, Expect, Match};
 pub use edit::{CounterEdit, Edit, Edits, SwitchesEdit};

@@ -8,13 +8,13 @@ use crate::model::{Position, Record};
 /// Keeping a clone after the call of `process_records` keeps the memory too, outside of what the byte budget counts.
 #[derive(Clone, Debug)]
 pub struct Records {
-    all: Arc<[Record]>,
+    all: Arc<Vec<Record>>,
     from: usize,
 }
 
 impl Records {
     pub(crate) fn new(records: Vec<Record>) -> Self {
-        Self { all: records.into(), from: 0 }
+        Self { all: Arc::new(records), from: 0 }
     }
 
     /// The same batch from the first record behind `done`.

@@ -1,0 +1,248 @@
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+use crate::model::{Checkpoint, LeaseKey, Moment, Pending, Position, ShardId};
+use crate::processor::{Fence, LossReason};
+
+use super::BoxError;
+
+/// A lease that this worker holds: the side of the shard's consumer.
+///
+/// Every write goes through the lease's one [writer](super::writer), on the coordination runtime. What the consumer needs at each
+/// hand-out ([`is_valid`](Self::is_valid)) is read here without waiting.
+#[derive(Debug)]
+pub(crate) struct Held {
+    shared: Arc<Shared>,
+    orders: mpsc::UnboundedSender<Order>,
+    loss: watch::Receiver<Option<LossReason>>,
+}
+
+/// What both sides see.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) key: LeaseKey,
+    pub(crate) fence: Fence,
+    /// Until when records may be handed out, in microseconds of the clock.
+    valid_until: AtomicU64,
+    /// The checkpoint that the table has acknowledged last.
+    stored: Mutex<Checkpoint>,
+    /// The newest position that is done, for automatic checkpoints.
+    finished: Mutex<Option<Position>>,
+    pub(crate) finished_changed: Notify,
+    /// A timer for the next automatic checkpoint runs already: nobody has to be woken.
+    pub(crate) timer_armed: AtomicBool,
+    pub(crate) progress: Progress,
+}
+
+/// Something for the writer to do.
+#[derive(Debug)]
+pub(crate) enum Order {
+    Checkpoint { to: Position, answer: Answer<()> },
+    Prepare { pending: Pending, answer: Answer<()> },
+    End { children: Vec<ShardId>, answer: Answer<()> },
+    Release { checkpoint: Option<Position>, answer: Answer<()> },
+}
+
+pub(crate) type Answer<T> = oneshot::Sender<Result<T, OrderError>>;
+
+/// Why an order was not carried out.
+#[derive(Debug)]
+pub(crate) enum OrderError {
+    /// The lease is not ours any more.
+    Lost,
+    /// The stored checkpoint is behind or ahead: somebody else edited it.
+    Behind { stored: Checkpoint },
+    /// The table is busy; the order may or may not have been carried out.
+    Throttled(BoxError),
+    /// The table cannot be used.
+    Broken(BoxError),
+}
+
+impl Shared {
+    pub(crate) fn new(key: LeaseKey, fence: Fence, stored: Checkpoint, now: Moment) -> Self {
+        Self {
+            key,
+            fence,
+            valid_until: AtomicU64::new(0),
+            stored: Mutex::new(stored),
+            finished: Mutex::new(None),
+            finished_changed: Notify::new(),
+            timer_armed: AtomicBool::new(false),
+            progress: Progress::new(now),
+        }
+    }
+
+    pub(crate) fn set_valid_until(&self, moment: Moment) {
+        self.valid_until.store(micros(moment), Ordering::Release);
+    }
+
+    pub(crate) fn set_stored(&self, checkpoint: Checkpoint) {
+        *lock(&self.stored) = checkpoint;
+    }
+
+    pub(crate) fn stored(&self) -> Checkpoint {
+        lock(&self.stored).clone()
+    }
+
+    pub(crate) fn finished(&self) -> Option<Position> {
+        lock(&self.finished).clone()
+    }
+}
+
+impl Held {
+    pub(crate) const fn new(
+        shared: Arc<Shared>,
+        orders: mpsc::UnboundedSender<Order>,
+        loss: watch::Receiver<Option<LossReason>>,
+    ) -> Self {
+        Self { shared, orders, loss }
+    }
+
+    pub(crate) fn key(&self) -> &LeaseKey {
+        &self.shared.key
+    }
+
+    pub(crate) fn fence(&self) -> Fence {
+        self.shared.fence
+    }
+
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.shared.progress
+    }
+
+    /// Whether a record may be handed out now. Ask it with no await before the hand-out.
+    pub(crate) fn is_valid(&self, now: Moment) -> bool {
+        micros(now) < self.shared.valid_until.load(Ordering::Acquire) && self.loss.borrow().is_none()
+    }
+
+    /// The checkpoint that the table has acknowledged last.
+    pub(crate) fn stored(&self) -> Checkpoint {
+        self.shared.stored()
+    }
+
+    /// Everything up to here is done; to be stored soon, not now. Never waits.
+    pub(crate) fn finish(&self, position: Position) {
+        *lock(&self.shared.finished) = Some(position);
+        if !self.shared.timer_armed.load(Ordering::Acquire) {
+            self.shared.finished_changed.notify_one();
+        }
+    }
+
+    /// The newest position that is done.
+    pub(crate) fn finished(&self) -> Option<Position> {
+        self.shared.finished()
+    }
+
+    /// Waits until the lease is lost; says why. Cancel safe.
+    pub(crate) async fn lost(&self) -> LossReason {
+        let mut loss = self.loss.clone();
+        // The writer going away without a word is a loss too.
+        match loss.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().unwrap_or(LossReason::Lost),
+            Err(_) => LossReason::Lost,
+        }
+    }
+
+    /// Why the lease was lost, if it was.
+    pub(crate) fn loss(&self) -> Option<LossReason> {
+        self.loss.borrow().clone()
+    }
+
+    /// A handle for orders that may outlive the consumer.
+    pub(crate) fn orders(&self) -> Orders {
+        Orders(self.orders.clone())
+    }
+
+    /// Stores the shard's end with its children. On success the lease is nobody's.
+    pub(crate) async fn end(&self, children: Vec<ShardId>) -> Result<(), OrderError> {
+        self.orders().give(|answer| Order::End { children, answer }).await
+    }
+
+    /// Frees the lease, with the last checkpoint in the same write.
+    pub(crate) async fn release(&self, checkpoint: Option<Position>) -> Result<(), OrderError> {
+        self.orders().give(|answer| Order::Release { checkpoint, answer }).await
+    }
+}
+
+/// Gives orders to the writer of a lease. Late orders are refused, never carried out for another tenancy.
+#[derive(Clone, Debug)]
+pub(crate) struct Orders(mpsc::UnboundedSender<Order>);
+
+impl Orders {
+    pub(crate) async fn checkpoint(&self, to: Position) -> Result<(), OrderError> {
+        self.give(|answer| Order::Checkpoint { to, answer }).await
+    }
+
+    pub(crate) async fn prepare(&self, pending: Pending) -> Result<(), OrderError> {
+        self.give(|answer| Order::Prepare { pending, answer }).await
+    }
+
+    async fn give(&self, order: impl FnOnce(Answer<()>) -> Order) -> Result<(), OrderError> {
+        let (answer, result) = oneshot::channel();
+        self.0.send(order(answer)).map_err(|_| OrderError::Lost)?;
+        result.await.unwrap_or(Err(OrderError::Lost))
+    }
+}
+
+/// The proof that a shard's consumer is at work. A lease is renewed only on such a proof.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    /// When the loop turned last, in microseconds of the clock.
+    turned: AtomicU64,
+    /// Since when the handler has been inside a call; `IDLE` when it is not.
+    call_since: AtomicU64,
+}
+
+const IDLE: u64 = u64::MAX;
+
+impl Progress {
+    const fn new(now: Moment) -> Self {
+        Self { turned: AtomicU64::new(micros(now)), call_since: AtomicU64::new(IDLE) }
+    }
+
+    /// The loop turned: a fetch was answered or refused, or it waits for something that is not its own fault.
+    pub(crate) fn turned(&self, now: Moment) {
+        self.turned.store(micros(now), Ordering::Release);
+    }
+
+    /// The handler is being called.
+    pub(crate) fn enter_call(&self, now: Moment) {
+        self.call_since.store(micros(now), Ordering::Release);
+    }
+
+    /// The handler returned.
+    pub(crate) fn leave_call(&self, now: Moment) {
+        self.call_since.store(IDLE, Ordering::Release);
+        self.turned(now);
+    }
+
+    /// How long the handler has been inside a call.
+    pub(crate) fn in_call_for(&self, now: Moment) -> Option<Duration> {
+        match self.call_since.load(Ordering::Acquire) {
+            IDLE => None,
+            since => Some(now.since(moment(since))),
+        }
+    }
+
+    /// How long nothing has turned.
+    pub(crate) fn still_for(&self, now: Moment) -> Duration {
+        now.since(moment(self.turned.load(Ordering::Acquire)))
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "microseconds of 500,000 years")]
+const fn micros(moment: Moment) -> u64 {
+    moment.since_origin().as_micros() as u64
+}
+
+const fn moment(micros: u64) -> Moment {
+    Moment::from_origin(Duration::from_micros(micros))
+}
+
+/// The value, also when a thread panicked while it held the lock: every value here is replaced whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,101 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::decide::settle::{Settled, settle};
+use crate::model::{Lease, Moment};
+use crate::runtime::{Clock, jitter, pause, within};
+
+use super::{BoxError, Error, LeaseTable, Write};
+
+/// Carries writes out until it is known what became of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Settler {
+    pub(crate) table: Arc<dyn LeaseTable>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// How long one call may take; one that takes longer counts as unanswered.
+    pub(crate) call_limit: Duration,
+}
+
+/// What became of a write that was pursued.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// It is stored. `sent` is the moment before the *first* try: validity counts from there.
+    Stored { row: Lease, sent: Moment },
+    /// The row as it is now asks for no such write any more.
+    Superseded,
+    /// The lease is somebody else's.
+    Lost(Lease),
+    /// There is no row.
+    Vanished,
+    /// The time ran out and nobody knows.
+    Unsettled(Error),
+    /// The table cannot be used.
+    Broken(Error),
+}
+
+/// The first pause between two tries; it doubles up to the call limit.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+
+impl Settler {
+    /// Sends `make(row)` until it is settled or `until` has passed. When the row has moved on under our token, it is made anew from
+    /// the row as it is, unless `make` has nothing more to write; `held` is always the last row known to be ours.
+    ///
+    /// Retries come at once and then after short pauses: a renewal that waits for its next turn loses the lease.
+    pub(crate) async fn pursue(&self, held: &mut Lease, until: Moment, make: impl Fn(&Lease) -> Option<Write>) -> Outcome {
+        let mut sent = self.clock.now();
+        let mut span = FIRST_PAUSE;
+        loop {
+            let Some(write) = make(held) else { return Outcome::Superseded };
+            let answer = self.call(held, &write).await;
+            let error = match settle(held, &write, answer) {
+                Settled::Stored(row) => {
+                    held.clone_from(&row);
+                    return Outcome::Stored { row, sent };
+                }
+                Settled::Adopt(row) => {
+                    // The row is ours at a counter that an earlier write of ours has reached: what follows is a new write.
+                    *held = row;
+                    sent = self.clock.now();
+                    if sent >= until {
+                        return Outcome::Unsettled(Error::conflict(Some(held.clone())));
+                    }
+                    continue;
+                }
+                Settled::Lost(row) => return Outcome::Lost(row),
+                Settled::Vanished => return Outcome::Vanished,
+                Settled::Broken(error) => return Outcome::Broken(error),
+                Settled::Again(error) => error,
+            };
+            if self.clock.now() + span >= until {
+                return Outcome::Unsettled(error);
+            }
+            pause(&*self.clock, span.mul_f64(0.5 + jitter() / 2.0)).await;
+            span = (span * 2).min(self.call_limit);
+        }
+    }
+
+    async fn call(&self, held: &Lease, write: &Write) -> Result<Lease, Error> {
+        let call = self.table.update(&held.key, &write.expect, &write.change);
+        within(&*self.clock, self.call_limit, call).await.unwrap_or_else(|| Err(self.no_answer()))
+    }
+
+    /// A read, bounded like every call.
+    pub(crate) async fn read<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        within(&*self.clock, self.call_limit, call)
+            .await
+            .unwrap_or_else(|| Err(Error::Throttled { source: self.time_out() }))
+    }
+
+    /// A write that is not an update, bounded like every call.
+    pub(crate) async fn write<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        within(&*self.clock, self.call_limit, call).await.unwrap_or_else(|| Err(self.no_answer()))
+    }
+
+    fn no_answer(&self) -> Error {
+        Error::Unknown { source: self.time_out() }
+    }
+
+    fn time_out(&self) -> BoxError {
+        format!("no answer within {:?}", self.call_limit).into()
+    }
+}

@@ -1,0 +1,321 @@
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use crate::model::{Checkpoint, Lease, Moment, Position};
+use crate::processor::{Fence, LossReason};
+use crate::runtime::random_token;
+
+use super::held::{Answer, Held, Order, OrderError, Shared};
+use super::settle::{Outcome, Settler};
+use super::{BoxError, Error, Write};
+use crate::decide::expiry::Timing;
+
+/// The one writer of a lease: renewals and checkpoints go through here and cannot race each other. A checkpoint renews.
+///
+/// It runs on the coordination runtime, where no handler can stop it.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    settler: Settler,
+    timing: Timing,
+    limits: Limits,
+    /// The row as the table has shown it last.
+    row: Lease,
+    /// When the last settled write was sent.
+    sent: Moment,
+    checkpointed: Option<Moment>,
+    shared: Arc<Shared>,
+    orders: mpsc::UnboundedReceiver<Order>,
+    loss: watch::Sender<Option<LossReason>>,
+}
+
+/// What bounds a lease beside the failover time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// The shortest time between two automatic checkpoints of a shard.
+    pub(crate) checkpoint_every: Duration,
+    /// How long a handler may stay in one call, and a consumer without a turn of its loop.
+    pub(crate) handler_budget: Duration,
+}
+
+/// How a tenancy ended.
+#[derive(Debug)]
+pub(crate) enum Tenancy {
+    /// The shard's end is stored.
+    Ended,
+    /// The lease is free.
+    Released,
+    /// It is not ours any more.
+    Lost(LossReason),
+    /// The table cannot be used.
+    Broken(Error),
+}
+
+impl Writer {
+    /// The writer of a lease that was acquired by a write sent at `sent`, and the consumer's side of it.
+    pub(crate) fn new(settler: Settler, timing: Timing, limits: Limits, row: Lease, sent: Moment) -> (Self, Held) {
+        let (loss, seen) = watch::channel(None);
+        let (give, orders) = mpsc::unbounded_channel();
+        let now = settler.clock.now();
+        let shared = Arc::new(Shared::new(row.key.clone(), Fence(row.counter), row.checkpoint.clone(), now));
+        shared.set_valid_until(sent + timing.valid_for);
+        let held = Held::new(Arc::clone(&shared), give, seen);
+        (Self { settler, timing, limits, row, sent, checkpointed: None, shared, orders, loss }, held)
+    }
+
+    /// Keeps the lease until it is ended, released or lost.
+    pub(crate) async fn run(mut self) -> Tenancy {
+        let tenancy = self.keep().await;
+        let reason = match &tenancy {
+            Tenancy::Ended | Tenancy::Released => LossReason::Released,
+            Tenancy::Lost(reason) => reason.clone(),
+            Tenancy::Broken(_) => LossReason::Lost,
+        };
+        self.shared.set_valid_until(Moment::default());
+        self.loss.send_replace(Some(reason));
+        tenancy
+    }
+
+    async fn keep(&mut self) -> Tenancy {
+        let clock = Arc::clone(&self.settler.clock);
+        loop {
+            let (due, automatic) = self.next_due();
+            // In this order: what a consumer asks for, the clock, news of progress.
+            tokio::select! {
+                biased;
+                order = self.orders.recv() => match order {
+                    Some(order) => if let Some(tenancy) = self.carry_out(order).await {
+                        return tenancy;
+                    },
+                    // Nobody can work on this lease any more.
+                    None => return self.give_up(LossReason::Released).await,
+                },
+                () = clock.sleep_until(due) => if let Some(tenancy) = self.on_time(automatic).await {
+                    return tenancy;
+                },
+                () = self.shared.finished_changed.notified() => {}
+            }
+        }
+    }
+
+    /// When to write next by itself, and whether that is an automatic checkpoint.
+    fn next_due(&self) -> (Moment, bool) {
+        let renewal = self.sent + self.timing.renew_every;
+        // Off before the look, or a position that is finished in between would wake nobody.
+        self.shared.timer_armed.store(false, Ordering::SeqCst);
+        if self.automatic().is_none() {
+            return (renewal, false);
+        }
+        self.shared.timer_armed.store(true, Ordering::SeqCst);
+        let checkpoint = self.checkpointed.map_or_else(Moment::default, |last| last + self.limits.checkpoint_every);
+        if checkpoint < renewal { (checkpoint, true) } else { (renewal, true) }
+    }
+
+    /// The position that an automatic checkpoint would store.
+    fn automatic(&self) -> Option<Position> {
+        self.shared.finished().filter(|position| self.row.checkpoint < Checkpoint::At(position.clone()))
+    }
+
+    async fn on_time(&mut self, automatic: bool) -> Option<Tenancy> {
+        let now = self.settler.clock.now();
+        if now >= self.deadline() {
+            return Some(Tenancy::Lost(LossReason::Lost));
+        }
+        let progress = &self.shared.progress;
+        let budget = self.limits.handler_budget;
+        if progress.in_call_for(now).unwrap_or_else(|| progress.still_for(now)) >= budget {
+            return Some(self.give_up(LossReason::Lost).await);
+        }
+        let renewal_due = now >= self.sent + self.timing.renew_every;
+        match self.automatic().filter(|_| automatic) {
+            Some(position) => {
+                self.checkpointed = Some(now);
+                let to = Checkpoint::At(position);
+                self.write(|row| (row.checkpoint < to).then(|| Write::checkpoint(row, to.clone()))).await.err()
+            }
+            None if renewal_due => self.write(|row| Some(Write::renew(row))).await.err(),
+            None => None,
+        }
+    }
+
+    fn deadline(&self) -> Moment {
+        self.sent + self.timing.valid_for
+    }
+
+    /// Writes until it is settled or the lease's own deadline has passed. An unsettled write leaves the lease as it is: whatever
+    /// follows expects the same counter and settles it.
+    async fn write(&mut self, make: impl Fn(&Lease) -> Option<Write>) -> Result<(), Tenancy> {
+        let until = self.deadline();
+        let outcome = self.settler.pursue(&mut self.row, until, make).await;
+        match self.take_in(outcome).await {
+            Ok(()) => Ok(()),
+            Err(Failed::Tenancy(tenancy)) => Err(tenancy),
+            Err(Failed::Unsettled(_)) => Ok(()),
+        }
+    }
+
+    async fn take_in(&mut self, outcome: Outcome) -> Result<(), Failed> {
+        match outcome {
+            Outcome::Stored { row, sent } => {
+                self.row = row;
+                self.renewed(sent);
+                Ok(())
+            }
+            Outcome::Superseded => Ok(()),
+            Outcome::Lost(_) => Err(Failed::Tenancy(Tenancy::Lost(LossReason::Lost))),
+            Outcome::Vanished => self.put_back().await,
+            Outcome::Unsettled(error) => Err(Failed::Unsettled(error.into())),
+            Outcome::Broken(error) => Err(Failed::Tenancy(Tenancy::Broken(error))),
+        }
+    }
+
+    fn renewed(&mut self, sent: Moment) {
+        self.sent = sent;
+        self.shared.set_stored(self.row.checkpoint.clone());
+        self.shared.set_valid_until(self.deadline());
+    }
+
+    /// The row has gone under us: it is made again with the last checkpoint that was acknowledged, never at the initial position.
+    async fn put_back(&mut self) -> Result<(), Failed> {
+        let Some(owner) = self.row.owner.clone() else {
+            return Err(Failed::Tenancy(Tenancy::Lost(LossReason::Lost)));
+        };
+        tracing::warn!(lease = %self.row.key, checkpoint = %self.row.checkpoint, "the lease's row was deleted by somebody; it is made again");
+        let mut row = self.row.clone().owned_by(owner, random_token());
+        // Above every counter that the lost row had: the fence of a later owner must not fall behind ours.
+        row.counter = self.row.counter + 1;
+        row.checkpoint_owner = None;
+        let sent = self.settler.clock.now();
+        match self.settler.write(self.settler.table.create(&row)).await {
+            Ok(row) => {
+                self.row = row;
+                self.renewed(sent);
+                Ok(())
+            }
+            Err(Error::Conflict { row: Some(found) }) if found.token == row.token => {
+                self.row = *found;
+                self.renewed(sent);
+                Ok(())
+            }
+            Err(Error::Conflict { .. }) => Err(Failed::Tenancy(Tenancy::Lost(LossReason::Lost))),
+            Err(error) if error.is_transient() => {
+                // If it was made after all, the next write meets a row with this token.
+                self.row = row;
+                Err(Failed::Unsettled(error.into()))
+            }
+            Err(error) => Err(Failed::Tenancy(Tenancy::Broken(error))),
+        }
+    }
+
+    async fn carry_out(&mut self, order: Order) -> Option<Tenancy> {
+        match order {
+            Order::Checkpoint { to, answer } => {
+                let wanted = Checkpoint::At(to);
+                if wanted == self.row.checkpoint && self.row.pending.is_none() {
+                    let _ = answer.send(Ok(()));
+                    return None;
+                }
+                self.progress_write(&wanted, answer, |row| Write::checkpoint(row, wanted.clone())).await
+            }
+            Order::Prepare { pending, answer } => {
+                self.progress_write(&pending.at, answer, |row| Write::prepare(row, pending.clone())).await
+            }
+            Order::End { children, answer } => {
+                let result = self.last_write(move |row| Some(Write::end(row, children.clone()))).await;
+                Self::finish(answer, result, Tenancy::Ended)
+            }
+            Order::Release { checkpoint, answer } => {
+                // An automatic checkpoint that was not due yet goes out with the release.
+                let last = checkpoint.or_else(|| self.automatic()).map(Checkpoint::At);
+                let further = |row: &Lease| last.clone().filter(|last| *last > row.checkpoint);
+                let result = self.last_write(|row| Some(Write::release(row, further(row)))).await;
+                Self::finish(answer, result, Tenancy::Released)
+            }
+        }
+    }
+
+    /// A checkpoint or its first half: refused when the stored one has passed it in the meantime.
+    async fn progress_write(
+        &mut self,
+        wanted: &Checkpoint,
+        answer: Answer<()>,
+        make: impl Fn(&Lease) -> Write,
+    ) -> Option<Tenancy> {
+        let now = self.settler.clock.now();
+        if now >= self.deadline() {
+            let _ = answer.send(Err(OrderError::Lost));
+            return Some(Tenancy::Lost(LossReason::Lost));
+        }
+        // The caller hears of a busy table well before the lease is in danger.
+        let until = self.deadline().min(now + self.timing.call_limit * 2);
+        // Asked anew of each row that is adopted: an earlier checkpoint without an answer may have landed further on.
+        let outcome = self.settler.pursue(&mut self.row, until, |row| (*wanted >= row.checkpoint).then(|| make(row))).await;
+        if matches!(outcome, Outcome::Superseded) {
+            let _ = answer.send(Err(OrderError::Behind { stored: self.row.checkpoint.clone() }));
+            return None;
+        }
+        match self.take_in(outcome).await {
+            Ok(()) => {
+                self.checkpointed = Some(now);
+                let _ = answer.send(Ok(()));
+                None
+            }
+            Err(Failed::Unsettled(error)) => {
+                let _ = answer.send(Err(OrderError::Throttled(error)));
+                None
+            }
+            Err(Failed::Tenancy(tenancy)) => Self::finish(answer, Err(Failed::Tenancy(tenancy)), Tenancy::Released),
+        }
+    }
+
+    /// A write that ends the tenancy: pursued to its settlement, or until the lease is not ours by time.
+    async fn last_write(&mut self, make: impl Fn(&Lease) -> Option<Write>) -> Result<(), Failed> {
+        loop {
+            let until = self.deadline();
+            let outcome = self.settler.pursue(&mut self.row, until, &make).await;
+            let vanished = matches!(outcome, Outcome::Vanished);
+            self.take_in(outcome).await?;
+            if !vanished {
+                return Ok(());
+            }
+        }
+    }
+
+    fn finish(answer: Answer<()>, result: Result<(), Failed>, done: Tenancy) -> Option<Tenancy> {
+        let (reply, tenancy) = match result {
+            Ok(()) => (Ok(()), done),
+            Err(Failed::Unsettled(error)) => (Err(OrderError::Throttled(error)), Tenancy::Lost(LossReason::Lost)),
+            Err(Failed::Tenancy(Tenancy::Broken(error))) => {
+                (Err(OrderError::Broken(error.to_string().into())), Tenancy::Broken(error))
+            }
+            Err(Failed::Tenancy(tenancy)) => (Err(OrderError::Lost), tenancy),
+        };
+        let _ = answer.send(reply);
+        Some(tenancy)
+    }
+
+    /// Frees the lease without moving its checkpoint: the consumer makes no progress, or is gone.
+    async fn give_up(&mut self, reason: LossReason) -> Tenancy {
+        // First nothing more may be handed out, then the others may have it.
+        self.shared.set_valid_until(Moment::default());
+        self.loss.send_replace(Some(reason.clone()));
+        match self.last_write(|row| Some(Write::release(row, None))).await {
+            Err(Failed::Tenancy(tenancy @ Tenancy::Broken(_))) => tenancy,
+            _ => Tenancy::Lost(reason),
+        }
+    }
+}
+
+/// Why a write did not go through.
+enum Failed {
+    Tenancy(Tenancy),
+    Unsettled(BoxError),
+}
+
+/// Runs a writer to its end.
+pub(crate) fn run(writer: Writer) -> impl Future<Output = Tenancy> + Send {
+    writer.run()
+}
