@@ -17,7 +17,7 @@ pub mod decide;
 // The way of data.
 pub mod checkpoint;
 mod deaggregate;
-mod fetch;
+pub mod fetch;
 pub mod processor;
 pub mod stream;
 
@@ -25,6 +25,7 @@ pub mod stream;
 pub mod lease;
 mod worker;
 
+pub mod meters;
 mod runtime;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -1,3 +1,167 @@
-/// tbd
-#[derive(Clone, Debug)]
-pub struct Checkpointer;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::decide::checkpoint::{Accepted, accept};
+use crate::lease::held::{Held, Orders};
+use crate::meters::ShardMeters;
+use crate::model::{Checkpoint, Pending, Position, Record};
+use crate::runtime::Clock;
+
+use super::{CheckpointError, Delivered};
+
+/// Stores how far an application is, for one batch.
+///
+/// It can be cloned, kept and used from any task: work that goes on after `process_records` has returned calls it when it is done.
+/// [`checkpoint`](Self::checkpoint) means the end of *this* batch, however late it is called and however many batches have followed.
+///
+/// A position is accepted from the stored checkpoint up to what was delivered. What was accepted and stored never goes back; a
+/// worker that has lost the lease cannot store anything, however late its write arrives.
+///
+/// # Cancel safety
+///
+/// Dropping the future of a call is the same as not waiting for its answer: the checkpoint may be stored or not.
+#[derive(Clone)]
+pub struct Checkpointer {
+    shard: Arc<Tenancy>,
+    end: Position,
+}
+
+/// What the checkpointers of a tenancy share.
+pub(crate) struct Tenancy {
+    held: Arc<Held>,
+    orders: Orders,
+    delivered: Delivered,
+    meters: ShardMeters,
+    clock: Arc<dyn Clock>,
+}
+
+impl Tenancy {
+    pub(crate) fn new(held: Arc<Held>, delivered: Delivered, meters: ShardMeters, clock: Arc<dyn Clock>) -> Self {
+        Self { orders: held.orders(), held, delivered, meters, clock }
+    }
+
+    fn accept(&self, wanted: &Position) -> Result<Accepted, CheckpointError> {
+        if self.held.loss().is_some() {
+            return Err(CheckpointError::LeaseLost);
+        }
+        Ok(accept(&self.held.stored(), self.delivered.greatest().as_ref(), wanted)?)
+    }
+
+    async fn store(&self, wanted: &Position) -> Result<(), CheckpointError> {
+        let sent = self.clock.now();
+        let stored = self.orders.checkpoint(wanted.clone()).await;
+        self.meters.checkpointed_in(self.clock.now().since(sent));
+        stored.map_err(|error| CheckpointError::from_order(error, wanted, self.delivered.greatest()))
+    }
+}
+
+impl Checkpointer {
+    pub(crate) const fn new(shard: Arc<Tenancy>, end: Position) -> Self {
+        Self { shard, end }
+    }
+
+    /// The end of the batch that this belongs to: what [`checkpoint`](Self::checkpoint) stores.
+    #[must_use]
+    pub const fn end(&self) -> &Position {
+        &self.end
+    }
+
+    /// Stores that everything up to the end of this batch is done.
+    ///
+    /// # Errors
+    /// See [`CheckpointError`]; a later batch whose end is stored already makes this one out of range.
+    pub async fn checkpoint(&self) -> Result<(), CheckpointError> {
+        self.store(&self.end).await
+    }
+
+    /// Stores that everything up to and with this record is done.
+    ///
+    /// # Errors
+    /// See [`CheckpointError`].
+    pub async fn checkpoint_at(&self, record: &Record) -> Result<(), CheckpointError> {
+        self.store(&record.position).await
+    }
+
+    /// Stores that everything up to and with this position is done.
+    ///
+    /// # Errors
+    /// See [`CheckpointError`].
+    pub async fn checkpoint_at_position(&self, position: &Position) -> Result<(), CheckpointError> {
+        self.store(position).await
+    }
+
+    /// Writes the first half of a two-phase checkpoint at the end of this batch: after a failover the next owner is given it, and
+    /// `state` with it, in [`InitializeInput::pending`](crate::processor::InitializeInput::pending). Reading begins at the last
+    /// *committed* checkpoint.
+    ///
+    /// # Errors
+    /// See [`CheckpointError`].
+    pub async fn prepare(&self, state: Option<Bytes>) -> Result<PreparedCheckpoint, CheckpointError> {
+        self.prepare_at_position(&self.end, state).await
+    }
+
+    /// The same at this position.
+    ///
+    /// # Errors
+    /// See [`CheckpointError`].
+    pub async fn prepare_at_position(
+        &self,
+        position: &Position,
+        state: Option<Bytes>,
+    ) -> Result<PreparedCheckpoint, CheckpointError> {
+        let prepared = PreparedCheckpoint { shard: Arc::clone(&self.shard), at: position.clone() };
+        if self.shard.accept(position)? == Accepted::AlreadyStored && state.is_none() {
+            // Nothing to announce: committing it will find it stored.
+            return Ok(prepared);
+        }
+        let pending = Pending { at: Checkpoint::At(position.clone()), state };
+        match self.shard.orders.prepare(pending).await {
+            Ok(()) => Ok(prepared),
+            Err(error) => Err(CheckpointError::from_order(error, position, self.shard.delivered.greatest())),
+        }
+    }
+
+    async fn store(&self, position: &Position) -> Result<(), CheckpointError> {
+        // What is stored already is left to the writer too: it may still have to remove what was prepared there.
+        self.shard.accept(position)?;
+        self.shard.store(position).await
+    }
+}
+
+impl fmt::Debug for Checkpointer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Checkpointer").field("lease", self.shard.held.key()).field("end", &self.end).finish_non_exhaustive()
+    }
+}
+
+/// A checkpoint whose first half is written.
+#[derive(Clone)]
+pub struct PreparedCheckpoint {
+    shard: Arc<Tenancy>,
+    at: Position,
+}
+
+impl PreparedCheckpoint {
+    /// Where it is.
+    #[must_use]
+    pub const fn position(&self) -> &Position {
+        &self.at
+    }
+
+    /// Writes the second half: the position becomes the stored checkpoint and what was prepared is removed.
+    ///
+    /// # Errors
+    /// See [`CheckpointError`]; a later checkpoint that was stored since makes this one out of range.
+    pub async fn commit(&self) -> Result<(), CheckpointError> {
+        self.shard.accept(&self.at)?;
+        self.shard.store(&self.at).await
+    }
+}
+
+impl fmt::Debug for PreparedCheckpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PreparedCheckpoint").field("lease", self.shard.held.key()).field("at", &self.at).finish_non_exhaustive()
+    }
+}

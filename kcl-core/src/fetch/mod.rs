@@ -1,1 +1,22 @@
-//! fetch
+//! The second station of the way of data: pages come out of the stream, in order, within the byte budget.
+//!
+//! ```text
+//!   Stream --- Polling (cursor, pace, backoff) ---> Pump (prefetch) ---> Batch ---> shard consumer
+//!                  ^                                                       |
+//!                  +---- ByteBudget: a permit from the request ------------+ until the batch is done
+//! ```
+//!
+//! Invariants: the place to resume from moves only when a page has been handed on, so an iterator that expires, a failed call or a
+//! reset never skips a record; a shard that holds nothing never waits for memory, so a stopped handler stops no other shard.
+
+mod budget;
+mod polling;
+mod pump;
+mod resume;
+mod size;
+
+pub use budget::{ByteBudget, InvalidBudget};
+pub(crate) use budget::{Permit, Seat};
+pub(crate) use polling::{Fetch, FetchError, Fetched, Polling, PollingSettings};
+pub(crate) use pump::{Batch, Feed, Fed};
+pub(crate) use resume::Resume;

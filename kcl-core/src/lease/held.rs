@@ -1,3 +1,4 @@
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -6,6 +7,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::model::{Checkpoint, LeaseKey, Moment, Pending, Position, ShardId};
 use crate::processor::{Fence, LossReason};
+use crate::runtime::{Clock, within};
 
 use super::BoxError;
 
@@ -151,6 +153,11 @@ impl Held {
         self.loss.borrow().clone()
     }
 
+    /// A handle for saying that the shard's loop turned.
+    pub(crate) fn turns(&self, clock: Arc<dyn Clock>) -> Turns {
+        Turns { shared: Arc::clone(&self.shared), clock }
+    }
+
     /// A handle for orders that may outlive the consumer.
     pub(crate) fn orders(&self) -> Orders {
         Orders(self.orders.clone())
@@ -194,6 +201,35 @@ pub(crate) struct Progress {
     turned: AtomicU64,
     /// Since when the handler has been inside a call; `IDLE` when it is not.
     call_since: AtomicU64,
+}
+
+/// Says that a shard's loop turned, from wherever a part of it runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Turns {
+    shared: Arc<Shared>,
+    clock: Arc<dyn Clock>,
+}
+
+/// How often a wait that is nobody's fault counts as a turn.
+const WAIT_TURN: Duration = Duration::from_secs(1);
+
+impl Turns {
+    /// The loop turned.
+    pub(crate) fn turned(&self) {
+        self.shared.progress.turned(self.clock.now());
+    }
+
+    /// Waits for something that is not this shard's own fault (memory, parents, a pause): that counts as progress.
+    pub(crate) async fn while_waiting<F: Future>(&self, wait: F) -> F::Output {
+        let mut wait = pin!(wait);
+        loop {
+            self.turned();
+            if let Some(output) = within(&*self.clock, WAIT_TURN, wait.as_mut()).await {
+                self.turned();
+                return output;
+            }
+        }
+    }
 }
 
 const IDLE: u64 = u64::MAX;

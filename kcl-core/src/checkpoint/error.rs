@@ -1,0 +1,44 @@
+use crate::decide::checkpoint::Refused;
+use crate::lease::BoxError;
+use crate::lease::held::OrderError;
+use crate::model::Position;
+
+/// Why a checkpoint was not stored.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// It would pass what was delivered, or go back. Nothing was written.
+    #[error(transparent)]
+    OutOfRange(#[from] Refused),
+    /// The shard is somebody else's, or done. Nothing was written, and nothing can be any more: its records after the stored
+    /// checkpoint come again at the new owner.
+    #[error("the lease of this shard is lost: its new owner goes on from the last stored checkpoint")]
+    LeaseLost,
+    /// The lease table is busy or gave no answer: the checkpoint may or may not be stored. Trying again is safe.
+    #[error("the lease table is busy: the checkpoint may or may not be stored, and can be tried again")]
+    Throttled {
+        /// What the table said.
+        #[source]
+        source: BoxError,
+    },
+    /// The lease table cannot be used; the worker stops.
+    #[error("the lease table cannot be used")]
+    Unusable {
+        /// What the table said.
+        #[source]
+        source: BoxError,
+    },
+}
+
+impl CheckpointError {
+    pub(super) fn from_order(error: OrderError, wanted: &Position, delivered: Option<Position>) -> Self {
+        match error {
+            OrderError::Lost => Self::LeaseLost,
+            OrderError::Behind { stored } => {
+                Self::OutOfRange(Refused::BehindStored { wanted: wanted.clone(), stored, delivered })
+            }
+            OrderError::Throttled(source) => Self::Throttled { source },
+            OrderError::Broken(source) => Self::Unusable { source },
+        }
+    }
+}

@@ -1,0 +1,248 @@
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+/// The memory that fetched records may take, shared by all the shards of a worker, or of several workers.
+///
+/// Half of it is set aside in equal parts, one a shard: what a shard may always have for one page, whatever the others hold. The
+/// rest is for larger pages and for prefetching, to whoever asks first. Cloning gives another handle on the same budget.
+///
+/// What is counted is what a page occupies, from the request (by the size of the shard's records so far) until its batch is done.
+/// The service may answer with larger records than expected; then the count goes above the budget until that batch is done, and the
+/// next requests are smaller.
+#[derive(Clone)]
+pub struct ByteBudget(Arc<Inner>);
+
+/// The largest page of the service: `GetRecords` returns at most 10 MiB.
+pub(crate) const LARGEST_PAGE: usize = 10 * 1024 * 1024;
+
+/// The budget is too small to hold a page.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a byte budget of {bytes} is below one page: allowed are {LARGEST_PAGE} bytes (10 MiB) and more")]
+pub struct InvalidBudget {
+    bytes: usize,
+}
+
+struct Inner {
+    total: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    next_seat: u64,
+    /// What each shard holds.
+    held: BTreeMap<u64, usize>,
+    used: usize,
+    waiters: VecDeque<Waiter>,
+}
+
+struct Waiter {
+    seat: u64,
+    want: usize,
+    grant: oneshot::Sender<Permit>,
+}
+
+impl ByteBudget {
+    /// The default: 128 MiB. Java KCL 3.5.1 holds up to 8 MiB a *shard*.
+    pub const DEFAULT: usize = 128 * 1024 * 1024;
+
+    /// A budget of this many bytes.
+    ///
+    /// # Errors
+    /// When it cannot hold the largest page that the service may send, 10 MiB.
+    pub fn new(bytes: usize) -> Result<Self, InvalidBudget> {
+        if bytes < LARGEST_PAGE {
+            return Err(InvalidBudget { bytes });
+        }
+        Ok(Self(Arc::new(Inner { total: bytes, state: Mutex::default() })))
+    }
+
+    /// The whole of it, in bytes.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.0.total
+    }
+
+    /// What is held now, in bytes.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.state().used
+    }
+
+    /// A place at the budget for one shard.
+    pub(crate) fn seat(&self) -> Seat {
+        let mut state = self.state();
+        let id = state.next_seat;
+        state.next_seat += 1;
+        state.held.insert(id, 0);
+        Seat { budget: self.clone(), id }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every change below is whole before anything can panic.
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn give_back(&self, seat: u64, bytes: usize) {
+        let mut state = self.state();
+        state.add(seat, 0, bytes);
+        self.serve(&mut state);
+    }
+
+    /// Gives to those who wait, in their order, what there is now.
+    fn serve(&self, state: &mut State) {
+        let mut waiting = std::mem::take(&mut state.waiters);
+        let mut pool_is_open = true;
+        while let Some(waiter) = waiting.pop_front() {
+            if waiter.grant.is_closed() || !state.held.contains_key(&waiter.seat) {
+                continue;
+            }
+            let bytes = match state.own_page(waiter.seat, waiter.want, self.0.total) {
+                Some(bytes) => Some(bytes),
+                // The pool is for whoever asked first: a small request does not overtake a large one.
+                None => state.from_pool(waiter.seat, waiter.want, self.0.total).filter(|_| pool_is_open),
+            };
+            match bytes {
+                Some(bytes) => {
+                    state.add(waiter.seat, bytes, 0);
+                    let permit = Permit { budget: self.clone(), seat: waiter.seat, bytes };
+                    if let Err(mut unwanted) = waiter.grant.send(permit) {
+                        state.add(waiter.seat, 0, std::mem::take(&mut unwanted.bytes));
+                    }
+                }
+                None => {
+                    pool_is_open = false;
+                    state.waiters.push_back(waiter);
+                }
+            }
+        }
+    }
+}
+
+impl State {
+    fn add(&mut self, seat: u64, more: usize, less: usize) {
+        if let Some(held) = self.held.get_mut(&seat) {
+            *held = (*held + more).saturating_sub(less);
+        }
+        self.used = (self.used + more).saturating_sub(less);
+    }
+
+    /// The part of the budget that is set aside for one shard.
+    fn reserve(&self, total: usize) -> usize {
+        total / (2 * self.held.len().max(1))
+    }
+
+    /// What a shard that holds nothing gets at once: its page if there is room, else as much of it as is set aside for it.
+    fn own_page(&self, seat: u64, want: usize, total: usize) -> Option<usize> {
+        let holds_nothing = self.held.get(&seat).is_some_and(|held| *held == 0);
+        holds_nothing.then(|| self.from_pool(seat, want, total).unwrap_or_else(|| want.min(self.reserve(total))))
+    }
+
+    /// The request, if it leaves the others what is set aside for them.
+    fn from_pool(&self, seat: u64, want: usize, total: usize) -> Option<usize> {
+        let reserve = self.reserve(total);
+        let others: usize =
+            self.held.iter().filter(|(id, _)| **id != seat).map(|(_, held)| reserve.saturating_sub(*held)).sum();
+        (self.used + others + want <= total).then_some(want)
+    }
+}
+
+impl fmt::Debug for ByteBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ByteBudget").field("total", &self.0.total).field("used", &self.used()).finish()
+    }
+}
+
+/// The place of one shard at the budget.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    budget: ByteBudget,
+    id: u64,
+}
+
+impl Seat {
+    /// A permit for up to `want` bytes. A shard that holds nothing gets one at once, perhaps a smaller one; others wait until there
+    /// is room for all of it. Cancel safe: a permit that nobody takes goes back.
+    pub(crate) async fn acquire(&self, want: usize) -> Permit {
+        // No single request can be larger than what the pool could ever give.
+        let granted = {
+            let mut state = self.budget.state();
+            let reserve = state.reserve(self.budget.0.total);
+            let want = want.clamp(1, self.budget.0.total / 2 + reserve);
+            let first = state.waiters.iter().all(|waiter| waiter.grant.is_closed());
+            let bytes = state
+                .own_page(self.id, want, self.budget.0.total)
+                .or_else(|| state.from_pool(self.id, want, self.budget.0.total).filter(|_| first));
+            match bytes {
+                Some(bytes) => {
+                    state.add(self.id, bytes, 0);
+                    Ok(Permit { budget: self.budget.clone(), seat: self.id, bytes })
+                }
+                None => {
+                    let (grant, granted) = oneshot::channel();
+                    state.waiters.push_back(Waiter { seat: self.id, want, grant });
+                    Err(granted)
+                }
+            }
+        };
+        match granted {
+            Ok(permit) => permit,
+            // The sender goes away only with the seat, which is borrowed here.
+            Err(granted) => granted.await.unwrap_or_else(|_| Permit { budget: self.budget.clone(), seat: self.id, bytes: 0 }),
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut state = self.budget.state();
+        // Permits of this shard that are still out give their bytes back to the whole.
+        state.held.remove(&self.id);
+        self.budget.serve(&mut state);
+    }
+}
+
+/// Bytes of the budget, held until this is dropped.
+pub(crate) struct Permit {
+    budget: ByteBudget,
+    seat: u64,
+    bytes: usize,
+}
+
+impl Permit {
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The page is there: from now on what it really occupies is counted.
+    pub(crate) fn correct(&mut self, bytes: usize) {
+        let (more, less) = (bytes.saturating_sub(self.bytes), self.bytes.saturating_sub(bytes));
+        self.bytes = bytes;
+        let mut state = self.budget.state();
+        state.add(self.seat, more, less);
+        if less > 0 {
+            self.budget.serve(&mut state);
+        }
+    }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Permit").field(&self.bytes).finish()
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.budget.give_back(self.seat, self.bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "budget_test.rs"]
+mod tests;

@@ -1,0 +1,116 @@
+use tokio::sync::mpsc;
+
+use crate::model::{ChildShard, Moment, Timestamp};
+use crate::processor::Records;
+use crate::runtime::Tasks;
+use crate::decide::gap::DataGap;
+
+use super::budget::Permit;
+use super::polling::{End, Fetch, FetchError};
+
+/// Records on their way to the processor, with the memory that they are counted by.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) records: Records,
+    pub(crate) millis_behind_latest: Option<u64>,
+    pub(crate) fetched: Moment,
+    pub(crate) fetched_at: Timestamp,
+    pub(crate) is_last: bool,
+    pub(crate) children: Vec<ChildShard>,
+    /// Given back when the batch is done.
+    pub(crate) permit: Option<Permit>,
+}
+
+/// What comes out of a [`Feed`], in order.
+#[derive(Debug)]
+pub(crate) enum Fed {
+    /// A stretch was, or may have been, lost to retention.
+    Gap(DataGap),
+    /// Records.
+    Batch(Box<Batch>),
+    /// Everything has been handed out.
+    End(Vec<ChildShard>),
+    /// The service says that the shard is not there.
+    Gone,
+    /// The shard cannot be read.
+    Failed(FetchError),
+}
+
+/// Reads ahead of the processor: a task that fetches while a batch is being worked on, as far as the byte budget goes.
+///
+/// Dropping it ends the task.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    fed: mpsc::Receiver<Fed>,
+    _pump: Tasks,
+}
+
+/// How many pages of a shard may wait. Memory is bounded by the budget; this bounds how far a fast stream of small pages runs ahead.
+const PAGES_AHEAD: usize = 8;
+
+impl Feed {
+    /// Begins to read.
+    pub(crate) fn start(fetch: Box<dyn Fetch>) -> Self {
+        let (give, fed) = mpsc::channel(PAGES_AHEAD);
+        let mut pump = Tasks::new();
+        pump.start(pump_all(fetch, give));
+        Self { fed, _pump: pump }
+    }
+
+    /// What comes next. Cancel safe. Nothing after the last.
+    pub(crate) async fn next(&mut self) -> Option<Fed> {
+        self.fed.recv().await
+    }
+}
+
+async fn pump_all(mut fetch: Box<dyn Fetch>, give: mpsc::Sender<Fed>) {
+    loop {
+        // A place first: a page that is fetched is handed on at once, and its place to resume from with it.
+        let Ok(place) = give.reserve().await else { return };
+        let fetched = match fetch.next().await {
+            Ok(fetched) => fetched,
+            Err(error) => {
+                place.send(Fed::Failed(error));
+                return;
+            }
+        };
+        let mut place = Some(place);
+        let mut parts = Vec::with_capacity(3);
+        parts.extend(fetched.gap.map(Fed::Gap));
+        let (is_last, children, gone) = match fetched.end {
+            None => (false, Vec::new(), false),
+            Some(End::Closed(children)) => (true, children, false),
+            Some(End::Gone) => (false, Vec::new(), true),
+        };
+        if !fetched.records.is_empty() {
+            parts.push(Fed::Batch(Box::new(Batch {
+                records: Records::new(fetched.records),
+                millis_behind_latest: fetched.millis_behind_latest,
+                fetched: fetched.fetched,
+                fetched_at: fetched.fetched_at,
+                is_last,
+                children: children.clone(),
+                permit: fetched.permit,
+            })));
+        }
+        if is_last {
+            parts.push(Fed::End(children));
+        } else if gone {
+            parts.push(Fed::Gone);
+        }
+        for part in parts {
+            match place.take() {
+                Some(place) => place.send(part),
+                None => {
+                    if give.send(part).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+        if is_last {
+            return;
+        }
+    }
+}
+

@@ -1,0 +1,82 @@
+use super::budget::LARGEST_PAGE;
+
+/// How large the records of a shard are, and so how many to ask for.
+///
+/// Nothing is known before the first page: a record may then be as large as the service takes by default, 1 MiB, so the first
+/// request of a shard is a small one and shows what its records are like.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RecordSize {
+    /// Bytes a record: the larger of the last page's mean and a slow mean of the pages before.
+    estimate: Option<f64>,
+}
+
+/// What one record takes at the most, by the default limit of the service.
+const LARGEST_RECORD: f64 = 1024.0 * 1024.0;
+/// The share of the last page in the slow mean.
+const WEIGHT: f64 = 0.25;
+/// Pages differ: what is asked for is a little less than what would fit.
+const HEADROOM: f64 = 1.1;
+
+impl RecordSize {
+    /// The memory that a request for `limit` records needs, when a page takes `factor` times its size while it is received.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes, bounded by a page")]
+    pub(crate) fn request(self, limit: u32, factor: f64) -> usize {
+        let page = (f64::from(limit) * self.bytes()).min(LARGEST_PAGE as f64 * HEADROOM);
+        (page * factor) as usize
+    }
+
+    /// How many records to ask for with this much memory: at least one, or nothing would ever move.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded by the limit")]
+    pub(crate) fn limit(self, bytes: usize, most: u32, factor: f64) -> u32 {
+        // A whole page's memory is enough for any number of records.
+        if bytes as f64 >= LARGEST_PAGE as f64 * factor {
+            return most;
+        }
+        ((bytes as f64 / factor / self.bytes()) as u32).clamp(1, most)
+    }
+
+    /// Takes in a page of this many records and bytes.
+    pub(crate) fn observe(&mut self, records: usize, bytes: usize) {
+        if records > 0 {
+            let last = bytes as f64 / records as f64;
+            let mean = self.estimate.map_or(last, |mean| mean + (last - mean) * WEIGHT);
+            self.estimate = Some(mean.max(last));
+        }
+    }
+
+    fn bytes(self) -> f64 {
+        self.estimate.map_or(LARGEST_RECORD, |estimate| estimate * HEADROOM)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: usize = 1024 * 1024;
+
+    #[test]
+    fn the_first_request_fits_also_when_every_record_is_as_large_as_can_be() {
+        let size = RecordSize::default();
+        assert_eq!(size.limit(16 * MIB / 2, 10_000, 1.0), 8);
+        assert_eq!(size.limit(1000, 10_000, 1.0), 1);
+    }
+
+    #[test]
+    fn small_records_are_asked_for_by_the_thousand_after_the_first_page() {
+        let mut size = RecordSize::default();
+        size.observe(4, 4 * 1100);
+        let limit = size.limit(4 * MIB, 10_000, 2.5);
+        assert!((1000..2000).contains(&limit), "{limit}");
+    }
+
+    #[test]
+    fn records_that_grow_are_believed_at_once_and_records_that_shrink_slowly() {
+        let mut size = RecordSize::default();
+        size.observe(100, 100 * 1000);
+        size.observe(10, 10 * 100_000);
+        assert!(size.request(1, 1.0) > 100_000);
+        size.observe(100, 100 * 1000);
+        assert!(size.request(1, 1.0) > 70_000);
+    }
+}
