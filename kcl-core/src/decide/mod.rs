@@ -7,6 +7,7 @@ pub mod backoff;
 pub mod checkpoint;
 pub mod gap;
 pub mod pace;
+pub mod shards;
 
 #[cfg(test)]
 pub(crate) mod cases;
