@@ -3,6 +3,14 @@
 //! **Invariant: nothing here reads a clock, draws a random number, awaits, or depends on the order of a hash map.** Time, jitter
 //! and tie-breaks are arguments. So every decision can be replayed from a text case (`testdata/*.txt`: given, `----`, expected).
 
+pub mod backoff;
+pub mod checkpoint;
 pub mod consumer;
 pub mod expiry;
+pub mod gap;
+pub mod pace;
 pub mod settle;
+pub mod shards;
+
+#[cfg(test)]
+pub(crate) mod cases;

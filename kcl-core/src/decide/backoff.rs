@@ -1,0 +1,86 @@
+//! How long to wait before something is tried again.
+
+use std::time::Duration;
+
+/// Exponential backoff with full jitter: before try `n` a wait that is drawn evenly from nothing to `base` x 2^n, at most `cap`.
+///
+/// Full jitter, because the calls that fail together (a throttled shard, a busy table) must not come back together: spreading them
+/// over the whole span needs the fewest calls in all until each has had its turn.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use kcl_core::decide::backoff::Backoff;
+/// let backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
+/// assert_eq!(backoff.delay(0, 0.5), Duration::from_millis(50));
+/// assert_eq!(backoff.delay(2, 0.5), Duration::from_millis(200));
+/// assert_eq!(backoff.delay(60, 0.5), Duration::from_millis(500));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    base: Duration,
+    cap: Duration,
+}
+
+impl Backoff {
+    /// Waits of at most `base` after the first failure, doubled with each further one, never above `cap`.
+    #[must_use]
+    pub const fn new(base: Duration, cap: Duration) -> Self {
+        Self { base, cap }
+    }
+
+    /// The wait after `failures` failures that came before the present one (0 for the first), with `jitter` drawn evenly from 0
+    /// to 1. A jitter outside of that counts as the nearer bound, one that is no number as 1.
+    #[must_use]
+    pub fn delay(&self, failures: u32, jitter: f64) -> Duration {
+        let jitter = if jitter.is_nan() { 1.0 } else { jitter.clamp(0.0, 1.0) };
+        let longest = self.longest(failures);
+        // The product is rounded: for very long spans it may come out above the factor.
+        Duration::try_from_secs_f64(longest.as_secs_f64() * jitter).map_or(longest, |delay| delay.min(longest))
+    }
+
+    /// The longest wait that [`delay`](Self::delay) gives for the same number of failures: it never shrinks with more of them.
+    #[must_use]
+    pub fn longest(&self, failures: u32) -> Duration {
+        let doubled = 1_u32.checked_shl(failures).unwrap_or(u32::MAX);
+        self.base.saturating_mul(doubled).min(self.cap)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_wait_stays_within_a_bound_that_never_shrinks(
+            base in 0_u64..10_000_000, cap in 0_u64..u64::MAX, failures in 0_u32..200, jitter in 0.0..=1.0_f64,
+        ) {
+            let backoff = Backoff::new(Duration::from_millis(base), Duration::from_millis(cap));
+            let delay = backoff.delay(failures, jitter);
+            prop_assert!(delay <= backoff.longest(failures));
+            prop_assert!(backoff.longest(failures) <= Duration::from_millis(cap));
+            prop_assert!(backoff.longest(failures) <= backoff.longest(failures + 1));
+            prop_assert!(delay <= backoff.delay(failures, 1.0));
+        }
+    }
+
+    #[test]
+    fn the_bound_doubles_until_the_cap() {
+        let backoff = Backoff::new(Duration::from_millis(100), Duration::from_millis(700));
+        let longest: Vec<u128> = (0..5).map(|failures| backoff.longest(failures).as_millis()).collect();
+        assert_eq!(longest, [100, 200, 400, 700, 700]);
+        assert_eq!(backoff.longest(u32::MAX), Duration::from_millis(700));
+    }
+
+    #[test]
+    fn a_jitter_that_is_none_is_bounded() {
+        let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(1));
+        assert_eq!(backoff.delay(0, -3.0), Duration::ZERO);
+        for jitter in [1.0, 7.0, f64::INFINITY, f64::NAN] {
+            assert_eq!(backoff.delay(0, jitter), Duration::from_secs(1), "{jitter}");
+        }
+        assert_eq!(Backoff::new(Duration::MAX, Duration::MAX).delay(9, 1.0), Duration::MAX);
+    }
+}

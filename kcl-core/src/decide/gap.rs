@@ -1,0 +1,119 @@
+//! Whether records were lost to retention between a checkpoint and what the stream still has.
+//!
+//! A shard is opened AT its checkpoint, not after it: if the checkpointed record comes back first, nothing is missing. If another
+//! one does, the checkpointed record has aged out, and whatever lay between the two may have aged out unread with it. Nothing in
+//! the service's answers tells whether there was anything, so that gap is *uncertain*. A shard that has left the stream with
+//! its lease unfinished is *certain*: the place of the checkpoint can never be read again.
+
+use std::fmt;
+
+use crate::model::{Checkpoint, Position, SequenceNumber};
+
+/// A stretch of a shard that was, or may have been, lost before it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DataGap {
+    /// The stored checkpoint: everything to here was processed. A sentinel when nothing of the shard was.
+    pub after: Checkpoint,
+    /// The first record that there is after the gap. Nothing when the shard has no further one.
+    pub before: Option<Position>,
+    /// Whether the stretch is known to be out of reach. Otherwise it may also be that it held nothing: the last record of a quiet
+    /// shard ages out like any other.
+    pub certain: bool,
+}
+
+impl fmt::Display for DataGap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = if self.certain { "records are lost" } else { "records may be lost" };
+        write!(f, "{what} after {}", self.after)?;
+        match &self.before {
+            Some(before) => write!(f, " and before {before}"),
+            None => f.write_str(" to the end of the shard"),
+        }
+    }
+}
+
+/// Judges the first record that a shard gives after it was opened AT `checkpoint`; nothing as `first` means that the shard ended
+/// without giving one. A page without records says nothing: ask again with the next page.
+///
+/// The record with the checkpoint's sequence number is the checkpointed one whatever the sub-sequence number: the aggregate is
+/// there, so the user records after the checkpointed one in it are there too. A record *before* the checkpoint shows that nothing
+/// has aged out up to the checkpoint.
+#[must_use]
+pub fn judge_first(checkpoint: &Position, first: Option<&SequenceNumber>) -> Option<DataGap> {
+    match first {
+        Some(first) if *first <= checkpoint.sequence => None,
+        first => Some(DataGap {
+            after: Checkpoint::At(checkpoint.clone()),
+            before: first.map(|sequence| Position::from(sequence.clone())),
+            certain: false,
+        }),
+    }
+}
+
+/// The gap of a lease at `checkpoint` whose shard has left the stream. Nothing when the shard was done.
+#[must_use]
+pub fn shard_gone(checkpoint: &Checkpoint) -> Option<DataGap> {
+    (!checkpoint.is_shard_end()).then(|| DataGap { after: checkpoint.clone(), before: None, certain: true })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(value: u128) -> SequenceNumber {
+        SequenceNumber::from_u128(value)
+    }
+
+    fn at(sequence: u128, sub: u64) -> Position {
+        Position::new(number(sequence), sub)
+    }
+
+    #[test]
+    fn the_checkpointed_record_coming_back_first_shows_that_nothing_is_missing() {
+        assert_eq!(judge_first(&at(7, 0), Some(&number(7))), None);
+    }
+
+    #[test]
+    fn an_aggregate_is_found_by_its_sequence_number_alone() {
+        assert_eq!(judge_first(&at(7, 3), Some(&number(7))), None);
+    }
+
+    #[test]
+    fn another_record_coming_back_first_is_an_uncertain_gap_up_to_it() {
+        let gap = judge_first(&at(7, 3), Some(&number(9)));
+        assert_eq!(gap, Some(DataGap { after: Checkpoint::At(at(7, 3)), before: Some(at(9, 0)), certain: false }));
+    }
+
+    #[test]
+    fn numbers_are_compared_not_texts() {
+        assert!(judge_first(&at(9, 0), Some(&number(10))).is_some());
+    }
+
+    #[test]
+    fn a_shard_that_ends_without_the_checkpointed_record_is_an_uncertain_gap() {
+        let gap = judge_first(&at(7, 0), None);
+        assert_eq!(gap, Some(DataGap { after: Checkpoint::At(at(7, 0)), before: None, certain: false }));
+    }
+
+    #[test]
+    fn a_record_before_the_checkpoint_shows_that_nothing_has_aged_out() {
+        assert_eq!(judge_first(&at(7, 0), Some(&number(6))), None);
+    }
+
+    #[test]
+    fn a_shard_that_left_the_stream_is_a_certain_gap_unless_it_was_done() {
+        for checkpoint in [Checkpoint::TrimHorizon, Checkpoint::Latest, Checkpoint::At(at(7, 3))] {
+            assert_eq!(shard_gone(&checkpoint), Some(DataGap { after: checkpoint.clone(), before: None, certain: true }));
+        }
+        assert_eq!(shard_gone(&Checkpoint::ShardEnd), None);
+    }
+
+    #[test]
+    fn a_gap_says_what_is_lost() {
+        let gap = judge_first(&at(7, 3), Some(&number(9))).map(|gap| gap.to_string());
+        assert_eq!(gap.as_deref(), Some("records may be lost after 7.3 and before 9"));
+        let gone = shard_gone(&Checkpoint::TrimHorizon).map(|gap| gap.to_string());
+        assert_eq!(gone.as_deref(), Some("records are lost after TRIM_HORIZON to the end of the shard"));
+    }
+}

@@ -1,0 +1,94 @@
+use std::fmt;
+
+use crate::lease::{Expect, Write};
+use crate::model::{Lease, ShardId};
+
+use super::{Leases, ShardGraph};
+
+/// Whether a row may be deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "short-lived, one at a time")]
+pub enum Finished {
+    /// Yes, on this condition: it is as it was judged.
+    Delete(Expect),
+    /// No.
+    Keep(Kept),
+}
+
+/// Why a row stays. Its text is for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kept {
+    /// Its shard is not done.
+    Unfinished,
+    /// Its shard is listed. Whoever decided on leases some time ago, and was paused since, would create the row anew and the shard
+    /// would be read a second time, after its own children.
+    Listed,
+    /// The listing is empty, which shows nothing.
+    NothingListed,
+    /// A shard that follows has no lease yet, and this row shows that it must be read from its first record on.
+    ChildMissing {
+        /// The shard.
+        child: ShardId,
+    },
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unfinished => f.write_str("its shard is not finished"),
+            Self::Listed => f.write_str("its shard is still listed"),
+            Self::NothingListed => f.write_str("no shard is listed at all"),
+            Self::ChildMissing { child } => write!(f, "its child {child} has no lease yet"),
+        }
+    }
+}
+
+/// Judges the row of `lease` against the other `leases` and `graph`, a listing of all shards that was begun after the rows were
+/// read. A row is deleted only when its shard is finished and not listed any more, and only as it was judged: the condition has its
+/// counter and its checkpoint.
+#[must_use]
+pub fn judge_finished(lease: &Lease, graph: &ShardGraph, leases: &Leases<'_>) -> Finished {
+    let id = &lease.key.shard;
+    if !lease.checkpoint.is_shard_end() {
+        return Finished::Keep(Kept::Unfinished);
+    }
+    if graph.is_empty() {
+        return Finished::Keep(Kept::NothingListed);
+    }
+    if graph.contains(id) {
+        return Finished::Keep(Kept::Listed);
+    }
+    if let Some(child) = graph.children(id).find(|child| !leases.contains_key(&child.id)) {
+        return Finished::Keep(Kept::ChildMissing { child: child.id.clone() });
+    }
+    Finished::Delete(Write::delete(lease))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::cases::run;
+    use crate::decide::shards::notation::World;
+    use crate::model::{Checkpoint, HashKeyRange, LeaseKey, Shard};
+
+    #[test]
+    fn finished_leases_go_as_the_cases_say() {
+        run("cleanup.txt", |given| World::read(given).answer());
+    }
+
+    #[test]
+    fn a_row_that_moved_since_it_was_judged_is_not_deleted() {
+        let graph = ShardGraph::new([Shard::new("1", HashKeyRange::WHOLE)]).unwrap();
+        let mut lease = Lease::new(LeaseKey::single("0"), Checkpoint::ShardEnd);
+        let Finished::Delete(expect) = judge_finished(&lease, &graph, &Leases::new()) else {
+            panic!("the row may go");
+        };
+        assert!(expect.holds(&lease));
+        lease.counter += 1;
+        assert!(!expect.holds(&lease));
+        lease.counter -= 1;
+        lease.checkpoint = Checkpoint::TrimHorizon;
+        assert!(!expect.holds(&lease));
+    }
+}

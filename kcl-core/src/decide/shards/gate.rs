@@ -1,0 +1,78 @@
+use crate::model::{Checkpoint, Lease, ShardId};
+
+/// What is known of a parent, just now.
+#[derive(Clone, Copy, Debug)]
+pub struct ParentView<'a> {
+    /// The parent.
+    pub shard: &'a ShardId,
+    /// Its row, read consistently: a scan may be torn, and show a child without the parent whose row was there before.
+    pub row: Option<&'a Lease>,
+    /// Whether it is in a listing of all shards that was begun after the child's row was read.
+    pub listed: bool,
+}
+
+/// Whether a shard may be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// Yes.
+    Open,
+    /// Not yet.
+    Blocked {
+        /// The first parent that it waits for.
+        by: ShardId,
+        /// What it waits for.
+        wait: Wait,
+    },
+}
+
+/// What a child waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// The parent is not finished. Look again when its row changes.
+    Unfinished,
+    /// The parent is listed and has no row. It will get one by comparing the table with the listing (which is worth doing at
+    /// once): nobody can have finished it, or its row would be there.
+    Missing,
+}
+
+/// Decides whether the shard of `lease` may be read: when each parent that its row names
+///
+/// - has a row at the shard's end, or
+/// - has no row and is not listed any more: there is nothing left of it to read, or
+/// - has no row and this lease has begun (its checkpoint is a position): the parent was read before that, and some other framework
+///   deleted its row early, or
+/// - has no row and this lease begins at a time (`LATEST`, `AT_TIMESTAMP`): what came before is not wanted.
+///
+/// A parent that `parents` says nothing of blocks.
+#[must_use]
+pub fn gate(lease: &Lease, parents: &[ParentView<'_>]) -> Gate {
+    let wait = |id: &ShardId| match parents.iter().find(|parent| parent.shard == id) {
+        None => Some(Wait::Missing),
+        Some(ParentView { row: Some(row), .. }) => (!row.checkpoint.is_shard_end()).then_some(Wait::Unfinished),
+        Some(ParentView { row: None, listed, .. }) => {
+            (*listed && lease.checkpoint == Checkpoint::TrimHorizon).then_some(Wait::Missing)
+        }
+    };
+    let blocked = lease.parents.iter().find_map(|id| Some(Gate::Blocked { by: id.clone(), wait: wait(id)? }));
+    blocked.unwrap_or(Gate::Open)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::cases::run;
+    use crate::decide::shards::notation::World;
+    use crate::model::LeaseKey;
+
+    #[test]
+    fn the_gate_opens_as_the_cases_say() {
+        run("gate.txt", |given| World::read(given).answer());
+    }
+
+    #[test]
+    fn a_parent_that_nothing_is_known_of_blocks() {
+        let mut child = Lease::new(LeaseKey::single("c"), Checkpoint::TrimHorizon);
+        child.parents = vec!["p".into()];
+        assert_eq!(gate(&child, &[]), Gate::Blocked { by: "p".into(), wait: Wait::Missing });
+    }
+}
