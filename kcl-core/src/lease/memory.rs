@@ -123,7 +123,8 @@ impl LeaseTable for MemoryLeaseTable {
         let begin = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
         let mut rest = rows.leases.range::<LeaseKey, _>((begin, Bound::Unbounded)).map(|(_, lease)| lease);
         let leases: Vec<Lease> = rest.by_ref().take(PAGE).cloned().collect();
-        let next = rest.next().and(leases.last()).map(|last| page_after(&last.key));
+        let more = rest.next().is_some();
+        let next = leases.last().filter(|_| more).map(|last| page_after(&last.key));
         // The other rows are few: the first page has them all.
         let (workers, foreign) = match after {
             None => (rows.workers.values().cloned().collect(), rows.foreign.values().cloned().collect()),
