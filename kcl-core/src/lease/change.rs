@@ -168,11 +168,11 @@ impl Change {
             Self::Release { checkpoint } => owners_write.with_last_checkpoint(checkpoint.as_ref()).without_owner(),
             Self::End { children } => {
                 let edits = owners_write.with_checkpoint(Checkpoint::ShardEnd).without_owner();
-                if children.is_empty() { edits } else { Edits { children: Edit::Set(children.clone()), ..edits } }
+                if children.is_empty() { edits } else { Edits { children: Some(children.clone()), ..edits } }
             }
-            Self::Children { children } => Edits { children: Edit::Set(children.clone()), ..owners_write },
+            Self::Children { children } => Edits { children: Some(children.clone()), ..owners_write },
             Self::HashRange { range } => Edits { hash_range: Edit::Set(*range), ..none },
-            Self::Facts { facts } => Edits { facts: Edit::Set(facts.clone()), ..owners_write },
+            Self::Facts { facts } => Edits { facts: Some(facts.clone()), ..owners_write },
         }
     }
 

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use crate::model::{Checkpoint, Facts, HashKeyRange, Lease, Pending, ShardId, Token, WorkerId};
 
 /// What happens to one attribute.
@@ -71,12 +73,12 @@ pub struct Edits {
     pub checkpoint: Option<Checkpoint>,
     /// The three pending attributes.
     pub pending: Edit<Pending>,
-    /// `childShardIds`.
-    pub children: Edit<Vec<ShardId>>,
+    /// `childShardIds`, a set: their order says nothing. Never removed.
+    pub children: Option<Vec<ShardId>>,
     /// `startingHashKey` and `endingHashKey`.
     pub hash_range: Edit<HashKeyRange>,
-    /// Our own facts.
-    pub facts: Edit<Facts>,
+    /// Our own facts, all of them. Never removed.
+    pub facts: Option<Facts>,
 }
 
 impl Edits {
@@ -113,11 +115,11 @@ impl Edits {
             row.checkpoint = checkpoint.clone();
         }
         self.pending.apply(&mut row.pending);
-        if let Edit::Set(children) = &self.children {
+        if let Some(children) = &self.children {
             row.children.clone_from(children);
         }
         self.hash_range.apply(&mut row.hash_range);
-        if let Edit::Set(facts) = &self.facts {
+        if let Some(facts) = &self.facts {
             row.facts = facts.clone();
         }
     }
@@ -131,8 +133,17 @@ impl Edits {
             && self.token.is_held_by(row.token.as_ref())
             && self.checkpoint.as_ref().is_none_or(|checkpoint| *checkpoint == row.checkpoint)
             && self.pending.is_held_by(row.pending.as_ref())
-            && self.children.is_held_by(Some(&row.children))
+            && self.children.as_ref().is_none_or(|children| same_set(children, &row.children))
             && self.hash_range.is_held_by(row.hash_range.as_ref())
-            && self.facts.is_held_by(Some(&row.facts))
+            && self.facts.as_ref().is_none_or(|facts| *facts == row.facts)
     }
 }
+
+/// Whether both name the same shards: a table may keep them as a set, and give them back in another order.
+fn same_set(a: &[ShardId], b: &[ShardId]) -> bool {
+    a.iter().collect::<BTreeSet<_>>() == b.iter().collect::<BTreeSet<_>>()
+}
+
+#[cfg(test)]
+#[path = "edit_test.rs"]
+mod tests;

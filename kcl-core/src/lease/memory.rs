@@ -1,1 +1,216 @@
 //! The table of one process.
+//!
+//! It is as exact as the others and forgets everything with its last handle: for tests, for simulation (it is the reference
+//! that the contract is read from), and for a worker that may begin anew after each restart.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::model::{Lease, LeaseKey, ShardId, WorkerId};
+
+use super::{Beacon, Change, Consistency, Error, Expect, ForeignRow, LeaseTable, PageToken, Snapshot, WorkerRow};
+
+/// Leases of one page of a snapshot.
+const PAGE: usize = 100;
+/// Keys that the change signal names.
+const HINTS: usize = 16;
+
+/// A lease table in memory. A clone is another handle on the same rows: workers that share clones share the leases.
+///
+/// Every call is done at once, so it never answers [`Error::Unknown`] or [`Error::Throttled`].
+#[derive(Clone, Default)]
+pub struct MemoryLeaseTable {
+    rows: Arc<Mutex<Rows>>,
+}
+
+#[derive(Default)]
+struct Rows {
+    leases: BTreeMap<LeaseKey, Lease>,
+    workers: BTreeMap<WorkerId, WorkerRow>,
+    foreign: BTreeMap<String, ForeignRow>,
+    /// The value of the change signal.
+    writes: u64,
+    /// What changed last, the newest first.
+    changed: VecDeque<LeaseKey>,
+}
+
+impl Rows {
+    fn signal(&mut self, key: Option<&LeaseKey>) {
+        self.writes += 1;
+        if let Some(key) = key {
+            self.changed.retain(|changed| changed != key);
+            self.changed.push_front(key.clone());
+            self.changed.truncate(HINTS);
+        }
+    }
+}
+
+impl MemoryLeaseTable {
+    /// An empty table.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Changes a lease without any condition, as somebody would who edits the table by hand. Nothing happens when there is no
+    /// such lease.
+    pub fn edit(&self, key: &LeaseKey, edit: impl FnOnce(&mut Lease)) {
+        let mut rows = self.lock();
+        if let Some(lease) = rows.leases.get_mut(key) {
+            edit(lease);
+            rows.signal(Some(key));
+        }
+    }
+
+    /// Puts a row that is neither a lease nor a worker of ours, as other programs on the same table do.
+    pub fn put_foreign(&self, row: ForeignRow) {
+        let mut rows = self.lock();
+        rows.foreign.insert(row.key.clone(), row);
+        rows.signal(None);
+    }
+
+    /// A panic in another holder leaves whole rows behind: nothing below panics between two parts of a write.
+    fn lock(&self) -> MutexGuard<'_, Rows> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for MemoryLeaseTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows = self.lock();
+        f.debug_struct("MemoryLeaseTable").field("leases", &rows.leases.len()).field("workers", &rows.workers.len()).finish()
+    }
+}
+
+/// The place after this key. The length keeps apart what belongs to the stream and what to the shard.
+fn page_after(key: &LeaseKey) -> PageToken {
+    PageToken(match &key.stream {
+        Some(stream) => format!("{} {stream}{}", stream.len(), key.shard),
+        None => format!("- {}", key.shard),
+    })
+}
+
+fn page_start(page: &PageToken) -> Result<LeaseKey, Error> {
+    let parse = || {
+        let (length, text) = page.0.split_once(' ')?;
+        if length == "-" {
+            return Some(LeaseKey::single(text));
+        }
+        let (stream, shard) = text.split_at_checked(length.parse().ok()?)?;
+        Some(LeaseKey { stream: Some(stream.into()), shard: ShardId::new(shard) })
+    };
+    parse().ok_or_else(|| Error::Fatal { message: format!("`{}` is no page of this table", page.0), source: None })
+}
+
+#[async_trait]
+impl LeaseTable for MemoryLeaseTable {
+    async fn setup(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, Error> {
+        Ok(self.lock().leases.get(key).cloned())
+    }
+
+    async fn snapshot(&self, page: Option<&PageToken>, _: Consistency) -> Result<Snapshot, Error> {
+        let after = page.map(page_start).transpose()?;
+        let rows = self.lock();
+        let begin = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let mut rest = rows.leases.range::<LeaseKey, _>((begin, Bound::Unbounded)).map(|(_, lease)| lease);
+        let leases: Vec<Lease> = rest.by_ref().take(PAGE).cloned().collect();
+        let more = rest.next().is_some();
+        let next = leases.last().filter(|_| more).map(|last| page_after(&last.key));
+        // The other rows are few: the first page has them all.
+        let (workers, foreign) = match after {
+            None => (rows.workers.values().cloned().collect(), rows.foreign.values().cloned().collect()),
+            Some(_) => (Vec::new(), Vec::new()),
+        };
+        Ok(Snapshot { leases, workers, foreign, next })
+    }
+
+    async fn create(&self, lease: &Lease) -> Result<Lease, Error> {
+        let mut rows = self.lock();
+        if let Some(row) = rows.leases.get(&lease.key) {
+            return Err(Error::conflict(Some(row.clone())));
+        }
+        rows.leases.insert(lease.key.clone(), lease.clone());
+        rows.signal(Some(&lease.key));
+        Ok(lease.clone())
+    }
+
+    async fn update(&self, key: &LeaseKey, expect: &Expect, change: &Change) -> Result<Lease, Error> {
+        let mut rows = self.lock();
+        let row = rows.leases.get_mut(key).ok_or_else(|| Error::conflict(None))?;
+        if !expect.holds(row) {
+            return Err(Error::conflict(Some(row.clone())));
+        }
+        change.edits().apply(row);
+        let after = row.clone();
+        rows.signal(Some(key));
+        Ok(after)
+    }
+
+    async fn delete(&self, key: &LeaseKey, expect: &Expect) -> Result<(), Error> {
+        let mut rows = self.lock();
+        let row = rows.leases.get(key).ok_or_else(|| Error::conflict(None))?;
+        if !expect.holds(row) {
+            return Err(Error::conflict(Some(row.clone())));
+        }
+        rows.leases.remove(key);
+        rows.signal(Some(key));
+        Ok(())
+    }
+
+    async fn create_worker(&self, row: &WorkerRow) -> Result<(), Error> {
+        let mut rows = self.lock();
+        if rows.workers.contains_key(&row.worker) {
+            return Err(Error::conflict(None));
+        }
+        rows.workers.insert(row.worker.clone(), row.clone());
+        rows.signal(None);
+        Ok(())
+    }
+
+    async fn update_worker(&self, seen: &WorkerRow, row: &WorkerRow) -> Result<(), Error> {
+        let mut rows = self.lock();
+        if seen.worker != row.worker || rows.workers.get(&seen.worker) != Some(seen) {
+            return Err(Error::conflict(None));
+        }
+        rows.workers.insert(row.worker.clone(), row.clone());
+        rows.signal(None);
+        Ok(())
+    }
+
+    async fn delete_worker(&self, seen: &WorkerRow) -> Result<(), Error> {
+        let mut rows = self.lock();
+        if rows.workers.get(&seen.worker) != Some(seen) {
+            return Err(Error::conflict(None));
+        }
+        rows.workers.remove(&seen.worker);
+        rows.signal(None);
+        Ok(())
+    }
+
+    async fn get_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error> {
+        Ok(self.lock().workers.get(worker).cloned())
+    }
+
+    async fn beacon(&self) -> Result<Beacon, Error> {
+        let rows = self.lock();
+        Ok(Beacon { value: rows.writes.to_string(), hints: rows.changed.iter().cloned().collect() })
+    }
+
+    async fn announce(&self, _: &[LeaseKey]) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn beacon_interval(&self) -> Duration {
+        // Reading it costs a lock.
+        Duration::from_millis(100)
+    }
+}

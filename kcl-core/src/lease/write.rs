@@ -1,5 +1,4 @@
-use crate::model::Facts;
-use crate::model::{Checkpoint, HashKeyRange, Lease, Pending, ShardId, Token, WorkerId};
+use crate::model::{Checkpoint, Facts, HashKeyRange, Lease, Pending, ShardId, Token, WorkerId};
 
 use super::change::{Change, Expect, Match};
 
@@ -164,3 +163,7 @@ impl Write {
         Expect { counter: Some(judged.counter), checkpoint: Some(Checkpoint::ShardEnd), ..Expect::default() }
     }
 }
+
+#[cfg(test)]
+#[path = "write_test.rs"]
+mod tests;

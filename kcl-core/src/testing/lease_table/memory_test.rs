@@ -1,0 +1,36 @@
+//! The table of one process keeps the contract.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::lease::memory::MemoryLeaseTable;
+use crate::lease::{ForeignRow, LeaseTable};
+
+use super::TableFixture;
+
+struct Fresh(MemoryLeaseTable);
+
+#[async_trait]
+impl TableFixture for Fresh {
+    async fn handle(&self) -> Arc<dyn LeaseTable> {
+        Arc::new(self.0.clone())
+    }
+
+    async fn put_foreign(&self, row: &ForeignRow) -> bool {
+        self.0.put_foreign(row.clone());
+        true
+    }
+}
+
+#[expect(clippy::unused_async, reason = "the suite's makers are async")]
+async fn fresh() -> Fresh {
+    Fresh(MemoryLeaseTable::new())
+}
+
+crate::lease_table_contract!(fresh);
+
+#[tokio::test]
+async fn the_whole_suite_runs_in_one_call() {
+    super::suite(fresh).await;
+}

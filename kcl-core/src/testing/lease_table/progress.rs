@@ -1,0 +1,141 @@
+use bytes::Bytes;
+
+use crate::lease::Write;
+use crate::model::{Checkpoint, Facts, HashKeyRange, Lease, Pending, Timestamp};
+
+use super::TableFixture;
+use super::check::{assert_stored, put};
+use super::check::{check_write, send, two};
+use super::rows::{asked_for, at, held, shards};
+
+/// A checkpoint needs counter, token and the checkpoint before it; it ends what was prepared and the count of owner switches.
+pub async fn a_checkpoint_needs_counter_token_and_the_one_before(fixture: &dyn TableFixture) {
+    let row = held();
+    let after = Lease { checkpoint: at(11, 0), pending: None, owner_switches: 0, counter: row.counter + 1, ..row.clone() };
+    check_write(fixture, &Write::checkpoint(&row, at(11, 0)), &row, &after).await;
+}
+
+/// A checkpoint goes on while a hand-over is pending, and leaves it pending.
+pub async fn a_checkpoint_leaves_a_hand_over_pending(fixture: &dyn TableFixture) {
+    let row = asked_for();
+    let after = Lease { checkpoint: at(11, 0), pending: None, owner_switches: 0, counter: row.counter + 1, ..row.clone() };
+    check_write(fixture, &Write::checkpoint(&row, at(11, 0)), &row, &after).await;
+}
+
+/// A first checkpoint takes the place of the value that a lease begins with.
+pub async fn a_first_checkpoint_replaces_the_value_at_the_start(fixture: &dyn TableFixture) {
+    let row = Lease { checkpoint: Checkpoint::Latest, pending: None, ..held() };
+    let after = Lease { checkpoint: at(1, 0), owner_switches: 0, counter: row.counter + 1, ..row.clone() };
+    check_write(fixture, &Write::checkpoint(&row, at(1, 0)), &row, &after).await;
+}
+
+/// A prepared checkpoint needs what a checkpoint needs, and moves neither the checkpoint nor the count of owner switches.
+pub async fn a_prepared_checkpoint_needs_what_a_checkpoint_needs(fixture: &dyn TableFixture) {
+    let row = Lease { pending: None, ..held() };
+    let pending = Pending { at: at(15, 3), state: Some(Bytes::from_static(b"\0half done\xff")) };
+    let after = Lease { pending: Some(pending.clone()), counter: row.counter + 1, ..row.clone() };
+    check_write(fixture, &Write::prepare(&row, pending), &row, &after).await;
+}
+
+/// A prepared checkpoint replaces the one before it as a whole: state bytes that the new one lacks do not stay.
+pub async fn a_prepared_checkpoint_replaces_the_one_before(fixture: &dyn TableFixture) {
+    let row = held();
+    let pending = Pending { at: Checkpoint::ShardEnd, state: None };
+    let after = Lease { pending: Some(pending.clone()), counter: row.counter + 1, ..row.clone() };
+    check_write(fixture, &Write::prepare(&row, pending), &row, &after).await;
+}
+
+fn ended(row: &Lease) -> Lease {
+    Lease {
+        owner: None,
+        checkpoint_owner: None,
+        token: None,
+        counter: row.counter + 1,
+        checkpoint: Checkpoint::ShardEnd,
+        pending: None,
+        owner_switches: 0,
+        ..row.clone()
+    }
+}
+
+/// The end of a shard needs counter, token and checkpoint; one write stores the final checkpoint and the children and leaves no
+/// owner.
+pub async fn an_end_stores_the_children_and_leaves_no_owner(fixture: &dyn TableFixture) {
+    let row = Lease { children: Vec::new(), ..held() };
+    let children = shards(&["shardId-000000000020", "shardId-000000000021"]);
+    let after = Lease { children: children.clone(), ..ended(&row) };
+    check_write(fixture, &Write::end(&row, children), &row, &after).await;
+}
+
+/// The end of a shard without children keeps the children that were known before.
+pub async fn an_end_without_children_keeps_those_known_before(fixture: &dyn TableFixture) {
+    let row = held();
+    check_write(fixture, &Write::end(&row, Vec::new()), &row, &ended(&row)).await;
+}
+
+/// The end of a shard ends a hand-over that was pending.
+pub async fn an_end_ends_a_pending_hand_over(fixture: &dyn TableFixture) {
+    let row = asked_for();
+    let children = shards(&["shardId-000000000020"]);
+    let after = Lease { children: children.clone(), ..ended(&row) };
+    check_write(fixture, &Write::end(&row, children), &row, &after).await;
+}
+
+/// Children can be stored before the end; this needs counter and token.
+pub async fn children_need_counter_and_token(fixture: &dyn TableFixture) {
+    let row = held();
+    let children = shards(&["shardId-000000000030"]);
+    let after = Lease { children: children.clone(), counter: row.counter + 1, ..row.clone() };
+    check_write(fixture, &Write::children(&row, children), &row, &after).await;
+}
+
+/// Facts for a row that lacks them need counter and token.
+pub async fn facts_need_counter_and_token(fixture: &dyn TableFixture) {
+    let row = Lease { facts: Facts::default(), ..held() };
+    let facts = Facts { start_at: Some(Timestamp::from_millis(5)), ..Facts::default() };
+    let after = Lease { facts: facts.clone(), counter: row.counter + 1, ..row.clone() };
+    check_write(fixture, &Write::facts(&row, facts), &row, &after).await;
+}
+
+/// Facts replace the facts before them as a whole.
+pub async fn facts_replace_those_before(fixture: &dyn TableFixture) {
+    let row = held();
+    let facts = Facts { stream_arn: Some("arn:aws:kinesis:eu-west-1:123456789012:stream/anew".into()), ..Facts::default() };
+    let after = Lease { facts: facts.clone(), counter: row.counter + 1, ..row.clone() };
+    check_write(fixture, &Write::facts(&row, facts), &row, &after).await;
+}
+
+/// A hash key range needs the row alone, is no sign of life, and can be written again.
+pub async fn a_hash_range_needs_the_row_alone(fixture: &dyn TableFixture) {
+    let row = Lease { hash_range: None, ..held() };
+    let write = Write::hash_range(HashKeyRange::WHOLE);
+    check_write(fixture, &write, &row, &held()).await;
+    let (table, second) = two(fixture).await;
+    send(&table, &row.key, &write).await.expect("the same range once more");
+    assert_stored("the same range once more", &second, &held()).await;
+}
+
+/// A whole tenancy, each write built on the row that the one before it returned.
+pub async fn each_write_builds_on_the_row_that_the_last_one_returned(fixture: &dyn TableFixture) {
+    let (table, second) = two(fixture).await;
+    let mut row = Lease::new(held().key, Checkpoint::TrimHorizon);
+    put(&table, &row).await;
+    row = send(&table, &row.key, &Write::take(&row, "a".into(), "1".into())).await.expect("take");
+    for place in 1..=3 {
+        row = send(&table, &row.key, &Write::prepare(&row, Pending { at: at(place, 1), state: None })).await.expect("prepare");
+        row = send(&table, &row.key, &Write::checkpoint(&row, at(place, 1))).await.expect("checkpoint");
+        row = send(&table, &row.key, &Write::renew(&row)).await.expect("renew");
+    }
+    let asked = send(&second, &row.key, &Write::request(&row, "b".into(), "a".into())).await.expect("request");
+    row = send(&table, &row.key, &Write::pass_on(&asked, "a".into(), "b".into(), Some(at(4, 0)))).await.expect("pass on");
+    row = send(&second, &row.key, &Write::claim(&row, "b".into(), "2".into())).await.expect("claim");
+    row = send(&second, &row.key, &Write::end(&row, shards(&["c"]))).await.expect("end");
+    let expected = Lease {
+        counter: 13,
+        checkpoint: Checkpoint::ShardEnd,
+        children: shards(&["c"]),
+        ..Lease::new(held().key, Checkpoint::TrimHorizon)
+    };
+    assert_eq!(row, expected);
+    assert_stored("at the end", &table, &expected).await;
+}

@@ -1,0 +1,74 @@
+//! Rows that the points begin with.
+
+use bytes::Bytes;
+
+use crate::model::{
+    Checkpoint, Facts, HashKeyRange, Lease, LeaseKey, Pending, Position, SequenceNumber, ShardId, Timestamp, Token, WorkerId,
+};
+
+pub(super) fn key(shard: &str) -> LeaseKey {
+    LeaseKey::single(shard)
+}
+
+/// Who holds the rows below.
+pub(super) fn owner() -> WorkerId {
+    "worker-a".into()
+}
+
+/// Who wants them.
+pub(super) fn other() -> WorkerId {
+    "worker-b".into()
+}
+
+pub(super) fn token(text: &str) -> Token {
+    text.into()
+}
+
+pub(super) fn shards(names: &[&str]) -> Vec<ShardId> {
+    names.iter().map(|name| ShardId::from(*name)).collect()
+}
+
+/// A position with the digits that the service gives out today.
+pub(super) fn at(place: u64, sub_sequence: u64) -> Checkpoint {
+    let digits = format!("4964{place:052}");
+    position(&digits, sub_sequence)
+}
+
+pub(super) fn position(digits: &str, sub_sequence: u64) -> Checkpoint {
+    // A text of the suite's own; zero stands in if it were none, and the comparison that follows would fail.
+    let sequence = digits.parse().unwrap_or(SequenceNumber::from_u128(0));
+    Position::new(sequence, sub_sequence).into()
+}
+
+/// A held lease that has something in every attribute: what a write does not name has to stay.
+pub(super) fn held() -> Lease {
+    Lease {
+        counter: 41,
+        owner_switches: 3,
+        pending: Some(Pending { at: at(20, 2), state: Some(Bytes::from_static(b"state")) }),
+        parents: shards(&["shardId-000000000001", "shardId-000000000002"]),
+        children: shards(&["shardId-000000000008", "shardId-000000000009"]),
+        hash_range: Some(HashKeyRange::WHOLE),
+        facts: Facts {
+            start_at: Some(Timestamp::from_millis(1_700_000_000_123)),
+            stream_arn: Some("arn:aws:kinesis:eu-west-1:123456789012:stream/orders".into()),
+            stream_created_at: Some(Timestamp::from_millis(1_600_000_000_456)),
+        },
+        ..Lease::new(key("shardId-000000000003"), at(10, 1)).owned_by(owner(), token("token-1"))
+    }
+}
+
+/// The same lease after `other` asked for it.
+pub(super) fn asked_for() -> Lease {
+    Lease { owner: Some(other()), checkpoint_owner: Some(owner()), ..held() }
+}
+
+/// The same lease after it was passed on to `other`, who has not claimed it.
+pub(super) fn passed_on() -> Lease {
+    Lease { owner: Some(other()), token: None, ..held() }
+}
+
+/// The same lease, held by nobody.
+pub(super) fn free() -> Lease {
+    Lease { owner: None, token: None, ..held() }
+}

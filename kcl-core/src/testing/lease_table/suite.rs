@@ -1,0 +1,128 @@
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+
+use crate::runtime::panic_message;
+
+use super::TableFixture;
+
+/// Runs every point of the contract, each on a fixture of its own, and tells which ones do not hold.
+///
+/// # Panics
+/// When a point does not hold: the message has the name of each and what it found.
+pub async fn suite<F, Fresh>(fresh: impl Fn() -> Fresh)
+where
+    F: TableFixture,
+    Fresh: Future<Output = F>,
+{
+    let mut broken = Vec::new();
+    macro_rules! run {
+        ($($point:ident)*) => {$(
+            let fixture = fresh().await;
+            let point = Box::pin(AssertUnwindSafe(super::$point(&fixture)).catch_unwind());
+            if let Err(panic) = point.await {
+                broken.push(format!("{}: {}", stringify!($point), panic_message(&*panic)));
+            }
+        )*};
+    }
+    crate::__lease_table_points!([run] []);
+    assert!(broken.is_empty(), "the table breaks {} points of the contract:\n- {}", broken.len(), broken.join("\n- "));
+}
+
+/// Makes a `#[tokio::test]` of each point of the lease table's contract.
+///
+/// It is given a function without arguments, `async fn fresh() -> F`, whose `F` is a
+/// [`TableFixture`](crate::testing::lease_table::TableFixture). The crate that uses it needs tokio with the features `macros` and
+/// `rt`.
+#[macro_export]
+macro_rules! lease_table_contract {
+    ($fresh:path) => {
+        $crate::__lease_table_points! { [$crate::__lease_table_tests] [$fresh;] }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __lease_table_tests {
+    ($fresh:path; $($point:ident)*) => {$(
+        #[::tokio::test]
+        async fn $point() {
+            let fixture = $fresh().await;
+            $crate::testing::lease_table::$point(&fixture).await;
+        }
+    )*};
+}
+
+/// The list of all points, given to another macro.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __lease_table_points {
+    ([$($then:tt)*] [$($arguments:tt)*]) => {
+        $($then)*! { $($arguments)*
+            a_created_lease_is_stored_as_given
+            a_creation_does_not_replace_a_row
+            a_delete_needs_its_counter_and_the_end_of_the_shard
+            a_delete_of_nothing_is_a_conflict_without_a_row
+            a_deleted_lease_can_be_created_anew
+            a_take_of_a_free_lease_needs_its_counter
+            a_take_from_an_owner_needs_its_counter_alone
+            a_take_ends_a_pending_hand_over
+            a_claim_needs_counter_owner_and_no_pending_hand_over
+            a_renewal_needs_counter_and_token
+            a_renewal_leaves_a_hand_over_pending
+            a_renewal_without_a_token_needs_that_there_is_none
+            a_release_needs_counter_token_and_checkpoint
+            a_release_ends_a_pending_hand_over
+            a_release_stores_the_last_checkpoint
+            a_request_needs_owner_token_no_other_request_and_no_end
+            a_request_to_an_owner_without_a_token_needs_that_there_is_none
+            a_request_does_not_need_the_counter
+            a_withdrawal_needs_both_owners_and_the_token
+            a_passing_on_needs_counter_token_both_owners_and_checkpoint
+            a_passing_on_stores_the_last_checkpoint
+            a_refusal_needs_counter_token_and_both_owners
+            a_checkpoint_needs_counter_token_and_the_one_before
+            a_checkpoint_leaves_a_hand_over_pending
+            a_first_checkpoint_replaces_the_value_at_the_start
+            a_prepared_checkpoint_needs_what_a_checkpoint_needs
+            a_prepared_checkpoint_replaces_the_one_before
+            an_end_stores_the_children_and_leaves_no_owner
+            an_end_without_children_keeps_those_known_before
+            an_end_ends_a_pending_hand_over
+            children_need_counter_and_token
+            facts_need_counter_and_token
+            facts_replace_those_before
+            a_hash_range_needs_the_row_alone
+            each_write_builds_on_the_row_that_the_last_one_returned
+            checkpoints_are_exact
+            checkpoints_are_compared_exactly
+            prepared_checkpoints_are_exact
+            hash_ranges_are_exact
+            counters_are_exact
+            leases_of_several_streams_are_kept_apart
+            any_text_is_a_name
+            names_are_compared_exactly
+            facts_are_exact
+            setting_up_again_keeps_everything
+            an_empty_table_has_no_rows
+            reads_see_what_was_acknowledged
+            a_snapshot_has_each_row_once
+            rows_that_stay_are_listed_once_while_others_come_and_go
+            foreign_rows_are_listed_and_left_alone
+            unknown_attributes_survive_every_write
+            a_worker_row_is_created_once
+            a_worker_row_is_replaced_only_as_seen
+            a_worker_row_is_deleted_only_as_seen
+            workers_and_leases_are_kept_apart
+            the_signal_changes_with_the_writes_of_others
+            the_signal_changes_with_writes_through_the_same_handle
+            the_signal_stays_while_nobody_writes
+            the_hints_are_bounded
+            one_of_64_takers_wins
+            one_of_64_creators_wins
+            a_passing_on_and_a_withdrawal_exclude_each_other
+            no_conditional_addition_is_lost
+        }
+    };
+}
