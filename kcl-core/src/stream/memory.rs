@@ -1,1 +1,0 @@
-//! The stream of one process.

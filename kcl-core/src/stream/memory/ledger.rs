@@ -1,0 +1,100 @@
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::model::{Moment, ShardId};
+use crate::stream::{Error, ErrorKind};
+
+/// A call that a reader makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Operation {
+    /// [`Stream::describe`](crate::stream::Stream::describe).
+    Describe,
+    /// [`Stream::list_shards`](crate::stream::Stream::list_shards).
+    ListShards,
+    /// [`Stream::open`](crate::stream::Stream::open).
+    Open,
+    /// [`Stream::read`](crate::stream::Stream::read).
+    Read,
+}
+
+impl Operation {
+    /// The service's name for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Describe => "DescribeStreamSummary",
+            Self::ListShards => "ListShards",
+            Self::Open => "GetShardIterator",
+            Self::Read => "GetRecords",
+        }
+    }
+}
+
+/// A call that came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Call {
+    /// What was asked.
+    pub operation: Operation,
+    /// Which shard it was about, if it was about one.
+    pub shard: Option<ShardId>,
+    /// When, on the stream's clock.
+    pub at: Moment,
+}
+
+/// A failure to come.
+#[derive(Debug)]
+struct Fault {
+    operation: Operation,
+    /// Any shard, if nothing.
+    shard: Option<ShardId>,
+    kind: ErrorKind,
+    left: u32,
+}
+
+/// As many calls are remembered one by one.
+const REMEMBERED: usize = 1 << 16;
+
+/// The calls that came, and the failures that are to come.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    calls: VecDeque<Call>,
+    counts: BTreeMap<(Operation, Option<ShardId>), u64>,
+    faults: VecDeque<Fault>,
+}
+
+impl Ledger {
+    /// Writes a call down and lets it fail if that was asked for.
+    pub(super) fn enter(&mut self, operation: Operation, shard: Option<&ShardId>, at: Moment) -> Result<(), Error> {
+        if self.calls.len() == REMEMBERED {
+            self.calls.pop_front();
+        }
+        self.calls.push_back(Call { operation, shard: shard.cloned(), at });
+        *self.counts.entry((operation, shard.cloned())).or_default() += 1;
+
+        let meets = |fault: &Fault| fault.operation == operation && (fault.shard.is_none() || fault.shard.as_ref() == shard);
+        let Some(index) = self.faults.iter().position(meets) else { return Ok(()) };
+        let fault = &mut self.faults[index];
+        let kind = fault.kind;
+        fault.left -= 1;
+        if fault.left == 0 {
+            self.faults.remove(index);
+        }
+        Err(Error::new(kind, operation.name(), "a failure that was asked for"))
+    }
+
+    pub(super) fn fail_next(&mut self, operation: Operation, shard: Option<ShardId>, kind: ErrorKind, calls: u32) {
+        if calls > 0 {
+            self.faults.push_back(Fault { operation, shard, kind, left: calls });
+        }
+    }
+
+    pub(super) fn calls(&self) -> Vec<Call> {
+        self.calls.iter().cloned().collect()
+    }
+
+    pub(super) fn count(&self, operation: Operation, shard: Option<&ShardId>) -> u64 {
+        let counts = self.counts.iter().filter(|((of, at), _)| *of == operation && (shard.is_none() || at.as_ref() == shard));
+        counts.map(|(_, count)| count).sum()
+    }
+}

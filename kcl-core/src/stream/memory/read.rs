@@ -1,0 +1,69 @@
+use async_trait::async_trait;
+
+use crate::model::{ShardId, Timestamp};
+use crate::stream::{Cursor, Error, ErrorKind, Page, ShardFilter, ShardPage, ShardPageToken, StartAt, Stream, StreamDescription};
+
+use super::MemoryStream;
+use super::ledger::Operation;
+use super::place::CursorText;
+use super::shard::{Found, MAX_PAGE_RECORDS};
+
+#[async_trait]
+impl Stream for MemoryStream {
+    async fn describe(&self) -> Result<StreamDescription, Error> {
+        self.state().ledger.enter(Operation::Describe, None, self.now())?;
+        Ok(self.description().clone())
+    }
+
+    async fn list_shards(&self, filter: &ShardFilter, page: Option<&ShardPageToken>) -> Result<ShardPage, Error> {
+        let mut state = self.state();
+        state.ledger.enter(Operation::ListShards, None, self.now())?;
+        // A token is the name of the last shard on the page before.
+        let is_after = |id: &ShardId| page.is_none_or(|token| id.as_str() > token.0.as_str());
+        let listed = state.log.shards().filter(|log| is_after(log.id()) && state.log.passes(filter, log));
+        let mut shards: Vec<_> = listed.take(state.shards_a_page + 1).map(|log| log.shard.clone()).collect();
+        let more = shards.len() > state.shards_a_page;
+        shards.truncate(state.shards_a_page);
+        let next = shards.last().filter(|_| more).map(|last| ShardPageToken(last.id.to_string()));
+        Ok(ShardPage::new(shards, next, self.wall()))
+    }
+
+    async fn open(&self, shard: &ShardId, at: &StartAt) -> Result<Cursor, Error> {
+        let mut state = self.state();
+        state.ledger.enter(Operation::Open, Some(shard), self.now())?;
+        let place = state.log.shard(Operation::Open.name(), shard)?.place(at, state.log.tip());
+        let text = CursorText { generation: state.generation, place };
+        Ok(Cursor::new(shard.clone(), text.to_string()))
+    }
+
+    async fn read(&self, cursor: &Cursor, limit: u32) -> Result<Page, Error> {
+        let mut state = self.state();
+        let operation = Operation::Read.name();
+        state.ledger.enter(Operation::Read, Some(cursor.shard()), self.now())?;
+        if !(1..=MAX_PAGE_RECORDS).contains(&limit) {
+            let message = format!("the limit is {limit}: allowed are 1 to {MAX_PAGE_RECORDS}");
+            return Err(Error::new(ErrorKind::Fatal, operation, message));
+        }
+        let expired = |why| Error::new(ErrorKind::Expired, operation, why);
+        let text: CursorText = cursor.as_str().parse().map_err(|()| expired("this is no cursor of this stream"))?;
+        if text.generation != state.generation {
+            return Err(expired("the cursor has expired"));
+        }
+        let log = state.log.shard(operation, cursor.shard())?;
+        let found = log.read(&text.place, limit as usize);
+        let behind = millis_behind(&found, self.wall());
+        let page = if log.shard.closed && !found.more {
+            Page::new(found.records, None).followed_by(log.children.clone())
+        } else {
+            let next = CursorText { generation: state.generation, place: found.next };
+            Page::new(found.records, Some(Cursor::new(cursor.shard().clone(), next.to_string())))
+        };
+        Ok(page.behind(behind))
+    }
+}
+
+/// How old the last record of a page is; 0 is said only when nothing follows it.
+fn millis_behind(found: &Found, now: Timestamp) -> u64 {
+    let last = found.records.last().and_then(|record| record.arrived_at).filter(|_| found.more);
+    last.map_or(0, |at| u64::try_from(now.as_millis().saturating_sub(at.as_millis())).unwrap_or(0).max(1))
+}

@@ -1,0 +1,90 @@
+use std::collections::VecDeque;
+
+use crate::model::{ChildShard, RawRecord, SequenceNumber, Shard, ShardId, Timestamp};
+use crate::stream::StartAt;
+
+use super::place::Place;
+
+/// The service's bounds of a page: 10,000 records and 10 MiB.
+pub(super) const MAX_PAGE_RECORDS: u32 = 10_000;
+const MAX_PAGE_BYTES: usize = 10 << 20;
+
+/// A shard with what it retains.
+#[derive(Debug)]
+pub(super) struct ShardLog {
+    /// As the stream lists it.
+    pub(super) shard: Shard,
+    pub(super) opened_at: Timestamp,
+    pub(super) closed_at: Option<Timestamp>,
+    /// The shards that followed at its end.
+    pub(super) children: Vec<ChildShard>,
+    records: VecDeque<RawRecord>,
+}
+
+/// What one read finds.
+pub(super) struct Found {
+    pub(super) records: Vec<RawRecord>,
+    pub(super) next: Place,
+    /// The shard holds more behind these records.
+    pub(super) more: bool,
+}
+
+impl ShardLog {
+    pub(super) const fn new(shard: Shard, opened_at: Timestamp) -> Self {
+        Self { shard, opened_at, closed_at: None, children: Vec::new(), records: VecDeque::new() }
+    }
+
+    pub(super) const fn id(&self) -> &ShardId {
+        &self.shard.id
+    }
+
+    pub(super) fn append(&mut self, record: RawRecord) {
+        self.records.push_back(record);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    pub(super) const fn close(&mut self, at: Timestamp) {
+        self.shard.closed = true;
+        self.closed_at = Some(at);
+    }
+
+    /// Forgets the records up to and with this sequence number.
+    pub(super) fn trim(&mut self, up_to: &SequenceNumber) -> usize {
+        let gone = self.records.partition_point(|record| record.sequence <= *up_to);
+        self.records.drain(..gone);
+        gone
+    }
+
+    /// The place that a reader asks for; `tip` is the number of the stream's next event.
+    pub(super) fn place(&self, at: &StartAt, tip: SequenceNumber) -> Place {
+        match at {
+            StartAt::TrimHorizon => Place::Before(SequenceNumber::from_u128(0)),
+            StartAt::Timestamp(time) => {
+                let first = self.records.partition_point(|record| record.arrived_at < Some(*time));
+                Place::Before(self.records.get(first).map_or(tip, |record| record.sequence.clone()))
+            }
+            StartAt::Sequence(sequence) => Place::Before(sequence.clone()),
+            StartAt::AfterSequence(sequence) => Place::After(sequence.clone()),
+        }
+    }
+
+    /// What a reader at this place is given.
+    pub(super) fn read(&self, place: &Place, limit: usize) -> Found {
+        let first = self.records.partition_point(|record| place.is_past(record));
+        let mut bytes = 0;
+        let fits = |record: &&RawRecord| {
+            bytes += record.data.len() + record.partition_key.len();
+            // A record that is larger than a page is a page by itself.
+            bytes <= MAX_PAGE_BYTES || bytes == record.data.len() + record.partition_key.len()
+        };
+        let records: Vec<_> = self.records.range(first..).take(limit).take_while(fits).cloned().collect();
+        Found {
+            next: records.last().map_or_else(|| place.clone(), |last| Place::After(last.sequence.clone())),
+            more: first + records.len() < self.records.len(),
+            records,
+        }
+    }
+}

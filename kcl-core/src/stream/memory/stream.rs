@@ -1,0 +1,261 @@
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::Clock;
+use crate::model::{Moment, SequenceNumber, Shard, ShardId, Timestamp};
+use crate::runtime::system_clock;
+use crate::stream::{Error, ErrorKind, StreamDescription};
+
+use super::ledger::{Call, Ledger, Operation};
+use super::log::Log;
+use super::shard::ShardLog;
+
+/// A stream in the memory of this process. Clones are the same stream.
+///
+/// ```
+/// use kcl_core::stream::memory::MemoryStream;
+/// use kcl_core::stream::{StartAt, Stream};
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+/// # runtime.block_on(async {
+/// let stream = MemoryStream::new("orders", 4);
+/// let (shard, sequence) = stream.put("customer-7", "an order")?;
+///
+/// let cursor = stream.open(&shard, &StartAt::TrimHorizon).await?;
+/// let page = stream.read(&cursor, 100).await?;
+/// assert_eq!(page.records[0].sequence, sequence);
+/// assert_eq!(page.millis_behind_latest, Some(0));
+/// # Ok::<(), kcl_core::stream::Error>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct MemoryStream(Arc<Inner>);
+
+struct Inner {
+    description: StreamDescription,
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+}
+
+pub(super) struct State {
+    pub(super) log: Log,
+    pub(super) ledger: Ledger,
+    /// How often all cursors were expired: a cursor of an earlier generation is no good.
+    pub(super) generation: u64,
+    pub(super) shards_a_page: usize,
+}
+
+/// What the service lists on one page.
+const SHARDS_A_PAGE: usize = 1000;
+/// How long the service keeps records unless it is told otherwise. Here it only stands in the description.
+const RETENTION: Duration = Duration::from_hours(24);
+
+impl MemoryStream {
+    /// A new stream of this name with so many open shards (0 is as good as 1) that share the hash keys evenly, on the machine's
+    /// clock.
+    #[must_use]
+    pub fn new(name: &str, shards: u32) -> Self {
+        Self::with_clock(name, shards, system_clock())
+    }
+
+    /// A new stream on this clock: it dates arrivals, shards, calls and lag.
+    #[must_use]
+    pub fn with_clock(name: &str, shards: u32, clock: Arc<dyn Clock>) -> Self {
+        let now = clock.wall();
+        let arn = format!("arn:aws:kinesis:us-east-1:000000000000:stream/{name}");
+        let log = Log::new(shards, now);
+        let state = State { log, ledger: Ledger::default(), generation: 0, shards_a_page: SHARDS_A_PAGE };
+        let description = StreamDescription::new(arn, now, RETENTION);
+        Self(Arc::new(Inner { description, clock, state: Mutex::new(state) }))
+    }
+
+    /// Puts a record: its key decides which open shard takes it. Keys are hashed evenly and always alike, but not as the service
+    /// does it.
+    ///
+    /// # Errors
+    /// When no open shard takes the key, after a [`close`](Self::close).
+    pub fn put(&self, key: &str, data: impl Into<Bytes>) -> Result<(ShardId, SequenceNumber), Error> {
+        let mut state = self.state();
+        let shard = state.log.shard_of(hash_key(key))?;
+        let sequence = state.log.put(&shard, key, data.into(), self.wall())?;
+        Ok((shard, sequence))
+    }
+
+    /// Puts a record into this shard, whatever its key.
+    ///
+    /// # Errors
+    /// When there is no such shard, or it is closed.
+    pub fn put_to(&self, shard: &ShardId, key: &str, data: impl Into<Bytes>) -> Result<SequenceNumber, Error> {
+        self.state().log.put(shard, key, data.into(), self.wall())
+    }
+
+    /// Puts records, each with its key, as [`put`](Self::put) does. Gives back where they are, in their order.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put) does. What precedes the record that failed is put.
+    pub fn put_many<K, D>(&self, records: impl IntoIterator<Item = (K, D)>) -> Result<Vec<(ShardId, SequenceNumber)>, Error>
+    where
+        K: AsRef<str>,
+        D: Into<Bytes>,
+    {
+        records.into_iter().map(|(key, data)| self.put(key.as_ref(), data)).collect()
+    }
+
+    /// Puts records, each with its key, into one shard. Gives back their sequence numbers.
+    ///
+    /// # Errors
+    /// As [`put_to`](Self::put_to) does. What precedes the record that failed is put.
+    pub fn put_many_to<K, D>(
+        &self,
+        shard: &ShardId,
+        records: impl IntoIterator<Item = (K, D)>,
+    ) -> Result<Vec<SequenceNumber>, Error>
+    where
+        K: AsRef<str>,
+        D: Into<Bytes>,
+    {
+        records.into_iter().map(|(key, data)| self.put_to(shard, key.as_ref(), data)).collect()
+    }
+
+    /// Splits an open shard: the lower child ends before the hash key `at`, the upper one begins there.
+    ///
+    /// # Errors
+    /// When there is no such shard, it is closed, or `at` leaves a child without hash keys.
+    pub fn split(&self, shard: &ShardId, at: u128) -> Result<[ShardId; 2], Error> {
+        self.state().log.split(shard, at, self.wall())
+    }
+
+    /// Splits an open shard in its middle.
+    ///
+    /// # Errors
+    /// As [`split`](Self::split) does.
+    pub fn split_evenly(&self, shard: &ShardId) -> Result<[ShardId; 2], Error> {
+        let mut state = self.state();
+        let range = state.log.shard("SplitShard", shard)?.shard.hash_range;
+        let half = (range.end() - range.start()) / 2;
+        state.log.split(shard, range.start() + half + 1, self.wall())
+    }
+
+    /// Merges two open shards whose hash keys are next to each other.
+    ///
+    /// # Errors
+    /// When one does not exist or is closed, or they are not next to each other.
+    pub fn merge(&self, a: &ShardId, b: &ShardId) -> Result<ShardId, Error> {
+        self.state().log.merge(a, b, self.wall())
+    }
+
+    /// Closes an open shard without a child: its last page ends it and names no shard that follows.
+    ///
+    /// # Errors
+    /// When there is no such shard, or it is closed.
+    pub fn close(&self, shard: &ShardId) -> Result<(), Error> {
+        self.state().log.close_for_good(shard, self.wall())
+    }
+
+    /// Forgets the records of a shard up to and with this one, as retention does. Gives back how many went.
+    ///
+    /// # Errors
+    /// When there is no such shard.
+    pub fn trim(&self, shard: &ShardId, up_to: &SequenceNumber) -> Result<usize, Error> {
+        self.state().log.trim(shard, up_to)
+    }
+
+    /// Lets a shard leave the stream with all its records, as closed shards do when the last of them has aged out.
+    ///
+    /// # Errors
+    /// When there is no such shard.
+    pub fn drop_shard(&self, shard: &ShardId) -> Result<(), Error> {
+        self.state().log.drop_shard(shard)
+    }
+
+    /// All shards that the stream has, in the order of their names.
+    #[must_use]
+    pub fn shards(&self) -> Vec<Shard> {
+        self.state().log.shards().map(|log| log.shard.clone()).collect()
+    }
+
+    /// The shards that take records, in the order of their names.
+    #[must_use]
+    pub fn open_shards(&self) -> Vec<ShardId> {
+        self.state().log.shards().filter(|log| !log.shard.closed).map(|log| log.id().clone()).collect()
+    }
+
+    /// How many records a shard retains.
+    ///
+    /// # Errors
+    /// When there is no such shard.
+    pub fn retained(&self, shard: &ShardId) -> Result<usize, Error> {
+        self.state().log.shard("CountRecords", shard).map(ShardLog::len)
+    }
+
+    /// Sets how many shards a page of the list has (at least 1; 1000 at first).
+    pub fn set_shards_a_page(&self, shards: usize) {
+        self.state().shards_a_page = shards.max(1);
+    }
+
+    /// Expires every cursor that was given out.
+    pub fn expire_cursors(&self) {
+        self.state().generation += 1;
+    }
+
+    /// Lets the next `calls` calls of an operation fail, on whichever shard. Failures of one operation come in the order in which
+    /// they were asked for.
+    pub fn fail_next(&self, operation: Operation, kind: ErrorKind, calls: u32) {
+        self.state().ledger.fail_next(operation, None, kind, calls);
+    }
+
+    /// Lets the next `calls` calls of an operation on one shard fail.
+    pub fn fail_next_of(&self, shard: &ShardId, operation: Operation, kind: ErrorKind, calls: u32) {
+        self.state().ledger.fail_next(operation, Some(shard.clone()), kind, calls);
+    }
+
+    /// The calls that came, the oldest first; the last 65,536 are remembered. Failed ones count.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        self.state().ledger.calls()
+    }
+
+    /// How many calls of an operation came, for one shard or for all. Failed ones count.
+    #[must_use]
+    pub fn call_count(&self, operation: Operation, shard: Option<&ShardId>) -> u64 {
+        self.state().ledger.count(operation, shard)
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        // No code that can panic leaves the state half written.
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn description(&self) -> &StreamDescription {
+        &self.0.description
+    }
+
+    pub(super) fn wall(&self) -> Timestamp {
+        self.0.clock.wall()
+    }
+
+    pub(super) fn now(&self) -> Moment {
+        self.0.clock.now()
+    }
+}
+
+impl fmt::Debug for MemoryStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("MemoryStream").field(&self.0.description.arn).finish()
+    }
+}
+
+/// A hash key of a partition key: FNV-1a, whose upper bits hardly depend on the last letters, stirred by `SplitMix64`'s finaliser.
+fn hash_key(key: &str) -> u128 {
+    let fnv = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let stir = |mut value: u64| {
+        value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        value ^ (value >> 31)
+    };
+    (u128::from(stir(fnv)) << 64) | u128::from(stir(!fnv))
+}
