@@ -23,7 +23,7 @@ pub mod stream;
 
 // The way of ownership.
 pub mod lease;
-mod worker;
+pub mod worker;
 
 pub mod meters;
 mod runtime;
@@ -32,3 +32,4 @@ pub mod testing;
 
 pub use processor::{Failure, OnFailure, RecordProcessor, RecordProcessorFactory};
 pub use runtime::{Clock, SystemClock};
+pub use worker::Worker;

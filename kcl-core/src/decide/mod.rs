@@ -3,6 +3,7 @@
 //! **Invariant: nothing here reads a clock, draws a random number, awaits, or depends on the order of a hash map.** Time, jitter
 //! and tie-breaks are arguments. So every decision can be replayed from a text case (`testdata/*.txt`: given, `----`, expected).
 
+pub mod assignment;
 pub mod backoff;
 pub mod checkpoint;
 pub mod consumer;

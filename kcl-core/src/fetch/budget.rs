@@ -144,8 +144,7 @@ impl State {
     /// The request, if it leaves the others what is set aside for them.
     fn from_pool(&self, seat: u64, want: usize, total: usize) -> Option<usize> {
         let reserve = self.reserve(total);
-        let others: usize =
-            self.held.iter().filter(|(id, _)| **id != seat).map(|(_, held)| reserve.saturating_sub(*held)).sum();
+        let others: usize = self.held.iter().filter(|(id, _)| **id != seat).map(|(_, held)| reserve.saturating_sub(*held)).sum();
         (self.used + others + want <= total).then_some(want)
     }
 }

@@ -18,5 +18,5 @@ mod size;
 pub use budget::{ByteBudget, InvalidBudget};
 pub(crate) use budget::{Permit, Seat};
 pub(crate) use polling::{Fetch, FetchError, Fetched, Polling, PollingSettings};
-pub(crate) use pump::{Batch, Feed, Fed};
+pub(crate) use pump::{Batch, Fed, Feed};
 pub(crate) use resume::Resume;

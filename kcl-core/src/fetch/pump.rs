@@ -1,9 +1,9 @@
 use tokio::sync::mpsc;
 
+use crate::decide::gap::DataGap;
 use crate::model::{ChildShard, Moment, Timestamp};
 use crate::processor::Records;
 use crate::runtime::Tasks;
-use crate::decide::gap::DataGap;
 
 use super::budget::Permit;
 use super::polling::{End, Fetch, FetchError};
@@ -113,4 +113,3 @@ async fn pump_all(mut fetch: Box<dyn Fetch>, give: mpsc::Sender<Fed>) {
         }
     }
 }
-

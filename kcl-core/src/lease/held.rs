@@ -42,10 +42,24 @@ pub(crate) struct Shared {
 /// Something for the writer to do.
 #[derive(Debug)]
 pub(crate) enum Order {
-    Checkpoint { to: Position, answer: Answer<()> },
-    Prepare { pending: Pending, answer: Answer<()> },
-    End { children: Vec<ShardId>, answer: Answer<()> },
-    Release { checkpoint: Option<Position>, answer: Answer<()> },
+    Checkpoint {
+        to: Position,
+        answer: Answer<()>,
+    },
+    Prepare {
+        pending: Pending,
+        answer: Answer<()>,
+    },
+    End {
+        children: Vec<ShardId>,
+        answer: Answer<()>,
+    },
+    Release {
+        checkpoint: Option<Position>,
+        answer: Answer<()>,
+    },
+    /// Nobody works on the shard any more.
+    Abandon,
 }
 
 pub(crate) type Answer<T> = oneshot::Sender<Result<T, OrderError>>;
@@ -166,6 +180,11 @@ impl Held {
     /// Stores the shard's end with its children. On success the lease is nobody's.
     pub(crate) async fn end(&self, children: Vec<ShardId>) -> Result<(), OrderError> {
         self.orders().give(|answer| Order::End { children, answer }).await
+    }
+
+    /// Nobody works on the shard any more: if the lease is still held, it is freed with nothing but what is stored.
+    pub(crate) fn abandon(&self) {
+        let _ = self.orders.send(Order::Abandon);
     }
 
     /// Frees the lease, with the last checkpoint in the same write.

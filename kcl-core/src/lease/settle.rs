@@ -81,9 +81,7 @@ impl Settler {
 
     /// A read, bounded like every call.
     pub(crate) async fn read<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        within(&*self.clock, self.call_limit, call)
-            .await
-            .unwrap_or_else(|| Err(Error::Throttled { source: self.time_out() }))
+        within(&*self.clock, self.call_limit, call).await.unwrap_or_else(|| Err(Error::Throttled { source: self.time_out() }))
     }
 
     /// A write that is not an update, bounded like every call.

@@ -212,6 +212,7 @@ impl Writer {
 
     async fn carry_out(&mut self, order: Order) -> Option<Tenancy> {
         match order {
+            Order::Abandon => Some(self.give_up(LossReason::Released).await),
             Order::Checkpoint { to, answer } => {
                 let wanted = Checkpoint::At(to);
                 if wanted == self.row.checkpoint && self.row.pending.is_none() {

@@ -1,0 +1,266 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::fetch::ByteBudget;
+use crate::lease::LeaseTable;
+use crate::model::{InitialPosition, StreamName, WorkerId};
+use crate::processor::{ErasedFactory, OnFailure, RecordProcessorFactory};
+use crate::runtime::{Clock, random_token, system_clock};
+use crate::stream::Stream;
+
+use super::settings::{Checkpoints, OnDataGap, Settings};
+use super::worker::{Parts, Worker};
+
+/// A setting that cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the setting `{setting}` is {value}: allowed is {allowed}")]
+#[non_exhaustive]
+pub struct SettingError {
+    /// Which.
+    pub setting: &'static str,
+    /// What it was given; `missing` when it was not.
+    pub value: String,
+    /// What it may be.
+    pub allowed: String,
+}
+
+/// Puts a [`Worker`] together. Every setting is checked by [`build`](Self::build).
+#[derive(Default)]
+#[must_use]
+pub struct Builder {
+    stream: Option<String>,
+    source: Option<Arc<dyn Stream>>,
+    application: Option<String>,
+    worker_id: Option<String>,
+    table: Option<Arc<dyn LeaseTable>>,
+    factory: Option<Arc<dyn ErasedFactory>>,
+    budget: Option<ByteBudget>,
+    clock: Option<Arc<dyn Clock>>,
+    settings: Settings,
+}
+
+impl Builder {
+    /// The stream, by name or ARN. Required.
+    pub fn stream(mut self, name_or_arn: impl Into<String>) -> Self {
+        self.stream = Some(name_or_arn.into());
+        self
+    }
+
+    /// How the stream is read. With the feature `kinesis` it may be left out: then it is read from AWS with the region and the
+    /// credentials of the environment.
+    pub fn source(mut self, source: impl Stream) -> Self {
+        self.source = Some(Arc::new(source));
+        self
+    }
+
+    /// The name of the application: workers of one name share the shards. Required.
+    pub fn application(mut self, name: impl Into<String>) -> Self {
+        self.application = Some(name.into());
+        self
+    }
+
+    /// The name of this worker; it must not be used by another live process. Default: a random one.
+    pub fn worker_id(mut self, id: impl Into<String>) -> Self {
+        self.worker_id = Some(id.into());
+        self
+    }
+
+    /// Where leases and checkpoints are kept. Required.
+    pub fn lease_table(mut self, table: impl LeaseTable) -> Self {
+        self.table = Some(Arc::new(table));
+        self
+    }
+
+    /// What makes the processors, one for each shard that is acquired. Required.
+    pub fn processor(mut self, factory: impl RecordProcessorFactory) -> Self {
+        self.factory = Some(Arc::new(factory));
+        self
+    }
+
+    /// The memory for fetched records, perhaps shared with other workers. Default: 128 MiB of its own.
+    pub fn byte_budget(mut self, budget: ByteBudget) -> Self {
+        self.budget = Some(budget);
+        self
+    }
+
+    /// The clock. Default: the machine's.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// See [`Settings::initial_position`].
+    pub const fn initial_position(mut self, position: InitialPosition) -> Self {
+        self.settings.initial_position = position;
+        self
+    }
+
+    /// See [`Settings::failover`].
+    pub const fn failover(mut self, failover: Duration) -> Self {
+        self.settings.failover = failover;
+        self
+    }
+
+    /// See [`Settings::max_leases`].
+    pub const fn max_leases(mut self, leases: usize) -> Self {
+        self.settings.max_leases = leases;
+        self
+    }
+
+    /// See [`Settings::max_records`].
+    pub const fn max_records(mut self, records: u32) -> Self {
+        self.settings.max_records = records;
+        self
+    }
+
+    /// See [`Settings::calls_per_second`].
+    pub const fn calls_per_second(mut self, calls: usize) -> Self {
+        self.settings.calls_per_second = calls;
+        self
+    }
+
+    /// See [`Settings::idle_ceiling`].
+    pub const fn idle_ceiling(mut self, ceiling: Duration) -> Self {
+        self.settings.idle_ceiling = ceiling;
+        self
+    }
+
+    /// See [`Settings::checkpoints`].
+    pub const fn checkpoints(mut self, checkpoints: Checkpoints) -> Self {
+        self.settings.checkpoints = checkpoints;
+        self
+    }
+
+    /// See [`Settings::checkpoint_every`].
+    pub const fn checkpoint_every(mut self, span: Duration) -> Self {
+        self.settings.checkpoint_every = span;
+        self
+    }
+
+    /// See [`Settings::handler_budget`].
+    pub const fn handler_budget(mut self, span: Duration) -> Self {
+        self.settings.handler_budget = span;
+        self
+    }
+
+    /// See [`Settings::on_failure`].
+    pub const fn on_failure(mut self, policy: OnFailure) -> Self {
+        self.settings.on_failure = policy;
+        self
+    }
+
+    /// See [`Settings::retry_from`] and [`Settings::retry_to`].
+    pub const fn retry_pause(mut self, from: Duration, to: Duration) -> Self {
+        self.settings.retry_from = from;
+        self.settings.retry_to = to;
+        self
+    }
+
+    /// See [`Settings::on_data_gap`].
+    pub const fn on_data_gap(mut self, policy: OnDataGap) -> Self {
+        self.settings.on_data_gap = policy;
+        self
+    }
+
+    /// See [`Settings::audit_every`].
+    pub const fn audit_every(mut self, span: Duration) -> Self {
+        self.settings.audit_every = span;
+        self
+    }
+
+    /// Checks everything and makes the worker. Nothing is called and no task is started before [`Worker::run`].
+    ///
+    /// # Errors
+    /// The first setting that cannot be: which, what it was given, what is allowed.
+    pub fn build(self) -> Result<Worker, SettingError> {
+        check(&self.settings)?;
+        let stream = self.stream.ok_or_else(|| missing("stream", "a stream's name or ARN"))?;
+        let stream: StreamName = stream.parse().map_err(|error: crate::model::InvalidStreamName| SettingError {
+            setting: "stream",
+            value: format!("`{stream}`"),
+            allowed: error.to_string(),
+        })?;
+        let application = named("application", self.application.ok_or_else(|| missing("application", NAME))?)?;
+        let worker = match self.worker_id {
+            Some(id) => named("worker_id", id)?,
+            None => format!("worker-{}", &random_token().as_str()[..12]),
+        };
+        let table = self.table.ok_or_else(|| missing("lease_table", "a lease table"))?;
+        let factory = self.factory.ok_or_else(|| missing("processor", "a factory of record processors"))?;
+        #[cfg(not(feature = "kinesis"))]
+        if self.source.is_none() {
+            return Err(missing("source", "a stream to read (the feature `kinesis` is off)"));
+        }
+        let budget = match self.budget {
+            Some(budget) => budget,
+            None => ByteBudget::new(ByteBudget::DEFAULT).map_err(|error| SettingError {
+                setting: "byte_budget",
+                value: ByteBudget::DEFAULT.to_string(),
+                allowed: error.to_string(),
+            })?,
+        };
+        Ok(Worker::new(Parts {
+            stream,
+            source: self.source,
+            application,
+            worker: WorkerId::new(worker),
+            table,
+            factory,
+            budget,
+            clock: self.clock.unwrap_or_else(system_clock),
+            settings: self.settings,
+        }))
+    }
+}
+
+const NAME: &str = "a name of 1 to 255 letters, digits, `_`, `.`, `-`, `:` and `/`";
+
+fn missing(setting: &'static str, allowed: &str) -> SettingError {
+    SettingError { setting, value: "missing".to_owned(), allowed: allowed.to_owned() }
+}
+
+fn named(setting: &'static str, name: String) -> Result<String, SettingError> {
+    let fits = (1..=255).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-:/".contains(&b));
+    if fits { Ok(name) } else { Err(SettingError { setting, value: format!("`{name}`"), allowed: NAME.to_owned() }) }
+}
+
+fn check(settings: &Settings) -> Result<(), SettingError> {
+    let span = |setting, value: Duration, least: Duration, most: Duration| {
+        if (least..=most).contains(&value) {
+            return Ok(());
+        }
+        Err(SettingError { setting, value: format!("{value:?}"), allowed: format!("{least:?} to {most:?}") })
+    };
+    let number = |setting, value: usize, least: usize, most: usize| {
+        if (least..=most).contains(&value) {
+            return Ok(());
+        }
+        Err(SettingError { setting, value: value.to_string(), allowed: format!("{least} to {most}") })
+    };
+    let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3600));
+    let milli = Duration::from_millis(1);
+    // Below a second the call limit falls under what a table on a network needs.
+    span("failover", settings.failover, second, hour)?;
+    number("max_leases", settings.max_leases, 1, usize::MAX)?;
+    number("max_records", settings.max_records as usize, 1, 10_000)?;
+    number("calls_per_second", settings.calls_per_second, 1, 1000)?;
+    span("idle_ceiling", settings.idle_ceiling, milli, Duration::from_secs(60))?;
+    span("call_limit", settings.call_limit, Duration::from_millis(100), hour)?;
+    span("checkpoint_every", settings.checkpoint_every, milli, hour)?;
+    span("handler_budget", settings.handler_budget, second, hour * 24)?;
+    span("retry_from", settings.retry_from, milli, hour)?;
+    span("retry_to", settings.retry_to, settings.retry_from, hour)?;
+    span("audit_every", settings.audit_every, second, hour * 24)
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("stream", &self.stream)
+            .field("application", &self.application)
+            .field("worker_id", &self.worker_id)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}

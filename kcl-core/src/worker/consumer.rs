@@ -1,0 +1,587 @@
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::{oneshot, watch};
+
+use crate::checkpoint::{Checkpointer, Delivered, Tenancy};
+use crate::decide::backoff::Backoff;
+use crate::decide::consumer::{Command, Consumer, Event as Step, Outcome};
+use crate::decide::gap::DataGap;
+use crate::fetch::{Batch, Fed, Feed, FetchError, Polling, PollingSettings, Resume};
+use crate::lease::BoxError;
+use crate::lease::held::{Held, OrderError};
+use crate::meters::ShardMeters;
+use crate::model::{Checkpoint, ChildShard, InitialPosition, Lease, Position, ShardId};
+use crate::processor::{
+    ErasedProcessor, Failure, InitializeInput, LeaseLostInput, LossReason, ProcessRecordsInput, ShardEndedInput, ShardRef,
+    ShutdownRequestedInput,
+};
+use crate::runtime::{Clock, jitter, panic_message, pause};
+use crate::stream::Stream;
+
+use super::coordination::{Assignment, Coordination, Whereabouts};
+use super::error::RunError;
+use super::event::{Event, HandlerCall};
+use super::in_hand::{AfterFailure, InHand};
+use super::settings::{Checkpoints, OnDataGap};
+use super::worker::Inner;
+
+/// The consumer of one shard: carries out what [`crate::decide::consumer`] says, one thing at a time.
+pub(crate) struct ShardConsumer {
+    inner: Arc<Inner>,
+    source: Arc<dyn Stream>,
+    coordination: Coordination,
+    clock: Arc<dyn Clock>,
+    shard: ShardRef,
+    /// The row as it was acquired.
+    row: Lease,
+    held: Arc<Held>,
+    tenancy: Arc<Tenancy>,
+    meters: ShardMeters,
+    processor: Option<Box<dyn ErasedProcessor>>,
+    machine: Consumer,
+    parents: oneshot::Receiver<()>,
+    stop: watch::Receiver<bool>,
+    feed: Option<Feed>,
+    in_hand: Option<InHand>,
+    delivered: Delivered,
+    children: Vec<ChildShard>,
+    /// Failures of the present step since it last succeeded.
+    failures: u32,
+    /// This shard is to be given up for a reason of its own.
+    give_up: Option<GiveUp>,
+    told_stop: bool,
+    told_loss: bool,
+}
+
+/// Why one shard is given up while the worker goes on, or the worker with it.
+enum GiveUp {
+    /// The worker has to stop.
+    Cause(RunError),
+    /// This shard cannot be read here.
+    Unreadable(Arc<str>),
+}
+
+/// How a consumer ended.
+pub(crate) struct Ended {
+    pub(crate) outcome: Outcome,
+    /// Something that stops the worker.
+    pub(crate) cause: Option<RunError>,
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) handed_out: bool,
+    unreadable: bool,
+}
+
+impl Ended {
+    /// Whether the shard should not be taken again at once.
+    pub(crate) const fn cooled_down(&self) -> bool {
+        self.unreadable || matches!(self.outcome, Outcome::Lost(_))
+    }
+}
+
+impl ShardConsumer {
+    pub(crate) fn new(
+        inner: Arc<Inner>,
+        source: Arc<dyn Stream>,
+        coordination: Coordination,
+        assignment: Assignment,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
+        let Assignment { held, row, parents } = assignment;
+        let shard = ShardRef::new(inner.parts.stream.clone(), row.key.clone(), row.key.shard.clone());
+        let held = Arc::new(held);
+        let clock = Arc::clone(&inner.parts.clock);
+        let delivered = Delivered::default();
+        let meters = ShardMeters::new(&shard, &inner.parts.worker);
+        let tenancy = Tenancy::new(Arc::clone(&held), delivered.clone(), meters.clone(), Arc::clone(&clock));
+        inner.board.begin(row.key.clone(), inner.parts.worker.clone(), row.checkpoint.clone());
+        Self {
+            source,
+            coordination,
+            clock,
+            row,
+            held,
+            tenancy: Arc::new(tenancy),
+            meters,
+            processor: None,
+            machine: Consumer::new(),
+            parents,
+            stop,
+            feed: None,
+            in_hand: None,
+            delivered,
+            children: Vec::new(),
+            failures: 0,
+            give_up: None,
+            told_stop: false,
+            told_loss: false,
+            shard,
+            inner,
+        }
+    }
+
+    /// Works on the shard until it is done, given up or lost.
+    pub(crate) async fn run(mut self) -> Ended {
+        loop {
+            let command = self.machine.pending().clone();
+            if let Command::Finish(outcome) = command {
+                return self.ended(outcome);
+            }
+            // A signal comes in place of what was to be done.
+            let step = match self.signal() {
+                Some(signal) => signal,
+                None => self.carry_out(command).await,
+            };
+            if !matches!(step, Step::Failed | Step::PauseOver) {
+                self.failures = 0;
+            }
+            self.machine.on(step);
+            let state = self.machine.state().clone();
+            self.inner.board.change(&self.row.key, |status| status.state = state);
+        }
+    }
+
+    fn ended(mut self, outcome: Outcome) -> Ended {
+        let (cause, unreadable) = match self.give_up.take() {
+            Some(GiveUp::Cause(cause)) => (Some(cause), false),
+            Some(GiveUp::Unreadable(_)) => (None, true),
+            None => (None, false),
+        };
+        let lease = self.row.key.clone();
+        match &outcome {
+            Outcome::ShardEnd => {
+                let children = self.children.iter().map(|child| child.id.clone()).collect();
+                self.inner.outlet.say(Event::ShardEnded { shard: self.shard.clone(), children });
+            }
+            Outcome::Released => self.inner.outlet.say(Event::LeaseReleased { lease }),
+            Outcome::Lost(reason) => {
+                self.inner.meters.lost.increment(1);
+                self.inner.outlet.say(Event::LeaseLost { lease, reason: reason.clone() });
+            }
+        }
+        let checkpoint = self.held.stored();
+        Ended { outcome, cause, checkpoint, handed_out: self.delivered.greatest().is_some(), unreadable }
+    }
+
+    /// What came from outside since the last step; each signal once.
+    fn signal(&mut self) -> Option<Step> {
+        if !self.told_loss
+            && let Some(reason) = self.held.loss()
+        {
+            self.told_loss = true;
+            return Some(Step::LeaseLost(reason));
+        }
+        if !self.told_stop && (*self.stop.borrow() || self.give_up.is_some()) {
+            self.told_stop = true;
+            return Some(Step::StopAsked);
+        }
+        None
+    }
+
+    async fn carry_out(&mut self, command: Command) -> Step {
+        match command {
+            Command::AwaitParents => self.await_parents().await,
+            Command::Initialize => self.initialize().await,
+            Command::AwaitBatch => self.await_batch().await,
+            Command::Process => self.process().await,
+            Command::Pause => self.pause().await,
+            Command::CallShardEnded => self.call_shard_ended().await,
+            Command::StoreEnd => self.store_end().await,
+            Command::CallShutdownRequested => self.call_shutdown_requested().await,
+            Command::Release => self.release().await,
+            Command::CallLeaseLost(reason) => self.call_lease_lost(reason).await,
+            Command::Finish(_) => unreachable!("the loop returns at Finish"),
+        }
+    }
+
+    /// Waits for a signal; the next turn of the loop sees which.
+    async fn signalled(held: &Held, stop: &mut watch::Receiver<bool>, told_stop: bool) {
+        tokio::select! {
+            biased;
+            _ = held.lost() => {}
+            stopped = stop.wait_for(|stop| *stop), if !told_stop => drop(stopped),
+        }
+    }
+
+    async fn await_parents(&mut self) -> Step {
+        let turns = self.held.turns(Arc::clone(&self.clock));
+        tokio::select! {
+            biased;
+            () = Self::signalled(&self.held, &mut self.stop, self.told_stop) => self.signal_or_wait(),
+            finished = turns.while_waiting(&mut self.parents) => match finished {
+                Ok(()) => Step::ParentsFinished,
+                // The coordination is gone, and every lease with it.
+                Err(_) => self.lose(),
+            },
+        }
+    }
+
+    /// The step of a wait that a signal ended.
+    fn signal_or_wait(&mut self) -> Step {
+        self.signal().unwrap_or_else(|| self.lose())
+    }
+
+    fn lose(&mut self) -> Step {
+        self.told_loss = true;
+        Step::LeaseLost(self.held.loss().unwrap_or(LossReason::Lost))
+    }
+
+    async fn initialize(&mut self) -> Step {
+        let input = InitializeInput {
+            shard: self.shard.clone(),
+            worker: self.inner.parts.worker.clone(),
+            checkpoint: self.row.checkpoint.clone(),
+            pending: self.row.pending.clone(),
+            fence: self.held.fence(),
+            attempt: self.failures + 1,
+        };
+        if self.processor.is_none() {
+            // The factory is the application's code too.
+            let factory = AssertUnwindSafe(|| self.inner.parts.factory.processor(&self.shard));
+            match std::panic::catch_unwind(factory) {
+                Ok(processor) => self.processor = Some(processor),
+                Err(panic) => return self.call_failed(HandlerCall::Initialize, None, &*panic_error(&*panic)),
+            }
+        }
+        let started = self.clock.now();
+        let result = self.call(|processor| processor.initialize(input)).await;
+        self.meters.initialized_in(self.clock.now().since(started));
+        match result {
+            Ok(Ok(())) => {
+                self.inner.outlet.say(Event::ShardStarted { shard: self.shard.clone() });
+                Step::Initialized
+            }
+            Ok(Err(error)) | Err(error) => self.call_failed(HandlerCall::Initialize, None, &*error),
+        }
+    }
+
+    /// Calls the processor; a panic is an error. The lease's writer knows how long the call takes.
+    async fn call<T>(
+        &mut self,
+        call: impl for<'a> FnOnce(&'a mut dyn ErasedProcessor) -> BoxFuture<'a, T>,
+    ) -> Result<T, BoxError> {
+        let Some(processor) = &mut self.processor else { return Err("the shard has no processor".into()) };
+        self.held.progress().enter_call(self.clock.now());
+        let result = AssertUnwindSafe(call(&mut **processor)).catch_unwind().await;
+        self.held.progress().leave_call(self.clock.now());
+        result.map_err(|panic| panic_error(&*panic))
+    }
+
+    fn call_failed(&mut self, call: HandlerCall, at: Option<Position>, error: &(dyn std::error::Error + Send + Sync)) -> Step {
+        let attempt = match &self.in_hand {
+            Some(batch) if call == HandlerCall::ProcessRecords => batch.attempt,
+            _ => self.failures + 1,
+        };
+        let error = Arc::from(error.to_string());
+        self.inner.outlet.say(Event::HandlerFailed { shard: self.shard.clone(), call, attempt, at, error });
+        self.failures = self.failures.saturating_add(1);
+        Step::Failed
+    }
+
+    async fn await_batch(&mut self) -> Step {
+        loop {
+            if self.feed.is_none() {
+                match self.open_feed() {
+                    Ok(feed) => self.feed = Some(feed),
+                    Err(cause) => return self.stop_with(GiveUp::Cause(cause)),
+                }
+            }
+            let Some(feed) = &mut self.feed else { continue };
+            let fed = tokio::select! {
+                biased;
+                () = Self::signalled(&self.held, &mut self.stop, self.told_stop) => return self.signal_or_wait(),
+                fed = feed.next() => fed,
+            };
+            let step = match fed {
+                Some(Fed::Batch(batch)) => self.take_in_hand(batch),
+                Some(Fed::Gap(gap)) => self.report_gap(gap),
+                Some(Fed::End(children)) => {
+                    self.children = children;
+                    Some(Step::EndReached)
+                }
+                Some(Fed::Gone) => self.look_for_gone().await,
+                Some(Fed::Failed(FetchError::Denied(error))) => {
+                    let error: Arc<str> = error.to_string().into();
+                    self.inner.outlet.say(Event::ShardUnreadable { shard: self.shard.clone(), error: Arc::clone(&error) });
+                    Some(self.stop_with(GiveUp::Unreadable(error)))
+                }
+                Some(Fed::Failed(FetchError::Fatal(error))) => Some(self.stop_with(GiveUp::Cause(RunError::Stream(error)))),
+                // The task that fetches panicked: begin anew from what was handed out.
+                None => {
+                    let defect = "the task that fetches ended by itself".to_owned();
+                    Some(self.stop_with(GiveUp::Cause(RunError::Internal(defect))))
+                }
+            };
+            if let Some(step) = step {
+                return step;
+            }
+        }
+    }
+
+    fn open_feed(&self) -> Result<Feed, RunError> {
+        let parts = &self.inner.parts;
+        let at = match parts.settings.initial_position {
+            InitialPosition::AtTimestamp(at) => at,
+            // A row at LATEST that somebody else made, without a time: from now on, as it says.
+            _ => self.clock.wall(),
+        };
+        let resume = Resume::new(&self.row.checkpoint, &self.row.facts, Some(at))
+            .map_err(|error| RunError::Internal(error.to_string()))?;
+        let settings = PollingSettings {
+            pace: parts.settings.pace(),
+            max_records: parts.settings.max_records,
+            call_limit: parts.settings.call_limit,
+        };
+        let polling = Polling::new(
+            Arc::clone(&self.source),
+            self.shard.shard.clone(),
+            Arc::clone(&self.clock),
+            settings,
+            parts.budget.seat(),
+            self.held.turns(Arc::clone(&self.clock)),
+            self.meters.clone(),
+            resume,
+        );
+        Ok(Feed::start(Box::new(polling)))
+    }
+
+    fn take_in_hand(&mut self, batch: Box<Batch>) -> Option<Step> {
+        self.inner.meters.budget.set(self.inner.parts.budget.used() as f64);
+        let (lag, records) = (batch.millis_behind_latest, batch.records.len());
+        self.inner.board.change(&self.row.key, |status| {
+            status.millis_behind_latest = lag.or(status.millis_behind_latest);
+            status.in_flight = records;
+        });
+        self.in_hand = Some(InHand::new(batch));
+        Some(Step::BatchReady)
+    }
+
+    fn stop_with(&mut self, reason: GiveUp) -> Step {
+        self.give_up.get_or_insert(reason);
+        self.feed = None;
+        self.told_stop = true;
+        Step::StopAsked
+    }
+
+    fn report_gap(&mut self, gap: DataGap) -> Option<Step> {
+        self.meters.gaps.increment(1);
+        self.inner.outlet.say(Event::DataGap { shard: self.shard.clone(), gap: gap.clone() });
+        match self.inner.parts.settings.on_data_gap {
+            OnDataGap::Continue => None,
+            OnDataGap::Fail => {
+                let shard = self.shard.clone();
+                Some(self.stop_with(GiveUp::Cause(RunError::DataGap { shard, gap })))
+            }
+        }
+    }
+
+    /// The service does not know the shard: has it left the stream, or was that a passing answer?
+    async fn look_for_gone(&mut self) -> Option<Step> {
+        let turns = self.held.turns(Arc::clone(&self.clock));
+        let stored = self.held.finished().map_or_else(|| self.held.stored(), Checkpoint::At);
+        match turns.while_waiting(self.coordination.whereabouts(self.row.key.clone(), stored)).await {
+            Whereabouts::Listed | Whereabouts::Unknown => None,
+            Whereabouts::Left { gap, children } => {
+                self.feed = None;
+                self.children = children;
+                Some(self.report_gap(gap).unwrap_or(Step::EndReached))
+            }
+            Whereabouts::Failed(cause) => Some(self.stop_with(GiveUp::Cause(cause))),
+        }
+    }
+
+    async fn process(&mut self) -> Step {
+        let now = self.clock.now();
+        let Some(batch) = &mut self.in_hand else { return Step::BatchDone };
+        let Some(end) = batch.end().cloned() else { return self.batch_done() };
+        batch.attempt += 1;
+        let input = ProcessRecordsInput {
+            shard: self.shard.clone(),
+            records: batch.rest.clone(),
+            checkpointer: Checkpointer::new(Arc::clone(&self.tenancy), end.clone()),
+            millis_behind_latest: batch.batch.millis_behind_latest,
+            is_at_shard_end: batch.batch.is_last,
+            child_shards: batch.batch.children.clone(),
+            attempt: batch.attempt,
+            fetched_at: batch.batch.fetched_at,
+            fetched: batch.batch.fetched,
+            handed_out: now,
+        };
+        self.delivered.reach(&end);
+        // With no await between the question and the hand-out.
+        if !self.held.is_valid(self.clock.now()) {
+            return self.lose();
+        }
+        let result = self.call(|processor| processor.process_records(input)).await;
+        self.meters.processed_in(self.clock.now().since(now));
+        match result {
+            Ok(Ok(())) => self.batch_done(),
+            Ok(Err(failure)) => self.batch_failed(failure),
+            Err(panic) => self.batch_failed(Failure { at: None, source: panic }),
+        }
+    }
+
+    fn batch_done(&mut self) -> Step {
+        if let Some(batch) = self.in_hand.take() {
+            let bytes: usize = batch.batch.records.iter().map(|record| record.data.len()).sum();
+            self.meters.records.increment(batch.batch.records.len() as u64);
+            self.meters.bytes.increment(bytes as u64);
+            let last = batch.batch.records.last().map(|record| record.position.clone());
+            self.inner.board.change(&self.row.key, |status| {
+                status.in_flight = 0;
+                status.records += batch.batch.records.len() as u64;
+                status.position.clone_from(&last);
+            });
+            if let Some(last) = last {
+                self.finished(last);
+            }
+        }
+        Step::BatchDone
+    }
+
+    /// Everything up to here is done.
+    fn finished(&self, position: Position) {
+        if self.inner.parts.settings.checkpoints == Checkpoints::Automatic {
+            self.held.finish(position);
+        }
+        let stored = self.held.stored();
+        self.inner.board.change(&self.row.key, |status| status.checkpoint = stored);
+    }
+
+    fn batch_failed(&mut self, failure: Failure) -> Step {
+        self.meters.failed.increment(1);
+        let policy = self.inner.parts.settings.on_failure;
+        let stored = self.held.stored();
+        let Some(batch) = &mut self.in_hand else { return Step::BatchDone };
+        let before = batch.rest.len();
+        let (next, done) = batch.fail(failure.at.as_ref(), &stored, policy);
+        let skipped = policy == crate::OnFailure::Skip && before > batch.rest.len() && done == failure.at;
+        self.call_failed(HandlerCall::ProcessRecords, failure.at.clone(), &*failure.source);
+        if let Some(at) = failure.at.clone().filter(|_| skipped) {
+            self.inner.outlet.say(Event::RecordSkipped { shard: self.shard.clone(), at });
+        }
+        if let Some(done) = done {
+            self.finished(done);
+        }
+        match next {
+            AfterFailure::Again => Step::Failed,
+            AfterFailure::Done => self.batch_done(),
+            AfterFailure::Stop => {
+                let (shard, Failure { at, source }) = (self.shard.clone(), failure);
+                self.stop_with(GiveUp::Cause(RunError::Handler { shard, at, source }))
+            }
+        }
+    }
+
+    async fn pause(&mut self) -> Step {
+        let settings = &self.inner.parts.settings;
+        let backoff = Backoff::new(settings.retry_from, settings.retry_to);
+        let longest = backoff.longest(self.failures.saturating_sub(1));
+        // Never less than half, so that a handler that fails at once does not spin.
+        let span: Duration = longest.mul_f64(0.5 + jitter() / 2.0);
+        let turns = self.held.turns(Arc::clone(&self.clock));
+        tokio::select! {
+            biased;
+            () = Self::signalled(&self.held, &mut self.stop, self.told_stop) => self.signal_or_wait(),
+            () = turns.while_waiting(pause(&*self.clock, span)) => Step::PauseOver,
+        }
+    }
+
+    async fn call_shard_ended(&mut self) -> Step {
+        self.feed = None;
+        if !self.held.is_valid(self.clock.now()) {
+            return self.lose();
+        }
+        let (shard, child_shards) = (self.shard.clone(), self.children.clone());
+        let input = ShardEndedInput { shard, child_shards, attempt: self.failures + 1 };
+        match self.call(|processor| processor.shard_ended(input)).await {
+            Ok(Ok(())) => Step::ShardEnded,
+            Ok(Err(error)) | Err(error) => self.call_failed(HandlerCall::ShardEnded, None, &*error),
+        }
+    }
+
+    /// The children's leases first: they exist before the parent is at its end.
+    async fn store_end(&mut self) -> Step {
+        let turns = self.held.turns(Arc::clone(&self.clock));
+        let made = tokio::select! {
+            biased;
+            _ = self.held.lost() => return self.signal_or_wait(),
+            made = turns.while_waiting(self.coordination.make_children(self.row.key.clone(), self.children.clone())) => made,
+        };
+        let children = match made {
+            Ok(children) => children,
+            Err(error) => return self.busy("to make the leases of the child shards", &error),
+        };
+        let ids: Vec<ShardId> = children.iter().map(|child| child.id.clone()).collect();
+        self.children = children;
+        match self.held.end(ids).await {
+            Ok(()) => Step::EndStored,
+            Err(OrderError::Throttled(error)) => self.busy("to store a shard's end", &error.to_string()),
+            Err(_) => self.lose(),
+        }
+    }
+
+    fn busy(&mut self, what: &'static str, error: &str) -> Step {
+        self.inner.outlet.say(Event::Busy { what, error: error.into() });
+        self.failures = self.failures.saturating_add(1);
+        Step::Failed
+    }
+
+    async fn call_shutdown_requested(&mut self) -> Step {
+        // No more is fetched, and what was fetched ahead is given back.
+        (self.feed, self.in_hand) = (None, None);
+        let end = self.delivered.greatest();
+        let checkpointer = end.map(|end| Checkpointer::new(Arc::clone(&self.tenancy), end));
+        let input = ShutdownRequestedInput { shard: self.shard.clone(), checkpointer };
+        if let Err(panic) = self.call(|processor| processor.shutdown_requested(input)).await {
+            // A stop does not wait for a handler that panics at it.
+            let (shard, error) = (self.shard.clone(), panic.to_string().into());
+            let call = HandlerCall::ShutdownRequested;
+            self.inner.outlet.say(Event::HandlerFailed { shard, call, attempt: 1, at: None, error });
+        }
+        Step::ShutdownRequested
+    }
+
+    async fn release(&mut self) -> Step {
+        match self.held.release(None).await {
+            Ok(()) => {
+                self.told_loss = true;
+                Step::Released
+            }
+            Err(OrderError::Throttled(error)) => {
+                self.inner.outlet.say(Event::Busy { what: "to free a lease", error: error.to_string().into() });
+                self.lose()
+            }
+            Err(_) => self.lose(),
+        }
+    }
+
+    async fn call_lease_lost(&mut self, reason: LossReason) -> Step {
+        (self.feed, self.in_hand) = (None, None);
+        let reason = match (&self.give_up, reason) {
+            (Some(GiveUp::Unreadable(error)), LossReason::Released) => LossReason::Unreadable(Arc::clone(error)),
+            (_, reason) => reason,
+        };
+        let input = LeaseLostInput { shard: self.shard.clone(), reason };
+        if let Err(panic) = self.call(|processor| processor.lease_lost(input)).await {
+            let (shard, error) = (self.shard.clone(), panic.to_string().into());
+            let call = HandlerCall::LeaseLost;
+            self.inner.outlet.say(Event::HandlerFailed { shard, call, attempt: 1, at: None, error });
+        }
+        Step::LeaseLostReturned
+    }
+}
+
+impl Drop for ShardConsumer {
+    fn drop(&mut self) {
+        // Checkpointers may outlive the consumer; the lease must not.
+        self.held.abandon();
+    }
+}
+
+fn panic_error(payload: &(dyn std::any::Any + Send)) -> BoxError {
+    format!("panicked: {}", panic_message(payload)).into()
+}

@@ -1,0 +1,240 @@
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use crate::decide::expiry::Timing;
+use crate::decide::shards::{Inconsistent, NewLease, ShardGraph};
+use crate::lease::settle::{Outcome, Settler};
+use crate::lease::{Consistency, Error, Snapshot, Write};
+use crate::model::{Lease, Moment, ShardId, Timestamp, Token, WorkerId};
+use crate::runtime::{Clock, pause, random_token, within};
+use crate::stream::{self, ErrorKind, ShardFilter, Stream, StreamDescription};
+use crate::worker::error::RunError;
+use crate::worker::worker::Inner;
+
+/// What the parts of the coordination work with.
+pub(super) struct Context {
+    pub(super) inner: Arc<Inner>,
+    pub(super) source: Arc<dyn Stream>,
+    pub(super) settler: Settler,
+    pub(super) timing: Timing,
+    pub(super) description: OnceLock<StreamDescription>,
+    /// The tenancies that this process has begun or tried to begin.
+    tokens: Mutex<BTreeSet<Token>>,
+}
+
+/// A lease that was acquired, and when the acquiring write was sent.
+pub(super) type Acquired = (Lease, Moment);
+
+/// A listing of shards and the service's time when its first page was answered.
+pub(super) struct Listing {
+    pub(super) graph: ShardGraph,
+    pub(super) service_time: Timestamp,
+}
+
+/// Why something of the coordination did not work.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Trouble {
+    #[error(transparent)]
+    Table(#[from] Error),
+    #[error(transparent)]
+    Stream(#[from] stream::Error),
+    #[error(transparent)]
+    Listing(#[from] Inconsistent),
+    #[error(transparent)]
+    Fatal(RunError),
+}
+
+impl Trouble {
+    /// The cause, if trying again does not help.
+    pub(super) fn fatal(self) -> Result<RunError, Self> {
+        match self {
+            Self::Fatal(error) => Ok(error),
+            Self::Table(error) if !error.is_transient() => Ok(RunError::LeaseTable(error)),
+            Self::Stream(error) if matches!(error.kind, ErrorKind::Fatal | ErrorKind::Denied | ErrorKind::Gone) => {
+                Ok(RunError::Stream(error))
+            }
+            other => Err(other),
+        }
+    }
+}
+
+/// How often a page of a listing or of the table is tried before the whole is given up for now.
+const TRIES: u32 = 5;
+const BETWEEN_TRIES: Duration = Duration::from_millis(200);
+
+impl Context {
+    pub(super) fn new(inner: Arc<Inner>, source: Arc<dyn Stream>) -> Self {
+        let timing = inner.parts.settings.timing();
+        let settler = Settler {
+            table: Arc::clone(&inner.parts.table),
+            clock: Arc::clone(&inner.parts.clock),
+            call_limit: timing.call_limit,
+        };
+        Self { inner, source, settler, timing, description: OnceLock::new(), tokens: Mutex::default() }
+    }
+
+    pub(super) fn me(&self) -> &WorkerId {
+        &self.inner.parts.worker
+    }
+
+    pub(super) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.parts.clock
+    }
+
+    /// A fresh tenancy; from now on it is known as ours.
+    fn token(&self) -> Token {
+        let token = random_token();
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).insert(token.clone());
+        token
+    }
+
+    /// Whether this process began the tenancy of a row that names it.
+    pub(super) fn is_my_tenancy(&self, row: &Lease) -> bool {
+        let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        row.token.as_ref().is_some_and(|token| tokens.contains(token))
+    }
+
+    /// The whole table.
+    pub(super) async fn snapshot(&self, consistency: Consistency) -> Result<Snapshot, Error> {
+        let mut whole = Snapshot::default();
+        loop {
+            let next = whole.next.take();
+            whole.append(self.settler.read(self.settler.table.snapshot(next.as_ref(), consistency)).await?);
+            if whole.next.is_none() {
+                return Ok(whole);
+            }
+        }
+    }
+
+    /// All shards that the filter lets through. A listing that was taken while a reshard happened is taken again.
+    pub(super) async fn list(&self, filter: &ShardFilter) -> Result<Listing, Trouble> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let trouble = match self.list_once(filter).await {
+                Ok(listing) => return Ok(listing),
+                Err(trouble) => trouble,
+            };
+            let again = match &trouble {
+                Trouble::Stream(error) => {
+                    matches!(error.kind, ErrorKind::Transient | ErrorKind::Throttled | ErrorKind::Expired)
+                }
+                Trouble::Listing(_) => true,
+                Trouble::Table(_) | Trouble::Fatal(_) => false,
+            };
+            if !again || tries == TRIES {
+                return Err(trouble);
+            }
+            pause(&**self.clock(), BETWEEN_TRIES * tries).await;
+        }
+    }
+
+    async fn list_once(&self, filter: &ShardFilter) -> Result<Listing, Trouble> {
+        let mut shards = Vec::new();
+        let (mut service_time, mut page) = (None, None);
+        loop {
+            let mut answer = self.stream_call("ListShards", self.source.list_shards(filter, page.as_ref())).await?;
+            // The first page's time: what arrived while the rest was listed is not "before".
+            let service_time = *service_time.get_or_insert(answer.service_time);
+            shards.append(&mut answer.shards);
+            page = answer.next;
+            if page.is_none() {
+                return Ok(Listing { graph: ShardGraph::new(shards)?, service_time });
+            }
+        }
+    }
+
+    /// A call of the stream, bounded.
+    pub(super) async fn stream_call<T>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, stream::Error>>,
+    ) -> Result<T, stream::Error> {
+        let limit = self.inner.parts.settings.call_limit;
+        within(&**self.clock(), limit, call)
+            .await
+            .unwrap_or_else(|| Err(stream::Error::new(ErrorKind::Transient, operation, format!("no answer within {limit:?}"))))
+    }
+
+    /// Makes the lease, held by this worker (`owned`) or by nobody. Nothing when it exists already, whoever made it.
+    pub(super) async fn create(&self, new: &NewLease, owned: bool) -> Result<Option<Acquired>, Error> {
+        let mut lease = new.to_lease(None);
+        if let Some(description) = self.description.get() {
+            lease.facts.stream_arn = Some(Arc::clone(&description.arn));
+            lease.facts.stream_created_at = Some(description.created_at);
+        }
+        // A row at the shard's end has no owner: nothing is to be read.
+        let owned = owned && !lease.checkpoint.is_shard_end();
+        if owned {
+            lease = lease.owned_by(self.me().clone(), self.token());
+        }
+        let sent = self.clock().now();
+        for attempt in 0..TRIES {
+            if attempt > 0 {
+                pause(&**self.clock(), BETWEEN_TRIES * attempt).await;
+            }
+            let error = match self.settler.write(self.settler.table.create(&lease)).await {
+                Ok(row) => return Ok(owned.then_some((row, sent))),
+                Err(Error::Conflict { row }) => {
+                    // After a lost answer the row that stands there may be the one that was sent.
+                    let mine = row.filter(|row| owned && row.token == lease.token);
+                    return Ok(mine.map(|row| (*row, sent)));
+                }
+                Err(error) => error,
+            };
+            if !error.is_transient() || attempt + 1 == TRIES {
+                return Err(error);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Makes the leases of `all`, each after its parents' are acknowledged.
+    pub(super) async fn create_all(&self, all: &[NewLease], room: usize) -> Result<Vec<Acquired>, Error> {
+        use futures_util::{StreamExt, TryStreamExt, stream::iter};
+        let mut missing: BTreeSet<&ShardId> = all.iter().map(|new| &new.shard).collect();
+        let mut left: Vec<&NewLease> = all.iter().collect();
+        let (mut acquired, mut room) = (Vec::new(), room);
+        while !left.is_empty() {
+            let (now, later): (Vec<_>, Vec<_>) =
+                left.into_iter().partition(|new| !new.parents.iter().any(|parent| missing.contains(parent)));
+            // A cycle cannot come out of a shard graph; if it did, the order would not matter any more.
+            let (now, later) = if now.is_empty() { (later, Vec::new()) } else { (now, later) };
+            let calls = now.iter().map(|new| {
+                let owned = room > 0;
+                room = room.saturating_sub(1);
+                self.create(new, owned)
+            });
+            let calls: Vec<_> = calls.collect();
+            let made: Vec<_> = iter(calls).buffer_unordered(AT_ONCE).try_collect().await?;
+            acquired.extend(made.into_iter().flatten());
+            for new in now {
+                missing.remove(&new.shard);
+            }
+            left = later;
+        }
+        Ok(acquired)
+    }
+
+    /// Takes a lease that was judged free. Nothing when somebody else was first.
+    ///
+    /// Pursued until it is known what became of it: a take that lands later would leave a row that names a worker which does not
+    /// read.
+    pub(super) async fn take(&self, seen: &Lease) -> Result<Option<Acquired>, Error> {
+        let token = self.token();
+        let write = Write::take(seen, self.me().clone(), token.clone());
+        let until = self.clock().now() + self.timing.failover;
+        let mut row = seen.clone();
+        let taken = |row: Lease, sent| (row.token.as_ref() == Some(&token)).then_some((row, sent));
+        // The row is not ours yet: one that has moved on under a token of somebody else's, or under none, is theirs.
+        match self.settler.pursue(&mut row, until, |row| (row.counter == seen.counter).then(|| write.clone())).await {
+            Outcome::Stored { row, sent } => Ok(taken(row, sent)),
+            Outcome::Lost(_) | Outcome::Vanished | Outcome::Superseded => Ok(None),
+            Outcome::Unsettled(error) | Outcome::Broken(error) => Err(error),
+        }
+    }
+}
+
+/// How many leases are made at the same time.
+const AT_ONCE: usize = 16;

@@ -1,0 +1,425 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::decide::assignment::{Busy, Me, Tenancies, is_duplicated, plan};
+use crate::decide::backoff::Backoff;
+use crate::decide::expiry::Observations;
+use crate::lease::Consistency;
+use crate::lease::writer::{Limits, Tenancy, Writer};
+use crate::model::{ChildShard, Lease, LeaseKey, Moment};
+use crate::runtime::{Tasks, jitter, pause};
+use crate::stream::Stream;
+use crate::worker::error::RunError;
+use crate::worker::event::Event;
+use crate::worker::worker::Inner;
+
+use super::context::{Acquired, Context, Trouble};
+use super::gate;
+use super::link::{Assignment, News, Request, Wanted, Whereabouts};
+
+/// The loop of the coordination: looks at the table, takes what is free, makes what is missing, and keeps the writers.
+///
+/// What takes long (listings, takes, the making of leases) runs in tasks beside it; the loop itself waits only for a look at the
+/// table.
+pub(super) struct Coordinator {
+    context: Arc<Context>,
+    news: mpsc::UnboundedSender<News>,
+    requests: mpsc::UnboundedReceiver<Request>,
+    wanted: watch::Receiver<Wanted>,
+    writers: Tasks<(LeaseKey, Tenancy)>,
+    jobs: Tasks<Done>,
+    /// Jobs under way.
+    at_work: usize,
+    gates: Tasks,
+    /// What this worker holds, takes, or still has a consumer of.
+    busy: BTreeMap<LeaseKey, Engagement>,
+    /// Not to be taken before then, and the span that led there.
+    cool: BTreeMap<LeaseKey, (Moment, Duration)>,
+    seen: Observations,
+    rows: BTreeMap<LeaseKey, Lease>,
+    next_look: Moment,
+    next_audit: Moment,
+    auditing: bool,
+    /// Counts the ends of shards that this worker has stored.
+    ends: watch::Sender<u64>,
+    left: usize,
+}
+
+/// What this worker has to do with a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Engagement {
+    /// A writer keeps it.
+    held: bool,
+    /// A consumer works on it, or a handler of a former tenancy has not returned.
+    consumed: bool,
+}
+
+/// What a job came to.
+enum Done {
+    Audited(Result<Vec<Acquired>, Trouble>),
+    Taken(LeaseKey, Result<Option<Acquired>, crate::lease::Error>),
+    Children(oneshot::Sender<Result<Vec<ChildShard>, String>>, Result<(Vec<ChildShard>, Vec<Acquired>), Trouble>),
+    Found(oneshot::Sender<Whereabouts>, Whereabouts, Vec<Acquired>),
+}
+
+/// After a lease was lost or could not be read: 1 s, doubled up to a minute.
+const COOL_FROM: Duration = Duration::from_secs(1);
+const COOL_TO: Duration = Duration::from_secs(60);
+/// A first attempt to reach the table or the stream that failed: 100 ms, doubled up to 5 s.
+const BEGIN: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+/// How often the table is looked at when this worker holds every lease in it.
+const LOOK_IDLE: Duration = Duration::from_secs(30);
+
+impl Coordinator {
+    pub(super) fn new(
+        inner: Arc<Inner>,
+        source: Arc<dyn Stream>,
+        news: mpsc::UnboundedSender<News>,
+        requests: mpsc::UnboundedReceiver<Request>,
+        wanted: watch::Receiver<Wanted>,
+    ) -> Self {
+        Self {
+            context: Arc::new(Context::new(inner, source)),
+            news,
+            requests,
+            wanted,
+            writers: Tasks::new(),
+            jobs: Tasks::new(),
+            at_work: 0,
+            gates: Tasks::new(),
+            busy: BTreeMap::new(),
+            cool: BTreeMap::new(),
+            seen: Observations::new(),
+            rows: BTreeMap::new(),
+            next_look: Moment::default(),
+            next_audit: Moment::default(),
+            auditing: false,
+            ends: watch::Sender::new(0),
+            left: 0,
+        }
+    }
+
+    /// Works until the root wants no more, or is gone.
+    pub(super) async fn run(mut self) {
+        let mut wanted = self.wanted.clone();
+        let begun = tokio::select! {
+            biased;
+            // Before there is a lease there is nothing to drain.
+            _ = wanted.wait_for(|wanted| *wanted != Wanted::Work) => return,
+            begun = self.begin() => begun,
+        };
+        if let Err(cause) = begun {
+            let _ = self.news.send(News::Failed(cause));
+            return;
+        }
+        self.context.inner.outlet.say(Event::Started);
+        self.work().await;
+    }
+
+    /// The table, the stream and the first leases; tried until it works or cannot.
+    async fn begin(&mut self) -> Result<(), RunError> {
+        let mut failures = 0;
+        loop {
+            let context = Arc::clone(&self.context);
+            let trouble = match context.settler.table.setup().await {
+                Ok(()) => match context.audit(self.room()).await {
+                    Ok(acquired) => {
+                        self.next_audit = context.clock().now() + context.inner.parts.settings.audit_every;
+                        self.acquire_all(acquired);
+                        return Ok(());
+                    }
+                    Err(trouble) => trouble,
+                },
+                Err(error) => Trouble::Table(error),
+            };
+            let trouble = match trouble.fatal() {
+                Ok(cause) => return Err(cause),
+                Err(trouble) => trouble,
+            };
+            self.busy("to begin", &trouble);
+            pause(&**context.clock(), BEGIN.delay(failures, jitter())).await;
+            failures += 1;
+        }
+    }
+
+    async fn work(&mut self) {
+        let clock = Arc::clone(self.context.clock());
+        let mut wanted = self.wanted.clone();
+        loop {
+            let state = *wanted.borrow_and_update();
+            let drained = self.busy.values().all(|engagement| !engagement.held) && self.at_work == 0;
+            if state == Wanted::End || (state == Wanted::Drain && drained) {
+                return;
+            }
+            let working = state == Wanted::Work;
+            let audit = if self.auditing { None } else { Some(self.next_audit) };
+            let next = audit.map_or(self.next_look, |audit| audit.min(self.next_look));
+            // In this order: the root's word, what has ended, what is asked for, the clock.
+            tokio::select! {
+                biased;
+                changed = wanted.changed() => if changed.is_err() {
+                    return;
+                },
+                Some(ended) = self.writers.next() => self.on_tenancy(ended),
+                Some(done) = self.jobs.next() => self.on_done(done),
+                request = self.requests.recv() => match request {
+                    Some(request) => self.on_request(request),
+                    None => return,
+                },
+                Some(_) = self.gates.next() => {}
+                () = clock.sleep_until(next), if working => {
+                    if clock.now() >= self.next_look {
+                        self.look().await;
+                    } else {
+                        self.audit();
+                    }
+                }
+            }
+        }
+    }
+
+    /// How many leases more this worker may hold.
+    fn room(&self) -> usize {
+        self.context.inner.parts.settings.max_leases.saturating_sub(self.busy.len())
+    }
+
+    fn job(&mut self, job: impl Future<Output = Done> + Send + 'static) {
+        self.at_work += 1;
+        self.jobs.start(job);
+    }
+
+    fn audit(&mut self) {
+        self.auditing = true;
+        let (context, room) = (Arc::clone(&self.context), self.room());
+        self.job(async move { Done::Audited(context.audit(room).await) });
+    }
+
+    async fn look(&mut self) {
+        let context = Arc::clone(&self.context);
+        let now = context.clock().now();
+        self.next_look = now + context.timing.look;
+        let rows = match context.snapshot(Consistency::Eventual).await {
+            Ok(snapshot) => snapshot.leases,
+            Err(error) => return self.trouble("to look at the leases", error.into()),
+        };
+        self.seen.look(&rows, now, &context.timing);
+        let busy = BusyWith { busy: &self.busy, cool: &self.cool, now };
+        let me = Me { id: context.me(), is_busy_with: &busy, is_my_tenancy: &*context, room: self.room() };
+        if rows.iter().any(|row| is_duplicated(self.rows.get(&row.key), row, &me)) {
+            let worker = context.me().clone();
+            let _ = self.news.send(News::Failed(RunError::DuplicateWorkerId { worker }));
+            return;
+        }
+        let plan = plan(&rows, &me, &self.seen, now, &context.timing);
+        if plan.left > 0 && plan.left != self.left {
+            context.inner.outlet.say(Event::LeasesLeftUnread { leases: plan.left });
+        }
+        self.left = plan.left;
+        self.rows = rows.into_iter().map(|row| (row.key.clone(), row)).collect();
+        for key in plan.take {
+            self.take(key);
+        }
+        let others = self.rows.values().any(|row| !row.checkpoint.is_shard_end() && !self.busy.contains_key(&row.key));
+        if !others {
+            // Every look apart from the next by more than half a failover time starts the ages anew: this one is no observation.
+            self.next_look = now + LOOK_IDLE.max(context.timing.look);
+        }
+    }
+
+    fn take(&mut self, key: LeaseKey) {
+        let Some(row) = self.rows.get(&key).cloned() else { return };
+        self.busy.insert(key.clone(), Engagement { held: false, consumed: false });
+        let context = Arc::clone(&self.context);
+        self.job(async move {
+            let taken = context.take(&row).await;
+            Done::Taken(key, taken)
+        });
+    }
+
+    fn on_request(&mut self, request: Request) {
+        let (context, room) = (Arc::clone(&self.context), self.room());
+        match request {
+            Request::Children { parent, children, answer } => self.job(async move {
+                let made = context.make_children(&parent, children, room).await;
+                Done::Children(answer, made)
+            }),
+            Request::Whereabouts { lease, checkpoint, answer } => self.job(async move {
+                let (found, acquired) = context.whereabouts(&lease, checkpoint, room).await;
+                Done::Found(answer, found, acquired)
+            }),
+            Request::ConsumerEnded { lease, cool_down } => {
+                if cool_down {
+                    self.cool_down(&lease);
+                }
+                if let Some(engagement) = self.busy.get_mut(&lease) {
+                    engagement.consumed = false;
+                }
+                self.disengage(&lease);
+            }
+        }
+    }
+
+    fn cool_down(&mut self, lease: &LeaseKey) {
+        let span = self.cool.get(lease).map_or(COOL_FROM, |(_, span)| (*span * 2).min(COOL_TO));
+        self.cool.insert(lease.clone(), (self.context.clock().now() + span, span));
+    }
+
+    /// Forgets a lease that neither a writer nor a consumer has to do with any more, and looks for what is free now.
+    fn disengage(&mut self, lease: &LeaseKey) {
+        if self.busy.get(lease).is_some_and(|engagement| !engagement.held && !engagement.consumed) {
+            self.busy.remove(lease);
+            self.next_look = self.next_look.min(self.context.clock().now() + self.context.timing.look);
+        }
+    }
+
+    fn on_done(&mut self, done: Result<Done, String>) {
+        self.at_work = self.at_work.saturating_sub(1);
+        match done {
+            Ok(Done::Audited(result)) => {
+                self.auditing = false;
+                let every = self.context.inner.parts.settings.audit_every;
+                self.next_audit = self.context.clock().now() + every;
+                match result {
+                    Ok(acquired) => self.acquire_all(acquired),
+                    Err(trouble) => self.trouble("to compare the shards with the leases", trouble),
+                }
+            }
+            Ok(Done::Taken(key, result)) => match result {
+                Ok(Some(acquired)) => self.acquire_all([acquired]),
+                Ok(None) => self.disengage(&key),
+                Err(error) => {
+                    self.disengage(&key);
+                    self.trouble("to take a lease", error.into());
+                }
+            },
+            Ok(Done::Children(answer, result)) => {
+                let reply = match result {
+                    Ok((children, acquired)) => {
+                        self.acquire_all(acquired);
+                        Ok(children)
+                    }
+                    Err(trouble) => {
+                        let text = trouble.to_string();
+                        self.trouble("to make the leases of the child shards", trouble);
+                        Err(text)
+                    }
+                };
+                let _ = answer.send(reply);
+            }
+            Ok(Done::Found(answer, found, acquired)) => {
+                self.acquire_all(acquired);
+                let _ = answer.send(found);
+            }
+            Err(panic) => {
+                let defect = RunError::Internal(format!("a task of the coordination panicked: {panic}"));
+                let _ = self.news.send(News::Failed(defect));
+            }
+        }
+    }
+
+    fn acquire_all(&mut self, acquired: impl IntoIterator<Item = Acquired>) {
+        for (row, sent) in acquired {
+            self.acquire(row, sent);
+        }
+        self.context.inner.meters.leases.set(self.busy.values().filter(|engagement| engagement.held).count() as f64);
+    }
+
+    /// A lease is ours: a writer keeps it, the root works on it.
+    fn acquire(&mut self, row: Lease, sent: Moment) {
+        let context = &self.context;
+        let settings = &context.inner.parts.settings;
+        let limits = Limits { checkpoint_every: settings.checkpoint_every, handler_budget: settings.handler_budget };
+        let (writer, held) = Writer::new(context.settler.clone(), context.timing, limits, row.clone(), sent);
+        let key = row.key.clone();
+        let writer_key = key.clone();
+        self.writers.start(async move { (writer_key, writer.run().await) });
+        context.inner.meters.taken.increment(1);
+        if *self.wanted.borrow() != Wanted::Work {
+            // It came too late: it is given back at once, and nobody was told of it.
+            self.busy.insert(key, Engagement { held: true, consumed: false });
+            held.abandon();
+            return;
+        }
+        self.busy.insert(key.clone(), Engagement { held: true, consumed: true });
+        context.inner.outlet.say(Event::LeaseAcquired { lease: key, checkpoint: row.checkpoint.clone() });
+        let (open, parents) = oneshot::channel();
+        if row.parents.is_empty() {
+            let _ = open.send(());
+        } else {
+            self.gates.start(gate::keep(Arc::clone(context), row.clone(), self.ends.subscribe(), open));
+        }
+        let _ = self.news.send(News::Assigned(Box::new(Assignment { held, row, parents })));
+    }
+
+    fn on_tenancy(&mut self, ended: Result<(LeaseKey, Tenancy), String>) {
+        let (key, tenancy) = match ended {
+            Ok(ended) => ended,
+            Err(panic) => {
+                let defect = RunError::Internal(format!("the writer of a lease panicked: {panic}"));
+                let _ = self.news.send(News::Failed(defect));
+                return;
+            }
+        };
+        if let Some(engagement) = self.busy.get_mut(&key) {
+            engagement.held = false;
+        }
+        match tenancy {
+            Tenancy::Ended => {
+                self.cool.remove(&key);
+                self.ends.send_modify(|ends| *ends += 1);
+            }
+            Tenancy::Released => drop(self.cool.remove(&key)),
+            Tenancy::Lost(reason) => tracing::debug!(lease = %key, ?reason, "the lease is not held any more"),
+            Tenancy::Broken(error) => drop(self.news.send(News::Failed(RunError::LeaseTable(error)))),
+        }
+        self.disengage(&key);
+        self.context.inner.meters.leases.set(self.busy.values().filter(|engagement| engagement.held).count() as f64);
+    }
+
+    /// Something did not work: the worker stops if trying again does not help.
+    fn trouble(&self, what: &'static str, trouble: Trouble) {
+        match trouble.fatal() {
+            Ok(cause) => drop(self.news.send(News::Failed(cause))),
+            Err(trouble) => self.busy(what, &trouble),
+        }
+    }
+
+    fn busy(&self, what: &'static str, trouble: &Trouble) {
+        self.context.inner.outlet.say(Event::Busy { what, error: trouble.to_string().into() });
+    }
+}
+
+/// What this worker is busy with, or leaves alone for now.
+struct BusyWith<'a> {
+    busy: &'a BTreeMap<LeaseKey, Engagement>,
+    cool: &'a BTreeMap<LeaseKey, (Moment, Duration)>,
+    now: Moment,
+}
+
+impl Busy for BusyWith<'_> {
+    fn is_busy(&self, key: &LeaseKey) -> bool {
+        self.busy.contains_key(key) || self.cool.get(key).is_some_and(|(until, _)| self.now < *until)
+    }
+}
+
+impl fmt::Debug for BusyWith<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BusyWith").field("leases", &self.busy.len()).finish_non_exhaustive()
+    }
+}
+
+impl Tenancies for Context {
+    fn is_mine(&self, row: &Lease) -> bool {
+        self.is_my_tenancy(row)
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("worker", self.me()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,66 @@
+use crate::decide::shards::{children_to_create, shard_gone};
+use crate::lease::Consistency;
+use crate::model::{Checkpoint, ChildShard, LeaseKey};
+use crate::stream::{ErrorKind, ShardFilter};
+use crate::worker::error::RunError;
+
+use super::audit::by_shard;
+use super::context::{Acquired, Context, Trouble};
+use super::link::Whereabouts;
+
+impl Context {
+    /// Makes the leases of the shards that follow `parent`, before its end is stored. A shard that ended without naming any is looked
+    /// up in the listing.
+    pub(super) async fn make_children(
+        &self,
+        parent: &LeaseKey,
+        mut children: Vec<ChildShard>,
+        room: usize,
+    ) -> Result<(Vec<ChildShard>, Vec<Acquired>), Trouble> {
+        if children.is_empty() {
+            let listing = self.list(&ShardFilter::All).await?;
+            children = listing.graph.child_shards(&parent.shard);
+        }
+        let leases = children_to_create(&parent.shard, &children);
+        let acquired = self.create_all(&leases, room).await?;
+        Ok((children, acquired))
+    }
+
+    /// Finds out about a shard that the service did not know. When it has left the stream, the leases of what follows are made.
+    pub(super) async fn whereabouts(&self, key: &LeaseKey, checkpoint: Checkpoint, room: usize) -> (Whereabouts, Vec<Acquired>) {
+        match self.look_for(key, checkpoint, room).await {
+            Ok(found) => found,
+            Err(Trouble::Stream(error)) if error.kind == ErrorKind::Gone => {
+                (Whereabouts::Failed(RunError::Stream(error)), Vec::new())
+            }
+            Err(trouble) => match trouble.fatal() {
+                Ok(cause) => (Whereabouts::Failed(cause), Vec::new()),
+                Err(_) => (Whereabouts::Unknown, Vec::new()),
+            },
+        }
+    }
+
+    async fn look_for(
+        &self,
+        key: &LeaseKey,
+        checkpoint: Checkpoint,
+        room: usize,
+    ) -> Result<(Whereabouts, Vec<Acquired>), Trouble> {
+        let listing = self.list(&ShardFilter::All).await?;
+        if listing.graph.contains(&key.shard) {
+            return Ok((Whereabouts::Listed, Vec::new()));
+        }
+        let mut rows = self.snapshot(Consistency::Strong).await?.leases;
+        let Some(row) = rows.iter_mut().find(|row| row.key == *key) else {
+            return Ok((Whereabouts::Unknown, Vec::new()));
+        };
+        // What is done and not stored yet is no part of the gap.
+        row.checkpoint = checkpoint.max(row.checkpoint.clone());
+        let row = row.clone();
+        let Some(gone) = shard_gone(&row, &listing.graph, &by_shard(&rows)) else {
+            return Ok((Whereabouts::Unknown, Vec::new()));
+        };
+        let acquired = self.create_all(&gone.create, room).await?;
+        Ok((Whereabouts::Left { gap: gone.gap, children: listing.graph.child_shards(&key.shard) }, acquired))
+    }
+}

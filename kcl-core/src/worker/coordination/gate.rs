@@ -1,0 +1,69 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+
+use crate::decide::shards::{Gate, ParentView, Wait, gate};
+use crate::model::Lease;
+use crate::runtime::pause;
+use crate::stream::ShardFilter;
+
+use super::context::{Context, Trouble};
+
+/// How often the parents are looked at when nothing in this worker says that one of them has ended. The KCL: 10 s.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long after a look that found a parent's row missing, because that look costs a listing.
+const LIST_EVERY: Duration = Duration::from_secs(5);
+
+/// Waits until the shard of `row` may be read, and says so. Ends when nobody waits for it any more.
+///
+/// `ends` changes whenever this worker has stored the end of a shard.
+pub(super) async fn keep(context: Arc<Context>, row: Lease, mut ends: watch::Receiver<u64>, mut open: oneshot::Sender<()>) {
+    loop {
+        ends.mark_unchanged();
+        let wait = tokio::select! {
+            biased;
+            () = open.closed() => return,
+            judged = judge(&context, &row) => match judged {
+                Ok(Gate::Open) => {
+                    let _ = open.send(());
+                    return;
+                }
+                Ok(Gate::Blocked { by, wait }) => {
+                    tracing::debug!(lease = %row.key, parent = %by, ?wait, "the shard waits for its parent");
+                    if wait == Wait::Missing { LIST_EVERY } else { LOOK_EVERY }
+                }
+                Err(trouble) => {
+                    tracing::debug!(lease = %row.key, %trouble, "the parents could not be read");
+                    LOOK_EVERY
+                }
+            },
+        };
+        tokio::select! {
+            biased;
+            () = open.closed() => return,
+            _ = ends.changed() => {}
+            () = pause(&**context.clock(), wait) => {}
+        }
+    }
+}
+
+/// By consistent reads of the parents; the listing is asked only about a parent without a row, and after the rows.
+async fn judge(context: &Context, row: &Lease) -> Result<Gate, Trouble> {
+    let mut rows = Vec::with_capacity(row.parents.len());
+    for parent in &row.parents {
+        let key = row.key.sibling(parent.clone());
+        rows.push(context.settler.read(context.settler.table.get(&key)).await?);
+    }
+    let listing = if rows.iter().all(Option::is_some) { None } else { Some(context.list(&ShardFilter::All).await?) };
+    let views: Vec<_> = row
+        .parents
+        .iter()
+        .zip(&rows)
+        .map(|(shard, row)| {
+            let listed = listing.as_ref().is_some_and(|listing| listing.graph.contains(shard));
+            ParentView { shard, row: row.as_ref(), listed }
+        })
+        .collect();
+    Ok(gate(row, &views))
+}

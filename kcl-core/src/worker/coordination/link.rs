@@ -1,0 +1,111 @@
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::decide::gap::DataGap;
+use crate::lease::held::Held;
+use crate::model::{Checkpoint, ChildShard, Lease, LeaseKey};
+use crate::runtime::on_own_thread;
+use crate::stream::Stream;
+use crate::worker::error::RunError;
+use crate::worker::worker::Inner;
+
+use super::coordinator::Coordinator;
+
+/// A lease that this worker has acquired, for the root to work on.
+pub(crate) struct Assignment {
+    pub(crate) held: Held,
+    /// The row as the acquiring write returned it: the place to begin.
+    pub(crate) row: Lease,
+    /// Answered when every parent is finished.
+    pub(crate) parents: oneshot::Receiver<()>,
+}
+
+/// What the coordination tells the root.
+pub(crate) enum News {
+    /// Work on this.
+    Assigned(Box<Assignment>),
+    /// The worker cannot go on.
+    Failed(RunError),
+}
+
+/// What the root and the consumers ask for.
+pub(crate) enum Request {
+    Children { parent: LeaseKey, children: Vec<ChildShard>, answer: oneshot::Sender<Result<Vec<ChildShard>, String>> },
+    Whereabouts { lease: LeaseKey, checkpoint: Checkpoint, answer: oneshot::Sender<Whereabouts> },
+    ConsumerEnded { lease: LeaseKey, cool_down: bool },
+}
+
+/// Where a shard is that the service did not know.
+pub(crate) enum Whereabouts {
+    /// It is listed: the answer was a passing one.
+    Listed,
+    /// The listing failed for now.
+    Unknown,
+    /// It has left the stream. The leases of what follows are made.
+    Left { gap: DataGap, children: Vec<ChildShard> },
+    /// The stream itself is not there, or cannot be listed.
+    Failed(RunError),
+}
+
+/// The root's and the consumers' side of the coordination.
+#[derive(Clone)]
+pub(crate) struct Coordination {
+    requests: mpsc::UnboundedSender<Request>,
+    orders: Arc<watch::Sender<Wanted>>,
+}
+
+/// What the root wants of the coordination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Wanted {
+    /// Take and keep.
+    Work,
+    /// Take nothing more; end when the last lease is given up.
+    Drain,
+    /// End now.
+    End,
+}
+
+impl Coordination {
+    /// Starts the thread.
+    pub(crate) fn start(inner: &Arc<Inner>, source: Arc<dyn Stream>) -> Result<(Self, mpsc::UnboundedReceiver<News>), RunError> {
+        let (news, heard) = mpsc::unbounded_channel();
+        let (requests, asked) = mpsc::unbounded_channel();
+        let orders = Arc::new(watch::Sender::new(Wanted::Work));
+        let (wanted, inner) = (orders.subscribe(), Arc::clone(inner));
+        let work = move || Coordinator::new(inner, source, news, asked, wanted).run();
+        on_own_thread("kcl-coordination", work)
+            .map_err(|error| RunError::Internal(format!("no thread for the coordination: {error}")))?;
+        Ok((Self { requests, orders }, heard))
+    }
+
+    /// Take nothing more.
+    pub(crate) fn stop(&self) {
+        self.orders.send_replace(Wanted::Drain);
+    }
+
+    /// End now.
+    pub(crate) fn close(&self) {
+        self.orders.send_replace(Wanted::End);
+    }
+
+    /// Nobody works on this lease any more; `cool_down` says not to take it again at once.
+    pub(crate) fn consumer_ended(&self, lease: LeaseKey, cool_down: bool) {
+        // A thread that has ended has no use for it.
+        let _ = self.requests.send(Request::ConsumerEnded { lease, cool_down });
+    }
+
+    /// Makes the leases of the shards that follow a finished one, also those that the service did not name.
+    pub(crate) async fn make_children(&self, parent: LeaseKey, children: Vec<ChildShard>) -> Result<Vec<ChildShard>, String> {
+        let (answer, made) = oneshot::channel();
+        let _ = self.requests.send(Request::Children { parent, children, answer });
+        made.await.unwrap_or_else(|_| Err("the coordination has ended".to_owned()))
+    }
+
+    /// Finds out about a shard that the service did not know.
+    pub(crate) async fn whereabouts(&self, lease: LeaseKey, checkpoint: Checkpoint) -> Whereabouts {
+        let (answer, found) = oneshot::channel();
+        let _ = self.requests.send(Request::Whereabouts { lease, checkpoint, answer });
+        found.await.unwrap_or(Whereabouts::Unknown)
+    }
+}

@@ -1,0 +1,71 @@
+use std::sync::Arc;
+
+use crate::decide::gap::DataGap;
+use crate::lease;
+use crate::lease::BoxError;
+use crate::model::{Position, WorkerId};
+use crate::processor::ShardRef;
+use crate::stream;
+
+/// Why a worker stopped by itself. Every fatal cause comes out here; none is only logged.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// `run` was called while the worker runs, or after it has run.
+    #[error("a worker runs once: build another one")]
+    AlreadyRun,
+    /// The lease table cannot be used.
+    #[error("the lease table cannot be used")]
+    LeaseTable(#[source] lease::Error),
+    /// The stream cannot be read by anybody here.
+    #[error("the stream cannot be read")]
+    Stream(#[source] stream::Error),
+    /// The lease table belongs to another stream: an application name was used twice.
+    #[error(
+        "the leases of this application belong to the stream {found}, not to {wanted}: \
+         give the application another name, or read that stream"
+    )]
+    OtherStream {
+        /// The stream that the rows name.
+        found: Arc<str>,
+        /// The stream that is to be read.
+        wanted: Arc<str>,
+    },
+    /// The stream was deleted and made again under the same name: the checkpoints belong to records that are gone.
+    #[error(
+        "the stream {stream} was made again after the leases of this application: its checkpoints belong to the old one. \
+         Give the application another name, or delete its leases"
+    )]
+    StreamReplaced {
+        /// The stream.
+        stream: Arc<str>,
+    },
+    /// Another live process works under the same worker id.
+    #[error("another process works as `{worker}`: worker ids must be different (leave it out for a random one)")]
+    DuplicateWorkerId {
+        /// The id.
+        worker: WorkerId,
+    },
+    /// A handler failed, and [`OnFailure::Stop`](crate::OnFailure::Stop) was asked for.
+    #[error("the handler of {shard} failed{}", at.as_ref().map_or_else(String::new, |at| format!(" at {at}")))]
+    Handler {
+        /// The shard.
+        shard: ShardRef,
+        /// Where, if the handler said so.
+        at: Option<Position>,
+        /// The cause.
+        #[source]
+        source: BoxError,
+    },
+    /// Records were, or may have been, lost to retention, and [`OnDataGap::Fail`](super::OnDataGap::Fail) was asked for.
+    #[error("{shard}: {gap}")]
+    DataGap {
+        /// The shard.
+        shard: ShardRef,
+        /// The gap.
+        gap: DataGap,
+    },
+    /// The system gives no thread, or a part of the worker panicked: a defect of this crate.
+    #[error("the worker cannot go on: {0}")]
+    Internal(String),
+}

@@ -1,0 +1,175 @@
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+use futures_util::StreamExt;
+use futures_util::stream::unfold;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::decide::gap::DataGap;
+use crate::model::{Checkpoint, LeaseKey, Position, ShardId};
+use crate::processor::{LossReason, ShardRef};
+
+/// Something that an operator or a test may want to know.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// The lease table is ready and the shards are known.
+    Started,
+    /// This worker holds the lease of a shard.
+    LeaseAcquired {
+        /// The lease.
+        lease: LeaseKey,
+        /// Where it goes on.
+        checkpoint: Checkpoint,
+    },
+    /// The processor of a shard is initialized: records follow.
+    ShardStarted {
+        /// The shard.
+        shard: ShardRef,
+    },
+    /// A shard is done and its end stored.
+    ShardEnded {
+        /// The shard.
+        shard: ShardRef,
+        /// The shards that follow.
+        children: Vec<ShardId>,
+    },
+    /// A lease was given up in good order.
+    LeaseReleased {
+        /// The lease.
+        lease: LeaseKey,
+    },
+    /// A lease was lost.
+    LeaseLost {
+        /// The lease.
+        lease: LeaseKey,
+        /// Why.
+        reason: LossReason,
+    },
+    /// A call of a processor failed and will be made again, unless the policy says otherwise.
+    HandlerFailed {
+        /// The shard.
+        shard: ShardRef,
+        /// Which call.
+        call: HandlerCall,
+        /// How often it was made.
+        attempt: u32,
+        /// Where in the batch, if the handler said so.
+        at: Option<Position>,
+        /// What it said.
+        error: Arc<str>,
+    },
+    /// A record that failed was passed, because [`OnFailure::Skip`](crate::OnFailure::Skip) says so.
+    RecordSkipped {
+        /// The shard.
+        shard: ShardRef,
+        /// The record.
+        at: Position,
+    },
+    /// Records were, or may have been, lost to retention before they were read.
+    DataGap {
+        /// The shard.
+        shard: ShardRef,
+        /// Which.
+        gap: DataGap,
+    },
+    /// A shard cannot be read by this worker, by rights or by its key. Its lease is released, and tried again later.
+    ShardUnreadable {
+        /// The shard.
+        shard: ShardRef,
+        /// What the service said.
+        error: Arc<str>,
+    },
+    /// This worker holds as many leases as it may, and some shards have no owner.
+    LeasesLeftUnread {
+        /// How many.
+        leases: usize,
+    },
+    /// The lease table or the stream is busy or out of reach; what had to be done is tried again.
+    Busy {
+        /// What was to be done.
+        what: &'static str,
+        /// What was said.
+        error: Arc<str>,
+    },
+    /// The worker gives up its shards.
+    Stopping,
+    /// So many events were not read in time and are gone.
+    Missed(u64),
+}
+
+/// A call of a [`RecordProcessor`](crate::RecordProcessor).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum HandlerCall {
+    /// `initialize`
+    Initialize,
+    /// `process_records`
+    ProcessRecords,
+    /// `lease_lost`
+    LeaseLost,
+    /// `shard_ended`
+    ShardEnded,
+    /// `shutdown_requested`
+    ShutdownRequested,
+}
+
+/// How many events wait for a slow reader before the oldest are dropped.
+const KEPT: usize = 1024;
+
+/// Where events are put; never blocks.
+#[derive(Clone, Debug)]
+pub(crate) struct Outlet(broadcast::Sender<Event>);
+
+impl Outlet {
+    pub(crate) fn new() -> Self {
+        Self(broadcast::Sender::new(KEPT))
+    }
+
+    pub(crate) fn say(&self, event: Event) {
+        tracing::debug!(?event);
+        // Nobody listening is no error.
+        let _ = self.0.send(event);
+    }
+
+    pub(crate) fn listen(&self) -> Events {
+        let events = unfold(self.0.subscribe(), |mut receiver| async move {
+            match receiver.recv().await {
+                Ok(event) => Some((event, receiver)),
+                Err(RecvError::Lagged(missed)) => Some((Event::Missed(missed), receiver)),
+                Err(RecvError::Closed) => None,
+            }
+        });
+        Events(Box::pin(events))
+    }
+}
+
+/// The events of a worker from the moment of the call of [`Worker::events`](super::Worker::events) on.
+///
+/// A reader that is slow loses the oldest events ([`Event::Missed`] says how many); it never slows the worker down.
+pub struct Events(Pin<Box<dyn Stream<Item = Event> + Send>>);
+
+impl Events {
+    /// The next event; nothing when the worker is gone. Cancel safe.
+    pub async fn next(&mut self) -> Option<Event> {
+        self.0.next().await
+    }
+}
+
+impl Stream for Events {
+    type Item = Event;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        self.0.as_mut().poll_next(cx)
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").finish_non_exhaustive()
+    }
+}

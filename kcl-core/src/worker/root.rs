@@ -1,0 +1,184 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tracing::Instrument;
+
+use crate::decide::consumer::Outcome;
+use crate::model::{LeaseKey, Moment};
+use crate::processor::LossReason;
+use crate::runtime::{Tasks, within};
+use crate::stream::Stream;
+
+use super::consumer::{Ended, ShardConsumer};
+use super::coordination::{Assignment, Coordination, News};
+use super::error::RunError;
+use super::event::Event;
+use super::report::{ShardReport, ShutdownReport, Stopped};
+use super::worker::Inner;
+
+/// How long a worker that stops by itself gives its shards.
+const OWN_STOP: Duration = Duration::from_secs(30);
+/// How long the coordination thread may take to end after its last lease.
+const THREAD_END: Duration = Duration::from_secs(5);
+
+/// The root of a running worker: owns the coordination thread and the consumers of the shards.
+struct Root {
+    inner: Arc<Inner>,
+    source: Arc<dyn Stream>,
+    coordination: Coordination,
+    news: mpsc::UnboundedReceiver<News>,
+    consumers: Tasks<(LeaseKey, Ended)>,
+    stop: watch::Sender<bool>,
+    stopping: Option<Moment>,
+    cause: Option<RunError>,
+    report: ShutdownReport,
+}
+
+/// Works until it is told to stop or cannot go on.
+pub(crate) async fn run(inner: Arc<Inner>) -> Result<ShutdownReport, RunError> {
+    let source = source(&inner).await?;
+    let (coordination, news) = Coordination::start(&inner, Arc::clone(&source))?;
+    let root = Root {
+        inner,
+        source,
+        coordination,
+        news,
+        consumers: Tasks::new(),
+        stop: watch::Sender::new(false),
+        stopping: None,
+        cause: None,
+        report: ShutdownReport::default(),
+    };
+    root.work().await
+}
+
+/// The stream as it was given, or as the environment says.
+async fn source(inner: &Inner) -> Result<Arc<dyn Stream>, RunError> {
+    if let Some(source) = &inner.parts.source {
+        return Ok(Arc::clone(source));
+    }
+    from_environment(inner).await
+}
+
+#[cfg(feature = "kinesis")]
+async fn from_environment(inner: &Inner) -> Result<Arc<dyn Stream>, RunError> {
+    let stream = crate::stream::kinesis::KinesisStream::from_env(inner.parts.stream.clone()).await.map_err(|error| {
+        let kind = crate::stream::ErrorKind::Fatal;
+        RunError::Stream(crate::stream::Error::new(kind, "configuration", error.to_string()).caused_by(error))
+    })?;
+    Ok(Arc::new(stream))
+}
+
+#[cfg(not(feature = "kinesis"))]
+#[expect(clippy::unused_async, reason = "the same signature as with the feature")]
+async fn from_environment(_: &Inner) -> Result<Arc<dyn Stream>, RunError> {
+    Err(RunError::Internal("no stream was given".to_owned()))
+}
+
+impl Root {
+    async fn work(mut self) -> Result<ShutdownReport, RunError> {
+        let clock = Arc::clone(&self.inner.parts.clock);
+        let mut asked = self.inner.stop.subscribe();
+        loop {
+            let deadline = self.stopping;
+            // In this order: the user's word, what has ended, what is new, the deadline.
+            tokio::select! {
+                biased;
+                stop = asked.wait_for(Option::is_some), if deadline.is_none() => {
+                    let until = stop.ok().and_then(|stop| *stop);
+                    self.stop(until.unwrap_or_else(|| clock.now() + OWN_STOP));
+                }
+                Some(ended) = self.consumers.next() => self.on_ended(ended),
+                news = self.news.recv() => match news {
+                    Some(news) => self.on_news(news),
+                    // The thread has ended: by order when it stops, by a defect otherwise.
+                    None => break,
+                },
+                () = clock.sleep_until(deadline.unwrap_or_default()), if deadline.is_some() => break,
+            }
+        }
+        self.finish().await
+    }
+
+    fn stop(&mut self, until: Moment) {
+        if self.stopping.is_some() {
+            return;
+        }
+        self.stopping = Some(until);
+        self.inner.outlet.say(Event::Stopping);
+        self.coordination.stop();
+        self.stop.send_replace(true);
+    }
+
+    fn fail(&mut self, cause: RunError) {
+        // The first cause is the one that explains the others.
+        self.cause.get_or_insert(cause);
+        self.stop(self.inner.parts.clock.now() + OWN_STOP);
+    }
+
+    fn on_news(&mut self, news: News) {
+        match news {
+            News::Failed(cause) => self.fail(cause),
+            News::Assigned(assignment) => self.start(*assignment),
+        }
+    }
+
+    fn start(&mut self, assignment: Assignment) {
+        let key = assignment.row.key.clone();
+        let parts = &self.inner.parts;
+        let span = tracing::info_span!("shard", stream = parts.stream.name(), shard = %key.shard, worker = %parts.worker);
+        let consumer = ShardConsumer::new(
+            Arc::clone(&self.inner),
+            Arc::clone(&self.source),
+            self.coordination.clone(),
+            assignment,
+            self.stop.subscribe(),
+        );
+        self.consumers.start(async move { (key, consumer.run().await) }.instrument(span));
+    }
+
+    fn on_ended(&mut self, ended: Result<(LeaseKey, Ended), String>) {
+        let (key, ended) = match ended {
+            Ok(ended) => ended,
+            // Handlers' panics are caught where they are called: this one is ours.
+            Err(panic) => return self.fail(RunError::Internal(format!("a shard consumer panicked: {panic}"))),
+        };
+        self.inner.board.remove(&key);
+        self.coordination.consumer_ended(key.clone(), ended.cooled_down());
+        if self.stopping.is_some() {
+            let stopped = match (&ended.outcome, ended.handed_out) {
+                (Outcome::Lost(LossReason::Lost), _) => Stopped::GivenUp,
+                (Outcome::Released, true) => Stopped::Drained,
+                _ => Stopped::Released,
+            };
+            self.report.shards.insert(key, ShardReport { stopped, checkpoint: ended.checkpoint });
+        }
+        if let Some(cause) = ended.cause {
+            self.fail(cause);
+        }
+    }
+
+    /// Ends what is left and says how it went.
+    async fn finish(mut self) -> Result<ShutdownReport, RunError> {
+        if self.stopping.is_none() {
+            // Nobody asked the thread to end.
+            let defect = RunError::Internal("the coordination thread ended by itself".to_owned());
+            return Err(self.cause.take().unwrap_or(defect));
+        }
+        for (key, status) in self.inner.board.snapshot() {
+            let report = ShardReport { stopped: Stopped::GivenUp, checkpoint: status.checkpoint };
+            self.report.shards.entry(key).or_insert(report);
+        }
+        let clock = Arc::clone(&self.inner.parts.clock);
+        // Consumers that are dropped here leave their leases to expire; a handler that blocks its thread is not waited for.
+        drop(self.consumers);
+        self.coordination.close();
+        let news = &mut self.news;
+        within(&*clock, THREAD_END, async { while news.recv().await.is_some() {} }).await;
+        match self.cause {
+            Some(cause) => Err(cause),
+            None => Ok(self.report),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+use std::time::Duration;
+
+use crate::decide::expiry::Timing;
+use crate::decide::pace::PaceSettings;
+use crate::model::InitialPosition;
+use crate::processor::OnFailure;
+
+/// When checkpoints are stored without being asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Checkpoints {
+    /// The newest position that is done (`process_records` returned `Ok` for it) is stored at most once in
+    /// [`Settings::checkpoint_every`] and shard, and when the shard is given up. A slow table delays no batch.
+    #[default]
+    Automatic,
+    /// Only a [`Checkpointer`](crate::checkpoint::Checkpointer) moves the checkpoint. The shard's end is still written by the
+    /// worker, when `shard_ended` has returned `Ok`.
+    Manual,
+}
+
+/// What happens when records were, or may have been, lost to the stream's retention before they were read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnDataGap {
+    /// It is reported as an event and counted, and reading goes on with the first record that there is.
+    #[default]
+    Continue,
+    /// The worker stops; the gap is what `run` returns. Nothing behind the gap is handed out.
+    Fail,
+}
+
+/// Everything about a worker that is a number or a choice. Made and checked by the [`Builder`](super::Builder).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Where to begin on a shard without a checkpoint. Default: `TRIM_HORIZON`, which loses nothing (the KCL's is `LATEST`).
+    pub initial_position: InitialPosition,
+    /// How long an owner may show no life before its leases are taken. Default: 10 s, the KCL's.
+    pub failover: Duration,
+    /// How many leases this worker holds at the most. Default: no bound, as in the KCL.
+    pub max_leases: usize,
+    /// The most records to ask for in one call. Default: 10,000, the limit of `GetRecords` and the KCL's default.
+    pub max_records: u32,
+    /// Calls of `GetRecords` a second and shard. Default: 5, the service's limit.
+    pub calls_per_second: usize,
+    /// The longest idle time on a shard that gives no records. Default: 1 s (the KCL: 1.5 s always).
+    pub idle_ceiling: Duration,
+    /// How long one call of the stream may take. Default: 30 s, the KCL's.
+    pub call_limit: Duration,
+    /// See [`Checkpoints`]. Default: automatic.
+    pub checkpoints: Checkpoints,
+    /// The shortest time between two automatic checkpoints of a shard. Default: 5 s.
+    pub checkpoint_every: Duration,
+    /// How long one call of the handler may take before the lease is given up. Default: 5 min.
+    pub handler_budget: Duration,
+    /// See [`OnFailure`]. Default: the batch is tried again.
+    pub on_failure: OnFailure,
+    /// The first pause before a failed call is tried again; it doubles. Default: 500 ms, the KCL's `taskBackoffTimeMillis`.
+    pub retry_from: Duration,
+    /// The longest such pause. Default: 30 s.
+    pub retry_to: Duration,
+    /// See [`OnDataGap`]. Default: continue.
+    pub on_data_gap: OnDataGap,
+    /// How often the shards of the stream are compared with the leases. Default: 60 s.
+    pub audit_every: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            initial_position: InitialPosition::TrimHorizon,
+            failover: Duration::from_secs(10),
+            max_leases: usize::MAX,
+            max_records: 10_000,
+            calls_per_second: 5,
+            idle_ceiling: Duration::from_secs(1),
+            call_limit: Duration::from_secs(30),
+            checkpoints: Checkpoints::Automatic,
+            checkpoint_every: Duration::from_secs(5),
+            handler_budget: Duration::from_secs(300),
+            on_failure: OnFailure::Retry,
+            retry_from: Duration::from_millis(500),
+            retry_to: Duration::from_secs(30),
+            on_data_gap: OnDataGap::Continue,
+            audit_every: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Settings {
+    pub(crate) fn timing(&self) -> Timing {
+        Timing::for_failover(self.failover)
+    }
+
+    pub(crate) fn pace(&self) -> PaceSettings {
+        let default = PaceSettings::default();
+        PaceSettings {
+            calls_per_second: self.calls_per_second.try_into().unwrap_or(default.calls_per_second),
+            idle_from: default.idle_from.min(self.idle_ceiling),
+            idle_to: self.idle_ceiling,
+            ..default
+        }
+    }
+}

@@ -1,0 +1,76 @@
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::decide::consumer::State;
+use crate::model::{Checkpoint, LeaseKey, Position, WorkerId};
+
+/// What a worker is doing, at one instant.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Status {
+    /// The worker.
+    pub worker: WorkerId,
+    /// The shards that it holds or has just ended, by their lease keys.
+    pub shards: BTreeMap<LeaseKey, ShardStatus>,
+    /// The bytes of the byte budget that are held.
+    pub budget_used: usize,
+    /// The whole byte budget.
+    pub budget_total: usize,
+}
+
+/// What a worker is doing on one shard.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ShardStatus {
+    /// Where its consumer is.
+    pub state: State,
+    /// Who holds the lease.
+    pub owner: WorkerId,
+    /// The stored checkpoint, as this worker has seen it last.
+    pub checkpoint: Checkpoint,
+    /// The newest position that was handed out and done.
+    pub position: Option<Position>,
+    /// How far behind the tip of the shard the last batch was.
+    pub millis_behind_latest: Option<u64>,
+    /// Records in the batch that the handler works on.
+    pub in_flight: usize,
+    /// User records that were processed since the lease was acquired.
+    pub records: u64,
+}
+
+/// Where consumers write what they do.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Board(Arc<Mutex<BTreeMap<LeaseKey, ShardStatus>>>);
+
+impl Board {
+    fn shards(&self) -> MutexGuard<'_, BTreeMap<LeaseKey, ShardStatus>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn begin(&self, key: LeaseKey, owner: WorkerId, checkpoint: Checkpoint) {
+        let status = ShardStatus {
+            state: State::WaitingForParents,
+            owner,
+            checkpoint,
+            position: None,
+            millis_behind_latest: None,
+            in_flight: 0,
+            records: 0,
+        };
+        self.shards().insert(key, status);
+    }
+
+    pub(crate) fn change(&self, key: &LeaseKey, change: impl FnOnce(&mut ShardStatus)) {
+        if let Some(status) = self.shards().get_mut(key) {
+            change(status);
+        }
+    }
+
+    pub(crate) fn remove(&self, key: &LeaseKey) {
+        self.shards().remove(key);
+    }
+
+    pub(crate) fn snapshot(&self) -> BTreeMap<LeaseKey, ShardStatus> {
+        self.shards().clone()
+    }
+}

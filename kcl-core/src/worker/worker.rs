@@ -1,0 +1,153 @@
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::fetch::ByteBudget;
+use crate::lease::LeaseTable;
+use crate::meters::WorkerMeters;
+use crate::model::{Moment, StreamName, WorkerId};
+use crate::processor::ErasedFactory;
+use crate::runtime::Clock;
+use crate::stream::Stream;
+
+use super::builder::Builder;
+use super::error::RunError;
+use super::event::{Events, Outlet};
+use super::report::ShutdownReport;
+use super::root;
+use super::settings::Settings;
+use super::status::{Board, Status};
+
+/// What a worker is put together from.
+pub(crate) struct Parts {
+    pub(crate) stream: StreamName,
+    pub(crate) source: Option<Arc<dyn Stream>>,
+    pub(crate) application: String,
+    pub(crate) worker: WorkerId,
+    pub(crate) table: Arc<dyn LeaseTable>,
+    pub(crate) factory: Arc<dyn ErasedFactory>,
+    pub(crate) budget: ByteBudget,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: Settings,
+}
+
+/// What every part of a running worker sees.
+pub(crate) struct Inner {
+    pub(crate) parts: Parts,
+    pub(crate) outlet: Outlet,
+    pub(crate) board: Board,
+    pub(crate) meters: WorkerMeters,
+    /// Set once: stop by then.
+    pub(crate) stop: watch::Sender<Option<Moment>>,
+    report: watch::Sender<Option<ShutdownReport>>,
+    ran: AtomicBool,
+}
+
+/// A member of the fleet that reads a stream: it takes shards, hands their records to processors and keeps their checkpoints.
+///
+/// A worker is a handle: clones are the same worker, and [`run`](Self::run) is what works.
+#[derive(Clone)]
+pub struct Worker(Arc<Inner>);
+
+impl Worker {
+    /// Begins to put a worker together.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self(Arc::new(Inner {
+            outlet: Outlet::new(),
+            board: Board::default(),
+            meters: WorkerMeters::new(&parts.worker),
+            stop: watch::Sender::new(None),
+            report: watch::Sender::new(None),
+            ran: AtomicBool::new(false),
+            parts,
+        }))
+    }
+
+    /// Works until [`shutdown`](Self::shutdown) is asked for, or until it cannot go on.
+    ///
+    /// Must be awaited on a tokio runtime with its timer and I/O enabled; processors run there, each shard as a task of its own.
+    ///
+    /// # Errors
+    /// Every fatal cause: see [`RunError`]. Before it is returned the shards are given up in good order, as far as that is possible.
+    ///
+    /// # Cancel safety
+    /// Dropping the future is a crash: everything ends where it stands, nothing is stored, and others take the leases over when
+    /// they expire.
+    pub async fn run(&self) -> Result<ShutdownReport, RunError> {
+        if self.0.ran.swap(true, Ordering::SeqCst) {
+            return Err(RunError::AlreadyRun);
+        }
+        let result = root::run(Arc::clone(&self.0)).await;
+        let report = result.as_ref().map_or_else(|_| ShutdownReport::default(), Clone::clone);
+        self.0.report.send_replace(Some(report));
+        result
+    }
+
+    /// Asks for a graceful stop and waits for it: no more is fetched, the batch in hand is finished, the last checkpoints are stored
+    /// and the leases freed, so that others go on at once and without a duplicate. What is not done after `deadline` is given up.
+    ///
+    /// May be called more than once, also before `run`; the first deadline counts. Cancel safe: the stop goes on.
+    pub async fn shutdown(&self, deadline: Duration) -> ShutdownReport {
+        let until = self.0.parts.clock.now() + deadline;
+        self.0.stop.send_if_modified(|stop| {
+            let first = stop.is_none();
+            stop.get_or_insert(until);
+            first
+        });
+        if !self.0.ran.load(Ordering::SeqCst) {
+            return ShutdownReport::default();
+        }
+        let mut report = self.0.report.subscribe();
+        // The sender lives in `self`.
+        match report.wait_for(Option::is_some).await {
+            Ok(report) => report.clone().unwrap_or_default(),
+            Err(_) => ShutdownReport::default(),
+        }
+    }
+
+    /// What happens from now on, as a stream that never slows the worker down.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        self.0.outlet.listen()
+    }
+
+    /// What the worker is doing now.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status {
+            worker: self.id().clone(),
+            shards: self.0.board.snapshot(),
+            budget_used: self.0.parts.budget.used(),
+            budget_total: self.0.parts.budget.total(),
+        }
+    }
+
+    /// The worker's name, as it stands in the leases.
+    #[must_use]
+    pub fn id(&self) -> &WorkerId {
+        &self.0.parts.worker
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.0.parts.settings
+    }
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker")
+            .field("id", self.id())
+            .field("stream", &self.0.parts.stream)
+            .field("application", &self.0.parts.application)
+            .finish_non_exhaustive()
+    }
+}
