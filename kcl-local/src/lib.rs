@@ -1,1 +1,4 @@
 //! Local.
+
+#[cfg(feature = "stream")]
+pub mod stream;

@@ -1,0 +1,60 @@
+//! Why a server did not start.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::JournalError;
+
+/// Why a [`LocalStream`](super::LocalStream) did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A setting has a value that is not allowed.
+    #[error("{setting} is {value:?}; allowed: {allowed}")]
+    Setting {
+        /// The setting's name, as the method of the builder.
+        setting: &'static str,
+        /// Its value.
+        value: String,
+        /// What is allowed.
+        allowed: &'static str,
+    },
+    /// The server cannot listen at the address.
+    #[error("cannot listen at {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// The threads of the server cannot be started.
+    #[error("cannot start the threads of the server")]
+    Threads(#[source] std::io::Error),
+    /// The folder cannot be made.
+    #[error("cannot make the folder {folder:?}")]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// The streams in the folder cannot be read.
+    #[error("cannot read the streams in {folder:?}: {detail}")]
+    Streams {
+        /// The folder.
+        folder: PathBuf,
+        /// What is wrong with them.
+        detail: String,
+    },
+    /// The records in the folder cannot be read.
+    #[error("cannot use the records in {folder:?}")]
+    Records {
+        /// The folder.
+        folder: PathBuf,
+        /// What is wrong with them.
+        source: JournalError,
+    },
+    /// The server ended while it was starting.
+    #[error("the server ended while it was starting")]
+    Ended,
+}

@@ -1,0 +1,188 @@
+//! The front of the server: every request comes here first.
+//!
+//! ```text
+//!   request ─┬─ GetRecords, GetShardIterator, ListShards, PutRecord, PutRecords,
+//!            │  SubscribeToShard, UpdateShardCount ─────────────────────────────▶ ops
+//!            └─ any other ──▶ stream named by name, body in JSON ──▶ emulator ──▶ body in the format of the request
+//! ```
+
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri, request};
+use axum::middleware::Next;
+use axum::response::Response;
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::ops;
+use super::service::Service;
+use super::wire::{Format, Refusal, refuse, reply_value, server_failure};
+
+/// What comes before the operation in `X-Amz-Target`.
+const TARGET: &str = "Kinesis_20131202.";
+/// Bytes of a request's body: 10 MiB of records in Base64, and room for what stands around 500 of them.
+pub(super) const BODY_BYTES: usize = 16 * 1024 * 1024;
+
+/// Answers a request or passes it on.
+pub(super) async fn front(
+    State(service): State<Arc<Service>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let format = header(request.headers(), CONTENT_TYPE.as_str()).and_then(Format::of);
+    let operation =
+        header(request.headers(), "x-amz-target").and_then(|target| target.strip_prefix(TARGET));
+    let (Some(format), Some(operation)) = (format, operation.map(str::to_owned)) else {
+        return next.run(request).await;
+    };
+    if request.method() != Method::POST {
+        return next.run(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, BODY_BYTES).await else {
+        let mut refusal = Refusal::serialization_error(&format!(
+            "The request body has more than {BODY_BYTES} bytes"
+        ));
+        refusal.status_code = 413;
+        return refuse(format, &refusal);
+    };
+    match answer(&service, format, &operation, parts, body, next).await {
+        Ok(response) => response,
+        Err(refusal) => refuse(format, &refusal),
+    }
+}
+
+async fn answer(
+    service: &Arc<Service>,
+    format: Format,
+    operation: &str,
+    parts: request::Parts,
+    body: Bytes,
+    next: Next,
+) -> Result<Response, Refusal> {
+    let value = match operation {
+        "PutRecord" => {
+            check_signed(&parts.headers, &parts.uri)?;
+            return ops::put_record(service, format, &body)
+                .await
+                .map(|value| reply_value(format, &value));
+        }
+        "PutRecords" => {
+            check_signed(&parts.headers, &parts.uri)?;
+            return ops::put_records(service, format, &body)
+                .await
+                .map(|value| reply_value(format, &value));
+        }
+        _ => format.decode(&body),
+    };
+    let Some(mut data) = value.filter(Value::is_object) else {
+        // The emulator words this error.
+        return Ok(next.run(Request::from_parts(parts, Body::from(body))).await);
+    };
+    ops::name_stream(&service.store, operation, &mut data)?;
+    let ours = matches!(
+        operation,
+        "GetRecords" | "GetShardIterator" | "ListShards" | "SubscribeToShard" | "UpdateShardCount"
+    );
+    if !ours {
+        return pass(service, format, operation, parts, &data, next).await;
+    }
+    check_signed(&parts.headers, &parts.uri)?;
+    match operation {
+        "GetRecords" => ops::get_records(service, format, data).await,
+        "SubscribeToShard" => ops::subscribe_to_shard(service, format, data).await,
+        "GetShardIterator" => ops::get_shard_iterator(service, data)
+            .await
+            .map(|value| reply_value(format, &value)),
+        "ListShards" => ops::list_shards(service, data)
+            .await
+            .map(|value| reply_value(format, &value)),
+        _ => ops::update_shard_count(service, data)
+            .await
+            .map(|value| reply_value(format, &value)),
+    }
+}
+
+/// Lets the emulator answer, in JSON, and turns its answer into the format of the request.
+async fn pass(
+    service: &Service,
+    format: Format,
+    operation: &str,
+    mut parts: request::Parts,
+    data: &Value,
+    next: Next,
+) -> Result<Response, Refusal> {
+    let reads = ["Describe", "List", "Get"]
+        .iter()
+        .any(|verb| operation.starts_with(verb));
+    let _changes = if reads {
+        None
+    } else {
+        Some(service.changes.lock().await)
+    };
+    let body = Format::Json.encode(data);
+    parts.headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static(Format::Json.content_type()),
+    );
+    parts
+        .headers
+        .insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    let response = next.run(Request::from_parts(parts, Body::from(body))).await;
+    if operation == "DeleteStream" && response.status().is_success() {
+        forget(service, data)?;
+    }
+    if format == Format::Json {
+        return Ok(response);
+    }
+    let (mut parts, body) = response.into_parts();
+    let body = to_bytes(body, BODY_BYTES)
+        .await
+        .map_err(|error| server_failure(&error))?;
+    let body = Format::Json
+        .decode(&body)
+        .map_or_else(|| body.to_vec(), |value| format.encode(&value));
+    parts.headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static(format.content_type()),
+    );
+    parts
+        .headers
+        .insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    Ok(Response::from_parts(parts, Body::from(body)))
+}
+
+/// Forgets the records of a stream that is being deleted; nothing can be put into it any more.
+fn forget(service: &Service, data: &Value) -> Result<(), Refusal> {
+    let Some(name) = data["StreamName"].as_str() else {
+        return Ok(());
+    };
+    service.reads.forget(name);
+    service.writes.forget(name);
+    service
+        .logs
+        .delete(name)
+        .map_err(|error| server_failure(&error))
+}
+
+/// Refuses a request without a signature, as the emulator does; what the signature is, nobody checks.
+fn check_signed(headers: &HeaderMap, uri: &Uri) -> Result<(), Refusal> {
+    if headers.contains_key(AUTHORIZATION)
+        || uri
+            .query()
+            .is_some_and(|query| query.contains("X-Amz-Algorithm"))
+    {
+        return Ok(());
+    }
+    Err(Refusal::client_error(
+        "MissingAuthenticationTokenException",
+        Some("Missing Authentication Token"),
+    ))
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}

@@ -1,0 +1,238 @@
+//! The server.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::DefaultBodyLimit;
+use axum::serve::ListenerExt;
+use axum::{Router, middleware};
+use ferrokinesis::store::{DurableStateOptions, Store, StoreOptions};
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, watch};
+use tokio::task::JoinHandle;
+
+use super::front::{BODY_BYTES, front};
+use super::limits::{Allowance, Limits};
+use super::records::{Journal, Logs};
+use super::restore::restore;
+use super::runtime::{ServerRuntime, sleep};
+use super::service::Service;
+use super::{JournalError, LocalStreamBuilder, StartError};
+
+/// How long [`LocalStream::stop`] waits for requests that are being answered.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// A Kinesis-compatible server in this process, on loopback unless told otherwise.
+///
+/// It runs on threads of its own and ends with this value: [`stop`](Self::stop) answers what has come and ends; dropping the
+/// value ends at once. See [the module](super) for what it does differently from the service.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), kcl_local::stream::StartError> {
+/// use kcl_local::stream::LocalStream;
+///
+/// let stream = LocalStream::start().await?;
+/// println!("aws kinesis list-streams --endpoint-url {}", stream.endpoint());
+/// stream.stop().await;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "dropping it ends the server"]
+pub struct LocalStream {
+    endpoint: String,
+    address: SocketAddr,
+    region: String,
+    service: Arc<Service>,
+    stopping: watch::Sender<bool>,
+    server: Option<JoinHandle<()>>,
+    runtime: ServerRuntime,
+}
+
+impl LocalStream {
+    /// The settings, to be changed before the start.
+    pub fn builder() -> LocalStreamBuilder {
+        LocalStreamBuilder::default()
+    }
+
+    /// Starts a server with every setting at its default: in memory, without limits, on a free port of `127.0.0.1`.
+    ///
+    /// # Errors
+    ///
+    /// No port is free, or the threads cannot be started.
+    pub async fn start() -> Result<Self, StartError> {
+        Self::builder().start().await
+    }
+
+    /// The URL that SDKs take as endpoint, such as `http://127.0.0.1:40123`.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// The address the server listens at.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The region in the ARNs; a client should be set to the same.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// Stops accepting, ends the fan-out sessions, answers the requests that have come (for at most 5 s), closes the folder.
+    ///
+    /// Cancel safe: dropping the future ends the server at once, as dropping the value does.
+    pub async fn stop(mut self) {
+        self.stopping.send_replace(true);
+        let server = self.server.take();
+        let drained = self.runtime.spawn(async move {
+            let Some(server) = server else { return };
+            tokio::select! {
+                biased;
+                _ = server => {}
+                () = sleep(DRAIN) => tracing::warn!("the embedded stream ended with requests unanswered"),
+            }
+        });
+        if let Some(drained) = drained {
+            // It fails only with the runtime, and then the server has ended too.
+            drop(drained.await);
+        }
+        self.service.logs.close();
+    }
+
+    pub(super) async fn start_with(settings: LocalStreamBuilder) -> Result<Self, StartError> {
+        let runtime = ServerRuntime::new().map_err(StartError::Threads)?;
+        let (stopping, stopped) = watch::channel(false);
+        let region = settings.region.clone();
+        let started = runtime
+            .spawn(open(settings, stopped.clone()))
+            .ok_or(StartError::Ended)?;
+        let (listener, address, service) = started.await.map_err(|_| StartError::Ended)??;
+        let server = runtime.spawn(serve(listener, Arc::clone(&service), stopped));
+        Ok(Self {
+            endpoint: format!("http://{address}"),
+            address,
+            region,
+            service,
+            stopping,
+            server,
+            runtime,
+        })
+    }
+}
+
+impl Drop for LocalStream {
+    fn drop(&mut self) {
+        self.stopping.send_replace(true);
+        self.service.logs.close();
+    }
+}
+
+impl std::fmt::Debug for LocalStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LocalStream")
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Opens the folder and the address. The store starts tasks when it finds changes that were under way, so it is made here, on
+/// the server's runtime.
+async fn open(
+    settings: LocalStreamBuilder,
+    stopping: watch::Receiver<bool>,
+) -> Result<(TcpListener, SocketAddr, Arc<Service>), StartError> {
+    let address = settings.address;
+    let listen = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+    // The journal comes first: it keeps other processes out of the folder.
+    let journal = settings.folder.as_deref().map(open_journal).transpose()?;
+    let store = Store::new(store_options(&settings));
+    if let (Some(folder), Err(error)) = (&settings.folder, store.check_ready()) {
+        return Err(StartError::Streams {
+            folder: folder.clone(),
+            detail: error.to_string(),
+        });
+    }
+    let logs = match (journal, &settings.folder) {
+        (Some(journal), Some(folder)) => {
+            restore(&store, journal)
+                .await
+                .map_err(|source| StartError::Records {
+                    folder: folder.clone(),
+                    source,
+                })?
+        }
+        _ => Logs::new(None),
+    };
+    let limits = |on: bool, new: fn() -> Allowance| Limits::new(on.then_some(new));
+    let service = Service {
+        store,
+        logs,
+        reads: limits(settings.read_limits, Allowance::reads),
+        writes: limits(settings.write_limits, Allowance::writes),
+        iterator_lifetime: settings.iterator_lifetime,
+        session: settings.session,
+        changes: Mutex::default(),
+        stopping,
+    };
+    Ok((listener, address, Arc::new(service)))
+}
+
+fn open_journal(folder: &Path) -> Result<Journal, StartError> {
+    std::fs::create_dir_all(folder).map_err(|source| StartError::Folder {
+        folder: folder.to_owned(),
+        source,
+    })?;
+    Journal::open(&folder.join("records.sqlite")).map_err(|source: JournalError| {
+        StartError::Records {
+            folder: folder.to_owned(),
+            source,
+        }
+    })
+}
+
+fn store_options(settings: &LocalStreamBuilder) -> StoreOptions {
+    let settle_ms = u64::try_from(settings.settle.as_millis()).unwrap_or(u64::MAX);
+    StoreOptions {
+        create_stream_ms: settle_ms,
+        delete_stream_ms: settle_ms,
+        update_stream_ms: settle_ms,
+        shard_limit: settings.shard_limit,
+        // Every change writes all streams anew (their records are elsewhere); after a second the file of changes starts again.
+        durable: settings.folder.as_ref().map(|folder| DurableStateOptions {
+            state_dir: folder.clone(),
+            snapshot_interval_secs: 1,
+            max_retained_bytes: None,
+        }),
+        aws_account_id: settings.account.clone(),
+        aws_region: settings.region.clone(),
+        ..StoreOptions::default()
+    }
+}
+
+/// Serves HTTP/1.1 and HTTP/2 with prior knowledge until told to stop.
+async fn serve(listener: TcpListener, service: Arc<Service>, mut stopping: watch::Receiver<bool>) {
+    let router: Router = ferrokinesis::create_router(service.store.clone())
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(middleware::from_fn_with_state(service, front));
+    let listener = listener.tap_io(|connection| {
+        // Small replies go out at once; without this a client may wait 40 ms for them.
+        if let Err(error) = connection.set_nodelay(true) {
+            tracing::debug!(%error, "a connection of the embedded stream keeps its delay");
+        }
+    });
+    let stopped = async move {
+        // An error means that the server's owner is gone.
+        drop(stopping.wait_for(|stop| *stop).await);
+    };
+    if let Err(error) = axum::serve(listener, router)
+        .with_graceful_shutdown(stopped)
+        .await
+    {
+        tracing::warn!(%error, "the embedded stream ended");
+    }
+}

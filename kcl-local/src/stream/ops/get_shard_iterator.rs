@@ -1,0 +1,59 @@
+//! GetShardIterator.
+
+use ferrokinesis::shard_iterator::create_shard_iterator;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::request::{check_name, millis, parse};
+use super::start::Start;
+use crate::stream::runtime::now_ms;
+use crate::stream::service::Service;
+use crate::stream::wire::Refusal;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Request {
+    stream_name: String,
+    shard_id: String,
+    shard_iterator_type: String,
+    starting_sequence_number: Option<String>,
+    timestamp: Option<f64>,
+}
+
+/// Makes a token for a place in a shard.
+///
+/// # Errors
+///
+/// The stream or the shard does not exist, or the start does not fit; see [`Start::resolve`].
+pub(in crate::stream) async fn get_shard_iterator(
+    service: &Service,
+    data: Value,
+) -> Result<Value, Refusal> {
+    let request: Request = parse(data)?;
+    check_name("StreamName", &request.stream_name)?;
+    check_name("ShardId", &request.shard_id)?;
+    let stream = service.stream(&request.stream_name).await?;
+    let (_, origin) = service.shard(&stream, &request.shard_id)?;
+    let now_ms = now_ms();
+    let start = Start {
+        kind: &request.shard_iterator_type,
+        sequence: request.starting_sequence_number.as_deref(),
+        timestamp_ms: request
+            .timestamp
+            .map(|seconds| millis("Timestamp", seconds))
+            .transpose()?,
+    };
+    let position = start.resolve(
+        &stream,
+        &service.logs.of(&request.stream_name),
+        origin,
+        now_ms,
+    )?;
+    let token = create_shard_iterator(
+        &request.stream_name,
+        &request.shard_id,
+        &position.to_token(),
+        now_ms,
+    );
+    Ok(json!({ "ShardIterator": token }))
+}

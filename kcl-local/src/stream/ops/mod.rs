@@ -1,0 +1,20 @@
+//! The operations that are answered here; the others go through to the emulator.
+
+mod arn;
+mod get_records;
+mod get_shard_iterator;
+mod list_shards;
+mod put;
+mod put_request;
+mod request;
+mod start;
+mod subscribe;
+mod update_shard_count;
+
+pub(super) use arn::name_stream;
+pub(super) use get_records::get_records;
+pub(super) use get_shard_iterator::get_shard_iterator;
+pub(super) use list_shards::list_shards;
+pub(super) use put::{put_record, put_records};
+pub(super) use subscribe::subscribe_to_shard;
+pub(super) use update_shard_count::update_shard_count;

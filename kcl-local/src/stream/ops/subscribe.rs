@@ -1,0 +1,261 @@
+//! SubscribeToShard.
+//!
+//! ```text
+//!   initial-response ─▶ event ─▶ event ─▶ ... ─▶ end of session
+//!                                          └───▶ end of shard: continuation null, child shards
+//! ```
+//!
+//! An event goes out as soon as there are records, and an empty one after a second without. A session ends by itself after five
+//! minutes, as the service does it, and when the server stops. Dropping the connection ends it at once: it is a stream that is
+//! polled by the connection, and no task.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use ferrokinesis::types::{ConsumerStatus, Stream};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::request::{check_name, invalid, millis, parse};
+use super::start::Start;
+use crate::stream::records::{Origin, Page, Position, StoredRecord, StreamLog};
+use crate::stream::runtime::{now_ms, sleep};
+use crate::stream::service::{Service, horizon_ms, is_closed};
+use crate::stream::shards::children;
+use crate::stream::wire::{
+    Format, PageEnd, Refusal, exception, initial_response, reply, server_failure, subscribe_body,
+    subscribe_event,
+};
+
+/// Records of one event.
+const EVENT_RECORDS: usize = 10_000;
+/// Bytes of one event, payloads and partition keys: what a consumer gets of a shard in a second.
+const EVENT_BYTES: usize = 2 * 1024 * 1024;
+/// After this long without records an empty event goes out.
+const HEARTBEAT_MS: u64 = 1_000;
+/// How often a waiting session looks whether its shard was closed.
+const LOOK: Duration = Duration::from_millis(100);
+
+#[derive(Deserialize)]
+struct Request {
+    #[serde(rename = "ConsumerARN")]
+    consumer_arn: String,
+    #[serde(rename = "ShardId")]
+    shard_id: String,
+    #[serde(rename = "StartingPosition")]
+    starting_position: StartingPosition,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct StartingPosition {
+    r#type: String,
+    sequence_number: Option<String>,
+    timestamp: Option<f64>,
+}
+
+/// Opens a session.
+///
+/// # Errors
+///
+/// The consumer, its stream or the shard does not exist or is not active, or the start does not fit; see [`Start::resolve`].
+pub(in crate::stream) async fn subscribe_to_shard(
+    service: &Arc<Service>,
+    format: Format,
+    data: Value,
+) -> Result<Response, Refusal> {
+    let request: Request = parse(data)?;
+    check_name("ShardId", &request.shard_id)?;
+    let not_an_arn = || invalid("ConsumerARN is not the ARN of a consumer");
+    let (stream_arn, _) = request
+        .consumer_arn
+        .split_once("/consumer/")
+        .ok_or_else(not_an_arn)?;
+    let (_, name) = stream_arn.split_once(":stream/").ok_or_else(not_an_arn)?;
+    let consumer = service
+        .store
+        .get_consumer(&request.consumer_arn)
+        .await
+        .ok_or_else(|| {
+            let message = format!("Consumer {} not found.", request.consumer_arn);
+            Refusal::client_error("ResourceNotFoundException", Some(&message))
+        })?;
+    if consumer.consumer_status != ConsumerStatus::Active {
+        let message = format!("Consumer {} is not ACTIVE.", request.consumer_arn);
+        return Err(Refusal::client_error(
+            "ResourceInUseException",
+            Some(&message),
+        ));
+    }
+    let stream = service.stream(name).await?;
+    let (_, origin) = service.shard(&stream, &request.shard_id)?;
+    let opened_ms = now_ms();
+    let log = service.logs.of(name);
+    let position = &request.starting_position;
+    let start = Start {
+        kind: &position.r#type,
+        sequence: position.sequence_number.as_deref(),
+        timestamp_ms: position
+            .timestamp
+            .map(|at| millis("StartingPosition.Timestamp", at))
+            .transpose()?,
+    };
+    let position = start.resolve(&stream, &log, origin, opened_ms)?;
+    let session = Session {
+        service: Arc::clone(service),
+        stream_name: name.to_owned(),
+        shard_id: request.shard_id,
+        origin,
+        format,
+        next: position.index,
+        last: None,
+        opened_ms,
+        sent_ms: 0,
+        follow: log.follow(origin.shard),
+        stopping: service.stopping.clone(),
+        log,
+        phase: Phase::Opening,
+    };
+    let frames = futures_util::stream::unfold(session, |mut session| async move {
+        let frame = session.next_frame().await?;
+        Some((Ok::<Bytes, Infallible>(frame.into()), session))
+    });
+    Ok(reply(
+        "application/vnd.amazon.eventstream",
+        Body::from_stream(frames),
+    ))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Opening,
+    Reading,
+    Ended,
+}
+
+/// One subscription.
+struct Session {
+    service: Arc<Service>,
+    stream_name: String,
+    shard_id: String,
+    origin: Origin,
+    format: Format,
+    /// The index to read next.
+    next: u64,
+    /// The last record that was sent.
+    last: Option<Arc<StoredRecord>>,
+    opened_ms: u64,
+    sent_ms: u64,
+    log: Arc<StreamLog>,
+    follow: watch::Receiver<u64>,
+    stopping: watch::Receiver<bool>,
+    phase: Phase,
+}
+
+impl Session {
+    /// The next frame; `None` at the end of the session.
+    async fn next_frame(&mut self) -> Option<Vec<u8>> {
+        match self.phase {
+            Phase::Opening => {
+                self.phase = Phase::Reading;
+                Some(initial_response(self.format))
+            }
+            Phase::Reading => loop {
+                let now_ms = now_ms();
+                let age_ms = now_ms.saturating_sub(self.opened_ms);
+                if *self.stopping.borrow() || u128::from(age_ms) >= self.service.session.as_millis()
+                {
+                    return None;
+                }
+                match self.look(now_ms).await {
+                    Ok(Some(frame)) => return Some(frame),
+                    Ok(None) => self.wait().await,
+                    Err(refusal) => {
+                        self.phase = Phase::Ended;
+                        let message = refusal.body.message.as_deref().unwrap_or_default();
+                        return Some(exception(self.format, &refusal.body.error_type, message));
+                    }
+                }
+            },
+            Phase::Ended => None,
+        }
+    }
+
+    /// Reads the shard; `None` if there is nothing to tell.
+    async fn look(&mut self, now_ms: u64) -> Result<Option<Vec<u8>>, Refusal> {
+        let stream = self.service.stream(&self.stream_name).await?;
+        let (shard, origin) = self.service.shard(&stream, &self.shard_id)?;
+        if origin != self.origin || !self.service.logs.is_current(&self.stream_name, &self.log) {
+            return Err(Refusal::stream_not_found(
+                &self.stream_name,
+                &self.service.store.aws_account_id,
+            ));
+        }
+        let closed = is_closed(shard);
+        if closed {
+            // A put that found the shard open may still be under way.
+            drop(self.log.gate().await);
+        }
+        let horizon_ms = horizon_ms(&stream, now_ms);
+        self.service
+            .logs
+            .trim(&self.stream_name, origin.shard, horizon_ms)
+            .map_err(|error| server_failure(&error))?;
+        self.follow.borrow_and_update();
+        let page = self
+            .log
+            .page(origin.shard, self.next, EVENT_RECORDS, EVENT_BYTES);
+        let ended = closed && page.at_tip && page.records.is_empty();
+        let due = now_ms.saturating_sub(self.sent_ms) >= HEARTBEAT_MS;
+        if page.records.is_empty() && !ended && !due {
+            return Ok(None);
+        }
+        Ok(Some(self.event(&stream, &page, ended, now_ms)))
+    }
+
+    fn event(&mut self, stream: &Stream, page: &Page, ended: bool, now_ms: u64) -> Vec<u8> {
+        self.next = page.next;
+        self.last = page.records.last().cloned().or_else(|| self.last.take());
+        self.sent_ms = now_ms;
+        if ended {
+            self.phase = Phase::Ended;
+        }
+        let end = PageEnd {
+            next: (!ended).then(|| self.continuation()),
+            millis_behind: page.millis_behind(now_ms),
+            children: ended.then(|| children(&stream.shards, &self.shard_id)),
+        };
+        let records = page
+            .records
+            .iter()
+            .map(Arc::as_ref as fn(&Arc<StoredRecord>) -> &StoredRecord);
+        subscribe_event(self.format, &subscribe_body(self.format, records, &end))
+    }
+
+    /// The sequence number AFTER which a reader goes on: the last record's, or that of the place in front of the first.
+    fn continuation(&self) -> String {
+        match &self.last {
+            Some(last) => last.sequence.to_string(),
+            None => Position {
+                origin: self.origin,
+                index: self.next.saturating_sub(1),
+            }
+            .to_token(),
+        }
+    }
+
+    /// Waits until there may be something to tell.
+    async fn wait(&mut self) {
+        tokio::select! {
+            biased;
+            _ = self.stopping.changed() => {}
+            _ = self.follow.changed() => {}
+            () = sleep(LOOK) => {}
+        }
+    }
+}

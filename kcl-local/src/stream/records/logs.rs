@@ -1,0 +1,128 @@
+//! The records of all streams.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::{Journal, JournalError, StoredRecord, StreamLog};
+use crate::stream::runtime;
+
+/// The logs by stream name, and the journal behind them.
+#[derive(Debug)]
+pub(in crate::stream) struct Logs {
+    streams: RwLock<BTreeMap<String, Arc<StreamLog>>>,
+    journal: Option<Journal>,
+}
+
+impl Logs {
+    /// Logs that begin empty; with a journal, what is put is written to it first.
+    pub(in crate::stream) fn new(journal: Option<Journal>) -> Self {
+        Self {
+            streams: RwLock::default(),
+            journal,
+        }
+    }
+
+    /// The logs that a journal holds.
+    ///
+    /// # Errors
+    ///
+    /// The journal cannot be read.
+    pub(in crate::stream) fn restored(journal: Journal) -> Result<Self, JournalError> {
+        let logs = Self::new(None);
+        journal.load(
+            |stream, shard, record| logs.of(&stream).append(shard, vec![record]),
+            |stream, shard, next| logs.of(&stream).change(shard, |log| log.skip_to(next)),
+        )?;
+        Ok(Self {
+            journal: Some(journal),
+            ..logs
+        })
+    }
+
+    /// The log of a stream, made if there is none.
+    pub(in crate::stream) fn of(&self, stream: &str) -> Arc<StreamLog> {
+        if let Some(log) = self
+            .streams
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(stream)
+        {
+            return Arc::clone(log);
+        }
+        let mut streams = self.streams.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(streams.entry(stream.to_owned()).or_default())
+    }
+
+    /// Whether `log` is still the log of that stream; it is not once the stream was deleted.
+    pub(in crate::stream) fn is_current(&self, stream: &str, log: &Arc<StreamLog>) -> bool {
+        let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
+        streams
+            .get(stream)
+            .is_some_and(|current| Arc::ptr_eq(current, log))
+    }
+
+    /// Stores the records of one put, by shard, in their order; the caller holds the stream's gate.
+    ///
+    /// # Errors
+    ///
+    /// The journal could not be written; then nothing is stored.
+    pub(in crate::stream) fn append(
+        &self,
+        stream: &str,
+        log: &StreamLog,
+        batches: BTreeMap<i64, Vec<StoredRecord>>,
+    ) -> Result<(), JournalError> {
+        if let Some(journal) = &self.journal {
+            runtime::blocking(|| journal.append(stream, &batches))?;
+        }
+        for (shard, records) in batches {
+            log.append(shard, records);
+        }
+        Ok(())
+    }
+
+    /// Drops the records of a shard that are older than `horizon_ms`.
+    ///
+    /// # Errors
+    ///
+    /// The journal could not be written; the records are gone from memory all the same.
+    pub(in crate::stream) fn trim(
+        &self,
+        stream: &str,
+        shard: i64,
+        horizon_ms: u64,
+    ) -> Result<(), JournalError> {
+        let log = self.of(stream);
+        if !log.read(shard, |log| log.has_expired(horizon_ms)) {
+            return Ok(());
+        }
+        let (oldest, next) = log.change(shard, |log| (log.trim(horizon_ms), log.next()));
+        match &self.journal {
+            Some(journal) => runtime::blocking(|| journal.trim(stream, shard, oldest, next)),
+            None => Ok(()),
+        }
+    }
+
+    /// Forgets a stream.
+    ///
+    /// # Errors
+    ///
+    /// The journal could not be written.
+    pub(in crate::stream) fn delete(&self, stream: &str) -> Result<(), JournalError> {
+        self.streams
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(stream);
+        match &self.journal {
+            Some(journal) => runtime::blocking(|| journal.delete(stream)),
+            None => Ok(()),
+        }
+    }
+
+    /// Closes the journal's file: another process may open the folder. A later put is refused.
+    pub(in crate::stream) fn close(&self) {
+        if let Some(journal) = &self.journal {
+            journal.close();
+        }
+    }
+}

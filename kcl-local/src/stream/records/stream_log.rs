@@ -1,0 +1,95 @@
+//! The records of one stream.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio::sync::{Mutex, MutexGuard, watch};
+
+use super::{Page, ShardLog, StoredRecord};
+
+/// A stream's shards and the gate of its puts.
+#[derive(Debug, Default)]
+pub(in crate::stream) struct StreamLog {
+    gate: Mutex<()>,
+    shards: RwLock<BTreeMap<i64, Arc<ShardEntry>>>,
+}
+
+#[derive(Debug)]
+struct ShardEntry {
+    log: RwLock<ShardLog>,
+    next: watch::Sender<u64>,
+}
+
+impl StreamLog {
+    /// Waits until no other put is under way, and keeps others out. Cancel safe.
+    pub(in crate::stream) async fn gate(&self) -> MutexGuard<'_, ()> {
+        self.gate.lock().await
+    }
+
+    /// Reads a shard; see [`ShardLog::page`].
+    pub(in crate::stream) fn page(
+        &self,
+        shard: i64,
+        from: u64,
+        limit: usize,
+        max_bytes: usize,
+    ) -> Page {
+        self.read(shard, |log| log.page(from, limit, max_bytes))
+    }
+
+    /// Looks at a shard's log.
+    pub(in crate::stream) fn read<T>(&self, shard: i64, look: impl FnOnce(&ShardLog) -> T) -> T {
+        let entry = self.entry(shard);
+        let log = entry.log.read().unwrap_or_else(PoisonError::into_inner);
+        look(&log)
+    }
+
+    /// Changes a shard's log and wakes those who wait for records.
+    pub(in crate::stream) fn change<T>(
+        &self,
+        shard: i64,
+        change: impl FnOnce(&mut ShardLog) -> T,
+    ) -> T {
+        let entry = self.entry(shard);
+        let mut log = entry.log.write().unwrap_or_else(PoisonError::into_inner);
+        let result = change(&mut log);
+        let next = log.next();
+        drop(log);
+        entry
+            .next
+            .send_if_modified(|seen| std::mem::replace(seen, next) != next);
+        result
+    }
+
+    /// Stores records of a shard, in their order.
+    pub(in crate::stream) fn append(&self, shard: i64, records: Vec<StoredRecord>) {
+        self.change(shard, |log| {
+            records.into_iter().for_each(|record| log.push(record))
+        });
+    }
+
+    /// Follows the index of the next record of a shard.
+    pub(in crate::stream) fn follow(&self, shard: i64) -> watch::Receiver<u64> {
+        self.entry(shard).next.subscribe()
+    }
+
+    fn entry(&self, shard: i64) -> Arc<ShardEntry> {
+        if let Some(entry) = self
+            .shards
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&shard)
+        {
+            return Arc::clone(entry);
+        }
+        let mut shards = self.shards.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(shards.entry(shard).or_insert_with(|| {
+            let log = ShardLog::default();
+            let next = watch::Sender::new(log.next());
+            Arc::new(ShardEntry {
+                log: RwLock::new(log),
+                next,
+            })
+        }))
+    }
+}

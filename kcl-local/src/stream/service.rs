@@ -1,0 +1,70 @@
+//! What the operations share.
+
+use std::time::Duration;
+
+use ferrokinesis::store::Store;
+use ferrokinesis::types::{Shard, Stream};
+use tokio::sync::{Mutex, watch};
+
+use super::limits::Limits;
+use super::records::{Logs, Origin};
+use super::wire::Refusal;
+
+/// The state behind the server: streams and consumers in the emulator's store, records in logs of our own.
+pub(super) struct Service {
+    /// Streams, shards, consumers, tags.
+    pub(super) store: Store,
+    /// Records.
+    pub(super) logs: Logs,
+    /// What readers of a shard may do.
+    pub(super) reads: Limits,
+    /// What writers of a shard may do.
+    pub(super) writes: Limits,
+    /// How long a shard iterator may be used.
+    pub(super) iterator_lifetime: Duration,
+    /// How long a fan-out session lasts.
+    pub(super) session: Duration,
+    /// Held by a request that changes streams or consumers: the store reads, changes and writes back.
+    pub(super) changes: Mutex<()>,
+    /// Becomes true when the server is stopping.
+    pub(super) stopping: watch::Receiver<bool>,
+}
+
+impl Service {
+    /// A stream by its name.
+    ///
+    /// # Errors
+    ///
+    /// There is no such stream.
+    pub(super) async fn stream(&self, name: &str) -> Result<Stream, Refusal> {
+        self.store.get_stream(name).await
+    }
+
+    /// A stream's shard by its id, with the origin of its sequence numbers.
+    ///
+    /// # Errors
+    ///
+    /// The stream has no such shard.
+    pub(super) fn shard<'a>(
+        &self,
+        stream: &'a Stream,
+        id: &str,
+    ) -> Result<(&'a Shard, Origin), Refusal> {
+        let shard = stream.shards.iter().find(|shard| shard.shard_id == id);
+        shard
+            .and_then(|shard| Some((shard, Origin::of(shard)?)))
+            .ok_or_else(|| {
+                Refusal::shard_not_found(id, &stream.stream_name, &self.store.aws_account_id)
+            })
+    }
+}
+
+/// Whether no record can be put into a shard any more.
+pub(super) fn is_closed(shard: &Shard) -> bool {
+    shard.sequence_number_range.ending_sequence_number.is_some()
+}
+
+/// The oldest moment that a stream retains, in milliseconds since the Unix epoch.
+pub(super) fn horizon_ms(stream: &Stream, now_ms: u64) -> u64 {
+    now_ms.saturating_sub(u64::from(stream.retention_period_hours) * 3_600_000)
+}

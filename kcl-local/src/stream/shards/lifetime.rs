@@ -1,0 +1,67 @@
+//! When the shards of a stream were opened and closed.
+
+use std::collections::HashMap;
+
+use ferrokinesis::sequence::parse_sequence;
+use ferrokinesis::types::Shard;
+
+/// The times of a stream's shards, in milliseconds since the Unix epoch (whole seconds).
+///
+/// A shard is open from the moment its parents were closed to the moment it is closed itself, so that at each moment the open
+/// shards cover the whole range of hash keys, each key once. (The time in a child's first sequence number is a second later: it
+/// keeps the child's sequence numbers greater than its parents'.)
+#[derive(Debug)]
+pub(in crate::stream) struct Lifetimes<'a> {
+    closed: HashMap<&'a str, Option<u64>>,
+}
+
+impl<'a> Lifetimes<'a> {
+    /// The times of `shards`.
+    pub(in crate::stream) fn of(shards: &'a [Shard]) -> Self {
+        Self {
+            closed: shards
+                .iter()
+                .map(|shard| (shard.shard_id.as_str(), closing_ms(shard)))
+                .collect(),
+        }
+    }
+
+    /// When a shard was opened: 0 for one that the stream was made with.
+    pub(in crate::stream) fn opened_ms(&self, shard: &Shard) -> u64 {
+        let parents = [&shard.parent_shard_id, &shard.adjacent_parent_shard_id];
+        let closings = parents
+            .into_iter()
+            .flatten()
+            .filter_map(|id| self.closed.get(id.as_str()).copied().flatten());
+        closings.max().unwrap_or(0)
+    }
+
+    /// When a shard was closed; `None` while it is open.
+    pub(in crate::stream) fn closed_ms(&self, shard: &Shard) -> Option<u64> {
+        self.closed.get(shard.shard_id.as_str()).copied().flatten()
+    }
+
+    /// Whether a shard was open at a moment.
+    pub(in crate::stream) fn open_at(&self, shard: &Shard, at_ms: u64) -> bool {
+        self.opened_ms(shard) <= at_ms && self.closed_ms(shard).is_none_or(|closed| at_ms < closed)
+    }
+
+    /// Whether a shard was still open at a moment or later.
+    pub(in crate::stream) fn open_since(&self, shard: &Shard, at_ms: u64) -> bool {
+        self.closed_ms(shard).is_none_or(|closed| closed >= at_ms)
+    }
+}
+
+fn closing_ms(shard: &Shard) -> Option<u64> {
+    let end = shard
+        .sequence_number_range
+        .ending_sequence_number
+        .as_deref()?;
+    // A number that cannot be read is of a shard that is closed all the same.
+    Some(
+        parse_sequence(end)
+            .ok()
+            .and_then(|end| end.seq_time)
+            .unwrap_or(0),
+    )
+}

@@ -1,0 +1,18 @@
+//! The shards of a stream: which of them a listing shows, their children, and how a stream is resharded uniformly.
+//!
+//! All of it is computed from the shards' descriptions, without a clock.
+
+mod children;
+mod filter;
+mod lifetime;
+mod token;
+mod uniform;
+
+pub(super) use children::{ChildShard, children};
+pub(super) use filter::Filter;
+pub(super) use lifetime::Lifetimes;
+pub(super) use token::PageToken;
+pub(super) use uniform::reshard;
+
+#[cfg(test)]
+mod uniform_test;

@@ -1,0 +1,57 @@
+//! Replies over HTTP.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::body::Body;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use super::Format;
+
+/// An error as the service words it: status, type, message.
+pub(in crate::stream) type Refusal = ferrokinesis::error::KinesisErrorResponse;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
+
+/// A reply with a body that is written already.
+pub(in crate::stream) fn reply(content_type: &'static str, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    stamp(response.headers_mut());
+    response
+}
+
+/// A reply with a value.
+pub(in crate::stream) fn reply_value(format: Format, value: &Value) -> Response {
+    reply(format.content_type(), format.encode(value))
+}
+
+/// A reply with an error.
+pub(in crate::stream) fn refuse(format: Format, refusal: &Refusal) -> Response {
+    let mut response = reply_value(format, &json!(refusal.body));
+    *response.status_mut() =
+        StatusCode::from_u16(refusal.status_code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if let Ok(kind) = HeaderValue::from_str(&refusal.body.error_type) {
+        response.headers_mut().insert(ERROR_TYPE, kind);
+    }
+    response
+}
+
+/// The error of a server that could not do its work.
+pub(in crate::stream) fn server_failure(cause: &dyn std::error::Error) -> Refusal {
+    Refusal::server_error(None, Some(&cause.to_string()))
+}
+
+/// Gives a reply the id that SDKs show with an error.
+fn stamp(headers: &mut HeaderMap) {
+    static REQUESTS: AtomicU64 = AtomicU64::new(1);
+    let number = REQUESTS.fetch_add(1, Ordering::Relaxed);
+    if let Ok(id) = HeaderValue::from_str(&format!("00000000-0000-4000-8000-{number:012x}")) {
+        headers.insert(REQUEST_ID, id);
+    }
+}
