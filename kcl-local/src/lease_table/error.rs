@@ -7,7 +7,7 @@ use rusqlite::ErrorCode;
 
 use super::schema::{APPLICATION_ID, MAJOR};
 
-/// Why an SQLite lease table cannot be opened. The file is as it was before.
+/// Why an `SQLite` lease table cannot be opened. The file is as it was before.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -76,12 +76,12 @@ pub enum OpenError {
         #[source]
         source: std::io::Error,
     },
-    /// SQLite did not open the file.
+    /// `SQLite` did not open the file.
     #[error("the lease table `{}` cannot be opened", path.display())]
     Sqlite {
         /// The file.
         path: PathBuf,
-        /// What SQLite said.
+        /// What `SQLite` said.
         #[source]
         source: rusqlite::Error,
     },

@@ -1,4 +1,4 @@
-//! A look at a file before SQLite opens it: opening alone may write beside a database, or into it.
+//! A look at a file before `SQLite` opens it: opening alone may write beside a database, or into it.
 
 use std::fs::{self, File};
 use std::io::Read;

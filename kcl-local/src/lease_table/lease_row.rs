@@ -21,7 +21,7 @@ pub(super) const COLUMNS: &str = "stream, shard, lease_owner, checkpoint_owner, 
 pub(super) fn values(lease: &Lease) -> Result<Vec<Value>, Error> {
     let (stream, shard) = key(&lease.key)?;
     let [checkpoint, sub_sequence] = checkpoint(&lease.checkpoint);
-    let [pending, pending_sub_sequence, pending_state] = self::pending(lease.pending.as_ref());
+    let [pending, pending_sub_sequence, pending_state] = pending_values(lease.pending.as_ref());
     let [hash_start, hash_end] = hash_range(lease.hash_range.as_ref());
     let [start_at, stream_arn, stream_created_at] = facts(&lease.facts);
     Ok(vec![
@@ -88,7 +88,7 @@ pub(super) fn checkpoint(checkpoint: &Checkpoint) -> [Value; 2] {
 }
 
 /// What is prepared: its checkpoint, sub-sequence number and state.
-pub(super) fn pending(pending: Option<&Pending>) -> [Value; 3] {
+pub(super) fn pending_values(pending: Option<&Pending>) -> [Value; 3] {
     let Some(pending) = pending else { return [Value::Null, Value::Null, Value::Null] };
     let [at, sub_sequence] = checkpoint(&pending.at);
     [at, sub_sequence, pending.state.as_ref().map_or(Value::Null, |state| Value::Blob(state.to_vec()))]

@@ -1,4 +1,4 @@
-//! The lease table of one host: one SQLite file, shared by the threads and processes that have it open.
+//! The lease table of one host: one `SQLite` file, shared by the threads and processes that have it open.
 //!
 //! ```text
 //!   SqliteLeaseTable (any number of clones) -- channel --> one thread, one connection --> the file, its -wal and -shm

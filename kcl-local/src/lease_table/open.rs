@@ -17,7 +17,7 @@ const MAX_BUSY_TIMEOUT: Duration = Duration::from_mins(1);
 /// More than there are statements: each combination of a write's condition and edits is one.
 const STATEMENTS: usize = 64;
 
-/// How an SQLite lease table is opened.
+/// How an `SQLite` lease table is opened.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenOptions {
     busy_timeout: Duration,

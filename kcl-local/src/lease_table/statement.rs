@@ -4,7 +4,7 @@ use kcl_core::lease::{CounterEdit, Edit, Edits, Error, Expect, Match, SwitchesEd
 use kcl_core::model::{LeaseKey, Pending, Token, WorkerId};
 use rusqlite::types::Value;
 
-use super::lease_row::{self, COLUMNS, checkpoint, facts, hash_range, optional, pending, shards, text};
+use super::lease_row::{self, COLUMNS, checkpoint, facts, hash_range, optional, pending_values, shards, text};
 
 /// A statement and the values of its parameters.
 #[derive(Debug, PartialEq)]
@@ -129,7 +129,7 @@ fn assignments(edits: &Edits) -> Result<Parts, Error> {
     }
     if let Some(prepared) = edited::<Pending>(&edits.pending) {
         let columns = "pending_checkpoint = ?, pending_checkpoint_sub_sequence_number = ?, pending_checkpoint_state = ?";
-        sets.add(columns, pending(prepared));
+        sets.add(columns, pending_values(prepared));
     }
     if let Some(children) = &edits.children {
         sets.add("child_shard_ids = ?", [shards(children)?]);

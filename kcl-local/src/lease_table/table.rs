@@ -19,7 +19,7 @@ use super::{schema, worker_row};
 /// Leases of one page of a snapshot: a write waits for one page at most.
 const PAGE: usize = 100;
 
-/// A lease table in an SQLite file. The [module](super) tells how it works and what is in the file.
+/// A lease table in an `SQLite` file. The [module](super) tells how it works and what is in the file.
 ///
 /// A clone is another handle on the same connection; workers of one process may share one. Processes of one host share the file.
 ///

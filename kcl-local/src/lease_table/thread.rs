@@ -13,7 +13,7 @@ use super::error::{Failure, OpenError, commit_failed, is_busy, nothing_written};
 
 /// Requests that wait before their senders do, and writes that one transaction takes at most.
 const QUEUE: usize = 256;
-/// Between two tries of what SQLite itself does not wait for.
+/// Between two tries of what `SQLite` itself does not wait for.
 const NAP: Duration = Duration::from_millis(5);
 
 /// A connection and what its owner knows of it.

@@ -43,6 +43,7 @@ impl TableFixture for Fresh {
     }
 }
 
+#[expect(clippy::unused_async, reason = "what the contract asks for")]
 async fn fresh() -> Fresh {
     Fresh(tempfile::tempdir().expect("a folder"))
 }
