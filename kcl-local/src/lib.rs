@@ -1,4 +1,10 @@
-//! Local.
+//! What a Kinesis consumer needs on one machine, with nothing to install.
+//!
+//! - [`lease_table`]: [`SqliteLeaseTable`], the leases and checkpoints of the applications of one host in one `SQLite` file.
+//! - `stream` (feature `stream`): an embedded Kinesis-compatible stream for development and tests.
 
+pub mod lease_table;
 #[cfg(feature = "stream")]
 pub mod stream;
+
+pub use lease_table::SqliteLeaseTable;

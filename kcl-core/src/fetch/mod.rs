@@ -16,7 +16,6 @@ mod resume;
 mod size;
 
 pub use budget::{ByteBudget, InvalidBudget};
-pub(crate) use budget::{Permit, Seat};
-pub(crate) use polling::{Fetch, FetchError, Fetched, Polling, PollingSettings};
+pub(crate) use polling::{FetchError, Polling, PollingSettings};
 pub(crate) use pump::{Batch, Fed, Feed};
 pub(crate) use resume::Resume;

@@ -17,7 +17,8 @@ pub(crate) struct Batch {
     pub(crate) fetched_at: Timestamp,
     pub(crate) is_last: bool,
     pub(crate) children: Vec<ChildShard>,
-    /// Given back when the batch is done.
+    /// Held, never read: given back to the budget when the batch is done and dropped.
+    #[expect(dead_code, reason = "held for its drop")]
     pub(crate) permit: Option<Permit>,
 }
 

@@ -24,7 +24,7 @@ pub(crate) enum Outcome {
     /// The row as it is now asks for no such write any more.
     Superseded,
     /// The lease is somebody else's.
-    Lost(Lease),
+    Lost,
     /// There is no row.
     Vanished,
     /// The time ran out and nobody knows.
@@ -61,7 +61,7 @@ impl Settler {
                     }
                     continue;
                 }
-                Settled::Lost(row) => return Outcome::Lost(row),
+                Settled::Lost(_) => return Outcome::Lost,
                 Settled::Vanished => return Outcome::Vanished,
                 Settled::Broken(error) => return Outcome::Broken(error),
                 Settled::Again(error) => error,

@@ -1,4 +1,3 @@
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -165,7 +164,7 @@ impl Writer {
                 Ok(())
             }
             Outcome::Superseded => Ok(()),
-            Outcome::Lost(_) => Err(Failed::Tenancy(Tenancy::Lost(LossReason::Lost))),
+            Outcome::Lost => Err(Failed::Tenancy(Tenancy::Lost(LossReason::Lost))),
             Outcome::Vanished => self.put_back().await,
             Outcome::Unsettled(error) => Err(Failed::Unsettled(error.into())),
             Outcome::Broken(error) => Err(Failed::Tenancy(Tenancy::Broken(error))),
@@ -314,9 +313,4 @@ impl Writer {
 enum Failed {
     Tenancy(Tenancy),
     Unsettled(BoxError),
-}
-
-/// Runs a writer to its end.
-pub(crate) fn run(writer: Writer) -> impl Future<Output = Tenancy> + Send {
-    writer.run()
 }

@@ -23,7 +23,6 @@ impl TableFixture for Fresh {
     }
 }
 
-#[expect(clippy::unused_async, reason = "the suite's makers are async")]
 async fn fresh() -> Fresh {
     Fresh(MemoryLeaseTable::new())
 }

@@ -129,7 +129,7 @@ impl LeaseTable for Faulty {
         if self.has(Fault::RepeatsARowOnTheNextPage) {
             let mut repeated = self.repeated.lock().unwrap();
             rows.leases.extend(repeated.take());
-            *repeated = rows.next.as_ref().and(rows.leases.last().cloned());
+            *repeated = rows.leases.last().filter(|_| rows.next.is_some()).cloned();
         }
         Ok(rows)
     }
@@ -178,10 +178,10 @@ impl LeaseTable for Faulty {
     }
 
     async fn update_worker(&self, seen: &WorkerRow, row: &WorkerRow) -> Result<(), Error> {
-        if self.has(Fault::ReplacesAnyWorker) {
-            if let Some(found) = self.table.get_worker(&seen.worker).await? {
-                return self.table.update_worker(&found, row).await;
-            }
+        if self.has(Fault::ReplacesAnyWorker)
+            && let Some(found) = self.table.get_worker(&seen.worker).await?
+        {
+            return self.table.update_worker(&found, row).await;
         }
         self.table.update_worker(seen, row).await
     }

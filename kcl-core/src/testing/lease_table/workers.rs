@@ -83,7 +83,7 @@ pub async fn workers_and_leases_are_kept_apart(fixture: &dyn TableFixture) {
     }
     let (mut all, _) = all_rows(&second, Consistency::Strong).await;
     all.workers.sort_by(|a, b| a.worker.cmp(&b.worker));
-    assert_eq!(all.leases, [lease.clone()]);
+    assert_eq!(all.leases, std::slice::from_ref(&lease));
     assert_eq!(all.workers, workers);
     assert!(all.foreign.is_empty(), "{:?}", all.foreign);
 

@@ -1,0 +1,199 @@
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kcl_core::lease::Error;
+use rusqlite::ErrorCode;
+
+use super::schema::{APPLICATION_ID, MAJOR};
+
+/// Why an `SQLite` lease table cannot be opened. The file is as it was before.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The name of the application is empty.
+    #[error("the application's name is empty: allowed is any other text")]
+    NoApplication,
+    /// The busy timeout is out of range.
+    #[error("busy_timeout is {given:?}: allowed are 0 to {allowed:?}")]
+    BusyTimeout {
+        /// The value.
+        given: Duration,
+        /// The highest value that is allowed.
+        allowed: Duration,
+    },
+    /// The folder that the file would be in does not exist.
+    #[error("there is no lease table `{}` and none can be made: the folder `{}` does not exist", path.display(), folder.display())]
+    NoFolder {
+        /// The file.
+        path: PathBuf,
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The path is a folder, or something else that is no file.
+    #[error("`{}` is {found}: a lease table is a regular file", path.display())]
+    NoFile {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+    },
+    /// The file may not be written.
+    #[error("the lease table `{}` is read-only: it and its folder have to be writable for this process", path.display())]
+    ReadOnly {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file belongs to another program.
+    #[error(
+        "`{}` is no lease table but {found}: allowed are a file that does not exist yet, an empty one, \
+         and one that a lease table made (SQLite with the application id {APPLICATION_ID:#x})",
+        path.display()
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        found: String,
+    },
+    /// The file has a schema of another major version.
+    #[error(
+        "the lease table `{}` has schema version {}.{:02}: this program works with {MAJOR}.x",
+        path.display(), found / 100, found % 100
+    )]
+    Schema {
+        /// The file.
+        path: PathBuf,
+        /// Its version: 100 x major + minor.
+        found: u32,
+    },
+    /// The system did not let the file be read, or gave no thread.
+    #[error("the lease table `{}` cannot be opened", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// `SQLite` did not open the file.
+    #[error("the lease table `{}` cannot be opened", path.display())]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// What `SQLite` said.
+        #[source]
+        source: rusqlite::Error,
+    },
+}
+
+impl From<OpenError> for Error {
+    /// Opening looks again at setup: what is wrong with the file then cannot be helped by trying again.
+    fn from(error: OpenError) -> Self {
+        Self::Fatal { message: error.to_string(), source: Some(Box::new(error)) }
+    }
+}
+
+/// What a column holds and must not.
+#[derive(Debug, thiserror::Error)]
+#[error("the column `{column}` of {row} holds `{found}`: allowed is {allowed}")]
+pub(super) struct BrokenColumn {
+    pub(super) column: &'static str,
+    pub(super) row: String,
+    pub(super) found: String,
+    pub(super) allowed: &'static str,
+}
+
+/// Why a request was not done. Nothing of it is in the file.
+#[derive(Debug)]
+pub(super) enum Failure {
+    Sqlite(rusqlite::Error),
+    Table(Error),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Table(error)
+    }
+}
+
+impl Failure {
+    pub(super) fn into_error(self, path: &Path) -> Error {
+        match self {
+            Self::Table(error) => error,
+            Self::Sqlite(error) => nothing_written(Arc::new(error), path),
+        }
+    }
+}
+
+/// The error of a request of which nothing was written.
+pub(super) fn nothing_written(error: Arc<rusqlite::Error>, path: &Path) -> Error {
+    if is_busy(&error) || may_pass(&error) {
+        return Error::Throttled { source: Box::new(error) };
+    }
+    let hint = if error.to_string().contains("no such table") { " (it was not set up)" } else { "" };
+    Error::Fatal { message: format!("the file `{}`: {error}{hint}", path.display()), source: Some(Box::new(error)) }
+}
+
+/// The error of a write whose commit failed. A busy file was not written; of everything else only the file can tell.
+pub(super) fn commit_failed(error: Arc<rusqlite::Error>) -> Error {
+    if is_busy(&error) { Error::Throttled { source: Box::new(error) } } else { Error::Unknown { source: Box::new(error) } }
+}
+
+pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+/// A full disk may be emptied and a network disk may come back, and the leases lapse by themselves if not.
+fn may_pass(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure | ErrorCode::OutOfMemory | ErrorCode::FileLockingProtocolFailed)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    fn sqlite(code: i32) -> Arc<rusqlite::Error> {
+        Arc::new(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None))
+    }
+
+    #[test]
+    fn what_may_pass_is_told_from_what_cannot_work_and_from_what_may_have_happened() {
+        let path = Path::new("leases.sqlite");
+        let rows = [
+            ("busy", ffi::SQLITE_BUSY, "Throttled", "Throttled"),
+            ("busy, with a stale snapshot", ffi::SQLITE_BUSY_SNAPSHOT, "Throttled", "Throttled"),
+            ("locked", ffi::SQLITE_LOCKED, "Throttled", "Throttled"),
+            ("the disk is full", ffi::SQLITE_FULL, "Throttled", "Unknown"),
+            ("a read failed", ffi::SQLITE_IOERR_READ, "Throttled", "Unknown"),
+            ("a synchronisation failed", ffi::SQLITE_IOERR_FSYNC, "Throttled", "Unknown"),
+            ("out of memory", ffi::SQLITE_NOMEM, "Throttled", "Unknown"),
+            ("read-only", ffi::SQLITE_READONLY, "Fatal", "Unknown"),
+            ("broken file", ffi::SQLITE_CORRUPT, "Fatal", "Unknown"),
+            ("no database", ffi::SQLITE_NOTADB, "Fatal", "Unknown"),
+            ("a constraint", ffi::SQLITE_CONSTRAINT, "Fatal", "Unknown"),
+            ("a wrong statement", ffi::SQLITE_ERROR, "Fatal", "Unknown"),
+        ];
+        let name = |error: Error| match error {
+            Error::Throttled { .. } => "Throttled",
+            Error::Unknown { .. } => "Unknown",
+            Error::Fatal { .. } => "Fatal",
+            _ => "another",
+        };
+        for (what, code, before_the_commit, at_the_commit) in rows {
+            assert_eq!(name(nothing_written(sqlite(code), path)), before_the_commit, "{what}");
+            assert_eq!(name(commit_failed(sqlite(code))), at_the_commit, "{what}");
+        }
+    }
+}

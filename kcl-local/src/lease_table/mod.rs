@@ -1,0 +1,74 @@
+//! The lease table of one host: one `SQLite` file, shared by the threads and processes that have it open.
+//!
+//! ```text
+//!   SqliteLeaseTable (any number of clones) -- channel --> one thread, one connection --> the file, its -wal and -shm
+//! ```
+//!
+//! # How it keeps the contract
+//!
+//! - **A write is one conditional statement** (`UPDATE .. WHERE key AND condition RETURNING ..`). If it fits no row, the row that
+//!   stands is read in the same transaction, so the row in a conflict is the one that refused the write.
+//! - **No transaction spans an await.** The connection belongs to a thread of its own, which takes a request, does all of it and
+//!   answers. A request whose caller is gone before its turn is not begun. The thread ends, and closes the file, when the last
+//!   clone of the table is dropped.
+//! - **What waits together is committed together.** All writes that are queued when the thread becomes free share a transaction,
+//!   each in a savepoint of its own; none is answered before the commit. So 256 renewals at once cost one synchronisation of the
+//!   disk, not 256.
+//! - **A busy file waits, then is [`Throttled`](kcl_core::lease::Error::Throttled)**, after
+//!   [`OpenOptions::busy_timeout`]. Nothing was written then. An error of the commit itself is
+//!   [`Unknown`](kcl_core::lease::Error::Unknown).
+//! - **What was acknowledged stays**, through the end of the process at any instant and through a loss of power
+//!   (`journal_mode = WAL`, `synchronous = FULL`). `NORMAL` would be faster and could lose the last commits with the power. For a
+//!   checkpoint that were only a replay; but a lease counter that goes back would let a new owner begin with a fence that a sink
+//!   has already seen from the old one.
+//!
+//! The change signal moves with each commit to the file, also with one of another application in it.
+//!
+//! # The schema
+//!
+//! `application_id` is 0x4B434C54 (`KCLT`) and `user_version` is 100 x major + minor, now 1.00. A table opens any 1.x and keeps
+//! columns that it does not know; another major version is refused, as is a file of another program, and neither is touched. The
+//! columns have the KCL's attribute names in snake case.
+//!
+//! `leases`, one row a lease; primary key (`application`, `stream`, `shard`):
+//!
+//! | column | type | holds |
+//! |---|---|---|
+//! | `application` | TEXT | whose lease: one file may serve several applications |
+//! | `stream` | TEXT | the stream in the KCL's serialised form; empty where an application reads one stream |
+//! | `shard` | TEXT | the shard |
+//! | `lease_owner`, `checkpoint_owner` | TEXT or NULL | who holds it, or is to have it; who holds it while a hand-over is pending |
+//! | `token` | TEXT or NULL | the present tenancy |
+//! | `lease_counter`, `owner_switches_since_checkpoint` | INTEGER | up to 2^63 - 1; a write beyond is refused |
+//! | `checkpoint` | TEXT | a sentinel (`TRIM_HORIZON`, `LATEST`, `AT_TIMESTAMP`, `SHARD_END`) or a decimal number |
+//! | `checkpoint_sub_sequence_number` | TEXT | a decimal number of up to 64 bits; `0` with a sentinel |
+//! | `pending_checkpoint`, `pending_checkpoint_sub_sequence_number` | TEXT or NULL | the same, of what is prepared |
+//! | `pending_checkpoint_state` | BLOB or NULL | the application's bytes for it |
+//! | `parent_shard_ids`, `child_shard_ids` | TEXT | shards, with a space between |
+//! | `starting_hash_key`, `ending_hash_key` | TEXT or NULL | decimal numbers of up to 128 bits |
+//! | `start_at`, `stream_created_at` | INTEGER or NULL | milliseconds since 1970 |
+//! | `stream_arn` | TEXT or NULL | the ARN |
+//!
+//! `workers`, one row a worker; primary key (`application`, `worker`):
+//!
+//! | column | type | holds |
+//! |---|---|---|
+//! | `application`, `worker` | TEXT | whose, and who |
+//! | `incarnation` | TEXT | the process behind the name |
+//! | `counter` | INTEGER | its signs of life |
+//! | `failover` | INTEGER | nanoseconds |
+//! | `leaving` | INTEGER | 1 when it takes nothing more |
+
+mod error;
+mod file;
+mod lease_row;
+mod open;
+mod schema;
+mod statement;
+mod table;
+mod thread;
+mod worker_row;
+
+pub use error::OpenError;
+pub use open::OpenOptions;
+pub use table::SqliteLeaseTable;

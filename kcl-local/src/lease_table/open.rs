@@ -1,0 +1,102 @@
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::error::OpenError;
+use super::file::inspect;
+use super::schema::{StateError, state};
+use super::table::SqliteLeaseTable;
+use super::thread::{Owned, Owner};
+
+/// A renewal may be tried several times within a failover time of 10 s (the KCL's default).
+const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
+/// Longer than any failover time that is of use.
+const MAX_BUSY_TIMEOUT: Duration = Duration::from_mins(1);
+/// More than there are statements: each combination of a write's condition and edits is one.
+const STATEMENTS: usize = 64;
+
+/// How an `SQLite` lease table is opened.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenOptions {
+    busy_timeout: Duration,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self { busy_timeout: BUSY_TIMEOUT }
+    }
+}
+
+impl OpenOptions {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How long a call waits for another process that is writing to the file, before it is
+    /// [`Throttled`](kcl_core::lease::Error::Throttled). From 0 to 1 minute; 1 s unless told. It should be well inside the
+    /// failover time.
+    #[must_use]
+    pub const fn busy_timeout(mut self, busy_timeout: Duration) -> Self {
+        self.busy_timeout = busy_timeout;
+        self
+    }
+
+    /// Opens the lease table of an application in this file. Applications of other names may use the same file.
+    ///
+    /// The file need not exist; its folder must. Nothing is written to it before
+    /// [`setup`](kcl_core::lease::LeaseTable::setup).
+    ///
+    /// # Errors
+    /// [`OpenError`] when a setting is out of range, or the path cannot be or become a lease table. A file that is none stays as it
+    /// is.
+    pub async fn open(self, path: impl AsRef<Path>, application: &str) -> Result<SqliteLeaseTable, OpenError> {
+        if application.is_empty() {
+            return Err(OpenError::NoApplication);
+        }
+        if self.busy_timeout > MAX_BUSY_TIMEOUT {
+            return Err(OpenError::BusyTimeout { given: self.busy_timeout, allowed: MAX_BUSY_TIMEOUT });
+        }
+        let path = path.as_ref().to_owned();
+        let open = {
+            let path = path.clone();
+            move || connect(path, self.busy_timeout)
+        };
+        let owner = Owner::start(path.clone(), open).await?;
+        Ok(SqliteLeaseTable::new(owner, path, application))
+    }
+}
+
+fn connect(path: PathBuf, busy_timeout: Duration) -> Result<Owned, OpenError> {
+    inspect(&path)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(&path, flags).map_err(|source| sqlite(&path, source))?;
+    configure(&connection, &path, busy_timeout)?;
+    Ok(Owned { connection, path, busy_timeout, writes: 0 })
+}
+
+fn sqlite(path: &Path, source: rusqlite::Error) -> OpenError {
+    OpenError::Sqlite { path: path.to_owned(), source }
+}
+
+fn configure(connection: &Connection, path: &Path, busy_timeout: Duration) -> Result<(), OpenError> {
+    let sqlite = |source| sqlite(path, source);
+    connection.busy_timeout(busy_timeout).map_err(sqlite)?;
+    // A newer version may stand in the log alone. Closing must not carry the log into a file that is not for us.
+    let keep_log = |keep| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map(|_| ());
+    keep_log(true).map_err(sqlite)?;
+    state(connection, path).map_err(|error| match error {
+        StateError::Open(error) => error,
+        StateError::Sqlite(source) => sqlite(source),
+    })?;
+    keep_log(false).map_err(sqlite)?;
+    if connection.is_readonly("main").map_err(sqlite)? {
+        return Err(OpenError::ReadOnly { path: path.to_owned() });
+    }
+    connection.pragma_update(None, "synchronous", "FULL").map_err(sqlite)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(())
+}

@@ -1,0 +1,140 @@
+use std::path::Path;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::error::{Failure, OpenError, is_busy};
+
+/// `KCLT`: what tells a lease table from the databases of other programs.
+pub(super) const APPLICATION_ID: u32 = 0x4B43_4C54;
+/// The schema that this program works with.
+pub(super) const MAJOR: u32 = 1;
+/// What a new file gets: 100 x major + minor.
+const VERSION: u32 = 100 * MAJOR;
+
+const TABLES: &str = "
+CREATE TABLE leases (
+    application TEXT NOT NULL,
+    stream TEXT NOT NULL,
+    shard TEXT NOT NULL,
+    lease_owner TEXT,
+    checkpoint_owner TEXT,
+    token TEXT,
+    lease_counter INTEGER NOT NULL,
+    owner_switches_since_checkpoint INTEGER NOT NULL,
+    checkpoint TEXT NOT NULL,
+    checkpoint_sub_sequence_number TEXT NOT NULL,
+    pending_checkpoint TEXT,
+    pending_checkpoint_sub_sequence_number TEXT,
+    pending_checkpoint_state BLOB,
+    parent_shard_ids TEXT NOT NULL,
+    child_shard_ids TEXT NOT NULL,
+    starting_hash_key TEXT,
+    ending_hash_key TEXT,
+    start_at INTEGER,
+    stream_arn TEXT,
+    stream_created_at INTEGER,
+    PRIMARY KEY (application, stream, shard)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE workers (
+    application TEXT NOT NULL,
+    worker TEXT NOT NULL,
+    incarnation TEXT NOT NULL,
+    counter INTEGER NOT NULL,
+    failover INTEGER NOT NULL,
+    leaving INTEGER NOT NULL,
+    PRIMARY KEY (application, worker)
+) STRICT, WITHOUT ROWID;
+";
+
+/// What a database is to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Nothing is in it.
+    Empty,
+    /// It is a lease table of a version that we work with.
+    Ready,
+}
+
+/// Judges a database by its two marks and, where there is no mark, by whether anything is in it.
+pub(super) fn judge(path: &Path, application_id: u32, version: u32, objects: u64) -> Result<State, OpenError> {
+    let foreign = |found| Err(OpenError::Foreign { path: path.to_owned(), found });
+    match (application_id, version) {
+        (APPLICATION_ID, version) if version / 100 == MAJOR => Ok(State::Ready),
+        (APPLICATION_ID, found) => Err(OpenError::Schema { path: path.to_owned(), found }),
+        (0, 0) if objects == 0 => Ok(State::Empty),
+        (0, _) => foreign("an SQLite database of another program".to_owned()),
+        (other, _) => foreign(format!("an SQLite database with the application id {other:#x}")),
+    }
+}
+
+/// Judges the database of this connection. Writes nothing.
+pub(super) fn state(connection: &Connection, path: &Path) -> Result<State, StateError> {
+    let number = |sql| connection.query_row(sql, (), |row| row.get::<_, i64>(0));
+    // Both marks are 32 bits wide and may come back with a sign.
+    let mark = |sql| number(sql).map(|value| u32::try_from(value & 0xFFFF_FFFF).unwrap_or(u32::MAX));
+    let objects = number("SELECT count(*) FROM sqlite_schema")?.unsigned_abs();
+    Ok(judge(path, mark("PRAGMA application_id")?, mark("PRAGMA user_version")?, objects)?)
+}
+
+/// Why a database was not judged, or how.
+#[derive(Debug)]
+pub(super) enum StateError {
+    Open(OpenError),
+    Sqlite(rusqlite::Error),
+}
+
+impl From<OpenError> for StateError {
+    fn from(error: OpenError) -> Self {
+        Self::Open(error)
+    }
+}
+
+impl From<rusqlite::Error> for StateError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl From<StateError> for Failure {
+    fn from(error: StateError) -> Self {
+        match error {
+            StateError::Open(error) => Self::Table(error.into()),
+            StateError::Sqlite(error) => Self::Sqlite(error),
+        }
+    }
+}
+
+/// Makes the tables if there are none, and turns the write-ahead log on. `wait` waits a little, or says that it was long enough.
+pub(super) fn set_up(connection: &mut Connection, path: &Path, wait: impl FnMut() -> bool) -> Result<(), Failure> {
+    if state(connection, path)? == State::Empty {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Somebody else may have made them since.
+        if state(&transaction, path)? == State::Empty {
+            // Marks and tables appear together, and before the log does: the marks of a lease table are always in the head of its
+            // file, where they can be read without opening it as a database.
+            transaction.execute_batch(TABLES)?;
+            transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+            transaction.pragma_update(None, "user_version", VERSION)?;
+        }
+        transaction.commit()?;
+    }
+    use_write_ahead_log(connection, path, wait)
+}
+
+/// The change of mode needs the file for itself and does not wait for it, unlike everything else.
+fn use_write_ahead_log(connection: &Connection, path: &Path, mut wait: impl FnMut() -> bool) -> Result<(), Failure> {
+    loop {
+        match connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0)) {
+            Ok(mode) if mode.eq_ignore_ascii_case("wal") => return Ok(()),
+            Ok(mode) => {
+                let message = format!(
+                    "the file `{}` is in journal mode `{mode}` and cannot change to `wal`: its folder has to be on a local disk",
+                    path.display()
+                );
+                return Err(Failure::Table(kcl_core::lease::Error::Fatal { message, source: None }));
+            }
+            Err(error) if is_busy(&error) && wait() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Conditions and edits as SQL: one statement a write.
+
+use kcl_core::lease::{CounterEdit, Edit, Edits, Error, Expect, Match, SwitchesEdit};
+use kcl_core::model::{LeaseKey, Pending, Token, WorkerId};
+use rusqlite::types::Value;
+
+use super::lease_row::{self, COLUMNS, checkpoint, facts, hash_range, optional, pending_values, shards, text};
+
+/// A statement and the values of its parameters.
+#[derive(Debug, PartialEq)]
+pub(super) struct Statement {
+    pub(super) sql: String,
+    pub(super) values: Vec<Value>,
+}
+
+/// Assignments or conditions, gathered with their values.
+#[derive(Default)]
+struct Parts {
+    texts: Vec<&'static str>,
+    values: Vec<Value>,
+}
+
+impl Parts {
+    fn add(&mut self, text: &'static str, values: impl IntoIterator<Item = Value>) {
+        self.texts.push(text);
+        self.values.extend(values);
+    }
+}
+
+/// The columns of the key, which every statement on one lease begins with.
+const KEY: &str = "application = ? AND stream = ? AND shard = ?";
+
+fn key_values(application: &str, key: &LeaseKey) -> Result<Vec<Value>, Error> {
+    let (stream, shard) = lease_row::key(key)?;
+    Ok(vec![text(application), stream, shard])
+}
+
+/// Reads a lease.
+pub(super) fn get(application: &str, key: &LeaseKey) -> Result<Statement, Error> {
+    let sql = format!("SELECT {COLUMNS} FROM leases WHERE {KEY}");
+    Ok(Statement { sql, values: key_values(application, key)? })
+}
+
+/// Changes a lease that is as expected, and returns it.
+pub(super) fn update(application: &str, key: &LeaseKey, expect: &Expect, edits: &Edits) -> Result<Statement, Error> {
+    let mut sets = assignments(edits)?;
+    let conditions = conditions(expect);
+    let sql = format!(
+        "UPDATE leases SET {} WHERE {KEY}{} RETURNING {COLUMNS}",
+        sets.texts.join(", "),
+        conditions.texts.iter().map(|condition| format!(" AND {condition}")).collect::<String>(),
+    );
+    sets.values.extend(key_values(application, key)?);
+    sets.values.extend(conditions.values);
+    Ok(Statement { sql, values: sets.values })
+}
+
+/// Deletes a lease that is as expected, and returns its shard.
+pub(super) fn delete(application: &str, key: &LeaseKey, expect: &Expect) -> Result<Statement, Error> {
+    let conditions = conditions(expect);
+    let sql = format!(
+        "DELETE FROM leases WHERE {KEY}{}",
+        conditions.texts.iter().map(|condition| format!(" AND {condition}")).collect::<String>(),
+    );
+    let mut values = key_values(application, key)?;
+    values.extend(conditions.values);
+    Ok(Statement { sql, values })
+}
+
+fn conditions(expect: &Expect) -> Parts {
+    let mut parts = Parts::default();
+    if let Some(counter) = expect.counter {
+        match i64::try_from(counter) {
+            Ok(counter) => parts.add("lease_counter = ?", [Value::Integer(counter)]),
+            // No row can have it.
+            Err(_) => parts.add("FALSE", []),
+        }
+    }
+    parts.matches("token = ?", "token IS NULL", &expect.token, Token::as_str);
+    parts.matches("lease_owner = ?", "lease_owner IS NULL", &expect.owner, WorkerId::as_str);
+    parts.matches("checkpoint_owner = ?", "checkpoint_owner IS NULL", &expect.checkpoint_owner, WorkerId::as_str);
+    if let Some(expected) = &expect.checkpoint {
+        let [at, sub_sequence] = checkpoint(expected);
+        parts.add("checkpoint = ?", [at]);
+        // A sentinel is one whatever stands beside it.
+        if expected.position().is_some() {
+            parts.add("checkpoint_sub_sequence_number = ?", [sub_sequence]);
+        }
+    }
+    if expect.not_ended {
+        parts.add("checkpoint <> 'SHARD_END'", []);
+    }
+    parts
+}
+
+impl Parts {
+    fn matches<T>(&mut self, equal: &'static str, absent: &'static str, expected: &Match<T>, as_str: impl Fn(&T) -> &str) {
+        match expected {
+            Match::Any => {}
+            Match::Is(value) => self.add(equal, [text(as_str(value))]),
+            Match::Absent => self.add(absent, []),
+        }
+    }
+}
+
+fn assignments(edits: &Edits) -> Result<Parts, Error> {
+    let mut sets = Parts::default();
+    // Also what makes a statement of edits that set nothing.
+    match edits.counter {
+        CounterEdit::Keep => sets.add("lease_counter = lease_counter", []),
+        CounterEdit::Next => sets.add("lease_counter = lease_counter + 1", []),
+    }
+    if let Some(owner) = edited(&edits.owner) {
+        sets.add("lease_owner = ?", [optional(owner.map(WorkerId::as_str))]);
+    }
+    if let Some(owner) = edited(&edits.checkpoint_owner) {
+        sets.add("checkpoint_owner = ?", [optional(owner.map(WorkerId::as_str))]);
+    }
+    if let Some(token) = edited(&edits.token) {
+        sets.add("token = ?", [optional(token.map(Token::as_str))]);
+    }
+    match edits.switches {
+        SwitchesEdit::Keep => {}
+        SwitchesEdit::AddOne => sets.add("owner_switches_since_checkpoint = owner_switches_since_checkpoint + 1", []),
+        SwitchesEdit::Zero => sets.add("owner_switches_since_checkpoint = 0", []),
+    }
+    if let Some(to) = &edits.checkpoint {
+        sets.add("checkpoint = ?, checkpoint_sub_sequence_number = ?", checkpoint(to));
+    }
+    if let Some(prepared) = edited::<Pending>(&edits.pending) {
+        let columns = "pending_checkpoint = ?, pending_checkpoint_sub_sequence_number = ?, pending_checkpoint_state = ?";
+        sets.add(columns, pending_values(prepared));
+    }
+    if let Some(children) = &edits.children {
+        sets.add("child_shard_ids = ?", [shards(children)?]);
+    }
+    if let Some(range) = edited(&edits.hash_range) {
+        sets.add("starting_hash_key = ?, ending_hash_key = ?", hash_range(range));
+    }
+    if let Some(new) = &edits.facts {
+        sets.add("start_at = ?, stream_arn = ?, stream_created_at = ?", facts(new));
+    }
+    Ok(sets)
+}
+
+/// What an attribute becomes: nothing if it stays, the absent value if it goes.
+#[expect(clippy::option_option, reason = "whether, and what")]
+const fn edited<T>(edit: &Edit<T>) -> Option<Option<&T>> {
+    match edit {
+        Edit::Keep => None,
+        Edit::Set(value) => Some(Some(value)),
+        Edit::Remove => Some(None),
+    }
+}

@@ -1,0 +1,270 @@
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kcl_core::lease::{Beacon, Change, Consistency, Error, Expect, LeaseTable, PageToken, Snapshot, WorkerRow};
+use kcl_core::model::{Lease, LeaseKey, ShardId, WorkerId};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, params_from_iter};
+
+use super::error::{Failure, OpenError};
+use super::lease_row::{self, text};
+use super::open::OpenOptions;
+use super::statement::{self, Statement};
+use super::thread::Owner;
+use super::{schema, worker_row};
+
+/// Leases of one page of a snapshot: a write waits for one page at most.
+const PAGE: usize = 100;
+
+/// A lease table in an `SQLite` file. The [module](super) tells how it works and what is in the file.
+///
+/// A clone is another handle on the same connection; workers of one process may share one. Processes of one host share the file.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// use kcl_core::lease::LeaseTable;
+/// use kcl_local::SqliteLeaseTable;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("leases.sqlite");
+/// let table = SqliteLeaseTable::open(path, "word-count").await?;
+/// table.setup().await?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct SqliteLeaseTable {
+    owner: Owner,
+    path: Arc<PathBuf>,
+    application: Arc<str>,
+}
+
+impl SqliteLeaseTable {
+    /// Opens the lease table of an application with the default [`OpenOptions`].
+    ///
+    /// # Errors
+    /// See [`OpenOptions::open`].
+    pub async fn open(path: impl AsRef<Path>, application: &str) -> Result<Self, OpenError> {
+        OpenOptions::new().open(path, application).await
+    }
+
+    pub(super) fn new(owner: Owner, path: PathBuf, application: &str) -> Self {
+        Self { owner, path: Arc::new(path), application: application.into() }
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The application whose leases these are.
+    #[must_use]
+    pub fn application(&self) -> &str {
+        &self.application
+    }
+
+    /// Runs a statement on the workers whose effect is one row or, when it is refused, none.
+    async fn write_worker(&self, sql: String, values: Vec<Value>) -> Result<(), Error> {
+        let write = move |connection: &Connection| match connection.prepare_cached(&sql)?.execute(params_from_iter(values))? {
+            0 => Err(Error::conflict(None).into()),
+            _ => Ok(()),
+        };
+        self.owner.write(write).await
+    }
+
+    fn application_value(&self) -> Value {
+        text(&self.application)
+    }
+}
+
+impl fmt::Debug for SqliteLeaseTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteLeaseTable").field("path", &self.path).field("application", &self.application).finish()
+    }
+}
+
+/// The lease that a statement returns, if it returns one.
+fn lease_of(connection: &Connection, statement: &Statement) -> rusqlite::Result<Option<Lease>> {
+    let mut prepared = connection.prepare_cached(&statement.sql)?;
+    prepared.query_row(params_from_iter(&statement.values), lease_row::read).optional()
+}
+
+/// The row that stands, in a conflict.
+fn refusal(connection: &Connection, get: &Statement) -> Failure {
+    match lease_of(connection, get) {
+        Ok(row) => Error::conflict(row).into(),
+        Err(error) => error.into(),
+    }
+}
+
+/// The place after this key. The length keeps apart what belongs to the stream and what to the shard.
+fn page_after(key: &LeaseKey) -> PageToken {
+    let stream = key.stream.as_deref().unwrap_or_default();
+    PageToken(format!("{} {stream}{}", stream.len(), key.shard))
+}
+
+fn page_start(page: &PageToken) -> Result<LeaseKey, Error> {
+    let parse = || {
+        let (length, text) = page.0.split_once(' ')?;
+        let (stream, shard) = text.split_at_checked(length.parse().ok()?)?;
+        Some(LeaseKey { stream: (!stream.is_empty()).then(|| stream.into()), shard: ShardId::new(shard) })
+    };
+    parse().ok_or_else(|| Error::Fatal { message: format!("`{}` is no page of this table", page.0), source: None })
+}
+
+fn page_of_leases(connection: &Connection, application: Value, after: Option<&LeaseKey>) -> Result<Snapshot, Failure> {
+    let columns = lease_row::COLUMNS;
+    let (begin, mut values) = match after {
+        None => ("", vec![application]),
+        Some(key) => {
+            let (stream, shard) = lease_row::key(key)?;
+            ("AND (stream, shard) > (?, ?)", vec![application, stream, shard])
+        }
+    };
+    // One more tells whether there is a next page.
+    values.push(Value::Integer(i64::try_from(PAGE + 1).unwrap_or(i64::MAX)));
+    let sql = format!("SELECT {columns} FROM leases WHERE application = ? {begin} ORDER BY stream, shard LIMIT ?");
+    let mut prepared = connection.prepare_cached(&sql)?;
+    let mut page = Snapshot::default();
+    page.leases = prepared.query_map(params_from_iter(values), lease_row::read)?.collect::<Result<_, _>>()?;
+    if page.leases.len() > PAGE {
+        page.leases.truncate(PAGE);
+        page.next = page.leases.last().map(|last| page_after(&last.key));
+    }
+    Ok(page)
+}
+
+fn all_workers(connection: &Connection, application: Value) -> rusqlite::Result<Vec<WorkerRow>> {
+    let sql = format!("SELECT {} FROM workers WHERE application = ? ORDER BY worker", worker_row::COLUMNS);
+    connection.prepare_cached(&sql)?.query_map([application], worker_row::read)?.collect()
+}
+
+#[async_trait]
+impl LeaseTable for SqliteLeaseTable {
+    async fn setup(&self) -> Result<(), Error> {
+        let set_up = |owned: &mut super::thread::Owned| {
+            let patience = owned.patience();
+            schema::set_up(&mut owned.connection, &owned.path, patience)
+        };
+        self.owner.alone(set_up).await
+    }
+
+    async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, Error> {
+        let get = statement::get(&self.application, key)?;
+        self.owner.alone(move |owned| Ok(lease_of(&owned.connection, &get)?)).await
+    }
+
+    async fn snapshot(&self, page: Option<&PageToken>, _: Consistency) -> Result<Snapshot, Error> {
+        let after = page.map(page_start).transpose()?;
+        let application = self.application_value();
+        let read = move |owned: &mut super::thread::Owned| {
+            let mut page = page_of_leases(&owned.connection, application.clone(), after.as_ref())?;
+            // Workers are few: the first page has them all.
+            if after.is_none() {
+                page.workers = all_workers(&owned.connection, application)?;
+            }
+            Ok(page)
+        };
+        self.owner.alone(read).await
+    }
+
+    async fn create(&self, lease: &Lease) -> Result<Lease, Error> {
+        let mut values = vec![self.application_value()];
+        values.extend(lease_row::values(lease)?);
+        let columns = lease_row::COLUMNS;
+        let places = vec!["?"; values.len()].join(", ");
+        let insert = Statement {
+            sql: format!(
+                "INSERT INTO leases (application, {columns}) VALUES ({places}) \
+                 ON CONFLICT (application, stream, shard) DO NOTHING RETURNING {columns}"
+            ),
+            values,
+        };
+        let get = statement::get(&self.application, &lease.key)?;
+        let write = move |connection: &Connection| lease_of(connection, &insert)?.ok_or_else(|| refusal(connection, &get));
+        self.owner.write(write).await
+    }
+
+    async fn update(&self, key: &LeaseKey, expect: &Expect, change: &Change) -> Result<Lease, Error> {
+        let update = statement::update(&self.application, key, expect, &change.edits())?;
+        let get = statement::get(&self.application, key)?;
+        let write = move |connection: &Connection| lease_of(connection, &update)?.ok_or_else(|| refusal(connection, &get));
+        self.owner.write(write).await
+    }
+
+    async fn delete(&self, key: &LeaseKey, expect: &Expect) -> Result<(), Error> {
+        let delete = statement::delete(&self.application, key, expect)?;
+        let get = statement::get(&self.application, key)?;
+        let write = move |connection: &Connection| match connection
+            .prepare_cached(&delete.sql)?
+            .execute(params_from_iter(&delete.values))?
+        {
+            0 => Err(refusal(connection, &get)),
+            _ => Ok(()),
+        };
+        self.owner.write(write).await
+    }
+
+    async fn create_worker(&self, row: &WorkerRow) -> Result<(), Error> {
+        let columns = worker_row::COLUMNS;
+        let sql = format!(
+            "INSERT INTO workers (application, {columns}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (application, worker) DO NOTHING"
+        );
+        let mut values = vec![self.application_value()];
+        values.extend(worker_row::values(row)?);
+        self.write_worker(sql, values).await
+    }
+
+    async fn update_worker(&self, seen: &WorkerRow, row: &WorkerRow) -> Result<(), Error> {
+        if seen.worker != row.worker {
+            return Err(Error::conflict(None));
+        }
+        let columns = worker_row::COLUMNS;
+        let sql =
+            format!("UPDATE workers SET ({columns}) = (?, ?, ?, ?, ?) WHERE application = ? AND ({columns}) = (?, ?, ?, ?, ?)");
+        let mut values = Vec::from(worker_row::values(row)?);
+        values.push(self.application_value());
+        values.extend(worker_row::values(seen)?);
+        self.write_worker(sql, values).await
+    }
+
+    async fn delete_worker(&self, seen: &WorkerRow) -> Result<(), Error> {
+        let columns = worker_row::COLUMNS;
+        let sql = format!("DELETE FROM workers WHERE application = ? AND ({columns}) = (?, ?, ?, ?, ?)");
+        let mut values = vec![self.application_value()];
+        values.extend(worker_row::values(seen)?);
+        self.write_worker(sql, values).await
+    }
+
+    async fn get_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error> {
+        let sql = format!("SELECT {} FROM workers WHERE application = ? AND worker = ?", worker_row::COLUMNS);
+        let values = [self.application_value(), text(worker.as_str())];
+        let read = move |owned: &mut super::thread::Owned| {
+            Ok(owned.connection.prepare_cached(&sql)?.query_row(values, worker_row::read).optional()?)
+        };
+        self.owner.alone(read).await
+    }
+
+    async fn beacon(&self) -> Result<Beacon, Error> {
+        let read = |owned: &mut super::thread::Owned| {
+            // Moves with the commits of every other connection, in this process and in others.
+            let others: i64 = owned.connection.prepare_cached("PRAGMA data_version")?.query_row((), |row| row.get(0))?;
+            Ok(Beacon::new(format!("{others}.{}", owned.writes)))
+        };
+        self.owner.alone(read).await
+    }
+
+    async fn announce(&self, _: &[LeaseKey]) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn beacon_interval(&self) -> Duration {
+        // Reading it takes some microseconds and no lock.
+        Duration::from_millis(200)
+    }
+}

@@ -1,0 +1,238 @@
+//! The thread that owns the connection: the only place of the lease table that makes a thread or waits on one.
+#![expect(clippy::disallowed_methods, reason = "the thread that may block")]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kcl_core::lease::Error;
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+use super::error::{Failure, OpenError, commit_failed, is_busy, nothing_written};
+
+/// Requests that wait before their senders do, and writes that one transaction takes at most.
+const QUEUE: usize = 256;
+/// Between two tries of what `SQLite` itself does not wait for.
+const NAP: Duration = Duration::from_millis(5);
+
+/// A connection and what its owner knows of it.
+pub(super) struct Owned {
+    pub(super) connection: Connection,
+    pub(super) path: PathBuf,
+    /// How long a busy file is waited for.
+    pub(super) busy_timeout: Duration,
+    /// Writes of this connection, which its own `data_version` does not count.
+    pub(super) writes: u64,
+}
+
+impl Owned {
+    /// A wait of at most the busy timeout in all; `false` when it is over.
+    pub(super) fn patience(&self) -> impl FnMut() -> bool + use<> {
+        let mut left = self.busy_timeout;
+        move || {
+            let waits = !left.is_zero();
+            left = left.saturating_sub(NAP);
+            if waits {
+                std::thread::sleep(NAP);
+            }
+            waits
+        }
+    }
+}
+
+type Answer<T> = Result<T, Error>;
+
+enum Request {
+    /// Does its own transactions, if any, and changes no lease.
+    Alone(Box<dyn FnOnce(&mut Owned) + Send>),
+    /// Shares a transaction with others.
+    Write(Box<dyn Write>),
+}
+
+/// One write among those of a transaction.
+trait Write: Send {
+    /// Nobody waits for it any more: it need not be begun.
+    fn is_abandoned(&self) -> bool;
+    /// Does it inside the transaction. What fails or is refused leaves nothing behind. Whether it changed anything.
+    fn run(&mut self, owned: &Owned) -> bool;
+    /// Tells the caller, after the transaction.
+    fn answer(self: Box<Self>, ended: &Ended, owned: &Owned);
+}
+
+/// How a transaction ended.
+enum Ended {
+    Committed,
+    NothingWritten(Arc<rusqlite::Error>),
+    CommitFailed(Arc<rusqlite::Error>),
+}
+
+struct Single<T, F> {
+    work: Option<F>,
+    /// Nothing before it was begun.
+    result: Option<Answer<T>>,
+    reply: oneshot::Sender<Answer<T>>,
+}
+
+impl<T, F> Write for Single<T, F>
+where
+    T: Send,
+    F: FnOnce(&Connection) -> Result<T, Failure> + Send,
+{
+    fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
+    }
+
+    fn run(&mut self, owned: &Owned) -> bool {
+        let Some(work) = self.work.take() else { return false };
+        let result = in_savepoint(&owned.connection, work).map_err(|failure| failure.into_error(&owned.path));
+        self.result.insert(result).is_ok()
+    }
+
+    fn answer(self: Box<Self>, ended: &Ended, owned: &Owned) {
+        let result = match (ended, self.result) {
+            // Its own failure is told as it is: nothing of it is in the file, however the others ended.
+            (_, Some(Err(own))) if !matches!(own, Error::Conflict { .. }) => Err(own),
+            (Ended::Committed, Some(result)) => result,
+            (Ended::CommitFailed(error), Some(Ok(_))) => Err(commit_failed(error.clone())),
+            // Not begun, or undone. A refusal may have been read beside writes that did not come to be.
+            (Ended::NothingWritten(error), _) => Err(nothing_written(error.clone(), &owned.path)),
+            (Ended::CommitFailed(error), _) => Err(Error::Throttled { source: Box::new(error.clone()) }),
+            (Ended::Committed, None) => Err(thread_ended()),
+        };
+        // A caller that is gone has lost its answer, as it knows.
+        let _ = self.reply.send(result);
+    }
+}
+
+fn in_savepoint<T>(connection: &Connection, work: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T, Failure> {
+    let run = |sql| connection.prepare_cached(sql).and_then(|mut statement| statement.execute(())).map(|_| ());
+    run("SAVEPOINT one")?;
+    let result = work(connection);
+    // After some errors SQLite has rolled everything back itself, and there is no savepoint any more.
+    if result.is_err() && !connection.is_autocommit() {
+        run("ROLLBACK TO one")?;
+    }
+    if !connection.is_autocommit() {
+        run("RELEASE one")?;
+    }
+    result
+}
+
+/// The way to the thread. When the last clone is dropped, the thread closes the file and ends.
+#[derive(Clone, Debug)]
+pub(super) struct Owner {
+    requests: mpsc::Sender<Request>,
+}
+
+impl Owner {
+    /// Starts a thread that opens a connection and answers requests on it.
+    pub(super) async fn start(
+        path: PathBuf,
+        open: impl FnOnce() -> Result<Owned, OpenError> + Send + 'static,
+    ) -> Result<Self, OpenError> {
+        let (requests, mut queue) = mpsc::channel(QUEUE);
+        let (ready, opened) = oneshot::channel();
+        let work = move || match open() {
+            Ok(mut owned) => {
+                if ready.send(Ok(())).is_ok() {
+                    serve(&mut owned, &mut queue);
+                }
+            }
+            Err(error) => drop(ready.send(Err(error))),
+        };
+        let io = |source| OpenError::Io { path, source };
+        match std::thread::Builder::new().name("kcl-lease-table".to_owned()).spawn(work) {
+            Err(error) => return Err(io(error)),
+            // It ends by itself when the requests end; to wait for that would block whoever drops the last handle.
+            Ok(thread) => drop(thread),
+        }
+        match opened.await {
+            Ok(result) => result.map(|()| Self { requests }),
+            Err(_) => Err(io(std::io::Error::other("the thread of the lease table ended"))),
+        }
+    }
+
+    /// Does something that changes no lease. Cancel safe.
+    pub(super) async fn alone<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Owned) -> Result<T, Failure> + Send + 'static,
+    ) -> Answer<T> {
+        let (reply, answer) = oneshot::channel();
+        let request = Request::Alone(Box::new(move |owned| {
+            if !reply.is_closed() {
+                let result = work(owned).map_err(|failure| failure.into_error(&owned.path));
+                let _ = reply.send(result);
+            }
+        }));
+        self.send(request).await?;
+        answer.await.unwrap_or_else(|_| Err(thread_ended()))
+    }
+
+    /// Does a write. Dropping the future loses the answer: the write may happen.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Answer<T> {
+        let (reply, answer) = oneshot::channel();
+        let single = Single { work: Some(work), result: None, reply };
+        self.send(Request::Write(Box::new(single))).await?;
+        // Only a panic of the thread leaves a request without an answer, and it may have come after the commit.
+        answer.await.unwrap_or_else(|gone| Err(Error::Unknown { source: Box::new(gone) }))
+    }
+
+    async fn send(&self, request: Request) -> Result<(), Error> {
+        self.requests.send(request).await.map_err(|_| thread_ended())
+    }
+}
+
+fn thread_ended() -> Error {
+    Error::Fatal { message: "the thread of the lease table has ended".to_owned(), source: None }
+}
+
+fn serve(owned: &mut Owned, queue: &mut mpsc::Receiver<Request>) {
+    while let Some(first) = queue.blocking_recv() {
+        let mut writes: Vec<Box<dyn Write>> = Vec::new();
+        let mut next = Some(first);
+        while let Some(request) = next {
+            match request {
+                // No write that waits has been answered, so a read may go before it.
+                Request::Alone(work) => work(owned),
+                Request::Write(write) => writes.push(write),
+            }
+            next = if writes.len() < QUEUE { queue.try_recv().ok() } else { None };
+        }
+        if !writes.is_empty() {
+            let ended = commit_together(owned, &mut writes);
+            for write in writes {
+                write.answer(&ended, owned);
+            }
+        }
+    }
+}
+
+fn commit_together(owned: &mut Owned, writes: &mut [Box<dyn Write>]) -> Ended {
+    let begun = rusqlite::Transaction::new_unchecked(&owned.connection, TransactionBehavior::Immediate);
+    // Dropped on any way out without a commit, it is rolled back.
+    let transaction = match begun {
+        Ok(transaction) => transaction,
+        Err(error) => return Ended::NothingWritten(Arc::new(error)),
+    };
+    let mut changed = 0;
+    // Those whose caller gave up while the file was busy are left out.
+    for write in writes.iter_mut().filter(|write| !write.is_abandoned()) {
+        changed += u64::from(write.run(owned));
+        if owned.connection.is_autocommit() {
+            let reason = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR);
+            let message = Some("SQLite rolled the transaction back".to_owned());
+            return Ended::NothingWritten(Arc::new(rusqlite::Error::SqliteFailure(reason, message)));
+        }
+    }
+    let result = transaction.commit();
+    owned.writes += changed;
+    match result {
+        Ok(()) => Ended::Committed,
+        Err(error) if is_busy(&error) => Ended::NothingWritten(Arc::new(error)),
+        Err(error) => Ended::CommitFailed(Arc::new(error)),
+    }
+}

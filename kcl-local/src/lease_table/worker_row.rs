@@ -1,0 +1,36 @@
+//! A row of `workers` and the worker that it stands for.
+
+use std::time::Duration;
+
+use kcl_core::lease::{Error, WorkerRow};
+use kcl_core::model::WorkerId;
+use rusqlite::Row;
+use rusqlite::types::Value;
+
+use super::lease_row::{Reader, counter, text};
+
+/// The columns of a worker.
+pub(super) const COLUMNS: &str = "worker, incarnation, counter, failover, leaving";
+
+/// The values of those columns, in the same order.
+pub(super) fn values(row: &WorkerRow) -> Result<[Value; 5], Error> {
+    let nanos = u64::try_from(row.failover.as_nanos()).unwrap_or(u64::MAX);
+    Ok([
+        text(row.worker.as_str()),
+        text(row.incarnation.as_str()),
+        counter("counter of a worker", row.counter)?,
+        counter("failover time of a worker in nanoseconds", nanos)?,
+        Value::Integer(i64::from(row.leaving)),
+    ])
+}
+
+/// The worker of a row with [`COLUMNS`].
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<WorkerRow> {
+    let worker: WorkerId = row.get::<_, String>("worker")?.into();
+    let reader = Reader { row, name: format!("the worker `{worker}`") };
+    let failover = Duration::from_nanos(reader.counter("failover")?);
+    let mut found = WorkerRow::new(worker, reader.get::<String>("incarnation")?.into(), failover);
+    found.counter = reader.counter("counter")?;
+    found.leaving = reader.get::<i64>("leaving")? != 0;
+    Ok(found)
+}

@@ -1,0 +1,220 @@
+//! Files: those that are not ours stay as they are, and ours are what they are said to be.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use kcl_core::lease::{Consistency, Error, LeaseTable, Write};
+use kcl_core::model::{Checkpoint, Lease, LeaseKey};
+use kcl_local::SqliteLeaseTable;
+use kcl_local::lease_table::{OpenError, OpenOptions};
+use rusqlite::Connection;
+use tempfile::tempdir;
+
+fn lease(shard: &str) -> Lease {
+    Lease::new(LeaseKey::single(shard), Checkpoint::TrimHorizon).owned_by("worker".into(), "token".into())
+}
+
+async fn ready(path: &Path, application: &str) -> SqliteLeaseTable {
+    let table = SqliteLeaseTable::open(path, application).await.expect("open");
+    table.setup().await.expect("setup");
+    table
+}
+
+/// The folder's files with their bytes; the shared-memory index of a log is left out, as it holds nothing of its own.
+fn bytes(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let files = fs::read_dir(folder).expect("the folder").map(|file| file.expect("a file").path());
+    let name = |path: &Path| path.file_name().expect("a name").to_string_lossy().into_owned();
+    files.map(|path| (name(&path), fs::read(&path).expect("bytes"))).filter(|(name, _)| !name.ends_with("-shm")).collect()
+}
+
+/// Opening is refused with these words, and nothing in the folder has changed.
+async fn assert_refused_and_untouched(path: &Path, words: &[&str]) {
+    let folder = path.parent().expect("a folder");
+    let before = bytes(folder);
+    let error = SqliteLeaseTable::open(path, "application").await.expect_err("this is no lease table of ours");
+    let message = error.to_string();
+    for word in words.iter().chain([&path.to_string_lossy().as_ref()]) {
+        assert!(message.contains(word), "`{word}` is not in: {message}");
+    }
+    assert_eq!(bytes(folder).keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>(), "{message}");
+    assert!(bytes(folder) == before, "bytes have changed: {message}");
+}
+
+#[tokio::test]
+async fn a_file_of_another_kind_is_refused_and_untouched() {
+    let folder = tempdir().expect("a folder");
+    let path = folder.path().join("notes.txt");
+    for content in [b"x".to_vec(), b"SQLite format 3\0".to_vec(), vec![b' '; 5000]] {
+        fs::write(&path, content).expect("the file");
+        assert_refused_and_untouched(&path, &["a file of another kind", "application id 0x4b434c54"]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_database_of_another_program_is_refused_and_untouched() {
+    for mode in ["DELETE", "WAL"] {
+        for (mark, found) in
+            [("", "an SQLite database of another program"), ("PRAGMA application_id = 66;", "application id 0x42")]
+        {
+            let folder = tempdir().expect("a folder");
+            let path = folder.path().join("theirs.sqlite");
+            let theirs = Connection::open(&path).expect("their database");
+            let script = format!("{mark} PRAGMA journal_mode = {mode}; CREATE TABLE leases (id); INSERT INTO leases VALUES (1);");
+            theirs.execute_batch(&script).expect("their table");
+            // With their program running, and their log not yet in the file.
+            assert_refused_and_untouched(&path, &[found]).await;
+            drop(theirs);
+            assert_refused_and_untouched(&path, &[found]).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused_and_untouched() {
+    let folder = tempdir().expect("a folder");
+    let path = folder.path().join("leases.sqlite");
+    let table = ready(&path, "application").await;
+    table.create(&lease("shard")).await.expect("create");
+    drop(table);
+    let newer = Connection::open(&path).expect("a newer program");
+    newer.execute_batch("PRAGMA user_version = 203").expect("a newer version");
+    // The version stands in the log alone, and then in the file.
+    assert_refused_and_untouched(&path, &["schema version 2.03", "works with 1.x"]).await;
+    drop(newer);
+    assert_refused_and_untouched(&path, &["schema version 2.03", "works with 1.x"]).await;
+}
+
+#[tokio::test]
+async fn a_file_that_became_another_programs_after_it_was_opened_is_not_set_up() {
+    let folder = tempdir().expect("a folder");
+    let path = folder.path().join("leases.sqlite");
+    let table = SqliteLeaseTable::open(&path, "application").await.expect("open");
+    let theirs = Connection::open(&path).expect("their database");
+    theirs.execute_batch("CREATE TABLE notes (text)").expect("their table");
+    let before = bytes(folder.path());
+    let error = table.setup().await.expect_err("the file is theirs now");
+    assert!(matches!(&error, Error::Fatal { message, .. } if message.contains("another program")), "{error}");
+    assert!(bytes(folder.path()) == before);
+}
+
+#[tokio::test]
+async fn a_path_that_cannot_be_a_lease_table_is_refused_with_the_reason() {
+    let folder = tempdir().expect("a folder");
+    let missing = folder.path().join("missing").join("leases.sqlite");
+    let error = SqliteLeaseTable::open(&missing, "a").await.expect_err("no folder");
+    assert!(matches!(&error, OpenError::NoFolder { .. }), "{error:?}");
+    assert!(error.to_string().contains(&*folder.path().join("missing").to_string_lossy()));
+    assert!(!missing.exists() && !folder.path().join("missing").exists(), "something was made");
+
+    let error = SqliteLeaseTable::open(folder.path(), "a").await.expect_err("a folder");
+    assert!(matches!(&error, OpenError::NoFile { found: "a folder", .. }), "{error:?}");
+
+    let path = folder.path().join("leases.sqlite");
+    drop(ready(&path, "a").await);
+    let mut rights = fs::metadata(&path).expect("the file").permissions();
+    rights.set_readonly(true);
+    fs::set_permissions(&path, rights).expect("read-only");
+    let error = SqliteLeaseTable::open(&path, "a").await.expect_err("read-only");
+    assert!(matches!(&error, OpenError::ReadOnly { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_setting_out_of_range_is_refused_with_what_is_allowed() {
+    let folder = tempdir().expect("a folder");
+    let path = folder.path().join("leases.sqlite");
+    let error = SqliteLeaseTable::open(&path, "").await.expect_err("no name");
+    assert!(error.to_string().contains("the application's name is empty"), "{error}");
+    let error = OpenOptions::new().busy_timeout(Duration::MAX).open(&path, "a").await.expect_err("too long");
+    assert!(error.to_string().contains("busy_timeout") && error.to_string().contains("60s"), "{error}");
+    assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn an_empty_file_and_an_empty_database_become_a_lease_table() {
+    let folder = tempdir().expect("a folder");
+    let (file, database) = (folder.path().join("file"), folder.path().join("database"));
+    fs::write(&file, "").expect("an empty file");
+    Connection::open(&database).and_then(|database| database.execute_batch("VACUUM")).expect("an empty database");
+    for path in [file, database] {
+        let table = ready(&path, "application").await;
+        table.create(&lease("shard")).await.expect("create");
+    }
+}
+
+#[tokio::test]
+async fn applications_in_one_file_do_not_see_each_other() {
+    let folder = tempdir().expect("a folder");
+    let path = folder.path().join("leases.sqlite");
+    let (first, second) = (ready(&path, "first").await, ready(&path, "second").await);
+    first.create(&lease("shard")).await.expect("create");
+    assert_eq!(second.get(&lease("shard").key).await.expect("get"), None);
+    second.create(&lease("shard")).await.expect("the same shard in another application");
+    let renewed = Write::renew(&lease("shard"));
+    first.update(&lease("shard").key, &renewed.expect, &renewed.change).await.expect("renew");
+    assert_eq!(second.get(&lease("shard").key).await.expect("get"), Some(lease("shard")));
+    assert_eq!(second.snapshot(None, Consistency::Strong).await.expect("snapshot").leases, [lease("shard")]);
+}
+
+#[tokio::test]
+async fn what_was_written_is_there_when_the_file_is_opened_again() {
+    let folder = tempdir().expect("a folder");
+    let path = folder.path().join("leases.sqlite");
+    let table = ready(&path, "application").await;
+    table.create(&lease("shard")).await.expect("create");
+    drop(table);
+    assert_eq!(ready(&path, "application").await.get(&lease("shard").key).await.expect("get"), Some(lease("shard")));
+}
+
+#[tokio::test]
+async fn a_table_that_was_not_set_up_says_so() {
+    let folder = tempdir().expect("a folder");
+    let table = SqliteLeaseTable::open(folder.path().join("leases.sqlite"), "application").await.expect("open");
+    let key = lease("shard").key;
+    for error in [table.get(&key).await.expect_err("no tables"), table.create(&lease("shard")).await.expect_err("no tables")] {
+        assert!(matches!(&error, Error::Fatal { message, .. } if message.contains("it was not set up")), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_named_and_not_written() {
+    let folder = tempdir().expect("a folder");
+    let path = folder.path().join("leases.sqlite");
+    let table = ready(&path, "application").await;
+    table.create(&lease("shard")).await.expect("create");
+    let editor = Connection::open(&path).expect("an editor");
+    editor.execute("UPDATE leases SET checkpoint = 'abc'", ()).expect("an edit");
+
+    let renew = Write::renew(&lease("shard"));
+    let key = lease("shard").key;
+    let read = table.get(&key).await.expect_err("a broken row");
+    let written = table.update(&key, &renew.expect, &renew.change).await.expect_err("a broken row");
+    for error in [read, written] {
+        let message = error.to_string();
+        for word in ["`checkpoint`", "`shard`", "`abc`", "TRIM_HORIZON"] {
+            assert!(matches!(&error, Error::Fatal { .. }) && message.contains(word), "`{word}` is not in: {message}");
+        }
+    }
+    let counter: i64 = editor.query_row("SELECT lease_counter FROM leases", (), |row| row.get(0)).expect("the counter");
+    assert_eq!(counter, 1, "a write that failed was written");
+}
+
+#[tokio::test]
+async fn what_the_schema_cannot_hold_is_refused_and_not_written() {
+    let folder = tempdir().expect("a folder");
+    let table = ready(&folder.path().join("leases.sqlite"), "application").await;
+    let mut beyond = lease("beyond");
+    beyond.counter = u64::MAX;
+    let error = table.create(&beyond).await.expect_err("no room");
+    assert!(error.to_string().contains("allowed are 0 to 9223372036854775807"), "{error}");
+    assert_eq!(table.get(&beyond.key).await.expect("get"), None);
+
+    let mut last = lease("last");
+    last.counter = i64::MAX.unsigned_abs();
+    table.create(&last).await.expect("the last counter that fits");
+    let renew = Write::renew(&last);
+    let error = table.update(&last.key, &renew.expect, &renew.change).await.expect_err("no room");
+    assert!(matches!(error, Error::Fatal { .. }), "{error}");
+    assert_eq!(table.get(&last.key).await.expect("get"), Some(last));
+}
