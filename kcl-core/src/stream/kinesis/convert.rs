@@ -70,8 +70,10 @@ pub(super) fn date_time(at: Timestamp) -> DateTime {
     DateTime::from_millis(at.as_millis())
 }
 
+/// To the nearest millisecond: times come as seconds in floating point, and 0.123 may be a little less than 123 ms.
 fn timestamp(at: DateTime) -> Option<Timestamp> {
-    at.to_millis().ok().map(Timestamp::from_millis)
+    let millis = (at.as_nanos() + 500_000).div_euclid(1_000_000);
+    i64::try_from(millis).ok().map(Timestamp::from_millis)
 }
 
 fn hash_range(range: Option<&types::HashKeyRange>) -> Option<HashKeyRange> {

@@ -12,12 +12,12 @@
 //! It keeps no state beyond the SDK's connections and does not try again: the SDK's retries are off, because whoever reads a shard
 //! paces and repeats calls himself ([`classify`] says which), within 5 calls a second and shard that retries underneath would use
 //! up unseen. Every call has a time limit. Record data is neither copied nor logged: payloads are the buffers that the SDK decoded
-//! them into, and responses are kept out of the SDK's own trace log.
+//! them into, and the SDK, which at the level `trace` logs all that it receives, logs nothing of `GetShardIterator` and `GetRecords`.
 
 pub mod classify;
 mod convert;
+mod date;
 mod failure;
-mod intercept;
 mod read;
 mod setup;
 mod stream;

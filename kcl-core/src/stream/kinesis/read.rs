@@ -2,13 +2,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_kinesis::types::ShardIteratorType;
+use tracing::Dispatch;
+use tracing::instrument::WithSubscriber as _;
 
 use crate::model::{ShardId, Timestamp};
 use crate::stream::{Cursor, Error, ErrorKind, Page, ShardFilter, ShardPage, ShardPageToken, StartAt, Stream, StreamDescription};
 
 use super::classify::Operation;
+use super::date::NoteDate;
 use super::failure::{error_of, malformed};
-use super::intercept::NoteDate;
 use super::{KinesisStream, convert};
 
 /// The service's bounds of `Limit`.
@@ -21,6 +23,7 @@ const SIGNATURE_WINDOW: Duration = Duration::from_mins(5);
 impl Stream for KinesisStream {
     async fn describe(&self) -> Result<StreamDescription, Error> {
         let operation = Operation::DescribeStreamSummary;
+        self.check(operation)?;
         let call = self.client.describe_stream_summary().set_stream_name(self.name()).set_stream_arn(self.arn());
         let output = call.send().await.map_err(|error| error_of(operation, error, None))?;
         let summary = output.stream_description_summary.ok_or_else(|| malformed(operation, "the answer is empty"))?;
@@ -28,6 +31,7 @@ impl Stream for KinesisStream {
     }
 
     async fn list_shards(&self, filter: &ShardFilter, page: Option<&ShardPageToken>) -> Result<ShardPage, Error> {
+        self.check(Operation::ListShards)?;
         let call = self.client.list_shards();
         let call = match page {
             // The token stands for the stream and the filter: beside it, they are refused.
@@ -45,6 +49,7 @@ impl Stream for KinesisStream {
 
     async fn open(&self, shard: &ShardId, at: &StartAt) -> Result<Cursor, Error> {
         let operation = Operation::GetShardIterator;
+        self.check(operation)?;
         let call = self.client.get_shard_iterator().set_stream_name(self.name()).set_stream_arn(self.arn());
         let call = call.shard_id(shard.as_str());
         let call = match at {
@@ -59,7 +64,8 @@ impl Stream for KinesisStream {
                 call.shard_iterator_type(ShardIteratorType::AfterSequenceNumber).starting_sequence_number(sequence.to_string())
             }
         };
-        let output = call.send().await.map_err(|error| error_of(operation, error, None))?;
+        let sent = call.send().with_subscriber(Dispatch::none()).await;
+        let output = sent.map_err(|error| error_of(operation, error, None))?;
         match output.shard_iterator {
             Some(iterator) => Ok(Cursor::new(shard.clone(), iterator)),
             None => Err(malformed(operation, format!("the answer holds no iterator of {shard}"))),
@@ -68,13 +74,15 @@ impl Stream for KinesisStream {
 
     async fn read(&self, cursor: &Cursor, limit: u32) -> Result<Page, Error> {
         let operation = Operation::GetRecords;
+        self.check(operation)?;
         let bounded = i32::try_from(limit).ok().filter(|_| LIMITS.contains(&limit));
         let Some(bounded) = bounded else {
             let message = format!("the limit is {limit}: allowed are {} to {}", LIMITS.start(), LIMITS.end());
             return Err(Error::new(ErrorKind::Fatal, operation.name(), message));
         };
         let call = self.client.get_records().shard_iterator(cursor.as_str()).limit(bounded).set_stream_arn(self.arn());
-        let output = call.send().await.map_err(|error| error_of(operation, error, Some(cursor.as_str())))?;
+        let sent = call.send().with_subscriber(Dispatch::none()).await;
+        let output = sent.map_err(|error| error_of(operation, error, Some(cursor.as_str())))?;
         let records = output.records.into_iter().map(convert::raw_record).collect::<Result<_, _>>()?;
         // No next iterator is the end of the shard, whether the answer names shards that follow or not.
         let next = output.next_shard_iterator.map(|iterator| Cursor::new(cursor.shard().clone(), iterator));

@@ -9,8 +9,9 @@ use aws_sdk_kinesis::config::timeout::TimeoutConfig;
 use crate::Clock;
 use crate::model::StreamName;
 use crate::runtime::system_clock;
+use crate::stream::Error;
 
-use super::intercept::Discreet;
+use super::classify::{Failure, Operation, classify};
 
 /// A stream of AWS Kinesis. Clones share the SDK's client.
 #[derive(Clone)]
@@ -40,13 +41,7 @@ impl KinesisStream {
             Some(own) => own.to_builder().take_unset_from(limits),
             None => limits,
         };
-        let config = client
-            .config()
-            .to_builder()
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(timeouts.build())
-            .interceptor(Discreet)
-            .build();
+        let config = client.config().to_builder().retry_config(RetryConfig::disabled()).timeout_config(timeouts.build()).build();
         Self { client: Client::from_conf(config), stream, clock: system_clock() }
     }
 
@@ -55,6 +50,14 @@ impl KinesisStream {
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
+    }
+
+    /// Fails when the client lacks what every call needs. The SDK would fail too, but as if the network had.
+    pub(super) fn check(&self, operation: Operation) -> Result<(), Error> {
+        match self.client.config().region() {
+            Some(_) => Ok(()),
+            None => Err(Error::new(classify(operation, &Failure::NotBuilt), operation.name(), "the client has no AWS region")),
+        }
     }
 
     /// The stream's bare name, unless it was named by its ARN: calls carry one of the two.

@@ -6,28 +6,8 @@ use aws_sdk_kinesis::config::interceptors::{
 use aws_sdk_kinesis::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_kinesis::error::BoxError;
 use aws_sdk_kinesis::primitives::{DateTime, DateTimeFormat};
-use aws_smithy_runtime_api::client::orchestrator::SensitiveOutput;
 
 use crate::model::Timestamp;
-
-/// Keeps responses out of the SDK's trace log: they hold record data.
-#[derive(Debug)]
-pub(super) struct Discreet;
-
-impl Intercept for Discreet {
-    fn name(&self) -> &'static str {
-        "Discreet"
-    }
-
-    fn read_before_execution(
-        &self,
-        _: &BeforeSerializationInterceptorContextRef<'_>,
-        cfg: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        cfg.interceptor_state().store_put(SensitiveOutput);
-        Ok(())
-    }
-}
 
 /// Notes the `Date` header of a call's response: the service's time when it answered, cut to the second and so never later.
 #[derive(Clone, Debug, Default)]
