@@ -16,6 +16,11 @@ use super::{KinesisStream, convert};
 /// The service's bounds of `Limit`.
 const LIMITS: std::ops::RangeInclusive<u32> = 1..=10_000;
 
+/// A page arrives as JSON with the data in base64, 1.35 to 1.5 times as long as the data. The SDK collects it in pieces, joins them, and
+/// decodes the records beside the joined text. Counted in a process's allocations, the peak is 2.8 to 3.1 times the page for records
+/// of 1 kB and more (pages of 1 to 10 MB), 3.6 times for records of 100 bytes, of which a page has 2 MB at most.
+const MEMORY_WHILE_READING: f64 = 3.2;
+
 /// How far a clock may be ahead of the service's before the service refuses what is signed by it: the window of a signature.
 const SIGNATURE_WINDOW: Duration = Duration::from_mins(5);
 
@@ -83,7 +88,11 @@ impl Stream for KinesisStream {
         let call = self.client.get_records().shard_iterator(cursor.as_str()).limit(bounded).set_stream_arn(self.arn());
         let sent = call.send().with_subscriber(Dispatch::none()).await;
         let output = sent.map_err(|error| error_of(operation, error, Some(cursor.as_str())))?;
-        let records = output.records.into_iter().map(convert::raw_record).collect::<Result<_, _>>()?;
+        // Of just the size: collecting would keep the SDK's buffer, which has grown by doubling.
+        let mut records = Vec::with_capacity(output.records.len());
+        for record in output.records {
+            records.push(convert::raw_record(record)?);
+        }
         // No next iterator is the end of the shard, whether the answer names shards that follow or not.
         let next = output.next_shard_iterator.map(|iterator| Cursor::new(cursor.shard().clone(), iterator));
         let children = output.child_shards.filter(|_| next.is_none()).map(convert::children).unwrap_or_default();
@@ -93,7 +102,7 @@ impl Stream for KinesisStream {
     }
 
     fn memory_while_reading(&self) -> f64 {
-        2.5
+        MEMORY_WHILE_READING
     }
 }
 
