@@ -10,7 +10,7 @@ use super::{Cursor, Error, Page, ShardFilter, ShardPage, ShardPageToken, StartAt
 /// What one Kinesis stream does for a reader that polls.
 ///
 /// Implementations do not pace and do not retry beyond what a transport does by itself: pace, backoff and what to do about an
-/// [`Error`] belong to [`crate::fetch`]. Reading changes nothing, so every future may be dropped at any time.
+/// [`Error`] belong to whoever reads the shard. Reading changes nothing, so every future may be dropped at any time.
 #[async_trait]
 pub trait Stream: fmt::Debug + Send + Sync + 'static {
     /// Says what the stream is.

@@ -31,7 +31,15 @@ impl Stream for MemoryStream {
     async fn open(&self, shard: &ShardId, at: &StartAt) -> Result<Cursor, Error> {
         let mut state = self.state();
         state.ledger.enter(Operation::Open, Some(shard), self.now())?;
-        let place = state.log.shard(Operation::Open.name(), shard)?.place(at, state.log.tip());
+        let log = state.log.shard(Operation::Open.name(), shard)?;
+        if let StartAt::Timestamp(time) = at
+            && *time > self.wall()
+        {
+            // As the service refuses it, which bears out that a service time is never too late.
+            let message = format!("{time} is a time to come");
+            return Err(Error::new(ErrorKind::Denied, Operation::Open.name(), message));
+        }
+        let place = log.place(at, state.log.tip());
         let text = CursorText { generation: state.generation, place };
         Ok(Cursor::new(shard.clone(), text.to_string()))
     }

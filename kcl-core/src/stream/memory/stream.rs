@@ -137,7 +137,7 @@ impl MemoryStream {
         let mut state = self.state();
         let range = state.log.shard("SplitShard", shard)?.shard.hash_range;
         let half = (range.end() - range.start()) / 2;
-        state.log.split(shard, range.start() + half + 1, self.wall())
+        state.log.split(shard, range.start().saturating_add(half + 1), self.wall())
     }
 
     /// Merges two open shards whose hash keys are next to each other.

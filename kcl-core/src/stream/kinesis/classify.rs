@@ -1,0 +1,263 @@
+//! What a reader does about each failure of each call that reads Kinesis.
+//!
+//! The calls are R `GetRecords`, I `GetShardIterator`, L `ListShards`, D `DescribeStreamSummary` and S `SubscribeToShard`. The first
+//! row that names the call and what came back decides. An [`ErrorKind`] says what the reader does:
+//! `Transient`: try again. `Throttled`: try again after a longer pause. `Expired`: get a new iterator, or list from the beginning.
+//! `Gone`: the shard, or the stream, has gone. `Denied`: stop this shard and say so. `Fatal`: stop the worker and say so.
+//!
+//! | calls | what came back | kind | because |
+//! |---|---|---|---|
+//! | R | `ExpiredIteratorException` | Expired | an iterator is good for 5 minutes |
+//! | R | `InvalidArgumentException`, `ValidationException`, `ValidationError` | Expired | the service can find fault only with the iterator, and a new one mends it |
+//! | I S | `InvalidArgumentException`, `ValidationException`, `ValidationError` | Denied | the position is not one of this shard: it stems from another stream, or is a time to come |
+//! | L D | `InvalidArgumentException`, `ValidationException`, `ValidationError` | Fatal | the question will not be right the next time |
+//! | L | `ExpiredNextTokenException` | Expired | the token of a list is good for 5 minutes |
+//! | R I L D S | `ResourceNotFoundException` | Gone | there is no such stream or shard (or consumer) |
+//! | R I | `ProvisionedThroughputExceededException` | Throttled | 5 calls and 2 MB a second are a shard's limit, and others may read it too |
+//! | L D S | `LimitExceededException` | Throttled | the limit of calls a second of the account, or of subscriptions |
+//! | L S | `ResourceInUseException` | Transient | the stream or the consumer is being made, or the last subscription is still open |
+//! | R S | `KMSThrottlingException` | Throttled | too many calls for the key |
+//! | R S | `KMSAccessDeniedException`, `KMSDisabledException`, `KMSInvalidStateException`, `KMSNotFoundException`, `KMSOptInRequired` | Denied | a record keeps the key under which it was put: the records of other shards may be under one that works |
+//! | R I L D S | `AccessDeniedException` | Fatal | rights are given for a stream, not for a shard |
+//! | R I S | `DryRunOperationException` | Fatal | the answer to a trial call, which is never made here |
+//! | R I L D S | `ThrottlingException`, `Throttling`, `RequestLimitExceeded`, `RequestThrottled`, `RequestThrottledException`, `TooManyRequestsException`, `SlowDown` | Throttled | too many calls, by any name |
+//! | R I L D S | `InternalFailureException`, `InternalFailure`, `InternalServerError`, `InternalServerException`, `InternalError`, `ServiceUnavailable`, `ServiceUnavailableException`, `RequestTimeout`, `RequestTimeoutException`, `RequestAbortedException` | Transient | the service's own trouble |
+//! | R I L D S | `ExpiredTokenException`, `ExpiredToken`, `RequestExpired`, `RequestTimeTooSkewed`, `RequestInTheFuture` | Transient | credentials are renewed, and the SDK sets its clock by the answer |
+//! | R I L D S | `InvalidSignatureException` saying `Signature expired`, `Signature not yet current` | Transient | the process was paused or its clock is wrong; the SDK sets its clock by the answer |
+//! | R I L D S | `InvalidSignatureException`, `SignatureDoesNotMatch`, `IncompleteSignature`, `IncompleteSignatureException`, `UnrecognizedClientException`, `InvalidClientTokenId`, `MissingAuthenticationToken`, `MissingAuthenticationTokenException`, `NotAuthorized`, `OptInRequired`, `AuthFailure` | Fatal | the credentials are wrong, for every shard |
+//! | R I L D S | `UnknownOperationException`, `InvalidAction`, `MissingAction`, `SerializationException`, `MalformedHttpRequestException` | Fatal | the endpoint does not understand what Kinesis does |
+//! | R I L D S | status 429 | Throttled | too many calls, without a name |
+//! | R I L D S | status 408 | Transient | something on the way gave up waiting |
+//! | R I L D S | status 401 to 407 | Fatal | something on the way refuses us, or the endpoint is not Kinesis |
+//! | R I S | status 400 to 499 | Denied | refused for a reason that has no row: said for this shard, the others go on |
+//! | L D | status 400 to 499 | Fatal | refused for a reason that has no row: without the list there is nothing to read |
+//! | R I L D S | any other status | Transient | the trouble of the service or of something on the way |
+//! | R I L D S | a request that cannot be built | Fatal | the client lacks a setting |
+//! | R I L D S | a request that cannot be sent | Fatal | the endpoint is no address |
+//! | R I L D S | no answer in time | Transient | nobody knows why |
+//! | R I L D S | no connection | Transient | networks and credential providers come back |
+//! | R I L D S | an answer that cannot be read | Transient | it was cut off |
+
+use crate::stream::ErrorKind;
+
+/// A call that reads Kinesis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Operation {
+    /// A page of records.
+    GetRecords,
+    /// A place in a shard.
+    GetShardIterator,
+    /// A page of shards.
+    ListShards,
+    /// What the stream is.
+    DescribeStreamSummary,
+    /// Records as they come (enhanced fan-out).
+    SubscribeToShard,
+}
+
+impl Operation {
+    /// The service's name for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::GetRecords => "GetRecords",
+            Self::GetShardIterator => "GetShardIterator",
+            Self::ListShards => "ListShards",
+            Self::DescribeStreamSummary => "DescribeStreamSummary",
+            Self::SubscribeToShard => "SubscribeToShard",
+        }
+    }
+}
+
+/// What came back instead of a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Failure<'a> {
+    /// An answer that is an error.
+    Refusal {
+        /// Its HTTP status.
+        status: u16,
+        /// The service's name for the error; nothing when the answer gave none (it may not be the service's).
+        code: Option<&'a str>,
+        /// What the service said about it.
+        message: Option<&'a str>,
+    },
+    /// The request could not be built.
+    NotBuilt,
+    /// The request could not be sent as it is.
+    NotSendable,
+    /// No answer came in time.
+    Late,
+    /// There was no connection, it broke, or no credentials came to sign with.
+    NoConnection,
+    /// The answer is none.
+    Unreadable,
+}
+
+/// What a reader does about this failure of this call: the table of the [module](self).
+#[must_use]
+pub fn classify(operation: Operation, failure: &Failure<'_>) -> ErrorKind {
+    let decides = |row: &&Row| row.calls.contains(&operation) && row.sign.fits(failure);
+    // Every failure has a row for every call (a test goes through them). To try again is never wrong for long.
+    TABLE.iter().find(decides).map_or(ErrorKind::Transient, |row| row.kind)
+}
+
+struct Row {
+    calls: &'static [Operation],
+    sign: Sign,
+    kind: ErrorKind,
+}
+
+/// What a row is about.
+enum Sign {
+    /// One of these errors.
+    Codes(&'static [&'static str]),
+    /// This error with one of these beginnings of its message.
+    Saying(&'static str, &'static [&'static str]),
+    /// A status in these bounds.
+    Status(u16, u16),
+    AnyStatus,
+    NotBuilt,
+    NotSendable,
+    Late,
+    NoConnection,
+    Unreadable,
+}
+
+impl Sign {
+    fn fits(&self, failure: &Failure<'_>) -> bool {
+        match (self, failure) {
+            (Self::Codes(codes), Failure::Refusal { code: Some(code), .. }) => codes.contains(code),
+            (Self::Saying(name, begins), Failure::Refusal { code: Some(code), message: Some(message), .. }) => {
+                name == code && begins.iter().any(|begin| message.starts_with(begin))
+            }
+            (Self::Status(first, last), Failure::Refusal { status, .. }) => (first..=last).contains(&status),
+            (Self::AnyStatus, Failure::Refusal { .. })
+            | (Self::NotBuilt, Failure::NotBuilt)
+            | (Self::NotSendable, Failure::NotSendable)
+            | (Self::Late, Failure::Late)
+            | (Self::NoConnection, Failure::NoConnection)
+            | (Self::Unreadable, Failure::Unreadable) => true,
+            _ => false,
+        }
+    }
+}
+
+use Operation::{DescribeStreamSummary as D, GetRecords as R, GetShardIterator as I, ListShards as L, SubscribeToShard as S};
+
+const ALL: &[Operation] = &[R, I, L, D, S];
+const BAD_ARGUMENT: Sign = Sign::Codes(&["InvalidArgumentException", "ValidationException", "ValidationError"]);
+
+const fn row(calls: &'static [Operation], sign: Sign, kind: ErrorKind) -> Row {
+    Row { calls, sign, kind }
+}
+
+/// The table of the module's docs, row by row.
+static TABLE: &[Row] = &[
+    row(&[R], Sign::Codes(&["ExpiredIteratorException"]), ErrorKind::Expired),
+    row(&[R], BAD_ARGUMENT, ErrorKind::Expired),
+    row(&[I, S], BAD_ARGUMENT, ErrorKind::Denied),
+    row(&[L, D], BAD_ARGUMENT, ErrorKind::Fatal),
+    row(&[L], Sign::Codes(&["ExpiredNextTokenException"]), ErrorKind::Expired),
+    row(ALL, Sign::Codes(&["ResourceNotFoundException"]), ErrorKind::Gone),
+    row(&[R, I], Sign::Codes(&["ProvisionedThroughputExceededException"]), ErrorKind::Throttled),
+    row(&[L, D, S], Sign::Codes(&["LimitExceededException"]), ErrorKind::Throttled),
+    row(&[L, S], Sign::Codes(&["ResourceInUseException"]), ErrorKind::Transient),
+    row(&[R, S], Sign::Codes(&["KMSThrottlingException"]), ErrorKind::Throttled),
+    row(
+        &[R, S],
+        Sign::Codes(&[
+            "KMSAccessDeniedException",
+            "KMSDisabledException",
+            "KMSInvalidStateException",
+            "KMSNotFoundException",
+            "KMSOptInRequired",
+        ]),
+        ErrorKind::Denied,
+    ),
+    row(ALL, Sign::Codes(&["AccessDeniedException"]), ErrorKind::Fatal),
+    row(&[R, I, S], Sign::Codes(&["DryRunOperationException"]), ErrorKind::Fatal),
+    row(
+        ALL,
+        Sign::Codes(&[
+            "ThrottlingException",
+            "Throttling",
+            "RequestLimitExceeded",
+            "RequestThrottled",
+            "RequestThrottledException",
+            "TooManyRequestsException",
+            "SlowDown",
+        ]),
+        ErrorKind::Throttled,
+    ),
+    row(
+        ALL,
+        Sign::Codes(&[
+            "InternalFailureException",
+            "InternalFailure",
+            "InternalServerError",
+            "InternalServerException",
+            "InternalError",
+            "ServiceUnavailable",
+            "ServiceUnavailableException",
+            "RequestTimeout",
+            "RequestTimeoutException",
+            "RequestAbortedException",
+        ]),
+        ErrorKind::Transient,
+    ),
+    row(
+        ALL,
+        Sign::Codes(&["ExpiredTokenException", "ExpiredToken", "RequestExpired", "RequestTimeTooSkewed", "RequestInTheFuture"]),
+        ErrorKind::Transient,
+    ),
+    row(
+        ALL,
+        Sign::Saying("InvalidSignatureException", &["Signature expired", "Signature not yet current"]),
+        ErrorKind::Transient,
+    ),
+    row(
+        ALL,
+        Sign::Codes(&[
+            "InvalidSignatureException",
+            "SignatureDoesNotMatch",
+            "IncompleteSignature",
+            "IncompleteSignatureException",
+            "UnrecognizedClientException",
+            "InvalidClientTokenId",
+            "MissingAuthenticationToken",
+            "MissingAuthenticationTokenException",
+            "NotAuthorized",
+            "OptInRequired",
+            "AuthFailure",
+        ]),
+        ErrorKind::Fatal,
+    ),
+    row(
+        ALL,
+        Sign::Codes(&[
+            "UnknownOperationException",
+            "InvalidAction",
+            "MissingAction",
+            "SerializationException",
+            "MalformedHttpRequestException",
+        ]),
+        ErrorKind::Fatal,
+    ),
+    row(ALL, Sign::Status(429, 429), ErrorKind::Throttled),
+    row(ALL, Sign::Status(408, 408), ErrorKind::Transient),
+    row(ALL, Sign::Status(401, 407), ErrorKind::Fatal),
+    row(&[R, I, S], Sign::Status(400, 499), ErrorKind::Denied),
+    row(&[L, D], Sign::Status(400, 499), ErrorKind::Fatal),
+    row(ALL, Sign::AnyStatus, ErrorKind::Transient),
+    row(ALL, Sign::NotBuilt, ErrorKind::Fatal),
+    row(ALL, Sign::NotSendable, ErrorKind::Fatal),
+    row(ALL, Sign::Late, ErrorKind::Transient),
+    row(ALL, Sign::NoConnection, ErrorKind::Transient),
+    row(ALL, Sign::Unreadable, ErrorKind::Transient),
+];
+
+#[cfg(test)]
+#[path = "classify_test.rs"]
+mod tests;

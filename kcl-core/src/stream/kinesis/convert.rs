@@ -1,0 +1,114 @@
+use std::time::Duration;
+
+use aws_sdk_kinesis::primitives::DateTime;
+use aws_sdk_kinesis::types::{self, EncryptionType, ShardFilterType, StreamDescriptionSummary};
+
+use crate::model::{ChildShard, Encryption, HashKeyRange, RawRecord, SequenceNumber, Shard, ShardId, Timestamp};
+use crate::stream::{Error, ShardFilter, StreamDescription};
+
+use super::classify::Operation;
+use super::failure::malformed;
+
+/// The record as we know it. Its data is the buffer that the SDK made.
+pub(super) fn raw_record(record: types::Record) -> Result<RawRecord, Error> {
+    let sequence = sequence_number(Operation::GetRecords, &record.sequence_number)?;
+    let encryption = match record.encryption_type {
+        Some(EncryptionType::Kms) => Encryption::Kms,
+        _ => Encryption::None,
+    };
+    // The service gives every record its key.
+    let key = record.partition_key.unwrap_or_default();
+    let mut raw = RawRecord::new(sequence, key, record.data.into_bytes()).encrypted(encryption);
+    raw.arrived_at = record.approximate_arrival_timestamp.and_then(timestamp);
+    Ok(raw)
+}
+
+/// The shards that follow at the end of one. Nothing when one of them is not described well: the list of shards tells them too, and
+/// to know none is better than to know some.
+pub(super) fn children(shards: Vec<types::ChildShard>) -> Vec<ChildShard> {
+    let child = |shard: types::ChildShard| {
+        let parents = shard.parent_shards.into_iter().map(ShardId::from).collect();
+        Some(ChildShard::new(shard.shard_id, parents, hash_range(shard.hash_key_range.as_ref())?))
+    };
+    shards.into_iter().map(child).collect::<Option<_>>().unwrap_or_default()
+}
+
+pub(super) fn shard(shard: types::Shard) -> Result<Shard, Error> {
+    let Some(range) = hash_range(shard.hash_key_range.as_ref()) else {
+        let message = format!("{} is listed without its hash keys", shard.shard_id);
+        return Err(malformed(Operation::ListShards, message));
+    };
+    let parents = [shard.parent_shard_id, shard.adjacent_parent_shard_id].into_iter().flatten();
+    let mut known = Shard::new(shard.shard_id, range).with_parents(parents.map(ShardId::from));
+    if let Some(sequences) = shard.sequence_number_range {
+        known.starting_sequence = Some(sequence_number(Operation::ListShards, &sequences.starting_sequence_number)?);
+        known.closed = sequences.ending_sequence_number.is_some();
+    }
+    Ok(known)
+}
+
+pub(super) fn description(summary: StreamDescriptionSummary) -> Result<StreamDescription, Error> {
+    let bad = |what| malformed(Operation::DescribeStreamSummary, format!("the stream is described without its {what}"));
+    let created_at = timestamp(summary.stream_creation_timestamp).ok_or_else(|| bad("time of creation"))?;
+    let hours = u64::try_from(summary.retention_period_hours).map_err(|_| bad("retention"))?;
+    Ok(StreamDescription::new(summary.stream_arn, created_at, Duration::from_hours(hours)))
+}
+
+/// The service's filter; nothing for all shards, which is what it lists unasked.
+pub(super) fn shard_filter(filter: &ShardFilter) -> Option<types::ShardFilter> {
+    let (kind, at) = match filter {
+        ShardFilter::All => return None,
+        ShardFilter::AtLatest => (ShardFilterType::AtLatest, None),
+        ShardFilter::AtTrimHorizon => (ShardFilterType::AtTrimHorizon, None),
+        ShardFilter::AtTimestamp(at) => (ShardFilterType::AtTimestamp, Some(date_time(*at))),
+    };
+    // Its type is the only field that it needs.
+    types::ShardFilter::builder().r#type(kind).set_timestamp(at).build().ok()
+}
+
+pub(super) fn date_time(at: Timestamp) -> DateTime {
+    DateTime::from_millis(at.as_millis())
+}
+
+/// To the nearest millisecond: times come as seconds in floating point, and 0.123 may be a little less than 123 ms.
+fn timestamp(at: DateTime) -> Option<Timestamp> {
+    let millis = (at.as_nanos() + 500_000).div_euclid(1_000_000);
+    i64::try_from(millis).ok().map(Timestamp::from_millis)
+}
+
+fn hash_range(range: Option<&types::HashKeyRange>) -> Option<HashKeyRange> {
+    let range = range?;
+    HashKeyRange::parse(&range.starting_hash_key, &range.ending_hash_key).ok()
+}
+
+fn sequence_number(operation: Operation, text: &str) -> Result<SequenceNumber, Error> {
+    text.parse().map_err(|error| malformed(operation, "the answer holds a sequence number that is none").caused_by(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_kinesis::primitives::Blob;
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::stream::ErrorKind;
+
+    #[test]
+    fn a_record_keeps_the_buffer_that_the_sdk_made() {
+        let decoded = vec![7; 1000];
+        let buffer = decoded.as_ptr();
+        let record = types::Record::builder().sequence_number("1").partition_key("k").data(Blob::new(decoded)).build().unwrap();
+        let raw = raw_record(record).unwrap();
+        assert_eq!(raw.data.as_ptr(), buffer);
+        assert_eq!(raw.data, Bytes::from(vec![7; 1000]));
+    }
+
+    #[test]
+    fn a_sequence_number_that_is_none_is_fatal_and_says_so() {
+        let record = types::Record::builder().sequence_number("LATEST").partition_key("k").data(Blob::new([])).build().unwrap();
+        let error = raw_record(record).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Fatal);
+        let cause = std::error::Error::source(&error).unwrap();
+        assert!(cause.to_string().contains("`LATEST` is no sequence number"), "{cause}");
+    }
+}

@@ -1,0 +1,95 @@
+use std::error::Error as StdError;
+
+use aws_sdk_kinesis::config::http::HttpResponse;
+use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_kinesis::operation::RequestId as _;
+
+use crate::stream::{Error, ErrorKind};
+
+use super::classify::{Failure, Operation, classify};
+
+/// As much is kept of what a service says about an error.
+const MAX_MESSAGE: usize = 512;
+
+/// The failure of a call: what to do about it, and its name, code and message for people.
+///
+/// `secret` is the iterator that the call carried. The service may repeat it in a message, and it is a key to the data.
+pub(super) fn error_of<E>(operation: Operation, error: SdkError<E>, secret: Option<&str>) -> Error
+where
+    E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+{
+    let kind = classify(operation, &failure_of(&error));
+    let request = error.request_id().map(|id| format!(" (request {id})")).unwrap_or_default();
+    let said = discreet(&what_was_said(&error), secret);
+    let result = Error::new(kind, operation.name(), format!("{said}{request}"));
+    match error {
+        // All that an error of the service says stands in the message, without the secret.
+        SdkError::ServiceError(_) => result,
+        // The cause alone: the SDK's error would hold the response, and with it record data.
+        error => match error.into_source() {
+            Ok(source) => result.caused_by(source),
+            Err(_) => result,
+        },
+    }
+}
+
+/// What came back is not what the service promises.
+pub(super) fn malformed(operation: Operation, message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Fatal, operation.name(), message)
+}
+
+fn failure_of<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Failure<'_> {
+    match error {
+        SdkError::ConstructionFailure(_) => Failure::NotBuilt,
+        SdkError::TimeoutError(_) => Failure::Late,
+        SdkError::DispatchFailure(failure) if failure.is_user() => Failure::NotSendable,
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => Failure::Late,
+        SdkError::DispatchFailure(_) => Failure::NoConnection,
+        SdkError::ResponseError(response) if response.raw().status().is_success() => Failure::Unreadable,
+        _ => match error.raw_response() {
+            Some(response) => {
+                Failure::Refusal { status: response.status().as_u16(), code: error.code(), message: error.message() }
+            }
+            None => Failure::Unreadable,
+        },
+    }
+}
+
+fn what_was_said<E>(error: &SdkError<E>) -> String
+where
+    E: ProvideErrorMetadata + StdError + 'static,
+{
+    let status = error.raw_response().map(HttpResponse::status);
+    match (failure_of(error), status) {
+        (Failure::Refusal { code: Some(code), message, .. }, _) => {
+            format!("{code}: {}", message.unwrap_or("(the service says nothing more)"))
+        }
+        (Failure::Refusal { status, .. }, _) => format!("HTTP status {status} without an error code"),
+        (Failure::Unreadable, Some(_)) => format!("the answer cannot be read: {}", causes(error)),
+        (Failure::Late, _) => format!("no answer in time: {}", causes(error)),
+        (Failure::NotBuilt, _) => format!("the request cannot be built: {}", causes(error)),
+        (Failure::NotSendable, _) => format!("the request cannot be sent: {}", causes(error)),
+        (Failure::Unreadable | Failure::NoConnection, _) => format!("no connection: {}", causes(error)),
+    }
+}
+
+/// What lies beneath, from the outside in.
+fn causes<E: StdError + 'static>(error: &SdkError<E>) -> String {
+    let mut texts = Vec::new();
+    let mut cause = StdError::source(error);
+    while let Some(error) = cause {
+        texts.push(error.to_string());
+        cause = error.source();
+    }
+    texts.dedup();
+    texts.join(": ")
+}
+
+/// The text without the secret, and bounded: it comes from the wire.
+fn discreet(text: &str, secret: Option<&str>) -> String {
+    let text = match secret.filter(|secret| !secret.is_empty()) {
+        Some(secret) => text.replace(secret, "(the iterator)"),
+        None => text.to_owned(),
+    };
+    text.chars().take(MAX_MESSAGE).collect()
+}

@@ -1,0 +1,8 @@
+//! `KinesisStream` on the wire: what it sends, and what it makes of what comes back.
+#![cfg(feature = "kinesis")]
+
+mod calls;
+mod failures;
+mod log;
+mod setup;
+mod wire;
