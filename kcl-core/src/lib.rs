@@ -30,6 +30,7 @@ mod runtime;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use model::InitialPosition;
 pub use processor::{Failure, OnFailure, RecordProcessor, RecordProcessorFactory};
 pub use runtime::{Clock, SystemClock};
 pub use worker::Worker;
