@@ -146,6 +146,7 @@ impl ShardGraph {
     }
 
     /// Every shard after all its listed parents; among equals by id.
+    #[must_use]
     pub fn parents_first(&self) -> impl DoubleEndedIterator<Item = &Shard> {
         self.order.iter().filter_map(|id| self.get(id))
     }
