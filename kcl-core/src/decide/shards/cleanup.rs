@@ -7,7 +7,6 @@ use super::{Leases, ShardGraph};
 
 /// Whether a row may be deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "short-lived, one at a time")]
 pub enum Finished {
     /// Yes, on this condition: it is as it was judged.
     Delete(Expect),

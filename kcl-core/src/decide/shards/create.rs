@@ -36,7 +36,7 @@ pub fn leases_to_create(graph: &ShardGraph, leases: &Leases<'_>, begin: &Begin) 
         }
     }
     let mut new = plan.new;
-    graph.parents_first().into_iter().filter_map(|shard| new.remove(&shard.id)).collect()
+    graph.parents_first().filter_map(|shard| new.remove(&shard.id)).collect()
 }
 
 struct Plan<'a> {
@@ -78,7 +78,7 @@ impl<'a> Plan<'a> {
             return;
         };
         if self.lineage.is_passed(parent) {
-            self.add(NewLease::unparented(shard, Checkpoint::ShardEnd, None, Reason::Missing));
+            self.add(NewLease::first(shard, Checkpoint::ShardEnd, None, Reason::Missing));
         } else {
             self.reach(shard);
         }
@@ -87,7 +87,7 @@ impl<'a> Plan<'a> {
     fn begin_with(&mut self, shard: &Shard) {
         let (checkpoint, start_at) = self.begin.start();
         let reason = if self.leases.is_empty() { Reason::Begin } else { Reason::Missing };
-        self.add(NewLease::unparented(shard, checkpoint, start_at, reason));
+        self.add(NewLease::first(shard, checkpoint, start_at, reason));
     }
 
     /// A shard whose parents are all done. It names those that have a row; the others would not be found.

@@ -22,6 +22,8 @@ use crate::model::{ChildShard, Shard, ShardId};
 pub struct ShardGraph {
     shards: BTreeMap<ShardId, Shard>,
     children: BTreeMap<ShardId, BTreeSet<ShardId>>,
+    /// Every shard, after its parents.
+    order: Vec<ShardId>,
 }
 
 /// A listing that describes no state that a stream was ever in, most likely because it was read, page by page, while shards were
@@ -72,9 +74,12 @@ impl ShardGraph {
                 return Err(Inconsistent::OpenParent { parent: parent.clone(), child: child.clone() });
             }
         }
-        let ordered: BTreeSet<&ShardId> = graph.parents_first().into_iter().map(|shard| &shard.id).collect();
-        if let Some(shard) = graph.shards.keys().find(|id| !ordered.contains(id)) {
-            return Err(Inconsistent::Cycle { shard: shard.clone() });
+        graph.order = graph.in_order().into_iter().cloned().collect();
+        if graph.order.len() < graph.shards.len() {
+            let ordered: BTreeSet<&ShardId> = graph.order.iter().collect();
+            if let Some(shard) = graph.shards.keys().find(|id| !ordered.contains(id)) {
+                return Err(Inconsistent::Cycle { shard: shard.clone() });
+            }
         }
         Ok(graph)
     }
@@ -140,9 +145,14 @@ impl ShardGraph {
         self.reach(id, |id| self.children(id).map(|shard| shard.id.clone()).collect())
     }
 
-    /// Every shard after all its listed parents; among equals by id. Shards that come from themselves are left out.
+    /// Every shard after all its listed parents; among equals by id.
     #[must_use]
-    pub fn parents_first(&self) -> Vec<&Shard> {
+    pub fn parents_first(&self) -> impl DoubleEndedIterator<Item = &Shard> {
+        self.order.iter().filter_map(|id| self.get(id))
+    }
+
+    /// The same, without the shards that come from themselves.
+    fn in_order(&self) -> Vec<&ShardId> {
         let mut waits: BTreeMap<&ShardId, usize> = BTreeMap::new();
         for shard in self.shards() {
             // A shard that names the same parent twice waits for it once.
@@ -152,7 +162,7 @@ impl ShardGraph {
         let mut ready: BTreeSet<&ShardId> = waits.iter().filter(|(_, parents)| **parents == 0).map(|(id, _)| *id).collect();
         let mut ordered = Vec::with_capacity(self.shards.len());
         while let Some(id) = ready.pop_first() {
-            ordered.extend(self.get(id));
+            ordered.push(id);
             for child in self.children(id) {
                 if let Some(parents) = waits.get_mut(&child.id) {
                     *parents -= 1;

@@ -22,13 +22,12 @@ pub(super) struct Lineage<'a> {
 impl<'a> Lineage<'a> {
     pub(super) fn new(graph: &'a ShardGraph, leases: &'a Leases<'a>) -> Self {
         let mut lineage = Self { graph, leases, follows: BTreeSet::new(), passed: BTreeSet::new() };
-        let ordered = graph.parents_first();
-        for shard in ordered.iter().rev() {
+        for shard in graph.parents_first().rev() {
             if lineage.is_passed(&shard.id) {
                 lineage.passed.insert(&shard.id);
             }
         }
-        for shard in ordered {
+        for shard in graph.parents_first() {
             if shard.parents.iter().any(|id| lineage.has_lease(id) || lineage.is_passed(id) || lineage.follows.contains(id)) {
                 lineage.follows.insert(&shard.id);
             }

@@ -11,8 +11,8 @@ pub struct NewLease {
     pub shard: ShardId,
     /// Where it begins: a sentinel. The shard's end in a row that is only made so that its children may start.
     pub checkpoint: Checkpoint,
-    /// The shards that have to be finished first. None for a lease that begins at the initial position: what came before such a
-    /// shard is not read, or was lost.
+    /// The shards that have to be finished first, as far as they have rows or are to have them. None for a lease that begins at
+    /// `TRIM_HORIZON` without following anything: what came before it is out of reach, even if it is still listed for a while.
     pub parents: Vec<ShardId>,
     /// The shard's hash keys.
     pub hash_range: HashKeyRange,
@@ -53,10 +53,11 @@ impl NewLease {
         Self { shard, checkpoint: Checkpoint::TrimHorizon, parents, hash_range, start_at: None, reason }
     }
 
-    /// A shard that is read from `checkpoint` on and waits for nothing.
-    pub(super) fn unparented(shard: &Shard, checkpoint: Checkpoint, start_at: Option<Timestamp>, reason: Reason) -> Self {
-        let (shard, hash_range) = (shard.id.clone(), shard.hash_range);
-        Self { shard, checkpoint, parents: Vec::new(), hash_range, start_at, reason }
+    /// A shard to begin with. One that begins at a time names its parents, which it does not need (the gate knows), but which it
+    /// waits for if another worker, that listed the shards a little earlier, began with them.
+    pub(super) fn first(shard: &Shard, checkpoint: Checkpoint, start_at: Option<Timestamp>, reason: Reason) -> Self {
+        let parents = if start_at.is_some() { shard.parents.clone() } else { Vec::new() };
+        Self { shard: shard.id.clone(), checkpoint, parents, hash_range: shard.hash_range, start_at, reason }
     }
 
     /// The row to create, owned by nobody. `stream` is the stream's part of the key, in an application that reads several.
