@@ -103,7 +103,7 @@ impl ByteBudget {
             let bytes = match state.own_page(waiter.seat, waiter.want, self.0.total) {
                 Some(bytes) => Some(bytes),
                 // The pool is for whoever asked first: a small request does not overtake a large one.
-                None => state.from_pool(waiter.seat, waiter.want, self.0.total).filter(|_| pool_is_open),
+                None => state.pooled(waiter.seat, waiter.want, self.0.total).filter(|_| pool_is_open),
             };
             match bytes {
                 Some(bytes) => {
@@ -138,11 +138,11 @@ impl State {
     /// What a shard that holds nothing gets at once: its page if there is room, else as much of it as is set aside for it.
     fn own_page(&self, seat: u64, want: usize, total: usize) -> Option<usize> {
         let holds_nothing = self.held.get(&seat).is_some_and(|held| *held == 0);
-        holds_nothing.then(|| self.from_pool(seat, want, total).unwrap_or_else(|| want.min(self.reserve(total))))
+        holds_nothing.then(|| self.pooled(seat, want, total).unwrap_or_else(|| want.min(self.reserve(total))))
     }
 
     /// The request, if it leaves the others what is set aside for them.
-    fn from_pool(&self, seat: u64, want: usize, total: usize) -> Option<usize> {
+    fn pooled(&self, seat: u64, want: usize, total: usize) -> Option<usize> {
         let reserve = self.reserve(total);
         let others: usize = self.held.iter().filter(|(id, _)| **id != seat).map(|(_, held)| reserve.saturating_sub(*held)).sum();
         (self.used + others + want <= total).then_some(want)
@@ -174,7 +174,7 @@ impl Seat {
             let first = state.waiters.iter().all(|waiter| waiter.grant.is_closed());
             let bytes = state
                 .own_page(self.id, want, self.budget.0.total)
-                .or_else(|| state.from_pool(self.id, want, self.budget.0.total).filter(|_| first));
+                .or_else(|| state.pooled(self.id, want, self.budget.0.total).filter(|_| first));
             match bytes {
                 Some(bytes) => {
                     state.add(self.id, bytes, 0);

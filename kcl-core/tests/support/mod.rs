@@ -63,9 +63,8 @@ impl Seen {
     }
 
     pub(crate) async fn wait_for_initialized(&self, count: usize) {
-        let initialized = |calls: &[(ShardId, Call)]| {
-            calls.iter().filter(|(_, call)| matches!(call, Call::Initialize { .. })).count() >= count
-        };
+        let initialized =
+            |calls: &[(ShardId, Call)]| calls.iter().filter(|(_, call)| matches!(call, Call::Initialize { .. })).count() >= count;
         self.wait_for(&format!("{count} calls of initialize"), initialized).await;
     }
 
@@ -156,12 +155,8 @@ pub(crate) struct Scribe {
 impl RecordProcessor for Scribe {
     async fn initialize(&mut self, input: InitializeInput) -> Result<(), BoxError> {
         let pending = input.pending.as_ref().map(|pending| format!("{} {:?}", pending.at, pending.state));
-        let call = Call::Initialize {
-            attempt: input.attempt,
-            checkpoint: input.checkpoint.to_string(),
-            pending,
-            fence: input.fence.0,
-        };
+        let call =
+            Call::Initialize { attempt: input.attempt, checkpoint: input.checkpoint.to_string(), pending, fence: input.fence.0 };
         self.seen.add(&input.shard, call);
         match &self.script.initialize {
             Some(script) => script(input).await,
@@ -233,11 +228,8 @@ impl Fleet {
     pub(crate) fn start(self, script: Script) -> Run {
         let seen = Seen::default();
         let scribes = seen.clone();
-        let worker = self
-            .builder
-            .processor(move |_: &ShardRef| Scribe { seen: scribes.clone(), script: script.clone() })
-            .build()
-            .unwrap();
+        let worker =
+            self.builder.processor(move |_: &ShardRef| Scribe { seen: scribes.clone(), script: script.clone() }).build().unwrap();
         let running = worker.clone();
         let task = tokio::spawn(async move { running.run().await });
         Run { worker, seen, task }

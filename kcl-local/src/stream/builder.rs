@@ -117,31 +117,18 @@ impl LocalStreamBuilder {
     }
 
     fn check(&self) -> Result<(), StartError> {
-        let refused = |setting, value: String, allowed| {
-            Err(StartError::Setting {
-                setting,
-                value,
-                allowed,
-            })
-        };
+        let refused = |setting, value: String, allowed| Err(StartError::Setting { setting, value, allowed });
         if self.account.len() != 12 || !self.account.bytes().all(|byte| byte.is_ascii_digit()) {
             return refused("account", self.account.clone(), "12 digits");
         }
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if self.region.is_empty() || !self.region.bytes().all(plain) {
-            return refused(
-                "region",
-                self.region.clone(),
-                "lower-case letters, digits and -",
-            );
+            return refused("region", self.region.clone(), "lower-case letters, digits and -");
         }
         if self.shard_limit == 0 {
             return refused("shard_limit", "0".to_owned(), "1 or more");
         }
-        for (setting, value) in [
-            ("iterator_lifetime", self.iterator_lifetime),
-            ("fan_out_session", self.session),
-        ] {
+        for (setting, value) in [("iterator_lifetime", self.iterator_lifetime), ("fan_out_session", self.session)] {
             if value.is_zero() {
                 return refused(setting, "0 s".to_owned(), "more than 0 s");
             }

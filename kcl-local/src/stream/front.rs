@@ -27,14 +27,9 @@ const TARGET: &str = "Kinesis_20131202.";
 pub(super) const BODY_BYTES: usize = 16 * 1024 * 1024;
 
 /// Answers a request or passes it on.
-pub(super) async fn front(
-    State(service): State<Arc<Service>>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn front(State(service): State<Arc<Service>>, request: Request, next: Next) -> Response {
     let format = header(request.headers(), CONTENT_TYPE.as_str()).and_then(Format::of);
-    let operation =
-        header(request.headers(), "x-amz-target").and_then(|target| target.strip_prefix(TARGET));
+    let operation = header(request.headers(), "x-amz-target").and_then(|target| target.strip_prefix(TARGET));
     let (Some(format), Some(operation)) = (format, operation.map(str::to_owned)) else {
         return next.run(request).await;
     };
@@ -43,9 +38,7 @@ pub(super) async fn front(
     }
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, BODY_BYTES).await else {
-        let mut refusal = Refusal::serialization_error(&format!(
-            "The request body has more than {BODY_BYTES} bytes"
-        ));
+        let mut refusal = Refusal::serialization_error(&format!("The request body has more than {BODY_BYTES} bytes"));
         refusal.status_code = 413;
         return refuse(format, &refusal);
     };
@@ -66,15 +59,11 @@ async fn answer(
     let value = match operation {
         "PutRecord" => {
             check_signed(&parts.headers, &parts.uri)?;
-            return ops::put_record(service, format, &body)
-                .await
-                .map(|value| reply_value(format, &value));
+            return ops::put_record(service, format, &body).await.map(|value| reply_value(format, &value));
         }
         "PutRecords" => {
             check_signed(&parts.headers, &parts.uri)?;
-            return ops::put_records(service, format, &body)
-                .await
-                .map(|value| reply_value(format, &value));
+            return ops::put_records(service, format, &body).await.map(|value| reply_value(format, &value));
         }
         _ => format.decode(&body),
     };
@@ -83,10 +72,7 @@ async fn answer(
         return Ok(next.run(Request::from_parts(parts, Body::from(body))).await);
     };
     ops::name_stream(&service.store, operation, &mut data)?;
-    let ours = matches!(
-        operation,
-        "GetRecords" | "GetShardIterator" | "ListShards" | "SubscribeToShard" | "UpdateShardCount"
-    );
+    let ours = matches!(operation, "GetRecords" | "GetShardIterator" | "ListShards" | "SubscribeToShard" | "UpdateShardCount");
     if !ours {
         return pass(service, format, operation, parts, &data, next).await;
     }
@@ -94,15 +80,9 @@ async fn answer(
     match operation {
         "GetRecords" => ops::get_records(service, format, data).await,
         "SubscribeToShard" => ops::subscribe_to_shard(service, format, data).await,
-        "GetShardIterator" => ops::get_shard_iterator(service, data)
-            .await
-            .map(|value| reply_value(format, &value)),
-        "ListShards" => ops::list_shards(service, data)
-            .await
-            .map(|value| reply_value(format, &value)),
-        _ => ops::update_shard_count(service, data)
-            .await
-            .map(|value| reply_value(format, &value)),
+        "GetShardIterator" => ops::get_shard_iterator(service, data).await.map(|value| reply_value(format, &value)),
+        "ListShards" => ops::list_shards(service, data).await.map(|value| reply_value(format, &value)),
+        _ => ops::update_shard_count(service, data).await.map(|value| reply_value(format, &value)),
     }
 }
 
@@ -115,22 +95,11 @@ async fn pass(
     data: &Value,
     next: Next,
 ) -> Result<Response, Refusal> {
-    let reads = ["Describe", "List", "Get"]
-        .iter()
-        .any(|verb| operation.starts_with(verb));
-    let _changes = if reads {
-        None
-    } else {
-        Some(service.changes.lock().await)
-    };
+    let reads = ["Describe", "List", "Get"].iter().any(|verb| operation.starts_with(verb));
+    let _changes = if reads { None } else { Some(service.changes.lock().await) };
     let body = Format::Json.encode(data);
-    parts.headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static(Format::Json.content_type()),
-    );
-    parts
-        .headers
-        .insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static(Format::Json.content_type()));
+    parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     let response = next.run(Request::from_parts(parts, Body::from(body))).await;
     if operation == "DeleteStream" && response.status().is_success() {
         forget(service, data)?;
@@ -139,19 +108,10 @@ async fn pass(
         return Ok(response);
     }
     let (mut parts, body) = response.into_parts();
-    let body = to_bytes(body, BODY_BYTES)
-        .await
-        .map_err(|error| server_failure(&error))?;
-    let body = Format::Json
-        .decode(&body)
-        .map_or_else(|| body.to_vec(), |value| format.encode(&value));
-    parts.headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static(format.content_type()),
-    );
-    parts
-        .headers
-        .insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    let body = to_bytes(body, BODY_BYTES).await.map_err(|error| server_failure(&error))?;
+    let body = Format::Json.decode(&body).map_or_else(|| body.to_vec(), |value| format.encode(&value));
+    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+    parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     Ok(Response::from_parts(parts, Body::from(body)))
 }
 
@@ -162,25 +122,15 @@ fn forget(service: &Service, data: &Value) -> Result<(), Refusal> {
     };
     service.reads.forget(name);
     service.writes.forget(name);
-    service
-        .logs
-        .delete(name)
-        .map_err(|error| server_failure(&error))
+    service.logs.delete(name).map_err(|error| server_failure(&error))
 }
 
 /// Refuses a request without a signature, as the emulator does; what the signature is, nobody checks.
 fn check_signed(headers: &HeaderMap, uri: &Uri) -> Result<(), Refusal> {
-    if headers.contains_key(AUTHORIZATION)
-        || uri
-            .query()
-            .is_some_and(|query| query.contains("X-Amz-Algorithm"))
-    {
+    if headers.contains_key(AUTHORIZATION) || uri.query().is_some_and(|query| query.contains("X-Amz-Algorithm")) {
         return Ok(());
     }
-    Err(Refusal::client_error(
-        "MissingAuthenticationTokenException",
-        Some("Missing Authentication Token"),
-    ))
+    Err(Refusal::client_error("MissingAuthenticationTokenException", Some("Missing Authentication Token")))
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

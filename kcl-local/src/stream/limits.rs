@@ -40,14 +40,7 @@ impl Allowance {
     }
 
     fn new(calls: u64, bytes: u64) -> Self {
-        Self {
-            calls,
-            bytes,
-            window_ms: 0,
-            used: 0,
-            debt: 0,
-            debt_ms: 0,
-        }
+        Self { calls, bytes, window_ms: 0, used: 0, debt: 0, debt_ms: 0 }
     }
 
     /// Counts a call at `now_ms`; false if the shard has had its calls for this second or has bytes to pay off.
@@ -59,10 +52,7 @@ impl Allowance {
             self.window_ms = now_ms;
             self.used = 0;
         }
-        let paid = now_ms
-            .saturating_sub(self.debt_ms)
-            .saturating_mul(self.bytes)
-            / 1_000;
+        let paid = now_ms.saturating_sub(self.debt_ms).saturating_mul(self.bytes) / 1_000;
         if paid > 0 {
             self.debt = self.debt.saturating_sub(paid);
             self.debt_ms = now_ms;
@@ -76,9 +66,7 @@ impl Allowance {
 
     /// Owes the bytes of a call that was admitted.
     pub(super) fn charge(&mut self, bytes: usize) {
-        self.debt = self
-            .debt
-            .saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        self.debt = self.debt.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
     }
 }
 
@@ -92,16 +80,12 @@ pub(super) struct Limits {
 impl Limits {
     /// Limits as `new` makes them for a shard; `None` switches them off.
     pub(super) fn new(new: Option<fn() -> Allowance>) -> Self {
-        Self {
-            new,
-            shards: Mutex::default(),
-        }
+        Self { new, shards: Mutex::default() }
     }
 
     /// Whether a shard may answer a read now.
     pub(super) fn admit_read(&self, stream: &str, shard: i64, now_ms: u64) -> bool {
-        self.with(stream, shard, |allowance| allowance.admit(now_ms, 0))
-            .unwrap_or(true)
+        self.with(stream, shard, |allowance| allowance.admit(now_ms, 0)).unwrap_or(true)
     }
 
     /// Counts the bytes of a read that was admitted.
@@ -112,9 +96,7 @@ impl Limits {
     /// Whether a shard may take a record of `bytes` now; counts it if so.
     pub(super) fn admit_write(&self, stream: &str, shard: i64, bytes: usize, now_ms: u64) -> bool {
         self.with(stream, shard, |allowance| {
-            let room = allowance
-                .bytes
-                .saturating_sub(u64::try_from(bytes).unwrap_or(u64::MAX));
+            let room = allowance.bytes.saturating_sub(u64::try_from(bytes).unwrap_or(u64::MAX));
             let admitted = allowance.admit(now_ms, room);
             if admitted {
                 allowance.charge(bytes);
@@ -126,23 +108,13 @@ impl Limits {
 
     /// Forgets a stream that was deleted.
     pub(super) fn forget(&self, stream: &str) {
-        self.shards
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|(name, _), _| name != stream);
+        self.shards.lock().unwrap_or_else(PoisonError::into_inner).retain(|(name, _), _| name != stream);
     }
 
-    fn with<T>(
-        &self,
-        stream: &str,
-        shard: i64,
-        act: impl FnOnce(&mut Allowance) -> T,
-    ) -> Option<T> {
+    fn with<T>(&self, stream: &str, shard: i64, act: impl FnOnce(&mut Allowance) -> T) -> Option<T> {
         let new = self.new?;
         let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(act(shards
-            .entry((stream.to_owned(), shard))
-            .or_insert_with(new)))
+        Some(act(shards.entry((stream.to_owned(), shard)).or_insert_with(new)))
     }
 }
 
@@ -153,9 +125,7 @@ mod tests {
     #[test]
     fn a_shard_answers_five_reads_a_second() {
         let mut reads = Allowance::reads();
-        let admitted: Vec<bool> = [0, 1, 2, 3, 999, 999, 1_000]
-            .map(|at| reads.admit(10_000 + at, 0))
-            .into();
+        let admitted: Vec<bool> = [0, 1, 2, 3, 999, 999, 1_000].map(|at| reads.admit(10_000 + at, 0)).into();
         assert_eq!(admitted, [true, true, true, true, true, false, true]);
     }
 
@@ -183,10 +153,7 @@ mod tests {
         let limits = Limits::new(Some(Allowance::writes));
         assert!((0..1_000).all(|_| limits.admit_write("s", 0, 1, 10_000)));
         assert!(!limits.admit_write("s", 0, 1, 10_999));
-        assert!(
-            limits.admit_write("s", 1, 1, 10_999),
-            "each shard has its own"
-        );
+        assert!(limits.admit_write("s", 1, 1, 10_999), "each shard has its own");
         assert!(limits.admit_write("s", 0, 1, 11_000));
     }
 }

@@ -106,20 +106,10 @@ impl LocalStream {
         let runtime = ServerRuntime::new().map_err(StartError::Threads)?;
         let (stopping, stopped) = watch::channel(false);
         let region = settings.region.clone();
-        let started = runtime
-            .spawn(open(settings, stopped.clone()))
-            .ok_or(StartError::Ended)?;
+        let started = runtime.spawn(open(settings, stopped.clone())).ok_or(StartError::Ended)?;
         let (listener, address, service) = started.await.map_err(|_| StartError::Ended)??;
         let server = runtime.spawn(serve(listener, Arc::clone(&service), stopped));
-        Ok(Self {
-            endpoint: format!("http://{address}"),
-            address,
-            region,
-            service,
-            stopping,
-            server,
-            runtime,
-        })
+        Ok(Self { endpoint: format!("http://{address}"), address, region, service, stopping, server, runtime })
     }
 }
 
@@ -132,9 +122,7 @@ impl Drop for LocalStream {
 
 impl std::fmt::Debug for LocalStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LocalStream")
-            .field("endpoint", &self.endpoint)
-            .finish_non_exhaustive()
+        f.debug_struct("LocalStream").field("endpoint", &self.endpoint).finish_non_exhaustive()
     }
 }
 
@@ -152,19 +140,11 @@ async fn open(
     let journal = settings.folder.as_deref().map(open_journal).transpose()?;
     let store = Store::new(store_options(&settings));
     if let (Some(folder), Err(error)) = (&settings.folder, store.check_ready()) {
-        return Err(StartError::Streams {
-            folder: folder.clone(),
-            detail: error.to_string(),
-        });
+        return Err(StartError::Streams { folder: folder.clone(), detail: error.to_string() });
     }
     let logs = match (journal, &settings.folder) {
         (Some(journal), Some(folder)) => {
-            restore(&store, journal)
-                .await
-                .map_err(|source| StartError::Records {
-                    folder: folder.clone(),
-                    source,
-                })?
+            restore(&store, journal).await.map_err(|source| StartError::Records { folder: folder.clone(), source })?
         }
         _ => Logs::new(None),
     };
@@ -183,16 +163,9 @@ async fn open(
 }
 
 fn open_journal(folder: &Path) -> Result<Journal, StartError> {
-    std::fs::create_dir_all(folder).map_err(|source| StartError::Folder {
-        folder: folder.to_owned(),
-        source,
-    })?;
-    Journal::open(&folder.join("records.sqlite")).map_err(|source: JournalError| {
-        StartError::Records {
-            folder: folder.to_owned(),
-            source,
-        }
-    })
+    std::fs::create_dir_all(folder).map_err(|source| StartError::Folder { folder: folder.to_owned(), source })?;
+    Journal::open(&folder.join("records.sqlite"))
+        .map_err(|source: JournalError| StartError::Records { folder: folder.to_owned(), source })
 }
 
 fn store_options(settings: &LocalStreamBuilder) -> StoreOptions {
@@ -229,10 +202,7 @@ async fn serve(listener: TcpListener, service: Arc<Service>, mut stopping: watch
         // An error means that the server's owner is gone.
         drop(stopping.wait_for(|stop| *stop).await);
     };
-    if let Err(error) = axum::serve(listener, router)
-        .with_graceful_shutdown(stopped)
-        .await
-    {
+    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
         tracing::warn!(%error, "the embedded stream ended");
     }
 }

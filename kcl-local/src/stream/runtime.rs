@@ -4,10 +4,7 @@
 //! deleted or resharded stream a moment after the call); they end with this runtime, so an ended
 //! [`LocalStream`](super::LocalStream) leaves nothing running in the program around it.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "the embedded stream takes time and tasks from this file"
-)]
+#![expect(clippy::disallowed_methods, reason = "the embedded stream takes time and tasks from this file")]
 
 use std::future::Future;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,9 +14,7 @@ use tokio::task::JoinHandle;
 
 /// Milliseconds since the Unix epoch.
 pub(super) fn now_ms() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -40,14 +35,8 @@ impl ServerRuntime {
     /// Two are enough for the machines this is made for, and one would let a page of 10 MiB that is being written stand in the
     /// way of a renewal of another connection.
     pub(super) fn new() -> std::io::Result<Self> {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("local-stream")
-            .enable_all()
-            .build()?;
-        Ok(Self {
-            runtime: Some(runtime),
-        })
+        let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("local-stream").enable_all().build()?;
+        Ok(Self { runtime: Some(runtime) })
     }
 
     /// Runs `future` on the server's threads; `None` if the runtime has been taken down.

@@ -28,8 +28,7 @@ use crate::stream::runtime::{now_ms, sleep};
 use crate::stream::service::{Service, horizon_ms, is_closed};
 use crate::stream::shards::children;
 use crate::stream::wire::{
-    Format, PageEnd, Refusal, exception, initial_response, reply, server_failure, subscribe_body,
-    subscribe_event,
+    Format, PageEnd, Refusal, exception, initial_response, reply, server_failure, subscribe_body, subscribe_event,
 };
 
 /// Records of one event.
@@ -72,25 +71,15 @@ pub(in crate::stream) async fn subscribe_to_shard(
     let request: Request = parse(data)?;
     check_name("ShardId", &request.shard_id)?;
     let not_an_arn = || invalid("ConsumerARN is not the ARN of a consumer");
-    let (stream_arn, _) = request
-        .consumer_arn
-        .split_once("/consumer/")
-        .ok_or_else(not_an_arn)?;
+    let (stream_arn, _) = request.consumer_arn.split_once("/consumer/").ok_or_else(not_an_arn)?;
     let (_, name) = stream_arn.split_once(":stream/").ok_or_else(not_an_arn)?;
-    let consumer = service
-        .store
-        .get_consumer(&request.consumer_arn)
-        .await
-        .ok_or_else(|| {
-            let message = format!("Consumer {} not found.", request.consumer_arn);
-            Refusal::client_error("ResourceNotFoundException", Some(&message))
-        })?;
+    let consumer = service.store.get_consumer(&request.consumer_arn).await.ok_or_else(|| {
+        let message = format!("Consumer {} not found.", request.consumer_arn);
+        Refusal::client_error("ResourceNotFoundException", Some(&message))
+    })?;
     if consumer.consumer_status != ConsumerStatus::Active {
         let message = format!("Consumer {} is not ACTIVE.", request.consumer_arn);
-        return Err(Refusal::client_error(
-            "ResourceInUseException",
-            Some(&message),
-        ));
+        return Err(Refusal::client_error("ResourceInUseException", Some(&message)));
     }
     let stream = service.stream(name).await?;
     let (_, origin) = service.shard(&stream, &request.shard_id)?;
@@ -100,10 +89,7 @@ pub(in crate::stream) async fn subscribe_to_shard(
     let start = Start {
         kind: &position.r#type,
         sequence: position.sequence_number.as_deref(),
-        timestamp_ms: position
-            .timestamp
-            .map(|at| millis("StartingPosition.Timestamp", at))
-            .transpose()?,
+        timestamp_ms: position.timestamp.map(|at| millis("StartingPosition.Timestamp", at)).transpose()?,
     };
     let position = start.resolve(&stream, &log, origin, opened_ms)?;
     let session = Session {
@@ -125,10 +111,7 @@ pub(in crate::stream) async fn subscribe_to_shard(
         let frame = session.next_frame().await?;
         Some((Ok::<Bytes, Infallible>(frame.into()), session))
     });
-    Ok(reply(
-        "application/vnd.amazon.eventstream",
-        Body::from_stream(frames),
-    ))
+    Ok(reply("application/vnd.amazon.eventstream", Body::from_stream(frames)))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,8 +151,7 @@ impl Session {
             Phase::Reading => loop {
                 let now_ms = now_ms();
                 let age_ms = now_ms.saturating_sub(self.opened_ms);
-                if *self.stopping.borrow() || u128::from(age_ms) >= self.service.session.as_millis()
-                {
+                if *self.stopping.borrow() || u128::from(age_ms) >= self.service.session.as_millis() {
                     return None;
                 }
                 match self.look(now_ms).await {
@@ -191,10 +173,7 @@ impl Session {
         let stream = self.service.stream(&self.stream_name).await?;
         let (shard, origin) = self.service.shard(&stream, &self.shard_id)?;
         if origin != self.origin || !self.service.logs.is_current(&self.stream_name, &self.log) {
-            return Err(Refusal::stream_not_found(
-                &self.stream_name,
-                &self.service.store.aws_account_id,
-            ));
+            return Err(Refusal::stream_not_found(&self.stream_name, &self.service.store.aws_account_id));
         }
         let closed = is_closed(shard);
         if closed {
@@ -202,14 +181,9 @@ impl Session {
             drop(self.log.gate().await);
         }
         let horizon_ms = horizon_ms(&stream, now_ms);
-        self.service
-            .logs
-            .trim(&self.stream_name, origin.shard, horizon_ms)
-            .map_err(|error| server_failure(&error))?;
+        self.service.logs.trim(&self.stream_name, origin.shard, horizon_ms).map_err(|error| server_failure(&error))?;
         self.follow.borrow_and_update();
-        let page = self
-            .log
-            .page(origin.shard, self.next, EVENT_RECORDS, EVENT_BYTES);
+        let page = self.log.page(origin.shard, self.next, EVENT_RECORDS, EVENT_BYTES);
         let ended = closed && page.at_tip && page.records.is_empty();
         let due = now_ms.saturating_sub(self.sent_ms) >= HEARTBEAT_MS;
         if page.records.is_empty() && !ended && !due {
@@ -230,10 +204,7 @@ impl Session {
             millis_behind: page.millis_behind(now_ms),
             children: ended.then(|| children(&stream.shards, &self.shard_id)),
         };
-        let records = page
-            .records
-            .iter()
-            .map(Arc::as_ref as fn(&Arc<StoredRecord>) -> &StoredRecord);
+        let records = page.records.iter().map(Arc::as_ref as fn(&Arc<StoredRecord>) -> &StoredRecord);
         subscribe_event(self.format, &subscribe_body(self.format, records, &end))
     }
 
@@ -241,11 +212,7 @@ impl Session {
     fn continuation(&self) -> String {
         match &self.last {
             Some(last) => last.sequence.to_string(),
-            None => Position {
-                origin: self.origin,
-                index: self.next.saturating_sub(1),
-            }
-            .to_token(),
+            None => Position { origin: self.origin, index: self.next.saturating_sub(1) }.to_token(),
         }
     }
 

@@ -34,9 +34,7 @@ pub enum JournalError {
     #[error("the folder is in use by another process")]
     InUse,
     /// The file is not one that this crate wrote.
-    #[error(
-        "the file is not one of an embedded stream (application id {found:#x}, not {APPLICATION_ID:#x})"
-    )]
+    #[error("the file is not one of an embedded stream (application id {found:#x}, not {APPLICATION_ID:#x})")]
     Foreign {
         /// The application id in the file's header.
         found: i32,
@@ -62,24 +60,16 @@ impl Journal {
         let connection = Connection::open(path)?;
         connection.busy_timeout(Duration::ZERO)?;
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-        let number = |name: &str| {
-            connection
-                .pragma_query_value(None, name, |row| row.get::<_, i32>(0))
-                .map_err(in_use)
-        };
+        let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(in_use);
         let (found, schema) = (number("application_id")?, number("user_version")?);
-        let tables: i64 = connection
-            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-            .map_err(in_use)?;
+        let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(in_use)?;
         if found != APPLICATION_ID && (found != 0 || tables != 0) {
             return Err(JournalError::Foreign { found });
         }
         if schema > SCHEMA {
             return Err(JournalError::Newer { found: schema });
         }
-        connection
-            .pragma_update(None, "journal_mode", "WAL")
-            .map_err(in_use)?;
+        connection.pragma_update(None, "journal_mode", "WAL").map_err(in_use)?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection
             .execute_batch(&format!(
@@ -95,9 +85,7 @@ impl Journal {
                  COMMIT;"
             ))
             .map_err(in_use)?;
-        Ok(Self {
-            connection: Mutex::new(Some(connection)),
-        })
+        Ok(Self { connection: Mutex::new(Some(connection)) })
     }
 
     /// Reads everything: `record` gets each record in the order of its shard, then `frontier` the next index of each shard that
@@ -134,11 +122,7 @@ impl Journal {
     }
 
     /// Writes the records of one put, all or none.
-    pub(in crate::stream) fn append(
-        &self,
-        stream: &str,
-        batches: &BTreeMap<i64, Vec<StoredRecord>>,
-    ) -> Result<(), JournalError> {
+    pub(in crate::stream) fn append(&self, stream: &str, batches: &BTreeMap<i64, Vec<StoredRecord>>) -> Result<(), JournalError> {
         self.with(|connection| {
             let transaction = connection.transaction()?;
             {
@@ -166,19 +150,11 @@ impl Journal {
     }
 
     /// Deletes a shard's records before `oldest` and keeps the index of its next.
-    pub(in crate::stream) fn trim(
-        &self,
-        stream: &str,
-        shard: i64,
-        oldest: u64,
-        next: u64,
-    ) -> Result<(), JournalError> {
+    pub(in crate::stream) fn trim(&self, stream: &str, shard: i64, oldest: u64, next: u64) -> Result<(), JournalError> {
         self.with(|connection| {
             let transaction = connection.transaction()?;
-            transaction.execute(
-                "DELETE FROM records WHERE stream = ?1 AND shard = ?2 AND ix < ?3",
-                params![stream, shard, oldest],
-            )?;
+            transaction
+                .execute("DELETE FROM records WHERE stream = ?1 AND shard = ?2 AND ix < ?3", params![stream, shard, oldest])?;
             transaction.execute(
                 "INSERT INTO frontiers (stream, shard, next) VALUES (?1, ?2, ?3)
                  ON CONFLICT (stream, shard) DO UPDATE SET next = max(next, excluded.next)",
@@ -200,46 +176,30 @@ impl Journal {
 
     /// Closes the file.
     pub(in crate::stream) fn close(&self) {
-        self.connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// The names of the streams that have rows.
     pub(in crate::stream) fn streams(&self) -> Result<Vec<String>, JournalError> {
         self.with(|connection| {
-            let mut names = connection.prepare(
-                "SELECT stream FROM records UNION SELECT stream FROM frontiers ORDER BY 1",
-            )?;
+            let mut names = connection.prepare("SELECT stream FROM records UNION SELECT stream FROM frontiers ORDER BY 1")?;
             names.query_map([], |row| row.get(0))?.collect()
         })
     }
 
     /// Whether a stream's first record was put into a shard that began with `sequence`; see [`super::Origin`].
-    pub(in crate::stream) fn first_sequence(
-        &self,
-        stream: &str,
-    ) -> Result<Option<(i64, String)>, JournalError> {
+    pub(in crate::stream) fn first_sequence(&self, stream: &str) -> Result<Option<(i64, String)>, JournalError> {
         self.with(|connection| {
             connection
-                .query_row(
-                    "SELECT shard, sequence FROM records WHERE stream = ?1 ORDER BY shard, ix LIMIT 1",
-                    [stream],
-                    |row| Ok((row.get(0)?, row.get(1)?)),
-                )
+                .query_row("SELECT shard, sequence FROM records WHERE stream = ?1 ORDER BY shard, ix LIMIT 1", [stream], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })
                 .optional()
         })
     }
 
-    fn with<T>(
-        &self,
-        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
-    ) -> Result<T, JournalError> {
-        let mut connection = self
-            .connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+    fn with<T>(&self, work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T, JournalError> {
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         let connection = connection.as_mut().ok_or(JournalError::Closed)?;
         work(connection).map_err(JournalError::Sqlite)
     }
@@ -247,9 +207,7 @@ impl Journal {
 
 fn in_use(error: rusqlite::Error) -> JournalError {
     match error.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => {
-            JournalError::InUse
-        }
+        Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => JournalError::InUse,
         _ => JournalError::Sqlite(error),
     }
 }
@@ -285,37 +243,16 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("records.sqlite");
         let journal = Journal::open(&path).expect("opens");
-        journal
-            .append(
-                "s",
-                &BTreeMap::from([(1, vec![record(1)]), (0, vec![record(1), record(2)])]),
-            )
-            .expect("writes");
-        assert!(
-            matches!(Journal::open(&path), Err(JournalError::InUse)),
-            "one process has it at a time"
-        );
+        journal.append("s", &BTreeMap::from([(1, vec![record(1)]), (0, vec![record(1), record(2)])])).expect("writes");
+        assert!(matches!(Journal::open(&path), Err(JournalError::InUse)), "one process has it at a time");
         journal.close();
-        assert!(matches!(
-            journal.append("s", &BTreeMap::new()),
-            Err(JournalError::Closed)
-        ));
+        assert!(matches!(journal.append("s", &BTreeMap::new()), Err(JournalError::Closed)));
 
         let journal = Journal::open(&path).expect("opens again");
         let name = || "s".to_owned();
-        assert_eq!(
-            loaded(&journal).0,
-            [
-                (name(), 0, record(1)),
-                (name(), 0, record(2)),
-                (name(), 1, record(1))
-            ]
-        );
+        assert_eq!(loaded(&journal).0, [(name(), 0, record(1)), (name(), 0, record(2)), (name(), 1, record(1))]);
         journal.trim("s", 0, 3, 3).expect("trims");
-        assert_eq!(
-            loaded(&journal),
-            (vec![(name(), 1, record(1))], vec![(name(), 0, 3)])
-        );
+        assert_eq!(loaded(&journal), (vec![(name(), 1, record(1))], vec![(name(), 0, 3)]));
         journal.delete("s").expect("deletes");
         assert_eq!(loaded(&journal), (vec![], vec![]));
     }
@@ -325,14 +262,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("records.sqlite");
         let other = Connection::open(&path).expect("opens");
-        other
-            .execute_batch("CREATE TABLE theirs (x); PRAGMA user_version = 7")
-            .expect("writes");
+        other.execute_batch("CREATE TABLE theirs (x); PRAGMA user_version = 7").expect("writes");
         drop(other);
-        assert!(matches!(
-            Journal::open(&path),
-            Err(JournalError::Foreign { found: 0 })
-        ));
+        assert!(matches!(Journal::open(&path), Err(JournalError::Foreign { found: 0 })));
         let other = Connection::open(&path).expect("opens");
         let tables: Vec<String> = other
             .prepare("SELECT name FROM sqlite_schema")
@@ -346,12 +278,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("records.sqlite");
         Journal::open(&path).expect("opens").close();
-        Connection::open(&path)
-            .and_then(|file| file.pragma_update(None, "user_version", 99))
-            .expect("writes");
-        assert!(matches!(
-            Journal::open(&path),
-            Err(JournalError::Newer { found: 99 })
-        ));
+        Connection::open(&path).and_then(|file| file.pragma_update(None, "user_version", 99)).expect("writes");
+        assert!(matches!(Journal::open(&path), Err(JournalError::Newer { found: 99 })));
     }
 }

@@ -42,11 +42,7 @@ impl Filter {
     /// # Errors
     ///
     /// The type is unknown, or a member is missing or does not belong to the type.
-    pub(in crate::stream) fn parse(
-        kind: &str,
-        shard_id: Option<String>,
-        timestamp_ms: Option<u64>,
-    ) -> Result<Self, FilterError> {
+    pub(in crate::stream) fn parse(kind: &str, shard_id: Option<String>, timestamp_ms: Option<u64>) -> Result<Self, FilterError> {
         let by_id = kind == "AFTER_SHARD_ID";
         let by_time = matches!(kind, "AT_TIMESTAMP" | "FROM_TIMESTAMP");
         if shard_id.is_some() && !by_id {
@@ -57,18 +53,12 @@ impl Filter {
         }
         let missing = |what| FilterError::Missing(kind.to_owned(), what);
         match kind {
-            "AFTER_SHARD_ID" => Ok(Self::AfterShardId(
-                shard_id.ok_or_else(|| missing("a ShardId"))?,
-            )),
+            "AFTER_SHARD_ID" => Ok(Self::AfterShardId(shard_id.ok_or_else(|| missing("a ShardId"))?)),
             "AT_TRIM_HORIZON" => Ok(Self::AtTrimHorizon),
             "FROM_TRIM_HORIZON" => Ok(Self::All),
             "AT_LATEST" => Ok(Self::AtLatest),
-            "AT_TIMESTAMP" => Ok(Self::AtTimestamp(
-                timestamp_ms.ok_or_else(|| missing("a Timestamp"))?,
-            )),
-            "FROM_TIMESTAMP" => Ok(Self::FromTimestamp(
-                timestamp_ms.ok_or_else(|| missing("a Timestamp"))?,
-            )),
+            "AT_TIMESTAMP" => Ok(Self::AtTimestamp(timestamp_ms.ok_or_else(|| missing("a Timestamp"))?)),
+            "FROM_TIMESTAMP" => Ok(Self::FromTimestamp(timestamp_ms.ok_or_else(|| missing("a Timestamp"))?)),
             other => Err(FilterError::Unknown(other.to_owned())),
         }
     }
@@ -76,11 +66,7 @@ impl Filter {
     /// The shards that the listing shows, in their order; `horizon_ms` is the oldest retained moment.
     ///
     /// A shard that was closed before that moment holds nothing any more and is never shown.
-    pub(in crate::stream) fn select<'a>(
-        &self,
-        shards: &'a [Shard],
-        horizon_ms: u64,
-    ) -> Vec<&'a Shard> {
+    pub(in crate::stream) fn select<'a>(&self, shards: &'a [Shard], horizon_ms: u64) -> Vec<&'a Shard> {
         let lifetimes = Lifetimes::of(shards);
         let shown = |shard: &Shard| match self {
             Self::All => true,
@@ -90,10 +76,7 @@ impl Filter {
             Self::AtTimestamp(at_ms) => lifetimes.open_at(shard, (*at_ms).max(horizon_ms)),
             Self::FromTimestamp(at_ms) => lifetimes.open_since(shard, *at_ms),
         };
-        shards
-            .iter()
-            .filter(|shard| lifetimes.open_since(shard, horizon_ms) && shown(shard))
-            .collect()
+        shards.iter().filter(|shard| lifetimes.open_since(shard, horizon_ms) && shown(shard)).collect()
     }
 }
 
@@ -114,35 +97,27 @@ mod tests {
             (4, Some(3), Some(1), None),
         ]
         .into_iter()
-        .map(
-            |(shard, parent, adjacent, closed): (i64, Option<i64>, Option<i64>, Option<u64>)| {
-                let origin = Origin {
-                    shard,
-                    created_ms: 500_000,
-                };
-                let id = ferrokinesis::sequence::shard_id_name;
-                Shard {
-                    shard_id: id(shard),
-                    hash_key_range: HashKeyRange::new("0".to_owned(), "1".to_owned()),
-                    sequence_number_range: SequenceNumberRange {
-                        starting_sequence_number: origin.sequence(0, 0),
-                        ending_sequence_number: closed
-                            .map(|at| origin.sequence(1 << 62, at * 1_000)),
-                    },
-                    parent_shard_id: parent.map(id),
-                    adjacent_parent_shard_id: adjacent.map(id),
-                }
-            },
-        )
+        .map(|(shard, parent, adjacent, closed): (i64, Option<i64>, Option<i64>, Option<u64>)| {
+            let origin = Origin { shard, created_ms: 500_000 };
+            let id = ferrokinesis::sequence::shard_id_name;
+            Shard {
+                shard_id: id(shard),
+                hash_key_range: HashKeyRange::new("0".to_owned(), "1".to_owned()),
+                sequence_number_range: SequenceNumberRange {
+                    starting_sequence_number: origin.sequence(0, 0),
+                    ending_sequence_number: closed.map(|at| origin.sequence(1 << 62, at * 1_000)),
+                },
+                parent_shard_id: parent.map(id),
+                adjacent_parent_shard_id: adjacent.map(id),
+            }
+        })
         .collect()
     }
 
     fn selected(filter: &Filter, horizon_ms: u64) -> Vec<usize> {
         let shards = shards();
         let shown = filter.select(&shards, horizon_ms);
-        (0..shards.len())
-            .filter(|&at| shown.contains(&&shards[at]))
-            .collect()
+        (0..shards.len()).filter(|&at| shown.contains(&&shards[at])).collect()
     }
 
     #[test]
@@ -162,10 +137,7 @@ mod tests {
 
     #[test]
     fn from_a_moment_on_every_shard_that_was_open_then_or_later_is_shown() {
-        assert_eq!(
-            selected(&Filter::FromTimestamp(1_000_000), 0),
-            [0, 1, 2, 3, 4]
-        );
+        assert_eq!(selected(&Filter::FromTimestamp(1_000_000), 0), [0, 1, 2, 3, 4]);
         assert_eq!(selected(&Filter::FromTimestamp(1_000_001), 0), [1, 2, 3, 4]);
         assert_eq!(selected(&Filter::All, 0), [0, 1, 2, 3, 4]);
     }
@@ -174,36 +146,15 @@ mod tests {
     fn a_shard_whose_records_are_all_expired_is_shown_by_no_filter() {
         assert_eq!(selected(&Filter::All, 1_500_000), [1, 2, 3, 4]);
         assert_eq!(selected(&Filter::FromTimestamp(0), 2_000_001), [2, 4]);
-        assert_eq!(
-            selected(
-                &Filter::AfterShardId("shardId-000000000000".to_owned()),
-                2_000_001
-            ),
-            [2, 4]
-        );
+        assert_eq!(selected(&Filter::AfterShardId("shardId-000000000000".to_owned()), 2_000_001), [2, 4]);
     }
 
     #[test]
     fn a_filter_takes_the_members_of_its_type_and_no_other() {
-        assert_eq!(
-            Filter::parse("AT_TIMESTAMP", None, Some(5)),
-            Ok(Filter::AtTimestamp(5))
-        );
-        assert!(matches!(
-            Filter::parse("AT_TIMESTAMP", None, None),
-            Err(FilterError::Missing(..))
-        ));
-        assert!(matches!(
-            Filter::parse("AT_LATEST", None, Some(5)),
-            Err(FilterError::Unexpected(..))
-        ));
-        assert!(matches!(
-            Filter::parse("AT_LATEST", Some("s".to_owned()), None),
-            Err(FilterError::Unexpected(..))
-        ));
-        assert!(matches!(
-            Filter::parse("AT_NOON", None, None),
-            Err(FilterError::Unknown(_))
-        ));
+        assert_eq!(Filter::parse("AT_TIMESTAMP", None, Some(5)), Ok(Filter::AtTimestamp(5)));
+        assert!(matches!(Filter::parse("AT_TIMESTAMP", None, None), Err(FilterError::Missing(..))));
+        assert!(matches!(Filter::parse("AT_LATEST", None, Some(5)), Err(FilterError::Unexpected(..))));
+        assert!(matches!(Filter::parse("AT_LATEST", Some("s".to_owned()), None), Err(FilterError::Unexpected(..))));
+        assert!(matches!(Filter::parse("AT_NOON", None, None), Err(FilterError::Unknown(_))));
     }
 }

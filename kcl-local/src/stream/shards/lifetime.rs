@@ -18,21 +18,13 @@ pub(in crate::stream) struct Lifetimes<'a> {
 impl<'a> Lifetimes<'a> {
     /// The times of `shards`.
     pub(in crate::stream) fn of(shards: &'a [Shard]) -> Self {
-        Self {
-            closed: shards
-                .iter()
-                .map(|shard| (shard.shard_id.as_str(), closing_ms(shard)))
-                .collect(),
-        }
+        Self { closed: shards.iter().map(|shard| (shard.shard_id.as_str(), closing_ms(shard))).collect() }
     }
 
     /// When a shard was opened: 0 for one that the stream was made with.
     pub(in crate::stream) fn opened_ms(&self, shard: &Shard) -> u64 {
         let parents = [&shard.parent_shard_id, &shard.adjacent_parent_shard_id];
-        let closings = parents
-            .into_iter()
-            .flatten()
-            .filter_map(|id| self.closed.get(id.as_str()).copied().flatten());
+        let closings = parents.into_iter().flatten().filter_map(|id| self.closed.get(id.as_str()).copied().flatten());
         closings.max().unwrap_or(0)
     }
 
@@ -53,15 +45,7 @@ impl<'a> Lifetimes<'a> {
 }
 
 fn closing_ms(shard: &Shard) -> Option<u64> {
-    let end = shard
-        .sequence_number_range
-        .ending_sequence_number
-        .as_deref()?;
+    let end = shard.sequence_number_range.ending_sequence_number.as_deref()?;
     // A number that cannot be read is of a shard that is closed all the same.
-    Some(
-        parse_sequence(end)
-            .ok()
-            .and_then(|end| end.seq_time)
-            .unwrap_or(0),
-    )
+    Some(parse_sequence(end).ok().and_then(|end| end.seq_time).unwrap_or(0))
 }

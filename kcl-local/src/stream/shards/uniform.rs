@@ -43,25 +43,14 @@ pub(in crate::stream) fn reshard(shards: &mut Vec<Shard>, target: u32, now_ms: u
 
     let mut pieces = Vec::new();
     for piece in open {
-        let inside: Vec<u128> = bounds
-            .iter()
-            .copied()
-            .filter(|&at| piece.start < at && at <= piece.end)
-            .collect();
+        let inside: Vec<u128> = bounds.iter().copied().filter(|&at| piece.start < at && at <= piece.end).collect();
         split(shards, piece, &inside, now_ms, &mut pieces);
     }
     for (at, &start) in bounds.iter().enumerate() {
         let end = bounds.get(at + 1).map_or(u128::MAX, |next| next - 1);
-        let mut row: Vec<Piece> = pieces
-            .iter()
-            .copied()
-            .filter(|piece| start <= piece.start && piece.end <= end)
-            .collect();
+        let mut row: Vec<Piece> = pieces.iter().copied().filter(|piece| start <= piece.start && piece.end <= end).collect();
         while row.len() > 1 {
-            row = row
-                .chunks(2)
-                .map(|pair| merge(shards, pair, now_ms))
-                .collect();
+            row = row.chunks(2).map(|pair| merge(shards, pair, now_ms)).collect();
         }
     }
 }
@@ -75,13 +64,7 @@ fn bounds(count: u32) -> Vec<u128> {
 }
 
 /// Splits a piece at the hash keys `inside`, in halves, so that the tree of shards stays low.
-fn split(
-    shards: &mut Vec<Shard>,
-    piece: Piece,
-    inside: &[u128],
-    now_ms: u64,
-    pieces: &mut Vec<Piece>,
-) {
+fn split(shards: &mut Vec<Shard>, piece: Piece, inside: &[u128], now_ms: u64, pieces: &mut Vec<Piece>) {
     let middle = inside.len() / 2;
     let Some(&at) = inside.get(middle) else {
         pieces.push(piece);
@@ -101,16 +84,7 @@ fn merge(shards: &mut Vec<Shard>, pair: &[Piece], now_ms: u64) -> Piece {
             close(shards, low, now_ms);
             close(shards, high, now_ms);
             let deeper = if high.depth > low.depth { high } else { low };
-            add(
-                shards,
-                (low.start, high.end),
-                Piece {
-                    depth: deeper.depth,
-                    ..low
-                },
-                Some(high),
-                now_ms,
-            )
+            add(shards, (low.start, high.end), Piece { depth: deeper.depth, ..low }, Some(high), now_ms)
         }
         _ => pair[0],
     }
@@ -130,21 +104,12 @@ fn close(shards: &mut [Shard], piece: Piece, now_ms: u64) {
     }));
 }
 
-fn add(
-    shards: &mut Vec<Shard>,
-    (start, end): (u128, u128),
-    parent: Piece,
-    adjacent: Option<Piece>,
-    now_ms: u64,
-) -> Piece {
+fn add(shards: &mut Vec<Shard>, (start, end): (u128, u128), parent: Piece, adjacent: Option<Piece>, now_ms: u64) -> Piece {
     let at = shards.len();
     let index = i64::try_from(at).unwrap_or(i64::MAX);
     let depth = parent.depth + 1;
     // A second a step: a child's sequence numbers are greater than its parents'.
-    let origin = Origin {
-        shard: index,
-        created_ms: now_ms + 1_000 * depth,
-    };
+    let origin = Origin { shard: index, created_ms: now_ms + 1_000 * depth };
     let id = |piece: Piece| shards[piece.shard].shard_id.clone();
     let shard = Shard {
         shard_id: shard_id_name(index),
@@ -157,10 +122,5 @@ fn add(
         adjacent_parent_shard_id: adjacent.map(id),
     };
     shards.push(shard);
-    Piece {
-        shard: at,
-        start,
-        end,
-        depth,
-    }
+    Piece { shard: at, start, end, depth }
 }

@@ -2,13 +2,7 @@
 
 /// Whether a member is a time: a number of seconds in JSON, tagged milliseconds in CBOR.
 pub(super) fn is_timestamp(member: &str) -> bool {
-    matches!(
-        member,
-        "ApproximateArrivalTimestamp"
-            | "ConsumerCreationTimestamp"
-            | "StreamCreationTimestamp"
-            | "Timestamp"
-    )
+    matches!(member, "ApproximateArrivalTimestamp" | "ConsumerCreationTimestamp" | "StreamCreationTimestamp" | "Timestamp")
 }
 
 /// Whether a member is a payload: Base64 text in JSON, a byte string in CBOR.
