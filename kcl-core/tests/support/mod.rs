@@ -1,5 +1,6 @@
 //! What the tests of a whole worker share: a worker that is put together in a line, and a processor that writes down what it sees.
 #![allow(dead_code, reason = "each test file uses a part")]
+#![allow(clippy::disallowed_methods, reason = "a test waits in real time and starts its worker as a task")]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
