@@ -1,4 +1,4 @@
-//! The SQLite lease table: the contract, what it does with files, and what it survives.
+//! The `SQLite` lease table: the contract, what it does with files, and what it survives.
 
 #[path = "lease_table/contract.rs"]
 mod contract;

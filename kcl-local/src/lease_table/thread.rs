@@ -54,8 +54,9 @@ enum Request {
 trait Write: Send {
     /// Nobody waits for it any more: it need not be begun.
     fn is_abandoned(&self) -> bool;
-    /// Does it inside the transaction. What fails or is refused leaves nothing behind. Whether it changed anything.
-    fn run(&mut self, owned: &Owned) -> bool;
+    /// Does it inside the transaction. What fails or is refused leaves nothing behind. Whether it changed anything; or the error
+    /// that forbids to commit.
+    fn run(&mut self, owned: &Owned) -> rusqlite::Result<bool>;
     /// Tells the caller, after the transaction.
     fn answer(self: Box<Self>, ended: &Ended, owned: &Owned);
 }
@@ -83,10 +84,10 @@ where
         self.reply.is_closed()
     }
 
-    fn run(&mut self, owned: &Owned) -> bool {
-        let Some(work) = self.work.take() else { return false };
-        let result = in_savepoint(&owned.connection, work).map_err(|failure| failure.into_error(&owned.path));
-        self.result.insert(result).is_ok()
+    fn run(&mut self, owned: &Owned) -> rusqlite::Result<bool> {
+        let Some(work) = self.work.take() else { return Ok(false) };
+        let result = in_savepoint(&owned.connection, work)?.map_err(|failure| failure.into_error(&owned.path));
+        Ok(self.result.insert(result).is_ok())
     }
 
     fn answer(self: Box<Self>, ended: &Ended, owned: &Owned) {
@@ -105,18 +106,23 @@ where
     }
 }
 
-fn in_savepoint<T>(connection: &Connection, work: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T, Failure> {
+/// The result of the work, which has left nothing behind if it failed; or why it cannot be said that it has not.
+fn in_savepoint<T>(
+    connection: &Connection,
+    work: impl FnOnce(&Connection) -> Result<T, Failure>,
+) -> rusqlite::Result<Result<T, Failure>> {
     let run = |sql| connection.prepare_cached(sql).and_then(|mut statement| statement.execute(())).map(|_| ());
     run("SAVEPOINT one")?;
     let result = work(connection);
-    // After some errors SQLite has rolled everything back itself, and there is no savepoint any more.
-    if result.is_err() && !connection.is_autocommit() {
-        run("ROLLBACK TO one")?;
+    if let Err(failure) = result {
+        // After some errors (a full disk) SQLite has rolled the whole transaction back itself: there is no savepoint any more.
+        return match (run("ROLLBACK TO one").and_then(|()| run("RELEASE one")), failure) {
+            (Ok(()), failure) => Ok(Err(failure)),
+            (Err(_), Failure::Sqlite(error)) | (Err(error), Failure::Table(_)) => Err(error),
+        };
     }
-    if !connection.is_autocommit() {
-        run("RELEASE one")?;
-    }
-    result
+    run("RELEASE one")?;
+    Ok(result)
 }
 
 /// The way to the thread. When the last clone is dropped, the thread closes the file and ends.
@@ -221,11 +227,9 @@ fn commit_together(owned: &mut Owned, writes: &mut [Box<dyn Write>]) -> Ended {
     let mut changed = 0;
     // Those whose caller gave up while the file was busy are left out.
     for write in writes.iter_mut().filter(|write| !write.is_abandoned()) {
-        changed += u64::from(write.run(owned));
-        if owned.connection.is_autocommit() {
-            let reason = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR);
-            let message = Some("SQLite rolled the transaction back".to_owned());
-            return Ended::NothingWritten(Arc::new(rusqlite::Error::SqliteFailure(reason, message)));
+        match write.run(owned) {
+            Ok(has_changed) => changed += u64::from(has_changed),
+            Err(error) => return Ended::NothingWritten(Arc::new(error)),
         }
     }
     let result = transaction.commit();
@@ -236,3 +240,7 @@ fn commit_together(owned: &mut Owned, writes: &mut [Box<dyn Write>]) -> Ended {
         Err(error) => Ended::CommitFailed(Arc::new(error)),
     }
 }
+
+#[cfg(test)]
+#[path = "thread_test.rs"]
+mod tests;

@@ -10,6 +10,7 @@ use kcl_core::model::{Checkpoint, Lease, LeaseKey};
 use kcl_local::SqliteLeaseTable;
 use kcl_local::lease_table::{OpenError, OpenOptions};
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 use tempfile::tempdir;
 
 fn lease(shard: &str) -> Lease {
@@ -80,10 +81,16 @@ async fn a_newer_schema_is_refused_and_untouched() {
     drop(table);
     let newer = Connection::open(&path).expect("a newer program");
     newer.execute_batch("PRAGMA user_version = 203").expect("a newer version");
-    // The version stands in the log alone, and then in the file.
-    assert_refused_and_untouched(&path, &["schema version 2.03", "works with 1.x"]).await;
+    let words = ["schema version 2.03", "works with 1.x"];
+    // The version stands in the log alone, with the newer program running and without it, and then in the file.
+    assert_refused_and_untouched(&path, &words).await;
+    newer.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).expect("the log stays");
     drop(newer);
-    assert_refused_and_untouched(&path, &["schema version 2.03", "works with 1.x"]).await;
+    assert!(bytes(folder.path()).contains_key("leases.sqlite-wal"));
+    assert_refused_and_untouched(&path, &words).await;
+    Connection::open(&path).and_then(|newer| newer.execute_batch("PRAGMA user_version = 203")).expect("the log is carried over");
+    assert_eq!(bytes(folder.path()).len(), 1);
+    assert_refused_and_untouched(&path, &words).await;
 }
 
 #[tokio::test]

@@ -98,6 +98,24 @@ async fn a_write_waits_for_a_file_that_is_busy_for_a_moment() {
 }
 
 #[tokio::test]
+async fn tables_that_find_the_same_empty_file_set_it_up_once() {
+    let folder = tempdir().expect("a folder");
+    let path = folder.path().join("leases.sqlite");
+    let options = OpenOptions::new().busy_timeout(Duration::from_secs(30));
+    let tables = [options.open(&path, "a").await.expect("open"), options.open(&path, "b").await.expect("open")];
+    // Both see the file empty, and wait for the right to write.
+    let busy = writer(&path);
+    let other = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(200));
+        drop(busy);
+    });
+    for result in join_all(tables.iter().map(LeaseTable::setup)).await {
+        result.expect("setup");
+    }
+    other.join().expect("the other program");
+}
+
+#[tokio::test]
 async fn a_write_whose_caller_gave_up_before_its_turn_is_not_begun() {
     let folder = tempdir().expect("a folder");
     let path = folder.path().join("leases.sqlite");
