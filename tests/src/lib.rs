@@ -1,1 +1,3 @@
-//! Tests.
+//! What is tested and measured over several crates and with real processes.
+
+pub mod bench;

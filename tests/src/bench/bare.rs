@@ -1,0 +1,47 @@
+use std::error::Error;
+
+use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::types::ShardIteratorType;
+
+use super::client::client;
+use super::measure::{Figures, touch};
+use super::{Load, STREAM};
+
+/// The loop that an application would write without a framework: one call a shard in flight, nothing kept.
+///
+/// # Errors
+/// When a call fails.
+pub async fn bare(endpoint: &str, load: &Load) -> Result<Figures, Box<dyn Error + Send + Sync>> {
+    let client = client(endpoint);
+    let shards = client.list_shards().stream_name(STREAM).send().await?;
+    let mut readers = tokio::task::JoinSet::new();
+    for shard in shards.shards() {
+        readers.spawn(read(client.clone(), shard.shard_id().to_owned(), load.clone()));
+    }
+    let (mut records, mut sum) = (0, 0_u64);
+    while let Some(read) = readers.join_next().await {
+        let (of_shard, sum_of_shard) = read??;
+        records += of_shard;
+        sum = sum.wrapping_add(sum_of_shard);
+    }
+    Ok(Figures::of_this_process(records, sum)?)
+}
+
+async fn read(client: Client, shard: String, load: Load) -> Result<(u64, u64), Box<dyn Error + Send + Sync>> {
+    let opened = client.get_shard_iterator().stream_name(STREAM).shard_id(shard);
+    let opened = opened.shard_iterator_type(ShardIteratorType::TrimHorizon).send().await?;
+    let mut iterator = opened.shard_iterator;
+    let (mut records, mut sum) = (0, 0_u64);
+    while let Some(at) = iterator {
+        let page = client.get_records().shard_iterator(at).limit(i32::try_from(load.limit)?).send().await?;
+        records += page.records.len() as u64;
+        for record in &page.records {
+            sum = sum.wrapping_add(touch(record.data.as_ref()));
+        }
+        if records == load.records / u64::from(load.shards) {
+            break;
+        }
+        iterator = page.next_shard_iterator;
+    }
+    Ok((records, sum))
+}

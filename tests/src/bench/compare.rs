@@ -1,0 +1,116 @@
+use std::error::Error;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use super::{Figures, Load};
+
+/// Runs the two clients in turn and prints what came out: every run, the medians, the ratio of the medians with its spread.
+///
+/// # Errors
+/// When a process fails, or the two have not read the same.
+pub fn compare(load: &Load, runs: usize, arguments: &[String]) -> Result<(), Box<dyn Error>> {
+    let mut server = Server::start(arguments)?;
+    let megabytes = load.records as f64 * load.size as f64 / 1e6;
+    println!(
+        "{} records of {} bytes on {} shards, Limit {}, budget {} MiB",
+        load.records,
+        load.size,
+        load.shards,
+        load.limit,
+        load.budget >> 20
+    );
+    println!("{:>4} {:>14} {:>14} {:>7} {:>12} {:>12}", "run", "bare CPU ms", "worker CPU ms", "ratio", "bare MiB", "worker MiB");
+    let (mut bare, mut worker) = (Vec::new(), Vec::new());
+    for run in 0..=runs {
+        let pair = [client("bare", &server.endpoint, arguments)?, client("worker", &server.endpoint, arguments)?];
+        if pair[0].records != load.records || (pair[0].records, pair[0].sum) != (pair[1].records, pair[1].sum) {
+            return Err(format!("the two have not read the same: {pair:?}").into());
+        }
+        let label = if run == 0 { "warm".to_owned() } else { run.to_string() };
+        let ratio = pair[1].cpu_ms / pair[0].cpu_ms;
+        let mib = |figures: &Figures| figures.peak_kib as f64 / 1024.0;
+        println!(
+            "{label:>4} {:>14.0} {:>14.0} {ratio:>7.3} {:>12.1} {:>12.1}",
+            pair[0].cpu_ms,
+            pair[1].cpu_ms,
+            mib(&pair[0]),
+            mib(&pair[1])
+        );
+        // The first pair warms the server and the page cache.
+        if run > 0 {
+            bare.push(pair[0]);
+            worker.push(pair[1]);
+        }
+    }
+    let ratios: Vec<f64> = bare.iter().zip(&worker).map(|(bare, worker)| worker.cpu_ms / bare.cpu_ms).collect();
+    let (low, high) = ratios.iter().fold((f64::MAX, 0.0_f64), |(low, high), ratio| (low.min(*ratio), high.max(*ratio)));
+    let cpu = |figures: &[Figures]| median(figures.iter().map(|figures| figures.cpu_ms).collect());
+    let peak = |figures: &[Figures]| median(figures.iter().map(|figures| figures.peak_kib as f64 / 1024.0).collect());
+    println!(
+        "median: bare {:.0} ms CPU ({:.2} ms/MB), worker {:.0} ms CPU ({:.2} ms/MB); ratio of medians {:.3} (pairs {low:.3} to {high:.3}); \
+         peak {:.1} MiB, {:.1} MiB",
+        cpu(&bare),
+        cpu(&bare) / megabytes,
+        cpu(&worker),
+        cpu(&worker) / megabytes,
+        cpu(&worker) / cpu(&bare),
+        peak(&bare),
+        peak(&worker)
+    );
+    server.stop();
+    Ok(())
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// The server process; ends with this one.
+struct Server {
+    child: Child,
+    endpoint: String,
+}
+
+impl Server {
+    fn start(arguments: &[String]) -> Result<Self, Box<dyn Error>> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .arg("server")
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut endpoint = String::new();
+        let output = child.stdout.take().ok_or("no output of the server")?;
+        BufReader::new(output).read_line(&mut endpoint)?;
+        if endpoint.is_empty() {
+            return Err("the server did not start".into());
+        }
+        Ok(Self { child, endpoint: endpoint.trim().to_owned() })
+    }
+
+    fn stop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn client(kind: &str, endpoint: &str, arguments: &[String]) -> Result<Figures, Box<dyn Error>> {
+    let output = Command::new(std::env::current_exe()?)
+        .args([kind, "--endpoint", endpoint])
+        .args(arguments)
+        .stderr(Stdio::inherit())
+        .output()?;
+    if !output.status.success() {
+        return Err(format!("the {kind} client failed: {}", output.status).into());
+    }
+    let text = String::from_utf8(output.stdout)?;
+    Ok(text.lines().last().unwrap_or_default().parse()?)
+}
