@@ -26,7 +26,7 @@ pub async fn worker(endpoint: &str, load: &Load) -> Result<Figures, Box<dyn Erro
     let worker = Worker::builder()
         .stream(STREAM)
         .application("bench")
-        .source(KinesisStream::new(client(endpoint), STREAM.parse()?))
+        .source(KinesisStream::new(&client(endpoint), STREAM.parse()?))
         .lease_table(table)
         .byte_budget(ByteBudget::new(load.budget)?)
         .max_records(load.limit)
