@@ -24,6 +24,7 @@ pub(super) struct Allowance {
     bytes: u64,
     window_ms: u64,
     used: u64,
+    /// In thousandths of a byte: what is paid off in a millisecond is a whole number of them.
     debt: u64,
     debt_ms: u64,
 }
@@ -61,13 +62,10 @@ impl Allowance {
         }
         let paid = now_ms
             .saturating_sub(self.debt_ms)
-            .saturating_mul(self.bytes)
-            / 1_000;
-        if paid > 0 {
-            self.debt = self.debt.saturating_sub(paid);
-            self.debt_ms = now_ms;
-        }
-        let admitted = self.used < self.calls && self.debt <= up_to;
+            .saturating_mul(self.bytes);
+        self.debt = self.debt.saturating_sub(paid);
+        self.debt_ms = now_ms;
+        let admitted = self.used < self.calls && self.debt <= up_to.saturating_mul(1_000);
         if admitted {
             self.used += 1;
         }
@@ -76,9 +74,11 @@ impl Allowance {
 
     /// Owes the bytes of a call that was admitted.
     pub(super) fn charge(&mut self, bytes: usize) {
-        self.debt = self
-            .debt
-            .saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        self.debt = self.debt.saturating_add(
+            u64::try_from(bytes)
+                .unwrap_or(u64::MAX)
+                .saturating_mul(1_000),
+        );
     }
 }
 
@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn a_shard_takes_a_mebibyte_a_second() {
         let limits = Limits::new(Some(Allowance::writes));
-        let put = |kib: usize, at| limits.admit_write("s", 0, kib * 1024, 10_000 + at);
+        let put = |kib: usize, at: u64| limits.admit_write("s", 0, kib * 1024, 10_000 + at);
         assert!(put(1_000, 0));
         assert!(put(24, 0));
         assert!(!put(1, 0));
