@@ -1,4 +1,4 @@
-//! SubscribeToShard of the embedded stream, through the AWS SDK.
+//! `SubscribeToShard` of the embedded stream, through the AWS SDK.
 
 #![cfg(feature = "stream")]
 

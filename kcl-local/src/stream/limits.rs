@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 const MIB: u64 = 1024 * 1024;
-/// GetRecords calls a second and shard (Kinesis quota).
+/// `GetRecords` calls a second and shard (Kinesis quota).
 const READS_A_SECOND: u64 = 5;
-/// Bytes a second and shard that GetRecords hands out (Kinesis quota).
+/// Bytes a second and shard that `GetRecords` hands out (Kinesis quota).
 const READ_BYTES_A_SECOND: u64 = 2 * MIB;
 /// Records a second and shard that may be put (Kinesis quota).
 const WRITES_A_SECOND: u64 = 1_000;

@@ -13,7 +13,9 @@ use aws_sdk_kinesis::config::retry::RetryConfig;
 use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
 use aws_sdk_kinesis::primitives::{Blob, DateTime};
-use aws_sdk_kinesis::types::{PutRecordsRequestEntry, Record, Shard, ShardIteratorType, StreamStatus};
+use aws_sdk_kinesis::types::{
+    PutRecordsRequestEntry, Record, Shard, ShardIteratorType, StreamStatus,
+};
 use kcl_local::stream::LocalStream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -29,6 +31,13 @@ pub(crate) fn client(stream: &LocalStream) -> Client {
     Client::from_conf(config)
 }
 
+/// What `work` gives; a test does not wait for it forever.
+pub(crate) async fn soon<F: Future>(work: F) -> F::Output {
+    tokio::time::timeout(Duration::from_secs(30), work)
+        .await
+        .expect("what the test waits for")
+}
+
 /// Looks until `look` has found something.
 pub(crate) async fn until<T, F: Future<Output = Option<T>>>(mut look: impl FnMut() -> F) -> T {
     let search = async {
@@ -39,9 +48,7 @@ pub(crate) async fn until<T, F: Future<Output = Option<T>>>(mut look: impl FnMut
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), search)
-        .await
-        .expect("the state that the test waits for")
+    soon(search).await
 }
 
 /// Waits until a stream is active.

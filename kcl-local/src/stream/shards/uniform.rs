@@ -1,4 +1,4 @@
-//! UpdateShardCount: a stream is resharded into equal ranges, by splits and merges.
+//! `UpdateShardCount`: a stream is resharded into equal ranges, by splits and merges.
 //!
 //! ```text
 //!   3 shards to 2:    [   0   ][   1   ][   2   ]
