@@ -296,7 +296,7 @@ async fn a_reader_misses_no_record_of_concurrent_writers() {
         seen
     };
     let both = async { tokio::join!(futures_util::future::join_all(writers), reader) };
-    let (_, mut seen) = stream_support::soon(both).await;
+    let (_, mut seen) = stream_support::soon(Box::pin(both)).await;
     seen.sort_unstable();
     seen.dedup();
     assert_eq!(seen.len(), 8 * 40);

@@ -100,7 +100,7 @@ impl LocalStreamBuilder {
         self
     }
 
-    /// How long a stream is CREATING, DELETING or UPDATING, and a consumer CREATING or DELETING. Default: 50 ms.
+    /// How long a stream is CREATING, DELETING or UPDATING. Default: 50 ms. (A consumer takes the emulator's half second.)
     pub fn settle_time(mut self, settle: Duration) -> Self {
         self.settle = settle;
         self
