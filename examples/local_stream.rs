@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_kinesis::operation::create_stream::CreateStreamError;
 use clap::Parser;
 use kcl_local::stream::LocalStream;
 use tokio::signal::unix::{SignalKind, signal};
@@ -86,7 +87,7 @@ async fn create(stream: &LocalStream, name: &str, shards: i32) -> Result<(), Box
         Err(error)
             if error
                 .as_service_error()
-                .is_some_and(|error| error.is_resource_in_use_exception()) => {}
+                .is_some_and(CreateStreamError::is_resource_in_use_exception) => {}
         Err(error) => return Err(error.into()),
     }
     // The service's own way to wait: it polls until the stream is there.

@@ -7,7 +7,7 @@ mod stream_support;
 use aws_sdk_kinesis::error::ProvideErrorMetadata;
 use aws_sdk_kinesis::primitives::Blob;
 use kcl_local::stream::{LocalStream, StartError};
-use stream_support::{client, create, fill, id, post, put};
+use stream_support::{client, create, fill, id, post, post_signed, put};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -92,7 +92,7 @@ async fn a_put_of_eight_mebibytes_is_taken_and_one_beyond_the_service_is_not() {
 }
 
 #[tokio::test]
-async fn a_request_without_a_signature_or_that_cannot_be_read_is_refused() {
+async fn a_request_that_cannot_be_read_is_refused() {
     let stream = LocalStream::start().await.expect("starts");
     for operation in [
         "GetRecords",
@@ -105,6 +105,26 @@ async fn a_request_without_a_signature_or_that_cannot_be_read_is_refused() {
         assert_eq!(
             (reply.status, reply.header("x-amzn-errortype")),
             (400, Some("SerializationException")),
+            "{operation}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_request_without_a_signature_is_refused() {
+    let stream = LocalStream::start().await.expect("starts");
+    for operation in [
+        "GetRecords",
+        "PutRecords",
+        "PutRecord",
+        "ListShards",
+        "ListStreams",
+    ] {
+        let reply = post_signed(&stream, operation, JSON, b"{}", "").await;
+        let kind = Some("MissingAuthenticationTokenException");
+        assert_eq!(
+            (reply.status, reply.header("x-amzn-errortype")),
+            (400, kind),
             "{operation}"
         );
     }

@@ -249,14 +249,26 @@ pub(crate) async fn post(
     content_type: &str,
     body: &[u8],
 ) -> RawReply {
+    let signature =
+        "Authorization: AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=host, Signature=0\r\n";
+    post_signed(stream, operation, content_type, body, signature).await
+}
+
+/// The same with a header of one's own for the signature.
+pub(crate) async fn post_signed(
+    stream: &LocalStream,
+    operation: &str,
+    content_type: &str,
+    body: &[u8],
+    signature: &str,
+) -> RawReply {
     let mut connection = tokio::net::TcpStream::connect(stream.address())
         .await
         .expect("connects");
     let head = format!(
         "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: {content_type}\r\n\
          X-Amz-Target: Kinesis_20131202.{operation}\r\nX-Amz-Date: 20260101T000000Z\r\n\
-         Authorization: AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=host, Signature=0\r\n\
-         Content-Length: {}\r\n\r\n",
+         {signature}Content-Length: {}\r\n\r\n",
         body.len()
     );
     connection.write_all(head.as_bytes()).await.expect("sends");

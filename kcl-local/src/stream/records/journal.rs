@@ -216,7 +216,7 @@ impl Journal {
         })
     }
 
-    /// Whether a stream's first record was put into a shard that began with `sequence`; see [`super::Origin`].
+    /// The shard and the sequence number of a stream's first row: they tell which stream of that name it was of.
     pub(in crate::stream) fn first_sequence(
         &self,
         stream: &str,
