@@ -58,7 +58,7 @@ impl LocalStreamBuilder {
         self
     }
 
-    /// Whether readers meet the limits of a real shard: 5 GetRecords calls and 2 MiB a second. Default: no.
+    /// Whether readers meet the limits of a real shard: 5 `GetRecords` calls and 2 MiB a second. Default: no.
     pub fn read_limits(mut self, on: bool) -> Self {
         self.read_limits = on;
         self
@@ -100,7 +100,7 @@ impl LocalStreamBuilder {
         self
     }
 
-    /// How long a stream is CREATING, DELETING or UPDATING, and a consumer CREATING or DELETING. Default: 50 ms.
+    /// How long a stream is CREATING, DELETING or UPDATING. Default: 50 ms. (A consumer takes the emulator's half second.)
     pub fn settle_time(mut self, settle: Duration) -> Self {
         self.settle = settle;
         self

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 const MIB: u64 = 1024 * 1024;
-/// GetRecords calls a second and shard (Kinesis quota).
+/// `GetRecords` calls a second and shard (Kinesis quota).
 const READS_A_SECOND: u64 = 5;
-/// Bytes a second and shard that GetRecords hands out (Kinesis quota).
+/// Bytes a second and shard that `GetRecords` hands out (Kinesis quota).
 const READ_BYTES_A_SECOND: u64 = 2 * MIB;
 /// Records a second and shard that may be put (Kinesis quota).
 const WRITES_A_SECOND: u64 = 1_000;
@@ -24,6 +24,7 @@ pub(super) struct Allowance {
     bytes: u64,
     window_ms: u64,
     used: u64,
+    /// In thousandths of a byte: what is paid off in a millisecond is a whole number of them.
     debt: u64,
     debt_ms: u64,
 }
@@ -52,12 +53,10 @@ impl Allowance {
             self.window_ms = now_ms;
             self.used = 0;
         }
-        let paid = now_ms.saturating_sub(self.debt_ms).saturating_mul(self.bytes) / 1_000;
-        if paid > 0 {
-            self.debt = self.debt.saturating_sub(paid);
-            self.debt_ms = now_ms;
-        }
-        let admitted = self.used < self.calls && self.debt <= up_to;
+        let paid = now_ms.saturating_sub(self.debt_ms).saturating_mul(self.bytes);
+        self.debt = self.debt.saturating_sub(paid);
+        self.debt_ms = now_ms;
+        let admitted = self.used < self.calls && self.debt <= up_to.saturating_mul(1_000);
         if admitted {
             self.used += 1;
         }
@@ -66,7 +65,7 @@ impl Allowance {
 
     /// Owes the bytes of a call that was admitted.
     pub(super) fn charge(&mut self, bytes: usize) {
-        self.debt = self.debt.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        self.debt = self.debt.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(1_000));
     }
 }
 
@@ -141,7 +140,7 @@ mod tests {
     #[test]
     fn a_shard_takes_a_mebibyte_a_second() {
         let limits = Limits::new(Some(Allowance::writes));
-        let put = |kib: usize, at| limits.admit_write("s", 0, kib * 1024, 10_000 + at);
+        let put = |kib: usize, at: u64| limits.admit_write("s", 0, kib * 1024, 10_000 + at);
         assert!(put(1_000, 0));
         assert!(put(24, 0));
         assert!(!put(1, 0));

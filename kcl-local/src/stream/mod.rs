@@ -13,17 +13,17 @@
 //!
 //! | operation | here | the emulator alone |
 //! |---|---|---|
-//! | GetRecords | at the end of a closed shard an empty page without `NextShardIterator`, with `ChildShards` | no `ChildShards` |
+//! | `GetRecords` | at the end of a closed shard an empty page without `NextShardIterator`, with `ChildShards` | no `ChildShards` |
 //! | | `MillisBehindLatest` is the age of the last record of the page while more follow, 0 at the tip | always 0 |
 //! | | a page has at most 10,000 records and 10 MiB | no limit of bytes |
-//! | SubscribeToShard | the end of a shard is an event with null `ContinuationSequenceNumber` and `ChildShards` | never null |
+//! | `SubscribeToShard` | the end of a shard is an event with null `ContinuationSequenceNumber` and `ChildShards` | never null |
 //! | | starts AT and AFTER a sequence number and AT a timestamp | these start at the beginning of the shard |
 //! | | real `MillisBehindLatest`; events go out as records arrive | always 0; every 200 ms |
-//! | GetShardIterator | AT_TIMESTAMP behind the last record is the tip | it is the beginning of the shard |
-//! | ListShards | `NextToken` alone goes on with the listing; `ShardFilter`; shards without retained records are hidden | the second page fails; no filter |
-//! | PutRecord(s) | a reader never passes a record that becomes visible later; arrival times in milliseconds | concurrent puts to a shard may be missed; seconds |
+//! | `GetShardIterator` | `AT_TIMESTAMP` behind the last record is the tip | it is the beginning of the shard |
+//! | `ListShards` | `NextToken` alone goes on with the listing; `ShardFilter`; shards without retained records are hidden | the second page fails; no filter |
+//! | `PutRecord`(s) | a reader never passes a record that becomes visible later; arrival times in milliseconds | concurrent puts to a shard may be missed; seconds |
 //! | | up to 10 MiB a call | 5 MiB |
-//! | UpdateShardCount | splits and merges: every new shard has its one or two parents | no parents |
+//! | `UpdateShardCount` | splits and merges: every new shard has its one or two parents | no parents |
 //! | any with `StreamName` | `StreamARN` instead of it, or both | some operations |
 //! | any | CBOR with tagged times, as the AWS SDK for Java reads and writes it | times without tag |
 //!
@@ -32,18 +32,18 @@
 //! | | here |
 //! |---|---|
 //! | signatures | must be there; what they say is not checked |
-//! | UpdateShardCount | is done when the call returns; any count of shards is allowed, any number of times a day |
+//! | `UpdateShardCount` | is done when the call returns; any count of shards is allowed, any number of times a day |
 //! | limits | off unless switched on ([`LocalStreamBuilder::read_limits`], [`LocalStreamBuilder::write_limits`]); those of calls to other operations, and of fan-out, do not exist |
-//! | SubscribeToShard | a second subscription of a consumer to a shard is not refused |
+//! | `SubscribeToShard` | a second subscription of a consumer to a shard is not refused |
 //! | retention | as set for the stream; a record is gone when it is read or followed after its time |
 //! | encryption | is a mark on records; nothing is encrypted |
-//! | SplitShard, MergeShards | a closed shard is not refused (the emulator's) |
+//! | `SplitShard`, `MergeShards` | a closed shard is not refused (the emulator's) |
 //! | streams | are CREATING, UPDATING or DELETING for a moment ([`LocalStreamBuilder::settle_time`]) |
 //! | Channels, and other operations newer than the emulator | unknown |
 //!
 //! # Data in a folder
 //!
-//! With [`LocalStreamBuilder::folder`] records are in one SQLite file, `records.sqlite`, before they are acknowledged, and
+//! With [`LocalStreamBuilder::folder`] records are in one `SQLite` file, `records.sqlite`, before they are acknowledged, and
 //! streams in files beside it. All of it is read into memory at the start. A process that dies loses nothing that was
 //! acknowledged; a machine that dies may lose the last moments.
 //!

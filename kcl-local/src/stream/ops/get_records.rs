@@ -1,4 +1,4 @@
-//! GetRecords.
+//! `GetRecords`.
 
 use std::sync::Arc;
 
@@ -14,9 +14,9 @@ use crate::stream::service::{Service, horizon_ms, is_closed};
 use crate::stream::shards::children;
 use crate::stream::wire::{Format, PageEnd, Refusal, get_records_body, reply, server_failure};
 
-/// Records of one page (GetRecords: 10,000).
+/// Records of one page (`GetRecords`: 10,000).
 const PAGE_RECORDS: u64 = 10_000;
-/// Bytes of one page, payloads and partition keys (GetRecords: 10 MiB).
+/// Bytes of one page, payloads and partition keys (`GetRecords`: 10 MiB).
 const PAGE_BYTES: usize = 10 * 1024 * 1024;
 
 #[derive(Deserialize)]

@@ -1,4 +1,4 @@
-//! GetShardIterator.
+//! `GetShardIterator`.
 
 use ferrokinesis::shard_iterator::create_shard_iterator;
 use serde::Deserialize;

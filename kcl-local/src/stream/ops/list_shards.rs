@@ -1,4 +1,4 @@
-//! ListShards.
+//! `ListShards`.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::stream::service::{Service, horizon_ms};
 use crate::stream::shards::{Filter, PageToken};
 use crate::stream::wire::Refusal;
 
-/// Shards of one page (ListShards: 1,000, though `MaxResults` may be up to 10,000).
+/// Shards of one page (`ListShards`: 1,000, though `MaxResults` may be up to 10,000).
 const PAGE_SHARDS: usize = 1_000;
 
 #[derive(Deserialize)]

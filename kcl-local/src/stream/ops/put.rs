@@ -1,4 +1,4 @@
-//! PutRecord and PutRecords.
+//! `PutRecord` and `PutRecords`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The requests of PutRecord and PutRecords, read without a detour: they are most of what a producer sends.
+//! The requests of `PutRecord` and `PutRecords`, read without a detour: they are most of what a producer sends.
 
 use std::borrow::Cow;
 
@@ -13,9 +13,9 @@ use crate::stream::wire::{Format, Refusal, read_cbor};
 
 /// Characters of a partition key (Kinesis API).
 const PARTITION_KEY: usize = 256;
-/// Records of one PutRecords call (Kinesis API).
+/// Records of one `PutRecords` call (Kinesis API).
 const RECORDS: usize = 500;
-/// Bytes of one PutRecords call, payloads and partition keys (PutRecords: 10 MiB).
+/// Bytes of one `PutRecords` call, payloads and partition keys (`PutRecords`: 10 MiB).
 const REQUEST_BYTES: usize = 10 * 1024 * 1024;
 
 /// One record to put.
@@ -41,7 +41,7 @@ pub(super) struct Put {
 }
 
 impl Put {
-    /// Reads a PutRecord request.
+    /// Reads a `PutRecord` request.
     ///
     /// # Errors
     ///
@@ -63,7 +63,7 @@ impl Put {
         }
     }
 
-    /// Reads a PutRecords request.
+    /// Reads a `PutRecords` request.
     ///
     /// # Errors
     ///

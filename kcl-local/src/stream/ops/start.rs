@@ -7,7 +7,7 @@ use crate::stream::records::{Origin, Position, StreamLog};
 use crate::stream::service::horizon_ms;
 use crate::stream::wire::Refusal;
 
-/// The members that describe a start, in GetShardIterator and in SubscribeToShard.
+/// The members that describe a start, in `GetShardIterator` and in `SubscribeToShard`.
 #[derive(Debug)]
 pub(super) struct Start<'a> {
     /// `ShardIteratorType` or `Type`.

@@ -1,4 +1,4 @@
-//! SubscribeToShard.
+//! `SubscribeToShard`.
 //!
 //! ```text
 //!   initial-response ─▶ event ─▶ event ─▶ ... ─▶ end of session

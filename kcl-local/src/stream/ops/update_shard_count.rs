@@ -1,4 +1,4 @@
-//! UpdateShardCount.
+//! `UpdateShardCount`.
 
 use ferrokinesis::types::StreamStatus;
 use serde::Deserialize;

@@ -10,11 +10,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::StoredRecord;
 
-/// "KStr": marks the file as one of ours in SQLite's header.
+/// "KStr": marks the file as one of ours in `SQLite`'s header.
 const APPLICATION_ID: i32 = 0x4B53_7472;
 const SCHEMA: i32 = 1;
 
-/// One SQLite file with the records of all streams.
+/// One `SQLite` file with the records of all streams.
 ///
 /// A put is one transaction. The file is locked by the process that has it open. `synchronous = NORMAL` in WAL mode: nothing
 /// is lost when the process dies; what the operating system had not written is lost when the machine does.
@@ -27,7 +27,7 @@ pub(in crate::stream) struct Journal {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JournalError {
-    /// SQLite failed.
+    /// `SQLite` failed.
     #[error("the file of the records: {0}")]
     Sqlite(#[from] rusqlite::Error),
     /// Another process has the folder open.
@@ -187,7 +187,7 @@ impl Journal {
         })
     }
 
-    /// Whether a stream's first record was put into a shard that began with `sequence`; see [`super::Origin`].
+    /// The shard and the sequence number of a stream's first row: they tell which stream of that name it was of.
     pub(in crate::stream) fn first_sequence(&self, stream: &str) -> Result<Option<(i64, String)>, JournalError> {
         self.with(|connection| {
             connection
@@ -223,11 +223,13 @@ mod tests {
             arrival_ms: 1_000 + index,
             partition_key: "key".into(),
             data: Bytes::from_static(&[0, 255, 7]),
-            encrypted: index % 2 == 0,
+            encrypted: index.is_multiple_of(2),
         }
     }
 
-    fn loaded(journal: &Journal) -> (Vec<(String, i64, StoredRecord)>, Vec<(String, i64, u64)>) {
+    type Of<T> = Vec<(String, i64, T)>;
+
+    fn loaded(journal: &Journal) -> (Of<StoredRecord>, Of<u64>) {
         let (mut records, mut frontiers) = (Vec::new(), Vec::new());
         journal
             .load(

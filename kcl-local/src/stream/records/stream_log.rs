@@ -51,7 +51,11 @@ impl StreamLog {
 
     /// Stores records of a shard, in their order.
     pub(in crate::stream) fn append(&self, shard: i64, records: Vec<StoredRecord>) {
-        self.change(shard, |log| records.into_iter().for_each(|record| log.push(record)));
+        self.change(shard, |log| {
+            for record in records {
+                log.push(record);
+            }
+        });
     }
 
     /// Follows the index of the next record of a shard.

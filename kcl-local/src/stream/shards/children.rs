@@ -3,7 +3,7 @@
 use ferrokinesis::types::{HashKeyRange, Shard};
 use serde::Serialize;
 
-/// A child as GetRecords and SubscribeToShard tell of it at the end of its parent.
+/// A child as `GetRecords` and `SubscribeToShard` tell of it at the end of its parent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(in crate::stream) struct ChildShard {

@@ -1,4 +1,4 @@
-//! The `ShardFilter` of ListShards.
+//! The `ShardFilter` of `ListShards`.
 
 use ferrokinesis::types::Shard;
 use serde::{Deserialize, Serialize};

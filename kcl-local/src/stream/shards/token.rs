@@ -1,4 +1,4 @@
-//! The `NextToken` of ListShards.
+//! The `NextToken` of `ListShards`.
 
 use base64_simd::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ pub(in crate::stream) struct PageToken {
     pub(in crate::stream) given_ms: u64,
 }
 
-/// How long a token may be used (ListShards: 300 seconds).
+/// How long a token may be used (`ListShards`: 300 seconds).
 const VALID_MS: u64 = 300_000;
 
 impl PageToken {

@@ -1,4 +1,4 @@
-//! UpdateShardCount: a stream is resharded into equal ranges, by splits and merges.
+//! `UpdateShardCount`: a stream is resharded into equal ranges, by splits and merges.
 //!
 //! ```text
 //!   3 shards to 2:    [   0   ][   1   ][   2   ]
@@ -58,8 +58,8 @@ pub(in crate::stream) fn reshard(shards: &mut Vec<Shard>, target: u32, now_ms: u
 /// The first hash key of each of `count` equal ranges.
 fn bounds(count: u32) -> Vec<u128> {
     let count = u128::from(count.max(1));
-    // 2^128 / count, without 2^128.
-    let size = u128::MAX / count + u128::from(u128::MAX % count == count - 1);
+    // 2^128 / count, without 2^128; for one range it is never used.
+    let size = (u128::MAX / count).wrapping_add(u128::from(u128::MAX % count == count - 1));
     (0..count).map(|at| at.saturating_mul(size)).collect()
 }
 

@@ -7,7 +7,7 @@ use super::{Format, cbor};
 use crate::stream::records::StoredRecord;
 use crate::stream::shards::ChildShard;
 
-/// What GetRecords answers beside the records.
+/// What `GetRecords` answers beside the records.
 #[derive(Debug)]
 pub(in crate::stream) struct PageEnd {
     /// `NextShardIterator` or `ContinuationSequenceNumber`; null at the end of a closed shard.
@@ -28,7 +28,7 @@ impl PageEnd {
     }
 }
 
-/// The reply of GetRecords.
+/// The reply of `GetRecords`.
 pub(in crate::stream) fn get_records_body<'a>(
     format: Format,
     records: impl ExactSizeIterator<Item = &'a StoredRecord> + Clone,
@@ -37,7 +37,7 @@ pub(in crate::stream) fn get_records_body<'a>(
     page(format, records, &end.members("NextShardIterator"))
 }
 
-/// The payload of a SubscribeToShardEvent.
+/// The payload of a `SubscribeToShardEvent`.
 pub(in crate::stream) fn subscribe_body<'a>(
     format: Format,
     records: impl ExactSizeIterator<Item = &'a StoredRecord> + Clone,

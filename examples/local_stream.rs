@@ -1,0 +1,86 @@
+//! Serves an embedded Kinesis-compatible stream until it is told to end (SIGTERM, Ctrl-C).
+//!
+//! The first line on standard output is the endpoint. With it, any client of Kinesis works:
+//!
+//! ```text
+//! cargo run --release --example local_stream -- --port 4567 --stream orders --shards 4
+//! aws kinesis put-record --endpoint-url http://127.0.0.1:4567 --stream-name orders --partition-key k --data aGVsbG8=
+//! ```
+
+use std::error::Error;
+use std::io::Write;
+use std::path::PathBuf;
+
+use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_kinesis::operation::create_stream::CreateStreamError;
+use clap::Parser;
+use kcl_local::stream::LocalStream;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Serves an embedded Kinesis-compatible stream on 127.0.0.1.
+#[derive(Parser)]
+struct Options {
+    /// The port; 0 takes one that is free.
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+    /// Keeps the data in this folder; without it everything is gone at the end.
+    #[arg(long)]
+    folder: Option<PathBuf>,
+    /// Makes a stream of this name, unless there is one.
+    #[arg(long)]
+    stream: Option<String>,
+    /// The shards of that stream.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=10_000))]
+    shards: i32,
+    /// Refuses more than 5 reads and 2 MiB a second and shard, as the service does.
+    #[arg(long)]
+    read_limits: bool,
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let options = Options::parse();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut builder = LocalStream::builder().port(options.port).read_limits(options.read_limits);
+    if let Some(folder) = options.folder {
+        builder = builder.folder(folder);
+    }
+    let stream = builder.start().await?;
+    if let Some(name) = options.stream {
+        create(&stream, &name, options.shards).await?;
+    }
+    {
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{}", stream.endpoint())?;
+        out.flush()?;
+    }
+    tokio::select! {
+        biased;
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    stream.stop().await;
+    Ok(())
+}
+
+/// Makes a stream and waits until it is active.
+async fn create(stream: &LocalStream, name: &str, shards: i32) -> Result<(), Box<dyn Error>> {
+    let config = aws_sdk_kinesis::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .endpoint_url(stream.endpoint())
+        .region(Region::new(stream.region().to_owned()))
+        .credentials_provider(Credentials::new("any", "any", None, None, "local"))
+        .build();
+    let client = Client::from_conf(config);
+    match client.create_stream().stream_name(name).shard_count(shards).send().await {
+        Ok(_) => {}
+        Err(error) if error.as_service_error().is_some_and(CreateStreamError::is_resource_in_use_exception) => {}
+        Err(error) => return Err(error.into()),
+    }
+    // The service's own way to wait: it polls until the stream is there.
+    let wait = aws_sdk_kinesis::client::Waiters::wait_until_stream_exists(&client).stream_name(name);
+    wait.wait(std::time::Duration::from_secs(30)).await?;
+    Ok(())
+}
