@@ -244,7 +244,7 @@ fn check(settings: &Settings) -> Result<(), SettingError> {
     span("failover", settings.failover, second, hour)?;
     number("max_leases", settings.max_leases, 1, usize::MAX)?;
     number("max_records", settings.max_records as usize, 1, 10_000)?;
-    number("calls_per_second", settings.calls_per_second, 1, 1000)?;
+    number("calls_per_second", settings.calls_per_second, 1, 1_000_000)?;
     span("idle_ceiling", settings.idle_ceiling, milli, Duration::from_secs(60))?;
     span("call_limit", settings.call_limit, Duration::from_millis(100), hour)?;
     span("checkpoint_every", settings.checkpoint_every, milli, hour)?;

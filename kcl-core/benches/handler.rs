@@ -1,0 +1,81 @@
+//! What the framework itself costs from an in-memory stream to the handler: nanoseconds a record in large pages, and nanoseconds a
+//! batch where every page holds one record.
+#![expect(clippy::disallowed_methods, reason = "a benchmark reads the machine's clock")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use kcl_core::lease::memory::MemoryLeaseTable;
+use kcl_core::processor::{ProcessRecordsInput, ShardRef};
+use kcl_core::stream::memory::MemoryStream;
+use kcl_core::{Failure, RecordProcessor, Worker};
+use tokio::sync::Notify;
+
+struct Count {
+    left: AtomicU64,
+    first: Notify,
+    done: Notify,
+}
+
+struct Counter(Arc<Count>);
+
+impl RecordProcessor for Counter {
+    async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
+        let records = input.records.len() as u64;
+        self.0.first.notify_one();
+        if self.0.left.fetch_sub(records, Ordering::Relaxed) == records {
+            self.0.done.notify_one();
+        }
+        Ok(())
+    }
+}
+
+/// One worker over the whole stream: the time from the first call of the handler to the last.
+async fn run(stream: &MemoryStream, records: u64, limit: u32) -> Duration {
+    let count = Arc::new(Count { left: AtomicU64::new(records), first: Notify::new(), done: Notify::new() });
+    let counter = Arc::clone(&count);
+    let worker = Worker::builder()
+        .stream("bench")
+        .application("bench")
+        .source(stream.clone())
+        .lease_table(MemoryLeaseTable::new())
+        .max_records(limit)
+        .calls_per_second(1_000_000)
+        .processor(move |_: &ShardRef| Counter(Arc::clone(&counter)))
+        .build()
+        .unwrap();
+    let (ran, elapsed) = tokio::join!(worker.run(), async {
+        count.first.notified().await;
+        let begun = Instant::now();
+        count.done.notified().await;
+        let elapsed = begun.elapsed();
+        worker.shutdown(Duration::from_secs(10)).await;
+        elapsed
+    });
+    ran.unwrap();
+    elapsed
+}
+
+fn handler(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let mut group = criterion.benchmark_group("memory stream to handler");
+    group.sample_size(10);
+    for (name, records, limit) in
+        [("a record of 100 bytes, pages of 10,000", 400_000_u64, 10_000), ("a batch of one record", 20_000, 1)]
+    {
+        let stream = MemoryStream::new("bench", 1);
+        stream.put_many((0..records).map(|n| (format!("key-{}", n % 100), vec![b'x'; 100]))).unwrap();
+        group.throughput(Throughput::Elements(records));
+        group.bench_function(name, |bencher| {
+            bencher.iter_custom(|iterations| {
+                (0..iterations).map(|_| runtime.block_on(run(&stream, records, limit))).sum::<Duration>()
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, handler);
+criterion_main!(benches);
