@@ -4,6 +4,7 @@
 //! - `stream` (feature `stream`): an embedded Kinesis-compatible stream for development and tests.
 
 pub mod lease_table;
+mod runtime;
 #[cfg(feature = "stream")]
 pub mod stream;
 

@@ -1,5 +1,4 @@
-//! The thread that owns the connection: the only place of the lease table that makes a thread or waits on one.
-#![expect(clippy::disallowed_methods, reason = "the thread that may block")]
+//! The thread that owns the connection.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,6 +7,8 @@ use std::time::Duration;
 use kcl_core::lease::Error;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
+
+use crate::runtime::block_owner_thread;
 
 use super::error::{Failure, OpenError, commit_failed, is_busy, nothing_written};
 
@@ -34,7 +35,7 @@ impl Owned {
             let waits = !left.is_zero();
             left = left.saturating_sub(NAP);
             if waits {
-                std::thread::sleep(NAP);
+                block_owner_thread(NAP);
             }
             waits
         }

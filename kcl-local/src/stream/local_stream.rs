@@ -17,9 +17,9 @@ use super::front::{BODY_BYTES, front};
 use super::limits::{Allowance, Limits};
 use super::records::{Journal, Logs};
 use super::restore::restore;
-use super::runtime::{ServerRuntime, sleep};
 use super::service::Service;
 use super::{JournalError, LocalStreamBuilder, StartError};
+use crate::runtime::{ServerRuntime, sleep};
 
 /// How long [`LocalStream::stop`] waits for requests that are being answered.
 const DRAIN: Duration = Duration::from_secs(5);

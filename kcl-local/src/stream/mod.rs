@@ -77,7 +77,6 @@ mod local_stream;
 mod ops;
 mod records;
 mod restore;
-mod runtime;
 mod service;
 mod shards;
 mod wire;

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::request::{check_range, parse, unfit};
+use crate::runtime::now_ms;
 use crate::stream::records::{Position, StoredRecord};
-use crate::stream::runtime::now_ms;
 use crate::stream::service::{Service, horizon_ms, is_closed};
 use crate::stream::shards::children;
 use crate::stream::wire::{Format, PageEnd, Refusal, get_records_body, reply, server_failure};

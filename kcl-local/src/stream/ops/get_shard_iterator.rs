@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::request::{check_name, millis, parse};
 use super::start::Start;
-use crate::stream::runtime::now_ms;
+use crate::runtime::now_ms;
 use crate::stream::service::Service;
 use crate::stream::wire::Refusal;
 

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::request::{check_name, check_range, millis, parse, unfit};
-use crate::stream::runtime::now_ms;
+use crate::runtime::now_ms;
 use crate::stream::service::{Service, horizon_ms};
 use crate::stream::shards::{Filter, PageToken};
 use crate::stream::wire::Refusal;

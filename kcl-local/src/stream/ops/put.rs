@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::arn::name_stream;
 use super::put_request::{Entry, Put};
 use super::request::{invalid, unfit};
+use crate::runtime::now_ms;
 use crate::stream::records::{Origin, ShardLog, StoredRecord, StreamLog};
-use crate::stream::runtime::now_ms;
 use crate::stream::service::{Service, is_closed};
 use crate::stream::wire::{Format, Refusal, server_failure};
 

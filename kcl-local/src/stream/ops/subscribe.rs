@@ -23,8 +23,8 @@ use tokio::sync::watch;
 
 use super::request::{check_name, invalid, millis, parse};
 use super::start::Start;
+use crate::runtime::{now_ms, sleep};
 use crate::stream::records::{Origin, Page, Position, StoredRecord, StreamLog};
-use crate::stream::runtime::{now_ms, sleep};
 use crate::stream::service::{Service, horizon_ms, is_closed};
 use crate::stream::shards::children;
 use crate::stream::wire::{

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::request::{check_name, check_range, invalid, parse, unfit};
-use crate::stream::runtime::now_ms;
+use crate::runtime::now_ms;
 use crate::stream::service::{Service, is_closed};
 use crate::stream::shards::reshard;
 use crate::stream::wire::Refusal;

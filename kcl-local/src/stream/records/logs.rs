@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::{Journal, JournalError, StoredRecord, StreamLog};
-use crate::stream::runtime;
+use crate::runtime;
 
 /// The logs by stream name, and the journal behind them.
 #[derive(Debug)]

@@ -1,0 +1,75 @@
+//! The only file of this crate that reads a clock, sleeps or starts tasks.
+#![expect(clippy::disallowed_methods, reason = "the one file that may")]
+
+#[cfg(feature = "stream")]
+pub(crate) use server::{ServerRuntime, blocking, now_ms, sleep};
+
+/// Blocks the thread that owns a connection for `span`: nothing else runs on it.
+pub(crate) fn block_owner_thread(span: std::time::Duration) {
+    std::thread::sleep(span);
+}
+
+/// What the embedded stream takes.
+///
+/// The server runs on a runtime of its own. The emulator below it starts tasks that nobody can wait for (it finishes a created,
+/// deleted or resharded stream a moment after the call); they end with this runtime, so an ended
+/// [`LocalStream`](crate::stream::LocalStream) leaves nothing running in the program around it.
+#[cfg(feature = "stream")]
+mod server {
+    use std::future::Future;
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+    use tokio::runtime::{Builder, Runtime};
+    use tokio::task::JoinHandle;
+
+    /// Milliseconds since the Unix epoch.
+    pub(crate) fn now_ms() -> u64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Waits for `duration`. Cancel safe.
+    pub(crate) async fn sleep(duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+
+    /// The runtime that a server runs on; dropping it ends every task on it at its next await, without blocking.
+    #[derive(Debug)]
+    pub(crate) struct ServerRuntime {
+        runtime: Option<Runtime>,
+    }
+
+    impl ServerRuntime {
+        /// Starts the threads of a server.
+        ///
+        /// Two are enough for the machines this is made for, and one would let a page of 10 MiB that is being written stand in the
+        /// way of a renewal of another connection.
+        pub(crate) fn new() -> std::io::Result<Self> {
+            let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("local-stream").enable_all().build()?;
+            Ok(Self { runtime: Some(runtime) })
+        }
+
+        /// Runs `future` on the server's threads; `None` if the runtime has been taken down.
+        pub(crate) fn spawn<F>(&self, future: F) -> Option<JoinHandle<F::Output>>
+        where
+            F: Future + Send + 'static,
+            F::Output: Send + 'static,
+        {
+            self.runtime.as_ref().map(|runtime| runtime.spawn(future))
+        }
+    }
+
+    impl Drop for ServerRuntime {
+        fn drop(&mut self) {
+            // A runtime must not be dropped inside another one: that would block its thread.
+            if let Some(runtime) = self.runtime.take() {
+                runtime.shutdown_background();
+            }
+        }
+    }
+
+    /// Does blocking work on a thread of the server, letting its other tasks move to another thread meanwhile.
+    pub(crate) fn blocking<T>(work: impl FnOnce() -> T) -> T {
+        tokio::task::block_in_place(work)
+    }
+}
