@@ -127,6 +127,7 @@ pub struct ShardEndedInput {
 pub struct ShutdownRequestedInput {
     /// The shard.
     pub shard: ShardRef,
-    /// Stores progress up to the last batch that was handed out. Nothing when none was.
+    /// Stores progress up to the last record that `process_records` has returned `Ok` for: a batch that failed is not passed.
+    /// Nothing when nothing of the shard is done.
     pub checkpointer: Option<Checkpointer>,
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::checkpoint::{Checkpointer, Delivered, Tenancy};
 use crate::decide::backoff::Backoff;
@@ -45,9 +45,12 @@ pub(crate) struct ShardConsumer {
     machine: Consumer,
     parents: oneshot::Receiver<()>,
     stop: watch::Receiver<bool>,
+    causes: mpsc::UnboundedSender<RunError>,
     feed: Option<Feed>,
     in_hand: Option<InHand>,
     delivered: Delivered,
+    /// Everything up to here is done, in this tenancy or before it.
+    done: Option<Position>,
     children: Vec<ChildShard>,
     /// Failures of the present step since it last succeeded.
     failures: u32,
@@ -59,8 +62,8 @@ pub(crate) struct ShardConsumer {
 
 /// Why one shard is given up while the worker goes on, or the worker with it.
 enum GiveUp {
-    /// The worker has to stop.
-    Cause(RunError),
+    /// The worker has to stop; the root has the cause.
+    Worker,
     /// This shard cannot be read here.
     Unreadable(Arc<str>),
 }
@@ -68,8 +71,6 @@ enum GiveUp {
 /// How a consumer ended.
 pub(crate) struct Ended {
     pub(crate) outcome: Outcome,
-    /// Something that stops the worker.
-    pub(crate) cause: Option<RunError>,
     pub(crate) checkpoint: Checkpoint,
     pub(crate) handed_out: bool,
     unreadable: bool,
@@ -89,6 +90,7 @@ impl ShardConsumer {
         coordination: Coordination,
         assignment: Assignment,
         stop: watch::Receiver<bool>,
+        causes: mpsc::UnboundedSender<RunError>,
     ) -> Self {
         let Assignment { held, row, parents } = assignment;
         let shard = ShardRef::new(inner.parts.stream.clone(), row.key.clone(), row.key.shard.clone());
@@ -102,6 +104,7 @@ impl ShardConsumer {
             source,
             coordination,
             clock,
+            done: row.checkpoint.position().cloned(),
             row,
             held,
             tenancy: Arc::new(tenancy),
@@ -110,6 +113,7 @@ impl ShardConsumer {
             machine: Consumer::new(),
             parents,
             stop,
+            causes,
             feed: None,
             in_hand: None,
             delivered,
@@ -144,12 +148,8 @@ impl ShardConsumer {
         }
     }
 
-    fn ended(mut self, outcome: Outcome) -> Ended {
-        let (cause, unreadable) = match self.give_up.take() {
-            Some(GiveUp::Cause(cause)) => (Some(cause), false),
-            Some(GiveUp::Unreadable(_)) => (None, true),
-            None => (None, false),
-        };
+    fn ended(self, outcome: Outcome) -> Ended {
+        let unreadable = matches!(self.give_up, Some(GiveUp::Unreadable(_)));
         let lease = self.row.key.clone();
         match &outcome {
             Outcome::ShardEnd => {
@@ -163,7 +163,7 @@ impl ShardConsumer {
             }
         }
         let checkpoint = self.held.stored();
-        Ended { outcome, cause, checkpoint, handed_out: self.delivered.greatest().is_some(), unreadable }
+        Ended { outcome, checkpoint, handed_out: self.delivered.greatest().is_some(), unreadable }
     }
 
     /// What came from outside since the last step; each signal once.
@@ -286,7 +286,7 @@ impl ShardConsumer {
             if self.feed.is_none() {
                 match self.open_feed() {
                     Ok(feed) => self.feed = Some(feed),
-                    Err(cause) => return self.stop_with(GiveUp::Cause(cause)),
+                    Err(cause) => return self.stop_worker(cause),
                 }
             }
             let Some(feed) = &mut self.feed else { continue };
@@ -308,12 +308,8 @@ impl ShardConsumer {
                     self.inner.outlet.say(Event::ShardUnreadable { shard: self.shard.clone(), error: Arc::clone(&error) });
                     Some(self.stop_with(GiveUp::Unreadable(error)))
                 }
-                Some(Fed::Failed(FetchError::Fatal(error))) => Some(self.stop_with(GiveUp::Cause(RunError::Stream(error)))),
-                // The task that fetches panicked: begin anew from what was handed out.
-                None => {
-                    let defect = "the task that fetches ended by itself".to_owned();
-                    Some(self.stop_with(GiveUp::Cause(RunError::Internal(defect))))
-                }
+                Some(Fed::Failed(FetchError::Fatal(error))) => Some(self.stop_worker(RunError::Stream(error))),
+                None => Some(self.stop_worker(RunError::Internal("the task that fetches ended by itself".to_owned()))),
             };
             if let Some(step) = step {
                 return step;
@@ -366,6 +362,13 @@ impl ShardConsumer {
         Step::StopAsked
     }
 
+    /// The root hears of the cause now, not when this shard's handlers have returned.
+    fn stop_worker(&mut self, cause: RunError) -> Step {
+        // A root that is gone has no use for it.
+        let _ = self.causes.send(cause);
+        self.stop_with(GiveUp::Worker)
+    }
+
     fn report_gap(&mut self, gap: DataGap) -> Option<Step> {
         self.meters.gaps.increment(1);
         self.inner.outlet.say(Event::DataGap { shard: self.shard.clone(), gap: gap.clone() });
@@ -373,7 +376,7 @@ impl ShardConsumer {
             OnDataGap::Continue => None,
             OnDataGap::Fail => {
                 let shard = self.shard.clone();
-                Some(self.stop_with(GiveUp::Cause(RunError::DataGap { shard, gap })))
+                Some(self.stop_worker(RunError::DataGap { shard, gap }))
             }
         }
     }
@@ -389,7 +392,7 @@ impl ShardConsumer {
                 self.children = children;
                 Some(self.report_gap(gap).unwrap_or(Step::EndReached))
             }
-            Whereabouts::Failed(cause) => Some(self.stop_with(GiveUp::Cause(cause))),
+            Whereabouts::Failed(cause) => Some(self.stop_worker(cause)),
         }
     }
 
@@ -443,10 +446,11 @@ impl ShardConsumer {
     }
 
     /// Everything up to here is done.
-    fn finished(&self, position: Position) {
+    fn finished(&mut self, position: Position) {
         if self.inner.parts.settings.checkpoints == Checkpoints::Automatic {
-            self.held.finish(position);
+            self.held.finish(position.clone());
         }
+        self.done = Some(position);
         let stored = self.held.stored();
         self.inner.board.change(&self.row.key, |status| status.checkpoint = stored);
     }
@@ -471,7 +475,7 @@ impl ShardConsumer {
             AfterFailure::Done => self.batch_done(),
             AfterFailure::Stop => {
                 let (shard, Failure { at, source }) = (self.shard.clone(), failure);
-                self.stop_with(GiveUp::Cause(RunError::Handler { shard, at, source }))
+                self.stop_worker(RunError::Handler { shard, at, source })
             }
         }
     }
@@ -533,8 +537,9 @@ impl ShardConsumer {
     async fn call_shutdown_requested(&mut self) -> Step {
         // No more is fetched, and what was fetched ahead is given back.
         (self.feed, self.in_hand) = (None, None);
-        let end = self.delivered.greatest();
-        let checkpointer = end.map(|end| Checkpointer::new(Arc::clone(&self.tenancy), end));
+        // Not what was handed out last: that batch may have failed.
+        let done = self.done.clone();
+        let checkpointer = done.map(|done| Checkpointer::new(Arc::clone(&self.tenancy), done));
         let input = ShutdownRequestedInput { shard: self.shard.clone(), checkpointer };
         if let Err(panic) = self.call(|processor| processor.shutdown_requested(input)).await {
             // A stop does not wait for a handler that panics at it.

@@ -11,7 +11,7 @@ use crate::runtime::{Tasks, within};
 use crate::stream::Stream;
 
 use super::consumer::{Ended, ShardConsumer};
-use super::coordination::{Assignment, Coordination, News};
+use super::coordination::{Assignment, Coordination, Leash, News};
 use super::error::RunError;
 use super::event::Event;
 use super::report::{ShardReport, ShutdownReport, Stopped};
@@ -27,8 +27,14 @@ struct Root {
     inner: Arc<Inner>,
     source: Arc<dyn Stream>,
     coordination: Coordination,
+    /// Dropped with the root: the coordination thread ends, whatever the consumers are doing.
+    leash: Leash,
     news: mpsc::UnboundedReceiver<News>,
     consumers: Tasks<(LeaseKey, Ended)>,
+    /// Consumers that have not ended.
+    at_work: usize,
+    /// What consumers say must stop the worker, at once: their handlers may take long to end.
+    causes: (mpsc::UnboundedSender<RunError>, mpsc::UnboundedReceiver<RunError>),
     stop: watch::Sender<bool>,
     stopping: Option<Moment>,
     cause: Option<RunError>,
@@ -38,13 +44,16 @@ struct Root {
 /// Works until it is told to stop or cannot go on.
 pub(crate) async fn run(inner: Arc<Inner>) -> Result<ShutdownReport, RunError> {
     let source = source(&inner).await?;
-    let (coordination, news) = Coordination::start(&inner, Arc::clone(&source))?;
+    let (coordination, leash, news) = Coordination::start(&inner, Arc::clone(&source))?;
     let root = Root {
         inner,
         source,
         coordination,
+        leash,
         news,
         consumers: Tasks::new(),
+        at_work: 0,
+        causes: mpsc::unbounded_channel(),
         stop: watch::Sender::new(false),
         stopping: None,
         cause: None,
@@ -80,20 +89,26 @@ impl Root {
     async fn work(mut self) -> Result<ShutdownReport, RunError> {
         let clock = Arc::clone(&self.inner.parts.clock);
         let mut asked = self.inner.stop.subscribe();
-        loop {
+        let mut coordinated = true;
+        let mut heard = false;
+        // The thread ends with its last lease, while a handler may still be told that the lease is given up.
+        while coordinated || self.at_work > 0 {
             let deadline = self.stopping;
-            // In this order: the user's word, what has ended, what is new, the deadline.
+            // In this order: the user's word, what has ended, what has failed, what is new, the deadline.
             tokio::select! {
                 biased;
-                stop = asked.wait_for(Option::is_some), if deadline.is_none() => {
+                stop = asked.wait_for(Option::is_some), if !heard => {
+                    heard = true;
                     let until = stop.ok().and_then(|stop| *stop);
                     self.stop(until.unwrap_or_else(|| clock.now() + OWN_STOP));
                 }
                 Some(ended) = self.consumers.next() => self.on_ended(ended),
-                news = self.news.recv() => match news {
+                Some(cause) = self.causes.1.recv() => self.fail(cause),
+                news = self.news.recv(), if coordinated => match news {
                     Some(news) => self.on_news(news),
-                    // The thread has ended: by order when it stops, by a defect otherwise.
-                    None => break,
+                    // By order when it stops, by a defect otherwise.
+                    None if self.stopping.is_none() => break,
+                    None => coordinated = false,
                 },
                 () = clock.sleep_until(deadline.unwrap_or_default()), if deadline.is_some() => break,
             }
@@ -102,12 +117,14 @@ impl Root {
     }
 
     fn stop(&mut self, until: Moment) {
-        if self.stopping.is_some() {
+        if let Some(before) = self.stopping {
+            // A user who is in more of a hurry than the worker itself.
+            self.stopping = Some(before.min(until));
             return;
         }
         self.stopping = Some(until);
         self.inner.outlet.say(Event::Stopping);
-        self.coordination.stop();
+        self.leash.drain();
         self.stop.send_replace(true);
     }
 
@@ -134,11 +151,14 @@ impl Root {
             self.coordination.clone(),
             assignment,
             self.stop.subscribe(),
+            self.causes.0.clone(),
         );
+        self.at_work += 1;
         self.consumers.start(async move { (key, consumer.run().await) }.instrument(span));
     }
 
     fn on_ended(&mut self, ended: Result<(LeaseKey, Ended), String>) {
+        self.at_work = self.at_work.saturating_sub(1);
         let (key, ended) = match ended {
             Ok(ended) => ended,
             // Handlers' panics are caught where they are called: this one is ours.
@@ -154,9 +174,6 @@ impl Root {
             };
             self.report.shards.insert(key, ShardReport { stopped, checkpoint: ended.checkpoint });
         }
-        if let Some(cause) = ended.cause {
-            self.fail(cause);
-        }
     }
 
     /// Ends what is left and says how it went.
@@ -171,9 +188,13 @@ impl Root {
             self.report.shards.entry(key).or_insert(report);
         }
         let clock = Arc::clone(&self.inner.parts.clock);
+        // What was said last and not heard yet.
+        while let Ok(cause) = self.causes.1.try_recv() {
+            self.cause.get_or_insert(cause);
+        }
         // Consumers that are dropped here leave their leases to expire; a handler that blocks its thread is not waited for.
         drop(self.consumers);
-        self.coordination.close();
+        drop(self.leash);
         let news = &mut self.news;
         within(&*clock, THREAD_END, async { while news.recv().await.is_some() {} }).await;
         match self.cause {

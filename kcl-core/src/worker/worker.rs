@@ -84,16 +84,19 @@ impl Worker {
         if self.0.ran.swap(true, Ordering::SeqCst) {
             return Err(RunError::AlreadyRun);
         }
+        let mut ending = Ending { inner: &self.0, report: ShutdownReport::default() };
         let result = root::run(Arc::clone(&self.0)).await;
-        let report = result.as_ref().map_or_else(|_| ShutdownReport::default(), Clone::clone);
-        self.0.report.send_replace(Some(report));
+        if let Ok(report) = &result {
+            ending.report.clone_from(report);
+        }
         result
     }
 
     /// Asks for a graceful stop and waits for it: no more is fetched, the batch in hand is finished, the last checkpoints are stored
     /// and the leases freed, so that others go on at once and without a duplicate. What is not done after `deadline` is given up.
     ///
-    /// May be called more than once, also before `run`; the first deadline counts. Cancel safe: the stop goes on.
+    /// May be called more than once, also before `run`; the first deadline counts. Cancel safe: the stop goes on. The report is empty
+    /// when the worker does not run, or its `run` was dropped or has failed.
     pub async fn shutdown(&self, deadline: Duration) -> ShutdownReport {
         let until = self.0.parts.clock.now() + deadline;
         self.0.stop.send_if_modified(|stop| {
@@ -139,6 +142,18 @@ impl Worker {
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.0.parts.settings
+    }
+}
+
+/// Tells those who wait in [`Worker::shutdown`] that the worker has ended, also when the future of [`Worker::run`] was dropped.
+struct Ending<'a> {
+    inner: &'a Inner,
+    report: ShutdownReport,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.inner.report.send_replace(Some(std::mem::take(&mut self.report)));
     }
 }
 

@@ -1,22 +1,29 @@
 //! What the tests of a whole worker share: a worker that is put together in a line, and a processor that writes down what it sees.
-#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(dead_code, unused_imports, reason = "each test file uses a part")]
 #![allow(clippy::disallowed_methods, reason = "a test waits in real time and starts its worker as a task")]
+
+mod stream;
+mod table;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kcl_core::lease::BoxError;
-use kcl_core::lease::memory::MemoryLeaseTable;
-use kcl_core::model::{Position, ShardId};
+use kcl_core::lease::LeaseTable;
+use kcl_core::model::{Checkpoint, Lease, LeaseKey, Position, SequenceNumber, ShardId};
 use kcl_core::processor::{
     InitializeInput, LeaseLostInput, ProcessRecordsInput, ShardEndedInput, ShardRef, ShutdownRequestedInput,
 };
+use kcl_core::stream::Stream;
 use kcl_core::stream::memory::MemoryStream;
-use kcl_core::worker::{Builder, RunError, ShutdownReport};
+use kcl_core::worker::{Builder, Event, RunError, ShutdownReport};
 use kcl_core::{Failure, InitialPosition, RecordProcessor, Worker};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+
+pub(crate) use stream::HookedStream;
+pub(crate) use table::{Fault, UnrulyTable};
 
 /// One thing that a processor was called for.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,7 +62,7 @@ impl Seen {
     /// Waits until the calls are as wanted; fails after half a minute with what there is.
     pub(crate) async fn wait_for(&self, what: &str, wanted: impl Fn(&[(ShardId, Call)]) -> bool) {
         let mut calls = self.0.subscribe();
-        let waited = tokio::time::timeout(Duration::from_secs(30), calls.wait_for(|calls| wanted(calls))).await;
+        let waited = tokio::time::timeout(PATIENCE, calls.wait_for(|calls| wanted(calls))).await;
         assert!(waited.is_ok(), "still waiting for {what}; seen: {:#?}", self.calls());
     }
 
@@ -82,6 +89,25 @@ impl Seen {
         let records = all_records(&self.calls());
         let distinct: std::collections::BTreeSet<_> = records.iter().map(|(shard, at, _)| (shard, at)).collect();
         records.len() - distinct.len()
+    }
+
+    /// The attempts of the batches of one shard with the payloads that each had.
+    pub(crate) fn batches_of(&self, shard: &ShardId) -> Vec<(u32, Vec<String>)> {
+        let batch = |call| match call {
+            Call::Process { attempt, records } => Some((attempt, records.into_iter().map(|(_, payload)| payload).collect())),
+            _ => None,
+        };
+        self.calls_of(shard).into_iter().filter_map(batch).collect()
+    }
+
+    /// How often a call came that is as wanted.
+    pub(crate) fn count(&self, shard: &ShardId, wanted: impl Fn(&Call) -> bool) -> usize {
+        self.calls_of(shard).iter().filter(|call| wanted(call)).count()
+    }
+
+    /// Waits for a call of one shard.
+    pub(crate) async fn wait_for_call(&self, shard: &ShardId, what: &str, wanted: impl Fn(&Call) -> bool) {
+        self.wait_for(&format!("{what} of {shard}"), |calls| calls.iter().any(|(of, call)| of == shard && wanted(call))).await;
     }
 
     pub(crate) fn last_of(&self, shard: &ShardId) -> Option<Position> {
@@ -122,9 +148,9 @@ fn all_records(calls: &[(ShardId, Call)]) -> Vec<(ShardId, Position, String)> {
     all
 }
 
-type Boxed<T> = std::pin::Pin<Box<dyn Future<Output = T> + Send>>;
-type OnProcess = dyn Fn(ProcessRecordsInput) -> Boxed<Result<(), Failure>> + Send + Sync;
-type OnCall<I> = dyn Fn(I) -> Boxed<Result<(), BoxError>> + Send + Sync;
+pub(crate) type Boxed<T> = std::pin::Pin<Box<dyn Future<Output = T> + Send>>;
+pub(crate) type OnProcess = dyn Fn(ProcessRecordsInput) -> Boxed<Result<(), Failure>> + Send + Sync;
+pub(crate) type OnCall<I> = dyn Fn(I) -> Boxed<Result<(), BoxError>> + Send + Sync;
 
 /// What the processors of a test do beside writing down what they see. By default nothing: every call succeeds.
 #[derive(Clone, Default)]
@@ -204,7 +230,7 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    pub(crate) fn new(stream: &MemoryStream, table: &MemoryLeaseTable) -> Self {
+    pub(crate) fn new(stream: &(impl Stream + Clone), table: &(impl LeaseTable + Clone)) -> Self {
         let builder = Worker::builder()
             .stream("orders")
             .application("tests")
@@ -231,16 +257,94 @@ impl Fleet {
         let scribes = seen.clone();
         let worker =
             self.builder.processor(move |_: &ShardRef| Scribe { seen: scribes.clone(), script: script.clone() }).build().unwrap();
+        let heard = Heard::of(&worker);
         let running = worker.clone();
         let task = tokio::spawn(async move { running.run().await });
-        Run { worker, seen, task }
+        Run { worker, seen, heard, task }
     }
+}
+
+/// Every event of a worker, in order.
+#[derive(Clone, Debug)]
+pub(crate) struct Heard(Arc<watch::Sender<Vec<Event>>>);
+
+impl Heard {
+    pub(crate) fn of(worker: &Worker) -> Self {
+        let heard = Self(Arc::new(watch::Sender::new(Vec::new())));
+        let (mut events, all) = (worker.events(), Arc::clone(&heard.0));
+        tokio::spawn(async move {
+            while let Some(event) = events.next().await {
+                all.send_modify(|heard| heard.push(event));
+            }
+        });
+        heard
+    }
+
+    pub(crate) fn all(&self) -> Vec<Event> {
+        self.0.borrow().clone()
+    }
+
+    pub(crate) fn count(&self, wanted: impl Fn(&Event) -> bool) -> usize {
+        self.0.borrow().iter().filter(|event| wanted(event)).count()
+    }
+
+    /// Waits for an event that is as wanted; fails after half a minute with what there is.
+    pub(crate) async fn wait_for(&self, what: &str, wanted: impl Fn(&Event) -> bool) {
+        let mut heard = self.0.subscribe();
+        let waited = tokio::time::timeout(PATIENCE, heard.wait_for(|events| events.iter().any(&wanted))).await;
+        assert!(waited.is_ok(), "still waiting for {what}; heard: {:#?}", self.all());
+    }
+}
+
+/// How long a test waits for a state before it fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until a future is done; fails after half a minute.
+pub(crate) async fn soon<F: Future>(what: &str, future: F) -> F::Output {
+    tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("still waiting for {what}"))
+}
+
+/// Asks again and again until the answer is as wanted; fails after half a minute.
+pub(crate) async fn until(what: &str, mut wanted: impl FnMut() -> bool) {
+    let asking = async {
+        while !wanted() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    soon(what, asking).await;
+}
+
+/// The row of a shard.
+pub(crate) async fn lease_of(table: &impl LeaseTable, shard: &ShardId) -> Lease {
+    table.get(&LeaseKey::single(shard.clone())).await.unwrap().unwrap()
+}
+
+/// Waits until the row of a shard is as wanted; fails after half a minute with the row as it is.
+pub(crate) async fn wait_for_lease(table: &impl LeaseTable, shard: &ShardId, wanted: impl Fn(&Lease) -> bool) -> Lease {
+    let asking = async {
+        loop {
+            if let Some(lease) = table.get(&LeaseKey::single(shard.clone())).await.unwrap().filter(&wanted) {
+                return lease;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    match tokio::time::timeout(PATIENCE, asking).await {
+        Ok(lease) => lease,
+        Err(_) => panic!("still waiting for the lease of {shard}: {:#?}", lease_of(table, shard).await),
+    }
+}
+
+/// The checkpoint at this record.
+pub(crate) fn at(sequence: &SequenceNumber) -> Checkpoint {
+    Checkpoint::At(sequence.clone().into())
 }
 
 /// A worker that runs.
 pub(crate) struct Run {
     pub(crate) worker: Worker,
     pub(crate) seen: Seen,
+    pub(crate) heard: Heard,
     pub(crate) task: JoinHandle<Result<ShutdownReport, RunError>>,
 }
 
@@ -259,7 +363,7 @@ impl Run {
 
     /// Waits for the worker to end by itself.
     pub(crate) async fn ended(self) -> Result<ShutdownReport, RunError> {
-        tokio::time::timeout(Duration::from_secs(30), self.task).await.expect("the worker should have ended").unwrap()
+        soon("the end of the worker", self.task).await.unwrap()
     }
 }
 
@@ -271,4 +375,36 @@ pub(crate) async fn next_millisecond() {
 /// A lock that ignores poison, for scripts.
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// A stream of one shard that holds these records: `0`, `1`, and so on, each with its number as key.
+pub(crate) fn one_shard(records: usize) -> (MemoryStream, ShardId, Vec<SequenceNumber>) {
+    let stream = MemoryStream::new("orders", 1);
+    let shard = stream.open_shards().remove(0);
+    let sequences = stream.put_many_to(&shard, (0..records).map(|n| (format!("{n}"), format!("{n}")))).unwrap();
+    (stream, shard, sequences)
+}
+
+/// The payloads of these numbers.
+pub(crate) fn payloads(numbers: std::ops::Range<usize>) -> Vec<String> {
+    numbers.map(|n| n.to_string()).collect()
+}
+
+/// Says for each call, counted from 1, whether it is one of these.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Nth(Arc<std::sync::atomic::AtomicU32>);
+
+impl Nth {
+    /// The number of this call.
+    pub(crate) fn next(&self) -> u32 {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1
+    }
+}
+
+/// A call of a processor other than `process_records`, as a script.
+pub(crate) fn script<I: 'static, F>(call: impl Fn(I) -> F + Send + Sync + 'static) -> Option<Arc<OnCall<I>>>
+where
+    F: Future<Output = Result<(), BoxError>> + Send + 'static,
+{
+    Some(Arc::new(move |input| Box::pin(call(input))))
 }

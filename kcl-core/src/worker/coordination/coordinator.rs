@@ -152,7 +152,7 @@ impl Coordinator {
         loop {
             let state = *wanted.borrow_and_update();
             let drained = self.busy.values().all(|engagement| !engagement.held) && self.at_work == 0;
-            if state == Wanted::End || (state == Wanted::Drain && drained) {
+            if state == Wanted::Drain && drained {
                 return;
             }
             let working = state == Wanted::Work;

@@ -52,41 +52,42 @@ pub(crate) enum Whereabouts {
 #[derive(Clone)]
 pub(crate) struct Coordination {
     requests: mpsc::UnboundedSender<Request>,
-    orders: Arc<watch::Sender<Wanted>>,
+}
+
+/// The root's hold on the coordination thread, which ends when this is dropped. Consumers have no part in it: one whose handler
+/// blocks must not keep the thread of a worker that is gone.
+pub(crate) struct Leash(watch::Sender<Wanted>);
+
+impl Leash {
+    /// Take nothing more; end when the last lease is given up.
+    pub(crate) fn drain(&self) {
+        self.0.send_replace(Wanted::Drain);
+    }
 }
 
 /// What the root wants of the coordination.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wanted {
     /// Take and keep.
     Work,
     /// Take nothing more; end when the last lease is given up.
     Drain,
-    /// End now.
-    End,
 }
+
+/// What the start of the coordination gives: a way to ask, the hold on it, and what it tells.
+type Started = (Coordination, Leash, mpsc::UnboundedReceiver<News>);
 
 impl Coordination {
     /// Starts the thread.
-    pub(crate) fn start(inner: &Arc<Inner>, source: Arc<dyn Stream>) -> Result<(Self, mpsc::UnboundedReceiver<News>), RunError> {
+    pub(crate) fn start(inner: &Arc<Inner>, source: Arc<dyn Stream>) -> Result<Started, RunError> {
         let (news, heard) = mpsc::unbounded_channel();
         let (requests, asked) = mpsc::unbounded_channel();
-        let orders = Arc::new(watch::Sender::new(Wanted::Work));
-        let (wanted, inner) = (orders.subscribe(), Arc::clone(inner));
+        let leash = watch::Sender::new(Wanted::Work);
+        let (wanted, inner) = (leash.subscribe(), Arc::clone(inner));
         let work = move || Coordinator::new(inner, source, news, asked, wanted).run();
         on_own_thread("kcl-coordination", work)
             .map_err(|error| RunError::Internal(format!("no thread for the coordination: {error}")))?;
-        Ok((Self { requests, orders }, heard))
-    }
-
-    /// Take nothing more.
-    pub(crate) fn stop(&self) {
-        self.orders.send_replace(Wanted::Drain);
-    }
-
-    /// End now.
-    pub(crate) fn close(&self) {
-        self.orders.send_replace(Wanted::End);
+        Ok((Self { requests }, Leash(leash), heard))
     }
 
     /// Nobody works on this lease any more; `cool_down` says not to take it again at once.

@@ -15,4 +15,4 @@ mod family;
 mod gate;
 mod link;
 
-pub(crate) use link::{Assignment, Coordination, News, Whereabouts};
+pub(crate) use link::{Assignment, Coordination, Leash, News, Whereabouts};

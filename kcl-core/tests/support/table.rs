@@ -1,0 +1,197 @@
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use kcl_core::lease::memory::MemoryLeaseTable;
+use kcl_core::lease::{Beacon, Change, Consistency, Error, Expect, LeaseTable, PageToken, Snapshot, WorkerRow};
+use kcl_core::model::{Lease, LeaseKey, WorkerId};
+
+use super::locked;
+
+/// What happens to one write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It is carried out and answered.
+    #[default]
+    None,
+    /// It is refused: the table is busy.
+    Throttle,
+    /// It is carried out, and the answer is lost.
+    LoseAnswer,
+    /// It is lost, and so is the answer.
+    LoseWrite,
+    /// It is carried out after the caller was told that nobody knows.
+    Late(Duration),
+    /// It is carried out at once, and answered after this time.
+    Slow(Duration),
+    /// The table is broken.
+    Break,
+}
+
+/// A write that came.
+#[derive(Clone, Debug)]
+pub(crate) struct Written {
+    pub(crate) key: LeaseKey,
+    pub(crate) change: Change,
+    pub(crate) at: Instant,
+    /// It was carried out and answered.
+    pub(crate) stored: bool,
+}
+
+type Rule = dyn Fn(&LeaseKey, Option<&Change>) -> Fault + Send + Sync;
+
+/// A lease table in memory that writes down what it is asked for, and does to writes what a network does.
+#[derive(Clone)]
+pub(crate) struct UnrulyTable {
+    pub(crate) rows: MemoryLeaseTable,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    rule: Option<Arc<Rule>>,
+    written: Vec<Written>,
+    /// Reads and set-up fail.
+    unreachable: bool,
+}
+
+impl UnrulyTable {
+    pub(crate) fn new() -> Self {
+        Self { rows: MemoryLeaseTable::new(), state: Arc::default() }
+    }
+
+    /// From now on this decides what happens to an update (with its change) or a creation (with none).
+    pub(crate) fn set_rule(&self, rule: impl Fn(&LeaseKey, Option<&Change>) -> Fault + Send + Sync + 'static) {
+        locked(&self.state).rule = Some(Arc::new(rule));
+    }
+
+    pub(crate) fn clear_rule(&self) {
+        locked(&self.state).rule = None;
+    }
+
+    pub(crate) fn set_unreachable(&self, unreachable: bool) {
+        locked(&self.state).unreachable = unreachable;
+    }
+
+    /// The updates that came, in order.
+    pub(crate) fn written(&self) -> Vec<Written> {
+        locked(&self.state).written.clone()
+    }
+
+    fn fault(&self, key: &LeaseKey, change: Option<&Change>) -> Fault {
+        let rule = locked(&self.state).rule.clone();
+        rule.map_or(Fault::None, |rule| rule(key, change))
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        if locked(&self.state).unreachable { Err(busy()) } else { Ok(()) }
+    }
+
+    /// Carries a write out under a fault.
+    async fn under<T: Send + 'static>(
+        &self,
+        fault: Fault,
+        write: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        match fault {
+            Fault::None => write.await,
+            Fault::Throttle => Err(busy()),
+            Fault::LoseAnswer => {
+                let _ = write.await;
+                Err(unknown())
+            }
+            Fault::LoseWrite => Err(unknown()),
+            Fault::Late(delay) => {
+                tokio::spawn(async move {
+                    tokio::time::sleep(delay).await;
+                    let _ = write.await;
+                });
+                Err(unknown())
+            }
+            Fault::Slow(delay) => {
+                let answer = write.await;
+                tokio::time::sleep(delay).await;
+                answer
+            }
+            Fault::Break => Err(Error::Fatal { message: "the table is broken".to_owned(), source: None }),
+        }
+    }
+}
+
+fn busy() -> Error {
+    Error::Throttled { source: "busy".into() }
+}
+
+fn unknown() -> Error {
+    Error::Unknown { source: "no answer".into() }
+}
+
+impl std::fmt::Debug for UnrulyTable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.rows.fmt(f)
+    }
+}
+
+#[async_trait]
+impl LeaseTable for UnrulyTable {
+    async fn setup(&self) -> Result<(), Error> {
+        self.check()
+    }
+
+    async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, Error> {
+        self.rows.get(key).await
+    }
+
+    async fn snapshot(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<Snapshot, Error> {
+        self.check()?;
+        self.rows.snapshot(page, consistency).await
+    }
+
+    async fn create(&self, lease: &Lease) -> Result<Lease, Error> {
+        let fault = self.fault(&lease.key, None);
+        let (rows, lease) = (self.rows.clone(), lease.clone());
+        self.under(fault, async move { rows.create(&lease).await }).await
+    }
+
+    async fn update(&self, key: &LeaseKey, expect: &Expect, change: &Change) -> Result<Lease, Error> {
+        let fault = self.fault(key, Some(change));
+        let written = Written { key: key.clone(), change: change.clone(), at: Instant::now(), stored: false };
+        let index = {
+            let mut state = locked(&self.state);
+            state.written.push(written);
+            state.written.len() - 1
+        };
+        let (rows, key, expect, change) = (self.rows.clone(), key.clone(), expect.clone(), change.clone());
+        let answer = self.under(fault, async move { rows.update(&key, &expect, &change).await }).await;
+        locked(&self.state).written[index].stored = answer.is_ok();
+        answer
+    }
+
+    async fn delete(&self, key: &LeaseKey, expect: &Expect) -> Result<(), Error> {
+        self.rows.delete(key, expect).await
+    }
+
+    async fn create_worker(&self, row: &WorkerRow) -> Result<(), Error> {
+        self.rows.create_worker(row).await
+    }
+
+    async fn update_worker(&self, seen: &WorkerRow, row: &WorkerRow) -> Result<(), Error> {
+        self.rows.update_worker(seen, row).await
+    }
+
+    async fn delete_worker(&self, seen: &WorkerRow) -> Result<(), Error> {
+        self.rows.delete_worker(seen).await
+    }
+
+    async fn get_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error> {
+        self.rows.get_worker(worker).await
+    }
+
+    async fn beacon(&self) -> Result<Beacon, Error> {
+        self.rows.beacon().await
+    }
+
+    async fn announce(&self, changed: &[LeaseKey]) -> Result<(), Error> {
+        self.rows.announce(changed).await
+    }
+}
