@@ -198,7 +198,13 @@ impl Polling {
         let failures = self.failures;
         self.failures = failures.saturating_add(1);
         let delay = match error.kind {
-            ErrorKind::Gone => return Ok(Some(self.gone())),
+            ErrorKind::Gone => {
+                if failures > 0 {
+                    // It was said before and found to be a passing answer.
+                    pause(&*self.clock, RETRY.delay(failures, jitter())).await;
+                }
+                return Ok(Some(self.gone()));
+            }
             ErrorKind::Denied => return Err(FetchError::Denied(error)),
             ErrorKind::Fatal => return Err(FetchError::Fatal(error)),
             ErrorKind::Expired => {

@@ -1,9 +1,10 @@
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::decide::settle::{Settled, settle};
-use crate::model::{Lease, Moment};
-use crate::runtime::{Clock, jitter, pause, within};
+use crate::model::{Lease, Moment, Token};
+use crate::runtime::{Clock, jitter, pause, random_token, within};
 
 use super::{BoxError, Error, LeaseTable, Write};
 
@@ -14,6 +15,8 @@ pub(crate) struct Settler {
     pub(crate) clock: Arc<dyn Clock>,
     /// How long one call may take; one that takes longer counts as unanswered.
     pub(crate) call_limit: Duration,
+    /// The tenancies that this process has begun or tried to begin.
+    tokens: Arc<Mutex<BTreeSet<Token>>>,
 }
 
 /// What became of a write that was pursued.
@@ -37,6 +40,26 @@ pub(crate) enum Outcome {
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
 impl Settler {
+    pub(crate) fn new(table: Arc<dyn LeaseTable>, clock: Arc<dyn Clock>, call_limit: Duration) -> Self {
+        Self { table, clock, call_limit, tokens: Arc::default() }
+    }
+
+    /// A fresh tenancy; from now on it is known as ours, also if the write that begins it lands late.
+    pub(crate) fn token(&self) -> Token {
+        let token = random_token();
+        self.tokens().insert(token.clone());
+        token
+    }
+
+    /// Whether this process began the tenancy of the row.
+    pub(crate) fn began(&self, row: &Lease) -> bool {
+        row.token.as_ref().is_some_and(|token| self.tokens().contains(token))
+    }
+
+    fn tokens(&self) -> MutexGuard<'_, BTreeSet<Token>> {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Sends `make(row)` until it is settled or `until` has passed. When the row has moved on under our token, it is made anew from
     /// the row as it is, unless `make` has nothing more to write; `held` is always the last row known to be ours.
     ///

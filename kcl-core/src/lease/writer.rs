@@ -6,7 +6,6 @@ use tokio::sync::{mpsc, watch};
 
 use crate::model::{Checkpoint, Lease, Moment, Position};
 use crate::processor::{Fence, LossReason};
-use crate::runtime::random_token;
 
 use super::held::{Answer, Held, Order, OrderError, Shared};
 use super::settle::{Outcome, Settler};
@@ -82,6 +81,13 @@ impl Writer {
         let clock = Arc::clone(&self.settler.clock);
         loop {
             let (due, automatic) = self.next_due();
+            // Before the orders: one that writes nothing, given over and over, must not keep the lease from being renewed.
+            if clock.now() >= due {
+                if let Some(tenancy) = self.on_time(automatic).await {
+                    return tenancy;
+                }
+                continue;
+            }
             // In this order: what a consumer asks for, the clock, news of progress.
             tokio::select! {
                 biased;
@@ -92,9 +98,7 @@ impl Writer {
                     // Nobody can work on this lease any more.
                     None => return self.give_up(LossReason::Released).await,
                 },
-                () = clock.sleep_until(due) => if let Some(tenancy) = self.on_time(automatic).await {
-                    return tenancy;
-                },
+                () = clock.sleep_until(due) => {}
                 () = self.shared.finished_changed.notified() => {}
             }
         }
@@ -183,7 +187,7 @@ impl Writer {
             return Err(Failed::Tenancy(Tenancy::Lost(LossReason::Lost)));
         };
         tracing::warn!(lease = %self.row.key, checkpoint = %self.row.checkpoint, "the lease's row was deleted by somebody; it is made again");
-        let mut row = self.row.clone().owned_by(owner, random_token());
+        let mut row = self.row.clone().owned_by(owner, self.settler.token());
         // Above every counter that the lost row had: the fence of a later owner must not fall behind ours.
         row.counter = self.row.counter + 1;
         row.checkpoint_owner = None;

@@ -1,13 +1,13 @@
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::decide::expiry::Timing;
 use crate::decide::shards::{Inconsistent, NewLease, ShardGraph};
 use crate::lease::settle::{Outcome, Settler};
 use crate::lease::{Consistency, Error, Snapshot, Write};
-use crate::model::{Lease, Moment, ShardId, Timestamp, Token, WorkerId};
-use crate::runtime::{Clock, pause, random_token, within};
+use crate::model::{Lease, Moment, ShardId, Timestamp, WorkerId};
+use crate::runtime::{Clock, pause, within};
 use crate::stream::{self, ErrorKind, ShardFilter, Stream, StreamDescription};
 use crate::worker::error::RunError;
 use crate::worker::worker::Inner;
@@ -19,8 +19,6 @@ pub(super) struct Context {
     pub(super) settler: Settler,
     pub(super) timing: Timing,
     pub(super) description: OnceLock<StreamDescription>,
-    /// The tenancies that this process has begun or tried to begin.
-    tokens: Mutex<BTreeSet<Token>>,
 }
 
 /// A lease that was acquired, and when the acquiring write was sent.
@@ -66,12 +64,8 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(200);
 impl Context {
     pub(super) fn new(inner: Arc<Inner>, source: Arc<dyn Stream>) -> Self {
         let timing = inner.parts.settings.timing();
-        let settler = Settler {
-            table: Arc::clone(&inner.parts.table),
-            clock: Arc::clone(&inner.parts.clock),
-            call_limit: timing.call_limit,
-        };
-        Self { inner, source, settler, timing, description: OnceLock::new(), tokens: Mutex::default() }
+        let settler = Settler::new(Arc::clone(&inner.parts.table), Arc::clone(&inner.parts.clock), timing.call_limit);
+        Self { inner, source, settler, timing, description: OnceLock::new() }
     }
 
     pub(super) fn me(&self) -> &WorkerId {
@@ -82,26 +76,14 @@ impl Context {
         &self.inner.parts.clock
     }
 
-    /// A fresh tenancy; from now on it is known as ours.
-    fn token(&self) -> Token {
-        let token = random_token();
-        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).insert(token.clone());
-        token
-    }
-
-    /// Whether this process began the tenancy of a row that names it.
-    pub(super) fn is_my_tenancy(&self, row: &Lease) -> bool {
-        let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        row.token.as_ref().is_some_and(|token| tokens.contains(token))
-    }
-
-    /// The whole table.
+    /// The whole table, less the leases of other streams: those are not this worker's.
     pub(super) async fn snapshot(&self, consistency: Consistency) -> Result<Snapshot, Error> {
         let mut whole = Snapshot::default();
         loop {
             let next = whole.next.take();
             whole.append(self.settler.read(self.settler.table.snapshot(next.as_ref(), consistency)).await?);
             if whole.next.is_none() {
+                whole.leases.retain(|lease| lease.key.stream.is_none());
                 return Ok(whole);
             }
         }
@@ -167,7 +149,7 @@ impl Context {
         // A row at the shard's end has no owner: nothing is to be read.
         let owned = owned && !lease.checkpoint.is_shard_end();
         if owned {
-            lease = lease.owned_by(self.me().clone(), self.token());
+            lease = lease.owned_by(self.me().clone(), self.settler.token());
         }
         let sent = self.clock().now();
         for attempt in 0..TRIES {
@@ -222,7 +204,7 @@ impl Context {
     /// Pursued until it is known what became of it: a take that lands later would leave a row that names a worker which does not
     /// read.
     pub(super) async fn take(&self, seen: &Lease) -> Result<Option<Acquired>, Error> {
-        let token = self.token();
+        let token = self.settler.token();
         let write = Write::take(seen, self.me().clone(), token.clone());
         let until = self.clock().now() + self.timing.failover;
         let mut row = seen.clone();

@@ -414,7 +414,7 @@ impl fmt::Debug for BusyWith<'_> {
 
 impl Tenancies for Context {
     fn is_mine(&self, row: &Lease) -> bool {
-        self.is_my_tenancy(row)
+        self.settler.began(row)
     }
 }
 
