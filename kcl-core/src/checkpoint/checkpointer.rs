@@ -3,10 +3,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::decide::checkpoint::{Accepted, accept};
+use crate::decide::checkpoint::{Accepted, Prepared, accept, prepare};
 use crate::lease::held::{Held, Orders};
 use crate::meters::ShardMeters;
-use crate::model::{Checkpoint, Pending, Position, Record};
+use crate::model::{Position, Record};
 use crate::runtime::Clock;
 
 use super::{CheckpointError, Delivered};
@@ -112,11 +112,11 @@ impl Checkpointer {
         state: Option<Bytes>,
     ) -> Result<PreparedCheckpoint, CheckpointError> {
         let prepared = PreparedCheckpoint { shard: Arc::clone(&self.shard), at: position.clone() };
-        if self.shard.accept(position)? == Accepted::AlreadyStored && state.is_none() {
+        let accepted = self.shard.accept(position)?;
+        let Prepared::Store(pending) = prepare(&self.shard.held.stored(), accepted, state) else {
             // Nothing to announce: committing it will find it stored.
             return Ok(prepared);
-        }
-        let pending = Pending { at: Checkpoint::At(position.clone()), state };
+        };
         match self.shard.orders.prepare(pending).await {
             Ok(()) => Ok(prepared),
             Err(error) => Err(CheckpointError::from_order(error, position, self.shard.delivered.greatest())),

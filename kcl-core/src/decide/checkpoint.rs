@@ -12,7 +12,7 @@
 //!
 //! - a position is always (sequence, sub-sequence), with state bytes or without;
 //! - state prepared at the stored position is written, not dropped;
-//! - at the shard's end the final position means the end, also when it is stored already and however often it is asked for.
+//! - no position means the shard's end: the worker writes that, when everything before it is done.
 //!
 //! A two-phase checkpoint adds no rule of its own: what is prepared is judged against the *committed* checkpoint, when it is
 //! prepared and again when it is committed. So an older prepared one may be committed after a newer one was prepared, and not
@@ -107,30 +107,7 @@ pub fn accept(stored: &Checkpoint, delivered: Option<&Position>, wanted: &Positi
     Ok(Accepted::Store(Checkpoint::At(wanted.clone())))
 }
 
-/// Judges a checkpoint at `wanted` after every record of the shard was handed to the processor: the final position, `delivered`
-/// or what is stored if nothing was delivered after it, means the shard's end. All others are judged as by [`accept`].
-///
-/// # Errors
-/// As [`accept`].
-pub fn accept_at_end(stored: &Checkpoint, delivered: Option<&Position>, wanted: &Position) -> Result<Accepted, Refused> {
-    let last = greatest(stored, delivered);
-    if stored.is_shard_end() && last.is_none_or(|last| wanted == last) {
-        return Ok(Accepted::AlreadyStored);
-    }
-    match accept(stored, delivered, wanted)? {
-        _ if last == Some(wanted) => Ok(Accepted::Store(Checkpoint::ShardEnd)),
-        accepted => Ok(accepted),
-    }
-}
-
-/// The shard's end itself, stored when everything in the shard is done.
-#[must_use]
-pub const fn accept_end(stored: &Checkpoint) -> Accepted {
-    if stored.is_shard_end() { Accepted::AlreadyStored } else { Accepted::Store(Checkpoint::ShardEnd) }
-}
-
-/// Judges the first phase of a checkpoint: `accepted` is what [`accept`], [`accept_at_end`] or [`accept_end`] said of the position
-/// against `stored`.
+/// Judges the first phase of a checkpoint: `accepted` is what [`accept`] said of the position against `stored`.
 ///
 /// State is kept at the stored position too: it is what the application wants to find after a failover.
 #[must_use]

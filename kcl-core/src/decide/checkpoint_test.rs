@@ -24,17 +24,12 @@ struct Shard {
     stored: Checkpoint,
     pending: Option<Pending>,
     delivered: Option<Position>,
-    ended: bool,
     prepared: Vec<(String, Checkpoint)>,
 }
 
 impl Shard {
     fn judge(&self, wanted: &str) -> Result<Accepted, Refused> {
-        match wanted {
-            "END" => Ok(accept_end(&self.stored)),
-            wanted if self.ended => accept_at_end(&self.stored, self.delivered.as_ref(), &position(wanted)),
-            wanted => accept(&self.stored, self.delivered.as_ref(), &position(wanted)),
-        }
+        accept(&self.stored, self.delivered.as_ref(), &position(wanted))
     }
 
     fn store(&mut self, accepted: Result<Accepted, Refused>) -> String {
@@ -55,7 +50,6 @@ impl Shard {
         match words[..] {
             ["stored", at] => self.stored = checkpoint(at),
             ["delivered", to] => self.delivered = Some(position(to)),
-            ["the", "shard", "ends"] => self.ended = true,
             ["checkpoint", wanted] => {
                 let accepted = self.judge(wanted);
                 return Some(self.store(accepted));
@@ -94,8 +88,7 @@ impl Shard {
 #[test]
 fn checkpoints_are_accepted_as_the_cases_say() {
     run("checkpoint.txt", |given| {
-        let mut shard =
-            Shard { stored: Checkpoint::TrimHorizon, pending: None, delivered: None, ended: false, prepared: Vec::new() };
+        let mut shard = Shard { stored: Checkpoint::TrimHorizon, pending: None, delivered: None, prepared: Vec::new() };
         given.iter().filter_map(|line| shard.step(line)).collect::<Vec<_>>().join("\n")
     });
 }
@@ -117,15 +110,11 @@ fn any_checkpoint() -> impl Strategy<Value = Checkpoint> {
 proptest! {
     #[test]
     fn what_is_stored_never_goes_back_and_never_passes_what_was_delivered(
-        stored in any_checkpoint(), delivered in prop::option::of(any_position()), wanted in any_position(), end in any::<bool>(),
+        stored in any_checkpoint(), delivered in prop::option::of(any_position()), wanted in any_position(),
     ) {
-        let judge = if end { accept_at_end } else { accept };
-        if let Ok(Accepted::Store(to)) = judge(&stored, delivered.as_ref(), &wanted) {
+        if let Ok(Accepted::Store(to)) = accept(&stored, delivered.as_ref(), &wanted) {
             prop_assert!(to > stored);
-            match to.position() {
-                Some(to) => prop_assert!(Some(to) <= delivered.as_ref()),
-                None => prop_assert!(end && to.is_shard_end()),
-            }
+            prop_assert!(to.position().is_some_and(|to| Some(to) <= delivered.as_ref()));
         }
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
+use crate::decide::checkpoint::{Accepted, commit};
 use crate::model::{Checkpoint, Lease, Moment, Position};
 use crate::processor::{Fence, LossReason};
 
@@ -218,7 +219,8 @@ impl Writer {
             Order::Abandon => Some(self.give_up(LossReason::Released).await),
             Order::Checkpoint { to, answer } => {
                 let wanted = Checkpoint::At(to);
-                if wanted == self.row.checkpoint && self.row.pending.is_none() {
+                // Whether it is a plain one or a prepared one makes no difference: both end what was prepared.
+                if let Ok(Accepted::AlreadyStored) = commit(&self.row.checkpoint, None, self.row.pending.as_ref(), &wanted) {
                     let _ = answer.send(Ok(()));
                     return None;
                 }
