@@ -115,7 +115,8 @@ impl Writer {
         }
         self.shared.timer_armed.store(true, Ordering::SeqCst);
         let checkpoint = self.checkpointed.map_or_else(Moment::default, |last| last + self.limits.checkpoint_every);
-        if checkpoint < renewal { (checkpoint, true) } else { (renewal, true) }
+        // A checkpoint renews; a renewal that is due before it stores nothing.
+        if checkpoint <= renewal { (checkpoint, true) } else { (renewal, false) }
     }
 
     /// The position that an automatic checkpoint would store.

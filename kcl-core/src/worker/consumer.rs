@@ -99,7 +99,7 @@ impl ShardConsumer {
         let delivered = Delivered::default();
         let meters = ShardMeters::new(&shard, &inner.parts.worker);
         let tenancy = Tenancy::new(Arc::clone(&held), delivered.clone(), meters.clone(), Arc::clone(&clock));
-        inner.board.begin(row.key.clone(), inner.parts.worker.clone(), row.checkpoint.clone());
+        inner.board.begin(&held, inner.parts.worker.clone());
         Self {
             source,
             coordination,
@@ -451,8 +451,6 @@ impl ShardConsumer {
             self.held.finish(position.clone());
         }
         self.done = Some(position);
-        let stored = self.held.stored();
-        self.inner.board.change(&self.row.key, |status| status.checkpoint = stored);
     }
 
     fn batch_failed(&mut self, failure: Failure) -> Step {

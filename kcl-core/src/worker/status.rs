@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::decide::consumer::State;
+use crate::lease::held::Held;
 use crate::model::{Checkpoint, LeaseKey, Position, WorkerId};
 
 /// What a worker is doing, at one instant.
@@ -40,28 +41,31 @@ pub struct ShardStatus {
 
 /// Where consumers write what they do.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Board(Arc<Mutex<BTreeMap<LeaseKey, ShardStatus>>>);
+pub(crate) struct Board(Arc<Mutex<Shards>>);
+
+/// What a consumer said last, and the lease, which knows what is stored.
+type Shards = BTreeMap<LeaseKey, (ShardStatus, Arc<Held>)>;
 
 impl Board {
-    fn shards(&self) -> MutexGuard<'_, BTreeMap<LeaseKey, ShardStatus>> {
+    fn shards(&self) -> MutexGuard<'_, Shards> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn begin(&self, key: LeaseKey, owner: WorkerId, checkpoint: Checkpoint) {
+    pub(crate) fn begin(&self, held: &Arc<Held>, owner: WorkerId) {
         let status = ShardStatus {
             state: State::WaitingForParents,
             owner,
-            checkpoint,
+            checkpoint: held.stored(),
             position: None,
             millis_behind_latest: None,
             in_flight: 0,
             records: 0,
         };
-        self.shards().insert(key, status);
+        self.shards().insert(held.key().clone(), (status, Arc::clone(held)));
     }
 
     pub(crate) fn change(&self, key: &LeaseKey, change: impl FnOnce(&mut ShardStatus)) {
-        if let Some(status) = self.shards().get_mut(key) {
+        if let Some((status, _)) = self.shards().get_mut(key) {
             change(status);
         }
     }
@@ -71,6 +75,9 @@ impl Board {
     }
 
     pub(crate) fn snapshot(&self) -> BTreeMap<LeaseKey, ShardStatus> {
-        self.shards().clone()
+        let with_checkpoint = |(key, (status, held)): (&LeaseKey, &(ShardStatus, Arc<Held>))| {
+            (key.clone(), ShardStatus { checkpoint: held.stored(), ..status.clone() })
+        };
+        self.shards().iter().map(with_checkpoint).collect()
     }
 }

@@ -239,6 +239,7 @@ impl Fleet {
             .calls_per_second(1000)
             .idle_ceiling(Duration::from_millis(20))
             .retry_pause(Duration::from_millis(5), Duration::from_millis(50))
+            .checkpoint_every(Duration::from_millis(50))
             .failover(Duration::from_secs(1));
         Self { builder }
     }
