@@ -80,7 +80,9 @@ impl Root {
     async fn work(mut self) -> Result<ShutdownReport, RunError> {
         let clock = Arc::clone(&self.inner.parts.clock);
         let mut asked = self.inner.stop.subscribe();
-        loop {
+        let mut coordinating = true;
+        // The thread ends with the last lease; consumers may have to tell their processors still.
+        while coordinating || !self.consumers.is_empty() {
             let deadline = self.stopping;
             // In this order: the user's word, what has ended, what is new, the deadline.
             tokio::select! {
@@ -90,9 +92,10 @@ impl Root {
                     self.stop(until.unwrap_or_else(|| clock.now() + OWN_STOP));
                 }
                 Some(ended) = self.consumers.next() => self.on_ended(ended),
-                news = self.news.recv() => match news {
+                news = self.news.recv(), if coordinating => match news {
                     Some(news) => self.on_news(news),
                     // The thread has ended: by order when it stops, by a defect otherwise.
+                    None if deadline.is_some() => coordinating = false,
                     None => break,
                 },
                 () = clock.sleep_until(deadline.unwrap_or_default()), if deadline.is_some() => break,
