@@ -1,1 +1,10 @@
-//! Examples.
+//! What the example programs share, and what is beside the point in them.
+//!
+//! The programs themselves are short: `consume.rs` and `quickstart.rs` show how a worker is built, run and stopped. Options, the
+//! trace, the progress bar and the like are here.
+
+pub mod consume;
+pub mod exit;
+pub mod logging;
+pub mod process;
+pub mod signals;

@@ -91,6 +91,11 @@ impl<T: Send + 'static> Tasks<T> {
         self.0.spawn(task);
     }
 
+    /// Whether every task has ended and been asked about.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The next task that ends: its result, or its panic's message. Nothing when there is none left. Cancel safe.
     pub(crate) async fn next(&mut self) -> Option<Result<T, String>> {
         loop {

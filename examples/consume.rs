@@ -1,0 +1,125 @@
+//! Consumes any stream at any Kinesis endpoint: see `--help`.
+//!
+//! ```text
+//! cargo run --release --example consume -- --stream orders --application billing
+//! ```
+//!
+//! Everything that a worker needs is in `consume`: the stream, the lease table, the settings, the processor. The rest is how a
+//! program runs one: it races the worker against the reasons to stop, then asks for a shutdown and waits for it.
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use aws_config::BehaviorVersion;
+use clap::Parser;
+use examples::consume::{Options, Processor, Seen, Summary, Trace, Watch};
+use examples::exit::{Chain, FAILED, USAGE};
+use examples::process::ProcessStart;
+use examples::signals::{Signal, Signals};
+use kcl_core::processor::ShardRef;
+use kcl_core::stream::kinesis::KinesisStream;
+use kcl_core::worker::{SettingError, ShutdownReport, Stopped};
+use kcl_core::{OnFailure, Worker};
+use kcl_local::SqliteLeaseTable;
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+fn main() -> ExitCode {
+    let start = ProcessStart::get();
+    let options = Options::parse();
+    if let Err(error) = examples::logging::start() {
+        eprintln!("error: {error}");
+        return USAGE.into();
+    }
+    let seen = Arc::new(Seen::default());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let ended = runtime.map_err(BoxError::from).and_then(|runtime| runtime.block_on(consume(&options, &seen)));
+    let code = match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", Chain(&*error));
+            // The builder of the worker knows what an option may be.
+            if error.is::<SettingError>() {
+                return USAGE.into();
+            }
+            FAILED.into()
+        }
+    };
+    println!("{}", Summary::new(&seen, start));
+    code
+}
+
+/// Why a worker that runs is to stop.
+enum Reason {
+    Signal(Signal),
+    Enough,
+    Idle,
+}
+
+async fn consume(options: &Options, seen: &Arc<Seen>) -> Result<(), BoxError> {
+    let mut signals = Signals::catch()?;
+    // Credentials may come from afar: a signal does not wait for them.
+    let worker = tokio::select! {
+        biased;
+        _ = signals.next() => return Ok(()),
+        worker = build(options, seen) => worker?,
+    };
+    let mut watch = Watch::new(&worker);
+    let mut run = Box::pin(worker.run());
+    let reason = tokio::select! {
+        biased;
+        signal = signals.next() => Reason::Signal(signal),
+        ended = &mut run => return Ok(ended.map(drop)?),
+        trouble = watch.start_within(options.start_within) => return Err(trouble.into()),
+        () = seen.reached(options.exit_after) => Reason::Enough,
+        () = seen.idle(options.idle_exit) => Reason::Idle,
+    };
+    match reason {
+        Reason::Signal(signal) => tracing::info!(%signal, "stopping"),
+        Reason::Enough => tracing::info!("enough records: stopping"),
+        Reason::Idle => tracing::info!("no records any more: stopping"),
+    }
+    let shutdown = async { tokio::join!(worker.shutdown(options.grace), run).1 };
+    tokio::select! {
+        biased;
+        signal = signals.next() => Err(format!("{signal} again: ended at once; the leases are left to expire").into()),
+        ended = shutdown => ended.map(|ended| report(&ended)).map_err(BoxError::from),
+        () = watch.follow() => Ok(()),
+    }
+}
+
+async fn build(options: &Options, seen: &Arc<Seen>) -> Result<Worker, BoxError> {
+    let trace = options.trace.as_deref().map(Trace::open).transpose()?.map(Arc::new);
+    let table = SqliteLeaseTable::open(options.lease_file()?, &options.application).await?;
+    let mut config = aws_config::defaults(BehaviorVersion::latest());
+    if let Some(endpoint) = &options.endpoint {
+        config = config.endpoint_url(endpoint);
+    }
+    let source = KinesisStream::from_config(&config.load().await, options.stream.clone()).await?;
+    let seen = Arc::clone(seen);
+    let mut worker = Worker::builder()
+        .stream(options.stream.to_string())
+        .source(source)
+        .application(&options.application)
+        .lease_table(table)
+        .processor(move |shard: &ShardRef| Processor::new(&seen, trace.as_ref(), shard))
+        .initial_position(options.from)
+        .failover(options.failover)
+        .calls_per_second(options.calls_per_second)
+        .max_records(options.max_records)
+        .byte_budget(options.byte_budget.clone())
+        // The processor fails only when the trace cannot be written, which no second attempt mends.
+        .on_failure(OnFailure::Stop);
+    if let Some(id) = &options.worker {
+        worker = worker.worker_id(id);
+    }
+    Ok(worker.build()?)
+}
+
+fn report(report: &ShutdownReport) {
+    tracing::info!(%report, "stopped");
+    if report.count(Stopped::GivenUp) > 0 {
+        tracing::warn!(%report, "some shards were given up: others take them over when the leases expire");
+    }
+}

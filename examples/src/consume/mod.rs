@@ -1,0 +1,15 @@
+//! The parts of the program `consume`: its command line, its processor, its trace and its last line.
+
+mod options;
+mod processor;
+mod seen;
+mod summary;
+mod trace;
+mod watch;
+
+pub use options::Options;
+pub use processor::Processor;
+pub use seen::{Seen, ShardSeen};
+pub use summary::Summary;
+pub use trace::{Trace, TraceError, Traced};
+pub use watch::Watch;

@@ -1,0 +1,203 @@
+use std::env;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use aws_sdk_kinesis::primitives::{DateTime, DateTimeFormat};
+use clap::Parser;
+use kcl_core::InitialPosition;
+use kcl_core::fetch::ByteBudget;
+use kcl_core::model::{StreamName, Timestamp};
+
+/// Consumes a Kinesis stream and counts what it reads.
+///
+/// Region and credentials come from where every AWS tool takes them: AWS_REGION, AWS_ACCESS_KEY_ID, AWS_PROFILE, ~/.aws, the role
+/// of the machine. Processes that run with the same --application share the shards; a process that comes back goes on at the
+/// checkpoints. SIGTERM and Ctrl-C end it in good order: the batch in hand is finished, the checkpoints are stored, the leases
+/// freed. A second signal ends it at once.
+///
+/// The last line on standard output is one JSON object: records, bytes, duplicates (records that this process was given again),
+/// first_record_ms and elapsed_ms (both since the process began), cpu_ms (user and system), peak_rss_kib. What cannot be known is
+/// null.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "consume",
+    after_help = "\
+Examples:
+  consume --stream orders --application billing
+  consume --stream orders --application billing --endpoint http://127.0.0.1:4567 --idle-exit 5s
+  consume --stream orders --application audit --from at:2026-01-31T08:00:00Z --trace audit.jsonl
+
+Exit codes:
+  0  it ended in good order: after a signal, --exit-after or --idle-exit
+  1  it could not go on; standard error says why
+  2  an option cannot be
+
+The log goes to standard error. RUST_LOG sets its level (default: warn), for example RUST_LOG=consume=info,kcl_core=debug."
+)]
+pub struct Options {
+    /// The stream: its name or its ARN.
+    #[arg(long, value_name = "NAME|ARN")]
+    pub stream: StreamName,
+    /// The name under which leases and checkpoints are kept.
+    #[arg(long, value_name = "NAME")]
+    pub application: String,
+    /// The URL of the service. Without it: AWS_ENDPOINT_URL_KINESIS, AWS_ENDPOINT_URL, or AWS itself.
+    #[arg(long, value_name = "URL", value_parser = endpoint)]
+    pub endpoint: Option<String>,
+    /// Where to begin on a shard without a checkpoint: trim-horizon, latest, or at:TIME. TIME is RFC 3339, as
+    /// 2026-01-31T08:00:00Z or with an offset, or seconds or milliseconds since 1970.
+    #[arg(long, value_name = "POSITION", default_value = "trim-horizon", value_parser = position)]
+    pub from: InitialPosition,
+    /// Where leases and checkpoints are kept: sqlite:PATH. Without it: $XDG_STATE_HOME/kcl/APPLICATION.leases.sqlite, which
+    /// is ~/.local/state/kcl/APPLICATION.leases.sqlite unless XDG_STATE_HOME is set.
+    #[arg(long, value_name = "sqlite:PATH", value_parser = sqlite)]
+    pub lease_table: Option<PathBuf>,
+    /// The name of this worker. No other live process may have it. Without it: a random one.
+    #[arg(long, value_name = "ID")]
+    pub worker: Option<String>,
+    /// How long a worker may show no life before others take its shards.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    pub failover: Duration,
+    /// Ends after this many records. The batch in hand is finished, so it may be some more.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub exit_after: Option<u64>,
+    /// Ends when no record has come for this long, also if none has come at all.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub idle_exit: Option<Duration>,
+    /// Appends a JSON line to this file for each lifecycle call and each record: t (ms since 1970), worker, event (initialize,
+    /// record, lease_lost, shard_ended, shutdown_requested), shard, sequence, sub, key. One process a file. A record is in it before
+    /// it counts as done. A process that is killed leaves whole lines.
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
+    /// How long an end in good order may take. What is not done by then is given up.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub grace: Duration,
+    /// How long the stream or the lease table may be out of reach at the start before this is an error.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub start_within: Duration,
+    /// Calls of GetRecords a second and shard. AWS allows 5; more is for measuring at other endpoints.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub calls_per_second: usize,
+    /// The most records to ask for in one call: 1 to 10000.
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub max_records: u32,
+    /// The memory for fetched records: bytes, or with KiB, MiB or GiB. At least 10MiB.
+    #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = budget)]
+    pub byte_budget: ByteBudget,
+}
+
+impl Options {
+    /// The file of the lease table; its folder is made if it is the default one.
+    ///
+    /// # Errors
+    /// There is no place for it.
+    pub fn lease_file(&self) -> Result<PathBuf, String> {
+        if let Some(path) = &self.lease_table {
+            return Ok(path.clone());
+        }
+        let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let state = set("XDG_STATE_HOME").filter(|path| path.is_absolute());
+        let state = state.or_else(|| set("HOME").map(|home| home.join(".local/state")));
+        let Some(folder) = state.map(|state| state.join("kcl")) else {
+            return Err("no place for the leases: HOME is not set; say --lease-table sqlite:PATH".to_owned());
+        };
+        std::fs::create_dir_all(&folder).map_err(|error| {
+            format!("cannot make the folder {} for the leases: {error}; or say --lease-table sqlite:PATH", folder.display())
+        })?;
+        Ok(folder.join(format!("{}.leases.sqlite", self.application.replace(['/', ':'], "_"))))
+    }
+}
+
+fn endpoint(text: &str) -> Result<String, String> {
+    let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    match host {
+        Some(host) if !host.is_empty() && !host.starts_with('/') => Ok(text.to_owned()),
+        _ => Err("allowed is a URL such as http://127.0.0.1:4567".to_owned()),
+    }
+}
+
+fn position(text: &str) -> Result<InitialPosition, String> {
+    match text {
+        "trim-horizon" => Ok(InitialPosition::TrimHorizon),
+        "latest" => Ok(InitialPosition::Latest),
+        _ => match text.strip_prefix("at:") {
+            Some(time) => Ok(InitialPosition::AtTimestamp(timestamp(time)?)),
+            None => Err("allowed are trim-horizon, latest and at:TIME".to_owned()),
+        },
+    }
+}
+
+/// Below this, a number is seconds since 1970 (up to the year 5138); from it on, milliseconds (from 1973).
+const FIRST_MILLIS: i64 = 100_000_000_000;
+
+fn timestamp(text: &str) -> Result<Timestamp, String> {
+    let allowed = || "TIME is RFC 3339, as 2026-01-31T08:00:00Z, or seconds or milliseconds since 1970".to_owned();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        let number: i64 = text.parse().map_err(|_| allowed())?;
+        return Ok(Timestamp::from_millis(if number < FIRST_MILLIS { number * 1000 } else { number }));
+    }
+    let time = DateTime::from_str(text, DateTimeFormat::DateTimeWithOffset).map_err(|_| allowed())?;
+    Ok(Timestamp::from_millis(time.to_millis().map_err(|_| allowed())?))
+}
+
+fn sqlite(text: &str) -> Result<PathBuf, String> {
+    match text.strip_prefix("sqlite:") {
+        Some(path) if !path.is_empty() => Ok(path.into()),
+        _ => Err("allowed is sqlite:PATH".to_owned()),
+    }
+}
+
+fn budget(text: &str) -> Result<ByteBudget, String> {
+    let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+    let (number, unit) =
+        units.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?.trim_end(), *unit))).unwrap_or((text, 1_usize));
+    let bytes = number.parse().ok().and_then(|number: usize| number.checked_mul(unit));
+    let bytes = bytes.ok_or_else(|| "allowed is a number of bytes, or one with KiB, MiB or GiB".to_owned())?;
+    ByteBudget::new(bytes).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Options::command().debug_assert();
+    }
+
+    #[test]
+    fn a_time_is_rfc_3339_or_seconds_or_milliseconds() {
+        let at = |millis| Ok(InitialPosition::AtTimestamp(Timestamp::from_millis(millis)));
+        assert_eq!(position("at:2020-01-02T03:04:05Z"), at(1_577_934_245_000));
+        assert_eq!(position("at:2020-01-02T03:04:05.678Z"), at(1_577_934_245_678));
+        assert_eq!(position("at:2020-01-02T05:04:05+02:00"), at(1_577_934_245_000));
+        assert_eq!(position("at:1577934245"), at(1_577_934_245_000));
+        assert_eq!(position("at:1577934245678"), at(1_577_934_245_678));
+        for wrong in ["at:", "at:yesterday", "at:2020-01-02", "at:-5", "at:99999999999999999999", "beginning", "LATEST"] {
+            assert!(position(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_budget_has_a_unit_and_a_least_size() {
+        let total = |text| budget(text).map(|budget| budget.total());
+        assert_eq!(total("64MiB"), Ok(64 << 20));
+        assert_eq!(total("1 GiB"), Ok(1 << 30));
+        assert_eq!(total("20000000"), Ok(20_000_000));
+        for wrong in ["", "MiB", "1MiB", "64MB", "-1", "99999999999GiB"] {
+            assert!(total(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_url_and_no_table_is_refused() {
+        for wrong in ["", "127.0.0.1:4567", "http://", "http:///x", "ftp://host"] {
+            assert!(endpoint(wrong).is_err(), "{wrong}");
+        }
+        assert!(endpoint("https://kinesis.eu-west-1.amazonaws.com").is_ok());
+        assert!(sqlite("leases.sqlite").is_err() && sqlite("sqlite:").is_err());
+        assert_eq!(sqlite("sqlite:a:b"), Ok("a:b".into()));
+    }
+}

@@ -1,0 +1,144 @@
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use kcl_core::model::{Moment, Position, Record, ShardId};
+use kcl_core::{Clock, SystemClock};
+use tokio::sync::watch;
+
+/// What this process has been given, over all its shards.
+///
+/// A shard's records come in order, so its greatest position is all that has to be kept to know a record that came before.
+#[derive(Debug, Default)]
+pub struct Seen {
+    bytes: AtomicU64,
+    duplicates: AtomicU64,
+    first: OnceLock<Moment>,
+    progress: watch::Sender<Progress>,
+    shards: Mutex<HashMap<ShardId, ShardSeen>>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    records: u64,
+    last: Option<Moment>,
+}
+
+/// The greatest position of one shard, whoever processes it in this process.
+pub type ShardSeen = Arc<Mutex<Option<Position>>>;
+
+impl Seen {
+    /// The memory of a shard: the same at every acquisition.
+    pub fn shard(&self, shard: &ShardId) -> ShardSeen {
+        let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(shards.entry(shard.clone()).or_default())
+    }
+
+    /// Notes when the first record came. Call it before anything is done with a batch.
+    pub fn began(&self) {
+        self.first.get_or_init(|| SystemClock.now());
+    }
+
+    /// Counts a batch. The payloads are not touched.
+    pub fn count(&self, shard: &ShardSeen, records: &[Record]) {
+        let mut greatest = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut bytes, mut duplicates) = (0, 0);
+        let mut last = greatest.as_ref();
+        for record in records {
+            bytes += record.data.len() as u64;
+            if last.is_some_and(|last| record.position <= *last) {
+                duplicates += 1;
+            } else {
+                last = Some(&record.position);
+            }
+        }
+        *greatest = last.cloned();
+        drop(greatest);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.duplicates.fetch_add(duplicates, Ordering::Relaxed);
+        self.progress.send_modify(|progress| {
+            progress.records += records.len() as u64;
+            progress.last = Some(SystemClock.now());
+        });
+    }
+
+    /// Records, duplicates among them.
+    pub fn records(&self) -> u64 {
+        self.progress.borrow().records
+    }
+
+    /// The bytes of their payloads.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Records that this process was given before.
+    pub fn duplicates(&self) -> u64 {
+        self.duplicates.load(Ordering::Relaxed)
+    }
+
+    /// When the first one came.
+    pub fn first(&self) -> Option<Moment> {
+        self.first.get().copied()
+    }
+
+    /// Waits until there are so many records; without a number for ever. Cancel safe.
+    pub async fn reached(&self, records: Option<u64>) {
+        let mut progress = self.progress.subscribe();
+        match records {
+            // The sender lives in `self`, so the wait ends in no other way.
+            Some(records) => drop(progress.wait_for(|progress| progress.records >= records).await),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Waits until no record has come for so long, from now on; without a span for ever. Cancel safe.
+    pub async fn idle(&self, span: Option<Duration>) {
+        let Some(span) = span else { return std::future::pending().await };
+        let begun = SystemClock.now();
+        loop {
+            let quiet_since = self.progress.borrow().last.unwrap_or(begun);
+            let until = quiet_since + span;
+            if SystemClock.now() >= until {
+                return;
+            }
+            SystemClock.sleep_until(until).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kcl_core::model::{RawRecord, SequenceNumber};
+
+    use super::*;
+
+    fn records(sequences: impl IntoIterator<Item = u128>) -> Vec<Record> {
+        let record = |sequence| Record::from(RawRecord::new(SequenceNumber::from_u128(sequence), "key", "12345"));
+        sequences.into_iter().map(record).collect()
+    }
+
+    #[test]
+    fn a_record_that_came_before_is_a_duplicate_on_its_own_shard_alone() {
+        let seen = Seen::default();
+        let (first, second) = (seen.shard(&"a".into()), seen.shard(&"b".into()));
+        seen.count(&first, &records(1..=10));
+        seen.count(&second, &records(5..=6));
+        assert_eq!(seen.duplicates(), 0);
+        // The shard is acquired again and goes on from an older checkpoint.
+        seen.count(&seen.shard(&"a".into()), &records(8..=12));
+        assert_eq!((seen.records(), seen.bytes(), seen.duplicates()), (17, 85, 3));
+        seen.count(&first, &records(13..=13));
+        assert_eq!(seen.duplicates(), 3);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_records_or_for_quiet_is_woken() {
+        let seen = Seen::default();
+        let shard = seen.shard(&"a".into());
+        seen.count(&shard, &records(1..=3));
+        seen.reached(Some(3)).await;
+        seen.idle(Some(Duration::from_millis(20))).await;
+    }
+}

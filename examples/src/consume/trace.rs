@@ -1,0 +1,229 @@
+use std::fmt::Write as _;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kcl_core::model::{Record, ShardId, WorkerId};
+use kcl_core::{Clock, SystemClock};
+
+/// A file of JSON lines: what was called, and with which records.
+///
+/// A kill can end a write between two pages of the file and nowhere else. So no line lies on two pages: a line that would
+/// begins on the next one, and spaces, which JSON allows around a value, fill the rest of the page.
+#[derive(Debug)]
+pub struct Trace {
+    path: PathBuf,
+    out: Mutex<Out>,
+}
+
+#[derive(Debug)]
+struct Out {
+    file: File,
+    /// Where in the file the next byte goes.
+    at: u64,
+    /// What is written at once.
+    buffer: Vec<u8>,
+}
+
+/// The trace cannot be opened or written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {what} the trace {path:?}")]
+pub struct TraceError {
+    what: &'static str,
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// The size of a page on every platform that this may run on, or a divisor of it.
+const PAGE: u64 = 4096;
+
+impl Trace {
+    /// Opens the file to append to it. A last line that is not whole is cut off.
+    ///
+    /// # Errors
+    /// The file cannot be opened, read or cut.
+    pub fn open(path: &Path) -> Result<Self, TraceError> {
+        let failed = |source| TraceError { what: "open", path: path.to_owned(), source };
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(failed)?;
+        let at = if file.metadata().map_err(failed)?.is_file() { cut_torn_line(&mut file).map_err(failed)? } else { 0 };
+        Ok(Self { path: path.to_owned(), out: Mutex::new(Out { file, at, buffer: Vec::new() }) })
+    }
+
+    /// Writes lines, each with its line feed. They are with the system when this returns.
+    fn write(&self, lines: &str) -> Result<(), TraceError> {
+        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+        out.lay_out(lines);
+        let Out { file, at, buffer } = &mut *out;
+        file.write_all(buffer).map_err(|source| TraceError { what: "write", path: self.path.clone(), source })?;
+        *at += buffer.len() as u64;
+        Ok(())
+    }
+}
+
+impl Out {
+    fn lay_out(&mut self, lines: &str) {
+        self.buffer.clear();
+        for line in lines.split_inclusive('\n') {
+            let room = PAGE - (self.at + self.buffer.len() as u64) % PAGE;
+            let length = line.len() as u64;
+            if length > room && length <= PAGE {
+                self.fill(room);
+            }
+            self.buffer.extend_from_slice(line.as_bytes());
+        }
+    }
+
+    /// Fills the rest of the page with spaces: at the end of the line before, or in front of the next one if there is none.
+    fn fill(&mut self, room: u64) {
+        let feed = self.buffer.pop();
+        self.buffer.extend(std::iter::repeat_n(b' ', room as usize));
+        self.buffer.extend(feed);
+    }
+}
+
+/// Cuts what follows the last line feed; returns the length that is left.
+fn cut_torn_line(file: &mut File) -> io::Result<u64> {
+    let mut end = file.seek(SeekFrom::End(0))?;
+    let length = end;
+    let mut chunk = Vec::new();
+    while end > 0 {
+        let from = end.saturating_sub(PAGE);
+        chunk.resize((end - from) as usize, 0);
+        file.seek(SeekFrom::Start(from))?;
+        file.read_exact(&mut chunk)?;
+        if let Some(feed) = chunk.iter().rposition(|byte| *byte == b'\n') {
+            end = from + feed as u64 + 1;
+            break;
+        }
+        end = from;
+    }
+    if end < length {
+        file.set_len(end)?;
+    }
+    Ok(end)
+}
+
+/// The trace of one acquisition of a shard.
+#[derive(Debug)]
+pub struct Traced {
+    trace: Arc<Trace>,
+    /// `"worker":"..","event":"`
+    worker: String,
+    /// `","shard":"..","sequence":`
+    shard: String,
+}
+
+impl Traced {
+    /// The trace of this worker's calls for this shard.
+    #[must_use]
+    pub fn new(trace: &Arc<Trace>, worker: &WorkerId, shard: &ShardId) -> Self {
+        let [worker, shard] = [worker.as_str(), shard.as_str()].map(serde_json::Value::from);
+        Self {
+            trace: Arc::clone(trace),
+            worker: format!(r#""worker":{worker},"event":""#),
+            shard: format!(r#"","shard":{shard},"sequence":"#),
+        }
+    }
+
+    /// Writes the line of a lifecycle call.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn event(&self, event: &str) -> Result<(), TraceError> {
+        let (Self { worker, shard, .. }, t) = (self, SystemClock.wall().as_millis());
+        self.trace.write(&format!("{{\"t\":{t},{worker}{event}{shard}null,\"sub\":null,\"key\":null}}\n"))
+    }
+
+    /// Writes a line for each record.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    pub fn records(&self, records: &[Record]) -> Result<(), TraceError> {
+        let (Self { worker, shard, .. }, t) = (self, SystemClock.wall().as_millis());
+        let mut lines = String::with_capacity(records.len() * (worker.len() + shard.len() + 160));
+        for record in records {
+            let (sequence, sub) = (record.sequence(), record.sub_sequence());
+            // A `String` takes everything that is written to it.
+            let _ = write!(lines, "{{\"t\":{t},{worker}record{shard}\"{sequence}\",\"sub\":{sub},\"key\":");
+            push_text(&mut lines, &record.partition_key);
+            lines.push_str("}\n");
+        }
+        self.trace.write(&lines)
+    }
+}
+
+/// Appends a JSON string.
+fn push_text(line: &mut String, text: &str) {
+    if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+        line.push('"');
+        line.push_str(text);
+        line.push('"');
+    } else {
+        let _ = write!(line, "{}", serde_json::Value::from(text));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kcl_core::model::{RawRecord, SequenceNumber};
+    use serde_json::Value;
+
+    use super::*;
+
+    fn traced(path: &Path) -> Traced {
+        Traced::new(&Arc::new(Trace::open(path).unwrap()), &"w\"1".into(), &"shardId-0".into())
+    }
+
+    fn records(from: u128, count: u128) -> Vec<Record> {
+        let record = |n: u128| {
+            let key = format!("key \"{n}\"\n{}", "x".repeat((n % 200) as usize));
+            Record::from(RawRecord::new(SequenceNumber::from_u128(u128::MAX - 1000 + n), key, "data"))
+        };
+        (from..from + count).map(record).collect()
+    }
+
+    fn lines(text: &str) -> Vec<Value> {
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    #[test]
+    fn every_line_is_whole_up_to_every_page_of_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trace");
+        let traced = traced(&path);
+        traced.event("initialize").unwrap();
+        traced.records(&records(0, 300)).unwrap();
+        traced.records(&records(300, 1)).unwrap();
+        traced.event("lease_lost").unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.len() > 5 * PAGE as usize);
+        for cut in (0..text.len()).step_by(PAGE as usize).skip(1) {
+            let torn = text[..cut].rsplit('\n').next().unwrap();
+            assert!(torn.trim().is_empty(), "at {cut}: {torn}");
+        }
+        let lines = lines(&text);
+        assert_eq!(lines.len(), 303);
+        assert_eq!(lines[0]["event"], "initialize");
+        assert_eq!(lines[0]["sequence"], Value::Null);
+        assert_eq!(lines[1]["worker"], "w\"1");
+        assert_eq!(lines[7]["key"], "key \"6\"\nxxxxxx");
+        assert_eq!(lines[7]["sequence"], (u128::MAX - 1000 + 6).to_string());
+        assert_eq!(lines[302]["event"], "lease_lost");
+    }
+
+    #[test]
+    fn a_trace_that_goes_on_begins_behind_the_last_whole_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trace");
+        for torn in ["{\"t\":1}\n{\"t\":", "{\"t\":1}\n", &format!("{{\"t\":1}}\n{}", "x".repeat(9000))] {
+            std::fs::write(&path, torn).unwrap();
+            traced(&path).event("initialize").unwrap();
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert_eq!(lines(&text).len(), 2, "{text}");
+        }
+        std::fs::write(&path, "x".repeat(5000)).unwrap();
+        traced(&path).event("initialize").unwrap();
+        assert_eq!(lines(&std::fs::read_to_string(&path).unwrap()).len(), 1);
+    }
+}

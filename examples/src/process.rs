@@ -1,0 +1,83 @@
+//! What the system knows of this process.
+
+use std::time::Duration;
+
+use kcl_core::model::Moment;
+use kcl_core::{Clock, SystemClock};
+use rustix::time::{ClockId, clock_gettime};
+
+/// When this process began.
+#[derive(Clone, Copy, Debug)]
+pub struct ProcessStart(Moment);
+
+impl ProcessStart {
+    /// The start of the process as the system has it (Linux, to 10 ms: the loading of the program counts). Elsewhere the moment of
+    /// this call.
+    #[must_use]
+    pub fn get() -> Self {
+        let now = SystemClock.now();
+        let stat = std::fs::read_to_string("/proc/self/stat").ok();
+        let start = stat.and_then(|stat| start_of(&stat, rustix::param::clock_ticks_per_second()));
+        Self(start.map_or(now, |since_boot| Moment::from_origin(since_boot).min(now)))
+    }
+
+    /// The time since then.
+    #[must_use]
+    pub fn elapsed(self) -> Duration {
+        self.until(SystemClock.now())
+    }
+
+    /// The time from then to a moment of the [`SystemClock`].
+    #[must_use]
+    pub const fn until(self, moment: Moment) -> Duration {
+        moment.since(self.0)
+    }
+}
+
+/// `starttime`, the 22nd field of `/proc/PID/stat`: ticks since the machine began, on the clock that [`SystemClock`] reads.
+fn start_of(stat: &str, ticks_per_second: u64) -> Option<Duration> {
+    // The second field is the program's name in parentheses, which may have spaces and parentheses in it.
+    let (_, after_name) = stat.rsplit_once(')')?;
+    let ticks: u64 = after_name.split_ascii_whitespace().nth(19)?.parse().ok()?;
+    Some(Duration::from_nanos(ticks.checked_mul(1_000_000_000)?.checked_div(ticks_per_second)?))
+}
+
+/// The processor time of all threads of this process, user and system.
+#[must_use]
+pub fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// The most memory that this process has had resident, in KiB. Linux only.
+#[must_use]
+pub fn peak_rss_kib() -> Option<u64> {
+    peak_of(&std::fs::read_to_string("/proc/self/status").ok()?)
+}
+
+fn peak_of(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_start_is_found_behind_any_program_name() {
+        let stat = "42 (a) b) c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 2500 20";
+        assert_eq!(start_of(stat, 100), Some(Duration::from_secs(25)));
+        assert_eq!(start_of("42 (x) S 1", 100), None);
+    }
+
+    #[test]
+    fn this_process_began_before_now_and_has_used_memory() {
+        let elapsed = ProcessStart::get().elapsed();
+        assert!(elapsed < Duration::from_secs(3600), "{elapsed:?}");
+        if cfg!(target_os = "linux") {
+            assert!(peak_rss_kib().is_some_and(|peak| peak > 100));
+        }
+        assert_eq!(peak_of("VmPeak:\t 9 kB\nVmHWM:\t    1234 kB\n"), Some(1234));
+    }
+}
