@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+"""Checks what the source tree promises and no compiler checks.
+
+- A file of code has at most 600 lines.
+- `kcl-core/src/decide` is pure: no clock, no task, no chance, no input or output, no order of a hash map.
+- Time, tasks and chance are taken from the files that are named here, and from no other outside of tests.
+- Each path and each test that the Markdown files name exists.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+MOST_LINES = 600
+DECIDE = "kcl-core/src/decide/"
+IMPURE = {"kcl-core/src/runtime.rs", "kcl-local/src/lease_table/thread.rs", "kcl-local/src/stream/runtime.rs"}
+IMPURE_WORDS = re.compile(
+    r"\b(tokio|futures_util|futures_core|async|await|HashMap|HashSet|Instant|SystemTime|fastrand|rand|Clock"
+    r"|std::(fs|env|net|thread|io|process)|aws_\w+|tracing|metrics)\b"
+)
+
+
+def code(path):
+    """The lines of a file that are neither comments nor its inline tests."""
+    for number, line in enumerate(Path(path).read_text().splitlines(), 1):
+        if line.startswith("mod tests {"):
+            return
+        line = re.sub(r"//.*", "", line)
+        if line.strip():
+            yield number, line
+
+
+def is_test(path):
+    name = Path(path).name
+    return name.endswith("_test.rs") or "_test/" in path or "/tests/" in path or name in {"cases.rs", "notation.rs"}
+
+
+def sizes(files):
+    for path in files:
+        lines = len(Path(path).read_text().splitlines())
+        if lines > MOST_LINES:
+            yield f"{path}: {lines} lines, at most {MOST_LINES} are allowed"
+
+
+def purity(files):
+    for path in files:
+        if path.startswith(DECIDE) and not is_test(path):
+            for number, line in code(path):
+                found = IMPURE_WORDS.search(line)
+                if found:
+                    yield f"{path}:{number}: `{found[0]}` has no place in a pure decision"
+
+
+def exceptions(files):
+    for path in files:
+        if re.match(r"kcl-\w+/src/", path) and not is_test(path) and path not in IMPURE:
+            for number, line in code(path):
+                if "disallowed_methods" in line:
+                    yield f"{path}:{number}: only {', '.join(sorted(IMPURE))} may lift the lint"
+    for path in IMPURE:
+        if not Path(path).exists():
+            yield f"{path} is named in .ci/tree.py and does not exist"
+
+
+def names(markdown, files):
+    functions = set()
+    for path in files:
+        functions.update(re.findall(r"\bfn (\w+)", Path(path).read_text()))
+    tops = {path.split("/")[0] for path in everything()}
+    for page in markdown:
+        fenced = False
+        for number, line in enumerate(Path(page).read_text().splitlines(), 1):
+            if line.startswith("```"):
+                fenced = not fenced
+            if fenced:
+                continue
+            for word in re.findall(r"`([^`\s]+)`", line) + re.findall(r"\]\(([^)#:\s]+)\)", line):
+                is_path = re.fullmatch(r"[\w.*-]+(/[\w.*-]+)*/?", word) and (word.split("/")[0] in tops)
+                if is_path and not list(Path().glob(word.rstrip("/"))):
+                    yield f"{page}:{number}: there is no `{word}`"
+                is_test_name = re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+){4,}", word)
+                if is_test_name and word not in functions:
+                    yield f"{page}:{number}: there is no test `{word}`"
+
+
+def everything():
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
+    return [path for path in listed if Path(path).is_file()]
+
+
+def main():
+    listed = everything()
+    rust = [path for path in listed if path.endswith(".rs")]
+    markdown = [path for path in listed if path.endswith(".md")]
+    faults = [*sizes(rust), *purity(rust), *exceptions(rust), *names(markdown, rust)]
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    print(f"{len(rust)} files of code, {len(markdown)} pages, {len(faults)} faults")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
