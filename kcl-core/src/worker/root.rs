@@ -31,8 +31,6 @@ struct Root {
     leash: Leash,
     news: mpsc::UnboundedReceiver<News>,
     consumers: Tasks<(LeaseKey, Ended)>,
-    /// Consumers that have not ended.
-    at_work: usize,
     /// What consumers say must stop the worker, at once: their handlers may take long to end.
     causes: (mpsc::UnboundedSender<RunError>, mpsc::UnboundedReceiver<RunError>),
     stop: watch::Sender<bool>,
@@ -52,7 +50,6 @@ pub(crate) async fn run(inner: Arc<Inner>) -> Result<ShutdownReport, RunError> {
         leash,
         news,
         consumers: Tasks::new(),
-        at_work: 0,
         causes: mpsc::unbounded_channel(),
         stop: watch::Sender::new(false),
         stopping: None,
@@ -92,7 +89,7 @@ impl Root {
         let mut coordinated = true;
         let mut heard = false;
         // The thread ends with its last lease, while a handler may still be told that the lease is given up.
-        while coordinated || self.at_work > 0 {
+        while coordinated || !self.consumers.is_empty() {
             let deadline = self.stopping;
             // In this order: the user's word, what has ended, what has failed, what is new, the deadline.
             tokio::select! {
@@ -153,12 +150,10 @@ impl Root {
             self.stop.subscribe(),
             self.causes.0.clone(),
         );
-        self.at_work += 1;
         self.consumers.start(async move { (key, consumer.run().await) }.instrument(span));
     }
 
     fn on_ended(&mut self, ended: Result<(LeaseKey, Ended), String>) {
-        self.at_work = self.at_work.saturating_sub(1);
         let (key, ended) = match ended {
             Ok(ended) => ended,
             // Handlers' panics are caught where they are called: this one is ours.
