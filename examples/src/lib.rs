@@ -7,4 +7,5 @@ pub mod consume;
 pub mod exit;
 pub mod logging;
 pub mod process;
+pub mod quickstart;
 pub mod signals;

@@ -1,0 +1,199 @@
+//! Counts the words of every text file under a folder, through a stream, and proves that no line was lost or counted twice.
+//!
+//! ```text
+//! cargo run --release --example quickstart [-- FOLDER] [--replay]
+//! ```
+//!
+//! How a worker is built and run is in [`worker`] and [`work`]; what it does with records is in `src/quickstart/counter.rs`.
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+use examples::exit::{Chain, FAILED, USAGE};
+use examples::process::ProcessStart;
+use examples::quickstart::{
+    Corpus, Counts, Embedded, Ledger, Options, Producer, Progress, PutProgress, Report, Shards, State, WordCounter, recover,
+};
+use examples::signals::{Signal, Signals};
+use indicatif::HumanCount;
+use kcl_core::processor::ShardRef;
+use kcl_core::stream::kinesis::KinesisStream;
+use kcl_core::worker::{ShutdownReport, Stopped};
+use kcl_core::{OnFailure, Worker};
+use kcl_local::SqliteLeaseTable;
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// How soon the leases of a run that was killed are taken over.
+const FAILOVER: Duration = Duration::from_secs(3);
+/// How long lines may be missing, with nothing happening, before they are lost.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a stop in good order may take.
+const GRACE: Duration = Duration::from_secs(10);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let options = Options::parse();
+    if let Err(error) = examples::logging::start() {
+        eprintln!("error: {error}");
+        return USAGE.into();
+    }
+    match quickstart(&options).await {
+        Ok(code) => code.into(),
+        Err(error) => {
+            eprintln!("error: {}", Chain(&*error));
+            FAILED.into()
+        }
+    }
+}
+
+async fn quickstart(options: &Options) -> Result<u8, BoxError> {
+    let start = ProcessStart::get();
+    let mut signals = Signals::catch()?;
+    let state = State::find(options)?;
+    // The stream comes first: one process may have it, and so the whole state folder.
+    let stream = Embedded::start(&state.stream()).await?;
+    let ledger = Ledger::open(&state.ledger(), &state.folder)?;
+    let put = recover(&stream, &ledger).await?;
+    let mut producer = Producer::plan(Corpus::find(&state.folder, &state.path)?, put);
+    let (application, killed) = ledger.begin_run(options.replay)?;
+    let counts = Arc::new(Counts::load(&ledger, &application, killed)?);
+    let worker = worker(&state, &stream, &application, &counts).await?;
+
+    greet(&state, &stream, &producer, &counts, &application, killed);
+    let ended = work(&worker, &stream, &ledger, &mut producer, &counts, &mut signals).await?;
+    if ended.stopped.count(Stopped::GivenUp) == 0 {
+        ledger.end_run(&application)?;
+    }
+    stream.stop().await;
+    let report = Report::new(producer.put(), ended.put, &counts, ended.shards, start.elapsed(), ended.signal.is_none());
+    println!("{report}");
+    Ok(verdict(&report, ended.signal))
+}
+
+/// A worker that counts words, from the beginning of the stream or from its checkpoints.
+async fn worker(state: &State, stream: &Embedded, application: &str, counts: &Arc<Counts>) -> Result<Worker, BoxError> {
+    let table = SqliteLeaseTable::open(state.leases(), application).await?;
+    let counts = Arc::clone(counts);
+    let worker = Worker::builder()
+        .stream(Embedded::NAME)
+        .source(KinesisStream::new(stream.client(), Embedded::NAME.parse()?))
+        .application(application)
+        .lease_table(table)
+        .processor(move |shard: &ShardRef| WordCounter::new(&counts, shard))
+        .failover(FAILOVER)
+        .idle_ceiling(Duration::from_millis(300))
+        // The counter fails only when its file cannot be written.
+        .on_failure(OnFailure::Stop)
+        .build()?;
+    Ok(worker)
+}
+
+/// How a run ended.
+struct Ended {
+    /// Lines that were put.
+    put: u64,
+    /// The shards as they were before the worker gave them up.
+    shards: Shards,
+    signal: Option<Signal>,
+    stopped: ShutdownReport,
+}
+
+/// Puts and processes until all is done or a signal comes, and stops in good order.
+async fn work(
+    worker: &Worker,
+    stream: &Embedded,
+    ledger: &Ledger,
+    producer: &mut Producer,
+    counts: &Counts,
+    signals: &mut Signals,
+) -> Result<Ended, BoxError> {
+    let put = PutProgress::default();
+    let bars = Progress::new(producer.total(), left(producer, counts));
+    let mut run = Box::pin(worker.run());
+    let mut all = Box::pin(async {
+        let lines = producer.run(stream, ledger, &put, |text| bars.say(text)).await?;
+        let open = stream.open_shards().await?;
+        tokio::select! {
+            biased;
+            () = put.stopped() => {}
+            () = counts.finished(lines, &open, PATIENCE) => {}
+        }
+        Ok::<_, BoxError>(())
+    });
+    let mut signal = None;
+    let done = loop {
+        tokio::select! {
+            biased;
+            caught = signals.next() => match signal.replace(caught) {
+                None => {
+                    bars.say(&format!("{caught}: stopping; once more ends it at once"));
+                    put.stop();
+                }
+                Some(_) => return Err(format!("{caught} again: ended at once; the next run goes on").into()),
+            },
+            // It ends by itself only when it cannot go on.
+            ended = &mut run => return Err(ended.map_or_else(BoxError::from, |_| "the worker stopped".into())),
+            done = &mut all => break done,
+            () = Progress::tick() => bars.show(&put, counts),
+        }
+    };
+    bars.end();
+    let shards = counts.shards();
+    let shutdown = async { tokio::join!(worker.shutdown(GRACE), run).1 };
+    let stopped = tokio::select! {
+        biased;
+        caught = signals.next() => return Err(format!("{caught}: ended at once; the next run goes on").into()),
+        stopped = shutdown => stopped?,
+    };
+    done?;
+    Ok(Ended { put: put.lines(), shards, signal, stopped })
+}
+
+/// Lines that this run is to process.
+fn left(producer: &Producer, counts: &Counts) -> u64 {
+    (producer.held() + producer.total()).saturating_sub(counts.tally().lines)
+}
+
+fn greet(state: &State, stream: &Embedded, producer: &Producer, counts: &Counts, application: &str, killed: bool) {
+    let corpus = producer.corpus();
+    eprintln!("files    {} under {corpus}", HumanCount(corpus.files()));
+    for skipped in corpus.skipped() {
+        eprintln!("         {skipped}");
+    }
+    eprintln!("state    {}", state.path.display());
+    eprintln!("stream   {} at {} while this runs", Embedded::NAME, stream.endpoint());
+    eprintln!("lines    {} in the stream, {} to put", HumanCount(producer.held()), HumanCount(producer.total()));
+    let (before, left) = (HumanCount(counts.tally().lines), HumanCount(left(producer, counts)));
+    eprintln!("worker   application {application}: {before} lines processed before, {left} left");
+    if killed {
+        eprintln!("         the last run was killed: its leases are taken over when they expire, in some seconds");
+    }
+}
+
+/// Says in a sentence what came out, and gives the exit code for it.
+fn verdict(report: &Report, signal: Option<Signal>) -> u8 {
+    match signal {
+        Some(signal) if report.is_right_so_far() => {
+            println!("Stopped by {signal}. Run it again to go on.");
+            signal.exit_code()
+        }
+        None if report.is_right() && report.new_lines() == 0 => {
+            println!("Resumed at the checkpoints: nothing was left to process. --replay reads everything again.");
+            0
+        }
+        None if report.is_right() => {
+            println!(
+                "Every line was processed once and in order. Run it again to see it resume; --replay reads everything again."
+            );
+            0
+        }
+        _ => {
+            eprintln!("error: what was processed is not what was put");
+            FAILED
+        }
+    }
+}

@@ -1,0 +1,180 @@
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::{fmt, fs, io};
+
+/// The text files under a folder.
+#[derive(Debug)]
+pub struct Corpus {
+    folder: PathBuf,
+    /// The paths from the folder on, in their order.
+    files: Vec<String>,
+    skipped: BTreeMap<&'static str, Vec<String>>,
+}
+
+/// The folder cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read the folder {folder:?}")]
+pub struct CorpusError {
+    folder: PathBuf,
+    source: io::Error,
+}
+
+/// Folders that hold what was made from sources.
+const SKIPPED: [&str; 2] = ["target", ".git"];
+/// Kinesis: characters of a partition key, which is the path.
+const PATH_LENGTH: usize = 256;
+/// A record of Kinesis may have 1 MiB; the number of the line needs some of it.
+const LINE_LENGTH: usize = 1_000_000;
+
+impl Corpus {
+    /// Finds the files under a folder, except in `target`, in `.git` and in `state`. Links are not followed.
+    ///
+    /// # Errors
+    /// The folder itself cannot be read. What cannot be read in it is skipped.
+    pub fn find(folder: &Path, state: &Path) -> Result<Self, CorpusError> {
+        let mut corpus = Self { folder: folder.to_owned(), files: Vec::new(), skipped: BTreeMap::new() };
+        let failed = |source| CorpusError { folder: folder.to_owned(), source };
+        let mut folders = Vec::new();
+        corpus.list(fs::read_dir(folder).map_err(failed)?, state, &mut folders);
+        while let Some(folder) = folders.pop() {
+            match fs::read_dir(&folder) {
+                Ok(entries) => corpus.list(entries, state, &mut folders),
+                Err(error) => corpus.skip("cannot be read", format!("{} ({error})", folder.display())),
+            }
+        }
+        corpus.files.sort_unstable();
+        Ok(corpus)
+    }
+
+    fn list(&mut self, entries: fs::ReadDir, state: &Path, folders: &mut Vec<PathBuf>) {
+        for entry in entries.flatten() {
+            let path = entry.path();
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() && !skips(&entry.file_name()) && path != state => folders.push(path),
+                Ok(kind) if kind.is_file() && !skips(&entry.file_name()) => self.file(&path),
+                _ => {}
+            }
+        }
+    }
+
+    fn file(&mut self, path: &Path) {
+        let relative = path.strip_prefix(&self.folder).unwrap_or(path);
+        match relative.to_str() {
+            Some(name) if name.chars().count() <= PATH_LENGTH => self.files.push(name.to_owned()),
+            Some(name) => self.skip("path longer than 256 characters", name.to_owned()),
+            None => self.skip("path is not UTF-8", relative.display().to_string()),
+        }
+    }
+
+    fn skip(&mut self, why: &'static str, file: String) {
+        self.skipped.entry(why).or_default().push(file);
+    }
+
+    /// Reads every file once, in order, and hands over those that are text.
+    pub fn read_all(&mut self, mut each: impl FnMut(&str, &str)) {
+        for name in std::mem::take(&mut self.files) {
+            match read_text(&self.folder.join(&name)) {
+                Ok(text) => {
+                    each(&name, &text);
+                    self.files.push(name);
+                }
+                Err(why) => self.skip(why.reason(), name),
+            }
+        }
+    }
+
+    /// The text of a file, if it is still there and text.
+    #[must_use]
+    pub fn read(&self, name: &str) -> Option<String> {
+        read_text(&self.folder.join(name)).ok()
+    }
+
+    /// How many files there are.
+    #[must_use]
+    pub fn files(&self) -> u64 {
+        self.files.len() as u64
+    }
+
+    /// What was left out and why; empty when nothing was.
+    #[must_use]
+    pub fn skipped(&self) -> Vec<String> {
+        let told = |(why, files): (&&str, &Vec<String>)| match files.as_slice() {
+            [] => None,
+            [file] => Some(format!("1 file skipped, {why}: {file}")),
+            [first, ..] => Some(format!("{} files skipped, {why}: {first}, ...", files.len())),
+        };
+        self.skipped.iter().filter_map(told).collect()
+    }
+}
+
+fn skips(name: &OsStr) -> bool {
+    SKIPPED.iter().any(|skipped| name == *skipped)
+}
+
+/// Why a file is left out.
+#[derive(Debug)]
+enum Unfit {
+    Unreadable,
+    Binary,
+    LongLine,
+}
+
+impl Unfit {
+    const fn reason(&self) -> &'static str {
+        match self {
+            Self::Unreadable => "cannot be read",
+            Self::Binary => "not text",
+            Self::LongLine => "a line is longer than a record may be",
+        }
+    }
+}
+
+fn read_text(path: &Path) -> Result<String, Unfit> {
+    let bytes = fs::read(path).map_err(|_| Unfit::Unreadable)?;
+    if bytes.contains(&0) {
+        return Err(Unfit::Binary);
+    }
+    let text = String::from_utf8(bytes).map_err(|_| Unfit::Binary)?;
+    if text.len() > LINE_LENGTH && text.lines().any(|line| line.len() > LINE_LENGTH) {
+        return Err(Unfit::LongLine);
+    }
+    Ok(text)
+}
+
+impl fmt::Display for Corpus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.folder.display().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_files_are_found_and_the_rest_is_skipped_and_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        for sub in ["src/deep", "target/debug", ".git", "state"] {
+            fs::create_dir_all(root.join(sub)).unwrap();
+        }
+        let put = |name: &str, content: &[u8]| fs::write(root.join(name), content).unwrap();
+        put("src/deep/a.rs", b"x\n");
+        put("b.txt", b"");
+        put("target/debug/c", b"x");
+        put(".git/d", b"x");
+        put("state/e", b"x");
+        put("zero", b"a\0b");
+        put("latin", b"caf\xe9");
+        put("long", &vec![b'x'; LINE_LENGTH + 1]);
+        let mut corpus = Corpus::find(root, &root.join("state")).unwrap();
+        let mut read = Vec::new();
+        corpus.read_all(|name, text| read.push((name.to_owned(), text.len())));
+        assert_eq!(read, [("b.txt".to_owned(), 0), ("src/deep/a.rs".to_owned(), 2)]);
+        let skipped = corpus.skipped();
+        assert_eq!(skipped.len(), 2, "{skipped:?}");
+        assert!(skipped.iter().any(|line| line.starts_with("2 files skipped, not text: latin")), "{skipped:?}");
+        assert!(Corpus::find(&root.join("none"), root).is_err());
+    }
+}

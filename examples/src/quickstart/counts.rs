@@ -1,0 +1,265 @@
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use kcl_core::model::{Moment, Position, Record, ShardId};
+use kcl_core::{Clock, SystemClock};
+use tokio::sync::watch;
+
+use super::counted::{Came, Counted};
+use super::ledger::{FileKey, Ledger, LedgerError};
+use super::line::Line;
+use super::plain::words;
+
+/// What has been counted, by all shards together.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    /// Lines, each once, with those of earlier runs.
+    pub lines: u64,
+    /// Their words.
+    pub words: u64,
+    /// Lines of this run.
+    pub new: u64,
+    /// Records and lines that came although they had been counted and nobody was killed.
+    pub duplicates: u64,
+    /// Lines before or after their turn.
+    pub out_of_order: u64,
+    /// Records that came again because an earlier run was killed before their checkpoint. Not counted again.
+    pub again: u64,
+    /// Records that are no lines: somebody else put them.
+    pub foreign: u64,
+    /// When the last thing happened.
+    pub last: Moment,
+}
+
+/// Where a shard is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShardState {
+    /// Records are, or may be, coming.
+    Reading,
+    /// Everything was processed and nothing can follow.
+    Ended,
+    /// Given up by the worker.
+    Released,
+}
+
+/// What is shown of a shard.
+#[derive(Clone, Copy, Debug)]
+pub struct ShardView {
+    /// Lines of this run.
+    pub lines: u64,
+    /// How far the last batch was behind the tip, in milliseconds, if there was one.
+    pub lag: Option<u64>,
+    /// Where it is.
+    pub state: ShardState,
+}
+
+/// The shards that were worked on in a run.
+pub type Shards = BTreeMap<ShardId, ShardView>;
+
+/// The results of an application: in memory as they are in the ledger.
+#[derive(Debug)]
+pub struct Counts {
+    application: String,
+    ledger: Ledger,
+    /// Positions as this run found them, if the run before was killed.
+    torn: HashMap<ShardId, Position>,
+    inner: Mutex<Inner>,
+    tally: watch::Sender<Tally>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    files: HashMap<String, BTreeMap<u32, Counted>>,
+    positions: HashMap<ShardId, Position>,
+    shards: Shards,
+}
+
+impl Counts {
+    /// The counts of an application as the ledger has them. `killed`: its last run was not stopped in good order.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn load(ledger: &Ledger, application: &str, killed: bool) -> Result<Self, LedgerError> {
+        let positions = ledger.positions(application)?;
+        let mut tally = Tally { last: SystemClock.now(), ..Tally::default() };
+        let mut files: HashMap<String, BTreeMap<u32, Counted>> = HashMap::new();
+        for ((path, edition), counted) in ledger.counted(application)? {
+            tally.lines += counted.count.lines;
+            tally.words += counted.count.words;
+            files.entry(path).or_default().insert(edition, counted);
+        }
+        Ok(Self {
+            application: application.to_owned(),
+            ledger: ledger.clone(),
+            torn: if killed { positions.clone() } else { HashMap::new() },
+            inner: Mutex::new(Inner { files, positions, shards: BTreeMap::new() }),
+            tally: watch::Sender::new(tally),
+        })
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts the records of a batch: stored before it is known to anybody.
+    ///
+    /// # Errors
+    /// The ledger cannot be written; nothing was counted.
+    pub fn take(&self, shard: &ShardId, records: &[Record], lag: Option<u64>) -> Result<(), LedgerError> {
+        let mut inner = self.inner();
+        let mut tally = *self.tally.borrow();
+        let mut touched: BTreeMap<(&str, u32), Counted> = BTreeMap::new();
+        let mut position = inner.positions.get(shard).cloned();
+        let before = tally.lines;
+        for record in records {
+            if position.as_ref().is_some_and(|done| record.position <= *done) {
+                let is_torn = self.torn.get(shard).is_some_and(|torn| record.position <= *torn);
+                *(if is_torn { &mut tally.again } else { &mut tally.duplicates }) += 1;
+                continue;
+            }
+            position = Some(record.position.clone());
+            let Some(line) = Line::parse(&record.data) else {
+                tally.foreign += 1;
+                continue;
+            };
+            let file = (record.partition_key.as_str(), line.edition);
+            let counted = touched.entry(file).or_insert_with(|| inner.counted(file));
+            match counted.take(line.number, line.text) {
+                Came::InOrder => {}
+                Came::OutOfOrder => tally.out_of_order += 1,
+                Came::Twice => {
+                    tally.duplicates += 1;
+                    continue;
+                }
+            }
+            tally.lines += 1;
+            tally.words += words(line.text);
+        }
+        if let Some(position) = position {
+            let changed = touched.iter().map(|((path, edition), counted)| (*path, *edition, counted));
+            self.ledger.commit(&self.application, shard, &position, changed)?;
+            inner.positions.insert(shard.clone(), position);
+        }
+        for ((path, edition), counted) in touched {
+            match inner.files.get_mut(path) {
+                Some(editions) => drop(editions.insert(edition, counted)),
+                None => drop(inner.files.insert(path.to_owned(), BTreeMap::from([(edition, counted)]))),
+            }
+        }
+        let new = tally.lines - before;
+        tally.new += new;
+        if let Some(view) = inner.shards.get_mut(shard) {
+            view.lines += new;
+            view.lag = lag.or(view.lag);
+        }
+        self.tally.send_replace(Tally { last: SystemClock.now(), ..tally });
+        Ok(())
+    }
+
+    /// A shard has come to this state.
+    pub fn shard(&self, shard: &ShardId, state: ShardState) {
+        let fresh = ShardView { lines: 0, lag: None, state };
+        self.inner().shards.entry(shard.clone()).or_insert(fresh).state = state;
+        self.tally.send_modify(|tally| tally.last = SystemClock.now());
+    }
+
+    /// What has been counted.
+    pub fn tally(&self) -> Tally {
+        *self.tally.borrow()
+    }
+
+    /// The shards that were worked on in this run.
+    pub fn shards(&self) -> Shards {
+        self.inner().shards.clone()
+    }
+
+    /// What has been counted of a file's edition.
+    pub fn counted(&self, (path, edition): &FileKey) -> Counted {
+        self.inner().counted((path, *edition))
+    }
+
+    /// The files of which something was counted.
+    pub fn files(&self) -> Vec<FileKey> {
+        let key = |(path, editions): (&String, &BTreeMap<u32, Counted>)| {
+            editions.keys().map(|edition| (path.clone(), *edition)).collect::<Vec<_>>()
+        };
+        self.inner().files.iter().flat_map(key).collect()
+    }
+
+    /// Waits until `lines` are counted and these shards are being read and all has been quiet for a moment, in which more than what
+    /// was put would show; or until nothing has happened for `patience`. Cancel safe.
+    pub async fn finished(&self, lines: u64, open: &[ShardId], patience: Duration) {
+        loop {
+            let Tally { lines: counted, last, .. } = self.tally();
+            let is_read = |shard| self.shards().get(shard).is_some_and(|view| view.state == ShardState::Reading);
+            let done = counted >= lines && open.iter().all(is_read);
+            let until = last + if done { QUIET } else { patience };
+            if SystemClock.now() >= until {
+                return;
+            }
+            let mut tally = self.tally.subscribe();
+            tokio::select! {
+                biased;
+                // The sender lives in `self`.
+                _ = tally.changed() => {}
+                () = SystemClock.sleep_until(until) => {}
+            }
+        }
+    }
+}
+
+/// Longer than the worker waits between two reads of a shard.
+const QUIET: Duration = Duration::from_millis(500);
+
+impl Inner {
+    fn counted(&self, (path, edition): (&str, u32)) -> Counted {
+        self.files.get(path).and_then(|editions| editions.get(&edition)).cloned().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use kcl_core::model::{RawRecord, SequenceNumber};
+
+    use super::*;
+
+    fn record(sequence: u128, file: &str, data: &str) -> Record {
+        RawRecord::new(SequenceNumber::from_u128(sequence), file, data.to_owned()).into()
+    }
+
+    fn load(path: &Path) -> Counts {
+        let ledger = Ledger::open(path, Path::new("/notes")).unwrap();
+        let (application, killed) = ledger.begin_run(false).unwrap();
+        Counts::load(&ledger, &application, killed).unwrap()
+    }
+
+    #[test]
+    fn after_a_kill_records_that_come_again_are_known_and_not_counted_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger");
+        let batch: Vec<_> = (1..=5).map(|n| record(n, "a", &format!("1:{n} two words"))).collect();
+        let shard = "shard".into();
+        load(&path).take(&shard, &batch[..3], None).unwrap();
+        let counts = load(&path);
+        counts.take(&shard, &batch, None).unwrap();
+        let tally = counts.tally();
+        assert_eq!((tally.lines, tally.words, tally.new), (5, 10, 2));
+        assert_eq!((tally.again, tally.duplicates, tally.out_of_order), (3, 0, 0));
+        counts.take(&shard, &batch[4..], None).unwrap();
+        assert_eq!(counts.tally().duplicates, 1, "nobody was killed since");
+    }
+
+    #[test]
+    fn a_line_that_was_put_twice_and_one_of_somebody_else_are_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let counts = load(&folder.path().join("ledger"));
+        let records = [record(1, "a", "1:1 x"), record(2, "a", "1:1 x"), record(3, "a", "hello"), record(4, "a", "2:1 y z")];
+        counts.take(&"shard".into(), &records, Some(7)).unwrap();
+        let tally = counts.tally();
+        assert_eq!((tally.lines, tally.words, tally.duplicates, tally.foreign), (2, 3, 1, 1));
+        assert_eq!(counts.counted(&("a".to_owned(), 2)).count.words, 2);
+    }
+}

@@ -1,0 +1,311 @@
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use kcl_core::model::{Position, ShardId};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+
+use super::counted::Counted;
+use super::plain::Count;
+
+/// One content of a file: its path and its edition.
+pub type FileKey = (String, u32);
+
+/// What was put and what was counted, in one `SQLite` file.
+///
+/// The counts of a batch and the position of its shard are one transaction: both are there or neither is.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    path: Arc<PathBuf>,
+    db: Arc<Mutex<Connection>>,
+}
+
+/// The ledger cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LedgerError {
+    /// Another version of this program made it.
+    #[error(
+        "{path:?} is of version {found}, this program is of version {VERSION}: delete its folder, or give --state another one"
+    )]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+    },
+    /// Another program made it.
+    #[error("{0:?} is no ledger of the quickstart: give --state another folder")]
+    Foreign(PathBuf),
+    /// It belongs to another folder of text files.
+    #[error("the state folder holds the lines of {found}, not of {wanted}: give --state another folder")]
+    OtherFolder {
+        /// The folder that it belongs to.
+        found: String,
+        /// The folder that was given.
+        wanted: String,
+    },
+    /// `SQLite` refuses.
+    #[error("the ledger {path:?} cannot be used")]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        source: rusqlite::Error,
+    },
+}
+
+const VERSION: i64 = 1;
+/// `KQST`.
+const APPLICATION: i64 = 0x4B51_5354;
+const SCHEMA: &str = "
+    CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE put (path TEXT, edition INTEGER, lines INTEGER, words INTEGER, crc INTEGER,
+        PRIMARY KEY (path, edition)) WITHOUT ROWID;
+    CREATE TABLE applications (name TEXT PRIMARY KEY, stopped INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE counted (application TEXT, path TEXT, edition INTEGER, lines INTEGER, words INTEGER, crc INTEGER, last INTEGER,
+        PRIMARY KEY (application, path, edition)) WITHOUT ROWID;
+    CREATE TABLE positions (application TEXT, shard TEXT, sequence TEXT NOT NULL, sub INTEGER NOT NULL,
+        PRIMARY KEY (application, shard)) WITHOUT ROWID;";
+
+impl Ledger {
+    /// Opens the ledger of a folder of text files, or makes it.
+    ///
+    /// # Errors
+    /// It is another program's, another version's or another folder's, or cannot be used.
+    pub fn open(path: &Path, folder: &Path) -> Result<Self, LedgerError> {
+        let failed = |source| LedgerError::Sqlite { path: path.to_owned(), source };
+        let mut db = Connection::open(path).map_err(failed)?;
+        let pragma = |name: &str| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        let foreign = |source: rusqlite::Error| match source.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::NotADatabase) => LedgerError::Foreign(path.to_owned()),
+            _ => failed(source),
+        };
+        let (application, found) = (pragma("application_id").map_err(foreign)?, pragma("user_version").map_err(failed)?);
+        let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
+        match (application, found) {
+            (APPLICATION, VERSION) => {}
+            (APPLICATION, _) => return Err(LedgerError::Version { path: path.to_owned(), found }),
+            _ if tables > 0 => return Err(LedgerError::Foreign(path.to_owned())),
+            _ => make(&mut db).map_err(failed)?,
+        }
+        // A lost power cut must not leave counts behind a checkpoint that is stored.
+        db.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+        let ledger = Self { path: Arc::new(path.to_owned()), db: Arc::new(Mutex::new(db)) };
+        let wanted = folder.to_string_lossy().into_owned();
+        match ledger.fact("folder")? {
+            Some(found) if found != wanted => Err(LedgerError::OtherFolder { found, wanted }),
+            Some(_) => Ok(ledger),
+            None => ledger.set_fact("folder", &wanted).map(|()| ledger),
+        }
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T, LedgerError> {
+        let mut db: MutexGuard<'_, Connection> = self.db.lock().unwrap_or_else(PoisonError::into_inner);
+        work(&mut db).map_err(|source| LedgerError::Sqlite { path: (*self.path).clone(), source })
+    }
+
+    fn fact(&self, name: &str) -> Result<Option<String>, LedgerError> {
+        self.with(|db| db.query_row("SELECT value FROM facts WHERE name = ?", [name], |row| row.get(0)).optional())
+    }
+
+    fn set_fact(&self, name: &str, value: &str) -> Result<(), LedgerError> {
+        self.with(|db| db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", [name, value]).map(drop))
+    }
+
+    /// What was put, each file's editions in order.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn put(&self) -> Result<BTreeMap<FileKey, Count>, LedgerError> {
+        self.with(|db| {
+            let mut rows = db.prepare("SELECT path, edition, lines, words, crc FROM put")?;
+            rows.query_map([], |row| Ok((key(row)?, count(row)?)))?.collect()
+        })
+    }
+
+    /// Whether a run was killed while it put lines: what is stored of that may be less than what the stream has.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn is_torn(&self) -> Result<bool, LedgerError> {
+        Ok(self.fact("putting")?.is_some())
+    }
+
+    /// To be called before anything is put.
+    ///
+    /// # Errors
+    /// The ledger cannot be written.
+    pub fn begin_put(&self) -> Result<(), LedgerError> {
+        self.set_fact("putting", "yes")
+    }
+
+    /// Stores what the stream has of these files now. Nothing more is being put.
+    ///
+    /// # Errors
+    /// The ledger cannot be written.
+    pub fn end_put<'a>(&self, files: impl IntoIterator<Item = (&'a FileKey, &'a Count)>) -> Result<(), LedgerError> {
+        self.with(|db| {
+            let change = db.transaction()?;
+            for ((path, edition), Count { lines, words, crc }) in files {
+                let row = params![path, edition, lines, words, crc];
+                change.prepare_cached("INSERT OR REPLACE INTO put VALUES (?, ?, ?, ?, ?)")?.execute(row)?;
+            }
+            change.execute("DELETE FROM facts WHERE name = 'putting'", [])?;
+            change.commit()
+        })
+    }
+
+    /// The name of the application, a new one for a replay, and whether its last run was killed.
+    ///
+    /// # Errors
+    /// The ledger cannot be used.
+    pub fn begin_run(&self, replay: bool) -> Result<(String, bool), LedgerError> {
+        self.with(|db| {
+            let name = if replay {
+                let replays: i64 =
+                    db.query_row("SELECT count(*) FROM applications WHERE name <> 'quickstart'", [], |row| row.get(0))?;
+                format!("quickstart-replay-{}", replays + 1)
+            } else {
+                "quickstart".to_owned()
+            };
+            let stopped = "SELECT stopped FROM applications WHERE name = ?";
+            let stopped: Option<bool> = db.query_row(stopped, [&name], |row| row.get(0)).optional()?;
+            db.execute("INSERT OR REPLACE INTO applications VALUES (?, FALSE)", [&name])?;
+            Ok((name, stopped == Some(false)))
+        })
+    }
+
+    /// The run was stopped in good order.
+    ///
+    /// # Errors
+    /// The ledger cannot be written.
+    pub fn end_run(&self, application: &str) -> Result<(), LedgerError> {
+        self.with(|db| db.execute("UPDATE applications SET stopped = TRUE WHERE name = ?", [application]).map(drop))
+    }
+
+    /// What an application has counted.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn counted(&self, application: &str) -> Result<HashMap<FileKey, Counted>, LedgerError> {
+        self.with(|db| {
+            let mut rows = db.prepare("SELECT path, edition, lines, words, crc, last FROM counted WHERE application = ?")?;
+            rows.query_map([application], |row| Ok((key(row)?, Counted::stored(count(row)?, row.get("last")?))))?.collect()
+        })
+    }
+
+    /// How far an application is on each shard.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn positions(&self, application: &str) -> Result<HashMap<ShardId, Position>, LedgerError> {
+        self.with(|db| {
+            let mut rows = db.prepare("SELECT shard, sequence, sub FROM positions WHERE application = ?")?;
+            let position = |row: &Row<'_>| {
+                let sequence: String = row.get("sequence")?;
+                let sequence = sequence.parse().map_err(|error| {
+                    rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, Box::new(error))
+                })?;
+                Ok((row.get::<_, String>("shard")?.into(), Position::new(sequence, row.get("sub")?)))
+            };
+            rows.query_map([application], position)?.collect()
+        })
+    }
+
+    /// Stores what a batch changed, and the position up to which its shard is done with it.
+    ///
+    /// # Errors
+    /// Nothing was stored.
+    pub fn commit<'a>(
+        &self,
+        application: &str,
+        shard: &ShardId,
+        position: &Position,
+        files: impl IntoIterator<Item = (&'a str, u32, &'a Counted)>,
+    ) -> Result<(), LedgerError> {
+        self.with(|db| {
+            let change = db.transaction()?;
+            for (path, edition, Counted { count: Count { lines, words, crc }, last, .. }) in files {
+                let row = params![application, path, edition, lines, words, crc, last];
+                change.prepare_cached("INSERT OR REPLACE INTO counted VALUES (?, ?, ?, ?, ?, ?, ?)")?.execute(row)?;
+            }
+            let row = [application, shard.as_str(), &position.sequence.to_string()].map(|text| Value::from(text.to_owned()));
+            let sub = Value::from(i64::try_from(position.sub_sequence).unwrap_or(i64::MAX));
+            let mut store = change.prepare_cached("INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?)")?;
+            store.execute(params_from_iter(row.into_iter().chain([sub])))?;
+            drop(store);
+            change.commit()
+        })
+    }
+}
+
+fn make(db: &mut Connection) -> rusqlite::Result<()> {
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    let change = db.transaction()?;
+    change.execute_batch(SCHEMA)?;
+    // Only the stream knows whether it is as new as this.
+    change.execute("INSERT INTO facts VALUES ('putting', 'yes')", [])?;
+    change.pragma_update(None, "application_id", APPLICATION)?;
+    change.pragma_update(None, "user_version", VERSION)?;
+    change.commit()
+}
+
+fn key(row: &Row<'_>) -> rusqlite::Result<FileKey> {
+    Ok((row.get("path")?, row.get("edition")?))
+}
+
+fn count(row: &Row<'_>) -> rusqlite::Result<Count> {
+    Ok(Count { lines: row.get("lines")?, words: row.get("words")?, crc: row.get("crc")? })
+}
+
+#[cfg(test)]
+mod tests {
+    use kcl_core::model::SequenceNumber;
+
+    use super::*;
+
+    #[test]
+    fn counts_and_positions_come_back_and_each_application_has_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.sqlite");
+        let at = Position::new(SequenceNumber::from_u128(u128::MAX), 0);
+        {
+            let ledger = Ledger::open(&path, Path::new("/notes")).unwrap();
+            assert_eq!(ledger.begin_run(false).unwrap(), ("quickstart".to_owned(), false));
+            let counted = Counted::stored(Count { lines: 2, words: 9, crc: u32::MAX }, 3);
+            ledger.commit("quickstart", &"shard".into(), &at, [("a", 1, &counted)]).unwrap();
+            ledger.begin_put().unwrap();
+        }
+        let ledger = Ledger::open(&path, Path::new("/notes")).unwrap();
+        assert!(ledger.is_torn().unwrap());
+        ledger.end_put([(&("a".to_owned(), 1), &Count { lines: 3, words: 10, crc: 1 })]).unwrap();
+        assert!(!ledger.is_torn().unwrap());
+        assert_eq!(ledger.put().unwrap()[&("a".to_owned(), 1)].lines, 3);
+        assert_eq!(ledger.counted("quickstart").unwrap()[&("a".to_owned(), 1)].last, 3);
+        assert_eq!(ledger.positions("quickstart").unwrap()[&"shard".into()], at);
+        assert_eq!(ledger.begin_run(false).unwrap(), ("quickstart".to_owned(), true), "it was killed");
+        ledger.end_run("quickstart").unwrap();
+        assert_eq!(ledger.begin_run(false).unwrap(), ("quickstart".to_owned(), false));
+        for n in 1..3 {
+            assert_eq!(ledger.begin_run(true).unwrap(), (format!("quickstart-replay-{n}"), false));
+        }
+        assert!(ledger.counted("quickstart-replay-1").unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_not_this_ledger_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = |name: &str, of: &str| Ledger::open(&folder.path().join(name), Path::new(of));
+        drop(open("mine", "/a").unwrap());
+        assert!(matches!(open("mine", "/b"), Err(LedgerError::OtherFolder { .. })));
+        let sqlite = |name: &str| Connection::open(folder.path().join(name)).unwrap();
+        sqlite("mine").pragma_update(None, "user_version", 2).unwrap();
+        assert!(matches!(open("mine", "/a"), Err(LedgerError::Version { found: 2, .. })));
+        sqlite("other").execute_batch("CREATE TABLE theirs (x)").unwrap();
+        assert!(matches!(open("other", "/a"), Err(LedgerError::Foreign(_))));
+        std::fs::write(folder.path().join("text"), "not a database at all, but long enough to be looked at".repeat(9)).unwrap();
+        assert!(matches!(open("text", "/a"), Err(LedgerError::Foreign(_))));
+    }
+}

@@ -1,0 +1,47 @@
+use std::fmt;
+
+/// A line of a file, as it stands in a record: `EDITION:NUMBER TEXT`.
+///
+/// A file that was changed other than by lines at its end is put again as its next edition, from line 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line<'a> {
+    /// Which content of the file, from 1.
+    pub edition: u32,
+    /// Which line of it, from 1.
+    pub number: u64,
+    /// The line without its end.
+    pub text: &'a str,
+}
+
+impl<'a> Line<'a> {
+    /// The line in a record's data, unless somebody else put it.
+    #[must_use]
+    pub fn parse(data: &'a [u8]) -> Option<Self> {
+        let (place, text) = std::str::from_utf8(data).ok()?.split_once(' ')?;
+        let (edition, number) = place.split_once(':')?;
+        Some(Self { edition: edition.parse().ok()?, number: number.parse().ok()?, text })
+    }
+}
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{} {}", self.edition, self.number, self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_survives_its_record_and_what_is_none_is_refused() {
+        for text in ["", " ", "a b  c ", "fn main() {", "é"] {
+            let line = Line { edition: 3, number: 17, text };
+            assert_eq!(Line::parse(line.to_string().as_bytes()), Some(line));
+        }
+        for foreign in ["", "hello", "hello world", "1 x", "1:x y", "-1:2 x"] {
+            assert_eq!(Line::parse(foreign.as_bytes()), None, "{foreign}");
+        }
+        assert_eq!(Line::parse(&[b'1', b':', b'1', b' ', 0xff]), None);
+    }
+}

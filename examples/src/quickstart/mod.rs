@@ -1,0 +1,41 @@
+//! The parts of the program `quickstart`, in the order in which a line goes through them.
+//!
+//! ```text
+//!   corpus (files) -> producer -> embedded stream -> worker -> WordCounter -> Ledger (SQLite)
+//!        \                 \                                                    |
+//!         \                 reshard: a split and a merge on the way             |
+//!          plain pass ------------------------------------------------------> report
+//! ```
+//!
+//! What makes the numbers exact over runs that are stopped or killed: the ledger stores the position of a shard in the same
+//! transaction as the counts that it led to. A record that comes again is known by its position and not counted again.
+
+mod corpus;
+mod counted;
+mod counter;
+mod counts;
+mod embedded;
+mod ledger;
+mod line;
+mod options;
+mod plain;
+mod producer;
+mod progress;
+mod recover;
+mod report;
+mod reshard;
+
+pub use corpus::{Corpus, CorpusError};
+pub use counted::{Came, Counted};
+pub use counter::WordCounter;
+pub use counts::{Counts, ShardState, ShardView, Shards, Tally};
+pub use embedded::Embedded;
+pub use ledger::{FileKey, Ledger, LedgerError};
+pub use line::Line;
+pub use options::{Options, State, StateError};
+pub use plain::Count;
+pub use producer::{Producer, Put, PutProgress};
+pub use progress::Progress;
+pub use recover::recover;
+pub use report::Report;
+pub use reshard::Reshard;

@@ -1,0 +1,236 @@
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use aws_sdk_kinesis::primitives::Blob;
+use aws_sdk_kinesis::types::PutRecordsRequestEntry;
+
+use tokio::sync::watch;
+
+use super::corpus::Corpus;
+use super::embedded::Embedded;
+use super::ledger::{FileKey, Ledger};
+use super::line::Line;
+use super::plain::Count;
+use super::reshard::Reshard;
+
+/// What the stream holds: the plain count of each edition of each file.
+pub type Put = BTreeMap<FileKey, Count>;
+
+/// Puts what the stream does not hold yet.
+#[derive(Debug)]
+pub struct Producer {
+    corpus: Corpus,
+    /// What the stream holds.
+    put: Put,
+    /// The files with lines to put.
+    wanted: Vec<String>,
+    total: u64,
+}
+
+/// How far a [`Producer`] is; shared with who shows it and who stops it.
+#[derive(Debug, Default)]
+pub struct PutProgress {
+    lines: AtomicU64,
+    stop: watch::Sender<bool>,
+}
+
+impl PutProgress {
+    /// Lines that the stream has taken in this run.
+    pub fn lines(&self) -> u64 {
+        self.lines.load(Ordering::Relaxed)
+    }
+
+    /// Nothing more is to be put.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Waits until nothing more is to be put. Cancel safe.
+    pub async fn stopped(&self) {
+        // The sender lives in `self`.
+        drop(self.stop.subscribe().wait_for(|stop| *stop).await);
+    }
+}
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Kinesis: records of one `PutRecords`.
+const BATCH_RECORDS: u64 = 500;
+/// Well below the 5 MiB (now 10 MiB) that Kinesis takes at once.
+const BATCH_BYTES: usize = 4_000_000;
+
+impl Producer {
+    /// Reads all files and finds out what is new. The first plain pass: its lines are the total of the progress bar.
+    #[must_use]
+    pub fn plan(mut corpus: Corpus, put: Put) -> Self {
+        let (mut wanted, mut total) = (Vec::new(), 0);
+        corpus.read_all(|path, text| {
+            let new = Next::of(&put, path, text).lines(text);
+            if new > 0 {
+                wanted.push(path.to_owned());
+                total += new;
+            }
+        });
+        Self { corpus, put, wanted, total }
+    }
+
+    /// How many lines will be put, if no file changes meanwhile.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// How many lines the stream holds.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.put.values().map(|count| count.lines).sum()
+    }
+
+    /// The files that are read.
+    #[must_use]
+    pub const fn corpus(&self) -> &Corpus {
+        &self.corpus
+    }
+
+    /// What the stream holds.
+    #[must_use]
+    pub const fn put(&self) -> &Put {
+        &self.put
+    }
+
+    /// Puts everything that is new, a file after the other and each file's lines in order; on the way a shard is split and two are
+    /// merged. Stops between two calls when told to. What the stream took is in the ledger when this returns: the lines that it holds
+    /// now.
+    ///
+    /// # Errors
+    /// The stream refuses lines. What it took is found out by the next run.
+    pub async fn run(
+        &mut self,
+        stream: &Embedded,
+        ledger: &Ledger,
+        progress: &PutProgress,
+        say: impl Fn(&str),
+    ) -> Result<u64, BoxError> {
+        if self.wanted.is_empty() {
+            return Ok(self.held());
+        }
+        ledger.begin_put()?;
+        let mut reshards = [(self.total / 3, Reshard::Split), (self.total * 2 / 3, Reshard::Merge)].into_iter().peekable();
+        // Small enough for the changes to come between lines of the smallest folder.
+        let mut batch = Batch::new((self.total / 8).clamp(1, BATCH_RECORDS));
+        'files: for path in std::mem::take(&mut self.wanted) {
+            let Some(text) = self.corpus.read(&path) else { continue };
+            let Next { edition, from } = Next::of(&self.put, &path, &text);
+            for (number, text) in (1..).zip(text.lines()).skip(usize::try_from(from).unwrap_or(usize::MAX)) {
+                batch.push(&path, Line { edition, number, text });
+                if batch.is_full() {
+                    batch.send(stream, &mut self.put, progress).await?;
+                    while let Some((_, reshard)) = reshards.next_if(|(at, _)| *at <= progress.lines()) {
+                        say(&reshard.carry_out(stream).await?);
+                    }
+                    if *progress.stop.borrow() {
+                        break 'files;
+                    }
+                }
+            }
+        }
+        batch.send(stream, &mut self.put, progress).await?;
+        ledger.end_put(&self.put)?;
+        Ok(self.held())
+    }
+}
+
+/// Where a file goes on in the stream.
+struct Next {
+    edition: u32,
+    /// Lines of it that the stream holds already.
+    from: u64,
+}
+
+impl Next {
+    /// The last edition goes on if it is what the file begins with; else the file is a new one.
+    fn of(put: &Put, path: &str, text: &str) -> Self {
+        let editions = put.range((path.to_owned(), 0)..=(path.to_owned(), u32::MAX));
+        match editions.last() {
+            None => Self { edition: 1, from: 0 },
+            Some(((_, edition), held)) if Count::of(text, held.lines) == *held => Self { edition: *edition, from: held.lines },
+            Some(((_, edition), _)) => Self { edition: edition + 1, from: 0 },
+        }
+    }
+
+    /// How many lines follow.
+    fn lines(&self, text: &str) -> u64 {
+        text.lines().count() as u64 - self.from
+    }
+}
+
+/// Lines that go with one call.
+struct Batch {
+    most: u64,
+    bytes: usize,
+    entries: Vec<PutRecordsRequestEntry>,
+    /// What the stream holds once it has taken them.
+    lines: Vec<(FileKey, String)>,
+}
+
+impl Batch {
+    const fn new(most: u64) -> Self {
+        Self { most, bytes: 0, entries: Vec::new(), lines: Vec::new() }
+    }
+
+    fn push(&mut self, path: &str, line: Line<'_>) {
+        let data = line.to_string().into_bytes();
+        self.bytes += data.len() + path.len();
+        let entry = PutRecordsRequestEntry::builder().partition_key(path).data(Blob::new(data)).build();
+        // The two members that it needs are there.
+        self.entries.extend(entry.ok());
+        self.lines.push(((path.to_owned(), line.edition), line.text.to_owned()));
+    }
+
+    const fn is_full(&self) -> bool {
+        self.entries.len() as u64 >= self.most || self.bytes >= BATCH_BYTES
+    }
+
+    async fn send(&mut self, stream: &Embedded, put: &mut Put, progress: &PutProgress) -> Result<(), BoxError> {
+        if self.entries.is_empty() {
+            return Ok(());
+        }
+        let entries = std::mem::take(&mut self.entries);
+        let taken = stream.client().put_records().stream_name(Embedded::NAME).set_records(Some(entries)).send().await?;
+        if let Some(refused) = taken.records().iter().find_map(|record| record.error_message()) {
+            return Err(format!("the stream refused a line: {refused}").into());
+        }
+        progress.lines.fetch_add(self.lines.len() as u64, Ordering::Relaxed);
+        for (key, text) in self.lines.drain(..) {
+            put.entry(key).or_default().add(&text);
+        }
+        self.bytes = 0;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn next(put: &Put, text: &str) -> (u32, u64, u64) {
+        let next = Next::of(put, "a", text);
+        (next.edition, next.from, next.lines(text))
+    }
+
+    #[test]
+    fn a_file_goes_on_where_it_only_grew_and_begins_anew_where_it_changed() {
+        let mut put = Put::new();
+        assert_eq!(next(&put, "x\ny\n"), (1, 0, 2));
+        put.insert(("a".to_owned(), 1), Count::of("x\ny", 2));
+        put.insert(("b".to_owned(), 7), Count::of("z", 1));
+        assert_eq!(next(&put, "x\ny\n"), (1, 2, 0), "nothing is new");
+        assert_eq!(next(&put, "x\ny\nz\n"), (1, 2, 1), "a line was added");
+        assert_eq!(next(&put, "x\nz\n"), (2, 0, 2), "a line was changed");
+        assert_eq!(next(&put, "x\n"), (2, 0, 1), "a line was cut");
+        put.insert(("a".to_owned(), 2), Count::of("x", 1));
+        assert_eq!(next(&put, "x\n"), (2, 1, 0));
+        assert_eq!(next(&put, ""), (3, 0, 0));
+    }
+}

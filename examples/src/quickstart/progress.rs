@@ -1,0 +1,117 @@
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressStyle};
+use kcl_core::model::{Moment, ShardId};
+use kcl_core::{Clock, SystemClock};
+
+use super::counts::{Counts, ShardState, ShardView, Shards};
+use super::producer::PutProgress;
+
+/// Shows how far a run is, on standard error: bars on a terminal, a line now and then elsewhere.
+#[derive(Debug)]
+pub struct Progress {
+    bars: Option<Bars>,
+    said: Cell<Moment>,
+}
+
+#[derive(Debug)]
+struct Bars {
+    all: MultiProgress,
+    put: ProgressBar,
+    counted: ProgressBar,
+    shards: RefCell<BTreeMap<ShardId, ProgressBar>>,
+}
+
+const DRAWN_EVERY: Duration = Duration::from_millis(100);
+const SAID_EVERY: Duration = Duration::from_secs(2);
+
+impl Progress {
+    /// For so many lines to put and to process.
+    #[must_use]
+    pub fn new(to_put: u64, to_count: u64) -> Self {
+        Self { bars: std::io::stderr().is_terminal().then(|| Bars::new(to_put, to_count)), said: Cell::new(SystemClock.now()) }
+    }
+
+    /// Says something in between.
+    pub fn say(&self, text: &str) {
+        match &self.bars {
+            // It fails when the terminal is gone; then nobody reads it.
+            Some(bars) => drop(bars.all.println(text)),
+            None => eprintln!("{text}"),
+        }
+    }
+
+    /// The next moment to show something has come. Cancel safe.
+    pub async fn tick() {
+        SystemClock.sleep_until(SystemClock.now() + DRAWN_EVERY).await;
+    }
+
+    /// Shows how far it is.
+    pub fn show(&self, put: &PutProgress, counts: &Counts) {
+        let (put, counted, shards) = (put.lines(), counts.tally().new, counts.shards());
+        match &self.bars {
+            Some(bars) => bars.show(put, counted, &shards),
+            None if SystemClock.now().since(self.said.get()) >= SAID_EVERY => {
+                self.said.set(SystemClock.now());
+                let lags: Vec<_> = shards.iter().filter_map(|(shard, view)| Some(format!("{shard} {} ms", view.lag?))).collect();
+                eprintln!("{} lines put, {} processed; lag: {}", HumanCount(put), HumanCount(counted), lags.join(", "));
+            }
+            None => {}
+        }
+    }
+
+    /// Takes the bars away.
+    pub fn end(&self) {
+        if let Some(bars) = &self.bars {
+            drop(bars.all.clear());
+        }
+    }
+}
+
+impl Bars {
+    fn new(to_put: u64, to_count: u64) -> Self {
+        let all = MultiProgress::new();
+        let bar = |name: &'static str, length| {
+            let bar = all.add(ProgressBar::new(length).with_prefix(name));
+            bar.set_style(style("{prefix:<10} [{bar:40}] {human_pos}/{human_len} {per_sec}"));
+            bar
+        };
+        let (put, counted) = (bar("put", to_put), bar("processed", to_count));
+        Self { all, put, counted, shards: RefCell::default() }
+    }
+
+    fn show(&self, put: u64, counted: u64, shards: &Shards) {
+        // Files may have grown since the lines were counted.
+        self.put.set_length(self.put.length().unwrap_or(0).max(put));
+        self.counted.set_length(self.counted.length().unwrap_or(0).max(counted));
+        self.put.set_position(put);
+        self.counted.set_position(counted);
+        for (shard, view) in shards {
+            let mut bars = self.shards.borrow_mut();
+            let bar = bars.entry(shard.clone()).or_insert_with(|| {
+                let bar = self.all.add(ProgressBar::new_spinner());
+                bar.set_style(style("{msg}"));
+                bar
+            });
+            bar.set_message(shard_line(shard, view));
+        }
+    }
+}
+
+/// A shard with what was read of it in this run, its lag and its state.
+pub(super) fn shard_line(shard: &ShardId, view: &ShardView) -> String {
+    let lag = view.lag.map_or_else(|| "-".to_owned(), |lag| format!("{} ms", HumanCount(lag)));
+    let state = match view.state {
+        ShardState::Reading => "open",
+        ShardState::Ended => "ended",
+        ShardState::Released => "released",
+    };
+    format!("{shard:<22} {:>12} {lag:>12}  {state}", HumanCount(view.lines).to_string())
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
+}
