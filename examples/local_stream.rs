@@ -14,9 +14,14 @@ use std::path::PathBuf;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_kinesis::operation::create_stream::CreateStreamError;
+use aws_sdk_kinesis::types::StreamStatus;
 use clap::Parser;
+use kcl_core::{Clock, SystemClock};
 use kcl_local::stream::LocalStream;
 use tokio::signal::unix::{SignalKind, signal};
+
+/// How often a stream that is being made is looked at.
+const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(20);
 
 /// Serves an embedded Kinesis-compatible stream on 127.0.0.1.
 #[derive(Parser)]
@@ -79,8 +84,12 @@ async fn create(stream: &LocalStream, name: &str, shards: i32) -> Result<(), Box
         Err(error) if error.as_service_error().is_some_and(CreateStreamError::is_resource_in_use_exception) => {}
         Err(error) => return Err(error.into()),
     }
-    // The service's own way to wait: it polls until the stream is there.
-    let wait = aws_sdk_kinesis::client::Waiters::wait_until_stream_exists(&client).stream_name(name);
-    wait.wait(std::time::Duration::from_secs(30)).await?;
-    Ok(())
+    // Not with the SDK's waiter: its shortest pause is 10 s.
+    loop {
+        let described = client.describe_stream_summary().stream_name(name).send().await?;
+        if described.stream_description_summary().is_some_and(|summary| *summary.stream_status() == StreamStatus::Active) {
+            return Ok(());
+        }
+        SystemClock.sleep_until(SystemClock.now() + LOOK_EVERY).await;
+    }
 }

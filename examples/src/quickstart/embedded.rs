@@ -74,7 +74,8 @@ impl Embedded {
                     .is_some_and(aws_sdk_kinesis::operation::create_stream::CreateStreamError::is_resource_in_use_exception) => {}
             Err(error) => return Err(error.into()),
         }
-        self.client.wait_until_stream_exists().stream_name(Self::NAME).wait(Duration::from_secs(30)).await?;
+        // Not with the SDK's waiter: its shortest pause is 10 s.
+        self.settled().await?;
         let described = self.client.describe_stream_summary().stream_name(Self::NAME).send().await?;
         let hours = described
             .stream_description_summary()

@@ -22,16 +22,17 @@ pub(crate) struct Settler {
 /// What became of a write that was pursued.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// It is stored. `sent` is the moment before the *first* try: validity counts from there.
-    Stored { row: Lease, sent: Moment },
+    /// It is stored. `sent` is the moment before the *first* try: validity counts from there. Without an acknowledgement, what the
+    /// row shows may be the work of an earlier write that was given up.
+    Stored { row: Lease, sent: Moment, acknowledged: bool },
     /// The row as it is now asks for no such write any more.
     Superseded,
     /// The lease is somebody else's.
     Lost,
     /// There is no row.
     Vanished,
-    /// The time ran out and nobody knows.
-    Unsettled(Error),
+    /// The time ran out and nobody knows. It may still be carried out, as if it had just been sent at `sent`.
+    Unsettled { error: Error, sent: Moment },
     /// The table cannot be used.
     Broken(Error),
 }
@@ -70,17 +71,18 @@ impl Settler {
         loop {
             let Some(write) = make(held) else { return Outcome::Superseded };
             let answer = self.call(held, &write).await;
+            let acknowledged = answer.is_ok();
             let error = match settle(held, &write, answer) {
                 Settled::Stored(row) => {
                     held.clone_from(&row);
-                    return Outcome::Stored { row, sent };
+                    return Outcome::Stored { row, sent, acknowledged };
                 }
                 Settled::Adopt(row) => {
                     // The row is ours at a counter that an earlier write of ours has reached: what follows is a new write.
                     *held = row;
                     sent = self.clock.now();
                     if sent >= until {
-                        return Outcome::Unsettled(Error::conflict(Some(held.clone())));
+                        return Outcome::Unsettled { error: Error::conflict(Some(held.clone())), sent };
                     }
                     continue;
                 }
@@ -90,7 +92,7 @@ impl Settler {
                 Settled::Again(error) => error,
             };
             if self.clock.now() + span >= until {
-                return Outcome::Unsettled(error);
+                return Outcome::Unsettled { error, sent };
             }
             pause(&*self.clock, span.mul_f64(0.5 + jitter() / 2.0)).await;
             span = (span * 2).min(self.call_limit);

@@ -25,6 +25,8 @@ pub(crate) struct Writer {
     row: Lease,
     /// When the last settled write was sent.
     sent: Moment,
+    /// When the first write was sent of which nobody knows yet what became.
+    unsettled: Option<Moment>,
     checkpointed: Option<Moment>,
     shared: Arc<Shared>,
     orders: mpsc::UnboundedReceiver<Order>,
@@ -36,8 +38,10 @@ pub(crate) struct Writer {
 pub(crate) struct Limits {
     /// The shortest time between two automatic checkpoints of a shard.
     pub(crate) checkpoint_every: Duration,
-    /// How long a handler may stay in one call, and a consumer without a turn of its loop.
+    /// How long a handler may stay in one call.
     pub(crate) handler_budget: Duration,
+    /// How long a consumer may go without a turn of its loop when its handler is not called: longer than a call of the stream.
+    pub(crate) standstill: Duration,
 }
 
 /// How a tenancy ended.
@@ -62,7 +66,7 @@ impl Writer {
         let shared = Arc::new(Shared::new(row.key.clone(), Fence(row.counter), row.checkpoint.clone(), now));
         shared.set_valid_until(sent + timing.valid_for);
         let held = Held::new(Arc::clone(&shared), give, seen);
-        (Self { settler, timing, limits, row, sent, checkpointed: None, shared, orders, loss }, held)
+        (Self { settler, timing, limits, row, sent, unsettled: None, checkpointed: None, shared, orders, loss }, held)
     }
 
     /// Keeps the lease until it is ended, released or lost.
@@ -130,8 +134,11 @@ impl Writer {
             return Some(Tenancy::Lost(LossReason::Lost));
         }
         let progress = &self.shared.progress;
-        let budget = self.limits.handler_budget;
-        if progress.in_call_for(now).unwrap_or_else(|| progress.still_for(now)) >= budget {
+        let stuck = match progress.in_call_for(now) {
+            Some(span) => span >= self.limits.handler_budget,
+            None => progress.still_for(now) >= self.limits.standstill,
+        };
+        if stuck {
             return Some(self.give_up(LossReason::Lost).await);
         }
         let renewal_due = now >= self.sent + self.timing.renew_every;
@@ -164,15 +171,20 @@ impl Writer {
 
     async fn take_in(&mut self, outcome: Outcome) -> Result<(), Failed> {
         match outcome {
-            Outcome::Stored { row, sent } => {
+            Outcome::Stored { row, sent, acknowledged } => {
                 self.row = row;
-                self.renewed(sent);
+                // Others may have seen the counter move when an unsettled write landed, long before this one was sent.
+                let first = self.unsettled.take().filter(|_| !acknowledged);
+                self.renewed(first.map_or(sent, |first| first.min(sent)));
                 Ok(())
             }
             Outcome::Superseded => Ok(()),
             Outcome::Lost => Err(Failed::Tenancy(Tenancy::Lost(LossReason::Lost))),
             Outcome::Vanished => self.put_back().await,
-            Outcome::Unsettled(error) => Err(Failed::Unsettled(error.into())),
+            Outcome::Unsettled { error, sent } => {
+                self.unsettled.get_or_insert(sent);
+                Err(Failed::Unsettled(error.into()))
+            }
             Outcome::Broken(error) => Err(Failed::Tenancy(Tenancy::Broken(error))),
         }
     }
@@ -189,7 +201,9 @@ impl Writer {
             return Err(Failed::Tenancy(Tenancy::Lost(LossReason::Lost)));
         };
         tracing::warn!(lease = %self.row.key, checkpoint = %self.row.checkpoint, "the lease's row was deleted by somebody; it is made again");
-        let mut row = self.row.clone().owned_by(owner, self.settler.token());
+        // The same tenancy: the rest of this worker knows it by its token.
+        let mut row = self.row.clone();
+        row.owner = Some(owner);
         // Above every counter that the lost row had: the fence of a later owner must not fall behind ours.
         row.counter = self.row.counter + 1;
         row.checkpoint_owner = None;
@@ -207,7 +221,7 @@ impl Writer {
             }
             Err(Error::Conflict { .. }) => Err(Failed::Tenancy(Tenancy::Lost(LossReason::Lost))),
             Err(error) if error.is_transient() => {
-                // If it was made after all, the next write meets a row with this token.
+                // If it was made after all, the next write meets a row with this token and counter.
                 self.row = row;
                 Err(Failed::Unsettled(error.into()))
             }
@@ -259,14 +273,27 @@ impl Writer {
         // The caller hears of a busy table well before the lease is in danger.
         let until = self.deadline().min(now + self.timing.call_limit * 2);
         // Asked anew of each row that is adopted: an earlier checkpoint without an answer may have landed further on.
-        let outcome = self.settler.pursue(&mut self.row, until, |row| (*wanted >= row.checkpoint).then(|| make(row))).await;
+        let make = |row: &Lease| (*wanted >= row.checkpoint).then(|| make(row));
+        let mut outcome = self.settler.pursue(&mut self.row, until, make).await;
+        while matches!(outcome, Outcome::Vanished) {
+            // A row that was put back does not hold what is to be stored.
+            outcome = match self.put_back().await {
+                Ok(()) => self.settler.pursue(&mut self.row, until, make).await,
+                Err(failed) => return self.answer_progress(answer, now, Err(failed)),
+            };
+        }
         if matches!(outcome, Outcome::Superseded) {
             let _ = answer.send(Err(OrderError::Behind { stored: self.row.checkpoint.clone() }));
             return None;
         }
-        match self.take_in(outcome).await {
+        let result = self.take_in(outcome).await;
+        self.answer_progress(answer, now, result)
+    }
+
+    fn answer_progress(&mut self, answer: Answer<()>, sent: Moment, result: Result<(), Failed>) -> Option<Tenancy> {
+        match result {
             Ok(()) => {
-                self.checkpointed = Some(now);
+                self.checkpointed = Some(sent);
                 let _ = answer.send(Ok(()));
                 None
             }

@@ -254,7 +254,11 @@ impl Fleet {
 
     /// Starts the worker as a task.
     pub(crate) fn start(self, script: Script) -> Run {
-        let seen = Seen::default();
+        self.start_with(script, Seen::default())
+    }
+
+    /// The same, with what was seen so far.
+    pub(crate) fn start_with(self, script: Script, seen: Seen) -> Run {
         let scribes = seen.clone();
         let worker =
             self.builder.processor(move |_: &ShardRef| Scribe { seen: scribes.clone(), script: script.clone() }).build().unwrap();

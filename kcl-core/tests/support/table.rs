@@ -1,10 +1,12 @@
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use kcl_core::lease::memory::MemoryLeaseTable;
 use kcl_core::lease::{Beacon, Change, Consistency, Error, Expect, LeaseTable, PageToken, Snapshot, WorkerRow};
-use kcl_core::model::{Lease, LeaseKey, WorkerId};
+use kcl_core::model::{Checkpoint, Lease, LeaseKey, WorkerId};
 
 use super::locked;
 
@@ -53,6 +55,10 @@ struct State {
     written: Vec<Written>,
     /// Reads and set-up fail.
     unreachable: bool,
+    /// The checkpoint of each row as the last update left it.
+    checkpoints: BTreeMap<LeaseKey, Checkpoint>,
+    /// Updates that took a checkpoint back.
+    regressions: Vec<String>,
 }
 
 impl UnrulyTable {
@@ -76,6 +82,11 @@ impl UnrulyTable {
     /// The updates that came, in order.
     pub(crate) fn written(&self) -> Vec<Written> {
         locked(&self.state).written.clone()
+    }
+
+    /// Updates that took a stored checkpoint back.
+    pub(crate) fn regressions(&self) -> Vec<String> {
+        locked(&self.state).regressions.clone()
     }
 
     fn fault(&self, key: &LeaseKey, change: Option<&Change>) -> Fault {
@@ -162,7 +173,20 @@ impl LeaseTable for UnrulyTable {
             state.written.len() - 1
         };
         let (rows, key, expect, change) = (self.rows.clone(), key.clone(), expect.clone(), change.clone());
-        let answer = self.under(fault, async move { rows.update(&key, &expect, &change).await }).await;
+        let state = Arc::clone(&self.state);
+        let write = async move {
+            // The rows in memory answer without waiting: under the lock their order is the order of what is judged.
+            let mut state = locked(&state);
+            let answer = rows.update(&key, &expect, &change).now_or_never().expect("a table in memory answers at once");
+            if let Ok(row) = &answer {
+                let before = state.checkpoints.insert(key.clone(), row.checkpoint.clone());
+                if let Some(before) = before.filter(|before| *before > row.checkpoint) {
+                    state.regressions.push(format!("{key}: from {before} to {} by {change:?}", row.checkpoint));
+                }
+            }
+            answer
+        };
+        let answer = self.under(fault, write).await;
         locked(&self.state).written[index].stored = answer.is_ok();
         answer
     }

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::decide::shards::{Begin, Leases, leases_to_create, listing_for};
@@ -20,8 +20,9 @@ impl Context {
     }
 
     /// Compares the shards of the stream with the leases, and makes what is missing. `room` bounds how many of them this worker may
-    /// hold.
-    pub(super) async fn audit(&self, room: usize) -> Result<Vec<Acquired>, Trouble> {
+    /// hold; `held` are the shards whose leases it holds. A row of theirs that is missing was deleted by somebody, and is put back by its
+    /// writer with what was done.
+    pub(super) async fn audit(&self, room: usize, held: &BTreeSet<ShardId>) -> Result<Vec<Acquired>, Trouble> {
         let description = self.describe().await?;
         let rows = self.snapshot(Consistency::Strong).await?.leases;
         check_stream(&rows, description)?;
@@ -35,6 +36,7 @@ impl Context {
             begin = begin.with_open_then(open.graph.shards().map(|shard| shard.id.clone()));
             missing = leases_to_create(&listing.graph, &leases, &begin);
         }
+        missing.retain(|new| !held.contains(&new.shard));
         Ok(self.create_all(&missing, room).await?)
     }
 }

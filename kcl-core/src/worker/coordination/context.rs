@@ -211,9 +211,9 @@ impl Context {
         let taken = |row: Lease, sent| (row.token.as_ref() == Some(&token)).then_some((row, sent));
         // The row is not ours yet: one that has moved on under a token of somebody else's, or under none, is theirs.
         match self.settler.pursue(&mut row, until, |row| (row.counter == seen.counter).then(|| write.clone())).await {
-            Outcome::Stored { row, sent } => Ok(taken(row, sent)),
+            Outcome::Stored { row, sent, .. } => Ok(taken(row, sent)),
             Outcome::Lost | Outcome::Vanished | Outcome::Superseded => Ok(None),
-            Outcome::Unsettled(error) | Outcome::Broken(error) => Err(error),
+            Outcome::Unsettled { error, .. } | Outcome::Broken(error) => Err(error),
         }
     }
 }

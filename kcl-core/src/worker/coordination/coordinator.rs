@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -126,7 +126,7 @@ impl Coordinator {
         loop {
             let context = Arc::clone(&self.context);
             let trouble = match context.settler.table.setup().await {
-                Ok(()) => match context.audit(self.room()).await {
+                Ok(()) => match context.audit(self.room(), &BTreeSet::new()).await {
                     Ok(acquired) => {
                         self.next_audit = context.clock().now() + context.inner.parts.settings.audit_every;
                         self.acquire_all(acquired);
@@ -195,7 +195,8 @@ impl Coordinator {
     fn audit(&mut self) {
         self.auditing = true;
         let (context, room) = (Arc::clone(&self.context), self.room());
-        self.job(async move { Done::Audited(context.audit(room).await) });
+        let held = self.busy.keys().map(|key| key.shard.clone()).collect();
+        self.job(async move { Done::Audited(context.audit(room, &held).await) });
     }
 
     async fn look(&mut self) {
@@ -254,6 +255,8 @@ impl Coordinator {
             Request::ConsumerEnded { lease, cool_down } => {
                 if cool_down {
                     self.cool_down(&lease);
+                } else {
+                    self.cool.remove(&lease);
                 }
                 if let Some(engagement) = self.busy.get_mut(&lease) {
                     engagement.consumed = false;
@@ -332,7 +335,11 @@ impl Coordinator {
     fn acquire(&mut self, row: Lease, sent: Moment) {
         let context = &self.context;
         let settings = &context.inner.parts.settings;
-        let limits = Limits { checkpoint_every: settings.checkpoint_every, handler_budget: settings.handler_budget };
+        let limits = Limits {
+            checkpoint_every: settings.checkpoint_every,
+            handler_budget: settings.handler_budget,
+            standstill: settings.handler_budget.max(settings.call_limit * 2),
+        };
         let (writer, held) = Writer::new(context.settler.clone(), context.timing, limits, row.clone(), sent);
         let key = row.key.clone();
         let writer_key = key.clone();
@@ -372,7 +379,8 @@ impl Coordinator {
                 self.cool.remove(&key);
                 self.ends.send_modify(|ends| *ends += 1);
             }
-            Tenancy::Released => drop(self.cool.remove(&key)),
+            // Whether it may be taken again at once is for the consumer to say: it may have been given up as unreadable.
+            Tenancy::Released => {}
             Tenancy::Lost(reason) => tracing::debug!(lease = %key, ?reason, "the lease is not held any more"),
             Tenancy::Broken(error) => drop(self.news.send(News::Failed(RunError::LeaseTable(error)))),
         }
