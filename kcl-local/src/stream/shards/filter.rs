@@ -123,11 +123,20 @@ mod tests {
     #[test]
     fn at_a_moment_the_open_shards_are_shown() {
         assert_eq!(selected(&Filter::AtTimestamp(999_999), 0), [0, 1]);
-        assert_eq!(selected(&Filter::AtTimestamp(1_000_000), 0), [1, 2, 3]);
-        assert_eq!(selected(&Filter::AtTimestamp(2_000_000), 0), [2, 4]);
+        assert_eq!(selected(&Filter::AtTimestamp(1_001_000), 0), [1, 2, 3]);
+        assert_eq!(selected(&Filter::AtTimestamp(2_001_000), 0), [2, 4]);
         assert_eq!(selected(&Filter::AtLatest, 0), [2, 4]);
         assert_eq!(selected(&Filter::AtTrimHorizon, 0), [0, 1]);
         assert_eq!(selected(&Filter::AtTrimHorizon, 1_500_000), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_moment_within_the_second_of_a_reshard_shows_the_parent_whose_records_may_follow_it() {
+        for at_ms in [1_000_000, 1_000_998] {
+            assert_eq!(selected(&Filter::AtTimestamp(at_ms), 0), [0, 1]);
+            assert_eq!(selected(&Filter::FromTimestamp(at_ms), 0), [0, 1, 2, 3, 4]);
+            assert_eq!(selected(&Filter::All, at_ms), [0, 1, 2, 3, 4], "its last records are retained");
+        }
     }
 
     #[test]
@@ -138,15 +147,15 @@ mod tests {
     #[test]
     fn from_a_moment_on_every_shard_that_was_open_then_or_later_is_shown() {
         assert_eq!(selected(&Filter::FromTimestamp(1_000_000), 0), [0, 1, 2, 3, 4]);
-        assert_eq!(selected(&Filter::FromTimestamp(1_000_001), 0), [1, 2, 3, 4]);
+        assert_eq!(selected(&Filter::FromTimestamp(1_001_000), 0), [1, 2, 3, 4]);
         assert_eq!(selected(&Filter::All, 0), [0, 1, 2, 3, 4]);
     }
 
     #[test]
     fn a_shard_whose_records_are_all_expired_is_shown_by_no_filter() {
         assert_eq!(selected(&Filter::All, 1_500_000), [1, 2, 3, 4]);
-        assert_eq!(selected(&Filter::FromTimestamp(0), 2_000_001), [2, 4]);
-        assert_eq!(selected(&Filter::AfterShardId("shardId-000000000000".to_owned()), 2_000_001), [2, 4]);
+        assert_eq!(selected(&Filter::FromTimestamp(0), 2_001_000), [2, 4]);
+        assert_eq!(selected(&Filter::AfterShardId("shardId-000000000000".to_owned()), 2_001_000), [2, 4]);
     }
 
     #[test]

@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use ferrokinesis::sequence::parse_sequence;
 use ferrokinesis::types::Shard;
 
-/// The times of a stream's shards, in milliseconds since the Unix epoch (whole seconds).
+/// The times of a stream's shards, in milliseconds since the Unix epoch.
+///
+/// A shard's last sequence number tells when it was closed, in whole seconds. The *end* of that second is taken for the moment:
+/// whoever begins in the middle of it begins at the parent, and reads a little too much rather than too little.
 ///
 /// A shard is open from the moment its parents were closed to the moment it is closed itself, so that at each moment the open
 /// shards cover the whole range of hash keys, each key once. (The time in a child's first sequence number is a second later: it
@@ -14,6 +17,9 @@ use ferrokinesis::types::Shard;
 pub(in crate::stream) struct Lifetimes<'a> {
     closed: HashMap<&'a str, Option<u64>>,
 }
+
+/// The last millisecond of a second.
+const LAST_OF_A_SECOND: u64 = 999;
 
 impl<'a> Lifetimes<'a> {
     /// The times of `shards`.
@@ -46,6 +52,7 @@ impl<'a> Lifetimes<'a> {
 
 fn closing_ms(shard: &Shard) -> Option<u64> {
     let end = shard.sequence_number_range.ending_sequence_number.as_deref()?;
+    let second = parse_sequence(end).ok().and_then(|end| end.seq_time);
     // A number that cannot be read is of a shard that is closed all the same.
-    Some(parse_sequence(end).ok().and_then(|end| end.seq_time).unwrap_or(0))
+    Some(second.map_or(0, |second| second.saturating_add(LAST_OF_A_SECOND)))
 }
