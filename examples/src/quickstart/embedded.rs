@@ -3,7 +3,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use aws_sdk_kinesis::Client;
-use aws_sdk_kinesis::client::Waiters;
 use aws_sdk_kinesis::config::retry::RetryConfig;
 use aws_sdk_kinesis::config::{BehaviorVersion, Config, Credentials, Region};
 use aws_sdk_kinesis::types::{Shard, StreamStatus};
