@@ -20,8 +20,8 @@ pub struct Embedded {
 type BoxError = Box<dyn Error + Send + Sync>;
 
 const SHARDS: i32 = 4;
-/// The longest that Kinesis has, so that a replay finds everything: a year.
-const RETENTION_HOURS: i32 = 8760;
+/// The longest that the embedded stream allows, for replays: a week.
+const RETENTION_HOURS: i32 = 168;
 const SETTLE: Duration = Duration::from_millis(10);
 
 impl Embedded {
