@@ -11,7 +11,8 @@ use clap::Parser;
 ///
 /// The stream, the leases and the counts are kept in a state folder. Run it again and it resumes: lines that are in the stream are
 /// not put again, lines that were processed are not processed again. Lines that were added to files are; a file that was changed
-/// otherwise is put again as a whole. The stream keeps lines for a week. Ctrl-C or SIGTERM stops it in good order; even after kill -9 the next run goes on.
+/// otherwise is put again as a whole. The stream keeps lines for a week. Ctrl-C or SIGTERM stops it in good order; even after
+/// kill -9 the next run goes on.
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "quickstart",

@@ -56,8 +56,10 @@ impl Progress {
             Some(bars) => bars.show(put, counted, &shards),
             None if SystemClock.now().since(self.said.get()) >= SAID_EVERY => {
                 self.said.set(SystemClock.now());
-                let lags: Vec<_> = shards.iter().filter_map(|(shard, view)| Some(format!("{shard} {} ms", view.lag?))).collect();
-                eprintln!("{} lines put, {} processed; lag: {}", HumanCount(put), HumanCount(counted), lags.join(", "));
+                let open = shards.iter().filter(|(_, view)| view.state == ShardState::Reading);
+                let lags: Vec<_> = open.filter_map(|(shard, view)| Some(format!("{shard} {} ms", view.lag?))).collect();
+                let lags = if lags.is_empty() { "-".to_owned() } else { lags.join(", ") };
+                eprintln!("{} lines put, {} processed; lag: {lags}", HumanCount(put), HumanCount(counted));
             }
             None => {}
         }

@@ -1,0 +1,177 @@
+//! `consume` on an embedded stream.
+
+use std::path::{Path, PathBuf};
+
+use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::config::retry::RetryConfig;
+use aws_sdk_kinesis::config::{BehaviorVersion, Config, Credentials, Region};
+use aws_sdk_kinesis::primitives::Blob;
+use aws_sdk_kinesis::types::PutRecordsRequestEntry;
+use kcl_core::lease::{Consistency, LeaseTable};
+use kcl_core::model::{Checkpoint, Lease};
+use kcl_local::SqliteLeaseTable;
+use kcl_local::stream::LocalStream;
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use super::program::Program;
+use super::trace::Trace;
+
+/// A stream `orders` and a folder for what the programs write.
+struct Scene {
+    stream: LocalStream,
+    client: Client,
+    folder: TempDir,
+}
+
+const SHARDS: usize = 4;
+const BYTES: usize = 100;
+
+impl Scene {
+    async fn new() -> Self {
+        let stream = LocalStream::start().await.unwrap();
+        let config = Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .endpoint_url(stream.endpoint())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::for_tests())
+            .retry_config(RetryConfig::disabled());
+        let client = Client::from_conf(config.build());
+        client.create_stream().stream_name("orders").shard_count(SHARDS as i32).send().await.unwrap();
+        // Shards are listed only once the stream is there; puts are refused before.
+        while client.put_record().stream_name("orders").partition_key("0").data(Blob::new([b'x'; BYTES])).send().await.is_err() {}
+        Self { stream, client, folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// Puts records; with the first put of all, one more is in the stream.
+    async fn put(&self, records: usize) {
+        for from in (0..records).step_by(500) {
+            let entry = |key: usize| {
+                let entry = PutRecordsRequestEntry::builder().partition_key(key.to_string());
+                entry.data(Blob::new([b'x'; BYTES])).build().unwrap()
+            };
+            let entries = (from..records.min(from + 500)).map(entry).collect();
+            let put = self.client.put_records().stream_name("orders").set_records(Some(entries)).send().await.unwrap();
+            assert_eq!(put.failed_record_count(), Some(0));
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn arguments(&self, more: &str) -> Vec<String> {
+        let table = self.path("leases.sqlite");
+        let first = ["--stream", "orders", "--application", "billing", "--endpoint", self.stream.endpoint(), "--lease-table"];
+        let mut all: Vec<String> = first.map(ToOwned::to_owned).into();
+        all.push(format!("sqlite:{}", table.display()));
+        all.extend(more.split_whitespace().map(ToOwned::to_owned));
+        all
+    }
+
+    fn consume(&self, trace: &Path, more: &str) -> Program {
+        let mut arguments = self.arguments(more);
+        arguments.extend(["--trace".to_owned(), trace.to_str().unwrap().to_owned()]);
+        Program::start("consume", arguments)
+    }
+
+    async fn leases(&self) -> Vec<Lease> {
+        let table = SqliteLeaseTable::open(self.path("leases.sqlite"), "billing").await.unwrap();
+        table.snapshot(None, Consistency::Strong).await.unwrap().leases
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cold_start_reads_what_is_there_and_its_last_line_says_what_that_took() {
+    let scene = Scene::new().await;
+    scene.put(2999).await;
+    let run = Program::start("consume", scene.arguments("--exit-after 3000")).finish().await;
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert_eq!((run.number("records"), run.number("bytes"), run.number("duplicates")), (3000, 3000 * BYTES as u64, 0));
+    assert!(run.number("first_record_ms") <= run.number("elapsed_ms"), "{run:?}");
+    // An order of magnitude above what it takes, and one below the failover times that other libraries wait for first.
+    assert!(run.number("first_record_ms") < 5000, "{run:?}");
+    assert!(run.number("cpu_ms") > 0 && run.number("peak_rss_kib") > 1000, "{run:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sigterm_ends_it_in_good_order_and_the_next_process_goes_on_without_a_duplicate() {
+    let scene = Scene::new().await;
+    scene.put(1999).await;
+    let first = scene.path("first");
+    let mut run = scene.consume(&first, "");
+    run.until("all is read", || Trace::records_so_far(&first) == 2000).await;
+    run.signal(Signal::TERM);
+    let run = run.finish().await;
+    assert_eq!((run.code, run.number("records"), run.number("duplicates")), (Some(0), 2000, 0), "{run:?}");
+    for (shard, calls) in Trace::read(&first).calls() {
+        assert_eq!(calls.first(), Some(&"initialize"), "{shard}");
+        assert_eq!(calls[calls.len() - 2..], ["shutdown_requested", "lease_lost"], "{shard}");
+    }
+    let leases = scene.leases().await;
+    assert_eq!(leases.len(), SHARDS);
+    for lease in leases {
+        assert_eq!(lease.owner, None, "{lease:?}");
+        assert!(matches!(lease.checkpoint, Checkpoint::At(_)), "{lease:?}");
+    }
+
+    scene.put(500).await;
+    let second = scene.path("second");
+    let run = scene.consume(&second, "--idle-exit 1s").finish().await;
+    assert_eq!((run.code, run.number("records"), run.number("duplicates")), (Some(0), 500, 0), "{run:?}");
+    let (first, second) = (Trace::read(&first).sequences(), Trace::read(&second).sequences());
+    assert!(first.is_disjoint(&second));
+    assert_eq!(first.len() + second.len(), 2500);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_kill_9_another_process_goes_on_and_nothing_is_lost() {
+    let scene = Scene::new().await;
+    scene.put(3999).await;
+    let (first, second) = (scene.path("first"), scene.path("second"));
+    let mut run = scene.consume(&first, "--failover 1s --max-records 50");
+    run.until("some is read", || Trace::records_so_far(&first) > 500).await;
+    run.signal(Signal::KILL);
+    let run = run.finish().await;
+    assert_eq!(run.code, None, "killed: {run:?}");
+    let killed = Trace::read(&first);
+    killed.assert_in_order();
+    assert!(killed.count() < 4000, "it was killed on the way");
+
+    let mut run = scene.consume(&second, "--failover 1s");
+    let all = || killed.sequences().union(&Trace::read(&second).sequences()).count();
+    run.until("the rest is read", || Trace::records_so_far(&second) > 0 && all() == 4000).await;
+    run.signal(Signal::TERM);
+    let run = run.finish().await;
+    assert_eq!((run.code, run.number("duplicates")), (Some(0), 0), "{run:?}");
+    Trace::read(&second).assert_in_order();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn from_latest_reads_what_is_put_after_the_start_and_nothing_older() {
+    let scene = Scene::new().await;
+    scene.put(100).await;
+    let trace = scene.path("trace");
+    let mut run = scene.consume(&trace, "--from latest --exit-after 40");
+    run.until("every shard is begun", || std::fs::read_to_string(&trace).unwrap_or_default().lines().count() == SHARDS).await;
+    scene.put(40).await;
+    let run = run.finish().await;
+    assert_eq!((run.code, run.number("records")), (Some(0), 40), "{run:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shard_that_is_split_ends_and_its_children_follow() {
+    let scene = Scene::new().await;
+    scene.put(199).await;
+    let split = scene.client.split_shard().stream_name("orders").shard_to_split("shardId-000000000000");
+    split.new_starting_hash_key((1_u128 << 125).to_string()).send().await.unwrap();
+    scene.put(200).await;
+    let trace = scene.path("trace");
+    let run = scene.consume(&trace, "--exit-after 400").finish().await;
+    assert_eq!((run.code, run.number("records"), run.number("duplicates")), (Some(0), 400, 0), "{run:?}");
+    let trace = Trace::read(&trace);
+    let calls = trace.calls();
+    assert_eq!(calls.len(), SHARDS + 2);
+    assert_eq!(calls["shardId-000000000000"].last(), Some(&"shard_ended"));
+    assert_eq!(calls["shardId-000000000004"][..2], ["initialize", "record"]);
+}
