@@ -142,7 +142,7 @@ impl Polling {
         let want = self.size.request(self.settings.max_records, factor);
         // Memory first, the pace after it: the call follows the permit at once.
         let mut permit = self.turns.while_waiting(self.seat.acquire(want)).await;
-        self.clock.sleep_until(self.pace.earliest(self.clock.now())).await;
+        self.turns.while_waiting(self.clock.sleep_until(self.pace.earliest(self.clock.now()))).await;
         let limit = self.size.limit(permit.bytes(), self.settings.max_records, factor);
         let sent = self.clock.now();
         self.pace.called(sent);
@@ -199,9 +199,9 @@ impl Polling {
         self.failures = failures.saturating_add(1);
         let delay = match error.kind {
             ErrorKind::Gone => {
+                // The first time it is said at once; one after the other costs a listing each.
                 if failures > 0 {
-                    // It was said before and found to be a passing answer.
-                    pause(&*self.clock, RETRY.delay(failures, jitter())).await;
+                    self.turns.while_waiting(pause(&*self.clock, RETRY.delay(failures - 1, jitter()))).await;
                 }
                 return Ok(Some(self.gone()));
             }
@@ -222,7 +222,7 @@ impl Polling {
                 RETRY.delay(failures, jitter())
             }
         };
-        pause(&*self.clock, delay).await;
+        self.turns.while_waiting(pause(&*self.clock, delay)).await;
         Ok(None)
     }
 

@@ -385,7 +385,12 @@ impl ShardConsumer {
     async fn look_for_gone(&mut self) -> Option<Step> {
         let turns = self.held.turns(Arc::clone(&self.clock));
         let stored = self.held.finished().map_or_else(|| self.held.stored(), Checkpoint::At);
-        match turns.while_waiting(self.coordination.whereabouts(self.row.key.clone(), stored)).await {
+        let found = tokio::select! {
+            biased;
+            () = Self::signalled(&self.held, &mut self.stop, self.told_stop) => return Some(self.signal_or_wait()),
+            found = turns.while_waiting(self.coordination.whereabouts(self.row.key.clone(), stored)) => found,
+        };
+        match found {
             Whereabouts::Listed | Whereabouts::Unknown => None,
             Whereabouts::Left { gap, children } => {
                 self.feed = None;

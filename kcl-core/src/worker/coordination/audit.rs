@@ -28,11 +28,11 @@ impl Context {
         check_stream(&rows, description)?;
         let leases = by_shard(&rows);
         let initial = self.inner.parts.settings.initial_position;
-        let listing = self.list(&listing_for(initial, leases.is_empty())).await?;
+        let listing = self.list_while_working(&listing_for(initial, leases.is_empty())).await?;
         let mut begin = Begin::new(initial, &leases, listing.service_time);
         let mut missing = leases_to_create(&listing.graph, &leases, &begin);
         if let Some(filter) = begin.second_listing().filter(|_| !missing.is_empty() && !leases.is_empty()) {
-            let open = self.list(&filter).await?;
+            let open = self.list_while_working(&filter).await?;
             begin = begin.with_open_then(open.graph.shards().map(|shard| shard.id.clone()));
             missing = leases_to_create(&listing.graph, &leases, &begin);
         }

@@ -2,6 +2,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::decide::expiry::Timing;
 use crate::decide::shards::{Inconsistent, NewLease, ShardGraph};
 use crate::lease::settle::{Outcome, Settler};
@@ -12,6 +14,8 @@ use crate::stream::{self, ErrorKind, ShardFilter, Stream, StreamDescription};
 use crate::worker::error::RunError;
 use crate::worker::worker::Inner;
 
+use super::link::Wanted;
+
 /// What the parts of the coordination work with.
 pub(super) struct Context {
     pub(super) inner: Arc<Inner>,
@@ -19,6 +23,7 @@ pub(super) struct Context {
     pub(super) settler: Settler,
     pub(super) timing: Timing,
     pub(super) description: OnceLock<StreamDescription>,
+    wanted: watch::Receiver<Wanted>,
 }
 
 /// A lease that was acquired, and when the acquiring write was sent.
@@ -62,10 +67,10 @@ const TRIES: u32 = 5;
 const BETWEEN_TRIES: Duration = Duration::from_millis(200);
 
 impl Context {
-    pub(super) fn new(inner: Arc<Inner>, source: Arc<dyn Stream>) -> Self {
+    pub(super) fn new(inner: Arc<Inner>, source: Arc<dyn Stream>, wanted: watch::Receiver<Wanted>) -> Self {
         let timing = inner.parts.settings.timing();
         let settler = Settler::new(Arc::clone(&inner.parts.table), Arc::clone(&inner.parts.clock), timing.call_limit);
-        Self { inner, source, settler, timing, description: OnceLock::new() }
+        Self { inner, source, settler, timing, description: OnceLock::new(), wanted }
     }
 
     pub(super) fn me(&self) -> &WorkerId {
@@ -86,6 +91,23 @@ impl Context {
                 whole.leases.retain(|lease| lease.key.stream.is_none());
                 return Ok(whole);
             }
+        }
+    }
+
+    /// Whether the worker is to take and keep leases, not to give them up.
+    pub(super) fn is_working(&self) -> bool {
+        *self.wanted.borrow() == Wanted::Work
+    }
+
+    /// The listing of somebody who has no use for it when the worker stops: a stop does not wait for it.
+    pub(super) async fn list_while_working(&self, filter: &ShardFilter) -> Result<Listing, Trouble> {
+        let mut wanted = self.wanted.clone();
+        tokio::select! {
+            biased;
+            _ = wanted.wait_for(|wanted| *wanted != Wanted::Work) => {
+                Err(stream::Error::new(ErrorKind::Transient, "ListShards", "the worker stops").into())
+            }
+            listing = self.list(filter) => listing,
         }
     }
 

@@ -83,7 +83,7 @@ impl Coordinator {
         wanted: watch::Receiver<Wanted>,
     ) -> Self {
         Self {
-            context: Arc::new(Context::new(inner, source)),
+            context: Arc::new(Context::new(inner, source, wanted.clone())),
             news,
             requests,
             wanted,
@@ -288,6 +288,7 @@ impl Coordinator {
                 self.next_audit = self.context.clock().now() + every;
                 match result {
                     Ok(acquired) => self.acquire_all(acquired),
+                    Err(_) if !self.context.is_working() => {}
                     Err(trouble) => self.trouble("to compare the shards with the leases", trouble),
                 }
             }
@@ -345,7 +346,7 @@ impl Coordinator {
         let writer_key = key.clone();
         self.writers.start(async move { (writer_key, writer.run().await) });
         context.inner.meters.taken.increment(1);
-        if *self.wanted.borrow() != Wanted::Work {
+        if !self.context.is_working() {
             // It came too late: it is given back at once, and nobody was told of it.
             self.busy.insert(key, Engagement { held: true, consumed: false });
             held.abandon();

@@ -46,7 +46,7 @@ impl Context {
         checkpoint: Checkpoint,
         room: usize,
     ) -> Result<(Whereabouts, Vec<Acquired>), Trouble> {
-        let listing = self.list(&ShardFilter::All).await?;
+        let listing = self.list_while_working(&ShardFilter::All).await?;
         if listing.graph.contains(&key.shard) {
             return Ok((Whereabouts::Listed, Vec::new()));
         }
