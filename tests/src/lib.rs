@@ -1,3 +1,8 @@
 //! What is tested and measured over several crates and with real processes.
 
 pub mod bench;
+
+/// The README's program compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -1,12 +1,14 @@
 """The embedded stream as boto3 and the AWS CLI see it.
 
-`tests/e2e/run` starts the stream and names its endpoint in KCL_E2E_ENDPOINT.
+`tests/e2e/run` starts the stream and names its endpoint in KCL_E2E_ENDPOINT, and the program `consume` in KCL_E2E_CONSUME.
 """
 
 import datetime
+import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 import uuid
@@ -297,16 +299,36 @@ class Resharding(StreamTest):
 
 
 class CommandLine(StreamTest):
-    def test_a_record_is_put_as_the_readme_says(self):
-        self.create(1)
+    """What the README says, with its commands."""
+
+    GIVEN = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_DEFAULT_REGION": "us-east-1"}
+
+    def run_command(self, command, data=None):
+        done = subprocess.run(
+            command, input=data, env={**os.environ, **self.GIVEN}, stdout=subprocess.PIPE, check=True, timeout=60
+        )
+        return done.stdout
+
+    def put_by_command(self, data):
         command = [sys.executable, "-m", "awscli", "kinesis", "put-record", "--endpoint-url", ENDPOINT]
         command += ["--stream-name", self.name, "--partition-key", "customer-7", "--data", "fileb:///dev/stdin"]
-        given = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_DEFAULT_REGION": "us-east-1"}
-        done = subprocess.run(
-            command, input=b"an order\n", env={**os.environ, **given}, stdout=subprocess.PIPE, check=True, timeout=60
-        )
-        self.assertIn(b"SequenceNumber", done.stdout)
+        self.assertIn("SequenceNumber", json.loads(self.run_command(command, data)))
+
+    def test_a_record_that_the_command_line_put_is_read_as_it_is(self):
+        self.create(1)
+        self.put_by_command(b"an order\n")
         self.assertEqual(self.payloads(self.shards()[0]["ShardId"]), [b"an order\n"])
+
+    def test_a_consumer_reads_what_the_command_line_put_and_goes_on_where_it_stopped(self):
+        self.create(2)
+        with tempfile.TemporaryDirectory() as folder:
+            command = [os.environ["KCL_E2E_CONSUME"], "--endpoint", ENDPOINT, "--stream", self.name]
+            command += ["--application", "demo", "--from", "trim-horizon"]
+            command += ["--lease-table", f"sqlite:{folder}/demo.sqlite", "--idle-exit", "2s"]
+            for data in (b"an order\n", b"another order\n"):
+                self.put_by_command(data)
+                summary = json.loads(self.run_command(command).splitlines()[-1])
+                self.assertEqual((summary["records"], summary["bytes"]), (1, len(data)), summary)
 
 
 def main():
