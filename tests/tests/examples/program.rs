@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -96,6 +96,12 @@ impl Finished {
     pub(crate) fn number(&self, name: &str) -> u64 {
         self.summary()[name].as_u64().unwrap_or_else(|| panic!("no number `{name}`: {self:?}"))
     }
+}
+
+/// Waits until the time of day is another whole second.
+pub(crate) async fn next_second() {
+    let into = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
+    tokio::time::sleep(Duration::from_nanos(1_000_000_000 - u64::from(into))).await;
 }
 
 /// Where cargo puts the examples of the profile that this test is built in.
