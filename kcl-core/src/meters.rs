@@ -17,7 +17,7 @@
 //! | `kinesis_data_fetcher_get_records_retried` | counter | other `GetRecords` that were tried again |
 //! | `expired_iterator` | counter | iterators that had to be made anew |
 //! | `data_gaps` | counter | stretches that were, or may have been, lost to retention |
-//! | `update_lease_time` | histogram, ms | one checkpoint, from the order to its acknowledgement |
+//! | `update_lease_time` | histogram, ms | one call of a `Checkpointer`, from the order to its acknowledgement |
 //! | `current_leases` | gauge | leases that this worker holds |
 //! | `taken_leases` | counter | leases that it took or made |
 //! | `lost_leases` | counter | leases that it lost against its will |

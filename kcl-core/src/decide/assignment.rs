@@ -34,6 +34,9 @@ pub trait Busy: std::fmt::Debug {
 pub trait Tenancies: std::fmt::Debug {
     /// Whether it did.
     fn is_mine(&self, row: &Lease) -> bool;
+
+    /// Whether it did, and does not work on it any more.
+    fn is_abandoned(&self, row: &Lease) -> bool;
 }
 
 /// What to do about the leases of the table.
@@ -60,7 +63,8 @@ fn is_free(row: &Lease, me: &Me<'_>, seen: &Observations, now: Moment, timing: &
     }
     match row.actual_owner() {
         None => true,
-        Some(owner) if owner == me.id && me.is_my_tenancy.is_mine(row) => true,
+        // Mine: free only if a late write or an unsettled end has left it to nobody. Otherwise it is being made or worked on.
+        Some(owner) if owner == me.id && me.is_my_tenancy.is_mine(row) => me.is_my_tenancy.is_abandoned(row),
         // My name, but another process: a restart adopts what nobody moves within one renewal.
         Some(owner) if owner == me.id => stands_still_for(row, timing.renew_every + timing.call_limit, seen, now),
         Some(_) => seen.is_expired(&row.key, now, timing),

@@ -68,25 +68,33 @@ impl Observations {
         Self::default()
     }
 
-    /// Takes in a look at the whole table that was *begun* at `now`.
+    /// Takes in a look at the whole table that was begun and ended at these moments.
+    ///
+    /// A new counter may have been written as late as the look *ended*: its age begins there. Judge with the moment at which the look
+    /// *began*: so long ago an unchanged counter was certainly read.
     ///
     /// An age counts only over looks less than half a failover time apart: after a longer gap (a pause of the observer, a table out
     /// of reach) every age starts anew, or one who wakes up would find the whole fleet expired.
-    pub fn look(&mut self, rows: &[Lease], now: Moment, timing: &Timing) {
-        let gap = self.last_look.is_none_or(|last| now.since(last) >= timing.failover / 2);
-        self.last_look = Some(now);
+    pub fn look(&mut self, rows: &[Lease], begun: Moment, ended: Moment, timing: &Timing) {
+        let gap = self.last_look.is_none_or(|last| ended.since(last) >= timing.failover / 2);
+        self.last_look = Some(begun);
         let mut seen = BTreeMap::new();
         for row in rows {
             let sight = match self.sights.remove(&row.key) {
-                Some(sight) if sight.token == row.token && row.counter <= sight.counter => {
+                Some(sight) if sight.counter == row.counter && sight.token == row.token || is_stale(&sight, row) => {
                     // A lower counter under the same token is a stale read, no sign of life.
-                    Sight { since: if gap { now } else { sight.since }, ..sight }
+                    Sight { since: if gap { ended } else { sight.since }, ..sight }
                 }
-                _ => Sight { counter: row.counter, token: row.token.clone(), since: now },
+                _ => Sight { counter: row.counter, token: row.token.clone(), since: ended },
             };
             seen.insert(row.key.clone(), sight);
         }
         self.sights = seen;
+    }
+
+    /// A look failed: what happened meanwhile is not known, so every age starts anew with the next one.
+    pub const fn failed(&mut self) {
+        self.last_look = None;
     }
 
     /// How long the counter of this lease has stood still. Nothing when it was never seen.
@@ -100,6 +108,11 @@ impl Observations {
     pub fn is_expired(&self, key: &LeaseKey, now: Moment, timing: &Timing) -> bool {
         self.age(key, now).is_some_and(|age| age >= timing.expires_after)
     }
+}
+
+/// A lower counter under the same token is an old read. Without a token it may be a row that another framework made anew.
+fn is_stale(sight: &Sight, row: &Lease) -> bool {
+    sight.token.is_some() && sight.token == row.token && row.counter < sight.counter
 }
 
 #[cfg(test)]
@@ -122,7 +135,7 @@ mod tests {
     fn expired_at(looks: &[(u64, u64)]) -> Option<u64> {
         let (timing, mut seen) = (Timing::for_failover(F), Observations::new());
         looks.iter().find_map(|&(at, counter)| {
-            seen.look(&[row(counter)], moment(at), &timing);
+            seen.look(&[row(counter)], moment(at), moment(at), &timing);
             seen.is_expired(&LeaseKey::single("s"), moment(at), &timing).then_some(at)
         })
     }
@@ -152,6 +165,31 @@ mod tests {
     #[test]
     fn a_stale_read_does_not_restart_the_age() {
         assert_eq!(expired_at(&[(0, 5), (2000, 6), (4000, 5), (6000, 6), (8000, 5), (10_000, 6)]), Some(10_000));
+    }
+
+    #[test]
+    fn the_age_of_a_new_counter_begins_when_the_look_that_showed_it_ended() {
+        let (timing, mut seen) = (Timing::for_failover(F), Observations::new());
+        seen.look(&[row(5)], moment(0), moment(1800), &timing);
+        for at in [2000, 4000, 6000, 8000] {
+            seen.look(&[row(5)], moment(at), moment(at), &timing);
+            assert!(!seen.is_expired(&LeaseKey::single("s"), moment(at), &timing), "at {at}");
+        }
+        seen.look(&[row(5)], moment(9800), moment(9800), &timing);
+        assert!(seen.is_expired(&LeaseKey::single("s"), moment(9800), &timing));
+    }
+
+    #[test]
+    fn a_failed_look_starts_every_age_anew() {
+        let (timing, mut seen) = (Timing::for_failover(F), Observations::new());
+        for at in [0, 2000, 4000] {
+            seen.look(&[row(5)], moment(at), moment(at), &timing);
+        }
+        seen.failed();
+        for at in [8000, 10_000, 12_000, 14_000] {
+            seen.look(&[row(5)], moment(at), moment(at), &timing);
+            assert!(!seen.is_expired(&LeaseKey::single("s"), moment(at), &timing), "at {at}");
+        }
     }
 
     #[test]

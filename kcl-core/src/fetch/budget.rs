@@ -100,7 +100,7 @@ impl ByteBudget {
             if waiter.grant.is_closed() || !state.held.contains_key(&waiter.seat) {
                 continue;
             }
-            let bytes = match state.own_page(waiter.seat, waiter.want, self.0.total) {
+            let bytes = match state.own_page(waiter.seat, waiter.want, self.0.total, pool_is_open) {
                 Some(bytes) => Some(bytes),
                 // The pool is for whoever asked first: a small request does not overtake a large one.
                 None => state.pooled(waiter.seat, waiter.want, self.0.total).filter(|_| pool_is_open),
@@ -135,10 +135,12 @@ impl State {
         total / (2 * self.held.len().max(1))
     }
 
-    /// What a shard that holds nothing gets at once: its page if there is room, else as much of it as is set aside for it.
-    fn own_page(&self, seat: u64, want: usize, total: usize) -> Option<usize> {
+    /// What a shard that holds nothing gets at once: its page if there is room and nobody waits for it, else as much of it as is set
+    /// aside for it.
+    fn own_page(&self, seat: u64, want: usize, total: usize, pool_is_open: bool) -> Option<usize> {
         let holds_nothing = self.held.get(&seat).is_some_and(|held| *held == 0);
-        holds_nothing.then(|| self.pooled(seat, want, total).unwrap_or_else(|| want.min(self.reserve(total))))
+        let pooled = if pool_is_open { self.pooled(seat, want, total) } else { None };
+        holds_nothing.then(|| pooled.unwrap_or_else(|| want.min(self.reserve(total))))
     }
 
     /// The request, if it leaves the others what is set aside for them.
@@ -173,7 +175,7 @@ impl Seat {
             let want = want.clamp(1, self.budget.0.total / 2 + reserve);
             let first = state.waiters.iter().all(|waiter| waiter.grant.is_closed());
             let bytes = state
-                .own_page(self.id, want, self.budget.0.total)
+                .own_page(self.id, want, self.budget.0.total, first)
                 .or_else(|| state.pooled(self.id, want, self.budget.0.total).filter(|_| first));
             match bytes {
                 Some(bytes) => {

@@ -128,7 +128,7 @@ impl Polling {
         if let Some(cursor) = &self.cursor {
             return Ok(cursor.clone());
         }
-        let start = self.resume.start_at();
+        let start = self.resume.open();
         let call = self.stream.open(&self.shard, &start);
         let cursor = self.bounded("GetShardIterator", call).await?;
         self.cursor = Some(cursor.clone());
@@ -140,9 +140,9 @@ impl Polling {
         let cursor = self.cursor().await?;
         let factor = self.stream.memory_while_reading();
         let want = self.size.request(self.settings.max_records, factor);
-        // Memory first, the pace after it: the call follows the permit at once.
-        let mut permit = self.turns.while_waiting(self.seat.acquire(want)).await;
+        // The pace first, then memory: a shard that idles holds none, and the call follows the permit at once.
         self.turns.while_waiting(self.clock.sleep_until(self.pace.earliest(self.clock.now()))).await;
+        let mut permit = self.turns.while_waiting(self.seat.acquire(want)).await;
         let limit = self.size.limit(permit.bytes(), self.settings.max_records, factor);
         let sent = self.clock.now();
         self.pace.called(sent);

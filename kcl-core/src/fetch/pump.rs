@@ -1,4 +1,5 @@
 use tokio::sync::mpsc;
+use tracing::Instrument;
 
 use crate::decide::gap::DataGap;
 use crate::model::{ChildShard, Moment, Timestamp};
@@ -54,7 +55,7 @@ impl Feed {
     pub(crate) fn start(fetch: Box<dyn Fetch>) -> Self {
         let (give, fed) = mpsc::channel(PAGES_AHEAD);
         let mut pump = Tasks::new();
-        pump.start(pump_all(fetch, give));
+        pump.start(pump_all(fetch, give).in_current_span());
         Self { fed, _pump: pump }
     }
 

@@ -1,24 +1,29 @@
+use std::cmp::Ordering;
+
 use crate::decide::gap::{DataGap, judge_first};
-use crate::model::{Checkpoint, Facts, Position, Record, SequenceNumber, Timestamp};
+use crate::model::{Checkpoint, Facts, Position, Record, SequenceNumber};
 use crate::stream::StartAt;
 
 /// Where a shard has to be opened (again) so that nothing is skipped.
 ///
-/// It moves only when a page has been handed on. As long as nothing has, it is the place where the tenancy began: the checkpoint is
-/// opened AT, never after it (the rest of an aggregate would be skipped), and "latest" is the time that it was resolved to.
+/// It moves only when a page has been handed on. The shard is opened AT the last record that is done or was handed on, never after
+/// it: the rest of an aggregate would be skipped, and the record that comes back first shows whether retention has deleted what
+/// lies between. "Latest" is the time that it was resolved to.
 #[derive(Clone, Debug)]
 pub(crate) struct Resume {
-    place: Place,
-    /// Everything up to here was done before this tenancy; what comes back of it is not handed out again.
-    done: Option<Position>,
-    /// The stream has not yet shown whether the checkpointed record is still there.
-    unproved: Option<Position>,
+    begin: StartAt,
+    /// What does not have to come again: everything up to here.
+    last: Option<Last>,
+    /// The shard was opened at `last`, and the stream has not shown yet whether that record is still there.
+    unproved: bool,
 }
 
+/// The last record that is done, or was handed on.
 #[derive(Clone, Debug)]
-enum Place {
-    Begin(StartAt),
-    After(SequenceNumber),
+struct Last {
+    sequence: SequenceNumber,
+    /// The last user record of an aggregate; nothing when all of the Kinesis record was handed on.
+    sub_sequence: Option<u64>,
 }
 
 /// A lease does not say where to begin.
@@ -29,47 +34,60 @@ pub(crate) struct NoPlace {
 }
 
 impl Resume {
-    /// The place of a tenancy that begins at this checkpoint. `at` stands in for a row that was made without a resolved time: the
-    /// time that the application asks for.
-    pub(crate) fn new(checkpoint: &Checkpoint, facts: &Facts, at: Option<Timestamp>) -> Result<Self, NoPlace> {
-        let (start, done) = match checkpoint {
+    /// The place of a tenancy that begins at this checkpoint.
+    pub(crate) fn new(checkpoint: &Checkpoint, facts: &Facts) -> Result<Self, NoPlace> {
+        let no_place = || NoPlace { checkpoint: checkpoint.clone() };
+        let (begin, last) = match checkpoint {
             Checkpoint::TrimHorizon => (StartAt::TrimHorizon, None),
-            Checkpoint::Latest | Checkpoint::AtTimestamp => match facts.start_at.or(at) {
-                Some(time) => (StartAt::Timestamp(time), None),
-                None => return Err(NoPlace { checkpoint: checkpoint.clone() }),
-            },
-            Checkpoint::At(position) => (StartAt::Sequence(position.sequence.clone()), Some(position.clone())),
-            Checkpoint::ShardEnd => return Err(NoPlace { checkpoint: checkpoint.clone() }),
+            Checkpoint::Latest | Checkpoint::AtTimestamp => (StartAt::Timestamp(facts.start_at.ok_or_else(no_place)?), None),
+            Checkpoint::At(position) => {
+                let last = Last { sequence: position.sequence.clone(), sub_sequence: Some(position.sub_sequence) };
+                (StartAt::Sequence(position.sequence.clone()), Some(last))
+            }
+            Checkpoint::ShardEnd => return Err(no_place()),
         };
-        Ok(Self { place: Place::Begin(start), unproved: done.clone(), done })
+        Ok(Self { begin, last, unproved: false })
     }
 
-    /// Where to open the shard.
-    pub(crate) fn start_at(&self) -> StartAt {
-        match &self.place {
-            Place::Begin(start) => start.clone(),
-            Place::After(sequence) => StartAt::AfterSequence(sequence.clone()),
+    /// Where to open the shard; from now on the next record shows whether something is missing.
+    pub(crate) fn open(&mut self) -> StartAt {
+        self.unproved = self.last.is_some();
+        match &self.last {
+            Some(last) => StartAt::Sequence(last.sequence.clone()),
+            None => self.begin.clone(),
         }
     }
 
-    /// The first record of the tenancy was read (nothing: the shard ended without one): is something missing?
+    /// The first record since the shard was opened (nothing: the shard ended without one): is something missing before it?
     pub(crate) fn judge(&mut self, first: Option<&SequenceNumber>) -> Option<DataGap> {
-        self.unproved.take().and_then(|checkpoint| judge_first(&checkpoint, first))
+        let last = self.last.as_ref().filter(|_| std::mem::take(&mut self.unproved))?;
+        judge_first(&Position::new(last.sequence.clone(), last.sub_sequence.unwrap_or(0)), first)
     }
 
-    /// Leaves only what is not done yet.
+    /// Leaves only what does not come again.
     pub(crate) fn keep_new(&self, records: &mut Vec<Record>) {
-        if let Some(done) = &self.done {
+        if let Some(last) = &self.last {
             // What is done comes first: the records of a page are in order.
-            let old = records.partition_point(|record| record.position <= *done);
+            let old = records.partition_point(|record| last.covers(&record.position));
             records.drain(..old);
         }
     }
 
     /// A page that ends with this record was handed on.
-    pub(crate) fn handed_on(&mut self, last: SequenceNumber) {
-        self.done = None;
-        self.place = Place::After(last);
+    pub(crate) fn handed_on(&mut self, sequence: SequenceNumber) {
+        if self.last.as_ref().is_none_or(|last| last.sequence <= sequence) {
+            self.last = Some(Last { sequence, sub_sequence: None });
+        }
+    }
+}
+
+impl Last {
+    fn covers(&self, position: &Position) -> bool {
+        match position.sequence.cmp(&self.sequence) {
+            Ordering::Less => true,
+            Ordering::Equal => self.sub_sequence.is_none_or(|sub| position.sub_sequence <= sub),
+            Ordering::Greater => false,
+        }
     }
 }
 
@@ -86,39 +104,69 @@ mod tests {
     }
 
     #[test]
-    fn a_checkpoint_inside_an_aggregate_is_opened_at_until_a_page_was_handed_on() {
-        let mut resume = Resume::new(&at(1000, 3), &Facts::default(), None).unwrap();
-        assert_eq!(resume.start_at(), StartAt::Sequence(number(1000)));
+    fn the_shard_is_opened_at_a_checkpoint_inside_an_aggregate_and_at_what_was_handed_on_last() {
+        let mut resume = Resume::new(&at(1000, 3), &Facts::default()).unwrap();
+        assert_eq!(resume.open(), StartAt::Sequence(number(1000)));
         // The iterator expires before any record came: the same place again, not the one behind the aggregate.
-        assert_eq!(resume.start_at(), StartAt::Sequence(number(1000)));
-        resume.handed_on(number(1000));
-        assert_eq!(resume.start_at(), StartAt::AfterSequence(number(1000)));
+        assert_eq!(resume.open(), StartAt::Sequence(number(1000)));
+        resume.handed_on(number(2000));
+        assert_eq!(resume.open(), StartAt::Sequence(number(2000)));
     }
 
     #[test]
     fn latest_is_opened_at_its_time_until_a_page_was_handed_on() {
-        let time = Timestamp::from_millis(1_700_000_000_000);
+        let time = crate::model::Timestamp::from_millis(1_700_000_000_000);
         let facts = Facts { start_at: Some(time), ..Facts::default() };
-        let resume = Resume::new(&Checkpoint::Latest, &facts, None).unwrap();
-        assert_eq!(resume.start_at(), StartAt::Timestamp(time));
+        let mut resume = Resume::new(&Checkpoint::Latest, &facts).unwrap();
+        assert_eq!(resume.open(), StartAt::Timestamp(time));
+        assert_eq!(resume.open(), StartAt::Timestamp(time));
+    }
+
+    fn record(sequence: u128, sub: u64) -> Record {
+        let raw = crate::model::RawRecord::new(number(sequence), "key", "data");
+        Record { position: Position::new(number(sequence), sub), ..Record::from(raw) }
+    }
+
+    fn left(resume: &Resume, mut records: Vec<Record>) -> Vec<Position> {
+        resume.keep_new(&mut records);
+        records.into_iter().map(|record| record.position).collect()
     }
 
     #[test]
     fn what_was_done_before_does_not_come_again() {
-        let resume = Resume::new(&at(5, 1), &Facts::default(), None).unwrap();
-        let record = |sequence, sub| {
-            let raw = crate::model::RawRecord::new(number(sequence), "key", "data");
-            Record { position: Position::new(number(sequence), sub), ..Record::from(raw) }
-        };
-        let mut records = vec![record(5, 0), record(5, 1), record(5, 2), record(6, 0)];
-        resume.keep_new(&mut records);
-        assert_eq!(records.len(), 2);
-        assert_eq!(records[0].position, Position::new(number(5), 2));
+        let resume = Resume::new(&at(5, 1), &Facts::default()).unwrap();
+        let left = left(&resume, vec![record(5, 0), record(5, 1), record(5, 2), record(6, 0)]);
+        assert_eq!(left, [Position::new(number(5), 2), Position::new(number(6), 0)]);
+    }
+
+    #[test]
+    fn what_was_handed_on_does_not_come_again_and_a_page_before_it_changes_nothing() {
+        let mut resume = Resume::new(&Checkpoint::TrimHorizon, &Facts::default()).unwrap();
+        resume.handed_on(number(7));
+        resume.handed_on(number(4));
+        let left = left(&resume, vec![record(4, 0), record(7, 0), record(7, 5), record(8, 0)]);
+        assert_eq!(left, [Position::new(number(8), 0)]);
+    }
+
+    #[test]
+    fn what_retention_deleted_while_the_shard_was_read_is_a_gap_too() {
+        let mut resume = Resume::new(&Checkpoint::TrimHorizon, &Facts::default()).unwrap();
+        resume.open();
+        assert_eq!(resume.judge(Some(&number(1))), None, "nothing was read before");
+        resume.handed_on(number(1));
+        assert_eq!(resume.judge(Some(&number(5))), None, "the same iterator goes on");
+        resume.handed_on(number(5));
+        resume.open();
+        assert_eq!(resume.judge(Some(&number(5))), None, "it is still there");
+        resume.open();
+        let gap = resume.judge(Some(&number(9))).unwrap();
+        assert_eq!((gap.after, gap.certain), (at(5, 0), false));
+        assert_eq!(resume.judge(Some(&number(9))), None, "said once");
     }
 
     #[test]
     fn a_lease_without_a_known_time_is_refused_and_a_finished_one_too() {
-        assert!(Resume::new(&Checkpoint::Latest, &Facts::default(), None).is_err());
-        assert!(Resume::new(&Checkpoint::ShardEnd, &Facts::default(), None).is_err());
+        assert!(Resume::new(&Checkpoint::Latest, &Facts::default()).is_err());
+        assert!(Resume::new(&Checkpoint::ShardEnd, &Facts::default()).is_err());
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
-use crate::model::{Checkpoint, LeaseKey, Moment, Pending, Position, ShardId};
+use crate::model::{Checkpoint, Facts, LeaseKey, Moment, Pending, Position, ShardId};
 use crate::processor::{Fence, LossReason};
 use crate::runtime::{Clock, within};
 
@@ -50,12 +50,15 @@ pub(crate) enum Order {
         pending: Pending,
         answer: Answer<()>,
     },
+    Facts {
+        facts: Facts,
+        answer: Answer<()>,
+    },
     End {
         children: Vec<ShardId>,
         answer: Answer<()>,
     },
     Release {
-        checkpoint: Option<Position>,
         answer: Answer<()>,
     },
     /// Nobody works on the shard any more.
@@ -69,7 +72,7 @@ pub(crate) type Answer<T> = oneshot::Sender<Result<T, OrderError>>;
 pub(crate) enum OrderError {
     /// The lease is not ours any more.
     Lost,
-    /// The stored checkpoint is behind or ahead: somebody else edited it.
+    /// The stored checkpoint has passed it: a later one was stored meanwhile, or somebody edited the row.
     Behind { stored: Checkpoint },
     /// The table is busy; the order may or may not have been carried out.
     Throttled(BoxError),
@@ -177,6 +180,11 @@ impl Held {
         Orders(self.orders.clone())
     }
 
+    /// Keeps what is known of the lease in its row.
+    pub(crate) async fn store_facts(&self, facts: Facts) -> Result<(), OrderError> {
+        self.orders().give(|answer| Order::Facts { facts, answer }).await
+    }
+
     /// Stores the shard's end with its children. On success the lease is nobody's.
     pub(crate) async fn end(&self, children: Vec<ShardId>) -> Result<(), OrderError> {
         self.orders().give(|answer| Order::End { children, answer }).await
@@ -187,9 +195,9 @@ impl Held {
         let _ = self.orders.send(Order::Abandon);
     }
 
-    /// Frees the lease, with the last checkpoint in the same write.
-    pub(crate) async fn release(&self, checkpoint: Option<Position>) -> Result<(), OrderError> {
-        self.orders().give(|answer| Order::Release { checkpoint, answer }).await
+    /// Frees the lease, with what is done and not stored yet in the same write.
+    pub(crate) async fn release(&self) -> Result<(), OrderError> {
+        self.orders().give(|answer| Order::Release { answer }).await
     }
 }
 

@@ -8,6 +8,7 @@
 //! `kcl_core::testing::lease_table` (feature `testing`) is the same contract as a suite that runs. [`Write`] names every write
 //! that the protocol knows. [`memory::MemoryLeaseTable`] is the table of one process.
 
+pub(crate) mod begun;
 mod change;
 mod edit;
 mod error;

@@ -1,11 +1,11 @@
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::decide::settle::{Settled, settle};
-use crate::model::{Lease, Moment, Token};
-use crate::runtime::{Clock, jitter, pause, random_token, within};
+use crate::model::{Lease, Moment};
+use crate::runtime::{Clock, jitter, pause, within};
 
+use super::begun::Begun;
 use super::{BoxError, Error, LeaseTable, Write};
 
 /// Carries writes out until it is known what became of them.
@@ -15,8 +15,7 @@ pub(crate) struct Settler {
     pub(crate) clock: Arc<dyn Clock>,
     /// How long one call may take; one that takes longer counts as unanswered.
     pub(crate) call_limit: Duration,
-    /// The tenancies that this process has begun or tried to begin.
-    tokens: Arc<Mutex<BTreeSet<Token>>>,
+    pub(crate) begun: Begun,
 }
 
 /// What became of a write that was pursued.
@@ -42,23 +41,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
 impl Settler {
     pub(crate) fn new(table: Arc<dyn LeaseTable>, clock: Arc<dyn Clock>, call_limit: Duration) -> Self {
-        Self { table, clock, call_limit, tokens: Arc::default() }
-    }
-
-    /// A fresh tenancy; from now on it is known as ours, also if the write that begins it lands late.
-    pub(crate) fn token(&self) -> Token {
-        let token = random_token();
-        self.tokens().insert(token.clone());
-        token
-    }
-
-    /// Whether this process began the tenancy of the row.
-    pub(crate) fn began(&self, row: &Lease) -> bool {
-        row.token.as_ref().is_some_and(|token| self.tokens().contains(token))
-    }
-
-    fn tokens(&self) -> MutexGuard<'_, BTreeSet<Token>> {
-        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+        Self { table, clock, call_limit, begun: Begun::default() }
     }
 
     /// Sends `make(row)` until it is settled or `until` has passed. When the row has moved on under our token, it is made anew from
@@ -78,11 +61,23 @@ impl Settler {
                     return Outcome::Stored { row, sent, acknowledged };
                 }
                 Settled::Adopt(row) => {
-                    // The row is ours at a counter that an earlier write of ours has reached: what follows is a new write.
+                    // The row is ours at a counter that an earlier write of ours has reached, or with a checkpoint that somebody
+                    // edited: what follows is a new write.
+                    if row.counter == held.counter && row.checkpoint != held.checkpoint {
+                        tracing::warn!(
+                            lease = %row.key, from = %held.checkpoint, to = %row.checkpoint,
+                            "the stored checkpoint was edited by somebody; this worker goes on from its own place"
+                        );
+                    }
+                    let moved = row != *held;
                     *held = row;
                     sent = self.clock.now();
                     if sent >= until {
                         return Outcome::Unsettled { error: Error::conflict(Some(held.clone())), sent };
+                    }
+                    if !moved {
+                        // A table that refuses the very row that it shows: not in a hot loop.
+                        pause(&*self.clock, FIRST_PAUSE).await;
                     }
                     continue;
                 }

@@ -244,13 +244,17 @@ impl Writer {
             Order::Prepare { pending, answer } => {
                 self.progress_write(&pending.at, answer, |row| Write::prepare(row, pending.clone())).await
             }
+            Order::Facts { facts, answer } => {
+                let stored = self.row.checkpoint.clone();
+                self.progress_write(&stored, answer, |row| Write::facts(row, facts.clone())).await
+            }
             Order::End { children, answer } => {
                 let result = self.last_write(move |row| Some(Write::end(row, children.clone()))).await;
                 Self::finish(answer, result, Tenancy::Ended)
             }
-            Order::Release { checkpoint, answer } => {
+            Order::Release { answer } => {
                 // An automatic checkpoint that was not due yet goes out with the release.
-                let last = checkpoint.or_else(|| self.automatic()).map(Checkpoint::At);
+                let last = self.automatic().map(Checkpoint::At);
                 let further = |row: &Lease| last.clone().filter(|last| *last > row.checkpoint);
                 let result = self.last_write(|row| Some(Write::release(row, further(row)))).await;
                 Self::finish(answer, result, Tenancy::Released)

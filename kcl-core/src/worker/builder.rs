@@ -126,6 +126,12 @@ impl Builder {
         self
     }
 
+    /// See [`Settings::call_limit`].
+    pub const fn call_limit(mut self, limit: Duration) -> Self {
+        self.settings.call_limit = limit;
+        self
+    }
+
     /// See [`Settings::checkpoints`].
     pub const fn checkpoints(mut self, checkpoints: Checkpoints) -> Self {
         self.settings.checkpoints = checkpoints;

@@ -14,7 +14,7 @@ use crate::fetch::{Batch, Fed, Feed, FetchError, Polling, PollingSettings, Resum
 use crate::lease::BoxError;
 use crate::lease::held::{Held, OrderError};
 use crate::meters::ShardMeters;
-use crate::model::{Checkpoint, ChildShard, InitialPosition, Lease, Position, ShardId};
+use crate::model::{Checkpoint, ChildShard, Facts, InitialPosition, Lease, Position, ShardId};
 use crate::processor::{
     ErasedProcessor, Failure, InitializeInput, LeaseLostInput, LossReason, ProcessRecordsInput, ShardEndedInput, ShardRef,
     ShutdownRequestedInput,
@@ -284,9 +284,9 @@ impl ShardConsumer {
     async fn await_batch(&mut self) -> Step {
         loop {
             if self.feed.is_none() {
-                match self.open_feed() {
+                match self.open_feed().await {
                     Ok(feed) => self.feed = Some(feed),
-                    Err(cause) => return self.stop_worker(cause),
+                    Err(step) => return step,
                 }
             }
             let Some(feed) = &mut self.feed else { continue };
@@ -317,15 +317,39 @@ impl ShardConsumer {
         }
     }
 
-    fn open_feed(&self) -> Result<Feed, RunError> {
-        let parts = &self.inner.parts;
-        let at = match parts.settings.initial_position {
-            InitialPosition::AtTimestamp(at) => at,
-            // A row at LATEST that somebody else made, without a time: from now on, as it says.
-            _ => self.clock.wall(),
+    /// A row that says where to begin by a time, and was made by somebody who does not keep that time (the KCL): it is resolved now,
+    /// by the service's clock, and kept in the row, so that a restart before the first checkpoint begins at the same place.
+    async fn resolve_start(&mut self) -> Result<(), Step> {
+        let at = match (&self.row.checkpoint, self.inner.parts.settings.initial_position) {
+            _ if self.row.facts.start_at.is_some() => return Ok(()),
+            (Checkpoint::AtTimestamp, InitialPosition::AtTimestamp(at)) => at,
+            (Checkpoint::AtTimestamp | Checkpoint::Latest, _) => {
+                let turns = self.held.turns(Arc::clone(&self.clock));
+                let time = tokio::select! {
+                    biased;
+                    () = Self::signalled(&self.held, &mut self.stop, self.told_stop) => return Err(self.signal_or_wait()),
+                    time = turns.while_waiting(self.coordination.start_time()) => time,
+                };
+                time.map_err(|error| self.busy("to learn the service's time", &error))?
+            }
+            _ => return Ok(()),
         };
-        let resume = Resume::new(&self.row.checkpoint, &self.row.facts, Some(at))
-            .map_err(|error| RunError::Internal(error.to_string()))?;
+        let facts = Facts { start_at: Some(at), ..self.row.facts.clone() };
+        match self.held.store_facts(facts.clone()).await {
+            Ok(()) => {
+                self.row.facts = facts;
+                Ok(())
+            }
+            Err(OrderError::Throttled(error)) => Err(self.busy("to keep where a shard begins", &error.to_string())),
+            Err(_) => Err(self.lose()),
+        }
+    }
+
+    async fn open_feed(&mut self) -> Result<Feed, Step> {
+        self.resolve_start().await?;
+        let resume = Resume::new(&self.row.checkpoint, &self.row.facts)
+            .map_err(|error| self.stop_worker(RunError::Internal(error.to_string())))?;
+        let parts = &self.inner.parts;
         let settings = PollingSettings {
             pace: parts.settings.pace(),
             max_records: parts.settings.max_records,
@@ -554,7 +578,7 @@ impl ShardConsumer {
     }
 
     async fn release(&mut self) -> Step {
-        match self.held.release(None).await {
+        match self.held.release().await {
             Ok(()) => {
                 self.told_loss = true;
                 Step::Released

@@ -171,7 +171,7 @@ impl Context {
         // A row at the shard's end has no owner: nothing is to be read.
         let owned = owned && !lease.checkpoint.is_shard_end();
         if owned {
-            lease = lease.owned_by(self.me().clone(), self.settler.token());
+            lease = lease.owned_by(self.me().clone(), self.settler.begun.begin());
         }
         let sent = self.clock().now();
         for attempt in 0..TRIES {
@@ -183,11 +183,16 @@ impl Context {
                 Err(Error::Conflict { row }) => {
                     // After a lost answer the row that stands there may be the one that was sent.
                     let mine = row.filter(|row| owned && row.token == lease.token);
+                    if let (None, Some(token)) = (&mine, &lease.token) {
+                        self.settler.begun.forget(token);
+                    }
                     return Ok(mine.map(|row| (*row, sent)));
                 }
                 Err(error) => error,
             };
             if !error.is_transient() || attempt + 1 == TRIES {
+                // It may be there all the same, or land later.
+                lease.token.iter().for_each(|token| self.settler.begun.abandon(token));
                 return Err(error);
             }
         }
@@ -196,7 +201,7 @@ impl Context {
 
     /// Makes the leases of `all`, each after its parents' are acknowledged.
     pub(super) async fn create_all(&self, all: &[NewLease], room: usize) -> Result<Vec<Acquired>, Error> {
-        use futures_util::{StreamExt, TryStreamExt, stream::iter};
+        use futures_util::{StreamExt, stream::iter};
         let mut missing: BTreeSet<&ShardId> = all.iter().map(|new| &new.shard).collect();
         let mut left: Vec<&NewLease> = all.iter().collect();
         let (mut acquired, mut room) = (Vec::new(), room);
@@ -211,8 +216,21 @@ impl Context {
                 self.create(new, owned)
             });
             let calls: Vec<_> = calls.collect();
-            let made: Vec<_> = iter(calls).buffer_unordered(AT_ONCE).try_collect().await?;
-            acquired.extend(made.into_iter().flatten());
+            let made: Vec<Result<Option<Acquired>, Error>> = iter(calls).buffer_unordered(AT_ONCE).collect().await;
+            let mut failed = None;
+            for made in made {
+                match made {
+                    Ok(made) => acquired.extend(made),
+                    Err(error) => failed = Some(error),
+                }
+            }
+            if let Some(error) = failed {
+                // What was made is left to the next look, which finds it abandoned.
+                for (row, _) in &acquired {
+                    row.token.iter().for_each(|token| self.settler.begun.abandon(token));
+                }
+                return Err(error);
+            }
             for new in now {
                 missing.remove(&new.shard);
             }
@@ -226,7 +244,7 @@ impl Context {
     /// Pursued until it is known what became of it: a take that lands later would leave a row that names a worker which does not
     /// read.
     pub(super) async fn take(&self, seen: &Lease) -> Result<Option<Acquired>, Error> {
-        let token = self.settler.token();
+        let token = self.settler.begun.begin();
         let write = Write::take(seen, self.me().clone(), token.clone());
         let until = self.clock().now() + self.timing.failover;
         let mut row = seen.clone();
@@ -234,8 +252,15 @@ impl Context {
         // The row is not ours yet: one that has moved on under a token of somebody else's, or under none, is theirs.
         match self.settler.pursue(&mut row, until, |row| (row.counter == seen.counter).then(|| write.clone())).await {
             Outcome::Stored { row, sent, .. } => Ok(taken(row, sent)),
-            Outcome::Lost | Outcome::Vanished | Outcome::Superseded => Ok(None),
-            Outcome::Unsettled { error, .. } | Outcome::Broken(error) => Err(error),
+            // The counter that it expects has passed: it cannot land any more.
+            Outcome::Lost | Outcome::Vanished | Outcome::Superseded => {
+                self.settler.begun.forget(&token);
+                Ok(None)
+            }
+            Outcome::Unsettled { error, .. } | Outcome::Broken(error) => {
+                self.settler.begun.abandon(&token);
+                Err(error)
+            }
         }
     }
 }

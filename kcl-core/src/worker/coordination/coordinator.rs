@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tracing::Instrument;
 
 use crate::decide::assignment::{Busy, Me, Tenancies, is_duplicated, plan};
 use crate::decide::backoff::Backoff;
 use crate::decide::expiry::Observations;
 use crate::lease::Consistency;
 use crate::lease::writer::{Limits, Tenancy, Writer};
-use crate::model::{ChildShard, Lease, LeaseKey, Moment};
+use crate::model::{ChildShard, Lease, LeaseKey, Moment, Timestamp, Token};
 use crate::runtime::{Tasks, jitter, pause};
-use crate::stream::Stream;
+use crate::stream::{ShardFilter, Stream};
 use crate::worker::error::RunError;
 use crate::worker::event::Event;
 use crate::worker::worker::Inner;
@@ -30,7 +31,7 @@ pub(super) struct Coordinator {
     news: mpsc::UnboundedSender<News>,
     requests: mpsc::UnboundedReceiver<Request>,
     wanted: watch::Receiver<Wanted>,
-    writers: Tasks<(LeaseKey, Tenancy)>,
+    writers: Tasks<(LeaseKey, Option<Token>, Tenancy)>,
     jobs: Tasks<Done>,
     /// Jobs under way.
     at_work: usize,
@@ -44,6 +45,7 @@ pub(super) struct Coordinator {
     next_look: Moment,
     next_audit: Moment,
     auditing: bool,
+    looking: bool,
     /// Counts the ends of shards that this worker has stored.
     ends: watch::Sender<u64>,
     left: usize,
@@ -60,7 +62,9 @@ struct Engagement {
 
 /// What a job came to.
 enum Done {
+    Looked { begun: Moment, ended: Moment, rows: Result<Vec<Lease>, crate::lease::Error> },
     Audited(Result<Vec<Acquired>, Trouble>),
+    StartTime(oneshot::Sender<Result<Timestamp, String>>, Result<Timestamp, Trouble>),
     Taken(LeaseKey, Result<Option<Acquired>, crate::lease::Error>),
     Children(oneshot::Sender<Result<Vec<ChildShard>, String>>, Result<(Vec<ChildShard>, Vec<Acquired>), Trouble>),
     Found(oneshot::Sender<Whereabouts>, Whereabouts, Vec<Acquired>),
@@ -69,7 +73,7 @@ enum Done {
 /// After a lease was lost or could not be read: 1 s, doubled up to a minute.
 const COOL_FROM: Duration = Duration::from_secs(1);
 const COOL_TO: Duration = Duration::from_secs(60);
-/// A first attempt to reach the table or the stream that failed: 100 ms, doubled up to 5 s.
+/// A first attempt to reach the table or the stream that failed: 200 ms, doubled up to 5 s.
 const BEGIN: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
 /// How often the table is looked at when this worker holds every lease in it.
 const LOOK_IDLE: Duration = Duration::from_secs(30);
@@ -98,6 +102,7 @@ impl Coordinator {
             next_look: Moment::default(),
             next_audit: Moment::default(),
             auditing: false,
+            looking: false,
             ends: watch::Sender::new(0),
             left: 0,
         }
@@ -108,29 +113,30 @@ impl Coordinator {
         let mut wanted = self.wanted.clone();
         let begun = tokio::select! {
             biased;
-            // Before there is a lease there is nothing to drain.
-            _ = wanted.wait_for(|wanted| *wanted != Wanted::Work) => return,
+            // Only the end of the root ends this at once: a stop that comes while leases are being made has to give them back.
+            _ = wanted.wait_for(|_| false) => return,
             begun = self.begin() => begun,
         };
-        if let Err(cause) = begun {
-            let _ = self.news.send(News::Failed(cause));
-            return;
+        match begun {
+            Ok(true) => self.context.inner.outlet.say(Event::Started),
+            Ok(false) => {}
+            Err(cause) => drop(self.news.send(News::Failed(cause))),
         }
-        self.context.inner.outlet.say(Event::Started);
         self.work().await;
     }
 
-    /// The table, the stream and the first leases; tried until it works or cannot.
-    async fn begin(&mut self) -> Result<(), RunError> {
+    /// The table, the stream and the first leases; tried until it works or cannot. Whether it worked before the worker was stopped.
+    async fn begin(&mut self) -> Result<bool, RunError> {
         let mut failures = 0;
-        loop {
-            let context = Arc::clone(&self.context);
+        let context = Arc::clone(&self.context);
+        let mut wanted = self.wanted.clone();
+        while context.is_working() {
             let trouble = match context.settler.table.setup().await {
                 Ok(()) => match context.audit(self.room(), &BTreeSet::new()).await {
                     Ok(acquired) => {
                         self.next_audit = context.clock().now() + context.inner.parts.settings.audit_every;
                         self.acquire_all(acquired);
-                        return Ok(());
+                        return Ok(true);
                     }
                     Err(trouble) => trouble,
                 },
@@ -140,10 +146,17 @@ impl Coordinator {
                 Ok(cause) => return Err(cause),
                 Err(trouble) => trouble,
             };
-            self.busy("to begin", &trouble);
-            pause(&**context.clock(), BEGIN.delay(failures, jitter())).await;
+            if context.is_working() {
+                self.busy("to begin", &trouble);
+            }
+            tokio::select! {
+                biased;
+                _ = wanted.wait_for(|wanted| *wanted != Wanted::Work) => {}
+                () = pause(&**context.clock(), BEGIN.delay(failures, jitter())) => {}
+            }
             failures += 1;
         }
+        Ok(false)
     }
 
     async fn work(&mut self) {
@@ -156,8 +169,9 @@ impl Coordinator {
                 return;
             }
             let working = state == Wanted::Work;
-            let audit = if self.auditing { None } else { Some(self.next_audit) };
-            let next = audit.map_or(self.next_look, |audit| audit.min(self.next_look));
+            let look = (!self.looking).then_some(self.next_look);
+            let audit = (!self.auditing).then_some(self.next_audit);
+            let next = look.into_iter().chain(audit).min();
             // In this order: the root's word, what has ended, what is asked for, the clock.
             tokio::select! {
                 biased;
@@ -171,9 +185,10 @@ impl Coordinator {
                     None => return,
                 },
                 Some(_) = self.gates.next() => {}
-                () = clock.sleep_until(next), if working => {
-                    if clock.now() >= self.next_look {
-                        self.look().await;
+                () = clock.sleep_until(next.unwrap_or_default()), if working && next.is_some() => {
+                    let now = clock.now();
+                    if look.is_some_and(|due| now >= due) {
+                        self.look(now);
                     } else {
                         self.audit();
                     }
@@ -199,15 +214,24 @@ impl Coordinator {
         self.job(async move { Done::Audited(context.audit(room, &held).await) });
     }
 
-    async fn look(&mut self) {
+    /// Looks at the whole table, beside the loop: a table out of reach must not make it deaf.
+    fn look(&mut self, begun: Moment) {
+        self.looking = true;
         let context = Arc::clone(&self.context);
-        let now = context.clock().now();
-        self.next_look = now + context.timing.look;
-        let rows = match context.snapshot(Consistency::Eventual).await {
-            Ok(snapshot) => snapshot.leases,
-            Err(error) => return self.trouble("to look at the leases", error.into()),
-        };
-        self.seen.look(&rows, now, &context.timing);
+        self.next_look = begun + context.timing.look;
+        self.job(async move {
+            let rows = context.snapshot(Consistency::Eventual).await.map(|snapshot| snapshot.leases);
+            Done::Looked { begun, ended: context.clock().now(), rows }
+        });
+    }
+
+    /// Judges what a look has shown, by the moment at which it began.
+    fn judge(&mut self, rows: Vec<Lease>, now: Moment, ended: Moment) {
+        let context = Arc::clone(&self.context);
+        self.seen.look(&rows, now, ended, &context.timing);
+        if !context.is_working() {
+            return;
+        }
         let busy = BusyWith { busy: &self.busy, cool: &self.cool, now };
         let me = Me { id: context.me(), is_busy_with: &busy, is_my_tenancy: &*context, room: self.room() };
         if rows.iter().any(|row| is_duplicated(self.rows.get(&row.key), row, &me)) {
@@ -252,6 +276,10 @@ impl Coordinator {
                 let (found, acquired) = context.whereabouts(&lease, checkpoint, room).await;
                 Done::Found(answer, found, acquired)
             }),
+            Request::StartTime { answer } => self.job(async move {
+                let time = context.list(&ShardFilter::AtLatest).await.map(|listing| listing.service_time);
+                Done::StartTime(answer, time)
+            }),
             Request::ConsumerEnded { lease, cool_down } => {
                 if cool_down {
                     self.cool_down(&lease);
@@ -267,8 +295,13 @@ impl Coordinator {
     }
 
     fn cool_down(&mut self, lease: &LeaseKey) {
-        let span = self.cool.get(lease).map_or(COOL_FROM, |(_, span)| (*span * 2).min(COOL_TO));
-        self.cool.insert(lease.clone(), (self.context.clock().now() + span, span));
+        let now = self.context.clock().now();
+        let span = match self.cool.get(lease) {
+            // It went wrong again soon after it was taken again; what went well for long is forgiven.
+            Some((until, span)) if now < *until + *span + COOL_TO => (*span * 2).min(COOL_TO),
+            _ => COOL_FROM,
+        };
+        self.cool.insert(lease.clone(), (now + span, span));
     }
 
     /// Forgets a lease that neither a writer nor a consumer has to do with any more, and looks for what is free now.
@@ -282,6 +315,19 @@ impl Coordinator {
     fn on_done(&mut self, done: Result<Done, String>) {
         self.at_work = self.at_work.saturating_sub(1);
         match done {
+            Ok(Done::Looked { begun, ended, rows }) => {
+                self.looking = false;
+                match rows {
+                    Ok(rows) => self.judge(rows, begun, ended),
+                    Err(error) => {
+                        self.seen.failed();
+                        self.trouble("to look at the leases", error.into());
+                    }
+                }
+            }
+            Ok(Done::StartTime(answer, result)) => {
+                let _ = answer.send(result.map_err(|trouble| trouble.to_string()));
+            }
             Ok(Done::Audited(result)) => {
                 self.auditing = false;
                 let every = self.context.inner.parts.settings.audit_every;
@@ -335,6 +381,12 @@ impl Coordinator {
     /// A lease is ours: a writer keeps it, the root works on it.
     fn acquire(&mut self, row: Lease, sent: Moment) {
         let context = &self.context;
+        if self.busy.get(&row.key).is_some_and(|engagement| engagement.held || engagement.consumed) {
+            // Two consumers of one shard must never be: whatever led here, this one is given back by the next look.
+            row.token.iter().for_each(|token| context.settler.begun.abandon(token));
+            return;
+        }
+        let held_before = self.busy.values().filter(|engagement| engagement.held).count();
         let settings = &context.inner.parts.settings;
         let limits = Limits {
             checkpoint_every: settings.checkpoint_every,
@@ -343,11 +395,13 @@ impl Coordinator {
         };
         let (writer, held) = Writer::new(context.settler.clone(), context.timing, limits, row.clone(), sent);
         let key = row.key.clone();
-        let writer_key = key.clone();
-        self.writers.start(async move { (writer_key, writer.run().await) });
+        let (writer_key, token) = (key.clone(), row.token.clone());
+        let span =
+            tracing::info_span!("lease", stream = context.inner.parts.stream.name(), shard = %key.shard, worker = %context.me());
+        self.writers.start(async move { (writer_key, token, writer.run().await) }.instrument(span.clone()));
         context.inner.meters.taken.increment(1);
-        if !self.context.is_working() {
-            // It came too late: it is given back at once, and nobody was told of it.
+        if !self.context.is_working() || held_before >= settings.max_leases {
+            // It came too late, or beside others that filled the last place: it is given back at once, and nobody was told of it.
             self.busy.insert(key, Engagement { held: true, consumed: false });
             held.abandon();
             return;
@@ -358,13 +412,14 @@ impl Coordinator {
         if row.parents.is_empty() {
             let _ = open.send(());
         } else {
-            self.gates.start(gate::keep(Arc::clone(context), row.clone(), self.ends.subscribe(), open));
+            let gate = gate::keep(Arc::clone(context), row.clone(), self.ends.subscribe(), open);
+            self.gates.start(gate.instrument(span));
         }
         let _ = self.news.send(News::Assigned(Box::new(Assignment { held, row, parents })));
     }
 
-    fn on_tenancy(&mut self, ended: Result<(LeaseKey, Tenancy), String>) {
-        let (key, tenancy) = match ended {
+    fn on_tenancy(&mut self, ended: Result<(LeaseKey, Option<Token>, Tenancy), String>) {
+        let (key, token, tenancy) = match ended {
             Ok(ended) => ended,
             Err(panic) => {
                 let defect = RunError::Internal(format!("the writer of a lease panicked: {panic}"));
@@ -375,6 +430,11 @@ impl Coordinator {
         if let Some(engagement) = self.busy.get_mut(&key) {
             engagement.held = false;
         }
+        let begun = &self.context.settler.begun;
+        token.iter().for_each(|token| match &tenancy {
+            Tenancy::Ended | Tenancy::Released => begun.forget(token),
+            Tenancy::Lost(_) | Tenancy::Broken(_) => begun.abandon(token),
+        });
         match tenancy {
             Tenancy::Ended => {
                 self.cool.remove(&key);
@@ -423,7 +483,11 @@ impl fmt::Debug for BusyWith<'_> {
 
 impl Tenancies for Context {
     fn is_mine(&self, row: &Lease) -> bool {
-        self.settler.began(row)
+        self.settler.begun.is_ours(row)
+    }
+
+    fn is_abandoned(&self, row: &Lease) -> bool {
+        self.settler.begun.is_abandoned(row)
     }
 }
 

@@ -4,7 +4,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::decide::gap::DataGap;
 use crate::lease::held::Held;
-use crate::model::{Checkpoint, ChildShard, Lease, LeaseKey};
+use crate::model::{Checkpoint, ChildShard, Lease, LeaseKey, Timestamp};
 use crate::runtime::on_own_thread;
 use crate::stream::Stream;
 use crate::worker::error::RunError;
@@ -33,6 +33,7 @@ pub(crate) enum News {
 pub(crate) enum Request {
     Children { parent: LeaseKey, children: Vec<ChildShard>, answer: oneshot::Sender<Result<Vec<ChildShard>, String>> },
     Whereabouts { lease: LeaseKey, checkpoint: Checkpoint, answer: oneshot::Sender<Whereabouts> },
+    StartTime { answer: oneshot::Sender<Result<Timestamp, String>> },
     ConsumerEnded { lease: LeaseKey, cool_down: bool },
 }
 
@@ -101,6 +102,13 @@ impl Coordination {
         let (answer, made) = oneshot::channel();
         let _ = self.requests.send(Request::Children { parent, children, answer });
         made.await.unwrap_or_else(|_| Err("the coordination has ended".to_owned()))
+    }
+
+    /// The service's time, for a lease that says "latest" and not since when.
+    pub(crate) async fn start_time(&self) -> Result<Timestamp, String> {
+        let (answer, time) = oneshot::channel();
+        let _ = self.requests.send(Request::StartTime { answer });
+        time.await.unwrap_or_else(|_| Err("the coordination has ended".to_owned()))
     }
 
     /// Finds out about a shard that the service did not know.
