@@ -15,6 +15,8 @@ pub enum Settled {
     Stored(Lease),
     /// The row has moved on under my token without it: adopt the row and write anew.
     Adopt(Lease),
+    /// The row is mine, and its checkpoint is not what I or anybody of us stored: somebody edited it, and means it.
+    Edited(Lease),
     /// The lease is not mine any more.
     Lost(Lease),
     /// There is no row any more.
@@ -31,6 +33,10 @@ pub enum Settled {
 #[must_use]
 pub fn settle(held: &Lease, write: &Write, answer: Result<Lease, Error>) -> Settled {
     match answer {
+        // A write that says nothing of the checkpoint shows one that this tenancy has not stored.
+        Ok(row) if row.token == held.token && !write.change.moves_checkpoint() && row.checkpoint != held.checkpoint => {
+            Settled::Edited(row)
+        }
         Ok(row) => Settled::Stored(row),
         Err(Error::Conflict { row: None }) => Settled::Vanished,
         Err(Error::Conflict { row: Some(row) }) => {
@@ -39,6 +45,8 @@ pub fn settle(held: &Lease, write: &Write, answer: Result<Lease, Error>) -> Sett
             let tenancy = mine || write.change.edits().token != Edit::Keep;
             if tenancy && row.counter > held.counter && write.change.is_held_by(&row) {
                 Settled::Stored(*row)
+            } else if mine && row.counter == held.counter && row.checkpoint != held.checkpoint {
+                Settled::Edited(*row)
             } else if mine {
                 Settled::Adopt(*row)
             } else {
@@ -104,11 +112,13 @@ mod tests {
     }
 
     #[test]
-    fn an_edited_checkpoint_is_adopted_not_overwritten() {
+    fn an_edited_checkpoint_is_seen_by_a_checkpoint_and_by_a_renewal_and_not_overwritten() {
         let mine = held("t", 4, at(3));
         let answer = conflict(held("t", 4, at(1)));
         assert!(
-            matches!(settle(&mine, &Write::checkpoint(&mine, at(5)), answer), Settled::Adopt(row) if row.checkpoint == at(1))
+            matches!(settle(&mine, &Write::checkpoint(&mine, at(5)), answer), Settled::Edited(row) if row.checkpoint == at(1))
         );
+        let renewed = Ok(held("t", 5, at(1)));
+        assert!(matches!(settle(&mine, &Write::renew(&mine), renewed), Settled::Edited(row) if row.checkpoint == at(1)));
     }
 }

@@ -176,6 +176,12 @@ impl Change {
         }
     }
 
+    /// Whether the change sets the checkpoint.
+    #[must_use]
+    pub fn moves_checkpoint(&self) -> bool {
+        self.edits().checkpoint.is_some()
+    }
+
     /// Whether the row holds everything that this change sets: what tells, after a lost answer, that it happened.
     #[must_use]
     pub fn is_held_by(&self, row: &Lease) -> bool {

@@ -26,6 +26,8 @@ pub(crate) enum Outcome {
     Stored { row: Lease, sent: Moment, acknowledged: bool },
     /// The row as it is now asks for no such write any more.
     Superseded,
+    /// Somebody edited the checkpoint of the row, which is ours.
+    Edited,
     /// The lease is somebody else's.
     Lost,
     /// There is no row.
@@ -61,14 +63,7 @@ impl Settler {
                     return Outcome::Stored { row, sent, acknowledged };
                 }
                 Settled::Adopt(row) => {
-                    // The row is ours at a counter that an earlier write of ours has reached, or with a checkpoint that somebody
-                    // edited: what follows is a new write.
-                    if row.counter == held.counter && row.checkpoint != held.checkpoint {
-                        tracing::warn!(
-                            lease = %row.key, from = %held.checkpoint, to = %row.checkpoint,
-                            "the stored checkpoint was edited by somebody; this worker goes on from its own place"
-                        );
-                    }
+                    // The row is ours at a counter that an earlier write of ours has reached: what follows is a new write.
                     let moved = row != *held;
                     *held = row;
                     sent = self.clock.now();
@@ -80,6 +75,10 @@ impl Settler {
                         pause(&*self.clock, FIRST_PAUSE).await;
                     }
                     continue;
+                }
+                Settled::Edited(row) => {
+                    *held = row;
+                    return Outcome::Edited;
                 }
                 Settled::Lost(_) => return Outcome::Lost,
                 Settled::Vanished => return Outcome::Vanished,

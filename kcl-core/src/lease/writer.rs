@@ -178,11 +178,20 @@ impl Writer {
                 self.renewed(first.map_or(sent, |first| first.min(sent)));
                 Ok(())
             }
-            Outcome::Superseded => Ok(()),
+            Outcome::Superseded => {
+                self.shared.set_stored(self.row.checkpoint.clone());
+                Ok(())
+            }
+            Outcome::Edited => {
+                tracing::warn!(lease = %self.row.key, checkpoint = %self.row.checkpoint, "the checkpoint was edited by somebody: the shard is given up, to go on from there");
+                // Boxed: giving up is a write too, and may find the row edited once more.
+                Err(Failed::Tenancy(Box::pin(self.give_up(LossReason::CheckpointEdited)).await))
+            }
             Outcome::Lost => Err(Failed::Tenancy(Tenancy::Lost(LossReason::Lost))),
             Outcome::Vanished => self.put_back().await,
             Outcome::Unsettled { error, sent } => {
                 self.unsettled.get_or_insert(sent);
+                self.shared.set_stored(self.row.checkpoint.clone());
                 Err(Failed::Unsettled(error.into()))
             }
             Outcome::Broken(error) => Err(Failed::Tenancy(Tenancy::Broken(error))),
@@ -287,6 +296,7 @@ impl Writer {
             };
         }
         if matches!(outcome, Outcome::Superseded) {
+            self.shared.set_stored(self.row.checkpoint.clone());
             let _ = answer.send(Err(OrderError::Behind { stored: self.row.checkpoint.clone() }));
             return None;
         }

@@ -105,6 +105,8 @@ pub enum LossReason {
     Released,
     /// Somebody else has the lease, or nobody knows: it could not be renewed in time.
     Lost,
+    /// Somebody edited the stored checkpoint. The shard is taken again, and goes on from there.
+    CheckpointEdited,
     /// The shard cannot be read by this worker any more.
     Unreadable(Arc<str>),
 }

@@ -22,8 +22,12 @@ struct Slow {
 
 #[async_trait]
 impl LeaseTable for Slow {
-    async fn setup(&self) -> Result<(), Error> { Ok(()) }
-    async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, Error> { self.rows.get(key).await }
+    async fn setup(&self) -> Result<(), Error> {
+        Ok(())
+    }
+    async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, Error> {
+        self.rows.get(key).await
+    }
     async fn snapshot(&self, page: Option<&PageToken>, c: Consistency) -> Result<Snapshot, Error> {
         let delay = locked(&self.delay).take();
         if let Some(delay) = delay {
@@ -32,15 +36,33 @@ impl LeaseTable for Slow {
         }
         self.rows.snapshot(page, c).await
     }
-    async fn create(&self, lease: &Lease) -> Result<Lease, Error> { self.rows.create(lease).await }
-    async fn update(&self, k: &LeaseKey, e: &Expect, c: &Change) -> Result<Lease, Error> { self.rows.update(k, e, c).await }
-    async fn delete(&self, k: &LeaseKey, e: &Expect) -> Result<(), Error> { self.rows.delete(k, e).await }
-    async fn create_worker(&self, r: &WorkerRow) -> Result<(), Error> { self.rows.create_worker(r).await }
-    async fn update_worker(&self, s: &WorkerRow, r: &WorkerRow) -> Result<(), Error> { self.rows.update_worker(s, r).await }
-    async fn delete_worker(&self, s: &WorkerRow) -> Result<(), Error> { self.rows.delete_worker(s).await }
-    async fn get_worker(&self, w: &WorkerId) -> Result<Option<WorkerRow>, Error> { self.rows.get_worker(w).await }
-    async fn beacon(&self) -> Result<Beacon, Error> { self.rows.beacon().await }
-    async fn announce(&self, k: &[LeaseKey]) -> Result<(), Error> { self.rows.announce(k).await }
+    async fn create(&self, lease: &Lease) -> Result<Lease, Error> {
+        self.rows.create(lease).await
+    }
+    async fn update(&self, k: &LeaseKey, e: &Expect, c: &Change) -> Result<Lease, Error> {
+        self.rows.update(k, e, c).await
+    }
+    async fn delete(&self, k: &LeaseKey, e: &Expect) -> Result<(), Error> {
+        self.rows.delete(k, e).await
+    }
+    async fn create_worker(&self, r: &WorkerRow) -> Result<(), Error> {
+        self.rows.create_worker(r).await
+    }
+    async fn update_worker(&self, s: &WorkerRow, r: &WorkerRow) -> Result<(), Error> {
+        self.rows.update_worker(s, r).await
+    }
+    async fn delete_worker(&self, s: &WorkerRow) -> Result<(), Error> {
+        self.rows.delete_worker(s).await
+    }
+    async fn get_worker(&self, w: &WorkerId) -> Result<Option<WorkerRow>, Error> {
+        self.rows.get_worker(w).await
+    }
+    async fn beacon(&self) -> Result<Beacon, Error> {
+        self.rows.beacon().await
+    }
+    async fn announce(&self, k: &[LeaseKey]) -> Result<(), Error> {
+        self.rows.announce(k).await
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
