@@ -35,7 +35,7 @@ pub(crate) enum Outcome {
 }
 
 /// The first pause between two tries; it doubles up to the call limit.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
 impl Settler {
     /// Sends `make(row)` until it is settled or `until` has passed. When the row has moved on under our token, it is made anew from
