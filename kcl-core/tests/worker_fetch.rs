@@ -232,7 +232,7 @@ async fn a_look_for_a_shard_that_was_not_found_does_not_hold_up_a_stop() {
         let hangs = operation == Operation::ListShards && hang.load(Ordering::SeqCst);
         async move {
             if hangs {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         }
     });
@@ -328,7 +328,7 @@ async fn records_that_aged_out_behind_the_checkpoint_are_an_uncertain_gap_up_to_
 async fn there_is_no_gap_when_nothing_aged_out_behind_the_checkpoint() {
     let (stream, shard, sequences) = one_shard(3);
     let table = MemoryLeaseTable::new();
-    for round in 0..3 {
+    for (round, old) in sequences.iter().enumerate() {
         let run = Fleet::new(&stream, &table).start(Script::default());
         let last = stream.put_to(&shard, "k", format!("round {round}")).unwrap();
         wait_for_lease(&table, &shard, |lease| lease.checkpoint == at(&last)).await;
@@ -336,7 +336,7 @@ async fn there_is_no_gap_when_nothing_aged_out_behind_the_checkpoint() {
         run.stop().await.unwrap();
         assert_eq!(gaps(&heard), []);
         // Before the checkpoint only.
-        stream.trim(&shard, &sequences[round]).unwrap();
+        stream.trim(&shard, old).unwrap();
     }
 }
 

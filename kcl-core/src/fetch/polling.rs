@@ -270,3 +270,7 @@ fn occupied(page: &Page) -> usize {
         // The list of user records that is made from it.
         + page.records.len() * size_of::<Record>()
 }
+
+#[cfg(test)]
+#[path = "polling_test.rs"]
+mod tests;

@@ -39,7 +39,7 @@ pub(crate) enum Outcome {
 }
 
 /// The first pause between two tries; it doubles up to the call limit.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
 impl Settler {
     pub(crate) fn new(table: Arc<dyn LeaseTable>, clock: Arc<dyn Clock>, call_limit: Duration) -> Self {

@@ -9,7 +9,7 @@ use crate::model::{Checkpoint, Lease, Moment, Position};
 use crate::processor::{Fence, LossReason};
 
 use super::held::{Answer, Held, Order, OrderError, Shared};
-use super::settle::{Outcome, Settler};
+use super::settle::{FIRST_PAUSE, Outcome, Settler};
 use super::{BoxError, Error, Write};
 use crate::decide::expiry::Timing;
 
@@ -27,6 +27,8 @@ pub(crate) struct Writer {
     sent: Moment,
     /// When the first write was sent of which nobody knows yet what became.
     unsettled: Option<Moment>,
+    /// The earliest next write after one that was not settled.
+    retry_at: Moment,
     checkpointed: Option<Moment>,
     shared: Arc<Shared>,
     orders: mpsc::UnboundedReceiver<Order>,
@@ -66,7 +68,22 @@ impl Writer {
         let shared = Arc::new(Shared::new(row.key.clone(), Fence(row.counter), row.checkpoint.clone(), now));
         shared.set_valid_until(sent + timing.valid_for);
         let held = Held::new(Arc::clone(&shared), give, seen);
-        (Self { settler, timing, limits, row, sent, unsettled: None, checkpointed: None, shared, orders, loss }, held)
+        (
+            Self {
+                settler,
+                timing,
+                limits,
+                row,
+                sent,
+                unsettled: None,
+                retry_at: Moment::default(),
+                checkpointed: None,
+                shared,
+                orders,
+                loss,
+            },
+            held,
+        )
     }
 
     /// Keeps the lease until it is ended, released or lost.
@@ -111,14 +128,15 @@ impl Writer {
 
     /// When to write next by itself, and whether that is an automatic checkpoint.
     fn next_due(&self) -> (Moment, bool) {
-        let renewal = self.sent + self.timing.renew_every;
+        let bounded = |due: Moment| due.max(self.retry_at).min(self.deadline());
+        let renewal = bounded(self.sent + self.timing.renew_every);
         // Off before the look, or a position that is finished in between would wake nobody.
         self.shared.timer_armed.store(false, Ordering::SeqCst);
         if self.automatic().is_none() {
             return (renewal, false);
         }
         self.shared.timer_armed.store(true, Ordering::SeqCst);
-        let checkpoint = self.checkpointed.map_or_else(Moment::default, |last| last + self.limits.checkpoint_every);
+        let checkpoint = bounded(self.checkpointed.map_or_else(Moment::default, |last| last + self.limits.checkpoint_every));
         // A checkpoint renews; a renewal that is due before it stores nothing.
         if checkpoint <= renewal { (checkpoint, true) } else { (renewal, false) }
     }
@@ -192,6 +210,7 @@ impl Writer {
             Outcome::Unsettled { error, sent } => {
                 self.unsettled.get_or_insert(sent);
                 self.shared.set_stored(self.row.checkpoint.clone());
+                self.retry_at = self.settler.clock.now() + FIRST_PAUSE;
                 Err(Failed::Unsettled(error.into()))
             }
             Outcome::Broken(error) => Err(Failed::Tenancy(Tenancy::Broken(error))),
@@ -232,6 +251,7 @@ impl Writer {
             Err(error) if error.is_transient() => {
                 // If it was made after all, the next write meets a row with this token and counter.
                 self.row = row;
+                self.retry_at = self.settler.clock.now() + FIRST_PAUSE;
                 Err(Failed::Unsettled(error.into()))
             }
             Err(error) => Err(Failed::Tenancy(Tenancy::Broken(error))),
@@ -362,3 +382,7 @@ enum Failed {
     Tenancy(Tenancy),
     Unsettled(BoxError),
 }
+
+#[cfg(test)]
+#[path = "writer_test.rs"]
+mod tests;

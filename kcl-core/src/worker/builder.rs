@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::fetch::ByteBudget;
 use crate::lease::LeaseTable;
-use crate::model::{InitialPosition, StreamName, WorkerId};
+use crate::model::{InitialPosition, StreamName, Timestamp, WorkerId};
 use crate::processor::{ErasedFactory, OnFailure, RecordProcessorFactory};
 use crate::runtime::{Clock, random_token, system_clock};
 use crate::stream::Stream;
@@ -180,7 +180,8 @@ impl Builder {
     /// # Errors
     /// The first setting that cannot be: which, what it was given, what is allowed.
     pub fn build(self) -> Result<Worker, SettingError> {
-        check(&self.settings)?;
+        let clock = self.clock.unwrap_or_else(system_clock);
+        check(&self.settings, clock.wall())?;
         let stream = self.stream.ok_or_else(|| missing("stream", "a stream's name or ARN"))?;
         let stream: StreamName = stream.parse().map_err(|error: crate::model::InvalidStreamName| SettingError {
             setting: "stream",
@@ -214,7 +215,7 @@ impl Builder {
             table,
             factory,
             budget,
-            clock: self.clock.unwrap_or_else(system_clock),
+            clock,
             settings: self.settings,
         }))
     }
@@ -231,7 +232,14 @@ fn named(setting: &'static str, name: String) -> Result<String, SettingError> {
     if fits { Ok(name) } else { Err(SettingError { setting, value: format!("`{name}`"), allowed: NAME.to_owned() }) }
 }
 
-fn check(settings: &Settings) -> Result<(), SettingError> {
+fn check(settings: &Settings, now: Timestamp) -> Result<(), SettingError> {
+    if let position @ InitialPosition::AtTimestamp(time) = settings.initial_position
+        && time > now
+    {
+        // The service refuses it, for every shard and until that time has come.
+        let allowed = format!("a time that has come (it is {now}), TRIM_HORIZON or LATEST");
+        return Err(SettingError { setting: "initial_position", value: position.to_string(), allowed });
+    }
     let span = |setting, value: Duration, least: Duration, most: Duration| {
         if (least..=most).contains(&value) {
             return Ok(());

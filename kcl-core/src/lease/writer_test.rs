@@ -1,0 +1,278 @@
+#![expect(clippy::disallowed_methods, reason = "a clock on tokio's paused time, and a task for the writer")]
+
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::*;
+use crate::lease::memory::MemoryLeaseTable;
+use crate::lease::{Beacon, Change, Consistency, Expect, LeaseTable, PageToken, Snapshot, WorkerRow};
+use crate::model::{LeaseKey, Pending, SequenceNumber, Timestamp, WorkerId};
+use crate::runtime::Clock;
+
+/// The paused clock of the test's runtime.
+#[derive(Debug)]
+struct Virtual(Instant);
+
+#[async_trait]
+impl Clock for Virtual {
+    fn now(&self) -> Moment {
+        Moment::from_origin(self.0.elapsed())
+    }
+
+    fn wall(&self) -> Timestamp {
+        Timestamp::from_millis(0)
+    }
+
+    async fn sleep_until(&self, moment: Moment) {
+        tokio::time::sleep(moment.since(self.now())).await;
+    }
+}
+
+/// What happens to an update.
+#[derive(Clone, Copy)]
+enum Fate {
+    Answered,
+    AnswerLost,
+    Refused,
+}
+
+type Rule = dyn Fn(&Change) -> Fate + Send + Sync;
+
+/// Rows in memory whose updates fare as a rule says.
+struct Ruled {
+    rows: MemoryLeaseTable,
+    rule: Mutex<Box<Rule>>,
+}
+
+impl Ruled {
+    fn set(&self, rule: impl Fn(&Change) -> Fate + Send + Sync + 'static) {
+        *self.rule.lock().unwrap() = Box::new(rule);
+    }
+}
+
+impl std::fmt::Debug for Ruled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.rows.fmt(f)
+    }
+}
+
+#[async_trait]
+impl LeaseTable for Ruled {
+    async fn setup(&self) -> Result<(), Error> {
+        Ok(())
+    }
+    async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, Error> {
+        self.rows.get(key).await
+    }
+    async fn snapshot(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<Snapshot, Error> {
+        self.rows.snapshot(page, consistency).await
+    }
+    async fn create(&self, lease: &Lease) -> Result<Lease, Error> {
+        self.rows.create(lease).await
+    }
+    async fn update(&self, key: &LeaseKey, expect: &Expect, change: &Change) -> Result<Lease, Error> {
+        let fate = (self.rule.lock().unwrap())(change);
+        match fate {
+            Fate::Answered => self.rows.update(key, expect, change).await,
+            Fate::AnswerLost => {
+                let _ = self.rows.update(key, expect, change).await;
+                Err(Error::Unknown { source: "no answer".into() })
+            }
+            Fate::Refused => Err(Error::Throttled { source: "busy".into() }),
+        }
+    }
+    async fn delete(&self, key: &LeaseKey, expect: &Expect) -> Result<(), Error> {
+        self.rows.delete(key, expect).await
+    }
+    async fn create_worker(&self, row: &WorkerRow) -> Result<(), Error> {
+        self.rows.create_worker(row).await
+    }
+    async fn update_worker(&self, seen: &WorkerRow, row: &WorkerRow) -> Result<(), Error> {
+        self.rows.update_worker(seen, row).await
+    }
+    async fn delete_worker(&self, seen: &WorkerRow) -> Result<(), Error> {
+        self.rows.delete_worker(seen).await
+    }
+    async fn get_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error> {
+        self.rows.get_worker(worker).await
+    }
+    async fn beacon(&self) -> Result<Beacon, Error> {
+        self.rows.beacon().await
+    }
+    async fn announce(&self, changed: &[LeaseKey]) -> Result<(), Error> {
+        self.rows.announce(changed).await
+    }
+}
+
+/// A lease that is held, with its writer at work.
+struct Bench {
+    table: Arc<Ruled>,
+    clock: Arc<Virtual>,
+    key: LeaseKey,
+    held: Held,
+    timing: Timing,
+    writer: JoinHandle<Tenancy>,
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+impl Bench {
+    async fn new() -> Self {
+        let table = Arc::new(Ruled { rows: MemoryLeaseTable::new(), rule: Mutex::new(Box::new(|_| Fate::Answered)) });
+        let clock = Arc::new(Virtual(Instant::now()));
+        let timing = Timing::for_failover(SECOND * 10);
+        let key = LeaseKey::single("shard");
+        let row = Lease::new(key.clone(), Checkpoint::TrimHorizon).owned_by("me".into(), "token".into());
+        table.create(&row).await.unwrap();
+        let settler = Settler { table: table.clone(), clock: clock.clone(), call_limit: timing.call_limit };
+        let limits = Limits { checkpoint_every: SECOND * 5, handler_budget: SECOND * 20, standstill: SECOND * 60 };
+        let (writer, held) = Writer::new(settler, timing, limits, row, clock.now());
+        let writer = tokio::spawn(writer.run());
+        Self { table, clock, key, held, timing, writer }
+    }
+
+    async fn row(&self) -> Lease {
+        self.table.get(&self.key).await.unwrap().unwrap()
+    }
+
+    async fn at(&self, seconds: f64) {
+        self.clock.sleep_until(Moment::from_origin(Duration::from_secs_f64(seconds))).await;
+    }
+
+    fn is_valid(&self) -> bool {
+        self.held.is_valid(self.clock.now())
+    }
+}
+
+fn position(sequence: u128) -> Position {
+    SequenceNumber::from_u128(sequence).into()
+}
+
+#[tokio::test(start_paused = true)]
+async fn validity_counts_from_the_write_whose_landing_others_may_have_seen() {
+    let bench = Bench::new().await;
+    let renewals = std::sync::atomic::AtomicU32::new(0);
+    bench.table.set(move |change| match change {
+        // It lands at once, and its owner never hears of it.
+        Change::Checkpoint { .. } => Fate::AnswerLost,
+        // The first renewal after it meets the row that it has changed, and that is the last that is heard of the table.
+        _ if renewals.fetch_add(1, Ordering::SeqCst) == 0 => Fate::Answered,
+        _ => Fate::Refused,
+    });
+    bench.at(1.0).await;
+    let stored = bench.held.orders().checkpoint(position(5)).await;
+    assert!(matches!(stored, Err(OrderError::Throttled(_))), "{stored:?}");
+    // Whoever saw the counter move at 1 s may take the lease at 1 s + D_obs: the owner has stopped before.
+    let limit = 1.0 + bench.timing.valid_for.as_secs_f64();
+    bench.at(limit - 0.1).await;
+    assert!(bench.is_valid(), "the row moved, and it is still ours");
+    assert_eq!(bench.held.stored(), Checkpoint::At(position(5)), "and what it holds is known");
+    bench.at(limit + 0.1).await;
+    assert!(!bench.is_valid());
+    assert!(matches!(bench.writer.await.unwrap(), Tenancy::Lost(LossReason::Lost)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_cannot_be_renewed_is_over_before_others_may_take_it() {
+    let bench = Bench::new().await;
+    bench.table.set(|_| Fate::Refused);
+    bench.at(7.1).await;
+    assert!(bench.is_valid());
+    bench.at(7.3).await;
+    assert!(!bench.is_valid() && bench.timing.valid_for < bench.timing.expires_after);
+    assert!(matches!(bench.writer.await.unwrap(), Tenancy::Lost(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_renewal_is_tried_again_at_once_and_not_at_its_next_turn() {
+    let bench = Bench::new().await;
+    let tries = std::sync::atomic::AtomicU32::new(0);
+    bench.table.set(move |_| if tries.fetch_add(1, Ordering::SeqCst) == 0 { Fate::Refused } else { Fate::Answered });
+    bench.at(3.5).await;
+    assert_eq!(bench.row().await.counter, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_whose_consumer_is_gone_is_freed_though_a_checkpointer_is_kept() {
+    let bench = Bench::new().await;
+    let kept = bench.held.orders();
+    bench.held.finish(position(3));
+    bench.held.abandon();
+    assert!(matches!(bench.writer.await.unwrap(), Tenancy::Lost(LossReason::Released)));
+    let row = bench.table.get(&bench.key).await.unwrap().unwrap();
+    assert_eq!((row.owner, row.token), (None, None));
+    assert!(matches!(kept.checkpoint(position(9)).await, Err(OrderError::Lost)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_keeps_its_lease_for_its_budget_and_no_longer() {
+    let bench = Bench::new().await;
+    bench.held.progress().enter_call(bench.clock.now());
+    bench.at(19.0).await;
+    assert!(bench.is_valid() && bench.row().await.owner.is_some(), "renewed all the time");
+    bench.at(24.0).await;
+    assert!(!bench.is_valid());
+    assert_eq!(bench.row().await.owner, None, "freed, not left to expire");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_consumer_that_stands_still_loses_its_lease_and_one_that_turns_does_not() {
+    let bench = Bench::new().await;
+    for second in 1..100 {
+        bench.at(f64::from(second)).await;
+        bench.held.progress().turned(bench.clock.now());
+    }
+    assert!(bench.is_valid());
+    bench.at(99.0 + 59.0).await;
+    assert!(bench.is_valid());
+    bench.at(99.0 + 64.0).await;
+    assert!(!bench.is_valid() && bench.row().await.owner.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn automatic_checkpoints_come_at_their_time_and_the_last_one_with_the_release() {
+    let bench = Bench::new().await;
+    let mut stored = Vec::new();
+    for tick in 1..=60_u32 {
+        bench.at(f64::from(tick) / 5.0 + 0.001).await;
+        bench.held.finish(position(tick.into()));
+        tokio::task::yield_now().await;
+        let checkpoint = bench.row().await.checkpoint;
+        if stored.last().map(|(_, last)| last) != Some(&checkpoint) {
+            stored.push((tick, checkpoint));
+        }
+    }
+    let ticks: Vec<_> = stored.iter().map(|(tick, _)| *tick).collect();
+    assert_eq!(ticks, [1, 26, 51], "at once, and then every 5 s");
+    bench.held.release(None).await.unwrap();
+    let row = bench.table.get(&bench.key).await.unwrap().unwrap();
+    assert_eq!((row.checkpoint, row.owner), (Checkpoint::At(position(60)), None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deleted_row_is_put_back_with_what_was_to_be_stored_and_above_every_counter_it_had() {
+    let bench = Bench::new().await;
+    bench.held.orders().checkpoint(position(5)).await.unwrap();
+    let before = bench.row().await;
+    bench.table.delete(&bench.key, &Expect::default()).await.unwrap();
+    let state = Pending { at: Checkpoint::At(position(7)), state: None };
+    bench.held.orders().prepare(state.clone()).await.unwrap();
+    let after = bench.row().await;
+    assert_eq!((after.checkpoint, after.pending, after.token), (before.checkpoint, Some(state), before.token));
+    assert!(after.counter > before.counter);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_validity_of_a_row_that_others_deleted_and_made_anew_is_over() {
+    let bench = Bench::new().await;
+    bench.table.delete(&bench.key, &Expect::default()).await.unwrap();
+    let theirs = Lease::new(bench.key.clone(), Checkpoint::TrimHorizon).owned_by("other".into(), "theirs".into());
+    bench.table.create(&theirs).await.unwrap();
+    let stored = bench.held.orders().checkpoint(position(5)).await;
+    assert!(matches!(stored, Err(OrderError::Lost)), "{stored:?}");
+    assert!(!bench.is_valid());
+    assert_eq!(bench.row().await, theirs);
+}

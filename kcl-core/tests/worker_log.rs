@@ -1,0 +1,126 @@
+//! What is logged: never the content of records, and nothing above debug while all is well.
+
+mod support;
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use kcl_core::lease::memory::MemoryLeaseTable;
+use kcl_core::model::LeaseKey;
+use kcl_core::stream::ErrorKind;
+use kcl_core::stream::memory::Operation;
+use kcl_core::worker::Event;
+use kcl_core::{Failure, OnFailure};
+use support::{Fleet, Script, at, lease_of, locked, one_shard, wait_for_lease};
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Everything that was logged in this process.
+#[derive(Clone, Default)]
+struct Logged(Arc<Mutex<Vec<u8>>>);
+
+impl Logged {
+    fn take(&self) -> String {
+        String::from_utf8(std::mem::take(&mut *locked(&self.0))).unwrap()
+    }
+}
+
+impl io::Write for Logged {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        locked(&self.0).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Logged {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+const CANARY: &str = "canary-4711";
+
+// One test: what is logged is the process's.
+#[tokio::test]
+async fn nothing_above_debug_is_logged_while_all_is_well_and_never_the_content_of_a_record() {
+    let logged = Logged::default();
+    // The coordination has a thread of its own, so a subscriber of this thread would not do.
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .without_time()
+        .with_writer(logged.clone());
+    tracing::subscriber::set_global_default(subscriber.finish()).unwrap();
+
+    let (stream, shard, _) = one_shard(0);
+    let table = MemoryLeaseTable::new();
+    let put = || stream.put_to(&shard, &format!("key-{CANARY}"), format!("data-{CANARY}")).unwrap();
+    let run = Fleet::new(&stream, &table).start(Script::default());
+    let counter = lease_when_processed(&table, &shard, &put()).await;
+    // Records, renewals and checkpoints, for some time.
+    let mut last = put();
+    while lease_of(&table, &shard).await.counter < counter + 8 {
+        last = put();
+        support::next_millisecond().await;
+    }
+    wait_for_lease(&table, &shard, |lease| lease.checkpoint == at(&last)).await;
+    run.stop().await.unwrap();
+    let calm = logged.take();
+    assert!(calm.contains("DEBUG"), "something is logged: {calm}");
+    let loud: Vec<_> = calm.lines().filter(|line| !line.starts_with("DEBUG") && !line.starts_with("TRACE")).collect();
+    assert_eq!(loud, [""; 0]);
+    assert!(!calm.contains(CANARY));
+
+    // And a bad day: failures, a skipped record, what is prepared, a gap, a lost lease, a deleted row.
+    let run = Fleet::new(&stream, &table).with(|builder| builder.on_failure(OnFailure::Skip).max_records(4)).start(
+        Script::process(|input| async move {
+            let state = Bytes::from(format!("state-{CANARY}"));
+            input.checkpointer.prepare(Some(state)).await?;
+            match input.attempt {
+                1 => Err(Failure::new("the first time")),
+                2 => Err(Failure::at(&input.records[0], "the second time")),
+                _ => Ok(()),
+            }
+        }),
+    );
+    stream.fail_next(Operation::Read, ErrorKind::Transient, 1);
+    stream.fail_next(Operation::Read, ErrorKind::Throttled, 1);
+    for _ in 0..8 {
+        put();
+    }
+    run.heard.wait_for("a skipped record", |event| matches!(event, Event::RecordSkipped { .. })).await;
+    table.edit(&LeaseKey::single(shard.clone()), |lease| {
+        (lease.owner, lease.token) = (None, None);
+        lease.counter += 1;
+    });
+    run.heard.wait_for("the loss", |event| matches!(event, Event::LeaseLost { .. })).await;
+    stream.expire_cursors();
+    let last = put();
+    wait_for_lease(&table, &shard, |lease| lease.checkpoint == at(&last)).await;
+    run.stop().await.unwrap();
+    let after = put();
+    stream.trim(&shard, &after).unwrap();
+    put();
+    let run = Fleet::new(&stream, &table).start(Script::default());
+    run.heard.wait_for("the gap", |event| matches!(event, Event::DataGap { .. })).await;
+    let _ = run.worker.shutdown(Duration::from_secs(5)).await;
+    let bad = logged.take();
+    assert!(bad.contains("RecordSkipped") && bad.contains("DataGap"), "the day was bad: {bad}");
+    assert!(!bad.contains(CANARY), "{:?}", bad.lines().find(|line| line.contains(CANARY)));
+}
+
+/// The counter of the lease when this record is done and stored.
+async fn lease_when_processed(
+    table: &MemoryLeaseTable,
+    shard: &kcl_core::model::ShardId,
+    last: &kcl_core::model::SequenceNumber,
+) -> u64 {
+    wait_for_lease(table, shard, |lease| lease.checkpoint == at(last)).await.counter
+}
