@@ -25,7 +25,7 @@ pub mod stream;
 pub mod lease;
 pub mod worker;
 
-// The way back, for producers.
+// For producers.
 pub mod aggregate;
 
 pub mod meters;
