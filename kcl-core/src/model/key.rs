@@ -1,3 +1,4 @@
+use std::borrow::Borrow;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -48,6 +49,12 @@ impl Deref for Key {
 
 impl AsRef<str> for Key {
     fn as_ref(&self) -> &str {
+        self
+    }
+}
+
+impl Borrow<str> for Key {
+    fn borrow(&self) -> &str {
         self
     }
 }
@@ -112,5 +119,24 @@ impl fmt::Debug for Key {
     /// Not the text: keys are the users' data and have no place in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Key({} bytes)", self.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, HashMap};
+
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_shared_text_is_the_same_key_as_the_text_by_itself() {
+        let text: Arc<str> = "onetwo".into();
+        let (one, two) = (Key::part(&text, 0, 3), Key::part(&text, 3, 6));
+        assert_eq!((one.as_str(), two.as_str()), ("one", "two"));
+        assert_eq!(two, Key::new("two"));
+        assert!(one < two);
+        assert_eq!(HashMap::from([(two.clone(), 2)]).get("two"), Some(&2));
+        assert_eq!(BTreeMap::from([(two, 2)]).get("two"), Some(&2));
+        assert_eq!(format!("{one} {one:?}"), "one Key(3 bytes)");
     }
 }
