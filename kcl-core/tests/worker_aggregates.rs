@@ -277,6 +277,8 @@ async fn the_byte_budget_counts_the_user_records_and_not_only_the_bytes_that_the
     let key_text: usize = (0..2000).map(|n| format!("key-{n}").len()).sum();
     let least = 2000 * size_of::<Record>() + fetched.data.len() + key_text;
     put(&stream, &shard, fetched);
+    // Nothing follows: no permit for a next request hides what is counted for this page.
+    stream.close(&shard).unwrap();
     let budget = ByteBudget::new(ByteBudget::DEFAULT).unwrap();
     let counted = Arc::new(AtomicU64::new(0));
     let (count, asked) = (Arc::clone(&counted), budget.clone());
@@ -284,15 +286,12 @@ async fn the_byte_budget_counts_the_user_records_and_not_only_the_bytes_that_the
         count.fetch_max(asked.used() as u64, Ordering::SeqCst);
         std::future::ready(Ok(()))
     });
-    // One record a request: what is held for the next one is too little to hide what is counted for this one.
-    let run = Fleet::new(&stream, &MemoryLeaseTable::new())
-        .with(|builder| builder.byte_budget(budget.clone()).max_records(1))
-        .start(script);
+    let run = Fleet::new(&stream, &MemoryLeaseTable::new()).with(|builder| builder.byte_budget(budget.clone())).start(script);
     run.seen.wait_for_records(2000).await;
     until("the handler", || counted.load(Ordering::SeqCst) > 0).await;
     run.stop().await.unwrap();
     let counted = usize::try_from(counted.load(Ordering::SeqCst)).unwrap();
-    assert!(counted >= least, "{counted} are counted, {least} are taken");
+    assert!((least..least + 1000).contains(&counted), "{counted} are counted, {least} are taken");
     assert_eq!(budget.used(), 0);
 }
 
