@@ -16,7 +16,7 @@ pub mod decide;
 
 // The way of data.
 pub mod checkpoint;
-mod deaggregate;
+pub mod deaggregate;
 pub mod fetch;
 pub mod processor;
 pub mod stream;
@@ -24,6 +24,9 @@ pub mod stream;
 // The way of ownership.
 pub mod lease;
 pub mod worker;
+
+// For producers.
+pub mod aggregate;
 
 pub mod meters;
 mod runtime;

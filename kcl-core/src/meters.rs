@@ -16,6 +16,9 @@
 //! | `kinesis_data_fetcher_get_records_throttled` | counter | `GetRecords` that the service refused for their rate |
 //! | `kinesis_data_fetcher_get_records_retried` | counter | other `GetRecords` that were tried again |
 //! | `expired_iterator` | counter | iterators that had to be made anew |
+//! | `aggregates` | counter | Kinesis records that were aggregates and were taken apart |
+//! | `corrupt_aggregates` | counter | Kinesis records that begin like an aggregate and are none, handed on as they are |
+//! | `user_records_out_of_range` | counter | user records outside the shard's hash key range, handed on or dropped as set |
 //! | `data_gaps` | counter | stretches that were, or may have been, lost to retention |
 //! | `update_lease_time` | histogram, ms | one call of a `Checkpointer`, from the order to its acknowledgement |
 //! | `current_leases` | gauge | leases that this worker holds |
@@ -45,6 +48,9 @@ pub(crate) struct ShardMeters {
     pub(crate) retried: Counter,
     pub(crate) expired: Counter,
     pub(crate) gaps: Counter,
+    pub(crate) aggregates: Counter,
+    pub(crate) corrupt: Counter,
+    pub(crate) out_of_range: Counter,
     checkpoint_time: Histogram,
 }
 
@@ -67,6 +73,9 @@ impl ShardMeters {
             retried: counter!("kinesis_data_fetcher_get_records_retried", labels.clone()),
             expired: counter!("expired_iterator", labels.clone()),
             gaps: counter!("data_gaps", labels.clone()),
+            aggregates: counter!("aggregates", labels.clone()),
+            corrupt: counter!("corrupt_aggregates", labels.clone()),
+            out_of_range: counter!("user_records_out_of_range", labels.clone()),
             checkpoint_time: histogram!("update_lease_time", labels),
         }
     }

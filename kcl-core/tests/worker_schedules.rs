@@ -126,6 +126,6 @@ async fn a_checkpoint_that_an_operator_takes_back_is_where_the_shard_goes_on() {
     run.stop().await.unwrap();
     assert_eq!(seen.payloads(), ["0", "1", "2", "0", "1", "2"]);
     assert!(
-        seen.calls().iter().any(|(_, call)| matches!(call, support::Call::LeaseLost { reason } if reason == "CheckpointEdited"))
+        seen.calls().iter().any(|(_, call)| matches!(call, Call::LeaseLost { reason } if reason == "CheckpointEdited"))
     );
 }

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::deaggregate::deaggregate;
+use crate::deaggregate::{Deaggregator, OutOfRange};
 use crate::decide::backoff::Backoff;
 use crate::decide::gap::DataGap;
 use crate::decide::pace::{Pace, PaceSettings};
 use crate::lease::held::Turns;
 use crate::meters::ShardMeters;
-use crate::model::{ChildShard, Moment, Record, ShardId, Timestamp};
+use crate::model::{ChildShard, HashKeyRange, Moment, RawRecord, Record, ShardId, Timestamp};
 use crate::runtime::{Clock, jitter, pause, within};
 use crate::stream::{Cursor, Error, ErrorKind, Page, Stream};
 
@@ -66,6 +66,9 @@ pub(crate) struct PollingSettings {
     pub(crate) max_records: u32,
     /// How long one call may take: 30 s as in the KCL.
     pub(crate) call_limit: Duration,
+    /// The hash keys of the shard, if they are known.
+    pub(crate) hash_range: Option<HashKeyRange>,
+    pub(crate) out_of_range: OutOfRange,
 }
 
 /// Reads a shard with `GetRecords`.
@@ -79,6 +82,7 @@ pub(crate) struct Polling {
     turns: Turns,
     meters: ShardMeters,
     resume: Resume,
+    deaggregator: Deaggregator,
     cursor: Option<Cursor>,
     pace: Pace,
     size: RecordSize,
@@ -106,6 +110,7 @@ impl Polling {
         resume: Resume,
     ) -> Self {
         let pace = Pace::new(settings.pace);
+        let deaggregator = Deaggregator::new(settings.hash_range);
         Self {
             stream,
             shard,
@@ -115,6 +120,7 @@ impl Polling {
             turns,
             meters,
             resume,
+            deaggregator,
             cursor: None,
             pace,
             size: RecordSize::default(),
@@ -138,7 +144,8 @@ impl Polling {
     /// One page with the permit that it is counted by.
     async fn page(&mut self) -> Result<(Page, Permit), Error> {
         let cursor = self.cursor().await?;
-        let factor = self.stream.memory_while_reading();
+        // Received and taken apart one after the other: the larger of both is what has to be there.
+        let factor = self.stream.memory_while_reading().max(self.size.growth());
         let want = self.size.request(self.settings.max_records, factor);
         // The pace first, then memory: a shard that idles holds none, and the call follows the permit at once.
         self.turns.while_waiting(self.clock.sleep_until(self.pace.earliest(self.clock.now()))).await;
@@ -163,7 +170,7 @@ impl Polling {
     }
 
     /// A page in the form in which it is handed on; nothing if it says nothing.
-    fn take_in(&mut self, page: Page, permit: Permit) -> Option<Fetched> {
+    fn take_in(&mut self, page: Page, mut permit: Permit) -> Option<Fetched> {
         self.failures = 0;
         if let Some(millis) = page.millis_behind_latest {
             self.meters.lag.set(millis as f64);
@@ -173,8 +180,8 @@ impl Polling {
         let last = page.records.last().map(|record| record.sequence.clone());
         let first = page.records.first().map(|record| &record.sequence);
         let gap = if first.is_some() || self.ended { self.resume.judge(first) } else { None };
-        let mut records = deaggregate(page.records);
-        self.resume.keep_new(&mut records);
+        let records = self.take_apart(page.records, &mut permit);
+        // Also when nothing of the page is left: what follows it is read, not the same again.
         if let Some(last) = last {
             self.resume.handed_on(last);
         }
@@ -190,6 +197,25 @@ impl Polling {
             gap,
             end: self.ended.then_some(End::Closed(page.children)),
         })
+    }
+
+    /// The user records that are still to be done, with the permit for what they occupy.
+    fn take_apart(&mut self, raw: Vec<RawRecord>, permit: &mut Permit) -> Vec<Record> {
+        let apart = self.deaggregator.take_apart(raw);
+        self.size.observe_growth(permit.bytes(), apart.occupied);
+        permit.correct(apart.occupied);
+        self.meters.aggregates.increment(apart.aggregates);
+        self.meters.corrupt.increment(apart.corrupt);
+        let mut records = apart.records;
+        self.resume.keep_new(&mut records);
+        let outside = records.iter().filter(|record| record.out_of_range).count();
+        if outside > 0 {
+            self.meters.out_of_range.increment(outside as u64);
+            if self.settings.out_of_range == OutOfRange::Drop {
+                records.retain(|record| !record.out_of_range);
+            }
+        }
+        records
     }
 
     /// What an error asks for: a pause, or the end of reading.
@@ -262,11 +288,11 @@ impl Fetch for Polling {
     }
 }
 
-/// The memory that the page takes: its records, with the spare room of their list.
+/// The memory that the page takes before it is taken apart: its records, with the spare room of their list.
 fn occupied(page: &Page) -> usize {
     let spare = page.records.capacity() - page.records.len();
-    page.records.iter().map(crate::model::RawRecord::occupied).sum::<usize>()
-        + spare * size_of::<crate::model::RawRecord>()
+    page.records.iter().map(RawRecord::occupied).sum::<usize>()
+        + spare * size_of::<RawRecord>()
         // The list of user records that is made from it.
         + page.records.len() * size_of::<Record>()
 }

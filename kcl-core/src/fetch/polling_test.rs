@@ -50,11 +50,17 @@ impl Bench {
             Arc::new(stream.clone()),
             shard.clone(),
             Arc::clone(&clock),
-            PollingSettings { pace: PaceSettings::default(), max_records: 100, call_limit: Duration::from_secs(30) },
+            PollingSettings {
+                pace: PaceSettings::default(),
+                max_records: 100,
+                call_limit: Duration::from_secs(30),
+                hash_range: None,
+                out_of_range: OutOfRange::default(),
+            },
             ByteBudget::new(ByteBudget::DEFAULT).unwrap().seat(),
             held.turns(Arc::clone(&clock)),
             ShardMeters::new(&shard_ref, &"me".into()),
-            Resume::new(&Checkpoint::TrimHorizon, &Facts::default(), None).unwrap(),
+            Resume::new(&Checkpoint::TrimHorizon, &Facts::default()).unwrap(),
         );
         (Self { clock, stream, shard, held }, polling)
     }

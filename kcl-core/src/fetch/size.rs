@@ -8,6 +8,8 @@ use super::budget::LARGEST_PAGE;
 pub(crate) struct RecordSize {
     /// Bytes a record: the larger of the last page's mean and a slow mean of the pages before.
     estimate: Option<f64>,
+    /// What a page of aggregates takes when it has been taken apart, against what it took before: found like the estimate.
+    growth: Option<f64>,
 }
 
 /// What one record takes at the most, by the default limit of the service.
@@ -38,15 +40,30 @@ impl RecordSize {
     /// Takes in a page of this many records and bytes.
     pub(crate) fn observe(&mut self, records: usize, bytes: usize) {
         if records > 0 {
-            let last = bytes as f64 / records as f64;
-            let mean = self.estimate.map_or(last, |mean| mean + (last - mean) * WEIGHT);
-            self.estimate = Some(mean.max(last));
+            self.estimate = Some(follow(self.estimate, bytes as f64 / records as f64));
         }
+    }
+
+    /// Takes in what a page took before and after it was taken apart.
+    pub(crate) fn observe_growth(&mut self, before: usize, after: usize) {
+        if before > 0 && after > 0 {
+            self.growth = Some(follow(self.growth, after as f64 / before as f64));
+        }
+    }
+
+    /// How many times its size a page takes when it has been taken apart; at least 1.
+    pub(crate) fn growth(self) -> f64 {
+        self.growth.unwrap_or(1.0).max(1.0)
     }
 
     fn bytes(self) -> f64 {
         self.estimate.map_or(LARGEST_RECORD, |estimate| estimate * HEADROOM)
     }
+}
+
+/// The larger of the last value and a slow mean: growth is believed at once, shrinking slowly.
+fn follow(mean: Option<f64>, last: f64) -> f64 {
+    mean.map_or(last, |mean| mean + (last - mean) * WEIGHT).max(last)
 }
 
 #[cfg(test)]
@@ -78,5 +95,17 @@ mod tests {
         assert!(size.request(1, 1.0) > 100_000);
         size.observe(100, 100 * 1000);
         assert!(size.request(1, 1.0) > 70_000);
+    }
+
+    #[test]
+    fn aggregates_that_grow_much_when_taken_apart_make_the_next_request_smaller() {
+        let mut size = RecordSize::default();
+        size.observe(10, 10 * MIB);
+        let before = size.limit(64 * MIB, 10_000, 2.5_f64.max(size.growth()));
+        size.observe_growth(10 * MIB, 200 * MIB);
+        let after = size.limit(64 * MIB, 10_000, 2.5_f64.max(size.growth()));
+        assert_eq!((before, after), (10_000, 2));
+        size.observe_growth(10 * MIB, 5 * MIB);
+        assert!((15.0..16.0).contains(&size.growth()), "{}", size.growth());
     }
 }

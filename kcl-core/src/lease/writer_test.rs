@@ -127,7 +127,7 @@ impl Bench {
         let key = LeaseKey::single("shard");
         let row = Lease::new(key.clone(), Checkpoint::TrimHorizon).owned_by("me".into(), "token".into());
         table.create(&row).await.unwrap();
-        let settler = Settler { table: table.clone(), clock: clock.clone(), call_limit: timing.call_limit };
+        let settler = Settler::new(table.clone(), clock.clone(), timing.call_limit);
         let limits = Limits { checkpoint_every: SECOND * 5, handler_budget: SECOND * 20, standstill: SECOND * 60 };
         let (writer, held) = Writer::new(settler, timing, limits, row, clock.now());
         let writer = tokio::spawn(writer.run());
@@ -247,7 +247,7 @@ async fn automatic_checkpoints_come_at_their_time_and_the_last_one_with_the_rele
     }
     let ticks: Vec<_> = stored.iter().map(|(tick, _)| *tick).collect();
     assert_eq!(ticks, [1, 26, 51], "at once, and then every 5 s");
-    bench.held.release(None).await.unwrap();
+    bench.held.release().await.unwrap();
     let row = bench.table.get(&bench.key).await.unwrap().unwrap();
     assert_eq!((row.checkpoint, row.owner), (Checkpoint::At(position(60)), None));
 }

@@ -4,6 +4,7 @@
 //! everything else is decided in [`crate::decide`] and done in the folders that follow it.
 
 mod checkpoint;
+mod key;
 mod lease;
 mod name;
 mod position;
@@ -13,6 +14,7 @@ mod shard;
 mod time;
 
 pub use checkpoint::{Checkpoint, Pending};
+pub use key::Key;
 pub use lease::{Facts, Lease, LeaseKey, Token, WorkerId};
 pub use name::{InvalidStreamName, StreamName};
 pub use position::{InitialPosition, Position};

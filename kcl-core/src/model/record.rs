@@ -2,7 +2,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::{Position, SequenceNumber, Timestamp};
+use super::{Key, Position, SequenceNumber, Timestamp};
 
 /// How the service keeps a record on its disks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -77,12 +77,15 @@ pub struct Record {
     /// Its place in the shard: unique there, and growing from record to record.
     pub position: Position,
     /// The key that the user record was put with.
-    pub partition_key: String,
+    pub partition_key: Key,
     /// The hash key that overrides the partition key's digest, if the producer gave one and the record shows it (only records
     /// out of an aggregate do).
-    pub explicit_hash_key: Option<String>,
+    pub explicit_hash_key: Option<Key>,
     /// Whether it came out of an aggregate.
     pub aggregated: bool,
+    /// Whether it came out of an aggregate and its hash key is outside the range of the shard: the aggregate was packed for a shard
+    /// that has been split or merged since. A KPL sends such a record again. See [`OutOfRange`](crate::worker::OutOfRange).
+    pub out_of_range: bool,
     /// When the service took the Kinesis record, if it said so.
     pub arrived_at: Option<Timestamp>,
     /// How the service keeps the Kinesis record.
@@ -110,9 +113,10 @@ impl From<RawRecord> for Record {
     fn from(raw: RawRecord) -> Self {
         Self {
             position: raw.sequence.into(),
-            partition_key: raw.partition_key,
+            partition_key: raw.partition_key.into(),
             explicit_hash_key: None,
             aggregated: false,
+            out_of_range: false,
             arrived_at: raw.arrived_at,
             encryption: raw.encryption,
             data: raw.data,
@@ -126,6 +130,7 @@ impl fmt::Debug for Record {
         f.debug_struct("Record")
             .field("position", &self.position)
             .field("aggregated", &self.aggregated)
+            .field("out_of_range", &self.out_of_range)
             .field("arrived_at", &self.arrived_at)
             .field("bytes", &self.data.len())
             .finish_non_exhaustive()

@@ -2,6 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::deaggregate::OutOfRange;
 use crate::fetch::ByteBudget;
 use crate::lease::LeaseTable;
 use crate::model::{InitialPosition, StreamName, Timestamp, WorkerId};
@@ -166,6 +167,12 @@ impl Builder {
     /// See [`Settings::on_data_gap`].
     pub const fn on_data_gap(mut self, policy: OnDataGap) -> Self {
         self.settings.on_data_gap = policy;
+        self
+    }
+
+    /// See [`Settings::out_of_range`].
+    pub const fn out_of_range(mut self, policy: OutOfRange) -> Self {
+        self.settings.out_of_range = policy;
         self
     }
 

@@ -354,6 +354,8 @@ impl ShardConsumer {
             pace: parts.settings.pace(),
             max_records: parts.settings.max_records,
             call_limit: parts.settings.call_limit,
+            hash_range: self.row.hash_range,
+            out_of_range: parts.settings.out_of_range,
         };
         let polling = Polling::new(
             Arc::clone(&self.source),

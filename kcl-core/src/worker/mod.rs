@@ -25,6 +25,7 @@ mod status;
 #[expect(clippy::module_inception, reason = "the type that the folder is named for")]
 mod worker;
 
+pub use crate::deaggregate::OutOfRange;
 pub use builder::{Builder, SettingError};
 pub use error::RunError;
 pub use event::{Event, Events, HandlerCall};

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use crate::deaggregate::OutOfRange;
 use crate::decide::expiry::Timing;
 use crate::decide::pace::PaceSettings;
 use crate::model::InitialPosition;
@@ -61,6 +62,8 @@ pub struct Settings {
     pub retry_to: Duration,
     /// See [`OnDataGap`]. Default: continue.
     pub on_data_gap: OnDataGap,
+    /// See [`OutOfRange`]. Default: handed on (the KCL drops the whole aggregate).
+    pub out_of_range: OutOfRange,
     /// How often the shards of the stream are compared with the leases. Default: 60 s.
     pub audit_every: Duration,
 }
@@ -82,6 +85,7 @@ impl Default for Settings {
             retry_from: Duration::from_millis(500),
             retry_to: Duration::from_secs(30),
             on_data_gap: OnDataGap::Continue,
+            out_of_range: OutOfRange::HandOn,
             audit_every: Duration::from_secs(60),
         }
     }

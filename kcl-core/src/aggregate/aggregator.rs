@@ -1,0 +1,289 @@
+use std::collections::HashMap;
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::deaggregate::{DIGEST, MAGIC, digest};
+
+use super::varint;
+
+/// Packs user records into aggregates, as the Kinesis Producer Library (KPL) does.
+///
+/// An aggregate goes to one shard, that of its first user record; a consumer flags user records that belong elsewhere
+/// ([`Record::out_of_range`](crate::model::Record::out_of_range)). So there should be one aggregator a shard, fed with the records whose
+/// hash keys the shard takes.
+///
+/// ```
+/// use kcl_core::aggregate::Aggregator;
+///
+/// let mut aggregator = Aggregator::new();
+/// let mut to_put = Vec::new();
+/// for n in 0..1000 {
+///     to_put.extend(aggregator.add("customer-7", None, format!("order {n:0100}").as_bytes())?);
+/// }
+/// to_put.extend(aggregator.finish());
+/// assert_eq!(to_put.iter().map(|aggregate| aggregate.records).sum::<u64>(), 1000);
+/// assert_eq!(to_put.len(), 3, "51,200 bytes each");
+/// # Ok::<(), kcl_core::aggregate::AddError>(())
+/// ```
+pub struct Aggregator {
+    max_bytes: usize,
+    max_records: u64,
+    open: Open,
+}
+
+/// A Kinesis record to put.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Aggregate {
+    /// The partition key to put it with: that of the first user record.
+    pub partition_key: String,
+    /// The explicit hash key to put it with: that of the first user record.
+    pub explicit_hash_key: Option<u128>,
+    /// What to put. A user record that is alone is put as it is, as the KPL does it.
+    pub data: Bytes,
+    /// How many user records it holds.
+    pub records: u64,
+}
+
+/// A limit that cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("an aggregate of at most {value} {what} cannot be: allowed are {least} to {most}")]
+pub struct InvalidLimit {
+    what: &'static str,
+    value: u64,
+    least: u64,
+    most: u64,
+}
+
+/// A user record that the service would not take.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AddError {
+    /// The length of its key, in characters.
+    #[error("a partition key of {0} characters: allowed are 1 to {MAX_KEY}, the limit of Kinesis")]
+    PartitionKey(usize),
+    /// The length of key and payload, in bytes.
+    #[error("key and payload have {0} bytes: allowed are up to {MAX_BYTES} (1 MiB), the limit of a record of Kinesis")]
+    TooLarge(usize),
+}
+
+/// What a record of Kinesis may have, payload and partition key together: 1 MiB unless the stream is configured otherwise. The
+/// most that the KPL's `AggregationMaxSize` may be, too.
+const MAX_BYTES: usize = 1024 * 1024;
+/// The least that the KPL's `AggregationMaxSize` may be.
+const MIN_BYTES: usize = 64;
+/// The characters of a partition key in Kinesis.
+const MAX_KEY: usize = 256;
+
+/// The tags of the fields, each with its wire type.
+mod tag {
+    pub(super) const PARTITION_KEYS: u8 = 0x0a;
+    pub(super) const HASH_KEYS: u8 = 0x12;
+    pub(super) const RECORDS: u8 = 0x1a;
+    pub(super) const PARTITION_KEY_INDEX: u8 = 0x08;
+    pub(super) const HASH_KEY_INDEX: u8 = 0x10;
+    pub(super) const DATA: u8 = 0x1a;
+}
+
+impl Aggregator {
+    /// The KPL's default `AggregationMaxSize`, in bytes: 51,200.
+    pub const MAX_BYTES: usize = 51_200;
+    /// The KPL's default `AggregationMaxCount`: 4,294,967,295.
+    pub const MAX_RECORDS: u64 = 4_294_967_295;
+
+    /// An aggregator with the KPL's default limits.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { max_bytes: Self::MAX_BYTES, max_records: Self::MAX_RECORDS, open: Open::default() }
+    }
+
+    /// With another limit for the size of an aggregate: its data and its partition key, in bytes.
+    ///
+    /// # Errors
+    /// When it is not 64 to 1,048,576, what the KPL allows.
+    pub fn with_max_bytes(mut self, bytes: usize) -> Result<Self, InvalidLimit> {
+        if !(MIN_BYTES..=MAX_BYTES).contains(&bytes) {
+            return Err(InvalidLimit { what: "bytes", value: bytes as u64, least: MIN_BYTES as u64, most: MAX_BYTES as u64 });
+        }
+        self.max_bytes = bytes;
+        Ok(self)
+    }
+
+    /// With another limit for the user records in an aggregate.
+    ///
+    /// # Errors
+    /// When it is not 1 to 9,223,372,036,854,775,807, what the KPL allows.
+    pub fn with_max_records(mut self, records: u64) -> Result<Self, InvalidLimit> {
+        if records == 0 || records > i64::MAX as u64 {
+            return Err(InvalidLimit { what: "user records", value: records, least: 1, most: i64::MAX as u64 });
+        }
+        self.max_records = records;
+        Ok(self)
+    }
+
+    /// Adds a user record. When it does not fit any more, the aggregate so far is finished and given back, and the record begins the
+    /// next one. A record that is larger than an aggregate may be becomes a Kinesis record by itself.
+    ///
+    /// # Errors
+    /// When the service would not take the record: its key is empty or too long, or it is above 1 MiB. Nothing is added then.
+    pub fn add(&mut self, key: &str, explicit_hash_key: Option<u128>, data: &[u8]) -> Result<Option<Aggregate>, AddError> {
+        let characters = key.chars().count();
+        if !(1..=MAX_KEY).contains(&characters) {
+            return Err(AddError::PartitionKey(characters));
+        }
+        if key.len() + data.len() > MAX_BYTES {
+            return Err(AddError::TooLarge(key.len() + data.len()));
+        }
+        let hash_key = explicit_hash_key.map(|hash_key| hash_key.to_string());
+        let fits = self.open.records < self.max_records
+            && self.open.size() + self.open.growth(key, hash_key.as_deref(), data) <= self.max_bytes;
+        let finished = if fits { None } else { self.finish() };
+        self.open.add(key, explicit_hash_key, hash_key, data);
+        Ok(finished)
+    }
+
+    /// How many user records wait in the open aggregate.
+    #[must_use]
+    pub const fn waiting(&self) -> u64 {
+        self.open.records
+    }
+
+    /// What was added and not given back yet; nothing if there is none.
+    #[must_use = "it holds the records that were added"]
+    pub fn finish(&mut self) -> Option<Aggregate> {
+        std::mem::take(&mut self.open).finish()
+    }
+}
+
+impl Default for Aggregator {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Aggregator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Aggregator")
+            .field("max_bytes", &self.max_bytes)
+            .field("max_records", &self.max_records)
+            .field("waiting", &self.open.records)
+            .finish()
+    }
+}
+
+impl fmt::Debug for Aggregate {
+    /// Neither the key nor the content.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Aggregate").field("records", &self.records).field("bytes", &self.data.len()).finish_non_exhaustive()
+    }
+}
+
+/// An aggregate that is being filled: the three fields of its message, encoded.
+#[derive(Default)]
+struct Open {
+    partition_keys: Table,
+    hash_keys: Table,
+    messages: Vec<u8>,
+    records: u64,
+    first: Option<First>,
+}
+
+/// What the aggregate is put with, and what it is if no other record joins.
+struct First {
+    partition_key: String,
+    explicit_hash_key: Option<u128>,
+    data: Vec<u8>,
+}
+
+/// A table of keys, encoded, with the index of each.
+#[derive(Default)]
+struct Table {
+    encoded: Vec<u8>,
+    indexes: HashMap<String, u64>,
+}
+
+impl Table {
+    /// The index that a key has or would have, and the bytes that it would add.
+    fn look(&self, key: &str) -> (u64, usize) {
+        match self.indexes.get(key) {
+            Some(index) => (*index, 0),
+            None => (self.indexes.len() as u64, 1 + varint::length(key.len() as u64) + key.len()),
+        }
+    }
+
+    fn index(&mut self, tag: u8, key: &str) -> u64 {
+        if let Some(index) = self.indexes.get(key) {
+            return *index;
+        }
+        let index = self.indexes.len() as u64;
+        self.indexes.insert(key.to_owned(), index);
+        write_bytes(tag, key.as_bytes(), &mut self.encoded);
+        index
+    }
+}
+
+impl Open {
+    /// What a finished aggregate of this would take, with its partition key.
+    fn size(&self) -> usize {
+        let key = self.first.as_ref().map_or(0, |first| first.partition_key.len());
+        key + MAGIC.len() + self.partition_keys.encoded.len() + self.hash_keys.encoded.len() + self.messages.len() + DIGEST
+    }
+
+    /// What this record would add to it.
+    fn growth(&self, key: &str, hash_key: Option<&str>, data: &[u8]) -> usize {
+        let (index, table) = self.partition_keys.look(key);
+        let hashed = hash_key.map(|hash_key| self.hash_keys.look(hash_key));
+        let message = message_length(index, hashed.map(|(index, _)| index), data);
+        let first = if self.records == 0 { key.len() } else { 0 };
+        first + table + hashed.map_or(0, |(_, table)| table) + 1 + varint::length(message as u64) + message
+    }
+
+    fn add(&mut self, key: &str, explicit_hash_key: Option<u128>, hash_key: Option<String>, data: &[u8]) {
+        let index = self.partition_keys.index(tag::PARTITION_KEYS, key);
+        let hashed = hash_key.map(|hash_key| self.hash_keys.index(tag::HASH_KEYS, &hash_key));
+        let to = &mut self.messages;
+        to.push(tag::RECORDS);
+        varint::write(message_length(index, hashed, data) as u64, to);
+        to.push(tag::PARTITION_KEY_INDEX);
+        varint::write(index, to);
+        if let Some(index) = hashed {
+            to.push(tag::HASH_KEY_INDEX);
+            varint::write(index, to);
+        }
+        write_bytes(tag::DATA, data, to);
+        self.records += 1;
+        self.first.get_or_insert_with(|| First { partition_key: key.to_owned(), explicit_hash_key, data: data.to_owned() });
+    }
+
+    fn finish(self) -> Option<Aggregate> {
+        let size = self.size();
+        let First { partition_key, explicit_hash_key, data } = self.first?;
+        // A payload that begins like an aggregate has to be within one, or a consumer takes it for one.
+        let alone = self.records == 1 && !data.starts_with(&MAGIC);
+        let data = if alone {
+            data
+        } else {
+            let mut all = Vec::with_capacity(size);
+            all.extend_from_slice(&MAGIC);
+            all.extend_from_slice(&self.partition_keys.encoded);
+            all.extend_from_slice(&self.hash_keys.encoded);
+            all.extend_from_slice(&self.messages);
+            let digest = digest(&all[MAGIC.len()..]);
+            all.extend_from_slice(&digest);
+            all
+        };
+        Some(Aggregate { partition_key, explicit_hash_key, data: data.into(), records: self.records })
+    }
+}
+
+fn message_length(index: u64, hashed: Option<u64>, data: &[u8]) -> usize {
+    let optional = hashed.map_or(0, |index| 1 + varint::length(index));
+    1 + varint::length(index) + optional + 1 + varint::length(data.len() as u64) + data.len()
+}
+
+fn write_bytes(tag: u8, bytes: &[u8], to: &mut Vec<u8>) {
+    to.push(tag);
+    varint::write(bytes.len() as u64, to);
+    to.extend_from_slice(bytes);
+}

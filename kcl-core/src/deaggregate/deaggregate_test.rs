@@ -1,0 +1,384 @@
+use bytes::Bytes;
+use proptest::prelude::*;
+use prost::Message as _;
+
+use super::*;
+use crate::model::{Encryption, HashKeyRange, RawRecord, Record, SequenceNumber, Timestamp};
+
+/// The published schema, through a decoder that is not ours.
+mod schema {
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct AggregatedRecord {
+        #[prost(string, repeated, tag = "1")]
+        pub(super) partition_key_table: Vec<String>,
+        #[prost(string, repeated, tag = "2")]
+        pub(super) explicit_hash_key_table: Vec<String>,
+        #[prost(message, repeated, tag = "3")]
+        pub(super) records: Vec<Record>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Record {
+        #[prost(uint64, required, tag = "1")]
+        pub(super) partition_key_index: u64,
+        #[prost(uint64, optional, tag = "2")]
+        pub(super) explicit_hash_key_index: Option<u64>,
+        #[prost(bytes = "vec", required, tag = "3")]
+        pub(super) data: Vec<u8>,
+        #[prost(message, repeated, tag = "4")]
+        pub(super) tags: Vec<Tag>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Tag {
+        #[prost(string, required, tag = "1")]
+        pub(super) key: String,
+        #[prost(string, optional, tag = "2")]
+        pub(super) value: Option<String>,
+    }
+}
+
+use schema::{AggregatedRecord, Tag};
+
+fn seal(message: &[u8]) -> Vec<u8> {
+    [&MAGIC[..], message, &digest(message)].concat()
+}
+
+fn raw(data: impl Into<Bytes>) -> RawRecord {
+    let at = Timestamp::from_millis(1_700_000_000_000);
+    RawRecord::new(SequenceNumber::from_u128(5), "outer", data).arrived_at(at).encrypted(Encryption::Kms)
+}
+
+fn apart(data: impl Into<Bytes>) -> UserRecords {
+    Deaggregator::new(None).take_apart(vec![raw(data)])
+}
+
+/// One record, as it was put, counted.
+fn assert_handed_on_as_it_is(data: &[u8], what: &str) {
+    let apart = apart(data.to_vec());
+    assert_eq!(apart.records, [Record::from(raw(data.to_vec()))], "{what}");
+    assert_eq!((apart.aggregates, apart.corrupt), (0, 1), "{what}");
+}
+
+fn record(key: u64, hash_key: Option<u64>, data: &str) -> schema::Record {
+    let tags = vec![Tag { key: "ignored".to_owned(), value: None }];
+    schema::Record { partition_key_index: key, explicit_hash_key_index: hash_key, data: data.into(), tags }
+}
+
+fn sample() -> AggregatedRecord {
+    AggregatedRecord {
+        partition_key_table: vec!["a".to_owned(), "ключ".to_owned()],
+        explicit_hash_key_table: vec!["42".to_owned()],
+        records: vec![record(0, None, "first"), record(1, Some(0), "second"), record(0, None, "")],
+    }
+}
+
+#[test]
+fn user_records_carry_their_own_keys_and_the_rest_of_the_record_that_they_came_in() {
+    let apart = apart(seal(&sample().encode_to_vec()));
+    assert_eq!((apart.aggregates, apart.corrupt), (1, 0));
+    let [first, second, third] = apart.records.try_into().unwrap();
+    assert_eq!((first.sub_sequence(), second.sub_sequence(), third.sub_sequence()), (0, 1, 2));
+    assert!(first.partition_key == "a" && first.explicit_hash_key.is_none());
+    assert_eq!(second.partition_key, "ключ");
+    assert_eq!(second.explicit_hash_key.as_deref(), Some("42"));
+    assert_eq!((&second.data[..], &third.data[..]), (&b"second"[..], &b""[..]));
+    let outer = Record::from(raw(""));
+    for record in [first, second, third] {
+        assert!(record.aggregated && !record.out_of_range);
+        assert_eq!(record.sequence(), outer.sequence());
+        assert_eq!((record.arrived_at, record.encryption), (outer.arrived_at, outer.encryption));
+    }
+}
+
+#[test]
+fn payloads_are_views_into_the_fetched_bytes() {
+    let fetched = Bytes::from(seal(&sample().encode_to_vec()));
+    let apart = apart(fetched.clone());
+    let within = fetched.as_ptr_range();
+    assert!(within.contains(&apart.records[0].data.as_ptr()) && within.contains(&apart.records[1].data.as_ptr()));
+}
+
+#[test]
+fn unknown_fields_of_every_wire_type_are_passed_over_and_tables_may_follow_the_records() {
+    let unknown = [0x48, 1, 0x51, 1, 2, 3, 4, 5, 6, 7, 8, 0x5a, 2, 9, 9, 0x63, 0x08, 1, 0x64, 0x6d, 1, 2, 3, 4];
+    let AggregatedRecord { partition_key_table, explicit_hash_key_table, records } = sample();
+    let records = AggregatedRecord { records, ..AggregatedRecord::default() }.encode_to_vec();
+    let tables = AggregatedRecord { partition_key_table, explicit_hash_key_table, records: Vec::new() }.encode_to_vec();
+    let inner = [&[0x1a, 4 + 24, 0x08, 0][..], &unknown, &[0x1a, 0]].concat();
+    let mixed = apart(seal(&[&unknown[..], &records, &unknown, &inner, &tables].concat()));
+    assert_eq!(mixed.corrupt, 0);
+    let expected = apart(seal(&sample().encode_to_vec())).records;
+    assert_eq!(mixed.records[..3], expected);
+    assert_eq!(mixed.records[3].sub_sequence(), 3);
+}
+
+#[test]
+fn what_is_no_aggregate_is_left_alone_and_not_counted() {
+    for data in [&b""[..], &MAGIC[..3], b"plain", &[0; 40]] {
+        let apart = apart(data.to_vec());
+        assert_eq!(apart.records, [Record::from(raw(data.to_vec()))]);
+        assert_eq!((apart.aggregates, apart.corrupt), (0, 0));
+    }
+}
+
+#[test]
+fn what_begins_like_an_aggregate_and_is_none_is_handed_on_as_one_plain_record_and_counted() {
+    let good = seal(&sample().encode_to_vec());
+    for length in MAGIC.len()..good.len() {
+        assert_handed_on_as_it_is(&good[..length], &format!("cut to {length}"));
+    }
+    let mut other_digest = good;
+    *other_digest.last_mut().unwrap() ^= 1;
+    assert_handed_on_as_it_is(&other_digest, "another digest");
+    assert_handed_on_as_it_is(&seal(b""), "an aggregate of nothing");
+    let keys_only = AggregatedRecord { records: Vec::new(), ..sample() };
+    assert_handed_on_as_it_is(&seal(&keys_only.encode_to_vec()), "keys and no record");
+    for wrong in [record(2, None, "x"), record(u64::MAX, None, "x"), record(0, Some(1), "x"), record(0, Some(u64::MAX), "x")] {
+        let mut message = sample();
+        message.records.push(wrong);
+        assert_handed_on_as_it_is(&seal(&message.encode_to_vec()), "an index outside its table");
+    }
+    let key = [0x0a, 1, b'k'];
+    let cases: [(&str, &[u8]); 6] = [
+        ("no key", &[0x1a, 4, 0x1a, 2, 1, 1]),
+        ("no data", &[0x1a, 4, 0x08, 0, 0x10, 0]),
+        ("an empty record", &[0x1a, 0]),
+        ("data of another type", &[0x1a, 4, 0x08, 0, 0x18, 0]),
+        ("data longer than its record", &[0x1a, 5, 0x08, 0, 0x1a, 9, 1]),
+        ("an absurd length", &[0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]),
+    ];
+    for (what, record) in cases {
+        assert_handed_on_as_it_is(&seal(&[&key, record].concat()), what);
+    }
+}
+
+#[test]
+fn one_bad_record_takes_nothing_from_its_neighbours() {
+    let good = seal(&sample().encode_to_vec());
+    let page = vec![raw(good.clone()), raw(good[..30].to_vec()), raw("plain"), raw(good)];
+    let apart = Deaggregator::new(None).take_apart(page);
+    assert_eq!((apart.records.len(), apart.aggregates, apart.corrupt), (3 + 1 + 1 + 3, 2, 1));
+}
+
+#[test]
+fn an_aggregate_in_an_aggregate_is_a_payload() {
+    let inner = seal(&sample().encode_to_vec());
+    let mut outer = sample();
+    outer.records = vec![schema::Record { data: inner.clone(), ..record(0, None, "") }];
+    let apart = apart(seal(&outer.encode_to_vec()));
+    assert_eq!(apart.records.len(), 1);
+    assert_eq!(apart.records[0].data, inner);
+}
+
+#[test]
+fn a_long_key_that_many_records_share_is_held_once() {
+    let mut message = sample();
+    message.partition_key_table[0] = "k".repeat(500_000);
+    message.records = vec![record(0, None, "x"); 20_000];
+    let data = seal(&message.encode_to_vec());
+    let apart = apart(data.clone());
+    assert_eq!(apart.records.len(), 20_000);
+    assert_eq!(apart.records.capacity(), 20_000);
+    let list = 20_000 * size_of::<Record>();
+    assert!(apart.occupied < list + data.len() + 501_000, "{}", apart.occupied);
+    let text = |record: &Record| record.partition_key.as_ptr();
+    assert_eq!(text(&apart.records[0]), text(&apart.records[19_999]));
+}
+
+#[test]
+fn keys_that_are_no_text_are_taken_with_replacement_characters_and_hashed_as_they_are() {
+    let message = [&[0x0a, 2, 0xff, b'k'][..], &[0x1a, 4, 0x08, 0, 0x1a, 0]].concat();
+    let hash_key = u128::from_be_bytes(digest(&[0xff, b'k']));
+    let only = HashKeyRange::new(hash_key, hash_key).unwrap();
+    let apart = Deaggregator::new(Some(only)).take_apart(vec![raw(seal(&message))]);
+    assert!(apart.records[0].partition_key == "\u{fffd}k" && apart.records[0].aggregated && !apart.records[0].out_of_range);
+}
+
+fn outside(range: Option<HashKeyRange>, message: &AggregatedRecord) -> Vec<bool> {
+    let apart = Deaggregator::new(range).take_apart(vec![raw(seal(&message.encode_to_vec()))]);
+    apart.records.iter().map(|record| record.out_of_range).collect()
+}
+
+#[test]
+fn a_user_record_outside_the_range_is_flagged_it_alone() {
+    let a = hash_key::of_partition_key(b"a");
+    let around = |least, most| Some(HashKeyRange::new(least, most).unwrap());
+    let mut message = sample();
+    message.explicit_hash_key_table.push(a.to_string());
+    message.records.push(record(1, Some(1), "elsewhere by its key, here by its hash key"));
+    // `a`, the hash key 42, `a` again, the hash key of `a`.
+    assert_eq!(outside(around(a, a), &message), [false, true, false, false], "both ends belong to the range");
+    assert_eq!(outside(around(0, a - 1), &message), [true, false, true, true]);
+    assert_eq!(outside(around(a + 1, u128::MAX), &message), [true; 4]);
+    assert_eq!(outside(Some(HashKeyRange::WHOLE), &message), [false; 4]);
+    assert_eq!(outside(None, &message), [false; 4], "nothing is outside an unknown range");
+}
+
+#[test]
+fn an_explicit_hash_key_that_is_no_number_is_never_outside() {
+    for text in ["", "x", "-1", "340282366920938463463374607431768211456"] {
+        let mut message = sample();
+        message.explicit_hash_key_table[0] = text.to_owned();
+        message.records = vec![record(0, Some(0), "x")];
+        assert_eq!(outside(Some(HashKeyRange::new(7, 7).unwrap()), &message), [false], "{text:?}");
+    }
+}
+
+fn message() -> impl Strategy<Value = AggregatedRecord> {
+    let tables = (prop::collection::vec("\\PC{0,12}", 1..6), prop::collection::vec("[0-9]{0,40}", 0..4));
+    tables.prop_flat_map(|(keys, hash_keys)| {
+        let (k, h) = (keys.len() as u64, hash_keys.len() as u64);
+        let hash_key = if h == 0 { Just(None).boxed() } else { prop::option::of(0..h).boxed() };
+        let record = (0..k, hash_key, prop::collection::vec(any::<u8>(), 0..80))
+            .prop_map(|(key, hash_key, data)| schema::Record { data, ..record(key, hash_key, "") });
+        prop::collection::vec(record, 1..30).prop_map(move |records| AggregatedRecord {
+            partition_key_table: keys.clone(),
+            explicit_hash_key_table: hash_keys.clone(),
+            records,
+        })
+    })
+}
+
+/// A user record: partition key, explicit hash key, payload.
+type Parts = (String, Option<String>, Vec<u8>);
+
+/// What another decoder finds.
+fn expected(message: &AggregatedRecord) -> Option<Vec<Parts>> {
+    let find = |table: &[String], index: u64| table.get(usize::try_from(index).ok()?).cloned();
+    let records = message.records.iter().map(|record| {
+        let key = find(&message.partition_key_table, record.partition_key_index)?;
+        let hash_key = match record.explicit_hash_key_index {
+            Some(index) => Some(find(&message.explicit_hash_key_table, index)?),
+            None => None,
+        };
+        Some((key, hash_key, record.data.clone()))
+    });
+    records.collect()
+}
+
+fn found(records: &[Record]) -> Vec<Parts> {
+    let text = |key: &crate::model::Key| key.to_string();
+    records.iter().map(|r| (text(&r.partition_key), r.explicit_hash_key.as_ref().map(text), r.data.to_vec())).collect()
+}
+
+#[derive(Clone, Debug)]
+enum Change {
+    Set(prop::sample::Index, u8),
+    Remove(prop::sample::Index),
+    Insert(prop::sample::Index, u8),
+    Cut(prop::sample::Index),
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    prop_oneof![
+        (any::<prop::sample::Index>(), any::<u8>()).prop_map(|(at, byte)| Change::Set(at, byte)),
+        any::<prop::sample::Index>().prop_map(Change::Remove),
+        (any::<prop::sample::Index>(), any::<u8>()).prop_map(|(at, byte)| Change::Insert(at, byte)),
+        any::<prop::sample::Index>().prop_map(Change::Cut),
+    ]
+}
+
+fn apply(change: &Change, bytes: &mut Vec<u8>) {
+    match change {
+        _ if bytes.is_empty() => {}
+        Change::Set(at, byte) => *at.get_mut(bytes) = *byte,
+        Change::Remove(at) => drop(bytes.remove(at.index(bytes.len()))),
+        Change::Insert(at, byte) => bytes.insert(at.index(bytes.len()), *byte),
+        Change::Cut(at) => bytes.truncate(at.index(bytes.len())),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn every_aggregate_is_taken_apart_as_another_decoder_does_it(message in message(), least: u128, most: u128) {
+        let range = HashKeyRange::new(least.min(most), least.max(most)).unwrap();
+        let apart = Deaggregator::new(Some(range)).take_apart(vec![raw(seal(&message.encode_to_vec()))]);
+        prop_assert_eq!(apart.aggregates, 1);
+        prop_assert_eq!(Some(found(&apart.records)), expected(&message));
+        for record in &apart.records {
+            let hash_key = match &record.explicit_hash_key {
+                Some(text) => text.parse().ok(),
+                None => Some(u128::from_be_bytes(digest(record.partition_key.as_bytes()))),
+            };
+            prop_assert_eq!(record.out_of_range, hash_key.is_some_and(|hash_key| !range.contains(hash_key)));
+        }
+    }
+
+    #[test]
+    fn a_changed_aggregate_gives_its_user_records_or_the_one_plain_record(
+        message in message(), changes in prop::collection::vec(change(), 1..4),
+    ) {
+        let good = seal(&message.encode_to_vec());
+        let mut bytes = good.clone();
+        changes.iter().for_each(|change| apply(change, &mut bytes));
+        let apart = apart(bytes.clone());
+        if bytes == good {
+            prop_assert_eq!(Some(found(&apart.records)), expected(&message));
+        } else {
+            prop_assert_eq!(apart.records, [Record::from(raw(bytes))]);
+        }
+    }
+
+    #[test]
+    fn a_changed_message_under_a_right_digest_gives_what_another_decoder_finds_or_the_one_plain_record(
+        message in message(), changes in prop::collection::vec(change(), 1..4),
+    ) {
+        let mut bytes = message.encode_to_vec();
+        changes.iter().for_each(|change| apply(change, &mut bytes));
+        check_against_the_other_decoder(&bytes)?;
+    }
+
+    #[test]
+    fn no_message_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), range: bool) {
+        check_against_the_other_decoder(&bytes)?;
+        let range = range.then(|| HashKeyRange::new(1, 2).unwrap());
+        let page = vec![raw(bytes.clone()), raw([&MAGIC[..], &bytes].concat()), raw(seal(&bytes))];
+        let apart = Deaggregator::new(range).take_apart(page);
+        prop_assert!(apart.records.len() >= 3);
+    }
+}
+
+/// Whatever the message is: everything in it or the plain record. Where the other decoder takes it and no required field is missing
+/// (which that one does not look for), the same comes out.
+fn check_against_the_other_decoder(message: &[u8]) -> Result<(), TestCaseError> {
+    let data = seal(message);
+    let apart = apart(data.clone());
+    prop_assert_eq!(apart.aggregates + apart.corrupt, 1);
+    if apart.corrupt == 1 {
+        prop_assert_eq!(&apart.records, &[Record::from(raw(data))]);
+    } else if let Ok(decoded) = AggregatedRecord::decode(message) {
+        prop_assert_eq!(Some(found(&apart.records)), expected(&decoded));
+    }
+    Ok(())
+}
+
+#[test]
+fn what_the_kpl_wrote_is_taken_apart_as_the_published_schema_has_it() {
+    let golden: serde_json::Value = serde_json::from_str(include_str!("../../tests/golden/kpl-1.0.7-records.json")).unwrap();
+    let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+    let mut aggregates = 0;
+    for put in golden.as_array().unwrap() {
+        let range = &put["hashKeyRange"];
+        let bound = |name: &str| range[name].as_str().unwrap();
+        let range = HashKeyRange::parse(bound("StartingHashKey"), bound("EndingHashKey")).unwrap();
+        let data = base64_simd::STANDARD.decode_to_vec(put["data"].as_str().unwrap()).unwrap();
+        let sequence = put["sequenceNumber"].as_str().unwrap().parse().unwrap();
+        let raw = RawRecord::new(sequence, put["partitionKey"].as_str().unwrap(), data);
+        let apart = Deaggregator::new(Some(range)).take_apart(vec![raw]);
+        let expected: Vec<_> = put["userRecords"].as_array().unwrap().iter().collect();
+        assert_eq!(apart.records.len(), expected.len());
+        for (record, expected) in apart.records.iter().zip(expected) {
+            assert_eq!(Some(record.sub_sequence()), expected["subSequenceNumber"].as_u64());
+            assert_eq!(Some(record.partition_key.to_string()), text(&expected["partitionKey"]));
+            assert_eq!(record.explicit_hash_key.as_ref().map(ToString::to_string), text(&expected["explicitHashKey"]));
+            assert_eq!(Some(String::from_utf8(record.data.to_vec()).unwrap()), text(&expected["data"]));
+            assert!(!record.out_of_range, "the KPL packs for the shard that it puts to");
+        }
+        assert_eq!(apart.corrupt, 0);
+        aggregates += apart.aggregates;
+    }
+    assert_eq!(aggregates, 4);
+}

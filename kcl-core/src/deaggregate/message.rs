@@ -1,0 +1,163 @@
+use std::sync::Arc;
+
+use crate::model::{HashKeyRange, Key, Position, RawRecord, Record};
+
+use super::hash_key::RangeCheck;
+use super::wire::{Fields, Value};
+
+/// Why something that begins like an aggregate is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Corrupt {
+    #[error("it is shorter than its digest")]
+    Cut,
+    #[error("its digest is another one")]
+    Digest,
+    #[error("its message is no protobuf")]
+    Malformed,
+    #[error("a user record in it lacks a required field")]
+    Incomplete,
+    #[error("a user record in it has a key that is not in the table")]
+    NoSuchKey,
+    #[error("it holds no user record")]
+    Empty,
+}
+
+/// A key of a table: where it is in the message, and where in the text that is shared by the records.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    raw: (u32, u32),
+    text: (u32, u32),
+}
+
+pub(super) type Table = Vec<Entry>;
+
+impl Entry {
+    /// The key as the producer wrote it.
+    pub(super) fn bytes<'a>(&self, message: &'a [u8]) -> &'a [u8] {
+        message.get(self.raw.0 as usize..self.raw.1 as usize).unwrap_or_default()
+    }
+}
+
+/// A message whose tables are known and whose user records have been counted, not yet read.
+#[derive(Debug)]
+pub(super) struct Message {
+    partition_keys: Table,
+    hash_keys: Table,
+    /// All keys, one behind the other: one allocation for all records of the aggregate.
+    text: Arc<str>,
+    records: usize,
+}
+
+mod field {
+    pub(super) const PARTITION_KEYS: u32 = 1;
+    pub(super) const HASH_KEYS: u32 = 2;
+    pub(super) const RECORDS: u32 = 3;
+}
+
+mod record_field {
+    pub(super) const PARTITION_KEY: u32 = 1;
+    pub(super) const HASH_KEY: u32 = 2;
+    pub(super) const DATA: u32 = 3;
+}
+
+/// The two required fields of a user record take this much at least.
+const SMALLEST_RECORD: usize = 4;
+
+impl Message {
+    /// Looks through the outermost fields. Tables may come behind the records that refer to them.
+    ///
+    /// Text that is not UTF-8 is taken with replacement characters, as the KCL does; its hash key is that of the bytes.
+    pub(super) fn scan(message: &[u8]) -> Result<Self, Corrupt> {
+        let (mut partition_keys, mut hash_keys, mut records) = (Table::new(), Table::new(), 0);
+        let mut text = String::new();
+        let mut fields = Fields::new(message);
+        while let Some((number, value)) = fields.next()? {
+            let Value::Bytes(at) = value else { continue };
+            let table = match number {
+                field::PARTITION_KEYS => &mut partition_keys,
+                field::HASH_KEYS => &mut hash_keys,
+                field::RECORDS if at.len() < SMALLEST_RECORD => return Err(Corrupt::Incomplete),
+                field::RECORDS => {
+                    records += 1;
+                    continue;
+                }
+                _ => continue,
+            };
+            let start = text.len();
+            text.push_str(&String::from_utf8_lossy(message.get(at.clone()).unwrap_or_default()));
+            table.push(Entry { raw: (bound(at.start)?, bound(at.end)?), text: (bound(start)?, bound(text.len())?) });
+        }
+        if records == 0 {
+            return Err(Corrupt::Empty);
+        }
+        Ok(Self { partition_keys, hash_keys, text: text.into(), records })
+    }
+
+    /// How many user records there are.
+    pub(super) const fn records(&self) -> usize {
+        self.records
+    }
+
+    /// The memory that the keys take.
+    pub(super) fn key_bytes(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Adds the user records, each a view into the data of `raw`. After an error some may have been added.
+    pub(super) fn read(
+        &self,
+        raw: &RawRecord,
+        message: &std::ops::Range<usize>,
+        range: Option<HashKeyRange>,
+        records: &mut Vec<Record>,
+    ) -> Result<(), Corrupt> {
+        let bytes = raw.data.get(message.clone()).ok_or(Corrupt::Malformed)?;
+        let mut check = range.map(|range| RangeCheck::new(range, &self.partition_keys, &self.hash_keys));
+        let mut fields = Fields::new(bytes);
+        let mut sub_sequence = 0;
+        while let Some((number, value)) = fields.next()? {
+            let (field::RECORDS, Value::Bytes(at)) = (number, value) else { continue };
+            let (mut partition_key, mut hash_key, mut data) = (None, None, None);
+            let mut inner = Fields::within(bytes, &at)?;
+            // A field that comes twice counts as it comes last; one of another type than expected is an unknown one.
+            while let Some(field) = inner.next()? {
+                match field {
+                    (record_field::PARTITION_KEY, Value::Varint(index)) => partition_key = Some(index),
+                    (record_field::HASH_KEY, Value::Varint(index)) => hash_key = Some(index),
+                    (record_field::DATA, Value::Bytes(at)) => data = Some(at),
+                    _ => {}
+                }
+            }
+            let (Some(partition_key), Some(data)) = (partition_key, data) else { return Err(Corrupt::Incomplete) };
+            let partition_key = entry(&self.partition_keys, partition_key)?;
+            let hash_key = hash_key.map(|index| entry(&self.hash_keys, index)).transpose()?;
+            let out_of_range = check.as_mut().is_some_and(|check| check.is_outside(bytes, partition_key, hash_key));
+            records.push(Record {
+                position: Position::new(raw.sequence.clone(), sub_sequence),
+                partition_key: self.key(partition_key.1),
+                explicit_hash_key: hash_key.map(|(_, entry)| self.key(entry)),
+                aggregated: true,
+                out_of_range,
+                arrived_at: raw.arrived_at,
+                encryption: raw.encryption,
+                data: raw.data.slice(message.start + data.start..message.start + data.end),
+            });
+            sub_sequence += 1;
+        }
+        Ok(())
+    }
+
+    fn key(&self, entry: &Entry) -> Key {
+        Key::part(&self.text, entry.text.0, entry.text.1)
+    }
+}
+
+fn entry(table: &Table, index: u64) -> Result<(usize, &Entry), Corrupt> {
+    let index = usize::try_from(index).map_err(|_| Corrupt::NoSuchKey)?;
+    table.get(index).map(|entry| (index, entry)).ok_or(Corrupt::NoSuchKey)
+}
+
+/// Places are kept in 32 bits; no record of the service comes near 4 GiB.
+fn bound(place: usize) -> Result<u32, Corrupt> {
+    u32::try_from(place).map_err(|_| Corrupt::Malformed)
+}

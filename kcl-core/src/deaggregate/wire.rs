@@ -1,0 +1,160 @@
+use std::ops::Range;
+
+use super::message::Corrupt;
+
+/// Reads the fields of a protobuf message in place.
+///
+/// Bytes are named by where they are, counted from the start of the outermost message, so that nothing is copied.
+#[derive(Clone, Debug)]
+pub(super) struct Fields<'a> {
+    /// The outermost message up to the end of the one that is read.
+    bytes: &'a [u8],
+    at: usize,
+}
+
+/// What a field holds.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Value {
+    Varint(u64),
+    /// Text, bytes or a message.
+    Bytes(Range<usize>),
+    /// Something that no field of an aggregate holds.
+    Other,
+}
+
+/// How deep groups may be nested: what protobuf's own parsers allow.
+const MAX_DEPTH: u32 = 100;
+
+impl<'a> Fields<'a> {
+    pub(super) const fn new(message: &'a [u8]) -> Self {
+        Self { bytes: message, at: 0 }
+    }
+
+    /// The fields of a message within the same bytes.
+    pub(super) fn within(message: &'a [u8], part: &Range<usize>) -> Result<Self, Corrupt> {
+        let bytes = message.get(..part.end).ok_or(Corrupt::Malformed)?;
+        Ok(Self { bytes, at: part.start })
+    }
+
+    /// The next field: its number and its value. Nothing at the end of the message.
+    pub(super) fn next(&mut self) -> Result<Option<(u32, Value)>, Corrupt> {
+        if self.at >= self.bytes.len() {
+            return Ok(None);
+        }
+        let (number, wire_type) = self.tag()?;
+        let value = match wire_type {
+            0 => Value::Varint(self.varint()?),
+            2 => Value::Bytes(self.length_delimited()?),
+            _ => {
+                self.skip(number, wire_type, MAX_DEPTH)?;
+                Value::Other
+            }
+        };
+        Ok(Some((number, value)))
+    }
+
+    fn tag(&mut self) -> Result<(u32, u8), Corrupt> {
+        let tag = u32::try_from(self.varint()?).map_err(|_| Corrupt::Malformed)?;
+        let number = tag >> 3;
+        // The numbers begin at 1.
+        if number == 0 { Err(Corrupt::Malformed) } else { Ok((number, (tag & 7) as u8)) }
+    }
+
+    fn varint(&mut self) -> Result<u64, Corrupt> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = *self.bytes.get(self.at).ok_or(Corrupt::Malformed)?;
+            self.at += 1;
+            // The tenth byte has room for one bit.
+            if shift == 63 && byte > 1 {
+                return Err(Corrupt::Malformed);
+            }
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err(Corrupt::Malformed)
+    }
+
+    fn length_delimited(&mut self) -> Result<Range<usize>, Corrupt> {
+        let length = usize::try_from(self.varint()?).map_err(|_| Corrupt::Malformed)?;
+        let start = self.at;
+        self.advance(length)?;
+        Ok(start..self.at)
+    }
+
+    fn advance(&mut self, length: usize) -> Result<(), Corrupt> {
+        let end = self.at.checked_add(length).filter(|end| *end <= self.bytes.len()).ok_or(Corrupt::Malformed)?;
+        self.at = end;
+        Ok(())
+    }
+
+    /// Passes over the value of a field; `depth` groups may still be opened.
+    fn skip(&mut self, number: u32, wire_type: u8, depth: u32) -> Result<(), Corrupt> {
+        match wire_type {
+            0 => self.varint().map(drop),
+            1 => self.advance(8),
+            2 => self.length_delimited().map(drop),
+            3 => loop {
+                let depth = depth.checked_sub(1).ok_or(Corrupt::Malformed)?;
+                match self.tag()? {
+                    (end, 4) if end == number => return Ok(()),
+                    (_, 4) => return Err(Corrupt::Malformed),
+                    (inner, wire_type) => self.skip(inner, wire_type, depth)?,
+                }
+            },
+            5 => self.advance(4),
+            // 4 ends a group that was not begun; 6 and 7 are not defined.
+            _ => Err(Corrupt::Malformed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(bytes: &[u8]) -> Result<Vec<(u32, Value)>, Corrupt> {
+        let mut fields = Fields::new(bytes);
+        let mut all = Vec::new();
+        while let Some(field) = fields.next()? {
+            all.push(field);
+        }
+        Ok(all)
+    }
+
+    #[test]
+    fn every_wire_type_is_read_or_passed_over() {
+        let bytes = [
+            0x08, 0x96, 0x01, // 1: 150
+            0x11, 1, 2, 3, 4, 5, 6, 7, 8, // 2: 64 bits
+            0x1a, 2, 7, 7, // 3: two bytes
+            0x23, 0x2b, 0x08, 0x01, 0x2c, 0x24, // 4: a group with a group in it
+            0x35, 1, 2, 3, 4, // 6: 32 bits
+        ];
+        let expected =
+            [(1, Value::Varint(150)), (2, Value::Other), (3, Value::Bytes(14..16)), (4, Value::Other), (6, Value::Other)];
+        assert_eq!(all(&bytes).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_is_cut_or_cannot_be_is_refused() {
+        let deep = [0x0b].repeat(200_000);
+        let cases: [&[u8]; 10] = [
+            &[0x08],                                                                   // a field without a value
+            &[0x0a, 5, 1],                                                             // shorter than it says
+            &[0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01],       // a length of 2^64 - 1
+            &[0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02],       // a number above 64 bits
+            &[0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], // a number of eleven bytes
+            &[0x00, 0x00],                                                             // field 0
+            &[0x0c],                                                                   // the end of no group
+            &[0x0b, 0x14],                                                             // the end of another group
+            &[0x0e],                                                                   // wire type 6
+            &deep,
+        ];
+        for case in cases {
+            assert!(all(case).is_err(), "{:?}", &case[..case.len().min(12)]);
+        }
+    }
+}

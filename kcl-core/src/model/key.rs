@@ -1,0 +1,142 @@
+use std::borrow::Borrow;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// The partition key, or the explicit hash key, of a user record: text, used like a `&str`. Cloning it copies no text.
+///
+/// The keys of an aggregate share one allocation, so keeping one keeps the others of its aggregate.
+#[derive(Clone)]
+pub struct Key {
+    text: Arc<str>,
+    start: u32,
+    /// Nothing: all that follows.
+    end: Option<u32>,
+}
+
+impl Key {
+    /// The key with this text.
+    #[must_use]
+    pub fn new(text: impl Into<Arc<str>>) -> Self {
+        Self { text: text.into(), start: 0, end: None }
+    }
+
+    /// The key that is a part of a text.
+    pub(crate) fn part(text: &Arc<str>, start: u32, end: u32) -> Self {
+        Self { text: Arc::clone(text), start, end: Some(end) }
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        let start = self.start as usize;
+        let part = match self.end {
+            Some(end) => self.text.get(start..end as usize),
+            None => self.text.get(start..),
+        };
+        // The bounds were taken from the text itself.
+        part.unwrap_or_default()
+    }
+}
+
+impl Deref for Key {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl AsRef<str> for Key {
+    fn as_ref(&self) -> &str {
+        self
+    }
+}
+
+impl Borrow<str> for Key {
+    fn borrow(&self) -> &str {
+        self
+    }
+}
+
+impl From<&str> for Key {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl From<String> for Key {
+    fn from(text: String) -> Self {
+        Self::new(text)
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Key {}
+
+impl PartialEq<str> for Key {
+    fn eq(&self, other: &str) -> bool {
+        self.as_str() == other
+    }
+}
+
+impl PartialEq<&str> for Key {
+    fn eq(&self, other: &&str) -> bool {
+        self.as_str() == *other
+    }
+}
+
+impl std::hash::Hash for Key {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self)
+    }
+}
+
+impl fmt::Debug for Key {
+    /// Not the text: keys are the users' data and have no place in a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({} bytes)", self.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, HashMap};
+
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_shared_text_is_the_same_key_as_the_text_by_itself() {
+        let text: Arc<str> = "onetwo".into();
+        let (one, two) = (Key::part(&text, 0, 3), Key::part(&text, 3, 6));
+        assert_eq!((one.as_str(), two.as_str()), ("one", "two"));
+        assert_eq!(two, Key::new("two"));
+        assert!(one < two);
+        assert_eq!(HashMap::from([(two.clone(), 2)]).get("two"), Some(&2));
+        assert_eq!(BTreeMap::from([(two, 2)]).get("two"), Some(&2));
+        assert_eq!(format!("{one} {one:?}"), "one Key(3 bytes)");
+    }
+}
