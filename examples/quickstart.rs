@@ -70,7 +70,7 @@ async fn quickstart(options: &Options) -> Result<u8, BoxError> {
     }
     stream.stop().await;
     let report = Report::new(producer.put(), ended.put, &counts, ended.shards, start.elapsed(), ended.signal.is_none());
-    println!("{report}");
+    println!("\n{report}");
     Ok(verdict(&report, ended.signal))
 }
 
@@ -182,12 +182,12 @@ fn verdict(report: &Report, signal: Option<Signal>) -> u8 {
             signal.exit_code()
         }
         None if report.is_right() && report.new_lines() == 0 => {
-            println!("Resumed at the checkpoints: nothing was left to process. --replay reads everything again.");
+            println!("Resumed at the checkpoints: nothing was left to process.\n--replay reads everything again.");
             0
         }
         None if report.is_right() => {
             println!(
-                "Every line was processed once and in order. Run it again to see it resume; --replay reads everything again."
+                "Every line was processed once and in order.\nRun it again to see it resume; --replay reads everything again."
             );
             0
         }

@@ -1,9 +1,10 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use kcl_core::model::{Moment, ShardId};
 use kcl_core::{Clock, SystemClock};
 
@@ -78,7 +79,7 @@ impl Bars {
         let all = MultiProgress::new();
         let bar = |name: &'static str, length| {
             let bar = all.add(ProgressBar::new(length).with_prefix(name));
-            bar.set_style(style("{prefix:<10} [{bar:40}] {human_pos}/{human_len} {per_sec}"));
+            bar.set_style(style("{prefix:<10} [{bar:40}] {human_pos}/{human_len}  {rate}"));
             bar
         };
         let (put, counted) = (bar("put", to_put), bar("processed", to_count));
@@ -115,5 +116,10 @@ pub(super) fn shard_line(shard: &ShardId, view: &ShardView) -> String {
 }
 
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
+        // What cannot be written is not shown.
+        let _ = write!(out, "{} a second", HumanCount(state.per_sec() as u64));
+    };
+    style.with_key("rate", rate).progress_chars("=> ")
 }
