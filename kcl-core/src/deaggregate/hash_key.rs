@@ -16,11 +16,18 @@ pub(super) fn explicit(text: &[u8]) -> Option<u128> {
     if text.is_empty() || digits.len() > 39 || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    // In parts that fit 64 bits: multiplying 128 bits for each digit takes several times as long.
-    digits.chunks(19).try_fold(0_u128, |value, chunk| {
-        let part = chunk.iter().fold(0_u64, |part, digit| part * 10 + u64::from(digit - b'0'));
-        value.checked_mul(10_u128.pow(u32::try_from(chunk.len()).ok()?))?.checked_add(part.into())
-    })
+    // Twice 19 digits, which fit 64 bits each and 128 together, and then the last one: multiplying 128 bits for each digit takes
+    // several times as long.
+    let (high, rest) = digits.split_at(digits.len().min(19));
+    let (low, last) = rest.split_at(rest.len().min(19));
+    let scale = 10_u64.pow(u32::try_from(low.len()).ok()?);
+    let value = u128::from(part(high)) * u128::from(scale) + u128::from(part(low));
+    last.iter().try_fold(value, |value, digit| value.checked_mul(10)?.checked_add(u128::from(digit - b'0')))
+}
+
+/// The value of at most 19 digits.
+fn part(digits: &[u8]) -> u64 {
+    digits.iter().fold(0, |part, digit| part * 10 + u64::from(digit - b'0'))
 }
 
 /// Finds the user records of an aggregate that are outside a range. Each key is hashed once, when it is first asked for.
@@ -83,6 +90,7 @@ mod tests {
         assert_eq!(explicit(b"0"), Some(0));
         let none: [&[u8]; 6] =
             [b"", b"-1", b"+1", b"1e3", b"340282366920938463463374607431768211456", b"1000000000000000000000000000000000000000"];
+        assert_eq!(explicit(b"99999999999999999999999999999999999999"), Some(10_u128.pow(38) - 1));
         for text in none {
             assert_eq!(explicit(text), None, "{text:?}");
         }
