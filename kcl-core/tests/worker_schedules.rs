@@ -125,7 +125,5 @@ async fn a_checkpoint_that_an_operator_takes_back_is_where_the_shard_goes_on() {
     let seen = run.seen.clone();
     run.stop().await.unwrap();
     assert_eq!(seen.payloads(), ["0", "1", "2", "0", "1", "2"]);
-    assert!(
-        seen.calls().iter().any(|(_, call)| matches!(call, Call::LeaseLost { reason } if reason == "CheckpointEdited"))
-    );
+    assert!(seen.calls().iter().any(|(_, call)| matches!(call, Call::LeaseLost { reason } if reason == "CheckpointEdited")));
 }

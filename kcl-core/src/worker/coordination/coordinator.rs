@@ -120,7 +120,8 @@ impl Coordinator {
         match begun {
             Ok(true) => self.context.inner.outlet.say(Event::Started),
             Ok(false) => {}
-            Err(cause) => drop(self.news.send(News::Failed(cause))),
+            // Not a step further: the table may be another stream's.
+            Err(cause) => return drop(self.news.send(News::Failed(cause))),
         }
         self.work().await;
     }
