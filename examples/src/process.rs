@@ -11,12 +11,13 @@ use rustix::time::{ClockId, clock_gettime};
 pub struct ProcessStart(Moment);
 
 impl ProcessStart {
-    /// The start of the process as the system has it (Linux, to 10 ms: the loading of the program counts). Elsewhere the moment of
-    /// this call.
+    /// The start of the process as the system has it (Linux, to 10 ms: the loading of the program counts). Elsewhere, and under
+    /// `cargo run`, whose own process becomes this one after it has built it, the moment of this call.
     #[must_use]
     pub fn get() -> Self {
         let now = SystemClock.now();
-        let stat = std::fs::read_to_string("/proc/self/stat").ok();
+        let own = std::env::var_os("CARGO").is_none();
+        let stat = own.then(|| std::fs::read_to_string("/proc/self/stat").ok()).flatten();
         let start = stat.and_then(|stat| start_of(&stat, rustix::param::clock_ticks_per_second()));
         Self(start.map_or(now, |since_boot| Moment::from_origin(since_boot).min(now)))
     }
