@@ -85,7 +85,8 @@ impl Worker {
             return Err(RunError::AlreadyRun);
         }
         let mut ending = Ending { inner: &self.0, report: ShutdownReport::default() };
-        let result = root::run(Arc::clone(&self.0)).await;
+        // Boxed: whatever the loading of a configuration needs is not the callers' stack to carry.
+        let result = Box::pin(root::run(Arc::clone(&self.0))).await;
         if let Ok(report) = &result {
             ending.report.clone_from(report);
         }
