@@ -57,12 +57,7 @@ impl Pace {
     /// The pace of a shard that has not been read yet: it may be at once.
     #[must_use]
     pub fn new(settings: PaceSettings) -> Self {
-        Self {
-            settings,
-            calls: VecDeque::with_capacity(settings.calls_per_second.get()),
-            idle: settings.idle_from,
-            idle_until: Moment::default(),
-        }
+        Self { settings, calls: VecDeque::new(), idle: settings.idle_from, idle_until: Moment::default() }
     }
 
     /// The earliest moment, `now` or later, at which the next call may be sent.
