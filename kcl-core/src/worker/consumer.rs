@@ -10,11 +10,11 @@ use crate::checkpoint::{Checkpointer, Delivered, Tenancy};
 use crate::decide::backoff::Backoff;
 use crate::decide::consumer::{Command, Consumer, Event as Step, Outcome};
 use crate::decide::gap::DataGap;
-use crate::fetch::{Batch, Fed, Feed, FetchError, Polling, PollingSettings, Resume};
+use crate::fetch::{Batch, Fed, Feed, FetchError};
 use crate::lease::BoxError;
 use crate::lease::held::{Held, OrderError};
 use crate::meters::ShardMeters;
-use crate::model::{Checkpoint, ChildShard, Facts, InitialPosition, Lease, Position, ShardId};
+use crate::model::{Checkpoint, ChildShard, Lease, Position, ShardId};
 use crate::processor::{
     ErasedProcessor, Failure, InitializeInput, LeaseLostInput, LossReason, ProcessRecordsInput, ShardEndedInput, ShardRef,
     ShutdownRequestedInput,
@@ -22,12 +22,14 @@ use crate::processor::{
 use crate::runtime::{Clock, jitter, panic_message, pause};
 use crate::stream::Stream;
 
-use super::coordination::{Assignment, Coordination, Whereabouts};
+use super::coordination::{Assignment, Coordination};
 use super::error::RunError;
 use super::event::{Event, HandlerCall};
 use super::in_hand::{AfterFailure, InHand};
 use super::settings::{Checkpoints, OnDataGap};
 use super::worker::Inner;
+
+mod opening;
 
 /// The consumer of one shard: carries out what [`crate::decide::consumer`] says, one thing at a time.
 pub(crate) struct ShardConsumer {
@@ -317,59 +319,6 @@ impl ShardConsumer {
         }
     }
 
-    /// A row that says where to begin by a time, and was made by somebody who does not keep that time (the KCL): it is resolved now,
-    /// by the service's clock, and kept in the row, so that a restart before the first checkpoint begins at the same place.
-    async fn resolve_start(&mut self) -> Result<(), Step> {
-        let at = match (&self.row.checkpoint, self.inner.parts.settings.initial_position) {
-            _ if self.row.facts.start_at.is_some() => return Ok(()),
-            (Checkpoint::AtTimestamp, InitialPosition::AtTimestamp(at)) => at,
-            (Checkpoint::AtTimestamp | Checkpoint::Latest, _) => {
-                let turns = self.held.turns(Arc::clone(&self.clock));
-                let time = tokio::select! {
-                    biased;
-                    () = Self::signalled(&self.held, &mut self.stop, self.told_stop) => return Err(self.signal_or_wait()),
-                    time = turns.while_waiting(self.coordination.start_time()) => time,
-                };
-                time.map_err(|error| self.busy("to learn the service's time", &error))?
-            }
-            _ => return Ok(()),
-        };
-        let facts = Facts { start_at: Some(at), ..self.row.facts.clone() };
-        match self.held.store_facts(facts.clone()).await {
-            Ok(()) => {
-                self.row.facts = facts;
-                Ok(())
-            }
-            Err(OrderError::Throttled(error)) => Err(self.busy("to keep where a shard begins", &error.to_string())),
-            Err(_) => Err(self.lose()),
-        }
-    }
-
-    async fn open_feed(&mut self) -> Result<Feed, Step> {
-        self.resolve_start().await?;
-        let resume = Resume::new(&self.row.checkpoint, &self.row.facts)
-            .map_err(|error| self.stop_worker(RunError::Internal(error.to_string())))?;
-        let parts = &self.inner.parts;
-        let settings = PollingSettings {
-            pace: parts.settings.pace(),
-            max_records: parts.settings.max_records,
-            call_limit: parts.settings.call_limit,
-            hash_range: self.row.hash_range,
-            out_of_range: parts.settings.out_of_range,
-        };
-        let polling = Polling::new(
-            Arc::clone(&self.source),
-            self.shard.shard.clone(),
-            Arc::clone(&self.clock),
-            settings,
-            parts.budget.seat(),
-            self.held.turns(Arc::clone(&self.clock)),
-            self.meters.clone(),
-            resume,
-        );
-        Ok(Feed::start(Box::new(polling)))
-    }
-
     fn take_in_hand(&mut self, batch: Box<Batch>) -> Option<Step> {
         self.inner.meters.budget.set(self.inner.parts.budget.used() as f64);
         let (lag, records) = (batch.millis_behind_latest, batch.records.len());
@@ -404,26 +353,6 @@ impl ShardConsumer {
                 let shard = self.shard.clone();
                 Some(self.stop_worker(RunError::DataGap { shard, gap }))
             }
-        }
-    }
-
-    /// The service does not know the shard: has it left the stream, or was that a passing answer?
-    async fn look_for_gone(&mut self) -> Option<Step> {
-        let turns = self.held.turns(Arc::clone(&self.clock));
-        let stored = self.held.finished().map_or_else(|| self.held.stored(), Checkpoint::At);
-        let found = tokio::select! {
-            biased;
-            () = Self::signalled(&self.held, &mut self.stop, self.told_stop) => return Some(self.signal_or_wait()),
-            found = turns.while_waiting(self.coordination.whereabouts(self.row.key.clone(), stored)) => found,
-        };
-        match found {
-            Whereabouts::Listed | Whereabouts::Unknown => None,
-            Whereabouts::Left { gap, children } => {
-                self.feed = None;
-                self.children = children;
-                Some(self.report_gap(gap).unwrap_or(Step::EndReached))
-            }
-            Whereabouts::Failed(cause) => Some(self.stop_worker(cause)),
         }
     }
 
