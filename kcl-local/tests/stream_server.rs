@@ -109,3 +109,18 @@ fn a_server_works_outside_the_runtime_that_started_it() {
         assert_eq!(stream_support::shards(&client, "s").await[0].shard_id, id(0));
     });
 }
+
+#[tokio::test]
+async fn a_listing_of_streams_goes_on_with_its_token_and_ends_without_one() {
+    let stream = LocalStream::start().await.expect("starts");
+    let client = client(&stream);
+    for name in ["a", "b", "c"] {
+        create(&client, name, 1).await;
+    }
+    let first = client.list_streams().limit(2).send().await.expect("lists");
+    assert_eq!((first.stream_names(), first.has_more_streams), (&["a".to_owned(), "b".to_owned()][..], true));
+    let rest = client.list_streams().limit(2).next_token(first.next_token.expect("a token")).send().await.expect("goes on");
+    assert_eq!((rest.stream_names(), rest.has_more_streams, rest.next_token()), (&["c".to_owned()][..], false, None));
+    let behind = client.list_streams().exclusive_start_stream_name("a").send().await.expect("lists");
+    assert_eq!(behind.stream_names(), ["b", "c"]);
+}

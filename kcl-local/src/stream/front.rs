@@ -1,8 +1,8 @@
 //! The front of the server: every request comes here first.
 //!
 //! ```text
-//!   request ─┬─ GetRecords, GetShardIterator, ListShards, PutRecord, PutRecords,
-//!            │  SubscribeToShard, UpdateShardCount ─────────────────────────────▶ ops
+//!   request ─┬─ GetRecords, GetShardIterator, ListShards, ListStreams, PutRecord,
+//!            │  PutRecords, SubscribeToShard, UpdateShardCount ─────────────────────────────▶ ops
 //!            └─ any other ──▶ stream named by name, body in JSON ──▶ emulator ──▶ body in the format of the request
 //! ```
 
@@ -72,7 +72,10 @@ async fn answer(
         return Ok(next.run(Request::from_parts(parts, Body::from(body))).await);
     };
     ops::name_stream(&service.store, operation, &mut data)?;
-    let ours = matches!(operation, "GetRecords" | "GetShardIterator" | "ListShards" | "SubscribeToShard" | "UpdateShardCount");
+    let ours = matches!(
+        operation,
+        "GetRecords" | "GetShardIterator" | "ListShards" | "ListStreams" | "SubscribeToShard" | "UpdateShardCount"
+    );
     if !ours {
         return pass(service, format, operation, parts, &data, next).await;
     }
@@ -82,6 +85,7 @@ async fn answer(
         "SubscribeToShard" => ops::subscribe_to_shard(service, format, data).await,
         "GetShardIterator" => ops::get_shard_iterator(service, data).await.map(|value| reply_value(format, &value)),
         "ListShards" => ops::list_shards(service, data).await.map(|value| reply_value(format, &value)),
+        "ListStreams" => ops::list_streams(service, data).await.map(|value| reply_value(format, &value)),
         _ => ops::update_shard_count(service, data).await.map(|value| reply_value(format, &value)),
     }
 }
