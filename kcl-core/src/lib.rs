@@ -28,6 +28,7 @@ pub mod worker;
 // For producers.
 pub mod aggregate;
 
+mod level;
 pub mod meters;
 mod runtime;
 #[cfg(feature = "testing")]

@@ -10,7 +10,7 @@ use crate::processor::{ErasedFactory, OnFailure, RecordProcessorFactory};
 use crate::runtime::{Clock, random_token, system_clock};
 use crate::stream::Stream;
 
-use super::settings::{Checkpoints, OnDataGap, Settings};
+use super::settings::{Checkpoints, CoordinationOn, OnDataGap, Settings};
 use super::worker::{Parts, Worker};
 
 /// A setting that cannot be.
@@ -179,6 +179,12 @@ impl Builder {
     /// See [`Settings::audit_every`].
     pub const fn audit_every(mut self, span: Duration) -> Self {
         self.settings.audit_every = span;
+        self
+    }
+
+    /// See [`CoordinationOn`].
+    pub const fn coordination_on(mut self, place: CoordinationOn) -> Self {
+        self.settings.coordination_on = place;
         self
     }
 

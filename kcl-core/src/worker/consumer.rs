@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::checkpoint::{Checkpointer, Delivered, Tenancy};
 use crate::decide::backoff::Backoff;
@@ -13,6 +13,7 @@ use crate::decide::gap::DataGap;
 use crate::fetch::{Batch, Fed, Feed, FetchError};
 use crate::lease::BoxError;
 use crate::lease::held::{Held, OrderError};
+use crate::level::Level;
 use crate::meters::ShardMeters;
 use crate::model::{Checkpoint, ChildShard, Lease, Position, ShardId};
 use crate::processor::{
@@ -46,7 +47,7 @@ pub(crate) struct ShardConsumer {
     processor: Option<Box<dyn ErasedProcessor>>,
     machine: Consumer,
     parents: oneshot::Receiver<()>,
-    stop: watch::Receiver<bool>,
+    stop: Level,
     causes: mpsc::UnboundedSender<RunError>,
     feed: Option<Feed>,
     in_hand: Option<InHand>,
@@ -91,7 +92,7 @@ impl ShardConsumer {
         source: Arc<dyn Stream>,
         coordination: Coordination,
         assignment: Assignment,
-        stop: watch::Receiver<bool>,
+        stop: Level,
         causes: mpsc::UnboundedSender<RunError>,
     ) -> Self {
         let Assignment { held, row, parents } = assignment;
@@ -176,7 +177,7 @@ impl ShardConsumer {
             self.told_loss = true;
             return Some(Step::LeaseLost(reason));
         }
-        if !self.told_stop && (*self.stop.borrow() || self.give_up.is_some()) {
+        if !self.told_stop && (self.stop.now() > 0 || self.give_up.is_some()) {
             self.told_stop = true;
             return Some(Step::StopAsked);
         }
@@ -200,11 +201,11 @@ impl ShardConsumer {
     }
 
     /// Waits for a signal; the next turn of the loop sees which.
-    async fn signalled(held: &Held, stop: &mut watch::Receiver<bool>, told_stop: bool) {
+    async fn signalled(held: &Held, stop: &Level, told_stop: bool) {
         tokio::select! {
             biased;
             _ = held.lost() => {}
-            stopped = stop.wait_for(|stop| *stop), if !told_stop => drop(stopped),
+            () = stop.reaches(1), if !told_stop => {}
         }
     }
 
@@ -212,7 +213,7 @@ impl ShardConsumer {
         let turns = self.held.turns(Arc::clone(&self.clock));
         tokio::select! {
             biased;
-            () = Self::signalled(&self.held, &mut self.stop, self.told_stop) => self.signal_or_wait(),
+            () = Self::signalled(&self.held, &self.stop, self.told_stop) => self.signal_or_wait(),
             finished = turns.while_waiting(&mut self.parents) => match finished {
                 Ok(()) => Step::ParentsFinished,
                 // The coordination is gone, and every lease with it.
@@ -294,7 +295,7 @@ impl ShardConsumer {
             let Some(feed) = &mut self.feed else { continue };
             let fed = tokio::select! {
                 biased;
-                () = Self::signalled(&self.held, &mut self.stop, self.told_stop) => return self.signal_or_wait(),
+                () = Self::signalled(&self.held, &self.stop, self.told_stop) => return self.signal_or_wait(),
                 fed = feed.next() => fed,
             };
             let step = match fed {
@@ -447,7 +448,7 @@ impl ShardConsumer {
         let turns = self.held.turns(Arc::clone(&self.clock));
         tokio::select! {
             biased;
-            () = Self::signalled(&self.held, &mut self.stop, self.told_stop) => self.signal_or_wait(),
+            () = Self::signalled(&self.held, &self.stop, self.told_stop) => self.signal_or_wait(),
             () = turns.while_waiting(pause(&*self.clock, span)) => Step::PauseOver,
         }
     }

@@ -30,6 +30,6 @@ pub use builder::{Builder, SettingError};
 pub use error::RunError;
 pub use event::{Event, Events, HandlerCall};
 pub use report::{ShardReport, ShutdownReport, Stopped};
-pub use settings::{Checkpoints, OnDataGap, Settings};
+pub use settings::{Checkpoints, CoordinationOn, OnDataGap, Settings};
 pub use status::{ShardStatus, Status};
 pub use worker::Worker;

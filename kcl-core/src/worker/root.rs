@@ -1,10 +1,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tracing::Instrument;
 
 use crate::decide::consumer::Outcome;
+use crate::level::Level;
 use crate::model::{LeaseKey, Moment};
 use crate::processor::LossReason;
 use crate::runtime::{Tasks, within};
@@ -33,7 +34,8 @@ struct Root {
     consumers: Tasks<(LeaseKey, Ended)>,
     /// What consumers say must stop the worker, at once: their handlers may take long to end.
     causes: (mpsc::UnboundedSender<RunError>, mpsc::UnboundedReceiver<RunError>),
-    stop: watch::Sender<bool>,
+    /// At 1 the consumers give their shards up.
+    stop: Level,
     stopping: Option<Moment>,
     cause: Option<RunError>,
     report: ShutdownReport,
@@ -51,7 +53,7 @@ pub(crate) async fn run(inner: Arc<Inner>) -> Result<ShutdownReport, RunError> {
         news,
         consumers: Tasks::new(),
         causes: mpsc::unbounded_channel(),
-        stop: watch::Sender::new(false),
+        stop: Level::default(),
         stopping: None,
         cause: None,
         report: ShutdownReport::default(),
@@ -122,7 +124,7 @@ impl Root {
         self.stopping = Some(until);
         self.inner.outlet.say(Event::Stopping);
         self.leash.drain();
-        self.stop.send_replace(true);
+        self.stop.raise(1);
     }
 
     fn fail(&mut self, cause: RunError) {
@@ -147,7 +149,7 @@ impl Root {
             Arc::clone(&self.source),
             self.coordination.clone(),
             assignment,
-            self.stop.subscribe(),
+            self.stop.clone(),
             self.causes.0.clone(),
         );
         self.consumers.start(async move { (key, consumer.run().await) }.instrument(span));

@@ -30,6 +30,18 @@ pub enum OnDataGap {
     Fail,
 }
 
+/// Where a worker's coordination runs: the renewals, the looks at the lease table, the taking of leases.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CoordinationOn {
+    /// On a thread and a runtime of its own: a handler that blocks its thread costs no shard its lease.
+    #[default]
+    OwnThread,
+    /// On the runtime that [`Worker::run`](super::Worker::run) is awaited on, as a part of it: for a simulated clock, and for programs
+    /// that may have no threads. A handler that blocks then stops the renewals too.
+    CallersRuntime,
+}
+
 /// Everything about a worker that is a number or a choice. Made and checked by the [`Builder`](super::Builder).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -66,6 +78,8 @@ pub struct Settings {
     pub out_of_range: OutOfRange,
     /// How often the shards of the stream are compared with the leases. Default: 60 s.
     pub audit_every: Duration,
+    /// See [`CoordinationOn`]. Default: a thread of its own.
+    pub coordination_on: CoordinationOn,
 }
 
 impl Default for Settings {
@@ -87,6 +101,7 @@ impl Default for Settings {
             on_data_gap: OnDataGap::Continue,
             out_of_range: OutOfRange::HandOn,
             audit_every: Duration::from_secs(60),
+            coordination_on: CoordinationOn::OwnThread,
         }
     }
 }

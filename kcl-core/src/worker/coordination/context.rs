@@ -2,8 +2,6 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::sync::watch;
-
 use crate::decide::expiry::Timing;
 use crate::decide::shards::{Inconsistent, NewLease, ShardGraph};
 use crate::lease::settle::{Outcome, Settler};
@@ -23,7 +21,7 @@ pub(super) struct Context {
     pub(super) settler: Settler,
     pub(super) timing: Timing,
     pub(super) description: OnceLock<StreamDescription>,
-    wanted: watch::Receiver<Wanted>,
+    wanted: Wanted,
 }
 
 /// A lease that was acquired, and when the acquiring write was sent.
@@ -67,7 +65,7 @@ const TRIES: u32 = 5;
 const BETWEEN_TRIES: Duration = Duration::from_millis(200);
 
 impl Context {
-    pub(super) fn new(inner: Arc<Inner>, source: Arc<dyn Stream>, wanted: watch::Receiver<Wanted>) -> Self {
+    pub(super) fn new(inner: Arc<Inner>, source: Arc<dyn Stream>, wanted: Wanted) -> Self {
         let timing = inner.parts.settings.timing();
         let settler = Settler::new(Arc::clone(&inner.parts.table), Arc::clone(&inner.parts.clock), timing.call_limit);
         Self { inner, source, settler, timing, description: OnceLock::new(), wanted }
@@ -96,15 +94,14 @@ impl Context {
 
     /// Whether the worker is to take and keep leases, not to give them up.
     pub(super) fn is_working(&self) -> bool {
-        *self.wanted.borrow() == Wanted::Work
+        self.wanted.is_work()
     }
 
     /// The listing of somebody who has no use for it when the worker stops: a stop does not wait for it.
     pub(super) async fn list_while_working(&self, filter: &ShardFilter) -> Result<Listing, Trouble> {
-        let mut wanted = self.wanted.clone();
         tokio::select! {
             biased;
-            _ = wanted.wait_for(|wanted| *wanted != Wanted::Work) => {
+            () = self.wanted.drain() => {
                 Err(stream::Error::new(ErrorKind::Transient, "ListShards", "the worker stops").into())
             }
             listing = self.list(filter) => listing,

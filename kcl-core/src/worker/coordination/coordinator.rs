@@ -3,7 +3,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument;
 
 use crate::decide::assignment::{Busy, Me, Tenancies, is_duplicated, plan};
@@ -11,6 +11,7 @@ use crate::decide::backoff::Backoff;
 use crate::decide::expiry::Observations;
 use crate::lease::Consistency;
 use crate::lease::writer::{Limits, Tenancy, Writer};
+use crate::level::Level;
 use crate::model::{ChildShard, Lease, LeaseKey, Moment, Timestamp, Token};
 use crate::runtime::{Tasks, jitter, pause};
 use crate::stream::{ShardFilter, Stream};
@@ -30,7 +31,7 @@ pub(super) struct Coordinator {
     context: Arc<Context>,
     news: mpsc::UnboundedSender<News>,
     requests: mpsc::UnboundedReceiver<Request>,
-    wanted: watch::Receiver<Wanted>,
+    wanted: Wanted,
     writers: Tasks<(LeaseKey, Option<Token>, Tenancy)>,
     jobs: Tasks<Done>,
     /// Jobs under way.
@@ -47,7 +48,7 @@ pub(super) struct Coordinator {
     auditing: bool,
     looking: bool,
     /// Counts the ends of shards that this worker has stored.
-    ends: watch::Sender<u64>,
+    ends: Level,
     left: usize,
 }
 
@@ -84,7 +85,7 @@ impl Coordinator {
         source: Arc<dyn Stream>,
         news: mpsc::UnboundedSender<News>,
         requests: mpsc::UnboundedReceiver<Request>,
-        wanted: watch::Receiver<Wanted>,
+        wanted: Wanted,
     ) -> Self {
         Self {
             context: Arc::new(Context::new(inner, source, wanted.clone())),
@@ -103,18 +104,18 @@ impl Coordinator {
             next_audit: Moment::default(),
             auditing: false,
             looking: false,
-            ends: watch::Sender::new(0),
+            ends: Level::default(),
             left: 0,
         }
     }
 
     /// Works until the root wants no more, or is gone.
     pub(super) async fn run(mut self) {
-        let mut wanted = self.wanted.clone();
+        let wanted = self.wanted.clone();
         let begun = tokio::select! {
             biased;
             // Only the end of the root ends this at once: a stop that comes while leases are being made has to give them back.
-            _ = wanted.wait_for(|_| false) => return,
+            () = wanted.nothing() => return,
             begun = self.begin() => begun,
         };
         match begun {
@@ -130,7 +131,7 @@ impl Coordinator {
     async fn begin(&mut self) -> Result<bool, RunError> {
         let mut failures = 0;
         let context = Arc::clone(&self.context);
-        let mut wanted = self.wanted.clone();
+        let wanted = self.wanted.clone();
         while context.is_working() {
             let trouble = match context.settler.table.setup().await {
                 Ok(()) => match context.audit(self.room(), &BTreeSet::new()).await {
@@ -152,7 +153,7 @@ impl Coordinator {
             }
             tokio::select! {
                 biased;
-                _ = wanted.wait_for(|wanted| *wanted != Wanted::Work) => {}
+                () = wanted.drain() => {}
                 () = pause(&**context.clock(), BEGIN.delay(failures, jitter())) => {}
             }
             failures += 1;
@@ -162,23 +163,21 @@ impl Coordinator {
 
     async fn work(&mut self) {
         let clock = Arc::clone(self.context.clock());
-        let mut wanted = self.wanted.clone();
+        let wanted = self.wanted.clone();
         loop {
-            let state = *wanted.borrow_and_update();
+            let working = wanted.is_work();
             let drained = self.busy.values().all(|engagement| !engagement.held) && self.at_work == 0;
-            if state == Wanted::Drain && drained {
+            if !working && drained {
                 return;
             }
-            let working = state == Wanted::Work;
             let look = (!self.looking).then_some(self.next_look);
             let audit = (!self.auditing).then_some(self.next_audit);
             let next = look.into_iter().chain(audit).min();
             // In this order: the root's word, what has ended, what is asked for, the clock.
             tokio::select! {
                 biased;
-                changed = wanted.changed() => if changed.is_err() {
-                    return;
-                },
+                () = wanted.nothing() => return,
+                () = wanted.drain(), if working => {}
                 Some(ended) = self.writers.next() => self.on_tenancy(ended),
                 Some(done) = self.jobs.next() => self.on_done(done),
                 request = self.requests.recv() => match request {
@@ -413,7 +412,7 @@ impl Coordinator {
         if row.parents.is_empty() {
             let _ = open.send(());
         } else {
-            let gate = gate::keep(Arc::clone(context), row.clone(), self.ends.subscribe(), open);
+            let gate = gate::keep(Arc::clone(context), row.clone(), self.ends.clone(), open);
             self.gates.start(gate.instrument(span));
         }
         let _ = self.news.send(News::Assigned(Box::new(Assignment { held, row, parents })));
@@ -439,7 +438,7 @@ impl Coordinator {
         match tenancy {
             Tenancy::Ended => {
                 self.cool.remove(&key);
-                self.ends.send_modify(|ends| *ends += 1);
+                self.ends.raise_by_one();
             }
             // Whether it may be taken again at once is for the consumer to say: it may have been given up as unreadable.
             Tenancy::Released => {}

@@ -1,9 +1,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use crate::decide::shards::{Gate, ParentView, Wait, gate};
+use crate::level::Level;
 use crate::model::Lease;
 use crate::runtime::pause;
 use crate::stream::ShardFilter;
@@ -17,10 +18,10 @@ const LIST_EVERY: Duration = Duration::from_secs(5);
 
 /// Waits until the shard of `row` may be read, and says so. Ends when nobody waits for it any more.
 ///
-/// `ends` changes whenever this worker has stored the end of a shard.
-pub(super) async fn keep(context: Arc<Context>, row: Lease, mut ends: watch::Receiver<u64>, mut open: oneshot::Sender<()>) {
+/// `ends` grows whenever this worker has stored the end of a shard.
+pub(super) async fn keep(context: Arc<Context>, row: Lease, ends: Level, mut open: oneshot::Sender<()>) {
     loop {
-        ends.mark_unchanged();
+        let seen = ends.now();
         let wait = tokio::select! {
             biased;
             () = open.closed() => return,
@@ -42,7 +43,7 @@ pub(super) async fn keep(context: Arc<Context>, row: Lease, mut ends: watch::Rec
         tokio::select! {
             biased;
             () = open.closed() => return,
-            _ = ends.changed() => {}
+            () = ends.reaches(seen + 1) => {}
             () = pause(&**context.clock(), wait) => {}
         }
     }

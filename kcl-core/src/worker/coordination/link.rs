@@ -1,13 +1,15 @@
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::decide::gap::DataGap;
 use crate::lease::held::Held;
+use crate::level::Level;
 use crate::model::{Checkpoint, ChildShard, Lease, LeaseKey, Timestamp};
-use crate::runtime::on_own_thread;
+use crate::runtime::{Tasks, on_own_thread};
 use crate::stream::Stream;
 use crate::worker::error::RunError;
+use crate::worker::settings::CoordinationOn;
 use crate::worker::worker::Inner;
 
 use super::coordinator::Coordinator;
@@ -57,38 +59,70 @@ pub(crate) struct Coordination {
 
 /// The root's hold on the coordination thread, which ends when this is dropped. Consumers have no part in it: one whose handler
 /// blocks must not keep the thread of a worker that is gone.
-pub(crate) struct Leash(watch::Sender<Wanted>);
+pub(crate) struct Leash {
+    wanted: Wanted,
+    /// The coordination itself where it has no thread of its own: it ends with the root.
+    _task: Tasks,
+}
 
 impl Leash {
     /// Take nothing more; end when the last lease is given up.
     pub(crate) fn drain(&self) {
-        self.0.send_replace(Wanted::Drain);
+        self.wanted.0.raise(Wanted::DRAIN);
     }
 }
 
-/// What the root wants of the coordination.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
-    /// Take and keep.
-    Work,
-    /// Take nothing more; end when the last lease is given up.
-    Drain,
+impl Drop for Leash {
+    fn drop(&mut self) {
+        self.wanted.0.raise(Wanted::NOTHING);
+    }
+}
+
+/// What the root wants of the coordination: first to take and keep leases, then to drain, then nothing more.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wanted(Level);
+
+impl Wanted {
+    const DRAIN: u64 = 1;
+    const NOTHING: u64 = 2;
+
+    /// Leases are to be taken and kept.
+    pub(super) fn is_work(&self) -> bool {
+        self.0.now() < Self::DRAIN
+    }
+
+    /// Nothing more is to be taken, and the coordination ends when the last lease is given up. Cancel safe.
+    pub(super) async fn drain(&self) {
+        self.0.reaches(Self::DRAIN).await;
+    }
+
+    /// The root is gone. Cancel safe.
+    pub(super) async fn nothing(&self) {
+        self.0.reaches(Self::NOTHING).await;
+    }
 }
 
 /// What the start of the coordination gives: a way to ask, the hold on it, and what it tells.
 type Started = (Coordination, Leash, mpsc::UnboundedReceiver<News>);
 
 impl Coordination {
-    /// Starts the thread.
+    /// Starts it, on a thread of its own unless the settings say otherwise.
     pub(crate) fn start(inner: &Arc<Inner>, source: Arc<dyn Stream>) -> Result<Started, RunError> {
         let (news, heard) = mpsc::unbounded_channel();
         let (requests, asked) = mpsc::unbounded_channel();
-        let leash = watch::Sender::new(Wanted::Work);
-        let (wanted, inner) = (leash.subscribe(), Arc::clone(inner));
+        let wanted = Wanted::default();
+        let mut task = Tasks::new();
+        let (inner, leash) = (Arc::clone(inner), wanted.clone());
+        let place = inner.parts.settings.coordination_on;
         let work = move || Coordinator::new(inner, source, news, asked, wanted).run();
-        on_own_thread("kcl-coordination", work)
-            .map_err(|error| RunError::Internal(format!("no thread for the coordination: {error}")))?;
-        Ok((Self { requests }, Leash(leash), heard))
+        match place {
+            CoordinationOn::OwnThread => drop(
+                on_own_thread("kcl-coordination", work)
+                    .map_err(|error| RunError::Internal(format!("no thread for the coordination: {error}")))?,
+            ),
+            CoordinationOn::CallersRuntime => task.start(work()),
+        }
+        Ok((Self { requests }, Leash { wanted: leash, _task: task }, heard))
     }
 
     /// Nobody works on this lease any more; `cool_down` says not to take it again at once.
