@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use kcl_core::lease::{Beacon, Change, Consistency, Error, Expect, LeaseTable, PageToken, Snapshot, WorkerRow};
+use kcl_core::lease::{Beacon, Change, Changed, Consistency, Error, Expect, LeaseTable, PageToken, Snapshot, WorkerRow};
 use kcl_core::model::{Lease, LeaseKey, WorkerId};
 use support::{Fault, Fleet, Script, UnrulyTable, locked, one_shard};
 use tokio::sync::watch;
@@ -60,7 +60,7 @@ impl LeaseTable for Slow {
     async fn beacon(&self) -> Result<Beacon, Error> {
         self.rows.beacon().await
     }
-    async fn announce(&self, k: &[LeaseKey]) -> Result<(), Error> {
+    async fn announce(&self, k: &[Changed]) -> Result<(), Error> {
         self.rows.announce(k).await
     }
 }

@@ -3,7 +3,7 @@
 //! It is as exact as the others and forgets everything with its last handle: for tests, for simulation (it is the reference
 //! that the contract is read from), and for a worker that may begin anew after each restart.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,12 +13,10 @@ use async_trait::async_trait;
 
 use crate::model::{Lease, LeaseKey, ShardId, WorkerId};
 
-use super::{Beacon, Change, Consistency, Error, Expect, ForeignRow, LeaseTable, PageToken, Snapshot, WorkerRow};
+use super::{Beacon, Change, Changed, Consistency, Error, Expect, ForeignRow, LeaseTable, PageToken, Snapshot, WorkerRow};
 
 /// Leases of one page of a snapshot.
 const PAGE: usize = 100;
-/// Keys that the change signal names.
-const HINTS: usize = 16;
 
 /// A lease table in memory. A clone is another handle on the same rows: workers that share clones share the leases.
 ///
@@ -33,21 +31,8 @@ struct Rows {
     leases: BTreeMap<LeaseKey, Lease>,
     workers: BTreeMap<WorkerId, WorkerRow>,
     foreign: BTreeMap<String, ForeignRow>,
-    /// The value of the change signal.
-    writes: u64,
-    /// What changed last, the newest first.
-    changed: VecDeque<LeaseKey>,
-}
-
-impl Rows {
-    fn signal(&mut self, key: Option<&LeaseKey>) {
-        self.writes += 1;
-        if let Some(key) = key {
-            self.changed.retain(|changed| changed != key);
-            self.changed.push_front(key.clone());
-            self.changed.truncate(HINTS);
-        }
-    }
+    announcements: u64,
+    beacon: Beacon,
 }
 
 impl MemoryLeaseTable {
@@ -63,7 +48,6 @@ impl MemoryLeaseTable {
         let mut rows = self.lock();
         if let Some(lease) = rows.leases.get_mut(key) {
             edit(lease);
-            rows.signal(Some(key));
         }
     }
 
@@ -71,7 +55,6 @@ impl MemoryLeaseTable {
     pub fn put_foreign(&self, row: ForeignRow) {
         let mut rows = self.lock();
         rows.foreign.insert(row.key.clone(), row);
-        rows.signal(None);
     }
 
     /// A panic in another holder leaves whole rows behind: nothing below panics between two parts of a write.
@@ -139,7 +122,6 @@ impl LeaseTable for MemoryLeaseTable {
             return Err(Error::conflict(Some(row.clone())));
         }
         rows.leases.insert(lease.key.clone(), lease.clone());
-        rows.signal(Some(&lease.key));
         Ok(lease.clone())
     }
 
@@ -151,7 +133,6 @@ impl LeaseTable for MemoryLeaseTable {
         }
         change.edits().apply(row);
         let after = row.clone();
-        rows.signal(Some(key));
         Ok(after)
     }
 
@@ -162,7 +143,6 @@ impl LeaseTable for MemoryLeaseTable {
             return Err(Error::conflict(Some(row.clone())));
         }
         rows.leases.remove(key);
-        rows.signal(Some(key));
         Ok(())
     }
 
@@ -172,7 +152,6 @@ impl LeaseTable for MemoryLeaseTable {
             return Err(Error::conflict(None));
         }
         rows.workers.insert(row.worker.clone(), row.clone());
-        rows.signal(None);
         Ok(())
     }
 
@@ -182,7 +161,6 @@ impl LeaseTable for MemoryLeaseTable {
             return Err(Error::conflict(None));
         }
         rows.workers.insert(row.worker.clone(), row.clone());
-        rows.signal(None);
         Ok(())
     }
 
@@ -192,7 +170,6 @@ impl LeaseTable for MemoryLeaseTable {
             return Err(Error::conflict(None));
         }
         rows.workers.remove(&seen.worker);
-        rows.signal(None);
         Ok(())
     }
 
@@ -201,11 +178,16 @@ impl LeaseTable for MemoryLeaseTable {
     }
 
     async fn beacon(&self) -> Result<Beacon, Error> {
-        let rows = self.lock();
-        Ok(Beacon { value: rows.writes.to_string(), hints: rows.changed.iter().cloned().collect() })
+        Ok(self.lock().beacon.clone())
     }
 
-    async fn announce(&self, _: &[LeaseKey]) -> Result<(), Error> {
+    async fn announce(&self, changed: &[Changed]) -> Result<(), Error> {
+        if !changed.is_empty() {
+            let mut rows = self.lock();
+            rows.announcements += 1;
+            let value = rows.announcements.to_string();
+            rows.beacon.announce(value, changed);
+        }
         Ok(())
     }
 

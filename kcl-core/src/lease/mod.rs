@@ -8,6 +8,7 @@
 //! `kcl_core::testing::lease_table` (feature `testing`) is the same contract as a suite that runs. [`Write`] names every write
 //! that the protocol knows. [`memory::MemoryLeaseTable`] is the table of one process.
 
+mod beacon;
 pub(crate) mod begun;
 mod change;
 mod edit;
@@ -20,9 +21,10 @@ mod table;
 mod write;
 pub(crate) mod writer;
 
+pub use beacon::{Beacon, Changed};
 pub use change::{Change, Expect, Match};
 pub use edit::{CounterEdit, Edit, Edits, SwitchesEdit};
 pub use error::{BoxError, Error};
 pub use row::{ForeignRow, WorkerRow};
-pub use table::{Beacon, Consistency, LeaseTable, PageToken, Snapshot};
+pub use table::{Consistency, LeaseTable, PageToken, Snapshot};
 pub use write::Write;

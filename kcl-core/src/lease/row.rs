@@ -18,13 +18,15 @@ pub struct WorkerRow {
     pub failover: Duration,
     /// It is stopping and takes nothing more.
     pub leaving: bool,
+    /// How often it has compared the shards of the stream with the leases: one does it for all.
+    pub audits: u64,
 }
 
 impl WorkerRow {
     /// The first row of a process.
     #[must_use]
     pub const fn new(worker: WorkerId, incarnation: Token, failover: Duration) -> Self {
-        Self { worker, incarnation, counter: 1, failover, leaving: false }
+        Self { worker, incarnation, counter: 1, failover, leaving: false, audits: 0 }
     }
 
     /// The next sign of life.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::model::{Lease, LeaseKey, WorkerId};
 
-use super::{Change, Error, Expect, ForeignRow, WorkerRow};
+use super::{Beacon, Change, Changed, Error, Expect, ForeignRow, WorkerRow};
 
 /// Where leases are kept: one row a shard, shared by the workers of one application.
 ///
@@ -93,19 +93,19 @@ pub trait LeaseTable: fmt::Debug + Send + Sync + 'static {
     /// [`Error::Throttled`] or [`Error::Fatal`].
     async fn get_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error>;
 
-    /// The change signal: a cheap read of a value that is different after others wrote to the table. Equal values mean that there is
-    /// nothing to look at.
+    /// The change signal: a cheap read of a value that is another one after every announcement. Equal values mean that nobody has
+    /// announced anything.
     ///
     /// # Errors
     /// [`Error::Throttled`] or [`Error::Fatal`].
     async fn beacon(&self) -> Result<Beacon, Error>;
 
-    /// Raises the change signal after writes to these leases that others should hear of. A table whose signal moves with every
-    /// write has nothing to do here.
+    /// Changes the signal, after writes that others should hear of at once, and says what was written. No announcement of others is
+    /// lost by it: it is added to theirs. An empty one does nothing.
     ///
     /// # Errors
     /// [`Error::Unknown`], [`Error::Throttled`] or [`Error::Fatal`].
-    async fn announce(&self, changed: &[LeaseKey]) -> Result<(), Error>;
+    async fn announce(&self, changed: &[Changed]) -> Result<(), Error>;
 
     /// How often it is worth reading the [`beacon`](Self::beacon).
     fn beacon_interval(&self) -> Duration {
@@ -147,24 +147,6 @@ impl Snapshot {
         self.workers.append(&mut page.workers);
         self.foreign.append(&mut page.foreign);
         self.next = page.next;
-    }
-}
-
-/// The value of the change signal.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Beacon {
-    /// Opaque: equal or not.
-    pub value: String,
-    /// The leases that changed last, the newest first. A hint: it may be empty, and it may not reach back to the value seen before.
-    pub hints: Vec<LeaseKey>,
-}
-
-impl Beacon {
-    /// The signal with this value, without hints.
-    #[must_use]
-    pub fn new(value: impl Into<String>) -> Self {
-        Self { value: value.into(), hints: Vec::new() }
     }
 }
 
@@ -214,7 +196,7 @@ impl<T: LeaseTable + ?Sized> LeaseTable for Arc<T> {
         (**self).beacon().await
     }
 
-    async fn announce(&self, changed: &[LeaseKey]) -> Result<(), Error> {
+    async fn announce(&self, changed: &[Changed]) -> Result<(), Error> {
         (**self).announce(changed).await
     }
 

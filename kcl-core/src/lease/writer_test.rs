@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::lease::memory::MemoryLeaseTable;
-use crate::lease::{Beacon, Change, Consistency, Expect, LeaseTable, PageToken, Snapshot, WorkerRow};
+use crate::lease::{Beacon, Change, Changed, Consistency, Expect, LeaseTable, PageToken, Snapshot, WorkerRow};
 use crate::model::{LeaseKey, Pending, SequenceNumber, Timestamp, WorkerId};
 use crate::runtime::Clock;
 
@@ -102,7 +102,7 @@ impl LeaseTable for Ruled {
     async fn beacon(&self) -> Result<Beacon, Error> {
         self.rows.beacon().await
     }
-    async fn announce(&self, changed: &[LeaseKey]) -> Result<(), Error> {
+    async fn announce(&self, changed: &[Changed]) -> Result<(), Error> {
         self.rows.announce(changed).await
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use kcl_core::lease::memory::MemoryLeaseTable;
-use kcl_core::lease::{Beacon, Change, Consistency, Error, Expect, LeaseTable, PageToken, Snapshot, WorkerRow};
+use kcl_core::lease::{Beacon, Change, Changed, Consistency, Error, Expect, LeaseTable, PageToken, Snapshot, WorkerRow};
 use kcl_core::model::{Checkpoint, Lease, LeaseKey, WorkerId};
 
 use super::locked;
@@ -215,7 +215,7 @@ impl LeaseTable for UnrulyTable {
         self.rows.beacon().await
     }
 
-    async fn announce(&self, changed: &[LeaseKey]) -> Result<(), Error> {
+    async fn announce(&self, changed: &[Changed]) -> Result<(), Error> {
         self.rows.announce(changed).await
     }
 }

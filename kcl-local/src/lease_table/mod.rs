@@ -59,6 +59,7 @@
 //! | `failover` | INTEGER | nanoseconds |
 //! | `leaving` | INTEGER | 1 when it takes nothing more |
 
+mod changes;
 mod error;
 mod file;
 mod lease_row;

@@ -75,7 +75,7 @@ fn connect(path: PathBuf, busy_timeout: Duration) -> Result<Owned, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(&path, flags).map_err(|source| sqlite(&path, source))?;
     configure(&connection, &path, busy_timeout)?;
-    Ok(Owned { connection, path, busy_timeout, writes: 0 })
+    Ok(Owned { connection, path, busy_timeout })
 }
 
 fn sqlite(path: &Path, source: rusqlite::Error) -> OpenError {

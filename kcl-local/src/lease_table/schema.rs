@@ -42,7 +42,16 @@ CREATE TABLE workers (
     counter INTEGER NOT NULL,
     failover INTEGER NOT NULL,
     leaving INTEGER NOT NULL,
+    audits INTEGER NOT NULL,
     PRIMARY KEY (application, worker)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE changes (
+    application TEXT NOT NULL,
+    announcement INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    stream TEXT NOT NULL,
+    name TEXT NOT NULL,
+    PRIMARY KEY (application, announcement, kind, stream, name)
 ) STRICT, WITHOUT ROWID;
 ";
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kcl_core::lease::{Beacon, Change, Consistency, Error, Expect, LeaseTable, PageToken, Snapshot, WorkerRow};
+use kcl_core::lease::{Beacon, Change, Changed, Consistency, Error, Expect, LeaseTable, PageToken, Snapshot, WorkerRow};
 use kcl_core::model::{Lease, LeaseKey, ShardId, WorkerId};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
@@ -14,7 +14,7 @@ use super::lease_row::{self, text};
 use super::open::OpenOptions;
 use super::statement::{self, Statement};
 use super::thread::Owner;
-use super::{schema, worker_row};
+use super::{changes, schema, worker_row};
 
 /// Leases of one page of a snapshot: a write waits for one page at most.
 const PAGE: usize = 100;
@@ -213,7 +213,7 @@ impl LeaseTable for SqliteLeaseTable {
     async fn create_worker(&self, row: &WorkerRow) -> Result<(), Error> {
         let columns = worker_row::COLUMNS;
         let sql = format!(
-            "INSERT INTO workers (application, {columns}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (application, worker) DO NOTHING"
+            "INSERT INTO workers (application, {columns}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (application, worker) DO NOTHING"
         );
         let mut values = vec![self.application_value()];
         values.extend(worker_row::values(row)?);
@@ -225,8 +225,9 @@ impl LeaseTable for SqliteLeaseTable {
             return Err(Error::conflict(None));
         }
         let columns = worker_row::COLUMNS;
-        let sql =
-            format!("UPDATE workers SET ({columns}) = (?, ?, ?, ?, ?) WHERE application = ? AND ({columns}) = (?, ?, ?, ?, ?)");
+        let sql = format!(
+            "UPDATE workers SET ({columns}) = (?, ?, ?, ?, ?, ?) WHERE application = ? AND ({columns}) = (?, ?, ?, ?, ?, ?)"
+        );
         let mut values = Vec::from(worker_row::values(row)?);
         values.push(self.application_value());
         values.extend(worker_row::values(seen)?);
@@ -235,7 +236,7 @@ impl LeaseTable for SqliteLeaseTable {
 
     async fn delete_worker(&self, seen: &WorkerRow) -> Result<(), Error> {
         let columns = worker_row::COLUMNS;
-        let sql = format!("DELETE FROM workers WHERE application = ? AND ({columns}) = (?, ?, ?, ?, ?)");
+        let sql = format!("DELETE FROM workers WHERE application = ? AND ({columns}) = (?, ?, ?, ?, ?, ?)");
         let mut values = vec![self.application_value()];
         values.extend(worker_row::values(seen)?);
         self.write_worker(sql, values).await
@@ -251,20 +252,21 @@ impl LeaseTable for SqliteLeaseTable {
     }
 
     async fn beacon(&self) -> Result<Beacon, Error> {
-        let read = |owned: &mut super::thread::Owned| {
-            // Moves with the commits of every other connection, in this process and in others.
-            let others: i64 = owned.connection.prepare_cached("PRAGMA data_version")?.query_row((), |row| row.get(0))?;
-            Ok(Beacon::new(format!("{others}.{}", owned.writes)))
-        };
-        self.owner.alone(read).await
+        let application = self.application_value();
+        self.owner.alone(move |owned: &mut super::thread::Owned| Ok(changes::read(&owned.connection, application)?)).await
     }
 
-    async fn announce(&self, _: &[LeaseKey]) -> Result<(), Error> {
-        Ok(())
+    async fn announce(&self, changed: &[Changed]) -> Result<(), Error> {
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let (application, changed) = (self.application_value(), changed.to_vec());
+        let write = move |connection: &Connection| changes::add(connection, &application, &changed);
+        self.owner.write(write).await
     }
 
     fn beacon_interval(&self) -> Duration {
-        // Reading it takes some microseconds and no lock.
+        // Reading it takes some microseconds and stops no writer.
         Duration::from_millis(200)
     }
 }

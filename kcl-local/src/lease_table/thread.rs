@@ -23,8 +23,6 @@ pub(super) struct Owned {
     pub(super) path: PathBuf,
     /// How long a busy file is waited for.
     pub(super) busy_timeout: Duration,
-    /// Writes of this connection, which its own `data_version` does not count.
-    pub(super) writes: u64,
 }
 
 impl Owned {
@@ -55,9 +53,8 @@ enum Request {
 trait Write: Send {
     /// Nobody waits for it any more: it need not be begun.
     fn is_abandoned(&self) -> bool;
-    /// Does it inside the transaction. What fails or is refused leaves nothing behind. Whether it changed anything; or the error
-    /// that forbids to commit.
-    fn run(&mut self, owned: &Owned) -> rusqlite::Result<bool>;
+    /// Does it inside the transaction. What fails or is refused leaves nothing behind. The error is one that forbids to commit.
+    fn run(&mut self, owned: &Owned) -> rusqlite::Result<()>;
     /// Tells the caller, after the transaction.
     fn answer(self: Box<Self>, ended: &Ended, owned: &Owned);
 }
@@ -85,10 +82,11 @@ where
         self.reply.is_closed()
     }
 
-    fn run(&mut self, owned: &Owned) -> rusqlite::Result<bool> {
-        let Some(work) = self.work.take() else { return Ok(false) };
+    fn run(&mut self, owned: &Owned) -> rusqlite::Result<()> {
+        let Some(work) = self.work.take() else { return Ok(()) };
         let result = in_savepoint(&owned.connection, work)?.map_err(|failure| failure.into_error(&owned.path));
-        Ok(self.result.insert(result).is_ok())
+        self.result = Some(result);
+        Ok(())
     }
 
     fn answer(self: Box<Self>, ended: &Ended, owned: &Owned) {
@@ -225,16 +223,13 @@ fn commit_together(owned: &mut Owned, writes: &mut [Box<dyn Write>]) -> Ended {
         Ok(transaction) => transaction,
         Err(error) => return Ended::NothingWritten(Arc::new(error)),
     };
-    let mut changed = 0;
     // Those whose caller gave up while the file was busy are left out.
     for write in writes.iter_mut().filter(|write| !write.is_abandoned()) {
-        match write.run(owned) {
-            Ok(has_changed) => changed += u64::from(has_changed),
-            Err(error) => return Ended::NothingWritten(Arc::new(error)),
+        if let Err(error) = write.run(owned) {
+            return Ended::NothingWritten(Arc::new(error));
         }
     }
     let result = transaction.commit();
-    owned.writes += changed;
     match result {
         Ok(()) => Ended::Committed,
         Err(error) if is_busy(&error) => Ended::NothingWritten(Arc::new(error)),

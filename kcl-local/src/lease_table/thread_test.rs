@@ -10,7 +10,7 @@ async fn owner_with_room_for(pages: u32, path: PathBuf) -> Owner {
         let connection = Connection::open(&opened).expect("open");
         let limit = format!("PRAGMA journal_mode = WAL; CREATE TABLE blobs (id, bytes); PRAGMA max_page_count = {pages}");
         connection.execute_batch(&limit).expect("the limit");
-        Ok(Owned { connection, path: opened, busy_timeout: Duration::ZERO, writes: 0 })
+        Ok(Owned { connection, path: opened, busy_timeout: Duration::ZERO })
     };
     Owner::start(path, open).await.expect("the thread")
 }

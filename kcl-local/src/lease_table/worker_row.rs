@@ -10,10 +10,10 @@ use rusqlite::types::Value;
 use super::lease_row::{Reader, counter, text};
 
 /// The columns of a worker.
-pub(super) const COLUMNS: &str = "worker, incarnation, counter, failover, leaving";
+pub(super) const COLUMNS: &str = "worker, incarnation, counter, failover, leaving, audits";
 
 /// The values of those columns, in the same order.
-pub(super) fn values(row: &WorkerRow) -> Result<[Value; 5], Error> {
+pub(super) fn values(row: &WorkerRow) -> Result<[Value; 6], Error> {
     let nanos = u64::try_from(row.failover.as_nanos()).unwrap_or(u64::MAX);
     Ok([
         text(row.worker.as_str()),
@@ -21,6 +21,7 @@ pub(super) fn values(row: &WorkerRow) -> Result<[Value; 5], Error> {
         counter("counter of a worker", row.counter)?,
         counter("failover time of a worker in nanoseconds", nanos)?,
         Value::Integer(i64::from(row.leaving)),
+        counter("audits of a worker", row.audits)?,
     ])
 }
 
@@ -32,5 +33,6 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<WorkerRow> {
     let mut found = WorkerRow::new(worker, reader.get::<String>("incarnation")?.into(), failover);
     found.counter = reader.counter("counter")?;
     found.leaving = reader.get::<i64>("leaving")? != 0;
+    found.audits = reader.counter("audits")?;
     Ok(found)
 }

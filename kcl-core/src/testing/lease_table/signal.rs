@@ -1,66 +1,101 @@
-use crate::lease::{Consistency, Write};
-use crate::model::{Checkpoint, Lease, LeaseKey};
+use crate::lease::{Beacon, Changed, Consistency, Write};
+use crate::model::{LeaseKey, WorkerId};
 
 use super::TableFixture;
 use super::check::{Table, put, send, two};
-use super::rows::{free, held, key, shards};
+use super::rows::{free, held, key};
 
-/// What a handle sees of the signal after another one wrote to this lease and announced it.
-async fn assert_signalled(what: &str, writer: &Table, reader: &Table, before: &str, key: &LeaseKey) -> String {
-    writer.announce(std::slice::from_ref(key)).await.expect("announce");
-    let after = reader.beacon().await.expect("beacon");
-    assert_ne!(after.value, before, "the signal did not change after {what}");
-    assert!(after.hints.is_empty() || after.hints.contains(key), "the hints lack what changed last");
-    after.value
+fn leases(keys: &[LeaseKey]) -> Vec<Changed> {
+    keys.iter().cloned().map(Changed::Lease).collect()
 }
 
-/// The signal that one handle reads is different after another one created, changed or deleted a lease and announced it.
-pub async fn the_signal_changes_with_the_writes_of_others(fixture: &dyn TableFixture) {
+async fn value(table: &Table) -> String {
+    table.beacon().await.expect("beacon").value
+}
+
+/// What a handle sees of the signal after another one announced this: another value, and what changed since, unless the table
+/// remembers nothing.
+async fn assert_announced(writer: &Table, reader: &Table, changed: &[Changed]) {
+    let before = value(reader).await;
+    writer.announce(changed).await.expect("announce");
+    let after = reader.beacon().await.expect("beacon");
+    assert_ne!(after.value, before, "the signal did not change");
+    if let Some(since) = after.since(&before) {
+        assert_eq!(since, changed.iter().collect::<Vec<_>>(), "what was announced");
+    }
+}
+
+/// The signal that one handle reads is another one after another handle announced something.
+pub async fn the_signal_changes_with_the_announcements_of_others(fixture: &dyn TableFixture) {
     let (writer, reader) = two(fixture).await;
-    let mut seen = reader.beacon().await.expect("beacon").value;
-    put(&writer, &held()).await;
-    seen = assert_signalled("a creation", &writer, &reader, &seen, &held().key).await;
-    let row = send(&writer, &held().key, &Write::renew(&held())).await.expect("renew");
-    seen = assert_signalled("an update", &writer, &reader, &seen, &row.key).await;
-    let row = send(&writer, &row.key, &Write::end(&row, shards(&["c"]))).await.expect("end");
-    seen = assert_signalled("another update", &writer, &reader, &seen, &row.key).await;
-    writer.delete(&row.key, &Write::delete(&row)).await.expect("delete");
-    assert_signalled("a delete", &writer, &reader, &seen, &row.key).await;
+    assert_announced(&writer, &reader, &leases(&[held().key])).await;
+    assert_announced(&writer, &reader, &leases(&[held().key])).await;
+    assert_announced(&writer, &reader, &leases(&[key("shardId-1"), key("shardId-2")])).await;
+    assert_announced(&writer, &reader, &[Changed::Worker(WorkerId::new("a new worker"))]).await;
 }
 
 /// Workers that share a handle hear of each other too.
-pub async fn the_signal_changes_with_writes_through_the_same_handle(fixture: &dyn TableFixture) {
+pub async fn the_signal_changes_with_announcements_through_the_same_handle(fixture: &dyn TableFixture) {
     let (table, _) = two(fixture).await;
-    let seen = table.beacon().await.expect("beacon").value;
-    put(&table, &held()).await;
-    let seen = assert_signalled("a creation", &table, &table, &seen, &held().key).await;
-    let row = send(&table, &held().key, &Write::renew(&held())).await.expect("renew");
-    assert_signalled("an update", &table, &table, &seen, &row.key).await;
+    assert_announced(&table, &table, &leases(&[held().key])).await;
+    assert_announced(&table, &table, &leases(&[held().key])).await;
 }
 
-/// Reading changes no signal: equal values mean that there is nothing to look at.
-pub async fn the_signal_stays_while_nobody_writes(fixture: &dyn TableFixture) {
-    let (table, second) = two(fixture).await;
-    put(&second, &free()).await;
-    second.announce(&[free().key]).await.expect("announce");
-    let seen = [table.beacon().await.expect("beacon").value, second.beacon().await.expect("beacon").value];
-    for _ in 0..3 {
-        table.get(&free().key).await.expect("get");
-        table.snapshot(None, Consistency::Strong).await.expect("snapshot");
-        second.get(&key("shardId-missing")).await.expect("get");
-        let now = [table.beacon().await.expect("beacon").value, second.beacon().await.expect("beacon").value];
-        assert_eq!(now, seen);
+/// Who missed some announcements hears of all of them.
+pub async fn the_hints_reach_back_over_several_announcements(fixture: &dyn TableFixture) {
+    let (writer, reader) = two(fixture).await;
+    writer.announce(&leases(&[key("shardId-0")])).await.expect("announce");
+    let seen = value(&reader).await;
+    let [first, second, third] = ["shardId-1", "shardId-2", "shardId-3"].map(|shard| leases(&[key(shard)]));
+    for changed in [&first, &second, &first, &third] {
+        writer.announce(changed).await.expect("announce");
+    }
+    let beacon = reader.beacon().await.expect("beacon");
+    if let Some(since) = beacon.since(&seen) {
+        assert_eq!(since, [&first[0], &second[0], &third[0]]);
     }
 }
 
-/// However many leases changed, the hints stay few.
+/// No announcement is lost beside others.
+pub async fn announcements_at_the_same_time_are_all_heard(fixture: &dyn TableFixture) {
+    let (writer, reader) = two(fixture).await;
+    writer.announce(&leases(&[key("shardId-0")])).await.expect("announce");
+    let seen = value(&reader).await;
+    let all: Vec<_> = (1..=12).map(|number| leases(&[key(&format!("shardId-{number:03}"))])).collect();
+    let calls = all.iter().enumerate().map(|(number, changed)| {
+        let table = if number % 2 == 0 { &writer } else { &reader };
+        table.announce(changed)
+    });
+    for answer in futures_util::future::join_all(calls).await {
+        answer.expect("announce");
+    }
+    let beacon = reader.beacon().await.expect("beacon");
+    assert_ne!(beacon.value, seen);
+    if let Some(since) = beacon.since(&seen) {
+        assert_eq!(since, all.iter().map(|changed| &changed[0]).collect::<Vec<_>>());
+    }
+}
+
+/// Reading and renewing change no signal: equal values mean that nobody announced anything.
+pub async fn the_signal_stays_while_nobody_announces(fixture: &dyn TableFixture) {
+    let (table, second) = two(fixture).await;
+    put(&second, &held()).await;
+    second.announce(&leases(&[held().key])).await.expect("announce");
+    let seen = [value(&table).await, value(&second).await];
+    table.get(&free().key).await.expect("get");
+    table.snapshot(None, Consistency::Strong).await.expect("snapshot");
+    send(&second, &held().key, &Write::renew(&held())).await.expect("renew");
+    table.announce(&[]).await.expect("an empty announcement");
+    assert_eq!([value(&table).await, value(&second).await], seen);
+}
+
+/// However much changed, the hints stay few.
 pub async fn the_hints_are_bounded(fixture: &dyn TableFixture) {
     let (writer, reader) = two(fixture).await;
-    for number in 0..40 {
-        let row = Lease::new(key(&format!("shardId-{number:012}")), Checkpoint::TrimHorizon);
-        put(&writer, &row).await;
-        writer.announce(&[row.key]).await.expect("announce");
+    for number in 0..30 {
+        let changed: Vec<_> = (0..5).map(|part| key(&format!("shardId-{number:06}{part}"))).collect();
+        writer.announce(&leases(&changed)).await.expect("announce");
     }
-    let hints = reader.beacon().await.expect("beacon").hints;
-    assert!(hints.len() <= 32, "{} hints", hints.len());
+    let recent = reader.beacon().await.expect("beacon").recent.len();
+    assert!(recent <= 2 * Beacon::RECENT, "{recent} hints");
 }

@@ -115,9 +115,11 @@ macro_rules! __lease_table_points {
             a_worker_row_is_replaced_only_as_seen
             a_worker_row_is_deleted_only_as_seen
             workers_and_leases_are_kept_apart
-            the_signal_changes_with_the_writes_of_others
-            the_signal_changes_with_writes_through_the_same_handle
-            the_signal_stays_while_nobody_writes
+            the_signal_changes_with_the_announcements_of_others
+            the_signal_changes_with_announcements_through_the_same_handle
+            the_hints_reach_back_over_several_announcements
+            announcements_at_the_same_time_are_all_heard
+            the_signal_stays_while_nobody_announces
             the_hints_are_bounded
             one_of_64_takers_wins
             one_of_64_creators_wins

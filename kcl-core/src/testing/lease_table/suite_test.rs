@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 
 use crate::lease::memory::MemoryLeaseTable;
-use crate::lease::{Beacon, Change, Consistency, Error, Expect, LeaseTable, Match, PageToken, Snapshot, WorkerRow};
+use crate::lease::{Beacon, Change, Changed, Consistency, Error, Expect, LeaseTable, Match, PageToken, Snapshot, WorkerRow};
 use crate::model::{Checkpoint, Lease, LeaseKey, Pending, Position, WorkerId};
 use crate::runtime::panic_message;
 
@@ -52,7 +52,7 @@ const FAULTS: [(Fault, &str); 17] = [
     (Fault::SkipsARowBetweenPages, "a_snapshot_has_each_row_once"),
     (Fault::RepeatsARowOnTheNextPage, "a_snapshot_has_each_row_once"),
     (Fault::ReplacesAnyWorker, "a_worker_row_is_replaced_only_as_seen"),
-    (Fault::NeverSignals, "the_signal_changes_with_the_writes_of_others"),
+    (Fault::NeverSignals, "the_signal_changes_with_the_announcements_of_others"),
 ];
 
 #[tokio::test]
@@ -198,7 +198,7 @@ impl LeaseTable for Faulty {
         if self.has(Fault::NeverSignals) { Ok(Beacon::default()) } else { self.table.beacon().await }
     }
 
-    async fn announce(&self, changed: &[LeaseKey]) -> Result<(), Error> {
+    async fn announce(&self, changed: &[Changed]) -> Result<(), Error> {
         self.table.announce(changed).await
     }
 }

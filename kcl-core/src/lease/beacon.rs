@@ -1,0 +1,95 @@
+use crate::model::{LeaseKey, WorkerId};
+
+/// Something in the lease table that others should look at.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Changed {
+    /// A lease was freed, asked for, passed on, refused, made or ended.
+    Lease(LeaseKey),
+    /// A worker came or leaves.
+    Worker(WorkerId),
+}
+
+/// The change signal: a value that is another one after every announcement, and what was announced last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Beacon {
+    /// Opaque: equal or not.
+    pub value: String,
+    /// What was announced last, the newest first, each with the value that its announcement gave the signal. A hint: it may be empty,
+    /// and it need not reach back to the value seen before.
+    pub recent: Vec<(String, Changed)>,
+}
+
+impl Beacon {
+    /// How many changes a table remembers. A worker of 64 shards that stops is then heard of without a scan.
+    pub const RECENT: usize = 64;
+
+    /// The signal with this value, without hints.
+    #[must_use]
+    pub fn new(value: impl Into<String>) -> Self {
+        Self { value: value.into(), recent: Vec::new() }
+    }
+
+    /// The same signal after an announcement that gives it this value.
+    pub fn announce(&mut self, value: impl Into<String>, changed: &[Changed]) {
+        self.value = value.into();
+        let new = changed.iter().take(Self::RECENT).map(|changed| (self.value.clone(), changed.clone()));
+        self.recent.splice(0..0, new.collect::<Vec<_>>());
+        self.recent.truncate(Self::RECENT);
+    }
+
+    /// What was announced after the signal had the value `seen`, each once. Nothing when that is not known: then everything has to be
+    /// looked at.
+    #[must_use]
+    pub fn since(&self, seen: &str) -> Option<Vec<&Changed>> {
+        if self.value == seen {
+            return Some(Vec::new());
+        }
+        let reaches = self.recent.iter().position(|(value, _)| value == seen)?;
+        let mut changed: Vec<&Changed> = self.recent[..reaches].iter().map(|(_, changed)| changed).collect();
+        changed.sort_unstable();
+        changed.dedup();
+        Some(changed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lease(shard: &str) -> Changed {
+        Changed::Lease(LeaseKey::single(shard))
+    }
+
+    #[test]
+    fn who_saw_an_earlier_value_hears_of_what_came_after_it_each_once() {
+        let mut beacon = Beacon::default();
+        beacon.announce("1", &[lease("a"), lease("b")]);
+        beacon.announce("2", &[lease("b")]);
+        beacon.announce("3", &[lease("b"), lease("c")]);
+        assert_eq!(beacon.since("1"), Some(vec![&lease("b"), &lease("c")]));
+        assert_eq!(beacon.since("3"), Some(Vec::new()));
+    }
+
+    #[test]
+    fn a_value_that_is_not_remembered_says_to_look_at_everything() {
+        let mut beacon = Beacon::default();
+        assert_eq!(beacon.since("elsewhere"), None);
+        beacon.announce("1", &[lease("a")]);
+        for number in 2..200 {
+            beacon.announce(number.to_string(), &[lease("b"), lease("c")]);
+        }
+        assert_eq!(beacon.recent.len(), Beacon::RECENT);
+        assert_eq!(beacon.since("1"), None);
+        assert_eq!(beacon.since("190"), Some(vec![&lease("b"), &lease("c")]));
+    }
+
+    #[test]
+    fn an_announcement_that_is_longer_than_the_memory_hides_what_was_before_it() {
+        let mut beacon = Beacon::default();
+        beacon.announce("1", &[lease("a")]);
+        let many: Vec<_> = (0..100).map(|number| lease(&number.to_string())).collect();
+        beacon.announce("2", &many);
+        assert_eq!(beacon.since("1"), None);
+    }
+}

@@ -1,0 +1,60 @@
+//! The change signal: the last announcements, numbered.
+
+use kcl_core::lease::{Beacon, Changed};
+use kcl_core::model::{LeaseKey, WorkerId};
+use rusqlite::types::Value;
+use rusqlite::{Connection, Row, params};
+
+use super::error::Failure;
+
+const LEASE: &str = "lease";
+const WORKER: &str = "worker";
+
+/// What was announced last. The number of the newest announcement is the value of the signal.
+pub(super) fn read(connection: &Connection, application: Value) -> rusqlite::Result<Beacon> {
+    let mut select = connection.prepare_cached(
+        "SELECT announcement, kind, stream, name FROM changes WHERE application = ? ORDER BY announcement DESC, kind, stream, name LIMIT ?",
+    )?;
+    let mut beacon = Beacon::new("0");
+    let mut rows = select.query(params![application, Beacon::RECENT])?;
+    while let Some(row) = rows.next()? {
+        let (announcement, changed) = changed(row)?;
+        if beacon.recent.is_empty() {
+            beacon.value.clone_from(&announcement);
+        }
+        beacon.recent.push((announcement, changed));
+    }
+    Ok(beacon)
+}
+
+fn changed(row: &Row<'_>) -> rusqlite::Result<(String, Changed)> {
+    let announcement: i64 = row.get("announcement")?;
+    let (stream, name): (String, String) = (row.get("stream")?, row.get("name")?);
+    let changed = match row.get::<_, String>("kind")?.as_str() {
+        WORKER => Changed::Worker(WorkerId::new(name)),
+        _ => {
+            let mut key = LeaseKey::single(name);
+            key.stream = (!stream.is_empty()).then(|| stream.into());
+            Changed::Lease(key)
+        }
+    };
+    Ok((announcement.to_string(), changed))
+}
+
+/// Adds an announcement and forgets the oldest.
+pub(super) fn add(connection: &Connection, application: &Value, changed: &[Changed]) -> Result<(), Failure> {
+    let newest = "SELECT coalesce(max(announcement), 0) + 1 FROM changes WHERE application = ?";
+    let number: i64 = connection.prepare_cached(newest)?.query_row([application], |row| row.get(0))?;
+    let mut insert = connection.prepare_cached("INSERT OR IGNORE INTO changes VALUES (?, ?, ?, ?, ?)")?;
+    for changed in changed.iter().take(Beacon::RECENT) {
+        let (kind, stream, name) = match changed {
+            Changed::Lease(key) => (LEASE, key.stream.as_deref().unwrap_or_default(), key.shard.as_str()),
+            Changed::Worker(worker) => (WORKER, "", worker.as_str()),
+        };
+        insert.execute(params![application, number, kind, stream, name])?;
+    }
+    let forget = "DELETE FROM changes WHERE application = ?1 AND announcement < \
+                  (SELECT announcement FROM changes WHERE application = ?1 ORDER BY announcement DESC LIMIT 1 OFFSET ?2)";
+    connection.prepare_cached(forget)?.execute(params![application, Beacon::RECENT])?;
+    Ok(())
+}
