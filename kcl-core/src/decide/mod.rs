@@ -4,12 +4,16 @@
 //! and tie-breaks are arguments. So every decision can be replayed from a text case (`testdata/*.txt`: given, `----`, expected).
 
 pub mod assignment;
+pub mod audit;
 pub mod backoff;
 pub mod checkpoint;
 pub mod consumer;
 pub mod expiry;
 pub mod gap;
+pub mod hand_over;
+pub mod members;
 pub mod pace;
+mod rendezvous;
 pub mod settle;
 pub mod shards;
 

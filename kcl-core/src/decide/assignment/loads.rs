@@ -1,0 +1,91 @@
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use crate::decide::rendezvous::lease_score;
+use crate::model::{Lease, LeaseKey, WorkerId};
+
+use super::fleet::Fleet;
+use super::standing::Standing;
+
+/// How many leases each live worker has, or will have when everything that is pending is done.
+#[derive(Clone, Debug)]
+pub(super) struct Loads<'a> {
+    loads: BTreeMap<&'a WorkerId, usize>,
+    /// By whom each lease is counted.
+    by: BTreeMap<&'a LeaseKey, &'a WorkerId>,
+}
+
+/// What a lease weighs. All the same, until there are weights; a finished one nothing.
+const fn weight(lease: &Lease) -> usize {
+    // A fleet with workers of the KCL would have to count as the KCL does: finished rows too.
+    if lease.checkpoint.is_shard_end() { 0 } else { 1 }
+}
+
+impl<'a> Loads<'a> {
+    /// A lease counts for whom it is to have, if that one lives: for the one who asked for it while a hand-over is pending. A request
+    /// of mine counts from when I sent it, and what I am just taking counts as taken.
+    pub(super) fn new(rows: &[(&'a Lease, Standing<'a>)], fleet: &'a Fleet<'a>) -> Self {
+        let me = fleet.me;
+        let mut loads = Self { loads: fleet.live.iter().map(|worker| (worker, 0)).collect(), by: BTreeMap::new() };
+        for (row, standing) in rows {
+            let owner = if me.asked.contains_key(&row.key) && !standing.is_free(fleet.now) {
+                Some(me.id)
+            } else if !standing.is_free(fleet.now) {
+                let owners = row.owner.iter().chain(&row.checkpoint_owner);
+                owners.into_iter().find(|worker| fleet.is_live(worker))
+            } else {
+                Some(me.id).filter(|_| me.engaged.is_busy(&row.key))
+            };
+            if let Some(load) = owner.and_then(|owner| loads.loads.get_mut(owner)) {
+                *load += weight(row);
+                loads.by.extend(owner.map(|owner| (&row.key, owner)));
+            }
+        }
+        loads
+    }
+
+    pub(super) fn count(&self, worker: &WorkerId) -> usize {
+        self.loads.get(worker).copied().unwrap_or_default()
+    }
+
+    /// By whom the lease is counted: nobody if nobody who lives is to have it.
+    pub(super) fn owner_of(&self, row: &Lease) -> Option<&'a WorkerId> {
+        self.by.get(&row.key).copied()
+    }
+
+    pub(super) fn add(&mut self, worker: &WorkerId) {
+        if let Some(load) = self.loads.get_mut(worker) {
+            *load += 1;
+        }
+    }
+
+    /// One lease goes from one worker to the other.
+    pub(super) fn move_one(&mut self, from: &WorkerId, to: &WorkerId) {
+        if let Some(load) = self.loads.get_mut(from) {
+            *load = load.saturating_sub(1);
+        }
+        self.add(to);
+    }
+
+    /// The live workers but `without`, in the order in which they should take the lease: the emptiest first.
+    pub(super) fn order(&self, key: &LeaseKey, without: Option<&WorkerId>) -> Vec<&'a WorkerId> {
+        let others = self.loads.iter().filter(|(worker, _)| Some(**worker) != without);
+        let mut order: Vec<_> = others.map(|(worker, load)| (*load, Reverse(lease_score(key, worker)), *worker)).collect();
+        order.sort_unstable();
+        order.into_iter().map(|(_, _, worker)| worker).collect()
+    }
+
+    /// What dead and leaving workers hold will be free: whoever gets it then needs nothing of others now.
+    pub(super) fn place_orphans(&mut self, rows: &[(&Lease, Standing<'_>)]) {
+        for (row, _) in rows.iter().filter(|(_, standing)| *standing == Standing::Orphan) {
+            if let Some(first) = self.order(&row.key, row.actual_owner()).first() {
+                self.add(first);
+            }
+        }
+    }
+
+    /// The live workers with their loads, in the order of their names.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&'a WorkerId, usize)> {
+        self.loads.iter().map(|(worker, load)| (*worker, *load))
+    }
+}

@@ -1,0 +1,30 @@
+//! Which leases this worker takes, asks for, claims and gives back.
+//!
+//! ```text
+//!   rows, workers --+                        +-- take        free, or due to expire before the next look
+//!   Members --------+--> Standing of each ---+-- claim       passed on to me
+//!   Me -------------+    row, Loads          +-- give back   the same, and I have no room
+//!                                            +-- request     of an owner that has at least two more than I
+//!                                            +-- withdraw    what I asked for and want no more
+//!                                            +-- bury        the row of a dead worker
+//! ```
+//!
+//! There is no leader: every worker computes what all should do, and carries out its own part. Where their views differ, the
+//! conditions of the writes decide, and the rules below let it end.
+//!
+//! - **Nothing free is reserved.** A free lease goes to the live worker with the fewest leases first; the others follow in rank, each
+//!   a little later, in case the first does not come: it is at its cap, out of reach, or about to leave.
+//! - **Asked is only who has at least two more than the asker**, where a lease that is asked for counts as the asker's. So each
+//!   hand-over lowers the sum of the squares of what workers hold, whoever sees what: it ends, and a calm fleet moves nothing.
+//! - **Each lease moves at most once**, from the fullest to the emptiest, until they differ by one at most. All compute the same
+//!   moves from the same view, so those who ask at the same time ask for different leases. What is meant for a worker that does not
+//!   ask for it (it is at its cap) is left to the others after a while.
+//! - **A finished lease weighs nothing** and is never taken.
+
+mod fleet;
+mod loads;
+mod moves;
+mod plan;
+mod standing;
+
+pub use plan::{Ask, Asked, Engagements, Me, PassedOn, Plan, Take, View, is_duplicated, plan, share};

@@ -1,0 +1,273 @@
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use crate::decide::expiry::Timing;
+use crate::decide::members::Members;
+use crate::lease::WorkerRow;
+use crate::model::{Lease, LeaseKey, Moment, WorkerId};
+
+use super::fleet::Fleet;
+use super::loads::Loads;
+use super::moves::my_moves;
+use super::standing::Standing;
+
+/// How much later each further worker takes what the plan gave to the one before it.
+const RANK_STEP: Duration = Duration::from_millis(100);
+/// How long a request waits for the owner: its limit for draining (10 s), and half of that again for hearing of it and answering.
+const REQUEST_LIMIT: Duration = Duration::from_secs(15);
+/// How long the previous owner leaves a lease that it passed on to the one who asked for it.
+pub(super) const PREVIOUS_OWNER_WAITS: Duration = Duration::from_secs(2);
+
+/// The rows that a worker knows of, each as new as it knows it.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// The leases.
+    pub rows: &'a [Lease],
+    /// The workers.
+    pub workers: &'a [WorkerRow],
+}
+
+/// What this worker knows of itself.
+#[derive(Debug)]
+pub struct Me<'a> {
+    /// Its name.
+    pub id: &'a WorkerId,
+    /// How many leases more it may come to hold. Claims, takes and open requests all come out of this.
+    pub room: usize,
+    /// How many requests it may have open at the same time.
+    pub max_moves: usize,
+    /// It is stopping: it takes and asks for nothing, and gives back what it is given.
+    pub leaving: bool,
+    /// The former process under this name is known to be gone (it marked its row before it went): what it left is adopted at once.
+    pub former_left: bool,
+    /// What it is engaged in.
+    pub engaged: &'a dyn Engagements,
+    /// The requests that it has sent and that are not over, also those that are not settled.
+    pub asked: &'a BTreeMap<LeaseKey, Asked>,
+    /// What it has passed on and not seen claimed.
+    pub passed_on: &'a BTreeMap<LeaseKey, PassedOn>,
+}
+
+/// Tells what this worker has to do with a lease.
+pub trait Engagements: fmt::Debug {
+    /// Whether it works on it, takes or claims it, waits for a handler of a former tenancy to return, or leaves it alone for now.
+    fn is_busy(&self, key: &LeaseKey) -> bool;
+
+    /// Whether this process began the tenancy of the row.
+    fn is_mine(&self, row: &Lease) -> bool;
+
+    /// Whether it did, and does not work on it any more.
+    fn is_abandoned(&self, row: &Lease) -> bool;
+
+    /// Whether it may ask for it: it was not refused of late.
+    fn may_ask(&self, key: &LeaseKey) -> bool;
+}
+
+/// A request of this worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Who was asked.
+    pub of: WorkerId,
+    /// When it was sent.
+    pub since: Moment,
+}
+
+/// A lease that this worker passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PassedOn {
+    /// The counter that the pass-on wrote.
+    pub counter: u64,
+    /// When it was acknowledged.
+    pub at: Moment,
+}
+
+/// What to do about the leases of the table.
+///
+/// It stands until the next plan and no longer: what it schedules for later is dropped when there is a new one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Plan {
+    /// To be taken, the earliest first.
+    pub take: Vec<Take>,
+    /// Passed on to this worker, to be claimed.
+    pub claim: Vec<LeaseKey>,
+    /// Passed on to this worker, which has no room: to be taken and released at once.
+    pub give_back: Vec<LeaseKey>,
+    /// To be asked for.
+    pub request: Vec<Ask>,
+    /// Requests in this worker's name that are to be taken back.
+    pub withdraw: Vec<Ask>,
+    /// Workers that are dead and stand in no lease: their rows are to be deleted, as they were seen.
+    pub bury: Vec<WorkerId>,
+    /// Free leases that are left because this worker has no room for more.
+    pub left: usize,
+}
+
+/// A lease to be taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Take {
+    /// Which.
+    pub key: LeaseKey,
+    /// Not before then.
+    pub at: Moment,
+    /// How many workers come before this one. Unless it is the first it reads the row before it takes the lease.
+    pub rank: usize,
+}
+
+/// A lease that is asked for, or was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// Which.
+    pub key: LeaseKey,
+    /// Of whom.
+    pub of: WorkerId,
+}
+
+impl Me<'_> {
+    /// Whether this row is as this worker's pass-on left it.
+    pub(super) fn has_passed_on(&self, row: &Lease) -> bool {
+        self.passed_on.get(&row.key).is_some_and(|passed_on| passed_on.counter == row.counter) && row.token.is_none()
+    }
+}
+
+/// Judges what is known at `now`.
+#[must_use]
+pub fn plan(view: &View<'_>, me: &Me<'_>, members: &Members, now: Moment, timing: &Timing) -> Plan {
+    let fleet = Fleet::new(me, members, now, timing);
+    let rows: Vec<_> = view.rows.iter().map(|row| (row, Standing::of(row, &fleet))).collect();
+    let mut loads = Loads::new(&rows, &fleet);
+    let mut plan = Plan::default();
+    let mut room = if me.leaving { 0 } else { me.room };
+
+    for (row, _) in rows.iter().filter(|(_, standing)| *standing == Standing::Passed) {
+        let list = if room > 0 { &mut plan.claim } else { &mut plan.give_back };
+        list.push(row.key.clone());
+        room = room.saturating_sub(1);
+    }
+    let wanted = takes(&rows, &mut loads, &fleet);
+    let (taken, left) = wanted.split_at(wanted.len().min(room));
+    if !me.leaving {
+        plan.left = left.iter().filter(|take| take.at <= now + delay(take.rank)).count();
+        plan.take = taken.to_vec();
+        plan.take.sort_by_key(|take| take.at);
+    }
+    room = room.saturating_sub(taken.iter().filter(|take| take.rank == 0).count());
+
+    let open: Vec<_> = rows.iter().filter(|(row, standing)| is_request_of(row, me.id) && !standing.is_free(now)).collect();
+    let landing = me.asked.keys().filter(|key| !open.iter().any(|(row, _)| row.key == **key)).count();
+    let open: Vec<_> = open.into_iter().map(|(row, _)| *row).collect();
+    plan.withdraw = withdrawals(&open, &loads, &fleet, room.saturating_sub(landing));
+    if !me.leaving && members.is_watching(now, timing) {
+        let open = open.len() + landing - plan.withdraw.len();
+        let most = me.max_moves.saturating_sub(open).min(room.saturating_sub(open));
+        plan.request = my_moves(&rows, &mut loads, &fleet, most);
+    }
+    if !me.leaving {
+        plan.bury = dead(view, &fleet);
+    }
+    plan
+}
+
+/// How many leases a worker owns from the start that makes the first leases of a stream: its share of what is missing. The rest is
+/// made without an owner, for the others.
+#[must_use]
+pub fn share(missing: usize, live: usize) -> usize {
+    missing.div_ceil(live.max(1))
+}
+
+/// Whether another live process works under this worker's name: a row that names it, for a tenancy that this process did not begin,
+/// whose counter was seen to move at least twice. Once it may move by a write of a former process that landed late.
+#[must_use]
+pub fn is_duplicated(row: &Lease, me: &Me<'_>, members: &Members) -> bool {
+    let foreign = row.actual_owner() == Some(me.id) && row.token.is_some() && !me.engaged.is_mine(row);
+    foreign && members.moves(&row.key) >= 2
+}
+
+fn is_request_of(row: &Lease, me: &WorkerId) -> bool {
+    row.owner.as_ref() == Some(me) && row.checkpoint_owner.as_ref().is_some_and(|holder| holder != me)
+}
+
+fn delay(rank: usize) -> Duration {
+    RANK_STEP * u32::try_from(rank).unwrap_or(u32::MAX)
+}
+
+/// What I may take, the most mine first. What is nobody's is given to the emptiest workers, and from then on counted as theirs.
+fn takes(rows: &[(&Lease, Standing<'_>)], loads: &mut Loads<'_>, fleet: &Fleet<'_>) -> Vec<Take> {
+    let mut takes = Vec::new();
+    // Free, or a dead worker's; and what a worker has that lives elsewhere: most likely it will renew it in time.
+    let (mut free, mut doubtful) = (Vec::new(), Vec::new());
+    for (row, standing) in rows {
+        let key = &row.key;
+        match *standing {
+            Standing::Adopted { at } | Standing::Unclaimed { at } if at <= fleet.horizon() => {
+                takes.push(Take { key: key.clone(), at: at.max(fleet.now), rank: 0 });
+            }
+            Standing::Free | Standing::Expiring { .. } if fleet.me.engaged.is_busy(key) => {}
+            Standing::Free => free.push((fleet.now, key, None)),
+            Standing::Expiring { at, owner } => {
+                let pool = if loads.owner_of(row).is_some() { &mut doubtful } else { &mut free };
+                pool.push((at.max(fleet.now), key, Some(owner)));
+            }
+            _ => {}
+        }
+    }
+    free.sort_unstable();
+    doubtful.sort_unstable();
+    takes.extend(distribute(free, loads, fleet));
+    loads.place_orphans(rows);
+    takes.extend(distribute(doubtful, &mut loads.clone(), fleet));
+    takes.sort_by(|one, other| (one.rank, one.at, &one.key).cmp(&(other.rank, other.at, &other.key)));
+    takes
+}
+
+/// Gives each lease to the emptiest worker but its former owner; what this worker takes of it, and when.
+fn distribute(pool: Vec<(Moment, &LeaseKey, Option<&WorkerId>)>, loads: &mut Loads<'_>, fleet: &Fleet<'_>) -> Vec<Take> {
+    let mut takes = Vec::new();
+    for (at, key, owner) in pool {
+        let order = loads.order(key, owner);
+        if let Some(first) = order.first() {
+            loads.add(first);
+        }
+        if let Some(rank) = order.iter().position(|worker| *worker == fleet.me.id) {
+            takes.push(Take { key: key.clone(), at: at + delay(rank), rank });
+        }
+    }
+    takes
+}
+
+/// The `open` requests in my name that are to be taken back: more than there is `room` for, among others.
+fn withdrawals(open: &[&Lease], loads: &Loads<'_>, fleet: &Fleet<'_>, room: usize) -> Vec<Ask> {
+    let me = fleet.me;
+    let mut loads = loads.clone();
+    let mut withdraw = Vec::new();
+    let mut requests: Vec<_> = open.iter().filter_map(|row| Some((*row, row.checkpoint_owner.as_ref()?))).collect();
+    // What was asked for last is given up first; what I know nothing of before that.
+    requests.sort_by_key(|(row, _)| Reverse(me.asked.get(&row.key).map_or(fleet.horizon(), |asked| asked.since)));
+    for (row, of) in requests {
+        let alive = fleet.members.is_alive(of, fleet.now, fleet.timing);
+        let asked = me.asked.get(&row.key).filter(|asked| asked.of == *of);
+        let late = asked.is_none_or(|asked| fleet.now.since(asked.since) > REQUEST_LIMIT);
+        let too_many = loads.count(me.id) >= loads.count(of) + 2 || open.len() - withdraw.len() > room;
+        // What a dead owner holds is taken when it expires. A row without a token is no worker's of ours: who answers such a request
+        // does not expect it to be taken back.
+        if row.token.is_some() && (me.leaving || (alive && (late || too_many))) {
+            withdraw.push(Ask { key: row.key.clone(), of: of.clone() });
+            loads.move_one(me.id, of);
+        }
+    }
+    withdraw
+}
+
+/// The workers whose rows are mine to delete: they are silent, and no lease names them.
+fn dead(view: &View<'_>, fleet: &Fleet<'_>) -> Vec<WorkerId> {
+    let named: Vec<_> = view.rows.iter().flat_map(|row| row.owner.iter().chain(&row.checkpoint_owner)).collect();
+    let others = view.workers.iter().map(|row| &row.worker).filter(|worker| *worker != fleet.me.id);
+    let dead = others.filter(|worker| fleet.members.is_silent(worker, fleet.now, fleet.timing) && !named.contains(worker));
+    dead.filter(|worker| fleet.is_mine_to_bury(worker)).cloned().collect()
+}
+
+#[cfg(test)]
+#[path = "plan_test.rs"]
+mod tests;

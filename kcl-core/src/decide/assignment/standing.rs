@@ -1,0 +1,85 @@
+use crate::model::{Lease, Moment, WorkerId};
+
+use super::fleet::Fleet;
+use super::plan::PREVIOUS_OWNER_WAITS;
+
+/// What a row is to this worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing<'a> {
+    /// Nothing is left to be read.
+    Finished,
+    /// It names me: held, being taken, or a former handler of mine has not returned.
+    Mine,
+    /// It names me for a tenancy that nobody works on any more: mine alone from then on.
+    Adopted { at: Moment },
+    /// It was passed on to me.
+    Passed,
+    /// I asked its owner for it.
+    Requested,
+    /// Anybody may take it.
+    Free,
+    /// I passed it on to one who did not claim it: mine from then on, before it is anybody's.
+    Unclaimed { at: Moment },
+    /// Its owner is silent, or seems to be. It may be taken from then on.
+    Expiring { at: Moment, owner: &'a WorkerId },
+    /// A live worker's.
+    Held,
+    /// A dead or leaving worker's, that is not free yet.
+    Orphan,
+}
+
+impl<'a> Standing<'a> {
+    pub(super) fn of(row: &'a Lease, fleet: &Fleet<'_>) -> Self {
+        let (me, members) = (fleet.me, fleet.members);
+        if row.checkpoint.is_shard_end() {
+            return Self::Finished;
+        }
+        let Some(holder) = row.actual_owner() else {
+            return Self::Free;
+        };
+        if holder == me.id {
+            return Self::of_mine(row, fleet);
+        }
+        if members.is_unclaimed(row) || me.has_passed_on(row) {
+            if !members.is_alive(holder, fleet.now, fleet.timing) {
+                return Self::Free;
+            }
+            if let Some(passed_on) = me.passed_on.get(&row.key).filter(|_| me.has_passed_on(row)) {
+                return Self::Unclaimed { at: passed_on.at + PREVIOUS_OWNER_WAITS };
+            }
+        }
+        let due = members.expires_at(row, fleet.timing).filter(|_| members.is_watching(fleet.now, fleet.timing));
+        match due {
+            Some(at) if at <= fleet.horizon() => Self::Expiring { at, owner: holder },
+            _ if row.owner.as_ref() == Some(me.id) => Self::Requested,
+            _ if fleet.is_live(holder) => Self::Held,
+            _ => Self::Orphan,
+        }
+    }
+
+    /// Whether nobody has it any more: it is to be counted as nobody's.
+    pub(super) fn is_free(self, now: Moment) -> bool {
+        matches!(self, Self::Free) || matches!(self, Self::Expiring { at, .. } if at <= now)
+    }
+
+    fn of_mine(row: &Lease, fleet: &Fleet<'_>) -> Self {
+        let me = fleet.me;
+        if me.engaged.is_busy(&row.key) {
+            return Self::Mine;
+        }
+        if row.token.is_none() && row.checkpoint_owner.is_none() {
+            return Self::Passed;
+        }
+        if me.engaged.is_mine(row) {
+            // Free only if a late write or an unsettled end has left it to nobody. Otherwise it is being made or worked on.
+            return if me.engaged.is_abandoned(row) { Self::Adopted { at: fleet.now } } else { Self::Mine };
+        }
+        // My name, but another process's tenancy. A restart adopts what nobody moves within one renewal.
+        let span = fleet.timing.renew_every + fleet.timing.call_limit;
+        match fleet.members.age(&row.key, fleet.now) {
+            _ if me.former_left => Self::Adopted { at: fleet.now },
+            Some(age) => Self::Adopted { at: fleet.now + span.saturating_sub(age) },
+            None => Self::Mine,
+        }
+    }
+}

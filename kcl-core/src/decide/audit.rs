@@ -1,0 +1,53 @@
+//! Who compares the shards with the leases, and when: one worker for the whole fleet, and another if that one does not.
+
+use std::time::Duration;
+
+use crate::decide::rendezvous::score;
+use crate::model::{Moment, WorkerId};
+
+/// When this worker audits next, if it sees no other do it before: the first in rank `every` after the last audit that was seen, each
+/// further one a quarter of that later. It is reserved for nobody: a first that does not audit is passed over.
+#[must_use]
+pub fn next_audit(last_seen: Moment, every: Duration, rank: usize) -> Moment {
+    last_seen + every + every / 4 * u32::try_from(rank).unwrap_or(u32::MAX)
+}
+
+/// How many of the `live` workers come before this one.
+#[must_use]
+pub fn rank(live: &[WorkerId], me: &WorkerId) -> usize {
+    let place = |worker: &WorkerId| (score(&["audit", worker.as_str()]), worker.clone());
+    let mine = place(me);
+    live.iter().filter(|worker| *worker != me && place(worker) > mine).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn second(count: u64) -> Moment {
+        Moment::from_origin(Duration::from_secs(count))
+    }
+
+    #[test]
+    fn one_worker_is_first_and_the_others_follow_each_at_another_time() {
+        let live: Vec<WorkerId> = ["a", "b", "c", "d"].map(WorkerId::from).to_vec();
+        let mut ranks: Vec<_> = live.iter().map(|worker| rank(&live, worker)).collect();
+        ranks.sort_unstable();
+        assert_eq!(ranks, [0, 1, 2, 3]);
+        let times: Vec<_> = ranks.iter().map(|rank| next_audit(second(100), Duration::from_secs(120), *rank)).collect();
+        assert_eq!(times, [second(220), second(250), second(280), second(310)]);
+    }
+
+    #[test]
+    fn when_the_first_is_dead_the_second_is_first() {
+        let live: Vec<WorkerId> = ["a", "b", "c", "d"].map(WorkerId::from).to_vec();
+        let (first, others): (Vec<_>, Vec<_>) = live.iter().cloned().partition(|worker| rank(&live, worker) == 0);
+        assert_eq!(first.len(), 1);
+        assert_eq!(others.iter().filter(|worker| rank(&others, worker) == 0).count(), 1);
+    }
+
+    #[test]
+    fn a_worker_that_does_not_see_itself_yet_has_a_rank_too() {
+        assert_eq!(rank(&[], &"a".into()), 0);
+    }
+}

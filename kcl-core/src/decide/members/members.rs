@@ -1,0 +1,238 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::decide::expiry::Timing;
+use crate::lease::WorkerRow;
+use crate::model::{Lease, LeaseKey, Moment, WorkerId};
+
+use super::sight::{Shown, Sight};
+use super::worker_sight::WorkerSight;
+
+/// The KCL's default failover time: what an owner that declares none of ours is judged by, if ours is not longer.
+const KCL_FAILOVER: Duration = Duration::from_secs(10);
+
+/// What an observer has seen of the fleet.
+#[derive(Clone, Debug, Default)]
+pub struct Members {
+    leases: BTreeMap<LeaseKey, Sight>,
+    workers: BTreeMap<WorkerId, WorkerSight>,
+    /// When the last look began.
+    last_look: Option<Moment>,
+    /// When a row was last seen to name somebody else, or a worker to come or to leave.
+    changed: Option<Moment>,
+}
+
+impl Members {
+    /// Nothing seen yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes in a look at the whole table that was begun and ended at these moments.
+    ///
+    /// A new counter may have been written as late as the look *ended*: its age begins there.
+    pub fn look(&mut self, rows: &[Lease], workers: &[WorkerRow], begun: Moment, ended: Moment, timing: &Timing) {
+        if self.last_look.is_none_or(|last| ended.since(last) >= timing.failover / 2) {
+            self.leases.values_mut().for_each(|sight| sight.since = ended);
+            self.workers.values_mut().for_each(|worker| worker.start_anew(ended));
+            self.changed = Some(ended);
+        }
+        self.last_look = Some(begun);
+        let listed: BTreeSet<_> = workers.iter().map(|row| &row.worker).collect();
+        for (id, worker) in &mut self.workers {
+            if !listed.contains(id) && worker.see_none(ended) {
+                self.changed = Some(ended);
+            }
+        }
+        workers.iter().for_each(|row| self.see_worker(row, ended));
+        rows.iter().for_each(|row| self.see(row, ended));
+        let keys: BTreeSet<_> = rows.iter().map(|row| &row.key).collect();
+        self.leases.retain(|key, _| keys.contains(key));
+        self.forget_strangers(rows, ended, timing);
+    }
+
+    /// Who has no row, is named by no lease and has shown no life for long is nobody any more.
+    fn forget_strangers(&mut self, rows: &[Lease], now: Moment, timing: &Timing) {
+        let named: BTreeSet<_> = rows.iter().flat_map(|row| row.owner.iter().chain(&row.checkpoint_owner)).collect();
+        let silent: Vec<_> =
+            self.workers.keys().filter(|id| !named.contains(id) && self.is_silent(id, now, timing)).cloned().collect();
+        for id in silent {
+            if self.workers.get(&id).is_some_and(|worker| worker.row.is_none()) {
+                self.workers.remove(&id);
+            }
+        }
+    }
+
+    /// Takes in one lease that was read by itself, at this moment at the latest: its counter, if that is new. It is no look.
+    pub fn see(&mut self, row: &Lease, at: Moment) {
+        let (Shown { life, renamed }, foreign) = match self.leases.get_mut(&row.key) {
+            Some(sight) => (sight.take_in(row, at), sight.foreign),
+            None => {
+                let (sight, shown) = Sight::first(row, at);
+                let foreign = sight.foreign;
+                self.leases.insert(row.key.clone(), sight);
+                (shown, foreign)
+            }
+        };
+        if let Some(worker) = life {
+            let worker = self.workers.entry(worker).or_default();
+            worker.lives(at);
+            worker.foreign = foreign;
+        }
+        if renamed {
+            self.changed = Some(at);
+        }
+    }
+
+    /// Takes in the row of one worker that was read by itself.
+    pub fn see_worker(&mut self, row: &WorkerRow, at: Moment) {
+        if self.workers.entry(row.worker.clone()).or_default().see(row, at) {
+            self.changed = Some(at);
+        }
+    }
+
+    /// Takes in that the row of one worker was looked for by itself and is not there.
+    pub fn see_no_worker(&mut self, worker: &WorkerId, at: Moment) {
+        if self.workers.entry(worker.clone()).or_default().see_none(at) {
+            self.changed = Some(at);
+        }
+    }
+
+    /// A look failed: what happened meanwhile is not known, so every age starts anew with the next one.
+    pub const fn failed(&mut self) {
+        self.last_look = None;
+    }
+
+    /// Whether the last look is recent enough to judge by ages: less than half a failover time ago.
+    #[must_use]
+    pub fn is_watching(&self, now: Moment, timing: &Timing) -> bool {
+        self.last_look.is_some_and(|last| now.since(last) < timing.failover / 2)
+    }
+
+    /// How long nobody was seen to come, to leave, or to be named by a lease that did not name it before.
+    #[must_use]
+    pub fn calm(&self, now: Moment) -> Duration {
+        self.changed.map_or(Duration::ZERO, |changed| now.since(changed))
+    }
+
+    /// How long the counter of this lease has stood still. Nothing when it was never seen.
+    #[must_use]
+    pub fn age(&self, key: &LeaseKey, now: Moment) -> Option<Duration> {
+        self.leases.get(key).map(|sight| now.since(sight.since))
+    }
+
+    /// When the lease expires if its counter stands still as in this row. Nothing when nobody holds it, or when the row is not the
+    /// newest that was seen.
+    #[must_use]
+    pub fn expires_at(&self, row: &Lease, timing: &Timing) -> Option<Moment> {
+        let sight = self.leases.get(&row.key).filter(|sight| sight.is_of(row))?;
+        let span = self.silence(row.actual_owner()?, sight.foreign, timing);
+        Some(sight.since + span)
+    }
+
+    /// How long a worker may be silent: judged by the longer of my failover time and its own.
+    fn silence(&self, worker: &WorkerId, foreign: bool, timing: &Timing) -> Duration {
+        match self.workers.get(worker).and_then(|worker| worker.failover) {
+            Some(failover) if failover > timing.failover => Timing::for_failover(failover).expires_after,
+            // Who is not of ours is judged as the KCL judges: by the whole failover time.
+            None if foreign => timing.failover.max(KCL_FAILOVER),
+            _ => timing.expires_after,
+        }
+    }
+
+    /// Whether a worker has been silent for so long that it is dead.
+    #[must_use]
+    pub fn is_silent(&self, worker: &WorkerId, now: Moment, timing: &Timing) -> bool {
+        let sight = self.workers.get(worker);
+        sight
+            .and_then(|sight| sight.since)
+            .is_none_or(|since| now.since(since) >= self.silence(worker, sight.is_some_and(|sight| sight.foreign), timing))
+    }
+
+    /// Whether a worker has shown life of late and is not about to leave.
+    #[must_use]
+    pub fn is_alive(&self, worker: &WorkerId, now: Moment, timing: &Timing) -> bool {
+        !self.is_leaving(worker) && !self.is_silent(worker, now, timing)
+    }
+
+    /// Whether a worker has marked its row, as it is stopping.
+    #[must_use]
+    pub fn is_leaving(&self, worker: &WorkerId) -> bool {
+        self.workers.get(worker).and_then(|worker| worker.row.as_ref()).is_some_and(|row| row.leaving)
+    }
+
+    /// When a worker was last seen to show life.
+    #[must_use]
+    pub fn last_life(&self, worker: &WorkerId) -> Option<Moment> {
+        self.workers.get(worker)?.life
+    }
+
+    /// When the row of a worker was last looked for.
+    #[must_use]
+    pub fn last_read(&self, worker: &WorkerId) -> Option<Moment> {
+        self.workers.get(worker)?.read
+    }
+
+    /// The failover time that a worker declared last.
+    #[must_use]
+    pub fn failover(&self, worker: &WorkerId) -> Option<Duration> {
+        self.workers.get(worker)?.failover
+    }
+
+    /// The workers that are alive, in the order of their names.
+    #[must_use]
+    pub fn live(&self, now: Moment, timing: &Timing) -> Vec<WorkerId> {
+        self.workers.keys().filter(|worker| self.is_alive(worker, now, timing)).cloned().collect()
+    }
+
+    /// Whether any worker has a row. In a fleet beside an old KCL none has.
+    #[must_use]
+    pub fn has_rows(&self) -> bool {
+        self.workers.values().any(|worker| worker.row.is_some())
+    }
+
+    /// Whether a worker is known to be of ours: it has declared a failover time. Where no worker has a row, nobody can tell.
+    #[must_use]
+    pub fn is_ours(&self, worker: &WorkerId) -> bool {
+        !self.has_rows() || self.failover(worker).is_some()
+    }
+
+    /// How often the counter of a lease was seen to move under its present token.
+    #[must_use]
+    pub fn moves(&self, key: &LeaseKey) -> u32 {
+        self.leases.get(key).map_or(0, |sight| sight.moves)
+    }
+
+    /// How long the counter of a worker's row has stood still. Nothing when it has none.
+    #[must_use]
+    pub fn worker_age(&self, worker: &WorkerId, now: Moment) -> Option<Duration> {
+        let row = self.workers.get(worker)?.row.as_ref()?;
+        Some(now.since(row.since))
+    }
+
+    /// How often the counter of a worker's row was seen to move under its present incarnation.
+    #[must_use]
+    pub fn worker_moves(&self, worker: &WorkerId) -> u32 {
+        self.workers.get(worker).and_then(|worker| worker.row.as_ref()).map_or(0, |row| row.moves)
+    }
+
+    /// Whether the lease was passed on to the worker that it names, by a worker of ours, and that one has not claimed it: the name
+    /// says nothing about its life.
+    #[must_use]
+    pub fn is_unclaimed(&self, row: &Lease) -> bool {
+        let Some(owner) = &row.owner else { return false };
+        let passed_on = || self.leases.get(&row.key).is_some_and(|sight| sight.is_of(row) && sight.passed_on);
+        row.token.is_none() && row.checkpoint_owner.is_none() && (self.failover(owner).is_some() || passed_on())
+    }
+
+    /// Whether the lease is held by somebody who knows no tokens.
+    #[must_use]
+    pub fn is_held_by_foreign(&self, row: &Lease) -> bool {
+        self.leases.get(&row.key).is_some_and(|sight| sight.is_of(row) && sight.foreign)
+    }
+}
+
+#[cfg(test)]
+#[path = "members_test.rs"]
+mod tests;

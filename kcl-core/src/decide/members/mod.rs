@@ -1,0 +1,22 @@
+//! Who is alive, as one observer sees it: by counters that move and a clock of one's own, never by a wall clock.
+//!
+//! ```text
+//!   a look: all lease rows, all worker rows ---+
+//!   a row read by itself (a hint) -------------+--> Members --+--> how long a lease's counter has stood still, when it expires
+//!   a look that failed ------------------------+              +--> which workers live, when each last showed life
+//!                                                             +--> whether somebody else works under a name
+//! ```
+//!
+//! **Evidence of life** is what a worker wrote itself: its worker row with another counter, or a lease that bears a token, whose
+//! counter grew, and that the worker holds. To be named by a request, a pass-on or a release is none: a dead worker can be named.
+//! What is seen for the first time counts as life then; if nobody moves it, that ends like every other.
+//!
+//! **Ages count only over looks less than half a failover time apart.** After a longer gap (a pause of the observer, a table out of
+//! reach) all start anew, or one who wakes up would find the whole fleet expired.
+
+#[expect(clippy::module_inception, reason = "a file holds one type, and this one's name is the folder's")]
+mod members;
+mod sight;
+mod worker_sight;
+
+pub use members::Members;

@@ -1,0 +1,114 @@
+use std::time::Duration;
+
+use crate::model::{Lease, Moment, Token, WorkerId};
+
+/// How long a pending hand-over is believed: the KCL forces one after 30 s, and an owner of ours has answered long before. If the
+/// counter still moves then, whoever moves it does not know of hand-overs, and that is the one that stands as owner.
+const PENDING_LIMIT: Duration = Duration::from_secs(30);
+
+/// One lease as an observer has seen it.
+#[derive(Clone, Debug)]
+pub(super) struct Sight {
+    pub(super) counter: u64,
+    pub(super) token: Option<Token>,
+    owner: Option<WorkerId>,
+    checkpoint_owner: Option<WorkerId>,
+    /// When these two were first seen together.
+    named: Moment,
+    /// When the counter was first seen at this value, or all ages started anew.
+    pub(super) since: Moment,
+    /// How often the counter was seen to grow under this token.
+    pub(super) moves: u32,
+    /// A worker of ours passed it on, and who it was passed to has not claimed it.
+    pub(super) passed_on: bool,
+    /// Who holds it knows no tokens.
+    pub(super) foreign: bool,
+}
+
+/// What a reading of a row has shown.
+#[derive(Debug, Default)]
+pub(super) struct Shown {
+    /// Who has shown life.
+    pub(super) life: Option<WorkerId>,
+    /// Whether the row names somebody else than before.
+    pub(super) renamed: bool,
+}
+
+impl Sight {
+    /// The first reading: whoever holds the lease counts as alive, as nothing is known against it.
+    pub(super) fn first(row: &Lease, at: Moment) -> (Self, Shown) {
+        let sight = Self {
+            counter: row.counter,
+            token: row.token.clone(),
+            owner: row.owner.clone(),
+            checkpoint_owner: row.checkpoint_owner.clone(),
+            named: at,
+            since: at,
+            moves: 0,
+            passed_on: false,
+            foreign: row.token.is_none() && row.actual_owner().is_some(),
+        };
+        let life = sight.holder(at).cloned();
+        (sight, Shown { life, renamed: true })
+    }
+
+    /// Another reading. One that is older than what was seen before shows nothing.
+    pub(super) fn take_in(&mut self, row: &Lease, at: Moment) -> Shown {
+        let same_names = (&self.owner, &self.checkpoint_owner) == (&row.owner, &row.checkpoint_owner);
+        if self.is_older(row) || (same_names && self.is_of(row)) {
+            return Shown::default();
+        }
+        let before = self.clone();
+        if self.counter != row.counter || self.token != row.token {
+            self.since = at;
+            self.counter = row.counter;
+        }
+        if !same_names {
+            self.owner.clone_from(&row.owner);
+            self.checkpoint_owner.clone_from(&row.checkpoint_owner);
+            self.named = at;
+        }
+        let holder_changed = before.holder(at) != self.holder(at);
+        if before.token == row.token {
+            let grown = row.counter > before.counter;
+            self.moves += u32::from(grown);
+            // A tenancy of ours begins with a token of its own: whoever holds a lease under another's does not know of tokens. Nor
+            // does who holds one without, and moves it.
+            self.foreign |= grown && (self.token.is_none() || holder_changed || self.is_void(at));
+            self.foreign &= self.owner.is_some();
+            self.passed_on &= !grown;
+        } else {
+            self.token.clone_from(&row.token);
+            self.moves = 0;
+            let held = row.token.is_none() && row.actual_owner().is_some();
+            self.passed_on = held && !row.hand_over_pending() && before.token.is_some();
+            self.foreign = held && !self.passed_on;
+        }
+        // A lower counter belongs to a row made anew, or to a reading from before a change of owner: nobody's life.
+        let wrote = row.counter > before.counter
+            // Without a token nobody says who wrote; who stood there before and still does has renewed.
+            && (row.token.is_some() || (before.token.is_none() && !holder_changed));
+        Shown { life: if wrote { self.holder(at).cloned() } else { None }, renamed: !same_names }
+    }
+
+    /// A lower counter under the same token is an old reading. Without a token it may be a row that another framework made anew.
+    fn is_older(&self, row: &Lease) -> bool {
+        self.token.is_some() && self.token == row.token && row.counter < self.counter
+    }
+
+    /// Whether this is the row that was seen last.
+    pub(super) fn is_of(&self, row: &Lease) -> bool {
+        self.counter == row.counter && self.token == row.token
+    }
+
+    /// Who works on it: while a hand-over is pending, the one who has not passed it on.
+    fn holder(&self, at: Moment) -> Option<&WorkerId> {
+        let pending = self.checkpoint_owner.as_ref().filter(|_| !self.is_void(at));
+        pending.or(self.owner.as_ref()).or(self.checkpoint_owner.as_ref())
+    }
+
+    /// Whether a hand-over has been pending for longer than it can.
+    fn is_void(&self, at: Moment) -> bool {
+        self.checkpoint_owner.is_some() && at.since(self.named) >= PENDING_LIMIT
+    }
+}

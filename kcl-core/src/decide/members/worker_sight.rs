@@ -1,0 +1,81 @@
+use std::time::Duration;
+
+use crate::lease::WorkerRow;
+use crate::model::{Moment, Token};
+
+/// One worker as an observer has seen it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct WorkerSight {
+    /// Its row, while it has one.
+    pub(super) row: Option<RowSight>,
+    /// The failover time that it declared last.
+    pub(super) failover: Option<Duration>,
+    /// It last showed life by a lease of those who know no tokens.
+    pub(super) foreign: bool,
+    /// When it last showed life.
+    pub(super) life: Option<Moment>,
+    /// From when its silence counts: its last life, or when all ages started anew.
+    pub(super) since: Option<Moment>,
+    /// When its row was last looked for.
+    pub(super) read: Option<Moment>,
+}
+
+/// The row of a worker as an observer has seen it.
+#[derive(Clone, Debug)]
+pub(super) struct RowSight {
+    incarnation: Token,
+    counter: u64,
+    pub(super) leaving: bool,
+    /// When the counter was first seen at this value, or all ages started anew.
+    pub(super) since: Moment,
+    /// How often the counter was seen to grow under this incarnation.
+    pub(super) moves: u32,
+}
+
+impl WorkerSight {
+    /// It has shown life.
+    pub(super) fn lives(&mut self, at: Moment) {
+        self.life = Some(at);
+        self.since = Some(at);
+    }
+
+    /// A reading of its row. Whether it came, or is now leaving.
+    pub(super) fn see(&mut self, row: &WorkerRow, at: Moment) -> bool {
+        self.read = Some(at);
+        let mut moves = 0;
+        let mut leaving = false;
+        if let Some(before) = &self.row {
+            if before.incarnation == row.incarnation {
+                if row.counter <= before.counter {
+                    return false;
+                }
+                moves = before.moves + 1;
+            }
+            leaving = before.leaving;
+        }
+        let news = self.row.is_none() || leaving != row.leaving;
+        self.failover = Some(row.failover);
+        self.row =
+            Some(RowSight { incarnation: row.incarnation.clone(), counter: row.counter, leaving: row.leaving, since: at, moves });
+        self.lives(at);
+        news
+    }
+
+    /// Its row was looked for and is not there. One that had a row has left, or was buried. Whether that is news.
+    pub(super) fn see_none(&mut self, at: Moment) -> bool {
+        self.read = Some(at);
+        let left = self.row.take().is_some();
+        if left {
+            (self.life, self.since) = (None, None);
+        }
+        left
+    }
+
+    /// All ages start anew.
+    pub(super) fn start_anew(&mut self, at: Moment) {
+        self.since = self.since.map(|_| at);
+        if let Some(row) = &mut self.row {
+            row.since = at;
+        }
+    }
+}
