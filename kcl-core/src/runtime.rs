@@ -129,7 +129,7 @@ where
     F: Future<Output = ()>,
 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    std::thread::Builder::new().name(name.to_owned()).spawn(move || runtime.block_on(work()))
+    std::thread::Builder::new().name(name.to_owned()).spawn(move || runtime.block_on(async { work().await }))
 }
 
 /// A fresh random tenancy token: 128 bits.

@@ -79,8 +79,10 @@ pub enum Event {
     Released,
     /// `lease_lost` returned.
     LeaseLostReturned,
-    /// The worker stops, or gives this shard up.
+    /// The worker stops, gives this shard up, or hands it over to another one.
     StopAsked,
+    /// A wait ended, and there is nothing to be told any more.
+    WokenForNothing,
     /// The lease is not ours any more.
     LeaseLost(LossReason),
 }

@@ -19,6 +19,7 @@ fn trace(events: &str) -> String {
             "released" => Event::Released,
             "lease-lost-returned" => Event::LeaseLostReturned,
             "stop" => Event::StopAsked,
+            "woken" => Event::WokenForNothing,
             "lost" => Event::LeaseLost(LossReason::Lost),
             other => panic!("unknown event {other}"),
         };
@@ -58,7 +59,7 @@ fn no_order_of_events_breaks_the_order_of_calls() {
             Command::CallLeaseLost(_) => vec![Event::LeaseLostReturned],
             Command::Finish(_) => return Vec::new(),
         };
-        answers.extend([Event::StopAsked, Event::LeaseLost(LossReason::Lost)]);
+        answers.extend([Event::StopAsked, Event::WokenForNothing, Event::LeaseLost(LossReason::Lost)]);
         answers
     }
 

@@ -1,11 +1,11 @@
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
-use crate::model::{Checkpoint, Facts, LeaseKey, Moment, Pending, Position, ShardId};
+use crate::model::{Checkpoint, Facts, Lease, LeaseKey, Moment, Pending, Position, ShardId, WorkerId};
 use crate::processor::{Fence, LossReason};
 use crate::runtime::{Clock, within};
 
@@ -36,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) finished_changed: Notify,
     /// A timer for the next automatic checkpoint runs already: nobody has to be woken.
     pub(crate) timer_armed: AtomicBool,
+    pub(crate) hand_over: HandOver,
     pub(crate) progress: Progress,
 }
 
@@ -58,11 +59,33 @@ pub(crate) enum Order {
         children: Vec<ShardId>,
         answer: Answer<()>,
     },
-    Release {
+    Leave {
+        how: Leave,
         answer: Answer<()>,
+    },
+    /// The row as somebody else of this worker has read it: another worker may have asked for the lease.
+    Seen(Box<Lease>),
+    /// The lease is to be handed over to this worker, which has asked for it.
+    HandOver {
+        to: WorkerId,
+    },
+    /// This worker asked for the lease and is not to have it.
+    Refuse {
+        asked: WorkerId,
     },
     /// Nobody works on the shard any more.
     Abandon,
+}
+
+/// How an owner leaves its lease, with what is done and not stored yet in the same write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// It is passed on to who asked for it and is to have it, or freed when nobody asks any more.
+    PassOn,
+    /// It is free.
+    Free,
+    /// It stays this worker's, for the process that will be started under its name.
+    Keep,
 }
 
 pub(crate) type Answer<T> = oneshot::Sender<Result<T, OrderError>>;
@@ -90,6 +113,7 @@ impl Shared {
             finished: Mutex::new(None),
             finished_changed: Notify::new(),
             timer_armed: AtomicBool::new(false),
+            hand_over: HandOver::default(),
             progress: Progress::new(now),
         }
     }
@@ -195,9 +219,20 @@ impl Held {
         let _ = self.orders.send(Order::Abandon);
     }
 
-    /// Frees the lease, with what is done and not stored yet in the same write.
-    pub(crate) async fn release(&self) -> Result<(), OrderError> {
-        self.orders().give(|answer| Order::Release { answer }).await
+    /// Gives the lease up, with what is done and not stored yet in the same write.
+    pub(crate) async fn leave(&self, how: Leave) -> Result<(), OrderError> {
+        self.orders().give(|answer| Order::Leave { how, answer }).await
+    }
+
+    /// Waits until the shard is to be handed over to another worker. Cancel safe.
+    pub(crate) async fn hand_over_asked(&self) {
+        self.shared.hand_over.asked().await;
+    }
+
+    /// Whether the shard is to be handed over. A yes is a promise: from then on the request is not refused any more, and the consumer
+    /// hands nothing out again.
+    pub(crate) fn accept_hand_over(&self) -> bool {
+        self.shared.hand_over.accept()
     }
 }
 
@@ -214,10 +249,70 @@ impl Orders {
         self.give(|answer| Order::Prepare { pending, answer }).await
     }
 
+    /// The row as it was read. A row of the present tenancy may tell of a request.
+    pub(crate) fn seen(&self, row: Lease) {
+        let _ = self.0.send(Order::Seen(Box::new(row)));
+    }
+
+    pub(crate) fn hand_over(&self, to: WorkerId) {
+        let _ = self.0.send(Order::HandOver { to });
+    }
+
+    pub(crate) fn refuse(&self, asked: WorkerId) {
+        let _ = self.0.send(Order::Refuse { asked });
+    }
+
     async fn give(&self, order: impl FnOnce(Answer<()>) -> Order) -> Result<(), OrderError> {
         let (answer, result) = oneshot::channel();
         self.0.send(order(answer)).map_err(|_| OrderError::Lost)?;
         result.await.unwrap_or(Err(OrderError::Lost))
+    }
+}
+
+/// What the writer and the consumer of a lease have agreed on about its hand-over.
+///
+/// The consumer says yes between two calls of its handler; the writer says no when that takes too long. Whoever is first decides.
+#[derive(Debug, Default)]
+pub(crate) struct HandOver {
+    stage: AtomicU8,
+    asked: Notify,
+}
+
+impl HandOver {
+    const NO: u8 = 0;
+    const ASKED: u8 = 1;
+    const ACCEPTED: u8 = 2;
+
+    /// The consumer is to hand over.
+    pub(crate) fn ask(&self) {
+        if self.turn(Self::NO, Self::ASKED) {
+            self.asked.notify_waiters();
+        }
+    }
+
+    /// The consumer need not any more. Whether it had not begun to.
+    pub(crate) fn take_back(&self) -> bool {
+        self.turn(Self::ASKED, Self::NO)
+    }
+
+    fn accept(&self) -> bool {
+        self.turn(Self::ASKED, Self::ACCEPTED)
+    }
+
+    async fn asked(&self) {
+        loop {
+            let mut asked = pin!(self.asked.notified());
+            // Before the look, or what is asked between the two would wake nobody.
+            asked.as_mut().enable();
+            if self.stage.load(Ordering::SeqCst) == Self::ASKED {
+                return;
+            }
+            asked.await;
+        }
+    }
+
+    fn turn(&self, from: u8, to: u8) -> bool {
+        self.stage.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 }
 

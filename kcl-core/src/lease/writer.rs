@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use crate::decide::checkpoint::{Accepted, commit};
-use crate::model::{Checkpoint, Lease, Moment, Position};
+use crate::model::{Checkpoint, Lease, LeaseKey, Moment, Position, WorkerId};
 use crate::processor::{Fence, LossReason};
 
-use super::held::{Answer, Held, Order, OrderError, Shared};
+use super::held::{Answer, Held, Leave, Order, OrderError, Shared};
 use super::settle::{FIRST_PAUSE, Outcome, Settler};
 use super::{BoxError, Error, Write};
 use crate::decide::expiry::Timing;
@@ -21,6 +21,7 @@ pub(crate) struct Writer {
     settler: Settler,
     timing: Timing,
     limits: Limits,
+    me: WorkerId,
     /// The row as the table has shown it last.
     row: Lease,
     /// When the last settled write was sent.
@@ -30,6 +31,13 @@ pub(crate) struct Writer {
     /// The earliest next write after one that was not settled.
     retry_at: Moment,
     checkpointed: Option<Moment>,
+    /// Who asks for the lease, as the coordination has been told.
+    asked: Option<WorkerId>,
+    /// Who is to have it.
+    heir: Option<WorkerId>,
+    /// Until when the consumer may take to say yes to that.
+    drain_until: Option<Moment>,
+    notes: mpsc::UnboundedSender<Note>,
     shared: Arc<Shared>,
     orders: mpsc::UnboundedReceiver<Order>,
     loss: watch::Sender<Option<LossReason>>,
@@ -44,6 +52,18 @@ pub(crate) struct Limits {
     pub(crate) handler_budget: Duration,
     /// How long a consumer may go without a turn of its loop when its handler is not called: longer than a call of the stream.
     pub(crate) standstill: Duration,
+    /// How long a consumer may take to finish what it has in hand before a request for its lease is refused.
+    pub(crate) drain: Duration,
+}
+
+/// What a writer tells the coordination.
+#[derive(Debug)]
+pub(crate) enum Note {
+    /// Another worker asks for the lease. Answered by [`Orders::hand_over`](super::held::Orders::hand_over) or
+    /// [`refuse`](super::held::Orders::refuse).
+    Asked { lease: LeaseKey, by: WorkerId },
+    /// A request is refused, as the consumer took too long.
+    Refused { lease: LeaseKey },
 }
 
 /// How a tenancy ended.
@@ -53,6 +73,10 @@ pub(crate) enum Tenancy {
     Ended,
     /// The lease is free.
     Released,
+    /// It was passed on to this worker.
+    PassedOn(Box<Lease>),
+    /// It is this worker's still, for the next process under its name.
+    Kept,
     /// It is not ours any more.
     Lost(LossReason),
     /// The table cannot be used.
@@ -61,7 +85,14 @@ pub(crate) enum Tenancy {
 
 impl Writer {
     /// The writer of a lease that was acquired by a write sent at `sent`, and the consumer's side of it.
-    pub(crate) fn new(settler: Settler, timing: Timing, limits: Limits, row: Lease, sent: Moment) -> (Self, Held) {
+    pub(crate) fn new(
+        settler: Settler,
+        timing: Timing,
+        limits: Limits,
+        (row, sent): (Lease, Moment),
+        me: WorkerId,
+        notes: mpsc::UnboundedSender<Note>,
+    ) -> (Self, Held) {
         let (loss, seen) = watch::channel(None);
         let (give, orders) = mpsc::unbounded_channel();
         let now = settler.clock.now();
@@ -73,11 +104,16 @@ impl Writer {
                 settler,
                 timing,
                 limits,
+                me,
                 row,
                 sent,
                 unsettled: None,
                 retry_at: Moment::default(),
                 checkpointed: None,
+                asked: None,
+                heir: None,
+                drain_until: None,
+                notes,
                 shared,
                 orders,
                 loss,
@@ -90,7 +126,7 @@ impl Writer {
     pub(crate) async fn run(mut self) -> Tenancy {
         let tenancy = self.keep().await;
         let reason = match &tenancy {
-            Tenancy::Ended | Tenancy::Released => LossReason::Released,
+            Tenancy::Ended | Tenancy::Released | Tenancy::PassedOn(_) | Tenancy::Kept => LossReason::Released,
             Tenancy::Lost(reason) => reason.clone(),
             Tenancy::Broken(_) => LossReason::Lost,
         };
@@ -102,6 +138,7 @@ impl Writer {
     async fn keep(&mut self) -> Tenancy {
         let clock = Arc::clone(&self.settler.clock);
         loop {
+            self.look_at_owners();
             let (due, automatic) = self.next_due();
             // Before the orders: one that writes nothing, given over and over, must not keep the lease from being renewed.
             if clock.now() >= due {
@@ -130,6 +167,8 @@ impl Writer {
     fn next_due(&self) -> (Moment, bool) {
         let bounded = |due: Moment| due.max(self.retry_at).min(self.deadline());
         let renewal = bounded(self.sent + self.timing.renew_every);
+        // A request is refused in time, also while the lease is quiet.
+        let renewal = self.drain_until.map_or(renewal, |until| renewal.min(bounded(until)));
         // Off before the look, or a position that is finished in between would wake nobody.
         self.shared.timer_armed.store(false, Ordering::SeqCst);
         if self.automatic().is_none() {
@@ -158,6 +197,13 @@ impl Writer {
         };
         if stuck {
             return Some(self.give_up(LossReason::Lost).await);
+        }
+        if self.drain_until.take_if(|until| now >= *until).is_some()
+            && self.shared.hand_over.take_back()
+            && let Some(asked) = self.heir.take()
+        {
+            let _ = self.notes.send(Note::Refused { lease: self.row.key.clone() });
+            return self.refuse(asked).await;
         }
         let renewal_due = now >= self.sent + self.timing.renew_every;
         match self.automatic().filter(|_| automatic) {
@@ -225,13 +271,10 @@ impl Writer {
 
     /// The row has gone under us: it is made again with the last checkpoint that was acknowledged, never at the initial position.
     async fn put_back(&mut self) -> Result<(), Failed> {
-        let Some(owner) = self.row.owner.clone() else {
-            return Err(Failed::Tenancy(Tenancy::Lost(LossReason::Lost)));
-        };
         tracing::warn!(lease = %self.row.key, checkpoint = %self.row.checkpoint, "the lease's row was deleted by somebody; it is made again");
         // The same tenancy: the rest of this worker knows it by its token.
         let mut row = self.row.clone();
-        row.owner = Some(owner);
+        row.owner = Some(self.me.clone());
         // Above every counter that the lost row had: the fence of a later owner must not fall behind ours.
         row.counter = self.row.counter + 1;
         row.checkpoint_owner = None;
@@ -281,14 +324,81 @@ impl Writer {
                 let result = self.last_write(move |row| Some(Write::end(row, children.clone()))).await;
                 Self::finish(answer, result, Tenancy::Ended)
             }
-            Order::Release { answer } => {
-                // An automatic checkpoint that was not due yet goes out with the release.
-                let last = self.automatic().map(Checkpoint::At);
-                let further = |row: &Lease| last.clone().filter(|last| *last > row.checkpoint);
-                let result = self.last_write(|row| Some(Write::release(row, further(row)))).await;
-                Self::finish(answer, result, Tenancy::Released)
+            Order::Leave { how, answer } => {
+                let (result, tenancy) = self.leave(how).await;
+                Self::finish(answer, result, tenancy)
             }
+            Order::Seen(row) => {
+                // Requests leave the counter alone. A row of another moment tells nothing that the next write will not.
+                if row.token == self.row.token && row.counter == self.row.counter {
+                    (self.row.owner, self.row.checkpoint_owner) = (row.owner, row.checkpoint_owner);
+                }
+                None
+            }
+            Order::HandOver { to } => {
+                if self.requester() == Some(&to) {
+                    self.heir = Some(to);
+                    self.drain_until = Some(self.settler.clock.now() + self.limits.drain);
+                    self.shared.hand_over.ask();
+                }
+                None
+            }
+            Order::Refuse { asked } => self.refuse(asked).await,
         }
+    }
+
+    /// Who asks for this lease, as its row says.
+    fn requester(&self) -> Option<&WorkerId> {
+        self.row.owner.as_ref().filter(|_| self.row.checkpoint_owner.as_ref() == Some(&self.me))
+    }
+
+    /// Every row that a write returned may tell of a request, or that there is none any more.
+    fn look_at_owners(&mut self) {
+        if self.requester() == self.asked.as_ref() {
+            return;
+        }
+        self.asked = self.requester().cloned();
+        if self.heir != self.asked {
+            // Withdrawn. A consumer that has begun to hand over goes on: its lease is freed.
+            (self.heir, self.drain_until) = (None, None);
+            self.shared.hand_over.take_back();
+        }
+        if let Some(by) = &self.asked {
+            let _ = self.notes.send(Note::Asked { lease: self.row.key.clone(), by: by.clone() });
+        }
+    }
+
+    /// The lease stays ours, if it was this worker that asked for it.
+    async fn refuse(&mut self, asked: WorkerId) -> Option<Tenancy> {
+        let me = self.me.clone();
+        let pending = |row: &Lease| row.owner.as_ref() == Some(&asked) && row.checkpoint_owner.as_ref() == Some(&me);
+        self.write(|row| pending(row).then(|| Write::refuse(row, me.clone(), asked.clone()))).await.err()
+    }
+
+    /// Gives the lease up. An automatic checkpoint that was not due yet goes out in the same write.
+    async fn leave(&mut self, how: Leave) -> (Result<(), Failed>, Tenancy) {
+        let last = self.automatic().map(Checkpoint::At);
+        let further = |row: &Lease| last.clone().filter(|last| *last > row.checkpoint);
+        if how == Leave::Keep {
+            let result = self.last_write(|row| further(row).map(|last| Write::checkpoint(row, last))).await;
+            return (result, Tenancy::Kept);
+        }
+        let me = self.me.clone();
+        let heir = self.heir.take().filter(|_| how == Leave::PassOn);
+        let heir_of = |row: &Lease| {
+            heir.clone().filter(|heir| row.checkpoint_owner.as_ref() == Some(&me) && row.owner.as_ref() == Some(heir))
+        };
+        let result = self
+            .last_write(|row| {
+                Some(match heir_of(row) {
+                    Some(heir) => Write::pass_on(row, me.clone(), heir, further(row)),
+                    // Nobody asks any more: anybody may have it.
+                    None => Write::release(row, further(row)),
+                })
+            })
+            .await;
+        let passed_on = result.is_ok() && self.row.owner.is_some();
+        (result, if passed_on { Tenancy::PassedOn(Box::new(self.row.clone())) } else { Tenancy::Released })
     }
 
     /// A checkpoint or its first half: refused when the stored one has passed it in the meantime.

@@ -115,6 +115,7 @@ struct Bench {
     held: Held,
     timing: Timing,
     writer: JoinHandle<Tenancy>,
+    notes: mpsc::UnboundedReceiver<Note>,
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -128,10 +129,11 @@ impl Bench {
         let row = Lease::new(key.clone(), Checkpoint::TrimHorizon).owned_by("me".into(), "token".into());
         table.create(&row).await.unwrap();
         let settler = Settler::new(table.clone(), clock.clone(), timing.call_limit);
-        let limits = Limits { checkpoint_every: SECOND * 5, handler_budget: SECOND * 20, standstill: SECOND * 60 };
-        let (writer, held) = Writer::new(settler, timing, limits, row, clock.now());
+        let limits = Limits { checkpoint_every: SECOND * 5, handler_budget: SECOND * 20, standstill: SECOND * 60, drain: SECOND * 10 };
+        let (note, notes) = mpsc::unbounded_channel();
+        let (writer, held) = Writer::new(settler, timing, limits, (row, clock.now()), "me".into(), note);
         let writer = tokio::spawn(writer.run());
-        Self { table, clock, key, held, timing, writer }
+        Self { table, clock, key, held, timing, writer, notes }
     }
 
     async fn row(&self) -> Lease {
@@ -247,7 +249,7 @@ async fn automatic_checkpoints_come_at_their_time_and_the_last_one_with_the_rele
     }
     let ticks: Vec<_> = stored.iter().map(|(tick, _)| *tick).collect();
     assert_eq!(ticks, [1, 26, 51], "at once, and then every 5 s");
-    bench.held.release().await.unwrap();
+    bench.held.leave(Leave::Free).await.unwrap();
     let row = bench.table.get(&bench.key).await.unwrap().unwrap();
     assert_eq!((row.checkpoint, row.owner), (Checkpoint::At(position(60)), None));
 }

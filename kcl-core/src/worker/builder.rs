@@ -109,6 +109,18 @@ impl Builder {
         self
     }
 
+    /// See [`Settings::max_moves`].
+    pub const fn max_moves(mut self, requests: usize) -> Self {
+        self.settings.max_moves = requests;
+        self
+    }
+
+    /// See [`Settings::drain_limit`].
+    pub const fn drain_limit(mut self, span: Duration) -> Self {
+        self.settings.drain_limit = span;
+        self
+    }
+
     /// See [`Settings::max_records`].
     pub const fn max_records(mut self, records: u32) -> Self {
         self.settings.max_records = records;
@@ -276,6 +288,8 @@ fn check(settings: &Settings, now: Timestamp) -> Result<(), SettingError> {
     span("call_limit", settings.call_limit, Duration::from_millis(100), hour)?;
     span("checkpoint_every", settings.checkpoint_every, milli, hour)?;
     span("handler_budget", settings.handler_budget, second, hour * 24)?;
+    span("drain_limit", settings.drain_limit, milli, second * 10)?;
+    number("max_moves", settings.max_moves, 1, usize::MAX)?;
     span("retry_from", settings.retry_from, milli, hour)?;
     span("retry_to", settings.retry_to, settings.retry_from, hour)?;
     span("audit_every", settings.audit_every, second, hour * 24)

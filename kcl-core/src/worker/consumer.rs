@@ -8,11 +8,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::checkpoint::{Checkpointer, Delivered, Tenancy};
 use crate::decide::backoff::Backoff;
-use crate::decide::consumer::{Command, Consumer, Event as Step, Outcome};
+use crate::decide::consumer::{Command, Consumer, Event as Step, Outcome, State};
 use crate::decide::gap::DataGap;
 use crate::fetch::{Batch, Fed, Feed, FetchError};
 use crate::lease::BoxError;
-use crate::lease::held::{Held, OrderError};
+use crate::lease::held::{Held, Leave, OrderError};
 use crate::level::Level;
 use crate::meters::ShardMeters;
 use crate::model::{Checkpoint, ChildShard, Lease, Position, ShardId};
@@ -28,7 +28,7 @@ use super::error::RunError;
 use super::event::{Event, HandlerCall};
 use super::in_hand::{AfterFailure, InHand};
 use super::settings::{Checkpoints, OnDataGap};
-use super::worker::Inner;
+use super::worker::{Inner, Stop};
 
 mod opening;
 
@@ -60,6 +60,8 @@ pub(crate) struct ShardConsumer {
     /// This shard is to be given up for a reason of its own.
     give_up: Option<GiveUp>,
     told_stop: bool,
+    /// The shard goes to another worker, which has asked for it.
+    handing_over: bool,
     told_loss: bool,
 }
 
@@ -124,6 +126,7 @@ impl ShardConsumer {
             failures: 0,
             give_up: None,
             told_stop: false,
+            handing_over: false,
             told_loss: false,
             shard,
             inner,
@@ -142,7 +145,7 @@ impl ShardConsumer {
                 Some(signal) => signal,
                 None => self.carry_out(command).await,
             };
-            if !matches!(step, Step::Failed | Step::PauseOver) {
+            if !matches!(step, Step::Failed | Step::PauseOver | Step::WokenForNothing) {
                 self.failures = 0;
             }
             self.machine.on(step);
@@ -181,7 +184,16 @@ impl ShardConsumer {
             self.told_stop = true;
             return Some(Step::StopAsked);
         }
+        if self.may_hand_over() && self.held.accept_hand_over() {
+            (self.told_stop, self.handing_over) = (true, true);
+            return Some(Step::StopAsked);
+        }
         None
+    }
+
+    /// A shard that has been read to its end is ended, not handed over.
+    fn may_hand_over(&self) -> bool {
+        !self.told_stop && matches!(self.machine.state(), State::WaitingForParents | State::Starting | State::Processing)
     }
 
     async fn carry_out(&mut self, command: Command) -> Step {
@@ -201,11 +213,16 @@ impl ShardConsumer {
     }
 
     /// Waits for a signal; the next turn of the loop sees which.
-    async fn signalled(held: &Held, stop: &Level, told_stop: bool) {
-        tokio::select! {
-            biased;
-            _ = held.lost() => {}
-            () = stop.reaches(1), if !told_stop => {}
+    fn signalled(&self) -> impl Future<Output = ()> + use<> {
+        let (held, stop) = (Arc::clone(&self.held), self.stop.clone());
+        let (told_stop, may_hand_over) = (self.told_stop, self.may_hand_over());
+        async move {
+            tokio::select! {
+                biased;
+                _ = held.lost() => {}
+                () = stop.reaches(1), if !told_stop => {}
+                () = held.hand_over_asked(), if may_hand_over => {}
+            }
         }
     }
 
@@ -213,7 +230,7 @@ impl ShardConsumer {
         let turns = self.held.turns(Arc::clone(&self.clock));
         tokio::select! {
             biased;
-            () = Self::signalled(&self.held, &self.stop, self.told_stop) => self.signal_or_wait(),
+            () = self.signalled() => self.signal_or_wait(),
             finished = turns.while_waiting(&mut self.parents) => match finished {
                 Ok(()) => Step::ParentsFinished,
                 // The coordination is gone, and every lease with it.
@@ -224,7 +241,12 @@ impl ShardConsumer {
 
     /// The step of a wait that a signal ended.
     fn signal_or_wait(&mut self) -> Step {
-        self.signal().unwrap_or_else(|| self.lose())
+        match self.signal() {
+            Some(step) => step,
+            None if self.held.loss().is_some() => self.lose(),
+            // A request for the lease that was taken back again.
+            None => Step::WokenForNothing,
+        }
     }
 
     fn lose(&mut self) -> Step {
@@ -292,10 +314,11 @@ impl ShardConsumer {
                     Err(step) => return step,
                 }
             }
+            let signalled = self.signalled();
             let Some(feed) = &mut self.feed else { continue };
             let fed = tokio::select! {
                 biased;
-                () = Self::signalled(&self.held, &self.stop, self.told_stop) => return self.signal_or_wait(),
+                () = signalled => return self.signal_or_wait(),
                 fed = feed.next() => fed,
             };
             let step = match fed {
@@ -448,7 +471,7 @@ impl ShardConsumer {
         let turns = self.held.turns(Arc::clone(&self.clock));
         tokio::select! {
             biased;
-            () = Self::signalled(&self.held, &self.stop, self.told_stop) => self.signal_or_wait(),
+            () = self.signalled() => self.signal_or_wait(),
             () = turns.while_waiting(pause(&*self.clock, span)) => Step::PauseOver,
         }
     }
@@ -510,7 +533,12 @@ impl ShardConsumer {
     }
 
     async fn release(&mut self) -> Step {
-        match self.held.release().await {
+        let how = match self.inner.stop_kind() {
+            _ if self.handing_over => Leave::PassOn,
+            Some(Stop::Keep) if self.give_up.is_none() => Leave::Keep,
+            _ => Leave::Free,
+        };
+        match self.held.leave(how).await {
             Ok(()) => {
                 self.told_loss = true;
                 Step::Released

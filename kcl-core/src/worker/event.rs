@@ -10,7 +10,7 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::decide::gap::DataGap;
-use crate::model::{Checkpoint, LeaseKey, Position, ShardId};
+use crate::model::{Checkpoint, LeaseKey, Position, ShardId, WorkerId};
 use crate::processor::{LossReason, ShardRef};
 
 /// Something that an operator or a test may want to know.
@@ -42,6 +42,13 @@ pub enum Event {
     LeaseReleased {
         /// The lease.
         lease: LeaseKey,
+    },
+    /// A lease was passed on to another worker, which had asked for it.
+    LeasePassedOn {
+        /// The lease.
+        lease: LeaseKey,
+        /// To whom.
+        to: WorkerId,
     },
     /// A lease was lost.
     LeaseLost {

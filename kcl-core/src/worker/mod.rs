@@ -32,4 +32,4 @@ pub use event::{Event, Events, HandlerCall};
 pub use report::{ShardReport, ShutdownReport, Stopped};
 pub use settings::{Checkpoints, CoordinationOn, OnDataGap, Settings};
 pub use status::{ShardStatus, Status};
-pub use worker::Worker;
+pub use worker::{Stop, Worker};

@@ -98,7 +98,7 @@ impl Root {
                 biased;
                 stop = asked.wait_for(Option::is_some), if !heard => {
                     heard = true;
-                    let until = stop.ok().and_then(|stop| *stop);
+                    let until = stop.ok().and_then(|stop| stop.map(|(_, until)| until));
                     self.stop(until.unwrap_or_else(|| clock.now() + OWN_STOP));
                 }
                 Some(ended) = self.consumers.next() => self.on_ended(ended),

@@ -52,6 +52,11 @@ pub struct Settings {
     pub failover: Duration,
     /// How many leases this worker holds at the most. Default: no bound, as in the KCL.
     pub max_leases: usize,
+    /// How many leases this worker may have asked others for at the same time. Default: 8.
+    pub max_moves: usize,
+    /// How long a shard that another worker has asked for may take to finish the batch in hand, before the request is refused and the
+    /// shard is read on. Default: 10 s (the KCL passes the lease on after 30 s, whatever the handler is doing).
+    pub drain_limit: Duration,
     /// The most records to ask for in one call. Default: 10,000, the limit of `GetRecords` and the KCL's default.
     pub max_records: u32,
     /// Calls of `GetRecords` a second and shard. Default: 5, the service's limit.
@@ -88,6 +93,8 @@ impl Default for Settings {
             initial_position: InitialPosition::TrimHorizon,
             failover: Duration::from_secs(10),
             max_leases: usize::MAX,
+            max_moves: 8,
+            drain_limit: Duration::from_secs(10),
             max_records: 10_000,
             calls_per_second: 5,
             idle_ceiling: Duration::from_secs(1),

@@ -21,6 +21,18 @@ use super::root;
 use super::settings::Settings;
 use super::status::{Board, Status};
 
+/// How a worker gives up its leases when it stops.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stop {
+    /// They are freed at once: others go on with their shards.
+    #[default]
+    Release,
+    /// They stay this worker's, so that a restart under the same name moves no shard: for a worker with a fixed
+    /// [`worker_id`](Builder::worker_id) that is back within the failover time. If it is not, others take them as from one that died.
+    Keep,
+}
+
 /// What a worker is put together from.
 pub(crate) struct Parts {
     pub(crate) stream: StreamName,
@@ -40,8 +52,8 @@ pub(crate) struct Inner {
     pub(crate) outlet: Outlet,
     pub(crate) board: Board,
     pub(crate) meters: WorkerMeters,
-    /// Set once: stop by then.
-    pub(crate) stop: watch::Sender<Option<Moment>>,
+    /// Set once: how to stop, and by when.
+    pub(crate) stop: watch::Sender<Option<(Stop, Moment)>>,
     report: watch::Sender<Option<ShutdownReport>>,
     ran: AtomicBool,
 }
@@ -99,10 +111,15 @@ impl Worker {
     /// May be called more than once, also before `run`; the first deadline counts. Cancel safe: the stop goes on. The report is empty
     /// when the worker does not run, or its `run` was dropped or has failed.
     pub async fn shutdown(&self, deadline: Duration) -> ShutdownReport {
+        self.stop(Stop::Release, deadline).await
+    }
+
+    /// The same as [`shutdown`](Self::shutdown), with a choice of what becomes of the leases. The first call decides.
+    pub async fn stop(&self, how: Stop, deadline: Duration) -> ShutdownReport {
         let until = self.0.parts.clock.now() + deadline;
         self.0.stop.send_if_modified(|stop| {
             let first = stop.is_none();
-            stop.get_or_insert(until);
+            stop.get_or_insert((how, until));
             first
         });
         if !self.0.ran.load(Ordering::SeqCst) {
@@ -143,6 +160,13 @@ impl Worker {
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.0.parts.settings
+    }
+}
+
+impl Inner {
+    /// How the worker was told to stop, if it was.
+    pub(crate) fn stop_kind(&self) -> Option<Stop> {
+        self.stop.borrow().map(|(how, _)| how)
     }
 }
 

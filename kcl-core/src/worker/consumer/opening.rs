@@ -22,7 +22,7 @@ impl ShardConsumer {
                 let turns = self.held.turns(Arc::clone(&self.clock));
                 let time = tokio::select! {
                     biased;
-                    () = Self::signalled(&self.held, &self.stop, self.told_stop) => return Err(self.signal_or_wait()),
+                    () = self.signalled() => return Err(self.signal_or_wait()),
                     time = turns.while_waiting(self.coordination.start_time()) => time,
                 };
                 time.map_err(|error| self.busy("to learn the service's time", &error))?
@@ -71,7 +71,7 @@ impl ShardConsumer {
         let stored = self.held.finished().map_or_else(|| self.held.stored(), Checkpoint::At);
         let found = tokio::select! {
             biased;
-            () = Self::signalled(&self.held, &self.stop, self.told_stop) => return Some(self.signal_or_wait()),
+            () = self.signalled() => return Some(self.signal_or_wait()),
             found = turns.while_waiting(self.coordination.whereabouts(self.row.key.clone(), stored)) => found,
         };
         match found {

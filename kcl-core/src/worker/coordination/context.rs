@@ -1,18 +1,20 @@
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::decide::expiry::Timing;
 use crate::decide::shards::{Inconsistent, NewLease, ShardGraph};
-use crate::lease::settle::{Outcome, Settler};
-use crate::lease::{Consistency, Error, Snapshot, Write};
-use crate::model::{Lease, Moment, ShardId, Timestamp, WorkerId};
+use crate::lease::settle::Settler;
+use crate::lease::{Consistency, Error, Snapshot};
+use crate::model::{Lease, LeaseKey, Moment, ShardId, Timestamp, WorkerId};
 use crate::runtime::{Clock, pause, within};
 use crate::stream::{self, ErrorKind, ShardFilter, Stream, StreamDescription};
 use crate::worker::error::RunError;
 use crate::worker::worker::Inner;
 
 use super::link::Wanted;
+use super::view::Look;
 
 /// What the parts of the coordination work with.
 pub(super) struct Context {
@@ -22,6 +24,17 @@ pub(super) struct Context {
     pub(super) timing: Timing,
     pub(super) description: OnceLock<StreamDescription>,
     wanted: Wanted,
+    /// Audits that this worker has done.
+    audits: AtomicU64,
+}
+
+/// What an audit has shown and done.
+pub(super) struct Audited {
+    pub(super) look: Look,
+    /// The leases that it made.
+    pub(super) made: Vec<LeaseKey>,
+    /// Those of them that are this worker's.
+    pub(super) acquired: Vec<Acquired>,
 }
 
 /// A lease that was acquired, and when the acquiring write was sent.
@@ -61,14 +74,14 @@ impl Trouble {
 }
 
 /// How often a page of a listing or of the table is tried before the whole is given up for now.
-const TRIES: u32 = 5;
-const BETWEEN_TRIES: Duration = Duration::from_millis(200);
+pub(super) const TRIES: u32 = 5;
+pub(super) const BETWEEN_TRIES: Duration = Duration::from_millis(200);
 
 impl Context {
     pub(super) fn new(inner: Arc<Inner>, source: Arc<dyn Stream>, wanted: Wanted) -> Self {
         let timing = inner.parts.settings.timing();
         let settler = Settler::new(Arc::clone(&inner.parts.table), Arc::clone(&inner.parts.clock), timing.call_limit);
-        Self { inner, source, settler, timing, description: OnceLock::new(), wanted }
+        Self { inner, source, settler, timing, description: OnceLock::new(), wanted, audits: AtomicU64::new(0) }
     }
 
     pub(super) fn me(&self) -> &WorkerId {
@@ -95,6 +108,19 @@ impl Context {
     /// Whether the worker is to take and keep leases, not to give them up.
     pub(super) fn is_working(&self) -> bool {
         self.wanted.is_work()
+    }
+
+    /// The worker cannot go on: nothing more is taken.
+    pub(super) fn stop_working(&self) {
+        self.wanted.stop();
+    }
+
+    pub(super) fn audits(&self) -> u64 {
+        self.audits.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count_audit(&self) {
+        self.audits.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The listing of somebody who has no use for it when the worker stops: a stop does not wait for it.
@@ -234,31 +260,6 @@ impl Context {
             left = later;
         }
         Ok(acquired)
-    }
-
-    /// Takes a lease that was judged free. Nothing when somebody else was first.
-    ///
-    /// Pursued until it is known what became of it: a take that lands later would leave a row that names a worker which does not
-    /// read.
-    pub(super) async fn take(&self, seen: &Lease) -> Result<Option<Acquired>, Error> {
-        let token = self.settler.begun.begin();
-        let write = Write::take(seen, self.me().clone(), token.clone());
-        let until = self.clock().now() + self.timing.failover;
-        let mut row = seen.clone();
-        let taken = |row: Lease, sent| (row.token.as_ref() == Some(&token)).then_some((row, sent));
-        // The row is not ours yet: one that has moved on under a token of somebody else's, or under none, is theirs.
-        match self.settler.pursue(&mut row, until, |row| (row.counter == seen.counter).then(|| write.clone())).await {
-            Outcome::Stored { row, sent, .. } => Ok(taken(row, sent)),
-            // The counter that it expects has passed: it cannot land any more.
-            Outcome::Lost | Outcome::Vanished | Outcome::Superseded | Outcome::Edited => {
-                self.settler.begun.forget(&token);
-                Ok(None)
-            }
-            Outcome::Unsettled { error, .. } | Outcome::Broken(error) => {
-                self.settler.begun.abandon(&token);
-                Err(error)
-            }
-        }
     }
 }
 

@@ -86,6 +86,11 @@ impl Wanted {
     const DRAIN: u64 = 1;
     const NOTHING: u64 = 2;
 
+    /// Nothing more is to be taken.
+    pub(super) fn stop(&self) {
+        self.0.raise(Self::DRAIN);
+    }
+
     /// Leases are to be taken and kept.
     pub(super) fn is_work(&self) -> bool {
         self.0.now() < Self::DRAIN

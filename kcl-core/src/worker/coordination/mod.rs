@@ -11,8 +11,13 @@
 mod audit;
 mod context;
 mod coordinator;
+mod engaged;
 mod family;
 mod gate;
 mod link;
+mod moves;
+mod presence;
+mod signal;
+mod view;
 
 pub(crate) use link::{Assignment, Coordination, Leash, News, Whereabouts};

@@ -1,0 +1,148 @@
+//! The plan, and how it is carried out.
+
+use std::sync::Arc;
+
+use crate::decide::assignment::{Me, Plan, Take, View, is_duplicated, plan};
+use crate::lease::{Error, WorkerRow};
+use crate::model::{Lease, LeaseKey, Moment};
+use crate::worker::error::RunError;
+use crate::worker::event::Event;
+
+use super::super::engaged::EngagedAt;
+use super::super::link::News;
+use super::{Asked, Coordinator, Done, LOOK_IDLE};
+
+impl Coordinator {
+    /// Decides by what is known, seen at `now`, and carries it out. What the last plan put off is void.
+    pub(super) fn plan(&mut self, now: Moment) {
+        let Some(plan) = self.decide(now) else { return };
+        let Plan { take, claim, give_back, request, withdraw, bury, left, .. } = plan;
+        if left > 0 && left != self.left {
+            self.context.inner.outlet.say(Event::LeasesLeftUnread { leases: left });
+        }
+        self.left = left;
+        for key in give_back {
+            self.give_back(&key);
+        }
+        for key in claim {
+            self.claim(&key);
+        }
+        self.due = take;
+        self.take_due(now.max(self.context.clock().now()));
+        for ask in withdraw {
+            self.withdraw(&ask.key, ask.of);
+        }
+        for ask in request {
+            self.request(&ask.key, ask.of, now);
+        }
+        for worker in bury {
+            let Some(row) = self.view.workers.remove(&worker) else { continue };
+            let context = Arc::clone(&self.context);
+            self.job(async move { Done::Buried(row.worker.clone(), context.bury(&row).await) });
+        }
+        self.set_next_look(now);
+    }
+
+    fn decide(&self, now: Moment) -> Option<Plan> {
+        let context = &self.context;
+        let rows: Vec<Lease> = self.view.leases.values().cloned().collect();
+        let workers: Vec<WorkerRow> = self.view.workers.values().cloned().collect();
+        let engaged = EngagedAt { engaged: &self.engaged, begun: &context.settler.begun, now };
+        let me = Me {
+            id: context.me(),
+            room: self.room(),
+            max_moves: context.inner.parts.settings.max_moves,
+            leaving: !context.is_working(),
+            former_left: self.former_left,
+            engaged: &engaged,
+            asked: &self.asked,
+            passed_on: &self.passed_on,
+        };
+        if rows.iter().any(|row| is_duplicated(row, &me, &self.view.members)) {
+            let worker = context.me().clone();
+            let _ = self.news.send(News::Failed(RunError::DuplicateWorkerId { worker }));
+            return None;
+        }
+        Some(plan(&View { rows: &rows, workers: &workers }, &me, &self.view.members, now, &context.timing))
+    }
+
+    /// When this worker holds everything and nobody else is there, looks find nothing: the signal tells when somebody comes.
+    fn set_next_look(&mut self, now: Moment) {
+        let others = self.view.leases.values().any(|row| !row.checkpoint.is_shard_end() && !self.engaged.contains(&row.key))
+            || self.view.workers.keys().any(|worker| worker != self.context.me());
+        if others {
+            self.next_look = self.next_look.min(self.last_look + self.context.timing.look);
+        } else if self.next_look > now {
+            self.next_look = self.last_look + LOOK_IDLE.max(self.context.timing.look);
+        }
+    }
+
+    /// Takes what is due. An observer that was paused has nothing to go by until it has looked again.
+    pub(super) fn take_due(&mut self, now: Moment) {
+        let later = self.due.split_off(self.due.partition_point(|take| take.at <= now));
+        let due = std::mem::replace(&mut self.due, later);
+        if !self.context.is_working() || !self.view.members.is_watching(now, &self.context.timing) {
+            return;
+        }
+        for Take { key, rank, .. } in due {
+            let Some(row) = self.view.leases.get(&key).cloned() else { continue };
+            if self.engaged.contains(&key) || self.room() == 0 {
+                continue;
+            }
+            self.engaged.begin(key.clone());
+            let context = Arc::clone(&self.context);
+            self.job(async move { Done::Taken(key, context.take(&row, rank > 0).await) });
+        }
+    }
+
+    fn claim(&mut self, key: &LeaseKey) {
+        let Some(row) = self.view.leases.get(key).cloned() else { return };
+        if self.engaged.contains(key) {
+            return;
+        }
+        self.engaged.begin(key.clone());
+        let (context, key) = (Arc::clone(&self.context), key.clone());
+        self.job(async move { Done::Taken(key, context.claim(&row).await) });
+    }
+
+    fn give_back(&mut self, key: &LeaseKey) {
+        let Some(row) = self.view.leases.get(key).cloned() else { return };
+        let (context, key) = (Arc::clone(&self.context), key.clone());
+        // Until the answer is there it is no row to act on.
+        self.view.forget(&key, self.context.clock().now());
+        self.job(async move { Done::GivenBack(key, context.give_back(&row).await) });
+    }
+
+    fn request(&mut self, key: &LeaseKey, of: crate::model::WorkerId, now: Moment) {
+        let Some(row) = self.view.leases.get(key).cloned() else { return };
+        let since = now.max(self.context.clock().now());
+        self.asked.insert(key.clone(), Asked { of: of.clone(), since });
+        let (context, key) = (Arc::clone(&self.context), key.clone());
+        self.job(async move { Done::Requested(key, context.request(&row, &of).await) });
+    }
+
+    fn withdraw(&mut self, key: &LeaseKey, of: crate::model::WorkerId) {
+        let Some(row) = self.view.leases.get(key).cloned() else { return };
+        let (context, key) = (Arc::clone(&self.context), key.clone());
+        self.view.forget(&key, self.context.clock().now());
+        self.job(async move { Done::Withdrawn(key, context.withdraw(&row, &of).await) });
+    }
+
+    /// The worker is to stop: it takes and asks for nothing more, and what it has asked for is taken back.
+    pub(super) fn stop_moving(&mut self) {
+        self.due.clear();
+        let now = self.context.clock().now();
+        self.plan(now);
+    }
+}
+
+impl super::Context {
+    /// Deletes the row of a dead worker, if it is as it was seen.
+    async fn bury(&self, row: &WorkerRow) -> Result<(), Error> {
+        match self.settler.write(self.settler.table.delete_worker(row)).await {
+            // It lives, or somebody else was first.
+            Err(Error::Conflict { .. }) => Ok(()),
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! What jobs, consumers and writers came to.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tracing::Instrument;
+
+use crate::decide::assignment::PassedOn;
+use crate::lease::writer::{Limits, Tenancy, Writer};
+use crate::model::{LeaseKey, Moment, Token};
+use crate::stream::ShardFilter;
+use crate::worker::error::RunError;
+use crate::worker::event::Event;
+
+use super::super::context::{Acquired, Audited};
+use super::super::gate;
+use super::super::link::{Assignment, News, Request};
+use super::super::moves::Answered;
+use super::{Coordinator, Done};
+
+impl Coordinator {
+    pub(super) fn audit(&mut self) {
+        self.auditing = true;
+        self.audit_from = self.context.clock().now() + self.context.inner.parts.settings.audit_every;
+        let (context, room) = (Arc::clone(&self.context), self.room());
+        let held = self.engaged.keys().cloned().collect();
+        self.job(async move { Done::Audited(context.audit(room, held).await) });
+    }
+
+    pub(super) fn on_audited(&mut self, audited: Audited) {
+        self.last_audit = self.last_audit.max(audited.look.begun);
+        self.context.count_audit();
+        for key in &audited.made {
+            self.announce(key);
+        }
+        let seen = audited.look.begun;
+        (self.last_look, self.next_look) = (seen, seen + self.context.timing.look);
+        self.view.look(audited.look, &self.context.timing);
+        self.acquire_all(audited.acquired);
+        self.has_seen(seen);
+    }
+
+    pub(super) fn on_request(&mut self, request: Request) {
+        let (context, room) = (Arc::clone(&self.context), self.room());
+        match request {
+            Request::Children { parent, children, answer } => self.job(async move {
+                let made = context.make_children(&parent, children, room).await;
+                Done::Children(answer, made)
+            }),
+            Request::Whereabouts { lease, checkpoint, answer } => self.job(async move {
+                let (found, acquired) = context.whereabouts(&lease, checkpoint, room).await;
+                Done::Found(answer, found, acquired)
+            }),
+            Request::StartTime { answer } => self.job(async move {
+                let time = context.list(&ShardFilter::AtLatest).await.map(|listing| listing.service_time);
+                Done::StartTime(answer, time)
+            }),
+            Request::ConsumerEnded { lease, cool_down } => {
+                if cool_down {
+                    let now = self.context.clock().now();
+                    self.engaged.cool_down(&lease, now);
+                } else {
+                    self.engaged.forgive(&lease);
+                }
+                self.engaged.consumed(&lease);
+                self.disengage(&lease);
+            }
+        }
+    }
+
+    /// Forgets a lease that neither a writer nor a consumer has to do with any more, and looks for what is free now.
+    fn disengage(&mut self, lease: &LeaseKey) {
+        if self.engaged.disengage(lease) {
+            self.next_look = self.next_look.min(self.context.clock().now() + self.context.timing.look);
+        }
+    }
+
+    pub(super) fn on_done(&mut self, done: Result<Done, String>) {
+        self.at_work = self.at_work.saturating_sub(1);
+        let now = self.context.clock().now();
+        match done {
+            Ok(Done::Looked(look)) => {
+                self.looking = false;
+                match look {
+                    Ok(look) => self.on_looked(look),
+                    Err(error) => {
+                        self.view.members.failed();
+                        self.trouble("to look at the leases", error.into());
+                    }
+                }
+            }
+            Ok(Done::Hinted { leases, workers, at }) => {
+                for (worker, row) in workers {
+                    self.view.see_worker(&worker, row, at);
+                }
+                for (key, row) in leases {
+                    self.see(key, row, at);
+                }
+                self.has_seen(at);
+            }
+            Ok(Done::StartTime(answer, result)) => {
+                let _ = answer.send(result.map_err(|trouble| trouble.to_string()));
+            }
+            Ok(Done::Audited(result)) => {
+                self.auditing = false;
+                match result {
+                    Ok(audited) => self.on_audited(audited),
+                    Err(_) if !self.context.is_working() => {}
+                    Err(trouble) => self.trouble("to compare the shards with the leases", trouble),
+                }
+            }
+            Ok(Done::Taken(key, result)) => match result {
+                Ok(Some(acquired)) => {
+                    self.asked.remove(&key);
+                    self.acquire_all([acquired]);
+                }
+                Ok(None) => self.disengage(&key),
+                Err(error) => {
+                    self.disengage(&key);
+                    self.trouble("to take a lease", error.into());
+                }
+            },
+            Ok(Done::Requested(key, result)) => {
+                if !self.answered(&key, result, now, "to ask for a lease") {
+                    self.asked.remove(&key);
+                }
+                self.has_seen(now);
+            }
+            Ok(Done::Withdrawn(key, result)) => {
+                self.asked.remove(&key);
+                self.answered(&key, result, now, "to take a request back");
+                self.has_seen(now);
+            }
+            Ok(Done::GivenBack(key, result)) => {
+                self.answered(&key, result, now, "to give a lease back");
+                self.has_seen(now);
+            }
+            Ok(Done::Buried(worker, result)) => {
+                if let Err(error) = result {
+                    tracing::debug!(%worker, %error, "the row of a dead worker was not deleted");
+                }
+            }
+            Ok(Done::Requester { lease, by, row, at }) => {
+                if let Ok(row) = row {
+                    self.view.see_worker(&by, row, at);
+                }
+                self.answer(lease, by, true);
+            }
+            Ok(Done::Children(answer, result)) => {
+                let reply = match result {
+                    Ok((children, acquired)) => {
+                        self.acquire_all(acquired);
+                        Ok(children)
+                    }
+                    Err(trouble) => {
+                        let text = trouble.to_string();
+                        self.trouble("to make the leases of the child shards", trouble);
+                        Err(text)
+                    }
+                };
+                let _ = answer.send(reply);
+            }
+            Ok(Done::Found(answer, found, acquired)) => {
+                self.acquire_all(acquired);
+                let _ = answer.send(found);
+            }
+            Err(panic) => {
+                let defect = RunError::Internal(format!("a task of the coordination panicked: {panic}"));
+                let _ = self.news.send(News::Failed(defect));
+            }
+        }
+    }
+
+    /// Takes in what became of a write that moves a lease, and tells the others. Whether it was done.
+    fn answered(
+        &mut self,
+        key: &LeaseKey,
+        result: Result<Answered, crate::lease::Error>,
+        now: Moment,
+        what: &'static str,
+    ) -> bool {
+        match result {
+            Ok(Answered { done, row }) => {
+                self.see(key.clone(), row, now);
+                if done {
+                    self.announce(key);
+                }
+                done
+            }
+            Err(error) => {
+                self.trouble(what, error.into());
+                false
+            }
+        }
+    }
+
+    pub(super) fn acquire_all(&mut self, acquired: impl IntoIterator<Item = Acquired>) {
+        for (row, sent) in acquired {
+            self.acquire(row, sent);
+        }
+        self.count();
+    }
+
+    fn count(&self) {
+        self.context.inner.meters.leases.set(self.engaged.held() as f64);
+    }
+
+    /// A lease is ours: a writer keeps it, the root works on it.
+    fn acquire(&mut self, row: crate::model::Lease, sent: Moment) {
+        let context = Arc::clone(&self.context);
+        let key = row.key.clone();
+        if self.engaged.is_at_work(&key) {
+            // Two consumers of one shard must never be: whatever led here, this one is given back by the next look.
+            row.token.iter().for_each(|token| context.settler.begun.abandon(token));
+            return;
+        }
+        let held_before = self.engaged.held();
+        let settings = &context.inner.parts.settings;
+        let limits = Limits {
+            checkpoint_every: settings.checkpoint_every,
+            handler_budget: settings.handler_budget,
+            standstill: settings.handler_budget.max(settings.call_limit * 2),
+            drain: settings.drain_limit,
+        };
+        let tenancy = (row.clone(), sent);
+        let (writer, held) =
+            Writer::new(context.settler.clone(), context.timing, limits, tenancy, context.me().clone(), self.notes.0.clone());
+        let (writer_key, token) = (key.clone(), row.token.clone());
+        let span =
+            tracing::info_span!("lease", stream = context.inner.parts.stream.name(), shard = %key.shard, worker = %context.me());
+        self.writers.start(async move { (writer_key, token, writer.run().await) }.instrument(span.clone()));
+        context.inner.meters.taken.increment(1);
+        self.view.see(row.clone(), context.clock().now());
+        let wanted = context.is_working() && held_before < settings.max_leases;
+        self.engaged.hold(key.clone(), held.orders(), wanted);
+        if !wanted {
+            // It came too late, or beside others that filled the last place: it is given back at once, and nobody was told of it.
+            held.abandon();
+            return;
+        }
+        context.inner.outlet.say(Event::LeaseAcquired { lease: key, checkpoint: row.checkpoint.clone() });
+        let (open, parents) = oneshot::channel();
+        if row.parents.is_empty() {
+            let _ = open.send(());
+        } else {
+            let gate = gate::keep(context, row.clone(), self.ends.clone(), open);
+            self.gates.start(gate.instrument(span));
+        }
+        let _ = self.news.send(News::Assigned(Box::new(Assignment { held, row, parents })));
+    }
+
+    pub(super) fn on_tenancy(&mut self, ended: Result<(LeaseKey, Option<Token>, Tenancy), String>) {
+        let (key, token, tenancy) = match ended {
+            Ok(ended) => ended,
+            Err(panic) => {
+                let defect = RunError::Internal(format!("the writer of a lease panicked: {panic}"));
+                let _ = self.news.send(News::Failed(defect));
+                return;
+            }
+        };
+        let now = self.context.clock().now();
+        self.engaged.let_go(&key);
+        let begun = &self.context.settler.begun;
+        token.iter().for_each(|token| match &tenancy {
+            Tenancy::Ended | Tenancy::Released | Tenancy::PassedOn(_) => begun.forget(token),
+            Tenancy::Lost(_) | Tenancy::Broken(_) | Tenancy::Kept => begun.abandon(token),
+        });
+        // What the row is now is read by those who hear of it, this worker among them.
+        self.view.forget(&key, now);
+        match tenancy {
+            Tenancy::Ended => {
+                self.engaged.forgive(&key);
+                self.ends.raise_by_one();
+                self.announce(&key);
+            }
+            // Whether it may be taken again at once is for the consumer to say: it may have been given up as unreadable.
+            Tenancy::Released => self.announce(&key),
+            Tenancy::PassedOn(row) => {
+                if let Some(to) = row.owner.clone() {
+                    self.context.inner.outlet.say(Event::LeasePassedOn { lease: key.clone(), to });
+                }
+                self.passed_on.insert(key.clone(), PassedOn { counter: row.counter, at: now });
+                self.view.see(*row, now);
+                self.announce(&key);
+            }
+            Tenancy::Kept => {}
+            Tenancy::Lost(reason) => {
+                tracing::debug!(lease = %key, ?reason, "the lease is not held any more");
+                self.announce(&key);
+            }
+            Tenancy::Broken(error) => drop(self.news.send(News::Failed(RunError::LeaseTable(error)))),
+        }
+        self.disengage(&key);
+        self.count();
+    }
+}

@@ -1,0 +1,175 @@
+//! What is seen and heard of the table: looks, hints, requests for leases.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+
+use crate::decide::hand_over::{Verdict, judge_request};
+use crate::lease::writer::Note;
+use crate::lease::{Changed, Consistency};
+use crate::model::{Lease, LeaseKey, Moment, WorkerId};
+use crate::worker::error::RunError;
+
+use super::super::link::News;
+use super::super::signal::Heard;
+use super::super::view::Look;
+use super::{Coordinator, Done};
+
+impl Coordinator {
+    /// Looks at the whole table, beside the loop: a table out of reach must not make it deaf.
+    pub(super) fn look(&mut self, begun: Moment) {
+        self.looking = true;
+        let context = Arc::clone(&self.context);
+        (self.last_look, self.next_look) = (begun, begun + context.timing.look);
+        self.job(async move {
+            let rows = context.snapshot(Consistency::Eventual).await;
+            let ended = context.clock().now();
+            Done::Looked(rows.map(|snapshot| Look { leases: snapshot.leases, workers: snapshot.workers, begun, ended }))
+        });
+    }
+
+    pub(super) fn on_looked(&mut self, look: Look) {
+        let now = look.begun;
+        self.view.look(look, &self.context.timing);
+        self.has_seen(now);
+        // Nobody answers: perhaps the signal went past the owner.
+        for (key, asked) in &self.asked {
+            if now.since(asked.since) >= self.context.timing.look {
+                self.announcer.say(Changed::Lease(key.clone()));
+            }
+        }
+    }
+
+    pub(super) fn on_heard(&mut self, heard: Heard) {
+        if !self.context.is_working() {
+            return;
+        }
+        match heard {
+            // Not more often than the looks that come by themselves.
+            Heard::Something => self.next_look = self.next_look.min(self.last_look + self.context.timing.look),
+            Heard::These(changed) => {
+                let context = Arc::clone(&self.context);
+                self.job(async move {
+                    let (mut leases, mut workers) = (Vec::new(), Vec::new());
+                    for changed in changed {
+                        match changed {
+                            Changed::Lease(key) if key.stream.is_none() => leases.push(key),
+                            Changed::Lease(_) => {}
+                            Changed::Worker(worker) => workers.push(worker),
+                        }
+                    }
+                    // Before the reads: what is read is at least as new.
+                    let at = context.clock().now();
+                    let leases = leases.into_iter().map(|key| async {
+                        let row = context.settler.read(context.settler.table.get(&key)).await;
+                        row.ok().map(|row| (key, row))
+                    });
+                    let workers = workers.into_iter().map(|worker| async {
+                        let row = context.settler.read(context.settler.table.get_worker(&worker)).await;
+                        row.ok().map(|row| (worker, row))
+                    });
+                    let (leases, workers) = futures_util::future::join(join_all(leases), join_all(workers)).await;
+                    let (leases, workers) = (leases.into_iter().flatten().collect(), workers.into_iter().flatten().collect());
+                    Done::Hinted { leases, workers, at }
+                });
+            }
+        }
+    }
+
+    pub(super) fn see(&mut self, key: LeaseKey, row: Option<Lease>, at: Moment) {
+        match row {
+            Some(row) => {
+                if row.checkpoint.is_shard_end() {
+                    // Perhaps a parent that one of this worker's shards waits for.
+                    self.ends.raise_by_one();
+                }
+                self.view.see(row, at);
+            }
+            None => self.view.forget(&key, at),
+        }
+    }
+
+    /// New rows have been taken in: what they tell of this worker's own leases and requests, and a plan.
+    pub(super) fn has_seen(&mut self, now: Moment) {
+        if self.view.has_new_audit() {
+            self.last_audit = self.last_audit.max(now);
+        }
+        let requested = self.view.leases.values().filter(|row| row.checkpoint_owner.as_ref() == Some(self.context.me()));
+        for row in requested {
+            if let Some(orders) = self.engaged.orders(&row.key) {
+                orders.seen(row.clone());
+            }
+        }
+        self.look_at_requests(now);
+        self.plan(now);
+    }
+
+    /// Which of this worker's requests are over, by the rows as they were seen at `now`.
+    fn look_at_requests(&mut self, now: Moment) {
+        let me = self.context.me();
+        let mut refused = Vec::new();
+        self.asked.retain(|key, asked| {
+            if now <= asked.since {
+                return true;
+            }
+            let Some(row) = self.view.leases.get(key) else { return false };
+            let open = row.owner.as_ref() == Some(me) && row.checkpoint_owner.as_ref() == Some(&asked.of);
+            if !open && row.actual_owner() == Some(&asked.of) {
+                refused.push(key.clone());
+            }
+            open
+        });
+        for key in refused {
+            self.engaged.refuse(key, now);
+        }
+        self.passed_on.retain(|key, passed_on| {
+            self.view.leases.get(key).is_none_or(|row| row.counter == passed_on.counter && row.token.is_none())
+        });
+    }
+
+    pub(super) fn on_note(&mut self, note: Note) {
+        match note {
+            Note::Asked { lease, by } => self.answer(lease, by, false),
+            Note::Refused { lease } => {
+                let now = self.context.clock().now();
+                self.announce(&lease);
+                self.engaged.refuse(lease, now);
+            }
+        }
+    }
+
+    /// Answers a request for a lease of this worker's. `read` says that the requester's row has just been read.
+    pub(super) fn answer(&mut self, lease: LeaseKey, by: WorkerId, read: bool) {
+        let Some(orders) = self.engaged.orders(&lease) else { return };
+        let now = self.context.clock().now();
+        let leaving = !self.context.is_working();
+        let cooling = self.engaged.is_refused(&lease, now);
+        match judge_request(&by, &self.view.members, cooling, leaving, now, &self.context.timing) {
+            Verdict::PassOn => orders.hand_over(by),
+            // The release ends the request.
+            Verdict::Release => {}
+            Verdict::AskTable if !read => {
+                let context = Arc::clone(&self.context);
+                self.job(async move {
+                    let at = context.clock().now();
+                    let row = context.settler.read(context.settler.table.get_worker(&by)).await;
+                    Done::Requester { lease, by, row, at }
+                });
+            }
+            verdict @ (Verdict::Refuse(_) | Verdict::AskTable) => {
+                tracing::debug!(%lease, requester = %by, ?verdict, "a request for a lease is refused");
+                orders.refuse(by);
+                self.announce(&lease);
+            }
+        }
+    }
+
+    pub(super) fn on_service(&mut self, ended: Result<Result<(), RunError>, String>) {
+        let cause = match ended {
+            Ok(Ok(())) => return,
+            Ok(Err(cause)) => cause,
+            Err(panic) => RunError::Internal(format!("a task of the coordination panicked: {panic}")),
+        };
+        let _ = self.news.send(News::Failed(cause));
+    }
+}

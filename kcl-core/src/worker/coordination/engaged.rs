@@ -1,0 +1,149 @@
+//! What this worker has to do with which lease.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use crate::decide::assignment::Engagements;
+use crate::lease::begun::Begun;
+use crate::lease::held::Orders;
+use crate::model::{Lease, LeaseKey, Moment};
+
+/// After a lease was lost or could not be read: 1 s, doubled up to a minute.
+const COOL_FROM: Duration = Duration::from_secs(1);
+const COOL_TO: Duration = Duration::from_secs(60);
+/// How long a lease is neither asked for nor passed on after a request for it was refused.
+const REFUSED_FOR: Duration = Duration::from_secs(60);
+
+/// What this worker holds, takes, or still has a consumer of, and what it leaves alone for now.
+#[derive(Debug, Default)]
+pub(super) struct Engaged {
+    with: BTreeMap<LeaseKey, Engagement>,
+    /// Not to be taken before then, and the span that led there.
+    cool: BTreeMap<LeaseKey, (Moment, Duration)>,
+    /// Refused, by this worker or to it, until then.
+    refused: BTreeMap<LeaseKey, Moment>,
+}
+
+/// What this worker has to do with a lease.
+#[derive(Clone, Debug)]
+pub(super) struct Engagement {
+    /// A writer keeps it, and takes these orders.
+    pub(super) held: Option<Orders>,
+    /// A consumer works on it, or a handler of a former tenancy has not returned.
+    pub(super) consumed: bool,
+}
+
+impl Engaged {
+    pub(super) fn len(&self) -> usize {
+        self.with.len()
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = &LeaseKey> {
+        self.with.keys()
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.with.values().filter(|engagement| engagement.held.is_some()).count()
+    }
+
+    pub(super) fn contains(&self, key: &LeaseKey) -> bool {
+        self.with.contains_key(key)
+    }
+
+    /// Whether a writer or a consumer is at work on it.
+    pub(super) fn is_at_work(&self, key: &LeaseKey) -> bool {
+        self.with.get(key).is_some_and(|engagement| engagement.held.is_some() || engagement.consumed)
+    }
+
+    /// The writer of a lease that is held.
+    pub(super) fn orders(&self, key: &LeaseKey) -> Option<&Orders> {
+        self.with.get(key).and_then(|engagement| engagement.held.as_ref())
+    }
+
+    /// It is being taken or claimed.
+    pub(super) fn begin(&mut self, key: LeaseKey) {
+        self.with.insert(key, Engagement { held: None, consumed: false });
+    }
+
+    pub(super) fn hold(&mut self, key: LeaseKey, orders: Orders, consumed: bool) {
+        self.with.insert(key, Engagement { held: Some(orders), consumed });
+    }
+
+    /// No writer keeps it any more.
+    pub(super) fn let_go(&mut self, key: &LeaseKey) {
+        if let Some(engagement) = self.with.get_mut(key) {
+            engagement.held = None;
+        }
+    }
+
+    /// No consumer works on it any more.
+    pub(super) fn consumed(&mut self, key: &LeaseKey) {
+        if let Some(engagement) = self.with.get_mut(key) {
+            engagement.consumed = false;
+        }
+    }
+
+    /// Forgets a lease that neither a writer nor a consumer has to do with any more. Whether it was one.
+    pub(super) fn disengage(&mut self, key: &LeaseKey) -> bool {
+        let idle = self.with.get(key).is_some_and(|engagement| engagement.held.is_none() && !engagement.consumed);
+        if idle {
+            self.with.remove(key);
+        }
+        idle
+    }
+
+    pub(super) fn cool_down(&mut self, lease: &LeaseKey, now: Moment) {
+        let span = match self.cool.get(lease) {
+            // It went wrong again soon after it was taken again; what went well for long is forgiven.
+            Some((until, span)) if now < *until + *span + COOL_TO => (*span * 2).min(COOL_TO),
+            _ => COOL_FROM,
+        };
+        self.cool.insert(lease.clone(), (now + span, span));
+    }
+
+    pub(super) fn forgive(&mut self, lease: &LeaseKey) {
+        self.cool.remove(lease);
+    }
+
+    /// A request for it was refused.
+    pub(super) fn refuse(&mut self, lease: LeaseKey, now: Moment) {
+        self.refused.retain(|_, until| now < *until);
+        self.refused.insert(lease, now + REFUSED_FOR);
+    }
+
+    pub(super) fn is_refused(&self, lease: &LeaseKey, now: Moment) -> bool {
+        self.refused.get(lease).is_some_and(|until| now < *until)
+    }
+}
+
+/// The same at a moment, as a plan asks for it.
+pub(super) struct EngagedAt<'a> {
+    pub(super) engaged: &'a Engaged,
+    pub(super) begun: &'a Begun,
+    pub(super) now: Moment,
+}
+
+impl Engagements for EngagedAt<'_> {
+    fn is_busy(&self, key: &LeaseKey) -> bool {
+        self.engaged.contains(key) || self.engaged.cool.get(key).is_some_and(|(until, _)| self.now < *until)
+    }
+
+    fn is_mine(&self, row: &Lease) -> bool {
+        self.begun.is_ours(row)
+    }
+
+    fn is_abandoned(&self, row: &Lease) -> bool {
+        self.begun.is_abandoned(row)
+    }
+
+    fn may_ask(&self, key: &LeaseKey) -> bool {
+        !self.engaged.is_refused(key, self.now)
+    }
+}
+
+impl fmt::Debug for EngagedAt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngagedAt").field("leases", &self.engaged.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,101 @@
+//! The writes that move a lease between workers, each carried out until it is known what became of it.
+
+use crate::lease::settle::Outcome;
+use crate::lease::{Error, Write};
+use crate::model::{Lease, WorkerId};
+use crate::runtime::pause;
+
+use super::context::{Acquired, BETWEEN_TRIES, Context, TRIES};
+
+/// What became of a request or of its withdrawal: whether the row is as it was to be made, and the row if it is known.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) done: bool,
+    pub(super) row: Option<Lease>,
+}
+
+impl Context {
+    /// Takes a lease that was judged free. Nothing when somebody else was first. With `look_first` the row is read before: somebody
+    /// who comes before this worker may have it already.
+    ///
+    /// Pursued until it is known what became of it: a take that lands later would leave a row that names a worker which does not
+    /// read.
+    pub(super) async fn take(&self, seen: &Lease, look_first: bool) -> Result<Option<Acquired>, Error> {
+        if look_first {
+            let row = self.settler.read(self.settler.table.get(&seen.key)).await?;
+            if row.is_none_or(|row| row.counter != seen.counter || row.token != seen.token) {
+                return Ok(None);
+            }
+        }
+        self.begin_tenancy(seen, |row, me, token| Write::take(row, me, token)).await
+    }
+
+    /// Claims a lease that was passed on to this worker. Nothing when it is not this worker's any more.
+    pub(super) async fn claim(&self, seen: &Lease) -> Result<Option<Acquired>, Error> {
+        self.begin_tenancy(seen, |row, me, token| Write::claim(row, me, token)).await
+    }
+
+    async fn begin_tenancy(
+        &self,
+        seen: &Lease,
+        make: impl Fn(&Lease, WorkerId, crate::model::Token) -> Write + Send,
+    ) -> Result<Option<Acquired>, Error> {
+        let token = self.settler.begun.begin();
+        let write = make(seen, self.me().clone(), token.clone());
+        let until = self.clock().now() + self.timing.failover;
+        let mut row = seen.clone();
+        let taken = |row: Lease, sent| (row.token.as_ref() == Some(&token)).then_some((row, sent));
+        // The row is not ours yet: one that has moved on under a token of somebody else's, or under none, is theirs.
+        match self.settler.pursue(&mut row, until, |row| (row.counter == seen.counter).then(|| write.clone())).await {
+            Outcome::Stored { row, sent, .. } => Ok(taken(row, sent)),
+            // The counter that it expects has passed: it cannot land any more.
+            Outcome::Lost | Outcome::Vanished | Outcome::Superseded | Outcome::Edited => {
+                self.settler.begun.forget(&token);
+                Ok(None)
+            }
+            Outcome::Unsettled { error, .. } | Outcome::Broken(error) => {
+                self.settler.begun.abandon(&token);
+                Err(error)
+            }
+        }
+    }
+
+    /// Asks `of` for the lease. A request that lands after it was given up here is found in the row by the next plan, and taken back.
+    pub(super) async fn request(&self, seen: &Lease, of: &WorkerId) -> Result<Answered, Error> {
+        let write = Write::request(seen, self.me().clone(), of.clone());
+        self.repeat(seen, &write, |row| {
+            row.owner.as_ref() == Some(self.me()) && row.checkpoint_owner.as_ref() == Some(of) && row.token == seen.token
+        })
+        .await
+    }
+
+    /// Takes back what was asked of `of`.
+    pub(super) async fn withdraw(&self, seen: &Lease, of: &WorkerId) -> Result<Answered, Error> {
+        let write = Write::withdraw(seen, self.me().clone(), of.clone());
+        self.repeat(seen, &write, |row| row.owner.as_ref() == Some(of) && row.checkpoint_owner.is_none()).await
+    }
+
+    /// Frees a lease that was passed on to this worker and that it has no use for.
+    pub(super) async fn give_back(&self, seen: &Lease) -> Result<Answered, Error> {
+        let write = Write::release(seen, None);
+        self.repeat(seen, &write, |row| row.owner.is_none()).await
+    }
+
+    /// Sends the same write until it is answered. A refusal by a row that `is_done` is the answer to an earlier try.
+    async fn repeat(&self, seen: &Lease, write: &Write, is_done: impl Fn(&Lease) -> bool + Send) -> Result<Answered, Error> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let update = self.settler.table.update(&seen.key, &write.expect, &write.change);
+            match self.settler.write(update).await {
+                Ok(row) => return Ok(Answered { done: true, row: Some(row) }),
+                Err(Error::Conflict { row }) => {
+                    let row = row.map(|row| *row);
+                    return Ok(Answered { done: row.as_ref().is_some_and(&is_done), row });
+                }
+                Err(error) if !error.is_transient() || tries == TRIES => return Err(error),
+                Err(_) => pause(&**self.clock(), BETWEEN_TRIES * tries).await,
+            }
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! This worker's own row: it lets the others see a worker that holds nothing yet, and one that is about to leave.
+
+use std::sync::Arc;
+
+use crate::lease::{Changed, Error, WorkerRow};
+use crate::level::Level;
+use crate::model::Moment;
+use crate::runtime::{pause, random_token};
+use crate::worker::error::RunError;
+use crate::worker::worker::Stop;
+
+use super::context::{BETWEEN_TRIES, Context, TRIES, Trouble};
+use super::link::Wanted;
+use super::signal::Announcer;
+
+/// Keeps the worker's row: made once, moved by conditional writes, marked before the worker leaves, deleted after it has left.
+///
+/// The row belongs to the process that wrote it last. One that finds another's in its place has a namesake that lives: it stops.
+pub(super) struct Presence {
+    context: Arc<Context>,
+    announcer: Announcer,
+    own: Option<WorkerRow>,
+    /// A row under this name that another process made, and that is watched: is that process alive?
+    namesake: Option<Namesake>,
+}
+
+struct Namesake {
+    row: WorkerRow,
+    /// When its counter was first seen as it is.
+    since: Moment,
+    /// How often it was seen to move. A write of a dead process may land late and move it once.
+    moves: u32,
+}
+
+impl Presence {
+    pub(super) const fn new(context: Arc<Context>, announcer: Announcer) -> Self {
+        Self { context, announcer, own: None, namesake: None }
+    }
+
+    fn fresh(&self) -> WorkerRow {
+        WorkerRow::new(self.context.me().clone(), random_token(), self.context.timing.failover)
+    }
+
+    /// Makes the row, before the worker looks for leases. Whether a former process under this name has left in good order: what it
+    /// kept is this worker's at once.
+    pub(super) async fn join(&mut self) -> Result<bool, Trouble> {
+        if self.own.is_some() || self.namesake.is_some() {
+            return Ok(false);
+        }
+        let mut fresh = self.fresh();
+        for _ in 0..TRIES {
+            match self.context.settler.write(self.context.settler.table.create_worker(&fresh)).await {
+                Ok(()) => {
+                    self.joined(fresh);
+                    return Ok(false);
+                }
+                Err(Error::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let Some(found) = self.read().await? else { continue };
+            if found.incarnation == fresh.incarnation {
+                // An answer was lost.
+                self.joined(found);
+                return Ok(false);
+            }
+            if !found.leaving {
+                self.namesake = Some(Namesake { row: found, since: self.context.clock().now(), moves: 0 });
+                return Ok(false);
+            }
+            fresh.counter = found.counter + 1;
+            match self.context.settler.write(self.context.settler.table.update_worker(&found, &fresh)).await {
+                Ok(()) => {
+                    self.joined(fresh);
+                    return Ok(true);
+                }
+                Err(Error::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::conflict(None).into())
+    }
+
+    fn joined(&mut self, row: WorkerRow) {
+        self.namesake = None;
+        self.own = Some(row);
+        self.announce();
+    }
+
+    fn announce(&self) {
+        self.announcer.say(Changed::Worker(self.context.me().clone()));
+    }
+
+    async fn read(&self) -> Result<Option<WorkerRow>, Error> {
+        self.context.settler.read(self.context.settler.table.get_worker(self.context.me())).await
+    }
+
+    /// Shows life until the worker is to stop; then marks the row, waits until every lease is given up (`left` reaches 1), and deletes
+    /// it.
+    pub(super) async fn keep(mut self, wanted: Wanted, left: Level) -> Result<(), RunError> {
+        let clock = Arc::clone(self.context.clock());
+        let timing = self.context.timing;
+        loop {
+            let span = if self.namesake.is_some() { timing.renew_every / 3 } else { timing.renew_every };
+            tokio::select! {
+                biased;
+                () = wanted.drain() => break,
+                () = pause(&*clock, span) => {}
+            }
+            tokio::select! {
+                biased;
+                () = wanted.drain() => break,
+                beaten = self.beat() => beaten?,
+            }
+        }
+        self.replace(WorkerRow::leaving).await;
+        self.announce();
+        left.reaches(1).await;
+        if self.context.inner.stop_kind() != Some(Stop::Keep) {
+            self.delete().await;
+            self.announce();
+        }
+        Ok(())
+    }
+
+    async fn beat(&mut self) -> Result<(), RunError> {
+        if self.namesake.is_some() {
+            return self.watch().await;
+        }
+        let audits = self.context.audits();
+        match &self.own {
+            Some(own) => {
+                let next = WorkerRow { audits, ..own.next() };
+                match self.context.settler.write(self.context.settler.table.update_worker(own, &next)).await {
+                    Ok(()) => self.own = Some(next),
+                    Err(Error::Conflict { .. }) => return self.find_own().await,
+                    Err(error) if error.is_transient() => {}
+                    Err(error) => return Err(RunError::LeaseTable(error)),
+                }
+            }
+            None => drop(self.join().await),
+        }
+        Ok(())
+    }
+
+    /// The row is not as it was written last.
+    async fn find_own(&mut self) -> Result<(), RunError> {
+        let Ok(found) = self.read().await else { return Ok(()) };
+        let ours = self.own.as_ref().map(|own| &own.incarnation);
+        match found {
+            // A write without an answer has landed.
+            Some(row) if Some(&row.incarnation) == ours => self.own = Some(row),
+            Some(_) => return Err(RunError::DuplicateWorkerId { worker: self.context.me().clone() }),
+            // Somebody took this worker for dead.
+            None => {
+                self.own = None;
+                drop(self.join().await);
+            }
+        }
+        Ok(())
+    }
+
+    /// Another process made the row: it is dead when the row stands still for as long as a live one never lets it.
+    async fn watch(&mut self) -> Result<(), RunError> {
+        let Ok(found) = self.read().await else { return Ok(()) };
+        let now = self.context.clock().now();
+        let timing = self.context.timing;
+        let Some(namesake) = &mut self.namesake else { return Ok(()) };
+        let Some(row) = found else {
+            self.namesake = None;
+            drop(self.join().await);
+            return Ok(());
+        };
+        if row != namesake.row {
+            *namesake = Namesake { row, since: now, moves: namesake.moves + 1 };
+            if namesake.moves >= 2 && !namesake.row.leaving {
+                return Err(RunError::DuplicateWorkerId { worker: self.context.me().clone() });
+            }
+        }
+        let patience = namesake.row.failover.max(timing.failover) / 3 + timing.call_limit;
+        if namesake.row.leaving || now.since(namesake.since) >= patience {
+            let seen = namesake.row.clone();
+            let fresh = WorkerRow { counter: seen.counter + 1, ..self.fresh() };
+            if self.context.settler.write(self.context.settler.table.update_worker(&seen, &fresh)).await.is_ok() {
+                self.joined(fresh);
+            }
+        }
+        Ok(())
+    }
+
+    /// Replaces the own row; tried until it is done or clear that it cannot be.
+    async fn replace(&mut self, change: impl Fn(&WorkerRow) -> WorkerRow) {
+        for tries in 1..=TRIES {
+            let Some(own) = &self.own else { return };
+            let next = change(own);
+            match self.context.settler.write(self.context.settler.table.update_worker(own, &next)).await {
+                Ok(()) => {
+                    self.own = Some(next);
+                    return;
+                }
+                // A heartbeat without an answer has landed before it, or this has.
+                Err(Error::Conflict { .. }) => {
+                    if self.find_own().await.is_err() || self.own.as_ref() == Some(&next) {
+                        return;
+                    }
+                }
+                Err(error) if error.is_transient() => pause(&**self.context.clock(), BETWEEN_TRIES * tries).await,
+                Err(_) => return,
+            }
+        }
+    }
+
+    async fn delete(&mut self) {
+        for tries in 1..=TRIES {
+            let Some(own) = &self.own else { return };
+            match self.context.settler.write(self.context.settler.table.delete_worker(own)).await {
+                Ok(()) => return,
+                Err(Error::Conflict { .. }) => match self.read().await {
+                    Ok(Some(row)) if row.incarnation == own.incarnation => self.own = Some(row),
+                    _ => return,
+                },
+                Err(error) if error.is_transient() => pause(&**self.context.clock(), BETWEEN_TRIES * tries).await,
+                // It is found dead, and deleted by others.
+                Err(_) => return,
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The change signal of the table, both ways: what this worker tells the others, and what it hears.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::lease::Changed;
+use crate::runtime::{jitter, pause};
+
+use super::context::{BETWEEN_TRIES, Context, TRIES};
+
+/// The shortest time between two announcements: what happens meanwhile goes out in one.
+const COALESCE: Duration = Duration::from_millis(200);
+
+/// Tells the others of something, soon. Never waits.
+#[derive(Clone, Debug)]
+pub(super) struct Announcer(mpsc::UnboundedSender<Changed>);
+
+impl Announcer {
+    /// An announcer, and what carries its words out: it ends when every announcer is gone and everything is said.
+    pub(super) fn new(context: Arc<Context>) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let (say, said) = mpsc::unbounded_channel();
+        (Self(say), announce_all(context, said))
+    }
+
+    /// One that nobody hears.
+    pub(super) fn silent() -> Self {
+        Self(mpsc::unbounded_channel().0)
+    }
+
+    pub(super) fn say(&self, changed: Changed) {
+        let _ = self.0.send(changed);
+    }
+}
+
+async fn announce_all(context: Arc<Context>, mut said: mpsc::UnboundedReceiver<Changed>) {
+    let clock = Arc::clone(context.clock());
+    while let Some(first) = said.recv().await {
+        let mut changed = BTreeSet::from([first]);
+        for tries in 1..=TRIES {
+            while let Ok(more) = said.try_recv() {
+                changed.insert(more);
+            }
+            let all: Vec<_> = changed.iter().cloned().collect();
+            match context.settler.write(context.settler.table.announce(&all)).await {
+                Ok(()) => break,
+                // Looks find it later all the same.
+                Err(error) if !error.is_transient() => break,
+                Err(_) => pause(&*clock, BETWEEN_TRIES * tries).await,
+            }
+        }
+        if !said.is_closed() || !said.is_empty() {
+            pause(&*clock, COALESCE).await;
+        }
+    }
+}
+
+/// What is heard of the others.
+#[derive(Debug)]
+pub(super) enum Heard {
+    /// These have changed.
+    These(Vec<Changed>),
+    /// Something has.
+    Something,
+}
+
+/// Reads the signal over and over. `seen` is its value before the first look at the table.
+pub(super) async fn listen(context: Arc<Context>, mut seen: Option<String>, heard: mpsc::UnboundedSender<Heard>) {
+    let clock = Arc::clone(context.clock());
+    let every = context.settler.table.beacon_interval();
+    loop {
+        // Not all at the same moment.
+        pause(&*clock, every.mul_f64(0.8 + 0.4 * jitter())).await;
+        let Ok(beacon) = context.settler.read(context.settler.table.beacon()).await else { continue };
+        if seen.as_ref() == Some(&beacon.value) {
+            continue;
+        }
+        let changed = seen.as_ref().and_then(|seen| beacon.since(seen));
+        let news = changed.map_or(Heard::Something, |changed| Heard::These(changed.into_iter().cloned().collect()));
+        seen = Some(beacon.value);
+        if heard.send(news).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What this worker knows of the table: the rows, each as new as it has been read, and who is alive.
+
+use std::collections::BTreeMap;
+
+use crate::decide::expiry::Timing;
+use crate::decide::members::Members;
+use crate::lease::WorkerRow;
+use crate::model::{Lease, LeaseKey, Moment, WorkerId};
+
+#[derive(Debug, Default)]
+pub(super) struct View {
+    pub(super) leases: BTreeMap<LeaseKey, Lease>,
+    pub(super) workers: BTreeMap<WorkerId, WorkerRow>,
+    pub(super) members: Members,
+    /// When a row was last read by itself or written by this worker.
+    fresh: BTreeMap<LeaseKey, Moment>,
+    /// Audits of all workers, as they were seen last.
+    audits: u64,
+}
+
+/// Rows that were read, between two moments.
+#[derive(Debug)]
+pub(super) struct Look {
+    pub(super) leases: Vec<Lease>,
+    pub(super) workers: Vec<WorkerRow>,
+    pub(super) begun: Moment,
+    pub(super) ended: Moment,
+}
+
+impl View {
+    /// Takes in a look at the whole table. It may be stale: a row that was read by itself since, or not long before, stays.
+    pub(super) fn look(&mut self, look: Look, timing: &Timing) {
+        let Look { leases, workers, begun, ended } = look;
+        self.members.look(&leases, &workers, begun, ended, timing);
+        self.fresh.retain(|_, at| *at + timing.look > begun);
+        let mut before = std::mem::take(&mut self.leases);
+        self.leases = leases.into_iter().map(|row| (row.key.clone(), row)).collect();
+        for key in self.fresh.keys() {
+            match before.remove(key) {
+                // A higher counter is newer, whenever it was read.
+                Some(row) if self.leases.get(key).is_none_or(|seen| seen.counter <= row.counter) => {
+                    self.leases.insert(key.clone(), row);
+                }
+                Some(_) => {}
+                // It was read, and not there, or it is not known what it is.
+                None => drop(self.leases.remove(key)),
+            }
+        }
+        self.workers = workers.into_iter().map(|row| (row.worker.clone(), row)).collect();
+    }
+
+    /// Takes in a row that was read by itself, or returned by a write.
+    pub(super) fn see(&mut self, row: Lease, at: Moment) {
+        self.members.see(&row, at);
+        self.fresh.insert(row.key.clone(), at);
+        self.leases.insert(row.key.clone(), row);
+    }
+
+    /// The row was read and is not there, or is not known any more.
+    pub(super) fn forget(&mut self, key: &LeaseKey, at: Moment) {
+        self.fresh.insert(key.clone(), at);
+        self.leases.remove(key);
+    }
+
+    pub(super) fn see_worker(&mut self, worker: &WorkerId, row: Option<WorkerRow>, at: Moment) {
+        if let Some(row) = row {
+            self.members.see_worker(&row, at);
+            self.workers.insert(worker.clone(), row);
+        } else {
+            self.members.see_no_worker(worker, at);
+            self.workers.remove(worker);
+        }
+    }
+
+    /// Whether an audit of anybody's has been seen since this was asked last.
+    pub(super) fn has_new_audit(&mut self) -> bool {
+        let audits = self.workers.values().map(|row| row.audits).sum();
+        let new = audits > self.audits;
+        self.audits = audits;
+        new
+    }
+}
