@@ -17,6 +17,8 @@ use super::standing::Standing;
 const RANK_STEP: Duration = Duration::from_millis(100);
 /// How long a request waits for the owner: its limit for draining (10 s), and half of that again for hearing of it and answering.
 const REQUEST_LIMIT: Duration = Duration::from_secs(15);
+/// How many looks others have to come for a lease that I have no room for.
+const LOOKS_FOR_OTHERS: u32 = 2;
 /// How long the previous owner leaves a lease that it passed on to the one who asked for it.
 pub(super) const PREVIOUS_OWNER_WAITS: Duration = Duration::from_secs(2);
 
@@ -101,7 +103,7 @@ pub struct Plan {
     pub withdraw: Vec<Ask>,
     /// Workers that are dead and stand in no lease: their rows are to be deleted, as they were seen.
     pub bury: Vec<WorkerId>,
-    /// Free leases that are left because this worker has no room for more.
+    /// Free leases that are left because this worker has no room for more, and that nobody else takes either.
     pub left: usize,
 }
 
@@ -149,7 +151,7 @@ pub fn plan(view: &View<'_>, me: &Me<'_>, members: &Members, now: Moment, timing
     let wanted = takes(&rows, &mut loads, &fleet);
     let (taken, left) = wanted.split_at(wanted.len().min(room));
     if !me.leaving {
-        plan.left = left.iter().filter(|take| take.at <= now + delay(take.rank)).count();
+        plan.left = left.iter().filter(|take| is_left(take, &fleet)).count();
         plan.take = taken.to_vec();
         plan.take.sort_by_key(|take| take.at);
     }
@@ -189,20 +191,27 @@ fn is_request_of(row: &Lease, me: &WorkerId) -> bool {
     row.owner.as_ref() == Some(me) && row.checkpoint_owner.as_ref().is_some_and(|holder| holder != me)
 }
 
+/// Whether a lease that I have no room for is unread for that: it is free, and nobody else has come for it.
+fn is_left(take: &Take, fleet: &Fleet<'_>) -> bool {
+    let alone = || fleet.live.len() == 1;
+    let for_long = || fleet.members.age(&take.key, fleet.now).is_some_and(|age| age >= fleet.timing.look * LOOKS_FOR_OTHERS);
+    take.at <= fleet.now + delay(take.rank) && (alone() || for_long())
+}
+
 fn delay(rank: usize) -> Duration {
     RANK_STEP * u32::try_from(rank).unwrap_or(u32::MAX)
 }
 
 /// What I may take, the most mine first. What is nobody's is given to the emptiest workers, and from then on counted as theirs.
 fn takes(rows: &[(&Lease, Standing<'_>)], loads: &mut Loads<'_>, fleet: &Fleet<'_>) -> Vec<Take> {
-    let mut takes = Vec::new();
+    let (mut mine, mut takes) = (Vec::new(), Vec::new());
     // Free, or a dead worker's; and what a worker has that lives elsewhere: most likely it will renew it in time.
     let (mut free, mut doubtful) = (Vec::new(), Vec::new());
     for (row, standing) in rows {
         let key = &row.key;
         match *standing {
             Standing::Adopted { at } | Standing::Unclaimed { at } if at <= fleet.horizon() => {
-                takes.push(Take { key: key.clone(), at: at.max(fleet.now), rank: 0 });
+                mine.push(Take { key: key.clone(), at: at.max(fleet.now), rank: 0 });
             }
             Standing::Free | Standing::Expiring { .. } if fleet.me.engaged.is_busy(key) => {}
             Standing::Free => free.push((fleet.now, key, None)),
@@ -219,7 +228,8 @@ fn takes(rows: &[(&Lease, Standing<'_>)], loads: &mut Loads<'_>, fleet: &Fleet<'
     loads.place_orphans(rows);
     takes.extend(distribute(doubtful, &mut loads.clone(), fleet));
     takes.sort_by(|one, other| (one.rank, one.at, &one.key).cmp(&(other.rank, other.at, &other.key)));
-    takes
+    mine.append(&mut takes);
+    mine
 }
 
 /// Gives each lease to the emptiest worker but its former owner; what this worker takes of it, and when.

@@ -1,1 +1,13 @@
+use crate::decide::assignment::share;
+use crate::decide::cases::run;
+use crate::decide::members::notation::World;
 
+#[test]
+fn leases_are_assigned_as_the_cases_say() {
+    run("assignment.txt", World::tell);
+}
+
+#[test]
+fn the_first_leases_of_a_stream_are_shared_by_those_who_live() {
+    assert_eq!([share(64, 4), share(65, 4), share(3, 4), share(0, 4), share(7, 1), share(7, 0)], [16, 17, 1, 0, 7, 7]);
+}

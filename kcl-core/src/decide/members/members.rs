@@ -18,6 +18,8 @@ pub struct Members {
     workers: BTreeMap<WorkerId, WorkerSight>,
     /// When the last look began.
     last_look: Option<Moment>,
+    /// When the audits of some worker were last seen to grow.
+    audited: Option<Moment>,
     /// When a row was last seen to name somebody else, or a worker to come or to leave.
     changed: Option<Moment>,
 }
@@ -87,8 +89,12 @@ impl Members {
 
     /// Takes in the row of one worker that was read by itself.
     pub fn see_worker(&mut self, row: &WorkerRow, at: Moment) {
-        if self.workers.entry(row.worker.clone()).or_default().see(row, at) {
+        let shown = self.workers.entry(row.worker.clone()).or_default().see(row, at);
+        if shown.came_or_leaves {
             self.changed = Some(at);
+        }
+        if shown.audited {
+            self.audited = Some(at);
         }
     }
 
@@ -196,6 +202,12 @@ impl Members {
     #[must_use]
     pub fn is_ours(&self, worker: &WorkerId) -> bool {
         !self.has_rows() || self.failover(worker).is_some()
+    }
+
+    /// When a worker, this one or another, was last seen to have compared the shards with the leases.
+    #[must_use]
+    pub const fn last_audit(&self) -> Option<Moment> {
+        self.audited
     }
 
     /// How often the counter of a lease was seen to move under its present token.

@@ -16,6 +16,8 @@
 
 #[expect(clippy::module_inception, reason = "a file holds one type, and this one's name is the folder's")]
 mod members;
+#[cfg(test)]
+pub(crate) mod notation;
 mod sight;
 mod worker_sight;
 

@@ -1,0 +1,322 @@
+//! The notation of the text cases on the fleet; it is described at the top of each file of cases.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::decide::assignment::{Ask, Asked, Engagements, Me, PassedOn, Plan, View, is_duplicated, plan};
+use crate::decide::cases::setting;
+use crate::decide::expiry::Timing;
+use crate::decide::hand_over::{Verdict, judge_request};
+use crate::lease::WorkerRow;
+use crate::model::{Checkpoint, Lease, LeaseKey, Moment, WorkerId};
+
+use super::Members;
+
+/// What one worker sees of a fleet, and what it knows of itself.
+#[derive(Debug)]
+pub(crate) struct World {
+    timing: Timing,
+    me: WorkerId,
+    room: usize,
+    moves: usize,
+    leaving: bool,
+    former_left: bool,
+    rows: BTreeMap<LeaseKey, Lease>,
+    workers: BTreeMap<WorkerId, WorkerRow>,
+    members: Members,
+    engaged: Engaged,
+    asked: BTreeMap<LeaseKey, Asked>,
+    passed_on: BTreeMap<LeaseKey, PassedOn>,
+    answers: Vec<String>,
+}
+
+/// What a case says that a worker is engaged in. Every lease of mine with a token that is not listed as foreign is of this process.
+#[derive(Debug, Default)]
+struct Engaged {
+    busy: BTreeSet<LeaseKey>,
+    foreign: BTreeSet<LeaseKey>,
+    abandoned: BTreeSet<LeaseKey>,
+    refused: BTreeSet<LeaseKey>,
+}
+
+impl Engagements for Engaged {
+    fn is_busy(&self, key: &LeaseKey) -> bool {
+        self.busy.contains(key)
+    }
+
+    fn is_mine(&self, row: &Lease) -> bool {
+        !self.foreign.contains(&row.key)
+    }
+
+    fn is_abandoned(&self, row: &Lease) -> bool {
+        self.abandoned.contains(&row.key)
+    }
+
+    fn may_ask(&self, key: &LeaseKey) -> bool {
+        !self.refused.contains(key)
+    }
+}
+
+fn seconds(text: &str) -> Moment {
+    let seconds = text.trim_end_matches(',').parse().unwrap_or_else(|_| panic!("`{text}` is no number of seconds"));
+    Moment::from_origin(Duration::from_secs_f64(seconds))
+}
+
+fn at(moment: Moment) -> String {
+    let millis = moment.since_origin().as_millis();
+    if millis.is_multiple_of(1000) { (millis / 1000).to_string() } else { format!("{}.{:03}", millis / 1000, millis % 1000) }
+}
+
+/// `1` or `1-16` or `1,4,7`.
+fn keys(text: &str) -> Vec<LeaseKey> {
+    let part = |part: &str| match part.split_once('-') {
+        Some((from, to)) => (from.parse::<u32>().unwrap()..=to.parse().unwrap()).map(|key| key.to_string()).collect(),
+        None => vec![part.to_owned()],
+    };
+    text.split(',').flat_map(part).map(LeaseKey::single).collect()
+}
+
+/// In the order of their numbers.
+fn names<'a>(keys: impl IntoIterator<Item = &'a LeaseKey>) -> String {
+    let mut names: Vec<String> = keys.into_iter().map(ToString::to_string).collect();
+    names.sort_by_key(|name| (name.len(), name.clone()));
+    names.join(" ")
+}
+
+impl World {
+    /// Does what the lines say, one after the other; a line that ends with `?` is answered.
+    pub(crate) fn tell(given: &[&str]) -> String {
+        let mut world = Self {
+            timing: Timing::for_failover(Duration::from_secs(10)),
+            me: "ME".into(),
+            room: 1000,
+            moves: 8,
+            leaving: false,
+            former_left: false,
+            rows: BTreeMap::new(),
+            workers: BTreeMap::new(),
+            members: Members::new(),
+            engaged: Engaged::default(),
+            asked: BTreeMap::new(),
+            passed_on: BTreeMap::new(),
+            answers: Vec::new(),
+        };
+        for line in given {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            if let Some(question) = line.strip_suffix('?') {
+                let answer = world.answer(&question.split_whitespace().collect::<Vec<_>>());
+                world.answers.push(answer);
+            } else if !world.state(&words) && !world.happens(&words) {
+                panic!("what is `{line}`?");
+            }
+        }
+        world.answers.join("\n")
+    }
+
+    /// What there is.
+    fn state(&mut self, words: &[&str]) -> bool {
+        match *words {
+            ["F", failover] => self.timing = Timing::for_failover(seconds(failover).since_origin()),
+            ["me", me, ref settings @ ..] => {
+                self.me = me.into();
+                for word in settings {
+                    match setting(word) {
+                        ("room", room) => self.room = room.parse().unwrap(),
+                        ("moves", moves) => self.moves = moves.parse().unwrap(),
+                        ("leaving", _) => self.leaving = true,
+                        ("former-left", _) => self.former_left = true,
+                        other => panic!("what is {other:?} of me?"),
+                    }
+                }
+            }
+            ["lease" | "leases", which, ref rest @ ..] => {
+                for key in keys(which) {
+                    let row = lease(key.clone(), rest);
+                    self.rows.insert(key, row);
+                }
+            }
+            ["worker", id, counter, ref settings @ ..] => {
+                let mut row = WorkerRow::new(id.into(), "1".into(), self.timing.failover);
+                row.counter = counter.parse().unwrap();
+                for word in settings {
+                    match setting(word) {
+                        ("F", failover) => row.failover = seconds(failover).since_origin(),
+                        ("process", process) => row.incarnation = process.into(),
+                        ("audits", audits) => row.audits = audits.parse().unwrap(),
+                        ("leaving", _) => row.leaving = true,
+                        other => panic!("what is {other:?} of a worker?"),
+                    }
+                }
+                self.workers.insert(id.into(), row);
+            }
+            ["no", "worker", id] => drop(self.workers.remove(&id.into())),
+            ["no", "lease", which] => keys(which).iter().for_each(|key| drop(self.rows.remove(key))),
+            ["busy", which] => self.engaged.busy.extend(keys(which)),
+            ["of", "another", "process", which] => self.engaged.foreign.extend(keys(which)),
+            ["abandoned", which] => self.engaged.abandoned.extend(keys(which)),
+            ["refused", which] => self.engaged.refused.extend(keys(which)),
+            ["asked", of, "for", which, "at", since] => {
+                let asked = Asked { of: of.into(), since: seconds(since) };
+                self.asked.extend(keys(which).into_iter().map(|key| (key, asked.clone())));
+            }
+            ["passed", "on", which, "at", moment] => {
+                let passed = |key: LeaseKey| (key.clone(), PassedOn { counter: self.rows[&key].counter, at: seconds(moment) });
+                self.passed_on.extend(keys(which).into_iter().map(passed));
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// What happens.
+    fn happens(&mut self, words: &[&str]) -> bool {
+        match *words {
+            ["look", "at", when] => self.look(seconds(when), seconds(when)),
+            ["look", "at", begun, "to", ended] => self.look(seconds(begun), seconds(ended)),
+            ["looks", from, "to", to, ref rest @ ..] => {
+                let (mut when, last) = (seconds(from), seconds(to));
+                while when <= last {
+                    if let ["while", ref renewing @ .., "renew" | "renews"] = *rest {
+                        self.renew(renewing);
+                    }
+                    self.look(when, when);
+                    when = when + self.timing.look;
+                }
+            }
+            ["the", "look", "fails"] => self.members.failed(),
+            [ref renewing @ .., "renew" | "renews"] => self.renew(renewing),
+            ["see", "lease", which, "at", when] => {
+                keys(which).iter().for_each(|key| self.members.see(&self.rows[key], seconds(when)));
+            }
+            ["see", "worker", id, "at", when] => match self.workers.get(&id.into()) {
+                Some(row) => self.members.see_worker(row, seconds(when)),
+                None => self.members.see_no_worker(&id.into(), seconds(when)),
+            },
+            _ => return false,
+        }
+        true
+    }
+
+    fn look(&mut self, begun: Moment, ended: Moment) {
+        let (rows, workers): (Vec<_>, Vec<_>) = (self.rows.values().cloned().collect(), self.workers.values().cloned().collect());
+        self.members.look(&rows, &workers, begun, ended, &self.timing);
+    }
+
+    /// Each of these moves what it can: the leases that it works on, and its row.
+    fn renew(&mut self, workers: &[&str]) {
+        for worker in workers.iter().map(|worker| WorkerId::from(*worker)) {
+            let rows = self.rows.values_mut().filter(|row| row.actual_owner() == Some(&worker));
+            rows.for_each(|row| row.counter += 1);
+            self.workers.get_mut(&worker).into_iter().for_each(|row| row.counter += 1);
+        }
+    }
+
+    fn answer(&self, words: &[&str]) -> String {
+        let members = &self.members;
+        match *words {
+            ["plan", "at", when] => self.plan(seconds(when)),
+            ["who", "lives", "at", when] => {
+                let live = members.live(seconds(when), &self.timing);
+                if live.is_empty() {
+                    "nobody".to_owned()
+                } else {
+                    live.iter().map(WorkerId::as_str).collect::<Vec<_>>().join(" ")
+                }
+            }
+            ["when", "does", which, "expire"] => {
+                let expires = members.expires_at(&self.rows[&LeaseKey::single(which)], &self.timing);
+                expires.map_or_else(|| "it does not".to_owned(), |when| format!("at {}", at(when)))
+            }
+            ["when", "was", "the", "last", "audit"] => {
+                members.last_audit().map_or_else(|| "never".to_owned(), |when| format!("at {}", at(when)))
+            }
+            ["when", "did", id, "last", "live"] => {
+                members.last_life(&id.into()).map_or_else(|| "never".to_owned(), |when| format!("at {}", at(when)))
+            }
+            ["is", "there", "another", "of", "me"] => {
+                let twice = self.with_me(|me| self.rows.values().any(|row| is_duplicated(row, me, members)));
+                (if twice { "yes" } else { "no" }).to_owned()
+            }
+            [id, "asks", "at", when, ref rest @ ..] => {
+                let cooling = rest.contains(&"cooling");
+                match judge_request(&id.into(), members, cooling, self.leaving, seconds(when), &self.timing) {
+                    Verdict::PassOn => "pass it on".to_owned(),
+                    Verdict::Refuse(reason) => format!("refuse: {reason}"),
+                    Verdict::Release => "release it".to_owned(),
+                    Verdict::AskTable => format!("read the row of {id} first"),
+                }
+            }
+            _ => panic!("what is `{words:?}`?"),
+        }
+    }
+
+    fn with_me<T>(&self, of: impl FnOnce(&Me<'_>) -> T) -> T {
+        of(&Me {
+            id: &self.me,
+            room: self.room,
+            max_moves: self.moves,
+            leaving: self.leaving,
+            former_left: self.former_left,
+            engaged: &self.engaged,
+            asked: &self.asked,
+            passed_on: &self.passed_on,
+        })
+    }
+
+    fn plan(&self, now: Moment) -> String {
+        let (rows, workers): (Vec<_>, Vec<_>) = (self.rows.values().cloned().collect(), self.workers.values().cloned().collect());
+        let view = View { rows: &rows, workers: &workers };
+        write(&self.with_me(|me| plan(&view, me, &self.members, now, &self.timing)))
+    }
+}
+
+/// `of A 5/a`, `of B from A 5/a`, `free 5`; then perhaps `finished`.
+fn lease(key: LeaseKey, words: &[&str]) -> Lease {
+    let mut row = Lease::new(key, Checkpoint::TrimHorizon);
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match *word {
+            "of" => row.owner = words.next().map(|id| WorkerId::from(*id)),
+            "from" => row.checkpoint_owner = words.next().map(|id| WorkerId::from(*id)),
+            "free" => row.owner = None,
+            "finished" => row.checkpoint = Checkpoint::ShardEnd,
+            counter => {
+                let (counter, token) = counter.split_once('/').map_or((counter, None), |(counter, token)| (counter, Some(token)));
+                row.counter = counter.parse().unwrap_or_else(|_| panic!("what is `{counter}` of a lease?"));
+                row.token = token.map(Into::into);
+            }
+        }
+    }
+    row
+}
+
+fn write(plan: &Plan) -> String {
+    let mut lines = Vec::new();
+    let mut takes: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for take in &plan.take {
+        takes.entry((take.at, take.rank)).or_default().push(&take.key);
+    }
+    for ((when, rank), keys) in takes {
+        let after = if rank == 0 { String::new() } else { format!(" after {rank}") };
+        lines.push(format!("take {} at {}{after}", names(keys), at(when)));
+    }
+    let mut list = |what: &str, keys: &[LeaseKey]| {
+        if !keys.is_empty() {
+            lines.push(format!("{what} {}", names(keys)));
+        }
+    };
+    list("claim", &plan.claim);
+    list("give back", &plan.give_back);
+    let by_owner = |asks: &[Ask]| {
+        let mut by_owner: BTreeMap<WorkerId, Vec<LeaseKey>> = BTreeMap::new();
+        asks.iter().for_each(|ask| by_owner.entry(ask.of.clone()).or_default().push(ask.key.clone()));
+        by_owner
+    };
+    lines.extend(by_owner(&plan.request).iter().map(|(of, keys)| format!("ask {of} for {}", names(keys))));
+    lines.extend(by_owner(&plan.withdraw).iter().map(|(of, keys)| format!("ask {of} no more for {}", names(keys))));
+    lines.extend(plan.bury.iter().map(|worker| format!("delete the row of {worker}")));
+    if plan.left > 0 {
+        lines.push(format!("{} left for want of room", plan.left));
+    }
+    if lines.is_empty() { "nothing".to_owned() } else { lines.join("\n") }
+}
