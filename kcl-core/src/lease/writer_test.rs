@@ -115,6 +115,7 @@ struct Bench {
     held: Held,
     timing: Timing,
     writer: JoinHandle<Tenancy>,
+    #[expect(dead_code, reason = "kept open for the writer")]
     notes: mpsc::UnboundedReceiver<Note>,
 }
 
@@ -129,7 +130,8 @@ impl Bench {
         let row = Lease::new(key.clone(), Checkpoint::TrimHorizon).owned_by("me".into(), "token".into());
         table.create(&row).await.unwrap();
         let settler = Settler::new(table.clone(), clock.clone(), timing.call_limit);
-        let limits = Limits { checkpoint_every: SECOND * 5, handler_budget: SECOND * 20, standstill: SECOND * 60, drain: SECOND * 10 };
+        let limits =
+            Limits { checkpoint_every: SECOND * 5, handler_budget: SECOND * 20, standstill: SECOND * 60, drain: SECOND * 10 };
         let (note, notes) = mpsc::unbounded_channel();
         let (writer, held) = Writer::new(settler, timing, limits, (row, clock.now()), "me".into(), note);
         let writer = tokio::spawn(writer.run());

@@ -254,7 +254,7 @@ fn withdrawals(open: &[&Lease], loads: &Loads<'_>, fleet: &Fleet<'_>, room: usiz
     let mut withdraw = Vec::new();
     let mut requests: Vec<_> = open.iter().filter_map(|row| Some((*row, row.checkpoint_owner.as_ref()?))).collect();
     // What was asked for last is given up first; what I know nothing of before that.
-    requests.sort_by_key(|(row, _)| Reverse(me.asked.get(&row.key).map_or(fleet.horizon(), |asked| asked.since)));
+    requests.sort_by_key(|(row, _)| Reverse(me.asked.get(&row.key).map_or_else(|| fleet.horizon(), |asked| asked.since)));
     for (row, of) in requests {
         let alive = fleet.members.is_alive(of, fleet.now, fleet.timing);
         let asked = me.asked.get(&row.key).filter(|asked| asked.of == *of);

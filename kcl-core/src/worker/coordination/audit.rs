@@ -55,7 +55,7 @@ impl Context {
             if let Finished::Delete(expect) = judge_finished(row, &listing.graph, &leases) {
                 match self.settler.write(self.settler.table.delete(&row.key, &expect)).await {
                     Ok(()) => {
-                        tracing::debug!(lease = %row.key, "the lease of a finished shard that has left the stream was deleted")
+                        tracing::debug!(lease = %row.key, "the lease of a finished shard that has left the stream was deleted");
                     }
                     // Not as it was judged, or not now: the next audit judges anew.
                     Err(error) => tracing::debug!(lease = %row.key, %error, "the lease of a finished shard was not deleted"),

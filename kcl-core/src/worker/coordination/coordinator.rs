@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,6 +53,8 @@ pub(super) struct Coordinator {
     engaged: Engaged,
     /// The requests of this worker that are not over.
     asked: BTreeMap<LeaseKey, Asked>,
+    /// Those of them that have not been answered by the table yet.
+    asking: BTreeSet<LeaseKey>,
     /// What this worker has passed on and not seen claimed.
     passed_on: BTreeMap<LeaseKey, PassedOn>,
     /// What the last plan takes later, the earliest first.
@@ -123,6 +125,7 @@ impl Coordinator {
             view: View::default(),
             engaged: Engaged::default(),
             asked: BTreeMap::new(),
+            asking: BTreeSet::new(),
             passed_on: BTreeMap::new(),
             due: Vec::new(),
             former_left: false,

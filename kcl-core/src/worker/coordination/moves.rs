@@ -27,12 +27,12 @@ impl Context {
                 return Ok(None);
             }
         }
-        self.begin_tenancy(seen, |row, me, token| Write::take(row, me, token)).await
+        self.begin_tenancy(seen, Write::take).await
     }
 
     /// Claims a lease that was passed on to this worker. Nothing when it is not this worker's any more.
     pub(super) async fn claim(&self, seen: &Lease) -> Result<Option<Acquired>, Error> {
-        self.begin_tenancy(seen, |row, me, token| Write::claim(row, me, token)).await
+        self.begin_tenancy(seen, Write::claim).await
     }
 
     async fn begin_tenancy(

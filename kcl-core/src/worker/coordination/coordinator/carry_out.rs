@@ -117,6 +117,7 @@ impl Coordinator {
         let Some(row) = self.view.leases.get(key).cloned() else { return };
         let since = now.max(self.context.clock().now());
         self.asked.insert(key.clone(), Asked { of: of.clone(), since });
+        self.asking.insert(key.clone());
         let (context, key) = (Arc::clone(&self.context), key.clone());
         self.job(async move { Done::Requested(key, context.request(&row, &of).await) });
     }

@@ -1,6 +1,7 @@
 //! What jobs, consumers and writers came to.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tracing::Instrument;
@@ -94,8 +95,9 @@ impl Coordinator {
                     self.view.see_worker(&worker, row, at);
                 }
                 for (key, row) in leases {
-                    self.see(key, row, at);
+                    self.see(&key, row, at);
                 }
+                self.look_at_requests(at, Duration::ZERO);
                 self.has_seen(at);
             }
             Ok(Done::StartTime(answer, result)) => {
@@ -121,7 +123,11 @@ impl Coordinator {
                 }
             },
             Ok(Done::Requested(key, result)) => {
-                if !self.answered(&key, result, now, "to ask for a lease") {
+                self.asking.remove(&key);
+                if self.answered(&key, result, now, "to ask for a lease") {
+                    // From now on a row without it tells that it is over.
+                    self.asked.entry(key).and_modify(|asked| asked.since = now);
+                } else {
                     self.asked.remove(&key);
                 }
                 self.has_seen(now);
@@ -181,7 +187,7 @@ impl Coordinator {
     ) -> bool {
         match result {
             Ok(Answered { done, row }) => {
-                self.see(key.clone(), row, now);
+                self.see(key, row, now);
                 if done {
                     self.announce(key);
                 }

@@ -1,6 +1,7 @@
 //! What is seen and heard of the table: looks, hints, requests for leases.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 
@@ -31,6 +32,8 @@ impl Coordinator {
     pub(super) fn on_looked(&mut self, look: Look) {
         let now = look.begun;
         self.view.look(look, &self.context.timing);
+        // It may be as old as the look before it.
+        self.look_at_requests(now, self.context.timing.look);
         self.has_seen(now);
         // Nobody answers: perhaps the signal went past the owner.
         for (key, asked) in &self.asked {
@@ -76,7 +79,7 @@ impl Coordinator {
         }
     }
 
-    pub(super) fn see(&mut self, key: LeaseKey, row: Option<Lease>, at: Moment) {
+    pub(super) fn see(&mut self, key: &LeaseKey, row: Option<Lease>, at: Moment) {
         match row {
             Some(row) => {
                 if row.checkpoint.is_shard_end() {
@@ -85,7 +88,7 @@ impl Coordinator {
                 }
                 self.view.see(row, at);
             }
-            None => self.view.forget(&key, at),
+            None => self.view.forget(key, at),
         }
     }
 
@@ -100,16 +103,15 @@ impl Coordinator {
                 orders.seen(row.clone());
             }
         }
-        self.look_at_requests(now);
         self.plan(now);
     }
 
-    /// Which of this worker's requests are over, by the rows as they were seen at `now`.
-    fn look_at_requests(&mut self, now: Moment) {
+    /// Which of this worker's requests are over, by the rows as they were read at `now`, or by `slack` before it.
+    pub(super) fn look_at_requests(&mut self, now: Moment, slack: Duration) {
         let me = self.context.me();
         let mut refused = Vec::new();
         self.asked.retain(|key, asked| {
-            if now <= asked.since {
+            if self.asking.contains(key) || now <= asked.since + slack {
                 return true;
             }
             let Some(row) = self.view.leases.get(key) else { return false };
