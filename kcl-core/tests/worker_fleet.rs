@@ -201,7 +201,7 @@ async fn a_handler_that_does_not_return_refuses_the_hand_over_and_keeps_its_shar
     wait_for_shares(&world.table, &[2]).await;
     first.seen.wait_for_records(2).await;
     let second = world.worker("second");
-    wait_for("the request", async || rows(&world.table).await.iter().any(|row| row.hand_over_pending())).await;
+    wait_for("the request", async || rows(&world.table).await.iter().any(Lease::hand_over_pending)).await;
     let took = wait_for_shares(&world.table, &[2]).await;
     assert!(took < Duration::from_secs(2), "{took:?}");
     // In the cool-down it is not asked again.

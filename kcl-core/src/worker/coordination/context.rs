@@ -1,6 +1,6 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::decide::expiry::Timing;
@@ -24,6 +24,8 @@ pub(super) struct Context {
     pub(super) timing: Timing,
     pub(super) description: OnceLock<StreamDescription>,
     wanted: Wanted,
+    /// Since when shards that the service did not know are missing from the listing.
+    unlisted: Mutex<BTreeMap<LeaseKey, Moment>>,
     /// Audits that this worker has done.
     audits: AtomicU64,
 }
@@ -81,7 +83,16 @@ impl Context {
     pub(super) fn new(inner: Arc<Inner>, source: Arc<dyn Stream>, wanted: Wanted) -> Self {
         let timing = inner.parts.settings.timing();
         let settler = Settler::new(Arc::clone(&inner.parts.table), Arc::clone(&inner.parts.clock), timing.call_limit);
-        Self { inner, source, settler, timing, description: OnceLock::new(), wanted, audits: AtomicU64::new(0) }
+        Self {
+            inner,
+            source,
+            settler,
+            timing,
+            description: OnceLock::new(),
+            wanted,
+            unlisted: Mutex::default(),
+            audits: AtomicU64::new(0),
+        }
     }
 
     pub(super) fn me(&self) -> &WorkerId {
@@ -113,6 +124,10 @@ impl Context {
     /// The worker cannot go on: nothing more is taken.
     pub(super) fn stop_working(&self) {
         self.wanted.stop();
+    }
+
+    pub(super) fn unlisted(&self) -> MutexGuard<'_, BTreeMap<LeaseKey, Moment>> {
+        self.unlisted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn audits(&self) -> u64 {

@@ -6,6 +6,7 @@ use crate::worker::error::RunError;
 
 use super::audit::by_shard;
 use super::context::{Acquired, Context, Trouble};
+use super::gate::LISTING_LAG;
 use super::link::Whereabouts;
 
 impl Context {
@@ -48,7 +49,15 @@ impl Context {
     ) -> Result<(Whereabouts, Vec<Acquired>), Trouble> {
         let listing = self.list_while_working(&ShardFilter::All).await?;
         if listing.graph.contains(&key.shard) {
+            self.unlisted().remove(key);
             return Ok((Whereabouts::Listed, Vec::new()));
+        }
+        // A listing lags behind the stream: it shows that the shard has left only if it knows of the shard, by what followed it.
+        let followed = !listing.graph.child_shards(&key.shard).is_empty();
+        let now = self.clock().now();
+        let since = *self.unlisted().entry(key.clone()).or_insert(now);
+        if !followed && checkpoint.position().is_none() && now.since(since) < LISTING_LAG {
+            return Ok((Whereabouts::Unknown, Vec::new()));
         }
         let mut rows = self.snapshot(Consistency::Strong).await?.leases;
         let Some(row) = rows.iter_mut().find(|row| row.key == *key) else {

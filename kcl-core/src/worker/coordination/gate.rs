@@ -5,27 +5,31 @@ use tokio::sync::oneshot;
 
 use crate::decide::shards::{Gate, ParentView, Wait, gate};
 use crate::level::Level;
-use crate::model::Lease;
+use crate::model::{Lease, Moment};
 use crate::runtime::pause;
 use crate::stream::ShardFilter;
 
-use super::context::{Context, Trouble};
+use super::context::{Context, Listing, Trouble};
 
 /// How often the parents are looked at when nothing in this worker says that one of them has ended. The KCL: 10 s.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long after a look that found a parent's row missing, because that look costs a listing.
 const LIST_EVERY: Duration = Duration::from_secs(5);
 
+/// How long a shard that was made lately may be missing from the listing, which lags behind the stream.
+pub(super) const LISTING_LAG: Duration = Duration::from_secs(10);
+
 /// Waits until the shard of `row` may be read, and says so. Ends when nobody waits for it any more.
 ///
 /// `ends` grows whenever this worker has stored the end of a shard.
 pub(super) async fn keep(context: Arc<Context>, row: Lease, ends: Level, mut open: oneshot::Sender<()>) {
+    let begun = context.clock().now();
     loop {
         let seen = ends.now();
         let wait = tokio::select! {
             biased;
             () = open.closed() => return,
-            judged = judge(&context, &row) => match judged {
+            judged = judge(&context, &row, begun) => match judged {
                 Ok(Gate::Open) => {
                     let _ = open.send(());
                     return;
@@ -50,19 +54,24 @@ pub(super) async fn keep(context: Arc<Context>, row: Lease, ends: Level, mut ope
 }
 
 /// By consistent reads of the parents; the listing is asked only about a parent without a row, and after the rows.
-async fn judge(context: &Context, row: &Lease) -> Result<Gate, Trouble> {
+///
+/// A listing that does not name the child either shows nothing: it may be older than both. A child that has left the stream itself is
+/// let through after a while, and its consumer finds out.
+async fn judge(context: &Context, row: &Lease, begun: Moment) -> Result<Gate, Trouble> {
     let mut rows = Vec::with_capacity(row.parents.len());
     for parent in &row.parents {
         let key = row.key.sibling(parent.clone());
         rows.push(context.settler.read(context.settler.table.get(&key)).await?);
     }
     let listing = if rows.iter().all(Option::is_some) { None } else { Some(context.list(&ShardFilter::All).await?) };
+    let is_old = context.clock().now().since(begun) >= LISTING_LAG;
+    let shows = |listing: &Listing| is_old || listing.graph.contains(&row.key.shard);
     let views: Vec<_> = row
         .parents
         .iter()
         .zip(&rows)
         .map(|(shard, row)| {
-            let listed = listing.as_ref().is_some_and(|listing| listing.graph.contains(shard));
+            let listed = listing.as_ref().is_some_and(|listing| !shows(listing) || listing.graph.contains(shard));
             ParentView { shard, row: row.as_ref(), listed }
         })
         .collect();
