@@ -25,6 +25,8 @@ pub enum Kept {
     Listed,
     /// The listing is empty, which shows nothing.
     NothingListed,
+    /// The listing names no younger shard: it may be older than this one.
+    OldListing,
     /// A shard that follows has no lease yet, and this row shows that it must be read from its first record on.
     ChildMissing {
         /// The shard.
@@ -37,6 +39,7 @@ impl fmt::Display for Kept {
         match self {
             Self::Unfinished => f.write_str("its shard is not finished"),
             Self::Listed => f.write_str("its shard is still listed"),
+            Self::OldListing => f.write_str("no younger shard is listed: the listing may be older than it"),
             Self::NothingListed => f.write_str("no shard is listed at all"),
             Self::ChildMissing { child } => write!(f, "its child {child} has no lease yet"),
         }
@@ -57,6 +60,9 @@ pub fn judge_finished(lease: &Lease, graph: &ShardGraph, leases: &Leases<'_>) ->
     }
     if graph.contains(id) {
         return Finished::Keep(Kept::Listed);
+    }
+    if !graph.has_lost(id) {
+        return Finished::Keep(Kept::OldListing);
     }
     if let Some(child) = graph.children(id).find(|child| !leases.contains_key(&child.id)) {
         return Finished::Keep(Kept::ChildMissing { child: child.id.clone() });

@@ -96,6 +96,14 @@ impl ShardGraph {
         self.shards.contains_key(id)
     }
 
+    /// Whether a shard that is not listed has left the stream, as far as this listing can tell. Listings lag behind the stream: one
+    /// that names no younger shard may be older than the shard. The service numbers shards in the order in which they are made.
+    #[must_use]
+    pub fn has_lost(&self, id: &ShardId) -> bool {
+        let is_younger = |other: &ShardId| other.as_str().len() == id.as_str().len() && other > id;
+        !self.contains(id) && (self.children(id).next().is_some() || self.shards.keys().any(is_younger))
+    }
+
     /// Whether no shard is listed at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -53,7 +53,7 @@ impl Context {
             return Ok((Whereabouts::Listed, Vec::new()));
         }
         // A listing lags behind the stream: it shows that the shard has left only if it knows of the shard, by what followed it.
-        let followed = !listing.graph.child_shards(&key.shard).is_empty();
+        let followed = listing.graph.has_lost(&key.shard);
         let now = self.clock().now();
         let since = *self.unlisted().entry(key.clone()).or_insert(now);
         if !followed && checkpoint.position().is_none() && now.since(since) < LISTING_LAG {

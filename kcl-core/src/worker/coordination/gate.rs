@@ -9,7 +9,7 @@ use crate::model::{Lease, Moment};
 use crate::runtime::pause;
 use crate::stream::ShardFilter;
 
-use super::context::{Context, Listing, Trouble};
+use super::context::{Context, Trouble};
 
 /// How often the parents are looked at when nothing in this worker says that one of them has ended. The KCL: 10 s.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -55,8 +55,8 @@ pub(super) async fn keep(context: Arc<Context>, row: Lease, ends: Level, mut ope
 
 /// By consistent reads of the parents; the listing is asked only about a parent without a row, and after the rows.
 ///
-/// A listing that does not name the child either shows nothing: it may be older than both. A child that has left the stream itself is
-/// let through after a while, and its consumer finds out.
+/// A listing that names nothing younger shows nothing: it may be older than both. A child that has left the stream itself is let
+/// through after a while, and its consumer finds out.
 async fn judge(context: &Context, row: &Lease, begun: Moment) -> Result<Gate, Trouble> {
     let mut rows = Vec::with_capacity(row.parents.len());
     for parent in &row.parents {
@@ -65,13 +65,14 @@ async fn judge(context: &Context, row: &Lease, begun: Moment) -> Result<Gate, Tr
     }
     let listing = if rows.iter().all(Option::is_some) { None } else { Some(context.list(&ShardFilter::All).await?) };
     let is_old = context.clock().now().since(begun) >= LISTING_LAG;
-    let shows = |listing: &Listing| is_old || listing.graph.contains(&row.key.shard);
     let views: Vec<_> = row
         .parents
         .iter()
         .zip(&rows)
         .map(|(shard, row)| {
-            let listed = listing.as_ref().is_some_and(|listing| !shows(listing) || listing.graph.contains(shard));
+            let listed = listing
+                .as_ref()
+                .is_some_and(|listing| listing.graph.contains(shard) || !(is_old || listing.graph.has_lost(shard)));
             ParentView { shard, row: row.as_ref(), listed }
         })
         .collect();
