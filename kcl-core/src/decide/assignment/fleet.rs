@@ -1,9 +1,16 @@
+use std::time::Duration;
+
 use crate::decide::expiry::Timing;
 use crate::decide::members::Members;
 use crate::decide::rendezvous::score;
-use crate::model::{Moment, WorkerId};
+use crate::model::{Lease, Moment, WorkerId};
 
-use super::plan::Me;
+use super::me::Me;
+
+/// How long a worker has at least to claim what was passed on to it, before the previous owner takes it back.
+const CLAIM_LIMIT: Duration = Duration::from_secs(2);
+/// Who hears of no change sees with its next look that something was passed on to it; one more is for a slow one.
+const LOOKS_TO_CLAIM: u32 = 2;
 
 /// Who is alive, this worker included unless it leaves, and when that is.
 #[derive(Debug)]
@@ -35,6 +42,18 @@ impl<'a> Fleet<'a> {
     /// it can be taken when it is due.
     pub(super) fn horizon(&self) -> Moment {
         self.now + self.timing.look + self.timing.call_limit
+    }
+
+    /// When the lease was first seen as it is.
+    pub(super) fn since(&self, row: &Lease) -> Moment {
+        self.now - self.members.age(&row.key, self.now).unwrap_or_default()
+    }
+
+    /// How long the previous owner leaves a lease to the one it passed it on to. Who looks seldom needs longer: without that a long
+    /// failover time would let each hand-over to it fail.
+    pub(super) fn time_to_claim(&self, to: &WorkerId) -> Duration {
+        let failover = self.members.failover(to).unwrap_or_default().max(self.timing.failover);
+        CLAIM_LIMIT.max(Timing::for_failover(failover).look * LOOKS_TO_CLAIM)
     }
 
     /// Whether this worker is the first of the live ones of ours for what concerns `other`.

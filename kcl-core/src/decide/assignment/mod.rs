@@ -23,8 +23,15 @@
 
 mod fleet;
 mod loads;
+mod me;
 mod moves;
 mod plan;
 mod standing;
 
-pub use plan::{Ask, Asked, Engagements, Me, PassedOn, Plan, Take, View, is_duplicated, plan, share};
+pub use me::{Asked, Engagements, Me, PassedOn};
+pub use plan::{Ask, Plan, Take, View, is_duplicated, plan, share};
+
+#[cfg(test)]
+mod fleet_test;
+#[cfg(test)]
+mod property_test;

@@ -1,6 +1,4 @@
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
 use crate::decide::expiry::Timing;
@@ -10,6 +8,7 @@ use crate::model::{Lease, LeaseKey, Moment, WorkerId};
 
 use super::fleet::Fleet;
 use super::loads::Loads;
+use super::me::Me;
 use super::moves::my_moves;
 use super::standing::Standing;
 
@@ -19,8 +18,6 @@ const RANK_STEP: Duration = Duration::from_millis(100);
 const REQUEST_LIMIT: Duration = Duration::from_secs(15);
 /// How many looks others have to come for a lease that I have no room for.
 const LOOKS_FOR_OTHERS: u32 = 2;
-/// How long the previous owner leaves a lease that it passed on to the one who asked for it.
-pub(super) const PREVIOUS_OWNER_WAITS: Duration = Duration::from_secs(2);
 
 /// The rows that a worker knows of, each as new as it knows it.
 #[derive(Clone, Copy, Debug)]
@@ -29,60 +26,6 @@ pub struct View<'a> {
     pub rows: &'a [Lease],
     /// The workers.
     pub workers: &'a [WorkerRow],
-}
-
-/// What this worker knows of itself.
-#[derive(Debug)]
-pub struct Me<'a> {
-    /// Its name.
-    pub id: &'a WorkerId,
-    /// How many leases more it may come to hold. Claims, takes and open requests all come out of this.
-    pub room: usize,
-    /// How many requests it may have open at the same time.
-    pub max_moves: usize,
-    /// It is stopping: it takes and asks for nothing, and gives back what it is given.
-    pub leaving: bool,
-    /// The former process under this name is known to be gone (it marked its row before it went): what it left is adopted at once.
-    pub former_left: bool,
-    /// What it is engaged in.
-    pub engaged: &'a dyn Engagements,
-    /// The requests that it has sent and that are not over, also those that are not settled.
-    pub asked: &'a BTreeMap<LeaseKey, Asked>,
-    /// What it has passed on and not seen claimed.
-    pub passed_on: &'a BTreeMap<LeaseKey, PassedOn>,
-}
-
-/// Tells what this worker has to do with a lease.
-pub trait Engagements: fmt::Debug {
-    /// Whether it works on it, takes or claims it, waits for a handler of a former tenancy to return, or leaves it alone for now.
-    fn is_busy(&self, key: &LeaseKey) -> bool;
-
-    /// Whether this process began the tenancy of the row.
-    fn is_mine(&self, row: &Lease) -> bool;
-
-    /// Whether it did, and does not work on it any more.
-    fn is_abandoned(&self, row: &Lease) -> bool;
-
-    /// Whether it may ask for it: it was not refused of late.
-    fn may_ask(&self, key: &LeaseKey) -> bool;
-}
-
-/// A request of this worker.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
-    /// Who was asked.
-    pub of: WorkerId,
-    /// When it was sent.
-    pub since: Moment,
-}
-
-/// A lease that this worker passed on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PassedOn {
-    /// The counter that the pass-on wrote.
-    pub counter: u64,
-    /// When it was acknowledged.
-    pub at: Moment,
 }
 
 /// What to do about the leases of the table.
@@ -112,7 +55,8 @@ pub struct Plan {
 pub struct Take {
     /// Which.
     pub key: LeaseKey,
-    /// Not before then.
+    /// Not before then. It counts from when the lease was seen to be free or is due, not from this plan: who plans often does not
+    /// wait longer.
     pub at: Moment,
     /// How many workers come before this one. Unless it is the first it reads the row before it takes the lease.
     pub rank: usize,
@@ -125,13 +69,6 @@ pub struct Ask {
     pub key: LeaseKey,
     /// Of whom.
     pub of: WorkerId,
-}
-
-impl Me<'_> {
-    /// Whether this row is as this worker's pass-on left it.
-    pub(super) fn has_passed_on(&self, row: &Lease) -> bool {
-        self.passed_on.get(&row.key).is_some_and(|passed_on| passed_on.counter == row.counter) && row.token.is_none()
-    }
 }
 
 /// Judges what is known at `now`.
@@ -211,13 +148,13 @@ fn takes(rows: &[(&Lease, Standing<'_>)], loads: &mut Loads<'_>, fleet: &Fleet<'
         let key = &row.key;
         match *standing {
             Standing::Adopted { at } | Standing::Unclaimed { at } if at <= fleet.horizon() => {
-                mine.push(Take { key: key.clone(), at: at.max(fleet.now), rank: 0 });
+                mine.push(Take { key: key.clone(), at, rank: 0 });
             }
             Standing::Free | Standing::Expiring { .. } if fleet.me.engaged.is_busy(key) => {}
-            Standing::Free => free.push((fleet.now, key, None)),
+            Standing::Free => free.push((fleet.since(row), key, None)),
             Standing::Expiring { at, owner } => {
                 let pool = if loads.owner_of(row).is_some() { &mut doubtful } else { &mut free };
-                pool.push((at.max(fleet.now), key, Some(owner)));
+                pool.push((at, key, Some(owner)));
             }
             _ => {}
         }

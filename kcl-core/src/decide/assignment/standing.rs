@@ -1,7 +1,6 @@
 use crate::model::{Lease, Moment, WorkerId};
 
 use super::fleet::Fleet;
-use super::plan::PREVIOUS_OWNER_WAITS;
 
 /// What a row is to this worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,11 +40,11 @@ impl<'a> Standing<'a> {
             return Self::of_mine(row, fleet);
         }
         if members.is_unclaimed(row) || me.has_passed_on(row) {
-            if !members.is_alive(holder, fleet.now, fleet.timing) {
+            if members.is_dead(holder, fleet.now, fleet.timing) {
                 return Self::Free;
             }
             if let Some(passed_on) = me.passed_on.get(&row.key).filter(|_| me.has_passed_on(row)) {
-                return Self::Unclaimed { at: passed_on.at + PREVIOUS_OWNER_WAITS };
+                return Self::Unclaimed { at: passed_on.at + fleet.time_to_claim(holder) };
             }
         }
         let due = members.expires_at(row, fleet.timing).filter(|_| members.is_watching(fleet.now, fleet.timing));

@@ -162,6 +162,13 @@ impl Members {
         !self.is_leaving(worker) && !self.is_silent(worker, now, timing)
     }
 
+    /// Whether a worker was seen to live once, and does not any more or is leaving. One of whom nothing was seen yet is not: it may
+    /// have come just now.
+    #[must_use]
+    pub fn is_dead(&self, worker: &WorkerId, now: Moment, timing: &Timing) -> bool {
+        self.workers.contains_key(worker) && !self.is_alive(worker, now, timing)
+    }
+
     /// Whether a worker has marked its row, as it is stopping.
     #[must_use]
     pub fn is_leaving(&self, worker: &WorkerId) -> bool {

@@ -1,0 +1,314 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::decide::assignment::{Asked, Engagements, Me, PassedOn, Plan, Take, View, plan};
+use crate::decide::expiry::Timing;
+use crate::decide::hand_over::{Verdict, judge_request};
+use crate::decide::members::Members;
+use crate::lease::{WorkerRow, Write};
+use crate::model::{Lease, LeaseKey, Moment, WorkerId};
+
+use super::table::{Changed, Table};
+
+/// How a worker does what it does: what differs between workers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Manner {
+    pub(super) failover: Duration,
+    /// How old what a look shows is, in steps.
+    pub(super) lag: usize,
+    /// How long after its start it looks and renews for the first time.
+    pub(super) phase: Duration,
+    /// How long it drains a lease.
+    pub(super) drain: Duration,
+    pub(super) room: usize,
+    /// Whether it reads the rows that others announce.
+    pub(super) hears: bool,
+}
+
+/// A worker: it carries out what is decided, and nothing else.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) id: WorkerId,
+    manner: Manner,
+    timing: Timing,
+    members: Members,
+    rows: BTreeMap<LeaseKey, Lease>,
+    workers: Vec<WorkerRow>,
+    row: WorkerRow,
+    /// Each lease as its last write left it.
+    pub(super) held: BTreeMap<LeaseKey, Lease>,
+    draining: BTreeMap<LeaseKey, Moment>,
+    refused: BTreeMap<LeaseKey, Moment>,
+    asked: BTreeMap<LeaseKey, Asked>,
+    passed_on: BTreeMap<LeaseKey, PassedOn>,
+    takes: Vec<Take>,
+    next_look: Moment,
+    next_renewal: Moment,
+    heard: usize,
+    pub(super) leaving: bool,
+    pub(super) gone: bool,
+}
+
+#[derive(Debug)]
+struct Engaged<'a> {
+    held: &'a BTreeMap<LeaseKey, Lease>,
+    refused: BTreeSet<&'a LeaseKey>,
+}
+
+impl Engagements for Engaged<'_> {
+    fn is_busy(&self, key: &LeaseKey) -> bool {
+        self.held.contains_key(key)
+    }
+
+    fn is_mine(&self, row: &Lease) -> bool {
+        self.held.get(&row.key).is_some_and(|held| held.token == row.token)
+    }
+
+    fn is_abandoned(&self, _: &Lease) -> bool {
+        false
+    }
+
+    fn may_ask(&self, key: &LeaseKey) -> bool {
+        !self.refused.contains(key)
+    }
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+impl Node {
+    pub(super) fn start(id: &str, manner: Manner, table: &mut Table, now: Moment) -> Self {
+        let row = WorkerRow::new(id.into(), table.token().into(), manner.failover);
+        table.write_worker(&id.into(), Some(row.clone()));
+        table.announce_worker(&id.into());
+        Self {
+            id: id.into(),
+            manner,
+            timing: Timing::for_failover(manner.failover),
+            members: Members::new(),
+            rows: BTreeMap::new(),
+            workers: Vec::new(),
+            row,
+            held: BTreeMap::new(),
+            draining: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            passed_on: BTreeMap::new(),
+            takes: Vec::new(),
+            next_look: now + manner.phase,
+            next_renewal: now + manner.phase,
+            heard: table.announced.len(),
+            leaving: false,
+            gone: false,
+        }
+    }
+
+    pub(super) fn step(&mut self, table: &mut Table, now: Moment) {
+        if self.leaving && !self.row.leaving {
+            self.beat(table, self.row.leaving());
+            table.announce_worker(&self.id);
+        }
+        if now >= self.next_renewal {
+            self.next_renewal = now + self.timing.renew_every;
+            self.beat(table, self.row.next());
+            for (key, held) in self.held.clone() {
+                self.keep(&key, table.write(&key, &Write::renew(&held)));
+            }
+        }
+        let mut judges = false;
+        if now >= self.next_look {
+            self.next_look = now + self.timing.look;
+            let seen = table.as_of(self.manner.lag);
+            self.workers = seen.workers.into_values().collect();
+            let rows: Vec<_> = seen.leases.into_values().collect();
+            self.members.look(&rows, &self.workers, now, now, &self.timing);
+            // What it wrote itself it knows better than an old reading.
+            self.rows = rows.into_iter().map(|row| (row.key.clone(), self.held.get(&row.key).cloned().unwrap_or(row))).collect();
+            judges = true;
+        }
+        if self.manner.hears && self.heard < table.announced.len() {
+            for key in table.announced[self.heard..].iter().collect::<BTreeSet<_>>() {
+                match key {
+                    Changed::Lease(key) => {
+                        let row = &table.now.leases[key];
+                        self.members.see(row, now);
+                        self.rows.insert(key.clone(), row.clone());
+                    }
+                    Changed::Worker(id) => match table.now.workers.get(id) {
+                        Some(row) => self.members.see_worker(row, now),
+                        None => self.members.see_no_worker(id, now),
+                    },
+                }
+            }
+            self.heard = table.announced.len();
+            judges = true;
+        }
+        if judges {
+            let plan = self.plan(now);
+            self.carry_out(plan, table, now);
+        }
+        self.take_what_is_due(table, now);
+        self.answer_requests(table, now);
+        if self.leaving && self.held.is_empty() {
+            table.write_worker(&self.id, None);
+            table.announce_worker(&self.id);
+            self.gone = true;
+        }
+    }
+
+    fn beat(&mut self, table: &mut Table, row: WorkerRow) {
+        if table.now.workers.get(&self.id) == Some(&self.row) {
+            table.write_worker(&self.id, Some(row.clone()));
+            self.row = row;
+        }
+    }
+
+    fn keep(&mut self, key: &LeaseKey, written: Result<Lease, Lease>) {
+        let row = match written {
+            Ok(row) => {
+                self.held.insert(key.clone(), row.clone());
+                row
+            }
+            Err(row) => {
+                // Only who asks changes a row that I hold, and no condition of a renewal is on that.
+                self.held.remove(key);
+                row
+            }
+        };
+        self.rows.insert(key.clone(), row);
+    }
+
+    fn plan(&mut self, now: Moment) -> Plan {
+        self.refused.retain(|_, at| now.since(*at) < MINUTE);
+        let rows = &self.rows;
+        let over = |key: &LeaseKey, asked: &Asked| {
+            let row = rows.get(key);
+            now.since(asked.since) > self.timing.look && row.is_none_or(|row| row.owner.as_ref() != Some(&self.id))
+        };
+        let refused: Vec<_> = self.asked.iter().filter(|(key, asked)| over(key, asked)).map(|(key, _)| key.clone()).collect();
+        for key in refused {
+            self.asked.remove(&key);
+            self.refused.insert(key, now);
+        }
+        let rows: Vec<_> = self.rows.values().cloned().collect();
+        let engaged = Engaged { held: &self.held, refused: self.refused.keys().collect() };
+        let me = Me {
+            id: &self.id,
+            room: self.manner.room.saturating_sub(self.held.len()),
+            max_moves: 8,
+            leaving: self.leaving,
+            former_left: false,
+            engaged: &engaged,
+            asked: &self.asked,
+            passed_on: &self.passed_on,
+        };
+        plan(&View { rows: &rows, workers: &self.workers }, &me, &self.members, now, &self.timing)
+    }
+
+    fn carry_out(&mut self, plan: Plan, table: &mut Table, now: Moment) {
+        self.takes = plan.take;
+        for key in plan.claim.iter().chain(&plan.give_back) {
+            let write = Write::claim(&self.rows[key], self.id.clone(), table.token().into());
+            self.asked.remove(key);
+            if let Ok(row) = table.write_aloud(key, &write) {
+                table.claims += usize::from(plan.claim.contains(key));
+                self.keep(key, Ok(row));
+            }
+        }
+        for key in plan.give_back {
+            self.release(&key, table);
+        }
+        for ask in plan.request {
+            let row = &self.rows[&ask.key];
+            assert!(row.checkpoint_owner.is_none() && row.owner.as_ref() == Some(&ask.of) && ask.of != self.id);
+            if let Ok(row) = table.write_aloud(&ask.key, &Write::request(row, self.id.clone(), ask.of.clone())) {
+                self.asked.insert(ask.key.clone(), Asked { of: ask.of, since: now });
+                self.rows.insert(ask.key, row);
+            }
+        }
+        for ask in plan.withdraw {
+            self.asked.remove(&ask.key);
+            if let Ok(row) = table.write_aloud(&ask.key, &Write::withdraw(&self.rows[&ask.key], self.id.clone(), ask.of)) {
+                self.rows.insert(ask.key, row);
+            }
+        }
+        for worker in plan.bury {
+            let seen = self.workers.iter().find(|row| row.worker == worker);
+            if table.now.workers.get(&worker) == seen {
+                table.write_worker(&worker, None);
+            }
+        }
+    }
+
+    fn take_what_is_due(&mut self, table: &mut Table, now: Moment) {
+        let (due, later) = std::mem::take(&mut self.takes).into_iter().partition(|take| take.at <= now);
+        self.takes = later;
+        for take in due {
+            let seen = self.rows[&take.key].clone();
+            if take.rank > 0 && table.now.leases[&take.key] != seen {
+                continue;
+            }
+            let write = Write::take(&seen, self.id.clone(), table.token().into());
+            if let Ok(row) = table.write_aloud(&take.key, &write) {
+                table.taken_over += usize::from(seen.owner.is_some());
+                self.asked.remove(&take.key);
+                self.keep(&take.key, Ok(row));
+            }
+        }
+    }
+
+    /// An owner hears of a request by its own writes, its looks and what is announced.
+    fn answer_requests(&mut self, table: &mut Table, now: Moment) {
+        for key in self.held.keys().cloned().collect::<Vec<_>>() {
+            if self.leaving {
+                let due = *self.draining.entry(key.clone()).or_insert(now + self.manner.drain);
+                if now >= due {
+                    self.release(&key, table);
+                }
+                continue;
+            }
+            let Some(requester) = self.rows.get(&key).and_then(|row| row.owner.clone().filter(|_| row.hand_over_pending()))
+            else {
+                self.draining.remove(&key);
+                continue;
+            };
+            let mut verdict = judge_request(&requester, &self.members, false, false, now, &self.timing);
+            if verdict == Verdict::AskTable {
+                match table.now.workers.get(&requester) {
+                    Some(row) => self.members.see_worker(row, now),
+                    None => self.members.see_no_worker(&requester, now),
+                }
+                verdict = judge_request(&requester, &self.members, false, false, now, &self.timing);
+            }
+            let held = self.held[&key].clone();
+            match verdict {
+                Verdict::PassOn if now >= *self.draining.entry(key.clone()).or_insert(now + self.manner.drain) => {
+                    self.draining.remove(&key);
+                    match table.write_aloud(&key, &Write::pass_on(&held, self.id.clone(), requester, None)) {
+                        Ok(row) => {
+                            self.passed_on.insert(key.clone(), PassedOn { counter: row.counter, at: now });
+                            self.held.remove(&key);
+                            self.rows.insert(key, row);
+                        }
+                        // It was taken back.
+                        Err(row) => drop(self.rows.insert(key, row)),
+                    }
+                }
+                Verdict::PassOn => {}
+                Verdict::Refuse(_) => {
+                    self.draining.remove(&key);
+                    if let Ok(row) = table.write_aloud(&key, &Write::refuse(&held, self.id.clone(), requester)) {
+                        self.keep(&key, Ok(row));
+                    }
+                }
+                Verdict::AskTable | Verdict::Release => panic!("{verdict:?}"),
+            }
+        }
+    }
+
+    fn release(&mut self, key: &LeaseKey, table: &mut Table) {
+        let Some(held) = self.held.remove(key) else { return };
+        if let Ok(row) = table.write_aloud(key, &Write::release(&held, None)) {
+            self.rows.insert(key.clone(), row);
+        }
+    }
+}

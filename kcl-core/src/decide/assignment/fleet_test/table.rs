@@ -1,0 +1,96 @@
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+use crate::lease::{WorkerRow, Write};
+use crate::model::{Checkpoint, Lease, LeaseKey, WorkerId};
+
+/// All rows at one instant.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rows {
+    pub(super) leases: BTreeMap<LeaseKey, Lease>,
+    pub(super) workers: BTreeMap<WorkerId, WorkerRow>,
+}
+
+/// What others are to hear of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Changed {
+    Lease(LeaseKey),
+    Worker(WorkerId),
+}
+
+/// A lease table: the conditions and effects of the protocol's writes, and readings that may be old.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Table {
+    pub(super) now: Rows,
+    /// The rows as they were at the ends of the last steps, the newest last.
+    past: VecDeque<Rc<Rows>>,
+    /// Whether something was written in this step.
+    pub(super) changed: bool,
+    /// Every announcement.
+    pub(super) announced: Vec<Changed>,
+    tokens: usize,
+    /// How often a lease was claimed after it was passed on.
+    pub(super) claims: usize,
+    /// How often one was taken from an owner.
+    pub(super) taken_over: usize,
+}
+
+/// For how many steps old rows are kept.
+pub(super) const PAST: usize = 6;
+
+impl Table {
+    pub(super) fn new(leases: usize) -> Self {
+        let leases = (0..leases).map(|shard| LeaseKey::single(format!("shardId-{shard:012}")));
+        let leases = leases.map(|key| (key.clone(), Lease::new(key, Checkpoint::TrimHorizon))).collect();
+        Self { now: Rows { leases, workers: BTreeMap::new() }, ..Self::default() }
+    }
+
+    pub(super) fn token(&mut self) -> String {
+        self.tokens += 1;
+        format!("token-{}", self.tokens)
+    }
+
+    /// The row after the write, or the row that stood against it.
+    pub(super) fn write(&mut self, key: &LeaseKey, write: &Write) -> Result<Lease, Lease> {
+        let row = self.now.leases.get_mut(key).expect("no lease is deleted here");
+        if !write.expect.holds(row) {
+            return Err(row.clone());
+        }
+        write.change.edits().apply(row);
+        self.changed = true;
+        Ok(row.clone())
+    }
+
+    /// The same, and others are to hear of it.
+    pub(super) fn write_aloud(&mut self, key: &LeaseKey, write: &Write) -> Result<Lease, Lease> {
+        let written = self.write(key, write)?;
+        self.announced.push(Changed::Lease(key.clone()));
+        Ok(written)
+    }
+
+    pub(super) fn write_worker(&mut self, id: &WorkerId, row: Option<WorkerRow>) {
+        self.changed = true;
+        match row {
+            Some(row) => drop(self.now.workers.insert(id.clone(), row)),
+            None => drop(self.now.workers.remove(id)),
+        }
+    }
+
+    pub(super) fn announce_worker(&mut self, id: &WorkerId) {
+        self.announced.push(Changed::Worker(id.clone()));
+    }
+
+    pub(super) fn step_ends(&mut self) {
+        let same = self.past.back().filter(|_| !self.changed).cloned();
+        self.past.push_back(same.unwrap_or_else(|| Rc::new(self.now.clone())));
+        if self.past.len() > PAST {
+            self.past.pop_front();
+        }
+        self.changed = false;
+    }
+
+    /// The rows as they were so many steps ago.
+    pub(super) fn as_of(&self, steps: usize) -> Rows {
+        self.past.iter().rev().nth(steps).map_or_else(|| self.now.clone(), |rows| Rows::clone(rows))
+    }
+}
