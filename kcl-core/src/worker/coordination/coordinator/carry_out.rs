@@ -125,6 +125,8 @@ impl Coordinator {
     fn withdraw(&mut self, key: &LeaseKey, of: crate::model::WorkerId) {
         let Some(row) = self.view.leases.get(key).cloned() else { return };
         let (context, key) = (Arc::clone(&self.context), key.clone());
+        // Not one that was refused: its end is no reason not to ask again.
+        self.asked.remove(&key);
         self.view.forget(&key, self.context.clock().now());
         self.job(async move { Done::Withdrawn(key, context.withdraw(&row, &of).await) });
     }

@@ -133,7 +133,6 @@ impl Coordinator {
                 self.has_seen(now);
             }
             Ok(Done::Withdrawn(key, result)) => {
-                self.asked.remove(&key);
                 self.answered(&key, result, now, "to take a request back");
                 self.has_seen(now);
             }
