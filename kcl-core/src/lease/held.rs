@@ -69,6 +69,8 @@ pub(crate) enum Order {
     HandOver {
         to: WorkerId,
     },
+    /// The shard is not to be read by this worker any more: its consumer drains it, and the lease is freed.
+    GiveUp,
     /// This worker asked for the lease and is not to have it.
     Refuse {
         asked: WorkerId,
@@ -256,6 +258,10 @@ impl Orders {
 
     pub(crate) fn hand_over(&self, to: WorkerId) {
         let _ = self.0.send(Order::HandOver { to });
+    }
+
+    pub(crate) fn give_up(&self) {
+        let _ = self.0.send(Order::GiveUp);
     }
 
     pub(crate) fn refuse(&self, asked: WorkerId) {

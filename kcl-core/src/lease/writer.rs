@@ -35,6 +35,8 @@ pub(crate) struct Writer {
     asked: Option<WorkerId>,
     /// Who is to have it.
     heir: Option<WorkerId>,
+    /// It is to be given up whoever asks for it.
+    giving_up: bool,
     /// Until when the consumer may take to say yes to that.
     drain_until: Option<Moment>,
     notes: mpsc::UnboundedSender<Note>,
@@ -112,6 +114,7 @@ impl Writer {
                 checkpointed: None,
                 asked: None,
                 heir: None,
+                giving_up: false,
                 drain_until: None,
                 notes,
                 shared,
@@ -343,6 +346,11 @@ impl Writer {
                 }
                 None
             }
+            Order::GiveUp => {
+                (self.giving_up, self.drain_until) = (true, None);
+                self.shared.hand_over.ask();
+                None
+            }
             Order::Refuse { asked } => self.refuse(asked).await,
         }
     }
@@ -361,7 +369,9 @@ impl Writer {
         if self.heir != self.asked {
             // Withdrawn. A consumer that has begun to hand over goes on: its lease is freed.
             (self.heir, self.drain_until) = (None, None);
-            self.shared.hand_over.take_back();
+            if !self.giving_up {
+                self.shared.hand_over.take_back();
+            }
         }
         if let Some(by) = &self.asked {
             let _ = self.notes.send(Note::Asked { lease: self.row.key.clone(), by: by.clone() });

@@ -22,6 +22,16 @@ impl StreamDescription {
     pub fn new(arn: impl Into<Arc<str>>, created_at: Timestamp, retention: Duration) -> Self {
         Self { arn: arn.into(), created_at, retention }
     }
+
+    /// The stream in the KCL's serialised form, as it stands in the keys of leases of an application that reads several streams:
+    /// `account:name:creation`, the last in whole seconds.
+    #[must_use]
+    pub fn identity(&self) -> Arc<str> {
+        let mut parts = self.arn.split(':').skip(4);
+        let account = parts.next().unwrap_or_default();
+        let name = self.arn.rsplit('/').next().unwrap_or_default();
+        format!("{account}:{name}:{}", self.created_at.as_millis() / 1000).into()
+    }
 }
 
 /// Which shards to list: the service's `ShardFilter`.

@@ -11,6 +11,7 @@ use crate::runtime::{Clock, random_token, system_clock};
 use crate::stream::Stream;
 
 use super::settings::{Checkpoints, CoordinationOn, OnDataGap, Settings};
+use super::streams::{ReadStream, StreamConfig, Streams};
 use super::worker::{Parts, Worker};
 
 /// A setting that cannot be.
@@ -32,17 +33,19 @@ pub struct SettingError {
 pub struct Builder {
     stream: Option<String>,
     source: Option<Arc<dyn Stream>>,
+    streams: Vec<StreamConfig>,
     application: Option<String>,
     worker_id: Option<String>,
     table: Option<Arc<dyn LeaseTable>>,
     factory: Option<Arc<dyn ErasedFactory>>,
     budget: Option<ByteBudget>,
     clock: Option<Arc<dyn Clock>>,
+    several: bool,
     settings: Settings,
 }
 
 impl Builder {
-    /// The stream, by name or ARN. Required.
+    /// The stream, by name or ARN. Required, unless there are several [`streams`](Self::streams).
     pub fn stream(mut self, name_or_arn: impl Into<String>) -> Self {
         self.stream = Some(name_or_arn.into());
         self
@@ -52,6 +55,15 @@ impl Builder {
     /// credentials of the environment.
     pub fn source(mut self, source: impl Stream) -> Self {
         self.source = Some(Arc::new(source));
+        self
+    }
+
+    /// Several streams, in place of one: their leases are told apart by the stream's identity in their keys, as the KCL's multi-stream
+    /// mode does it. An application keeps to one of the two ways. It may begin with none:
+    /// [`Worker::add_stream`] and [`Worker::remove_stream`] change them while it runs.
+    pub fn streams(mut self, streams: impl IntoIterator<Item = StreamConfig>) -> Self {
+        self.several = true;
+        self.streams.extend(streams);
         self
     }
 
@@ -207,12 +219,24 @@ impl Builder {
     pub fn build(self) -> Result<Worker, SettingError> {
         let clock = self.clock.unwrap_or_else(system_clock);
         check(&self.settings, clock.wall())?;
-        let stream = self.stream.ok_or_else(|| missing("stream", "a stream's name or ARN"))?;
-        let stream: StreamName = stream.parse().map_err(|error: crate::model::InvalidStreamName| SettingError {
-            setting: "stream",
-            value: format!("`{stream}`"),
-            allowed: error.to_string(),
-        })?;
+        let mut configs = self.streams;
+        if !self.several {
+            let name = self.stream.ok_or_else(|| missing("stream", "a stream's name or ARN"))?;
+            configs.push(StreamConfig::of(name, self.source));
+        } else if let Some(stream) = self.stream {
+            let allowed = "either `stream` or `streams`".to_owned();
+            return Err(SettingError { setting: "stream", value: format!("`{stream}`"), allowed });
+        }
+        let has_no_source = configs.iter().any(lacks_source);
+        let mut streams: Vec<ReadStream> = Vec::new();
+        for config in configs {
+            let stream = read_stream(config, self.settings.initial_position, self.several, clock.wall())?;
+            if streams.iter().any(|other| other.name == stream.name) {
+                let allowed = "each stream once".to_owned();
+                return Err(SettingError { setting: "streams", value: format!("`{}` twice", stream.name), allowed });
+            }
+            streams.push(stream);
+        }
         let application = named("application", self.application.ok_or_else(|| missing("application", NAME))?)?;
         let worker = match self.worker_id {
             Some(id) => named("worker_id", id)?,
@@ -220,9 +244,8 @@ impl Builder {
         };
         let table = self.table.ok_or_else(|| missing("lease_table", "a lease table"))?;
         let factory = self.factory.ok_or_else(|| missing("processor", "a factory of record processors"))?;
-        #[cfg(not(feature = "kinesis"))]
-        if self.source.is_none() {
-            return Err(missing("source", "a stream to read (the feature `kinesis` is off)"));
+        if has_no_source {
+            return Err(no_source());
         }
         let budget = match self.budget {
             Some(budget) => budget,
@@ -233,8 +256,7 @@ impl Builder {
             })?,
         };
         Ok(Worker::new(Parts {
-            stream,
-            source: self.source,
+            streams: Streams::new(streams, self.several),
             application,
             worker: WorkerId::new(worker),
             table,
@@ -244,6 +266,40 @@ impl Builder {
             settings: self.settings,
         }))
     }
+}
+
+pub(super) fn stream_name(name_or_arn: &str) -> Result<StreamName, SettingError> {
+    name_or_arn.parse().map_err(|error: crate::model::InvalidStreamName| SettingError {
+        setting: "stream",
+        value: format!("`{name_or_arn}`"),
+        allowed: error.to_string(),
+    })
+}
+
+/// Without a source a stream is read from AWS, if that can be.
+pub(super) const fn lacks_source(config: &StreamConfig) -> bool {
+    cfg!(not(feature = "kinesis")) && !config.has_source()
+}
+
+pub(super) fn no_source() -> SettingError {
+    missing("source", "a stream to read (the feature `kinesis` is off)")
+}
+
+pub(super) fn one_stream_only() -> SettingError {
+    let allowed = "a worker that was built with `streams`".to_owned();
+    SettingError { setting: "streams", value: "those of a worker of one stream".to_owned(), allowed }
+}
+
+/// A stream to read, checked.
+pub(super) fn read_stream(
+    config: StreamConfig,
+    default: InitialPosition,
+    is_one_of_several: bool,
+    now: Timestamp,
+) -> Result<ReadStream, SettingError> {
+    let name = stream_name(config.name_or_arn())?;
+    check_position(config.position().unwrap_or(default), now)?;
+    Ok(config.read(name, default, is_one_of_several))
 }
 
 const NAME: &str = "a name of 1 to 255 letters, digits, `_`, `.`, `-`, `:` and `/`";
@@ -257,14 +313,19 @@ fn named(setting: &'static str, name: String) -> Result<String, SettingError> {
     if fits { Ok(name) } else { Err(SettingError { setting, value: format!("`{name}`"), allowed: NAME.to_owned() }) }
 }
 
-fn check(settings: &Settings, now: Timestamp) -> Result<(), SettingError> {
-    if let position @ InitialPosition::AtTimestamp(time) = settings.initial_position
+fn check_position(position: InitialPosition, now: Timestamp) -> Result<(), SettingError> {
+    if let InitialPosition::AtTimestamp(time) = position
         && time > now
     {
         // The service refuses it, for every shard and until that time has come.
         let allowed = format!("a time that has come (it is {now}), TRIM_HORIZON or LATEST");
         return Err(SettingError { setting: "initial_position", value: position.to_string(), allowed });
     }
+    Ok(())
+}
+
+fn check(settings: &Settings, now: Timestamp) -> Result<(), SettingError> {
+    check_position(settings.initial_position, now)?;
     let span = |setting, value: Duration, least: Duration, most: Duration| {
         if (least..=most).contains(&value) {
             return Ok(());

@@ -21,13 +21,13 @@ use crate::processor::{
     ShutdownRequestedInput,
 };
 use crate::runtime::{Clock, jitter, panic_message, pause};
-use crate::stream::Stream;
 
 use super::coordination::{Assignment, Coordination};
 use super::error::RunError;
 use super::event::{Event, HandlerCall};
 use super::in_hand::{AfterFailure, InHand};
 use super::settings::{Checkpoints, OnDataGap};
+use super::streams::ReadStream;
 use super::worker::{Inner, Stop};
 
 mod opening;
@@ -35,7 +35,7 @@ mod opening;
 /// The consumer of one shard: carries out what [`crate::decide::consumer`] says, one thing at a time.
 pub(crate) struct ShardConsumer {
     inner: Arc<Inner>,
-    source: Arc<dyn Stream>,
+    stream: Arc<ReadStream>,
     coordination: Coordination,
     clock: Arc<dyn Clock>,
     shard: ShardRef,
@@ -91,14 +91,13 @@ impl Ended {
 impl ShardConsumer {
     pub(crate) fn new(
         inner: Arc<Inner>,
-        source: Arc<dyn Stream>,
         coordination: Coordination,
         assignment: Assignment,
         stop: Level,
         causes: mpsc::UnboundedSender<RunError>,
     ) -> Self {
-        let Assignment { held, row, parents } = assignment;
-        let shard = ShardRef::new(inner.parts.stream.clone(), row.key.clone(), row.key.shard.clone());
+        let Assignment { held, row, stream, parents } = assignment;
+        let shard = ShardRef::new(stream.name.clone(), row.key.clone(), row.key.shard.clone());
         let held = Arc::new(held);
         let clock = Arc::clone(&inner.parts.clock);
         let delivered = Delivered::default();
@@ -106,7 +105,7 @@ impl ShardConsumer {
         let tenancy = Tenancy::new(Arc::clone(&held), delivered.clone(), meters.clone(), Arc::clone(&clock));
         inner.board.begin(&held, inner.parts.worker.clone());
         Self {
-            source,
+            stream,
             coordination,
             clock,
             done: row.checkpoint.position().cloned(),
@@ -495,7 +494,7 @@ impl ShardConsumer {
         let made = tokio::select! {
             biased;
             _ = self.held.lost() => return self.signal_or_wait(),
-            made = turns.while_waiting(self.coordination.make_children(self.row.key.clone(), self.children.clone())) => made,
+            made = turns.while_waiting(self.coordination.make_children(Arc::clone(&self.stream), self.row.key.clone(), self.children.clone())) => made,
         };
         let children = match made {
             Ok(children) => children,

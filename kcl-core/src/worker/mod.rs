@@ -22,6 +22,7 @@ mod report;
 mod root;
 mod settings;
 mod status;
+mod streams;
 #[expect(clippy::module_inception, reason = "the type that the folder is named for")]
 mod worker;
 
@@ -32,4 +33,5 @@ pub use event::{Event, Events, HandlerCall};
 pub use report::{ShardReport, ShutdownReport, Stopped};
 pub use settings::{Checkpoints, CoordinationOn, OnDataGap, Settings};
 pub use status::{ShardStatus, Status};
+pub use streams::StreamConfig;
 pub use worker::{Stop, Worker};

@@ -9,7 +9,6 @@ use crate::level::Level;
 use crate::model::{LeaseKey, Moment};
 use crate::processor::LossReason;
 use crate::runtime::{Tasks, within};
-use crate::stream::Stream;
 
 use super::consumer::{Ended, ShardConsumer};
 use super::coordination::{Assignment, Coordination, Leash, News};
@@ -26,7 +25,6 @@ const THREAD_END: Duration = Duration::from_secs(5);
 /// The root of a running worker: owns the coordination thread and the consumers of the shards.
 struct Root {
     inner: Arc<Inner>,
-    source: Arc<dyn Stream>,
     coordination: Coordination,
     /// Dropped with the root: the coordination thread ends, whatever the consumers are doing.
     leash: Leash,
@@ -43,11 +41,9 @@ struct Root {
 
 /// Works until it is told to stop or cannot go on.
 pub(crate) async fn run(inner: Arc<Inner>) -> Result<ShutdownReport, RunError> {
-    let source = source(&inner).await?;
-    let (coordination, leash, news) = Coordination::start(&inner, Arc::clone(&source))?;
+    let (coordination, leash, news) = Coordination::start(&inner)?;
     let root = Root {
         inner,
-        source,
         coordination,
         leash,
         news,
@@ -59,29 +55,6 @@ pub(crate) async fn run(inner: Arc<Inner>) -> Result<ShutdownReport, RunError> {
         report: ShutdownReport::default(),
     };
     root.work().await
-}
-
-/// The stream as it was given, or as the environment says.
-async fn source(inner: &Inner) -> Result<Arc<dyn Stream>, RunError> {
-    if let Some(source) = &inner.parts.source {
-        return Ok(Arc::clone(source));
-    }
-    from_environment(inner).await
-}
-
-#[cfg(feature = "kinesis")]
-async fn from_environment(inner: &Inner) -> Result<Arc<dyn Stream>, RunError> {
-    let stream = crate::stream::kinesis::KinesisStream::from_env(inner.parts.stream.clone()).await.map_err(|error| {
-        let kind = crate::stream::ErrorKind::Fatal;
-        RunError::Stream(crate::stream::Error::new(kind, "configuration", error.to_string()).caused_by(error))
-    })?;
-    Ok(Arc::new(stream))
-}
-
-#[cfg(not(feature = "kinesis"))]
-#[expect(clippy::unused_async, reason = "the same signature as with the feature")]
-async fn from_environment(_: &Inner) -> Result<Arc<dyn Stream>, RunError> {
-    Err(RunError::Internal("no stream was given".to_owned()))
 }
 
 impl Root {
@@ -143,10 +116,10 @@ impl Root {
     fn start(&mut self, assignment: Assignment) {
         let key = assignment.row.key.clone();
         let parts = &self.inner.parts;
-        let span = tracing::info_span!("shard", stream = parts.stream.name(), shard = %key.shard, worker = %parts.worker);
+        let span =
+            tracing::info_span!("shard", stream = assignment.stream.name.name(), shard = %key.shard, worker = %parts.worker);
         let consumer = ShardConsumer::new(
             Arc::clone(&self.inner),
-            Arc::clone(&self.source),
             self.coordination.clone(),
             assignment,
             self.stop.clone(),

@@ -8,18 +8,18 @@ use tokio::sync::watch;
 use crate::fetch::ByteBudget;
 use crate::lease::LeaseTable;
 use crate::meters::WorkerMeters;
-use crate::model::{Moment, StreamName, WorkerId};
+use crate::model::{Moment, WorkerId};
 use crate::processor::ErasedFactory;
 use crate::runtime::Clock;
-use crate::stream::Stream;
 
-use super::builder::Builder;
+use super::builder::{Builder, SettingError, lacks_source, no_source, one_stream_only, read_stream, stream_name};
 use super::error::RunError;
 use super::event::{Events, Outlet};
 use super::report::ShutdownReport;
 use super::root;
 use super::settings::Settings;
 use super::status::{Board, Status};
+use super::streams::{StreamConfig, Streams};
 
 /// How a worker gives up its leases when it stops.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,8 +35,7 @@ pub enum Stop {
 
 /// What a worker is put together from.
 pub(crate) struct Parts {
-    pub(crate) stream: StreamName,
-    pub(crate) source: Option<Arc<dyn Stream>>,
+    pub(crate) streams: Streams,
     pub(crate) application: String,
     pub(crate) worker: WorkerId,
     pub(crate) table: Arc<dyn LeaseTable>,
@@ -133,6 +132,37 @@ impl Worker {
         }
     }
 
+    /// Reads one more stream from now on, in a worker that was [built for several](Builder::streams). Nothing happens when it reads
+    /// that one already.
+    ///
+    /// # Errors
+    /// The worker was built for one stream, or the stream's name or initial position cannot be.
+    pub fn add_stream(&self, stream: StreamConfig) -> Result<(), SettingError> {
+        let parts = &self.0.parts;
+        if !parts.streams.several {
+            return Err(one_stream_only());
+        }
+        if lacks_source(&stream) {
+            return Err(no_source());
+        }
+        let stream = read_stream(stream, parts.settings.initial_position, true, parts.clock.wall())?;
+        parts.streams.add(stream);
+        Ok(())
+    }
+
+    /// Reads a stream no more: its shards are given up as at a stop, and their leases and checkpoints stay in the table. Others that
+    /// read the stream go on with them. Whether it was read.
+    ///
+    /// # Errors
+    /// The worker was built for one stream, or this is no stream's name.
+    pub fn remove_stream(&self, name_or_arn: &str) -> Result<bool, SettingError> {
+        let streams = &self.0.parts.streams;
+        if !streams.several {
+            return Err(one_stream_only());
+        }
+        Ok(streams.remove(&stream_name(name_or_arn)?))
+    }
+
     /// What happens from now on, as a stream that never slows the worker down.
     #[must_use]
     pub fn events(&self) -> Events {
@@ -186,7 +216,7 @@ impl fmt::Debug for Worker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Worker")
             .field("id", self.id())
-            .field("stream", &self.0.parts.stream)
+            .field("streams", &self.0.parts.streams.names())
             .field("application", &self.0.parts.application)
             .finish_non_exhaustive()
     }

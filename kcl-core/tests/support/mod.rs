@@ -17,7 +17,7 @@ use kcl_core::processor::{
 };
 use kcl_core::stream::Stream;
 use kcl_core::stream::memory::MemoryStream;
-use kcl_core::worker::{Builder, Event, RunError, ShutdownReport};
+use kcl_core::worker::{Builder, Event, RunError, ShutdownReport, StreamConfig};
 use kcl_core::{Failure, InitialPosition, RecordProcessor, Worker};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -109,17 +109,12 @@ pub(crate) struct Fleet {
 
 impl Fleet {
     pub(crate) fn new(stream: &(impl Stream + Clone), table: &(impl LeaseTable + Clone)) -> Self {
-        let builder = Worker::builder()
-            .stream("orders")
-            .application("tests")
-            .source(stream.clone())
-            .lease_table(table.clone())
-            .calls_per_second(1000)
-            .idle_ceiling(Duration::from_millis(20))
-            .retry_pause(Duration::from_millis(5), Duration::from_millis(50))
-            .checkpoint_every(Duration::from_millis(50))
-            .failover(Duration::from_secs(1));
-        Self { builder }
+        Self { builder: quick(Worker::builder().stream("orders").source(stream.clone()).lease_table(table.clone())) }
+    }
+
+    /// A worker of several streams.
+    pub(crate) fn of_streams(table: &(impl LeaseTable + Clone), streams: Vec<StreamConfig>) -> Self {
+        Self { builder: quick(Worker::builder().lease_table(table.clone()).streams(streams)) }
     }
 
     pub(crate) fn initial_position(self, position: InitialPosition) -> Self {
@@ -145,6 +140,16 @@ impl Fleet {
         let task = tokio::spawn(async move { running.run().await });
         Run { worker, seen, heard, task }
     }
+}
+
+fn quick(builder: Builder) -> Builder {
+    builder
+        .application("tests")
+        .calls_per_second(1000)
+        .idle_ceiling(Duration::from_millis(20))
+        .retry_pause(Duration::from_millis(5), Duration::from_millis(50))
+        .checkpoint_every(Duration::from_millis(50))
+        .failover(Duration::from_secs(1))
 }
 
 /// Every event of a worker, in order.

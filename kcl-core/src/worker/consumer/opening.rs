@@ -15,7 +15,7 @@ impl ShardConsumer {
     /// A row that says where to begin by a time, and was made by somebody who does not keep that time (the KCL): it is resolved now,
     /// by the service's clock, and kept in the row, so that a restart before the first checkpoint begins at the same place.
     async fn resolve_start(&mut self) -> Result<(), Step> {
-        let at = match (&self.row.checkpoint, self.inner.parts.settings.initial_position) {
+        let at = match (&self.row.checkpoint, self.stream.initial_position) {
             _ if self.row.facts.start_at.is_some() => return Ok(()),
             (Checkpoint::AtTimestamp, InitialPosition::AtTimestamp(at)) => at,
             (Checkpoint::AtTimestamp | Checkpoint::Latest, _) => {
@@ -23,7 +23,7 @@ impl ShardConsumer {
                 let time = tokio::select! {
                     biased;
                     () = self.signalled() => return Err(self.signal_or_wait()),
-                    time = turns.while_waiting(self.coordination.start_time()) => time,
+                    time = turns.while_waiting(self.coordination.start_time(Arc::clone(&self.stream))) => time,
                 };
                 time.map_err(|error| self.busy("to learn the service's time", &error))?
             }
@@ -44,6 +44,10 @@ impl ShardConsumer {
         self.resolve_start().await?;
         let resume = Resume::new(&self.row.checkpoint, &self.row.facts)
             .map_err(|error| self.stop_worker(RunError::Internal(error.to_string())))?;
+        let source = match self.stream.source().await {
+            Ok(source) => source,
+            Err(error) => return Err(self.stop_worker(RunError::Stream(error))),
+        };
         let parts = &self.inner.parts;
         let settings = PollingSettings {
             pace: parts.settings.pace(),
@@ -53,7 +57,7 @@ impl ShardConsumer {
             out_of_range: parts.settings.out_of_range,
         };
         let polling = Polling::new(
-            Arc::clone(&self.source),
+            source,
             self.shard.shard.clone(),
             Arc::clone(&self.clock),
             settings,
@@ -72,7 +76,7 @@ impl ShardConsumer {
         let found = tokio::select! {
             biased;
             () = self.signalled() => return Some(self.signal_or_wait()),
-            found = turns.while_waiting(self.coordination.whereabouts(self.row.key.clone(), stored)) => found,
+            found = turns.while_waiting(self.coordination.whereabouts(Arc::clone(&self.stream), self.row.key.clone(), stored)) => found,
         };
         match found {
             Whereabouts::Listed | Whereabouts::Unknown => None,

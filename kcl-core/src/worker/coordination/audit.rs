@@ -2,56 +2,94 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::decide::assignment::share;
-use crate::decide::shards::{Begin, Finished, Leases, judge_finished, leases_to_create, listing_for};
+use crate::decide::shards::{Begin, Finished, Leases, NewLease, judge_finished, leases_to_create, listing_for};
 use crate::lease::{Consistency, Snapshot};
 use crate::model::{Lease, LeaseKey, ShardId};
 use crate::stream::StreamDescription;
 use crate::worker::error::RunError;
+use crate::worker::event::Event;
+use crate::worker::streams::ReadStream;
 
 use super::context::{Audited, Context, Trouble};
 use super::view::Look;
 
 impl Context {
     /// Reads what the stream is, once.
-    pub(super) async fn describe(&self) -> Result<&StreamDescription, Trouble> {
-        if let Some(description) = self.description.get() {
+    pub(super) async fn describe<'a>(&self, of: &'a ReadStream) -> Result<&'a StreamDescription, Trouble> {
+        if let Some(description) = of.description() {
             return Ok(description);
         }
-        let description = self.stream_call("DescribeStreamSummary", self.source.describe()).await?;
-        Ok(self.description.get_or_init(|| description))
+        let source = of.source().await?;
+        let description = self.stream_call("DescribeStreamSummary", source.describe()).await?;
+        Ok(of.set_description(description))
     }
 
     /// Whether the rows of the table belong to the stream that is read. Nothing is written before that is known.
     pub(super) async fn check_rows(&self) -> Result<(), Trouble> {
-        let description = self.describe().await?;
-        check_stream(&self.snapshot(Consistency::Strong).await?.leases, description)
+        let mut described = Vec::new();
+        for of in self.inner.parts.streams.all() {
+            match self.describe(&of).await {
+                Ok(description) => described.push((Arc::clone(&of), description.clone())),
+                Err(trouble) => self.unless_other_streams(&of, trouble)?,
+            }
+        }
+        let rows = self.snapshot(Consistency::Strong).await?.leases;
+        described.iter().try_for_each(|(of, description)| check_stream(&rows, of, description))
     }
 
-    /// Compares the shards of the stream with the leases, makes what is missing and deletes what is done and gone. `room` bounds how
+    /// One stream of several that cannot be read is no reason to stop reading the others.
+    fn unless_other_streams(&self, of: &ReadStream, trouble: Trouble) -> Result<(), Trouble> {
+        if !of.is_one_of_several() || matches!(trouble, Trouble::Table(_) | Trouble::Fatal(_)) {
+            return Err(trouble);
+        }
+        let error = format!("{}: {trouble}", of.name).into();
+        self.inner.outlet.say(Event::Busy { what: "to compare the shards of a stream with the leases", error });
+        Ok(())
+    }
+
+    /// Compares the shards of the streams with the leases, makes what is missing and deletes what is done and gone. `room` bounds how
     /// many of the new ones this worker may hold; `held` are those that it holds. A row of theirs that is missing was deleted by
     /// somebody, and is put back by its writer with what was done.
     pub(super) async fn audit(&self, room: usize, held: Vec<LeaseKey>) -> Result<Audited, Trouble> {
-        let description = self.describe().await?;
+        let streams = self.inner.parts.streams.all();
+        for of in &streams {
+            if let Err(trouble) = self.describe(of).await {
+                self.unless_other_streams(of, trouble)?;
+            }
+        }
         let begun = self.clock().now();
         let Snapshot { leases: rows, workers, .. } = self.snapshot(Consistency::Strong).await?;
         let ended = self.clock().now();
-        check_stream(&rows, description)?;
-        let leases = by_shard(&rows);
-        let initial = self.inner.parts.settings.initial_position;
-        let listing = self.list_while_working(&listing_for(initial, leases.is_empty())).await?;
+        let mut audited = Audited { look: Look { leases: rows, workers, begun, ended }, made: Vec::new(), acquired: Vec::new() };
+        for of in streams.iter().filter(|of| of.description().is_some()) {
+            let left = room.saturating_sub(audited.acquired.len());
+            if let Err(trouble) = self.audit_stream(of, left, &held, &mut audited).await {
+                self.unless_other_streams(of, trouble)?;
+            }
+        }
+        Ok(audited)
+    }
+
+    async fn audit_stream(&self, of: &ReadStream, room: usize, held: &[LeaseKey], audited: &mut Audited) -> Result<(), Trouble> {
+        let rows: Vec<&Lease> = audited.look.leases.iter().filter(|row| of.has(&row.key)).collect();
+        if let Some(description) = of.description() {
+            check_stream(&audited.look.leases, of, description)?;
+        }
+        let leases = by_shard(rows.iter().copied());
+        let initial = of.initial_position;
+        let listing = self.list_while_working(of, &listing_for(initial, leases.is_empty())).await?;
         let mut begin = Begin::new(initial, &leases, listing.service_time);
         let mut missing = leases_to_create(&listing.graph, &leases, &begin);
         if let Some(filter) = begin.second_listing().filter(|_| !missing.is_empty() && !leases.is_empty()) {
-            let open = self.list_while_working(&filter).await?;
+            let open = self.list_while_working(of, &filter).await?;
             begin = begin.with_open_then(open.graph.shards().map(|shard| shard.id.clone()));
             missing = leases_to_create(&listing.graph, &leases, &begin);
         }
-        missing.retain(|new| !held.iter().any(|held| held.shard == new.shard));
-        let others = workers.iter().filter(|row| row.worker != *self.me() && !row.leaving).count();
-        let acquired = self.create_all(&missing, room.min(share(missing.len(), others + 1))).await?;
-        // A listing for an empty table does not show every shard.
-        let done: Vec<_> = if leases.is_empty() { Vec::new() } else { rows.iter().collect() };
-        for row in done {
+        missing.retain(|new| !held.iter().any(|held| of.has(held) && held.shard == new.shard));
+        let others = audited.look.workers.iter().filter(|row| row.worker != *self.me() && !row.leaving).count();
+        let acquired = self.create_all(of, &missing, room.min(share(missing.len(), others + 1))).await?;
+        // A listing for an empty table does not show every shard; then there is nothing to delete either.
+        for row in rows {
             if let Finished::Delete(expect) = judge_finished(row, &listing.graph, &leases) {
                 match self.settler.write(self.settler.table.delete(&row.key, &expect)).await {
                     Ok(()) => {
@@ -62,19 +100,21 @@ impl Context {
                 }
             }
         }
-        let made = missing.iter().map(|new| LeaseKey::single(new.shard.clone())).collect();
-        Ok(Audited { look: Look { leases: rows, workers, begun, ended }, made, acquired })
+        let key = |new: &NewLease| LeaseKey { stream: of.identity(), shard: new.shard.clone() };
+        audited.made.extend(missing.iter().map(key));
+        audited.acquired.extend(acquired);
+        Ok(())
     }
 }
 
-/// The leases of the one stream that is read.
-pub(super) fn by_shard(rows: &[Lease]) -> Leases<'_> {
-    rows.iter().map(|row| (row.key.shard.clone(), row)).collect::<BTreeMap<ShardId, &Lease>>()
+/// The leases of one stream.
+pub(super) fn by_shard<'a>(rows: impl IntoIterator<Item = &'a Lease>) -> Leases<'a> {
+    rows.into_iter().map(|row| (row.key.shard.clone(), row)).collect::<BTreeMap<ShardId, &Lease>>()
 }
 
 /// The rows must belong to the stream that is read, and to that one, not to a former one of its name.
-fn check_stream(rows: &[Lease], stream: &StreamDescription) -> Result<(), Trouble> {
-    for row in rows {
+fn check_stream(rows: &[Lease], of: &ReadStream, stream: &StreamDescription) -> Result<(), Trouble> {
+    for row in rows.iter().filter(|row| of.has(&row.key)) {
         if let Some(found) = row.facts.stream_arn.as_ref().filter(|found| **found != stream.arn) {
             let (found, wanted) = (Arc::clone(found), Arc::clone(&stream.arn));
             return Err(Trouble::Fatal(RunError::OtherStream { found, wanted }));

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::decide::expiry::Timing;
@@ -9,8 +9,9 @@ use crate::lease::settle::Settler;
 use crate::lease::{Consistency, Error, Snapshot};
 use crate::model::{Lease, LeaseKey, Moment, ShardId, Timestamp, WorkerId};
 use crate::runtime::{Clock, pause, within};
-use crate::stream::{self, ErrorKind, ShardFilter, Stream, StreamDescription};
+use crate::stream::{self, ErrorKind, ShardFilter};
 use crate::worker::error::RunError;
+use crate::worker::streams::ReadStream;
 use crate::worker::worker::Inner;
 
 use super::link::Wanted;
@@ -19,10 +20,8 @@ use super::view::Look;
 /// What the parts of the coordination work with.
 pub(super) struct Context {
     pub(super) inner: Arc<Inner>,
-    pub(super) source: Arc<dyn Stream>,
     pub(super) settler: Settler,
     pub(super) timing: Timing,
-    pub(super) description: OnceLock<StreamDescription>,
     wanted: Wanted,
     /// Since when shards that the service did not know are missing from the listing.
     unlisted: Mutex<BTreeMap<LeaseKey, Moment>>,
@@ -80,19 +79,10 @@ pub(super) const TRIES: u32 = 5;
 pub(super) const BETWEEN_TRIES: Duration = Duration::from_millis(200);
 
 impl Context {
-    pub(super) fn new(inner: Arc<Inner>, source: Arc<dyn Stream>, wanted: Wanted) -> Self {
+    pub(super) fn new(inner: Arc<Inner>, wanted: Wanted) -> Self {
         let timing = inner.parts.settings.timing();
         let settler = Settler::new(Arc::clone(&inner.parts.table), Arc::clone(&inner.parts.clock), timing.call_limit);
-        Self {
-            inner,
-            source,
-            settler,
-            timing,
-            description: OnceLock::new(),
-            wanted,
-            unlisted: Mutex::default(),
-            audits: AtomicU64::new(0),
-        }
+        Self { inner, settler, timing, wanted, unlisted: Mutex::default(), audits: AtomicU64::new(0) }
     }
 
     pub(super) fn me(&self) -> &WorkerId {
@@ -103,6 +93,11 @@ impl Context {
         &self.inner.parts.clock
     }
 
+    /// Whether a lease is one of a stream that this worker reads.
+    pub(super) fn knows(&self, key: &LeaseKey) -> bool {
+        self.inner.parts.streams.of(key).is_some()
+    }
+
     /// The whole table, less the leases of other streams: those are not this worker's.
     pub(super) async fn snapshot(&self, consistency: Consistency) -> Result<Snapshot, Error> {
         let mut whole = Snapshot::default();
@@ -110,7 +105,7 @@ impl Context {
             let next = whole.next.take();
             whole.append(self.settler.read(self.settler.table.snapshot(next.as_ref(), consistency)).await?);
             if whole.next.is_none() {
-                whole.leases.retain(|lease| lease.key.stream.is_none());
+                whole.leases.retain(|lease| self.knows(&lease.key));
                 return Ok(whole);
             }
         }
@@ -139,22 +134,22 @@ impl Context {
     }
 
     /// The listing of somebody who has no use for it when the worker stops: a stop does not wait for it.
-    pub(super) async fn list_while_working(&self, filter: &ShardFilter) -> Result<Listing, Trouble> {
+    pub(super) async fn list_while_working(&self, of: &ReadStream, filter: &ShardFilter) -> Result<Listing, Trouble> {
         tokio::select! {
             biased;
             () = self.wanted.drain() => {
                 Err(stream::Error::new(ErrorKind::Transient, "ListShards", "the worker stops").into())
             }
-            listing = self.list(filter) => listing,
+            listing = self.list(of, filter) => listing,
         }
     }
 
     /// All shards that the filter lets through. A listing that was taken while a reshard happened is taken again.
-    pub(super) async fn list(&self, filter: &ShardFilter) -> Result<Listing, Trouble> {
+    pub(super) async fn list(&self, of: &ReadStream, filter: &ShardFilter) -> Result<Listing, Trouble> {
         let mut tries = 0;
         loop {
             tries += 1;
-            let trouble = match self.list_once(filter).await {
+            let trouble = match self.list_once(of, filter).await {
                 Ok(listing) => return Ok(listing),
                 Err(trouble) => trouble,
             };
@@ -172,11 +167,12 @@ impl Context {
         }
     }
 
-    async fn list_once(&self, filter: &ShardFilter) -> Result<Listing, Trouble> {
+    async fn list_once(&self, of: &ReadStream, filter: &ShardFilter) -> Result<Listing, Trouble> {
+        let source = of.source().await?;
         let mut shards = Vec::new();
         let (mut service_time, mut page) = (None, None);
         loop {
-            let mut answer = self.stream_call("ListShards", self.source.list_shards(filter, page.as_ref())).await?;
+            let mut answer = self.stream_call("ListShards", source.list_shards(filter, page.as_ref())).await?;
             // The first page's time: what arrived while the rest was listed is not "before".
             let service_time = *service_time.get_or_insert(answer.service_time);
             shards.append(&mut answer.shards);
@@ -200,9 +196,9 @@ impl Context {
     }
 
     /// Makes the lease, held by this worker (`owned`) or by nobody. Nothing when it exists already, whoever made it.
-    pub(super) async fn create(&self, new: &NewLease, owned: bool) -> Result<Option<Acquired>, Error> {
-        let mut lease = new.to_lease(None);
-        if let Some(description) = self.description.get() {
+    pub(super) async fn create(&self, of: &ReadStream, new: &NewLease, owned: bool) -> Result<Option<Acquired>, Error> {
+        let mut lease = new.to_lease(of.identity());
+        if let Some(description) = of.description() {
             lease.facts.stream_arn = Some(Arc::clone(&description.arn));
             lease.facts.stream_created_at = Some(description.created_at);
         }
@@ -238,7 +234,7 @@ impl Context {
     }
 
     /// Makes the leases of `all`, each after its parents' are acknowledged.
-    pub(super) async fn create_all(&self, all: &[NewLease], room: usize) -> Result<Vec<Acquired>, Error> {
+    pub(super) async fn create_all(&self, of: &ReadStream, all: &[NewLease], room: usize) -> Result<Vec<Acquired>, Error> {
         use futures_util::{StreamExt, stream::iter};
         let mut missing: BTreeSet<&ShardId> = all.iter().map(|new| &new.shard).collect();
         let mut left: Vec<&NewLease> = all.iter().collect();
@@ -251,7 +247,7 @@ impl Context {
             let calls = now.iter().map(|new| {
                 let owned = room > 0;
                 room = room.saturating_sub(1);
-                self.create(new, owned)
+                self.create(of, new, owned)
             });
             let calls: Vec<_> = calls.collect();
             let made: Vec<Result<Option<Acquired>, Error>> = iter(calls).buffer_unordered(AT_ONCE).collect().await;

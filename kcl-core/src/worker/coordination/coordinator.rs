@@ -12,7 +12,6 @@ use crate::lease::writer::{Note, Tenancy};
 use crate::level::Level;
 use crate::model::{ChildShard, Lease, LeaseKey, Moment, Timestamp, Token, WorkerId};
 use crate::runtime::{Tasks, jitter, pause, within};
-use crate::stream::Stream;
 use crate::worker::error::RunError;
 use crate::worker::event::Event;
 use crate::worker::worker::Inner;
@@ -61,6 +60,8 @@ pub(super) struct Coordinator {
     due: Vec<Take>,
     /// The former process under this name left in good order.
     former_left: bool,
+    /// The changes of the streams that the first audit saw.
+    streams_seen: u64,
     next_look: Moment,
     last_look: Moment,
     looking: bool,
@@ -99,12 +100,11 @@ const LOOK_IDLE: Duration = Duration::from_secs(30);
 impl Coordinator {
     pub(super) fn new(
         inner: Arc<Inner>,
-        source: Arc<dyn Stream>,
         news: mpsc::UnboundedSender<News>,
         requests: mpsc::UnboundedReceiver<Request>,
         wanted: Wanted,
     ) -> Self {
-        let context = Arc::new(Context::new(inner, source, wanted.clone()));
+        let context = Arc::new(Context::new(inner, wanted.clone()));
         let (announcer, announce) = Announcer::new(Arc::clone(&context));
         let mut announcing = Tasks::new();
         announcing.start(announce);
@@ -129,6 +129,7 @@ impl Coordinator {
             passed_on: BTreeMap::new(),
             due: Vec::new(),
             former_left: false,
+            streams_seen: 0,
             next_look: Moment::default(),
             last_look: Moment::default(),
             looking: false,
@@ -204,6 +205,7 @@ impl Coordinator {
         let signal = context.settler.read(context.settler.table.beacon()).await.ok().map(|beacon| beacon.value);
         // Before the first leases: workers that start together share them.
         self.former_left |= presence.join().await?;
+        self.streams_seen = context.inner.parts.streams.changes.now();
         let audited = context.audit(self.room(), Vec::new()).await?;
         self.audit_from = context.clock().now() + context.inner.parts.settings.audit_every;
         let (heard, listener) = (self.heard.0.clone(), Arc::clone(&context));
@@ -219,6 +221,8 @@ impl Coordinator {
         let clock = Arc::clone(self.context.clock());
         let wanted = self.wanted.clone();
         let mut told = false;
+        let streams = self.context.inner.parts.streams.changes.clone();
+        let mut streams_seen = self.streams_seen;
         loop {
             let working = wanted.is_work();
             if !working && !told {
@@ -234,6 +238,10 @@ impl Coordinator {
                 biased;
                 () = wanted.nothing() => return false,
                 () = wanted.drain(), if working => {}
+                () = streams.reaches(streams_seen + 1), if working => {
+                    streams_seen = streams.now();
+                    self.on_streams_changed();
+                }
                 Some(ended) = self.writers.next() => self.on_tenancy(ended),
                 Some(done) = self.jobs.next() => self.on_done(done),
                 Some(note) = self.notes.1.recv() => self.on_note(note),
@@ -246,6 +254,22 @@ impl Coordinator {
                 Some(_) = self.gates.next() => {}
                 () = clock.sleep_until(next.unwrap_or_default()), if next.is_some() => self.on_time(clock.now()),
             }
+        }
+    }
+
+    /// Streams were added or removed: the shards of the new ones are looked up now, those of the others given up.
+    fn on_streams_changed(&mut self) {
+        for key in self.engaged.keys().filter(|key| !self.context.knows(key)) {
+            if let Some(orders) = self.engaged.orders(key) {
+                orders.give_up();
+            }
+        }
+        if self.auditing {
+            // It may have begun before.
+            self.audit_from = Moment::default();
+            self.last_audit = Moment::default();
+        } else {
+            self.audit();
         }
     }
 

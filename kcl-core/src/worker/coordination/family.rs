@@ -3,6 +3,7 @@ use crate::lease::Consistency;
 use crate::model::{Checkpoint, ChildShard, LeaseKey};
 use crate::stream::{ErrorKind, ShardFilter};
 use crate::worker::error::RunError;
+use crate::worker::streams::ReadStream;
 
 use super::audit::by_shard;
 use super::context::{Acquired, Context, Trouble};
@@ -14,23 +15,32 @@ impl Context {
     /// up in the listing.
     pub(super) async fn make_children(
         &self,
+        of: &ReadStream,
         parent: &LeaseKey,
         mut children: Vec<ChildShard>,
         room: usize,
     ) -> Result<(Vec<ChildShard>, Vec<Acquired>), Trouble> {
         if children.is_empty() {
-            let listing = self.list(&ShardFilter::All).await?;
+            let listing = self.list(of, &ShardFilter::All).await?;
             children = listing.graph.child_shards(&parent.shard);
         }
         let leases = children_to_create(&parent.shard, &children);
-        let acquired = self.create_all(&leases, room).await?;
+        let acquired = self.create_all(of, &leases, room).await?;
         Ok((children, acquired))
     }
 
     /// Finds out about a shard that the service did not know. When it has left the stream, the leases of what follows are made.
-    pub(super) async fn whereabouts(&self, key: &LeaseKey, checkpoint: Checkpoint, room: usize) -> (Whereabouts, Vec<Acquired>) {
-        match self.look_for(key, checkpoint, room).await {
+    pub(super) async fn whereabouts(
+        &self,
+        of: &ReadStream,
+        key: &LeaseKey,
+        checkpoint: Checkpoint,
+        room: usize,
+    ) -> (Whereabouts, Vec<Acquired>) {
+        match self.look_for(of, key, checkpoint, room).await {
             Ok(found) => found,
+            // The audit tells of it; the other streams go on.
+            Err(Trouble::Stream(_)) if of.is_one_of_several() => (Whereabouts::Unknown, Vec::new()),
             Err(Trouble::Stream(error)) if error.kind == ErrorKind::Gone => {
                 (Whereabouts::Failed(RunError::Stream(error)), Vec::new())
             }
@@ -43,11 +53,12 @@ impl Context {
 
     async fn look_for(
         &self,
+        of: &ReadStream,
         key: &LeaseKey,
         checkpoint: Checkpoint,
         room: usize,
     ) -> Result<(Whereabouts, Vec<Acquired>), Trouble> {
-        let listing = self.list_while_working(&ShardFilter::All).await?;
+        let listing = self.list_while_working(of, &ShardFilter::All).await?;
         if listing.graph.contains(&key.shard) {
             self.unlisted().remove(key);
             return Ok((Whereabouts::Listed, Vec::new()));
@@ -60,6 +71,7 @@ impl Context {
             return Ok((Whereabouts::Unknown, Vec::new()));
         }
         let mut rows = self.snapshot(Consistency::Strong).await?.leases;
+        rows.retain(|row| of.has(&row.key));
         let Some(row) = rows.iter_mut().find(|row| row.key == *key) else {
             return Ok((Whereabouts::Unknown, Vec::new()));
         };
@@ -69,7 +81,7 @@ impl Context {
         let Some(gone) = shard_gone(&row, &listing.graph, &by_shard(&rows)) else {
             return Ok((Whereabouts::Unknown, Vec::new()));
         };
-        let acquired = self.create_all(&gone.create, room).await?;
+        let acquired = self.create_all(of, &gone.create, room).await?;
         Ok((Whereabouts::Left { gap: gone.gap, children: listing.graph.child_shards(&key.shard) }, acquired))
     }
 }

@@ -9,6 +9,8 @@ use crate::model::{Lease, Moment};
 use crate::runtime::pause;
 use crate::stream::ShardFilter;
 
+use crate::worker::streams::ReadStream;
+
 use super::context::{Context, Trouble};
 
 /// How often the parents are looked at when nothing in this worker says that one of them has ended. The KCL: 10 s.
@@ -22,14 +24,14 @@ pub(super) const LISTING_LAG: Duration = Duration::from_secs(10);
 /// Waits until the shard of `row` may be read, and says so. Ends when nobody waits for it any more.
 ///
 /// `ends` grows whenever this worker has stored the end of a shard.
-pub(super) async fn keep(context: Arc<Context>, row: Lease, ends: Level, mut open: oneshot::Sender<()>) {
+pub(super) async fn keep(context: Arc<Context>, of: Arc<ReadStream>, row: Lease, ends: Level, mut open: oneshot::Sender<()>) {
     let begun = context.clock().now();
     loop {
         let seen = ends.now();
         let wait = tokio::select! {
             biased;
             () = open.closed() => return,
-            judged = judge(&context, &row, begun) => match judged {
+            judged = judge(&context, &of, &row, begun) => match judged {
                 Ok(Gate::Open) => {
                     let _ = open.send(());
                     return;
@@ -57,13 +59,13 @@ pub(super) async fn keep(context: Arc<Context>, row: Lease, ends: Level, mut ope
 ///
 /// A listing that names nothing younger shows nothing: it may be older than both. A child that has left the stream itself is let
 /// through after a while, and its consumer finds out.
-async fn judge(context: &Context, row: &Lease, begun: Moment) -> Result<Gate, Trouble> {
+async fn judge(context: &Context, of: &ReadStream, row: &Lease, begun: Moment) -> Result<Gate, Trouble> {
     let mut rows = Vec::with_capacity(row.parents.len());
     for parent in &row.parents {
         let key = row.key.sibling(parent.clone());
         rows.push(context.settler.read(context.settler.table.get(&key)).await?);
     }
-    let listing = if rows.iter().all(Option::is_some) { None } else { Some(context.list(&ShardFilter::All).await?) };
+    let listing = if rows.iter().all(Option::is_some) { None } else { Some(context.list(of, &ShardFilter::All).await?) };
     let is_old = context.clock().now().since(begun) >= LISTING_LAG;
     let views: Vec<_> = row
         .parents

@@ -7,9 +7,9 @@ use crate::lease::held::Held;
 use crate::level::Level;
 use crate::model::{Checkpoint, ChildShard, Lease, LeaseKey, Timestamp};
 use crate::runtime::{Tasks, on_own_thread};
-use crate::stream::Stream;
 use crate::worker::error::RunError;
 use crate::worker::settings::CoordinationOn;
+use crate::worker::streams::ReadStream;
 use crate::worker::worker::Inner;
 
 use super::coordinator::Coordinator;
@@ -19,6 +19,8 @@ pub(crate) struct Assignment {
     pub(crate) held: Held,
     /// The row as the acquiring write returned it: the place to begin.
     pub(crate) row: Lease,
+    /// The stream of its shard.
+    pub(crate) stream: Arc<ReadStream>,
     /// Answered when every parent is finished.
     pub(crate) parents: oneshot::Receiver<()>,
 }
@@ -33,10 +35,26 @@ pub(crate) enum News {
 
 /// What the root and the consumers ask for.
 pub(crate) enum Request {
-    Children { parent: LeaseKey, children: Vec<ChildShard>, answer: oneshot::Sender<Result<Vec<ChildShard>, String>> },
-    Whereabouts { lease: LeaseKey, checkpoint: Checkpoint, answer: oneshot::Sender<Whereabouts> },
-    StartTime { answer: oneshot::Sender<Result<Timestamp, String>> },
-    ConsumerEnded { lease: LeaseKey, cool_down: bool },
+    Children {
+        stream: Arc<ReadStream>,
+        parent: LeaseKey,
+        children: Vec<ChildShard>,
+        answer: oneshot::Sender<Result<Vec<ChildShard>, String>>,
+    },
+    Whereabouts {
+        stream: Arc<ReadStream>,
+        lease: LeaseKey,
+        checkpoint: Checkpoint,
+        answer: oneshot::Sender<Whereabouts>,
+    },
+    StartTime {
+        stream: Arc<ReadStream>,
+        answer: oneshot::Sender<Result<Timestamp, String>>,
+    },
+    ConsumerEnded {
+        lease: LeaseKey,
+        cool_down: bool,
+    },
 }
 
 /// Where a shard is that the service did not know.
@@ -112,14 +130,14 @@ type Started = (Coordination, Leash, mpsc::UnboundedReceiver<News>);
 
 impl Coordination {
     /// Starts it, on a thread of its own unless the settings say otherwise.
-    pub(crate) fn start(inner: &Arc<Inner>, source: Arc<dyn Stream>) -> Result<Started, RunError> {
+    pub(crate) fn start(inner: &Arc<Inner>) -> Result<Started, RunError> {
         let (news, heard) = mpsc::unbounded_channel();
         let (requests, asked) = mpsc::unbounded_channel();
         let wanted = Wanted::default();
         let mut task = Tasks::new();
         let (inner, leash) = (Arc::clone(inner), wanted.clone());
         let place = inner.parts.settings.coordination_on;
-        let work = move || Coordinator::new(inner, source, news, asked, wanted).run();
+        let work = move || Coordinator::new(inner, news, asked, wanted).run();
         match place {
             CoordinationOn::OwnThread => drop(
                 on_own_thread("kcl-coordination", work)
@@ -137,23 +155,28 @@ impl Coordination {
     }
 
     /// Makes the leases of the shards that follow a finished one, also those that the service did not name.
-    pub(crate) async fn make_children(&self, parent: LeaseKey, children: Vec<ChildShard>) -> Result<Vec<ChildShard>, String> {
+    pub(crate) async fn make_children(
+        &self,
+        stream: Arc<ReadStream>,
+        parent: LeaseKey,
+        children: Vec<ChildShard>,
+    ) -> Result<Vec<ChildShard>, String> {
         let (answer, made) = oneshot::channel();
-        let _ = self.requests.send(Request::Children { parent, children, answer });
+        let _ = self.requests.send(Request::Children { stream, parent, children, answer });
         made.await.unwrap_or_else(|_| Err("the coordination has ended".to_owned()))
     }
 
     /// The service's time, for a lease that says "latest" and not since when.
-    pub(crate) async fn start_time(&self) -> Result<Timestamp, String> {
+    pub(crate) async fn start_time(&self, stream: Arc<ReadStream>) -> Result<Timestamp, String> {
         let (answer, time) = oneshot::channel();
-        let _ = self.requests.send(Request::StartTime { answer });
+        let _ = self.requests.send(Request::StartTime { stream, answer });
         time.await.unwrap_or_else(|_| Err("the coordination has ended".to_owned()))
     }
 
     /// Finds out about a shard that the service did not know.
-    pub(crate) async fn whereabouts(&self, lease: LeaseKey, checkpoint: Checkpoint) -> Whereabouts {
+    pub(crate) async fn whereabouts(&self, stream: Arc<ReadStream>, lease: LeaseKey, checkpoint: Checkpoint) -> Whereabouts {
         let (answer, found) = oneshot::channel();
-        let _ = self.requests.send(Request::Whereabouts { lease, checkpoint, answer });
+        let _ = self.requests.send(Request::Whereabouts { stream, lease, checkpoint, answer });
         found.await.unwrap_or(Whereabouts::Unknown)
     }
 }

@@ -44,16 +44,16 @@ impl Coordinator {
     pub(super) fn on_request(&mut self, request: Request) {
         let (context, room) = (Arc::clone(&self.context), self.room());
         match request {
-            Request::Children { parent, children, answer } => self.job(async move {
-                let made = context.make_children(&parent, children, room).await;
+            Request::Children { stream, parent, children, answer } => self.job(async move {
+                let made = context.make_children(&stream, &parent, children, room).await;
                 Done::Children(answer, made)
             }),
-            Request::Whereabouts { lease, checkpoint, answer } => self.job(async move {
-                let (found, acquired) = context.whereabouts(&lease, checkpoint, room).await;
+            Request::Whereabouts { stream, lease, checkpoint, answer } => self.job(async move {
+                let (found, acquired) = context.whereabouts(&stream, &lease, checkpoint, room).await;
                 Done::Found(answer, found, acquired)
             }),
-            Request::StartTime { answer } => self.job(async move {
-                let time = context.list(&ShardFilter::AtLatest).await.map(|listing| listing.service_time);
+            Request::StartTime { stream, answer } => self.job(async move {
+                let time = context.list(&stream, &ShardFilter::AtLatest).await.map(|listing| listing.service_time);
                 Done::StartTime(answer, time)
             }),
             Request::ConsumerEnded { lease, cool_down } => {
@@ -219,6 +219,8 @@ impl Coordinator {
             row.token.iter().for_each(|token| context.settler.begun.abandon(token));
             return;
         }
+        // Nothing when the stream was removed meanwhile.
+        let stream = context.inner.parts.streams.of(&key);
         let held_before = self.engaged.held();
         let settings = &context.inner.parts.settings;
         let limits = Limits {
@@ -231,27 +233,27 @@ impl Coordinator {
         let (writer, held) =
             Writer::new(context.settler.clone(), context.timing, limits, tenancy, context.me().clone(), self.notes.0.clone());
         let (writer_key, token) = (key.clone(), row.token.clone());
-        let span =
-            tracing::info_span!("lease", stream = context.inner.parts.stream.name(), shard = %key.shard, worker = %context.me());
+        let name = stream.as_ref().map_or("", |stream| stream.name.name());
+        let span = tracing::info_span!("lease", stream = name, shard = %key.shard, worker = %context.me());
         self.writers.start(async move { (writer_key, token, writer.run().await) }.instrument(span.clone()));
         context.inner.meters.taken.increment(1);
         self.view.see(row.clone(), context.clock().now());
-        let wanted = context.is_working() && held_before < settings.max_leases;
-        self.engaged.hold(key.clone(), held.orders(), wanted);
-        if !wanted {
+        let stream = stream.filter(|_| context.is_working() && held_before < settings.max_leases);
+        self.engaged.hold(key.clone(), held.orders(), stream.is_some());
+        let Some(stream) = stream else {
             // It came too late, or beside others that filled the last place: it is given back at once, and nobody was told of it.
             held.abandon();
             return;
-        }
+        };
         context.inner.outlet.say(Event::LeaseAcquired { lease: key, checkpoint: row.checkpoint.clone() });
         let (open, parents) = oneshot::channel();
         if row.parents.is_empty() {
             let _ = open.send(());
         } else {
-            let gate = gate::keep(context, row.clone(), self.ends.clone(), open);
+            let gate = gate::keep(context, Arc::clone(&stream), row.clone(), self.ends.clone(), open);
             self.gates.start(gate.instrument(span));
         }
-        let _ = self.news.send(News::Assigned(Box::new(Assignment { held, row, parents })));
+        let _ = self.news.send(News::Assigned(Box::new(Assignment { held, row, stream, parents })));
     }
 
     pub(super) fn on_tenancy(&mut self, ended: Result<(LeaseKey, Option<Token>, Tenancy), String>) {

@@ -56,7 +56,7 @@ impl Coordinator {
                     let (mut leases, mut workers) = (Vec::new(), Vec::new());
                     for changed in changed {
                         match changed {
-                            Changed::Lease(key) if key.stream.is_none() => leases.push(key),
+                            Changed::Lease(key) if context.knows(&key) => leases.push(key),
                             Changed::Lease(_) => {}
                             Changed::Worker(worker) => workers.push(worker),
                         }

@@ -1,0 +1,186 @@
+//! The streams that a worker reads.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use crate::level::Level;
+use crate::model::{InitialPosition, LeaseKey, StreamName};
+use crate::stream::{self, ErrorKind, Stream, StreamDescription};
+
+/// A stream to read, in a worker that reads several.
+#[derive(Clone)]
+#[must_use]
+pub struct StreamConfig {
+    name_or_arn: String,
+    source: Option<Arc<dyn Stream>>,
+    initial_position: Option<InitialPosition>,
+}
+
+impl StreamConfig {
+    /// The stream with this name or ARN, read from AWS with the region and the credentials of the environment, from the worker's
+    /// initial position on.
+    pub fn new(name_or_arn: impl Into<String>) -> Self {
+        Self { name_or_arn: name_or_arn.into(), source: None, initial_position: None }
+    }
+
+    pub(super) const fn of(name_or_arn: String, source: Option<Arc<dyn Stream>>) -> Self {
+        Self { name_or_arn, source, initial_position: None }
+    }
+
+    /// How the stream is read.
+    pub fn source(mut self, source: impl Stream) -> Self {
+        self.source = Some(Arc::new(source));
+        self
+    }
+
+    /// Where to begin on its shards without a checkpoint.
+    pub const fn initial_position(mut self, position: InitialPosition) -> Self {
+        self.initial_position = Some(position);
+        self
+    }
+
+    pub(super) fn name_or_arn(&self) -> &str {
+        &self.name_or_arn
+    }
+
+    pub(super) const fn has_source(&self) -> bool {
+        self.source.is_some()
+    }
+
+    pub(super) const fn position(&self) -> Option<InitialPosition> {
+        self.initial_position
+    }
+
+    pub(super) fn read(self, name: StreamName, default: InitialPosition, is_one_of_several: bool) -> ReadStream {
+        ReadStream {
+            name,
+            initial_position: self.initial_position.unwrap_or(default),
+            is_one_of_several,
+            source: self.source.map_or_else(tokio::sync::OnceCell::new, tokio::sync::OnceCell::from),
+            description: OnceLock::new(),
+        }
+    }
+}
+
+impl fmt::Debug for StreamConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamConfig").field("name_or_arn", &self.name_or_arn).finish_non_exhaustive()
+    }
+}
+
+/// A stream that a worker reads, and what is known of it.
+#[derive(Debug)]
+pub(crate) struct ReadStream {
+    pub(crate) name: StreamName,
+    pub(crate) initial_position: InitialPosition,
+    /// Its leases are told from those of other streams in the same table by its identity in their keys.
+    is_one_of_several: bool,
+    source: tokio::sync::OnceCell<Arc<dyn Stream>>,
+    description: OnceLock<StreamDescription>,
+}
+
+impl ReadStream {
+    /// How it is read: as it was given, or as the environment says.
+    pub(crate) async fn source(&self) -> Result<Arc<dyn Stream>, stream::Error> {
+        self.source.get_or_try_init(|| from_environment(&self.name)).await.map(Arc::clone)
+    }
+
+    /// What the stream is, once that is known.
+    pub(crate) fn description(&self) -> Option<&StreamDescription> {
+        self.description.get()
+    }
+
+    pub(crate) fn set_description(&self, description: StreamDescription) -> &StreamDescription {
+        self.description.get_or_init(|| description)
+    }
+
+    /// What stands in the keys of its leases: nothing in a worker of one stream; nothing yet in one of several before the stream was
+    /// described.
+    pub(crate) fn identity(&self) -> Option<Arc<str>> {
+        if self.is_one_of_several { self.description().map(StreamDescription::identity) } else { None }
+    }
+
+    /// Whether a lease is one of this stream's.
+    pub(crate) fn has(&self, key: &LeaseKey) -> bool {
+        match &key.stream {
+            None => !self.is_one_of_several,
+            Some(stream) => self.identity().as_ref() == Some(stream),
+        }
+    }
+
+    pub(crate) const fn is_one_of_several(&self) -> bool {
+        self.is_one_of_several
+    }
+}
+
+#[cfg(feature = "kinesis")]
+async fn from_environment(name: &StreamName) -> Result<Arc<dyn Stream>, stream::Error> {
+    let stream = crate::stream::kinesis::KinesisStream::from_env(name.clone())
+        .await
+        .map_err(|error| stream::Error::new(ErrorKind::Fatal, "configuration", error.to_string()).caused_by(error))?;
+    Ok(Arc::new(stream))
+}
+
+#[cfg(not(feature = "kinesis"))]
+#[expect(clippy::unused_async, reason = "the same signature as with the feature")]
+async fn from_environment(name: &StreamName) -> Result<Arc<dyn Stream>, stream::Error> {
+    Err(stream::Error::new(ErrorKind::Fatal, "configuration", format!("no source was given for the stream {name}")))
+}
+
+/// The streams of a worker: one for good, or several that come and go while it runs.
+#[derive(Debug)]
+pub(crate) struct Streams {
+    streams: Mutex<BTreeMap<StreamName, Arc<ReadStream>>>,
+    /// Grows when a stream is added or removed.
+    pub(crate) changes: Level,
+    /// Several: the keys of leases name their streams.
+    pub(crate) several: bool,
+}
+
+impl Streams {
+    pub(super) fn new(streams: impl IntoIterator<Item = ReadStream>, several: bool) -> Self {
+        let streams = streams.into_iter().map(|stream| (stream.name.clone(), Arc::new(stream))).collect();
+        Self { streams: Mutex::new(streams), changes: Level::default(), several }
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<ReadStream>> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// The stream of a lease, if this worker reads it.
+    pub(crate) fn of(&self, key: &LeaseKey) -> Option<Arc<ReadStream>> {
+        self.lock().values().find(|stream| stream.has(key)).cloned()
+    }
+
+    /// Whether it was not there.
+    pub(super) fn add(&self, stream: ReadStream) -> bool {
+        let mut streams = self.lock();
+        if streams.contains_key(&stream.name) {
+            return false;
+        }
+        streams.insert(stream.name.clone(), Arc::new(stream));
+        drop(streams);
+        self.changes.raise_by_one();
+        true
+    }
+
+    /// Whether it was there.
+    pub(super) fn remove(&self, name: &StreamName) -> bool {
+        let was_there = self.lock().remove(name).is_some();
+        if was_there {
+            self.changes.raise_by_one();
+        }
+        was_there
+    }
+
+    /// The names, for messages.
+    pub(crate) fn names(&self) -> String {
+        let names: Vec<String> = self.lock().keys().map(|name| name.name().to_owned()).collect();
+        names.join(",")
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<StreamName, Arc<ReadStream>>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
