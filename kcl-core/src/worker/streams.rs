@@ -116,7 +116,7 @@ impl ReadStream {
 
 #[cfg(feature = "kinesis")]
 async fn from_environment(name: &StreamName) -> Result<Arc<dyn Stream>, stream::Error> {
-    let stream = crate::stream::kinesis::KinesisStream::from_env(name.clone())
+    let stream = stream::kinesis::KinesisStream::from_env(name.clone())
         .await
         .map_err(|error| stream::Error::new(ErrorKind::Fatal, "configuration", error.to_string()).caused_by(error))?;
     Ok(Arc::new(stream))
