@@ -11,7 +11,7 @@ const LEASE: &str = "lease";
 const WORKER: &str = "worker";
 
 /// What was announced last. The number of the newest announcement is the value of the signal.
-pub(super) fn read(connection: &Connection, application: Value) -> rusqlite::Result<Beacon> {
+pub(super) fn read(connection: &Connection, application: &Value) -> rusqlite::Result<Beacon> {
     let mut select = connection.prepare_cached(
         "SELECT announcement, kind, stream, name FROM changes WHERE application = ? ORDER BY announcement DESC, kind, stream, name LIMIT ?",
     )?;

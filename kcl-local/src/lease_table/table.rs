@@ -253,7 +253,7 @@ impl LeaseTable for SqliteLeaseTable {
 
     async fn beacon(&self) -> Result<Beacon, Error> {
         let application = self.application_value();
-        self.owner.alone(move |owned: &mut super::thread::Owned| Ok(changes::read(&owned.connection, application)?)).await
+        self.owner.alone(move |owned: &mut super::thread::Owned| Ok(changes::read(&owned.connection, &application)?)).await
     }
 
     async fn announce(&self, changed: &[Changed]) -> Result<(), Error> {
