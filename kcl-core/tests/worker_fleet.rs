@@ -11,7 +11,7 @@ use kcl_core::lease::{Consistency, LeaseTable};
 use kcl_core::model::{Lease, WorkerId};
 use kcl_core::stream::memory::MemoryStream;
 use kcl_core::worker::{Event, RunError, Stop, Stopped};
-use support::{Fleet, Run, Script};
+use support::{Fleet, NoWorkerRows, Run, Script};
 
 const F: Duration = Duration::from_millis(1500);
 
@@ -227,4 +227,26 @@ async fn a_worker_of_the_same_name_as_a_live_one_stops_with_a_typed_error() {
     world.put(10);
     first.seen.wait_for_records(20).await;
     first.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn without_rows_of_workers_the_fleet_balances_and_takes_over_all_the_same() {
+    let stream = MemoryStream::new("orders", 8);
+    let table = NoWorkerRows::default();
+    let start = |id: &str| {
+        let id = id.to_owned();
+        Fleet::new(&stream, &table).with(move |builder| builder.worker_id(id).failover(F)).start(Script::default())
+    };
+    let first = start("first");
+    wait_for_shares(&table.0, &[8]).await;
+    let second = start("second");
+    wait_for_shares(&table.0, &[4, 4]).await;
+    let third = start("third");
+    wait_for_shares(&table.0, &[2, 3, 3]).await;
+    second.crash().await;
+    let took = wait_for_shares(&table.0, &[4, 4]).await;
+    assert!(took < F * 2 + Duration::from_secs(1), "{took:?}");
+    first.stop().await.unwrap();
+    wait_for_shares(&table.0, &[8]).await;
+    third.stop().await.unwrap();
 }

@@ -199,7 +199,7 @@ impl Writer {
             None => progress.still_for(now) >= self.limits.standstill,
         };
         if stuck {
-            return Some(self.give_up(LossReason::Lost).await);
+            return Some(self.give_up(LossReason::NoProgress).await);
         }
         if self.drain_until.take_if(|until| now >= *until).is_some()
             && self.shared.hand_over.take_back()

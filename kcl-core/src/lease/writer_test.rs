@@ -219,6 +219,7 @@ async fn a_handler_keeps_its_lease_for_its_budget_and_no_longer() {
     assert!(bench.is_valid() && bench.row().await.owner.is_some(), "renewed all the time");
     bench.at(24.0).await;
     assert!(!bench.is_valid());
+    assert_eq!(bench.held.loss(), Some(LossReason::NoProgress), "and it says why");
     assert_eq!(bench.row().await.owner, None, "freed, not left to expire");
 }
 

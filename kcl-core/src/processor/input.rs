@@ -105,6 +105,10 @@ pub enum LossReason {
     Released,
     /// Somebody else has the lease, or nobody knows: it could not be renewed in time.
     Lost,
+    /// The shard made no progress: its handler was inside one call for longer than its budget
+    /// ([`Settings::handler_budget`](crate::worker::Settings::handler_budget)), or its loop stood still. The lease was freed, so that
+    /// somebody else can try.
+    NoProgress,
     /// Somebody edited the stored checkpoint. The shard is taken again, and goes on from there.
     CheckpointEdited,
     /// The shard cannot be read by this worker any more.

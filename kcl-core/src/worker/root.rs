@@ -138,7 +138,7 @@ impl Root {
         self.coordination.consumer_ended(key.clone(), ended.cooled_down());
         if self.stopping.is_some() {
             let stopped = match (&ended.outcome, ended.handed_out) {
-                (Outcome::Lost(LossReason::Lost), _) => Stopped::GivenUp,
+                (Outcome::Lost(LossReason::Lost | LossReason::NoProgress), _) => Stopped::GivenUp,
                 (Outcome::Released, true) => Stopped::Drained,
                 _ => Stopped::Released,
             };
