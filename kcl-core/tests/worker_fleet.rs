@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use kcl_core::lease::memory::MemoryLeaseTable;
-use kcl_core::lease::{Consistency, LeaseTable};
+use kcl_core::lease::{Consistency, Expect, LeaseTable};
 use kcl_core::model::{Lease, WorkerId};
 use kcl_core::stream::memory::MemoryStream;
 use kcl_core::worker::{Event, RunError, Stop, Stopped};
@@ -249,4 +249,31 @@ async fn without_rows_of_workers_the_fleet_balances_and_takes_over_all_the_same(
     first.stop().await.unwrap();
     wait_for_shares(&table.0, &[8]).await;
     third.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_audit_of_another_worker_does_not_make_a_deleted_row_anew_at_the_initial_position() {
+    let mut world = World::new(2);
+    let start = |id: &str| {
+        let id = id.to_owned();
+        Fleet::new(&world.stream, &world.table)
+            .with(move |builder| builder.worker_id(id).failover(F * 2).audit_every(Duration::from_secs(1)))
+            .start(Script::default())
+    };
+    let (first, second) = (start("first"), start("second"));
+    wait_for_shares(&world.table, &[1, 1]).await;
+    world.put(40);
+    world.assert_all_read(&[&first, &second]).await;
+    let done = async || rows(&world.table).await.iter().all(|row| row.checkpoint.position().is_some());
+    wait_for("the checkpoints", done).await;
+    for row in rows(&world.table).await {
+        world.table.delete(&row.key, &Expect::default()).await.unwrap();
+        wait_for("the row", async || world.table.get(&row.key).await.unwrap().is_some()).await;
+        let again = world.table.get(&row.key).await.unwrap().unwrap();
+        assert_eq!(again.checkpoint, row.checkpoint);
+    }
+    world.put(40);
+    assert_eq!(world.assert_all_read(&[&first, &second]).await, 0, "duplicates");
+    first.stop().await.unwrap();
+    second.stop().await.unwrap();
 }

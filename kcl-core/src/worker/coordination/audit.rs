@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::decide::assignment::share;
@@ -48,9 +48,9 @@ impl Context {
     }
 
     /// Compares the shards of the streams with the leases, makes what is missing and deletes what is done and gone. `room` bounds how
-    /// many of the new ones this worker may hold; `held` are those that it holds. A row of theirs that is missing was deleted by
-    /// somebody, and is put back by its writer with what was done.
-    pub(super) async fn audit(&self, room: usize, held: Vec<LeaseKey>) -> Result<Audited, Trouble> {
+    /// many of the new ones this worker may hold; `known` are those that it holds or has seen of late. A row of theirs that is missing
+    /// was deleted by somebody, and is put back by its holder with what was done; if nobody does, it is made by a later audit.
+    pub(super) async fn audit(&self, room: usize, known: BTreeSet<LeaseKey>) -> Result<Audited, Trouble> {
         let streams = self.inner.parts.streams.all();
         for of in &streams {
             if let Err(trouble) = self.describe(of).await {
@@ -60,17 +60,28 @@ impl Context {
         let begun = self.clock().now();
         let Snapshot { leases: rows, workers, .. } = self.snapshot(Consistency::Strong).await?;
         let ended = self.clock().now();
-        let mut audited = Audited { look: Look { leases: rows, workers, begun, ended }, made: Vec::new(), acquired: Vec::new() };
+        let mut audited = Audited {
+            look: Look { leases: rows, workers, begun, ended },
+            made: Vec::new(),
+            acquired: Vec::new(),
+            put_off: false,
+        };
         for of in streams.iter().filter(|of| of.description().is_some()) {
             let left = room.saturating_sub(audited.acquired.len());
-            if let Err(trouble) = self.audit_stream(of, left, &held, &mut audited).await {
+            if let Err(trouble) = self.audit_stream(of, left, &known, &mut audited).await {
                 self.unless_other_streams(of, trouble)?;
             }
         }
         Ok(audited)
     }
 
-    async fn audit_stream(&self, of: &ReadStream, room: usize, held: &[LeaseKey], audited: &mut Audited) -> Result<(), Trouble> {
+    async fn audit_stream(
+        &self,
+        of: &ReadStream,
+        room: usize,
+        known: &BTreeSet<LeaseKey>,
+        audited: &mut Audited,
+    ) -> Result<(), Trouble> {
         let rows: Vec<&Lease> = audited.look.leases.iter().filter(|row| of.has(&row.key)).collect();
         if let Some(description) = of.description() {
             check_stream(&audited.look.leases, of, description)?;
@@ -85,7 +96,10 @@ impl Context {
             begin = begin.with_open_then(open.graph.shards().map(|shard| shard.id.clone()));
             missing = leases_to_create(&listing.graph, &leases, &begin);
         }
-        missing.retain(|new| !held.iter().any(|held| of.has(held) && held.shard == new.shard));
+        let key = |new: &NewLease| LeaseKey { stream: of.identity(), shard: new.shard.clone() };
+        let all = missing.len();
+        missing.retain(|new| !known.contains(&key(new)));
+        audited.put_off |= missing.len() < all;
         let others = audited.look.workers.iter().filter(|row| row.worker != *self.me() && !row.leaving).count();
         let acquired = self.create_all(of, &missing, room.min(share(missing.len(), others + 1))).await?;
         // A listing for an empty table does not show every shard; then there is nothing to delete either.
@@ -100,7 +114,6 @@ impl Context {
                 }
             }
         }
-        let key = |new: &NewLease| LeaseKey { stream: of.identity(), shard: new.shard.clone() };
         audited.made.extend(missing.iter().map(key));
         audited.acquired.extend(acquired);
         Ok(())

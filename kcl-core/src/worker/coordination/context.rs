@@ -36,6 +36,8 @@ pub(super) struct Audited {
     pub(super) made: Vec<LeaseKey>,
     /// Those of them that are this worker's.
     pub(super) acquired: Vec<Acquired>,
+    /// Rows were missing that were there of late: another audit has to come soon.
+    pub(super) put_off: bool,
 }
 
 /// A lease that was acquired, and when the acquiring write was sent.

@@ -206,7 +206,7 @@ impl Coordinator {
         // Before the first leases: workers that start together share them.
         self.former_left |= presence.join().await?;
         self.streams_seen = context.inner.parts.streams.changes.now();
-        let audited = context.audit(self.room(), Vec::new()).await?;
+        let audited = context.audit(self.room(), BTreeSet::new()).await?;
         self.audit_from = context.clock().now() + context.inner.parts.settings.audit_every;
         let (heard, listener) = (self.heard.0.clone(), Arc::clone(&context));
         self.services.start(async move {

@@ -24,13 +24,19 @@ impl Coordinator {
         self.auditing = true;
         self.audit_from = self.context.clock().now() + self.context.inner.parts.settings.audit_every;
         let (context, room) = (Arc::clone(&self.context), self.room());
-        let held = self.engaged.keys().cloned().collect();
-        self.job(async move { Done::Audited(context.audit(room, held).await) });
+        let known = self.engaged.keys().chain(self.view.leases.keys()).cloned().collect();
+        self.job(async move { Done::Audited(context.audit(room, known).await) });
     }
 
     pub(super) fn on_audited(&mut self, audited: Audited) {
         self.last_audit = self.last_audit.max(audited.look.begun);
         self.context.count_audit();
+        if audited.put_off {
+            // By then its holder has put it back, or has no use for it.
+            let timing = &self.context.timing;
+            self.audit_from = audited.look.ended + timing.renew_every + timing.call_limit;
+            self.last_audit = Moment::default();
+        }
         for key in &audited.made {
             self.announce(key);
         }
