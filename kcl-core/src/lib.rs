@@ -1,7 +1,11 @@
 //! A Kinesis consumer framework.
 //!
-//! An application implements [`RecordProcessor`]; workers of the application share the shards of a stream through leases in a
-//! [lease table](lease::LeaseTable), checkpoint there, and keep child shards behind their parents when the stream is resharded.
+//! An application implements [`RecordProcessor`]; [workers](Worker) of the application share the shards of a stream, or of several,
+//! through leases in a [lease table](lease::LeaseTable), checkpoint there, and keep child shards behind their parents when a stream is
+//! resharded.
+//!
+//! The workers of an application are a fleet without a leader: each one sees the others by their rows in the table, [decides](decide)
+//! what concerns itself, and takes what is free or asks an owner to hand a lease over. [`worker`] tells how it begins, works and stops.
 //!
 //! The modules are listed along the two paths that everything here is on:
 //!
@@ -9,6 +13,8 @@
 //!   the way of data        stream -> fetch -> deaggregate -> processor -> checkpoint
 //!   the way of ownership   lease table -> decide -> lease -> shard consumer
 //! ```
+//!
+//! A shard consumer hands nothing out without a valid lease, and a checkpoint is a write on the lease: there the two paths meet.
 
 pub mod model;
 

@@ -2,15 +2,29 @@
 //!
 //! ```text
 //!   the application's runtime                        the coordination thread
-//!   +-----------------------------+   assignments    +------------------------------------------+
-//!   | Worker::run (the root)      | <--------------- | Coordinator: looks, takes, makes leases  |
-//!   |   one ShardConsumer a lease | ---------------> |   one Writer a lease: renews, checkpoints|
-//!   |     Feed (fetches ahead)    |      orders      |   gates of shards that wait for parents  |
-//!   +-----------------------------+                  +------------------------------------------+
+//!   +-----------------------------+   assignments    +--------------------------------------------------+
+//!   | Worker::run (the root)      | <--------------- | Coordinator: looks, hears, takes, asks, makes    |
+//!   |   one ShardConsumer a lease | ---------------> |   one Writer a lease: renews, checkpoints,       |
+//!   |     Feed (fetches ahead)    |     requests     |     passes on                                    |
+//!   +-----------------------------+                  |   Presence: the worker's own row                 |
+//!                 |                                  |   the change signal: announces, listens          |
+//!                 +--------- orders (Held) --------> |   gates of shards that wait for parents          |
+//!                                                    +--------------------------------------------------+
 //! ```
 //!
-//! Renewals run on a thread of their own, so that no handler can stop them, however it blocks. The root owns everything: dropping
-//! the future of [`Worker::run`] ends all of it at once, like a crash; [`Worker::shutdown`] ends it in good order.
+//! Renewals run on a thread of their own, so that no handler can stop them, however it blocks ([`CoordinationOn`] says otherwise for a
+//! simulated clock). The root owns everything: dropping the future of [`Worker::run`] ends all of it at once, like a crash.
+//!
+//! **A fleet.** Workers of one application and lease table share the shards. A worker takes what is free, and asks owners that hold at
+//! least two leases more than it does. An owner that is asked finishes the batch in hand and passes the lease on with its last
+//! checkpoint ([`Event::LeasePassedOn`]), or refuses after [`Settings::drain_limit`].
+//!
+//! **A stop.** [`Worker::stop`] ends in good order: with [`Stop::Release`], which is [`Worker::shutdown`], the leases are freed at
+//! once; with [`Stop::Keep`] they stay, for a restart under the same id. A second live worker under one id ends with
+//! [`RunError::DuplicateWorkerId`].
+//!
+//! **Streams.** A worker reads one stream ([`Builder::stream`]), or several ([`Builder::streams`]) that are added and removed while it
+//! runs; the leases of the latter name their streams in their keys.
 
 mod builder;
 mod consumer;

@@ -1,12 +1,31 @@
-//! The coordination side of a worker: who reads what. It runs on a thread and a runtime of its own.
+//! The coordination side of a worker: who reads what. It runs on a thread and a runtime of its own, unless
+//! [`CoordinationOn`](crate::worker::CoordinationOn) says otherwise.
 //!
 //! ```text
-//!   look (snapshot) -> decide::expiry, decide::assignment -> take ----+
-//!   audit (list shards) -> decide::shards -> create owned ------------+--> Writer (one a lease) + Assignment to the root
-//!   shard's end -> children -> create owned --------------------------+
+//!   look (all rows) ------+                                            +--> request, withdraw, give back, bury
+//!   hint (rows by name) --+--> View, Members --> decide::assignment ---+
+//!   own writes -----------+                                            +--> take, claim --+
+//!                                                                                         +--> Writer (one a lease)
+//!   audit (list shards) ------------------------> decide::shards ----------> create ------+    + Assignment to the root
+//!   a shard's end ------------------------------> children ----------------> create ------+
+//!
+//!   a row that asks for a lease of mine --------> decide::hand_over -------> the lease's Writer: hand over, or refuse
 //! ```
 //!
-//! Every write goes through [`Settler`](crate::lease::settle::Settler), so nothing here has to guess what a lost answer meant.
+//! | file | what |
+//! |---|---|
+//! | `coordinator` | the loop, and what it knows; `hear` takes in what is seen, `carry_out` does what is planned, `ended` follows up |
+//! | `view` | the rows, each as new as it has been read |
+//! | `engaged` | what this worker has to do with which lease, and what it leaves alone for now |
+//! | `moves` | the writes that move a lease between workers |
+//! | `presence` | this worker's own row: its signs of life, the mark of one who leaves |
+//! | `signal` | the change signal, both ways |
+//! | `audit`, `family`, `gate` | the shards compared with the leases; children, and shards that are gone; shards that wait for parents |
+//! | `context`, `link` | what all of these work with; the root's and the consumers' side |
+//!
+//! - **The loop waits for no call.** What asks the table or the stream is a job beside it, and its answer comes back as a value.
+//! - **No guess.** Writes go through [`Settler`](crate::lease::settle::Settler), so nothing here has to guess what a lost answer meant.
+//! - **The change signal is a hint.** A look finds what a lost announcement told of.
 
 mod audit;
 mod context;
