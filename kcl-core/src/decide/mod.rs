@@ -2,6 +2,13 @@
 //!
 //! **Invariant: nothing here reads a clock, draws a random number, awaits, or depends on the order of a hash map.** Time, jitter
 //! and tie-breaks are arguments. So every decision can be replayed from a text case (`testdata/*.txt`: given, `----`, expected).
+//!
+//! | of | decisions |
+//! |---|---|
+//! | the fleet | [`members`]: who lives; [`assignment`]: what to take, ask for, claim; [`hand_over`]: what to answer to who asks; [`audit`]: who audits |
+//! | the shards of a stream | [`shards`]: which leases there are to be, and when a shard may be read |
+//! | one shard | [`consumer`]: what comes next; [`checkpoint`]: what may be stored; [`pace`]: when to read; [`gap`]: what retention took |
+//! | time and writes | [`expiry`]: the times of the protocol; [`settle`]: what an answer means; [`backoff`]: when to try again |
 
 pub mod assignment;
 pub mod audit;

@@ -7,6 +7,12 @@
 //! [`LeaseTable`] is a compare-and-set contract; its docs are the contract in prose and
 //! `kcl_core::testing::lease_table` (feature `testing`) is the same contract as a suite that runs. [`Write`] names every write
 //! that the protocol knows. [`memory::MemoryLeaseTable`] is the table of one process.
+//!
+//! Beside the leases a table holds:
+//!
+//! - **the rows of workers** ([`WorkerRow`]): they show a worker that has no lease yet, that it lives, and that it is about to leave;
+//! - **the change signal** ([`Beacon`]): a value that every announcement changes, with the last [`Changed`] as hints, so that others
+//!   read what has changed and not the whole table.
 
 mod beacon;
 pub(crate) mod begun;

@@ -17,7 +17,8 @@
 //!    row never exists before its parent's, and a parent at its end always has followers, whenever the worker dies. After a merge
 //!    both finishers create the child; the first one wins, and the [`gate`] holds the child until both are done.
 //! 3. From time to time the table is compared with a listing of all shards, and what is missing is created: rows that somebody
-//!    deleted, or that a worker which died during step 1 did not get to.
+//!    deleted, or that a worker which died during step 1 did not get to. The row of a finished shard that is not listed any more is
+//!    deleted then, as it was judged ([`judge_finished`]).
 //!
 //! Every creation is "if there is no such row", so two workers that decide the same do no harm, and neither does one that decided
 //! long ago: a row stays at least as long as its shard is listed ([`judge_finished`]).
