@@ -1,7 +1,7 @@
 //! What the owner of a lease answers to one who asks for it.
 //!
-//! It is judged when the request is seen, and again when the lease is drained: who asked may have died meanwhile, and what is passed on
-//! to the dead is read by nobody until others find out.
+//! It is judged when the request is seen. Who asked may die while the lease is drained; what is passed on to the dead is free for
+//! everybody as soon as they are known to be dead, as their own leases are.
 
 use std::fmt;
 

@@ -25,7 +25,7 @@ pub struct ShardReport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stopped {
-    /// The batch in hand was finished, the last checkpoint stored, the lease freed.
+    /// The batch in hand was finished, the last checkpoint stored, the lease freed (or kept, if that was asked for).
     Drained,
     /// The lease was freed before anything was handed out, or its shard had ended.
     Released,

@@ -22,7 +22,7 @@
 //!   checkpoint that were only a replay; but a lease counter that goes back would let a new owner begin with a fence that a sink
 //!   has already seen from the old one.
 //!
-//! The change signal moves with each commit to the file, also with one of another application in it.
+//! The change signal is the number of the newest announcement of the application, kept with the last ones in a table of its own.
 //!
 //! # The schema
 //!
@@ -58,6 +58,17 @@
 //! | `counter` | INTEGER | its signs of life |
 //! | `failover` | INTEGER | nanoseconds |
 //! | `leaving` | INTEGER | 1 when it takes nothing more |
+//! | `audits` | INTEGER | how often it has compared the shards with the leases |
+//!
+//! `changes`, one row for each thing that was announced; primary key (`application`, `announcement`, `kind`, `stream`, `name`); the
+//! last 64 or so are kept:
+//!
+//! | column | type | holds |
+//! |---|---|---|
+//! | `application` | TEXT | whose |
+//! | `announcement` | INTEGER | its number: the newest is the value of the change signal |
+//! | `kind` | TEXT | `lease` or `worker` |
+//! | `stream`, `name` | TEXT | the stream of the lease, if its key has one, and the shard; or the worker |
 
 mod changes;
 mod error;
