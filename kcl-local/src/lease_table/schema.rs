@@ -78,6 +78,9 @@ pub(super) fn judge(path: &Path, application_id: u32, version: u32, objects: u64
 
 /// Judges the database of this connection. Writes nothing.
 pub(super) fn state(connection: &Connection, path: &Path) -> Result<State, StateError> {
+    // All of it from one instant: between two reads somebody else may have made the tables and their marks. Within a transaction
+    // that is so already, and none can be begun.
+    let _instant = connection.is_autocommit().then(|| connection.unchecked_transaction()).transpose()?;
     let number = |sql| connection.query_row(sql, (), |row| row.get::<_, i64>(0));
     // Both marks are 32 bits wide and may come back with a sign.
     let mark = |sql| number(sql).map(|value| u32::try_from(value & 0xFFFF_FFFF).unwrap_or(u32::MAX));
