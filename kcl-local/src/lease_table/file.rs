@@ -7,6 +7,7 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::OpenError;
+use super::open_files::Opening;
 use super::schema::{State, StateError, judge, state};
 
 /// <https://sqlite.org/fileformat.html>, section 1.3: the first 16 bytes, and the length of the header.
@@ -17,26 +18,32 @@ const WRITE_VERSION: usize = 18;
 const USER_VERSION: usize = 60;
 const APPLICATION_ID: usize = 68;
 
-/// Checks that the path is a lease table or can become one. Writes nothing, anywhere.
-pub(super) fn inspect(path: &Path) -> Result<State, OpenError> {
+/// Checks that the path is a lease table or can become one. Writes nothing, anywhere. A file that this process has open is not opened:
+/// whoever did that has judged it.
+pub(super) fn inspect(path: &Path, opening: &Opening) -> Result<(), OpenError> {
     let io = |source| OpenError::Io { path: path.to_owned(), source };
     let found = match fs::metadata(path) {
         Ok(found) => found,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return folder_of(path).map(|()| State::Empty),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return folder_of(path),
         Err(error) => return Err(io(error)),
     };
     if !found.is_file() {
         let found = if found.is_dir() { "a folder" } else { "no regular file" };
         return Err(OpenError::NoFile { path: path.to_owned(), found });
     }
+    let is_open = opening.is_open(path);
     let mut header = Vec::with_capacity(HEADER);
-    File::open(path).and_then(|file| file.take(HEADER as u64).read_to_end(&mut header)).map_err(io)?;
-    let state = if header.is_empty() { State::Empty } else { read_header(path, &header)? };
+    if !is_open {
+        File::open(path).and_then(|file| file.take(HEADER as u64).read_to_end(&mut header)).map_err(io)?;
+    }
+    if !header.is_empty() {
+        judge_header(path, &header)?;
+    }
     // The mark of the file counts too, not only the rights of this process: a super-user may write everything.
-    if found.permissions().readonly() || File::options().write(true).open(path).is_err() {
+    if found.permissions().readonly() || !is_open && File::options().write(true).open(path).is_err() {
         return Err(OpenError::ReadOnly { path: path.to_owned() });
     }
-    Ok(state)
+    Ok(())
 }
 
 fn folder_of(path: &Path) -> Result<(), OpenError> {
@@ -50,7 +57,7 @@ fn folder_of(path: &Path) -> Result<(), OpenError> {
     Err(OpenError::NoFolder { path: path.to_owned(), folder: folder.to_owned() })
 }
 
-fn read_header(path: &Path, header: &[u8]) -> Result<State, OpenError> {
+fn judge_header(path: &Path, header: &[u8]) -> Result<State, OpenError> {
     if header.len() < HEADER || !header.starts_with(MAGIC) {
         return Err(OpenError::Foreign { path: path.to_owned(), found: "a file of another kind".to_owned() });
     }

@@ -75,6 +75,7 @@ mod error;
 mod file;
 mod lease_row;
 mod open;
+mod open_files;
 mod schema;
 mod statement;
 mod table;

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::error::OpenError;
 use super::file::inspect;
+use super::open_files::Opening;
 use super::schema::{StateError, state};
 use super::table::SqliteLeaseTable;
 use super::thread::{Owned, Owner};
@@ -71,11 +72,14 @@ impl OpenOptions {
 }
 
 fn connect(path: PathBuf, busy_timeout: Duration) -> Result<Owned, OpenError> {
-    inspect(&path)?;
+    let opening = Opening::begin();
+    inspect(&path, &opening)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(&path, flags).map_err(|source| sqlite(&path, source))?;
-    configure(&connection, &path, busy_timeout)?;
-    Ok(Owned { connection, path, busy_timeout })
+    let file = opening.opened(&path);
+    let owned = Owned { connection, _file: file, path, busy_timeout };
+    configure(&owned.connection, &owned.path, busy_timeout)?;
+    Ok(owned)
 }
 
 fn sqlite(path: &Path, source: rusqlite::Error) -> OpenError {

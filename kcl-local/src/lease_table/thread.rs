@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::runtime::block_owner_thread;
 
 use super::error::{Failure, OpenError, commit_failed, is_busy, nothing_written};
+use super::open_files::OpenFile;
 
 /// Requests that wait before their senders do, and writes that one transaction takes at most.
 const QUEUE: usize = 256;
@@ -20,6 +21,8 @@ const NAP: Duration = Duration::from_millis(5);
 /// A connection and what its owner knows of it.
 pub(super) struct Owned {
     pub(super) connection: Connection,
+    /// Dropped after the connection.
+    pub(super) _file: OpenFile,
     pub(super) path: PathBuf,
     /// How long a busy file is waited for.
     pub(super) busy_timeout: Duration,

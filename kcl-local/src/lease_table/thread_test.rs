@@ -1,6 +1,7 @@
 use rusqlite::params;
 use tempfile::tempdir;
 
+use super::super::open_files::Opening;
 use super::*;
 
 /// An owner whose file can grow to this many pages of 4 KiB, as on a disk that fills up.
@@ -10,7 +11,8 @@ async fn owner_with_room_for(pages: u32, path: PathBuf) -> Owner {
         let connection = Connection::open(&opened).expect("open");
         let limit = format!("PRAGMA journal_mode = WAL; CREATE TABLE blobs (id, bytes); PRAGMA max_page_count = {pages}");
         connection.execute_batch(&limit).expect("the limit");
-        Ok(Owned { connection, path: opened, busy_timeout: Duration::ZERO })
+        let file = Opening::begin().opened(&opened);
+        Ok(Owned { connection, _file: file, path: opened, busy_timeout: Duration::ZERO })
     };
     Owner::start(path, open).await.expect("the thread")
 }
