@@ -63,7 +63,10 @@ pub(super) struct Coordinator {
     /// The changes of the streams that the first audit saw.
     streams_seen: u64,
     next_look: Moment,
+    /// When the last look was begun.
     last_look: Moment,
+    /// When the last look was begun that was taken in.
+    seen_last: Moment,
     looking: bool,
     last_audit: Moment,
     /// This worker does not audit before.
@@ -132,6 +135,7 @@ impl Coordinator {
             streams_seen: 0,
             next_look: Moment::default(),
             last_look: Moment::default(),
+            seen_last: Moment::default(),
             looking: false,
             last_audit: Moment::default(),
             audit_from: Moment::default(),

@@ -41,10 +41,14 @@ impl Coordinator {
             self.announce(key);
         }
         let seen = audited.look.begun;
-        (self.last_look, self.next_look) = (seen, seen + self.context.timing.look);
-        self.view.look(audited.look, &self.context.timing);
+        if self.last_look <= seen {
+            (self.last_look, self.next_look) = (seen, seen + self.context.timing.look);
+        }
+        let is_news = self.see_all(audited.look);
         self.acquire_all(audited.acquired);
-        self.has_seen(seen);
+        if is_news {
+            self.has_seen(seen);
+        }
     }
 
     pub(super) fn on_request(&mut self, request: Request) {

@@ -29,9 +29,22 @@ impl Coordinator {
         });
     }
 
+    /// Takes in a look at the whole table, unless another one that began later was taken in before: an audit ends long after its look.
+    /// Whether it was taken in.
+    pub(super) fn see_all(&mut self, look: Look) -> bool {
+        let is_news = look.begun >= self.seen_last;
+        if is_news {
+            self.seen_last = look.begun;
+            self.view.look(look, &self.context.timing);
+        }
+        is_news
+    }
+
     pub(super) fn on_looked(&mut self, look: Look) {
         let now = look.begun;
-        self.view.look(look, &self.context.timing);
+        if !self.see_all(look) {
+            return;
+        }
         // It may be as old as the look before it.
         self.look_at_requests(now, self.context.timing.look);
         self.has_seen(now);
