@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use kcl_core::lease::memory::MemoryLeaseTable;
 use kcl_core::lease::{Consistency, Expect, LeaseTable};
 use kcl_core::model::{Lease, WorkerId};
-use kcl_core::stream::memory::MemoryStream;
+use kcl_core::stream::memory::{MemoryStream, Operation};
 use kcl_core::worker::{Event, RunError, Stop, Stopped};
-use support::{Fleet, NoWorkerRows, Run, Script};
+use support::{Fleet, HookedStream, NoWorkerRows, Run, Script};
 
 const F: Duration = Duration::from_millis(1500);
 
@@ -183,6 +183,41 @@ async fn a_worker_that_keeps_its_leases_at_its_stop_has_them_again_at_once() {
     let after: BTreeMap<_, _> = rows(&world.table).await.into_iter().map(|row| (row.key, row.owner)).collect();
     assert_eq!(after, before, "no shard moved");
     again.stop().await.unwrap();
+    second.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_worker_that_keeps_its_leases_is_gone_as_soon_as_it_has_nothing_more_to_do() {
+    let world = World::new(2);
+    let id = "first".to_owned();
+    let first = Fleet::new(&world.stream, &world.table)
+        .with(move |builder| builder.worker_id(id).failover(Duration::from_secs(10)))
+        .start(Script::default());
+    wait_for_shares(&world.table, &[2]).await;
+    let begun = Instant::now();
+    first.worker.stop(Stop::Keep, Duration::from_secs(10)).await;
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_comparison_of_shards_and_leases_that_takes_long_does_not_put_off_a_take_over() {
+    let mut world = World::new(4);
+    world.put(40);
+    let first = world.worker("first");
+    wait_for_shares(&world.table, &[4]).await;
+    let slow = HookedStream::new(&world.stream);
+    slow.before(|operation, _| async move {
+        if operation == Operation::ListShards {
+            tokio::time::sleep(F * 3 / 4).await;
+        }
+    });
+    let second = Fleet::new(&slow, &world.table)
+        .with(|builder| builder.worker_id("second").failover(F).audit_every(Duration::from_secs(1)))
+        .start(Script::default());
+    wait_for_shares(&world.table, &[2, 2]).await;
+    first.crash().await;
+    let took = wait_for_shares(&world.table, &[4]).await;
+    assert!(took < F + Duration::from_secs(1), "{took:?}");
     second.stop().await.unwrap();
 }
 

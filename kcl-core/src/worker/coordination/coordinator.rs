@@ -149,14 +149,12 @@ impl Coordinator {
     /// Works until the root wants no more, or is gone.
     pub(super) async fn run(mut self) {
         let wanted = self.wanted.clone();
-        let mut presence = Presence::new(Arc::clone(&self.context), self.announcer.clone());
         let begun = tokio::select! {
             biased;
             // Only the end of the root ends this at once: a stop that comes while leases are being made has to give them back.
             () = wanted.nothing() => return,
-            begun = self.begin(&mut presence) => begun,
+            begun = self.begin() => begun,
         };
-        self.services.start(presence.keep(wanted, self.gone.clone()));
         match begun {
             Ok(true) => self.context.inner.outlet.say(Event::Started),
             Ok(false) => {}
@@ -172,12 +170,13 @@ impl Coordinator {
     }
 
     /// The table, the stream and the first leases; tried until it works or cannot. Whether it worked before the worker was stopped.
-    async fn begin(&mut self, presence: &mut Presence) -> Result<bool, RunError> {
+    async fn begin(&mut self) -> Result<bool, RunError> {
+        let mut presence = Some(Presence::new(Arc::clone(&self.context), self.announcer.clone()));
         let mut failures = 0;
         let context = Arc::clone(&self.context);
         let wanted = self.wanted.clone();
         while context.is_working() {
-            let trouble = match self.first_audit(presence).await {
+            let trouble = match self.first_audit(&mut presence).await {
                 Ok(audited) => {
                     self.on_audited(audited);
                     return Ok(true);
@@ -194,6 +193,7 @@ impl Coordinator {
             tokio::select! {
                 biased;
                 () = wanted.drain() => {}
+                Some(ended) = self.services.next() => self.on_service(ended),
                 () = pause(&**context.clock(), BEGIN.delay(failures, jitter())) => {}
             }
             failures += 1;
@@ -201,14 +201,19 @@ impl Coordinator {
         Ok(false)
     }
 
-    async fn first_audit(&mut self, presence: &mut Presence) -> Result<Audited, Trouble> {
+    async fn first_audit(&mut self, presence: &mut Option<Presence>) -> Result<Audited, Trouble> {
         let context = Arc::clone(&self.context);
         context.settler.table.setup().await?;
         context.check_rows().await?;
         // Before the first look, or what is announced between the two would not be heard.
         let signal = context.settler.read(context.settler.table.beacon()).await.ok().map(|beacon| beacon.value);
-        // Before the first leases: workers that start together share them.
-        self.former_left |= presence.join().await?;
+        // Before the first leases: workers that start together share them. From then on it shows life, however long the rest takes.
+        if let Some(joining) = presence {
+            self.former_left |= joining.join().await?;
+        }
+        if let Some(joined) = presence.take() {
+            self.services.start(joined.keep(self.wanted.clone(), self.gone.clone()));
+        }
         self.streams_seen = context.inner.parts.streams.changes.now();
         let audited = context.audit(self.room(), BTreeSet::new()).await?;
         self.audit_from = context.clock().now() + context.inner.parts.settings.audit_every;
