@@ -68,8 +68,13 @@ impl Context {
         };
         for of in streams.iter().filter(|of| of.description().is_some()) {
             let left = room.saturating_sub(audited.acquired.len());
-            if let Err(trouble) = self.audit_stream(of, left, &known, &mut audited).await {
-                self.unless_other_streams(of, trouble)?;
+            let done = self.audit_stream(of, left, &known, &mut audited).await;
+            if let Err(trouble) = done.or_else(|trouble| self.unless_other_streams(of, trouble)) {
+                // Nobody hears of what was made for other streams: it is left to the next look, which finds it abandoned.
+                for (row, _) in &audited.acquired {
+                    row.token.iter().for_each(|token| self.settler.begun.abandon(token));
+                }
+                return Err(trouble);
             }
         }
         Ok(audited)
