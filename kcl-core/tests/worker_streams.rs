@@ -4,6 +4,7 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use kcl_core::Worker;
 use kcl_core::lease::memory::MemoryLeaseTable;
@@ -12,7 +13,7 @@ use kcl_core::model::{InitialPosition, Lease};
 use kcl_core::stream::memory::{MemoryStream, Operation};
 use kcl_core::stream::{ErrorKind, Stream};
 use kcl_core::worker::StreamConfig;
-use support::{Fleet, Run, Script, until};
+use support::{Fault, Fleet, HookedStream, Nth, Run, Script, UnrulyTable, until};
 
 async fn rows(table: &MemoryLeaseTable) -> Vec<Lease> {
     table.snapshot(None, Consistency::Strong).await.unwrap().leases
@@ -71,6 +72,57 @@ async fn a_stream_that_is_added_is_read_at_once_and_from_where_it_says() {
 }
 
 #[tokio::test]
+async fn a_stream_that_is_added_while_the_shards_are_being_compared_is_read_at_once_too() {
+    let (orders, visits, clicks) = (stream("orders", 20), stream("visits", 20), stream("clicks", 20));
+    let table = MemoryLeaseTable::new();
+    let run = start(&table, vec![config(&orders, "orders")]);
+    until("the first stream to be read", || count(&run, "orders") == 20).await;
+    let slow = HookedStream::new(&visits);
+    let listings = Nth::default();
+    let listed = listings.clone();
+    slow.before(move |operation, _| {
+        let wait = operation == Operation::ListShards && listed.next() == 1;
+        async move {
+            if wait {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+        }
+    });
+    run.worker.add_stream(StreamConfig::new("visits").source(slow)).unwrap();
+    until("the comparison to be under way", || listings.count() > 0).await;
+    run.worker.add_stream(config(&clicks, "clicks")).unwrap();
+    until("the last stream to be read", || count(&run, "clicks") == 20).await;
+    run.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_that_could_not_be_described_at_once_is_read_soon_after() {
+    let (orders, visits) = (stream("orders", 20), stream("visits", 20));
+    let table = MemoryLeaseTable::new();
+    let run = start(&table, vec![config(&orders, "orders")]);
+    until("the first stream to be read", || count(&run, "orders") == 20).await;
+    visits.fail_next(Operation::Describe, ErrorKind::Throttled, 2);
+    run.worker.add_stream(config(&visits, "visits")).unwrap();
+    until("the added stream to be read", || count(&run, "visits") == 20).await;
+    run.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn leases_that_were_made_before_the_table_got_busy_are_read() {
+    let (orders, visits) = (stream("orders", 20), stream("visits", 20));
+    let table = UnrulyTable::new();
+    let creations = Nth::default();
+    // The first stream's come through; then the table is busy for longer than one comparison tries.
+    table.set_rule(move |_, change| match change {
+        None if (3..=2 + 2 * 5).contains(&creations.next()) => Fault::Throttle,
+        _ => Fault::None,
+    });
+    let run = Fleet::of_streams(&table, vec![config(&orders, "orders"), config(&visits, "visits")]).start(Script::default());
+    until("both streams to be read", || count(&run, "orders") == 20 && count(&run, "visits") == 20).await;
+    run.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_stream_that_is_removed_is_given_up_and_goes_on_where_it_was_when_it_comes_back() {
     let (orders, visits) = (stream("orders", 20), stream("visits", 20));
     let table = MemoryLeaseTable::new();
@@ -80,7 +132,7 @@ async fn a_stream_that_is_removed_is_given_up_and_goes_on_where_it_was_when_it_c
     assert!(!run.worker.remove_stream("visits").unwrap(), "it is gone");
     let free = async || rows(&table).await.iter().filter(|row| row.owner.is_none()).count();
     while free().await < 2 {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     put(&visits, "visits", 20..40);
     put(&orders, "orders", 20..40);

@@ -289,6 +289,11 @@ impl Nth {
     pub(crate) fn next(&self) -> u32 {
         self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1
     }
+
+    /// How many calls there were.
+    pub(crate) fn count(&self) -> u32 {
+        self.0.load(std::sync::atomic::Ordering::SeqCst)
+    }
 }
 
 /// A call of a processor other than `process_records`, as a script.

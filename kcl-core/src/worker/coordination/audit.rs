@@ -1,10 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::decide::assignment::share;
+use crate::decide::backoff::Backoff;
 use crate::decide::shards::{Begin, Finished, Leases, NewLease, judge_finished, leases_to_create, listing_for};
 use crate::lease::{Consistency, Snapshot};
 use crate::model::{Lease, LeaseKey, ShardId};
+use crate::runtime::pause;
 use crate::stream::StreamDescription;
 use crate::worker::error::RunError;
 use crate::worker::event::Event;
@@ -12,6 +15,9 @@ use crate::worker::streams::ReadStream;
 
 use super::context::{Audited, Context, Trouble};
 use super::view::Look;
+
+/// A stream that could not be described is asked again after 1 s, and then less and less often.
+const AGAIN: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
 
 impl Context {
     /// Reads what the stream is, once.
@@ -22,6 +28,33 @@ impl Context {
         let source = of.source().await?;
         let description = self.stream_call("DescribeStreamSummary", source.describe()).await?;
         Ok(of.set_description(description))
+    }
+
+    /// The streams of which nobody knows yet what they are.
+    pub(super) fn undescribed(&self) -> impl Iterator<Item = Arc<ReadStream>> {
+        self.inner.parts.streams.all().into_iter().filter(|of| of.description().is_none())
+    }
+
+    /// Asks what these are, again and again, until one of them says so or none is left. Ends when the worker stops.
+    pub(super) async fn describe_rest(&self) {
+        for tries in 0.. {
+            tokio::select! {
+                biased;
+                () = self.drain() => return,
+                () = pause(&**self.clock(), AGAIN.longest(tries)) => {}
+            }
+            let mut left = false;
+            for of in self.undescribed() {
+                left = true;
+                match self.describe(&of).await {
+                    Ok(_) => return,
+                    Err(trouble) => tracing::debug!(stream = %of.name, %trouble, "the stream could not be described"),
+                }
+            }
+            if !left {
+                return;
+            }
+        }
     }
 
     /// Whether the rows of the table belong to the stream that is read. Nothing is written before that is known.

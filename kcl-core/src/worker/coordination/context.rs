@@ -123,6 +123,11 @@ impl Context {
         self.wanted.stop();
     }
 
+    /// The worker is to stop. Cancel safe.
+    pub(super) async fn drain(&self) {
+        self.wanted.drain().await;
+    }
+
     pub(super) fn unlisted(&self) -> MutexGuard<'_, BTreeMap<LeaseKey, Moment>> {
         self.unlisted.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -139,7 +144,7 @@ impl Context {
     pub(super) async fn list_while_working(&self, of: &ReadStream, filter: &ShardFilter) -> Result<Listing, Trouble> {
         tokio::select! {
             biased;
-            () = self.wanted.drain() => {
+            () = self.drain() => {
                 Err(stream::Error::new(ErrorKind::Transient, "ListShards", "the worker stops").into())
             }
             listing = self.list(of, filter) => listing,

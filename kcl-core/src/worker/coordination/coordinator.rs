@@ -71,7 +71,11 @@ pub(super) struct Coordinator {
     last_audit: Moment,
     /// This worker does not audit before.
     audit_from: Moment,
+    /// It audits then, whatever it has seen of others: there is something that only an audit of its own finds.
+    audit_soon: Option<Moment>,
     auditing: bool,
+    /// Streams that are not known yet are being asked what they are.
+    describing: bool,
     /// Counts the ends of shards that this worker has stored or heard of.
     ends: Level,
     /// Reaches 1 when every lease is given up.
@@ -84,6 +88,7 @@ enum Done {
     Looked(Result<Look, crate::lease::Error>),
     Hinted { leases: Vec<(LeaseKey, Option<Lease>)>, workers: Vec<(WorkerId, Option<crate::lease::WorkerRow>)>, at: Moment },
     Audited(Result<Audited, Trouble>),
+    Described,
     StartTime(oneshot::Sender<Result<Timestamp, String>>, Result<Timestamp, Trouble>),
     Taken(LeaseKey, Result<Option<Acquired>, crate::lease::Error>),
     Requested(LeaseKey, Result<Answered, crate::lease::Error>),
@@ -139,7 +144,9 @@ impl Coordinator {
             looking: false,
             last_audit: Moment::default(),
             audit_from: Moment::default(),
+            audit_soon: None,
             auditing: false,
+            describing: false,
             ends: Level::default(),
             gone: Level::default(),
             left: 0,
@@ -275,8 +282,7 @@ impl Coordinator {
         }
         if self.auditing {
             // It may have begun before.
-            self.audit_from = Moment::default();
-            self.last_audit = Moment::default();
+            self.audit_soon = Some(self.context.clock().now());
         } else {
             self.audit();
         }
@@ -289,6 +295,9 @@ impl Coordinator {
     }
 
     fn next_audit(&self) -> Moment {
+        if let Some(soon) = self.audit_soon {
+            return soon;
+        }
         let live = self.view.members.live(self.context.clock().now(), &self.context.timing);
         let every = self.context.inner.parts.settings.audit_every;
         next_audit(self.last_audit, every, rank(&live, self.context.me())).max(self.audit_from)

@@ -22,6 +22,7 @@ use super::{Coordinator, Done};
 impl Coordinator {
     pub(super) fn audit(&mut self) {
         self.auditing = true;
+        self.audit_soon = None;
         self.audit_from = self.context.clock().now() + self.context.inner.parts.settings.audit_every;
         let (context, room) = (Arc::clone(&self.context), self.room());
         let known = self.engaged.keys().chain(self.view.leases.keys()).cloned().collect();
@@ -34,9 +35,10 @@ impl Coordinator {
         if audited.put_off {
             // By then its holder has put it back, or has no use for it.
             let timing = &self.context.timing;
-            self.audit_from = audited.look.ended + timing.renew_every + timing.call_limit;
-            self.last_audit = Moment::default();
+            let then = audited.look.ended + timing.renew_every + timing.call_limit;
+            self.audit_soon = Some(self.audit_soon.map_or(then, |soon| soon.min(then)));
         }
+        self.describe();
         for key in &audited.made {
             self.announce(key);
         }
@@ -48,6 +50,18 @@ impl Coordinator {
         self.acquire_all(audited.acquired);
         if is_news {
             self.has_seen(seen);
+        }
+    }
+
+    /// A stream that could not be described, of several, has no leases until it is: it is not left to the next audit.
+    fn describe(&mut self) {
+        let context = Arc::clone(&self.context);
+        if !self.describing && context.is_working() && context.undescribed().next().is_some() {
+            self.describing = true;
+            self.job(async move {
+                context.describe_rest().await;
+                Done::Described
+            });
         }
     }
 
@@ -118,8 +132,15 @@ impl Coordinator {
                 match result {
                     Ok(audited) => self.on_audited(audited),
                     Err(_) if !self.context.is_working() => {}
-                    Err(trouble) => self.trouble("to compare the shards with the leases", trouble),
+                    Err(trouble) => {
+                        self.trouble("to compare the shards with the leases", trouble);
+                        self.describe();
+                    }
                 }
+            }
+            Ok(Done::Described) => {
+                self.describing = false;
+                self.audit_soon = Some(now);
             }
             Ok(Done::Taken(key, result)) => match result {
                 Ok(Some(acquired)) => {
