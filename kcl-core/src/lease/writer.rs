@@ -341,7 +341,8 @@ impl Writer {
             Order::HandOver { to } => {
                 if self.requester() == Some(&to) {
                     self.heir = Some(to);
-                    self.drain_until = Some(self.settler.clock.now() + self.limits.drain);
+                    // What is given up anyway is not kept because that takes long.
+                    self.drain_until = (!self.giving_up).then(|| self.settler.clock.now() + self.limits.drain);
                     self.shared.hand_over.ask();
                 }
                 None
