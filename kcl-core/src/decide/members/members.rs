@@ -166,7 +166,9 @@ impl Members {
     /// have come just now.
     #[must_use]
     pub fn is_dead(&self, worker: &WorkerId, now: Moment, timing: &Timing) -> bool {
-        self.workers.contains_key(worker) && !self.is_alive(worker, now, timing)
+        // That its row was looked for in vain says nothing of one that never had a row.
+        let was_seen = |sight: &WorkerSight| sight.since.is_some() || sight.failover.is_some();
+        self.workers.get(worker).is_some_and(was_seen) && !self.is_alive(worker, now, timing)
     }
 
     /// Whether a worker has marked its row, as it is stopping.
