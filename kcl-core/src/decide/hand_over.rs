@@ -1,7 +1,7 @@
 //! What the owner of a lease answers to one who asks for it.
 //!
-//! It is judged when the request is seen. Who asked may die while the lease is drained; what is passed on to the dead is free for
-//! everybody as soon as they are known to be dead, as their own leases are.
+//! It is judged when the request is seen. While the lease is being drained, a requester that [`Members`] then takes for dead is refused
+//! with the next look: what is passed on to the dead is read by nobody until others find out.
 
 use std::fmt;
 

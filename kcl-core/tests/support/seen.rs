@@ -64,6 +64,11 @@ impl Seen {
         all_records(&self.calls()).len()
     }
 
+    /// How many batches were handed out, every attempt counted.
+    pub(crate) fn batches(&self) -> usize {
+        self.calls().iter().filter(|(_, call)| matches!(call, Call::Process { .. })).count()
+    }
+
     pub(crate) fn payloads(&self) -> Vec<String> {
         all_records(&self.calls()).into_iter().map(|(_, _, payload)| payload).collect()
     }

@@ -110,10 +110,17 @@ impl Coordinator {
         if self.view.has_new_audit() {
             self.last_audit = self.last_audit.max(now);
         }
+        let (members, timing) = (&self.view.members, &self.context.timing);
+        let judges = self.context.is_working() && members.is_watching(now, timing);
         let requested = self.view.leases.values().filter(|row| row.checkpoint_owner.as_ref() == Some(self.context.me()));
         for row in requested {
-            if let Some(orders) = self.engaged.orders(&row.key) {
-                orders.seen(row.clone());
+            let Some(orders) = self.engaged.orders(&row.key) else { continue };
+            orders.seen(row.clone());
+            // Who asked may die while the lease is drained: what is passed on to the dead is read by nobody until others find out.
+            if let Some(by) = row.owner.as_ref().filter(|by| judges && members.is_dead(by, now, timing)) {
+                tracing::debug!(lease = %row.key, requester = %by, "who asked for a lease has died: it is kept");
+                orders.refuse(by.clone());
+                self.announcer.say(Changed::Lease(row.key.clone()));
             }
         }
         self.plan(now);
