@@ -10,7 +10,7 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::decide::gap::DataGap;
-use crate::model::{Checkpoint, LeaseKey, Position, ShardId, WorkerId};
+use crate::model::{Checkpoint, HashKeyRange, LeaseKey, Position, ShardId, StreamName, WorkerId};
 use crate::processor::{LossReason, ShardRef};
 
 /// Something that an operator or a test may want to know.
@@ -95,6 +95,15 @@ pub enum Event {
     LeasesLeftUnread {
         /// How many.
         leases: usize,
+    },
+    /// Two comparisons of the shards with the leases, one after the other, have shown hash keys that nobody reads: open shards have
+    /// them, and no unfinished lease leads there. Most likely somebody has edited a row. It is not repaired: what was meant is not
+    /// known. Told again when the keys are others.
+    HashKeysUnread {
+        /// The stream.
+        stream: StreamName,
+        /// The keys.
+        ranges: Vec<HashKeyRange>,
     },
     /// The lease table or the stream is busy or out of reach; what had to be done is tried again.
     Busy {

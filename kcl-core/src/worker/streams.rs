@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use crate::decide::shards::{ShardGraph, Unread};
 use crate::level::Level;
-use crate::model::{InitialPosition, LeaseKey, StreamName};
+use crate::model::{HashKeyRange, InitialPosition, Lease, LeaseKey, StreamName};
 use crate::stream::{self, ErrorKind, Stream, StreamDescription};
 
 /// A stream to read, in a worker that reads several.
@@ -59,6 +60,7 @@ impl StreamConfig {
             is_one_of_several,
             source: self.source.map_or_else(tokio::sync::OnceCell::new, tokio::sync::OnceCell::from),
             description: OnceLock::new(),
+            unread: Mutex::default(),
         }
     }
 }
@@ -78,6 +80,7 @@ pub(crate) struct ReadStream {
     is_one_of_several: bool,
     source: tokio::sync::OnceCell<Arc<dyn Stream>>,
     description: OnceLock<StreamDescription>,
+    unread: Mutex<Unread>,
 }
 
 impl ReadStream {
@@ -107,6 +110,15 @@ impl ReadStream {
             None => !self.is_one_of_several,
             Some(stream) => self.identity().as_ref() == Some(stream),
         }
+    }
+
+    /// Takes in the leases and the shards as an audit has left them. The hash keys that nobody reads, if that is news.
+    pub(crate) fn see_unread<'a>(
+        &self,
+        leases: impl IntoIterator<Item = &'a Lease>,
+        graph: &ShardGraph,
+    ) -> Option<Vec<HashKeyRange>> {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner).see(leases, graph)
     }
 
     pub(crate) const fn is_one_of_several(&self) -> bool {

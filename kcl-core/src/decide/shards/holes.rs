@@ -6,7 +6,7 @@ use super::ShardGraph;
 ///
 /// An unfinished lease covers what its shard's descendants will, since it leads to them; a lease that waits for its parents may
 /// overlap with theirs. A lease without a range in its row has that of the listing. In a fleet at work a hole may be seen for a moment,
-/// because rows are not read all at one instant: it means something when it stands in two readings.
+/// because rows are not read all at one instant: [`Unread`](super::Unread) judges what it means.
 #[must_use]
 pub fn holes<'a>(leases: impl IntoIterator<Item = &'a Lease>, graph: &ShardGraph) -> Vec<HashKeyRange> {
     let range = |lease: &Lease| lease.hash_range.or_else(|| graph.get(&lease.key.shard).map(|shard| shard.hash_range));

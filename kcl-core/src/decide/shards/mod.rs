@@ -3,7 +3,7 @@
 //! ```text
 //!   listing ------> ShardGraph --+                        +--> create    leases that are missing
 //!                                +--> (same two inputs) --+--> gone      leases whose shard left the stream
-//!   lease table --> Leases ------+                        +--> holes     hash keys that nobody reads
+//!   lease table --> Leases ------+                        +--> unread    hash keys that nobody reads
 //!                                                         +--> cleanup   finished leases that may be deleted
 //!   last page of a shard ------------> children              the leases that follow
 //!   lease + its parents' rows -------> gate                  may its shard be read yet?
@@ -38,6 +38,7 @@ mod graph;
 mod holes;
 mod lineage;
 mod new_lease;
+mod unread;
 
 #[cfg(test)]
 mod notation;
@@ -54,3 +55,4 @@ pub use graph::{Inconsistent, ShardGraph};
 pub use holes::{holes, uncovered};
 pub use lineage::Leases;
 pub use new_lease::{NewLease, Reason};
+pub use unread::Unread;

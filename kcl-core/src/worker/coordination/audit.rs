@@ -137,9 +137,18 @@ impl Context {
         let key = |new: &NewLease| LeaseKey { stream: of.identity(), shard: new.shard.clone() };
         let all = missing.len();
         missing.retain(|new| !known.contains(&key(new)));
-        audited.put_off |= missing.len() < all;
+        let put_off = missing.len() < all;
+        audited.put_off |= put_off;
         let others = audited.look.workers.iter().filter(|row| row.worker != *self.me() && !row.leaving).count();
         let acquired = self.create_all(of, &missing, room.min(share(missing.len(), others + 1))).await?;
+        if !put_off {
+            let made: Vec<_> = missing.iter().map(|new| new.to_lease(of.identity())).collect();
+            if let Some(ranges) = of.see_unread(rows.iter().copied().chain(&made), &listing.graph) {
+                let keys: Vec<_> = ranges.iter().map(|range| format!("{}-{}", range.start(), range.end())).collect();
+                tracing::warn!(stream = %of.name, hash_keys = keys.join(","), "nobody reads these hash keys: no unfinished lease has them");
+                self.inner.outlet.say(Event::HashKeysUnread { stream: of.name.clone(), ranges });
+            }
+        }
         // A listing for an empty table does not show every shard; then there is nothing to delete either.
         for row in rows {
             if let Finished::Delete(expect) = judge_finished(row, &listing.graph, &leases) {

@@ -1,0 +1,81 @@
+//! The comparison of the shards with the leases, from time to time: what it deletes, and what it tells.
+#![allow(clippy::disallowed_methods, reason = "a test waits in real time")]
+
+mod support;
+
+use std::time::Duration;
+
+use kcl_core::lease::LeaseTable;
+use kcl_core::lease::memory::MemoryLeaseTable;
+use kcl_core::model::{Checkpoint, LeaseKey};
+use kcl_core::stream::memory::{MemoryStream, Operation};
+use kcl_core::worker::Event;
+use support::{Fleet, Run, Script, lease_of, one_shard, until, wait_for_lease};
+
+fn start(stream: &MemoryStream, table: &MemoryLeaseTable) -> Run {
+    Fleet::new(stream, table).with(|builder| builder.audit_every(Duration::from_secs(1))).start(Script::default())
+}
+
+/// Waits until two comparisons more were begun: then one was done.
+async fn wait_for_an_audit(stream: &MemoryStream) {
+    let before = stream.call_count(Operation::ListShards, None);
+    until("two audits more", || stream.call_count(Operation::ListShards, None) >= before + 2).await;
+}
+
+#[tokio::test]
+async fn the_row_of_a_finished_shard_stays_while_it_is_listed_and_is_deleted_after() {
+    let (stream, parent, _) = one_shard(3);
+    let table = MemoryLeaseTable::new();
+    let run = start(&stream, &table);
+    run.seen.wait_for_records(3).await;
+    let children = stream.split_evenly(&parent).unwrap();
+    wait_for_lease(&table, &parent, |row| row.checkpoint == Checkpoint::ShardEnd).await;
+    for child in &children {
+        stream.put_to(child, "k", "of a child").unwrap();
+    }
+    run.seen.wait_for_records(5).await;
+    wait_for_an_audit(&stream).await;
+    assert_eq!(lease_of(&table, &parent).await.checkpoint, Checkpoint::ShardEnd, "it is listed still");
+    stream.drop_shard(&parent).unwrap();
+    let key = LeaseKey::single(parent.clone());
+    support::soon("the row to be deleted", async {
+        while table.get(&key).await.unwrap().is_some() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    for child in &children {
+        assert!(lease_of(&table, child).await.owner.is_some(), "what is not finished stays");
+        stream.put_to(child, "k", "of a child").unwrap();
+    }
+    run.seen.wait_for_records(7).await;
+    assert_eq!(run.seen.duplicates(), 0);
+    assert!(table.get(&key).await.unwrap().is_none(), "and it is not made anew");
+    run.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn hash_keys_of_an_open_shard_that_nobody_reads_any_more_are_told_once() {
+    let stream = MemoryStream::new("orders", 2);
+    let table = MemoryLeaseTable::new();
+    let run = start(&stream, &table);
+    run.seen.wait_for_initialized(2).await;
+    wait_for_an_audit(&stream).await;
+    let told = |event: &Event| matches!(event, Event::HashKeysUnread { .. });
+    assert_eq!(run.heard.count(told), 0, "all is read");
+    let [low, _] = <[_; 2]>::try_from(stream.shards()).unwrap();
+    // Somebody sets a row to the end of its shard, which is open.
+    table.edit(&LeaseKey::single(low.id.clone()), |row| {
+        row.checkpoint = Checkpoint::ShardEnd;
+        row.counter += 1;
+        (row.owner, row.token) = (None, None);
+    });
+    run.heard
+        .wait_for("the keys to be told", |event| {
+            matches!(event, Event::HashKeysUnread { stream, ranges } if stream.name() == "orders" && *ranges == [low.hash_range])
+        })
+        .await;
+    wait_for_an_audit(&stream).await;
+    assert_eq!(run.heard.count(told), 1, "once");
+    run.stop().await.unwrap();
+}
