@@ -154,11 +154,12 @@ async fn a_lease_that_is_claimed_before_its_former_owner_knows_that_it_has_passe
     let mut world = World::new();
     world.put(60);
     let (passes, claims) = (Nth::default(), Nth::default());
+    let (passing, claiming) = (passes.clone(), claims.clone());
     world.table.set_rule(move |_, change| match change {
-        Some(Change::PassOn { .. }) if passes.next() == 1 => Fault::LoseAnswer,
-        Some(Change::PassOn { .. }) if claims.count() == 0 => Fault::LoseWrite,
+        Some(Change::PassOn { .. }) if passing.next() == 1 => Fault::LoseAnswer,
+        Some(Change::PassOn { .. }) if claiming.count() == 0 => Fault::LoseWrite,
         Some(Change::Claim { .. }) => {
-            claims.next();
+            claiming.next();
             Fault::None
         }
         _ => Fault::None,
@@ -168,6 +169,7 @@ async fn a_lease_that_is_claimed_before_its_former_owner_knows_that_it_has_passe
     let second = world.start("second", Script::default(), |builder| builder);
     wait_for(&world.table, "the second worker", |rows| count(rows, "second") == 1).await;
     let key = rows(&world.table).await.into_iter().find(|row| is_of(row, "second")).unwrap().key;
+    assert!(passes.count() > 0 && claims.count() == 1, "passed on and claimed, not freed and taken");
     world.put(60);
     world.assert_read_once(&[&first, &second]).await;
     until("the end of the first consumer", || {
@@ -192,12 +194,14 @@ async fn an_owner_whose_batch_outlasts_the_request_for_its_lease_reads_on() {
     until("a batch of each shard", || first.seen.batches() == 3).await;
     let second = world.start("second", Script::default(), |builder| builder);
     let key = requested(&world.table).await;
-    second.stop().await.unwrap();
-    wait_for(&world.table, "the withdrawal", |rows| count(rows, "first") == 3).await;
     // Each write tells the owner who asks; the second one comes after it has heard of it from the first.
     let renewals = || world.stored(&key, |change| matches!(change, Change::Renew));
     let before = renewals();
-    until("the owner to hear of it", || renewals() >= before + 2).await;
+    until("the owner to hear of the request", || renewals() >= before + 2).await;
+    second.stop().await.unwrap();
+    wait_for(&world.table, "the withdrawal", |rows| count(rows, "first") == 3).await;
+    let before = renewals();
+    until("the owner to hear of the withdrawal", || renewals() >= before + 2).await;
     gate.open();
     world.put(60);
     world.assert_read_once(&[&first]).await;

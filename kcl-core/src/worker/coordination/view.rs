@@ -1,6 +1,7 @@
 //! What this worker knows of the table: the rows, each as new as it has been read, and who is alive.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::decide::expiry::Timing;
 use crate::decide::members::Members;
@@ -14,6 +15,8 @@ pub(super) struct View {
     pub(super) members: Members,
     /// When a row was last read by itself or written by this worker.
     fresh: BTreeMap<LeaseKey, Moment>,
+    /// When a row was last seen to be there.
+    there: BTreeMap<LeaseKey, Moment>,
     /// Audits of all workers, as they were seen last.
     audits: u64,
 }
@@ -46,12 +49,29 @@ impl View {
                 None => drop(self.leases.remove(key)),
             }
         }
+        let patience = self.patience(timing);
+        self.there.retain(|_, at| *at + patience > ended);
+        self.there.extend(self.leases.keys().map(|key| (key.clone(), ended)));
         self.workers = workers.into_iter().map(|row| (row.worker.clone(), row)).collect();
+    }
+
+    /// How long a row that somebody deleted is left to its holder: it puts the row back with its next write, or not at all.
+    pub(super) fn patience(&self, timing: &Timing) -> Duration {
+        let failover = self.workers.values().map(|row| row.failover).fold(timing.failover, Duration::max);
+        let holder = Timing::for_failover(failover);
+        holder.renew_every + holder.call_limit + timing.look
+    }
+
+    /// The rows that are there, or were a short while ago.
+    pub(super) fn there_of_late(&self, now: Moment, timing: &Timing) -> impl Iterator<Item = &LeaseKey> {
+        let patience = self.patience(timing);
+        self.there.iter().filter(move |(_, at)| **at + patience > now).map(|(key, _)| key)
     }
 
     /// Takes in a row that was read by itself, or returned by a write.
     pub(super) fn see(&mut self, row: Lease, at: Moment) {
         self.members.see(&row, at);
+        self.there.insert(row.key.clone(), at);
         self.fresh.insert(row.key.clone(), at);
         self.leases.insert(row.key.clone(), row);
     }

@@ -23,9 +23,10 @@ impl Coordinator {
     pub(super) fn audit(&mut self) {
         self.auditing = true;
         self.audit_soon = None;
-        self.audit_from = self.context.clock().now() + self.context.inner.parts.settings.audit_every;
+        let now = self.context.clock().now();
+        self.audit_from = now + self.context.inner.parts.settings.audit_every;
         let (context, room) = (Arc::clone(&self.context), self.room());
-        let known = self.engaged.keys().chain(self.view.leases.keys()).cloned().collect();
+        let known = self.engaged.keys().chain(self.view.there_of_late(now, &context.timing)).cloned().collect();
         self.job(async move { Done::Audited(context.audit(room, known).await) });
     }
 
@@ -34,8 +35,7 @@ impl Coordinator {
         self.context.count_audit();
         if audited.put_off {
             // By then its holder has put it back, or has no use for it.
-            let timing = &self.context.timing;
-            let then = audited.look.ended + timing.renew_every + timing.call_limit;
+            let then = audited.look.ended + self.view.patience(&self.context.timing);
             self.audit_soon = Some(self.audit_soon.map_or(then, |soon| soon.min(then)));
         }
         self.describe();
