@@ -17,6 +17,9 @@
 //! - **A busy file waits, then is [`Throttled`](kcl_core::lease::Error::Throttled)**, after
 //!   [`OpenOptions::busy_timeout`]. Nothing was written then. An error of the commit itself is
 //!   [`Unknown`](kcl_core::lease::Error::Unknown).
+//! - **A process that the system stops inside a write (SIGSTOP) holds the file's write lock**, and nobody can write until it goes on
+//!   or is killed: the workers let their leases go when these are due. This is a limit of `SQLite`; a process that is stopped at any
+//!   other instant, or killed at any instant, is in nobody's way.
 //! - **What was acknowledged stays**, through the end of the process at any instant and through a loss of power
 //!   (`journal_mode = WAL`, `synchronous = FULL`). `NORMAL` would be faster and could lose the last commits with the power. For a
 //!   checkpoint that were only a replay; but a lease counter that goes back would let a new owner begin with a fence that a sink
