@@ -12,10 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
+use examples::embedded::Embedded;
 use examples::exit::{Chain, FAILED, USAGE};
 use examples::process::ProcessStart;
 use examples::quickstart::{
-    Corpus, Counts, Embedded, Ledger, Options, Producer, Progress, PutProgress, Report, Shards, State, WordCounter, recover,
+    Corpus, Counts, Ledger, Options, Producer, Progress, PutProgress, Report, Shards, State, WordCounter, recover,
 };
 use examples::signals::{Signal, Signals};
 use indicatif::HumanCount;
@@ -27,6 +28,9 @@ use kcl_local::SqliteLeaseTable;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
+/// The name of the stream.
+const STREAM: &str = "quickstart";
+const SHARDS: i32 = 4;
 /// How soon the leases of a run that was killed are taken over.
 const FAILOVER: Duration = Duration::from_secs(3);
 /// How long lines may be missing, with nothing happening, before they are lost.
@@ -55,7 +59,7 @@ async fn quickstart(options: &Options) -> Result<u8, BoxError> {
     let mut signals = Signals::catch()?;
     let state = State::find(options)?;
     // The stream comes first: one process may have it, and so the whole state folder.
-    let stream = Embedded::start(&state.stream()).await?;
+    let stream = Embedded::in_folder(STREAM, SHARDS, &state.stream()).await?;
     let ledger = Ledger::open(&state.ledger(), &state.folder)?;
     let put = recover(&stream, &ledger).await?;
     let mut producer = Producer::plan(Corpus::find(&state.folder, &state.path)?, put);
@@ -79,8 +83,8 @@ async fn worker(state: &State, stream: &Embedded, application: &str, counts: &Ar
     let table = SqliteLeaseTable::open(state.leases(), application).await?;
     let counts = Arc::clone(counts);
     let worker = Worker::builder()
-        .stream(Embedded::NAME)
-        .source(KinesisStream::new(stream.client(), Embedded::NAME.parse()?))
+        .stream(stream.name())
+        .source(KinesisStream::new(stream.client(), stream.name().parse()?))
         .application(application)
         .lease_table(table)
         .processor(move |shard: &ShardRef| WordCounter::new(&counts, shard))
@@ -165,7 +169,7 @@ fn greet(state: &State, stream: &Embedded, producer: &Producer, counts: &Counts,
         eprintln!("         {skipped}");
     }
     eprintln!("state    {}", state.path.display());
-    eprintln!("stream   {} at {} while this runs", Embedded::NAME, stream.endpoint());
+    eprintln!("stream   {} at {} while this runs", stream.name(), stream.endpoint());
     eprintln!("lines    {} in the stream, {} to put", HumanCount(producer.held()), HumanCount(producer.total()));
     let (before, left) = (HumanCount(counts.tally().lines), HumanCount(left(producer, counts)));
     eprintln!("worker   application {application}: {before} lines processed before, {left} left");

@@ -4,6 +4,7 @@
 //! trace, the progress bar and the like are here.
 
 pub mod consume;
+pub mod embedded;
 pub mod exit;
 pub mod logging;
 pub mod process;

@@ -3,7 +3,7 @@
 //! ```text
 //!   corpus (files) -> producer -> embedded stream -> worker -> WordCounter -> Ledger (SQLite)
 //!        \                 \                                                    |
-//!         \                 reshard: a split and a merge on the way             |
+//!         \                 Reshard: a split and a merge on the way             |
 //!          plain pass ------------------------------------------------------> report
 //! ```
 //!
@@ -14,7 +14,6 @@ mod corpus;
 mod counted;
 mod counter;
 mod counts;
-mod embedded;
 mod ledger;
 mod line;
 mod options;
@@ -23,13 +22,11 @@ mod producer;
 mod progress;
 mod recover;
 mod report;
-mod reshard;
 
 pub use corpus::{Corpus, CorpusError};
 pub use counted::{Came, Counted};
 pub use counter::WordCounter;
 pub use counts::{Counts, ShardState, ShardView, Shards, Tally};
-pub use embedded::Embedded;
 pub use ledger::{FileKey, Ledger, LedgerError};
 pub use line::Line;
 pub use options::{Options, State, StateError};
@@ -38,4 +35,3 @@ pub use producer::{Producer, Put, PutProgress};
 pub use progress::Progress;
 pub use recover::recover;
 pub use report::Report;
-pub use reshard::Reshard;

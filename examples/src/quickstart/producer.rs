@@ -4,15 +4,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
-
 use tokio::sync::watch;
 
+use crate::embedded::{Embedded, Reshard};
+
 use super::corpus::Corpus;
-use super::embedded::Embedded;
 use super::ledger::{FileKey, Ledger};
 use super::line::Line;
 use super::plain::Count;
-use super::reshard::Reshard;
 
 /// What the stream holds: the plain count of each edition of each file.
 pub type Put = BTreeMap<FileKey, Count>;
@@ -197,7 +196,7 @@ impl Batch {
             return Ok(());
         }
         let entries = std::mem::take(&mut self.entries);
-        let taken = stream.client().put_records().stream_name(Embedded::NAME).set_records(Some(entries)).send().await?;
+        let taken = stream.client().put_records().stream_name(stream.name()).set_records(Some(entries)).send().await?;
         if let Some(refused) = taken.records().iter().find_map(|record| record.error_message()) {
             return Err(format!("the stream refused a line: {refused}").into());
         }

@@ -2,7 +2,8 @@ use std::error::Error;
 
 use aws_sdk_kinesis::types::ShardIteratorType;
 
-use super::embedded::Embedded;
+use crate::embedded::Embedded;
+
 use super::ledger::Ledger;
 use super::line::Line;
 use super::producer::Put;
@@ -35,7 +36,7 @@ pub async fn recover(stream: &Embedded, ledger: &Ledger) -> Result<Put, Box<dyn 
 
 async fn read(stream: &Embedded, shard: &str, put: &mut Put) -> Result<(), Box<dyn Error + Send + Sync>> {
     let client = stream.client();
-    let from = client.get_shard_iterator().stream_name(Embedded::NAME).shard_id(shard);
+    let from = client.get_shard_iterator().stream_name(stream.name()).shard_id(shard);
     let mut next = from.shard_iterator_type(ShardIteratorType::TrimHorizon).send().await?.shard_iterator;
     while let Some(iterator) = next {
         let page = client.get_records().shard_iterator(iterator).send().await?;

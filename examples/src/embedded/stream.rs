@@ -8,42 +8,51 @@ use aws_sdk_kinesis::config::{BehaviorVersion, Config, Credentials, Region};
 use aws_sdk_kinesis::types::{Shard, StreamStatus};
 use kcl_core::model::ShardId;
 use kcl_core::{Clock, SystemClock};
-use kcl_local::stream::LocalStream;
+use kcl_local::stream::{LocalStream, LocalStreamBuilder};
 
-/// The embedded stream of a state folder, and a client of it.
+/// An embedded stream, and a client of it.
 #[derive(Debug)]
 pub struct Embedded {
     server: LocalStream,
     client: Client,
+    name: &'static str,
 }
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-const SHARDS: i32 = 4;
 /// The longest that the embedded stream allows, for replays: a week.
 const RETENTION_HOURS: i32 = 168;
 const SETTLE: Duration = Duration::from_millis(10);
 
 impl Embedded {
-    /// The name of the stream.
-    pub const NAME: &str = "quickstart";
-
-    /// Starts the stream that the folder holds, or makes one with 4 shards.
+    /// Starts the stream that the folder holds, or makes one of this name with so many shards.
     ///
     /// # Errors
     /// The folder is in use by another process or cannot be used.
-    pub async fn start(folder: &Path) -> Result<Self, BoxError> {
-        let server = LocalStream::builder().folder(folder).start().await?;
-        let config = Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .endpoint_url(server.endpoint())
-            .region(Region::new(server.region().to_owned()))
-            .credentials_provider(Credentials::new("any", "any", None, None, "quickstart"))
-            // A put that is tried again may store its lines twice.
-            .retry_config(RetryConfig::disabled());
-        let stream = Self { server, client: Client::from_conf(config.build()) };
-        stream.make().await?;
+    pub async fn in_folder(name: &'static str, shards: i32, folder: &Path) -> Result<Self, BoxError> {
+        Self::start(name, shards, LocalStream::builder().folder(folder)).await
+    }
+
+    /// Makes a stream that is gone when this program ends.
+    ///
+    /// # Errors
+    /// The server cannot be started.
+    pub async fn in_memory(name: &'static str, shards: i32) -> Result<Self, BoxError> {
+        Self::start(name, shards, LocalStream::builder()).await
+    }
+
+    async fn start(name: &'static str, shards: i32, builder: LocalStreamBuilder) -> Result<Self, BoxError> {
+        let server = builder.start().await?;
+        let client = client(server.endpoint(), server.region());
+        let stream = Self { server, client, name };
+        stream.make(shards).await?;
         Ok(stream)
+    }
+
+    /// The name of the stream.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
     }
 
     /// A client of the stream, which never tries anything again.
@@ -63,8 +72,8 @@ impl Embedded {
         self.server.stop().await;
     }
 
-    async fn make(&self) -> Result<(), BoxError> {
-        let made = self.client.create_stream().stream_name(Self::NAME).shard_count(SHARDS).send().await;
+    async fn make(&self, shards: i32) -> Result<(), BoxError> {
+        let made = self.client.create_stream().stream_name(self.name).shard_count(shards).send().await;
         match made {
             Ok(_) => {}
             Err(error)
@@ -75,12 +84,12 @@ impl Embedded {
         }
         // Not with the SDK's waiter: its shortest pause is 10 s.
         self.settled().await?;
-        let described = self.client.describe_stream_summary().stream_name(Self::NAME).send().await?;
+        let described = self.client.describe_stream_summary().stream_name(self.name).send().await?;
         let hours = described
             .stream_description_summary()
             .map_or(0, aws_sdk_kinesis::types::StreamDescriptionSummary::retention_period_hours);
         if hours < RETENTION_HOURS {
-            let increase = self.client.increase_stream_retention_period().stream_name(Self::NAME);
+            let increase = self.client.increase_stream_retention_period().stream_name(self.name);
             increase.retention_period_hours(RETENTION_HOURS).send().await?;
         }
         self.settled().await
@@ -92,7 +101,7 @@ impl Embedded {
     /// The stream cannot be described.
     pub async fn settled(&self) -> Result<(), BoxError> {
         loop {
-            let described = self.client.describe_stream_summary().stream_name(Self::NAME).send().await?;
+            let described = self.client.describe_stream_summary().stream_name(self.name).send().await?;
             if described.stream_description_summary().is_some_and(|summary| *summary.stream_status() == StreamStatus::Active) {
                 return Ok(());
             }
@@ -106,7 +115,7 @@ impl Embedded {
     /// They cannot be listed.
     pub async fn shards(&self) -> Result<Vec<Shard>, BoxError> {
         let mut shards = Vec::new();
-        let mut page = self.client.list_shards().stream_name(Self::NAME).send().await?;
+        let mut page = self.client.list_shards().stream_name(self.name).send().await?;
         loop {
             shards.extend(page.shards.take().unwrap_or_default());
             let Some(next) = page.next_token.take() else { break };
@@ -126,7 +135,20 @@ impl Embedded {
     }
 }
 
+/// A client of an embedded stream at this endpoint, which never tries anything again.
+#[must_use]
+pub fn client(endpoint: &str, region: &str) -> Client {
+    let config = Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .endpoint_url(endpoint)
+        .region(Region::new(region.to_owned()))
+        .credentials_provider(Credentials::new("any", "any", None, None, "embedded"))
+        // A put that is tried again may store its records twice.
+        .retry_config(RetryConfig::disabled());
+    Client::from_conf(config.build())
+}
+
 /// Whether a shard takes records.
-pub(super) fn is_open(shard: &Shard) -> bool {
+pub(crate) fn is_open(shard: &Shard) -> bool {
     shard.sequence_number_range().is_some_and(|range| range.ending_sequence_number().is_none())
 }

@@ -2,7 +2,7 @@ use std::error::Error;
 
 use aws_sdk_kinesis::types::Shard;
 
-use super::embedded::{Embedded, is_open};
+use super::stream::{Embedded, is_open};
 
 /// A change of the shards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,13 +49,13 @@ impl Reshard {
         let said = match self {
             Self::Split => {
                 let Some((shard, middle)) = to_split(&open) else { return Ok("no shard is wide enough to be split".to_owned()) };
-                let split = client.split_shard().stream_name(Embedded::NAME).shard_to_split(&shard.id);
+                let split = client.split_shard().stream_name(stream.name()).shard_to_split(&shard.id);
                 split.new_starting_hash_key(middle.to_string()).send().await?;
                 format!("split {}", shard.id)
             }
             Self::Merge => {
                 let Some((first, second)) = to_merge(open) else { return Ok("no two shards to be merged".to_owned()) };
-                let merge = client.merge_shards().stream_name(Embedded::NAME).shard_to_merge(&first.id);
+                let merge = client.merge_shards().stream_name(stream.name()).shard_to_merge(&first.id);
                 merge.adjacent_shard_to_merge(&second.id).send().await?;
                 format!("merged {} and {}", first.id, second.id)
             }

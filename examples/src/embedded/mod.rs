@@ -1,0 +1,8 @@
+//! The embedded stream of a program, and what changes its shards.
+
+mod reshard;
+mod stream;
+
+pub use reshard::Reshard;
+pub(crate) use stream::is_open;
+pub use stream::{Embedded, client};
