@@ -80,7 +80,7 @@ async fn consume(options: &Options, seen: &Arc<Seen>) -> Result<(), BoxError> {
         Reason::Enough => tracing::info!("enough records: stopping"),
         Reason::Idle => tracing::info!("no records any more: stopping"),
     }
-    let shutdown = async { tokio::join!(worker.shutdown(options.grace), run).1 };
+    let shutdown = async { tokio::join!(worker.stop(options.at_the_end(), options.grace), run).1 };
     tokio::select! {
         biased;
         signal = signals.next() => Err(format!("{signal} again: ended at once; the leases are left to expire").into()),

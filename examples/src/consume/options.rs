@@ -7,13 +7,14 @@ use clap::Parser;
 use kcl_core::InitialPosition;
 use kcl_core::fetch::ByteBudget;
 use kcl_core::model::{StreamName, Timestamp};
+use kcl_core::worker::Stop;
 
 /// Consumes a Kinesis stream and counts what it reads.
 ///
 /// Region and credentials come from where every AWS tool takes them: AWS_REGION, AWS_ACCESS_KEY_ID, AWS_PROFILE, ~/.aws, the role
 /// of the machine. Processes that run with the same --application share the shards; a process that comes back goes on at the
 /// checkpoints. SIGTERM and Ctrl-C end it in good order: the batch in hand is finished, the checkpoints are stored, the leases
-/// freed. A second signal ends it at once.
+/// freed (or kept, with --keep-leases). A second signal ends it at once.
 ///
 /// The last line on standard output is one JSON object: records, bytes, duplicates (records that this process was given again),
 /// first_record_ms and elapsed_ms (both since the process began), cpu_ms (user and system), peak_rss_kib. What cannot be known is
@@ -55,6 +56,9 @@ pub struct Options {
     /// The name of this worker. No other live process may have it. Without it: a random one.
     #[arg(long, value_name = "ID")]
     pub worker: Option<String>,
+    /// Keeps the leases at the end, for a process that comes back under the same name within the failover time: then no shard moves.
+    #[arg(long, requires = "worker")]
+    pub keep_leases: bool,
     /// How long a worker may show no life before others take its shards.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
     pub failover: Duration,
@@ -87,6 +91,12 @@ pub struct Options {
 }
 
 impl Options {
+    /// What becomes of the leases at the end.
+    #[must_use]
+    pub const fn at_the_end(&self) -> Stop {
+        if self.keep_leases { Stop::Keep } else { Stop::Release }
+    }
+
     /// The file of the lease table; its folder is made if it is the default one.
     ///
     /// # Errors
