@@ -1,0 +1,18 @@
+//! The parts of the program `fleet`: many worker processes on one lease table, what is done to them, and what came of it.
+//!
+//! ```text
+//!   Producer -> embedded stream -> worker processes -- a trace each ------------+
+//!                                      |                                        v
+//!                                   LoggedTable -> lease table -> TableWatch   History -> Verdict
+//!                                      +-- a log of calls each ------------------^
+//! ```
+//!
+//! A worker process is this program itself (`fleet worker`, see [`run_worker`]). The program that starts them, [`Fleet`], knows what
+//! was put, reads their traces, and judges afterwards: what was put and handed to nobody is lost; what was handed out twice has a
+//! cause, and the only ones that excuse it are that its owner was killed or frozen.
+
+mod logged_table;
+mod table_log;
+
+pub use logged_table::LoggedTable;
+pub use table_log::{TableCall, TableRow, checkpoints_that_went_back};

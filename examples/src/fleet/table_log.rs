@@ -1,0 +1,153 @@
+use std::collections::BTreeMap;
+
+use kcl_core::model::{Checkpoint, Position, SequenceNumber, Timestamp};
+use serde_json::Value;
+
+/// A call of a lease table, as [`LoggedTable`](super::LoggedTable) writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableCall {
+    /// When it was made.
+    pub begun: Timestamp,
+    /// When it was answered.
+    pub ended: Timestamp,
+    /// Of what kind it was: `scan`, `get`, `beacon`, or the name of a write.
+    pub op: String,
+    /// Of which lease, if of one.
+    pub lease: Option<String>,
+    /// The tenancy under which it was to be done, if it was to be done under one.
+    pub expected_token: Option<String>,
+    /// `ok`, `conflict`, `unknown`, `throttled` or `fatal`.
+    pub outcome: String,
+    /// The row that came with the answer.
+    pub row: Option<TableRow>,
+}
+
+/// A lease as a call returned it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableRow {
+    /// The owner.
+    pub owner: Option<String>,
+    /// The tenancy.
+    pub token: Option<String>,
+    /// The counter.
+    pub counter: u64,
+    /// The checkpoint.
+    pub checkpoint: Checkpoint,
+}
+
+impl TableCall {
+    /// The call in this line, unless it is none.
+    #[must_use]
+    pub fn parse(line: &str) -> Option<Self> {
+        let line: Value = serde_json::from_str(line).ok()?;
+        let text = |value: &Value| value.as_str().map(ToOwned::to_owned);
+        let row = line.get("row").and_then(|row| {
+            Some(TableRow {
+                owner: text(&row["owner"]),
+                token: text(&row["token"]),
+                counter: row["counter"].as_u64()?,
+                checkpoint: CheckpointText::parse(row["checkpoint"].as_str()?)?,
+            })
+        });
+        Some(Self {
+            begun: Timestamp::from_millis(line["begun"].as_i64()?),
+            ended: Timestamp::from_millis(line["ended"].as_i64()?),
+            op: text(&line["op"])?,
+            lease: text(&line["lease"]),
+            expected_token: text(&line["expected_token"]),
+            outcome: text(&line["outcome"])?,
+            row,
+        })
+    }
+
+    /// Whether it was done.
+    #[must_use]
+    pub fn is_ok(&self) -> bool {
+        self.outcome == "ok"
+    }
+
+    /// Whether it began the tenancy of a worker.
+    #[must_use]
+    pub fn begins_tenancy(&self) -> bool {
+        self.is_ok() && matches!(&*self.op, "take" | "claim")
+    }
+
+    /// Whether it changes a lease.
+    #[must_use]
+    pub fn is_write(&self) -> bool {
+        self.lease.is_some() && self.op != "get"
+    }
+}
+
+/// A checkpoint as the log has it.
+pub(super) struct CheckpointText;
+
+impl CheckpointText {
+    pub(super) fn of(checkpoint: &Checkpoint) -> String {
+        checkpoint.to_string()
+    }
+
+    fn parse(text: &str) -> Option<Checkpoint> {
+        Some(match text {
+            "AT_TIMESTAMP" => Checkpoint::AtTimestamp,
+            "TRIM_HORIZON" => Checkpoint::TrimHorizon,
+            "LATEST" => Checkpoint::Latest,
+            "SHARD_END" => Checkpoint::ShardEnd,
+            _ => {
+                let (sequence, sub) = text.split_once('.').unwrap_or((text, "0"));
+                let sequence: SequenceNumber = sequence.parse().ok()?;
+                Checkpoint::At(Position::new(sequence, sub.parse().ok()?))
+            }
+        })
+    }
+}
+
+/// The leases whose stored checkpoint went back: of each, the rows that accepted writes returned are compared in the order of their
+/// counters. An empty result is the proof for everything that these logs have.
+#[must_use]
+pub fn checkpoints_that_went_back<'a>(calls: impl IntoIterator<Item = &'a TableCall>) -> Vec<String> {
+    let mut rows: BTreeMap<&str, BTreeMap<u64, Vec<&Checkpoint>>> = BTreeMap::new();
+    for call in calls {
+        if let (Some(lease), Some(row)) = (&call.lease, &call.row) {
+            rows.entry(lease).or_default().entry(row.counter).or_default().push(&row.checkpoint);
+        }
+    }
+    let mut back = Vec::new();
+    for (lease, by_counter) in rows {
+        let mut greatest: Option<(&Checkpoint, u64)> = None;
+        for (counter, checkpoints) in by_counter {
+            for checkpoint in checkpoints {
+                match greatest {
+                    Some((before, at)) if checkpoint < before => {
+                        back.push(format!("{lease}: {checkpoint} at counter {counter}, after {before} at {at}"));
+                    }
+                    _ => greatest = Some((checkpoint, counter)),
+                }
+            }
+        }
+    }
+    back
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(lease: &str, counter: u64, checkpoint: &str) -> TableCall {
+        let line = format!(
+            r#"{{"begun":1,"ended":2,"op":"renew","lease":"{lease}","outcome":"ok",
+               "row":{{"owner":"w1","token":"t","counter":{counter},"checkpoint":"{checkpoint}"}}}}"#
+        );
+        TableCall::parse(&line).unwrap()
+    }
+
+    #[test]
+    fn checkpoints_are_compared_in_the_order_of_the_counters() {
+        let calls = [call("a", 3, "17"), call("a", 1, "TRIM_HORIZON"), call("b", 1, "20"), call("a", 2, "16.4")];
+        assert!(checkpoints_that_went_back(&calls).is_empty());
+        let back = [call("a", 4, "17"), call("a", 5, "16"), call("b", 6, "SHARD_END"), call("b", 7, "9")];
+        let back = checkpoints_that_went_back(&back);
+        assert_eq!(back.len(), 2, "{back:?}");
+        assert!(back[0].contains("a: 16 at counter 5, after 17 at 4"), "{back:?}");
+    }
+}
