@@ -11,8 +11,16 @@
 //! was put, reads their traces, and judges afterwards: what was put and handed to nobody is lost; what was handed out twice has a
 //! cause, and the only ones that excuse it are that its owner was killed or frozen.
 
+mod deed;
+mod history;
 mod logged_table;
 mod table_log;
+mod tail;
+mod trace_line;
 
+pub use deed::{Deed, What};
+pub use history::{History, Tenancy};
 pub use logged_table::LoggedTable;
 pub use table_log::{TableCall, TableRow, checkpoints_that_went_back};
+pub use tail::Tail;
+pub use trace_line::{Call, TraceLine};

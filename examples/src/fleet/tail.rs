@@ -1,0 +1,63 @@
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::PathBuf;
+
+/// Reads the lines of a file as another process appends them.
+#[derive(Debug)]
+pub struct Tail {
+    path: PathBuf,
+    file: Option<File>,
+    at: u64,
+    /// What follows the last line feed so far.
+    rest: Vec<u8>,
+}
+
+impl Tail {
+    /// The lines of this file, which need not exist yet.
+    #[must_use]
+    pub const fn new(path: PathBuf) -> Self {
+        Self { path, file: None, at: 0, rest: Vec::new() }
+    }
+
+    /// The whole lines that came since the last call. A last line without a line feed waits for it.
+    ///
+    /// # Errors
+    /// The file is there and cannot be read.
+    pub fn lines(&mut self) -> io::Result<Vec<String>> {
+        if self.file.is_none() {
+            match File::open(&self.path) {
+                Ok(file) => self.file = Some(file),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+                Err(error) => return Err(error),
+            }
+        }
+        let Some(file) = &mut self.file else { return Ok(Vec::new()) };
+        file.seek(SeekFrom::Start(self.at))?;
+        self.at += file.read_to_end(&mut self.rest)? as u64;
+        let Some(feed) = self.rest.iter().rposition(|byte| *byte == b'\n') else { return Ok(Vec::new()) };
+        let rest = self.rest.split_off(feed + 1);
+        let whole = std::mem::replace(&mut self.rest, rest);
+        Ok(String::from_utf8_lossy(&whole).lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn lines_come_once_and_whole_as_they_are_appended() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lines");
+        let mut tail = Tail::new(path.clone());
+        assert!(tail.lines().unwrap().is_empty(), "there is no file yet");
+        let mut file = File::create(&path).unwrap();
+        file.write_all(b"one\ntw").unwrap();
+        assert_eq!(tail.lines().unwrap(), ["one"]);
+        assert!(tail.lines().unwrap().is_empty());
+        file.write_all(b"o\nthree   \n").unwrap();
+        assert_eq!(tail.lines().unwrap(), ["two", "three"]);
+    }
+}
