@@ -17,6 +17,7 @@ mod logged_table;
 mod table_log;
 mod tail;
 mod trace_line;
+mod verdict;
 
 pub use deed::{Deed, What};
 pub use history::{History, Tenancy};
@@ -24,3 +25,4 @@ pub use logged_table::LoggedTable;
 pub use table_log::{TableCall, TableRow, checkpoints_that_went_back};
 pub use tail::Tail;
 pub use trace_line::{Call, TraceLine};
+pub use verdict::{Cause, Parents, PutLog, Verdict};
