@@ -14,10 +14,12 @@
 mod deed;
 mod history;
 mod logged_table;
+mod slow;
 mod table_log;
 mod tail;
 mod trace_line;
 mod verdict;
+mod worker;
 
 pub use deed::{Deed, What};
 pub use history::{History, Tenancy};
@@ -26,3 +28,4 @@ pub use table_log::{TableCall, TableRow, checkpoints_that_went_back};
 pub use tail::Tail;
 pub use trace_line::{Call, TraceLine};
 pub use verdict::{Cause, Parents, PutLog, Verdict};
+pub use worker::{WorkerOptions, run_worker};
