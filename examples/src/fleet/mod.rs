@@ -14,17 +14,22 @@
 mod deed;
 mod history;
 mod logged_table;
+mod member;
 mod slow;
 mod table_log;
+mod table_watch;
 mod tail;
 mod trace_line;
 mod verdict;
 mod worker;
+mod write_lock;
 
 pub use deed::{Deed, What};
 pub use history::{History, Tenancy};
 pub use logged_table::LoggedTable;
+pub use member::{Member, State};
 pub use table_log::{TableCall, TableRow, checkpoints_that_went_back};
+pub use table_watch::{Move, Seen, TableWatch};
 pub use tail::Tail;
 pub use trace_line::{Call, TraceLine};
 pub use verdict::{Cause, Parents, PutLog, Verdict};

@@ -1,0 +1,150 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kcl_core::lease::{Consistency, Error, LeaseTable};
+use kcl_core::model::{Checkpoint, Lease, ShardId, Timestamp, WorkerId};
+use kcl_core::{Clock, SystemClock};
+use tokio::sync::watch;
+
+/// The lease table as it is read again and again, from outside of all workers.
+pub struct TableWatch {
+    table: Arc<dyn LeaseTable>,
+    seen: watch::Sender<Seen>,
+}
+
+/// What the table shows, and what was noticed on the way.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// The leases of the last look.
+    pub leases: BTreeMap<ShardId, Lease>,
+    /// The changes of owners, as far as two looks show them.
+    pub moves: Vec<Move>,
+    /// Stored checkpoints that went back.
+    pub backwards: Vec<String>,
+    /// When the table was read last.
+    pub at: Option<Timestamp>,
+    /// How often the table was read.
+    pub looks: u64,
+}
+
+/// A lease has another owner than a moment ago.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// When that was seen.
+    pub at: Timestamp,
+    /// Which.
+    pub shard: ShardId,
+    /// Who had it.
+    pub from: Option<WorkerId>,
+    /// Who has it.
+    pub to: Option<WorkerId>,
+}
+
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+impl TableWatch {
+    /// Watches this table.
+    #[must_use]
+    pub fn new(table: Arc<dyn LeaseTable>) -> Self {
+        Self { table, seen: watch::Sender::default() }
+    }
+
+    /// Looks for ever. A look that fails is made again: the table may not be there yet, or be busy.
+    pub async fn run(&self) {
+        loop {
+            if let Ok(leases) = self.look().await {
+                let at = SystemClock.wall();
+                self.seen.send_modify(|seen| seen.take_in(leases, at));
+            }
+            SystemClock.sleep_until(SystemClock.now() + LOOK_EVERY).await;
+        }
+    }
+
+    async fn look(&self) -> Result<Vec<Lease>, Error> {
+        let mut all = self.table.snapshot(None, Consistency::Strong).await?;
+        while let Some(next) = all.next.take() {
+            all.append(self.table.snapshot(Some(&next), Consistency::Strong).await?);
+        }
+        Ok(all.leases)
+    }
+
+    /// What was seen last.
+    #[must_use]
+    pub fn seen(&self) -> watch::Ref<'_, Seen> {
+        self.seen.borrow()
+    }
+}
+
+impl Seen {
+    fn take_in(&mut self, leases: Vec<Lease>, at: Timestamp) {
+        for lease in leases {
+            let shard = lease.key.shard.clone();
+            let before = self.leases.insert(shard.clone(), lease.clone());
+            let from = before.as_ref().and_then(Lease::actual_owner).cloned();
+            let to = lease.actual_owner().cloned();
+            if from != to {
+                self.moves.push(Move { at, shard: shard.clone(), from, to });
+            }
+            let stored = before.map(|before| before.checkpoint).filter(|before| lease.checkpoint < *before);
+            if let Some(stored) = stored {
+                self.backwards.push(format!("{shard}: {stored} was stored, then {}", lease.checkpoint));
+            }
+        }
+        self.at = Some(at);
+        self.looks += 1;
+    }
+
+    /// The leases of shards that are not done.
+    pub fn live(&self) -> impl Iterator<Item = &Lease> {
+        self.leases.values().filter(|lease| lease.checkpoint != Checkpoint::ShardEnd)
+    }
+
+    /// The shards that are not done and belong to this worker.
+    #[must_use]
+    pub fn owned_by(&self, worker: &str) -> Vec<ShardId> {
+        let owned = self.live().filter(|lease| lease.actual_owner().is_some_and(|owner| owner.as_str() == worker));
+        owned.map(|lease| lease.key.shard.clone()).collect()
+    }
+
+    /// Whether each shard that is not done belongs to one of these workers, and none of them has two more than another one.
+    #[must_use]
+    pub fn is_balanced(&self, workers: &[&str]) -> bool {
+        let counts: Vec<usize> = workers.iter().map(|worker| self.owned_by(worker).len()).collect();
+        let (Some(least), Some(most)) = (counts.iter().min(), counts.iter().max()) else { return false };
+        let pending = self.live().any(Lease::hand_over_pending);
+        !pending && most - least <= 1 && counts.iter().sum::<usize>() == self.live().count()
+    }
+}
+
+impl fmt::Debug for TableWatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TableWatch").field("table", &self.table).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kcl_core::model::{LeaseKey, Position, SequenceNumber};
+
+    use super::*;
+
+    fn lease(shard: &str, owner: &str, done: u128) -> Lease {
+        let checkpoint = Checkpoint::At(Position::from(SequenceNumber::from_u128(done)));
+        Lease::new(LeaseKey::single(shard), checkpoint).owned_by(owner.into(), "t".into())
+    }
+
+    #[test]
+    fn moves_and_checkpoints_that_go_back_are_noticed() {
+        let mut seen = Seen::default();
+        let at = Timestamp::from_millis(1);
+        seen.take_in(vec![lease("a", "w1", 5), lease("b", "w1", 5)], at);
+        seen.take_in(vec![lease("a", "w2", 6), lease("b", "w1", 6)], at);
+        assert_eq!((seen.moves.len(), seen.backwards.len()), (3, 0));
+        assert!(seen.is_balanced(&["w1", "w2"]) && !seen.is_balanced(&["w1"]));
+        seen.take_in(vec![lease("a", "w2", 7), lease("b", "w2", 5)], at);
+        assert_eq!((seen.moves.len(), seen.backwards.len()), (4, 1));
+        assert!(seen.is_balanced(&["w2"]) && !seen.is_balanced(&["w1", "w2"]));
+    }
+}
