@@ -11,26 +11,34 @@
 //! was put, reads their traces, and judges afterwards: what was put and handed to nobody is lost; what was handed out twice has a
 //! cause, and the only ones that excuse it are that its owner was killed or frozen.
 
+mod acts;
 mod deed;
+#[expect(clippy::module_inception, reason = "the type that the folder is named for")]
+mod fleet;
 mod history;
 mod logged_table;
 mod member;
+mod producer;
 mod slow;
 mod table_log;
 mod table_watch;
 mod tail;
 mod trace_line;
 mod verdict;
+mod waits;
 mod worker;
 mod write_lock;
 
 pub use deed::{Deed, What};
+pub use fleet::{Fleet, Setup};
 pub use history::{History, Tenancy};
 pub use logged_table::LoggedTable;
 pub use member::{Member, State};
+pub use producer::Producer;
 pub use table_log::{TableCall, TableRow, checkpoints_that_went_back};
 pub use table_watch::{Move, Seen, TableWatch};
 pub use tail::Tail;
 pub use trace_line::{Call, TraceLine};
 pub use verdict::{Cause, Parents, PutLog, Verdict};
+pub use waits::NotInTime;
 pub use worker::{WorkerOptions, run_worker};

@@ -1,0 +1,150 @@
+//! What is done to a fleet.
+
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
+use kcl_core::model::Timestamp;
+use kcl_core::{Clock, SystemClock};
+use rustix::process::Signal;
+
+use crate::embedded::Reshard;
+
+use super::deed::{Deed, What};
+use super::fleet::{Fleet, Setup};
+use super::member::{Member, State};
+use super::worker::GRACE;
+use super::write_lock;
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// How often a process is stopped anew when it was stopped inside a write.
+const FREEZE_TRIES: u32 = 20;
+
+impl Fleet {
+    /// Starts a worker process under a new name: `w1`, `w2` and so on. Returns its place.
+    ///
+    /// # Errors
+    /// The process cannot be started.
+    pub fn add(&mut self) -> io::Result<usize> {
+        self.names += 1;
+        self.add_named(&format!("w{}", self.names), &[])
+    }
+
+    /// Starts a worker process under this name, which another one may have had or may have still, with more options of `consume`.
+    ///
+    /// # Errors
+    /// The process cannot be started.
+    pub fn add_named(&mut self, name: &str, options: &[&str]) -> io::Result<usize> {
+        let Setup { program, folder, lease_table, application, failover, .. } = &self.setup;
+        let failover = humantime::format_duration(*failover).to_string().replace(' ', "");
+        let table = format!("sqlite:{}", lease_table.display());
+        let endpoint = self.stream.endpoint();
+        let arguments = ["--stream", Self::STREAM, "--application", application, "--endpoint", endpoint];
+        let more = ["--lease-table", &table, "--failover", &failover];
+        let arguments: Vec<String> =
+            arguments.into_iter().chain(more).chain(options.iter().copied()).map(ToOwned::to_owned).collect();
+        let place = self.members.len();
+        let at = SystemClock.wall();
+        self.members.push(Member::start(program, name, place + 1, folder, &arguments)?);
+        self.deeds.push(Deed { at, member: place, what: What::Started, shards: Vec::new() });
+        Ok(place)
+    }
+
+    pub(super) fn note(&mut self, member: usize, what: What) -> Timestamp {
+        let shards = self.owned_by(member);
+        let at = SystemClock.wall();
+        self.deeds.push(Deed { at, member, what, shards });
+        at
+    }
+
+    /// Kills a process (SIGKILL). When that was.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn kill(&mut self, place: usize) -> io::Result<Timestamp> {
+        let at = self.note(place, What::Killed);
+        self.members[place].signal(Signal::KILL)?;
+        self.members[place].state = State::Stopping;
+        Ok(at)
+    }
+
+    /// Tells a process to end in good order (SIGTERM). When that was.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn stop(&mut self, place: usize) -> io::Result<Timestamp> {
+        let at = self.note(place, What::Stopped);
+        self.members[place].signal(Signal::TERM)?;
+        self.members[place].state = State::Stopping;
+        Ok(at)
+    }
+
+    /// Stops a process where it is (SIGSTOP), so that it does not know. When that was.
+    ///
+    /// One that is found inside a write holds the write lock of the `SQLite` file, and nobody could go on: it is let go on, and
+    /// stopped again.
+    ///
+    /// # Errors
+    /// The system refuses, or the process is found inside a write again and again.
+    pub async fn freeze(&mut self, place: usize) -> Result<Timestamp, BoxError> {
+        for _ in 0..FREEZE_TRIES {
+            let at = self.note(place, What::Frozen);
+            self.members[place].signal(Signal::STOP)?;
+            self.members[place].state = State::Frozen;
+            self.members[place].frozen().await?;
+            if !write_lock::is_held(&self.setup.lease_table).await? {
+                return Ok(at);
+            }
+            self.locked_freezes += 1;
+            self.wake(place)?;
+            Self::pause().await;
+        }
+        Err(format!("{} was inside a write {FREEZE_TRIES} times", self.members[place].name).into())
+    }
+
+    /// Lets a process go on (SIGCONT). When that was.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn wake(&mut self, place: usize) -> io::Result<Timestamp> {
+        let at = self.note(place, What::Woken);
+        self.members[place].state = State::Working;
+        self.members[place].signal(Signal::CONT)?;
+        Ok(at)
+    }
+
+    /// Changes the shards of the stream, and says how.
+    ///
+    /// # Errors
+    /// The stream refuses.
+    pub async fn reshard(&self, reshard: Reshard) -> Result<String, BoxError> {
+        let said = reshard.carry_out(&self.stream).await?;
+        self.producer.look_at_shards();
+        Ok(said)
+    }
+
+    /// Ends all processes in good order, wakes those that are frozen for it, and waits for their ends. Who does not end is killed.
+    ///
+    /// # Errors
+    /// See [`refresh`](Self::refresh).
+    pub async fn stop_all(&mut self) -> Result<(), BoxError> {
+        for place in 0..self.members.len() {
+            if self.members[place].state == State::Frozen {
+                self.wake(place)?;
+            }
+            if self.members[place].is_working() {
+                self.stop(place)?;
+            }
+        }
+        let gone = |fleet: &Self| fleet.members.iter().all(Member::is_gone);
+        if self.until("all processes have ended", GRACE + Duration::from_secs(5), gone).await.is_err() {
+            for place in 0..self.members.len() {
+                if !self.members[place].is_gone() {
+                    self.kill(place)?;
+                }
+            }
+        }
+        self.refresh()
+    }
+}
