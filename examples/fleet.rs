@@ -1,0 +1,33 @@
+//! Runs a fleet of worker processes, breaks them on purpose, and proves what came of it: see `--help`.
+//!
+//! ```text
+//! cargo run --release --example fleet [-- --script '5s kill 1; 20s add; 30s split']
+//! ```
+//!
+//! How a worker of it is built, run and stopped is in `src/fleet/worker.rs`, and is what `consume.rs` does.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use examples::exit::{Chain, FAILED, USAGE};
+use examples::fleet::{Command, Options, run_worker, show};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let options = Options::parse();
+    if let Err(error) = examples::logging::start() {
+        eprintln!("error: {error}");
+        return USAGE.into();
+    }
+    let ended = match &options.command {
+        Some(Command::Worker(worker)) => Ok(run_worker(worker).await),
+        None => show(&options).await,
+    };
+    match ended {
+        Ok(code) => code.into(),
+        Err(error) => {
+            eprintln!("error: {}", Chain(&*error));
+            FAILED.into()
+        }
+    }
+}

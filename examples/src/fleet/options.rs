@@ -1,0 +1,103 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use super::script::Script;
+use super::worker::WorkerOptions;
+
+/// Runs a fleet of worker processes on one lease table, breaks them on purpose, and proves what came of it.
+///
+/// It starts an embedded Kinesis-compatible stream, a producer that puts records into every shard, and worker processes that share the
+/// shards through one SQLite file. It shows who reads which shard. Meanwhile workers are killed, frozen, stopped and added, and shards
+/// are split and merged: by keys on a terminal, or by a script. At the end every record that was put is compared with what the workers
+/// were given: lost, out of order, and handed out again, by cause.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "fleet",
+    after_help = "\
+Examples:
+  fleet                                  three workers, eight shards; keys tell what to do
+  fleet --script '5s kill 1; 20s add'    the same without keys
+
+Keys on a terminal:
+  1 to 9  choose a worker     a  add a worker      s  split a shard
+  k  kill it (SIGKILL)        t  stop it (SIGTERM) m  merge two shards
+  f  freeze it (SIGSTOP)      r  kill it and start it under the same name
+  q, Ctrl-C  end: everything that was put is read, then the workers end and the table follows
+
+A script is TIME ACTION; TIME ACTION and so on, with the times from the moment when all shards are read. Actions: kill [N],
+restart [N], freeze [N] [TIME], stop [N], add, split, merge. N is the number of a worker; without it the one is meant that has
+been working for longest. Without a terminal and without --script a script runs that has some of everything.
+
+The last line on standard output is a JSON object with the figures.
+
+Exit codes:
+  0  nothing was lost, out of order or handed out again without a cause
+  1  it was, or something failed; standard error says what
+  2  an option cannot be"
+)]
+pub struct Options {
+    /// What worker processes are started with.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How many workers begin.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub workers: u32,
+    /// How many shards the stream begins with.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub shards: u32,
+    /// Records a second and shard.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub rate: u64,
+    /// How long a worker may show no life before others take its shards.
+    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = humantime::parse_duration)]
+    pub failover: Duration,
+    /// What to do when: TIME ACTION; TIME ACTION ...
+    #[arg(long, value_name = "STEPS")]
+    pub script: Option<Script>,
+    /// How long it goes on. Without it: until a key or a signal ends it, or until the script is done and the fleet at rest.
+    #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub span: Option<Duration>,
+    /// Where leases are kept: sqlite:PATH. Without it: in the folder.
+    #[arg(long, value_name = "sqlite:PATH", value_parser = lease_table)]
+    pub lease_table: Option<LeaseTableAt>,
+    /// Where the traces and logs of the processes are kept. Without it: in a folder that is deleted at the end.
+    #[arg(long, value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+}
+
+/// What worker processes are started with.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// A worker of the fleet.
+    #[command(hide = true)]
+    Worker(Box<WorkerOptions>),
+}
+
+/// Where leases are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LeaseTableAt {
+    /// In this SQLite file.
+    Sqlite(PathBuf),
+}
+
+fn lease_table(text: &str) -> Result<LeaseTableAt, String> {
+    match text.split_once(':') {
+        Some(("sqlite", path)) if !path.is_empty() => Ok(LeaseTableAt::Sqlite(path.into())),
+        _ => Err("allowed is sqlite:PATH".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Options::command().debug_assert();
+    }
+}

@@ -1,0 +1,263 @@
+use std::error::Error;
+use std::path::Path;
+use std::time::Duration;
+
+use kcl_core::model::Moment;
+use kcl_core::{Clock, SystemClock};
+
+use crate::embedded::Reshard;
+use crate::exit::FAILED;
+use crate::signals::Signals;
+
+use super::fleet::{Fleet, Setup};
+use super::keys::Keys;
+use super::options::{LeaseTableAt, Options};
+use super::report::Report;
+use super::script::{Action, Script, Whom};
+use super::view::View;
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// What runs where nobody can press a key and no script is given: some of everything, at a failover time of 3 s.
+const SOME_OF_EVERYTHING: &str = "2s kill 1; 9s add; 14s split; 17s freeze 2; 28s stop 3; 32s merge";
+const TICK: Duration = Duration::from_millis(50);
+/// The end comes when the fleet has been at rest for so long.
+const REST: Duration = Duration::from_secs(2);
+
+/// Starts a fleet, does to it what the script or the keys say, and prints what came of it. Returns the exit code.
+///
+/// # Errors
+/// The fleet cannot be started, or something around it fails.
+pub async fn show(options: &Options) -> Result<u8, BoxError> {
+    let begun = SystemClock.now();
+    let mut signals = Signals::catch()?;
+    let temporary = tempfile::tempdir()?;
+    let folder = options.folder.as_deref().unwrap_or_else(|| temporary.path());
+    std::fs::create_dir_all(folder).map_err(|error| format!("cannot make the folder {}: {error}", folder.display()))?;
+    let mut fleet = Fleet::start(setup(options, folder)?).await?;
+    let mut show = Show::new(options)?;
+    let ended = tokio::select! {
+        biased;
+        signal = signals.next() => {
+            show.view.say(&format!("{signal}: ending"));
+            Ok(())
+        }
+        ended = show.run(options, &mut fleet) => ended,
+    };
+    if let Err(error) = &ended {
+        show.view.say(&format!("{error}: ending"));
+    }
+    let patience = fleet.failover() * 2 + Duration::from_secs(10);
+    let rest = async {
+        fleet.drain(patience).await?;
+        fleet.stop_all().await?;
+        fleet.verdict().await
+    };
+    let verdict = tokio::select! {
+        biased;
+        signal = signals.next() => return Err(format!("{signal} again: ended at once").into()),
+        verdict = rest => verdict?,
+    };
+    show.view.end();
+    drop(show);
+    let report = Report::new(&fleet, verdict, SystemClock.now().since(begun));
+    println!("\n{report}\n{}", sentence(&report));
+    println!("{}", report.json());
+    ended?;
+    Ok(if report.is_right() { 0 } else { FAILED })
+}
+
+fn setup(options: &Options, folder: &Path) -> Result<Setup, BoxError> {
+    let lease_table = match &options.lease_table {
+        Some(LeaseTableAt::Sqlite(path)) => path.clone(),
+        None => folder.join("leases.sqlite"),
+    };
+    // The stream is new with each run: leases of an older run in the same table are not of it.
+    let application = format!("fleet-{}", SystemClock.wall().as_millis());
+    let Options { failover, shards, rate, .. } = *options;
+    Ok(Setup { program: std::env::current_exe()?, folder: folder.to_owned(), lease_table, application, failover, shards, rate })
+}
+
+fn sentence(report: &Report) -> &'static str {
+    if report.is_right() {
+        "Every record was handed out, in order, and again only where its owner was killed or frozen."
+    } else {
+        "What was handed out is not what was put."
+    }
+}
+
+/// What is to come, and who shows it.
+struct Show {
+    view: View,
+    keys: Option<Keys>,
+    script: Script,
+    /// Since when the fleet has been settled for the first time.
+    begun: Option<Moment>,
+    /// Who is to be woken when.
+    frozen: Vec<(Moment, usize)>,
+    chosen: Option<usize>,
+    /// Since when nothing is to be done and the fleet is settled.
+    rests: Option<Moment>,
+    /// Who ended without being told to, as it was said.
+    gone: Vec<usize>,
+}
+
+impl Show {
+    fn new(options: &Options) -> Result<Self, BoxError> {
+        let keys = Keys::open()?;
+        let script = match (&options.script, &keys) {
+            (Some(script), _) => script.clone(),
+            (None, Some(_)) => Script::default(),
+            (None, None) => SOME_OF_EVERYTHING.parse()?,
+        };
+        Ok(Self { view: View::new(), keys, script, begun: None, frozen: Vec::new(), chosen: None, rests: None, gone: Vec::new() })
+    }
+
+    /// Until it is over.
+    async fn run(&mut self, options: &Options, fleet: &mut Fleet) -> Result<(), BoxError> {
+        for _ in 0..options.workers {
+            fleet.add()?;
+        }
+        let Options { workers, shards, rate, .. } = options;
+        let failover = humantime::format_duration(options.failover);
+        self.view.say(&format!("{workers} workers, {shards} shards, {rate} records a second and shard, failover {failover}"));
+        let mut steps = std::mem::take(&mut self.script).0.into_iter().peekable();
+        let scripted = options.script.is_some() || self.keys.is_none();
+        loop {
+            SystemClock.sleep_until(SystemClock.now() + TICK).await;
+            match self.keys.as_ref().and_then(Keys::pressed) {
+                Some('q') => return Ok(()),
+                Some(key) => self.press(key, fleet).await?,
+                None => {}
+            }
+            fleet.refresh()?;
+            self.notice_ends(fleet);
+            self.chosen = self.chosen.filter(|place| !fleet.members()[*place].is_gone());
+            let now = SystemClock.now();
+            for (_, place) in self.frozen.extract_if(.., |(until, _)| *until <= now) {
+                fleet.wake(place)?;
+                self.view.say(&format!("{} goes on", fleet.members()[place].name));
+            }
+            if self.begun.is_none() && fleet.is_settled() {
+                self.begun = Some(now);
+                self.view.say("all shards are read");
+            }
+            let Some(elapsed) = self.begun.map(|begun| now.since(begun)) else {
+                self.view.show(fleet, self.chosen);
+                continue;
+            };
+            if let Some((_, action)) = steps.next_if(|(time, _)| *time <= elapsed) {
+                self.act(action, fleet).await?;
+            }
+            let idle = steps.peek().is_none() && self.frozen.is_empty() && fleet.is_settled();
+            self.rests = if idle { self.rests.or(Some(now)) } else { None };
+            let rested = scripted && options.span.is_none() && self.rests.is_some_and(|since| now.since(since) >= REST);
+            if rested || options.span.is_some_and(|span| elapsed >= span) {
+                return Ok(());
+            }
+            self.view.show(fleet, self.chosen);
+        }
+    }
+
+    /// Says which processes have ended although nobody told them to.
+    fn notice_ends(&mut self, fleet: &Fleet) {
+        let gone: Vec<usize> = fleet.ended_alone().collect();
+        for place in gone.iter().filter(|place| !self.gone.contains(place)) {
+            let member = &fleet.members()[*place];
+            let said = member.said();
+            let said = said.lines().rfind(|line| line.starts_with("error")).unwrap_or("it did not say why");
+            self.view.say(&format!("{} ended by itself: {said}", member.name));
+        }
+        self.gone = gone;
+    }
+
+    async fn press(&mut self, key: char, fleet: &mut Fleet) -> Result<(), BoxError> {
+        if let Some(number) = key.to_digit(10) {
+            let name = format!("w{number}");
+            self.chosen = fleet.working().rfind(|place| fleet.members()[*place].name.as_str() == name);
+            return Ok(());
+        }
+        let whom = match self.chosen {
+            Some(place) => {
+                fleet.members()[place].name.as_str().trim_start_matches('w').parse().map_or(Whom::Oldest, Whom::Number)
+            }
+            None => Whom::Oldest,
+        };
+        let action = match key {
+            'k' => Action::Kill(whom),
+            'f' => Action::Freeze(whom, None),
+            't' => Action::Stop(whom),
+            'r' => Action::Restart(whom),
+            'a' => Action::Add,
+            's' => Action::Split,
+            'm' => Action::Merge,
+            _ => return Ok(()),
+        };
+        self.act(action, fleet).await
+    }
+
+    async fn act(&mut self, action: Action, fleet: &mut Fleet) -> Result<(), BoxError> {
+        let said = match action {
+            Action::Add => {
+                let place = fleet.add()?;
+                format!("{} is started", fleet.members()[place].name)
+            }
+            Action::Split => fleet.reshard(Reshard::Split).await?,
+            Action::Merge => fleet.reshard(Reshard::Merge).await?,
+            Action::Kill(whom) | Action::Restart(whom) | Action::Freeze(whom, _) | Action::Stop(whom) => {
+                let Some(place) = find(fleet, whom) else {
+                    self.view.say(&format!("{whom} does not work"));
+                    return Ok(());
+                };
+                let name = fleet.members()[place].name.to_string();
+                match action {
+                    Action::Restart(_) => {
+                        fleet.kill(place)?;
+                        fleet
+                            .until("the process is gone", Duration::from_secs(10), |fleet| fleet.members()[place].is_gone())
+                            .await?;
+                        fleet.add_named(&name, &[])?;
+                        format!("{name} is killed and started again under the same name")
+                    }
+                    Action::Freeze(_, time) => {
+                        fleet.freeze(place).await?;
+                        let time = time.unwrap_or_else(|| fleet.failover() * 2);
+                        self.frozen.push((SystemClock.now() + time, place));
+                        format!("{name} is frozen for {}", humantime::format_duration(time))
+                    }
+                    Action::Stop(_) => {
+                        fleet.stop(place)?;
+                        format!("{name} is told to end")
+                    }
+                    _ => {
+                        fleet.kill(place)?;
+                        format!("{name} is killed")
+                    }
+                }
+            }
+        };
+        self.rests = None;
+        self.view.say(&said);
+        Ok(())
+    }
+}
+
+fn find(fleet: &Fleet, whom: Whom) -> Option<usize> {
+    match whom {
+        Whom::Oldest => fleet.working().next(),
+        Whom::Number(number) => {
+            let name = format!("w{number}");
+            fleet.working().rfind(|place| fleet.members()[*place].name.as_str() == name)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_script_that_runs_by_itself_can_be_read() {
+        assert!(SOME_OF_EVERYTHING.parse::<Script>().is_ok_and(|script| script.0.len() >= 6));
+    }
+}
