@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo run --release --example fleet [-- --script '5s kill 1; 20s add; 30s split']
+//! cargo run --release --example fleet -- --measure
 //! ```
 //!
 //! How a worker of it is built, run and stopped is in `src/fleet/worker.rs`, and is what `consume.rs` does.
@@ -10,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use examples::exit::{Chain, FAILED, USAGE};
-use examples::fleet::{Command, Options, run_worker, show};
+use examples::fleet::{Command, Options, measure, run_worker, show};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -19,9 +20,10 @@ async fn main() -> ExitCode {
         eprintln!("error: {error}");
         return USAGE.into();
     }
-    let ended = match &options.command {
-        Some(Command::Worker(worker)) => Ok(run_worker(worker).await),
-        None => show(&options).await,
+    let ended = match (&options.command, &options.measure) {
+        (Some(Command::Worker(worker)), _) => Ok(run_worker(worker).await),
+        (None, Some(parts)) => measure(&options, parts).await,
+        (None, None) => show(&options).await,
     };
     match ended {
         Ok(code) => code.into(),

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use super::script::Script;
 use super::worker::WorkerOptions;
@@ -19,6 +19,8 @@ use super::worker::WorkerOptions;
 Examples:
   fleet                                  three workers, eight shards; keys tell what to do
   fleet --script '5s kill 1; 20s add'    the same without keys
+  fleet --measure                        the figures that are promised, with their limits
+  fleet --measure stop,join --runs 5     some of them, with fewer runs
 
 Keys on a terminal:
   1 to 9  choose a worker     a  add a worker      s  split a shard
@@ -33,7 +35,7 @@ been working for longest. Without a terminal and without --script a script runs 
 The last line on standard output is a JSON object with the figures.
 
 Exit codes:
-  0  nothing was lost, out of order or handed out again without a cause
+  0  nothing was lost, out of order or handed out again without a cause; with --measure: and every limit holds
   1  it was, or something failed; standard error says what
   2  an option cannot be"
 )]
@@ -65,6 +67,12 @@ pub struct Options {
     /// Where the traces and logs of the processes are kept. Without it: in a folder that is deleted at the end.
     #[arg(long, value_name = "DIR")]
     pub folder: Option<PathBuf>,
+    /// Measures what is promised, in place of the show. All of it, or some: stop (a graceful stop), kill, join, start, cost.
+    #[arg(long, value_name = "PARTS", num_args = 0..=1, require_equals = false, value_delimiter = ',', default_missing_value = "stop,kill,join,start,cost")]
+    pub measure: Option<Vec<Part>>,
+    /// How often each is measured.
+    #[arg(long, value_name = "N", default_value_t = 20, requires = "measure", value_parser = clap::value_parser!(u32).range(1..))]
+    pub runs: u32,
 }
 
 /// What worker processes are started with.
@@ -83,6 +91,21 @@ pub enum LeaseTableAt {
     Sqlite(PathBuf),
 }
 
+/// Something that is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Part {
+    /// From a graceful stop to the first record of every shard that moved.
+    Stop,
+    /// From a kill to the first record of every shard that moved.
+    Kill,
+    /// A worker joins three others on 64 shards.
+    Join,
+    /// Two workers start at once on an empty table.
+    Start,
+    /// What eight workers with 64 idle shards ask of the table.
+    Cost,
+}
+
 fn lease_table(text: &str) -> Result<LeaseTableAt, String> {
     match text.split_once(':') {
         Some(("sqlite", path)) if !path.is_empty() => Ok(LeaseTableAt::Sqlite(path.into())),
@@ -99,5 +122,15 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Options::command().debug_assert();
+    }
+
+    #[test]
+    fn parts_are_chosen_and_all_of_them_without_a_choice() {
+        let parts = |line: &str| Options::try_parse_from(line.split(' ')).map(|options| options.measure).ok();
+        assert_eq!(parts("fleet"), Some(None));
+        assert_eq!(parts("fleet --measure").flatten().map(|parts| parts.len()), Some(5));
+        assert_eq!(parts("fleet --measure stop,cost --runs 3"), Some(Some(vec![Part::Stop, Part::Cost])));
+        assert_eq!(parts("fleet --measure everything"), None);
+        assert_eq!(parts("fleet --lease-table dynamodb:x"), None);
     }
 }
