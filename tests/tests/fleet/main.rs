@@ -4,5 +4,6 @@
 //! and what every worker asked of the lease table. Cargo builds the examples of a workspace with its tests (`cargo test --workspace`);
 //! with `-p tests` alone they have to be built before: `cargo build -p examples --examples`.
 
+mod death;
 mod moves;
 mod scene;
