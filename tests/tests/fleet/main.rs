@@ -5,5 +5,6 @@
 //! with `-p tests` alone they have to be built before: `cargo build -p examples --examples`.
 
 mod death;
+mod freeze;
 mod moves;
 mod scene;
