@@ -6,5 +6,6 @@
 
 mod death;
 mod freeze;
+mod identity;
 mod moves;
 mod scene;
