@@ -8,4 +8,5 @@ mod death;
 mod freeze;
 mod identity;
 mod moves;
+mod program;
 mod scene;
