@@ -36,6 +36,19 @@ impl Gate {
         }
     }
 
+    /// Handlers that wait at the gate when they are told to stop.
+    fn at_the_stop(&self) -> Script {
+        let gate = self.clone();
+        let shutdown_requested = script(move |_| {
+            let open = gate.pass();
+            async move {
+                open.await;
+                Ok(())
+            }
+        });
+        Script { shutdown_requested, ..Script::default() }
+    }
+
     /// Handlers that wait at the gate with each batch.
     fn processing(&self) -> Script {
         let gate = self.clone();
@@ -215,18 +228,7 @@ async fn a_lease_whose_owner_has_begun_to_give_it_up_is_freed_when_nobody_asks_a
     let mut world = World::new();
     world.put(60);
     let gate = Gate::new();
-    let waiting = gate.clone();
-    let script = Script {
-        shutdown_requested: script(move |_| {
-            let open = waiting.pass();
-            async move {
-                open.await;
-                Ok(())
-            }
-        }),
-        ..Script::default()
-    };
-    let first = world.start("first", script, |builder| builder);
+    let first = world.start("first", gate.at_the_stop(), |builder| builder);
     wait_for(&world.table, "the first worker", |rows| count(rows, "first") == 3).await;
     let second = world.start("second", Script::default(), |builder| builder);
     let key = requested(&world.table).await;
@@ -241,6 +243,30 @@ async fn a_lease_whose_owner_has_begun_to_give_it_up_is_freed_when_nobody_asks_a
     world.assert_read_once(&[&first]).await;
     assert_eq!(world.stored(&key, |change| matches!(change, Change::PassOn { .. })), 0);
     first.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_owner_that_is_stopped_while_it_hands_a_lease_over_frees_it() {
+    let mut world = World::new();
+    world.put(60);
+    let gate = Gate::new();
+    let first = world.start("first", gate.at_the_stop(), |builder| builder);
+    wait_for(&world.table, "the first worker", |rows| count(rows, "first") == 3).await;
+    let second = world.start("second", Script::default(), |builder| builder);
+    let key = requested(&world.table).await;
+    until("the owner to give it up", || was_told_to_stop(&first, &key) == 1).await;
+    let (worker, seen) = (first.worker.clone(), first.seen.clone());
+    let stopping = tokio::spawn(async move { worker.shutdown(Duration::from_secs(10)).await });
+    let told = |call: &Call| *call == Call::ShutdownRequested;
+    until("the stop to reach the other shards", || seen.calls().iter().filter(|(_, call)| told(call)).count() == 3).await;
+    gate.open();
+    stopping.await.unwrap();
+    wait_for(&world.table, "the second worker", |rows| count(rows, "second") == 3).await;
+    assert_eq!(world.stored(&key, |change| matches!(change, Change::PassOn { .. })), 0);
+    assert_eq!(world.stored(&key, |change| matches!(change, Change::Release { .. })), 1);
+    world.put(60);
+    world.assert_read_once(&[&first, &second]).await;
+    second.stop().await.unwrap();
 }
 
 #[tokio::test]
