@@ -82,6 +82,11 @@ impl View {
         self.leases.remove(key);
     }
 
+    /// Whether nothing is known to have changed that was not read since. What a look shows of such a row may be older than the change.
+    pub(super) fn is_whole(&self) -> bool {
+        self.fresh.keys().all(|key| self.leases.contains_key(key))
+    }
+
     pub(super) fn see_worker(&mut self, worker: &WorkerId, row: Option<WorkerRow>, at: Moment) {
         if let Some(row) = row {
             self.members.see_worker(&row, at);

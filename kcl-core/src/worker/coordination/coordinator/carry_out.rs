@@ -69,7 +69,8 @@ impl Coordinator {
     /// When this worker holds everything and nobody else is there, looks find nothing: the signal tells when somebody comes.
     fn set_next_look(&mut self, now: Moment) {
         let others = self.view.leases.values().any(|row| !row.checkpoint.is_shard_end() && !self.engaged.contains(&row.key))
-            || self.view.workers.keys().any(|worker| worker != self.context.me());
+            || self.view.workers.keys().any(|worker| worker != self.context.me())
+            || !self.view.is_whole();
         if others {
             self.next_look = self.next_look.min(self.last_look + self.context.timing.look);
         } else if self.next_look > now {
