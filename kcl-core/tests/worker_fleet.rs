@@ -11,7 +11,7 @@ use kcl_core::lease::{Consistency, Expect, LeaseTable};
 use kcl_core::model::{Lease, WorkerId};
 use kcl_core::stream::memory::{MemoryStream, Operation};
 use kcl_core::worker::{Event, RunError, Stop, Stopped};
-use support::{Fleet, HookedStream, NoWorkerRows, Run, Script, until};
+use support::{Fault, Fleet, HookedStream, NoWorkerRows, Nth, Run, Script, UnrulyTable, until};
 
 const F: Duration = Duration::from_millis(1500);
 
@@ -223,6 +223,33 @@ async fn a_comparison_of_shards_and_leases_that_takes_long_does_not_put_off_a_ta
     first.crash().await;
     let took = wait_for_shares(&world.table, &[4]).await;
     assert!(took < failover + Duration::from_secs(1), "{took:?}");
+    second.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_worker_whose_signs_of_life_often_get_lost_is_not_taken_for_dead() {
+    let stream = MemoryStream::new("orders", 1);
+    let table = UnrulyTable::new();
+    let start = |id: &str| {
+        let id = id.to_owned();
+        Fleet::new(&stream, &table).with(move |builder| builder.worker_id(id).failover(F)).start(Script::default())
+    };
+    let first = start("first");
+    wait_for_shares(&table.rows, &[1]).await;
+    // It holds nothing: its row is all that shows its life. Two of three signs are lost.
+    let signs = Nth::default();
+    let seen = signs.clone();
+    table.set_worker_rule(move |row| match row.worker.as_str() {
+        "second" if !seen.next().is_multiple_of(3) => Fault::LoseWrite,
+        _ => Fault::None,
+    });
+    let second = start("second");
+    let row = async || table.get_worker(&WorkerId::new("second")).await.unwrap();
+    wait_for("the second worker", async || row().await.is_some()).await;
+    let process = row().await.unwrap().incarnation;
+    until("some signs", || signs.count() >= 12).await;
+    assert_eq!(row().await.map(|row| row.incarnation), Some(process), "nobody has deleted its row");
+    first.stop().await.unwrap();
     second.stop().await.unwrap();
 }
 

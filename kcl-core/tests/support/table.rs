@@ -40,6 +40,7 @@ pub(crate) struct Written {
     pub(crate) stored: bool,
 }
 
+type WorkerRule = dyn Fn(&WorkerRow) -> Fault + Send + Sync;
 type Rule = dyn Fn(&LeaseKey, Option<&Change>) -> Fault + Send + Sync;
 
 /// A lease table in memory that writes down what it is asked for, and does to writes what a network does.
@@ -52,6 +53,7 @@ pub(crate) struct UnrulyTable {
 #[derive(Default)]
 struct State {
     rule: Option<Arc<Rule>>,
+    worker_rule: Option<Arc<WorkerRule>>,
     written: Vec<Written>,
     /// Reads and set-up fail.
     unreachable: bool,
@@ -69,6 +71,11 @@ impl UnrulyTable {
     /// From now on this decides what happens to an update (with its change) or a creation (with none).
     pub(crate) fn set_rule(&self, rule: impl Fn(&LeaseKey, Option<&Change>) -> Fault + Send + Sync + 'static) {
         locked(&self.state).rule = Some(Arc::new(rule));
+    }
+
+    /// From now on this decides what happens to the replacement of a worker's row.
+    pub(crate) fn set_worker_rule(&self, rule: impl Fn(&WorkerRow) -> Fault + Send + Sync + 'static) {
+        locked(&self.state).worker_rule = Some(Arc::new(rule));
     }
 
     pub(crate) fn clear_rule(&self) {
@@ -200,7 +207,10 @@ impl LeaseTable for UnrulyTable {
     }
 
     async fn update_worker(&self, seen: &WorkerRow, row: &WorkerRow) -> Result<(), Error> {
-        self.rows.update_worker(seen, row).await
+        let rule = locked(&self.state).worker_rule.clone();
+        let fault = rule.map_or(Fault::None, |rule| rule(row));
+        let (rows, seen, row) = (self.rows.clone(), seen.clone(), row.clone());
+        self.under(fault, async move { rows.update_worker(&seen, &row).await }).await
     }
 
     async fn delete_worker(&self, seen: &WorkerRow) -> Result<(), Error> {

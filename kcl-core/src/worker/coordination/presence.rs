@@ -22,6 +22,8 @@ pub(super) struct Presence {
     own: Option<WorkerRow>,
     /// A row under this name that another process made, and that is watched: is that process alive?
     namesake: Option<Namesake>,
+    /// The last sign of life was not acknowledged: the next one does not wait for its turn.
+    late: bool,
 }
 
 struct Namesake {
@@ -34,7 +36,7 @@ struct Namesake {
 
 impl Presence {
     pub(super) const fn new(context: Arc<Context>, announcer: Announcer) -> Self {
-        Self { context, announcer, own: None, namesake: None }
+        Self { context, announcer, own: None, namesake: None, late: false }
     }
 
     fn fresh(&self) -> WorkerRow {
@@ -100,7 +102,7 @@ impl Presence {
         let clock = Arc::clone(self.context.clock());
         let timing = self.context.timing;
         loop {
-            let span = if self.namesake.is_some() { timing.renew_every / 3 } else { timing.renew_every };
+            let span = if self.namesake.is_some() || self.late { timing.renew_every / 3 } else { timing.renew_every };
             tokio::select! {
                 biased;
                 () = wanted.drain() => break,
@@ -127,13 +129,14 @@ impl Presence {
             return self.watch().await;
         }
         let audits = self.context.audits();
+        self.late = false;
         match &self.own {
             Some(own) => {
                 let next = WorkerRow { audits, ..own.next() };
                 match self.context.settler.write(self.context.settler.table.update_worker(own, &next)).await {
                     Ok(()) => self.own = Some(next),
                     Err(Error::Conflict { .. }) => return self.find_own().await,
-                    Err(error) if error.is_transient() => {}
+                    Err(error) if error.is_transient() => self.late = true,
                     Err(error) => return Err(RunError::LeaseTable(error)),
                 }
             }
@@ -144,7 +147,10 @@ impl Presence {
 
     /// The row is not as it was written last.
     async fn find_own(&mut self) -> Result<(), RunError> {
-        let Ok(found) = self.read().await else { return Ok(()) };
+        let Ok(found) = self.read().await else {
+            self.late = true;
+            return Ok(());
+        };
         let ours = self.own.as_ref().map(|own| &own.incarnation);
         match found {
             // A write without an answer has landed.
