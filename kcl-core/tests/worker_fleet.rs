@@ -10,7 +10,7 @@ use kcl_core::lease::memory::MemoryLeaseTable;
 use kcl_core::lease::{Consistency, Expect, LeaseTable};
 use kcl_core::model::{Lease, WorkerId};
 use kcl_core::stream::memory::{MemoryStream, Operation};
-use kcl_core::worker::{Event, RunError, Stop, Stopped};
+use kcl_core::worker::{Builder, CoordinationOn, Event, RunError, Stop, Stopped};
 use support::{Fault, Fleet, HookedStream, NoWorkerRows, Nth, Run, Script, UnrulyTable, until};
 
 const F: Duration = Duration::from_millis(1500);
@@ -346,6 +346,35 @@ async fn the_audit_of_another_worker_does_not_make_a_deleted_row_anew_at_the_ini
     }
     world.put(40);
     assert_eq!(world.assert_all_read(&[&first, &second]).await, 0, "duplicates");
+    first.stop().await.unwrap();
+    second.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_finds_the_leases_made_by_another_one_looks_at_once() {
+    let world = World::new(8);
+    let table = world.table.clone();
+    let slow = HookedStream::new(&world.stream);
+    slow.before(move |operation, _| {
+        let table = table.clone();
+        async move {
+            // It has seen an empty table by then.
+            while operation == Operation::ListShards && rows(&table).await.len() < 8 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+    });
+    let failover = Duration::from_mins(1);
+    let start = |stream: Fleet, id: &'static str| {
+        let own =
+            move |builder: Builder| builder.worker_id(id).failover(failover).coordination_on(CoordinationOn::CallersRuntime);
+        stream.with(own).start(Script::default())
+    };
+    let second = start(Fleet::new(&slow, &world.table), "second");
+    let first = start(Fleet::new(&world.stream, &world.table), "first");
+    let begun = tokio::time::Instant::now();
+    wait_for_shares(&world.table, &[4, 4]).await;
+    assert!(begun.elapsed() < Duration::from_secs(2), "looks come every {:?}: {:?}", failover / 5, begun.elapsed());
     first.stop().await.unwrap();
     second.stop().await.unwrap();
 }

@@ -98,6 +98,7 @@ impl Context {
             made: Vec::new(),
             acquired: Vec::new(),
             put_off: false,
+            overtaken: false,
         };
         for of in streams.iter().filter(|of| of.description().is_some()) {
             let left = room.saturating_sub(audited.acquired.len());
@@ -140,7 +141,9 @@ impl Context {
         let put_off = missing.len() < all;
         audited.put_off |= put_off;
         let others = audited.look.workers.iter().filter(|row| row.worker != *self.me() && !row.leaving).count();
-        let acquired = self.create_all(of, &missing, room.min(share(missing.len(), others + 1))).await?;
+        let own = room.min(share(missing.len(), others + 1));
+        let acquired = self.create_all(of, &missing, own).await?;
+        audited.overtaken |= acquired.len() < own;
         if !put_off {
             let made: Vec<_> = missing.iter().map(|new| new.to_lease(of.identity())).collect();
             if let Some(ranges) = of.see_unread(rows.iter().copied().chain(&made), &listing.graph) {

@@ -38,6 +38,8 @@ pub(super) struct Audited {
     pub(super) acquired: Vec<Acquired>,
     /// Rows were missing that were there of late: another audit has to come soon.
     pub(super) put_off: bool,
+    /// Leases that this worker was to make for itself had been made by somebody else meanwhile: what it has seen of the fleet is old.
+    pub(super) overtaken: bool,
 }
 
 /// A lease that was acquired, and when the acquiring write was sent.

@@ -46,6 +46,10 @@ impl Coordinator {
         if self.last_look <= seen {
             (self.last_look, self.next_look) = (seen, seen + self.context.timing.look);
         }
+        if audited.overtaken {
+            // Workers that start together have not seen each other: who comes second does not idle until its next look.
+            self.next_look = seen;
+        }
         let is_news = self.see_all(audited.look);
         self.acquire_all(audited.acquired);
         if is_news {
