@@ -1,0 +1,73 @@
+//! The names of attributes and the values that tell rows apart: the KCL's, and ours with the prefix `rs`.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+/// An item as the SDK gives it.
+pub(crate) type Item = HashMap<String, AttributeValue>;
+
+/// The only key.
+pub(crate) const LEASE_KEY: &str = "leaseKey";
+/// What kind of row it is. Absent in leases that a KCL before 3.5 made.
+pub(crate) const ENTITY_TYPE: &str = "entityType";
+
+pub(crate) const LEASE_OWNER: &str = "leaseOwner";
+pub(crate) const CHECKPOINT_OWNER: &str = "checkpointOwner";
+pub(crate) const LEASE_COUNTER: &str = "leaseCounter";
+pub(crate) const OWNER_SWITCHES: &str = "ownerSwitchesSinceCheckpoint";
+pub(crate) const CHECKPOINT: &str = "checkpoint";
+pub(crate) const CHECKPOINT_SUB: &str = "checkpointSubSequenceNumber";
+pub(crate) const PENDING: &str = "pendingCheckpoint";
+pub(crate) const PENDING_SUB: &str = "pendingCheckpointSubSequenceNumber";
+pub(crate) const PENDING_STATE: &str = "pendingCheckpointState";
+/// A set, whatever its name says.
+pub(crate) const PARENTS: &str = "parentShardId";
+pub(crate) const CHILDREN: &str = "childShardIds";
+pub(crate) const STARTING_HASH_KEY: &str = "startingHashKey";
+pub(crate) const ENDING_HASH_KEY: &str = "endingHashKey";
+pub(crate) const STREAM_NAME: &str = "streamName";
+pub(crate) const SHARD_ID: &str = "shardId";
+
+/// Ours, in a lease.
+pub(crate) const TOKEN: &str = "rsToken";
+pub(crate) const START_AT: &str = "rsStartAt";
+pub(crate) const STREAM_ARN: &str = "rsStreamArn";
+pub(crate) const STREAM_CREATED_AT: &str = "rsStreamCreatedAt";
+
+/// The KCL's, in a row of worker metrics: last update, statistics, operating range, support level and when that was said.
+pub(crate) const LAST_UPDATE: &str = "lut";
+pub(crate) const STATISTICS: &str = "sts";
+pub(crate) const OPERATING_RANGE: &str = "opr";
+pub(crate) const SUPPORT: &str = "sup";
+pub(crate) const SUPPORT_UPDATE: &str = "slu";
+
+/// Ours, in a row of worker metrics; the first is the mark that it is a row of ours.
+pub(crate) const INCARNATION: &str = "rsIncarnation";
+pub(crate) const WORKER_COUNTER: &str = "rsCounter";
+pub(crate) const FAILOVER: &str = "rsFailoverNanos";
+pub(crate) const LEAVING: &str = "rsLeaving";
+pub(crate) const AUDITS: &str = "rsAudits";
+/// The worker's id, where the key cannot be that.
+pub(crate) const WORKER: &str = "rsWorker";
+
+/// In the beacon row: the value and what was announced last.
+pub(crate) const BEACON_VALUE: &str = "rsValue";
+pub(crate) const BEACON_RECENT: &str = "rsRecent";
+
+/// In the row of the KCL's migration from 2.x to 3.x: the version that the fleet runs as.
+pub(crate) const CLIENT_VERSION: &str = "cv";
+/// In the row of the KCL's leader: changes with each of its heartbeats.
+pub(crate) const RECORD_VERSION: &str = "recordVersionNumber";
+
+pub(crate) const KIND_LEASE: &str = "LEASE";
+pub(crate) const KIND_WORKER: &str = "WORKER_METRIC_STATS";
+pub(crate) const KIND_LEADER: &str = "LEADER";
+pub(crate) const KIND_BEACON: &str = "RS_FLEET";
+
+/// The key of the row that carries the change signal.
+pub(crate) const BEACON_KEY: &str = "~fleet-0";
+/// The keys of the KCL's rows that there is one of.
+pub(crate) const LEADER_KEY: &str = "Leader";
+pub(crate) const MIGRATION_KEY: &str = "Migration3.0";
+pub(crate) const TABLE_MIGRATION_KEY: &str = "TableMigration3.5";

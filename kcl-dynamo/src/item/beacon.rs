@@ -1,0 +1,44 @@
+use aws_sdk_dynamodb::types::AttributeValue;
+use kcl_core::lease::{Beacon, Changed};
+use kcl_core::model::WorkerId;
+
+use super::attribute::{BEACON_RECENT, BEACON_VALUE};
+use super::{Broken, Reader, parse_key, text};
+
+/// What is announced is cut to this many bytes: with its names, the row stays below the 4 KB that a read is counted in.
+const MOST_BYTES: usize = 3600;
+/// What DynamoDB counts for an element of a list beside its text.
+const ELEMENT: usize = 2;
+
+/// What was announced last, as a list of texts: the value of the signal, a space, `L` and the key of a lease or `W` and a worker.
+pub(crate) fn recent_value(beacon: &Beacon) -> AttributeValue {
+    let mut left = MOST_BYTES;
+    let line = |(value, changed): &(String, Changed)| match changed {
+        Changed::Lease(key) => format!("{value} L{key}"),
+        Changed::Worker(worker) => format!("{value} W{worker}"),
+    };
+    let fits = |line: &String| match left.checked_sub(line.len() + ELEMENT) {
+        Some(rest) => {
+            left = rest;
+            true
+        }
+        None => false,
+    };
+    AttributeValue::L(beacon.recent.iter().map(line).take_while(fits).map(text).collect())
+}
+
+/// The signal of the beacon row.
+pub(crate) fn read_beacon(reader: Reader<'_>) -> Result<Beacon, Broken> {
+    let mut beacon = Beacon::new(reader.text(BEACON_VALUE)?.unwrap_or_default());
+    for line in reader.texts(BEACON_RECENT)? {
+        let broken = || reader.broken(BEACON_RECENT, Some(line), "a value and what was announced with it");
+        let (value, changed) = line.split_once(' ').ok_or_else(broken)?;
+        let changed = match (changed.get(..1), changed.get(1..)) {
+            (Some("L"), Some(key)) => Changed::Lease(parse_key(key)),
+            (Some("W"), Some(worker)) => Changed::Worker(WorkerId::from(worker)),
+            _ => return Err(broken()),
+        };
+        beacon.recent.push((value.to_owned(), changed));
+    }
+    Ok(beacon)
+}

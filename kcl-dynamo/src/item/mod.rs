@@ -1,0 +1,20 @@
+//! Rows as items and items as rows.
+//!
+//! A table has rows of several kinds under one key attribute; [`Row`] tells which one an item is. Everything that is not named in
+//! [`attribute`] is somebody else's and is never read or written.
+
+pub(crate) mod attribute;
+mod beacon;
+mod checkpoint;
+mod lease;
+mod reader;
+mod row;
+mod worker;
+
+pub(crate) use attribute::{BEACON_KEY, Item};
+pub(crate) use beacon::{read_beacon, recent_value};
+pub(crate) use checkpoint::{checkpoint_values, number, text};
+pub(crate) use lease::{key_value, lease_item, parse_key, shard_set};
+pub(crate) use reader::{Broken, Reader};
+pub(crate) use row::Row;
+pub(crate) use worker::{worker_item, worker_key, worker_values};

@@ -1,0 +1,68 @@
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use kcl_core::lease::WorkerRow;
+use kcl_core::model::{Timestamp, WorkerId};
+
+use super::attribute::*;
+use super::{Broken, Reader, number, text};
+
+/// What the key of a worker begins with where its id could be the key of another row.
+const ESCAPED: &str = "~worker-";
+
+/// The highest feature of the KCL 3.5 that a fleet has to agree on: the single table.
+const SUPPORTED: u8 = 1;
+
+/// The key of a worker's row: its id, as in the KCL, unless that could be the key of a lease or of a row that there is one of.
+pub(crate) fn worker_key(worker: &WorkerId) -> AttributeValue {
+    let id = worker.as_str();
+    let taken = id.is_empty()
+        || id.starts_with('~')
+        || id.contains("shardId-")
+        || [LEADER_KEY, MIGRATION_KEY, TABLE_MIGRATION_KEY].contains(&id);
+    if taken { text(format!("{ESCAPED}{id}")) } else { text(id) }
+}
+
+/// The attributes of a worker that are compared when its row is replaced, and set by it.
+pub(crate) fn worker_values(row: &WorkerRow) -> [(&'static str, AttributeValue); 5] {
+    let nanos = u64::try_from(row.failover.as_nanos()).unwrap_or(u64::MAX);
+    [
+        (INCARNATION, text(row.incarnation.as_str())),
+        (WORKER_COUNTER, number(row.counter)),
+        (FAILOVER, number(nanos)),
+        (LEAVING, AttributeValue::Bool(row.leaving)),
+        (AUDITS, number(row.audits)),
+    ]
+}
+
+/// A worker as the KCL's row of worker metrics, without any metric, and with our mark.
+pub(crate) fn worker_item(row: &WorkerRow, now: Timestamp) -> Item {
+    let seconds = number(now.as_millis().div_euclid(1000));
+    let mut item = Item::from([
+        (LEASE_KEY.to_owned(), worker_key(&row.worker)),
+        (ENTITY_TYPE.to_owned(), text(KIND_WORKER)),
+        (WORKER.to_owned(), text(row.worker.as_str())),
+        (LAST_UPDATE.to_owned(), seconds.clone()),
+        (STATISTICS.to_owned(), AttributeValue::M(HashMap::new())),
+        (OPERATING_RANGE.to_owned(), AttributeValue::M(HashMap::new())),
+        (SUPPORT.to_owned(), number(SUPPORTED)),
+        (SUPPORT_UPDATE.to_owned(), seconds),
+    ]);
+    item.extend(worker_values(row).map(|(attribute, value)| (attribute.to_owned(), value)));
+    item
+}
+
+impl Reader<'_> {
+    /// The worker of a row of ours.
+    pub(super) fn worker(self) -> Result<WorkerRow, Broken> {
+        let worker = WorkerId::from(self.needed_text(WORKER)?);
+        let incarnation = self.needed_text(INCARNATION)?.into();
+        let failover = Duration::from_nanos(self.needed_number(FAILOVER)?);
+        let mut row = WorkerRow::new(worker, incarnation, failover);
+        row.counter = self.needed_number(WORKER_COUNTER)?;
+        row.leaving = self.truth(LEAVING)?;
+        row.audits = self.number(AUDITS)?.unwrap_or(0);
+        Ok(row)
+    }
+}
