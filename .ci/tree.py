@@ -14,7 +14,7 @@ from pathlib import Path
 
 MOST_LINES = 600
 DECIDE = "kcl-core/src/decide/"
-IMPURE = {"kcl-core/src/runtime.rs", "kcl-local/src/runtime.rs"}
+IMPURE = {"kcl-core/src/runtime.rs", "kcl-dynamo/src/runtime.rs", "kcl-local/src/runtime.rs"}
 IMPURE_WORDS = re.compile(
     r"\b(tokio|futures_util|futures_core|async|await|HashMap|HashSet|Instant|SystemTime|fastrand|rand|Clock"
     r"|std::(fs|env|net|thread|io|process)|aws_\w+|tracing|metrics)\b"

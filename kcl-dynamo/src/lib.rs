@@ -1,5 +1,123 @@
-//! The DynamoDB lease table of the `kcl-core` consumer framework: the crate that it will be in.
+//! The lease table of the `kcl-core` consumer framework in DynamoDB, row for row that of the Java Kinesis Client Library (KCL): an
+//! application can move from the KCL 1.x, 2.x or 3.x to this and back with its table as it is.
 //!
-//! This version holds nothing yet. The leases of one host are kept by the SQLite table of `kcl-local`; those of a test or a simulation
-//! by the table in memory of `kcl-core`. A table of your own implements `kcl_core::lease::LeaseTable` and is tried with the contract in
-//! `kcl_core::testing`.
+//! ```text
+//!   LeaseTable (kcl-core)
+//!       | Expect, Edits                      rows of several kinds
+//!   expression -> call -> DynamoDB -> item -> Lease, WorkerRow, Beacon, ForeignRow
+//!                                      |
+//!                                  neighbours: what Java workers forbid
+//! ```
+//!
+//! ```no_run
+//! # async fn open() -> Result<(), Box<dyn std::error::Error>> {
+//! use kcl_core::lease::LeaseTable;
+//! use kcl_dynamo::DynamoLeaseTable;
+//!
+//! // Region and credentials are those of the environment; the table is named after the application, as the KCL's.
+//! let table = DynamoLeaseTable::open("billing").await?;
+//! table.setup().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # How it keeps the contract
+//!
+//! - **A write is one conditional call**, `PutItem`, `UpdateItem` or `DeleteItem`, which returns the row as it is afterwards, or the
+//!   row that refused it. No update creates a row: each expects an attribute that only a lease has. The change signal's row alone is
+//!   written without there being one.
+//! - **The SDK makes each call once.** A second try of its own after a first one that had landed would be refused, as if somebody else
+//!   had been first. A write without an answer is [`Unknown`](kcl_core::lease::Error::Unknown); what refuses a call before anything was
+//!   done is [`Throttled`](kcl_core::lease::Error::Throttled). Who called decides about another try.
+//! - **A call has a limit**, 2 s unless [told](OpenOptions::call_limit), against a failover time of 10 s.
+//! - **Reads of one row are consistent**, except of the change signal, which is read anew in half a second anyway. A look at all rows is
+//!   as it is asked for.
+//! - **What is not known is left alone**: attributes and rows of others survive every write. A lease that cannot be read is listed as a
+//!   row of others, is an error where it is asked for, and hides no other.
+//!
+//! # The table
+//!
+//! One key, `leaseKey` (HASH, S). No index is needed; the KCL's `LeaseOwnerToLeaseKeyIndex` does no harm, and costs the writes of
+//! `leaseOwner`. [`setup`](kcl_core::lease::LeaseTable::setup) makes a table that is missing ([`OpenOptions::create`]) with on-demand
+//! capacity, or checks the one that is there. For a table that is made elsewhere, CloudFormation:
+#![doc = concat!("```json\n", include_str!("../docs/cloudformation.json"), "```")]
+//!
+//! Terraform:
+#![doc = concat!("```hcl\n", include_str!("../docs/table.tf"), "```")]
+//!
+//! A lease has the KCL's attributes: `leaseKey` (the shard, or `account:stream:creation:shard` in an application that reads several
+//! streams), `entityType` = `LEASE` in rows that this or a KCL from 3.5 made, `leaseOwner`, `checkpointOwner`, `leaseCounter`,
+//! `ownerSwitchesSinceCheckpoint`, `checkpoint`, `checkpointSubSequenceNumber`, `pendingCheckpoint`,
+//! `pendingCheckpointSubSequenceNumber`, `pendingCheckpointState`, `parentShardId` (a set), `childShardIds`, `startingHashKey`,
+//! `endingHashKey`, `streamName`, `shardId`. And these of ours, which the KCL leaves alone:
+//!
+//! | attribute | type | holds |
+//! |---|---|---|
+//! | `rsToken` | S | the present tenancy; absent in a lease that nobody of us holds |
+//! | `rsStartAt` | N | milliseconds since 1970: the time that `LATEST` or `AT_TIMESTAMP` meant when the lease was made |
+//! | `rsStreamArn` | S | the stream |
+//! | `rsStreamCreatedAt` | N | milliseconds since 1970: when it was created |
+//!
+//! Beside leases, where no Java worker forbids it (below):
+//!
+//! | row | holds |
+//! |---|---|
+//! | the worker's id (`~worker-` and the id, where that could be the key of another row) | a worker as the KCL 3.5's row of worker metrics (`entityType` = `WORKER_METRIC_STATS`, `lut`, `slu`, `sup`, empty `sts` and `opr`) with our mark: `rsWorker`, `rsIncarnation`, `rsCounter`, `rsFailoverNanos`, `rsLeaving`, `rsAudits` |
+//! | `~fleet-0` | the change signal: `entityType` = `RS_FLEET`, `rsValue`, and in `rsRecent` the last announcements, at most 64 of them and 3.6 KB |
+//!
+//! # Rights
+//!
+//! `MakeTheTable` is needed where a missing table is to be made (`TagResource` for tags, `UpdateContinuousBackups` for recovery). The two
+//! of `BesideJava` are needed where a KCL has ever used the table. That a right is missing is found at the start: setting up makes each
+//! kind of write once with a condition that never holds.
+#![doc = concat!("```json\n", include_str!("../docs/policy.json"), "```")]
+//!
+//! # What it costs
+//!
+//! In units an hour with the default failover time of 10 s. A row is below 1 KB, so a write is one unit; B is the size of the table
+//! in bytes, some 370 a lease and 350 a worker.
+//!
+//! | what | write units | read units |
+//! |---|---|---|
+//! | a lease that is renewed, each 3.3 s | 1,080 | |
+//! | a lease with progress: a checkpoint each [`checkpoint_every`](kcl_core::worker::Settings::checkpoint_every) renews it | 1,200 with 3 s; 1,440 with the 5 s that it is unless told, because a renewal falls between | |
+//! | a worker's sign of life, each 3.3 s | 1,080 | |
+//! | a worker's reading of the change signal, each 0.5 s | | 3,600 |
+//! | a worker's looks at all rows, each 2 s (each 30 s where it holds everything and nobody else is there) | | 1,800 x ⌈B / 4096⌉ / 2 |
+//! | an announcement: somebody came, goes, asks, hands over | 1 to 4 each | 1 a worker and lease that is named |
+//!
+//! So 64 idle leases cost one worker 1,170 write units a minute and 8 workers 1,330 read units a minute. A start costs 3 write units and
+//! one consistent look.
+//!
+//! # Beside Java workers
+//!
+//! What a table shows of Java workers is read at [`setup`](kcl_core::lease::LeaseTable::setup) and with every look;
+//! [`DynamoLeaseTable::standing`] tells what came of it.
+//!
+//! | the table shows | [`Standing`] | what follows |
+//! |---|---|---|
+//! | no trace of a KCL, or of one from 3.5 in its default mode that has stopped | `Alone` | rows of workers and the change signal are written |
+//! | a lease without `entityType`, `Migration3.0` at `CLIENT_VERSION_UPGRADE_FROM_2X` or `CLIENT_VERSION_2X`, or the tables `APPLICATION-CoordinatorState` of a KCL from 3.0 to 3.4 | `Quiet` | leases alone are written: a KCL before 3.5 fails on every other row, and one that waits to change to 3.x waits as long as an owner of a lease has no row of metrics. Changes are found by looking, each 2 s |
+//! | `Migration3.0` at `CLIENT_VERSION_3X` or `CLIENT_VERSION_3X_WITH_ROLLBACK` and metrics of somebody else that are younger than 60 s, or a row `Leader` that changes between two looks | `Led` | at the start an error with [`KclIsLeading`] as its source and nothing written, or a wait ([`OpenOptions::wait_for_kcl`]). While running: a warning in the log, no lease is taken, claimed or asked for any more (those writes are answered with `Throttled`), what is held is kept, our rows beside leases are removed |
+//!
+//! A standing becomes stricter by itself and milder only by a new start. Where the table was an old KCL's and no Java worker will come
+//! back, [`Neighbours::Nobody`] says so. Before going back to a KCL before 3.5, stop all workers of ours and call
+//! [`DynamoLeaseTable::retire`].
+//!
+//! Not done: living with a leader of the KCL 3.x; whom to ask and to take from beside Java workers, and how to count leases then, is
+//! the worker's matter and it does not tell Java owners apart yet; the row of a dead worker in a table that has become `Quiet` stays
+//! until somebody removes it (`retire` does). A leader without metrics (`disableWorkerMetrics`) is found only by its row changing, which
+//! takes one of its heartbeats (30 s).
+
+mod announcer;
+mod call;
+mod expression;
+mod item;
+mod neighbours;
+mod runtime;
+mod setup;
+mod table;
+
+pub use neighbours::{KclIsLeading, Standing};
+pub use setup::{Neighbours, NewTable, OpenError, OpenOptions};
+pub use table::DynamoLeaseTable;

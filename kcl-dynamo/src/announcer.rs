@@ -1,0 +1,85 @@
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kcl_core::lease::{Beacon, Changed, Error};
+
+use crate::call::{Calls, Refused};
+use crate::expression::{Parts, Update, exactly};
+use crate::item::attribute::{BEACON_RECENT, BEACON_VALUE, ENTITY_TYPE, KIND_BEACON};
+use crate::item::{BEACON_KEY, Item, Reader, read_beacon, recent_value, text};
+use crate::runtime::signal_value;
+
+/// Announcements of others that are joined before an announcement stands by itself. Each round that is lost is won by another
+/// announcement, so it takes a fleet that announces all at once.
+const ROUNDS: usize = 16;
+
+/// Reads and changes the row of the change signal.
+///
+/// An announcement is added to those before it: the row is replaced if it has still the value that was seen, and read anew from the
+/// refusal if not.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Announcer {
+    /// The row as it was seen last: where the next announcement begins.
+    seen: Arc<Mutex<Option<Beacon>>>,
+}
+
+impl Announcer {
+    pub(crate) async fn read(&self, calls: &Calls) -> Result<Beacon, Error> {
+        let item = calls.get(text(BEACON_KEY), false).await?;
+        Ok(self.note(item.as_ref())?.unwrap_or_default())
+    }
+
+    pub(crate) async fn announce(&self, calls: &Calls, changed: &[Changed]) -> Result<(), Error> {
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for _ in 0..ROUNDS {
+            match self.replace(calls, seen.as_ref(), changed).await {
+                Ok(()) => return Ok(()),
+                Err(Refused::Condition(item)) => seen = self.note(item.as_ref())?,
+                Err(Refused::Failed(error)) => return Err(error),
+            }
+        }
+        // Nobody is kept waiting for longer. Who saw an earlier value does not find it any more, and looks at everything.
+        match self.write(calls, Beacon::default(), changed, |_| None).await {
+            Ok(()) => Ok(()),
+            Err(Refused::Failed(error)) => Err(error),
+            // It has no condition to be refused for.
+            Err(Refused::Condition(_)) => Err(Error::Throttled { source: "the change signal changes too often".into() }),
+        }
+    }
+
+    async fn replace(&self, calls: &Calls, seen: Option<&Beacon>, changed: &[Changed]) -> Result<(), Refused> {
+        let unchanged = |parts: &mut Parts| match seen {
+            Some(seen) => Some(exactly(parts, [(BEACON_VALUE, text(seen.value.as_str()))])),
+            None => Some(format!("attribute_not_exists({})", parts.name(BEACON_VALUE))),
+        };
+        self.write(calls, seen.cloned().unwrap_or_default(), changed, unchanged).await
+    }
+
+    /// Writes `before` with an announcement added, on this condition.
+    async fn write(
+        &self,
+        calls: &Calls,
+        before: Beacon,
+        changed: &[Changed],
+        condition: impl FnOnce(&mut Parts) -> Option<String>,
+    ) -> Result<(), Refused> {
+        let mut after = before;
+        after.announce(signal_value(), changed);
+        let mut parts = Parts::default();
+        let condition = condition(&mut parts);
+        let mut update = Update::default();
+        update.set(&mut parts, ENTITY_TYPE, text(KIND_BEACON));
+        update.set(&mut parts, BEACON_VALUE, text(after.value.as_str()));
+        update.set(&mut parts, BEACON_RECENT, recent_value(&after));
+        let item = calls.update(text(BEACON_KEY), update.text(), condition, parts).await?;
+        self.note(Some(&item)).map(drop).map_err(Refused::Failed)
+    }
+
+    fn note(&self, item: Option<&Item>) -> Result<Option<Beacon>, Error> {
+        let beacon = item.map(|item| read_beacon(Reader(item))).transpose()?.filter(|beacon| !beacon.value.is_empty());
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&beacon);
+        Ok(beacon)
+    }
+}

@@ -1,0 +1,119 @@
+use std::error::Error as StdError;
+
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::RequestId as _;
+use kcl_core::lease::{BoxError, Error};
+
+use crate::item::Item;
+
+use super::classify::{Action, Failure, Verdict, classify};
+
+/// As much is kept of what a service says about an error.
+const MAX_MESSAGE: usize = 512;
+
+/// What was said about a failure, without the response beneath it.
+#[derive(Debug, thiserror::Error)]
+#[error("{action} on table `{table}`: {said}")]
+struct Said {
+    action: &'static str,
+    table: String,
+    said: String,
+}
+
+/// An error of a service that may tell the row that refused a write.
+pub(crate) trait RefusedItem {
+    /// The row, if the error is about one.
+    fn item(&self) -> Option<&Item>;
+}
+
+/// The row that stands in the way of a conditional write. Nothing when there is no row.
+pub(crate) fn refused_item<E: RefusedItem>(error: &SdkError<E>) -> Option<&Item> {
+    error.as_service_error().and_then(RefusedItem::item)
+}
+
+macro_rules! refused_item {
+    ($($operation:ident::$error:ident),*) => {$(
+        impl RefusedItem for aws_sdk_dynamodb::operation::$operation::$error {
+            fn item(&self) -> Option<&Item> {
+                match self {
+                    Self::ConditionalCheckFailedException(refusal) => refusal.item(),
+                    _ => None,
+                }
+            }
+        }
+    )*};
+}
+
+refused_item!(put_item::PutItemError, update_item::UpdateItemError, delete_item::DeleteItemError);
+
+/// What a failure means, and the error that says so. A conflict has no row here: who called knows what the row is.
+pub(crate) fn say<E>(action: Action, table: &str, error: &SdkError<E>) -> (Verdict, Error)
+where
+    E: ProvideErrorMetadata + StdError + 'static,
+{
+    let failure = failure_of(error);
+    let verdict = classify(action, &failure);
+    let request = error.request_id().map(|id| format!(" (request {id})")).unwrap_or_default();
+    let hint = hint(action, &failure);
+    let said: String = what_was_said(&failure, error).chars().take(MAX_MESSAGE).collect();
+    let said = Said { action: action.name(), table: table.to_owned(), said: format!("{said}{request}{hint}") };
+    let error = match verdict {
+        Verdict::Conflict => Error::conflict(None),
+        Verdict::Unknown => Error::Unknown { source: Box::new(said) },
+        Verdict::Throttled => Error::Throttled { source: Box::new(said) },
+        Verdict::Fatal => Error::Fatal { message: said.to_string(), source: None::<BoxError> },
+    };
+    (verdict, error)
+}
+
+/// What would be right.
+fn hint(action: Action, failure: &Failure<'_>) -> String {
+    let Failure::Refusal { code: Some(code), .. } = failure else { return String::new() };
+    match *code {
+        "AccessDeniedException" => {
+            format!("; the credentials need `dynamodb:{}` on the table (the documentation has the whole policy)", action.name())
+        }
+        "ResourceNotFoundException" => "; there is no such table in this account and region".to_owned(),
+        _ => String::new(),
+    }
+}
+
+fn failure_of<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Failure<'_> {
+    match error {
+        SdkError::ConstructionFailure(_) => Failure::NotSendable,
+        SdkError::DispatchFailure(failure) if failure.is_user() => Failure::NotSendable,
+        SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) => Failure::NoAnswer,
+        SdkError::ResponseError(response) if response.raw().status().is_success() => Failure::NoAnswer,
+        _ => match error.raw_response() {
+            Some(response) => {
+                Failure::Refusal { status: response.status().as_u16(), code: error.code(), message: error.message() }
+            }
+            None => Failure::NoAnswer,
+        },
+    }
+}
+
+fn what_was_said<E: StdError + 'static>(failure: &Failure<'_>, error: &SdkError<E>) -> String {
+    match (failure, error.raw_response().map(HttpResponse::status)) {
+        (Failure::Refusal { code: Some(code), message, .. }, _) => {
+            format!("{code}: {}", message.unwrap_or("(the service says nothing more)"))
+        }
+        (Failure::Refusal { status, .. }, _) => format!("HTTP status {status} without an error code"),
+        (Failure::NotSendable, _) => format!("the request cannot be sent: {}", causes(error)),
+        (Failure::NoAnswer, Some(_)) => format!("the answer cannot be read: {}", causes(error)),
+        (Failure::NoAnswer, None) => format!("no answer: {}", causes(error)),
+    }
+}
+
+/// What lies beneath, from the outside in.
+fn causes<E: StdError + 'static>(error: &SdkError<E>) -> String {
+    let mut texts = Vec::new();
+    let mut cause = StdError::source(error);
+    while let Some(error) = cause {
+        texts.push(error.to_string());
+        cause = error.source();
+    }
+    texts.dedup();
+    if texts.is_empty() { error.to_string() } else { texts.join(": ") }
+}

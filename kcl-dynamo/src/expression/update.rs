@@ -1,0 +1,117 @@
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+use kcl_core::lease::{CounterEdit, Edit, Edits, SwitchesEdit};
+use kcl_core::model::{Facts, LeaseKey, Pending, Token, WorkerId};
+
+use crate::item::attribute::*;
+use crate::item::{checkpoint_values, number, shard_set, text};
+
+use super::Parts;
+
+/// An update expression in the making.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Update {
+    sets: Vec<String>,
+    removes: Vec<String>,
+}
+
+impl Update {
+    /// The attribute becomes this.
+    pub(crate) fn set(&mut self, parts: &mut Parts, attribute: &str, value: AttributeValue) {
+        self.sets.push(format!("{} = {}", parts.name(attribute), parts.value(value)));
+    }
+
+    /// The attribute goes, whether it is there or not.
+    pub(crate) fn remove(&mut self, parts: &mut Parts, attribute: &str) {
+        self.removes.push(parts.name(attribute));
+    }
+
+    fn set_or_remove(&mut self, parts: &mut Parts, attribute: &str, value: Option<AttributeValue>) {
+        match value {
+            Some(value) => self.set(parts, attribute, value),
+            None => self.remove(parts, attribute),
+        }
+    }
+
+    /// The expression. Nothing when there is nothing to do: DynamoDB then takes no expression.
+    pub(crate) fn text(&self) -> Option<String> {
+        let clause = |word: &str, what: &[String]| (!what.is_empty()).then(|| format!("{word} {}", what.join(", ")));
+        let clauses: Vec<String> = [clause("SET", &self.sets), clause("REMOVE", &self.removes)].into_iter().flatten().collect();
+        (!clauses.is_empty()).then(|| clauses.join(" "))
+    }
+}
+
+/// The edits of a lease. What they do not name stays, whoever wrote it.
+pub(crate) fn edited(parts: &mut Parts, key: &LeaseKey, edits: &Edits) -> Update {
+    let mut update = Update::default();
+    if edits.counter == CounterEdit::Next {
+        let counter = parts.name(LEASE_COUNTER);
+        update.sets.push(format!("{counter} = {counter} + {}", parts.value(number(1))));
+    }
+    let worker = |worker: &WorkerId| text(worker.as_str());
+    update.edit(parts, LEASE_OWNER, &edits.owner, worker);
+    update.edit(parts, CHECKPOINT_OWNER, &edits.checkpoint_owner, worker);
+    update.edit(parts, TOKEN, &edits.token, |token: &Token| text(token.as_str()));
+    match edits.switches {
+        SwitchesEdit::Keep => {}
+        SwitchesEdit::AddOne => {
+            let (switches, zero, one) = (parts.name(OWNER_SWITCHES), parts.value(number(0)), parts.value(number(1)));
+            update.sets.push(format!("{switches} = if_not_exists({switches}, {zero}) + {one}"));
+        }
+        SwitchesEdit::Zero => update.set(parts, OWNER_SWITCHES, number(0)),
+    }
+    if let Some(checkpoint) = &edits.checkpoint {
+        let [at, sub] = checkpoint_values(checkpoint);
+        update.set(parts, CHECKPOINT, at);
+        update.set(parts, CHECKPOINT_SUB, sub);
+        // As the KCL does: a row that lost them is whole again.
+        if let Some(stream) = key.stream.as_deref() {
+            update.set(parts, STREAM_NAME, text(stream));
+            update.set(parts, SHARD_ID, text(key.shard.as_str()));
+        }
+    }
+    update.pending(parts, &edits.pending);
+    if let Some(children) = &edits.children {
+        update.set_or_remove(parts, CHILDREN, shard_set(children));
+    }
+    update.edit(parts, STARTING_HASH_KEY, &edits.hash_range, |range| text(range.start().to_string()));
+    update.edit(parts, ENDING_HASH_KEY, &edits.hash_range, |range| text(range.end().to_string()));
+    if let Some(facts) = &edits.facts {
+        update.facts(parts, facts);
+    }
+    update
+}
+
+impl Update {
+    fn edit<T>(&mut self, parts: &mut Parts, attribute: &str, edit: &Edit<T>, value: impl Fn(&T) -> AttributeValue) {
+        match edit {
+            Edit::Keep => {}
+            Edit::Set(to) => self.set(parts, attribute, value(to)),
+            Edit::Remove => self.remove(parts, attribute),
+        }
+    }
+
+    fn pending(&mut self, parts: &mut Parts, pending: &Edit<Pending>) {
+        match pending {
+            Edit::Keep => {}
+            Edit::Set(Pending { at, state }) => {
+                let [at, sub] = checkpoint_values(at);
+                self.set(parts, PENDING, at);
+                self.set(parts, PENDING_SUB, sub);
+                let state = state.as_ref().map(|state| AttributeValue::B(Blob::new(state.clone())));
+                self.set_or_remove(parts, PENDING_STATE, state);
+            }
+            Edit::Remove => {
+                for attribute in [PENDING, PENDING_SUB, PENDING_STATE] {
+                    self.remove(parts, attribute);
+                }
+            }
+        }
+    }
+
+    fn facts(&mut self, parts: &mut Parts, facts: &Facts) {
+        self.set_or_remove(parts, START_AT, facts.start_at.map(|at| number(at.as_millis())));
+        self.set_or_remove(parts, STREAM_ARN, facts.stream_arn.as_deref().map(text));
+        self.set_or_remove(parts, STREAM_CREATED_AT, facts.stream_created_at.map(|at| number(at.as_millis())));
+    }
+}

@@ -1,0 +1,98 @@
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use kcl_core::lease::Error;
+
+use crate::item::Item;
+
+use super::{Evidence, KclIsLeading, Standing, judge};
+
+/// Watches for Java workers in what is read of the table anyway.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    standing: Standing,
+    /// What showed that a Java fleet leads.
+    what: String,
+    /// The rows of the look that is going on.
+    looking: Evidence,
+    /// What was found beside the table at the start.
+    legacy_table: bool,
+    /// The version of the row `Leader` when it was seen last.
+    leader: Option<String>,
+    /// The row of the change signal may be there and should not.
+    signal_has_to_go: bool,
+}
+
+impl Watch {
+    pub(crate) fn standing(&self) -> Standing {
+        self.lock().standing
+    }
+
+    /// The standing that a set-up found.
+    pub(crate) fn begin(&self, evidence: &Evidence, standing: Standing) {
+        let mut state = self.lock();
+        state.standing = standing;
+        state.what.clear();
+        state.legacy_table = evidence.legacy_table;
+        state.leader.clone_from(&evidence.leader);
+        state.signal_has_to_go = standing != Standing::Alone;
+    }
+
+    /// Adds a page of a look; the last one decides. Gives what showed a standing that is stricter than the one before.
+    ///
+    /// It never becomes less strict by itself: a neighbour that shows nothing for a while has not gone for good.
+    pub(crate) fn look<'a>(
+        &self,
+        items: impl IntoIterator<Item = &'a Item>,
+        is_first: bool,
+        is_last: bool,
+        now: i64,
+    ) -> Option<(Standing, String)> {
+        let mut state = self.lock();
+        if is_first {
+            state.looking = Evidence::default();
+        }
+        for item in items {
+            state.looking.add(item);
+        }
+        if !is_last {
+            return None;
+        }
+        let mut evidence = std::mem::take(&mut state.looking);
+        evidence.legacy_table = state.legacy_table;
+        let (standing, what) = judge(&evidence, now, state.leader.as_deref());
+        state.leader = evidence.leader;
+        if standing <= state.standing {
+            return None;
+        }
+        state.standing = standing;
+        state.what.clone_from(&what);
+        state.signal_has_to_go = true;
+        Some((standing, what))
+    }
+
+    /// Whether the row of the change signal has to be removed. Says so once, unless it is told that it was not done.
+    pub(crate) fn takes_removal(&self) -> bool {
+        std::mem::take(&mut self.lock().signal_has_to_go)
+    }
+
+    /// The row of the change signal could not be removed.
+    pub(crate) fn not_removed(&self) {
+        self.lock().signal_has_to_go = true;
+    }
+
+    /// Why no lease may be taken now, if none may.
+    pub(crate) fn forbids_taking(&self, table: &str) -> Option<Error> {
+        let state = self.lock();
+        let leading = || KclIsLeading { table: table.to_owned(), what: state.what.clone() };
+        (state.standing == Standing::Led).then(|| Error::Throttled { source: Box::new(leading()) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,56 @@
+use std::time::Duration;
+
+use kcl_core::lease::BoxError;
+
+/// Why there is no handle on a lease table. Nothing has been sent to DynamoDB.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Nothing says which region the table is in.
+    #[error(
+        "no AWS region for the lease table `{table}`: set AWS_REGION (or AWS_DEFAULT_REGION), or `region` in the profile of \
+         ~/.aws/config that AWS_PROFILE names"
+    )]
+    NoRegion {
+        /// The table.
+        table: String,
+    },
+    /// Nothing gives credentials.
+    #[error(
+        "no AWS credentials for the lease table `{table}`: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (any value will do for \
+         a local endpoint), or AWS_PROFILE to a profile of ~/.aws/config or ~/.aws/credentials, or run with a role"
+    )]
+    NoCredentials {
+        /// The table.
+        table: String,
+        /// What the providers of credentials said.
+        #[source]
+        source: Option<BoxError>,
+    },
+    /// DynamoDB has no table of such a name.
+    #[error(
+        "`{name}` is no name of a table: allowed are 3 to 255 letters, digits, `_`, `.` and `-`. The table is named after the \
+         application unless a name of its own is given"
+    )]
+    TableName {
+        /// The name.
+        name: String,
+    },
+    /// The limit of a call is out of range.
+    #[error("call_limit is {given:?}: allowed are {least:?} to {most:?}")]
+    CallLimit {
+        /// The value.
+        given: Duration,
+        /// The lowest value that is allowed.
+        least: Duration,
+        /// The highest value that is allowed.
+        most: Duration,
+    },
+}
+
+impl From<OpenError> for kcl_core::lease::Error {
+    /// A wrong setting does not become right by trying again.
+    fn from(error: OpenError) -> Self {
+        Self::Fatal { message: error.to_string(), source: Some(Box::new(error)) }
+    }
+}

@@ -1,0 +1,407 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::Client;
+use kcl_core::lease::{Beacon, Change, Changed, Consistency, Error, Expect, LeaseTable, PageToken, Snapshot, WorkerRow};
+use kcl_core::model::{Lease, LeaseKey, WorkerId};
+
+use crate::announcer::Announcer;
+use crate::call::{Calls, Refused};
+use crate::expression::{Parts, Update, absent, edited, exactly, expected};
+use crate::item::attribute::{ENTITY_TYPE, INCARNATION, KIND_BEACON, LAST_UPDATE, LEASE_KEY, SUPPORT_UPDATE};
+use crate::item::{BEACON_KEY, Item, Reader, Row, key_value, lease_item, number, text, worker_item, worker_key, worker_values};
+use crate::neighbours::{Evidence, KclIsLeading, Standing, Watch, judge, legacy_versions};
+use crate::setup::{Neighbours, OpenError, OpenOptions, Settings, check_rights, ready_table};
+
+/// A lease table in DynamoDB, row for row the KCL's. The [crate](crate) tells what is in it and what it costs.
+///
+/// A clone is another handle on the same client.
+///
+/// # Cancel safety
+///
+/// As in [`LeaseTable`]: a write whose future is dropped may have happened.
+#[derive(Clone)]
+pub struct DynamoLeaseTable {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    calls: Calls,
+    application: String,
+    settings: Settings,
+    announcer: Announcer,
+    watch: Watch,
+    /// Workers whose rows may not be in the table while Java workers of before 3.5 may read it.
+    unwritten: Mutex<BTreeMap<WorkerId, WorkerRow>>,
+}
+
+impl DynamoLeaseTable {
+    /// The lease table of an application in the table of its name, with the default [`OpenOptions`]: region, credentials and endpoint
+    /// as the environment says.
+    ///
+    /// # Errors
+    /// See [`OpenOptions::open`].
+    pub async fn open(application: &str) -> Result<Self, OpenError> {
+        OpenOptions::new().open(application).await
+    }
+
+    pub(crate) fn new(client: &Client, application: &str, table: &str, settings: Settings) -> Self {
+        let inner = Inner {
+            calls: Calls::new(client, table, settings.call_limit),
+            application: application.to_owned(),
+            settings,
+            announcer: Announcer::default(),
+            watch: Watch::default(),
+            unwritten: Mutex::default(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The name of the table.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.inner.calls.table
+    }
+
+    /// How this fleet stands to Java workers, as the last look at all rows has shown it.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.inner.watch.standing()
+    }
+
+    /// Removes every row of ours that is no lease: the rows of workers and the change signal. A KCL before 3.5 fails on such rows; so
+    /// this comes before going back to one, when no worker of ours runs any more. How many rows were removed.
+    ///
+    /// # Errors
+    /// As of a read and a delete. What was removed by then stays removed; it can be called again.
+    pub async fn retire(&self) -> Result<usize, Error> {
+        let (mut start, mut removed) = (None, 0);
+        loop {
+            let page = self.inner.calls.scan(start, true, None).await?;
+            for item in &page.items {
+                let reader = Reader(item);
+                let kind = reader.text(ENTITY_TYPE).ok().flatten();
+                let is_signal = reader.key() == BEACON_KEY && kind == Some(KIND_BEACON);
+                if is_signal || reader.has(INCARNATION) {
+                    removed += usize::from(self.inner.remove(reader.key(), is_signal).await?);
+                }
+            }
+            start = page.next;
+            if start.is_none() {
+                return Ok(removed);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for DynamoLeaseTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DynamoLeaseTable").field("name", &self.name()).field("standing", &self.standing()).finish()
+    }
+}
+
+/// How often everything is looked at where there is no signal: a fifth of the KCL's failover time.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// A row under a key that we work with which is not what it has to be.
+fn in_the_way(key: &str, row: &Row, wanted: &str) -> Error {
+    let found = match row {
+        Row::Lease(_) => "a lease".to_owned(),
+        Row::Worker(_) => "a worker".to_owned(),
+        Row::Beacon => "the change signal".to_owned(),
+        Row::Foreign(row) => match &row.kind {
+            Some(kind) => format!("of the kind `{kind}`"),
+            None => "of no kind that is known".to_owned(),
+        },
+    };
+    Error::Fatal { message: format!("the row `{key}` is {found} where {wanted} has to be"), source: None }
+}
+
+fn lease_of(item: &Item) -> Result<Lease, Error> {
+    match Row::read(item)? {
+        Row::Lease(lease) => Ok(lease),
+        other => Err(in_the_way(Reader(item).key(), &other, "a lease")),
+    }
+}
+
+/// The error of a write on a lease.
+fn refusal(refused: Refused) -> Error {
+    match refused {
+        Refused::Failed(error) => error,
+        Refused::Condition(None) => Error::conflict(None),
+        Refused::Condition(Some(item)) => match lease_of(&item) {
+            Ok(lease) => Error::conflict(Some(lease)),
+            Err(error) => error,
+        },
+    }
+}
+
+/// The error of a write on the row of a worker.
+fn worker_refusal(refused: Refused) -> Error {
+    match refused {
+        Refused::Failed(error) => error,
+        Refused::Condition(None) => Error::conflict(None),
+        Refused::Condition(Some(item)) => match Row::read(&item) {
+            Ok(Row::Worker(_)) => Error::conflict(None),
+            Ok(other) => in_the_way(Reader(&item).key(), &other, "a worker of this fleet"),
+            Err(broken) => broken.into(),
+        },
+    }
+}
+
+impl Inner {
+    fn seconds(&self) -> i64 {
+        self.settings.clock.wall().as_millis().div_euclid(1000)
+    }
+
+    fn writes_rows_of_workers(&self) -> bool {
+        self.watch.standing() == Standing::Alone
+    }
+
+    fn unwritten(&self) -> MutexGuard<'_, BTreeMap<WorkerId, WorkerRow>> {
+        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Judges who else uses the table, before anything is written to it.
+    async fn look_around(&self) -> Result<(), Error> {
+        let mut evidence = Evidence::default();
+        let mut standing = Standing::Alone;
+        if self.settings.neighbours == Neighbours::AsSeen {
+            let mut start = None;
+            loop {
+                let page = self.calls.scan(start, true, None).await?;
+                page.items.iter().for_each(|item| evidence.add(item));
+                start = page.next;
+                if start.is_none() {
+                    break;
+                }
+            }
+            if evidence.of_a_kcl() {
+                legacy_versions(&self.calls.client, &self.application, &mut evidence).await?;
+            }
+            let what;
+            (standing, what) = judge(&evidence, self.seconds(), None);
+            if standing == Standing::Led {
+                let error = KclIsLeading { table: self.calls.table.clone(), what };
+                return Err(if self.settings.wait_for_kcl { Error::Throttled { source: Box::new(error) } } else { error.into() });
+            }
+        }
+        self.watch.begin(&evidence, standing);
+        tracing::debug!(table = self.calls.table, ?standing, "who else uses the lease table");
+        Ok(())
+    }
+
+    /// Removes a row that is no lease, if it is ours. Whether it was there.
+    async fn remove(&self, key: &str, is_signal: bool) -> Result<bool, Error> {
+        let mut parts = Parts::default();
+        let condition = if is_signal {
+            exactly(&mut parts, [(ENTITY_TYPE, text(KIND_BEACON))])
+        } else {
+            format!("attribute_exists({})", parts.name(INCARNATION))
+        };
+        match self.calls.delete(text(key), condition, parts).await {
+            Ok(()) => Ok(true),
+            Err(Refused::Condition(_)) => Ok(false),
+            Err(Refused::Failed(error)) => Err(error),
+        }
+    }
+
+    /// Takes in what a page shows of others.
+    async fn watch(&self, items: &[Item], is_first: bool, is_last: bool) {
+        if self.settings.neighbours == Neighbours::Nobody {
+            return;
+        }
+        if let Some((standing, what)) = self.watch.look(items, is_first, is_last, self.seconds()) {
+            tracing::warn!(
+                table = self.calls.table,
+                ?standing,
+                what,
+                "Java workers use the lease table: see the docs of kcl-dynamo"
+            );
+        }
+        if is_last && self.watch.takes_removal() && self.remove(BEACON_KEY, true).await.is_err() {
+            self.watch.not_removed();
+        }
+    }
+
+    async fn delete_written(&self, seen: &WorkerRow) -> Result<(), Error> {
+        let mut parts = Parts::default();
+        let condition = exactly(&mut parts, worker_values(seen));
+        self.calls.delete(worker_key(&seen.worker), condition, parts).await.map_err(worker_refusal)
+    }
+
+    async fn update_written(&self, seen: &WorkerRow, row: &WorkerRow) -> Result<(), Error> {
+        let mut parts = Parts::default();
+        let condition = exactly(&mut parts, worker_values(seen));
+        let mut update = Update::default();
+        for (attribute, value) in worker_values(row) {
+            update.set(&mut parts, attribute, value);
+        }
+        for attribute in [LAST_UPDATE, SUPPORT_UPDATE] {
+            update.set(&mut parts, attribute, number(self.seconds()));
+        }
+        let key = worker_key(&row.worker);
+        self.calls.update(key, update.text(), Some(condition), parts).await.map(drop).map_err(worker_refusal)
+    }
+}
+
+/// Whether it begins a tenancy, or asks for one.
+const fn takes(change: &Change) -> bool {
+    matches!(change, Change::Take { .. } | Change::Claim { .. } | Change::Request { .. })
+}
+
+#[async_trait]
+impl LeaseTable for DynamoLeaseTable {
+    /// Makes the table if that is wanted, checks its key and the rights to write, and looks who else uses it.
+    ///
+    /// # Errors
+    /// `Fatal` with [`KclIsLeading`] as its source when a Java fleet in 3.x mode is at work.
+    async fn setup(&self) -> Result<(), Error> {
+        let Inner { calls, settings, .. } = &*self.inner;
+        ready_table(calls, settings.create.as_ref(), &*settings.clock).await?;
+        self.inner.look_around().await?;
+        check_rights(calls).await
+    }
+
+    async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, Error> {
+        let item = self.inner.calls.get(key_value(key)?, true).await?;
+        item.as_ref().map(lease_of).transpose()
+    }
+
+    async fn snapshot(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<Snapshot, Error> {
+        let inner = &*self.inner;
+        let start = page.map(|page| Item::from([(LEASE_KEY.to_owned(), text(page.0.as_str()))]));
+        let rows = inner.settings.page_rows.map(|rows| i32::from(rows.get().cast_signed().max(1)));
+        let found = inner.calls.scan(start, consistency == Consistency::Strong, rows).await?;
+        let mut snapshot = Snapshot::default();
+        snapshot.next = found.next.as_ref().map(|key| PageToken(Reader(key).key().to_owned()));
+        for item in &found.items {
+            match Row::read(item) {
+                Ok(Row::Lease(lease)) => snapshot.leases.push(lease),
+                Ok(Row::Worker(worker)) => snapshot.workers.push(worker),
+                Ok(Row::Beacon) => {}
+                Ok(Row::Foreign(row)) => snapshot.foreign.push(row),
+                Err(error) => {
+                    // One broken row must not hide the others.
+                    tracing::warn!(table = self.name(), %error, "a row of the lease table cannot be read and is left alone");
+                    let kind = Reader(item).text(ENTITY_TYPE).ok().flatten().map(ToOwned::to_owned);
+                    snapshot.foreign.push(kcl_core::lease::ForeignRow::new(Reader(item).key(), kind));
+                }
+            }
+        }
+        inner.watch(&found.items, page.is_none(), snapshot.next.is_none()).await;
+        if page.is_none() {
+            let unwritten = inner.unwritten();
+            snapshot.workers.retain(|worker| !unwritten.contains_key(&worker.worker));
+            snapshot.workers.extend(unwritten.values().cloned());
+        }
+        Ok(snapshot)
+    }
+
+    async fn create(&self, lease: &Lease) -> Result<Lease, Error> {
+        let mut parts = Parts::default();
+        let condition = absent(&mut parts);
+        self.inner.calls.put(lease_item(lease)?, condition, parts).await.map_err(refusal)?;
+        Ok(lease.clone())
+    }
+
+    async fn update(&self, key: &LeaseKey, expect: &Expect, change: &Change) -> Result<Lease, Error> {
+        if takes(change)
+            && let Some(error) = self.inner.watch.forbids_taking(self.name())
+        {
+            return Err(error);
+        }
+        let mut parts = Parts::default();
+        let update = edited(&mut parts, key, &change.edits());
+        let condition = expected(&mut parts, expect);
+        let item = self.inner.calls.update(key_value(key)?, update.text(), Some(condition), parts).await.map_err(refusal)?;
+        lease_of(&item)
+    }
+
+    async fn delete(&self, key: &LeaseKey, expect: &Expect) -> Result<(), Error> {
+        let mut parts = Parts::default();
+        let condition = expected(&mut parts, expect);
+        self.inner.calls.delete(key_value(key)?, condition, parts).await.map_err(refusal)
+    }
+
+    async fn create_worker(&self, row: &WorkerRow) -> Result<(), Error> {
+        if !self.inner.writes_rows_of_workers() {
+            return match self.inner.unwritten().entry(row.worker.clone()) {
+                std::collections::btree_map::Entry::Occupied(_) => Err(Error::conflict(None)),
+                std::collections::btree_map::Entry::Vacant(free) => {
+                    free.insert(row.clone());
+                    Ok(())
+                }
+            };
+        }
+        let mut parts = Parts::default();
+        let condition = absent(&mut parts);
+        let item = worker_item(row, self.inner.settings.clock.wall());
+        self.inner.calls.put(item, condition, parts).await.map_err(worker_refusal)
+    }
+
+    async fn update_worker(&self, seen: &WorkerRow, row: &WorkerRow) -> Result<(), Error> {
+        if seen.worker != row.worker {
+            return Err(Error::conflict(None));
+        }
+        if let Some(unwritten) = self.inner.unwritten().get_mut(&seen.worker) {
+            if unwritten != seen {
+                return Err(Error::conflict(None));
+            }
+            unwritten.clone_from(row);
+            return Ok(());
+        }
+        if self.inner.writes_rows_of_workers() {
+            return self.inner.update_written(seen, row).await;
+        }
+        // It was written before Java workers came.
+        self.inner.delete_written(seen).await?;
+        self.inner.unwritten().insert(row.worker.clone(), row.clone());
+        Ok(())
+    }
+
+    async fn delete_worker(&self, seen: &WorkerRow) -> Result<(), Error> {
+        {
+            let mut unwritten = self.inner.unwritten();
+            match unwritten.get(&seen.worker) {
+                Some(row) if row == seen => {
+                    unwritten.remove(&seen.worker);
+                    return Ok(());
+                }
+                Some(_) => return Err(Error::conflict(None)),
+                None => {}
+            }
+        }
+        self.inner.delete_written(seen).await
+    }
+
+    async fn get_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error> {
+        if let Some(row) = self.inner.unwritten().get(worker) {
+            return Ok(Some(row.clone()));
+        }
+        let Some(item) = self.inner.calls.get(worker_key(worker), true).await? else { return Ok(None) };
+        match Row::read(&item)? {
+            Row::Worker(row) => Ok(Some(row)),
+            other => Err(in_the_way(worker.as_str(), &other, "a worker of this fleet")),
+        }
+    }
+
+    async fn beacon(&self) -> Result<Beacon, Error> {
+        if self.inner.watch.standing() == Standing::Alone {
+            return self.inner.announcer.read(&self.inner.calls).await;
+        }
+        // Without a signal, changes are found by looking: a value that is another one from time to time asks for that.
+        let turn = self.inner.settings.clock.now().since_origin().as_millis() / LOOK_EVERY.as_millis();
+        Ok(Beacon::new(turn.to_string()))
+    }
+
+    async fn announce(&self, changed: &[Changed]) -> Result<(), Error> {
+        if self.inner.watch.standing() == Standing::Alone {
+            return self.inner.announcer.announce(&self.inner.calls, changed).await;
+        }
+        Ok(())
+    }
+}
