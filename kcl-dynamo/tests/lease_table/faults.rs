@@ -1,0 +1,117 @@
+//! What is said of calls that are refused, lost or late, through the real SDK on a paused clock.
+
+use std::time::Duration;
+
+use kcl_core::lease::{Consistency, Error, LeaseTable as _, Write};
+use kcl_core::model::{Checkpoint, Lease, LeaseKey};
+use kcl_dynamo::{DynamoLeaseTable, OpenOptions};
+
+use crate::support::{Dynamo, Fault};
+
+fn key() -> LeaseKey {
+    LeaseKey::single("shardId-000000000000")
+}
+
+async fn held() -> (Dynamo, DynamoLeaseTable, Lease) {
+    let dynamo = Dynamo::new();
+    let table = OpenOptions::new().open_with_client(&dynamo.client(), "application").unwrap();
+    table.setup().await.unwrap();
+    let row = Lease::new(key(), Checkpoint::TrimHorizon).owned_by("rust-1".into(), "token-1".into());
+    table.create(&row).await.unwrap();
+    dynamo.take_calls();
+    (dynamo, table, row)
+}
+
+fn name<T: std::fmt::Debug>(answer: &Result<T, Error>) -> &'static str {
+    match answer {
+        Ok(_) => "done",
+        Err(Error::Conflict { .. }) => "conflict",
+        Err(Error::Unknown { .. }) => "unknown",
+        Err(Error::Throttled { .. }) => "throttled",
+        Err(Error::Fatal { .. }) => "fatal",
+        Err(_) => "another",
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_failure_of_a_write_is_said_as_what_it_is_and_no_write_is_sent_twice() {
+    let refused = Fault::Refused;
+    for (fault, said, done) in [
+        (refused(400, "ProvisionedThroughputExceededException", "slow down"), "throttled", false),
+        (refused(400, "ThrottlingException", "slow down"), "throttled", false),
+        (refused(500, "InternalServerError", "sorry"), "unknown", false),
+        (refused(503, "ServiceUnavailable", "sorry"), "unknown", false),
+        (refused(400, "AccessDeniedException", "not authorized"), "fatal", false),
+        (Fault::Dropped, "unknown", false),
+        (Fault::AnswerLost, "unknown", true),
+        (Fault::AnswerLate(Duration::from_secs(1)), "done", true),
+        (Fault::AnswerLate(Duration::from_secs(5)), "unknown", true),
+        (Fault::DoneLate(Duration::from_secs(1)), "done", true),
+    ] {
+        let (dynamo, table, row) = held().await;
+        dynamo.fault("UpdateItem", fault.clone());
+        let write = Write::renew(&row);
+        let answer = table.update(&key(), &write.expect, &write.change).await;
+        assert_eq!(name(&answer), said, "{fault:?}: {answer:?}");
+        assert!(dynamo.take_calls().len() <= 1, "{fault:?}: sent again");
+        let counter = table.get(&key()).await.unwrap().unwrap().counter;
+        assert_eq!(counter, row.counter + u64::from(done), "{fault:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_lands_after_its_caller_gave_up_is_shown_by_the_refusal_of_the_next() {
+    let (dynamo, table, row) = held().await;
+    dynamo.fault("UpdateItem", Fault::DoneLate(Duration::from_secs(3)));
+    let write = Write::renew(&row);
+    assert_eq!(name(&table.update(&key(), &write.expect, &write.change).await), "unknown");
+    assert_eq!(table.get(&key()).await.unwrap().unwrap().counter, row.counter, "not yet");
+    #[expect(clippy::disallowed_methods, reason = "until the late write has landed, on a paused clock")]
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    match table.update(&key(), &write.expect, &write.change).await {
+        Err(Error::Conflict { row: Some(standing) }) => {
+            assert_eq!((standing.counter, standing.token), (row.counter + 1, row.token));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_failure_of_a_read_is_said_as_what_it_is() {
+    for (fault, said) in [
+        (Fault::Refused(400, "ProvisionedThroughputExceededException", "slow down"), "throttled"),
+        (Fault::Refused(500, "InternalServerError", "sorry"), "throttled"),
+        (Fault::Refused(400, "AccessDeniedException", "not authorized"), "fatal"),
+        (Fault::AnswerLost, "throttled"),
+        (Fault::AnswerLate(Duration::from_secs(5)), "throttled"),
+    ] {
+        let (dynamo, table, _) = held().await;
+        dynamo.fault("GetItem", fault.clone());
+        dynamo.fault("Scan", fault.clone());
+        assert_eq!(name(&table.get(&key()).await), said, "{fault:?}");
+        assert_eq!(name(&table.snapshot(None, Consistency::Eventual).await), said, "{fault:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_ends_within_its_limit() {
+    let (dynamo, table, row) = held().await;
+    #[expect(clippy::disallowed_methods, reason = "the paused clock")]
+    let before = tokio::time::Instant::now();
+    dynamo.fault("UpdateItem", Fault::AnswerLate(Duration::from_secs(3600)));
+    let write = Write::renew(&row);
+    assert_eq!(name(&table.update(&key(), &write.expect, &write.change).await), "unknown");
+    assert!(before.elapsed() <= Duration::from_millis(2100), "{:?}", before.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_creation_whose_answer_was_lost_shows_its_own_row() {
+    let (dynamo, table, _) = held().await;
+    let row = Lease::new(LeaseKey::single("shardId-000000000001"), Checkpoint::Latest).owned_by("rust-1".into(), "t".into());
+    dynamo.fault("PutItem", Fault::AnswerLost);
+    assert_eq!(name(&table.create(&row).await), "unknown");
+    match table.create(&row).await {
+        Err(Error::Conflict { row: Some(standing) }) => assert_eq!(*standing, row),
+        other => panic!("{other:?}"),
+    }
+}

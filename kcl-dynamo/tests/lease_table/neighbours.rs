@@ -1,0 +1,335 @@
+//! Beside Java workers: what is written when, and when nothing is taken.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kcl_core::Clock as _;
+use kcl_core::lease::{Changed, Consistency, Error, LeaseTable as _, WorkerRow, Write};
+use kcl_core::model::{Checkpoint, Lease, LeaseKey, Timestamp};
+use kcl_dynamo::{DynamoLeaseTable, KclIsLeading, Neighbours, OpenOptions, Standing};
+use serde_json::{Value, json};
+
+use crate::support::{Dynamo, TimerClock};
+
+const COMPATIBLE: &str = include_str!("../golden/kcl-3.5.1-compatible-with-2x.json");
+const TWO_WORKERS: &str = include_str!("../golden/kcl-3.5.1-two-workers.json");
+
+fn items(golden: &str) -> Vec<Value> {
+    let golden: Value = serde_json::from_str(golden).unwrap();
+    golden["items"].as_array().unwrap().clone()
+}
+
+/// Rows as they are while their writers are at work: metrics of this moment.
+fn at_work(mut items: Vec<Value>) -> Vec<Value> {
+    for item in &mut items {
+        if item["entityType"]["S"] == "WORKER_METRIC_STATS" {
+            item["lut"]["N"] = seconds().to_string().into();
+        }
+    }
+    items
+}
+
+#[expect(clippy::disallowed_methods, reason = "what a Java worker would write now")]
+fn seconds() -> i64 {
+    Timestamp::from(std::time::SystemTime::now()).as_millis() / 1000
+}
+
+fn table_of(dynamo: &Dynamo, table: &str, key: &str) {
+    let body = json!({
+        "TableName": table, "BillingMode": "PAY_PER_REQUEST",
+        "KeySchema": [{ "AttributeName": key, "KeyType": "HASH" }],
+        "AttributeDefinitions": [{ "AttributeName": key, "AttributeType": "S" }],
+    });
+    dynamo.ask("CreateTable", body);
+}
+
+fn with(items: &[Value]) -> Dynamo {
+    let dynamo = Dynamo::new();
+    table_of(&dynamo, "application", "leaseKey");
+    put(&dynamo, items);
+    dynamo
+}
+
+fn put(dynamo: &Dynamo, items: &[Value]) {
+    for item in items {
+        dynamo.ask("PutItem", json!({ "TableName": "application", "Item": item }));
+    }
+}
+
+fn rows(dynamo: &Dynamo) -> Vec<Value> {
+    let mut rows = dynamo.ask("Scan", json!({ "TableName": "application" }))["Items"].as_array().unwrap().clone();
+    rows.sort_by_key(|row| row["leaseKey"]["S"].to_string());
+    rows
+}
+
+fn kinds(dynamo: &Dynamo) -> Vec<String> {
+    let mut kinds: Vec<String> =
+        rows(dynamo).iter().map(|row| row["entityType"]["S"].as_str().unwrap_or("-").to_owned()).collect();
+    kinds.sort();
+    kinds.dedup();
+    kinds
+}
+
+fn old_lease() -> Value {
+    json!({
+        "leaseKey": { "S": "shardId-000000000000" }, "leaseOwner": { "S": "java-1" }, "leaseCounter": { "N": "5" },
+        "ownerSwitchesSinceCheckpoint": { "N": "0" }, "checkpoint": { "S": "TRIM_HORIZON" },
+        "checkpointSubSequenceNumber": { "N": "0" },
+    })
+}
+
+fn open(dynamo: &Dynamo, options: OpenOptions) -> DynamoLeaseTable {
+    options.open_with_client(&dynamo.client(), "application").unwrap()
+}
+
+fn worker() -> WorkerRow {
+    worker_named("rust-1")
+}
+
+fn worker_named(name: &str) -> WorkerRow {
+    WorkerRow::new(name.into(), "incarnation-1".into(), Duration::from_secs(10))
+}
+
+async fn take(table: &DynamoLeaseTable) -> Result<Lease, Error> {
+    let seen = table.snapshot(None, Consistency::Strong).await.unwrap().leases.remove(0);
+    let write = Write::take(&seen, "rust-1".into(), "token".into());
+    table.update(&seen.key, &write.expect, &write.change).await
+}
+
+/// A worker's life: its row comes, shows life, leaves, and it announces what it does.
+async fn live(table: &DynamoLeaseTable) {
+    let first = worker();
+    table.create_worker(&first).await.unwrap();
+    assert!(matches!(table.create_worker(&first).await, Err(Error::Conflict { .. })));
+    table.update_worker(&first, &first.next()).await.unwrap();
+    assert!(matches!(table.update_worker(&first, &first.next()).await, Err(Error::Conflict { .. })));
+    assert_eq!(table.get_worker(&first.worker).await.unwrap(), Some(first.next()));
+    let found = table.snapshot(None, Consistency::Strong).await.unwrap();
+    assert_eq!(found.workers, [first.next()], "a worker sees itself");
+    table.announce(&[Changed::Worker(first.worker.clone())]).await.unwrap();
+    table.beacon().await.unwrap();
+}
+
+#[tokio::test]
+async fn where_a_kcl_before_3_5_may_read_no_row_beside_leases_is_written() {
+    let coordinator = |dynamo: &Dynamo| table_of(dynamo, "application-CoordinatorState", "key");
+    let nothing = |_: &Dynamo| {};
+    let twice = |version: &str| {
+        let migration = json!({ "leaseKey": { "S": "Migration3.0" }, "entityType": { "S": "CLIENT_VERSION_MIGRATION" }, "cv": { "S": version } });
+        vec![migration]
+    };
+    type Case<'a> = (&'static str, Vec<Value>, &'a dyn Fn(&Dynamo));
+    let cases: [Case<'_>; 5] = [
+        ("a lease without a kind", vec![old_lease()], &nothing),
+        ("a fleet in 2.x mode", at_work(items(COMPATIBLE)), &nothing),
+        ("a fleet in 2.x mode that has stopped", items(COMPATIBLE), &nothing),
+        ("a fleet that was rolled back", twice("CLIENT_VERSION_2X"), &nothing),
+        ("the tables of a KCL from 3.0 to 3.4", items(TWO_WORKERS), &coordinator),
+    ];
+    for (what, items, prepare) in cases {
+        let dynamo = with(&items);
+        prepare(&dynamo);
+        let table = open(&dynamo, OpenOptions::new());
+        table.setup().await.unwrap();
+        assert_eq!(table.standing(), Standing::Quiet, "{what}");
+        let before = rows(&dynamo);
+        dynamo.take_calls();
+        live(&table).await;
+        assert_eq!(rows(&dynamo), before, "{what}");
+        assert!(dynamo.take_calls().iter().all(|call| ["Scan", "DeleteItem"].contains(&call.operation.as_str())), "{what}");
+        table.delete_worker(&worker().next()).await.unwrap();
+        assert_eq!(table.get_worker(&worker().worker).await.unwrap(), None);
+        // Leases are shared.
+        if before.iter().any(|row| row["checkpoint"].is_object()) {
+            take(&table).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn where_nobody_else_is_rows_of_workers_are_the_kcls_with_a_mark_of_ours() {
+    for items in [Vec::new(), items(TWO_WORKERS)] {
+        let dynamo = with(&items);
+        let table = open(&dynamo, OpenOptions::new());
+        table.setup().await.unwrap();
+        assert_eq!(table.standing(), Standing::Alone);
+        let before = seconds();
+        live(&table).await;
+        let row = rows(&dynamo).into_iter().find(|row| row["leaseKey"]["S"] == "rust-1").unwrap();
+        assert_eq!(row["entityType"]["S"], "WORKER_METRIC_STATS");
+        assert_eq!((&row["sts"], &row["opr"]), (&json!({ "M": {} }), &json!({ "M": {} })));
+        assert_eq!(row["sup"]["N"], "1");
+        for attribute in ["lut", "slu"] {
+            let at: i64 = row[attribute]["N"].as_str().unwrap().parse().unwrap();
+            assert!((before..=before + 60).contains(&at), "{attribute} is {at}");
+        }
+        assert_eq!(row["rsIncarnation"]["S"], "incarnation-1");
+        assert!(kinds(&dynamo).contains(&"RS_FLEET".to_owned()));
+
+        let removed = table.retire().await.unwrap();
+        assert_eq!(removed, 2);
+        assert_eq!(rows(&dynamo).len(), items.len(), "what is left is as it was");
+    }
+}
+
+#[tokio::test]
+async fn the_users_word_that_nobody_is_there_counts_more_than_old_leases() {
+    let dynamo = with(&[old_lease()]);
+    let table = open(&dynamo, OpenOptions::new().neighbours(Neighbours::Nobody));
+    table.setup().await.unwrap();
+    table.snapshot(None, Consistency::Strong).await.unwrap();
+    assert_eq!(table.standing(), Standing::Alone);
+    live(&table).await;
+    assert!(kinds(&dynamo).contains(&"WORKER_METRIC_STATS".to_owned()));
+}
+
+#[tokio::test]
+async fn a_fleet_that_leads_is_a_typed_error_at_the_start_and_nothing_is_written() {
+    let dynamo = with(&at_work(items(TWO_WORKERS)));
+    let before = rows(&dynamo);
+    let error = open(&dynamo, OpenOptions::new()).setup().await.unwrap_err();
+    assert!(!error.is_transient());
+    let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<KclIsLeading>());
+    let leading = source.unwrap_or_else(|| panic!("{error}"));
+    for part in ["`application`", "CLIENT_VERSION_3X", "`w1`", "CLIENT_VERSION_CONFIG_COMPATIBLE_WITH_2X"] {
+        assert!(leading.to_string().contains(part), "{part} is not in: {leading}");
+    }
+    let waiting = open(&dynamo, OpenOptions::new().wait_for_kcl(true));
+    assert!(waiting.setup().await.unwrap_err().is_transient(), "it is tried again");
+    assert_eq!(rows(&dynamo), before);
+    assert!(dynamo.take_calls().iter().all(|call| ["DescribeTable", "GetItem", "Scan"].contains(&call.operation.as_str())));
+
+    // It has stopped: its last metrics are old.
+    put(&dynamo, &items(TWO_WORKERS));
+    waiting.setup().await.unwrap();
+    assert_eq!(waiting.standing(), Standing::Alone);
+}
+
+#[tokio::test]
+async fn a_fleet_of_a_kcl_before_3_5_that_leads_is_found_in_its_own_tables() {
+    let dynamo = with(&[old_lease()]);
+    table_of(&dynamo, "application-CoordinatorState", "key");
+    table_of(&dynamo, "application-WorkerMetricStats", "wid");
+    let migration = json!({ "key": { "S": "Migration3.0" }, "cv": { "S": "CLIENT_VERSION_3X" } });
+    dynamo.ask("PutItem", json!({ "TableName": "application-CoordinatorState", "Item": migration }));
+    let metrics = json!({ "wid": { "S": "java-1" }, "lut": { "N": seconds().to_string() } });
+    dynamo.ask("PutItem", json!({ "TableName": "application-WorkerMetricStats", "Item": metrics }));
+    let error = open(&dynamo, OpenOptions::new()).setup().await.unwrap_err();
+    assert!(error.to_string().contains("`java-1`"), "{error}");
+}
+
+#[tokio::test]
+async fn when_an_old_kcl_comes_while_we_run_our_rows_go_with_the_next_sign_of_life() {
+    let dynamo = with(&[]);
+    let table = open(&dynamo, OpenOptions::new());
+    table.setup().await.unwrap();
+    live(&table).await;
+    put(&dynamo, &[old_lease()]);
+    table.snapshot(None, Consistency::Strong).await.unwrap();
+    assert_eq!(table.standing(), Standing::Quiet);
+    let row = worker().next();
+    table.update_worker(&row, &row.next()).await.unwrap();
+    assert_eq!(rows(&dynamo), [old_lease()], "the row of the worker and the signal are gone");
+    assert_eq!(table.get_worker(&row.worker).await.unwrap(), Some(row.next()));
+    table.delete_worker(&row.next()).await.unwrap();
+    take(&table).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_signal_everything_is_looked_at_each_two_seconds() {
+    let dynamo = with(&[old_lease()]);
+    let clock = TimerClock::new();
+    let table = open(&dynamo, OpenOptions::new().clock(Arc::new(clock)));
+    table.setup().await.unwrap();
+    dynamo.take_calls();
+    let mut changes = 0;
+    let mut seen = table.beacon().await.unwrap();
+    for _ in 0..100 {
+        clock.sleep_until(clock.now() + Duration::from_millis(100)).await;
+        let now = table.beacon().await.unwrap();
+        if now != seen {
+            assert_eq!(now.since(&seen.value), None, "everything");
+            changes += 1;
+            seen = now;
+        }
+    }
+    assert_eq!(changes, 5);
+    assert!(dynamo.take_calls().is_empty());
+}
+
+#[tokio::test]
+async fn when_a_fleet_begins_to_lead_while_we_run_nothing_more_is_taken_and_what_is_held_goes_on() {
+    let lease = || {
+        let row = Lease::new(LeaseKey::single("shardId-000000000009"), Checkpoint::TrimHorizon);
+        row.owned_by("rust-1".into(), "token".into())
+    };
+    let leader = |version: &str| json!({ "leaseKey": { "S": "Leader" }, "entityType": { "S": "LEADER" }, "recordVersionNumber": { "S": version } });
+    for by_metrics in [true, false] {
+        let dynamo = with(&[leader("a")]);
+        let table = open(&dynamo, OpenOptions::new());
+        table.setup().await.unwrap();
+        live(&table).await;
+        let held = table.create(&lease()).await.unwrap();
+        // It stands still.
+        table.snapshot(None, Consistency::Strong).await.unwrap();
+        assert_eq!(table.standing(), Standing::Alone);
+        put(&dynamo, &if by_metrics { at_work(items(TWO_WORKERS)) } else { vec![leader("b")] });
+        table.snapshot(None, Consistency::Eventual).await.unwrap();
+        assert_eq!(table.standing(), Standing::Led);
+        match take(&table).await {
+            Err(Error::Throttled { source }) => assert!(source.is::<KclIsLeading>()),
+            other => panic!("{other:?}"),
+        }
+        let renewal = Write::renew(&held);
+        table.update(&held.key, &renewal.expect, &renewal.change).await.unwrap();
+        let row = worker().next();
+        table.update_worker(&row, &row.next()).await.unwrap();
+        assert!(rows(&dynamo).iter().all(|row| row["rsIncarnation"].is_null() && row["leaseKey"]["S"] != "~fleet-0"));
+    }
+}
+
+#[tokio::test]
+async fn no_mixed_table_ever_looks_ready_for_3x_to_java() {
+    // The KCL's own rule (MigrationReadyMonitor): every owner of a lease has a row of metrics younger than 60 s.
+    let ready = |dynamo: &Dynamo, now: i64| {
+        let rows = rows(dynamo);
+        let fresh: Vec<&Value> = rows
+            .iter()
+            .filter(|row| row["entityType"]["S"] == "WORKER_METRIC_STATS")
+            .filter(|row| row["lut"]["N"].as_str().unwrap().parse::<i64>().unwrap() + 60 > now)
+            .map(|row| &row["leaseKey"]["S"])
+            .collect();
+        let owners = rows.iter().filter(|row| row["checkpoint"].is_object()).map(|row| &row["leaseOwner"]["S"]);
+        owners.into_iter().all(|owner| fresh.contains(&owner))
+    };
+    let dynamo = with(&at_work(items(COMPATIBLE)));
+    assert!(ready(&dynamo, seconds()), "alone, the Java worker would be ready");
+    let table = open(&dynamo, OpenOptions::new());
+    table.setup().await.unwrap();
+    live(&table).await;
+    take(&table).await.unwrap();
+    for _ in 0..3 {
+        table.snapshot(None, Consistency::Strong).await.unwrap();
+        assert!(!ready(&dynamo, seconds()));
+    }
+}
+
+#[tokio::test]
+async fn a_worker_whose_id_is_the_key_of_another_row_is_told_so() {
+    let dynamo = with(&items(TWO_WORKERS));
+    let table = open(&dynamo, OpenOptions::new());
+    table.setup().await.unwrap();
+    let before = rows(&dynamo);
+    let row = worker_named("w1");
+    for error in [table.create_worker(&row).await.unwrap_err(), table.get_worker(&row.worker).await.unwrap_err()] {
+        assert!(!error.is_transient() && error.to_string().contains("`WORKER_METRIC_STATS`"), "{error}");
+    }
+    // Where a name could be that of a row that there is one of, the key is another one.
+    for name in ["Leader", "Migration3.0", "shardId-000000000000", "~fleet-0"] {
+        let row = worker_named(name);
+        table.create_worker(&row).await.unwrap();
+        table.update_worker(&row, &row.next()).await.unwrap();
+        table.delete_worker(&row.next()).await.unwrap();
+    }
+    assert_eq!(rows(&dynamo), before);
+}

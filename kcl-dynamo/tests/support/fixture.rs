@@ -1,0 +1,59 @@
+use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use kcl_core::lease::{ForeignRow, LeaseTable};
+use kcl_core::model::LeaseKey;
+use kcl_core::testing::lease_table::TableFixture;
+use kcl_dynamo::{DynamoLeaseTable, OpenOptions};
+
+/// A table of its own at some endpoint.
+pub struct Fresh<Make> {
+    pub table: String,
+    /// Makes a client of its own.
+    pub client: Make,
+}
+
+impl<Make: Fn() -> Client + Send + Sync> Fresh<Make> {
+    pub fn open(&self) -> DynamoLeaseTable {
+        // Small pages: a look takes several. The contract is not about time, and a real server may need some to begin with.
+        let options = OpenOptions::new().page_rows(NonZeroU16::new(40).unwrap()).call_limit(Duration::from_secs(60));
+        options.open_with_client(&(self.client)(), &self.table).unwrap()
+    }
+}
+
+#[async_trait]
+impl<Make: Fn() -> Client + Send + Sync> TableFixture for Fresh<Make> {
+    async fn handle(&self) -> Arc<dyn LeaseTable> {
+        Arc::new(self.open())
+    }
+
+    async fn put_foreign(&self, row: &ForeignRow) -> bool {
+        let put = (self.client)().put_item().table_name(&self.table).item("leaseKey", AttributeValue::S(row.key.clone()));
+        let put = match &row.kind {
+            Some(kind) => put.item("entityType", AttributeValue::S(kind.clone())),
+            None => put,
+        };
+        // The first point of a table makes it.
+        self.open().setup().await.unwrap();
+        put.send().await.unwrap();
+        true
+    }
+
+    async fn put_unknown_attribute(&self, key: &LeaseKey, value: &str) -> bool {
+        let call = (self.client)().update_item().table_name(&self.table).key("leaseKey", AttributeValue::S(key.to_string()));
+        let call =
+            call.update_expression("SET later = :v").expression_attribute_values(":v", AttributeValue::S(value.to_owned()));
+        call.send().await.unwrap();
+        true
+    }
+
+    async fn unknown_attribute(&self, key: &LeaseKey) -> Option<String> {
+        let call = (self.client)().get_item().table_name(&self.table).key("leaseKey", AttributeValue::S(key.to_string()));
+        let item = call.consistent_read(true).send().await.unwrap().item?;
+        item.get("later").map(|value| value.as_s().unwrap().clone())
+    }
+}

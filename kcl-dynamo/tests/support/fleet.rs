@@ -1,0 +1,129 @@
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use kcl_core::processor::{ProcessRecordsInput, ShardRef};
+use kcl_core::stream::memory::MemoryStream;
+use kcl_core::worker::{Builder, CoordinationOn, Event, RunError, ShutdownReport};
+use kcl_core::{Failure, RecordProcessor, Worker};
+use kcl_dynamo::OpenOptions;
+use tokio::task::JoinHandle;
+
+use super::{Dynamo, TimerClock};
+
+/// The KCL's default.
+pub const FAILOVER: Duration = Duration::from_secs(10);
+
+/// Workers of one application on one stream and one table, on the paused clock of the test.
+pub struct Fleet {
+    pub dynamo: Dynamo,
+    pub stream: MemoryStream,
+    pub clock: TimerClock,
+    pub seen: Arc<Mutex<BTreeSet<String>>>,
+}
+
+/// Counts what it is given.
+struct Counter(Arc<Mutex<BTreeSet<String>>>);
+
+impl RecordProcessor for Counter {
+    async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
+        let mut seen = self.0.lock().unwrap();
+        seen.extend(input.records.iter().map(|record| String::from_utf8_lossy(&record.data).into_owned()));
+        Ok(())
+    }
+}
+
+/// A worker that runs.
+pub struct Running {
+    pub worker: Worker,
+    pub events: Arc<Mutex<Vec<Event>>>,
+    task: JoinHandle<Result<ShutdownReport, RunError>>,
+    _listening: JoinHandle<()>,
+}
+
+#[expect(clippy::disallowed_methods, reason = "tasks and sleeps on a paused clock")]
+impl Fleet {
+    pub fn new(shards: u32) -> Self {
+        let clock = TimerClock::new();
+        let stream = MemoryStream::with_clock("orders", shards, Arc::new(clock));
+        Self { dynamo: Dynamo::new(), stream, clock, seen: Arc::default() }
+    }
+
+    /// Starts a worker with a client of its own.
+    pub fn start(&self, id: &str) -> Running {
+        self.start_with(id, |worker| worker)
+    }
+
+    /// The same, with other settings.
+    pub fn start_with(&self, id: &str, change: impl FnOnce(Builder) -> Builder) -> Running {
+        let options = OpenOptions::new().clock(Arc::new(self.clock));
+        let table = options.open_with_client(&self.dynamo.client(), "application").unwrap();
+        let seen = Arc::clone(&self.seen);
+        let worker = change(Worker::builder())
+            .stream("orders")
+            .application("application")
+            .worker_id(id)
+            .source(self.stream.clone())
+            .lease_table(table)
+            .clock(self.clock)
+            .coordination_on(CoordinationOn::CallersRuntime)
+            .failover(FAILOVER)
+            .processor(move |_: &ShardRef| Counter(Arc::clone(&seen)))
+            .build()
+            .unwrap();
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let (mut heard, all) = (worker.events(), Arc::clone(&events));
+        let listening = tokio::spawn(async move {
+            while let Some(event) = heard.next().await {
+                all.lock().unwrap().push(event);
+            }
+        });
+        let running = worker.clone();
+        let task = tokio::spawn(async move { running.run().await });
+        Running { worker, events, task, _listening: listening }
+    }
+
+    /// Lets time pass.
+    pub async fn pass(&self, span: Duration) {
+        tokio::time::sleep(span).await;
+    }
+
+    /// Waits until it is so, in steps of 20 ms; how long it took.
+    pub async fn until(&self, what: &str, limit: Duration, mut so: impl FnMut() -> bool) -> Duration {
+        let began = tokio::time::Instant::now();
+        while !so() {
+            assert!(began.elapsed() < limit, "still waiting for {what}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        began.elapsed()
+    }
+
+    /// Who holds which lease, as the table has it.
+    pub fn owners(&self) -> Vec<String> {
+        // Before the first set-up there is no table.
+        let rows = self.dynamo.try_ask("Scan", serde_json::json!({ "TableName": "application" })).unwrap_or_default();
+        let leases = rows["Items"].as_array().into_iter().flatten().filter(|row| row["checkpoint"].is_object());
+        leases.map(|row| row["leaseOwner"]["S"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// How many leases this worker holds.
+    pub fn held_by(&self, id: &str) -> usize {
+        self.owners().iter().filter(|owner| *owner == id).count()
+    }
+}
+
+impl Running {
+    /// Ends it at once, as a kill does: nothing is released.
+    pub fn kill(self) {
+        self.task.abort();
+    }
+
+    pub async fn stop(self) -> ShutdownReport {
+        let (_, report) = tokio::join!(self.worker.shutdown(Duration::from_secs(20)), self.task);
+        report.unwrap().unwrap()
+    }
+
+    pub fn count(&self, wanted: impl Fn(&Event) -> bool) -> usize {
+        self.events.lock().unwrap().iter().filter(|event| wanted(event)).count()
+    }
+}

@@ -1,0 +1,13 @@
+//! DynamoDB for tests: an emulator in this process behind the real SDK, with faults on demand and a log of all calls.
+#![allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
+#![allow(unreachable_pub, reason = "shared by test binaries")]
+
+mod clock;
+mod dynamo;
+mod fixture;
+mod fleet;
+
+pub use clock::TimerClock;
+pub use dynamo::{Call, Dynamo, Fault};
+pub use fixture::Fresh;
+pub use fleet::{FAILOVER, Fleet, Running};
