@@ -1,0 +1,7 @@
+//! Whole workers on the DynamoDB lease table, on simulated time: what they do when calls go wrong, and what they cost.
+
+#[path = "fleet/cost.rs"]
+mod cost;
+mod support;
+#[path = "fleet/trouble.rs"]
+mod trouble;
