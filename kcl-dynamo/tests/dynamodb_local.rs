@@ -1,0 +1,111 @@
+//! The DynamoDB lease table on Amazon's DynamoDB Local.
+//!
+//! ```text
+//! bash tests/e2e/run dynamo
+//! ```
+//!
+//! starts one and runs these tests; `KCL_E2E_DYNAMO` is its URL.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, Region};
+use kcl_core::lease::{Consistency, LeaseTable as _};
+use kcl_core::processor::{ProcessRecordsInput, ShardRef};
+use kcl_core::stream::memory::MemoryStream;
+use kcl_core::worker::Event;
+use kcl_core::{Failure, RecordProcessor, Worker};
+use kcl_dynamo::OpenOptions;
+use support::Fresh;
+
+mod support;
+
+static TABLES: AtomicUsize = AtomicUsize::new(0);
+
+fn client() -> Client {
+    let endpoint = std::env::var("KCL_E2E_DYNAMO").expect("KCL_E2E_DYNAMO is the URL of a DynamoDB Local: see tests/e2e/run");
+    let config = Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("AKID", "secret", None, None, "test"))
+        .endpoint_url(endpoint);
+    Client::from_conf(config.build())
+}
+
+async fn fresh() -> Fresh<impl Fn() -> Client + Send + Sync> {
+    let number = TABLES.fetch_add(1, Ordering::Relaxed);
+    Fresh { table: format!("contract-{}-{number}", std::process::id()), client }
+}
+
+#[tokio::test]
+#[ignore = "needs a DynamoDB Local: tests/e2e/run dynamo"]
+async fn the_contract_holds() {
+    kcl_core::testing::lease_table::suite(fresh).await;
+}
+
+struct Nothing;
+
+impl RecordProcessor for Nothing {
+    async fn process_records(&mut self, _: ProcessRecordsInput) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a DynamoDB Local: tests/e2e/run dynamo"]
+#[expect(clippy::disallowed_methods, reason = "real time, against a real server")]
+async fn many_leases_are_taken_and_held() {
+    let setting = |name: &str, default: u32| std::env::var(name).map_or(default, |value| value.parse().expect("a number"));
+    let shards = setting("KCL_E2E_LEASES", 500);
+    let held_for = setting("KCL_E2E_HELD_SECONDS", 20);
+    let name = format!("many-{}", std::process::id());
+    let table = OpenOptions::new().open_with_client(&client(), &name).unwrap();
+    // Who only measures has time: a busy machine may take longer for a look than a worker would wait.
+    let watched = OpenOptions::new().call_limit(Duration::from_secs(60)).open_with_client(&client(), &name).unwrap();
+    watched.setup().await.unwrap();
+    let worker = Worker::builder()
+        .stream("orders")
+        .application("application")
+        .source(MemoryStream::new("orders", shards))
+        .lease_table(table)
+        .failover(Duration::from_secs(30))
+        .processor(|_: &ShardRef| Nothing)
+        .build()
+        .unwrap();
+    let lost = Arc::new(Mutex::new(Vec::new()));
+    let (mut events, seen) = (worker.events(), Arc::clone(&lost));
+    tokio::spawn(async move {
+        while let Some(event) = events.next().await {
+            if matches!(event, Event::LeaseLost { .. }) {
+                seen.lock().unwrap().push(event);
+            }
+        }
+    });
+    let running = worker.clone();
+    let began = Instant::now();
+    let run = tokio::spawn(async move { running.run().await });
+    let counters = async || {
+        let mut all = watched.snapshot(None, Consistency::Strong).await.unwrap();
+        while let Some(next) = all.next.take() {
+            all.append(watched.snapshot(Some(&next), Consistency::Strong).await.unwrap());
+        }
+        all.leases.into_iter().filter(|lease| lease.owner.is_some()).map(|lease| lease.counter).collect::<Vec<_>>()
+    };
+    while counters().await.len() < shards as usize {
+        assert!(began.elapsed() < Duration::from_secs(60), "{} leases are held", counters().await.len());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let taken = began.elapsed();
+    let before: u64 = counters().await.iter().sum();
+    tokio::time::sleep(Duration::from_secs(held_for.into())).await;
+    let after: u64 = counters().await.iter().sum();
+    let each = (after as f64 - before as f64) / f64::from(shards) / f64::from(held_for) * 60.0;
+    println!("{shards} leases: taken after {taken:?}; {each:.1} renewals a minute and lease");
+    let lost = std::mem::take(&mut *lost.lock().unwrap());
+    assert!(lost.is_empty(), "{} lost: {:?}", lost.len(), lost.first());
+    assert_eq!(counters().await.len(), shards as usize);
+    worker.shutdown(Duration::from_secs(60)).await;
+    run.await.unwrap().unwrap();
+}
