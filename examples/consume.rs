@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use aws_config::BehaviorVersion;
 use clap::Parser;
-use examples::consume::{Options, Processor, Seen, Summary, Trace, Watch};
+use examples::consume::{LeaseTableAt, Options, Processor, Seen, Summary, Trace, Watch};
 use examples::exit::{Chain, FAILED, USAGE};
 use examples::process::ProcessStart;
 use examples::signals::{Signal, Signals};
@@ -21,7 +21,6 @@ use kcl_core::processor::ShardRef;
 use kcl_core::stream::kinesis::KinesisStream;
 use kcl_core::worker::{SettingError, ShutdownReport, Stopped};
 use kcl_core::{OnFailure, Worker};
-use kcl_local::SqliteLeaseTable;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -91,7 +90,7 @@ async fn consume(options: &Options, seen: &Arc<Seen>) -> Result<(), BoxError> {
 
 async fn build(options: &Options, seen: &Arc<Seen>) -> Result<Worker, BoxError> {
     let trace = options.trace.as_deref().map(Trace::open).transpose()?.map(Arc::new);
-    let table = SqliteLeaseTable::open(options.lease_file()?, &options.application).await?;
+    let table = LeaseTableAt::open(options).await?;
     let mut config = aws_config::defaults(BehaviorVersion::latest());
     if let Some(endpoint) = &options.endpoint {
         config = config.endpoint_url(endpoint);

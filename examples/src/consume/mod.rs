@@ -1,5 +1,6 @@
 //! The parts of the program `consume`: its command line, its processor, its trace and its last line.
 
+mod leases;
 mod options;
 mod processor;
 mod seen;
@@ -7,6 +8,7 @@ mod summary;
 mod trace;
 mod watch;
 
+pub use leases::LeaseTableAt;
 pub use options::Options;
 pub use processor::Processor;
 pub use seen::{Seen, ShardSeen};

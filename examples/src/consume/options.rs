@@ -1,4 +1,3 @@
-use std::env;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +7,8 @@ use kcl_core::InitialPosition;
 use kcl_core::fetch::ByteBudget;
 use kcl_core::model::{StreamName, Timestamp};
 use kcl_core::worker::Stop;
+
+use super::LeaseTableAt;
 
 /// Consumes a Kinesis stream and counts what it reads.
 ///
@@ -26,6 +27,7 @@ use kcl_core::worker::Stop;
 Examples:
   consume --stream orders --application billing
   consume --stream orders --application billing --endpoint http://127.0.0.1:4567 --idle-exit 5s
+  consume --stream orders --application billing --lease-table dynamo
   consume --stream orders --application audit --from at:2026-01-31T08:00:00Z --trace audit.jsonl
 
 Exit codes:
@@ -49,10 +51,15 @@ pub struct Options {
     /// 2026-01-31T08:00:00Z or with an offset, or seconds or milliseconds since 1970.
     #[arg(long, value_name = "POSITION", default_value = "trim-horizon", value_parser = position)]
     pub from: InitialPosition,
-    /// Where leases and checkpoints are kept: sqlite:PATH. Without it: $XDG_STATE_HOME/kcl/APPLICATION.leases.sqlite, which
-    /// is ~/.local/state/kcl/APPLICATION.leases.sqlite unless XDG_STATE_HOME is set.
-    #[arg(long, value_name = "sqlite:PATH", value_parser = sqlite)]
-    pub lease_table: Option<PathBuf>,
+    /// Where leases and checkpoints are kept: sqlite:PATH, or dynamo or dynamo:TABLE for a table of DynamoDB, which is named after
+    /// the application unless told and is made when it is missing. Without it: sqlite with
+    /// $XDG_STATE_HOME/kcl/APPLICATION.leases.sqlite, which is ~/.local/state/kcl/APPLICATION.leases.sqlite unless XDG_STATE_HOME
+    /// is set.
+    #[arg(long, value_name = "sqlite:PATH|dynamo[:TABLE]")]
+    pub lease_table: Option<LeaseTableAt>,
+    /// The URL of DynamoDB, with --lease-table dynamo. Without it: AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL, or AWS itself.
+    #[arg(long, value_name = "URL", value_parser = endpoint)]
+    pub dynamo_endpoint: Option<String>,
     /// The name of this worker. No other live process may have it. Without it: a random one.
     #[arg(long, value_name = "ID")]
     pub worker: Option<String>,
@@ -96,26 +103,6 @@ impl Options {
     pub const fn at_the_end(&self) -> Stop {
         if self.keep_leases { Stop::Keep } else { Stop::Release }
     }
-
-    /// The file of the lease table; its folder is made if it is the default one.
-    ///
-    /// # Errors
-    /// There is no place for it.
-    pub fn lease_file(&self) -> Result<PathBuf, String> {
-        if let Some(path) = &self.lease_table {
-            return Ok(path.clone());
-        }
-        let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let state = set("XDG_STATE_HOME").filter(|path| path.is_absolute());
-        let state = state.or_else(|| set("HOME").map(|home| home.join(".local/state")));
-        let Some(folder) = state.map(|state| state.join("kcl")) else {
-            return Err("no place for the leases: HOME is not set; say --lease-table sqlite:PATH".to_owned());
-        };
-        std::fs::create_dir_all(&folder).map_err(|error| {
-            format!("cannot make the folder {} for the leases: {error}; or say --lease-table sqlite:PATH", folder.display())
-        })?;
-        Ok(folder.join(format!("{}.leases.sqlite", self.application.replace(['/', ':'], "_"))))
-    }
 }
 
 fn endpoint(text: &str) -> Result<String, String> {
@@ -148,13 +135,6 @@ fn timestamp(text: &str) -> Result<Timestamp, String> {
     }
     let time = DateTime::from_str(text, DateTimeFormat::DateTimeWithOffset).map_err(|_| allowed())?;
     Ok(Timestamp::from_millis(time.to_millis().map_err(|_| allowed())?))
-}
-
-fn sqlite(text: &str) -> Result<PathBuf, String> {
-    match text.strip_prefix("sqlite:") {
-        Some(path) if !path.is_empty() => Ok(path.into()),
-        _ => Err("allowed is sqlite:PATH".to_owned()),
-    }
 }
 
 fn budget(text: &str) -> Result<ByteBudget, String> {
@@ -202,12 +182,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_url_and_no_table_is_refused() {
+    fn what_is_no_url_is_refused() {
         for wrong in ["", "127.0.0.1:4567", "http://", "http:///x", "ftp://host"] {
             assert!(endpoint(wrong).is_err(), "{wrong}");
         }
         assert!(endpoint("https://kinesis.eu-west-1.amazonaws.com").is_ok());
-        assert!(sqlite("leases.sqlite").is_err() && sqlite("sqlite:").is_err());
-        assert_eq!(sqlite("sqlite:a:b"), Ok("a:b".into()));
     }
 }

@@ -9,10 +9,9 @@ use kcl_core::processor::ShardRef;
 use kcl_core::stream::kinesis::KinesisStream;
 use kcl_core::worker::{SettingError, Stopped};
 use kcl_core::{OnFailure, Worker};
-use kcl_local::SqliteLeaseTable;
 use tokio::net::unix::pipe::Receiver;
 
-use crate::consume::{Options, Processor, Seen, Summary, Trace, Watch};
+use crate::consume::{LeaseTableAt, Options, Processor, Seen, Summary, Trace, Watch};
 use crate::embedded::client;
 use crate::exit::{Chain, FAILED, USAGE};
 use crate::process::ProcessStart;
@@ -81,7 +80,7 @@ async fn build(options: &WorkerOptions, seen: &Arc<Seen>) -> Result<Worker, BoxE
     let WorkerOptions { consume: options, table_log, batch_time } = options;
     let batch_time = *batch_time;
     let trace = options.trace.as_deref().map(Trace::open).transpose()?.map(Arc::new);
-    let table = SqliteLeaseTable::open(options.lease_file()?, &options.application).await?;
+    let table = LeaseTableAt::open(options).await?;
     let table = LoggedTable::new(table, Arc::new(Trace::open(table_log)?));
     let endpoint = options.endpoint.as_deref().ok_or("--endpoint is missing: the embedded stream's")?;
     let source = KinesisStream::new(&client(endpoint, "us-east-1"), options.stream.clone());

@@ -1,0 +1,91 @@
+use std::env;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use aws_config::BehaviorVersion;
+use kcl_core::lease::{BoxError, LeaseTable};
+use kcl_dynamo::OpenOptions;
+use kcl_local::SqliteLeaseTable;
+
+use super::Options;
+
+/// Where leases and checkpoints are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LeaseTableAt {
+    /// In an `SQLite` file.
+    Sqlite(PathBuf),
+    /// In a table of DynamoDB, of this name or of the application's.
+    Dynamo(Option<String>),
+}
+
+impl FromStr for LeaseTableAt {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
+            Some(("dynamo", table)) if !table.is_empty() => Ok(Self::Dynamo(Some(table.to_owned()))),
+            None if text == "dynamo" => Ok(Self::Dynamo(None)),
+            _ => Err("allowed are sqlite:PATH, dynamo and dynamo:TABLE".to_owned()),
+        }
+    }
+}
+
+impl LeaseTableAt {
+    /// Opens the table.
+    ///
+    /// # Errors
+    /// There is no place for the file, or it cannot be a lease table; there is no region or no credentials.
+    pub async fn open(options: &Options) -> Result<Arc<dyn LeaseTable>, BoxError> {
+        let place = match &options.lease_table {
+            Some(place) => place.clone(),
+            None => Self::Sqlite(default_file(&options.application)?),
+        };
+        match (place, &options.dynamo_endpoint) {
+            (Self::Sqlite(_), Some(_)) => Err("--dynamo-endpoint is for --lease-table dynamo".into()),
+            (Self::Sqlite(path), None) => Ok(Arc::new(SqliteLeaseTable::open(path, &options.application).await?)),
+            (Self::Dynamo(table), endpoint) => {
+                // Not the configuration of the stream: --endpoint is that of Kinesis.
+                let mut config = aws_config::defaults(BehaviorVersion::latest());
+                if let Some(endpoint) = endpoint {
+                    config = config.endpoint_url(endpoint);
+                }
+                let mut opening = OpenOptions::new();
+                if let Some(table) = table {
+                    opening = opening.table(table);
+                }
+                Ok(Arc::new(opening.open_with_config(&config.load().await, &options.application).await?))
+            }
+        }
+    }
+}
+
+/// The file in the user's own folder for such; the folder is made.
+fn default_file(application: &str) -> Result<PathBuf, String> {
+    let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let state = set("XDG_STATE_HOME").filter(|path| path.is_absolute());
+    let state = state.or_else(|| set("HOME").map(|home| home.join(".local/state")));
+    let Some(folder) = state.map(|state| state.join("kcl")) else {
+        return Err("no place for the leases: HOME is not set; say --lease-table sqlite:PATH".to_owned());
+    };
+    std::fs::create_dir_all(&folder).map_err(|error| {
+        format!("cannot make the folder {} for the leases: {error}; or say --lease-table sqlite:PATH", folder.display())
+    })?;
+    Ok(folder.join(format!("{}.leases.sqlite", application.replace(['/', ':'], "_"))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_a_file_or_a_table() {
+        assert_eq!("sqlite:a:b".parse(), Ok(LeaseTableAt::Sqlite("a:b".into())));
+        assert_eq!("dynamo".parse(), Ok(LeaseTableAt::Dynamo(None)));
+        assert_eq!("dynamo:leases".parse(), Ok(LeaseTableAt::Dynamo(Some("leases".to_owned()))));
+        for wrong in ["", "leases.sqlite", "sqlite", "sqlite:", "dynamo:", "redis:x", "dynamodb"] {
+            assert!(wrong.parse::<LeaseTableAt>().is_err(), "{wrong}");
+        }
+    }
+}
