@@ -178,3 +178,43 @@ async fn a_shard_that_is_split_ends_and_its_children_follow() {
     assert_eq!(calls["shardId-000000000000"].last(), Some(&"shard_ended"));
     assert_eq!(calls["shardId-000000000004"][..2], ["initialize", "record"]);
 }
+
+/// The arguments for leases in a table of its own at a DynamoDB Local.
+fn in_dynamo(scene: &Scene, trace: &Path, more: &str) -> Vec<String> {
+    let endpoint = std::env::var("KCL_E2E_DYNAMO").expect("KCL_E2E_DYNAMO is the URL of a DynamoDB Local: see tests/e2e/run");
+    let mut all = scene.arguments("");
+    let table = all.iter_mut().find(|argument| argument.starts_with("sqlite:")).unwrap();
+    *table = format!("dynamo:consume-{}-{}", std::process::id(), scene.folder.path().file_name().unwrap().display());
+    all.extend(["--dynamo-endpoint".to_owned(), endpoint, "--trace".to_owned(), trace.to_str().unwrap().to_owned()]);
+    all.extend(more.split_whitespace().map(ToOwned::to_owned));
+    all
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a DynamoDB Local: tests/e2e/run dynamo"]
+async fn with_leases_in_dynamodb_the_next_process_goes_on_after_a_stop_and_after_kill_9() {
+    let scene = Scene::new().await;
+    scene.put(1999).await;
+    let traces = ["first", "second", "third"].map(|name| scene.path(name));
+    let mut run = Program::start("consume", in_dynamo(&scene, &traces[0], ""));
+    run.until("all is read", || Trace::records_so_far(&traces[0]) == 2000).await;
+    run.signal(Signal::TERM);
+    let run = run.finish().await;
+    assert_eq!((run.code, run.number("records"), run.number("duplicates")), (Some(0), 2000, 0), "{run:?}");
+
+    scene.put(2000).await;
+    let mut run = Program::start("consume", in_dynamo(&scene, &traces[1], "--failover 5s --max-records 20"));
+    run.until("some is read", || Trace::records_so_far(&traces[1]) > 200).await;
+    run.signal(Signal::KILL);
+    run.finish().await;
+
+    scene.put(500).await;
+    let [first, second] = [&traces[0], &traces[1]].map(|trace| Trace::read(trace).sequences());
+    assert!(first.is_disjoint(&second), "what was stored is not read again");
+    let mut run = Program::start("consume", in_dynamo(&scene, &traces[2], "--failover 5s"));
+    let all = || first.len() + second.union(&Trace::read(&traces[2]).sequences()).count();
+    run.until("the rest is read", || Trace::records_so_far(&traces[2]) > 0 && all() == 4500).await;
+    run.signal(Signal::TERM);
+    assert_eq!(run.finish().await.code, Some(0));
+    assert!(first.is_disjoint(&Trace::read(&traces[2]).sequences()));
+}

@@ -27,7 +27,8 @@ async fn an_option_that_cannot_be_is_named_with_what_is_allowed() {
             &["'somewhere'", "--from", "trim-horizon, latest and at:TIME"],
         ),
         ("--stream s --application a --from at:noon".to_owned(), &["2026-01-31T08:00:00Z"]),
-        ("--stream s --application a --lease-table leases".to_owned(), &["sqlite:PATH"]),
+        ("--stream s --application a --lease-table leases".to_owned(), &["sqlite:PATH", "dynamo:TABLE"]),
+        ("--stream s --application a --lease-table dynamo --dynamo-endpoint localhost:8000".to_owned(), &["http://"]),
         ("--stream s --application a --endpoint localhost:4567".to_owned(), &["http://"]),
         ("--stream s --application a --exit-after 0".to_owned(), &["--exit-after"]),
         ("--stream s --application a --byte-budget 1MiB".to_owned(), &["10 MiB"]),
@@ -48,6 +49,11 @@ async fn what_the_environment_lacks_is_said_with_the_whole_chain() {
     let base = format!("--stream orders --application billing --endpoint http://127.0.0.1:9 {table}");
     let run = consume(&base, "AWS_REGION").await;
     assert_said(&run, 1, &["no AWS region for stream `orders`", "AWS_REGION"]);
+    let dynamo = "--stream orders --application billing --endpoint http://127.0.0.1:9 --lease-table dynamo";
+    let run = consume(dynamo, "AWS_REGION").await;
+    assert_said(&run, 1, &["no AWS region for the lease table `billing`", "AWS_REGION"]);
+    let run = consume(&format!("{base} --dynamo-endpoint http://127.0.0.1:9"), "NOTHING").await;
+    assert_said(&run, 1, &["--dynamo-endpoint is for --lease-table dynamo"]);
     assert_eq!(run.number("records"), 0, "the last line is there all the same");
     assert_said(&consume(&base, "AWS_ACCESS_KEY_ID").await, 1, &["no AWS credentials", "AWS_ACCESS_KEY_ID"]);
     let run = consume(&format!("{base} --start-within 1s"), "NOTHING").await;
