@@ -30,6 +30,9 @@
 //!   had been first. A write without an answer is [`Unknown`](kcl_core::lease::Error::Unknown); what refuses a call before anything was
 //!   done is [`Throttled`](kcl_core::lease::Error::Throttled). Who called decides about another try.
 //! - **A call has a limit**, 2 s unless [told](OpenOptions::call_limit), against a failover time of 10 s.
+//! - **At most 64 writes of owners and 16 of others are on the way at once.** A worker of thousands of leases whose renewals come due
+//!   together sends them as they are answered, not all into a table that then answers none in time. What has waited for a quarter of
+//!   the limit of a call is answered with `Throttled`, and has not been sent.
 //! - **Reads of one row are consistent**, except of the change signal, which is read anew in half a second anyway. A look at all rows is
 //!   as it is asked for.
 //! - **What is not known is left alone**: attributes and rows of others survive every write. A lease that cannot be read is listed as a

@@ -9,7 +9,7 @@ use kcl_core::lease::{Beacon, Change, Changed, Consistency, Error, Expect, Lease
 use kcl_core::model::{Lease, LeaseKey, WorkerId};
 
 use crate::announcer::Announcer;
-use crate::call::{Calls, Refused};
+use crate::call::{Calls, Lanes, Refused};
 use crate::expression::{Parts, Update, absent, edited, exactly, expected};
 use crate::item::attribute::{ENTITY_TYPE, INCARNATION, KIND_BEACON, LAST_UPDATE, LEASE_KEY, SUPPORT_UPDATE};
 use crate::item::{BEACON_KEY, Item, Reader, Row, key_value, lease_item, number, text, worker_item, worker_key, worker_values};
@@ -32,6 +32,7 @@ struct Inner {
     calls: Calls,
     application: String,
     settings: Settings,
+    lanes: Lanes,
     announcer: Announcer,
     watch: Watch,
     /// Workers whose rows may not be in the table while Java workers of before 3.5 may read it.
@@ -52,6 +53,7 @@ impl DynamoLeaseTable {
         let inner = Inner {
             calls: Calls::new(client, table, settings.call_limit),
             application: application.to_owned(),
+            lanes: Lanes::new(settings.call_limit),
             settings,
             announcer: Announcer::default(),
             watch: Watch::default(),
@@ -304,6 +306,7 @@ impl LeaseTable for DynamoLeaseTable {
     async fn create(&self, lease: &Lease) -> Result<Lease, Error> {
         let mut parts = Parts::default();
         let condition = absent(&mut parts);
+        let _turn = self.inner.lanes.of_others(&*self.inner.settings.clock).await?;
         self.inner.calls.put(lease_item(lease)?, condition, parts).await.map_err(refusal)?;
         Ok(lease.clone())
     }
@@ -314,6 +317,9 @@ impl LeaseTable for DynamoLeaseTable {
         {
             return Err(error);
         }
+        let Inner { lanes, settings, .. } = &*self.inner;
+        let clock = &*settings.clock;
+        let _turn = if takes(change) { lanes.of_others(clock).await? } else { lanes.of_owners(clock).await? };
         let mut parts = Parts::default();
         let update = edited(&mut parts, key, &change.edits());
         let condition = expected(&mut parts, expect);
@@ -324,6 +330,7 @@ impl LeaseTable for DynamoLeaseTable {
     async fn delete(&self, key: &LeaseKey, expect: &Expect) -> Result<(), Error> {
         let mut parts = Parts::default();
         let condition = expected(&mut parts, expect);
+        let _turn = self.inner.lanes.of_others(&*self.inner.settings.clock).await?;
         self.inner.calls.delete(key_value(key)?, condition, parts).await.map_err(refusal)
     }
 

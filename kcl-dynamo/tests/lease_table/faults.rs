@@ -1,12 +1,14 @@
 //! What is said of calls that are refused, lost or late, through the real SDK on a paused clock.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use kcl_core::lease::{Consistency, Error, LeaseTable as _, Write};
 use kcl_core::model::{Checkpoint, Lease, LeaseKey};
 use kcl_dynamo::{DynamoLeaseTable, OpenOptions};
 
-use crate::support::{Dynamo, Fault};
+use crate::support::{Dynamo, Fault, TimerClock};
 
 fn key() -> LeaseKey {
     LeaseKey::single("shardId-000000000000")
@@ -114,4 +116,32 @@ async fn a_creation_whose_answer_was_lost_shows_its_own_row() {
         Err(Error::Conflict { row: Some(standing) }) => assert_eq!(*standing, row),
         other => panic!("{other:?}"),
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_renewals_that_come_due_together_no_more_are_sent_than_are_answered_in_time() {
+    let dynamo = Dynamo::new();
+    let options = OpenOptions::new().clock(Arc::new(TimerClock::new()));
+    let table = options.open_with_client(&dynamo.client(), "application").unwrap();
+    table.setup().await.unwrap();
+    let row = Lease::new(key(), Checkpoint::TrimHorizon).owned_by("rust-1".into(), "token-1".into());
+    table.create(&row).await.unwrap();
+    dynamo.take_calls();
+    for _ in 0..1000 {
+        dynamo.fault("UpdateItem", Fault::AnswerLate(Duration::from_millis(400)));
+    }
+    let (renewal, take) = (Write::renew(&row), Write::take(&row, "rust-2".into(), "token-2".into()));
+    let renewals = join_all((0..600).map(|_| table.update(&row.key, &renewal.expect, &renewal.change)));
+    #[expect(clippy::disallowed_methods, reason = "the paused clock")]
+    let began = tokio::time::Instant::now();
+    let taken = async {
+        let answer = table.update(&row.key, &take.expect, &take.change).await;
+        (answer, began.elapsed())
+    };
+    let (answers, (_, taken)) = tokio::join!(renewals, taken);
+    assert!(taken < Duration::from_millis(450), "a lease that is taken does not wait for them: {taken:?}");
+    assert!(began.elapsed() < Duration::from_secs(1), "nobody waits for all the others: {:?}", began.elapsed());
+    let throttled = answers.iter().filter(|answer| name(answer) == "throttled").count();
+    // Two rounds of 64, and the one that takes.
+    assert_eq!((throttled, dynamo.take_calls().len()), (600 - 128, 129), "who was refused was never sent");
 }
