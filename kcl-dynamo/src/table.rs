@@ -295,10 +295,10 @@ impl LeaseTable for DynamoLeaseTable {
             }
         }
         inner.watch(&found.items, page.is_none(), snapshot.next.is_none()).await;
-        if page.is_none() {
-            let unwritten = inner.unwritten();
-            snapshot.workers.retain(|worker| !unwritten.contains_key(&worker.worker));
-            snapshot.workers.extend(unwritten.values().cloned());
+        // A fleet without rows of workers judges life by leases. One that saw some rows, its own or those that others have not taken
+        // away yet, would hold who has none for another kind of worker.
+        if !inner.writes_rows_of_workers() {
+            snapshot.workers.clear();
         }
         Ok(snapshot)
     }

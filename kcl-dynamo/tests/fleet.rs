@@ -2,6 +2,8 @@
 
 #[path = "fleet/cost.rs"]
 mod cost;
+#[path = "fleet/quiet.rs"]
+mod quiet;
 mod support;
 #[path = "fleet/trouble.rs"]
 mod trouble;

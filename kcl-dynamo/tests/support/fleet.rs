@@ -6,7 +6,7 @@ use kcl_core::processor::{ProcessRecordsInput, ShardRef};
 use kcl_core::stream::memory::MemoryStream;
 use kcl_core::worker::{Builder, CoordinationOn, Event, RunError, ShutdownReport};
 use kcl_core::{Failure, RecordProcessor, Worker};
-use kcl_dynamo::OpenOptions;
+use kcl_dynamo::{DynamoLeaseTable, OpenOptions, Standing};
 use tokio::task::JoinHandle;
 
 use super::{Dynamo, TimerClock};
@@ -20,6 +20,7 @@ pub struct Fleet {
     pub stream: MemoryStream,
     pub clock: TimerClock,
     pub seen: Arc<Mutex<BTreeSet<String>>>,
+    tables: Mutex<Vec<DynamoLeaseTable>>,
 }
 
 /// Counts what it is given.
@@ -46,7 +47,7 @@ impl Fleet {
     pub fn new(shards: u32) -> Self {
         let clock = TimerClock::new();
         let stream = MemoryStream::with_clock("orders", shards, Arc::new(clock));
-        Self { dynamo: Dynamo::new(), stream, clock, seen: Arc::default() }
+        Self { dynamo: Dynamo::new(), stream, clock, seen: Arc::default(), tables: Mutex::default() }
     }
 
     /// Starts a worker with a client of its own.
@@ -58,6 +59,7 @@ impl Fleet {
     pub fn start_with(&self, id: &str, change: impl FnOnce(Builder) -> Builder) -> Running {
         let options = OpenOptions::new().clock(Arc::new(self.clock));
         let table = options.open_with_client(&self.dynamo.client(), "application").unwrap();
+        self.tables.lock().unwrap().push(table.clone());
         let seen = Arc::clone(&self.seen);
         let worker = change(Worker::builder())
             .stream("orders")
@@ -104,6 +106,11 @@ impl Fleet {
         let rows = self.dynamo.try_ask("Scan", serde_json::json!({ "TableName": "application" })).unwrap_or_default();
         let leases = rows["Items"].as_array().into_iter().flatten().filter(|row| row["checkpoint"].is_object());
         leases.map(|row| row["leaseOwner"]["S"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// How the workers stand to others, in the order in which they were started.
+    pub fn standings(&self) -> Vec<Standing> {
+        self.tables.lock().unwrap().iter().map(DynamoLeaseTable::standing).collect()
     }
 
     /// How many leases this worker holds.

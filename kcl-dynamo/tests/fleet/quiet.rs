@@ -1,0 +1,65 @@
+//! A fleet on a table that a KCL before 3.5 made: no row of a worker and no signal, leases alone.
+
+use std::time::Duration;
+
+use kcl_dynamo::Standing;
+use serde_json::json;
+
+use crate::support::{FAILOVER, Fleet, Running};
+
+/// Leases as a KCL 2.x makes them, for the shards of the stream.
+fn old_leases(fleet: &Fleet) {
+    let body = json!({
+        "TableName": "application", "BillingMode": "PAY_PER_REQUEST",
+        "KeySchema": [{ "AttributeName": "leaseKey", "KeyType": "HASH" }],
+        "AttributeDefinitions": [{ "AttributeName": "leaseKey", "AttributeType": "S" }],
+    });
+    fleet.dynamo.ask("CreateTable", body);
+    for shard in fleet.stream.shards() {
+        let lease = json!({
+            "leaseKey": { "S": shard.id.as_str() }, "leaseCounter": { "N": "7" }, "ownerSwitchesSinceCheckpoint": { "N": "0" },
+            "checkpoint": { "S": "TRIM_HORIZON" }, "checkpointSubSequenceNumber": { "N": "0" },
+            "startingHashKey": { "S": shard.hash_range.start().to_string() },
+            "endingHashKey": { "S": shard.hash_range.end().to_string() },
+        });
+        fleet.dynamo.ask("PutItem", json!({ "TableName": "application", "Item": lease }));
+    }
+}
+
+fn balanced(fleet: &Fleet, ids: &[&str], each: usize) -> bool {
+    ids.iter().all(|id| fleet.held_by(id) == each)
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_shares_the_leases_and_takes_over_and_writes_nothing_else() {
+    let fleet = Fleet::new(9);
+    old_leases(&fleet);
+    let mut workers: Vec<Running> = vec![fleet.start("rust-0")];
+    fleet.until("one holds all", Duration::from_secs(10), || balanced(&fleet, &["rust-0"], 9)).await;
+    workers.push(fleet.start("rust-1"));
+    workers.push(fleet.start("rust-2"));
+    let ids = ["rust-0", "rust-1", "rust-2"];
+    let took = fleet.until("a balance", Duration::from_secs(120), || balanced(&fleet, &ids, 3)).await;
+    println!("balance after {took:?}");
+    fleet.pass(Duration::from_secs(60)).await;
+    assert!(balanced(&fleet, &ids, 3), "it stays: {:?}", fleet.owners());
+
+    workers.remove(2).kill();
+    let took = fleet
+        .until("the leases of one that was killed", Duration::from_secs(60), || {
+            fleet.owners().iter().all(|owner| ["rust-0", "rust-1"].contains(&owner.as_str()))
+        })
+        .await;
+    println!("after a kill: {took:?}");
+    assert!(took <= FAILOVER + Duration::from_secs(3), "{took:?}");
+
+    workers.remove(1).stop().await;
+    let all = || balanced(&fleet, &["rust-0"], 9);
+    let took = fleet.until("the leases of one that stopped", Duration::from_secs(60), all).await;
+    println!("after a stop in good order: {took:?}");
+    assert!(took <= Duration::from_secs(3), "{took:?}");
+
+    let rows = fleet.dynamo.ask("Scan", json!({ "TableName": "application" }));
+    assert!(rows["Items"].as_array().unwrap().iter().all(|row| row["checkpoint"].is_object()), "{rows}");
+    assert_eq!(fleet.standings(), [Standing::Quiet; 3]);
+}
