@@ -107,6 +107,9 @@
 //! back, [`Neighbours::Nobody`] says so. Before going back to a KCL before 3.5, stop all workers of ours and call
 //! [`DynamoLeaseTable::retire`].
 //!
+//! Not shown yet: what is said here of Java workers is held by tests on the rows of a KCL 3.5.1 and on rows written after the KCL's
+//! source, not by a Java worker at work on the same table.
+//!
 //! Not done: living with a leader of the KCL 3.x; whom to ask and to take from beside Java workers, and how to count leases then, is
 //! the worker's matter and it does not tell Java owners apart yet; the row of a dead worker in a table that has become `Quiet` stays
 //! until somebody removes it (`retire` does). A leader without metrics (`disableWorkerMetrics`) is found only by its row changing, which
