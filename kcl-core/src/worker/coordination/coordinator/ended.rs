@@ -53,7 +53,7 @@ impl Coordinator {
         let is_news = self.see_all(audited.look);
         self.acquire_all(audited.acquired);
         if is_news {
-            self.has_seen(seen);
+            self.has_looked(seen);
         }
     }
 

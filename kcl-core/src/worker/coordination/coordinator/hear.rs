@@ -42,9 +42,13 @@ impl Coordinator {
 
     pub(super) fn on_looked(&mut self, look: Look) {
         let now = look.begun;
-        if !self.see_all(look) {
-            return;
+        if self.see_all(look) {
+            self.has_looked(now);
         }
+    }
+
+    /// All rows were read and taken in, by a look or by an audit in the place of one, begun at `now`.
+    pub(super) fn has_looked(&mut self, now: Moment) {
         // It may be as old as the look before it.
         self.look_at_requests(now, self.context.timing.look);
         self.has_seen(now);
