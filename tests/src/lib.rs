@@ -1,6 +1,8 @@
 //! What is tested and measured over several crates and with real processes.
 
 pub mod bench;
+pub mod model;
+pub mod sim;
 
 /// The README's program compiles.
 #[cfg(doctest)]

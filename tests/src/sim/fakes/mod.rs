@@ -1,0 +1,11 @@
+//! What a worker is given in place of the real ones: the lease table, the stream and the processors, each behind the links of its
+//! process.
+
+mod mutated;
+mod processor;
+mod stream;
+mod table;
+
+pub(crate) use processor::Processors;
+pub(crate) use stream::SimStream;
+pub(crate) use table::SimTable;

@@ -1,0 +1,163 @@
+//! What mutants do to the calls on the lease table.
+
+use kcl_core::lease::{Change, Error, Expect, Match};
+use kcl_core::model::{Checkpoint, Lease, Position};
+
+use crate::sim::link::Life;
+use crate::sim::mutant::Mutant;
+use crate::sim::state::State;
+use crate::sim::truth::wall;
+
+/// The condition that reaches the table: the worker's, unless a mutant has weakened it.
+pub(super) fn expectation(life: &Life, expect: &Expect, change: &Change) -> Expect {
+    let mut weak = Expect::default();
+    match life.sim.mutant() {
+        Some(Mutant::CheckpointWithoutCondition) if change.moves_checkpoint() => weak,
+        Some(Mutant::CheckpointByOwner) if change.moves_checkpoint() => {
+            weak.owner = Match::Is(life.worker.clone());
+            weak
+        }
+        Some(Mutant::TakeWithoutCondition) if matches!(change, Change::Take { .. }) => weak,
+        Some(Mutant::OwnById) if is_owners(change) => {
+            weak.owner = Match::Is(life.worker.clone());
+            weak
+        }
+        _ => expect.clone(),
+    }
+}
+
+fn is_owners(change: &Change) -> bool {
+    matches!(change, Change::Renew | Change::Checkpoint { .. } | Change::Prepare { .. })
+}
+
+/// The change that reaches the table.
+pub(super) fn change(life: &Life, change: &Change) -> Change {
+    match (life.sim.mutant(), change) {
+        (Some(Mutant::CheckpointGoesBack), Change::Checkpoint { .. }) if life.sim.state().dice.chance(0.2) => {
+            Change::Checkpoint { to: Checkpoint::TrimHorizon }
+        }
+        (Some(Mutant::SubSequenceIgnored), Change::Checkpoint { to: Checkpoint::At(position) }) => {
+            Change::Checkpoint { to: Position::new(position.sequence.clone(), u64::from(u32::MAX)).into() }
+        }
+        (Some(Mutant::EndNotStored), Change::End { .. }) => Change::Release { checkpoint: None },
+        _ => change.clone(),
+    }
+}
+
+/// Whether the write is not sent at all, and counts as carried out.
+pub(super) fn is_unsent(life: &Life, change: &Change) -> bool {
+    matches!(
+        (life.sim.mutant(), change),
+        (Some(Mutant::StartOnSight), Change::Claim { .. }) | (Some(Mutant::RenewalNotSent), Change::Renew)
+    )
+}
+
+/// The row as a worker would see it whose write was carried out.
+pub(super) fn as_if_done(life: &Life, expect: &Expect, change: &Change, row: Option<Lease>) -> Result<Lease, Error> {
+    let Some(mut row) = row else { return Err(Error::conflict(None)) };
+    row.counter = expect.counter.unwrap_or(row.counter);
+    if let Match::Is(token) = &expect.token {
+        row.token = Some(token.clone());
+        row.owner = Some(life.worker.clone());
+        row.checkpoint_owner = None;
+    }
+    if let Some(checkpoint) = &expect.checkpoint {
+        row.checkpoint = checkpoint.clone();
+    }
+    change.edits().apply(&mut row);
+    Ok(row)
+}
+
+/// The answer that reaches the worker.
+pub(super) fn answer(life: &Life, expect: &Expect, change: &Change, result: Result<Lease, Error>) -> Result<Lease, Error> {
+    match (life.sim.mutant(), result) {
+        (Some(Mutant::LostAnswerIsSuccess), Err(Error::Unknown { source })) => {
+            let Some(counter) = expect.counter else { return Err(Error::Unknown { source }) };
+            let mut row = Lease::new(kcl_core::model::LeaseKey::single("unknown"), Checkpoint::TrimHorizon);
+            row.counter = counter;
+            if is_owners(change) && expect.checkpoint.is_some() {
+                as_if_done(life, expect, change, Some(row))
+            } else {
+                Err(Error::Unknown { source })
+            }
+        }
+        (Some(Mutant::LoserKeepsGoing), Err(Error::Conflict { row: Some(row) })) if is_owners(change) => {
+            as_if_done(life, expect, change, Some(*row))
+        }
+        (Some(Mutant::SettledByCounter), Err(Error::Conflict { row: Some(row) }))
+            if is_owners(change)
+                && row.owner.as_ref() == Some(&life.worker)
+                && Some(row.counter) == expect.counter.map(|counter| counter + 1) =>
+        {
+            Ok(*row)
+        }
+        (Some(Mutant::OwnById), Ok(mut row)) if is_owners(change) => {
+            if let Match::Is(token) = &expect.token {
+                row.token = Some(token.clone());
+            }
+            Ok(row)
+        }
+        (Some(Mutant::DeafOwner), Ok(row)) => Ok(deaf(life, row)),
+        (_, result) => result,
+    }
+}
+
+fn deaf(life: &Life, mut row: Lease) -> Lease {
+    if row.checkpoint_owner.as_ref() == Some(&life.worker) {
+        row.owner = row.checkpoint_owner.take();
+    }
+    row
+}
+
+/// A row as a consistent read shows it.
+pub(super) fn read(life: &Life, state: &State, mut row: Lease) -> Lease {
+    let mine = row.owner.as_ref() == Some(&life.worker);
+    match life.sim.mutant() {
+        Some(Mutant::ChildWithoutParents) if !mine => row.checkpoint = Checkpoint::ShardEnd,
+        Some(Mutant::MergeWaitsForOne) => {
+            let shard = state.stream.leased(&row.key);
+            let second =
+                shard.is_some_and(|(_, shard)| shard.children.iter().any(|child| child.parents.get(1) == Some(shard.id())));
+            if second {
+                row.checkpoint = Checkpoint::ShardEnd;
+            }
+        }
+        Some(Mutant::DeafOwner) => return deaf(life, row),
+        _ => return looked(life, state, row),
+    }
+    row
+}
+
+/// A row as a snapshot shows it.
+pub(super) fn looked(life: &Life, state: &State, mut row: Lease) -> Lease {
+    let now = life.sim.now();
+    let mine = row.actual_owner() == Some(&life.worker);
+    match life.sim.mutant() {
+        Some(Mutant::LivingLooksFree) if !mine && row.owner.is_some() && now.0.is_multiple_of(16) => {
+            (row.owner, row.checkpoint_owner, row.token) = (None, None, None);
+        }
+        Some(Mutant::FreeLooksTaken) if row.owner.is_none() && !row.checkpoint.is_shard_end() => {
+            row.owner = Some("somebody".into());
+            row.counter += now.0;
+        }
+        Some(Mutant::PlansOscillate) if !mine && row.checkpoint_owner.is_none() => {
+            let first = state.table.leases().filter_map(|row| row.owner.clone()).find(|owner| *owner != life.worker);
+            if row.owner.is_some() && row.token.is_some() {
+                row.owner = first;
+            }
+        }
+        Some(Mutant::DeafOwner) => return deaf(life, row),
+        _ => {}
+    }
+    row
+}
+
+/// A row as it is made.
+pub(super) fn created(life: &Life, lease: &Lease) -> Lease {
+    let mut lease = lease.clone();
+    if life.sim.mutant() == Some(Mutant::ChildAtLatest) && !lease.parents.is_empty() {
+        lease.checkpoint = Checkpoint::Latest;
+        lease.facts.start_at = Some(wall(life.sim.now()));
+    }
+    lease
+}

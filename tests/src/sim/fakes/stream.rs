@@ -1,0 +1,150 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use kcl_core::model::ShardId;
+use kcl_core::stream::{
+    Cursor, Error, ErrorKind, Page, ShardFilter, ShardPage, ShardPageToken, StartAt, Stream, StreamDescription,
+};
+
+use crate::sim::counts::Fault;
+use crate::sim::history::Event;
+use crate::sim::link::{Life, Service};
+use crate::sim::mutant::Mutant;
+use crate::sim::runtime::At;
+use crate::sim::state::State;
+use crate::sim::truth::{Read, StreamTruth, wall};
+
+/// The stream as one process sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct SimStream {
+    life: Arc<Life>,
+    /// Which stream of the world it is.
+    stream: usize,
+}
+
+/// How long a cursor is good for: the service's five minutes.
+const CURSOR_MS: u64 = 300_000;
+
+impl SimStream {
+    pub(crate) const fn new(life: Arc<Life>, stream: usize) -> Self {
+        Self { life, stream }
+    }
+}
+
+/// A place, when it was opened or given, and whether it was given with a page.
+struct Place {
+    raw: usize,
+    at: At,
+    goes_on: bool,
+}
+
+impl Place {
+    fn text(&self) -> String {
+        format!("{}/{}/{}", self.raw, self.at.0, u8::from(self.goes_on))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('/');
+        let raw = parts.next()?.parse().ok()?;
+        let at = At(parts.next()?.parse().ok()?);
+        Some(Self { raw, at, goes_on: parts.next()? == "1" })
+    }
+}
+
+fn shard_of(state: &State, stream: usize, id: &ShardId, operation: &'static str) -> Result<usize, Error> {
+    match state.stream.shard(stream, id) {
+        Some((index, shard)) if shard.left.is_none() => Ok(index),
+        _ => Err(Error::new(ErrorKind::Gone, operation, format!("there is no shard {id}"))),
+    }
+}
+
+#[async_trait]
+impl Stream for SimStream {
+    async fn describe(&self) -> Result<StreamDescription, Error> {
+        self.life.stream_call("DescribeStreamSummary", |_| Ok(StreamTruth::describe(self.stream))).await
+    }
+
+    async fn list_shards(&self, filter: &ShardFilter, page: Option<&ShardPageToken>) -> Result<ShardPage, Error> {
+        let sim = &self.life.sim;
+        let load = &sim.world().load;
+        let list = |state: &mut State| {
+            let now = sim.now();
+            let mut seen = now;
+            if load.listing_lag_ms > 0 && !state.healed && state.dice.chance(0.5) {
+                state.counts.add(Fault::StaleListing);
+                seen = At(now.0.saturating_sub(state.dice.range(1, load.listing_lag_ms)));
+            }
+            let mut shards = state.stream.list(self.stream, filter, seen);
+            if let Some(page) = page {
+                let after = ShardId::from(page.0.as_str());
+                shards.retain(|shard| shard.id > after);
+            }
+            let more = shards.len() > load.shards_a_page;
+            shards.truncate(load.shards_a_page);
+            let next = shards.last().filter(|_| more).map(|last| ShardPageToken(last.id.to_string()));
+            Ok(ShardPage::new(shards, next, wall(seen)))
+        };
+        self.life.stream_call("ListShards", list).await
+    }
+
+    async fn open(&self, shard: &ShardId, at: &StartAt) -> Result<Cursor, Error> {
+        let operation = "GetShardIterator";
+        let open = |state: &mut State| {
+            let index = shard_of(state, self.stream, shard, operation)?;
+            let too_far = self.life.sim.mutant() == Some(Mutant::ResumeOneTooFar) && matches!(at, StartAt::Sequence(_));
+            let raw = state.stream.place(index, at) + if too_far { 2 } else { 0 };
+            let place = Place { raw, at: self.life.sim.now(), goes_on: false };
+            Ok(Cursor::new(shard.clone(), place.text()))
+        };
+        self.life.stream_call(operation, open).await
+    }
+
+    async fn read(&self, cursor: &Cursor, limit: u32) -> Result<Page, Error> {
+        let operation = "GetRecords";
+        let expired = || Error::new(ErrorKind::Expired, operation, "the cursor has expired");
+        let read = |state: &mut State| {
+            let now = self.life.sim.now();
+            let place = Place::parse(cursor.as_str()).ok_or_else(expired)?;
+            let faults = self.life.sim.link(Service::Stream, state.healed);
+            if state.dice.chance(faults.expired) || now.since(place.at) > CURSOR_MS {
+                state.counts.add(Fault::CursorExpired);
+                return Err(expired());
+            }
+            let index = shard_of(state, self.stream, cursor.shard(), operation)?;
+            let mut limit = limit as usize;
+            if state.dice.chance(faults.short) {
+                state.counts.add(Fault::ShortPage);
+                limit = state.dice.index(limit.min(4));
+            }
+            let mut found = state.stream.read(index, place.raw, limit, now);
+            if let Some((from, to)) = found.overtaken {
+                state.counts.add(Fault::TrimmedUnread);
+                if place.goes_on {
+                    state.say(now, Event::Overtaken { life: self.life.id, shard: index, from, to });
+                }
+            }
+            spoil(&self.life, state, index, &mut found);
+            let next = found.next.map(|raw| {
+                // A page without records leaves a cursor that was opened as it was: nothing has been read with it yet.
+                let goes_on = place.goes_on || !found.records.is_empty();
+                Cursor::new(cursor.shard().clone(), Place { raw, at: now, goes_on }.text())
+            });
+            Ok(Page::new(found.records, next).behind(found.millis_behind).followed_by(found.children))
+        };
+        self.life.stream_call(operation, read).await
+    }
+}
+
+/// What mutants do to a page.
+fn spoil(life: &Life, state: &mut State, index: usize, page: &mut Read) {
+    let shard = &state.stream.shards()[index];
+    match life.sim.mutant() {
+        Some(Mutant::EndBeforeLastRecord) if !shard.is_open() => {
+            page.next = None;
+            page.children.clone_from(&shard.children);
+        }
+        Some(Mutant::EmptyShardNeverEnds) if shard.len() == 0 => page.next = Some(0),
+        Some(Mutant::RecordTwice) if state.dice.chance(0.05) => page.records.extend(page.records.last().cloned()),
+        _ => {}
+    }
+}

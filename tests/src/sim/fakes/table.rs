@@ -1,0 +1,192 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kcl_core::lease::{Beacon, Change, Changed, Consistency, Error, Expect, LeaseTable, PageToken, Snapshot, WorkerRow};
+use kcl_core::model::{Lease, LeaseKey, WorkerId};
+
+use crate::sim::counts::Fault;
+use crate::sim::history::{Asked, Event, Written};
+use crate::sim::link::{Life, Sent, Service};
+use crate::sim::mutant::Mutant;
+use crate::sim::runtime::{At, sleep};
+use crate::sim::state::State;
+
+use super::mutated;
+
+/// The lease table as one process sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct SimTable {
+    life: Arc<Life>,
+}
+
+/// How long `setup` tries, in milliseconds.
+const SETUP_MS: u64 = 5_000;
+/// Rows on one page of a snapshot.
+const PAGE: usize = 20;
+
+/// The key that a page token names: the last one of the page before.
+fn key_of(page: &PageToken) -> LeaseKey {
+    match page.0.rsplit_once(':') {
+        Some((stream, shard)) => LeaseKey { stream: Some(stream.into()), shard: shard.into() },
+        None => LeaseKey::single(page.0.as_str()),
+    }
+}
+
+impl SimTable {
+    pub(crate) const fn new(life: Arc<Life>) -> Self {
+        Self { life }
+    }
+
+    /// A write on a lease, written down with what it changed.
+    async fn write(
+        &self,
+        key: LeaseKey,
+        asked: Asked,
+        apply: impl Fn(&mut State, At) -> Result<Option<Lease>, Error> + Send + 'static,
+    ) -> Result<Option<Lease>, Error> {
+        let life = Arc::clone(&self.life);
+        let carry_out = move |state: &mut State, sent: Sent| {
+            let now = life.sim.now();
+            let before = state.table.get(&key).cloned();
+            let result = apply(state, now);
+            let written = Written {
+                life: life.id,
+                key: key.clone(),
+                sent: sent.number,
+                sent_at: sent.at,
+                late: sent.late,
+                asked: asked.clone(),
+                before,
+                after: state.table.get(&key).cloned(),
+                accepted: result.is_ok(),
+            };
+            state.say(now, Event::Written(Box::new(written)));
+            result
+        };
+        self.life.write(carry_out).await
+    }
+
+    async fn write_worker(&self, id: WorkerId, seen: Option<WorkerRow>, row: Option<WorkerRow>) -> Result<(), Error> {
+        let life = Arc::clone(&self.life);
+        let carry_out = move |state: &mut State, _: Sent| {
+            let now = life.sim.now();
+            let result = state.table.worker_write(&id, seen.as_ref(), row.as_ref(), now);
+            let event = Event::WorkerRow { life: life.id, worker: id.clone(), row: row.clone(), accepted: result.is_ok() };
+            state.say(now, event);
+            result
+        };
+        self.life.write(carry_out).await
+    }
+}
+
+#[async_trait]
+impl LeaseTable for SimTable {
+    async fn setup(&self) -> Result<(), Error> {
+        // As the contract says, a call of a table ends: the others are bounded by the worker as well, this one takes its time.
+        tokio::select! {
+            biased;
+            done = self.life.read(|_| ()) => done,
+            () = sleep(SETUP_MS) => Err(Error::Throttled { source: "a simulated table did not answer".into() }),
+        }
+    }
+
+    async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, Error> {
+        self.life.read(|state| state.table.get(key).cloned().map(|row| mutated::read(&self.life, state, row))).await
+    }
+
+    async fn snapshot(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<Snapshot, Error> {
+        let after = page.map(key_of);
+        let sim = &self.life.sim;
+        let read = |state: &mut State| {
+            let (now, oldest) = (sim.now(), sim.link(Service::Table, state.healed).stale_ms);
+            let State { dice, counts, table, .. } = state;
+            let stale = consistency == Consistency::Eventual && oldest > 0 && dice.chance(0.5);
+            if stale {
+                counts.add(Fault::StaleRead);
+            }
+            // Each row of an eventual page may be from another replica.
+            let lag = if stale { dice.range(1, oldest) } else { 0 };
+            let torn = stale && dice.chance(0.3);
+            let dice = std::cell::RefCell::new(dice);
+            let seen = || At(now.0.saturating_sub(if torn { dice.borrow_mut().range(0, lag) } else { lag }));
+            let (leases, more) = table.page(after.as_ref(), PAGE, seen);
+            let mut snapshot = Snapshot::default();
+            snapshot.next = leases.last().filter(|_| more).map(|last| PageToken(last.key.to_string()));
+            if after.is_none() {
+                snapshot.workers = table.workers_at(seen());
+            }
+            snapshot.leases = leases;
+            if sim.mutant().is_some() {
+                let rows = std::mem::take(&mut snapshot.leases);
+                snapshot.leases = rows.into_iter().map(|row| mutated::looked(&self.life, state, row)).collect();
+            }
+            snapshot
+        };
+        self.life.read(read).await
+    }
+
+    async fn create(&self, lease: &Lease) -> Result<Lease, Error> {
+        let new = mutated::created(&self.life, lease);
+        let asked = Asked::Create(Box::new(new.clone()));
+        let apply = move |state: &mut State, at: At| state.table.create(&new, at).map(Some);
+        let row = self.write(lease.key.clone(), asked, apply).await?;
+        Ok(row.unwrap_or_else(|| lease.clone()))
+    }
+
+    async fn update(&self, key: &LeaseKey, expect: &Expect, change: &Change) -> Result<Lease, Error> {
+        if mutated::is_unsent(&self.life, change) {
+            let row = self.life.read(|state| state.table.get(key).cloned()).await?;
+            return mutated::as_if_done(&self.life, expect, change, row);
+        }
+        let asked = Asked::Update(expect.clone(), change.clone());
+        let (weak, made) = (mutated::expectation(&self.life, expect, change), mutated::change(&self.life, change));
+        let of = key.clone();
+        let apply = move |state: &mut State, at: At| state.table.update(&of, &weak, &made, at).map(Some);
+        let result = self.write(key.clone(), asked, apply).await.and_then(|row| row.ok_or_else(|| Error::conflict(None)));
+        if self.life.sim.mutant() == Some(Mutant::DeletedAtOnce) && matches!(change, Change::End { .. }) && result.is_ok() {
+            let _ = self.delete(key, &Expect::default()).await;
+        }
+        mutated::answer(&self.life, expect, change, result)
+    }
+
+    async fn delete(&self, key: &LeaseKey, expect: &Expect) -> Result<(), Error> {
+        let (of, expect) = (key.clone(), expect.clone());
+        let asked = Asked::Delete(expect.clone());
+        let apply = move |state: &mut State, at: At| state.table.delete(&of, &expect, at).map(|()| None);
+        self.write(key.clone(), asked, apply).await.map(|_| ())
+    }
+
+    async fn create_worker(&self, row: &WorkerRow) -> Result<(), Error> {
+        self.write_worker(row.worker.clone(), None, Some(row.clone())).await
+    }
+
+    async fn update_worker(&self, seen: &WorkerRow, row: &WorkerRow) -> Result<(), Error> {
+        self.write_worker(seen.worker.clone(), Some(seen.clone()), Some(row.clone())).await
+    }
+
+    async fn delete_worker(&self, seen: &WorkerRow) -> Result<(), Error> {
+        self.write_worker(seen.worker.clone(), Some(seen.clone()), None).await
+    }
+
+    async fn get_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error> {
+        self.life.read(|state| state.table.worker(worker).cloned()).await
+    }
+
+    async fn beacon(&self) -> Result<Beacon, Error> {
+        self.life.read(|state| state.table.beacon().clone()).await
+    }
+
+    fn beacon_interval(&self) -> Duration {
+        Duration::from_millis(self.life.sim.world().fleet.beacon_ms)
+    }
+
+    async fn announce(&self, changed: &[Changed]) -> Result<(), Error> {
+        let changed = changed.to_vec();
+        let carry_out = move |state: &mut State, _: Sent| {
+            state.table.announce(&changed);
+            Ok(())
+        };
+        self.life.write(carry_out).await
+    }
+}

@@ -1,0 +1,116 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::sim::counts::Fault;
+use crate::sim::dice::Dice;
+use crate::sim::history::Event;
+use crate::sim::link::Service;
+use crate::sim::runtime::{sleep, spawn};
+use crate::sim::state::Sim;
+
+use super::process::{Process, Processes, run_process};
+
+/// Something that is done to a process.
+type Deed = fn(&Sim, &Processes, &mut Dice, &Process);
+
+/// Starts everything that goes wrong with processes and networks, until the world is healed.
+pub(crate) fn begin(sim: &Sim, processes: &Processes) {
+    let chaos = &sim.world().chaos;
+    let deeds: [(&str, u64, Deed); 6] = [
+        ("crash", chaos.crash_every_ms, crash),
+        ("stop", chaos.stop_every_ms, stop),
+        ("freeze", chaos.freeze_every_ms, freeze),
+        ("table cut", chaos.table_cut_every_ms, cut_table),
+        ("stream cut", chaos.stream_cut_every_ms, cut_stream),
+        ("duplicate", chaos.duplicate_every_ms, duplicate),
+    ];
+    for (name, mean, deed) in deeds {
+        if mean > 0 {
+            spawn(again_and_again(sim.clone(), processes.clone(), name, mean, deed));
+        }
+    }
+}
+
+async fn again_and_again(sim: Sim, processes: Processes, name: &'static str, mean: u64, deed: Deed) {
+    let mut dice = Dice::new(sim.world().seed, name);
+    loop {
+        sleep(dice.wait(mean).max(10)).await;
+        if sim.is_healed() {
+            return;
+        }
+        if let Some(process) = processes.any(&mut dice) {
+            deed(&sim, &processes, &mut dice, &process);
+        }
+    }
+}
+
+fn crash(sim: &Sim, _: &Processes, _: &mut Dice, process: &Process) {
+    sim.count(Fault::Crash);
+    process.life.crash.notify_one();
+}
+
+fn stop(sim: &Sim, _: &Processes, dice: &mut Dice, process: &Process) {
+    sim.count(Fault::Stop);
+    sim.say(Event::StopAsked { life: process.life.id });
+    let deadline = Duration::from_millis(dice.range(100, 40_000));
+    let worker = process.worker.clone();
+    spawn(async move {
+        worker.shutdown(deadline).await;
+    });
+}
+
+fn freeze(sim: &Sim, _: &Processes, dice: &mut Dice, process: &Process) {
+    sim.count(Fault::Frozen);
+    process.life.freeze("anywhere", dice.range(100, sim.world().chaos.freeze_ms));
+}
+
+fn cut_table(sim: &Sim, _: &Processes, dice: &mut Dice, process: &Process) {
+    cut(sim, dice, process, Service::Table, "table");
+}
+
+fn cut_stream(sim: &Sim, _: &Processes, dice: &mut Dice, process: &Process) {
+    cut(sim, dice, process, Service::Stream, "stream");
+}
+
+fn cut(sim: &Sim, dice: &mut Dice, process: &Process, service: Service, name: &'static str) {
+    let millis = dice.range(100, sim.world().chaos.cut_ms);
+    process.life.set_cut(service, dice.chance(0.4));
+    sim.say(Event::Cut { life: process.life.id, service: name, millis });
+    let life = Arc::clone(&process.life);
+    spawn(async move {
+        sleep(millis).await;
+        life.mend(service);
+    });
+}
+
+fn duplicate(sim: &Sim, processes: &Processes, dice: &mut Dice, process: &Process) {
+    sim.count(Fault::DuplicateId);
+    let life = Arc::clone(&process.life);
+    let (sim, processes, span) = (sim.clone(), processes.clone(), dice.range(1_000, 60_000));
+    spawn(async move {
+        let before: Vec<_> = processes.all().iter().map(|process| process.life.id).collect();
+        let twin = Box::pin(run_process(&sim, &processes, life.worker.clone()));
+        let mut ends = Box::pin(async {
+            tokio::select! {
+                biased;
+                () = sim.until_healed() => {}
+                () = sleep(span) => {}
+            }
+        });
+        let mut twin = twin;
+        let ended = tokio::select! {
+            biased;
+            () = &mut twin => true,
+            () = &mut ends => false,
+        };
+        if !ended {
+            let twins = processes.all().into_iter().filter(|other| {
+                other.life.worker == life.worker && !before.contains(&other.life.id) && !Arc::ptr_eq(&other.life, &life)
+            });
+            for other in twins.take(1) {
+                other.life.crash.notify_one();
+            }
+            twin.await;
+        }
+    });
+}

@@ -1,0 +1,161 @@
+use std::time::Duration;
+
+use crate::sim::history::Event;
+use crate::sim::runtime::{sleep, start};
+use crate::sim::state::Sim;
+
+use super::process::{Processes, supervise};
+use super::{chaos, producer, reshards};
+
+/// Runs a world through its phases: faults, heal, liveness, stop, last scan.
+pub(crate) async fn direct(sim: &Sim) {
+    let world = sim.world().clone();
+    let processes = Processes::default();
+    sim.say(Event::Phase("faults"));
+    reshards::open_first(sim);
+    let supervisors: Vec<_> =
+        (0..world.fleet.workers).map(|slot| start(supervise(sim.clone(), processes.clone(), slot))).collect();
+    let producer = start(producer::produce(sim.clone()));
+    start(reshards::reshard(sim.clone()));
+    start(reshards::retain(sim.clone()));
+    chaos::begin(sim, &processes);
+    if world.calm {
+        stay_calm(sim).await;
+    } else {
+        sleep(world.faults_ms).await;
+    }
+
+    sim.say(Event::Phase("heal"));
+    sim.heal();
+    for process in processes.all() {
+        process.life.mend(crate::sim::link::Service::Table);
+        process.life.mend(crate::sim::link::Service::Stream);
+        process.life.gate.thaw();
+    }
+    let _ = producer.await;
+
+    sim.say(Event::Phase("liveness"));
+    let deadline = sim.now().plus(patience(sim));
+    let mut alive = true;
+    loop {
+        sleep(500).await;
+        let now = sim.now();
+        let missing = {
+            let state = sim.state();
+            state.judge.unfinished(&state.stream, &state.table)
+        };
+        match missing {
+            None => break,
+            Some(missing) if now >= deadline => {
+                sim.state().judge.not_alive(now, missing);
+                alive = false;
+                break;
+            }
+            Some(_) => {}
+        }
+    }
+
+    if alive {
+        sim.say(Event::Phase("balance"));
+        balance(sim).await;
+    }
+
+    sim.say(Event::Phase("stop"));
+    sim.state().closing = true;
+    let stops: Vec<_> = processes
+        .all()
+        .into_iter()
+        .map(|process| {
+            sim.say(Event::StopAsked { life: process.life.id });
+            start(async move {
+                process.worker.shutdown(Duration::from_secs(60)).await;
+            })
+        })
+        .collect();
+    for stop in stops {
+        let _ = stop.await;
+    }
+    let ends = start(async move {
+        for supervisor in supervisors {
+            let _ = supervisor.await;
+        }
+    });
+    let late = sim.now().plus(90_000);
+    let origin = sim.origin();
+    tokio::select! {
+        biased;
+        _ = ends => {}
+        () = origin.sleep_until(late) => sim.state().judge.defect("a worker did not end within 90 s of its stop".to_owned()),
+    }
+    // What is still under way may land now: it must not undo anything.
+    sleep(world.table.late_ms + 1_000).await;
+    sim.say(Event::Phase("scan"));
+    let mut state = sim.state();
+    let state = &mut *state;
+    state.judge.scan(&state.stream, &state.table);
+}
+
+/// The phase of faults of a calm world: they are of the kind that must not move a lease.
+async fn stay_calm(sim: &Sim) {
+    sleep(SETTLE_MS).await;
+    let before = sim.state().judge.acquisitions();
+    sleep(sim.world().faults_ms.saturating_sub(SETTLE_MS)).await;
+    let now = sim.now();
+    let mut state = sim.state();
+    let moves = state.judge.acquisitions() - before;
+    if moves > 0 {
+        state.judge.not_calm(now, format!("{moves} leases moved in a calm world"));
+    }
+}
+
+/// How long a calm world may take until every worker has its share.
+const SETTLE_MS: u64 = 300_000;
+
+/// Waits until the leases are shared evenly, and then watches that nothing moves any more.
+async fn balance(sim: &Sim) {
+    // What was under way at the heal may still land (a request, for one), and those who died are believed to live for a while.
+    let fleet = &sim.world().fleet;
+    sleep(sim.world().table.late_ms.max(2 * fleet.failover_ms)).await;
+    let deadline = sim.now().plus(BALANCE_MS);
+    loop {
+        let now = sim.now();
+        let uneven = {
+            let state = sim.state();
+            state.judge.unbalanced(&state.table)
+        };
+        match uneven {
+            None => break,
+            Some(uneven) if now >= deadline => return sim.state().judge.not_calm(now, uneven),
+            Some(_) => sleep(1_000).await,
+        }
+    }
+    let before = sim.state().judge.acquisitions();
+    sleep(3 * sim.world().fleet.failover_ms).await;
+    let now = sim.now();
+    let mut state = sim.state();
+    let moves = state.judge.acquisitions() - before;
+    if moves > 0 {
+        state.judge.not_calm(now, format!("{moves} leases moved in a balanced fleet"));
+    }
+}
+
+/// How long a healed fleet may take to share its leases evenly: a refusal is remembered for a minute, a hand-over takes up to ten
+/// seconds, and a worker asks for a few at a time.
+const BALANCE_MS: u64 = 240_000;
+
+/// How long after the heal everything may take to be done: the leases expire, cool-downs end (a minute at the most), late writes
+/// land, and the backlog is read.
+fn patience(sim: &Sim) -> u64 {
+    let world = sim.world();
+    let calm =
+        3 * world.fleet.failover_ms + 60_000 + world.table.late_ms + world.fleet.audit_every_ms + world.fleet.call_limit_ms;
+    let state = sim.state();
+    // One shard after the other, parents before children: the longest line counts.
+    let mut lines: Vec<u64> = Vec::new();
+    for shard in state.stream.shards() {
+        let before = shard.parents.iter().map(|parent| lines[*parent]).max().unwrap_or(0);
+        lines.push(before + 6 + u64::from(shard.len()) / u64::from(world.fleet.max_records.min(100)).max(1));
+    }
+    let calls = lines.into_iter().max().unwrap_or(0);
+    calm + calls * (1_000 + 4 * world.handlers.usual_ms)
+}

@@ -1,0 +1,10 @@
+//! Who acts in a world: the processes with their supervisors, the producers, and what brings the faults.
+
+mod chaos;
+mod director;
+mod process;
+mod producer;
+mod reshards;
+
+pub(crate) use director::direct;
+pub(crate) use process::lone_table;

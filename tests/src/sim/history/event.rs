@@ -1,0 +1,192 @@
+use std::fmt;
+
+use kcl_core::decide::gap::DataGap;
+use kcl_core::lease::{Change, Expect, WorkerRow};
+use kcl_core::model::{Checkpoint, Lease, LeaseKey, Position, WorkerId};
+use kcl_core::processor::LossReason;
+
+use crate::sim::runtime::At;
+
+/// A process: one run of a worker from its start to its end.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct LifeId(pub(crate) u32);
+
+impl fmt::Debug for LifeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "life{}", self.0)
+    }
+}
+
+/// A processor: one for each acquisition of a shard.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ProcessorId(pub(crate) u32);
+
+impl fmt::Debug for ProcessorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "processor{}", self.0)
+    }
+}
+
+/// A write on a lease as the worker asked for it, whatever a mutant made of it.
+#[derive(Clone, Debug)]
+pub(crate) enum Asked {
+    Create(Box<Lease>),
+    Update(Expect, Change),
+    Delete(Expect),
+}
+
+/// A write on a lease that came to the table.
+#[derive(Clone, Debug)]
+pub(crate) struct Written {
+    pub(crate) life: LifeId,
+    pub(crate) key: LeaseKey,
+    /// The number of the last event when the worker sent it.
+    pub(crate) sent: u64,
+    pub(crate) sent_at: At,
+    /// Nobody waits for the answer any more, or it is the second copy.
+    pub(crate) late: bool,
+    pub(crate) asked: Asked,
+    pub(crate) before: Option<Lease>,
+    /// The row after it. The same as before when it was refused.
+    pub(crate) after: Option<Lease>,
+    pub(crate) accepted: bool,
+}
+
+/// A call of a processor.
+#[expect(dead_code, reason = "what no invariant reads is there for the reader of a history")]
+#[derive(Clone, Debug)]
+pub(crate) enum Call {
+    Initialize {
+        checkpoint: Checkpoint,
+        pending: bool,
+        fence: u64,
+        attempt: u32,
+    },
+    /// The indices of the user records, as ranges without their ends.
+    Process {
+        records: Vec<(u32, u32)>,
+        attempt: u32,
+        at_end: bool,
+    },
+    LeaseLost(LossReason),
+    ShardEnded {
+        attempt: u32,
+    },
+    ShutdownRequested,
+}
+
+/// How a call of a processor ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Returned {
+    Done,
+    /// It failed, perhaps at this user record.
+    Failed(Option<u32>),
+    Panicked,
+}
+
+/// What a worker said in its events.
+#[expect(dead_code, reason = "what no invariant reads is there for the reader of a history")]
+#[derive(Clone, Debug)]
+pub(crate) enum Said {
+    Gap(LeaseKey, DataGap),
+    Skipped(LeaseKey, Position),
+    Unreadable(LeaseKey),
+}
+
+/// Something that happened.
+#[expect(dead_code, reason = "what no invariant reads is there for the reader of a history")]
+#[derive(Clone, Debug)]
+pub(crate) enum Event {
+    /// A phase of the world begins.
+    Phase(&'static str),
+    Started {
+        life: LifeId,
+        worker: WorkerId,
+    },
+    Crashed {
+        life: LifeId,
+    },
+    Frozen {
+        life: LifeId,
+        point: &'static str,
+        millis: u64,
+    },
+    Thawed {
+        life: LifeId,
+    },
+    StopAsked {
+        life: LifeId,
+    },
+    /// `run` returned: what it said, and the last checkpoints of what it reported as drained.
+    Stopped {
+        life: LifeId,
+        error: Option<String>,
+        drained: Vec<(LeaseKey, Checkpoint)>,
+    },
+    /// A worker cannot reach a service, for so long.
+    Cut {
+        life: LifeId,
+        service: &'static str,
+        millis: u64,
+    },
+    Written(Box<Written>),
+    WorkerRow {
+        life: LifeId,
+        worker: WorkerId,
+        row: Option<WorkerRow>,
+        accepted: bool,
+    },
+    Made {
+        processor: ProcessorId,
+        life: LifeId,
+        shard: usize,
+        key: LeaseKey,
+    },
+    Called {
+        processor: ProcessorId,
+        call: Call,
+    },
+    Returned {
+        processor: ProcessorId,
+        returned: Returned,
+    },
+    /// The handler says by a checkpoint that everything up to here (an index without itself) is done.
+    Checkpointing {
+        processor: ProcessorId,
+        ask: u64,
+        up_to: u32,
+        prepare: bool,
+    },
+    /// What it was answered.
+    Checkpointed {
+        processor: ProcessorId,
+        ask: u64,
+        up_to: u32,
+        prepare: bool,
+        error: Option<&'static str>,
+    },
+    Said {
+        life: LifeId,
+        said: Said,
+    },
+    Opened {
+        shard: usize,
+        parents: Vec<usize>,
+    },
+    Put {
+        shard: usize,
+        records: u32,
+    },
+    Trimmed {
+        shard: usize,
+        up_to: u32,
+        left: bool,
+    },
+    /// A reader with an open cursor came to a place whose records had gone (user records from, to).
+    Overtaken {
+        life: LifeId,
+        shard: usize,
+        from: u32,
+        to: u32,
+    },
+}

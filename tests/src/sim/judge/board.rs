@@ -1,0 +1,249 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use kcl_core::lease::Change;
+use kcl_core::model::{Checkpoint, Facts, LeaseKey, Token, WorkerId};
+
+use crate::sim::history::{Asked, Call, Entry, Event, LifeId, ProcessorId, Returned, Said, Written};
+use crate::sim::runtime::At;
+use crate::sim::world::World;
+
+use super::progress::Progress;
+
+/// What every invariant needs to know of the history so far.
+#[derive(Debug, Default)]
+pub(crate) struct Board {
+    pub(crate) lives: BTreeMap<LifeId, LifeInfo>,
+    pub(crate) processors: Vec<ProcessorInfo>,
+    pub(crate) tenancies: Vec<Tenancy>,
+    /// The tenancy of each lease that has one.
+    pub(crate) current: BTreeMap<LeaseKey, usize>,
+    /// How each lease was made.
+    pub(crate) made: BTreeMap<LeaseKey, (Checkpoint, Facts)>,
+    /// Shards whose end was stored.
+    pub(crate) finished: BTreeSet<LeaseKey>,
+    pub(crate) progress: Vec<Progress>,
+    /// Shards of which a gap was reported, or could not be noticed: how far it reached.
+    pub(crate) gaps: BTreeMap<usize, Vec<(LifeId, At)>>,
+    pub(crate) overtaken: BTreeMap<usize, Vec<(LifeId, u32, u32)>>,
+    skip_failed: bool,
+}
+
+/// A process.
+#[derive(Debug)]
+pub(crate) struct LifeInfo {
+    pub(crate) worker: WorkerId,
+    pub(crate) alive: bool,
+    pub(crate) crashed: bool,
+}
+
+/// A processor, as far as calls have shown it.
+#[derive(Debug)]
+pub(crate) struct ProcessorInfo {
+    pub(crate) life: LifeId,
+    pub(crate) shard: usize,
+    pub(crate) key: LeaseKey,
+    pub(crate) tenancy: Option<usize>,
+    /// The records of the call that it is in, or was in last.
+    pub(crate) batch: Vec<(u32, u32)>,
+    pub(crate) processing: bool,
+    /// The records that it was given: the first, and the one behind the last.
+    pub(crate) given: Option<(u32, u32)>,
+    /// The index behind the last record that is done in it.
+    pub(crate) done_to: u32,
+}
+
+/// A tenancy of a lease, as the rows have shown it.
+#[derive(Debug)]
+pub(crate) struct Tenancy {
+    pub(crate) key: LeaseKey,
+    pub(crate) token: Token,
+    pub(crate) life: LifeId,
+    pub(crate) worker: WorkerId,
+    pub(crate) fence: u64,
+    /// The checkpoint that it began with.
+    pub(crate) start: Checkpoint,
+    pub(crate) facts: Facts,
+    /// When its last write was carried out.
+    pub(crate) written: At,
+    pub(crate) ended: Option<Ending>,
+}
+
+/// How a tenancy ended.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    pub(crate) at: At,
+    pub(crate) by: LifeId,
+    pub(crate) by_worker: Option<WorkerId>,
+    pub(crate) how: &'static str,
+}
+
+impl Board {
+    pub(super) fn new(world: &World) -> Self {
+        Self { skip_failed: world.fleet.skip_failed, ..Self::default() }
+    }
+
+    pub(crate) fn processor(&self, id: ProcessorId) -> &ProcessorInfo {
+        &self.processors[id.0 as usize]
+    }
+
+    pub(crate) fn tenancy_of(&self, id: ProcessorId) -> Option<&Tenancy> {
+        self.processor(id).tenancy.map(|tenancy| &self.tenancies[tenancy])
+    }
+
+    pub(crate) fn current_of(&self, key: &LeaseKey) -> Option<&Tenancy> {
+        self.current.get(key).map(|tenancy| &self.tenancies[*tenancy])
+    }
+
+    /// The tenancy that this row is, or was, in.
+    pub(crate) fn tenancy_with(&self, key: &LeaseKey, token: &Token) -> Option<&Tenancy> {
+        let is_it = |tenancy: &&Tenancy| tenancy.key == *key && tenancy.token == *token;
+        self.current_of(key).filter(is_it).or_else(|| self.tenancies.iter().rev().find(is_it))
+    }
+
+    pub(crate) fn progress_of(&self, shard: usize) -> &Progress {
+        &self.progress[shard]
+    }
+
+    pub(super) fn on(&mut self, entry: &Entry) {
+        match &entry.event {
+            Event::Started { life, worker } => {
+                self.lives.insert(*life, LifeInfo { worker: worker.clone(), alive: true, crashed: false });
+            }
+            Event::Crashed { life } => self.end_life(*life, true),
+            Event::Stopped { life, .. } => self.end_life(*life, false),
+            Event::Written(written) if written.accepted => self.on_row(entry, written),
+            Event::Made { life, shard, key, .. } => self.processors.push(ProcessorInfo {
+                life: *life,
+                shard: *shard,
+                key: key.clone(),
+                tenancy: None,
+                batch: Vec::new(),
+                processing: false,
+                given: None,
+                done_to: 0,
+            }),
+            Event::Called { processor, call } => self.on_call(*processor, call),
+            Event::Returned { processor, returned } => self.on_returned(entry.number, *processor, *returned),
+            Event::Checkpointing { processor, up_to, prepare: false, .. } => {
+                let info = &mut self.processors[processor.0 as usize];
+                if let Some((first, end)) = info.given {
+                    let to = (*up_to).min(end);
+                    self.progress[info.shard].mark(first.min(to), to, entry.number);
+                }
+            }
+            Event::Opened { shard, .. } => {
+                debug_assert_eq!(*shard, self.progress.len());
+                self.progress.push(Progress::default());
+            }
+            Event::Overtaken { life, shard, from, to } => {
+                self.overtaken.entry(*shard).or_default().push((*life, *from, *to));
+            }
+            _ => {}
+        }
+    }
+
+    /// A gap that a worker reported of a shard.
+    pub(super) fn on_said(&mut self, entry: &Entry, shard: usize) {
+        if let Event::Said { life, said: Said::Gap(..) } = &entry.event {
+            self.gaps.entry(shard).or_default().push((*life, entry.at));
+        }
+    }
+
+    fn end_life(&mut self, life: LifeId, crashed: bool) {
+        if let Some(info) = self.lives.get_mut(&life) {
+            info.alive = false;
+            info.crashed = crashed;
+        }
+    }
+
+    fn on_call(&mut self, id: ProcessorId, call: &Call) {
+        let info = &mut self.processors[id.0 as usize];
+        match call {
+            Call::Initialize { fence, .. } if info.tenancy.is_none() => {
+                let (life, key) = (info.life, &info.key);
+                info.tenancy = self
+                    .tenancies
+                    .iter()
+                    .rposition(|tenancy| tenancy.key == *key && tenancy.life == life && tenancy.fence == *fence);
+            }
+            Call::Process { records, .. } => {
+                info.batch.clone_from(records);
+                info.processing = true;
+                if let (Some((from, _)), Some((_, to))) = (records.first(), records.last()) {
+                    let (first, end) = info.given.unwrap_or((*from, *to));
+                    info.given = Some((first.min(*from), end.max(*to)));
+                }
+            }
+            _ => info.processing = false,
+        }
+    }
+
+    fn on_returned(&mut self, number: u64, id: ProcessorId, returned: Returned) {
+        let info = &mut self.processors[id.0 as usize];
+        if !std::mem::take(&mut info.processing) {
+            return;
+        }
+        let end = match returned {
+            Returned::Done => u32::MAX,
+            Returned::Failed(Some(at)) if self.skip_failed => at + 1,
+            Returned::Failed(Some(at)) => at,
+            Returned::Failed(None) | Returned::Panicked => 0,
+        };
+        let progress = &mut self.progress[info.shard];
+        for (from, to) in &info.batch {
+            let to = (*to).min(end);
+            if *from < to && to != u32::MAX {
+                progress.mark(*from, to, number);
+                info.done_to = info.done_to.max(to);
+            }
+        }
+    }
+
+    fn on_row(&mut self, entry: &Entry, written: &Written) {
+        let token = |row: &Option<kcl_core::model::Lease>| row.as_ref().and_then(|row| row.token.clone());
+        let (before, after) = (token(&written.before), token(&written.after));
+        if let (None, Some(row)) = (&written.before, &written.after) {
+            self.made.entry(written.key.clone()).or_insert_with(|| (row.checkpoint.clone(), row.facts.clone()));
+        }
+        if written.after.as_ref().is_some_and(|row| row.checkpoint.is_shard_end()) {
+            self.finished.insert(written.key.clone());
+        }
+        if before == after {
+            let moved = |row: &kcl_core::model::Lease| row.counter > written.before.as_ref().map_or(0, |before| before.counter);
+            if let Some(tenancy) = self.current.get(&written.key)
+                && written.after.as_ref().is_some_and(moved)
+            {
+                self.tenancies[*tenancy].written = entry.at;
+            }
+            return;
+        }
+        if let Some(tenancy) = self.current.remove(&written.key) {
+            let how = match &written.asked {
+                Asked::Create(_) => "create",
+                Asked::Delete(_) => "delete",
+                Asked::Update(_, Change::Take { .. }) => "take",
+                Asked::Update(_, Change::Release { .. }) => "release",
+                Asked::Update(_, Change::End { .. }) => "end",
+                Asked::Update(_, Change::PassOn { .. }) => "pass on",
+                Asked::Update(..) => "another write",
+            };
+            let by_worker = written.after.as_ref().and_then(|row| row.owner.clone());
+            let ending = Ending { at: entry.at, by: written.life, by_worker, how };
+            self.tenancies[tenancy].ended = Some(ending);
+        }
+        if let (Some(token), Some(row)) = (after, &written.after) {
+            self.current.insert(written.key.clone(), self.tenancies.len());
+            self.tenancies.push(Tenancy {
+                key: written.key.clone(),
+                token,
+                life: written.life,
+                worker: row.owner.clone().unwrap_or_else(|| "nobody".into()),
+                fence: row.counter,
+                start: row.checkpoint.clone(),
+                facts: row.facts.clone(),
+                written: entry.at,
+                ended: None,
+            });
+        }
+    }
+}

@@ -1,0 +1,32 @@
+use kcl_core::model::Checkpoint;
+
+use crate::sim::history::{Asked, Entry, Event};
+
+use super::fold::{Fold, See, Sink};
+
+/// I10 and I11: the lease of a child whose parent has one begins at `TRIM_HORIZON` (or is put back at its end); no lease is made
+/// twice, but by its holder who found it gone, or for a shard that has left the stream.
+#[derive(Debug)]
+pub(super) struct Reshard;
+
+impl Fold for Reshard {
+    fn name(&self) -> &'static str {
+        "I10/I11 reshard"
+    }
+
+    fn on(&mut self, entry: &Entry, see: &See<'_>, sink: &mut Sink<'_>) {
+        let Event::Written(written) = &entry.event else { return };
+        let (Asked::Create(row), true) = (&written.asked, written.accepted) else { return };
+        let Some((_, shard)) = see.stream.leased(&written.key) else {
+            sink.report(|| format!("{}: a lease for a shard that never was", written.key));
+            return;
+        };
+        if shard.parents.iter().any(|parent| see.table.get(&see.stream.shards()[*parent].key).is_some()) {
+            let from_start = matches!(row.checkpoint, Checkpoint::TrimHorizon | Checkpoint::ShardEnd);
+            sink.check(from_start, || format!("{}: the lease of a child is made at {}", written.key, row.checkpoint));
+        }
+        let before = see.board.tenancies.iter().rev().filter(|tenancy| tenancy.key == written.key);
+        let earlier = before.filter(|tenancy| Some(&tenancy.token) != row.token.as_ref()).count();
+        sink.check(earlier == 0 || shard.left.is_some(), || format!("{}: the lease is made a second time", written.key));
+    }
+}

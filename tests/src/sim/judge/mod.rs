@@ -1,0 +1,28 @@
+//! What has to be true: each invariant is a small fold over the history, in a file of its own. A violation goes to a sink; nothing here
+//! panics, because a panic in a task of a worker would be caught by it.
+
+mod board;
+mod fold;
+#[expect(clippy::module_inception, reason = "the type that the folder is named for")]
+mod judge;
+mod progress;
+mod states;
+
+mod i01_no_regress;
+mod i02_fence;
+mod i03_epochs;
+mod i04_overlap;
+mod i05_no_skip;
+mod i06_resume;
+mod i07_order;
+mod i08_bounds;
+mod i09_parents;
+mod i10_reshard;
+mod i12_delete;
+mod i14_lifecycle;
+mod i15_unknown;
+mod l4_clean_stop;
+
+pub use fold::Violation;
+pub(crate) use judge::Judge;
+pub use states::States;

@@ -1,0 +1,313 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use kcl_core::lease::Change;
+use kcl_core::model::{Checkpoint, Lease, LeaseKey, WorkerId};
+
+use crate::sim::history::{Asked, Call, Entry, Event, LifeId, ProcessorId, Returned, Said, Written};
+use crate::sim::runtime::At;
+
+use super::fold::See;
+
+macro_rules! states {
+    ($($name:ident = $text:literal,)+) => {
+        /// A state that a fault has to be met in, or that is rare: a run that never reached it has not shown much.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[repr(usize)]
+        pub(super) enum State {
+            $($name,)+
+        }
+
+        const TEXTS: &[&str] = &[$($text,)+];
+    };
+}
+
+states! {
+    TakenFromCrashed = "a lease was taken from a process that had crashed",
+    TakenFromFrozen = "a lease was taken from a process that stood still",
+    TakenFromLiving = "a lease was taken from a process that lived and could not renew it",
+    TakenFromTwin = "a lease was taken by a process of the same name",
+    TakenWhileInCall = "a lease was taken while a handler of its owner was inside a call",
+    TakenInHandOver = "a lease was taken while a hand-over was under way",
+    TakeLost = "two workers took the same lease, and one was refused",
+    FreedThenTaken = "a lease was taken within a second after it was freed",
+    LateWriteRefused = "a write that came late was refused",
+    LateWriteLanded = "a write that came late was carried out",
+    LateCheckpointRefused = "a checkpoint came after its owner had lost the lease, and was refused",
+    LateTakeLanded = "a take was carried out after nobody waited for it any more",
+    LateCreateLanded = "a lease was made after nobody waited for it any more",
+    SettledByConflict = "a refused write was found to have been carried out before",
+    OvertakenByOwnWrite = "a write was refused because an earlier one of the same owner had landed",
+    ReleasedWithCheckpoint = "a lease was freed together with its last checkpoint",
+    ReleasedByBudget = "a lease was freed while its handler was inside a call",
+    Requested = "a lease was asked for",
+    RequestLost = "a request was refused because another one stood",
+    PassedOn = "a lease was passed on",
+    Claimed = "a lease that was passed on was claimed",
+    PassedOnTaken = "a lease that was passed on was taken by somebody else",
+    GivenBack = "a lease that was passed on was given back",
+    Refused = "a request was refused by the owner",
+    Withdrawn = "a request was withdrawn",
+    EndedWhileAsked = "a shard ended while its lease was asked for",
+    MergeEndedByTwo = "the parents of a merge were ended by different workers",
+    MergeEndedByOne = "the parents of a merge were ended by the same worker",
+    ChildElsewhere = "a child was begun by another worker than its parent's last",
+    ResharedWhileBehind = "a shard was closed while records of it were not done",
+    EmptyEnded = "a shard without any record was ended",
+    LeftUnread = "a shard left the stream without ever having had a lease",
+    GapReported = "a gap was reported",
+    CursorOvertaken = "retention overtook an open cursor",
+    PendingFound = "a processor was given what an earlier owner had prepared",
+    BatchRetried = "a batch was handed out again",
+    SkippedRecord = "a record that failed was skipped",
+    InitializeFailed = "initialize failed, and was called again",
+    EndFailed = "shard_ended failed, and was called again",
+    TwinFound = "a process stopped because another one has its name",
+    RowDeleted = "the lease of a shard that had left was deleted",
+    WorkerLeft = "a worker marked its row as leaving",
+    CheckpointAfterLoss = "a checkpoint that was asked for after the loss was refused",
+    FrozenOverDeadline = "a process woke up after its lease had been taken",
+}
+
+/// How often each interesting state was reached.
+#[derive(Clone, Debug)]
+pub struct States(Vec<u64>);
+
+impl Default for States {
+    fn default() -> Self {
+        Self(vec![0; TEXTS.len()])
+    }
+}
+
+impl States {
+    fn add(&mut self, state: State) {
+        self.0[state as usize] += 1;
+    }
+
+    /// Adds those of another world.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        for (sum, count) in self.0.iter_mut().zip(&other.0) {
+            *sum += count;
+        }
+    }
+
+    /// How many there are, and how many of them were reached at least so often.
+    #[must_use]
+    pub fn reached(&self, times: u64) -> (usize, usize) {
+        (self.0.len(), self.0.iter().filter(|count| **count >= times).count())
+    }
+}
+
+impl fmt::Display for States {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (text, count) in TEXTS.iter().zip(&self.0) {
+            writeln!(f, "{count:>9}  {text}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Finds the states in a history.
+#[derive(Debug, Default)]
+pub(super) struct Finder {
+    pub(super) found: States,
+    frozen: BTreeSet<LifeId>,
+    freed: BTreeMap<LeaseKey, At>,
+    passed_on: BTreeMap<LeaseKey, WorkerId>,
+    ended_by: BTreeMap<LeaseKey, WorkerId>,
+    inside: BTreeMap<ProcessorId, &'static str>,
+    /// Processes that lost a lease while they stood still.
+    robbed: BTreeSet<LifeId>,
+}
+
+impl Finder {
+    pub(super) fn on(&mut self, entry: &Entry, see: &See<'_>) {
+        match &entry.event {
+            Event::Frozen { life, .. } => drop(self.frozen.insert(*life)),
+            Event::Thawed { life } => {
+                self.frozen.remove(life);
+                if self.robbed.remove(life) {
+                    self.found.add(State::FrozenOverDeadline);
+                }
+            }
+            Event::Crashed { life } => drop(self.frozen.remove(life)),
+            Event::Stopped { error: Some(error), .. } if error.starts_with("another process works as") => {
+                self.found.add(State::TwinFound);
+            }
+            Event::Written(written) => self.on_written(entry, written, see),
+            Event::WorkerRow { row: Some(row), accepted: true, .. } if row.leaving => self.found.add(State::WorkerLeft),
+            Event::Called { processor, call } => self.on_call(*processor, call, see),
+            Event::Returned { processor, returned } => self.on_returned(*processor, *returned),
+            Event::Checkpointed { error: Some("lease lost"), .. } => self.found.add(State::CheckpointAfterLoss),
+            Event::Said { said: Said::Gap(..), .. } => self.found.add(State::GapReported),
+            Event::Said { said: Said::Skipped(..), .. } => self.found.add(State::SkippedRecord),
+            Event::Opened { parents, .. } => {
+                let behind = |parent: &usize| {
+                    let len = see.stream.shards()[*parent].len();
+                    see.board.progress_of(*parent).first_not_done(0, len).is_some()
+                };
+                if parents.iter().any(behind) {
+                    self.found.add(State::ResharedWhileBehind);
+                }
+            }
+            Event::Trimmed { shard, left: true, .. } => {
+                let key = &see.stream.shards()[*shard].key;
+                if !see.board.made.contains_key(key) {
+                    self.found.add(State::LeftUnread);
+                }
+            }
+            Event::Overtaken { .. } => self.found.add(State::CursorOvertaken),
+            _ => {}
+        }
+    }
+
+    fn on_call(&mut self, processor: ProcessorId, call: &Call, see: &See<'_>) {
+        let kind = match call {
+            Call::Initialize { checkpoint, pending, attempt, .. } => {
+                if *pending {
+                    self.found.add(State::PendingFound);
+                }
+                if *attempt == 1 && *checkpoint == Checkpoint::TrimHorizon {
+                    self.on_child(processor, see);
+                }
+                "initialize"
+            }
+            Call::Process { attempt, .. } => {
+                if *attempt > 1 {
+                    self.found.add(State::BatchRetried);
+                }
+                "process"
+            }
+            Call::ShardEnded { .. } => "end",
+            Call::LeaseLost(_) | Call::ShutdownRequested => "other",
+        };
+        self.inside.insert(processor, kind);
+    }
+
+    fn on_child(&mut self, processor: ProcessorId, see: &See<'_>) {
+        let info = see.board.processor(processor);
+        let Some(shard) = see.stream.shards().get(info.shard) else { return };
+        let me = see.board.lives.get(&info.life).map(|life| &life.worker);
+        let ended = |parent: &kcl_core::model::ShardId| self.ended_by.get(&info.key.sibling(parent.clone()));
+        let enders: Vec<_> = shard.shard.parents.iter().filter_map(ended).collect();
+        if enders.iter().any(|ender| Some(*ender) != me) {
+            self.found.add(State::ChildElsewhere);
+        }
+        if let [one, other] = enders[..] {
+            self.found.add(if one == other { State::MergeEndedByOne } else { State::MergeEndedByTwo });
+        }
+    }
+
+    fn on_returned(&mut self, processor: ProcessorId, returned: Returned) {
+        match (self.inside.remove(&processor), returned) {
+            (_, Returned::Done) => {}
+            (Some("initialize"), _) => self.found.add(State::InitializeFailed),
+            (Some("end"), _) => self.found.add(State::EndFailed),
+            _ => {}
+        }
+    }
+
+    fn on_written(&mut self, entry: &Entry, written: &Written, see: &See<'_>) {
+        if written.late {
+            self.found.add(if written.accepted { State::LateWriteLanded } else { State::LateWriteRefused });
+        }
+        match &written.asked {
+            Asked::Create(_) if written.accepted && written.late => self.found.add(State::LateCreateLanded),
+            Asked::Delete(_) if written.accepted => self.found.add(State::RowDeleted),
+            Asked::Update(expect, change) => match &written.before {
+                Some(before) if written.accepted => self.on_accepted(entry, written, change, before, see),
+                Some(before) => {
+                    let mine = matches!(&expect.token, kcl_core::lease::Match::Is(token) if before.token.as_ref() == Some(token));
+                    let moved = expect.counter.is_some_and(|counter| before.counter > counter);
+                    match change {
+                        Change::Take { .. } => self.found.add(State::TakeLost),
+                        Change::Request { .. } if before.checkpoint_owner.is_some() => self.found.add(State::RequestLost),
+                        _ if mine && moved && change.is_held_by(before) => self.found.add(State::SettledByConflict),
+                        _ if mine && moved => self.found.add(State::OvertakenByOwnWrite),
+                        _ if change.moves_checkpoint() && before.token.is_some() && !mine => {
+                            self.found.add(State::LateCheckpointRefused);
+                        }
+                        _ => {}
+                    }
+                }
+                None => {}
+            },
+            _ => {}
+        }
+    }
+
+    fn on_accepted(&mut self, entry: &Entry, written: &Written, change: &Change, before: &Lease, see: &See<'_>) {
+        let key = &written.key;
+        let worker = see.board.lives.get(&written.life).map(|life| life.worker.clone());
+        let in_call = |life: LifeId| {
+            let of = see.board.processors.iter().rev().find(|info| info.life == life && info.key == *key);
+            of.is_some_and(|info| info.processing)
+        };
+        match change {
+            Change::Take { .. } => {
+                let former = before.token.as_ref().and_then(|token| see.board.tenancy_with(key, token));
+                if let Some(former) = former {
+                    let alive = see.board.lives.get(&former.life).is_some_and(|life| life.alive);
+                    if self.frozen.contains(&former.life) {
+                        self.found.add(State::TakenFromFrozen);
+                        self.robbed.insert(former.life);
+                    } else if !alive {
+                        self.found.add(State::TakenFromCrashed);
+                    } else if former.life != written.life {
+                        self.found.add(State::TakenFromLiving);
+                    }
+                    if former.life != written.life && Some(&former.worker) == worker.as_ref() {
+                        self.found.add(State::TakenFromTwin);
+                    }
+                    if alive && in_call(former.life) {
+                        self.found.add(State::TakenWhileInCall);
+                    }
+                }
+                if before.checkpoint_owner.is_some() {
+                    self.found.add(State::TakenInHandOver);
+                }
+                if self.passed_on.remove(key).is_some_and(|to| Some(to) != worker) {
+                    self.found.add(State::PassedOnTaken);
+                }
+                if self.freed.remove(key).is_some_and(|at| entry.at.since(at) <= 1000) {
+                    self.found.add(State::FreedThenTaken);
+                }
+                if written.late {
+                    self.found.add(State::LateTakeLanded);
+                }
+            }
+            Change::Release { checkpoint } => {
+                self.freed.insert(key.clone(), entry.at);
+                if before.token.is_none() {
+                    self.passed_on.remove(key);
+                    self.found.add(State::GivenBack);
+                } else if checkpoint.is_some() {
+                    self.found.add(State::ReleasedWithCheckpoint);
+                } else if in_call(written.life) {
+                    self.found.add(State::ReleasedByBudget);
+                }
+            }
+            Change::Request { .. } => self.found.add(State::Requested),
+            Change::PassOn { .. } => {
+                self.passed_on.extend(before.owner.clone().map(|to| (key.clone(), to)));
+                self.found.add(State::PassedOn);
+            }
+            Change::Claim { .. } => {
+                self.passed_on.remove(key);
+                self.found.add(State::Claimed);
+            }
+            Change::Refuse { .. } => self.found.add(State::Refused),
+            Change::Withdraw { .. } => self.found.add(State::Withdrawn),
+            Change::End { .. } => {
+                self.ended_by.extend(worker.map(|worker| (key.clone(), worker)));
+                if before.checkpoint_owner.is_some() {
+                    self.found.add(State::EndedWhileAsked);
+                }
+                if see.stream.leased(key).is_some_and(|(_, shard)| shard.len() == 0) {
+                    self.found.add(State::EmptyEnded);
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,94 @@
+use std::fmt;
+
+macro_rules! mutants {
+    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+        /// A defect that the harness builds in between the worker and the world: what the invariants are proved by. The product has
+        /// none of them.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Mutant {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl Mutant {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// What is wrong with it.
+            #[must_use]
+            pub const fn what(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc),+),)+
+                }
+            }
+        }
+    };
+}
+
+mutants! {
+    /// A checkpoint is stored without a condition.
+    CheckpointWithoutCondition,
+    /// A checkpoint is stored on condition of the owner's name alone.
+    CheckpointByOwner,
+    /// A batch is checkpointed before it is processed.
+    CheckpointBeforeProcess,
+    /// A checkpoint is now and then stored as an earlier one.
+    CheckpointGoesBack,
+    /// A checkpoint inside an aggregate counts as one behind it.
+    SubSequenceIgnored,
+    /// A batch that failed counts as done.
+    FailedBatchIsDone,
+    /// Reading goes on one record too far.
+    ResumeOneTooFar,
+    /// A page has its last record twice now and then.
+    RecordTwice,
+    /// A gap that retention has left is not reported.
+    GapUnreported,
+    /// A child does not wait for its parents.
+    ChildWithoutParents,
+    /// The child of a merge waits for one of its parents.
+    MergeWaitsForOne,
+    /// The lease of a child begins at the tip.
+    ChildAtLatest,
+    /// A closed shard counts as read after the next page, whatever follows.
+    EndBeforeLastRecord,
+    /// An empty shard never ends.
+    EmptyShardNeverEnds,
+    /// A shard's end is not stored.
+    EndNotStored,
+    /// The row of a finished shard goes at once.
+    DeletedAtOnce,
+    /// Leases of living owners look free now and then.
+    LivingLooksFree,
+    /// Free leases look taken by somebody who lives.
+    FreeLooksTaken,
+    /// A lease is taken without a condition.
+    TakeWithoutCondition,
+    /// A lease that was passed on is begun without a write.
+    StartOnSight,
+    /// Renewals are not sent and count as answered.
+    RenewalNotSent,
+    /// The owner's deadline counts from the answer, not from the request.
+    DeadlineFromAnswer,
+    /// The clock stands still while the process does.
+    ClockStopsWithProcess,
+    /// A write without an answer counts as carried out.
+    LostAnswerIsSuccess,
+    /// A refused write of an owner counts as carried out.
+    LoserKeepsGoing,
+    /// A refused write counts as carried out if the row has the owner's name and the next counter.
+    SettledByCounter,
+    /// A tenancy is known by the worker's name.
+    OwnById,
+    /// The owner does not hear of requests.
+    DeafOwner,
+    /// Records are handed out after the loss of the lease.
+    HandsOutAfterLoss,
+    /// Leases look unevenly shared, to each worker in another way.
+    PlansOscillate,
+}
+
+impl fmt::Display for Mutant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}

@@ -1,0 +1,44 @@
+use super::run::{Wish, run_world};
+use super::world::{Overrides, World};
+
+/// Makes a failing world smaller: switches off what it does not need, then halves what is left, as long as the same invariant fails.
+/// Nothing when the world does not fail.
+pub fn shrink(wish: &Wish, mut tell: impl FnMut(&Overrides)) -> Option<Overrides> {
+    let invariant = run_world(wish).violations.first()?.invariant;
+    let still = |overrides: &Overrides| {
+        let outcome = run_world(&Wish { overrides: overrides.clone(), ..wish.clone() });
+        outcome.violations.iter().any(|violation| violation.invariant == invariant)
+    };
+    let mut best = wish.overrides.clone();
+    let mut try_it = |candidate: Overrides, best: &mut Overrides| {
+        let fails = still(&candidate);
+        if fails {
+            tell(&candidate);
+            *best = candidate;
+        }
+        fails
+    };
+    for (name, _) in Overrides::OFF {
+        let mut candidate = best.clone();
+        candidate.off.push(name.to_owned());
+        // What changes nothing is not worth a run.
+        if World::of(wish.seed, &candidate) != World::of(wish.seed, &best) {
+            try_it(candidate, &mut best);
+        }
+    }
+    loop {
+        let world = World::of(wish.seed, &best);
+        let smaller = [
+            Overrides { workers: Some(world.fleet.workers / 2), ..best.clone() },
+            Overrides { workers: Some(world.fleet.workers - 1), ..best.clone() },
+            Overrides { shards: Some(world.shards / 2), ..best.clone() },
+            Overrides { shards: Some(world.shards - 1), ..best.clone() },
+            Overrides { seconds: Some(world.faults_ms / 2000), ..best.clone() },
+            Overrides { seconds: Some(world.faults_ms * 9 / 10_000), ..best.clone() },
+        ];
+        let changes = |candidate: &Overrides| World::of(wish.seed, candidate) != world;
+        if !smaller.into_iter().filter(changes).any(|candidate| try_it(candidate, &mut best)) {
+            return Some(best);
+        }
+    }
+}

@@ -1,0 +1,136 @@
+use std::collections::{BTreeMap, VecDeque};
+
+use kcl_core::lease::{Beacon, Change, Changed, Error, Expect, WorkerRow};
+use kcl_core::model::{Lease, LeaseKey, WorkerId};
+
+use crate::sim::runtime::At;
+
+/// The rows of the lease table, with their recent past for stale reads.
+#[derive(Debug, Default)]
+pub(crate) struct TableTruth {
+    leases: BTreeMap<LeaseKey, Versions<Lease>>,
+    workers: BTreeMap<WorkerId, Versions<WorkerRow>>,
+    announcements: u64,
+    beacon: Beacon,
+}
+
+/// A row, and what it was before.
+#[derive(Debug)]
+struct Versions<T> {
+    now: Option<T>,
+    /// The oldest first, each with the moment at which it came to be.
+    past: VecDeque<(At, Option<T>)>,
+}
+
+impl<T> Default for Versions<T> {
+    fn default() -> Self {
+        Self { now: None, past: VecDeque::new() }
+    }
+}
+
+/// How far back stale reads can reach, in versions.
+const KEPT: usize = 12;
+
+impl<T: Clone> Versions<T> {
+    fn set(&mut self, row: Option<T>, at: At) {
+        self.now.clone_from(&row);
+        self.past.push_back((at, row));
+        if self.past.len() > KEPT {
+            self.past.pop_front();
+        }
+    }
+
+    /// As it was at `seen`, as far as that is known.
+    fn at(&self, seen: At) -> Option<&T> {
+        let later = self.past.partition_point(|(at, _)| *at <= seen);
+        match later.checked_sub(1) {
+            Some(index) => self.past[index].1.as_ref(),
+            // Older than what is kept: the oldest version is the nearest, unless the row was made since.
+            None if self.past.len() < KEPT => None,
+            None => self.past.front().and_then(|(_, row)| row.as_ref()),
+        }
+    }
+}
+
+impl TableTruth {
+    pub(crate) fn get(&self, key: &LeaseKey) -> Option<&Lease> {
+        self.leases.get(key).and_then(|row| row.now.as_ref())
+    }
+
+    /// All rows as they are.
+    pub(crate) fn leases(&self) -> impl Iterator<Item = &Lease> {
+        self.leases.values().filter_map(|row| row.now.as_ref())
+    }
+
+    /// The rows after this key as they were at `seen`, at most so many, and whether there are more.
+    pub(crate) fn page(&self, after: Option<&LeaseKey>, limit: usize, seen: impl Fn() -> At) -> (Vec<Lease>, bool) {
+        use std::ops::Bound;
+        let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut rows = self.leases.range::<LeaseKey, _>((begin, Bound::Unbounded)).filter_map(|(_, row)| row.at(seen()));
+        let page: Vec<Lease> = rows.by_ref().take(limit).cloned().collect();
+        let more = rows.next().is_some();
+        (page, more)
+    }
+
+    pub(crate) fn workers_at(&self, seen: At) -> Vec<WorkerRow> {
+        self.workers.values().filter_map(|row| row.at(seen)).cloned().collect()
+    }
+
+    pub(crate) fn worker(&self, id: &WorkerId) -> Option<&WorkerRow> {
+        self.workers.get(id).and_then(|row| row.now.as_ref())
+    }
+
+    pub(crate) fn create(&mut self, lease: &Lease, at: At) -> Result<Lease, Error> {
+        if let Some(row) = self.get(&lease.key) {
+            return Err(Error::conflict(Some(row.clone())));
+        }
+        self.leases.entry(lease.key.clone()).or_default().set(Some(lease.clone()), at);
+        Ok(lease.clone())
+    }
+
+    pub(crate) fn update(&mut self, key: &LeaseKey, expect: &Expect, change: &Change, at: At) -> Result<Lease, Error> {
+        let Some(row) = self.get(key) else { return Err(Error::conflict(None)) };
+        if !expect.holds(row) {
+            return Err(Error::conflict(Some(row.clone())));
+        }
+        let mut row = row.clone();
+        change.edits().apply(&mut row);
+        self.leases.entry(key.clone()).or_default().set(Some(row.clone()), at);
+        Ok(row)
+    }
+
+    pub(crate) fn delete(&mut self, key: &LeaseKey, expect: &Expect, at: At) -> Result<(), Error> {
+        let Some(row) = self.get(key) else { return Err(Error::conflict(None)) };
+        if !expect.holds(row) {
+            return Err(Error::conflict(Some(row.clone())));
+        }
+        self.leases.entry(key.clone()).or_default().set(None, at);
+        Ok(())
+    }
+
+    /// Puts a worker's row in the place of `seen`: nothing for a creation, no `row` for a deletion.
+    pub(crate) fn worker_write(
+        &mut self,
+        id: &WorkerId,
+        seen: Option<&WorkerRow>,
+        row: Option<&WorkerRow>,
+        at: At,
+    ) -> Result<(), Error> {
+        if self.worker(id) != seen || row.is_some_and(|row| row.worker != *id) {
+            return Err(Error::conflict(None));
+        }
+        self.workers.entry(id.clone()).or_default().set(row.cloned(), at);
+        Ok(())
+    }
+
+    pub(crate) const fn beacon(&self) -> &Beacon {
+        &self.beacon
+    }
+
+    pub(crate) fn announce(&mut self, changed: &[Changed]) {
+        if !changed.is_empty() {
+            self.announcements += 1;
+            self.beacon.announce(self.announcements.to_string(), changed);
+        }
+    }
+}

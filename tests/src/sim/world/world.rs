@@ -1,0 +1,188 @@
+use std::fmt;
+
+use crate::sim::dice::Dice;
+
+use super::{Chaos, Handlers, LinkFaults, Load, Overrides};
+
+/// The workers and their settings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fleet {
+    /// How many workers there are when none is down.
+    pub workers: usize,
+    /// `failover`, in milliseconds.
+    pub failover_ms: u64,
+    /// `max_leases` of each.
+    pub max_leases: usize,
+    /// `max_records`.
+    pub max_records: u32,
+    /// `calls_per_second`.
+    pub calls_per_second: usize,
+    /// `idle_ceiling`, in milliseconds.
+    pub idle_ms: u64,
+    /// `call_limit` of the stream, in milliseconds.
+    pub call_limit_ms: u64,
+    /// `checkpoint_every`, in milliseconds.
+    pub checkpoint_every_ms: u64,
+    /// `handler_budget`, in milliseconds.
+    pub handler_budget_ms: u64,
+    /// `audit_every`, in milliseconds.
+    pub audit_every_ms: u64,
+    /// Whether a failed record is skipped.
+    pub skip_failed: bool,
+    /// Whether the workers begin at `LATEST`.
+    pub latest: bool,
+    /// How often the change signal is worth reading, in milliseconds.
+    pub beacon_ms: u64,
+    /// How much faster or slower a worker's clock may run than the world's, in millionths.
+    pub drift_ppm: u64,
+}
+
+/// A world: who is in it and what goes wrong.
+#[derive(Clone, Debug, PartialEq)]
+pub struct World {
+    /// What it was drawn from.
+    pub seed: u64,
+    /// Streams that each worker reads.
+    pub streams: usize,
+    /// Shards of all streams at the beginning: one a stream at the least.
+    pub shards: u32,
+    /// How long the faults go on, in milliseconds.
+    pub faults_ms: u64,
+    /// No lease may move in the whole of that time, but for its first five minutes.
+    pub calm: bool,
+    /// The workers.
+    pub fleet: Fleet,
+    /// What is put, and what becomes of the shards.
+    pub load: Load,
+    /// The processors.
+    pub handlers: Handlers,
+    /// The way to the lease table.
+    pub table: LinkFaults,
+    /// The way to the stream.
+    pub stream: LinkFaults,
+    /// Processes and networks.
+    pub chaos: Chaos,
+}
+
+impl World {
+    /// The world of this seed.
+    #[must_use]
+    pub fn of(seed: u64, overrides: &Overrides) -> Self {
+        let mut dice = Dice::new(seed, "world");
+        let failover_ms = dice.pick(&[2_000, 3_000, 5_000, 10_000, 10_000, 15_000, 20_000]);
+        let workers = dice.pick(&[1, 2, 2, 3, 3, 3, 4, 4, 5, 6, 7, 8]);
+        let shards = dice.pick(&[1, 2, 4, 6, 8, 10, 12, 12, 14, 16, 16, 20, 24, 32]);
+        let fleet = Fleet {
+            workers,
+            failover_ms,
+            max_leases: usize::MAX,
+            max_records: dice.pick(&[5, 20, 100, 10_000, 10_000]),
+            calls_per_second: dice.pick(&[1, 2, 5]),
+            idle_ms: dice.pick(&[1_000, 2_000, 5_000, 5_000]),
+            call_limit_ms: dice.pick(&[2_000, 10_000, 30_000]),
+            checkpoint_every_ms: dice.pick(&[1, 200, 1_000, 5_000]),
+            handler_budget_ms: dice.pick(&[10_000, 30_000, 300_000]),
+            audit_every_ms: dice.pick(&[2_000, 10_000, 60_000]),
+            skip_failed: dice.chance(0.2),
+            latest: dice.chance(0.15),
+            beacon_ms: dice.pick(&[200, 500]),
+            drift_ppm: if dice.chance(0.5) { dice.log(100.0, 30_000.0) as u64 } else { 0 },
+        };
+        let faults_ms = dice.log(90_000.0, 300_000.0) as u64;
+        let table = LinkFaults::draw(&mut dice, failover_ms * 18 / 100, failover_ms);
+        let stream = LinkFaults::draw(&mut dice, fleet.call_limit_ms, failover_ms);
+        let chaos = Chaos::draw(&mut dice, failover_ms);
+        let handlers = Handlers::draw(&mut dice, failover_ms);
+        let load = Load::draw(&mut dice);
+        if seed % CALM_EVERY == CALM_EVERY - 1 {
+            let mut world = Self::calm(seed, workers.min(4), shards.min(16), 4, 60_000);
+            overrides.apply(&mut world);
+            return world;
+        }
+        let mut several = Dice::new(seed, "streams");
+        let streams = if several.chance(0.25) { several.range(2, 3).min(u64::from(shards)) as usize } else { 1 };
+        let mut world = Self { seed, streams, shards, faults_ms, calm: false, fleet, load, handlers, table, stream, chaos };
+        overrides.apply(&mut world);
+        world
+    }
+}
+
+/// One world of so many is a calm one.
+const CALM_EVERY: u64 = 20;
+
+impl World {
+    /// A steady load for so many hours, on a table that is slow now and then, loses one answer in a hundred and throttles as many
+    /// calls, with clocks that are off by up to one part in a hundred: nothing may move.
+    #[must_use]
+    pub fn calm(seed: u64, workers: usize, shards: u32, hours: u64, failover_ms: u64) -> Self {
+        let fleet = Fleet {
+            workers,
+            failover_ms,
+            max_leases: usize::MAX,
+            max_records: 10_000,
+            calls_per_second: 5,
+            idle_ms: 60_000,
+            call_limit_ms: 30_000,
+            checkpoint_every_ms: 5_000,
+            handler_budget_ms: 300_000,
+            audit_every_ms: 60_000,
+            skip_failed: false,
+            latest: false,
+            beacon_ms: (failover_ms / 12).max(500),
+            drift_ppm: 10_000,
+        };
+        let table = LinkFaults {
+            base_ms: 5,
+            tail: 0.05,
+            tail_ms: failover_ms * 15 / 100,
+            lost_answer: 0.01,
+            throttled: 0.01,
+            stale_ms: 500,
+            ..LinkFaults::quiet()
+        };
+        let load = Load {
+            every_ms: 600_000,
+            quiet: 0.2,
+            burst: 0.0,
+            aggregated: 0.1,
+            reshard_every_ms: 0,
+            retention_ms: 0,
+            listing_lag_ms: 0,
+            shards_a_page: 1000,
+        };
+        let handlers = Handlers::calm();
+        let stream = LinkFaults::quiet();
+        let faults_ms = hours * 3_600_000;
+        Self { seed, streams: 1, shards, faults_ms, calm: true, fleet, load, handlers, table, stream, chaos: Chaos::none() }
+    }
+}
+
+impl World {
+    /// The same world without any fault.
+    #[must_use]
+    pub fn quiet(mut self) -> Self {
+        (self.table, self.stream) = (LinkFaults::quiet(), LinkFaults::quiet());
+        self.fleet.drift_ppm = 0;
+        self
+    }
+}
+
+impl fmt::Display for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{}world {}: {} shards in {} streams, faults for {} s",
+            if self.calm { "calm " } else { "" },
+            self.seed,
+            self.shards,
+            self.streams,
+            self.faults_ms / 1000
+        )?;
+        writeln!(f, "  {:?}", self.fleet)?;
+        writeln!(f, "  {:?}", self.load)?;
+        writeln!(f, "  {:?}", self.handlers)?;
+        writeln!(f, "  table {:?}", self.table)?;
+        writeln!(f, "  stream {:?}", self.stream)?;
+        write!(f, "  {:?}", self.chaos)
+    }
+}
