@@ -1,0 +1,45 @@
+use tests::sim::{Mutant, Wish, quiet_panics, run_world};
+
+/// A world that finds each defect. `sim mutants` looks for them anew.
+const FOUND_BY: &[(Mutant, u64)] = &[
+    (Mutant::CheckpointWithoutCondition, 1),
+    (Mutant::CheckpointByOwner, 1),
+    (Mutant::CheckpointBeforeProcess, 1),
+    (Mutant::CheckpointGoesBack, 1),
+    (Mutant::SubSequenceIgnored, 1),
+    (Mutant::FailedBatchIsDone, 5),
+    (Mutant::ResumeOneTooFar, 1),
+    (Mutant::RecordTwice, 1),
+    (Mutant::GapUnreported, 3),
+    (Mutant::ChildWithoutParents, 1),
+    (Mutant::MergeWaitsForOne, 1),
+    (Mutant::ChildAtLatest, 1),
+    (Mutant::EndBeforeLastRecord, 10),
+    (Mutant::EmptyShardNeverEnds, 2),
+    (Mutant::EndNotStored, 2),
+    (Mutant::DeletedAtOnce, 1),
+    (Mutant::LivingLooksFree, 1),
+    (Mutant::FreeLooksTaken, 1),
+    (Mutant::TakeWithoutCondition, 1),
+    (Mutant::StartOnSight, 1),
+    (Mutant::RenewalNotSent, 1),
+    (Mutant::DeadlineFromAnswer, 0),
+    (Mutant::ClockStopsWithProcess, 1),
+    (Mutant::LostAnswerIsSuccess, 1),
+    (Mutant::LoserKeepsGoing, 28),
+    (Mutant::SettledByCounter, 32),
+    (Mutant::OwnById, 1),
+    (Mutant::DeafOwner, 1),
+    (Mutant::HandsOutAfterLoss, 1),
+    (Mutant::PlansOscillate, 1),
+];
+
+#[test]
+fn each_defect_that_is_built_in_is_found() {
+    quiet_panics();
+    for mutant in Mutant::ALL {
+        let (_, seed) = FOUND_BY.iter().find(|(of, _)| of == mutant).expect("a world for each defect");
+        let outcome = run_world(&Wish { seed: *seed, mutant: Some(*mutant), first_only: true, ..Wish::default() });
+        assert!(!outcome.violations.is_empty(), "world {seed} does not find {mutant}: {}", mutant.what());
+    }
+}

@@ -1,0 +1,63 @@
+use tests::sim::{Overrides, Wish, World, quiet_panics, regressions, run_all, run_world};
+
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+#[test]
+fn the_first_worlds_keep_every_promise() {
+    quiet_panics();
+    let mut failures = Vec::new();
+    run_all(0..24, threads(), &Wish::default(), |outcome| {
+        failures.extend(outcome.violations.iter().map(|violation| format!("world {}: {violation}", outcome.world.seed)));
+        true
+    });
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn worlds_that_failed_once_do_not_fail_again() {
+    quiet_panics();
+    for regression in regressions().expect("the files of regressions") {
+        let outcome = run_world(&Wish { seed: regression.seed, overrides: regression.overrides.clone(), ..Wish::default() });
+        assert!(outcome.violations.is_empty(), "{}: {}: {:#?}", regression.file, regression.why, outcome.violations);
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_history() {
+    quiet_panics();
+    for seed in 100..106 {
+        let trace = || run_world(&Wish { seed, trace: true, ..Wish::default() }).trace.expect("a history");
+        let (one, other) = (trace(), trace());
+        assert!(one.lines().count() > 500, "world {seed} is a toy");
+        assert!(one == other, "world {seed} went in two ways");
+    }
+}
+
+#[test]
+fn worlds_are_no_toys() {
+    let worlds: Vec<World> = (0..2_000).map(|seed| World::of(seed, &Overrides::default())).collect();
+    let median = |of: fn(&World) -> u64| {
+        let mut values: Vec<u64> = worlds.iter().map(of).collect();
+        values.sort_unstable();
+        values[values.len() / 2]
+    };
+    assert!(median(|world| world.fleet.workers as u64) >= 3);
+    assert!(median(|world| u64::from(world.shards)) >= 12);
+    // The phases after the faults come on top.
+    assert!(median(|world| world.faults_ms) >= 150_000);
+    let with = |of: fn(&World) -> bool| worlds.iter().filter(|world| of(world)).count();
+    for (fault, count) in [
+        ("crashes", with(|world| world.chaos.crash_every_ms > 0)),
+        ("standstills", with(|world| world.chaos.freeze_every_ms > 0)),
+        ("lost answers", with(|world| world.table.lost_answer > 0.0)),
+        ("late writes", with(|world| world.table.late > 0.0)),
+        ("reshards", with(|world| world.load.reshard_every_ms > 0)),
+        ("retention", with(|world| world.load.retention_ms > 0)),
+        ("failing handlers", with(|world| world.handlers.fail > 0.0)),
+        ("drift", with(|world| world.fleet.drift_ppm > 0)),
+    ] {
+        assert!(count > 200 && count < 1_800, "{fault} in {count} of 2000 worlds: each kind of fault has to be off in some");
+    }
+}
