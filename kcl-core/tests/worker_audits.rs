@@ -79,3 +79,28 @@ async fn hash_keys_of_an_open_shard_that_nobody_reads_any_more_are_told_once() {
     assert_eq!(run.heard.count(told), 1, "once");
     run.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn one_worker_compares_for_the_whole_fleet() {
+    let stream = MemoryStream::new("orders", 3);
+    let table = MemoryLeaseTable::new();
+    let every = Duration::from_secs(3);
+    let start = |id: &str| {
+        let id = id.to_owned();
+        Fleet::new(&stream, &table).with(move |builder| builder.worker_id(id).audit_every(every)).start(Script::default())
+    };
+    let fleet = [start("first"), start("second"), start("third")];
+    for run in &fleet {
+        run.heard.wait_for("the start", |event| matches!(event, Event::Started)).await;
+    }
+    let listings = || stream.call_count(Operation::ListShards, None);
+    let before = listings();
+    assert_eq!(before, 3, "each compares at its start");
+    let begun = std::time::Instant::now();
+    until("three audits more", || listings() >= before + 3).await;
+    // If each did, three would come in one of these times.
+    assert!(begun.elapsed() > every * 2, "{:?}", begun.elapsed());
+    for run in fleet {
+        run.stop().await.unwrap();
+    }
+}

@@ -227,6 +227,26 @@ async fn a_comparison_of_shards_and_leases_that_takes_long_does_not_put_off_a_ta
 }
 
 #[tokio::test]
+async fn a_worker_at_its_cap_leaves_shards_unread_says_so_and_others_take_them() {
+    let mut world = World::new(4);
+    world.put(40);
+    let capped = Fleet::new(&world.stream, &world.table)
+        .with(|builder| builder.worker_id("capped").failover(F).max_leases(1))
+        .start(Script::default());
+    capped.heard.wait_for("what is left", |event| matches!(event, Event::LeasesLeftUnread { leases: 3 })).await;
+    assert_eq!(held(&world.table).await, BTreeMap::from([("capped".to_owned(), 1), ("nobody".to_owned(), 3)]));
+    let other = world.worker("other");
+    wait_for_shares(&world.table, &[1, 3]).await;
+    assert_eq!(world.assert_all_read(&[&capped, &other]).await, 0, "duplicates");
+    // And back again: what the other leaves is not taken beyond the cap.
+    other.stop().await.unwrap();
+    wait_for("what is left", async || held(&world.table).await.get("nobody") == Some(&3)).await;
+    tokio::time::sleep(F).await;
+    assert_eq!(held(&world.table).await.get("capped"), Some(&1));
+    capped.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_worker_whose_signs_of_life_often_get_lost_is_not_taken_for_dead() {
     let stream = MemoryStream::new("orders", 1);
     let table = UnrulyTable::new();

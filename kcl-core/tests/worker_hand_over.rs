@@ -277,6 +277,43 @@ async fn an_owner_that_is_stopped_while_it_hands_a_lease_over_frees_it() {
 }
 
 #[tokio::test]
+async fn what_a_worker_that_dies_was_handing_over_is_read_again_within_the_failover_time_and_a_second() {
+    let mut world = World::new();
+    world.put(60);
+    let first = world.start("first", Gate::new().processing(), |builder| builder);
+    wait_for(&world.table, "the first worker", |rows| count(rows, "first") == 3).await;
+    let second = world.start("second", Script::default(), |builder| builder);
+    requested(&world.table).await;
+    first.crash().await;
+    let begun = Instant::now();
+    wait_for(&world.table, "the second worker", |rows| count(rows, "second") == 3).await;
+    assert!(begun.elapsed() < F + Duration::from_secs(1), "{:?}", begun.elapsed());
+    until("every record", || second.seen.payloads().len() == 60).await;
+    second.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn when_the_owner_and_who_asked_die_a_third_worker_reads_on_within_the_failover_time_and_a_second() {
+    let mut world = World::new();
+    world.put(60);
+    let first = world.start("first", Gate::new().processing(), |builder| builder);
+    wait_for(&world.table, "the first worker", |rows| count(rows, "first") == 3).await;
+    let second = world.start("second", Script::default(), |builder| builder);
+    requested(&world.table).await;
+    let third = world.start("third", Script::default(), |builder| builder);
+    third.heard.wait_for("the third worker", |event| matches!(event, Event::Started)).await;
+    // It has looked for long enough to know both.
+    tokio::time::sleep(F / 2).await;
+    first.crash().await;
+    second.crash().await;
+    let begun = Instant::now();
+    wait_for(&world.table, "the third worker", |rows| count(rows, "third") == 3).await;
+    assert!(begun.elapsed() < F + Duration::from_secs(1), "{:?}", begun.elapsed());
+    until("every record", || third.seen.payloads().len() == 60).await;
+    third.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn the_request_of_a_worker_that_dies_before_its_lease_is_drained_is_refused() {
     let mut world = World::new();
     world.put(60);

@@ -4,16 +4,17 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kcl_core::Failure;
-use kcl_core::lease::Change;
 use kcl_core::lease::memory::MemoryLeaseTable;
-use kcl_core::model::Checkpoint;
+use kcl_core::lease::{Change, LeaseTable};
+use kcl_core::model::{Checkpoint, Lease, LeaseKey};
 use kcl_core::stream::memory::MemoryStream;
 use kcl_core::worker::{Event, RunError};
-use support::{Call, Fault, Fleet, Nth, Script, Seen, UnrulyTable, lease_of, locked, one_shard, wait_for_lease};
+use support::{Call, Fault, Fleet, Nth, Script, Seen, UnrulyTable, lease_of, locked, one_shard, until, wait_for_lease};
 
 const F: Duration = Duration::from_secs(1);
 
@@ -173,4 +174,35 @@ async fn a_broken_table_is_what_run_returns() {
     table.set_rule(|_, change| if matches!(change, Some(Change::Take { .. })) { Fault::None } else { Fault::Break });
     let ended = run.ended().await;
     assert!(matches!(ended, Err(RunError::LeaseTable(_))), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_shard_that_waits_for_its_parent_for_longer_than_a_handler_may_take_keeps_its_lease() {
+    let (stream, parent, _) = one_shard(1);
+    let children = stream.split_evenly(&parent).unwrap();
+    let table = MemoryLeaseTable::new();
+    table.create(&Lease::new(LeaseKey::single(parent.clone()), Checkpoint::TrimHorizon)).await.unwrap();
+    for child in &children {
+        let mut row = Lease::new(LeaseKey::single(child.clone()), Checkpoint::TrimHorizon);
+        row.parents = vec![parent.clone()];
+        table.create(&row).await.unwrap();
+    }
+    let open = Arc::new(AtomicBool::new(false));
+    let gate = Arc::clone(&open);
+    let script = Script::process(move |_| {
+        let done = gate.load(Ordering::SeqCst);
+        async move { if done { Ok(()) } else { Err(Failure::new("not yet")) } }
+    });
+    let short = Duration::from_secs(1);
+    let run = Fleet::new(&stream, &table).with(|builder| builder.handler_budget(short).call_limit(short / 2)).start(script);
+    let acquired = |event: &Event| matches!(event, Event::LeaseAcquired { .. });
+    until("all leases", || run.heard.count(acquired) == 3).await;
+    tokio::time::sleep(short * 3).await;
+    assert_eq!(run.heard.count(|event| matches!(event, Event::LeaseLost { .. })), 0);
+    open.store(true, Ordering::SeqCst);
+    for child in &children {
+        run.seen.wait_for_call(child, "initialize", |call| matches!(call, Call::Initialize { .. })).await;
+    }
+    assert_eq!(run.heard.count(acquired), 3, "each was taken once");
+    run.stop().await.unwrap();
 }

@@ -115,7 +115,6 @@ struct Bench {
     held: Held,
     timing: Timing,
     writer: JoinHandle<Tenancy>,
-    #[expect(dead_code, reason = "kept open for the writer")]
     notes: mpsc::UnboundedReceiver<Note>,
 }
 
@@ -280,4 +279,18 @@ async fn the_validity_of_a_row_that_others_deleted_and_made_anew_is_over() {
     assert!(matches!(stored, Err(OrderError::Lost)), "{stored:?}");
     assert!(!bench.is_valid());
     assert_eq!(bench.row().await, theirs);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_is_never_renewed_as_it_is_checkpointed_all_the_time_hears_who_asks_for_it() {
+    let mut bench = Bench::new().await;
+    bench.held.orders().checkpoint(position(1)).await.unwrap();
+    let request = Write::request(&bench.row().await, "other".into(), "me".into());
+    bench.table.update(&bench.key, &request.expect, &request.change).await.unwrap();
+    bench.at(1.0).await;
+    assert!(bench.notes.try_recv().is_err(), "a request moves no counter: nothing tells of it yet");
+    bench.held.orders().checkpoint(position(2)).await.unwrap();
+    let note = bench.notes.recv().await;
+    assert!(matches!(&note, Some(Note::Asked { by, .. }) if by.as_str() == "other"), "{note:?}");
+    assert!(bench.clock.now() < Moment::from_origin(bench.timing.renew_every), "before any renewal was due");
 }
