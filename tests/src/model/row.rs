@@ -82,7 +82,7 @@ impl Row {
         Self { owner: None, checkpoint_owner: None, token: None, counter: 0, checkpoint: 0 }
     }
 
-    pub(super) fn lease(&self) -> Lease {
+    pub(super) fn lease(self) -> Lease {
         let mut lease = Lease::new(TEXTS.key.clone(), checkpoint(self.checkpoint));
         lease.owner = self.owner.map(Name::id);
         lease.checkpoint_owner = self.checkpoint_owner.map(Name::id);

@@ -65,7 +65,7 @@ fn steps_of(state: &State, bounds: &Bounds, process: Process, steps: &mut Vec<St
     match state.workers[process] {
         Worker::Idle(seen) => {
             if let Some(row) = seen {
-                kinds_of_idle(state, bounds, process, &row).into_iter().for_each(&mut send);
+                kinds_of_idle(state, bounds, process, row).into_iter().for_each(&mut send);
                 if bounds.defect == Some(Defect::StartOnSight) && row.owner == Some(me) && row.checkpoint_owner.is_none() {
                     steps.push(Step::Begin(process));
                 }
@@ -95,7 +95,7 @@ fn steps_of(state: &State, bounds: &Bounds, process: Process, steps: &mut Vec<St
 }
 
 /// What a worker may send that has read this row and does not hold the lease.
-fn kinds_of_idle(state: &State, bounds: &Bounds, process: Process, row: &Row) -> Vec<Kind> {
+fn kinds_of_idle(state: &State, bounds: &Bounds, process: Process, row: Row) -> Vec<Kind> {
     let me = State::name(bounds, process);
     let mut kinds = Vec::new();
     let new = state.tenancies < bounds.tenancies;
@@ -125,7 +125,7 @@ fn kinds_of_idle(state: &State, bounds: &Bounds, process: Process, row: &Row) ->
 /// Whether this worker may believe that the tenancy of the row it has seen is over: what is assumed of the clocks. The owner's deadline
 /// counts from a write that it knows to be settled. Who has seen a counter stand still for long enough has seen that deadline pass,
 /// unless the owner has moved the counter since: then the take is refused.
-fn may_expire(state: &State, bounds: &Bounds, process: Process, row: &Row) -> bool {
+fn may_expire(state: &State, bounds: &Bounds, process: Process, row: Row) -> bool {
     // Of two processes of one name each adopts what the other holds, after one renewal: earlier than its deadline.
     bounds.one_name
         || bounds.defect == Some(Defect::EarlyTake)
