@@ -4,6 +4,9 @@ pub mod bench;
 pub mod model;
 pub mod sim;
 
+#[doc = include_str!("../../docs/reliability.md")]
+pub mod reliability {}
+
 /// The README's program compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

@@ -111,6 +111,12 @@ impl Counts {
         self.0[fault as usize] += 1;
     }
 
+    /// How many kinds happened at least so often.
+    #[must_use]
+    pub fn reached(&self, times: u64) -> usize {
+        self.0.iter().filter(|count| **count >= times).count()
+    }
+
     /// Adds the counts of another world.
     pub(crate) fn merge(&mut self, other: &Self) {
         for (sum, count) in self.0.iter_mut().zip(&other.0) {

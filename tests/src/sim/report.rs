@@ -19,6 +19,8 @@ pub struct Summary {
     counts: Counts,
     /// The interesting states that were reached.
     pub states: States,
+    /// Of the calm worlds: calls of the lease table, and minutes of all workers.
+    calm: (u64, u64),
     workers: Vec<u64>,
     shards: Vec<u64>,
     seconds: Vec<u64>,
@@ -37,6 +39,7 @@ impl Summary {
             events: 0,
             counts: Counts::default(),
             states: States::default(),
+            calm: (0, 0),
             workers: Vec::new(),
             shards: Vec::new(),
             seconds: Vec::new(),
@@ -54,6 +57,10 @@ impl Summary {
         self.events += outcome.events;
         self.counts.merge(&outcome.counts);
         self.states.merge(&outcome.states);
+        if outcome.world.calm {
+            self.calm.0 += outcome.table_calls;
+            self.calm.1 += outcome.lasted.0 / 60_000 * outcome.world.fleet.workers as u64;
+        }
         self.workers.push(outcome.world.fleet.workers as u64);
         self.shards.push(u64::from(outcome.world.shards));
         self.seconds.push(outcome.lasted.0 / 1000);
@@ -83,7 +90,8 @@ impl fmt::Display for Summary {
         write!(
             f,
             "{} seeds, {} violations in {} of them, {:.1} simulated fleet hours, median {} workers, {} shards, {} simulated seconds; \
-             {} events; faults: {}; {} of {} interesting states at least 100 times; {:.1} seeds/s",
+             {} events; {} kinds of fault at least 1000 times: {}; {} of {} interesting states at least 100 times; \
+             {:.0} calls of the lease table a minute of a worker in calm worlds; {:.1} seeds/s",
             self.seeds,
             self.violations,
             self.failed.len(),
@@ -92,9 +100,11 @@ impl fmt::Display for Summary {
             median(&self.shards),
             median(&self.seconds),
             self.events,
+            self.counts.reached(1000),
             self.counts,
             self.states.reached(100).1,
             self.states.reached(100).0,
+            self.calm.0 as f64 / self.calm.1.max(1) as f64,
             self.pace(),
         )
     }

@@ -47,6 +47,8 @@ pub struct Outcome {
     pub lasted: At,
     /// How many events there were.
     pub events: u64,
+    /// How many calls its workers sent to the lease table.
+    pub table_calls: u64,
     /// The history, if it was wished for: a line an event.
     pub trace: Option<String>,
 }
@@ -72,6 +74,7 @@ pub fn run_world(wish: &Wish) -> Outcome {
                 states: state.judge.states().clone(),
                 lasted: sim.now(),
                 events: state.history.next_number(),
+                table_calls: state.table_calls,
                 trace,
             }
         })
@@ -83,6 +86,7 @@ pub fn run_world(wish: &Wish) -> Outcome {
         states: States::default(),
         lasted: At(0),
         events: 0,
+        table_calls: 0,
         trace: None,
     };
     match std::panic::catch_unwind(AssertUnwindSafe(run)) {

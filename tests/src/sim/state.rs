@@ -43,6 +43,8 @@ pub(crate) struct State {
     pub(crate) judged: bool,
     /// Nobody is restarted any more.
     pub(crate) closing: bool,
+    /// Calls that workers sent to the lease table.
+    pub(crate) table_calls: u64,
     lives: u32,
     processors: u32,
 }
@@ -61,6 +63,7 @@ impl Sim {
             healed: false,
             judged: true,
             closing: false,
+            table_calls: 0,
             lives: 0,
             processors: 0,
         };

@@ -3,6 +3,7 @@ use std::time::Duration;
 use crate::sim::history::Event;
 use crate::sim::runtime::{sleep, start};
 use crate::sim::state::Sim;
+use crate::sim::world::{Fleet, World};
 
 use super::process::{Processes, supervise};
 use super::{chaos, producer, reshards};
@@ -98,14 +99,33 @@ pub(crate) async fn direct(sim: &Sim) {
 /// The phase of faults of a calm world: they are of the kind that must not move a lease.
 async fn stay_calm(sim: &Sim) {
     sleep(SETTLE_MS).await;
-    let before = sim.state().judge.acquisitions();
-    sleep(sim.world().faults_ms.saturating_sub(SETTLE_MS)).await;
+    let (before, calls_before) = {
+        let state = sim.state();
+        (state.judge.acquisitions(), state.table_calls)
+    };
+    let span = sim.world().faults_ms.saturating_sub(SETTLE_MS);
+    sleep(span).await;
     let now = sim.now();
     let mut state = sim.state();
     let moves = state.judge.acquisitions() - before;
     if moves > 0 {
         state.judge.not_calm(now, format!("{moves} leases moved in a calm world"));
     }
+    let records = state.stream.shards().iter().map(|shard| u64::from(shard.len())).sum();
+    let (calls, most) = (state.table_calls - calls_before, calm_calls(sim.world(), span, records));
+    if calls > most {
+        state.judge.too_many_calls(now, format!("{calls} calls of the lease table in a calm world, {most} are its share"));
+    }
+}
+
+/// How many calls of the lease table a calm fleet may need in so long a time: readings of the signal, looks and audits page by page,
+/// signs of life, renewals, and a checkpoint a record; and a third more for what is lost and refused.
+fn calm_calls(world: &World, span: u64, records: u64) -> u64 {
+    let Fleet { workers, failover_ms, beacon_ms, audit_every_ms, .. } = world.fleet;
+    let (workers, pages) = (workers as u64, u64::from(world.shards) / 20 + 1);
+    let a_worker = span / beacon_ms + (span * 5 / failover_ms + span / audit_every_ms) * pages + span * 3 / failover_ms;
+    let renewals = u64::from(world.shards) * span * 3 / failover_ms;
+    (workers * a_worker + renewals + records) * 4 / 3
 }
 
 /// How long a calm world may take until every worker has its share.

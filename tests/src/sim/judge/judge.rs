@@ -107,6 +107,12 @@ impl Judge {
         self.report("L3 balance", what);
     }
 
+    /// A calm fleet asks too much of its lease table.
+    pub(crate) fn too_many_calls(&mut self, at: At, what: String) {
+        self.at = at;
+        self.report("B2 cost", what);
+    }
+
     pub(crate) fn violations(&self) -> &[Violation] {
         &self.found
     }

@@ -165,6 +165,7 @@ impl Life {
     fn send(&self) -> (Fate, Sent) {
         let cut = self.cut(Service::Table);
         let mut state = self.sim.state();
+        state.table_calls += 1;
         let State { dice, counts, healed, history, .. } = &mut *state;
         let faults = self.sim.link(Service::Table, *healed);
         let sent = Sent { number: history.next_number(), at: self.sim.now(), late: false };
@@ -203,6 +204,7 @@ impl Life {
         let (there, back, lost, throttled) = {
             let cut = self.cut(Service::Table);
             let mut state = self.sim.state();
+            state.table_calls += 1;
             let State { dice, counts, healed, .. } = &mut *state;
             let faults = self.sim.link(Service::Table, *healed);
             let lost = cut != OPEN || dice.chance(faults.lost_request + faults.lost_answer);
