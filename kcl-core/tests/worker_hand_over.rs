@@ -314,6 +314,40 @@ async fn when_the_owner_and_who_asked_die_a_third_worker_reads_on_within_the_fai
 }
 
 #[tokio::test]
+async fn a_row_that_was_read_before_its_lease_was_passed_on_is_no_sign_of_a_namesake() {
+    let mut world = World { stream: MemoryStream::new("orders", 8), ..World::new() };
+    world.put(80);
+    // What a worker reads of a row is 200 ms old, and it reads all the time.
+    world.table.set_slow_reads(Duration::from_millis(200));
+    world.table.set_beacon_interval(Duration::from_millis(20));
+    let first = world.start("first", Script::default(), |builder| builder);
+    wait_for(&world.table, "the first worker", |rows| count(rows, "first") == 8).await;
+    let table = world.table.rows.clone();
+    let announcing = tokio::spawn(async move {
+        loop {
+            let rows = table.snapshot(None, Consistency::Strong).await.unwrap().leases;
+            let all: Vec<_> = rows.into_iter().map(|row| Changed::Lease(row.key)).collect();
+            table.announce(&all).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    for _ in 0..10 {
+        world.put(40);
+        tokio::time::sleep(Duration::from_millis(60)).await;
+    }
+    let second = world.start("second", Script::default(), |builder| builder);
+    wait_for(&world.table, "the second worker", |rows| count(rows, "second") == 4 && count(rows, "first") == 4).await;
+    tokio::time::sleep(F / 2).await;
+    world.put(80);
+    world.assert_read_once(&[&first, &second]).await;
+    announcing.abort();
+    let takes = world.table.written().into_iter().filter(|write| matches!(write.change, Change::Take { .. })).count();
+    assert_eq!(takes, 0, "nor of a lease to be taken back");
+    first.stop().await.expect("nobody else works under its name");
+    second.stop().await.expect("nobody else works under its name");
+}
+
+#[tokio::test]
 async fn the_request_of_a_worker_that_dies_before_its_lease_is_drained_is_refused() {
     let mut world = World::new();
     world.put(60);

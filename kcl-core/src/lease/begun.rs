@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::model::{Lease, Token};
@@ -9,7 +9,17 @@ use crate::runtime::random_token;
 /// They tell a row that names this worker because it works on it, or is just taking it, from one that names it because of a write
 /// that landed late or a tenancy that was given up unsettled: only the latter is free.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Begun(Arc<Mutex<BTreeMap<Token, Standing>>>);
+pub(crate) struct Begun(Arc<Mutex<Tenancies>>);
+
+#[derive(Debug, Default)]
+struct Tenancies {
+    standing: BTreeMap<Token, Standing>,
+    /// The last ones that have ended, the oldest first.
+    ended: VecDeque<Token>,
+}
+
+/// How many ended tenancies are remembered. More than a worker has leases, as a rule: a reading that shows one is some seconds old.
+const REMEMBERED: usize = 4096;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
@@ -23,33 +33,77 @@ impl Begun {
     /// A fresh tenancy: known as ours from now on, also if the write that begins it lands late.
     pub(crate) fn begin(&self) -> Token {
         let token = random_token();
-        self.lock().insert(token.clone(), Standing::Working);
+        self.lock().standing.insert(token.clone(), Standing::Working);
         token
     }
 
     /// Nobody works on it any more, and what became of its last write is not known.
     pub(crate) fn abandon(&self, token: &Token) {
-        if let Some(standing) = self.lock().get_mut(token) {
+        if let Some(standing) = self.lock().standing.get_mut(token) {
             *standing = Standing::Abandoned;
         }
     }
 
-    /// No row can bear it any more.
+    /// No row bears it any more. A reading from before may show one that does: it is none of a namesake.
+    pub(crate) fn end(&self, token: &Token) {
+        self.abandon(token);
+        let mut tenancies = self.lock();
+        tenancies.ended.push_back(token.clone());
+        if tenancies.ended.len() > REMEMBERED
+            && let Some(oldest) = tenancies.ended.pop_front()
+        {
+            tenancies.standing.remove(&oldest);
+        }
+    }
+
+    /// No row has ever borne it, or will.
     pub(crate) fn forget(&self, token: &Token) {
-        self.lock().remove(token);
+        self.lock().standing.remove(token);
     }
 
     /// Whether this process began the tenancy of the row.
     pub(crate) fn is_ours(&self, row: &Lease) -> bool {
-        row.token.as_ref().is_some_and(|token| self.lock().contains_key(token))
+        row.token.as_ref().is_some_and(|token| self.lock().standing.contains_key(token))
     }
 
     /// Whether it did, and does not work on it any more.
     pub(crate) fn is_abandoned(&self, row: &Lease) -> bool {
-        row.token.as_ref().is_some_and(|token| self.lock().get(token) == Some(&Standing::Abandoned))
+        row.token.as_ref().is_some_and(|token| self.lock().standing.get(token) == Some(&Standing::Abandoned))
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Token, Standing>> {
+    fn lock(&self) -> MutexGuard<'_, Tenancies> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Checkpoint, LeaseKey};
+
+    fn row(token: &Token) -> Lease {
+        Lease::new(LeaseKey::single("s"), Checkpoint::Latest).owned_by("me".into(), token.clone())
+    }
+
+    #[test]
+    fn a_tenancy_that_has_ended_is_known_as_ours_for_long_and_not_for_ever() {
+        let begun = Begun::default();
+        let first = begun.begin();
+        assert!(begun.is_ours(&row(&first)) && !begun.is_abandoned(&row(&first)));
+        begun.end(&first);
+        assert!(begun.is_ours(&row(&first)) && begun.is_abandoned(&row(&first)), "nobody works on it");
+        for _ in 0..REMEMBERED {
+            begun.end(&begun.begin());
+        }
+        assert!(!begun.is_ours(&row(&first)));
+        assert!(begun.lock().standing.len() == REMEMBERED && begun.lock().ended.len() == REMEMBERED);
+    }
+
+    #[test]
+    fn what_never_came_about_is_forgotten() {
+        let begun = Begun::default();
+        let token = begun.begin();
+        begun.forget(&token);
+        assert!(!begun.is_ours(&row(&token)));
     }
 }

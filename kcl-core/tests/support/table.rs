@@ -55,6 +55,10 @@ struct State {
     rule: Option<Arc<Rule>>,
     worker_rule: Option<Arc<WorkerRule>>,
     written: Vec<Written>,
+    /// A read of one row is answered this long after the row was read.
+    slow_reads: Duration,
+    /// How often the change signal is to be read, if not as usual.
+    beacon_interval: Option<Duration>,
     /// Reads and set-up fail.
     unreachable: bool,
     /// The checkpoint of each row as the last update left it.
@@ -80,6 +84,16 @@ impl UnrulyTable {
 
     pub(crate) fn clear_rule(&self) {
         locked(&self.state).rule = None;
+    }
+
+    /// From now on a read of one row shows what there was this long ago.
+    pub(crate) fn set_slow_reads(&self, delay: Duration) {
+        locked(&self.state).slow_reads = delay;
+    }
+
+    /// How often workers that start from now on read the change signal.
+    pub(crate) fn set_beacon_interval(&self, every: Duration) {
+        locked(&self.state).beacon_interval = Some(every);
     }
 
     pub(crate) fn set_unreachable(&self, unreachable: bool) {
@@ -157,7 +171,12 @@ impl LeaseTable for UnrulyTable {
     }
 
     async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, Error> {
-        self.rows.get(key).await
+        let row = self.rows.get(key).await;
+        let delay = locked(&self.state).slow_reads;
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+        row
     }
 
     async fn snapshot(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<Snapshot, Error> {
@@ -227,5 +246,10 @@ impl LeaseTable for UnrulyTable {
 
     async fn announce(&self, changed: &[Changed]) -> Result<(), Error> {
         self.rows.announce(changed).await
+    }
+
+    fn beacon_interval(&self) -> Duration {
+        let interval = locked(&self.state).beacon_interval;
+        interval.unwrap_or_else(|| self.rows.beacon_interval())
     }
 }

@@ -76,6 +76,11 @@ impl View {
         self.leases.insert(row.key.clone(), row);
     }
 
+    /// Whether a read of the row that was begun at this moment may show it as it was before what is known of it.
+    pub(super) fn is_older(&self, key: &LeaseKey, begun: Moment) -> bool {
+        self.fresh.get(key).is_some_and(|at| *at > begun)
+    }
+
     /// The row was read and is not there, or is not known any more.
     pub(super) fn forget(&mut self, key: &LeaseKey, at: Moment) {
         self.fresh.insert(key.clone(), at);

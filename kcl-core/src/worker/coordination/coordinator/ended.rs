@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use tracing::Instrument;
 
 use crate::decide::assignment::PassedOn;
+use crate::lease::Changed;
 use crate::lease::writer::{Limits, Tenancy, Writer};
 use crate::model::{LeaseKey, Moment, Token};
 use crate::stream::ShardFilter;
@@ -17,6 +18,7 @@ use super::super::context::{Acquired, Audited};
 use super::super::gate;
 use super::super::link::{Assignment, News, Request};
 use super::super::moves::Answered;
+use super::super::signal::Heard;
 use super::{Coordinator, Done};
 
 impl Coordinator {
@@ -122,8 +124,13 @@ impl Coordinator {
                 for (worker, row) in workers {
                     self.view.see_worker(&worker, row, at);
                 }
+                // What this worker has done meanwhile is newer: those rows are read once more.
+                let (again, leases): (Vec<_>, Vec<_>) = leases.into_iter().partition(|(key, _)| self.view.is_older(key, at));
                 for (key, row) in leases {
                     self.see(&key, row, at);
+                }
+                if !again.is_empty() {
+                    self.on_heard(Heard::These(again.into_iter().map(|(key, _)| Changed::Lease(key)).collect()));
                 }
                 self.look_at_requests(at, Duration::ZERO);
                 self.has_seen(at);
@@ -304,7 +311,7 @@ impl Coordinator {
         self.engaged.let_go(&key);
         let begun = &self.context.settler.begun;
         token.iter().for_each(|token| match &tenancy {
-            Tenancy::Ended | Tenancy::Released | Tenancy::PassedOn(_) => begun.forget(token),
+            Tenancy::Ended | Tenancy::Released | Tenancy::PassedOn(_) => begun.end(token),
             Tenancy::Lost(_) | Tenancy::Broken(_) | Tenancy::Kept => begun.abandon(token),
         });
         // What the row is now is read by those who hear of it, this worker among them.
