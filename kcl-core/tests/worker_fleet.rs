@@ -11,7 +11,7 @@ use kcl_core::lease::{Consistency, Expect, LeaseTable};
 use kcl_core::model::{Lease, WorkerId};
 use kcl_core::stream::memory::{MemoryStream, Operation};
 use kcl_core::worker::{Builder, CoordinationOn, Event, RunError, Stop, Stopped};
-use support::{Fault, Fleet, HookedStream, NoWorkerRows, Nth, Run, Script, UnrulyTable, until};
+use support::{Fault, Fleet, HookedStream, NoWorkerRows, Nth, PATIENCE, Run, Script, UnrulyTable, until};
 
 const F: Duration = Duration::from_millis(1500);
 
@@ -35,7 +35,7 @@ async fn held(table: &MemoryLeaseTable) -> BTreeMap<String, usize> {
 async fn wait_for(what: &str, mut is_so: impl AsyncFnMut() -> bool) -> Duration {
     let begun = Instant::now();
     while !is_so().await {
-        assert!(begun.elapsed() < Duration::from_secs(30), "still waiting for {what}");
+        assert!(begun.elapsed() < PATIENCE, "still waiting for {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     begun.elapsed()
@@ -52,7 +52,7 @@ async fn wait_for_shares(table: &MemoryLeaseTable, shares: &[usize]) -> Duration
             return begun.elapsed();
         }
         last.replace(now);
-        assert!(begun.elapsed() < Duration::from_secs(30), "still {:?}, not {shares:?}", last.borrow());
+        assert!(begun.elapsed() < PATIENCE, "still {:?}, not {shares:?}", last.borrow());
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -71,8 +71,8 @@ async fn a_look_for_a_shard_that_was_not_found_does_not_hold_up_a_stop() {
     until("a refusal", || stream.call_count(Operation::Open, Some(&shard)) > opens).await;
     let worker = run.worker.clone();
     let asked = std::time::Instant::now();
-    worker.shutdown(Duration::from_secs(5)).await;
-    assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+    worker.shutdown(Duration::from_secs(20)).await;
+    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
     assert_eq!(lease_of(&table, &shard).await.owner, None);
     run.ended().await.unwrap();
 }

@@ -32,7 +32,7 @@ fn keeping() -> (Arc<Mutex<Vec<Checkpointer>>>, Script) {
 async fn a_lease_that_another_worker_takes_is_lost_once_and_the_old_owner_can_store_nothing() {
     let (stream, shard, sequences) = one_shard(2);
     let (table, (kept, script)) = (MemoryLeaseTable::new(), keeping());
-    let run = Fleet::new(&stream, &table).with(|builder| builder.checkpoints(Checkpoints::Manual)).start(script);
+    let run = Fleet::with_short_failover(&stream, &table).with(|builder| builder.checkpoints(Checkpoints::Manual)).start(script);
     run.seen.wait_for_records(2).await;
     let key = LeaseKey::single(shard.clone());
     let take = Write::take(&lease_of(&table, &shard).await, "another".into(), "its token".into());
@@ -65,10 +65,11 @@ async fn a_lease_that_another_worker_takes_is_lost_once_and_the_old_owner_can_st
 async fn no_batch_is_handed_out_after_the_lease_is_known_to_be_lost() {
     let (stream, shard, _) = one_shard(1000);
     let table = MemoryLeaseTable::new();
-    let run = Fleet::new(&stream, &table).with(|builder| builder.max_records(1)).start(Script::process(|_| async {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-        Ok(())
-    }));
+    let run =
+        Fleet::with_short_failover(&stream, &table).with(|builder| builder.max_records(1)).start(Script::process(|_| async {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            Ok(())
+        }));
     run.seen.wait_for_records(3).await;
     table.edit(&LeaseKey::single(shard.clone()), |lease| {
         (lease.owner, lease.token) = (Some("another".into()), Some("its token".into()));
@@ -107,7 +108,9 @@ async fn a_row_that_somebody_deletes_is_made_again_with_the_last_acknowledged_ch
 async fn a_checkpoint_that_meets_a_deleted_row_is_stored_all_the_same() {
     let (stream, shard, sequences) = one_shard(2);
     let (table, (kept, script)) = (MemoryLeaseTable::new(), keeping());
-    let run = Fleet::new(&stream, &table).with(|builder| builder.checkpoints(Checkpoints::Manual).failover(F * 10)).start(script);
+    let run = Fleet::with_short_failover(&stream, &table)
+        .with(|builder| builder.checkpoints(Checkpoints::Manual).failover(F * 10))
+        .start(script);
     run.seen.wait_for_records(2).await;
     table.delete(&LeaseKey::single(shard.clone()), &Expect::default()).await.unwrap();
     let checkpointer = locked(&kept).last().unwrap().clone();
@@ -121,7 +124,9 @@ async fn an_audit_does_not_make_a_deleted_row_anew_at_the_initial_position() {
     let (stream, shard, sequences) = one_shard(3);
     let table = MemoryLeaseTable::new();
     // Audits come well before the renewal that finds the row missing.
-    let run = Fleet::new(&stream, &table).with(|builder| builder.failover(F * 6).audit_every(F)).start(Script::default());
+    let run = Fleet::with_short_failover(&stream, &table)
+        .with(|builder| builder.failover(F * 6).audit_every(F))
+        .start(Script::default());
     wait_for_lease(&table, &shard, |lease| lease.checkpoint == at(&sequences[2])).await;
     table.delete(&LeaseKey::single(shard.clone()), &Expect::default()).await.unwrap();
     let after = wait_for_lease(&table, &shard, |_| true).await;
@@ -136,7 +141,7 @@ async fn an_audit_does_not_make_a_deleted_row_anew_at_the_initial_position() {
 async fn of_two_live_workers_of_one_name_the_later_one_stops_and_the_earlier_one_goes_on() {
     let (stream, shard, _) = one_shard(1);
     let table = UnrulyTable::new();
-    let fleet = || Fleet::new(&stream, &table).with(|builder| builder.worker_id("twin"));
+    let fleet = || Fleet::with_short_failover(&stream, &table).with(|builder| builder.worker_id("twin"));
     let first = fleet().start(Script::default());
     first.seen.wait_for_records(1).await;
     let second = fleet().start(Script::default());
@@ -157,7 +162,7 @@ async fn of_two_workers_of_one_name_that_start_together_at_least_one_stops_and_n
     stream.put_many((0..200).map(|n| (format!("{n}"), format!("{n}")))).unwrap();
     let table = UnrulyTable::new();
     let fleet = || {
-        Fleet::new(&stream, &table)
+        Fleet::with_short_failover(&stream, &table)
             .with(|builder| builder.worker_id("twin").max_records(5).max_leases(2).checkpoint_every(Duration::from_millis(1)))
     };
     let script = || {
@@ -181,7 +186,9 @@ async fn of_two_workers_of_one_name_that_start_together_at_least_one_stops_and_n
         twin.crash().await;
     }
     // What they left is finished by one of the same name.
-    let run = Fleet::new(&stream, &table).with(|builder| builder.worker_id("twin")).start_with(Script::default(), seen.clone());
+    let run = Fleet::with_short_failover(&stream, &table)
+        .with(|builder| builder.worker_id("twin"))
+        .start_with(Script::default(), seen.clone());
     seen.wait_for("every record", |_| distinct(&seen).len() == 200).await;
     run.stop().await.unwrap();
     assert_eq!(table.regressions(), Vec::<String>::new());
@@ -195,9 +202,9 @@ fn distinct(seen: &Seen) -> BTreeSet<String> {
 async fn after_a_crash_another_worker_goes_on_from_the_last_checkpoint_within_the_failover_time() {
     let (stream, shard, sequences) = one_shard(3);
     let table = MemoryLeaseTable::new();
-    let first = Fleet::new(&stream, &table).with(|builder| builder.worker_id("first")).start(Script::default());
+    let first = Fleet::with_short_failover(&stream, &table).with(|builder| builder.worker_id("first")).start(Script::default());
     wait_for_lease(&table, &shard, |lease| lease.checkpoint == at(&sequences[2])).await;
-    let second = Fleet::new(&stream, &table).with(|builder| builder.worker_id("second")).start(Script::default());
+    let second = Fleet::with_short_failover(&stream, &table).with(|builder| builder.worker_id("second")).start(Script::default());
     second.heard.wait_for("its start", |event| matches!(event, Event::Started)).await;
     // It has seen the other one alive.
     let counter = lease_of(&table, &shard).await.counter;
@@ -218,7 +225,7 @@ async fn after_a_crash_another_worker_goes_on_from_the_last_checkpoint_within_th
 async fn a_restart_under_the_same_name_does_not_wait_for_the_failover_time() {
     let (stream, _, _) = one_shard(1);
     let table = MemoryLeaseTable::new();
-    let fleet = || Fleet::new(&stream, &table).with(|builder| builder.worker_id("same").failover(F * 4));
+    let fleet = || Fleet::with_short_failover(&stream, &table).with(|builder| builder.worker_id("same").failover(F * 4));
     let first = fleet().start(Script::default());
     first.seen.wait_for_records(1).await;
     first.crash().await;
@@ -235,7 +242,7 @@ async fn leases_are_freed_at_once_by_a_stop_and_another_worker_goes_on_without_a
     stream.put_many((0..100).map(|n| (format!("{n}"), format!("{n}")))).unwrap();
     let table = MemoryLeaseTable::new();
     let seen = Seen::default();
-    let fleet = |name: &str| Fleet::new(&stream, &table).with(|builder| builder.worker_id(name).failover(F * 10));
+    let fleet = |name: &str| Fleet::with_short_failover(&stream, &table).with(|builder| builder.worker_id(name).failover(F * 10));
     let first = fleet("first").with(|builder| builder.max_records(3)).start_with(Script::default(), seen.clone());
     seen.wait_for_records(50).await;
     first.stop().await.unwrap();

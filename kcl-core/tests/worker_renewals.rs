@@ -46,7 +46,7 @@ async fn random_answers(seed: u64) {
     });
     let seen = Seen::default();
     let start = |name: &str| {
-        Fleet::new(&stream, &table)
+        Fleet::with_short_failover(&stream, &table)
             .with(|builder| builder.worker_id(name).checkpoint_every(Duration::from_millis(1)))
             .start_with(Script::default(), seen.clone())
     };
@@ -91,7 +91,7 @@ fn handlers_that_block_every_thread_of_the_runtime_cost_no_lease() {
             stream.put_to(&shard, "k", "x").unwrap();
         }
         let table = MemoryLeaseTable::new();
-        let run = Fleet::new(&stream, &table).start(Script::process(|_| async {
+        let run = Fleet::with_short_failover(&stream, &table).start(Script::process(|_| async {
             std::thread::sleep(F * 3);
             Ok(())
         }));
@@ -116,15 +116,16 @@ async fn a_handler_beyond_its_budget_loses_the_lease_and_it_is_taken_again_only_
     let (table, calls) = (MemoryLeaseTable::new(), Nth::default());
     let returned = Arc::new(tokio::sync::Notify::new());
     let go = Arc::clone(&returned);
-    let run = Fleet::new(&stream, &table).with(|builder| builder.handler_budget(F)).start(Script::process(move |_| {
-        let (call, go) = (calls.next(), Arc::clone(&go));
-        async move {
-            if call == 1 {
-                go.notified().await;
+    let run =
+        Fleet::with_short_failover(&stream, &table).with(|builder| builder.handler_budget(F)).start(Script::process(move |_| {
+            let (call, go) = (calls.next(), Arc::clone(&go));
+            async move {
+                if call == 1 {
+                    go.notified().await;
+                }
+                Ok::<(), Failure>(())
             }
-            Ok::<(), Failure>(())
-        }
-    }));
+        }));
     run.seen.wait_for_records(1).await;
     let freed = wait_for_lease(&table, &shard, |lease| lease.owner.is_none()).await;
     assert_eq!(freed.checkpoint, Checkpoint::TrimHorizon);
@@ -152,7 +153,7 @@ async fn a_handler_beyond_its_budget_loses_the_lease_and_it_is_taken_again_only_
 async fn a_table_that_is_out_of_reach_for_long_costs_the_leases_and_they_come_back() {
     let (stream, shard, _) = one_shard(2);
     let table = UnrulyTable::new();
-    let run = Fleet::new(&stream, &table).start(Script::default());
+    let run = Fleet::with_short_failover(&stream, &table).start(Script::default());
     run.seen.wait_for_records(2).await;
     table.set_unreachable(true);
     table.set_rule(|_, _| Fault::Throttle);
@@ -169,7 +170,7 @@ async fn a_table_that_is_out_of_reach_for_long_costs_the_leases_and_they_come_ba
 async fn a_broken_table_is_what_run_returns() {
     let (stream, _, _) = one_shard(2);
     let table = UnrulyTable::new();
-    let run = Fleet::new(&stream, &table).start(Script::default());
+    let run = Fleet::with_short_failover(&stream, &table).start(Script::default());
     run.seen.wait_for_records(2).await;
     table.set_rule(|_, change| if matches!(change, Some(Change::Take { .. })) { Fault::None } else { Fault::Break });
     let ended = run.ended().await;
@@ -194,7 +195,9 @@ async fn a_shard_that_waits_for_its_parent_for_longer_than_a_handler_may_take_ke
         async move { if done { Ok(()) } else { Err(Failure::new("not yet")) } }
     });
     let short = Duration::from_secs(1);
-    let run = Fleet::new(&stream, &table).with(|builder| builder.handler_budget(short).call_limit(short / 2)).start(script);
+    let run = Fleet::with_short_failover(&stream, &table)
+        .with(|builder| builder.handler_budget(short).call_limit(short / 2))
+        .start(script);
     let acquired = |event: &Event| matches!(event, Event::LeaseAcquired { .. });
     until("all leases", || run.heard.count(acquired) == 3).await;
     tokio::time::sleep(short * 3).await;

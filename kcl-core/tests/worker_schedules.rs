@@ -27,7 +27,7 @@ async fn a_look_does_not_take_a_lease_that_this_worker_is_just_making() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     });
-    let run = Fleet::new(&stream, &table).start(Script::default());
+    let run = Fleet::with_short_failover(&stream, &table).start(Script::default());
     run.seen.wait_for_records(3).await;
     table.set_rule(|_, change| if change.is_none() { Fault::Slow(Duration::from_millis(170)) } else { Fault::None });
     let mut families = vec![shard];
@@ -52,7 +52,7 @@ async fn records_that_age_out_before_an_expired_iterator_is_replaced_are_reporte
     let (memory, shard, _) = one_shard(3);
     let stream = HookedStream::new(&memory);
     let table = MemoryLeaseTable::new();
-    let run = Fleet::new(&stream, &table).start(Script::default());
+    let run = Fleet::with_short_failover(&stream, &table).start(Script::default());
     run.seen.wait_for_records(3).await;
     let (open, gate) = tokio::sync::watch::channel(false);
     let (held, mut is_held) = tokio::sync::watch::channel(false);
@@ -81,7 +81,7 @@ async fn a_stop_while_the_worker_begins_leaves_no_lease_in_its_name() {
     let stream = MemoryStream::new("orders", 40);
     let table = UnrulyTable::new();
     table.set_rule(|_, change| if change.is_none() { Fault::Slow(Duration::from_millis(100)) } else { Fault::None });
-    let run = Fleet::new(&stream, &table).start(Script::default());
+    let run = Fleet::with_short_failover(&stream, &table).start(Script::default());
     let first = stream.open_shards().remove(0);
     while table.rows.get(&LeaseKey::single(first.clone())).await.unwrap().is_none() {
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -98,10 +98,11 @@ async fn a_row_at_latest_without_a_time_loses_nothing_at_a_restart_before_the_fi
     let table = MemoryLeaseTable::new();
     // As the Java KCL makes it.
     table.create(&Lease::new(LeaseKey::single(shard.clone()), Checkpoint::Latest)).await.unwrap();
-    let fleet = || Fleet::new(&stream, &table).initial_position(InitialPosition::Latest);
+    let fleet = || Fleet::with_short_failover(&stream, &table).initial_position(InitialPosition::Latest);
     let run = fleet().start(Script::process(|_| async { Err(kcl_core::Failure::new("not yet")) }));
     run.seen.wait_for_initialized(1).await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    support::wait_for_lease(&table, &shard, |row| row.facts.start_at.is_some()).await;
+    next_millisecond().await;
     stream.put_to(&shard, "k", "new").unwrap();
     run.seen.wait_for_records(1).await;
     run.stop().await.unwrap();
@@ -116,7 +117,7 @@ async fn a_row_at_latest_without_a_time_loses_nothing_at_a_restart_before_the_fi
 async fn a_checkpoint_that_an_operator_takes_back_is_where_the_shard_goes_on() {
     let (stream, shard, _) = one_shard(3);
     let table = MemoryLeaseTable::new();
-    let run = Fleet::new(&stream, &table).start(Script::default());
+    let run = Fleet::with_short_failover(&stream, &table).start(Script::default());
     support::wait_for_lease(&table, &shard, |row| matches!(row.checkpoint, Checkpoint::At(_))).await;
     run.seen.wait_for_records(3).await;
     table.edit(&LeaseKey::single(shard.clone()), |row| row.checkpoint = Checkpoint::TrimHorizon);

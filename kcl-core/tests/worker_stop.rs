@@ -18,7 +18,7 @@ use support::{Fleet, PATIENCE, Script, UnrulyTable, at, lease_of, one_shard, soo
 #[tokio::test]
 async fn a_worker_runs_once() {
     let (stream, _, _) = one_shard(1);
-    let run = Fleet::new(&stream, &MemoryLeaseTable::new()).start(Script::default());
+    let run = Fleet::with_short_failover(&stream, &MemoryLeaseTable::new()).start(Script::default());
     run.seen.wait_for_records(1).await;
     let worker = run.worker.clone();
     assert!(matches!(worker.run().await, Err(RunError::AlreadyRun)), "while it runs");
@@ -52,7 +52,7 @@ async fn a_stop_while_the_table_is_out_of_reach_ends_the_worker_at_once() {
     let (stream, _, _) = one_shard(1);
     let table = UnrulyTable::new();
     table.set_unreachable(true);
-    let run = Fleet::new(&stream, &table).start(Script::default());
+    let run = Fleet::with_short_failover(&stream, &table).start(Script::default());
     run.heard.wait_for("the table's trouble", |event| matches!(event, Event::Busy { .. })).await;
     let asked = Instant::now();
     let report = run.stop().await.unwrap();
@@ -64,7 +64,7 @@ async fn a_table_that_comes_into_reach_is_begun_with() {
     let (stream, _, _) = one_shard(1);
     let table = UnrulyTable::new();
     table.set_unreachable(true);
-    let run = Fleet::new(&stream, &table).start(Script::default());
+    let run = Fleet::with_short_failover(&stream, &table).start(Script::default());
     run.heard.wait_for("the table's trouble", |event| matches!(event, Event::Busy { .. })).await;
     table.set_unreachable(false);
     run.seen.wait_for_records(1).await;
@@ -74,7 +74,7 @@ async fn a_table_that_comes_into_reach_is_begun_with() {
 #[tokio::test]
 async fn a_stop_of_a_worker_whose_run_was_dropped_returns() {
     let (stream, _, _) = one_shard(1);
-    let run = Fleet::new(&stream, &MemoryLeaseTable::new()).start(Script::default());
+    let run = Fleet::with_short_failover(&stream, &MemoryLeaseTable::new()).start(Script::default());
     run.seen.wait_for_records(1).await;
     let worker = run.worker.clone();
     let waiting = tokio::spawn({
@@ -95,14 +95,14 @@ fn a_crash_frees_the_leases_by_time_though_a_handler_blocks_its_thread() {
     runtime.block_on(async {
         let (stream, shard, _) = one_shard(1);
         let table = MemoryLeaseTable::new();
-        let run = Fleet::new(&stream, &table).start(Script::process(|_| async {
+        let run = Fleet::with_short_failover(&stream, &table).start(Script::process(|_| async {
             std::thread::sleep(Duration::from_secs(4));
             Ok(())
         }));
         run.seen.wait_for_records(1).await;
         let before = lease_of(&table, &shard).await;
         run.crash().await;
-        let next = Fleet::new(&stream, &table).start(Script::default());
+        let next = Fleet::with_short_failover(&stream, &table).start(Script::default());
         let crashed = Instant::now();
         next.seen.wait_for_records(1).await;
         assert!(crashed.elapsed() < Duration::from_secs(3), "{:?}", crashed.elapsed());
@@ -118,7 +118,7 @@ async fn a_stop_tells_of_each_shard_how_it_was_given_up() {
     let last = stream.put_to(&read, "k", "x").unwrap();
     stream.put_to(&stuck, "k", "x").unwrap();
     let hangs = stuck.clone();
-    let run = Fleet::new(&stream, &MemoryLeaseTable::new()).start(Script::process(move |input| {
+    let run = Fleet::with_short_failover(&stream, &MemoryLeaseTable::new()).start(Script::process(move |input| {
         let hangs = input.shard.shard == hangs;
         async move { if hangs { std::future::pending().await } else { Ok(()) } }
     }));
@@ -136,7 +136,7 @@ async fn a_stop_tells_of_each_shard_how_it_was_given_up() {
 #[tokio::test]
 async fn a_reader_of_events_that_is_slow_is_told_how_many_it_missed() {
     let (stream, _, _) = one_shard(1);
-    let run = Fleet::new(&stream, &MemoryLeaseTable::new())
+    let run = Fleet::with_short_failover(&stream, &MemoryLeaseTable::new())
         .with(|builder| builder.retry_pause(Duration::from_millis(1), Duration::from_millis(1)))
         .start(Script::process(|_| async { Err(Failure::new("bad")) }));
     let mut slow = run.worker.events();
@@ -154,14 +154,15 @@ async fn the_status_shows_each_shard_with_its_state_owner_position_lag_and_what_
     let table = MemoryLeaseTable::new();
     let go = Arc::new(tokio::sync::Semaphore::new(0));
     let gate = Arc::clone(&go);
-    let run =
-        Fleet::new(&stream, &table).with(|builder| builder.worker_id("me").max_records(3)).start(Script::process(move |_| {
+    let run = Fleet::with_short_failover(&stream, &table).with(|builder| builder.worker_id("me").max_records(3)).start(
+        Script::process(move |_| {
             let gate = Arc::clone(&gate);
             async move {
                 gate.acquire().await?.forget();
                 Ok(())
             }
-        }));
+        }),
+    );
     let status = || run.worker.status().shards.get(&LeaseKey::single(shard.clone())).cloned();
     run.seen.wait_for("a batch", |_| run.seen.records() > 0).await;
     let first = run.seen.records();
@@ -186,14 +187,14 @@ async fn the_status_shows_each_shard_with_its_state_owner_position_lag_and_what_
 async fn ended_with(change: impl FnOnce(&mut Lease)) -> RunError {
     let (stream, _, _) = one_shard(1);
     let table = MemoryLeaseTable::new();
-    let run = Fleet::new(&stream, &table).start(Script::default());
+    let run = Fleet::with_short_failover(&stream, &table).start(Script::default());
     run.seen.wait_for_records(1).await;
     run.stop().await.unwrap();
     let shard = stream.open_shards().remove(0);
     let before = lease_of(&table, &shard).await;
     table.edit(&before.key.clone(), change);
     let edited = table.get(&before.key).await.unwrap();
-    let run = Fleet::new(&stream, &table).start(Script::default());
+    let run = Fleet::with_short_failover(&stream, &table).start(Script::default());
     let seen = run.seen.clone();
     let error = run.ended().await.unwrap_err();
     assert_eq!(seen.calls(), [], "nothing is handed out");

@@ -26,7 +26,7 @@ use tokio::task::JoinHandle;
 pub(crate) use no_worker_rows::NoWorkerRows;
 pub(crate) use seen::{Call, Seen};
 pub(crate) use stream::HookedStream;
-pub(crate) use table::{Fault, UnrulyTable};
+pub(crate) use table::{Fault, UnrulyTable, Written};
 
 pub(crate) type Boxed<T> = std::pin::Pin<Box<dyn Future<Output = T> + Send>>;
 pub(crate) type OnProcess = dyn Fn(ProcessRecordsInput) -> Boxed<Result<(), Failure>> + Send + Sync;
@@ -104,7 +104,7 @@ impl RecordProcessor for Scribe {
     }
 }
 
-/// Puts a worker together: quick pauses, a failover time of a second.
+/// Puts a worker together: quick pauses, and a failover time of 3 s, so that a busy machine costs no lease.
 pub(crate) struct Fleet {
     builder: Builder,
 }
@@ -112,6 +112,11 @@ pub(crate) struct Fleet {
 impl Fleet {
     pub(crate) fn new(stream: &(impl Stream + Clone), table: &(impl LeaseTable + Clone)) -> Self {
         Self { builder: quick(Worker::builder().stream("orders").source(stream.clone()).lease_table(table.clone())) }
+    }
+
+    /// The same with a failover time of a second, for tests of what follows from it.
+    pub(crate) fn with_short_failover(stream: &(impl Stream + Clone), table: &(impl LeaseTable + Clone)) -> Self {
+        Self::new(stream, table).with(|builder| builder.failover(Duration::from_secs(1)))
     }
 
     /// A worker of several streams.
@@ -151,7 +156,7 @@ fn quick(builder: Builder) -> Builder {
         .idle_ceiling(Duration::from_millis(20))
         .retry_pause(Duration::from_millis(5), Duration::from_millis(50))
         .checkpoint_every(Duration::from_millis(50))
-        .failover(Duration::from_secs(1))
+        .failover(Duration::from_secs(3))
 }
 
 /// Every event of a worker, in order.
@@ -178,7 +183,7 @@ impl Heard {
         self.0.borrow().iter().filter(|event| wanted(event)).count()
     }
 
-    /// Waits for an event that is as wanted; fails after half a minute with what there is.
+    /// Waits for an event that is as wanted; fails after two minutes with what there is.
     pub(crate) async fn wait_for(&self, what: &str, wanted: impl Fn(&Event) -> bool) {
         let mut heard = self.0.subscribe();
         let waited = tokio::time::timeout(PATIENCE, heard.wait_for(|events| events.iter().any(&wanted))).await;
@@ -187,14 +192,14 @@ impl Heard {
 }
 
 /// How long a test waits for a state before it fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Waits until a future is done; fails after half a minute.
+/// Waits until a future is done; fails after two minutes.
 pub(crate) async fn soon<F: Future>(what: &str, future: F) -> F::Output {
     tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("still waiting for {what}"))
 }
 
-/// Asks again and again until the answer is as wanted; fails after half a minute.
+/// Asks again and again until the answer is as wanted; fails after two minutes.
 pub(crate) async fn until(what: &str, mut wanted: impl FnMut() -> bool) {
     let asking = async {
         while !wanted() {
@@ -209,7 +214,7 @@ pub(crate) async fn lease_of(table: &impl LeaseTable, shard: &ShardId) -> Lease 
     table.get(&LeaseKey::single(shard.clone())).await.unwrap().unwrap()
 }
 
-/// Waits until the row of a shard is as wanted; fails after half a minute with the row as it is.
+/// Waits until the row of a shard is as wanted; fails after two minutes with the row as it is.
 pub(crate) async fn wait_for_lease(table: &impl LeaseTable, shard: &ShardId, wanted: impl Fn(&Lease) -> bool) -> Lease {
     let asking = async {
         loop {
