@@ -258,7 +258,7 @@ fn model(bounds: &Bounds) -> ExitCode {
         }
     }
     for defect in Defect::ALL {
-        match check(&Bounds { defect: Some(defect), ..*bounds }) {
+        match check(&bounds.with(defect)) {
             Err(found) => println!("{defect:?}: found in {} steps: {}", found.steps.len(), found.what),
             Ok(seen) => {
                 holds = false;

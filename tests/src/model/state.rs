@@ -20,12 +20,25 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// Two workers and one lease, with requests.
+    /// Two workers and one lease, with a request: what a gate has the time for.
     pub const HAND_OVER: Self =
-        Self { one_name: false, counter: 5, tenancies: 3, records: 2, late: 1, requests: 2, defect: None };
+        Self { one_name: false, counter: 4, tenancies: 2, records: 1, late: 1, requests: 1, defect: None };
 
     /// Two processes under one name, which know nothing of each other.
     pub const ONE_NAME: Self = Self { one_name: true, requests: 0, late: 2, ..Self::HAND_OVER };
+
+    /// The same with a defect, as far as it takes to show.
+    #[must_use]
+    pub const fn with(self, defect: Defect) -> Self {
+        let bounds = Self { defect: Some(defect), ..self };
+        match defect {
+            // One that lands late needs another owner who has stored more.
+            Defect::CheckpointWithoutCondition => Self { records: 2, requests: 0, ..bounds },
+            // One that lands late needs a second request.
+            Defect::PassOnWithoutCounter => Self { requests: 2, ..bounds },
+            _ => bounds,
+        }
+    }
 }
 
 /// What can be built in, to see that the model would show it.

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,6 +19,8 @@ use super::mutated;
 #[derive(Clone, Debug)]
 pub(crate) struct SimTable {
     life: Arc<Life>,
+    /// The last announcement that the process has read of.
+    heard: Arc<AtomicU64>,
 }
 
 /// How long `setup` tries, in milliseconds.
@@ -34,8 +37,8 @@ fn key_of(page: &PageToken) -> LeaseKey {
 }
 
 impl SimTable {
-    pub(crate) const fn new(life: Arc<Life>) -> Self {
-        Self { life }
+    pub(crate) fn new(life: Arc<Life>) -> Self {
+        Self { life, heard: Arc::new(AtomicU64::new(u64::MAX)) }
     }
 
     /// A write on a lease, written down with what it changed.
@@ -174,7 +177,12 @@ impl LeaseTable for SimTable {
     }
 
     async fn beacon(&self) -> Result<Beacon, Error> {
-        self.life.read(|state| state.table.beacon().clone()).await
+        let heard = self.heard.load(Ordering::Relaxed);
+        // Who has the value already has no use for what led there.
+        let read = |state: &mut State| (state.table.announcements(), state.table.beacon_for(heard));
+        let (number, beacon) = self.life.read(read).await?;
+        self.heard.store(number, Ordering::Relaxed);
+        Ok(beacon)
     }
 
     fn beacon_interval(&self) -> Duration {

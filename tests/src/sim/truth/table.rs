@@ -123,8 +123,14 @@ impl TableTruth {
         Ok(())
     }
 
-    pub(crate) const fn beacon(&self) -> &Beacon {
-        &self.beacon
+    /// How many announcements there were.
+    pub(crate) const fn announcements(&self) -> u64 {
+        self.announcements
+    }
+
+    /// The change signal for one who has read of this announcement last.
+    pub(crate) fn beacon_for(&self, heard: u64) -> Beacon {
+        if heard == self.announcements { Beacon::new(self.beacon.value.clone()) } else { self.beacon.clone() }
     }
 
     pub(crate) fn announce(&mut self, changed: &[Changed]) {
