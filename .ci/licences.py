@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks the lock file against deny.toml: licences, banned crates and sources.
+"""Checks the lock files against deny.toml: licences, banned crates and sources.
 
 A small part of what `cargo deny check licenses bans sources` does, for machines that do not have cargo-deny.
 """
@@ -64,11 +64,14 @@ def main():
     allow = set(rules["licenses"]["allow"])
     banned = {entry["crate"] for entry in rules["bans"]["deny"]}
     sources = {"registry+" + url for url in rules["sources"]["allow-registry"]}
-    command = ["cargo", "metadata", "--format-version", "1", "--locked", "--all-features"]
-    packages = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)["packages"]
+    packages = {}
+    for manifest in ["Cargo.toml", "tests/fuzz/Cargo.toml"]:
+        command = ["cargo", "metadata", "--manifest-path", manifest, "--format-version", "1", "--locked", "--all-features"]
+        found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)["packages"]
+        packages.update({package["id"]: package for package in found})
 
     faults = []
-    for package in packages:
+    for package in packages.values():
         name = f"{package['name']} {package['version']}"
         if package["source"] is not None and package["source"] not in sources:
             faults.append(f"{name} comes from {package['source']}")
