@@ -38,7 +38,7 @@ async fn read(client: Client, shard: String, load: Load) -> Result<(u64, u64), B
         for record in &page.records {
             sum = sum.wrapping_add(touch(record.data.as_ref()));
         }
-        if records == load.records / u64::from(load.shards) {
+        if records == load.kinesis_records_a_shard() {
             break;
         }
         iterator = page.next_shard_iterator;

@@ -10,7 +10,7 @@ pub struct Figures {
     pub peak_kib: u64,
     /// Records that were read.
     pub records: u64,
-    /// A sum over every byte: shows that they were touched, and that both clients have read the same.
+    /// A sum over every byte: shows that they were touched, and that the right ones were read.
     pub sum: u64,
 }
 

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use tests::bench::{Load, bare, compare, serve, worker};
+use tests::bench::{Keys, Load, bare, compare, serve, worker};
 
 /// Compares a worker with a bare loop of the SDK over the same records: CPU and peak memory of the client process alone.
 #[derive(Parser)]
@@ -49,10 +49,10 @@ enum Command {
 
 #[derive(Args)]
 struct LoadOptions {
-    /// Records in the stream.
+    /// User records in the stream.
     #[arg(long, default_value_t = 1_000_000)]
     records: u64,
-    /// Bytes a record.
+    /// Bytes a user record.
     #[arg(long, default_value_t = 1024)]
     size: usize,
     /// Shards of the stream.
@@ -64,22 +64,31 @@ struct LoadOptions {
     /// The worker's byte budget, in MiB.
     #[arg(long, default_value_t = 128)]
     budget: usize,
+    /// User records in an aggregate; 1 puts each record by itself.
+    #[arg(long, default_value_t = 1)]
+    aggregate: u64,
+    /// What the user records of aggregates are keyed with.
+    #[arg(long, value_enum, default_value = "explicit")]
+    keys: Keys,
 }
 
 impl LoadOptions {
     fn load(&self) -> Load {
         let a_shard = self.records / u64::from(self.shards.max(1));
-        Load::new(a_shard * u64::from(self.shards), self.size, self.shards, self.limit, self.budget << 20)
+        let load = Load::new(a_shard * u64::from(self.shards), self.size, self.shards, self.limit, self.budget << 20);
+        load.in_aggregates(self.aggregate, self.keys)
     }
 
     fn arguments(&self) -> Vec<String> {
-        let Self { records, size, shards, limit, budget } = self;
+        let Self { records, size, shards, limit, budget, aggregate, keys } = self;
         [
             format!("--records={records}"),
             format!("--size={size}"),
             format!("--shards={shards}"),
             format!("--limit={limit}"),
             format!("--budget={budget}"),
+            format!("--aggregate={aggregate}"),
+            format!("--keys={}", format!("{keys:?}").to_lowercase()),
         ]
         .into()
     }

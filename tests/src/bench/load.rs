@@ -1,0 +1,81 @@
+use clap::ValueEnum;
+
+/// What is read, by every process alike.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Load {
+    /// User records in the stream, as many in each shard.
+    pub records: u64,
+    /// Bytes a user record.
+    pub size: usize,
+    /// Shards of the stream.
+    pub shards: u32,
+    /// `Limit` of each GetRecords.
+    pub limit: u32,
+    /// The worker's byte budget.
+    pub budget: usize,
+    /// User records in a Kinesis record: above 1, these are aggregates.
+    pub aggregate: u64,
+    /// What the user records of aggregates are keyed with.
+    pub keys: Keys,
+}
+
+/// What the user records of aggregates are keyed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[non_exhaustive]
+pub enum Keys {
+    /// One partition key a shard.
+    One,
+    /// An explicit hash key each.
+    Explicit,
+    /// A partition key each.
+    Distinct,
+}
+
+impl Load {
+    /// A load of plain records.
+    #[must_use]
+    pub const fn new(records: u64, size: usize, shards: u32, limit: u32, budget: usize) -> Self {
+        Self { records, size, shards, limit, budget, aggregate: 1, keys: Keys::Explicit }
+    }
+
+    /// The same load in aggregates of so many user records.
+    #[must_use]
+    pub const fn in_aggregates(mut self, of: u64, keys: Keys) -> Self {
+        self.aggregate = if of == 0 { 1 } else { of };
+        self.keys = keys;
+        self
+    }
+
+    /// The Kinesis records of one shard.
+    pub(super) fn kinesis_records_a_shard(&self) -> u64 {
+        (self.records / u64::from(self.shards)).div_ceil(self.aggregate)
+    }
+
+    /// The user records one by one.
+    pub(super) fn contents(&self) -> Contents {
+        Contents { content: (0..self.size).map(|n| b'a' + (n % 26) as u8).collect(), next: 0, records: self.records }
+    }
+}
+
+/// The contents of user records: each shows its number.
+pub(super) struct Contents {
+    content: Vec<u8>,
+    next: u64,
+    records: u64,
+}
+
+impl Contents {
+    /// The number and the content of the next one.
+    pub(super) fn next(&mut self) -> Option<(u64, &[u8])> {
+        let n = self.next;
+        if n == self.records {
+            return None;
+        }
+        self.next += 1;
+        let digits = format!("{n:012}");
+        let head = digits.len().min(self.content.len());
+        self.content[..head].copy_from_slice(&digits.as_bytes()[..head]);
+        Some((n, &self.content))
+    }
+}
