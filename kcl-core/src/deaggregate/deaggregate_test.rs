@@ -202,7 +202,7 @@ fn outside(range: Option<HashKeyRange>, message: &AggregatedRecord) -> Vec<bool>
 
 #[test]
 fn a_user_record_outside_the_range_is_flagged_it_alone() {
-    let a = hash_key::of_partition_key(b"a");
+    let a = u128::from_be_bytes(digest(b"a"));
     let around = |least, most| Some(HashKeyRange::new(least, most).unwrap());
     let mut message = sample();
     message.explicit_hash_key_table.push(a.to_string());
@@ -338,6 +338,25 @@ proptest! {
         let page = vec![raw(bytes.clone()), raw([&MAGIC[..], &bytes].concat()), raw(seal(&bytes))];
         let apart = Deaggregator::new(range).take_apart(page);
         prop_assert!(apart.records.len() >= 3);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn every_record_of_a_page_comes_out_as_it_does_by_itself(
+        page in prop::collection::vec((message(), prop::option::weighted(0.2, change())), 0..12), least: u128, most: u128,
+    ) {
+        let page = page.iter().map(|(message, change)| {
+            let mut bytes = seal(&message.encode_to_vec());
+            change.iter().for_each(|change| apply(change, &mut bytes));
+            raw(bytes)
+        });
+        let page: Vec<_> = page.collect();
+        let deaggregator = Deaggregator::new(Some(HashKeyRange::new(least.min(most), least.max(most)).unwrap()));
+        let alone: Vec<_> = page.iter().flat_map(|raw| deaggregator.take_apart(vec![raw.clone()]).records).collect();
+        prop_assert_eq!(deaggregator.take_apart(page).records, alone);
     }
 }
 

@@ -2,6 +2,7 @@ use std::ops::Range;
 
 use crate::model::{HashKeyRange, RawRecord, Record};
 
+use super::digests::{DIGEST, digests};
 use super::envelope;
 use super::message::{Corrupt, Message};
 
@@ -58,10 +59,10 @@ impl Deaggregator {
     #[must_use]
     pub fn take_apart(&self, raw: Vec<RawRecord>) -> UserRecords {
         // Counted before the list is made: growing it would copy it, and leave up to half of it empty.
-        let parts: Vec<_> = raw.into_iter().map(|raw| (Part::of(&raw), raw)).collect();
-        let count = parts.iter().map(|(part, _)| part.records()).sum();
+        let parts = Part::of_all(&raw);
+        let count = parts.iter().map(Part::records).sum();
         let mut all = UserRecords { records: Vec::with_capacity(count), ..UserRecords::default() };
-        for (part, raw) in parts {
+        for (part, raw) in parts.into_iter().zip(raw) {
             all.occupied += raw.data.len();
             match part {
                 Part::Plain => all.push_plain(raw),
@@ -95,15 +96,28 @@ enum Part {
 }
 
 impl Part {
-    fn of(raw: &RawRecord) -> Self {
-        match envelope::open(&raw.data) {
+    /// All together, for their digests.
+    fn of_all(raw: &[RawRecord]) -> Vec<Self> {
+        let opened: Vec<_> = raw.iter().map(|raw| (raw, envelope::open(&raw.data))).collect();
+        let message = |at: &Option<Result<Range<usize>, Corrupt>>| at.clone()?.ok();
+        let messages: Vec<_> =
+            opened.iter().filter_map(|(raw, at)| Some(raw.data.get(message(at)?).unwrap_or_default())).collect();
+        let mut digests = digests(&messages).into_iter();
+        let parts = opened.into_iter().map(|(raw, at)| match at {
             None => Self::Plain,
             Some(Err(reason)) => Self::Corrupt(reason),
-            Some(Ok(at)) => match Message::scan(raw.data.get(at.clone()).unwrap_or_default()) {
-                Ok(message) => Self::Aggregate(at, message),
-                Err(reason) => Self::Corrupt(reason),
-            },
+            Some(Ok(at)) => Self::of(&raw.data, at, digests.next()).unwrap_or_else(Self::Corrupt),
+        });
+        parts.collect()
+    }
+
+    /// Of what begins like an aggregate, with the digest that its message has.
+    fn of(data: &[u8], at: Range<usize>, digest: Option<[u8; DIGEST]>) -> Result<Self, Corrupt> {
+        let message = data.get(at.clone()).unwrap_or_default();
+        if digest.is_none_or(|digest| !data.ends_with(&digest)) {
+            return Err(Corrupt::Digest);
         }
+        Ok(Self::Aggregate(at, Message::scan(message)?))
     }
 
     const fn records(&self) -> usize {

@@ -1,73 +1,75 @@
 use crate::model::HashKeyRange;
 
-use super::envelope::digest;
+use super::digests::digests;
 use super::message::{Entry, Table};
 
-/// The hash key that a partition key has: its MD5 digest as a number, the first byte the highest.
-pub(super) fn of_partition_key(key: &[u8]) -> u128 {
-    u128::from_be_bytes(digest(key))
+/// The hash keys that partition keys have: their MD5 digests as numbers, the first byte the highest.
+pub(super) fn of_partition_keys<'a>(keys: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = u128> {
+    digests(&keys.collect::<Vec<_>>()).into_iter().map(u128::from_be_bytes)
 }
 
 /// The value of an explicit hash key. Nothing when it is no decimal number below 2^128.
 pub(super) fn explicit(text: &[u8]) -> Option<u128> {
     let zeros = text.iter().take_while(|byte| **byte == b'0').count();
     let digits = &text[zeros..];
-    // 2^128 has 39 digits.
-    if text.is_empty() || digits.len() > 39 || !digits.iter().all(u8::is_ascii_digit) {
+    // 2^128 has 39 digits: with a zero before them these are five times eight.
+    let mut all = [b'0'; 40];
+    let from = all.len().checked_sub(digits.len()).filter(|from| *from > 0)?;
+    all[from..].copy_from_slice(digits);
+    if text.is_empty() || !all.iter().fold(true, |yes, byte| yes & byte.is_ascii_digit()) {
         return None;
     }
-    // Twice 19 digits, which fit 64 bits each and 128 together, and then the last one: multiplying 128 bits for each digit takes
-    // several times as long.
-    let (high, rest) = digits.split_at(digits.len().min(19));
-    let (low, last) = rest.split_at(rest.len().min(19));
-    let scale = 10_u64.pow(u32::try_from(low.len()).ok()?);
-    let value = u128::from(part(high)) * u128::from(scale) + u128::from(part(low));
-    last.iter().try_fold(value, |value, digit| value.checked_mul(10)?.checked_add(u128::from(digit - b'0')))
+    let (eights, _) = all.as_chunks::<8>();
+    let [first, second, third, fourth, fifth] = *eights else { return None };
+    // As few steps of 128 bits as there can be: they take several times as long as those of 64.
+    let high = eight(first) * 100_000_000 + eight(second);
+    let low = eight(third) * 100_000_000 + eight(fourth);
+    let scaled = u128::from(high).checked_mul(10_u128.pow(24))?;
+    scaled.checked_add(u128::from(low) * 100_000_000 + u128::from(eight(fifth)))
 }
 
-/// The value of at most 19 digits.
-fn part(digits: &[u8]) -> u64 {
-    digits.iter().fold(0, |part, digit| part * 10 + u64::from(digit - b'0'))
+/// The value of eight digits: pairs, fours and the whole, each in one step.
+fn eight(digits: [u8; 8]) -> u64 {
+    let each = u64::from_le_bytes(digits) & 0x0f0f_0f0f_0f0f_0f0f;
+    let pairs = each.wrapping_mul(10).wrapping_add(each >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = pairs.wrapping_mul(100).wrapping_add(pairs >> 16) & 0x0000_ffff_0000_ffff;
+    fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xffff_ffff
 }
 
-/// Finds the user records of an aggregate that are outside a range. Each key is hashed once, when it is first asked for.
+/// Finds the user records of an aggregate that are outside a range. Each key of a table is hashed once: all of them one behind the
+/// other, when one of them is first asked for.
 #[derive(Debug)]
-pub(super) struct RangeCheck {
+pub(super) struct RangeCheck<'a> {
     range: HashKeyRange,
-    partition_keys: Vec<Option<bool>>,
-    hash_keys: Vec<Option<bool>>,
+    message: &'a [u8],
+    partition_keys: &'a Table,
+    partition_keys_outside: Option<Vec<bool>>,
+    hash_keys: &'a Table,
+    hash_keys_outside: Option<Vec<bool>>,
 }
 
-impl RangeCheck {
-    pub(super) fn new(range: HashKeyRange, partition_keys: &Table, hash_keys: &Table) -> Self {
-        Self { range, partition_keys: vec![None; partition_keys.len()], hash_keys: vec![None; hash_keys.len()] }
+impl<'a> RangeCheck<'a> {
+    pub(super) const fn new(range: HashKeyRange, message: &'a [u8], partition_keys: &'a Table, hash_keys: &'a Table) -> Self {
+        Self { range, message, partition_keys, partition_keys_outside: None, hash_keys, hash_keys_outside: None }
     }
 
-    /// Whether a user record with these keys, each with its index, is outside. The explicit hash key decides if there is one. One
-    /// that is no number tells nothing of where the record belongs (no service would have taken it): it is not outside, so that it
-    /// is never dropped.
-    pub(super) fn is_outside(
-        &mut self,
-        message: &[u8],
-        partition_key: (usize, &Entry),
-        hash_key: Option<(usize, &Entry)>,
-    ) -> bool {
-        let range = self.range;
-        match hash_key {
-            Some((index, entry)) => remembered(&mut self.hash_keys, index, || {
-                explicit(entry.bytes(message)).is_some_and(|hash_key| !range.contains(hash_key))
-            }),
-            None => remembered(&mut self.partition_keys, partition_key.0, || {
-                !range.contains(of_partition_key(partition_key.1.bytes(message)))
-            }),
-        }
-    }
-}
-
-fn remembered(answers: &mut [Option<bool>], index: usize, find: impl FnOnce() -> bool) -> bool {
-    match answers.get_mut(index) {
-        Some(answer) => *answer.get_or_insert_with(find),
-        None => find(),
+    /// Whether a user record with the keys at these indexes is outside. The explicit hash key decides if there is one. One that is no
+    /// number tells nothing of where the record belongs (no service would have taken it): it is not outside, so that it is never
+    /// dropped.
+    pub(super) fn is_outside(&mut self, partition_key: usize, hash_key: Option<usize>) -> bool {
+        let (range, message) = (self.range, self.message);
+        let (outside, index) = match hash_key {
+            Some(index) => {
+                let outside = |key: &Entry| explicit(key.bytes(message)).is_some_and(|hash_key| !range.contains(hash_key));
+                (self.hash_keys_outside.get_or_insert_with(|| self.hash_keys.iter().map(outside).collect()), index)
+            }
+            None => {
+                let all = || of_partition_keys(self.partition_keys.iter().map(|key| key.bytes(message)));
+                let outside = || all().map(|hash_key| !range.contains(hash_key)).collect();
+                (self.partition_keys_outside.get_or_insert_with(outside), partition_key)
+            }
+        };
+        outside.get(index).is_some_and(|outside| *outside)
     }
 }
 
@@ -80,7 +82,8 @@ mod tests {
     #[test]
     fn a_partition_key_hashes_to_its_digest_read_as_a_number() {
         // `printf a | md5sum`
-        assert_eq!(of_partition_key(b"a"), 0x0cc1_75b9_c0f1_b6a8_31c3_99e2_6977_2661);
+        let hash_keys: Vec<_> = of_partition_keys([&b"a"[..]].into_iter()).collect();
+        assert_eq!(hash_keys, [0x0cc1_75b9_c0f1_b6a8_31c3_99e2_6977_2661]);
     }
 
     #[test]

@@ -84,7 +84,11 @@ impl Message {
                 _ => continue,
             };
             let start = text.len();
-            text.push_str(&String::from_utf8_lossy(message.get(at.clone()).unwrap_or_default()));
+            let key = message.get(at.clone()).unwrap_or_default();
+            match std::str::from_utf8(key) {
+                Ok(key) => text.push_str(key),
+                Err(_) => text.push_str(&String::from_utf8_lossy(key)),
+            }
             table.push(Entry { raw: (bound(at.start)?, bound(at.end)?), text: (bound(start)?, bound(text.len())?) });
         }
         if records == 0 {
@@ -112,7 +116,7 @@ impl Message {
         records: &mut Vec<Record>,
     ) -> Result<(), Corrupt> {
         let bytes = raw.data.get(message.clone()).ok_or(Corrupt::Malformed)?;
-        let mut check = range.map(|range| RangeCheck::new(range, &self.partition_keys, &self.hash_keys));
+        let mut check = range.map(|range| RangeCheck::new(range, bytes, &self.partition_keys, &self.hash_keys));
         let mut fields = Fields::new(bytes);
         let mut sub_sequence = 0;
         while let Some((number, value)) = fields.next()? {
@@ -131,7 +135,8 @@ impl Message {
             let (Some(partition_key), Some(data)) = (partition_key, data) else { return Err(Corrupt::Incomplete) };
             let partition_key = entry(&self.partition_keys, partition_key)?;
             let hash_key = hash_key.map(|index| entry(&self.hash_keys, index)).transpose()?;
-            let out_of_range = check.as_mut().is_some_and(|check| check.is_outside(bytes, partition_key, hash_key));
+            let out_of_range =
+                check.as_mut().is_some_and(|check| check.is_outside(partition_key.0, hash_key.map(|(index, _)| index)));
             records.push(Record {
                 position: Position::new(raw.sequence.clone(), sub_sequence),
                 partition_key: self.key(partition_key.1),

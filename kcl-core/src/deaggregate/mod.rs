@@ -20,6 +20,7 @@
 //! index outside its table, nothing inside) is handed on as the one record that it was put as, and counted.
 
 mod deaggregator;
+mod digests;
 mod envelope;
 mod hash_key;
 mod message;
@@ -27,7 +28,8 @@ mod out_of_range;
 mod wire;
 
 pub use deaggregator::{Deaggregator, UserRecords};
-pub(crate) use envelope::{DIGEST, MAGIC, digest};
+pub(crate) use digests::{DIGEST, digest};
+pub(crate) use envelope::MAGIC;
 pub use out_of_range::OutOfRange;
 
 #[cfg(test)]

@@ -37,6 +37,9 @@ impl<'a> Fields<'a> {
     }
 
     /// The next field: its number and its value. Nothing at the end of the message.
+    ///
+    /// The fields of user records go through here, several each: what they look like is inlined, the rest is not.
+    #[inline(always)]
     pub(super) fn next(&mut self) -> Result<Option<(u32, Value)>, Corrupt> {
         if self.at >= self.bytes.len() {
             return Ok(None);
@@ -53,6 +56,7 @@ impl<'a> Fields<'a> {
         Ok(Some((number, value)))
     }
 
+    #[inline(always)]
     fn tag(&mut self) -> Result<(u32, u8), Corrupt> {
         let tag = u32::try_from(self.varint()?).map_err(|_| Corrupt::Malformed)?;
         let number = tag >> 3;
@@ -60,7 +64,19 @@ impl<'a> Fields<'a> {
         if number == 0 { Err(Corrupt::Malformed) } else { Ok((number, (tag & 7) as u8)) }
     }
 
+    #[inline(always)]
     fn varint(&mut self) -> Result<u64, Corrupt> {
+        match self.bytes.get(self.at) {
+            // Nearly all of them: tags, indexes and the lengths of small payloads.
+            Some(byte) if *byte < 0x80 => {
+                self.at += 1;
+                Ok(u64::from(*byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64, Corrupt> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
             let byte = *self.bytes.get(self.at).ok_or(Corrupt::Malformed)?;
@@ -77,6 +93,7 @@ impl<'a> Fields<'a> {
         Err(Corrupt::Malformed)
     }
 
+    #[inline(always)]
     fn length_delimited(&mut self) -> Result<Range<usize>, Corrupt> {
         let length = usize::try_from(self.varint()?).map_err(|_| Corrupt::Malformed)?;
         let start = self.at;
@@ -84,6 +101,7 @@ impl<'a> Fields<'a> {
         Ok(start..self.at)
     }
 
+    #[inline(always)]
     fn advance(&mut self, length: usize) -> Result<(), Corrupt> {
         let end = self.at.checked_add(length).filter(|end| *end <= self.bytes.len()).ok_or(Corrupt::Malformed)?;
         self.at = end;
@@ -91,6 +109,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Passes over the value of a field; `depth` groups may still be opened.
+    #[cold]
     fn skip(&mut self, number: u32, wire_type: u8, depth: u32) -> Result<(), Corrupt> {
         match wire_type {
             0 => self.varint().map(drop),
