@@ -12,8 +12,8 @@ use kcl_core::Worker;
 use kcl_core::fetch::ByteBudget;
 use kcl_core::lease::memory::MemoryLeaseTable;
 use kcl_core::model::ShardId;
-use kcl_core::stream::memory::MemoryStream;
-use support::{Fleet, Script};
+use kcl_core::stream::memory::{MemoryStream, Operation};
+use support::{Fleet, HookedStream, Script};
 
 const MIB: usize = 1024 * 1024;
 
@@ -61,7 +61,19 @@ async fn most_held(stream: &MemoryStream, records: usize, budget: ByteBudget) ->
     // Every handler is at work at the same time at least once, while as much as can be is fetched ahead.
     let all = Arc::new(tokio::sync::Barrier::new(stream.open_shards().len()));
     let calls: Mutex<BTreeMap<ShardId, u32>> = Mutex::default();
-    let run = Fleet::new(stream, &MemoryLeaseTable::new())
+    // Nothing is fetched before every shard has its place at the budget: one that comes later gets its part though the rest is taken.
+    let (shards, begun) = (stream.open_shards().len(), Arc::new(tokio::sync::watch::Sender::new(0)));
+    let hooked = HookedStream::new(stream);
+    hooked.before(move |operation, _| {
+        let begun = Arc::clone(&begun);
+        async move {
+            if operation == Operation::Open {
+                begun.send_modify(|count| *count += 1);
+                begun.subscribe().wait_for(|count| *count >= shards).await.expect("the sender is here");
+            }
+        }
+    });
+    let run = Fleet::new(&hooked, &MemoryLeaseTable::new())
         .with(|builder| builder.byte_budget(budget).failover(Duration::from_secs(30)))
         .start(Script::process(move |input| {
             let (held, of, count, all) = (Arc::clone(&held), of.clone(), Arc::clone(&count), Arc::clone(&all));

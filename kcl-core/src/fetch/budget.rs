@@ -10,8 +10,9 @@ use tokio::sync::oneshot;
 /// rest is for larger pages and for prefetching, to whoever asks first. Cloning gives another handle on the same budget.
 ///
 /// What is counted is what a page occupies, from the request (by the size of the shard's records so far) until its batch is done.
-/// The service may answer with larger records than expected; then the count goes above the budget until that batch is done, and the
-/// next requests are smaller.
+/// The count goes above the budget for a while in two cases. The service may answer with larger records than expected: until that batch
+/// is done, and the next requests are smaller. And a shard that begins when others hold everything reads one record at a time: it must
+/// not wait for handlers of others, and its part is free when their batches are done.
 #[derive(Clone)]
 pub struct ByteBudget(Arc<Inner>);
 
@@ -136,11 +137,12 @@ impl State {
     }
 
     /// What a shard that holds nothing gets at once: its page if there is room and nobody waits for it, else as much of it as is set
-    /// aside for it.
+    /// aside for it. Where others were given that before the shard began, it is what is left; a byte stands for one record.
     fn own_page(&self, seat: u64, want: usize, total: usize, pool_is_open: bool) -> Option<usize> {
         let holds_nothing = self.held.get(&seat).is_some_and(|held| *held == 0);
         let pooled = if pool_is_open { self.pooled(seat, want, total) } else { None };
-        holds_nothing.then(|| pooled.unwrap_or_else(|| want.min(self.reserve(total))))
+        let left = total.saturating_sub(self.used).max(1);
+        holds_nothing.then(|| pooled.unwrap_or_else(|| want.min(self.reserve(total)).min(left)))
     }
 
     /// The request, if it leaves the others what is set aside for them.

@@ -36,6 +36,23 @@ fn a_shard_that_holds_nothing_gets_a_page_at_once_whatever_the_others_hold() {
 }
 
 #[test]
+fn shards_that_begin_when_others_hold_everything_read_a_record_at_a_time() {
+    let budget = ByteBudget::new(64 * MIB).unwrap();
+    let early = budget.seat();
+    let mut held = Vec::new();
+    while let Some(permit) = now(early.acquire(8 * MIB)) {
+        held.push(permit);
+    }
+    assert_eq!(budget.used(), 64 * MIB);
+    let late: Vec<_> = (0..100).map(|_| budget.seat()).collect();
+    let permits: Vec<_> = late.iter().map(|seat| now(seat.acquire(8 * MIB)).expect("at once").bytes()).collect();
+    assert_eq!(permits, [1; 100]);
+    held.clear();
+    let seat = budget.seat();
+    assert!(now(seat.acquire(8 * MIB)).expect("at once").bytes() > 64 * MIB / 2 / 200, "there is room again");
+}
+
+#[test]
 fn prefetch_waits_for_room_and_gets_it_in_the_order_of_asking() {
     let budget = ByteBudget::new(16 * MIB).unwrap();
     let (a, b) = (budget.seat(), budget.seat());
