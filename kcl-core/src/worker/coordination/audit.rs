@@ -135,6 +135,15 @@ impl Context {
             begin = begin.with_open_then(open.graph.shards().map(|shard| shard.id.clone()));
             missing = leases_to_create(&listing.graph, &leases, &begin);
         }
+        if leases.is_empty() && !missing.is_empty() {
+            // The first leases of a stream say where all of it begins. While the shards were listed somebody else may have made them,
+            // at an earlier time: what was opened since then is a child of those, and does not begin at the time of this listing.
+            let now = self.snapshot(Consistency::Strong).await?;
+            if now.leases.iter().any(|row| of.has(&row.key)) {
+                (audited.overtaken, audited.put_off) = (true, true);
+                return Ok(());
+            }
+        }
         let key = |new: &NewLease| LeaseKey { stream: of.identity(), shard: new.shard.clone() };
         let all = missing.len();
         missing.retain(|new| !known.contains(&key(new)));

@@ -36,7 +36,7 @@ pub(super) struct Audited {
     pub(super) made: Vec<LeaseKey>,
     /// Those of them that are this worker's.
     pub(super) acquired: Vec<Acquired>,
-    /// Rows were missing that were there of late: another audit has to come soon.
+    /// Rows were missing that were there of late, or that somebody else is making: another audit has to come soon.
     pub(super) put_off: bool,
     /// Leases that this worker was to make for itself had been made by somebody else meanwhile: what it has seen of the fleet is old.
     pub(super) overtaken: bool,
