@@ -25,6 +25,8 @@ pub(crate) struct Board {
     /// Shards of which a gap was reported, or could not be noticed: how far it reached.
     pub(crate) gaps: BTreeMap<usize, Vec<(LifeId, At)>>,
     pub(crate) overtaken: BTreeMap<usize, Vec<(LifeId, u32, u32)>>,
+    /// Shards that left the stream when they had a lease and were not at their end.
+    pub(crate) left_behind: BTreeSet<usize>,
     skip_failed: bool,
 }
 

@@ -63,6 +63,12 @@ impl Judge {
         {
             board.on_said(entry, index);
         }
+        if let Event::Trimmed { shard, left: true, .. } = &entry.event {
+            let key = &stream.shards()[*shard].key;
+            if board.made.contains_key(key) && !board.finished.contains(key) {
+                board.left_behind.insert(*shard);
+            }
+        }
         let see = See { world, board, stream, table };
         finder.on(entry, &see);
         for fold in folds {
@@ -186,9 +192,10 @@ impl Judge {
             }
             let start = self.start_of(index, stream, table);
             // What left the stream before it was read has been judged by the reports of those who passed it. A shard that left whole and
-            // unread, with a lease, has to be reported too.
+            // unread, with a lease that nobody had brought to its end, has to be reported too. One that was read to its end from the oldest
+            // record there was, had lost nothing that anybody could know of.
             let given = self.board.processors.iter().any(|info| info.shard == index && info.given.is_some());
-            if shard.left.is_some() && !given && shard.len() > start && !self.board.gaps.contains_key(&index) {
+            if self.board.left_behind.contains(&index) && !given && shard.len() > start && !self.board.gaps.contains_key(&index) {
                 let id = shard.key.clone();
                 self.report("scan: nothing lost", format!("{id} left the stream unread, and nobody reported a gap"));
             }
