@@ -44,6 +44,10 @@ pub struct UserRecords {
     pub occupied: usize,
 }
 
+/// How many records are looked at together: enough for their digests to be found at once, and few enough for the processor's cache to
+/// have their bytes still when they are read after that.
+const GROUP: usize = 16;
+
 /// What a shared text takes beside its letters: two counts.
 const SHARED: usize = 2 * size_of::<usize>();
 
@@ -96,19 +100,22 @@ enum Part {
 }
 
 impl Part {
-    /// All together, for their digests.
+    /// Some together, for their digests.
     fn of_all(raw: &[RawRecord]) -> Vec<Self> {
-        let opened: Vec<_> = raw.iter().map(|raw| (raw, envelope::open(&raw.data))).collect();
-        let message = |at: &Option<Result<Range<usize>, Corrupt>>| at.clone()?.ok();
-        let messages: Vec<_> =
-            opened.iter().filter_map(|(raw, at)| Some(raw.data.get(message(at)?).unwrap_or_default())).collect();
-        let mut digests = digests(&messages).into_iter();
-        let parts = opened.into_iter().map(|(raw, at)| match at {
-            None => Self::Plain,
-            Some(Err(reason)) => Self::Corrupt(reason),
-            Some(Ok(at)) => Self::of(&raw.data, at, digests.next()).unwrap_or_else(Self::Corrupt),
-        });
-        parts.collect()
+        let mut parts = Vec::with_capacity(raw.len());
+        for group in raw.chunks(GROUP) {
+            let opened: Vec<_> = group.iter().map(|raw| (raw, envelope::open(&raw.data))).collect();
+            let message = |at: &Option<Result<Range<usize>, Corrupt>>| at.clone()?.ok();
+            let messages: Vec<_> =
+                opened.iter().filter_map(|(raw, at)| Some(raw.data.get(message(at)?).unwrap_or_default())).collect();
+            let mut digests = digests(&messages).into_iter();
+            parts.extend(opened.into_iter().map(|(raw, at)| match at {
+                None => Self::Plain,
+                Some(Err(reason)) => Self::Corrupt(reason),
+                Some(Ok(at)) => Self::of(&raw.data, at, digests.next()).unwrap_or_else(Self::Corrupt),
+            }));
+        }
+        parts
     }
 
     /// Of what begins like an aggregate, with the digest that its message has.
