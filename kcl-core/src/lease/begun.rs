@@ -44,6 +44,11 @@ impl Begun {
         }
     }
 
+    /// The same of the tenancy that a row bears, if it bears one.
+    pub(crate) fn abandon_row(&self, row: &Lease) {
+        row.token.iter().for_each(|token| self.abandon(token));
+    }
+
     /// No row bears it any more. A reading from before may show one that does: it is none of a namesake.
     pub(crate) fn end(&self, token: &Token) {
         self.abandon(token);

@@ -106,7 +106,7 @@ impl Context {
             if let Err(trouble) = done.or_else(|trouble| self.unless_other_streams(of, trouble)) {
                 // Nobody hears of what was made for other streams: it is left to the next look, which finds it abandoned.
                 for (row, _) in &audited.acquired {
-                    row.token.iter().for_each(|token| self.settler.begun.abandon(token));
+                    self.settler.begun.abandon_row(row);
                 }
                 return Err(trouble);
             }

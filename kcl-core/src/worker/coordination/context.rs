@@ -235,7 +235,7 @@ impl Context {
             };
             if !error.is_transient() || attempt + 1 == TRIES {
                 // It may be there all the same, or land later.
-                lease.token.iter().for_each(|token| self.settler.begun.abandon(token));
+                self.settler.begun.abandon_row(&lease);
                 return Err(error);
             }
         }
@@ -270,7 +270,7 @@ impl Context {
             if let Some(error) = failed {
                 // What was made is left to the next look, which finds it abandoned.
                 for (row, _) in &acquired {
-                    row.token.iter().for_each(|token| self.settler.begun.abandon(token));
+                    self.settler.begun.abandon_row(row);
                 }
                 return Err(error);
             }

@@ -258,7 +258,7 @@ impl Coordinator {
         let key = row.key.clone();
         if self.engaged.is_at_work(&key) {
             // Two consumers of one shard must never be: whatever led here, this one is given back by the next look.
-            row.token.iter().for_each(|token| context.settler.begun.abandon(token));
+            context.settler.begun.abandon_row(&row);
             return;
         }
         // Nothing when the stream was removed meanwhile.
