@@ -13,8 +13,7 @@ use kcl_core::lease::memory::MemoryLeaseTable;
 use kcl_core::model::{Checkpoint, LeaseKey};
 use kcl_core::stream::memory::{MemoryStream, Operation};
 use kcl_core::worker::Event;
-use support::{Fleet, HookedStream, Run, Script, lease_of, one_shard, until, wait_for_lease};
-use tokio::sync::watch;
+use support::{Fleet, Gate, HookedStream, Run, Script, lease_of, one_shard, until, wait_for_lease};
 
 fn start(stream: &MemoryStream, table: &MemoryLeaseTable) -> Run {
     Fleet::new(stream, table).with(|builder| builder.audit_every(Duration::from_secs(1))).start(Script::default())
@@ -113,32 +112,25 @@ async fn one_worker_compares_for_the_whole_fleet() {
 async fn who_lists_the_shards_for_long_does_not_make_children_of_the_first_leases_at_the_tip() {
     let (stream, table) = (MemoryStream::new("orders", 1), MemoryLeaseTable::new());
     let parent = stream.open_shards().remove(0);
-    let listing = Arc::new(watch::Sender::new(false));
+    let (listing, handlers) = (Gate::new(), Gate::new());
     let slow = HookedStream::new(&stream);
-    let (listed, asked) = (Arc::clone(&listing), Arc::new(AtomicBool::new(false)));
+    let (listed, asked) = (listing.clone(), Arc::new(AtomicBool::new(false)));
     let asks = Arc::clone(&asked);
     slow.before(move |operation, _| {
-        let (mut listed, asks) = (listed.subscribe(), Arc::clone(&asks));
+        let (listed, asks) = (listed.pass(), Arc::clone(&asks));
         async move {
             if operation == Operation::ListShards {
                 asks.store(true, Ordering::SeqCst);
-                let _ = listed.wait_for(|may| *may).await;
+                listed.await;
             }
         }
     });
     let late =
         Fleet::new(&slow, &table).with(|builder| builder.initial_position(InitialPosition::Latest)).start(Script::default());
     until("its look at the empty table", || asked.load(Ordering::SeqCst)).await;
-    let handlers = Arc::new(watch::Sender::new(false));
-    let done = Arc::clone(&handlers);
-    let script = Script::process(move |_| {
-        let mut done = done.subscribe();
-        async move {
-            let _ = done.wait_for(|may| *may).await;
-            Ok(())
-        }
-    });
-    let first = Fleet::new(&stream, &table).with(|builder| builder.initial_position(InitialPosition::Latest)).start(script);
+    let first = Fleet::new(&stream, &table)
+        .with(|builder| builder.initial_position(InitialPosition::Latest))
+        .start(handlers.processing());
     first.heard.wait_for("the first lease", |event| matches!(event, Event::LeaseAcquired { .. })).await;
     until("its first call", || stream.call_count(Operation::Read, None) > 0).await;
     stream.put_to(&parent, "k", "of the parent").unwrap();
@@ -147,9 +139,9 @@ async fn who_lists_the_shards_for_long_does_not_make_children_of_the_first_lease
     for child in &children {
         stream.put_to(child, "k", "of a child").unwrap();
     }
-    listing.send_replace(true);
+    listing.open();
     until("its comparison", || stream.call_count(Operation::ListShards, None) >= 2).await;
-    handlers.send_replace(true);
+    handlers.open();
     until("the children", || first.seen.payloads().len() + late.seen.payloads().len() == 3).await;
     for child in &children {
         assert_eq!(lease_of(&table, child).await.facts.start_at, None, "it begins at its first record");

@@ -4,63 +4,15 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kcl_core::lease::{Change, Changed, Consistency, LeaseTable};
 use kcl_core::model::{Lease, LeaseKey, WorkerId};
 use kcl_core::stream::memory::MemoryStream;
 use kcl_core::worker::{Builder, Event, StreamConfig};
-use support::{Call, Fault, Fleet, Nth, PATIENCE, Run, Script, UnrulyTable, script, until};
-use tokio::sync::watch;
+use support::{Call, Fault, Fleet, Gate, Nth, PATIENCE, Run, Script, UnrulyTable, until};
 
 const F: Duration = Duration::from_millis(1500);
-
-/// A gate that handlers wait at until it is opened.
-#[derive(Clone)]
-struct Gate(Arc<watch::Sender<bool>>);
-
-impl Gate {
-    fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(false)))
-    }
-
-    fn open(&self) {
-        self.0.send_replace(true);
-    }
-
-    fn pass(&self) -> impl Future<Output = ()> + Send + use<> {
-        let mut seen = self.0.subscribe();
-        async move {
-            let _ = seen.wait_for(|open| *open).await;
-        }
-    }
-
-    /// Handlers that wait at the gate when they are told to stop.
-    fn at_the_stop(&self) -> Script {
-        let gate = self.clone();
-        let shutdown_requested = script(move |_| {
-            let open = gate.pass();
-            async move {
-                open.await;
-                Ok(())
-            }
-        });
-        Script { shutdown_requested, ..Script::default() }
-    }
-
-    /// Handlers that wait at the gate with each batch.
-    fn processing(&self) -> Script {
-        let gate = self.clone();
-        Script::process(move |_| {
-            let open = gate.pass();
-            async move {
-                open.await;
-                Ok(())
-            }
-        })
-    }
-}
 
 async fn rows(table: &UnrulyTable) -> Vec<Lease> {
     table.rows.snapshot(None, Consistency::Strong).await.unwrap().leases
@@ -108,6 +60,16 @@ impl World {
     fn start(&self, id: &str, script: Script, change: impl FnOnce(Builder) -> Builder) -> Run {
         let id = id.to_owned();
         Fleet::new(&self.stream, &self.table).with(move |builder| change(builder.worker_id(id).failover(F))).start(script)
+    }
+
+    /// A first worker with these handlers has all shards and is asked for one of them by a second worker.
+    async fn asked(&mut self, script: Script, change: impl Fn(Builder) -> Builder) -> (Run, Run, LeaseKey) {
+        self.put(60);
+        let first = self.start("first", script, &change);
+        wait_for(&self.table, "the first worker", |rows| count(rows, "first") == 3).await;
+        let second = self.start("second", Script::default(), change);
+        let key = requested(&self.table).await;
+        (first, second, key)
     }
 
     fn put(&mut self, records: u32) {
@@ -225,14 +187,9 @@ async fn an_owner_whose_batch_outlasts_the_request_for_its_lease_reads_on() {
 
 #[tokio::test]
 async fn a_lease_whose_owner_has_begun_to_give_it_up_is_freed_when_nobody_asks_any_more() {
-    let mut world = World::new();
-    world.put(60);
-    let gate = Gate::new();
+    let (mut world, gate) = (World::new(), Gate::new());
     let slow = |builder: Builder| builder.failover(Duration::from_secs(5));
-    let first = world.start("first", gate.at_the_stop(), slow);
-    wait_for(&world.table, "the first worker", |rows| count(rows, "first") == 3).await;
-    let second = world.start("second", Script::default(), slow);
-    let key = requested(&world.table).await;
+    let (first, second, key) = world.asked(gate.at_the_stop(), slow).await;
     until("the owner to give it up", || was_told_to_stop(&first, &key) == 1).await;
     second.stop().await.unwrap();
     wait_for(&world.table, "the withdrawal", |rows| count(rows, "first") == 3).await;
@@ -254,13 +211,8 @@ async fn a_lease_whose_owner_has_begun_to_give_it_up_is_freed_when_nobody_asks_a
 
 #[tokio::test]
 async fn an_owner_that_is_stopped_while_it_hands_a_lease_over_frees_it() {
-    let mut world = World::new();
-    world.put(60);
-    let gate = Gate::new();
-    let first = world.start("first", gate.at_the_stop(), |builder| builder);
-    wait_for(&world.table, "the first worker", |rows| count(rows, "first") == 3).await;
-    let second = world.start("second", Script::default(), |builder| builder);
-    let key = requested(&world.table).await;
+    let (mut world, gate) = (World::new(), Gate::new());
+    let (first, second, key) = world.asked(gate.at_the_stop(), |builder| builder).await;
     until("the owner to give it up", || was_told_to_stop(&first, &key) == 1).await;
     let (worker, seen) = (first.worker.clone(), first.seen.clone());
     let stopping = tokio::spawn(async move { worker.shutdown(Duration::from_secs(10)).await });
@@ -279,11 +231,7 @@ async fn an_owner_that_is_stopped_while_it_hands_a_lease_over_frees_it() {
 #[tokio::test]
 async fn what_a_worker_that_dies_was_handing_over_is_read_again_within_the_failover_time_and_a_second() {
     let mut world = World::new();
-    world.put(60);
-    let first = world.start("first", Gate::new().processing(), |builder| builder);
-    wait_for(&world.table, "the first worker", |rows| count(rows, "first") == 3).await;
-    let second = world.start("second", Script::default(), |builder| builder);
-    requested(&world.table).await;
+    let (first, second, _) = world.asked(Gate::new().processing(), |builder| builder).await;
     first.crash().await;
     let begun = Instant::now();
     wait_for(&world.table, "the second worker", |rows| count(rows, "second") == 3).await;
@@ -295,11 +243,7 @@ async fn what_a_worker_that_dies_was_handing_over_is_read_again_within_the_failo
 #[tokio::test]
 async fn when_the_owner_and_who_asked_die_a_third_worker_reads_on_within_the_failover_time_and_a_second() {
     let mut world = World::new();
-    world.put(60);
-    let first = world.start("first", Gate::new().processing(), |builder| builder);
-    wait_for(&world.table, "the first worker", |rows| count(rows, "first") == 3).await;
-    let second = world.start("second", Script::default(), |builder| builder);
-    requested(&world.table).await;
+    let (first, second, _) = world.asked(Gate::new().processing(), |builder| builder).await;
     let third = world.start("third", Script::default(), |builder| builder);
     third.heard.wait_for("the third worker", |event| matches!(event, Event::Started)).await;
     // It has looked for long enough to know both.
