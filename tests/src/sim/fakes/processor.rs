@@ -139,6 +139,18 @@ impl SimProcessor {
         })
     }
 
+    /// The end of a call that does nothing but succeed or fail.
+    async fn answer(&mut self) -> Result<(), BoxError> {
+        self.desk.life.gate.pass().await;
+        let handlers = self.desk.handlers();
+        if let Some(error) = self.goes_wrong(&handlers) {
+            self.desk.returned(Returned::Failed(None));
+            return Err(error);
+        }
+        self.desk.returned(Returned::Done);
+        Ok(())
+    }
+
     /// The time that a batch takes.
     async fn work(&mut self, handlers: &Handlers) {
         let sim = &self.desk.life.sim;
@@ -186,14 +198,7 @@ impl RecordProcessor for SimProcessor {
             fence: input.fence.0,
             attempt: input.attempt,
         });
-        self.desk.life.gate.pass().await;
-        let handlers = self.desk.handlers();
-        if let Some(error) = self.goes_wrong(&handlers) {
-            self.desk.returned(Returned::Failed(None));
-            return Err(error);
-        }
-        self.desk.returned(Returned::Done);
-        Ok(())
+        self.answer().await
     }
 
     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
@@ -251,14 +256,7 @@ impl RecordProcessor for SimProcessor {
 
     async fn shard_ended(&mut self, input: ShardEndedInput) -> Result<(), BoxError> {
         self.desk.called(Call::ShardEnded { attempt: input.attempt });
-        self.desk.life.gate.pass().await;
-        let handlers = self.desk.handlers();
-        if let Some(error) = self.goes_wrong(&handlers) {
-            self.desk.returned(Returned::Failed(None));
-            return Err(error);
-        }
-        self.desk.returned(Returned::Done);
-        Ok(())
+        self.answer().await
     }
 
     async fn shutdown_requested(&mut self, input: ShutdownRequestedInput) {

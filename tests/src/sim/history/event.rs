@@ -52,6 +52,16 @@ pub(crate) struct Written {
     pub(crate) accepted: bool,
 }
 
+impl Written {
+    /// The row before and after, when a change was carried out that moved the checkpoint.
+    pub(crate) fn moved_checkpoint(&self) -> Option<(&Lease, &Lease)> {
+        let (Asked::Update(..), Some(before), Some(after), true) = (&self.asked, &self.before, &self.after, self.accepted) else {
+            return None;
+        };
+        (after.checkpoint != before.checkpoint).then_some((before, after))
+    }
+}
+
 /// A call of a processor.
 #[expect(dead_code, reason = "what no invariant reads is there for the reader of a history")]
 #[derive(Clone, Debug)]

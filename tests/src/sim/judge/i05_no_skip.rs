@@ -1,4 +1,4 @@
-use crate::sim::history::{Asked, Entry, Event};
+use crate::sim::history::{Entry, Event};
 
 use super::fold::{Fold, See, Sink};
 
@@ -15,14 +15,7 @@ impl Fold for NoSkip {
 
     fn on(&mut self, entry: &Entry, see: &See<'_>, sink: &mut Sink<'_>) {
         let Event::Written(written) = &entry.event else { return };
-        let (Asked::Update(..), Some(before), Some(after), true) =
-            (&written.asked, &written.before, &written.after, written.accepted)
-        else {
-            return;
-        };
-        if after.checkpoint == before.checkpoint {
-            return;
-        }
+        let Some((before, after)) = written.moved_checkpoint() else { return };
         let Some((index, shard)) = see.stream.leased(&written.key) else { return };
         let from = shard.after(&before.checkpoint, &before.facts).max(shard.trimmed());
         let to = shard.after(&after.checkpoint, &after.facts);

@@ -1,4 +1,4 @@
-use crate::sim::history::{Asked, Entry, Event};
+use crate::sim::history::{Entry, Event};
 
 use super::fold::{Fold, See, Sink};
 
@@ -14,14 +14,7 @@ impl Fold for Bounds {
 
     fn on(&mut self, entry: &Entry, see: &See<'_>, sink: &mut Sink<'_>) {
         let Event::Written(written) = &entry.event else { return };
-        let (Asked::Update(..), Some(before), Some(after), true) =
-            (&written.asked, &written.before, &written.after, written.accepted)
-        else {
-            return;
-        };
-        if after.checkpoint == before.checkpoint {
-            return;
-        }
+        let Some((before, after)) = written.moved_checkpoint() else { return };
         let Some((index, shard)) = see.stream.leased(&written.key) else { return };
         if after.checkpoint.is_shard_end() {
             sink.check(!shard.is_open() || shard.left.is_some(), || format!("{}: at its end while it is open", written.key));
