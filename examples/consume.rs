@@ -4,8 +4,8 @@
 //! cargo run --release --example consume -- --stream orders --application billing
 //! ```
 //!
-//! Everything that a worker needs is in `consume`: the stream, the lease table, the settings, the processor. The rest is how a
-//! program runs one: it races the worker against the reasons to stop, then asks for a shutdown and waits for it.
+//! Everything that a worker needs is in `build`: the stream, the lease table, the processor, and the settings, which the options say
+//! (`src/consume/options.rs`). The rest is how a program runs one: it races the worker against the reasons to stop, then asks for a shutdown and waits for it.
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -14,13 +14,13 @@ use std::sync::Arc;
 use aws_config::BehaviorVersion;
 use clap::Parser;
 use examples::consume::{LeaseTableAt, Options, Processor, Seen, Summary, Trace, Watch};
-use examples::exit::{Chain, FAILED, USAGE};
+use examples::exit::{self, USAGE};
 use examples::process::ProcessStart;
 use examples::signals::{Signal, Signals};
+use kcl_core::Worker;
 use kcl_core::processor::ShardRef;
 use kcl_core::stream::kinesis::KinesisStream;
-use kcl_core::worker::{SettingError, ShutdownReport, Stopped};
-use kcl_core::{OnFailure, Worker};
+use kcl_core::worker::{ShutdownReport, Stopped};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -34,19 +34,12 @@ fn main() -> ExitCode {
     let seen = Arc::new(Seen::default());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ended = runtime.map_err(BoxError::from).and_then(|runtime| runtime.block_on(consume(&options, &seen)));
-    let code = match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {}", Chain(&*error));
-            // The builder of the worker knows what an option may be.
-            if error.is::<SettingError>() {
-                return USAGE.into();
-            }
-            FAILED.into()
-        }
-    };
+    let code = ended.err().map_or(0, |error| exit::failure(&*error));
+    if code == USAGE {
+        return code.into();
+    }
     println!("{}", Summary::new(&seen, start));
-    code
+    code.into()
 }
 
 /// Why a worker that runs is to stop.
@@ -97,22 +90,11 @@ async fn build(options: &Options, seen: &Arc<Seen>) -> Result<Worker, BoxError> 
     }
     let source = KinesisStream::from_config(&config.load().await, options.stream.clone()).await?;
     let seen = Arc::clone(seen);
-    let mut worker = Worker::builder()
-        .stream(options.stream.to_string())
+    let worker = options
+        .builder()
         .source(source)
-        .application(&options.application)
         .lease_table(table)
-        .processor(move |shard: &ShardRef| Processor::new(&seen, trace.as_ref(), shard))
-        .initial_position(options.from)
-        .failover(options.failover)
-        .calls_per_second(options.calls_per_second)
-        .max_records(options.max_records)
-        .byte_budget(options.byte_budget.clone())
-        // The processor fails only when the trace cannot be written, which no second attempt mends.
-        .on_failure(OnFailure::Stop);
-    if let Some(id) = &options.worker {
-        worker = worker.worker_id(id);
-    }
+        .processor(move |shard: &ShardRef| Processor::new(&seen, trace.as_ref(), shard));
     Ok(worker.build()?)
 }
 

@@ -10,7 +10,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use examples::exit::{Chain, FAILED, USAGE};
+use examples::exit::{self, USAGE};
 use examples::fleet::{Command, Options, measure, run_worker, show};
 
 #[tokio::main]
@@ -25,11 +25,5 @@ async fn main() -> ExitCode {
         (None, Some(parts)) => measure(&options, parts).await,
         (None, None) => show(&options).await,
     };
-    match ended {
-        Ok(code) => code.into(),
-        Err(error) => {
-            eprintln!("error: {}", Chain(&*error));
-            FAILED.into()
-        }
-    }
+    exit::code(ended)
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use examples::embedded::Embedded;
-use examples::exit::{Chain, FAILED, USAGE};
+use examples::exit::{self, FAILED, USAGE};
 use examples::process::ProcessStart;
 use examples::quickstart::{
     Corpus, Counts, Ledger, Options, Producer, Progress, PutProgress, Report, Shards, State, WordCounter, recover,
@@ -45,13 +45,7 @@ async fn main() -> ExitCode {
         eprintln!("error: {error}");
         return USAGE.into();
     }
-    match quickstart(&options).await {
-        Ok(code) => code.into(),
-        Err(error) => {
-            eprintln!("error: {}", Chain(&*error));
-            FAILED.into()
-        }
-    }
+    exit::code(quickstart(&options).await)
 }
 
 async fn quickstart(options: &Options) -> Result<u8, BoxError> {

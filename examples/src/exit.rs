@@ -2,11 +2,28 @@
 
 use std::error::Error;
 use std::fmt;
+use std::process::ExitCode;
+
+use kcl_core::worker::SettingError;
 
 /// The exit code after an error while it worked.
 pub const FAILED: u8 = 1;
 /// The exit code when the command line cannot be; clap's own.
 pub const USAGE: u8 = 2;
+
+/// Says on standard error why a program ends, and gives the exit code for it.
+#[must_use]
+pub fn failure(error: &(dyn Error + Send + Sync + 'static)) -> u8 {
+    eprintln!("error: {}", Chain(error));
+    // The builder of the worker knows what an option may be.
+    if error.is::<SettingError>() { USAGE } else { FAILED }
+}
+
+/// The exit code of a program that came to an end.
+#[must_use]
+pub fn code(ended: Result<u8, Box<dyn Error + Send + Sync>>) -> ExitCode {
+    ended.unwrap_or_else(|error| failure(&*error)).into()
+}
 
 /// An error with all its causes, one line: `what: why: why that`.
 #[derive(Debug)]

@@ -3,10 +3,10 @@ use std::time::Duration;
 
 use aws_sdk_kinesis::primitives::{DateTime, DateTimeFormat};
 use clap::Parser;
-use kcl_core::InitialPosition;
 use kcl_core::fetch::ByteBudget;
 use kcl_core::model::{StreamName, Timestamp};
-use kcl_core::worker::Stop;
+use kcl_core::worker::{Builder, Stop};
+use kcl_core::{InitialPosition, OnFailure, Worker};
 
 use super::LeaseTableAt;
 
@@ -98,6 +98,24 @@ pub struct Options {
 }
 
 impl Options {
+    /// A worker with what these say of it; what it reads with, where its leases are and what it does with records is to be added.
+    pub fn builder(&self) -> Builder {
+        let mut worker = Worker::builder()
+            .stream(self.stream.to_string())
+            .application(&self.application)
+            .initial_position(self.from)
+            .failover(self.failover)
+            .calls_per_second(self.calls_per_second)
+            .max_records(self.max_records)
+            .byte_budget(self.byte_budget.clone())
+            // The processor fails only when the trace cannot be written, which no second attempt mends.
+            .on_failure(OnFailure::Stop);
+        if let Some(id) = &self.worker {
+            worker = worker.worker_id(id);
+        }
+        worker
+    }
+
     /// What becomes of the leases at the end.
     #[must_use]
     pub const fn at_the_end(&self) -> Stop {

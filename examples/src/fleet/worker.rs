@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use kcl_core::Worker;
 use kcl_core::processor::ShardRef;
 use kcl_core::stream::kinesis::KinesisStream;
-use kcl_core::worker::{SettingError, Stopped};
-use kcl_core::{OnFailure, Worker};
+use kcl_core::worker::Stopped;
 use tokio::net::unix::pipe::Receiver;
 
 use crate::consume::{LeaseTableAt, Options, Processor, Seen, Summary, Trace, Watch};
 use crate::embedded::client;
-use crate::exit::{Chain, FAILED, USAGE};
+use crate::exit::failure;
 use crate::process::ProcessStart;
 use crate::signals::Signals;
 
@@ -43,13 +43,7 @@ pub async fn run_worker(options: &WorkerOptions) -> u8 {
     let seen = Arc::new(Seen::default());
     let ended = work(options, &seen).await;
     println!("{}", Summary::new(&seen, start));
-    match ended {
-        Ok(()) => 0,
-        Err(error) => {
-            eprintln!("error: {}", Chain(&*error));
-            if error.is::<SettingError>() { USAGE } else { FAILED }
-        }
-    }
+    ended.err().map_or(0, |error| failure(&*error))
 }
 
 async fn work(options: &WorkerOptions, seen: &Arc<Seen>) -> Result<(), BoxError> {
@@ -85,21 +79,11 @@ async fn build(options: &WorkerOptions, seen: &Arc<Seen>) -> Result<Worker, BoxE
     let endpoint = options.endpoint.as_deref().ok_or("--endpoint is missing: the embedded stream's")?;
     let source = KinesisStream::new(&client(endpoint, "us-east-1"), options.stream.clone());
     let seen = Arc::clone(seen);
-    let mut worker = Worker::builder()
-        .stream(options.stream.to_string())
+    let worker = options
+        .builder()
         .source(source)
-        .application(&options.application)
         .lease_table(table)
-        .processor(move |shard: &ShardRef| Slow::new(Processor::new(&seen, trace.as_ref(), shard), batch_time))
-        .initial_position(options.from)
-        .failover(options.failover)
-        .calls_per_second(options.calls_per_second)
-        .max_records(options.max_records)
-        .byte_budget(options.byte_budget.clone())
-        .on_failure(OnFailure::Stop);
-    if let Some(id) = &options.worker {
-        worker = worker.worker_id(id);
-    }
+        .processor(move |shard: &ShardRef| Slow::new(Processor::new(&seen, trace.as_ref(), shard), batch_time));
     Ok(worker.build()?)
 }
 
