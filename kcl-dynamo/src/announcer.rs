@@ -41,7 +41,7 @@ impl Announcer {
             }
         }
         // Nobody is kept waiting for longer. Who saw an earlier value does not find it any more, and looks at everything.
-        match self.write(calls, Beacon::default(), changed, |_| None).await {
+        match self.write(calls, Beacon::new(""), changed, |_| None).await {
             Ok(()) => Ok(()),
             Err(Refused::Failed(error)) => Err(error),
             // It has no condition to be refused for.

@@ -10,7 +10,7 @@ pub enum Changed {
 }
 
 /// The change signal: a value that is another one after every announcement, and what was announced last.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Beacon {
     /// Opaque: equal or not.
@@ -18,6 +18,16 @@ pub struct Beacon {
     /// What was announced last, the newest first, each with the value that its announcement gave the signal. A hint: it may be empty,
     /// and it need not reach back to the value seen before.
     pub recent: Vec<(String, Changed)>,
+    /// The value before everything that was ever announced, as long as `recent` is all of it: a worker that saw the table before the
+    /// first leases were in it hears of them by name.
+    pub first: Option<String>,
+}
+
+/// The signal of a table in which nothing was announced yet.
+impl Default for Beacon {
+    fn default() -> Self {
+        Self { value: String::new(), recent: Vec::new(), first: Some(String::new()) }
+    }
 }
 
 impl Beacon {
@@ -27,12 +37,15 @@ impl Beacon {
     /// The signal with this value, without hints.
     #[must_use]
     pub fn new(value: impl Into<String>) -> Self {
-        Self { value: value.into(), recent: Vec::new() }
+        Self { value: value.into(), recent: Vec::new(), first: None }
     }
 
     /// The same signal after an announcement that gives it this value.
     pub fn announce(&mut self, value: impl Into<String>, changed: &[Changed]) {
         self.value = value.into();
+        if changed.len() + self.recent.len() > Self::RECENT {
+            self.first = None;
+        }
         let new = changed.iter().take(Self::RECENT).map(|changed| (self.value.clone(), changed.clone()));
         self.recent.splice(0..0, new.collect::<Vec<_>>());
         self.recent.truncate(Self::RECENT);
@@ -45,7 +58,8 @@ impl Beacon {
         if self.value == seen {
             return Some(Vec::new());
         }
-        let reaches = self.recent.iter().position(|(value, _)| value == seen)?;
+        let all = (self.first.as_deref() == Some(seen)).then_some(self.recent.len());
+        let reaches = self.recent.iter().position(|(value, _)| value == seen).or(all)?;
         let mut changed: Vec<&Changed> = self.recent[..reaches].iter().map(|(_, changed)| changed).collect();
         changed.sort_unstable();
         changed.dedup();
@@ -85,11 +99,26 @@ mod tests {
     }
 
     #[test]
+    fn who_saw_a_table_before_the_first_announcement_hears_of_everything_until_something_is_forgotten() {
+        let mut beacon = Beacon::default();
+        let seen = beacon.value.clone();
+        for number in 1..=Beacon::RECENT {
+            beacon.announce(number.to_string(), &[lease(&number.to_string())]);
+            assert_eq!(beacon.since(&seen).map(|changed| changed.len()), Some(number));
+        }
+        beacon.announce("one more", &[lease("a")]);
+        assert_eq!(beacon.since(&seen), None);
+        assert_eq!(Beacon::new("of which nothing more is known").since(&seen), None);
+    }
+
+    #[test]
     fn an_announcement_that_is_longer_than_the_memory_hides_what_was_before_it() {
         let mut beacon = Beacon::default();
+        let seen = beacon.value.clone();
         beacon.announce("1", &[lease("a")]);
         let many: Vec<_> = (0..100).map(|number| lease(&number.to_string())).collect();
         beacon.announce("2", &many);
         assert_eq!(beacon.since("1"), None);
+        assert_eq!(beacon.since(&seen), None);
     }
 }

@@ -10,7 +10,8 @@ const MOST_BYTES: usize = 3600;
 /// What DynamoDB counts for an element of a list beside its text.
 const ELEMENT: usize = 2;
 
-/// What was announced last, as a list of texts: the value of the signal, a space, `L` and the key of a lease or `W` and a worker.
+/// What was announced last, as a list of texts: the value of the signal, a space, `L` and the key of a lease or `W` and a worker. When
+/// nothing was ever forgotten, the value before all of it comes last, a space and `B`.
 pub(crate) fn recent_value(beacon: &Beacon) -> AttributeValue {
     let mut left = MOST_BYTES;
     let line = |(value, changed): &(String, Changed)| match changed {
@@ -24,7 +25,8 @@ pub(crate) fn recent_value(beacon: &Beacon) -> AttributeValue {
         }
         None => false,
     };
-    AttributeValue::L(beacon.recent.iter().map(line).take_while(fits).map(text).collect())
+    let first = beacon.first.iter().map(|value| format!("{value} B"));
+    AttributeValue::L(beacon.recent.iter().map(line).chain(first).take_while(fits).map(text).collect())
 }
 
 /// The signal of the beacon row.
@@ -36,6 +38,10 @@ pub(crate) fn read_beacon(reader: Reader<'_>) -> Result<Beacon, Broken> {
         let changed = match (changed.get(..1), changed.get(1..)) {
             (Some("L"), Some(key)) => Changed::Lease(parse_key(key)),
             (Some("W"), Some(worker)) => Changed::Worker(WorkerId::from(worker)),
+            (Some("B"), Some("")) => {
+                beacon.first = Some(value.to_owned());
+                continue;
+            }
             _ => return Err(broken()),
         };
         beacon.recent.push((value.to_owned(), changed));

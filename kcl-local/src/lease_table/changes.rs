@@ -10,12 +10,15 @@ use super::error::Failure;
 const LEASE: &str = "lease";
 const WORKER: &str = "worker";
 
+/// The value of the signal before the first announcement.
+const FIRST: &str = "0";
+
 /// What was announced last. The number of the newest announcement is the value of the signal.
 pub(super) fn read(connection: &Connection, application: &Value) -> rusqlite::Result<Beacon> {
     let mut select = connection.prepare_cached(
         "SELECT announcement, kind, stream, name FROM changes WHERE application = ? ORDER BY announcement DESC, kind, stream, name LIMIT ?",
     )?;
-    let mut beacon = Beacon::new("0");
+    let mut beacon = Beacon::new(FIRST);
     let mut rows = select.query(params![application, Beacon::RECENT])?;
     while let Some(row) = rows.next()? {
         let (announcement, changed) = changed(row)?;
@@ -24,6 +27,9 @@ pub(super) fn read(connection: &Connection, application: &Value) -> rusqlite::Re
         }
         beacon.recent.push((announcement, changed));
     }
+    // As many may be all, and may be what is left of more.
+    let all = beacon.recent.len() < Beacon::RECENT && beacon.recent.last().is_none_or(|(announcement, _)| announcement == "1");
+    beacon.first = all.then(|| FIRST.to_owned());
     Ok(beacon)
 }
 

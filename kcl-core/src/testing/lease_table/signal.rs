@@ -56,6 +56,21 @@ pub async fn the_hints_reach_back_over_several_announcements(fixture: &dyn Table
     }
 }
 
+/// Who read the signal before anything was announced hears of the first announcements by name: a worker that starts on an empty table
+/// beside the one that fills it finds its leases without another look.
+pub async fn the_hints_reach_back_to_before_the_first_announcement(fixture: &dyn TableFixture) {
+    let (writer, reader) = two(fixture).await;
+    let seen = value(&reader).await;
+    let [first, second] = ["shardId-1", "shardId-2"].map(|shard| leases(&[key(shard)]));
+    for changed in [&first, &second] {
+        writer.announce(changed).await.expect("announce");
+        let beacon = reader.beacon().await.expect("beacon");
+        assert_ne!(beacon.value, seen);
+        let heard = beacon.since(&seen).is_some_and(|since| since.contains(&&changed[0]));
+        assert!(heard || beacon.recent.is_empty(), "{changed:?} is not heard of by {beacon:?}");
+    }
+}
+
 /// No announcement is lost beside others.
 pub async fn announcements_at_the_same_time_are_all_heard(fixture: &dyn TableFixture) {
     let (writer, reader) = two(fixture).await;

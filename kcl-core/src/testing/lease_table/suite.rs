@@ -118,6 +118,7 @@ macro_rules! __lease_table_points {
             the_signal_changes_with_the_announcements_of_others
             the_signal_changes_with_announcements_through_the_same_handle
             the_hints_reach_back_over_several_announcements
+            the_hints_reach_back_to_before_the_first_announcement
             announcements_at_the_same_time_are_all_heard
             the_signal_stays_while_nobody_announces
             the_hints_are_bounded
