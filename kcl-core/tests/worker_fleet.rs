@@ -11,7 +11,7 @@ use kcl_core::lease::{Consistency, Expect, LeaseTable};
 use kcl_core::model::{Lease, WorkerId};
 use kcl_core::stream::memory::{MemoryStream, Operation};
 use kcl_core::worker::{Builder, CoordinationOn, Event, RunError, Stop, Stopped};
-use support::{Fault, Fleet, HookedStream, NoWorkerRows, Nth, PATIENCE, Run, Script, UnrulyTable, until};
+use support::{Fault, Fleet, HookedStream, NoWorkerRows, Nth, PATIENCE, Run, Script, TokioClock, UnrulyTable, until};
 
 const F: Duration = Duration::from_millis(1500);
 
@@ -370,6 +370,15 @@ async fn the_audit_of_another_worker_does_not_make_a_deleted_row_anew_at_the_ini
     second.stop().await.unwrap();
 }
 
+/// A worker that waits in tokio's time, in which looks come every 12 s.
+fn on_paused_time(fleet: Fleet, id: &'static str) -> Run {
+    let own = move |builder: Builder| {
+        let builder = builder.worker_id(id).failover(Duration::from_mins(1));
+        builder.clock(TokioClock::new()).coordination_on(CoordinationOn::CallersRuntime)
+    };
+    fleet.with(own).start(Script::default())
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_finds_the_leases_made_by_another_one_looks_at_once() {
     let world = World::new(8);
@@ -384,17 +393,41 @@ async fn a_worker_that_finds_the_leases_made_by_another_one_looks_at_once() {
             }
         }
     });
-    let failover = Duration::from_mins(1);
-    let start = |stream: Fleet, id: &'static str| {
-        let own =
-            move |builder: Builder| builder.worker_id(id).failover(failover).coordination_on(CoordinationOn::CallersRuntime);
-        stream.with(own).start(Script::default())
-    };
-    let second = start(Fleet::new(&slow, &world.table), "second");
-    let first = start(Fleet::new(&world.stream, &world.table), "first");
+    let second = on_paused_time(Fleet::new(&slow, &world.table), "second");
+    let first = on_paused_time(Fleet::new(&world.stream, &world.table), "first");
     let begun = tokio::time::Instant::now();
     wait_for_shares(&world.table, &[4, 4]).await;
-    assert!(begun.elapsed() < Duration::from_secs(2), "looks come every {:?}: {:?}", failover / 5, begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
     first.stop().await.unwrap();
     second.stop().await.unwrap();
+}
+
+/// How long a second worker takes to work, that starts so much later than the first on an empty table.
+async fn time_to_share(shards: u32, later: Duration) -> Duration {
+    let stream = MemoryStream::new("orders", shards);
+    let table = UnrulyTable::new();
+    // As on DynamoDB: everything is announced before anybody reads the signal again.
+    table.set_beacon_interval(Duration::from_millis(500));
+    let begun = tokio::time::Instant::now();
+    let first = on_paused_time(Fleet::new(&stream, &table), "first");
+    tokio::time::sleep(later).await;
+    let second = on_paused_time(Fleet::new(&stream, &table), "second");
+    while held(&table.rows).await.get("second").is_none_or(|held| *held < 2) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let took = begun.elapsed();
+    first.stop().await.unwrap();
+    second.stop().await.unwrap();
+    took
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_workers_that_start_together_on_an_empty_table_both_work_soon() {
+    // Few enough leases for the change signal to name them all, and more than it can.
+    for shards in [4, 100] {
+        for later in (0..=500).step_by(50).map(Duration::from_millis) {
+            let took = time_to_share(shards, later).await;
+            assert!(took < Duration::from_secs(2) + later, "{shards} shards, {later:?} apart: {took:?}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code, unused_imports, reason = "each test file uses a part")]
 #![allow(clippy::disallowed_methods, reason = "a test waits in real time and starts its worker as a task")]
 
+mod clock;
 mod gate;
 mod no_worker_rows;
 mod seen;
@@ -24,6 +25,7 @@ use kcl_core::{Failure, InitialPosition, RecordProcessor, Worker};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+pub(crate) use clock::TokioClock;
 pub(crate) use gate::Gate;
 pub(crate) use no_worker_rows::NoWorkerRows;
 pub(crate) use seen::{Call, Seen};

@@ -68,6 +68,8 @@ pub(super) struct Coordinator {
     /// When the last look was begun that was taken in.
     seen_last: Moment,
     looking: bool,
+    /// It has looked once out of its turn.
+    looked_early: bool,
     last_audit: Moment,
     /// This worker does not audit before.
     audit_from: Moment,
@@ -142,6 +144,7 @@ impl Coordinator {
             last_look: Moment::default(),
             seen_last: Moment::default(),
             looking: false,
+            looked_early: false,
             last_audit: Moment::default(),
             audit_from: Moment::default(),
             audit_soon: None,

@@ -31,8 +31,9 @@ pub(super) struct Look {
 }
 
 impl View {
-    /// Takes in a look at the whole table. It may be stale: a row that was read by itself since, or not long before, stays.
-    pub(super) fn look(&mut self, look: Look, timing: &Timing) {
+    /// Takes in a look at the whole table. It may be stale: a row that was read by itself since, or not long before, stays, unless
+    /// somebody asks `me` for it.
+    pub(super) fn look(&mut self, look: Look, me: &WorkerId, timing: &Timing) {
         let Look { leases, workers, begun, ended } = look;
         self.members.look(&leases, &workers, begun, ended, timing);
         self.fresh.retain(|_, at| *at + timing.look > begun);
@@ -40,8 +41,7 @@ impl View {
         self.leases = leases.into_iter().map(|row| (row.key.clone(), row)).collect();
         for key in self.fresh.keys() {
             match before.remove(key) {
-                // A higher counter is newer, whenever it was read.
-                Some(row) if self.leases.get(key).is_none_or(|seen| seen.counter <= row.counter) => {
+                Some(row) if self.leases.get(key).is_none_or(|seen| !is_newer(seen, &row, me)) => {
                     self.leases.insert(key.clone(), row);
                 }
                 Some(_) => {}
@@ -109,4 +109,12 @@ impl View {
         self.audits = audits;
         new
     }
+}
+
+/// Whether a row of a look goes before the one that is known, whenever it was read. A request moves no counter; one that was
+/// withdrawn before the row was read costs an answer that the table refuses.
+fn is_newer(seen: &Lease, known: &Lease, me: &WorkerId) -> bool {
+    let asked = |row: &Lease| row.checkpoint_owner.as_ref() == Some(me);
+    let is_request = asked(seen) && !asked(known) && known.owner.as_ref() == Some(me);
+    seen.counter > known.counter || seen.counter == known.counter && is_request
 }

@@ -35,7 +35,7 @@ impl Coordinator {
         let is_news = look.begun >= self.seen_last;
         if is_news {
             self.seen_last = look.begun;
-            self.view.look(look, &self.context.timing);
+            self.view.look(look, self.context.me(), &self.context.timing);
         }
         is_news
     }
@@ -65,6 +65,12 @@ impl Coordinator {
             return;
         }
         match heard {
+            // Workers that start together on an empty table make more leases than the signal can name, and have hardly seen each other.
+            // Once: looks are paid for.
+            Heard::Something if !self.looked_early => {
+                self.looked_early = true;
+                self.next_look = self.last_look;
+            }
             // Not more often than the looks that come by themselves.
             Heard::Something => self.next_look = self.next_look.min(self.last_look + self.context.timing.look),
             Heard::These(changed) => {
