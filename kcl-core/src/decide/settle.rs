@@ -29,7 +29,7 @@ pub enum Settled {
 
 /// Judges the answer to `write`, which was made from `held`, a row of my tenancy.
 ///
-/// "Mine" is decided by the token alone, never by the owner's name: another process may have the same.
+/// "Mine" is decided by the token, never by the owner's name alone: another process may have the same.
 #[must_use]
 pub fn settle(held: &Lease, write: &Write, answer: Result<Lease, Error>) -> Settled {
     match answer {
@@ -40,7 +40,7 @@ pub fn settle(held: &Lease, write: &Write, answer: Result<Lease, Error>) -> Sett
         Ok(row) => Settled::Stored(row),
         Err(Error::Conflict { row: None }) => Settled::Vanished,
         Err(Error::Conflict { row: Some(row) }) => {
-            let mine = row.token.is_some() && row.token == held.token;
+            let mine = is_of_same_tenancy(held, &row);
             // A write that leaves the token alone can only have landed on a row that still bears mine.
             let tenancy = mine || write.change.edits().token != Edit::Keep;
             if tenancy && row.counter > held.counter && write.change.is_held_by(&row) {
@@ -56,6 +56,17 @@ pub fn settle(held: &Lease, write: &Write, answer: Result<Lease, Error>) -> Sett
         Err(error) if error.is_transient() => Settled::Again(error),
         Err(error) => Settled::Broken(error),
     }
+}
+
+/// Whether nobody has taken the lease since it was as in `held`.
+///
+/// A worker of ours takes with a token of its own. One of the KCL knows no tokens and leaves the one that it finds: what it changes is
+/// the owner, and the count of owners since the last checkpoint where a request names the old one still.
+fn is_of_same_tenancy(held: &Lease, row: &Lease) -> bool {
+    row.token.is_some()
+        && row.token == held.token
+        && row.actual_owner() == held.actual_owner()
+        && row.owner_switches <= held.owner_switches
 }
 
 #[cfg(test)]
@@ -109,6 +120,26 @@ mod tests {
             let answer = conflict(held("u", 5, at(2)));
             assert!(matches!(settle(&mine, &write, answer), Settled::Lost(_)), "{write:?}");
         }
+    }
+
+    // S37, S38: a KCL 1.x or 2.x leaves the attributes there that it does not know, and a request that is pending.
+    #[test]
+    fn what_a_kcl_took_under_my_token_is_not_mine_any_more() {
+        let mine = held("t", 4, at(1));
+        let taken = Lease { owner: Some("java".into()), owner_switches: 1, ..held("t", 5, at(1)) };
+        let asked = |row: &Lease| Lease { owner: Some("other".into()), checkpoint_owner: Some("me".into()), ..row.clone() };
+        let taken_while_asked = Lease { checkpoint_owner: Some("me".into()), ..taken.clone() };
+        for (mine, taken) in [(mine.clone(), taken), (mine.clone(), taken_while_asked.clone()), (asked(&mine), taken_while_asked)]
+        {
+            let writes = [Write::renew(&mine), Write::checkpoint(&mine, at(2)), Write::release(&mine, None)];
+            for write in writes {
+                assert!(matches!(settle(&mine, &write, conflict(taken.clone())), Settled::Lost(_)), "{write:?}");
+            }
+        }
+        // Among our own, names change while it stays mine: a request, its withdrawal, a refusal that was given up and landed.
+        let renewed = Lease { counter: 5, ..asked(&mine) };
+        assert!(matches!(settle(&mine, &Write::renew(&mine), conflict(renewed)), Settled::Stored(_)));
+        assert!(matches!(settle(&asked(&mine), &Write::renew(&mine), conflict(held("t", 5, at(1)))), Settled::Stored(_)));
     }
 
     #[test]
