@@ -113,7 +113,7 @@ impl LeaseTable for MemoryLeaseTable {
             None => (rows.workers.values().cloned().collect(), rows.foreign.values().cloned().collect()),
             Some(_) => (Vec::new(), Vec::new()),
         };
-        Ok(Snapshot { leases, workers, foreign, next })
+        Ok(Snapshot { leases, workers, foreign, next, ..Snapshot::default() })
     }
 
     async fn create(&self, lease: &Lease) -> Result<Lease, Error> {

@@ -136,6 +136,10 @@ pub struct Snapshot {
     pub workers: Vec<WorkerRow>,
     /// Rows of other kinds.
     pub foreign: Vec<ForeignRow>,
+    /// Workers that are not of ours and are known to answer when they are asked for a lease.
+    pub answering: Vec<WorkerId>,
+    /// What shows that somebody else gives the leases of this table away, if somebody does: then no worker takes or asks for any.
+    pub led: Option<String>,
     /// Where the next page begins; nothing after the last.
     pub next: Option<PageToken>,
 }
@@ -146,6 +150,10 @@ impl Snapshot {
         self.leases.append(&mut page.leases);
         self.workers.append(&mut page.workers);
         self.foreign.append(&mut page.foreign);
+        self.answering.append(&mut page.answering);
+        if page.led.is_some() {
+            self.led = page.led;
+        }
         self.next = page.next;
     }
 }

@@ -112,6 +112,12 @@ pub enum Event {
         /// What was said.
         error: Arc<str>,
     },
+    /// Somebody who is not of this fleet gives the leases of the table away, as the leader of a KCL 3.x does. From now on this worker
+    /// takes, claims and asks for none; it keeps what it has.
+    LeasesLedByOthers {
+        /// What showed it.
+        what: Arc<str>,
+    },
     /// The worker gives up its shards.
     Stopping,
     /// So many events were not read in time and are gone.

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::decide::expiry::Timing;
@@ -21,6 +22,8 @@ pub(super) struct Fleet<'a> {
     pub(super) timing: &'a Timing,
     /// In the order of their names.
     pub(super) live: Vec<WorkerId>,
+    /// Those of them that are not of ours, but of a KCL.
+    pub(super) foreign: BTreeSet<WorkerId>,
 }
 
 impl<'a> Fleet<'a> {
@@ -31,7 +34,20 @@ impl<'a> Fleet<'a> {
             Err(place) if !me.leaving => live.insert(place, me.id.clone()),
             _ => {}
         }
-        Self { me, members, now, timing, live }
+        let mut foreign = members.foreign(now, timing);
+        foreign.remove(me.id);
+        Self { me, members, now, timing, live, foreign }
+    }
+
+    /// Whether workers of a KCL share the leases: then both have to count them alike, or each would move them to its own mind.
+    pub(super) fn is_mixed(&self) -> bool {
+        !self.foreign.is_empty()
+    }
+
+    /// Whether who is asked for a lease may be a worker of a KCL: where no worker has a row, one that took over leases of ours with
+    /// their tokens looks like one of us.
+    pub(super) fn may_be_mixed(&self) -> bool {
+        self.is_mixed() || !self.members.has_rows()
     }
 
     pub(super) fn is_live(&self, worker: &WorkerId) -> bool {

@@ -15,10 +15,11 @@ pub(super) struct Loads<'a> {
     by: BTreeMap<&'a LeaseKey, &'a WorkerId>,
 }
 
-/// What a lease weighs. All the same, until there are weights; a finished one nothing.
-const fn weight(lease: &Lease) -> usize {
-    // A fleet with workers of the KCL would have to count as the KCL does: finished rows too.
-    if lease.checkpoint.is_shard_end() { 0 } else { 1 }
+/// What a lease weighs. All the same, until there are weights; a finished one nothing. Beside workers of a KCL also that one, as long
+/// as its owner renews it: so the KCL counts.
+fn weight(lease: &Lease, fleet: &Fleet<'_>) -> usize {
+    let is_renewed = || fleet.members.expires_at(lease, fleet.timing).is_some_and(|at| at > fleet.now);
+    usize::from(!lease.checkpoint.is_shard_end() || (fleet.is_mixed() && is_renewed()))
 }
 
 impl<'a> Loads<'a> {
@@ -37,7 +38,7 @@ impl<'a> Loads<'a> {
                 Some(me.id).filter(|_| me.engaged.is_busy(&row.key))
             };
             if let Some(load) = owner.and_then(|owner| loads.loads.get_mut(owner)) {
-                *load += weight(row);
+                *load += weight(row, fleet);
                 loads.by.extend(owner.map(|owner| (&row.key, owner)));
             }
         }
@@ -46,6 +47,11 @@ impl<'a> Loads<'a> {
 
     pub(super) fn count(&self, worker: &WorkerId) -> usize {
         self.loads.get(worker).copied().unwrap_or_default()
+    }
+
+    /// How many leases that are not finished are counted by a worker.
+    pub(super) fn unfinished(&self, worker: &WorkerId, rows: &[(&Lease, Standing<'_>)]) -> usize {
+        rows.iter().filter(|(row, _)| !row.checkpoint.is_shard_end() && self.owner_of(row) == Some(worker)).count()
     }
 
     /// By whom the lease is counted: nobody if nobody who lives is to have it.

@@ -14,6 +14,10 @@ pub struct Me<'a> {
     pub max_moves: usize,
     /// It is stopping: it takes and asks for nothing, and gives back what it is given.
     pub leaving: bool,
+    /// Somebody else gives the leases away: it takes and asks for nothing, and keeps what it has.
+    pub passive: bool,
+    /// When it last took, or tried to take, a lease from a live worker of a KCL.
+    pub stole: Option<Moment>,
     /// The former process under this name is known to be gone (it marked its row before it went): what it left is adopted at once.
     pub former_left: bool,
     /// What it is engaged in.

@@ -6,6 +6,7 @@
 //!   Me -------------+    row, Loads          +-- give back   the same, and I have no room
 //!                                            +-- request     of an owner that has at least two more than I
 //!                                            +-- withdraw    what I asked for and want no more
+//!                                            +-- steal       from a KCL's worker that knows no requests
 //!                                            +-- bury        the row of a dead worker
 //! ```
 //!
@@ -20,6 +21,17 @@
 //!   moves from the same view, so those who ask at the same time ask for different leases. What is meant for a worker that does not
 //!   ask for it (it is at its cap) is left to the others after a while.
 //! - **A finished lease weighs nothing** and is never taken.
+//!
+//! # Beside workers of a KCL
+//!
+//! While one lives that was seen to move a counter as none of ours does, both have to see the same balance, or each would move the
+//! leases to its own mind, without end:
+//!
+//! - **Every lease that is renewed weighs one**, a finished one too, and counts for the owner that its row names.
+//! - **Asked is only a worker of the KCL that is known to answer**, for one lease at a time. It is given 40 s, and the request is not
+//!   taken back: it would drop the lease all the same.
+//! - **From the others is taken as they take**: one lease in twice the failover time, of one that has at least two more, and only by
+//!   who finds nothing free. What they were asked for and did not answer is taken first.
 
 mod fleet;
 mod loads;
@@ -27,6 +39,7 @@ mod me;
 mod moves;
 mod plan;
 mod standing;
+mod steal;
 
 pub use me::{Asked, Engagements, Me, PassedOn};
 pub use plan::{Ask, Plan, Take, View, is_duplicated, plan, share};

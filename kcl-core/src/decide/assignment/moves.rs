@@ -29,7 +29,8 @@ pub(super) fn my_moves<'a>(
     let mut moves = Vec::new();
     let mut movable = movable(rows, loads, fleet);
     let alone = fleet.members.calm(fleet.now) >= fleet.timing.look * LOOKS_OF_CALM;
-    let asks = |worker: &WorkerId| worker == fleet.me.id || (!alone && fleet.members.is_ours(worker));
+    let ours = |worker: &WorkerId| fleet.members.is_ours(worker) && !fleet.foreign.contains(worker);
+    let asks = |worker: &WorkerId| worker == fleet.me.id || (!alone && ours(worker));
     let mut receivers: BTreeSet<_> = loads.iter().map(|(worker, _)| worker).filter(|worker| asks(worker)).collect();
     while moves.len() < most {
         let emptiest =
@@ -63,15 +64,27 @@ fn pick<'a>(leases: &mut Vec<&'a Lease>, to: &WorkerId, fleet: &Fleet<'_>) -> Op
     Some(leases.swap_remove(place))
 }
 
-/// The leases that their owners can be asked for: held by a worker of ours, which knows what a request is, and with nothing pending.
+/// Whether a worker of a KCL has enough to give me one of its leases: at least two more than I, also of those that are still read. By
+/// the count of the KCL alone one with many finished leases would be left with nothing to read.
+pub(super) fn is_donor(worker: &WorkerId, rows: &[(&Lease, Standing<'_>)], loads: &Loads<'_>, fleet: &Fleet<'_>) -> bool {
+    let me = fleet.me.id;
+    loads.count(worker) >= loads.count(me) + 2 && loads.unfinished(worker, rows) >= loads.unfinished(me, rows) + 2
+}
+
+/// The leases that their owners can be asked for: held by a worker that knows what a request is, and with nothing pending.
 fn movable<'a>(rows: &[(&'a Lease, Standing<'a>)], loads: &Loads<'a>, fleet: &Fleet<'_>) -> Movable<'a> {
     let mut movable = Movable::new();
+    let gives: BTreeSet<_> = fleet.foreign.iter().filter(|worker| is_donor(worker, rows, loads, fleet)).collect();
     for (row, standing) in rows {
         let Some(owner) = &row.owner else { continue };
-        let held = matches!(standing, Standing::Held | Standing::Mine) && row.token.is_some() && row.checkpoint_owner.is_none();
-        // Others, as those of a KCL that does not know requests, are left alone here.
-        let ours = fleet.members.is_ours(owner) && !fleet.members.is_held_by_foreign(row);
-        if held && ours && loads.owner_of(row) == Some(owner) {
+        let held = matches!(standing, Standing::Held | Standing::Mine) && row.checkpoint_owner.is_none();
+        // Others, as those of a KCL that does not know requests, are not asked.
+        let knows = if fleet.foreign.contains(owner) {
+            gives.contains(owner) && fleet.members.is_answering(owner)
+        } else {
+            row.token.is_some() && fleet.members.is_ours(owner) && !fleet.members.is_held_by_foreign(row)
+        };
+        if held && knows && loads.owner_of(row) == Some(owner) {
             movable.entry(owner).or_default().push(row);
         }
     }

@@ -11,11 +11,15 @@ use super::loads::Loads;
 use super::me::Me;
 use super::moves::my_moves;
 use super::standing::Standing;
+use super::steal::{ANSWER_LIMIT, steal};
 
 /// How much later each further worker takes what the plan gave to the one before it.
 const RANK_STEP: Duration = Duration::from_millis(100);
 /// How long a request waits for the owner: its limit for draining (10 s), and half of that again for hearing of it and answering.
 const REQUEST_LIMIT: Duration = Duration::from_secs(15);
+/// How many requests a worker has open at the same time beside workers of a KCL: one that is deaf counts what it is asked for as the
+/// asker's, and takes others in its place.
+const MIXED_MOVES: usize = 1;
 /// How many looks others have to come for a lease that I have no room for.
 const LOOKS_FOR_OTHERS: u32 = 2;
 
@@ -44,6 +48,8 @@ pub struct Plan {
     pub request: Vec<Ask>,
     /// Requests in this worker's name that are to be taken back.
     pub withdraw: Vec<Ask>,
+    /// To be taken from a live worker of a KCL that does not answer requests, as it takes itself.
+    pub steal: Option<Ask>,
     /// Workers that are dead and stand in no lease: their rows are to be deleted, as they were seen.
     pub bury: Vec<WorkerId>,
     /// Free leases that are left because this worker has no room for more, and that nobody else takes either.
@@ -78,7 +84,8 @@ pub fn plan(view: &View<'_>, me: &Me<'_>, members: &Members, now: Moment, timing
     let rows: Vec<_> = view.rows.iter().map(|row| (row, Standing::of(row, &fleet))).collect();
     let mut loads = Loads::new(&rows, &fleet);
     let mut plan = Plan::default();
-    let mut room = if me.leaving { 0 } else { me.room };
+    let takes_nothing = me.leaving || me.passive;
+    let mut room = if takes_nothing { 0 } else { me.room };
 
     for (row, _) in rows.iter().filter(|(_, standing)| *standing == Standing::Passed) {
         let list = if room > 0 { &mut plan.claim } else { &mut plan.give_back };
@@ -87,7 +94,7 @@ pub fn plan(view: &View<'_>, me: &Me<'_>, members: &Members, now: Moment, timing
     }
     let wanted = takes(&rows, &mut loads, &fleet);
     let (taken, left) = wanted.split_at(wanted.len().min(room));
-    if !me.leaving {
+    if !takes_nothing {
         plan.left = left.iter().filter(|take| is_left(take, &fleet)).count();
         plan.take = taken.to_vec();
         plan.take.sort_by_key(|take| take.at);
@@ -98,12 +105,16 @@ pub fn plan(view: &View<'_>, me: &Me<'_>, members: &Members, now: Moment, timing
     let landing = me.asked.keys().filter(|key| !open.iter().any(|(row, _)| row.key == **key)).count();
     let open: Vec<_> = open.into_iter().map(|(row, _)| *row).collect();
     plan.withdraw = withdrawals(&open, &loads, &fleet, room.saturating_sub(landing));
-    if !me.leaving && members.is_watching(now, timing) {
-        let open = open.len() + landing - plan.withdraw.len();
-        let most = me.max_moves.saturating_sub(open).min(room.saturating_sub(open));
+    if !takes_nothing && members.is_watching(now, timing) {
+        let open_now = open.len() + landing - plan.withdraw.len();
+        let max_moves = if fleet.is_mixed() { me.max_moves.min(MIXED_MOVES) } else { me.max_moves };
+        let most = max_moves.saturating_sub(open_now).min(room.saturating_sub(open_now));
+        // Nobody takes from the living what it gets otherwise.
+        let is_served = !(plan.claim.is_empty() && plan.take.is_empty());
+        plan.steal = steal(&rows, &open, &loads, &fleet, room, is_served);
         plan.request = my_moves(&rows, &mut loads, &fleet, most);
     }
-    if !me.leaving {
+    if !takes_nothing {
         plan.bury = dead(view, &fleet);
     }
     plan
@@ -195,11 +206,13 @@ fn withdrawals(open: &[&Lease], loads: &Loads<'_>, fleet: &Fleet<'_>, room: usiz
     for (row, of) in requests {
         let alive = fleet.members.is_alive(of, fleet.now, fleet.timing);
         let asked = me.asked.get(&row.key).filter(|asked| asked.of == *of);
-        let late = asked.is_none_or(|asked| fleet.now.since(asked.since) > REQUEST_LIMIT);
+        let limit = if fleet.may_be_mixed() { ANSWER_LIMIT } else { REQUEST_LIMIT };
+        let late = asked.is_none_or(|asked| fleet.now.since(asked.since) > limit);
         let too_many = loads.count(me.id) >= loads.count(of) + 2 || open.len() - withdraw.len() > room;
         // What a dead owner holds is taken when it expires. A row without a token is no worker's of ours: who answers such a request
-        // does not expect it to be taken back.
-        if row.token.is_some() && (me.leaving || (alive && (late || too_many))) {
+        // does not expect it to be taken back: it would drop the lease all the same.
+        let ours = row.token.is_some() && !fleet.foreign.contains(of) && !fleet.members.is_held_by_foreign(row);
+        if ours && (me.leaving || me.passive || (alive && (late || too_many))) {
             withdraw.push(Ask { key: row.key.clone(), of: of.clone() });
             loads.move_one(me.id, of);
         }

@@ -100,6 +100,8 @@ impl Fleet {
             room,
             max_moves,
             leaving: false,
+            passive: false,
+            stole: None,
             former_left: false,
             engaged: &Idle,
             asked: &asked,

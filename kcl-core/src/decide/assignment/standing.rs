@@ -33,7 +33,7 @@ impl<'a> Standing<'a> {
         if row.checkpoint.is_shard_end() {
             return Self::Finished;
         }
-        let Some(holder) = row.actual_owner() else {
+        let Some(holder) = members.holder(row) else {
             return Self::Free;
         };
         if holder == me.id {

@@ -16,6 +16,8 @@ const KCL_FAILOVER: Duration = Duration::from_secs(10);
 pub struct Members {
     leases: BTreeMap<LeaseKey, Sight>,
     workers: BTreeMap<WorkerId, WorkerSight>,
+    /// Workers that are not of ours and answer requests all the same.
+    answering: BTreeSet<WorkerId>,
     /// When the last look began.
     last_look: Option<Moment>,
     /// When the audits of some worker were last seen to grow.
@@ -87,6 +89,11 @@ impl Members {
         }
     }
 
+    /// Takes in which workers that are not of ours are known to answer requests, as the table shows it now.
+    pub fn see_answering(&mut self, workers: impl IntoIterator<Item = WorkerId>) {
+        self.answering = workers.into_iter().collect();
+    }
+
     /// Takes in the row of one worker that was read by itself.
     pub fn see_worker(&mut self, row: &WorkerRow, at: Moment) {
         let shown = self.workers.entry(row.worker.clone()).or_default().see(row, at);
@@ -133,8 +140,28 @@ impl Members {
     #[must_use]
     pub fn expires_at(&self, row: &Lease, timing: &Timing) -> Option<Moment> {
         let sight = self.leases.get(&row.key).filter(|sight| sight.is_of(row))?;
-        let span = self.silence(row.actual_owner()?, sight.foreign, timing);
+        let span = self.silence(self.holder(row)?, sight.foreign, timing);
         Some(sight.since + span)
+    }
+
+    /// Who works on the lease of this row: its actual owner, unless somebody who knows no hand-over has taken it in the midst of one.
+    #[must_use]
+    pub fn holder<'a>(&self, row: &'a Lease) -> Option<&'a WorkerId> {
+        let usurped = self.leases.get(&row.key).is_some_and(|sight| sight.is_of(row) && sight.usurped);
+        if usurped { row.owner.as_ref() } else { row.actual_owner() }
+    }
+
+    /// The workers that are alive and not of ours, and were seen at work on leases: by what a KCL writes and none of ours does.
+    #[must_use]
+    pub fn foreign(&self, now: Moment, timing: &Timing) -> BTreeSet<WorkerId> {
+        let proven = self.leases.values().filter(|sight| sight.proven).filter_map(|sight| sight.holder(now));
+        proven.filter(|worker| self.failover(worker).is_none() && self.is_alive(worker, now, timing)).cloned().collect()
+    }
+
+    /// Whether a worker that is not of ours is known to answer requests. One of the KCL before 3.0 is deaf to them.
+    #[must_use]
+    pub fn is_answering(&self, worker: &WorkerId) -> bool {
+        self.answering.contains(worker)
     }
 
     /// How long a worker may be silent: judged by the longer of my failover time and its own.

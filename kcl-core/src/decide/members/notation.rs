@@ -20,6 +20,8 @@ pub(crate) struct World {
     room: usize,
     moves: usize,
     leaving: bool,
+    passive: bool,
+    stole: Option<Moment>,
     former_left: bool,
     rows: BTreeMap<LeaseKey, Lease>,
     workers: BTreeMap<WorkerId, WorkerRow>,
@@ -92,6 +94,8 @@ impl World {
             room: 1000,
             moves: 8,
             leaving: false,
+            passive: false,
+            stole: None,
             former_left: false,
             rows: BTreeMap::new(),
             workers: BTreeMap::new(),
@@ -124,6 +128,7 @@ impl World {
                         ("room", room) => self.room = room.parse().unwrap(),
                         ("moves", moves) => self.moves = moves.parse().unwrap(),
                         ("leaving", _) => self.leaving = true,
+                        ("passive", _) => self.passive = true,
                         ("former-left", _) => self.former_left = true,
                         other => panic!("what is {other:?} of me?"),
                     }
@@ -158,6 +163,10 @@ impl World {
             ["asked", of, "for", which, "at", since] => {
                 let asked = Asked { of: of.into(), since: seconds(since) };
                 self.asked.extend(keys(which).into_iter().map(|key| (key, asked.clone())));
+            }
+            ["stole", "at", when] => self.stole = Some(seconds(when)),
+            [ref answering @ .., "answer" | "answers"] => {
+                self.members.see_answering(answering.iter().map(|id| WorkerId::from(*id)));
             }
             ["passed", "on", which, "at", moment] => {
                 let passed = |key: LeaseKey| (key.clone(), PassedOn { counter: self.rows[&key].counter, at: seconds(moment) });
@@ -256,6 +265,8 @@ impl World {
             room: self.room,
             max_moves: self.moves,
             leaving: self.leaving,
+            passive: self.passive,
+            stole: self.stole,
             former_left: self.former_left,
             engaged: &self.engaged,
             asked: &self.asked,
@@ -270,7 +281,7 @@ impl World {
     }
 }
 
-/// `of A 5/a`, `of B from A 5/a`, `free 5`; then perhaps `finished`.
+/// `of A 5/a`, `of B from A 5/a`, `free 5`; then perhaps `finished`, `switches 1`.
 fn lease(key: LeaseKey, words: &[&str]) -> Lease {
     let mut row = Lease::new(key, Checkpoint::TrimHorizon);
     let mut words = words.iter();
@@ -280,6 +291,7 @@ fn lease(key: LeaseKey, words: &[&str]) -> Lease {
             "from" => row.checkpoint_owner = words.next().map(|id| WorkerId::from(*id)),
             "free" => row.owner = None,
             "finished" => row.checkpoint = Checkpoint::ShardEnd,
+            "switches" => row.owner_switches = words.next().and_then(|count| count.parse().ok()).expect("a count"),
             counter => {
                 let (counter, token) = counter.split_once('/').map_or((counter, None), |(counter, token)| (counter, Some(token)));
                 row.counter = counter.parse().unwrap_or_else(|_| panic!("what is `{counter}` of a lease?"));
@@ -314,6 +326,7 @@ fn write(plan: &Plan) -> String {
     };
     lines.extend(by_owner(&plan.request).iter().map(|(of, keys)| format!("ask {of} for {}", names(keys))));
     lines.extend(by_owner(&plan.withdraw).iter().map(|(of, keys)| format!("ask {of} no more for {}", names(keys))));
+    lines.extend(plan.steal.iter().map(|ask| format!("take {} from {}", ask.key, ask.of)));
     lines.extend(plan.bury.iter().map(|worker| format!("delete the row of {worker}")));
     if plan.left > 0 {
         lines.push(format!("{} left for want of room", plan.left));

@@ -13,6 +13,7 @@ pub(super) struct Sight {
     pub(super) token: Option<Token>,
     owner: Option<WorkerId>,
     checkpoint_owner: Option<WorkerId>,
+    switches: u64,
     /// When these two were first seen together.
     named: Moment,
     /// When the counter was first seen at this value, or all ages started anew.
@@ -23,6 +24,10 @@ pub(super) struct Sight {
     pub(super) passed_on: bool,
     /// Who holds it knows no tokens.
     pub(super) foreign: bool,
+    /// The same, and that is no guess: it was seen to move the counter.
+    pub(super) proven: bool,
+    /// It was taken while a hand-over was pending, by somebody who left that in the row: it is void.
+    pub(super) usurped: bool,
 }
 
 /// What a reading of a row has shown.
@@ -42,11 +47,14 @@ impl Sight {
             token: row.token.clone(),
             owner: row.owner.clone(),
             checkpoint_owner: row.checkpoint_owner.clone(),
+            switches: row.owner_switches,
             named: at,
             since: at,
             moves: 0,
             passed_on: false,
             foreign: row.token.is_none() && row.actual_owner().is_some(),
+            proven: false,
+            usurped: false,
         };
         let life = sight.holder(at).cloned();
         (sight, Shown { life, renamed: true })
@@ -68,18 +76,26 @@ impl Sight {
             self.checkpoint_owner.clone_from(&row.checkpoint_owner);
             self.named = at;
         }
+        let grown = row.counter > before.counter;
+        // Every take counts one more owner since the last checkpoint, and every one of ours brings a token of its own.
+        let taken = before.token == row.token && grown && row.owner_switches > before.switches;
+        self.switches = row.owner_switches;
+        self.usurped = taken || (self.usurped && before.checkpoint_owner == self.checkpoint_owner && before.token == row.token);
+        self.usurped &= self.checkpoint_owner.is_some();
         let holder_changed = before.holder(at) != self.holder(at);
         if before.token == row.token {
-            let grown = row.counter > before.counter;
-            self.moves += u32::from(grown);
+            // What somebody else moved before says nothing of who holds it now.
+            self.moves = if holder_changed { 0 } else { self.moves + u32::from(grown) };
             // A tenancy of ours begins with a token of its own: whoever holds a lease under another's does not know of tokens. Nor
             // does who holds one without, and moves it.
-            self.foreign |= grown && (self.token.is_none() || holder_changed || self.is_void(at));
-            self.foreign &= self.owner.is_some();
+            self.proven |= grown && (self.token.is_none() || holder_changed || taken || self.is_void(at));
+            self.proven &= self.owner.is_some();
+            self.foreign = (self.foreign || self.proven) && self.owner.is_some();
             self.passed_on &= !grown;
         } else {
             self.token.clone_from(&row.token);
             self.moves = 0;
+            self.proven = false;
             let held = row.token.is_none() && row.actual_owner().is_some();
             self.passed_on = held && !row.hand_over_pending() && before.token.is_some();
             self.foreign = held && !self.passed_on;
@@ -102,8 +118,8 @@ impl Sight {
     }
 
     /// Who works on it: while a hand-over is pending, the one who has not passed it on.
-    fn holder(&self, at: Moment) -> Option<&WorkerId> {
-        let pending = self.checkpoint_owner.as_ref().filter(|_| !self.is_void(at));
+    pub(super) fn holder(&self, at: Moment) -> Option<&WorkerId> {
+        let pending = self.checkpoint_owner.as_ref().filter(|_| !self.usurped && !self.is_void(at));
         pending.or(self.owner.as_ref()).or(self.checkpoint_owner.as_ref())
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::decide::assignment::share;
 use crate::decide::backoff::Backoff;
 use crate::decide::shards::{Begin, Finished, Leases, NewLease, judge_finished, leases_to_create, listing_for};
-use crate::lease::{Consistency, Snapshot};
+use crate::lease::Consistency;
 use crate::model::{Lease, LeaseKey, ShardId};
 use crate::runtime::pause;
 use crate::stream::StreamDescription;
@@ -91,10 +91,10 @@ impl Context {
             }
         }
         let begun = self.clock().now();
-        let Snapshot { leases: rows, workers, .. } = self.snapshot(Consistency::Strong).await?;
+        let snapshot = self.snapshot(Consistency::Strong).await?;
         let ended = self.clock().now();
         let mut audited = Audited {
-            look: Look { leases: rows, workers, begun, ended },
+            look: Look::new(snapshot, begun, ended),
             made: Vec::new(),
             acquired: Vec::new(),
             put_off: false,

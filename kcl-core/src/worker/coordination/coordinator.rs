@@ -56,6 +56,8 @@ pub(super) struct Coordinator {
     asking: BTreeSet<LeaseKey>,
     /// What this worker has passed on and not seen claimed.
     passed_on: BTreeMap<LeaseKey, PassedOn>,
+    /// When this worker last took, or tried to take, a lease from a live worker that is not of ours.
+    stole: Option<Moment>,
     /// What the last plan takes later, the earliest first.
     due: Vec<Take>,
     /// The former process under this name left in good order.
@@ -137,6 +139,7 @@ impl Coordinator {
             asked: BTreeMap::new(),
             asking: BTreeSet::new(),
             passed_on: BTreeMap::new(),
+            stole: None,
             due: Vec::new(),
             former_left: false,
             streams_seen: 0,
@@ -317,6 +320,9 @@ impl Coordinator {
 
     /// How many leases more this worker may hold.
     fn room(&self) -> usize {
+        if self.view.led.is_some() {
+            return 0;
+        }
         self.context.inner.parts.settings.max_leases.saturating_sub(self.engaged.len())
     }
 

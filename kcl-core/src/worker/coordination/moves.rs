@@ -30,6 +30,20 @@ impl Context {
         self.begin_tenancy(seen, Write::take).await
     }
 
+    /// Takes a lease from a live worker that is not of ours and does not answer requests. Nothing when it is not that one's any more.
+    pub(super) async fn steal(&self, seen: &Lease) -> Result<Option<Acquired>, Error> {
+        // It renews each few seconds: what was seen a while ago would be refused.
+        let row = self.settler.read(self.settler.table.get(&seen.key)).await?;
+        let same = |row: &Lease| {
+            (&row.owner, &row.checkpoint_owner, &row.token) == (&seen.owner, &seen.checkpoint_owner, &seen.token)
+                && !row.checkpoint.is_shard_end()
+        };
+        match row.filter(same) {
+            Some(row) => self.begin_tenancy(&row, Write::take).await,
+            None => Ok(None),
+        }
+    }
+
     /// Claims a lease that was passed on to this worker. Nothing when it is not this worker's any more.
     pub(super) async fn claim(&self, seen: &Lease) -> Result<Option<Acquired>, Error> {
         self.begin_tenancy(seen, Write::claim).await

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::decide::expiry::Timing;
 use crate::decide::members::Members;
-use crate::lease::WorkerRow;
+use crate::lease::{Snapshot, WorkerRow};
 use crate::model::{Lease, LeaseKey, Moment, WorkerId};
 
 #[derive(Debug, Default)]
@@ -17,6 +17,8 @@ pub(super) struct View {
     fresh: BTreeMap<LeaseKey, Moment>,
     /// When a row was last seen to be there.
     there: BTreeMap<LeaseKey, Moment>,
+    /// What shows that somebody else gives the leases away, as the last look at all rows has shown it.
+    pub(super) led: Option<String>,
     /// Audits of all workers, as they were seen last.
     audits: u64,
 }
@@ -26,15 +28,28 @@ pub(super) struct View {
 pub(super) struct Look {
     pub(super) leases: Vec<Lease>,
     pub(super) workers: Vec<WorkerRow>,
+    /// See [`Snapshot::answering`].
+    pub(super) answering: Vec<WorkerId>,
+    /// See [`Snapshot::led`].
+    pub(super) led: Option<String>,
     pub(super) begun: Moment,
     pub(super) ended: Moment,
+}
+
+impl Look {
+    pub(super) fn new(snapshot: Snapshot, begun: Moment, ended: Moment) -> Self {
+        let Snapshot { leases, workers, answering, led, .. } = snapshot;
+        Self { leases, workers, answering, led, begun, ended }
+    }
 }
 
 impl View {
     /// Takes in a look at the whole table. It may be stale: a row that was read by itself since, or not long before, stays, unless
     /// somebody asks `me` for it.
     pub(super) fn look(&mut self, look: Look, me: &WorkerId, timing: &Timing) {
-        let Look { leases, workers, begun, ended } = look;
+        let Look { leases, workers, answering, led, begun, ended } = look;
+        self.members.see_answering(answering);
+        self.led = led;
         self.members.look(&leases, &workers, begun, ended, timing);
         self.fresh.retain(|_, at| *at + timing.look > begun);
         let mut before = std::mem::take(&mut self.leases);

@@ -196,6 +196,8 @@ impl Node {
             room: self.manner.room.saturating_sub(self.held.len()),
             max_moves: 8,
             leaving: self.leaving,
+            passive: false,
+            stole: None,
             former_left: false,
             engaged: &engaged,
             asked: &self.asked,

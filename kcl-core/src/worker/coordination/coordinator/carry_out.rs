@@ -16,7 +16,7 @@ impl Coordinator {
     /// Decides by what is known, seen at `now`, and carries it out. What the last plan put off is void.
     pub(super) fn plan(&mut self, now: Moment) {
         let Some(plan) = self.decide(now) else { return };
-        let Plan { take, claim, give_back, request, withdraw, bury, left, .. } = plan;
+        let Plan { take, claim, give_back, request, withdraw, steal, bury, left } = plan;
         if left > 0 && left != self.left {
             self.context.inner.outlet.say(Event::LeasesLeftUnread { leases: left });
         }
@@ -34,6 +34,9 @@ impl Coordinator {
         }
         for ask in request {
             self.request(&ask.key, ask.of, now);
+        }
+        if let Some(ask) = steal {
+            self.steal(ask.key, now);
         }
         for worker in bury {
             let Some(row) = self.view.workers.remove(&worker) else { continue };
@@ -53,6 +56,8 @@ impl Coordinator {
             room: self.room(),
             max_moves: context.inner.parts.settings.max_moves,
             leaving: !context.is_working(),
+            passive: self.view.led.is_some(),
+            stole: self.stole,
             former_left: self.former_left,
             engaged: &engaged,
             asked: &self.asked,
@@ -94,6 +99,18 @@ impl Coordinator {
             let context = Arc::clone(&self.context);
             self.job(async move { Done::Taken(key, context.take(&row, rank > 0).await) });
         }
+    }
+
+    /// Takes a lease from a live worker that is not of ours.
+    fn steal(&mut self, key: LeaseKey, now: Moment) {
+        let Some(row) = self.view.leases.get(&key).cloned() else { return };
+        if self.engaged.contains(&key) || self.room() == 0 {
+            return;
+        }
+        self.stole = Some(now);
+        self.engaged.begin(key.clone());
+        let context = Arc::clone(&self.context);
+        self.job(async move { Done::Taken(key, context.steal(&row).await) });
     }
 
     fn claim(&mut self, key: &LeaseKey) {

@@ -10,6 +10,7 @@ use crate::lease::writer::Note;
 use crate::lease::{Changed, Consistency};
 use crate::model::{Lease, LeaseKey, Moment, WorkerId};
 use crate::worker::error::RunError;
+use crate::worker::event::Event;
 
 use super::super::link::News;
 use super::super::signal::Heard;
@@ -25,7 +26,7 @@ impl Coordinator {
         self.job(async move {
             let rows = context.snapshot(Consistency::Eventual).await;
             let ended = context.clock().now();
-            Done::Looked(rows.map(|snapshot| Look { leases: snapshot.leases, workers: snapshot.workers, begun, ended }))
+            Done::Looked(rows.map(|snapshot| Look::new(snapshot, begun, ended)))
         });
     }
 
@@ -35,7 +36,11 @@ impl Coordinator {
         let is_news = look.begun >= self.seen_last;
         if is_news {
             self.seen_last = look.begun;
+            let was_led = self.view.led.is_some();
             self.view.look(look, self.context.me(), &self.context.timing);
+            if let Some(what) = self.view.led.as_deref().filter(|_| !was_led) {
+                self.context.inner.outlet.say(Event::LeasesLedByOthers { what: what.into() });
+            }
         }
         is_news
     }
