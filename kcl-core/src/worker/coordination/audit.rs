@@ -91,7 +91,8 @@ impl Context {
             }
         }
         let begun = self.clock().now();
-        let snapshot = self.snapshot(Consistency::Strong).await?;
+        // Whole: a stream that was removed since is compared all the same, and must not look as if it had no lease.
+        let snapshot = self.whole_table(Consistency::Strong).await?;
         let ended = self.clock().now();
         let mut audited = Audited {
             look: Look::new(snapshot, begun, ended),
@@ -111,6 +112,7 @@ impl Context {
                 return Err(trouble);
             }
         }
+        audited.look.leases.retain(|row| self.knows(&row.key));
         Ok(audited)
     }
 
@@ -138,7 +140,7 @@ impl Context {
         if leases.is_empty() && !missing.is_empty() {
             // The first leases of a stream say where all of it begins. While the shards were listed somebody else may have made them,
             // at an earlier time: what was opened since then is a child of those, and does not begin at the time of this listing.
-            let now = self.snapshot(Consistency::Strong).await?;
+            let now = self.whole_table(Consistency::Strong).await?;
             if now.leases.iter().any(|row| of.has(&row.key)) {
                 (audited.overtaken, audited.put_off) = (true, true);
                 return Ok(());

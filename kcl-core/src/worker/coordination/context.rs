@@ -104,12 +104,18 @@ impl Context {
 
     /// The whole table, less the leases of other streams: those are not this worker's.
     pub(super) async fn snapshot(&self, consistency: Consistency) -> Result<Snapshot, Error> {
+        let mut whole = self.whole_table(consistency).await?;
+        whole.leases.retain(|lease| self.knows(&lease.key));
+        Ok(whole)
+    }
+
+    /// The whole table, with the leases of all streams.
+    pub(super) async fn whole_table(&self, consistency: Consistency) -> Result<Snapshot, Error> {
         let mut whole = Snapshot::default();
         loop {
             let next = whole.next.take();
             whole.append(self.settler.read(self.settler.table.snapshot(next.as_ref(), consistency)).await?);
             if whole.next.is_none() {
-                whole.leases.retain(|lease| self.knows(&lease.key));
                 return Ok(whole);
             }
         }
