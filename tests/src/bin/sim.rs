@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use tests::model::{Bounds, Defect, Seen, check};
 use tests::sim::{
-    Mutant, Outcome, Overrides, Stopwatch, Summary, Wish, World, quiet_panics, regressions, run_all, run_world, shrink,
+    Mutant, Outcome, Overrides, Schedule, Stopwatch, Summary, Wish, World, quiet_panics, regressions, run_all, run_world, shrink,
 };
 
 /// Runs the real worker in simulated worlds, each drawn from a seed, and judges what happens.
@@ -78,6 +78,9 @@ enum Command {
     /// Makes a failing world small, and prints the command that replays it.
     Shrink {
         seed: u64,
+        /// Build this defect in.
+        #[arg(long, value_parser = mutant)]
+        mutant: Option<Mutant>,
         #[command(flatten)]
         changes: Changes,
     },
@@ -101,6 +104,8 @@ enum Command {
     },
     /// Runs every world of `tests/regressions/`.
     Regressions,
+    /// Lists the ways in which a protocol of leases can fail, and what shows that this one does not.
+    Schedules,
     /// Runs one long world of steady load: no lease may move.
     Calm {
         #[arg(long, default_value_t = 0)]
@@ -169,11 +174,17 @@ fn main() -> ExitCode {
             replay(&Wish { seed, overrides: changes.overrides(), trace: !quiet, mutant, ..Wish::default() }, &grep)
         }
         Command::Mutants { only, seeds, threads } => mutants(&only, seeds, threads),
-        Command::Shrink { seed, changes } => smaller(&Wish { seed, overrides: changes.overrides(), ..Wish::default() }),
+        Command::Shrink { seed, mutant, changes } => {
+            smaller(&Wish { seed, mutant, overrides: changes.overrides(), ..Wish::default() })
+        }
         Command::Model { counter, tenancies, late, requests, records } => {
             model(&Bounds { counter, tenancies, late, requests, records, ..Bounds::HAND_OVER })
         }
         Command::Regressions => run_regressions(),
+        Command::Schedules => {
+            schedules();
+            ExitCode::SUCCESS
+        }
         Command::Calm { seed, workers, shards, hours, failover } => {
             let world = World::calm(seed, workers, shards, hours, failover * 1000);
             replay(&Wish { seed, world: Some(world), ..Wish::default() }, &[])
@@ -195,7 +206,7 @@ fn run(seeds: Range<u64>, threads: usize, failures: usize, within: Option<f64>, 
     run_all(seeds, threads, wish, |outcome| {
         summary.add(&outcome);
         if !outcome.violations.is_empty() {
-            print_failure(&outcome, &wish.overrides);
+            print_failure(&outcome, wish);
         }
         if summary.seconds() - told > 5.0 {
             told = summary.seconds();
@@ -210,13 +221,14 @@ fn run(seeds: Range<u64>, threads: usize, failures: usize, within: Option<f64>, 
     if summary.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn print_failure(outcome: &Outcome, overrides: &Overrides) {
+fn print_failure(outcome: &Outcome, wish: &Wish) {
     eprintln!("{}", outcome.world);
     for violation in &outcome.violations {
         eprintln!("  {violation}");
     }
     let seed = outcome.world.seed;
-    eprintln!("  again: cargo run --release -p tests --bin sim -- replay {seed}{}", overrides.arguments());
+    let mutant = wish.mutant.map_or_else(String::new, |mutant| format!(" --mutant {mutant}"));
+    eprintln!("  again: cargo run --release -p tests --bin sim -- replay {seed}{mutant}{}", wish.overrides.arguments());
 }
 
 fn mutants(only: &[Mutant], seeds: u64, threads: usize) -> ExitCode {
@@ -274,8 +286,8 @@ fn smaller(wish: &Wish) -> ExitCode {
         println!("world {} does not fail", wish.seed);
         return ExitCode::FAILURE;
     };
-    let outcome = run_world(&Wish { overrides: overrides.clone(), ..wish.clone() });
-    print_failure(&outcome, &overrides);
+    let smaller = Wish { overrides, ..wish.clone() };
+    print_failure(&run_world(&smaller), &smaller);
     ExitCode::SUCCESS
 }
 
@@ -289,15 +301,31 @@ fn run_regressions() -> ExitCode {
     };
     let mut failed = 0;
     for regression in &all {
-        let outcome = run_world(&Wish { seed: regression.seed, overrides: regression.overrides.clone(), ..Wish::default() });
+        let wish = Wish { seed: regression.seed, overrides: regression.overrides.clone(), ..Wish::default() };
+        let outcome = run_world(&wish);
         if !outcome.violations.is_empty() {
             failed += 1;
             eprintln!("{}: {}", regression.file, regression.why);
-            print_failure(&outcome, &regression.overrides);
+            print_failure(&outcome, &wish);
         }
     }
     println!("{} regressions, {failed} failed", all.len());
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn schedules() {
+    for schedule in Schedule::ALL {
+        println!("{}: {}", schedule.name, schedule.what);
+        for state in schedule.states() {
+            println!("  state   {state}");
+        }
+        for mutant in schedule.mutants {
+            println!("  defect  {mutant}: {}", mutant.what().trim());
+        }
+        for (file, text) in schedule.tests {
+            println!("  test    {file}: {text}");
+        }
+    }
 }
 
 fn replay(wish: &Wish, grep: &[String]) -> ExitCode {

@@ -60,11 +60,13 @@ pub enum Fault {
     PanickedHandler,
     /// Records left the stream before they were read.
     TrimmedUnread,
+    /// A worker was told to read a stream no more.
+    StreamRemoved,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Delay,
         Self::LostRequest,
         Self::LostAnswer,
@@ -93,6 +95,7 @@ impl Fault {
         Self::FailedHandler,
         Self::PanickedHandler,
         Self::TrimmedUnread,
+        Self::StreamRemoved,
     ];
 }
 

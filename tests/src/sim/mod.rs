@@ -35,7 +35,7 @@ mod truth;
 mod world;
 
 pub use counts::{Counts, Fault};
-pub use judge::{States, Violation};
+pub use judge::{Schedule, States, Violation};
 pub use mutant::Mutant;
 pub use regressions::{Regression, regressions};
 pub use report::Summary;

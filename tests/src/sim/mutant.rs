@@ -85,6 +85,14 @@ mutants! {
     HandsOutAfterLoss,
     /// Leases look unevenly shared, to each worker in another way.
     PlansOscillate,
+    /// The lease of a child counts as made and is not.
+    ChildNotMade,
+    /// A worker has no bound of leases.
+    NoRoomIsRoom,
+    /// A worker is not told of a stream that it is to read no more.
+    DeafToRemoval,
+    /// A lease that is taken begins at the oldest record again.
+    ResumeTooEarly,
 }
 
 impl fmt::Display for Mutant {

@@ -4,6 +4,8 @@ use super::world::{Overrides, World};
 /// Makes a failing world smaller: switches off what it does not need, then halves what is left, as long as the same invariant fails.
 /// Nothing when the world does not fail.
 pub fn shrink(wish: &Wish, mut tell: impl FnMut(&Overrides)) -> Option<Overrides> {
+    // What comes after its first violation does not count: no world is run for longer.
+    let wish = &Wish { first_only: true, ..wish.clone() };
     let invariant = run_world(wish).violations.first()?.invariant;
     let still = |overrides: &Overrides| {
         let outcome = run_world(&Wish { overrides: overrides.clone(), ..wish.clone() });

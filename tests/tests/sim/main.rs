@@ -3,5 +3,7 @@
 
 mod model;
 mod mutants;
+mod schedules;
+mod shrinking;
 mod tables;
 mod worlds;

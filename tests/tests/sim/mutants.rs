@@ -33,6 +33,18 @@ const FOUND_BY: &[(Mutant, u64)] = &[
     (Mutant::DeafOwner, 1),
     (Mutant::HandsOutAfterLoss, 1),
     (Mutant::PlansOscillate, 1),
+    (Mutant::ChildNotMade, 1),
+    (Mutant::NoRoomIsRoom, 3),
+    (Mutant::DeafToRemoval, 110),
+    (Mutant::ResumeTooEarly, 1),
+];
+
+/// What the folds say of which nothing else would be found, and by which defect.
+const SAID_BY: &[(Mutant, &str)] = &[
+    (Mutant::ChildNotMade, "I11 cover"),
+    (Mutant::NoRoomIsRoom, "I13 plans"),
+    (Mutant::DeafToRemoval, "I16 removed streams"),
+    (Mutant::ResumeTooEarly, "B1 duplicates"),
 ];
 
 /// How many worlds are tried besides.
@@ -52,5 +64,19 @@ fn each_defect_that_is_built_in_is_found() {
         if found != Some(*first) {
             println!("{mutant} is found by world {found:?}, no more by {first}");
         }
+    }
+}
+
+#[test]
+fn what_is_easily_hidden_behind_other_invariants_is_found_by_its_own() {
+    quiet_panics();
+    for (mutant, invariant) in SAID_BY {
+        let (_, first) = FOUND_BY.iter().find(|(of, _)| of == mutant).expect("a world for each defect");
+        let finds = |seed: &u64| {
+            let outcome = run_world(&Wish { seed: *seed, mutant: Some(*mutant), ..Wish::default() });
+            outcome.violations.iter().any(|violation| violation.invariant == *invariant)
+        };
+        let found = std::iter::once(*first).chain(0..WORLDS).find(finds);
+        assert!(found.is_some(), "no world of {WORLDS} shows {invariant} with {mutant}");
     }
 }

@@ -98,6 +98,10 @@ pub(super) fn answer(life: &Life, expect: &Expect, change: &Change, result: Resu
             Ok(row)
         }
         (Some(Mutant::DeafOwner), Ok(row)) => Ok(deaf(life, row)),
+        (Some(Mutant::ResumeTooEarly), Ok(mut row)) if matches!(change, Change::Take { .. } | Change::Claim { .. }) => {
+            row.checkpoint = Checkpoint::TrimHorizon;
+            Ok(row)
+        }
         (_, result) => result,
     }
 }
@@ -150,6 +154,11 @@ pub(super) fn looked(life: &Life, state: &State, mut row: Lease) -> Lease {
         _ => {}
     }
     row
+}
+
+/// Whether the row is not made, and counts as made.
+pub(super) fn is_uncreated(life: &Life, lease: &Lease) -> bool {
+    life.sim.mutant() == Some(Mutant::ChildNotMade) && !lease.parents.is_empty()
 }
 
 /// A row as it is made.

@@ -130,6 +130,9 @@ impl LeaseTable for SimTable {
     }
 
     async fn create(&self, lease: &Lease) -> Result<Lease, Error> {
+        if mutated::is_uncreated(&self.life, lease) {
+            return Ok(lease.clone());
+        }
         let new = mutated::created(&self.life, lease);
         let asked = Asked::Create(Box::new(new.clone()));
         let apply = move |state: &mut State, at: At| state.table.create(&new, at).map(Some);

@@ -9,6 +9,7 @@ use crate::sim::runtime::{sleep, spawn};
 use crate::sim::state::Sim;
 
 use super::process::{Process, Processes, run_process};
+use super::streams;
 
 /// Something that is done to a process.
 type Deed = fn(&Sim, &Processes, &mut Dice, &Process);
@@ -16,13 +17,14 @@ type Deed = fn(&Sim, &Processes, &mut Dice, &Process);
 /// Starts everything that goes wrong with processes and networks, until the world is healed.
 pub(crate) fn begin(sim: &Sim, processes: &Processes) {
     let chaos = &sim.world().chaos;
-    let deeds: [(&str, u64, Deed); 6] = [
+    let deeds: [(&str, u64, Deed); 7] = [
         ("crash", chaos.crash_every_ms, crash),
         ("stop", chaos.stop_every_ms, stop),
         ("freeze", chaos.freeze_every_ms, freeze),
         ("table cut", chaos.table_cut_every_ms, cut_table),
         ("stream cut", chaos.stream_cut_every_ms, cut_stream),
         ("duplicate", chaos.duplicate_every_ms, duplicate),
+        ("streams", if sim.world().streams > 1 { chaos.streams_every_ms } else { 0 }, streams::change),
     ];
     for (name, mean, deed) in deeds {
         if mean > 0 {
@@ -89,7 +91,7 @@ fn duplicate(sim: &Sim, processes: &Processes, dice: &mut Dice, process: &Proces
     let (sim, processes, span) = (sim.clone(), processes.clone(), dice.range(1_000, 60_000));
     spawn(async move {
         let before: Vec<_> = processes.all().iter().map(|process| process.life.id).collect();
-        let twin = Box::pin(run_process(&sim, &processes, life.worker.clone()));
+        let twin = Box::pin(run_process(&sim, &processes, life.worker.clone(), life.slot));
         let mut ends = Box::pin(async {
             tokio::select! {
                 biased;

@@ -42,7 +42,7 @@ pub(crate) async fn direct(sim: &Sim) {
         sleep(500).await;
         let now = sim.now();
         let missing = {
-            let state = sim.state();
+            let state = &mut *sim.state();
             state.judge.unfinished(&state.stream, &state.table)
         };
         match missing {
@@ -59,6 +59,9 @@ pub(crate) async fn direct(sim: &Sim) {
     if alive {
         sim.say(Event::Phase("balance"));
         balance(sim).await;
+        let now = sim.now();
+        let state = &mut *sim.state();
+        state.judge.at_rest(now, &state.stream, &state.table);
     }
 
     sim.say(Event::Phase("stop"));
@@ -135,13 +138,13 @@ const SETTLE_MS: u64 = 300_000;
 async fn balance(sim: &Sim) {
     // What was under way at the heal may still land (a request, for one), and those who died are believed to live for a while.
     let fleet = &sim.world().fleet;
-    sleep(sim.world().table.late_ms.max(2 * fleet.failover_ms)).await;
+    sleep(sim.world().table.late_ms.max(2 * fleet.longest_failover())).await;
     let deadline = sim.now().plus(BALANCE_MS);
     loop {
         let now = sim.now();
         let uneven = {
             let state = sim.state();
-            state.judge.unbalanced(&state.table)
+            state.judge.unbalanced(&state.stream, &state.table)
         };
         match uneven {
             None => break,
@@ -150,7 +153,7 @@ async fn balance(sim: &Sim) {
         }
     }
     let before = sim.state().judge.acquisitions();
-    sleep(3 * sim.world().fleet.failover_ms).await;
+    sleep(3 * sim.world().fleet.longest_failover()).await;
     let now = sim.now();
     let mut state = sim.state();
     let moves = state.judge.acquisitions() - before;
@@ -167,15 +170,22 @@ const BALANCE_MS: u64 = 240_000;
 /// land, and the backlog is read.
 fn patience(sim: &Sim) -> u64 {
     let world = sim.world();
-    let calm =
-        3 * world.fleet.failover_ms + 60_000 + world.table.late_ms + world.fleet.audit_every_ms + world.fleet.call_limit_ms;
+    let calm = 3 * world.fleet.longest_failover()
+        + 60_000
+        + world.table.late_ms
+        + world.fleet.audit_every_ms
+        + world.fleet.call_limit_ms;
     let state = sim.state();
     // One shard after the other, parents before children: the longest line counts.
-    let mut lines: Vec<u64> = Vec::new();
+    let (mut lines, mut all): (Vec<u64>, u64) = (Vec::new(), 0);
     for shard in state.stream.shards() {
         let before = shard.parents.iter().map(|parent| lines[*parent]).max().unwrap_or(0);
-        lines.push(before + 6 + u64::from(shard.len()) / u64::from(world.fleet.max_records.min(100)).max(1));
+        let own = 6 + u64::from(shard.len()) / u64::from(world.fleet.max_records.min(100)).max(1);
+        lines.push(before + own);
+        all += own;
     }
-    let calls = lines.into_iter().max().unwrap_or(0);
-    calm + calls * (1_000 + 4 * world.handlers.usual_ms)
+    // Where room is short: all shards, each after a look of somebody who has room again.
+    let (calls, looks) =
+        if world.fleet.caps.is_empty() { (lines.into_iter().max().unwrap_or(0), 0) } else { (all, lines.len() as u64) };
+    calm + calls * (1_000 + 4 * world.handlers.usual_ms) + looks * world.fleet.longest_failover()
 }

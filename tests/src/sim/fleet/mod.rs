@@ -5,6 +5,7 @@ mod director;
 mod process;
 mod producer;
 mod reshards;
+mod streams;
 
 pub(crate) use director::direct;
 pub(crate) use process::lone_table;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kcl_core::deaggregate::OutOfRange;
 use kcl_core::lease::LeaseTable;
 use kcl_core::model::WorkerId;
-use kcl_core::worker::{Checkpoints, CoordinationOn, Event as Heard, Stopped, StreamConfig};
+use kcl_core::worker::{Checkpoints, CoordinationOn, Event as Heard, Stopped};
 use kcl_core::{InitialPosition, OnFailure, Worker};
 
 use crate::sim::counts::Fault;
@@ -16,6 +16,8 @@ use crate::sim::link::{Gate, Life, SimClock};
 use crate::sim::mutant::Mutant;
 use crate::sim::runtime::{sleep, spawn};
 use crate::sim::state::Sim;
+
+use super::streams;
 
 /// The processes that live now, with their handles.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +37,11 @@ impl Processes {
 
     pub(crate) fn all(&self) -> Vec<Process> {
         self.lock().values().cloned().collect()
+    }
+
+    /// Whether it lives.
+    pub(crate) fn has(&self, life: LifeId) -> bool {
+        self.lock().contains_key(&life)
     }
 
     /// One of them.
@@ -57,7 +64,7 @@ pub(crate) async fn supervise(sim: Sim, processes: Processes, slot: usize) {
             sim.count(if chaos.new_ids { Fault::RestartNewId } else { Fault::RestartSameId });
         }
         starts += 1;
-        run_process(&sim, &processes, id.as_str().into()).await;
+        run_process(&sim, &processes, id.as_str().into(), slot).await;
         if sim.state().closing {
             return;
         }
@@ -78,11 +85,11 @@ pub(crate) async fn supervise(sim: Sim, processes: Processes, slot: usize) {
 pub(crate) fn lone_table(sim: &Sim) -> Arc<dyn LeaseTable> {
     let gate = Arc::new(Gate::default());
     let clock = SimClock::new(sim.origin(), Arc::clone(&gate), 0, 0);
-    Arc::new(SimTable::new(Arc::new(Life::new(LifeId(0), "somebody".into(), sim.clone(), gate, clock))))
+    Arc::new(SimTable::new(Arc::new(Life::new(LifeId(0), "somebody".into(), 0, sim.clone(), gate, clock))))
 }
 
 /// Runs one process to its end.
-pub(crate) async fn run_process(sim: &Sim, processes: &Processes, id: WorkerId) {
+pub(crate) async fn run_process(sim: &Sim, processes: &Processes, id: WorkerId, slot: usize) {
     let life_id = sim.state().next_life();
     let mut dice = Dice::new(sim.world().seed, &format!("life {}", life_id.0));
     let gate = Arc::new(Gate::default());
@@ -97,8 +104,9 @@ pub(crate) async fn run_process(sim: &Sim, processes: &Processes, id: WorkerId) 
     // A mutant whose clock stops would be hidden by drift.
     let drift = if sim.mutant().is_some() { 0 } else { drift };
     let clock = SimClock::new(sim.origin(), Arc::clone(&gate), dice.range(0, 1_000_000_000), drift);
-    let life = Arc::new(Life::new(life_id, id.clone(), sim.clone(), gate, clock));
-    let worker = match build(sim, &life) {
+    let life = Arc::new(Life::new(life_id, id.clone(), slot, sim.clone(), gate, clock));
+    let later = streams::not_yet(&life);
+    let worker = match build(sim, &life, &later) {
         Ok(worker) => worker,
         Err(error) => {
             sim.state().judge.defect(format!("a worker could not be built: {error}"));
@@ -106,8 +114,10 @@ pub(crate) async fn run_process(sim: &Sim, processes: &Processes, id: WorkerId) 
         }
     };
     listen(&life, &worker);
-    sim.say(Event::Started { life: life_id, worker: id });
-    processes.lock().insert(life_id, Process { life: Arc::clone(&life), worker: worker.clone() });
+    sim.say(Event::Started { life: life_id, worker: id, slot });
+    let process = Process { life: Arc::clone(&life), worker: worker.clone() };
+    processes.lock().insert(life_id, process.clone());
+    streams::add_later(processes, &process, later);
     let ended = tokio::select! {
         biased;
         () = life.crash.notified() => None,
@@ -127,16 +137,17 @@ pub(crate) async fn run_process(sim: &Sim, processes: &Processes, id: WorkerId) 
     sim.say(event);
 }
 
-fn build(sim: &Sim, life: &Arc<Life>) -> Result<Worker, kcl_core::worker::SettingError> {
+fn build(sim: &Sim, life: &Arc<Life>, later: &[usize]) -> Result<Worker, kcl_core::worker::SettingError> {
     let world = sim.world();
     let fleet = &world.fleet;
     let millis = Duration::from_millis;
     let initial = if fleet.latest { InitialPosition::Latest } else { InitialPosition::TrimHorizon };
-    let source = |stream| SimStream::new(Arc::clone(life), stream);
     let builder = match world.streams {
-        1 => Worker::builder().stream("sim-0").source(source(0)),
-        several => Worker::builder()
-            .streams((0..several).map(|stream| StreamConfig::new(format!("sim-{stream}")).source(source(stream)))),
+        1 => Worker::builder().stream("sim-0").source(SimStream::new(Arc::clone(life), 0)),
+        several => {
+            let first = (0..several).filter(|stream| !later.contains(stream));
+            Worker::builder().streams(first.map(|stream| streams::config(life, stream)))
+        }
     };
     builder
         .application("sim")
@@ -146,8 +157,8 @@ fn build(sim: &Sim, life: &Arc<Life>) -> Result<Worker, kcl_core::worker::Settin
         .clock(life.clock.clone())
         .coordination_on(CoordinationOn::CallersRuntime)
         .initial_position(initial)
-        .failover(millis(fleet.failover_ms))
-        .max_leases(fleet.max_leases)
+        .failover(millis(fleet.failover_of(life.slot)))
+        .max_leases(if sim.mutant() == Some(Mutant::NoRoomIsRoom) { usize::MAX } else { fleet.cap_of(life.slot) })
         .max_records(fleet.max_records)
         .calls_per_second(fleet.calls_per_second)
         .idle_ceiling(millis(fleet.idle_ms))
@@ -172,6 +183,7 @@ fn listen(life: &Arc<Life>, worker: &Worker) {
                 Heard::DataGap { shard, gap } => Said::Gap(shard.lease, gap),
                 Heard::RecordSkipped { shard, at } => Said::Skipped(shard.lease, at),
                 Heard::ShardUnreadable { shard, .. } => Said::Unreadable(shard.lease),
+                Heard::LeasesLeftUnread { leases } => Said::LeftUnread(leases),
                 _ => continue,
             };
             life.sim.say(Event::Said { life: life.id, said });

@@ -101,6 +101,8 @@ pub(crate) enum Said {
     Gap(LeaseKey, DataGap),
     Skipped(LeaseKey, Position),
     Unreadable(LeaseKey),
+    /// So many shards are unread because it holds as many leases as it may.
+    LeftUnread(usize),
 }
 
 /// Something that happened.
@@ -112,6 +114,14 @@ pub(crate) enum Event {
     Started {
         life: LifeId,
         worker: WorkerId,
+        /// Its place in the fleet.
+        slot: usize,
+    },
+    /// A worker was told to read this stream of the world, or to read it no more.
+    Reads {
+        life: LifeId,
+        stream: usize,
+        on: bool,
     },
     Crashed {
         life: LifeId,

@@ -34,6 +34,10 @@ pub(crate) struct Board {
 #[derive(Debug)]
 pub(crate) struct LifeInfo {
     pub(crate) worker: WorkerId,
+    /// Its place in the fleet.
+    pub(crate) slot: usize,
+    /// It has said that shards are unread because it has no room.
+    pub(crate) says_left: bool,
     pub(crate) alive: bool,
     pub(crate) crashed: bool,
 }
@@ -108,8 +112,14 @@ impl Board {
 
     pub(super) fn on(&mut self, entry: &Entry) {
         match &entry.event {
-            Event::Started { life, worker } => {
-                self.lives.insert(*life, LifeInfo { worker: worker.clone(), alive: true, crashed: false });
+            Event::Started { life, worker, slot } => {
+                let info = LifeInfo { worker: worker.clone(), slot: *slot, says_left: false, alive: true, crashed: false };
+                self.lives.insert(*life, info);
+            }
+            Event::Said { life, said: Said::LeftUnread(_) } => {
+                if let Some(info) = self.lives.get_mut(life) {
+                    info.says_left = true;
+                }
             }
             Event::Crashed { life } => self.end_life(*life, true),
             Event::Stopped { life, .. } => self.end_life(*life, false),

@@ -27,7 +27,8 @@ impl Fold for Overlap {
             sink.report(|| format!("{processor:?} is called without a tenancy in the table: {call:?}"));
             return;
         };
-        let own = Timing::for_failover(Duration::from_millis(see.world.fleet.failover_ms)).valid_for;
+        let failover = see.world.fleet.failover_of(see.board.lives.get(&tenancy.life).map_or(0, |life| life.slot));
+        let own = Timing::for_failover(Duration::from_millis(failover)).valid_for;
         // A slow clock reaches the deadline later; a millisecond is the resolution of the world.
         let longest = own.as_secs_f64() * 1000.0 / (1.0 - see.world.fleet.drift_ppm as f64 / 1e6);
         let valid_until = tenancy.written.plus(longest as u64 + 2);

@@ -4,14 +4,14 @@ use crate::sim::history::{Asked, Entry, Event};
 
 use super::fold::{Fold, See, Sink};
 
-/// I10 and I11: the lease of a child whose parent has one begins at `TRIM_HORIZON` (or is put back at its end); no lease is made
+/// I10: the lease of a child whose parent has one begins at `TRIM_HORIZON` (or is put back at its end); no lease is made
 /// twice, but by its holder who found it gone, or for a shard that has left the stream.
 #[derive(Debug)]
 pub(super) struct Reshard;
 
 impl Fold for Reshard {
     fn name(&self) -> &'static str {
-        "I10/I11 reshard"
+        "I10 reshard"
     }
 
     fn on(&mut self, entry: &Entry, see: &See<'_>, sink: &mut Sink<'_>) {

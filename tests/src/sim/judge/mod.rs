@@ -3,11 +3,14 @@
 
 mod board;
 mod fold;
+mod healed;
 #[expect(clippy::module_inception, reason = "the type that the folder is named for")]
 mod judge;
 mod progress;
+mod schedules;
 mod states;
 
+mod b1_duplicates;
 mod i01_no_regress;
 mod i02_fence;
 mod i03_epochs;
@@ -18,11 +21,15 @@ mod i07_order;
 mod i08_bounds;
 mod i09_parents;
 mod i10_reshard;
+mod i11_cover;
 mod i12_delete;
+mod i13_plans;
 mod i14_lifecycle;
 mod i15_unknown;
+mod i16_removed;
 mod l4_clean_stop;
 
 pub use fold::Violation;
 pub(crate) use judge::Judge;
+pub use schedules::Schedule;
 pub use states::States;

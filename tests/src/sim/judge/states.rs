@@ -19,6 +19,12 @@ macro_rules! states {
         }
 
         const TEXTS: &[&str] = &[$($text,)+];
+
+        impl State {
+            pub(super) const fn text(self) -> &'static str {
+                TEXTS[self as usize]
+            }
+        }
     };
 }
 
@@ -67,6 +73,12 @@ states! {
     WorkerLeft = "a worker marked its row as leaving",
     CheckpointAfterLoss = "a checkpoint that was asked for after the loss was refused",
     FrozenOverDeadline = "a process woke up after its lease had been taken",
+    LeftForWantOfRoom = "a worker said that shards are unread because it has no room for more",
+    TakenForTheFull = "a lease was taken by a worker that had more than one without room for it",
+    OutlivedShorter = "an owner showed no life for longer than the failover time of another worker, and kept its lease",
+    WorkerRowRefused = "a sign of life was refused, because the row was not as its worker knew it",
+    StreamGivenUp = "a lease was freed because its worker was told to read its stream no more",
+    StreamTakenUp = "a lease came back to a worker that had been told to read its stream no more",
 }
 
 /// How often each interesting state was reached.
@@ -118,6 +130,10 @@ pub(super) struct Finder {
     inside: BTreeMap<ProcessorId, &'static str>,
     /// Processes that lost a lease while they stood still.
     robbed: BTreeSet<LifeId>,
+    /// The last write on each lease that moved its counter.
+    moved: BTreeMap<LeaseKey, At>,
+    /// Streams that a process was told to read no more, and whether it was told to read them again since.
+    removed: BTreeMap<(LifeId, usize), bool>,
 }
 
 impl Finder {
@@ -135,6 +151,9 @@ impl Finder {
                 self.found.add(State::TwinFound);
             }
             Event::Written(written) => self.on_written(entry, written, see),
+            Event::WorkerRow { row: Some(_), accepted: false, .. } => self.found.add(State::WorkerRowRefused),
+            Event::Reads { life, stream, on } => drop(self.removed.insert((*life, *stream), *on)),
+            Event::Said { said: Said::LeftUnread(_), .. } => self.found.add(State::LeftForWantOfRoom),
             Event::WorkerRow { row: Some(row), accepted: true, .. } if row.leaving => self.found.add(State::WorkerLeft),
             Event::Called { processor, call } => self.on_call(*processor, call, see),
             Event::Returned { processor, returned } => self.on_returned(*processor, *returned),
@@ -238,6 +257,7 @@ impl Finder {
 
     fn on_accepted(&mut self, entry: &Entry, written: &Written, change: &Change, before: &Lease, see: &See<'_>) {
         let key = &written.key;
+        self.on_moved(entry, written, before, see);
         let worker = see.board.lives.get(&written.life).map(|life| life.worker.clone());
         let in_call = |life: LifeId| {
             let of = see.board.processors.iter().rev().find(|info| info.life == life && info.key == *key);
@@ -245,6 +265,7 @@ impl Finder {
         };
         match change {
             Change::Take { .. } => {
+                self.on_taken(written, see);
                 let former = before.token.as_ref().and_then(|token| see.board.tenancy_with(key, token));
                 if let Some(former) = former {
                     let alive = see.board.lives.get(&former.life).is_some_and(|life| life.alive);
@@ -278,6 +299,10 @@ impl Finder {
             }
             Change::Release { checkpoint } => {
                 self.freed.insert(key.clone(), entry.at);
+                let stream = see.stream.leased(key).map_or(0, |(_, shard)| shard.stream);
+                if self.removed.get(&(written.life, stream)) == Some(&false) {
+                    self.found.add(State::StreamGivenUp);
+                }
                 if before.token.is_none() {
                     self.passed_on.remove(key);
                     self.found.add(State::GivenBack);
@@ -308,6 +333,39 @@ impl Finder {
                 }
             }
             _ => {}
+        }
+    }
+    /// Whether an owner shows life that a worker with a shorter failover time has missed for long.
+    fn on_moved(&mut self, entry: &Entry, written: &Written, before: &Lease, see: &See<'_>) {
+        let Some(after) = written.after.as_ref().filter(|after| after.counter > before.counter) else { return };
+        let silent = self.moved.insert(written.key.clone(), entry.at).map_or(0, |at| entry.at.since(at));
+        let same = after.token.is_some() && after.token == before.token;
+        if see.world.fleet.failovers_ms.is_empty() || !same {
+            return;
+        }
+        let others = see.board.lives.iter().filter(|(life, info)| info.alive && **life != written.life);
+        if others.map(|(_, info)| see.world.fleet.failover_of(info.slot)).any(|failover| silent > failover) {
+            self.found.add(State::OutlivedShorter);
+        }
+    }
+
+    fn on_taken(&mut self, written: &Written, see: &See<'_>) {
+        let Some((_, shard)) = see.stream.leased(&written.key) else { return };
+        if self.removed.get(&(written.life, shard.stream)) == Some(&true) {
+            self.found.add(State::StreamTakenUp);
+        }
+        if see.world.fleet.caps.is_empty() {
+            return;
+        }
+        let mut held: BTreeMap<LifeId, usize> = BTreeMap::new();
+        for tenancy in see.board.current.keys().filter_map(|key| see.board.current_of(key)) {
+            *held.entry(tenancy.life).or_default() += 1;
+        }
+        let count = |life: &LifeId| held.get(life).copied().unwrap_or(0);
+        let mine = count(&written.life);
+        let mut others = see.board.lives.iter().filter(|(life, info)| info.alive && **life != written.life);
+        if others.any(|(life, info)| count(life) >= see.world.fleet.cap_of(info.slot) && count(life) < mine) {
+            self.found.add(State::TakenForTheFull);
         }
     }
 }

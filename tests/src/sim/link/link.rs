@@ -20,6 +20,8 @@ use super::{Gate, SimClock};
 pub(crate) struct Life {
     pub(crate) id: LifeId,
     pub(crate) worker: WorkerId,
+    /// Its place in the fleet.
+    pub(crate) slot: usize,
     pub(crate) sim: Sim,
     pub(crate) gate: Arc<Gate>,
     pub(crate) clock: SimClock,
@@ -64,8 +66,8 @@ const NO_REQUESTS: u8 = 1;
 const NO_ANSWERS: u8 = 2;
 
 impl Life {
-    pub(crate) fn new(id: LifeId, worker: WorkerId, sim: Sim, gate: Arc<Gate>, clock: SimClock) -> Self {
-        Self { id, worker, sim, gate, clock, crash: Notify::new(), cuts: [AtomicU8::new(OPEN), AtomicU8::new(OPEN)] }
+    pub(crate) fn new(id: LifeId, worker: WorkerId, slot: usize, sim: Sim, gate: Arc<Gate>, clock: SimClock) -> Self {
+        Self { id, worker, slot, sim, gate, clock, crash: Notify::new(), cuts: [AtomicU8::new(OPEN), AtomicU8::new(OPEN)] }
     }
 
     fn cut(&self, service: Service) -> u8 {

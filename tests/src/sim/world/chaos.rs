@@ -18,6 +18,8 @@ pub struct Chaos {
     pub table_cut_every_ms: u64,
     /// A worker cannot reach the stream.
     pub stream_cut_every_ms: u64,
+    /// A worker is told to read a stream no more, and later to read it again.
+    pub streams_every_ms: u64,
     /// The longest cut.
     pub cut_ms: u64,
     /// A second process is started under the id of one that lives.
@@ -39,6 +41,7 @@ impl Chaos {
             table_cut_every_ms: every(0.5, 10_000.0, 90_000.0),
             stream_cut_every_ms: every(0.4, 10_000.0, 90_000.0),
             duplicate_every_ms: every(0.25, 20_000.0, 90_000.0),
+            streams_every_ms: 0,
             freeze_ms: dice.range(failover_ms / 2, failover_ms * 4),
             cut_ms: dice.range(failover_ms / 2, failover_ms * 3),
             new_ids: dice.chance(0.5),
@@ -59,6 +62,7 @@ impl Chaos {
             stream_cut_every_ms: 0,
             cut_ms: 0,
             duplicate_every_ms: 0,
+            streams_every_ms: 0,
             new_ids: false,
             down_ms: 0,
         }

@@ -1,6 +1,7 @@
 //! What a world is like: everything is drawn from its seed before it begins, and printed when it fails.
 
 mod chaos;
+mod differences;
 mod handlers;
 mod link;
 mod load;

@@ -17,7 +17,7 @@ type Switch = (&'static str, fn(&mut World));
 
 impl Overrides {
     /// What can be switched off.
-    pub const OFF: [Switch; 31] = [
+    pub const OFF: [Switch; 34] = [
         ("crash", |w| w.chaos.crash_every_ms = 0),
         ("stop", |w| w.chaos.stop_every_ms = 0),
         ("freeze", |w| w.chaos.freeze_every_ms = 0),
@@ -49,6 +49,9 @@ impl Overrides {
         ("short-pages", |w| w.stream.short = 0.0),
         ("several-streams", |w| w.streams = 1),
         ("table-faults", |w| w.table = LinkFaults::quiet()),
+        ("caps", |w| w.fleet.caps.clear()),
+        ("failovers", |w| w.fleet.failovers_ms.clear()),
+        ("stream-changes", |w| w.chaos.streams_every_ms = 0),
     ];
 
     /// Whether nothing is changed.

@@ -2,7 +2,7 @@ use std::fmt;
 
 use crate::sim::dice::Dice;
 
-use super::{Chaos, Handlers, LinkFaults, Load, Overrides};
+use super::{Chaos, Handlers, LinkFaults, Load, Overrides, differences};
 
 /// The workers and their settings.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,8 +11,10 @@ pub struct Fleet {
     pub workers: usize,
     /// `failover`, in milliseconds.
     pub failover_ms: u64,
-    /// `max_leases` of each.
-    pub max_leases: usize,
+    /// `failover` of each worker where they differ, in milliseconds.
+    pub failovers_ms: Vec<u64>,
+    /// `max_leases` of each worker where there are bounds.
+    pub caps: Vec<usize>,
     /// `max_records`.
     pub max_records: u32,
     /// `calls_per_second`.
@@ -64,6 +66,26 @@ pub struct World {
     pub chaos: Chaos,
 }
 
+impl Fleet {
+    /// `max_leases` of the worker in this place.
+    #[must_use]
+    pub fn cap_of(&self, slot: usize) -> usize {
+        self.caps.get(slot).copied().unwrap_or(usize::MAX)
+    }
+
+    /// `failover` of the worker in this place, in milliseconds.
+    #[must_use]
+    pub fn failover_of(&self, slot: usize) -> u64 {
+        self.failovers_ms.get(slot).copied().unwrap_or(self.failover_ms)
+    }
+
+    /// The longest `failover` of a worker, in milliseconds.
+    #[must_use]
+    pub fn longest_failover(&self) -> u64 {
+        self.failovers_ms.iter().copied().fold(self.failover_ms, u64::max)
+    }
+}
+
 impl World {
     /// The world of this seed.
     #[must_use]
@@ -75,7 +97,8 @@ impl World {
         let fleet = Fleet {
             workers,
             failover_ms,
-            max_leases: usize::MAX,
+            failovers_ms: Vec::new(),
+            caps: Vec::new(),
             max_records: dice.pick(&[5, 20, 100, 10_000, 10_000]),
             calls_per_second: dice.pick(&[1, 2, 5]),
             idle_ms: dice.pick(&[1_000, 2_000, 5_000, 5_000]),
@@ -102,6 +125,7 @@ impl World {
         let mut several = Dice::new(seed, "streams");
         let streams = if several.chance(0.25) { several.range(2, 3).min(u64::from(shards)) as usize } else { 1 };
         let mut world = Self { seed, streams, shards, faults_ms, calm: false, fleet, load, handlers, table, stream, chaos };
+        differences::draw(&mut world);
         overrides.apply(&mut world);
         world
     }
@@ -118,7 +142,8 @@ impl World {
         let fleet = Fleet {
             workers,
             failover_ms,
-            max_leases: usize::MAX,
+            failovers_ms: Vec::new(),
+            caps: Vec::new(),
             max_records: 10_000,
             calls_per_second: 5,
             idle_ms: 60_000,

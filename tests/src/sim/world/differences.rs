@@ -1,0 +1,37 @@
+//! What is not the same for all workers of a world, or not for the whole of it.
+//!
+//! Each is drawn with dice of its own: a world in which all of it is off is the one that its seed gave before there was any of it.
+
+use crate::sim::dice::Dice;
+
+use super::World;
+
+pub(super) fn draw(world: &mut World) {
+    let (seed, shards, workers) = (world.seed, u64::from(world.shards), world.fleet.workers);
+    let mut dice = Dice::new(seed, "caps");
+    if dice.chance(0.2) {
+        world.fleet.caps = caps(&mut dice, workers, shards);
+    }
+    let mut dice = Dice::new(seed, "failovers");
+    if dice.chance(0.2) && workers > 1 {
+        let usual = world.fleet.failover_ms;
+        let one = |_| (usual * dice.pick(&[1, 2, 2, 4]) / 2).clamp(2_000, 30_000);
+        world.fleet.failovers_ms = (0..workers).map(one).collect();
+    }
+    let mut dice = Dice::new(seed, "stream changes");
+    if world.streams > 1 && dice.chance(0.5) {
+        world.chaos.streams_every_ms = dice.log(8_000.0, 60_000.0) as u64;
+    }
+}
+
+/// A bound for each worker: with room for all shards in two of three worlds, with too little of it in the others.
+fn caps(dice: &mut Dice, workers: usize, shards: u64) -> Vec<usize> {
+    let enough = dice.chance(2.0 / 3.0);
+    let most = if enough { shards } else { (shards / workers as u64).max(1) };
+    let mut caps: Vec<usize> = (0..workers).map(|_| dice.range(1, most) as usize).collect();
+    if enough {
+        let without = dice.index(workers);
+        caps[without] = usize::MAX;
+    }
+    caps
+}
