@@ -259,7 +259,14 @@ fn mutants(only: &[Mutant], seeds: u64, threads: usize) -> ExitCode {
 fn model(bounds: &Bounds) -> ExitCode {
     let mut holds = true;
     let one_name = Bounds { one_name: true, requests: 0, late: bounds.late + 1, ..*bounds };
-    for (name, bounds) in [("two workers", *bounds), ("two processes under one name", one_name)] {
+    let late = Bounds {
+        counter: bounds.counter.min(Bounds::LATE.counter),
+        late: bounds.late.max(Bounds::LATE.late),
+        requests: bounds.requests.max(Bounds::LATE.requests),
+        ..*bounds
+    };
+    let all = [("two workers", *bounds), ("two workers, more late", late), ("two processes under one name", one_name)];
+    for (name, bounds) in all {
         let began = Stopwatch::start();
         match check(&bounds) {
             Ok(Seen { states, steps }) => println!("{name}: {states} states, {steps} steps, all sound, {:.1} s", began.seconds()),

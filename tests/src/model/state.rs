@@ -24,6 +24,9 @@ impl Bounds {
     pub const HAND_OVER: Self =
         Self { one_name: false, counter: 4, tenancies: 2, records: 1, late: 1, requests: 1, defect: None };
 
+    /// The same with more that is late and asked for, and fewer changes of the row: all of it is looked through, in seconds.
+    pub const LATE: Self = Self { counter: 3, late: 2, requests: 2, ..Self::HAND_OVER };
+
     /// Two processes under one name, which know nothing of each other.
     pub const ONE_NAME: Self = Self { one_name: true, requests: 0, late: 2, ..Self::HAND_OVER };
 
