@@ -5,14 +5,15 @@ use crate::sim::runtime::At;
 
 use super::fold::{Fold, See, Sink};
 
-/// I16: of a stream that a worker was told to read no more it hands out what it is handing out, and then nothing.
+/// I16: of a stream that a worker was told to read no more, it soon hands out nothing more.
 #[derive(Debug, Default)]
 pub(super) struct Removed {
     /// Since when, of each process and stream of the world.
     removed: BTreeMap<(LifeId, usize), At>,
 }
 
-/// How long a worker may take to hear of it, in milliseconds.
+/// How long a worker may take to hear of it, in milliseconds. A write on a lease that is under way then comes first: it is answered, or
+/// given up, long before the failover time.
 const HEARS_MS: u64 = 1_000;
 
 impl Fold for Removed {
@@ -32,7 +33,8 @@ impl Fold for Removed {
                 let info = see.board.processor(*processor);
                 let Some(stream) = see.stream.shards().get(info.shard).map(|shard| shard.stream) else { return };
                 let Some(since) = self.removed.get(&(info.life, stream)) else { return };
-                sink.check(entry.at.since(*since) <= HEARS_MS, || {
+                let slot = see.board.lives.get(&info.life).map_or(0, |life| life.slot);
+                sink.check(entry.at.since(*since) <= HEARS_MS + see.world.fleet.failover_of(slot), || {
                     format!("{}: {:?} hands out records of a stream that was removed at {since}", info.key, info.life)
                 });
             }
