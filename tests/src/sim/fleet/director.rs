@@ -112,7 +112,8 @@ async fn stay_calm(sim: &Sim) {
     let mut state = sim.state();
     let moves = state.judge.acquisitions() - before;
     if moves > 0 {
-        state.judge.not_calm(now, format!("{moves} leases moved in a calm world"));
+        let how = state.judge.moves_after(before);
+        state.judge.not_calm(now, format!("{moves} leases moved in a calm world: {how}"));
     }
     let records = state.stream.shards().iter().map(|shard| u64::from(shard.len())).sum();
     let (calls, most) = (state.table_calls - calls_before, calm_calls(sim.world(), span, records));
@@ -158,7 +159,8 @@ async fn balance(sim: &Sim) {
     let mut state = sim.state();
     let moves = state.judge.acquisitions() - before;
     if moves > 0 {
-        state.judge.not_calm(now, format!("{moves} leases moved in a balanced fleet"));
+        let how = state.judge.moves_after(before);
+        state.judge.not_calm(now, format!("{moves} leases moved in a balanced fleet: {how}"));
     }
 }
 

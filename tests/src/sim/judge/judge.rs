@@ -94,6 +94,26 @@ impl Judge {
         self.board.tenancies.len()
     }
 
+    /// How those after the first so many came about: what became of the tenancy before, and how long it had shown no life.
+    pub(crate) fn moves_after(&self, before: usize) -> String {
+        let tenancies = &self.board.tenancies;
+        let tell = |index: usize| {
+            let tenancy = &tenancies[index];
+            let former = tenancies[..index].iter().rev().find(|former| former.key == tenancy.key);
+            let end = former.and_then(|former| Some((former, former.ended.as_ref()?)));
+            let how = end.map_or_else(String::new, |(former, end)| {
+                let silent = end.at.since(former.written);
+                format!(
+                    " after {:?} had it, ended at {} by {:?} ({}) {silent} ms after its last write",
+                    former.life, end.at, end.by, end.how
+                )
+            });
+            format!("{} to {:?}{how}", tenancy.key, tenancy.life)
+        };
+        let some: Vec<String> = (before..tenancies.len()).take(6).map(tell).collect();
+        some.join("; ")
+    }
+
     /// A promise about a healed fleet was not kept.
     pub(crate) fn not_calm(&mut self, at: At, what: String) {
         self.at = at;
