@@ -53,12 +53,13 @@ impl Judge {
         for (index, shard) in stream.shards().iter().enumerate() {
             let waits = shard.parents.iter().any(|parent| unread.contains(parent));
             let Some(row) = table.get(&shard.key) else {
-                // A shard that was closed before an application began at LATEST, or that left unread, needs no lease.
-                if (self.world.fleet.latest && !shard.is_open()) || shard.left.is_some() {
+                if waits {
+                    // What follows it waits too, whether or not the shard itself has left meanwhile.
+                    unread.insert(index);
                     continue;
                 }
-                if waits {
-                    unread.insert(index);
+                // A shard that was closed before an application began at LATEST, or that left unread, needs no lease.
+                if (self.world.fleet.latest && !shard.is_open()) || shard.left.is_some() {
                     continue;
                 }
                 return Err(format!("{} has no lease", shard.key));
