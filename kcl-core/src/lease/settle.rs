@@ -1,6 +1,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+
 use crate::decide::settle::{Settled, settle};
 use crate::model::{Lease, Moment};
 use crate::runtime::{Clock, jitter, pause, within};
@@ -49,15 +52,35 @@ impl Settler {
     /// Sends `make(row)` until it is settled or `until` has passed. When the row has moved on under our token, it is made anew from
     /// the row as it is, unless `make` has nothing more to write; `held` is always the last row known to be ours.
     ///
-    /// Retries come at once and then after short pauses: a renewal that waits for its next turn loses the lease.
+    /// Retries come at once and then after short pauses: a renewal that waits for its next turn loses the lease. One that is not answered
+    /// soon is followed by others before its own time is over: of the time that is left, half goes to each. They are tries of one and
+    /// the same write, so that at most one lands, and the first answer that tells what became of it is as good as any.
     pub(crate) async fn pursue(&self, held: &mut Lease, until: Moment, make: impl Fn(&Lease) -> Option<Write>) -> Outcome {
         let mut sent = self.clock.now();
         let mut span = FIRST_PAUSE;
         loop {
             let Some(write) = make(held) else { return Outcome::Superseded };
-            let answer = self.call(held, &write).await;
-            let acknowledged = answer.is_ok();
-            let error = match settle(held, &write, answer) {
+            let mut tries = FuturesUnordered::new();
+            let mut next = None;
+            let (settled, acknowledged) = loop {
+                tries.push(self.call(held, &write));
+                match self.first_telling(&mut tries, next, |answer| settle(held, &write, answer)).await {
+                    Told::Settled(settled, acknowledged) => break (settled, acknowledged),
+                    Told::TimeIsUp => {}
+                    Told::Nothing(error) => {
+                        if self.clock.now() + span >= until {
+                            return Outcome::Unsettled { error, sent };
+                        }
+                        pause(&*self.clock, span.mul_f64(0.5 + jitter() / 2.0)).await;
+                        span = (span * 2).min(self.call_limit);
+                    }
+                }
+                let now = self.clock.now();
+                let patience = (until.since(now) / 2).max(self.call_limit / 8);
+                next = Some(now + patience).filter(|next| *next < until);
+            };
+            drop(tries);
+            match settled {
                 Settled::Stored(row) => {
                     held.clone_from(&row);
                     return Outcome::Stored { row, sent, acknowledged };
@@ -74,7 +97,6 @@ impl Settler {
                         // A table that refuses the very row that it shows: not in a hot loop.
                         pause(&*self.clock, FIRST_PAUSE).await;
                     }
-                    continue;
                 }
                 Settled::Edited(row) => {
                     *held = row;
@@ -83,13 +105,32 @@ impl Settler {
                 Settled::Lost(_) => return Outcome::Lost,
                 Settled::Vanished => return Outcome::Vanished,
                 Settled::Broken(error) => return Outcome::Broken(error),
-                Settled::Again(error) => error,
-            };
-            if self.clock.now() + span >= until {
-                return Outcome::Unsettled { error, sent };
+                // It tells nothing, and the loop above goes on.
+                Settled::Again(error) => return Outcome::Unsettled { error, sent },
             }
-            pause(&*self.clock, span.mul_f64(0.5 + jitter() / 2.0)).await;
-            span = (span * 2).min(self.call_limit);
+        }
+    }
+
+    /// The first answer that tells what became of the write, unless all are in and tell nothing, or it is time for the next try.
+    async fn first_telling(
+        &self,
+        tries: &mut FuturesUnordered<impl Future<Output = Result<Lease, Error>>>,
+        next: Option<Moment>,
+        judge: impl Fn(Result<Lease, Error>) -> Settled,
+    ) -> Told {
+        loop {
+            let answer = tokio::select! {
+                biased;
+                answer = tries.next() => answer,
+                () = self.clock.sleep_until(next.unwrap_or_default()), if next.is_some() => return Told::TimeIsUp,
+            };
+            let Some(answer) = answer else { return Told::TimeIsUp };
+            let acknowledged = answer.is_ok();
+            match judge(answer) {
+                Settled::Again(_) if !tries.is_empty() => {}
+                Settled::Again(error) => return Told::Nothing(error),
+                settled => return Told::Settled(settled, acknowledged),
+            }
         }
     }
 
@@ -115,4 +156,14 @@ impl Settler {
     fn time_out(&self) -> BoxError {
         format!("no answer within {:?}", self.call_limit).into()
     }
+}
+
+/// What was heard of the tries of a write.
+enum Told {
+    /// This became of it, and whether it was acknowledged.
+    Settled(Settled, bool),
+    /// Every try is over, and nobody knows.
+    Nothing(Error),
+    /// One is under way still, and the next is due.
+    TimeIsUp,
 }

@@ -36,6 +36,10 @@ impl Clock for Virtual {
 enum Fate {
     Answered,
     AnswerLost,
+    /// It is carried out, and nothing is heard of it.
+    Unanswered,
+    /// It is carried out, and answered after so long.
+    Slow(Duration),
     Refused,
 }
 
@@ -80,6 +84,15 @@ impl LeaseTable for Ruled {
             Fate::AnswerLost => {
                 let _ = self.rows.update(key, expect, change).await;
                 Err(Error::Unknown { source: "no answer".into() })
+            }
+            Fate::Unanswered => {
+                let _ = self.rows.update(key, expect, change).await;
+                std::future::pending().await
+            }
+            Fate::Slow(span) => {
+                let answer = self.rows.update(key, expect, change).await;
+                tokio::time::sleep(span).await;
+                answer
             }
             Fate::Refused => Err(Error::Throttled { source: "busy".into() }),
         }
@@ -196,6 +209,32 @@ async fn a_failed_renewal_is_tried_again_at_once_and_not_at_its_next_turn() {
     bench.table.set(move |_| if tries.fetch_add(1, Ordering::SeqCst) == 0 { Fate::Refused } else { Fate::Answered });
     bench.at(3.5).await;
     assert_eq!(bench.row().await.counter, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_outlives_four_renewals_in_a_row_of_which_nothing_is_heard() {
+    let bench = Bench::new().await;
+    let tries = Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let count = tries.clone();
+    bench.table.set(move |_| if count.fetch_add(1, Ordering::SeqCst) < 4 { Fate::Unanswered } else { Fate::Answered });
+    bench.at(bench.timing.valid_for.as_secs_f64() + 0.1).await;
+    assert!(bench.is_valid(), "after {} tries", tries.load(Ordering::SeqCst));
+    assert!(!bench.writer.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_comes_late_counts_though_the_write_was_tried_again_meanwhile() {
+    let bench = Bench::new().await;
+    let tries = std::sync::atomic::AtomicU32::new(0);
+    // The first is lost; whatever follows is slow, but within the time that a call has.
+    let slow = bench.timing.call_limit.mul_f64(0.95);
+    bench.table.set(move |_| if tries.fetch_add(1, Ordering::SeqCst) == 0 { Fate::Unanswered } else { Fate::Slow(slow) });
+    // The renewal landed once, however often it was sent, and no answer is in yet.
+    let second = (bench.timing.renew_every + bench.timing.call_limit).as_secs_f64();
+    bench.at(second + slow.as_secs_f64() - 0.1).await;
+    assert_eq!(bench.row().await.counter, 2);
+    bench.at(bench.timing.valid_for.as_secs_f64() + 0.1).await;
+    assert!(bench.is_valid());
 }
 
 #[tokio::test(start_paused = true)]
