@@ -149,3 +149,46 @@ async fn who_lists_the_shards_for_long_does_not_make_children_of_the_first_lease
     first.stop().await.unwrap();
     late.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn who_lists_the_shards_for_long_does_not_begin_with_children_of_a_shard_that_is_read_and_has_left() {
+    let (stream, table) = (MemoryStream::new("orders", 1), MemoryLeaseTable::new());
+    let root = stream.open_shards().remove(0);
+    let (listing, handlers) = (Gate::new(), Gate::new());
+    let first = Fleet::new(&stream, &table).start(handlers.processing());
+    wait_for_lease(&table, &root, |row| row.owner.is_some()).await;
+    let slow = HookedStream::new(&stream);
+    let (listed, asked) = (listing.clone(), Arc::new(AtomicBool::new(false)));
+    let asks = Arc::clone(&asked);
+    slow.before(move |operation, _| {
+        let (listed, asks) = (listed.pass(), Arc::clone(&asks));
+        async move {
+            if operation == Operation::ListShards {
+                asks.store(true, Ordering::SeqCst);
+                listed.await;
+            }
+        }
+    });
+    let late = Fleet::new(&slow, &table).start(Script::default());
+    until("its look at a table with one lease", || asked.load(Ordering::SeqCst)).await;
+
+    let [parent, _] = stream.split_evenly(&root).unwrap();
+    stream.put_to(&parent, "k", "of the parent").unwrap();
+    until("the parent's first call", || stream.call_count(Operation::Read, Some(&parent)) > 0).await;
+    let children = stream.split_evenly(&parent).unwrap();
+    for child in &children {
+        stream.put_to(child, "k", "of a child").unwrap();
+    }
+    for left in [&root, &parent] {
+        stream.drop_shard(left).unwrap();
+    }
+    listing.open();
+    late.heard.wait_for("its comparison", |event| matches!(event, Event::Started)).await;
+    for child in &children {
+        assert!(table.get(&LeaseKey::single(child.clone())).await.unwrap().is_none(), "its parent is not done");
+    }
+    handlers.open();
+    until("the children", || first.seen.payloads().len() + late.seen.payloads().len() == 3).await;
+    first.stop().await.unwrap();
+    late.stop().await.unwrap();
+}

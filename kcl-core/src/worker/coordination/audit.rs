@@ -137,14 +137,20 @@ impl Context {
             begin = begin.with_open_then(open.graph.shards().map(|shard| shard.id.clone()));
             missing = leases_to_create(&listing.graph, &leases, &begin);
         }
-        if leases.is_empty() && !missing.is_empty() {
-            // The first leases of a stream say where all of it begins. While the shards were listed somebody else may have made them,
+        // A listing may take long, and the rows are older than it.
+        let now = if missing.is_empty() { Vec::new() } else { self.whole_table(Consistency::Strong).await?.leases };
+        let now = by_shard(now.iter().filter(|row| of.has(&row.key)));
+        if leases.is_empty() && !now.is_empty() {
+            // The first leases of a stream say where all of it begins. While the shards were listed somebody else has made them,
             // at an earlier time: what was opened since then is a child of those, and does not begin at the time of this listing.
-            let now = self.whole_table(Consistency::Strong).await?;
-            if now.leases.iter().any(|row| of.has(&row.key)) {
-                (audited.overtaken, audited.put_off) = (true, true);
-                return Ok(());
-            }
+            (audited.overtaken, audited.put_off) = (true, true);
+            return Ok(());
+        }
+        if !missing.is_empty() {
+            // What looked as if no lease led to it may come after one that was made since. A row that was deleted since counts too: its
+            // shard was read to the end.
+            let known = leases.iter().chain(&now).map(|(shard, row)| (shard.clone(), *row)).collect();
+            missing = leases_to_create(&listing.graph, &known, &begin);
         }
         let key = |new: &NewLease| LeaseKey { stream: of.identity(), shard: new.shard.clone() };
         let all = missing.len();
