@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kcl_core::lease::Change;
 
-use crate::sim::history::{Asked, Call, Entry, Event, LifeId, ProcessorId, Written};
+use crate::sim::history::{Asked, Call, Entry, Event, LifeId, ProcessorId, Returned, Written};
 
 use super::fold::{Fold, See, Sink};
 
@@ -11,7 +11,9 @@ use super::fold::{Fold, See, Sink};
 /// may take an owner for dead, and what was asked of that one is no open request to it.
 #[derive(Debug, Default)]
 pub(super) struct Plans {
-    /// Processors that were begun and are not over.
+    /// Processors whose first call has not succeeded. A lease may be given up before that, without a word to them.
+    beginning: BTreeSet<ProcessorId>,
+    /// Those that were begun and are not over.
     at_work: BTreeMap<LifeId, BTreeSet<ProcessorId>>,
 }
 
@@ -30,7 +32,8 @@ impl Fold for Plans {
                     });
                 }
             }
-            Event::Called { processor, call: Call::Initialize { attempt: 1, .. } } => {
+            Event::Called { processor, call: Call::Initialize { .. } } => drop(self.beginning.insert(*processor)),
+            Event::Returned { processor, returned: Returned::Done } if self.beginning.remove(processor) => {
                 let info = see.board.processor(*processor);
                 let cap = see.board.lives.get(&info.life).map_or(usize::MAX, |life| see.world.fleet.cap_of(life.slot));
                 let at_work = self.at_work.entry(info.life).or_default();
