@@ -101,19 +101,30 @@
 //! |---|---|---|
 //! | no trace of a KCL, or of one from 3.5 in its default mode that has stopped | `Alone` | rows of workers and the change signal are written |
 //! | a lease without `entityType`, `Migration3.0` at `CLIENT_VERSION_UPGRADE_FROM_2X` or `CLIENT_VERSION_2X`, or the tables `APPLICATION-CoordinatorState` of a KCL from 3.0 to 3.4 | `Quiet` | leases alone are written: a KCL before 3.5 fails on every other row, and one that waits to change to 3.x waits as long as an owner of a lease has no row of metrics. Changes are found by looking, each 2 s |
-//! | `Migration3.0` at `CLIENT_VERSION_3X` or `CLIENT_VERSION_3X_WITH_ROLLBACK` and metrics of somebody else that are younger than 60 s, or a row `Leader` that changes between two looks | `Led` | at the start an error with [`KclIsLeading`] as its source and nothing written, or a wait ([`OpenOptions::wait_for_kcl`]). While running: a warning in the log, no lease is taken, claimed or asked for any more (those writes are answered with `Throttled`), what is held is kept, our rows beside leases are removed |
+//! | `Migration3.0` at `CLIENT_VERSION_3X` or `CLIENT_VERSION_3X_WITH_ROLLBACK` and metrics of somebody else that are younger than 60 s, or a row `Leader` that changes between two looks | `Led` | at the start an error with [`KclIsLeading`] as its source and nothing written, or a wait ([`OpenOptions::wait_for_kcl`]). While running: a warning in the log and [`Event::LeasesLedByOthers`](kcl_core::worker::Event::LeasesLedByOthers), no lease is taken, claimed or asked for any more (such a write is answered with `Throttled`), what is held is kept and handed over when the leader asks, our rows beside leases are removed |
 //!
 //! A standing becomes stricter by itself and milder only by a new start. Where the table was an old KCL's and no Java worker will come
 //! back, [`Neighbours::Nobody`] says so. Before going back to a KCL before 3.5, stop all workers of ours and call
 //! [`DynamoLeaseTable::retire`].
 //!
-//! Not shown yet: what is said here of Java workers is held by tests on the rows of a KCL 3.5.1 and on rows written after the KCL's
-//! source, not by a Java worker at work on the same table.
+//! What is said here of Java workers is held by tests on the rows of a KCL 3.5.1, on rows written after the KCL's source, and beside a
+//! model of its renewals, its taker and its hand-overs.
 //!
-//! Not done: living with a leader of the KCL 3.x; whom to ask and to take from beside Java workers, and how to count leases then, is
-//! the worker's matter and it does not tell Java owners apart yet; the row of a dead worker in a table that has become `Quiet` stays
-//! until somebody removes it (`retire` does). A leader without metrics (`disableWorkerMetrics`) is found only by its row changing, which
-//! takes one of its heartbeats (30 s).
+//! ## How leases are shared
+//!
+//! Beside Java workers in 2.x mode both sides take what is free or has expired, and balance what they hold:
+//!
+//! - Counted is as the KCL counts: every lease that is renewed, finished ones too, for the owner that its row names.
+//! - A KCL 1.x or 2.x cannot be asked for a lease. While it has at least two more than a worker of ours, that one takes one of its leases
+//!   each 20 s (twice the failover time, where that is above 10 s), as the KCL itself does: the records since its last checkpoint are
+//!   delivered twice. The other way round it is the same.
+//! - A KCL from 3.5 in 2.x mode, known by its row of worker metrics with `sup`, is asked, for one lease at a time, and hands it over after
+//!   its last checkpoint. It takes without asking.
+//! - An owner that took over leases with a token of ours cannot be told from one of ours: it is asked, and what it has not answered
+//!   after 40 s is taken.
+//!
+//! Not done: living with a leader of the KCL 3.x. A leader without metrics (`disableWorkerMetrics`) is found only by its row changing,
+//! which takes one of its heartbeats (30 s). A KCL 3.0 to 3.4 keeps its metrics elsewhere and is taken from, not asked.
 
 mod announcer;
 mod call;

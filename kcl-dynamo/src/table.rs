@@ -11,7 +11,9 @@ use kcl_core::model::{Lease, LeaseKey, WorkerId};
 use crate::announcer::Announcer;
 use crate::call::{Calls, Lanes, Refused};
 use crate::expression::{Parts, Update, absent, edited, exactly, expected};
-use crate::item::attribute::{ENTITY_TYPE, INCARNATION, KIND_BEACON, LAST_UPDATE, LEASE_KEY, SUPPORT_UPDATE};
+use crate::item::attribute::{
+    ENTITY_TYPE, INCARNATION, KIND_BEACON, KIND_WORKER, LAST_UPDATE, LEASE_KEY, SUPPORT, SUPPORT_UPDATE,
+};
 use crate::item::{BEACON_KEY, Item, Reader, Row, key_value, lease_item, number, text, worker_item, worker_key, worker_values};
 use crate::neighbours::{Evidence, KclIsLeading, Standing, Watch, judge, legacy_versions};
 use crate::setup::{Neighbours, OpenError, OpenOptions, Settings, check_rights, ready_table};
@@ -127,6 +129,14 @@ fn lease_of(item: &Item) -> Result<Lease, Error> {
         Row::Lease(lease) => Ok(lease),
         other => Err(in_the_way(Reader(item).key(), &other, "a lease")),
     }
+}
+
+/// The worker of a KCL that answers when it is asked for a lease: its row of metrics says what it supports, as from the KCL 3.5 on. That
+/// the KCL 3.0 to 3.4 do so too cannot be told from this table.
+fn answering(item: &Item) -> Option<WorkerId> {
+    let reader = Reader(item);
+    let is_metrics = reader.text(ENTITY_TYPE).ok().flatten() == Some(KIND_WORKER) && !reader.has(INCARNATION);
+    (is_metrics && reader.has(SUPPORT)).then(|| reader.key().into())
 }
 
 /// The error of a write on a lease.
@@ -281,6 +291,7 @@ impl LeaseTable for DynamoLeaseTable {
         let mut snapshot = Snapshot::default();
         snapshot.next = found.next.as_ref().map(|key| PageToken(Reader(key).key().to_owned()));
         for item in &found.items {
+            snapshot.answering.extend(answering(item));
             match Row::read(item) {
                 Ok(Row::Lease(lease)) => snapshot.leases.push(lease),
                 Ok(Row::Worker(worker)) => snapshot.workers.push(worker),
@@ -295,6 +306,7 @@ impl LeaseTable for DynamoLeaseTable {
             }
         }
         inner.watch(&found.items, page.is_none(), snapshot.next.is_none()).await;
+        snapshot.led = inner.watch.led();
         // A fleet without rows of workers judges life by leases. One that saw some rows, its own or those that others have not taken
         // away yet, would hold who has none for another kind of worker.
         if !inner.writes_rows_of_workers() {
@@ -392,6 +404,8 @@ impl LeaseTable for DynamoLeaseTable {
         let Some(item) = self.inner.calls.get(worker_key(worker), true).await? else { return Ok(None) };
         match Row::read(&item)? {
             Row::Worker(row) => Ok(Some(row)),
+            // The metrics of a Java worker that asks for a lease: it has no row of ours, as nobody has.
+            _ if !self.inner.writes_rows_of_workers() => Ok(None),
             other => Err(in_the_way(worker.as_str(), &other, "a worker of this fleet")),
         }
     }

@@ -85,6 +85,12 @@ impl Watch {
         self.lock().signal_has_to_go = true;
     }
 
+    /// What showed that a Java fleet leads, if one does.
+    pub(crate) fn led(&self) -> Option<String> {
+        let state = self.lock();
+        (state.standing == Standing::Led).then(|| state.what.clone())
+    }
+
     /// Why no lease may be taken now, if none may.
     pub(crate) fn forbids_taking(&self, table: &str) -> Option<Error> {
         let state = self.lock();

@@ -7,25 +7,6 @@ use serde_json::json;
 
 use crate::support::{FAILOVER, Fleet, Running};
 
-/// Leases as a KCL 2.x makes them, for the shards of the stream.
-fn old_leases(fleet: &Fleet) {
-    let body = json!({
-        "TableName": "application", "BillingMode": "PAY_PER_REQUEST",
-        "KeySchema": [{ "AttributeName": "leaseKey", "KeyType": "HASH" }],
-        "AttributeDefinitions": [{ "AttributeName": "leaseKey", "AttributeType": "S" }],
-    });
-    fleet.dynamo.ask("CreateTable", body);
-    for shard in fleet.stream.shards() {
-        let lease = json!({
-            "leaseKey": { "S": shard.id.as_str() }, "leaseCounter": { "N": "7" }, "ownerSwitchesSinceCheckpoint": { "N": "0" },
-            "checkpoint": { "S": "TRIM_HORIZON" }, "checkpointSubSequenceNumber": { "N": "0" },
-            "startingHashKey": { "S": shard.hash_range.start().to_string() },
-            "endingHashKey": { "S": shard.hash_range.end().to_string() },
-        });
-        fleet.dynamo.ask("PutItem", json!({ "TableName": "application", "Item": lease }));
-    }
-}
-
 fn balanced(fleet: &Fleet, ids: &[&str], each: usize) -> bool {
     ids.iter().all(|id| fleet.held_by(id) == each)
 }
@@ -33,7 +14,7 @@ fn balanced(fleet: &Fleet, ids: &[&str], each: usize) -> bool {
 #[tokio::test(start_paused = true)]
 async fn it_shares_the_leases_and_takes_over_and_writes_nothing_else() {
     let fleet = Fleet::new(9);
-    old_leases(&fleet);
+    fleet.old_leases(&json!({}));
     let mut workers: Vec<Running> = vec![fleet.start("rust-0")];
     fleet.until("one holds all", Duration::from_secs(10), || balanced(&fleet, &["rust-0"], 9)).await;
     workers.push(fleet.start("rust-1"));

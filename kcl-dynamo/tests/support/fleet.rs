@@ -7,6 +7,7 @@ use kcl_core::stream::memory::MemoryStream;
 use kcl_core::worker::{Builder, CoordinationOn, Event, RunError, ShutdownReport};
 use kcl_core::{Failure, RecordProcessor, Worker};
 use kcl_dynamo::{DynamoLeaseTable, OpenOptions, Standing};
+use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use super::{Dynamo, TimerClock};
@@ -50,6 +51,43 @@ impl Fleet {
         Self { dynamo: Dynamo::new(), stream, clock, seen: Arc::default(), tables: Mutex::default() }
     }
 
+    /// Makes the table, with leases as a KCL 2.x makes them for the shards of the stream, and `more` in each.
+    pub fn old_leases(&self, more: &Value) {
+        let body = json!({
+            "TableName": "application", "BillingMode": "PAY_PER_REQUEST",
+            "KeySchema": [{ "AttributeName": "leaseKey", "KeyType": "HASH" }],
+            "AttributeDefinitions": [{ "AttributeName": "leaseKey", "AttributeType": "S" }],
+        });
+        self.dynamo.ask("CreateTable", body);
+        for shard in self.stream.shards() {
+            let mut lease = json!({
+                "leaseKey": { "S": shard.id.as_str() }, "leaseCounter": { "N": "7" },
+                "ownerSwitchesSinceCheckpoint": { "N": "0" }, "checkpoint": { "S": "TRIM_HORIZON" },
+                "checkpointSubSequenceNumber": { "N": "0" },
+                "startingHashKey": { "S": shard.hash_range.start().to_string() },
+                "endingHashKey": { "S": shard.hash_range.end().to_string() },
+            });
+            lease.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            self.put(&lease);
+        }
+    }
+
+    /// Writes a row as it is.
+    pub fn put(&self, row: &Value) {
+        self.dynamo.ask("PutItem", json!({ "TableName": "application", "Item": row }));
+    }
+
+    /// All rows of the table, of every kind.
+    pub fn rows(&self) -> Vec<Value> {
+        let rows = self.dynamo.ask("Scan", json!({ "TableName": "application" }));
+        rows["Items"].as_array().unwrap().clone()
+    }
+
+    /// The leases in the table.
+    pub fn leases(&self) -> Vec<Value> {
+        self.rows().into_iter().filter(|row| row["checkpoint"].is_object()).collect()
+    }
+
     /// Starts a worker with a client of its own.
     pub fn start(&self, id: &str) -> Running {
         self.start_with(id, |worker| worker)
@@ -90,12 +128,13 @@ impl Fleet {
         tokio::time::sleep(span).await;
     }
 
-    /// Waits until it is so, in steps of 20 ms; how long it took.
+    /// Waits until it is so, in steps of 20 ms, or of 100 ms where it may take minutes; how long it took.
     pub async fn until(&self, what: &str, limit: Duration, mut so: impl FnMut() -> bool) -> Duration {
         let began = tokio::time::Instant::now();
+        let step = Duration::from_millis(if limit < Duration::from_secs(60) { 20 } else { 100 });
         while !so() {
             assert!(began.elapsed() < limit, "still waiting for {what}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(step).await;
         }
         began.elapsed()
     }

@@ -6,8 +6,10 @@ mod clock;
 mod dynamo;
 mod fixture;
 mod fleet;
+mod java;
 
 pub use clock::TimerClock;
 pub use dynamo::{Call, Dynamo, Fault};
 pub use fixture::Fresh;
 pub use fleet::{FAILOVER, Fleet, Running};
+pub use java::{Java, Kcl};

@@ -1,0 +1,326 @@
+//! Beside Java workers in 2.x mode, on rows as they write them: the schedules S37 to S45 of the lease protocol.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kcl_core::worker::Event;
+use kcl_dynamo::Standing;
+use serde_json::{Value, json};
+
+use crate::support::{FAILOVER, Fleet, Java, Kcl, Running};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn s(text: &str) -> Value {
+    json!({ "S": text })
+}
+
+/// Who owns how many leases.
+fn shares(fleet: &Fleet) -> BTreeMap<String, usize> {
+    let mut shares = BTreeMap::new();
+    fleet.owners().into_iter().for_each(|owner| *shares.entry(owner).or_default() += 1);
+    shares
+}
+
+async fn shared(fleet: &Fleet, limit: Duration, wanted: &[(&str, usize)]) -> Duration {
+    let wanted: BTreeMap<_, _> = wanted.iter().map(|(owner, leases)| ((*owner).to_owned(), *leases)).collect();
+    fleet.until(&format!("{wanted:?}"), limit, || shares(fleet) == wanted).await
+}
+
+/// Passes `span`; how often a lease had another owner than before, looked at each 250 ms: a tenth of what a renewal waits for.
+async fn moves_in(fleet: &Fleet, span: Duration) -> usize {
+    let (mut moves, mut before) = (0, fleet.owners());
+    for _ in 0..span.as_millis() / 250 {
+        fleet.pass(Duration::from_millis(250)).await;
+        let now = fleet.owners();
+        moves += before.iter().zip(&now).filter(|(before, now)| before != now).count();
+        before = now;
+    }
+    moves
+}
+
+fn lost(worker: &Running) -> usize {
+    worker.count(|event| matches!(event, Event::LeaseLost { .. }))
+}
+
+/// Requests for leases that were written since the calls were taken last.
+fn requests(fleet: &Fleet) -> usize {
+    let asks = |body: &Value| {
+        let update = body["UpdateExpression"].as_str().unwrap_or_default();
+        update.contains("#checkpointOwner = ") && update.starts_with("SET")
+    };
+    fleet.dynamo.take_calls().iter().filter(|call| call.operation == "UpdateItem" && asks(&call.body)).count()
+}
+
+fn compatible() -> Value {
+    json!({ "leaseKey": s("Migration3.0"), "entityType": s("CLIENT_VERSION_MIGRATION"), "cv": s("CLIENT_VERSION_UPGRADE_FROM_2X") })
+}
+
+/// Worker metrics of a KCL 3.5, of this moment.
+fn metrics(fleet: &Fleet, worker: &str) -> Value {
+    use kcl_core::Clock as _;
+    let now = fleet.clock.wall().as_millis() / 1000;
+    json!({
+        "leaseKey": s(worker), "entityType": s("WORKER_METRIC_STATS"), "lut": { "N": now.to_string() }, "sts": { "M": {} },
+        "opr": { "M": {} }, "sup": { "N": "1" }, "slu": { "N": now.to_string() },
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn s37_a_kcl_that_is_deaf_to_requests_is_asked_for_nothing_and_gives_one_lease_in_20_seconds() {
+    let fleet = Fleet::new(8);
+    fleet.old_leases(&json!({ "leaseOwner": s("java") }));
+    let java = Java::start(&fleet.dynamo, "java", Kcl::V2, Duration::from_secs(1));
+    let rust = fleet.start("rust");
+    let took = shared(&fleet, 3 * MINUTE, &[("java", 4), ("rust", 4)]).await;
+    println!("shared after {took:?}");
+    assert!(took >= Duration::from_secs(60), "four takes, 20 s apart: {took:?}");
+    assert_eq!(requests(&fleet), 0);
+    assert_eq!(moves_in(&fleet, 12 * MINUTE).await, 0, "nothing flips");
+    assert_eq!((java.seen().lost, java.seen().holds.len(), lost(&rust)), (4, 4, 0));
+    rust.stop().await;
+}
+
+// Its rows look like ours: nobody can tell them apart before one is asked for.
+#[tokio::test(start_paused = true)]
+async fn s37_a_kcl_that_took_over_leases_of_ours_with_their_tokens_shares_them_too() {
+    let fleet = Fleet::new(4);
+    fleet.old_leases(&json!({ "leaseOwner": s("java"), "rsToken": s("of-a-worker-that-was-killed") }));
+    let java = Java::start(&fleet.dynamo, "java", Kcl::V2, Duration::from_secs(1));
+    let rust = fleet.start("rust");
+    let took = shared(&fleet, 10 * MINUTE, &[("java", 2), ("rust", 2)]).await;
+    println!("shared after {took:?}");
+    fleet.pass(MINUTE).await;
+    assert_eq!(moves_in(&fleet, 5 * MINUTE).await, 0, "nothing flips");
+    assert_eq!(java.seen().holds.len(), 2);
+    rust.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn s37_what_a_kcl_takes_under_our_token_is_its_own_and_nobody_fights_for_it() {
+    let fleet = Fleet::new(8);
+    fleet.old_leases(&json!({}));
+    let rust = fleet.start("rust");
+    shared(&fleet, MINUTE, &[("rust", 8)]).await;
+    let java = Java::start(&fleet.dynamo, "java", Kcl::V2, Duration::from_secs(1));
+    let took = shared(&fleet, 3 * MINUTE, &[("java", 4), ("rust", 4)]).await;
+    println!("shared after {took:?}");
+    assert_eq!(moves_in(&fleet, 5 * MINUTE).await, 0, "nothing flips");
+    let seen = java.seen();
+    assert_eq!((seen.takes, seen.lost, lost(&rust)), (4, 0, 4), "each take of it is a lost lease of ours, and it loses none");
+    // One side ends: the other has all.
+    java.stop();
+    shared(&fleet, FAILOVER + Duration::from_secs(5), &[("rust", 8)]).await;
+    rust.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn s38_a_take_in_the_midst_of_a_hand_over_ends_both_and_the_next_take_ends_the_request() {
+    let fleet = Fleet::new(2);
+    fleet.old_leases(&json!({}));
+    let rust = fleet.start("rust");
+    shared(&fleet, MINUTE, &[("rust", 2)]).await;
+    fleet.pass(Duration::from_secs(30)).await;
+    // Another of ours asks, and before the owner can answer a KCL takes the lease: the request stays in the row.
+    let mut row = fleet.leases().remove(0);
+    let counter: u64 = row["leaseCounter"]["N"].as_str().unwrap().parse().unwrap();
+    row["leaseOwner"] = s("java");
+    row["checkpointOwner"] = s("rust");
+    row["leaseCounter"] = json!({ "N": (counter + 1).to_string() });
+    row["ownerSwitchesSinceCheckpoint"] = json!({ "N": "5" });
+    fleet.put(&row);
+    let lease = row["leaseKey"].clone();
+    let find = || fleet.leases().into_iter().find(|row| row["leaseKey"] == lease).unwrap();
+    fleet.until("the former owner to see it", Duration::from_secs(5), || lost(&rust) == 1).await;
+    // It renews, and nobody disturbs it: not the former owner, and not a request that nobody can answer any more.
+    let mut counter = counter + 1;
+    for _ in 0..20 {
+        fleet.pass(Duration::from_millis(3308)).await;
+        let found = find();
+        assert_eq!((&found["leaseOwner"], &found["leaseCounter"]), (&s("java"), &json!({ "N": counter.to_string() })));
+        counter += 1;
+        let mut renewed = found;
+        renewed["leaseCounter"] = json!({ "N": counter.to_string() });
+        fleet.put(&renewed);
+    }
+    let took = fleet.until("its leases", FAILOVER + Duration::from_secs(5), || find()["leaseOwner"] == s("rust")).await;
+    println!("taken after {took:?}");
+    assert!(took >= FAILOVER, "it is judged by the KCL's failover time: {took:?}");
+    assert!(find()["checkpointOwner"].is_null(), "our take ends the request: {}", find());
+    rust.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn s39_beside_an_old_kcl_no_row_that_is_no_lease_is_there_also_after_a_kill() {
+    let fleet = Fleet::new(6);
+    fleet.old_leases(&json!({ "leaseOwner": s("java") }));
+    let java = Java::start(&fleet.dynamo, "java", Kcl::V2, Duration::from_secs(1));
+    let (one, two) = (fleet.start("rust-1"), fleet.start("rust-2"));
+    // The list of a KCL before 3.5 throws on a row without a counter.
+    let listable = || fleet.rows().iter().all(|row| row["leaseCounter"].is_object());
+    for _ in 0..60 {
+        fleet.pass(Duration::from_secs(1)).await;
+        assert!(listable(), "{:?}", fleet.rows());
+    }
+    one.kill();
+    fleet.pass(MINUTE).await;
+    two.stop().await;
+    assert!(listable(), "{:?}", fleet.rows());
+    assert_eq!(fleet.standings(), [Standing::Quiet; 2]);
+    java.stop();
+}
+
+#[tokio::test(start_paused = true)]
+async fn s40_a_kcl_in_2x_mode_never_finds_the_fleet_ready_for_3x_while_we_hold_a_lease() {
+    let fleet = Fleet::new(4);
+    fleet.old_leases(&json!({ "leaseOwner": s("java"), "entityType": s("LEASE") }));
+    fleet.put(&compatible());
+    fleet.put(&metrics(&fleet, "java"));
+    let java = Java::start(&fleet.dynamo, "java", Kcl::V3Compatible, Duration::from_secs(1));
+    let rust = fleet.start("rust");
+    shared(&fleet, 3 * MINUTE, &[("java", 2), ("rust", 2)]).await;
+    // Its rule asks for 10 minutes in which every owner has metrics.
+    for _ in 0..24 {
+        fleet.pass(Duration::from_secs(30)).await;
+        fleet.put(&metrics(&fleet, "java"));
+        let rows = fleet.rows();
+        let has_metrics =
+            |owner: &Value| rows.iter().any(|row| row["leaseKey"] == *owner && row["entityType"] == s("WORKER_METRIC_STATS"));
+        assert!(!fleet.leases().iter().all(|lease| has_metrics(&lease["leaseOwner"])), "{rows:?}");
+    }
+    java.stop();
+    rust.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn s37_a_kcl_3x_in_2x_mode_is_asked_and_hands_over_and_no_request_is_taken_back_from_it() {
+    let fleet = Fleet::new(8);
+    fleet.old_leases(&json!({ "leaseOwner": s("java"), "entityType": s("LEASE") }));
+    fleet.put(&compatible());
+    fleet.put(&metrics(&fleet, "java"));
+    let java = Java::start(&fleet.dynamo, "java", Kcl::V3Compatible, Duration::from_secs(1));
+    let rust = fleet.start("rust");
+    let took = shared(&fleet, 3 * MINUTE, &[("java", 4), ("rust", 4)]).await;
+    println!("shared after {took:?}");
+    let all_claimed = || fleet.leases().iter().filter(|row| row["rsToken"].is_object()).count() == 4;
+    fleet.until("the last claim", MINUTE, all_claimed).await;
+    assert_eq!(moves_in(&fleet, 5 * MINUTE).await, 0, "nothing flips");
+    let seen = java.seen();
+    assert_eq!((seen.handed_over, seen.hand_overs_failed, seen.lost), (4, 0, 0), "{seen:?}");
+    assert_eq!(lost(&rust), 0);
+    rust.stop().await;
+    java.stop();
+}
+
+#[tokio::test(start_paused = true)]
+async fn s41_a_fleet_that_stopped_in_good_order_leaves_a_leader_of_the_kcl_no_worker_to_give_leases_to() {
+    let fleet = Fleet::new(4);
+    let workers = [fleet.start("rust-1"), fleet.start("rust-2")];
+    shared(&fleet, MINUTE, &[("rust-1", 2), ("rust-2", 2)]).await;
+    let kinds = || fleet.rows().iter().filter(|row| row["entityType"] == s("WORKER_METRIC_STATS")).count();
+    assert_eq!(kinds(), 2);
+    for worker in workers {
+        worker.stop().await;
+    }
+    assert_eq!(kinds(), 0, "{:?}", fleet.rows());
+    assert!(fleet.leases().iter().all(|row| row["leaseOwner"].is_null()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn s42_when_a_kcl_comes_back_in_3x_mode_we_keep_what_we_have_and_take_nothing_and_say_so() {
+    let fleet = Fleet::new(4);
+    let leader = |version: &str| json!({ "leaseKey": s("Leader"), "entityType": s("LEADER"), "recordVersionNumber": s(version) });
+    let (rust, other) = (fleet.start("rust"), fleet.start("other"));
+    shared(&fleet, MINUTE, &[("rust", 2), ("other", 2)]).await;
+    let said = |worker: &Running| worker.count(|event| matches!(event, Event::LeasesLedByOthers { .. }));
+    fleet.put(&leader("a"));
+    fleet.pass(Duration::from_secs(40)).await;
+    assert_eq!((said(&rust), said(&other)), (0, 0), "a row that stands still is nobody's");
+    fleet.put(&leader("b"));
+    fleet.until("both to say so", MINUTE, || (said(&rust), said(&other)) == (1, 1)).await;
+    let no_workers = || fleet.rows().iter().all(|row| row["rsIncarnation"].is_null() && row["leaseKey"] != s("~fleet-0"));
+    fleet.until("our rows to go", Duration::from_secs(10), no_workers).await;
+    assert_eq!(moves_in(&fleet, MINUTE).await, 0, "what is held is kept");
+    // What is freed is the leader's to give.
+    other.stop().await;
+    fleet.pass(MINUTE).await;
+    assert_eq!(shares(&fleet), BTreeMap::from([("rust".to_owned(), 2), (String::new(), 2)]));
+    let busy = rust.count(|event| matches!(event, Event::Busy { .. } | Event::LeasesLeftUnread { .. }));
+    assert_eq!(busy, 0, "nothing is tried: {:?}", rust.events.lock().unwrap());
+    // It obeys the leader's hand-overs.
+    fleet.put(&metrics(&fleet, "java"));
+    let mut row = fleet.leases().into_iter().find(|row| row["leaseOwner"] == s("rust")).unwrap();
+    let lease = row["leaseKey"].clone();
+    row["leaseOwner"] = s("java");
+    row["checkpointOwner"] = s("rust");
+    fleet.put(&row);
+    let handed = || {
+        let row = fleet.leases().into_iter().find(|row| row["leaseKey"] == lease).unwrap();
+        row["checkpointOwner"].is_null() && row["leaseOwner"] == s("java")
+    };
+    fleet.until("the hand-over", Duration::from_secs(20), handed).await;
+    rust.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn s43_finished_leases_that_a_kcl_holds_move_nothing() {
+    let fleet = Fleet::new(12);
+    fleet.old_leases(&json!({}));
+    let rust = fleet.start("rust");
+    shared(&fleet, MINUTE, &[("rust", 12)]).await;
+    // A reshard long ago: finished leases without an owner, which the KCL takes and renews as every other.
+    for number in 0..12 {
+        fleet.put(&json!({
+            "leaseKey": s(&format!("shardId-9{number:011}")), "leaseCounter": { "N": "3" },
+            "ownerSwitchesSinceCheckpoint": { "N": "0" }, "checkpoint": s("SHARD_END"),
+            "checkpointSubSequenceNumber": { "N": "0" }, "startingHashKey": s("0"), "endingHashKey": s("1"),
+        }));
+    }
+    let java = Java::start(&fleet.dynamo, "java", Kcl::V2, Duration::from_secs(1));
+    fleet.until("the finished ones", 3 * MINUTE, || java.seen().holds.len() >= 12).await;
+    fleet.pass(MINUTE).await;
+    let (takes, lost_by_java) = (java.seen().takes, java.seen().lost);
+    assert_eq!(moves_in(&fleet, 5 * MINUTE).await, 0, "{:?}", shares(&fleet));
+    assert_eq!((java.seen().takes, java.seen().lost), (takes, lost_by_java));
+    rust.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn s44_idle_leases_of_ours_never_look_very_old_to_a_kcl_that_starts() {
+    let fleet = Fleet::new(16);
+    fleet.old_leases(&json!({}));
+    let rust = fleet.start("rust");
+    shared(&fleet, MINUTE, &[("rust", 16)]).await;
+    fleet.pass(5 * MINUTE).await;
+    let java = Java::start(&fleet.dynamo, "java", Kcl::V2, Duration::from_secs(1));
+    for look in 1..=3 {
+        fleet.pass(Duration::from_secs(20)).await;
+        assert!(java.seen().takes <= look + 1, "one a look, and not all: {:?}", java.seen());
+    }
+    rust.stop().await;
+    java.stop();
+}
+
+#[tokio::test(start_paused = true)]
+async fn s45_no_lease_of_ours_is_made_without_an_owner_where_a_kcl_would_take_them_all() {
+    let fleet = Fleet::new(4);
+    fleet.old_leases(&json!({}));
+    let rust = fleet.start("rust");
+    shared(&fleet, MINUTE, &[("rust", 4)]).await;
+    let java = Java::start(&fleet.dynamo, "java", Kcl::V2, Duration::from_secs(1));
+    shared(&fleet, 3 * MINUTE, &[("rust", 2), ("java", 2)]).await;
+    // A shard of ours is split: we make the leases of its children, whoever the KCL holds for the one who looks for shards.
+    let mine = fleet.leases().into_iter().find(|row| row["leaseOwner"] == s("rust")).unwrap();
+    let parent = mine["leaseKey"]["S"].as_str().unwrap().to_owned();
+    fleet.dynamo.take_calls();
+    fleet.stream.split_evenly(&parent.as_str().into()).unwrap();
+    fleet.until("the children", MINUTE, || fleet.leases().len() == 6).await;
+    let made = fleet.dynamo.take_calls().into_iter().filter(|call| call.operation == "PutItem" && call.status == 200);
+    let made: Vec<Value> = made.map(|call| call.body["Item"].clone()).collect();
+    assert_eq!(made.len(), 2);
+    for lease in made {
+        assert_eq!((&lease["leaseOwner"], &lease["leaseCounter"]), (&s("rust"), &json!({ "N": "1" })), "{lease}");
+    }
+    rust.stop().await;
+    java.stop();
+}
