@@ -15,7 +15,7 @@ use crate::item::attribute::{
     ENTITY_TYPE, INCARNATION, KIND_BEACON, KIND_WORKER, LAST_UPDATE, LEASE_KEY, SUPPORT, SUPPORT_UPDATE,
 };
 use crate::item::{BEACON_KEY, Item, Reader, Row, key_value, lease_item, number, text, worker_item, worker_key, worker_values};
-use crate::neighbours::{Evidence, KclIsLeading, Standing, Watch, judge, legacy_versions};
+use crate::neighbours::{Evidence, Ghosts, KclIsLeading, Standing, Watch, judge, legacy_versions};
 use crate::setup::{Neighbours, OpenError, OpenOptions, Settings, check_rights, ready_table};
 
 /// A lease table in DynamoDB, row for row the KCL's. The [crate](crate) tells what is in it and what it costs.
@@ -37,6 +37,7 @@ struct Inner {
     lanes: Lanes,
     announcer: Announcer,
     watch: Watch,
+    ghosts: Ghosts,
     /// Workers whose rows may not be in the table while Java workers of before 3.5 may read it.
     unwritten: Mutex<BTreeMap<WorkerId, WorkerRow>>,
 }
@@ -59,6 +60,7 @@ impl DynamoLeaseTable {
             settings,
             announcer: Announcer::default(),
             watch: Watch::default(),
+            ghosts: Ghosts::default(),
             unwritten: Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -239,6 +241,17 @@ impl Inner {
         }
     }
 
+    /// Takes in the rows of workers of a page, where none may be, and deletes those of dead workers.
+    async fn remove_the_dead(&self, rows: Vec<WorkerRow>, is_first: bool) {
+        for dead in self.ghosts.see(rows, is_first, self.settings.clock.now()) {
+            match self.delete_written(&dead).await {
+                Ok(()) => tracing::debug!(worker = %dead.worker, "the row of a dead worker was deleted"),
+                // It lives after all, or the next look tries again.
+                Err(error) => tracing::debug!(worker = %dead.worker, %error, "the row of a dead worker was not deleted"),
+            }
+        }
+    }
+
     async fn delete_written(&self, seen: &WorkerRow) -> Result<(), Error> {
         let mut parts = Parts::default();
         let condition = exactly(&mut parts, worker_values(seen));
@@ -310,7 +323,7 @@ impl LeaseTable for DynamoLeaseTable {
         // A fleet without rows of workers judges life by leases. One that saw some rows, its own or those that others have not taken
         // away yet, would hold who has none for another kind of worker.
         if !inner.writes_rows_of_workers() {
-            snapshot.workers.clear();
+            inner.remove_the_dead(std::mem::take(&mut snapshot.workers), page.is_none()).await;
         }
         Ok(snapshot)
     }

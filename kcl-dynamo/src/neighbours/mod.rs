@@ -14,11 +14,13 @@
 //! the signal.
 
 mod evidence;
+mod ghosts;
 mod legacy;
 mod standing;
 mod watch;
 
 pub(crate) use evidence::Evidence;
+pub(crate) use ghosts::Ghosts;
 pub(crate) use legacy::legacy_versions;
 pub(crate) use standing::judge;
 pub use standing::{KclIsLeading, Standing};

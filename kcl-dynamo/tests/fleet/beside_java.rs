@@ -171,6 +171,23 @@ async fn s39_beside_an_old_kcl_no_row_that_is_no_lease_is_there_also_after_a_kil
 }
 
 #[tokio::test(start_paused = true)]
+async fn s39_when_an_old_kcl_comes_the_row_of_a_worker_that_was_killed_goes_too() {
+    let fleet = Fleet::new(4);
+    let (dead, rust) = (fleet.start("dead"), fleet.start("rust"));
+    shared(&fleet, MINUTE, &[("dead", 2), ("rust", 2)]).await;
+    dead.kill();
+    let mut old = fleet.leases().remove(0);
+    old.as_object_mut().unwrap().retain(|attribute, _| attribute != "entityType");
+    fleet.put(&old);
+    let no_rows = || fleet.rows().iter().all(|row| row["rsIncarnation"].is_null());
+    let took = fleet.until("its row to go", Duration::from_secs(30), no_rows).await;
+    println!("gone after {took:?}");
+    assert!(took <= FAILOVER + Duration::from_secs(5), "{took:?}");
+    shared(&fleet, FAILOVER, &[("rust", 4)]).await;
+    rust.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn s40_a_kcl_in_2x_mode_never_finds_the_fleet_ready_for_3x_while_we_hold_a_lease() {
     let fleet = Fleet::new(4);
     fleet.old_leases(&json!({ "leaseOwner": s("java"), "entityType": s("LEASE") }));
