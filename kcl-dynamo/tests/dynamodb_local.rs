@@ -18,7 +18,7 @@ use kcl_core::stream::memory::MemoryStream;
 use kcl_core::worker::Event;
 use kcl_core::{Failure, RecordProcessor, Worker};
 use kcl_dynamo::OpenOptions;
-use support::Fresh;
+use support::{Fresh, answers_as_the_table_in_memory};
 
 mod support;
 
@@ -43,6 +43,14 @@ async fn fresh() -> Fresh<impl Fn() -> Client + Send + Sync> {
 #[ignore = "needs a DynamoDB Local: tests/e2e/run dynamo"]
 async fn the_contract_holds() {
     kcl_core::testing::lease_table::suite(fresh).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a DynamoDB Local: tests/e2e/run dynamo"]
+async fn random_operations_are_answered_as_by_the_table_in_memory() {
+    for seed in 1000..1010 {
+        answers_as_the_table_in_memory(Arc::new(fresh().await.open()), seed, 60).await;
+    }
 }
 
 struct Nothing;

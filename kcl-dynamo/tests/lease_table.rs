@@ -2,6 +2,8 @@
 
 #[path = "lease_table/contract.rs"]
 mod contract;
+#[path = "lease_table/differential.rs"]
+mod differential;
 #[path = "lease_table/documents.rs"]
 mod documents;
 #[path = "lease_table/faults.rs"]

@@ -3,12 +3,14 @@
 #![allow(unreachable_pub, reason = "shared by test binaries")]
 
 mod clock;
+mod differential;
 mod dynamo;
 mod fixture;
 mod fleet;
 mod java;
 
 pub use clock::TimerClock;
+pub use differential::answers_as_the_table_in_memory;
 pub use dynamo::{Call, Dynamo, Fault};
 pub use fixture::Fresh;
 pub use fleet::{FAILOVER, Fleet, Running};
