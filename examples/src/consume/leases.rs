@@ -1,4 +1,5 @@
 use std::env;
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -42,9 +43,17 @@ impl LeaseTableAt {
             Some(place) => place.clone(),
             None => Self::Sqlite(default_file(&options.application)?),
         };
-        match (place, &options.dynamo_endpoint) {
+        place.open_for(&options.application, options.dynamo_endpoint.as_deref()).await
+    }
+
+    /// Opens the table of this application; `dynamo_endpoint` is that of an emulator.
+    ///
+    /// # Errors
+    /// See [`open`](Self::open).
+    pub async fn open_for(&self, application: &str, dynamo_endpoint: Option<&str>) -> Result<Arc<dyn LeaseTable>, BoxError> {
+        match (self, dynamo_endpoint) {
             (Self::Sqlite(_), Some(_)) => Err("--dynamo-endpoint is for --lease-table dynamo".into()),
-            (Self::Sqlite(path), None) => Ok(Arc::new(SqliteLeaseTable::open(path, &options.application).await?)),
+            (Self::Sqlite(path), None) => Ok(Arc::new(SqliteLeaseTable::open(path, application).await?)),
             (Self::Dynamo(table), endpoint) => {
                 // Not the configuration of the stream: --endpoint is that of Kinesis.
                 let mut config = aws_config::defaults(BehaviorVersion::latest());
@@ -55,8 +64,19 @@ impl LeaseTableAt {
                 if let Some(table) = table {
                     opening = opening.table(table);
                 }
-                Ok(Arc::new(opening.open_with_config(&config.load().await, &options.application).await?))
+                Ok(Arc::new(opening.open_with_config(&config.load().await, application).await?))
             }
+        }
+    }
+}
+
+/// As it is said on the command line.
+impl fmt::Display for LeaseTableAt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Dynamo(Some(table)) => write!(f, "dynamo:{table}"),
+            Self::Dynamo(None) => f.write_str("dynamo"),
         }
     }
 }
@@ -84,6 +104,9 @@ mod tests {
         assert_eq!("sqlite:a:b".parse(), Ok(LeaseTableAt::Sqlite("a:b".into())));
         assert_eq!("dynamo".parse(), Ok(LeaseTableAt::Dynamo(None)));
         assert_eq!("dynamo:leases".parse(), Ok(LeaseTableAt::Dynamo(Some("leases".to_owned()))));
+        for text in ["sqlite:a:b", "dynamo", "dynamo:leases"] {
+            assert_eq!(text.parse::<LeaseTableAt>().unwrap().to_string(), text);
+        }
         for wrong in ["", "leases.sqlite", "sqlite", "sqlite:", "dynamo:", "redis:x", "dynamodb"] {
             assert!(wrong.parse::<LeaseTableAt>().is_err(), "{wrong}");
         }

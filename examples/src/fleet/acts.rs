@@ -8,6 +8,7 @@ use kcl_core::model::Timestamp;
 use kcl_core::{Clock, SystemClock};
 use rustix::process::Signal;
 
+use crate::consume::LeaseTableAt;
 use crate::embedded::Reshard;
 
 use super::deed::{Deed, What};
@@ -36,14 +37,15 @@ impl Fleet {
     /// # Errors
     /// The process cannot be started.
     pub fn add_named(&mut self, name: &str, options: &[&str]) -> io::Result<usize> {
-        let Setup { program, folder, lease_table, application, failover, .. } = &self.setup;
+        let Setup { program, folder, lease_table, dynamo_endpoint, application, failover, .. } = &self.setup;
         let failover = humantime::format_duration(*failover).to_string().replace(' ', "");
-        let table = format!("sqlite:{}", lease_table.display());
+        let table = lease_table.to_string();
         let endpoint = self.stream.endpoint();
         let arguments = ["--stream", Self::STREAM, "--application", application, "--endpoint", endpoint];
         let more = ["--lease-table", &table, "--failover", &failover];
-        let arguments: Vec<String> =
-            arguments.into_iter().chain(more).chain(options.iter().copied()).map(ToOwned::to_owned).collect();
+        let dynamo = dynamo_endpoint.iter().flat_map(|endpoint| ["--dynamo-endpoint", endpoint]);
+        let arguments = arguments.into_iter().chain(more).chain(dynamo).chain(options.iter().copied());
+        let arguments: Vec<String> = arguments.map(ToOwned::to_owned).collect();
         let place = self.members.len();
         let at = SystemClock.wall();
         self.members.push(Member::start(program, name, place + 1, folder, &arguments)?);
@@ -93,7 +95,11 @@ impl Fleet {
             self.members[place].signal(Signal::STOP)?;
             self.members[place].state = State::Frozen;
             self.members[place].frozen().await?;
-            if !write_lock::is_held(&self.setup.lease_table).await? {
+            let held = match &self.setup.lease_table {
+                LeaseTableAt::Sqlite(path) => write_lock::is_held(path).await?,
+                LeaseTableAt::Dynamo(_) => false,
+            };
+            if !held {
                 return Ok(at);
             }
             self.locked_freezes += 1;

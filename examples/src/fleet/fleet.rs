@@ -3,11 +3,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kcl_core::lease::LeaseTable;
 use kcl_core::model::{ShardId, Timestamp};
-use kcl_local::SqliteLeaseTable;
 use tokio::task::JoinSet;
 
+use crate::consume::LeaseTableAt;
 use crate::embedded::Embedded;
 
 use super::deed::{Deed, What};
@@ -27,8 +26,10 @@ pub struct Setup {
     pub program: PathBuf,
     /// Where traces, logs and, unless told, the lease table are.
     pub folder: PathBuf,
-    /// The file of the lease table.
-    pub lease_table: PathBuf,
+    /// The lease table.
+    pub lease_table: LeaseTableAt,
+    /// The endpoint of DynamoDB, where it is not that of AWS.
+    pub dynamo_endpoint: Option<String>,
     /// The application of the leases.
     pub application: String,
     /// The failover time of the workers.
@@ -67,7 +68,7 @@ impl Fleet {
     pub async fn start(setup: Setup) -> Result<Self, BoxError> {
         let stream = Arc::new(Embedded::in_memory(Self::STREAM, i32::try_from(setup.shards)?).await?);
         let producer = Arc::new(Producer::new(&stream, setup.rate));
-        let table: Arc<dyn LeaseTable> = Arc::new(SqliteLeaseTable::open(&setup.lease_table, &setup.application).await?);
+        let table = setup.lease_table.open_for(&setup.application, setup.dynamo_endpoint.as_deref()).await?;
         let watch = Arc::new(TableWatch::new(table));
         let mut tasks = JoinSet::new();
         let (puts, looks) = (Arc::clone(&producer), Arc::clone(&watch));

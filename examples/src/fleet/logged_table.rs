@@ -128,7 +128,8 @@ impl<T: LeaseTable> LeaseTable for LoggedTable<T> {
 
     async fn snapshot(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<Snapshot, Error> {
         let op = if page.is_none() { "scan" } else { "scan page" };
-        let of = |page: &Snapshot, line: &mut Map<String, Value>| {
+        let of = move |page: &Snapshot, line: &mut Map<String, Value>| {
+            line.insert("consistent".to_owned(), (consistency == Consistency::Strong).into());
             line.insert("leases".to_owned(), page.leases.len().into());
             line.insert("workers".to_owned(), page.workers.len().into());
         };

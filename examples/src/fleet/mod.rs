@@ -42,7 +42,7 @@ pub use history::{History, Tenancy};
 pub use logged_table::LoggedTable;
 pub use measure::{Figure, measure};
 pub use member::{Member, State};
-pub use options::{Command, LeaseTableAt, Options, Part};
+pub use options::{Command, Options, Part};
 pub use producer::Producer;
 pub use report::Report;
 pub use script::{Action, Script, Whom};

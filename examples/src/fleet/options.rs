@@ -3,13 +3,15 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::consume::LeaseTableAt;
+
 use super::script::Script;
 use super::worker::WorkerOptions;
 
 /// Runs a fleet of worker processes on one lease table, breaks them on purpose, and proves what came of it.
 ///
 /// It starts an embedded Kinesis-compatible stream, a producer that puts records into every shard, and worker processes that share the
-/// shards through one SQLite file. It shows who reads which shard. Meanwhile workers are killed, frozen, stopped and added, and shards
+/// shards through one lease table: an SQLite file, or a table of DynamoDB. It shows who reads which shard. Meanwhile workers are killed, frozen, stopped and added, and shards
 /// are split and merged: by keys on a terminal, or by a script. At the end every record that was put is compared with what the workers
 /// were given: lost, out of order, and handed out again, by cause.
 #[derive(Clone, Debug, Parser)]
@@ -21,6 +23,8 @@ Examples:
   fleet --script '5s kill 1; 20s add'    the same without keys
   fleet --measure                        the figures that are promised, with their limits
   fleet --measure stop,join --runs 5     some of them, with fewer runs
+  fleet --lease-table dynamo --dynamo-endpoint http://127.0.0.1:8000
+                                         on an emulator of DynamoDB; region and credentials are those of the environment
 
 Keys on a terminal:
   1 to 9  choose a worker     a  add a worker      s  split a shard
@@ -61,9 +65,13 @@ pub struct Options {
     /// How long it goes on. Without it: until a key or a signal ends it, or until the script is done and the fleet at rest.
     #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub span: Option<Duration>,
-    /// Where leases are kept: sqlite:PATH. Without it: in the folder.
-    #[arg(long, value_name = "sqlite:PATH", value_parser = lease_table)]
+    /// Where leases are kept: sqlite:PATH, dynamo (a table of its own for this run) or dynamo:TABLE. Without it: in an SQLite file in the
+    /// folder. With --measure each fleet has a file or a table of its own, named after TABLE where that is given; no table is deleted.
+    #[arg(long, value_name = "WHERE")]
     pub lease_table: Option<LeaseTableAt>,
+    /// The endpoint of an emulator of DynamoDB. Without it: that of AWS.
+    #[arg(long, value_name = "URL", requires = "lease_table")]
+    pub dynamo_endpoint: Option<String>,
     /// Where the traces and logs of the processes are kept. Without it: in a folder that is deleted at the end.
     #[arg(long, value_name = "DIR")]
     pub folder: Option<PathBuf>,
@@ -83,14 +91,6 @@ pub enum Command {
     Worker(Box<WorkerOptions>),
 }
 
-/// Where leases are kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum LeaseTableAt {
-    /// In this SQLite file.
-    Sqlite(PathBuf),
-}
-
 /// Something that is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Part {
@@ -104,13 +104,6 @@ pub enum Part {
     Start,
     /// What eight workers with 64 idle shards ask of the table.
     Cost,
-}
-
-fn lease_table(text: &str) -> Result<LeaseTableAt, String> {
-    match text.split_once(':') {
-        Some(("sqlite", path)) if !path.is_empty() => Ok(LeaseTableAt::Sqlite(path.into())),
-        _ => Err("allowed is sqlite:PATH".to_owned()),
-    }
 }
 
 #[cfg(test)]
@@ -131,6 +124,8 @@ mod tests {
         assert_eq!(parts("fleet --measure").flatten().map(|parts| parts.len()), Some(5));
         assert_eq!(parts("fleet --measure stop,cost --runs 3"), Some(Some(vec![Part::Stop, Part::Cost])));
         assert_eq!(parts("fleet --measure everything"), None);
+        assert_eq!(parts("fleet --lease-table dynamo:x --dynamo-endpoint http://localhost:8000"), Some(None));
         assert_eq!(parts("fleet --lease-table dynamodb:x"), None);
+        assert_eq!(parts("fleet --dynamo-endpoint http://localhost:8000"), None);
     }
 }

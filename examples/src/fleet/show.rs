@@ -5,13 +5,14 @@ use std::time::Duration;
 use kcl_core::model::Moment;
 use kcl_core::{Clock, SystemClock};
 
+use crate::consume::LeaseTableAt;
 use crate::embedded::Reshard;
 use crate::exit::FAILED;
 use crate::signals::Signals;
 
 use super::fleet::{Fleet, Setup};
 use super::keys::Keys;
-use super::options::{LeaseTableAt, Options};
+use super::options::Options;
 use super::report::Report;
 use super::script::{Action, Script, Whom};
 use super::view::View;
@@ -68,14 +69,13 @@ pub async fn show(options: &Options) -> Result<u8, BoxError> {
 }
 
 fn setup(options: &Options, folder: &Path) -> Result<Setup, BoxError> {
-    let lease_table = match &options.lease_table {
-        Some(LeaseTableAt::Sqlite(path)) => path.clone(),
-        None => folder.join("leases.sqlite"),
-    };
+    let lease_table = options.lease_table.clone().unwrap_or_else(|| LeaseTableAt::Sqlite(folder.join("leases.sqlite")));
+    let dynamo_endpoint = options.dynamo_endpoint.clone();
     // The stream is new with each run: leases of an older run in the same table are not of it.
     let application = format!("fleet-{}", SystemClock.wall().as_millis());
     let Options { failover, shards, rate, .. } = *options;
-    Ok(Setup { program: std::env::current_exe()?, folder: folder.to_owned(), lease_table, application, failover, shards, rate })
+    let program = std::env::current_exe()?;
+    Ok(Setup { program, folder: folder.to_owned(), lease_table, dynamo_endpoint, application, failover, shards, rate })
 }
 
 fn sentence(report: &Report) -> &'static str {

@@ -20,7 +20,14 @@ pub struct TableCall {
     pub outcome: String,
     /// The row that came with the answer.
     pub row: Option<TableRow>,
+    /// Of a look: how many leases and workers it gave.
+    pub looked_at: [u64; 2],
+    /// Of a look: whether it was a consistent one.
+    pub consistent: bool,
 }
+
+/// The bytes of a lease and of a worker in a table of DynamoDB, as the docs of `kcl-dynamo` have them.
+const BYTES: [u64; 2] = [370, 350];
 
 /// A lease as a call returned it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +64,21 @@ impl TableCall {
             expected_token: text(&line["expected_token"]),
             outcome: text(&line["outcome"])?,
             row,
+            looked_at: ["leases", "workers"].map(|kind| line[kind].as_u64().unwrap_or(0)),
+            consistent: line["consistent"].as_bool().unwrap_or(false),
         })
+    }
+
+    /// The read units that DynamoDB charges for it: one for each 4 KB that are read consistently, half of that for others.
+    #[must_use]
+    pub fn read_units(&self) -> f64 {
+        let bytes: u64 = self.looked_at.iter().zip(BYTES).map(|(rows, bytes)| rows * bytes).sum();
+        match &*self.op {
+            "get" | "get worker" => 1.0,
+            "beacon" => 0.5,
+            "scan" | "scan page" => bytes.div_ceil(4096).max(1) as f64 * if self.consistent { 1.0 } else { 0.5 },
+            _ => 0.0,
+        }
     }
 
     /// Whether it was done.
@@ -139,6 +160,16 @@ mod tests {
                "row":{{"owner":"w1","token":"t","counter":{counter},"checkpoint":"{checkpoint}"}}}}"#
         );
         TableCall::parse(&line).unwrap()
+    }
+
+    #[test]
+    fn reads_have_the_prices_of_dynamodb() {
+        let units =
+            |text: &str| TableCall::parse(&format!(r#"{{"begun":1,"ended":2,"outcome":"ok",{text}}}"#)).unwrap().read_units();
+        assert_eq!(units(r#""op":"scan","leases":64,"workers":8,"consistent":false"#), 3.5);
+        assert_eq!(units(r#""op":"scan","leases":64,"workers":8,"consistent":true"#), 7.0);
+        assert_eq!(units(r#""op":"scan","leases":0,"workers":0"#), 0.5);
+        assert_eq!([units(r#""op":"get""#), units(r#""op":"beacon""#), units(r#""op":"renew""#)], [1.0, 0.5, 0.0]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use examples::consume::LeaseTableAt;
 use examples::fleet::{Fleet, Setup, Verdict};
 use tempfile::TempDir;
 
@@ -35,7 +36,8 @@ impl Scene {
         let setup = Setup {
             program: program(),
             folder: folder.path().to_owned(),
-            lease_table: folder.path().join("leases.sqlite"),
+            lease_table: LeaseTableAt::Sqlite(folder.path().join("leases.sqlite")),
+            dynamo_endpoint: None,
             application: "billing".to_owned(),
             failover: Duration::from_secs(failover),
             shards,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use kcl_core::{Clock, SystemClock};
 use serde_json::json;
 
+use crate::consume::LeaseTableAt;
 use crate::exit::FAILED;
 use crate::fleet::fleet::{Fleet, Setup};
 use crate::fleet::options::{Options, Part};
@@ -24,6 +25,11 @@ pub(super) struct Bench {
     /// Records a second and shard.
     pub(super) rate: u64,
     folder: PathBuf,
+    /// Where the leases of its fleets are: each has a file or a table of its own.
+    pub(super) lease_table: Option<LeaseTableAt>,
+    dynamo_endpoint: Option<String>,
+    /// Tells the tables of this measurement from those of others.
+    begun: i64,
     fleets: u32,
     /// What was measured so far.
     figures: Vec<Figure>,
@@ -40,7 +46,16 @@ pub async fn measure(options: &Options, parts: &[Part]) -> Result<u8, BoxError> 
     let mut signals = Signals::catch()?;
     let temporary = tempfile::tempdir()?;
     let folder = options.folder.clone().unwrap_or_else(|| temporary.path().to_owned());
-    let mut bench = Bench { runs: options.runs, rate: options.rate, folder, fleets: 0, figures: Vec::new() };
+    let mut bench = Bench {
+        runs: options.runs,
+        rate: options.rate,
+        folder,
+        lease_table: options.lease_table.clone(),
+        dynamo_endpoint: options.dynamo_endpoint.clone(),
+        begun: SystemClock.wall().as_millis(),
+        fleets: 0,
+        figures: Vec::new(),
+    };
     let begun = (SystemClock.now(), load());
     println!("{}", Figure::head());
     let ended = tokio::select! {
@@ -88,9 +103,16 @@ impl Bench {
         self.fleets += 1;
         let folder = self.folder.join(format!("fleet-{:03}", self.fleets));
         std::fs::create_dir_all(&folder)?;
-        let lease_table = folder.join("leases.sqlite");
-        let application = format!("measure-{}", self.fleets);
-        Fleet::start(Setup { program: std::env::current_exe()?, folder, lease_table, application, failover, shards, rate }).await
+        let application = format!("measure-{}-{}", self.begun, self.fleets);
+        let lease_table = match &self.lease_table {
+            Some(LeaseTableAt::Dynamo(None)) => LeaseTableAt::Dynamo(None),
+            Some(LeaseTableAt::Dynamo(Some(table))) => {
+                LeaseTableAt::Dynamo(Some(format!("{table}-{}-{}", self.begun, self.fleets)))
+            }
+            _ => LeaseTableAt::Sqlite(folder.join("leases.sqlite")),
+        };
+        let (program, dynamo_endpoint) = (std::env::current_exe()?, self.dynamo_endpoint.clone());
+        Fleet::start(Setup { program, folder, lease_table, dynamo_endpoint, application, failover, shards, rate }).await
     }
 
     /// Prints a figure and keeps it.

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use kcl_core::{Clock, SystemClock};
 
+use crate::consume::LeaseTableAt;
+
 use super::bench::{Bench, PATIENCE};
 use super::figure::Figure;
 
@@ -11,6 +13,8 @@ const FAILOVER: Duration = Duration::from_secs(10);
 const WORKERS: usize = 8;
 const SHARDS: u32 = 64;
 const WINDOW: Duration = Duration::from_secs(60);
+/// What a fleet may read in a minute.
+const READ_UNITS: u64 = 1500;
 
 /// Eight workers with 64 idle shards: what they ask of the table in a minute, by kind.
 pub(super) async fn measure(bench: &mut Bench) -> Result<(), Box<dyn Error + Send + Sync>> {
@@ -27,13 +31,14 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<(), Box<dyn Error + Sen
     let to = SystemClock.wall();
     fleet.refresh()?;
     let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut scans = Vec::new();
+    let (mut scans, mut read_units) = (Vec::new(), 0.0);
     for member in fleet.members() {
         let calls = member.calls.iter().filter(|call| (from..to).contains(&call.begun));
         let mut own = 0;
         for call in calls {
             *kinds.entry(&call.op).or_default() += 1;
             own += u64::from(call.op == "scan");
+            read_units += call.read_units();
         }
         scans.push(own);
     }
@@ -43,6 +48,10 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<(), Box<dyn Error + Sen
     bench.figure(Figure::stated(format!("{fleet_wide}: all"), all as f64));
     for (kind, count) in kinds {
         bench.figure(Figure::stated(format!("  {kind}"), count as f64));
+    }
+    if matches!(bench.lease_table, Some(LeaseTableAt::Dynamo(_))) {
+        let what = "8 workers, 64 idle leases, read units a minute at DynamoDB's prices";
+        bench.figure(Figure::counts(what, &[read_units as u64], READ_UNITS));
     }
     // One more where the window begins just before one.
     let limit = WINDOW.as_secs() / (FAILOVER.as_secs() / 5) + 1;
