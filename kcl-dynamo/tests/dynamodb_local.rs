@@ -4,7 +4,8 @@
 //! bash tests/e2e/run dynamo
 //! ```
 //!
-//! starts one and runs these tests; `KCL_E2E_DYNAMO` is its URL.
+//! starts one and runs these tests; `KCL_E2E_DYNAMO` is its URL. With `KCL_E2E_LEASES=2000 KCL_E2E_TAKEN_SECONDS=10
+//! KCL_E2E_HELD_SECONDS=180` in a release build one worker takes 2,000 leases and holds them for three minutes.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,7 +19,7 @@ use kcl_core::stream::memory::MemoryStream;
 use kcl_core::worker::Event;
 use kcl_core::{Failure, RecordProcessor, Worker};
 use kcl_dynamo::OpenOptions;
-use support::{Fresh, answers_as_the_table_in_memory};
+use support::{Fresh, Timed, answers_as_the_table_in_memory};
 
 mod support;
 
@@ -53,6 +54,8 @@ async fn random_operations_are_answered_as_by_the_table_in_memory() {
     }
 }
 
+const FAILOVER: Duration = Duration::from_secs(30);
+
 struct Nothing;
 
 impl RecordProcessor for Nothing {
@@ -68,8 +71,9 @@ async fn many_leases_are_taken_and_held() {
     let setting = |name: &str, default: u32| std::env::var(name).map_or(default, |value| value.parse().expect("a number"));
     let shards = setting("KCL_E2E_LEASES", 500);
     let held_for = setting("KCL_E2E_HELD_SECONDS", 20);
+    let limit = Duration::from_secs(setting("KCL_E2E_TAKEN_SECONDS", 60).into());
     let name = format!("many-{}", std::process::id());
-    let table = OpenOptions::new().open_with_client(&client(), &name).unwrap();
+    let table = Timed::new(OpenOptions::new().open_with_client(&client(), &name).unwrap());
     // Who only measures has time: a busy machine may take longer for a look than a worker would wait.
     let watched = OpenOptions::new().call_limit(Duration::from_secs(60)).open_with_client(&client(), &name).unwrap();
     watched.setup().await.unwrap();
@@ -77,8 +81,8 @@ async fn many_leases_are_taken_and_held() {
         .stream("orders")
         .application("application")
         .source(MemoryStream::new("orders", shards))
-        .lease_table(table)
-        .failover(Duration::from_secs(30))
+        .lease_table(table.clone())
+        .failover(FAILOVER)
         .processor(|_: &ShardRef| Nothing)
         .build()
         .unwrap();
@@ -102,15 +106,30 @@ async fn many_leases_are_taken_and_held() {
         all.leases.into_iter().filter(|lease| lease.owner.is_some()).map(|lease| lease.counter).collect::<Vec<_>>()
     };
     while counters().await.len() < shards as usize {
-        assert!(began.elapsed() < Duration::from_secs(60), "{} leases are held", counters().await.len());
+        assert!(began.elapsed() < limit, "{} leases are held", counters().await.len());
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     let taken = began.elapsed();
     let before: u64 = counters().await.iter().sum();
+    table.take();
     tokio::time::sleep(Duration::from_secs(held_for.into())).await;
     let after: u64 = counters().await.iter().sum();
     let each = (after as f64 - before as f64) / f64::from(shards) / f64::from(held_for) * 60.0;
     println!("{shards} leases: taken after {taken:?}; {each:.1} renewals a minute and lease");
+    let [between, calls] = table.take();
+    let of = |all: &[Duration], part: usize| all.get(all.len().saturating_sub(1) * part / 1000).copied().unwrap_or_default();
+    let lags: Vec<Duration> = between.iter().map(|span| span.saturating_sub(FAILOVER / 3)).collect();
+    println!(
+        "lag of {} renewals: median {:?}, 99 % {:?}, 99.9 % {:?}, greatest {:?}; a write takes: median {:?}, 99 % {:?}, greatest {:?}",
+        lags.len(),
+        of(&lags, 500),
+        of(&lags, 990),
+        of(&lags, 999),
+        of(&lags, 1000),
+        of(&calls, 500),
+        of(&calls, 990),
+        of(&calls, 1000)
+    );
     let lost = std::mem::take(&mut *lost.lock().unwrap());
     assert!(lost.is_empty(), "{} lost: {:?}", lost.len(), lost.first());
     assert_eq!(counters().await.len(), shards as usize);

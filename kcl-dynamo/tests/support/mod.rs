@@ -8,6 +8,7 @@ mod dynamo;
 mod fixture;
 mod fleet;
 mod java;
+mod timed;
 
 pub use clock::TimerClock;
 pub use differential::answers_as_the_table_in_memory;
@@ -15,3 +16,4 @@ pub use dynamo::{Call, Dynamo, Fault};
 pub use fixture::Fresh;
 pub use fleet::{FAILOVER, Fleet, Running};
 pub use java::{Java, Kcl};
+pub use timed::Timed;
