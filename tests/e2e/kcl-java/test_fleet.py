@@ -1,0 +1,177 @@
+#!/usr/bin/env python3
+"""Our workers beside those of the Java KCL, on one stream and one lease table, as `tests/e2e/run kcl-java` calls it.
+
+    test_fleet.py [--calm SECONDS] [--failover SECONDS] [SCENARIO ...]
+
+The scenarios run side by side, each with a stream, a table and workers of its own.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+
+from fleet import Fleet, Watch, is_of_ours, is_ready
+from parts import LOGS, text, until
+
+SHARDS = 6
+HALF = SHARDS // 2
+
+
+def beside(fleet, calm):
+    """Both read; nothing moves when leases are even; each takes over from the other, killed or stopped; no record is lost."""
+    first = fleet.java("java-1")
+    fleet.say(f"java alone reads all after {fleet.holds(first, SHARDS):.0f} s")
+    watch = Watch(fleet.table, {"ours-1", "ours-2"})
+    our_first = fleet.ours("ours-1")
+    fleet.say(f"ours has joined: even after {fleet.holds(our_first, HALF):.0f} s")
+    fleet.holds(first, HALF)
+    since = quiet(watch, 4 * fleet.failover)
+    looks = watch.looks
+    counts = [worker.shards() for worker in (first, our_first)]
+    time.sleep(max(0, since + calm - time.monotonic()))
+    moves = watch.moves_since(since)
+    fleet.say(f"calm for {time.monotonic() - since:.0f} s, {watch.looks - looks} looks: {len(moves)} moves")
+    assert not moves, moves
+    for worker, before in zip((first, our_first), counts):
+        now = worker.shards()
+        reading = [shard for shard in now if now[shard] > before[shard]]
+        assert len(reading) == HALF, f"{worker.name} reads {reading}"
+    if fleet.mode:
+        # What keeps the Java fleet in 2.x mode is our worker, not that its rule could not hold.
+        def of_java():
+            return {key: row for key, row in fleet.table.rows().items() if text(row, "leaseOwner") != "ours-1"}
+
+        until("fresh metrics of the Java worker", lambda: is_ready(of_java(), time.time()), 60)
+
+    our_first.kill()
+    fleet.say(f"ours was killed: java reads all after {fleet.holds(first, SHARDS):.0f} s")
+    our_second = fleet.ours("ours-2")
+    fleet.say(f"ours is back: even after {fleet.holds(our_second, HALF):.0f} s")
+    first.kill()
+    fleet.say(f"java was killed: ours reads all after {fleet.holds(our_second, SHARDS):.0f} s")
+    second = fleet.java("java-2")
+    fleet.say(f"java is back: even after {fleet.holds(second, HALF):.0f} s")
+    assert our_second.stop() == 0
+    fleet.say(f"ours was stopped: java reads all after {fleet.holds(second, SHARDS):.0f} s")
+    again = fleet.twice(our_second, second)
+    assert not again, f"java was given again what ours had stored: {sorted(again)[:10]}"
+    third = fleet.ours("ours-3")
+    watch.our_names.add("ours-3")
+    fleet.say(f"ours is back: even after {fleet.holds(third, HALF):.0f} s")
+    second.stop()
+    fleet.say(f"java was stopped: ours reads all after {fleet.holds(third, SHARDS):.0f} s")
+    again = fleet.twice(second, third)
+    assert not again, f"ours was given again what java had stored: {sorted(again)[:10]}"
+    count, more = fleet.all_read()
+    assert third.stop() == 0
+    watch.stop()
+    fleet.in_order()
+    fleet.say(f"{count} records put, none lost, {more} processed again; {watch.looks} looks at the table")
+    assert not watch.faults, watch.faults
+    assert watch.versions <= {"CLIENT_VERSION_UPGRADE_FROM_2X"}, watch.versions
+
+
+def quiet(watch, span, within=180):
+    """Waits until nothing has moved for so many seconds; since when."""
+
+    def last():
+        return watch.moves[-1][0] if watch.moves else 0
+
+    until("no move any more", lambda: time.monotonic() - last() > span, within)
+    return last()
+
+
+def default_mode(fleet, _calm):
+    """A table of a KCL 3.5.1 in its default mode: not while it is at work, taken over when it has stopped, and given back."""
+    first = fleet.java("java-1")
+    fleet.say(f"java alone reads all after {fleet.holds(first, SHARDS):.0f} s")
+    assert text(fleet.table.rows()["Migration3.0"], "cv") == "CLIENT_VERSION_3X"
+    until("metrics", lambda: "java-1" in fleet.table.rows(), 60)
+    refused(fleet, "ours-1", "a fleet of the Java KCL 3.x in its own mode is at work")
+    first.stop()
+    fleet.say("java was stopped")
+    refused(fleet, "ours-2", "a fleet of the Java KCL 3.x in its own mode is at work")
+    java_rows = {key: row for key, row in fleet.table.rows().items() if "checkpoint" not in row}
+    metrics = int(java_rows["java-1"]["lut"]["N"])
+    until("metrics that are old", lambda: time.time() > metrics + 61, 90)
+    third = fleet.ours("ours-3")
+    fleet.say(f"ours reads all after {fleet.holds(third, SHARDS):.0f} s")
+    again = fleet.twice(first, third)
+    assert not again, f"ours was given again what java had stored: {sorted(again)[:10]}"
+    now = fleet.table.rows()
+    assert {key: now[key] for key in java_rows} == java_rows, "rows of the KCL changed"
+    assert third.stop() == 0
+    workers = [key for key, row in fleet.table.rows().items() if "rsIncarnation" in row]
+    assert not workers, f"the row of a worker that has stopped: {workers}"
+    second = fleet.java("java-2")
+    fleet.say(f"given back: java reads all after {fleet.holds(second, SHARDS):.0f} s")
+    again = fleet.twice(third, second)
+    assert not again, f"java was given again what ours had stored: {sorted(again)[:10]}"
+    count, more = fleet.all_read()
+    second.stop()
+    fleet.in_order()
+    fleet.say(f"{count} records put, none lost, {more} processed again")
+
+
+def refused(fleet, name, why):
+    """A worker of ours ends at its start, says why, and leaves nothing in the table."""
+    worker = fleet.ours(name)
+    try:
+        status = worker.process.wait(60)
+    except subprocess.TimeoutExpired:
+        raise AssertionError(f"{name} runs") from None
+    said = worker.log.read_text()
+    assert status == 1 and why in said, f"{status}: {said}"
+    rows = fleet.table.rows()
+    ours = [key for key, row in rows.items() if is_of_ours(row) or "rsToken" in row or text(row, "leaseOwner") == name]
+    assert not ours, ours
+
+
+SCENARIOS = {
+    "beside-2.7.2": (beside, "kcl-2", None),
+    "beside-3.5.1": (beside, "kcl-3", "CLIENT_VERSION_CONFIG_COMPATIBLE_WITH_2X"),
+    "default-3.5.1": (default_mode, "kcl-3", "CLIENT_VERSION_CONFIG_3X"),
+}
+
+
+def run(name, calm, failover):
+    """Whether it went well."""
+    scenario, version, mode = SCENARIOS[name]
+    fleet = Fleet(f"{name}-{int(time.time())}", SHARDS, version, mode, failover)
+    began = time.monotonic()
+    try:
+        scenario(fleet, calm)
+        fleet.say(f"ok, {time.monotonic() - began:.0f} s")
+        return True
+    except Exception:
+        fleet.say(f"FAILED after {time.monotonic() - began:.0f} s; logs and traces are in {LOGS}\n{traceback.format_exc()}")
+        for worker in fleet.workers:
+            print(f"--- the end of {worker.log}\n{worker.log.read_text(errors='replace')[-4000:]}", flush=True)
+        return False
+    finally:
+        fleet.feeder.ended.set()
+        fleet.end()
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--calm", type=float, default=60)
+    parser.add_argument("--failover", type=int, default=5)
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(SCENARIOS))
+    options = parser.parse_args()
+    wrong = set(options.scenarios) - set(SCENARIOS)
+    if wrong:
+        parser.error(f"there is no scenario {', '.join(sorted(wrong))}: {', '.join(SCENARIOS)}")
+    LOGS.mkdir(parents=True, exist_ok=True)
+    names = options.scenarios or list(SCENARIOS)
+    with ThreadPoolExecutor(len(names)) as pool:
+        passed = sum(pool.map(lambda name: run(name, options.calm, options.failover), names))
+    print(f"kcl-java: {passed} passed, {len(names) - passed} failed")
+    sys.exit(passed != len(names))
+
+
+if __name__ == "__main__":
+    main()
