@@ -10,6 +10,8 @@ mod documents;
 mod faults;
 #[path = "lease_table/golden.rs"]
 mod golden;
+#[path = "lease_table/java_rows.rs"]
+mod java_rows;
 #[path = "lease_table/neighbours.rs"]
 mod neighbours;
 #[path = "lease_table/setup.rs"]

@@ -26,13 +26,13 @@ fn old_row() -> Value {
     })
 }
 
-fn items(golden: &str) -> Vec<Value> {
+pub(super) fn items(golden: &str) -> Vec<Value> {
     let golden: Value = serde_json::from_str(golden).unwrap();
     golden["items"].as_array().unwrap().clone()
 }
 
 /// A table with these items in it, as another program left it. The user says that nobody else is there.
-async fn table_with(items: &[Value]) -> (Dynamo, DynamoLeaseTable) {
+pub(super) async fn table_with(items: &[Value]) -> (Dynamo, DynamoLeaseTable) {
     let dynamo = Dynamo::new();
     let table = OpenOptions::new().neighbours(Neighbours::Nobody).open_with_client(&dynamo.client(), "application").unwrap();
     table.setup().await.unwrap();
@@ -43,7 +43,7 @@ async fn table_with(items: &[Value]) -> (Dynamo, DynamoLeaseTable) {
     (dynamo, table)
 }
 
-fn raw(dynamo: &Dynamo, key: &str) -> Value {
+pub(super) fn raw(dynamo: &Dynamo, key: &str) -> Value {
     let answer = dynamo.ask("GetItem", json!({ "TableName": "application", "Key": { "leaseKey": { "S": key } } }));
     let mut item = answer["Item"].clone();
     for set in ["parentShardId", "childShardIds"] {
@@ -55,18 +55,18 @@ fn raw(dynamo: &Dynamo, key: &str) -> Value {
 }
 
 /// The attributes that differ between two items: before and after.
-fn difference(before: &Value, after: &Value) -> BTreeMap<String, (Value, Value)> {
+pub(super) fn difference(before: &Value, after: &Value) -> BTreeMap<String, (Value, Value)> {
     let (before, after) = (before.as_object().unwrap(), after.as_object().unwrap());
     let names = before.keys().chain(after.keys());
     let pair = |name: &String| (before.get(name).cloned().unwrap_or_default(), after.get(name).cloned().unwrap_or_default());
     names.map(|name| (name.clone(), pair(name))).filter(|(_, (before, after))| before != after).collect()
 }
 
-fn names(difference: &BTreeMap<String, (Value, Value)>) -> Vec<&str> {
+pub(super) fn names(difference: &BTreeMap<String, (Value, Value)>) -> Vec<&str> {
     difference.keys().map(String::as_str).collect()
 }
 
-async fn all(table: &DynamoLeaseTable) -> Snapshot {
+pub(super) async fn all(table: &DynamoLeaseTable) -> Snapshot {
     table.snapshot(None, Consistency::Strong).await.unwrap()
 }
 

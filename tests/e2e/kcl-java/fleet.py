@@ -27,7 +27,7 @@ class Watch:
     def __init__(self, table, our_names):
         self.table, self.our_names = table, our_names
         self.moves, self.faults, self.versions = [], [], set()
-        self.looks = 0
+        self.looks, self.began = 0, time.monotonic()
         self.owners = {}
         self.ended = threading.Event()
         self.thread = threading.Thread(target=self.run, daemon=True)
@@ -62,7 +62,7 @@ class Watch:
             self.faults.append(what)
 
     def moves_since(self, moment):
-        return [move[1:] for move in self.moves if move[0] >= moment]
+        return [move[1:] for move in self.moves if move[0] > moment]
 
     def stop(self):
         self.ended.set()

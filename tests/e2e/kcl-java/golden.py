@@ -5,11 +5,12 @@ Each table is that of one worker at work on the embedded stream: it reads, a sha
 its name and prepares its checkpoints without making them. The hand-over is begun by the KCL's own write, without a leader.
 """
 
+import base64
 import json
 import sys
 from pathlib import Path
 
-from parts import LOGS, Stream, Table, java, text, until
+from parts import LOGS, Stream, Table, end_with_us, java, text, until
 
 COMPATIBLE = ("--mode", "CLIENT_VERSION_CONFIG_COMPATIBLE_WITH_2X")
 STATE = "halfway\u00e4"
@@ -23,8 +24,6 @@ def write(folder, name, table):
         if isinstance(value, list):
             return [plain(part) for part in value]
         if isinstance(value, bytes):
-            import base64
-
             return base64.b64encode(value).decode()
         return value
 
@@ -82,6 +81,7 @@ def is_read(table, number):
 def main():
     folder = Path(sys.argv[1])
     LOGS.mkdir(parents=True, exist_ok=True)
+    end_with_us()
     make(folder, "kcl-1.14.10", "kcl-1")
     make(folder, "kcl-2.7.2", "kcl-2")
     make(folder, "kcl-2.7.2-multi-stream", "kcl-2", count=2)

@@ -7,6 +7,7 @@ Java workers (KCL_E2E_KCL_JAVA) and one for logs and traces (KCL_E2E_LOGS).
 import collections
 import json
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -150,6 +151,21 @@ def text(row, attribute):
     return row.get(attribute, {}).get("S")
 
 
+PROCESSES = []
+
+
+def end_with_us():
+    """A signal that ends this program ends its workers first."""
+
+    def end(number, _):
+        for process in PROCESSES:
+            process.kill()
+        os._exit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+
+
 class Worker:
     """A process that reads. Its trace is a JSON line for each call and each record."""
 
@@ -161,6 +177,7 @@ class Worker:
             self.process = subprocess.Popen(
                 ["nice", "-n", "5", *command], stdin=subprocess.DEVNULL, stdout=output, stderr=log, env=os.environ | environment
             )
+        PROCESSES.append(self.process)
 
     def running(self):
         return self.process.poll() is None

@@ -14,7 +14,7 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 
 from fleet import Fleet, Watch, is_of_ours, is_ready
-from parts import LOGS, text, until
+from parts import LOGS, end_with_us, text, until
 
 SHARDS = 6
 HALF = SHARDS // 2
@@ -78,7 +78,7 @@ def quiet(watch, span, within=180):
     """Waits until nothing has moved for so many seconds; since when."""
 
     def last():
-        return watch.moves[-1][0] if watch.moves else 0
+        return watch.moves[-1][0] if watch.moves else watch.began
 
     until("no move any more", lambda: time.monotonic() - last() > span, within)
     return last()
@@ -166,6 +166,7 @@ def main():
     if wrong:
         parser.error(f"there is no scenario {', '.join(sorted(wrong))}: {', '.join(SCENARIOS)}")
     LOGS.mkdir(parents=True, exist_ok=True)
+    end_with_us()
     names = options.scenarios or list(SCENARIOS)
     with ThreadPoolExecutor(len(names)) as pool:
         passed = sum(pool.map(lambda name: run(name, options.calm, options.failover), names))
