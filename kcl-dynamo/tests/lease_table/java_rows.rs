@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use kcl_core::lease::{LeaseTable as _, Write};
-use kcl_core::model::{Checkpoint, Lease, LeaseKey, Pending};
-use kcl_dynamo::{OpenOptions, Standing};
+use kcl_core::model::{Checkpoint, Lease, LeaseKey, Pending, Position, SequenceNumber};
+use kcl_dynamo::{DynamoLeaseTable, OpenOptions, Standing};
 use serde_json::{Value, json};
 
 use super::golden::{all, difference, items, names, raw, table_with};
@@ -36,6 +36,12 @@ async fn read(item: &Value) -> Lease {
     let mut found = all(&table).await;
     assert!(found.foreign.is_empty(), "{item}");
     found.leases.remove(0)
+}
+
+/// Takes a lease.
+async fn taken(table: &DynamoLeaseTable, seen: &Lease) -> Lease {
+    let write = Write::take(seen, "rust-1".into(), "token".into());
+    table.update(&seen.key, &write.expect, &write.change).await.unwrap()
 }
 
 /// A set of the KCL's has no order.
@@ -73,7 +79,7 @@ async fn a_tenancy_of_ours_leaves_everything_else_in_a_row_as_the_java_worker_wr
             let (dynamo, table) = table_with(std::slice::from_ref(&item)).await;
             let seen = all(&table).await.leases.remove(0);
             let send = async |write: Write| table.update(&seen.key, &write.expect, &write.change).await.unwrap();
-            let row = send(Write::take(&seen, "rust-1".into(), "token".into())).await;
+            let row = taken(&table, &seen).await;
             let row = send(Write::renew(&row)).await;
             let row = send(Write::release(&row, None)).await;
             assert_eq!(row.owner, None);
@@ -98,17 +104,11 @@ async fn a_checkpoint_that_a_java_worker_prepared_is_read_with_its_state_and_end
             let seen = all(&table).await.leases.remove(0);
             // The KCL 1.14 keeps no state with it.
             let state = (golden != KCL_1).then(|| "halfway\u{e4}".into());
-            let at = Checkpoint::from(
-                item["pendingCheckpoint"]["S"]
-                    .as_str()
-                    .unwrap()
-                    .parse::<kcl_core::model::SequenceNumber>()
-                    .map(kcl_core::model::Position::from)
-                    .unwrap(),
-            );
+            let sequence: SequenceNumber = item["pendingCheckpoint"]["S"].as_str().unwrap().parse().unwrap();
+            let at = Checkpoint::from(Position::from(sequence));
             assert!(seen.checkpoint < at);
             assert_eq!(seen.pending, Some(Pending { at: at.clone(), state }));
-            let row = table_take(&table, &seen).await;
+            let row = taken(&table, &seen).await;
             let write = Write::checkpoint(&row, at);
             table.update(&row.key, &write.expect, &write.change).await.unwrap();
             let after = raw(&dynamo, key_of(&item));
@@ -116,11 +116,6 @@ async fn a_checkpoint_that_a_java_worker_prepared_is_read_with_its_state_and_end
             assert!(after.as_object().unwrap().keys().all(|name| !name.starts_with("pending")), "{after}");
         }
     }
-}
-
-async fn table_take(table: &kcl_dynamo::DynamoLeaseTable, seen: &Lease) -> Lease {
-    let write = Write::take(seen, "rust-1".into(), "token".into());
-    table.update(&seen.key, &write.expect, &write.change).await.unwrap()
 }
 
 #[tokio::test]
@@ -161,7 +156,7 @@ async fn a_hand_over_that_a_java_leader_began_has_both_owners_and_a_take_of_ours
         let seen = all(&table).await.leases.remove(0);
         assert_eq!(seen.owner, Some("java-2".into()));
         assert_eq!(seen.checkpoint_owner, Some("java-1".into()));
-        let row = table_take(&table, &seen).await;
+        let row = taken(&table, &seen).await;
         assert_eq!((row.owner, row.checkpoint_owner), (Some("rust-1".into()), None));
         assert!(raw(&dynamo, key_of(&in_hand[0])).get("checkpointOwner").is_none());
     }

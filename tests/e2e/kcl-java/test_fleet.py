@@ -149,7 +149,8 @@ def run(name, calm, failover):
     except Exception:
         fleet.say(f"FAILED after {time.monotonic() - began:.0f} s; logs and traces are in {LOGS}\n{traceback.format_exc()}")
         for worker in fleet.workers:
-            print(f"--- the end of {worker.log}\n{worker.log.read_text(errors='replace')[-4000:]}", flush=True)
+            lines = worker.log.read_text(errors="replace").splitlines()[-15:]
+            print("\n".join([f"--- the end of {worker.log}", *(line[:240] for line in lines)]), flush=True)
         return False
     finally:
         fleet.feeder.ended.set()
