@@ -1,9 +1,10 @@
 """A fleet of workers of both kinds on one stream and one lease table, and what is judged of it."""
 
+import json
 import threading
 import time
 
-from parts import Feeder, Stream, Table, java, ours, text, until
+from parts import LOGS, Feeder, Stream, Table, java, ours, text, until
 
 # The KCL's leader asks whether every owner has a row of metrics that is younger than this.
 METRICS_SECONDS = 60
@@ -28,7 +29,9 @@ class Watch:
         self.table, self.our_names = table, our_names
         self.moves, self.faults, self.versions = [], [], set()
         self.looks, self.began = 0, time.monotonic()
+        # The owner of each lease, and the one that still works on it in a hand-over.
         self.owners = {}
+        self.log = LOGS / f"{table.name}-moves.jsonl"
         self.ended = threading.Event()
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
@@ -43,18 +46,21 @@ class Watch:
 
     def look(self, rows):
         self.looks += 1
-        owners = {key: text(row, "leaseOwner") for key, row in rows.items() if "checkpoint" in row}
-        for key, owner in owners.items():
-            before = self.owners.get(key)
-            if key in self.owners and owner != before:
-                self.moves.append((time.monotonic(), time.strftime("%H:%M:%S"), key, before, owner))
+        leases = {key: row for key, row in rows.items() if "checkpoint" in row}
+        owners = {key: (text(row, "leaseOwner"), text(row, "checkpointOwner")) for key, row in leases.items()}
+        for key, now in owners.items():
+            if now != self.owners.get(key, now):
+                move = (time.strftime("%H:%M:%S"), key, self.owners[key], now)
+                self.moves.append((time.monotonic(), *move))
+                with open(self.log, "a", encoding="utf-8") as log:
+                    print(json.dumps(move), file=log)
         self.owners = owners
         if "Migration3.0" in rows:
             self.versions.add(text(rows["Migration3.0"], "cv"))
         for key, row in rows.items():
             if is_of_ours(row):
                 self.fault(f"a row of ours beside leases: {key}")
-        if self.our_names & set(owners.values()) and is_ready(rows, time.time()):
+        if self.our_names & {owner for owner, _ in owners.values()} and is_ready(rows, time.time()):
             self.fault("the KCL would leave 2.x mode")
 
     def fault(self, what):
@@ -135,9 +141,21 @@ class Fleet:
         calls = sum(len(worker.records()) for worker in self.workers)
         return len(put), calls - len(put)
 
-    def twice(self, stopped, later):
-        """The records of a worker that has stopped which another one was given again."""
-        return self.keys([stopped]) & self.keys([later])
+    def stop(self, worker, heir, leases):
+        """Stops a worker in good order. Its heir reads all soon, and is given nothing again of what the worker held then."""
+        held = {shard for shard, owner in self.table.owners().items() if owner == worker.name}
+        began = time.time() * 1000
+        status = worker.stop()
+        self.say(f"{worker.name} was stopped: {heir.name} reads all after {self.holds(heir, leases):.0f} s")
+        self.nothing_again(worker, heir, held, began)
+        return status
+
+    def nothing_again(self, worker, heir, shards=None, since=0):
+        """The heir was given nothing of what the worker had done, since a time and of these shards, or of all."""
+        done = {call["key"] for call in worker.records()}
+        later = [call for call in heir.records() if call["t"] >= since and (shards is None or call["shard"] in shards)]
+        again = sorted(f"{call['shard']} {call['key']}" for call in later if call["key"] in done)
+        assert not again, f"{heir.name} was given {len(again)} records again: {again[:10]}"
 
     def in_order(self):
         """Each worker's records of a shard rise from one `initialize` to the next."""
