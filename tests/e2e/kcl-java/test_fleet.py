@@ -9,7 +9,6 @@ The scenarios run side by side, each with a stream, a table and workers of its o
 import argparse
 import subprocess
 import sys
-import sys
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
@@ -151,7 +150,7 @@ def run(name, calm, failover):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--calm", type=float, default=120)
+    parser.add_argument("--calm", type=float, default=100)
     parser.add_argument("--failover", type=int, default=5)
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(SCENARIOS))
     options = parser.parse_args()
