@@ -107,8 +107,35 @@ def default_mode(fleet, _calm):
     fleet.say(f"{count} records put, none lost, {more} processed again")
 
 
-def refused(fleet, name, why):
-    """A worker of ours ends at its start, says why, and leaves nothing in the table."""
+def arrival(fleet, _calm):
+    """A KCL 3.5.1 in its default mode starts on our table while we run: we keep what we hold and take nothing, and it gets all at our stop."""
+    first = fleet.ours("ours-1")
+    fleet.say(f"ours alone reads all after {fleet.holds(first, SHARDS):.0f} s")
+    assert any(is_of_ours(row) for row in fleet.table.rows().values()), "alone, a worker of ours has a row"
+    java = fleet.java("java-1")
+    began = time.monotonic()
+
+    def is_passive():
+        rows = fleet.table.rows()
+        return "lut" in rows.get("java-1", {}) and not any(is_of_ours(row) for row in rows.values())
+
+    until("our rows beside leases are gone", is_passive, 120)
+    fleet.say(f"java was started: ours is passive after {time.monotonic() - began:.0f} s")
+    assert "Java workers use the lease table" in first.log.read_text()
+    refused(fleet, "ours-2", "a fleet of the Java KCL 3.x in its own mode is at work", keeps="ours-1")
+    # Its leader looks each 20 s with its own failover time.
+    time.sleep(6 * fleet.failover)
+    owners = set(fleet.table.owners().values())
+    assert owners == {"ours-1"}, f"leases went from a worker that lives: {owners}"
+    fleet.stop(first, java, SHARDS)
+    count, more = fleet.all_read()
+    java.stop()
+    fleet.in_order()
+    fleet.say(f"{count} records put, none lost, {more} processed again")
+
+
+def refused(fleet, name, why, keeps=None):
+    """A worker of ours ends at its start, says why, and leaves nothing in the table beside what another one of ours keeps."""
     worker = fleet.ours(name)
     try:
         status = worker.process.wait(60)
@@ -117,6 +144,7 @@ def refused(fleet, name, why):
     said = worker.log.read_text()
     assert status == 1 and why in said, f"{status}: {said}"
     rows = fleet.table.rows()
+    rows = {key: row for key, row in rows.items() if keeps is None or text(row, "leaseOwner") != keeps}
     ours = [key for key, row in rows.items() if is_of_ours(row) or "rsToken" in row or text(row, "leaseOwner") == name]
     assert not ours, ours
 
@@ -125,6 +153,7 @@ SCENARIOS = {
     "beside-2.7.2": (beside, "kcl-2", None),
     "beside-3.5.1": (beside, "kcl-3", "CLIENT_VERSION_CONFIG_COMPATIBLE_WITH_2X"),
     "default-3.5.1": (default_mode, "kcl-3", "CLIENT_VERSION_CONFIG_3X"),
+    "arrival-3.5.1": (arrival, "kcl-3", "CLIENT_VERSION_CONFIG_3X"),
 }
 
 
