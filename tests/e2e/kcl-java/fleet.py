@@ -99,7 +99,7 @@ class Fleet:
         self.workers.append(worker)
         return worker
 
-    def holds(self, worker, leases, within=120):
+    def holds(self, worker, leases, within=300):
         """Waits until it owns so many, and reads each of what it owns. How long that took, in seconds."""
         began = time.monotonic()
         seen = {}

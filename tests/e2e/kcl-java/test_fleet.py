@@ -43,7 +43,7 @@ def beside(fleet, calm):
         def of_java():
             return {key: row for key, row in fleet.table.rows().items() if text(row, "leaseOwner") != "ours-1"}
 
-        until("fresh metrics of the Java worker", lambda: is_ready(of_java(), time.time()), 60)
+        until("fresh metrics of the Java worker", lambda: is_ready(of_java(), time.time()), 120)
 
     our_first.kill()
     fleet.say(f"ours was killed: java reads all after {fleet.holds(first, SHARDS):.0f} s")
@@ -67,7 +67,7 @@ def beside(fleet, calm):
     assert watch.versions <= {"CLIENT_VERSION_UPGRADE_FROM_2X"}, watch.versions
 
 
-def quiet(watch, span, within=180):
+def quiet(watch, span, within=300):
     """Waits until nothing has moved for so many seconds; since when."""
 
     def last():
@@ -82,7 +82,7 @@ def default_mode(fleet, _calm):
     first = fleet.java("java-1")
     fleet.say(f"java alone reads all after {fleet.holds(first, SHARDS):.0f} s")
     assert text(fleet.table.rows()["Migration3.0"], "cv") == "CLIENT_VERSION_3X"
-    until("metrics", lambda: "java-1" in fleet.table.rows(), 60)
+    until("metrics", lambda: "java-1" in fleet.table.rows(), 120)
     refused(fleet, "ours-1", "a fleet of the Java KCL 3.x in its own mode is at work")
     first.stop()
     fleet.say("java was stopped")
@@ -119,7 +119,7 @@ def arrival(fleet, _calm):
         rows = fleet.table.rows()
         return "lut" in rows.get("java-1", {}) and not any(is_of_ours(row) for row in rows.values())
 
-    until("our rows beside leases are gone", is_passive, 120)
+    until("our rows beside leases are gone", is_passive, 300)
     fleet.say(f"java was started: ours is passive after {time.monotonic() - began:.0f} s")
     assert "Java workers use the lease table" in first.log.read_text()
     refused(fleet, "ours-2", "a fleet of the Java KCL 3.x in its own mode is at work", keeps="ours-1")
@@ -138,7 +138,7 @@ def refused(fleet, name, why, keeps=None):
     """A worker of ours ends at its start, says why, and leaves nothing in the table beside what another one of ours keeps."""
     worker = fleet.ours(name)
     try:
-        status = worker.process.wait(60)
+        status = worker.process.wait(120)
     except subprocess.TimeoutExpired:
         raise AssertionError(f"{name} runs") from None
     said = worker.log.read_text()
