@@ -36,13 +36,47 @@ impl fmt::Display for Chain<'_> {
         let mut next = self.0.source();
         while let Some(cause) = next {
             let text = cause.to_string();
-            // Many errors repeat their cause in their own words.
-            if !said.contains(&text) {
+            // Many errors repeat their cause in their own words, and some causes what they are the cause of.
+            if let Some(more) = text.strip_prefix(&said) {
+                f.write_str(more)?;
+            } else if !said.contains(&text) {
                 write!(f, ": {text}")?;
             }
             said = text;
             next = cause.source();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Said(&'static str, Option<Box<Self>>);
+
+    impl fmt::Display for Said {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+
+    impl Error for Said {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            self.1.as_deref().map(|cause| cause as &(dyn Error + 'static))
+        }
+    }
+
+    fn chain(said: &[&'static str]) -> String {
+        let error = said.iter().rev().fold(None, |cause, text| Some(Box::new(Said(text, cause))));
+        Chain(&*error.expect("an error")).to_string()
+    }
+
+    #[test]
+    fn a_chain_of_causes_says_nothing_twice() {
+        assert_eq!(chain(&["no table", "no access"]), "no table: no access");
+        assert_eq!(chain(&["no table", "no table: no access", "no access"]), "no table: no access");
+        assert_eq!(chain(&["no table: no access", "no access"]), "no table: no access");
     }
 }
