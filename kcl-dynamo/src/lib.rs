@@ -108,8 +108,8 @@
 //! back, [`Neighbours::Nobody`] says so. Before going back to a KCL before 3.5, stop all workers of ours and call
 //! [`DynamoLeaseTable::retire`].
 //!
-//! What is said here of Java workers is held by tests on the rows of a KCL 3.5.1, on rows written after the KCL's source, and beside a
-//! model of its renewals, its taker and its hand-overs.
+//! What is said here of Java workers is held by tests on rows that a KCL 1.14.10, 2.7.2 and 3.5.1 wrote, beside a model of the KCL's
+//! renewals, its taker and its hand-overs, and end to end beside live Java workers (`tests/e2e/run kcl-java`).
 //!
 //! ## How leases are shared
 //!
