@@ -25,7 +25,7 @@ pub(crate) struct Board {
     /// Shards of which a gap was reported, or could not be noticed: how far it reached.
     pub(crate) gaps: BTreeMap<usize, Vec<(LifeId, At)>>,
     pub(crate) overtaken: BTreeMap<usize, Vec<(LifeId, u32, u32)>>,
-    /// Shards that left the stream when they had a lease and were not at their end.
+    /// Shards that left the stream when they had a lease and nobody had come to their end.
     pub(crate) left_behind: BTreeSet<usize>,
     skip_failed: bool,
 }
@@ -56,6 +56,8 @@ pub(crate) struct ProcessorInfo {
     pub(crate) given: Option<(u32, u32)>,
     /// The index behind the last record that is done in it.
     pub(crate) done_to: u32,
+    /// It was told the end of its shard.
+    pub(crate) ended: bool,
 }
 
 /// A tenancy of a lease, as the rows have shown it.
@@ -132,6 +134,7 @@ impl Board {
                 batch: Vec::new(),
                 processing: false,
                 given: None,
+                ended: false,
                 done_to: 0,
             }),
             Event::Called { processor, call } => self.on_call(*processor, call),
@@ -186,6 +189,7 @@ impl Board {
                     info.given = Some((first.min(*from), end.max(*to)));
                 }
             }
+            Call::ShardEnded { .. } => (info.processing, info.ended) = (false, true),
             _ => info.processing = false,
         }
     }

@@ -1,11 +1,13 @@
-use kcl_core::model::Checkpoint;
+use kcl_core::model::{Checkpoint, Lease};
 
 use crate::sim::history::{Asked, Entry, Event};
+use crate::sim::truth::since_beginning;
 
 use super::fold::{Fold, See, Sink};
 
-/// I10: the lease of a child whose parent has one begins at `TRIM_HORIZON` (or is put back at its end); no lease is made
-/// twice, but by its holder who found it gone, or for a shard that has left the stream.
+/// I10: the lease of a child whose parent has one begins at `TRIM_HORIZON` (or is put back at its end), unless that one begins at a time
+/// when the child was there already: then the child begins at its time too. No lease is made twice, but by its holder who found it gone,
+/// or for a shard that has left the stream.
 #[derive(Debug)]
 pub(super) struct Reshard;
 
@@ -21,7 +23,9 @@ impl Fold for Reshard {
             sink.report(|| format!("{}: a lease for a shard that never was", written.key));
             return;
         };
-        if shard.parents.iter().any(|parent| see.table.get(&see.stream.shards()[*parent].key).is_some()) {
+        let is_read_before = |parent: &Lease| parent.facts.start_at.is_none_or(|at| since_beginning(at) < shard.opened);
+        let parents = shard.parents.iter().filter_map(|parent| see.table.get(&see.stream.shards()[*parent].key));
+        if parents.into_iter().any(is_read_before) {
             let from_start = matches!(row.checkpoint, Checkpoint::TrimHorizon | Checkpoint::ShardEnd);
             sink.check(from_start, || format!("{}: the lease of a child is made at {}", written.key, row.checkpoint));
         }

@@ -6,5 +6,5 @@ mod stream;
 mod table;
 
 pub(crate) use shard::{ShardTruth, index_of};
-pub(crate) use stream::{Read, StreamTruth, wall};
+pub(crate) use stream::{Read, StreamTruth, since_beginning, wall};
 pub(crate) use table::TableTruth;
