@@ -5,7 +5,8 @@
 //! ```
 //!
 //! Everything that a worker needs is in `build`: the stream, the lease table, the processor, and the settings, which the options say
-//! (`src/consume/options.rs`). The rest is how a program runs one: it races the worker against the reasons to stop, then asks for a shutdown and waits for it.
+//! (`src/consume/options.rs`). The rest is how a program runs one: it races the worker against the reasons to stop, then asks for a
+//! shutdown and waits for it.
 
 use std::error::Error;
 use std::process::ExitCode;

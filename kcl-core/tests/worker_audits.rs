@@ -25,6 +25,23 @@ async fn wait_for_an_audit(stream: &MemoryStream) {
     until("two audits more", || stream.call_count(Operation::ListShards, None) >= before + 2).await;
 }
 
+/// The stream, whose shards are listed when the gate is open, and whether that has been asked for.
+fn listing_waits_at(stream: &MemoryStream, gate: &Gate) -> (HookedStream, Arc<AtomicBool>) {
+    let slow = HookedStream::new(stream);
+    let (gate, asked) = (gate.clone(), Arc::new(AtomicBool::new(false)));
+    let asks = Arc::clone(&asked);
+    slow.before(move |operation, _| {
+        let (open, asks) = (gate.pass(), Arc::clone(&asks));
+        async move {
+            if operation == Operation::ListShards {
+                asks.store(true, Ordering::SeqCst);
+                open.await;
+            }
+        }
+    });
+    (slow, asked)
+}
+
 #[tokio::test]
 async fn the_row_of_a_finished_shard_stays_while_it_is_listed_and_is_deleted_after() {
     let (stream, parent, _) = one_shard(3);
@@ -113,18 +130,7 @@ async fn who_lists_the_shards_for_long_does_not_make_children_of_the_first_lease
     let (stream, table) = (MemoryStream::new("orders", 1), MemoryLeaseTable::new());
     let parent = stream.open_shards().remove(0);
     let (listing, handlers) = (Gate::new(), Gate::new());
-    let slow = HookedStream::new(&stream);
-    let (listed, asked) = (listing.clone(), Arc::new(AtomicBool::new(false)));
-    let asks = Arc::clone(&asked);
-    slow.before(move |operation, _| {
-        let (listed, asks) = (listed.pass(), Arc::clone(&asks));
-        async move {
-            if operation == Operation::ListShards {
-                asks.store(true, Ordering::SeqCst);
-                listed.await;
-            }
-        }
-    });
+    let (slow, asked) = listing_waits_at(&stream, &listing);
     let late =
         Fleet::new(&slow, &table).with(|builder| builder.initial_position(InitialPosition::Latest)).start(Script::default());
     until("its look at the empty table", || asked.load(Ordering::SeqCst)).await;
@@ -157,18 +163,7 @@ async fn who_lists_the_shards_for_long_does_not_begin_with_children_of_a_shard_t
     let (listing, handlers) = (Gate::new(), Gate::new());
     let first = Fleet::new(&stream, &table).start(handlers.processing());
     wait_for_lease(&table, &root, |row| row.owner.is_some()).await;
-    let slow = HookedStream::new(&stream);
-    let (listed, asked) = (listing.clone(), Arc::new(AtomicBool::new(false)));
-    let asks = Arc::clone(&asked);
-    slow.before(move |operation, _| {
-        let (listed, asks) = (listed.pass(), Arc::clone(&asks));
-        async move {
-            if operation == Operation::ListShards {
-                asks.store(true, Ordering::SeqCst);
-                listed.await;
-            }
-        }
-    });
+    let (slow, asked) = listing_waits_at(&stream, &listing);
     let late = Fleet::new(&slow, &table).start(Script::default());
     until("its look at a table with one lease", || asked.load(Ordering::SeqCst)).await;
 
