@@ -65,15 +65,15 @@ impl Settler {
             let (settled, acknowledged) = loop {
                 tries.push(self.call(held, &write));
                 match self.first_telling(&mut tries, next, |answer| settle(held, &write, answer)).await {
-                    Told::Settled(settled, acknowledged) => break (settled, acknowledged),
-                    Told::TimeIsUp => {}
-                    Told::Nothing(error) => {
-                        if self.clock.now() + span >= until {
-                            return Outcome::Unsettled { error, sent };
-                        }
+                    Some((Settled::Again(error), _)) if self.clock.now() + span >= until => {
+                        return Outcome::Unsettled { error, sent };
+                    }
+                    Some((Settled::Again(_), _)) => {
                         pause(&*self.clock, span.mul_f64(0.5 + jitter() / 2.0)).await;
                         span = (span * 2).min(self.call_limit);
                     }
+                    Some(told) => break told,
+                    None => {}
                 }
                 let now = self.clock.now();
                 let patience = (until.since(now) / 2).max(self.call_limit / 8);
@@ -105,31 +105,30 @@ impl Settler {
                 Settled::Lost(_) => return Outcome::Lost,
                 Settled::Vanished => return Outcome::Vanished,
                 Settled::Broken(error) => return Outcome::Broken(error),
-                // It tells nothing, and the loop above goes on.
+                // The loop above ends with no such answer.
                 Settled::Again(error) => return Outcome::Unsettled { error, sent },
             }
         }
     }
 
-    /// The first answer that tells what became of the write, unless all are in and tell nothing, or it is time for the next try.
+    /// The first answer that tells what became of the write, and whether it acknowledges it; the last one if none does. Nothing when it
+    /// is time for the next try.
     async fn first_telling(
         &self,
         tries: &mut FuturesUnordered<impl Future<Output = Result<Lease, Error>>>,
         next: Option<Moment>,
         judge: impl Fn(Result<Lease, Error>) -> Settled,
-    ) -> Told {
+    ) -> Option<(Settled, bool)> {
         loop {
             let answer = tokio::select! {
                 biased;
-                answer = tries.next() => answer,
-                () = self.clock.sleep_until(next.unwrap_or_default()), if next.is_some() => return Told::TimeIsUp,
+                answer = tries.next() => answer?,
+                () = self.clock.sleep_until(next.unwrap_or_default()), if next.is_some() => return None,
             };
-            let Some(answer) = answer else { return Told::TimeIsUp };
             let acknowledged = answer.is_ok();
-            match judge(answer) {
-                Settled::Again(_) if !tries.is_empty() => {}
-                Settled::Again(error) => return Told::Nothing(error),
-                settled => return Told::Settled(settled, acknowledged),
+            let settled = judge(answer);
+            if tries.is_empty() || !matches!(settled, Settled::Again(_)) {
+                return Some((settled, acknowledged));
             }
         }
     }
@@ -156,14 +155,4 @@ impl Settler {
     fn time_out(&self) -> BoxError {
         format!("no answer within {:?}", self.call_limit).into()
     }
-}
-
-/// What was heard of the tries of a write.
-enum Told {
-    /// This became of it, and whether it was acknowledged.
-    Settled(Settled, bool),
-    /// Every try is over, and nobody knows.
-    Nothing(Error),
-    /// One is under way still, and the next is due.
-    TimeIsUp,
 }
