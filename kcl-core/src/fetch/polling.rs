@@ -243,7 +243,7 @@ impl Polling {
                 self.meters.throttled.increment(1);
                 THROTTLED.longest(failures) / 2 + THROTTLED.delay(failures, jitter()) / 2
             }
-            ErrorKind::Transient => {
+            ErrorKind::Transient | ErrorKind::Busy => {
                 self.meters.retried.increment(1);
                 RETRY.delay(failures, jitter())
             }

@@ -8,6 +8,8 @@ pub enum ErrorKind {
     Expired,
     /// Too much was asked: try again after a longer pause.
     Throttled,
+    /// Somebody else has it, or it is not ready yet: try again soon and steadily.
+    Busy,
     /// The shard (or the stream) is not there any more.
     Gone,
     /// This shard cannot be read, by rights or by its key: stop it, and say so.

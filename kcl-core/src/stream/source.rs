@@ -5,7 +5,7 @@ use async_trait::async_trait;
 
 use crate::model::ShardId;
 
-use super::{Cursor, Error, Page, ShardFilter, ShardPage, ShardPageToken, StartAt, StreamDescription};
+use super::{Cursor, Error, FanOut, Page, ShardFilter, ShardPage, ShardPageToken, StartAt, StreamDescription};
 
 /// What one Kinesis stream does for a reader that polls.
 ///
@@ -42,6 +42,11 @@ pub trait Stream: fmt::Debug + Send + Sync + 'static {
     fn memory_while_reading(&self) -> f64 {
         1.0
     }
+
+    /// The stream as one that pushes records, if it can.
+    fn fan_out(&self) -> Option<Arc<dyn FanOut>> {
+        None
+    }
 }
 
 #[async_trait]
@@ -64,5 +69,9 @@ impl<T: Stream + ?Sized> Stream for Arc<T> {
 
     fn memory_while_reading(&self) -> f64 {
         (**self).memory_while_reading()
+    }
+
+    fn fan_out(&self) -> Option<Arc<dyn FanOut>> {
+        (**self).fan_out()
     }
 }
