@@ -4,16 +4,16 @@
 mod support;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use kcl_core::InitialPosition;
-use kcl_core::lease::LeaseTable;
 use kcl_core::lease::memory::MemoryLeaseTable;
-use kcl_core::model::{Checkpoint, LeaseKey};
+use kcl_core::lease::{Expect, LeaseTable};
+use kcl_core::model::{Checkpoint, Lease, LeaseKey};
 use kcl_core::stream::memory::{MemoryStream, Operation};
 use kcl_core::worker::Event;
-use support::{Fleet, Gate, HookedStream, Run, Script, lease_of, one_shard, until, wait_for_lease};
+use support::{Fleet, Gate, HookedStream, Run, Script, UnrulyTable, lease_of, one_shard, until, wait_for_lease};
 
 fn start(stream: &MemoryStream, table: &MemoryLeaseTable) -> Run {
     Fleet::new(stream, table).with(|builder| builder.audit_every(Duration::from_secs(1))).start(Script::default())
@@ -25,15 +25,16 @@ async fn wait_for_an_audit(stream: &MemoryStream) {
     until("two audits more", || stream.call_count(Operation::ListShards, None) >= before + 2).await;
 }
 
-/// The stream, whose shards are listed when the gate is open, and whether that has been asked for.
-fn listing_waits_at(stream: &MemoryStream, gate: &Gate) -> (HookedStream, Arc<AtomicBool>) {
+/// The stream, whose shards are listed so often at once and then when the gate is open, and whether that has been asked for.
+fn listing_waits_at(gate: &Gate, stream: &MemoryStream, at_once: u64) -> (HookedStream, Arc<AtomicBool>) {
     let slow = HookedStream::new(stream);
-    let (gate, asked) = (gate.clone(), Arc::new(AtomicBool::new(false)));
+    let (gate, asked, listings) = (gate.clone(), Arc::new(AtomicBool::new(false)), AtomicU64::new(0));
     let asks = Arc::clone(&asked);
     slow.before(move |operation, _| {
+        let waits = operation == Operation::ListShards && listings.fetch_add(1, Ordering::SeqCst) >= at_once;
         let (open, asks) = (gate.pass(), Arc::clone(&asks));
         async move {
-            if operation == Operation::ListShards {
+            if waits {
                 asks.store(true, Ordering::SeqCst);
                 open.await;
             }
@@ -130,7 +131,7 @@ async fn who_lists_the_shards_for_long_does_not_make_children_of_the_first_lease
     let (stream, table) = (MemoryStream::new("orders", 1), MemoryLeaseTable::new());
     let parent = stream.open_shards().remove(0);
     let (listing, handlers) = (Gate::new(), Gate::new());
-    let (slow, asked) = listing_waits_at(&stream, &listing);
+    let (slow, asked) = listing_waits_at(&listing, &stream, 0);
     let late =
         Fleet::new(&slow, &table).with(|builder| builder.initial_position(InitialPosition::Latest)).start(Script::default());
     until("its look at the empty table", || asked.load(Ordering::SeqCst)).await;
@@ -163,7 +164,7 @@ async fn who_lists_the_shards_for_long_does_not_begin_with_children_of_a_shard_t
     let (listing, handlers) = (Gate::new(), Gate::new());
     let first = Fleet::new(&stream, &table).start(handlers.processing());
     wait_for_lease(&table, &root, |row| row.owner.is_some()).await;
-    let (slow, asked) = listing_waits_at(&stream, &listing);
+    let (slow, asked) = listing_waits_at(&listing, &stream, 0);
     let late = Fleet::new(&slow, &table).start(Script::default());
     until("its look at a table with one lease", || asked.load(Ordering::SeqCst)).await;
 
@@ -182,6 +183,44 @@ async fn who_lists_the_shards_for_long_does_not_begin_with_children_of_a_shard_t
     for child in &children {
         assert!(table.get(&LeaseKey::single(child.clone())).await.unwrap().is_none(), "its parent is not done");
     }
+    handlers.open();
+    until("the children", || first.seen.payloads().len() + late.seen.payloads().len() == 3).await;
+    first.stop().await.unwrap();
+    late.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn who_lists_the_shards_for_long_does_not_take_a_parent_for_gone_whose_lease_was_made_meanwhile() {
+    let (stream, parent, _) = one_shard(1);
+    let children = stream.split_evenly(&parent).unwrap();
+    let table = UnrulyTable::new();
+    for child in &children {
+        stream.put_to(child, "k", "of a child").unwrap();
+        let mut row = Lease::new(LeaseKey::single(child.clone()), Checkpoint::TrimHorizon);
+        row.parents = vec![parent.clone()];
+        table.rows.create(&row).await.unwrap();
+    }
+    let (listing, handlers) = (Gate::new(), Gate::new());
+    let (slow, asked) = listing_waits_at(&listing, &stream, 1);
+    let key = LeaseKey::single(parent.clone());
+    let made_before = Lease::new(key.clone(), Checkpoint::TrimHorizon).owned_by("other".into(), "t".into());
+    table.rows.create(&made_before).await.unwrap();
+    let late = Fleet::new(&slow, &table).start(Script::default());
+    until("its look at the parent's lease", || table.reads_of(&key) > 0).await;
+    table.rows.delete(&key, &Expect::default()).await.unwrap();
+    until("its look for the parent", || asked.load(Ordering::SeqCst)).await;
+
+    let first = Fleet::new(&stream, &table.rows).start(handlers.processing());
+    until("the parent's first call", || stream.call_count(Operation::Read, Some(&parent)) > 0).await;
+    stream.drop_shard(&parent).unwrap();
+    let before = table.reads_of(&key);
+    listing.open();
+    // One look of each child's gate that began after the listing was there, and so found the lease or let the child through.
+    until("its looks after the listing", || {
+        table.reads_of(&key) >= before + 2 * children.len() as u64 || late.seen.payloads().len() == children.len()
+    })
+    .await;
+    assert_eq!(late.seen.payloads(), [""; 0], "the parent is not done");
     handlers.open();
     until("the children", || first.seen.payloads().len() + late.seen.payloads().len() == 3).await;
     first.stop().await.unwrap();

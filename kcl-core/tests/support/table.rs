@@ -61,6 +61,8 @@ struct State {
     beacon_interval: Option<Duration>,
     /// Reads and set-up fail.
     unreachable: bool,
+    /// How often each row was read by itself.
+    reads: BTreeMap<LeaseKey, u64>,
     /// The checkpoint of each row as the last update left it.
     checkpoints: BTreeMap<LeaseKey, Checkpoint>,
     /// Updates that took a checkpoint back.
@@ -103,6 +105,11 @@ impl UnrulyTable {
     /// The updates that came, in order.
     pub(crate) fn written(&self) -> Vec<Written> {
         locked(&self.state).written.clone()
+    }
+
+    /// How often this row was read by itself.
+    pub(crate) fn reads_of(&self, key: &LeaseKey) -> u64 {
+        locked(&self.state).reads.get(key).copied().unwrap_or(0)
     }
 
     /// Updates that took a stored checkpoint back.
@@ -172,7 +179,11 @@ impl LeaseTable for UnrulyTable {
 
     async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, Error> {
         let row = self.rows.get(key).await;
-        let delay = locked(&self.state).slow_reads;
+        let delay = {
+            let mut state = locked(&self.state);
+            *state.reads.entry(key.clone()).or_default() += 1;
+            state.slow_reads
+        };
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }

@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 
 use crate::decide::shards::{Gate, ParentView, Wait, gate};
 use crate::level::Level;
-use crate::model::{Lease, Moment};
+use crate::model::{Lease, Moment, ShardId};
 use crate::runtime::pause;
 use crate::stream::ShardFilter;
 
@@ -59,13 +59,20 @@ pub(super) async fn keep(context: Arc<Context>, of: Arc<ReadStream>, row: Lease,
 ///
 /// A listing that names nothing younger shows nothing: it may be older than both. A child that has left the stream itself is let
 /// through after a while, and its consumer finds out.
+///
+/// While the shards are listed, which may take long, a parent's lease may be made and the parent may leave the stream: a row that was
+/// missing is read once more. A lease that is made later still is one of a shard that has left: nothing of it can be read.
 async fn judge(context: &Context, of: &ReadStream, row: &Lease, begun: Moment) -> Result<Gate, Trouble> {
     let mut rows = Vec::with_capacity(row.parents.len());
     for parent in &row.parents {
-        let key = row.key.sibling(parent.clone());
-        rows.push(context.settler.read(context.settler.table.get(&key)).await?);
+        rows.push(read(context, row, parent).await?);
     }
     let listing = if rows.iter().all(Option::is_some) { None } else { Some(context.list(of, &ShardFilter::All).await?) };
+    for (parent, found) in row.parents.iter().zip(&mut rows) {
+        if found.is_none() {
+            *found = read(context, row, parent).await?;
+        }
+    }
     let is_old = context.clock().now().since(begun) >= LISTING_LAG;
     let views: Vec<_> = row
         .parents
@@ -79,4 +86,9 @@ async fn judge(context: &Context, of: &ReadStream, row: &Lease, begun: Moment) -
         })
         .collect();
     Ok(gate(row, &views))
+}
+
+async fn read(context: &Context, row: &Lease, parent: &ShardId) -> Result<Option<Lease>, Trouble> {
+    let key = row.key.sibling(parent.clone());
+    Ok(context.settler.read(context.settler.table.get(&key)).await?)
 }
