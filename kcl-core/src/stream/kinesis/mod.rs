@@ -18,9 +18,12 @@ pub mod classify;
 mod convert;
 mod date;
 mod failure;
+mod fan_out;
+pub mod http;
 mod read;
 mod setup;
 mod stream;
+mod subscription;
 
 pub use setup::SetupError;
 pub use stream::KinesisStream;
