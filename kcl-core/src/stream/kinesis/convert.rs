@@ -99,9 +99,12 @@ fn known_consumer(
         types::ConsumerStatus::Deleting => ConsumerStatus::Deleting,
         _ => ConsumerStatus::Creating,
     };
-    let Some(created_at) = timestamp(created_at) else {
-        return Err(malformed(operation, "the consumer is described without its time of creation"));
-    };
+    let bad = |what| malformed(operation, format!("the consumer is described without its {what}"));
+    // What is missing in an answer is empty in the SDK.
+    if arn.is_empty() || name.is_empty() {
+        return Err(bad("ARN and name"));
+    }
+    let created_at = timestamp(created_at).ok_or_else(|| bad("time of creation"))?;
     Ok(Consumer::new(ConsumerArn::new(arn), name, status, created_at))
 }
 
