@@ -48,7 +48,7 @@ pub(crate) async fn next(subscription: &mut Box<dyn Subscription>) -> Result<Opt
 
 /// What has to happen before long.
 pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(20), future).await.expect("it happens within 20 s")
+    tokio::time::timeout(Duration::from_secs(60), future).await.expect("it happens within a minute")
 }
 
 pub(crate) async fn pause(span: Duration) {

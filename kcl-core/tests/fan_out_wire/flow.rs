@@ -9,7 +9,7 @@ use crate::served::{Asked, Reply, Server};
 
 const WINDOW: usize = 64 << 10;
 const STREAMS: usize = 50;
-const EVENTS: u32 = 20;
+const EVENTS: u32 = 8;
 const RECORD: usize = 30_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

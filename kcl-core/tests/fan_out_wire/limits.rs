@@ -91,3 +91,25 @@ async fn a_server_that_refuses_streams_without_saying_how_many_it_takes_is_learn
     assert!(refused.load(Ordering::Relaxed) > 0);
     assert!(server.connections() <= 6, "{} connections", server.connections());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn subscriptions_that_end_and_that_are_dropped_wear_no_connection_out() {
+    let server = Server::start(100, |asked: Asked, reply: Reply| async move {
+        let mut events = reply.grant();
+        events.send(events::one(1, b"a"));
+        match asked.shard().as_str() {
+            "ends" => events.end(),
+            _ => events.gone().await,
+        }
+    })
+    .await;
+    let stream = stream(server.at);
+    for _ in 0..300 {
+        let mut ends = subscribe(&stream, "ends").await.unwrap();
+        assert!(next(&mut ends).await.unwrap().is_some());
+        assert_eq!(next(&mut ends).await.unwrap(), None);
+        let mut dropped = subscribe(&stream, "dropped").await.unwrap();
+        assert!(next(&mut dropped).await.unwrap().is_some());
+    }
+    assert_eq!(server.connections(), 1);
+}

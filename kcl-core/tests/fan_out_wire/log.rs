@@ -42,7 +42,7 @@ fn no_record_and_no_key_appears_in_a_log_or_an_error() {
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{text}");
-    assert!(text.contains("a new HTTP/2 connection for subscriptions"), "the log was caught: {text}");
+    assert!(text.contains("an HTTP/2 connection for subscriptions is open"), "the log was caught: {text}");
     assert!(text.contains("SAID: Err(") && text.contains("SAID: Ok("), "{text}");
     for secret in ["canary-data", "canary-cut", "canary-garbage", "canary-three", "customer-7"] {
         let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();

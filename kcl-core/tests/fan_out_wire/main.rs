@@ -9,6 +9,7 @@ mod http1;
 mod limits;
 mod log;
 mod protocols;
+mod proxy;
 mod raw;
 mod resets;
 mod served;

@@ -1,3 +1,5 @@
+use std::process::Command;
+
 use kcl_core::stream::kinesis::KinesisStream;
 use kcl_core::stream::kinesis::http::Http2Client;
 use kcl_core::stream::{ErrorKind, Subscription};
@@ -5,6 +7,7 @@ use kcl_core::stream::{ErrorKind, Subscription};
 use crate::client::{config, next, stream, stream_with, subscribe};
 use crate::events;
 use crate::http1::Http1Server;
+use crate::proxy::Proxy;
 use crate::served::{Reply, Server};
 use crate::tls::{CERTIFICATE, acceptor};
 
@@ -76,6 +79,37 @@ async fn without_tls_a_server_of_http_1_1_is_asked_once_whether_it_knows_better(
     assert_eq!(server.connections(), 2);
     let _two = reads(subscribe(&stream, "two").await.unwrap()).await;
     assert_eq!(server.connections(), 3);
+}
+
+#[tokio::test]
+#[ignore = "the process that the next test starts"]
+async fn child_process() {
+    let stream = secure(std::env::var("PORT").unwrap().parse().unwrap());
+    let read = reads(subscribe(&stream, "one").await.unwrap()).await;
+    println!("SAID: {read:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_proxy_of_the_environment_is_used_for_tls() {
+    let server = Server::start_with(100, Some(acceptor(&[b"h2"])), granting).await;
+    let proxy = Proxy::start(server.at).await;
+    let said = |no_proxy: &str| {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "protocols::child_process", "--ignored", "--nocapture"])
+            .env("PORT", server.at.port().to_string())
+            .env("HTTPS_PROXY", format!("http://{}", proxy.at))
+            .env("NO_PROXY", no_proxy)
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let asked = format!("CONNECT localhost:{} HTTP/1.1", server.at.port());
+    let text = tokio::task::block_in_place(|| said(""));
+    assert!(text.contains("SAID: "), "{text}");
+    assert_eq!(proxy.asked(), [asked.as_str()]);
+    let text = tokio::task::block_in_place(|| said("localhost"));
+    assert!(text.contains("SAID: "), "{text}");
+    assert_eq!(proxy.asked().len(), 1);
 }
 
 #[test]

@@ -44,6 +44,7 @@ impl Listening {
     /// A connection that has said that it speaks HTTP/2, and was told that we do too.
     pub(crate) async fn accept(&self) -> Raw {
         let (socket, _) = soon(self.0.accept()).await.unwrap();
+        socket.set_nodelay(true).unwrap();
         let mut raw = Raw { socket };
         let mut preface = [0; 24];
         soon(raw.socket.read_exact(&mut preface)).await.unwrap();

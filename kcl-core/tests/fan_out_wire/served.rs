@@ -28,10 +28,8 @@ pub(crate) struct Server {
 }
 
 pub(crate) struct Asked {
-    /// Which connection, and how many others it carries.
-    pub(crate) connection: usize,
+    /// How many others its connection carries.
     pub(crate) others: usize,
-    pub(crate) operation: String,
     pub(crate) body: Value,
 }
 
@@ -92,6 +90,7 @@ async fn accept(
     let mut connections = JoinSet::new();
     loop {
         let (socket, _) = listener.accept().await.unwrap();
+        socket.set_nodelay(true).unwrap();
         let (tls, answer, carries) = (tls.clone(), Arc::clone(&answer), Arc::clone(&carries));
         let mut number = 0;
         carries.send_modify(|carried| {
@@ -126,15 +125,13 @@ where
                 let answer = Arc::clone(&answer);
                 requests.spawn(async move {
                     let others = one.carries.borrow()[number] - 1;
-                    let target = request.headers()["x-amz-target"].to_str().unwrap_or_default().to_owned();
-                    let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
                     let mut body = Vec::new();
                     let mut stream = request.into_body();
                     while let Some(Ok(piece)) = stream.data().await {
                         body.extend_from_slice(&piece);
                     }
                     let body = serde_json::from_slice(&body).unwrap_or_default();
-                    answer(Asked { connection: number, others, operation, body }, Reply(reply)).await;
+                    answer(Asked { others, body }, Reply(reply)).await;
                     drop(one);
                 });
             }

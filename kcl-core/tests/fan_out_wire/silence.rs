@@ -150,8 +150,7 @@ async fn the_window_of_the_connection_is_the_sum_of_those_of_its_streams() {
     let stream = stream(at);
     let serve = async {
         let mut raw = listening.accept().await;
-        let (mut of_a_stream, mut of_the_connection) = (None, 65_535);
-        // A request comes only after the answer to a ping, and the windows before it.
+        let mut of_a_stream = None;
         loop {
             let frame = raw.frame().await.unwrap();
             match frame.kind {
@@ -163,14 +162,18 @@ async fn the_window_of_the_connection_is_the_sum_of_those_of_its_streams() {
                     of_a_stream = settings.into_iter().find(|(number, _)| *number == 4).map(|(_, value)| value);
                 }
                 WINDOW_UPDATE if frame.stream == 0 => {
-                    of_the_connection += u32::from_be_bytes(frame.payload.try_into().unwrap());
+                    let more = u32::from_be_bytes(frame.payload.try_into().unwrap());
+                    return (of_a_stream.unwrap(), 65_535 + more, raw);
                 }
-                PING => return (of_a_stream.unwrap(), of_the_connection),
                 _ => {}
             }
         }
     };
-    let (_, (of_a_stream, of_the_connection)) = soon(futures_util::future::join(subscribe(&stream, "shardId-0"), serve)).await;
+    let (of_a_stream, of_the_connection, _raw) = tokio::select! {
+        biased;
+        windows = serve => windows,
+        answer = subscribe(&stream, "shardId-0") => panic!("{answer:?}"),
+    };
     println!("{of_a_stream} bytes a stream, {of_the_connection} bytes the connection");
     assert_eq!((of_a_stream, of_the_connection), (512 << 10, 50 * (512 << 10)));
 }

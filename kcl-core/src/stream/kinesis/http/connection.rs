@@ -7,6 +7,7 @@ use std::task::Poll;
 use bytes::Bytes;
 use h2::client::SendRequest;
 use h2::{Ping, PingPong, Reason};
+use http::Uri;
 
 use crate::Clock;
 use crate::runtime::Tasks;
@@ -46,7 +47,7 @@ impl Connection {
     /// Begins to speak HTTP/2. It is done when the other side has answered a ping: it has told its settings before that.
     ///
     /// Must be called where the connection's task may live. Dropping the future closes the connection.
-    pub(super) async fn open(io: Box<dyn Io>, settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, NotOpened> {
+    pub(super) async fn open(io: Box<dyn Io>, to: &Uri, settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, NotOpened> {
         let (io, heard) = Heard::new(io);
         let handshake = h2::client::Builder::new()
             .enable_push(false)
@@ -59,7 +60,15 @@ impl Connection {
         };
         first_answer(&mut transport, &mut pings).await?;
         let load = Arc::new(Load::new(usize::try_from(settings.streams).unwrap_or(usize::MAX)));
-        let driver = Driver::new(transport, pings, heard, Arc::clone(&load), settings);
+        let driver = Driver {
+            to: to.clone(),
+            allowed: sender.current_max_send_streams(),
+            transport,
+            pings,
+            heard,
+            load: Arc::clone(&load),
+            settings,
+        };
         let mut tasks = Tasks::new();
         tasks.start(driver.run(clock));
         Ok(Self { sender, load, _driver: tasks })

@@ -26,10 +26,6 @@ pub(super) struct Connector {
     pub(super) read_limit: Option<Duration>,
 }
 
-/// A connection that is found closed is no reason to fail: the next has a place, or is a new one. But a server that closes every new
-/// one at once is.
-const MOST_CLOSED: usize = 3;
-
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let connector = self.clone();
@@ -57,7 +53,6 @@ impl Connector {
 
     async fn send(&self, request: &Request<Bytes>) -> Result<Response<SdkBody>, Failure> {
         let origin = self.pool.origin(request.uri())?;
-        let mut closed = 0;
         loop {
             match origin.way(self.connect_limit).await? {
                 Way::Http1(io) => {
@@ -65,15 +60,17 @@ impl Connector {
                     origin.answered_http1();
                     return Ok(response.map(SdkBody::from_body_1_x));
                 }
-                Way::Http2(place) => {
+                Way::Http2 { place, new } => {
                     let mut request = request.clone();
                     // The address has it already.
                     request.headers_mut().remove(HOST);
                     match place.send(request).await {
                         Ok(response) => return Ok(response.map(SdkBody::from_body_1_x)),
                         Err(NotSent::Failed(failure)) => return Err(failure),
-                        Err(NotSent::Closed(failure)) if closed == MOST_CLOSED => return Err(failure),
-                        Err(NotSent::Closed(_)) => closed += 1,
+                        // That one connection has been closed is no reason to fail: the next has a place, or is a new one. But a
+                        // server that closes a new one at once would do so for ever.
+                        Err(NotSent::Closed(failure)) if new => return Err(failure),
+                        Err(NotSent::Closed(_)) => {}
                     }
                 }
             }

@@ -15,7 +15,6 @@ use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use tower_service::Service;
-use tracing::warn;
 
 use crate::lease::BoxError;
 
@@ -131,7 +130,7 @@ fn tls(trusted: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>, Failure
     let no_tls = "no TLS";
     let mut roots = RootCertStore::empty();
     let native = rustls_native_certs::load_native_certs();
-    let (usable, _) = roots.add_parsable_certificates(native.certs);
+    roots.add_parsable_certificates(native.certs);
     for certificate in trusted {
         roots.add(certificate.clone()).map_err(|error| Failure::wrong(no_tls, error))?;
     }
@@ -139,9 +138,6 @@ fn tls(trusted: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>, Failure
         let errors: Vec<_> = native.errors.iter().map(ToString::to_string).collect();
         let said = format!("the machine has no root certificates ({})", errors.join("; "));
         return Err(Failure::wrong(no_tls, said));
-    }
-    if !native.errors.is_empty() {
-        warn!(usable, errors = ?native.errors, "some of the machine's root certificates cannot be read");
     }
     let config =
         ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider())).with_safe_default_protocol_versions();

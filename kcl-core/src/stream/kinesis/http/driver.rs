@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use h2::{Ping, PingPong};
+use http::Uri;
 use tracing::debug;
 
 use crate::Clock;
@@ -18,21 +19,23 @@ pub(super) type Transport = h2::client::Connection<Heard<Box<dyn Io>>, Bytes>;
 /// Reads and writes a connection's socket, and minds that the other side lives.
 #[derive(Debug)]
 pub(super) struct Driver {
-    transport: Transport,
-    pings: PingPong,
-    heard: Count,
-    load: Arc<Load>,
-    settings: Settings,
+    pub(super) to: Uri,
+    /// The streams that the server allowed at the beginning.
+    pub(super) allowed: usize,
+    pub(super) transport: Transport,
+    pub(super) pings: PingPong,
+    pub(super) heard: Count,
+    pub(super) load: Arc<Load>,
+    pub(super) settings: Settings,
 }
 
 impl Driver {
-    pub(super) const fn new(transport: Transport, pings: PingPong, heard: Count, load: Arc<Load>, settings: Settings) -> Self {
-        Self { transport, pings, heard, load, settings }
-    }
-
     /// Until the connection has ended, is dead, or is not used any more. Then it is closed, and what is still on it fails.
     pub(super) async fn run(self, clock: Arc<dyn Clock>) {
-        let Self { transport, mut pings, heard, load, settings } = self;
+        let Self { to, allowed, transport, mut pings, heard, load, settings } = self;
+        // Said here, by a task of its own: the SDK's calls, by which a connection is made, are kept out of the log.
+        let (streams, window) = (settings.streams, settings.connection_window());
+        debug!(%to, streams, allowed, window, "an HTTP/2 connection for subscriptions is open");
         let mut transport = pin!(transport);
         // How much had come when the ping went out that has no answer yet.
         let mut asked: Option<u64> = None;
@@ -72,6 +75,6 @@ impl Driver {
             }
         };
         load.close(&why);
-        debug!(why, "an HTTP/2 connection for subscriptions has ended");
+        debug!(%to, why, "an HTTP/2 connection for subscriptions has ended");
     }
 }

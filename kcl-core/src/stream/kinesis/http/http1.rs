@@ -10,6 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use tracing::debug;
 
 use crate::runtime::Tasks;
 
@@ -23,7 +24,9 @@ pub(super) async fn send(io: Box<dyn Io>, request: Request<Bytes>) -> Result<Res
     let failed = |error| Failure::broken("no answer", error);
     let (mut sender, connection) = http1::handshake(TokioIo::new(io)).await.map_err(failed)?;
     let mut driver = Tasks::new();
+    let to = request.uri().clone();
     driver.start(async move {
+        debug!(%to, "no HTTP/2 there: a subscription has a connection of its own, with HTTP/1.1");
         // How it ends is seen by who reads the response.
         let _ = connection.await;
     });

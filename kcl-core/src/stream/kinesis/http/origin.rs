@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use http::Uri;
 use tokio::sync::Mutex as Turn;
-use tracing::debug;
 
 use crate::Clock;
 use crate::runtime::within;
@@ -35,7 +34,11 @@ type LastFailure = Option<(u64, Failure)>;
 
 /// What a request may go by.
 pub(super) enum Way {
-    Http2(Place),
+    Http2 {
+        place: Place,
+        /// The connection was made for it.
+        new: bool,
+    },
     /// A connection of its own.
     Http1(Box<dyn Io>),
 }
@@ -59,7 +62,7 @@ impl Origin {
     /// again its first words. Cancel safe.
     pub(super) async fn way(&self, limit: Duration) -> Result<Way, Failure> {
         if let Some(place) = self.free() {
-            return Ok(Way::Http2(place));
+            return Ok(Way::Http2 { place, new: false });
         }
         if self.http1.load(Ordering::Relaxed) {
             // Nothing is shared, so nobody waits for anybody.
@@ -68,7 +71,7 @@ impl Origin {
         let begun = self.begun.load(Ordering::Relaxed);
         let mut failed = self.turn.lock().await;
         if let Some(place) = self.free() {
-            return Ok(Way::Http2(place));
+            return Ok(Way::Http2 { place, new: false });
         }
         match &*failed {
             // It was begun after we came, so it is as good an answer as our own would be: all who wait learn it at once.
@@ -86,9 +89,7 @@ impl Origin {
 
     /// The server has answered HTTP/1.1 by a way that this origin gave.
     pub(super) fn answered_http1(&self) {
-        if !self.http1.swap(true, Ordering::Relaxed) {
-            debug!(to = %self.to, "no HTTP/2 there: each subscription has a connection of its own, with HTTP/1.1");
-        }
+        self.http1.store(true, Ordering::Relaxed);
     }
 
     /// The first free place, so that connections that are not needed any more run empty.
@@ -107,9 +108,9 @@ impl Origin {
         if speaks == Speaks::Http1 {
             return Ok(Way::Http1(io));
         }
-        let opening = Connection::open(io, self.settings, Arc::clone(&self.clock));
+        let opening = Connection::open(io, &self.to, self.settings, Arc::clone(&self.clock));
         match within(&*self.clock, limit, opening).await {
-            Some(Ok(connection)) => self.add(connection).map(Way::Http2),
+            Some(Ok(connection)) => self.add(connection).map(|place| Way::Http2 { place, new: true }),
             Some(Err(NotOpened::NotHttp2(_))) if speaks == Speaks::Unknown => {
                 let (io, _) = self.dial(limit).await?;
                 Ok(Way::Http1(io))
@@ -132,8 +133,7 @@ impl Origin {
 
     fn add(&self, connection: Connection) -> Result<Place, Failure> {
         let connection = Arc::new(connection);
-        let (streams, allowed) = (self.settings.streams, connection.allowed());
-        debug!(to = %self.to, streams, allowed, window = self.settings.connection_window(), "a new HTTP/2 connection for subscriptions");
+        let allowed = connection.allowed();
         let Some(place) = connection.take() else {
             return Err(Failure::broken("no subscription", format!("{} allows {allowed} streams on a connection", self.to)));
         };
