@@ -170,7 +170,8 @@ async fn a_server_that_grants_a_subscription_and_says_no_more_is_late() {
 
 #[tokio::test]
 async fn a_dropped_wait_for_an_event_loses_nothing() {
-    let whole = events::one(1, &[7; 100_000]);
+    let data = vec![7; 100_000];
+    let whole = events::one(1, &data);
     let server = Server::start(100, move |_, reply: Reply| {
         let whole = whole.clone();
         async move {
@@ -193,6 +194,6 @@ async fn a_dropped_wait_for_an_event_loses_nothing() {
         }
     };
     assert!(dropped > 3, "{dropped}");
-    assert_eq!(&pushed.records[0].data[..], &[7; 100_000]);
+    assert_eq!(pushed.records[0].data, data);
     assert_eq!(next(&mut subscription).await.unwrap(), None);
 }

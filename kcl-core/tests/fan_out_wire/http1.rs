@@ -78,6 +78,5 @@ async fn serve(io: impl AsyncRead + AsyncWrite + Unpin, messages: Vec<Bytes>) ->
     }
     io.flush().await?;
     // Until the client closes it.
-    io.read(&mut [0]).await?;
-    Ok(())
+    io.read_to_end(&mut Vec::new()).await.map(drop)
 }
