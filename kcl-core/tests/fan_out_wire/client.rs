@@ -48,7 +48,11 @@ pub(crate) async fn next(subscription: &mut Box<dyn Subscription>) -> Result<Opt
 
 /// What has to happen before long.
 pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(60), future).await.expect("it happens within a minute")
+    within(Duration::from_mins(1), future).await
+}
+
+pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> F::Output {
+    tokio::time::timeout(limit, future).await.unwrap_or_else(|_| panic!("it takes longer than {limit:?}"))
 }
 
 pub(crate) async fn pause(span: Duration) {

@@ -1,10 +1,11 @@
 use std::process::Command;
 
+use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
 use kcl_core::stream::kinesis::KinesisStream;
 use kcl_core::stream::kinesis::http::Http2Client;
 use kcl_core::stream::{ErrorKind, Subscription};
 
-use crate::client::{config, next, stream, stream_with, subscribe};
+use crate::client::{STREAM, config, next, stream, stream_with, subscribe};
 use crate::events;
 use crate::http1::Http1Server;
 use crate::proxy::Proxy;
@@ -69,6 +70,21 @@ async fn without_tls_http_2_is_spoken_to_a_server_that_knows_it() {
     let _one = reads(subscribe(&stream, "one").await.unwrap()).await;
     let _two = reads(subscribe(&stream, "two").await.unwrap()).await;
     assert_eq!(*server.carried.borrow(), [2]);
+}
+
+#[tokio::test]
+async fn a_stream_made_from_a_configuration_has_these_connections_too() {
+    let server = Server::start(100, granting).await;
+    let keys = Credentials::new("AKID", "secret", None, None, "test");
+    let config = aws_config::SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("eu-west-1"))
+        .credentials_provider(SharedCredentialsProvider::new(keys))
+        .endpoint_url(format!("http://{}", server.at))
+        .build();
+    let stream = KinesisStream::from_config(&config, STREAM.parse().unwrap()).await.unwrap();
+    let _one = reads(subscribe(&stream, "one").await.unwrap()).await;
+    assert_eq!(*server.carried.borrow(), [1]);
 }
 
 #[tokio::test]

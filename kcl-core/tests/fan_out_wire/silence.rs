@@ -1,11 +1,12 @@
 use std::time::Duration;
 
 use aws_sdk_kinesis::config::timeout::TimeoutConfig;
+use futures_util::future::join_all;
 use kcl_core::stream::ErrorKind;
 use kcl_core::stream::kinesis::KinesisStream;
 use kcl_core::stream::kinesis::http::Http2Client;
 
-use crate::client::{config, next, pause, settings, soon, stream, stream_with, subscribe};
+use crate::client::{config, next, pause, settings, soon, stream, stream_with, subscribe, within};
 use crate::events;
 use crate::raw::{Listening, PING, SETTINGS, WINDOW_UPDATE};
 
@@ -112,6 +113,18 @@ async fn a_server_that_accepts_and_says_nothing_is_late() {
     let error = error.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Transient);
     assert!(error.to_string().contains("did not begin to speak HTTP/2 within 200ms"), "{error}");
+}
+
+#[tokio::test]
+async fn who_waits_for_a_connection_learns_at_once_that_there_is_none() {
+    let (_listening, at) = Listening::new().await;
+    let limits = TimeoutConfig::builder().connect_timeout(Duration::from_millis(500)).build();
+    let stream = stream_with(config(&format!("http://{at}")).timeout_config(limits));
+    // One after the other they would take a minute.
+    let all = join_all((0..120).map(async |_| subscribe(&stream, "shardId-0").await.unwrap_err()));
+    for error in within(Duration::from_secs(20), all).await {
+        assert!(error.to_string().contains("did not begin to speak HTTP/2"), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -82,7 +82,8 @@ impl KinesisStream {
         self
     }
 
-    /// The same stream with this clock. It stands in for the service's time where an endpoint does not tell it.
+    /// The same stream with this clock. It stands in for the service's time where an endpoint does not tell it, and bounds the wait for
+    /// the first event of a subscription.
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
