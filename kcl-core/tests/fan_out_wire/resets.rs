@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::client::{next, soon, stream, subscribe};
 use crate::events;
-use crate::raw::{DATA, END_STREAM, INTERNAL_ERROR, Listening, Raw};
+use crate::raw::{DATA, END_STREAM, INTERNAL_ERROR, Listening, NO_ERROR, Raw};
 
 /// All that comes before the failure, and the failure, if it was one.
 async fn read(stream: &KinesisStream) -> (Vec<Vec<u8>>, Option<Error>) {
@@ -105,6 +105,26 @@ async fn a_subscription_that_breaks_at_any_byte_is_an_error_after_all_events_tha
 }
 
 #[tokio::test]
+async fn a_stream_that_is_reset_without_an_error_is_at_its_end() {
+    let (listening, at) = Listening::new().await;
+    let stream = stream(at);
+    let serve = async {
+        let mut raw = listening.accept().await;
+        let on = raw.request().await.unwrap();
+        raw.head(on).await;
+        raw.data(on, &[events::initial(), events::one(1, b"a")].concat()).await;
+        raw.reset(on, NO_ERROR).await;
+        raw.be_polite().await;
+    };
+    let reading = async {
+        let (seen, error) = read(&stream).await;
+        assert_eq!((seen, error.is_none()), (vec![b"a".to_vec()], true));
+        drop(stream);
+    };
+    soon(join(reading, serve)).await;
+}
+
+#[tokio::test]
 async fn a_stream_that_breaks_leaves_the_others_of_its_connection_alone() {
     let (listening, at) = Listening::new().await;
     let stream = stream(at);
@@ -139,7 +159,7 @@ async fn a_connection_that_is_about_to_close_serves_what_it_has_and_gets_nothing
         let mut old = listening.accept().await;
         let on = old.request().await.unwrap();
         old.head(on).await;
-        old.go_away(on, 0).await;
+        old.go_away(on, NO_ERROR).await;
         old.data(on, &[events::initial(), events::one(1, b"a")].concat()).await;
         let mut new = listening.accept().await;
         let on = new.request().await.unwrap();
