@@ -2,6 +2,7 @@
 #![cfg(feature = "kinesis")]
 
 mod calls;
+mod consumers;
 mod failures;
 mod log;
 mod setup;

@@ -1,42 +1,45 @@
 //! What a reader does about each failure of each call that reads Kinesis.
 //!
-//! The calls are R `GetRecords`, I `GetShardIterator`, L `ListShards`, D `DescribeStreamSummary` and S `SubscribeToShard`. The first
-//! row that names the call and what came back decides. An [`ErrorKind`] says what the reader does:
-//! `Transient`: try again. `Throttled`: try again after a longer pause. `Expired`: get a new iterator, or list from the beginning.
-//! `Gone`: the shard, or the stream, has gone. `Denied`: stop this shard and say so. `Fatal`: stop the worker and say so.
+//! The calls are R `GetRecords`, I `GetShardIterator`, L `ListShards`, D `DescribeStreamSummary`, S `SubscribeToShard` (its answer, and
+//! the exceptions that end a subscription later), C `DescribeStreamConsumer`, N `RegisterStreamConsumer` (a new one) and
+//! X `DeregisterStreamConsumer`. The first row that names the call and what came back decides. An [`ErrorKind`] says what the reader
+//! does: `Transient`: try again. `Throttled`: try again after a longer pause. `Busy`: try again soon and steadily. `Expired`: get a new
+//! iterator, or list from the beginning. `Gone`: the shard, the stream or the consumer has gone. `Denied`: stop this shard and say so.
+//! `Fatal`: stop the worker and say so.
 //!
 //! | calls | what came back | kind | because |
 //! |---|---|---|---|
 //! | R | `ExpiredIteratorException` | Expired | an iterator is good for 5 minutes |
 //! | R | `InvalidArgumentException`, `ValidationException`, `ValidationError` | Expired | the service can find fault only with the iterator, and a new one mends it |
 //! | I S | `InvalidArgumentException`, `ValidationException`, `ValidationError` | Denied | the position is not one of this shard: it stems from another stream, or is a time to come |
-//! | L D | `InvalidArgumentException`, `ValidationException`, `ValidationError` | Fatal | the question will not be right the next time |
+//! | L D C N X | `InvalidArgumentException`, `ValidationException`, `ValidationError` | Fatal | the question will not be right the next time |
 //! | L | `ExpiredNextTokenException` | Expired | the token of a list is good for 5 minutes |
-//! | R I L D S | `ResourceNotFoundException` | Gone | there is no such stream or shard (or consumer) |
+//! | R I L D S C N X | `ResourceNotFoundException` | Gone | there is no such stream or shard (or consumer) |
 //! | R I | `ProvisionedThroughputExceededException` | Throttled | 5 calls and 2 MB a second are a shard's limit, and others may read it too |
-//! | L D S | `LimitExceededException` | Throttled | the limit of calls a second of the account, or of subscriptions |
-//! | L S | `ResourceInUseException` | Transient | the stream or the consumer is being made, or the last subscription is still open |
+//! | L D S C N X | `LimitExceededException` | Throttled | the limit of calls a second, or of a stream's consumers: the service has one name for both |
+//! | L | `ResourceInUseException` | Transient | the stream is being made |
+//! | S N X | `ResourceInUseException` | Busy | the last subscription is still open or was begun less than 5 s ago, the consumer is being made or removed, or there is one of the name |
 //! | R S | `KMSThrottlingException` | Throttled | too many calls for the key |
 //! | R S | `KMSAccessDeniedException`, `KMSDisabledException`, `KMSInvalidStateException`, `KMSNotFoundException`, `KMSOptInRequired` | Denied | a record keeps the key under which it was put: the records of other shards may be under one that works |
-//! | R I L D S | `AccessDeniedException` | Fatal | rights are given for a stream, not for a shard |
+//! | R I L D S C N X | `AccessDeniedException` | Fatal | rights are given for a stream, not for a shard |
 //! | R I S | `DryRunOperationException` | Fatal | the answer to a trial call, which is never made here |
-//! | R I L D S | `ThrottlingException`, `Throttling`, `RequestLimitExceeded`, `RequestThrottled`, `RequestThrottledException`, `TooManyRequestsException`, `SlowDown` | Throttled | too many calls, by any name |
-//! | R I L D S | `InternalFailureException`, `InternalFailure`, `InternalServerError`, `InternalServerException`, `InternalError`, `ServiceUnavailable`, `ServiceUnavailableException`, `RequestTimeout`, `RequestTimeoutException`, `RequestAbortedException` | Transient | the service's own trouble |
-//! | R I L D S | `ExpiredTokenException`, `ExpiredToken`, `RequestExpired`, `RequestTimeTooSkewed`, `RequestInTheFuture` | Transient | credentials are renewed, and the SDK sets its clock by the answer |
-//! | R I L D S | `InvalidSignatureException` saying `Signature expired`, `Signature not yet current` | Transient | the process was paused or its clock is wrong; the SDK sets its clock by the answer |
-//! | R I L D S | `InvalidSignatureException`, `SignatureDoesNotMatch`, `IncompleteSignature`, `IncompleteSignatureException`, `UnrecognizedClientException`, `InvalidClientTokenId`, `MissingAuthenticationToken`, `MissingAuthenticationTokenException`, `NotAuthorized`, `OptInRequired`, `AuthFailure` | Fatal | the credentials are wrong, for every shard |
-//! | R I L D S | `UnknownOperationException`, `InvalidAction`, `MissingAction`, `SerializationException`, `MalformedHttpRequestException` | Fatal | the endpoint does not understand what Kinesis does |
-//! | R I L D S | status 429 | Throttled | too many calls, without a name |
-//! | R I L D S | status 408 | Transient | something on the way gave up waiting |
-//! | R I L D S | status 401 to 407 | Fatal | something on the way refuses us, or the endpoint is not Kinesis |
+//! | R I L D S C N X | `ThrottlingException`, `Throttling`, `RequestLimitExceeded`, `RequestThrottled`, `RequestThrottledException`, `TooManyRequestsException`, `SlowDown` | Throttled | too many calls, by any name |
+//! | R I L D S C N X | `InternalFailureException`, `InternalFailure`, `InternalServerError`, `InternalServerException`, `InternalError`, `ServiceUnavailable`, `ServiceUnavailableException`, `RequestTimeout`, `RequestTimeoutException`, `RequestAbortedException` | Transient | the service's own trouble |
+//! | R I L D S C N X | `ExpiredTokenException`, `ExpiredToken`, `RequestExpired`, `RequestTimeTooSkewed`, `RequestInTheFuture` | Transient | credentials are renewed, and the SDK sets its clock by the answer |
+//! | R I L D S C N X | `InvalidSignatureException` saying `Signature expired`, `Signature not yet current` | Transient | the process was paused or its clock is wrong; the SDK sets its clock by the answer |
+//! | R I L D S C N X | `InvalidSignatureException`, `SignatureDoesNotMatch`, `IncompleteSignature`, `IncompleteSignatureException`, `UnrecognizedClientException`, `InvalidClientTokenId`, `MissingAuthenticationToken`, `MissingAuthenticationTokenException`, `NotAuthorized`, `OptInRequired`, `AuthFailure` | Fatal | the credentials are wrong, for every shard |
+//! | R I L D S C N X | `UnknownOperationException`, `InvalidAction`, `MissingAction`, `SerializationException`, `MalformedHttpRequestException` | Fatal | the endpoint does not understand what Kinesis does |
+//! | R I L D S C N X | status 429 | Throttled | too many calls, without a name |
+//! | R I L D S C N X | status 408 | Transient | something on the way gave up waiting |
+//! | R I L D S C N X | status 401 to 407 | Fatal | something on the way refuses us, or the endpoint is not Kinesis |
 //! | R I S | status 400 to 499 | Denied | refused for a reason that has no row: said for this shard, the others go on |
-//! | L D | status 400 to 499 | Fatal | refused for a reason that has no row: without the list there is nothing to read |
-//! | R I L D S | any other status | Transient | the trouble of the service or of something on the way |
-//! | R I L D S | a request that cannot be built | Fatal | the client lacks a setting |
-//! | R I L D S | a request that cannot be sent | Fatal | the endpoint is no address |
-//! | R I L D S | no answer in time | Transient | nobody knows why |
-//! | R I L D S | no connection | Transient | networks and credential providers come back |
-//! | R I L D S | an answer that cannot be read | Transient | it was cut off |
+//! | L D C N X | status 400 to 499 | Fatal | refused for a reason that has no row: without the list, or a consumer, there is nothing to read |
+//! | R I L D S C N X | any other status | Transient | the trouble of the service or of something on the way |
+//! | R I L D S C N X | a request that cannot be built | Fatal | the client lacks a setting |
+//! | R I L D S C N X | a request that cannot be sent | Fatal | the endpoint is no address |
+//! | R I L D S C N X | no answer in time | Transient | nobody knows why |
+//! | R I L D S C N X | no connection | Transient | networks and credential providers come back |
+//! | R I L D S C N X | an answer that cannot be read | Transient | it was cut off |
 
 use crate::stream::ErrorKind;
 
@@ -54,6 +57,12 @@ pub enum Operation {
     DescribeStreamSummary,
     /// Records as they come (enhanced fan-out).
     SubscribeToShard,
+    /// What a registered consumer is.
+    DescribeStreamConsumer,
+    /// A new consumer.
+    RegisterStreamConsumer,
+    /// The end of a consumer.
+    DeregisterStreamConsumer,
 }
 
 impl Operation {
@@ -66,6 +75,9 @@ impl Operation {
             Self::ListShards => "ListShards",
             Self::DescribeStreamSummary => "DescribeStreamSummary",
             Self::SubscribeToShard => "SubscribeToShard",
+            Self::DescribeStreamConsumer => "DescribeStreamConsumer",
+            Self::RegisterStreamConsumer => "RegisterStreamConsumer",
+            Self::DeregisterStreamConsumer => "DeregisterStreamConsumer",
         }
     }
 }
@@ -144,9 +156,12 @@ impl Sign {
     }
 }
 
-use Operation::{DescribeStreamSummary as D, GetRecords as R, GetShardIterator as I, ListShards as L, SubscribeToShard as S};
+use Operation::{
+    DeregisterStreamConsumer as X, DescribeStreamConsumer as C, DescribeStreamSummary as D, GetRecords as R,
+    GetShardIterator as I, ListShards as L, RegisterStreamConsumer as N, SubscribeToShard as S,
+};
 
-const ALL: &[Operation] = &[R, I, L, D, S];
+const ALL: &[Operation] = &[R, I, L, D, S, C, N, X];
 const BAD_ARGUMENT: Sign = Sign::Codes(&["InvalidArgumentException", "ValidationException", "ValidationError"]);
 
 const fn row(calls: &'static [Operation], sign: Sign, kind: ErrorKind) -> Row {
@@ -158,12 +173,13 @@ static TABLE: &[Row] = &[
     row(&[R], Sign::Codes(&["ExpiredIteratorException"]), ErrorKind::Expired),
     row(&[R], BAD_ARGUMENT, ErrorKind::Expired),
     row(&[I, S], BAD_ARGUMENT, ErrorKind::Denied),
-    row(&[L, D], BAD_ARGUMENT, ErrorKind::Fatal),
+    row(&[L, D, C, N, X], BAD_ARGUMENT, ErrorKind::Fatal),
     row(&[L], Sign::Codes(&["ExpiredNextTokenException"]), ErrorKind::Expired),
     row(ALL, Sign::Codes(&["ResourceNotFoundException"]), ErrorKind::Gone),
     row(&[R, I], Sign::Codes(&["ProvisionedThroughputExceededException"]), ErrorKind::Throttled),
-    row(&[L, D, S], Sign::Codes(&["LimitExceededException"]), ErrorKind::Throttled),
-    row(&[L, S], Sign::Codes(&["ResourceInUseException"]), ErrorKind::Transient),
+    row(&[L, D, S, C, N, X], Sign::Codes(&["LimitExceededException"]), ErrorKind::Throttled),
+    row(&[L], Sign::Codes(&["ResourceInUseException"]), ErrorKind::Transient),
+    row(&[S, N, X], Sign::Codes(&["ResourceInUseException"]), ErrorKind::Busy),
     row(&[R, S], Sign::Codes(&["KMSThrottlingException"]), ErrorKind::Throttled),
     row(
         &[R, S],
@@ -249,7 +265,7 @@ static TABLE: &[Row] = &[
     row(ALL, Sign::Status(408, 408), ErrorKind::Transient),
     row(ALL, Sign::Status(401, 407), ErrorKind::Fatal),
     row(&[R, I, S], Sign::Status(400, 499), ErrorKind::Denied),
-    row(&[L, D], Sign::Status(400, 499), ErrorKind::Fatal),
+    row(&[L, D, C, N, X], Sign::Status(400, 499), ErrorKind::Fatal),
     row(ALL, Sign::AnyStatus, ErrorKind::Transient),
     row(ALL, Sign::NotBuilt, ErrorKind::Fatal),
     row(ALL, Sign::NotSendable, ErrorKind::Fatal),

@@ -14,6 +14,9 @@ fn letter(operation: Operation) -> &'static str {
         L => "L",
         D => "D",
         S => "S",
+        C => "C",
+        N => "N",
+        X => "X",
     }
 }
 

@@ -1,17 +1,17 @@
 use std::time::Duration;
 
 use aws_sdk_kinesis::primitives::DateTime;
-use aws_sdk_kinesis::types::{self, EncryptionType, ShardFilterType, StreamDescriptionSummary};
+use aws_sdk_kinesis::types::{self, EncryptionType, ShardFilterType, ShardIteratorType, StreamDescriptionSummary};
 
 use crate::model::{ChildShard, Encryption, HashKeyRange, RawRecord, SequenceNumber, Shard, ShardId, Timestamp};
-use crate::stream::{Error, ShardFilter, StreamDescription};
+use crate::stream::{Consumer, ConsumerArn, ConsumerStatus, Error, ShardFilter, StartAt, StreamDescription};
 
 use super::classify::Operation;
 use super::failure::malformed;
 
 /// The record as we know it. Its data is the buffer that the SDK made.
-pub(super) fn raw_record(record: types::Record) -> Result<RawRecord, Error> {
-    let sequence = sequence_number(Operation::GetRecords, &record.sequence_number)?;
+pub(super) fn raw_record(operation: Operation, record: types::Record) -> Result<RawRecord, Error> {
+    let sequence = sequence_number(operation, &record.sequence_number)?;
     let encryption = match record.encryption_type {
         Some(EncryptionType::Kms) => Encryption::Kms,
         _ => Encryption::None,
@@ -20,6 +20,15 @@ pub(super) fn raw_record(record: types::Record) -> Result<RawRecord, Error> {
     let key = record.partition_key.unwrap_or_default();
     let mut raw = RawRecord::new(sequence, key, record.data.into_bytes()).encrypted(encryption);
     raw.arrived_at = record.approximate_arrival_timestamp.and_then(timestamp);
+    Ok(raw)
+}
+
+/// The records as we know them, in a buffer of just the size: collecting would keep the SDK's, which has grown by doubling.
+pub(super) fn raw_records(operation: Operation, records: Vec<types::Record>) -> Result<Vec<RawRecord>, Error> {
+    let mut raw = Vec::with_capacity(records.len());
+    for record in records {
+        raw.push(raw_record(operation, record)?);
+    }
     Ok(raw)
 }
 
@@ -52,6 +61,66 @@ pub(super) fn description(summary: StreamDescriptionSummary) -> Result<StreamDes
     let created_at = timestamp(summary.stream_creation_timestamp).ok_or_else(|| bad("time of creation"))?;
     let hours = u64::try_from(summary.retention_period_hours).map_err(|_| bad("retention"))?;
     Ok(StreamDescription::new(summary.stream_arn, created_at, Duration::from_hours(hours)))
+}
+
+/// The consumer as it is described. A status that is not known yet is taken for one that has to be waited out.
+pub(super) fn consumer(consumer: &types::ConsumerDescription) -> Result<Consumer, Error> {
+    let operation = Operation::DescribeStreamConsumer;
+    known_consumer(
+        operation,
+        &consumer.consumer_arn,
+        &consumer.consumer_name,
+        &consumer.consumer_status,
+        consumer.consumer_creation_timestamp,
+    )
+}
+
+/// The consumer as it was registered.
+pub(super) fn new_consumer(consumer: &types::Consumer) -> Result<Consumer, Error> {
+    let operation = Operation::RegisterStreamConsumer;
+    known_consumer(
+        operation,
+        &consumer.consumer_arn,
+        &consumer.consumer_name,
+        &consumer.consumer_status,
+        consumer.consumer_creation_timestamp,
+    )
+}
+
+fn known_consumer(
+    operation: Operation,
+    arn: &str,
+    name: &str,
+    status: &types::ConsumerStatus,
+    created_at: DateTime,
+) -> Result<Consumer, Error> {
+    let status = match status {
+        types::ConsumerStatus::Active => ConsumerStatus::Active,
+        types::ConsumerStatus::Deleting => ConsumerStatus::Deleting,
+        _ => ConsumerStatus::Creating,
+    };
+    let bad = |what| malformed(operation, format!("the consumer is described without its {what}"));
+    // What is missing in an answer is empty in the SDK.
+    if arn.is_empty() || name.is_empty() {
+        return Err(bad("ARN and name"));
+    }
+    let created_at = timestamp(created_at).ok_or_else(|| bad("time of creation"))?;
+    Ok(Consumer::new(ConsumerArn::new(arn), name, status, created_at))
+}
+
+/// Where a subscription begins.
+pub(super) fn starting_position(at: &StartAt) -> Option<types::StartingPosition> {
+    let position = |kind| types::StartingPosition::builder().r#type(kind);
+    let position = match at {
+        StartAt::TrimHorizon => position(ShardIteratorType::TrimHorizon),
+        StartAt::Timestamp(time) => position(ShardIteratorType::AtTimestamp).timestamp(date_time(*time)),
+        StartAt::Sequence(sequence) => position(ShardIteratorType::AtSequenceNumber).sequence_number(sequence.to_string()),
+        StartAt::AfterSequence(sequence) => {
+            position(ShardIteratorType::AfterSequenceNumber).sequence_number(sequence.to_string())
+        }
+    };
+    // Its type is the only field that it needs.
+    position.build().ok()
 }
 
 /// The service's filter; nothing for all shards, which is what it lists unasked.
@@ -98,7 +167,7 @@ mod tests {
         let decoded = vec![7; 1000];
         let buffer = decoded.as_ptr();
         let record = types::Record::builder().sequence_number("1").partition_key("k").data(Blob::new(decoded)).build().unwrap();
-        let raw = raw_record(record).unwrap();
+        let raw = raw_record(Operation::GetRecords, record).unwrap();
         assert_eq!(raw.data.as_ptr(), buffer);
         assert_eq!(raw.data, Bytes::from(vec![7; 1000]));
     }
@@ -106,7 +175,7 @@ mod tests {
     #[test]
     fn a_sequence_number_that_is_none_is_fatal_and_says_so() {
         let record = types::Record::builder().sequence_number("LATEST").partition_key("k").data(Blob::new([])).build().unwrap();
-        let error = raw_record(record).unwrap_err();
+        let error = raw_record(Operation::GetRecords, record).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Fatal);
         let cause = std::error::Error::source(&error).unwrap();
         assert!(cause.to_string().contains("`LATEST` is no sequence number"), "{cause}");

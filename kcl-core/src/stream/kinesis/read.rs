@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -6,7 +7,9 @@ use tracing::Dispatch;
 use tracing::instrument::WithSubscriber as _;
 
 use crate::model::{ShardId, Timestamp};
-use crate::stream::{Cursor, Error, ErrorKind, Page, ShardFilter, ShardPage, ShardPageToken, StartAt, Stream, StreamDescription};
+use crate::stream::{
+    Cursor, Error, ErrorKind, FanOut, Page, ShardFilter, ShardPage, ShardPageToken, StartAt, Stream, StreamDescription,
+};
 
 use super::classify::Operation;
 use super::date::NoteDate;
@@ -88,11 +91,7 @@ impl Stream for KinesisStream {
         let call = self.client.get_records().shard_iterator(cursor.as_str()).limit(bounded).set_stream_arn(self.arn());
         let sent = call.send().with_subscriber(Dispatch::none()).await;
         let output = sent.map_err(|error| error_of(operation, error, Some(cursor.as_str())))?;
-        // Of just the size: collecting would keep the SDK's buffer, which has grown by doubling.
-        let mut records = Vec::with_capacity(output.records.len());
-        for record in output.records {
-            records.push(convert::raw_record(record)?);
-        }
+        let records = convert::raw_records(operation, output.records)?;
         // No next iterator is the end of the shard, whether the answer names shards that follow or not.
         let next = output.next_shard_iterator.map(|iterator| Cursor::new(cursor.shard().clone(), iterator));
         let children = output.child_shards.filter(|_| next.is_none()).map(convert::children).unwrap_or_default();
@@ -103,6 +102,10 @@ impl Stream for KinesisStream {
 
     fn memory_while_reading(&self) -> f64 {
         MEMORY_WHILE_READING
+    }
+
+    fn fan_out(&self) -> Option<Arc<dyn FanOut>> {
+        Some(Arc::new(self.clone()))
     }
 }
 

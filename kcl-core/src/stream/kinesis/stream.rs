@@ -5,6 +5,8 @@ use std::time::Duration;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::retry::RetryConfig;
 use aws_sdk_kinesis::config::timeout::TimeoutConfig;
+use aws_sdk_kinesis::config::{Builder, HttpClient, StalledStreamProtectionConfig};
+use tokio::sync::OnceCell;
 
 use crate::Clock;
 use crate::model::StreamName;
@@ -12,12 +14,19 @@ use crate::runtime::system_clock;
 use crate::stream::Error;
 
 use super::classify::{Failure, Operation, classify};
+use super::http::Http2Client;
 
-/// A stream of AWS Kinesis. Clones share the SDK's client.
+/// A stream of AWS Kinesis. Clones share the SDK's client and the connections of subscriptions.
 #[derive(Clone)]
 pub struct KinesisStream {
     pub(super) client: Client,
+    /// What is different for a subscription: what its response comes by, which the SDK must not cut off for being slow.
+    pub(super) subscribing: Builder,
+    /// A call is answered within this time; of a subscription, that is its first event.
+    pub(super) call_limit: Duration,
     pub(super) stream: StreamName,
+    /// The ARN of a stream that was named otherwise, once it was asked for.
+    pub(super) arn_found: Arc<OnceCell<Arc<str>>>,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -30,6 +39,11 @@ impl KinesisStream {
     /// The stream, read with the settings of this client, except that the SDK does not try again and that calls have time limits:
     /// 3 s for a connection and 30 s for a call where the client has none of its own.
     ///
+    /// Subscriptions go by connections of their own, an [`Http2Client`], unless the client was given an HTTP client: then by that one,
+    /// as all else does, since it may know a way to the service that others do not. What is ahead of it is then to be minded by who
+    /// gave it: one connection carries only so many streams (100, by most servers), and what is beyond that may wait unseen.
+    /// [`subscribe_over`](Self::subscribe_over) gives subscriptions another.
+    ///
     /// Must be called where the client's connections may live; it sends nothing and does not check that the stream exists.
     #[must_use]
     pub fn new(client: &Client, stream: StreamName) -> Self {
@@ -41,11 +55,35 @@ impl KinesisStream {
             Some(own) => own.to_builder().take_unset_from(limits),
             None => limits,
         };
-        let config = client.config().to_builder().retry_config(RetryConfig::disabled()).timeout_config(timeouts.build()).build();
-        Self { client: Client::from_conf(config), stream, clock: system_clock() }
+        let timeouts = timeouts.build();
+        let call_limit = timeouts.operation_timeout().unwrap_or(CALL_TIMEOUT);
+        let config = client.config().to_builder().retry_config(RetryConfig::disabled()).timeout_config(timeouts).build();
+        let own = config.http_client();
+        // Five seconds without a byte are usual between the events of an idle shard.
+        let subscribing = Builder::new().stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        let plain = Self {
+            client: Client::from_conf(config),
+            subscribing,
+            call_limit,
+            stream,
+            arn_found: Arc::default(),
+            clock: system_clock(),
+        };
+        match own {
+            Some(_) => plain,
+            None => plain.subscribe_over(Http2Client::new()),
+        }
     }
 
-    /// The same stream with this clock. It stands in for the service's time where an endpoint does not tell it.
+    /// The same stream with its subscriptions over this HTTP client. Everything else goes over the one of the SDK's client.
+    #[must_use]
+    pub fn subscribe_over(mut self, client: impl HttpClient + 'static) -> Self {
+        self.subscribing = self.subscribing.http_client(client);
+        self
+    }
+
+    /// The same stream with this clock. It stands in for the service's time where an endpoint does not tell it, and bounds the wait for
+    /// the first event of a subscription.
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;

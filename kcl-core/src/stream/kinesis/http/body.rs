@@ -1,0 +1,47 @@
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::{Reason, RecvStream};
+use http_body::{Body, Frame};
+
+use super::connection::Place;
+use super::failure::Failure;
+
+/// What comes by a stream of an HTTP/2 connection. Dropping it resets the stream.
+///
+/// The server may send more as soon as a piece is taken from here, and not before: who does not read holds up no more than a window.
+#[derive(Debug)]
+pub(super) struct PushedBody {
+    stream: RecvStream,
+    // After the stream: it is reset before its place is another's.
+    place: Place,
+}
+
+impl PushedBody {
+    pub(super) const fn new(stream: RecvStream, place: Place) -> Self {
+        Self { stream, place }
+    }
+}
+
+impl Body for PushedBody {
+    type Data = Bytes;
+    type Error = Failure;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        let piece = match ready!(self.stream.poll_data(cx)) {
+            Some(Ok(piece)) => piece,
+            // What ends like this is complete: the server just wants no more of the request.
+            Some(Err(error)) if error.is_reset() && error.reason() == Some(Reason::NO_ERROR) => return Poll::Ready(None),
+            Some(Err(error)) => return Poll::Ready(Some(Err(self.place.lost("the response broke off", error)))),
+            None => return Poll::Ready(None),
+        };
+        // It fails when the stream has ended, and then nobody needs the room.
+        let _ = self.stream.flow_control().release_capacity(piece.len());
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.stream.is_end_stream()
+    }
+}

@@ -1,0 +1,98 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnectorSettings, SharedHttpConnector};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use tokio_rustls::rustls::RootCertStore;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+
+use crate::lease::BoxError;
+use crate::runtime::system_clock;
+
+use super::connector::Connector;
+use super::dial::Dialer;
+use super::pool::Pool;
+use super::settings::Settings;
+
+/// A connection is there within this time, if the client has no limit of its own.
+const CONNECT_LIMIT: Duration = Duration::from_secs(3);
+
+/// An HTTP client of the SDK for responses that go on for minutes, many at once. The [module](super) says what is different.
+///
+/// [`KinesisStream`](super::super::KinesisStream) makes one for itself. Make one, and give it to
+/// [`subscribe_over`](super::super::KinesisStream::subscribe_over), to have other [`Settings`], to trust a certificate that the machine
+/// does not, or to share the connections among streams. Clones share them.
+#[derive(Clone)]
+pub struct Http2Client {
+    settings: Settings,
+    trusted: Vec<CertificateDer<'static>>,
+    pool: Arc<Pool>,
+}
+
+/// What was given as certificates is none.
+#[derive(Debug, thiserror::Error)]
+#[error("these are no certificates in PEM (`-----BEGIN CERTIFICATE-----` ...) that TLS can use")]
+pub struct BadCertificate {
+    #[source]
+    cause: BoxError,
+}
+
+impl Http2Client {
+    /// A client with the usual settings. It makes no connection before it is used.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::made(Settings::default(), Vec::new())
+    }
+
+    /// A client without connections yet, with these settings; what is out of the bounds of HTTP/2 is brought into them.
+    #[must_use]
+    pub fn with_settings(self, settings: Settings) -> Self {
+        Self::made(settings, self.trusted)
+    }
+
+    /// A client without connections yet that trusts these certificates (in PEM) too, beside the machine's (and those that the
+    /// environment names: `SSL_CERT_FILE`, `SSL_CERT_DIR`).
+    ///
+    /// # Errors
+    /// When they are none.
+    pub fn trusting(self, pem: &[u8]) -> Result<Self, BadCertificate> {
+        let bad = |cause: BoxError| BadCertificate { cause };
+        let given: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|error| bad(error.into()))?;
+        if given.is_empty() {
+            return Err(bad("there is none in it".into()));
+        }
+        for certificate in &given {
+            RootCertStore::empty().add(certificate.clone()).map_err(|error| bad(error.into()))?;
+        }
+        Ok(Self::made(self.settings, self.trusted.into_iter().chain(given).collect()))
+    }
+
+    fn made(settings: Settings, trusted: Vec<CertificateDer<'static>>) -> Self {
+        let pool = Arc::new(Pool::new(Dialer::new(trusted.clone()), settings, system_clock()));
+        Self { settings, trusted, pool }
+    }
+}
+
+impl Default for Http2Client {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl HttpClient for Http2Client {
+    fn http_connector(&self, limits: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(Connector {
+            pool: Arc::clone(&self.pool),
+            connect_limit: limits.connect_timeout().unwrap_or(CONNECT_LIMIT),
+            read_limit: limits.read_timeout(),
+        })
+    }
+}
+
+impl fmt::Debug for Http2Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http2Client").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,171 @@
+use std::fmt;
+use std::future::{Future as _, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use h2::client::SendRequest;
+use h2::{Ping, PingPong, Reason};
+use http::Uri;
+
+use crate::Clock;
+use crate::runtime::Tasks;
+
+use super::body::PushedBody;
+use super::dial::Io;
+use super::driver::{Driver, Transport};
+use super::failure::Failure;
+use super::heard::Heard;
+use super::load::Load;
+use super::settings::Settings;
+
+/// A connection that speaks HTTP/2. It is closed when it is dropped, and with it what is still on it.
+pub(super) struct Connection {
+    sender: SendRequest<Bytes>,
+    load: Arc<Load>,
+    _driver: Tasks,
+}
+
+/// Why a connection is none.
+pub(super) enum NotOpened {
+    /// The other side does not speak HTTP/2, or is not there any more.
+    NotHttp2(Failure),
+    /// It cannot be used.
+    Failed(Failure),
+}
+
+/// Why a request has no answer.
+pub(super) enum NotSent {
+    /// It was not sent: the connection takes nothing more, another one will.
+    Closed(Failure),
+    /// It was sent, or nobody knows.
+    Failed(Failure),
+}
+
+impl Connection {
+    /// Begins to speak HTTP/2. It is done when the other side has answered a ping: it has told its settings before that.
+    ///
+    /// Must be called where the connection's task may live. Dropping the future closes the connection.
+    pub(super) async fn open(io: Box<dyn Io>, to: &Uri, settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, NotOpened> {
+        let (io, heard) = Heard::new(io);
+        let handshake = h2::client::Builder::new()
+            .enable_push(false)
+            .initial_window_size(settings.window)
+            .initial_connection_window_size(settings.connection_window())
+            .handshake::<_, Bytes>(io);
+        let (sender, mut transport) = handshake.await.map_err(|error| not_http2(Some(error)))?;
+        let Some(mut pings) = transport.ping_pong() else {
+            return Err(NotOpened::Failed(Failure::broken("no HTTP/2", "its pings are taken")));
+        };
+        first_answer(&mut transport, &mut pings).await?;
+        let load = Arc::new(Load::new(usize::try_from(settings.streams).unwrap_or(usize::MAX)));
+        let driver = Driver {
+            to: to.clone(),
+            allowed: sender.current_max_send_streams(),
+            transport,
+            pings,
+            heard,
+            load: Arc::clone(&load),
+            settings,
+        };
+        let mut tasks = Tasks::new();
+        tasks.start(driver.run(clock));
+        Ok(Self { sender, load, _driver: tasks })
+    }
+
+    /// A place for one subscription, if there is one.
+    pub(super) fn take(self: &Arc<Self>) -> Option<Place> {
+        // What the server allows may change at any time.
+        let taken = self.load.take(self.sender.current_max_send_streams());
+        taken.then(|| Place(Arc::clone(self)))
+    }
+
+    /// Whether it gives no more places for good.
+    pub(super) fn is_closed(&self) -> bool {
+        self.load.closed().is_some()
+    }
+
+    /// The streams that the server allows at present.
+    pub(super) fn allowed(&self) -> usize {
+        self.sender.current_max_send_streams()
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("load", &self.load).finish_non_exhaustive()
+    }
+}
+
+async fn first_answer(transport: &mut Transport, pings: &mut PingPong) -> Result<(), NotOpened> {
+    pings.send_ping(Ping::opaque()).map_err(|error| not_http2(Some(error)))?;
+    poll_fn(|cx| {
+        // It reads the socket, and so comes first.
+        if let Poll::Ready(ended) = Pin::new(&mut *transport).poll(cx) {
+            return Poll::Ready(Err(not_http2(ended.err())));
+        }
+        pings.poll_pong(cx).map(|answer| answer.map(drop).map_err(|error| not_http2(Some(error))))
+    })
+    .await
+}
+
+fn not_http2(error: Option<h2::Error>) -> NotOpened {
+    let what = "the server does not speak HTTP/2";
+    NotOpened::NotHttp2(match error {
+        Some(error) => Failure::broken(what, error),
+        None => Failure::broken(what, "it closed the connection"),
+    })
+}
+
+/// A subscription's place on a connection. It keeps the connection open.
+#[derive(Debug)]
+pub(super) struct Place(Arc<Connection>);
+
+impl Place {
+    /// Sends a request. The place is held by the body of the response from then on.
+    pub(super) async fn send(self, request: http::Request<Bytes>) -> Result<http::Response<PushedBody>, NotSent> {
+        let (head, body) = request.into_parts();
+        let mut sender = self.0.sender.clone();
+        if let Err(error) = poll_fn(|cx| sender.poll_ready(cx)).await {
+            return Err(self.closed(error));
+        }
+        let sent = sender.send_request(http::Request::from_parts(head, ()), body.is_empty());
+        let (response, mut stream) = match sent {
+            Ok(sent) => sent,
+            Err(error) => return Err(self.closed(error)),
+        };
+        if !body.is_empty() {
+            stream.send_data(body, true).map_err(|error| self.failed(error))?;
+        }
+        let response = response.await.map_err(|error| self.failed(error))?;
+        Ok(response.map(|body| PushedBody::new(body, self)))
+    }
+
+    fn closed(&self, error: h2::Error) -> NotSent {
+        let failure = Failure::broken("the connection takes no more", error);
+        self.0.load.close(&failure.to_string());
+        NotSent::Closed(failure)
+    }
+
+    fn failed(&self, error: h2::Error) -> NotSent {
+        if error.is_remote() && error.reason() == Some(Reason::REFUSED_STREAM) {
+            self.0.load.refused();
+        }
+        NotSent::Failed(self.lost("no answer", error))
+    }
+
+    /// The failure of what came by this place, with the reason why the connection was given up, if it was.
+    pub(super) fn lost(&self, what: &str, error: h2::Error) -> Failure {
+        match self.0.load.closed() {
+            Some(why) => Failure::broken(&format!("{what}: {why}"), error),
+            None => Failure::broken(what, error),
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.load.give_back();
+    }
+}

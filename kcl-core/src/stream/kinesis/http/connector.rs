@@ -1,0 +1,79 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+use http::header::HOST;
+use http::{Request, Response};
+
+use crate::runtime::within;
+
+use super::connection::NotSent;
+use super::failure::Failure;
+use super::http1;
+use super::origin::Way;
+use super::pool::Pool;
+
+/// Turns a request of the SDK into a response, with the time limits of one client.
+#[derive(Clone, Debug)]
+pub(super) struct Connector {
+    pub(super) pool: Arc<Pool>,
+    pub(super) connect_limit: Duration,
+    /// For the head of a response; nothing for no limit.
+    pub(super) read_limit: Option<Duration>,
+}
+
+impl HttpConnector for Connector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let connector = self.clone();
+        HttpConnectorFuture::new(async move { connector.answer(request).await })
+    }
+}
+
+impl Connector {
+    async fn answer(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+        let request = request.try_into_http1x().map_err(|error| Failure::wrong("the request is none", error))?;
+        let (head, body) = request.into_parts();
+        let Some(body) = body.bytes().map(Bytes::copy_from_slice) else {
+            return Err(Failure::wrong("the request is none", "its body is not in memory").into());
+        };
+        let request = Request::from_parts(head, body);
+        let response = match self.read_limit {
+            None => self.send(&request).await?,
+            Some(limit) => match within(self.pool.clock(), limit, self.send(&request)).await {
+                Some(response) => response?,
+                None => return Err(Failure::late(format_args!("no answer within {limit:?}")).into()),
+            },
+        };
+        HttpResponse::try_from(response).map_err(|error| Failure::broken("the answer is none", error).into())
+    }
+
+    async fn send(&self, request: &Request<Bytes>) -> Result<Response<SdkBody>, Failure> {
+        let origin = self.pool.origin(request.uri())?;
+        loop {
+            match origin.way(self.connect_limit).await? {
+                Way::Http1(io) => {
+                    let response = http1::send(io, request.clone()).await?;
+                    origin.answered_http1();
+                    return Ok(response.map(SdkBody::from_body_1_x));
+                }
+                Way::Http2 { place, new } => {
+                    let mut request = request.clone();
+                    // The address has it already.
+                    request.headers_mut().remove(HOST);
+                    match place.send(request).await {
+                        Ok(response) => return Ok(response.map(SdkBody::from_body_1_x)),
+                        Err(NotSent::Failed(failure)) => return Err(failure),
+                        // That one connection has been closed is no reason to fail: the next has a place, or is a new one. But a
+                        // server that closes a new one at once would do so for ever.
+                        Err(NotSent::Closed(failure)) if new => return Err(failure),
+                        Err(NotSent::Closed(_)) => {}
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use http::Uri;
+use hyper_rustls::{FixedServerNameResolver, HttpsConnector};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tower_service::Service;
+
+use crate::lease::BoxError;
+
+use super::failure::Failure;
+
+/// A socket, with or without TLS.
+pub(super) trait Io: AsyncRead + AsyncWrite + Send + Sync + Unpin + 'static {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin + 'static> Io for T {}
+
+impl fmt::Debug for dyn Io {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Io")
+    }
+}
+
+/// What the other side speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Speaks {
+    Http2,
+    Http1,
+    /// Nobody asked: there is no TLS.
+    Unknown,
+}
+
+/// Nothing is heard for this long: the kernel asks whether the other side is there. It is all that minds an HTTP/1.1 connection.
+const TCP_KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Makes sockets to endpoints.
+pub(super) struct Dialer {
+    tcp: HttpConnector,
+    /// Certificates that are trusted beside the machine's.
+    trusted: Vec<CertificateDer<'static>>,
+    tls: OnceLock<Result<Arc<ClientConfig>, Failure>>,
+    proxies: Matcher,
+}
+
+impl Dialer {
+    pub(super) fn new(trusted: Vec<CertificateDer<'static>>) -> Self {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_keepalive(Some(TCP_KEEP_ALIVE));
+        tcp.set_keepalive_interval(Some(TCP_KEEP_ALIVE));
+        Self { tcp, trusted, tls: OnceLock::new(), proxies: Matcher::from_env() }
+    }
+
+    /// A socket to the host and port of this address, with TLS where the scheme is `https`. Dropping the future closes it.
+    pub(super) async fn dial(&self, to: &Uri) -> Result<(Box<dyn Io>, Speaks), Failure> {
+        match to.scheme_str() {
+            Some("http") => {
+                let socket =
+                    called(self.tcp.clone(), to.clone()).await.map_err(|error| Failure::broken("no connection", error))?;
+                Ok((Box::new(TokioIo::new(socket)), Speaks::Unknown))
+            }
+            Some("https") => self.dial_tls(to).await,
+            _ => Err(Failure::wrong("the endpoint is no address", format!("`{to}` is neither `http` nor `https`"))),
+        }
+    }
+
+    async fn dial_tls(&self, to: &Uri) -> Result<(Box<dyn Io>, Speaks), Failure> {
+        let config = self.tls.get_or_init(|| tls(&self.trusted)).clone()?;
+        let host = to.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let name = ServerName::try_from(host).map_err(|error| Failure::wrong("the endpoint is no address", error))?;
+        let socket: Box<dyn Io> = match self.proxies.intercept(to) {
+            Some(proxy) => {
+                self.tunnel(&proxy, to, &config).await.map_err(|error| Failure::broken("no way through the proxy", error))?
+            }
+            None => {
+                let socket =
+                    called(self.tcp.clone(), to.clone()).await.map_err(|error| Failure::broken("no connection", error))?;
+                Box::new(TokioIo::new(socket))
+            }
+        };
+        let tls = TlsConnector::from(config).connect(name, socket).await.map_err(|error| Failure::broken("no TLS", error))?;
+        let speaks = match tls.get_ref().1.alpn_protocol() {
+            Some(b"h2") => Speaks::Http2,
+            // A server that does not say has nothing else.
+            _ => Speaks::Http1,
+        };
+        Ok((Box::new(tls), speaks))
+    }
+
+    /// A way through a proxy, which may be one at `https`.
+    async fn tunnel(&self, proxy: &Intercept, to: &Uri, config: &ClientConfig) -> Result<Box<dyn Io>, BoxError> {
+        let mut config = config.clone();
+        config.alpn_protocols.clear();
+        let host = proxy.uri().host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let name = FixedServerNameResolver::new(ServerName::try_from(host)?);
+        let to_proxy = HttpsConnector::new(self.tcp.clone(), config, false, Arc::new(name));
+        let mut tunnel = Tunnel::new(proxy.uri().clone(), to_proxy);
+        if let Some(credentials) = proxy.basic_auth() {
+            tunnel = tunnel.with_auth(credentials.clone());
+        }
+        Ok(Box::new(TokioIo::new(called(tunnel, to.clone()).await?)))
+    }
+}
+
+impl fmt::Debug for Dialer {
+    /// Not the proxies: their addresses may hold passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dialer").field("trusted", &self.trusted.len()).finish_non_exhaustive()
+    }
+}
+
+async fn called<S: Service<Uri>>(mut service: S, to: Uri) -> Result<S::Response, S::Error> {
+    poll_fn(|cx| service.poll_ready(cx)).await?;
+    service.call(to).await
+}
+
+/// The machine's certificates are read from its disk: once, when the first connection needs them.
+fn tls(trusted: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>, Failure> {
+    let no_tls = "no TLS";
+    let mut roots = RootCertStore::empty();
+    let native = rustls_native_certs::load_native_certs();
+    roots.add_parsable_certificates(native.certs);
+    for certificate in trusted {
+        roots.add(certificate.clone()).map_err(|error| Failure::wrong(no_tls, error))?;
+    }
+    if roots.is_empty() {
+        let errors: Vec<_> = native.errors.iter().map(ToString::to_string).collect();
+        let said = format!("the machine has no root certificates ({})", errors.join("; "));
+        return Err(Failure::wrong(no_tls, said));
+    }
+    let config =
+        ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider())).with_safe_default_protocol_versions();
+    let config = config.map_err(|error| Failure::wrong(no_tls, error))?;
+    let mut config = config.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}

@@ -1,0 +1,80 @@
+use std::pin::pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use h2::{Ping, PingPong};
+use http::Uri;
+use tracing::debug;
+
+use crate::Clock;
+
+use super::dial::Io;
+use super::heard::{Count, Heard};
+use super::load::Load;
+use super::settings::Settings;
+
+/// The side of a connection that reads and writes the socket.
+pub(super) type Transport = h2::client::Connection<Heard<Box<dyn Io>>, Bytes>;
+
+/// Reads and writes a connection's socket, and minds that the other side lives.
+#[derive(Debug)]
+pub(super) struct Driver {
+    pub(super) to: Uri,
+    /// The streams that the server allowed at the beginning.
+    pub(super) allowed: usize,
+    pub(super) transport: Transport,
+    pub(super) pings: PingPong,
+    pub(super) heard: Count,
+    pub(super) load: Arc<Load>,
+    pub(super) settings: Settings,
+}
+
+impl Driver {
+    /// Until the connection has ended, is dead, or is not used any more. Then it is closed, and what is still on it fails.
+    pub(super) async fn run(self, clock: Arc<dyn Clock>) {
+        let Self { to, allowed, transport, mut pings, heard, load, settings } = self;
+        // Said here, by a task of its own: the SDK's calls, by which a connection is made, are kept out of the log.
+        let (streams, window) = (settings.streams, settings.connection_window());
+        debug!(%to, streams, allowed, window, "an HTTP/2 connection for subscriptions is open");
+        let mut transport = pin!(transport);
+        // How much had come when the ping went out that has no answer yet.
+        let mut asked: Option<u64> = None;
+        let mut alarm = clock.now() + settings.ping_every;
+        let why = loop {
+            tokio::select! {
+                biased;
+                // First: it reads what has come, so that nobody is given up while an answer waits to be read.
+                ended = &mut transport => break match ended {
+                    Ok(()) => "the server closed it".to_owned(),
+                    Err(error) => format!("it broke: {error}"),
+                },
+                answer = std::future::poll_fn(|cx| pings.poll_pong(cx)), if asked.is_some() => {
+                    if let Err(error) = answer {
+                        break format!("it broke: {error}");
+                    }
+                    asked = None;
+                    alarm = clock.now() + settings.ping_every;
+                }
+                () = clock.sleep_until(alarm) => match asked {
+                    None => {
+                        if load.close_if_unused() {
+                            break "it was not used".to_owned();
+                        }
+                        if let Err(error) = pings.send_ping(Ping::opaque()) {
+                            break format!("it broke: {error}");
+                        }
+                        asked = Some(heard.get());
+                        alarm = clock.now() + settings.ping_limit;
+                    }
+                    Some(before) if heard.get() > before => {
+                        asked = Some(heard.get());
+                        alarm = clock.now() + settings.ping_limit;
+                    }
+                    Some(_) => break format!("the server is silent: a ping is without an answer for {:?}", settings.ping_limit),
+                },
+            }
+        };
+        load.close(&why);
+        debug!(%to, why, "an HTTP/2 connection for subscriptions has ended");
+    }
+}

@@ -1,0 +1,72 @@
+use std::fmt;
+use std::sync::Arc;
+
+use aws_smithy_runtime_api::client::result::ConnectorError;
+
+use crate::lease::BoxError;
+
+/// Why there is no connection, or no answer by one. It is copied to all who waited for the connection.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    kind: Kind,
+    text: Arc<str>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    /// The network or the server.
+    Broken,
+    /// No answer in time.
+    Late,
+    /// The request or the settings: it will not be better the next time.
+    Wrong,
+}
+
+impl Failure {
+    pub(super) fn broken(what: &str, cause: impl Into<BoxError>) -> Self {
+        Self { kind: Kind::Broken, text: with_causes(what, &*cause.into()).into() }
+    }
+
+    pub(super) fn late(what: impl fmt::Display) -> Self {
+        Self { kind: Kind::Late, text: what.to_string().into() }
+    }
+
+    pub(super) fn wrong(what: &str, cause: impl Into<BoxError>) -> Self {
+        Self { kind: Kind::Wrong, text: with_causes(what, &*cause.into()).into() }
+    }
+}
+
+/// The text of an error and of what lies beneath.
+fn with_causes(what: &str, error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = what.to_owned();
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<Failure> for ConnectorError {
+    fn from(failure: Failure) -> Self {
+        let kind = failure.kind;
+        let source = Box::new(failure);
+        match kind {
+            Kind::Broken => Self::io(source),
+            Kind::Late => Self::timeout(source),
+            Kind::Wrong => Self::user(source),
+        }
+    }
+}

@@ -1,0 +1,70 @@
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+use http::header::{HOST, HeaderValue};
+use http::uri::PathAndQuery;
+use http::{Request, Response, Uri};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tracing::debug;
+
+use crate::runtime::Tasks;
+
+use super::dial::Io;
+use super::failure::Failure;
+
+/// Sends a request by a connection of its own that speaks HTTP/1.1. It is closed when the body of the response is dropped.
+///
+/// Must be called where the connection's task may live.
+pub(super) async fn send(io: Box<dyn Io>, request: Request<Bytes>) -> Result<Response<OwnBody>, Failure> {
+    let failed = |error| Failure::broken("no answer", error);
+    let (mut sender, connection) = http1::handshake(TokioIo::new(io)).await.map_err(failed)?;
+    let mut driver = Tasks::new();
+    let to = request.uri().clone();
+    driver.start(async move {
+        debug!(%to, "no HTTP/2 there: a subscription has a connection of its own, with HTTP/1.1");
+        // How it ends is seen by who reads the response.
+        let _ = connection.await;
+    });
+    let response = sender.send_request(addressed(request)?.map(SdkBody::from)).await.map_err(failed)?;
+    Ok(response.map(|body| OwnBody { body, _driver: driver }))
+}
+
+/// As HTTP/1.1 has it: the host in a header, the path alone in the line above.
+fn addressed(mut request: Request<Bytes>) -> Result<Request<Bytes>, Failure> {
+    let wrong = |error| Failure::wrong("the endpoint is no address", error);
+    let host = request.uri().authority().map(|authority| authority.as_str().rsplit('@').next().unwrap_or_default().to_owned());
+    let host = HeaderValue::try_from(host.unwrap_or_default()).map_err(|error| wrong(http::Error::from(error)))?;
+    request.headers_mut().entry(HOST).or_insert(host);
+    let path = request.uri().path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+    *request.uri_mut() = Uri::builder().path_and_query(path).build().map_err(wrong)?;
+    Ok(request)
+}
+
+/// What comes by a connection of its own.
+#[derive(Debug)]
+pub(super) struct OwnBody {
+    body: Incoming,
+    _driver: Tasks,
+}
+
+impl Body for OwnBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

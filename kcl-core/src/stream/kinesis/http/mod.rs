@@ -1,0 +1,43 @@
+//! The connections that subscriptions come by.
+//!
+//! A subscription is a response that goes on for five minutes, so each takes up a stream of an HTTP/2 connection for all that time. The
+//! SDK's own client keeps one connection a host and lets a request beyond the server's limit of streams wait without a word: a
+//! worker with more shards than that would hold leases that nobody reads. [`Http2Client`] is an HTTP client of the SDK that counts:
+//!
+//! ```text
+//!    Http2Client
+//!      |  a Pool of Origins, by scheme, host and port
+//!      +- Origin
+//!           +- Connection --- Place, Place, ...    one for each subscription, kept until its response is dropped
+//!           |    |  owns:
+//!           |    +- its driver: a task that reads and writes the socket, and pings
+//!           +- Connection --- Place, ...           made when no connection has a free place, one at a time
+//! ```
+//!
+//! - **No request waits for a stream.** A connection gives out at most [`Settings::streams`] places, and not more than the server says it
+//!   takes: its settings are there before the first place is given, because a connection begins with a ping, and the answer to it comes
+//!   after them. A stream that a server refuses all the same lowers the limit of its connection.
+//! - **A reader that stops stops nobody else.** The window of a connection is the sum of the windows of its streams.
+//! - **A connection that is dead is noticed.** A ping is sent every [`Settings::ping_every`]; when nothing at all has come for
+//!   [`Settings::ping_limit`] after one, the connection is given up and all that came by it fails.
+//! - **What is not used is closed**, after two pings without a subscription.
+//! - **HTTP/1.1 works too**, for endpoints that have nothing better: with TLS, the server chooses; without, HTTP/2 is tried first, and a
+//!   server that cannot make anything of it is given HTTP/1.1, one connection for each subscription.
+//! - An `https` endpoint is reached through the proxy that the environment names (`HTTPS_PROXY`, `NO_PROXY`), as the SDK does.
+
+mod body;
+mod client;
+mod connection;
+mod connector;
+mod dial;
+mod driver;
+mod failure;
+mod heard;
+mod http1;
+mod load;
+mod origin;
+mod pool;
+mod settings;
+
+pub use client::{BadCertificate, Http2Client};
+pub use settings::Settings;

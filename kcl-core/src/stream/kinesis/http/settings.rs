@@ -1,0 +1,64 @@
+use std::time::Duration;
+
+/// What the connections of subscriptions are made like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Subscriptions on one connection, at most: 50. Servers usually allow 100 or 128; half of that keeps each connection's share of a
+    /// host's bandwidth (2 MB a second and shard, 2.7 on the wire) and of one core's time for TLS well below what one can carry, and
+    /// costs a worker of 256 shards six connections.
+    pub streams: u32,
+    /// What a server may send by one stream beyond what was read of it, in bytes: 512 KiB, as the KCL has it. At the 2.7 MB a
+    /// second that a shard at its limit takes on the wire, that is enough up to 190 ms from the service; it is also what each
+    /// subscription whose reader has stopped may hold in memory, beside the byte budget.
+    pub window: u32,
+    /// The pause between one ping and the next: 10 s. (The KCL has 60 s, the SDK for Java 5 s.)
+    pub ping_every: Duration,
+    /// How long a connection may be silent after a ping: 10 s. Any byte that comes is a sign of life, so that one whose answer is
+    /// behind much data is not given up.
+    pub ping_limit: Duration,
+}
+
+impl Settings {
+    /// The window of a connection: the sum of the windows of its streams, so that streams that are not read take nothing from the
+    /// others. HTTP/2 allows 2 GiB.
+    #[must_use]
+    pub const fn connection_window(&self) -> u32 {
+        let sum = self.window.saturating_mul(self.streams);
+        if sum > MAX_WINDOW { MAX_WINDOW } else { sum }
+    }
+
+    /// The same settings within the bounds of HTTP/2: at least one stream, and windows from 64 KiB to 2 GiB for the connection.
+    pub(super) fn bounded(self) -> Self {
+        let streams = self.streams.max(1);
+        let window = self.window.clamp(MIN_WINDOW, MAX_WINDOW);
+        // Rather fewer streams than windows that the connection's does not cover.
+        Self { streams: streams.min(MAX_WINDOW / window), window, ..self }
+    }
+}
+
+const MIN_WINDOW: u32 = (1 << 16) - 1;
+const MAX_WINDOW: u32 = (1 << 31) - 1;
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { streams: 50, window: 512 << 10, ping_every: Duration::from_secs(10), ping_limit: Duration::from_secs(10) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_window_of_a_connection_covers_all_its_streams() {
+        let most = Settings { streams: u32::MAX, window: u32::MAX, ..Settings::default() };
+        let least = Settings { streams: 0, window: 0, ..Settings::default() };
+        for settings in [Settings::default(), most, least, Settings { window: 1 << 20, streams: 10_000, ..most }] {
+            let bounded = settings.bounded();
+            assert!(bounded.streams > 0 && bounded.window >= 65_535, "{bounded:?}");
+            assert_eq!(u64::from(bounded.connection_window()), u64::from(bounded.window) * u64::from(bounded.streams));
+        }
+        assert_eq!(Settings::default().connection_window(), 25 << 20);
+    }
+}

@@ -1,0 +1,80 @@
+use std::fmt;
+
+use async_trait::async_trait;
+use aws_sdk_kinesis::primitives::event_stream::EventReceiver;
+use aws_sdk_kinesis::types::error::SubscribeToShardEventStreamError;
+use aws_sdk_kinesis::types::{SubscribeToShardEvent, SubscribeToShardEventStream};
+use tracing::Dispatch;
+use tracing::instrument::WithSubscriber as _;
+
+use crate::model::ShardId;
+use crate::stream::{Error, Pushed, Subscription};
+
+use super::classify::Operation;
+use super::convert;
+use super::failure::broken;
+
+type Events = EventReceiver<SubscribeToShardEventStream, SubscribeToShardEventStreamError>;
+
+/// A shard's events, as the SDK reads them from a response that does not end for five minutes.
+///
+/// Dropping it resets the stream of the connection that it came by, and so ends the subscription with the service.
+pub(super) struct KinesisSubscription {
+    shard: ShardId,
+    /// Nothing when it has ended.
+    events: Option<Events>,
+}
+
+impl KinesisSubscription {
+    pub(super) fn new(shard: ShardId, events: Events) -> Self {
+        Self { shard, events: Some(events) }
+    }
+}
+
+#[async_trait]
+impl Subscription for KinesisSubscription {
+    async fn next(&mut self) -> Result<Option<Pushed>, Error> {
+        let event = loop {
+            let Some(events) = &mut self.events else { return Ok(None) };
+            // Its only await is for the next piece of the response's body, and it keeps what it has read in itself: dropping it loses
+            // nothing. At the level `trace` it logs each message whole.
+            match events.recv().with_subscriber(Dispatch::none()).await {
+                Ok(Some(SubscribeToShardEventStream::SubscribeToShardEvent(event))) => break event,
+                // A kind of event that is not known yet is none of records.
+                Ok(Some(_)) => {}
+                Ok(None) => {
+                    self.events = None;
+                    return Ok(None);
+                }
+                Err(error) => {
+                    self.events = None;
+                    return Err(broken(Operation::SubscribeToShard, error));
+                }
+            }
+        };
+        let pushed = pushed(event);
+        if !matches!(&pushed, Ok(pushed) if pushed.end.is_none()) {
+            self.events = None;
+        }
+        pushed.map(Some)
+    }
+}
+
+/// The event as we know it. The service's null is an empty continuation in the SDK, and only the last event of a shard has one; nor do
+/// others name the shards that follow.
+fn pushed(event: SubscribeToShardEvent) -> Result<Pushed, Error> {
+    let mut pushed = Pushed::new(convert::raw_records(Operation::SubscribeToShard, event.records)?);
+    pushed.millis_behind_latest = u64::try_from(event.millis_behind_latest).ok();
+    let children = event.child_shards.unwrap_or_default();
+    if event.continuation_sequence_number.is_empty() || !children.is_empty() {
+        pushed.end = Some(convert::children(children));
+    }
+    Ok(pushed)
+}
+
+impl fmt::Debug for KinesisSubscription {
+    /// Not what has been received: the SDK would print it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KinesisSubscription").field("shard", &self.shard).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,55 @@
+use std::sync::{Arc, Mutex};
+
+use futures_util::future::join_all;
+use kcl_core::stream::kinesis::http::Http2Client;
+
+use crate::client::{next, settings, soon, stream, subscribe};
+use crate::events;
+use crate::served::{Asked, Reply, Server};
+
+const WINDOW: usize = 64 << 10;
+const STREAMS: usize = 50;
+const EVENTS: u32 = 8;
+const RECORD: usize = 30_000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_that_stop_take_a_window_each_and_nothing_from_the_reader_that_goes_on() {
+    let taken: Arc<Vec<Mutex<usize>>> = Arc::new((0..STREAMS).map(|_| Mutex::new(0)).collect());
+    let all = (1..=EVENTS).map(|number| events::one(number, &vec![b'x'; RECORD])).collect::<Vec<_>>().concat();
+    let all = bytes::Bytes::from(all);
+    let (told, bytes) = (Arc::clone(&taken), all.clone());
+    let server = Server::start(100, move |asked: Asked, reply: Reply| {
+        let (told, bytes) = (Arc::clone(&told), bytes.clone());
+        async move {
+            let mut events = reply.grant();
+            events.send_as_there_is_room(&bytes, &told[asked.shard().parse::<usize>().unwrap()]).await;
+            events.gone().await;
+        }
+    })
+    .await;
+    let own = Http2Client::new().with_settings(settings(|settings| settings.window = u32::try_from(WINDOW).unwrap()));
+    let stream = stream(server.at).subscribe_over(own);
+
+    let shards: Vec<String> = (0..STREAMS).map(|number| number.to_string()).collect();
+    let subscriptions = join_all(shards.iter().map(|shard| subscribe(&stream, shard))).await;
+    let mut subscriptions: Vec<_> = subscriptions.into_iter().map(Result::unwrap).collect();
+    assert_eq!(*server.carried.borrow(), [STREAMS]);
+
+    // All but the last have stopped before they began.
+    let going = subscriptions.last_mut().unwrap();
+    for _ in 1..=EVENTS {
+        assert_eq!(next(going).await.unwrap().unwrap()[0].len(), RECORD);
+    }
+    for stopped in &taken[..STREAMS - 1] {
+        let taken = *stopped.lock().unwrap();
+        assert!(taken <= WINDOW, "{taken} bytes for a reader that has stopped");
+    }
+    // What has stopped goes on where it was.
+    let rest = subscriptions[..STREAMS - 1].iter_mut().map(async |subscription| {
+        for _ in 1..=EVENTS {
+            assert_eq!(next(subscription).await.unwrap().unwrap()[0].len(), RECORD);
+        }
+    });
+    soon(join_all(rest)).await;
+    assert!(taken.iter().all(|taken| *taken.lock().unwrap() == all.len()));
+}

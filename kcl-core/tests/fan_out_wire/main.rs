@@ -1,0 +1,17 @@
+//! Subscriptions on the wire: the real SDK and our connections against servers that do what they are told.
+#![cfg(feature = "kinesis")]
+
+mod client;
+mod ends;
+mod events;
+mod flow;
+mod http1;
+mod limits;
+mod log;
+mod protocols;
+mod proxy;
+mod raw;
+mod resets;
+mod served;
+mod silence;
+mod tls;

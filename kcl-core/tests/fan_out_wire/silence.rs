@@ -1,0 +1,192 @@
+use std::time::Duration;
+
+use aws_sdk_kinesis::config::timeout::TimeoutConfig;
+use futures_util::future::join_all;
+use kcl_core::stream::ErrorKind;
+use kcl_core::stream::kinesis::KinesisStream;
+use kcl_core::stream::kinesis::http::Http2Client;
+
+use crate::client::{config, next, pause, settings, soon, stream, stream_with, subscribe, within};
+use crate::events;
+use crate::raw::{Listening, PING, SETTINGS, WINDOW_UPDATE};
+
+const EVERY: Duration = Duration::from_millis(100);
+const LIMIT: Duration = Duration::from_millis(300);
+
+fn quick(stream: KinesisStream) -> KinesisStream {
+    stream.subscribe_over(Http2Client::new().with_settings(settings(|settings| {
+        settings.ping_every = EVERY;
+        settings.ping_limit = LIMIT;
+    })))
+}
+
+#[tokio::test]
+async fn a_socket_that_nothing_comes_by_any_more_is_noticed_and_the_next_subscription_has_another() {
+    let (listening, at) = Listening::new().await;
+    let stream = quick(stream(at));
+    let serve = async {
+        let mut raw = listening.accept().await;
+        let on = raw.request().await.unwrap();
+        raw.head(on).await;
+        raw.data(on, &[events::initial(), events::one(1, b"a")].concat()).await;
+        // From here on it neither reads nor writes, and does not close the socket.
+        let mut next = listening.accept().await;
+        let on = next.request().await.unwrap();
+        next.head(on).await;
+        next.data(on, &[events::initial(), events::one(2, b"b")].concat()).await;
+        next.be_polite().await;
+        drop(raw);
+    };
+    let reading = async {
+        let mut subscription = subscribe(&stream, "shardId-0").await.unwrap();
+        assert_eq!(next(&mut subscription).await.unwrap(), Some(vec![b"a".to_vec()]));
+        let error = next(&mut subscription).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Transient);
+        assert!(error.to_string().contains("the server is silent: a ping is without an answer for 300ms"), "{error}");
+        let mut again = subscribe(&stream, "shardId-0").await.unwrap();
+        assert_eq!(next(&mut again).await.unwrap(), Some(vec![b"b".to_vec()]));
+        drop((again, stream));
+    };
+    soon(futures_util::future::join(reading, serve)).await;
+}
+
+#[tokio::test]
+async fn a_shard_without_events_is_no_dead_connection() {
+    let (listening, at) = Listening::new().await;
+    let stream = quick(stream(at));
+    let serve = async {
+        let mut raw = listening.accept().await;
+        let on = raw.request().await.unwrap();
+        raw.head(on).await;
+        raw.data(on, &events::initial()).await;
+        // Five pings, each answered.
+        let mut pings = 0;
+        while pings < 5 {
+            let frame = raw.frame().await.unwrap();
+            if frame.kind == PING && frame.flags == 0 {
+                pings += 1;
+                raw.send(PING, 1, 0, &frame.payload).await;
+            }
+        }
+        raw.data(on, &events::one(1, b"a")).await;
+        raw.be_polite().await;
+    };
+    let reading = async {
+        let mut subscription = subscribe(&stream, "shardId-0").await.unwrap();
+        assert_eq!(next(&mut subscription).await.unwrap(), Some(vec![b"a".to_vec()]));
+        drop((subscription, stream));
+    };
+    soon(futures_util::future::join(reading, serve)).await;
+}
+
+#[tokio::test]
+async fn events_that_come_show_that_a_server_lives_which_answers_no_pings() {
+    let (listening, at) = Listening::new().await;
+    let stream = quick(stream(at));
+    let serve = async {
+        let mut raw = listening.accept().await;
+        let on = raw.request().await.unwrap();
+        raw.head(on).await;
+        raw.data(on, &events::initial()).await;
+        for number in 1..=15 {
+            raw.data(on, &events::one(number, b"a")).await;
+            pause(EVERY).await;
+        }
+    };
+    let reading = async {
+        let mut subscription = subscribe(&stream, "shardId-0").await.unwrap();
+        for _ in 1..=15 {
+            assert_eq!(next(&mut subscription).await.unwrap(), Some(vec![b"a".to_vec()]));
+        }
+        drop((subscription, stream));
+    };
+    soon(futures_util::future::join(reading, serve)).await;
+}
+
+#[tokio::test]
+async fn a_server_that_accepts_and_says_nothing_is_late() {
+    let (listening, at) = Listening::new().await;
+    let limits = TimeoutConfig::builder().connect_timeout(Duration::from_millis(200)).build();
+    let stream = stream_with(config(&format!("http://{at}")).timeout_config(limits));
+    let reading = subscribe(&stream, "shardId-0");
+    let (error, _socket) = soon(futures_util::future::join(reading, listening.accept_in_silence())).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Transient);
+    assert!(error.to_string().contains("did not begin to speak HTTP/2 within 200ms"), "{error}");
+}
+
+#[tokio::test]
+async fn who_waits_for_a_connection_learns_at_once_that_there_is_none() {
+    let (_listening, at) = Listening::new().await;
+    let limits = TimeoutConfig::builder().connect_timeout(Duration::from_millis(500)).build();
+    let stream = stream_with(config(&format!("http://{at}")).timeout_config(limits));
+    // One after the other they would take a minute.
+    let all = join_all((0..120).map(async |_| subscribe(&stream, "shardId-0").await.unwrap_err()));
+    for error in within(Duration::from_secs(20), all).await {
+        assert!(error.to_string().contains("did not begin to speak HTTP/2"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_listening_is_no_connection() {
+    let (listening, at) = Listening::new().await;
+    drop(listening);
+    let error = subscribe(&stream(at), "shardId-0").await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Transient);
+    assert!(error.to_string().starts_with("SubscribeToShard: no connection: "), "{error}");
+}
+
+#[tokio::test]
+async fn a_connection_that_carries_nothing_is_closed() {
+    let (listening, at) = Listening::new().await;
+    let stream = quick(stream(at));
+    let serve = async {
+        let mut raw = listening.accept().await;
+        let on = raw.request().await.unwrap();
+        raw.head(on).await;
+        raw.data(on, &[events::initial(), events::one(1, b"a")].concat()).await;
+        raw.be_polite().await;
+    };
+    let reading = async {
+        let mut subscription = subscribe(&stream, "shardId-0").await.unwrap();
+        next(&mut subscription).await.unwrap();
+        drop(subscription);
+    };
+    // The server's side ends, though the stream with its client lives on.
+    soon(futures_util::future::join(reading, serve)).await;
+    drop(stream);
+}
+
+#[tokio::test]
+async fn the_window_of_the_connection_is_the_sum_of_those_of_its_streams() {
+    let (listening, at) = Listening::new().await;
+    let stream = stream(at);
+    let serve = async {
+        let mut raw = listening.accept().await;
+        let mut of_a_stream = None;
+        loop {
+            let frame = raw.frame().await.unwrap();
+            match frame.kind {
+                SETTINGS if frame.flags == 0 => {
+                    let settings = frame.payload.chunks(6).map(|pair| {
+                        let number = u16::from_be_bytes([pair[0], pair[1]]);
+                        (number, u32::from_be_bytes([pair[2], pair[3], pair[4], pair[5]]))
+                    });
+                    of_a_stream = settings.into_iter().find(|(number, _)| *number == 4).map(|(_, value)| value);
+                }
+                WINDOW_UPDATE if frame.stream == 0 => {
+                    let more = u32::from_be_bytes(frame.payload.try_into().unwrap());
+                    return (of_a_stream.unwrap(), 65_535 + more, raw);
+                }
+                _ => {}
+            }
+        }
+    };
+    let (of_a_stream, of_the_connection, _raw) = tokio::select! {
+        biased;
+        windows = serve => windows,
+        answer = subscribe(&stream, "shardId-0") => panic!("{answer:?}"),
+    };
+    println!("{of_a_stream} bytes a stream, {of_the_connection} bytes the connection");
+    assert_eq!((of_a_stream, of_the_connection), (512 << 10, 50 * (512 << 10)));
+}
