@@ -54,13 +54,16 @@ impl Bench {
                 pace: PaceSettings::default(),
                 max_records: 100,
                 call_limit: Duration::from_secs(30),
-                hash_range: None,
-                out_of_range: OutOfRange::default(),
             },
             ByteBudget::new(ByteBudget::DEFAULT).unwrap().seat(),
             held.turns(Arc::clone(&clock)),
-            ShardMeters::new(&shard_ref, &"me".into()),
-            Resume::new(&Checkpoint::TrimHorizon, &Facts::default()).unwrap(),
+            Intake::new(
+                Arc::clone(&clock),
+                ShardMeters::new(&shard_ref, &"me".into()),
+                Resume::new(&Checkpoint::TrimHorizon, &Facts::default()).unwrap(),
+                None,
+                OutOfRange::default(),
+            ),
         );
         (Self { clock, stream, shard, held }, polling)
     }

@@ -121,6 +121,17 @@ pub enum WhichConsumer {
     Arn(ConsumerArn),
 }
 
+impl WhichConsumer {
+    /// Its name or its ARN.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Name(name) => name,
+            Self::Arn(arn) => arn.as_str(),
+        }
+    }
+}
+
 /// A registered consumer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

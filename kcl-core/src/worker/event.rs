@@ -91,6 +91,14 @@ pub enum Event {
         /// What the service said.
         error: Arc<str>,
     },
+    /// A stream is polled in this run of the worker, though it was to be read by fan-out if it can be ([`Mode::Auto`](super::Mode::Auto)).
+    /// Told once for a stream.
+    PolledInstead {
+        /// The stream.
+        stream: StreamName,
+        /// Why it cannot be read by fan-out.
+        reason: Arc<str>,
+    },
     /// This worker holds as many leases as it may, and some shards have no owner.
     LeasesLeftUnread {
         /// How many.
