@@ -106,14 +106,18 @@ impl Registering {
                 self.failures = 0;
                 (Next::Ask(Describe, AGAIN + AGAIN.mul_f64(bounded(jitter) / 4.0)), Why::NotActive(LONGEST))
             }
-            (Describe, Err(ErrorKind::Gone)) if self.may_register => (Next::Ask(Register, Duration::ZERO), Why::NotActive(LONGEST)),
+            (Describe, Err(ErrorKind::Gone)) if self.may_register => {
+                (Next::Ask(Register, Duration::ZERO), Why::NotActive(LONGEST))
+            }
             (Describe, Err(ErrorKind::Gone)) => return Next::GiveUp(Why::Missing),
             // Whoever may not look may use it all the same.
             (Describe, Err(ErrorKind::Denied)) if !self.may_register => return Next::Use,
             (Register, Err(ErrorKind::Gone)) => return Next::GiveUp(Why::NoStream),
             (_, Err(ErrorKind::Denied | ErrorKind::Fatal)) => return Next::GiveUp(Why::Refused),
             // Another worker was first.
-            (Register, Err(ErrorKind::Busy)) => (Next::Ask(Describe, AGAIN.mul_f64(bounded(jitter) / 4.0)), Why::NotActive(LONGEST)),
+            (Register, Err(ErrorKind::Busy)) => {
+                (Next::Ask(Describe, AGAIN.mul_f64(bounded(jitter) / 4.0)), Why::NotActive(LONGEST))
+            }
             // Not to register again: another worker may have done it meanwhile.
             (Register, Err(ErrorKind::Throttled)) => (self.paused(THROTTLED, jitter), Why::Limit(LONGEST)),
             (Describe, Err(ErrorKind::Throttled)) => (self.paused(THROTTLED, jitter), Why::NoAnswer(LONGEST)),

@@ -56,18 +56,7 @@ impl Polling {
         intake: Intake,
     ) -> Self {
         let pace = Pace::new(settings.pace);
-        Self {
-            stream,
-            shard,
-            clock,
-            settings,
-            seat,
-            turns,
-            intake,
-            cursor: None,
-            pace,
-            failures: 0,
-        }
+        Self { stream, shard, clock, settings, seat, turns, intake, cursor: None, pace, failures: 0 }
     }
 
     /// The cursor, opened anew at the place to resume from if there is none.

@@ -50,11 +50,7 @@ impl Bench {
             Arc::new(stream.clone()),
             shard.clone(),
             Arc::clone(&clock),
-            PollingSettings {
-                pace: PaceSettings::default(),
-                max_records: 100,
-                call_limit: Duration::from_secs(30),
-            },
+            PollingSettings { pace: PaceSettings::default(), max_records: 100, call_limit: Duration::from_secs(30) },
             ByteBudget::new(ByteBudget::DEFAULT).unwrap().seat(),
             held.turns(Arc::clone(&clock)),
             Intake::new(

@@ -88,7 +88,7 @@ impl Pushed {
 }
 
 /// The ARN of a registered consumer.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConsumerArn(Arc<str>);
 
 impl ConsumerArn {

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test waits in real time and starts its worker as a task")]
 
 mod clock;
+mod fan_out;
 mod gate;
 mod no_worker_rows;
 mod seen;
@@ -26,6 +27,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub(crate) use clock::TokioClock;
+pub(crate) use fan_out::Pushing;
 pub(crate) use gate::Gate;
 pub(crate) use no_worker_rows::NoWorkerRows;
 pub(crate) use seen::{Call, Seen};

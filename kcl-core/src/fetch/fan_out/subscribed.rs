@@ -109,8 +109,7 @@ impl Subscribed {
             return Ok(());
         }
         if let Some(since) = self.doubted {
-            self.consumer =
-                self.turns.while_waiting(self.registration.consumer(since)).await.map_err(FetchError::NoConsumer)?;
+            self.consumer = self.turns.while_waiting(self.registration.consumer(since)).await.map_err(FetchError::NoConsumer)?;
             self.doubted = None;
         }
         self.turns.while_waiting(self.clock.sleep_until(self.pace.earliest(self.clock.now()))).await;
