@@ -8,7 +8,7 @@
 //! | the fleet | [`members`]: who lives; [`assignment`]: what to take, ask for, claim; [`hand_over`]: what to answer to who asks; [`audit`]: who audits |
 //! | the shards of a stream | [`shards`]: which leases there are to be, and when a shard may be read |
 //! | one shard | [`consumer`]: what comes next; [`checkpoint`]: what may be stored; [`pace`]: when to read; [`subscription`]: when to subscribe; [`gap`]: what retention took |
-//! | the consumer of an application | [`registration`]: how it comes by it |
+//! | the consumer of an application | [`registration`]: how it comes by it; [`retirement`]: whether it may go |
 //! | time and writes | [`expiry`]: the times of the protocol; [`settle`]: what an answer means; [`backoff`]: when to try again |
 
 pub mod assignment;
@@ -23,6 +23,7 @@ pub mod members;
 pub mod pace;
 pub mod registration;
 mod rendezvous;
+pub mod retirement;
 pub mod settle;
 pub mod shards;
 pub mod subscription;

@@ -163,6 +163,10 @@ impl Worker {
         Ok(streams.remove(&stream_name(name_or_arn)?))
     }
 
+    pub(super) fn parts(&self) -> &Parts {
+        &self.0.parts
+    }
+
     /// What happens from now on, as a stream that never slows the worker down.
     #[must_use]
     pub fn events(&self) -> Events {
