@@ -11,7 +11,7 @@ use kcl_core::model::StreamName;
 use kcl_core::stream::memory::{MemoryStream, Operation};
 use kcl_core::stream::{ConsumerStatus, ErrorKind, FanOut, WhichConsumer};
 use kcl_core::worker::{Event, FanOutConfig, Mode, RetireError, RunError, StreamConfig};
-use support::{HookedStream, Pushing, Run, Script, Seen, payloads, until};
+use support::{Distant, HookedStream, Pushing, Run, Script, Seen, payloads, until};
 
 /// Registers a consumer that is no part of the application.
 async fn register(stream: &MemoryStream, name: &str) -> String {
@@ -46,8 +46,10 @@ async fn twenty_workers_that_start_together_register_exactly_one_consumer_and_no
     let world = Pushing::new(40);
     world.stream.set_consumer_delay(Duration::from_secs(4));
     let seen = Seen::default();
+    let distant = Distant(world.stream.clone(), Duration::from_millis(200));
     let runs: Vec<_> = (0..20)
-        .map(|n| world.fleet().with(|builder| builder.worker_id(format!("w{n}"))).start_with(Script::default(), seen.clone()))
+        .map(|n| world.fleet().with(|builder| builder.source(distant.clone()).worker_id(format!("w{n}"))))
+        .map(|fleet| fleet.start_with(Script::default(), seen.clone()))
         .collect();
     world.stream.put_many((0..400).map(|n| (n.to_string(), n.to_string()))).unwrap();
     seen.wait_for_records(400).await;
@@ -109,7 +111,7 @@ async fn a_missing_right_ends_the_worker_at_once_and_is_named() {
 #[tokio::test(start_paused = true)]
 async fn a_service_that_is_out_of_reach_is_asked_until_it_answers() {
     let world = Pushing::new(1);
-    world.stream.fail_next(Operation::DescribeConsumer, ErrorKind::Transient, 60);
+    world.stream.fail_next(Operation::DescribeConsumer, ErrorKind::Transient, 26);
     put(&world, 0..3);
     let run = world.fleet().start(Script::default());
     run.seen.wait_for_records(3).await;

@@ -1,10 +1,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use kcl_core::Clock;
 use kcl_core::lease::memory::MemoryLeaseTable;
 use kcl_core::model::ShardId;
 use kcl_core::stream::memory::{MemoryStream, Operation};
+use kcl_core::stream::{
+    Consumer, ConsumerArn, Cursor, Error, FanOut, Page, ShardFilter, ShardPage, ShardPageToken, StartAt, Stream,
+    StreamDescription, Subscription, WhichConsumer,
+};
 use kcl_core::worker::{Builder, CoordinationOn, FanOutConfig, Mode};
 
 use super::{Fleet, TokioClock};
@@ -69,5 +74,53 @@ impl Pushing {
 
     pub(crate) fn now(&self) -> kcl_core::model::Moment {
         self.clock.now()
+    }
+}
+
+/// The same stream, a while away: each call about consumers takes so long to arrive.
+#[derive(Clone, Debug)]
+pub(crate) struct Distant(pub(crate) MemoryStream, pub(crate) Duration);
+
+#[async_trait]
+impl Stream for Distant {
+    async fn describe(&self) -> Result<StreamDescription, Error> {
+        self.0.describe().await
+    }
+
+    async fn list_shards(&self, filter: &ShardFilter, page: Option<&ShardPageToken>) -> Result<ShardPage, Error> {
+        self.0.list_shards(filter, page).await
+    }
+
+    async fn open(&self, shard: &ShardId, at: &StartAt) -> Result<Cursor, Error> {
+        self.0.open(shard, at).await
+    }
+
+    async fn read(&self, cursor: &Cursor, limit: u32) -> Result<Page, Error> {
+        self.0.read(cursor, limit).await
+    }
+
+    fn fan_out(&self) -> Option<Arc<dyn FanOut>> {
+        Some(Arc::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl FanOut for Distant {
+    async fn describe_consumer(&self, which: &WhichConsumer) -> Result<Consumer, Error> {
+        tokio::time::sleep(self.1).await;
+        self.0.describe_consumer(which).await
+    }
+
+    async fn register_consumer(&self, name: &str) -> Result<Consumer, Error> {
+        tokio::time::sleep(self.1).await;
+        self.0.register_consumer(name).await
+    }
+
+    async fn deregister_consumer(&self, arn: &ConsumerArn) -> Result<(), Error> {
+        self.0.deregister_consumer(arn).await
+    }
+
+    async fn subscribe(&self, consumer: &ConsumerArn, shard: &ShardId, at: &StartAt) -> Result<Box<dyn Subscription>, Error> {
+        self.0.subscribe(consumer, shard, at).await
     }
 }

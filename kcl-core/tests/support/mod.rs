@@ -27,7 +27,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub(crate) use clock::TokioClock;
-pub(crate) use fan_out::Pushing;
+pub(crate) use fan_out::{Distant, Pushing};
 pub(crate) use gate::Gate;
 pub(crate) use no_worker_rows::NoWorkerRows;
 pub(crate) use seen::{Call, Seen};
