@@ -22,7 +22,7 @@
 //! | `subscribe_to_shard_time` | histogram, ms | one call of `SubscribeToShard`, up to its first answer |
 //! | `subscription_events` | counter | events that came |
 //! | `subscription_empty_events` | counter | those of them without a record |
-//! | `subscription_bytes` | counter, bytes | the content of the others |
+//! | `subscription_bytes` | counter, bytes | the content of the others, with the record that each subscription after the first begins at |
 //! | `subscription_wait_time` | histogram, ms | one wait for an event |
 //! | `aggregates` | counter | Kinesis records that were aggregates and were taken apart |
 //! | `corrupt_aggregates` | counter | Kinesis records that begin like an aggregate and are none, handed on as they are |
