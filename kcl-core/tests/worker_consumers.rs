@@ -151,7 +151,7 @@ async fn a_consumer_is_not_removed_while_a_worker_lives_and_is_after_one_that_cr
     first.stop().await.unwrap();
     let refused = worker.retire_consumers().await;
     assert!(
-        matches!(&refused, Err(RetireError::AtWork { workers }) if workers.iter().map(|id| id.as_str()).eq(["second"])),
+        matches!(&refused, Err(RetireError::AtWork { workers }) if workers.iter().map(kcl_core::model::WorkerId::as_str).eq(["second"])),
         "{refused:?}"
     );
     assert_eq!(names(&world.stream), ["tests"]);

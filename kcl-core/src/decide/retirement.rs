@@ -45,7 +45,7 @@ mod tests {
             table.workers.push(WorkerRow { counter: *counter, ..row });
         }
         for (index, (owner, counter)) in leases.iter().enumerate() {
-            let mut lease = Lease::new(LeaseKey::single(format!("shardId-{index}").as_str().into()), Checkpoint::TrimHorizon);
+            let mut lease = Lease::new(LeaseKey::single(format!("shardId-{index}").as_str()), Checkpoint::TrimHorizon);
             (lease.owner, lease.counter) = (owner.map(WorkerId::new), *counter);
             table.leases.push(lease);
         }

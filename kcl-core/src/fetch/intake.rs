@@ -124,7 +124,6 @@ pub(super) async fn bounded<T>(
 }
 
 /// The memory that raw records take before they are taken apart, with the spare room of their list.
-#[expect(clippy::ptr_arg, reason = "its capacity counts")]
 pub(super) fn occupied(raw: &Vec<RawRecord>) -> usize {
     let spare = raw.capacity() - raw.len();
     raw.iter().map(RawRecord::occupied).sum::<usize>()

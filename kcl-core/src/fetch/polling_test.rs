@@ -3,10 +3,14 @@
 use tokio::time::Instant;
 
 use super::*;
-use crate::fetch::ByteBudget;
+use crate::deaggregate::OutOfRange;
+use crate::fetch::fetched::End;
+use crate::fetch::{ByteBudget, Resume};
 use crate::lease::held::{Held, Shared};
-use crate::model::{Checkpoint, Facts, LeaseKey};
+use crate::meters::ShardMeters;
+use crate::model::{Checkpoint, Facts, LeaseKey, Moment, Timestamp};
 use crate::processor::{Fence, ShardRef};
+use crate::runtime::within;
 use crate::stream::memory::{MemoryStream, Operation};
 
 /// The paused clock of the test's runtime.

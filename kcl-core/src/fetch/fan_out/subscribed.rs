@@ -246,3 +246,7 @@ impl Fetch for Subscribed {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "subscribed_test.rs"]
+mod tests;
