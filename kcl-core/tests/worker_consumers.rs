@@ -298,3 +298,22 @@ async fn each_of_several_streams_may_have_a_mode_and_a_consumer_of_its_own() {
     let described = worlds[1].stream.describe_consumer(&WhichConsumer::Name("given".into())).await.unwrap();
     assert_eq!(described.status, ConsumerStatus::Active);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_several_without_its_consumer_is_told_and_tried_again_and_stops_none_of_the_others() {
+    let (world, other) = (Pushing::new(1), Pushing::new(1));
+    let others = MemoryStream::with_clock("others", 1, std::sync::Arc::new(other.clock));
+    let configs =
+        vec![StreamConfig::new("orders").source(world.stream.clone()), StreamConfig::new("others").source(others.clone())];
+    world.stream.fail_next(Operation::DescribeConsumer, ErrorKind::Denied, 1);
+    let run = support::Fleet::of_streams(&world.table, configs)
+        .with(|builder| builder.clock(world.clock).coordination_on(kcl_core::worker::CoordinationOn::CallersRuntime))
+        .with(|builder| builder.mode(Mode::FanOut(FanOutConfig::managed())))
+        .start(Script::default());
+    run.heard.wait_for("that it cannot be read", |event| matches!(event, Event::ShardUnreadable { .. })).await;
+    others.put("k", "0").unwrap();
+    run.seen.wait_for_records(1).await;
+    put(&world, 1..2);
+    run.seen.wait_for_records(2).await;
+    run.stop().await.unwrap();
+}

@@ -84,7 +84,7 @@ pub enum Event {
         /// Which.
         gap: DataGap,
     },
-    /// A shard cannot be read by this worker, by rights or by its key. Its lease is released, and tried again later.
+    /// A shard cannot be read by this worker, by rights, by its key or for want of its stream's consumer. Its lease is released, and tried again later.
     ShardUnreadable {
         /// The shard.
         shard: ShardRef,

@@ -12,8 +12,9 @@ pub enum Mode {
     /// By `GetRecords`: 2 MB and five calls a second and shard, shared by all applications that poll it.
     #[default]
     Polling,
-    /// By enhanced fan-out: records are pushed, 2 MB a second and shard for this application alone. The service charges for it. The
-    /// worker ends with [`RunError::NoConsumer`](super::RunError::NoConsumer) when the consumer cannot be had.
+    /// By enhanced fan-out: records are pushed, 2 MB a second and shard for this application alone. The service charges for it. When the
+    /// consumer cannot be had, the worker ends with [`RunError::NoConsumer`](super::RunError::NoConsumer); one of several streams is
+    /// left unread and tried again ([`Event::ShardUnreadable`](super::Event::ShardUnreadable)).
     FanOut(FanOutConfig),
     /// By enhanced fan-out where the consumer can be had, else by polling. Which one is decided once for a stream and a run of the worker;
     /// that it is polled is told by [`Event::PolledInstead`](super::Event::PolledInstead).

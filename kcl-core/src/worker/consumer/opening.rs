@@ -112,7 +112,15 @@ impl ShardConsumer {
             let cause = why.source.as_ref().map(|source| format!(": {source}")).unwrap_or_default();
             return Some(self.busy("to find the consumer for fan-out", &format!("{why}{cause}")));
         }
-        Some(self.stop_worker(RunError::NoConsumer(why)))
+        // One stream of several that cannot be read is no reason to stop reading the others.
+        Some(if self.stream.is_one_of_several() { self.unreadable(&why) } else { self.stop_worker(RunError::NoConsumer(why)) })
+    }
+
+    /// The shard is given up for now: it is tried again after a pause.
+    fn unreadable(&mut self, why: &dyn std::error::Error) -> Step {
+        let error: Arc<str> = why.to_string().into();
+        self.inner.outlet.say(Event::ShardUnreadable { shard: self.shard.clone(), error: Arc::clone(&error) });
+        self.stop_with(GiveUp::Unreadable(error))
     }
 
     /// The stream is polled from now on, if it may be: its shards open their feeds anew.
@@ -135,11 +143,7 @@ impl ShardConsumer {
         match error {
             // The right to read by polling is another one.
             FetchError::Denied(error) if self.subscribed && self.poll_instead(&error) => None,
-            FetchError::Denied(error) => {
-                let error: Arc<str> = error.to_string().into();
-                self.inner.outlet.say(Event::ShardUnreadable { shard: self.shard.clone(), error: Arc::clone(&error) });
-                Some(self.stop_with(GiveUp::Unreadable(error)))
-            }
+            FetchError::Denied(error) => Some(self.unreadable(&error)),
             FetchError::Fatal(error) => Some(self.stop_worker(RunError::Stream(error))),
             FetchError::NoConsumer(why) => self.no_consumer(why),
         }
