@@ -53,6 +53,7 @@ async fn twenty_workers_that_start_together_register_exactly_one_consumer_and_no
         .collect();
     world.stream.put_many((0..400).map(|n| (n.to_string(), n.to_string()))).unwrap();
     seen.wait_for_records(400).await;
+    assert_eq!(seen.duplicates(), 0);
     assert_eq!(names(&world.stream), ["tests"]);
     let calls = |operation| world.stream.call_count(operation, None);
     assert!(calls(Operation::RegisterConsumer) >= 2, "they raced: {}", calls(Operation::RegisterConsumer));
@@ -224,19 +225,32 @@ async fn auto_subscribes_where_the_consumer_can_be_had() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn auto_polls_on_where_it_left_off_when_a_subscription_is_denied() {
+async fn auto_polls_on_where_it_left_off_when_a_subscription_is_refused_for_good() {
+    for refused in [ErrorKind::Denied, ErrorKind::Fatal] {
+        let world = Pushing::new(1);
+        put(&world, 0..10);
+        let run = world.fleet_as(Mode::Auto(FanOutConfig::managed())).start(Script::default());
+        run.seen.wait_for_records(10).await;
+        world.stream.fail_next(Operation::Subscribe, refused, u32::MAX);
+        // After the present subscription's time.
+        tokio::time::sleep(Duration::from_mins(6)).await;
+        put(&world, 10..20);
+        run.seen.wait_for_records(20).await;
+        assert_eq!(run.seen.payloads(), payloads(0..20), "nothing again, nothing left out");
+        assert_eq!(polled_instead(&run).len(), 1);
+        assert_eq!(run.heard.count(|event| matches!(event, Event::ShardUnreadable { .. })), 0);
+        run.stop().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_consumer_that_was_given_is_used_also_by_who_may_not_describe_it() {
     let world = Pushing::new(1);
-    put(&world, 0..10);
-    let run = world.fleet_as(Mode::Auto(FanOutConfig::managed())).start(Script::default());
-    run.seen.wait_for_records(10).await;
-    world.stream.fail_next(Operation::Subscribe, ErrorKind::Denied, u32::MAX);
-    // After the present subscription's time.
-    tokio::time::sleep(Duration::from_mins(6)).await;
-    put(&world, 10..20);
-    run.seen.wait_for_records(20).await;
-    assert_eq!(run.seen.payloads(), payloads(0..20), "nothing again, nothing left out");
-    assert_eq!(polled_instead(&run).len(), 1);
-    assert_eq!(run.heard.count(|event| matches!(event, Event::ShardUnreadable { .. })), 0);
+    let arn = register(&world.stream, "given").await;
+    world.stream.fail_next(Operation::DescribeConsumer, ErrorKind::Fatal, u32::MAX);
+    put(&world, 0..1);
+    let run = world.fleet_as(Mode::FanOut(FanOutConfig::external(arn))).start(Script::default());
+    run.seen.wait_for_records(1).await;
     run.stop().await.unwrap();
 }
 

@@ -110,8 +110,8 @@ impl Registering {
                 (Next::Ask(Register, Duration::ZERO), Why::NotActive(LONGEST))
             }
             (Describe, Err(ErrorKind::Gone)) => return Next::GiveUp(Why::Missing),
-            // Whoever may not look may use it all the same.
-            (Describe, Err(ErrorKind::Denied)) if !self.may_register => return Next::Use,
+            // Whoever may not look may use it all the same; if not, the call that subscribes tells.
+            (Describe, Err(ErrorKind::Denied | ErrorKind::Fatal)) if !self.may_register => return Next::Use,
             (Register, Err(ErrorKind::Gone)) => return Next::GiveUp(Why::NoStream),
             (_, Err(ErrorKind::Denied | ErrorKind::Fatal)) => return Next::GiveUp(Why::Refused),
             // Another worker was first.
@@ -184,7 +184,9 @@ mod tests {
         use Asked::Describe;
         assert_eq!(after(false, Describe, Err(ErrorKind::Gone)), Next::GiveUp(Why::Missing));
         assert_eq!(after(false, Describe, Ok(ConsumerStatus::Deleting)), Next::GiveUp(Why::Missing));
-        assert_eq!(after(false, Describe, Err(ErrorKind::Denied)), Next::Use, "the right to subscribe is another one");
+        for refused in [ErrorKind::Denied, ErrorKind::Fatal] {
+            assert_eq!(after(false, Describe, Err(refused)), Next::Use, "the right to subscribe is another one");
+        }
         assert_eq!(after(false, Describe, Ok(ConsumerStatus::Creating)), Next::Ask(Describe, Duration::from_secs(1)));
     }
 

@@ -6,6 +6,17 @@ use crate::stream::{ConsumerArn, WhichConsumer};
 use super::builder::SettingError;
 
 /// How the shards of a stream are read. An application may change it from one run to the next: it goes on from its checkpoints.
+///
+/// ```
+/// use kcl_core::worker::{FanOutConfig, Mode, Worker};
+///
+/// // By the consumer `billing`, which is registered when it is not there.
+/// let pushed = Worker::builder().stream("orders").application("billing").mode(Mode::FanOut(FanOutConfig::managed()));
+/// // By a consumer that somebody else looks after, or by polling where it cannot be had.
+/// let given = FanOutConfig::external("arn:aws:kinesis:eu-west-1:123456789012:stream/orders/consumer/fast:1700000000");
+/// let either = Worker::builder().stream("orders").application("billing").mode(Mode::Auto(given));
+/// # drop((pushed, either));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mode {
@@ -16,7 +27,7 @@ pub enum Mode {
     /// consumer cannot be had, the worker ends with [`RunError::NoConsumer`](super::RunError::NoConsumer); one of several streams is
     /// left unread and tried again ([`Event::ShardUnreadable`](super::Event::ShardUnreadable)).
     FanOut(FanOutConfig),
-    /// By enhanced fan-out where the consumer can be had, else by polling. Which one is decided once for a stream and a run of the worker;
+    /// By enhanced fan-out where the consumer can be had and subscribed by, else by polling. Which one is decided once for a stream and a run of the worker;
     /// that it is polled is told by [`Event::PolledInstead`](super::Event::PolledInstead).
     Auto(FanOutConfig),
 }

@@ -142,7 +142,7 @@ impl ShardConsumer {
     pub(super) fn cannot_read(&mut self, error: FetchError) -> Option<Step> {
         match error {
             // The right to read by polling is another one.
-            FetchError::Denied(error) if self.subscribed && self.poll_instead(&error) => None,
+            FetchError::Denied(error) | FetchError::Fatal(error) if self.subscribed && self.poll_instead(&error) => None,
             FetchError::Denied(error) => Some(self.unreadable(&error)),
             FetchError::Fatal(error) => Some(self.stop_worker(RunError::Stream(error))),
             FetchError::NoConsumer(why) => self.no_consumer(why),
