@@ -16,6 +16,14 @@
 //! | `kinesis_data_fetcher_get_records_throttled` | counter | `GetRecords` that the service refused for their rate |
 //! | `kinesis_data_fetcher_get_records_retried` | counter | other `GetRecords` that were tried again |
 //! | `expired_iterator` | counter | iterators that had to be made anew |
+//! | `subscriptions_opened` | counter | subscriptions that `SubscribeToShard` has made |
+//! | `subscription_ends` | counter | how they were over, by the label `cause`: `ended` (as they do after five minutes), `shard_end`, `silent`, `reset`, `busy` (another subscription took over), `throttled`, `gone`, `denied`, `refused` |
+//! | `subscribe_to_shard_refused` | counter | calls of `SubscribeToShard` that made none, by the label `cause`, with the same values |
+//! | `subscribe_to_shard_time` | histogram, ms | one call of `SubscribeToShard`, up to its first answer |
+//! | `subscription_events` | counter | events that came |
+//! | `subscription_empty_events` | counter | those of them without a record |
+//! | `subscription_bytes` | counter, bytes | the content of the others, with the record that each subscription after the first begins at |
+//! | `subscription_wait_time` | histogram, ms | one wait for an event |
 //! | `aggregates` | counter | Kinesis records that were aggregates and were taken apart |
 //! | `corrupt_aggregates` | counter | Kinesis records that begin like an aggregate and are none, handed on as they are |
 //! | `user_records_out_of_range` | counter | user records outside the shard's hash key range, handed on or dropped as set |
@@ -56,11 +64,7 @@ pub(crate) struct ShardMeters {
 
 impl ShardMeters {
     pub(crate) fn new(shard: &ShardRef, worker: &WorkerId) -> Self {
-        let labels = vec![
-            Label::new("stream", shard.stream.name().to_owned()),
-            Label::new("shard", shard.shard.as_str().to_owned()),
-            Label::new("worker", worker.as_str().to_owned()),
-        ];
+        let labels = labels_of(shard, worker);
         Self {
             records: counter!("records_processed", labels.clone()),
             bytes: counter!("data_bytes_processed", labels.clone()),
@@ -101,6 +105,71 @@ impl fmt::Debug for ShardMeters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ShardMeters").finish_non_exhaustive()
     }
+}
+
+/// The figures of a shard that is read by fan-out.
+#[derive(Clone)]
+pub(crate) struct SubscriptionMeters {
+    labels: Vec<Label>,
+    pub(crate) opened: Counter,
+    pub(crate) events: Counter,
+    pub(crate) empty: Counter,
+    pub(crate) bytes: Counter,
+    subscribe_time: Histogram,
+    wait_time: Histogram,
+}
+
+impl SubscriptionMeters {
+    pub(crate) fn new(shard: &ShardRef, worker: &WorkerId) -> Self {
+        let labels = labels_of(shard, worker);
+        Self {
+            opened: counter!("subscriptions_opened", labels.clone()),
+            events: counter!("subscription_events", labels.clone()),
+            empty: counter!("subscription_empty_events", labels.clone()),
+            bytes: counter!("subscription_bytes", labels.clone()),
+            subscribe_time: histogram!("subscribe_to_shard_time", labels.clone()),
+            wait_time: histogram!("subscription_wait_time", labels.clone()),
+            labels,
+        }
+    }
+
+    /// A subscription is over for this cause.
+    pub(crate) fn ended(&self, cause: &'static str) {
+        counter!("subscription_ends", self.with(cause)).increment(1);
+    }
+
+    /// A call made no subscription for this cause.
+    pub(crate) fn refused(&self, cause: &'static str) {
+        counter!("subscribe_to_shard_refused", self.with(cause)).increment(1);
+    }
+
+    pub(crate) fn answered_in(&self, span: Duration) {
+        self.subscribe_time.record(millis(span));
+    }
+
+    pub(crate) fn waited_for(&self, span: Duration) {
+        self.wait_time.record(millis(span));
+    }
+
+    fn with(&self, cause: &'static str) -> Vec<Label> {
+        let mut labels = self.labels.clone();
+        labels.push(Label::new("cause", cause));
+        labels
+    }
+}
+
+impl fmt::Debug for SubscriptionMeters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SubscriptionMeters").finish_non_exhaustive()
+    }
+}
+
+fn labels_of(shard: &ShardRef, worker: &WorkerId) -> Vec<Label> {
+    vec![
+        Label::new("stream", shard.stream.name().to_owned()),
+        Label::new("shard", shard.shard.as_str().to_owned()),
+        Label::new("worker", worker.as_str().to_owned()),
+    ]
 }
 
 /// The figures of a worker.

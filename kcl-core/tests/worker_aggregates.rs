@@ -4,7 +4,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
 use kcl_core::Failure;
 use kcl_core::aggregate::{Aggregate, Aggregator};
@@ -14,7 +14,7 @@ use kcl_core::model::{Checkpoint, HashKeyRange, Position, Record, SequenceNumber
 use kcl_core::stream::StartAt;
 use kcl_core::stream::memory::{MemoryStream, Operation};
 use kcl_core::worker::{Checkpoints, OutOfRange};
-use support::{Fleet, HookedStream, Script, lease_of, locked, payloads, until, wait_for_lease};
+use support::{Counters, Fleet, HookedStream, Script, lease_of, locked, payloads, until, wait_for_lease};
 
 /// An aggregate of user records with these numbers, each for the hash key that `hash_key` says.
 fn aggregate(numbers: std::ops::Range<usize>, hash_key: impl Fn(usize) -> u128) -> Aggregate {
@@ -295,52 +295,9 @@ async fn the_byte_budget_counts_the_user_records_and_not_only_the_bytes_that_the
     assert_eq!(budget.used(), 0);
 }
 
-/// The name of a counter and the stream that it is labelled with.
-type NameAndStream = (String, String);
-
-#[derive(Clone, Default)]
-struct Counters(Arc<Mutex<BTreeMap<NameAndStream, Arc<AtomicU64>>>>);
-
-impl Counters {
-    fn of(&self, name: &str, stream: &str) -> u64 {
-        let counter = locked(&self.0).get(&(name.to_owned(), stream.to_owned())).cloned();
-        counter.map_or(0, |counter| counter.load(Ordering::SeqCst))
-    }
-}
-
-impl metrics::Recorder for Counters {
-    fn describe_counter(&self, _: metrics::KeyName, _: Option<metrics::Unit>, _: metrics::SharedString) {}
-    fn describe_gauge(&self, _: metrics::KeyName, _: Option<metrics::Unit>, _: metrics::SharedString) {}
-    fn describe_histogram(&self, _: metrics::KeyName, _: Option<metrics::Unit>, _: metrics::SharedString) {}
-
-    fn register_counter(&self, key: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Counter {
-        let stream = key.labels().find(|label| label.key() == "stream").map_or("", |label| label.value());
-        let counter = Arc::clone(locked(&self.0).entry((key.name().to_owned(), stream.to_owned())).or_default());
-        metrics::Counter::from_arc(counter)
-    }
-
-    fn register_gauge(&self, _: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Gauge {
-        metrics::Gauge::noop()
-    }
-
-    fn register_histogram(&self, _: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Histogram {
-        metrics::Histogram::noop()
-    }
-}
-
-/// The recorder of this process.
-fn counters() -> &'static Counters {
-    static COUNTERS: OnceLock<Counters> = OnceLock::new();
-    COUNTERS.get_or_init(|| {
-        let counters = Counters::default();
-        metrics::set_global_recorder(counters.clone()).unwrap_or_else(|_| panic!("there is one recorder"));
-        counters
-    })
-}
-
 #[tokio::test]
 async fn aggregates_and_what_is_none_and_what_is_out_of_range_are_counted() {
-    let counters = counters();
+    let counters = Counters::of_this_process();
     for (name, policy, handed_on) in [("counted", OutOfRange::HandOn, 5 + 4 + 1), ("dropped", OutOfRange::Drop, 5 + 2 + 1)] {
         let stream = MemoryStream::new(name, 2);
         let lower = stream.open_shards().remove(0);

@@ -9,7 +9,7 @@ use kcl_core::lease::memory::MemoryLeaseTable;
 use kcl_core::model::Timestamp;
 use kcl_core::processor::ShardRef;
 use kcl_core::stream::memory::MemoryStream;
-use kcl_core::worker::Builder;
+use kcl_core::worker::{Builder, FanOutConfig, Mode};
 use kcl_core::{Clock, InitialPosition, SystemClock, Worker};
 use support::{Scribe, Script, Seen};
 
@@ -27,7 +27,7 @@ fn a_setting_out_of_range_is_named_with_its_value_and_what_is_allowed() {
     type Case = (&'static str, &'static str, &'static str, fn(Builder) -> Builder);
     const MILLI: Duration = Duration::from_millis(1);
     const DAY: Duration = Duration::from_secs(24 * 3600);
-    let cases: [Case; 22] = [
+    let cases: [Case; 24] = [
         ("failover", "999ms", "1s to 3600s", |b| b.failover(MILLI * 999)),
         ("failover", "86400s", "1s to 3600s", |b| b.failover(DAY)),
         ("max_leases", "0", "1 to ", |b| b.max_leases(0)),
@@ -50,6 +50,8 @@ fn a_setting_out_of_range_is_named_with_its_value_and_what_is_allowed() {
         ("stream", "`no such name`", "", |b| b.stream("no such name")),
         ("application", "``", "a name of 1 to 255", |b| b.application("")),
         ("worker_id", "`a b`", "a name of 1 to 255", |b| b.worker_id("a b")),
+        ("mode", "`a/b`", "1 to 128 letters", |b| b.mode(Mode::FanOut(FanOutConfig::managed().name("a/b")))),
+        ("mode", "`arn:x`", "of the stream that is read", |b| b.mode(Mode::Auto(FanOutConfig::external("arn:x")))),
     ];
     for (setting, value, allowed, change) in cases {
         let error = change(whole()).build().expect_err(setting);

@@ -2,8 +2,6 @@
 
 mod support;
 
-use std::io;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,52 +11,14 @@ use kcl_core::stream::ErrorKind;
 use kcl_core::stream::memory::Operation;
 use kcl_core::worker::Event;
 use kcl_core::{Failure, OnFailure};
-use support::{Fleet, Script, at, lease_of, locked, one_shard, wait_for_lease};
-use tracing_subscriber::fmt::MakeWriter;
-
-/// Everything that was logged in this process.
-#[derive(Clone, Default)]
-struct Logged(Arc<Mutex<Vec<u8>>>);
-
-impl Logged {
-    fn take(&self) -> String {
-        String::from_utf8(std::mem::take(&mut *locked(&self.0))).unwrap()
-    }
-}
-
-impl io::Write for Logged {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        locked(&self.0).extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Logged {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
+use support::{Fleet, Logged, Script, at, lease_of, loud, one_shard, wait_for_lease};
 
 const CANARY: &str = "canary-4711";
 
 // One test: what is logged is the process's.
 #[tokio::test]
 async fn nothing_above_debug_is_logged_while_all_is_well_and_never_the_content_of_a_record() {
-    let logged = Logged::default();
-    // The coordination has a thread of its own, so a subscriber of this thread would not do.
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .without_time()
-        .with_writer(logged.clone());
-    tracing::subscriber::set_global_default(subscriber.finish()).unwrap();
-
+    let logged = Logged::in_this_process();
     let (stream, shard, _) = one_shard(0);
     let table = MemoryLeaseTable::new();
     let put = || stream.put_to(&shard, &format!("key-{CANARY}"), format!("data-{CANARY}")).unwrap();
@@ -74,8 +34,7 @@ async fn nothing_above_debug_is_logged_while_all_is_well_and_never_the_content_o
     run.stop().await.unwrap();
     let calm = logged.take();
     assert!(calm.contains("DEBUG"), "something is logged: {calm}");
-    let loud: Vec<_> = calm.lines().filter(|line| !line.starts_with("DEBUG") && !line.starts_with("TRACE")).collect();
-    assert_eq!(loud, [""; 0]);
+    assert_eq!(loud(&calm), [""; 0]);
     assert!(!calm.contains(CANARY));
 
     // And a bad day: failures, a skipped record, what is prepared, a gap, a lost lease, a deleted row.

@@ -199,6 +199,14 @@ impl Seat {
     }
 }
 
+impl Seat {
+    /// What is set aside for one shard now: less, the more there are.
+    pub(crate) fn set_aside(&self) -> usize {
+        let state = self.budget.state();
+        state.reserve(self.budget.0.total)
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut state = self.budget.state();

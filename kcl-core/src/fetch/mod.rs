@@ -4,18 +4,24 @@
 //!   Stream --- Polling (cursor, pace, backoff) ---> Pump (prefetch) ---> Batch ---> shard consumer
 //!                  ^                                                       |
 //!                  +---- ByteBudget: a permit from the request ------------+ until the batch is done
+//!   FanOut ----- Subscribed (a subscription after the other) -> the same Pump
 //! ```
 //!
 //! Invariants: the place to resume from moves only when a page has been handed on, so an iterator that expires, a failed call or a
 //! reset never skips a record; a shard that holds nothing never waits for memory, so a stopped handler stops no other shard.
 
 mod budget;
+pub mod fan_out;
+mod fetched;
+mod intake;
 mod polling;
 mod pump;
 mod resume;
 mod size;
 
 pub use budget::{ByteBudget, InvalidBudget};
-pub(crate) use polling::{FetchError, Polling, PollingSettings};
+pub(crate) use fetched::{Fetch, FetchError};
+pub(crate) use intake::Intake;
+pub(crate) use polling::{Polling, PollingSettings};
 pub(crate) use pump::{Batch, Fed, Feed};
 pub(crate) use resume::Resume;

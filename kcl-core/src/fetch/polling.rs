@@ -1,62 +1,18 @@
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::deaggregate::{Deaggregator, OutOfRange};
 use crate::decide::backoff::Backoff;
-use crate::decide::gap::DataGap;
 use crate::decide::pace::{Pace, PaceSettings};
 use crate::lease::held::Turns;
-use crate::meters::ShardMeters;
-use crate::model::{ChildShard, HashKeyRange, Moment, RawRecord, Record, ShardId, Timestamp};
-use crate::runtime::{Clock, jitter, pause, within};
+use crate::model::ShardId;
+use crate::runtime::{Clock, jitter, pause};
 use crate::stream::{Cursor, Error, ErrorKind, Page, Stream};
 
 use super::budget::{Permit, Seat};
-use super::resume::Resume;
-use super::size::RecordSize;
-
-/// A way to read a shard: one page after the other, each with its permit.
-#[async_trait]
-pub(crate) trait Fetch: Send + fmt::Debug {
-    /// The next page that says something: with records, or the shard's end. Waits for the pace, for memory, and through everything
-    /// that trying again can cure. Dropping the future loses nothing: the place to resume from moves when it returns.
-    async fn next(&mut self) -> Result<Fetched, FetchError>;
-}
-
-/// What a shard gave.
-#[derive(Debug)]
-pub(crate) struct Fetched {
-    /// User records, in order. Empty only at the shard's end.
-    pub(crate) records: Vec<Record>,
-    pub(crate) permit: Option<Permit>,
-    pub(crate) millis_behind_latest: Option<u64>,
-    pub(crate) fetched: Moment,
-    pub(crate) fetched_at: Timestamp,
-    /// A stretch before these records that was, or may have been, lost to retention.
-    pub(crate) gap: Option<DataGap>,
-    pub(crate) end: Option<End>,
-}
-
-/// The shard has no more records.
-#[derive(Debug)]
-pub(crate) enum End {
-    /// It ended; these follow, as far as the service said.
-    Closed(Vec<ChildShard>),
-    /// The service does not know it (any more).
-    Gone,
-}
-
-/// Why a shard cannot be read any further.
-#[derive(Debug)]
-pub(crate) enum FetchError {
-    /// This shard cannot be read by this worker.
-    Denied(Error),
-    /// No shard can.
-    Fatal(Error),
-}
+use super::fetched::{Fetch, FetchError, Fetched};
+use super::intake::{Intake, bounded, occupied};
 
 /// The settings of polling.
 #[derive(Clone, Debug)]
@@ -66,9 +22,6 @@ pub(crate) struct PollingSettings {
     pub(crate) max_records: u32,
     /// How long one call may take: 30 s as in the KCL.
     pub(crate) call_limit: Duration,
-    /// The hash keys of the shard, if they are known.
-    pub(crate) hash_range: Option<HashKeyRange>,
-    pub(crate) out_of_range: OutOfRange,
 }
 
 /// Reads a shard with `GetRecords`.
@@ -80,16 +33,11 @@ pub(crate) struct Polling {
     settings: PollingSettings,
     seat: Seat,
     turns: Turns,
-    meters: ShardMeters,
-    resume: Resume,
-    deaggregator: Deaggregator,
+    intake: Intake,
     cursor: Option<Cursor>,
     pace: Pace,
-    size: RecordSize,
     /// Calls that failed since the last one that did not.
     failures: u32,
-    /// The end was read: there is nothing to ask for any more.
-    ended: bool,
 }
 
 /// After a failure: 100 ms, doubled up to 5 s, each drawn with jitter.
@@ -98,7 +46,6 @@ const RETRY: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_s
 const THROTTLED: Backoff = Backoff::new(Duration::from_millis(400), Duration::from_secs(10));
 
 impl Polling {
-    #[expect(clippy::too_many_arguments, reason = "each is a part of its own, given once")]
     pub(crate) fn new(
         stream: Arc<dyn Stream>,
         shard: ShardId,
@@ -106,27 +53,10 @@ impl Polling {
         settings: PollingSettings,
         seat: Seat,
         turns: Turns,
-        meters: ShardMeters,
-        resume: Resume,
+        intake: Intake,
     ) -> Self {
         let pace = Pace::new(settings.pace);
-        let deaggregator = Deaggregator::new(settings.hash_range);
-        Self {
-            stream,
-            shard,
-            clock,
-            settings,
-            seat,
-            turns,
-            meters,
-            resume,
-            deaggregator,
-            cursor: None,
-            pace,
-            size: RecordSize::default(),
-            failures: 0,
-            ended: false,
-        }
+        Self { stream, shard, clock, settings, seat, turns, intake, cursor: None, pace, failures: 0 }
     }
 
     /// The cursor, opened anew at the place to resume from if there is none.
@@ -134,7 +64,7 @@ impl Polling {
         if let Some(cursor) = &self.cursor {
             return Ok(cursor.clone());
         }
-        let start = self.resume.open();
+        let start = self.intake.resume.open();
         let call = self.stream.open(&self.shard, &start);
         let cursor = self.bounded("GetShardIterator", call).await?;
         self.cursor = Some(cursor.clone());
@@ -145,77 +75,33 @@ impl Polling {
     async fn page(&mut self) -> Result<(Page, Permit), Error> {
         let cursor = self.cursor().await?;
         // Received and taken apart one after the other: the larger of both is what has to be there.
-        let factor = self.stream.memory_while_reading().max(self.size.growth());
-        let want = self.size.request(self.settings.max_records, factor);
+        let factor = self.stream.memory_while_reading().max(self.intake.size.growth());
+        let want = self.intake.size.request(self.settings.max_records, factor);
         // The pace first, then memory: a shard that idles holds none, and the call follows the permit at once.
         self.turns.while_waiting(self.clock.sleep_until(self.pace.earliest(self.clock.now()))).await;
         let mut permit = self.turns.while_waiting(self.seat.acquire(want)).await;
-        let limit = self.size.limit(permit.bytes(), self.settings.max_records, factor);
+        let limit = self.intake.size.limit(permit.bytes(), self.settings.max_records, factor);
         let sent = self.clock.now();
         self.pace.called(sent);
         let page = self.bounded("GetRecords", self.stream.read(&cursor, limit)).await?;
-        self.meters.read_in(self.clock.now().since(sent));
-        let bytes = occupied(&page);
-        self.size.observe(page.records.len(), bytes);
+        self.intake.meters.read_in(self.clock.now().since(sent));
+        let bytes = occupied(&page.records);
+        self.intake.size.observe(page.records.len(), bytes);
         permit.correct(bytes);
         self.pace.after_page(page.records.len(), page.millis_behind_latest);
         Ok((page, permit))
     }
 
     async fn bounded<T>(&self, operation: &'static str, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        within(&*self.clock, self.settings.call_limit, call).await.unwrap_or_else(|| {
-            let message = format!("no answer within {:?}", self.settings.call_limit);
-            Err(Error::new(ErrorKind::Transient, operation, message))
-        })
+        bounded(&*self.clock, self.settings.call_limit, operation, call).await
     }
 
     /// A page in the form in which it is handed on; nothing if it says nothing.
-    fn take_in(&mut self, page: Page, mut permit: Permit) -> Option<Fetched> {
+    fn take_in(&mut self, page: Page, permit: Permit) -> Option<Fetched> {
         self.failures = 0;
-        if let Some(millis) = page.millis_behind_latest {
-            self.meters.lag.set(millis as f64);
-        }
-        self.ended = page.next.is_none();
+        let end = page.next.is_none().then_some(page.children);
         self.cursor = page.next;
-        let last = page.records.last().map(|record| record.sequence.clone());
-        let first = page.records.first().map(|record| &record.sequence);
-        let gap = if first.is_some() || self.ended { self.resume.judge(first) } else { None };
-        let records = self.take_apart(page.records, &mut permit);
-        // Also when nothing of the page is left: what follows it is read, not the same again.
-        if let Some(last) = last {
-            self.resume.handed_on(last);
-        }
-        if records.is_empty() && !self.ended && gap.is_none() {
-            return None;
-        }
-        Some(Fetched {
-            permit: (!records.is_empty()).then_some(permit),
-            records,
-            millis_behind_latest: page.millis_behind_latest,
-            fetched: self.clock.now(),
-            fetched_at: self.clock.wall(),
-            gap,
-            end: self.ended.then_some(End::Closed(page.children)),
-        })
-    }
-
-    /// The user records that are still to be done, with the permit for what they occupy.
-    fn take_apart(&mut self, raw: Vec<RawRecord>, permit: &mut Permit) -> Vec<Record> {
-        let apart = self.deaggregator.take_apart(raw);
-        self.size.observe_growth(permit.bytes(), apart.occupied);
-        permit.correct(apart.occupied);
-        self.meters.aggregates.increment(apart.aggregates);
-        self.meters.corrupt.increment(apart.corrupt);
-        let mut records = apart.records;
-        self.resume.keep_new(&mut records);
-        let outside = records.iter().filter(|record| record.out_of_range).count();
-        if outside > 0 {
-            self.meters.out_of_range.increment(outside as u64);
-            if self.settings.out_of_range == OutOfRange::Drop {
-                records.retain(|record| !record.out_of_range);
-            }
-        }
-        records
+        self.intake.take_in(page.records, page.millis_behind_latest, end, permit)
     }
 
     /// What an error asks for: a pause, or the end of reading.
@@ -235,16 +121,16 @@ impl Polling {
             ErrorKind::Fatal => return Err(FetchError::Fatal(error)),
             ErrorKind::Expired => {
                 self.cursor = None;
-                self.meters.expired.increment(1);
+                self.intake.meters.expired.increment(1);
                 // An iterator that is merely old is replaced at once; one after the other is a fault.
                 if failures == 0 { Duration::ZERO } else { RETRY.delay(failures - 1, jitter()) }
             }
             ErrorKind::Throttled => {
-                self.meters.throttled.increment(1);
+                self.intake.meters.throttled.increment(1);
                 THROTTLED.longest(failures) / 2 + THROTTLED.delay(failures, jitter()) / 2
             }
             ErrorKind::Transient | ErrorKind::Busy => {
-                self.meters.retried.increment(1);
+                self.intake.meters.retried.increment(1);
                 RETRY.delay(failures, jitter())
             }
         };
@@ -255,15 +141,7 @@ impl Polling {
     /// Whether the shard has really left the stream is for others to find out: the next call opens it again.
     fn gone(&mut self) -> Fetched {
         self.cursor = None;
-        Fetched {
-            records: Vec::new(),
-            permit: None,
-            millis_behind_latest: None,
-            fetched: self.clock.now(),
-            fetched_at: self.clock.wall(),
-            gap: None,
-            end: Some(End::Gone),
-        }
+        self.intake.gone()
     }
 }
 
@@ -272,7 +150,7 @@ impl Fetch for Polling {
     async fn next(&mut self) -> Result<Fetched, FetchError> {
         loop {
             self.turns.turned();
-            if self.ended {
+            if self.intake.has_ended() {
                 // Nothing follows an end; whoever asks again waits for ever.
                 std::future::pending::<()>().await;
             }
@@ -286,15 +164,6 @@ impl Fetch for Polling {
             }
         }
     }
-}
-
-/// The memory that the page takes before it is taken apart: its records, with the spare room of their list.
-fn occupied(page: &Page) -> usize {
-    let spare = page.records.capacity() - page.records.len();
-    page.records.iter().map(RawRecord::occupied).sum::<usize>()
-        + spare * size_of::<RawRecord>()
-        // The list of user records that is made from it.
-        + page.records.len() * size_of::<Record>()
 }
 
 #[cfg(test)]

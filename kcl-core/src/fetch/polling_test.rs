@@ -3,10 +3,14 @@
 use tokio::time::Instant;
 
 use super::*;
-use crate::fetch::ByteBudget;
+use crate::deaggregate::OutOfRange;
+use crate::fetch::fetched::End;
+use crate::fetch::{ByteBudget, Resume};
 use crate::lease::held::{Held, Shared};
-use crate::model::{Checkpoint, Facts, LeaseKey};
+use crate::meters::ShardMeters;
+use crate::model::{Checkpoint, Facts, LeaseKey, Moment, Timestamp};
 use crate::processor::{Fence, ShardRef};
+use crate::runtime::within;
 use crate::stream::memory::{MemoryStream, Operation};
 
 /// The paused clock of the test's runtime.
@@ -50,17 +54,16 @@ impl Bench {
             Arc::new(stream.clone()),
             shard.clone(),
             Arc::clone(&clock),
-            PollingSettings {
-                pace: PaceSettings::default(),
-                max_records: 100,
-                call_limit: Duration::from_secs(30),
-                hash_range: None,
-                out_of_range: OutOfRange::default(),
-            },
+            PollingSettings { pace: PaceSettings::default(), max_records: 100, call_limit: Duration::from_secs(30) },
             ByteBudget::new(ByteBudget::DEFAULT).unwrap().seat(),
             held.turns(Arc::clone(&clock)),
-            ShardMeters::new(&shard_ref, &"me".into()),
-            Resume::new(&Checkpoint::TrimHorizon, &Facts::default()).unwrap(),
+            Intake::new(
+                Arc::clone(&clock),
+                ShardMeters::new(&shard_ref, &"me".into()),
+                Resume::new(&Checkpoint::TrimHorizon, &Facts::default()).unwrap(),
+                None,
+                OutOfRange::default(),
+            ),
         );
         (Self { clock, stream, shard, held }, polling)
     }

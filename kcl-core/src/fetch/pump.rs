@@ -7,7 +7,7 @@ use crate::processor::Records;
 use crate::runtime::Tasks;
 
 use super::budget::Permit;
-use super::polling::{End, Fetch, FetchError};
+use super::fetched::{End, Fetch, FetchError};
 
 /// Records on their way to the processor, with the memory that they are counted by.
 #[derive(Debug)]

@@ -88,7 +88,7 @@ impl Pushed {
 }
 
 /// The ARN of a registered consumer.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConsumerArn(Arc<str>);
 
 impl ConsumerArn {
@@ -119,6 +119,17 @@ pub enum WhichConsumer {
     Name(Arc<str>),
     /// By its ARN.
     Arn(ConsumerArn),
+}
+
+impl WhichConsumer {
+    /// Its name or its ARN.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Name(name) => name,
+            Self::Arn(arn) => arn.as_str(),
+        }
+    }
 }
 
 /// A registered consumer.

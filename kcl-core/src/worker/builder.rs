@@ -10,6 +10,7 @@ use crate::processor::{ErasedFactory, OnFailure, RecordProcessorFactory};
 use crate::runtime::{Clock, random_token, system_clock};
 use crate::stream::Stream;
 
+use super::mode::Mode;
 use super::settings::{Checkpoints, CoordinationOn, OnDataGap, Settings};
 use super::streams::{ReadStream, StreamConfig, Streams};
 use super::worker::{Parts, Worker};
@@ -133,6 +134,12 @@ impl Builder {
         self
     }
 
+    /// See [`Mode`].
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.settings.mode = mode;
+        self
+    }
+
     /// See [`Settings::max_records`].
     pub const fn max_records(mut self, records: u32) -> Self {
         self.settings.max_records = records;
@@ -228,16 +235,16 @@ impl Builder {
             return Err(SettingError { setting: "stream", value: format!("`{stream}`"), allowed });
         }
         let has_no_source = configs.iter().any(lacks_source);
+        let application = named("application", self.application.ok_or_else(|| missing("application", NAME))?)?;
         let mut streams: Vec<ReadStream> = Vec::new();
         for config in configs {
-            let stream = read_stream(config, self.settings.initial_position, self.several, clock.wall())?;
+            let stream = read_stream(config, &self.settings, &application, self.several, clock.wall())?;
             if streams.iter().any(|other| other.name == stream.name) {
                 let allowed = "each stream once".to_owned();
                 return Err(SettingError { setting: "streams", value: format!("`{}` twice", stream.name), allowed });
             }
             streams.push(stream);
         }
-        let application = named("application", self.application.ok_or_else(|| missing("application", NAME))?)?;
         let worker = match self.worker_id {
             Some(id) => named("worker_id", id)?,
             None => format!("worker-{}", &random_token().as_str()[..12]),
@@ -293,13 +300,16 @@ pub(super) fn one_stream_only() -> SettingError {
 /// A stream to read, checked.
 pub(super) fn read_stream(
     config: StreamConfig,
-    default: InitialPosition,
+    settings: &Settings,
+    application: &str,
     is_one_of_several: bool,
     now: Timestamp,
 ) -> Result<ReadStream, SettingError> {
     let name = stream_name(config.name_or_arn())?;
+    let default = settings.initial_position;
     check_position(config.position().unwrap_or(default), now)?;
-    Ok(config.read(name, default, is_one_of_several))
+    let consumer = config.own_mode().unwrap_or(&settings.mode).consumer(application, &name)?;
+    Ok(config.read(name, default, is_one_of_several, consumer))
 }
 
 const NAME: &str = "a name of 1 to 255 letters, digits, `_`, `.`, `-`, `:` and `/`";

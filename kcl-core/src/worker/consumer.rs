@@ -10,7 +10,7 @@ use crate::checkpoint::{Checkpointer, Delivered, Tenancy};
 use crate::decide::backoff::Backoff;
 use crate::decide::consumer::{Command, Consumer, Event as Step, Outcome, State};
 use crate::decide::gap::DataGap;
-use crate::fetch::{Batch, Fed, Feed, FetchError};
+use crate::fetch::{Batch, Fed, Feed};
 use crate::lease::BoxError;
 use crate::lease::held::{Held, Leave, OrderError};
 use crate::level::Level;
@@ -50,6 +50,8 @@ pub(crate) struct ShardConsumer {
     stop: Level,
     causes: mpsc::UnboundedSender<RunError>,
     feed: Option<Feed>,
+    /// The feed is a subscription.
+    subscribed: bool,
     in_hand: Option<InHand>,
     delivered: Delivered,
     /// Everything up to here is done, in this tenancy or before it.
@@ -119,6 +121,7 @@ impl ShardConsumer {
             stop,
             causes,
             feed: None,
+            subscribed: false,
             in_hand: None,
             delivered,
             children: Vec::new(),
@@ -328,12 +331,7 @@ impl ShardConsumer {
                     Some(Step::EndReached)
                 }
                 Some(Fed::Gone) => self.look_for_gone().await,
-                Some(Fed::Failed(FetchError::Denied(error))) => {
-                    let error: Arc<str> = error.to_string().into();
-                    self.inner.outlet.say(Event::ShardUnreadable { shard: self.shard.clone(), error: Arc::clone(&error) });
-                    Some(self.stop_with(GiveUp::Unreadable(error)))
-                }
-                Some(Fed::Failed(FetchError::Fatal(error))) => Some(self.stop_worker(RunError::Stream(error))),
+                Some(Fed::Failed(error)) => self.cannot_read(error),
                 None => Some(self.stop_worker(RunError::Internal("the task that fetches ended by itself".to_owned()))),
             };
             if let Some(step) = step {

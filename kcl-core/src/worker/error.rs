@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use crate::decide::gap::DataGap;
+use crate::fetch::fan_out::NoConsumer;
 use crate::lease;
 use crate::lease::BoxError;
 use crate::model::{Position, WorkerId};
@@ -20,6 +21,9 @@ pub enum RunError {
     /// The stream cannot be read by anybody here.
     #[error("the stream cannot be read")]
     Stream(#[source] stream::Error),
+    /// The stream is to be read by fan-out ([`Mode::FanOut`](super::Mode::FanOut)), and its consumer cannot be had.
+    #[error("the stream cannot be read by fan-out")]
+    NoConsumer(#[source] NoConsumer),
     /// The lease table belongs to another stream: an application name was used twice.
     #[error(
         "the leases of this application belong to the stream {found}, not to {wanted}: \

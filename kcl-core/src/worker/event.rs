@@ -84,12 +84,20 @@ pub enum Event {
         /// Which.
         gap: DataGap,
     },
-    /// A shard cannot be read by this worker, by rights or by its key. Its lease is released, and tried again later.
+    /// A shard cannot be read by this worker, by rights, by its key or for want of its stream's consumer. Its lease is released, and tried again later.
     ShardUnreadable {
         /// The shard.
         shard: ShardRef,
         /// What the service said.
         error: Arc<str>,
+    },
+    /// A stream is polled in this run of the worker, though it was to be read by fan-out if it can be ([`Mode::Auto`](super::Mode::Auto)).
+    /// Told once for a stream.
+    PolledInstead {
+        /// The stream.
+        stream: StreamName,
+        /// Why it cannot be read by fan-out.
+        reason: Arc<str>,
     },
     /// This worker holds as many leases as it may, and some shards have no owner.
     LeasesLeftUnread {

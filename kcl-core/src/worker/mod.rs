@@ -25,6 +25,9 @@
 //!
 //! **Streams.** A worker reads one stream ([`Builder::stream`]), or several ([`Builder::streams`]) that are added and removed while it
 //! runs; the leases of the latter name their streams in their keys.
+//!
+//! **How shards are read** says [`Mode`], for the worker or for a stream: by polling, or by enhanced fan-out with one registered consumer
+//! for the whole application, which the first worker that needs it registers.
 
 mod builder;
 mod consumer;
@@ -32,7 +35,9 @@ mod coordination;
 mod error;
 mod event;
 mod in_hand;
+mod mode;
 mod report;
+mod retire;
 mod root;
 mod settings;
 mod status;
@@ -44,7 +49,9 @@ pub use crate::deaggregate::OutOfRange;
 pub use builder::{Builder, SettingError};
 pub use error::RunError;
 pub use event::{Event, Events, HandlerCall};
+pub use mode::{FanOutConfig, Lifecycle, Mode};
 pub use report::{ShardReport, ShutdownReport, Stopped};
+pub use retire::RetireError;
 pub use settings::{Checkpoints, CoordinationOn, OnDataGap, Settings};
 pub use status::{ShardStatus, Status};
 pub use streams::StreamConfig;

@@ -6,6 +6,8 @@ use crate::decide::pace::PaceSettings;
 use crate::model::InitialPosition;
 use crate::processor::OnFailure;
 
+use super::mode::Mode;
+
 /// When checkpoints are stored without being asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -57,6 +59,8 @@ pub struct Settings {
     /// How long a shard that another worker has asked for may take to finish the batch in hand, before the request is refused and the
     /// shard is read on. Default: 10 s (the KCL passes the lease on after 30 s, whatever the handler is doing).
     pub drain_limit: Duration,
+    /// See [`Mode`]. Default: polling (the KCL's is fan-out). A [stream](super::StreamConfig::mode) may have its own.
+    pub mode: Mode,
     /// The most records to ask for in one call. Default: 10,000, the limit of `GetRecords` and the KCL's default.
     pub max_records: u32,
     /// Calls of `GetRecords` a second and shard. Default: 5, the service's limit.
@@ -95,6 +99,7 @@ impl Default for Settings {
             max_leases: usize::MAX,
             max_moves: 8,
             drain_limit: Duration::from_secs(10),
+            mode: Mode::Polling,
             max_records: 10_000,
             calls_per_second: 5,
             idle_ceiling: Duration::from_secs(1),

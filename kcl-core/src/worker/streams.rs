@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::decide::shards::{ShardGraph, Unread};
+use crate::fetch::fan_out::Registration;
 use crate::level::Level;
 use crate::model::{HashKeyRange, InitialPosition, Lease, LeaseKey, StreamName};
 use crate::stream::{self, ErrorKind, Stream, StreamDescription};
+
+use super::mode::{Mode, WantedConsumer};
 
 /// A stream to read, in a worker that reads several.
 #[derive(Clone)]
@@ -16,17 +20,18 @@ pub struct StreamConfig {
     name_or_arn: String,
     source: Option<Arc<dyn Stream>>,
     initial_position: Option<InitialPosition>,
+    mode: Option<Mode>,
 }
 
 impl StreamConfig {
     /// The stream with this name or ARN, read from AWS with the region and the credentials of the environment, from the worker's
     /// initial position on.
     pub fn new(name_or_arn: impl Into<String>) -> Self {
-        Self { name_or_arn: name_or_arn.into(), source: None, initial_position: None }
+        Self { name_or_arn: name_or_arn.into(), source: None, initial_position: None, mode: None }
     }
 
     pub(super) const fn of(name_or_arn: String, source: Option<Arc<dyn Stream>>) -> Self {
-        Self { name_or_arn, source, initial_position: None }
+        Self { name_or_arn, source, initial_position: None, mode: None }
     }
 
     /// How the stream is read.
@@ -38,6 +43,12 @@ impl StreamConfig {
     /// Where to begin on its shards without a checkpoint.
     pub const fn initial_position(mut self, position: InitialPosition) -> Self {
         self.initial_position = Some(position);
+        self
+    }
+
+    /// How its shards are read. Default: as the worker's [settings](super::Settings::mode) say.
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = Some(mode);
         self
     }
 
@@ -53,11 +64,24 @@ impl StreamConfig {
         self.initial_position
     }
 
-    pub(super) fn read(self, name: StreamName, default: InitialPosition, is_one_of_several: bool) -> ReadStream {
+    pub(super) const fn own_mode(&self) -> Option<&Mode> {
+        self.mode.as_ref()
+    }
+
+    pub(super) fn read(
+        self,
+        name: StreamName,
+        default: InitialPosition,
+        is_one_of_several: bool,
+        consumer: Option<WantedConsumer>,
+    ) -> ReadStream {
         ReadStream {
             name,
             initial_position: self.initial_position.unwrap_or(default),
             is_one_of_several,
+            consumer,
+            registration: OnceLock::new(),
+            polled_instead: AtomicBool::new(false),
             source: self.source.map_or_else(tokio::sync::OnceCell::new, tokio::sync::OnceCell::from),
             description: OnceLock::new(),
             unread: Mutex::default(),
@@ -78,6 +102,10 @@ pub(crate) struct ReadStream {
     pub(crate) initial_position: InitialPosition,
     /// Its leases are told from those of other streams in the same table by its identity in their keys.
     is_one_of_several: bool,
+    /// The consumer that it is to be read by; nothing: it is polled.
+    pub(crate) consumer: Option<WantedConsumer>,
+    registration: OnceLock<Arc<Registration>>,
+    polled_instead: AtomicBool,
     source: tokio::sync::OnceCell<Arc<dyn Stream>>,
     description: OnceLock<StreamDescription>,
     unread: Mutex<Unread>,
@@ -87,6 +115,21 @@ impl ReadStream {
     /// How it is read: as it was given, or as the environment says.
     pub(crate) async fn source(&self) -> Result<Arc<dyn Stream>, stream::Error> {
         self.source.get_or_try_init(|| from_environment(&self.name)).await.map(Arc::clone)
+    }
+
+    /// The consumer on its way to be used, one for all the shards.
+    pub(crate) fn registration(&self, make: impl FnOnce() -> Registration) -> &Arc<Registration> {
+        self.registration.get_or_init(|| Arc::new(make()))
+    }
+
+    /// It was to be read by a consumer that cannot be had, and is polled instead.
+    pub(crate) fn is_polled_instead(&self) -> bool {
+        self.polled_instead.load(Ordering::SeqCst)
+    }
+
+    /// From now on it is polled. Whether that is news.
+    pub(crate) fn poll_instead(&self) -> bool {
+        !self.polled_instead.swap(true, Ordering::SeqCst)
     }
 
     /// What the stream is, once that is known.

@@ -136,7 +136,7 @@ impl Worker {
     /// that one already.
     ///
     /// # Errors
-    /// The worker was built for one stream, or the stream's name or initial position cannot be.
+    /// The worker was built for one stream, or the stream's name, initial position or mode cannot be.
     pub fn add_stream(&self, stream: StreamConfig) -> Result<(), SettingError> {
         let parts = &self.0.parts;
         if !parts.streams.several {
@@ -145,7 +145,7 @@ impl Worker {
         if lacks_source(&stream) {
             return Err(no_source());
         }
-        let stream = read_stream(stream, parts.settings.initial_position, true, parts.clock.wall())?;
+        let stream = read_stream(stream, &parts.settings, &parts.application, true, parts.clock.wall())?;
         parts.streams.add(stream);
         Ok(())
     }
@@ -161,6 +161,10 @@ impl Worker {
             return Err(one_stream_only());
         }
         Ok(streams.remove(&stream_name(name_or_arn)?))
+    }
+
+    pub(super) fn parts(&self) -> &Parts {
+        &self.0.parts
     }
 
     /// What happens from now on, as a stream that never slows the worker down.

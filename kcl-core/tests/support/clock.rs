@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 /// Tokio's time, which stands still while anything is to be done when it is paused: what a worker then takes is what it waits for, on
 /// however busy a machine. With `CoordinationOn::CallersRuntime`.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct TokioClock(Instant);
 
 impl TokioClock {

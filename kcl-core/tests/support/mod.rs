@@ -3,7 +3,10 @@
 #![allow(clippy::disallowed_methods, reason = "a test waits in real time and starts its worker as a task")]
 
 mod clock;
+mod counters;
+mod fan_out;
 mod gate;
+mod logged;
 mod no_worker_rows;
 mod seen;
 mod stream;
@@ -26,7 +29,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub(crate) use clock::TokioClock;
+pub(crate) use counters::Counters;
+pub(crate) use fan_out::{Distant, Pushing};
 pub(crate) use gate::Gate;
+pub(crate) use logged::{Logged, loud};
 pub(crate) use no_worker_rows::NoWorkerRows;
 pub(crate) use seen::{Call, Seen};
 pub(crate) use stream::HookedStream;

@@ -15,6 +15,14 @@ pub enum Operation {
     Open,
     /// [`Stream::read`](crate::stream::Stream::read).
     Read,
+    /// [`FanOut::describe_consumer`](crate::stream::FanOut::describe_consumer).
+    DescribeConsumer,
+    /// [`FanOut::register_consumer`](crate::stream::FanOut::register_consumer).
+    RegisterConsumer,
+    /// [`FanOut::deregister_consumer`](crate::stream::FanOut::deregister_consumer).
+    DeregisterConsumer,
+    /// [`FanOut::subscribe`](crate::stream::FanOut::subscribe).
+    Subscribe,
 }
 
 impl Operation {
@@ -26,6 +34,10 @@ impl Operation {
             Self::ListShards => "ListShards",
             Self::Open => "GetShardIterator",
             Self::Read => "GetRecords",
+            Self::DescribeConsumer => "DescribeStreamConsumer",
+            Self::RegisterConsumer => "RegisterStreamConsumer",
+            Self::DeregisterConsumer => "DeregisterStreamConsumer",
+            Self::Subscribe => "SubscribeToShard",
         }
     }
 }

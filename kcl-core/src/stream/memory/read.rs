@@ -1,12 +1,16 @@
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use crate::model::{ShardId, Timestamp};
-use crate::stream::{Cursor, Error, ErrorKind, Page, ShardFilter, ShardPage, ShardPageToken, StartAt, Stream, StreamDescription};
+use crate::stream::{
+    Cursor, Error, ErrorKind, FanOut, Page, ShardFilter, ShardPage, ShardPageToken, StartAt, Stream, StreamDescription,
+};
 
 use super::MemoryStream;
 use super::ledger::Operation;
 use super::place::CursorText;
-use super::shard::{Found, MAX_PAGE_RECORDS};
+use super::shard::{Found, MAX_PAGE_BYTES, MAX_PAGE_RECORDS};
 
 #[async_trait]
 impl Stream for MemoryStream {
@@ -32,13 +36,7 @@ impl Stream for MemoryStream {
         let mut state = self.state();
         state.ledger.enter(Operation::Open, Some(shard), self.now())?;
         let log = state.log.shard(Operation::Open.name(), shard)?;
-        if let StartAt::Timestamp(time) = at
-            && *time > self.wall()
-        {
-            // As the service refuses it, which bears out that a service time is never too late.
-            let message = format!("{time} is a time to come");
-            return Err(Error::new(ErrorKind::Denied, Operation::Open.name(), message));
-        }
+        check_start(Operation::Open.name(), at, self.wall())?;
         let place = log.place(at, state.log.tip());
         let text = CursorText { generation: state.generation, place };
         Ok(Cursor::new(shard.clone(), text.to_string()))
@@ -58,7 +56,7 @@ impl Stream for MemoryStream {
             return Err(expired("the cursor has expired"));
         }
         let log = state.log.shard(operation, cursor.shard())?;
-        let found = log.read(&text.place, limit as usize);
+        let found = log.read(&text.place, limit as usize, MAX_PAGE_BYTES);
         let behind = millis_behind(&found, self.wall());
         let page = if log.shard.closed && !found.more {
             Page::new(found.records, None).followed_by(log.children.clone())
@@ -68,10 +66,24 @@ impl Stream for MemoryStream {
         };
         Ok(page.behind(behind))
     }
+
+    fn fan_out(&self) -> Option<Arc<dyn FanOut>> {
+        Some(Arc::new(self.clone()))
+    }
+}
+
+/// Refuses a time to come as the service does, which bears out that a service time is never too late.
+pub(super) fn check_start(operation: &'static str, at: &StartAt, now: Timestamp) -> Result<(), Error> {
+    match at {
+        StartAt::Timestamp(time) if *time > now => {
+            Err(Error::new(ErrorKind::Denied, operation, format!("{time} is a time to come")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// How old the last record of a page is; 0 is said only when nothing follows it.
-fn millis_behind(found: &Found, now: Timestamp) -> u64 {
+pub(super) fn millis_behind(found: &Found, now: Timestamp) -> u64 {
     let last = found.records.last().and_then(|record| record.arrived_at).filter(|_| found.more);
     last.map_or(0, |at| u64::try_from(now.as_millis().saturating_sub(at.as_millis())).unwrap_or(0).max(1))
 }

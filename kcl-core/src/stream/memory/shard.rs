@@ -7,7 +7,7 @@ use super::place::Place;
 
 /// The service's bounds of a page: 10,000 records and 10 MiB.
 pub(super) const MAX_PAGE_RECORDS: u32 = 10_000;
-const MAX_PAGE_BYTES: usize = 10 << 20;
+pub(super) const MAX_PAGE_BYTES: usize = 10 << 20;
 
 /// A shard with what it retains.
 #[derive(Debug)]
@@ -72,13 +72,13 @@ impl ShardLog {
     }
 
     /// What a reader at this place is given.
-    pub(super) fn read(&self, place: &Place, limit: usize) -> Found {
+    pub(super) fn read(&self, place: &Place, limit: usize, most_bytes: usize) -> Found {
         let first = self.records.partition_point(|record| place.is_past(record));
         let mut bytes = 0;
         let fits = |record: &&RawRecord| {
             bytes += record.data.len() + record.partition_key.len();
             // A record that is larger than a page is a page by itself.
-            bytes <= MAX_PAGE_BYTES || bytes == record.data.len() + record.partition_key.len()
+            bytes <= most_bytes || bytes == record.data.len() + record.partition_key.len()
         };
         let records: Vec<_> = self.records.range(first..).take(limit).take_while(fits).cloned().collect();
         Found {

@@ -5,10 +5,12 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::Clock;
+use crate::level::Level;
 use crate::model::{Moment, SequenceNumber, Shard, ShardId, Timestamp};
 use crate::runtime::system_clock;
-use crate::stream::{Error, ErrorKind, StreamDescription};
+use crate::stream::{Consumer, Error, ErrorKind, StreamDescription};
 
+use super::consumers::{Consumers, Subscribed, SubscriptionFault};
 use super::ledger::{Call, Ledger, Operation};
 use super::log::Log;
 use super::shard::ShardLog;
@@ -39,11 +41,14 @@ struct Inner {
     description: StreamDescription,
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
+    /// Grows with whatever a subscription may wait for.
+    changes: Level,
 }
 
 pub(super) struct State {
     pub(super) log: Log,
     pub(super) ledger: Ledger,
+    pub(super) consumers: Consumers,
     /// How often all cursors were expired: a cursor of an earlier generation is no good.
     pub(super) generation: u64,
     pub(super) shards_a_page: usize,
@@ -68,9 +73,10 @@ impl MemoryStream {
         let now = clock.wall();
         let arn = format!("arn:aws:kinesis:us-east-1:000000000000:stream/{name}");
         let log = Log::new(shards, now);
-        let state = State { log, ledger: Ledger::default(), generation: 0, shards_a_page: SHARDS_A_PAGE };
         let description = StreamDescription::new(arn, now, RETENTION);
-        Self(Arc::new(Inner { description, clock, state: Mutex::new(state) }))
+        let consumers = Consumers::new(Arc::clone(&description.arn));
+        let state = State { log, ledger: Ledger::default(), consumers, generation: 0, shards_a_page: SHARDS_A_PAGE };
+        Self(Arc::new(Inner { description, clock, state: Mutex::new(state), changes: Level::default() }))
     }
 
     /// Puts a record: its key decides which open shard takes it. Keys are hashed evenly and always alike, but not as the service
@@ -79,10 +85,11 @@ impl MemoryStream {
     /// # Errors
     /// When no open shard takes the key, after a [`close`](Self::close).
     pub fn put(&self, key: &str, data: impl Into<Bytes>) -> Result<(ShardId, SequenceNumber), Error> {
-        let mut state = self.state();
-        let shard = state.log.shard_of(hash_key(key))?;
-        let sequence = state.log.put(&shard, key, data.into(), self.wall())?;
-        Ok((shard, sequence))
+        self.change(|log, now| {
+            let shard = log.shard_of(hash_key(key))?;
+            let sequence = log.put(&shard, key, data.into(), now)?;
+            Ok((shard, sequence))
+        })
     }
 
     /// Puts a record into this shard, whatever its key.
@@ -90,7 +97,7 @@ impl MemoryStream {
     /// # Errors
     /// When there is no such shard, or it is closed.
     pub fn put_to(&self, shard: &ShardId, key: &str, data: impl Into<Bytes>) -> Result<SequenceNumber, Error> {
-        self.state().log.put(shard, key, data.into(), self.wall())
+        self.change(|log, now| log.put(shard, key, data.into(), now))
     }
 
     /// Puts records, each with its key, as [`put`](Self::put) does. Gives back where they are, in their order.
@@ -126,7 +133,7 @@ impl MemoryStream {
     /// # Errors
     /// When there is no such shard, it is closed, or `at` leaves a child without hash keys.
     pub fn split(&self, shard: &ShardId, at: u128) -> Result<[ShardId; 2], Error> {
-        self.state().log.split(shard, at, self.wall())
+        self.change(|log, now| log.split(shard, at, now))
     }
 
     /// Splits an open shard in its middle.
@@ -134,10 +141,11 @@ impl MemoryStream {
     /// # Errors
     /// As [`split`](Self::split) does.
     pub fn split_evenly(&self, shard: &ShardId) -> Result<[ShardId; 2], Error> {
-        let mut state = self.state();
-        let range = state.log.shard("SplitShard", shard)?.shard.hash_range;
-        let half = (range.end() - range.start()) / 2;
-        state.log.split(shard, range.start().saturating_add(half + 1), self.wall())
+        self.change(|log, now| {
+            let range = log.shard("SplitShard", shard)?.shard.hash_range;
+            let half = (range.end() - range.start()) / 2;
+            log.split(shard, range.start().saturating_add(half + 1), now)
+        })
     }
 
     /// Merges two open shards whose hash keys are next to each other.
@@ -145,7 +153,7 @@ impl MemoryStream {
     /// # Errors
     /// When one does not exist or is closed, or they are not next to each other.
     pub fn merge(&self, a: &ShardId, b: &ShardId) -> Result<ShardId, Error> {
-        self.state().log.merge(a, b, self.wall())
+        self.change(|log, now| log.merge(a, b, now))
     }
 
     /// Closes an open shard without a child: its last page ends it and names no shard that follows.
@@ -153,7 +161,7 @@ impl MemoryStream {
     /// # Errors
     /// When there is no such shard, or it is closed.
     pub fn close(&self, shard: &ShardId) -> Result<(), Error> {
-        self.state().log.close_for_good(shard, self.wall())
+        self.change(|log, now| log.close_for_good(shard, now))
     }
 
     /// Forgets the records of a shard up to and with this one, as retention does. Gives back how many went.
@@ -169,7 +177,7 @@ impl MemoryStream {
     /// # Errors
     /// When there is no such shard.
     pub fn drop_shard(&self, shard: &ShardId) -> Result<(), Error> {
-        self.state().log.drop_shard(shard)
+        self.change(|log, _| log.drop_shard(shard))
     }
 
     /// All shards that the stream has, in the order of their names.
@@ -213,6 +221,38 @@ impl MemoryStream {
         self.state().ledger.fail_next(operation, Some(shard.clone()), kind, calls);
     }
 
+    /// The consumers that are registered, or on their way to be or not to be, in the order of their names.
+    #[must_use]
+    pub fn consumers(&self) -> Vec<Consumer> {
+        self.state().consumers.all(self.now())
+    }
+
+    /// The subscriptions that were made, the oldest first.
+    #[must_use]
+    pub fn subscriptions(&self) -> Vec<Subscribed> {
+        self.state().consumers.made().to_vec()
+    }
+
+    /// Sets how long a consumer is being made before it is active, and being removed before it is gone (no time at first).
+    pub fn set_consumer_delay(&self, delay: Duration) {
+        self.state().consumers.delay = delay;
+    }
+
+    /// Sets how many consumers there may be (20 at first, as in the service).
+    pub fn set_most_consumers(&self, most: usize) {
+        self.state().consumers.most = most;
+    }
+
+    /// Sets how long the subscriptions last that are made from now on (five minutes at first, as in the service).
+    pub fn set_session(&self, session: Duration) {
+        self.state().consumers.session = session;
+    }
+
+    /// Says what becomes of the next subscription to a shard. Asked for several times, of the next ones in this order.
+    pub fn next_subscription(&self, shard: &ShardId, fault: SubscriptionFault) {
+        self.state().consumers.next_subscription(shard, fault);
+    }
+
     /// The calls that came, the oldest first; the last 65,536 are remembered. Failed ones count.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
@@ -223,6 +263,28 @@ impl MemoryStream {
     #[must_use]
     pub fn call_count(&self, operation: Operation, shard: Option<&ShardId>) -> u64 {
         self.state().ledger.count(operation, shard)
+    }
+
+    /// Changes what the stream holds, and wakes who waits for that.
+    fn change<T>(&self, change: impl FnOnce(&mut Log, Timestamp) -> Result<T, Error>) -> Result<T, Error> {
+        let changed = change(&mut self.state().log, self.wall());
+        self.changed();
+        changed
+    }
+
+    /// Wakes the subscriptions.
+    pub(super) fn changed(&self) {
+        self.0.changes.raise_by_one();
+    }
+
+    /// Waits for whatever changes from now on.
+    pub(super) fn next_change(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (changes, next) = (self.0.changes.clone(), self.0.changes.now() + 1);
+        async move { changes.reaches(next).await }
+    }
+
+    pub(super) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.0.clock)
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {

@@ -1,15 +1,19 @@
-//! Where a shard begins to be read, and whether it is still there.
+//! Where and how a shard begins to be read, and whether it is still there.
 
 use std::sync::Arc;
 
 use crate::decide::consumer::Event as Step;
-use crate::fetch::{Feed, Polling, PollingSettings, Resume};
+use crate::fetch::fan_out::{NoConsumer, Registration, Subscribed, SubscribedSettings};
+use crate::fetch::{Feed, Fetch, FetchError, Intake, Polling, PollingSettings, Resume};
 use crate::lease::held::OrderError;
-use crate::model::{Checkpoint, Facts, InitialPosition};
+use crate::meters::SubscriptionMeters;
+use crate::model::{Checkpoint, Facts, InitialPosition, Moment};
+use crate::stream::{ConsumerArn, Stream};
 use crate::worker::coordination::Whereabouts;
 use crate::worker::error::RunError;
+use crate::worker::event::Event;
 
-use super::ShardConsumer;
+use super::{GiveUp, ShardConsumer};
 
 impl ShardConsumer {
     /// A row that says where to begin by a time, and was made by somebody who does not keep that time (the KCL): it is resolved now,
@@ -42,31 +46,107 @@ impl ShardConsumer {
 
     pub(super) async fn open_feed(&mut self) -> Result<Feed, Step> {
         self.resolve_start().await?;
-        let resume = Resume::new(&self.row.checkpoint, &self.row.facts)
-            .map_err(|error| self.stop_worker(RunError::Internal(error.to_string())))?;
+        // A feed that is opened again goes on behind what is done.
+        let begin = self.done.clone().map_or_else(|| self.row.checkpoint.clone(), Checkpoint::At);
+        let resume =
+            Resume::new(&begin, &self.row.facts).map_err(|error| self.stop_worker(RunError::Internal(error.to_string())))?;
         let source = match self.stream.source().await {
             Ok(source) => source,
             Err(error) => return Err(self.stop_worker(RunError::Stream(error))),
         };
+        let consumer = self.consumer_of(&source).await?;
         let parts = &self.inner.parts;
-        let settings = PollingSettings {
-            pace: parts.settings.pace(),
-            max_records: parts.settings.max_records,
-            call_limit: parts.settings.call_limit,
-            hash_range: self.row.hash_range,
-            out_of_range: parts.settings.out_of_range,
+        let (shard, seat) = (self.shard.shard.clone(), parts.budget.seat());
+        let turns = self.held.turns(Arc::clone(&self.clock));
+        let clock = Arc::clone(&self.clock);
+        let intake =
+            Intake::new(Arc::clone(&clock), self.meters.clone(), resume, self.row.hash_range, parts.settings.out_of_range);
+        let call_limit = parts.settings.call_limit;
+        self.subscribed = consumer.is_some();
+        let fetch: Box<dyn Fetch> = match consumer {
+            Some((registration, consumer)) => {
+                let settings = SubscribedSettings { call_limit, memory_while_reading: source.memory_while_reading() };
+                let meters = SubscriptionMeters::new(&self.shard, &parts.worker);
+                Box::new(Subscribed::new(registration, consumer, shard, clock, settings, seat, turns, meters, intake))
+            }
+            None => {
+                let (pace, max_records) = (parts.settings.pace(), parts.settings.max_records);
+                let settings = PollingSettings { pace, max_records, call_limit };
+                Box::new(Polling::new(source, shard, clock, settings, seat, turns, intake))
+            }
         };
-        let polling = Polling::new(
-            source,
-            self.shard.shard.clone(),
-            Arc::clone(&self.clock),
-            settings,
-            parts.budget.seat(),
-            self.held.turns(Arc::clone(&self.clock)),
-            self.meters.clone(),
-            resume,
-        );
-        Ok(Feed::start(Box::new(polling)))
+        Ok(Feed::start(fetch))
+    }
+
+    /// The consumer that the shard is read by; nothing where it is polled.
+    async fn consumer_of(&mut self, source: &Arc<dyn Stream>) -> Result<Option<(Arc<Registration>, ConsumerArn)>, Step> {
+        let stream = Arc::clone(&self.stream);
+        let Some(wanted) = stream.consumer.as_ref().filter(|_| !stream.is_polled_instead()) else { return Ok(None) };
+        let Some(fan_out) = source.fan_out() else {
+            let why = NoConsumer::unsupported(stream.name.clone(), &wanted.which);
+            return self.no_consumer(why).map_or(Ok(None), Err);
+        };
+        let registration = stream.registration(|| {
+            let (clock, call_limit) = (Arc::clone(&self.clock), self.inner.parts.settings.call_limit);
+            Registration::new(stream.name.clone(), wanted.which.clone(), fan_out, clock, call_limit)
+        });
+        let turns = self.held.turns(Arc::clone(&self.clock));
+        let consumer = tokio::select! {
+            biased;
+            () = self.signalled() => return Err(self.signal_or_wait()),
+            consumer = turns.while_waiting(registration.consumer(Moment::default())) => consumer,
+        };
+        match consumer {
+            Ok(consumer) => Ok(Some((Arc::clone(registration), consumer))),
+            Err(why) => self.no_consumer(why).map_or(Ok(None), Err),
+        }
+    }
+
+    /// There is no consumer: the shard is polled if it may be (nothing more is to be done), or not read.
+    fn no_consumer(&mut self, why: NoConsumer) -> Option<Step> {
+        if self.poll_instead(&why) {
+            return None;
+        }
+        if why.is_passing() {
+            self.feed = None;
+            let cause = why.source.as_ref().map(|source| format!(": {source}")).unwrap_or_default();
+            return Some(self.busy("to find the consumer for fan-out", &format!("{why}{cause}")));
+        }
+        // One stream of several that cannot be read is no reason to stop reading the others.
+        Some(if self.stream.is_one_of_several() { self.unreadable(&why) } else { self.stop_worker(RunError::NoConsumer(why)) })
+    }
+
+    /// The shard is given up for now: it is tried again after a pause.
+    fn unreadable(&mut self, why: &dyn std::error::Error) -> Step {
+        let error: Arc<str> = why.to_string().into();
+        self.inner.outlet.say(Event::ShardUnreadable { shard: self.shard.clone(), error: Arc::clone(&error) });
+        self.stop_with(GiveUp::Unreadable(error))
+    }
+
+    /// The stream is polled from now on, if it may be: its shards open their feeds anew.
+    fn poll_instead(&mut self, why: &dyn std::error::Error) -> bool {
+        let may_poll = self.stream.consumer.as_ref().is_some_and(|wanted| wanted.may_poll);
+        if may_poll {
+            (self.feed, self.subscribed) = (None, false);
+            if self.stream.poll_instead() {
+                let cause = why.source().map(|source| format!(": {source}")).unwrap_or_default();
+                let reason: Arc<str> = format!("{why}{cause}").into();
+                tracing::info!(stream = %self.stream.name, %reason, "polls, as the stream cannot be read by fan-out");
+                self.inner.outlet.say(Event::PolledInstead { stream: self.stream.name.clone(), reason });
+            }
+        }
+        may_poll
+    }
+
+    /// What follows when the shard cannot be read any further.
+    pub(super) fn cannot_read(&mut self, error: FetchError) -> Option<Step> {
+        match error {
+            // The right to read by polling is another one.
+            FetchError::Denied(error) | FetchError::Fatal(error) if self.subscribed && self.poll_instead(&error) => None,
+            FetchError::Denied(error) => Some(self.unreadable(&error)),
+            FetchError::Fatal(error) => Some(self.stop_worker(RunError::Stream(error))),
+            FetchError::NoConsumer(why) => self.no_consumer(why),
+        }
     }
 
     /// The service does not know the shard: has it left the stream, or was that a passing answer?

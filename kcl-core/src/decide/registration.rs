@@ -1,0 +1,221 @@
+//! How an application comes by its registered consumer: what follows each answer of the service.
+//!
+//! ```text
+//!                  +--- not there ---> register --- busy: another worker was first ---+
+//!                  |                       |                                          |
+//!   describe ------+--- being made --------+-------> describe again each second <-----+
+//!       ^          |                                        |
+//!       |          +--- being removed (gone soon) ----------+
+//!       +-------------------------------------------------- +--- active ---> use
+//! ```
+//!
+//! Any number of workers may do this at once: the service registers a name once, and who comes second is told that it is busy. A
+//! consumer that was given by its ARN is never made.
+
+use std::time::Duration;
+
+use crate::model::Moment;
+use crate::stream::{ConsumerStatus, ErrorKind};
+
+use super::backoff::Backoff;
+
+/// What was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// What the consumer is.
+    Describe,
+    /// That it is made.
+    Register,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The consumer can be used.
+    Use,
+    /// Ask, after this pause.
+    Ask(Asked, Duration),
+    /// It cannot be had.
+    GiveUp(Why),
+}
+
+/// Why a consumer cannot be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Why {
+    /// The stream cannot push records.
+    #[error("its source cannot push records: poll it")]
+    Unsupported,
+    /// It is not there, and was given by its ARN.
+    #[error("it is not there, and one that is given by its ARN is not made: register it, or give a name instead")]
+    Missing,
+    /// The stream itself is not there.
+    #[error("there is no such stream")]
+    NoStream,
+    /// The stream has as many as it may have.
+    #[error(
+        "for {0:?} the stream has taken no more consumers: allowed are 20 for each stream (50 in some modes), and 5 that are being made \
+         at a time. Remove one, use one that there is, or poll"
+    )]
+    Limit(Duration),
+    /// It is refused.
+    #[error(
+        "the service refuses it: needed are the rights kinesis:DescribeStreamConsumer and kinesis:RegisterStreamConsumer on the stream \
+         and its consumers, and kinesis:SubscribeToShard on the consumer"
+    )]
+    Refused,
+    /// It was being made or removed for too long.
+    #[error("it did not become active within {0:?}")]
+    NotActive(Duration),
+    /// The service gave no useful answer for too long.
+    #[error("there was no answer within {0:?}")]
+    NoAnswer(Duration),
+}
+
+/// How long it may take: a consumer is active within seconds as a rule (the KCL waits 10 s), and a fleet that starts at once is
+/// held up by the limits of the calls (5 a second to register, 20 to describe).
+pub const LONGEST: Duration = Duration::from_mins(1);
+
+/// From one description of a consumer that is being made or removed to the next: 1 s, as in the KCL, and up to a quarter more.
+const AGAIN: Duration = Duration::from_secs(1);
+const RETRY: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+const THROTTLED: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));
+
+/// A consumer on its way to be used.
+#[derive(Clone, Debug)]
+pub struct Registering {
+    may_register: bool,
+    began: Moment,
+    failures: u32,
+}
+
+impl Registering {
+    /// Begins; `may_register` unless the consumer was given by its ARN. The first thing to do is to describe it.
+    #[must_use]
+    pub const fn new(may_register: bool, began: Moment) -> Self {
+        Self { may_register, began, failures: 0 }
+    }
+
+    /// What follows this answer, which came at `now`, with `jitter` drawn evenly from 0 to 1.
+    pub fn after(&mut self, asked: Asked, answer: Result<ConsumerStatus, ErrorKind>, now: Moment, jitter: f64) -> Next {
+        use Asked::{Describe, Register};
+        let (next, too_late) = match (asked, answer) {
+            (_, Ok(ConsumerStatus::Active)) => return Next::Use,
+            (Describe, Ok(ConsumerStatus::Deleting)) if !self.may_register => return Next::GiveUp(Why::Missing),
+            (_, Ok(_)) => {
+                self.failures = 0;
+                (Next::Ask(Describe, AGAIN + AGAIN.mul_f64(bounded(jitter) / 4.0)), Why::NotActive(LONGEST))
+            }
+            (Describe, Err(ErrorKind::Gone)) if self.may_register => {
+                (Next::Ask(Register, Duration::ZERO), Why::NotActive(LONGEST))
+            }
+            (Describe, Err(ErrorKind::Gone)) => return Next::GiveUp(Why::Missing),
+            // Whoever may not look may use it all the same; if not, the call that subscribes tells.
+            (Describe, Err(ErrorKind::Denied | ErrorKind::Fatal)) if !self.may_register => return Next::Use,
+            (Register, Err(ErrorKind::Gone)) => return Next::GiveUp(Why::NoStream),
+            (_, Err(ErrorKind::Denied | ErrorKind::Fatal)) => return Next::GiveUp(Why::Refused),
+            // Another worker was first.
+            (Register, Err(ErrorKind::Busy)) => {
+                (Next::Ask(Describe, AGAIN.mul_f64(bounded(jitter) / 4.0)), Why::NotActive(LONGEST))
+            }
+            // Not to register again: another worker may have done it meanwhile.
+            (Register, Err(ErrorKind::Throttled)) => (self.paused(THROTTLED, jitter), Why::Limit(LONGEST)),
+            (Describe, Err(ErrorKind::Throttled)) => (self.paused(THROTTLED, jitter), Why::NoAnswer(LONGEST)),
+            (_, Err(ErrorKind::Busy | ErrorKind::Transient | ErrorKind::Expired)) => {
+                (self.paused(RETRY, jitter), Why::NoAnswer(LONGEST))
+            }
+        };
+        let pause = if let Next::Ask(_, pause) = &next { *pause } else { Duration::ZERO };
+        if (now + pause).since(self.began) > LONGEST { Next::GiveUp(too_late) } else { next }
+    }
+
+    /// Never less than half, so that a call that fails at once is not made again at once.
+    fn paused(&mut self, backoff: Backoff, jitter: f64) -> Next {
+        let pause = backoff.longest(self.failures) / 2 + backoff.delay(self.failures, jitter) / 2;
+        self.failures = self.failures.saturating_add(1);
+        Next::Ask(Asked::Describe, pause)
+    }
+}
+
+fn bounded(jitter: f64) -> f64 {
+    if jitter.is_nan() { 1.0 } else { jitter.clamp(0.0, 1.0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Moment = Moment::from_origin(Duration::from_secs(100));
+
+    fn after(may_register: bool, asked: Asked, answer: Result<ConsumerStatus, ErrorKind>) -> Next {
+        Registering::new(may_register, NOW).after(asked, answer, NOW, 0.0)
+    }
+
+    #[test]
+    fn each_answer_has_one_thing_that_follows() {
+        use Asked::{Describe, Register};
+        use ConsumerStatus::{Active, Creating, Deleting};
+        let (now, second) = (Duration::ZERO, Duration::from_secs(1));
+        let millis = Duration::from_millis;
+        let cases = [
+            (Describe, Ok(Active), Next::Use),
+            (Describe, Ok(Creating), Next::Ask(Describe, second)),
+            (Describe, Ok(Deleting), Next::Ask(Describe, second)),
+            (Describe, Err(ErrorKind::Gone), Next::Ask(Register, now)),
+            (Describe, Err(ErrorKind::Throttled), Next::Ask(Describe, millis(500))),
+            (Describe, Err(ErrorKind::Transient), Next::Ask(Describe, millis(100))),
+            (Describe, Err(ErrorKind::Denied), Next::GiveUp(Why::Refused)),
+            (Describe, Err(ErrorKind::Fatal), Next::GiveUp(Why::Refused)),
+            (Register, Ok(Active), Next::Use),
+            (Register, Ok(Creating), Next::Ask(Describe, second)),
+            (Register, Err(ErrorKind::Busy), Next::Ask(Describe, now)),
+            (Register, Err(ErrorKind::Throttled), Next::Ask(Describe, millis(500))),
+            (Register, Err(ErrorKind::Transient), Next::Ask(Describe, millis(100))),
+            (Register, Err(ErrorKind::Gone), Next::GiveUp(Why::NoStream)),
+            (Register, Err(ErrorKind::Denied), Next::GiveUp(Why::Refused)),
+        ];
+        for (asked, answer, next) in cases {
+            assert_eq!(after(true, asked, answer), next, "{asked:?} {answer:?}");
+        }
+    }
+
+    #[test]
+    fn one_that_was_given_by_its_arn_is_never_made() {
+        use Asked::Describe;
+        assert_eq!(after(false, Describe, Err(ErrorKind::Gone)), Next::GiveUp(Why::Missing));
+        assert_eq!(after(false, Describe, Ok(ConsumerStatus::Deleting)), Next::GiveUp(Why::Missing));
+        for refused in [ErrorKind::Denied, ErrorKind::Fatal] {
+            assert_eq!(after(false, Describe, Err(refused)), Next::Use, "the right to subscribe is another one");
+        }
+        assert_eq!(after(false, Describe, Ok(ConsumerStatus::Creating)), Next::Ask(Describe, Duration::from_secs(1)));
+    }
+
+    /// Gives the same answers again and again, and says how long it took to give up, and why.
+    fn until_given_up(answers: impl Fn(Asked) -> Result<ConsumerStatus, ErrorKind>) -> (Duration, Why) {
+        let (mut registering, mut asked, mut now) = (Registering::new(true, NOW), Asked::Describe, NOW);
+        loop {
+            match registering.after(asked, answers(asked), now, 1.0) {
+                Next::Use => panic!("it cannot be used"),
+                Next::Ask(next, pause) => (asked, now) = (next, now + pause + Duration::from_millis(5)),
+                Next::GiveUp(why) => return (now.since(NOW), why),
+            }
+        }
+    }
+
+    #[test]
+    fn it_is_given_up_after_a_minute_for_the_reason_that_was_said_last() {
+        let full = |asked| match asked {
+            Asked::Describe => Err(ErrorKind::Gone),
+            Asked::Register => Err(ErrorKind::Throttled),
+        };
+        for (answers, wanted) in [
+            (&full as &dyn Fn(Asked) -> Result<ConsumerStatus, ErrorKind>, Why::Limit(LONGEST)),
+            (&|_| Ok(ConsumerStatus::Creating), Why::NotActive(LONGEST)),
+            (&|_| Err(ErrorKind::Transient), Why::NoAnswer(LONGEST)),
+        ] {
+            let (took, why) = until_given_up(answers);
+            assert_eq!(why, wanted);
+            assert!(took <= LONGEST && took > LONGEST - Duration::from_secs(11), "{why} {took:?}");
+        }
+    }
+}

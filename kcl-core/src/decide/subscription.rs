@@ -1,0 +1,199 @@
+//! When one shard may be subscribed to again, after its subscription ended, broke or was refused.
+//!
+//! ```text
+//!   it ended in good order        at once            (after five minutes it always does)
+//!   it broke, or was refused      after 250 ms, doubled up to 1.8 s, each drawn with jitter
+//!   busy                          a second after the last call, with little jitter, and never longer
+//!   refused for its rate          after 1 s, doubled up to 10 s: who asks again sooner stays refused
+//!   not there                     the first time at once, then as after a break
+//! ```
+//!
+//! And never more than one call a second, whatever happened. An event that came forgets the failures before it.
+//!
+//! Busy does not grow: the service is busy for a known time (five seconds after a subscription of the same consumer and shard, or until
+//! the consumer is active), and who waits ever longer for it loses that time. The ceiling of the other failures is below two seconds, so
+//! that a shard is read again within two seconds of the service accepting a subscription; only a refused rate may take longer.
+
+use std::time::Duration;
+
+use crate::model::Moment;
+use crate::stream::ErrorKind;
+
+use super::backoff::Backoff;
+
+/// What became of a subscription, or of the call that was to make one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Happened {
+    /// It gave an event, perhaps an empty one.
+    Delivered,
+    /// It ended in good order.
+    Ended,
+    /// It gave nothing for too long and was dropped.
+    Silent,
+    /// It broke, or the call failed.
+    Failed(ErrorKind),
+}
+
+/// When one shard may be subscribed to.
+#[derive(Clone, Debug, Default)]
+pub struct SubscriptionPace {
+    /// When the last call was sent.
+    called: Option<Moment>,
+    not_before: Moment,
+    /// Failures since the last event.
+    failures: u32,
+}
+
+/// From one call to the next: a second, and 20 ms more because two calls may reach the service closer together than they were sent.
+const BETWEEN_CALLS: Duration = Duration::from_millis(1020);
+/// Spread over the calls of who is told that it is busy.
+const BUSY_JITTER: Duration = Duration::from_millis(250);
+const RETRY: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_millis(1800));
+const THROTTLED: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));
+
+impl SubscriptionPace {
+    /// The earliest moment, `now` or later, at which the next call may be sent.
+    #[must_use]
+    pub fn earliest(&self, now: Moment) -> Moment {
+        let allowed = self.called.map_or(now, |called| called + BETWEEN_CALLS);
+        now.max(allowed).max(self.not_before)
+    }
+
+    /// A call is sent at this moment.
+    pub const fn called(&mut self, at: Moment) {
+        self.called = Some(at);
+    }
+
+    /// Takes in what happened, at `now`, with `jitter` drawn evenly from 0 to 1.
+    pub fn after(&mut self, happened: Happened, now: Moment, jitter: f64) {
+        let failures = self.failures;
+        let wait = match happened {
+            Happened::Delivered => {
+                self.failures = 0;
+                return;
+            }
+            Happened::Ended => return,
+            Happened::Failed(ErrorKind::Busy) => {
+                let spread = BUSY_JITTER.mul_f64(if jitter.is_nan() { 1.0 } else { jitter.clamp(0.0, 1.0) });
+                self.not_before = self.called.map_or(now, |called| called + BETWEEN_CALLS).max(now) + spread;
+                return;
+            }
+            Happened::Failed(ErrorKind::Gone) if failures == 0 => Duration::ZERO,
+            // Never less than half: the rate has to fall.
+            Happened::Failed(ErrorKind::Throttled) => THROTTLED.longest(failures) / 2 + THROTTLED.delay(failures, jitter) / 2,
+            Happened::Silent | Happened::Failed(_) => RETRY.delay(failures, jitter),
+        };
+        self.failures = failures.saturating_add(1);
+        self.not_before = now + wait;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn moment(millis: u64) -> Moment {
+        Moment::from_origin(Duration::from_millis(millis))
+    }
+
+    fn happened() -> impl Strategy<Value = Happened> {
+        prop_oneof![
+            Just(Happened::Delivered),
+            Just(Happened::Ended),
+            Just(Happened::Silent),
+            Just(Happened::Failed(ErrorKind::Busy)),
+            Just(Happened::Failed(ErrorKind::Transient)),
+            Just(Happened::Failed(ErrorKind::Gone)),
+            Just(Happened::Failed(ErrorKind::Expired)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn no_second_holds_two_calls_and_no_failure_but_a_refused_rate_costs_two_seconds(
+            steps in prop::collection::vec((happened(), 0.0..=1.0_f64, 0_u64..400_000), 1..300),
+        ) {
+            let (mut pace, mut now) = (SubscriptionPace::default(), moment(1_000));
+            let mut last: Option<Moment> = None;
+            for (happened, jitter, lasted) in steps {
+                let call = pace.earliest(now);
+                prop_assert!(last.is_none_or(|last| call.since(last) > Duration::from_secs(1)));
+                // The service could have accepted from `now` on.
+                prop_assert!(call.since(now) < Duration::from_secs(2), "{happened:?} {:?}", call.since(now));
+                pace.called(call);
+                last = Some(call);
+                now = call + Duration::from_millis(lasted);
+                pace.after(happened, now, jitter);
+            }
+        }
+    }
+
+    /// The milliseconds from each call to the next, when each is answered within 10 ms.
+    fn spaces(happened: Happened, jitter: f64, times: usize) -> Vec<u128> {
+        let (mut pace, mut call) = (SubscriptionPace::default(), moment(1_000));
+        let mut spaces = Vec::new();
+        for _ in 0..times {
+            pace.called(call);
+            let answered = call + Duration::from_millis(10);
+            pace.after(happened, answered, jitter);
+            let next = pace.earliest(answered);
+            spaces.push(next.since(call).as_millis());
+            call = next;
+        }
+        spaces
+    }
+
+    #[test]
+    fn who_is_told_that_it_is_busy_asks_again_each_second_for_as_long_as_it_takes() {
+        assert_eq!(spaces(Happened::Failed(ErrorKind::Busy), 0.0, 4), [1020; 4]);
+        assert_eq!(spaces(Happened::Failed(ErrorKind::Busy), 1.0, 4), [1270; 4]);
+    }
+
+    #[test]
+    fn failures_are_paused_longer_up_to_a_ceiling_below_two_seconds() {
+        let transient = Happened::Failed(ErrorKind::Transient);
+        assert_eq!(spaces(transient, 1.0, 6), [1020, 1020, 1020, 1810, 1810, 1810]);
+        assert_eq!(spaces(Happened::Silent, 1.0, 6), spaces(transient, 1.0, 6));
+        assert_eq!(spaces(transient, 0.0, 3), [1020; 3], "the pace holds whatever is drawn");
+    }
+
+    #[test]
+    fn a_refused_rate_is_paused_longest_and_at_least_half_of_that() {
+        let throttled = Happened::Failed(ErrorKind::Throttled);
+        assert_eq!(spaces(throttled, 1.0, 6), [1020, 2010, 4010, 8010, 10_010, 10_010]);
+        assert_eq!(spaces(throttled, 0.0, 6), [1020, 1020, 2010, 4010, 5010, 5010]);
+    }
+
+    #[test]
+    fn a_subscription_that_lasted_is_replaced_at_once_and_a_short_one_after_a_second() {
+        let mut pace = SubscriptionPace::default();
+        pace.called(moment(1_000));
+        pace.after(Happened::Ended, moment(301_000), 1.0);
+        assert_eq!(pace.earliest(moment(301_000)), moment(301_000));
+        pace.called(moment(301_000));
+        pace.after(Happened::Ended, moment(301_300), 1.0);
+        assert_eq!(pace.earliest(moment(301_300)), moment(302_020));
+    }
+
+    #[test]
+    fn an_event_forgets_the_failures() {
+        let mut pace = SubscriptionPace::default();
+        for _ in 0..9 {
+            pace.after(Happened::Failed(ErrorKind::Throttled), moment(0), 1.0);
+        }
+        pace.after(Happened::Delivered, moment(60_000), 1.0);
+        pace.after(Happened::Failed(ErrorKind::Transient), moment(60_000), 1.0);
+        assert_eq!(pace.earliest(moment(60_000)), moment(60_250));
+    }
+
+    #[test]
+    fn what_is_not_there_is_asked_for_at_once_and_then_with_pauses() {
+        let mut pace = SubscriptionPace::default();
+        pace.after(Happened::Failed(ErrorKind::Gone), moment(5_000), 1.0);
+        assert_eq!(pace.earliest(moment(5_000)), moment(5_000));
+        pace.after(Happened::Failed(ErrorKind::Gone), moment(5_000), 1.0);
+        assert_eq!(pace.earliest(moment(5_000)), moment(5_500));
+    }
+}

@@ -1,0 +1,131 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+
+use crate::decide::registration::{Asked, Next, Registering, Why};
+use crate::fetch::intake::bounded;
+use crate::model::{Moment, StreamName};
+use crate::runtime::{Clock, jitter, pause};
+use crate::stream::{Consumer, ConsumerArn, Error, ErrorKind, FanOut, WhichConsumer};
+
+use super::NoConsumer;
+
+/// The consumer of an application on one stream: found, or registered, once for all the shards that a worker reads.
+///
+/// Whoever needs it first looks for it; the others wait for what comes out. A look that is dropped half-way leaves nothing behind that
+/// the next one does not find by its description.
+pub(crate) struct Registration {
+    stream: StreamName,
+    which: WhichConsumer,
+    fan_out: Arc<dyn FanOut>,
+    clock: Arc<dyn Clock>,
+    call_limit: Duration,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// The consumer, and when the call was sent that showed it.
+    consumer: Option<(ConsumerArn, Moment)>,
+    /// That it cannot be had, and when that was found out.
+    failed: Option<(NoConsumer, Moment)>,
+}
+
+impl Registration {
+    pub(crate) fn new(
+        stream: StreamName,
+        which: WhichConsumer,
+        fan_out: Arc<dyn FanOut>,
+        clock: Arc<dyn Clock>,
+        call_limit: Duration,
+    ) -> Self {
+        Self { stream, which, fan_out, clock, call_limit, known: Mutex::default() }
+    }
+
+    pub(super) fn fan_out(&self) -> &Arc<dyn FanOut> {
+        &self.fan_out
+    }
+
+    /// The consumer, as it was known to be there at `since` or later.
+    ///
+    /// # Errors
+    /// It cannot be had, or not within [a minute](crate::decide::registration::LONGEST).
+    pub(crate) async fn consumer(&self, since: Moment) -> Result<ConsumerArn, NoConsumer> {
+        let asked = self.clock.now();
+        let mut known = self.known.lock().await;
+        if let Some((consumer, _)) = known.consumer.as_ref().filter(|(_, shown)| *shown >= since) {
+            return Ok(consumer.clone());
+        }
+        // Who has waited for somebody else's failure does not try the same again.
+        if let Some((failure, _)) = known.failed.as_ref().filter(|(_, found)| *found > asked) {
+            return Err(failure.clone());
+        }
+        match self.look().await {
+            Ok(found) => {
+                known.consumer = Some(found.clone());
+                Ok(found.0)
+            }
+            Err(failure) => {
+                known.failed = Some((failure.clone(), self.clock.now()));
+                Err(failure)
+            }
+        }
+    }
+
+    async fn look(&self) -> Result<(ConsumerArn, Moment), NoConsumer> {
+        let may_register = matches!(self.which, WhichConsumer::Name(_));
+        let mut registering = Registering::new(may_register, self.clock.now());
+        let (mut asked, mut after) = (Asked::Describe, Duration::ZERO);
+        loop {
+            pause(&*self.clock, after).await;
+            let sent = self.clock.now();
+            let answer = self.ask(asked).await;
+            let told = answer.as_ref().map(|consumer| consumer.status).map_err(|error| error.kind);
+            tracing::debug!(consumer = self.which.text(), ?asked, ?told, "looked for the consumer");
+            match registering.after(asked, told, self.clock.now(), jitter()) {
+                Next::Use => {
+                    let arn = match (&answer, &self.which) {
+                        (Ok(consumer), _) => consumer.arn.clone(),
+                        (Err(_), WhichConsumer::Arn(arn)) => arn.clone(),
+                        (Err(_), WhichConsumer::Name(_)) => return Err(self.without(Why::Refused, answer.err())),
+                    };
+                    return Ok((arn, sent));
+                }
+                Next::Ask(next, pause) => (asked, after) = (next, pause),
+                Next::GiveUp(why) => return Err(self.without(why, answer.err())),
+            }
+        }
+    }
+
+    async fn ask(&self, asked: Asked) -> Result<Consumer, Error> {
+        match (asked, &self.which) {
+            (Asked::Register, WhichConsumer::Name(name)) => {
+                let call = self.fan_out.register_consumer(name);
+                let made = bounded(&*self.clock, self.call_limit, "RegisterStreamConsumer", call).await;
+                if made.is_ok() {
+                    tracing::info!(stream = %self.stream, consumer = %name, "registered a consumer for fan-out");
+                }
+                made
+            }
+            (Asked::Register, WhichConsumer::Arn(_)) => {
+                Err(Error::new(ErrorKind::Fatal, "RegisterStreamConsumer", "a consumer that is given by its ARN is not made"))
+            }
+            (Asked::Describe, which) => {
+                let call = self.fan_out.describe_consumer(which);
+                bounded(&*self.clock, self.call_limit, "DescribeStreamConsumer", call).await
+            }
+        }
+    }
+
+    fn without(&self, why: Why, source: Option<Error>) -> NoConsumer {
+        NoConsumer { stream: self.stream.clone(), consumer: self.which.text().into(), why, source: source.map(Arc::new) }
+    }
+}
+
+impl fmt::Debug for Registration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registration").field("stream", &self.stream).field("which", &self.which).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,252 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::decide::subscription::{Happened, SubscriptionPace};
+use crate::fetch::budget::{Permit, Seat};
+use crate::fetch::fetched::{Fetch, FetchError, Fetched};
+use crate::fetch::intake::{Intake, bounded, occupied};
+use crate::lease::held::Turns;
+use crate::meters::SubscriptionMeters;
+use crate::model::{Moment, ShardId};
+use crate::runtime::{Clock, jitter, within};
+use crate::stream::{ConsumerArn, Error, ErrorKind, Pushed, Subscription};
+
+use super::Registration;
+
+/// How long a subscription may give no event while it is waited for, before it is replaced: 30 s, six of the empty events that the
+/// service sends every five seconds or so. (The KCL waits for 60 s.)
+pub const SILENCE: Duration = Duration::from_secs(30);
+
+/// What a shard is subscribed to with.
+#[derive(Clone, Debug)]
+pub(crate) struct SubscribedSettings {
+    /// How long the call may take that makes a subscription.
+    pub(crate) call_limit: Duration,
+    /// The memory that an event takes while it is received, as a multiple of what it takes afterwards.
+    pub(crate) memory_while_reading: f64,
+}
+
+/// Reads a shard with `SubscribeToShard`.
+#[derive(Debug)]
+pub(crate) struct Subscribed {
+    registration: Arc<Registration>,
+    shard: ShardId,
+    clock: Arc<dyn Clock>,
+    settings: SubscribedSettings,
+    seat: Seat,
+    turns: Turns,
+    meters: SubscriptionMeters,
+    intake: Intake,
+    consumer: ConsumerArn,
+    /// When the call was sent that was answered with "not there": it may be the consumer.
+    doubted: Option<Moment>,
+    /// That answer has still to be said.
+    gone: bool,
+    subscription: Option<Box<dyn Subscription>>,
+    pace: SubscriptionPace,
+    /// Memory that was waited for and is not used yet.
+    permit: Option<Permit>,
+}
+
+/// What waiting for an event came to.
+enum Waited {
+    Event(Pushed),
+    /// The subscription is over.
+    Over(Happened, Option<Error>),
+}
+
+impl Subscribed {
+    #[expect(clippy::too_many_arguments, reason = "each is a part of its own, given once")]
+    pub(crate) fn new(
+        registration: Arc<Registration>,
+        consumer: ConsumerArn,
+        shard: ShardId,
+        clock: Arc<dyn Clock>,
+        settings: SubscribedSettings,
+        seat: Seat,
+        turns: Turns,
+        meters: SubscriptionMeters,
+        intake: Intake,
+    ) -> Self {
+        Self {
+            registration,
+            shard,
+            clock,
+            settings,
+            seat,
+            turns,
+            meters,
+            intake,
+            consumer,
+            doubted: None,
+            gone: false,
+            subscription: None,
+            pace: SubscriptionPace::default(),
+            permit: None,
+        }
+    }
+
+    /// Memory for an event of the usual size. No more of it is kept than what is set aside for the shard.
+    async fn make_room(&mut self) -> Permit {
+        let mut permit = match self.permit.take() {
+            Some(permit) => permit,
+            None => {
+                let factor = self.settings.memory_while_reading.max(self.intake.size.growth());
+                // An event is to the sizes what a record is in polling: what comes in one piece.
+                let want = self.intake.size.request(1, factor);
+                self.turns.while_waiting(self.seat.acquire(want)).await
+            }
+        };
+        permit.correct(permit.bytes().min(self.seat.set_aside()));
+        permit
+    }
+
+    /// Makes a subscription, if there is none.
+    async fn subscribe(&mut self) -> Result<(), FetchError> {
+        if self.subscription.is_some() {
+            return Ok(());
+        }
+        if let Some(since) = self.doubted {
+            self.consumer = self.turns.while_waiting(self.registration.consumer(since)).await.map_err(FetchError::NoConsumer)?;
+            self.doubted = None;
+        }
+        self.turns.while_waiting(self.clock.sleep_until(self.pace.earliest(self.clock.now()))).await;
+        let sent = self.clock.now();
+        self.pace.called(sent);
+        let start = self.intake.resume.open();
+        let call = self.registration.fan_out().subscribe(&self.consumer, &self.shard, &start);
+        let answer = bounded(&*self.clock, self.settings.call_limit, "SubscribeToShard", call).await;
+        self.meters.answered_in(self.clock.now().since(sent));
+        match answer {
+            Ok(subscription) => {
+                self.meters.opened.increment(1);
+                tracing::debug!(?start, "subscribed");
+                self.subscription = Some(subscription);
+                Ok(())
+            }
+            Err(error) => {
+                self.meters.refused(cause(Happened::Failed(error.kind)));
+                self.recover(error, sent)
+            }
+        }
+    }
+
+    /// Waits for the next event.
+    async fn wait(&mut self) -> Waited {
+        let Some(subscription) = &mut self.subscription else { return Waited::Over(Happened::Ended, None) };
+        let began = self.clock.now();
+        let next = within(&*self.clock, SILENCE, subscription.next());
+        let waited = match self.turns.while_waiting(next).await {
+            Some(Ok(Some(event))) => Waited::Event(event),
+            Some(Ok(None)) => Waited::Over(Happened::Ended, None),
+            Some(Err(error)) => Waited::Over(Happened::Failed(error.kind), Some(error)),
+            None => Waited::Over(Happened::Silent, None),
+        };
+        self.meters.waited_for(self.clock.now().since(began));
+        waited
+    }
+
+    /// An event in the form in which it is handed on; nothing if it says nothing.
+    fn take_in(&mut self, event: Pushed, mut permit: Permit) -> Option<Fetched> {
+        self.pace.after(Happened::Delivered, self.clock.now(), 0.0);
+        self.meters.events.increment(1);
+        if event.end.is_some() {
+            self.subscription = None;
+            self.meters.ended("shard_end");
+        }
+        if event.records.is_empty() && event.end.is_none() {
+            self.meters.empty.increment(1);
+            if let Some(millis) = event.millis_behind_latest {
+                self.intake.meters.lag.set(millis as f64);
+            }
+            self.permit = Some(permit);
+            return None;
+        }
+        let bytes = occupied(&event.records);
+        if !event.records.is_empty() {
+            self.intake.size.observe(1, bytes);
+            self.meters.bytes.increment(event.records.iter().map(|record| record.data.len() as u64).sum());
+        }
+        permit.correct(bytes);
+        self.intake.take_in(event.records, event.millis_behind_latest, event.end, permit)
+    }
+
+    /// The subscription is over: another one is made when the pace allows it.
+    fn over(&mut self, happened: Happened, error: Option<Error>) -> Result<(), FetchError> {
+        self.subscription = None;
+        self.meters.ended(cause(happened));
+        match error {
+            Some(error) => self.recover(error, self.clock.now()),
+            None => {
+                tracing::debug!(?happened, "a subscription is over");
+                self.pace.after(happened, self.clock.now(), jitter());
+                Ok(())
+            }
+        }
+    }
+
+    /// What an error asks for. The pause is waited for before the next call.
+    fn recover(&mut self, error: Error, sent: Moment) -> Result<(), FetchError> {
+        tracing::debug!(error = %error, kind = ?error.kind, "a subscription failed");
+        match error.kind {
+            ErrorKind::Denied => return Err(FetchError::Denied(error)),
+            ErrorKind::Fatal => return Err(FetchError::Fatal(error)),
+            ErrorKind::Gone => (self.doubted, self.gone) = (Some(sent), true),
+            ErrorKind::Expired | ErrorKind::Throttled | ErrorKind::Busy | ErrorKind::Transient => {}
+        }
+        self.pace.after(Happened::Failed(error.kind), self.clock.now(), jitter());
+        Ok(())
+    }
+
+    /// One step on the way to the next thing that says something.
+    async fn step(&mut self) -> Result<Option<Fetched>, FetchError> {
+        let permit = self.make_room().await;
+        self.subscribe().await?;
+        if self.subscription.is_some() {
+            match self.wait().await {
+                Waited::Event(event) => return Ok(self.take_in(event, permit)),
+                Waited::Over(happened, error) => self.over(happened, error)?,
+            }
+        }
+        self.permit = Some(permit);
+        // Whether the shard has left the stream is for others to find out; whether the consumer is there, for the next step.
+        Ok(std::mem::take(&mut self.gone).then(|| self.intake.gone()))
+    }
+}
+
+/// What an end or a refusal is counted as.
+const fn cause(happened: Happened) -> &'static str {
+    match happened {
+        Happened::Delivered | Happened::Ended => "ended",
+        Happened::Silent => "silent",
+        Happened::Failed(ErrorKind::Busy) => "busy",
+        Happened::Failed(ErrorKind::Throttled) => "throttled",
+        Happened::Failed(ErrorKind::Gone) => "gone",
+        Happened::Failed(ErrorKind::Denied) => "denied",
+        Happened::Failed(ErrorKind::Fatal) => "refused",
+        Happened::Failed(ErrorKind::Transient | ErrorKind::Expired) => "reset",
+    }
+}
+
+#[async_trait]
+impl Fetch for Subscribed {
+    async fn next(&mut self) -> Result<Fetched, FetchError> {
+        loop {
+            self.turns.turned();
+            if self.intake.has_ended() {
+                // Nothing follows an end; whoever asks again waits for ever.
+                std::future::pending::<()>().await;
+            }
+            if let Some(fetched) = self.step().await? {
+                self.turns.turned();
+                return Ok(fetched);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "subscribed_test.rs"]
+mod tests;

@@ -1,0 +1,133 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::deaggregate::{Deaggregator, OutOfRange};
+use crate::meters::ShardMeters;
+use crate::model::{ChildShard, HashKeyRange, RawRecord, Record};
+use crate::runtime::{Clock, within};
+use crate::stream::{Error, ErrorKind};
+
+use super::budget::Permit;
+use super::fetched::{End, Fetched};
+use super::resume::Resume;
+use super::size::RecordSize;
+
+/// What a shard's records go through, whichever way they came: judged for a gap, taken apart, and freed of what does not have to
+/// come again. Only then the place to resume from moves.
+#[derive(Debug)]
+pub(crate) struct Intake {
+    clock: Arc<dyn Clock>,
+    pub(super) meters: ShardMeters,
+    pub(super) resume: Resume,
+    deaggregator: Deaggregator,
+    out_of_range: OutOfRange,
+    pub(super) size: RecordSize,
+    /// The end was read: there is nothing to ask for any more.
+    ended: bool,
+}
+
+impl Intake {
+    /// For a shard with these hash keys, if they are known.
+    pub(crate) fn new(
+        clock: Arc<dyn Clock>,
+        meters: ShardMeters,
+        resume: Resume,
+        hash_range: Option<HashKeyRange>,
+        out_of_range: OutOfRange,
+    ) -> Self {
+        let deaggregator = Deaggregator::new(hash_range);
+        Self { clock, meters, resume, deaggregator, out_of_range, size: RecordSize::default(), ended: false }
+    }
+
+    /// Whether the end was taken in.
+    pub(super) const fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Records in the form in which they are handed on; nothing if they say nothing. `end` are the shards that follow the last ones.
+    pub(super) fn take_in(
+        &mut self,
+        raw: Vec<RawRecord>,
+        millis_behind_latest: Option<u64>,
+        end: Option<Vec<ChildShard>>,
+        mut permit: Permit,
+    ) -> Option<Fetched> {
+        if let Some(millis) = millis_behind_latest {
+            self.meters.lag.set(millis as f64);
+        }
+        self.ended = end.is_some();
+        let last = raw.last().map(|record| record.sequence.clone());
+        let first = raw.first().map(|record| &record.sequence);
+        let gap = if first.is_some() || self.ended { self.resume.judge(first) } else { None };
+        let records = self.take_apart(raw, &mut permit);
+        // Also when nothing of the page is left: what follows it is read, not the same again.
+        if let Some(last) = last {
+            self.resume.handed_on(last);
+        }
+        if records.is_empty() && !self.ended && gap.is_none() {
+            return None;
+        }
+        Some(Fetched {
+            permit: (!records.is_empty()).then_some(permit),
+            records,
+            millis_behind_latest,
+            fetched: self.clock.now(),
+            fetched_at: self.clock.wall(),
+            gap,
+            end: end.map(End::Closed),
+        })
+    }
+
+    /// The user records that are still to be done, with the permit for what they occupy.
+    fn take_apart(&mut self, raw: Vec<RawRecord>, permit: &mut Permit) -> Vec<Record> {
+        let apart = self.deaggregator.take_apart(raw);
+        self.size.observe_growth(permit.bytes(), apart.occupied);
+        permit.correct(apart.occupied);
+        self.meters.aggregates.increment(apart.aggregates);
+        self.meters.corrupt.increment(apart.corrupt);
+        let mut records = apart.records;
+        self.resume.keep_new(&mut records);
+        let outside = records.iter().filter(|record| record.out_of_range).count();
+        if outside > 0 {
+            self.meters.out_of_range.increment(outside as u64);
+            if self.out_of_range == OutOfRange::Drop {
+                records.retain(|record| !record.out_of_range);
+            }
+        }
+        records
+    }
+
+    /// That the service does not know the shard.
+    pub(super) fn gone(&self) -> Fetched {
+        Fetched {
+            records: Vec::new(),
+            permit: None,
+            millis_behind_latest: None,
+            fetched: self.clock.now(),
+            fetched_at: self.clock.wall(),
+            gap: None,
+            end: Some(End::Gone),
+        }
+    }
+}
+
+/// The answer of a call, or that there was none in time.
+pub(super) async fn bounded<T>(
+    clock: &dyn Clock,
+    limit: Duration,
+    operation: &'static str,
+    call: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    within(clock, limit, call)
+        .await
+        .unwrap_or_else(|| Err(Error::new(ErrorKind::Transient, operation, format!("no answer within {limit:?}"))))
+}
+
+/// The memory that raw records take before they are taken apart, with the spare room of their list.
+pub(super) fn occupied(raw: &Vec<RawRecord>) -> usize {
+    let spare = raw.capacity() - raw.len();
+    raw.iter().map(RawRecord::occupied).sum::<usize>()
+        + spare * size_of::<RawRecord>()
+        // The list of user records that is made from it.
+        + raw.len() * size_of::<Record>()
+}

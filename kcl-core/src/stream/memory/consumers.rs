@@ -1,0 +1,181 @@
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::{Moment, ShardId, Timestamp};
+use crate::stream::{Consumer, ConsumerArn, ConsumerStatus, Error, ErrorKind, StartAt, WhichConsumer};
+
+/// What a subscription to come does other than give events until its time is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SubscriptionFault {
+    /// It ends in good order after so many events.
+    EndAfter(u32),
+    /// It breaks after so many events, with an error of this kind. After none: it opens and breaks at once.
+    BreakAfter(u32, ErrorKind),
+    /// It gives nothing more after so many events, nor does it end.
+    SilentAfter(u32),
+}
+
+/// A subscription that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Subscribed {
+    /// To which shard.
+    pub shard: ShardId,
+    /// When.
+    pub at: Moment,
+    /// From where.
+    pub start: StartAt,
+    /// When its end was noticed, by whoever asked it for an event; nothing while it goes on, or when it was dropped before.
+    pub over: Option<Moment>,
+}
+
+/// The registered consumers of a stream and their subscriptions.
+#[derive(Debug)]
+pub(super) struct Consumers {
+    stream: Arc<str>,
+    by_name: BTreeMap<Arc<str>, Registered>,
+    /// The subscription of each consumer and shard that was made last.
+    last: BTreeMap<(ConsumerArn, ShardId), usize>,
+    made: Vec<Subscribed>,
+    faults: BTreeMap<ShardId, VecDeque<SubscriptionFault>>,
+    /// How long a consumer is being made, and being removed.
+    pub(super) delay: Duration,
+    /// How long a subscription lasts.
+    pub(super) session: Duration,
+    /// How many consumers there may be.
+    pub(super) most: usize,
+}
+
+#[derive(Debug)]
+struct Registered {
+    arn: ConsumerArn,
+    created_at: Timestamp,
+    active_from: Moment,
+    gone_from: Option<Moment>,
+}
+
+/// The service's: a consumer and shard take another subscription five seconds after the last one.
+const BETWEEN_SUBSCRIPTIONS: Duration = Duration::from_secs(5);
+
+impl Consumers {
+    pub(super) fn new(stream: Arc<str>) -> Self {
+        Self {
+            stream,
+            by_name: BTreeMap::new(),
+            last: BTreeMap::new(),
+            made: Vec::new(),
+            faults: BTreeMap::new(),
+            delay: Duration::ZERO,
+            session: Duration::from_mins(5),
+            most: 20,
+        }
+    }
+
+    pub(super) fn all(&self, now: Moment) -> Vec<Consumer> {
+        self.by_name.iter().filter_map(|(name, registered)| registered.describe(name, now)).collect()
+    }
+
+    pub(super) fn describe(&self, operation: &'static str, which: &WhichConsumer, now: Moment) -> Result<Consumer, Error> {
+        let found = match which {
+            WhichConsumer::Name(name) => self.by_name.get(name).and_then(|registered| registered.describe(name, now)),
+            WhichConsumer::Arn(arn) => self.all(now).into_iter().find(|consumer| consumer.arn == *arn),
+        };
+        found.ok_or_else(|| Error::new(ErrorKind::Gone, operation, format!("there is no consumer {}", which.text())))
+    }
+
+    pub(super) fn register(
+        &mut self,
+        operation: &'static str,
+        name: &str,
+        now: Moment,
+        wall: Timestamp,
+    ) -> Result<Consumer, Error> {
+        let there = self.all(now);
+        if there.iter().any(|consumer| &*consumer.name == name) {
+            return Err(Error::new(ErrorKind::Busy, operation, format!("there is a consumer {name}")));
+        }
+        if there.len() >= self.most {
+            return Err(Error::new(ErrorKind::Throttled, operation, format!("there are {} consumers", there.len())));
+        }
+        let arn = ConsumerArn::new(format!("{}/consumer/{name}:{}", self.stream, wall.as_millis() / 1000));
+        let registered = Registered { arn, created_at: wall, active_from: now + self.delay, gone_from: None };
+        let name: Arc<str> = name.into();
+        let described = registered.describe(&name, now);
+        self.by_name.insert(name, registered);
+        described.ok_or_else(|| Error::new(ErrorKind::Transient, operation, "it was removed at once"))
+    }
+
+    pub(super) fn deregister(&mut self, arn: &ConsumerArn, now: Moment) {
+        let gone_from = now + self.delay;
+        for registered in self.by_name.values_mut().filter(|registered| registered.arn == *arn) {
+            registered.gone_from.get_or_insert(gone_from);
+        }
+    }
+
+    /// A subscription that takes over from the one before it, with what is to become of it.
+    pub(super) fn subscribe(
+        &mut self,
+        operation: &'static str,
+        arn: &ConsumerArn,
+        shard: &ShardId,
+        start: &StartAt,
+        now: Moment,
+    ) -> Result<(usize, Option<SubscriptionFault>), Error> {
+        let busy = |why: String| Err(Error::new(ErrorKind::Busy, operation, why));
+        let consumer = self.describe(operation, &WhichConsumer::Arn(arn.clone()), now)?;
+        if consumer.status != ConsumerStatus::Active {
+            return busy(format!("the consumer {} is {:?}", consumer.name, consumer.status));
+        }
+        let key = (arn.clone(), shard.clone());
+        if self.last.get(&key).is_some_and(|last| now < self.made[*last].at + BETWEEN_SUBSCRIPTIONS) {
+            return busy(format!("{} subscribed to {shard} less than five seconds ago", consumer.name));
+        }
+        let number = self.made.len();
+        self.made.push(Subscribed { shard: shard.clone(), at: now, start: start.clone(), over: None });
+        self.last.insert(key, number);
+        let fault = self.faults.get_mut(shard).and_then(VecDeque::pop_front);
+        Ok((number, fault))
+    }
+
+    /// Whether nobody has taken over, and the consumer is there.
+    pub(super) fn still_holds(&self, number: usize, arn: &ConsumerArn, shard: &ShardId, now: Moment) -> Result<(), Error> {
+        let operation = "SubscribeToShard";
+        let consumer = self.describe(operation, &WhichConsumer::Arn(arn.clone()), now)?;
+        if consumer.status == ConsumerStatus::Deleting {
+            return Err(Error::new(ErrorKind::Gone, operation, format!("the consumer {} is removed", consumer.name)));
+        }
+        let last = self.last.get(&(arn.clone(), shard.clone()));
+        if last != Some(&number) {
+            return Err(Error::new(ErrorKind::Busy, operation, "another subscription has taken over"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn over(&mut self, number: usize, now: Moment) {
+        if let Some(made) = self.made.get_mut(number) {
+            made.over = Some(now);
+        }
+    }
+
+    pub(super) fn made(&self) -> &[Subscribed] {
+        &self.made
+    }
+
+    pub(super) fn next_subscription(&mut self, shard: &ShardId, fault: SubscriptionFault) {
+        self.faults.entry(shard.clone()).or_default().push_back(fault);
+    }
+}
+
+impl Registered {
+    fn describe(&self, name: &Arc<str>, now: Moment) -> Option<Consumer> {
+        let status = match self.gone_from {
+            Some(gone) if now >= gone => return None,
+            Some(_) => ConsumerStatus::Deleting,
+            None if now >= self.active_from => ConsumerStatus::Active,
+            None => ConsumerStatus::Creating,
+        };
+        Some(Consumer::new(self.arn.clone(), Arc::clone(name), status, self.created_at))
+    }
+}

@@ -1,0 +1,123 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::model::{Moment, ShardId};
+use crate::stream::{ConsumerArn, Error, Pushed, Subscription};
+
+use super::MemoryStream;
+use super::consumers::SubscriptionFault;
+use super::place::Place;
+use super::read::millis_behind;
+
+/// A shard's records as they are put.
+#[derive(Debug)]
+pub(super) struct MemorySubscription {
+    stream: MemoryStream,
+    number: usize,
+    consumer: ConsumerArn,
+    shard: ShardId,
+    place: Place,
+    /// When the last event was given.
+    last: Moment,
+    until: Moment,
+    fault: Option<SubscriptionFault>,
+    events: u32,
+    over: bool,
+}
+
+/// The service sends an empty event so often when a shard idles.
+const EMPTY_EVENT: Duration = Duration::from_secs(5);
+/// What an event holds at the most.
+const MAX_EVENT_RECORDS: usize = 10_000;
+const MAX_EVENT_BYTES: usize = 1 << 20;
+
+/// What a subscription has at a moment.
+enum Found {
+    Event(Pushed),
+    Over,
+    /// Nothing before this moment, unless something is put.
+    Nothing(Moment),
+    /// Nothing for ever.
+    Silence,
+}
+
+impl MemorySubscription {
+    #[expect(clippy::too_many_arguments, reason = "each is a part of its own, given once")]
+    pub(super) const fn new(
+        stream: MemoryStream,
+        number: usize,
+        consumer: ConsumerArn,
+        shard: ShardId,
+        place: Place,
+        now: Moment,
+        until: Moment,
+        fault: Option<SubscriptionFault>,
+    ) -> Self {
+        Self { stream, number, consumer, shard, place, last: now, until, fault, events: 0, over: false }
+    }
+
+    fn over(&mut self) {
+        self.over = true;
+        let now = self.stream.now();
+        self.stream.state().consumers.over(self.number, now);
+    }
+
+    fn look(&mut self) -> Result<Found, Error> {
+        let now = self.stream.now();
+        let state = self.stream.state();
+        match self.fault {
+            Some(SubscriptionFault::EndAfter(events)) if self.events >= events => return Ok(Found::Over),
+            Some(SubscriptionFault::BreakAfter(events, kind)) if self.events >= events => {
+                return Err(Error::new(kind, "SubscribeToShard", "a failure that was asked for"));
+            }
+            Some(SubscriptionFault::SilentAfter(events)) if self.events >= events => return Ok(Found::Silence),
+            _ => {}
+        }
+        state.consumers.still_holds(self.number, &self.consumer, &self.shard, now)?;
+        if now >= self.until {
+            return Ok(Found::Over);
+        }
+        let log = state.log.shard("SubscribeToShard", &self.shard)?;
+        let found = log.read(&self.place, MAX_EVENT_RECORDS, MAX_EVENT_BYTES);
+        let is_last = log.shard.closed && !found.more;
+        let next = self.last + EMPTY_EVENT;
+        if found.records.is_empty() && !is_last && now < next {
+            return Ok(Found::Nothing(next.min(self.until)));
+        }
+        let behind = millis_behind(&found, self.stream.wall());
+        let event = Pushed::new(found.records).behind(behind);
+        let event = if is_last { event.last(log.children.clone()) } else { event };
+        (self.place, self.last, self.over) = (found.next, now, is_last);
+        self.events += 1;
+        Ok(Found::Event(event))
+    }
+}
+
+#[async_trait]
+impl Subscription for MemorySubscription {
+    async fn next(&mut self) -> Result<Option<Pushed>, Error> {
+        while !self.over {
+            // Before the look, or what is put between the two would wake nobody.
+            let changed = self.stream.next_change();
+            match self.look() {
+                Ok(Found::Event(event)) => return Ok(Some(event)),
+                Ok(Found::Over) => self.over(),
+                Ok(Found::Nothing(until)) => {
+                    let clock = self.stream.clock();
+                    tokio::select! {
+                        biased;
+                        () = changed => {}
+                        () = clock.sleep_until(until) => {}
+                    }
+                }
+                Ok(Found::Silence) => std::future::pending().await,
+                Err(error) => {
+                    self.over();
+                    return Err(error);
+                }
+            }
+        }
+        Ok(None)
+    }
+}

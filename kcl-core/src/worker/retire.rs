@@ -1,0 +1,109 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::decide::retirement::{alive, watch_for};
+use crate::lease::{self, Consistency, Snapshot};
+use crate::model::{StreamName, WorkerId};
+use crate::runtime::{pause, within};
+use crate::stream::{self, ErrorKind, FanOut};
+
+use super::worker::{Parts, Worker};
+
+/// The consumers of an application were not removed, or not all of them.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RetireError {
+    /// The application is at work.
+    #[error("workers of this application are at work: {}: stop them first", list(workers))]
+    AtWork {
+        /// Those that showed life.
+        workers: BTreeSet<WorkerId>,
+    },
+    /// The lease table, which shows who is at work, cannot be read.
+    #[error("the lease table cannot be read")]
+    LeaseTable(#[source] lease::Error),
+    /// A consumer cannot be removed.
+    #[error("the consumer of the stream {stream} cannot be removed")]
+    Stream {
+        /// The stream.
+        stream: StreamName,
+        /// What the service said.
+        #[source]
+        source: stream::Error,
+    },
+}
+
+fn list(workers: &BTreeSet<WorkerId>) -> String {
+    let names: Vec<&str> = workers.iter().map(WorkerId::as_str).collect();
+    names.join(", ")
+}
+
+impl Worker {
+    /// Removes the registered consumers that belong to this application ([`Lifecycle::Managed`](super::Lifecycle::Managed)) from the streams
+    /// of this worker, and says how many there were. For an application that will not run again: no stop does it, as a restart would find
+    /// its consumers gone. Consumers that are shared or were given are left alone.
+    ///
+    /// Nothing is removed while a worker of the application shows life. A table that names workers is watched for as long as they may
+    /// show none, at least the failover time. A worker that starts later registers the consumer again.
+    ///
+    /// # Errors
+    /// Workers are at work, the lease table cannot be read, or the service refuses. It may be tried again.
+    ///
+    /// # Cancel safety
+    /// What has been removed stays removed; the next call goes on.
+    pub async fn retire_consumers(&self) -> Result<usize, RetireError> {
+        retire(self.parts()).await
+    }
+}
+
+async fn retire(parts: &Parts) -> Result<usize, RetireError> {
+    let limit = parts.settings.timing().call_limit;
+    let before = table(parts, limit).await.map_err(RetireError::LeaseTable)?;
+    if let Some(span) = watch_for(&before, parts.settings.failover) {
+        pause(&*parts.clock, span).await;
+        let workers = alive(&before, &table(parts, limit).await.map_err(RetireError::LeaseTable)?);
+        if !workers.is_empty() {
+            return Err(RetireError::AtWork { workers });
+        }
+    }
+    let mut removed = 0;
+    for stream in parts.streams.all() {
+        let refused = |source| RetireError::Stream { stream: stream.name.clone(), source };
+        let Some(consumer) = stream.consumer.as_ref().filter(|consumer| consumer.is_managed) else { continue };
+        let source = stream.source().await.map_err(refused)?;
+        let Some(fan_out) = source.fan_out() else { continue };
+        let removing = remove(&fan_out, &consumer.which);
+        let removing = within(&*parts.clock, parts.settings.call_limit, removing).await;
+        let late = || stream::Error::new(ErrorKind::Transient, "DeregisterStreamConsumer", "no answer in time");
+        removed += usize::from(removing.unwrap_or_else(|| Err(late())).map_err(refused)?);
+    }
+    Ok(removed)
+}
+
+/// Whether it was there.
+async fn remove(fan_out: &Arc<dyn FanOut>, which: &stream::WhichConsumer) -> Result<bool, stream::Error> {
+    match fan_out.describe_consumer(which).await {
+        Ok(consumer) => {
+            fan_out.deregister_consumer(&consumer.arn).await?;
+            tracing::info!(consumer = %consumer.arn, "removed the consumer of a retired application");
+            Ok(true)
+        }
+        Err(error) if error.kind == ErrorKind::Gone => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// All rows of the table.
+async fn table(parts: &Parts, limit: Duration) -> Result<Snapshot, lease::Error> {
+    let mut whole = Snapshot::default();
+    loop {
+        let page = whole.next.take();
+        let read = within(&*parts.clock, limit, parts.table.snapshot(page.as_ref(), Consistency::Strong)).await;
+        let late = || lease::Error::Throttled { source: format!("no answer within {limit:?}").into() };
+        whole.append(read.unwrap_or_else(|| Err(late()))?);
+        if whole.next.is_none() {
+            return Ok(whole);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What is logged and counted of a worker to which records are pushed. One test: both are the process's.
+#![expect(clippy::disallowed_methods, reason = "waits in tokio's time")]
+
+mod support;
+
+use std::time::Duration;
+
+use kcl_core::stream::ErrorKind;
+use kcl_core::stream::memory::{Operation, SubscriptionFault};
+use support::{Counters, Logged, Pushing, Script, loud};
+
+#[tokio::test(start_paused = true)]
+async fn an_hour_of_ends_is_no_word_above_debug_and_each_end_is_counted_by_its_cause() {
+    let (logged, counters) = (Logged::in_this_process(), Counters::of_this_process());
+    let world = Pushing::new(1);
+    let shard = world.shard();
+    let run = world.fleet().start(Script::default());
+    world.stream.put_to(&shard, "k", "canary").unwrap();
+    run.seen.wait_for_records(1).await;
+    let start = logged.take();
+    assert!(start.contains("registered a consumer"), "a thing that stays is worth a word: {start}");
+    let by = |name: &str, cause: &str| counters.by(name, "orders", cause);
+
+    // An hour: twelve subscriptions end, and one goes on.
+    tokio::time::sleep(Duration::from_mins(61)).await;
+    world.stream.put_to(&shard, "k", "canary").unwrap();
+    run.seen.wait_for_records(2).await;
+    let calm = logged.take();
+    assert_eq!(loud(&calm), [""; 0]);
+    assert!(calm.contains("a subscription is over"), "something is logged");
+    assert_eq!((by("subscription_ends", "ended"), counters.of("subscriptions_opened", "orders")), (12, 13));
+    // Both records, and the first one again at the head of each subscription that begins at it.
+    assert_eq!(counters.of("subscription_bytes", "orders"), (2 + 12) * 6);
+    let (events, empty) = (counters.of("subscription_events", "orders"), counters.of("subscription_empty_events", "orders"));
+    assert!(events == empty + 2 + 12 && empty > 600, "{events} events, {empty} of them empty");
+
+    // And a bad quarter of an hour.
+    for fault in [
+        SubscriptionFault::BreakAfter(2, ErrorKind::Transient),
+        SubscriptionFault::BreakAfter(2, ErrorKind::Busy),
+        SubscriptionFault::BreakAfter(2, ErrorKind::Gone),
+        SubscriptionFault::SilentAfter(2),
+    ] {
+        world.stream.next_subscription(&shard, fault);
+    }
+    tokio::time::sleep(Duration::from_mins(4)).await;
+    world.stream.fail_next(Operation::Subscribe, ErrorKind::Throttled, 1);
+    tokio::time::sleep(Duration::from_mins(11)).await;
+    for cause in ["reset", "busy", "gone", "silent"] {
+        assert_eq!(by("subscription_ends", cause), 1, "{cause}");
+    }
+    assert_eq!(by("subscribe_to_shard_refused", "throttled"), 1);
+    world.stream.close(&shard).unwrap();
+    run.seen.wait_for("the end", |calls| calls.iter().any(|(_, call)| matches!(call, support::Call::ShardEnded { .. }))).await;
+    assert_eq!(by("subscription_ends", "shard_end"), 1);
+    run.stop().await.unwrap();
+    let all = logged.take();
+    assert_eq!(loud(&all), [""; 0], "what cures itself is no word above debug either");
+    assert!(!(all + &calm + &start).contains("canary"));
+}
