@@ -2,7 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "the one file that may")]
 
 #[cfg(feature = "stream")]
-pub(crate) use server::{ServerRuntime, blocking, now_ms, sleep};
+pub(crate) use server::{ServerRuntime, Tasks, blocking, now_ms, sleep};
 
 /// Blocks the thread that owns a connection for `span`: nothing else runs on it.
 pub(crate) fn block_owner_thread(span: std::time::Duration) {
@@ -20,7 +20,7 @@ mod server {
     use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
     use tokio::runtime::{Builder, Runtime};
-    use tokio::task::JoinHandle;
+    use tokio::task::{JoinHandle, JoinSet};
 
     /// Milliseconds since the Unix epoch.
     pub(crate) fn now_ms() -> u64 {
@@ -64,6 +64,33 @@ mod server {
             // A runtime must not be dropped inside another one: that would block its thread.
             if let Some(runtime) = self.runtime.take() {
                 runtime.shutdown_background();
+            }
+        }
+    }
+
+    /// Tasks with one owner; dropping it ends them.
+    #[derive(Debug, Default)]
+    pub(crate) struct Tasks(JoinSet<()>);
+
+    impl Tasks {
+        /// Starts a task.
+        pub(crate) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+            self.0.spawn(task);
+        }
+
+        /// Waits until a task ends, forever if there is none. Cancel safe.
+        pub(crate) async fn ended(&mut self) {
+            match self.0.join_next().await {
+                Some(Err(error)) if error.is_panic() => tracing::error!(%error, "a task of the embedded stream panicked"),
+                Some(_) => {}
+                None => std::future::pending().await,
+            }
+        }
+
+        /// Waits until all have ended. Cancel safe.
+        pub(crate) async fn all_ended(&mut self) {
+            while !self.0.is_empty() {
+                self.ended().await;
             }
         }
     }

@@ -77,7 +77,7 @@ async fn records_arrive_as_they_are_put() {
 
 #[tokio::test]
 async fn a_reader_that_goes_on_after_the_continuation_misses_and_repeats_nothing() {
-    let stream = LocalStream::start().await.expect("starts");
+    let stream = LocalStream::builder().resubscribe_after(Duration::ZERO).start().await.expect("starts");
     let client = client(&stream);
     create(&client, "s", 1).await;
     let consumer = register(&client, "s").await;

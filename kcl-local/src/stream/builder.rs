@@ -4,6 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+#[cfg(feature = "stream-tls")]
+use super::transport::Identity;
 use super::{LocalStream, StartError};
 
 /// The settings of a [`LocalStream`]; each has a default.
@@ -20,6 +22,10 @@ pub struct LocalStreamBuilder {
     pub(super) iterator_lifetime: Duration,
     pub(super) session: Duration,
     pub(super) settle: Duration,
+    pub(super) resubscribe: Duration,
+    pub(super) max_concurrent_streams: u32,
+    #[cfg(feature = "stream-tls")]
+    pub(super) identity: Option<Identity>,
 }
 
 impl Default for LocalStreamBuilder {
@@ -35,6 +41,10 @@ impl Default for LocalStreamBuilder {
             iterator_lifetime: Duration::from_secs(300),
             session: Duration::from_secs(300),
             settle: Duration::from_millis(50),
+            resubscribe: Duration::from_secs(5),
+            max_concurrent_streams: 200,
+            #[cfg(feature = "stream-tls")]
+            identity: None,
         }
     }
 }
@@ -100,7 +110,32 @@ impl LocalStreamBuilder {
         self
     }
 
-    /// How long a stream is CREATING, DELETING or UPDATING. Default: 50 ms. (A consumer takes the emulator's half second.)
+    /// For how long a consumer that has subscribed to a shard may not do so again: it is refused with
+    /// `ResourceInUseException`. After that a new subscription takes over from the old one. Default: 5 s, as of the service.
+    pub fn resubscribe_after(mut self, time: Duration) -> Self {
+        self.resubscribe = time;
+        self
+    }
+
+    /// How many requests may be open at once on a connection over HTTP/2; a subscription is one for as long as it lasts, and a
+    /// client lets those beyond wait. Default: 200, as of the HTTP library below. What the service allows is not published.
+    pub fn max_concurrent_streams(mut self, requests: u32) -> Self {
+        self.max_concurrent_streams = requests;
+        self
+    }
+
+    /// Serves https with this certificate, and HTTP/2 or HTTP/1.1 as the client chooses by ALPN.
+    ///
+    /// The certificate is that of the server, and may be followed by those between it and the one that clients trust. Both the
+    /// certificate and its key are PEM, or DER (then it is one certificate). The endpoint is named by its address, so the
+    /// certificate has to be for `127.0.0.1`; a client may go to `localhost` instead. Default: plain HTTP.
+    #[cfg(feature = "stream-tls")]
+    pub fn tls(mut self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        self.identity = Some(Identity::new(certificate.into(), key.into()));
+        self
+    }
+
+    /// How long a stream is CREATING, DELETING or UPDATING, and a consumer CREATING or DELETING. Default: 50 ms.
     pub fn settle_time(mut self, settle: Duration) -> Self {
         self.settle = settle;
         self
@@ -132,6 +167,9 @@ impl LocalStreamBuilder {
             if value.is_zero() {
                 return refused(setting, "0 s".to_owned(), "more than 0 s");
             }
+        }
+        if self.max_concurrent_streams == 0 {
+            return refused("max_concurrent_streams", "0".to_owned(), "1 or more");
         }
         if self.settle > Duration::from_secs(60) {
             return refused("settle_time", format!("{:?}", self.settle), "up to 60 s");

@@ -27,6 +27,15 @@ pub enum StartError {
         /// What the operating system says.
         source: std::io::Error,
     },
+    /// The certificate or its key cannot be used.
+    #[cfg(feature = "stream-tls")]
+    #[error("cannot serve TLS with this certificate and key: {problem}")]
+    Identity {
+        /// What is wrong with them.
+        problem: &'static str,
+        /// Why the TLS library refuses them, if it was asked.
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
     /// The threads of the server cannot be started.
     #[error("cannot start the threads of the server")]
     Threads(#[source] std::io::Error),

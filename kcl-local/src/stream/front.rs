@@ -1,8 +1,8 @@
 //! The front of the server: every request comes here first.
 //!
 //! ```text
-//!   request ─┬─ GetRecords, GetShardIterator, ListShards, ListStreams, PutRecord,
-//!            │  PutRecords, SubscribeToShard, UpdateShardCount ─────────────────────────────▶ ops
+//!   request ─┬─ GetRecords, GetShardIterator, ListShards, ListStreams, PutRecord, PutRecords,
+//!            │  SubscribeToShard, UpdateShardCount, and those of consumers ─────────────────▶ ops
 //!            └─ any other ──▶ stream named by name, body in JSON ──▶ emulator ──▶ body in the format of the request
 //! ```
 
@@ -19,10 +19,23 @@ use serde_json::Value;
 
 use super::ops;
 use super::service::Service;
-use super::wire::{Format, Refusal, refuse, reply_value, server_failure};
+use super::wire::{Format, Refusal, refuse, reply, reply_value, server_failure};
 
 /// What comes before the operation in `X-Amz-Target`.
 const TARGET: &str = "Kinesis_20131202.";
+/// The operations that are answered here from a value; puts are read from the bytes of the request.
+const OURS: [&str; 10] = [
+    "DeregisterStreamConsumer",
+    "DescribeStreamConsumer",
+    "GetRecords",
+    "GetShardIterator",
+    "ListShards",
+    "ListStreamConsumers",
+    "ListStreams",
+    "RegisterStreamConsumer",
+    "SubscribeToShard",
+    "UpdateShardCount",
+];
 /// Bytes of a request's body: 10 MiB of records in Base64, and room for what stands around 500 of them.
 pub(super) const BODY_BYTES: usize = 16 * 1024 * 1024;
 
@@ -72,22 +85,26 @@ async fn answer(
         return Ok(next.run(Request::from_parts(parts, Body::from(body))).await);
     };
     ops::name_stream(&service.store, operation, &mut data)?;
-    let ours = matches!(
-        operation,
-        "GetRecords" | "GetShardIterator" | "ListShards" | "ListStreams" | "SubscribeToShard" | "UpdateShardCount"
-    );
-    if !ours {
+    if !OURS.contains(&operation) {
         return pass(service, format, operation, parts, &data, next).await;
     }
     check_signed(&parts.headers, &parts.uri)?;
-    match operation {
-        "GetRecords" => ops::get_records(service, format, data).await,
-        "SubscribeToShard" => ops::subscribe_to_shard(service, format, data).await,
-        "GetShardIterator" => ops::get_shard_iterator(service, data).await.map(|value| reply_value(format, &value)),
-        "ListShards" => ops::list_shards(service, data).await.map(|value| reply_value(format, &value)),
-        "ListStreams" => ops::list_streams(service, data).await.map(|value| reply_value(format, &value)),
-        _ => ops::update_shard_count(service, data).await.map(|value| reply_value(format, &value)),
-    }
+    let value = match operation {
+        "GetRecords" => return ops::get_records(service, format, data).await,
+        "SubscribeToShard" => return ops::subscribe_to_shard(service, format, data).await,
+        "DeregisterStreamConsumer" => {
+            ops::deregister_stream_consumer(service, data).await?;
+            return Ok(reply(format.content_type(), Body::empty()));
+        }
+        "DescribeStreamConsumer" => ops::describe_stream_consumer(service, data).await?,
+        "GetShardIterator" => ops::get_shard_iterator(service, data).await?,
+        "ListShards" => ops::list_shards(service, data).await?,
+        "ListStreamConsumers" => ops::list_stream_consumers(service, data).await?,
+        "ListStreams" => ops::list_streams(service, data).await?,
+        "RegisterStreamConsumer" => ops::register_stream_consumer(service, data).await?,
+        _ => ops::update_shard_count(service, data).await?,
+    };
+    Ok(reply_value(format, &value))
 }
 
 /// Lets the emulator answer, in JSON, and turns its answer into the format of the request.
@@ -100,13 +117,16 @@ async fn pass(
     next: Next,
 ) -> Result<Response, Refusal> {
     let reads = ["Describe", "List", "Get"].iter().any(|verb| operation.starts_with(verb));
-    let _changes = if reads { None } else { Some(service.changes.lock().await) };
+    let _change = if reads { None } else { Some(service.streams.change().await) };
+    if operation == "DeleteStream" {
+        ops::check_deletable(service, data).await?;
+    }
     let body = Format::Json.encode(data);
     parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static(Format::Json.content_type()));
     parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     let response = next.run(Request::from_parts(parts, Body::from(body))).await;
     if operation == "DeleteStream" && response.status().is_success() {
-        forget(service, data)?;
+        forget(service, data).await?;
     }
     if format == Format::Json {
         return Ok(response);
@@ -119,13 +139,14 @@ async fn pass(
     Ok(Response::from_parts(parts, Body::from(body)))
 }
 
-/// Forgets the records of a stream that is being deleted; nothing can be put into it any more.
-fn forget(service: &Service, data: &Value) -> Result<(), Refusal> {
+/// Forgets the records and the consumers of a stream that is being deleted; nothing can be put into it any more.
+async fn forget(service: &Service, data: &Value) -> Result<(), Refusal> {
     let Some(name) = data["StreamName"].as_str() else {
         return Ok(());
     };
     service.reads.forget(name);
     service.writes.forget(name);
+    ops::forget_consumers(service, name).await?;
     service.logs.delete(name).map_err(|error| server_failure(&error))
 }
 

@@ -6,18 +6,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
-use axum::serve::ListenerExt;
 use axum::{Router, middleware};
 use ferrokinesis::store::{DurableStateOptions, Store, StoreOptions};
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::consumers::Consumers;
 use super::front::{BODY_BYTES, front};
 use super::limits::{Allowance, Limits};
 use super::records::{Journal, Logs};
 use super::restore::restore;
+use super::server::Server;
 use super::service::Service;
+use super::streams::Streams;
+use super::subscriptions::Subscriptions;
+use super::transport::Transport;
 use super::{JournalError, LocalStreamBuilder, StartError};
 use crate::runtime::{ServerRuntime, sleep};
 
@@ -66,7 +70,7 @@ impl LocalStream {
         Self::builder().start().await
     }
 
-    /// The URL that SDKs take as endpoint, such as `http://127.0.0.1:40123`.
+    /// The URL that SDKs take as endpoint, such as `http://127.0.0.1:40123`; with TLS it begins with `https`.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
@@ -106,10 +110,14 @@ impl LocalStream {
         let runtime = ServerRuntime::new().map_err(StartError::Threads)?;
         let (stopping, stopped) = watch::channel(false);
         let region = settings.region.clone();
+        let transport = Transport::of(&settings)?;
+        let scheme = transport.scheme();
+        let max_streams = settings.max_concurrent_streams;
         let started = runtime.spawn(open(settings, stopped.clone())).ok_or(StartError::Ended)?;
         let (listener, address, service) = started.await.map_err(|_| StartError::Ended)??;
-        let server = runtime.spawn(serve(listener, Arc::clone(&service), stopped));
-        Ok(Self { endpoint: format!("http://{address}"), address, region, service, stopping, server, runtime })
+        let server = Server::new(router(Arc::clone(&service)), transport, max_streams, stopped);
+        let server = runtime.spawn(server.serve(listener));
+        Ok(Self { endpoint: format!("{scheme}://{address}"), address, region, service, stopping, server, runtime })
     }
 }
 
@@ -156,7 +164,9 @@ async fn open(
         writes: limits(settings.write_limits, Allowance::writes),
         iterator_lifetime: settings.iterator_lifetime,
         session: settings.session,
-        changes: Mutex::default(),
+        streams: Streams::default(),
+        consumers: Consumers::new(settle_ms(&settings)),
+        subscriptions: Subscriptions::new(settings.resubscribe),
         stopping,
     };
     Ok((listener, address, Arc::new(service)))
@@ -168,8 +178,12 @@ fn open_journal(folder: &Path) -> Result<Journal, StartError> {
         .map_err(|source: JournalError| StartError::Records { folder: folder.to_owned(), source })
 }
 
+fn settle_ms(settings: &LocalStreamBuilder) -> u64 {
+    u64::try_from(settings.settle.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn store_options(settings: &LocalStreamBuilder) -> StoreOptions {
-    let settle_ms = u64::try_from(settings.settle.as_millis()).unwrap_or(u64::MAX);
+    let settle_ms = settle_ms(settings);
     StoreOptions {
         create_stream_ms: settle_ms,
         delete_stream_ms: settle_ms,
@@ -187,22 +201,8 @@ fn store_options(settings: &LocalStreamBuilder) -> StoreOptions {
     }
 }
 
-/// Serves HTTP/1.1 and HTTP/2 with prior knowledge until told to stop.
-async fn serve(listener: TcpListener, service: Arc<Service>, mut stopping: watch::Receiver<bool>) {
-    let router: Router = ferrokinesis::create_router(service.store.clone())
-        .layer(DefaultBodyLimit::max(BODY_BYTES))
-        .layer(middleware::from_fn_with_state(service, front));
-    let listener = listener.tap_io(|connection| {
-        // Small replies go out at once; without this a client may wait 40 ms for them.
-        if let Err(error) = connection.set_nodelay(true) {
-            tracing::debug!(%error, "a connection of the embedded stream keeps its delay");
-        }
-    });
-    let stopped = async move {
-        // An error means that the server's owner is gone.
-        drop(stopping.wait_for(|stop| *stop).await);
-    };
-    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
-        tracing::warn!(%error, "the embedded stream ended");
-    }
+/// The answers to requests: ours, and behind them the emulator's.
+fn router(service: Arc<Service>) -> Router {
+    let router: Router = ferrokinesis::create_router(service.store.clone());
+    router.layer(DefaultBodyLimit::max(BODY_BYTES)).layer(middleware::from_fn_with_state(service, front))
 }

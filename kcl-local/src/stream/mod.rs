@@ -70,6 +70,7 @@
 //! ```
 
 mod builder;
+mod consumers;
 mod error;
 mod front;
 mod limits;
@@ -77,8 +78,12 @@ mod local_stream;
 mod ops;
 mod records;
 mod restore;
+mod server;
 mod service;
 mod shards;
+mod streams;
+mod subscriptions;
+mod transport;
 mod wire;
 
 pub use builder::LocalStreamBuilder;

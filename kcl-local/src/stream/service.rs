@@ -1,13 +1,17 @@
 //! What the operations share.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ferrokinesis::store::Store;
 use ferrokinesis::types::{Shard, Stream};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
 
+use super::consumers::Consumers;
 use super::limits::Limits;
 use super::records::{Logs, Origin};
+use super::streams::Streams;
+use super::subscriptions::Subscriptions;
 use super::wire::Refusal;
 
 /// The state behind the server: streams and consumers in the emulator's store, records in logs of our own.
@@ -24,8 +28,12 @@ pub(super) struct Service {
     pub(super) iterator_lifetime: Duration,
     /// How long a fan-out session lasts.
     pub(super) session: Duration,
-    /// Held by a request that changes streams or consumers: the store reads, changes and writes back.
-    pub(super) changes: Mutex<()>,
+    /// Streams as they were read last, and their changes, one at a time.
+    pub(super) streams: Streams,
+    /// What becomes of consumers by itself.
+    pub(super) consumers: Consumers,
+    /// Who is subscribed to what.
+    pub(super) subscriptions: Subscriptions,
     /// Becomes true when the server is stopping.
     pub(super) stopping: watch::Receiver<bool>,
 }
@@ -36,8 +44,8 @@ impl Service {
     /// # Errors
     ///
     /// There is no such stream.
-    pub(super) async fn stream(&self, name: &str) -> Result<Stream, Refusal> {
-        self.store.get_stream(name).await
+    pub(super) async fn stream(&self, name: &str) -> Result<Arc<Stream>, Refusal> {
+        self.streams.get(&self.store, name).await
     }
 
     /// A stream's shard by its id, with the origin of its sequence numbers.

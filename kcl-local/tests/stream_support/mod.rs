@@ -12,6 +12,8 @@ use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
 use aws_sdk_kinesis::primitives::{Blob, DateTime};
 use aws_sdk_kinesis::types::{PutRecordsRequestEntry, Record, Shard, ShardIteratorType, StreamStatus};
 use kcl_local::stream::LocalStream;
+pub(crate) mod http2;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// A client of a server, without retries: a test sees every error.

@@ -60,7 +60,12 @@ pub(in crate::stream) fn name_stream(store: &Store, operation: &str, data: &mut 
     }
 }
 
-fn stream_name(store: &Store, arn: &str) -> Result<String, Refusal> {
+/// The name of the stream that an ARN names.
+///
+/// # Errors
+///
+/// The ARN is none of a stream, or of a stream that cannot be here.
+pub(super) fn stream_name(store: &Store, arn: &str) -> Result<String, Refusal> {
     let parts: Vec<&str> = arn.splitn(6, ':').collect();
     let name = match parts[..] {
         ["arn", _, "kinesis", _, _, resource] => resource.strip_prefix("stream/"),

@@ -1,6 +1,7 @@
 //! The operations that are answered here; the others go through to the emulator.
 
 mod arn;
+mod consumers;
 mod get_records;
 mod get_shard_iterator;
 mod list_shards;
@@ -13,6 +14,10 @@ mod subscribe;
 mod update_shard_count;
 
 pub(super) use arn::name_stream;
+pub(super) use consumers::{
+    check_deletable, deregister_stream_consumer, describe_stream_consumer, forget_consumers, list_stream_consumers,
+    register_stream_consumer,
+};
 pub(super) use get_records::get_records;
 pub(super) use get_shard_iterator::get_shard_iterator;
 pub(super) use list_shards::list_shards;

@@ -6,8 +6,12 @@
 //! ```
 //!
 //! An event goes out as soon as there are records, and an empty one after a second without. A session ends by itself after five
-//! minutes, as the service does it, and when the server stops. Dropping the connection ends it at once: it is a stream that is
-//! polled by the connection, and no task.
+//! minutes, as the service does it, and when the server stops. It ends with an error when its consumer subscribes to the shard
+//! anew, when the consumer is deregistered, and when the stream is deleted. Dropping the connection ends it at once: it is a stream
+//! that is polled by the connection, and no task.
+//!
+//! Between two events it waits for what may have something to tell: a put, a change of a stream, its own end. Only while the stream
+//! is not ACTIVE it looks from time to time, as nobody tells when the emulator has finished with it.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -16,17 +20,19 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use ferrokinesis::types::{ConsumerStatus, Stream};
+use ferrokinesis::types::{Stream, StreamStatus};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use super::consumers::active_consumer;
 use super::request::{check_name, invalid, millis, parse};
 use super::start::Start;
 use crate::runtime::{now_ms, sleep};
 use crate::stream::records::{Origin, Page, Position, StoredRecord, StreamLog};
 use crate::stream::service::{Service, horizon_ms, is_closed};
 use crate::stream::shards::children;
+use crate::stream::subscriptions::Ended;
 use crate::stream::wire::{
     Format, PageEnd, Refusal, exception, initial_response, reply, server_failure, subscribe_body, subscribe_event,
 };
@@ -37,8 +43,8 @@ const EVENT_RECORDS: usize = 10_000;
 const EVENT_BYTES: usize = 2 * 1024 * 1024;
 /// After this long without records an empty event goes out.
 const HEARTBEAT_MS: u64 = 1_000;
-/// How often a waiting session looks whether its shard was closed.
-const LOOK: Duration = Duration::from_millis(100);
+/// How often a waiting session looks whether its shard was closed, while its stream is not ACTIVE.
+const LOOK_MS: u64 = 20;
 
 #[derive(Deserialize)]
 struct Request {
@@ -62,7 +68,8 @@ struct StartingPosition {
 ///
 /// # Errors
 ///
-/// The consumer, its stream or the shard does not exist or is not active, or the start does not fit; see [`Start::resolve`].
+/// The consumer, its stream or the shard does not exist or is not active; the consumer has just subscribed to this shard; or the
+/// start does not fit, see [`Start::resolve`].
 pub(in crate::stream) async fn subscribe_to_shard(
     service: &Arc<Service>,
     format: Format,
@@ -73,14 +80,7 @@ pub(in crate::stream) async fn subscribe_to_shard(
     let not_an_arn = || invalid("ConsumerARN is not the ARN of a consumer");
     let (stream_arn, _) = request.consumer_arn.split_once("/consumer/").ok_or_else(not_an_arn)?;
     let (_, name) = stream_arn.split_once(":stream/").ok_or_else(not_an_arn)?;
-    let consumer = service.store.get_consumer(&request.consumer_arn).await.ok_or_else(|| {
-        let message = format!("Consumer {} not found.", request.consumer_arn);
-        Refusal::client_error("ResourceNotFoundException", Some(&message))
-    })?;
-    if consumer.consumer_status != ConsumerStatus::Active {
-        let message = format!("Consumer {} is not ACTIVE.", request.consumer_arn);
-        return Err(Refusal::client_error("ResourceInUseException", Some(&message)));
-    }
+    active_consumer(service, &request.consumer_arn).await?;
     let stream = service.stream(name).await?;
     let (_, origin) = service.shard(&stream, &request.shard_id)?;
     let opened_ms = now_ms();
@@ -92,6 +92,11 @@ pub(in crate::stream) async fn subscribe_to_shard(
         timestamp_ms: position.timestamp.map(|at| millis("StartingPosition.Timestamp", at)).transpose()?,
     };
     let position = start.resolve(&stream, &log, origin, opened_ms)?;
+    let Some(ended) = service.subscriptions.begin(&request.consumer_arn, &request.shard_id, opened_ms) else {
+        return Err(in_use(service, name, &request.shard_id));
+    };
+    // It may have been deregistered since it was looked at; from here on that ends the subscription.
+    active_consumer(service, &request.consumer_arn).await?;
     let session = Session {
         service: Arc::clone(service),
         stream_name: name.to_owned(),
@@ -102,7 +107,10 @@ pub(in crate::stream) async fn subscribe_to_shard(
         last: None,
         opened_ms,
         sent_ms: 0,
+        settled: true,
         follow: log.follow(origin.shard),
+        changes: service.streams.follow(),
+        ended,
         stopping: service.stopping.clone(),
         log,
         phase: Phase::Opening,
@@ -112,6 +120,12 @@ pub(in crate::stream) async fn subscribe_to_shard(
         Some((Ok::<Bytes, Infallible>(frame.into()), session))
     });
     Ok(reply("application/vnd.amazon.eventstream", Body::from_stream(frames)))
+}
+
+fn in_use(service: &Service, stream: &str, shard: &str) -> Refusal {
+    let account = &service.store.aws_account_id;
+    let message = format!("Another active subscription exists for this consumer: {account}:{stream}:{shard}");
+    Refusal::client_error("ResourceInUseException", Some(&message))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,8 +148,12 @@ struct Session {
     last: Option<Arc<StoredRecord>>,
     opened_ms: u64,
     sent_ms: u64,
+    /// Whether the stream was ACTIVE when it was looked at.
+    settled: bool,
     log: Arc<StreamLog>,
     follow: watch::Receiver<u64>,
+    changes: watch::Receiver<()>,
+    ended: watch::Receiver<Option<Ended>>,
     stopping: watch::Receiver<bool>,
     phase: Phase,
 }
@@ -156,7 +174,7 @@ impl Session {
                 }
                 match self.look(now_ms).await {
                     Ok(Some(frame)) => return Some(frame),
-                    Ok(None) => self.wait().await,
+                    Ok(None) => self.wait(now_ms).await,
                     Err(refusal) => {
                         self.phase = Phase::Ended;
                         let message = refusal.body.message.as_deref().unwrap_or_default();
@@ -170,7 +188,18 @@ impl Session {
 
     /// Reads the shard; `None` if there is nothing to tell.
     async fn look(&mut self, now_ms: u64) -> Result<Option<Vec<u8>>, Refusal> {
+        let ended = *self.ended.borrow();
+        match ended {
+            Some(Ended::TakenOver) => return Err(in_use(&self.service, &self.stream_name, &self.shard_id)),
+            Some(Ended::Deregistered) => {
+                let message = "The consumer of this subscription was deregistered.";
+                return Err(Refusal::client_error("ResourceNotFoundException", Some(message)));
+            }
+            None => {}
+        }
+        self.changes.borrow_and_update();
         let stream = self.service.stream(&self.stream_name).await?;
+        self.settled = stream.stream_status == StreamStatus::Active;
         let (shard, origin) = self.service.shard(&stream, &self.shard_id)?;
         if origin != self.origin || !self.service.logs.is_current(&self.stream_name, &self.log) {
             return Err(Refusal::stream_not_found(&self.stream_name, &self.service.store.aws_account_id));
@@ -217,12 +246,18 @@ impl Session {
     }
 
     /// Waits until there may be something to tell.
-    async fn wait(&mut self) {
+    async fn wait(&mut self, now_ms: u64) {
+        let session_ms = u64::try_from(self.service.session.as_millis()).unwrap_or(u64::MAX);
+        let look_ms = if self.settled { HEARTBEAT_MS } else { LOOK_MS };
+        let due_ms = self.sent_ms.saturating_add(HEARTBEAT_MS).min(self.opened_ms.saturating_add(session_ms));
+        let wait_ms = due_ms.saturating_sub(now_ms).clamp(1, look_ms);
         tokio::select! {
             biased;
             _ = self.stopping.changed() => {}
+            _ = self.ended.changed() => {}
+            _ = self.changes.changed() => {}
             _ = self.follow.changed() => {}
-            () = sleep(LOOK) => {}
+            () = sleep(Duration::from_millis(wait_ms)) => {}
         }
     }
 }

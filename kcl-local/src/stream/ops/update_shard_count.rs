@@ -30,7 +30,7 @@ pub(in crate::stream) async fn update_shard_count(service: &Service, data: Value
     if request.scaling_type != "UNIFORM_SCALING" {
         return Err(invalid("ScalingType must be UNIFORM_SCALING"));
     }
-    let _changes = service.changes.lock().await;
+    let _change = service.streams.change().await;
     let elsewhere = service.store.sum_open_shards().await;
     let limit = service.store.options.shard_limit;
     let name = request.stream_name.as_str();

@@ -1,0 +1,92 @@
+//! What becomes of consumers by itself: they are CREATING, then ACTIVE; DELETING, then gone.
+//!
+//! The store's own operations take half a second for it. Here it is the time that streams take, and it is looked at when somebody
+//! asks for a consumer, so there is no task that waits for it.
+
+use std::collections::{BTreeMap, HashSet};
+
+use ferrokinesis::store::Store;
+use ferrokinesis::types::{Consumer, ConsumerStatus};
+use tokio::sync::Mutex;
+
+use super::wire::Refusal;
+
+/// The consumers whose status will change.
+#[derive(Debug)]
+pub(super) struct Consumers {
+    settle_ms: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    due_ms: BTreeMap<String, u64>,
+    used: HashSet<String>,
+}
+
+impl Consumers {
+    /// Consumers that are CREATING and DELETING for so long.
+    pub(super) fn new(settle_ms: u64) -> Self {
+        Self { settle_ms, state: Mutex::default() }
+    }
+
+    /// Writes a consumer that is now CREATING or DELETING; it changes when its time has come.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot write.
+    pub(super) async fn write(&self, store: &Store, consumer: Consumer, now_ms: u64) -> Result<(), Refusal> {
+        let mut state = self.state.lock().await;
+        let arn = consumer.consumer_arn.clone();
+        store.put_consumer(&arn, consumer).await?;
+        state.due_ms.insert(arn, now_ms.saturating_add(self.settle_ms));
+        Ok(())
+    }
+
+    /// Deletes a consumer now.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot write.
+    pub(super) async fn delete(&self, store: &Store, arn: &str) -> Result<(), Refusal> {
+        let mut state = self.state.lock().await;
+        store.delete_consumer(arn).await?;
+        state.due_ms.remove(arn);
+        Ok(())
+    }
+
+    /// The first second, from `second` on, whose `arn` has not been used: a consumer's ARN ends with the second of its
+    /// creation, and names no other consumer after it.
+    pub(super) async fn unused(&self, second: u64, arn: impl Fn(u64) -> String) -> (u64, String) {
+        let mut state = self.state.lock().await;
+        let mut second = second;
+        while !state.used.insert(arn(second)) {
+            second += 1;
+        }
+        (second, arn(second))
+    }
+
+    /// Lets the consumers change whose time has come.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot write.
+    pub(super) async fn settle(&self, store: &Store, now_ms: u64) -> Result<(), Refusal> {
+        let mut state = self.state.lock().await;
+        let due: Vec<String> = state.due_ms.iter().filter(|(_, due_ms)| **due_ms <= now_ms).map(|(arn, _)| arn.clone()).collect();
+        for arn in due {
+            if let Some(mut consumer) = store.get_consumer(&arn).await {
+                match consumer.consumer_status {
+                    ConsumerStatus::Creating => {
+                        consumer.consumer_status = ConsumerStatus::Active;
+                        store.put_consumer(&arn, consumer).await?;
+                    }
+                    ConsumerStatus::Deleting => store.delete_consumer(&arn).await?,
+                    ConsumerStatus::Active => {}
+                }
+            }
+            state.due_ms.remove(&arn);
+        }
+        Ok(())
+    }
+}

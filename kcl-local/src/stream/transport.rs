@@ -1,0 +1,122 @@
+//! What carries HTTP: a connection as it is, or TLS over it.
+
+use super::{LocalStreamBuilder, StartError};
+
+#[cfg(feature = "stream-tls")]
+pub(super) use tls::Identity;
+
+/// What carries HTTP.
+#[derive(Clone)]
+pub(super) enum Transport {
+    /// The connection itself.
+    Plain,
+    /// TLS, with HTTP/2 or HTTP/1.1 by ALPN.
+    #[cfg(feature = "stream-tls")]
+    Tls(tokio_rustls::TlsAcceptor),
+}
+
+impl Transport {
+    /// What the settings ask for.
+    ///
+    /// # Errors
+    ///
+    /// The certificate or its key cannot be used.
+    #[cfg_attr(not(feature = "stream-tls"), expect(clippy::unnecessary_wraps, reason = "TLS may fail"))]
+    pub(super) fn of(settings: &LocalStreamBuilder) -> Result<Self, StartError> {
+        #[cfg(feature = "stream-tls")]
+        if let Some(identity) = &settings.identity {
+            return identity.acceptor().map(Self::Tls);
+        }
+        let _ = settings;
+        Ok(Self::Plain)
+    }
+
+    /// The scheme of its URLs.
+    pub(super) fn scheme(&self) -> &'static str {
+        match self {
+            Self::Plain => "http",
+            #[cfg(feature = "stream-tls")]
+            Self::Tls(_) => "https",
+        }
+    }
+}
+
+#[cfg(feature = "stream-tls")]
+mod tls {
+    use std::fmt;
+    use std::sync::Arc;
+
+    use tokio_rustls::TlsAcceptor;
+    use tokio_rustls::rustls::ServerConfig;
+    use tokio_rustls::rustls::crypto::aws_lc_rs;
+    use tokio_rustls::rustls::pki_types::pem::PemObject;
+    use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+    use crate::stream::StartError;
+
+    /// A server's certificate and its key, as they were given.
+    #[derive(Clone)]
+    pub(in crate::stream) struct Identity {
+        certificate: Vec<u8>,
+        key: Vec<u8>,
+    }
+
+    impl Identity {
+        /// This certificate and key, each PEM or DER.
+        pub(in crate::stream) fn new(certificate: Vec<u8>, key: Vec<u8>) -> Self {
+            Self { certificate, key }
+        }
+
+        /// What accepts connections with them.
+        ///
+        /// # Errors
+        ///
+        /// One cannot be read, or they do not belong together.
+        pub(in crate::stream) fn acceptor(&self) -> Result<TlsAcceptor, StartError> {
+            let (chain, key) = (self.chain()?, self.key()?);
+            let provider = Arc::new(aws_lc_rs::default_provider());
+            let mut config = ServerConfig::builder_with_provider(provider)
+                .with_safe_default_protocol_versions()
+                .and_then(|config| config.with_no_client_auth().with_single_cert(chain, key))
+                .map_err(|error| unusable("the TLS library refuses them", error))?;
+            config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+            Ok(TlsAcceptor::from(Arc::new(config)))
+        }
+
+        fn chain(&self) -> Result<Vec<CertificateDer<'static>>, StartError> {
+            if !is_pem(&self.certificate) {
+                return Ok(vec![CertificateDer::from(self.certificate.clone())]);
+            }
+            let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&self.certificate).collect();
+            let chain = chain.map_err(|error| unusable("the PEM of the certificate cannot be read", error))?;
+            if chain.is_empty() {
+                return Err(StartError::Identity { problem: "there is no CERTIFICATE in the PEM", source: None });
+            }
+            Ok(chain)
+        }
+
+        fn key(&self) -> Result<PrivateKeyDer<'static>, StartError> {
+            if is_pem(&self.key) {
+                return PrivateKeyDer::from_pem_slice(&self.key)
+                    .map_err(|error| unusable("there is no private key in the PEM (PKCS #8, PKCS #1 or SEC 1)", error));
+            }
+            PrivateKeyDer::try_from(self.key.clone())
+                .map_err(|_| StartError::Identity { problem: "the private key is neither PEM nor DER", source: None })
+        }
+    }
+
+    impl fmt::Debug for Identity {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.debug_struct("Identity").finish_non_exhaustive()
+        }
+    }
+
+    fn is_pem(bytes: &[u8]) -> bool {
+        let mark = b"-----BEGIN ";
+        bytes.windows(mark.len()).any(|window| window == mark)
+    }
+
+    fn unusable(problem: &'static str, error: impl std::error::Error + Send + Sync + 'static) -> StartError {
+        StartError::Identity { problem, source: Some(Box::new(error)) }
+    }
+}
