@@ -8,25 +8,11 @@ use std::time::Duration;
 
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::operation::subscribe_to_shard::SubscribeToShardOutput;
-use aws_sdk_kinesis::primitives::DateTime;
+use aws_sdk_kinesis::primitives::{Blob, DateTime};
 use aws_sdk_kinesis::types::ShardIteratorType::{self, AfterSequenceNumber, AtSequenceNumber, AtTimestamp, Latest, TrimHorizon};
-use aws_sdk_kinesis::types::{ConsumerStatus, StartingPosition, SubscribeToShardEvent, SubscribeToShardEventStream};
+use aws_sdk_kinesis::types::{StartingPosition, SubscribeToShardEvent, SubscribeToShardEventStream};
 use kcl_local::stream::LocalStream;
-use stream_support::{client, create, id, put, split, until};
-
-async fn register(client: &Client, name: &str) -> String {
-    let summary = client.describe_stream_summary().stream_name(name).send().await.expect("describes");
-    let arn = summary.stream_description_summary.expect("a summary").stream_arn;
-    let consumer = client.register_stream_consumer().stream_arn(arn).consumer_name("c").send().await.expect("registers");
-    let arn = consumer.consumer.expect("a consumer").consumer_arn;
-    until(|| async {
-        let consumer = client.describe_stream_consumer().consumer_arn(&arn).send().await.expect("describes");
-        let status = consumer.consumer_description.expect("a consumer").consumer_status;
-        (status == ConsumerStatus::Active).then_some(())
-    })
-    .await;
-    arn
-}
+use stream_support::{client, create, id, put, register, soon, split, until};
 
 async fn subscribe(client: &Client, consumer: &str, position: StartingPosition) -> SubscribeToShardOutput {
     let request = client.subscribe_to_shard().consumer_arn(consumer).shard_id(id(0));
@@ -185,4 +171,86 @@ async fn an_unknown_consumer_is_refused() {
     let request = client.subscribe_to_shard().consumer_arn(format!("{consumer}0")).shard_id(id(0));
     let error = request.starting_position(start(Latest)).send().await.expect_err("no such consumer");
     assert!(error.into_service_error().is_resource_not_found_exception());
+}
+
+#[tokio::test]
+async fn a_second_subscription_within_five_seconds_is_refused_and_the_first_goes_on() {
+    let stream = LocalStream::start().await.expect("starts");
+    let client = client(&stream);
+    create(&client, "s", 2).await;
+    let consumer = register(&client, "s").await;
+    let mut first = subscribe(&client, &consumer, start(Latest)).await;
+    let again = client.subscribe_to_shard().consumer_arn(&consumer).shard_id(id(0)).starting_position(start(Latest));
+    let error = again.clone().send().await.expect_err("too early");
+    assert!(error.into_service_error().is_resource_in_use_exception());
+    again.clone().shard_id(id(1)).send().await.expect("another shard is another matter");
+    client
+        .put_record()
+        .stream_name("s")
+        .partition_key("k")
+        .explicit_hash_key("0")
+        .data(Blob::new(*b"one"))
+        .send()
+        .await
+        .expect("puts");
+    assert_eq!(soon(texts(&mut first)).await, ["one"]);
+    drop(first);
+    let error = again.send().await.expect_err("it counts though the first one is gone");
+    assert!(error.into_service_error().is_resource_in_use_exception());
+}
+
+#[tokio::test]
+async fn a_later_subscription_takes_over() {
+    let apart = Duration::from_millis(300);
+    let stream = LocalStream::builder().resubscribe_after(apart).start().await.expect("starts");
+    let client = client(&stream);
+    create(&client, "s", 1).await;
+    let consumer = register(&client, "s").await;
+    let mut first = subscribe(&client, &consumer, start(Latest)).await;
+    let mut second = until(|| async {
+        let request = client.subscribe_to_shard().consumer_arn(&consumer).shard_id(id(0));
+        request.starting_position(start(Latest)).send().await.ok()
+    })
+    .await;
+    let error = soon(async {
+        loop {
+            if let Err(error) = first.event_stream.recv().await {
+                break error.into_service_error();
+            }
+        }
+    });
+    assert!(error.await.is_resource_in_use_exception());
+    put(&client, "s", "k", b"one").await;
+    assert_eq!(soon(texts(&mut second)).await, ["one"]);
+}
+
+#[tokio::test]
+async fn a_refused_start_does_not_count_as_a_subscription() {
+    let stream = LocalStream::start().await.expect("starts");
+    let client = client(&stream);
+    create(&client, "s", 1).await;
+    let consumer = register(&client, "s").await;
+    let request = client.subscribe_to_shard().consumer_arn(&consumer).shard_id(id(0));
+    let error = request.starting_position(start_at(AtSequenceNumber, "1")).send().await.expect_err("not of this shard");
+    assert!(error.into_service_error().is_invalid_argument_exception());
+    subscribe(&client, &consumer, start(Latest)).await;
+}
+
+#[tokio::test]
+async fn a_deleted_stream_ends_its_subscriptions() {
+    let stream = LocalStream::start().await.expect("starts");
+    let client = client(&stream);
+    create(&client, "s", 1).await;
+    let consumer = register(&client, "s").await;
+    let mut session = subscribe(&client, &consumer, start(Latest)).await;
+    event(&mut session).await.expect("it has begun");
+    client.delete_stream().stream_name("s").enforce_consumer_deletion(true).send().await.expect("deletes");
+    let error = soon(async {
+        loop {
+            if let Err(error) = session.event_stream.recv().await {
+                break error.into_service_error();
+            }
+        }
+    });
+    assert!(error.await.is_resource_not_found_exception());
 }

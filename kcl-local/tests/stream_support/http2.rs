@@ -1,5 +1,7 @@
 //! HTTP/2 without an SDK: connections whose number and limits a test decides itself.
 
+#![expect(clippy::disallowed_methods, reason = "a connection is driven by a task of its own")]
+
 use bytes::{Buf, Bytes};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;

@@ -10,7 +10,7 @@ use aws_sdk_kinesis::config::retry::RetryConfig;
 use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
 use aws_sdk_kinesis::primitives::{Blob, DateTime};
-use aws_sdk_kinesis::types::{PutRecordsRequestEntry, Record, Shard, ShardIteratorType, StreamStatus};
+use aws_sdk_kinesis::types::{ConsumerStatus, PutRecordsRequestEntry, Record, Shard, ShardIteratorType, StreamStatus};
 use kcl_local::stream::LocalStream;
 pub(crate) mod http2;
 
@@ -60,6 +60,26 @@ pub(crate) async fn active(client: &Client, name: &str) {
 pub(crate) async fn create(client: &Client, name: &str, shards: i32) {
     client.create_stream().stream_name(name).shard_count(shards).send().await.expect("creates");
     active(client, name).await;
+}
+
+/// The ARN of a stream.
+pub(crate) async fn stream_arn(client: &Client, name: &str) -> String {
+    let summary = client.describe_stream_summary().stream_name(name).send().await.expect("describes");
+    summary.stream_description_summary.expect("a summary").stream_arn
+}
+
+/// Registers the consumer `c` of a stream and waits until it is active; its ARN.
+pub(crate) async fn register(client: &Client, name: &str) -> String {
+    let arn = stream_arn(client, name).await;
+    let consumer = client.register_stream_consumer().stream_arn(arn).consumer_name("c").send().await.expect("registers");
+    let arn = consumer.consumer.expect("a consumer").consumer_arn;
+    until(|| async {
+        let consumer = client.describe_stream_consumer().consumer_arn(&arn).send().await.expect("describes");
+        let status = consumer.consumer_description.expect("a consumer").consumer_status;
+        (status == ConsumerStatus::Active).then_some(())
+    })
+    .await;
+    arn
 }
 
 /// The shards of a stream.
