@@ -1,10 +1,12 @@
 //! An embedded Kinesis-compatible stream, for development, tests and benchmarks: a server in the process, nothing to install.
 //!
-//! Streams, shards, consumers and tags are the emulator's ([ferrokinesis]); what a consumer depends on is answered here.
+//! Streams, shards, consumers and tags are in the emulator's store ([ferrokinesis]); what a consumer depends on is answered here.
 //!
 //! ```text
-//!   HTTP/1.1, HTTP/2 ─▶ front ─┬─▶ ops ─▶ records, shards ─▶ wire (JSON, CBOR)
-//!                              └─▶ emulator's router ─▶ its store ◀─ ops
+//!   transport ─▶ server ─▶ front ─┬─▶ ops ─▶ records, shards ─▶ wire (JSON, CBOR)
+//!   plain, TLS   HTTP/1.1,        │    ├───▶ subscriptions, consumers
+//!                HTTP/2           │    └───▶ streams ─▶ emulator's store ◀┐
+//!                                 └─▶ emulator's router ──────────────────┘
 //! ```
 //!
 //! [ferrokinesis]: https://crates.io/crates/ferrokinesis
@@ -19,6 +21,12 @@
 //! | `SubscribeToShard` | the end of a shard is an event with null `ContinuationSequenceNumber` and `ChildShards` | never null |
 //! | | starts AT and AFTER a sequence number and AT a timestamp | these start at the beginning of the shard |
 //! | | real `MillisBehindLatest`; events go out as records arrive | always 0; every 200 ms |
+//! | | within 5 s of a success another of the same consumer and shard is refused; later it takes over, and the old one ends with `ResourceInUseException` | any number, side by side |
+//! | | ends with `ResourceNotFoundException` when the consumer is deregistered or the stream deleted | goes on |
+//! | `RegisterStreamConsumer` | at most 20 a stream, and 5 that are CREATING; a name stays in use while DELETING, and no ARN is used again | 20 |
+//! | `DescribeStreamConsumer` | says the stream's ARN | does not |
+//! | `ListStreamConsumers` | `NextToken` goes on with the listing | begins again |
+//! | `DeleteStream` | a stream with consumers is refused without `EnforceConsumerDeletion`, and takes them with it | leaves them behind |
 //! | `GetShardIterator` | `AT_TIMESTAMP` behind the last record is the tip | it is the beginning of the shard |
 //! | `ListShards` | `NextToken` alone goes on with the listing; `ShardFilter`; shards without retained records are hidden | the second page fails; no filter |
 //! | `PutRecord`(s) | a reader never passes a record that becomes visible later; arrival times in milliseconds | concurrent puts to a shard may be missed; seconds |
@@ -33,13 +41,19 @@
 //! |---|---|
 //! | signatures | must be there; what they say is not checked |
 //! | `UpdateShardCount` | is done when the call returns; any count of shards is allowed, any number of times a day |
-//! | limits | off unless switched on ([`LocalStreamBuilder::read_limits`], [`LocalStreamBuilder::write_limits`]); those of calls to other operations, and of fan-out, do not exist |
-//! | `SubscribeToShard` | a second subscription of a consumer to a shard is not refused |
+//! | limits | off unless switched on ([`LocalStreamBuilder::read_limits`], [`LocalStreamBuilder::write_limits`]); those of calls to other operations, and of the bytes of a subscription, do not exist |
+//! | `SubscribeToShard` | over HTTP/1.1 too; an idle shard sends an empty event each second |
+//! | HTTP/2 | as many requests a connection as [`LocalStreamBuilder::max_concurrent_streams`] says; the service's number is not published |
 //! | retention | as set for the stream; a record is gone when it is read or followed after its time |
 //! | encryption | is a mark on records; nothing is encrypted |
 //! | `SplitShard`, `MergeShards` | a closed shard is not refused (the emulator's) |
-//! | streams | are CREATING, UPDATING or DELETING for a moment ([`LocalStreamBuilder::settle_time`]) |
+//! | streams, consumers | are CREATING, UPDATING or DELETING for a moment ([`LocalStreamBuilder::settle_time`]) |
 //! | Channels, and other operations newer than the emulator | unknown |
+//!
+//! # HTTP
+//!
+//! One port answers HTTP/1.1 and HTTP/2 with prior knowledge. With the feature `stream-tls` and a certificate
+//! (`LocalStreamBuilder::tls`) it answers https instead, and a client chooses between the two by ALPN.
 //!
 //! # Data in a folder
 //!

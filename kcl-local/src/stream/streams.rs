@@ -134,7 +134,12 @@ mod tests {
     #[tokio::test]
     async fn a_stream_that_is_being_updated_is_read_anew_each_time() {
         let (store, streams) = (store().await, Streams::default());
-        let status = |status| store.update_stream("s", move |stream| Ok(stream.stream_status = status));
+        let status = |status| {
+            store.update_stream("s", move |stream| {
+                stream.stream_status = status;
+                Ok(())
+            })
+        };
         status(Updating).await.expect("changes");
         assert_eq!(streams.get(&store, "s").await.expect("a stream").stream_status, Updating);
         status(Active).await.expect("changes");
