@@ -7,6 +7,7 @@ mod stream_support;
 use std::time::Duration;
 
 use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::error::SdkError;
 use aws_sdk_kinesis::operation::register_stream_consumer::RegisterStreamConsumerError;
 use aws_sdk_kinesis::types::{Consumer, ConsumerDescription, ConsumerStatus, ShardIteratorType, StartingPosition};
 use kcl_local::stream::{LocalStream, LocalStreamBuilder};
@@ -26,7 +27,7 @@ async fn started(settings: LocalStreamBuilder) -> (LocalStream, Client, String) 
 
 async fn try_register(client: &Client, stream_arn: &str, name: &str) -> Result<Consumer, RegisterStreamConsumerError> {
     let reply = client.register_stream_consumer().stream_arn(stream_arn).consumer_name(name).send().await;
-    reply.map(|reply| reply.consumer.expect("a consumer")).map_err(|error| error.into_service_error())
+    reply.map(|reply| reply.consumer.expect("a consumer")).map_err(SdkError::into_service_error)
 }
 
 async fn describe(client: &Client, arn: &str) -> Option<ConsumerDescription> {
