@@ -11,6 +11,7 @@ use kcl_local::stream::{LocalStream, StartError};
 use serde_json::json;
 use stream_support::http2::{Connection, Pushes};
 use stream_support::{client, create, fill, id, register, soon};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Shards, and subscriptions, of the tests with many.
 const MANY: usize = 256;
@@ -91,6 +92,17 @@ async fn a_stopped_server_ends_its_connections() {
     drop(idle);
 }
 
+#[tokio::test]
+async fn a_server_without_http_2_closes_what_begins_with_it_and_answers_http_1() {
+    let stream = LocalStream::builder().http2(false).start().await.expect("starts");
+    let mut connection = tokio::net::TcpStream::connect(stream.address()).await.expect("connects");
+    connection.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.expect("sends");
+    let mut reply = Vec::new();
+    drop(soon(connection.read_to_end(&mut reply)).await);
+    assert!(reply.is_empty() || reply.starts_with(b"HTTP/1.1 400"), "{reply:?}");
+    client(&stream).list_streams().send().await.expect("lists");
+}
+
 #[cfg(feature = "stream-tls")]
 mod tls {
     use std::sync::Arc;
@@ -99,7 +111,6 @@ mod tls {
     use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
     use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
     use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio_rustls::client::TlsStream;
     use tokio_rustls::rustls::crypto::aws_lc_rs;
     use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -178,6 +189,10 @@ mod tls {
         let mut reply = String::new();
         connection.read_to_string(&mut reply).await.expect("receives");
         assert!(reply.starts_with("HTTP/1.1 "), "{reply}");
+
+        let old = LocalStream::builder().http2(false).tls(CERTIFICATE, KEY).start().await.expect("starts");
+        let connection = connect(&old, &[b"h2", b"http/1.1"]).await;
+        assert_eq!(connection.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
     }
 
     #[tokio::test]

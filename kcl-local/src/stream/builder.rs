@@ -23,6 +23,7 @@ pub struct LocalStreamBuilder {
     pub(super) session: Duration,
     pub(super) settle: Duration,
     pub(super) resubscribe: Duration,
+    pub(super) http2: bool,
     pub(super) max_concurrent_streams: u32,
     #[cfg(feature = "stream-tls")]
     pub(super) identity: Option<Identity>,
@@ -42,6 +43,7 @@ impl Default for LocalStreamBuilder {
             session: Duration::from_secs(300),
             settle: Duration::from_millis(50),
             resubscribe: Duration::from_secs(5),
+            http2: true,
             max_concurrent_streams: 200,
             #[cfg(feature = "stream-tls")]
             identity: None,
@@ -114,6 +116,12 @@ impl LocalStreamBuilder {
     /// `ResourceInUseException`. After that a new subscription takes over from the old one. Default: 5 s, as of the service.
     pub fn resubscribe_after(mut self, time: Duration) -> Self {
         self.resubscribe = time;
+        self
+    }
+
+    /// Whether HTTP/2 is spoken. Without it this is an endpoint that knows HTTP/1.1 alone. Default: yes.
+    pub fn http2(mut self, on: bool) -> Self {
+        self.http2 = on;
         self
     }
 

@@ -112,10 +112,10 @@ impl LocalStream {
         let region = settings.region.clone();
         let transport = Transport::of(&settings)?;
         let scheme = transport.scheme();
-        let max_streams = settings.max_concurrent_streams;
+        let http2 = settings.http2.then_some(settings.max_concurrent_streams);
         let started = runtime.spawn(open(settings, stopped.clone())).ok_or(StartError::Ended)?;
         let (listener, address, service) = started.await.map_err(|_| StartError::Ended)??;
-        let server = Server::new(router(Arc::clone(&service)), transport, max_streams, stopped);
+        let server = Server::new(router(Arc::clone(&service)), transport, http2, stopped);
         let server = runtime.spawn(server.serve(listener));
         Ok(Self { endpoint: format!("{scheme}://{address}"), address, region, service, stopping, server, runtime })
     }

@@ -32,15 +32,15 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// A server of these answers, until it is told to stop.
-    pub(super) fn new(
-        router: Router,
-        transport: Transport,
-        max_concurrent_streams: u32,
-        stopping: watch::Receiver<bool>,
-    ) -> Self {
+    /// A server of these answers, until it is told to stop. Over HTTP/2, if it is spoken, a connection takes so many requests at once.
+    pub(super) fn new(router: Router, transport: Transport, http2: Option<u32>, stopping: watch::Receiver<bool>) -> Self {
         let mut http = Builder::new(TokioExecutor::new());
-        http.http2().max_concurrent_streams(max_concurrent_streams);
+        match http2 {
+            Some(requests) => {
+                http.http2().max_concurrent_streams(requests);
+            }
+            None => http = http.http1_only(),
+        }
         Self { router, transport, http, stopping }
     }
 

@@ -25,7 +25,7 @@ impl Transport {
     pub(super) fn of(settings: &LocalStreamBuilder) -> Result<Self, StartError> {
         #[cfg(feature = "stream-tls")]
         if let Some(identity) = &settings.identity {
-            return identity.acceptor().map(Self::Tls);
+            return identity.acceptor(settings.http2).map(Self::Tls);
         }
         let _ = settings;
         Ok(Self::Plain)
@@ -67,19 +67,20 @@ mod tls {
             Self { certificate, key }
         }
 
-        /// What accepts connections with them.
+        /// What accepts connections with them, for HTTP/2 too or for HTTP/1.1 alone.
         ///
         /// # Errors
         ///
         /// One cannot be read, or they do not belong together.
-        pub(in crate::stream) fn acceptor(&self) -> Result<TlsAcceptor, StartError> {
+        pub(in crate::stream) fn acceptor(&self, http2: bool) -> Result<TlsAcceptor, StartError> {
             let (chain, key) = (self.chain()?, self.key()?);
             let provider = Arc::new(aws_lc_rs::default_provider());
             let mut config = ServerConfig::builder_with_provider(provider)
                 .with_safe_default_protocol_versions()
                 .and_then(|config| config.with_no_client_auth().with_single_cert(chain, key))
                 .map_err(|error| unusable("the TLS library refuses them", error))?;
-            config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+            let protocols = [(http2, "h2"), (true, "http/1.1")].into_iter();
+            config.alpn_protocols = protocols.filter(|(on, _)| *on).map(|(_, name)| name.as_bytes().to_vec()).collect();
             Ok(TlsAcceptor::from(Arc::new(config)))
         }
 
