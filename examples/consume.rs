@@ -13,7 +13,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use aws_config::BehaviorVersion;
-use clap::Parser;
 use examples::consume::{LeaseTableAt, Options, Processor, Seen, Summary, Trace, Watch};
 use examples::exit::{self, USAGE};
 use examples::process::ProcessStart;
@@ -27,7 +26,7 @@ type BoxError = Box<dyn Error + Send + Sync>;
 
 fn main() -> ExitCode {
     let start = ProcessStart::get();
-    let options = Options::parse();
+    let options = Options::from_command_line();
     if let Err(error) = examples::logging::start() {
         eprintln!("error: {error}");
         return USAGE.into();

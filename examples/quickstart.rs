@@ -1,7 +1,7 @@
 //! Counts the words of every text file under a folder, through a stream, and proves that no line was lost or counted twice.
 //!
 //! ```text
-//! cargo run --release --example quickstart [-- FOLDER] [--replay]
+//! cargo run --release --example quickstart [-- FOLDER] [--replay] [--fan-out]
 //! ```
 //!
 //! How a worker is built and run is in [`worker`] and [`work`]; what it does with records is in `src/quickstart/counter.rs`.
@@ -22,7 +22,7 @@ use examples::signals::{Signal, Signals};
 use indicatif::HumanCount;
 use kcl_core::processor::ShardRef;
 use kcl_core::stream::kinesis::KinesisStream;
-use kcl_core::worker::{ShutdownReport, Stopped};
+use kcl_core::worker::{FanOutConfig, Mode, ShutdownReport, Stopped};
 use kcl_core::{OnFailure, Worker};
 use kcl_local::SqliteLeaseTable;
 
@@ -59,9 +59,9 @@ async fn quickstart(options: &Options) -> Result<u8, BoxError> {
     let mut producer = Producer::plan(Corpus::find(&state.folder, &state.path)?, put);
     let (application, killed) = ledger.begin_run(options.replay)?;
     let counts = Arc::new(Counts::load(&ledger, &application, killed)?);
-    let worker = worker(&state, &stream, &application, &counts).await?;
+    let worker = worker(&state, &stream, &application, options, &counts).await?;
 
-    greet(&state, &stream, &producer, &counts, &application, killed);
+    greet(&state, &stream, &producer, &counts, (&application, options.fan_out), killed);
     let ended = work(&worker, &stream, &ledger, &mut producer, &counts, &mut signals).await?;
     if ended.stopped.count(Stopped::GivenUp) == 0 {
         ledger.end_run(&application)?;
@@ -73,15 +73,24 @@ async fn quickstart(options: &Options) -> Result<u8, BoxError> {
 }
 
 /// A worker that counts words, from the beginning of the stream or from its checkpoints.
-async fn worker(state: &State, stream: &Embedded, application: &str, counts: &Arc<Counts>) -> Result<Worker, BoxError> {
+async fn worker(
+    state: &State,
+    stream: &Embedded,
+    application: &str,
+    options: &Options,
+    counts: &Arc<Counts>,
+) -> Result<Worker, BoxError> {
     let table = SqliteLeaseTable::open(state.leases(), application).await?;
     let counts = Arc::clone(counts);
+    // One consumer for the first application and its replays: a stream has at most 20.
+    let mode = if options.fan_out { Mode::FanOut(FanOutConfig::shared().name(STREAM)) } else { Mode::Polling };
     let worker = Worker::builder()
         .stream(stream.name())
         .source(KinesisStream::new(stream.client(), stream.name().parse()?))
         .application(application)
         .lease_table(table)
         .processor(move |shard: &ShardRef| WordCounter::new(&counts, shard))
+        .mode(mode)
         .failover(FAILOVER)
         .idle_ceiling(Duration::from_millis(300))
         // The counter fails only when its file cannot be written.
@@ -156,7 +165,14 @@ fn left(producer: &Producer, counts: &Counts) -> u64 {
     (producer.held() + producer.total()).saturating_sub(counts.tally().lines)
 }
 
-fn greet(state: &State, stream: &Embedded, producer: &Producer, counts: &Counts, application: &str, killed: bool) {
+fn greet(
+    state: &State,
+    stream: &Embedded,
+    producer: &Producer,
+    counts: &Counts,
+    (application, pushed): (&str, bool),
+    killed: bool,
+) {
     let corpus = producer.corpus();
     eprintln!("files    {} under {corpus}", HumanCount(corpus.files()));
     for skipped in corpus.skipped() {
@@ -167,6 +183,9 @@ fn greet(state: &State, stream: &Embedded, producer: &Producer, counts: &Counts,
     eprintln!("lines    {} in the stream, {} to put", HumanCount(producer.held()), HumanCount(producer.total()));
     let (before, left) = (HumanCount(counts.tally().lines), HumanCount(left(producer, counts)));
     eprintln!("worker   application {application}: {before} lines processed before, {left} left");
+    if pushed {
+        eprintln!("         records are pushed to the consumer {STREAM} by enhanced fan-out");
+    }
     if killed {
         eprintln!("         the last run was killed: its leases are taken over when they expire, in some seconds");
     }

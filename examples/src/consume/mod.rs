@@ -9,7 +9,7 @@ mod trace;
 mod watch;
 
 pub use leases::LeaseTableAt;
-pub use options::Options;
+pub use options::{Options, ReadBy};
 pub use processor::Processor;
 pub use seen::{Seen, ShardSeen};
 pub use summary::Summary;

@@ -2,10 +2,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use aws_sdk_kinesis::primitives::{DateTime, DateTimeFormat};
-use clap::Parser;
+use clap::{CommandFactory, Parser, ValueEnum};
 use kcl_core::fetch::ByteBudget;
 use kcl_core::model::{StreamName, Timestamp};
-use kcl_core::worker::{Builder, Stop};
+use kcl_core::worker::{Builder, FanOutConfig, Mode, Stop};
 use kcl_core::{InitialPosition, OnFailure, Worker};
 
 use super::LeaseTableAt;
@@ -28,6 +28,7 @@ Examples:
   consume --stream orders --application billing
   consume --stream orders --application billing --endpoint http://127.0.0.1:4567 --idle-exit 5s
   consume --stream orders --application billing --lease-table dynamo
+  consume --stream orders --application billing --mode fan-out
   consume --stream orders --application audit --from at:2026-01-31T08:00:00Z --trace audit.jsonl
 
 Exit codes:
@@ -44,7 +45,8 @@ pub struct Options {
     /// The name under which leases and checkpoints are kept.
     #[arg(long, value_name = "NAME")]
     pub application: String,
-    /// The URL of the service. Without it: AWS_ENDPOINT_URL_KINESIS, AWS_ENDPOINT_URL, or AWS itself.
+    /// The URL of the service. Without it: AWS_ENDPOINT_URL_KINESIS, AWS_ENDPOINT_URL, or AWS itself. Certificates are trusted that the
+    /// machine trusts, or those in the file that SSL_CERT_FILE names.
     #[arg(long, value_name = "URL", value_parser = endpoint)]
     pub endpoint: Option<String>,
     /// Where to begin on a shard without a checkpoint: trim-horizon, latest, or at:TIME. TIME is RFC 3339, as
@@ -60,6 +62,14 @@ pub struct Options {
     /// The URL of DynamoDB, with --lease-table dynamo. Without it: AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL, or AWS itself.
     #[arg(long, value_name = "URL", value_parser = endpoint)]
     pub dynamo_endpoint: Option<String>,
+    /// How the shards are read. An application may change it from one run to the next and goes on at its checkpoints.
+    #[arg(long, value_name = "MODE", value_enum, default_value_t = ReadBy::Polling)]
+    pub mode: ReadBy,
+    /// The registered consumer, with --mode fan-out or auto: by its name, and then it is registered if it is not there, or by its
+    /// ARN. Without it: one with the name of the application. It is there after the end, for the next run, and the service charges
+    /// for it until it is deregistered.
+    #[arg(long, value_name = "NAME|ARN")]
+    pub consumer: Option<String>,
     /// The name of this worker. No other live process may have it. Without it: a random one.
     #[arg(long, value_name = "ID")]
     pub worker: Option<String>,
@@ -86,10 +96,10 @@ pub struct Options {
     /// How long the stream or the lease table may be out of reach at the start before this is an error.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     pub start_within: Duration,
-    /// Calls of GetRecords a second and shard. AWS allows 5; more is for measuring at other endpoints.
+    /// Calls of GetRecords a second and shard, when polling. AWS allows 5; more is for measuring at other endpoints.
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub calls_per_second: usize,
-    /// The most records to ask for in one call: 1 to 10000.
+    /// The most records to ask for in one call, when polling: 1 to 10000.
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub max_records: u32,
     /// The memory for fetched records: bytes, or with KiB, MiB or GiB. At least 10MiB.
@@ -97,7 +107,37 @@ pub struct Options {
     pub byte_budget: ByteBudget,
 }
 
+/// How shards are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReadBy {
+    /// By GetRecords: 2 MB a second and shard, shared by all who poll it.
+    Polling,
+    /// By enhanced fan-out: records are pushed, 2 MB a second and shard for this application alone. It ends when no consumer can be had.
+    FanOut,
+    /// By enhanced fan-out if the consumer can be had, else by polling.
+    Auto,
+}
+
 impl Options {
+    /// The options of the command line; the program ends if they cannot be.
+    #[must_use]
+    pub fn from_command_line() -> Self {
+        let options = Self::parse();
+        match options.check() {
+            Ok(()) => options,
+            Err(error) => error.exit(),
+        }
+    }
+
+    /// What the parser cannot know: which values of two options go together.
+    fn check(&self) -> Result<(), clap::Error> {
+        if self.mode == ReadBy::Polling && self.consumer.is_some() {
+            let said = "--consumer is for --mode fan-out and --mode auto";
+            return Err(Self::command().error(clap::error::ErrorKind::ArgumentConflict, said));
+        }
+        Ok(())
+    }
+
     /// A worker with what these say of it; what it reads with, where its leases are and what it does with records is to be added.
     pub fn builder(&self) -> Builder {
         let mut worker = Worker::builder()
@@ -105,6 +145,7 @@ impl Options {
             .application(&self.application)
             .initial_position(self.from)
             .failover(self.failover)
+            .mode(self.mode())
             .calls_per_second(self.calls_per_second)
             .max_records(self.max_records)
             .byte_budget(self.byte_budget.clone())
@@ -114,6 +155,19 @@ impl Options {
             worker = worker.worker_id(id);
         }
         worker
+    }
+
+    fn mode(&self) -> Mode {
+        let consumer = match self.consumer.as_deref() {
+            Some(arn) if arn.starts_with("arn:") => FanOutConfig::external(arn),
+            Some(name) => FanOutConfig::shared().name(name),
+            None => FanOutConfig::managed(),
+        };
+        match self.mode {
+            ReadBy::Polling => Mode::Polling,
+            ReadBy::FanOut => Mode::FanOut(consumer),
+            ReadBy::Auto => Mode::Auto(consumer),
+        }
     }
 
     /// What becomes of the leases at the end.
@@ -166,8 +220,6 @@ fn budget(text: &str) -> Result<ByteBudget, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -197,6 +249,26 @@ mod tests {
         for wrong in ["", "MiB", "1MiB", "64MB", "-1", "99999999999GiB"] {
             assert!(total(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_consumer_is_named_or_given_and_only_for_fan_out() {
+        let read = |more: &str| {
+            let options =
+                Options::try_parse_from(["consume", "--stream", "s", "--application", "a"].into_iter().chain(more.split(' ')))?;
+            options.check().map(|()| options.mode())
+        };
+        let arn = "arn:aws:kinesis:us-east-1:000000000000:stream/s/consumer/c:1";
+        for (said, mode) in [
+            ("--mode polling", Mode::Polling),
+            ("--mode fan-out", Mode::FanOut(FanOutConfig::managed())),
+            ("--mode auto --consumer c", Mode::Auto(FanOutConfig::shared().name("c"))),
+            (&format!("--mode fan-out --consumer {arn}"), Mode::FanOut(FanOutConfig::external(arn))),
+        ] {
+            assert_eq!(read(said).unwrap(), mode);
+        }
+        assert!(read("--consumer c").unwrap_err().to_string().contains("--mode fan-out and --mode auto"));
+        assert!(read("--mode pushing").unwrap_err().to_string().contains("polling, fan-out, auto"));
     }
 
     #[test]

@@ -21,6 +21,7 @@ Examples:
   quickstart                 count the words of this project's sources
   quickstart ~/notes         those of another folder, which gets a state folder of its own
   quickstart --replay        read everything that was ever put again, as a new application
+  quickstart --fan-out       the same with records that are pushed, by enhanced fan-out
 
 Exit codes:
   0    everything that was put was processed once and in order
@@ -36,6 +37,9 @@ pub struct Options {
     /// Reads everything in the stream again from its beginning, under a new application name.
     #[arg(long)]
     pub replay: bool,
+    /// Has the records pushed by enhanced fan-out, where without it they are polled. A run may change it: it resumes all the same.
+    #[arg(long)]
+    pub fan_out: bool,
     /// Where the stream, the leases and the counts are kept. Without it: a folder in target/quickstart, one for each FOLDER.
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
@@ -134,7 +138,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("mine"), "x").unwrap();
         let state = Some(folder.path().to_owned());
-        let options = Options { folder: Some(folder.path().to_owned()), replay: false, state };
+        let options = Options { folder: Some(folder.path().to_owned()), replay: false, fan_out: false, state };
         assert!(matches!(State::find(&options), Err(StateError::Foreign(_))));
         let options = Options { folder: Some(folder.path().join("mine")), ..options };
         assert!(matches!(State::find(&options), Err(StateError::NotFolder(_))));

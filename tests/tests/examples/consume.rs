@@ -1,85 +1,13 @@
 //! `consume` on an embedded stream.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use aws_sdk_kinesis::Client;
-use aws_sdk_kinesis::config::retry::RetryConfig;
-use aws_sdk_kinesis::config::{BehaviorVersion, Config, Credentials, Region};
-use aws_sdk_kinesis::primitives::Blob;
-use aws_sdk_kinesis::types::PutRecordsRequestEntry;
-use kcl_core::lease::{Consistency, LeaseTable};
-use kcl_core::model::{Checkpoint, Lease};
-use kcl_local::SqliteLeaseTable;
-use kcl_local::stream::LocalStream;
+use kcl_core::model::Checkpoint;
 use rustix::process::Signal;
-use tempfile::TempDir;
 
 use super::program::{Program, next_second};
+use super::scene::{BYTES, SHARDS, Scene};
 use super::trace::Trace;
-
-/// A stream `orders` and a folder for what the programs write.
-struct Scene {
-    stream: LocalStream,
-    client: Client,
-    folder: TempDir,
-}
-
-const SHARDS: usize = 4;
-const BYTES: usize = 100;
-
-impl Scene {
-    async fn new() -> Self {
-        let stream = LocalStream::start().await.unwrap();
-        let config = Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .endpoint_url(stream.endpoint())
-            .region(Region::new("us-east-1"))
-            .credentials_provider(Credentials::for_tests())
-            .retry_config(RetryConfig::disabled());
-        let client = Client::from_conf(config.build());
-        client.create_stream().stream_name("orders").shard_count(SHARDS as i32).send().await.unwrap();
-        // Shards are listed only once the stream is there; puts are refused before.
-        while client.put_record().stream_name("orders").partition_key("0").data(Blob::new([b'x'; BYTES])).send().await.is_err() {}
-        Self { stream, client, folder: tempfile::tempdir().unwrap() }
-    }
-
-    /// Puts records; with the first put of all, one more is in the stream.
-    async fn put(&self, records: usize) {
-        for from in (0..records).step_by(500) {
-            let entry = |key: usize| {
-                let entry = PutRecordsRequestEntry::builder().partition_key(key.to_string());
-                entry.data(Blob::new([b'x'; BYTES])).build().unwrap()
-            };
-            let entries = (from..records.min(from + 500)).map(entry).collect();
-            let put = self.client.put_records().stream_name("orders").set_records(Some(entries)).send().await.unwrap();
-            assert_eq!(put.failed_record_count(), Some(0));
-        }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn arguments(&self, more: &str) -> Vec<String> {
-        let table = self.path("leases.sqlite");
-        let first = ["--stream", "orders", "--application", "billing", "--endpoint", self.stream.endpoint(), "--lease-table"];
-        let mut all: Vec<String> = first.map(ToOwned::to_owned).into();
-        all.push(format!("sqlite:{}", table.display()));
-        all.extend(more.split_whitespace().map(ToOwned::to_owned));
-        all
-    }
-
-    fn consume(&self, trace: &Path, more: &str) -> Program {
-        let mut arguments = self.arguments(more);
-        arguments.extend(["--trace".to_owned(), trace.to_str().unwrap().to_owned()]);
-        Program::start("consume", arguments)
-    }
-
-    async fn leases(&self) -> Vec<Lease> {
-        let table = SqliteLeaseTable::open(self.path("leases.sqlite"), "billing").await.unwrap();
-        table.snapshot(None, Consistency::Strong).await.unwrap().leases
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cold_start_reads_what_is_there_and_its_last_line_says_what_that_took() {
@@ -163,20 +91,22 @@ async fn from_latest_reads_what_is_put_after_the_start_and_nothing_older() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shard_that_is_split_ends_and_its_children_follow() {
-    let scene = Scene::new().await;
-    scene.put(199).await;
-    let split = scene.client.split_shard().stream_name("orders").shard_to_split("shardId-000000000000");
-    split.new_starting_hash_key((1_u128 << 125).to_string()).send().await.unwrap();
-    while scene.client.list_shards().stream_name("orders").send().await.unwrap().shards().len() < SHARDS + 2 {}
-    scene.put(200).await;
-    let trace = scene.path("trace");
-    let run = scene.consume(&trace, "--exit-after 400").finish().await;
-    assert_eq!((run.code, run.number("records"), run.number("duplicates")), (Some(0), 400, 0), "{run:?}");
-    let trace = Trace::read(&trace);
-    let calls = trace.calls();
-    assert_eq!(calls.len(), SHARDS + 2);
-    assert_eq!(calls["shardId-000000000000"].last(), Some(&"shard_ended"));
-    assert_eq!(calls["shardId-000000000004"][..2], ["initialize", "record"]);
+    for mode in ["polling", "fan-out"] {
+        let scene = Scene::new().await;
+        scene.put(199).await;
+        let split = scene.client.split_shard().stream_name("orders").shard_to_split("shardId-000000000000");
+        split.new_starting_hash_key((1_u128 << 125).to_string()).send().await.unwrap();
+        while scene.client.list_shards().stream_name("orders").send().await.unwrap().shards().len() < SHARDS + 2 {}
+        scene.put(200).await;
+        let trace = scene.path("trace");
+        let run = scene.consume(&trace, &format!("--mode {mode} --exit-after 400")).finish().await;
+        assert_eq!((run.code, run.number("records"), run.number("duplicates")), (Some(0), 400, 0), "{run:?}");
+        let trace = Trace::read(&trace);
+        let calls = trace.calls();
+        assert_eq!(calls.len(), SHARDS + 2);
+        assert_eq!(calls["shardId-000000000000"].last(), Some(&"shard_ended"));
+        assert_eq!(calls["shardId-000000000004"][..2], ["initialize", "record"]);
+    }
 }
 
 /// The arguments for leases in a table of its own at a DynamoDB Local.

@@ -35,6 +35,10 @@ async fn an_option_that_cannot_be_is_named_with_what_is_allowed() {
         ("--stream s!t --application a".to_owned(), &["`s!t` names no stream"]),
         (format!("--stream s --application a --failover 10ms {table}"), &["`failover` is 10ms", "1s to 3600s"]),
         (format!("--stream s --application a! {table}"), &["`application` is `a!`"]),
+        ("--stream s --application a --consumer c".to_owned(), &["--consumer is for --mode fan-out and --mode auto"]),
+        ("--stream s --application a --mode push".to_owned(), &["polling, fan-out, auto"]),
+        (format!("--stream s --application a --mode fan-out --consumer a/b {table}"), &["`mode` is `a/b`", "1 to 128"]),
+        (format!("--stream s --application a --mode auto --consumer arn:c {table}"), &["`mode` is `arn:c`", "consumer/NAME"]),
     ] {
         let run = consume(&arguments, "NOTHING").await;
         assert_said(&run, 2, parts);

@@ -5,6 +5,8 @@
 
 mod consume;
 mod consume_errors;
+mod consume_fan_out;
 mod program;
 mod quickstart;
+mod scene;
 mod trace;

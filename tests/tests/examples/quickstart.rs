@@ -89,6 +89,18 @@ async fn nothing_is_lost_a_second_run_resumes_and_a_replay_reads_all_again() {
     assert_exact(&scene.run(&[]).await, lines + 3);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn records_are_pushed_with_fan_out_and_a_run_may_change_how_they_come() {
+    let scene = Scene::new(20, 150);
+    let first = scene.run(&["--fan-out"]).await;
+    assert_exact(&first, scene.lines());
+    assert!(first.err.contains("pushed to the consumer quickstart"), "{first:?}");
+    for mode in [&[] as &[&str], &["--fan-out"], &["--replay", "--fan-out"], &["--replay"]] {
+        fs::write(scene.folder.path().join(format!("more-{}", mode.concat())), "a line\nand another\n").unwrap();
+        assert_exact(&scene.run(mode).await, scene.lines());
+    }
+}
+
 /// A number as the table has it.
 fn row_text(number: u64) -> String {
     assert!((1000..1_000_000).contains(&number));
