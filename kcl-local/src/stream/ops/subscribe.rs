@@ -44,7 +44,7 @@ const EVENT_BYTES: usize = 2 * 1024 * 1024;
 /// After this long without records an empty event goes out.
 const HEARTBEAT_MS: u64 = 1_000;
 /// How often a waiting session looks whether its shard was closed, while its stream is not ACTIVE.
-const LOOK_MS: u64 = 20;
+const LOOK_MS: u64 = 50;
 
 #[derive(Deserialize)]
 struct Request {
