@@ -15,6 +15,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, Uri, request};
 use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
+use futures_util::StreamExt;
 use serde_json::Value;
 
 use super::ops;
@@ -50,7 +51,7 @@ pub(super) async fn front(State(service): State<Arc<Service>>, request: Request,
         return next.run(request).await;
     }
     let (parts, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, BODY_BYTES).await else {
+    let Some(body) = whole(&parts.headers, body).await else {
         let mut refusal = Refusal::serialization_error(&format!("The request body has more than {BODY_BYTES} bytes"));
         refusal.status_code = 413;
         return refuse(format, &refusal);
@@ -59,6 +60,22 @@ pub(super) async fn front(State(service): State<Arc<Service>>, request: Request,
         Ok(response) => response,
         Err(refusal) => refuse(format, &refusal),
     }
+}
+
+/// The bytes of a request; `None` if they are too many.
+async fn whole(headers: &HeaderMap, body: Body) -> Option<Bytes> {
+    let said = header(headers, CONTENT_LENGTH.as_str()).and_then(|length| length.parse::<usize>().ok());
+    if said.is_none_or(|length| length <= BODY_BYTES) {
+        return to_bytes(body, BODY_BYTES).await.ok();
+    }
+    // A connection that is closed on what was not read is reset, and the client may not see the reply.
+    let mut left = BODY_BYTES * 4;
+    let mut chunks = body.into_data_stream();
+    while let Some(Ok(chunk)) = chunks.next().await {
+        let Some(less) = left.checked_sub(chunk.len()) else { break };
+        left = less;
+    }
+    None
 }
 
 async fn answer(
