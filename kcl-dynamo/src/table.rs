@@ -346,7 +346,7 @@ impl LeaseTable for DynamoLeaseTable {
         let clock = &*settings.clock;
         let _turn = if takes(change) { lanes.of_others(clock).await? } else { lanes.of_owners(clock).await? };
         let mut parts = Parts::default();
-        let update = edited(&mut parts, key, &change.edits());
+        let update = edited(&mut parts, key, expect, &change.edits());
         let condition = expected(&mut parts, expect);
         let item = self.inner.calls.update(key_value(key)?, update.text(), Some(condition), parts).await.map_err(refusal)?;
         lease_of(&item)
