@@ -57,6 +57,7 @@
 //! | attribute | type | holds |
 //! |---|---|---|
 //! | `rsToken` | S | the present tenancy; absent in a lease that nobody of us holds |
+//! | `rsHolder` | S | whose tenancy that is: where the row names another owner, a KCL has taken the lease and left both there |
 //! | `rsStartAt` | N | milliseconds since 1970: the time that `LATEST` or `AT_TIMESTAMP` meant when the lease was made |
 //! | `rsStreamArn` | S | the stream |
 //! | `rsStreamCreatedAt` | N | milliseconds since 1970: when it was created |
@@ -121,8 +122,7 @@
 //!   delivered twice. The other way round it is the same.
 //! - A KCL from 3.5 in 2.x mode, known by its row of worker metrics with `sup`, is asked, for one lease at a time, and hands it over after
 //!   its last checkpoint. It takes without asking.
-//! - An owner that took over leases with a token of ours cannot be told from one of ours: it is asked, and what it has not answered
-//!   after 40 s is taken.
+//! - What a KCL takes from us keeps our token. `rsHolder` tells that it is not the owner's.
 //!
 //! Not done: living with a leader of the KCL 3.x. A leader without metrics (`disableWorkerMetrics`) is found only by its row changing,
 //! which takes one of its heartbeats (30 s). A KCL 3.0 to 3.4 keeps its metrics elsewhere and is taken from, not asked.

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use kcl_core::lease::{Beacon, Change, Changed, Consistency, Error, Expect, LeaseTable, PageToken, Snapshot, WorkerRow};
 use kcl_core::model::{Lease, LeaseKey, WorkerId};
+use tokio::sync::RwLock;
 
 use crate::announcer::Announcer;
 use crate::call::{Calls, Lanes, Refused};
@@ -38,6 +39,8 @@ struct Inner {
     announcer: Announcer,
     watch: Watch,
     ghosts: Ghosts,
+    /// Held while a worker says that it leaves.
+    leaving: RwLock<()>,
     /// Workers whose rows may not be in the table while Java workers of before 3.5 may read it.
     unwritten: Mutex<BTreeMap<WorkerId, WorkerRow>>,
 }
@@ -61,6 +64,7 @@ impl DynamoLeaseTable {
             announcer: Announcer::default(),
             watch: Watch::default(),
             ghosts: Ghosts::default(),
+            leaving: RwLock::default(),
             unwritten: Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -265,10 +269,14 @@ impl Inner {
         for (attribute, value) in worker_values(row) {
             update.set(&mut parts, attribute, value);
         }
+        // For a leader of the KCL a worker that leaves is gone with this, before any lease of its is free: one that starts just now would
+        // give them to a worker without work.
+        let shown_at = if row.leaving { 0 } else { self.seconds() };
         for attribute in [LAST_UPDATE, SUPPORT_UPDATE] {
-            update.set(&mut parts, attribute, number(self.seconds()));
+            update.set(&mut parts, attribute, number(shown_at));
         }
         let key = worker_key(&row.worker);
+        let _first = if row.leaving { Some(self.leaving.write().await) } else { None };
         self.calls.update(key, update.text(), Some(condition), parts).await.map(drop).map_err(worker_refusal)
     }
 }
@@ -342,8 +350,12 @@ impl LeaseTable for DynamoLeaseTable {
         {
             return Err(error);
         }
-        let Inner { lanes, settings, .. } = &*self.inner;
+        let Inner { lanes, settings, leaving, .. } = &*self.inner;
         let clock = &*settings.clock;
+        if matches!(change, Change::Release { .. }) {
+            // Not for longer than a call: the mark is tried again later where it fails.
+            drop(leaving.read().await);
+        }
         let _turn = if takes(change) { lanes.of_others(clock).await? } else { lanes.of_owners(clock).await? };
         let mut parts = Parts::default();
         let update = edited(&mut parts, key, expect, &change.edits());

@@ -9,7 +9,7 @@ use kcl_core::model::{Checkpoint, Lease, LeaseKey, Timestamp};
 use kcl_dynamo::{DynamoLeaseTable, KclIsLeading, Neighbours, OpenOptions, Standing};
 use serde_json::{Value, json};
 
-use crate::support::{Dynamo, TimerClock};
+use crate::support::{Dynamo, Fault, TimerClock};
 
 const COMPATIBLE: &str = include_str!("../golden/kcl-3.5.1-compatible-with-2x.json");
 const TWO_WORKERS: &str = include_str!("../golden/kcl-3.5.1-two-workers.json");
@@ -171,6 +171,32 @@ async fn where_nobody_else_is_rows_of_workers_are_the_kcls_with_a_mark_of_ours()
         assert_eq!(removed, 2);
         assert_eq!(rows(&dynamo).len(), items.len(), "what is left is as it was");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_leaves_is_gone_for_a_leader_of_the_kcl_before_its_first_lease_is_free() {
+    let dynamo = with(&[]);
+    let table = open(&dynamo, OpenOptions::new().clock(Arc::new(TimerClock::new())));
+    table.setup().await.unwrap();
+    let (row, lease) = (worker(), Lease::new(LeaseKey::single("shardId-000000000009"), Checkpoint::TrimHorizon));
+    table.create_worker(&row).await.unwrap();
+    let held = table.create(&lease.owned_by("rust-1".into(), "token".into())).await.unwrap();
+    dynamo.take_calls();
+    dynamo.fault("UpdateItem", Fault::DoneLate(Duration::from_millis(700)));
+    let (leaving, release) = (row.leaving(), Write::release(&held, None));
+    let leave = table.update_worker(&row, &leaving);
+    let (left, released) = tokio::join!(leave, table.update(&held.key, &release.expect, &release.change));
+    left.unwrap();
+    released.unwrap();
+    let keys: Vec<Value> = dynamo.take_calls().iter().map(|call| call.body["Key"]["leaseKey"]["S"].clone()).collect();
+    assert_eq!(keys, ["rust-1", "shardId-000000000009"]);
+    // Its rule: metrics that are older than 60 s are nobody's.
+    let row = rows(&dynamo).into_iter().find(|row| row["leaseKey"]["S"] == "rust-1").unwrap();
+    for attribute in ["lut", "slu"] {
+        assert_eq!(row[attribute]["N"], "0", "{row}");
+    }
+    table.delete_worker(&leaving).await.unwrap();
+    assert_eq!(rows(&dynamo).len(), 1);
 }
 
 #[tokio::test]
