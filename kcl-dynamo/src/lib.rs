@@ -120,12 +120,13 @@
 //! - A KCL 1.x or 2.x cannot be asked for a lease. While it has at least two more than a worker of ours, that one takes one of its leases
 //!   each 20 s (twice the failover time, where that is above 10 s), as the KCL itself does: the records since its last checkpoint are
 //!   delivered twice. The other way round it is the same.
-//! - A KCL from 3.5 in 2.x mode, known by its row of worker metrics with `sup`, is asked, for one lease at a time, and hands it over after
-//!   its last checkpoint. It takes without asking.
+//! - A KCL from 3.0 in 2.x mode is asked, for one lease at a time, and hands it over after its last checkpoint. It takes without asking.
+//!   From 3.5 on it is known by its row of worker metrics with `sup`, before by `throughputKBps` of a lease that changes while it holds
+//!   it. One whose shards are all idle is taken from like those before 3.0.
 //! - What a KCL takes from us keeps our token. `rsHolder` tells that it is not the owner's.
 //!
 //! Not done: living with a leader of the KCL 3.x. A leader without metrics (`disableWorkerMetrics`) is found only by its row changing,
-//! which takes one of its heartbeats (30 s). A KCL 3.0 to 3.4 keeps its metrics elsewhere and is taken from, not asked.
+//! which takes one of its heartbeats (30 s).
 
 mod announcer;
 mod call;

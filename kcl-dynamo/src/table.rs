@@ -16,7 +16,7 @@ use crate::item::attribute::{
     ENTITY_TYPE, INCARNATION, KIND_BEACON, KIND_WORKER, LAST_UPDATE, LEASE_KEY, SUPPORT, SUPPORT_UPDATE,
 };
 use crate::item::{BEACON_KEY, Item, Reader, Row, key_value, lease_item, number, text, worker_item, worker_key, worker_values};
-use crate::neighbours::{Evidence, Ghosts, KclIsLeading, Standing, Watch, judge, legacy_versions};
+use crate::neighbours::{Evidence, Ghosts, KclIsLeading, Standing, Throughputs, Watch, judge, legacy_versions};
 use crate::setup::{Neighbours, OpenError, OpenOptions, Settings, check_rights, ready_table};
 
 /// A lease table in DynamoDB, row for row the KCL's. The [crate](crate) tells what is in it and what it costs.
@@ -39,6 +39,7 @@ struct Inner {
     announcer: Announcer,
     watch: Watch,
     ghosts: Ghosts,
+    throughputs: Throughputs,
     /// Held while a worker says that it leaves.
     leaving: RwLock<()>,
     /// Workers whose rows may not be in the table while Java workers of before 3.5 may read it.
@@ -64,6 +65,7 @@ impl DynamoLeaseTable {
             announcer: Announcer::default(),
             watch: Watch::default(),
             ghosts: Ghosts::default(),
+            throughputs: Throughputs::default(),
             leaving: RwLock::default(),
             unwritten: Mutex::default(),
         };
@@ -137,8 +139,7 @@ fn lease_of(item: &Item) -> Result<Lease, Error> {
     }
 }
 
-/// The worker of a KCL that answers when it is asked for a lease: its row of metrics says what it supports, as from the KCL 3.5 on. That
-/// the KCL 3.0 to 3.4 do so too cannot be told from this table.
+/// The worker of a KCL that answers when it is asked for a lease: its row of metrics says what it supports, as from the KCL 3.5 on.
 fn answering(item: &Item) -> Option<WorkerId> {
     let reader = Reader(item);
     let is_metrics = reader.text(ENTITY_TYPE).ok().flatten() == Some(KIND_WORKER) && !reader.has(INCARNATION);
@@ -326,6 +327,7 @@ impl LeaseTable for DynamoLeaseTable {
                 }
             }
         }
+        snapshot.answering.extend(inner.throughputs.see(&found.items, page.is_none()));
         inner.watch(&found.items, page.is_none(), snapshot.next.is_none()).await;
         snapshot.led = inner.watch.led();
         // A fleet without rows of workers judges life by leases. One that saw some rows, its own or those that others have not taken

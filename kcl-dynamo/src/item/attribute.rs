@@ -28,6 +28,8 @@ pub(crate) const STARTING_HASH_KEY: &str = "startingHashKey";
 pub(crate) const ENDING_HASH_KEY: &str = "endingHashKey";
 pub(crate) const STREAM_NAME: &str = "streamName";
 pub(crate) const SHARD_ID: &str = "shardId";
+/// What a KCL from 3.0 has measured of the shard.
+pub(crate) const THROUGHPUT: &str = "throughputKBps";
 
 /// Ours, in a lease.
 pub(crate) const TOKEN: &str = "rsToken";

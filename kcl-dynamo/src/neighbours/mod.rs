@@ -17,6 +17,7 @@ mod evidence;
 mod ghosts;
 mod legacy;
 mod standing;
+mod throughput;
 mod watch;
 
 pub(crate) use evidence::Evidence;
@@ -24,4 +25,5 @@ pub(crate) use ghosts::Ghosts;
 pub(crate) use legacy::legacy_versions;
 pub(crate) use standing::judge;
 pub use standing::{KclIsLeading, Standing};
+pub(crate) use throughput::Throughputs;
 pub(crate) use watch::Watch;

@@ -275,6 +275,25 @@ async fn s37_a_kcl_3x_in_2x_mode_is_asked_and_hands_over_and_no_request_is_taken
 }
 
 #[tokio::test(start_paused = true)]
+async fn s37_a_kcl_before_3_5_in_2x_mode_is_known_by_what_it_measures_and_is_asked() {
+    let fleet = Fleet::new(8);
+    fleet.old_leases(&json!({ "leaseOwner": s("java") }));
+    let java = Java::start(&fleet.dynamo, "java", Kcl::V3Old, Duration::from_secs(1));
+    fleet.pass(MINUTE).await;
+    let rust = fleet.start("rust");
+    let took = shared(&fleet, 3 * MINUTE, &[("java", 4), ("rust", 4)]).await;
+    println!("shared after {took:?}");
+    let all_claimed = || fleet.leases().iter().filter(|row| row["rsToken"].is_object()).count() == 4;
+    fleet.until("the last claim", MINUTE, all_claimed).await;
+    assert_eq!(moves_in(&fleet, 5 * MINUTE).await, 0, "nothing flips");
+    let seen = java.seen();
+    // Before it was known for what it is, one may have been taken.
+    assert!(seen.handed_over >= 3 && seen.handed_over + seen.lost == 4 && seen.hand_overs_failed == 0, "{seen:?}");
+    rust.stop().await;
+    java.stop();
+}
+
+#[tokio::test(start_paused = true)]
 async fn s41_a_fleet_that_stopped_in_good_order_leaves_a_leader_of_the_kcl_no_worker_to_give_leases_to() {
     let fleet = Fleet::new(4);
     let workers = [fleet.start("rust-1"), fleet.start("rust-2")];
