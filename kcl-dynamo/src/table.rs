@@ -13,10 +13,10 @@ use crate::announcer::Announcer;
 use crate::call::{Calls, Lanes, Refused};
 use crate::expression::{Parts, Update, absent, edited, exactly, expected};
 use crate::item::attribute::{
-    ENTITY_TYPE, INCARNATION, KIND_BEACON, KIND_WORKER, LAST_UPDATE, LEASE_KEY, SUPPORT, SUPPORT_UPDATE,
+    ENTITY_TYPE, INCARNATION, KIND_BEACON, KIND_WORKER, LAST_UPDATE, LEADER_KEY, LEASE_KEY, SUPPORT, SUPPORT_UPDATE,
 };
 use crate::item::{BEACON_KEY, Item, Reader, Row, key_value, lease_item, number, text, worker_item, worker_key, worker_values};
-use crate::neighbours::{Evidence, Ghosts, KclIsLeading, Standing, Throughputs, Watch, judge, legacy_versions};
+use crate::neighbours::{Evidence, Ghosts, KclIsLeading, Probe, Standing, Throughputs, Watch, judge, legacy_versions};
 use crate::setup::{Neighbours, OpenError, OpenOptions, Settings, check_rights, ready_table};
 
 /// A lease table in DynamoDB, row for row the KCL's. The [crate](crate) tells what is in it and what it costs.
@@ -38,6 +38,7 @@ struct Inner {
     lanes: Lanes,
     announcer: Announcer,
     watch: Watch,
+    probe: Probe,
     ghosts: Ghosts,
     throughputs: Throughputs,
     /// Held while a worker says that it leaves.
@@ -64,6 +65,7 @@ impl DynamoLeaseTable {
             settings,
             announcer: Announcer::default(),
             watch: Watch::default(),
+            probe: Probe::default(),
             ghosts: Ghosts::default(),
             throughputs: Throughputs::default(),
             leaving: RwLock::default(),
@@ -209,6 +211,7 @@ impl Inner {
             }
         }
         self.watch.begin(&evidence, standing);
+        self.probe.looked(evidence.leader.as_deref(), self.settings.clock.now());
         tracing::debug!(table = self.calls.table, ?standing, "who else uses the lease table");
         Ok(())
     }
@@ -241,8 +244,27 @@ impl Inner {
                 "Java workers use the lease table: see the docs of kcl-dynamo"
             );
         }
+        if is_last {
+            self.probe.looked(self.watch.leader().as_deref(), self.settings.clock.now());
+        }
         if is_last && self.watch.takes_removal() && self.remove(BEACON_KEY, true).await.is_err() {
             self.watch.not_removed();
+        }
+    }
+
+    /// Reads the row of the KCL's leader, if all rows were not looked at for a while.
+    async fn look_for_a_leader(&self) {
+        let clock = &self.settings.clock;
+        if self.settings.neighbours == Neighbours::Nobody || !self.probe.is_due(clock.now()) {
+            return;
+        }
+        match self.calls.get(text(LEADER_KEY), false).await {
+            Ok(item) => {
+                let mut evidence = Evidence::default();
+                item.iter().for_each(|item| evidence.add(item));
+                self.probe.see(evidence.leader.as_deref(), clock.now());
+            }
+            Err(error) => tracing::debug!(%error, "the row of the KCL's leader was not read"),
         }
     }
 
@@ -438,12 +460,18 @@ impl LeaseTable for DynamoLeaseTable {
     }
 
     async fn beacon(&self) -> Result<Beacon, Error> {
-        if self.inner.watch.standing() == Standing::Alone {
-            return self.inner.announcer.read(&self.inner.calls).await;
+        let clock = &self.inner.settings.clock;
+        // Where changes are found by looking, a value that is another one from time to time asks for that.
+        let turn = clock.now().since_origin().as_millis() / LOOK_EVERY.as_millis();
+        if self.inner.watch.standing() != Standing::Alone {
+            return Ok(Beacon::new(turn.to_string()));
         }
-        // Without a signal, changes are found by looking: a value that is another one from time to time asks for that.
-        let turn = self.inner.settings.clock.now().since_origin().as_millis() / LOOK_EVERY.as_millis();
-        Ok(Beacon::new(turn.to_string()))
+        let mut beacon = self.inner.announcer.read(&self.inner.calls).await?;
+        self.inner.look_for_a_leader().await;
+        if self.inner.probe.is_alarmed(clock.now()) {
+            beacon.value.push_str(&format!(", look {turn}"));
+        }
+        Ok(beacon)
     }
 
     async fn announce(&self, changed: &[Changed]) -> Result<(), Error> {

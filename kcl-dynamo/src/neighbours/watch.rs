@@ -32,6 +32,11 @@ impl Watch {
         self.lock().standing
     }
 
+    /// The version of the row `Leader` when all rows were read last.
+    pub(crate) fn leader(&self) -> Option<String> {
+        self.lock().leader.clone()
+    }
+
     /// The standing that a set-up found.
     pub(crate) fn begin(&self, evidence: &Evidence, standing: Standing) {
         let mut state = self.lock();

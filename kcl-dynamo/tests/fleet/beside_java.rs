@@ -344,6 +344,30 @@ async fn s42_when_a_kcl_comes_back_in_3x_mode_we_keep_what_we_have_and_take_noth
 }
 
 #[tokio::test(start_paused = true)]
+async fn s42_a_worker_that_is_alone_and_looks_seldom_knows_a_leader_within_seconds() {
+    let fleet = Fleet::new(4);
+    let rust = fleet.start("rust");
+    shared(&fleet, MINUTE, &[("rust", 4)]).await;
+    fleet.pass(2 * MINUTE).await;
+    fleet.dynamo.take_calls();
+    fleet.pass(MINUTE).await;
+    let scans = fleet.dynamo.take_calls().iter().filter(|call| call.operation == "Scan").count();
+    assert!(scans <= 3, "it looks seldom: {scans}");
+    // As a KCL 3.5 does at its start: the version, the leader, and a little later its metrics.
+    fleet.put(
+        &json!({ "leaseKey": s("Migration3.0"), "entityType": s("CLIENT_VERSION_MIGRATION"), "cv": s("CLIENT_VERSION_3X") }),
+    );
+    fleet.put(&json!({ "leaseKey": s("Leader"), "entityType": s("LEADER"), "recordVersionNumber": s("a") }));
+    fleet.pass(Duration::from_secs(2)).await;
+    fleet.put(&metrics(&fleet, "java"));
+    let says = || rust.count(|event| matches!(event, Event::LeasesLedByOthers { .. })) == 1;
+    let took = fleet.until("it to say so", MINUTE, says).await;
+    println!("said after {took:?}");
+    assert!(took <= Duration::from_secs(8), "{took:?}");
+    rust.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn s43_finished_leases_that_a_kcl_holds_move_nothing() {
     let fleet = Fleet::new(12);
     fleet.old_leases(&json!({}));
