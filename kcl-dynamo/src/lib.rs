@@ -66,7 +66,7 @@
 //!
 //! | row | holds |
 //! |---|---|
-//! | the worker's id (`~worker-` and the id, where that could be the key of another row) | a worker as the KCL 3.5's row of worker metrics (`entityType` = `WORKER_METRIC_STATS`, `lut`, `slu`, `sup`, empty `sts` and `opr`) with our mark: `rsWorker`, `rsIncarnation`, `rsCounter`, `rsFailoverNanos`, `rsLeaving`, `rsAudits` |
+//! | the worker's id (`~worker-` and the id, where that could be the key of another row) | a worker as the KCL 3.5's row of worker metrics (`entityType` = `WORKER_METRIC_STATS`, `lut`, `slu`, `sup`, empty `sts` and `opr`) with our mark: `rsWorker`, `rsIncarnation`, `rsCounter`, `rsFailoverNanos`, `rsLeaving`, `rsAudits`. Of one that leaves `lut` and `slu` are 0: for the KCL it is gone before its leases are free |
 //! | `~fleet-0` | the change signal: `entityType` = `RS_FLEET`, `rsValue`, and in `rsRecent` the last announcements, at most 64 of them and 3.6 KB |
 //!
 //! # Rights
@@ -79,7 +79,7 @@
 //! # What it costs
 //!
 //! In units an hour with the default failover time of 10 s. A row is below 1 KB, so a write is one unit; B is the size of the table
-//! in bytes, some 370 a lease and 350 a worker.
+//! in bytes, some 410 a lease and 350 a worker.
 //!
 //! | what | write units | read units |
 //! |---|---|---|
@@ -88,15 +88,17 @@
 //! | a worker's sign of life, each 3.3 s | 1,080 | |
 //! | a worker's reading of the change signal, each 0.5 s | | 3,600 |
 //! | a worker's looks at all rows, each 2 s (each 30 s where it holds everything and nobody else is there) | | 1,800 x ⌈B / 4096⌉ / 2 |
+//! | where it looks each 30 s, its reading of the row of the KCL's leader, each 5 s | | 360 |
 //! | an announcement: somebody came, goes, asks, hands over | 1 to 4 each | 1 a worker and lease that is named |
 //!
-//! So 64 idle leases cost one worker 1,170 write units a minute and 8 workers 1,330 read units a minute. A start costs 3 write units and
+//! So 64 idle leases cost one worker 1,170 write units a minute and 8 workers 1,450 read units a minute. A start costs 3 write units and
 //! one consistent look.
 //!
 //! # Beside Java workers
 //!
 //! What a table shows of Java workers is read at [`setup`](kcl_core::lease::LeaseTable::setup) and with every look;
-//! [`DynamoLeaseTable::standing`] tells what came of it.
+//! [`DynamoLeaseTable::standing`] tells what came of it. Where looks are seldom, the row `Leader` is read between them, and all rows are
+//! looked at once it comes or changes.
 //!
 //! | the table shows | [`Standing`] | what follows |
 //! |---|---|---|

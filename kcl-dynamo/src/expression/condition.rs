@@ -53,9 +53,8 @@ pub(crate) fn expected(parts: &mut Parts, expect: &Expect) -> String {
 /// this and not the counter names both owners.
 fn no_token(parts: &mut Parts, expect: &Expect) -> String {
     let token = parts.name(TOKEN);
-    let owner = match (&expect.checkpoint_owner, &expect.owner) {
-        (Match::Is(owner), _) | (Match::Absent, Match::Is(owner)) => owner,
-        _ => return format!("attribute_not_exists({token})"),
+    let ((Match::Is(owner), _) | (Match::Absent, Match::Is(owner))) = (&expect.checkpoint_owner, &expect.owner) else {
+        return format!("attribute_not_exists({token})");
     };
     let (holder, owner) = (parts.name(HOLDER), parts.value(text(owner.as_str())));
     // What is compared with a missing attribute is unequal to it.

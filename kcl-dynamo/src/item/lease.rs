@@ -69,7 +69,7 @@ pub(crate) fn lease_item(lease: &Lease) -> Result<Item, Error> {
     set(LEASE_OWNER, lease.owner.as_ref().map(|owner| text(owner.as_str())));
     set(CHECKPOINT_OWNER, lease.checkpoint_owner.as_ref().map(|owner| text(owner.as_str())));
     set(TOKEN, lease.token.as_ref().map(|token| text(token.as_str())));
-    set(HOLDER, lease.token.as_ref().and(lease.actual_owner()).map(|holder| text(holder.as_str())));
+    set(HOLDER, lease.token.as_ref().and_then(|_| lease.actual_owner()).map(|holder| text(holder.as_str())));
     if let Some(pending) = &lease.pending {
         let [at, sub] = checkpoint_values(&pending.at);
         set(PENDING, Some(at));
