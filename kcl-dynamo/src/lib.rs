@@ -106,6 +106,9 @@
 //! | a lease without `entityType`, `Migration3.0` at `CLIENT_VERSION_UPGRADE_FROM_2X` or `CLIENT_VERSION_2X`, or the tables `APPLICATION-CoordinatorState` of a KCL from 3.0 to 3.4 | `Quiet` | leases alone are written: a KCL before 3.5 fails on every other row, and one that waits to change to 3.x waits as long as an owner of a lease has no row of metrics. Changes are found by looking, each 2 s |
 //! | `Migration3.0` at `CLIENT_VERSION_3X` or `CLIENT_VERSION_3X_WITH_ROLLBACK` and metrics of somebody else that are younger than 60 s, or a row `Leader` that changes between two looks | `Led` | at the start an error with [`KclIsLeading`] as its source and nothing written, or a wait ([`OpenOptions::wait_for_kcl`]). While running: a warning in the log and [`Event::LeasesLedByOthers`](kcl_core::worker::Event::LeasesLedByOthers), no lease is taken, claimed or asked for any more (such a write is answered with `Throttled`), what is held is kept and handed over when the leader asks, our rows beside leases are removed |
 //!
+//! Metrics are judged by the clock of this machine. Where they are older than 60 s, but not than an hour, and there is a row `Leader`, that
+//! row is watched at the start for 36 s: one that lives changes it each 30 s, whatever its clock says.
+//!
 //! A standing becomes stricter by itself and milder only by a new start. The row of a worker that was dead by then is deleted by the
 //! others when it has stood still for its failover time. Where the table was an old KCL's and no Java worker will come
 //! back, [`Neighbours::Nobody`] says so. Before going back to a KCL before 3.5, stop all workers of ours and call
@@ -127,8 +130,7 @@
 //!   it. One whose shards are all idle is taken from like those before 3.0.
 //! - What a KCL takes from us keeps our token. `rsHolder` tells that it is not the owner's.
 //!
-//! Not done: living with a leader of the KCL 3.x. A leader without metrics (`disableWorkerMetrics`) is found only by its row changing,
-//! which takes one of its heartbeats (30 s).
+//! Not done: living with a leader of the KCL 3.x.
 
 mod announcer;
 mod call;

@@ -16,7 +16,9 @@ use crate::item::attribute::{
     ENTITY_TYPE, INCARNATION, KIND_BEACON, KIND_WORKER, LAST_UPDATE, LEADER_KEY, LEASE_KEY, SUPPORT, SUPPORT_UPDATE,
 };
 use crate::item::{BEACON_KEY, Item, Reader, Row, key_value, lease_item, number, text, worker_item, worker_key, worker_values};
-use crate::neighbours::{Evidence, Ghosts, KclIsLeading, Probe, Standing, Throughputs, Watch, judge, legacy_versions};
+use crate::neighbours::{
+    Evidence, Ghosts, KclIsLeading, Probe, Standing, Throughputs, Watch, is_in_doubt, judge, legacy_versions,
+};
 use crate::setup::{Neighbours, OpenError, OpenOptions, Settings, check_rights, ready_table};
 
 /// A lease table in DynamoDB, row for row the KCL's. The [crate](crate) tells what is in it and what it costs.
@@ -120,6 +122,9 @@ impl fmt::Debug for DynamoLeaseTable {
 /// How often everything is looked at where there is no signal: a fifth of the KCL's failover time.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
+/// How long the row of a KCL's leader stands still at most while it lives: its heartbeat of 30 s, and time for a slow one.
+const LEADER_LIVES: Duration = Duration::from_secs(36);
+
 /// A row under a key that we work with which is not what it has to be.
 fn in_the_way(key: &str, row: &Row, wanted: &str) -> Error {
     let found = match row {
@@ -203,8 +208,13 @@ impl Inner {
             if evidence.of_a_kcl() {
                 legacy_versions(&self.calls.client, &self.application, &mut evidence).await?;
             }
-            let what;
+            let mut what;
+            let leader = evidence.leader.clone();
             (standing, what) = judge(&evidence, self.seconds(), None);
+            if standing != Standing::Led && is_in_doubt(&evidence, self.seconds()) {
+                self.watch_leader(&mut evidence).await?;
+                (standing, what) = judge(&evidence, self.seconds(), leader.as_deref());
+            }
             if standing == Standing::Led {
                 let error = KclIsLeading { table: self.calls.table.clone(), what };
                 return Err(if self.settings.wait_for_kcl { Error::Throttled { source: Box::new(error) } } else { error.into() });
@@ -258,14 +268,32 @@ impl Inner {
         if self.settings.neighbours == Neighbours::Nobody || !self.probe.is_due(clock.now()) {
             return;
         }
-        match self.calls.get(text(LEADER_KEY), false).await {
-            Ok(item) => {
-                let mut evidence = Evidence::default();
-                item.iter().for_each(|item| evidence.add(item));
-                self.probe.see(evidence.leader.as_deref(), clock.now());
-            }
+        match self.leader(false).await {
+            Ok(version) => self.probe.see(version.as_deref(), clock.now()),
             Err(error) => tracing::debug!(%error, "the row of the KCL's leader was not read"),
         }
+    }
+
+    /// The version of the row of the KCL's leader, if there is one.
+    async fn leader(&self, consistent: bool) -> Result<Option<String>, Error> {
+        let mut evidence = Evidence::default();
+        self.calls.get(text(LEADER_KEY), consistent).await?.iter().for_each(|item| evidence.add(item));
+        Ok(evidence.leader)
+    }
+
+    /// Waits until the row of the KCL's leader changes, or for as long as one that lives never leaves it as it is.
+    async fn watch_leader(&self, evidence: &mut Evidence) -> Result<(), Error> {
+        let clock = &self.settings.clock;
+        let (before, until) = (evidence.leader.clone(), clock.now() + LEADER_LIVES);
+        tracing::info!(
+            table = self.calls.table,
+            "a leader of the Java KCL may be at work: its row is watched for {LEADER_LIVES:?}"
+        );
+        while evidence.leader == before && clock.now() < until {
+            clock.sleep_until(clock.now() + LOOK_EVERY).await;
+            evidence.leader = self.leader(true).await?;
+        }
+        Ok(())
     }
 
     /// Takes in the rows of workers of a page, where none may be, and deletes those of dead workers.

@@ -25,7 +25,7 @@ pub(crate) use evidence::Evidence;
 pub(crate) use ghosts::Ghosts;
 pub(crate) use legacy::legacy_versions;
 pub(crate) use probe::Probe;
-pub(crate) use standing::judge;
 pub use standing::{KclIsLeading, Standing};
+pub(crate) use standing::{is_in_doubt, judge};
 pub(crate) use throughput::Throughputs;
 pub(crate) use watch::Watch;

@@ -9,7 +9,7 @@ use kcl_core::model::{Checkpoint, Lease, LeaseKey, Timestamp};
 use kcl_dynamo::{DynamoLeaseTable, KclIsLeading, Neighbours, OpenOptions, Standing};
 use serde_json::{Value, json};
 
-use crate::support::{Dynamo, Fault, TimerClock};
+use crate::support::{Call, Dynamo, Fault, TimerClock};
 
 const COMPATIBLE: &str = include_str!("../golden/kcl-3.5.1-compatible-with-2x.json");
 const TWO_WORKERS: &str = include_str!("../golden/kcl-3.5.1-two-workers.json");
@@ -230,6 +230,47 @@ async fn a_fleet_that_leads_is_a_typed_error_at_the_start_and_nothing_is_written
     put(&dynamo, &items(TWO_WORKERS));
     waiting.setup().await.unwrap();
     assert_eq!(waiting.standing(), Standing::Alone);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_whose_clock_is_wrong_is_known_by_its_row_that_moves() {
+    for moves in [true, false] {
+        let clock = TimerClock::new();
+        let mut items = items(TWO_WORKERS);
+        let old = clock.wall().as_millis() / 1000 - 600;
+        for item in items.iter_mut().filter(|item| item["entityType"]["S"] == "WORKER_METRIC_STATS") {
+            item["lut"]["N"] = old.to_string().into();
+        }
+        let dynamo = with(&items);
+        let table = open(&dynamo, OpenOptions::new().clock(Arc::new(clock)));
+        let heartbeats = async {
+            for beat in 0.. {
+                clock.sleep_until(clock.now() + Duration::from_secs(29)).await;
+                let mut leader = items.iter().find(|item| item["leaseKey"]["S"] == "Leader").unwrap().clone();
+                leader["recordVersionNumber"]["S"] = format!("beat {beat}").into();
+                if moves {
+                    put(&dynamo, &[leader]);
+                }
+            }
+        };
+        let began = clock.now();
+        let answer = tokio::select! {
+            biased;
+            () = heartbeats => unreachable!(),
+            answer = table.setup() => answer,
+        };
+        if moves {
+            let error = answer.unwrap_err();
+            assert!(std::error::Error::source(&error).is_some_and(|source| source.is::<KclIsLeading>()), "{error}");
+        } else {
+            answer.unwrap();
+            assert_eq!(table.standing(), Standing::Alone, "it was killed");
+        }
+        let took = clock.now().since(began);
+        assert!(took >= Duration::from_secs(29) && took <= Duration::from_secs(40), "{took:?}");
+        let ours = |call: &Call| ["PutItem", "UpdateItem", "DeleteItem"].contains(&call.operation.as_str()) && call.status == 200;
+        assert!(!dynamo.take_calls().iter().any(ours), "nothing is written");
+    }
 }
 
 #[tokio::test]
