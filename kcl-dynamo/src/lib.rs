@@ -135,8 +135,10 @@
 mod announcer;
 mod call;
 mod expression;
+mod inner;
 mod item;
 mod neighbours;
+mod refusal;
 mod runtime;
 mod setup;
 mod table;
