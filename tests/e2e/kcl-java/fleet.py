@@ -163,7 +163,7 @@ class Fleet:
         began = time.time() * 1000
         for worker in workers:
             worker.process.terminate()
-        statuses = [worker.stop() for worker in workers]
+        statuses = [worker.ended() for worker in workers]
         names = " and ".join(worker.name for worker in workers)
         self.say(f"{names} were stopped: the others read all after {self.all_hold(heirs, leases):.0f} s")
         for worker in workers:
