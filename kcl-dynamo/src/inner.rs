@@ -98,7 +98,7 @@ impl Inner {
                 return Err(if self.settings.wait_for_kcl { Error::Throttled { source: Box::new(error) } } else { error.into() });
             }
         }
-        self.watch.begin(&evidence, standing);
+        self.watch.begin(&evidence, standing, self.settings.clock.now());
         self.probe.looked(evidence.leader.as_deref(), self.settings.clock.now());
         tracing::debug!(table = self.calls.table, ?standing, "who else uses the lease table");
         Ok(())
@@ -137,6 +137,18 @@ impl Inner {
         }
         if is_last && self.watch.takes_removal() && self.remove(BEACON_KEY, true).await.is_err() {
             self.watch.not_removed();
+        }
+    }
+
+    /// Reads the tables that a KCL before 3.5 keeps beside this one, from time to time while one may live.
+    pub(crate) async fn look_beside(&self) {
+        if self.settings.neighbours == Neighbours::Nobody || !self.watch.takes_look_beside(self.settings.clock.now()) {
+            return;
+        }
+        let mut evidence = Evidence::default();
+        match legacy_versions(&self.calls.client, &self.application, &mut evidence).await {
+            Ok(()) => self.watch.see_beside(evidence),
+            Err(error) => tracing::debug!(%error, "the tables of an old KCL were not read"),
         }
     }
 

@@ -72,8 +72,8 @@
 //! # Rights
 //!
 //! `MakeTheTable` is needed where a missing table is to be made (`TagResource` for tags, `UpdateContinuousBackups` for recovery). The two
-//! of `BesideJava` are needed where a KCL has ever used the table. That a right is missing is found at the start: setting up makes each
-//! kind of write once with a condition that never holds.
+//! of `BesideJava` are needed where a KCL has ever used the table. That a right is missing is found at the start: setting up reads, and
+//! makes each kind of write once with a condition that never holds.
 #![doc = concat!("```json\n", include_str!("../docs/policy.json"), "```")]
 //!
 //! # What it costs
@@ -98,7 +98,7 @@
 //!
 //! What a table shows of Java workers is read at [`setup`](kcl_core::lease::LeaseTable::setup) and with every look;
 //! [`DynamoLeaseTable::standing`] tells what came of it. Where looks are seldom, the row `Leader` is read between them, and all rows are
-//! looked at once it comes or changes.
+//! looked at once it comes or changes. The tables of a KCL from 3.0 to 3.4 are read each 30 s while one may live.
 //!
 //! | the table shows | [`Standing`] | what follows |
 //! |---|---|---|

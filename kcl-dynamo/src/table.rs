@@ -250,6 +250,7 @@ impl LeaseTable for DynamoLeaseTable {
         // Where changes are found by looking, a value that is another one from time to time asks for that.
         let turn = clock.now().since_origin().as_millis() / LOOK_EVERY.as_millis();
         if self.inner.watch.standing() != Standing::Alone {
+            self.inner.look_beside().await;
             return Ok(Beacon::new(turn.to_string()));
         }
         let mut beacon = self.inner.announcer.read(&self.inner.calls).await?;

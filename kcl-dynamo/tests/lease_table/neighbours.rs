@@ -287,6 +287,41 @@ async fn a_fleet_of_a_kcl_before_3_5_that_leads_is_found_in_its_own_tables() {
     assert!(error.to_string().contains("`java-1`"), "{error}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_kcl_before_3_5_that_goes_over_to_3x_while_we_run_is_found_in_its_own_tables() {
+    let dynamo = with(&[old_lease()]);
+    let clock = TimerClock::new();
+    let table = open(&dynamo, OpenOptions::new().clock(Arc::new(clock)));
+    table.setup().await.unwrap();
+    // It comes later than we: the tables are made, and it is in 2.x mode.
+    table_of(&dynamo, "application-CoordinatorState", "key");
+    table_of(&dynamo, "application-WorkerMetricStats", "wid");
+    let wall = || clock.wall().as_millis() / 1000;
+    let writes = |version: &str| {
+        let migration = json!({ "key": { "S": "Migration3.0" }, "cv": { "S": version } });
+        dynamo.ask("PutItem", json!({ "TableName": "application-CoordinatorState", "Item": migration }));
+        let metrics = json!({ "wid": { "S": "java-1" }, "lut": { "N": wall().to_string() } });
+        dynamo.ask("PutItem", json!({ "TableName": "application-WorkerMetricStats", "Item": metrics }));
+    };
+    let half_a_minute = async || {
+        for _ in 0..16 {
+            clock.sleep_until(clock.now() + Duration::from_secs(2)).await;
+            table.beacon().await.unwrap();
+            table.snapshot(None, Consistency::Eventual).await.unwrap();
+        }
+    };
+    writes("CLIENT_VERSION_UPGRADE_FROM_2X");
+    half_a_minute().await;
+    assert_eq!(table.standing(), Standing::Quiet);
+    writes("CLIENT_VERSION_3X_WITH_ROLLBACK");
+    half_a_minute().await;
+    assert_eq!(table.standing(), Standing::Led);
+    dynamo.take_calls();
+    half_a_minute().await;
+    let beside = dynamo.take_calls().iter().filter(|call| call.table != "application").count();
+    assert_eq!(beside, 0, "there is nothing more to learn");
+}
+
 #[tokio::test]
 async fn when_an_old_kcl_comes_while_we_run_our_rows_go_with_the_next_sign_of_life() {
     let dynamo = with(&[]);
