@@ -81,7 +81,7 @@ async fn a_write_that_lands_after_its_caller_gave_up_is_shown_by_the_refusal_of_
 #[tokio::test]
 async fn reads_of_one_row_are_consistent_and_looks_are_as_they_are_asked_for_and_the_signal_is_cheap() {
     let (dynamo, table, row) = held().await;
-    let mut consistent = |what: &str| {
+    let consistent = |what: &str| {
         let calls = dynamo.take_calls();
         assert_eq!(calls.len(), 1, "{what}");
         calls[0].body["ConsistentRead"] == true
