@@ -226,3 +226,29 @@ async fn who_lists_the_shards_for_long_does_not_take_a_parent_for_gone_whose_lea
     first.stop().await.unwrap();
     late.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn the_lease_of_an_old_kcl_is_given_the_hash_key_range_of_its_shard_and_nothing_else_of_it_changes() {
+    let stream = MemoryStream::new("orders", 3);
+    let table = MemoryLeaseTable::new();
+    let [held, free, ended] = <[_; 3]>::try_from(stream.shards()).unwrap();
+    for shard in [&held, &free, &ended] {
+        let end = if shard.id == ended.id { Checkpoint::ShardEnd } else { Checkpoint::TrimHorizon };
+        let mut row = Lease::new(LeaseKey::single(shard.id.clone()), end);
+        if shard.id == held.id {
+            row = row.owned_by("java-1".into(), "of nobody here".into());
+        }
+        table.create(&row).await.unwrap();
+    }
+    let before = lease_of(&table, &held.id).await;
+    let run = start(&stream, &table);
+    for shard in [&held, &free] {
+        wait_for_lease(&table, &shard.id, |row| row.hash_range == Some(shard.hash_range)).await;
+    }
+    let row = lease_of(&table, &held.id).await;
+    // Nobody's life is shown by it.
+    assert_eq!((row.counter, &row.owner, &row.token), (before.counter, &before.owner, &before.token));
+    wait_for_an_audit(&stream).await;
+    assert_eq!(lease_of(&table, &ended.id).await.hash_range, None, "nothing follows from it any more");
+    run.stop().await.unwrap();
+}

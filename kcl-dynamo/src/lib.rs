@@ -57,6 +57,7 @@
 //! | attribute | type | holds |
 //! |---|---|---|
 //! | `rsToken` | S | the present tenancy; absent in a lease that nobody of us holds |
+//! | `rsHolder` | S | whose tenancy that is: where the row names another owner, a KCL has taken the lease and left both there |
 //! | `rsStartAt` | N | milliseconds since 1970: the time that `LATEST` or `AT_TIMESTAMP` meant when the lease was made |
 //! | `rsStreamArn` | S | the stream |
 //! | `rsStreamCreatedAt` | N | milliseconds since 1970: when it was created |
@@ -65,20 +66,20 @@
 //!
 //! | row | holds |
 //! |---|---|
-//! | the worker's id (`~worker-` and the id, where that could be the key of another row) | a worker as the KCL 3.5's row of worker metrics (`entityType` = `WORKER_METRIC_STATS`, `lut`, `slu`, `sup`, empty `sts` and `opr`) with our mark: `rsWorker`, `rsIncarnation`, `rsCounter`, `rsFailoverNanos`, `rsLeaving`, `rsAudits` |
+//! | the worker's id (`~worker-` and the id, where that could be the key of another row) | a worker as the KCL 3.5's row of worker metrics (`entityType` = `WORKER_METRIC_STATS`, `lut`, `slu`, `sup`, empty `sts` and `opr`) with our mark: `rsWorker`, `rsIncarnation`, `rsCounter`, `rsFailoverNanos`, `rsLeaving`, `rsAudits`. Of one that leaves `lut` and `slu` are 0: for the KCL it is gone before its leases are free |
 //! | `~fleet-0` | the change signal: `entityType` = `RS_FLEET`, `rsValue`, and in `rsRecent` the last announcements, at most 64 of them and 3.6 KB |
 //!
 //! # Rights
 //!
 //! `MakeTheTable` is needed where a missing table is to be made (`TagResource` for tags, `UpdateContinuousBackups` for recovery). The two
-//! of `BesideJava` are needed where a KCL has ever used the table. That a right is missing is found at the start: setting up makes each
-//! kind of write once with a condition that never holds.
+//! of `BesideJava` are needed where a KCL has ever used the table. That a right is missing is found at the start: setting up reads, and
+//! makes each kind of write once with a condition that never holds.
 #![doc = concat!("```json\n", include_str!("../docs/policy.json"), "```")]
 //!
 //! # What it costs
 //!
 //! In units an hour with the default failover time of 10 s. A row is below 1 KB, so a write is one unit; B is the size of the table
-//! in bytes, some 370 a lease and 350 a worker.
+//! in bytes, some 410 a lease and 350 a worker.
 //!
 //! | what | write units | read units |
 //! |---|---|---|
@@ -87,21 +88,26 @@
 //! | a worker's sign of life, each 3.3 s | 1,080 | |
 //! | a worker's reading of the change signal, each 0.5 s | | 3,600 |
 //! | a worker's looks at all rows, each 2 s (each 30 s where it holds everything and nobody else is there) | | 1,800 x ⌈B / 4096⌉ / 2 |
+//! | where it looks each 30 s, its reading of the row of the KCL's leader, each 5 s | | 360 |
 //! | an announcement: somebody came, goes, asks, hands over | 1 to 4 each | 1 a worker and lease that is named |
 //!
-//! So 64 idle leases cost one worker 1,170 write units a minute and 8 workers 1,330 read units a minute. A start costs 3 write units and
+//! So 64 idle leases cost one worker 1,170 write units a minute and 8 workers 1,450 read units a minute. A start costs 3 write units and
 //! one consistent look.
 //!
 //! # Beside Java workers
 //!
 //! What a table shows of Java workers is read at [`setup`](kcl_core::lease::LeaseTable::setup) and with every look;
-//! [`DynamoLeaseTable::standing`] tells what came of it.
+//! [`DynamoLeaseTable::standing`] tells what came of it. Where looks are seldom, the row `Leader` is read between them, and all rows are
+//! looked at once it comes or changes. The tables of a KCL from 3.0 to 3.4 are read each 30 s while one may live.
 //!
 //! | the table shows | [`Standing`] | what follows |
 //! |---|---|---|
 //! | no trace of a KCL, or of one from 3.5 in its default mode that has stopped | `Alone` | rows of workers and the change signal are written |
 //! | a lease without `entityType`, `Migration3.0` at `CLIENT_VERSION_UPGRADE_FROM_2X` or `CLIENT_VERSION_2X`, or the tables `APPLICATION-CoordinatorState` of a KCL from 3.0 to 3.4 | `Quiet` | leases alone are written: a KCL before 3.5 fails on every other row, and one that waits to change to 3.x waits as long as an owner of a lease has no row of metrics. Changes are found by looking, each 2 s |
 //! | `Migration3.0` at `CLIENT_VERSION_3X` or `CLIENT_VERSION_3X_WITH_ROLLBACK` and metrics of somebody else that are younger than 60 s, or a row `Leader` that changes between two looks | `Led` | at the start an error with [`KclIsLeading`] as its source and nothing written, or a wait ([`OpenOptions::wait_for_kcl`]). While running: a warning in the log and [`Event::LeasesLedByOthers`](kcl_core::worker::Event::LeasesLedByOthers), no lease is taken, claimed or asked for any more (such a write is answered with `Throttled`), what is held is kept and handed over when the leader asks, our rows beside leases are removed |
+//!
+//! Metrics are judged by the clock of this machine. Where they are older than 60 s, but not than an hour, and there is a row `Leader`, that
+//! row is watched at the start for 36 s: one that lives changes it each 30 s, whatever its clock says.
 //!
 //! A standing becomes stricter by itself and milder only by a new start. The row of a worker that was dead by then is deleted by the
 //! others when it has stood still for its failover time. Where the table was an old KCL's and no Java worker will come
@@ -119,19 +125,20 @@
 //! - A KCL 1.x or 2.x cannot be asked for a lease. While it has at least two more than a worker of ours, that one takes one of its leases
 //!   each 20 s (twice the failover time, where that is above 10 s), as the KCL itself does: the records since its last checkpoint are
 //!   delivered twice. The other way round it is the same.
-//! - A KCL from 3.5 in 2.x mode, known by its row of worker metrics with `sup`, is asked, for one lease at a time, and hands it over after
-//!   its last checkpoint. It takes without asking.
-//! - An owner that took over leases with a token of ours cannot be told from one of ours: it is asked, and what it has not answered
-//!   after 40 s is taken.
+//! - A KCL from 3.0 in 2.x mode is asked, for one lease at a time, and hands it over after its last checkpoint. It takes without asking.
+//!   From 3.5 on it is known by its row of worker metrics with `sup`, before by `throughputKBps` of a lease that changes while it holds
+//!   it. One whose shards are all idle is taken from like those before 3.0.
+//! - What a KCL takes from us keeps our token. `rsHolder` tells that it is not the owner's.
 //!
-//! Not done: living with a leader of the KCL 3.x. A leader without metrics (`disableWorkerMetrics`) is found only by its row changing,
-//! which takes one of its heartbeats (30 s). A KCL 3.0 to 3.4 keeps its metrics elsewhere and is taken from, not asked.
+//! Not done: living with a leader of the KCL 3.x.
 
 mod announcer;
 mod call;
 mod expression;
+mod inner;
 mod item;
 mod neighbours;
+mod refusal;
 mod runtime;
 mod setup;
 mod table;

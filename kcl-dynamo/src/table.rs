@@ -1,22 +1,18 @@
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use kcl_core::lease::{Beacon, Change, Changed, Consistency, Error, Expect, LeaseTable, PageToken, Snapshot, WorkerRow};
 use kcl_core::model::{Lease, LeaseKey, WorkerId};
 
-use crate::announcer::Announcer;
-use crate::call::{Calls, Lanes, Refused};
-use crate::expression::{Parts, Update, absent, edited, exactly, expected};
-use crate::item::attribute::{
-    ENTITY_TYPE, INCARNATION, KIND_BEACON, KIND_WORKER, LAST_UPDATE, LEASE_KEY, SUPPORT, SUPPORT_UPDATE,
-};
-use crate::item::{BEACON_KEY, Item, Reader, Row, key_value, lease_item, number, text, worker_item, worker_key, worker_values};
-use crate::neighbours::{Evidence, Ghosts, KclIsLeading, Standing, Watch, judge, legacy_versions};
-use crate::setup::{Neighbours, OpenError, OpenOptions, Settings, check_rights, ready_table};
+use crate::expression::{Parts, absent, edited, expected};
+use crate::inner::{Inner, LOOK_EVERY};
+use crate::item::attribute::{ENTITY_TYPE, INCARNATION, KIND_BEACON, KIND_WORKER, LEASE_KEY, SUPPORT};
+use crate::item::{BEACON_KEY, Item, Reader, Row, key_value, lease_item, text, worker_item, worker_key};
+use crate::neighbours::Standing;
+use crate::refusal::{in_the_way, lease_of, refusal, worker_refusal};
+use crate::setup::{OpenError, OpenOptions, Settings, check_rights, ready_table};
 
 /// A lease table in DynamoDB, row for row the KCL's. The [crate](crate) tells what is in it and what it costs.
 ///
@@ -30,18 +26,6 @@ pub struct DynamoLeaseTable {
     inner: Arc<Inner>,
 }
 
-struct Inner {
-    calls: Calls,
-    application: String,
-    settings: Settings,
-    lanes: Lanes,
-    announcer: Announcer,
-    watch: Watch,
-    ghosts: Ghosts,
-    /// Workers whose rows may not be in the table while Java workers of before 3.5 may read it.
-    unwritten: Mutex<BTreeMap<WorkerId, WorkerRow>>,
-}
-
 impl DynamoLeaseTable {
     /// The lease table of an application in the table of its name, with the default [`OpenOptions`]: region, credentials and endpoint
     /// as the environment says.
@@ -53,17 +37,7 @@ impl DynamoLeaseTable {
     }
 
     pub(crate) fn new(client: &Client, application: &str, table: &str, settings: Settings) -> Self {
-        let inner = Inner {
-            calls: Calls::new(client, table, settings.call_limit),
-            application: application.to_owned(),
-            lanes: Lanes::new(settings.call_limit),
-            settings,
-            announcer: Announcer::default(),
-            watch: Watch::default(),
-            ghosts: Ghosts::default(),
-            unwritten: Mutex::default(),
-        };
-        Self { inner: Arc::new(inner) }
+        Self { inner: Arc::new(Inner::new(client, application, table, settings)) }
     }
 
     /// The name of the table.
@@ -109,168 +83,11 @@ impl fmt::Debug for DynamoLeaseTable {
     }
 }
 
-/// How often everything is looked at where there is no signal: a fifth of the KCL's failover time.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
-
-/// A row under a key that we work with which is not what it has to be.
-fn in_the_way(key: &str, row: &Row, wanted: &str) -> Error {
-    let found = match row {
-        Row::Lease(_) => "a lease".to_owned(),
-        Row::Worker(_) => "a worker".to_owned(),
-        Row::Beacon => "the change signal".to_owned(),
-        Row::Foreign(row) => match &row.kind {
-            Some(kind) => format!("of the kind `{kind}`"),
-            None => "of no kind that is known".to_owned(),
-        },
-    };
-    Error::Fatal { message: format!("the row `{key}` is {found} where {wanted} has to be"), source: None }
-}
-
-fn lease_of(item: &Item) -> Result<Lease, Error> {
-    match Row::read(item)? {
-        Row::Lease(lease) => Ok(lease),
-        other => Err(in_the_way(Reader(item).key(), &other, "a lease")),
-    }
-}
-
-/// The worker of a KCL that answers when it is asked for a lease: its row of metrics says what it supports, as from the KCL 3.5 on. That
-/// the KCL 3.0 to 3.4 do so too cannot be told from this table.
+/// The worker of a KCL that answers when it is asked for a lease: its row of metrics says what it supports, as from the KCL 3.5 on.
 fn answering(item: &Item) -> Option<WorkerId> {
     let reader = Reader(item);
     let is_metrics = reader.text(ENTITY_TYPE).ok().flatten() == Some(KIND_WORKER) && !reader.has(INCARNATION);
     (is_metrics && reader.has(SUPPORT)).then(|| reader.key().into())
-}
-
-/// The error of a write on a lease.
-fn refusal(refused: Refused) -> Error {
-    match refused {
-        Refused::Failed(error) => error,
-        Refused::Condition(None) => Error::conflict(None),
-        Refused::Condition(Some(item)) => match lease_of(&item) {
-            Ok(lease) => Error::conflict(Some(lease)),
-            Err(error) => error,
-        },
-    }
-}
-
-/// The error of a write on the row of a worker.
-fn worker_refusal(refused: Refused) -> Error {
-    match refused {
-        Refused::Failed(error) => error,
-        Refused::Condition(None) => Error::conflict(None),
-        Refused::Condition(Some(item)) => match Row::read(&item) {
-            Ok(Row::Worker(_)) => Error::conflict(None),
-            Ok(other) => in_the_way(Reader(&item).key(), &other, "a worker of this fleet"),
-            Err(broken) => broken.into(),
-        },
-    }
-}
-
-impl Inner {
-    fn seconds(&self) -> i64 {
-        self.settings.clock.wall().as_millis().div_euclid(1000)
-    }
-
-    fn writes_rows_of_workers(&self) -> bool {
-        self.watch.standing() == Standing::Alone
-    }
-
-    fn unwritten(&self) -> MutexGuard<'_, BTreeMap<WorkerId, WorkerRow>> {
-        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Judges who else uses the table, before anything is written to it.
-    async fn look_around(&self) -> Result<(), Error> {
-        let mut evidence = Evidence::default();
-        let mut standing = Standing::Alone;
-        if self.settings.neighbours == Neighbours::AsSeen {
-            let mut start = None;
-            loop {
-                let page = self.calls.scan(start, true, None).await?;
-                page.items.iter().for_each(|item| evidence.add(item));
-                start = page.next;
-                if start.is_none() {
-                    break;
-                }
-            }
-            if evidence.of_a_kcl() {
-                legacy_versions(&self.calls.client, &self.application, &mut evidence).await?;
-            }
-            let what;
-            (standing, what) = judge(&evidence, self.seconds(), None);
-            if standing == Standing::Led {
-                let error = KclIsLeading { table: self.calls.table.clone(), what };
-                return Err(if self.settings.wait_for_kcl { Error::Throttled { source: Box::new(error) } } else { error.into() });
-            }
-        }
-        self.watch.begin(&evidence, standing);
-        tracing::debug!(table = self.calls.table, ?standing, "who else uses the lease table");
-        Ok(())
-    }
-
-    /// Removes a row that is no lease, if it is ours. Whether it was there.
-    async fn remove(&self, key: &str, is_signal: bool) -> Result<bool, Error> {
-        let mut parts = Parts::default();
-        let condition = if is_signal {
-            exactly(&mut parts, [(ENTITY_TYPE, text(KIND_BEACON))])
-        } else {
-            format!("attribute_exists({})", parts.name(INCARNATION))
-        };
-        match self.calls.delete(text(key), condition, parts).await {
-            Ok(()) => Ok(true),
-            Err(Refused::Condition(_)) => Ok(false),
-            Err(Refused::Failed(error)) => Err(error),
-        }
-    }
-
-    /// Takes in what a page shows of others.
-    async fn watch(&self, items: &[Item], is_first: bool, is_last: bool) {
-        if self.settings.neighbours == Neighbours::Nobody {
-            return;
-        }
-        if let Some((standing, what)) = self.watch.look(items, is_first, is_last, self.seconds()) {
-            tracing::warn!(
-                table = self.calls.table,
-                ?standing,
-                what,
-                "Java workers use the lease table: see the docs of kcl-dynamo"
-            );
-        }
-        if is_last && self.watch.takes_removal() && self.remove(BEACON_KEY, true).await.is_err() {
-            self.watch.not_removed();
-        }
-    }
-
-    /// Takes in the rows of workers of a page, where none may be, and deletes those of dead workers.
-    async fn remove_the_dead(&self, rows: Vec<WorkerRow>, is_first: bool) {
-        for dead in self.ghosts.see(rows, is_first, self.settings.clock.now()) {
-            match self.delete_written(&dead).await {
-                Ok(()) => tracing::debug!(worker = %dead.worker, "the row of a dead worker was deleted"),
-                // It lives after all, or the next look tries again.
-                Err(error) => tracing::debug!(worker = %dead.worker, %error, "the row of a dead worker was not deleted"),
-            }
-        }
-    }
-
-    async fn delete_written(&self, seen: &WorkerRow) -> Result<(), Error> {
-        let mut parts = Parts::default();
-        let condition = exactly(&mut parts, worker_values(seen));
-        self.calls.delete(worker_key(&seen.worker), condition, parts).await.map_err(worker_refusal)
-    }
-
-    async fn update_written(&self, seen: &WorkerRow, row: &WorkerRow) -> Result<(), Error> {
-        let mut parts = Parts::default();
-        let condition = exactly(&mut parts, worker_values(seen));
-        let mut update = Update::default();
-        for (attribute, value) in worker_values(row) {
-            update.set(&mut parts, attribute, value);
-        }
-        for attribute in [LAST_UPDATE, SUPPORT_UPDATE] {
-            update.set(&mut parts, attribute, number(self.seconds()));
-        }
-        let key = worker_key(&row.worker);
-        self.calls.update(key, update.text(), Some(condition), parts).await.map(drop).map_err(worker_refusal)
-    }
 }
 
 /// Whether it begins a tenancy, or asks for one.
@@ -318,6 +135,7 @@ impl LeaseTable for DynamoLeaseTable {
                 }
             }
         }
+        snapshot.answering.extend(inner.throughputs.see(&found.items, page.is_none()));
         inner.watch(&found.items, page.is_none(), snapshot.next.is_none()).await;
         snapshot.led = inner.watch.led();
         // A fleet without rows of workers judges life by leases. One that saw some rows, its own or those that others have not taken
@@ -342,11 +160,15 @@ impl LeaseTable for DynamoLeaseTable {
         {
             return Err(error);
         }
-        let Inner { lanes, settings, .. } = &*self.inner;
+        let Inner { lanes, settings, leaving, .. } = &*self.inner;
         let clock = &*settings.clock;
+        if matches!(change, Change::Release { .. }) {
+            // Not for longer than a call: the mark is tried again later where it fails.
+            drop(leaving.read().await);
+        }
         let _turn = if takes(change) { lanes.of_others(clock).await? } else { lanes.of_owners(clock).await? };
         let mut parts = Parts::default();
-        let update = edited(&mut parts, key, &change.edits());
+        let update = edited(&mut parts, key, expect, &change.edits());
         let condition = expected(&mut parts, expect);
         let item = self.inner.calls.update(key_value(key)?, update.text(), Some(condition), parts).await.map_err(refusal)?;
         lease_of(&item)
@@ -424,12 +246,19 @@ impl LeaseTable for DynamoLeaseTable {
     }
 
     async fn beacon(&self) -> Result<Beacon, Error> {
-        if self.inner.watch.standing() == Standing::Alone {
-            return self.inner.announcer.read(&self.inner.calls).await;
+        let clock = &self.inner.settings.clock;
+        // Where changes are found by looking, a value that is another one from time to time asks for that.
+        let turn = clock.now().since_origin().as_millis() / LOOK_EVERY.as_millis();
+        if self.inner.watch.standing() != Standing::Alone {
+            self.inner.look_beside().await;
+            return Ok(Beacon::new(turn.to_string()));
         }
-        // Without a signal, changes are found by looking: a value that is another one from time to time asks for that.
-        let turn = self.inner.settings.clock.now().since_origin().as_millis() / LOOK_EVERY.as_millis();
-        Ok(Beacon::new(turn.to_string()))
+        let mut beacon = self.inner.announcer.read(&self.inner.calls).await?;
+        self.inner.look_for_a_leader().await;
+        if self.inner.probe.is_alarmed(clock.now()) {
+            beacon.value.push_str(&format!(", look {turn}"));
+        }
+        Ok(beacon)
     }
 
     async fn announce(&self, changed: &[Changed]) -> Result<(), Error> {

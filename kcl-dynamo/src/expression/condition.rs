@@ -33,7 +33,10 @@ pub(crate) fn expected(parts: &mut Parts, expect: &Expect) -> String {
         Some(expected) => format!("{counter} = {}", parts.value(number(expected))),
         None => format!("attribute_exists({counter})"),
     }];
-    conditions.extend(matches(parts, TOKEN, &expect.token, Token::as_str));
+    conditions.extend(match &expect.token {
+        Match::Absent => Some(no_token(parts, expect)),
+        token => matches(parts, TOKEN, token, Token::as_str),
+    });
     conditions.extend(matches(parts, LEASE_OWNER, &expect.owner, WorkerId::as_str));
     conditions.extend(matches(parts, CHECKPOINT_OWNER, &expect.checkpoint_owner, WorkerId::as_str));
     if let Some(checkpoint) = &expect.checkpoint {
@@ -44,6 +47,18 @@ pub(crate) fn expected(parts: &mut Parts, expect: &Expect) -> String {
         conditions.push(format!("{} <> {}", parts.name(CHECKPOINT), parts.value(end)));
     }
     conditions.join(" AND ")
+}
+
+/// The lease is read as one without a token: it has none, or that of somebody who is not its owner any more. Every write that expects
+/// this and not the counter names both owners.
+fn no_token(parts: &mut Parts, expect: &Expect) -> String {
+    let token = parts.name(TOKEN);
+    let ((Match::Is(owner), _) | (Match::Absent, Match::Is(owner))) = (&expect.checkpoint_owner, &expect.owner) else {
+        return format!("attribute_not_exists({token})");
+    };
+    let (holder, owner) = (parts.name(HOLDER), parts.value(text(owner.as_str())));
+    // What is compared with a missing attribute is unequal to it.
+    format!("(attribute_not_exists({token}) OR (attribute_exists({holder}) AND {holder} <> {owner}))")
 }
 
 fn matches<T>(parts: &mut Parts, attribute: &str, expected: &Match<T>, as_str: impl Fn(&T) -> &str) -> Option<String> {

@@ -52,7 +52,7 @@ fn condition(expect: &Expect) -> String {
 
 fn change(write: &Write, key: &LeaseKey) -> String {
     let mut parts = Parts::default();
-    let text = edited(&mut parts, key, &write.change.edits()).text().unwrap();
+    let text = edited(&mut parts, key, &write.expect, &write.change.edits()).text().unwrap();
     filled(&parts, &text)
 }
 
@@ -63,13 +63,13 @@ fn each_write_of_the_protocol_is_one_condition_and_one_change() {
         (
             Write::take(&held, "b".into(), "u".into()),
             "leaseCounter = 41",
-            "SET leaseCounter = leaseCounter + 1, leaseOwner = 'b', rsToken = 'u', ownerSwitchesSinceCheckpoint = \
+            "SET leaseCounter = leaseCounter + 1, leaseOwner = 'b', rsToken = 'u', rsHolder = 'b', ownerSwitchesSinceCheckpoint = \
              if_not_exists(ownerSwitchesSinceCheckpoint, 0) + 1 REMOVE checkpointOwner",
         ),
         (
             Write::claim(&held, "a".into(), "u".into()),
             "leaseCounter = 41 AND leaseOwner = 'a' AND attribute_not_exists(checkpointOwner)",
-            "SET leaseCounter = leaseCounter + 1, rsToken = 'u'",
+            "SET leaseCounter = leaseCounter + 1, rsToken = 'u', rsHolder = 'a'",
         ),
         (Write::renew(&held), "leaseCounter = 41 AND rsToken = 't'", "SET leaseCounter = leaseCounter + 1"),
         (
@@ -88,37 +88,37 @@ fn each_write_of_the_protocol_is_one_condition_and_one_change() {
             Write::request(&held, "b".into(), "a".into()),
             "attribute_exists(leaseCounter) AND rsToken = 't' AND leaseOwner = 'a' AND attribute_not_exists(checkpointOwner) AND \
              checkpoint <> 'SHARD_END'",
-            "SET leaseOwner = 'b', checkpointOwner = 'a'",
+            "SET leaseOwner = 'b', checkpointOwner = 'a', rsHolder = 'a'",
         ),
         (
             Write::withdraw(&held, "b".into(), "a".into()),
             "attribute_exists(leaseCounter) AND rsToken = 't' AND leaseOwner = 'b' AND checkpointOwner = 'a'",
-            "SET leaseOwner = 'a' REMOVE checkpointOwner",
+            "SET leaseOwner = 'a', rsHolder = 'a' REMOVE checkpointOwner",
         ),
         (
             Write::pass_on(&held, "a".into(), "b".into(), Some(at(11, 0))),
             "leaseCounter = 41 AND rsToken = 't' AND leaseOwner = 'b' AND checkpointOwner = 'a' AND checkpoint = '10' AND \
              checkpointSubSequenceNumber = 1",
             "SET leaseCounter = leaseCounter + 1, ownerSwitchesSinceCheckpoint = 0, checkpoint = '11', \
-             checkpointSubSequenceNumber = 0 REMOVE checkpointOwner, rsToken, pendingCheckpoint, \
+             checkpointSubSequenceNumber = 0 REMOVE checkpointOwner, rsToken, rsHolder, pendingCheckpoint, \
              pendingCheckpointSubSequenceNumber, pendingCheckpointState",
         ),
         (
             Write::refuse(&held, "a".into(), "b".into()),
             "leaseCounter = 41 AND rsToken = 't' AND leaseOwner = 'b' AND checkpointOwner = 'a'",
-            "SET leaseCounter = leaseCounter + 1, leaseOwner = 'a' REMOVE checkpointOwner",
+            "SET leaseCounter = leaseCounter + 1, leaseOwner = 'a', rsHolder = 'a' REMOVE checkpointOwner",
         ),
         (
             Write::release(&held, None),
             "leaseCounter = 41 AND rsToken = 't' AND checkpoint = '10' AND checkpointSubSequenceNumber = 1",
-            "SET leaseCounter = leaseCounter + 1 REMOVE leaseOwner, checkpointOwner, rsToken",
+            "SET leaseCounter = leaseCounter + 1 REMOVE leaseOwner, checkpointOwner, rsToken, rsHolder",
         ),
         (
             Write::end(&held, vec!["d".into(), "c".into(), "d".into()]),
             "leaseCounter = 41 AND rsToken = 't' AND checkpoint = '10' AND checkpointSubSequenceNumber = 1",
             "SET leaseCounter = leaseCounter + 1, ownerSwitchesSinceCheckpoint = 0, checkpoint = 'SHARD_END', \
              checkpointSubSequenceNumber = 0, childShardIds = [\"c\", \"d\"] REMOVE leaseOwner, checkpointOwner, rsToken, \
-             pendingCheckpoint, pendingCheckpointSubSequenceNumber, pendingCheckpointState",
+             rsHolder, pendingCheckpoint, pendingCheckpointSubSequenceNumber, pendingCheckpointState",
         ),
         (
             Write::hash_range(HashKeyRange::new(1, 2).unwrap()),
@@ -147,6 +147,23 @@ fn a_row_without_a_token_or_a_sub_sequence_number_is_expected_as_such() {
 }
 
 #[test]
+fn who_asks_for_a_lease_without_a_token_ends_one_that_a_kcl_has_left_there() {
+    let mut row = held();
+    row.token = None;
+    for (write, owner) in [
+        (Write::request(&row, "b".into(), "j".into()), "leaseOwner = 'j' AND attribute_not_exists(checkpointOwner)"),
+        (Write::withdraw(&row, "b".into(), "j".into()), "leaseOwner = 'b' AND checkpointOwner = 'j'"),
+    ] {
+        let wanted = format!(
+            "attribute_exists(leaseCounter) AND (attribute_not_exists(rsToken) OR (attribute_exists(rsHolder) AND rsHolder <> 'j')) \
+             AND {owner}"
+        );
+        assert!(condition(&write.expect).starts_with(&wanted), "{}", condition(&write.expect));
+        assert!(change(&write, &row.key).ends_with("rsToken, rsHolder"), "{}", change(&write, &row.key));
+    }
+}
+
+#[test]
 fn the_checkpoint_of_one_of_several_streams_names_stream_and_shard() {
     let held = held();
     let key = LeaseKey { stream: Some("1:orders:2".into()), shard: "s".into() };
@@ -156,7 +173,8 @@ fn the_checkpoint_of_one_of_several_streams_names_stream_and_shard() {
 #[test]
 fn no_attribute_is_named_without_a_placeholder() {
     let mut parts = Parts::default();
-    let text = edited(&mut parts, &held().key, &Write::end(&held(), vec!["c".into()]).change.edits()).text().unwrap();
+    let end = Write::end(&held(), vec!["c".into()]);
+    let text = edited(&mut parts, &held().key, &end.expect, &end.change.edits()).text().unwrap();
     let without = text.split(|c: char| !(c.is_alphanumeric() || "#:_".contains(c))).filter(|word| !word.is_empty());
     let bare: Vec<&str> = without.filter(|word| !word.starts_with(['#', ':'])).collect();
     assert_eq!(bare, ["SET", "REMOVE"]);

@@ -1,7 +1,7 @@
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
-use kcl_core::lease::{CounterEdit, Edit, Edits, SwitchesEdit};
-use kcl_core::model::{Facts, LeaseKey, Pending, Token, WorkerId};
+use kcl_core::lease::{CounterEdit, Edit, Edits, Expect, Match, SwitchesEdit};
+use kcl_core::model::{Facts, LeaseKey, Pending, WorkerId};
 
 use crate::item::attribute::*;
 use crate::item::{checkpoint_values, number, shard_set, text};
@@ -41,8 +41,8 @@ impl Update {
     }
 }
 
-/// The edits of a lease. What they do not name stays, whoever wrote it.
-pub(crate) fn edited(parts: &mut Parts, key: &LeaseKey, edits: &Edits) -> Update {
+/// The edits of a lease that is as expected. What they do not name stays, whoever wrote it.
+pub(crate) fn edited(parts: &mut Parts, key: &LeaseKey, expect: &Expect, edits: &Edits) -> Update {
     let mut update = Update::default();
     if edits.counter == CounterEdit::Next {
         let counter = parts.name(LEASE_COUNTER);
@@ -51,7 +51,7 @@ pub(crate) fn edited(parts: &mut Parts, key: &LeaseKey, edits: &Edits) -> Update
     let worker = |worker: &WorkerId| text(worker.as_str());
     update.edit(parts, LEASE_OWNER, &edits.owner, worker);
     update.edit(parts, CHECKPOINT_OWNER, &edits.checkpoint_owner, worker);
-    update.edit(parts, TOKEN, &edits.token, |token: &Token| text(token.as_str()));
+    update.tenancy(parts, expect, edits);
     match edits.switches {
         SwitchesEdit::Keep => {}
         SwitchesEdit::AddOne => {
@@ -91,6 +91,22 @@ impl Update {
         }
     }
 
+    /// A token goes with the name of the owner whose it is.
+    fn tenancy(&mut self, parts: &mut Parts, expect: &Expect, edits: &Edits) {
+        let names_owner = (&edits.owner, &edits.checkpoint_owner) != (&Edit::Keep, &Edit::Keep);
+        match &edits.token {
+            Edit::Set(token) => self.set(parts, TOKEN, text(token.as_str())),
+            // A KCL may have left one there: it must not come to life when its former holder is the owner again.
+            Edit::Keep if names_owner && expect.token == Match::Absent => self.remove(parts, TOKEN),
+            Edit::Keep if names_owner => {}
+            Edit::Keep => return,
+            Edit::Remove => self.remove(parts, TOKEN),
+        }
+        let ends = edits.token == Edit::Remove || (edits.token == Edit::Keep && expect.token == Match::Absent);
+        let owner = if ends { None } else { actual_owner(expect, edits) };
+        self.set_or_remove(parts, HOLDER, owner.map(|owner| text(owner.as_str())));
+    }
+
     fn pending(&mut self, parts: &mut Parts, pending: &Edit<Pending>) {
         match pending {
             Edit::Keep => {}
@@ -113,5 +129,18 @@ impl Update {
         self.set_or_remove(parts, START_AT, facts.start_at.map(|at| number(at.as_millis())));
         self.set_or_remove(parts, STREAM_ARN, facts.stream_arn.as_deref().map(text));
         self.set_or_remove(parts, STREAM_CREATED_AT, facts.stream_created_at.map(|at| number(at.as_millis())));
+    }
+}
+
+/// Who is the actual owner of a lease once it is changed, if that is known.
+fn actual_owner<'a>(expect: &'a Expect, edits: &'a Edits) -> Option<&'a WorkerId> {
+    let (asked, named) = (&edits.checkpoint_owner, &edits.owner);
+    match (asked, &expect.checkpoint_owner) {
+        (Edit::Set(owner), _) | (Edit::Keep, Match::Is(owner)) => Some(owner),
+        (Edit::Keep, Match::Any) => None,
+        (Edit::Remove, _) | (Edit::Keep, Match::Absent) => match (named, &expect.owner) {
+            (Edit::Set(owner), _) | (Edit::Keep, Match::Is(owner)) => Some(owner),
+            _ => None,
+        },
     }
 }

@@ -28,9 +28,13 @@ pub(crate) const STARTING_HASH_KEY: &str = "startingHashKey";
 pub(crate) const ENDING_HASH_KEY: &str = "endingHashKey";
 pub(crate) const STREAM_NAME: &str = "streamName";
 pub(crate) const SHARD_ID: &str = "shardId";
+/// What a KCL from 3.0 has measured of the shard.
+pub(crate) const THROUGHPUT: &str = "throughputKBps";
 
 /// Ours, in a lease.
 pub(crate) const TOKEN: &str = "rsToken";
+/// Whose tenancy that is. A KCL that takes the lease leaves both as they are.
+pub(crate) const HOLDER: &str = "rsHolder";
 pub(crate) const START_AT: &str = "rsStartAt";
 pub(crate) const STREAM_ARN: &str = "rsStreamArn";
 pub(crate) const STREAM_CREATED_AT: &str = "rsStreamCreatedAt";

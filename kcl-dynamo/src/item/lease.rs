@@ -69,6 +69,7 @@ pub(crate) fn lease_item(lease: &Lease) -> Result<Item, Error> {
     set(LEASE_OWNER, lease.owner.as_ref().map(|owner| text(owner.as_str())));
     set(CHECKPOINT_OWNER, lease.checkpoint_owner.as_ref().map(|owner| text(owner.as_str())));
     set(TOKEN, lease.token.as_ref().map(|token| text(token.as_str())));
+    set(HOLDER, lease.token.as_ref().and_then(|_| lease.actual_owner()).map(|holder| text(holder.as_str())));
     if let Some(pending) = &lease.pending {
         let [at, sub] = checkpoint_values(&pending.at);
         set(PENDING, Some(at));
@@ -96,7 +97,7 @@ impl Reader<'_> {
         let mut lease = Lease::new(parse_key(self.key()), self.checkpoint(CHECKPOINT, CHECKPOINT_SUB, checkpoint)?);
         lease.owner = self.text(LEASE_OWNER)?.map(WorkerId::from);
         lease.checkpoint_owner = self.text(CHECKPOINT_OWNER)?.map(WorkerId::from);
-        lease.token = self.text(TOKEN)?.map(Token::from);
+        lease.token = self.token(&lease)?;
         lease.counter = self.needed_number(LEASE_COUNTER)?;
         lease.owner_switches = self.number(OWNER_SWITCHES)?.unwrap_or(0);
         lease.pending = match self.text(PENDING)? {
@@ -113,6 +114,13 @@ impl Reader<'_> {
         lease.facts.stream_arn = self.text(STREAM_ARN)?.map(Into::into);
         lease.facts.stream_created_at = self.number(STREAM_CREATED_AT)?.map(Timestamp::from_millis);
         Ok(lease)
+    }
+
+    /// The tenancy, unless it is not the owner's: somebody who knows no tokens has taken the lease.
+    fn token(self, lease: &Lease) -> Result<Option<Token>, Broken> {
+        let holder = self.text(HOLDER)?;
+        let is_owners = holder.is_none_or(|holder| lease.actual_owner().is_some_and(|owner| owner.as_str() == holder));
+        Ok(self.text(TOKEN)?.filter(|_| is_owners).map(Token::from))
     }
 
     /// Absent in rows of a KCL before 2.3, where it is filled in later.

@@ -45,6 +45,15 @@ impl Evidence {
         }
     }
 
+    /// Adds what the tables show that a KCL before 3.5 keeps beside this one.
+    pub(crate) fn add_beside(&mut self, beside: &Self) {
+        self.legacy_table |= beside.legacy_table;
+        if beside.client_version.is_some() {
+            self.client_version.clone_from(&beside.client_version);
+        }
+        self.metrics.extend(beside.metrics.iter().map(|(worker, at)| (worker.clone(), *at)));
+    }
+
     /// Whether a KCL has ever worked with this table.
     pub(crate) const fn of_a_kcl(&self) -> bool {
         self.old_lease || self.kcl_row

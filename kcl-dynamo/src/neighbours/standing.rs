@@ -36,6 +36,9 @@ impl From<KclIsLeading> for Error {
     }
 }
 
+/// The versions that a KCL with a leader runs as.
+const LED_VERSIONS: [&str; 2] = ["CLIENT_VERSION_3X", "CLIENT_VERSION_3X_WITH_ROLLBACK"];
+
 /// Rows of worker metrics count for the KCL's leader while they are younger than twice the 30 s in which they are written.
 const FRESH_SECONDS: i64 = 60;
 
@@ -43,7 +46,7 @@ const FRESH_SECONDS: i64 = 60;
 /// earlier look has seen. With [`Standing::Led`] comes what showed it.
 pub(crate) fn judge(evidence: &Evidence, now: i64, leader_before: Option<&str>) -> (Standing, String) {
     let version = evidence.client_version.as_deref().unwrap_or("");
-    let is_3x = ["CLIENT_VERSION_3X", "CLIENT_VERSION_3X_WITH_ROLLBACK"].contains(&version);
+    let is_3x = LED_VERSIONS.contains(&version);
     // A row from the future counts: the clock that wrote it is wrong by less than a day, or the KCL would remove the row.
     let fresh = evidence.metrics.iter().find(|(_, at)| now - **at < FRESH_SECONDS);
     if let Some((worker, at)) = fresh.filter(|_| is_3x) {
@@ -59,6 +62,17 @@ pub(crate) fn judge(evidence: &Evidence, now: i64, leader_before: Option<&str>) 
         return (Standing::Quiet, String::new());
     }
     (Standing::Alone, String::new())
+}
+
+/// Within this the clocks of two machines may differ.
+const SKEW_SECONDS: i64 = 3600;
+
+/// Whether a leader may be at work whose metrics look old because its clock is not ours: then the row `Leader` decides, which counts
+/// by no clock.
+pub(crate) fn is_in_doubt(evidence: &Evidence, now: i64) -> bool {
+    let version = evidence.client_version.as_deref().unwrap_or("");
+    let recent = || evidence.metrics.values().any(|at| now - at < SKEW_SECONDS);
+    evidence.leader.is_some() && LED_VERSIONS.contains(&version) && recent()
 }
 
 #[cfg(test)]
@@ -80,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_fleet_in_3x_mode_leads_while_its_metrics_are_fresh() {
-        for version in ["CLIENT_VERSION_3X", "CLIENT_VERSION_3X_WITH_ROLLBACK"] {
+        for version in LED_VERSIONS {
             assert_eq!(judge(&with_metrics(version, 941), 1000, None).0, Standing::Led);
             assert_eq!(judge(&with_metrics(version, 1030), 1000, None).0, Standing::Led, "a clock that is ahead");
             assert_eq!(judge(&with_metrics(version, 940), 1000, None).0, Standing::Alone, "it has stopped");
@@ -96,6 +110,17 @@ mod tests {
         assert_eq!(judge(&evidence, 1000, Some("a")).0, Standing::Led);
         assert_eq!(judge(&evidence, 1000, Some("b")).0, Standing::Alone);
         assert_eq!(judge(&evidence, 1000, None).0, Standing::Alone);
+    }
+
+    #[test]
+    fn a_leader_with_metrics_of_the_last_hour_may_live_by_another_clock() {
+        let with_leader = |version, at| Evidence { leader: Some("a".to_owned()), ..with_metrics(version, at) };
+        for version in LED_VERSIONS {
+            assert!(is_in_doubt(&with_leader(version, 6401), 10_000));
+            assert!(!is_in_doubt(&with_leader(version, 6400), 10_000), "its row stayed when it was killed long ago");
+            assert!(!is_in_doubt(&with_metrics(version, 9000), 10_000), "it has stopped in good order");
+        }
+        assert!(!is_in_doubt(&with_leader("CLIENT_VERSION_2X", 9000), 10_000));
     }
 
     #[test]

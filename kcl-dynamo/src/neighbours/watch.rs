@@ -1,10 +1,15 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use kcl_core::lease::Error;
+use kcl_core::model::Moment;
 
 use crate::item::Item;
 
 use super::{Evidence, KclIsLeading, Standing, judge};
+
+/// How often the tables beside this one are read: a KCL writes its metrics each 30 s, and they count for 60 s.
+const BESIDE_EVERY: Duration = Duration::from_secs(30);
 
 /// Watches for Java workers in what is read of the table anyway.
 #[derive(Debug, Default)]
@@ -19,8 +24,10 @@ struct State {
     what: String,
     /// The rows of the look that is going on.
     looking: Evidence,
-    /// What was found beside the table at the start.
-    legacy_table: bool,
+    /// What was found beside the table when it was looked for last.
+    beside: Evidence,
+    /// When that was.
+    looked_beside: Option<Moment>,
     /// The version of the row `Leader` when it was seen last.
     leader: Option<String>,
     /// The row of the change signal may be there and should not.
@@ -32,12 +39,18 @@ impl Watch {
         self.lock().standing
     }
 
+    /// The version of the row `Leader` when all rows were read last.
+    pub(crate) fn leader(&self) -> Option<String> {
+        self.lock().leader.clone()
+    }
+
     /// The standing that a set-up found.
-    pub(crate) fn begin(&self, evidence: &Evidence, standing: Standing) {
+    pub(crate) fn begin(&self, evidence: &Evidence, standing: Standing, at: Moment) {
         let mut state = self.lock();
+        state.looked_beside = Some(at);
         state.standing = standing;
         state.what.clear();
-        state.legacy_table = evidence.legacy_table;
+        state.beside = Evidence { legacy_table: evidence.legacy_table, ..Evidence::default() };
         state.leader.clone_from(&evidence.leader);
         state.signal_has_to_go = standing != Standing::Alone;
     }
@@ -63,7 +76,7 @@ impl Watch {
             return None;
         }
         let mut evidence = std::mem::take(&mut state.looking);
-        evidence.legacy_table = state.legacy_table;
+        evidence.add_beside(&state.beside);
         let (standing, what) = judge(&evidence, now, state.leader.as_deref());
         state.leader = evidence.leader;
         if standing <= state.standing {
@@ -73,6 +86,22 @@ impl Watch {
         state.what.clone_from(&what);
         state.signal_has_to_go = true;
         Some((standing, what))
+    }
+
+    /// Whether the tables beside this one are to be read now, which an old KCL keeps that lives: one may go over to 3.x, or have come.
+    /// Says so once.
+    pub(crate) fn takes_look_beside(&self, now: Moment) -> bool {
+        let mut state = self.lock();
+        let is_due = state.looked_beside.is_none_or(|looked| now.since(looked) >= BESIDE_EVERY);
+        if is_due {
+            state.looked_beside = Some(now);
+        }
+        is_due && state.standing == Standing::Quiet
+    }
+
+    /// What the tables beside this one show. The next look judges it.
+    pub(crate) fn see_beside(&self, evidence: Evidence) {
+        self.lock().beside = evidence;
     }
 
     /// Whether the row of the change signal has to be removed. Says so once, unless it is told that it was not done.

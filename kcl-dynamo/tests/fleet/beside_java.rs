@@ -43,11 +43,12 @@ fn lost(worker: &Running) -> usize {
     worker.count(|event| matches!(event, Event::LeaseLost { .. }))
 }
 
-/// Requests for leases that were written since the calls were taken last.
-fn requests(fleet: &Fleet) -> usize {
+/// Requests for leases of this worker that were written since the calls were taken last.
+fn requests(fleet: &Fleet, of: &str) -> usize {
     let asks = |body: &Value| {
         let update = body["UpdateExpression"].as_str().unwrap_or_default();
-        update.contains("#checkpointOwner = ") && update.starts_with("SET")
+        let names = |values: &Value| values.as_object().is_some_and(|values| values.values().any(|value| *value == s(of)));
+        update.contains("#checkpointOwner = ") && update.starts_with("SET") && names(&body["ExpressionAttributeValues"])
     };
     fleet.dynamo.take_calls().iter().filter(|call| call.operation == "UpdateItem" && asks(&call.body)).count()
 }
@@ -75,15 +76,59 @@ async fn s37_a_kcl_that_is_deaf_to_requests_is_asked_for_nothing_and_gives_one_l
     let took = shared(&fleet, 3 * MINUTE, &[("java", 4), ("rust", 4)]).await;
     println!("shared after {took:?}");
     assert!(took >= Duration::from_secs(60), "four takes, 20 s apart: {took:?}");
-    assert_eq!(requests(&fleet), 0);
+    assert_eq!(requests(&fleet, "java"), 0);
     assert_eq!(moves_in(&fleet, 12 * MINUTE).await, 0, "nothing flips");
     assert_eq!((java.seen().lost, java.seen().holds.len(), lost(&rust)), (4, 4, 0));
     rust.stop().await;
 }
 
-// Its rows look like ours: nobody can tell them apart before one is asked for.
 #[tokio::test(start_paused = true)]
-async fn s37_a_kcl_that_took_over_leases_of_ours_with_their_tokens_shares_them_too() {
+async fn s37_a_kcl_that_took_over_leases_of_ours_with_their_tokens_is_deaf_as_every_other() {
+    let fleet = Fleet::new(4);
+    let of_ours = json!({ "leaseOwner": s("java"), "rsToken": s("of-a-worker-that-was-killed"), "rsHolder": s("rust") });
+    fleet.old_leases(&of_ours);
+    let java = Java::start(&fleet.dynamo, "java", Kcl::V2, Duration::from_secs(1));
+    let rust = fleet.start("rust");
+    let took = shared(&fleet, 2 * MINUTE, &[("java", 2), ("rust", 2)]).await;
+    println!("shared after {took:?}");
+    assert!(took <= Duration::from_secs(30), "two takes, 20 s apart: {took:?}");
+    assert_eq!(requests(&fleet, "java"), 0);
+    assert_eq!(moves_in(&fleet, 5 * MINUTE).await, 0, "nothing flips");
+    assert_eq!((java.seen().holds.len(), lost(&rust)), (2, 0));
+    rust.stop().await;
+}
+
+// The same, told from the other side: what it takes from one of us is known for its own by all others.
+#[tokio::test(start_paused = true)]
+async fn s37_what_a_kcl_takes_from_some_of_us_nobody_of_us_asks_for() {
+    let fleet = Fleet::new(9);
+    fleet.old_leases(&json!({}));
+    let (one, two) = (fleet.start("rust-1"), fleet.start("rust-2"));
+    fleet.until("both to share", MINUTE, || fleet.held_by("rust-1").min(fleet.held_by("rust-2")) == 4).await;
+    let java = Java::start(&fleet.dynamo, "java", Kcl::V2, Duration::from_secs(1));
+    fleet.pass(Duration::from_secs(10)).await;
+    fleet.dynamo.take_calls();
+    shared(&fleet, 3 * MINUTE, &[("java", 3), ("rust-1", 3), ("rust-2", 3)]).await;
+    assert_eq!(requests(&fleet, "java"), 0, "it is deaf");
+    assert_eq!(moves_in(&fleet, 5 * MINUTE).await, 0, "nothing flips");
+    one.kill();
+    java.stop();
+    shared(&fleet, MINUTE, &[("rust-2", 9)]).await;
+    // Its rows bear tokens of both: a worker of ours that comes knows whose they are.
+    let java = Java::start(&fleet.dynamo, "java", Kcl::V2, Duration::from_secs(1));
+    fleet.until("its share", 3 * MINUTE, || fleet.held_by("java") == 4).await;
+    fleet.dynamo.take_calls();
+    two.kill();
+    let three = fleet.start("rust-3");
+    fleet.until("their leases", MINUTE, || fleet.held_by("rust-2") == 0).await;
+    assert_eq!(requests(&fleet, "java"), 0, "it is deaf");
+    java.stop();
+    three.stop().await;
+}
+
+// Of rows without the name of the holder nobody can tell whose they are before one is asked for.
+#[tokio::test(start_paused = true)]
+async fn s37_a_kcl_whose_leases_bear_tokens_of_nobody_shares_them_too() {
     let fleet = Fleet::new(4);
     fleet.old_leases(&json!({ "leaseOwner": s("java"), "rsToken": s("of-a-worker-that-was-killed") }));
     let java = Java::start(&fleet.dynamo, "java", Kcl::V2, Duration::from_secs(1));
@@ -230,6 +275,25 @@ async fn s37_a_kcl_3x_in_2x_mode_is_asked_and_hands_over_and_no_request_is_taken
 }
 
 #[tokio::test(start_paused = true)]
+async fn s37_a_kcl_before_3_5_in_2x_mode_is_known_by_what_it_measures_and_is_asked() {
+    let fleet = Fleet::new(8);
+    fleet.old_leases(&json!({ "leaseOwner": s("java") }));
+    let java = Java::start(&fleet.dynamo, "java", Kcl::V3Old, Duration::from_secs(1));
+    fleet.pass(MINUTE).await;
+    let rust = fleet.start("rust");
+    let took = shared(&fleet, 3 * MINUTE, &[("java", 4), ("rust", 4)]).await;
+    println!("shared after {took:?}");
+    let all_claimed = || fleet.leases().iter().filter(|row| row["rsToken"].is_object()).count() == 4;
+    fleet.until("the last claim", MINUTE, all_claimed).await;
+    assert_eq!(moves_in(&fleet, 5 * MINUTE).await, 0, "nothing flips");
+    let seen = java.seen();
+    // Before it was known for what it is, one may have been taken.
+    assert!(seen.handed_over >= 3 && seen.handed_over + seen.lost == 4 && seen.hand_overs_failed == 0, "{seen:?}");
+    rust.stop().await;
+    java.stop();
+}
+
+#[tokio::test(start_paused = true)]
 async fn s41_a_fleet_that_stopped_in_good_order_leaves_a_leader_of_the_kcl_no_worker_to_give_leases_to() {
     let fleet = Fleet::new(4);
     let workers = [fleet.start("rust-1"), fleet.start("rust-2")];
@@ -276,6 +340,30 @@ async fn s42_when_a_kcl_comes_back_in_3x_mode_we_keep_what_we_have_and_take_noth
         row["checkpointOwner"].is_null() && row["leaseOwner"] == s("java")
     };
     fleet.until("the hand-over", Duration::from_secs(20), handed).await;
+    rust.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn s42_a_worker_that_is_alone_and_looks_seldom_knows_a_leader_within_seconds() {
+    let fleet = Fleet::new(4);
+    let rust = fleet.start("rust");
+    shared(&fleet, MINUTE, &[("rust", 4)]).await;
+    fleet.pass(2 * MINUTE).await;
+    fleet.dynamo.take_calls();
+    fleet.pass(MINUTE).await;
+    let scans = fleet.dynamo.take_calls().iter().filter(|call| call.operation == "Scan").count();
+    assert!(scans <= 3, "it looks seldom: {scans}");
+    // As a KCL 3.5 does at its start: the version, the leader, and a little later its metrics.
+    fleet.put(
+        &json!({ "leaseKey": s("Migration3.0"), "entityType": s("CLIENT_VERSION_MIGRATION"), "cv": s("CLIENT_VERSION_3X") }),
+    );
+    fleet.put(&json!({ "leaseKey": s("Leader"), "entityType": s("LEADER"), "recordVersionNumber": s("a") }));
+    fleet.pass(Duration::from_secs(2)).await;
+    fleet.put(&metrics(&fleet, "java"));
+    let says = || rust.count(|event| matches!(event, Event::LeasesLedByOthers { .. })) == 1;
+    let took = fleet.until("it to say so", MINUTE, says).await;
+    println!("said after {took:?}");
+    assert!(took <= Duration::from_secs(8), "{took:?}");
     rust.stop().await;
 }
 

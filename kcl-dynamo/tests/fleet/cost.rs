@@ -121,7 +121,7 @@ async fn eight_workers_with_64_idle_leases_are_frugal_and_quick_in_the_same_run(
     assert_near("signs of life", cost.other_writes, 8 * 18);
     assert_near("readings of the signal", cost.signals, 8 * 120);
     assert_near("looks", cost.looks, 8 * 30);
-    let model = f64::from((64 * 370_u32 + 8 * 350).div_ceil(4096)) / 2.0;
+    let model = f64::from((64 * 410_u32 + 8 * 350).div_ceil(4096)) / 2.0;
     assert!((cost.a_look - model).abs() <= 0.5, "a look costs {} and not {model}", cost.a_look);
 
     // One stops in good order: its leases are taken within a second.

@@ -11,6 +11,7 @@ use crate::support::{Call, Dynamo, Fault, Fresh};
 
 const POLICY: &str = include_str!("../../docs/policy.json");
 const CLOUDFORMATION: &str = include_str!("../../docs/cloudformation.json");
+const TERRAFORM: &str = include_str!("../../docs/table.tf");
 
 /// An action and the table that it is on.
 type Right = (String, String);
@@ -116,4 +117,33 @@ async fn the_table_of_the_cloudformation_template_is_one_that_is_worked_with() {
     dynamo.ask("CreateTable", properties);
     let table = OpenOptions::new().create(None).open_with_client(&dynamo.client(), "application").unwrap();
     table.setup().await.unwrap();
+}
+
+#[test]
+fn the_table_of_the_terraform_resource_is_that_of_the_cloudformation_template() {
+    let template: Value = serde_json::from_str(CLOUDFORMATION).unwrap();
+    let table = &template["Resources"]["LeaseTable"]["Properties"];
+    // The arguments by the names of the blocks that they are in.
+    let (mut blocks, mut arguments) = (Vec::new(), Vec::new());
+    for line in TERRAFORM.lines().map(str::trim) {
+        if let Some((block, "")) = line.split_once(" {") {
+            blocks.push(block);
+        } else if line == "}" {
+            blocks.pop().unwrap();
+        } else if let Some((name, value)) = line.split_once('=') {
+            arguments.push((blocks[1..].join("."), name.trim(), serde_json::from_str::<Value>(value.trim()).unwrap()));
+        }
+    }
+    let recovers = &table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"];
+    let wanted = [
+        ("", "name", &table["TableName"]),
+        ("", "billing_mode", &table["BillingMode"]),
+        ("", "hash_key", &table["KeySchema"][0]["AttributeName"]),
+        ("", "deletion_protection_enabled", &table["DeletionProtectionEnabled"]),
+        ("attribute", "name", &table["AttributeDefinitions"][0]["AttributeName"]),
+        ("attribute", "type", &table["AttributeDefinitions"][0]["AttributeType"]),
+        ("point_in_time_recovery", "enabled", recovers),
+    ];
+    let wanted = wanted.map(|(block, name, value)| (block.to_owned(), name, value.clone()));
+    assert_eq!(arguments, wanted);
 }

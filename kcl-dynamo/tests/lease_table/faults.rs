@@ -78,6 +78,26 @@ async fn a_write_that_lands_after_its_caller_gave_up_is_shown_by_the_refusal_of_
     }
 }
 
+#[tokio::test]
+async fn reads_of_one_row_are_consistent_and_looks_are_as_they_are_asked_for_and_the_signal_is_cheap() {
+    let (dynamo, table, row) = held().await;
+    let consistent = |what: &str| {
+        let calls = dynamo.take_calls();
+        assert_eq!(calls.len(), 1, "{what}");
+        calls[0].body["ConsistentRead"] == true
+    };
+    table.get(&row.key).await.unwrap();
+    assert!(consistent("a lease"));
+    table.get_worker(&"rust-1".into()).await.unwrap();
+    assert!(consistent("a worker"));
+    table.snapshot(None, Consistency::Strong).await.unwrap();
+    assert!(consistent("a strong look"));
+    table.snapshot(None, Consistency::Eventual).await.unwrap();
+    assert!(!consistent("a look"));
+    table.beacon().await.unwrap();
+    assert!(!consistent("the change signal"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn each_failure_of_a_read_is_said_as_what_it_is() {
     for (fault, said) in [

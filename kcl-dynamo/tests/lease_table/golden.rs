@@ -133,7 +133,7 @@ async fn each_write_changes_the_attributes_that_the_kcl_changes_and_those_of_our
         let send = async |write: Write| table.update(&key, &write.expect, &write.change).await.unwrap();
 
         let row = send(Write::take(&seen, "rust-1".into(), "token-1".into())).await;
-        changed("a take", &["leaseCounter", "leaseOwner", "ownerSwitchesSinceCheckpoint", "rsToken"]);
+        changed("a take", &["leaseCounter", "leaseOwner", "ownerSwitchesSinceCheckpoint", "rsHolder", "rsToken"]);
         let row = send(Write::renew(&row)).await;
         changed("a renewal", &["leaseCounter"]);
         let prepared = Pending { at: Checkpoint::ShardEnd, state: Some(bytes::Bytes::from_static(b"state")) };
@@ -159,15 +159,15 @@ async fn each_write_changes_the_attributes_that_the_kcl_changes_and_those_of_our
         let row = send(Write::request(&row, "rust-2".into(), "rust-1".into())).await;
         changed("a request", &["checkpointOwner", "leaseOwner"]);
         let row = send(Write::pass_on(&row, "rust-1".into(), "rust-2".into(), None)).await;
-        changed("a passing on", &["checkpointOwner", "leaseCounter", "rsToken"]);
+        changed("a passing on", &["checkpointOwner", "leaseCounter", "rsHolder", "rsToken"]);
         let row = send(Write::claim(&row, "rust-2".into(), "token-2".into())).await;
-        changed("a claim", &["leaseCounter", "rsToken"]);
+        changed("a claim", &["leaseCounter", "rsHolder", "rsToken"]);
         send(Write::hash_range(HashKeyRange::new(7, 9).unwrap())).await;
         changed("a hash key range", &["endingHashKey", "startingHashKey"]);
         let row = send(Write::end(&row, vec!["shardId-000000000020".into()])).await;
         changed(
             "an end",
-            &["checkpoint", "checkpointSubSequenceNumber", "childShardIds", "leaseCounter", "leaseOwner", "rsToken"],
+            &["checkpoint", "checkpointSubSequenceNumber", "childShardIds", "leaseCounter", "leaseOwner", "rsHolder", "rsToken"],
         );
         let after = raw(&dynamo, &shard);
         assert_eq!(after["checkpoint"], json!({ "S": "SHARD_END" }));

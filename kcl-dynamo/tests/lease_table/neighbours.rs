@@ -9,7 +9,7 @@ use kcl_core::model::{Checkpoint, Lease, LeaseKey, Timestamp};
 use kcl_dynamo::{DynamoLeaseTable, KclIsLeading, Neighbours, OpenOptions, Standing};
 use serde_json::{Value, json};
 
-use crate::support::{Dynamo, TimerClock};
+use crate::support::{Call, Dynamo, Fault, TimerClock};
 
 const COMPATIBLE: &str = include_str!("../golden/kcl-3.5.1-compatible-with-2x.json");
 const TWO_WORKERS: &str = include_str!("../golden/kcl-3.5.1-two-workers.json");
@@ -173,6 +173,32 @@ async fn where_nobody_else_is_rows_of_workers_are_the_kcls_with_a_mark_of_ours()
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_leaves_is_gone_for_a_leader_of_the_kcl_before_its_first_lease_is_free() {
+    let dynamo = with(&[]);
+    let table = open(&dynamo, OpenOptions::new().clock(Arc::new(TimerClock::new())));
+    table.setup().await.unwrap();
+    let (row, lease) = (worker(), Lease::new(LeaseKey::single("shardId-000000000009"), Checkpoint::TrimHorizon));
+    table.create_worker(&row).await.unwrap();
+    let held = table.create(&lease.owned_by("rust-1".into(), "token".into())).await.unwrap();
+    dynamo.take_calls();
+    dynamo.fault("UpdateItem", Fault::DoneLate(Duration::from_millis(700)));
+    let (leaving, release) = (row.leaving(), Write::release(&held, None));
+    let leave = table.update_worker(&row, &leaving);
+    let (left, released) = tokio::join!(leave, table.update(&held.key, &release.expect, &release.change));
+    left.unwrap();
+    released.unwrap();
+    let keys: Vec<Value> = dynamo.take_calls().iter().map(|call| call.body["Key"]["leaseKey"]["S"].clone()).collect();
+    assert_eq!(keys, ["rust-1", "shardId-000000000009"]);
+    // Its rule: metrics that are older than 60 s are nobody's.
+    let row = rows(&dynamo).into_iter().find(|row| row["leaseKey"]["S"] == "rust-1").unwrap();
+    for attribute in ["lut", "slu"] {
+        assert_eq!(row[attribute]["N"], "0", "{row}");
+    }
+    table.delete_worker(&leaving).await.unwrap();
+    assert_eq!(rows(&dynamo).len(), 1);
+}
+
 #[tokio::test]
 async fn the_users_word_that_nobody_is_there_counts_more_than_old_leases() {
     let dynamo = with(&[old_lease()]);
@@ -206,6 +232,48 @@ async fn a_fleet_that_leads_is_a_typed_error_at_the_start_and_nothing_is_written
     assert_eq!(waiting.standing(), Standing::Alone);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_leader_whose_clock_is_wrong_is_known_by_its_row_that_moves() {
+    for moves in [true, false] {
+        let clock = TimerClock::new();
+        let mut items = items(TWO_WORKERS);
+        let old = clock.wall().as_millis() / 1000 - 600;
+        for item in items.iter_mut().filter(|item| item["entityType"]["S"] == "WORKER_METRIC_STATS") {
+            item["lut"]["N"] = old.to_string().into();
+        }
+        let dynamo = with(&items);
+        let table = open(&dynamo, OpenOptions::new().clock(Arc::new(clock)));
+        let heartbeats = async {
+            for beat in 0.. {
+                clock.sleep_until(clock.now() + Duration::from_secs(29)).await;
+                let mut leader = items.iter().find(|item| item["leaseKey"]["S"] == "Leader").unwrap().clone();
+                leader["recordVersionNumber"]["S"] = format!("beat {beat}").into();
+                if moves {
+                    put(&dynamo, &[leader]);
+                }
+            }
+        };
+        let began = clock.now();
+        let answer = tokio::select! {
+            biased;
+            () = heartbeats => unreachable!(),
+            answer = table.setup() => answer,
+        };
+        if moves {
+            let error = answer.unwrap_err();
+            let leading = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<KclIsLeading>());
+            assert!(leading.is_some(), "{error}");
+        } else {
+            answer.unwrap();
+            assert_eq!(table.standing(), Standing::Alone, "it was killed");
+        }
+        let took = clock.now().since(began);
+        assert!(took >= Duration::from_secs(29) && took <= Duration::from_secs(40), "{took:?}");
+        let ours = |call: &Call| ["PutItem", "UpdateItem", "DeleteItem"].contains(&call.operation.as_str()) && call.status == 200;
+        assert!(!dynamo.take_calls().iter().any(ours), "nothing is written");
+    }
+}
+
 #[tokio::test]
 async fn a_fleet_of_a_kcl_before_3_5_that_leads_is_found_in_its_own_tables() {
     let dynamo = with(&[old_lease()]);
@@ -217,6 +285,41 @@ async fn a_fleet_of_a_kcl_before_3_5_that_leads_is_found_in_its_own_tables() {
     dynamo.ask("PutItem", json!({ "TableName": "application-WorkerMetricStats", "Item": metrics }));
     let error = open(&dynamo, OpenOptions::new()).setup().await.unwrap_err();
     assert!(error.to_string().contains("`java-1`"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kcl_before_3_5_that_goes_over_to_3x_while_we_run_is_found_in_its_own_tables() {
+    let dynamo = with(&[old_lease()]);
+    let clock = TimerClock::new();
+    let table = open(&dynamo, OpenOptions::new().clock(Arc::new(clock)));
+    table.setup().await.unwrap();
+    // It comes later than we: the tables are made, and it is in 2.x mode.
+    table_of(&dynamo, "application-CoordinatorState", "key");
+    table_of(&dynamo, "application-WorkerMetricStats", "wid");
+    let wall = || clock.wall().as_millis() / 1000;
+    let writes = |version: &str| {
+        let migration = json!({ "key": { "S": "Migration3.0" }, "cv": { "S": version } });
+        dynamo.ask("PutItem", json!({ "TableName": "application-CoordinatorState", "Item": migration }));
+        let metrics = json!({ "wid": { "S": "java-1" }, "lut": { "N": wall().to_string() } });
+        dynamo.ask("PutItem", json!({ "TableName": "application-WorkerMetricStats", "Item": metrics }));
+    };
+    let half_a_minute = async || {
+        for _ in 0..16 {
+            clock.sleep_until(clock.now() + Duration::from_secs(2)).await;
+            table.beacon().await.unwrap();
+            table.snapshot(None, Consistency::Eventual).await.unwrap();
+        }
+    };
+    writes("CLIENT_VERSION_UPGRADE_FROM_2X");
+    half_a_minute().await;
+    assert_eq!(table.standing(), Standing::Quiet);
+    writes("CLIENT_VERSION_3X_WITH_ROLLBACK");
+    half_a_minute().await;
+    assert_eq!(table.standing(), Standing::Led);
+    dynamo.take_calls();
+    half_a_minute().await;
+    let beside = dynamo.take_calls().iter().filter(|call| call.table != "application").count();
+    assert_eq!(beside, 0, "there is nothing more to learn");
 }
 
 #[tokio::test]

@@ -128,7 +128,7 @@ async fn recovery_is_turned_on_as_soon_as_the_new_table_allows_it() {
 
 #[tokio::test]
 async fn a_right_that_is_missing_is_named_at_the_start_and_nothing_is_written() {
-    for action in ["DescribeTable", "CreateTable", "Scan", "PutItem", "UpdateItem", "DeleteItem"] {
+    for action in ["DescribeTable", "CreateTable", "Scan", "GetItem", "PutItem", "UpdateItem", "DeleteItem"] {
         let dynamo = Dynamo::new();
         let words =
             format!("User: arn:aws:iam::123456789012:user/x is not authorized to perform: dynamodb:{action} on resource: arn:x");

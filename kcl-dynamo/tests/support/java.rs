@@ -15,6 +15,9 @@ use super::{Dynamo, FAILOVER};
 pub enum Kcl {
     /// 1.x or 2.x: knows no hand-over. A lease that it takes keeps every attribute that it does not know, `checkpointOwner` too.
     V2,
+    /// 3.0 to 3.4 with `CLIENT_VERSION_CONFIG_COMPATIBLE_WITH_2X`: as the next one, and its metrics are in another table. With its
+    /// renewals it stores what its shards carry.
+    V3Old,
     /// 3.5 with `CLIENT_VERSION_CONFIG_COMPATIBLE_WITH_2X`: takes as 2.x does, writes metrics, and hands a lease over when it is asked
     /// for it.
     V3Compatible,
@@ -136,14 +139,19 @@ impl Worker {
 
     fn renew(&mut self) {
         for (lease, (counter, draining)) in self.held.clone() {
-            let knows_hand_over = self.kcl == Kcl::V3Compatible;
+            let knows_hand_over = self.kcl != Kcl::V2;
             let condition = if knows_hand_over && draining.is_none() {
                 "leaseCounter = :n AND attribute_not_exists(checkpointOwner)"
             } else {
                 "leaseCounter = :n"
             };
             let values = json!({ ":n": { "N": counter.to_string() }, ":m": { "N": (counter + 1).to_string() } });
-            if self.update(&lease, "SET leaseCounter = :m", condition, &values) {
+            // Of a shard that is not idle it is another number each time.
+            let renewal = match self.kcl {
+                Kcl::V3Old => "SET leaseCounter = :m, throughputKBps = :m",
+                _ => "SET leaseCounter = :m",
+            };
+            if self.update(&lease, renewal, condition, &values) {
                 self.held.insert(lease.clone(), (counter + 1, draining));
                 if draining.is_some_and(|since| since.elapsed() >= DRAIN) {
                     self.hand_over(&lease);
@@ -152,7 +160,7 @@ impl Worker {
             }
             let row = self.get(&lease);
             let asked = row["checkpointOwner"]["S"] == self.id.as_str() && owner(&row) != Some(&self.id);
-            if knows_hand_over && asked && self.update(&lease, "SET leaseCounter = :m", "leaseCounter = :n", &values) {
+            if knows_hand_over && asked && self.update(&lease, renewal, "leaseCounter = :n", &values) {
                 self.held.insert(lease, (counter + 1, Some(Instant::now())));
                 continue;
             }
@@ -239,7 +247,7 @@ impl Worker {
     fn take(&mut self, row: &Value) {
         let (lease, counter) = (key(row), number(row, "leaseCounter"));
         let mut update = "SET leaseCounter = :m, leaseOwner = :me".to_owned();
-        if self.kcl == Kcl::V3Compatible {
+        if self.kcl != Kcl::V2 {
             update.push_str(" REMOVE checkpointOwner");
         }
         let mut values = json!({

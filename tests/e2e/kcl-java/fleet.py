@@ -117,6 +117,13 @@ class Fleet:
         until(f"{worker.name} reads {leases} shards", look, within)
         return time.monotonic() - began
 
+    def all_hold(self, workers, leases):
+        """The same of each of these workers."""
+        began = time.monotonic()
+        for worker in workers:
+            self.holds(worker, leases)
+        return time.monotonic() - began
+
     def end(self):
         for worker in self.workers:
             if worker.running():
@@ -149,6 +156,20 @@ class Fleet:
         self.say(f"{worker.name} was stopped: {heir.name} reads all after {self.holds(heir, leases):.0f} s")
         self.nothing_again(worker, heir, held, began)
         return status
+
+    def stop_all(self, workers, heirs, leases):
+        """The same with several at once, and several heirs, who read so many each. Their exit statuses."""
+        held = {shard for shard, owner in self.table.owners().items() if owner in {worker.name for worker in workers}}
+        began = time.time() * 1000
+        for worker in workers:
+            worker.process.terminate()
+        statuses = [worker.ended() for worker in workers]
+        names = " and ".join(worker.name for worker in workers)
+        self.say(f"{names} were stopped: the others read all after {self.all_hold(heirs, leases):.0f} s")
+        for worker in workers:
+            for heir in heirs:
+                self.nothing_again(worker, heir, held, began)
+        return statuses
 
     def nothing_again(self, worker, heir, shards=None, since=0):
         """The heir was given nothing of what the worker had done, since a time and of these shards, or of all."""

@@ -189,6 +189,10 @@ class Worker:
     def stop(self, within=60):
         """Ends it in good order; its exit status."""
         self.process.terminate()
+        return self.ended(within)
+
+    def ended(self, within=60):
+        """Waits until it has ended, as it was told to; its exit status."""
         try:
             return self.process.wait(within)
         except subprocess.TimeoutExpired:

@@ -18,6 +18,7 @@ from parts import LOGS, end_with_us, text, until
 
 SHARDS = 4
 HALF = SHARDS // 2
+QUARTER = SHARDS // 4
 
 
 def beside(fleet, calm):
@@ -65,6 +66,37 @@ def beside(fleet, calm):
     fleet.say(f"{count} records put, none lost, {more} processed again; {watch.looks} looks at the table")
     assert not watch.faults, watch.faults
     assert watch.versions <= {"CLIENT_VERSION_UPGRADE_FROM_2X"}, watch.versions
+
+
+def several(fleet, calm):
+    """Two workers of each kind: all read, at rest nothing moves, either side takes all over from the other, and gives half back."""
+    java = [fleet.java("java-1"), fleet.java("java-2")]
+    fleet.say(f"java alone is even after {fleet.all_hold(java, HALF):.0f} s")
+    watch = Watch(fleet.table, {f"ours-{number}" for number in range(1, 5)})
+    ours = [fleet.ours("ours-1"), fleet.ours("ours-2")]
+    fleet.say(f"ours have joined: even after {fleet.all_hold(java + ours, QUARTER):.0f} s")
+    since = quiet(watch, 4 * fleet.failover)
+    time.sleep(max(0, since + calm - time.monotonic()))
+    moves = watch.moves_since(since)
+    fleet.say(f"at rest for {time.monotonic() - since:.0f} s: {len(moves)} moves")
+    assert not moves, moves
+    for worker in java:
+        worker.kill()
+    fleet.say(f"java were killed: ours read all after {fleet.all_hold(ours, HALF):.0f} s")
+    java = [fleet.java("java-3"), fleet.java("java-4")]
+    fleet.say(f"java are back: even after {fleet.all_hold(java + ours, QUARTER):.0f} s")
+    quiet(watch, 4 * fleet.failover)
+    assert fleet.stop_all(ours, java, HALF) == [0, 0]
+    ours = [fleet.ours("ours-3"), fleet.ours("ours-4")]
+    fleet.say(f"ours are back: even after {fleet.all_hold(java + ours, QUARTER):.0f} s")
+    quiet(watch, 4 * fleet.failover)
+    fleet.stop_all(java, ours, HALF)
+    count, more = fleet.all_read()
+    assert [worker.stop() for worker in ours] == [0, 0]
+    watch.stop()
+    fleet.in_order()
+    fleet.say(f"{count} records put, none lost, {more} processed again; {watch.looks} looks at the table")
+    assert not watch.faults, watch.faults
 
 
 def quiet(watch, span, within=300):
@@ -153,6 +185,7 @@ SCENARIOS = {
     "beside-1.14.10": (beside, "kcl-1", None),
     "beside-2.7.2": (beside, "kcl-2", None),
     "beside-3.5.1": (beside, "kcl-3", "CLIENT_VERSION_CONFIG_COMPATIBLE_WITH_2X"),
+    "several-2.7.2": (several, "kcl-2", None),
     "default-3.5.1": (default_mode, "kcl-3", "CLIENT_VERSION_CONFIG_3X"),
     "arrival-3.5.1": (arrival, "kcl-3", "CLIENT_VERSION_CONFIG_3X"),
 }

@@ -78,7 +78,15 @@ impl Sight {
         }
         let grown = row.counter > before.counter;
         // Every take counts one more owner since the last checkpoint, and every one of ours brings a token of its own.
-        let taken = before.token == row.token && grown && row.owner_switches > before.switches;
+        let switched = row.owner_switches > before.switches;
+        let taken = before.token == row.token && grown && switched;
+        // The same where the table tells that a token is not the owner's: the one write between the two readings was a take, and no
+        // take of ours leaves a lease without a token.
+        let taken_without = before.token.is_some()
+            && row.token.is_none()
+            && row.actual_owner().is_some()
+            && row.counter == before.counter + 1
+            && switched;
         self.switches = row.owner_switches;
         self.usurped = taken || (self.usurped && before.checkpoint_owner == self.checkpoint_owner && before.token == row.token);
         self.usurped &= self.checkpoint_owner.is_some();
@@ -95,15 +103,15 @@ impl Sight {
         } else {
             self.token.clone_from(&row.token);
             self.moves = 0;
-            self.proven = false;
+            self.proven = taken_without;
             let held = row.token.is_none() && row.actual_owner().is_some();
-            self.passed_on = held && !row.hand_over_pending() && before.token.is_some();
+            self.passed_on = held && !taken_without && !row.hand_over_pending() && before.token.is_some();
             self.foreign = held && !self.passed_on;
         }
         // A lower counter belongs to a row made anew, or to a reading from before a change of owner: nobody's life.
         let wrote = row.counter > before.counter
             // Without a token nobody says who wrote; who stood there before and still does has renewed.
-            && (row.token.is_some() || (before.token.is_none() && !holder_changed));
+            && (row.token.is_some() || taken_without || (before.token.is_none() && !holder_changed));
         Shown { life: if wrote { self.holder(at).cloned() } else { None }, renamed: !same_names }
     }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::decide::assignment::share;
 use crate::decide::backoff::Backoff;
-use crate::decide::shards::{Begin, Finished, Leases, NewLease, judge_finished, leases_to_create, listing_for};
-use crate::lease::Consistency;
+use crate::decide::shards::{Begin, Finished, Leases, NewLease, ShardGraph, judge_finished, leases_to_create, listing_for};
+use crate::lease::{Consistency, Write};
 use crate::model::{Lease, LeaseKey, ShardId};
 use crate::runtime::pause;
 use crate::stream::StreamDescription;
@@ -152,6 +152,7 @@ impl Context {
             let known = leases.iter().chain(&now).map(|(shard, row)| (shard.clone(), *row)).collect();
             missing = leases_to_create(&listing.graph, &known, &begin);
         }
+        self.fill_in_ranges(&rows, &listing.graph).await;
         let key = |new: &NewLease| LeaseKey { stream: of.identity(), shard: new.shard.clone() };
         let all = missing.len();
         missing.retain(|new| !known.contains(&key(new)));
@@ -184,6 +185,18 @@ impl Context {
         audited.made.extend(missing.iter().map(key));
         audited.acquired.extend(acquired);
         Ok(())
+    }
+
+    /// Leases of a KCL before 2.3 have no hash key range: they get that of their shard, as the KCL gives it to them.
+    async fn fill_in_ranges(&self, rows: &[&Lease], graph: &ShardGraph) {
+        let lacks = rows.iter().filter(|row| row.hash_range.is_none() && !row.checkpoint.is_shard_end());
+        for (row, shard) in lacks.filter_map(|row| Some((row, graph.get(&row.key.shard)?))) {
+            let write = Write::hash_range(shard.hash_range);
+            if let Err(error) = self.settler.write(self.settler.table.update(&row.key, &write.expect, &write.change)).await {
+                // The next audit finds it again.
+                tracing::debug!(lease = %row.key, %error, "the hash key range of a lease was not filled in");
+            }
+        }
     }
 }
 

@@ -1,0 +1,93 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use kcl_core::model::WorkerId;
+
+use crate::item::Item;
+use crate::item::attribute::{CHECKPOINT_OWNER, LEASE_KEY, LEASE_OWNER, THROUGHPUT};
+
+/// Owners that answer when they are asked for a lease, as every KCL from 3.0 on does, also where it keeps its worker metrics elsewhere.
+///
+/// Such a one stores with its renewals how much its shards carry. The attribute is never removed: that it is there says nothing of who
+/// holds the lease now, that it changes from one look to the next under one owner does.
+#[derive(Debug, Default)]
+pub(crate) struct Throughputs {
+    looks: Mutex<Looks>,
+}
+
+#[derive(Debug, Default)]
+struct Looks {
+    /// Of each lease in this look the owner and what its shard carries.
+    now: BTreeMap<String, (String, String)>,
+    before: BTreeMap<String, (String, String)>,
+    /// Who has ever changed one.
+    proven: BTreeSet<String>,
+}
+
+impl Throughputs {
+    /// Takes in a page of a look, and gives those of its owners that are known to answer.
+    pub(crate) fn see(&self, items: &[Item], is_first: bool) -> BTreeSet<WorkerId> {
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        let Looks { now, before, proven } = &mut *looks;
+        if is_first {
+            *before = std::mem::take(now);
+        }
+        let mut answering = BTreeSet::new();
+        for item in items {
+            let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok());
+            let (Some(key), Some(owner)) = (text(LEASE_KEY), text(LEASE_OWNER)) else { continue };
+            if item.contains_key(CHECKPOINT_OWNER) {
+                continue;
+            }
+            if let Some(AttributeValue::N(carries)) = item.get(THROUGHPUT) {
+                if before.get(key).is_some_and(|(by, carried)| by == owner && carried != carries) {
+                    proven.insert(owner.clone());
+                }
+                now.insert(key.clone(), (owner.clone(), carries.clone()));
+            }
+            if proven.contains(owner) {
+                answering.insert(owner.as_str().into());
+            }
+        }
+        answering
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::item::{number, text};
+
+    fn row(key: &str, owner: &str, carries: u32) -> Item {
+        let attributes = [(LEASE_KEY, text(key)), (LEASE_OWNER, text(owner)), (THROUGHPUT, number(carries))];
+        attributes.map(|(name, value)| (name.to_owned(), value)).into()
+    }
+
+    fn names(answering: &BTreeSet<WorkerId>) -> Vec<&str> {
+        answering.iter().map(WorkerId::as_str).collect()
+    }
+
+    #[test]
+    fn who_changes_what_a_shard_carries_answers_and_who_only_leaves_it_there_may_not() {
+        let throughputs = Throughputs::default();
+        // In two pages.
+        assert_eq!(names(&throughputs.see(&[row("1", "java-1", 7), row("2", "java-2", 7)], true)), [""; 0]);
+        assert_eq!(names(&throughputs.see(&[row("3", "java-3", 7)], false)), [""; 0]);
+        // java-2 took the lease of one that had changed it before; java-3 holds what it held.
+        let look = [row("1", "java-1", 8), row("2", "java-4", 8)];
+        assert_eq!(names(&throughputs.see(&look, true)), ["java-1"]);
+        assert_eq!(names(&throughputs.see(&[row("3", "java-3", 7)], false)), [""; 0]);
+        // What is known of one stays known, of each of its leases.
+        assert_eq!(names(&throughputs.see(&[row("4", "java-1", 0)], true)), ["java-1"]);
+    }
+
+    #[test]
+    fn while_a_lease_is_handed_over_it_says_nothing_of_who_it_goes_to() {
+        let throughputs = Throughputs::default();
+        let mut pending = row("1", "rust-1", 8);
+        pending.insert(CHECKPOINT_OWNER.to_owned(), text("java-1"));
+        assert!(throughputs.see(&[row("1", "rust-1", 7)], true).is_empty());
+        assert!(throughputs.see(&[pending], true).is_empty());
+    }
+}

@@ -1,0 +1,53 @@
+//! What a call that did not do what was asked for means to who asked.
+
+use kcl_core::lease::Error;
+use kcl_core::model::Lease;
+
+use crate::call::Refused;
+use crate::item::{Item, Reader, Row};
+
+/// A row under a key that we work with which is not what it has to be.
+pub(crate) fn in_the_way(key: &str, row: &Row, wanted: &str) -> Error {
+    let found = match row {
+        Row::Lease(_) => "a lease".to_owned(),
+        Row::Worker(_) => "a worker".to_owned(),
+        Row::Beacon => "the change signal".to_owned(),
+        Row::Foreign(row) => match &row.kind {
+            Some(kind) => format!("of the kind `{kind}`"),
+            None => "of no kind that is known".to_owned(),
+        },
+    };
+    Error::Fatal { message: format!("the row `{key}` is {found} where {wanted} has to be"), source: None }
+}
+
+pub(crate) fn lease_of(item: &Item) -> Result<Lease, Error> {
+    match Row::read(item)? {
+        Row::Lease(lease) => Ok(lease),
+        other => Err(in_the_way(Reader(item).key(), &other, "a lease")),
+    }
+}
+
+/// The error of a write on a lease.
+pub(crate) fn refusal(refused: Refused) -> Error {
+    match refused {
+        Refused::Failed(error) => error,
+        Refused::Condition(None) => Error::conflict(None),
+        Refused::Condition(Some(item)) => match lease_of(&item) {
+            Ok(lease) => Error::conflict(Some(lease)),
+            Err(error) => error,
+        },
+    }
+}
+
+/// The error of a write on the row of a worker.
+pub(crate) fn worker_refusal(refused: Refused) -> Error {
+    match refused {
+        Refused::Failed(error) => error,
+        Refused::Condition(None) => Error::conflict(None),
+        Refused::Condition(Some(item)) => match Row::read(&item) {
+            Ok(Row::Worker(_)) => Error::conflict(None),
+            Ok(other) => in_the_way(Reader(&item).key(), &other, "a worker of this fleet"),
+            Err(broken) => broken.into(),
+        },
+    }
+}
