@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use tests::model::{Bounds, Defect, Seen, check};
 use tests::sim::{
     Mutant, Outcome, Overrides, Schedule, Stopwatch, Summary, Wish, World, quiet_panics, regressions, run_all, run_world, shrink,
@@ -127,9 +127,19 @@ fn mutant(name: &str) -> Result<Mutant, String> {
     found.ok_or_else(|| format!("there is no `{name}`: {:?}", Mutant::ALL))
 }
 
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Polling,
+    /// By enhanced fan-out; in some worlds some of them poll.
+    FanOut,
+}
+
 /// What is changed in the worlds.
 #[derive(Args, Clone)]
 struct Changes {
+    /// How the workers read.
+    #[arg(long, value_enum, default_value_t = Mode::Polling)]
+    mode: Mode,
     /// What is switched off, separated by commas.
     #[arg(long, value_delimiter = ',')]
     off: Vec<String>,
@@ -146,8 +156,8 @@ struct Changes {
 
 impl Changes {
     fn overrides(self) -> Overrides {
-        let Self { off, workers, shards, seconds } = self;
-        Overrides { off, workers, shards, seconds }
+        let Self { mode, off, workers, shards, seconds } = self;
+        Overrides { fan_out: mode == Mode::FanOut, off, workers, shards, seconds }
     }
 }
 

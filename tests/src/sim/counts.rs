@@ -62,11 +62,29 @@ pub enum Fault {
     TrimmedUnread,
     /// A worker was told to read a stream no more.
     StreamRemoved,
+    /// A subscription ended after its time, or before.
+    SubscriptionEnded,
+    /// A subscription broke.
+    SubscriptionReset,
+    /// A subscription was refused.
+    SubscriptionRefused,
+    /// A subscription was taken over by another one, or lost its consumer.
+    SubscriptionTaken,
+    /// A subscription gave nothing more, and nobody said so.
+    SubscriptionSilent,
+    /// An event came late.
+    LateEvent,
+    /// An event had no records though there were some.
+    EmptyEvent,
+    /// A consumer was not ready yet.
+    ConsumerNotActive,
+    /// A consumer was removed while it was in use.
+    ConsumerRemoved,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 38] = [
         Self::Delay,
         Self::LostRequest,
         Self::LostAnswer,
@@ -96,6 +114,15 @@ impl Fault {
         Self::PanickedHandler,
         Self::TrimmedUnread,
         Self::StreamRemoved,
+        Self::SubscriptionEnded,
+        Self::SubscriptionReset,
+        Self::SubscriptionRefused,
+        Self::SubscriptionTaken,
+        Self::SubscriptionSilent,
+        Self::LateEvent,
+        Self::EmptyEvent,
+        Self::ConsumerNotActive,
+        Self::ConsumerRemoved,
     ];
 }
 
@@ -128,10 +155,11 @@ impl Counts {
     }
 }
 
+/// Those that happened.
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
-        for fault in Fault::ALL {
+        for fault in Fault::ALL.into_iter().filter(|fault| self.0[*fault as usize] > 0) {
             write!(f, "{separator}{fault:?} {}", self.0[fault as usize])?;
             separator = ", ";
         }

@@ -93,6 +93,15 @@ mutants! {
     DeafToRemoval,
     /// A lease that is taken begins at the oldest record again.
     ResumeTooEarly,
+    /// A subscription begins behind the record that it is to begin at.
+    SubscribesAfter,
+}
+
+impl Mutant {
+    /// Whether it shows only where records are pushed.
+    pub(crate) const fn is_of_fan_out(self) -> bool {
+        matches!(self, Self::SubscribesAfter)
+    }
 }
 
 impl fmt::Display for Mutant {

@@ -13,7 +13,8 @@ pub struct Regression {
     pub why: String,
 }
 
-/// The worlds in `tests/regressions/`: a line each, `SEED [--off A,B] [--workers N] [--shards N] [--seconds N] # why and its cure`.
+/// The worlds in `tests/regressions/`: a line each,
+/// `SEED [--mode fan-out] [--off A,B] [--workers N] [--shards N] [--seconds N] # why and its cure`.
 ///
 /// # Errors
 /// A file that cannot be read, or a line that is none of these.
@@ -43,6 +44,7 @@ fn parse(file: &str, line: &str) -> Option<Regression> {
         let value = words.next()?;
         match option {
             "--off" => overrides.off = value.split(',').map(str::to_owned).collect(),
+            "--mode" => overrides.fan_out = value == "fan-out",
             "--workers" => overrides.workers = Some(value.parse().ok()?),
             "--shards" => overrides.shards = Some(value.parse().ok()?),
             "--seconds" => overrides.seconds = Some(value.parse().ok()?),

@@ -56,7 +56,12 @@ pub struct Outcome {
 /// Runs one world to its end.
 #[must_use]
 pub fn run_world(wish: &Wish) -> Outcome {
-    let world = wish.world.clone().unwrap_or_else(|| World::of(wish.seed, &wish.overrides));
+    let drawn = || {
+        let mut overrides = wish.overrides.clone();
+        overrides.fan_out |= wish.mutant.is_some_and(Mutant::is_of_fan_out);
+        World::of(wish.seed, &overrides)
+    };
+    let world = wish.world.clone().unwrap_or_else(drawn);
     let run = || {
         run_paused(wish.seed, async {
             let sim = Sim::new(world.clone(), wish.mutant, wish.trace);

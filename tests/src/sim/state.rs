@@ -9,7 +9,7 @@ use super::judge::Judge;
 use super::link::Service;
 use super::mutant::Mutant;
 use super::runtime::{At, Origin};
-use super::truth::{StreamTruth, TableTruth};
+use super::truth::{Consumers, StreamTruth, TableTruth};
 use super::world::{LinkFaults, World};
 
 /// A world while it runs. Every part of it has a handle.
@@ -33,6 +33,7 @@ struct Shared {
 pub(crate) struct State {
     pub(crate) table: TableTruth,
     pub(crate) stream: StreamTruth,
+    pub(crate) consumers: Consumers,
     pub(crate) history: History,
     pub(crate) judge: Judge,
     pub(crate) counts: Counts,
@@ -56,6 +57,7 @@ impl Sim {
         let state = State {
             table: TableTruth::default(),
             stream: StreamTruth::new(world.streams),
+            consumers: Consumers::default(),
             history: History::new(keep),
             judge: Judge::new(&world),
             counts: Counts::default(),

@@ -37,6 +37,7 @@ const FOUND_BY: &[(Mutant, u64)] = &[
     (Mutant::NoRoomIsRoom, 3),
     (Mutant::DeafToRemoval, 110),
     (Mutant::ResumeTooEarly, 1),
+    (Mutant::SubscribesAfter, 1),
 ];
 
 /// What the folds say of which nothing else would be found, and by which defect.

@@ -1,11 +1,13 @@
 //! What a worker is given in place of the real ones: the lease table, the stream and the processors, each behind the links of its
 //! process.
 
+mod fan_out;
 mod mutated;
 mod processor;
 mod stream;
 mod table;
 
+pub(crate) use fan_out::SimFanOut;
 pub(crate) use processor::Processors;
 pub(crate) use stream::SimStream;
 pub(crate) use table::SimTable;

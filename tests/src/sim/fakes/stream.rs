@@ -3,7 +3,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use kcl_core::model::ShardId;
 use kcl_core::stream::{
-    Cursor, Error, ErrorKind, Page, ShardFilter, ShardPage, ShardPageToken, StartAt, Stream, StreamDescription,
+    Cursor, Error, ErrorKind, FanOut, Page, ShardFilter, ShardPage, ShardPageToken, StartAt, Stream, StreamDescription,
 };
 
 use crate::sim::counts::Fault;
@@ -13,6 +13,8 @@ use crate::sim::mutant::Mutant;
 use crate::sim::runtime::At;
 use crate::sim::state::State;
 use crate::sim::truth::{Read, StreamTruth, wall};
+
+use super::SimFanOut;
 
 /// The stream as one process sees it.
 #[derive(Clone, Debug)]
@@ -51,7 +53,7 @@ impl Place {
     }
 }
 
-fn shard_of(state: &State, stream: usize, id: &ShardId, operation: &'static str) -> Result<usize, Error> {
+pub(super) fn shard_of(state: &State, stream: usize, id: &ShardId, operation: &'static str) -> Result<usize, Error> {
     match state.stream.shard(stream, id) {
         Some((index, shard)) if shard.left.is_none() => Ok(index),
         _ => Err(Error::new(ErrorKind::Gone, operation, format!("there is no shard {id}"))),
@@ -133,10 +135,15 @@ impl Stream for SimStream {
         };
         self.life.stream_call(operation, read).await
     }
+
+    fn fan_out(&self) -> Option<Arc<dyn FanOut>> {
+        let faults = self.life.sim.world().fan_out.clone()?;
+        Some(Arc::new(SimFanOut::new(Arc::clone(&self.life), self.stream, faults)))
+    }
 }
 
 /// What mutants do to a page.
-fn spoil(life: &Life, state: &mut State, index: usize, page: &mut Read) {
+pub(super) fn spoil(life: &Life, state: &mut State, index: usize, page: &mut Read) {
     let shard = &state.stream.shards()[index];
     match life.sim.mutant() {
         Some(Mutant::EndBeforeLastRecord) if !shard.is_open() => {

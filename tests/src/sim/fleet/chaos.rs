@@ -17,13 +17,14 @@ type Deed = fn(&Sim, &Processes, &mut Dice, &Process);
 /// Starts everything that goes wrong with processes and networks, until the world is healed.
 pub(crate) fn begin(sim: &Sim, processes: &Processes) {
     let chaos = &sim.world().chaos;
-    let deeds: [(&str, u64, Deed); 7] = [
+    let deeds: [(&str, u64, Deed); 8] = [
         ("crash", chaos.crash_every_ms, crash),
         ("stop", chaos.stop_every_ms, stop),
         ("freeze", chaos.freeze_every_ms, freeze),
         ("table cut", chaos.table_cut_every_ms, cut_table),
         ("stream cut", chaos.stream_cut_every_ms, cut_stream),
         ("duplicate", chaos.duplicate_every_ms, duplicate),
+        ("consumer", sim.world().fan_out.as_ref().map_or(0, |fan_out| fan_out.removed_every_ms), remove_consumer),
         ("streams", if sim.world().streams > 1 { chaos.streams_every_ms } else { 0 }, streams::change),
     ];
     for (name, mean, deed) in deeds {
@@ -83,6 +84,15 @@ fn cut(sim: &Sim, dice: &mut Dice, process: &Process, service: Service, name: &'
         sleep(millis).await;
         life.mend(service);
     });
+}
+
+/// Somebody removes the consumer of a stream, for whatever reason.
+fn remove_consumer(sim: &Sim, _: &Processes, _: &mut Dice, _: &Process) {
+    let mut state = sim.state();
+    if let Some(arn) = state.consumers.first() {
+        state.counts.add(Fault::ConsumerRemoved);
+        state.consumers.deregister(&arn);
+    }
 }
 
 fn duplicate(sim: &Sim, processes: &Processes, dice: &mut Dice, process: &Process) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kcl_core::deaggregate::OutOfRange;
 use kcl_core::lease::LeaseTable;
 use kcl_core::model::WorkerId;
-use kcl_core::worker::{Checkpoints, CoordinationOn, Event as Heard, Stopped};
+use kcl_core::worker::{Checkpoints, CoordinationOn, Event as Heard, FanOutConfig, Mode, Stopped};
 use kcl_core::{InitialPosition, OnFailure, Worker};
 
 use crate::sim::counts::Fault;
@@ -16,6 +16,7 @@ use crate::sim::link::{Gate, Life, SimClock};
 use crate::sim::mutant::Mutant;
 use crate::sim::runtime::{sleep, spawn};
 use crate::sim::state::Sim;
+use crate::sim::world::FanOut;
 
 use super::streams;
 
@@ -170,7 +171,23 @@ fn build(sim: &Sim, life: &Arc<Life>, later: &[usize]) -> Result<Worker, kcl_cor
         .retry_pause(millis(500), millis(5_000))
         .out_of_range(OutOfRange::HandOn)
         .audit_every(millis(fleet.audit_every_ms))
+        .mode(mode_of(life))
         .build()
+}
+
+/// How a process reads.
+fn mode_of(life: &Life) -> Mode {
+    let world = life.sim.world();
+    let fan_out = || Mode::FanOut(FanOutConfig::managed());
+    match &world.fan_out {
+        None => Mode::Polling,
+        Some(FanOut { mixed: false, .. }) => fan_out(),
+        Some(_) => match Dice::new(world.seed, &format!("mode of life {}", life.id.0)).index(3) {
+            0 => Mode::Polling,
+            1 => Mode::Auto(FanOutConfig::managed()),
+            _ => fan_out(),
+        },
+    }
 }
 
 /// Writes down what the worker says of data that it passes over.

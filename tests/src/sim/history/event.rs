@@ -94,6 +94,21 @@ pub(crate) enum Returned {
     Panicked,
 }
 
+/// How a subscription ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// After its time, or before, in good order.
+    Ended,
+    /// The shard has ended.
+    ShardEnded,
+    /// Another one has taken its place, or its consumer is gone.
+    Taken,
+    /// The shard is not there any more.
+    Gone,
+    /// It broke.
+    Reset,
+}
+
 /// What a worker said in its events.
 #[expect(dead_code, reason = "what no invariant reads is there for the reader of a history")]
 #[derive(Clone, Debug)]
@@ -201,6 +216,28 @@ pub(crate) enum Event {
         shard: usize,
         up_to: u32,
         left: bool,
+    },
+    /// A worker asks for a subscription to a shard.
+    Subscribing {
+        life: LifeId,
+        shard: usize,
+    },
+    /// It has one.
+    Subscribed {
+        life: LifeId,
+        shard: usize,
+    },
+    /// A subscription is over; `unused`: without having brought a record.
+    SubscriptionOver {
+        life: LifeId,
+        shard: usize,
+        how: Over,
+        unused: bool,
+    },
+    /// The last event of a shard was pushed.
+    EndPushed {
+        life: LifeId,
+        shard: usize,
     },
     /// A reader with an open cursor came to a place whose records had gone (user records from, to).
     Overtaken {

@@ -27,6 +27,7 @@ mod i13_plans;
 mod i14_lifecycle;
 mod i15_unknown;
 mod i16_removed;
+mod i17_pace;
 mod l4_clean_stop;
 
 pub use fold::Violation;

@@ -4,7 +4,7 @@ use std::fmt;
 use kcl_core::lease::Change;
 use kcl_core::model::{Checkpoint, Lease, LeaseKey, WorkerId};
 
-use crate::sim::history::{Asked, Call, Entry, Event, LifeId, ProcessorId, Returned, Said, Written};
+use crate::sim::history::{Asked, Call, Entry, Event, LifeId, Over, ProcessorId, Returned, Said, Written};
 use crate::sim::runtime::At;
 
 use super::fold::See;
@@ -78,6 +78,9 @@ states! {
     OutlivedShorter = "an owner showed no life for longer than the failover time of another worker, and kept its lease",
     WorkerRowRefused = "a sign of life was refused, because the row was not as its worker knew it",
     StreamGivenUp = "a lease was freed because its worker was told to read its stream no more",
+    SubscriptionUnused = "a subscription ended or broke before it brought a record",
+    SubscriptionTakenOver = "a subscription was ended by the one of a new owner",
+    EndPushed = "the end of a shard was pushed",
     StreamTakenUp = "a lease came back to a worker that had been told to read its stream no more",
 }
 
@@ -175,6 +178,11 @@ impl Finder {
                     self.found.add(State::LeftUnread);
                 }
             }
+            Event::SubscriptionOver { how: Over::Taken, .. } => self.found.add(State::SubscriptionTakenOver),
+            Event::SubscriptionOver { unused: true, how: Over::Ended | Over::Reset, .. } => {
+                self.found.add(State::SubscriptionUnused);
+            }
+            Event::EndPushed { .. } => self.found.add(State::EndPushed),
             Event::Overtaken { .. } => self.found.add(State::CursorOvertaken),
             _ => {}
         }

@@ -74,6 +74,11 @@ impl Life {
         self.cuts[service as usize].load(Ordering::Relaxed)
     }
 
+    /// Whether the way to a service, or the way back, is cut.
+    pub(crate) fn is_cut(&self, service: Service) -> bool {
+        self.cut(service) != OPEN
+    }
+
     /// Cuts the way to a service, or only the way back.
     pub(crate) fn set_cut(&self, service: Service, only_answers: bool) {
         self.cuts[service as usize].store(if only_answers { NO_ANSWERS } else { NO_REQUESTS }, Ordering::Relaxed);

@@ -2,6 +2,7 @@
 
 mod chaos;
 mod differences;
+mod fan_out;
 mod handlers;
 mod link;
 mod load;
@@ -10,6 +11,7 @@ mod overrides;
 mod world;
 
 pub use chaos::Chaos;
+pub use fan_out::FanOut;
 pub use handlers::{Handlers, Style};
 pub use link::LinkFaults;
 pub use load::Load;

@@ -1,10 +1,14 @@
-use super::{Chaos, LinkFaults, World};
+use crate::sim::dice::Dice;
+
+use super::{Chaos, FanOut, LinkFaults, World};
 
 /// What is changed in a world after it was drawn: how `shrink` makes a failing world small.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// Names of what is switched off; see [`Overrides::OFF`].
     pub off: Vec<String>,
+    /// Its streams push records.
+    pub fan_out: bool,
     /// At most so many workers.
     pub workers: Option<usize>,
     /// At most so many shards.
@@ -17,7 +21,7 @@ type Switch = (&'static str, fn(&mut World));
 
 impl Overrides {
     /// What can be switched off.
-    pub const OFF: [Switch; 34] = [
+    pub const OFF: [Switch; 37] = [
         ("crash", |w| w.chaos.crash_every_ms = 0),
         ("stop", |w| w.chaos.stop_every_ms = 0),
         ("freeze", |w| w.chaos.freeze_every_ms = 0),
@@ -52,6 +56,9 @@ impl Overrides {
         ("caps", |w| w.fleet.caps.clear()),
         ("failovers", |w| w.fleet.failovers_ms.clear()),
         ("stream-changes", |w| w.chaos.streams_every_ms = 0),
+        ("consumer", |w| w.fan_out.iter_mut().for_each(|fan_out| fan_out.removed_every_ms = 0)),
+        ("mixed", |w| w.fan_out.iter_mut().for_each(|fan_out| fan_out.mixed = false)),
+        ("subscription-faults", |w| w.fan_out = w.fan_out.as_ref().map(FanOut::healed)),
     ];
 
     /// Whether nothing is changed.
@@ -61,6 +68,9 @@ impl Overrides {
     }
 
     pub(super) fn apply(&self, world: &mut World) {
+        if self.fan_out {
+            world.fan_out = Some(FanOut::draw(&mut Dice::new(world.seed, "fan-out")));
+        }
         for (_, switch) in Self::OFF.iter().filter(|(name, _)| self.off.iter().any(|off| off == name)) {
             switch(world);
         }
@@ -80,6 +90,9 @@ impl Overrides {
     #[must_use]
     pub fn arguments(&self) -> String {
         let mut text = String::new();
+        if self.fan_out {
+            text.push_str(" --mode fan-out");
+        }
         if !self.off.is_empty() {
             text.push_str(&format!(" --off {}", self.off.join(",")));
         }

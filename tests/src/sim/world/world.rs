@@ -2,7 +2,7 @@ use std::fmt;
 
 use crate::sim::dice::Dice;
 
-use super::{Chaos, Handlers, LinkFaults, Load, Overrides, differences};
+use super::{Chaos, FanOut, Handlers, LinkFaults, Load, Overrides, differences};
 
 /// The workers and their settings.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,6 +62,8 @@ pub struct World {
     pub table: LinkFaults,
     /// The way to the stream.
     pub stream: LinkFaults,
+    /// How the streams push records, where they are read so.
+    pub fan_out: Option<FanOut>,
     /// Processes and networks.
     pub chaos: Chaos,
 }
@@ -124,7 +126,9 @@ impl World {
         }
         let mut several = Dice::new(seed, "streams");
         let streams = if several.chance(0.25) { several.range(2, 3).min(u64::from(shards)) as usize } else { 1 };
-        let mut world = Self { seed, streams, shards, faults_ms, calm: false, fleet, load, handlers, table, stream, chaos };
+        let calm = false;
+        let mut world =
+            Self { seed, streams, shards, faults_ms, calm, fleet, load, handlers, table, stream, fan_out: None, chaos };
         differences::draw(&mut world);
         overrides.apply(&mut world);
         world
@@ -178,7 +182,8 @@ impl World {
         let handlers = Handlers::calm();
         let stream = LinkFaults::quiet();
         let faults_ms = hours * 3_600_000;
-        Self { seed, streams: 1, shards, faults_ms, calm: true, fleet, load, handlers, table, stream, chaos: Chaos::none() }
+        let chaos = Chaos::none();
+        Self { seed, streams: 1, shards, faults_ms, calm: true, fleet, load, handlers, table, stream, fan_out: None, chaos }
     }
 }
 
@@ -208,6 +213,9 @@ impl fmt::Display for World {
         writeln!(f, "  {:?}", self.handlers)?;
         writeln!(f, "  table {:?}", self.table)?;
         writeln!(f, "  stream {:?}", self.stream)?;
+        if let Some(fan_out) = &self.fan_out {
+            writeln!(f, "  {fan_out:?}")?;
+        }
         write!(f, "  {:?}", self.chaos)
     }
 }
