@@ -134,6 +134,10 @@ impl Coordination {
         let (news, heard) = mpsc::unbounded_channel();
         let (requests, asked) = mpsc::unbounded_channel();
         let wanted = Wanted::default();
+        if inner.stop.borrow().is_some() {
+            // Asked to stop before it ran: the thread must not take a lease before the root comes to say so.
+            wanted.stop();
+        }
         let mut task = Tasks::new();
         let (inner, leash) = (Arc::clone(inner), wanted.clone());
         let place = inner.parts.settings.coordination_on;
