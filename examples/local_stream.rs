@@ -38,7 +38,7 @@ struct Options {
     /// The shards of that stream.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=10_000))]
     shards: i32,
-    /// Refuses more than 5 reads and 2 MiB a second and shard, as the service does.
+    /// Keeps to the limits of the service: 5 reads and 2 MiB a second and shard; for each consumer 1 subscription and 2 MiB.
     #[arg(long)]
     read_limits: bool,
 }

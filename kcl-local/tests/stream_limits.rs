@@ -1,14 +1,17 @@
 //! The limits of a real shard, switched on.
 
 #![cfg(feature = "stream")]
+#![expect(clippy::disallowed_methods, reason = "a rate is measured by the clock")]
 
 mod stream_support;
 
+use std::time::{Duration, Instant};
+
 use aws_sdk_kinesis::primitives::Blob;
-use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use aws_sdk_kinesis::types::ShardIteratorType::TrimHorizon;
+use aws_sdk_kinesis::types::{PutRecordsRequestEntry, StartingPosition};
 use kcl_local::stream::LocalStream;
-use stream_support::{client, create, fill, id, iterator, put, read, until};
+use stream_support::{client, create, fill, id, iterator, put, read, register, until};
 
 #[tokio::test]
 async fn the_sixth_read_within_a_second_is_refused_and_a_later_one_not() {
@@ -35,6 +38,42 @@ async fn after_more_than_two_mebibytes_a_shard_pauses() {
     let error = client.get_records().shard_iterator(&next).send().await.expect_err("2 seconds of a shard");
     assert!(error.into_service_error().is_provisioned_throughput_exceeded_exception());
     until(|| async { client.get_records().shard_iterator(&next).send().await.ok() }).await;
+}
+
+#[tokio::test]
+async fn a_consumer_calls_for_a_shard_once_a_second() {
+    let settings = LocalStream::builder().read_limits(true).resubscribe_after(Duration::ZERO);
+    let stream = settings.start().await.expect("starts");
+    let client = client(&stream);
+    create(&client, "s", 1).await;
+    let consumer = register(&client, "s").await;
+    let start = StartingPosition::builder().r#type(TrimHorizon).build().expect("complete");
+    let call = client.subscribe_to_shard().consumer_arn(&consumer).shard_id(id(0)).starting_position(start);
+    let _first = call.clone().send().await.expect("subscribes");
+    let error = until(|| async { call.clone().send().await.err() }).await;
+    assert!(error.into_service_error().is_limit_exceeded_exception());
+    until(|| async { call.clone().send().await.ok() }).await;
+}
+
+#[tokio::test]
+async fn a_subscription_pushes_two_mebibytes_a_second() {
+    let stream = LocalStream::builder().read_limits(true).start().await.expect("starts");
+    let client = client(&stream);
+    create(&client, "s", 1).await;
+    let consumer = register(&client, "s").await;
+    fill(&client, "s", 4, 1024 * 1024 - 64).await;
+    let start = StartingPosition::builder().r#type(TrimHorizon).build().expect("complete");
+    let call = client.subscribe_to_shard().consumer_arn(&consumer).shard_id(id(0)).starting_position(start);
+    let mut session = call.send().await.expect("subscribes");
+    let mut arrivals = Vec::new();
+    for _ in 0..2 {
+        let event = session.event_stream.recv().await.expect("an event").expect("the session goes on");
+        let event = event.as_subscribe_to_shard_event().expect("an event");
+        arrivals.push((event.records.len(), Instant::now()));
+    }
+    let [(2, first), (2, second)] = arrivals[..] else { panic!("not 2 records in each: {arrivals:?}") };
+    // The first may have been on its way for a while; it took its second from then on.
+    assert!(second - first > Duration::from_millis(500), "{:?}", second - first);
 }
 
 #[tokio::test]

@@ -70,7 +70,8 @@ impl LocalStreamBuilder {
         self
     }
 
-    /// Whether readers meet the limits of a real shard: 5 `GetRecords` calls and 2 MiB a second. Default: no.
+    /// Whether readers meet the limits of a real shard: 5 `GetRecords` calls and 2 MiB a second; for each consumer one
+    /// `SubscribeToShard` call and 2 MiB a second. Default: no.
     pub fn read_limits(mut self, on: bool) -> Self {
         self.read_limits = on;
         self

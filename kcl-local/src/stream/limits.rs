@@ -2,16 +2,20 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 const MIB: u64 = 1024 * 1024;
 /// `GetRecords` calls a second and shard (Kinesis quota).
 const READS_A_SECOND: u64 = 5;
-/// Bytes a second and shard that `GetRecords` hands out (Kinesis quota).
-const READ_BYTES_A_SECOND: u64 = 2 * MIB;
+/// Bytes a second and shard that `GetRecords` hands out, and those that a subscription pushes (Kinesis quotas).
+pub(super) const READ_BYTES_A_SECOND: u64 = 2 * MIB;
 /// Records a second and shard that may be put (Kinesis quota).
 const WRITES_A_SECOND: u64 = 1_000;
 /// Bytes a second and shard that may be put (Kinesis quota).
 const WRITE_BYTES_A_SECOND: u64 = MIB;
+
+/// The time between two calls of `SubscribeToShard` for the same consumer and shard (Kinesis quota).
+pub(super) const SUBSCRIBE_EVERY: Duration = Duration::from_secs(1);
 
 /// What one shard may do in a second, and how much of it is left.
 ///

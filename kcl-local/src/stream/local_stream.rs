@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use super::consumers::Consumers;
 use super::front::{BODY_BYTES, front};
-use super::limits::{Allowance, Limits};
+use super::limits::{Allowance, Limits, READ_BYTES_A_SECOND, SUBSCRIBE_EVERY};
 use super::records::{Journal, Logs};
 use super::restore::restore;
 use super::server::Server;
@@ -166,7 +166,11 @@ async fn open(
         session: settings.session,
         streams: Streams::default(),
         consumers: Consumers::new(settle_ms(&settings)),
-        subscriptions: Subscriptions::new(settings.resubscribe),
+        subscriptions: Subscriptions::new(
+            settings.resubscribe,
+            if settings.read_limits { SUBSCRIBE_EVERY } else { Duration::ZERO },
+        ),
+        pushed_a_second: settings.read_limits.then_some(READ_BYTES_A_SECOND),
         stopping,
     };
     Ok((listener, address, Arc::new(service)))

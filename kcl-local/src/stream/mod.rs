@@ -41,7 +41,7 @@
 //! |---|---|
 //! | signatures | must be there; what they say is not checked |
 //! | `UpdateShardCount` | is done when the call returns; any count of shards is allowed, any number of times a day |
-//! | limits | off unless switched on ([`LocalStreamBuilder::read_limits`], [`LocalStreamBuilder::write_limits`]); those of calls to other operations, and of the bytes of a subscription, do not exist |
+//! | limits | off unless switched on ([`LocalStreamBuilder::read_limits`], [`LocalStreamBuilder::write_limits`]); those of calls to other operations do not exist |
 //! | `SubscribeToShard` | over HTTP/1.1 too; an idle shard sends an empty event each second |
 //! | HTTP/2 | as many requests a connection as [`LocalStreamBuilder::max_concurrent_streams`] says; the service's number is not published |
 //! | retention | as set for the stream; a record is gone when it is read or followed after its time |

@@ -34,6 +34,8 @@ pub(super) struct Service {
     pub(super) consumers: Consumers,
     /// Who is subscribed to what.
     pub(super) subscriptions: Subscriptions,
+    /// The bytes that a subscription may push in a second, if there is a limit.
+    pub(super) pushed_a_second: Option<u64>,
     /// Becomes true when the server is stopping.
     pub(super) stopping: watch::Receiver<bool>,
 }

@@ -5,7 +5,8 @@
 //!        └───────── 5 s later or more ─────▶ the new one takes over; the old one ends with ResourceInUseException
 //! ```
 //!
-//! So the service does it, and it counts from the last call that succeeded, whether or not that subscription still goes on.
+//! So the service does it, and it counts from the last call that succeeded, whether or not that subscription still goes on. With the
+//! limits of readers switched on, a call less than a second after another one is refused with `LimitExceededException`.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -22,41 +23,59 @@ pub(super) enum Ended {
     Deregistered,
 }
 
+/// Why a subscription is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// The one before it is too young.
+    InUse,
+    /// The call before it was too short a time ago.
+    TooOften,
+}
+
 /// The subscriptions by consumer ARN and shard id.
 #[derive(Debug)]
 pub(super) struct Subscriptions {
     apart: Duration,
+    calls_apart: Duration,
     open: Mutex<HashMap<(String, String), Open>>,
 }
 
 #[derive(Debug)]
 struct Open {
     since_ms: u64,
+    asked_ms: u64,
     ended: watch::Sender<Option<Ended>>,
 }
 
 impl Subscriptions {
-    /// None as yet; two of the same consumer and shard have to be `apart`.
-    pub(super) fn new(apart: Duration) -> Self {
-        Self { apart, open: Mutex::default() }
+    /// None as yet; two of the same consumer and shard have to be `apart`, and two calls for them `calls_apart`.
+    pub(super) fn new(apart: Duration, calls_apart: Duration) -> Self {
+        Self { apart, calls_apart, open: Mutex::default() }
     }
 
-    /// Begins a subscription, and ends the one before it; what it returns tells when it is ended in turn. `None` if the one
-    /// before it is too young for that.
-    pub(super) fn begin(&self, consumer: &str, shard: &str, now_ms: u64) -> Option<watch::Receiver<Option<Ended>>> {
-        let is_young = |open: &Open| u128::from(now_ms.saturating_sub(open.since_ms)) < self.apart.as_millis();
+    /// Begins a subscription, and ends the one before it; what it returns tells when it is ended in turn.
+    ///
+    /// # Errors
+    ///
+    /// The one before it, or the call before this one, is too young.
+    pub(super) fn begin(&self, consumer: &str, shard: &str, now_ms: u64) -> Result<watch::Receiver<Option<Ended>>, Refused> {
+        let is_within = |then_ms: u64, span: Duration| u128::from(now_ms.saturating_sub(then_ms)) < span.as_millis();
         let mut all = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|_, open| is_young(open) || !open.ended.is_closed());
+        all.retain(|_, open| !open.ended.is_closed() || is_within(open.since_ms, self.apart));
         let key = (consumer.to_owned(), shard.to_owned());
-        if let Some(open) = all.get(&key) {
-            if is_young(open) {
-                return None;
+        if let Some(open) = all.get_mut(&key) {
+            if is_within(open.asked_ms, self.calls_apart) {
+                return Err(Refused::TooOften);
+            }
+            open.asked_ms = now_ms;
+            if is_within(open.since_ms, self.apart) {
+                return Err(Refused::InUse);
             }
             open.ended.send_replace(Some(Ended::TakenOver));
         }
         let (ended, seen) = watch::channel(None);
-        all.insert(key, Open { since_ms: now_ms, ended });
-        Some(seen)
+        all.insert(key, Open { since_ms: now_ms, asked_ms: now_ms, ended });
+        Ok(seen)
     }
 
     /// Ends all subscriptions of a consumer that is deregistered.
@@ -79,36 +98,45 @@ mod tests {
 
     #[test]
     fn the_second_subscription_is_refused_until_five_seconds_have_passed() {
-        let all = Subscriptions::new(APART);
+        let all = Subscriptions::new(APART, Duration::ZERO);
         let first = all.begin("c", "0", 10_000).expect("the first");
-        assert!(all.begin("c", "0", 14_999).is_none());
+        assert_eq!(all.begin("c", "0", 14_999).err(), Some(Refused::InUse));
         assert_eq!(*first.borrow(), None);
         let second = all.begin("c", "0", 15_000).expect("takes over");
         assert_eq!((*first.borrow(), *second.borrow()), (Some(Ended::TakenOver), None));
-        assert!(all.begin("c", "0", 15_001).is_none(), "counted from the last success");
+        assert!(all.begin("c", "0", 15_001).is_err(), "counted from the last success");
     }
 
     #[test]
     fn a_subscription_that_was_given_up_counts_too() {
-        let all = Subscriptions::new(APART);
+        let all = Subscriptions::new(APART, Duration::ZERO);
         drop(all.begin("c", "0", 10_000).expect("the first"));
-        assert!(all.begin("c", "0", 14_999).is_none());
-        assert!(all.begin("c", "0", 15_000).is_some());
+        assert!(all.begin("c", "0", 14_999).is_err());
+        assert!(all.begin("c", "0", 15_000).is_ok());
     }
 
     #[test]
     fn other_shards_and_consumers_have_their_own() {
-        let all = Subscriptions::new(APART);
+        let all = Subscriptions::new(APART, Duration::ZERO);
         let kept: Vec<_> = [("c", "0"), ("c", "1"), ("d", "0")].map(|(c, shard)| all.begin(c, shard, 1).expect("free")).into();
         all.end("c");
         let ended = kept.iter().map(|seen| *seen.borrow()).collect::<Vec<_>>();
         assert_eq!(ended, [Some(Ended::Deregistered), Some(Ended::Deregistered), None]);
-        assert!(all.begin("c", "0", 2).is_some(), "a consumer of that ARN is a new one");
+        assert!(all.begin("c", "0", 2).is_ok(), "a consumer of that ARN is a new one");
+    }
+
+    #[test]
+    fn a_call_within_a_second_of_another_is_too_many_whatever_came_of_that() {
+        let all = Subscriptions::new(APART, Duration::from_secs(1));
+        let _first = all.begin("c", "0", 10_000).expect("the first");
+        let refused = [10_999, 11_000, 11_999, 12_000].map(|at| all.begin("c", "0", at).expect_err("it is too early"));
+        assert_eq!(refused, [Refused::TooOften, Refused::InUse, Refused::TooOften, Refused::InUse]);
+        assert!(all.begin("c", "1", 12_000).is_ok(), "each shard has its own");
     }
 
     #[test]
     fn what_has_ended_is_forgotten() {
-        let all = Subscriptions::new(APART);
+        let all = Subscriptions::new(APART, Duration::ZERO);
         for shard in 0..100 {
             drop(all.begin("c", &shard.to_string(), 10_000));
         }

@@ -32,7 +32,7 @@ use crate::runtime::{now_ms, sleep};
 use crate::stream::records::{Origin, Page, Position, StoredRecord, StreamLog};
 use crate::stream::service::{Service, horizon_ms, is_closed};
 use crate::stream::shards::children;
-use crate::stream::subscriptions::Ended;
+use crate::stream::subscriptions::{Ended, Refused};
 use crate::stream::wire::{
     Format, PageEnd, Refusal, exception, initial_response, reply, server_failure, subscribe_body, subscribe_event,
 };
@@ -92,9 +92,14 @@ pub(in crate::stream) async fn subscribe_to_shard(
         timestamp_ms: position.timestamp.map(|at| millis("StartingPosition.Timestamp", at)).transpose()?,
     };
     let position = start.resolve(&stream, &log, origin, opened_ms)?;
-    let Some(ended) = service.subscriptions.begin(&request.consumer_arn, &request.shard_id, opened_ms) else {
-        return Err(in_use(service, name, &request.shard_id));
-    };
+    let begun = service.subscriptions.begin(&request.consumer_arn, &request.shard_id, opened_ms);
+    let ended = begun.map_err(|refused| match refused {
+        Refused::InUse => in_use(service, name, &request.shard_id),
+        Refused::TooOften => {
+            let message = format!("Rate exceeded for consumer {} and shard {}.", request.consumer_arn, request.shard_id);
+            Refusal::client_error("LimitExceededException", Some(&message))
+        }
+    })?;
     // It may have been deregistered since it was looked at; from here on that ends the subscription.
     active_consumer(service, &request.consumer_arn).await?;
     let session = Session {
@@ -107,6 +112,7 @@ pub(in crate::stream) async fn subscribe_to_shard(
         last: None,
         opened_ms,
         sent_ms: 0,
+        paid_ms: 0,
         settled: true,
         follow: log.follow(origin.shard),
         changes: service.streams.follow(),
@@ -148,6 +154,8 @@ struct Session {
     last: Option<Arc<StoredRecord>>,
     opened_ms: u64,
     sent_ms: u64,
+    /// When what was pushed is paid off at the rate of the shard; until then nothing more is.
+    paid_ms: u64,
     /// Whether the stream was ACTIVE when it was looked at.
     settled: bool,
     log: Arc<StreamLog>,
@@ -171,6 +179,10 @@ impl Session {
                 let age_ms = now_ms.saturating_sub(self.opened_ms);
                 if *self.stopping.borrow() || u128::from(age_ms) >= self.service.session.as_millis() {
                     return None;
+                }
+                if now_ms < self.paid_ms {
+                    self.hold_back(self.paid_ms - now_ms).await;
+                    continue;
                 }
                 match self.look(now_ms).await {
                     Ok(Some(frame)) => return Some(frame),
@@ -225,6 +237,10 @@ impl Session {
         self.next = page.next;
         self.last = page.records.last().cloned().or_else(|| self.last.take());
         self.sent_ms = now_ms;
+        if let Some(bytes) = self.service.pushed_a_second {
+            let weight = u64::try_from(page.weight()).unwrap_or(u64::MAX);
+            self.paid_ms = now_ms.saturating_add(weight.saturating_mul(1_000) / bytes);
+        }
         if ended {
             self.phase = Phase::Ended;
         }
@@ -242,6 +258,17 @@ impl Session {
         match &self.last {
             Some(last) => last.sequence.to_string(),
             None => Position { origin: self.origin, index: self.next.saturating_sub(1) }.to_token(),
+        }
+    }
+
+    /// Waits until what was pushed is paid off, or the end of the session comes.
+    async fn hold_back(&mut self, wait_ms: u64) {
+        let session_ms = u64::try_from(self.service.session.as_millis()).unwrap_or(u64::MAX);
+        tokio::select! {
+            biased;
+            _ = self.stopping.changed() => {}
+            _ = self.ended.changed() => self.paid_ms = 0,
+            () = sleep(Duration::from_millis(wait_ms.min(session_ms))) => {}
         }
     }
 
