@@ -22,7 +22,7 @@
 //! | | starts AT and AFTER a sequence number and AT a timestamp | these start at the beginning of the shard |
 //! | | real `MillisBehindLatest`; events go out as records arrive | always 0; every 200 ms |
 //! | | within 5 s of a success another of the same consumer and shard is refused; later it takes over, and the old one ends with `ResourceInUseException` | any number, side by side |
-//! | | ends with `ResourceNotFoundException` when the consumer is deregistered or the stream deleted | goes on |
+//! | | ends with `ResourceNotFoundException` when the consumer is deregistered or the stream deleted | goes on without the consumer |
 //! | `RegisterStreamConsumer` | at most 20 a stream, and 5 that are CREATING; a name stays in use while DELETING, and no ARN is used again | 20 |
 //! | `DescribeStreamConsumer` | says the stream's ARN | does not |
 //! | `ListStreamConsumers` | `NextToken` goes on with the listing | begins again |
@@ -42,7 +42,7 @@
 //! | signatures | must be there; what they say is not checked |
 //! | `UpdateShardCount` | is done when the call returns; any count of shards is allowed, any number of times a day |
 //! | limits | off unless switched on ([`LocalStreamBuilder::read_limits`], [`LocalStreamBuilder::write_limits`]); those of calls to other operations do not exist |
-//! | `SubscribeToShard` | over HTTP/1.1 too; an idle shard sends an empty event each second |
+//! | `SubscribeToShard` | over HTTP/1.1 too; an idle shard sends an empty event each second; with what the service ends the subscription of a deregistered consumer is not documented |
 //! | HTTP/2 | as many requests a connection as [`LocalStreamBuilder::max_concurrent_streams`] says; the service's number is not published |
 //! | retention | as set for the stream; a record is gone when it is read or followed after its time |
 //! | encryption | is a mark on records; nothing is encrypted |
