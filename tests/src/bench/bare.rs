@@ -3,20 +3,31 @@ use std::error::Error;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::types::ShardIteratorType;
 
-use super::client::client;
+use super::client::{client, subscribing_client};
 use super::measure::{Figures, touch};
-use super::{Load, STREAM};
+use super::{Load, Reading, STREAM, pushed};
 
-/// The loop that an application would write without a framework: one call a shard in flight, nothing kept.
+/// The loop that an application would write without a framework: one call or one subscription a shard, nothing kept.
 ///
 /// # Errors
 /// When a call fails.
 pub async fn bare(endpoint: &str, load: &Load) -> Result<Figures, Box<dyn Error + Send + Sync>> {
     let client = client(endpoint);
     let shards = client.list_shards().stream_name(STREAM).send().await?;
+    let shards = shards.shards().iter().map(|shard| shard.shard_id().to_owned());
     let mut readers = tokio::task::JoinSet::new();
-    for shard in shards.shards() {
-        readers.spawn(read(client.clone(), shard.shard_id().to_owned(), load.clone()));
+    match load.mode {
+        Reading::Polling => {
+            for shard in shards {
+                readers.spawn(poll(client.clone(), shard, load.clone()));
+            }
+        }
+        Reading::FanOut => {
+            let (consumer, client) = (pushed::consumer(&client).await?, subscribing_client(endpoint));
+            for shard in shards {
+                readers.spawn(pushed::read(client.clone(), consumer.clone(), shard, load.kinesis_records_a_shard()));
+            }
+        }
     }
     let (mut records, mut sum) = (0, 0_u64);
     while let Some(read) = readers.join_next().await {
@@ -27,7 +38,7 @@ pub async fn bare(endpoint: &str, load: &Load) -> Result<Figures, Box<dyn Error 
     Ok(Figures::of_this_process(records, sum)?)
 }
 
-async fn read(client: Client, shard: String, load: Load) -> Result<(u64, u64), Box<dyn Error + Send + Sync>> {
+async fn poll(client: Client, shard: String, load: Load) -> Result<(u64, u64), Box<dyn Error + Send + Sync>> {
     let opened = client.get_shard_iterator().stream_name(STREAM).shard_id(shard);
     let opened = opened.shard_iterator_type(ShardIteratorType::TrimHorizon).send().await?;
     let mut iterator = opened.shard_iterator;

@@ -1,9 +1,11 @@
 use std::error::Error;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
 
 use super::measure::touch;
-use super::{Figures, Load};
+use super::process::{Server, client};
+use super::{Figures, Load, Reading};
+
+/// What the ratio of a worker's CPU to the bare loop's should not be above, for records that are not in aggregates.
+const MOST: f64 = 1.15;
 
 /// Runs the two clients in turn and prints what came out: every run, the medians, the ratio of the medians with its spread.
 ///
@@ -15,12 +17,15 @@ pub fn compare(load: &Load, runs: usize, arguments: &[String]) -> Result<(), Box
     let megabytes = load.records as f64 * load.size as f64 / 1e6;
     let packed =
         if load.aggregate > 1 { format!(" in aggregates of {}, keys {:?},", load.aggregate, load.keys) } else { String::new() };
+    let how = match load.mode {
+        Reading::Polling => format!("Limit {}", load.limit),
+        Reading::FanOut => "pushed".to_owned(),
+    };
     println!(
-        "{} records of {} bytes{packed} on {} shards, Limit {}, budget {} MiB",
+        "{} records of {} bytes{packed} on {} shards, {how}, budget {} MiB",
         load.records,
         load.size,
         load.shards,
-        load.limit,
         load.budget >> 20
     );
     println!("{:>4} {:>14} {:>14} {:>7} {:>12} {:>12}", "run", "bare CPU ms", "worker CPU ms", "ratio", "bare MiB", "worker MiB");
@@ -48,10 +53,11 @@ pub fn compare(load: &Load, runs: usize, arguments: &[String]) -> Result<(), Box
     }
     let ratios: Vec<f64> = bare.iter().zip(&worker).map(|(bare, worker)| worker.cpu_ms / bare.cpu_ms).collect();
     let (low, high) = ratios.iter().fold((f64::MAX, 0.0_f64), |(low, high), ratio| (low.min(*ratio), high.max(*ratio)));
+    let bound = if load.aggregate > 1 { String::new() } else { format!("; at most {MOST} is wanted") };
     let cpu = |figures: &[Figures]| median(figures.iter().map(|figures| figures.cpu_ms).collect());
     let peak = |figures: &[Figures]| median(figures.iter().map(|figures| figures.peak_kib as f64 / 1024.0).collect());
     println!(
-        "median: bare {:.0} ms CPU ({:.2} ms/MB), worker {:.0} ms CPU ({:.2} ms/MB); ratio of medians {:.3} (pairs {low:.3} to {high:.3}); \
+        "median: bare {:.0} ms CPU ({:.2} ms/MB), worker {:.0} ms CPU ({:.2} ms/MB); ratio of medians {:.3} (pairs {low:.3} to {high:.3}{bound}); \
          peak {:.1} MiB, {:.1} MiB",
         cpu(&bare),
         cpu(&bare) / megabytes,
@@ -66,7 +72,7 @@ pub fn compare(load: &Load, runs: usize, arguments: &[String]) -> Result<(), Box
 }
 
 /// The sum over every byte of the user records.
-fn sum(load: &Load) -> u64 {
+pub(super) fn sum(load: &Load) -> u64 {
     let (mut contents, mut sum) = (load.contents(), 0_u64);
     while let Some((_, content)) = contents.next() {
         sum = sum.wrapping_add(touch(content));
@@ -85,53 +91,4 @@ fn all_was_read(load: &Load, sum: u64, [bare, worker]: &[Figures; 2]) -> bool {
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
-}
-
-/// The server process; ends with this one.
-struct Server {
-    child: Child,
-    endpoint: String,
-}
-
-impl Server {
-    fn start(arguments: &[String]) -> Result<Self, Box<dyn Error>> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .arg("server")
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let mut endpoint = String::new();
-        let output = child.stdout.take().ok_or("no output of the server")?;
-        BufReader::new(output).read_line(&mut endpoint)?;
-        if endpoint.is_empty() {
-            return Err("the server did not start".into());
-        }
-        Ok(Self { child, endpoint: endpoint.trim().to_owned() })
-    }
-
-    fn stop(&mut self) {
-        drop(self.child.stdin.take());
-        let _ = self.child.wait();
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn client(kind: &str, endpoint: &str, arguments: &[String]) -> Result<Figures, Box<dyn Error>> {
-    let output = Command::new(std::env::current_exe()?)
-        .args([kind, "--endpoint", endpoint])
-        .args(arguments)
-        .stderr(Stdio::inherit())
-        .output()?;
-    if !output.status.success() {
-        return Err(format!("the {kind} client failed: {}", output.status).into());
-    }
-    let text = String::from_utf8(output.stdout)?;
-    Ok(text.lines().last().unwrap_or_default().parse()?)
 }

@@ -18,6 +18,18 @@ pub struct Load {
     pub aggregate: u64,
     /// What the user records of aggregates are keyed with.
     pub keys: Keys,
+    /// How the shards are read.
+    pub mode: Reading,
+}
+
+/// How shards are read, by both clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[non_exhaustive]
+pub enum Reading {
+    /// By `GetRecords`.
+    Polling,
+    /// By `SubscribeToShard`.
+    FanOut,
 }
 
 /// What the user records of aggregates are keyed with.
@@ -33,10 +45,10 @@ pub enum Keys {
 }
 
 impl Load {
-    /// A load of plain records.
+    /// A load of plain records that are polled.
     #[must_use]
     pub const fn new(records: u64, size: usize, shards: u32, limit: u32, budget: usize) -> Self {
-        Self { records, size, shards, limit, budget, aggregate: 1, keys: Keys::Explicit }
+        Self { records, size, shards, limit, budget, aggregate: 1, keys: Keys::Explicit, mode: Reading::Polling }
     }
 
     /// The same load in aggregates of so many user records.
@@ -44,6 +56,13 @@ impl Load {
     pub const fn in_aggregates(mut self, of: u64, keys: Keys) -> Self {
         self.aggregate = if of == 0 { 1 } else { of };
         self.keys = keys;
+        self
+    }
+
+    /// The same load, read like this.
+    #[must_use]
+    pub const fn read_by(mut self, mode: Reading) -> Self {
+        self.mode = mode;
         self
     }
 

@@ -1,25 +1,48 @@
 //! The benchmark program: what the framework costs over a bare loop of the SDK.
 //!
-//! Three processes: the stream server, the bare loop, the worker. The two clients run in turn against the same server, with the same
-//! SDK settings, the same `Limit`, the same build profile and the system allocator. User and system CPU and the peak of memory are
-//! those of the client process alone. The bare loop keeps one call a shard in flight and touches every byte; so does the worker's
-//! handler. Of a stream of aggregates the bare loop reads the same bytes and takes nothing apart.
+//! ```text
+//!   read            server, then bare loop and worker in turn    CPU and memory of each
+//!   subscriptions   server, worker                               peak of memory of many subscriptions, some of stopped handlers
+//!   latency         server, worker                               from an event's arrival to the call of the handler
+//! ```
+//!
+//! Each is a process of its own. In `read` the two clients run in turn against the same server, with the same SDK settings, the same
+//! `Limit`, the same build profile and the system allocator. User and system CPU and the peak of memory are those of the client process
+//! alone. The bare loop keeps one call a shard in flight and touches every byte; so does the worker's handler. Of a stream of
+//! aggregates the bare loop reads the same bytes and takes nothing apart.
+//!
+//! By fan-out the bare loop has one subscription a shard, over the HTTP/2 of `hyper-util` with the windows that the worker's own
+//! connections have, and subscribes again after the continuation. Nothing paces the server: it pushes as far as the windows go.
 
 mod bare;
 mod client;
 mod compare;
+mod count;
+mod flow;
+mod h2c;
+mod latency;
 mod load;
 mod measure;
+mod process;
 mod producer;
+mod pushed;
 mod server;
+mod subscriptions;
+mod timed;
 mod worker;
 
 pub use bare::bare;
 pub use compare::compare;
-pub use load::{Keys, Load};
+pub use latency::latency;
+pub use load::{Keys, Load, Reading};
 pub use measure::Figures;
 pub use server::serve;
+pub use subscriptions::subscriptions;
 pub use worker::worker;
 
 /// The stream's name.
 const STREAM: &str = "bench";
+/// The consumer that the bare loop subscribes by.
+const BARE_CONSUMER: &str = "bare";
+/// The worker's consumer.
+const WORKER_CONSUMER: &str = "worker";

@@ -3,42 +3,75 @@ use std::io::Write;
 
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::primitives::Blob;
-use aws_sdk_kinesis::types::PutRecordsRequestEntry;
+use aws_sdk_kinesis::types::{ConsumerStatus, PutRecordsRequestEntry};
 use kcl_core::model::HashKeyRange;
 use kcl_local::stream::LocalStream;
 
 use super::client::client;
+use super::flow::flow;
 use super::producer::Producer;
-use super::{Load, STREAM};
+use super::{BARE_CONSUMER, Load, Reading, STREAM, WORKER_CONSUMER};
 
-/// Serves a stream with the load in it until standard input ends. The first line of its output is the endpoint.
+/// Serves a stream with the load until standard input ends. The first line of its output is the endpoint. With a rate, the records are
+/// put one by one from then on, so many a second; else they are all there before.
 ///
 /// # Errors
 /// When the server does not start or a record is not taken.
-pub async fn serve(load: &Load) -> Result<(), Box<dyn Error>> {
-    let server = LocalStream::start().await?;
-    fill(server.endpoint(), load).await?;
-    println!("{}", server.endpoint());
-    std::io::stdout().flush()?;
-    // The parent's death ends this process too.
-    let mut end = String::new();
-    std::io::stdin().read_line(&mut end)?;
+pub async fn serve(load: &Load, rate: Option<u32>) -> Result<(), Box<dyn Error>> {
+    // The next client may subscribe as soon as the one before it has ended.
+    let server = LocalStream::builder().resubscribe_after(std::time::Duration::ZERO).start().await?;
+    let client = client(server.endpoint());
+    client.create_stream().stream_name(STREAM).shard_count(i32::try_from(load.shards)?).send().await?;
+    let ranges = ranges(&client).await?;
+    let producer = Producer::new(load, &ranges)?;
+    if load.mode == Reading::FanOut {
+        register(&client).await?;
+    }
+    match rate {
+        None => {
+            fill(&client, producer).await?;
+            say_where(&server)?;
+            end_of_input().await?;
+        }
+        Some(rate) => {
+            say_where(&server)?;
+            tokio::select! {
+                biased;
+                ended = end_of_input() => ended?,
+                flowed = flow(&client, producer, rate) => {
+                    flowed?;
+                    end_of_input().await?;
+                }
+            }
+        }
+    }
     server.stop().await;
     Ok(())
+}
+
+fn say_where(server: &LocalStream) -> std::io::Result<()> {
+    println!("{}", server.endpoint());
+    std::io::stdout().flush()
+}
+
+/// The parent's death ends this process too.
+async fn end_of_input() -> std::io::Result<()> {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new().spawn(move || {
+        let _ = tell.send(std::io::stdin().read_line(&mut String::new()));
+    })?;
+    told.await.map_or(Ok(()), |read| read.map(|_| ()))
 }
 
 /// 500 records and 5 MiB a call: the service's limits. The latter with some room.
 const A_CALL: usize = 500;
 const BYTES_A_CALL: usize = 4 * 1024 * 1024;
 
-async fn fill(endpoint: &str, load: &Load) -> Result<(), Box<dyn Error>> {
-    let client = client(endpoint);
-    client.create_stream().stream_name(STREAM).shard_count(i32::try_from(load.shards)?).send().await?;
-    let mut producer = Producer::new(load, &ranges(&client).await?)?;
+async fn fill(client: &Client, mut producer: Producer) -> Result<(), Box<dyn Error>> {
     let (mut call, mut bytes) = (Vec::new(), 0);
     while let Some(record) = producer.next()? {
         if !call.is_empty() && (call.len() == A_CALL || bytes + record.data.len() > BYTES_A_CALL) {
-            put(&client, std::mem::take(&mut call)).await?;
+            put(client, std::mem::take(&mut call)).await?;
             bytes = 0;
         }
         bytes += record.data.len();
@@ -50,7 +83,7 @@ async fn fill(endpoint: &str, load: &Load) -> Result<(), Box<dyn Error>> {
                 .build()?,
         );
     }
-    put(&client, call).await
+    put(client, call).await
 }
 
 async fn put(client: &Client, records: Vec<PutRecordsRequestEntry>) -> Result<(), Box<dyn Error>> {
@@ -78,4 +111,22 @@ async fn ranges(client: &Client) -> Result<Vec<HashKeyRange>, Box<dyn Error>> {
         }
         tokio::task::yield_now().await;
     }
+}
+
+/// A consumer for each client, ACTIVE.
+async fn register(client: &Client) -> Result<(), Box<dyn Error>> {
+    let stream = client.describe_stream_summary().stream_name(STREAM).send().await?;
+    let stream = stream.stream_description_summary.ok_or("no description of the stream")?.stream_arn;
+    for name in [BARE_CONSUMER, WORKER_CONSUMER] {
+        client.register_stream_consumer().stream_arn(&stream).consumer_name(name).send().await?;
+        loop {
+            let described = client.describe_stream_consumer().stream_arn(&stream).consumer_name(name).send().await?;
+            let status = described.consumer_description.map(|consumer| consumer.consumer_status);
+            if status == Some(ConsumerStatus::Active) {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+    Ok(())
 }

@@ -1,66 +1,77 @@
 use std::error::Error;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use kcl_core::fetch::ByteBudget;
-use kcl_core::processor::{ProcessRecordsInput, ShardRef};
+use kcl_core::processor::ShardRef;
+use kcl_core::stream::Stream;
 use kcl_core::stream::kinesis::KinesisStream;
-use kcl_core::{Failure, RecordProcessor, Worker};
+use kcl_core::worker::{Builder, FanOutConfig, Mode};
+use kcl_core::{RecordProcessorFactory, Worker};
 use kcl_local::SqliteLeaseTable;
-use tokio::sync::Notify;
 
 use super::client::client;
-use super::measure::{Figures, touch};
-use super::{Load, STREAM};
+use super::count::{Count, Counter};
+use super::measure::Figures;
+use super::{Load, Reading, STREAM, WORKER_CONSUMER};
 
 /// The same with the framework: a worker with an empty lease table in a file of its own.
 ///
 /// # Errors
 /// When the worker fails.
 pub async fn worker(endpoint: &str, load: &Load) -> Result<Figures, Box<dyn Error + Send + Sync>> {
+    let count = Count::of(load.records);
+    let counter = Arc::clone(&count);
+    let processor = move |_: &ShardRef| Counter(Arc::clone(&counter));
+    run(stream(endpoint)?, load, processor, count.all()).await?;
+    Ok(Figures::of_this_process(count.records(), count.sum())?)
+}
+
+/// The stream as a worker reads it.
+pub(super) fn stream(endpoint: &str) -> Result<KinesisStream, Box<dyn Error + Send + Sync>> {
+    Ok(KinesisStream::new(&client(endpoint), STREAM.parse()?))
+}
+
+/// Runs a worker until something is over.
+pub(super) async fn run<T>(
+    source: impl Stream,
+    load: &Load,
+    processor: impl RecordProcessorFactory,
+    until: impl Future<Output = T>,
+) -> Result<T, Box<dyn Error + Send + Sync>> {
     let folder = tempfile::tempdir()?;
     let table = SqliteLeaseTable::open(folder.path().join("leases.sqlite"), "bench").await?;
-    let count = Arc::new(Count { wanted: load.records, ..Count::default() });
-    let counter = Arc::clone(&count);
-    let worker = Worker::builder()
+    let worker = reader(load)
         .stream(STREAM)
         .application("bench")
-        .source(KinesisStream::new(&client(endpoint), STREAM.parse()?))
+        .source(source)
         .lease_table(table)
         .byte_budget(ByteBudget::new(load.budget)?)
-        .max_records(load.limit)
-        // The bare loop has no pace either.
-        .calls_per_second(1000)
-        .processor(move |_: &ShardRef| Counter(Arc::clone(&counter)))
+        .processor(processor)
         .build()?;
-    let stopper = worker.clone();
-    let (ran, _) = tokio::join!(worker.run(), async {
-        count.done.notified().await;
-        stopper.shutdown(Duration::from_secs(10)).await
-    });
-    ran?;
-    Ok(Figures::of_this_process(count.records.load(Ordering::Relaxed), count.sum.load(Ordering::Relaxed))?)
-}
-
-#[derive(Default)]
-struct Count {
-    wanted: u64,
-    records: AtomicU64,
-    sum: AtomicU64,
-    done: Notify,
-}
-
-struct Counter(Arc<Count>);
-
-impl RecordProcessor for Counter {
-    async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
-        let sum = input.records.iter().fold(0_u64, |sum, record| sum.wrapping_add(touch(&record.data)));
-        self.0.sum.fetch_add(sum, Ordering::Relaxed);
-        let added = input.records.len() as u64;
-        if self.0.records.fetch_add(added, Ordering::Relaxed) + added >= self.0.wanted {
-            self.0.done.notify_one();
+    let running = worker.run();
+    let stopping = async {
+        let output = until.await;
+        worker.shutdown(Duration::from_secs(10)).await;
+        output
+    };
+    let (mut running, mut stopping) = (std::pin::pin!(running), std::pin::pin!(stopping));
+    tokio::select! {
+        biased;
+        // It has failed: nothing that is waited for will come.
+        ran = &mut running => ran.map(|_| ())?,
+        output = &mut stopping => {
+            running.await?;
+            return Ok(output);
         }
-        Ok(())
+    }
+    Ok(stopping.await)
+}
+
+fn reader(load: &Load) -> Builder {
+    match load.mode {
+        // The bare loop has no pace either.
+        Reading::Polling => Worker::builder().max_records(load.limit).calls_per_second(1000),
+        Reading::FanOut => Worker::builder().mode(Mode::FanOut(FanOutConfig::shared().name(WORKER_CONSUMER))),
     }
 }
