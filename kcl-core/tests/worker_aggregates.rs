@@ -254,16 +254,18 @@ async fn a_page_of_which_everything_is_dropped_is_passed_over() {
 
 #[tokio::test]
 async fn nothing_is_dropped_where_the_range_of_the_shard_is_unknown() {
-    use kcl_core::lease::LeaseTable;
+    use kcl_core::lease::{Change, LeaseTable};
     use kcl_core::model::{Lease, LeaseKey};
+    use support::Fault;
     let stream = MemoryStream::new("orders", 2);
     let lower = stream.open_shards().remove(0);
     put(&stream, &lower, aggregate(0..5, |_| u128::MAX));
-    // A row as an old version of the KCL wrote it.
-    let table = MemoryLeaseTable::new();
+    // A row as an old version of the KCL wrote it, which is not filled in before the lease is taken.
+    let table = support::UnrulyTable::new();
+    table.set_rule(|_, change| if matches!(change, Some(Change::HashRange { .. })) { Fault::Throttle } else { Fault::None });
     let row = Lease::new(LeaseKey::single(lower.clone()), Checkpoint::TrimHorizon);
     assert_eq!(row.hash_range, None::<HashKeyRange>);
-    table.create(&row).await.unwrap();
+    table.rows.create(&row).await.unwrap();
     let run = Fleet::new(&stream, &table).with(|builder| builder.out_of_range(OutOfRange::Drop)).start(Script::default());
     run.seen.wait_for_records(5).await;
     run.stop().await.unwrap();
