@@ -41,7 +41,7 @@ impl KinesisStream {
     ///
     /// Subscriptions go by connections of their own, an [`Http2Client`], unless the client was given an HTTP client: then by that one,
     /// as all else does, since it may know a way to the service that others do not. What is ahead of it is then to be minded by who
-    /// gave it: one connection carries only so many streams (100, by most servers), and what is beyond that may wait unseen.
+    /// gave it: one connection carries only so many streams, often 100, and what is beyond that may wait unseen.
     /// [`subscribe_over`](Self::subscribe_over) gives subscriptions another.
     ///
     /// Must be called where the client's connections may live; it sends nothing and does not check that the stream exists.

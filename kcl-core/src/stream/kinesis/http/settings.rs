@@ -4,15 +4,16 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settings {
-    /// Subscriptions on one connection, at most: 50. Servers usually allow 100 or 128; half of that keeps each connection's share of a
-    /// host's bandwidth (2 MB a second and shard, 2.7 on the wire) and of one core's time for TLS well below what one can carry, and
-    /// costs a worker of 256 shards six connections.
+    /// Subscriptions on one connection, at most: 50, and fewer where the server allows fewer. RFC 9113 recommends that a server allows
+    /// 100 at least. Half of it keeps what one connection carries, and one task decrypts, at 135 MB a second (2 MB a second and
+    /// shard, 2.7 on the wire), and costs a worker of 256 shards six connections.
     pub streams: u32,
     /// What a server may send by one stream beyond what was read of it, in bytes: 512 KiB, as the KCL has it. At the 2.7 MB a
     /// second that a shard at its limit takes on the wire, that is enough up to 190 ms from the service; it is also what each
     /// subscription whose reader has stopped may hold in memory, beside the byte budget.
     pub window: u32,
-    /// The pause between one ping and the next: 10 s. (The KCL has 60 s, the SDK for Java 5 s.)
+    /// The pause between one ping and the next: 10 s, where the KCL has 60 s, so that a dead connection is noticed within 20 s. At least
+    /// 10 ms.
     pub ping_every: Duration,
     /// How long a connection may be silent after a ping: 10 s. Any byte that comes is a sign of life, so that one whose answer is
     /// behind much data is not given up.
@@ -33,10 +34,13 @@ impl Settings {
         let streams = self.streams.max(1);
         let window = self.window.clamp(MIN_WINDOW, MAX_WINDOW);
         // Rather fewer streams than windows that the connection's does not cover.
-        Self { streams: streams.min(MAX_WINDOW / window), window, ..self }
+        let ping_every = self.ping_every.max(MIN_PAUSE);
+        Self { streams: streams.min(MAX_WINDOW / window), window, ping_every, ..self }
     }
 }
 
+/// Pings without a pause would be a loop that does nothing else.
+const MIN_PAUSE: Duration = Duration::from_millis(10);
 const MIN_WINDOW: u32 = (1 << 16) - 1;
 const MAX_WINDOW: u32 = (1 << 31) - 1;
 
