@@ -37,14 +37,15 @@ pub enum Happened {
 /// When one shard may be subscribed to.
 #[derive(Clone, Debug, Default)]
 pub struct SubscriptionPace {
-    /// When the last call was sent.
+    /// When the last call was answered, or sent if it was not.
     called: Option<Moment>,
     not_before: Moment,
     /// Failures since the last event.
     failures: u32,
 }
 
-/// From one call to the next: a second, and 20 ms more because two calls may reach the service closer together than they were sent.
+/// From the answer of one call to the next call: a second, the service's limit, and 20 ms more because clocks differ. The service counts
+/// calls as they come: what was answered had come by then, however long it was on its way.
 const BETWEEN_CALLS: Duration = Duration::from_millis(1020);
 /// Spread over the calls of who is told that it is busy.
 const BUSY_JITTER: Duration = Duration::from_millis(250);
@@ -59,7 +60,7 @@ impl SubscriptionPace {
         now.max(allowed).max(self.not_before)
     }
 
-    /// A call is sent at this moment.
+    /// A call is sent, or answered, at this moment.
     pub const fn called(&mut self, at: Moment) {
         self.called = Some(at);
     }

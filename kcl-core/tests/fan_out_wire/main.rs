@@ -15,3 +15,4 @@ mod resets;
 mod served;
 mod silence;
 mod tls;
+mod troubles;

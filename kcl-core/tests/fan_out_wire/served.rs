@@ -30,6 +30,8 @@ pub(crate) struct Server {
 pub(crate) struct Asked {
     /// How many others its connection carries.
     pub(crate) others: usize,
+    /// As the service names it.
+    pub(crate) operation: String,
     pub(crate) body: Value,
 }
 
@@ -125,13 +127,15 @@ where
                 let answer = Arc::clone(&answer);
                 requests.spawn(async move {
                     let others = one.carries.borrow()[number] - 1;
+                    let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok());
+                    let operation = target.and_then(|target| target.rsplit('.').next()).unwrap_or_default().to_owned();
                     let mut body = Vec::new();
                     let mut stream = request.into_body();
                     while let Some(Ok(piece)) = stream.data().await {
                         body.extend_from_slice(&piece);
                     }
                     let body = serde_json::from_slice(&body).unwrap_or_default();
-                    answer(Asked { others, body }, Reply(reply)).await;
+                    answer(Asked { others, operation, body }, Reply(reply)).await;
                     drop(one);
                 });
             }
@@ -173,6 +177,12 @@ impl Reply {
         Events(self.0.send_response(http::Response::new(()), false).unwrap())
     }
 
+    /// An answer that is a value.
+    pub(crate) fn value(mut self, value: &Value) {
+        let head = http::Response::builder().header("content-type", "application/x-amz-json-1.1").body(()).unwrap();
+        self.0.send_response(head, false).unwrap().send_data(value.to_string().into(), true).unwrap();
+    }
+
     pub(crate) fn refuse_stream(mut self) {
         self.0.send_reset(Reason::REFUSED_STREAM);
     }
@@ -206,7 +216,12 @@ impl Events {
     }
 
     pub(crate) fn end(mut self) {
-        self.0.send_data(Bytes::new(), true).unwrap();
+        // The client may have gone, as above.
+        let _ = self.0.send_data(Bytes::new(), true);
+    }
+
+    pub(crate) fn reset(mut self) {
+        self.0.send_reset(Reason::INTERNAL_ERROR);
     }
 
     /// Waits until the client wants no more.

@@ -118,7 +118,10 @@ impl Subscribed {
         let start = self.intake.resume.open();
         let call = self.registration.fan_out().subscribe(&self.consumer, &self.shard, &start);
         let answer = bounded(&*self.clock, self.settings.call_limit, "SubscribeToShard", call).await;
-        self.meters.answered_in(self.clock.now().since(sent));
+        let answered = self.clock.now();
+        // On its way the call may have been held up: that it has come is known now.
+        self.pace.called(answered);
+        self.meters.answered_in(answered.since(sent));
         match answer {
             Ok(subscription) => {
                 self.meters.opened.increment(1);
