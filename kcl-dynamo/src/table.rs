@@ -100,7 +100,7 @@ impl LeaseTable for DynamoLeaseTable {
     /// Makes the table if that is wanted, checks its key and the rights to write, and looks who else uses it.
     ///
     /// # Errors
-    /// `Fatal` with [`KclIsLeading`] as its source when a Java fleet in 3.x mode is at work.
+    /// `Fatal` with [`KclIsLeading`](crate::KclIsLeading) as its source when a Java fleet in 3.x mode is at work.
     async fn setup(&self) -> Result<(), Error> {
         let Inner { calls, settings, .. } = &*self.inner;
         ready_table(calls, settings.create.as_ref(), &*settings.clock).await?;

@@ -34,7 +34,10 @@ pub fn shard_gone(lease: &Lease, graph: &ShardGraph, leases: &Leases<'_>) -> Opt
         children.map(|child| NewLease::from_start(child.id.clone(), child.hash_range, child.parents.clone(), Reason::ParentGone));
     let overlaps =
         |range: HashKeyRange| lease.hash_range.is_some_and(|own| own.start() <= range.end() && range.start() <= own.end());
-    let orphans = graph.roots().filter(|root| overlaps(root.hash_range) && !lineage.follows(&root.id)).filter(unread);
+    // Only who has a lease of its parent will come to a root. That one of the parent's other children was begun is no sign of it: who
+    // passed over from an older shard began those alone that have that shard's keys.
+    let is_awaited = |root: &&Shard| root.parents.iter().any(|parent| lineage.has_lease(parent));
+    let orphans = graph.roots().filter(|root| overlaps(root.hash_range) && !is_awaited(root)).filter(unread);
     let orphans = orphans.map(|root| NewLease::from_start(root.id.clone(), root.hash_range, Vec::new(), Reason::ParentGone));
     Some(Gone { gap, create: children.chain(orphans).collect() })
 }

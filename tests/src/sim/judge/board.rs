@@ -5,6 +5,7 @@ use kcl_core::model::{Checkpoint, Facts, LeaseKey, Token, WorkerId};
 
 use crate::sim::history::{Asked, Call, Entry, Event, LifeId, ProcessorId, Returned, Said, Written};
 use crate::sim::runtime::At;
+use crate::sim::truth::StreamTruth;
 use crate::sim::world::World;
 
 use super::progress::Progress;
@@ -17,6 +18,8 @@ pub(crate) struct Board {
     pub(crate) tenancies: Vec<Tenancy>,
     /// The tenancy of each lease that has one.
     pub(crate) current: BTreeMap<LeaseKey, usize>,
+    /// Leases that were made when their shard had left the stream already.
+    pub(crate) made_too_late: BTreeSet<LeaseKey>,
     /// How each lease was made.
     pub(crate) made: BTreeMap<LeaseKey, (Checkpoint, Facts)>,
     /// Shards whose end was stored.
@@ -112,7 +115,7 @@ impl Board {
         &self.progress[shard]
     }
 
-    pub(super) fn on(&mut self, entry: &Entry) {
+    pub(super) fn on(&mut self, entry: &Entry, stream: &StreamTruth) {
         match &entry.event {
             Event::Started { life, worker, slot } => {
                 let info = LifeInfo { worker: worker.clone(), slot: *slot, says_left: false, alive: true, crashed: false };
@@ -125,7 +128,7 @@ impl Board {
             }
             Event::Crashed { life } => self.end_life(*life, true),
             Event::Stopped { life, .. } => self.end_life(*life, false),
-            Event::Written(written) if written.accepted => self.on_row(entry, written),
+            Event::Written(written) if written.accepted => self.on_row(entry, written, stream),
             Event::Made { life, shard, key, .. } => self.processors.push(ProcessorInfo {
                 life: *life,
                 shard: *shard,
@@ -215,10 +218,14 @@ impl Board {
         }
     }
 
-    fn on_row(&mut self, entry: &Entry, written: &Written) {
+    fn on_row(&mut self, entry: &Entry, written: &Written, stream: &StreamTruth) {
         let token = |row: &Option<kcl_core::model::Lease>| row.as_ref().and_then(|row| row.token.clone());
         let (before, after) = (token(&written.before), token(&written.after));
         if let (None, Some(row)) = (&written.before, &written.after) {
+            let has_left = stream.leased(&written.key).is_some_and(|(_, shard)| shard.left.is_some());
+            if has_left && !self.made.contains_key(&written.key) {
+                self.made_too_late.insert(written.key.clone());
+            }
             self.made.entry(written.key.clone()).or_insert_with(|| (row.checkpoint.clone(), row.facts.clone()));
         }
         if written.after.as_ref().is_some_and(|row| row.checkpoint.is_shard_end()) {

@@ -5,8 +5,8 @@ use crate::sim::history::{Call, Entry, Event};
 use super::fold::{Fold, See, Sink};
 
 /// I9: a child is begun only when each of its parents is at its end, or its row has
-/// gone after that, or it has no row and is gone from the stream. A child that begins
-/// at a time has nothing to wait for.
+/// gone after that, or it was gone from the stream before it had a row. A child that
+/// begins at a time has nothing to wait for.
 #[derive(Debug)]
 pub(super) struct Parents;
 
@@ -23,7 +23,8 @@ impl Fold for Parents {
         for parent in shard.parents.iter().map(|parent| &see.stream.shards()[*parent]) {
             let row = see.table.get(&parent.key);
             let done = match row {
-                Some(row) => row.checkpoint.is_shard_end(),
+                // Of a shard that had left before it had a lease nobody can read anything, whoever still has the lease.
+                Some(row) => row.checkpoint.is_shard_end() || see.board.made_too_late.contains(&parent.key),
                 None => {
                     let gone = parent.left.is_some();
                     gone || see.board.finished.contains(&parent.key)

@@ -65,7 +65,7 @@ impl Judge {
     pub(crate) fn on(&mut self, entry: &Entry, stream: &StreamTruth, table: &TableTruth) {
         let Self { world, board, folds, finder, found, number, at, .. } = self;
         (*number, *at) = (entry.number, entry.at);
-        board.on(entry);
+        board.on(entry, stream);
         if let Event::Said { said: Said::Gap(key, _), .. } = &entry.event
             && let Some((index, _)) = stream.leased(key)
         {
