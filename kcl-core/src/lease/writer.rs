@@ -273,7 +273,13 @@ impl Writer {
     }
 
     /// The row has gone under us: it is made again with the last checkpoint that was acknowledged, never at the initial position.
+    ///
+    /// Not after the lease's own deadline: somebody may have taken the lease meanwhile, brought it to its end, and deleted its row.
     async fn put_back(&mut self) -> Result<(), Failed> {
+        let sent = self.settler.clock.now();
+        if sent >= self.deadline() {
+            return Err(Failed::Tenancy(Tenancy::Lost(LossReason::Lost)));
+        }
         tracing::warn!(lease = %self.row.key, checkpoint = %self.row.checkpoint, "the lease's row was deleted by somebody; it is made again");
         // The same tenancy: the rest of this worker knows it by its token.
         let mut row = self.row.clone();
@@ -281,7 +287,6 @@ impl Writer {
         // Above every counter that the lost row had: the fence of a later owner must not fall behind ours.
         row.counter = self.row.counter + 1;
         row.checkpoint_owner = None;
-        let sent = self.settler.clock.now();
         match self.settler.write(self.settler.table.create(&row)).await {
             Ok(row) => {
                 self.row = row;

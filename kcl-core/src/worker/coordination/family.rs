@@ -58,6 +58,7 @@ impl Context {
         checkpoint: Checkpoint,
         room: usize,
     ) -> Result<(Whereabouts, Vec<Acquired>), Trouble> {
+        let asked = self.clock().now();
         let listing = self.list_while_working(of, &ShardFilter::All).await?;
         if listing.graph.contains(&key.shard) {
             self.unlisted().remove(key);
@@ -67,7 +68,8 @@ impl Context {
         let followed = listing.graph.has_lost(&key.shard);
         let now = self.clock().now();
         let since = *self.unlisted().entry(key.clone()).or_insert(now);
-        if !followed && checkpoint.position().is_none() && now.since(since) < LISTING_LAG {
+        // What it shows is as old as the question, however late the answer comes.
+        if !followed && checkpoint.position().is_none() && asked.since(since) < LISTING_LAG {
             return Ok((Whereabouts::Unknown, Vec::new()));
         }
         let mut rows = self.snapshot(Consistency::Strong).await?.leases;

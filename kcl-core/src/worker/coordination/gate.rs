@@ -67,13 +67,14 @@ async fn judge(context: &Context, of: &ReadStream, row: &Lease, begun: Moment) -
     for parent in &row.parents {
         rows.push(read(context, row, parent).await?);
     }
+    // What a listing shows is as old as the question, however late the answer comes.
+    let is_old = context.clock().now().since(begun) >= LISTING_LAG;
     let listing = if rows.iter().all(Option::is_some) { None } else { Some(context.list(of, &ShardFilter::All).await?) };
     for (parent, found) in row.parents.iter().zip(&mut rows) {
         if found.is_none() {
             *found = read(context, row, parent).await?;
         }
     }
-    let is_old = context.clock().now().since(begun) >= LISTING_LAG;
     let views: Vec<_> = row
         .parents
         .iter()
