@@ -112,7 +112,7 @@ impl Intake {
 }
 
 /// The answer of a call, or that there was none in time.
-pub(super) async fn bounded<T>(
+pub(crate) async fn bounded<T>(
     clock: &dyn Clock,
     limit: Duration,
     operation: &'static str,

@@ -17,11 +17,13 @@ mod intake;
 mod polling;
 mod pump;
 mod resume;
+#[cfg(test)]
+mod scene;
 mod size;
 
 pub use budget::{ByteBudget, InvalidBudget};
 pub(crate) use fetched::{Fetch, FetchError};
-pub(crate) use intake::Intake;
+pub(crate) use intake::{Intake, bounded};
 pub(crate) use polling::{Polling, PollingSettings};
 pub(crate) use pump::{Batch, Fed, Feed};
 pub(crate) use resume::Resume;

@@ -9,7 +9,7 @@ use crate::model::{Lease, Moment};
 use crate::runtime::{Clock, jitter, pause, within};
 
 use super::begun::Begun;
-use super::{BoxError, Error, LeaseTable, Write};
+use super::{BoxError, Consistency, Error, LeaseTable, Snapshot, Write};
 
 /// Carries writes out until it is known what became of them.
 #[derive(Clone, Debug)]
@@ -141,6 +141,18 @@ impl Settler {
     /// A read, bounded like every call.
     pub(crate) async fn read<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         within(&*self.clock, self.call_limit, call).await.unwrap_or_else(|| Err(Error::Throttled { source: self.time_out() }))
+    }
+
+    /// All pages of the table, each bounded like every call.
+    pub(crate) async fn whole_table(&self, consistency: Consistency) -> Result<Snapshot, Error> {
+        let mut whole = Snapshot::default();
+        loop {
+            let next = whole.next.take();
+            whole.append(self.read(self.table.snapshot(next.as_ref(), consistency)).await?);
+            if whole.next.is_none() {
+                return Ok(whole);
+            }
+        }
     }
 
     /// A write that is not an update, bounded like every call.

@@ -1,11 +1,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::decide::retirement::{alive, watch_for};
-use crate::lease::{self, Consistency, Snapshot};
+use crate::fetch::bounded;
+use crate::lease::settle::Settler;
+use crate::lease::{self, Consistency};
 use crate::model::{StreamName, WorkerId};
-use crate::runtime::{pause, within};
+use crate::runtime::pause;
 use crate::stream::{self, ErrorKind, FanOut};
 
 use super::worker::{Parts, Worker};
@@ -58,11 +59,12 @@ impl Worker {
 }
 
 async fn retire(parts: &Parts) -> Result<usize, RetireError> {
-    let limit = parts.settings.timing().call_limit;
-    let before = table(parts, limit).await.map_err(RetireError::LeaseTable)?;
+    let settler = Settler::new(Arc::clone(&parts.table), Arc::clone(&parts.clock), parts.settings.timing().call_limit);
+    let look = async || settler.whole_table(Consistency::Strong).await.map_err(RetireError::LeaseTable);
+    let before = look().await?;
     if let Some(span) = watch_for(&before, parts.settings.failover) {
         pause(&*parts.clock, span).await;
-        let workers = alive(&before, &table(parts, limit).await.map_err(RetireError::LeaseTable)?);
+        let workers = alive(&before, &look().await?);
         if !workers.is_empty() {
             return Err(RetireError::AtWork { workers });
         }
@@ -74,9 +76,8 @@ async fn retire(parts: &Parts) -> Result<usize, RetireError> {
         let source = stream.source().await.map_err(refused)?;
         let Some(fan_out) = source.fan_out() else { continue };
         let removing = remove(&fan_out, &consumer.which);
-        let removing = within(&*parts.clock, parts.settings.call_limit, removing).await;
-        let late = || stream::Error::new(ErrorKind::Transient, "DeregisterStreamConsumer", "no answer in time");
-        removed += usize::from(removing.unwrap_or_else(|| Err(late())).map_err(refused)?);
+        let was_there = bounded(&*parts.clock, parts.settings.call_limit, "DeregisterStreamConsumer", removing).await;
+        removed += usize::from(was_there.map_err(refused)?);
     }
     Ok(removed)
 }
@@ -91,19 +92,5 @@ async fn remove(fan_out: &Arc<dyn FanOut>, which: &stream::WhichConsumer) -> Res
         }
         Err(error) if error.kind == ErrorKind::Gone => Ok(false),
         Err(error) => Err(error),
-    }
-}
-
-/// All rows of the table.
-async fn table(parts: &Parts, limit: Duration) -> Result<Snapshot, lease::Error> {
-    let mut whole = Snapshot::default();
-    loop {
-        let page = whole.next.take();
-        let read = within(&*parts.clock, limit, parts.table.snapshot(page.as_ref(), Consistency::Strong)).await;
-        let late = || lease::Error::Throttled { source: format!("no answer within {limit:?}").into() };
-        whole.append(read.unwrap_or_else(|| Err(late()))?);
-        if whole.next.is_none() {
-            return Ok(whole);
-        }
     }
 }

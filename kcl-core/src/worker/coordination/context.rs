@@ -111,14 +111,7 @@ impl Context {
 
     /// The whole table, with the leases of all streams.
     pub(super) async fn whole_table(&self, consistency: Consistency) -> Result<Snapshot, Error> {
-        let mut whole = Snapshot::default();
-        loop {
-            let next = whole.next.take();
-            whole.append(self.settler.read(self.settler.table.snapshot(next.as_ref(), consistency)).await?);
-            if whole.next.is_none() {
-                return Ok(whole);
-            }
-        }
+        self.settler.whole_table(consistency).await
     }
 
     /// Whether the worker is to take and keep leases, not to give them up.
