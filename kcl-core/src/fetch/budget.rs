@@ -197,9 +197,7 @@ impl Seat {
             Err(granted) => granted.await.unwrap_or_else(|_| Permit { budget: self.budget.clone(), seat: self.id, bytes: 0 }),
         }
     }
-}
 
-impl Seat {
     /// What is set aside for one shard now: less, the more there are.
     pub(crate) fn set_aside(&self) -> usize {
         let state = self.budget.state();

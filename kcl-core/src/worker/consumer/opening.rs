@@ -109,8 +109,7 @@ impl ShardConsumer {
         }
         if why.is_passing() {
             self.feed = None;
-            let cause = why.source.as_ref().map(|source| format!(": {source}")).unwrap_or_default();
-            return Some(self.busy("to find the consumer for fan-out", &format!("{why}{cause}")));
+            return Some(self.busy("to find the consumer for fan-out", &with_cause(&why)));
         }
         // One stream of several that cannot be read is no reason to stop reading the others.
         Some(if self.stream.is_one_of_several() { self.unreadable(&why) } else { self.stop_worker(RunError::NoConsumer(why)) })
@@ -129,8 +128,7 @@ impl ShardConsumer {
         if may_poll {
             (self.feed, self.subscribed) = (None, false);
             if self.stream.poll_instead() {
-                let cause = why.source().map(|source| format!(": {source}")).unwrap_or_default();
-                let reason: Arc<str> = format!("{why}{cause}").into();
+                let reason: Arc<str> = with_cause(why).into();
                 tracing::info!(stream = %self.stream.name, %reason, "polls, as the stream cannot be read by fan-out");
                 self.inner.outlet.say(Event::PolledInstead { stream: self.stream.name.clone(), reason });
             }
@@ -168,4 +166,9 @@ impl ShardConsumer {
             Whereabouts::Failed(cause) => Some(self.stop_worker(cause)),
         }
     }
+}
+
+/// What an error says, and what its cause does.
+fn with_cause(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
 }
