@@ -36,6 +36,9 @@ pub mod aggregate;
 
 mod level;
 pub mod meters;
+#[cfg(test)]
+#[path = "paused_test.rs"]
+mod paused;
 mod runtime;
 #[cfg(feature = "testing")]
 pub mod testing;

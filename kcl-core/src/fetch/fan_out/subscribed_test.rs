@@ -1,121 +1,74 @@
-#![expect(clippy::disallowed_methods, reason = "a clock on tokio's paused time, and a task that reads")]
-
-use tokio::time::Instant;
+#![expect(clippy::disallowed_methods, reason = "a task that reads")]
 
 use super::*;
-use crate::deaggregate::OutOfRange;
 use crate::fetch::fetched::End;
-use crate::fetch::{ByteBudget, Resume};
-use crate::lease::held::{Held, Shared};
-use crate::meters::ShardMeters;
-use crate::model::{Checkpoint, Facts, LeaseKey, Timestamp};
-use crate::processor::{Fence, ShardRef};
+use crate::fetch::scene::Scene;
 use crate::runtime::pause;
 use crate::stream::memory::{MemoryStream, Operation, SubscriptionFault};
 use crate::stream::{FanOut, WhichConsumer};
 
-/// The paused clock of the test's runtime.
-#[derive(Debug)]
-struct Virtual(Instant);
-
-#[async_trait]
-impl Clock for Virtual {
-    fn now(&self) -> Moment {
-        Moment::from_origin(self.0.elapsed())
-    }
-
-    fn wall(&self) -> Timestamp {
-        Timestamp::from_millis(i64::try_from(self.0.elapsed().as_millis()).unwrap())
-    }
-
-    async fn sleep_until(&self, moment: Moment) {
-        tokio::time::sleep(moment.since(self.now())).await;
-    }
-}
-
-struct Bench {
-    clock: Arc<dyn Clock>,
-    stream: MemoryStream,
-    shard: ShardId,
-    held: Held,
-    budget: ByteBudget,
-}
-
-impl Bench {
-    async fn new() -> (Self, Subscribed) {
-        let clock: Arc<dyn Clock> = Arc::new(Virtual(Instant::now()));
-        let stream = MemoryStream::with_clock("orders", 1, Arc::clone(&clock));
-        let shard = stream.open_shards().remove(0);
-        let key = LeaseKey::single(shard.clone());
-        let shared = Arc::new(Shared::new(key.clone(), Fence(1), Checkpoint::TrimHorizon, clock.now()));
-        let (orders, _) = tokio::sync::mpsc::unbounded_channel();
-        let (_, loss) = tokio::sync::watch::channel(None);
-        let held = Held::new(shared, orders, loss);
-        let shard_ref = ShardRef::new("orders".parse().unwrap(), key, shard.clone());
-        let budget = ByteBudget::new(ByteBudget::DEFAULT).unwrap();
-        let call_limit = Duration::from_secs(30);
-        let registration = Arc::new(Registration::new(
-            "orders".parse().unwrap(),
-            WhichConsumer::Name("app".into()),
-            Arc::new(stream.clone()),
-            Arc::clone(&clock),
-            call_limit,
-        ));
-        let resume = Resume::new(&Checkpoint::TrimHorizon, &Facts::default()).unwrap();
-        let meters = ShardMeters::new(&shard_ref, &"me".into());
-        let subscribed = Subscribed::new(
-            Arc::clone(&registration),
-            registration.consumer(Moment::default()).await.unwrap(),
-            shard.clone(),
-            Arc::clone(&clock),
-            SubscribedSettings { call_limit, memory_while_reading: 1.0 },
-            budget.seat(),
-            held.turns(Arc::clone(&clock)),
-            SubscriptionMeters::new(&shard_ref, &"me".into()),
-            Intake::new(Arc::clone(&clock), meters, resume, None, OutOfRange::default()),
-        );
-        (Self { clock, stream, shard, held, budget }, subscribed)
-    }
+async fn subscribed() -> (Scene, Subscribed) {
+    let scene = Scene::new();
+    let call_limit = Duration::from_secs(30);
+    let registration = Arc::new(Registration::new(
+        "orders".parse().unwrap(),
+        WhichConsumer::Name("app".into()),
+        Arc::new(scene.stream.clone()),
+        Arc::clone(&scene.clock),
+        call_limit,
+    ));
+    let subscribed = Subscribed::new(
+        Arc::clone(&registration),
+        registration.consumer(Moment::default()).await.unwrap(),
+        scene.shard.clone(),
+        Arc::clone(&scene.clock),
+        SubscribedSettings { call_limit, memory_while_reading: 1.0 },
+        scene.budget.seat(),
+        scene.turns(),
+        SubscriptionMeters::new(&scene.shard_ref, &"me".into()),
+        scene.intake(),
+    );
+    (scene, subscribed)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_wait_for_an_event_for_the_pace_or_through_silence_is_no_standstill() {
-    let (bench, mut subscribed) = Bench::new().await;
-    bench.stream.next_subscription(&bench.shard, SubscriptionFault::SilentAfter(1));
-    bench.stream.fail_next(Operation::Subscribe, ErrorKind::Throttled, 4);
+    let (scene, mut subscribed) = subscribed().await;
+    scene.stream.next_subscription(&scene.shard, SubscriptionFault::SilentAfter(1));
+    scene.stream.fail_next(Operation::Subscribe, ErrorKind::Throttled, 4);
     let reading = tokio::spawn(async move { subscribed.next().await.map(|fetched| fetched.records.len()) });
     let mut longest = Duration::ZERO;
-    while bench.clock.now() < Moment::from_origin(Duration::from_mins(12)) {
-        pause(&*bench.clock, Duration::from_millis(50)).await;
-        longest = longest.max(bench.held.progress().still_for(bench.clock.now()));
+    while scene.clock.now() < Moment::from_origin(Duration::from_mins(12)) {
+        pause(&*scene.clock, Duration::from_millis(50)).await;
+        longest = longest.max(scene.held.progress().still_for(scene.clock.now()));
     }
-    assert!(bench.stream.subscriptions().len() >= 3, "it is through and idles");
+    assert!(scene.stream.subscriptions().len() >= 3, "it is through and idles");
     assert!(longest <= Duration::from_millis(1100), "{longest:?}");
-    bench.stream.put_to(&bench.shard, "k", "x").unwrap();
+    scene.stream.put_to(&scene.shard, "k", "x").unwrap();
     assert_eq!(reading.await.unwrap().unwrap(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn after_its_end_a_shard_is_not_subscribed_to_any_more() {
-    let (bench, mut subscribed) = Bench::new().await;
-    bench.stream.close(&bench.shard).unwrap();
+    let (scene, mut subscribed) = subscribed().await;
+    scene.stream.close(&scene.shard).unwrap();
     assert!(matches!(subscribed.next().await.unwrap().end, Some(End::Closed(children)) if children.is_empty()));
-    assert!(within(&*bench.clock, Duration::from_mins(60), subscribed.next()).await.is_none());
-    assert_eq!(bench.stream.call_count(Operation::Subscribe, None), 1);
+    assert!(within(&*scene.clock, Duration::from_mins(60), subscribed.next()).await.is_none());
+    assert_eq!(scene.stream.call_count(Operation::Subscribe, None), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_wait_that_is_given_up_loses_no_event_and_holds_no_memory() {
-    let (bench, mut subscribed) = Bench::new().await;
+    let (scene, mut subscribed) = subscribed().await;
     for n in 0..20_u8 {
-        assert!(within(&*bench.clock, Duration::from_secs(3), subscribed.next()).await.is_none());
-        assert_eq!(bench.budget.used(), 0);
-        let sequence = bench.stream.put_to(&bench.shard, "k", vec![n]).unwrap();
+        assert!(within(&*scene.clock, Duration::from_secs(3), subscribed.next()).await.is_none());
+        assert_eq!(scene.budget.used(), 0);
+        let sequence = scene.stream.put_to(&scene.shard, "k", vec![n]).unwrap();
         let fetched = subscribed.next().await.unwrap();
         assert_eq!(fetched.records.iter().map(|record| &record.position.sequence).collect::<Vec<_>>(), [&sequence]);
-        assert!(bench.budget.used() > 0);
+        assert!(scene.budget.used() > 0);
     }
-    assert_eq!(bench.stream.subscriptions().len(), 1);
+    assert_eq!(scene.stream.subscriptions().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -151,16 +104,16 @@ async fn a_call_that_is_never_answered_is_given_up_within_its_limit() {
         }
     }
 
-    let (bench, mut subscribed) = Bench::new().await;
+    let (scene, mut subscribed) = subscribed().await;
     subscribed.registration = Arc::new(Registration::new(
         "orders".parse().unwrap(),
         WhichConsumer::Name("app".into()),
-        Arc::new(Deaf(bench.stream.clone(), false.into())),
-        Arc::clone(&bench.clock),
+        Arc::new(Deaf(scene.stream.clone(), false.into())),
+        Arc::clone(&scene.clock),
         Duration::from_secs(30),
     ));
-    bench.stream.put_to(&bench.shard, "k", "x").unwrap();
+    scene.stream.put_to(&scene.shard, "k", "x").unwrap();
     assert_eq!(subscribed.next().await.unwrap().records.len(), 1);
-    let took = bench.clock.now().since_origin();
+    let took = scene.clock.now().since_origin();
     assert!(took >= Duration::from_secs(30) && took < Duration::from_secs(32), "{took:?}");
 }
