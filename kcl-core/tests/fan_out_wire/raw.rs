@@ -54,6 +54,14 @@ impl Listening {
         raw
     }
 
+    /// A connection with a request on it that has been granted, by the head of an answer: its stream.
+    pub(crate) async fn granted(&self) -> (Raw, u32) {
+        let mut raw = self.accept().await;
+        let on = raw.request().await.unwrap();
+        raw.head(on).await;
+        (raw, on)
+    }
+
     /// A connection that nothing is said to.
     pub(crate) async fn accept_in_silence(&self) -> TcpStream {
         soon(self.0.accept()).await.unwrap().0

@@ -80,9 +80,7 @@ async fn a_subscription_that_breaks_at_any_byte_is_an_error_after_all_events_tha
             // None knows the other's connections.
             let stream = client.clone().subscribe_over(Http2Client::new());
             let serve = async {
-                let mut raw = listening.accept().await;
-                let on = raw.request().await.unwrap();
-                raw.head(on).await;
+                let (mut raw, on) = listening.granted().await;
                 raw.data(on, &bytes[..length]).await;
                 cut(raw, on, how).await;
             };
@@ -109,9 +107,7 @@ async fn a_stream_that_is_reset_without_an_error_is_at_its_end() {
     let (listening, at) = Listening::new().await;
     let stream = stream(at);
     let serve = async {
-        let mut raw = listening.accept().await;
-        let on = raw.request().await.unwrap();
-        raw.head(on).await;
+        let (mut raw, on) = listening.granted().await;
         raw.data(on, &[events::initial(), events::one(1, b"a")].concat()).await;
         raw.reset(on, NO_ERROR).await;
         raw.be_polite().await;
@@ -156,14 +152,10 @@ async fn a_connection_that_is_about_to_close_serves_what_it_has_and_gets_nothing
     let (listening, at) = Listening::new().await;
     let stream = stream(at);
     let serve = async {
-        let mut old = listening.accept().await;
-        let on = old.request().await.unwrap();
-        old.head(on).await;
+        let (mut old, on) = listening.granted().await;
         old.go_away(on, NO_ERROR).await;
         old.data(on, &[events::initial(), events::one(1, b"a")].concat()).await;
-        let mut new = listening.accept().await;
-        let on = new.request().await.unwrap();
-        new.head(on).await;
+        let (mut new, on) = listening.granted().await;
         new.data(on, &[events::initial(), events::one(1, b"b")].concat()).await;
         old.data(1, &events::one(2, b"c")).await;
         join(old.be_polite(), new.be_polite()).await;

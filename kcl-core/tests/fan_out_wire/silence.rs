@@ -25,14 +25,10 @@ async fn a_socket_that_nothing_comes_by_any_more_is_noticed_and_the_next_subscri
     let (listening, at) = Listening::new().await;
     let stream = quick(stream(at));
     let serve = async {
-        let mut raw = listening.accept().await;
-        let on = raw.request().await.unwrap();
-        raw.head(on).await;
+        let (mut raw, on) = listening.granted().await;
         raw.data(on, &[events::initial(), events::one(1, b"a")].concat()).await;
         // From here on it neither reads nor writes, and does not close the socket.
-        let mut next = listening.accept().await;
-        let on = next.request().await.unwrap();
-        next.head(on).await;
+        let (mut next, on) = listening.granted().await;
         next.data(on, &[events::initial(), events::one(2, b"b")].concat()).await;
         next.be_polite().await;
         drop(raw);
@@ -55,9 +51,7 @@ async fn a_shard_without_events_is_no_dead_connection() {
     let (listening, at) = Listening::new().await;
     let stream = quick(stream(at));
     let serve = async {
-        let mut raw = listening.accept().await;
-        let on = raw.request().await.unwrap();
-        raw.head(on).await;
+        let (mut raw, on) = listening.granted().await;
         raw.data(on, &events::initial()).await;
         // Five pings, each answered.
         let mut pings = 0;
@@ -84,9 +78,7 @@ async fn events_that_come_show_that_a_server_lives_which_answers_no_pings() {
     let (listening, at) = Listening::new().await;
     let stream = quick(stream(at));
     let serve = async {
-        let mut raw = listening.accept().await;
-        let on = raw.request().await.unwrap();
-        raw.head(on).await;
+        let (mut raw, on) = listening.granted().await;
         raw.data(on, &events::initial()).await;
         for number in 1..=15 {
             raw.data(on, &events::one(number, b"a")).await;
@@ -141,9 +133,7 @@ async fn a_connection_that_carries_nothing_is_closed() {
     let (listening, at) = Listening::new().await;
     let stream = quick(stream(at));
     let serve = async {
-        let mut raw = listening.accept().await;
-        let on = raw.request().await.unwrap();
-        raw.head(on).await;
+        let (mut raw, on) = listening.granted().await;
         raw.data(on, &[events::initial(), events::one(1, b"a")].concat()).await;
         raw.be_polite().await;
     };
