@@ -32,6 +32,17 @@ pub struct Wish {
     pub first_only: bool,
 }
 
+impl Wish {
+    /// The world: in one that is to show a defect of fan-out, records are pushed.
+    pub(crate) fn drawn(&self) -> World {
+        let drawn = || {
+            let fan_out = self.overrides.fan_out || self.mutant.is_some_and(Mutant::is_of_fan_out);
+            World::of(self.seed, &Overrides { fan_out, ..self.overrides.clone() })
+        };
+        self.world.clone().unwrap_or_else(drawn)
+    }
+}
+
 /// How a world went.
 #[derive(Debug)]
 pub struct Outcome {
@@ -56,12 +67,7 @@ pub struct Outcome {
 /// Runs one world to its end.
 #[must_use]
 pub fn run_world(wish: &Wish) -> Outcome {
-    let drawn = || {
-        let mut overrides = wish.overrides.clone();
-        overrides.fan_out |= wish.mutant.is_some_and(Mutant::is_of_fan_out);
-        World::of(wish.seed, &overrides)
-    };
-    let world = wish.world.clone().unwrap_or_else(drawn);
+    let world = wish.drawn();
     let run = || {
         run_paused(wish.seed, async {
             let sim = Sim::new(world.clone(), wish.mutant, wish.trace);

@@ -1,5 +1,5 @@
 use super::run::{Wish, run_world};
-use super::world::{Overrides, World};
+use super::world::Overrides;
 
 /// Makes a failing world smaller: switches off what it does not need, then halves what is left, as long as the same invariant fails.
 /// Nothing when the world does not fail.
@@ -7,8 +7,9 @@ pub fn shrink(wish: &Wish, mut tell: impl FnMut(&Overrides)) -> Option<Overrides
     // What comes after its first violation does not count: no world is run for longer.
     let wish = &Wish { first_only: true, ..wish.clone() };
     let invariant = run_world(wish).violations.first()?.invariant;
+    let with = |overrides: &Overrides| Wish { overrides: overrides.clone(), ..wish.clone() };
     let still = |overrides: &Overrides| {
-        let outcome = run_world(&Wish { overrides: overrides.clone(), ..wish.clone() });
+        let outcome = run_world(&with(overrides));
         outcome.violations.iter().any(|violation| violation.invariant == invariant)
     };
     let mut best = wish.overrides.clone();
@@ -24,12 +25,12 @@ pub fn shrink(wish: &Wish, mut tell: impl FnMut(&Overrides)) -> Option<Overrides
         let mut candidate = best.clone();
         candidate.off.push(name.to_owned());
         // What changes nothing is not worth a run.
-        if World::of(wish.seed, &candidate) != World::of(wish.seed, &best) {
+        if with(&candidate).drawn() != with(&best).drawn() {
             try_it(candidate, &mut best);
         }
     }
     loop {
-        let world = World::of(wish.seed, &best);
+        let world = with(&best).drawn();
         let smaller = [
             Overrides { workers: Some(world.fleet.workers / 2), ..best.clone() },
             Overrides { workers: Some(world.fleet.workers - 1), ..best.clone() },
@@ -38,7 +39,7 @@ pub fn shrink(wish: &Wish, mut tell: impl FnMut(&Overrides)) -> Option<Overrides
             Overrides { seconds: Some(world.faults_ms / 2000), ..best.clone() },
             Overrides { seconds: Some(world.faults_ms * 9 / 10_000), ..best.clone() },
         ];
-        let changes = |candidate: &Overrides| World::of(wish.seed, candidate) != world;
+        let changes = |candidate: &Overrides| with(candidate).drawn() != world;
         if !smaller.into_iter().filter(changes).any(|candidate| try_it(candidate, &mut best)) {
             return Some(best);
         }
