@@ -27,6 +27,15 @@ async fn shared(fleet: &Fleet, limit: Duration, wanted: &[(&str, usize)]) -> Dur
     fleet.until(&format!("{wanted:?}"), limit, || shares(fleet) == wanted).await
 }
 
+/// Waits until a worker of ours beside one of Java has claimed its half of eight leases, and sees that nothing moves after that.
+async fn shared_for_good_by_hand_over(fleet: &Fleet) {
+    let took = shared(fleet, 3 * MINUTE, &[("java", 4), ("rust", 4)]).await;
+    println!("shared after {took:?}");
+    let all_claimed = || fleet.leases().iter().filter(|row| row["rsToken"].is_object()).count() == 4;
+    fleet.until("the last claim", MINUTE, all_claimed).await;
+    assert_eq!(moves_in(fleet, 5 * MINUTE).await, 0, "nothing flips");
+}
+
 /// Passes `span`; how often a lease had another owner than before, looked at each 250 ms: a tenth of what a renewal waits for.
 async fn moves_in(fleet: &Fleet, span: Duration) -> usize {
     let (mut moves, mut before) = (0, fleet.owners());
@@ -262,11 +271,7 @@ async fn s37_a_kcl_3x_in_2x_mode_is_asked_and_hands_over_and_no_request_is_taken
     fleet.put(&metrics(&fleet, "java"));
     let java = Java::start(&fleet.dynamo, "java", Kcl::V3Compatible, Duration::from_secs(1));
     let rust = fleet.start("rust");
-    let took = shared(&fleet, 3 * MINUTE, &[("java", 4), ("rust", 4)]).await;
-    println!("shared after {took:?}");
-    let all_claimed = || fleet.leases().iter().filter(|row| row["rsToken"].is_object()).count() == 4;
-    fleet.until("the last claim", MINUTE, all_claimed).await;
-    assert_eq!(moves_in(&fleet, 5 * MINUTE).await, 0, "nothing flips");
+    shared_for_good_by_hand_over(&fleet).await;
     let seen = java.seen();
     assert_eq!((seen.handed_over, seen.hand_overs_failed, seen.lost), (4, 0, 0), "{seen:?}");
     assert_eq!(lost(&rust), 0);
@@ -281,11 +286,7 @@ async fn s37_a_kcl_before_3_5_in_2x_mode_is_known_by_what_it_measures_and_is_ask
     let java = Java::start(&fleet.dynamo, "java", Kcl::V3Old, Duration::from_secs(1));
     fleet.pass(MINUTE).await;
     let rust = fleet.start("rust");
-    let took = shared(&fleet, 3 * MINUTE, &[("java", 4), ("rust", 4)]).await;
-    println!("shared after {took:?}");
-    let all_claimed = || fleet.leases().iter().filter(|row| row["rsToken"].is_object()).count() == 4;
-    fleet.until("the last claim", MINUTE, all_claimed).await;
-    assert_eq!(moves_in(&fleet, 5 * MINUTE).await, 0, "nothing flips");
+    shared_for_good_by_hand_over(&fleet).await;
     let seen = java.seen();
     // Before it was known for what it is, one may have been taken.
     assert!(seen.handed_over >= 3 && seen.handed_over + seen.lost == 4 && seen.hand_overs_failed == 0, "{seen:?}");
