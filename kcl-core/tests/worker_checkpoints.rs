@@ -290,7 +290,7 @@ fn checkpoint_writes(table: &UnrulyTable) -> Vec<std::time::Instant> {
 async fn automatic_checkpoints_are_apart_by_at_least_their_time_and_store_the_newest_position() {
     let (stream, shard, _) = one_shard(0);
     let table = UnrulyTable::new();
-    // Longer than it takes until a renewal is due: a renewal stores nothing before its time.
+    // Shorter than it takes until a renewal is due: that would take along what is done.
     let every = Duration::from_millis(700);
     let run = Fleet::new(&stream, &table).with(|builder| builder.checkpoint_every(every)).start(Script::default());
     let mut last = None;

@@ -84,7 +84,7 @@
 //! | what | write units | read units |
 //! |---|---|---|
 //! | a lease that is renewed, each 3.3 s | 1,080 | |
-//! | a lease with progress: a checkpoint each [`checkpoint_every`](kcl_core::worker::Settings::checkpoint_every) renews it | 1,200 with 3 s; 1,440 with the 5 s that it is unless told, because a renewal falls between | |
+//! | a lease with progress: its renewals take the checkpoint along | 1,080; more if [`checkpoint_every`](kcl_core::worker::Settings::checkpoint_every) is below 3.3 s | |
 //! | a worker's sign of life, each 3.3 s | 1,080 | |
 //! | a worker's reading of the change signal, each 0.5 s | | 3,600 |
 //! | a worker's looks at all rows, each 2 s (each 30 s where it holds everything and nobody else is there) | | 1,800 x ⌈B / 4096⌉ / 2 |

@@ -48,7 +48,7 @@ pub(crate) struct Writer {
 /// What bounds a lease beside the failover time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// The shortest time between two automatic checkpoints of a shard.
+    /// How long what is done waits for its automatic checkpoint, at most.
     pub(crate) checkpoint_every: Duration,
     /// How long a handler may stay in one call.
     pub(crate) handler_budget: Duration,
@@ -142,10 +142,10 @@ impl Writer {
         let clock = Arc::clone(&self.settler.clock);
         loop {
             self.look_at_owners();
-            let (due, automatic) = self.next_due();
+            let due = self.next_due();
             // Before the orders: one that writes nothing, given over and over, must not keep the lease from being renewed.
             if clock.now() >= due {
-                if let Some(tenancy) = self.on_time(automatic).await {
+                if let Some(tenancy) = self.on_time().await {
                     return tenancy;
                 }
                 continue;
@@ -166,21 +166,25 @@ impl Writer {
         }
     }
 
-    /// When to write next by itself, and whether that is an automatic checkpoint.
-    fn next_due(&self) -> (Moment, bool) {
-        let bounded = |due: Moment| due.max(self.retry_at).min(self.deadline());
-        let renewal = bounded(self.sent + self.timing.renew_every);
-        // A request is refused in time, also while the lease is quiet.
-        let renewal = self.drain_until.map_or(renewal, |until| renewal.min(bounded(until)));
+    /// When to write next by itself.
+    fn next_due(&self) -> Moment {
         // Off before the look, or a position that is finished in between would wake nobody.
         self.shared.timer_armed.store(false, Ordering::SeqCst);
-        if self.automatic().is_none() {
-            return (renewal, false);
-        }
-        self.shared.timer_armed.store(true, Ordering::SeqCst);
-        let checkpoint = bounded(self.checkpointed.map_or_else(Moment::default, |last| last + self.limits.checkpoint_every));
-        // A checkpoint renews; a renewal that is due before it stores nothing.
-        if checkpoint <= renewal { (checkpoint, true) } else { (renewal, false) }
+        let progress = self.automatic().is_some();
+        self.shared.timer_armed.store(progress, Ordering::SeqCst);
+        let due = if progress { self.renewal_due().min(self.checkpoint_due()) } else { self.renewal_due() };
+        // A request is refused in time, also while the lease is quiet.
+        let due = self.drain_until.map_or(due, |until| due.min(until));
+        due.max(self.retry_at).min(self.deadline())
+    }
+
+    fn renewal_due(&self) -> Moment {
+        self.sent + self.timing.renew_every
+    }
+
+    /// When progress is worth a write of its own.
+    fn checkpoint_due(&self) -> Moment {
+        self.checkpointed.map_or_else(Moment::default, |last| last + self.limits.checkpoint_every)
     }
 
     /// The position that an automatic checkpoint would store.
@@ -188,7 +192,7 @@ impl Writer {
         self.shared.finished().filter(|position| self.row.checkpoint < Checkpoint::At(position.clone()))
     }
 
-    async fn on_time(&mut self, automatic: bool) -> Option<Tenancy> {
+    async fn on_time(&mut self) -> Option<Tenancy> {
         let now = self.settler.clock.now();
         if now >= self.deadline() {
             return Some(Tenancy::Lost(LossReason::Lost));
@@ -208,8 +212,9 @@ impl Writer {
             let _ = self.notes.send(Note::Refused { lease: self.row.key.clone() });
             return self.refuse(asked).await;
         }
-        let renewal_due = now >= self.sent + self.timing.renew_every;
-        match self.automatic().filter(|_| automatic) {
+        let renewal_due = now >= self.renewal_due();
+        // A renewal takes along what there is: it costs a write anyway.
+        match self.automatic().filter(|_| renewal_due || now >= self.checkpoint_due()) {
             Some(position) => {
                 self.checkpointed = Some(now);
                 let to = Checkpoint::At(position);

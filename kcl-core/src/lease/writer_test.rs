@@ -1,35 +1,16 @@
-#![expect(clippy::disallowed_methods, reason = "a clock on tokio's paused time, and a task for the writer")]
+#![expect(clippy::disallowed_methods, reason = "a task for the writer")]
 
 use std::sync::Mutex;
 
 use async_trait::async_trait;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
 use super::*;
 use crate::lease::memory::MemoryLeaseTable;
 use crate::lease::{Beacon, Change, Changed, Consistency, Expect, LeaseTable, PageToken, Snapshot, WorkerRow};
-use crate::model::{LeaseKey, Pending, SequenceNumber, Timestamp, WorkerId};
+use crate::model::{LeaseKey, Pending, SequenceNumber, WorkerId};
+use crate::paused::PausedClock;
 use crate::runtime::Clock;
-
-/// The paused clock of the test's runtime.
-#[derive(Debug)]
-struct Virtual(Instant);
-
-#[async_trait]
-impl Clock for Virtual {
-    fn now(&self) -> Moment {
-        Moment::from_origin(self.0.elapsed())
-    }
-
-    fn wall(&self) -> Timestamp {
-        Timestamp::from_millis(0)
-    }
-
-    async fn sleep_until(&self, moment: Moment) {
-        tokio::time::sleep(moment.since(self.now())).await;
-    }
-}
 
 /// What happens to an update.
 #[derive(Clone, Copy)]
@@ -123,7 +104,7 @@ impl LeaseTable for Ruled {
 /// A lease that is held, with its writer at work.
 struct Bench {
     table: Arc<Ruled>,
-    clock: Arc<Virtual>,
+    clock: Arc<PausedClock>,
     key: LeaseKey,
     held: Held,
     timing: Timing,
@@ -135,15 +116,18 @@ const SECOND: Duration = Duration::from_secs(1);
 
 impl Bench {
     async fn new() -> Self {
+        Self::with_checkpoints_every(SECOND * 5).await
+    }
+
+    async fn with_checkpoints_every(checkpoint_every: Duration) -> Self {
         let table = Arc::new(Ruled { rows: MemoryLeaseTable::new(), rule: Mutex::new(Box::new(|_| Fate::Answered)) });
-        let clock = Arc::new(Virtual(Instant::now()));
+        let clock = Arc::new(PausedClock::new());
         let timing = Timing::for_failover(SECOND * 10);
         let key = LeaseKey::single("shard");
         let row = Lease::new(key.clone(), Checkpoint::TrimHorizon).owned_by("me".into(), "token".into());
         table.create(&row).await.unwrap();
         let settler = Settler::new(table.clone(), clock.clone(), timing.call_limit);
-        let limits =
-            Limits { checkpoint_every: SECOND * 5, handler_budget: SECOND * 20, standstill: SECOND * 60, drain: SECOND * 10 };
+        let limits = Limits { checkpoint_every, handler_budget: SECOND * 20, standstill: SECOND * 60, drain: SECOND * 10 };
         let (note, notes) = mpsc::unbounded_channel();
         let (writer, held) = Writer::new(settler, timing, limits, (row, clock.now()), "me".into(), note);
         let writer = tokio::spawn(writer.run());
@@ -275,24 +259,42 @@ async fn a_consumer_that_stands_still_loses_its_lease_and_one_that_turns_does_no
     assert!(!bench.is_valid() && bench.row().await.owner.is_none());
 }
 
-#[tokio::test(start_paused = true)]
-async fn automatic_checkpoints_come_at_their_time_and_the_last_one_with_the_release() {
-    let bench = Bench::new().await;
+/// The ticks of 200 ms at which a checkpoint is stored while a position is finished at each, and how often the row is written.
+async fn stored_at(bench: &Bench, ticks: u32) -> (Vec<u32>, u64) {
+    let before = bench.row().await;
+    let mut last = before.checkpoint;
     let mut stored = Vec::new();
-    for tick in 1..=60_u32 {
+    for tick in 1..=ticks {
         bench.at(f64::from(tick) / 5.0 + 0.001).await;
         bench.held.finish(position(tick.into()));
         tokio::task::yield_now().await;
         let checkpoint = bench.row().await.checkpoint;
-        if stored.last().map(|(_, last)| last) != Some(&checkpoint) {
-            stored.push((tick, checkpoint));
+        if last != checkpoint {
+            last = checkpoint;
+            stored.push(tick);
         }
     }
-    let ticks: Vec<_> = stored.iter().map(|(tick, _)| *tick).collect();
-    assert_eq!(ticks, [1, 26, 51], "at once, and then every 5 s");
+    (stored, bench.row().await.counter - before.counter)
+}
+
+#[tokio::test(start_paused = true)]
+async fn automatic_checkpoints_come_at_their_time_and_the_last_one_with_the_release() {
+    let bench = Bench::with_checkpoints_every(SECOND * 2).await;
+    let (stored, writes) = stored_at(&bench, 60).await;
+    assert_eq!(stored, [1, 11, 21, 31, 41, 51], "at once, and then every 2 s");
+    assert_eq!(writes, 6, "and nothing is renewed beside");
     bench.held.leave(Leave::Free).await.unwrap();
     let row = bench.table.get(&bench.key).await.unwrap().unwrap();
     assert_eq!((row.checkpoint, row.owner), (Checkpoint::At(position(60)), None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_takes_progress_along_so_that_checkpoints_that_are_further_apart_cost_no_write() {
+    let bench = Bench::with_checkpoints_every(SECOND * 5).await;
+    let (stored, writes) = stored_at(&bench, 60).await;
+    // The first at 0.2 s, and then after 3.3 s each: as often as a quiet lease is renewed.
+    assert_eq!(stored, [1, 18, 35, 52]);
+    assert_eq!(writes, 4);
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,8 +12,9 @@ use super::mode::Mode;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Checkpoints {
-    /// The newest position that is done (`process_records` returned `Ok` for it) is stored at most once in
-    /// [`Settings::checkpoint_every`] and shard, and when the shard is given up. A slow table delays no batch.
+    /// The newest position that is done (`process_records` returned `Ok` for it) is stored each [`Settings::checkpoint_every`], with each
+    /// renewal of the lease (each third of the failover time: it costs that write anyway), and when the shard is given up. A slow table
+    /// delays no batch.
     #[default]
     Automatic,
     /// Only a [`Checkpointer`](crate::checkpoint::Checkpointer) moves the checkpoint. The shard's end is still written by the
@@ -71,7 +72,8 @@ pub struct Settings {
     pub call_limit: Duration,
     /// See [`Checkpoints`]. Default: automatic.
     pub checkpoints: Checkpoints,
-    /// The shortest time between two automatic checkpoints of a shard. Default: 5 s.
+    /// How long what is done on a shard waits for its automatic checkpoint, at most. A renewal of the lease may take it along before, so
+    /// more than a third of the failover time saves no write. Default: 5 s.
     pub checkpoint_every: Duration,
     /// How long one call of the handler may take before the lease is given up. Default: 5 min.
     pub handler_budget: Duration,

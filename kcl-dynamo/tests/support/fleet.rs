@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kcl_core::processor::{ProcessRecordsInput, ShardRef};
 use kcl_core::stream::memory::MemoryStream;
-use kcl_core::worker::{Builder, CoordinationOn, Event, RunError, ShutdownReport};
+use kcl_core::worker::{CoordinationOn, Event, RunError, ShutdownReport};
 use kcl_core::{Failure, RecordProcessor, Worker};
 use kcl_dynamo::{DynamoLeaseTable, OpenOptions, Standing};
 use serde_json::{Value, json};
@@ -90,16 +90,11 @@ impl Fleet {
 
     /// Starts a worker with a client of its own.
     pub fn start(&self, id: &str) -> Running {
-        self.start_with(id, |worker| worker)
-    }
-
-    /// The same, with other settings.
-    pub fn start_with(&self, id: &str, change: impl FnOnce(Builder) -> Builder) -> Running {
         let options = OpenOptions::new().clock(Arc::new(self.clock));
         let table = options.open_with_client(&self.dynamo.client(), "application").unwrap();
         self.tables.lock().unwrap().push(table.clone());
         let seen = Arc::clone(&self.seen);
-        let worker = change(Worker::builder())
+        let worker = Worker::builder()
             .stream("orders")
             .application("application")
             .worker_id(id)
