@@ -46,7 +46,7 @@ pub struct SubscriptionPace {
 
 /// From the answer of one call to the next call: a second, the service's limit, and 20 ms more because clocks differ. The service counts
 /// calls as they come: what was answered had come by then, however long it was on its way.
-const BETWEEN_CALLS: Duration = Duration::from_millis(1020);
+pub const BETWEEN_CALLS: Duration = Duration::from_millis(1020);
 /// Spread over the calls of who is told that it is busy.
 const BUSY_JITTER: Duration = Duration::from_millis(250);
 const RETRY: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_millis(1800));

@@ -26,6 +26,7 @@
 //! A shard whose handler stands is not asked for any more, and the transport's window holds the service back. Its subscription may end
 //! meanwhile: that is noticed when the next event is asked for, and costs nothing.
 
+mod calls;
 mod no_consumer;
 mod registration;
 mod subscribed;

@@ -11,6 +11,7 @@ use crate::runtime::{Clock, jitter, pause};
 use crate::stream::{Consumer, ConsumerArn, Error, ErrorKind, FanOut, WhichConsumer};
 
 use super::NoConsumer;
+use super::calls::Calls;
 
 /// The consumer of an application on one stream: found, or registered, once for all the shards that a worker reads.
 ///
@@ -23,6 +24,7 @@ pub(crate) struct Registration {
     clock: Arc<dyn Clock>,
     call_limit: Duration,
     known: Mutex<Known>,
+    calls: Calls,
 }
 
 #[derive(Default)]
@@ -41,11 +43,16 @@ impl Registration {
         clock: Arc<dyn Clock>,
         call_limit: Duration,
     ) -> Self {
-        Self { stream, which, fan_out, clock, call_limit, known: Mutex::default() }
+        Self { stream, which, fan_out, clock, call_limit, known: Mutex::default(), calls: Calls::default() }
     }
 
     pub(super) fn fan_out(&self) -> &Arc<dyn FanOut> {
         &self.fan_out
+    }
+
+    /// The calls that subscribed to a shard by this consumer.
+    pub(super) const fn calls(&self) -> &Calls {
+        &self.calls
     }
 
     /// The consumer, as it was known to be there at `since` or later.

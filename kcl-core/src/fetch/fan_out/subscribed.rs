@@ -70,6 +70,10 @@ impl Subscribed {
         meters: SubscriptionMeters,
         intake: Intake,
     ) -> Self {
+        let mut pace = SubscriptionPace::default();
+        if let Some(last) = registration.calls().last(&shard) {
+            pace.called(last);
+        }
         Self {
             registration,
             shard,
@@ -83,7 +87,7 @@ impl Subscribed {
             doubted: None,
             gone: false,
             subscription: None,
-            pace: SubscriptionPace::default(),
+            pace,
             permit: None,
         }
     }
@@ -114,13 +118,13 @@ impl Subscribed {
         }
         self.turns.while_waiting(self.clock.sleep_until(self.pace.earliest(self.clock.now()))).await;
         let sent = self.clock.now();
-        self.pace.called(sent);
+        self.called(sent);
         let start = self.intake.resume.open();
         let call = self.registration.fan_out().subscribe(&self.consumer, &self.shard, &start);
         let answer = bounded(&*self.clock, self.settings.call_limit, "SubscribeToShard", call).await;
         let answered = self.clock.now();
         // On its way the call may have been held up: that it has come is known now.
-        self.pace.called(answered);
+        self.called(answered);
         self.meters.answered_in(answered.since(sent));
         match answer {
             Ok(subscription) => {
@@ -134,6 +138,11 @@ impl Subscribed {
                 self.recover(error, sent)
             }
         }
+    }
+
+    fn called(&mut self, at: Moment) {
+        self.pace.called(at);
+        self.registration.calls().called(&self.shard, at);
     }
 
     /// Waits for the next event.

@@ -17,7 +17,13 @@ async fn subscribed() -> (Scene, Subscribed) {
         Arc::clone(&scene.clock),
         call_limit,
     ));
-    let subscribed = Subscribed::new(
+    let subscribed = reader(&scene, registration).await;
+    (scene, subscribed)
+}
+
+async fn reader(scene: &Scene, registration: Arc<Registration>) -> Subscribed {
+    let call_limit = Duration::from_secs(30);
+    Subscribed::new(
         Arc::clone(&registration),
         registration.consumer(Moment::default()).await.unwrap(),
         scene.shard.clone(),
@@ -27,8 +33,7 @@ async fn subscribed() -> (Scene, Subscribed) {
         scene.turns(),
         SubscriptionMeters::new(&scene.shard_ref, &"me".into()),
         scene.intake(),
-    );
-    (scene, subscribed)
+    )
 }
 
 #[tokio::test(start_paused = true)]
@@ -55,6 +60,21 @@ async fn after_its_end_a_shard_is_not_subscribed_to_any_more() {
     assert!(matches!(subscribed.next().await.unwrap().end, Some(End::Closed(children)) if children.is_empty()));
     assert!(within(&*scene.clock, Duration::from_mins(60), subscribed.next()).await.is_none());
     assert_eq!(scene.stream.call_count(Operation::Subscribe, None), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shard_that_is_given_up_and_opened_anew_keeps_the_pace() {
+    let (scene, mut first) = subscribed().await;
+    scene.stream.put_to(&scene.shard, "k", "x").unwrap();
+    scene.stream.fail_next(Operation::Subscribe, ErrorKind::Transient, 1);
+    let called = scene.clock.now();
+    assert!(within(&*scene.clock, Duration::from_millis(1), first.next()).await.is_none());
+    let registration = Arc::clone(&first.registration);
+    drop(first);
+    let mut second = reader(&scene, registration).await;
+    assert_eq!(second.next().await.unwrap().records.len(), 1);
+    let waited = scene.clock.now().since(called);
+    assert!(waited >= Duration::from_secs(1) && waited < Duration::from_millis(1100), "{waited:?}");
 }
 
 #[tokio::test(start_paused = true)]
