@@ -3,7 +3,7 @@
 //! ```text
 //!                  +--- not there ---> register --- busy: another worker was first ---+
 //!                  |                       |                                          |
-//!   describe ------+--- being made --------+-------> describe again each second <-----+
+//!   describe ------+--- being made --------+-------> describe again each second <-----+   (the first time sooner)
 //!       ^          |                                        |
 //!       |          +--- being removed (gone soon) ----------+
 //!       +-------------------------------------------------- +--- active ---> use
@@ -78,6 +78,8 @@ pub const LONGEST: Duration = Duration::from_mins(1);
 
 /// From one description of a consumer that is being made or removed to the next: 1 s, as in the KCL, and up to a quarter more.
 const AGAIN: Duration = Duration::from_secs(1);
+/// From the registration to the first description.
+const SOON: Duration = Duration::from_millis(200);
 const RETRY: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
 const THROTTLED: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));
 
@@ -104,7 +106,9 @@ impl Registering {
             (Describe, Ok(ConsumerStatus::Deleting)) if !self.may_register => return Next::GiveUp(Why::Missing),
             (_, Ok(_)) => {
                 self.failures = 0;
-                (Next::Ask(Describe, AGAIN + AGAIN.mul_f64(bounded(jitter) / 4.0)), Why::NotActive(LONGEST))
+                // Who has made it is alone with that, so it may ask sooner: a stream on the own host is quick.
+                let pause = if asked == Register { SOON } else { AGAIN };
+                (Next::Ask(Describe, pause + pause.mul_f64(bounded(jitter) / 4.0)), Why::NotActive(LONGEST))
             }
             (Describe, Err(ErrorKind::Gone)) if self.may_register => {
                 (Next::Ask(Register, Duration::ZERO), Why::NotActive(LONGEST))
@@ -167,7 +171,7 @@ mod tests {
             (Describe, Err(ErrorKind::Denied), Next::GiveUp(Why::Refused)),
             (Describe, Err(ErrorKind::Fatal), Next::GiveUp(Why::Refused)),
             (Register, Ok(Active), Next::Use),
-            (Register, Ok(Creating), Next::Ask(Describe, second)),
+            (Register, Ok(Creating), Next::Ask(Describe, millis(200))),
             (Register, Err(ErrorKind::Busy), Next::Ask(Describe, now)),
             (Register, Err(ErrorKind::Throttled), Next::Ask(Describe, millis(500))),
             (Register, Err(ErrorKind::Transient), Next::Ask(Describe, millis(100))),
