@@ -21,6 +21,8 @@ enum Fate {
     Unanswered,
     /// It is carried out, and answered after so long.
     Slow(Duration),
+    /// It is carried out and answered, and before anything else is done the process stands still for so long.
+    Standstill(Duration),
     Refused,
 }
 
@@ -73,6 +75,11 @@ impl LeaseTable for Ruled {
             Fate::Slow(span) => {
                 let answer = self.rows.update(key, expect, change).await;
                 tokio::time::sleep(span).await;
+                answer
+            }
+            Fate::Standstill(span) => {
+                let answer = self.rows.update(key, expect, change).await;
+                tokio::time::advance(span).await;
                 answer
             }
             Fate::Refused => Err(Error::Throttled { source: "busy".into() }),
@@ -308,6 +315,17 @@ async fn a_deleted_row_is_put_back_with_what_was_to_be_stored_and_above_every_co
     let after = bench.row().await;
     assert_eq!((after.checkpoint, after.pending, after.token), (before.checkpoint, Some(state), before.token));
     assert!(after.counter > before.counter);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_has_gone_is_not_made_again_after_the_lease_s_own_deadline() {
+    let bench = Bench::new().await;
+    bench.table.delete(&bench.key, &Expect::default()).await.unwrap();
+    // Somebody else may have taken the lease, read the shard to its end and deleted the row meanwhile.
+    let span = bench.timing.valid_for;
+    bench.table.set(move |_| Fate::Standstill(span));
+    assert!(matches!(bench.writer.await.unwrap(), Tenancy::Lost(LossReason::Lost)));
+    assert_eq!(bench.table.get(&bench.key).await.unwrap(), None);
 }
 
 #[tokio::test(start_paused = true)]
