@@ -52,6 +52,13 @@ const BUSY_JITTER: Duration = Duration::from_millis(250);
 const RETRY: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_millis(1800));
 const THROTTLED: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));
 
+/// For how long the place that an event told can be gone on at, when the event was so far behind the tip of its shard: by then nothing
+/// behind it can have aged out. Half of the `retention`, as clocks differ and the answer takes its time.
+#[must_use]
+pub fn trusted_for(retention: Duration, millis_behind_latest: u64) -> Duration {
+    (retention / 2).saturating_sub(Duration::from_millis(millis_behind_latest))
+}
+
 impl SubscriptionPace {
     /// The earliest moment, `now` or later, at which the next call may be sent.
     #[must_use]

@@ -1,7 +1,7 @@
 use std::cmp::Ordering;
 
 use crate::decide::gap::{DataGap, judge_first};
-use crate::model::{Checkpoint, Facts, Position, Record, SequenceNumber};
+use crate::model::{Checkpoint, Facts, Moment, Position, Record, SequenceNumber};
 use crate::stream::StartAt;
 
 /// Where a shard has to be opened (again) so that nothing is skipped.
@@ -9,6 +9,10 @@ use crate::stream::StartAt;
 /// It moves only when a page has been handed on. The shard is opened AT the last record that is done or was handed on, never after
 /// it: the rest of an aggregate would be skipped, and the record that comes back first shows whether retention has deleted what
 /// lies between. "Latest" is the time that it was resolved to.
+///
+/// A subscription tells a place further on, also when there are no records. The next one is opened there as long as nothing behind that
+/// place can have aged out: on a quiet shard the last record ages out like any other, and that it does not come back would look as if
+/// something were missing.
 #[derive(Clone, Debug)]
 pub(crate) struct Resume {
     begin: StartAt,
@@ -16,6 +20,8 @@ pub(crate) struct Resume {
     last: Option<Last>,
     /// The shard was opened at `last`, and the stream has not shown yet whether that record is still there.
     unproved: bool,
+    /// A place behind all that was handed on, and until when everything behind it is there for certain.
+    told: Option<(SequenceNumber, Moment)>,
 }
 
 /// The last record that is done, or was handed on.
@@ -46,7 +52,7 @@ impl Resume {
             }
             Checkpoint::ShardEnd => return Err(no_place()),
         };
-        Ok(Self { begin, last, unproved: false })
+        Ok(Self { begin, last, unproved: false, told: None })
     }
 
     /// Where to open the shard; from now on the next record shows whether something is missing.
@@ -56,6 +62,20 @@ impl Resume {
             Some(last) => StartAt::Sequence(last.sequence.clone()),
             None => self.begin.clone(),
         }
+    }
+
+    /// Where to open the shard again at `now`: at the place that was told, if that can be trusted. What the stream has not shown yet it still
+    /// has to show.
+    pub(crate) fn go_on(&mut self, now: Moment) -> StartAt {
+        match &self.told {
+            Some((place, until)) if now < *until => StartAt::Sequence(place.clone()),
+            _ => self.open(),
+        }
+    }
+
+    /// The place behind all that was handed on, as the stream tells it, and until when everything behind it is there for certain.
+    pub(crate) fn told(&mut self, place: SequenceNumber, until: Moment) {
+        self.told = self.last.as_ref().is_none_or(|last| last.sequence <= place).then_some((place, until));
     }
 
     /// The first record since the shard was opened (nothing: the shard ended without one): is something missing before it?
@@ -76,6 +96,8 @@ impl Resume {
     /// A page that ends with this record was handed on.
     pub(crate) fn handed_on(&mut self, sequence: SequenceNumber) {
         if self.last.as_ref().is_none_or(|last| last.sequence <= sequence) {
+            // The records are further than the place that was told before they came.
+            self.told = None;
             self.last = Some(Last { sequence, sub_sequence: None });
         }
     }
@@ -162,6 +184,33 @@ mod tests {
         let gap = resume.judge(Some(&number(9))).unwrap();
         assert_eq!((gap.after, gap.certain), (at(5, 0), false));
         assert_eq!(resume.judge(Some(&number(9))), None, "said once");
+    }
+
+    #[test]
+    fn a_place_that_was_told_is_gone_on_at_while_it_is_sure_and_shows_no_gap() {
+        let mut resume = Resume::new(&at(1000, 3), &Facts::default()).unwrap();
+        let at = |seconds| Moment::from_origin(std::time::Duration::from_secs(seconds));
+        assert_eq!(resume.go_on(at(0)), StartAt::Sequence(number(1000)));
+        assert_eq!(resume.judge(Some(&number(1000))), None);
+        resume.handed_on(number(1000));
+        resume.told(number(1500), at(60));
+        assert_eq!(resume.go_on(at(59)), StartAt::Sequence(number(1500)));
+        assert_eq!(resume.judge(Some(&number(2000))), None, "nothing behind that place has aged out");
+        assert_eq!(resume.go_on(at(60)), StartAt::Sequence(number(1000)));
+        assert!(resume.judge(Some(&number(2000))).is_some());
+        resume.handed_on(number(2000));
+        resume.told(number(1999), at(120));
+        assert_eq!(resume.go_on(at(61)), StartAt::Sequence(number(2000)), "it is behind what was handed on");
+    }
+
+    #[test]
+    fn what_has_not_been_shown_before_a_place_was_told_has_still_to_be_shown() {
+        let mut resume = Resume::new(&at(1000, 3), &Facts::default()).unwrap();
+        let at = |seconds| Moment::from_origin(std::time::Duration::from_secs(seconds));
+        resume.go_on(at(0));
+        resume.told(number(1500), at(60));
+        assert_eq!(resume.go_on(at(1)), StartAt::Sequence(number(1500)));
+        assert!(resume.judge(Some(&number(2000))).is_some(), "the checkpointed record has never come");
     }
 
     #[test]

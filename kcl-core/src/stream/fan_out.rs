@@ -1,9 +1,10 @@
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::model::{ChildShard, RawRecord, ShardId, Timestamp};
+use crate::model::{ChildShard, RawRecord, SequenceNumber, ShardId, Timestamp};
 
 use super::{Error, StartAt};
 
@@ -40,6 +41,14 @@ pub trait FanOut: fmt::Debug + Send + Sync + 'static {
     /// one subscription and the next), or is not active; [`ErrorKind::Gone`](super::ErrorKind::Gone) when the shard or the consumer is
     /// not there.
     async fn subscribe(&self, consumer: &ConsumerArn, shard: &ShardId, at: &StartAt) -> Result<Box<dyn Subscription>, Error>;
+
+    /// For how long the stream keeps a record, at the least. Unless told otherwise 24 h, the shortest retention that Kinesis has.
+    ///
+    /// A subscription that follows another one goes on at the [`continuation`](Pushed::continuation) if nothing behind it can have aged
+    /// out by then.
+    fn retention(&self) -> Duration {
+        Duration::from_hours(24)
+    }
 }
 
 /// A shard's records as they come. Dropping it ends the subscription.
@@ -59,6 +68,9 @@ pub trait Subscription: fmt::Debug + Send {
 pub struct Pushed {
     /// The records, in the order of their sequence numbers. Often none: an idle shard sends an empty event every few seconds.
     pub records: Vec<RawRecord>,
+    /// A place behind everything that the events up to this one gave, at which another subscription goes on. It moves on also when there
+    /// are no records. Nothing when the service did not say, and in the last event of a shard.
+    pub continuation: Option<SequenceNumber>,
     /// How old the newest record of the event is against the tip of the shard; nothing when the service did not say.
     pub millis_behind_latest: Option<u64>,
     /// The shards that follow, when this is the last event of the shard: it had no continuation. Nothing follows such an event.
@@ -76,6 +88,13 @@ impl Pushed {
     #[must_use]
     pub const fn behind(mut self, millis: u64) -> Self {
         self.millis_behind_latest = Some(millis);
+        self
+    }
+
+    /// The same event, after which a subscription at this place goes on.
+    #[must_use]
+    pub fn continued_at(mut self, continuation: SequenceNumber) -> Self {
+        self.continuation = Some(continuation);
         self
     }
 

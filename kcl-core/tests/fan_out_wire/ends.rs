@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use aws_sdk_kinesis::config::timeout::TimeoutConfig;
-use kcl_core::model::{ChildShard, HashKeyRange, ShardId};
+use kcl_core::model::{ChildShard, HashKeyRange, SequenceNumber, ShardId};
 use kcl_core::stream::{ErrorKind, Subscription};
 use serde_json::{Value, json};
 
@@ -54,8 +54,6 @@ async fn an_event_without_a_continuation_is_the_last_of_its_shard_and_names_its_
         (Value::Null, Value::Null, vec![]),
         (Value::Null, json!([]), vec![]),
         (Value::Null, json!([child("2", &["0"]), child("3", &["0"])]), vec![known("2", &["0"]), known("3", &["0"])]),
-        // No event but the last names any, whatever its continuation.
-        (json!("9"), json!([child("2", &["0", "1"])]), vec![known("2", &["0", "1"])]),
     ];
     for (continuation, children, end) in cases {
         let body = json!({
@@ -70,6 +68,20 @@ async fn an_event_without_a_continuation_is_the_last_of_its_shard_and_names_its_
         assert_eq!((last.records.len(), last.end), (1, Some(end)), "{body}");
         assert_eq!(next(&mut subscription).await.unwrap(), None);
     }
+}
+
+#[tokio::test]
+async fn an_event_that_names_children_and_has_a_continuation_ends_nothing() {
+    let body = json!({
+        "Records": [events::record(7, b"first")],
+        "ContinuationSequenceNumber": "9",
+        "MillisBehindLatest": 0,
+        "ChildShards": [{ "ShardId": "2", "ParentShards": ["0", "1"], "HashKeyRange": { "StartingHashKey": "5", "EndingHashKey": "9" } }],
+    });
+    let (_server, mut subscription) = ending_after(vec![events::event(&body), events::one(10, b"second")]).await;
+    let first = subscription.next().await.unwrap().unwrap();
+    assert_eq!((first.end, first.continuation), (None, Some(SequenceNumber::from_u128(9))));
+    assert_eq!(next(&mut subscription).await.unwrap(), Some(vec![b"second".to_vec()]));
 }
 
 #[tokio::test]

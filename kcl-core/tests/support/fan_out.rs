@@ -123,4 +123,8 @@ impl FanOut for Distant {
     async fn subscribe(&self, consumer: &ConsumerArn, shard: &ShardId, at: &StartAt) -> Result<Box<dyn Subscription>, Error> {
         self.0.subscribe(consumer, shard, at).await
     }
+
+    fn retention(&self) -> Duration {
+        self.0.retention()
+    }
 }

@@ -86,6 +86,10 @@ impl FanOut for Timed {
         let subscription = self.stream.subscribe(consumer, shard, at).await?;
         Ok(Box::new(TimedSubscription { subscription, shard: shard.clone(), arrivals: Arc::clone(&self.arrivals) }))
     }
+
+    fn retention(&self) -> Duration {
+        self.stream.retention()
+    }
 }
 
 #[derive(Debug)]

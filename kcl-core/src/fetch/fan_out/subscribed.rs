@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::decide::subscription::{Happened, SubscriptionPace};
+use crate::decide::subscription::{Happened, SubscriptionPace, trusted_for};
 use crate::fetch::budget::{Permit, Seat};
 use crate::fetch::fetched::{Fetch, FetchError, Fetched};
 use crate::fetch::intake::{Intake, bounded, occupied};
@@ -119,7 +119,7 @@ impl Subscribed {
         self.turns.while_waiting(self.clock.sleep_until(self.pace.earliest(self.clock.now()))).await;
         let sent = self.clock.now();
         self.called(sent);
-        let start = self.intake.resume.open();
+        let start = self.intake.resume.go_on(sent);
         let call = self.registration.fan_out().subscribe(&self.consumer, &self.shard, &start);
         let answer = bounded(&*self.clock, self.settings.call_limit, "SubscribeToShard", call).await;
         let answered = self.clock.now();
@@ -161,7 +161,17 @@ impl Subscribed {
     }
 
     /// An event in the form in which it is handed on; nothing if it says nothing.
-    fn take_in(&mut self, event: Pushed, mut permit: Permit) -> Option<Fetched> {
+    fn take_in(&mut self, event: Pushed, permit: Permit) -> Option<Fetched> {
+        let told = event.continuation.clone().zip(event.millis_behind_latest);
+        let fetched = self.take_in_records(event, permit);
+        if let Some((place, millis)) = told {
+            let trusted = trusted_for(self.registration.fan_out().retention(), millis);
+            self.intake.resume.told(place, self.clock.now() + trusted);
+        }
+        fetched
+    }
+
+    fn take_in_records(&mut self, event: Pushed, mut permit: Permit) -> Option<Fetched> {
         self.pace.after(Happened::Delivered, self.clock.now(), 0.0);
         self.meters.events.increment(1);
         if event.end.is_some() {

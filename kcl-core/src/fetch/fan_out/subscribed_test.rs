@@ -77,6 +77,28 @@ async fn a_shard_that_is_given_up_and_opened_anew_keeps_the_pace() {
     assert!(waited >= Duration::from_secs(1) && waited < Duration::from_millis(1100), "{waited:?}");
 }
 
+/// Reads a record, lets it age out while the shard is quiet and subscribed to anew, and gives what comes then.
+async fn after_a_quiet_time(retention: Duration) -> Fetched {
+    let (scene, mut subscribed) = subscribed().await;
+    scene.stream.set_retention(retention);
+    let last = scene.stream.put_to(&scene.shard, "k", "x").unwrap();
+    assert_eq!(subscribed.next().await.unwrap().records.len(), 1);
+    assert!(within(&*scene.clock, Duration::from_mins(4), subscribed.next()).await.is_none());
+    assert_eq!(scene.stream.trim(&scene.shard, &last).unwrap(), 1);
+    assert!(within(&*scene.clock, Duration::from_mins(4), subscribed.next()).await.is_none());
+    assert_eq!(scene.stream.subscriptions().len(), 2);
+    scene.stream.put_to(&scene.shard, "k", "y").unwrap();
+    subscribed.next().await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_the_last_record_of_a_quiet_shard_ages_out_is_no_gap() {
+    let fetched = after_a_quiet_time(Duration::from_hours(24)).await;
+    assert_eq!((fetched.records.len(), fetched.gap), (1, None));
+    let fetched = after_a_quiet_time(Duration::ZERO).await;
+    assert!(fetched.gap.is_some_and(|gap| !gap.certain), "where records may go at any time it may be one");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_wait_that_is_given_up_loses_no_event_and_holds_no_memory() {
     let (scene, mut subscribed) = subscribed().await;

@@ -46,6 +46,8 @@ pub(super) struct Consumers {
     pub(super) session: Duration,
     /// How many consumers there may be.
     pub(super) most: usize,
+    /// For how long a record is kept for certain.
+    pub(super) retention: Duration,
 }
 
 #[derive(Debug)]
@@ -70,6 +72,7 @@ impl Consumers {
             delay: Duration::ZERO,
             session: Duration::from_mins(5),
             most: 20,
+            retention: Duration::ZERO,
         }
     }
 

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::model::ShardId;
@@ -47,5 +49,9 @@ impl FanOut for MemoryStream {
         // Whom it takes over from.
         self.changed();
         Ok(Box::new(subscription))
+    }
+
+    fn retention(&self) -> Duration {
+        self.state().consumers.retention
     }
 }

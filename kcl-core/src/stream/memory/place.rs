@@ -22,6 +22,13 @@ pub(super) enum Place {
 }
 
 impl Place {
+    /// The sequence number AT which a reader goes on from this place; it may be given one record again.
+    pub(super) const fn sequence(&self) -> &SequenceNumber {
+        match self {
+            Self::Before(sequence) | Self::After(sequence) => sequence,
+        }
+    }
+
     /// Whether a reader at this place has the record behind it.
     pub(super) fn is_past(&self, record: &RawRecord) -> bool {
         match self {

@@ -248,6 +248,12 @@ impl MemoryStream {
         self.state().consumers.session = session;
     }
 
+    /// Sets for how long records are kept for certain, as [`FanOut::retention`](crate::stream::FanOut::retention) says it (no time at
+    /// first: [`trim`](Self::trim) takes them at any time).
+    pub fn set_retention(&self, retention: Duration) {
+        self.state().consumers.retention = retention;
+    }
+
     /// Says what becomes of the next subscription to a shard. Asked for several times, of the next ones in this order.
     pub fn next_subscription(&self, shard: &ShardId, fault: SubscriptionFault) {
         self.state().consumers.next_subscription(shard, fault);

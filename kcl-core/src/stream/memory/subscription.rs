@@ -87,7 +87,7 @@ impl MemorySubscription {
         }
         let behind = millis_behind(&found, self.stream.wall());
         let event = Pushed::new(found.records).behind(behind);
-        let event = if is_last { event.last(log.children.clone()) } else { event };
+        let event = if is_last { event.last(log.children.clone()) } else { event.continued_at(found.next.sequence().clone()) };
         (self.place, self.last, self.over) = (found.next, now, is_last);
         self.events += 1;
         Ok(Found::Event(event))

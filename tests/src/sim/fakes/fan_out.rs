@@ -123,6 +123,13 @@ impl FanOut for SimFanOut {
             was_cut: false,
         }))
     }
+
+    fn retention(&self) -> Duration {
+        match self.life.sim.world().load.retention_ms {
+            0 => Duration::from_hours(24),
+            millis => Duration::from_millis(millis),
+        }
+    }
 }
 
 /// A subscription: a reader with a place of its own, on the service's side.
@@ -255,7 +262,10 @@ impl SimSubscription {
         self.heard_at = now;
         if !found.records.is_empty() && self.dice.chance(faults.empty) {
             state.counts.add(Fault::EmptyEvent);
-            return Look::Event(Pushed::new(Vec::new()).behind(found.millis_behind));
+            // As old as what it leaves out.
+            let first = found.records.first().and_then(|record| record.arrived_at);
+            let behind = first.map_or(found.millis_behind, |at| now.since(since_beginning(at)).max(1));
+            return Look::Event(self.continued(state, Pushed::new(Vec::new()).behind(behind)));
         }
         if let Some((from, to)) = found.overtaken {
             state.counts.add(Fault::TrimmedUnread);
@@ -272,13 +282,21 @@ impl SimSubscription {
         match found.next {
             Some(raw) => {
                 self.raw = raw;
-                Look::Event(pushed)
+                Look::Event(self.continued(state, pushed))
             }
             None => {
                 self.phase = Phase::Over;
                 state.say(now, Event::EndPushed { life: self.fan_out.life.id, shard: self.index });
                 Look::Event(pushed.last(found.children))
             }
+        }
+    }
+
+    /// With the place at which another subscription goes on.
+    fn continued(&self, state: &State, pushed: Pushed) -> Pushed {
+        match state.stream.sequence_before(self.index, self.raw) {
+            Some(sequence) => pushed.continued_at(sequence),
+            None => pushed,
         }
     }
 }

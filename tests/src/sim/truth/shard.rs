@@ -144,6 +144,11 @@ impl ShardTruth {
         raw.min(self.raw.len()).checked_sub(1).map_or(0, |before| self.raw[before].users_end)
     }
 
+    /// The sequence number of the raw record before this one, retained or not.
+    pub(crate) fn sequence_before(&self, raw: usize) -> Option<SequenceNumber> {
+        raw.min(self.raw.len()).checked_sub(1).map(|before| self.raw[before].record.sequence.clone())
+    }
+
     /// So many raw records are not retained any more.
     pub(crate) const fn trimmed_raw(&self) -> usize {
         self.trimmed_raw

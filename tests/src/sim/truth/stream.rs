@@ -192,6 +192,11 @@ impl StreamTruth {
         known.iter().filter(|s| passes(s)).map(shown).collect()
     }
 
+    /// The sequence number of the record before this place.
+    pub(crate) fn sequence_before(&self, index: usize, raw: usize) -> Option<SequenceNumber> {
+        self.shards[index].sequence_before(raw)
+    }
+
     /// Where a reader begins who opens the shard here.
     pub(crate) fn place(&self, index: usize, at: &StartAt) -> usize {
         self.shards[index].place(at)
