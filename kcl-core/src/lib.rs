@@ -7,7 +7,7 @@
 //! The workers of an application are a fleet without a leader: each one sees the others by their rows in the table, [decides](decide)
 //! what concerns itself, and takes what is free or asks an owner to hand a lease over. [`worker`] tells how it begins, works and stops.
 //!
-//! The modules are listed along the two paths that everything here is on:
+//! The modules are grouped by the two paths that everything here is on:
 //!
 //! ```text
 //!   the way of data        stream -> fetch -> deaggregate -> processor -> checkpoint

@@ -72,7 +72,7 @@
 //! # Rights
 //!
 //! `MakeTheTable` is needed where a missing table is to be made (`TagResource` for tags, `UpdateContinuousBackups` for recovery). The two
-//! of `BesideJava` are needed where a KCL has ever used the table. That a right is missing is found at the start: setting up reads, and
+//! whose names begin with `BesideJava` are needed where a KCL has ever used the table. That a right is missing is found at the start: setting up reads, and
 //! makes each kind of write once with a condition that never holds.
 #![doc = concat!("```json\n", include_str!("../docs/policy.json"), "```")]
 //!
@@ -91,7 +91,7 @@
 //! | where it looks each 30 s, its reading of the row of the KCL's leader, each 5 s | | 360 |
 //! | an announcement: somebody came, goes, asks, hands over | 1 to 4 each | 1 a worker and lease that is named |
 //!
-//! So 64 idle leases cost one worker 1,170 write units a minute and 8 workers 1,450 read units a minute. A start costs 3 write units and
+//! So 64 idle leases cost one worker 1,170 write units a minute and 8 workers 1,440 read units a minute. A start costs 3 write units and
 //! one consistent look.
 //!
 //! # Beside Java workers

@@ -4,8 +4,8 @@
 //! bash tests/e2e/run dynamo
 //! ```
 //!
-//! starts one and runs these tests; `KCL_E2E_DYNAMO` is its URL. With `KCL_E2E_LEASES=2000 KCL_E2E_TAKEN_SECONDS=10
-//! KCL_E2E_HELD_SECONDS=180` in a release build one worker takes 2,000 leases and holds them for three minutes.
+//! starts one and runs these tests; `KCL_E2E_DYNAMO` is its URL. With `KCL_E2E_LEASES=2000 KCL_E2E_HELD_SECONDS=180` one worker takes 2,000
+//! leases and holds them for three minutes; `KCL_E2E_TAKEN_SECONDS=10` is for a build with `--release`, which that script does not make.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

@@ -69,7 +69,7 @@ pub struct Options {
     /// folder. With --measure each fleet has a file or a table of its own, named after TABLE where that is given; no table is deleted.
     #[arg(long, value_name = "WHERE")]
     pub lease_table: Option<LeaseTableAt>,
-    /// The endpoint of an emulator of DynamoDB. Without it: that of AWS.
+    /// The endpoint of an emulator of DynamoDB. Without it: AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL, or AWS itself.
     #[arg(long, value_name = "URL", requires = "lease_table")]
     pub dynamo_endpoint: Option<String>,
     /// Where the traces and logs of the processes are kept. Without it: in a folder that is deleted at the end.

@@ -46,7 +46,8 @@ enum Command {
         #[arg(long, default_value_t = 128)]
         budget: usize,
     },
-    /// Prints how long it takes from an event's arrival in the SDK (fan-out) to the call of `process_records`: p50, p99 and the longest.
+    /// Prints how long it takes from an event's arrival in the SDK (fan-out) to the call of `process_records`: p50, p99, p99.9
+    /// and the longest.
     Latency {
         /// Shards, each with a subscription.
         #[arg(long, default_value_t = 64)]

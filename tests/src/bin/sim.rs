@@ -1,4 +1,4 @@
-//! The fleet simulator: `run A..B | replay SEED | meta A..B | mutants | shrink SEED`. See `tests::sim` and `docs/reliability.md`.
+//! The fleet simulator; `--help` names its commands. See `tests::sim` and `docs/reliability.md`.
 
 use std::ops::Range;
 use std::process::ExitCode;
