@@ -17,7 +17,7 @@
 //! | `kinesis_data_fetcher_get_records_retried` | counter | other `GetRecords` that were tried again |
 //! | `expired_iterator` | counter | iterators that had to be made anew |
 //! | `subscriptions_opened` | counter | subscriptions that `SubscribeToShard` has made |
-//! | `subscription_ends` | counter | how they were over, by the label `cause`: `ended` (as they do after five minutes), `shard_end`, `silent`, `reset`, `busy` (another subscription took over), `throttled`, `gone`, `denied`, `refused` |
+//! | `subscription_ends` | counter | how they were over, by the label `cause`: `ended` (as they do after five minutes), `shard_end`, `silent`, `reset`, `busy` (another subscription took over), `throttled`, `gone`, `denied`, `refused`, `dropped` (the shard is not read here any more) |
 //! | `subscribe_to_shard_refused` | counter | calls of `SubscribeToShard` that made none, by the label `cause`, with the same values |
 //! | `subscribe_to_shard_time` | histogram, ms | one call of `SubscribeToShard`, up to its first answer |
 //! | `subscription_events` | counter | events that came |

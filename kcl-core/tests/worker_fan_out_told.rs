@@ -53,8 +53,26 @@ async fn an_hour_of_ends_is_no_word_above_debug_and_each_end_is_counted_by_its_c
     world.stream.close(&shard).unwrap();
     run.seen.wait_for("the end", |calls| calls.iter().any(|(_, call)| matches!(call, support::Call::ShardEnded { .. }))).await;
     assert_eq!(by("subscription_ends", "shard_end"), 1);
+    let opened = || counters.of("subscriptions_opened", "orders");
+    let causes = ["ended", "reset", "busy", "gone", "silent", "shard_end"];
+    let ended: u64 = causes.iter().map(|cause| by("subscription_ends", cause)).sum();
+    assert_eq!(opened(), ended, "each that was made is over");
+    assert_eq!(counters.of("subscribe_to_shard_time", "orders"), opened() + 1, "each call is timed, also one that is refused");
+    assert!(counters.of("subscription_wait_time", "orders") >= counters.of("subscription_events", "orders"));
     run.stop().await.unwrap();
     let all = logged.take();
     assert_eq!(loud(&all), [""; 0], "what cures itself is no word above debug either");
     assert!(!(all + &calm + &start).contains("canary"));
+
+    // What could not be read for a second shows as lag, and whoever stops reading ends a subscription too.
+    let world = Pushing::new(1);
+    let more_than_an_event = (0..10_001).map(|_| ("k", "canary"));
+    world.stream.put_many(more_than_an_event).unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(counters.of("millis_behind_latest", "orders"), 0);
+    let run = world.fleet().start(Script::default());
+    run.seen.wait_for_records(10_001).await;
+    assert!(counters.of("millis_behind_latest", "orders") >= 1000);
+    run.stop().await.unwrap();
+    assert_eq!((by("subscription_ends", "dropped"), opened()), (1, ended + 1));
 }
