@@ -214,6 +214,20 @@ async fn auto_polls_where_the_consumer_cannot_be_had_and_says_so_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn auto_polls_soon_where_the_stream_takes_no_more_consumers() {
+    let world = Pushing::new(1);
+    world.stream.set_most_consumers(0);
+    put(&world, 0..10);
+    let begun = world.now();
+    let run = world.fleet_as(Mode::Auto(FanOutConfig::managed())).start(Script::default());
+    run.seen.wait_for_records(10).await;
+    let took = world.now().since(begun);
+    assert!(took < Duration::from_secs(12), "{took:?}");
+    assert_eq!(polled_instead(&run).len(), 1);
+    run.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn auto_subscribes_where_the_consumer_can_be_had() {
     let world = Pushing::new(4);
     let run = world.fleet_as(Mode::Auto(FanOutConfig::managed())).start(Script::default());

@@ -76,6 +76,9 @@ pub enum Why {
 /// held up by the limits of the calls (5 a second to register, 20 to describe).
 pub const LONGEST: Duration = Duration::from_mins(1);
 
+/// How long it may take where the stream is polled otherwise, 10 s: nothing is read meanwhile.
+pub const LONGEST_BEFORE_POLLING: Duration = Duration::from_secs(10);
+
 /// From one description of a consumer that is being made or removed to the next: 1 s, as in the KCL, and up to a quarter more.
 const AGAIN: Duration = Duration::from_secs(1);
 /// From the registration to the first description.
@@ -87,15 +90,16 @@ const THROTTLED: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_s
 #[derive(Clone, Debug)]
 pub struct Registering {
     may_register: bool,
+    longest: Duration,
     began: Moment,
     failures: u32,
 }
 
 impl Registering {
-    /// Begins; `may_register` unless the consumer was given by its ARN. The first thing to do is to describe it.
+    /// Begins, and may take so long; `may_register` unless the consumer was given by its ARN. The first thing to do is to describe it.
     #[must_use]
-    pub const fn new(may_register: bool, began: Moment) -> Self {
-        Self { may_register, began, failures: 0 }
+    pub const fn new(may_register: bool, longest: Duration, began: Moment) -> Self {
+        Self { may_register, longest, began, failures: 0 }
     }
 
     /// What follows this answer, which came at `now`, with `jitter` drawn evenly from 0 to 1.
@@ -108,10 +112,10 @@ impl Registering {
                 self.failures = 0;
                 // Who has made it is alone with that, so it may ask sooner: a stream on the own host is quick.
                 let pause = if asked == Register { SOON } else { AGAIN };
-                (Next::Ask(Describe, pause + pause.mul_f64(bounded(jitter) / 4.0)), Why::NotActive(LONGEST))
+                (Next::Ask(Describe, pause + pause.mul_f64(bounded(jitter) / 4.0)), Why::NotActive(self.longest))
             }
             (Describe, Err(ErrorKind::Gone)) if self.may_register => {
-                (Next::Ask(Register, Duration::ZERO), Why::NotActive(LONGEST))
+                (Next::Ask(Register, Duration::ZERO), Why::NotActive(self.longest))
             }
             (Describe, Err(ErrorKind::Gone)) => return Next::GiveUp(Why::Missing),
             // Whoever may not look may use it all the same; if not, the call that subscribes tells.
@@ -120,17 +124,17 @@ impl Registering {
             (_, Err(ErrorKind::Denied | ErrorKind::Fatal)) => return Next::GiveUp(Why::Refused),
             // Another worker was first.
             (Register, Err(ErrorKind::Busy)) => {
-                (Next::Ask(Describe, AGAIN.mul_f64(bounded(jitter) / 4.0)), Why::NotActive(LONGEST))
+                (Next::Ask(Describe, AGAIN.mul_f64(bounded(jitter) / 4.0)), Why::NotActive(self.longest))
             }
             // Not to register again: another worker may have done it meanwhile.
-            (Register, Err(ErrorKind::Throttled)) => (self.paused(THROTTLED, jitter), Why::Limit(LONGEST)),
-            (Describe, Err(ErrorKind::Throttled)) => (self.paused(THROTTLED, jitter), Why::NoAnswer(LONGEST)),
+            (Register, Err(ErrorKind::Throttled)) => (self.paused(THROTTLED, jitter), Why::Limit(self.longest)),
+            (Describe, Err(ErrorKind::Throttled)) => (self.paused(THROTTLED, jitter), Why::NoAnswer(self.longest)),
             (_, Err(ErrorKind::Busy | ErrorKind::Transient | ErrorKind::Expired)) => {
-                (self.paused(RETRY, jitter), Why::NoAnswer(LONGEST))
+                (self.paused(RETRY, jitter), Why::NoAnswer(self.longest))
             }
         };
         let pause = if let Next::Ask(_, pause) = &next { *pause } else { Duration::ZERO };
-        if (now + pause).since(self.began) > LONGEST { Next::GiveUp(too_late) } else { next }
+        if (now + pause).since(self.began) > self.longest { Next::GiveUp(too_late) } else { next }
     }
 
     /// Never less than half, so that a call that fails at once is not made again at once.
@@ -152,7 +156,7 @@ mod tests {
     const NOW: Moment = Moment::from_origin(Duration::from_secs(100));
 
     fn after(may_register: bool, asked: Asked, answer: Result<ConsumerStatus, ErrorKind>) -> Next {
-        Registering::new(may_register, NOW).after(asked, answer, NOW, 0.0)
+        Registering::new(may_register, LONGEST, NOW).after(asked, answer, NOW, 0.0)
     }
 
     #[test]
@@ -195,8 +199,8 @@ mod tests {
     }
 
     /// Gives the same answers again and again, and says how long it took to give up, and why.
-    fn until_given_up(answers: impl Fn(Asked) -> Result<ConsumerStatus, ErrorKind>) -> (Duration, Why) {
-        let (mut registering, mut asked, mut now) = (Registering::new(true, NOW), Asked::Describe, NOW);
+    fn until_given_up(longest: Duration, answers: impl Fn(Asked) -> Result<ConsumerStatus, ErrorKind>) -> (Duration, Why) {
+        let (mut registering, mut asked, mut now) = (Registering::new(true, longest, NOW), Asked::Describe, NOW);
         loop {
             match registering.after(asked, answers(asked), now, 1.0) {
                 Next::Use => panic!("it cannot be used"),
@@ -207,19 +211,21 @@ mod tests {
     }
 
     #[test]
-    fn it_is_given_up_after_a_minute_for_the_reason_that_was_said_last() {
+    fn it_is_given_up_in_time_for_the_reason_that_was_said_last() {
         let full = |asked| match asked {
             Asked::Describe => Err(ErrorKind::Gone),
             Asked::Register => Err(ErrorKind::Throttled),
         };
-        for (answers, wanted) in [
-            (&full as &dyn Fn(Asked) -> Result<ConsumerStatus, ErrorKind>, Why::Limit(LONGEST)),
-            (&|_| Ok(ConsumerStatus::Creating), Why::NotActive(LONGEST)),
-            (&|_| Err(ErrorKind::Transient), Why::NoAnswer(LONGEST)),
-        ] {
-            let (took, why) = until_given_up(answers);
-            assert_eq!(why, wanted);
-            assert!(took <= LONGEST && took > LONGEST - Duration::from_secs(11), "{why} {took:?}");
+        for longest in [LONGEST, LONGEST_BEFORE_POLLING] {
+            for (answers, wanted) in [
+                (&full as &dyn Fn(Asked) -> Result<ConsumerStatus, ErrorKind>, Why::Limit(longest)),
+                (&|_| Ok(ConsumerStatus::Creating), Why::NotActive(longest)),
+                (&|_| Err(ErrorKind::Transient), Why::NoAnswer(longest)),
+            ] {
+                let (took, why) = until_given_up(longest, answers);
+                assert_eq!(why, wanted);
+                assert!(took <= longest && took + Duration::from_secs(11) > longest, "{why} {took:?}");
+            }
         }
     }
 }

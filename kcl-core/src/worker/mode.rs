@@ -27,8 +27,8 @@ pub enum Mode {
     /// consumer cannot be had, the worker ends with [`RunError::NoConsumer`](super::RunError::NoConsumer); one of several streams is
     /// left unread and tried again ([`Event::ShardUnreadable`](super::Event::ShardUnreadable)).
     FanOut(FanOutConfig),
-    /// By enhanced fan-out where the consumer can be had and subscribed by, else by polling. Which one is decided once for a stream and a run of the worker;
-    /// that it is polled is told by [`Event::PolledInstead`](super::Event::PolledInstead).
+    /// By enhanced fan-out where the consumer can be had within 10 s and subscribed by, else by polling. Which one is decided once for a
+    /// stream and a run of the worker; that it is polled is told by [`Event::PolledInstead`](super::Event::PolledInstead).
     Auto(FanOutConfig),
 }
 

@@ -23,6 +23,7 @@ pub(crate) struct Registration {
     fan_out: Arc<dyn FanOut>,
     clock: Arc<dyn Clock>,
     call_limit: Duration,
+    longest: Duration,
     known: Mutex<Known>,
     calls: Calls,
 }
@@ -36,14 +37,16 @@ struct Known {
 }
 
 impl Registration {
+    /// Of a consumer that is to be there after `longest`.
     pub(crate) fn new(
         stream: StreamName,
         which: WhichConsumer,
         fan_out: Arc<dyn FanOut>,
         clock: Arc<dyn Clock>,
         call_limit: Duration,
+        longest: Duration,
     ) -> Self {
-        Self { stream, which, fan_out, clock, call_limit, known: Mutex::default(), calls: Calls::default() }
+        Self { stream, which, fan_out, clock, call_limit, longest, known: Mutex::default(), calls: Calls::default() }
     }
 
     pub(super) fn fan_out(&self) -> &Arc<dyn FanOut> {
@@ -58,7 +61,7 @@ impl Registration {
     /// The consumer, as it was known to be there at `since` or later.
     ///
     /// # Errors
-    /// It cannot be had, or not within [a minute](crate::decide::registration::LONGEST).
+    /// It cannot be had, or not in time.
     pub(crate) async fn consumer(&self, since: Moment) -> Result<ConsumerArn, NoConsumer> {
         let asked = self.clock.now();
         let mut known = self.known.lock().await;
@@ -83,7 +86,7 @@ impl Registration {
 
     async fn look(&self) -> Result<(ConsumerArn, Moment), NoConsumer> {
         let may_register = matches!(self.which, WhichConsumer::Name(_));
-        let mut registering = Registering::new(may_register, self.clock.now());
+        let mut registering = Registering::new(may_register, self.longest, self.clock.now());
         let (mut asked, mut after) = (Asked::Describe, Duration::ZERO);
         loop {
             pause(&*self.clock, after).await;

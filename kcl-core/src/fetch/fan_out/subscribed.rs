@@ -42,7 +42,7 @@ pub(crate) struct Subscribed {
     consumer: ConsumerArn,
     /// When the call was sent that was answered with "not there": it may be the consumer.
     doubted: Option<Moment>,
-    /// That answer has still to be said.
+    /// The shard was not found, and that has still to be said.
     gone: bool,
     subscription: Option<Box<dyn Subscription>>,
     pace: SubscriptionPace,
@@ -113,8 +113,14 @@ impl Subscribed {
             return Ok(());
         }
         if let Some(since) = self.doubted {
-            self.consumer = self.turns.while_waiting(self.registration.consumer(since)).await.map_err(FetchError::NoConsumer)?;
+            let there = self.turns.while_waiting(self.registration.consumer(since)).await.map_err(FetchError::NoConsumer)?;
             self.doubted = None;
+            if there == self.consumer {
+                // Then it is the shard that was not found.
+                self.gone = true;
+                return Ok(());
+            }
+            self.consumer = there;
         }
         self.turns.while_waiting(self.clock.sleep_until(self.pace.earliest(self.clock.now()))).await;
         let sent = self.clock.now();
@@ -215,7 +221,7 @@ impl Subscribed {
         match error.kind {
             ErrorKind::Denied => return Err(FetchError::Denied(error)),
             ErrorKind::Fatal => return Err(FetchError::Fatal(error)),
-            ErrorKind::Gone => (self.doubted, self.gone) = (Some(sent), true),
+            ErrorKind::Gone => self.doubted = Some(sent),
             ErrorKind::Expired | ErrorKind::Throttled | ErrorKind::Busy | ErrorKind::Transient => {}
         }
         self.pace.after(Happened::Failed(error.kind), self.clock.now(), jitter());
@@ -233,8 +239,16 @@ impl Subscribed {
             }
         }
         self.permit = Some(permit);
-        // Whether the shard has left the stream is for others to find out; whether the consumer is there, for the next step.
+        // Whether the shard has left the stream is for others to find out.
         Ok(std::mem::take(&mut self.gone).then(|| self.intake.gone()))
+    }
+}
+
+impl Drop for Subscribed {
+    fn drop(&mut self) {
+        if self.subscription.is_some() {
+            self.meters.ended("dropped");
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 #![expect(clippy::disallowed_methods, reason = "a task that reads")]
 
 use super::*;
+use crate::decide::registration::LONGEST;
 use crate::fetch::fetched::End;
 use crate::fetch::scene::Scene;
 use crate::runtime::pause;
@@ -16,6 +17,7 @@ async fn subscribed() -> (Scene, Subscribed) {
         Arc::new(scene.stream.clone()),
         Arc::clone(&scene.clock),
         call_limit,
+        LONGEST,
     ));
     let subscribed = reader(&scene, registration).await;
     (scene, subscribed)
@@ -60,6 +62,19 @@ async fn after_its_end_a_shard_is_not_subscribed_to_any_more() {
     assert!(matches!(subscribed.next().await.unwrap().end, Some(End::Closed(children)) if children.is_empty()));
     assert!(within(&*scene.clock, Duration::from_mins(60), subscribed.next()).await.is_none());
     assert_eq!(scene.stream.call_count(Operation::Subscribe, None), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_consumer_that_was_removed_is_made_again_and_no_shard_counts_as_gone() {
+    let (scene, mut subscribed) = subscribed().await;
+    scene.stream.put_to(&scene.shard, "k", "x").unwrap();
+    // Its ARN tells when it was made.
+    pause(&*scene.clock, Duration::from_secs(1)).await;
+    scene.stream.deregister_consumer(&subscribed.consumer).await.unwrap();
+    let fetched = subscribed.next().await.unwrap();
+    assert!(fetched.end.is_none() && fetched.records.len() == 1, "{:?}", fetched.end);
+    scene.stream.drop_shard(&scene.shard).unwrap();
+    assert!(matches!(subscribed.next().await.unwrap().end, Some(End::Gone)), "the consumer is there: it is the shard");
 }
 
 #[tokio::test(start_paused = true)]
@@ -153,6 +168,7 @@ async fn a_call_that_is_never_answered_is_given_up_within_its_limit() {
         Arc::new(Deaf(scene.stream.clone(), false.into())),
         Arc::clone(&scene.clock),
         Duration::from_secs(30),
+        LONGEST,
     ));
     scene.stream.put_to(&scene.shard, "k", "x").unwrap();
     assert_eq!(subscribed.next().await.unwrap().records.len(), 1);

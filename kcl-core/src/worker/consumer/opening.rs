@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::decide::consumer::Event as Step;
+use crate::decide::registration::{LONGEST, LONGEST_BEFORE_POLLING};
 use crate::fetch::fan_out::{NoConsumer, Registration, Subscribed, SubscribedSettings};
 use crate::fetch::{Feed, Fetch, FetchError, Intake, Polling, PollingSettings, Resume};
 use crate::lease::held::OrderError;
@@ -88,7 +89,8 @@ impl ShardConsumer {
         };
         let registration = stream.registration(|| {
             let (clock, call_limit) = (Arc::clone(&self.clock), self.inner.parts.settings.call_limit);
-            Registration::new(stream.name.clone(), wanted.which.clone(), fan_out, clock, call_limit)
+            let longest = if wanted.may_poll { LONGEST_BEFORE_POLLING } else { LONGEST };
+            Registration::new(stream.name.clone(), wanted.which.clone(), fan_out, clock, call_limit, longest)
         });
         let turns = self.held.turns(Arc::clone(&self.clock));
         let consumer = tokio::select! {
