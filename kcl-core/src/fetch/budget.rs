@@ -4,15 +4,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
+mod events;
+
+use events::Events;
+
 /// The memory that fetched records may take, shared by all the shards of a worker, or of several workers.
 ///
 /// Half of it is set aside in equal parts, one a shard: what a shard may always have for one page, whatever the others hold. The
 /// rest is for larger pages and for prefetching, to whoever asks first. Cloning gives another handle on the same budget.
 ///
 /// What is counted is what a page occupies, from the request (by the size of the shard's records so far) until its batch is done.
-/// The count goes above the budget for a while in two cases. The service may answer with larger records than expected: until that batch
-/// is done, and the next requests are smaller. And a shard that begins when others hold everything reads one record at a time: it must
-/// not wait for handlers of others, and its part is free when their batches are done.
+/// The count goes above the budget for a while in three cases. The service may answer with larger records than expected: until that batch
+/// is done, and the next requests are smaller. A shard that begins when others hold everything reads one record at a time: it must
+/// not wait for handlers of others, and its part is free when their batches are done. And an event of a subscription comes whole: one
+/// that is larger than what is set aside for its shard waits for room among the rest, but when no such event was given any for five
+/// seconds, because handlers stand still, the first that waits is received all the same.
 #[derive(Clone)]
 pub struct ByteBudget(Arc<Inner>);
 
@@ -38,6 +44,7 @@ struct State {
     held: BTreeMap<u64, usize>,
     used: usize,
     waiters: VecDeque<Waiter>,
+    events: Events,
 }
 
 struct Waiter {
@@ -95,8 +102,8 @@ impl ByteBudget {
 
     /// Gives to those who wait, in their order, what there is now.
     fn serve(&self, state: &mut State) {
+        let mut pool_is_open = self.serve_events(state);
         let mut waiting = std::mem::take(&mut state.waiters);
-        let mut pool_is_open = true;
         while let Some(waiter) = waiting.pop_front() {
             if waiter.grant.is_closed() || !state.held.contains_key(&waiter.seat) {
                 continue;
@@ -175,7 +182,7 @@ impl Seat {
             let mut state = self.budget.state();
             let reserve = state.reserve(self.budget.0.total);
             let want = want.clamp(1, self.budget.0.total / 2 + reserve);
-            let first = state.waiters.iter().all(|waiter| waiter.grant.is_closed());
+            let first = state.waiters.iter().all(|waiter| waiter.grant.is_closed()) && !state.events_wait(self.budget.0.total);
             let bytes = state
                 .own_page(self.id, want, self.budget.0.total, first)
                 .or_else(|| state.pooled(self.id, want, self.budget.0.total).filter(|_| first));
