@@ -17,8 +17,8 @@ use events::Events;
 /// The count goes above the budget for a while in three cases. The service may answer with larger records than expected: until that batch
 /// is done, and the next requests are smaller. A shard that begins when others hold everything reads one record at a time: it must
 /// not wait for handlers of others, and its part is free when their batches are done. And an event of a subscription comes whole: one
-/// that is larger than what is set aside for its shard waits for room among the rest, but when no such event was given any for five
-/// seconds, because handlers stand still, the first that waits is received all the same.
+/// that is larger than what is set aside for its shard waits for room among the rest, but when for a second none has been received,
+/// because handlers stand still, the first that waits is received all the same.
 #[derive(Clone)]
 pub struct ByteBudget(Arc<Inner>);
 
@@ -116,7 +116,7 @@ impl ByteBudget {
             match bytes {
                 Some(bytes) => {
                     state.add(waiter.seat, bytes, 0);
-                    let permit = Permit { budget: self.clone(), seat: waiter.seat, bytes };
+                    let permit = Permit { budget: self.clone(), seat: waiter.seat, bytes, receiving: false };
                     if let Err(mut unwanted) = waiter.grant.send(permit) {
                         state.add(waiter.seat, 0, std::mem::take(&mut unwanted.bytes));
                     }
@@ -189,7 +189,7 @@ impl Seat {
             match bytes {
                 Some(bytes) => {
                     state.add(self.id, bytes, 0);
-                    Ok(Permit { budget: self.budget.clone(), seat: self.id, bytes })
+                    Ok(Permit { budget: self.budget.clone(), seat: self.id, bytes, receiving: false })
                 }
                 None => {
                     let (grant, granted) = oneshot::channel();
@@ -201,7 +201,12 @@ impl Seat {
         match granted {
             Ok(permit) => permit,
             // The sender goes away only with the seat, which is borrowed here.
-            Err(granted) => granted.await.unwrap_or_else(|_| Permit { budget: self.budget.clone(), seat: self.id, bytes: 0 }),
+            Err(granted) => granted.await.unwrap_or_else(|_| Permit {
+                budget: self.budget.clone(),
+                seat: self.id,
+                bytes: 0,
+                receiving: false,
+            }),
         }
     }
 }
@@ -228,6 +233,8 @@ pub(crate) struct Permit {
     budget: ByteBudget,
     seat: u64,
     bytes: usize,
+    /// For an event that is being received in the room that all share.
+    receiving: bool,
 }
 
 impl Permit {
@@ -241,6 +248,9 @@ impl Permit {
         self.bytes = bytes;
         let mut state = self.budget.state();
         state.add(self.seat, more, less);
+        if std::mem::take(&mut self.receiving) {
+            state.events.end();
+        }
         if less > 0 {
             self.budget.serve(&mut state);
         }
@@ -255,6 +265,9 @@ impl fmt::Debug for Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
+        if std::mem::take(&mut self.receiving) {
+            self.budget.state().events.end();
+        }
         if self.bytes > 0 {
             self.budget.give_back(self.seat, self.bytes);
         }

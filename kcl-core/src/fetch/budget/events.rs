@@ -9,9 +9,9 @@ use crate::runtime::Clock;
 
 use super::{ByteBudget, Permit, Seat, State};
 
-/// When no event was given room for so long, the first that waits is given room beyond the budget. A shard's records come at up to 2 MB a
-/// second and an event has about as much, so those that are being received, and whose handlers work, have made room by then.
-pub(super) const STANDSTILL: Duration = Duration::from_secs(5);
+/// When no event is being received, and that has been so for this long, the first that waits is given room beyond the budget. It is long
+/// for a handler that does nothing but keep others waiting, and short for the records of a shard that is far behind.
+pub(super) const STANDSTILL: Duration = Duration::from_secs(1);
 
 /// Events that are larger than their shards' permits, in the order in which they began.
 ///
@@ -21,15 +21,20 @@ pub(super) const STANDSTILL: Duration = Duration::from_secs(5);
 /// - a shard that holds nothing else, until there is room in the pool;
 /// - one that holds batches also until it is within its equal share of the whole budget, so that stopped handlers keep no more than that,
 ///   or one event each, from the others;
-/// - and when nobody was given room for [`STANDSTILL`], the handlers of others stand still: the budget is then exceeded by what the first
-///   one lacks. That room stays as long as it is needed, and goes from one event to the next.
+/// - and when none is received and none was for [`STANDSTILL`], it is handlers that everybody waits for: the budget is then exceeded by
+///   what the first one lacks. That room stays as long as it is needed, and goes from one event to the next. So at a standstill one more
+///   event a second is received, and those whose handlers work go on in the room of one.
+///
+/// A reception ends by itself: a subscription that gives nothing is replaced.
 #[derive(Default)]
 pub(super) struct Events {
     waiters: VecDeque<Waiter>,
     /// How much more than the budget they may have at present.
     beyond: usize,
-    /// How many were given room in the pool.
-    granted: u64,
+    /// How many have room in the pool and are being received.
+    receiving: usize,
+    /// Counts the receptions that began or ended.
+    moved: u64,
 }
 
 struct Waiter {
@@ -55,8 +60,7 @@ impl ByteBudget {
             let may_have = state.may_have(&waiter, reserve);
             let pooled = may_have && pool_is_open && state.lacks(&waiter, total) <= state.events.beyond;
             if set_aside || pooled {
-                state.events.granted = state.events.granted.wrapping_add(u64::from(pooled && !set_aside));
-                self.grant(state, waiter);
+                self.grant(state, waiter, !set_aside);
             } else {
                 // In the order of asking; but whom its own handler keeps waiting, keeps nobody.
                 pool_is_open &= !may_have;
@@ -69,26 +73,49 @@ impl ByteBudget {
         pool_is_open
     }
 
-    fn grant(&self, state: &mut State, waiter: Waiter) {
+    fn grant(&self, state: &mut State, waiter: Waiter, pooled: bool) {
         state.add(waiter.seat, waiter.more, 0);
-        let permit = Permit { budget: self.clone(), seat: waiter.seat, bytes: waiter.more };
+        if pooled {
+            state.events.begin();
+        }
+        let permit = Permit { budget: self.clone(), seat: waiter.seat, bytes: waiter.more, receiving: pooled };
         if let Err(mut unwanted) = waiter.grant.send(permit) {
             state.add(waiter.seat, 0, std::mem::take(&mut unwanted.bytes));
+            if std::mem::take(&mut unwanted.receiving) {
+                state.events.end();
+            }
         }
     }
 
-    /// Gives the first event room beyond the budget, if it is this shard's and no event was given any since so many were.
-    fn exceed(&self, seat: u64, granted: u64) {
+    /// Gives the first event room beyond the budget, if it is this shard's, none is received, and none was since so many had moved.
+    fn exceed(&self, seat: u64, moved: u64) {
         let beyond = {
             let mut state = self.state();
             let reserve = state.reserve(self.0.total);
             let first = state.events.waiters.iter().find(|waiter| !waiter.grant.is_closed() && state.may_have(waiter, reserve));
-            let Some(first) = first.filter(|first| first.seat == seat && state.events.granted == granted) else { return };
+            let Some(first) = first.filter(|first| first.seat == seat && state.events.stand_since(moved)) else { return };
             state.events.beyond = state.events.beyond.max(state.lacks(first, self.0.total));
             self.serve(&mut state);
             state.events.beyond
         };
         tracing::debug!(beyond, "handlers stand still: events are received beyond the byte budget");
+    }
+}
+
+impl Events {
+    const fn begin(&mut self) {
+        self.receiving += 1;
+        self.moved = self.moved.wrapping_add(1);
+    }
+
+    /// An event that had room in the pool has been received, or will not be.
+    pub(super) const fn end(&mut self) {
+        self.receiving = self.receiving.saturating_sub(1);
+        self.moved = self.moved.wrapping_add(1);
+    }
+
+    const fn stand_since(&self, moved: u64) -> bool {
+        self.receiving == 0 && self.moved == moved
     }
 }
 
@@ -135,23 +162,23 @@ impl Seat {
                 return;
             }
             let (grant, granted) = oneshot::channel();
-            let seen = state.events.granted;
             state.events.waiters.push_back(Waiter { seat: self.id, own: permit.bytes, more, grant });
             self.budget.serve(&mut state);
-            (granted, seen)
+            (granted, state.events.moved)
         };
         loop {
             let standstill = clock.sleep_until(clock.now() + STANDSTILL);
             match select(&mut granted, pin!(standstill)).await {
                 Either::Left((Ok(mut more), _)) => {
                     permit.bytes += std::mem::take(&mut more.bytes);
+                    permit.receiving |= std::mem::take(&mut more.receiving);
                     return;
                 }
                 // The sender goes away only with the seat, which is borrowed here.
                 Either::Left((Err(_), _)) => return,
                 Either::Right(_) => {
                     self.budget.exceed(self.id, seen);
-                    seen = self.budget.state().events.granted;
+                    seen = self.budget.state().events.moved;
                 }
             }
         }
