@@ -34,11 +34,11 @@
 //!
 //! Stopped handlers stop no other shard. Each keeps one event, or its equal share of the budget, and no more. When so many have
 //! stopped that they keep all that is shared, the events of others are received beyond the budget, one more each second in which nothing
-//! is received: only then, and only by as much, is the count above it. A shard in whose midst the service falls silent holds its room for
-//! [`SILENCE`], and is replaced then.
+//! is received. An event in whose midst the service falls silent holds its room for
+//! [`SILENCE`], until the subscription is replaced.
 //!
 //! What is not known before it is there is counted from then on: by how much aggregates grow when they are taken apart, and the events of
-//! a stream that does not say how large they are. [`KinesisStream`](crate::stream::kinesis::KinesisStream) says it when its
+//! a stream that does not say how large they are. `KinesisStream` says it when its
 //! subscriptions come by its own connections, not by an HTTP client that it was given, and except for an event that is the first message
 //! of a response: the service sends another one before.
 //!
