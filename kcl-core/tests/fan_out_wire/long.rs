@@ -131,35 +131,33 @@ const EVENTS: usize = 2;
 const LARGE: usize = 1_000_000;
 const BUDGET: usize = 16 << 20;
 
-fn answer(asked: Asked, reply: Reply, all: Bytes, taken: Taken) -> impl Future<Output = ()> + Send {
-    async move {
-        let width = u128::MAX / SHARDS as u128;
-        let listed = |shard: usize| {
-            let end = if shard + 1 == SHARDS { u128::MAX } else { (shard as u128 + 1) * width - 1 };
-            json!({
-                "ShardId": shard.to_string(),
-                "HashKeyRange": { "StartingHashKey": (shard as u128 * width).to_string(), "EndingHashKey": end.to_string() },
-                "SequenceNumberRange": { "StartingSequenceNumber": "1" },
-            })
-        };
-        match asked.operation.as_str() {
-            "DescribeStreamSummary" => reply.value(&json!({ "StreamDescriptionSummary": {
+async fn answer(asked: Asked, reply: Reply, all: Bytes, taken: Taken) {
+    let width = u128::MAX / SHARDS as u128;
+    let listed = |shard: usize| {
+        let end = if shard + 1 == SHARDS { u128::MAX } else { (shard as u128 + 1) * width - 1 };
+        json!({
+            "ShardId": shard.to_string(),
+            "HashKeyRange": { "StartingHashKey": (shard as u128 * width).to_string(), "EndingHashKey": end.to_string() },
+            "SequenceNumberRange": { "StartingSequenceNumber": "1" },
+        })
+    };
+    match asked.operation.as_str() {
+        "DescribeStreamSummary" => reply.value(&json!({ "StreamDescriptionSummary": {
                 "StreamName": "orders", "StreamARN": STREAM, "StreamStatus": "ACTIVE", "RetentionPeriodHours": 24,
                 "StreamCreationTimestamp": 1_700_000_000, "EnhancedMonitoring": [], "OpenShardCount": SHARDS,
             } })),
-            "ListShards" => reply.value(&json!({ "Shards": (0..SHARDS).map(listed).collect::<Vec<_>>() })),
-            "DescribeStreamConsumer" => reply.value(&json!({ "ConsumerDescription": {
+        "ListShards" => reply.value(&json!({ "Shards": (0..SHARDS).map(listed).collect::<Vec<_>>() })),
+        "DescribeStreamConsumer" => reply.value(&json!({ "ConsumerDescription": {
                 "ConsumerName": "orders-app", "ConsumerARN": format!("{STREAM}/consumer/orders-app:1700000000"),
                 "ConsumerStatus": "ACTIVE", "ConsumerCreationTimestamp": 1_700_000_000, "StreamARN": STREAM,
             } })),
-            "SubscribeToShard" => {
-                assert_eq!(asked.body["StartingPosition"]["Type"], "TRIM_HORIZON", "no subscription is replaced");
-                let mut events = reply.grant();
-                events.send_as_there_is_room(&all, &taken[asked.shard().parse::<usize>().unwrap()]).await;
-                events.gone().await;
-            }
-            other => reply.error("UnknownOperationException", other),
+        "SubscribeToShard" => {
+            assert_eq!(asked.body["StartingPosition"]["Type"], "TRIM_HORIZON", "no subscription is replaced");
+            let mut events = reply.grant();
+            events.send_as_there_is_room(&all, &taken[asked.shard().parse::<usize>().unwrap()]).await;
+            events.gone().await;
         }
+        other => reply.error("UnknownOperationException", other),
     }
 }
 

@@ -28,7 +28,7 @@ impl Clock for Stands {
     }
 
     async fn sleep_until(&self, _: Moment) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

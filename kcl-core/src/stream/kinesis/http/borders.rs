@@ -98,8 +98,8 @@ mod tests {
                 at += *length as usize;
                 (at - *length as usize, *length as usize)
             }).collect();
-            prop_assert_eq!(follow(&stream, || sizes.next().unwrap()), expected.clone());
-            prop_assert_eq!(follow(&stream, || 1), expected);
+            prop_assert_eq!(&follow(&stream, || sizes.next().unwrap()), &expected);
+            prop_assert_eq!(&follow(&stream, || 1), &expected);
         }
     }
 
