@@ -4,15 +4,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
+mod events;
+
+use events::Events;
+
 /// The memory that fetched records may take, shared by all the shards of a worker, or of several workers.
 ///
 /// Half of it is set aside in equal parts, one a shard: what a shard may always have for one page, whatever the others hold. The
 /// rest is for larger pages and for prefetching, to whoever asks first. Cloning gives another handle on the same budget.
 ///
 /// What is counted is what a page occupies, from the request (by the size of the shard's records so far) until its batch is done.
-/// The count goes above the budget for a while in two cases. The service may answer with larger records than expected: until that batch
-/// is done, and the next requests are smaller. And a shard that begins when others hold everything reads one record at a time: it must
-/// not wait for handlers of others, and its part is free when their batches are done.
+/// The count goes above the budget for a while in three cases. The service may answer with larger records than expected: until that batch
+/// is done, and the next requests are smaller. A shard that begins when others hold everything reads one record at a time: it must
+/// not wait for handlers of others, and its part is free when their batches are done. And an event of a subscription comes whole: one
+/// that is larger than what is set aside for its shard waits for room among the rest, but when for a second none has been received,
+/// because handlers stand still, the first that waits is received all the same.
 #[derive(Clone)]
 pub struct ByteBudget(Arc<Inner>);
 
@@ -38,6 +44,7 @@ struct State {
     held: BTreeMap<u64, usize>,
     used: usize,
     waiters: VecDeque<Waiter>,
+    events: Events,
 }
 
 struct Waiter {
@@ -95,8 +102,8 @@ impl ByteBudget {
 
     /// Gives to those who wait, in their order, what there is now.
     fn serve(&self, state: &mut State) {
+        let mut pool_is_open = self.serve_events(state);
         let mut waiting = std::mem::take(&mut state.waiters);
-        let mut pool_is_open = true;
         while let Some(waiter) = waiting.pop_front() {
             if waiter.grant.is_closed() || !state.held.contains_key(&waiter.seat) {
                 continue;
@@ -109,7 +116,7 @@ impl ByteBudget {
             match bytes {
                 Some(bytes) => {
                     state.add(waiter.seat, bytes, 0);
-                    let permit = Permit { budget: self.clone(), seat: waiter.seat, bytes };
+                    let permit = Permit { budget: self.clone(), seat: waiter.seat, bytes, receiving: false };
                     if let Err(mut unwanted) = waiter.grant.send(permit) {
                         state.add(waiter.seat, 0, std::mem::take(&mut unwanted.bytes));
                     }
@@ -175,14 +182,14 @@ impl Seat {
             let mut state = self.budget.state();
             let reserve = state.reserve(self.budget.0.total);
             let want = want.clamp(1, self.budget.0.total / 2 + reserve);
-            let first = state.waiters.iter().all(|waiter| waiter.grant.is_closed());
+            let first = state.waiters.iter().all(|waiter| waiter.grant.is_closed()) && !state.events_wait(self.budget.0.total);
             let bytes = state
                 .own_page(self.id, want, self.budget.0.total, first)
                 .or_else(|| state.pooled(self.id, want, self.budget.0.total).filter(|_| first));
             match bytes {
                 Some(bytes) => {
                     state.add(self.id, bytes, 0);
-                    Ok(Permit { budget: self.budget.clone(), seat: self.id, bytes })
+                    Ok(Permit { budget: self.budget.clone(), seat: self.id, bytes, receiving: false })
                 }
                 None => {
                     let (grant, granted) = oneshot::channel();
@@ -194,7 +201,12 @@ impl Seat {
         match granted {
             Ok(permit) => permit,
             // The sender goes away only with the seat, which is borrowed here.
-            Err(granted) => granted.await.unwrap_or_else(|_| Permit { budget: self.budget.clone(), seat: self.id, bytes: 0 }),
+            Err(granted) => granted.await.unwrap_or_else(|_| Permit {
+                budget: self.budget.clone(),
+                seat: self.id,
+                bytes: 0,
+                receiving: false,
+            }),
         }
     }
 
@@ -219,6 +231,8 @@ pub(crate) struct Permit {
     budget: ByteBudget,
     seat: u64,
     bytes: usize,
+    /// For an event that is being received in the room that all share.
+    receiving: bool,
 }
 
 impl Permit {
@@ -232,6 +246,9 @@ impl Permit {
         self.bytes = bytes;
         let mut state = self.budget.state();
         state.add(self.seat, more, less);
+        if std::mem::take(&mut self.receiving) {
+            state.events.end();
+        }
         if less > 0 {
             self.budget.serve(&mut state);
         }
@@ -246,6 +263,9 @@ impl fmt::Debug for Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
+        if std::mem::take(&mut self.receiving) {
+            self.budget.state().events.end();
+        }
         if self.bytes > 0 {
             self.budget.give_back(self.seat, self.bytes);
         }

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Invariants: the place to resume from moves only when a page has been handed on, so an iterator that expires, a failed call or a
-//! reset never skips a record; a shard that holds nothing never waits for memory, so a stopped handler stops no other shard.
+//! reset never skips a record; a shard that holds nothing never waits for memory, except for a pushed event that is larger than what is
+//! set aside for it, and for that not for ever; so a stopped handler stops no other shard.
 
 mod budget;
 pub mod fan_out;

@@ -54,6 +54,15 @@ pub trait FanOut: fmt::Debug + Send + Sync + 'static {
 /// A shard's records as they come. Dropping it ends the subscription.
 #[async_trait]
 pub trait Subscription: fmt::Debug + Send {
+    /// Waits until the next event has begun to come, and says how many bytes of memory it takes to receive it; 0 when it is there, is a
+    /// small one, or when that is not known before it is there. [`next`](Self::next) then gives the event, or why there is none.
+    ///
+    /// Whoever reads makes room in between, if it takes that long: until `next` is called, no more of the event is received than the
+    /// transport buffers. Cancel safe. It need not be called.
+    async fn begins(&mut self) -> usize {
+        0
+    }
+
     /// The next event; nothing when the subscription has ended, which it does after five minutes, and for other reasons at any time.
     /// Nothing is received before it is asked for, beyond what the transport buffers. Cancel safe.
     ///

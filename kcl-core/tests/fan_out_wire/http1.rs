@@ -70,7 +70,8 @@ async fn serve(io: impl AsyncRead + AsyncWrite + Unpin, messages: Vec<Bytes>) ->
     }
     assert_eq!(hosts, 1, "HTTP/1.1 asks for one host");
     io.read_exact(&mut vec![0; length]).await?;
-    io.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await?;
+    io.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        .await?;
     for message in messages {
         io.write_all(format!("{:x}\r\n", message.len()).as_bytes()).await?;
         io.write_all(&message).await?;

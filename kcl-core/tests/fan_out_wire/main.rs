@@ -8,6 +8,7 @@ mod flow;
 mod http1;
 mod limits;
 mod log;
+mod long;
 mod protocols;
 mod proxy;
 mod raw;

@@ -102,6 +102,10 @@ struct TimedSubscription {
 
 #[async_trait]
 impl Subscription for TimedSubscription {
+    async fn begins(&mut self) -> usize {
+        self.subscription.begins().await
+    }
+
     async fn next(&mut self) -> Result<Option<Pushed>, Error> {
         let next = self.subscription.next().await;
         let at = SystemClock.now();

@@ -13,15 +13,34 @@
 //! fails before its first event. "Latest" is a time that was resolved when the lease was made.
 //!
 //! **Silence.** The service sends an empty event every few seconds. A subscription that gives none for [`SILENCE`] while it is waited
-//! for is replaced. The time that a handler takes, or the wait for memory, does not count.
+//! for is replaced, and so is one that does not get to the end of an event in that time. The time that a handler takes, or the wait for
+//! memory, also in the midst of an event, does not count.
 //!
-//! **Memory.** How large an event is shows when it is there, so a permit cannot be asked for in its size. A subscription is asked for its
-//! next event only when its shard has a permit: one that holds nothing has one at once, one that holds batches when there is room
-//! for another event of the usual size. While it waits, it keeps no more of that than what is set aside for the shard anyway, so idle
-//! subscriptions take nothing from the part that all share. An event that is larger is counted from the moment it is there. The count
-//! may so exceed the budget, by one event a shard at the most: then whoever holds anything waits, and nobody asks for more. To hold such
-//! an event back instead until there is room would save nothing (it has been received) and would let a stopped handler stop other
-//! shards.
+//! **Memory.** An event comes whole, and how large it is shows when it begins. So memory is asked for twice.
+//!
+//! ```text
+//!   a permit of the shard ---> begins: so many bytes ---> room for them ---> next: the event ---> counted as what it is
+//!   (usual size, at most         (by its first bytes)      (within what is set      (received)
+//!    what is set aside)                                     aside at once, else
+//!                                                           among what all share)
+//! ```
+//!
+//! A subscription is asked for its next event only when its shard has a permit: one that holds nothing has one at once, one that holds
+//! batches when there is room for another event of the usual size. While it waits, it keeps no more of that than what is set aside for
+//! the shard anyway, so idle subscriptions take nothing from the part that all share. When an event begins that takes more, the rest of it
+//! stays with the service, behind the transport's window, until the budget has room for all of it: for the message and what is decoded
+//! from it while it is received, for the records afterwards. However many subscriptions are behind, what is received and
+//! handled at once is within the budget, beside a window each.
+//!
+//! Stopped handlers stop no other shard. Each keeps one event, or its equal share of the budget, and no more. When so many have
+//! stopped that they keep all that is shared, the events of others are received beyond the budget, one more each second in which nothing
+//! is received. An event in whose midst the service falls silent holds its room for
+//! [`SILENCE`], until the subscription is replaced.
+//!
+//! What is not known before it is there is counted from then on: by how much aggregates grow when they are taken apart, and the events of
+//! a stream that does not say how large they are. `KinesisStream` says it when its
+//! subscriptions come by its own connections, not by an HTTP client that it was given, and except for an event that is the first message
+//! of a response: the service sends another one before.
 //!
 //! A shard whose handler stands is not asked for any more, and the transport's window holds the service back. Its subscription may end
 //! meanwhile: that is noticed when the next event is asked for, and costs nothing.

@@ -151,10 +151,20 @@ impl Subscribed {
         self.registration.calls().called(&self.shard, at);
     }
 
-    /// Waits for the next event.
-    async fn wait(&mut self) -> Waited {
+    /// Waits for the next event, and in its midst for the memory that it takes: silence is only what is waited for the service.
+    async fn wait(&mut self, permit: &mut Permit) -> Waited {
         let Some(subscription) = &mut self.subscription else { return Waited::Over(Happened::Ended, None) };
         let began = self.clock.now();
+        let begins = within(&*self.clock, SILENCE, subscription.begins());
+        let Some(bytes) = self.turns.while_waiting(begins).await else {
+            self.meters.waited_for(self.clock.now().since(began));
+            return Waited::Over(Happened::Silent, None);
+        };
+        let for_it_to_begin = self.clock.now().since(began);
+        if bytes > permit.bytes() {
+            self.turns.while_waiting(self.seat.enlarge(permit, bytes, &*self.clock)).await;
+        }
+        let goes_on = self.clock.now();
         let next = within(&*self.clock, SILENCE, subscription.next());
         let waited = match self.turns.while_waiting(next).await {
             Some(Ok(Some(event))) => Waited::Event(event),
@@ -162,7 +172,7 @@ impl Subscribed {
             Some(Err(error)) => Waited::Over(Happened::Failed(error.kind), Some(error)),
             None => Waited::Over(Happened::Silent, None),
         };
-        self.meters.waited_for(self.clock.now().since(began));
+        self.meters.waited_for(for_it_to_begin + self.clock.now().since(goes_on));
         waited
     }
 
@@ -230,14 +240,16 @@ impl Subscribed {
 
     /// One step on the way to the next thing that says something.
     async fn step(&mut self) -> Result<Option<Fetched>, FetchError> {
-        let permit = self.make_room().await;
+        let mut permit = self.make_room().await;
         self.subscribe().await?;
         if self.subscription.is_some() {
-            match self.wait().await {
+            match self.wait(&mut permit).await {
                 Waited::Event(event) => return Ok(self.take_in(event, permit)),
                 Waited::Over(happened, error) => self.over(happened, error)?,
             }
         }
+        // Not what was for an event that did not come.
+        permit.correct(permit.bytes().min(self.seat.set_aside()));
         self.permit = Some(permit);
         // Whether the shard has left the stream is for others to find out.
         Ok(std::mem::take(&mut self.gone).then(|| self.intake.gone()))

@@ -1,5 +1,7 @@
 #![expect(clippy::disallowed_methods, reason = "a task that reads")]
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::*;
 use crate::decide::registration::LONGEST;
 use crate::fetch::fetched::End;
@@ -128,6 +130,92 @@ async fn a_wait_that_is_given_up_loses_no_event_and_holds_no_memory() {
     assert_eq!(scene.stream.subscriptions().len(), 1);
 }
 
+/// A consumer's calls as they are, and subscriptions that give events of which it is known how much they take.
+#[derive(Debug)]
+struct Announced {
+    stream: MemoryStream,
+    subscriptions: Arc<AtomicUsize>,
+}
+
+/// One record each, and then silence.
+#[derive(Debug)]
+struct Large {
+    left: std::vec::IntoIter<usize>,
+    next: Option<usize>,
+}
+
+#[async_trait]
+impl Subscription for Large {
+    async fn begins(&mut self) -> usize {
+        if self.next.is_none() {
+            self.next = self.left.next();
+        }
+        match self.next {
+            Some(bytes) => bytes,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn next(&mut self) -> Result<Option<Pushed>, Error> {
+        let bytes = self.next.take().expect("it has begun");
+        let sequence = (1 + 2 - self.left.len()).to_string().parse().unwrap();
+        Ok(Some(Pushed::new(vec![crate::model::RawRecord::new(sequence, "k", vec![0; bytes])])))
+    }
+}
+
+#[async_trait]
+impl FanOut for Announced {
+    async fn describe_consumer(&self, which: &WhichConsumer) -> Result<crate::stream::Consumer, Error> {
+        self.stream.describe_consumer(which).await
+    }
+
+    async fn register_consumer(&self, name: &str) -> Result<crate::stream::Consumer, Error> {
+        self.stream.register_consumer(name).await
+    }
+
+    async fn deregister_consumer(&self, arn: &ConsumerArn) -> Result<(), Error> {
+        self.stream.deregister_consumer(arn).await
+    }
+
+    async fn subscribe(&self, _: &ConsumerArn, _: &ShardId, _: &crate::stream::StartAt) -> Result<Box<dyn Subscription>, Error> {
+        self.subscriptions.fetch_add(1, Ordering::SeqCst);
+        Ok(Box::new(Large { left: vec![30 << 20, 31 << 20].into_iter(), next: None }))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_for_the_memory_of_an_event_is_neither_silence_nor_a_standstill() {
+    let (scene, mut subscribed) = subscribed().await;
+    let subscriptions = Arc::new(AtomicUsize::new(0));
+    subscribed.registration = Arc::new(Registration::new(
+        "orders".parse().unwrap(),
+        WhichConsumer::Name("app".into()),
+        Arc::new(Announced { stream: scene.stream.clone(), subscriptions: Arc::clone(&subscriptions) }),
+        Arc::clone(&scene.clock),
+        Duration::from_secs(30),
+        LONGEST,
+    ));
+    // An equal share is a third: less than two of the events.
+    let _others = [scene.budget.seat(), scene.budget.seat()];
+    let first = subscribed.next().await.unwrap();
+    assert_eq!(first.records[0].data.len(), 30 << 20);
+    let reading = tokio::spawn(async move { (subscribed.next().await.map(|fetched| fetched.records[0].data.len()), subscribed) });
+    let mut longest = Duration::ZERO;
+    while scene.clock.now() < Moment::from_origin(4 * SILENCE) {
+        pause(&*scene.clock, Duration::from_millis(50)).await;
+        longest = longest.max(scene.held.progress().still_for(scene.clock.now()));
+    }
+    assert!(!reading.is_finished() && scene.budget.used() < 60 << 20, "{:?}", scene.budget);
+    assert!(longest <= Duration::from_millis(1100), "{longest:?}");
+    drop(first);
+    let (second, mut subscribed) = reading.await.unwrap();
+    assert_eq!(second.unwrap(), 31 << 20);
+    assert_eq!(subscriptions.load(Ordering::SeqCst), 1);
+    // But the silence after it is one.
+    assert!(within(&*scene.clock, 2 * SILENCE, subscribed.next()).await.is_none_or(|fetched| fetched.is_ok()));
+    assert!(subscriptions.load(Ordering::SeqCst) > 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_call_that_is_never_answered_is_given_up_within_its_limit() {
     /// A stream that does not answer the first call.
@@ -154,7 +242,7 @@ async fn a_call_that_is_never_answered_is_given_up_within_its_limit() {
             shard: &ShardId,
             at: &crate::stream::StartAt,
         ) -> Result<Box<dyn Subscription>, Error> {
-            if !self.1.swap(true, std::sync::atomic::Ordering::SeqCst) {
+            if !self.1.swap(true, Ordering::SeqCst) {
                 std::future::pending::<()>().await;
             }
             self.0.subscribe(consumer, shard, at).await

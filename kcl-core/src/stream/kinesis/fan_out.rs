@@ -10,6 +10,7 @@ use crate::stream::{
 
 use super::classify::{Failure, Operation, classify};
 use super::failure::{error_of, malformed};
+use super::http::Gate;
 use super::subscription::KinesisSubscription;
 use super::{KinesisStream, convert};
 
@@ -64,8 +65,13 @@ impl FanOut for KinesisStream {
         let operation = Operation::SubscribeToShard;
         self.check(operation)?;
         let call = self.client.subscribe_to_shard().consumer_arn(consumer.as_str()).shard_id(shard.as_str());
-        let call =
-            call.set_starting_position(convert::starting_position(at)).customize().config_override(self.subscribing.clone());
+        let gate = Gate::default();
+        let goes_with = gate.clone();
+        let call = call
+            .set_starting_position(convert::starting_position(at))
+            .customize()
+            .config_override(self.subscribing.clone())
+            .mutate_request(move |request| request.add_extension(goes_with.clone()));
         // The SDK's own limit ends with the head of the answer. It then waits for the first event, which need not come.
         let sent = within(&*self.clock, self.call_limit, call.send().with_subscriber(Dispatch::none())).await;
         let Some(sent) = sent else {
@@ -73,7 +79,7 @@ impl FanOut for KinesisStream {
             return Err(Error::new(classify(operation, &Failure::Late), operation.name(), message));
         };
         let output = sent.map_err(|error| rights(error_of(operation, error, None), consumer.as_str()))?;
-        Ok(Box::new(KinesisSubscription::new(shard.clone(), output.event_stream)))
+        Ok(Box::new(KinesisSubscription::new(shard.clone(), output.event_stream, gate)))
     }
 }
 

@@ -1,7 +1,7 @@
 use crate::decide::shards::{children_to_create, shard_gone};
 use crate::lease::Consistency;
 use crate::model::{Checkpoint, ChildShard, LeaseKey};
-use crate::stream::{ErrorKind, ShardFilter};
+use crate::stream::{self, ErrorKind, ShardFilter};
 use crate::worker::error::RunError;
 use crate::worker::streams::ReadStream;
 
@@ -12,7 +12,7 @@ use super::link::Whereabouts;
 
 impl Context {
     /// Makes the leases of the shards that follow `parent`, before its end is stored. A shard that ended without naming any is looked
-    /// up in the listing.
+    /// up in the listing, which may lag behind: as long as it does not know of the end, it does not know what follows either.
     pub(super) async fn make_children(
         &self,
         of: &ReadStream,
@@ -22,6 +22,11 @@ impl Context {
     ) -> Result<(Vec<ChildShard>, Vec<Acquired>), Trouble> {
         if children.is_empty() {
             let listing = self.list(of, &ShardFilter::All).await?;
+            let knows = listing.graph.get(&parent.shard).map_or_else(|| listing.graph.has_lost(&parent.shard), |shard| shard.closed);
+            if !knows {
+                let what = format!("the end of {} is not listed yet, and what follows it was not named", parent.shard);
+                return Err(Trouble::Stream(stream::Error::new(ErrorKind::Transient, "ListShards", what)));
+            }
             children = listing.graph.child_shards(&parent.shard);
         }
         let leases = children_to_create(&parent.shard, &children);

@@ -8,11 +8,14 @@ use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use http::header::HOST;
 use http::{Request, Response};
+use http_body::Body;
 
+use crate::lease::BoxError;
 use crate::runtime::within;
 
 use super::connection::NotSent;
 use super::failure::Failure;
+use super::gate::{Gate, Gated};
 use super::http1;
 use super::origin::Way;
 use super::pool::Pool;
@@ -58,14 +61,14 @@ impl Connector {
                 Way::Http1(io) => {
                     let response = http1::send(io, request.clone()).await?;
                     origin.answered_http1();
-                    return Ok(response.map(SdkBody::from_body_1_x));
+                    return Ok(received(response, request));
                 }
                 Way::Http2 { place, new } => {
-                    let mut request = request.clone();
+                    let mut sent = request.clone();
                     // The address has it already.
-                    request.headers_mut().remove(HOST);
-                    match place.send(request).await {
-                        Ok(response) => return Ok(response.map(SdkBody::from_body_1_x)),
+                    sent.headers_mut().remove(HOST);
+                    match place.send(sent).await {
+                        Ok(response) => return Ok(received(response, request)),
                         Err(NotSent::Failed(failure)) => return Err(failure),
                         // That one connection has been closed is no reason to fail: the next has a place, or is a new one. But a
                         // server that closes a new one at once would do so for ever.
@@ -75,5 +78,18 @@ impl Connector {
                 }
             }
         }
+    }
+}
+
+/// The response with its body as the SDK has it: behind its gate, if the request came with one.
+fn received<B>(response: Response<B>, request: &Request<Bytes>) -> Response<SdkBody>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin + Send + Sync + 'static,
+{
+    match request.extensions().get::<Gate>() {
+        Some(gate) if Gate::is_for(response.headers()) => {
+            response.map(|body| SdkBody::from_body_1_x(Gated::new(body, gate.clone())))
+        }
+        _ => response.map(SdkBody::from_body_1_x),
     }
 }

@@ -18,6 +18,9 @@
 //!   takes: its settings are there before the first place is given, because a connection begins with a ping, and the answer to it comes
 //!   after them. A stream that a server refuses all the same lowers the limit of its connection.
 //! - **A reader that stops stops nobody else.** The window of a connection is the sum of the windows of its streams.
+//! - **A long event waits for room.** Whoever reads a subscription may close the response's gate: then no more of a message that is longer
+//!   than a frame is taken from the connection than has come by its window, and the server is held back. `borders` tells where messages
+//!   begin.
 //! - **A connection that is dead is noticed.** A ping is sent every [`Settings::ping_every`]; when nothing at all has come for
 //!   [`Settings::ping_limit`] after one, the connection is given up and all that came by it fails.
 //! - **What is not used is closed**, after two pings without a subscription.
@@ -26,12 +29,14 @@
 //! - An `https` endpoint is reached through the proxy that the environment names (`HTTPS_PROXY`, `NO_PROXY`), as the SDK does.
 
 mod body;
+mod borders;
 mod client;
 mod connection;
 mod connector;
 mod dial;
 mod driver;
 mod failure;
+mod gate;
 mod heard;
 mod http1;
 mod load;
@@ -40,4 +45,5 @@ mod pool;
 mod settings;
 
 pub use client::{BadCertificate, Http2Client};
+pub(in crate::stream::kinesis) use gate::Gate;
 pub use settings::Settings;
