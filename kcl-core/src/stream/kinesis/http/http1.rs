@@ -37,7 +37,7 @@ pub(super) async fn send(io: Box<dyn Io>, request: Request<Bytes>) -> Result<Res
 /// As HTTP/1.1 has it: the host in a header, the path alone in the line above.
 fn addressed(mut request: Request<Bytes>) -> Result<Request<Bytes>, Failure> {
     let wrong = |error| Failure::wrong("the endpoint is no address", error);
-    let host = request.uri().authority().map(|authority| authority.as_str().rsplit('@').next().unwrap_or_default().to_owned());
+    let host = request.uri().authority().map(|authority| authority.as_str().to_owned());
     let host = HeaderValue::try_from(host.unwrap_or_default()).map_err(|error| wrong(http::Error::from(error)))?;
     request.headers_mut().entry(HOST).or_insert(host);
     let path = request.uri().path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));

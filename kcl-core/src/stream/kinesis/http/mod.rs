@@ -25,6 +25,7 @@
 //!   server that cannot make anything of it is given HTTP/1.1, one connection for each subscription.
 //! - An `https` endpoint is reached through the proxy that the environment names (`HTTPS_PROXY`, `NO_PROXY`), as the SDK does.
 
+mod address;
 mod body;
 mod client;
 mod connection;
