@@ -16,7 +16,7 @@ pub struct Settings {
     /// 10 ms.
     pub ping_every: Duration,
     /// How long a connection may be silent after a ping: 10 s. Any byte that comes is a sign of life, so that one whose answer is
-    /// behind much data is not given up.
+    /// behind much data is not given up. At least 10 ms.
     pub ping_limit: Duration,
 }
 
@@ -30,16 +30,17 @@ impl Settings {
     }
 
     /// The same settings within the bounds of HTTP/2: at least one stream, and windows from 64 KiB to 2 GiB for the connection.
+    /// No time is shorter than the least pause.
     pub(super) fn bounded(self) -> Self {
         let streams = self.streams.max(1);
         let window = self.window.clamp(MIN_WINDOW, MAX_WINDOW);
         // Rather fewer streams than windows that the connection's does not cover.
-        let ping_every = self.ping_every.max(MIN_PAUSE);
-        Self { streams: streams.min(MAX_WINDOW / window), window, ping_every, ..self }
+        let streams = streams.min(MAX_WINDOW / window);
+        Self { streams, window, ping_every: self.ping_every.max(MIN_PAUSE), ping_limit: self.ping_limit.max(MIN_PAUSE) }
     }
 }
 
-/// Pings without a pause would be a loop that does nothing else.
+/// Pings without a pause would be a loop that does nothing else, and an answer that has no time can only be late.
 const MIN_PAUSE: Duration = Duration::from_millis(10);
 const MIN_WINDOW: u32 = (1 << 16) - 1;
 const MAX_WINDOW: u32 = (1 << 31) - 1;
@@ -64,5 +65,12 @@ mod tests {
             assert_eq!(u64::from(bounded.connection_window()), u64::from(bounded.window) * u64::from(bounded.streams));
         }
         assert_eq!(Settings::default().connection_window(), 25 << 20);
+    }
+
+    #[test]
+    fn a_ping_has_a_pause_before_it_and_time_to_be_answered() {
+        let none = Settings { ping_every: Duration::ZERO, ping_limit: Duration::ZERO, ..Settings::default() }.bounded();
+        assert_eq!([none.ping_every, none.ping_limit], [Duration::from_millis(10); 2]);
+        assert_eq!(Settings::default().bounded(), Settings::default());
     }
 }
