@@ -22,7 +22,8 @@
 //!   [`Settings::ping_limit`] after one, the connection is given up and all that came by it fails.
 //! - **What is not used is closed**, after two pings without a subscription.
 //! - **HTTP/1.1 works too**, for endpoints that have nothing better: with TLS, the server chooses; without, HTTP/2 is tried first, and a
-//!   server that cannot make anything of it is given HTTP/1.1, one connection for each subscription.
+//!   server that cannot make anything of it, or is silent to it and answers HTTP/1.1, is given that, one connection for each
+//!   subscription.
 //! - An `https` endpoint is reached through the proxy that the environment names (`HTTPS_PROXY`, `NO_PROXY`), as the SDK does.
 
 mod address;
