@@ -18,6 +18,9 @@ pub struct Settings {
     /// How long a connection may be silent after a ping: 10 s. Any byte that comes is a sign of life, so that one whose answer is
     /// behind much data is not given up. At least 10 ms.
     pub ping_limit: Duration,
+    /// How long a subscription that is given up may have been silent before it is taken for a sign that its connection carries
+    /// nothing: 20 s. The service sends an event each few seconds, and who waits for one gives up after 30 s. At least 10 ms.
+    pub silent_limit: Duration,
 }
 
 impl Settings {
@@ -36,7 +39,9 @@ impl Settings {
         let window = self.window.clamp(MIN_WINDOW, MAX_WINDOW);
         // Rather fewer streams than windows that the connection's does not cover.
         let streams = streams.min(MAX_WINDOW / window);
-        Self { streams, window, ping_every: self.ping_every.max(MIN_PAUSE), ping_limit: self.ping_limit.max(MIN_PAUSE) }
+        let [ping_every, ping_limit, silent_limit] =
+            [self.ping_every, self.ping_limit, self.silent_limit].map(|span| span.max(MIN_PAUSE));
+        Self { streams, window, ping_every, ping_limit, silent_limit }
     }
 }
 
@@ -47,7 +52,8 @@ const MAX_WINDOW: u32 = (1 << 31) - 1;
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { streams: 50, window: 512 << 10, ping_every: Duration::from_secs(10), ping_limit: Duration::from_secs(10) }
+        let ping = Duration::from_secs(10);
+        Self { streams: 50, window: 512 << 10, ping_every: ping, ping_limit: ping, silent_limit: Duration::from_secs(20) }
     }
 }
 
@@ -69,8 +75,9 @@ mod tests {
 
     #[test]
     fn a_ping_has_a_pause_before_it_and_time_to_be_answered() {
-        let none = Settings { ping_every: Duration::ZERO, ping_limit: Duration::ZERO, ..Settings::default() }.bounded();
-        assert_eq!([none.ping_every, none.ping_limit], [Duration::from_millis(10); 2]);
+        let [ping_every, ping_limit, silent_limit] = [Duration::ZERO; 3];
+        let none = Settings { ping_every, ping_limit, silent_limit, ..Settings::default() }.bounded();
+        assert_eq!([none.ping_every, none.ping_limit, none.silent_limit], [Duration::from_millis(10); 3]);
         assert_eq!(Settings::default().bounded(), Settings::default());
     }
 }
