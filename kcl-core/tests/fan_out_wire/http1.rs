@@ -19,6 +19,15 @@ pub(crate) struct Http1Server {
 impl Http1Server {
     /// Answers each request with these messages, and leaves the answer open.
     pub(crate) async fn start(tls: Option<TlsAcceptor>, messages: Vec<Bytes>) -> Self {
+        Self::start_with(tls, false, messages).await
+    }
+
+    /// The same, and who begins with HTTP/2 is not told that there is none: he is told nothing.
+    pub(crate) async fn start_silent(messages: Vec<Bytes>) -> Self {
+        Self::start_with(None, true, messages).await
+    }
+
+    async fn start_with(tls: Option<TlsAcceptor>, silent: bool, messages: Vec<Bytes>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
         let connections = Arc::new(AtomicUsize::new(0));
@@ -32,9 +41,9 @@ impl Http1Server {
                 let (tls, messages) = (tls.clone(), messages.clone());
                 served.spawn(async move {
                     let _ = match tls {
-                        None => serve(socket, messages).await,
+                        None => serve(socket, silent, messages).await,
                         Some(tls) => match tls.accept(socket).await {
-                            Ok(socket) => serve(socket, messages).await,
+                            Ok(socket) => serve(socket, silent, messages).await,
                             Err(error) => Err(error),
                         },
                     };
@@ -49,10 +58,13 @@ impl Http1Server {
     }
 }
 
-async fn serve(io: impl AsyncRead + AsyncWrite + Unpin, messages: Vec<Bytes>) -> std::io::Result<()> {
+async fn serve(io: impl AsyncRead + AsyncWrite + Unpin, silent: bool, messages: Vec<Bytes>) -> std::io::Result<()> {
     let mut io = BufReader::new(io);
     let mut line = String::new();
     io.read_line(&mut line).await?;
+    if silent && line.trim_end() == "PRI * HTTP/2.0" {
+        return io.read_to_end(&mut Vec::new()).await.map(drop);
+    }
     if line.trim_end() != "POST / HTTP/1.1" {
         return io.write_all(b"HTTP/1.1 505 HTTP Version Not Supported\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await;
     }

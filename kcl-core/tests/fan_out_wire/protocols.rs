@@ -1,14 +1,18 @@
 use std::process::Command;
+use std::time::Duration;
 
+use aws_sdk_kinesis::config::timeout::TimeoutConfig;
 use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
+use futures_util::future::join;
 use kcl_core::stream::kinesis::KinesisStream;
 use kcl_core::stream::kinesis::http::Http2Client;
 use kcl_core::stream::{ErrorKind, Subscription};
 
-use crate::client::{STREAM, config, next, stream, stream_with, subscribe};
+use crate::client::{STREAM, config, next, soon, stream, stream_with, subscribe, within};
 use crate::events;
 use crate::http1::Http1Server;
 use crate::proxy::Proxy;
+use crate::raw::{Listening, NO_ERROR};
 use crate::served::{Reply, Server};
 use crate::tls::{CERTIFICATE, acceptor};
 
@@ -95,6 +99,45 @@ async fn without_tls_a_server_of_http_1_1_is_asked_once_whether_it_knows_better(
     assert_eq!(server.connections(), 2);
     let _two = reads(subscribe(&stream, "two").await.unwrap()).await;
     assert_eq!(server.connections(), 3);
+}
+
+#[tokio::test]
+async fn without_tls_a_server_that_is_silent_to_http_2_is_spoken_to_in_http_1_1() {
+    let server = Http1Server::start_silent(messages()).await;
+    // The half of this would use a call's 30 s up.
+    let limits = TimeoutConfig::builder().connect_timeout(Duration::from_secs(20)).build();
+    let stream = stream_with(config(&format!("http://{}", server.at)).timeout_config(limits));
+    let (one, two) = within(Duration::from_secs(10), join(subscribe(&stream, "one"), subscribe(&stream, "two"))).await;
+    let _both = [reads(one.unwrap()).await, reads(two.unwrap()).await];
+    // One was silent, one was asked.
+    assert_eq!(server.connections(), 4);
+    let _three = reads(subscribe(&stream, "three").await.unwrap()).await;
+    assert_eq!(server.connections(), 5);
+}
+
+#[tokio::test]
+async fn a_server_that_has_spoken_http_2_and_is_late_once_is_not_asked_for_http_1_1() {
+    let (listening, at) = Listening::new().await;
+    let limits = TimeoutConfig::builder().connect_timeout(Duration::from_millis(300)).build();
+    let stream = stream_with(config(&format!("http://{at}")).timeout_config(limits));
+    let serve = async {
+        let (mut raw, on) = listening.granted().await;
+        raw.data(on, &[events::initial(), events::one(1, b"a")].concat()).await;
+        raw.go_away(on, NO_ERROR).await;
+        raw.close().await;
+        let silent = listening.accept_in_silence().await;
+        let (mut raw, on) = listening.granted().await;
+        raw.data(on, &[events::initial(), events::one(1, b"a")].concat()).await;
+        (raw, silent)
+    };
+    let reading = async {
+        let mut one = reads(subscribe(&stream, "one").await.unwrap()).await;
+        next(&mut one).await.unwrap_err();
+        let error = subscribe(&stream, "one").await.unwrap_err();
+        assert!(error.to_string().ends_with("did not begin to speak HTTP/2 within 300ms"), "{error}");
+        reads(subscribe(&stream, "one").await.unwrap()).await
+    };
+    soon(join(reading, serve)).await;
 }
 
 #[tokio::test]

@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use aws_sdk_kinesis::config::timeout::TimeoutConfig;
 use futures_util::future::join_all;
-use kcl_core::stream::ErrorKind;
 use kcl_core::stream::kinesis::KinesisStream;
 use kcl_core::stream::kinesis::http::Http2Client;
+use kcl_core::stream::{ErrorKind, Subscription};
 
 use crate::client::{config, next, pause, settings, soon, stream, stream_with, subscribe, within};
 use crate::events;
@@ -93,6 +93,110 @@ async fn events_that_come_show_that_a_server_lives_which_answers_no_pings() {
         drop((subscription, stream));
     };
     soon(futures_util::future::join(reading, serve)).await;
+}
+
+fn soon_suspicious(stream: KinesisStream) -> KinesisStream {
+    stream.subscribe_over(Http2Client::new().with_settings(settings(|settings| settings.silent_limit = LIMIT)))
+}
+
+#[tokio::test]
+async fn after_a_subscription_that_was_silent_for_long_the_next_goes_by_another_connection() {
+    let (listening, at) = Listening::new().await;
+    let stream = soon_suspicious(stream(at));
+    let serve = async {
+        let (mut raw, silent) = listening.granted().await;
+        raw.data(silent, &[events::initial(), events::one(1, b"a")].concat()).await;
+        let other = raw.request().await.unwrap();
+        raw.head(other).await;
+        raw.data(other, &events::initial()).await;
+        // Whatever is answered here, nothing more comes by the first.
+        let (mut next, on) = tokio::select! {
+            biased;
+            next = listening.granted() => next,
+            () = raw.be_polite() => panic!("the other subscription goes on"),
+        };
+        next.data(on, &[events::initial(), events::one(2, b"b")].concat()).await;
+        raw.data(other, &events::one(3, b"c")).await;
+        // Until it is closed: with its last subscription.
+        raw.be_polite().await;
+        next
+    };
+    let reading = async {
+        let mut silent = subscribe(&stream, "shardId-0").await.unwrap();
+        assert_eq!(next(&mut silent).await.unwrap(), Some(vec![b"a".to_vec()]));
+        let mut other = subscribe(&stream, "shardId-1").await.unwrap();
+        nothing_comes(&mut silent, 2 * LIMIT).await;
+        drop(silent);
+        let mut again = subscribe(&stream, "shardId-0").await.unwrap();
+        assert_eq!(next(&mut again).await.unwrap(), Some(vec![b"b".to_vec()]));
+        assert_eq!(next(&mut other).await.unwrap(), Some(vec![b"c".to_vec()]));
+        again
+    };
+    within(Duration::from_secs(20), futures_util::future::join(reading, serve)).await;
+}
+
+#[tokio::test]
+async fn after_a_call_without_an_answer_or_a_first_event_the_next_goes_by_another_connection() {
+    let (listening, at) = Listening::new().await;
+    let limits = TimeoutConfig::builder().operation_timeout(2 * LIMIT).build();
+    let stream = soon_suspicious(stream_with(config(&format!("http://{at}")).timeout_config(limits)));
+    let serve = async {
+        let mut unanswered = listening.accept().await;
+        unanswered.request().await.unwrap();
+        unanswered.be_polite().await;
+        let (mut empty, _) = listening.granted().await;
+        empty.be_polite().await;
+        let (mut raw, on) = listening.granted().await;
+        raw.data(on, &[events::initial(), events::one(1, b"a")].concat()).await;
+        raw
+    };
+    let reading = async {
+        for _ in ["no head", "no event"] {
+            let error = subscribe(&stream, "shardId-0").await.unwrap_err();
+            assert!(error.to_string().contains("no answer in time"), "{error}");
+        }
+        let mut subscription = subscribe(&stream, "shardId-0").await.unwrap();
+        assert_eq!(next(&mut subscription).await.unwrap(), Some(vec![b"a".to_vec()]));
+        subscription
+    };
+    within(Duration::from_secs(20), futures_util::future::join(reading, serve)).await;
+}
+
+#[tokio::test]
+async fn a_reader_that_has_stopped_is_no_silence() {
+    let (listening, at) = Listening::new().await;
+    let stream = soon_suspicious(stream(at));
+    let (waited, has_waited) = tokio::sync::oneshot::channel();
+    let serve = async {
+        let (mut raw, on) = listening.granted().await;
+        raw.data(on, &events::initial()).await;
+        has_waited.await.unwrap();
+        raw.data(on, &events::one(1, b"a")).await;
+        let on = raw.request().await.unwrap();
+        raw.head(on).await;
+        raw.data(on, &[events::initial(), events::one(2, b"b")].concat()).await;
+        raw
+    };
+    let reading = async {
+        let mut stopped = subscribe(&stream, "shardId-0").await.unwrap();
+        nothing_comes(&mut stopped, LIMIT / 10).await;
+        waited.send(()).unwrap();
+        // It does not look whether something has come.
+        pause(2 * LIMIT).await;
+        drop(stopped);
+        let mut again = subscribe(&stream, "shardId-0").await.unwrap();
+        assert_eq!(next(&mut again).await.unwrap(), Some(vec![b"b".to_vec()]));
+        again
+    };
+    within(Duration::from_secs(20), futures_util::future::join(reading, serve)).await;
+}
+
+async fn nothing_comes(subscription: &mut Box<dyn Subscription>, span: Duration) {
+    tokio::select! {
+        biased;
+        event = subscription.next() => panic!("{event:?}"),
+        () = pause(span) => {}
+    }
 }
 
 #[tokio::test]

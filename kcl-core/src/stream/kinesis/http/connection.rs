@@ -3,6 +3,7 @@ use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::SendRequest;
@@ -19,11 +20,14 @@ use super::failure::Failure;
 use super::heard::Heard;
 use super::load::Load;
 use super::settings::Settings;
+use super::silence::{Silence, WatchedBody};
 
 /// A connection that speaks HTTP/2. It is closed when it is dropped, and with it what is still on it.
 pub(super) struct Connection {
     sender: SendRequest<Bytes>,
     load: Arc<Load>,
+    clock: Arc<dyn Clock>,
+    silent_limit: Duration,
     _driver: Tasks,
 }
 
@@ -70,8 +74,8 @@ impl Connection {
             settings,
         };
         let mut tasks = Tasks::new();
-        tasks.start(driver.run(clock));
-        Ok(Self { sender, load, _driver: tasks })
+        tasks.start(driver.run(Arc::clone(&clock)));
+        Ok(Self { sender, load, clock, silent_limit: settings.silent_limit, _driver: tasks })
     }
 
     /// A place for one subscription, if there is one.
@@ -84,6 +88,12 @@ impl Connection {
     /// Whether it gives no more places for good.
     pub(super) fn is_closed(&self) -> bool {
         self.load.closed().is_some()
+    }
+
+    /// Minds the silence of one stream, which is listened to from now on.
+    fn silence(&self) -> Silence {
+        let since = Some(self.clock.now());
+        Silence { of: Arc::clone(&self.load), clock: Arc::clone(&self.clock), limit: self.silent_limit, since }
     }
 
     /// The streams that the server allows at present.
@@ -124,7 +134,7 @@ pub(super) struct Place(Arc<Connection>);
 
 impl Place {
     /// Sends a request. The place is held by the body of the response from then on.
-    pub(super) async fn send(self, request: http::Request<Bytes>) -> Result<http::Response<PushedBody>, NotSent> {
+    pub(super) async fn send(self, request: http::Request<Bytes>) -> Result<http::Response<WatchedBody>, NotSent> {
         let (head, body) = request.into_parts();
         let mut sender = self.0.sender.clone();
         if let Err(error) = poll_fn(|cx| sender.poll_ready(cx)).await {
@@ -138,8 +148,11 @@ impl Place {
         if !body.is_empty() {
             stream.send_data(body, true).map_err(|error| self.failed(error))?;
         }
-        let response = response.await.map_err(|error| self.failed(error))?;
-        Ok(response.map(|body| PushedBody::new(body, self)))
+        let mut silence = self.0.silence();
+        let response = response.await;
+        silence.ended();
+        let response = response.map_err(|error| self.failed(error))?;
+        Ok(response.map(|body| WatchedBody::new(PushedBody::new(body, self), silence)))
     }
 
     fn closed(&self, error: h2::Error) -> NotSent {

@@ -13,6 +13,7 @@ use http_body::Body;
 use crate::lease::BoxError;
 use crate::runtime::within;
 
+use super::address::without_userinfo;
 use super::connection::NotSent;
 use super::failure::Failure;
 use super::gate::{Gate, Gated};
@@ -39,7 +40,8 @@ impl HttpConnector for Connector {
 impl Connector {
     async fn answer(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
         let request = request.try_into_http1x().map_err(|error| Failure::wrong("the request is none", error))?;
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
+        head.uri = without_userinfo(head.uri)?;
         let Some(body) = body.bytes().map(Bytes::copy_from_slice) else {
             return Err(Failure::wrong("the request is none", "its body is not in memory").into());
         };

@@ -21,12 +21,25 @@ use super::failure::Failure;
 ///
 /// Must be called where the connection's task may live.
 pub(super) async fn send(io: Box<dyn Io>, request: Request<Bytes>) -> Result<Response<OwnBody>, Failure> {
+    exchange(io, request, "no HTTP/2 there: a subscription has a connection of its own, with HTTP/1.1").await
+}
+
+/// Asks a server whether it answers HTTP/1.1, and for nothing else: any answer will do. The connection is closed after it.
+///
+/// Must be called where the connection's task may live.
+pub(super) async fn ask(io: Box<dyn Io>, to: &Uri) -> Result<(), Failure> {
+    let request = Request::head(to.clone()).body(Bytes::new()).map_err(|error| Failure::wrong("the request is none", error))?;
+    exchange(io, request, "no answer to HTTP/2: asking for one to HTTP/1.1").await.map(drop)
+}
+
+async fn exchange(io: Box<dyn Io>, request: Request<Bytes>, why: &'static str) -> Result<Response<OwnBody>, Failure> {
     let failed = |error| Failure::broken("no answer", error);
     let (mut sender, connection) = http1::handshake(TokioIo::new(io)).await.map_err(failed)?;
     let mut driver = Tasks::new();
     let to = request.uri().clone();
     driver.start(async move {
-        debug!(%to, "no HTTP/2 there: a subscription has a connection of its own, with HTTP/1.1");
+        // Said here, by a task of its own: the SDK's calls, in which this is done, are kept out of the log.
+        debug!(%to, "{why}");
         // How it ends is seen by who reads the response.
         let _ = connection.await;
     });
@@ -37,7 +50,7 @@ pub(super) async fn send(io: Box<dyn Io>, request: Request<Bytes>) -> Result<Res
 /// As HTTP/1.1 has it: the host in a header, the path alone in the line above.
 fn addressed(mut request: Request<Bytes>) -> Result<Request<Bytes>, Failure> {
     let wrong = |error| Failure::wrong("the endpoint is no address", error);
-    let host = request.uri().authority().map(|authority| authority.as_str().rsplit('@').next().unwrap_or_default().to_owned());
+    let host = request.uri().authority().map(|authority| authority.as_str().to_owned());
     let host = HeaderValue::try_from(host.unwrap_or_default()).map_err(|error| wrong(http::Error::from(error)))?;
     request.headers_mut().entry(HOST).or_insert(host);
     let path = request.uri().path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));

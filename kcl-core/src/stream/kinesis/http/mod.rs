@@ -23,11 +23,15 @@
 //!   begin.
 //! - **A connection that is dead is noticed.** A ping is sent every [`Settings::ping_every`]; when nothing at all has come for
 //!   [`Settings::ping_limit`] after one, the connection is given up and all that came by it fails.
+//! - **A connection whose streams are dead is left.** One of them that is given up after it was silent for [`Settings::silent_limit`]
+//!   is the last sign: the connection gets no more subscriptions, though pings are answered, and ends with those that it has.
 //! - **What is not used is closed**, after two pings without a subscription.
 //! - **HTTP/1.1 works too**, for endpoints that have nothing better: with TLS, the server chooses; without, HTTP/2 is tried first, and a
-//!   server that cannot make anything of it is given HTTP/1.1, one connection for each subscription.
+//!   server that cannot make anything of it, or is silent to it and answers HTTP/1.1, is given that, one connection for each
+//!   subscription.
 //! - An `https` endpoint is reached through the proxy that the environment names (`HTTPS_PROXY`, `NO_PROXY`), as the SDK does.
 
+mod address;
 mod body;
 mod borders;
 mod client;
@@ -43,6 +47,7 @@ mod load;
 mod origin;
 mod pool;
 mod settings;
+mod silence;
 
 pub use client::{BadCertificate, Http2Client};
 pub(in crate::stream::kinesis) use gate::Gate;

@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +11,14 @@ use crate::runtime::within;
 use super::connection::{Connection, NotOpened, Place};
 use super::dial::{Dialer, Io, Speaks};
 use super::failure::Failure;
+use super::http1;
 use super::settings::Settings;
+
+/// A server that may know nothing of HTTP/2, since there is no TLS to tell, has this time to begin with it, and again to answer
+/// HTTP/1.1, or less if a connection has less. A server of HTTP/2 says its settings at once (RFC 9113, section 3.4), so that a way
+/// there and back is all it takes: as much as a connection, and so the same 3 s. With two connections beside, at most 12 s of the
+/// 30 s that a call has are gone when the request is sent at last, whatever limit a connection was given.
+const FIRST_WORDS: Duration = Duration::from_secs(3);
 
 /// The connections to one host and port.
 #[derive(Debug)]
@@ -25,8 +32,8 @@ pub(super) struct Origin {
     turn: Turn<LastFailure>,
     /// How many connections were begun.
     begun: AtomicU64,
-    /// The server answers HTTP/1.1 and nothing better.
-    http1: AtomicBool,
+    /// What the server has answered to last, since it was out of reach: HTTP/2 or, when it knows nothing better, HTTP/1.1.
+    known: Mutex<Speaks>,
 }
 
 /// Which of the connections that were begun failed last, and why.
@@ -54,17 +61,17 @@ impl Origin {
             connections: Mutex::default(),
             turn,
             begun: AtomicU64::new(0),
-            http1: AtomicBool::new(false),
+            known: Mutex::new(Speaks::Unknown),
         }
     }
 
-    /// A way for one request: a place on a connection that there is, or on a new one. `limit` bounds the making of a connection, and
-    /// again its first words. Cancel safe.
+    /// A way for one request: a place on a connection that there is, or on a new one. `limit` bounds the making of each
+    /// connection that it takes, and again its first words. Cancel safe.
     pub(super) async fn way(&self, limit: Duration) -> Result<Way, Failure> {
         if let Some(place) = self.free() {
             return Ok(Way::Http2 { place, new: false });
         }
-        if self.http1.load(Ordering::Relaxed) {
+        if self.known() == Speaks::Http1 {
             // Nothing is shared, so nobody waits for anybody.
             return self.open(limit).await;
         }
@@ -89,7 +96,15 @@ impl Origin {
 
     /// The server has answered HTTP/1.1 by a way that this origin gave.
     pub(super) fn answered_http1(&self) {
-        self.http1.store(true, Ordering::Relaxed);
+        self.learn(Speaks::Http1);
+    }
+
+    fn known(&self) -> Speaks {
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn learn(&self, known: Speaks) {
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = known;
     }
 
     /// The first free place, so that connections that are not needed any more run empty.
@@ -100,24 +115,51 @@ impl Origin {
     }
 
     async fn open(&self, limit: Duration) -> Result<Way, Failure> {
-        let (io, speaks) = self.dial(limit).await?;
-        let speaks = match speaks {
-            Speaks::Unknown if self.http1.load(Ordering::Relaxed) => Speaks::Http1,
-            other => other,
+        let (io, told) = self.dial(limit).await?;
+        let speaks = match told {
+            Speaks::Unknown => self.known(),
+            told => told,
         };
         if speaks == Speaks::Http1 {
             return Ok(Way::Http1(io));
         }
+        // Who has spoken HTTP/2 before is not taken for less because of one late answer.
+        let first_words = if speaks == Speaks::Unknown { limit.min(FIRST_WORDS) } else { limit };
         let opening = Connection::open(io, &self.to, self.settings, Arc::clone(&self.clock));
-        match within(&*self.clock, limit, opening).await {
+        match within(&*self.clock, first_words, opening).await {
             Some(Ok(connection)) => self.add(connection).map(|place| Way::Http2 { place, new: true }),
-            Some(Err(NotOpened::NotHttp2(_))) if speaks == Speaks::Unknown => {
+            Some(Err(NotOpened::NotHttp2(_))) if told == Speaks::Unknown => {
                 let (io, _) = self.dial(limit).await?;
                 Ok(Way::Http1(io))
             }
             Some(Err(NotOpened::NotHttp2(failure) | NotOpened::Failed(failure))) => Err(failure),
-            None => Err(Failure::late(format_args!("{} did not begin to speak HTTP/2 within {limit:?}", self.to))),
+            None if speaks == Speaks::Unknown => {
+                self.ask_http1(first_words).await?;
+                let (io, _) = self.dial(limit).await?;
+                Ok(Way::Http1(io))
+            }
+            None => Err(Failure::late(format_args!("{} did not begin to speak HTTP/2 within {first_words:?}", self.to))),
         }
+    }
+
+    /// Asks the server, by a connection of its own, whether it answers HTTP/1.1: it was silent to HTTP/2. The request itself would
+    /// not do for a question: who waits for a turn would wait as long as the answer to it may take.
+    async fn ask_http1(&self, limit: Duration) -> Result<(), Failure> {
+        let asking = async {
+            let (io, _) = self.dialer.dial(&self.to).await?;
+            http1::ask(io, &self.to).await
+        };
+        let why = match within(&*self.clock, limit, asking).await {
+            Some(Ok(())) => {
+                self.answered_http1();
+                return Ok(());
+            }
+            Some(Err(failure)) => failure.to_string(),
+            None => "no answer".to_owned(),
+        };
+        let silent =
+            format_args!("{} did not begin to speak HTTP/2 within {limit:?}, nor does it speak HTTP/1.1: {why}", self.to);
+        Err(Failure::late(silent))
     }
 
     async fn dial(&self, limit: Duration) -> Result<(Box<dyn Io>, Speaks), Failure> {
@@ -126,7 +168,7 @@ impl Origin {
             dialled.unwrap_or_else(|| Err(Failure::late(format_args!("no connection to {} within {limit:?}", self.to))));
         if dialled.is_err() {
             // It may be another server when it is there again.
-            self.http1.store(false, Ordering::Relaxed);
+            self.learn(Speaks::Unknown);
         }
         dialled
     }
@@ -137,7 +179,7 @@ impl Origin {
         let Some(place) = connection.take() else {
             return Err(Failure::broken("no subscription", format!("{} allows {allowed} streams on a connection", self.to)));
         };
-        self.http1.store(false, Ordering::Relaxed);
+        self.learn(Speaks::Http2);
         self.connections.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         Ok(place)
     }

@@ -16,8 +16,11 @@ pub struct Settings {
     /// 10 ms.
     pub ping_every: Duration,
     /// How long a connection may be silent after a ping: 10 s. Any byte that comes is a sign of life, so that one whose answer is
-    /// behind much data is not given up.
+    /// behind much data is not given up. At least 10 ms.
     pub ping_limit: Duration,
+    /// How long a subscription that is given up may have been silent before it is taken for a sign that its connection carries
+    /// nothing: 20 s. The service sends an event each few seconds, and who waits for one gives up after 30 s. At least 10 ms.
+    pub silent_limit: Duration,
 }
 
 impl Settings {
@@ -30,23 +33,27 @@ impl Settings {
     }
 
     /// The same settings within the bounds of HTTP/2: at least one stream, and windows from 64 KiB to 2 GiB for the connection.
+    /// No time is shorter than the least pause.
     pub(super) fn bounded(self) -> Self {
         let streams = self.streams.max(1);
         let window = self.window.clamp(MIN_WINDOW, MAX_WINDOW);
         // Rather fewer streams than windows that the connection's does not cover.
-        let ping_every = self.ping_every.max(MIN_PAUSE);
-        Self { streams: streams.min(MAX_WINDOW / window), window, ping_every, ..self }
+        let streams = streams.min(MAX_WINDOW / window);
+        let [ping_every, ping_limit, silent_limit] =
+            [self.ping_every, self.ping_limit, self.silent_limit].map(|span| span.max(MIN_PAUSE));
+        Self { streams, window, ping_every, ping_limit, silent_limit }
     }
 }
 
-/// Pings without a pause would be a loop that does nothing else.
+/// Pings without a pause would be a loop that does nothing else, and an answer that has no time can only be late.
 const MIN_PAUSE: Duration = Duration::from_millis(10);
 const MIN_WINDOW: u32 = (1 << 16) - 1;
 const MAX_WINDOW: u32 = (1 << 31) - 1;
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { streams: 50, window: 512 << 10, ping_every: Duration::from_secs(10), ping_limit: Duration::from_secs(10) }
+        let ping = Duration::from_secs(10);
+        Self { streams: 50, window: 512 << 10, ping_every: ping, ping_limit: ping, silent_limit: Duration::from_secs(20) }
     }
 }
 
@@ -64,5 +71,13 @@ mod tests {
             assert_eq!(u64::from(bounded.connection_window()), u64::from(bounded.window) * u64::from(bounded.streams));
         }
         assert_eq!(Settings::default().connection_window(), 25 << 20);
+    }
+
+    #[test]
+    fn a_ping_has_a_pause_before_it_and_time_to_be_answered() {
+        let [ping_every, ping_limit, silent_limit] = [Duration::ZERO; 3];
+        let none = Settings { ping_every, ping_limit, silent_limit, ..Settings::default() }.bounded();
+        assert_eq!([none.ping_every, none.ping_limit, none.silent_limit], [Duration::from_millis(10); 3]);
+        assert_eq!(Settings::default().bounded(), Settings::default());
     }
 }
