@@ -80,11 +80,13 @@ pub enum Fault {
     ConsumerNotActive,
     /// A consumer was removed while it was in use.
     ConsumerRemoved,
+    /// The last event of a shard did not name the shards that follow.
+    ChildrenUnnamed,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 39] = [
         Self::Delay,
         Self::LostRequest,
         Self::LostAnswer,
@@ -123,6 +125,7 @@ impl Fault {
         Self::EmptyEvent,
         Self::ConsumerNotActive,
         Self::ConsumerRemoved,
+        Self::ChildrenUnnamed,
     ];
 }
 

@@ -21,24 +21,37 @@ impl Scene {
     fn trusting(&self, trace: &Path, more: &str) -> Program {
         let mut arguments = self.arguments(more);
         arguments.extend(["--trace".to_owned(), trace.to_str().unwrap().to_owned()]);
-        Program::start_with("consume", arguments, |command| command.env("SSL_CERT_FILE", authority()))
+        Program::start_with("consume", arguments, |command| {
+            command.env("SSL_CERT_FILE", authority()).env("RUST_LOG", "warn,kcl_core::stream::kinesis::http=debug")
+        })
     }
 }
 
 #[track_caller]
-fn assert_read(run: &Finished, records: u64) {
+fn assert_counts(run: &Finished, records: u64) {
     assert_eq!((run.code, run.number("records"), run.number("duplicates")), (Some(0), records, 0), "{run:?}");
+}
+
+#[track_caller]
+fn assert_read(run: &Finished, records: u64) {
+    assert_counts(run, records);
     assert_eq!(run.err, "", "nothing to complain about");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn records_are_pushed_over_http_1_over_http_2_and_over_tls() {
-    for (over, settings) in [
-        ("HTTP/1.1", LocalStream::builder().http2(false)),
-        ("HTTP/2", LocalStream::builder()),
-        ("HTTP/2 that takes fewer subscriptions than there are shards", LocalStream::builder().max_concurrent_streams(2)),
-        ("TLS and HTTP/2", secured()),
-        ("TLS and HTTP/1.1", secured().http2(false)),
+    let (http1, http2) = ("no HTTP/2 there", "an HTTP/2 connection for subscriptions is open");
+    for (over, settings, said, unsaid) in [
+        ("HTTP/1.1", LocalStream::builder().http2(false), http1, http2),
+        ("HTTP/2", LocalStream::builder(), http2, http1),
+        (
+            "HTTP/2 that takes fewer subscriptions than there are shards",
+            LocalStream::builder().max_concurrent_streams(2),
+            http2,
+            http1,
+        ),
+        ("TLS and HTTP/2", secured(), http2, http1),
+        ("TLS and HTTP/1.1", secured().http2(false), http1, http2),
     ] {
         let scene = Scene::of(settings).await;
         scene.put(999).await;
@@ -46,7 +59,10 @@ async fn records_are_pushed_over_http_1_over_http_2_and_over_tls() {
         let mut run = scene.trusting(&trace, "--mode fan-out --exit-after 2000");
         run.until(over, || Trace::records_so_far(&trace) == 1000).await;
         scene.put(1000).await;
-        assert_read(&run.finish().await, 2000);
+        let run = run.finish().await;
+        assert_counts(&run, 2000);
+        assert!(run.err.contains(said) && !run.err.contains(unsaid), "{over}: {run:?}");
+        assert!(run.err.lines().all(|line| line.contains(" DEBUG ")), "nothing to complain about: {run:?}");
         let trace = Trace::read(&trace);
         trace.assert_in_order();
         assert_eq!((trace.sequences().len(), trace.calls().len()), (2000, SHARDS), "{over}");

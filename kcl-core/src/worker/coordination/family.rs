@@ -22,7 +22,8 @@ impl Context {
     ) -> Result<(Vec<ChildShard>, Vec<Acquired>), Trouble> {
         if children.is_empty() {
             let listing = self.list(of, &ShardFilter::All).await?;
-            let knows = listing.graph.get(&parent.shard).map_or_else(|| listing.graph.has_lost(&parent.shard), |shard| shard.closed);
+            let knows =
+                listing.graph.get(&parent.shard).map_or_else(|| listing.graph.has_lost(&parent.shard), |shard| shard.closed);
             if !knows {
                 let what = format!("the end of {} is not listed yet, and what follows it was not named", parent.shard);
                 return Err(Trouble::Stream(stream::Error::new(ErrorKind::Transient, "ListShards", what)));

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use kcl_core::model::ShardId;
@@ -13,7 +14,7 @@ use crate::sim::link::{Life, Service};
 use crate::sim::mutant::Mutant;
 use crate::sim::runtime::{At, sleep};
 use crate::sim::state::State;
-use crate::sim::truth::Refused;
+use crate::sim::truth::{Refused, since_beginning};
 use crate::sim::world::FanOut as Faults;
 
 use super::stream::{shard_of, spoil};
@@ -287,7 +288,12 @@ impl SimSubscription {
             None => {
                 self.phase = Phase::Over;
                 state.say(now, Event::EndPushed { life: self.fan_out.life.id, shard: self.index });
-                Look::Event(pushed.last(found.children))
+                let mut children = found.children;
+                if self.dice.chance(faults.unnamed) {
+                    state.counts.add(Fault::ChildrenUnnamed);
+                    children.clear();
+                }
+                Look::Event(pushed.last(children))
             }
         }
     }

@@ -26,6 +26,8 @@ pub struct FanOut {
     pub removed_every_ms: u64,
     /// Whether some processes poll, and some take what they can have.
     pub mixed: bool,
+    /// The last event of a shard does not name the shards that follow, though there are some.
+    pub unnamed: f64,
 }
 
 impl FanOut {
@@ -42,6 +44,7 @@ impl FanOut {
             creating_ms: dice.pick(&[0, 500, 3_000, 10_000]),
             removed_every_ms: if dice.chance(0.25) { dice.log(20_000.0, 120_000.0) as u64 } else { 0 },
             mixed: dice.chance(0.3),
+            unnamed: dice.pick(&[0.0, 0.5, 1.0]),
         }
     }
 
@@ -61,6 +64,7 @@ impl FanOut {
             creating_ms: 0,
             removed_every_ms: 0,
             mixed,
+            unnamed: 0.0,
         }
     }
 }

@@ -21,7 +21,7 @@ type Switch = (&'static str, fn(&mut World));
 
 impl Overrides {
     /// What can be switched off.
-    pub const OFF: [Switch; 37] = [
+    pub const OFF: [Switch; 38] = [
         ("crash", |w| w.chaos.crash_every_ms = 0),
         ("stop", |w| w.chaos.stop_every_ms = 0),
         ("freeze", |w| w.chaos.freeze_every_ms = 0),
@@ -58,6 +58,7 @@ impl Overrides {
         ("stream-changes", |w| w.chaos.streams_every_ms = 0),
         ("consumer", |w| w.fan_out.iter_mut().for_each(|fan_out| fan_out.removed_every_ms = 0)),
         ("mixed", |w| w.fan_out.iter_mut().for_each(|fan_out| fan_out.mixed = false)),
+        ("unnamed", |w| w.fan_out.iter_mut().for_each(|fan_out| fan_out.unnamed = 0.0)),
         ("subscription-faults", |w| w.fan_out = w.fan_out.as_ref().map(FanOut::healed)),
     ];
 
