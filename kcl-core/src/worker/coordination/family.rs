@@ -1,4 +1,4 @@
-use crate::decide::shards::{children_to_create, shard_gone};
+use crate::decide::shards::{children_to_create, followers, shard_gone};
 use crate::lease::Consistency;
 use crate::model::{Checkpoint, ChildShard, LeaseKey};
 use crate::stream::{self, ErrorKind, ShardFilter};
@@ -12,7 +12,7 @@ use super::link::Whereabouts;
 
 impl Context {
     /// Makes the leases of the shards that follow `parent`, before its end is stored. A shard that ended without naming any is looked
-    /// up in the listing, which may lag behind: as long as it does not know of the end, it does not know what follows either.
+    /// up in the listing, which may lag behind: it is asked again until it shows all that follows, but no longer than it may lag.
     pub(super) async fn make_children(
         &self,
         of: &ReadStream,
@@ -21,14 +21,18 @@ impl Context {
         room: usize,
     ) -> Result<(Vec<ChildShard>, Vec<Acquired>), Trouble> {
         if children.is_empty() {
+            let asked = self.clock().now();
+            let since = *self.unlisted().entry(parent.clone()).or_insert(asked);
             let listing = self.list(of, &ShardFilter::All).await?;
-            let knows =
-                listing.graph.get(&parent.shard).map_or_else(|| listing.graph.has_lost(&parent.shard), |shard| shard.closed);
-            if !knows {
-                let what = format!("the end of {} is not listed yet, and what follows it was not named", parent.shard);
-                return Err(Trouble::Stream(stream::Error::new(ErrorKind::Transient, "ListShards", what)));
-            }
-            children = listing.graph.child_shards(&parent.shard);
+            children = match followers(&listing.graph, &parent.shard) {
+                Some(all) => all,
+                None if asked.since(since) >= LISTING_LAG => listing.graph.child_shards(&parent.shard),
+                None => {
+                    let what = format!("{} ended without naming what follows it, and that is not listed yet", parent.shard);
+                    return Err(Trouble::Stream(stream::Error::new(ErrorKind::Transient, "ListShards", what)));
+                }
+            };
+            self.unlisted().remove(parent);
         }
         let leases = children_to_create(&parent.shard, &children);
         let acquired = self.create_all(of, &leases, room).await?;
