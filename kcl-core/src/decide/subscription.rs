@@ -53,10 +53,10 @@ const RETRY: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_m
 const THROTTLED: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));
 
 /// For how long the place that an event told can be gone on at, when the event was so far behind the tip of its shard: by then nothing
-/// behind it can have aged out. Half of the `retention`, as clocks differ and the answer takes its time.
+/// behind it can have aged out. Half of the `retention`, as clocks differ, without the longest time until the service hears of it.
 #[must_use]
-pub fn trusted_for(retention: Duration, millis_behind_latest: u64) -> Duration {
-    (retention / 2).saturating_sub(Duration::from_millis(millis_behind_latest))
+pub fn trusted_for(retention: Duration, millis_behind_latest: u64, call_limit: Duration) -> Duration {
+    (retention / 2).saturating_sub(Duration::from_millis(millis_behind_latest)).saturating_sub(call_limit)
 }
 
 impl SubscriptionPace {

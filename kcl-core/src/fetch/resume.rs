@@ -74,8 +74,10 @@ impl Resume {
     }
 
     /// The place behind all that was handed on, as the stream tells it, and until when everything behind it is there for certain.
+    ///
+    /// Who has been given nothing yet begins where it was to begin: the place may be that of a record before.
     pub(crate) fn told(&mut self, place: SequenceNumber, until: Moment) {
-        self.told = self.last.as_ref().is_none_or(|last| last.sequence <= place).then_some((place, until));
+        self.told = self.last.as_ref().is_some_and(|last| last.sequence <= place).then_some((place, until));
     }
 
     /// The first record since the shard was opened (nothing: the shard ended without one): is something missing before it?
@@ -201,6 +203,14 @@ mod tests {
         resume.handed_on(number(2000));
         resume.told(number(1999), at(120));
         assert_eq!(resume.go_on(at(61)), StartAt::Sequence(number(2000)), "it is behind what was handed on");
+    }
+
+    #[test]
+    fn latest_begins_at_its_time_also_when_a_place_was_told_before_any_record() {
+        let time = crate::model::Timestamp::from_millis(1_700_000_000_000);
+        let mut resume = Resume::new(&Checkpoint::Latest, &Facts { start_at: Some(time), ..Facts::default() }).unwrap();
+        resume.told(number(1500), Moment::from_origin(std::time::Duration::MAX));
+        assert_eq!(resume.go_on(Moment::default()), StartAt::Timestamp(time));
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub struct FanOutConfig {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Lifecycle {
-    /// It belongs to the application: registered when it is not there, and removed by
+    /// It belongs to the application, whoever has registered it under this name: registered when it is not there, and removed by
     /// [`Worker::retire_consumers`](super::Worker::retire_consumers), never by itself.
     #[default]
     Managed,

@@ -45,6 +45,8 @@ pub(crate) struct Subscribed {
     /// The shard was not found, and that has still to be said.
     gone: bool,
     subscription: Option<Box<dyn Subscription>>,
+    /// When the call was sent that has made it: all that it gives was told after that.
+    opened: Moment,
     pace: SubscriptionPace,
     /// Memory that was waited for and is not used yet.
     permit: Option<Permit>,
@@ -87,6 +89,7 @@ impl Subscribed {
             doubted: None,
             gone: false,
             subscription: None,
+            opened: Moment::default(),
             pace,
             permit: None,
         }
@@ -136,7 +139,7 @@ impl Subscribed {
             Ok(subscription) => {
                 self.meters.opened.increment(1);
                 tracing::debug!(?start, "subscribed");
-                self.subscription = Some(subscription);
+                (self.subscription, self.opened) = (Some(subscription), sent);
                 Ok(())
             }
             Err(error) => {
@@ -181,8 +184,9 @@ impl Subscribed {
         let told = event.continuation.clone().zip(event.millis_behind_latest);
         let fetched = self.take_in_records(event, permit);
         if let Some((place, millis)) = told {
-            let trusted = trusted_for(self.registration.fan_out().retention(), millis);
-            self.intake.resume.told(place, self.clock.now() + trusted);
+            let trusted = trusted_for(self.registration.fan_out().retention(), millis, self.settings.call_limit);
+            // An event may have waited long before it is taken in.
+            self.intake.resume.told(place, self.opened + trusted);
         }
         fetched
     }
