@@ -1,6 +1,6 @@
 use crate::decide::shards::{children_to_create, followers, shard_gone};
 use crate::lease::Consistency;
-use crate::model::{Checkpoint, ChildShard, LeaseKey};
+use crate::model::{Checkpoint, ChildShard, Lease, LeaseKey};
 use crate::stream::{self, ErrorKind, ShardFilter};
 use crate::worker::error::RunError;
 use crate::worker::streams::ReadStream;
@@ -26,7 +26,17 @@ impl Context {
             let listing = self.list(of, &ShardFilter::All).await?;
             children = match followers(&listing.graph, &parent.shard) {
                 Some(all) => all,
-                None if asked.since(since) >= LISTING_LAG => listing.graph.child_shards(&parent.shard),
+                None if asked.since(since) >= LISTING_LAG => {
+                    self.unlisted().remove(parent);
+                    let children = listing.graph.child_shards(&parent.shard);
+                    // The shard may have left the stream meanwhile, and what followed it too.
+                    let rows = self.rows_of(of).await?;
+                    let row = rows.iter().find(|row| row.key == *parent);
+                    if let Some(gone) = row.and_then(|row| shard_gone(row, &listing.graph, &by_shard(&rows))) {
+                        return Ok((children, self.create_all(of, &gone.create, room).await?));
+                    }
+                    children
+                }
                 None => {
                     let what = format!("{} ended without naming what follows it, and that is not listed yet", parent.shard);
                     return Err(Trouble::Stream(stream::Error::new(ErrorKind::Transient, "ListShards", what)));
@@ -82,8 +92,7 @@ impl Context {
         if !followed && checkpoint.position().is_none() && asked.since(since) < LISTING_LAG {
             return Ok((Whereabouts::Unknown, Vec::new()));
         }
-        let mut rows = self.snapshot(Consistency::Strong).await?.leases;
-        rows.retain(|row| of.has(&row.key));
+        let mut rows = self.rows_of(of).await?;
         let Some(row) = rows.iter_mut().find(|row| row.key == *key) else {
             return Ok((Whereabouts::Unknown, Vec::new()));
         };
@@ -95,5 +104,11 @@ impl Context {
         };
         let acquired = self.create_all(of, &gone.create, room).await?;
         Ok((Whereabouts::Left { gap: gone.gap, children: listing.graph.child_shards(&key.shard) }, acquired))
+    }
+
+    async fn rows_of(&self, of: &ReadStream) -> Result<Vec<Lease>, Trouble> {
+        let mut rows = self.snapshot(Consistency::Strong).await?.leases;
+        rows.retain(|row| of.has(&row.key));
+        Ok(rows)
     }
 }
