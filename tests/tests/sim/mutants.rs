@@ -15,7 +15,7 @@ const FOUND_BY: &[(Mutant, u64)] = &[
     (Mutant::ChildWithoutParents, 1),
     (Mutant::MergeWaitsForOne, 1),
     (Mutant::ChildAtLatest, 1),
-    (Mutant::EndBeforeLastRecord, 10),
+    (Mutant::EndBeforeLastRecord, 5),
     (Mutant::EmptyShardNeverEnds, 2),
     (Mutant::EndNotStored, 2),
     (Mutant::DeletedAtOnce, 1),
@@ -27,8 +27,8 @@ const FOUND_BY: &[(Mutant, u64)] = &[
     (Mutant::DeadlineFromAnswer, 0),
     (Mutant::ClockStopsWithProcess, 1),
     (Mutant::LostAnswerIsSuccess, 1),
-    (Mutant::LoserKeepsGoing, 28),
-    (Mutant::SettledByCounter, 32),
+    (Mutant::LoserKeepsGoing, 52),
+    (Mutant::SettledByCounter, 144),
     (Mutant::OwnById, 1),
     (Mutant::DeafOwner, 1),
     (Mutant::HandsOutAfterLoss, 1),
@@ -37,7 +37,7 @@ const FOUND_BY: &[(Mutant, u64)] = &[
     (Mutant::NoRoomIsRoom, 3),
     (Mutant::DeafToRemoval, 110),
     (Mutant::ResumeTooEarly, 1),
-    (Mutant::SubscribesAfter, 1),
+    (Mutant::SubscribesAfter, 18),
 ];
 
 /// What the folds say of which nothing else would be found, and by which defect.
