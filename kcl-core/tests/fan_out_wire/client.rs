@@ -8,7 +8,7 @@ use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::{BehaviorVersion, Builder, Credentials, Region, SharedCredentialsProvider};
 use kcl_core::model::ShardId;
 use kcl_core::stream::kinesis::KinesisStream;
-use kcl_core::stream::kinesis::http::Settings;
+use kcl_core::stream::kinesis::http::{Http2Client, Settings};
 use kcl_core::stream::{ConsumerArn, Error, FanOut as _, StartAt, Subscription};
 
 pub(crate) const STREAM: &str = "arn:aws:kinesis:eu-west-1:123456789012:stream/orders";
@@ -33,6 +33,11 @@ pub(crate) fn settings(change: impl FnOnce(&mut Settings)) -> Settings {
     let mut settings = Settings::default();
     change(&mut settings);
     settings
+}
+
+/// A client of ours whose streams have windows of so many bytes.
+pub(crate) fn windows_of(bytes: usize) -> Http2Client {
+    Http2Client::new().with_settings(settings(|settings| settings.window = u32::try_from(bytes).unwrap()))
 }
 
 pub(crate) async fn subscribe(stream: &KinesisStream, shard: &str) -> Result<Box<dyn Subscription>, Error> {

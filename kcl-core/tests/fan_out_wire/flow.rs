@@ -1,11 +1,8 @@
-use std::sync::{Arc, Mutex};
-
 use futures_util::future::join_all;
-use kcl_core::stream::kinesis::http::Http2Client;
 
-use crate::client::{next, settings, soon, stream, subscribe};
+use crate::client::{next, soon, stream, subscribe, windows_of};
 use crate::events;
-use crate::served::{Asked, Reply, Server};
+use crate::served::{nothing_taken, pushing};
 
 const WINDOW: usize = 64 << 10;
 const STREAMS: usize = 50;
@@ -14,21 +11,10 @@ const RECORD: usize = 30_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readers_that_stop_take_a_window_each_and_nothing_from_the_reader_that_goes_on() {
-    let taken: Arc<Vec<Mutex<usize>>> = Arc::new((0..STREAMS).map(|_| Mutex::new(0)).collect());
+    let taken = nothing_taken(STREAMS);
     let all = (1..=EVENTS).map(|number| events::one(number, &vec![b'x'; RECORD])).collect::<Vec<_>>().concat();
-    let all = bytes::Bytes::from(all);
-    let (told, bytes) = (Arc::clone(&taken), all.clone());
-    let server = Server::start(100, move |asked: Asked, reply: Reply| {
-        let (told, bytes) = (Arc::clone(&told), bytes.clone());
-        async move {
-            let mut events = reply.grant();
-            events.send_as_there_is_room(&bytes, &told[asked.shard().parse::<usize>().unwrap()]).await;
-            events.gone().await;
-        }
-    })
-    .await;
-    let own = Http2Client::new().with_settings(settings(|settings| settings.window = u32::try_from(WINDOW).unwrap()));
-    let stream = stream(server.at).subscribe_over(own);
+    let server = pushing(all.clone().into(), &taken).await;
+    let stream = stream(server.at).subscribe_over(windows_of(WINDOW));
 
     let shards: Vec<String> = (0..STREAMS).map(|number| number.to_string()).collect();
     let subscriptions = join_all(shards.iter().map(|shard| subscribe(&stream, shard))).await;

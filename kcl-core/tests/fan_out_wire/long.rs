@@ -1,5 +1,4 @@
 //! Events that are longer than a frame: received when there is room for them, and not before.
-#![expect(clippy::disallowed_methods, reason = "a worker in a task of its own")]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -7,35 +6,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use kcl_core::Worker;
 use kcl_core::fetch::ByteBudget;
-use kcl_core::lease::memory::MemoryLeaseTable;
 use kcl_core::processor::{Failure, ProcessRecordsInput, RecordProcessor, ShardRef};
-use kcl_core::stream::kinesis::http::Http2Client;
-use kcl_core::worker::{FanOutConfig, Mode};
-use serde_json::json;
 use tokio::sync::watch;
 
-use crate::client::{STREAM, config, next, settings, soon, stream, stream_with, subscribe};
-use crate::events;
+use crate::client::{next, soon, stream, subscribe, windows_of};
 use crate::http1::Http1Server;
-use crate::served::{Asked, Reply, Server};
+use crate::served::{Asked, Reply, Server, Taken, nothing_taken, push, pushing};
+use crate::{events, service};
 
 const WINDOW: usize = 64 << 10;
 /// What may have been taken from the connection and not passed.
 const FRAME: usize = 16 << 10;
 const RECORD: usize = 300_000;
-
-/// How many bytes the client has taken, by shard.
-type Taken = Arc<Vec<Mutex<usize>>>;
-
-fn nothing_taken(shards: usize) -> Taken {
-    Arc::new((0..shards).map(|_| Mutex::new(0)).collect())
-}
-
-fn small_windows() -> Http2Client {
-    Http2Client::new().with_settings(settings(|settings| settings.window = u32::try_from(WINDOW).unwrap()))
-}
 
 /// The start of a response is no event: it is there in any case.
 fn most_before_it_is_asked_for() -> usize {
@@ -48,17 +31,8 @@ async fn an_event_that_has_begun_is_not_received_before_it_is_asked_for() {
     let taken = nothing_taken(SHARDS);
     let all = (1..=3).map(|number| events::one(number, &vec![b'x'; RECORD])).collect::<Vec<_>>();
     let length = all[0].len();
-    let (told, bytes) = (Arc::clone(&taken), Bytes::from(all.concat()));
-    let server = Server::start(100, move |asked: Asked, reply: Reply| {
-        let (told, bytes) = (Arc::clone(&told), bytes.clone());
-        async move {
-            let mut events = reply.grant();
-            events.send_as_there_is_room(&bytes, &told[asked.shard().parse::<usize>().unwrap()]).await;
-            events.gone().await;
-        }
-    })
-    .await;
-    let stream = stream(server.at).subscribe_over(small_windows());
+    let server = pushing(all.concat().into(), &taken).await;
+    let stream = stream(server.at).subscribe_over(windows_of(WINDOW));
     let shards: Vec<String> = (0..SHARDS).map(|number| number.to_string()).collect();
     let subscriptions = join_all(shards.iter().map(|shard| subscribe(&stream, shard))).await;
     let mut subscriptions: Vec<_> = subscriptions.into_iter().map(Result::unwrap).collect();
@@ -98,7 +72,7 @@ async fn who_gives_up_in_the_midst_of_an_event_is_told_again_how_long_it_is_and_
         }
     })
     .await;
-    let stream = stream(server.at).subscribe_over(small_windows());
+    let stream = stream(server.at).subscribe_over(windows_of(WINDOW));
     let mut subscription = subscribe(&stream, "0").await.unwrap();
     let memory = soon(subscription.begins()).await;
     // It reads what there is, and then there is nothing for a while.
@@ -132,30 +106,11 @@ const LARGE: usize = 1_000_000;
 const BUDGET: usize = 16 << 20;
 
 async fn answer(asked: Asked, reply: Reply, all: Bytes, taken: Taken) {
-    let width = u128::MAX / SHARDS as u128;
-    let listed = |shard: usize| {
-        let end = if shard + 1 == SHARDS { u128::MAX } else { (shard as u128 + 1) * width - 1 };
-        json!({
-            "ShardId": shard.to_string(),
-            "HashKeyRange": { "StartingHashKey": (shard as u128 * width).to_string(), "EndingHashKey": end.to_string() },
-            "SequenceNumberRange": { "StartingSequenceNumber": "1" },
-        })
-    };
+    let Some(reply) = service::describe(&asked, reply, SHARDS, |shard| shard.to_string()) else { return };
     match asked.operation.as_str() {
-        "DescribeStreamSummary" => reply.value(&json!({ "StreamDescriptionSummary": {
-                "StreamName": "orders", "StreamARN": STREAM, "StreamStatus": "ACTIVE", "RetentionPeriodHours": 24,
-                "StreamCreationTimestamp": 1_700_000_000, "EnhancedMonitoring": [], "OpenShardCount": SHARDS,
-            } })),
-        "ListShards" => reply.value(&json!({ "Shards": (0..SHARDS).map(listed).collect::<Vec<_>>() })),
-        "DescribeStreamConsumer" => reply.value(&json!({ "ConsumerDescription": {
-                "ConsumerName": "orders-app", "ConsumerARN": format!("{STREAM}/consumer/orders-app:1700000000"),
-                "ConsumerStatus": "ACTIVE", "ConsumerCreationTimestamp": 1_700_000_000, "StreamARN": STREAM,
-            } })),
         "SubscribeToShard" => {
             assert_eq!(asked.body["StartingPosition"]["Type"], "TRIM_HORIZON", "no subscription is replaced");
-            let mut events = reply.grant();
-            events.send_as_there_is_room(&all, &taken[asked.shard().parse::<usize>().unwrap()]).await;
-            events.gone().await;
+            push(&asked, reply, &all, &taken).await;
         }
         other => reply.error("UnknownOperationException", other),
     }
@@ -215,23 +170,15 @@ async fn a_worker_receives_no_more_large_events_than_its_budget_has_room_for_and
     let watched = Arc::new(Watched { taken, length, handled: Mutex::default(), most: Mutex::default(), done });
     let (go_on, stopped) = watch::channel(false);
     let told = Arc::clone(&watched);
-    let worker = Worker::builder()
-        .stream(STREAM)
-        .source(stream_with(config(&format!("http://{}", server.at)).http_client(small_windows())))
-        .application("orders-app")
-        .lease_table(MemoryLeaseTable::new())
+    let worker = service::worker(server.at, windows_of(WINDOW))
         .byte_budget(ByteBudget::new(BUDGET).unwrap())
         .processor(move |shard: &ShardRef| {
             let shard: usize = shard.shard.as_str().parse().unwrap();
             Handler { shard, stopped: (shard < STOPPED).then(|| stopped.clone()), watched: Arc::clone(&told) }
         })
-        .mode(Mode::FanOut(FanOutConfig::managed()))
         .build()
         .unwrap();
-    let running = tokio::spawn({
-        let worker = worker.clone();
-        async move { worker.run().await }
-    });
+    let running = service::start(&worker);
     soon(counted.wait_for(|done| *done == (SHARDS - STOPPED) * EVENTS)).await.unwrap();
     assert!((0..STOPPED).all(|shard| !watched.handled.lock().unwrap().contains_key(&shard)));
     go_on.send_replace(true);

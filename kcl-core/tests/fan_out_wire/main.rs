@@ -14,6 +14,7 @@ mod proxy;
 mod raw;
 mod resets;
 mod served;
+mod service;
 mod silence;
 mod tls;
 mod troubles;

@@ -82,6 +82,30 @@ impl Server {
     }
 }
 
+/// How many bytes the client has taken, by shard.
+pub(crate) type Taken = Arc<Vec<Mutex<usize>>>;
+
+pub(crate) fn nothing_taken(shards: usize) -> Taken {
+    Arc::new((0..shards).map(|_| Mutex::new(0)).collect())
+}
+
+/// Grants a subscription to a shard that has a number for a name, and sends all of it as there is room.
+pub(crate) async fn push(asked: &Asked, reply: Reply, all: &Bytes, taken: &Taken) {
+    let mut events = reply.grant();
+    events.send_as_there_is_room(all, &taken[asked.shard().parse::<usize>().unwrap()]).await;
+    events.gone().await;
+}
+
+/// A server that pushes the same to each subscription.
+pub(crate) async fn pushing(all: Bytes, taken: &Taken) -> Server {
+    let taken = Arc::clone(taken);
+    Server::start(100, move |asked, reply| {
+        let (all, taken) = (all.clone(), Arc::clone(&taken));
+        async move { push(&asked, reply, &all, &taken).await }
+    })
+    .await
+}
+
 async fn accept(
     listener: TcpListener,
     streams: u32,

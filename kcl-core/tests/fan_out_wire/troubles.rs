@@ -5,17 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use kcl_core::Worker;
-use kcl_core::lease::memory::MemoryLeaseTable;
 use kcl_core::processor::{Failure, ProcessRecordsInput, RecordProcessor, ShardRef};
 use kcl_core::stream::kinesis::http::Http2Client;
-use kcl_core::worker::{FanOutConfig, Mode};
-use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::client::{STREAM, config, stream_with, within};
-use crate::events;
+use crate::client::within;
 use crate::served::{Asked, Reply, Server};
+use crate::{events, service};
 
 const SHARDS: usize = 50;
 /// Of each shard. Beside these are the refusals.
@@ -96,16 +92,8 @@ impl Service {
     }
 
     async fn answer(self: Arc<Self>, asked: Asked, reply: Reply) {
+        let Some(reply) = service::describe(&asked, reply, SHARDS, name_of) else { return };
         match asked.operation.as_str() {
-            "DescribeStreamSummary" => reply.value(&json!({ "StreamDescriptionSummary": {
-                "StreamName": "orders", "StreamARN": STREAM, "StreamStatus": "ACTIVE", "RetentionPeriodHours": 24,
-                "StreamCreationTimestamp": 1_700_000_000, "EnhancedMonitoring": [], "OpenShardCount": SHARDS,
-            } })),
-            "ListShards" => reply.value(&json!({ "Shards": (0..SHARDS).map(listed).collect::<Vec<_>>() })),
-            "DescribeStreamConsumer" => reply.value(&json!({ "ConsumerDescription": {
-                "ConsumerName": "orders-app", "ConsumerARN": format!("{STREAM}/consumer/orders-app:1700000000"),
-                "ConsumerStatus": "ACTIVE", "ConsumerCreationTimestamp": 1_700_000_000, "StreamARN": STREAM,
-            } })),
             "SubscribeToShard" => self.subscribe(asked, reply).await,
             other => reply.error("UnknownOperationException", other),
         }
@@ -165,16 +153,6 @@ fn number_of(shard: &str) -> usize {
     shard.trim_start_matches("shardId-").parse().unwrap()
 }
 
-fn listed(shard: usize) -> Value {
-    let width = u128::MAX / SHARDS as u128;
-    let end = if shard + 1 == SHARDS { u128::MAX } else { (shard as u128 + 1) * width - 1 };
-    json!({
-        "ShardId": name_of(shard),
-        "HashKeyRange": { "StartingHashKey": (shard as u128 * width).to_string(), "EndingHashKey": end.to_string() },
-        "SequenceNumberRange": { "StartingSequenceNumber": "1" },
-    })
-}
-
 fn record(shard: usize, sequence: u32) -> bytes::Bytes {
     events::one(sequence, format!("{shard}/{sequence}").as_bytes())
 }
@@ -201,23 +179,14 @@ async fn a_worker_loses_and_repeats_nothing_over_a_thousand_troubles_and_never_a
     let service = Arc::new(Service::default());
     let answering = Arc::clone(&service);
     let server = Server::start(100, move |asked, reply| Arc::clone(&answering).answer(asked, reply)).await;
-    let stream = stream_with(config(&format!("http://{}", server.at)).http_client(Http2Client::new()));
     let (seen, count) = (Seen::default(), Arc::new(watch::Sender::new(0)));
     let mut counted = count.subscribe();
     let (collected, told) = (Arc::clone(&seen), Arc::clone(&count));
-    let worker = Worker::builder()
-        .stream(STREAM)
-        .source(stream)
-        .application("orders-app")
-        .lease_table(MemoryLeaseTable::new())
+    let worker = service::worker(server.at, Http2Client::new())
         .processor(move |_: &ShardRef| Collects(Arc::clone(&collected), Arc::clone(&told)))
-        .mode(Mode::FanOut(FanOutConfig::managed()))
         .build()
         .unwrap();
-    let running = tokio::spawn({
-        let worker = worker.clone();
-        async move { worker.run().await }
-    });
+    let running = service::start(&worker);
     let all = SHARDS * RECORDS as usize;
     within(Duration::from_mins(4), counted.wait_for(|count| *count >= all)).await.unwrap();
     worker.shutdown(Duration::from_secs(30)).await;

@@ -9,16 +9,15 @@ use crate::model::{Moment, Timestamp};
 
 const MIB: usize = 1024 * 1024;
 
-/// A clock that stands.
+/// When each span is over on a clock that stands.
 #[derive(Debug)]
-struct Stands;
-
-/// A clock on which every span is over at once.
-#[derive(Debug)]
-struct Runs;
+enum Over {
+    AtOnce,
+    Never,
+}
 
 #[async_trait]
-impl Clock for Stands {
+impl Clock for Over {
     fn now(&self) -> Moment {
         Moment::default()
     }
@@ -28,21 +27,10 @@ impl Clock for Stands {
     }
 
     async fn sleep_until(&self, _: Moment) {
-        std::future::pending::<()>().await;
+        if matches!(self, Self::Never) {
+            std::future::pending::<()>().await;
+        }
     }
-}
-
-#[async_trait]
-impl Clock for Runs {
-    fn now(&self) -> Moment {
-        Moment::default()
-    }
-
-    fn wall(&self) -> Timestamp {
-        Timestamp::from_millis(0)
-    }
-
-    async fn sleep_until(&self, _: Moment) {}
 }
 
 fn poll<F: Future>(future: Pin<&mut F>) -> Option<F::Output> {
@@ -66,7 +54,7 @@ fn small(seat: &Seat) -> Permit {
 /// Room for an event of this size, if there is any now.
 fn event(seat: &Seat, bytes: usize) -> Option<Permit> {
     let mut permit = small(seat);
-    now(seat.enlarge(&mut permit, bytes, &Stands)).map(|()| permit)
+    now(seat.enlarge(&mut permit, bytes, &Over::Never)).map(|()| permit)
 }
 
 /// A budget of 64 MiB with these many shards: half of it is set aside in equal parts.
@@ -82,9 +70,9 @@ fn events_share_the_pool_in_the_order_in_which_they_began() {
     // 1 MiB of each is what is set aside: the pool has room for three.
     let mut held: Vec<_> = seats[..3].iter().map(|seat| event(seat, 11 * MIB).unwrap()).collect();
     let (mut fourth, mut fifth) = (small(&seats[3]), small(&seats[4]));
-    let mut waits = Box::pin(seats[3].enlarge(&mut fourth, 11 * MIB, &Stands));
+    let mut waits = Box::pin(seats[3].enlarge(&mut fourth, 11 * MIB, &Over::Never));
     assert!(poll(waits.as_mut()).is_none());
-    let mut behind = Box::pin(seats[4].enlarge(&mut fifth, 3 * MIB, &Stands));
+    let mut behind = Box::pin(seats[4].enlarge(&mut fifth, 3 * MIB, &Over::Never));
     assert!(poll(behind.as_mut()).is_none(), "a small one does not overtake a large one");
     // What it needs after it was received is less.
     held[0].correct(4 * MIB);
@@ -103,7 +91,7 @@ fn what_is_set_aside_for_a_shard_is_there_at_once_whoever_waits() {
     let (_budget, seats) = budget(32);
     let _held: Vec<_> = seats[..3].iter().map(|seat| event(seat, 11 * MIB).unwrap()).collect();
     let mut permit = small(&seats[3]);
-    let mut waits = pin!(seats[3].enlarge(&mut permit, 11 * MIB, &Stands));
+    let mut waits = pin!(seats[3].enlarge(&mut permit, 11 * MIB, &Over::Never));
     assert!(poll(waits.as_mut()).is_none());
     assert!(seats[4..].iter().all(|seat| event(seat, MIB).is_some()));
 }
@@ -115,7 +103,7 @@ fn a_stopped_handler_keeps_one_event_or_its_equal_share_and_no_more_from_the_oth
     let mut stopped = vec![event(&seats[0], 6 * MIB).unwrap()];
     assert!(event(&seats[0], 3 * MIB).is_none(), "though there is room");
     let mut more = small(&seats[0]);
-    let mut waits = Box::pin(seats[0].enlarge(&mut more, 3 * MIB, &Stands));
+    let mut waits = Box::pin(seats[0].enlarge(&mut more, 3 * MIB, &Over::Never));
     assert!(poll(waits.as_mut()).is_none());
     assert!(event(&seats[1], 20 * MIB).is_some(), "it keeps nobody else waiting");
     assert!(now(seats[2].acquire(20 * MIB)).is_some_and(|permit| permit.bytes() == 20 * MIB));
@@ -133,7 +121,7 @@ fn who_polls_does_not_overtake_an_event_that_waits() {
     let (_budget, seats) = budget(4);
     let held = event(&seats[0], 30 * MIB).unwrap();
     let mut permit = small(&seats[1]);
-    let mut waits = pin!(seats[1].enlarge(&mut permit, 30 * MIB, &Stands));
+    let mut waits = pin!(seats[1].enlarge(&mut permit, 30 * MIB, &Over::Never));
     assert!(poll(waits.as_mut()).is_none());
     let page = now(seats[2].acquire(10 * MIB)).unwrap();
     assert_eq!(page.bytes(), 8 * MIB, "what is set aside, at once");
@@ -150,11 +138,11 @@ fn when_handlers_stand_still_an_event_is_received_all_the_same_and_its_room_serv
     // They have been received, and are as large as that.
     stopped.iter_mut().for_each(|permit| permit.correct(11 * MIB));
     let mut first = small(&seats[3]);
-    assert!(now(seats[3].enlarge(&mut first, 11 * MIB, &Stands)).is_none());
-    assert!(now(seats[3].enlarge(&mut first, 11 * MIB, &Runs)).is_some());
+    assert!(now(seats[3].enlarge(&mut first, 11 * MIB, &Over::Never)).is_none());
+    assert!(now(seats[3].enlarge(&mut first, 11 * MIB, &Over::AtOnce)).is_some());
     let (mut second, mut third) = (small(&seats[4]), small(&seats[5]));
-    let mut next = Box::pin(seats[4].enlarge(&mut second, 11 * MIB, &Stands));
-    let mut last = Box::pin(seats[5].enlarge(&mut third, 11 * MIB, &Stands));
+    let mut next = Box::pin(seats[4].enlarge(&mut second, 11 * MIB, &Over::Never));
+    let mut last = Box::pin(seats[5].enlarge(&mut third, 11 * MIB, &Over::Never));
     assert!(poll(next.as_mut()).is_none() && poll(last.as_mut()).is_none());
     drop(first);
     assert!(poll(next.as_mut()).is_some(), "at once, though nothing of the budget is free");
@@ -176,7 +164,7 @@ fn while_events_are_received_nothing_stands_still() {
     let (budget, seats) = budget(32);
     let mut held: Vec<_> = seats[..3].iter().map(|seat| event(seat, 11 * MIB).unwrap()).collect();
     let mut permit = small(&seats[3]);
-    let mut waits = pin!(seats[3].enlarge(&mut permit, 11 * MIB, &Stands));
+    let mut waits = pin!(seats[3].enlarge(&mut permit, 11 * MIB, &Over::Never));
     assert!(poll(waits.as_mut()).is_none());
     let seen = || budget.state().events.moved;
     let exceed = |since| budget.exceed(seats[3].id, since);
@@ -219,7 +207,7 @@ proptest! {
                 },
                 _ => if let Some(mut permit) = now(seats[seat].acquire(MIB)) {
                     let before = permit.bytes();
-                    if now(seats[seat].enlarge(&mut permit, mib * MIB, &Stands)).is_some() {
+                    if now(seats[seat].enlarge(&mut permit, mib * MIB, &Over::Never)).is_some() {
                         prop_assert_eq!(permit.bytes(), before.max(mib * MIB));
                         permits[seat].push(permit);
                     }

@@ -24,25 +24,21 @@ impl Context {
             let asked = self.clock().now();
             let since = *self.unlisted().entry(parent.clone()).or_insert(asked);
             let listing = self.list(of, &ShardFilter::All).await?;
-            children = match followers(&listing.graph, &parent.shard) {
-                Some(all) => all,
-                None if asked.since(since) >= LISTING_LAG => {
-                    self.unlisted().remove(parent);
-                    let children = listing.graph.child_shards(&parent.shard);
-                    // The shard may have left the stream meanwhile, and what followed it too.
-                    let rows = self.rows_of(of).await?;
-                    let row = rows.iter().find(|row| row.key == *parent);
-                    if let Some(gone) = row.and_then(|row| shard_gone(row, &listing.graph, &by_shard(&rows))) {
-                        return Ok((children, self.create_all(of, &gone.create, room).await?));
-                    }
-                    children
-                }
-                None => {
-                    let what = format!("{} ended without naming what follows it, and that is not listed yet", parent.shard);
-                    return Err(Trouble::Stream(stream::Error::new(ErrorKind::Transient, "ListShards", what)));
-                }
-            };
+            let all = followers(&listing.graph, &parent.shard);
+            if all.is_none() && asked.since(since) < LISTING_LAG {
+                let what = format!("{} ended without naming what follows it, and that is not listed yet", parent.shard);
+                return Err(Trouble::Stream(stream::Error::new(ErrorKind::Transient, "ListShards", what)));
+            }
             self.unlisted().remove(parent);
+            children = listing.graph.child_shards(&parent.shard);
+            if all.is_none() {
+                // The shard may have left the stream meanwhile, and what followed it too.
+                let rows = self.rows_of(of).await?;
+                let row = rows.iter().find(|row| row.key == *parent);
+                if let Some(gone) = row.and_then(|row| shard_gone(row, &listing.graph, &by_shard(&rows))) {
+                    return Ok((children, self.create_all(of, &gone.create, room).await?));
+                }
+            }
         }
         let leases = children_to_create(&parent.shard, &children);
         let acquired = self.create_all(of, &leases, room).await?;

@@ -127,19 +127,16 @@ impl Origin {
         let first_words = if speaks == Speaks::Unknown { limit.min(FIRST_WORDS) } else { limit };
         let opening = Connection::open(io, &self.to, self.settings, Arc::clone(&self.clock));
         match within(&*self.clock, first_words, opening).await {
-            Some(Ok(connection)) => self.add(connection).map(|place| Way::Http2 { place, new: true }),
-            Some(Err(NotOpened::NotHttp2(_))) if told == Speaks::Unknown => {
-                let (io, _) = self.dial(limit).await?;
-                Ok(Way::Http1(io))
+            Some(Ok(connection)) => return self.add(connection).map(|place| Way::Http2 { place, new: true }),
+            Some(Err(NotOpened::NotHttp2(_))) if told == Speaks::Unknown => {}
+            Some(Err(NotOpened::NotHttp2(failure) | NotOpened::Failed(failure))) => return Err(failure),
+            None if speaks == Speaks::Unknown => self.ask_http1(first_words).await?,
+            None => {
+                return Err(Failure::late(format_args!("{} did not begin to speak HTTP/2 within {first_words:?}", self.to)));
             }
-            Some(Err(NotOpened::NotHttp2(failure) | NotOpened::Failed(failure))) => Err(failure),
-            None if speaks == Speaks::Unknown => {
-                self.ask_http1(first_words).await?;
-                let (io, _) = self.dial(limit).await?;
-                Ok(Way::Http1(io))
-            }
-            None => Err(Failure::late(format_args!("{} did not begin to speak HTTP/2 within {first_words:?}", self.to))),
         }
+        let (io, _) = self.dial(limit).await?;
+        Ok(Way::Http1(io))
     }
 
     /// Asks the server, by a connection of its own, whether it answers HTTP/1.1: it was silent to HTTP/2. The request itself would
