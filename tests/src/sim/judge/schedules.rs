@@ -43,7 +43,7 @@ const SCHEDULES: &[Schedule] = &[
         states: &[State::PassedOn, State::LateWriteLanded],
         mutants: &[],
         tests: &[
-            ("kcl-core/tests/worker_hand_over.rs", "fn a_lease_that_was_passed_on_though_the_answer_was_lost_is_given_up_in_good_order"),
+            ("kcl-core/tests/worker/hand_over.rs", "fn a_lease_that_was_passed_on_though_the_answer_was_lost_is_given_up_in_good_order"),
             ("tests/src/model/state.rs", "ResumeAfterPassOn"),
         ],
     },
@@ -87,7 +87,7 @@ const SCHEDULES: &[Schedule] = &[
         states: &[State::TwinFound],
         mutants: &[],
         tests: &[
-            ("kcl-core/tests/worker_ownership.rs", "fn of_two_live_workers_of_one_name_the_later_one_stops_and_the_earlier_one_goes_on"),
+            ("kcl-core/tests/worker/ownership.rs", "fn of_two_live_workers_of_one_name_the_later_one_stops_and_the_earlier_one_goes_on"),
         ],
     },
     Schedule {
@@ -96,7 +96,7 @@ const SCHEDULES: &[Schedule] = &[
         states: &[State::TakenFromTwin, State::WorkerLeft],
         mutants: &[],
         tests: &[
-            ("kcl-core/tests/worker_fleet.rs", "fn a_worker_that_keeps_its_leases_at_its_stop_has_them_again_at_once"),
+            ("kcl-core/tests/worker/fleet.rs", "fn a_worker_that_keeps_its_leases_at_its_stop_has_them_again_at_once"),
         ],
     },
     Schedule {
@@ -132,7 +132,7 @@ const SCHEDULES: &[Schedule] = &[
         states: &[State::PassedOnTaken, State::Refused],
         mutants: &[],
         tests: &[
-            ("kcl-core/tests/worker_hand_over.rs", "fn the_request_of_a_worker_that_dies_before_its_lease_is_drained_is_refused"),
+            ("kcl-core/tests/worker/hand_over.rs", "fn the_request_of_a_worker_that_dies_before_its_lease_is_drained_is_refused"),
         ],
     },
     Schedule {
@@ -141,7 +141,7 @@ const SCHEDULES: &[Schedule] = &[
         states: &[State::TakenInHandOver],
         mutants: &[],
         tests: &[
-            ("kcl-core/tests/worker_hand_over.rs", "fn what_a_worker_that_dies_was_handing_over_is_read_again_within_the_failover_time_and_a_second"),
+            ("kcl-core/tests/worker/hand_over.rs", "fn what_a_worker_that_dies_was_handing_over_is_read_again_within_the_failover_time_and_a_second"),
         ],
     },
     Schedule {
@@ -150,7 +150,7 @@ const SCHEDULES: &[Schedule] = &[
         states: &[State::TakenInHandOver, State::TakenFromCrashed],
         mutants: &[],
         tests: &[
-            ("kcl-core/tests/worker_hand_over.rs", "fn when_the_owner_and_who_asked_die_a_third_worker_reads_on_within_the_failover_time_and_a_second"),
+            ("kcl-core/tests/worker/hand_over.rs", "fn when_the_owner_and_who_asked_die_a_third_worker_reads_on_within_the_failover_time_and_a_second"),
         ],
     },
     Schedule {
@@ -159,7 +159,7 @@ const SCHEDULES: &[Schedule] = &[
         states: &[State::Withdrawn],
         mutants: &[],
         tests: &[
-            ("kcl-core/tests/worker_hand_over.rs", "fn an_owner_whose_batch_outlasts_the_request_for_its_lease_reads_on"),
+            ("kcl-core/tests/worker/hand_over.rs", "fn an_owner_whose_batch_outlasts_the_request_for_its_lease_reads_on"),
         ],
     },
     Schedule {
@@ -177,7 +177,7 @@ const SCHEDULES: &[Schedule] = &[
         states: &[State::Refused],
         mutants: &[],
         tests: &[
-            ("kcl-core/tests/worker_fleet.rs", "fn a_handler_that_does_not_return_refuses_the_hand_over_and_keeps_its_shard"),
+            ("kcl-core/tests/worker/fleet.rs", "fn a_handler_that_does_not_return_refuses_the_hand_over_and_keeps_its_shard"),
         ],
     },
     Schedule {
@@ -211,7 +211,7 @@ const SCHEDULES: &[Schedule] = &[
         states: &[State::FreedThenTaken, State::WorkerLeft],
         mutants: &[],
         tests: &[
-            ("kcl-core/tests/worker_fleet.rs", "fn what_a_worker_frees_at_its_stop_is_read_at_once_and_without_a_duplicate"),
+            ("kcl-core/tests/worker/fleet.rs", "fn what_a_worker_frees_at_its_stop_is_read_at_once_and_without_a_duplicate"),
         ],
     },
     Schedule {
@@ -221,7 +221,7 @@ const SCHEDULES: &[Schedule] = &[
         mutants: &[Mutant::FreeLooksTaken],
         tests: &[
             ("kcl-core/src/decide/testdata/assignment.txt", "# S22"),
-            ("kcl-core/tests/worker_fleet.rs", "fn a_worker_at_its_cap_leaves_shards_unread_says_so_and_others_take_them"),
+            ("kcl-core/tests/worker/fleet.rs", "fn a_worker_at_its_cap_leaves_shards_unread_says_so_and_others_take_them"),
         ],
     },
     Schedule {
@@ -230,7 +230,7 @@ const SCHEDULES: &[Schedule] = &[
         states: &[State::TakenFromCrashed],
         mutants: &[],
         tests: &[
-            ("kcl-core/tests/worker_fleet.rs", "fn the_shards_of_a_dead_worker_are_read_again_within_the_failover_time_and_a_second"),
+            ("kcl-core/tests/worker/fleet.rs", "fn the_shards_of_a_dead_worker_are_read_again_within_the_failover_time_and_a_second"),
         ],
     },
     Schedule {
@@ -277,8 +277,8 @@ const SCHEDULES: &[Schedule] = &[
         states: &[State::ReleasedByBudget],
         mutants: &[],
         tests: &[
-            ("kcl-core/tests/worker_renewals.rs", "fn a_shard_that_waits_for_its_parent_for_longer_than_a_handler_may_take_keeps_its_lease"),
-            ("kcl-core/tests/worker_budget.rs", "fn a_handler_that_is_stopped_stops_no_other_shard"),
+            ("kcl-core/tests/worker/renewals.rs", "fn a_shard_that_waits_for_its_parent_for_longer_than_a_handler_may_take_keeps_its_lease"),
+            ("kcl-core/tests/worker/budget.rs", "fn a_handler_that_is_stopped_stops_no_other_shard"),
         ],
     },
     Schedule {
@@ -288,7 +288,7 @@ const SCHEDULES: &[Schedule] = &[
         mutants: &[],
         tests: &[
             ("kcl-core/src/decide/testdata/members.txt", "a stale reading of a worker's row is no sign of life"),
-            ("kcl-core/tests/worker_renewals.rs", "fn lost_late_and_dropped_writes_lose_no_record_and_take_no_checkpoint_back"),
+            ("kcl-core/tests/worker/renewals.rs", "fn lost_late_and_dropped_writes_lose_no_record_and_take_no_checkpoint_back"),
         ],
     },
     Schedule {
@@ -316,7 +316,7 @@ const SCHEDULES: &[Schedule] = &[
         states: &[State::RowDeleted, State::LateCreateLanded],
         mutants: &[Mutant::DeletedAtOnce],
         tests: &[
-            ("kcl-core/tests/worker_audits.rs", "fn the_row_of_a_finished_shard_stays_while_it_is_listed_and_is_deleted_after"),
+            ("kcl-core/tests/worker/audits.rs", "fn the_row_of_a_finished_shard_stays_while_it_is_listed_and_is_deleted_after"),
         ],
     },
     Schedule {
@@ -332,7 +332,7 @@ const SCHEDULES: &[Schedule] = &[
         states: &[],
         mutants: &[],
         tests: &[
-            ("kcl-core/tests/worker_ownership.rs", "fn a_row_that_somebody_deletes_is_made_again_with_the_last_acknowledged_checkpoint"),
+            ("kcl-core/tests/worker/ownership.rs", "fn a_row_that_somebody_deletes_is_made_again_with_the_last_acknowledged_checkpoint"),
             ("kcl-core/src/lease/writer_test.rs", "fn a_deleted_row_is_put_back_with_what_was_to_be_stored_and_above_every_counter_it_had"),
         ],
     },

@@ -1,0 +1,24 @@
+//! Whole workers on the stream and the lease table in memory.
+
+mod aggregates;
+mod audits;
+mod budget;
+mod builder;
+mod calls;
+mod checkpoints;
+mod consumers;
+mod failures;
+mod fan_out;
+mod fetch;
+mod fleet;
+mod gaps;
+mod hand_over;
+mod ownership;
+mod reads;
+mod renewals;
+mod schedules;
+mod slow_look;
+mod stop;
+mod streams;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,100 @@
+//! A slow look, then quick ones: the age of a counter must not begin before the counter was read.
+#![expect(clippy::disallowed_methods, reason = "waits in real time")]
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crate::support::{Fault, Fleet, Script, UnrulyTable, locked, one_shard};
+use async_trait::async_trait;
+use kcl_core::lease::{Beacon, Change, Changed, Consistency, Error, Expect, LeaseTable, PageToken, Snapshot, WorkerRow};
+use kcl_core::model::{Lease, LeaseKey, WorkerId};
+use tokio::sync::watch;
+
+/// The same rows, with a snapshot that takes its time when it is told to.
+#[derive(Clone, Debug)]
+struct Slow {
+    rows: kcl_core::lease::memory::MemoryLeaseTable,
+    delay: Arc<Mutex<Option<Duration>>>,
+    began: Arc<watch::Sender<Option<Instant>>>,
+}
+
+#[async_trait]
+impl LeaseTable for Slow {
+    async fn setup(&self) -> Result<(), Error> {
+        Ok(())
+    }
+    async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, Error> {
+        self.rows.get(key).await
+    }
+    async fn snapshot(&self, page: Option<&PageToken>, c: Consistency) -> Result<Snapshot, Error> {
+        let delay = locked(&self.delay).take();
+        if let Some(delay) = delay {
+            self.began.send_replace(Some(Instant::now()));
+            tokio::time::sleep(delay).await;
+        }
+        self.rows.snapshot(page, c).await
+    }
+    async fn create(&self, lease: &Lease) -> Result<Lease, Error> {
+        self.rows.create(lease).await
+    }
+    async fn update(&self, k: &LeaseKey, e: &Expect, c: &Change) -> Result<Lease, Error> {
+        self.rows.update(k, e, c).await
+    }
+    async fn delete(&self, k: &LeaseKey, e: &Expect) -> Result<(), Error> {
+        self.rows.delete(k, e).await
+    }
+    async fn create_worker(&self, r: &WorkerRow) -> Result<(), Error> {
+        self.rows.create_worker(r).await
+    }
+    async fn update_worker(&self, s: &WorkerRow, r: &WorkerRow) -> Result<(), Error> {
+        self.rows.update_worker(s, r).await
+    }
+    async fn delete_worker(&self, s: &WorkerRow) -> Result<(), Error> {
+        self.rows.delete_worker(s).await
+    }
+    async fn get_worker(&self, w: &WorkerId) -> Result<Option<WorkerRow>, Error> {
+        self.rows.get_worker(w).await
+    }
+    async fn beacon(&self) -> Result<Beacon, Error> {
+        self.rows.beacon().await
+    }
+    async fn announce(&self, k: &[Changed]) -> Result<(), Error> {
+        self.rows.announce(k).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_is_not_taken_while_its_owner_still_hands_out_batches() {
+    let (stream, shard, _) = one_shard(1);
+    let table = UnrulyTable::new();
+    let handed: Arc<Mutex<Vec<Instant>>> = Arc::default();
+    let note = Arc::clone(&handed);
+    let f = Duration::from_secs(3);
+    let a = Fleet::new(&stream, &table).with(|b| b.failover(f)).start(Script::process(move |_| {
+        locked(&note).push(Instant::now());
+        async { Ok(()) }
+    }));
+    a.seen.wait_for_records(1).await;
+    let (puts, to) = (stream.clone(), shard.clone());
+    tokio::spawn(async move {
+        loop {
+            puts.put_to(&to, "k", "v").unwrap();
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    let slow = Slow { rows: table.rows.clone(), delay: Arc::default(), began: Arc::new(watch::Sender::new(None)) };
+    let mut began = slow.began.subscribe();
+    let b = Fleet::new(&stream, &slow).with(|b| b.failover(f)).start(Script::default());
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    *locked(&slow.delay) = Some(Duration::from_millis(500));
+    began.wait_for(Option::is_some).await.unwrap();
+    // The owner's last write lands while the look is on its way; after it the owner reaches the table no more.
+    tokio::time::sleep(Duration::from_millis(490)).await;
+    table.set_rule(|_, _| Fault::LoseWrite);
+    b.seen.wait_for_initialized(1).await;
+    let taken = Instant::now();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let after = locked(&handed).iter().filter(|at| **at > taken).count();
+    let longest = locked(&handed).last().map(|at| at.saturating_duration_since(taken));
+    assert_eq!(after, 0, "batches that the old owner handed out after the new one had begun; the last {longest:?} later");
+}

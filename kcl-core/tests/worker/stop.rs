@@ -1,0 +1,216 @@
+//! How a worker starts and ends, and what it says of itself.
+#![expect(clippy::disallowed_methods, reason = "waits in real time, and handlers that block their thread")]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::support::{Fleet, PATIENCE, Script, UnrulyTable, at, lease_of, one_shard, soon, until, wait_for_lease};
+use kcl_core::Failure;
+use kcl_core::decide::consumer::State;
+use kcl_core::lease::LeaseTable;
+use kcl_core::lease::memory::MemoryLeaseTable;
+use kcl_core::model::{Checkpoint, Lease, LeaseKey, Timestamp};
+use kcl_core::stream::memory::MemoryStream;
+use kcl_core::worker::{Event, RunError, Stopped};
+
+#[tokio::test]
+async fn a_worker_runs_once() {
+    let (stream, _, _) = one_shard(1);
+    let run = Fleet::with_short_failover(&stream, &MemoryLeaseTable::new()).start(Script::default());
+    run.seen.wait_for_records(1).await;
+    let worker = run.worker.clone();
+    assert!(matches!(worker.run().await, Err(RunError::AlreadyRun)), "while it runs");
+    run.stop().await.unwrap();
+    assert!(matches!(worker.run().await, Err(RunError::AlreadyRun)), "after it has run");
+}
+
+#[tokio::test]
+async fn a_stop_that_was_asked_for_before_the_run_ends_it_at_once() {
+    let (stream, _, _) = one_shard(1);
+    let table = MemoryLeaseTable::new();
+    let worker = kcl_core::Worker::builder()
+        .stream("orders")
+        .application("tests")
+        .source(stream.clone())
+        .lease_table(table)
+        .processor(|_: &kcl_core::processor::ShardRef| crate::support::Scribe {
+            seen: crate::support::Seen::default(),
+            script: Script::default(),
+        })
+        .build()
+        .unwrap();
+    assert!(worker.shutdown(PATIENCE).await.shards.is_empty());
+    let report = soon("the end", worker.run()).await.unwrap();
+    assert!(report.shards.is_empty());
+    assert!(soon("another stop", worker.shutdown(PATIENCE)).await.shards.is_empty());
+}
+
+#[tokio::test]
+async fn a_stop_while_the_table_is_out_of_reach_ends_the_worker_at_once() {
+    let (stream, _, _) = one_shard(1);
+    let table = UnrulyTable::new();
+    table.set_unreachable(true);
+    let run = Fleet::with_short_failover(&stream, &table).start(Script::default());
+    run.heard.wait_for("the table's trouble", |event| matches!(event, Event::Busy { .. })).await;
+    let asked = Instant::now();
+    let report = run.stop().await.unwrap();
+    assert!(report.shards.is_empty() && asked.elapsed() < Duration::from_secs(1), "{report} {:?}", asked.elapsed());
+}
+
+#[tokio::test]
+async fn a_table_that_comes_into_reach_is_begun_with() {
+    let (stream, _, _) = one_shard(1);
+    let table = UnrulyTable::new();
+    table.set_unreachable(true);
+    let run = Fleet::with_short_failover(&stream, &table).start(Script::default());
+    run.heard.wait_for("the table's trouble", |event| matches!(event, Event::Busy { .. })).await;
+    table.set_unreachable(false);
+    run.seen.wait_for_records(1).await;
+    run.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stop_of_a_worker_whose_run_was_dropped_returns() {
+    let (stream, _, _) = one_shard(1);
+    let run = Fleet::with_short_failover(&stream, &MemoryLeaseTable::new()).start(Script::default());
+    run.seen.wait_for_records(1).await;
+    let worker = run.worker.clone();
+    let waiting = tokio::spawn({
+        let worker = worker.clone();
+        async move {
+            // Asked for in time, but the run is dropped before it could answer.
+            worker.shutdown(PATIENCE).await
+        }
+    });
+    run.crash().await;
+    soon("the stop that waits", waiting).await.unwrap();
+    soon("a stop afterwards", worker.shutdown(PATIENCE)).await;
+}
+
+#[test]
+fn a_crash_frees_the_leases_by_time_though_a_handler_blocks_its_thread() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (stream, shard, _) = one_shard(1);
+        let table = MemoryLeaseTable::new();
+        let run = Fleet::with_short_failover(&stream, &table).start(Script::process(|_| async {
+            std::thread::sleep(Duration::from_secs(4));
+            Ok(())
+        }));
+        run.seen.wait_for_records(1).await;
+        let before = lease_of(&table, &shard).await;
+        run.crash().await;
+        let next = Fleet::with_short_failover(&stream, &table).start(Script::default());
+        let crashed = Instant::now();
+        next.seen.wait_for_records(1).await;
+        assert!(crashed.elapsed() < Duration::from_secs(3), "{:?}", crashed.elapsed());
+        assert_ne!(lease_of(&table, &shard).await.token, before.token);
+        next.stop().await.unwrap();
+    });
+}
+
+#[tokio::test]
+async fn a_stop_tells_of_each_shard_how_it_was_given_up() {
+    let stream = MemoryStream::new("orders", 3);
+    let [read, empty, stuck] = stream.open_shards().try_into().unwrap();
+    let last = stream.put_to(&read, "k", "x").unwrap();
+    stream.put_to(&stuck, "k", "x").unwrap();
+    let hangs = stuck.clone();
+    let run = Fleet::with_short_failover(&stream, &MemoryLeaseTable::new()).start(Script::process(move |input| {
+        let hangs = input.shard.shard == hangs;
+        async move { if hangs { std::future::pending().await } else { Ok(()) } }
+    }));
+    run.seen.wait_for_records(2).await;
+    run.seen.wait_for_initialized(3).await;
+    let report = run.worker.shutdown(Duration::from_millis(300)).await;
+    let of = |shard| report.shards[&LeaseKey::single(shard)].clone();
+    assert_eq!((of(read.clone()).stopped, of(read).checkpoint), (Stopped::Drained, at(&last)));
+    assert_eq!((of(empty.clone()).stopped, of(empty).checkpoint), (Stopped::Released, Checkpoint::TrimHorizon));
+    assert_eq!((of(stuck.clone()).stopped, of(stuck).checkpoint), (Stopped::GivenUp, Checkpoint::TrimHorizon));
+    assert_eq!(report.to_string(), "1 drained, 1 released, 1 given up");
+    run.ended().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reader_of_events_that_is_slow_is_told_how_many_it_missed() {
+    let (stream, _, _) = one_shard(1);
+    let run = Fleet::with_short_failover(&stream, &MemoryLeaseTable::new())
+        .with(|builder| builder.retry_pause(Duration::from_millis(1), Duration::from_millis(1)))
+        .start(Script::process(|_| async { Err(Failure::new("bad")) }));
+    let mut slow = run.worker.events();
+    // The worker is not held up by a reader that does not read.
+    run.seen.wait_for_records(1300).await;
+    let Some(Event::Missed(missed)) = soon("an event", slow.next()).await else { panic!("nothing is said of what is gone") };
+    assert!(missed >= 200, "{missed}");
+    assert!(matches!(soon("an event", slow.next()).await, Some(Event::HandlerFailed { .. })));
+    run.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_status_shows_each_shard_with_its_state_owner_position_lag_and_what_is_in_flight() {
+    let (stream, shard, sequences) = one_shard(5);
+    let table = MemoryLeaseTable::new();
+    let go = Arc::new(tokio::sync::Semaphore::new(0));
+    let gate = Arc::clone(&go);
+    let run = Fleet::with_short_failover(&stream, &table).with(|builder| builder.worker_id("me").max_records(3)).start(
+        Script::process(move |_| {
+            let gate = Arc::clone(&gate);
+            async move {
+                gate.acquire().await?.forget();
+                Ok(())
+            }
+        }),
+    );
+    let status = || run.worker.status().shards.get(&LeaseKey::single(shard.clone())).cloned();
+    run.seen.wait_for("a batch", |_| run.seen.records() > 0).await;
+    let first = run.seen.records();
+    let busy = status().unwrap();
+    assert_eq!((busy.state, busy.owner.as_str(), busy.position, busy.records), (State::Processing, "me", None, 0));
+    assert_eq!(busy.in_flight, first);
+    assert!(busy.millis_behind_latest.is_some());
+    assert!(run.worker.status().budget_used > 0, "what is in flight is counted");
+    go.add_permits(10);
+    wait_for_lease(&table, &shard, |lease| lease.checkpoint == at(&sequences[4])).await;
+    until("the checkpoint in the status", || status().is_some_and(|shard| shard.checkpoint == at(&sequences[4]))).await;
+    let done = status().unwrap();
+    assert_eq!((done.position, done.records, done.in_flight), (Some(sequences[4].clone().into()), 5, 0));
+    assert_eq!(done.millis_behind_latest, Some(0));
+    let worker = run.worker.clone();
+    run.stop().await.unwrap();
+    assert!(worker.status().shards.is_empty());
+    assert_eq!(worker.status().budget_used, 0);
+}
+
+/// The worker's end on a table with a row that somebody made of this stream, changed like this.
+async fn ended_with(change: impl FnOnce(&mut Lease)) -> RunError {
+    let (stream, _, _) = one_shard(1);
+    let table = MemoryLeaseTable::new();
+    let run = Fleet::with_short_failover(&stream, &table).start(Script::default());
+    run.seen.wait_for_records(1).await;
+    run.stop().await.unwrap();
+    let shard = stream.open_shards().remove(0);
+    let before = lease_of(&table, &shard).await;
+    table.edit(&before.key.clone(), change);
+    let edited = table.get(&before.key).await.unwrap();
+    let run = Fleet::with_short_failover(&stream, &table).start(Script::default());
+    let seen = run.seen.clone();
+    let error = run.ended().await.unwrap_err();
+    assert_eq!(seen.calls(), [], "nothing is handed out");
+    assert_eq!(table.get(&before.key).await.unwrap(), edited, "the row stays as it is");
+    error
+}
+
+#[tokio::test]
+async fn leases_of_another_stream_are_not_touched_and_the_error_names_both() {
+    let other = "arn:aws:kinesis:us-east-1:000000000000:stream/payments";
+    let error = ended_with(|lease| lease.facts.stream_arn = Some(other.into())).await;
+    assert!(matches!(error, RunError::OtherStream { .. }), "{error}");
+    assert!(error.to_string().contains(other) && error.to_string().contains("stream/orders"), "{error}");
+}
+
+#[tokio::test]
+async fn leases_of_a_stream_that_was_made_again_are_not_touched() {
+    let error = ended_with(|lease| lease.facts.stream_created_at = Some(Timestamp::from_millis(1))).await;
+    assert!(matches!(error, RunError::StreamReplaced { .. }), "{error}");
+    assert!(error.to_string().contains("stream/orders"), "{error}");
+}

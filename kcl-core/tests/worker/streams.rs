@@ -1,0 +1,192 @@
+//! Several streams in one worker, added and removed while it runs.
+#![allow(clippy::disallowed_methods, reason = "a test waits in real time")]
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::support::{Fault, Fleet, HookedStream, Nth, Run, Script, UnrulyTable, until};
+use kcl_core::Worker;
+use kcl_core::lease::memory::MemoryLeaseTable;
+use kcl_core::lease::{Consistency, LeaseTable};
+use kcl_core::model::{InitialPosition, Lease};
+use kcl_core::stream::memory::{MemoryStream, Operation};
+use kcl_core::stream::{ErrorKind, Stream};
+use kcl_core::worker::StreamConfig;
+
+async fn rows(table: &MemoryLeaseTable) -> Vec<Lease> {
+    table.snapshot(None, Consistency::Strong).await.unwrap().leases
+}
+
+fn config(stream: &MemoryStream, name: &str) -> StreamConfig {
+    StreamConfig::new(name).source(stream.clone())
+}
+
+fn stream(name: &str, records: usize) -> MemoryStream {
+    let stream = MemoryStream::new(name, 2);
+    put(&stream, name, 0..records);
+    stream
+}
+
+fn put(stream: &MemoryStream, name: &str, records: std::ops::Range<usize>) {
+    stream.put_many(records.map(|n| (format!("key-{n}"), format!("{name} {n}")))).unwrap();
+}
+
+fn start(table: &MemoryLeaseTable, streams: Vec<StreamConfig>) -> Run {
+    Fleet::of_streams(table, streams).start(Script::default())
+}
+
+fn count(run: &Run, name: &str) -> usize {
+    run.seen.payloads().iter().filter(|payload| payload.starts_with(name)).count()
+}
+
+#[tokio::test]
+async fn the_leases_of_each_stream_are_told_apart_as_the_kcl_does() {
+    // Both have shards of the same names.
+    let (orders, visits) = (stream("orders", 20), stream("visits", 20));
+    let table = MemoryLeaseTable::new();
+    let run = start(&table, vec![config(&orders, "orders"), config(&visits, "visits")]);
+    until("both streams to be read", || count(&run, "orders") == 20 && count(&run, "visits") == 20).await;
+    let description = orders.describe().await.unwrap();
+    let keys: BTreeSet<String> = rows(&table).await.into_iter().map(|row| row.key.to_string()).collect();
+    assert_eq!(keys.len(), 4);
+    let second = description.created_at.as_millis() / 1000;
+    let account = description.arn.split(':').nth(4).unwrap();
+    for shard in orders.open_shards() {
+        assert!(keys.contains(&format!("{account}:orders:{second}:{shard}")), "{keys:?}");
+    }
+    run.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_that_is_added_is_read_at_once_and_from_where_it_says() {
+    let (orders, visits) = (stream("orders", 20), stream("visits", 20));
+    let table = MemoryLeaseTable::new();
+    let run = start(&table, vec![config(&orders, "orders")]);
+    until("the first stream to be read", || count(&run, "orders") == 20).await;
+    run.worker.add_stream(config(&visits, "visits").initial_position(InitialPosition::TrimHorizon)).unwrap();
+    until("the second stream to be read", || count(&run, "visits") == 20).await;
+    run.worker.add_stream(config(&visits, "visits")).expect("it is read already");
+    run.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_that_is_added_while_the_shards_are_being_compared_is_read_at_once_too() {
+    let (orders, visits, clicks) = (stream("orders", 20), stream("visits", 20), stream("clicks", 20));
+    let table = MemoryLeaseTable::new();
+    let run = start(&table, vec![config(&orders, "orders")]);
+    until("the first stream to be read", || count(&run, "orders") == 20).await;
+    let slow = HookedStream::new(&visits);
+    let listings = Nth::default();
+    let listed = listings.clone();
+    slow.before(move |operation, _| {
+        let wait = operation == Operation::ListShards && listed.next() == 1;
+        async move {
+            if wait {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+        }
+    });
+    run.worker.add_stream(StreamConfig::new("visits").source(slow)).unwrap();
+    until("the comparison to be under way", || listings.count() > 0).await;
+    run.worker.add_stream(config(&clicks, "clicks")).unwrap();
+    until("the last stream to be read", || count(&run, "clicks") == 20).await;
+    run.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_that_could_not_be_described_at_once_is_read_soon_after() {
+    let (orders, visits) = (stream("orders", 20), stream("visits", 20));
+    let table = MemoryLeaseTable::new();
+    let run = start(&table, vec![config(&orders, "orders")]);
+    until("the first stream to be read", || count(&run, "orders") == 20).await;
+    visits.fail_next(Operation::Describe, ErrorKind::Throttled, 2);
+    run.worker.add_stream(config(&visits, "visits")).unwrap();
+    until("the added stream to be read", || count(&run, "visits") == 20).await;
+    run.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn leases_that_were_made_before_the_table_got_busy_are_read() {
+    let (orders, visits) = (stream("orders", 20), stream("visits", 20));
+    let table = UnrulyTable::new();
+    let creations = Nth::default();
+    // The first stream's come through; then the table is busy for longer than one comparison tries.
+    table.set_rule(move |_, change| match change {
+        None if (3..=2 + 2 * 5).contains(&creations.next()) => Fault::Throttle,
+        _ => Fault::None,
+    });
+    let run = Fleet::of_streams(&table, vec![config(&orders, "orders"), config(&visits, "visits")]).start(Script::default());
+    until("both streams to be read", || count(&run, "orders") == 20 && count(&run, "visits") == 20).await;
+    run.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_that_is_removed_is_given_up_and_goes_on_where_it_was_when_it_comes_back() {
+    let (orders, visits) = (stream("orders", 20), stream("visits", 20));
+    let table = MemoryLeaseTable::new();
+    let run = start(&table, vec![config(&orders, "orders"), config(&visits, "visits")]);
+    until("both streams to be read", || count(&run, "orders") == 20 && count(&run, "visits") == 20).await;
+    assert!(run.worker.remove_stream("visits").unwrap());
+    assert!(!run.worker.remove_stream("visits").unwrap(), "it is gone");
+    let free = async || rows(&table).await.iter().filter(|row| row.owner.is_none()).count();
+    while free().await < 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    put(&visits, "visits", 20..40);
+    put(&orders, "orders", 20..40);
+    until("the other stream to be read on", || count(&run, "orders") == 40).await;
+    assert_eq!(count(&run, "visits"), 20, "it is not read any more");
+    run.worker.add_stream(config(&visits, "visits")).unwrap();
+    until("the stream to be read again", || count(&run, "visits") == 40).await;
+    assert_eq!(run.seen.payloads().len(), 80, "duplicates");
+    run.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn streams_that_are_not_read_here_are_left_to_others() {
+    let (orders, visits) = (stream("orders", 20), stream("visits", 20));
+    let table = MemoryLeaseTable::new();
+    let first = start(&table, vec![config(&orders, "orders")]);
+    let second = start(&table, vec![config(&visits, "visits")]);
+    until("both streams to be read", || count(&first, "orders") == 20 && count(&second, "visits") == 20).await;
+    assert_eq!((count(&first, "visits"), count(&second, "orders")), (0, 0));
+    first.stop().await.unwrap();
+    second.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_of_several_that_cannot_be_read_stops_none_of_the_others() {
+    let orders = stream("orders", 20);
+    let table = MemoryLeaseTable::new();
+    let gone = stream("visits", 1);
+    gone.fail_next(Operation::Describe, ErrorKind::Gone, u32::MAX);
+    let run = start(&table, vec![config(&orders, "orders"), config(&gone, "visits")]);
+    until("the other stream to be read", || count(&run, "orders") == 20).await;
+    run.stop().await.unwrap();
+}
+
+#[test]
+fn one_stream_and_several_are_two_ways_and_a_stream_is_named_once() {
+    let orders = MemoryStream::new("orders", 1);
+    let build = |streams: Vec<StreamConfig>, one: Option<&str>| {
+        let mut builder = Worker::builder()
+            .application("tests")
+            .lease_table(MemoryLeaseTable::new())
+            .processor(|_: &kcl_core::processor::ShardRef| crate::support::Scribe {
+                seen: crate::support::Seen::default(),
+                script: Script::default(),
+            })
+            .streams(streams);
+        if let Some(one) = one {
+            builder = builder.stream(one);
+        }
+        builder.build().map_err(|error| error.to_string())
+    };
+    let both = build(vec![config(&orders, "orders")], Some("visits")).unwrap_err();
+    assert!(both.contains("`visits`") && both.contains("either `stream` or `streams`"), "{both}");
+    let twice = build(vec![config(&orders, "orders"), config(&orders, "orders")], None).unwrap_err();
+    assert!(twice.contains("`orders` twice"), "{twice}");
+    let named = build(vec![config(&orders, "not a name")], None).unwrap_err();
+    assert!(named.contains("`not a name`"), "{named}");
+    assert!(build(Vec::new(), None).is_ok(), "streams may come later");
+}

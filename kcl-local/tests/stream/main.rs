@@ -1,0 +1,13 @@
+//! The embedded stream, as its clients see it.
+#![cfg(feature = "stream")]
+
+mod cbor;
+mod consumers;
+mod fan_out;
+mod folder;
+mod http2;
+mod limits;
+mod reading;
+mod server;
+mod shards;
+mod support;
