@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use kcl_core::Worker;
 use kcl_core::lease::memory::MemoryLeaseTable;
 use kcl_core::stream::kinesis::http::Http2Client;
-use kcl_core::worker::{Builder, FanOutConfig, Mode, RunError};
+use kcl_core::worker::{Builder, FanOutConfig, Mode, RunError, ShutdownReport};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -53,7 +53,7 @@ pub(crate) fn worker(at: SocketAddr, client: Http2Client) -> Builder {
         .mode(Mode::FanOut(FanOutConfig::managed()))
 }
 
-pub(crate) fn start(worker: &Worker) -> JoinHandle<Result<(), RunError>> {
+pub(crate) fn start(worker: &Worker) -> JoinHandle<Result<ShutdownReport, RunError>> {
     let worker = worker.clone();
     tokio::spawn(async move { worker.run().await })
 }

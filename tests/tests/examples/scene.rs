@@ -100,5 +100,5 @@ pub(crate) fn secured() -> LocalStreamBuilder {
 }
 
 fn tls(file: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../kcl-local/tests/tls").join(file)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../kcl-local/tests/stream/tls").join(file)
 }
