@@ -1,6 +1,7 @@
 //! What is tested and measured over several crates and with real processes.
 
 pub mod bench;
+pub mod fleet;
 pub mod model;
 pub mod sim;
 

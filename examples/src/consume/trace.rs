@@ -51,7 +51,7 @@ impl Trace {
     }
 
     /// Writes lines, each with its line feed. They are with the system when this returns.
-    pub(crate) fn write(&self, lines: &str) -> Result<(), TraceError> {
+    pub fn write(&self, lines: &str) -> Result<(), TraceError> {
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         out.lay_out(lines);
         let Out { file, at, buffer } = &mut *out;

@@ -4,5 +4,4 @@ mod reshard;
 mod stream;
 
 pub use reshard::Reshard;
-pub(crate) use stream::is_open;
-pub use stream::{Embedded, client};
+pub use stream::{Embedded, client, is_open};

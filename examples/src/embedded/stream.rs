@@ -149,6 +149,7 @@ pub fn client(endpoint: &str, region: &str) -> Client {
 }
 
 /// Whether a shard takes records.
-pub(crate) fn is_open(shard: &Shard) -> bool {
+#[must_use]
+pub fn is_open(shard: &Shard) -> bool {
     shard.sequence_number_range().is_some_and(|range| range.ending_sequence_number().is_none())
 }

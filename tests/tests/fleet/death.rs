@@ -1,7 +1,7 @@
 //! Workers that die.
 
 use examples::embedded::Reshard;
-use examples::fleet::Cause;
+use tests::fleet::Cause;
 
 use super::scene::Scene;
 
@@ -28,7 +28,7 @@ async fn deaths_a_freeze_a_stop_a_start_and_reshards_at_once_lose_nothing() {
     scene.fleet.stop(workers[3]).unwrap();
     scene.fleet.reshard(Reshard::Merge).await.unwrap();
     let theirs = scene.fleet.deeds().iter().find(|deed| deed.at == frozen).unwrap().shards.clone();
-    let elsewhere = |shard: &_, fleet: &examples::fleet::Fleet| {
+    let elsewhere = |shard: &_, fleet: &tests::fleet::Fleet| {
         fleet.seen().leases[shard].checkpoint.is_shard_end()
             || fleet.history().first_elsewhere(shard, workers[1], frozen).is_some()
     };

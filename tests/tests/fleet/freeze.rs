@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use examples::fleet::{Cause, Fleet, TableCall};
 use kcl_core::model::Timestamp;
 use kcl_core::{Clock, SystemClock};
+use tests::fleet::{Cause, Fleet, TableCall};
 
 use super::scene::Scene;
 

@@ -1,7 +1,7 @@
 //! Worker ids that come again.
 
-use examples::fleet::{Fleet, Member, State};
 use kcl_core::model::{ShardId, Timestamp};
+use tests::fleet::{Fleet, Member, State};
 
 use super::scene::Scene;
 

@@ -1,8 +1,7 @@
 //! Fleets of real processes on one SQLite file: what becomes of the shards when workers come, go, die and freeze.
 //!
-//! The processes are those of the example `fleet`. Each test waits for states, ends its fleet, and judges what every worker was given
-//! and what every worker asked of the lease table. Cargo builds the examples of a workspace with its tests (`cargo test --workspace`);
-//! with `-p tests` alone they have to be built before: `cargo build -p examples --examples`.
+//! The processes are those of the program `fleet`. Each test waits for states, ends its fleet, and judges what every worker was given
+//! and what every worker asked of the lease table.
 
 mod death;
 mod freeze;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use examples::consume::LeaseTableAt;
-use examples::fleet::{Fleet, Setup, Verdict};
 use tempfile::TempDir;
+use tests::fleet::{Fleet, Setup, Verdict};
 
 /// Longer than anything here takes on a busy machine.
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
@@ -102,10 +102,7 @@ impl Scene {
     }
 }
 
-/// Where cargo puts the example of the profile that this test is built in.
+/// The program that is tested.
 pub(crate) fn program() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let path = test.parent().and_then(|deps| deps.parent()).unwrap().join("examples/fleet");
-    assert!(path.exists(), "{path:?} is missing: run `cargo build -p examples --examples` first, or test with --workspace");
-    path
+    env!("CARGO_BIN_EXE_fleet").into()
 }

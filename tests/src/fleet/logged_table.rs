@@ -9,7 +9,7 @@ use kcl_core::model::{Lease, LeaseKey, WorkerId};
 use kcl_core::{Clock, SystemClock};
 use serde_json::{Map, Value, json};
 
-use crate::consume::Trace;
+use examples::consume::Trace;
 
 use super::table_log::CheckpointText;
 

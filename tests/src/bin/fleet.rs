@@ -1,17 +1,17 @@
 //! Runs a fleet of worker processes, breaks them on purpose, and proves what came of it: see `--help`.
 //!
 //! ```text
-//! cargo run --release --example fleet [-- --script '5s kill 1; 20s add; 30s split']
-//! cargo run --release --example fleet -- --measure
+//! cargo run --release -p tests --bin fleet [-- --script '5s kill 1; 20s add; 30s split']
+//! cargo run --release -p tests --bin fleet -- --measure
 //! ```
 //!
-//! How a worker of it is built, run and stopped is in `src/fleet/worker.rs`, and is what `consume.rs` does.
+//! How a worker of it is built, run and stopped is in `tests::fleet::run_worker`, and is what the example `consume` does.
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use examples::exit::{self, USAGE};
-use examples::fleet::{Command, Options, measure, run_worker, show};
+use tests::fleet::{Command, Options, measure, run_worker, show};
 
 #[tokio::main]
 async fn main() -> ExitCode {

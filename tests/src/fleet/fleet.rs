@@ -6,8 +6,8 @@ use std::time::Duration;
 use kcl_core::model::{ShardId, Timestamp};
 use tokio::task::JoinSet;
 
-use crate::consume::LeaseTableAt;
-use crate::embedded::Embedded;
+use examples::consume::LeaseTableAt;
+use examples::embedded::Embedded;
 
 use super::deed::{Deed, What};
 use super::history::History;

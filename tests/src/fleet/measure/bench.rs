@@ -6,11 +6,11 @@ use std::time::Duration;
 use kcl_core::{Clock, SystemClock};
 use serde_json::json;
 
-use crate::consume::LeaseTableAt;
-use crate::exit::FAILED;
 use crate::fleet::fleet::{Fleet, Setup};
 use crate::fleet::options::{Options, Part};
-use crate::signals::Signals;
+use examples::consume::LeaseTableAt;
+use examples::exit::FAILED;
+use examples::signals::Signals;
 
 use super::figure::Figure;
 use super::{cost, join, kill, start, stop};

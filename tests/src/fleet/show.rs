@@ -5,10 +5,10 @@ use std::time::Duration;
 use kcl_core::model::Moment;
 use kcl_core::{Clock, SystemClock};
 
-use crate::consume::LeaseTableAt;
-use crate::embedded::Reshard;
-use crate::exit::FAILED;
-use crate::signals::Signals;
+use examples::consume::LeaseTableAt;
+use examples::embedded::Reshard;
+use examples::exit::FAILED;
+use examples::signals::Signals;
 
 use super::fleet::{Fleet, Setup};
 use super::keys::Keys;

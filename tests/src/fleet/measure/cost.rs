@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kcl_core::{Clock, SystemClock};
 
-use crate::consume::LeaseTableAt;
+use examples::consume::LeaseTableAt;
 
 use super::bench::{Bench, PATIENCE};
 use super::figure::Figure;

@@ -7,7 +7,7 @@ use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::{PutRecordsRequestEntry, Shard};
 use kcl_core::{Clock, SystemClock};
 
-use crate::embedded::{Embedded, is_open};
+use examples::embedded::{Embedded, is_open};
 
 use super::verdict::PutLog;
 

@@ -8,8 +8,8 @@ use kcl_core::model::Timestamp;
 use kcl_core::{Clock, SystemClock};
 use rustix::process::Signal;
 
-use crate::consume::LeaseTableAt;
-use crate::embedded::Reshard;
+use examples::consume::LeaseTableAt;
+use examples::embedded::Reshard;
 
 use super::deed::{Deed, What};
 use super::fleet::{Fleet, Setup};

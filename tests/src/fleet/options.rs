@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::consume::LeaseTableAt;
+use examples::consume::LeaseTableAt;
 
 use super::script::Script;
 use super::worker::WorkerOptions;

@@ -11,11 +11,11 @@ use kcl_core::stream::kinesis::KinesisStream;
 use kcl_core::worker::Stopped;
 use tokio::net::unix::pipe::Receiver;
 
-use crate::consume::{LeaseTableAt, Options, Processor, Seen, Summary, Trace, Watch};
-use crate::embedded::client;
-use crate::exit::failure;
-use crate::process::ProcessStart;
-use crate::signals::Signals;
+use examples::consume::{LeaseTableAt, Options, Processor, Seen, Summary, Trace, Watch};
+use examples::embedded::client;
+use examples::exit::failure;
+use examples::process::ProcessStart;
+use examples::signals::Signals;
 
 use super::logged_table::LoggedTable;
 use super::slow::Slow;
