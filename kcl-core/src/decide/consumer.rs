@@ -22,7 +22,7 @@
 //! `lease_lost` is called exactly once for a processor that was initialized and whose `shard_ended` has not succeeded, and for no
 //! other; the shard's end is stored only after `shard_ended` succeeded.
 //!
-//! Signals ([`Event::StopAsked`], [`Event::LeaseLost`]) are given to the machine between two commands, in place of carrying the
+//! Signals ([`Step::StopAsked`], [`Step::LeaseLost`]) are given to the machine between two commands, in place of carrying the
 //! pending one out. A signal that changes nothing is answered with the command that was pending.
 
 use crate::processor::LossReason;
@@ -54,7 +54,7 @@ pub enum State {
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Event {
+pub enum Step {
     /// Every parent is at its end, or does not matter.
     ParentsFinished,
     /// `initialize` succeeded.
@@ -171,7 +171,7 @@ impl Consumer {
     ///
     /// An event that cannot happen in the present state is a defect of the loop; it changes nothing, so that the pending command
     /// is repeated and no call is made out of order.
-    pub fn on(&mut self, event: Event) -> Command {
+    pub fn on(&mut self, event: Step) -> Command {
         if let Some((state, command)) = self.step(event) {
             if command == Command::Pause {
                 self.retry = self.pending.clone();
@@ -182,36 +182,36 @@ impl Consumer {
         self.pending.clone()
     }
 
-    fn step(&mut self, event: Event) -> Option<(State, Command)> {
+    fn step(&mut self, event: Step) -> Option<(State, Command)> {
         use Command as Do;
         use State as In;
         Some(match (&self.state, event) {
-            (In::WaitingForParents, Event::ParentsFinished) => (In::Starting, Do::Initialize),
-            (In::Starting, Event::Initialized) => (In::Processing, Do::AwaitBatch),
-            (In::Processing, Event::BatchReady) => (In::Processing, Do::Process),
-            (In::Processing, Event::BatchDone) => (In::Processing, Do::AwaitBatch),
-            (In::Processing, Event::EndReached) => (In::Ending, Do::CallShardEnded),
-            (In::Ending, Event::ShardEnded) => (In::Confirmed, Do::StoreEnd),
-            (In::Confirmed, Event::EndStored) => (In::Ended, Do::Finish(Outcome::ShardEnd)),
-            (In::HandingOver, Event::ShutdownRequested) => (In::HandingOver, Do::Release),
-            (In::HandingOver, Event::Released) => {
+            (In::WaitingForParents, Step::ParentsFinished) => (In::Starting, Do::Initialize),
+            (In::Starting, Step::Initialized) => (In::Processing, Do::AwaitBatch),
+            (In::Processing, Step::BatchReady) => (In::Processing, Do::Process),
+            (In::Processing, Step::BatchDone) => (In::Processing, Do::AwaitBatch),
+            (In::Processing, Step::EndReached) => (In::Ending, Do::CallShardEnded),
+            (In::Ending, Step::ShardEnded) => (In::Confirmed, Do::StoreEnd),
+            (In::Confirmed, Step::EndStored) => (In::Ended, Do::Finish(Outcome::ShardEnd)),
+            (In::HandingOver, Step::ShutdownRequested) => (In::HandingOver, Do::Release),
+            (In::HandingOver, Step::Released) => {
                 self.outcome = Outcome::Released;
                 (In::Losing, Do::CallLeaseLost(LossReason::Released))
             }
-            (In::Leaving, Event::Released) => (In::Ended, Do::Finish(Outcome::Released)),
-            (In::Losing, Event::LeaseLostReturned) => (In::Ended, Do::Finish(self.outcome.clone())),
+            (In::Leaving, Step::Released) => (In::Ended, Do::Finish(Outcome::Released)),
+            (In::Losing, Step::LeaseLostReturned) => (In::Ended, Do::Finish(self.outcome.clone())),
 
             (In::Losing | In::Ended, _) => return None,
-            (state, Event::Failed) => (state.clone(), Do::Pause),
-            (state, Event::PauseOver) => (state.clone(), self.retry.clone()),
+            (state, Step::Failed) => (state.clone(), Do::Pause),
+            (state, Step::PauseOver) => (state.clone(), self.retry.clone()),
 
-            (In::WaitingForParents | In::Starting, Event::StopAsked) => (In::Leaving, Do::Release),
-            (In::Processing | In::Ending, Event::StopAsked) => (In::HandingOver, Do::CallShutdownRequested),
+            (In::WaitingForParents | In::Starting, Step::StopAsked) => (In::Leaving, Do::Release),
+            (In::Processing | In::Ending, Step::StopAsked) => (In::HandingOver, Do::CallShutdownRequested),
 
-            (In::WaitingForParents | In::Starting | In::Leaving | In::Confirmed, Event::LeaseLost(reason)) => {
+            (In::WaitingForParents | In::Starting | In::Leaving | In::Confirmed, Step::LeaseLost(reason)) => {
                 (In::Ended, Do::Finish(Outcome::Lost(reason)))
             }
-            (In::Processing | In::Ending | In::HandingOver, Event::LeaseLost(reason)) => {
+            (In::Processing | In::Ending | In::HandingOver, Step::LeaseLost(reason)) => {
                 self.outcome = Outcome::Lost(reason.clone());
                 (In::Losing, Do::CallLeaseLost(reason))
             }

@@ -6,21 +6,21 @@ fn trace(events: &str) -> String {
     let mut lines = vec![format!("start -> {:?}: {:?}", consumer.state(), consumer.pending())];
     for name in events.split_whitespace() {
         let event = match name {
-            "parents-finished" => Event::ParentsFinished,
-            "initialized" => Event::Initialized,
-            "failed" => Event::Failed,
-            "pause-over" => Event::PauseOver,
-            "batch-ready" => Event::BatchReady,
-            "batch-done" => Event::BatchDone,
-            "end-reached" => Event::EndReached,
-            "shard-ended" => Event::ShardEnded,
-            "end-stored" => Event::EndStored,
-            "shutdown-requested" => Event::ShutdownRequested,
-            "released" => Event::Released,
-            "lease-lost-returned" => Event::LeaseLostReturned,
-            "stop" => Event::StopAsked,
-            "woken" => Event::WokenForNothing,
-            "lost" => Event::LeaseLost(LossReason::Lost),
+            "parents-finished" => Step::ParentsFinished,
+            "initialized" => Step::Initialized,
+            "failed" => Step::Failed,
+            "pause-over" => Step::PauseOver,
+            "batch-ready" => Step::BatchReady,
+            "batch-done" => Step::BatchDone,
+            "end-reached" => Step::EndReached,
+            "shard-ended" => Step::ShardEnded,
+            "end-stored" => Step::EndStored,
+            "shutdown-requested" => Step::ShutdownRequested,
+            "released" => Step::Released,
+            "lease-lost-returned" => Step::LeaseLostReturned,
+            "stop" => Step::StopAsked,
+            "woken" => Step::WokenForNothing,
+            "lost" => Step::LeaseLost(LossReason::Lost),
             other => panic!("unknown event {other}"),
         };
         let command = consumer.on(event);
@@ -45,21 +45,21 @@ fn the_cases_of_the_text_file_hold() {
 /// Every sequence of up to 9 events: the promises of the module header hold on each prefix.
 #[test]
 fn no_order_of_events_breaks_the_order_of_calls() {
-    fn answers(command: &Command) -> Vec<Event> {
+    fn answers(command: &Command) -> Vec<Step> {
         let mut answers = match command {
-            Command::AwaitParents => vec![Event::ParentsFinished],
-            Command::Initialize => vec![Event::Initialized, Event::Failed],
-            Command::AwaitBatch => vec![Event::BatchReady, Event::EndReached],
-            Command::Process => vec![Event::BatchDone, Event::Failed],
-            Command::Pause => vec![Event::PauseOver],
-            Command::CallShardEnded => vec![Event::ShardEnded, Event::Failed],
-            Command::StoreEnd => vec![Event::EndStored, Event::Failed],
-            Command::CallShutdownRequested => vec![Event::ShutdownRequested],
-            Command::Release => vec![Event::Released, Event::Failed],
-            Command::CallLeaseLost(_) => vec![Event::LeaseLostReturned],
+            Command::AwaitParents => vec![Step::ParentsFinished],
+            Command::Initialize => vec![Step::Initialized, Step::Failed],
+            Command::AwaitBatch => vec![Step::BatchReady, Step::EndReached],
+            Command::Process => vec![Step::BatchDone, Step::Failed],
+            Command::Pause => vec![Step::PauseOver],
+            Command::CallShardEnded => vec![Step::ShardEnded, Step::Failed],
+            Command::StoreEnd => vec![Step::EndStored, Step::Failed],
+            Command::CallShutdownRequested => vec![Step::ShutdownRequested],
+            Command::Release => vec![Step::Released, Step::Failed],
+            Command::CallLeaseLost(_) => vec![Step::LeaseLostReturned],
             Command::Finish(_) => return Vec::new(),
         };
-        answers.extend([Event::StopAsked, Event::WokenForNothing, Event::LeaseLost(LossReason::Lost)]);
+        answers.extend([Step::StopAsked, Step::WokenForNothing, Step::LeaseLost(LossReason::Lost)]);
         answers
     }
 
@@ -93,9 +93,9 @@ fn no_order_of_events_breaks_the_order_of_calls() {
         for event in answers(command) {
             let mut seen = seen.clone();
             match event {
-                Event::Initialized => seen.initialized = true,
-                Event::ShardEnded => seen.confirmed = true,
-                Event::LeaseLostReturned => seen.lost_calls += 1,
+                Step::Initialized => seen.initialized = true,
+                Step::ShardEnded => seen.confirmed = true,
+                Step::LeaseLostReturned => seen.lost_calls += 1,
                 _ => {}
             }
             let mut consumer = consumer.clone();

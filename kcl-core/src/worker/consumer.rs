@@ -6,12 +6,12 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::BoxError;
 use crate::checkpoint::{Checkpointer, Delivered, Tenancy};
 use crate::decide::backoff::Backoff;
-use crate::decide::consumer::{Command, Consumer, Event as Step, Outcome, State};
+use crate::decide::consumer::{Command, Consumer, Outcome, State, Step};
 use crate::decide::gap::DataGap;
 use crate::fetch::{Batch, Fed, Feed};
-use crate::lease::BoxError;
 use crate::lease::held::{Held, Leave, OrderError};
 use crate::level::Level;
 use crate::meters::ShardMeters;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::decide::consumer::Event as Step;
+use crate::decide::consumer::Step;
 use crate::decide::registration::{LONGEST, LONGEST_BEFORE_POLLING};
 use crate::fetch::fan_out::{NoConsumer, Registration, Subscribed, SubscribedSettings};
 use crate::fetch::{Feed, Fetch, FetchError, Intake, Polling, PollingSettings, Resume};
