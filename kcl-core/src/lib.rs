@@ -43,7 +43,19 @@ mod runtime;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+/// The AWS SDK's client of Kinesis, in the version that this crate reads with: what
+/// [`KinesisStream::new`] takes.
+#[cfg(feature = "kinesis")]
+pub use aws_sdk_kinesis;
+pub use fetch::ByteBudget;
+pub use lease::memory::MemoryLeaseTable;
 pub use model::InitialPosition;
 pub use processor::{Failure, OnFailure, RecordProcessor, RecordProcessorFactory};
 pub use runtime::{Clock, SystemClock};
+#[cfg(feature = "kinesis")]
+pub use stream::kinesis::KinesisStream;
+pub use stream::memory::MemoryStream;
 pub use worker::Worker;
+
+/// Any error, boxed: what the calls of a [`RecordProcessor`] may return, and what the errors of this crate hold as their causes.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;

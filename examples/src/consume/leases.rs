@@ -5,7 +5,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use aws_config::BehaviorVersion;
-use kcl_core::lease::{BoxError, LeaseTable};
+use kcl_core::BoxError;
+use kcl_core::lease::LeaseTable;
 use kcl_dynamo::OpenOptions;
 use kcl_local::SqliteLeaseTable;
 

@@ -1,5 +1,5 @@
+use crate::BoxError;
 use crate::decide::checkpoint::Refused;
-use crate::lease::BoxError;
 use crate::lease::held::OrderError;
 use crate::model::Position;
 

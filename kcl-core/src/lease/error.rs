@@ -1,7 +1,5 @@
+use crate::BoxError;
 use crate::model::Lease;
-
-/// Any error, boxed.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
 
 /// Why a call of a [`LeaseTable`](super::LeaseTable) gave no result. Each variant is a decision for the caller.
 #[derive(Debug, thiserror::Error)]

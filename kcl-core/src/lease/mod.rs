@@ -27,10 +27,12 @@ mod table;
 mod write;
 pub(crate) mod writer;
 
+#[doc(no_inline)]
+pub use crate::BoxError;
 pub use beacon::{Beacon, Changed};
 pub use change::{Change, Expect, Match};
 pub use edit::{CounterEdit, Edit, Edits, SwitchesEdit};
-pub use error::{BoxError, Error};
+pub use error::Error;
 pub use row::{ForeignRow, WorkerRow};
 pub use table::{Consistency, LeaseTable, PageToken, Snapshot};
 pub use write::Write;

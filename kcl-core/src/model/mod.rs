@@ -12,13 +12,14 @@ mod record;
 mod sequence;
 mod shard;
 mod time;
+mod utc;
 
 pub use checkpoint::{Checkpoint, Pending};
 pub use key::Key;
 pub use lease::{Facts, Lease, LeaseKey, Token, WorkerId};
 pub use name::{InvalidStreamName, StreamName};
-pub use position::{InitialPosition, Position};
+pub use position::{InitialPosition, InvalidPosition, Position};
 pub use record::{Encryption, RawRecord, Record};
 pub use sequence::{InvalidSequenceNumber, SequenceNumber};
 pub use shard::{ChildShard, HashKeyRange, InvalidHashKeyRange, Shard, ShardId};
-pub use time::{Moment, Timestamp};
+pub use time::{InvalidTimestamp, Moment, Timestamp};

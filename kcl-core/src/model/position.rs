@@ -1,10 +1,22 @@
 use std::fmt;
+use std::str::FromStr;
 
-use super::{SequenceNumber, Timestamp};
+use super::{InvalidSequenceNumber, SequenceNumber, Timestamp};
 
 /// A place in a shard: a user record's sequence number and its place within the aggregate that carried it.
 ///
 /// A record that was put by itself has the sub-sequence number 0.
+///
+/// As text it is `SEQUENCE`, or `SEQUENCE.SUB` where the sub-sequence number is not 0:
+///
+/// ```
+/// use kcl_core::model::Position;
+///
+/// let third: Position = "49590338271490256608559692538361571095921575989136588898.2".parse()?;
+/// assert_eq!(third.sub_sequence, 2);
+/// assert_eq!(third.to_string().parse::<Position>()?, third);
+/// # Ok::<(), kcl_core::model::InvalidPosition>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     /// The sequence number of the Kinesis record.
@@ -36,6 +48,36 @@ impl fmt::Display for Position {
     }
 }
 
+/// The text is no position.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidPosition {
+    /// What stands before the dot is no sequence number.
+    #[error(transparent)]
+    Sequence(#[from] InvalidSequenceNumber),
+    /// What follows the dot is no place in an aggregate.
+    #[error("`{text}` is no sub-sequence number: allowed is a decimal number below 2^64")]
+    SubSequence {
+        /// What follows the dot.
+        text: String,
+    },
+}
+
+/// The longest wrong text that an error repeats, in characters.
+const REPEATED: usize = 20;
+
+impl FromStr for Position {
+    type Err = InvalidPosition;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (sequence, sub) = text.split_once('.').unwrap_or((text, "0"));
+        let wrong = || InvalidPosition::SubSequence { text: sub.chars().take(REPEATED + 1).collect() };
+        // Not what `u64` takes besides: a sign.
+        let sub_sequence = if sub.starts_with('+') { Err(wrong()) } else { sub.parse().map_err(|_| wrong()) };
+        Ok(Self::new(sequence.parse()?, sub_sequence?))
+    }
+}
+
 /// Where an application begins on a shard that it has no checkpoint for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -55,6 +97,30 @@ impl fmt::Display for InitialPosition {
             Self::TrimHorizon => f.write_str("TRIM_HORIZON"),
             Self::Latest => f.write_str("LATEST"),
             Self::AtTimestamp(at) => write!(f, "AT_TIMESTAMP {at}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_position_is_read_back_from_its_text(sequence: u128, sub: u64) {
+            let position = Position::new(SequenceNumber::from_u128(sequence), sub);
+            prop_assert_eq!(position.to_string().parse::<Position>(), Ok(position));
+        }
+    }
+
+    #[test]
+    fn what_is_no_position_is_refused_with_what_is_allowed() {
+        assert_eq!("7".parse::<Position>(), Ok(SequenceNumber::from_u128(7).into()));
+        for wrong in ["", ".", ".1", "07", "7.", "7.x", "7.-1", "7.+1", "7.1.1", " 7", "LATEST", "7.18446744073709551616"] {
+            let error = wrong.parse::<Position>().unwrap_err().to_string();
+            assert!(error.contains("allowed"), "{wrong}: {error}");
         }
     }
 }

@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 
-use crate::lease::BoxError;
+use crate::BoxError;
 
 use super::{
     Failure, InitializeInput, LeaseLostInput, ProcessRecordsInput, RecordProcessor, RecordProcessorFactory, ShardEndedInput,

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::lease::BoxError;
+use crate::BoxError;
 use crate::model::Position;
 
 /// Why a batch was not processed, and how far it was.

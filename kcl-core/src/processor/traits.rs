@@ -1,6 +1,6 @@
 use std::future::Future;
 
-use crate::lease::BoxError;
+use crate::BoxError;
 
 use super::{Failure, InitializeInput, LeaseLostInput, ProcessRecordsInput, ShardEndedInput, ShardRef, ShutdownRequestedInput};
 

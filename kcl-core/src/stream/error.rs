@@ -1,4 +1,4 @@
-use crate::lease::BoxError;
+use crate::BoxError;
 
 /// What a reader has to do about a failed call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

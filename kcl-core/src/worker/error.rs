@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
+use crate::BoxError;
 use crate::decide::gap::DataGap;
 use crate::fetch::fan_out::NoConsumer;
 use crate::lease;
-use crate::lease::BoxError;
 use crate::model::{Position, WorkerId};
 use crate::processor::ShardRef;
 use crate::stream;

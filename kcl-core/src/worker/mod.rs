@@ -46,6 +46,7 @@ mod streams;
 mod worker;
 
 pub use crate::deaggregate::OutOfRange;
+pub use crate::decide::gap::DataGap;
 pub use builder::{Builder, SettingError};
 pub use error::RunError;
 pub use event::{Event, Events, HandlerCall};

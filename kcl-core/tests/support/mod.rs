@@ -15,7 +15,7 @@ mod table;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use kcl_core::lease::BoxError;
+use kcl_core::BoxError;
 use kcl_core::lease::LeaseTable;
 use kcl_core::model::{Checkpoint, Lease, LeaseKey, SequenceNumber, ShardId};
 use kcl_core::processor::{

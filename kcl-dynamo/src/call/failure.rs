@@ -3,7 +3,8 @@ use std::error::Error as StdError;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::RequestId as _;
-use kcl_core::lease::{BoxError, Error};
+use kcl_core::BoxError;
+use kcl_core::lease::Error;
 
 use crate::item::Item;
 

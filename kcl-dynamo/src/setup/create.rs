@@ -5,8 +5,9 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, PointInTimeRecoverySpecification, ScalarAttributeType,
     TableDescription, TableStatus, Tag,
 };
+use kcl_core::BoxError;
 use kcl_core::Clock;
-use kcl_core::lease::{BoxError, Error};
+use kcl_core::lease::Error;
 
 use crate::call::{Action, Calls, say};
 use crate::item::attribute::LEASE_KEY;

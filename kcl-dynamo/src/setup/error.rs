@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use kcl_core::lease::BoxError;
+use kcl_core::BoxError;
 
 /// Why there is no handle on a lease table. Nothing has been sent to DynamoDB.
 #[derive(Debug, thiserror::Error)]

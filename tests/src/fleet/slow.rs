@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use kcl_core::lease::BoxError;
+use kcl_core::BoxError;
 use kcl_core::processor::{
     Failure, InitializeInput, LeaseLostInput, ProcessRecordsInput, RecordProcessor, ShardEndedInput, ShutdownRequestedInput,
 };

@@ -2,7 +2,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::ProvideCredentials as _;
 
-use crate::lease::BoxError;
+use crate::BoxError;
 use crate::model::StreamName;
 
 use super::KinesisStream;

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use kcl_core::BoxError;
 use kcl_core::checkpoint::{CheckpointError, Checkpointer};
-use kcl_core::lease::BoxError;
 use kcl_core::model::Position;
 use kcl_core::processor::{
     InitializeInput, LeaseLostInput, ProcessRecordsInput, ShardEndedInput, ShardRef, ShutdownRequestedInput,

@@ -8,7 +8,7 @@ use tokio_rustls::rustls::RootCertStore;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 
-use crate::lease::BoxError;
+use crate::BoxError;
 use crate::runtime::system_clock;
 
 use super::connector::Connector;

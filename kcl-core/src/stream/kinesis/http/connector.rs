@@ -10,7 +10,7 @@ use http::header::HOST;
 use http::{Request, Response};
 use http_body::Body;
 
-use crate::lease::BoxError;
+use crate::BoxError;
 use crate::runtime::within;
 
 use super::address::without_userinfo;

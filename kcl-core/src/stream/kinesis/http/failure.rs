@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use aws_smithy_runtime_api::client::result::ConnectorError;
 
-use crate::lease::BoxError;
+use crate::BoxError;
 
 /// Why there is no connection, or no answer by one. It is copied to all who waited for the connection.
 #[derive(Clone, Debug)]
