@@ -40,6 +40,7 @@ mod report;
 mod retire;
 mod root;
 mod settings;
+mod shared;
 mod status;
 mod streams;
 #[expect(clippy::module_inception, reason = "the type that the folder is named for")]

@@ -8,10 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use crate::decide::shards::{ShardGraph, Unread};
 use crate::fetch::fan_out::Registration;
 use crate::level::Level;
-use crate::model::{HashKeyRange, InitialPosition, Lease, LeaseKey, StreamName};
+use crate::model::{HashKeyRange, InitialPosition, Lease, LeaseKey, StreamName, Timestamp};
 use crate::stream::{self, ErrorKind, Stream, StreamDescription};
 
+use super::coordination::{Listing, Trouble};
 use super::mode::{Mode, WantedConsumer};
+use super::shared::Shared;
 
 /// A stream to read, in a worker that reads several.
 #[derive(Clone)]
@@ -85,6 +87,8 @@ impl StreamConfig {
             source: self.source.map_or_else(tokio::sync::OnceCell::new, tokio::sync::OnceCell::from),
             description: OnceLock::new(),
             unread: Mutex::default(),
+            listing: Shared::default(),
+            time: Shared::default(),
         }
     }
 }
@@ -109,6 +113,10 @@ pub(crate) struct ReadStream {
     source: tokio::sync::OnceCell<Arc<dyn Stream>>,
     description: OnceLock<StreamDescription>,
     unread: Mutex<Unread>,
+    /// The listing of all its shards that is under way.
+    pub(crate) listing: Shared<Listing, Trouble>,
+    /// The question for the service's time that is under way.
+    pub(crate) time: Shared<Timestamp, Trouble>,
 }
 
 impl ReadStream {

@@ -13,6 +13,7 @@ mod fetch;
 mod fleet;
 mod gaps;
 mod hand_over;
+mod many_shards;
 mod ownership;
 mod reads;
 mod renewals;

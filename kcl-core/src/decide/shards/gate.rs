@@ -57,12 +57,27 @@ pub fn gate(lease: &Lease, parents: &[ParentView<'_>]) -> Gate {
     blocked.unwrap_or(Gate::Open)
 }
 
+/// Whether the listing decides about the shard of `lease`, whose parents have these rows: a listing is dear, and most shards of a stream
+/// that was resharded long ago have parents without a row.
+///
+/// Only a shard that is read from its beginning waits for a parent without a row, and no listing helps as long as another parent is not
+/// finished.
+#[must_use]
+pub fn asks_listing<'a>(lease: &Lease, parents: impl IntoIterator<Item = Option<&'a Lease>>) -> bool {
+    let mut lacks = false;
+    let done = parents.into_iter().all(|row| {
+        lacks |= row.is_none();
+        row.is_none_or(|row| row.checkpoint.is_shard_end())
+    });
+    done && lacks && lease.checkpoint == Checkpoint::TrimHorizon
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::decide::cases::run;
     use crate::decide::shards::notation::World;
-    use crate::model::LeaseKey;
+    use crate::model::{LeaseKey, Position, SequenceNumber};
 
     #[test]
     fn the_gate_opens_as_the_cases_say() {
@@ -74,5 +89,25 @@ mod tests {
         let mut child = Lease::new(LeaseKey::single("c"), Checkpoint::TrimHorizon);
         child.parents = vec!["p".into()];
         assert_eq!(gate(&child, &[]), Gate::Blocked { by: "p".into(), wait: Wait::Missing });
+    }
+
+    #[test]
+    fn the_listing_is_asked_only_where_it_decides() {
+        let row = |checkpoint| Lease::new(LeaseKey::single("p"), checkpoint);
+        let at = |position: u128| Checkpoint::At(Position::new(SequenceNumber::from_u128(position), 0));
+        let (unfinished, ended) = (row(Checkpoint::TrimHorizon), row(Checkpoint::ShardEnd));
+        let choices = [None, Some(&unfinished), Some(&ended)];
+        for checkpoint in [Checkpoint::TrimHorizon, Checkpoint::Latest, Checkpoint::AtTimestamp, at(7)] {
+            let mut child = Lease::new(LeaseKey::single("c"), checkpoint);
+            child.parents = vec!["p".into(), "q".into()];
+            for (first, second) in choices.iter().flat_map(|first| choices.iter().map(move |second| (*first, *second))) {
+                let opens = |listed| {
+                    let views = child.parents.iter().zip([first, second]);
+                    let views: Vec<_> = views.map(|(shard, row)| ParentView { shard, row, listed }).collect();
+                    gate(&child, &views) == Gate::Open
+                };
+                assert_eq!(asks_listing(&child, [first, second]), opens(true) != opens(false), "{child:?} {first:?} {second:?}");
+            }
+        }
     }
 }

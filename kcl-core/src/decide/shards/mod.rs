@@ -51,7 +51,7 @@ pub use children::children_to_create;
 pub use cleanup::{Finished, Kept, judge_finished};
 pub use create::leases_to_create;
 pub use followers::followers;
-pub use gate::{Gate, ParentView, Wait, gate};
+pub use gate::{Gate, ParentView, Wait, asks_listing, gate};
 pub use gone::{Gone, shard_gone};
 pub use graph::{Inconsistent, ShardGraph};
 pub use holes::{holes, uncovered};

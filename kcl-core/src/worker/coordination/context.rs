@@ -1,16 +1,21 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error as _;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::{Semaphore, SemaphorePermit};
+
 use crate::decide::expiry::Timing;
 use crate::decide::shards::{Inconsistent, NewLease, ShardGraph};
 use crate::lease::settle::Settler;
-use crate::lease::{Consistency, Error, Snapshot};
+use crate::lease::{BoxError, Consistency, Error, Snapshot};
 use crate::model::{Lease, LeaseKey, Moment, ShardId, Timestamp, WorkerId};
 use crate::runtime::{Clock, pause, within};
 use crate::stream::{self, ErrorKind, ShardFilter};
 use crate::worker::error::RunError;
+use crate::worker::shared::Shared;
 use crate::worker::streams::ReadStream;
 use crate::worker::worker::Inner;
 
@@ -27,6 +32,10 @@ pub(super) struct Context {
     unlisted: Mutex<BTreeMap<LeaseKey, Moment>>,
     /// Audits that this worker has done.
     audits: AtomicU64,
+    /// The rows of the table, for those who need them for the sake of one lease.
+    rows: Shared<Vec<Lease>, Trouble>,
+    /// Turns of those who read the rows of parents.
+    parents: Semaphore,
 }
 
 /// What an audit has shown and done.
@@ -46,14 +55,14 @@ pub(super) struct Audited {
 pub(super) type Acquired = (Lease, Moment);
 
 /// A listing of shards and the service's time when its first page was answered.
-pub(super) struct Listing {
-    pub(super) graph: ShardGraph,
-    pub(super) service_time: Timestamp,
+pub(crate) struct Listing {
+    pub(crate) graph: ShardGraph,
+    pub(crate) service_time: Timestamp,
 }
 
 /// Why something of the coordination did not work.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Trouble {
+pub(crate) enum Trouble {
     #[error(transparent)]
     Table(#[from] Error),
     #[error(transparent)]
@@ -76,17 +85,69 @@ impl Trouble {
             other => Err(other),
         }
     }
+
+    /// The same once more, for each of those who have asked for what did not work.
+    fn again(this: &Arc<Self>) -> Self {
+        match &**this {
+            Self::Table(Error::Conflict { row }) => Self::Table(Error::Conflict { row: row.clone() }),
+            Self::Table(Error::Unknown { .. }) => Self::Table(Error::Unknown { source: Cause::of(this) }),
+            Self::Table(Error::Throttled { .. }) => Self::Table(Error::Throttled { source: Cause::of(this) }),
+            Self::Table(Error::Fatal { message, source }) => {
+                Self::Table(Error::Fatal { message: message.clone(), source: source.as_ref().map(|_| Cause::of(this)) })
+            }
+            Self::Stream(error) => {
+                let same = stream::Error::new(error.kind, error.operation, error.message.clone());
+                Self::Stream(if error.source.is_some() { same.caused_by(Cause::of(this)) } else { same })
+            }
+            Self::Listing(error) => Self::Listing(error.clone()),
+            Self::Fatal(error) => Self::Fatal(RunError::Internal(error.to_string())),
+        }
+    }
+}
+
+/// What is beneath a trouble that several have.
+#[derive(Debug)]
+struct Cause(Arc<Trouble>);
+
+impl Cause {
+    fn of(trouble: &Arc<Trouble>) -> BoxError {
+        Box::new(Self(Arc::clone(trouble)))
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.source().map_or(Ok(()), |cause| fmt::Display::fmt(cause, f))
+    }
+}
+
+impl std::error::Error for Cause {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source().and_then(std::error::Error::source)
+    }
 }
 
 /// How often a page of a listing or of the table is tried before the whole is given up for now.
 pub(super) const TRIES: u32 = 5;
 pub(super) const BETWEEN_TRIES: Duration = Duration::from_millis(200);
+/// How long after a question that many ask at a time was put it is put again at the earliest. The service answers 100 `ListShards` a
+/// second and stream, for all who read it.
+const APART: Duration = Duration::from_millis(200);
 
 impl Context {
     pub(super) fn new(inner: Arc<Inner>, wanted: Wanted) -> Self {
         let timing = inner.parts.settings.timing();
         let settler = Settler::new(Arc::clone(&inner.parts.table), Arc::clone(&inner.parts.clock), timing.call_limit);
-        Self { inner, settler, timing, wanted, unlisted: Mutex::default(), audits: AtomicU64::new(0) }
+        Self {
+            inner,
+            settler,
+            timing,
+            wanted,
+            unlisted: Mutex::default(),
+            audits: AtomicU64::new(0),
+            rows: Shared::default(),
+            parents: Semaphore::new(AT_ONCE * 4),
+        }
     }
 
     pub(super) fn me(&self) -> &WorkerId {
@@ -133,6 +194,11 @@ impl Context {
         self.unlisted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A turn to read the row of a parent: thousands of leases that begin together are not to crowd out the renewals.
+    pub(super) async fn parents_turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.parents.acquire().await.ok()
+    }
+
     pub(super) fn audits(&self) -> u64 {
         self.audits.load(Ordering::Relaxed)
     }
@@ -142,7 +208,7 @@ impl Context {
     }
 
     /// The listing of somebody who has no use for it when the worker stops: a stop does not wait for it.
-    pub(super) async fn list_while_working(&self, of: &ReadStream, filter: &ShardFilter) -> Result<Listing, Trouble> {
+    pub(super) async fn list_while_working(&self, of: &ReadStream, filter: &ShardFilter) -> Result<Arc<Listing>, Trouble> {
         tokio::select! {
             biased;
             () = self.drain() => {
@@ -152,8 +218,34 @@ impl Context {
         }
     }
 
-    /// All shards that the filter lets through. A listing that was taken while a reshard happened is taken again.
-    pub(super) async fn list(&self, of: &ReadStream, filter: &ShardFilter) -> Result<Listing, Trouble> {
+    /// All shards that the filter lets through, by a listing that was asked for after this question. One listing of all shards is
+    /// under way at a time, shared by all who have asked before it began: it may take long, and each lease may have reason to ask.
+    pub(super) async fn list(&self, of: &ReadStream, filter: &ShardFilter) -> Result<Arc<Listing>, Trouble> {
+        if *filter != ShardFilter::All {
+            return self.list_anew(of, filter).await.map(Arc::new);
+        }
+        let listing = of.listing.ask(&**self.clock(), APART, self.list_anew(of, filter)).await;
+        listing.map_err(|trouble| Trouble::again(&trouble))
+    }
+
+    /// The service's time, by the first page of a listing of the open shards.
+    pub(super) async fn service_time(&self, of: &ReadStream) -> Result<Timestamp, Trouble> {
+        let time = of.time.ask(&**self.clock(), APART, async {
+            let source = of.source().await?;
+            let page = self.stream_call("ListShards", source.list_shards(&ShardFilter::AtLatest, None)).await?;
+            Ok(page.service_time)
+        });
+        time.await.map(|time| *time).map_err(|trouble| Trouble::again(&trouble))
+    }
+
+    /// All rows, by a consistent read that was asked for after this question, shared as a listing is.
+    pub(super) async fn all_rows(&self) -> Result<Arc<Vec<Lease>>, Trouble> {
+        let rows = self.rows.ask(&**self.clock(), APART, async { Ok(self.snapshot(Consistency::Strong).await?.leases) });
+        rows.await.map_err(|trouble| Trouble::again(&trouble))
+    }
+
+    /// A listing that was taken while a reshard happened is taken again.
+    async fn list_anew(&self, of: &ReadStream, filter: &ShardFilter) -> Result<Listing, Trouble> {
         let mut tries = 0;
         loop {
             tries += 1;

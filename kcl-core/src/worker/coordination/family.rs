@@ -1,5 +1,4 @@
 use crate::decide::shards::{children_to_create, followers, shard_gone};
-use crate::lease::Consistency;
 use crate::model::{Checkpoint, ChildShard, Lease, LeaseKey};
 use crate::stream::{self, ErrorKind, ShardFilter};
 use crate::worker::error::RunError;
@@ -103,8 +102,6 @@ impl Context {
     }
 
     async fn rows_of(&self, of: &ReadStream) -> Result<Vec<Lease>, Trouble> {
-        let mut rows = self.snapshot(Consistency::Strong).await?.leases;
-        rows.retain(|row| of.has(&row.key));
-        Ok(rows)
+        Ok(self.all_rows().await?.iter().filter(|row| of.has(&row.key)).cloned().collect())
     }
 }

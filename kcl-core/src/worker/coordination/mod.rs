@@ -39,4 +39,5 @@ mod presence;
 mod signal;
 mod view;
 
+pub(crate) use context::{Listing, Trouble};
 pub(crate) use link::{Assignment, Coordination, Leash, News, Whereabouts};

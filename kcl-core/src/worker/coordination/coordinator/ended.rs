@@ -10,7 +10,6 @@ use crate::decide::assignment::PassedOn;
 use crate::lease::Changed;
 use crate::lease::writer::{Limits, Tenancy, Writer};
 use crate::model::{LeaseKey, Moment, Token};
-use crate::stream::ShardFilter;
 use crate::worker::error::RunError;
 use crate::worker::event::Event;
 
@@ -83,7 +82,7 @@ impl Coordinator {
                 Done::Found(answer, found, acquired)
             }),
             Request::StartTime { stream, answer } => self.job(async move {
-                let time = context.list(&stream, &ShardFilter::AtLatest).await.map(|listing| listing.service_time);
+                let time = context.service_time(&stream).await;
                 Done::StartTime(answer, time)
             }),
             Request::ConsumerEnded { lease, cool_down } => {

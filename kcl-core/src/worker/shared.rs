@@ -1,0 +1,169 @@
+use std::fmt;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::model::Moment;
+use crate::runtime::{Clock, pause};
+
+/// A question that many ask at a time, and that is put once for all of them: one at a time is under way.
+///
+/// An answer shows what was so when it was asked for. It is given to those alone who had asked by then: who asks while one is under
+/// way gets the next one, with everybody else who has asked meanwhile.
+pub(crate) struct Shared<T, E> {
+    /// Held by the one who puts the question.
+    turn: tokio::sync::Mutex<()>,
+    /// How many have asked.
+    asked: AtomicU64,
+    /// How many of them wait.
+    waiting: AtomicUsize,
+    last: Mutex<Last<T, E>>,
+}
+
+/// What an answer came to. Failures are shared too: a thousand who wait for a service that does not answer are not to ask it a
+/// thousand times.
+pub(crate) type Answer<T, E> = Result<Arc<T>, Arc<E>>;
+
+struct Last<T, E> {
+    /// When the question was put last.
+    put: Option<Moment>,
+    /// The answer, and how many had asked when it was asked for. Kept as long as somebody waits.
+    answer: Option<(u64, Answer<T, E>)>,
+}
+
+impl<T, E> Shared<T, E> {
+    /// The answer to the question `put`, which is put at most every `apart`. Cancel safe: if the one who puts it goes, the next one
+    /// who waits puts it.
+    pub(crate) async fn ask(&self, clock: &dyn Clock, apart: Duration, put: impl Future<Output = Result<T, E>>) -> Answer<T, E> {
+        let place = self.asked.fetch_add(1, Ordering::SeqCst);
+        let _waits = Waits::new(self);
+        let _turn = self.turn.lock().await;
+        let since = {
+            let last = self.last();
+            match &last.answer {
+                Some((asked, answer)) if *asked > place => return answer.clone(),
+                _ => last.put,
+            }
+        };
+        if let Some(left) = since.and_then(|put| apart.checked_sub(clock.now().since(put))).filter(|left| !left.is_zero()) {
+            pause(clock, left).await;
+        }
+        self.last().put = Some(clock.now());
+        let asked = self.asked.load(Ordering::SeqCst);
+        let answer = put.await.map(Arc::new).map_err(Arc::new);
+        self.last().answer = Some((asked, answer.clone()));
+        answer
+    }
+
+    fn last(&self) -> MutexGuard<'_, Last<T, E>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T, E> Default for Shared<T, E> {
+    fn default() -> Self {
+        let last = Last { put: None, answer: None };
+        Self {
+            turn: tokio::sync::Mutex::default(),
+            asked: AtomicU64::new(0),
+            waiting: AtomicUsize::new(0),
+            last: Mutex::new(last),
+        }
+    }
+}
+
+impl<T, E> fmt::Debug for Shared<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("asked", &self.asked).field("waiting", &self.waiting).finish_non_exhaustive()
+    }
+}
+
+/// Somebody waits. The last one to go takes the answer along: nobody who comes later may have it.
+struct Waits<'a, T, E>(&'a Shared<T, E>);
+
+impl<'a, T, E> Waits<'a, T, E> {
+    fn new(shared: &'a Shared<T, E>) -> Self {
+        shared.waiting.fetch_add(1, Ordering::SeqCst);
+        Self(shared)
+    }
+}
+
+impl<T, E> Drop for Waits<'_, T, E> {
+    fn drop(&mut self) {
+        if self.0.waiting.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.last().answer = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use futures_util::future::join_all;
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::runtime::system_clock;
+
+    /// Counts how often it is put, and answers when it is let.
+    #[derive(Default)]
+    struct Asked {
+        shared: Shared<u64, u64>,
+        put: AtomicU64,
+        go: Notify,
+    }
+
+    impl Asked {
+        async fn ask(&self) -> Answer<u64, u64> {
+            self.shared.ask(&*system_clock(), Duration::ZERO, self.answer()).await
+        }
+
+        async fn answer(&self) -> Result<u64, u64> {
+            let count = self.put.fetch_add(1, Ordering::SeqCst) + 1;
+            self.go.notified().await;
+            if count.is_multiple_of(2) { Err(count) } else { Ok(count) }
+        }
+    }
+
+    #[tokio::test]
+    async fn who_asks_meanwhile_shares_the_next_answer() {
+        let asked = Asked::default();
+        let mut first = Box::pin(asked.ask());
+        assert!((&mut first).now_or_never().is_none());
+        let mut later = Box::pin(join_all((0..1000).map(|_| asked.ask())));
+        assert!((&mut later).now_or_never().is_none());
+        asked.go.notify_one();
+        assert_eq!(first.await, Ok(Arc::new(1)));
+        assert!((&mut later).now_or_never().is_none());
+        asked.go.notify_one();
+        assert!(later.await.iter().all(|answer| *answer == Err(Arc::new(2))), "also a failure is shared");
+        assert_eq!(asked.put.load(Ordering::SeqCst), 2);
+        assert!(asked.shared.last().answer.is_none(), "nobody waits: nothing is kept");
+    }
+
+    #[tokio::test]
+    async fn when_who_put_it_goes_the_next_one_puts_it() {
+        let asked = Asked::default();
+        let mut first = Box::pin(asked.ask());
+        assert!((&mut first).now_or_never().is_none());
+        let mut second = Box::pin(asked.ask());
+        assert!((&mut second).now_or_never().is_none());
+        drop(first);
+        assert!((&mut second).now_or_never().is_none());
+        asked.go.notify_one();
+        assert_eq!(second.await, Err(Arc::new(2)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_put_no_more_often_than_it_may_be() {
+        let clock = system_clock();
+        let shared = Shared::<Moment, ()>::default();
+        let apart = Duration::from_millis(50);
+        let mut before = None;
+        for _ in 0..3 {
+            let put = shared.ask(&*clock, apart, async { Ok(clock.now()) }).await.unwrap();
+            assert!(before.is_none_or(|before| put.since(before) >= apart));
+            before = Some(*put);
+        }
+    }
+}
