@@ -5,8 +5,7 @@
 //! ```
 //!
 //! Everything that a worker needs is in `build`: the stream, the lease table, the processor, and the settings, which the options say
-//! (`src/consume/options.rs`). The rest is how a program runs one: it races the worker against the reasons to stop, then asks for a
-//! shutdown and waits for it.
+//! (`src/consume/options.rs`). The rest is how a program runs one: until there is a reason to stop.
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -16,7 +15,6 @@ use aws_config::BehaviorVersion;
 use examples::consume::{LeaseTableAt, Options, Processor, Seen, Summary, Trace, Watch};
 use examples::exit::{self, USAGE};
 use examples::process::ProcessStart;
-use examples::signals::{Signal, Signals};
 use kcl_core::Worker;
 use kcl_core::processor::ShardRef;
 use kcl_core::stream::kinesis::KinesisStream;
@@ -42,43 +40,32 @@ fn main() -> ExitCode {
     code.into()
 }
 
-/// Why a worker that runs is to stop.
-enum Reason {
-    Signal(Signal),
-    Enough,
-    Idle,
-}
-
 async fn consume(options: &Options, seen: &Arc<Seen>) -> Result<(), BoxError> {
-    let mut signals = Signals::catch()?;
+    let mut signal = kcl_core::stop_signal()?;
     // Credentials may come from afar: a signal does not wait for them.
     let worker = tokio::select! {
         biased;
-        _ = signals.next() => return Ok(()),
+        _ = &mut signal => return Ok(()),
         worker = build(options, seen) => worker?,
     };
-    let mut watch = Watch::new(&worker);
-    let mut run = Box::pin(worker.run());
-    let reason = tokio::select! {
-        biased;
-        signal = signals.next() => Reason::Signal(signal),
-        ended = &mut run => return Ok(ended.map(drop)?),
-        trouble = watch.start_within(options.start_within) => return Err(trouble.into()),
-        () = seen.reached(options.exit_after) => Reason::Enough,
-        () = seen.idle(options.idle_exit) => Reason::Idle,
+    let enough = async {
+        tokio::select! {
+            biased;
+            signal = &mut signal => tracing::info!(%signal, "stopping"),
+            () = seen.reached(options.exit_after) => tracing::info!("enough records: stopping"),
+            () = seen.idle(options.idle_exit) => tracing::info!("no records any more: stopping"),
+        }
+        // Not only that it stops, as `run_until` would have it: also what becomes of the leases.
+        worker.stop(options.at_the_end(), options.grace).await
     };
-    match reason {
-        Reason::Signal(signal) => tracing::info!(%signal, "stopping"),
-        Reason::Enough => tracing::info!("enough records: stopping"),
-        Reason::Idle => tracing::info!("no records any more: stopping"),
-    }
-    let shutdown = async { tokio::join!(worker.stop(options.at_the_end(), options.grace), run).1 };
+    let mut watch = Watch::new(&worker);
     tokio::select! {
         biased;
-        signal = signals.next() => Err(format!("{signal} again: ended at once; the leases are left to expire").into()),
-        ended = shutdown => ended.map(|ended| report(&ended)).map_err(BoxError::from),
-        () = watch.follow() => Ok(()),
+        ended = worker.run_until(enough, options.grace) => report(&ended?),
+        // For ever: so the worker is never dropped while it runs.
+        () = watch.follow() => {}
     }
+    Ok(())
 }
 
 async fn build(options: &Options, seen: &Arc<Seen>) -> Result<Worker, BoxError> {

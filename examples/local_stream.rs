@@ -18,7 +18,6 @@ use aws_sdk_kinesis::types::StreamStatus;
 use clap::Parser;
 use kcl_core::{Clock, SystemClock};
 use kcl_local::stream::LocalStream;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// How often a stream that is being made is looked at.
 const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(20);
@@ -46,8 +45,7 @@ struct Options {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let signal = kcl_core::stop_signal()?;
     let mut builder = LocalStream::builder().port(options.port).read_limits(options.read_limits);
     if let Some(folder) = options.folder {
         builder = builder.folder(folder);
@@ -61,11 +59,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         writeln!(out, "{}", stream.endpoint())?;
         out.flush()?;
     }
-    tokio::select! {
-        biased;
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    signal.await;
     stream.stop().await;
     Ok(())
 }

@@ -18,9 +18,9 @@ use examples::process::ProcessStart;
 use examples::quickstart::{
     Corpus, Counts, Ledger, Options, Producer, Progress, PutProgress, Report, Shards, State, WordCounter, recover,
 };
-use examples::signals::{Signal, Signals};
 use indicatif::HumanCount;
 use kcl_core::processor::ShardRef;
+use kcl_core::signal::{Signal, StopSignal};
 use kcl_core::stream::kinesis::KinesisStream;
 use kcl_core::worker::{FanOutConfig, Mode, ShutdownReport, Stopped};
 use kcl_core::{OnFailure, Worker};
@@ -50,7 +50,7 @@ async fn main() -> ExitCode {
 
 async fn quickstart(options: &Options) -> Result<u8, BoxError> {
     let start = ProcessStart::get();
-    let mut signals = Signals::catch()?;
+    let mut caught = kcl_core::stop_signal()?;
     let state = State::find(options)?;
     // The stream comes first: one process may have it, and so the whole state folder.
     let stream = Embedded::in_folder(STREAM, SHARDS, &state.stream()).await?;
@@ -62,7 +62,7 @@ async fn quickstart(options: &Options) -> Result<u8, BoxError> {
     let worker = worker(&state, &stream, &application, options, &counts).await?;
 
     greet(&state, &stream, &producer, &counts, (&application, options.fan_out), killed);
-    let ended = work(&worker, &stream, &ledger, &mut producer, &counts, &mut signals).await?;
+    let ended = work(&worker, &stream, &ledger, &mut producer, &counts, &mut caught).await?;
     if ended.stopped.count(Stopped::GivenUp) == 0 {
         ledger.end_run(&application)?;
     }
@@ -116,11 +116,10 @@ async fn work(
     ledger: &Ledger,
     producer: &mut Producer,
     counts: &Counts,
-    signals: &mut Signals,
+    caught: &mut StopSignal,
 ) -> Result<Ended, BoxError> {
     let put = PutProgress::default();
     let bars = Progress::new(producer.total(), left(producer, counts));
-    let mut run = Box::pin(worker.run());
     let mut all = Box::pin(async {
         let lines = producer.run(stream, ledger, &put, |text| bars.say(text)).await?;
         let open = stream.open_shards().await?;
@@ -131,32 +130,27 @@ async fn work(
         }
         Ok::<_, BoxError>(())
     });
-    let mut signal = None;
-    let done = loop {
-        tokio::select! {
-            biased;
-            caught = signals.next() => match signal.replace(caught) {
-                None => {
-                    bars.say(&format!("{caught}: stopping; once more ends it at once"));
+    let (mut signal, mut done) = (None, None);
+    let all_is_done = async {
+        let ended = loop {
+            tokio::select! {
+                biased;
+                first = &mut *caught, if signal.is_none() => {
+                    bars.say(&format!("{first}: stopping; once more ends it at once"));
+                    signal = Some(first);
                     put.stop();
                 }
-                Some(_) => return Err(format!("{caught} again: ended at once; the next run goes on").into()),
-            },
-            // It ends by itself only when it cannot go on.
-            ended = &mut run => return Err(ended.map_or_else(BoxError::from, |_| "the worker stopped".into())),
-            done = &mut all => break done,
-            () = Progress::tick() => bars.show(&put, counts),
-        }
+                ended = &mut all => break ended,
+                () = Progress::tick() => bars.show(&put, counts),
+            }
+        };
+        bars.end();
+        done = Some((ended, counts.shards()));
     };
-    bars.end();
-    let shards = counts.shards();
-    let shutdown = async { tokio::join!(worker.shutdown(GRACE), run).1 };
-    let stopped = tokio::select! {
-        biased;
-        caught = signals.next() => return Err(format!("{caught}: ended at once; the next run goes on").into()),
-        stopped = shutdown => stopped?,
-    };
-    done?;
+    let stopped = worker.run_until(all_is_done, GRACE).await?;
+    // Without a reason it ends only when it cannot go on.
+    let (ended, shards) = done.ok_or("the worker stopped by itself")?;
+    ended?;
     Ok(Ended { put: put.lines(), shards, signal, stopped })
 }
 

@@ -40,6 +40,8 @@ pub mod meters;
 #[path = "paused_test.rs"]
 mod paused;
 mod runtime;
+#[cfg(feature = "signal")]
+pub mod signal;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -52,6 +54,8 @@ pub use lease::memory::MemoryLeaseTable;
 pub use model::InitialPosition;
 pub use processor::{Failure, OnFailure, RecordProcessor, RecordProcessorFactory};
 pub use runtime::{Clock, SystemClock};
+#[cfg(feature = "signal")]
+pub use signal::stop_signal;
 #[cfg(feature = "kinesis")]
 pub use stream::kinesis::KinesisStream;
 pub use stream::memory::MemoryStream;

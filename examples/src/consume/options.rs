@@ -1,7 +1,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use aws_sdk_kinesis::primitives::{DateTime, DateTimeFormat};
 use clap::{CommandFactory, Parser, ValueEnum};
 use kcl_core::fetch::ByteBudget;
 use kcl_core::model::{StreamName, Timestamp};
@@ -145,6 +144,7 @@ impl Options {
             .application(&self.application)
             .initial_position(self.from)
             .failover(self.failover)
+            .start_within(self.start_within)
             .mode(self.mode())
             .calls_per_second(self.calls_per_second)
             .max_records(self.max_records)
@@ -205,8 +205,7 @@ fn timestamp(text: &str) -> Result<Timestamp, String> {
         let number: i64 = text.parse().map_err(|_| allowed())?;
         return Ok(Timestamp::from_millis(if number < FIRST_MILLIS { number * 1000 } else { number }));
     }
-    let time = DateTime::from_str(text, DateTimeFormat::DateTimeWithOffset).map_err(|_| allowed())?;
-    Ok(Timestamp::from_millis(time.to_millis().map_err(|_| allowed())?))
+    text.parse().map_err(|_| allowed())
 }
 
 fn budget(text: &str) -> Result<ByteBudget, String> {

@@ -110,6 +110,12 @@ impl Builder {
         self
     }
 
+    /// See [`Settings::start_within`].
+    pub const fn start_within(mut self, span: Duration) -> Self {
+        self.settings.start_within = Some(span);
+        self
+    }
+
     /// See [`Settings::failover`].
     pub const fn failover(mut self, failover: Duration) -> Self {
         self.settings.failover = failover;
@@ -352,6 +358,9 @@ fn check(settings: &Settings, now: Timestamp) -> Result<(), SettingError> {
     let milli = Duration::from_millis(1);
     // Below a second the call limit falls under what a table on a network needs.
     span("failover", settings.failover, second, hour)?;
+    if let Some(start_within) = settings.start_within {
+        span("start_within", start_within, milli, hour * 24)?;
+    }
     number("max_leases", settings.max_leases, 1, usize::MAX)?;
     number("max_records", settings.max_records as usize, 1, 10_000)?;
     number("calls_per_second", settings.calls_per_second, 1, 1_000_000)?;

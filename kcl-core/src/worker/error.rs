@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::BoxError;
 use crate::decide::gap::DataGap;
@@ -15,6 +16,15 @@ pub enum RunError {
     /// `run` was called while the worker runs, or after it has run.
     #[error("a worker runs once: build another one")]
     AlreadyRun,
+    /// The worker could not start in the time that [`Settings::start_within`](super::Settings::start_within) gives it.
+    #[error("the worker could not start within {within:?}: {}", source.as_ref().map_or_else(|| "no answer came".to_owned(), ToString::to_string))]
+    NotStarted {
+        /// The time.
+        within: Duration,
+        /// What kept it from starting, as it was said last; nothing when the first call was not answered.
+        #[source]
+        source: Option<BoxError>,
+    },
     /// The lease table cannot be used.
     #[error("the lease table cannot be used")]
     LeaseTable(#[source] lease::Error),

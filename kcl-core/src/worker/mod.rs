@@ -52,7 +52,7 @@ pub use builder::{Builder, SettingError};
 pub use error::RunError;
 pub use event::{Event, Events, HandlerCall};
 pub use mode::{FanOutConfig, Lifecycle, Mode};
-pub use report::{ShardReport, ShutdownReport, Stopped};
+pub use report::{RunEnd, ShardReport, ShutdownReport, Stopped};
 pub use retire::RetireError;
 pub use settings::{Checkpoints, CoordinationOn, OnDataGap, Settings};
 pub use status::{ShardStatus, Status};

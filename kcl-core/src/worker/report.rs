@@ -3,12 +3,31 @@ use std::fmt;
 
 use crate::model::{Checkpoint, LeaseKey};
 
-/// How a graceful stop went.
+/// How a worker ended.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// The shards that were held when the stop was asked for.
+    /// How its [`run`](super::Worker::run) ended.
+    pub run: RunEnd,
+    /// The shards that were held when the stop began, by their lease keys.
     pub shards: BTreeMap<LeaseKey, ShardReport>,
+}
+
+/// How [`Worker::run`](super::Worker::run) ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RunEnd {
+    /// It was never called.
+    #[default]
+    NotRun,
+    /// It returned in good order: after a stop, or at the end of a bounded reading.
+    Finished,
+    /// It returned an error.
+    Failed,
+    /// Its future was dropped before it had ended, as by a `select!` in which another branch was first. Nothing was stored at the end
+    /// and no lease was freed: others go on with the shards when the leases expire. [`Worker::run_until`](super::Worker::run_until) is
+    /// the way to stop at a signal.
+    Dropped,
 }
 
 /// How one shard was given up.
@@ -29,7 +48,7 @@ pub enum Stopped {
     Drained,
     /// The lease was freed before anything was handed out, or its shard had ended.
     Released,
-    /// The lease was lost, or the deadline came first: the handler was dropped where it stood. Others take the shard over when the
+    /// The lease was lost, or the deadline came first, or the future of `run` was dropped: the handler was dropped where it stood. Others take the shard over when the
     /// lease expires.
     GivenUp,
 }
@@ -46,6 +65,12 @@ impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [drained, released, given_up] =
             [Stopped::Drained, Stopped::Released, Stopped::GivenUp].map(|stopped| self.count(stopped));
+        f.write_str(match self.run {
+            RunEnd::Finished => "",
+            RunEnd::NotRun => "the worker did not run: ",
+            RunEnd::Failed => "`run` ended with an error: ",
+            RunEnd::Dropped => "the future of `run` was dropped, which stores nothing and frees no lease: ",
+        })?;
         write!(f, "{drained} drained, {released} released, {given_up} given up")
     }
 }

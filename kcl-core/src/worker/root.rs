@@ -39,9 +39,12 @@ struct Root {
     report: ShutdownReport,
 }
 
-/// Works until it is told to stop or cannot go on.
-pub(crate) async fn run(inner: Arc<Inner>) -> Result<ShutdownReport, RunError> {
-    let (coordination, leash, news) = Coordination::start(&inner)?;
+/// Works until it is told to stop or cannot go on: what became of the shards, and the cause if it could not.
+pub(crate) async fn run(inner: Arc<Inner>) -> (ShutdownReport, Option<RunError>) {
+    let (coordination, leash, news) = match Coordination::start(&inner) {
+        Ok(started) => started,
+        Err(cause) => return (ShutdownReport::default(), Some(cause)),
+    };
     let root = Root {
         inner,
         coordination,
@@ -58,7 +61,7 @@ pub(crate) async fn run(inner: Arc<Inner>) -> Result<ShutdownReport, RunError> {
 }
 
 impl Root {
-    async fn work(mut self) -> Result<ShutdownReport, RunError> {
+    async fn work(mut self) -> (ShutdownReport, Option<RunError>) {
         let clock = Arc::clone(&self.inner.parts.clock);
         let mut asked = self.inner.stop.subscribe();
         let mut coordinated = true;
@@ -147,15 +150,16 @@ impl Root {
     }
 
     /// Ends what is left and says how it went.
-    async fn finish(mut self) -> Result<ShutdownReport, RunError> {
+    async fn finish(mut self) -> (ShutdownReport, Option<RunError>) {
+        for (key, status) in self.inner.board.snapshot() {
+            let report = ShardReport { stopped: Stopped::GivenUp, checkpoint: status.checkpoint };
+            self.inner.board.remove(&key);
+            self.report.shards.entry(key).or_insert(report);
+        }
         if self.stopping.is_none() {
             // Nobody asked the thread to end.
             let defect = RunError::Internal("the coordination thread ended by itself".to_owned());
-            return Err(self.cause.take().unwrap_or(defect));
-        }
-        for (key, status) in self.inner.board.snapshot() {
-            let report = ShardReport { stopped: Stopped::GivenUp, checkpoint: status.checkpoint };
-            self.report.shards.entry(key).or_insert(report);
+            return (self.report, Some(self.cause.unwrap_or(defect)));
         }
         let clock = Arc::clone(&self.inner.parts.clock);
         // What was said last and not heard yet.
@@ -167,9 +171,6 @@ impl Root {
         drop(self.leash);
         let news = &mut self.news;
         within(&*clock, THREAD_END, async { while news.recv().await.is_some() {} }).await;
-        match self.cause {
-            Some(cause) => Err(cause),
-            None => Ok(self.report),
-        }
+        (self.report, self.cause)
     }
 }

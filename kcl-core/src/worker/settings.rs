@@ -51,6 +51,10 @@ pub enum CoordinationOn {
 pub struct Settings {
     /// Where to begin on a shard without a checkpoint. Default: `TRIM_HORIZON`, which loses nothing (the KCL's is `LATEST`).
     pub initial_position: InitialPosition,
+    /// How long the worker may take to start, until [`Event::Started`](super::Event::Started): when the lease table or a stream is out of
+    /// reach for longer, [`run`](super::Worker::run) ends with [`RunError::NotStarted`](super::RunError::NotStarted). Default: no bound,
+    /// as a worker that waits is there when they are; what it waits for is said by events.
+    pub start_within: Option<Duration>,
     /// How long an owner may show no life before its leases are taken. Default: 10 s, the KCL's.
     pub failover: Duration,
     /// How many leases this worker holds at the most. Default: no bound, as in the KCL.
@@ -97,6 +101,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             initial_position: InitialPosition::TrimHorizon,
+            start_within: None,
             failover: Duration::from_secs(10),
             max_leases: usize::MAX,
             max_moves: 8,

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::runtime::Clock;
 use super::builder::{Builder, SettingError, lacks_source, no_source, one_stream_only, read_stream, stream_name};
 use super::error::RunError;
 use super::event::{Events, Outlet};
-use super::report::ShutdownReport;
+use super::report::{RunEnd, ShardReport, ShutdownReport, Stopped};
 use super::root;
 use super::settings::Settings;
 use super::status::{Board, Status};
@@ -81,7 +82,7 @@ impl Worker {
         }))
     }
 
-    /// Works until [`shutdown`](Self::shutdown) is asked for, or until it cannot go on.
+    /// Works until [`shutdown`](Self::shutdown) is asked for, or until it cannot go on. [`run_until`](Self::run_until) does both.
     ///
     /// Must be awaited on a tokio runtime with its timer and I/O enabled; processors run there, each shard as a task of its own.
     ///
@@ -90,37 +91,65 @@ impl Worker {
     ///
     /// # Cancel safety
     /// Dropping the future is a crash: everything ends where it stands, nothing is stored, and others take the leases over when
-    /// they expire.
+    /// they expire. So it is no branch of a `select!` that is left when another one is done; a [`shutdown`](Self::shutdown) after that
+    /// reports [`RunEnd::Dropped`].
     pub async fn run(&self) -> Result<ShutdownReport, RunError> {
         if self.0.ran.swap(true, Ordering::SeqCst) {
             return Err(RunError::AlreadyRun);
         }
-        let mut ending = Ending { inner: &self.0, report: ShutdownReport::default() };
+        let mut ending = Ending { inner: &self.0, report: None };
         // Boxed: whatever the loading of a configuration needs is not the callers' stack to carry.
-        let result = Box::pin(root::run(Arc::clone(&self.0))).await;
-        if let Ok(report) = &result {
-            ending.report.clone_from(report);
+        let (mut report, cause) = Box::pin(root::run(Arc::clone(&self.0))).await;
+        report.run = if cause.is_some() { RunEnd::Failed } else { RunEnd::Finished };
+        ending.report = Some(report.clone());
+        cause.map_or(Ok(report), Err)
+    }
+
+    /// [Runs](Self::run) until `signal` is done, and then stops in good order: what is not done after `deadline` is given up. What the
+    /// signal comes to does not matter.
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "signal")]
+    /// # async fn run(worker: kcl_core::Worker) -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    ///
+    /// let report = worker.run_until(kcl_core::stop_signal()?, Duration::from_secs(30)).await?;
+    /// println!("{report}");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// The leases are freed. To keep them for a restart, let the signal itself end with a call of [`stop`](Self::stop).
+    ///
+    /// # Errors
+    /// Those of [`run`](Self::run).
+    ///
+    /// # Cancel safety
+    /// As with [`run`](Self::run), dropping the future is a crash.
+    pub async fn run_until(&self, signal: impl Future, deadline: Duration) -> Result<ShutdownReport, RunError> {
+        let mut run = pin!(self.run());
+        let mut signal = pin!(signal);
+        tokio::select! {
+            biased;
+            ended = &mut run => return ended,
+            _ = &mut signal => self.ask_to_stop(Stop::Release, deadline),
         }
-        result
+        // The signal lives until the worker has ended: who is dropped may give back what it has caught.
+        run.await
     }
 
     /// Asks for a graceful stop and waits for it: no more is fetched, the batch in hand is finished, the last checkpoints are stored
     /// and the leases freed, so that others go on at once and without a duplicate. What is not done after `deadline` is given up.
     ///
-    /// May be called more than once, also before `run`; the first deadline counts. Cancel safe: the stop goes on. The report is empty
-    /// when the worker does not run, or its `run` was dropped or has failed.
+    /// May be called more than once, also before `run`; the first deadline counts. Cancel safe: the stop goes on. The report says how
+    /// `run` ended ([`ShutdownReport::run`]): it may have been dropped, or have failed.
     pub async fn shutdown(&self, deadline: Duration) -> ShutdownReport {
         self.stop(Stop::Release, deadline).await
     }
 
     /// The same as [`shutdown`](Self::shutdown), with a choice of what becomes of the leases. The first call decides.
     pub async fn stop(&self, how: Stop, deadline: Duration) -> ShutdownReport {
-        let until = self.0.parts.clock.now() + deadline;
-        self.0.stop.send_if_modified(|stop| {
-            let first = stop.is_none();
-            stop.get_or_insert((how, until));
-            first
-        });
+        self.ask_to_stop(how, deadline);
         if !self.0.ran.load(Ordering::SeqCst) {
             return ShutdownReport::default();
         }
@@ -130,6 +159,15 @@ impl Worker {
             Ok(report) => report.clone().unwrap_or_default(),
             Err(_) => ShutdownReport::default(),
         }
+    }
+
+    fn ask_to_stop(&self, how: Stop, deadline: Duration) {
+        let until = self.0.parts.clock.now() + deadline;
+        self.0.stop.send_if_modified(|stop| {
+            let first = stop.is_none();
+            stop.get_or_insert((how, until));
+            first
+        });
     }
 
     /// Reads one more stream from now on, in a worker that was [built for several](Builder::streams). Nothing happens when it reads
@@ -207,12 +245,20 @@ impl Inner {
 /// Tells those who wait in [`Worker::shutdown`] that the worker has ended, also when the future of [`Worker::run`] was dropped.
 struct Ending<'a> {
     inner: &'a Inner,
-    report: ShutdownReport,
+    /// Nothing until `run` has ended by itself.
+    report: Option<ShutdownReport>,
 }
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
-        self.inner.report.send_replace(Some(std::mem::take(&mut self.report)));
+        let report = self.report.take().unwrap_or_else(|| {
+            let given_up = |(key, status): (_, super::ShardStatus)| {
+                self.inner.board.remove(&key);
+                (key, ShardReport { stopped: Stopped::GivenUp, checkpoint: status.checkpoint })
+            };
+            ShutdownReport { run: RunEnd::Dropped, shards: self.inner.board.snapshot().into_iter().map(given_up).collect() }
+        });
+        self.inner.report.send_replace(Some(report));
     }
 }
 

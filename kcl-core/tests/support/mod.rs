@@ -149,12 +149,28 @@ impl Fleet {
 
     /// The same, with what was seen so far.
     pub(crate) fn start_with(self, script: Script, seen: Seen) -> Run {
+        self.work(script, seen, |worker| async move { worker.run().await })
+    }
+
+    /// The same by `run_until`, with a signal that is told by what is seen.
+    pub(crate) fn run_until<S>(self, script: Script, signal: impl FnOnce(Seen) -> S, deadline: Duration) -> Run
+    where
+        S: Future<Output = ()> + Send + 'static,
+    {
+        let seen = Seen::default();
+        let signal = signal(seen.clone());
+        self.work(script, seen, move |worker| async move { worker.run_until(signal, deadline).await })
+    }
+
+    fn work<W>(self, script: Script, seen: Seen, work: impl FnOnce(Worker) -> W) -> Run
+    where
+        W: Future<Output = Result<ShutdownReport, RunError>> + Send + 'static,
+    {
         let scribes = seen.clone();
         let worker =
             self.builder.processor(move |_: &ShardRef| Scribe { seen: scribes.clone(), script: script.clone() }).build().unwrap();
         let heard = Heard::of(&worker);
-        let running = worker.clone();
-        let task = tokio::spawn(async move { running.run().await });
+        let task = tokio::spawn(work(worker.clone()));
         Run { worker, seen, heard, task }
     }
 }

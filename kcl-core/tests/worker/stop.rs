@@ -4,14 +4,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::support::{Fleet, PATIENCE, Script, UnrulyTable, at, lease_of, one_shard, soon, until, wait_for_lease};
+use crate::support::{Call, Fleet, PATIENCE, Script, UnrulyTable, at, lease_of, one_shard, soon, until, wait_for_lease};
 use kcl_core::Failure;
 use kcl_core::decide::consumer::State;
 use kcl_core::lease::LeaseTable;
 use kcl_core::lease::memory::MemoryLeaseTable;
 use kcl_core::model::{Checkpoint, Lease, LeaseKey, Timestamp};
 use kcl_core::stream::memory::MemoryStream;
-use kcl_core::worker::{Event, RunError, Stopped};
+use kcl_core::worker::{Event, RunEnd, RunError, Stopped};
 
 #[tokio::test]
 async fn a_worker_runs_once() {
@@ -85,6 +85,94 @@ async fn a_stop_of_a_worker_whose_run_was_dropped_returns() {
     run.crash().await;
     soon("the stop that waits", waiting).await.unwrap();
     soon("a stop afterwards", worker.shutdown(PATIENCE)).await;
+}
+
+#[tokio::test]
+async fn a_stop_after_run_was_dropped_says_so() {
+    let (stream, shard, _) = one_shard(1);
+    let run = Fleet::with_short_failover(&stream, &MemoryLeaseTable::new()).start(Script::default());
+    run.seen.wait_for_records(1).await;
+    let worker = run.worker.clone();
+    // As `select!` does it when a signal is first.
+    run.crash().await;
+    let report = soon("the report", worker.shutdown(PATIENCE)).await;
+    assert_eq!(report.run, RunEnd::Dropped);
+    assert_eq!(report.shards[&LeaseKey::single(shard)].stopped, Stopped::GivenUp);
+    let said = report.to_string();
+    assert!(said.contains("`run` was dropped") && said.contains("0 drained, 0 released, 1 given up"), "{said}");
+    assert!(worker.status().shards.is_empty(), "it holds nothing any more");
+}
+
+#[tokio::test]
+async fn a_stop_of_a_worker_that_failed_or_never_ran_says_so() {
+    let (stream, shard, _) = one_shard(1);
+    let run = Fleet::with_short_failover(&stream, &MemoryLeaseTable::new())
+        .with(|builder| builder.on_failure(kcl_core::OnFailure::Stop))
+        .start(Script::process(|_| async { Err(Failure::new("bad")) }));
+    let worker = run.worker.clone();
+    assert!(matches!(run.ended().await, Err(RunError::Handler { .. })));
+    let report = soon("the report", worker.shutdown(PATIENCE)).await;
+    assert_eq!((report.run, report.shards.len()), (RunEnd::Failed, 1), "{report}");
+    assert_eq!(report.shards[&LeaseKey::single(shard)].stopped, Stopped::Drained);
+    assert!(report.to_string().starts_with("`run` ended with an error"), "{report}");
+    assert_eq!(kcl_core::worker::ShutdownReport::default().run, RunEnd::NotRun);
+}
+
+#[tokio::test]
+async fn run_until_stops_in_good_order_when_its_signal_comes() {
+    let (stream, shard, sequences) = one_shard(3);
+    let table = MemoryLeaseTable::new();
+    let run = Fleet::with_short_failover(&stream, &table).run_until(
+        Script::default(),
+        |seen| async move { seen.wait_for_records(3).await },
+        PATIENCE,
+    );
+    let seen = run.seen.clone();
+    let report = run.ended().await.unwrap();
+    assert_eq!((report.run, report.to_string().as_str()), (RunEnd::Finished, "1 drained, 0 released, 0 given up"));
+    let lease = lease_of(&table, &shard).await;
+    assert_eq!((lease.owner, lease.checkpoint), (None, at(&sequences[2])));
+    let calls = seen.calls_of(&shard);
+    assert!(matches!(calls[calls.len() - 2..], [Call::ShutdownRequested, Call::LeaseLost { .. }]), "{calls:?}");
+}
+
+#[tokio::test]
+async fn run_until_gives_up_what_is_not_done_by_its_deadline() {
+    let (stream, _, _) = one_shard(1);
+    let run = Fleet::with_short_failover(&stream, &MemoryLeaseTable::new()).run_until(
+        Script::process(|_| std::future::pending()),
+        |seen| async move { seen.wait_for_records(1).await },
+        Duration::from_millis(100),
+    );
+    assert_eq!(run.ended().await.unwrap().count(Stopped::GivenUp), 1);
+}
+
+#[tokio::test]
+async fn who_cannot_start_in_time_ends_with_what_kept_it() {
+    let (stream, _, _) = one_shard(1);
+    let table = UnrulyTable::new();
+    table.set_unreachable(true);
+    let run = Fleet::with_short_failover(&stream, &table)
+        .with(|builder| builder.start_within(Duration::from_millis(300)))
+        .start(Script::default());
+    let error = run.ended().await.unwrap_err();
+    let RunError::NotStarted { within, source } = &error else { panic!("{error:?}") };
+    assert_eq!(*within, Duration::from_millis(300));
+    let cause = source.as_ref().expect("what kept it").to_string();
+    assert!(error.to_string().contains("within 300ms") && error.to_string().contains(&cause), "{error}");
+}
+
+#[tokio::test]
+async fn who_has_started_in_time_goes_on_without_a_bound() {
+    let (stream, shard, _) = one_shard(1);
+    let run = Fleet::with_short_failover(&stream, &MemoryLeaseTable::new())
+        .with(|builder| builder.start_within(Duration::from_millis(500)))
+        .start(Script::default());
+    run.seen.wait_for_records(1).await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    stream.put_to(&shard, "k", "x").unwrap();
+    run.seen.wait_for_records(2).await;
+    run.stop().await.unwrap();
 }
 
 #[test]

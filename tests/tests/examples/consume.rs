@@ -1,6 +1,12 @@
 //! `consume` on an embedded stream.
 
+#![expect(clippy::disallowed_methods, reason = "waits for what another process does")]
+
+use std::fs::OpenOptions;
+use std::io::Read;
 use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
 use kcl_core::model::Checkpoint;
 use rustix::process::Signal;
@@ -50,6 +56,34 @@ async fn sigterm_ends_it_in_good_order_and_the_next_process_goes_on_without_a_du
     let (first, second) = (Trace::read(&first).sequences(), Trace::read(&second).sequences());
     assert!(first.is_disjoint(&second));
     assert_eq!(first.len() + second.len(), 2500);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_signal_ends_it_at_once() {
+    let scene = Scene::new().await;
+    // What the processor writes waits in a pipe that nobody reads on: its call does not end, and so the stop does not.
+    let pipe = scene.path("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut reader = OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
+    scene.put(9999).await;
+    let mut run = scene.consume(&pipe, "");
+    let reader = tokio::task::spawn_blocking(move || {
+        reader.read_exact(&mut vec![0; 20_000]).unwrap();
+        reader
+    });
+    let _reader = tokio::time::timeout(Duration::from_secs(60), reader).await.expect("records are processed").unwrap();
+    run.signal(Signal::INT);
+    // Signals of one kind that come together are one.
+    let again = async {
+        while run.is_running() {
+            run.signal(Signal::INT);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), again).await.expect("it ends");
+    let run = run.finish().await;
+    assert_eq!(run.code, None, "ended by the signal: {run:?}");
+    assert!(run.out.is_empty(), "and not in good order: {run:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

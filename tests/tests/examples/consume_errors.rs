@@ -61,7 +61,7 @@ async fn what_the_environment_lacks_is_said_with_the_whole_chain() {
     assert_eq!(run.number("records"), 0, "the last line is there all the same");
     assert_said(&consume(&base, "AWS_ACCESS_KEY_ID").await, 1, &["no AWS credentials", "AWS_ACCESS_KEY_ID"]);
     let run = consume(&format!("{base} --start-within 1s"), "NOTHING").await;
-    assert_said(&run, 1, &["not started within 1s", "Connection refused"]);
+    assert_said(&run, 1, &["could not start within 1s", "Connection refused"]);
     let run = consume("--stream orders --application billing", "HOME").await;
     assert_said(&run, 1, &["HOME is not set", "--lease-table sqlite:PATH"]);
     let run = consume("--stream s --application a --lease-table sqlite:/no/such/folder/leases", "NOTHING").await;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::BoxError;
 use crate::decide::assignment::{Asked, PassedOn, Take};
 use crate::decide::audit::{next_audit, rank};
 use crate::decide::backoff::Backoff;
@@ -62,6 +63,8 @@ pub(super) struct Coordinator {
     due: Vec<Take>,
     /// The former process under this name left in good order.
     former_left: bool,
+    /// What kept the worker from starting, as it was said last.
+    not_started: Option<Trouble>,
     /// The changes of the streams that the first audit saw.
     streams_seen: u64,
     next_look: Moment,
@@ -142,6 +145,7 @@ impl Coordinator {
             stole: None,
             due: Vec::new(),
             former_left: false,
+            not_started: None,
             streams_seen: 0,
             next_look: Moment::default(),
             last_look: Moment::default(),
@@ -162,11 +166,18 @@ impl Coordinator {
     /// Works until the root wants no more, or is gone.
     pub(super) async fn run(mut self) {
         let wanted = self.wanted.clone();
+        let clock = Arc::clone(self.context.clock());
+        let within = self.context.inner.parts.settings.start_within;
+        let deadline = clock.now() + within.unwrap_or_default();
         let begun = tokio::select! {
             biased;
             // Only the end of the root ends this at once: a stop that comes while leases are being made has to give them back.
             () = wanted.nothing() => return,
             begun = self.begin() => begun,
+            () = clock.sleep_until(deadline), if within.is_some() => {
+                let source = self.not_started.take().map(BoxError::from);
+                Err(RunError::NotStarted { within: within.unwrap_or_default(), source })
+            }
         };
         match begun {
             Ok(true) => self.context.inner.outlet.say(Event::Started),
@@ -203,6 +214,7 @@ impl Coordinator {
             if context.is_working() {
                 self.busy("to begin", &trouble);
             }
+            self.not_started = Some(trouble);
             tokio::select! {
                 biased;
                 () = wanted.drain() => {}

@@ -1,0 +1,175 @@
+//! The signals that end a program, as a future to stop a worker by.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// A signal that asks a program to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Signal {
+    /// Ctrl-C.
+    Interrupt,
+    /// What `kill`, service managers and containers send.
+    Terminate,
+}
+
+impl Signal {
+    /// The exit code by which a shell knows that the signal ended the program: 130 or 143.
+    #[must_use]
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Interrupt => 130,
+            Self::Terminate => 143,
+        }
+    }
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Interrupt => "SIGINT",
+            Self::Terminate => "SIGTERM",
+        })
+    }
+}
+
+/// Catches Ctrl-C (SIGINT) and SIGTERM from this call on; the future is done with the first of them. For
+/// [`Worker::run_until`](crate::Worker::run_until).
+///
+/// **A second signal is not caught**: it ends the process at once, as if nothing had ever caught it, also when a handler blocks every
+/// thread. The leases are then left to expire. Nor is one caught when every future of this function is dropped. (On Windows, Ctrl-C is
+/// caught for good.)
+///
+/// # Errors
+/// The system refuses.
+///
+/// # Panics
+/// Outside of a tokio runtime with I/O enabled.
+pub fn stop_signal() -> io::Result<StopSignal> {
+    Ok(StopSignal { caught: system::Caught::new()? })
+}
+
+/// The future of [`stop_signal`]. Cancel safe: polled again, by whomever, it is done with the next signal.
+#[derive(Debug)]
+pub struct StopSignal {
+    caught: system::Caught,
+}
+
+impl Future for StopSignal {
+    type Output = Signal;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Signal> {
+        self.caught.poll(cx)
+    }
+}
+
+#[cfg(unix)]
+mod system {
+    use std::io;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+    use std::task::{Context, Poll};
+
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    use signal_hook::flag;
+    use tokio::signal::unix::{self, SignalKind};
+
+    use super::Signal;
+
+    #[derive(Debug)]
+    pub(super) struct Caught {
+        interrupt: unix::Signal,
+        terminate: unix::Signal,
+        _second: Second,
+    }
+
+    impl Caught {
+        pub(super) fn new() -> io::Result<Self> {
+            let second = Second::new()?;
+            let (interrupt, terminate) = (unix::signal(SignalKind::interrupt())?, unix::signal(SignalKind::terminate())?);
+            Ok(Self { interrupt, terminate, _second: second })
+        }
+
+        pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Signal> {
+            // They end with the runtime only.
+            if let Poll::Ready(Some(())) = self.terminate.poll_recv(cx) {
+                return Poll::Ready(Signal::Terminate);
+            }
+            if let Poll::Ready(Some(())) = self.interrupt.poll_recv(cx) {
+                return Poll::Ready(Signal::Interrupt);
+            }
+            Poll::Pending
+        }
+    }
+
+    /// What a second signal does. Tokio catches a signal for the rest of the process, whoever still listens: the handler that is set here
+    /// gives it back to the system, in the signal handler itself, when a first one was caught or when nobody listens any more.
+    #[derive(Debug)]
+    struct Second;
+
+    /// Set by the first signal, and when nobody listens: the next signal does what it does by default.
+    static BY_DEFAULT: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+    static LISTENERS: Mutex<usize> = Mutex::new(0);
+
+    impl Second {
+        fn new() -> io::Result<Self> {
+            let mut listeners = LISTENERS.lock().unwrap_or_else(PoisonError::into_inner);
+            let by_default = match BY_DEFAULT.get() {
+                Some(by_default) => by_default,
+                None => {
+                    let by_default = Arc::new(AtomicBool::new(false));
+                    for signal in [SIGINT, SIGTERM] {
+                        // In this order: the first signal finds it unset, and sets it.
+                        flag::register_conditional_default(signal, Arc::clone(&by_default))?;
+                        flag::register(signal, Arc::clone(&by_default))?;
+                    }
+                    BY_DEFAULT.get_or_init(|| by_default)
+                }
+            };
+            if *listeners == 0 {
+                by_default.store(false, Ordering::SeqCst);
+            }
+            *listeners += 1;
+            Ok(Self)
+        }
+    }
+
+    impl Drop for Second {
+        fn drop(&mut self) {
+            let mut listeners = LISTENERS.lock().unwrap_or_else(PoisonError::into_inner);
+            *listeners = listeners.saturating_sub(1);
+            if let Some(by_default) = BY_DEFAULT.get().filter(|_| *listeners == 0) {
+                by_default.store(true, Ordering::SeqCst);
+            }
+        }
+    }
+}
+
+#[cfg(windows)]
+mod system {
+    use std::io;
+    use std::task::{Context, Poll};
+
+    use tokio::signal::windows::{CtrlC, ctrl_c};
+
+    use super::Signal;
+
+    #[derive(Debug)]
+    pub(super) struct Caught(CtrlC);
+
+    impl Caught {
+        pub(super) fn new() -> io::Result<Self> {
+            ctrl_c().map(Self)
+        }
+
+        pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Signal> {
+            match self.0.poll_recv(cx) {
+                Poll::Ready(Some(())) => Poll::Ready(Signal::Interrupt),
+                _ => Poll::Pending,
+            }
+        }
+    }
+}
