@@ -7,8 +7,9 @@
 //! |---|---|
 //! | the fleet | [`members`]: who lives; [`assignment`]: what to take, ask for, claim; [`hand_over`]: what to answer to who asks; [`audit`]: who audits |
 //! | the shards of a stream | [`shards`]: which leases there are to be, and when a shard may be read |
-//! | one shard | [`consumer`]: what comes next; [`checkpoint`]: what may be stored; [`pace`]: when to read; [`subscription`]: when to subscribe; [`gap`]: what retention took |
+//! | one shard | [`consumer`]: what comes next; [`checkpoint`]: what may be stored; [`pace`]: when to read; [`reading`]: whether it is read, and by whom it should be; [`subscription`]: when to subscribe; [`gap`]: what retention took |
 //! | the consumer of an application | [`registration`]: how it comes by it; [`retirement`]: whether it may go |
+//! | a service that refuses | [`refusal`]: whether that is believed |
 //! | time and writes | [`expiry`]: the times of the protocol; [`settle`]: what an answer means; [`backoff`]: when to try again |
 
 pub mod assignment;
@@ -21,6 +22,8 @@ pub mod gap;
 pub mod hand_over;
 pub mod members;
 pub mod pace;
+pub mod reading;
+pub mod refusal;
 pub mod registration;
 mod rendezvous;
 pub mod retirement;

@@ -129,7 +129,7 @@ impl Registering {
             // Not to register again: another worker may have done it meanwhile.
             (Register, Err(ErrorKind::Throttled)) => (self.paused(THROTTLED, jitter), Why::Limit(self.longest)),
             (Describe, Err(ErrorKind::Throttled)) => (self.paused(THROTTLED, jitter), Why::NoAnswer(self.longest)),
-            (_, Err(ErrorKind::Busy | ErrorKind::Transient | ErrorKind::Expired)) => {
+            (_, Err(ErrorKind::Busy | ErrorKind::Transient | ErrorKind::Unreachable | ErrorKind::Expired)) => {
                 (self.paused(RETRY, jitter), Why::NoAnswer(self.longest))
             }
         };

@@ -120,7 +120,7 @@ pub(crate) async fn bounded<T>(
 ) -> Result<T, Error> {
     within(clock, limit, call)
         .await
-        .unwrap_or_else(|| Err(Error::new(ErrorKind::Transient, operation, format!("no answer within {limit:?}"))))
+        .unwrap_or_else(|| Err(Error::new(ErrorKind::Unreachable, operation, format!("no answer within {limit:?}"))))
 }
 
 /// The memory that raw records take before they are taken apart, with the spare room of their list.

@@ -22,6 +22,8 @@ pub(crate) struct PollingSettings {
     pub(crate) max_records: u32,
     /// How long one call may take: 30 s as in the KCL.
     pub(crate) call_limit: Duration,
+    /// How long one call of `GetRecords` may take.
+    pub(crate) read_limit: Duration,
 }
 
 /// Reads a shard with `GetRecords`.
@@ -66,7 +68,7 @@ impl Polling {
         }
         let start = self.intake.resume.open();
         let call = self.stream.open(&self.shard, &start);
-        let cursor = self.bounded("GetShardIterator", call).await?;
+        let cursor = bounded(&*self.clock, self.settings.call_limit, "GetShardIterator", call).await?;
         self.cursor = Some(cursor.clone());
         Ok(cursor)
     }
@@ -83,7 +85,8 @@ impl Polling {
         let limit = self.intake.size.limit(permit.bytes(), self.settings.max_records, factor);
         let sent = self.clock.now();
         self.pace.called(sent);
-        let page = self.bounded("GetRecords", self.stream.read(&cursor, limit)).await?;
+        let call = self.stream.read(&cursor, limit);
+        let page = bounded(&*self.clock, self.settings.read_limit, "GetRecords", call).await?;
         self.intake.meters.read_in(self.clock.now().since(sent));
         let bytes = occupied(&page.records);
         self.intake.size.observe(page.records.len(), bytes);
@@ -92,13 +95,10 @@ impl Polling {
         Ok((page, permit))
     }
 
-    async fn bounded<T>(&self, operation: &'static str, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        bounded(&*self.clock, self.settings.call_limit, operation, call).await
-    }
-
     /// A page in the form in which it is handed on; nothing if it says nothing.
     fn take_in(&mut self, page: Page, permit: Permit) -> Option<Fetched> {
         self.failures = 0;
+        self.turns.read();
         let end = page.next.is_none().then_some(page.children);
         self.cursor = page.next;
         self.intake.take_in(page.records, page.millis_behind_latest, end, permit)
@@ -107,6 +107,7 @@ impl Polling {
     /// What an error asks for: a pause, or the end of reading.
     async fn recover(&mut self, error: Error) -> Result<Option<Fetched>, FetchError> {
         tracing::debug!(error = %error, kind = ?error.kind, failures = self.failures, "a call of the stream failed");
+        self.turns.failed(&error);
         let failures = self.failures;
         self.failures = failures.saturating_add(1);
         let delay = match error.kind {
@@ -129,7 +130,7 @@ impl Polling {
                 self.intake.meters.throttled.increment(1);
                 THROTTLED.longest(failures) / 2 + THROTTLED.delay(failures, jitter()) / 2
             }
-            ErrorKind::Transient | ErrorKind::Busy => {
+            ErrorKind::Transient | ErrorKind::Unreachable | ErrorKind::Busy => {
                 self.intake.meters.retried.increment(1);
                 RETRY.delay(failures, jitter())
             }

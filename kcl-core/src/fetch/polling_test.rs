@@ -14,7 +14,12 @@ fn polled() -> (Scene, Polling) {
         Arc::new(scene.stream.clone()),
         scene.shard.clone(),
         Arc::clone(&scene.clock),
-        PollingSettings { pace: PaceSettings::default(), max_records: 100, call_limit: Duration::from_secs(30) },
+        PollingSettings {
+            pace: PaceSettings::default(),
+            max_records: 100,
+            call_limit: Duration::from_secs(30),
+            read_limit: Duration::from_secs(10),
+        },
         scene.budget.seat(),
         scene.turns(),
         scene.intake(),

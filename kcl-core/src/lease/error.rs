@@ -25,7 +25,14 @@ pub enum Error {
         #[source]
         source: BoxError,
     },
-    /// It cannot work, however often it is tried: rights, a wrong schema, a broken row.
+    /// The table refuses the call for want of rights or for its credentials, and nothing was written. A worker that was granted it before
+    /// tries again for a while; nobody else should.
+    #[error("the lease table refuses the call: {message}")]
+    Denied {
+        /// What was called, what the table said, and what would be right.
+        message: String,
+    },
+    /// It cannot work, however often it is tried: a wrong schema, a broken row, an address that is none.
     #[error("the lease table cannot be used: {message}")]
     Fatal {
         /// What is wrong, where, and what would be right.
@@ -48,6 +55,21 @@ impl Error {
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::Throttled { .. } | Self::Unknown { .. })
     }
+}
+
+/// What an error says, and what all that lies beneath it says.
+pub(crate) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        // Many errors repeat their cause in their own text.
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = error.source();
+    }
+    text
 }
 
 fn found(row: Option<&Lease>) -> String {

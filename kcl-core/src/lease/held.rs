@@ -1,3 +1,4 @@
+use std::fmt;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -5,11 +6,14 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+use crate::decide::reading::{Failing, News, Reading};
 use crate::model::{Checkpoint, Facts, Lease, LeaseKey, Moment, Pending, Position, ShardId, WorkerId};
 use crate::processor::{Fence, LossReason};
 use crate::runtime::{Clock, within};
+use crate::stream;
 
 use super::BoxError;
+use super::error::with_causes;
 
 /// A lease that this worker holds: the side of the shard's consumer.
 ///
@@ -38,6 +42,10 @@ pub(crate) struct Shared {
     pub(crate) timer_armed: AtomicBool,
     pub(crate) hand_over: HandOver,
     pub(crate) progress: Progress,
+    /// How its shard is read, and what the last call that failed came to.
+    reading: Mutex<(Reading, Option<Arc<str>>)>,
+    /// The lease is given up because its shard is out of this worker's reach.
+    out_of_reach: AtomicBool,
 }
 
 /// Something for the writer to do.
@@ -71,6 +79,8 @@ pub(crate) enum Order {
     },
     /// The shard is not to be read by this worker any more: its consumer drains it, and the lease is freed.
     GiveUp,
+    /// The same, because this worker does not get through to the shard.
+    OutOfReach,
     /// This worker asked for the lease and is not to have it.
     Refuse {
         asked: WorkerId,
@@ -117,7 +127,20 @@ impl Shared {
             timer_armed: AtomicBool::new(false),
             hand_over: HandOver::default(),
             progress: Progress::new(now),
+            reading: Mutex::default(),
+            out_of_reach: AtomicBool::new(false),
         }
+    }
+
+    /// Whether another worker, if there is one, should have the lease.
+    pub(crate) fn is_out_of_reach(&self, failover: Duration) -> bool {
+        lock(&self.reading).0.gives_up(failover, true)
+    }
+
+    /// The consumer is to leave the lease for that reason.
+    pub(crate) fn leave_to_others(&self) {
+        self.out_of_reach.store(true, Ordering::Release);
+        self.hand_over.ask();
     }
 
     pub(crate) fn set_valid_until(&self, moment: Moment) {
@@ -198,7 +221,23 @@ impl Held {
 
     /// A handle for saying that the shard's loop turned.
     pub(crate) fn turns(&self, clock: Arc<dyn Clock>) -> Turns {
-        Turns { shared: Arc::clone(&self.shared), clock }
+        Turns { shared: Arc::clone(&self.shared), clock, teller: None }
+    }
+
+    /// The same handle, which also tells whether the shard is read: by this failover time, to this listener.
+    pub(crate) fn told_turns(&self, clock: Arc<dyn Clock>, failover: Duration, listener: Listener) -> Turns {
+        Turns { shared: Arc::clone(&self.shared), clock, teller: Some(Teller { failover, listener }) }
+    }
+
+    /// Why the lease is to be left to other workers: what the last call of the stream that failed came to.
+    pub(crate) fn out_of_reach(&self) -> Option<Arc<str>> {
+        self.shared.out_of_reach.load(Ordering::Acquire).then(|| lock(&self.shared.reading).1.clone().unwrap_or_default())
+    }
+
+    /// Since when the shard is not read, and what the last call that failed came to.
+    pub(crate) fn failing(&self) -> Option<(Failing, Arc<str>)> {
+        let reading = lock(&self.shared.reading);
+        reading.0.failing().map(|failing| (*failing, reading.1.clone().unwrap_or_default()))
     }
 
     /// A handle for orders that may outlive the consumer.
@@ -262,6 +301,10 @@ impl Orders {
 
     pub(crate) fn give_up(&self) {
         let _ = self.0.send(Order::GiveUp);
+    }
+
+    pub(crate) fn leave_to_others(&self) {
+        let _ = self.0.send(Order::OutOfReach);
     }
 
     pub(crate) fn refuse(&self, asked: WorkerId) {
@@ -336,6 +379,23 @@ pub(crate) struct Progress {
 pub(crate) struct Turns {
     shared: Arc<Shared>,
     clock: Arc<dyn Clock>,
+    teller: Option<Teller>,
+}
+
+/// Hears when a shard is not read any more, and when it is again; and what the last call that failed came to.
+pub(crate) type Listener = Arc<dyn Fn(News, Arc<str>) + Send + Sync>;
+
+/// Who is told of it, and after how long.
+#[derive(Clone)]
+struct Teller {
+    failover: Duration,
+    listener: Listener,
+}
+
+impl fmt::Debug for Teller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Teller").field("failover", &self.failover).finish_non_exhaustive()
+    }
 }
 
 /// How often a wait that is nobody's fault counts as a turn.
@@ -345,6 +405,45 @@ impl Turns {
     /// The loop turned.
     pub(crate) fn turned(&self) {
         self.shared.progress.turned(self.clock.now());
+    }
+
+    /// The stream gave a page or an event: the shard is read.
+    pub(crate) fn read(&self) {
+        let (news, error) = {
+            let mut reading = lock(&self.shared.reading);
+            (reading.0.answered(), reading.1.take())
+        };
+        self.tell(news, error);
+    }
+
+    /// A call that the shard is read by has failed.
+    pub(crate) fn failed(&self, error: &stream::Error) {
+        self.failed_with(error.kind, with_causes(error).into());
+    }
+
+    /// The same, of a failure that is known by its kind and its text.
+    pub(crate) fn failed_with(&self, kind: stream::ErrorKind, error: Arc<str>) {
+        let failover = self.teller.as_ref().map_or(Duration::MAX, |teller| teller.failover);
+        let news = {
+            let mut reading = lock(&self.shared.reading);
+            reading.1 = Some(Arc::clone(&error));
+            reading.0.failed(kind, self.clock.now(), failover)
+        };
+        self.tell(news, Some(error));
+    }
+
+    /// The same, of a failure that stands for many, from `since` on.
+    pub(crate) fn failed_from(&self, since: Moment, kind: stream::ErrorKind, error: Arc<str>) {
+        let failover = self.teller.as_ref().map_or(Duration::MAX, |teller| teller.failover);
+        let news = lock(&self.shared.reading).0.failed(kind, since, failover);
+        self.tell(news, Some(Arc::clone(&error)));
+        self.failed_with(kind, error);
+    }
+
+    fn tell(&self, news: Option<News>, error: Option<Arc<str>>) {
+        if let (Some(news), Some(teller)) = (news, &self.teller) {
+            (teller.listener)(news, error.unwrap_or_default());
+        }
     }
 
     /// Waits for something that is not this shard's own fault (memory, parents, a pause): that counts as progress.

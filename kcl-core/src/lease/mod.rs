@@ -33,6 +33,7 @@ pub use beacon::{Beacon, Changed};
 pub use change::{Change, Expect, Match};
 pub use edit::{CounterEdit, Edit, Edits, SwitchesEdit};
 pub use error::Error;
+pub(crate) use error::with_causes;
 pub use row::{ForeignRow, WorkerRow};
 pub use table::{Consistency, LeaseTable, PageToken, Snapshot};
 pub use write::Write;

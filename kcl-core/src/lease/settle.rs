@@ -1,3 +1,4 @@
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -5,10 +6,11 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use crate::decide::settle::{Settled, settle};
-use crate::model::{Lease, Moment};
+use crate::model::{Lease, LeaseKey, Moment};
 use crate::runtime::{Clock, jitter, pause, within};
 
 use super::begun::Begun;
+use super::with_causes;
 use super::{BoxError, Consistency, Error, LeaseTable, Snapshot, Write};
 
 /// Carries writes out until it is known what became of them.
@@ -19,6 +21,18 @@ pub(crate) struct Settler {
     /// How long one call may take; one that takes longer counts as unanswered.
     pub(crate) call_limit: Duration,
     pub(crate) begun: Begun,
+    /// Hears that a write on a lease does not go through, well before its time is over.
+    trouble: Trouble,
+}
+
+/// Who hears of trouble: which lease it is, and what was said.
+#[derive(Clone)]
+struct Trouble(Arc<dyn Fn(&LeaseKey, Arc<str>) + Send + Sync>);
+
+impl fmt::Debug for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Trouble")
+    }
 }
 
 /// What became of a write that was pursued.
@@ -46,7 +60,12 @@ pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
 impl Settler {
     pub(crate) fn new(table: Arc<dyn LeaseTable>, clock: Arc<dyn Clock>, call_limit: Duration) -> Self {
-        Self { table, clock, call_limit, begun: Begun::default() }
+        Self { table, clock, call_limit, begun: Begun::default(), trouble: Trouble(Arc::new(|_, _| {})) }
+    }
+
+    /// The same, which says when a write on a lease has not gone through for a third of its time.
+    pub(crate) fn telling(self, trouble: impl Fn(&LeaseKey, Arc<str>) + Send + Sync + 'static) -> Self {
+        Self { trouble: Trouble(Arc::new(trouble)), ..self }
     }
 
     /// Sends `make(row)` until it is settled or `until` has passed. When the row has moved on under our token, it is made anew from
@@ -58,13 +77,26 @@ impl Settler {
     pub(crate) async fn pursue(&self, held: &mut Lease, until: Moment, make: impl Fn(&Lease) -> Option<Write>) -> Outcome {
         let mut sent = self.clock.now();
         let mut span = FIRST_PAUSE;
+        let mut tell_at = Some(sent + until.since(sent) / 3);
         loop {
             let Some(write) = make(held) else { return Outcome::Superseded };
             let mut tries = FuturesUnordered::new();
             let mut next = None;
             let (settled, acknowledged) = loop {
                 tries.push(self.call(held, &write));
-                match self.first_telling(&mut tries, next, |answer| settle(held, &write, answer)).await {
+                let told = self.first_telling(&mut tries, next, |answer| settle(held, &write, answer)).await;
+                if tell_at.is_some_and(|at| self.clock.now() >= at) {
+                    let said = match &told {
+                        Some((Settled::Again(error), _)) => Some(with_causes(error)),
+                        None => Some("no answer to a write so far".to_owned()),
+                        Some(_) => None,
+                    };
+                    if let Some(said) = said {
+                        tell_at = None;
+                        (self.trouble.0)(&held.key, said.into());
+                    }
+                }
+                match told {
                     Some((Settled::Again(error), _)) if self.clock.now() + span >= until => {
                         return Outcome::Unsettled { error, sent };
                     }

@@ -36,7 +36,7 @@ pub trait LeaseTable: fmt::Debug + Send + Sync + 'static {
     /// and from several workers at once.
     ///
     /// # Errors
-    /// [`Error::Fatal`] names what is wrong with the table, [`Error::Throttled`] when it cannot be reached now.
+    /// [`Error::Fatal`] names what is wrong with the table, [`Error::Denied`] the right that is missing, [`Error::Throttled`] when it cannot be reached now.
     async fn setup(&self) -> Result<(), Error>;
 
     /// Reads one lease, consistently.

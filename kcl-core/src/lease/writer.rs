@@ -66,6 +66,8 @@ pub(crate) enum Note {
     Asked { lease: LeaseKey, by: WorkerId },
     /// A request is refused, as the consumer took too long.
     Refused { lease: LeaseKey },
+    /// The shard has been out of reach for long: another worker should have the lease, if there is one. Said with each renewal.
+    OutOfReach { lease: LeaseKey },
 }
 
 /// How a tenancy ended.
@@ -213,6 +215,9 @@ impl Writer {
             return self.refuse(asked).await;
         }
         let renewal_due = now >= self.renewal_due();
+        if renewal_due && !self.giving_up && self.shared.is_out_of_reach(self.timing.failover) {
+            let _ = self.notes.send(Note::OutOfReach { lease: self.row.key.clone() });
+        }
         // A renewal takes along what there is: it costs a write anyway.
         match self.automatic().filter(|_| renewal_due || now >= self.checkpoint_due()) {
             Some(position) => {
@@ -360,6 +365,11 @@ impl Writer {
             Order::GiveUp => {
                 (self.giving_up, self.drain_until) = (true, None);
                 self.shared.hand_over.ask();
+                None
+            }
+            Order::OutOfReach => {
+                (self.giving_up, self.drain_until) = (true, None);
+                self.shared.leave_to_others();
                 None
             }
             Order::Refuse { asked } => self.refuse(asked).await,

@@ -14,8 +14,11 @@ pub enum ErrorKind {
     Gone,
     /// This shard cannot be read, by rights or by its key: stop it, and say so.
     Denied,
-    /// It went wrong this time: try again.
+    /// The service failed this time: try again.
     Transient,
+    /// This process did not get through to the service: no connection, no answer in time, credentials that have expired or are not to
+    /// be had. Try again; if it lasts, another worker may do better.
+    Unreachable,
     /// It cannot work for any shard: stop the worker.
     Fatal,
 }

@@ -170,6 +170,18 @@ impl Builder {
         self
     }
 
+    /// See [`Settings::read_limit`].
+    pub const fn read_limit(mut self, limit: Duration) -> Self {
+        self.settings.read_limit = limit;
+        self
+    }
+
+    /// See [`Settings::refusal_limit`].
+    pub const fn refusal_limit(mut self, limit: Duration) -> Self {
+        self.settings.refusal_limit = limit;
+        self
+    }
+
     /// See [`Settings::checkpoints`].
     pub const fn checkpoints(mut self, checkpoints: Checkpoints) -> Self {
         self.settings.checkpoints = checkpoints;
@@ -366,6 +378,8 @@ fn check(settings: &Settings, now: Timestamp) -> Result<(), SettingError> {
     number("calls_per_second", settings.calls_per_second, 1, 1_000_000)?;
     span("idle_ceiling", settings.idle_ceiling, milli, Duration::from_secs(60))?;
     span("call_limit", settings.call_limit, Duration::from_millis(100), hour)?;
+    span("read_limit", settings.read_limit, Duration::from_millis(100), hour)?;
+    span("refusal_limit", settings.refusal_limit, Duration::ZERO, hour * 24)?;
     span("checkpoint_every", settings.checkpoint_every, milli, hour)?;
     span("handler_budget", settings.handler_budget, second, hour * 24)?;
     span("drain_limit", settings.drain_limit, milli, second * 10)?;

@@ -13,6 +13,7 @@ use crate::decide::consumer::{Command, Consumer, Outcome, State, Step};
 use crate::decide::gap::DataGap;
 use crate::fetch::{Batch, Fed, Feed};
 use crate::lease::held::{Held, Leave, OrderError};
+use crate::lease::with_causes;
 use crate::level::Level;
 use crate::meters::ShardMeters;
 use crate::model::{Checkpoint, ChildShard, Lease, Position, ShardId};
@@ -31,6 +32,7 @@ use super::streams::ReadStream;
 use super::worker::{Inner, Stop};
 
 mod opening;
+mod reading;
 
 /// The consumer of one shard: carries out what [`crate::decide::consumer`] says, one thing at a time.
 pub(crate) struct ShardConsumer {
@@ -187,7 +189,15 @@ impl ShardConsumer {
             return Some(Step::StopAsked);
         }
         if self.may_hand_over() && self.held.accept_hand_over() {
-            (self.told_stop, self.handing_over) = (true, true);
+            self.told_stop = true;
+            match self.held.out_of_reach() {
+                Some(error) => {
+                    self.say_unreadable(&error);
+                    self.give_up.get_or_insert(GiveUp::Unreadable(error));
+                    self.feed = None;
+                }
+                None => self.handing_over = true,
+            }
             return Some(Step::StopAsked);
         }
         None
@@ -502,7 +512,7 @@ impl ShardConsumer {
         self.children = children;
         match self.held.end(ids).await {
             Ok(()) => Step::EndStored,
-            Err(OrderError::Throttled(error)) => self.busy("to store a shard's end", &error.to_string()),
+            Err(OrderError::Throttled(error)) => self.busy("to store a shard's end", &with_causes(&*error)),
             Err(_) => self.lose(),
         }
     }
@@ -543,7 +553,7 @@ impl ShardConsumer {
                 Step::Released
             }
             Err(OrderError::Throttled(error)) => {
-                self.inner.outlet.say(Event::Busy { what: "to free a lease", error: error.to_string().into() });
+                self.inner.outlet.say(Event::Busy { what: "to free a lease", error: with_causes(&*error).into() });
                 self.lose()
             }
             Err(_) => self.lose(),

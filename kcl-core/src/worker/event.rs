@@ -2,6 +2,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_core::Stream;
 use futures_util::StreamExt;
@@ -91,6 +92,38 @@ pub enum Event {
         /// What the service said.
         error: Arc<str>,
     },
+    /// A stream or the lease table refuses a call that it has granted before. It is tried again; the worker ends if that lasts, or the
+    /// stream counts as unreadable where several are read. Told from the first refusal, once until the call is granted again.
+    Refused {
+        /// The stream, by its name, or "the lease table".
+        of: Arc<str>,
+        /// The call that is refused.
+        call: &'static str,
+        /// For how long it may be refused ([`Settings::refusal_limit`](super::Settings::refusal_limit)).
+        limit: Duration,
+        /// What was said, with its causes.
+        error: Arc<str>,
+    },
+    /// A shard has not been read for longer than the failover time: every call that was to read it has failed. It is tried again; when the
+    /// calls did not get through to the service at all for three failover times and another worker lives, the lease is left to that one.
+    /// Told once, until it is read again.
+    ReadingFails {
+        /// The shard.
+        shard: ShardRef,
+        /// For how long every call has failed.
+        for_long: Duration,
+        /// How many have.
+        attempts: u32,
+        /// What the last one came to, with its causes.
+        error: Arc<str>,
+    },
+    /// A shard is read again, after [`ReadingFails`](Self::ReadingFails).
+    ReadingGoesOn {
+        /// The shard.
+        shard: ShardRef,
+        /// How many calls had failed.
+        attempts: u32,
+    },
     /// A stream is polled in this run of the worker, though it was to be read by fan-out if it can be ([`Mode::Auto`](super::Mode::Auto)).
     /// Told once for a stream.
     PolledInstead {
@@ -113,11 +146,12 @@ pub enum Event {
         /// The keys.
         ranges: Vec<HashKeyRange>,
     },
-    /// The lease table or the stream is busy or out of reach; what had to be done is tried again.
+    /// The lease table or the stream is busy or out of reach; what had to be done is tried again. A lease that cannot be renewed is told
+    /// of before it is lost for that.
     Busy {
         /// What was to be done.
         what: &'static str,
-        /// What was said.
+        /// What was said, with its causes.
         error: Arc<str>,
     },
     /// Somebody who is not of this fleet gives the leases of the table away, as the leader of a KCL 3.x does. From now on this worker

@@ -74,6 +74,13 @@ pub struct Settings {
     pub idle_ceiling: Duration,
     /// How long one call of the stream may take. Default: 30 s, the KCL's.
     pub call_limit: Duration,
+    /// How long one call of `GetRecords` may take, so that a connection that has died is found out: a page of 10 MB comes in a second or
+    /// two. Not longer than `call_limit`. Default: 10 s (the KCL: 30 s).
+    pub read_limit: Duration,
+    /// For how long a call of the stream or of the lease table that was granted before may be refused (`AccessDeniedException`, credentials
+    /// that are not accepted) before the worker ends, or the stream counts as unreadable where it reads several. A policy that is being
+    /// changed refuses a whole fleet for a second. What was never granted ends the worker at once. Default: 2 min.
+    pub refusal_limit: Duration,
     /// See [`Checkpoints`]. Default: automatic.
     pub checkpoints: Checkpoints,
     /// How long what is done on a shard waits for its automatic checkpoint, at most. A renewal of the lease may take it along before, so
@@ -111,6 +118,8 @@ impl Default for Settings {
             calls_per_second: 5,
             idle_ceiling: Duration::from_secs(1),
             call_limit: Duration::from_secs(30),
+            read_limit: Duration::from_secs(10),
+            refusal_limit: Duration::from_secs(120),
             checkpoints: Checkpoints::Automatic,
             checkpoint_every: Duration::from_secs(5),
             handler_budget: Duration::from_secs(300),

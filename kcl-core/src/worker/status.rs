@@ -2,8 +2,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::decide::consumer::State;
+use crate::decide::reading::Failing;
 use crate::lease::held::Held;
-use crate::model::{Checkpoint, LeaseKey, Position, WorkerId};
+use crate::model::{Checkpoint, LeaseKey, Moment, Position, WorkerId};
 
 /// What a worker is doing, at one instant.
 #[derive(Clone, Debug)]
@@ -35,8 +36,30 @@ pub struct ShardStatus {
     pub millis_behind_latest: Option<u64>,
     /// Records in the batch that the handler works on.
     pub in_flight: usize,
+    /// That it is not read at present, and why; nothing when the last call of the stream was answered.
+    pub failing: Option<ReadFailure>,
     /// User records that were processed since the lease was acquired.
     pub records: u64,
+}
+
+/// A shard is not read: every call that was to read it has failed since one was answered.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ReadFailure {
+    /// When the first of them failed, by the clock of the worker.
+    pub since: Moment,
+    /// When the last one did.
+    pub last: Moment,
+    /// How many did.
+    pub attempts: u32,
+    /// What the last one came to, with its causes.
+    pub error: Arc<str>,
+}
+
+impl ReadFailure {
+    fn new((failing, error): (Failing, Arc<str>)) -> Self {
+        Self { since: failing.since, last: failing.last, attempts: failing.attempts, error }
+    }
 }
 
 /// Where consumers write what they do.
@@ -59,6 +82,7 @@ impl Board {
             position: None,
             millis_behind_latest: None,
             in_flight: 0,
+            failing: None,
             records: 0,
         };
         self.shards().insert(held.key().clone(), (status, Arc::clone(held)));
@@ -76,7 +100,10 @@ impl Board {
 
     pub(crate) fn snapshot(&self) -> BTreeMap<LeaseKey, ShardStatus> {
         let with_checkpoint = |(key, (status, held)): (&LeaseKey, &(ShardStatus, Arc<Held>))| {
-            (key.clone(), ShardStatus { checkpoint: held.stored(), ..status.clone() })
+            (
+                key.clone(),
+                ShardStatus { checkpoint: held.stored(), failing: held.failing().map(ReadFailure::new), ..status.clone() },
+            )
         };
         self.shards().iter().map(with_checkpoint).collect()
     }

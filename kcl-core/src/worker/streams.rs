@@ -13,7 +13,10 @@ use crate::stream::{self, ErrorKind, Stream, StreamDescription};
 
 use super::coordination::{Listing, Trouble};
 use super::mode::{Mode, WantedConsumer};
+use super::patient_stream::Patient;
+use super::refused::Refused;
 use super::shared::Shared;
+use super::worker::Inner;
 
 /// A stream to read, in a worker that reads several.
 #[derive(Clone)]
@@ -85,6 +88,7 @@ impl StreamConfig {
             registration: OnceLock::new(),
             polled_instead: AtomicBool::new(false),
             source: self.source.map_or_else(tokio::sync::OnceCell::new, tokio::sync::OnceCell::from),
+            refused: OnceLock::new(),
             description: OnceLock::new(),
             unread: Mutex::default(),
             listing: Shared::default(),
@@ -111,6 +115,7 @@ pub(crate) struct ReadStream {
     registration: OnceLock<Arc<Registration>>,
     polled_instead: AtomicBool,
     source: tokio::sync::OnceCell<Arc<dyn Stream>>,
+    refused: OnceLock<Arc<Refused>>,
     description: OnceLock<StreamDescription>,
     unread: Mutex<Unread>,
     /// The listing of all its shards that is under way.
@@ -123,6 +128,16 @@ impl ReadStream {
     /// How it is read: as it was given, or as the environment says.
     pub(crate) async fn source(&self) -> Result<Arc<dyn Stream>, stream::Error> {
         self.source.get_or_try_init(|| from_environment(&self.name)).await.map(Arc::clone)
+    }
+
+    /// The stream as its shards are read and listed: a refusal has to last before it counts.
+    pub(crate) async fn reader(&self, inner: &Inner) -> Result<Arc<dyn Stream>, stream::Error> {
+        let source = self.source().await?;
+        let refused = self.refused.get_or_init(|| {
+            let (of, parts) = (self.name.to_string(), &inner.parts);
+            Arc::new(Refused::new(of, parts.settings.refusal_limit, Arc::clone(&parts.clock), inner.outlet.clone()))
+        });
+        Ok(Arc::new(Patient::new(Arc::clone(refused), source)))
     }
 
     /// The consumer on its way to be used, one for all the shards.

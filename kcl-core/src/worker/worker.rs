@@ -16,6 +16,8 @@ use crate::runtime::Clock;
 use super::builder::{Builder, SettingError, lacks_source, no_source, one_stream_only, read_stream, stream_name};
 use super::error::RunError;
 use super::event::{Events, Outlet};
+use super::patient_table::PatientTable;
+use super::refused::Refused;
 use super::report::{RunEnd, ShardReport, ShutdownReport, Stopped};
 use super::root;
 use super::settings::Settings;
@@ -70,9 +72,13 @@ impl Worker {
         Builder::default()
     }
 
-    pub(crate) fn new(parts: Parts) -> Self {
+    pub(crate) fn new(mut parts: Parts) -> Self {
+        let outlet = Outlet::new();
+        let (clock, limit) = (Arc::clone(&parts.clock), parts.settings.refusal_limit);
+        let refused = Refused::new("the lease table", limit, clock, outlet.clone());
+        parts.table = Arc::new(PatientTable::new(refused, parts.table));
         Self(Arc::new(Inner {
-            outlet: Outlet::new(),
+            outlet,
             board: Board::default(),
             meters: WorkerMeters::new(&parts.worker),
             stop: watch::Sender::new(None),

@@ -4,6 +4,7 @@
 
 mod clock;
 mod counters;
+mod cut;
 mod fan_out;
 mod gate;
 mod logged;
@@ -30,6 +31,7 @@ use tokio::task::JoinHandle;
 
 pub(crate) use clock::TokioClock;
 pub(crate) use counters::Counters;
+pub(crate) use cut::CutStream;
 pub(crate) use fan_out::{Distant, Pushing};
 pub(crate) use gate::Gate;
 pub(crate) use logged::{Logged, loud};

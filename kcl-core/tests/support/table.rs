@@ -28,6 +28,8 @@ pub(crate) enum Fault {
     Slow(Duration),
     /// The table is broken.
     Break,
+    /// It is refused for want of a right.
+    Deny,
 }
 
 /// A write that came.
@@ -152,6 +154,7 @@ impl UnrulyTable {
                 tokio::time::sleep(delay).await;
                 answer
             }
+            Fault::Deny => Err(Error::Denied { message: "no right to write".to_owned() }),
             Fault::Break => Err(Error::Fatal { message: "the table is broken".to_owned(), source: None }),
         }
     }

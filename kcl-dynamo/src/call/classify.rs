@@ -7,6 +7,7 @@
 //! | `ExpiredTokenException`, `ExpiredToken`, `RequestExpired`, `RequestTimeTooSkewed`, and `InvalidSignatureException` about the time | throttled: credentials are renewed and clocks are set | the same |
 //! | `InternalServerError`, `InternalServerErrorException`, `InternalFailure`, `ServiceUnavailable`, `RequestTimeout`, any status from 500, status 408 | unknown: it may have been done | throttled |
 //! | no answer in time, no connection, an answer that cannot be read | unknown | throttled |
+//! | `AccessDeniedException`, `UnrecognizedClientException`, `InvalidSignatureException`, `IncompleteSignatureException`, `IncompleteSignature`, `InvalidClientTokenId`, `MissingAuthenticationTokenException`, `MissingAuthenticationToken`, `SignatureDoesNotMatch`, `NotAuthorized`, `OptInRequired`, status 401 to 407 | denied | denied |
 //! | a request that cannot be built or sent, every other status | fatal | fatal |
 
 /// What is called, by the name that a policy has for it.
@@ -62,6 +63,8 @@ pub(crate) enum Verdict {
     Unknown,
     /// It was not done, and may be another time.
     Throttled,
+    /// It was not done, for want of rights or for the credentials.
+    Denied,
     /// It will not be done, however often it is tried.
     Fatal,
 }
@@ -76,6 +79,19 @@ const BUSY: &[&str] = &[
     "ReplicatedWriteConflictException",
 ];
 const PASSING: &[&str] = &["ExpiredTokenException", "ExpiredToken", "RequestExpired", "RequestTimeTooSkewed"];
+const REFUSED: &[&str] = &[
+    "AccessDeniedException",
+    "UnrecognizedClientException",
+    "InvalidSignatureException",
+    "IncompleteSignatureException",
+    "IncompleteSignature",
+    "InvalidClientTokenId",
+    "MissingAuthenticationTokenException",
+    "MissingAuthenticationToken",
+    "SignatureDoesNotMatch",
+    "NotAuthorized",
+    "OptInRequired",
+];
 const TIME: &[&str] = &["Signature expired", "Signature not yet current"];
 const TROUBLE: &[&str] = &[
     "InternalServerError",
@@ -102,6 +118,8 @@ pub(crate) fn classify(action: Action, failure: &Failure<'_>) -> Verdict {
         Verdict::Throttled
     } else if TROUBLE.contains(&code) || status >= 500 || status == 408 {
         unanswered
+    } else if REFUSED.contains(&code) || (401..=407).contains(&status) {
+        Verdict::Denied
     } else {
         Verdict::Fatal
     }
@@ -117,7 +135,7 @@ mod tests {
 
     #[test]
     fn what_was_not_done_is_told_from_what_may_have_been_done_and_from_what_never_will_be() {
-        use Verdict::{Conflict, Fatal, Throttled, Unknown};
+        use Verdict::{Conflict, Denied, Fatal, Throttled, Unknown};
         let rows = [
             (refusal(400, "ConditionalCheckFailedException", ""), Conflict, None),
             (refusal(400, "ProvisionedThroughputExceededException", ""), Throttled, Some(Throttled)),
@@ -127,16 +145,16 @@ mod tests {
             (refusal(429, "", ""), Throttled, Some(Throttled)),
             (refusal(400, "ExpiredTokenException", ""), Throttled, Some(Throttled)),
             (refusal(400, "InvalidSignatureException", "Signature expired: 2026"), Throttled, Some(Throttled)),
-            (refusal(400, "InvalidSignatureException", "The request signature we calculated"), Fatal, Some(Fatal)),
+            (refusal(400, "InvalidSignatureException", "The request signature we calculated"), Denied, Some(Denied)),
             (refusal(500, "InternalServerError", ""), Unknown, Some(Throttled)),
             (refusal(503, "", ""), Unknown, Some(Throttled)),
             (refusal(502, "", "a proxy"), Unknown, Some(Throttled)),
             (refusal(408, "", ""), Unknown, Some(Throttled)),
-            (refusal(400, "AccessDeniedException", ""), Fatal, Some(Fatal)),
-            (refusal(400, "UnrecognizedClientException", ""), Fatal, Some(Fatal)),
+            (refusal(400, "AccessDeniedException", ""), Denied, Some(Denied)),
+            (refusal(400, "UnrecognizedClientException", ""), Denied, Some(Denied)),
             (refusal(400, "ResourceNotFoundException", ""), Fatal, Some(Fatal)),
             (refusal(400, "ValidationException", ""), Fatal, Some(Fatal)),
-            (refusal(403, "", ""), Fatal, Some(Fatal)),
+            (refusal(403, "", ""), Denied, Some(Denied)),
             (Failure::NotSendable, Fatal, Some(Fatal)),
             (Failure::NoAnswer, Unknown, Some(Throttled)),
         ];

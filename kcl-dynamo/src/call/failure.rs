@@ -63,6 +63,7 @@ where
         Verdict::Conflict => Error::conflict(None),
         Verdict::Unknown => Error::Unknown { source: Box::new(said) },
         Verdict::Throttled => Error::Throttled { source: Box::new(said) },
+        Verdict::Denied => Error::Denied { message: said.to_string() },
         Verdict::Fatal => Error::Fatal { message: said.to_string(), source: None::<BoxError> },
     };
     (verdict, error)

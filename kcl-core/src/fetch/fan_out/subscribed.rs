@@ -193,6 +193,7 @@ impl Subscribed {
 
     fn take_in_records(&mut self, event: Pushed, mut permit: Permit) -> Option<Fetched> {
         self.pace.after(Happened::Delivered, self.clock.now(), 0.0);
+        self.turns.read();
         self.meters.events.increment(1);
         if event.end.is_some() {
             self.subscription = None;
@@ -223,6 +224,11 @@ impl Subscribed {
             Some(error) => self.recover(error, self.clock.now()),
             None => {
                 tracing::debug!(?happened, "a subscription is over");
+                if happened == Happened::Silent {
+                    // The service sends an event each few seconds: what does not come has been lost on the way.
+                    let error = format!("SubscribeToShard: the subscription gave no event for {SILENCE:?}");
+                    self.turns.failed_with(ErrorKind::Unreachable, error.into());
+                }
                 self.pace.after(happened, self.clock.now(), jitter());
                 Ok(())
             }
@@ -232,11 +238,12 @@ impl Subscribed {
     /// What an error asks for. The pause is waited for before the next call.
     fn recover(&mut self, error: Error, sent: Moment) -> Result<(), FetchError> {
         tracing::debug!(error = %error, kind = ?error.kind, "a subscription failed");
+        self.turns.failed(&error);
         match error.kind {
             ErrorKind::Denied => return Err(FetchError::Denied(error)),
             ErrorKind::Fatal => return Err(FetchError::Fatal(error)),
             ErrorKind::Gone => self.doubted = Some(sent),
-            ErrorKind::Expired | ErrorKind::Throttled | ErrorKind::Busy | ErrorKind::Transient => {}
+            ErrorKind::Expired | ErrorKind::Throttled | ErrorKind::Busy | ErrorKind::Transient | ErrorKind::Unreachable => {}
         }
         self.pace.after(Happened::Failed(error.kind), self.clock.now(), jitter());
         Ok(())
@@ -278,7 +285,7 @@ const fn cause(happened: Happened) -> &'static str {
         Happened::Failed(ErrorKind::Gone) => "gone",
         Happened::Failed(ErrorKind::Denied) => "denied",
         Happened::Failed(ErrorKind::Fatal) => "refused",
-        Happened::Failed(ErrorKind::Transient | ErrorKind::Expired) => "reset",
+        Happened::Failed(ErrorKind::Transient | ErrorKind::Unreachable | ErrorKind::Expired) => "reset",
     }
 }
 

@@ -3,7 +3,7 @@
 //! The calls are R `GetRecords`, I `GetShardIterator`, L `ListShards`, D `DescribeStreamSummary`, S `SubscribeToShard` (its answer, and
 //! the exceptions that end a subscription later), C `DescribeStreamConsumer`, N `RegisterStreamConsumer` (a new one) and
 //! X `DeregisterStreamConsumer`. The first row that names the call and what came back decides. An [`ErrorKind`] says what the reader
-//! does: `Transient`: try again. `Throttled`: try again after a longer pause. `Busy`: try again soon and steadily. `Expired`: get a new
+//! does: `Transient`: try again. `Unreachable`: try again, and leave the shard to another worker if it lasts. `Throttled`: try again after a longer pause. `Busy`: try again soon and steadily. `Expired`: get a new
 //! iterator, or list from the beginning. `Gone`: the shard, the stream or the consumer has gone. `Denied`: stop this shard and say so.
 //! `Fatal`: stop the worker and say so.
 //!
@@ -25,21 +25,21 @@
 //! | R I S | `DryRunOperationException` | Fatal | the answer to a trial call, which is never made here |
 //! | R I L D S C N X | `ThrottlingException`, `Throttling`, `RequestLimitExceeded`, `RequestThrottled`, `RequestThrottledException`, `TooManyRequestsException`, `SlowDown` | Throttled | too many calls, by any name |
 //! | R I L D S C N X | `InternalFailureException`, `InternalFailure`, `InternalServerError`, `InternalServerException`, `InternalError`, `ServiceUnavailable`, `ServiceUnavailableException`, `RequestTimeout`, `RequestTimeoutException`, `RequestAbortedException` | Transient | the service's own trouble |
-//! | R I L D S C N X | `ExpiredTokenException`, `ExpiredToken`, `RequestExpired`, `RequestTimeTooSkewed`, `RequestInTheFuture` | Transient | credentials are renewed, and the SDK sets its clock by the answer |
-//! | R I L D S C N X | `InvalidSignatureException` saying `Signature expired`, `Signature not yet current` | Transient | the process was paused or its clock is wrong; the SDK sets its clock by the answer |
+//! | R I L D S C N X | `ExpiredTokenException`, `ExpiredToken`, `RequestExpired`, `RequestTimeTooSkewed`, `RequestInTheFuture` | Unreachable | credentials are renewed, and the SDK sets its clock by the answer |
+//! | R I L D S C N X | `InvalidSignatureException` saying `Signature expired`, `Signature not yet current` | Unreachable | the process was paused or its clock is wrong; the SDK sets its clock by the answer |
 //! | R I L D S C N X | `InvalidSignatureException`, `SignatureDoesNotMatch`, `IncompleteSignature`, `IncompleteSignatureException`, `UnrecognizedClientException`, `InvalidClientTokenId`, `MissingAuthenticationToken`, `MissingAuthenticationTokenException`, `NotAuthorized`, `OptInRequired`, `AuthFailure` | Fatal | the credentials are wrong, for every shard |
 //! | R I L D S C N X | `UnknownOperationException`, `InvalidAction`, `MissingAction`, `SerializationException`, `MalformedHttpRequestException` | Fatal | the endpoint does not understand what Kinesis does |
 //! | R I L D S C N X | status 429 | Throttled | too many calls, without a name |
-//! | R I L D S C N X | status 408 | Transient | something on the way gave up waiting |
+//! | R I L D S C N X | status 408 | Unreachable | something on the way gave up waiting |
 //! | R I L D S C N X | status 401 to 407 | Fatal | something on the way refuses us, or the endpoint is not Kinesis |
 //! | R I S | status 400 to 499 | Denied | refused for a reason that has no row: said for this shard, the others go on |
 //! | L D C N X | status 400 to 499 | Fatal | refused for a reason that has no row: without the list, or a consumer, there is nothing to read |
 //! | R I L D S C N X | any other status | Transient | the trouble of the service or of something on the way |
 //! | R I L D S C N X | a request that cannot be built | Fatal | the client lacks a setting |
 //! | R I L D S C N X | a request that cannot be sent | Fatal | the endpoint is no address |
-//! | R I L D S C N X | no answer in time | Transient | nobody knows why |
-//! | R I L D S C N X | no connection | Transient | networks and credential providers come back |
-//! | R I L D S C N X | an answer that cannot be read | Transient | it was cut off |
+//! | R I L D S C N X | no answer in time | Unreachable | nobody knows why |
+//! | R I L D S C N X | no connection | Unreachable | networks and credential providers come back |
+//! | R I L D S C N X | an answer that cannot be read | Unreachable | it was cut off |
 
 use crate::stream::ErrorKind;
 
@@ -226,12 +226,12 @@ static TABLE: &[Row] = &[
     row(
         ALL,
         Sign::Codes(&["ExpiredTokenException", "ExpiredToken", "RequestExpired", "RequestTimeTooSkewed", "RequestInTheFuture"]),
-        ErrorKind::Transient,
+        ErrorKind::Unreachable,
     ),
     row(
         ALL,
         Sign::Saying("InvalidSignatureException", &["Signature expired", "Signature not yet current"]),
-        ErrorKind::Transient,
+        ErrorKind::Unreachable,
     ),
     row(
         ALL,
@@ -262,16 +262,16 @@ static TABLE: &[Row] = &[
         ErrorKind::Fatal,
     ),
     row(ALL, Sign::Status(429, 429), ErrorKind::Throttled),
-    row(ALL, Sign::Status(408, 408), ErrorKind::Transient),
+    row(ALL, Sign::Status(408, 408), ErrorKind::Unreachable),
     row(ALL, Sign::Status(401, 407), ErrorKind::Fatal),
     row(&[R, I, S], Sign::Status(400, 499), ErrorKind::Denied),
     row(&[L, D, C, N, X], Sign::Status(400, 499), ErrorKind::Fatal),
     row(ALL, Sign::AnyStatus, ErrorKind::Transient),
     row(ALL, Sign::NotBuilt, ErrorKind::Fatal),
     row(ALL, Sign::NotSendable, ErrorKind::Fatal),
-    row(ALL, Sign::Late, ErrorKind::Transient),
-    row(ALL, Sign::NoConnection, ErrorKind::Transient),
-    row(ALL, Sign::Unreadable, ErrorKind::Transient),
+    row(ALL, Sign::Late, ErrorKind::Unreachable),
+    row(ALL, Sign::NoConnection, ErrorKind::Unreachable),
+    row(ALL, Sign::Unreadable, ErrorKind::Unreachable),
 ];
 
 #[cfg(test)]

@@ -7,10 +7,11 @@ use crate::decide::registration::{LONGEST, LONGEST_BEFORE_POLLING};
 use crate::fetch::fan_out::{NoConsumer, Registration, Subscribed, SubscribedSettings};
 use crate::fetch::{Feed, Fetch, FetchError, Intake, Polling, PollingSettings, Resume};
 use crate::lease::held::OrderError;
+use crate::lease::with_causes;
 use crate::meters::SubscriptionMeters;
 use crate::model::{Checkpoint, Facts, InitialPosition, Moment};
-use crate::stream::{ConsumerArn, Stream};
-use crate::worker::coordination::Whereabouts;
+use crate::stream::{self, ConsumerArn, ErrorKind, Stream};
+use crate::worker::coordination::{NoTime, Whereabouts};
 use crate::worker::error::RunError;
 use crate::worker::event::Event;
 
@@ -24,13 +25,17 @@ impl ShardConsumer {
             _ if self.row.facts.start_at.is_some() => return Ok(()),
             (Checkpoint::AtTimestamp, InitialPosition::AtTimestamp(at)) => at,
             (Checkpoint::AtTimestamp | Checkpoint::Latest, _) => {
-                let turns = self.held.turns(Arc::clone(&self.clock));
+                let turns = self.turns();
                 let time = tokio::select! {
                     biased;
                     () = self.signalled() => return Err(self.signal_or_wait()),
                     time = turns.while_waiting(self.coordination.start_time(Arc::clone(&self.stream))) => time,
                 };
-                time.map_err(|error| self.busy("to learn the service's time", &error))?
+                time.map_err(|NoTime { kind, error }| {
+                    let error: Arc<str> = error.into();
+                    kind.iter().for_each(|kind| turns.failed_with(*kind, Arc::clone(&error)));
+                    self.busy("to learn the service's time", &error)
+                })?
             }
             _ => return Ok(()),
         };
@@ -40,7 +45,7 @@ impl ShardConsumer {
                 self.row.facts = facts;
                 Ok(())
             }
-            Err(OrderError::Throttled(error)) => Err(self.busy("to keep where a shard begins", &error.to_string())),
+            Err(OrderError::Throttled(error)) => Err(self.busy("to keep where a shard begins", &with_causes(&*error))),
             Err(_) => Err(self.lose()),
         }
     }
@@ -51,14 +56,14 @@ impl ShardConsumer {
         let begin = self.done.clone().map_or_else(|| self.row.checkpoint.clone(), Checkpoint::At);
         let resume =
             Resume::new(&begin, &self.row.facts).map_err(|error| self.stop_worker(RunError::Internal(error.to_string())))?;
-        let source = match self.stream.source().await {
+        let source = match self.stream.reader(&self.inner).await {
             Ok(source) => source,
-            Err(error) => return Err(self.stop_worker(RunError::Stream(error))),
+            Err(error) => return Err(self.refused(error)),
         };
         let consumer = self.consumer_of(&source).await?;
         let parts = &self.inner.parts;
         let (shard, seat) = (self.shard.shard.clone(), parts.budget.seat());
-        let turns = self.held.turns(Arc::clone(&self.clock));
+        let turns = self.turns();
         let clock = Arc::clone(&self.clock);
         let intake =
             Intake::new(Arc::clone(&clock), self.meters.clone(), resume, self.row.hash_range, parts.settings.out_of_range);
@@ -71,8 +76,9 @@ impl ShardConsumer {
                 Box::new(Subscribed::new(registration, consumer, shard, clock, settings, seat, turns, meters, intake))
             }
             None => {
+                let read_limit = parts.settings.read_limit.min(call_limit);
                 let (pace, max_records) = (parts.settings.pace(), parts.settings.max_records);
-                let settings = PollingSettings { pace, max_records, call_limit };
+                let settings = PollingSettings { pace, max_records, call_limit, read_limit };
                 Box::new(Polling::new(source, shard, clock, settings, seat, turns, intake))
             }
         };
@@ -85,14 +91,14 @@ impl ShardConsumer {
         let Some(wanted) = stream.consumer.as_ref().filter(|_| !stream.is_polled_instead()) else { return Ok(None) };
         let Some(fan_out) = source.fan_out() else {
             let why = NoConsumer::unsupported(stream.name.clone(), &wanted.which);
-            return self.no_consumer(why).map_or(Ok(None), Err);
+            return self.no_consumer(why, self.clock.now()).map_or(Ok(None), Err);
         };
         let registration = stream.registration(|| {
             let (clock, call_limit) = (Arc::clone(&self.clock), self.inner.parts.settings.call_limit);
             let longest = if wanted.may_poll { LONGEST_BEFORE_POLLING } else { LONGEST };
             Registration::new(stream.name.clone(), wanted.which.clone(), fan_out, clock, call_limit, longest)
         });
-        let turns = self.held.turns(Arc::clone(&self.clock));
+        let (turns, since) = (self.turns(), self.clock.now());
         let consumer = tokio::select! {
             biased;
             () = self.signalled() => return Err(self.signal_or_wait()),
@@ -100,37 +106,44 @@ impl ShardConsumer {
         };
         match consumer {
             Ok(consumer) => Ok(Some((Arc::clone(registration), consumer))),
-            Err(why) => self.no_consumer(why).map_or(Ok(None), Err),
+            Err(why) => self.no_consumer(why, since).map_or(Ok(None), Err),
         }
     }
 
-    /// There is no consumer: the shard is polled if it may be (nothing more is to be done), or not read.
-    fn no_consumer(&mut self, why: NoConsumer) -> Option<Step> {
+    /// There is no consumer, asked for since then: the shard is polled if it may be (nothing more is to be done), or not read.
+    fn no_consumer(&mut self, why: NoConsumer, since: Moment) -> Option<Step> {
         if self.poll_instead(&why) {
             return None;
         }
         if why.is_passing() {
             self.feed = None;
-            return Some(self.busy("to find the consumer for fan-out", &with_cause(&why)));
+            let error: Arc<str> = with_causes(&why).into();
+            let kind = why.source.as_ref().map_or(ErrorKind::Transient, |source| source.kind);
+            self.turns().failed_from(since, kind, Arc::clone(&error));
+            return Some(self.busy("to find the consumer for fan-out", &error));
         }
         // One stream of several that cannot be read is no reason to stop reading the others.
         Some(if self.stream.is_one_of_several() { self.unreadable(&why) } else { self.stop_worker(RunError::NoConsumer(why)) })
     }
 
     /// The shard is given up for now: it is tried again after a pause.
-    fn unreadable(&mut self, why: &dyn std::error::Error) -> Step {
-        let error: Arc<str> = why.to_string().into();
-        self.inner.outlet.say(Event::ShardUnreadable { shard: self.shard.clone(), error: Arc::clone(&error) });
+    fn unreadable(&mut self, why: &(dyn std::error::Error + 'static)) -> Step {
+        let error: Arc<str> = with_causes(why).into();
+        self.say_unreadable(&error);
         self.stop_with(GiveUp::Unreadable(error))
     }
 
+    pub(super) fn say_unreadable(&self, error: &Arc<str>) {
+        self.inner.outlet.say(Event::ShardUnreadable { shard: self.shard.clone(), error: Arc::clone(error) });
+    }
+
     /// The stream is polled from now on, if it may be: its shards open their feeds anew.
-    fn poll_instead(&mut self, why: &dyn std::error::Error) -> bool {
+    fn poll_instead(&mut self, why: &(dyn std::error::Error + 'static)) -> bool {
         let may_poll = self.stream.consumer.as_ref().is_some_and(|wanted| wanted.may_poll);
         if may_poll {
             (self.feed, self.subscribed) = (None, false);
             if self.stream.poll_instead() {
-                let reason: Arc<str> = with_cause(why).into();
+                let reason: Arc<str> = with_causes(why).into();
                 tracing::info!(stream = %self.stream.name, %reason, "polls, as the stream cannot be read by fan-out");
                 self.inner.outlet.say(Event::PolledInstead { stream: self.stream.name.clone(), reason });
             }
@@ -144,14 +157,19 @@ impl ShardConsumer {
             // The right to read by polling is another one.
             FetchError::Denied(error) | FetchError::Fatal(error) if self.subscribed && self.poll_instead(&error) => None,
             FetchError::Denied(error) => Some(self.unreadable(&error)),
-            FetchError::Fatal(error) => Some(self.stop_worker(RunError::Stream(error))),
-            FetchError::NoConsumer(why) => self.no_consumer(why),
+            FetchError::Fatal(error) => Some(self.refused(error)),
+            FetchError::NoConsumer(why) => self.no_consumer(why, self.clock.now()),
         }
+    }
+
+    /// No shard of the stream can be read by this worker. One stream of several is no reason to stop reading the others.
+    fn refused(&mut self, error: stream::Error) -> Step {
+        if self.stream.is_one_of_several() { self.unreadable(&error) } else { self.stop_worker(RunError::Stream(error)) }
     }
 
     /// The service does not know the shard: has it left the stream, or was that a passing answer?
     pub(super) async fn look_for_gone(&mut self) -> Option<Step> {
-        let turns = self.held.turns(Arc::clone(&self.clock));
+        let turns = self.turns();
         let stored = self.held.finished().map_or_else(|| self.held.stored(), Checkpoint::At);
         let found = tokio::select! {
             biased;
@@ -165,12 +183,9 @@ impl ShardConsumer {
                 self.children = children;
                 Some(self.report_gap(gap).unwrap_or(Step::EndReached))
             }
+            // One stream of several that cannot be listed is no reason to stop reading the others.
+            Whereabouts::Failed(RunError::Stream(error)) => Some(self.refused(error)),
             Whereabouts::Failed(cause) => Some(self.stop_worker(cause)),
         }
     }
-}
-
-/// What an error says, and what its cause does.
-fn with_cause(error: &dyn std::error::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::decide::assignment::share;
 use crate::decide::backoff::Backoff;
 use crate::decide::shards::{Begin, Finished, Leases, NewLease, ShardGraph, judge_finished, leases_to_create, listing_for};
-use crate::lease::{Consistency, Write};
+use crate::lease::{Consistency, Write, with_causes};
 use crate::model::{Lease, LeaseKey, ShardId};
 use crate::runtime::pause;
 use crate::stream::StreamDescription;
@@ -25,7 +25,7 @@ impl Context {
         if let Some(description) = of.description() {
             return Ok(description);
         }
-        let source = of.source().await?;
+        let source = of.reader(&self.inner).await?;
         let description = self.stream_call("DescribeStreamSummary", source.describe()).await?;
         Ok(of.set_description(description))
     }
@@ -75,7 +75,7 @@ impl Context {
         if !of.is_one_of_several() || matches!(trouble, Trouble::Table(_) | Trouble::Fatal(_)) {
             return Err(trouble);
         }
-        let error = format!("{}: {trouble}", of.name).into();
+        let error = format!("{}: {}", of.name, with_causes(&trouble)).into();
         self.inner.outlet.say(Event::Busy { what: "to compare the shards of a stream with the leases", error });
         Ok(())
     }

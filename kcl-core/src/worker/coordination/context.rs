@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::decide::backoff::Backoff;
 use crate::decide::expiry::Timing;
 use crate::decide::shards::{Inconsistent, NewLease, ShardGraph};
 use crate::lease::settle::Settler;
 use crate::lease::{BoxError, Consistency, Error, Snapshot};
 use crate::model::{Lease, LeaseKey, Moment, ShardId, Timestamp, WorkerId};
-use crate::runtime::{Clock, pause, within};
+use crate::runtime::{Clock, jitter, pause, within};
 use crate::stream::{self, ErrorKind, ShardFilter};
 use crate::worker::error::RunError;
+use crate::worker::event::Event;
 use crate::worker::shared::Shared;
 use crate::worker::streams::ReadStream;
 use crate::worker::worker::Inner;
@@ -74,6 +76,24 @@ pub(crate) enum Trouble {
 }
 
 impl Trouble {
+    /// The same of one stream of several: that it cannot be listed is no reason to stop reading the others.
+    pub(super) fn of_stream(self, of: &ReadStream) -> Self {
+        match self {
+            Self::Stream(error) if of.is_one_of_several() && matches!(error.kind, ErrorKind::Fatal | ErrorKind::Denied) => {
+                Self::Stream(stream::Error { kind: ErrorKind::Unreachable, ..error })
+            }
+            other => other,
+        }
+    }
+
+    /// What it is to a reader, if the stream said it.
+    pub(super) const fn kind(&self) -> Option<ErrorKind> {
+        match self {
+            Self::Stream(error) => Some(error.kind),
+            Self::Table(_) | Self::Listing(_) | Self::Fatal(_) => None,
+        }
+    }
+
     /// The cause, if trying again does not help.
     pub(super) fn fatal(self) -> Result<RunError, Self> {
         match self {
@@ -92,6 +112,7 @@ impl Trouble {
             Self::Table(Error::Conflict { row }) => Self::Table(Error::Conflict { row: row.clone() }),
             Self::Table(Error::Unknown { .. }) => Self::Table(Error::Unknown { source: Cause::of(this) }),
             Self::Table(Error::Throttled { .. }) => Self::Table(Error::Throttled { source: Cause::of(this) }),
+            Self::Table(Error::Denied { message }) => Self::Table(Error::Denied { message: message.clone() }),
             Self::Table(Error::Fatal { message, source }) => {
                 Self::Table(Error::Fatal { message: message.clone(), source: source.as_ref().map(|_| Cause::of(this)) })
             }
@@ -127,6 +148,8 @@ impl std::error::Error for Cause {
     }
 }
 
+/// From one try to get through to a stream to the next: 1 s, doubled up to 10 s, and down to half of that.
+const REACH: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));
 /// How often a page of a listing or of the table is tried before the whole is given up for now.
 pub(super) const TRIES: u32 = 5;
 pub(super) const BETWEEN_TRIES: Duration = Duration::from_millis(200);
@@ -138,6 +161,11 @@ impl Context {
     pub(super) fn new(inner: Arc<Inner>, wanted: Wanted) -> Self {
         let timing = inner.parts.settings.timing();
         let settler = Settler::new(Arc::clone(&inner.parts.table), Arc::clone(&inner.parts.clock), timing.call_limit);
+        let outlet = inner.outlet.clone();
+        let settler = settler.telling(move |lease, error| {
+            tracing::warn!(%lease, %error, "a write on a lease does not go through: the lease is lost if that goes on");
+            outlet.say(Event::Busy { what: "to write a lease", error });
+        });
         Self {
             inner,
             settler,
@@ -255,7 +283,10 @@ impl Context {
             };
             let again = match &trouble {
                 Trouble::Stream(error) => {
-                    matches!(error.kind, ErrorKind::Transient | ErrorKind::Throttled | ErrorKind::Expired)
+                    matches!(
+                        error.kind,
+                        ErrorKind::Transient | ErrorKind::Unreachable | ErrorKind::Throttled | ErrorKind::Expired
+                    )
                 }
                 Trouble::Listing(_) => true,
                 Trouble::Table(_) | Trouble::Fatal(_) => false,
@@ -268,7 +299,7 @@ impl Context {
     }
 
     async fn list_once(&self, of: &ReadStream, filter: &ShardFilter) -> Result<Listing, Trouble> {
-        let source = of.source().await?;
+        let source = of.reader(&self.inner).await?;
         let mut shards = Vec::new();
         let (mut service_time, mut page) = (None, None);
         loop {
@@ -283,6 +314,29 @@ impl Context {
         }
     }
 
+    /// Asks the stream for the first of its shards, again and again, until it answers, whatever it says. Ends when the worker stops.
+    pub(super) async fn until_within_reach(&self, of: &ReadStream) {
+        for tries in 0.. {
+            let call = async {
+                let source = of.reader(&self.inner).await?;
+                self.stream_call("ListShards", source.list_shards(&ShardFilter::AtLatest, None)).await
+            };
+            tokio::select! {
+                biased;
+                () = self.drain() => return,
+                answer = call => match answer {
+                    Err(error) if error.kind == ErrorKind::Unreachable => {}
+                    _ => return,
+                },
+            }
+            tokio::select! {
+                biased;
+                () = self.drain() => return,
+                () = pause(&**self.clock(), REACH.longest(tries).mul_f64(0.5 + jitter() / 2.0)) => {}
+            }
+        }
+    }
+
     /// A call of the stream, bounded.
     pub(super) async fn stream_call<T>(
         &self,
@@ -292,7 +346,7 @@ impl Context {
         let limit = self.inner.parts.settings.call_limit;
         within(&**self.clock(), limit, call)
             .await
-            .unwrap_or_else(|| Err(stream::Error::new(ErrorKind::Transient, operation, format!("no answer within {limit:?}"))))
+            .unwrap_or_else(|| Err(stream::Error::new(ErrorKind::Unreachable, operation, format!("no answer within {limit:?}"))))
     }
 
     /// Makes the lease, held by this worker (`owned`) or by nobody. Nothing when it exists already, whoever made it.

@@ -8,8 +8,8 @@ use crate::BoxError;
 use crate::decide::assignment::{Asked, PassedOn, Take};
 use crate::decide::audit::{next_audit, rank};
 use crate::decide::backoff::Backoff;
-use crate::lease::Changed;
 use crate::lease::writer::{Note, Tenancy};
+use crate::lease::{Changed, with_causes};
 use crate::level::Level;
 use crate::model::{ChildShard, Lease, LeaseKey, Moment, Timestamp, Token, WorkerId};
 use crate::runtime::{Tasks, jitter, pause, within};
@@ -19,7 +19,7 @@ use crate::worker::worker::Inner;
 
 use super::context::{Acquired, Audited, Context, Trouble};
 use super::engaged::Engaged;
-use super::link::{News, Request, Wanted, Whereabouts};
+use super::link::{News, NoTime, Request, Wanted, Whereabouts};
 use super::moves::Answered;
 use super::presence::Presence;
 use super::signal::{self, Announcer, Heard};
@@ -93,16 +93,27 @@ pub(super) struct Coordinator {
 /// What a job came to.
 enum Done {
     Looked(Result<Look, crate::lease::Error>),
-    Hinted { leases: Vec<(LeaseKey, Option<Lease>)>, workers: Vec<(WorkerId, Option<crate::lease::WorkerRow>)>, at: Moment },
+    Hinted {
+        leases: Vec<(LeaseKey, Option<Lease>)>,
+        workers: Vec<(WorkerId, Option<crate::lease::WorkerRow>)>,
+        at: Moment,
+    },
     Audited(Result<Audited, Trouble>),
     Described,
-    StartTime(oneshot::Sender<Result<Timestamp, String>>, Result<Timestamp, Trouble>),
+    /// The stream of this lease has answered this worker again.
+    WithinReach(LeaseKey),
+    StartTime(oneshot::Sender<Result<Timestamp, NoTime>>, Result<Timestamp, Trouble>),
     Taken(LeaseKey, Result<Option<Acquired>, crate::lease::Error>),
     Requested(LeaseKey, Result<Answered, crate::lease::Error>),
     Withdrawn(LeaseKey, Result<Answered, crate::lease::Error>),
     GivenBack(LeaseKey, Result<Answered, crate::lease::Error>),
     Buried(WorkerId, Result<(), crate::lease::Error>),
-    Requester { lease: LeaseKey, by: WorkerId, row: Result<Option<crate::lease::WorkerRow>, crate::lease::Error>, at: Moment },
+    Requester {
+        lease: LeaseKey,
+        by: WorkerId,
+        row: Result<Option<crate::lease::WorkerRow>, crate::lease::Error>,
+        at: Moment,
+    },
     Children(oneshot::Sender<Result<Vec<ChildShard>, String>>, Result<(Vec<ChildShard>, Vec<Acquired>), Trouble>),
     Found(oneshot::Sender<Whereabouts>, Whereabouts, Vec<Acquired>),
 }
@@ -367,7 +378,7 @@ impl Coordinator {
     }
 
     fn busy(&self, what: &'static str, trouble: &Trouble) {
-        self.context.inner.outlet.say(Event::Busy { what, error: trouble.to_string().into() });
+        self.context.inner.outlet.say(Event::Busy { what, error: with_causes(trouble).into() });
     }
 
     fn announce(&self, key: &LeaseKey) {

@@ -1,7 +1,8 @@
 //! What this worker has to do with which lease.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::decide::assignment::Engagements;
@@ -23,6 +24,8 @@ pub(super) struct Engaged {
     cool: BTreeMap<LeaseKey, (Moment, Duration)>,
     /// Refused, by this worker or to it, until then.
     refused: BTreeMap<LeaseKey, Moment>,
+    /// Streams that this worker does not get through to, by what stands for them in the keys of their leases: it takes none of theirs.
+    out_of_reach: BTreeSet<Option<Arc<str>>>,
 }
 
 /// What this worker has to do with a lease.
@@ -93,10 +96,11 @@ impl Engaged {
         idle
     }
 
-    pub(super) fn cool_down(&mut self, lease: &LeaseKey, now: Moment) {
+    /// Leaves the lease alone for a while, which is doubled if it was so of late: what is tried in vain may take `tries` until that shows.
+    pub(super) fn cool_down(&mut self, lease: &LeaseKey, now: Moment, tries: Duration) {
         let span = match self.cool.get(lease) {
             // It went wrong again soon after it was taken again; what went well for long is forgiven.
-            Some((until, span)) if now < *until + *span + COOL_TO => (*span * 2).min(COOL_TO),
+            Some((until, span)) if now < *until + *span + COOL_TO + tries => (*span * 2).min(COOL_TO),
             _ => COOL_FROM,
         };
         self.cool.insert(lease.clone(), (now + span, span));
@@ -104,6 +108,16 @@ impl Engaged {
 
     pub(super) fn forgive(&mut self, lease: &LeaseKey) {
         self.cool.remove(lease);
+    }
+
+    /// This worker does not get through to the stream of the lease. Whether that is news.
+    pub(super) fn lose_reach(&mut self, lease: &LeaseKey) -> bool {
+        self.out_of_reach.insert(lease.stream.clone())
+    }
+
+    /// It does again.
+    pub(super) fn reached(&mut self, lease: &LeaseKey) {
+        self.out_of_reach.remove(&lease.stream);
     }
 
     /// A request for it was refused.
@@ -126,7 +140,9 @@ pub(super) struct EngagedAt<'a> {
 
 impl Engagements for EngagedAt<'_> {
     fn is_busy(&self, key: &LeaseKey) -> bool {
-        self.engaged.contains(key) || self.engaged.cool.get(key).is_some_and(|(until, _)| self.now < *until)
+        self.engaged.contains(key)
+            || self.engaged.cool.get(key).is_some_and(|(until, _)| self.now < *until)
+            || self.engaged.out_of_reach.contains(&key.stream)
     }
 
     fn is_mine(&self, row: &Lease) -> bool {

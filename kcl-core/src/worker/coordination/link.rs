@@ -7,6 +7,7 @@ use crate::lease::held::Held;
 use crate::level::Level;
 use crate::model::{Checkpoint, ChildShard, Lease, LeaseKey, Timestamp};
 use crate::runtime::{Tasks, on_own_thread};
+use crate::stream::ErrorKind;
 use crate::worker::error::RunError;
 use crate::worker::settings::CoordinationOn;
 use crate::worker::streams::ReadStream;
@@ -49,12 +50,18 @@ pub(crate) enum Request {
     },
     StartTime {
         stream: Arc<ReadStream>,
-        answer: oneshot::Sender<Result<Timestamp, String>>,
+        answer: oneshot::Sender<Result<Timestamp, NoTime>>,
     },
     ConsumerEnded {
         lease: LeaseKey,
         cool_down: bool,
     },
+}
+
+/// The service did not tell its time: what kind of failure that was, if it was one of the stream, and what was said.
+pub(crate) struct NoTime {
+    pub(crate) kind: Option<ErrorKind>,
+    pub(crate) error: String,
 }
 
 /// Where a shard is that the service did not know.
@@ -171,10 +178,10 @@ impl Coordination {
     }
 
     /// The service's time, for a lease that says "latest" and not since when.
-    pub(crate) async fn start_time(&self, stream: Arc<ReadStream>) -> Result<Timestamp, String> {
+    pub(crate) async fn start_time(&self, stream: Arc<ReadStream>) -> Result<Timestamp, NoTime> {
         let (answer, time) = oneshot::channel();
         let _ = self.requests.send(Request::StartTime { stream, answer });
-        time.await.unwrap_or_else(|_| Err("the coordination has ended".to_owned()))
+        time.await.unwrap_or_else(|_| Err(NoTime { kind: None, error: "the coordination has ended".to_owned() }))
     }
 
     /// Finds out about a shard that the service did not know.

@@ -7,15 +7,16 @@ use tokio::sync::oneshot;
 use tracing::Instrument;
 
 use crate::decide::assignment::PassedOn;
-use crate::lease::Changed;
+use crate::decide::reading::PATIENCE;
 use crate::lease::writer::{Limits, Tenancy, Writer};
+use crate::lease::{Changed, with_causes};
 use crate::model::{LeaseKey, Moment, Token};
 use crate::worker::error::RunError;
 use crate::worker::event::Event;
 
 use super::super::context::{Acquired, Audited};
 use super::super::gate;
-use super::super::link::{Assignment, News, Request};
+use super::super::link::{Assignment, News, NoTime, Request};
 use super::super::moves::Answered;
 use super::super::signal::Heard;
 use super::{Coordinator, Done};
@@ -75,7 +76,7 @@ impl Coordinator {
         match request {
             Request::Children { stream, parent, children, answer } => self.job(async move {
                 let made = context.make_children(&stream, &parent, children, room).await;
-                Done::Children(answer, made)
+                Done::Children(answer, made.map_err(|trouble| trouble.of_stream(&stream)))
             }),
             Request::Whereabouts { stream, lease, checkpoint, answer } => self.job(async move {
                 let (found, acquired) = context.whereabouts(&stream, &lease, checkpoint, room).await;
@@ -88,7 +89,7 @@ impl Coordinator {
             Request::ConsumerEnded { lease, cool_down } => {
                 if cool_down {
                     let now = self.context.clock().now();
-                    self.engaged.cool_down(&lease, now);
+                    self.engaged.cool_down(&lease, now, self.context.timing.failover * PATIENCE);
                 } else {
                     self.engaged.forgive(&lease);
                 }
@@ -135,7 +136,7 @@ impl Coordinator {
                 self.has_seen(at);
             }
             Ok(Done::StartTime(answer, result)) => {
-                let _ = answer.send(result.map_err(|trouble| trouble.to_string()));
+                let _ = answer.send(result.map_err(|trouble| NoTime { kind: trouble.kind(), error: with_causes(&trouble) }));
             }
             Ok(Done::Audited(result)) => {
                 self.auditing = false;
@@ -151,6 +152,10 @@ impl Coordinator {
             Ok(Done::Described) => {
                 self.describing = false;
                 self.audit_soon = Some(now);
+            }
+            Ok(Done::WithinReach(lease)) => {
+                self.engaged.reached(&lease);
+                self.next_look = self.next_look.min(now);
             }
             Ok(Done::Taken(key, result)) => match result {
                 Ok(Some(acquired)) => {

@@ -167,11 +167,32 @@ impl Coordinator {
     pub(super) fn on_note(&mut self, note: Note) {
         match note {
             Note::Asked { lease, by } => self.answer(lease, by, false),
+            Note::OutOfReach { lease } => self.leave_to_others(&lease),
             Note::Refused { lease } => {
                 let now = self.context.clock().now();
                 self.announce(&lease);
                 self.engaged.refuse(lease, now);
             }
+        }
+    }
+
+    /// A shard has been out of this worker's reach for long: its lease is for others, if there are any. This worker takes no lease of the
+    /// stream before the stream has answered it again.
+    fn leave_to_others(&mut self, lease: &LeaseKey) {
+        let now = self.context.clock().now();
+        let live = self.view.members.live(now, &self.context.timing);
+        if !self.context.is_working() || live.iter().all(|worker| worker == self.context.me()) {
+            return;
+        }
+        let Some(orders) = self.engaged.orders(lease) else { return };
+        orders.leave_to_others();
+        let Some(stream) = self.context.inner.parts.streams.of(lease) else { return };
+        if self.engaged.lose_reach(lease) {
+            let (context, lease) = (Arc::clone(&self.context), lease.clone());
+            self.job(async move {
+                context.until_within_reach(&stream).await;
+                Done::WithinReach(lease)
+            });
         }
     }
 

@@ -1,0 +1,155 @@
+//! Whether a shard is read: what the answers of its stream tell of it, when that is news, and when a lease is left to another worker.
+//!
+//! | what came of a call | the shard | for giving the lease up |
+//! |---|---|---|
+//! | a page, an event | is read | progress |
+//! | `Throttled` | is not read | progress: the service has answered, and would throttle another worker too |
+//! | `Unreachable` | is not read | none: another worker may get through |
+//! | any other failure | is not read | none, and no reason either: the service would tell another worker the same |
+//!
+//! A lease is given up when calls have been `Unreachable` and nothing else for [`PATIENCE`] failover times, while another worker lives. Only the
+//! time between two failures counts: a shard that waits for memory between them is not failing.
+
+use std::time::Duration;
+
+use crate::model::Moment;
+use crate::stream::ErrorKind;
+
+/// For how many failover times a worker that lives among others may not get through to a shard, before it leaves the shard to them.
+pub const PATIENCE: u32 = 3;
+
+/// The least number of failures of which a lease is given up: one may be a call that was under way when a connection broke.
+const LEAST: u32 = 2;
+
+/// How the reading of one shard goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    failing: Option<Failing>,
+    /// The first and the last of the calls that did not get through, and how many there were, since one was answered.
+    unreached: Option<(Moment, Moment, u32)>,
+}
+
+/// A shard is not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failing {
+    /// When the first call failed since one gave a page or an event.
+    pub since: Moment,
+    /// When the last one did.
+    pub last: Moment,
+    /// How many did.
+    pub attempts: u32,
+    told: bool,
+}
+
+/// What is to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// The shard has not been read for longer than the failover time.
+    Fails(Failing),
+    /// It is read again, after that was told.
+    GoesOn(Failing),
+}
+
+impl Reading {
+    /// A page or an event came.
+    pub fn answered(&mut self) -> Option<News> {
+        self.unreached = None;
+        self.failing.take().filter(|failing| failing.told).map(News::GoesOn)
+    }
+
+    /// A call failed at `now`.
+    pub fn failed(&mut self, kind: ErrorKind, now: Moment, failover: Duration) -> Option<News> {
+        match kind {
+            ErrorKind::Unreachable => {
+                let (since, _, count) = self.unreached.unwrap_or((now, now, 0));
+                self.unreached = Some((since, now, count.saturating_add(1)));
+            }
+            ErrorKind::Throttled => self.unreached = None,
+            // Neither a sign that the service is within reach for good, nor one that another worker would be told something else.
+            _ => {}
+        }
+        let failing = self.failing.get_or_insert(Failing { since: now, last: now, attempts: 0, told: false });
+        failing.last = now;
+        failing.attempts = failing.attempts.saturating_add(1);
+        let is_news = !failing.told && now.since(failing.since) > failover;
+        failing.told |= is_news;
+        is_news.then_some(News::Fails(*failing))
+    }
+
+    /// How it fails, if it does.
+    #[must_use]
+    pub const fn failing(&self) -> Option<&Failing> {
+        self.failing.as_ref()
+    }
+
+    /// Whether the lease is to be left to `others`: live workers beside this one, with this failover time. A lone worker keeps trying.
+    #[must_use]
+    pub fn gives_up(&self, failover: Duration, others: bool) -> bool {
+        others && self.unreached.is_some_and(|(first, last, count)| count >= LEAST && last.since(first) >= failover * PATIENCE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FAILOVER: Duration = Duration::from_secs(10);
+
+    fn at(seconds: u64) -> Moment {
+        Moment::from_origin(Duration::from_secs(seconds))
+    }
+
+    /// Failures of these kinds at these seconds.
+    fn after(failures: &[(ErrorKind, u64)]) -> Reading {
+        let mut reading = Reading::default();
+        for (kind, seconds) in failures {
+            reading.failed(*kind, at(*seconds), FAILOVER);
+        }
+        reading
+    }
+
+    #[test]
+    fn a_shard_out_of_reach_is_left_to_others_after_three_failovers() {
+        use ErrorKind::{Busy, Denied, Expired, Gone, Throttled, Transient, Unreachable};
+        let cases: &[(&str, &[(ErrorKind, u64)], bool)] = &[
+            ("out of reach for long", &[(Unreachable, 0), (Unreachable, 30)], true),
+            ("not long enough", &[(Unreachable, 0), (Unreachable, 29)], false),
+            ("a single failure", &[(Unreachable, 30)], false),
+            ("throttled is an answer", &[(Unreachable, 0), (Throttled, 29), (Unreachable, 30)], false),
+            ("throttled for ever", &[(Throttled, 0), (Throttled, 600)], false),
+            ("the service's own trouble", &[(Transient, 0), (Transient, 600)], false),
+            ("refused in each other way", &[(Busy, 0), (Gone, 60), (Expired, 120), (Denied, 180)], false),
+            ("its trouble in between is no progress", &[(Unreachable, 0), (Transient, 15), (Unreachable, 30)], true),
+        ];
+        for (name, failures, gives_up) in cases {
+            assert_eq!(after(failures).gives_up(FAILOVER, true), *gives_up, "{name}");
+            assert!(!after(failures).gives_up(FAILOVER, false), "{name}: a lone worker keeps trying");
+        }
+    }
+
+    #[test]
+    fn an_answer_ends_what_led_to_giving_up() {
+        let mut reading = after(&[(ErrorKind::Unreachable, 0), (ErrorKind::Unreachable, 30)]);
+        reading.answered();
+        assert!(!reading.gives_up(FAILOVER, true));
+        reading.failed(ErrorKind::Unreachable, at(31), FAILOVER);
+        assert!(!reading.gives_up(FAILOVER, true));
+    }
+
+    #[test]
+    fn failing_is_told_once_after_the_failover_time_and_so_is_its_end() {
+        let mut reading = Reading::default();
+        assert_eq!(reading.answered(), None);
+        assert_eq!(reading.failed(ErrorKind::Transient, at(5), FAILOVER), None);
+        assert_eq!(reading.answered(), None, "it was not told");
+        for seconds in [20, 25, 30] {
+            assert_eq!(reading.failed(ErrorKind::Throttled, at(seconds), FAILOVER), None, "{seconds}");
+        }
+        let Some(News::Fails(failing)) = reading.failed(ErrorKind::Unreachable, at(31), FAILOVER) else { panic!("not told") };
+        assert_eq!((failing.since, failing.last, failing.attempts), (at(20), at(31), 4));
+        assert_eq!(reading.failed(ErrorKind::Unreachable, at(60), FAILOVER), None, "told already");
+        let Some(News::GoesOn(failing)) = reading.answered() else { panic!("not told") };
+        assert_eq!((failing.since, failing.attempts), (at(20), 5));
+        assert_eq!(reading.failing(), None);
+    }
+}

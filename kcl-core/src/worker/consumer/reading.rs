@@ -1,0 +1,28 @@
+//! What is said when a shard is not read any more, and when it is again.
+
+use std::sync::Arc;
+
+use crate::decide::reading::{Failing, News};
+use crate::lease::held::Turns;
+use crate::worker::event::Event;
+
+use super::ShardConsumer;
+
+impl ShardConsumer {
+    /// A handle for saying that this shard's loop turned, and what the calls that read it came to.
+    pub(super) fn turns(&self) -> Turns {
+        let (outlet, shard) = (self.inner.outlet.clone(), self.shard.clone());
+        let listener = move |news: News, error: Arc<str>| match news {
+            News::Fails(Failing { since, last, attempts, .. }) => {
+                let (shard, for_long) = (shard.clone(), last.since(since));
+                tracing::warn!(%shard, ?for_long, attempts, %error, "the shard cannot be read: every call fails");
+                outlet.say(Event::ReadingFails { shard, for_long, attempts, error });
+            }
+            News::GoesOn(Failing { attempts, .. }) => {
+                tracing::warn!(%shard, attempts, "the shard is read again");
+                outlet.say(Event::ReadingGoesOn { shard: shard.clone(), attempts });
+            }
+        };
+        self.held.told_turns(Arc::clone(&self.clock), self.inner.parts.settings.failover, Arc::new(listener))
+    }
+}

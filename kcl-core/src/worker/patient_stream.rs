@@ -1,0 +1,94 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::model::ShardId;
+use crate::stream::{
+    Consumer, ConsumerArn, Cursor, Error, FanOut, Page, Pushed, ShardFilter, ShardPage, ShardPageToken, StartAt, Stream,
+    StreamDescription, Subscription, WhichConsumer,
+};
+
+use super::refused::{Refused, Tells};
+
+/// A stream, or its fan-out, whose refusals have to last before they count. Every call of a worker that reads goes through it.
+#[derive(Debug)]
+pub(super) struct Patient<T: ?Sized> {
+    refused: Arc<Refused>,
+    inner: Arc<T>,
+}
+
+impl<T: ?Sized> Patient<T> {
+    pub(super) const fn new(refused: Arc<Refused>, inner: Arc<T>) -> Self {
+        Self { refused, inner }
+    }
+}
+
+#[async_trait]
+impl Stream for Patient<dyn Stream> {
+    async fn describe(&self) -> Result<StreamDescription, Error> {
+        self.refused.stream(Tells::Itself, "DescribeStreamSummary", self.inner.describe().await)
+    }
+
+    async fn list_shards(&self, filter: &ShardFilter, page: Option<&ShardPageToken>) -> Result<ShardPage, Error> {
+        self.refused.stream(Tells::Itself, "ListShards", self.inner.list_shards(filter, page).await)
+    }
+
+    async fn open(&self, shard: &ShardId, at: &StartAt) -> Result<Cursor, Error> {
+        self.refused.stream(Tells::Itself, "GetShardIterator", self.inner.open(shard, at).await)
+    }
+
+    async fn read(&self, cursor: &Cursor, limit: u32) -> Result<Page, Error> {
+        self.refused.stream(Tells::Everything, "GetRecords", self.inner.read(cursor, limit).await)
+    }
+
+    fn memory_while_reading(&self) -> f64 {
+        self.inner.memory_while_reading()
+    }
+
+    fn fan_out(&self) -> Option<Arc<dyn FanOut>> {
+        Some(Arc::new(Patient::new(Arc::clone(&self.refused), self.inner.fan_out()?)))
+    }
+}
+
+#[async_trait]
+impl FanOut for Patient<dyn FanOut> {
+    async fn describe_consumer(&self, which: &WhichConsumer) -> Result<Consumer, Error> {
+        self.refused.stream(Tells::ItselfAlone, "DescribeStreamConsumer", self.inner.describe_consumer(which).await)
+    }
+
+    async fn register_consumer(&self, name: &str) -> Result<Consumer, Error> {
+        self.refused.stream(Tells::ItselfAlone, "RegisterStreamConsumer", self.inner.register_consumer(name).await)
+    }
+
+    async fn deregister_consumer(&self, arn: &ConsumerArn) -> Result<(), Error> {
+        self.inner.deregister_consumer(arn).await
+    }
+
+    async fn subscribe(&self, consumer: &ConsumerArn, shard: &ShardId, at: &StartAt) -> Result<Box<dyn Subscription>, Error> {
+        let answer = self.inner.subscribe(consumer, shard, at).await;
+        let inner = self.refused.stream(Tells::Everything, "SubscribeToShard", answer)?;
+        Ok(Box::new(PatientSubscription { refused: Arc::clone(&self.refused), inner }))
+    }
+
+    fn retention(&self) -> Duration {
+        self.inner.retention()
+    }
+}
+
+#[derive(Debug)]
+struct PatientSubscription {
+    refused: Arc<Refused>,
+    inner: Box<dyn Subscription>,
+}
+
+#[async_trait]
+impl Subscription for PatientSubscription {
+    async fn begins(&mut self) -> usize {
+        self.inner.begins().await
+    }
+
+    async fn next(&mut self) -> Result<Option<Pushed>, Error> {
+        self.refused.stream(Tells::Everything, "SubscribeToShard", self.inner.next().await)
+    }
+}
