@@ -1,7 +1,7 @@
 //! Counts the words of every text file under a folder, through a stream, and proves that no line was lost or counted twice.
 //!
 //! ```text
-//! cargo run --release --example quickstart -- [FOLDER] [--replay] [--fan-out]
+//! cargo run --example quickstart -- [FOLDER] [--replay] [--fan-out]
 //! ```
 //!
 //! How a worker is built and run is in [`worker`] and [`work`]; what it does with records is in `src/quickstart/counter.rs`.

@@ -16,6 +16,10 @@
 //!
 //! A shard consumer hands nothing out without a valid lease, and a checkpoint is a write on the lease: there the two paths meet.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub mod guide;
+
 pub mod model;
 
 pub mod decide;

@@ -132,6 +132,8 @@
 //!
 //! Not done: living with a leader of the KCL 3.x.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod announcer;
 mod call;
 mod expression;

@@ -3,6 +3,8 @@
 //! - [`lease_table`]: [`SqliteLeaseTable`], the leases and checkpoints of the applications of one host in one `SQLite` file.
 //! - `stream` (feature `stream`, and `stream-tls` for https): an embedded Kinesis-compatible stream for development and tests.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub mod lease_table;
 mod runtime;
 #[cfg(feature = "stream")]

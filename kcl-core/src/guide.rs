@@ -1,0 +1,19 @@
+//! The pages of the manual, as they stand in the folder `docs`.
+
+#[doc = include_str!("../docs/settings.md")]
+pub mod settings {}
+
+#[doc = include_str!("../docs/fleet.md")]
+pub mod fleet {}
+
+#[doc = include_str!("../docs/promises.md")]
+pub mod promises {}
+
+#[doc = include_str!("../docs/local-stream.md")]
+pub mod local_stream {}
+
+#[doc = include_str!("../docs/performance.md")]
+pub mod performance {}
+
+#[doc = include_str!("../docs/reliability.md")]
+pub mod reliability {}
