@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
@@ -17,7 +17,8 @@ use super::{CheckpointError, Delivered};
 /// [`checkpoint`](Self::checkpoint) means the end of *this* batch, however late it is called and however many batches have followed.
 ///
 /// A position is accepted from the stored checkpoint up to what was delivered. What was accepted and stored never goes back; a
-/// worker that has lost the lease cannot store anything, however late its write arrives.
+/// worker that has lost the lease cannot store anything, however late its write arrives. Where a shard is
+/// [replayed](crate::processor::InitializeInput::begin), a position before the stored checkpoint is accepted and not written.
 ///
 /// # Cancel safety
 ///
@@ -35,18 +36,44 @@ pub(crate) struct Tenancy {
     delivered: Delivered,
     meters: ShardMeters,
     clock: Arc<dyn Clock>,
+    /// What an earlier owner delivered and prepared: it may be committed before anything is delivered again.
+    prepared: Option<Position>,
+    /// The stored checkpoint in front of which reading began, by the processor's word: what comes before it is stored nowhere.
+    replay: OnceLock<Position>,
 }
 
 impl Tenancy {
-    pub(crate) fn new(held: Arc<Held>, delivered: Delivered, meters: ShardMeters, clock: Arc<dyn Clock>) -> Self {
-        Self { orders: held.orders(), held, delivered, meters, clock }
+    pub(crate) fn new(
+        held: Arc<Held>,
+        delivered: Delivered,
+        meters: ShardMeters,
+        clock: Arc<dyn Clock>,
+        prepared: Option<Position>,
+    ) -> Self {
+        Self { orders: held.orders(), held, delivered, meters, clock, prepared, replay: OnceLock::new() }
+    }
+
+    /// Reading begins before this checkpoint, which is stored.
+    pub(crate) fn replays_up_to(&self, stored: Position) {
+        let _ = self.replay.set(stored);
+    }
+
+    /// Whether nothing past the replayed records has been stored: then what is stored says nothing of what is done in this tenancy.
+    pub(crate) fn replays(&self) -> bool {
+        self.replay.get().is_some_and(|replay| self.held.stored().position() == Some(replay))
+    }
+
+    /// Whether this is accepted without being stored: records in front of the stored checkpoint come again.
+    fn is_replayed(&self, wanted: &Position) -> bool {
+        self.replay.get().is_some_and(|replay| wanted < replay) && self.replays() && self.held.loss().is_none()
     }
 
     fn accept(&self, wanted: &Position) -> Result<Accepted, CheckpointError> {
         if self.held.loss().is_some() {
             return Err(CheckpointError::LeaseLost);
         }
-        Ok(accept(&self.held.stored(), self.delivered.greatest().as_ref(), wanted)?)
+        let delivered = self.delivered.greatest();
+        Ok(accept(&self.held.stored(), delivered.as_ref().max(self.prepared.as_ref()), wanted)?)
     }
 
     async fn store(&self, wanted: &Position) -> Result<(), CheckpointError> {
@@ -112,6 +139,9 @@ impl Checkpointer {
         state: Option<Bytes>,
     ) -> Result<PreparedCheckpoint, CheckpointError> {
         let prepared = PreparedCheckpoint { shard: Arc::clone(&self.shard), at: position.clone() };
+        if self.shard.is_replayed(position) {
+            return Ok(prepared);
+        }
         let accepted = self.shard.accept(position)?;
         let Prepared::Store(pending) = prepare(&self.shard.held.stored(), accepted, state) else {
             // Nothing to announce: committing it will find it stored.
@@ -124,6 +154,9 @@ impl Checkpointer {
     }
 
     async fn store(&self, position: &Position) -> Result<(), CheckpointError> {
+        if self.shard.is_replayed(position) {
+            return Ok(());
+        }
         // What is stored already is left to the writer too: it may still have to remove what was prepared there.
         self.shard.accept(position)?;
         self.shard.store(position).await
@@ -155,6 +188,9 @@ impl PreparedCheckpoint {
     /// # Errors
     /// See [`CheckpointError`]; a later checkpoint that was stored since makes this one out of range.
     pub async fn commit(&self) -> Result<(), CheckpointError> {
+        if self.shard.is_replayed(&self.at) {
+            return Ok(());
+        }
         self.shard.accept(&self.at)?;
         self.shard.store(&self.at).await
     }

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | the fleet | [`members`]: who lives; [`assignment`]: what to take, ask for, claim; [`hand_over`]: what to answer to who asks; [`audit`]: who audits |
 //! | the shards of a stream | [`shards`]: which leases there are to be, and when a shard may be read |
-//! | one shard | [`consumer`]: what comes next; [`checkpoint`]: what may be stored; [`pace`]: when to read; [`reading`]: whether it is read, and by whom it should be; [`subscription`]: when to subscribe; [`gap`]: what retention took |
+//! | one shard | [`consumer`]: what comes next; [`checkpoint`]: what may be stored; [`pace`]: when to read; [`reading`]: whether it is read, and by whom it should be; [`subscription`]: when to subscribe; [`start`]: where its processor may begin; [`gap`]: what retention took |
 //! | the consumer of an application | [`registration`]: how it comes by it; [`retirement`]: whether it may go |
 //! | a service that refuses | [`refusal`]: whether that is believed |
 //! | time and writes | [`expiry`]: the times of the protocol; [`settle`]: what an answer means; [`backoff`]: when to try again |
@@ -29,6 +29,7 @@ mod rendezvous;
 pub mod retirement;
 pub mod settle;
 pub mod shards;
+pub mod start;
 pub mod subscription;
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::checkpoint::Checkpointer;
+use crate::decide::start::{Start, StartRefused, begin};
 use crate::model::{Checkpoint, ChildShard, LeaseKey, Moment, Pending, ShardId, StreamName, Timestamp, WorkerId};
 
 use super::Records;
@@ -47,12 +48,61 @@ pub struct InitializeInput {
     pub worker: WorkerId,
     /// How far it has been processed; a sentinel when nothing is done.
     pub checkpoint: Checkpoint,
-    /// A checkpoint that an earlier owner prepared and did not commit. Its records come again.
+    /// A checkpoint that an earlier owner prepared and did not commit. Its records come again, unless it is committed now.
     pub pending: Option<Pending>,
     /// Larger than that of every earlier owner of the shard.
     pub fence: Fence,
+    /// Stores what [`pending`](Self::pending) says, at once: its end is that position. For a two-phase checkpoint whose work turns out to be
+    /// published, so that its records need not come again. Nothing when nothing is pending at a position.
+    pub checkpointer: Option<Checkpointer>,
     /// The call for this acquisition: 1, or more after a failure.
     pub attempt: u32,
+    pub(crate) start: StartCell,
+}
+
+impl InitializeInput {
+    /// Begins to read elsewhere than at the stored checkpoint, when `initialize` succeeds. The last word of a call counts.
+    ///
+    /// The stored checkpoint stays as it is, and so does what retention has deleted: that is told as a gap. What comes again before
+    /// the stored checkpoint is done without being stored: a [`Checkpointer`] accepts its positions and writes nothing. The next owner
+    /// of the shard begins at the checkpoint again, unless its own `initialize` says otherwise; shards that are done do not come again.
+    ///
+    /// ```
+    /// use kcl_core::model::Position;
+    /// use kcl_core::processor::{InitializeInput, Start};
+    /// use kcl_core::BoxError;
+    ///
+    /// async fn initialize(input: InitializeInput, in_the_sink: Option<Position>) -> Result<(), BoxError> {
+    ///     match in_the_sink {
+    ///         // The sink may be an older one, from a backup: what it lacks comes again.
+    ///         Some(last) => input.begin(Start::After(last))?,
+    ///         None => input.begin(Start::TrimHorizon)?,
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// Records would be left out by it, and [`Start::SkipTo`] does not say so. Nothing changes.
+    pub fn begin(&self, start: Start) -> Result<(), StartRefused> {
+        begin(&self.checkpoint, &start)?;
+        self.start.set(start);
+        Ok(())
+    }
+}
+
+/// Where `initialize` wants to begin.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StartCell(Arc<Mutex<Start>>);
+
+impl StartCell {
+    fn set(&self, start: Start) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = start;
+    }
+
+    pub(crate) fn get(&self) -> Start {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// What [`process_records`](super::RecordProcessor::process_records) is given.

@@ -18,8 +18,10 @@ mod input;
 mod records;
 mod traits;
 
+pub use crate::decide::start::{Start, StartRefused};
 pub(crate) use erased::{ErasedFactory, ErasedProcessor};
 pub use failure::{Failure, OnFailure};
+pub(crate) use input::StartCell;
 pub use input::{
     Fence, InitializeInput, LeaseLostInput, LossReason, ProcessRecordsInput, ShardEndedInput, ShardRef, ShutdownRequestedInput,
 };

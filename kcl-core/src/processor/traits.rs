@@ -12,7 +12,8 @@ use super::{Failure, InitializeInput, LeaseLostInput, ProcessRecordsInput, Shard
 /// Calls are not cancelled while the worker lives. A call that takes longer than the worker's handler budget
 /// loses the lease; what it then stores is refused.
 pub trait RecordProcessor: Send + 'static {
-    /// Comes first, and again after a pause until it succeeds. Nothing is handed out before.
+    /// Comes first, and again after a pause until it succeeds. Nothing is handed out before. It may say where to begin
+    /// ([`InitializeInput::begin`]), and commit what an earlier owner prepared ([`InitializeInput::checkpointer`]).
     ///
     /// # Errors
     /// Any error is reported as an event and the call is repeated.

@@ -18,8 +18,7 @@ use crate::level::Level;
 use crate::meters::ShardMeters;
 use crate::model::{Checkpoint, ChildShard, Lease, Position, ShardId};
 use crate::processor::{
-    ErasedProcessor, Failure, InitializeInput, LeaseLostInput, LossReason, ProcessRecordsInput, ShardEndedInput, ShardRef,
-    ShutdownRequestedInput,
+    ErasedProcessor, Failure, LeaseLostInput, LossReason, ProcessRecordsInput, ShardEndedInput, ShardRef, ShutdownRequestedInput,
 };
 use crate::runtime::{Clock, jitter, panic_message, pause};
 
@@ -31,6 +30,7 @@ use super::settings::{Checkpoints, OnDataGap};
 use super::streams::ReadStream;
 use super::worker::{Inner, Stop};
 
+mod beginning;
 mod opening;
 mod reading;
 
@@ -58,6 +58,8 @@ pub(crate) struct ShardConsumer {
     delivered: Delivered,
     /// Everything up to here is done, in this tenancy or before it.
     done: Option<Position>,
+    /// Where reading begins while nothing is done: what is stored, unless the processor says otherwise.
+    begin: Checkpoint,
     children: Vec<ChildShard>,
     /// Failures of the present step since it last succeeded.
     failures: u32,
@@ -106,13 +108,15 @@ impl ShardConsumer {
         let clock = Arc::clone(&inner.parts.clock);
         let delivered = Delivered::default();
         let meters = ShardMeters::new(&shard, &inner.parts.worker);
-        let tenancy = Tenancy::new(Arc::clone(&held), delivered.clone(), meters.clone(), Arc::clone(&clock));
+        let prepared = row.pending.as_ref().and_then(|pending| pending.at.position()).cloned();
+        let tenancy = Tenancy::new(Arc::clone(&held), delivered.clone(), meters.clone(), Arc::clone(&clock), prepared);
         inner.board.begin(&held, inner.parts.worker.clone());
         Self {
             stream,
             coordination,
             clock,
             done: row.checkpoint.position().cloned(),
+            begin: row.checkpoint.clone(),
             row,
             held,
             tenancy: Arc::new(tenancy),
@@ -264,35 +268,6 @@ impl ShardConsumer {
     fn lose(&mut self) -> Step {
         self.told_loss = true;
         Step::LeaseLost(self.held.loss().unwrap_or(LossReason::Lost))
-    }
-
-    async fn initialize(&mut self) -> Step {
-        let input = InitializeInput {
-            shard: self.shard.clone(),
-            worker: self.inner.parts.worker.clone(),
-            checkpoint: self.row.checkpoint.clone(),
-            pending: self.row.pending.clone(),
-            fence: self.held.fence(),
-            attempt: self.failures + 1,
-        };
-        if self.processor.is_none() {
-            // The factory is the application's code too.
-            let factory = AssertUnwindSafe(|| self.inner.parts.factory.processor(&self.shard));
-            match std::panic::catch_unwind(factory) {
-                Ok(processor) => self.processor = Some(processor),
-                Err(panic) => return self.call_failed(HandlerCall::Initialize, None, &*panic_error(&*panic)),
-            }
-        }
-        let started = self.clock.now();
-        let result = self.call(|processor| processor.initialize(input)).await;
-        self.meters.initialized_in(self.clock.now().since(started));
-        match result {
-            Ok(Ok(())) => {
-                self.inner.outlet.say(Event::ShardStarted { shard: self.shard.clone() });
-                Step::Initialized
-            }
-            Ok(Err(error)) | Err(error) => self.call_failed(HandlerCall::Initialize, None, &*error),
-        }
     }
 
     /// Calls the processor; a panic is an error. The lease's writer knows how long the call takes.
@@ -447,7 +422,8 @@ impl ShardConsumer {
     fn batch_failed(&mut self, failure: Failure) -> Step {
         self.meters.failed.increment(1);
         let policy = self.inner.parts.settings.on_failure;
-        let stored = self.held.stored();
+        // What was stored before a replay is not what its handler has done.
+        let stored = if self.tenancy.replays() { Checkpoint::TrimHorizon } else { self.held.stored() };
         let Some(batch) = &mut self.in_hand else { return Step::BatchDone };
         let before = batch.rest.len();
         let (next, done) = batch.fail(failure.at.as_ref(), &stored, policy);

@@ -2,6 +2,7 @@
 
 mod aggregates;
 mod audits;
+mod begins;
 mod budget;
 mod builder;
 mod calls;

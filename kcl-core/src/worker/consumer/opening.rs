@@ -53,7 +53,7 @@ impl ShardConsumer {
     pub(super) async fn open_feed(&mut self) -> Result<Feed, Step> {
         self.resolve_start().await?;
         // A feed that is opened again goes on behind what is done.
-        let begin = self.done.clone().map_or_else(|| self.row.checkpoint.clone(), Checkpoint::At);
+        let begin = self.done.clone().map_or_else(|| self.begin.clone(), Checkpoint::At);
         let resume =
             Resume::new(&begin, &self.row.facts).map_err(|error| self.stop_worker(RunError::Internal(error.to_string())))?;
         let source = match self.stream.reader(&self.inner).await {

@@ -1,0 +1,89 @@
+//! Where a shard begins to be read, when the processor has a word in it.
+//!
+//! ```text
+//!                    After, TrimHorizon              SkipTo
+//!                  <-------------------- stored ------------------->
+//!   ---------------------------------------|------------------------------>  positions of the shard
+//!     comes again: the sink is behind it                 is left out: the sink has it already
+//! ```
+//!
+//! The stored checkpoint does not move by it. What comes again is done a second time and stored nowhere, until reading is past the
+//! stored checkpoint.
+
+use crate::model::{Checkpoint, Position};
+
+/// Where reading begins, as a processor says it in `initialize`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Start {
+    /// Behind the stored checkpoint.
+    #[default]
+    Checkpoint,
+    /// At the oldest record that the stream still has: all of it comes again.
+    TrimHorizon,
+    /// Behind this position, which is not after the stored checkpoint: what lies between the two comes again. For a sink that was
+    /// restored from a backup.
+    After(Position),
+    /// Behind this position, though it is after the stored checkpoint: **what lies between the two is never given to a processor.** For a
+    /// sink that has it already.
+    SkipTo(Position),
+}
+
+/// A start would leave records out, and does not say so.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "to begin after {wanted} leaves out what follows the checkpoint {stored}: allowed are positions up to it; \
+     `Start::SkipTo` is for leaving records out"
+)]
+#[non_exhaustive]
+pub struct StartRefused {
+    /// The position that was asked for.
+    pub wanted: Position,
+    /// The stored checkpoint.
+    pub stored: Checkpoint,
+}
+
+/// The checkpoint that reading begins at, where `stored` is the one in the row; nothing when it is that one.
+///
+/// # Errors
+/// It is after `stored`, or nothing is stored to compare it with, and it is no [`Start::SkipTo`].
+pub fn begin(stored: &Checkpoint, start: &Start) -> Result<Option<Checkpoint>, StartRefused> {
+    let begin = match start {
+        Start::Checkpoint => return Ok(None),
+        Start::TrimHorizon => Checkpoint::TrimHorizon,
+        Start::SkipTo(position) => Checkpoint::At(position.clone()),
+        Start::After(position) if stored.position().is_some_and(|stored| position <= stored) => Checkpoint::At(position.clone()),
+        Start::After(wanted) => return Err(StartRefused { wanted: wanted.clone(), stored: stored.clone() }),
+    };
+    Ok((begin != *stored).then_some(begin))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::SequenceNumber;
+
+    fn at(sequence: u128) -> Position {
+        SequenceNumber::from_u128(sequence).into()
+    }
+
+    #[test]
+    fn what_precedes_the_checkpoint_comes_again_by_a_plain_word() {
+        let stored = Checkpoint::At(at(5));
+        assert_eq!(begin(&stored, &Start::Checkpoint), Ok(None));
+        assert_eq!(begin(&stored, &Start::After(at(2))), Ok(Some(Checkpoint::At(at(2)))));
+        assert_eq!(begin(&stored, &Start::After(at(5))), Ok(None));
+        assert_eq!(begin(&stored, &Start::TrimHorizon), Ok(Some(Checkpoint::TrimHorizon)));
+        assert_eq!(begin(&Checkpoint::Latest, &Start::TrimHorizon), Ok(Some(Checkpoint::TrimHorizon)));
+        assert_eq!(begin(&Checkpoint::TrimHorizon, &Start::TrimHorizon), Ok(None));
+    }
+
+    #[test]
+    fn records_are_left_out_by_their_own_word_alone() {
+        for stored in [Checkpoint::At(at(5)), Checkpoint::TrimHorizon, Checkpoint::Latest, Checkpoint::AtTimestamp] {
+            let error = begin(&stored, &Start::After(at(6))).unwrap_err();
+            assert!(error.to_string().contains("SkipTo"), "{error}");
+            assert_eq!(begin(&stored, &Start::SkipTo(at(6))), Ok(Some(Checkpoint::At(at(6)))));
+        }
+    }
+}
