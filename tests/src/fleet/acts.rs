@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kcl_core::model::Timestamp;
@@ -11,9 +12,12 @@ use rustix::process::Signal;
 use examples::consume::LeaseTableAt;
 use examples::embedded::Reshard;
 
+use crate::sim::Dice;
+
 use super::deed::{Deed, What};
 use super::fleet::{Fleet, Setup};
 use super::member::{Member, State};
+use super::network::{Link, Service, Trouble, Upstream};
 use super::worker::GRACE;
 use super::write_lock;
 
@@ -40,15 +44,24 @@ impl Fleet {
         let Setup { program, folder, lease_table, dynamo_endpoint, application, failover, .. } = &self.setup;
         let failover = humantime::format_duration(*failover).to_string().replace(' ', "");
         let table = lease_table.to_string();
-        let endpoint = self.stream.endpoint();
-        let arguments = ["--stream", Self::STREAM, "--application", application, "--endpoint", endpoint];
+        let place = self.members.len();
+        let link = |upstream: &Option<Arc<Upstream>>, service: Service| {
+            let dice = || Dice::new(self.setup.links.unwrap_or(0), &format!("{service} {place}"));
+            upstream.as_ref().map(|upstream| Link::open(upstream, dice())).transpose()
+        };
+        let stream_link = link(&self.stream_upstream, Service::Stream)?;
+        let table_link = link(&self.table_upstream, Service::Table)?;
+        let endpoint = stream_link.as_ref().map_or_else(|| self.stream.endpoint().to_owned(), Link::endpoint);
+        let dynamo_endpoint = table_link.as_ref().map(Link::endpoint).or_else(|| dynamo_endpoint.clone());
+        let arguments = ["--stream", Self::STREAM, "--application", application, "--endpoint", &endpoint];
         let more = ["--lease-table", &table, "--failover", &failover];
         let dynamo = dynamo_endpoint.iter().flat_map(|endpoint| ["--dynamo-endpoint", endpoint]);
         let arguments = arguments.into_iter().chain(more).chain(dynamo).chain(options.iter().copied());
         let arguments: Vec<String> = arguments.map(ToOwned::to_owned).collect();
-        let place = self.members.len();
         let at = SystemClock.wall();
-        self.members.push(Member::start(program, name, place + 1, folder, &arguments)?);
+        let mut member = Member::start(program, name, place + 1, folder, &arguments)?;
+        (member.stream_link, member.table_link) = (stream_link, table_link);
+        self.members.push(member);
         self.deeds.push(Deed { at, member: place, what: What::Started, shards: Vec::new() });
         Ok(place)
     }
@@ -107,6 +120,23 @@ impl Fleet {
             Self::pause().await;
         }
         Err(format!("{} was inside a write {FREEZE_TRIES} times", self.members[place].name).into())
+    }
+
+    /// Harms the requests of a process. When that was; nothing where there is no way that could be harmed.
+    pub fn harm(&mut self, place: usize, trouble: Trouble) -> Option<Timestamp> {
+        let member = &self.members[place];
+        let (link, what) = match trouble.service {
+            Service::Stream => (&member.stream_link, What::StreamHarmed),
+            Service::Table => (&member.table_link, What::TableHarmed(trouble.span)),
+        };
+        link.as_ref()?.harm(trouble);
+        Some(self.note(place, what))
+    }
+
+    /// Harms nothing any more.
+    pub fn heal(&self) {
+        let links = self.members.iter().flat_map(|member| [&member.stream_link, &member.table_link]);
+        links.flatten().for_each(Link::heal);
     }
 
     /// Lets a process go on (SIGCONT). When that was.

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use kcl_core::model::{ShardId, Timestamp};
 
 /// Something that was done to a worker process, or that it did.
@@ -24,6 +26,10 @@ pub enum What {
     Frozen,
     /// SIGCONT.
     Woken,
+    /// The requests to its lease table were harmed, for so long.
+    TableHarmed(Duration),
+    /// Those to its stream were.
+    StreamHarmed,
     /// SIGTERM.
     Stopped,
     /// It ended by itself, or because it was told to.

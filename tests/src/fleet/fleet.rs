@@ -12,10 +12,15 @@ use examples::embedded::Embedded;
 use super::deed::{Deed, What};
 use super::history::History;
 use super::member::Member;
+use super::network::{Harm, Upstream};
 use super::producer::Producer;
 use super::table_log::checkpoints_that_went_back;
 use super::table_watch::{Seen, TableWatch};
 use super::verdict::{Parents, Verdict};
+
+/// How often the table is looked at.
+const LOOK_AT_ONCE: Duration = Duration::from_millis(20);
+const LOOK_IN_PEACE: Duration = Duration::from_millis(250);
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -38,6 +43,8 @@ pub struct Setup {
     pub shards: u32,
     /// Records a second and shard.
     pub rate: u64,
+    /// Puts a link that can be harmed between each process and its services. Their chance comes from this seed.
+    pub links: Option<u64>,
 }
 
 /// Worker processes on one lease table and one embedded stream, and everything that is known of them.
@@ -54,6 +61,9 @@ pub struct Fleet {
     pub(super) deeds: Vec<Deed>,
     pub(super) history: History,
     pub(super) locked_freezes: u32,
+    /// What the links lead to: the stream, and DynamoDB.
+    pub(super) stream_upstream: Option<Arc<Upstream>>,
+    pub(super) table_upstream: Option<Arc<Upstream>>,
     tasks: JoinSet<Result<(), BoxError>>,
 }
 
@@ -69,7 +79,11 @@ impl Fleet {
         let stream = Arc::new(Embedded::in_memory(Self::STREAM, i32::try_from(setup.shards)?).await?);
         let producer = Arc::new(Producer::new(&stream, setup.rate));
         let table = setup.lease_table.open_for(&setup.application, setup.dynamo_endpoint.as_deref()).await?;
-        let watch = Arc::new(TableWatch::new(table));
+        // A table that is looked at for long is looked at in peace.
+        let watch = Arc::new(TableWatch::new(table, if setup.links.is_some() { LOOK_IN_PEACE } else { LOOK_AT_ONCE }));
+        let stream_upstream = setup.links.map(|_| Arc::new(Upstream::new(stream.endpoint())));
+        let dynamo = setup.dynamo_endpoint.as_deref().filter(|_| setup.links.is_some());
+        let table_upstream = dynamo.map(|endpoint| Arc::new(Upstream::new(endpoint)));
         let mut tasks = JoinSet::new();
         let (puts, looks) = (Arc::clone(&producer), Arc::clone(&watch));
         tasks.spawn(async move { puts.run().await });
@@ -78,7 +92,20 @@ impl Fleet {
             Ok(())
         });
         let (members, deeds, history) = (Vec::new(), Vec::new(), History::default());
-        Ok(Self { setup, stream, producer, watch, members, names: 0, deeds, history, locked_freezes: 0, tasks })
+        Ok(Self {
+            setup,
+            stream,
+            producer,
+            watch,
+            members,
+            names: 0,
+            deeds,
+            history,
+            locked_freezes: 0,
+            stream_upstream,
+            table_upstream,
+            tasks,
+        })
     }
 
     /// The failover time of the workers.
@@ -146,6 +173,12 @@ impl Fleet {
     #[must_use]
     pub const fn locked_freezes(&self) -> u32 {
         self.locked_freezes
+    }
+
+    /// How many requests to the stream and to DynamoDB were harmed in this way.
+    #[must_use]
+    pub fn harmed(&self, harm: Harm) -> u64 {
+        [&self.stream_upstream, &self.table_upstream].into_iter().flatten().map(|upstream| upstream.harmed(harm)).sum()
     }
 
     /// Takes in what the processes have written.

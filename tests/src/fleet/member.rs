@@ -8,6 +8,7 @@ use kcl_core::{Clock, SystemClock};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, ChildStdin, Command};
 
+use super::network::Link;
 use super::table_log::TableCall;
 use super::tail::Tail;
 use super::trace_line::TraceLine;
@@ -27,6 +28,9 @@ pub struct Member {
     trace: Tail,
     table_log: Tail,
     output: PathBuf,
+    /// Its way to the stream, and to DynamoDB, where these can be harmed.
+    pub(super) stream_link: Option<Link>,
+    pub(super) table_link: Option<Link>,
 }
 
 /// What a worker process does.
@@ -63,7 +67,18 @@ impl Member {
         let mut child = command.spawn()?;
         let stdin = child.stdin.take();
         let (trace, table_log) = (Tail::new(trace), Tail::new(table_log));
-        Ok(Self { name: name.into(), state: State::Working, calls: Vec::new(), child, stdin, trace, table_log, output })
+        Ok(Self {
+            name: name.into(),
+            state: State::Working,
+            calls: Vec::new(),
+            child,
+            stdin,
+            trace,
+            table_log,
+            output,
+            stream_link: None,
+            table_link: None,
+        })
     }
 
     /// Sends a signal. A process that is gone has no use for it.
@@ -108,13 +123,22 @@ impl Member {
     /// A file cannot be read, or the system does not know the process.
     pub fn news(&mut self) -> io::Result<Vec<TraceLine>> {
         // First the end, then the lines: an end that is known leaves no line unread.
+        let mut ended = false;
         if !self.is_gone()
             && let Some(status) = self.child.try_wait()?
         {
             self.state = State::Ended(status);
+            ended = true;
         }
         self.calls.extend(self.table_log.lines()?.iter().filter_map(|line| TableCall::parse(line)));
-        Ok(self.trace.lines()?.iter().filter_map(|line| TraceLine::parse(line)).collect())
+        let lines = self.trace.lines()?.iter().filter_map(|line| TraceLine::parse(line)).collect();
+        if ended {
+            // There may be thousands of them.
+            (self.stream_link, self.table_link) = (None, None);
+            self.trace.close();
+            self.table_log.close();
+        }
+        Ok(lines)
     }
 
     /// Whether the process is gone.

@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use examples::consume::LeaseTableAt;
 
+use super::network::Harm;
 use super::script::Script;
 use super::worker::WorkerOptions;
 
@@ -21,6 +22,7 @@ use super::worker::WorkerOptions;
 Examples:
   fleet                                  three workers, eight shards; keys tell what to do
   fleet --script '5s kill 1; 20s add'    the same without keys
+  fleet --soak 1 --for 30m --workers 5   half an hour of chaos, drawn from a seed
   fleet --measure                        the figures that are promised, with their limits
   fleet --measure stop,join --runs 5     some of them, with fewer runs
   fleet --lease-table dynamo --dynamo-endpoint http://127.0.0.1:8000
@@ -33,7 +35,8 @@ Keys on a terminal:
   q, Ctrl-C  end: everything that was put is read, then the workers end and the table follows
 
 A script is TIME ACTION; TIME ACTION and so on, with the times from the moment when all shards are read. Actions: kill [N],
-restart [N], freeze [N] [TIME], stop [N], add, split, merge. N is the number of a worker; without it the one is meant that has
+restart [N], freeze [N] [TIME], stop [N], add, split, merge, harm [N] WHAT stream|table TIME PERCENT%, where WHAT is what happens to
+so many of the requests: break, hold, late, expired, throttle, error or odd. N is the number of a worker; without it the one is meant that has
 been working for longest. Without a terminal and without --script a script runs that has some of everything.
 
 The last line on standard output is a JSON object with the figures.
@@ -62,6 +65,13 @@ pub struct Options {
     /// What to do when: TIME ACTION; TIME ACTION ...
     #[arg(long, value_name = "STEPS")]
     pub script: Option<Script>,
+    /// Draws from this number what is done to the workers and the shards: kills, freezes, stops, starts, splits and merges, and harm to
+    /// the requests between the workers, the stream and DynamoDB. The same number and options draw the same.
+    #[arg(long, value_name = "SEED", requires = "span", conflicts_with_all = ["script", "measure"])]
+    pub soak: Option<u64>,
+    /// What is not to happen to requests in a soak.
+    #[arg(long, value_name = "HARMS", value_enum, value_delimiter = ',', requires = "soak")]
+    pub off: Vec<Harm>,
     /// How long it goes on. Without it: until a key or a signal ends it, or until the script is done and the fleet at rest.
     #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub span: Option<Duration>,
@@ -127,5 +137,9 @@ mod tests {
         assert_eq!(parts("fleet --lease-table dynamo:x --dynamo-endpoint http://localhost:8000"), Some(None));
         assert_eq!(parts("fleet --lease-table dynamodb:x"), None);
         assert_eq!(parts("fleet --dynamo-endpoint http://localhost:8000"), None);
+        assert_eq!(parts("fleet --soak 7 --for 30m --off odd,late"), Some(None));
+        for wrong in ["--soak 7", "--for 1m --off odd", "--soak 7 --for 1m --off rain", "--soak 7 --for 1m --script 1s_add"] {
+            assert_eq!(parts(&format!("fleet {wrong}")), None, "{wrong}");
+        }
     }
 }

@@ -1,11 +1,14 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use indicatif::HumanCount;
 use serde_json::{Value, json};
 
 use super::deed::What;
 use super::fleet::Fleet;
+use super::network::Harm;
 use super::verdict::{Cause, Verdict};
 
 /// What was put against what was handed out, over all processes.
@@ -16,6 +19,12 @@ pub struct Report {
     causes: Vec<(String, u64)>,
     /// What was done, and how long it took until others read the shards.
     deeds: Vec<(String, usize, Option<Duration>)>,
+    /// How often each was done to anybody.
+    done: BTreeMap<&'static str, u64>,
+    /// How many requests were harmed in which way.
+    harmed: Vec<(Harm, u64)>,
+    /// The seed of a soak, which has too many deeds and causes to be told one by one.
+    seed: Option<u64>,
     /// Processes that ended although nobody told them to.
     ended_alone: Vec<String>,
     locked_freezes: u32,
@@ -26,28 +35,56 @@ pub struct Report {
 const TOLD: usize = 10;
 
 impl Report {
-    /// Of this fleet, whose verdict this is.
+    /// Of this fleet, whose verdict this is, and which this seed was drawn for.
     #[must_use]
-    pub fn new(fleet: &Fleet, verdict: Verdict, elapsed: Duration) -> Self {
+    pub fn new(fleet: &Fleet, verdict: Verdict, seed: Option<u64>, elapsed: Duration) -> Self {
         let name = |member: usize| fleet.members()[member].name.to_string();
         let cause = |cause: Cause| match cause {
             Cause::Killed(member) => format!("{} was killed", name(member)),
             Cause::Frozen(member) => format!("{} was frozen", name(member)),
+            Cause::Harmed(member) => format!("{} was cut off from its table", name(member)),
             Cause::Unexplained => "without a cause".to_owned(),
         };
-        let causes = verdict.duplicates.iter().map(|(of, count)| (cause(*of), *count)).collect();
+        let kind = |cause: Cause| match cause {
+            Cause::Killed(_) => "after a kill",
+            Cause::Frozen(_) => "after a freeze",
+            Cause::Harmed(_) => "after harm on the way to the table",
+            Cause::Unexplained => "without a cause",
+        };
+        let mut causes: Vec<(String, u64)> = Vec::new();
+        for (of, count) in &verdict.duplicates {
+            let text = if seed.is_some() { kind(*of).to_owned() } else { cause(*of) };
+            match causes.last_mut().filter(|(last, _)| *last == text) {
+                Some((_, sum)) => *sum += count,
+                None => causes.push((text, *count)),
+            }
+        }
         let told = |what| match what {
             What::Killed => Some("killed"),
             What::Frozen => Some("frozen"),
             What::Stopped => Some("stopped"),
+            What::TableHarmed(_) => Some("cut off from its table"),
+            What::StreamHarmed => Some("cut off from its stream"),
             What::Started | What::Woken | What::Ended => None,
         };
-        let deeds = fleet.deeds().iter().filter_map(|deed| {
+        let mut done = BTreeMap::new();
+        for what in fleet.deeds().iter().filter_map(|deed| told(deed.what)) {
+            *done.entry(what).or_default() += 1;
+        }
+        // Those were let go on at once.
+        if let Some(frozen) = done.get_mut("frozen") {
+            *frozen -= u64::from(fleet.locked_freezes());
+        }
+        let one_by_one = fleet.deeds().iter().filter(|_| seed.is_none());
+        let deeds = one_by_one.filter_map(|deed| {
             let text = format!("{} {}", name(deed.member), told(deed.what)?);
             Some((text, deed.shards.len(), fleet.moved_after(deed)))
         });
+        let deeds = deeds.collect();
         let ended_alone = fleet.ended_alone().map(name).collect();
-        Self { ended_alone, deeds: deeds.collect(), causes, verdict, locked_freezes: fleet.locked_freezes(), elapsed }
+        let harmed = Harm::value_variants().iter().map(|harm| (*harm, fleet.harmed(*harm))).filter(|(_, count)| *count > 0);
+        let (harmed, locked_freezes) = (harmed.collect(), fleet.locked_freezes());
+        Self { verdict, causes, deeds, done, harmed, seed, ended_alone, locked_freezes, elapsed }
     }
 
     /// Whether nothing was lost or out of order, everything that came again had a cause, and no process ended by itself.
@@ -64,7 +101,7 @@ impl Report {
         let deeds = self.deeds.iter().map(|(what, shards, moved)| {
             json!({ "what": what, "shards": shards, "moved_ms": moved.map(|moved| u64::try_from(moved.as_millis()).unwrap_or(u64::MAX)) })
         });
-        json!({
+        let mut figures = json!({
             "put": put,
             "handed_out": given,
             "lost": lost,
@@ -76,16 +113,29 @@ impl Report {
             "unexplained": self.verdict.unexplained(),
             "ended_by_themselves": self.ended_alone,
             "freezes_inside_a_write": self.locked_freezes,
-            "deeds": deeds.collect::<Vec<_>>(),
             "elapsed_ms": u64::try_from(self.elapsed.as_millis()).unwrap_or(u64::MAX),
             "right": self.is_right(),
-        })
+        });
+        match self.seed {
+            Some(seed) => {
+                let count = |(what, count): &(Harm, u64)| (what.to_string(), Value::from(*count));
+                figures["seed"] = seed.into();
+                figures["done"] = json!(self.done);
+                figures["splits"] = self.verdict.splits.into();
+                figures["merges"] = self.verdict.merges.into();
+                figures["requests_harmed"] = Value::Object(self.harmed.iter().map(count).collect());
+                figures["duplicates_by_cause"] = json!(self.causes.iter().cloned().collect::<BTreeMap<_, _>>());
+            }
+            None => figures["deeds"] = deeds.collect(),
+        }
+        figures
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Verdict { put, given, lost, out_of_order, early_children, unknown, went_back, duplicates, faults } = &self.verdict;
+        let Verdict { put, given, lost, out_of_order, early_children, unknown, went_back, duplicates, faults, .. } =
+            &self.verdict;
         if !self.deeds.is_empty() {
             writeln!(f, "{:<24} {:>10} {:>22}", "what was done", "shards", "all read elsewhere")?;
             for (what, shards, moved) in &self.deeds {
@@ -93,6 +143,16 @@ impl fmt::Display for Report {
                 writeln!(f, "{what:<24} {shards:>10} {moved:>22}")?;
             }
             writeln!(f)?;
+        }
+        if self.seed.is_some() {
+            for (what, count) in &self.done {
+                writeln!(f, "{what:<24} {:>10}", HumanCount(*count).to_string())?;
+            }
+            for (harm, count) in &self.harmed {
+                writeln!(f, "{:<24} {:>10}", format!("requests: {harm}"), HumanCount(*count).to_string())?;
+            }
+            let Verdict { splits, merges, .. } = &self.verdict;
+            writeln!(f, "{:<24} {splits:>10}\n{:<24} {merges:>10}\n", "shards split", "shards merged")?;
         }
         let mut row = |name: &str, value: u64, note: &str| {
             writeln!(f, "{}", format!("{name:<24} {:>10}  {note}", HumanCount(value).to_string()).trim_end())

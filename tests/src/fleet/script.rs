@@ -2,6 +2,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use clap::ValueEnum;
+
+use super::network::{Harm, Service, Trouble};
+
 /// Something to do to a fleet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -13,6 +17,8 @@ pub enum Action {
     Freeze(Whom, Option<Duration>),
     /// SIGTERM to a worker.
     Stop(Whom),
+    /// Harm to the requests of a worker.
+    Harm(Whom, Trouble),
     /// One more worker.
     Add,
     /// The widest shard into halves.
@@ -44,7 +50,9 @@ impl fmt::Display for Whom {
 }
 
 const ALLOWED: &str = "kill, restart, freeze, stop (each with the number of a worker, if not the oldest is meant; freeze also with a \
-                       time: `freeze 2 10s`), add, split, merge";
+                       time: `freeze 2 10s`), harm (a worker, what happens, on the way to the stream or the table, for how long, to how \
+                       many requests: `harm 2 break stream 5s 50%`; what happens is break, hold, late, expired, throttle, error or \
+                       odd), add, split, merge";
 
 impl FromStr for Action {
     type Err = String;
@@ -58,6 +66,10 @@ impl FromStr for Action {
             Some(number) => Whom::Number(number),
             None => Whom::Oldest,
         };
+        if name == "harm" {
+            let trouble = trouble(words).ok_or_else(|| format!("`{text}`: allowed are {ALLOWED}"))?;
+            return Ok(Self::Harm(whom, trouble));
+        }
         let span = words.next().map(|word| humantime::parse_duration(word).map_err(|error| format!("`{text}`: {error}")));
         let span = span.transpose()?;
         let action = match name {
@@ -75,6 +87,56 @@ impl FromStr for Action {
             return Err(format!("`{text}`: there is too much; allowed are {ALLOWED}"));
         }
         Ok(action)
+    }
+}
+
+/// `break stream 5s 50%`.
+fn trouble<'a>(mut words: impl Iterator<Item = &'a str>) -> Option<Trouble> {
+    let harm = Harm::from_str(words.next()?, false).ok()?;
+    let service = match words.next()? {
+        "stream" => Service::Stream,
+        "table" => Service::Table,
+        _ => return None,
+    };
+    let span = humantime::parse_duration(words.next()?).ok()?;
+    let percent = words.next()?.strip_suffix('%')?.parse().ok().filter(|percent| (1..=100).contains(percent))?;
+    (words.next().is_none() && !(harm == Harm::Odd && service == Service::Table)).then_some(Trouble {
+        harm,
+        service,
+        span,
+        percent,
+    })
+}
+
+/// As it is read.
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, whom) = match self {
+            Self::Kill(whom) => ("kill", Some(whom)),
+            Self::Restart(whom) => ("restart", Some(whom)),
+            Self::Freeze(whom, _) => ("freeze", Some(whom)),
+            Self::Stop(whom) => ("stop", Some(whom)),
+            Self::Harm(whom, _) => ("harm", Some(whom)),
+            Self::Add => ("add", None),
+            Self::Split => ("split", None),
+            Self::Merge => ("merge", None),
+        };
+        f.write_str(name)?;
+        if let Some(Whom::Number(number)) = whom {
+            write!(f, " {number}")?;
+        }
+        match self {
+            Self::Freeze(_, Some(span)) => write!(f, " {}ms", span.as_millis()),
+            Self::Harm(_, trouble) => write!(f, " {trouble}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// As it is read, with a step a line.
+impl fmt::Display for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|(time, action)| writeln!(f, "{}ms {action};", time.as_millis()))
     }
 }
 
@@ -109,12 +171,28 @@ mod tests {
         let freeze = Action::Freeze(Whom::Number(2), Some(Duration::from_secs(7)));
         assert_eq!(actions, [freeze, Action::Kill(Whom::Number(1)), Action::Add, Action::Split, Action::Stop(Whom::Oldest)]);
         assert_eq!("".parse(), Ok(Script::default()));
+        let harm: Script = "1s harm 3 late table 4s 30%; 2s harm odd stream 500ms 100%".parse().unwrap();
+        let late = Trouble { harm: Harm::Late, service: Service::Table, span: Duration::from_secs(4), percent: 30 };
+        assert_eq!(harm.0[0].1, Action::Harm(Whom::Number(3), late));
+        assert_eq!(harm.to_string().parse(), Ok(harm));
     }
 
     #[test]
     fn what_is_no_step_is_named_with_what_is_allowed() {
-        for wrong in ["kill 1", "10 kill 1", "10s", "10s burn", "10s add 3", "10s kill 1 2s", "10s freeze 1 2s 3", "10s kill one"]
-        {
+        for wrong in [
+            "kill 1",
+            "10 kill 1",
+            "10s",
+            "10s burn",
+            "10s add 3",
+            "10s kill 1 2s",
+            "10s freeze 1 2s 3",
+            "10s kill one",
+            "10s harm 1",
+            "10s harm 1 burn stream 1s 5%",
+            "10s harm 1 odd table 1s 5%",
+            "1s harm 1 hold stream 1s 0%",
+        ] {
             let said = wrong.parse::<Script>().unwrap_err();
             assert!(said.contains("allowed") || said.contains("expected"), "{wrong}: {said}");
         }

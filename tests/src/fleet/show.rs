@@ -2,6 +2,7 @@ use std::error::Error;
 use std::path::Path;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use kcl_core::model::Moment;
 use kcl_core::{Clock, SystemClock};
 
@@ -12,7 +13,10 @@ use examples::signals::Signals;
 
 use super::fleet::{Fleet, Setup};
 use super::keys::Keys;
+use super::member::{Member, State};
+use super::network::Harm;
 use super::options::Options;
+use super::plan::{OPEN_SHARDS, Plan};
 use super::report::Report;
 use super::script::{Action, Script, Whom};
 use super::view::View;
@@ -24,6 +28,9 @@ const SOME_OF_EVERYTHING: &str = "2s kill 1; 9s add; 14s split; 17s freeze 2; 28
 const TICK: Duration = Duration::from_millis(50);
 /// The end comes when the fleet has been at rest for so long.
 const REST: Duration = Duration::from_secs(2);
+/// How many workers read at the end of a soak, and how long they may take.
+const CALM_WORKERS: usize = 4;
+const A_LONG_END: Duration = Duration::from_secs(120);
 
 /// Starts a fleet, does to it what the script or the keys say, and prints what came of it. Returns the exit code.
 ///
@@ -32,11 +39,15 @@ const REST: Duration = Duration::from_secs(2);
 pub async fn show(options: &Options) -> Result<u8, BoxError> {
     let begun = SystemClock.now();
     let mut signals = Signals::catch()?;
-    let temporary = tempfile::tempdir()?;
-    let folder = options.folder.as_deref().unwrap_or_else(|| temporary.path());
+    let mut temporary = tempfile::tempdir()?;
+    let kept = temporary.path().to_owned();
+    let folder = options.folder.as_deref().unwrap_or(&kept);
     std::fs::create_dir_all(folder).map_err(|error| format!("cannot make the folder {}: {error}", folder.display()))?;
     let mut fleet = Fleet::start(setup(options, folder)?).await?;
     let mut show = Show::new(options)?;
+    if options.soak.is_some() {
+        std::fs::write(folder.join("script.txt"), show.script.to_string())?;
+    }
     let ended = tokio::select! {
         biased;
         signal = signals.next() => {
@@ -48,8 +59,12 @@ pub async fn show(options: &Options) -> Result<u8, BoxError> {
     if let Err(error) = &ended {
         show.view.say(&format!("{error}: ending"));
     }
-    let patience = fleet.failover() * 2 + Duration::from_secs(10);
+    let mut patience = fleet.failover() * 2 + Duration::from_secs(10);
     let rest = async {
+        if options.soak.is_some() {
+            show.calm(&mut fleet).await?;
+            patience += A_LONG_END;
+        }
         fleet.drain(patience).await?;
         fleet.stop_all().await?;
         fleet.verdict().await
@@ -61,8 +76,12 @@ pub async fn show(options: &Options) -> Result<u8, BoxError> {
     };
     show.view.end();
     drop(show);
-    let report = Report::new(&fleet, verdict, SystemClock.now().since(begun));
+    let report = Report::new(&fleet, verdict, options.soak, SystemClock.now().since(begun));
     println!("\n{report}\n{}", sentence(&report));
+    if options.soak.is_some() && !report.is_right() {
+        temporary.disable_cleanup(true);
+        println!("What the processes wrote is in {}", folder.display());
+    }
     println!("{}", report.json());
     ended?;
     Ok(if report.is_right() { 0 } else { FAILED })
@@ -73,9 +92,12 @@ fn setup(options: &Options, folder: &Path) -> Result<Setup, BoxError> {
     let dynamo_endpoint = options.dynamo_endpoint.clone();
     // The stream is new with each run: leases of an older run in the same table are not of it.
     let application = format!("fleet-{}", SystemClock.wall().as_millis());
-    let Options { failover, shards, rate, .. } = *options;
+    let Options { failover, shards, rate, soak, .. } = *options;
+    let harmed = |script: &Script| script.0.iter().any(|(_, action)| matches!(action, Action::Harm(..)));
+    let links = soak.or_else(|| options.script.as_ref().is_some_and(harmed).then_some(0));
     let program = std::env::current_exe()?;
-    Ok(Setup { program, folder: folder.to_owned(), lease_table, dynamo_endpoint, application, failover, shards, rate })
+    let folder = folder.to_owned();
+    Ok(Setup { program, folder, lease_table, dynamo_endpoint, application, failover, shards, rate, links })
 }
 
 fn sentence(report: &Report) -> &'static str {
@@ -84,6 +106,14 @@ fn sentence(report: &Report) -> &'static str {
     } else {
         "What was handed out is not what was put."
     }
+}
+
+fn plan(options: &Options) -> Option<Plan> {
+    let Options { workers, shards, failover, span, lease_table, dynamo_endpoint, off, .. } = options;
+    let (seed, span) = (options.soak?, (*span)?);
+    let harms = Harm::value_variants().iter().copied().filter(|harm| !off.contains(harm)).collect();
+    let table = matches!(lease_table, Some(LeaseTableAt::Dynamo(_))) && dynamo_endpoint.is_some();
+    Some(Plan { seed, span, workers: *workers, shards: *shards, failover: *failover, harms, table })
 }
 
 /// What is to come, and who shows it.
@@ -105,12 +135,14 @@ struct Show {
 impl Show {
     fn new(options: &Options) -> Result<Self, BoxError> {
         let keys = Keys::open()?;
-        let script = match (&options.script, &keys) {
-            (Some(script), _) => script.clone(),
-            (None, Some(_)) => Script::default(),
-            (None, None) => SOME_OF_EVERYTHING.parse()?,
+        let script = match (plan(options), &options.script, &keys) {
+            (Some(plan), ..) => plan.script(),
+            (None, Some(script), _) => script.clone(),
+            (None, None, Some(_)) => Script::default(),
+            (None, None, None) => SOME_OF_EVERYTHING.parse()?,
         };
-        Ok(Self { view: View::new(), keys, script, begun: None, frozen: Vec::new(), chosen: None, rests: None, gone: Vec::new() })
+        let (frozen, gone, begun, chosen, rests) = (Vec::new(), Vec::new(), None, None, None);
+        Ok(Self { view: View::new(options.soak.is_some()), keys, script, begun, frozen, chosen, rests, gone })
     }
 
     /// Until it is over.
@@ -122,7 +154,10 @@ impl Show {
         let failover = humantime::format_duration(options.failover);
         self.view.say(&format!("{workers} workers, {shards} shards, {rate} records a second and shard, failover {failover}"));
         let mut steps = std::mem::take(&mut self.script).0.into_iter().peekable();
-        let scripted = options.script.is_some() || self.keys.is_none();
+        let scripted = options.script.is_some() || options.soak.is_some() || self.keys.is_none();
+        if let Some(seed) = options.soak {
+            self.view.say(&format!("seed {seed}: {} steps, which begin when all shards are read", steps.len()));
+        }
         loop {
             SystemClock.sleep_until(SystemClock.now() + TICK).await;
             match self.keys.as_ref().and_then(Keys::pressed) {
@@ -135,8 +170,11 @@ impl Show {
             self.chosen = self.chosen.filter(|place| !fleet.members()[*place].is_gone());
             let now = SystemClock.now();
             for (_, place) in self.frozen.extract_if(.., |(until, _)| *until <= now) {
-                fleet.wake(place)?;
-                self.view.say(&format!("{} goes on", fleet.members()[place].name));
+                // It may have been killed meanwhile.
+                if fleet.members()[place].state == State::Frozen {
+                    fleet.wake(place)?;
+                    self.view.say(&format!("{} goes on", fleet.members()[place].name));
+                }
             }
             if self.begun.is_none() && fleet.is_settled() {
                 self.begun = Some(now);
@@ -147,7 +185,18 @@ impl Show {
                 continue;
             };
             if let Some((_, action)) = steps.next_if(|(time, _)| *time <= elapsed) {
-                self.act(action, fleet).await?;
+                let done = self.act(action, fleet).await;
+                // A soak goes on: what could not be done is not counted.
+                match done {
+                    Err(error) if options.soak.is_some() => self.view.say(&format!("{action}: {error}")),
+                    done => done?,
+                }
+            }
+            if options.soak.is_some() && fleet.working().count() < 2 {
+                // Others ended by themselves, which the report tells. Those of the script keep their numbers.
+                let name = format!("spare{}", fleet.members().len());
+                fleet.add_named(&name, &[])?;
+                self.view.say(&format!("{name} is started"));
             }
             let idle = steps.peek().is_none() && self.frozen.is_empty() && fleet.is_settled();
             self.rests = if idle { self.rests.or(Some(now)) } else { None };
@@ -157,6 +206,24 @@ impl Show {
             }
             self.view.show(fleet, self.chosen);
         }
+    }
+
+    /// The end of a soak: nothing is harmed any more, and a whole fleet reads all shards.
+    async fn calm(&mut self, fleet: &mut Fleet) -> Result<(), BoxError> {
+        fleet.heal();
+        for (_, place) in std::mem::take(&mut self.frozen) {
+            if fleet.members()[place].state == State::Frozen {
+                fleet.wake(place)?;
+            }
+        }
+        while fleet.working().count() < CALM_WORKERS {
+            fleet.add()?;
+        }
+        self.view.say("calm: nothing is done any more until everything is read");
+        if let Err(error) = fleet.settle(A_LONG_END).await {
+            self.view.say(&error.to_string());
+        }
+        Ok(())
     }
 
     /// Says which processes have ended although nobody told them to.
@@ -202,10 +269,15 @@ impl Show {
                 let place = fleet.add()?;
                 format!("{} is started", fleet.members()[place].name)
             }
+            // The script counts them too, but a merge may find no two that fit.
+            Action::Split if fleet.stream().open_shards().await?.len() >= *OPEN_SHARDS.end() => {
+                "no split: there are enough shards".to_owned()
+            }
             Action::Split => fleet.reshard(Reshard::Split).await?,
             Action::Merge => fleet.reshard(Reshard::Merge).await?,
-            Action::Kill(whom) | Action::Restart(whom) | Action::Freeze(whom, _) | Action::Stop(whom) => {
-                let Some(place) = find(fleet, whom) else {
+            Action::Kill(whom) | Action::Restart(whom) | Action::Freeze(whom, _) | Action::Stop(whom) | Action::Harm(whom, _) => {
+                let also_frozen = matches!(action, Action::Kill(_) | Action::Restart(_) | Action::Harm(..));
+                let Some(place) = find(fleet, whom, also_frozen) else {
                     self.view.say(&format!("{whom} does not work"));
                     return Ok(());
                 };
@@ -225,6 +297,10 @@ impl Show {
                         self.frozen.push((SystemClock.now() + time, place));
                         format!("{name} is frozen for {}", humantime::format_duration(time))
                     }
+                    Action::Harm(_, trouble) => match fleet.harm(place, trouble) {
+                        Some(_) => format!("{name} is harmed: {trouble}"),
+                        None => format!("no way of {name} can be harmed"),
+                    },
                     Action::Stop(_) => {
                         fleet.stop(place)?;
                         format!("{name} is told to end")
@@ -242,12 +318,13 @@ impl Show {
     }
 }
 
-fn find(fleet: &Fleet, whom: Whom) -> Option<usize> {
+fn find(fleet: &Fleet, whom: Whom, also_frozen: bool) -> Option<usize> {
     match whom {
         Whom::Oldest => fleet.working().next(),
         Whom::Number(number) => {
             let name = format!("w{number}");
-            fleet.working().rfind(|place| fleet.members()[*place].name.as_str() == name)
+            let is = |member: &Member| member.is_working() || also_frozen && member.state == State::Frozen;
+            fleet.members().iter().rposition(|member| member.name.as_str() == name && is(member))
         }
     }
 }

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 pub struct TableWatch {
     table: Arc<dyn LeaseTable>,
     seen: watch::Sender<Seen>,
+    every: Duration,
 }
 
 /// What the table shows, and what was noticed on the way.
@@ -42,13 +43,11 @@ pub struct Move {
     pub to: Option<WorkerId>,
 }
 
-const LOOK_EVERY: Duration = Duration::from_millis(20);
-
 impl TableWatch {
-    /// Watches this table.
+    /// Watches this table: looks so often.
     #[must_use]
-    pub fn new(table: Arc<dyn LeaseTable>) -> Self {
-        Self { table, seen: watch::Sender::default() }
+    pub fn new(table: Arc<dyn LeaseTable>, every: Duration) -> Self {
+        Self { table, seen: watch::Sender::default(), every }
     }
 
     /// Looks for ever. A look that fails is made again: the table may not be there yet, or be busy.
@@ -58,7 +57,7 @@ impl TableWatch {
                 let at = SystemClock.wall();
                 self.seen.send_modify(|seen| seen.take_in(leases, at));
             }
-            SystemClock.sleep_until(SystemClock.now() + LOOK_EVERY).await;
+            SystemClock.sleep_until(SystemClock.now() + self.every).await;
         }
     }
 

@@ -19,6 +19,11 @@ impl Tail {
         Self { path, file: None, at: 0, rest: Vec::new() }
     }
 
+    /// Gives the file back to the system until lines are read again.
+    pub fn close(&mut self) {
+        self.file = None;
+    }
+
     /// The whole lines that came since the last call. A last line without a line feed waits for it.
     ///
     /// # Errors

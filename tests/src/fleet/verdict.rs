@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use kcl_core::model::{SequenceNumber, ShardId, Timestamp};
 
@@ -19,6 +20,8 @@ pub enum Cause {
     Killed(usize),
     /// This process was frozen for longer than the failover time.
     Frozen(usize),
+    /// The requests of this process to its lease table were harmed, so that it could not keep its lease or store how far it was.
+    Harmed(usize),
     /// Nothing that was done explains it.
     Unexplained,
 }
@@ -42,6 +45,10 @@ pub struct Verdict {
     pub duplicates: BTreeMap<Cause, u64>,
     /// Stored checkpoints that went back, in words.
     pub went_back: Vec<String>,
+    /// Shards that were split.
+    pub splits: u64,
+    /// Pairs of shards that were merged.
+    pub merges: u64,
     /// What else is wrong, in words.
     pub faults: Vec<String>,
 }
@@ -57,6 +64,9 @@ impl Verdict {
             let tenancies = history.shards().get(shard).map_or(&[] as &[Tenancy], Vec::as_slice);
             verdict.judge_shard(shard, put, tenancies, deeds);
         }
+        // A split has two children, of one parent each.
+        verdict.merges = parents.values().filter(|parents| parents.len() > 1).count() as u64;
+        verdict.splits = (parents.len() as u64 - verdict.merges) / 2;
         for (child, parents) in parents {
             let Some(first) = firsts(history, child).min() else { continue };
             for parent in parents {
@@ -81,6 +91,8 @@ impl Verdict {
         given.sort_by_key(|(at, place, _)| (*at, *place));
         // Who was given each record last.
         let mut seen: Vec<Option<usize>> = vec![None; put.len()];
+        // Of each two tenancies, since many records share them.
+        let mut causes: BTreeMap<(usize, usize), Cause> = BTreeMap::new();
         // Every record before this one has come.
         let mut next = 0;
         for (at, place, sequence) in given {
@@ -91,7 +103,8 @@ impl Verdict {
             };
             match seen[index].replace(place) {
                 Some(before) => {
-                    let cause = cause(&tenancies[before], &tenancies[place], deeds);
+                    let found = || cause(&tenancies[before], &tenancies[place], deeds);
+                    let cause = *causes.entry((before, place)).or_insert_with(found);
                     *self.duplicates.entry(cause).or_default() += 1;
                     if cause == Cause::Unexplained {
                         let (first, again) = (tenancies[before].member, tenancies[place].member);
@@ -158,6 +171,13 @@ fn last_new(history: &History, shard: &ShardId) -> Option<Timestamp> {
     first.into_values().max()
 }
 
+fn later(at: Timestamp, span: Duration) -> Timestamp {
+    Timestamp::from_millis(at.as_millis().saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
+}
+
+/// How long after a harm a request may wait for its answer, besides the time for which links hold it back.
+const LATE: Duration = Duration::from_secs(10);
+
 /// What explains that a record came in one tenancy and again in another one.
 fn cause(before: &Tenancy, again: &Tenancy, deeds: &[Deed]) -> Cause {
     let of = |tenancy: &Tenancy, what| {
@@ -171,8 +191,19 @@ fn cause(before: &Tenancy, again: &Tenancy, deeds: &[Deed]) -> Cause {
     if before.member != again.member && killed(before) {
         return Cause::Killed(before.member);
     }
-    let frozen = [before, again].into_iter().find(|tenancy| frozen(tenancy));
-    frozen.map_or(Cause::Unexplained, |tenancy| Cause::Frozen(tenancy.member))
+    if let Some(frozen) = [before, again].into_iter().find(|tenancy| frozen(tenancy)) {
+        return Cause::Frozen(frozen.member);
+    }
+    let harmed = |tenancy: &Tenancy| {
+        let own = deeds.iter().filter(|deed| deed.member == tenancy.member);
+        own.filter_map(|deed| match deed.what {
+            What::TableHarmed(span) => Some((deed.at, later(deed.at, span * 2 + LATE))),
+            _ => None,
+        })
+        .any(|(from, to)| tenancy.begun <= to && tenancy.over.is_none_or(|over| over >= from))
+    };
+    // Who could not store how far it was, not who comes after it.
+    if harmed(before) { Cause::Harmed(before.member) } else { Cause::Unexplained }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use kcl_core::model::{Moment, ShardId};
 use kcl_core::{Clock, SystemClock};
 
+use super::deed::What;
 use super::fleet::Fleet;
 use super::member::State;
 
@@ -16,21 +17,25 @@ pub(super) struct View {
     begun: Moment,
     said: Moment,
     shown: String,
+    /// Whether how far it is is told from time to time, in place of each change.
+    soak: bool,
 }
 
+/// How far a soak is, so often.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
 /// A line at most so often where there is no terminal.
 const SAID_EVERY: Duration = Duration::from_millis(500);
 
 impl View {
     /// Shows from now on.
     #[must_use]
-    pub(super) fn new() -> Self {
+    pub(super) fn new(soak: bool) -> Self {
         let table = std::io::stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
             ProgressBar::new_spinner().with_style(style)
         });
         let now = SystemClock.now();
-        Self { table, begun: now, said: now, shown: String::new() }
+        Self { table, begun: now, said: now, shown: String::new(), soak }
     }
 
     /// Says something in between.
@@ -46,6 +51,13 @@ impl View {
     pub(super) fn show(&mut self, fleet: &Fleet, chosen: Option<usize>) {
         if let Some(table) = &self.table {
             table.set_message(whole(fleet, chosen));
+            return;
+        }
+        if self.soak {
+            if SystemClock.now().since(self.said) >= TOLD_EVERY {
+                self.said = SystemClock.now();
+                self.say(&progress(fleet));
+            }
             return;
         }
         let owners = owners(fleet);
@@ -64,10 +76,16 @@ impl View {
     }
 }
 
-impl Default for View {
-    fn default() -> Self {
-        Self::new()
-    }
+/// How far a soak is.
+fn progress(fleet: &Fleet) -> String {
+    let done = |what| HumanCount(fleet.deeds().iter().filter(|deed| deed.what == what).count() as u64);
+    let (killed, frozen, ended) = (done(What::Killed), done(What::Frozen), fleet.ended_alone().count());
+    let (put, given) = (HumanCount(fleet.producer().count()), HumanCount(fleet.history().given()));
+    let (workers, leases) = (fleet.working().count(), fleet.seen().live().count());
+    format!(
+        "-- {killed} kills, {frozen} freezes, {workers} workers, {leases} shards to read, {put} put, {given} handed out, {ended} ended \
+         by themselves"
+    )
 }
 
 /// `w1: 0 1 2 | w2: 3 4`.

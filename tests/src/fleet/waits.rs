@@ -24,6 +24,9 @@ pub struct NotInTime {
 /// How often what the processes have written is read while something is waited for.
 const REFRESH_EVERY: Duration = Duration::from_millis(10);
 
+/// How often it is looked whether all is there: with many records that takes its time.
+const JUDGED_EVERY: Duration = Duration::from_millis(250);
+
 impl Fleet {
     /// Waits for a moment, in which others write.
     pub async fn pause() {
@@ -101,6 +104,7 @@ impl Fleet {
     pub async fn drain(&mut self, patience: Duration) -> Result<(), BoxError> {
         self.producer.set_rate(0);
         let (mut given, mut since) = (0, SystemClock.now());
+        let mut judged = None;
         loop {
             self.refresh()?;
             let now = SystemClock.now();
@@ -109,7 +113,14 @@ impl Fleet {
             }
             // Records that came twice count twice, so the count alone does not tell.
             let may_be_all = self.producer.is_resting() && given >= self.producer.count();
-            if may_be_all && self.judge(&Parents::new()).lost == 0 || now.since(since) >= patience {
+            let is_due = judged.is_none_or(|judged| now.since(judged) >= JUDGED_EVERY);
+            if may_be_all && is_due {
+                if self.judge(&Parents::new()).lost == 0 {
+                    return Ok(());
+                }
+                judged = Some(SystemClock.now());
+            }
+            if now.since(since) >= patience {
                 return Ok(());
             }
             Self::pause().await;

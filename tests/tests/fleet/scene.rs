@@ -42,6 +42,7 @@ impl Scene {
             failover: Duration::from_secs(failover),
             shards,
             rate: 10,
+            links: None,
         };
         Self { fleet: Fleet::start(setup).await.unwrap(), folder }
     }

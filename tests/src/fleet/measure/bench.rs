@@ -112,7 +112,8 @@ impl Bench {
             _ => LeaseTableAt::Sqlite(folder.join("leases.sqlite")),
         };
         let (program, dynamo_endpoint) = (std::env::current_exe()?, self.dynamo_endpoint.clone());
-        Fleet::start(Setup { program, folder, lease_table, dynamo_endpoint, application, failover, shards, rate }).await
+        Fleet::start(Setup { program, folder, lease_table, dynamo_endpoint, application, failover, shards, rate, links: None })
+            .await
     }
 
     /// Prints a figure and keeps it.

@@ -1,0 +1,261 @@
+use std::time::Duration;
+
+use crate::sim::Dice;
+
+use super::network::{Harm, Service, Trouble};
+use super::script::{Action, Script, Whom};
+
+/// What a soak is drawn from: the same plan gives the same script.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Where chance comes from.
+    pub seed: u64,
+    /// How long it goes on.
+    pub span: Duration,
+    /// How many workers begin.
+    pub workers: u32,
+    /// How many shards the stream begins with.
+    pub shards: u32,
+    /// The failover time of the workers.
+    pub failover: Duration,
+    /// What may happen to requests.
+    pub harms: Vec<Harm>,
+    /// Whether requests to the table can be harmed too.
+    pub table: bool,
+}
+
+/// The worker processes are kept near this number.
+const FEWEST: usize = 4;
+const MOST: usize = 6;
+/// The open shards are kept in this range.
+pub(super) const OPEN_SHARDS: std::ops::RangeInclusive<usize> = 2..=32;
+/// The shortest time between two steps, and what is added to it on average, in milliseconds.
+const STEP: (u64, u64) = (200, 600);
+/// How long a killed or stopped worker is missing at most, in milliseconds.
+const MISSING: u64 = 3000;
+
+/// What a step may be, with how often it is drawn in relation to the others.
+const STEPS: [(Step, usize); 8] = [
+    (Step::Kill, 36),
+    (Step::Restart, 10),
+    (Step::Freeze, 17),
+    (Step::Stop, 5),
+    (Step::Harm, 16),
+    (Step::Join, 3),
+    (Step::Split, 4),
+    (Step::Merge, 4),
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Kill,
+    Restart,
+    Freeze,
+    Stop,
+    Harm,
+    Join,
+    Split,
+    Merge,
+}
+
+/// What is known of the fleet while the script is drawn, as nothing happens to it that is not in the script.
+struct Drawn {
+    dice: Dice,
+    steps: Vec<(u64, Action)>,
+    /// The numbers of the workers, with the time from which each may be frozen or told to end.
+    workers: Vec<(usize, u64)>,
+    /// How many workers were started.
+    names: usize,
+    /// When workers are to be started that replace others.
+    missing: Vec<u64>,
+    open: usize,
+}
+
+impl Plan {
+    /// The script.
+    #[must_use]
+    pub fn script(&self) -> Script {
+        let names = self.workers as usize;
+        let mut drawn = Drawn {
+            dice: Dice::new(self.seed, "soak"),
+            steps: Vec::new(),
+            workers: (1..=names).map(|number| (number, 0)).collect(),
+            names,
+            missing: Vec::new(),
+            open: self.shards as usize,
+        };
+        let end = millis(self.span);
+        let mut now = 0;
+        loop {
+            now += STEP.0 + drawn.dice.wait(STEP.1);
+            drawn.replace(now.min(end));
+            if now >= end {
+                break;
+            }
+            self.step(now, &mut drawn);
+        }
+        let steps = drawn.steps.into_iter();
+        Script(steps.map(|(time, action)| (Duration::from_millis(time), action)).collect())
+    }
+
+    fn step(&self, now: u64, drawn: &mut Drawn) {
+        let allowed = |step| match step {
+            Step::Kill | Step::Restart | Step::Stop => {
+                drawn.workers.len() + drawn.missing.len() >= FEWEST && drawn.workers.len() > 2
+            }
+            Step::Freeze => true,
+            Step::Harm => !self.harms.is_empty(),
+            Step::Join => drawn.workers.len() + drawn.missing.len() < MOST,
+            Step::Split => drawn.open < *OPEN_SHARDS.end(),
+            Step::Merge => drawn.open > *OPEN_SHARDS.start(),
+        };
+        let steps: Vec<Step> =
+            STEPS.iter().filter(|(step, _)| allowed(*step)).flat_map(|(step, often)| vec![*step; *often]).collect();
+        let step = drawn.dice.pick(&steps);
+        let place = match step {
+            // Who is frozen may be killed, and harmed.
+            Step::Kill | Step::Restart | Step::Harm => Some(drawn.dice.index(drawn.workers.len())),
+            Step::Freeze | Step::Stop => drawn.free(now),
+            Step::Join | Step::Split | Step::Merge => Some(0),
+        };
+        let Some(place) = place else { return };
+        let whom = Whom::Number(drawn.workers[place].0);
+        let action = match step {
+            Step::Kill | Step::Stop => {
+                drawn.workers.swap_remove(place);
+                let many = drawn.workers.len() + drawn.missing.len() >= FEWEST;
+                if !many || drawn.dice.chance(0.5) {
+                    let after = drawn.dice.range(0, MISSING);
+                    drawn.missing.push(now + after);
+                }
+                if step == Step::Kill { Action::Kill(whom) } else { Action::Stop(whom) }
+            }
+            Step::Restart => {
+                drawn.workers[place].1 = now;
+                Action::Restart(whom)
+            }
+            Step::Freeze => {
+                // From a short pause to one after which others have long read on.
+                let span = drawn.span(self.failover.mul_f64(0.2), self.failover.mul_f64(2.5));
+                drawn.workers[place].1 = now + millis(span) + 500;
+                Action::Freeze(whom, Some(span))
+            }
+            Step::Harm => Action::Harm(whom, self.trouble(drawn)),
+            Step::Join => {
+                drawn.join();
+                Action::Add
+            }
+            Step::Split => {
+                drawn.open += 1;
+                Action::Split
+            }
+            Step::Merge => {
+                drawn.open -= 1;
+                Action::Merge
+            }
+        };
+        drawn.steps.push((now, action));
+    }
+
+    fn trouble(&self, drawn: &mut Drawn) -> Trouble {
+        let harm = drawn.dice.pick(&self.harms);
+        let table = self.table && harm != Harm::Odd && drawn.dice.chance(0.5);
+        let span = drawn.span(self.failover.mul_f64(0.2), self.failover * 4);
+        let percent = drawn.dice.pick(&[100, 100, 50, 20]);
+        Trouble { harm, service: if table { Service::Table } else { Service::Stream }, span, percent }
+    }
+}
+
+impl Drawn {
+    /// Starts the workers that are due.
+    fn replace(&mut self, now: u64) {
+        self.missing.sort_unstable();
+        while self.missing.first().is_some_and(|due| *due <= now) {
+            let due = self.missing.remove(0);
+            self.join();
+            self.steps.push((due, Action::Add));
+        }
+        self.steps.sort_by_key(|(time, _)| *time);
+    }
+
+    fn join(&mut self) {
+        self.names += 1;
+        self.workers.push((self.names, 0));
+    }
+
+    /// One that is not frozen.
+    fn free(&mut self, now: u64) -> Option<usize> {
+        let free: Vec<usize> = (0..self.workers.len()).filter(|place| self.workers[*place].1 <= now).collect();
+        // One is left that works.
+        (free.len() > 1).then(|| self.dice.pick(&free))
+    }
+
+    fn span(&mut self, from: Duration, to: Duration) -> Duration {
+        Duration::from_millis(self.dice.log(from.as_millis() as f64, to.as_millis() as f64) as u64)
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::ValueEnum;
+
+    use super::*;
+
+    fn plan(seed: u64) -> Plan {
+        let (span, failover) = (Duration::from_secs(1800), Duration::from_secs(3));
+        Plan { seed, span, workers: 5, shards: 8, failover, harms: Harm::value_variants().to_vec(), table: true }
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_script_and_another_one_another() {
+        let (one, again) = (plan(1).script(), plan(1).script());
+        assert_eq!(one, again);
+        assert_ne!(one, plan(2).script());
+        assert_eq!(one.to_string().parse(), Ok(one));
+    }
+
+    #[test]
+    fn half_an_hour_has_a_thousand_kills_and_three_hundred_freezes() {
+        for seed in 0..20 {
+            let script = plan(seed).script();
+            let count = |is: fn(&Action) -> bool| script.0.iter().filter(|(_, action)| is(action)).count();
+            assert!(count(|action| matches!(action, Action::Kill(_) | Action::Restart(_))) >= 1000, "seed {seed}");
+            assert!(count(|action| matches!(action, Action::Freeze(..))) >= 300, "seed {seed}");
+            assert!(count(|action| matches!(action, Action::Stop(_))) > 50 && count(|action| *action == Action::Split) > 20);
+            let harms = script.0.iter().filter_map(|(_, action)| match action {
+                Action::Harm(_, trouble) => Some((trouble.harm, trouble.service == Service::Table)),
+                _ => None,
+            });
+            assert_eq!(harms.collect::<BTreeSet<_>>().len(), 13, "each on each way, without an odd answer of the table");
+        }
+    }
+
+    #[test]
+    fn whoever_is_meant_is_there_and_neither_workers_nor_shards_run_out() {
+        for seed in 0..20 {
+            let (mut alive, mut names, mut open) = ((1..=5).collect::<BTreeSet<usize>>(), 5, 8);
+            for (time, action) in plan(seed).script().0 {
+                match action {
+                    Action::Kill(Whom::Number(number)) | Action::Stop(Whom::Number(number)) => assert!(alive.remove(&number)),
+                    Action::Restart(Whom::Number(number))
+                    | Action::Freeze(Whom::Number(number), _)
+                    | Action::Harm(Whom::Number(number), _) => assert!(alive.contains(&number), "{time:?}: {action}"),
+                    Action::Add => {
+                        names += 1;
+                        alive.insert(names);
+                    }
+                    Action::Split => open += 1,
+                    Action::Merge => open -= 1,
+                    _ => panic!("{action} means nobody"),
+                }
+                assert!((2..=7).contains(&alive.len()) && OPEN_SHARDS.contains(&open), "{time:?}: {alive:?}, {open} open");
+            }
+        }
+    }
+}
