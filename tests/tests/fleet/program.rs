@@ -58,3 +58,14 @@ async fn what_cannot_be_done_is_said_with_what_is_allowed() {
     let run = fleet(&["--help"]).await;
     assert!(run.status.success() && text(&run.stdout).contains("Examples:"));
 }
+
+#[tokio::test]
+async fn a_soak_is_carried_out_and_judged() {
+    let run = fleet(&["--soak", "3", "--for", "12s", "--workers", "4", "--shards", "3", "--failover", "1s"]).await;
+    let (out, err) = (text(&run.stdout), text(&run.stderr));
+    assert_eq!(run.status.code(), Some(0), "{out}\n{err}");
+    assert!(err.contains("calm: nothing is done any more"), "{err}");
+    let last: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["right"], &last["lost"], &last["seed"]), (&true.into(), &0.into(), &3.into()), "{last}");
+    assert!(last["done"]["killed"].as_u64().unwrap() > 2 && last["put"].as_u64().unwrap() > 0, "{last}");
+}

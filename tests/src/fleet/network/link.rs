@@ -237,3 +237,7 @@ impl Way {
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
+
+#[cfg(test)]
+#[path = "link_test.rs"]
+mod tests;
