@@ -23,6 +23,18 @@ impl StreamDescription {
         Self { arn: arn.into(), created_at, retention }
     }
 
+    /// Whether both describe one and the same stream: not one that was deleted, and one that was made again under its name.
+    #[must_use]
+    pub fn is_same_stream(&self, other: &Self) -> bool {
+        self.arn == other.arn && self.created_at == other.created_at
+    }
+
+    /// The name, if the ARN is one of a stream.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.arn.split_once(":stream/").map(|(_, name)| name)
+    }
+
     /// The stream in the KCL's serialised form, as it stands in the keys of leases of an application that reads several streams:
     /// `account:name:creation`, the last in whole seconds.
     #[must_use]

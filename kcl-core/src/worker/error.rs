@@ -5,7 +5,7 @@ use crate::BoxError;
 use crate::decide::gap::DataGap;
 use crate::fetch::fan_out::NoConsumer;
 use crate::lease;
-use crate::model::{Position, WorkerId};
+use crate::model::{Position, StreamName, WorkerId};
 use crate::processor::ShardRef;
 use crate::stream;
 
@@ -45,9 +45,20 @@ pub enum RunError {
         /// The stream that is to be read.
         wanted: Arc<str>,
     },
+    /// A stream was to be read by a source that reads another one: its leases and checkpoints would stand under the wrong name.
+    #[error(
+        "the source that was given for the stream {wanted} reads {found}: give the stream the name that its source reads, or give it \
+         a source that reads {wanted}"
+    )]
+    WrongSource {
+        /// The name or the ARN that was given.
+        wanted: StreamName,
+        /// The ARN of the stream that the source reads.
+        found: Arc<str>,
+    },
     /// The stream was deleted and made again under the same name: the checkpoints belong to records that are gone.
     #[error(
-        "the stream {stream} was made again after the leases of this application: its checkpoints belong to the old one. \
+        "the stream {stream} was deleted and made again after the leases of this application: its checkpoints belong to the old one. \
          Give the application another name, or delete its leases"
     )]
     StreamReplaced {

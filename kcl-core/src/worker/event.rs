@@ -137,6 +137,12 @@ pub enum Event {
         /// How many.
         leases: usize,
     },
+    /// A stream, one of several, was deleted and made again. The new one is read in its place, under leases of its own; those of the old
+    /// one stay in the table.
+    StreamReplaced {
+        /// The stream.
+        stream: StreamName,
+    },
     /// Two comparisons of the shards with the leases, one after the other, have shown hash keys that nobody reads: open shards have
     /// them, and no unfinished lease leads there. Most likely somebody has edited a row. It is not repaired: what was meant is not
     /// known. Told again when the keys are others.

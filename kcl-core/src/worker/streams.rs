@@ -89,10 +89,12 @@ impl StreamConfig {
             polled_instead: AtomicBool::new(false),
             source: self.source.map_or_else(tokio::sync::OnceCell::new, tokio::sync::OnceCell::from),
             refused: OnceLock::new(),
-            description: OnceLock::new(),
+            description: Mutex::default(),
+            identity: OnceLock::new(),
             unread: Mutex::default(),
             listing: Shared::default(),
             time: Shared::default(),
+            facts: Shared::default(),
         }
     }
 }
@@ -116,12 +118,15 @@ pub(crate) struct ReadStream {
     polled_instead: AtomicBool,
     source: tokio::sync::OnceCell<Arc<dyn Stream>>,
     refused: OnceLock<Arc<Refused>>,
-    description: OnceLock<StreamDescription>,
+    description: Mutex<Option<Arc<StreamDescription>>>,
+    identity: OnceLock<Arc<str>>,
     unread: Mutex<Unread>,
     /// The listing of all its shards that is under way.
     pub(crate) listing: Shared<Listing, Trouble>,
     /// The question for the service's time that is under way.
     pub(crate) time: Shared<Timestamp, Trouble>,
+    /// The question for what it is that is under way.
+    pub(crate) facts: Shared<StreamDescription, Trouble>,
 }
 
 impl ReadStream {
@@ -155,26 +160,46 @@ impl ReadStream {
         !self.polled_instead.swap(true, Ordering::SeqCst)
     }
 
-    /// What the stream is, once that is known.
-    pub(crate) fn description(&self) -> Option<&StreamDescription> {
-        self.description.get()
+    /// What the stream is, as it was described last, once that is known.
+    pub(crate) fn description(&self) -> Option<Arc<StreamDescription>> {
+        self.description.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(crate) fn set_description(&self, description: StreamDescription) -> &StreamDescription {
-        self.description.get_or_init(|| description)
+    /// Takes in what the stream is now. Not that of another stream, which has taken its place: that is given back.
+    pub(crate) fn learn(&self, found: StreamDescription) -> Result<Arc<StreamDescription>, StreamDescription> {
+        let mut description = self.description.lock().unwrap_or_else(PoisonError::into_inner);
+        if description.as_ref().is_some_and(|known| !known.is_same_stream(&found)) {
+            return Err(found);
+        }
+        self.identity.get_or_init(|| found.identity());
+        Ok(Arc::clone(description.insert(Arc::new(found))))
+    }
+
+    /// The stream that was made again under the name of this one. All of it came after this worker had begun: "latest" would skip what
+    /// came before that was noticed.
+    fn successor(&self, found: StreamDescription) -> Self {
+        let position = match self.initial_position {
+            InitialPosition::Latest => InitialPosition::TrimHorizon,
+            position => position,
+        };
+        let config = StreamConfig::of(String::new(), self.source.get().cloned());
+        let new = config.read(self.name.clone(), position, self.is_one_of_several, self.consumer.clone());
+        // Nothing is known of it yet.
+        let _ = new.learn(found);
+        new
     }
 
     /// What stands in the keys of its leases: nothing in a worker of one stream; nothing yet in one of several before the stream was
     /// described.
     pub(crate) fn identity(&self) -> Option<Arc<str>> {
-        if self.is_one_of_several { self.description().map(StreamDescription::identity) } else { None }
+        if self.is_one_of_several { self.identity.get().cloned() } else { None }
     }
 
     /// Whether a lease is one of this stream's.
     pub(crate) fn has(&self, key: &LeaseKey) -> bool {
         match &key.stream {
             None => !self.is_one_of_several,
-            Some(stream) => self.identity().as_ref() == Some(stream),
+            Some(stream) => self.is_one_of_several && self.identity.get() == Some(stream),
         }
     }
 
@@ -190,6 +215,13 @@ impl ReadStream {
     pub(crate) const fn is_one_of_several(&self) -> bool {
         self.is_one_of_several
     }
+}
+
+/// Whether the second stream, in the KCL's serialised form, was made under the name of the first one after it.
+fn is_successor(known: &str, seen: &str) -> bool {
+    let parts =
+        |text: &str| text.rsplit_once(':').and_then(|(name, second)| Some((name.to_owned(), second.parse::<u64>().ok()?)));
+    matches!((parts(known), parts(seen)), (Some((name, made)), Some((same, later))) if name == same && later > made)
 }
 
 #[cfg(feature = "kinesis")]
@@ -226,6 +258,11 @@ impl Streams {
         self.lock().values().cloned().collect()
     }
 
+    /// Whether it is still read: it was neither removed nor replaced.
+    pub(crate) fn has(&self, of: &Arc<ReadStream>) -> bool {
+        self.lock().get(&of.name).is_some_and(|known| Arc::ptr_eq(known, of))
+    }
+
     /// The stream of a lease, if this worker reads it.
     pub(crate) fn of(&self, key: &LeaseKey) -> Option<Arc<ReadStream>> {
         self.lock().values().find(|stream| stream.has(key)).cloned()
@@ -252,6 +289,26 @@ impl Streams {
         was_there
     }
 
+    /// Reads the stream that has taken the place of `old` from now on. Whether that was news.
+    pub(crate) fn replace(&self, old: &Arc<ReadStream>, found: StreamDescription) -> bool {
+        let mut streams = self.lock();
+        let is_news = streams.get(&old.name).is_some_and(|known| Arc::ptr_eq(known, old));
+        if is_news {
+            streams.insert(old.name.clone(), Arc::new(old.successor(found)));
+        }
+        drop(streams);
+        if is_news {
+            self.changes.raise_by_one();
+        }
+        is_news
+    }
+
+    /// The stream that a lease shows to have been made again, if it is one that this worker reads.
+    pub(crate) fn replaced_by(&self, key: &LeaseKey) -> Option<Arc<ReadStream>> {
+        let seen = key.stream.as_ref().filter(|_| self.several)?;
+        self.lock().values().find(|of| of.identity().is_some_and(|known| is_successor(&known, seen))).cloned()
+    }
+
     /// The names, for messages.
     pub(crate) fn names(&self) -> String {
         let names: Vec<String> = self.lock().keys().map(|name| name.name().to_owned()).collect();
@@ -260,5 +317,18 @@ impl Streams {
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<StreamName, Arc<ReadStream>>> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_successor;
+
+    #[test]
+    fn a_stream_made_later_under_the_same_name_is_a_successor() {
+        assert!(is_successor("1:orders:100", "1:orders:101"));
+        for seen in ["1:orders:100", "1:orders:99", "2:orders:101", "1:visits:101", "1:orders:x", "orders"] {
+            assert!(!is_successor("1:orders:100", seen), "{seen}");
+        }
     }
 }

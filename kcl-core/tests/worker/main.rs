@@ -20,6 +20,7 @@ mod ownership;
 mod reads;
 mod refused;
 mod renewals;
+mod replaced;
 mod schedules;
 mod slow_look;
 mod stop;

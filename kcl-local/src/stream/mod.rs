@@ -28,7 +28,8 @@
 //! | `ListStreamConsumers` | `NextToken` goes on with the listing | begins again |
 //! | `DeleteStream` | a stream with consumers is refused without `EnforceConsumerDeletion`, and takes them with it | leaves them behind |
 //! | `GetShardIterator` | `AT_TIMESTAMP` behind the last record is the tip | it is the beginning of the shard |
-//! | `ListShards` | `NextToken` alone goes on with the listing; `ShardFilter`; shards without retained records are hidden | the second page fails; no filter |
+//! | `ListShards` | a stream that is being made is refused with `ResourceInUseException` | it has no shards |
+//! | | `NextToken` alone goes on with the listing; `ShardFilter`; shards without retained records are hidden | the second page fails; no filter |
 //! | `PutRecord`(s) | a reader never passes a record that becomes visible later; arrival times in milliseconds | concurrent puts to a shard may be missed; seconds |
 //! | | up to 10 MiB a call | 5 MiB |
 //! | `UpdateShardCount` | splits and merges: every new shard has its one or two parents | no parents |

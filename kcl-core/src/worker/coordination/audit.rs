@@ -8,7 +8,7 @@ use crate::decide::shards::{Begin, Finished, Leases, NewLease, ShardGraph, judge
 use crate::lease::{Consistency, Write, with_causes};
 use crate::model::{Lease, LeaseKey, ShardId};
 use crate::runtime::pause;
-use crate::stream::StreamDescription;
+use crate::stream::{self, ErrorKind, StreamDescription};
 use crate::worker::error::RunError;
 use crate::worker::event::Event;
 use crate::worker::streams::ReadStream;
@@ -18,16 +18,42 @@ use super::view::Look;
 
 /// A stream that could not be described is asked again after 1 s, and then less and less often.
 const AGAIN: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+/// One that is not there yet is asked again after 1, 2 and 4 s, and then every 4 s: it takes the service half a minute to make one.
+const NOT_YET: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(4));
+/// What a stream is is asked no more often, whoever asks: the service answers 20 `DescribeStreamSummary` a second and account.
+const DESCRIBED_EVERY: Duration = Duration::from_secs(1);
 
 impl Context {
-    /// Reads what the stream is, once.
-    pub(super) async fn describe<'a>(&self, of: &'a ReadStream) -> Result<&'a StreamDescription, Trouble> {
-        if let Some(description) = of.description() {
-            return Ok(description);
+    /// Reads what the stream is, unless that is known.
+    pub(super) async fn describe(&self, of: &Arc<ReadStream>) -> Result<Arc<StreamDescription>, Trouble> {
+        match of.description() {
+            Some(description) => Ok(description),
+            None => self.describe_anew(of).await,
         }
-        let source = of.reader(&self.inner).await?;
-        let description = self.stream_call("DescribeStreamSummary", source.describe()).await?;
-        Ok(of.set_description(description))
+    }
+
+    /// Reads what the stream is now: how long it keeps records may have been changed, and it may have been deleted and made again. One
+    /// that was is read from now on in the place of the old one, whose leases are left; it is the end of a worker of one stream.
+    pub(super) async fn describe_anew(&self, of: &Arc<ReadStream>) -> Result<Arc<StreamDescription>, Trouble> {
+        let found = of.facts.ask(&**self.clock(), DESCRIBED_EVERY, async {
+            let source = of.reader(&self.inner).await?;
+            Ok(self.stream_call("DescribeStreamSummary", source.describe()).await?)
+        });
+        let found = (*found.await.map_err(|trouble| Trouble::again(&trouble))?).clone();
+        check_source(of, &found)?;
+        let found = match of.learn(found) {
+            Ok(description) => return Ok(description),
+            Err(found) => found,
+        };
+        let arn = Arc::clone(&found.arn);
+        if !of.is_one_of_several() {
+            return Err(Trouble::Fatal(RunError::StreamReplaced { stream: arn }));
+        }
+        if self.inner.parts.streams.replace(of, found) {
+            tracing::warn!(stream = %of.name, "the stream was deleted and made again: the new one is read, the leases of the old one are left");
+            self.inner.outlet.say(Event::StreamReplaced { stream: of.name.clone() });
+        }
+        Err(stream::Error::new(ErrorKind::Gone, "DescribeStreamSummary", format!("{arn} was deleted and made again")).into())
     }
 
     /// The streams of which nobody knows yet what they are.
@@ -37,18 +63,24 @@ impl Context {
 
     /// Asks what these are, again and again, until one of them says so or none is left. Ends when the worker stops.
     pub(super) async fn describe_rest(&self) {
+        let mut not_yet = true;
         for tries in 0.. {
+            let backoff = if not_yet { NOT_YET } else { AGAIN };
             tokio::select! {
                 biased;
                 () = self.drain() => return,
-                () = pause(&**self.clock(), AGAIN.longest(tries)) => {}
+                () = pause(&**self.clock(), backoff.longest(tries)) => {}
             }
             let mut left = false;
+            not_yet = false;
             for of in self.undescribed() {
                 left = true;
                 match self.describe(&of).await {
                     Ok(_) => return,
-                    Err(trouble) => tracing::debug!(stream = %of.name, %trouble, "the stream could not be described"),
+                    Err(trouble) => {
+                        not_yet |= trouble.is_not_yet();
+                        tracing::debug!(stream = %of.name, %trouble, "the stream could not be described");
+                    }
                 }
             }
             if !left {
@@ -62,7 +94,8 @@ impl Context {
         let mut described = Vec::new();
         for of in self.inner.parts.streams.all() {
             match self.describe(&of).await {
-                Ok(description) => described.push((Arc::clone(&of), description.clone())),
+                Ok(description) => described.push((Arc::clone(&of), description)),
+                Err(Trouble::Fatal(cause)) => return Err(Trouble::Fatal(cause)),
                 Err(trouble) => self.unless_other_streams(&of, trouble)?,
             }
         }
@@ -72,7 +105,12 @@ impl Context {
 
     /// One stream of several that cannot be read is no reason to stop reading the others.
     fn unless_other_streams(&self, of: &ReadStream, trouble: Trouble) -> Result<(), Trouble> {
-        if !of.is_one_of_several() || matches!(trouble, Trouble::Table(_) | Trouble::Fatal(_)) {
+        let is_whole_worker = match &trouble {
+            // A stream that was added wrongly to a worker that runs.
+            Trouble::Fatal(RunError::WrongSource { .. }) => false,
+            trouble => matches!(trouble, Trouble::Table(_) | Trouble::Fatal(_)),
+        };
+        if !of.is_one_of_several() || is_whole_worker {
             return Err(trouble);
         }
         let error = format!("{}: {}", of.name, with_causes(&trouble)).into();
@@ -84,12 +122,25 @@ impl Context {
     /// many of the new ones this worker may hold; `known` are those that it holds or has seen of late. A row of theirs that is missing
     /// was deleted by somebody, and is put back by its holder with what was done; if nobody does, it is made by a later audit.
     pub(super) async fn audit(&self, room: usize, known: BTreeSet<LeaseKey>) -> Result<Audited, Trouble> {
-        let streams = self.inner.parts.streams.all();
-        for of in &streams {
-            if let Err(trouble) = self.describe(of).await {
+        let mut not_yet = false;
+        for of in &self.inner.parts.streams.all() {
+            // The first audit comes right after the first description.
+            let described = if self.audits() == 0 { self.describe(of).await } else { self.describe_anew(of).await };
+            if let Err(trouble) = described {
+                if of.description().is_some() && of.is_one_of_several() && !self.inner.parts.streams.has(of) {
+                    continue;
+                }
+                if of.description().is_some() && !matches!(trouble, Trouble::Fatal(_)) {
+                    // What it was is known, and its listing shows whether it is there.
+                    tracing::debug!(stream = %of.name, %trouble, "the stream could not be described anew");
+                    continue;
+                }
+                not_yet |= trouble.is_not_yet();
                 self.unless_other_streams(of, trouble)?;
             }
         }
+        // Some may have been replaced.
+        let streams = self.inner.parts.streams.all();
         let begun = self.clock().now();
         // Whole: a stream that was removed since is compared all the same, and must not look as if it had no lease.
         let snapshot = self.whole_table(Consistency::Strong).await?;
@@ -100,11 +151,16 @@ impl Context {
             acquired: Vec::new(),
             put_off: false,
             overtaken: false,
+            not_yet,
         };
         for of in streams.iter().filter(|of| of.description().is_some()) {
             let left = room.saturating_sub(audited.acquired.len());
             let done = self.audit_stream(of, left, &known, &mut audited).await;
-            if let Err(trouble) = done.or_else(|trouble| self.unless_other_streams(of, trouble)) {
+            let done = done.or_else(|trouble| {
+                audited.not_yet |= trouble.is_not_yet() && !audited.look.leases.iter().any(|row| of.has(&row.key));
+                self.unless_other_streams(of, trouble)
+            });
+            if let Err(trouble) = done {
                 // Nobody hears of what was made for other streams: it is left to the next look, which finds it abandoned.
                 for (row, _) in &audited.acquired {
                     self.settler.begun.abandon_row(row);
@@ -125,11 +181,15 @@ impl Context {
     ) -> Result<(), Trouble> {
         let rows: Vec<&Lease> = audited.look.leases.iter().filter(|row| of.has(&row.key)).collect();
         if let Some(description) = of.description() {
-            check_stream(&audited.look.leases, of, description)?;
+            check_stream(&audited.look.leases, of, &description)?;
         }
         let leases = by_shard(rows.iter().copied());
         let initial = of.initial_position;
         let listing = self.list_while_working(of, &listing_for(initial, leases.is_empty())).await?;
+        if listing.graph.is_empty() && leases.is_empty() {
+            let what = format!("{} has no shards: it is being made", of.name);
+            return Err(stream::Error::new(ErrorKind::Transient, "ListShards", what).into());
+        }
         let mut begin = Begin::new(initial, &leases, listing.service_time);
         let mut missing = leases_to_create(&listing.graph, &leases, &begin);
         if let Some(filter) = begin.second_listing().filter(|_| !missing.is_empty() && !leases.is_empty()) {
@@ -203,6 +263,18 @@ impl Context {
 /// The leases of one stream.
 pub(super) fn by_shard<'a>(rows: impl IntoIterator<Item = &'a Lease>) -> Leases<'a> {
     rows.into_iter().map(|row| (row.key.shard.clone(), row)).collect::<BTreeMap<ShardId, &Lease>>()
+}
+
+/// The source must read the stream that it was given for.
+fn check_source(of: &ReadStream, stream: &StreamDescription) -> Result<(), Trouble> {
+    let is_wanted = match of.name.arn() {
+        Some(arn) => *arn == *stream.arn,
+        None => stream.name().is_none_or(|name| name == of.name.name()),
+    };
+    if is_wanted {
+        return Ok(());
+    }
+    Err(Trouble::Fatal(RunError::WrongSource { wanted: of.name.clone(), found: Arc::clone(&stream.arn) }))
 }
 
 /// The rows must belong to the stream that is read, and to that one, not to a former one of its name.

@@ -51,6 +51,8 @@ pub(super) struct Audited {
     pub(super) put_off: bool,
     /// Leases that this worker was to make for itself had been made by somebody else meanwhile: what it has seen of the fleet is old.
     pub(super) overtaken: bool,
+    /// A stream is not there yet, or is still being made, and has no leases: another audit has to come soon.
+    pub(super) not_yet: bool,
 }
 
 /// A lease that was acquired, and when the acquiring write was sent.
@@ -106,8 +108,13 @@ impl Trouble {
         }
     }
 
+    /// The stream is not there, or has no answer yet: that may change any moment.
+    pub(super) fn is_not_yet(&self) -> bool {
+        matches!(self, Self::Stream(error) if matches!(error.kind, ErrorKind::Gone | ErrorKind::Transient))
+    }
+
     /// The same once more, for each of those who have asked for what did not work.
-    fn again(this: &Arc<Self>) -> Self {
+    pub(super) fn again(this: &Arc<Self>) -> Self {
         match &**this {
             Self::Table(Error::Conflict { row }) => Self::Table(Error::Conflict { row: row.clone() }),
             Self::Table(Error::Unknown { .. }) => Self::Table(Error::Unknown { source: Cause::of(this) }),
@@ -194,7 +201,20 @@ impl Context {
     /// The whole table, less the leases of other streams: those are not this worker's.
     pub(super) async fn snapshot(&self, consistency: Consistency) -> Result<Snapshot, Error> {
         let mut whole = self.whole_table(consistency).await?;
-        whole.leases.retain(|lease| self.knows(&lease.key));
+        let mut replaced = None;
+        whole.leases.retain(|lease| {
+            let is_known = self.knows(&lease.key);
+            if !is_known && replaced.is_none() {
+                replaced = self.inner.parts.streams.replaced_by(&lease.key);
+            }
+            is_known
+        });
+        if let Some(of) = replaced {
+            // Somebody else has seen it first. When that is not so, the rows are those of nobody, and the question is cheap.
+            if let Err(trouble) = self.describe_anew(&of).await {
+                tracing::debug!(stream = %of.name, %trouble, "others read a stream that was made again");
+            }
+        }
         Ok(whole)
     }
 

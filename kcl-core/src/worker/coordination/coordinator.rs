@@ -83,6 +83,10 @@ pub(super) struct Coordinator {
     auditing: bool,
     /// Streams that are not known yet are being asked what they are.
     describing: bool,
+    /// So many audits in a row have found a stream that is not there yet.
+    not_yet: u32,
+    /// The worker has said that it has begun.
+    started: bool,
     /// Counts the ends of shards that this worker has stored or heard of.
     ends: Level,
     /// Reaches 1 when every lease is given up.
@@ -100,6 +104,7 @@ enum Done {
     },
     Audited(Result<Audited, Trouble>),
     Described,
+    DescribedAnew(Result<(), Trouble>),
     /// The stream of this lease has answered this worker again.
     WithinReach(LeaseKey),
     StartTime(oneshot::Sender<Result<Timestamp, NoTime>>, Result<Timestamp, Trouble>),
@@ -120,6 +125,8 @@ enum Done {
 
 /// A first attempt to reach the table or the stream that failed: 200 ms, doubled up to 5 s.
 const BEGIN: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+/// A stream that is not there yet, or is still being made, is looked for again after 1, 2 and 4 s, and then less and less often.
+const NOT_YET: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
 /// How often the table is looked at when this worker holds every lease in it and is alone.
 const LOOK_IDLE: Duration = Duration::from_secs(30);
 
@@ -168,6 +175,8 @@ impl Coordinator {
             audit_soon: None,
             auditing: false,
             describing: false,
+            not_yet: 0,
+            started: false,
             ends: Level::default(),
             gone: Level::default(),
             left: 0,
@@ -191,8 +200,7 @@ impl Coordinator {
             }
         };
         match begun {
-            Ok(true) => self.context.inner.outlet.say(Event::Started),
-            Ok(false) => {}
+            Ok(()) => {}
             // Not a step further: the table may be another stream's.
             Err(cause) => {
                 let _ = self.news.send(News::Failed(cause));
@@ -204,8 +212,8 @@ impl Coordinator {
         }
     }
 
-    /// The table, the stream and the first leases; tried until it works or cannot. Whether it worked before the worker was stopped.
-    async fn begin(&mut self) -> Result<bool, RunError> {
+    /// The table, the stream and the first leases; tried until it works or cannot, or the worker is stopped.
+    async fn begin(&mut self) -> Result<(), RunError> {
         let mut presence = Some(Presence::new(Arc::clone(&self.context), self.announcer.clone()));
         let mut failures = 0;
         let context = Arc::clone(&self.context);
@@ -214,7 +222,7 @@ impl Coordinator {
             let trouble = match self.first_audit(&mut presence).await {
                 Ok(audited) => {
                     self.on_audited(audited);
-                    return Ok(true);
+                    return Ok(());
                 }
                 Err(trouble) => trouble,
             };
@@ -234,7 +242,7 @@ impl Coordinator {
             }
             failures += 1;
         }
-        Ok(false)
+        Ok(())
     }
 
     async fn first_audit(&mut self, presence: &mut Option<Presence>) -> Result<Audited, Trouble> {

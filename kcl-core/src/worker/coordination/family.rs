@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use crate::decide::shards::{children_to_create, followers, shard_gone};
 use crate::model::{Checkpoint, ChildShard, Lease, LeaseKey};
 use crate::stream::{self, ErrorKind, ShardFilter};
@@ -47,11 +49,18 @@ impl Context {
     /// Finds out about a shard that the service did not know. When it has left the stream, the leases of what follows are made.
     pub(super) async fn whereabouts(
         &self,
-        of: &ReadStream,
+        of: &Arc<ReadStream>,
         key: &LeaseKey,
         checkpoint: Checkpoint,
         room: usize,
     ) -> (Whereabouts, Vec<Acquired>) {
+        // The shards of a stream that was made again have the names of those before.
+        match self.describe_anew(of).await {
+            Err(Trouble::Fatal(cause)) => return (Whereabouts::Failed(cause), Vec::new()),
+            Err(_) if !self.inner.parts.streams.has(of) => return (Whereabouts::Unknown, Vec::new()),
+            // Whether the stream is there shows its listing.
+            Ok(_) | Err(_) => {}
+        }
         match self.look_for(of, key, checkpoint, room).await {
             Ok(found) => found,
             // The audit tells of it; the other streams go on.

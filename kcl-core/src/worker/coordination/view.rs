@@ -19,7 +19,7 @@ pub(super) struct View {
     there: BTreeMap<LeaseKey, Moment>,
     /// What shows that somebody else gives the leases away, as the last look at all rows has shown it.
     pub(super) led: Option<String>,
-    /// Audits of all workers, as they were seen last.
+    /// Audits of all other workers, as they were seen last.
     audits: u64,
 }
 
@@ -117,9 +117,9 @@ impl View {
         }
     }
 
-    /// Whether an audit of anybody's has been seen since this was asked last.
-    pub(super) fn has_new_audit(&mut self) -> bool {
-        let audits = self.workers.values().map(|row| row.audits).sum();
+    /// Whether an audit of anybody else's has been seen since this was asked last. Those of `me` are known, and from when they count.
+    pub(super) fn has_new_audit(&mut self, me: &WorkerId) -> bool {
+        let audits = self.workers.values().filter(|row| row.worker != *me).map(|row| row.audits).sum();
         let new = audits > self.audits;
         self.audits = audits;
         new
@@ -132,4 +132,22 @@ fn is_newer(seen: &Lease, known: &Lease, me: &WorkerId) -> bool {
     let asked = |row: &Lease| row.checkpoint_owner.as_ref() == Some(me);
     let is_request = asked(seen) && !asked(known) && known.owner.as_ref() == Some(me);
     seen.counter > known.counter || seen.counter == known.counter && is_request
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Token;
+
+    #[test]
+    fn the_own_audit_of_a_worker_is_no_news_to_it() {
+        let (me, other) = (WorkerId::from("me"), WorkerId::from("other"));
+        let mut view = View::default();
+        for (worker, audits, is_news) in [(&me, 1, false), (&other, 1, true), (&me, 2, false), (&other, 2, true)] {
+            let mut row = WorkerRow::new(worker.clone(), Token::new("incarnation"), Duration::from_secs(3));
+            row.audits = audits;
+            view.workers.insert(worker.clone(), row);
+            assert_eq!(view.has_new_audit(&me), is_news, "{worker} {audits}");
+        }
+    }
 }

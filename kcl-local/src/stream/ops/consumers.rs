@@ -218,7 +218,7 @@ fn no_consumer(which: &str) -> Refusal {
     Refusal::client_error("ResourceNotFoundException", Some(&format!("Consumer {which} not found.")))
 }
 
-fn in_use(message: &str) -> Refusal {
+pub(super) fn in_use(message: &str) -> Refusal {
     Refusal::client_error("ResourceInUseException", Some(message))
 }
 

@@ -1,8 +1,10 @@
 //! `ListShards`.
 
+use ferrokinesis::types::StreamStatus;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::consumers::in_use;
 use super::request::{check_name, check_range, millis, parse, unfit};
 use crate::runtime::now_ms;
 use crate::stream::service::{Service, horizon_ms};
@@ -35,7 +37,7 @@ struct ShardFilter {
 ///
 /// # Errors
 ///
-/// The stream does not exist; the members do not fit together; the token is none of ours or too old.
+/// The stream does not exist or is being made; the members do not fit together; the token is none of ours or too old.
 pub(in crate::stream) async fn list_shards(service: &Service, data: Value) -> Result<Value, Refusal> {
     let request: Request = parse(data)?;
     let limit = check_range("MaxResults", request.max_results.unwrap_or(PAGE_SHARDS as u64), 1..=10_000)?;
@@ -45,6 +47,9 @@ pub(in crate::stream) async fn list_shards(service: &Service, data: Value) -> Re
         None => started(&request)?,
     };
     let stream = service.stream(&name).await?;
+    if stream.stream_status == StreamStatus::Creating {
+        return Err(in_use(&format!("Stream {name} is CREATING: it has no shards yet.")));
+    }
     let mut shards = filter.select(&stream.shards, horizon_ms(&stream, now_ms));
     if let Some(after) = &after {
         shards.retain(|shard| shard.shard_id > *after);

@@ -14,12 +14,12 @@ use crate::model::{LeaseKey, Moment, Token};
 use crate::worker::error::RunError;
 use crate::worker::event::Event;
 
-use super::super::context::{Acquired, Audited};
+use super::super::context::{Acquired, Audited, Trouble};
 use super::super::gate;
 use super::super::link::{Assignment, News, NoTime, Request};
 use super::super::moves::Answered;
 use super::super::signal::Heard;
-use super::{Coordinator, Done};
+use super::{Coordinator, Done, NOT_YET};
 
 impl Coordinator {
     pub(super) fn audit(&mut self) {
@@ -40,6 +40,14 @@ impl Coordinator {
             let then = audited.look.ended + self.view.patience(&self.context.timing);
             self.audit_soon = Some(self.audit_soon.map_or(then, |soon| soon.min(then)));
         }
+        if audited.not_yet {
+            let then = self.context.clock().now() + NOT_YET.longest(self.not_yet);
+            self.audit_soon = Some(self.audit_soon.map_or(then, |soon| soon.min(then)));
+            self.not_yet += 1;
+        } else {
+            self.not_yet = 0;
+        }
+        let is_there = !audited.not_yet || !audited.look.leases.is_empty() || !audited.made.is_empty();
         self.describe();
         for key in &audited.made {
             self.announce(key);
@@ -56,6 +64,10 @@ impl Coordinator {
         self.acquire_all(audited.acquired);
         if is_news {
             self.has_looked(seen);
+        }
+        if is_there && !self.started && self.context.is_working() {
+            self.started = true;
+            self.context.inner.outlet.say(Event::Started);
         }
     }
 
@@ -89,6 +101,7 @@ impl Coordinator {
             Request::ConsumerEnded { lease, cool_down } => {
                 if cool_down {
                     let now = self.context.clock().now();
+                    self.describe_anew(&lease);
                     self.engaged.cool_down(&lease, now, self.context.timing.failover * PATIENCE);
                 } else {
                     self.engaged.forgive(&lease);
@@ -96,6 +109,14 @@ impl Coordinator {
                 self.engaged.consumed(&lease);
                 self.disengage(&lease);
             }
+        }
+    }
+
+    /// A shard could not be read any further: its position may be one of a stream that is not there any more.
+    fn describe_anew(&mut self, lease: &LeaseKey) {
+        let context = Arc::clone(&self.context);
+        if let Some(of) = context.inner.parts.streams.of(lease).filter(|_| context.is_working()) {
+            self.job(async move { Done::DescribedAnew(context.describe_anew(&of).await.map(drop)) });
         }
     }
 
@@ -147,6 +168,11 @@ impl Coordinator {
                         self.trouble("to compare the shards with the leases", trouble);
                         self.describe();
                     }
+                }
+            }
+            Ok(Done::DescribedAnew(result)) => {
+                if let Err(Trouble::Fatal(cause)) = result {
+                    let _ = self.news.send(News::Failed(cause));
                 }
             }
             Ok(Done::Described) => {

@@ -122,7 +122,7 @@ impl Coordinator {
 
     /// New rows have been taken in: what they tell of this worker's own leases and requests, and a plan.
     pub(super) fn has_seen(&mut self, now: Moment) {
-        if self.view.has_new_audit() {
+        if self.view.has_new_audit(self.context.me()) {
             self.last_audit = self.last_audit.max(now);
         }
         let (members, timing) = (&self.view.members, &self.context.timing);
