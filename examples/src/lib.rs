@@ -4,6 +4,7 @@
 //! the trace, the progress bar and the like are here. The chaos fleet of the package `tests` uses some of it too.
 
 pub mod consume;
+pub mod demo;
 pub mod embedded;
 pub mod exit;
 pub mod logging;

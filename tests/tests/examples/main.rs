@@ -6,6 +6,7 @@
 mod consume;
 mod consume_errors;
 mod consume_fan_out;
+mod numbered;
 mod program;
 mod quickstart;
 mod scene;

@@ -1,0 +1,55 @@
+//! One worker that reads several streams, and one more while it runs.
+//!
+//! ```text
+//! cargo run --example 07_several_streams
+//! ```
+
+use std::time::Duration;
+
+use examples::demo::Demo;
+use kcl_core::processor::{ProcessRecordsInput, ShardRef};
+use kcl_core::worker::{Event, StreamConfig};
+use kcl_core::{BoxError, Failure, InitialPosition, MemoryLeaseTable, RecordProcessor, Worker};
+
+struct Printer;
+
+impl RecordProcessor for Printer {
+    async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
+        for record in &input.records {
+            println!("{} {}", input.shard, String::from_utf8_lossy(&record.data));
+        }
+        Ok(())
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), BoxError> {
+    let (orders, returns, refunds) =
+        (Demo::start("orders", 1, 5).await?, Demo::start("returns", 1, 5).await?, Demo::start("refunds", 1, 5).await?);
+    let worker = Worker::builder()
+        .streams([
+            StreamConfig::new("orders").source(orders.source()?),
+            // Each stream may begin at a position of its own.
+            StreamConfig::new("returns").source(returns.source()?).initial_position(InitialPosition::TrimHorizon),
+        ])
+        .application("several-streams")
+        .lease_table(MemoryLeaseTable::new())
+        .processor(|_: &ShardRef| Printer)
+        .build()?;
+    let mut events = worker.events();
+    let add = async {
+        while let Some(event) = events.next().await {
+            if matches!(event, Event::Started) {
+                worker.add_stream(StreamConfig::new("refunds").source(refunds.source()?))?;
+            }
+        }
+        Ok::<(), BoxError>(())
+    };
+    let run = worker.run_until(kcl_core::stop_signal()?, Duration::from_secs(10));
+    tokio::select! {
+        biased;
+        report = run => println!("{}", report?),
+        added = add => added?,
+    }
+    Ok(())
+}

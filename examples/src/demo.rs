@@ -1,0 +1,45 @@
+//! What the numbered examples read: an embedded stream in this process, with records in it.
+
+use aws_sdk_kinesis::primitives::Blob;
+use kcl_core::KinesisStream;
+use kcl_core::model::StreamName;
+
+use crate::embedded::Embedded;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A stream with records. Without it, an application reads from AWS: it leaves `source` out.
+#[derive(Debug)]
+pub struct Demo(Embedded);
+
+impl Demo {
+    /// A stream of this name with so many shards, and so many records in it: `order 1`, `order 2` and so on, of ten customers.
+    ///
+    /// # Errors
+    /// The server cannot be started.
+    pub async fn start(name: &'static str, shards: i32, records: u32) -> Result<Self, BoxError> {
+        let demo = Self(Embedded::in_memory(name, shards).await?);
+        for number in 1..=records {
+            demo.put(&format!("customer-{}", number % 10), format!("order {number}")).await?;
+        }
+        Ok(demo)
+    }
+
+    /// Puts one record.
+    ///
+    /// # Errors
+    /// The stream refuses it.
+    pub async fn put(&self, key: &str, data: impl Into<Vec<u8>>) -> Result<(), BoxError> {
+        let put = self.0.client().put_record().stream_name(self.0.name());
+        put.partition_key(key).data(Blob::new(data)).send().await?;
+        Ok(())
+    }
+
+    /// How a worker reads it.
+    ///
+    /// # Errors
+    /// It has no name that a stream can have.
+    pub fn source(&self) -> Result<KinesisStream, BoxError> {
+        Ok(KinesisStream::new(self.0.client(), self.0.name().parse::<StreamName>()?))
+    }
+}
