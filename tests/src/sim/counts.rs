@@ -82,11 +82,13 @@ pub enum Fault {
     ConsumerRemoved,
     /// The last event of a shard did not name the shards that follow.
     ChildrenUnnamed,
+    /// A call of a process that has lost its way to the stream for long.
+    OutOfReach,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::Delay,
         Self::LostRequest,
         Self::LostAnswer,
@@ -126,6 +128,7 @@ impl Fault {
         Self::ConsumerNotActive,
         Self::ConsumerRemoved,
         Self::ChildrenUnnamed,
+        Self::OutOfReach,
     ];
 }
 

@@ -93,6 +93,8 @@ mutants! {
     DeafToRemoval,
     /// A lease that is taken begins at the oldest record again.
     ResumeTooEarly,
+    /// A call that did not get through to the stream counts as one that was throttled: as progress.
+    FailureIsProgress,
     /// A subscription begins behind the record that it is to begin at.
     SubscribesAfter,
 }

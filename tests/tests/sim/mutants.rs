@@ -37,12 +37,14 @@ const FOUND_BY: &[(Mutant, u64)] = &[
     (Mutant::NoRoomIsRoom, 3),
     (Mutant::DeafToRemoval, 110),
     (Mutant::ResumeTooEarly, 1),
+    (Mutant::FailureIsProgress, 7),
     (Mutant::SubscribesAfter, 18),
 ];
 
 /// What the folds say of which nothing else would be found, and by which defect.
 const SAID_BY: &[(Mutant, &str)] = &[
     (Mutant::ChildNotMade, "I11 cover"),
+    (Mutant::FailureIsProgress, "L1/L2 liveness"),
     (Mutant::NoRoomIsRoom, "I13 plans"),
     (Mutant::DeafToRemoval, "I16 removed streams"),
     (Mutant::ResumeTooEarly, "B1 duplicates"),

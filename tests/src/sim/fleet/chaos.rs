@@ -32,6 +32,20 @@ pub(crate) fn begin(sim: &Sim, processes: &Processes) {
             spawn(again_and_again(sim.clone(), processes.clone(), name, mean, deed));
         }
     }
+    if chaos.out_of_reach_ms > 0 {
+        spawn(lose_reach(sim.clone(), processes.clone(), chaos.out_of_reach_ms));
+    }
+}
+
+/// One process loses its way to the stream, and keeps all else.
+async fn lose_reach(sim: Sim, processes: Processes, after: u64) {
+    let mut dice = Dice::new(sim.world().seed, "who is out of reach");
+    sleep(after).await;
+    let process = processes.any(&mut dice).filter(|_| !sim.is_healed());
+    if let Some(process) = process {
+        process.life.lose_reach(dice.chance(0.5));
+        sim.say(Event::Cut { life: process.life.id, service: "stream, for long", millis: 0 });
+    }
 }
 
 async fn again_and_again(sim: Sim, processes: Processes, name: &'static str, mean: u64, deed: Deed) {

@@ -56,6 +56,9 @@ pub(crate) async fn direct(sim: &Sim) {
         }
     }
 
+    for process in processes.all() {
+        process.life.regain_reach();
+    }
     if alive {
         sim.say(Event::Phase("balance"));
         balance(sim).await;
@@ -177,17 +180,25 @@ fn patience(sim: &Sim) -> u64 {
         + world.table.late_ms
         + world.fleet.audit_every_ms
         + world.fleet.call_limit_ms;
+    // A process that does not get through gives up each generation of shards that it holds when three failover times are over, at its
+    // second failure at the earliest: a subscription that is silent, or calls without an answer.
+    let lost = 4 * world.fleet.longest_failover() + 2 * world.fleet.call_limit_ms.min(10_000) + 45_000;
+    let calm = if world.chaos.out_of_reach_ms > 0 { calm + lost } else { calm };
     let state = sim.state();
     // One shard after the other, parents before children: the longest line counts.
+    let generation = if world.chaos.out_of_reach_ms > 0 { lost } else { 0 };
+    let mut generations: Vec<u64> = Vec::new();
     let (mut lines, mut all): (Vec<u64>, u64) = (Vec::new(), 0);
     for shard in state.stream.shards() {
         let before = shard.parents.iter().map(|parent| lines[*parent]).max().unwrap_or(0);
         let own = 6 + u64::from(shard.len()) / u64::from(world.fleet.max_records.min(100)).max(1);
+        generations.push(shard.parents.iter().map(|parent| generations[*parent] + 1).max().unwrap_or(0));
         lines.push(before + own);
         all += own;
     }
     // Where room is short: all shards, each after a look of somebody who has room again.
     let (calls, looks) =
         if world.fleet.caps.is_empty() { (lines.into_iter().max().unwrap_or(0), 0) } else { (all, lines.len() as u64) };
+    let calm = calm + generation * generations.into_iter().max().unwrap_or(0);
     calm + calls * (1_000 + 4 * world.handlers.usual_ms) + looks * world.fleet.longest_failover()
 }

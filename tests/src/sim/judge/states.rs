@@ -78,6 +78,7 @@ states! {
     OutlivedShorter = "an owner showed no life for longer than the failover time of another worker, and kept its lease",
     WorkerRowRefused = "a sign of life was refused, because the row was not as its worker knew it",
     StreamGivenUp = "a lease was freed because its worker was told to read its stream no more",
+    LeftToOthers = "a lease was freed by a process that did not get through to the stream",
     SubscriptionUnused = "a subscription ended or broke before it brought a record",
     SubscriptionTakenOver = "a subscription was ended by the one of a new owner",
     EndPushed = "the end of a shard was pushed",
@@ -127,6 +128,8 @@ impl fmt::Display for States {
 pub(super) struct Finder {
     pub(super) found: States,
     frozen: BTreeSet<LifeId>,
+    /// Processes that have lost their way to the stream.
+    out_of_reach: BTreeSet<LifeId>,
     freed: BTreeMap<LeaseKey, At>,
     passed_on: BTreeMap<LeaseKey, WorkerId>,
     ended_by: BTreeMap<LeaseKey, WorkerId>,
@@ -150,6 +153,10 @@ impl Finder {
                 }
             }
             Event::Crashed { life } => drop(self.frozen.remove(life)),
+            Event::Cut { life, service: "stream, for long", .. } => drop(self.out_of_reach.insert(*life)),
+            Event::Said { life, said: Said::Unreadable(_) } if self.out_of_reach.contains(life) => {
+                self.found.add(State::LeftToOthers);
+            }
             Event::Stopped { error: Some(error), .. } if error.starts_with("another process works as") => {
                 self.found.add(State::TwinFound);
             }

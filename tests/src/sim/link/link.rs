@@ -28,6 +28,8 @@ pub(crate) struct Life {
     /// Kills it.
     pub(crate) crash: Notify,
     cuts: [AtomicU8; 2],
+    /// Whether its calls of the stream come to nothing, for long, and how.
+    reach: AtomicU8,
 }
 
 /// What a worker talks to.
@@ -64,10 +66,21 @@ struct Fate {
 const OPEN: u8 = 0;
 const NO_REQUESTS: u8 = 1;
 const NO_ANSWERS: u8 = 2;
+const REFUSED: u8 = 3;
 
 impl Life {
     pub(crate) fn new(id: LifeId, worker: WorkerId, slot: usize, sim: Sim, gate: Arc<Gate>, clock: SimClock) -> Self {
-        Self { id, worker, slot, sim, gate, clock, crash: Notify::new(), cuts: [AtomicU8::new(OPEN), AtomicU8::new(OPEN)] }
+        Self {
+            id,
+            worker,
+            slot,
+            sim,
+            gate,
+            clock,
+            crash: Notify::new(),
+            cuts: [AtomicU8::new(OPEN), AtomicU8::new(OPEN)],
+            reach: AtomicU8::new(OPEN),
+        }
     }
 
     fn cut(&self, service: Service) -> u8 {
@@ -76,7 +89,16 @@ impl Life {
 
     /// Whether the way to a service, or the way back, is cut.
     pub(crate) fn is_cut(&self, service: Service) -> bool {
-        self.cut(service) != OPEN
+        self.cut(service) != OPEN || (service == Service::Stream && self.reach.load(Ordering::Relaxed) != OPEN)
+    }
+
+    /// From now on its calls of the stream fail at once, as with credentials that have expired, or are never answered.
+    pub(crate) fn lose_reach(&self, at_once: bool) {
+        self.reach.store(if at_once { REFUSED } else { NO_ANSWERS }, Ordering::Relaxed);
+    }
+
+    pub(crate) fn regain_reach(&self) {
+        self.reach.store(OPEN, Ordering::Relaxed);
     }
 
     /// Cuts the way to a service, or only the way back.
@@ -245,7 +267,7 @@ impl Life {
     ) -> Result<T, stream::Error> {
         self.gate.pass().await;
         let (there, back, lost, error) = {
-            let cut = self.cut(Service::Stream);
+            let (cut, reach) = (self.cut(Service::Stream), self.reach.load(Ordering::Relaxed));
             let mut state = self.sim.state();
             let State { dice, counts, healed, .. } = &mut *state;
             let faults = self.sim.link(Service::Stream, *healed);
@@ -257,7 +279,16 @@ impl Life {
             } else {
                 None
             };
+            // A defect takes what is never answered for throttled, too.
+            let counts_as_progress = self.sim.mutant() == Some(Mutant::FailureIsProgress);
+            let (lost, error) = match reach {
+                OPEN => (lost, error),
+                _ if counts_as_progress => (false, Some(ErrorKind::Throttled)),
+                REFUSED => (false, Some(ErrorKind::Unreachable)),
+                _ => (true, None),
+            };
             match (lost, error) {
+                _ if reach != OPEN => counts.add(Fault::OutOfReach),
                 (true, _) => counts.add(if cut == OPEN { Fault::StreamFailed } else { Fault::StreamCut }),
                 (false, Some(ErrorKind::Throttled)) => counts.add(Fault::StreamThrottled),
                 (false, Some(_)) => counts.add(Fault::StreamFailed),

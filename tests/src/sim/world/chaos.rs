@@ -22,6 +22,8 @@ pub struct Chaos {
     pub streams_every_ms: u64,
     /// The longest cut.
     pub cut_ms: u64,
+    /// When a process loses its way to the stream: until the others have read everything, after the heal. Not a mean.
+    pub out_of_reach_ms: u64,
     /// A second process is started under the id of one that lives.
     pub duplicate_every_ms: u64,
     /// Whether a restarted process has a new id.
@@ -42,6 +44,7 @@ impl Chaos {
             stream_cut_every_ms: every(0.4, 10_000.0, 90_000.0),
             duplicate_every_ms: every(0.25, 20_000.0, 90_000.0),
             streams_every_ms: 0,
+            out_of_reach_ms: 0,
             freeze_ms: dice.range(failover_ms / 2, failover_ms * 4),
             cut_ms: dice.range(failover_ms / 2, failover_ms * 3),
             new_ids: dice.chance(0.5),
@@ -63,6 +66,7 @@ impl Chaos {
             cut_ms: 0,
             duplicate_every_ms: 0,
             streams_every_ms: 0,
+            out_of_reach_ms: 0,
             new_ids: false,
             down_ms: 0,
         }

@@ -22,6 +22,11 @@ pub(super) fn draw(world: &mut World) {
     if world.streams > 1 && dice.chance(0.5) {
         world.chaos.streams_every_ms = dice.log(8_000.0, 60_000.0) as u64;
     }
+    let mut dice = Dice::new(seed, "out of reach");
+    // The others need room for what it leaves.
+    if workers > 1 && world.fleet.caps.is_empty() && dice.chance(0.2) {
+        world.chaos.out_of_reach_ms = world.faults_ms * dice.range(50, 99) / 100;
+    }
 }
 
 /// A bound for each worker: with room for all shards in two of three worlds, with too little of it in the others.
