@@ -31,11 +31,13 @@ pub(crate) struct Fetched {
     pub(crate) end: Option<End>,
 }
 
-/// The shard has no more records.
+/// The shard has no more records to hand on.
 #[derive(Debug)]
 pub(crate) enum End {
     /// It ended; these follow, as far as the service said.
     Closed(Vec<ChildShard>),
+    /// It was read up to the bound of the reading.
+    Bound,
     /// The service does not know it (any more).
     Gone,
 }

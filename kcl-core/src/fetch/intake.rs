@@ -2,8 +2,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::deaggregate::{Deaggregator, OutOfRange};
+use crate::decide::bound::Bound;
 use crate::meters::ShardMeters;
-use crate::model::{ChildShard, HashKeyRange, RawRecord, Record};
+use crate::model::{ChildShard, HashKeyRange, RawRecord, Record, Timestamp};
 use crate::runtime::{Clock, within};
 use crate::stream::{Error, ErrorKind};
 
@@ -24,6 +25,10 @@ pub(crate) struct Intake {
     pub(super) size: RecordSize,
     /// The end was read: there is nothing to ask for any more.
     ended: bool,
+    /// The time up to which is read, if the reading ends.
+    bound: Option<Bound>,
+    /// When what comes next was asked for: it was answered after that. Nothing when it may have been under way before.
+    asked: Option<Timestamp>,
 }
 
 impl Intake {
@@ -36,7 +41,28 @@ impl Intake {
         out_of_range: OutOfRange,
     ) -> Self {
         let deaggregator = Deaggregator::new(hash_range);
-        Self { clock, meters, resume, deaggregator, out_of_range, size: RecordSize::default(), ended: false }
+        Self { clock, meters, resume, deaggregator, out_of_range, size: RecordSize::default(), ended: false, bound: None, asked: None }
+    }
+
+    /// Reads up to this bound and no further.
+    pub(crate) const fn until(mut self, bound: Option<Bound>) -> Self {
+        self.bound = bound;
+        self
+    }
+
+    /// What comes next is asked for now.
+    pub(super) fn asks(&mut self) {
+        self.asked = Some(self.clock.wall());
+    }
+
+    /// What comes next may have been under way before it was asked for.
+    pub(super) const fn knows_not_when(&mut self) {
+        self.asked = None;
+    }
+
+    /// Whether an answer without records says that the shard is read up to the bound.
+    pub(super) fn is_read(&self, millis_behind_latest: Option<u64>) -> bool {
+        self.bound.zip(self.asked).is_some_and(|(bound, asked)| bound.is_passed_at_tip(millis_behind_latest, asked))
     }
 
     /// Whether the end was taken in.
@@ -47,7 +73,7 @@ impl Intake {
     /// Records in the form in which they are handed on; nothing if they say nothing. `end` are the shards that follow the last ones.
     pub(super) fn take_in(
         &mut self,
-        raw: Vec<RawRecord>,
+        mut raw: Vec<RawRecord>,
         millis_behind_latest: Option<u64>,
         end: Option<Vec<ChildShard>>,
         mut permit: Permit,
@@ -55,10 +81,16 @@ impl Intake {
         if let Some(millis) = millis_behind_latest {
             self.meters.lag.set(millis as f64);
         }
+        let first = raw.first().map(|record| &record.sequence);
+        let gap = if first.is_some() || end.is_some() { self.resume.judge(first) } else { None };
+        let cut = self.bound.and_then(|bound| bound.cut(raw.iter().map(|record| record.arrived_at)));
+        let is_bound = cut.is_some() || (raw.is_empty() && end.is_none() && self.is_read(millis_behind_latest));
+        if let Some(cut) = cut {
+            raw.truncate(cut);
+        }
+        let end = if is_bound { Some(End::Bound) } else { end.map(End::Closed) };
         self.ended = end.is_some();
         let last = raw.last().map(|record| record.sequence.clone());
-        let first = raw.first().map(|record| &record.sequence);
-        let gap = if first.is_some() || self.ended { self.resume.judge(first) } else { None };
         let records = self.take_apart(raw, &mut permit);
         // Also when nothing of the page is left: what follows it is read, not the same again.
         if let Some(last) = last {
@@ -74,7 +106,7 @@ impl Intake {
             fetched: self.clock.now(),
             fetched_at: self.clock.wall(),
             gap,
-            end: end.map(End::Closed),
+            end,
         })
     }
 

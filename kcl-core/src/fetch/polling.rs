@@ -85,6 +85,7 @@ impl Polling {
         let limit = self.intake.size.limit(permit.bytes(), self.settings.max_records, factor);
         let sent = self.clock.now();
         self.pace.called(sent);
+        self.intake.asks();
         let call = self.stream.read(&cursor, limit);
         let page = bounded(&*self.clock, self.settings.read_limit, "GetRecords", call).await?;
         self.intake.meters.read_in(self.clock.now().since(sent));

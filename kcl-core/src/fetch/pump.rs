@@ -32,6 +32,8 @@ pub(crate) enum Fed {
     Batch(Box<Batch>),
     /// Everything has been handed out.
     End(Vec<ChildShard>),
+    /// Everything up to the bound of the reading has been handed out.
+    Bound,
     /// The service says that the shard is not there.
     Gone,
     /// The shard cannot be read.
@@ -79,8 +81,9 @@ async fn pump_all(mut fetch: Box<dyn Fetch>, give: mpsc::Sender<Fed>) {
         let mut place = Some(place);
         let mut parts = Vec::with_capacity(3);
         parts.extend(fetched.gap.map(Fed::Gap));
+        let is_bound = matches!(fetched.end, Some(End::Bound));
         let (is_last, children, gone) = match fetched.end {
-            None => (false, Vec::new(), false),
+            None | Some(End::Bound) => (false, Vec::new(), false),
             Some(End::Closed(children)) => (true, children, false),
             Some(End::Gone) => (false, Vec::new(), true),
         };
@@ -99,6 +102,8 @@ async fn pump_all(mut fetch: Box<dyn Fetch>, give: mpsc::Sender<Fed>) {
             parts.push(Fed::End(children));
         } else if gone {
             parts.push(Fed::Gone);
+        } else if is_bound {
+            parts.push(Fed::Bound);
         }
         for part in parts {
             match place.take() {
@@ -110,7 +115,7 @@ async fn pump_all(mut fetch: Box<dyn Fetch>, give: mpsc::Sender<Fed>) {
                 }
             }
         }
-        if is_last {
+        if is_last || is_bound {
             return;
         }
     }

@@ -11,7 +11,7 @@ use crate::runtime::{Clock, random_token, system_clock};
 use crate::stream::Stream;
 
 use super::mode::Mode;
-use super::settings::{Checkpoints, CoordinationOn, OnDataGap, Settings};
+use super::settings::{Checkpoints, CoordinationOn, OnDataGap, Settings, Until};
 use super::streams::{ReadStream, StreamConfig, Streams};
 use super::worker::{Parts, Worker};
 
@@ -107,6 +107,18 @@ impl Builder {
     /// See [`Settings::initial_position`].
     pub const fn initial_position(mut self, position: InitialPosition) -> Self {
         self.settings.initial_position = position;
+        self
+    }
+
+    /// Reads what arrived up to this time, and ends: see [`Until`].
+    pub const fn until(mut self, time: Timestamp) -> Self {
+        self.settings.until = Some(Until::Time(time));
+        self
+    }
+
+    /// Reads what has arrived when the worker begins to run, and ends: see [`Until`].
+    pub const fn until_caught_up(mut self) -> Self {
+        self.settings.until = Some(Until::CaughtUp);
         self
     }
 

@@ -75,6 +75,8 @@ pub(crate) struct ShardConsumer {
 enum GiveUp {
     /// The worker has to stop; the root has the cause.
     Worker,
+    /// This shard was read up to the bound of the reading.
+    Read,
     /// This shard cannot be read here.
     Unreadable(Arc<str>),
 }
@@ -85,6 +87,8 @@ pub(crate) struct Ended {
     pub(crate) checkpoint: Checkpoint,
     pub(crate) handed_out: bool,
     unreadable: bool,
+    /// It was read up to the bound of the reading.
+    pub(crate) read: bool,
 }
 
 impl Ended {
@@ -164,6 +168,7 @@ impl ShardConsumer {
 
     fn ended(self, outcome: Outcome) -> Ended {
         let unreadable = matches!(self.give_up, Some(GiveUp::Unreadable(_)));
+        let read = matches!((&self.give_up, &outcome), (Some(GiveUp::Read), Outcome::Released));
         let lease = self.row.key.clone();
         match &outcome {
             Outcome::ShardEnd => {
@@ -177,7 +182,7 @@ impl ShardConsumer {
             }
         }
         let checkpoint = self.held.stored();
-        Ended { outcome, checkpoint, handed_out: self.delivered.greatest().is_some(), unreadable }
+        Ended { outcome, checkpoint, handed_out: self.delivered.greatest().is_some(), unreadable, read }
     }
 
     /// What came from outside since the last step; each signal once.
@@ -315,6 +320,7 @@ impl ShardConsumer {
                     self.children = children;
                     Some(Step::EndReached)
                 }
+                Some(Fed::Bound) => Some(self.stop_with(GiveUp::Read)),
                 Some(Fed::Gone) => self.look_for_gone().await,
                 Some(Fed::Failed(error)) => self.cannot_read(error),
                 None => Some(self.stop_worker(RunError::Internal("the task that fetches ended by itself".to_owned()))),

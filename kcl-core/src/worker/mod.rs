@@ -57,7 +57,7 @@ pub use event::{Event, Events, HandlerCall};
 pub use mode::{FanOutConfig, Lifecycle, Mode};
 pub use report::{RunEnd, ShardReport, ShutdownReport, Stopped};
 pub use retire::RetireError;
-pub use settings::{Checkpoints, CoordinationOn, OnDataGap, Settings};
+pub use settings::{Checkpoints, CoordinationOn, OnDataGap, Settings, Until};
 pub use status::{ReadFailure, ShardStatus, Status};
 pub use streams::StreamConfig;
 pub use worker::{Stop, Worker};

@@ -11,7 +11,7 @@ use crate::processor::LossReason;
 use crate::runtime::{Tasks, within};
 
 use super::consumer::{Ended, ShardConsumer};
-use super::coordination::{Assignment, Coordination, Leash, News};
+use super::coordination::{After, Assignment, Coordination, Leash, News};
 use super::error::RunError;
 use super::event::Event;
 use super::report::{ShardReport, ShutdownReport, Stopped};
@@ -112,6 +112,7 @@ impl Root {
     fn on_news(&mut self, news: News) {
         match news {
             News::Failed(cause) => self.fail(cause),
+            News::Read => self.stop(self.inner.parts.clock.now() + OWN_STOP),
             News::Assigned(assignment) => self.start(*assignment),
         }
     }
@@ -138,8 +139,13 @@ impl Root {
             Err(panic) => return self.fail(RunError::Internal(format!("a shard consumer panicked: {panic}"))),
         };
         self.inner.board.remove(&key);
-        self.coordination.consumer_ended(key.clone(), ended.cooled_down());
-        if self.stopping.is_some() {
+        let after = match &ended {
+            ended if ended.read => After::Read,
+            ended if ended.cooled_down() => After::CoolDown,
+            _ => After::Nothing,
+        };
+        self.coordination.consumer_ended(key.clone(), after);
+        if self.stopping.is_some() || ended.read {
             let stopped = match (&ended.outcome, ended.handed_out) {
                 (Outcome::Lost(LossReason::Lost | LossReason::NoProgress), _) => Stopped::GivenUp,
                 (Outcome::Released, true) => Stopped::Drained,

@@ -3,7 +3,7 @@ use std::time::Duration;
 use crate::deaggregate::OutOfRange;
 use crate::decide::expiry::Timing;
 use crate::decide::pace::PaceSettings;
-use crate::model::InitialPosition;
+use crate::model::{InitialPosition, Timestamp};
 use crate::processor::OnFailure;
 
 use super::mode::Mode;
@@ -33,6 +33,27 @@ pub enum OnDataGap {
     Fail,
 }
 
+/// Up to where a worker reads, when it is not to read for ever.
+///
+/// Each shard is read up to the first record that arrived later, or to its tip when that is asked for a second or more after the bound;
+/// then it is given up with its checkpoint, and is not taken again in this run. A shard that has ended by then is done as always, and its
+/// children are read in the same way; those of a shard that has not ended are not. When this worker has nothing left to read,
+/// [`run`](super::Worker::run) returns with a report of the shards that it has read so.
+///
+/// In a fleet each worker has the setting. One ends when what is left is held by others that live; a shard that one has read another one may look
+/// at once more, without being given a record.
+///
+/// Times of arrival are the stream's, the time of a tip is this machine's. Records of one shard that were put in an order other than that of
+/// their arrival are read up to the first that arrived later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Until {
+    /// What arrived at this time, or before. It may be still to come.
+    Time(Timestamp),
+    /// What has arrived when the worker begins to run.
+    CaughtUp,
+}
+
 /// Where a worker's coordination runs: the renewals, the looks at the lease table, the taking of leases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -51,6 +72,8 @@ pub enum CoordinationOn {
 pub struct Settings {
     /// Where to begin on a shard without a checkpoint. Default: `TRIM_HORIZON`, which loses nothing (the KCL's is `LATEST`).
     pub initial_position: InitialPosition,
+    /// See [`Until`]. Default: for ever.
+    pub until: Option<Until>,
     /// How long the worker may take to start, until [`Event::Started`](super::Event::Started): when the lease table or a stream is out of
     /// reach for longer, [`run`](super::Worker::run) ends with [`RunError::NotStarted`](super::RunError::NotStarted). Default: no bound,
     /// as a worker that waits is there when they are; what it waits for is said by events.
@@ -108,6 +131,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             initial_position: InitialPosition::TrimHorizon,
+            until: None,
             start_within: None,
             failover: Duration::from_secs(10),
             max_leases: usize::MAX,

@@ -1,11 +1,12 @@
 use std::fmt;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::decide::bound::Bound;
 use crate::fetch::ByteBudget;
 use crate::lease::LeaseTable;
 use crate::meters::WorkerMeters;
@@ -20,7 +21,7 @@ use super::patient_table::PatientTable;
 use super::refused::Refused;
 use super::report::{RunEnd, ShardReport, ShutdownReport, Stopped};
 use super::root;
-use super::settings::Settings;
+use super::settings::{Settings, Until};
 use super::status::{Board, Status};
 use super::streams::{StreamConfig, Streams};
 
@@ -57,6 +58,8 @@ pub(crate) struct Inner {
     /// Set once: how to stop, and by when.
     pub(crate) stop: watch::Sender<Option<(Stop, Moment)>>,
     report: watch::Sender<Option<ShutdownReport>>,
+    /// The time up to which is read, once the worker runs.
+    bound: OnceLock<Bound>,
     ran: AtomicBool,
 }
 
@@ -83,12 +86,13 @@ impl Worker {
             meters: WorkerMeters::new(&parts.worker),
             stop: watch::Sender::new(None),
             report: watch::Sender::new(None),
+            bound: OnceLock::new(),
             ran: AtomicBool::new(false),
             parts,
         }))
     }
 
-    /// Works until [`shutdown`](Self::shutdown) is asked for, or until it cannot go on. [`run_until`](Self::run_until) does both.
+    /// Works until [`shutdown`](Self::shutdown) is asked for, until a [reading that ends](Settings::until) is done, or until it cannot go on. [`run_until`](Self::run_until) does both.
     ///
     /// Must be awaited on a tokio runtime with its timer and I/O enabled; processors run there, each shard as a task of its own.
     ///
@@ -102,6 +106,13 @@ impl Worker {
     pub async fn run(&self) -> Result<ShutdownReport, RunError> {
         if self.0.ran.swap(true, Ordering::SeqCst) {
             return Err(RunError::AlreadyRun);
+        }
+        if let Some(until) = self.0.parts.settings.until {
+            let time = match until {
+                Until::Time(time) => time,
+                Until::CaughtUp => self.0.parts.clock.wall(),
+            };
+            let _ = self.0.bound.set(Bound::new(time));
         }
         let mut ending = Ending { inner: &self.0, report: None };
         // Boxed: whatever the loading of a configuration needs is not the callers' stack to carry.
@@ -242,6 +253,11 @@ impl Worker {
 }
 
 impl Inner {
+    /// The time up to which is read, if the reading ends.
+    pub(crate) fn bound(&self) -> Option<Bound> {
+        self.bound.get().copied()
+    }
+
     /// How the worker was told to stop, if it was.
     pub(crate) fn stop_kind(&self) -> Option<Stop> {
         self.stop.borrow().map(|(how, _)| how)

@@ -28,6 +28,9 @@ pub(crate) struct SubscribedSettings {
     pub(crate) memory_while_reading: f64,
 }
 
+/// An event that was waited for this long at the least has been sent after the wait began: one that lay in a buffer comes at once.
+const WAITED: Duration = Duration::from_millis(100);
+
 /// Reads a shard with `SubscribeToShard`.
 #[derive(Debug)]
 pub(crate) struct Subscribed {
@@ -158,6 +161,7 @@ impl Subscribed {
     async fn wait(&mut self, permit: &mut Permit) -> Waited {
         let Some(subscription) = &mut self.subscription else { return Waited::Over(Happened::Ended, None) };
         let began = self.clock.now();
+        self.intake.asks();
         let begins = within(&*self.clock, SILENCE, subscription.begins());
         let Some(bytes) = self.turns.while_waiting(begins).await else {
             self.meters.waited_for(self.clock.now().since(began));
@@ -175,7 +179,12 @@ impl Subscribed {
             Some(Err(error)) => Waited::Over(Happened::Failed(error.kind), Some(error)),
             None => Waited::Over(Happened::Silent, None),
         };
-        self.meters.waited_for(for_it_to_begin + self.clock.now().since(goes_on));
+        let waited_for = for_it_to_begin + self.clock.now().since(goes_on);
+        if waited_for < WAITED {
+            // It may have lain in the buffers of the connection.
+            self.intake.knows_not_when();
+        }
+        self.meters.waited_for(waited_for);
         waited
     }
 
@@ -199,7 +208,7 @@ impl Subscribed {
             self.subscription = None;
             self.meters.ended("shard_end");
         }
-        if event.records.is_empty() && event.end.is_none() {
+        if event.records.is_empty() && event.end.is_none() && !self.intake.is_read(event.millis_behind_latest) {
             self.meters.empty.increment(1);
             if let Some(millis) = event.millis_behind_latest {
                 self.intake.meters.lag.set(millis as f64);

@@ -66,7 +66,8 @@ impl ShardConsumer {
         let turns = self.turns();
         let clock = Arc::clone(&self.clock);
         let intake =
-            Intake::new(Arc::clone(&clock), self.meters.clone(), resume, self.row.hash_range, parts.settings.out_of_range);
+            Intake::new(Arc::clone(&clock), self.meters.clone(), resume, self.row.hash_range, parts.settings.out_of_range)
+                .until(self.inner.bound());
         let call_limit = parts.settings.call_limit;
         self.subscribed = consumer.is_some();
         let fetch: Box<dyn Fetch> = match consumer {

@@ -27,6 +27,7 @@ use super::view::{Look, View};
 
 mod carry_out;
 mod ended;
+mod finish;
 mod hear;
 
 /// The loop of the coordination: sees what others do, decides what concerns this worker, and keeps the writers of its leases.
@@ -76,6 +77,12 @@ pub(super) struct Coordinator {
     /// It has looked once out of its turn.
     looked_early: bool,
     last_audit: Moment,
+    /// When the look of the last audit of its own was begun.
+    audited: Moment,
+    /// When it last had done with a lease.
+    disengaged: Moment,
+    /// The root was told that the reading is done.
+    told_read: bool,
     /// This worker does not audit before.
     audit_from: Moment,
     /// It audits then, whatever it has seen of others: there is something that only an audit of its own finds.
@@ -171,6 +178,9 @@ impl Coordinator {
             looking: false,
             looked_early: false,
             last_audit: Moment::default(),
+            audited: Moment::default(),
+            disengaged: Moment::default(),
+            told_read: false,
             audit_from: Moment::default(),
             audit_soon: None,
             auditing: false,

@@ -22,6 +22,8 @@ pub(super) struct Engaged {
     with: BTreeMap<LeaseKey, Engagement>,
     /// Not to be taken before then, and the span that led there.
     cool: BTreeMap<LeaseKey, (Moment, Duration)>,
+    /// Read up to the bound of the reading: not to be taken in this run any more.
+    read: BTreeSet<LeaseKey>,
     /// Refused, by this worker or to it, until then.
     refused: BTreeMap<LeaseKey, Moment>,
     /// Streams that this worker does not get through to, by what stands for them in the keys of their leases: it takes none of theirs.
@@ -106,6 +108,15 @@ impl Engaged {
         self.cool.insert(lease.clone(), (now + span, span));
     }
 
+    /// It was read up to the bound of the reading.
+    pub(super) fn finish_reading(&mut self, lease: LeaseKey) {
+        self.read.insert(lease);
+    }
+
+    pub(super) fn is_read(&self, lease: &LeaseKey) -> bool {
+        self.read.contains(lease)
+    }
+
     pub(super) fn forgive(&mut self, lease: &LeaseKey) {
         self.cool.remove(lease);
     }
@@ -141,6 +152,7 @@ pub(super) struct EngagedAt<'a> {
 impl Engagements for EngagedAt<'_> {
     fn is_busy(&self, key: &LeaseKey) -> bool {
         self.engaged.contains(key)
+            || self.engaged.read.contains(key)
             || self.engaged.cool.get(key).is_some_and(|(until, _)| self.now < *until)
             || self.engaged.out_of_reach.contains(&key.stream)
     }

@@ -32,6 +32,8 @@ pub(crate) enum News {
     Assigned(Box<Assignment>),
     /// The worker cannot go on.
     Failed(RunError),
+    /// A reading that ends is done, as far as it is this worker's.
+    Read,
 }
 
 /// What the root and the consumers ask for.
@@ -54,7 +56,7 @@ pub(crate) enum Request {
     },
     ConsumerEnded {
         lease: LeaseKey,
-        cool_down: bool,
+        after: After,
     },
 }
 
@@ -62,6 +64,17 @@ pub(crate) enum Request {
 pub(crate) struct NoTime {
     pub(crate) kind: Option<ErrorKind>,
     pub(crate) error: String,
+}
+
+/// What follows for a lease that nobody works on any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum After {
+    /// It may be taken again.
+    Nothing,
+    /// Not at once.
+    CoolDown,
+    /// Not in this run: it was read up to the bound of the reading.
+    Read,
 }
 
 /// Where a shard is that the service did not know.
@@ -159,10 +172,10 @@ impl Coordination {
         Ok((Self { requests }, Leash { wanted: leash, _task: task }, heard))
     }
 
-    /// Nobody works on this lease any more; `cool_down` says not to take it again at once.
-    pub(crate) fn consumer_ended(&self, lease: LeaseKey, cool_down: bool) {
+    /// Nobody works on this lease any more.
+    pub(crate) fn consumer_ended(&self, lease: LeaseKey, after: After) {
         // A thread that has ended has no use for it.
-        let _ = self.requests.send(Request::ConsumerEnded { lease, cool_down });
+        let _ = self.requests.send(Request::ConsumerEnded { lease, after });
     }
 
     /// Makes the leases of the shards that follow a finished one, also those that the service did not name.

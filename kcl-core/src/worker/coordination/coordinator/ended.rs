@@ -16,7 +16,7 @@ use crate::worker::event::Event;
 
 use super::super::context::{Acquired, Audited, Trouble};
 use super::super::gate;
-use super::super::link::{Assignment, News, NoTime, Request};
+use super::super::link::{After, Assignment, News, NoTime, Request};
 use super::super::moves::Answered;
 use super::super::signal::Heard;
 use super::{Coordinator, Done, NOT_YET};
@@ -35,6 +35,7 @@ impl Coordinator {
     pub(super) fn on_audited(&mut self, audited: Audited) {
         self.last_audit = self.last_audit.max(audited.look.begun);
         self.context.count_audit();
+        self.audited = audited.look.begun;
         if audited.put_off {
             // By then its holder has put it back, or has no use for it.
             let then = audited.look.ended + self.view.patience(&self.context.timing);
@@ -98,13 +99,18 @@ impl Coordinator {
                 let time = context.service_time(&stream).await;
                 Done::StartTime(answer, time)
             }),
-            Request::ConsumerEnded { lease, cool_down } => {
-                if cool_down {
-                    let now = self.context.clock().now();
-                    self.describe_anew(&lease);
-                    self.engaged.cool_down(&lease, now, self.context.timing.failover * PATIENCE);
-                } else {
-                    self.engaged.forgive(&lease);
+            Request::ConsumerEnded { lease, after } => {
+                let now = self.context.clock().now();
+                match after {
+                    After::CoolDown => {
+                        self.describe_anew(&lease);
+                        self.engaged.cool_down(&lease, now, self.context.timing.failover * PATIENCE);
+                    }
+                    After::Nothing => self.engaged.forgive(&lease),
+                    After::Read => {
+                        self.engaged.forgive(&lease);
+                        self.engaged.finish_reading(lease.clone());
+                    }
                 }
                 self.engaged.consumed(&lease);
                 self.disengage(&lease);
@@ -123,6 +129,11 @@ impl Coordinator {
     /// Forgets a lease that neither a writer nor a consumer has to do with any more, and looks for what is free now.
     fn disengage(&mut self, lease: &LeaseKey) {
         if self.engaged.disengage(lease) {
+            self.disengaged = self.context.clock().now();
+            if self.context.inner.bound().is_some() {
+                // Perhaps that was the last one.
+                self.next_look = self.disengaged;
+            }
             self.next_look = self.next_look.min(self.context.clock().now() + self.context.timing.look);
         }
     }

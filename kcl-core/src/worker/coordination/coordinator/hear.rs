@@ -139,6 +139,7 @@ impl Coordinator {
             }
         }
         self.plan(now);
+        self.finish_reading(now);
     }
 
     /// Which of this worker's requests are over, by the rows as they were read at `now`, or by `slack` before it.

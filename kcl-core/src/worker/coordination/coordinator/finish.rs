@@ -1,0 +1,48 @@
+//! The end of a reading that ends.
+
+use crate::decide::bound::{Part, is_read};
+use crate::model::{Lease, Moment};
+
+use super::super::link::News;
+use super::Coordinator;
+
+impl Coordinator {
+    /// Rows were taken in, as they were read at `now`: is everything read up to the bound?
+    ///
+    /// Before it says so it compares the shards with the leases once more, after the last shard that it was done with: the children of
+    /// one that has ended may be somebody else's to make, and a table that answers late may not show them yet.
+    pub(super) fn finish_reading(&mut self, now: Moment) {
+        let context = &self.context;
+        if context.inner.bound().is_none() || self.told_read || !context.is_working() {
+            return;
+        }
+        let rows: Vec<Lease> = self.view.leases.values().cloned().collect();
+        if context.undescribed().next().is_some() || !is_read(&rows, |row| self.part(row, now)) {
+            return;
+        }
+        if self.auditing || self.audit_soon.is_some() {
+            // What they show is waited for.
+        } else if self.audited < self.disengaged {
+            self.audit();
+        } else {
+            self.told_read = true;
+            let _ = self.news.send(News::Read);
+        }
+    }
+
+    fn part(&self, row: &Lease, now: Moment) -> Part {
+        let (members, timing) = (&self.view.members, &self.context.timing);
+        if self.engaged.contains(&row.key) {
+            return Part::Mine;
+        }
+        if self.engaged.is_read(&row.key) {
+            return Part::Done;
+        }
+        // A row that has only been seen to be there may be what a crash has left: it is taken when it expires.
+        let is_kept = members.moves(&row.key) > 0;
+        match row.actual_owner() {
+            Some(owner) if is_kept && owner != self.context.me() && !members.is_dead(owner, now, timing) => Part::Others,
+            _ => Part::Mine,
+        }
+    }
+}
