@@ -4,7 +4,7 @@ use std::time::Duration;
 use clap::{CommandFactory, Parser, ValueEnum};
 use kcl_core::fetch::ByteBudget;
 use kcl_core::model::{StreamName, Timestamp};
-use kcl_core::worker::{Builder, FanOutConfig, Mode, Stop};
+use kcl_core::worker::{Builder, FanOutConfig, Mode, Stop, Until};
 use kcl_core::{InitialPosition, OnFailure, Worker};
 
 use super::LeaseTableAt;
@@ -27,11 +27,12 @@ Examples:
   consume --stream orders --application billing
   consume --stream orders --application billing --endpoint http://127.0.0.1:4567 --idle-exit 5s
   consume --stream orders --application billing --lease-table dynamo
+  consume --stream orders --application report --to now
   consume --stream orders --application billing --mode fan-out
   consume --stream orders --application audit --from at:2026-01-31T08:00:00Z --trace audit.jsonl
 
 Exit codes:
-  0  it ended in good order: after a signal, --exit-after or --idle-exit
+  0  it ended in good order: after a signal, --exit-after, --idle-exit or --to
   1  it could not go on; standard error says why
   2  an option cannot be
 
@@ -52,6 +53,10 @@ pub struct Options {
     /// 2026-01-31T08:00:00Z or with an offset, or seconds or milliseconds since 1970.
     #[arg(long, value_name = "POSITION", default_value = "trim-horizon", value_parser = position)]
     pub from: InitialPosition,
+    /// Up to where to read: now, or a TIME as with --from, which may be still to come. It ends when all is read that arrived up to then,
+    /// and the next run goes on there. Without it: for ever.
+    #[arg(long, value_name = "TIME|now", value_parser = bound)]
+    pub to: Option<Until>,
     /// Where leases and checkpoints are kept: sqlite:PATH, or dynamo or dynamo:TABLE for a table of DynamoDB, which is named after
     /// the application unless told and is made when it is missing. Without it: sqlite with
     /// $XDG_STATE_HOME/kcl/APPLICATION.leases.sqlite, which is ~/.local/state/kcl/APPLICATION.leases.sqlite unless XDG_STATE_HOME
@@ -151,6 +156,11 @@ impl Options {
             .byte_budget(self.byte_budget.clone())
             // The processor fails only when the trace cannot be written, which no second attempt mends.
             .on_failure(OnFailure::Stop);
+        worker = match self.to {
+            Some(Until::Time(time)) => worker.until(time),
+            Some(_) => worker.until_caught_up(),
+            None => worker,
+        };
         if let Some(id) = &self.worker {
             worker = worker.worker_id(id);
         }
@@ -193,6 +203,14 @@ fn position(text: &str) -> Result<InitialPosition, String> {
             Some(time) => Ok(InitialPosition::AtTimestamp(timestamp(time)?)),
             None => Err("allowed are trim-horizon, latest and at:TIME".to_owned()),
         },
+    }
+}
+
+fn bound(text: &str) -> Result<Until, String> {
+    if text == "now" {
+        Ok(Until::CaughtUp)
+    } else {
+        Ok(Until::Time(timestamp(text).map_err(|error| format!("allowed are now and TIME: {error}"))?))
     }
 }
 

@@ -41,7 +41,17 @@ impl Intake {
         out_of_range: OutOfRange,
     ) -> Self {
         let deaggregator = Deaggregator::new(hash_range);
-        Self { clock, meters, resume, deaggregator, out_of_range, size: RecordSize::default(), ended: false, bound: None, asked: None }
+        Self {
+            clock,
+            meters,
+            resume,
+            deaggregator,
+            out_of_range,
+            size: RecordSize::default(),
+            ended: false,
+            bound: None,
+            asked: None,
+        }
     }
 
     /// Reads up to this bound and no further.

@@ -25,6 +25,6 @@ mod schedules;
 mod slow_look;
 mod stop;
 mod streams;
-mod until;
 #[path = "../support/mod.rs"]
 mod support;
+mod until;

@@ -127,12 +127,12 @@ async fn every_worker_of_a_fleet_ends_and_together_they_have_read_all() {
     }
     let table = MemoryLeaseTable::new();
     let start = || {
-        Fleet::with_short_failover(&stream, &table).with(|builder| builder.until_caught_up().max_leases(2)).start(Script::process(
-            |_| async {
+        Fleet::with_short_failover(&stream, &table).with(|builder| builder.until_caught_up().max_leases(2)).start(
+            Script::process(|_| async {
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 Ok(())
-            },
-        ))
+            }),
+        )
     };
     let runs = [start(), start()];
     let mut all = Vec::new();

@@ -59,6 +59,19 @@ async fn sigterm_ends_it_in_good_order_and_the_next_process_goes_on_without_a_du
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_reads_up_to_now_and_ends_and_the_next_run_goes_on_there() {
+    let scene = Scene::new().await;
+    for records in [1999, 500] {
+        scene.put(records).await;
+        let run = Program::start("consume", scene.arguments("--to now")).finish().await;
+        let all = if records == 500 { 500 } else { 2000 };
+        assert_eq!((run.code, run.number("records"), run.number("duplicates")), (Some(0), all, 0), "{run:?}");
+    }
+    let before = Program::start("consume", scene.arguments("--to 2020-01-01T00:00:00Z")).finish().await;
+    assert_eq!((before.code, before.number("records")), (Some(0), 0), "{before:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_signal_ends_it_at_once() {
     let scene = Scene::new().await;
     // What the processor writes waits in a pipe that nobody reads on: its call does not end, and so the stop does not.
