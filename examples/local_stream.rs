@@ -11,16 +11,8 @@ use std::error::Error;
 use std::io::Write;
 use std::path::PathBuf;
 
-use aws_sdk_kinesis::Client;
-use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
-use aws_sdk_kinesis::operation::create_stream::CreateStreamError;
-use aws_sdk_kinesis::types::StreamStatus;
 use clap::Parser;
-use kcl_core::{Clock, SystemClock};
-use kcl_local::stream::LocalStream;
-
-/// How often a stream that is being made is looked at.
-const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(20);
+use kcl_local::stream::{CallError, LocalStream};
 
 /// Serves an embedded Kinesis-compatible stream on 127.0.0.1.
 #[derive(Parser)]
@@ -35,8 +27,8 @@ struct Options {
     #[arg(long)]
     stream: Option<String>,
     /// The shards of that stream.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=10_000))]
-    shards: i32,
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    shards: u32,
     /// Keeps to the limits of the service: 5 reads and 2 MiB a second and shard; for each consumer 1 subscription and 2 MiB.
     #[arg(long)]
     read_limits: bool,
@@ -64,26 +56,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Makes a stream and waits until it is active.
-async fn create(stream: &LocalStream, name: &str, shards: i32) -> Result<(), Box<dyn Error>> {
-    let config = aws_sdk_kinesis::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .endpoint_url(stream.endpoint())
-        .region(Region::new(stream.region().to_owned()))
-        .credentials_provider(Credentials::new("any", "any", None, None, "local"))
-        .build();
-    let client = Client::from_conf(config);
-    match client.create_stream().stream_name(name).shard_count(shards).send().await {
-        Ok(_) => {}
-        Err(error) if error.as_service_error().is_some_and(CreateStreamError::is_resource_in_use_exception) => {}
-        Err(error) => return Err(error.into()),
-    }
-    // Not with the SDK's waiter: its shortest pause is 10 s.
-    loop {
-        let described = client.describe_stream_summary().stream_name(name).send().await?;
-        if described.stream_description_summary().is_some_and(|summary| *summary.stream_status() == StreamStatus::Active) {
-            return Ok(());
-        }
-        SystemClock.sleep_until(SystemClock.now() + LOOK_EVERY).await;
+/// Makes a stream, unless there is one of that name, and waits until it is active.
+async fn create(stream: &LocalStream, name: &str, shards: u32) -> Result<(), CallError> {
+    match stream.create(name, shards).await {
+        Err(error) if error.kind == "ResourceInUseException" => stream.wait_until_active(name).await,
+        made => made,
     }
 }

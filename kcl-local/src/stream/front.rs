@@ -23,7 +23,7 @@ use super::service::Service;
 use super::wire::{Format, Refusal, refuse, reply, reply_value, server_failure};
 
 /// What comes before the operation in `X-Amz-Target`.
-const TARGET: &str = "Kinesis_20131202.";
+pub(super) const TARGET: &str = "Kinesis_20131202.";
 /// The operations that are answered here from a value; puts are read from the bytes of the request.
 const OURS: [&str; 10] = [
     "DeregisterStreamConsumer",

@@ -50,9 +50,11 @@ pub struct LocalStream {
     address: SocketAddr,
     region: String,
     service: Arc<Service>,
+    /// The same that answers by HTTP, for calls from within the program.
+    pub(super) router: Router,
     stopping: watch::Sender<bool>,
     server: Option<JoinHandle<()>>,
-    runtime: ServerRuntime,
+    pub(super) runtime: ServerRuntime,
 }
 
 impl LocalStream {
@@ -115,9 +117,10 @@ impl LocalStream {
         let http2 = settings.http2.then_some(settings.max_concurrent_streams);
         let started = runtime.spawn(open(settings, stopped.clone())).ok_or(StartError::Ended)?;
         let (listener, address, service) = started.await.map_err(|_| StartError::Ended)??;
-        let server = Server::new(router(Arc::clone(&service)), transport, http2, stopped);
+        let router = router(Arc::clone(&service));
+        let server = Server::new(router.clone(), transport, http2, stopped);
         let server = runtime.spawn(server.serve(listener));
-        Ok(Self { endpoint: format!("{scheme}://{address}"), address, region, service, stopping, server, runtime })
+        Ok(Self { endpoint: format!("{scheme}://{address}"), address, region, service, router, stopping, server, runtime })
     }
 }
 

@@ -67,10 +67,15 @@
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
+//! use kcl_core::aws_sdk_kinesis;
+//! use kcl_core::aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
 //! use kcl_local::stream::LocalStream;
 //!
 //! let stream = LocalStream::start().await?;
+//! stream.create("orders", 2).await?;
+//! stream.put("orders", "customer-7", "an order").await?;
+//!
+//! // A client, for whatever else the Kinesis API has.
 //! let config = aws_sdk_kinesis::Config::builder()
 //!     .behavior_version(BehaviorVersion::latest())
 //!     .endpoint_url(stream.endpoint())
@@ -78,7 +83,7 @@
 //!     .credentials_provider(Credentials::new("any", "any", None, None, "example"))
 //!     .build();
 //! let client = aws_sdk_kinesis::Client::from_conf(config);
-//! client.create_stream().stream_name("orders").shard_count(2).send().await?;
+//! client.list_shards().stream_name("orders").send().await?;
 //! # stream.stop().await;
 //! # Ok(())
 //! # }
@@ -90,6 +95,7 @@ mod error;
 mod front;
 mod limits;
 mod local_stream;
+mod operate;
 mod ops;
 mod records;
 mod restore;
@@ -104,4 +110,5 @@ mod wire;
 pub use builder::LocalStreamBuilder;
 pub use error::StartError;
 pub use local_stream::LocalStream;
+pub use operate::{CallError, Put};
 pub use records::JournalError;

@@ -7,6 +7,7 @@ mod fan_out;
 mod folder;
 mod http2;
 mod limits;
+mod operate;
 mod reading;
 mod server;
 mod shards;
