@@ -36,8 +36,8 @@ Keys on a terminal:
 
 A script is TIME ACTION; TIME ACTION and so on, with the times from the moment when all shards are read. Actions: kill [N],
 restart [N], freeze [N] [TIME], stop [N], add, split, merge, harm [N] WHAT stream|table TIME PERCENT%, where WHAT is what happens to
-so many of the requests: break, hold, late, expired, throttle, error or odd. N is the number of a worker; without it the one is meant that has
-been working for longest. Without a terminal and without --script a script runs that has some of everything.
+so many of the requests: break, hold, late, expired, throttle, error or odd. N is the number of a worker; without it the one is meant
+that has been working for longest. Without a terminal and without --script a script runs that has some of everything.
 
 The last line on standard output is a JSON object with the figures.
 
