@@ -39,9 +39,9 @@ impl fmt::Display for Signal {
 /// Catches Ctrl-C (SIGINT) and SIGTERM from this call on; the future is done with the first of them. For
 /// [`Worker::run_until`](crate::Worker::run_until).
 ///
-/// **A second signal is not caught**: it ends the process at once, as if nothing had ever caught it, also when a handler blocks every
-/// thread. The leases are then left to expire. Nor is one caught when every future of this function is dropped. (On Windows, Ctrl-C is
-/// caught for good.)
+/// **A Ctrl-C after the first signal is not caught**: it ends the process at once, as if nothing had ever caught it, also when a handler
+/// blocks every thread. The leases are then left to expire. A SIGTERM after the first signal changes nothing, as supervisors send it more
+/// than once (`timeout` does). Neither is caught when every future of this function is dropped. (On Windows, Ctrl-C is caught for good.)
 ///
 /// # Errors
 /// The system refuses.
@@ -106,13 +106,38 @@ mod system {
     }
 
     /// What a second signal does. Tokio catches a signal for the rest of the process, whoever still listens: the handler that is set here
-    /// gives it back to the system, in the signal handler itself, when a first one was caught or when nobody listens any more.
+    /// gives it back to the system, in the signal handler itself.
     #[derive(Debug)]
     struct Second;
 
-    /// Set by the first signal, and when nobody listens: the next signal does what it does by default.
-    static BY_DEFAULT: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+    /// Whether the next signal does what it does by default.
+    struct ByDefault {
+        /// Set by the first signal of either kind, and when nobody listens.
+        interrupt: Arc<AtomicBool>,
+        /// Set when nobody listens.
+        terminate: Arc<AtomicBool>,
+    }
+
+    static BY_DEFAULT: OnceLock<ByDefault> = OnceLock::new();
     static LISTENERS: Mutex<usize> = Mutex::new(0);
+
+    impl ByDefault {
+        fn register() -> io::Result<Self> {
+            let (interrupt, terminate) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+            flag::register_conditional_default(SIGTERM, Arc::clone(&terminate))?;
+            flag::register_conditional_default(SIGINT, Arc::clone(&interrupt))?;
+            for signal in [SIGINT, SIGTERM] {
+                // Last: the first signal finds it unset, and sets it.
+                flag::register(signal, Arc::clone(&interrupt))?;
+            }
+            Ok(Self { interrupt, terminate })
+        }
+
+        fn set(&self, by_default: bool) {
+            self.interrupt.store(by_default, Ordering::SeqCst);
+            self.terminate.store(by_default, Ordering::SeqCst);
+        }
+    }
 
     impl Second {
         fn new() -> io::Result<Self> {
@@ -120,17 +145,12 @@ mod system {
             let by_default = match BY_DEFAULT.get() {
                 Some(by_default) => by_default,
                 None => {
-                    let by_default = Arc::new(AtomicBool::new(false));
-                    for signal in [SIGINT, SIGTERM] {
-                        // In this order: the first signal finds it unset, and sets it.
-                        flag::register_conditional_default(signal, Arc::clone(&by_default))?;
-                        flag::register(signal, Arc::clone(&by_default))?;
-                    }
+                    let by_default = ByDefault::register()?;
                     BY_DEFAULT.get_or_init(|| by_default)
                 }
             };
             if *listeners == 0 {
-                by_default.store(false, Ordering::SeqCst);
+                by_default.set(false);
             }
             *listeners += 1;
             Ok(Self)
@@ -142,7 +162,7 @@ mod system {
             let mut listeners = LISTENERS.lock().unwrap_or_else(PoisonError::into_inner);
             *listeners = listeners.saturating_sub(1);
             if let Some(by_default) = BY_DEFAULT.get().filter(|_| *listeners == 0) {
-                by_default.store(true, Ordering::SeqCst);
+                by_default.set(true);
             }
         }
     }

@@ -15,6 +15,8 @@ async fn shows(example: &str, lines: &[&str]) -> String {
     let mut run = Program::start_with(example, [""; 0], |command| command.stdout(out));
     let printed = || read_to_string(&path).unwrap();
     run.until("all is printed", || lines.iter().all(|line| printed().contains(line))).await;
+    // Twice, as `timeout` does.
+    run.signal(Signal::TERM);
     run.signal(Signal::TERM);
     let run = run.finish().await;
     assert_eq!(run.code, Some(0), "{run:?}");
