@@ -28,10 +28,11 @@ async fn an_hour_of_ends_is_no_word_above_debug_and_each_end_is_counted_by_its_c
     let calm = logged.take();
     assert_eq!(loud(&calm), [""; 0]);
     assert!(calm.contains("a subscription is over"), "something is logged");
-    assert_eq!((by("subscription_ends", "ended"), counters.of("subscriptions_opened", "orders")), (12, 13));
+    assert_eq!((by("kcl_subscriptions_ended_total", "ended"), counters.of("kcl_subscriptions_opened_total", "orders")), (12, 13));
     // Both records, and the first one again at the head of each subscription that begins at it.
-    assert_eq!(counters.of("subscription_bytes", "orders"), (2 + 12) * 6);
-    let (events, empty) = (counters.of("subscription_events", "orders"), counters.of("subscription_empty_events", "orders"));
+    assert_eq!(counters.of("kcl_subscription_received_bytes_total", "orders"), (2 + 12) * 6);
+    let (events, empty) =
+        (counters.of("kcl_subscription_events_total", "orders"), counters.of("kcl_subscription_empty_events_total", "orders"));
     assert!(events == empty + 2 + 12 && empty > 600, "{events} events, {empty} of them empty");
 
     // And a bad quarter of an hour.
@@ -47,32 +48,38 @@ async fn an_hour_of_ends_is_no_word_above_debug_and_each_end_is_counted_by_its_c
     world.stream.fail_next(Operation::Subscribe, ErrorKind::Throttled, 1);
     tokio::time::sleep(Duration::from_mins(11)).await;
     for cause in ["reset", "busy", "gone", "silent"] {
-        assert_eq!(by("subscription_ends", cause), 1, "{cause}");
+        assert_eq!(by("kcl_subscriptions_ended_total", cause), 1, "{cause}");
     }
-    assert_eq!(by("subscribe_to_shard_refused", "throttled"), 1);
-    world.stream.close(&shard).unwrap();
-    run.seen.wait_for("the end", |calls| calls.iter().any(|(_, call)| matches!(call, support::Call::ShardEnded { .. }))).await;
-    assert_eq!(by("subscription_ends", "shard_end"), 1);
-    let opened = || counters.of("subscriptions_opened", "orders");
-    let causes = ["ended", "reset", "busy", "gone", "silent", "shard_end"];
-    let ended: u64 = causes.iter().map(|cause| by("subscription_ends", cause)).sum();
-    assert_eq!(opened(), ended, "each that was made is over");
-    assert_eq!(counters.of("subscribe_to_shard_time", "orders"), opened() + 1, "each call is timed, also one that is refused");
-    assert!(counters.of("subscription_wait_time", "orders") >= counters.of("subscription_events", "orders"));
-    run.stop().await.unwrap();
+    assert_eq!(by("kcl_subscribe_to_shard_refused_total", "throttled"), 1);
     let all = logged.take();
     assert_eq!(loud(&all), [""; 0], "what cures itself is no word above debug either");
-    assert!(!(all + &calm + &start).contains("canary"));
+    world.stream.close(&shard).unwrap();
+    run.seen.wait_for("the end", |calls| calls.iter().any(|(_, call)| matches!(call, support::Call::ShardEnded { .. }))).await;
+    assert_eq!(by("kcl_subscriptions_ended_total", "shard_end"), 1);
+    let opened = || counters.of("kcl_subscriptions_opened_total", "orders");
+    let causes = ["ended", "reset", "busy", "gone", "silent", "shard_end"];
+    let ended: u64 = causes.iter().map(|cause| by("kcl_subscriptions_ended_total", cause)).sum();
+    assert_eq!(opened(), ended, "each that was made is over");
+    assert_eq!(
+        counters.of("kcl_subscribe_to_shard_duration_seconds", "orders"),
+        opened() + 1,
+        "each call is timed, also one that is refused"
+    );
+    assert!(counters.of("kcl_subscription_wait_seconds", "orders") >= counters.of("kcl_subscription_events_total", "orders"));
+    assert_eq!(counters.of("kcl_behind_latest_seconds", "orders"), 0, "a subscription that is silent is replaced in time");
+    run.stop().await.unwrap();
+    assert!(!(logged.take() + &all + &calm + &start).contains("canary"));
 
     // What could not be read for a second shows as lag, and whoever stops reading ends a subscription too.
     let world = Pushing::new(1);
     let more_than_an_event = (0..10_001).map(|_| ("k", "canary"));
     world.stream.put_many(more_than_an_event).unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(counters.of("millis_behind_latest", "orders"), 0);
+    let told = || counters.gauges("kcl_behind_latest_seconds", &[("stream", "orders")]);
+    assert!(told().iter().all(|lag| lag.is_nan()), "nobody reads");
     let run = world.fleet().start(Script::default());
     run.seen.wait_for_records(10_001).await;
-    assert!(counters.of("millis_behind_latest", "orders") >= 1000);
+    assert!(counters.of("kcl_behind_latest_seconds", "orders") >= 1);
     run.stop().await.unwrap();
-    assert_eq!((by("subscription_ends", "dropped"), opened()), (1, ended + 1));
+    assert_eq!((by("kcl_subscriptions_ended_total", "dropped"), opened()), (1, ended + 1));
 }

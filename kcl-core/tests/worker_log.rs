@@ -34,7 +34,13 @@ async fn nothing_above_debug_is_logged_while_all_is_well_and_never_the_content_o
     run.stop().await.unwrap();
     let calm = logged.take();
     assert!(calm.contains("DEBUG"), "something is logged: {calm}");
-    assert_eq!(loud(&calm), [""; 0]);
+    // Its start and its end, and that is all.
+    let said = ["acquired the lease", "started:", "stopping:", "released the lease", "the worker has stopped"];
+    let lines = loud(&calm);
+    assert_eq!(lines.len(), said.len(), "{lines:#?}");
+    for (line, said) in lines.iter().zip(said) {
+        assert!(line.starts_with(" INFO") && line.contains(said), "{said}: {line}");
+    }
     assert!(!calm.contains(CANARY));
 
     // And a bad day: failures, a skipped record, what is prepared, a gap, a lost lease, a deleted row.
@@ -72,6 +78,17 @@ async fn nothing_above_debug_is_logged_while_all_is_well_and_never_the_content_o
     let _ = run.worker.shutdown(Duration::from_secs(5)).await;
     let bad = logged.take();
     assert!(bad.contains("RecordSkipped") && bad.contains("DataGap"), "the day was bad: {bad}");
+    // Without a listener too: once each, with the cause and what follows.
+    for (kind, cause, follows) in [
+        ("handler_failed", "the first time", "it is tried again after 5ms"),
+        ("record_skipped", "skipped the record", ""),
+        ("lease_lost", "another worker has it", "goes on from the stored checkpoint"),
+        ("data_gap", "records may be lost", "reading goes on behind it"),
+    ] {
+        let lines: Vec<_> = loud(&bad).into_iter().filter(|line| line.contains(&format!("event=\"{kind}\""))).collect();
+        let [line] = lines[..] else { panic!("{kind}: {lines:#?}") };
+        assert!(line.starts_with(" WARN") && line.contains(cause) && line.contains(follows), "{line}");
+    }
     assert!(!bad.contains(CANARY), "{:?}", bad.lines().find(|line| line.contains(CANARY)));
 }
 

@@ -50,28 +50,12 @@ impl Watch {
         }
     }
 
-    /// The log says `consume`, as it does of the program itself: that is what people set a level for.
+    /// What is worth a line the worker logs itself.
     fn note(&mut self, event: &Event) {
         match event {
             Event::Started => self.started = true,
-            Event::Busy { what, error } => {
-                tracing::warn!(target: "consume", %error, "trying again {what}");
-                self.trouble = Some(Arc::clone(error));
-            }
-            Event::LeaseLost { lease, reason } => tracing::warn!(target: "consume", %lease, ?reason, "lease lost"),
-            Event::HandlerFailed { shard, error, attempt, .. } => {
-                tracing::warn!(target: "consume", %shard, %error, attempt, "a handler failed");
-            }
-            Event::DataGap { shard, gap } => tracing::warn!(target: "consume", %shard, %gap, "records may be gone"),
-            Event::ShardUnreadable { shard, error } => {
-                tracing::warn!(target: "consume", %shard, %error, "the shard cannot be read");
-            }
-            Event::PolledInstead { stream, reason } => tracing::warn!(target: "consume", %stream, %reason, "polled: no fan-out"),
-            Event::ShardStarted { shard } => tracing::info!(target: "consume", %shard, "begun"),
-            Event::ShardEnded { shard, .. } => tracing::info!(target: "consume", %shard, "ended"),
-            Event::LeaseReleased { lease } => tracing::info!(target: "consume", %lease, "released"),
-            Event::Stopping => tracing::info!(target: "consume", "stopping"),
-            other => tracing::debug!(target: "consume", ?other),
+            Event::Busy { error, .. } => self.trouble = Some(Arc::clone(error)),
+            _ => {}
         }
     }
 }

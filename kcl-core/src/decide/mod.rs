@@ -7,11 +7,11 @@
 //! |---|---|
 //! | the fleet | [`members`]: who lives; [`assignment`]: what to take, ask for, claim; [`hand_over`]: what to answer to who asks; [`audit`]: who audits |
 //! | the shards of a stream | [`shards`]: which leases there are to be, and when a shard may be read |
-//! | one shard | [`consumer`]: what comes next; [`checkpoint`]: what may be stored; [`pace`]: when to read; [`reading`]: whether it is read, and by whom it should be; [`subscription`]: when to subscribe; [`start`]: where its processor may begin; [`gap`]: what retention took |
+//! | one shard | [`consumer`]: what comes next; [`checkpoint`]: what may be stored; [`pace`]: when to read; [`reading`]: whether it is read, and by whom it should be; [`subscription`]: when to subscribe; [`start`]: where its processor may begin; [`gap`]: what retention took; [`lag`]: how far behind it is |
 //! | a reading that ends | [`bound`]: which records belong to it, when a shard and a worker are done |
 //! | the consumer of an application | [`registration`]: how it comes by it; [`retirement`]: whether it may go |
 //! | a service that refuses | [`refusal`]: whether that is believed |
-//! | time and writes | [`expiry`]: the times of the protocol; [`settle`]: what an answer means; [`backoff`]: when to try again |
+//! | time and writes | [`expiry`]: the times of the protocol; [`settle`]: what an answer means; [`backoff`]: when to try again; [`log`]: how often a failure is said that goes on |
 
 pub mod assignment;
 pub mod audit;
@@ -22,6 +22,8 @@ pub mod consumer;
 pub mod expiry;
 pub mod gap;
 pub mod hand_over;
+pub mod lag;
+pub mod log;
 pub mod members;
 pub mod pace;
 pub mod reading;

@@ -29,6 +29,8 @@ pub(crate) struct Intake {
     bound: Option<Bound>,
     /// When what comes next was asked for: it was answered after that. Nothing when it may have been under way before.
     asked: Option<Timestamp>,
+    /// The tip was reached, and that was said.
+    reached_tip: bool,
 }
 
 impl Intake {
@@ -51,6 +53,7 @@ impl Intake {
             ended: false,
             bound: None,
             asked: None,
+            reached_tip: false,
         }
     }
 
@@ -80,20 +83,22 @@ impl Intake {
         self.ended
     }
 
-    /// Records in the form in which they are handed on; nothing if they say nothing. `end` are the shards that follow the last ones.
+    /// Records in the form in which they are handed on; nothing if they say nothing. `is_full`: no more of them fit into one answer,
+    /// so that there may be more whatever it says of the tip. `end` are the shards that follow the last ones.
     pub(super) fn take_in(
         &mut self,
         mut raw: Vec<RawRecord>,
+        is_full: bool,
         millis_behind_latest: Option<u64>,
         end: Option<Vec<ChildShard>>,
         mut permit: Permit,
     ) -> Option<Fetched> {
-        if let Some(millis) = millis_behind_latest {
-            self.meters.lag.set(millis as f64);
-        }
+        let at_tip = self.answered(is_full, millis_behind_latest);
         let first = raw.first().map(|record| &record.sequence);
         let gap = if first.is_some() || end.is_some() { self.resume.judge(first) } else { None };
         let cut = self.bound.and_then(|bound| bound.cut(raw.iter().map(|record| record.arrived_at)));
+        // What was cut off is not given.
+        let at_tip = at_tip && cut.is_none();
         let is_bound = cut.is_some() || (raw.is_empty() && end.is_none() && self.is_read(millis_behind_latest));
         if let Some(cut) = cut {
             raw.truncate(cut);
@@ -106,7 +111,7 @@ impl Intake {
         if let Some(last) = last {
             self.resume.handed_on(last);
         }
-        if records.is_empty() && !self.ended && gap.is_none() {
+        if records.is_empty() && !self.ended && gap.is_none() && !at_tip {
             return None;
         }
         Some(Fetched {
@@ -116,6 +121,7 @@ impl Intake {
             fetched: self.clock.now(),
             fetched_at: self.clock.wall(),
             gap,
+            at_tip,
             end,
         })
     }
@@ -139,8 +145,24 @@ impl Intake {
         records
     }
 
+    /// An answer without a record. It is handed on only where it shows that the tip is reached, and only once.
+    pub(super) fn take_in_empty(&mut self, millis_behind_latest: Option<u64>) -> Option<Fetched> {
+        self.answered(false, millis_behind_latest).then(|| Fetched { at_tip: true, ..self.nothing(None) })
+    }
+
+    /// Takes in that the stream has answered. Whether that shows for the first time that there is nothing more.
+    fn answered(&mut self, is_full: bool, millis_behind_latest: Option<u64>) -> bool {
+        self.meters.lag.answered(self.clock.now(), millis_behind_latest);
+        let is_at_tip = millis_behind_latest == Some(0) && !is_full;
+        is_at_tip && !std::mem::replace(&mut self.reached_tip, true)
+    }
+
     /// That the service does not know the shard.
     pub(super) fn gone(&self) -> Fetched {
+        self.nothing(Some(End::Gone))
+    }
+
+    fn nothing(&self, end: Option<End>) -> Fetched {
         Fetched {
             records: Vec::new(),
             permit: None,
@@ -148,7 +170,8 @@ impl Intake {
             fetched: self.clock.now(),
             fetched_at: self.clock.wall(),
             gap: None,
-            end: Some(End::Gone),
+            at_tip: false,
+            end,
         }
     }
 }

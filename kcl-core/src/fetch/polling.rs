@@ -73,8 +73,8 @@ impl Polling {
         Ok(cursor)
     }
 
-    /// One page with the permit that it is counted by.
-    async fn page(&mut self) -> Result<(Page, Permit), Error> {
+    /// One page, whether it holds as many records as were asked for, and the permit that it is counted by.
+    async fn page(&mut self) -> Result<(Page, bool, Permit), Error> {
         let cursor = self.cursor().await?;
         // Received and taken apart one after the other: the larger of both is what has to be there.
         let factor = self.stream.memory_while_reading().max(self.intake.size.growth());
@@ -93,16 +93,17 @@ impl Polling {
         self.intake.size.observe(page.records.len(), bytes);
         permit.correct(bytes);
         self.pace.after_page(page.records.len(), page.millis_behind_latest);
-        Ok((page, permit))
+        let is_full = page.records.len() >= limit as usize;
+        Ok((page, is_full, permit))
     }
 
     /// A page in the form in which it is handed on; nothing if it says nothing.
-    fn take_in(&mut self, page: Page, permit: Permit) -> Option<Fetched> {
+    fn take_in(&mut self, page: Page, is_full: bool, permit: Permit) -> Option<Fetched> {
         self.failures = 0;
         self.turns.read();
         let end = page.next.is_none().then_some(page.children);
         self.cursor = page.next;
-        self.intake.take_in(page.records, page.millis_behind_latest, end, permit)
+        self.intake.take_in(page.records, is_full, page.millis_behind_latest, end, permit)
     }
 
     /// What an error asks for: a pause, or the end of reading.
@@ -157,7 +158,7 @@ impl Fetch for Polling {
                 std::future::pending::<()>().await;
             }
             let fetched = match self.page().await {
-                Ok((page, permit)) => self.take_in(page, permit),
+                Ok((page, is_full, permit)) => self.take_in(page, is_full, permit),
                 Err(error) => self.recover(error).await?,
             };
             if let Some(fetched) = fetched {

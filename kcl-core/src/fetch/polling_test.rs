@@ -32,7 +32,11 @@ async fn a_wait_for_the_pace_or_after_a_refused_call_is_no_standstill() {
     let (scene, mut polling) = polled();
     scene.stream.fail_next(Operation::Read, ErrorKind::Throttled, 6);
     scene.stream.fail_next(Operation::Read, ErrorKind::Transient, 6);
-    let reading = tokio::spawn(async move { polling.next().await.map(|fetched| fetched.records.len()) });
+    let reading = tokio::spawn(async move {
+        let tip = polling.next().await?;
+        assert!(tip.at_tip && tip.records.is_empty(), "an empty shard is at its tip");
+        polling.next().await.map(|fetched| fetched.records.len())
+    });
     let mut longest = Duration::ZERO;
     while scene.clock.now() < Moment::from_origin(Duration::from_secs(90)) {
         pause(&*scene.clock, Duration::from_millis(50)).await;

@@ -28,6 +28,8 @@ pub(crate) struct Batch {
 pub(crate) enum Fed {
     /// A stretch was, or may have been, lost to retention.
     Gap(DataGap),
+    /// Everything that the shard had has been given.
+    AtTip,
     /// Records.
     Batch(Box<Batch>),
     /// Everything has been handed out.
@@ -79,7 +81,7 @@ async fn pump_all(mut fetch: Box<dyn Fetch>, give: mpsc::Sender<Fed>) {
             }
         };
         let mut place = Some(place);
-        let mut parts = Vec::with_capacity(3);
+        let mut parts = Vec::with_capacity(4);
         parts.extend(fetched.gap.map(Fed::Gap));
         let is_bound = matches!(fetched.end, Some(End::Bound));
         let (is_last, children, gone) = match fetched.end {
@@ -97,6 +99,9 @@ async fn pump_all(mut fetch: Box<dyn Fetch>, give: mpsc::Sender<Fed>) {
                 children: children.clone(),
                 permit: fetched.permit,
             })));
+        }
+        if fetched.at_tip {
+            parts.push(Fed::AtTip);
         }
         if is_last {
             parts.push(Fed::End(children));

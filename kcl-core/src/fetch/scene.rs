@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use crate::deaggregate::OutOfRange;
 use crate::lease::held::{Held, Shared, Turns};
-use crate::meters::ShardMeters;
+use crate::meters::{Labels, ShardMeters};
 use crate::model::{Checkpoint, Facts, LeaseKey, ShardId};
 use crate::paused::PausedClock;
 use crate::processor::{Fence, ShardRef};
@@ -40,9 +40,13 @@ impl Scene {
         self.held.turns(Arc::clone(&self.clock))
     }
 
+    pub(super) fn labels(&self) -> Labels {
+        Labels::new(&self.shard_ref, None, None)
+    }
+
     pub(super) fn intake(&self) -> Intake {
         let resume = Resume::new(&Checkpoint::TrimHorizon, &Facts::default()).unwrap();
-        let meters = ShardMeters::new(&self.shard_ref, &"me".into());
+        let meters = ShardMeters::new(&self.labels());
         Intake::new(Arc::clone(&self.clock), meters, resume, None, OutOfRange::default())
     }
 }

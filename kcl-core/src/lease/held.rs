@@ -219,6 +219,11 @@ impl Held {
         self.loss.borrow().clone()
     }
 
+    /// How long the handler has been inside its present call.
+    pub(crate) fn in_call_for(&self, now: Moment) -> Option<Duration> {
+        self.shared.progress.in_call_for(now)
+    }
+
     /// A handle for saying that the shard's loop turned.
     pub(crate) fn turns(&self, clock: Arc<dyn Clock>) -> Turns {
         Turns { shared: Arc::clone(&self.shared), clock, teller: None }

@@ -10,6 +10,8 @@ mod name;
 mod position;
 mod record;
 mod sequence;
+#[cfg(feature = "serde")]
+mod serialize;
 mod shard;
 mod time;
 mod utc;

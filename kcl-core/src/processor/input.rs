@@ -27,7 +27,8 @@ impl ShardRef {
 
 impl fmt::Display for ShardRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.stream.name(), self.shard)
+        // The whole ARN where the stream was named by it: another one, of another region or account, may have the same name.
+        write!(f, "{}/{}", self.stream, self.shard)
     }
 }
 
@@ -163,6 +164,18 @@ pub enum LossReason {
     CheckpointEdited,
     /// The shard cannot be read by this worker any more.
     Unreadable(Arc<str>),
+}
+
+impl fmt::Display for LossReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Released => f.write_str("it was given up"),
+            Self::Lost => f.write_str("another worker has it, or it could not be renewed in time"),
+            Self::NoProgress => f.write_str("the shard made no progress: its handler did not return in time, or it was not read"),
+            Self::CheckpointEdited => f.write_str("somebody edited its checkpoint"),
+            Self::Unreadable(error) => write!(f, "the shard cannot be read: {error}"),
+        }
+    }
 }
 
 /// What [`shard_ended`](super::RecordProcessor::shard_ended) is given.

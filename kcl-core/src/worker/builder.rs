@@ -11,7 +11,7 @@ use crate::runtime::{Clock, random_token, system_clock};
 use crate::stream::Stream;
 
 use super::mode::Mode;
-use super::settings::{Checkpoints, CoordinationOn, OnDataGap, Settings, Until};
+use super::settings::{Checkpoints, CoordinationOn, OnDataGap, Settings, Until, WorkerLabel};
 use super::streams::{ReadStream, StreamConfig, Streams};
 use super::worker::{Parts, Worker};
 
@@ -212,6 +212,12 @@ impl Builder {
         self
     }
 
+    /// See [`Settings::handler_warning`].
+    pub const fn handler_warning(mut self, span: Duration) -> Self {
+        self.settings.handler_warning = span;
+        self
+    }
+
     /// See [`Settings::on_failure`].
     pub const fn on_failure(mut self, policy: OnFailure) -> Self {
         self.settings.on_failure = policy;
@@ -240,6 +246,12 @@ impl Builder {
     /// See [`Settings::audit_every`].
     pub const fn audit_every(mut self, span: Duration) -> Self {
         self.settings.audit_every = span;
+        self
+    }
+
+    /// See [`WorkerLabel`].
+    pub const fn worker_label(mut self, label: WorkerLabel) -> Self {
+        self.settings.worker_label = label;
         self
     }
 
@@ -275,6 +287,7 @@ impl Builder {
             }
             streams.push(stream);
         }
+        let is_named = self.worker_id.is_some();
         let worker = match self.worker_id {
             Some(id) => named("worker_id", id)?,
             None => format!("worker-{}", &random_token().as_str()[..12]),
@@ -292,10 +305,17 @@ impl Builder {
                 allowed: error.to_string(),
             })?,
         };
+        let worker = WorkerId::new(worker);
+        let is_labelled = match self.settings.worker_label {
+            WorkerLabel::WhereNamed => is_named,
+            WorkerLabel::Always => true,
+            WorkerLabel::Never => false,
+        };
         Ok(Worker::new(Parts {
             streams: Streams::new(streams, self.several),
             application,
-            worker: WorkerId::new(worker),
+            label: is_labelled.then(|| worker.clone()),
+            worker,
             table,
             factory,
             budget,
@@ -394,6 +414,7 @@ fn check(settings: &Settings, now: Timestamp) -> Result<(), SettingError> {
     span("refusal_limit", settings.refusal_limit, Duration::ZERO, hour * 24)?;
     span("checkpoint_every", settings.checkpoint_every, milli, hour)?;
     span("handler_budget", settings.handler_budget, second, hour * 24)?;
+    span("handler_warning", settings.handler_warning, milli, hour * 24)?;
     span("drain_limit", settings.drain_limit, milli, second * 10)?;
     number("max_moves", settings.max_moves, 1, usize::MAX)?;
     span("retry_from", settings.retry_from, milli, hour)?;

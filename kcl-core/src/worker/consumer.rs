@@ -15,7 +15,7 @@ use crate::fetch::{Batch, Fed, Feed};
 use crate::lease::held::{Held, Leave, OrderError};
 use crate::lease::with_causes;
 use crate::level::Level;
-use crate::meters::ShardMeters;
+use crate::meters::{Labels, ShardMeters};
 use crate::model::{Checkpoint, ChildShard, Lease, Position, ShardId};
 use crate::processor::{
     ErasedProcessor, Failure, LeaseLostInput, LossReason, ProcessRecordsInput, ShardEndedInput, ShardRef, ShutdownRequestedInput,
@@ -33,6 +33,7 @@ use super::worker::{Inner, Stop};
 mod beginning;
 mod opening;
 mod reading;
+mod telling;
 
 /// The consumer of one shard: carries out what [`crate::decide::consumer`] says, one thing at a time.
 pub(crate) struct ShardConsumer {
@@ -45,6 +46,7 @@ pub(crate) struct ShardConsumer {
     row: Lease,
     held: Arc<Held>,
     tenancy: Arc<Tenancy>,
+    labels: Labels,
     meters: ShardMeters,
     processor: Option<Box<dyn ErasedProcessor>>,
     machine: Consumer,
@@ -69,6 +71,7 @@ pub(crate) struct ShardConsumer {
     /// The shard goes to another worker, which has asked for it.
     handing_over: bool,
     told_loss: bool,
+    told_caught_up: bool,
 }
 
 /// Why one shard is given up while the worker goes on, or the worker with it.
@@ -111,10 +114,13 @@ impl ShardConsumer {
         let held = Arc::new(held);
         let clock = Arc::clone(&inner.parts.clock);
         let delivered = Delivered::default();
-        let meters = ShardMeters::new(&shard, &inner.parts.worker);
+        let arn = stream.description().map(|description| Arc::clone(&description.arn));
+        let labels = Labels::new(&shard, arn.as_deref(), inner.parts.label.as_ref());
+        let meters = ShardMeters::new(&labels);
         let prepared = row.pending.as_ref().and_then(|pending| pending.at.position()).cloned();
         let tenancy = Tenancy::new(Arc::clone(&held), delivered.clone(), meters.clone(), Arc::clone(&clock), prepared);
-        inner.board.begin(&held, inner.parts.worker.clone());
+        let settings = &inner.parts.settings;
+        inner.board.begin(&held, &meters.lag, shard.clone(), inner.parts.worker.clone(), settings.handler_warning);
         Self {
             stream,
             coordination,
@@ -124,6 +130,7 @@ impl ShardConsumer {
             row,
             held,
             tenancy: Arc::new(tenancy),
+            labels,
             meters,
             processor: None,
             machine: Consumer::new(),
@@ -140,6 +147,7 @@ impl ShardConsumer {
             told_stop: false,
             handing_over: false,
             told_loss: false,
+            told_caught_up: false,
             shard,
             inner,
         }
@@ -161,8 +169,7 @@ impl ShardConsumer {
                 self.failures = 0;
             }
             self.machine.on(step);
-            let state = self.machine.state().clone();
-            self.inner.board.change(&self.row.key, |status| status.state = state);
+            self.tell_state();
         }
     }
 
@@ -287,17 +294,6 @@ impl ShardConsumer {
         result.map_err(|panic| panic_error(&*panic))
     }
 
-    fn call_failed(&mut self, call: HandlerCall, at: Option<Position>, error: &(dyn std::error::Error + Send + Sync)) -> Step {
-        let attempt = match &self.in_hand {
-            Some(batch) if call == HandlerCall::ProcessRecords => batch.attempt,
-            _ => self.failures + 1,
-        };
-        let error = Arc::from(error.to_string());
-        self.inner.outlet.say(Event::HandlerFailed { shard: self.shard.clone(), call, attempt, at, error });
-        self.failures = self.failures.saturating_add(1);
-        Step::Failed
-    }
-
     async fn await_batch(&mut self) -> Step {
         loop {
             if self.feed.is_none() {
@@ -316,6 +312,10 @@ impl ShardConsumer {
             let step = match fed {
                 Some(Fed::Batch(batch)) => self.take_in_hand(batch),
                 Some(Fed::Gap(gap)) => self.report_gap(gap),
+                Some(Fed::AtTip) => {
+                    self.caught_up();
+                    None
+                }
                 Some(Fed::End(children)) => {
                     self.children = children;
                     Some(Step::EndReached)
@@ -333,12 +333,11 @@ impl ShardConsumer {
 
     fn take_in_hand(&mut self, batch: Box<Batch>) -> Option<Step> {
         self.inner.meters.budget.set(self.inner.parts.budget.used() as f64);
-        let (lag, records) = (batch.millis_behind_latest, batch.records.len());
-        self.inner.board.change(&self.row.key, |status| {
-            status.millis_behind_latest = lag.or(status.millis_behind_latest);
-            status.in_flight = records;
-        });
+        self.inner.board.can_read(&self.row.key);
+        let records = batch.records.len();
+        self.inner.board.change(&self.row.key, |status| status.in_flight = records);
         self.in_hand = Some(InHand::new(batch));
+        self.see_undone();
         Some(Step::BatchReady)
     }
 
@@ -401,12 +400,13 @@ impl ShardConsumer {
 
     fn batch_done(&mut self) -> Step {
         if let Some(batch) = self.in_hand.take() {
+            self.meters.lag.is_done(self.clock.now());
             let bytes: usize = batch.batch.records.iter().map(|record| record.data.len()).sum();
             self.meters.records.increment(batch.batch.records.len() as u64);
             self.meters.bytes.increment(bytes as u64);
             let last = batch.batch.records.last().map(|record| record.position.clone());
             self.inner.board.change(&self.row.key, |status| {
-                status.in_flight = 0;
+                (status.in_flight, status.failures) = (0, 0);
                 status.records += batch.batch.records.len() as u64;
                 status.position.clone_from(&last);
             });
@@ -441,6 +441,7 @@ impl ShardConsumer {
         if let Some(done) = done {
             self.finished(done);
         }
+        self.see_undone();
         match next {
             AfterFailure::Again => Step::Failed,
             AfterFailure::Done => self.batch_done(),
@@ -497,12 +498,6 @@ impl ShardConsumer {
             Err(OrderError::Throttled(error)) => self.busy("to store a shard's end", &with_causes(&*error)),
             Err(_) => self.lose(),
         }
-    }
-
-    fn busy(&mut self, what: &'static str, error: &str) -> Step {
-        self.inner.outlet.say(Event::Busy { what, error: error.into() });
-        self.failures = self.failures.saturating_add(1);
-        Step::Failed
     }
 
     async fn call_shutdown_requested(&mut self) -> Step {
@@ -562,6 +557,7 @@ impl Drop for ShardConsumer {
     fn drop(&mut self) {
         // Checkpointers may outlive the consumer; the lease must not.
         self.held.abandon();
+        self.meters.lag.is_over();
     }
 }
 

@@ -11,8 +11,11 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::decide::gap::DataGap;
+use crate::meters::EventMeters;
 use crate::model::{Checkpoint, HashKeyRange, LeaseKey, Position, ShardId, StreamName, WorkerId};
 use crate::processor::{LossReason, ShardRef};
+
+use super::log::Log;
 
 /// Something that an operator or a test may want to know.
 #[derive(Clone, Debug)]
@@ -29,6 +32,11 @@ pub enum Event {
     },
     /// The processor of a shard is initialized: records follow.
     ShardStarted {
+        /// The shard.
+        shard: ShardRef,
+    },
+    /// Everything that the shard had is done: what comes from now on is new. Told once for each time that the lease is held.
+    CaughtUp {
         /// The shard.
         shard: ShardRef,
     },
@@ -70,6 +78,16 @@ pub enum Event {
         at: Option<Position>,
         /// What it said.
         error: Arc<str>,
+    },
+    /// A call of a processor has not returned for long ([`Settings::handler_warning`](super::Settings::handler_warning)). Told again
+    /// each time that the call has taken twice as long.
+    HandlerSlow {
+        /// The shard.
+        shard: ShardRef,
+        /// Which call.
+        call: HandlerCall,
+        /// How long it has taken so far.
+        span: Duration,
     },
     /// A record that failed was passed, because [`OnFailure::Skip`](crate::OnFailure::Skip) says so.
     RecordSkipped {
@@ -188,26 +206,108 @@ pub enum HandlerCall {
     ShutdownRequested,
 }
 
+impl fmt::Display for HandlerCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Initialize => "initialize",
+            Self::ProcessRecords => "process_records",
+            Self::LeaseLost => "lease_lost",
+            Self::ShardEnded => "shard_ended",
+            Self::ShutdownRequested => "shutdown_requested",
+        })
+    }
+}
+
+impl fmt::Display for Event {
+    /// The event as a sentence, with its cause.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Started => f.write_str("started: the lease table is ready and the shards are known"),
+            Self::LeaseAcquired { lease, checkpoint } => write!(f, "acquired the lease {lease} at the checkpoint {checkpoint}"),
+            Self::ShardStarted { shard } => write!(f, "the processor of {shard} is initialized"),
+            Self::CaughtUp { shard } => write!(f, "{shard} is caught up: everything that it had is done"),
+            Self::ShardEnded { shard, children } => {
+                write!(f, "{shard} has ended")?;
+                for (n, child) in children.iter().enumerate() {
+                    write!(f, "{}{child}", if n == 0 { "; it is followed by " } else { " and " })?;
+                }
+                Ok(())
+            }
+            Self::LeaseReleased { lease } => write!(f, "released the lease {lease}"),
+            Self::LeasePassedOn { lease, to } => write!(f, "passed the lease {lease} on to {to}"),
+            Self::LeaseLost { lease, reason } => write!(f, "lost the lease {lease}: {reason}"),
+            Self::HandlerFailed { shard, call, attempt, at, error } => {
+                write!(f, "{call} of {shard} failed")?;
+                if let Some(at) = at {
+                    write!(f, " at the record {at}")?;
+                }
+                write!(f, " (attempt {attempt}): {error}")
+            }
+            Self::HandlerSlow { shard, call, span } => {
+                write!(f, "{call} of {shard} has not returned for {:.1} s", span.as_secs_f64())
+            }
+            Self::RecordSkipped { shard, at } => write!(f, "skipped the record {at} of {shard}, which had failed"),
+            Self::DataGap { shard, gap } => write!(f, "{shard}: {gap}"),
+            Self::ShardUnreadable { shard, error } => write!(f, "{shard} cannot be read by this worker: {error}"),
+            Self::Refused { of, call, error, .. } => write!(f, "{call} of {of} is refused, which was granted before: {error}"),
+            Self::ReadingFails { shard, for_long, attempts, error } => {
+                let seconds = for_long.as_secs_f64();
+                write!(f, "{shard} cannot be read: each of {attempts} calls in {seconds:.1} s has failed: {error}")
+            }
+            Self::ReadingGoesOn { shard, attempts } => write!(f, "{shard} is read again, after {attempts} calls that failed"),
+            Self::PolledInstead { stream, reason } => write!(f, "the stream {stream} cannot be read by fan-out: {reason}"),
+            Self::LeasesLeftUnread { leases } => {
+                write!(f, "nobody reads {leases} shards, and this worker holds as many leases as it may")
+            }
+            Self::StreamReplaced { stream } => write!(
+                f,
+                "the stream {stream} was deleted and made again: the new one is read, and the leases of the old one are left"
+            ),
+            Self::HashKeysUnread { stream, ranges } => {
+                write!(f, "nobody reads these hash keys of the stream {stream}, as no unfinished lease has them:")?;
+                for (n, range) in ranges.iter().enumerate() {
+                    write!(f, "{} {}-{}", if n == 0 { "" } else { "," }, range.start(), range.end())?;
+                }
+                Ok(())
+            }
+            Self::Busy { what, error } => write!(f, "failed {what}: {error}"),
+            Self::LeasesLedByOthers { what } => write!(f, "somebody else gives the leases of the table away: {what}"),
+            Self::Stopping => f.write_str("stopping: the shards are given up"),
+            Self::Missed(events) => write!(f, "{events} events were not read in time and are gone"),
+        }
+    }
+}
+
 /// How many events wait for a slow reader before the oldest are dropped.
 const KEPT: usize = 1024;
 
 /// Where events are put; never blocks.
 #[derive(Clone, Debug)]
-pub(crate) struct Outlet(broadcast::Sender<Event>);
+pub(crate) struct Outlet {
+    listeners: broadcast::Sender<Event>,
+    log: Arc<Log>,
+    count: EventMeters,
+}
 
 impl Outlet {
-    pub(crate) fn new() -> Self {
-        Self(broadcast::Sender::new(KEPT))
+    pub(super) fn new(log: Log, count: EventMeters) -> Self {
+        Self { listeners: broadcast::Sender::new(KEPT), log: Arc::new(log), count }
     }
 
     pub(crate) fn say(&self, event: Event) {
-        tracing::debug!(?event);
+        self.count.happened(event.kind());
+        self.log.hear(&event);
         // Nobody listening is no error.
-        let _ = self.0.send(event);
+        let _ = self.listeners.send(event);
+    }
+
+    /// Logs how many lines were too many of late; all of them if nothing comes any more.
+    pub(super) fn sum_up(&self, is_last: bool) {
+        self.log.sum_up(is_last);
     }
 
     pub(crate) fn listen(&self) -> Events {
-        let events = unfold(self.0.subscribe(), |mut receiver| async move {
+        let events = unfold(self.listeners.subscribe(), |mut receiver| async move {
             match receiver.recv().await {
                 Ok(event) => Some((event, receiver)),
                 Err(RecvError::Lagged(missed)) => Some((Event::Missed(missed), receiver)),

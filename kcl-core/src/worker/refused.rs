@@ -78,7 +78,6 @@ impl Refused {
         let verdict = self.lock().refused(call, tells != Tells::ItselfAlone, self.clock.now(), self.limit);
         if verdict == (Verdict::Again { first: true }) {
             let (of, limit, error): (_, _, Arc<str>) = (Arc::clone(&self.of), self.limit, with_causes(error).into());
-            tracing::warn!(%of, call, ?limit, %error, "a call is refused that was granted before: the worker ends if that lasts");
             self.outlet.say(Event::Refused { of, call, limit, error });
         }
         verdict != Verdict::Final

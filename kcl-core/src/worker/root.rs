@@ -15,6 +15,7 @@ use super::coordination::{After, Assignment, Coordination, Leash, News};
 use super::error::RunError;
 use super::event::Event;
 use super::report::{ShardReport, ShutdownReport, Stopped};
+use super::status::Phase;
 use super::worker::Inner;
 
 /// How long a worker that stops by itself gives its shards.
@@ -98,6 +99,7 @@ impl Root {
             return;
         }
         self.stopping = Some(until);
+        self.inner.board.reach(Phase::Stopping);
         self.inner.outlet.say(Event::Stopping);
         self.leash.drain();
         self.stop.raise(1);
@@ -120,8 +122,7 @@ impl Root {
     fn start(&mut self, assignment: Assignment) {
         let key = assignment.row.key.clone();
         let parts = &self.inner.parts;
-        let span =
-            tracing::info_span!("shard", stream = assignment.stream.name.name(), shard = %key.shard, worker = %parts.worker);
+        let span = tracing::info_span!("shard", stream = %assignment.stream.name, shard = %key.shard, worker = %parts.worker);
         let consumer = ShardConsumer::new(
             Arc::clone(&self.inner),
             self.coordination.clone(),
@@ -157,7 +158,7 @@ impl Root {
 
     /// Ends what is left and says how it went.
     async fn finish(mut self) -> (ShutdownReport, Option<RunError>) {
-        for (key, status) in self.inner.board.snapshot() {
+        for (key, status) in self.inner.board.snapshot(self.inner.parts.clock.now()) {
             let report = ShardReport { stopped: Stopped::GivenUp, checkpoint: status.checkpoint };
             self.inner.board.remove(&key);
             self.report.shards.entry(key).or_insert(report);

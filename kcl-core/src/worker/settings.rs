@@ -54,6 +54,20 @@ pub enum Until {
     CaughtUp,
 }
 
+/// Whether the [figures](crate::meters) of a worker bear its id as the label `worker`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WorkerLabel {
+    /// Where the application has given it one by [`Builder::worker_id`](super::Builder::worker_id). An id that is drawn at random would
+    /// make new series with each start.
+    #[default]
+    WhereNamed,
+    /// Always: for several unnamed workers in one process, whose figures would be one otherwise.
+    Always,
+    /// Never.
+    Never,
+}
+
 /// Where a worker's coordination runs: the renewals, the looks at the lease table, the taking of leases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -111,6 +125,9 @@ pub struct Settings {
     pub checkpoint_every: Duration,
     /// How long one call of the handler may take before the lease is given up. Default: 5 min.
     pub handler_budget: Duration,
+    /// How long one call of the handler may take before that is told and logged ([`Event::HandlerSlow`](super::Event::HandlerSlow)).
+    /// Default: 30 s, a tenth of the budget.
+    pub handler_warning: Duration,
     /// See [`OnFailure`]. Default: the batch is tried again.
     pub on_failure: OnFailure,
     /// The first pause before a failed call is tried again; it doubles. Default: 500 ms, the KCL's `taskBackoffTimeMillis`.
@@ -123,6 +140,8 @@ pub struct Settings {
     pub out_of_range: OutOfRange,
     /// How often the shards of the stream are compared with the leases. Default: 60 s.
     pub audit_every: Duration,
+    /// See [`WorkerLabel`]. Default: where the application has named the worker.
+    pub worker_label: WorkerLabel,
     /// See [`CoordinationOn`]. Default: a thread of its own.
     pub coordination_on: CoordinationOn,
 }
@@ -147,12 +166,14 @@ impl Default for Settings {
             checkpoints: Checkpoints::Automatic,
             checkpoint_every: Duration::from_secs(5),
             handler_budget: Duration::from_secs(300),
+            handler_warning: Duration::from_secs(30),
             on_failure: OnFailure::Retry,
             retry_from: Duration::from_millis(500),
             retry_to: Duration::from_secs(30),
             on_data_gap: OnDataGap::Continue,
             out_of_range: OutOfRange::HandOn,
             audit_every: Duration::from_secs(60),
+            worker_label: WorkerLabel::WhereNamed,
             coordination_on: CoordinationOn::OwnThread,
         }
     }

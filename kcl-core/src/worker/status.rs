@@ -1,55 +1,191 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::decide::consumer::State;
 use crate::decide::reading::Failing;
 use crate::lease::held::Held;
-use crate::model::{Checkpoint, LeaseKey, Moment, Position, WorkerId};
+use crate::meters::Lag;
+use crate::model::{Checkpoint, LeaseKey, Moment, Position, StreamName, Timestamp, WorkerId};
 
-/// What a worker is doing, at one instant.
+use super::event::HandlerCall;
+use crate::processor::ShardRef;
+
+/// What a worker is doing, at one instant: everything that an operator asks first, in one call.
+///
+/// With the feature `serde` it can be serialized, for a page that shows it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Status {
     /// The worker.
     pub worker: WorkerId,
+    /// Where it is between its start and its end.
+    pub phase: Phase,
+    /// The streams that it reads.
+    pub streams: BTreeMap<StreamName, StreamState>,
     /// The shards that it holds or has just ended, by their lease keys.
     pub shards: BTreeMap<LeaseKey, ShardStatus>,
+    /// The shards that it could not read when it tried last: it has released their leases, and tries again later. One that it reads
+    /// again is here no more. One that another worker reads meanwhile still is.
+    pub unreadable: BTreeMap<LeaseKey, UnreadableShard>,
     /// The bytes of the byte budget that are held.
     pub budget_used: usize,
     /// The whole byte budget.
     pub budget_total: usize,
 }
 
+/// Where a worker is between its start and its end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub enum Phase {
+    /// [`Worker::run`](super::Worker::run) was not called.
+    #[default]
+    Idle,
+    /// The lease table and the streams have not all answered yet.
+    Starting,
+    /// It takes and reads shards.
+    Running,
+    /// It gives its shards up.
+    Stopping,
+    /// It has ended in good order.
+    Stopped,
+    /// It has ended by this failure.
+    Failed(Arc<str>),
+    /// The future of `run` was dropped: what it held expires.
+    Dropped,
+}
+
+impl Phase {
+    const fn rank(&self) -> u8 {
+        match self {
+            Self::Idle => 0,
+            Self::Starting => 1,
+            Self::Running => 2,
+            Self::Stopping => 3,
+            Self::Stopped | Self::Failed(_) | Self::Dropped => 4,
+        }
+    }
+}
+
+/// Whether a stream is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub enum StreamState {
+    /// The service has not said yet what it is: the worker has just begun, or the stream is not there yet.
+    NotThereYet {
+        /// What was said when it was asked for last.
+        error: Option<Arc<str>>,
+    },
+    /// It is read.
+    Reading,
+    /// Its shards could not be listed when that was tried last; the shards that are held are read on.
+    Unreadable {
+        /// Why.
+        error: Arc<str>,
+    },
+}
+
+/// Where the work on a shard is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub enum ShardState {
+    /// A parent is not finished; the lease is held meanwhile.
+    WaitingForParents,
+    /// `initialize` has not succeeded yet.
+    Starting,
+    /// Batches are fetched and handed out.
+    Processing,
+    /// The worker stops, or gives this shard up: the batch in hand is finished, the last checkpoint stored and the lease released.
+    Draining,
+    /// The same, for another worker that has asked for the lease.
+    HandingOver,
+    /// Everything was handed out; `shard_ended` has not succeeded yet, or the shard's end is not stored yet.
+    Ending,
+    /// The lease was lost, and the processor is being told.
+    Losing,
+    /// Nothing follows.
+    Ended,
+}
+
+impl ShardState {
+    pub(super) const fn new(state: &State, is_handed_over: bool) -> Self {
+        match state {
+            State::WaitingForParents => Self::WaitingForParents,
+            State::Starting => Self::Starting,
+            State::Processing => Self::Processing,
+            State::HandingOver | State::Leaving if is_handed_over => Self::HandingOver,
+            State::HandingOver | State::Leaving => Self::Draining,
+            State::Ending | State::Confirmed => Self::Ending,
+            State::Losing => Self::Losing,
+            State::Ended => Self::Ended,
+        }
+    }
+
+    /// The call of the handler that is made in this state.
+    const fn call(self) -> HandlerCall {
+        match self {
+            Self::WaitingForParents | Self::Starting => HandlerCall::Initialize,
+            Self::Processing => HandlerCall::ProcessRecords,
+            Self::Draining | Self::HandingOver => HandlerCall::ShutdownRequested,
+            Self::Ending => HandlerCall::ShardEnded,
+            Self::Losing | Self::Ended => HandlerCall::LeaseLost,
+        }
+    }
+}
+
 /// What a worker is doing on one shard.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct ShardStatus {
-    /// Where its consumer is.
-    pub state: State,
+    /// Where the work on it is.
+    pub state: ShardState,
     /// Who holds the lease.
     pub owner: WorkerId,
     /// The stored checkpoint, as this worker has seen it last.
     pub checkpoint: Checkpoint,
     /// The newest position that was handed out and done.
     pub position: Option<Position>,
-    /// How far behind the tip of the shard the last batch was.
+    /// How far behind the tip of the shard the processing is, in milliseconds: the greatest of what the last answer of the stream said,
+    /// the [age](Self::oldest_undone_age) of the oldest record that is not done, and the time without an answer once it is longer than
+    /// usual. It grows while the shard stands still, whatever the cause. 0: caught up. Nothing: not known yet.
     pub millis_behind_latest: Option<u64>,
+    /// The age of the oldest record that was fetched and is not done. Serialized in seconds.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "seconds"))]
+    pub oldest_undone_age: Option<Duration>,
+    /// How long the handler has been inside its present call. Serialized in seconds.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "seconds"))]
+    pub in_call_for: Option<Duration>,
     /// Records in the batch that the handler works on.
     pub in_flight: usize,
     /// That it is not read at present, and why; nothing when the last call of the stream was answered.
     pub failing: Option<ReadFailure>,
     /// User records that were processed since the lease was acquired.
     pub records: u64,
+    /// How often the present step has failed since it last succeeded: the batch in hand, or another call. 0: all is well.
+    pub failures: u32,
+    /// What failed last since the lease was acquired, also when it has succeeded since.
+    pub last_error: Option<ShardError>,
 }
 
 /// A shard is not read: every call that was to read it has failed since one was answered.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct ReadFailure {
-    /// When the first of them failed, by the clock of the worker.
+    /// When the first of them failed, by the clock of the worker. Not serialized, as no other clock knows it.
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub since: Moment,
     /// When the last one did.
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub last: Moment,
+    /// For how long they have failed. Serialized in seconds.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "span_in_seconds"))]
+    pub for_long: Duration,
     /// How many did.
     pub attempts: u32,
     /// What the last one came to, with its causes.
@@ -57,54 +193,171 @@ pub struct ReadFailure {
 }
 
 impl ReadFailure {
-    fn new((failing, error): (Failing, Arc<str>)) -> Self {
-        Self { since: failing.since, last: failing.last, attempts: failing.attempts, error }
+    fn new((failing, error): (Failing, Arc<str>), now: Moment) -> Self {
+        let for_long = now.since(failing.since);
+        Self { since: failing.since, last: failing.last, for_long, attempts: failing.attempts, error }
     }
 }
 
-/// Where consumers write what they do.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Board(Arc<Mutex<Shards>>);
+/// A failure of the work on a shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct ShardError {
+    /// What failed: a call of the handler (`process_records`), or what was to be done.
+    pub what: Arc<str>,
+    /// Why.
+    pub error: Arc<str>,
+    /// When.
+    pub at: Timestamp,
+}
 
-/// What a consumer said last, and the lease, which knows what is stored.
-type Shards = BTreeMap<LeaseKey, (ShardStatus, Arc<Held>)>;
+/// A shard that cannot be read by this worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct UnreadableShard {
+    /// What was said the last time.
+    pub error: Arc<str>,
+    /// Since when.
+    pub since: Timestamp,
+    /// How often it was tried since then.
+    pub attempts: u32,
+}
+
+#[cfg(feature = "serde")]
+fn span_in_seconds<S: serde::Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(span.as_secs_f64())
+}
+
+#[cfg(feature = "serde")]
+#[expect(clippy::ref_option, reason = "as serde calls it")]
+fn seconds<S: serde::Serializer>(span: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    match span {
+        Some(span) => serializer.serialize_some(&span.as_secs_f64()),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// Where the parts of a worker write what they do.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Board(Arc<Mutex<Shown>>);
+
+#[derive(Debug, Default)]
+struct Shown {
+    phase: Phase,
+    shards: BTreeMap<LeaseKey, Entry>,
+    unreadable: BTreeMap<LeaseKey, UnreadableShard>,
+}
+
+/// What a consumer said last, and those who know the rest.
+#[derive(Debug)]
+struct Entry {
+    shard: ShardRef,
+    status: ShardStatus,
+    held: Arc<Held>,
+    lag: Lag,
+    /// A call that takes at least this long is told.
+    slow_after: Duration,
+}
+
+impl Entry {
+    fn status(&self, now: Moment) -> ShardStatus {
+        let (lag, undone) = self.lag.at(now);
+        ShardStatus {
+            checkpoint: self.held.stored(),
+            millis_behind_latest: lag.map(|lag| u64::try_from(lag.as_millis()).unwrap_or(u64::MAX)),
+            oldest_undone_age: undone,
+            in_call_for: self.held.in_call_for(now),
+            failing: self.held.failing().map(|failing| ReadFailure::new(failing, now)),
+            ..self.status.clone()
+        }
+    }
+}
 
 impl Board {
-    fn shards(&self) -> MutexGuard<'_, Shards> {
+    fn shown(&self) -> MutexGuard<'_, Shown> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn begin(&self, held: &Arc<Held>, owner: WorkerId) {
+    /// The worker is this far. It never goes back.
+    pub(crate) fn reach(&self, phase: Phase) {
+        let mut shown = self.shown();
+        if shown.phase.rank() < phase.rank() {
+            shown.phase = phase;
+        }
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.shown().phase.clone()
+    }
+
+    pub(super) fn begin(&self, held: &Arc<Held>, lag: &Lag, shard: ShardRef, owner: WorkerId, slow_after: Duration) {
         let status = ShardStatus {
-            state: State::WaitingForParents,
+            state: ShardState::WaitingForParents,
             owner,
             checkpoint: held.stored(),
             position: None,
             millis_behind_latest: None,
+            oldest_undone_age: None,
+            in_call_for: None,
             in_flight: 0,
             failing: None,
             records: 0,
+            failures: 0,
+            last_error: None,
         };
-        self.shards().insert(held.key().clone(), (status, Arc::clone(held)));
+        let entry = Entry { shard, status, held: Arc::clone(held), lag: lag.clone(), slow_after };
+        self.shown().shards.insert(held.key().clone(), entry);
     }
 
     pub(crate) fn change(&self, key: &LeaseKey, change: impl FnOnce(&mut ShardStatus)) {
-        if let Some((status, _)) = self.shards().get_mut(key) {
-            change(status);
+        if let Some(entry) = self.shown().shards.get_mut(key) {
+            change(&mut entry.status);
         }
     }
 
     pub(crate) fn remove(&self, key: &LeaseKey) {
-        self.shards().remove(key);
+        self.shown().shards.remove(key);
     }
 
-    pub(crate) fn snapshot(&self) -> BTreeMap<LeaseKey, ShardStatus> {
-        let with_checkpoint = |(key, (status, held)): (&LeaseKey, &(ShardStatus, Arc<Held>))| {
-            (
-                key.clone(),
-                ShardStatus { checkpoint: held.stored(), failing: held.failing().map(ReadFailure::new), ..status.clone() },
-            )
-        };
-        self.shards().iter().map(with_checkpoint).collect()
+    /// A shard cannot be read.
+    pub(super) fn cannot_read(&self, key: &LeaseKey, error: Arc<str>, at: Timestamp) {
+        let mut shown = self.shown();
+        let before = shown.unreadable.get(key).map(|shard| (shard.since, shard.attempts));
+        let (since, attempts) = before.unwrap_or((at, 0));
+        shown.unreadable.insert(key.clone(), UnreadableShard { error, since, attempts: attempts.saturating_add(1) });
+    }
+
+    /// A shard can be read.
+    pub(super) fn can_read(&self, key: &LeaseKey) {
+        self.shown().unreadable.remove(key);
+    }
+
+    pub(super) fn unreadable(&self, is_of_this_worker: impl Fn(&LeaseKey) -> bool) -> BTreeMap<LeaseKey, UnreadableShard> {
+        let mut unreadable = self.shown().unreadable.clone();
+        unreadable.retain(|key, _| is_of_this_worker(key));
+        unreadable
+    }
+
+    pub(crate) fn snapshot(&self, now: Moment) -> BTreeMap<LeaseKey, ShardStatus> {
+        self.shown().shards.iter().map(|(key, entry)| (key.clone(), entry.status(now))).collect()
+    }
+
+    /// Tells the gauges of each shard how late it is. The calls that have become slow since the last time.
+    pub(super) fn refresh(&self, now: Moment, slow_after: Duration) -> Vec<(ShardRef, HandlerCall, Duration)> {
+        let mut slow = Vec::new();
+        for entry in self.shown().shards.values_mut() {
+            entry.lag.refresh(now);
+            match entry.held.in_call_for(now) {
+                Some(span) if span >= entry.slow_after => {
+                    slow.push((entry.shard.clone(), entry.status.state.call(), span));
+                    entry.slow_after = span * 2;
+                }
+                Some(span) if span >= slow_after => {}
+                _ => entry.slow_after = slow_after,
+            }
+        }
+        slow
     }
 }

@@ -16,6 +16,7 @@ use super::mode::{Mode, WantedConsumer};
 use super::patient_stream::Patient;
 use super::refused::Refused;
 use super::shared::Shared;
+use super::status::StreamState;
 use super::worker::Inner;
 
 /// A stream to read, in a worker that reads several.
@@ -95,6 +96,7 @@ impl StreamConfig {
             listing: Shared::default(),
             time: Shared::default(),
             facts: Shared::default(),
+            trouble: Mutex::default(),
         }
     }
 }
@@ -127,6 +129,8 @@ pub(crate) struct ReadStream {
     pub(crate) time: Shared<Timestamp, Trouble>,
     /// The question for what it is that is under way.
     pub(crate) facts: Shared<StreamDescription, Trouble>,
+    /// Why its shards could not be listed, when that was tried last.
+    trouble: Mutex<Option<Arc<str>>>,
 }
 
 impl ReadStream {
@@ -210,6 +214,20 @@ impl ReadStream {
         graph: &ShardGraph,
     ) -> Option<Vec<HashKeyRange>> {
         self.unread.lock().unwrap_or_else(PoisonError::into_inner).see(leases, graph)
+    }
+
+    /// Its shards could be listed, or not for this reason.
+    pub(crate) fn listed(&self, trouble: Option<Arc<str>>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    pub(super) fn state(&self) -> StreamState {
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match (self.description(), trouble) {
+            (None, error) => StreamState::NotThereYet { error },
+            (Some(_), Some(error)) => StreamState::Unreadable { error },
+            (Some(_), None) => StreamState::Reading,
+        }
     }
 
     pub(crate) const fn is_one_of_several(&self) -> bool {

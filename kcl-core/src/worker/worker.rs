@@ -8,8 +8,8 @@ use tokio::sync::watch;
 
 use crate::decide::bound::Bound;
 use crate::fetch::ByteBudget;
-use crate::lease::LeaseTable;
-use crate::meters::WorkerMeters;
+use crate::lease::{LeaseTable, with_causes};
+use crate::meters::{self, EventMeters, WorkerMeters};
 use crate::model::{Moment, WorkerId};
 use crate::processor::ErasedFactory;
 use crate::runtime::Clock;
@@ -17,12 +17,13 @@ use crate::runtime::Clock;
 use super::builder::{Builder, SettingError, lacks_source, no_source, one_stream_only, read_stream, stream_name};
 use super::error::RunError;
 use super::event::{Events, Outlet};
+use super::log::{Log, TARGET};
 use super::patient_table::PatientTable;
 use super::refused::Refused;
 use super::report::{RunEnd, ShardReport, ShutdownReport, Stopped};
 use super::root;
 use super::settings::{Settings, Until};
-use super::status::{Board, Status};
+use super::status::{Board, Phase, Status};
 use super::streams::{StreamConfig, Streams};
 
 /// How a worker gives up its leases when it stops.
@@ -42,6 +43,8 @@ pub(crate) struct Parts {
     pub(crate) streams: Streams,
     pub(crate) application: String,
     pub(crate) worker: WorkerId,
+    /// How it is called in figures, if it is.
+    pub(crate) label: Option<WorkerId>,
     pub(crate) table: Arc<dyn LeaseTable>,
     pub(crate) factory: Arc<dyn ErasedFactory>,
     pub(crate) budget: ByteBudget,
@@ -76,14 +79,15 @@ impl Worker {
     }
 
     pub(crate) fn new(mut parts: Parts) -> Self {
-        let outlet = Outlet::new();
+        let log = Log::new(Arc::clone(&parts.clock), parts.worker.to_string(), parts.settings.clone());
+        let outlet = Outlet::new(log, EventMeters::new(parts.label.as_ref()));
         let (clock, limit) = (Arc::clone(&parts.clock), parts.settings.refusal_limit);
         let refused = Refused::new("the lease table", limit, clock, outlet.clone());
         parts.table = Arc::new(PatientTable::new(refused, parts.table));
         Self(Arc::new(Inner {
             outlet,
             board: Board::default(),
-            meters: WorkerMeters::new(&parts.worker),
+            meters: WorkerMeters::new(parts.label.as_ref()),
             stop: watch::Sender::new(None),
             report: watch::Sender::new(None),
             bound: OnceLock::new(),
@@ -114,11 +118,14 @@ impl Worker {
             };
             let _ = self.0.bound.set(Bound::new(time));
         }
-        let mut ending = Ending { inner: &self.0, report: None };
+        meters::describe_all();
+        self.0.board.reach(Phase::Starting);
+        let mut ending = Ending { inner: &self.0, report: None, phase: Phase::Dropped };
         // Boxed: whatever the loading of a configuration needs is not the callers' stack to carry.
         let (mut report, cause) = Box::pin(root::run(Arc::clone(&self.0))).await;
         report.run = if cause.is_some() { RunEnd::Failed } else { RunEnd::Finished };
         ending.report = Some(report.clone());
+        ending.phase = cause.as_ref().map_or(Phase::Stopped, |cause| Phase::Failed(with_causes(cause).into()));
         cause.map_or(Ok(report), Err)
     }
 
@@ -233,7 +240,10 @@ impl Worker {
     pub fn status(&self) -> Status {
         Status {
             worker: self.id().clone(),
-            shards: self.0.board.snapshot(),
+            phase: self.0.board.phase(),
+            streams: self.0.parts.streams.all().iter().map(|of| (of.name.clone(), of.state())).collect(),
+            shards: self.0.board.snapshot(self.0.parts.clock.now()),
+            unreadable: self.0.board.unreadable(|lease| self.0.parts.streams.of(lease).is_some()),
             budget_used: self.0.parts.budget.used(),
             budget_total: self.0.parts.budget.total(),
         }
@@ -269,6 +279,7 @@ struct Ending<'a> {
     inner: &'a Inner,
     /// Nothing until `run` has ended by itself.
     report: Option<ShutdownReport>,
+    phase: Phase,
 }
 
 impl Drop for Ending<'_> {
@@ -278,8 +289,24 @@ impl Drop for Ending<'_> {
                 self.inner.board.remove(&key);
                 (key, ShardReport { stopped: Stopped::GivenUp, checkpoint: status.checkpoint })
             };
-            ShutdownReport { run: RunEnd::Dropped, shards: self.inner.board.snapshot().into_iter().map(given_up).collect() }
+            ShutdownReport {
+                run: RunEnd::Dropped,
+                shards: self.inner.board.snapshot(self.inner.parts.clock.now()).into_iter().map(given_up).collect(),
+            }
         });
+        let worker = &self.inner.parts.worker;
+        self.inner.outlet.sum_up(true);
+        match &self.phase {
+            Phase::Failed(error) => tracing::error!(target: TARGET, %worker, "the worker has ended: {error}"),
+            Phase::Dropped => tracing::warn!(target: TARGET, %worker, "the worker was dropped while it ran: its leases expire"),
+            _ => {
+                tracing::info!(target: TARGET, %worker, "the worker has stopped: {report}");
+            }
+        }
+        // Nobody is left to say how late the shards are.
+        self.inner.meters.leases.set(0.0);
+        self.inner.meters.budget.set(self.inner.parts.budget.used() as f64);
+        self.inner.board.reach(std::mem::take(&mut self.phase));
         self.inner.report.send_replace(Some(report));
     }
 }

@@ -311,8 +311,8 @@ async fn aggregates_and_what_is_none_and_what_is_out_of_range_are_counted() {
         run.seen.wait_for_records(handed_on).await;
         assert_eq!(run.seen.records(), handed_on);
         run.stop().await.unwrap();
-        assert_eq!(counters.of("aggregates", name), 2);
-        assert_eq!(counters.of("corrupt_aggregates", name), 1);
-        assert_eq!(counters.of("user_records_out_of_range", name), 2);
+        assert_eq!(counters.of("kcl_aggregates_total", name), 2);
+        assert_eq!(counters.of("kcl_corrupt_aggregates_total", name), 1);
+        assert_eq!(counters.of("kcl_user_records_out_of_range_total", name), 2);
     }
 }

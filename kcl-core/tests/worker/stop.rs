@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 
 use crate::support::{Call, Fleet, PATIENCE, Script, UnrulyTable, at, lease_of, one_shard, soon, until, wait_for_lease};
 use kcl_core::Failure;
-use kcl_core::decide::consumer::State;
 use kcl_core::lease::LeaseTable;
 use kcl_core::lease::memory::MemoryLeaseTable;
 use kcl_core::model::{Checkpoint, Lease, LeaseKey, Timestamp};
 use kcl_core::stream::memory::MemoryStream;
-use kcl_core::worker::{Event, RunEnd, RunError, Stopped};
+use kcl_core::worker::{Event, RunEnd, RunError, ShardState, Stopped};
 
 #[tokio::test]
 async fn a_worker_runs_once() {
@@ -253,7 +252,7 @@ async fn the_status_shows_each_shard_with_its_state_owner_position_lag_and_what_
     run.seen.wait_for("a batch", |_| run.seen.records() > 0).await;
     let first = run.seen.records();
     let busy = status().unwrap();
-    assert_eq!((busy.state, busy.owner.as_str(), busy.position, busy.records), (State::Processing, "me", None, 0));
+    assert_eq!((busy.state, busy.owner.as_str(), busy.position, busy.records), (ShardState::Processing, "me", None, 0));
     assert_eq!(busy.in_flight, first);
     assert!(busy.millis_behind_latest.is_some());
     assert!(run.worker.status().budget_used > 0, "what is in flight is counted");

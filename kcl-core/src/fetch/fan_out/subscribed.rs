@@ -210,11 +210,8 @@ impl Subscribed {
         }
         if event.records.is_empty() && event.end.is_none() && !self.intake.is_read(event.millis_behind_latest) {
             self.meters.empty.increment(1);
-            if let Some(millis) = event.millis_behind_latest {
-                self.intake.meters.lag.set(millis as f64);
-            }
             self.permit = Some(permit);
-            return None;
+            return self.intake.take_in_empty(event.millis_behind_latest);
         }
         let bytes = occupied(&event.records);
         if !event.records.is_empty() {
@@ -222,7 +219,7 @@ impl Subscribed {
             self.meters.bytes.increment(event.records.iter().map(|record| record.data.len() as u64).sum());
         }
         permit.correct(bytes);
-        self.intake.take_in(event.records, event.millis_behind_latest, event.end, permit)
+        self.intake.take_in(event.records, false, event.millis_behind_latest, event.end, permit)
     }
 
     /// The subscription is over: another one is made when the pace allows it.

@@ -35,7 +35,7 @@ async fn reader(scene: &Scene, registration: Arc<Registration>) -> Subscribed {
         SubscribedSettings { call_limit, memory_while_reading: 1.0 },
         scene.budget.seat(),
         scene.turns(),
-        SubscriptionMeters::new(&scene.shard_ref, &"me".into()),
+        SubscriptionMeters::new(&scene.labels()),
         scene.intake(),
     )
 }
@@ -45,7 +45,11 @@ async fn a_wait_for_an_event_for_the_pace_or_through_silence_is_no_standstill() 
     let (scene, mut subscribed) = subscribed().await;
     scene.stream.next_subscription(&scene.shard, SubscriptionFault::SilentAfter(1));
     scene.stream.fail_next(Operation::Subscribe, ErrorKind::Throttled, 4);
-    let reading = tokio::spawn(async move { subscribed.next().await.map(|fetched| fetched.records.len()) });
+    let reading = tokio::spawn(async move {
+        let tip = subscribed.next().await?;
+        assert!(tip.at_tip && tip.records.is_empty(), "an empty shard is at its tip");
+        subscribed.next().await.map(|fetched| fetched.records.len())
+    });
     let mut longest = Duration::ZERO;
     while scene.clock.now() < Moment::from_origin(Duration::from_mins(12)) {
         pause(&*scene.clock, Duration::from_millis(50)).await;

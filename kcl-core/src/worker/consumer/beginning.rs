@@ -29,6 +29,7 @@ impl ShardConsumer {
             attempt: self.failures + 1,
             start: start.clone(),
         };
+        self.meters.lag.is_to_be_read(self.clock.now(), self.usual_silence());
         if self.processor.is_none() {
             // The factory is the application's code too.
             let factory = AssertUnwindSafe(|| self.inner.parts.factory.processor(&self.shard));

@@ -1,10 +1,11 @@
 //! Where and how a shard begins to be read, and whether it is still there.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::decide::consumer::Step;
 use crate::decide::registration::{LONGEST, LONGEST_BEFORE_POLLING};
-use crate::fetch::fan_out::{NoConsumer, Registration, Subscribed, SubscribedSettings};
+use crate::fetch::fan_out::{NoConsumer, Registration, SILENCE, Subscribed, SubscribedSettings};
 use crate::fetch::{Feed, Fetch, FetchError, Intake, Polling, PollingSettings, Resume};
 use crate::lease::held::OrderError;
 use crate::lease::with_causes;
@@ -16,6 +17,9 @@ use crate::worker::error::RunError;
 use crate::worker::event::Event;
 
 use super::{GiveUp, ShardConsumer};
+
+/// A few polls, where the [idle ceiling](crate::worker::Settings::idle_ceiling) is very low: calls may be slow.
+const A_FEW_POLLS: Duration = Duration::from_secs(2);
 
 impl ShardConsumer {
     /// A row that says where to begin by a time, and was made by somebody who does not keep that time (the KCL): it is resolved now,
@@ -70,10 +74,11 @@ impl ShardConsumer {
                 .until(self.inner.bound());
         let call_limit = parts.settings.call_limit;
         self.subscribed = consumer.is_some();
+        self.meters.lag.is_to_be_read(clock.now(), self.usual_silence());
         let fetch: Box<dyn Fetch> = match consumer {
             Some((registration, consumer)) => {
                 let settings = SubscribedSettings { call_limit, memory_while_reading: source.memory_while_reading() };
-                let meters = SubscriptionMeters::new(&self.shard, &parts.worker);
+                let meters = SubscriptionMeters::new(&self.labels);
                 Box::new(Subscribed::new(registration, consumer, shard, clock, settings, seat, turns, meters, intake))
             }
             None => {
@@ -84,6 +89,12 @@ impl ShardConsumer {
             }
         };
         Ok(Feed::start(fetch))
+    }
+
+    /// How long the stream may say nothing of this shard while all is well: a few polls, or what a subscription may be silent for.
+    pub(super) fn usual_silence(&self) -> Duration {
+        let settings = &self.inner.parts.settings;
+        if self.subscribed { SILENCE } else { A_FEW_POLLS.max(settings.idle_ceiling * 5) }
     }
 
     /// The consumer that the shard is read by; nothing where it is polled.
@@ -135,6 +146,8 @@ impl ShardConsumer {
     }
 
     pub(super) fn say_unreadable(&self, error: &Arc<str>) {
+        self.inner.board.cannot_read(&self.row.key, Arc::clone(error), self.clock.wall());
+        self.failed("to read the shard", error);
         self.inner.outlet.say(Event::ShardUnreadable { shard: self.shard.clone(), error: Arc::clone(error) });
     }
 
@@ -145,7 +158,6 @@ impl ShardConsumer {
             (self.feed, self.subscribed) = (None, false);
             if self.stream.poll_instead() {
                 let reason: Arc<str> = with_causes(why).into();
-                tracing::info!(stream = %self.stream.name, %reason, "polls, as the stream cannot be read by fan-out");
                 self.inner.outlet.say(Event::PolledInstead { stream: self.stream.name.clone(), reason });
             }
         }

@@ -15,11 +15,9 @@ impl ShardConsumer {
         let listener = move |news: News, error: Arc<str>| match news {
             News::Fails(Failing { since, last, attempts, .. }) => {
                 let (shard, for_long) = (shard.clone(), last.since(since));
-                tracing::warn!(%shard, ?for_long, attempts, %error, "the shard cannot be read: every call fails");
                 outlet.say(Event::ReadingFails { shard, for_long, attempts, error });
             }
             News::GoesOn(Failing { attempts, .. }) => {
-                tracing::warn!(%shard, attempts, "the shard is read again");
                 outlet.say(Event::ReadingGoesOn { shard: shard.clone(), attempts });
             }
         };

@@ -39,7 +39,16 @@ impl Context {
             let source = of.reader(&self.inner).await?;
             Ok(self.stream_call("DescribeStreamSummary", source.describe()).await?)
         });
-        let found = (*found.await.map_err(|trouble| Trouble::again(&trouble))?).clone();
+        let found = match found.await {
+            Ok(found) => {
+                of.listed(None);
+                (*found).clone()
+            }
+            Err(trouble) => {
+                of.listed(Some(with_causes(&*trouble).into()));
+                return Err(Trouble::again(&trouble));
+            }
+        };
         check_source(of, &found)?;
         let found = match of.learn(found) {
             Ok(description) => return Ok(description),
@@ -50,7 +59,6 @@ impl Context {
             return Err(Trouble::Fatal(RunError::StreamReplaced { stream: arn }));
         }
         if self.inner.parts.streams.replace(of, found) {
-            tracing::warn!(stream = %of.name, "the stream was deleted and made again: the new one is read, the leases of the old one are left");
             self.inner.outlet.say(Event::StreamReplaced { stream: of.name.clone() });
         }
         Err(stream::Error::new(ErrorKind::Gone, "DescribeStreamSummary", format!("{arn} was deleted and made again")).into())
@@ -156,6 +164,11 @@ impl Context {
         for of in streams.iter().filter(|of| of.description().is_some()) {
             let left = room.saturating_sub(audited.acquired.len());
             let done = self.audit_stream(of, left, &known, &mut audited).await;
+            match &done {
+                Ok(()) => of.listed(None),
+                Err(trouble @ (Trouble::Stream(_) | Trouble::Listing(_))) => of.listed(Some(with_causes(trouble).into())),
+                Err(Trouble::Table(_) | Trouble::Fatal(_)) => {}
+            }
             let done = done.or_else(|trouble| {
                 audited.not_yet |= trouble.is_not_yet() && !audited.look.leases.iter().any(|row| of.has(&row.key));
                 self.unless_other_streams(of, trouble)
@@ -225,8 +238,6 @@ impl Context {
         if !put_off {
             let made: Vec<_> = missing.iter().map(|new| new.to_lease(of.identity())).collect();
             if let Some(ranges) = of.see_unread(rows.iter().copied().chain(&made), &listing.graph) {
-                let keys: Vec<_> = ranges.iter().map(|range| format!("{}-{}", range.start(), range.end())).collect();
-                tracing::warn!(stream = %of.name, hash_keys = keys.join(","), "nobody reads these hash keys: no unfinished lease has them");
                 self.inner.outlet.say(Event::HashKeysUnread { stream: of.name.clone(), ranges });
             }
         }

@@ -170,8 +170,7 @@ impl Context {
         let settler = Settler::new(Arc::clone(&inner.parts.table), Arc::clone(&inner.parts.clock), timing.call_limit);
         let outlet = inner.outlet.clone();
         let settler = settler.telling(move |lease, error| {
-            tracing::warn!(%lease, %error, "a write on a lease does not go through: the lease is lost if that goes on");
-            outlet.say(Event::Busy { what: "to write a lease", error });
+            outlet.say(Event::Busy { what: "to write a lease", error: format!("{lease}: {error}").into() });
         });
         Self {
             inner,

@@ -15,6 +15,7 @@ use crate::model::{ChildShard, Lease, LeaseKey, Moment, Timestamp, Token, Worker
 use crate::runtime::{Tasks, jitter, pause, within};
 use crate::worker::error::RunError;
 use crate::worker::event::Event;
+use crate::worker::reporter;
 use crate::worker::worker::Inner;
 
 use super::context::{Acquired, Audited, Context, Trouble};
@@ -48,6 +49,9 @@ pub(super) struct Coordinator {
     services: Tasks<Result<(), RunError>>,
     announcer: Announcer,
     announcing: Tasks,
+    /// Tells of what stands still, as long as there is a lease.
+    #[expect(dead_code, reason = "held for its drop")]
+    reporting: Tasks,
     heard: (mpsc::UnboundedSender<Heard>, mpsc::UnboundedReceiver<Heard>),
     gates: Tasks,
     view: View,
@@ -148,6 +152,8 @@ impl Coordinator {
         let (announcer, announce) = Announcer::new(Arc::clone(&context));
         let mut announcing = Tasks::new();
         announcing.start(announce);
+        let mut reporting = Tasks::new();
+        reporting.start(reporter::report(Arc::clone(&context.inner)));
         Self {
             context,
             news,
@@ -160,6 +166,7 @@ impl Coordinator {
             services: Tasks::new(),
             announcer,
             announcing,
+            reporting,
             heard: mpsc::unbounded_channel(),
             gates: Tasks::new(),
             view: View::default(),

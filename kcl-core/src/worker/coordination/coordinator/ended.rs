@@ -13,6 +13,7 @@ use crate::lease::{Changed, with_causes};
 use crate::model::{LeaseKey, Moment, Token};
 use crate::worker::error::RunError;
 use crate::worker::event::Event;
+use crate::worker::status::Phase;
 
 use super::super::context::{Acquired, Audited, Trouble};
 use super::super::gate;
@@ -68,6 +69,7 @@ impl Coordinator {
         }
         if is_there && !self.started && self.context.is_working() {
             self.started = true;
+            self.context.inner.board.reach(Phase::Running);
             self.context.inner.outlet.say(Event::Started);
         }
     }
@@ -316,7 +318,7 @@ impl Coordinator {
         let (writer, held) =
             Writer::new(context.settler.clone(), context.timing, limits, tenancy, context.me().clone(), self.notes.0.clone());
         let (writer_key, token) = (key.clone(), row.token.clone());
-        let name = stream.as_ref().map_or("", |stream| stream.name.name());
+        let name = stream.as_ref().map(|stream| stream.name.to_string()).unwrap_or_default();
         let span = tracing::info_span!("lease", stream = name, shard = %key.shard, worker = %context.me());
         self.writers.start(async move { (writer_key, token, writer.run().await) }.instrument(span.clone()));
         context.inner.meters.taken.increment(1);

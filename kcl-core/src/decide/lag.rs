@@ -1,0 +1,109 @@
+//! How far behind a shard is read.
+//!
+//! What a page says of it (`MillisBehindLatest`) is true when the page comes, and no page comes while a handler fails, the network is
+//! dead or the credentials have expired. So the lag is the greatest of three things, and at least one of them grows as long as a shard
+//! stands still:
+//!
+//! - what the last answer said;
+//! - the age of the oldest record that was fetched and is not done;
+//! - what the last answer said and the time since, once that is longer than answers take to come ([`Seen::usual`]).
+
+use std::time::Duration;
+
+use crate::model::Moment;
+
+/// What is known of how a shard is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Since when it is to be read.
+    pub since: Moment,
+    /// When the stream last answered, and how far behind its tip that answer was, if it said so.
+    pub answered: Option<(Moment, Option<Duration>)>,
+    /// How long the stream may be silent while all is well: a few polls, or what a subscription may be silent for.
+    pub usual: Duration,
+    /// How old the oldest record that is not done was at a moment.
+    pub undone: Option<(Duration, Moment)>,
+}
+
+impl Seen {
+    /// How old the oldest record is that is not done.
+    #[must_use]
+    pub fn oldest_undone_age(&self, now: Moment) -> Option<Duration> {
+        self.undone.map(|(age, then)| age.saturating_add(now.since(then)))
+    }
+
+    /// How far behind. Nothing as long as nothing is known: the stream has not answered, and has not been silent for long either.
+    #[must_use]
+    pub fn lag(&self, now: Moment) -> Option<Duration> {
+        let (last, told) = self.answered.map_or((self.since, None), |(at, told)| (at, told));
+        let silent = now.since(last);
+        let silence = (silent > self.usual).then(|| told.unwrap_or_default().saturating_add(silent));
+        [told, self.oldest_undone_age(now), silence].into_iter().flatten().max()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn at(second: u64) -> Moment {
+        Moment::from_origin(seconds(second))
+    }
+
+    /// Answered at 100 s with this, while 5 s of silence are usual.
+    fn answered(told: Option<u64>) -> Seen {
+        Seen { since: at(90), answered: Some((at(100), told.map(seconds))), usual: seconds(5), undone: None }
+    }
+
+    #[test]
+    fn nothing_is_known_before_the_first_answer() {
+        let seen = Seen { answered: None, ..answered(None) };
+        assert_eq!((seen.lag(at(90)), seen.lag(at(95))), (None, None));
+        assert_eq!(seen.oldest_undone_age(at(95)), None);
+    }
+
+    #[test]
+    fn a_stream_that_never_answers_is_behind_since_it_was_to_be_read() {
+        let seen = Seen { answered: None, ..answered(None) };
+        assert_eq!((seen.lag(at(96)), seen.lag(at(390))), (Some(seconds(6)), Some(seconds(300))));
+    }
+
+    #[test]
+    fn a_shard_without_records_that_answers_is_not_behind() {
+        let seen = answered(Some(0));
+        assert_eq!((seen.lag(at(100)), seen.lag(at(105))), (Some(seconds(0)), Some(seconds(0))));
+    }
+
+    #[test]
+    fn what_the_answer_said_holds_until_the_next() {
+        assert_eq!(answered(Some(60)).lag(at(104)), Some(seconds(60)));
+        assert_eq!(answered(None).lag(at(104)), None, "it did not say");
+    }
+
+    #[test]
+    fn a_silent_stream_is_further_behind_with_each_second() {
+        assert_eq!(answered(Some(0)).lag(at(106)), Some(seconds(6)));
+        assert_eq!(answered(Some(60)).lag(at(700)), Some(seconds(660)));
+        assert_eq!(answered(None).lag(at(106)), Some(seconds(6)));
+    }
+
+    #[test]
+    fn a_record_that_is_not_done_ages_whatever_the_stream_answers() {
+        let poison = Seen { undone: Some((seconds(30), at(100))), ..answered(Some(0)) };
+        assert_eq!((poison.lag(at(100)), poison.lag(at(101))), (Some(seconds(30)), Some(seconds(31))));
+        assert_eq!(poison.oldest_undone_age(at(3700)), Some(seconds(3630)));
+        assert_eq!(poison.lag(at(3700)), Some(seconds(3630)));
+    }
+
+    #[test]
+    fn the_greatest_of_them_is_the_lag() {
+        let undone = |age| Seen { undone: Some((seconds(age), at(100))), ..answered(Some(60)) };
+        assert_eq!(undone(10).lag(at(101)), Some(seconds(60)));
+        assert_eq!(undone(90).lag(at(101)), Some(seconds(91)));
+        assert_eq!(undone(10).lag(at(200)), Some(seconds(160)), "silence");
+    }
+}

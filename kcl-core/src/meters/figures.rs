@@ -1,0 +1,135 @@
+use metrics::{
+    Counter, Gauge, Histogram, Label, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
+
+/// Something that is measured: its name, what it is, and how the recorder of the application is told of it.
+#[derive(Debug)]
+pub(crate) struct Figure {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) unit: Unit,
+    /// One sentence, as it is given to the recorder.
+    pub(crate) what: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+impl Figure {
+    pub(crate) fn counter(&self, labels: &[Label]) -> Counter {
+        debug_assert_eq!(self.kind, Kind::Counter, "{}", self.name);
+        counter!(self.name, labels.to_vec())
+    }
+
+    pub(crate) fn gauge(&self, labels: &[Label]) -> Gauge {
+        debug_assert_eq!(self.kind, Kind::Gauge, "{}", self.name);
+        gauge!(self.name, labels.to_vec())
+    }
+
+    pub(crate) fn histogram(&self, labels: &[Label]) -> Histogram {
+        debug_assert_eq!(self.kind, Kind::Histogram, "{}", self.name);
+        histogram!(self.name, labels.to_vec())
+    }
+
+    fn describe(&self) {
+        match self.kind {
+            Kind::Counter => describe_counter!(self.name, self.unit, self.what),
+            Kind::Gauge => describe_gauge!(self.name, self.unit, self.what),
+            Kind::Histogram => describe_histogram!(self.name, self.unit, self.what),
+        }
+    }
+}
+
+/// Tells the recorder what each figure is. A worker does it when it begins to run: by then the application has its recorder.
+pub(crate) fn describe_all() {
+    ALL.iter().for_each(|figure| figure.describe());
+}
+
+macro_rules! figures {
+    ($($constant:ident = $kind:ident $name:literal, $unit:ident, $what:literal;)*) => {
+        $(pub(crate) const $constant: Figure =
+            Figure { name: $name, kind: Kind::$kind, unit: Unit::$unit, what: $what };)*
+        /// Every figure that there is.
+        pub(crate) const ALL: &[Figure] = &[$($constant),*];
+    };
+}
+
+figures! {
+    RECORDS = Counter "kcl_records_processed_total", Count, "User records in batches that were processed.";
+    BYTES = Counter "kcl_data_processed_bytes_total", Bytes, "The content of the user records that were processed.";
+    LAG = Gauge "kcl_behind_latest_seconds", Seconds, "How far behind its tip a shard is processed; it grows while the shard stands still.";
+    UNDONE = Gauge "kcl_oldest_undone_age_seconds", Seconds, "The age of the oldest record of a shard that was fetched and is not done; 0 when there is none.";
+    HELD = Gauge "kcl_lease_held", Count, "1 while this worker holds the lease of a shard, 0 afterwards.";
+    PROCESS = Histogram "kcl_process_records_duration_seconds", Seconds, "One call of process_records.";
+    INITIALIZE = Histogram "kcl_initialize_duration_seconds", Seconds, "One call of initialize.";
+    PROCESS_FAILED = Counter "kcl_process_records_failures_total", Count, "Calls of process_records that failed.";
+    GET_RECORDS = Histogram "kcl_get_records_duration_seconds", Seconds, "One answer of GetRecords.";
+    THROTTLED = Counter "kcl_get_records_throttled_total", Count, "Calls of GetRecords that the service refused for their rate.";
+    RETRIED = Counter "kcl_get_records_retries_total", Count, "Other calls of GetRecords that failed and were made again.";
+    EXPIRED = Counter "kcl_expired_iterators_total", Count, "Iterators that had to be made anew.";
+    SUBSCRIBED = Counter "kcl_subscriptions_opened_total", Count, "Subscriptions that SubscribeToShard has made.";
+    SUBSCRIPTION_ENDS = Counter "kcl_subscriptions_ended_total", Count, "Subscriptions that are over, by their cause.";
+    SUBSCRIBE_REFUSED = Counter "kcl_subscribe_to_shard_refused_total", Count, "Calls of SubscribeToShard that made no subscription, by their cause.";
+    SUBSCRIBE = Histogram "kcl_subscribe_to_shard_duration_seconds", Seconds, "One call of SubscribeToShard, up to its first answer.";
+    EVENTS = Counter "kcl_subscription_events_total", Count, "Events that came by subscriptions.";
+    EMPTY_EVENTS = Counter "kcl_subscription_empty_events_total", Count, "Events without a record.";
+    EVENT_BYTES = Counter "kcl_subscription_received_bytes_total", Bytes, "The content of the records that came by subscriptions.";
+    EVENT_WAIT = Histogram "kcl_subscription_wait_seconds", Seconds, "One wait for an event.";
+    AGGREGATES = Counter "kcl_aggregates_total", Count, "Kinesis records that were aggregates and were taken apart.";
+    CORRUPT = Counter "kcl_corrupt_aggregates_total", Count, "Kinesis records that begin like an aggregate and are none.";
+    OUT_OF_RANGE = Counter "kcl_user_records_out_of_range_total", Count, "User records outside of the hash key range of their shard.";
+    GAPS = Counter "kcl_data_gaps_total", Count, "Stretches of a shard that were, or may have been, lost to retention.";
+    CHECKPOINT = Histogram "kcl_checkpoint_duration_seconds", Seconds, "One call of a Checkpointer, from the order to its acknowledgement.";
+    LEASES = Gauge "kcl_leases", Count, "Leases that this worker holds.";
+    TAKEN = Counter "kcl_leases_taken_total", Count, "Leases that this worker took or made.";
+    LOST = Counter "kcl_leases_lost_total", Count, "Leases that this worker lost against its will.";
+    BUDGET = Gauge "kcl_byte_budget_used_bytes", Bytes, "The memory that the byte budget counts.";
+    HAPPENED = Counter "kcl_events_total", Count, "Events of the worker, by their kind.";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The lines of the table in the docs of this module: name, kind.
+    fn documented() -> BTreeSet<(&'static str, &'static str)> {
+        let lines = include_str!("mod.rs").lines();
+        let rows = lines.filter_map(|line| line.strip_prefix("//! | `"));
+        rows.map(|row| {
+            let (name, rest) = row.split_once("` | ").unwrap();
+            (name, rest.split([',', ' ']).next().unwrap())
+        })
+        .collect()
+    }
+
+    #[test]
+    fn every_figure_is_documented_and_nothing_else_is() {
+        let kinds = |figure: &Figure| match figure.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        };
+        let all: BTreeSet<_> = ALL.iter().map(|figure| (figure.name, kinds(figure))).collect();
+        assert_eq!(documented(), all);
+        assert_eq!(all.len(), ALL.len(), "each name once");
+    }
+
+    #[test]
+    fn every_name_has_the_prefix_and_the_unit_of_prometheus() {
+        for figure in ALL {
+            let rest = figure.name.strip_prefix("kcl_").unwrap_or_else(|| panic!("{}", figure.name));
+            assert!(rest.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{}", figure.name);
+            let (rest, is_total) = rest.strip_suffix("_total").map_or((rest, false), |rest| (rest, true));
+            assert_eq!(is_total, figure.kind == Kind::Counter, "{}", figure.name);
+            assert_eq!(rest.ends_with("_seconds"), figure.unit == Unit::Seconds, "{}", figure.name);
+            assert_eq!(rest.ends_with("_bytes"), figure.unit == Unit::Bytes, "{}", figure.name);
+            assert!(figure.what.ends_with('.'), "{}", figure.what);
+        }
+    }
+}

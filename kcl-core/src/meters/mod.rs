@@ -1,0 +1,248 @@
+//! What is measured, through the [`metrics`] facade. An application installs the recorder of its choice, before it runs a worker; without
+//! one, measuring costs next to nothing. A worker tells the recorder the unit and the meaning of each figure when it begins to run.
+//!
+//! Names and units follow the conventions of Prometheus: the prefix `kcl_`, seconds and bytes, `_total` for counters.
+//!
+//! **Labels.** `stream`, `region`, `account` and `shard` stand with each figure that belongs to a shard: two streams of one name are two
+//! series. `worker` is the worker's id where the application gave it one, and is left out where the id is drawn at random, as each start
+//! would make new series; [`Builder::worker_label`](crate::worker::Builder::worker_label) decides otherwise.
+//!
+//! **When a shard is given up** its gauges do not keep their last value: `kcl_behind_latest_seconds` and
+//! `kcl_oldest_undone_age_seconds` are NaN from then on, and `kcl_lease_held` is 0. (A gauge of the facade cannot be removed.) An alarm
+//! on the lag of a stream is `max by (stream, region, account) (kcl_behind_latest_seconds)`: it passes over what is NaN.
+//!
+//! | name | kind, unit | the KCL's name | what |
+//! |---|---|---|---|
+//! | `kcl_records_processed_total` | counter | `RecordsProcessed` | user records in batches that were processed |
+//! | `kcl_data_processed_bytes_total` | counter, bytes | `DataBytesProcessed` | their content |
+//! | `kcl_behind_latest_seconds` | gauge, seconds | `MillisBehindLatest` | the lag of the shard: the greatest of what the last answer said, the age of the oldest record that is not done, and the time without an answer once it is longer than usual. It grows while a shard stands still, whatever the cause ([how](crate::decide::lag)) |
+//! | `kcl_oldest_undone_age_seconds` | gauge, seconds | | the age of the oldest record that was fetched and is not done; 0 when there is none |
+//! | `kcl_lease_held` | gauge, 1 or 0 | | whether this worker holds the lease of the shard |
+//! | `kcl_process_records_duration_seconds` | histogram, seconds | `RecordProcessor.processRecords.Time` | one call of `process_records` |
+//! | `kcl_initialize_duration_seconds` | histogram, seconds | `RecordProcessor.initialize.Time` | one call of `initialize` |
+//! | `kcl_process_records_failures_total` | counter | `RecordProcessor.processRecords.Success` (0) | calls of `process_records` that failed |
+//! | `kcl_get_records_duration_seconds` | histogram, seconds | `KinesisDataFetcher.getRecords.Time` | one answer of `GetRecords` |
+//! | `kcl_get_records_throttled_total` | counter | | `GetRecords` that the service refused for their rate |
+//! | `kcl_get_records_retries_total` | counter | `KinesisDataFetcher.getRecords.Success` (0) | other `GetRecords` that were tried again |
+//! | `kcl_expired_iterators_total` | counter | `ExpiredIterator` | iterators that had to be made anew |
+//! | `kcl_subscriptions_opened_total` | counter | | subscriptions that `SubscribeToShard` has made |
+//! | `kcl_subscriptions_ended_total` | counter | | how they were over, by the label `cause`: `ended` (as they do after five minutes), `shard_end`, `silent`, `reset`, `busy` (another subscription took over), `throttled`, `gone`, `denied`, `refused`, `dropped` (the shard is not read here any more) |
+//! | `kcl_subscribe_to_shard_refused_total` | counter | | calls of `SubscribeToShard` that made none, by the label `cause`, with the same values |
+//! | `kcl_subscribe_to_shard_duration_seconds` | histogram, seconds | | one call of `SubscribeToShard`, up to its first answer |
+//! | `kcl_subscription_events_total` | counter | | events that came |
+//! | `kcl_subscription_empty_events_total` | counter | | those of them without a record |
+//! | `kcl_subscription_received_bytes_total` | counter, bytes | | the content of the others, with the record that each subscription after the first begins at |
+//! | `kcl_subscription_wait_seconds` | histogram, seconds | | one wait for an event |
+//! | `kcl_aggregates_total` | counter | | Kinesis records that were aggregates and were taken apart |
+//! | `kcl_corrupt_aggregates_total` | counter | | Kinesis records that begin like an aggregate and are none, handed on as they are |
+//! | `kcl_user_records_out_of_range_total` | counter | | user records outside the shard's hash key range, handed on or dropped as set |
+//! | `kcl_data_gaps_total` | counter | | stretches that were, or may have been, lost to retention |
+//! | `kcl_checkpoint_duration_seconds` | histogram, seconds | `UpdateLease.Time` | one call of a `Checkpointer`, from the order to its acknowledgement |
+//! | `kcl_leases` | gauge | `CurrentLeases` | leases that this worker holds |
+//! | `kcl_leases_taken_total` | counter | `TakenLeases` | leases that it took or made |
+//! | `kcl_leases_lost_total` | counter | `LostLeases` | leases that it lost against its will |
+//! | `kcl_byte_budget_used_bytes` | gauge, bytes | | what the byte budget counts |
+//! | `kcl_events_total` | counter | | [events](crate::worker::Event) of the worker by the label `event`, the name of the kind in snake case, for example `handler_failed` |
+
+use std::fmt;
+use std::time::Duration;
+
+use metrics::{Counter, Gauge, Histogram, Label};
+
+use crate::model::WorkerId;
+use crate::processor::ShardRef;
+
+mod figures;
+mod lag;
+
+pub(crate) use figures::describe_all;
+pub(crate) use lag::Lag;
+
+/// The figures of one shard.
+#[derive(Clone)]
+pub(crate) struct ShardMeters {
+    pub(crate) records: Counter,
+    pub(crate) bytes: Counter,
+    pub(crate) lag: Lag,
+    process_time: Histogram,
+    initialize_time: Histogram,
+    pub(crate) failed: Counter,
+    read_time: Histogram,
+    pub(crate) throttled: Counter,
+    pub(crate) retried: Counter,
+    pub(crate) expired: Counter,
+    pub(crate) gaps: Counter,
+    pub(crate) aggregates: Counter,
+    pub(crate) corrupt: Counter,
+    pub(crate) out_of_range: Counter,
+    checkpoint_time: Histogram,
+}
+
+impl ShardMeters {
+    pub(crate) fn new(labels: &Labels) -> Self {
+        let labels = &labels.0;
+        Self {
+            records: figures::RECORDS.counter(labels),
+            bytes: figures::BYTES.counter(labels),
+            lag: Lag::new(labels),
+            process_time: figures::PROCESS.histogram(labels),
+            initialize_time: figures::INITIALIZE.histogram(labels),
+            failed: figures::PROCESS_FAILED.counter(labels),
+            read_time: figures::GET_RECORDS.histogram(labels),
+            throttled: figures::THROTTLED.counter(labels),
+            retried: figures::RETRIED.counter(labels),
+            expired: figures::EXPIRED.counter(labels),
+            gaps: figures::GAPS.counter(labels),
+            aggregates: figures::AGGREGATES.counter(labels),
+            corrupt: figures::CORRUPT.counter(labels),
+            out_of_range: figures::OUT_OF_RANGE.counter(labels),
+            checkpoint_time: figures::CHECKPOINT.histogram(labels),
+        }
+    }
+
+    pub(crate) fn processed_in(&self, span: Duration) {
+        self.process_time.record(span);
+    }
+
+    pub(crate) fn initialized_in(&self, span: Duration) {
+        self.initialize_time.record(span);
+    }
+
+    pub(crate) fn read_in(&self, span: Duration) {
+        self.read_time.record(span);
+    }
+
+    pub(crate) fn checkpointed_in(&self, span: Duration) {
+        self.checkpoint_time.record(span);
+    }
+}
+
+impl fmt::Debug for ShardMeters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ShardMeters").finish_non_exhaustive()
+    }
+}
+
+/// The figures of a shard that is read by fan-out.
+#[derive(Clone)]
+pub(crate) struct SubscriptionMeters {
+    labels: Vec<Label>,
+    pub(crate) opened: Counter,
+    pub(crate) events: Counter,
+    pub(crate) empty: Counter,
+    pub(crate) bytes: Counter,
+    subscribe_time: Histogram,
+    wait_time: Histogram,
+}
+
+impl SubscriptionMeters {
+    pub(crate) fn new(labels: &Labels) -> Self {
+        let labels = &labels.0;
+        Self {
+            opened: figures::SUBSCRIBED.counter(labels),
+            events: figures::EVENTS.counter(labels),
+            empty: figures::EMPTY_EVENTS.counter(labels),
+            bytes: figures::EVENT_BYTES.counter(labels),
+            subscribe_time: figures::SUBSCRIBE.histogram(labels),
+            wait_time: figures::EVENT_WAIT.histogram(labels),
+            labels: labels.clone(),
+        }
+    }
+
+    /// A subscription is over for this cause.
+    pub(crate) fn ended(&self, cause: &'static str) {
+        figures::SUBSCRIPTION_ENDS.counter(&self.with(cause)).increment(1);
+    }
+
+    /// A call made no subscription for this cause.
+    pub(crate) fn refused(&self, cause: &'static str) {
+        figures::SUBSCRIBE_REFUSED.counter(&self.with(cause)).increment(1);
+    }
+
+    pub(crate) fn answered_in(&self, span: Duration) {
+        self.subscribe_time.record(span);
+    }
+
+    pub(crate) fn waited_for(&self, span: Duration) {
+        self.wait_time.record(span);
+    }
+
+    fn with(&self, cause: &'static str) -> Vec<Label> {
+        let mut labels = self.labels.clone();
+        labels.push(Label::new("cause", cause));
+        labels
+    }
+}
+
+impl fmt::Debug for SubscriptionMeters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SubscriptionMeters").finish_non_exhaustive()
+    }
+}
+
+/// What tells the figures of one shard from those of every other.
+#[derive(Clone, Debug)]
+pub(crate) struct Labels(Vec<Label>);
+
+impl Labels {
+    /// Of a shard of the stream with this ARN, if that is known, in a worker that is to be named.
+    pub(crate) fn new(shard: &ShardRef, arn: Option<&str>, worker: Option<&WorkerId>) -> Self {
+        let mut labels = vec![Label::new("stream", shard.stream.name().to_owned())];
+        // arn:PARTITION:kinesis:REGION:ACCOUNT:stream/NAME
+        let mut parts = arn.or_else(|| shard.stream.arn()).unwrap_or_default().split(':').skip(3);
+        for name in ["region", "account"] {
+            labels.push(Label::new(name, parts.next().unwrap_or_default().to_owned()));
+        }
+        labels.push(Label::new("shard", shard.shard.as_str().to_owned()));
+        labels.extend(worker.map(worker_label));
+        Self(labels)
+    }
+}
+
+fn worker_label(worker: &WorkerId) -> Label {
+    Label::new("worker", worker.as_str().to_owned())
+}
+
+/// Counts events by their kind.
+#[derive(Clone, Debug)]
+pub(crate) struct EventMeters(Vec<Label>);
+
+impl EventMeters {
+    pub(crate) fn new(worker: Option<&WorkerId>) -> Self {
+        Self(worker.map(worker_label).into_iter().collect())
+    }
+
+    /// One more of this kind.
+    pub(crate) fn happened(&self, kind: &'static str) {
+        let mut labels = self.0.clone();
+        labels.push(Label::new("event", kind));
+        figures::HAPPENED.counter(&labels).increment(1);
+    }
+}
+
+/// The figures of a worker.
+#[derive(Clone)]
+pub(crate) struct WorkerMeters {
+    pub(crate) leases: Gauge,
+    pub(crate) taken: Counter,
+    pub(crate) lost: Counter,
+    pub(crate) budget: Gauge,
+}
+
+impl WorkerMeters {
+    pub(crate) fn new(worker: Option<&WorkerId>) -> Self {
+        let labels: Vec<Label> = worker.map(worker_label).into_iter().collect();
+        Self {
+            leases: figures::LEASES.gauge(&labels),
+            taken: figures::TAKEN.counter(&labels),
+            lost: figures::LOST.counter(&labels),
+            budget: figures::BUDGET.gauge(&labels),
+        }
+    }
+}
+
+impl fmt::Debug for WorkerMeters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerMeters").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,24 @@
+//! The values of a status, as the text that stands for them everywhere else.
+
+use serde::{Serialize, Serializer};
+
+use super::{Checkpoint, LeaseKey, Position, ShardId, StreamName, Timestamp, WorkerId};
+
+macro_rules! as_text {
+    ($($of:ty),*) => {
+        $(impl Serialize for $of {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        })*
+    };
+}
+
+as_text!(Checkpoint, LeaseKey, Position, ShardId, StreamName, WorkerId);
+
+impl Serialize for Timestamp {
+    /// Milliseconds since 1970-01-01 UTC.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i64(self.as_millis())
+    }
+}

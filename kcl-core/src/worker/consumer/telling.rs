@@ -1,0 +1,71 @@
+//! What a consumer tells of its shard: the status, the lag, and events of what failed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::decide::consumer::Step;
+use crate::model::Position;
+use crate::worker::event::{Event, HandlerCall};
+use crate::worker::status::{ShardError, ShardState};
+
+use super::ShardConsumer;
+
+impl ShardConsumer {
+    /// Where the work is now.
+    pub(super) fn tell_state(&self) {
+        let state = ShardState::new(self.machine.state(), self.handing_over);
+        let failures = self.failures;
+        self.inner.board.change(&self.row.key, |status| {
+            (status.state, status.failures) = (state, failures);
+        });
+    }
+
+    pub(super) fn call_failed(
+        &mut self,
+        call: HandlerCall,
+        at: Option<Position>,
+        error: &(dyn std::error::Error + Send + Sync),
+    ) -> Step {
+        let attempt = match &self.in_hand {
+            Some(batch) if call == HandlerCall::ProcessRecords => batch.attempt,
+            _ => self.failures + 1,
+        };
+        let error: Arc<str> = Arc::from(error.to_string());
+        self.failed(&call.to_string(), &error);
+        self.inner.outlet.say(Event::HandlerFailed { shard: self.shard.clone(), call, attempt, at, error });
+        self.failures = self.failures.saturating_add(1);
+        Step::Failed
+    }
+
+    pub(super) fn busy(&mut self, what: &'static str, error: &str) -> Step {
+        let error: Arc<str> = error.into();
+        self.failed(what, &error);
+        self.inner.outlet.say(Event::Busy { what, error });
+        self.failures = self.failures.saturating_add(1);
+        Step::Failed
+    }
+
+    /// Something of this shard failed: it stands in the status.
+    pub(super) fn failed(&self, what: &str, error: &Arc<str>) {
+        let error = ShardError { what: what.into(), error: Arc::clone(error), at: self.clock.wall() };
+        self.inner.board.change(&self.row.key, |status| status.last_error = Some(error));
+    }
+
+    /// The oldest record that is not done is the first one that is left of the batch in hand.
+    pub(super) fn see_undone(&self) {
+        let Some(batch) = &self.in_hand else { return };
+        let Some(oldest) = batch.rest.first() else { return };
+        let fetched_at = batch.batch.fetched_at.as_millis();
+        let age = oldest.arrived_at.map_or(0, |arrived| fetched_at.saturating_sub(arrived.as_millis()));
+        let age = Duration::from_millis(age.try_into().unwrap_or(0));
+        self.meters.lag.has_undone(self.clock.now(), age, batch.batch.fetched);
+    }
+
+    /// All that was fetched so far is done, and there was no more.
+    pub(super) fn caught_up(&mut self) {
+        self.inner.board.can_read(&self.row.key);
+        if !std::mem::replace(&mut self.told_caught_up, true) {
+            self.inner.outlet.say(Event::CaughtUp { shard: self.shard.clone() });
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! What an operator who listens to no events hears of a worker: lines of the log, and a count of each kind of event.
+//!
+//! | level | what |
+//! |---|---|
+//! | error | the worker ends by a failure |
+//! | warn | something failed, was lost or passed over, or takes long |
+//! | info | the worker starts and stops; leases come and go; what is set up |
+//! | debug | every event as it is |
+//!
+//! A failure is said when it begins and then at growing distances ([`crate::decide::log`]), and of a kind of line no more than a few
+//! come at once: the others are summed up. While all is well nothing is said.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::decide::log::{Burst, Repeats};
+use crate::model::Moment;
+use crate::processor::{LossReason, OnFailure};
+use crate::runtime::Clock;
+
+use super::event::{Event, HandlerCall};
+use super::settings::Settings;
+
+/// How loud an event is. Each kind of event has to choose.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Voice {
+    /// A line at debug, for who looks for a defect.
+    Quiet,
+    /// What is to be expected: said, a few of a kind at once.
+    Info,
+    /// Each one is worth a warning; a few of a kind at once.
+    Warning,
+    /// A failure that may go on: a warning when it begins, and then at growing distances for the same thing.
+    Failure {
+        /// Of what: a shard, a lease, a thing to do.
+        of: String,
+    },
+}
+
+impl Event {
+    /// What this kind of event is called where kinds are counted.
+    pub(super) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::LeaseAcquired { .. } => "lease_acquired",
+            Self::ShardStarted { .. } => "shard_started",
+            Self::CaughtUp { .. } => "caught_up",
+            Self::ShardEnded { .. } => "shard_ended",
+            Self::LeaseReleased { .. } => "lease_released",
+            Self::LeasePassedOn { .. } => "lease_passed_on",
+            Self::LeaseLost { .. } => "lease_lost",
+            Self::HandlerFailed { .. } => "handler_failed",
+            Self::HandlerSlow { .. } => "handler_slow",
+            Self::RecordSkipped { .. } => "record_skipped",
+            Self::DataGap { .. } => "data_gap",
+            Self::ShardUnreadable { .. } => "shard_unreadable",
+            Self::Refused { .. } => "refused",
+            Self::ReadingFails { .. } => "reading_fails",
+            Self::ReadingGoesOn { .. } => "reading_goes_on",
+            Self::PolledInstead { .. } => "polled_instead",
+            Self::LeasesLeftUnread { .. } => "leases_left_unread",
+            Self::StreamReplaced { .. } => "stream_replaced",
+            Self::HashKeysUnread { .. } => "hash_keys_unread",
+            Self::Busy { .. } => "busy",
+            Self::LeasesLedByOthers { .. } => "leases_led_by_others",
+            Self::Stopping => "stopping",
+            Self::Missed(_) => "missed",
+        }
+    }
+
+    pub(super) fn voice(&self) -> Voice {
+        match self {
+            Self::ShardStarted { .. } | Self::CaughtUp { .. } | Self::Missed(_) => Voice::Quiet,
+            Self::Started
+            | Self::LeaseAcquired { .. }
+            | Self::LeaseReleased { .. }
+            | Self::LeasePassedOn { .. }
+            | Self::ShardEnded { .. }
+            | Self::LeaseLost { reason: LossReason::Released, .. }
+            | Self::Stopping => Voice::Info,
+            Self::DataGap { .. }
+            | Self::PolledInstead { .. }
+            | Self::StreamReplaced { .. }
+            | Self::ReadingGoesOn { .. }
+            | Self::HashKeysUnread { .. }
+            | Self::LeasesLedByOthers { .. } => Voice::Warning,
+            Self::LeaseLost { lease, .. } => Voice::Failure { of: lease.to_string() },
+            Self::HandlerFailed { shard, call, .. } => Voice::Failure { of: format!("{shard} {call}") },
+            Self::Refused { of, call, .. } => Voice::Failure { of: format!("{of} {call}") },
+            Self::HandlerSlow { shard, .. }
+            | Self::ReadingFails { shard, .. }
+            | Self::RecordSkipped { shard, .. }
+            | Self::ShardUnreadable { shard, .. } => Voice::Failure { of: shard.to_string() },
+            Self::LeasesLeftUnread { .. } => Voice::Failure { of: String::new() },
+            Self::Busy { what, .. } => Voice::Failure { of: (*what).to_owned() },
+        }
+    }
+
+    /// What happens now, where that is not plain from the event.
+    fn what_follows(&self, settings: &Settings) -> Option<String> {
+        match self {
+            Self::HandlerFailed { call: HandlerCall::ProcessRecords, at, .. } => Some(match (settings.on_failure, at) {
+                (OnFailure::Stop, _) => "the worker stops".to_owned(),
+                (OnFailure::Skip, Some(_)) => "the record is skipped".to_owned(),
+                (OnFailure::Skip | OnFailure::Retry, _) => tried_again(settings),
+            }),
+            Self::HandlerFailed { call: HandlerCall::Initialize | HandlerCall::ShardEnded, .. } => Some(tried_again(settings)),
+            Self::HandlerFailed { .. } => Some("it is not called again".to_owned()),
+            Self::HandlerSlow { .. } => {
+                Some(format!("its lease is given up when the call has taken {:?}", settings.handler_budget))
+            }
+            Self::ShardUnreadable { .. } => {
+                Some("its lease is released for others, and the shard is tried again later".to_owned())
+            }
+            Self::LeaseLost { reason: LossReason::NoProgress, .. } => {
+                Some("its records come again from the stored checkpoint, here or elsewhere".to_owned())
+            }
+            Self::LeaseLost { reason: LossReason::CheckpointEdited, .. } => {
+                Some("the shard is taken again and goes on from the edited checkpoint".to_owned())
+            }
+            Self::LeaseLost { reason: LossReason::Lost, .. } => {
+                Some("whoever takes it goes on from the stored checkpoint".to_owned())
+            }
+            Self::Refused { limit, .. } => Some(format!(
+                "it is tried again; when it has been refused for {limit:?}, the worker ends, or does without this stream if it reads others"
+            )),
+            Self::ReadingFails { .. } => {
+                Some("it is tried again, and left to another worker when no call gets through to the service".to_owned())
+            }
+            Self::LeasesLeftUnread { .. } => Some("start another worker, or allow this one more leases".to_owned()),
+            Self::Busy { .. } => Some("it is tried again".to_owned()),
+            Self::LeasesLedByOthers { .. } => Some("this worker takes and asks for no lease, and keeps what it has".to_owned()),
+            Self::PolledInstead { .. } => Some("it is polled as long as this worker runs".to_owned()),
+            Self::HashKeysUnread { .. } => {
+                Some("it is not repaired: give these keys a lease, or delete the stream's leases".to_owned())
+            }
+            Self::DataGap { .. } => Some(match settings.on_data_gap {
+                super::settings::OnDataGap::Continue => "reading goes on behind it".to_owned(),
+                super::settings::OnDataGap::Fail => "the worker stops".to_owned(),
+            }),
+            _ => None,
+        }
+    }
+}
+
+fn tried_again(settings: &Settings) -> String {
+    format!("it is tried again after {:?}, then after longer pauses of up to {:?}", settings.retry_from, settings.retry_to)
+}
+
+/// Where a worker's lines come from: something that a filter can name for good.
+pub(super) const TARGET: &str = "kcl_core::worker";
+
+/// What was said of late.
+#[derive(Debug)]
+pub(super) struct Log {
+    clock: Arc<dyn Clock>,
+    worker: String,
+    settings: Settings,
+    said: Mutex<Said>,
+}
+
+#[derive(Debug, Default)]
+struct Said {
+    failures: BTreeMap<(&'static str, String), Repeats>,
+    /// By what is said, and whether it is a warning.
+    bursts: BTreeMap<(&'static str, bool), Burst>,
+}
+
+/// So many failures are remembered before those that are over are forgotten: more than a worker has leases, as a rule.
+const REMEMBERED: usize = 4096;
+
+impl Log {
+    pub(super) fn new(clock: Arc<dyn Clock>, worker: String, settings: Settings) -> Self {
+        Self { clock, worker, settings, said: Mutex::default() }
+    }
+
+    /// Logs an event, if its turn has come.
+    pub(super) fn hear(&self, event: &Event) {
+        tracing::debug!(target: TARGET, worker = %self.worker, ?event);
+        let voice = event.voice();
+        if voice == Voice::Quiet {
+            return;
+        }
+        let Some(times) = self.has_turn(event.kind(), &voice) else { return };
+        let mut line = event.to_string();
+        if let Some(follows) = event.what_follows(&self.settings) {
+            let _ = write!(line, "; {follows}");
+        }
+        if times > 0 {
+            let _ = write!(line, " (it happened {times} times more since the last line)");
+        }
+        let (worker, kind) = (&self.worker, event.kind());
+        if voice == Voice::Info {
+            tracing::info!(target: TARGET, worker, event = kind, "{line}");
+        } else {
+            tracing::warn!(target: TARGET, worker, event = kind, "{line}");
+        }
+    }
+
+    /// Whether there is to be a line now, and then how many there were not since the last one.
+    fn has_turn(&self, kind: &'static str, voice: &Voice) -> Option<u64> {
+        let now = self.clock.now();
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let times = match voice {
+            Voice::Failure { of } => {
+                if said.failures.len() >= REMEMBERED {
+                    said.failures.retain(|_, repeats| !repeats.is_over(now));
+                }
+                said.failures.entry((kind, of.clone())).or_default().happened(now)?
+            }
+            Voice::Quiet | Voice::Info | Voice::Warning => 0,
+        };
+        said.bursts.entry((kind, *voice != Voice::Info)).or_default().may_say(now).then_some(times)
+    }
+
+    /// Says how many lines of each kind were too many. `is_last`: nothing comes any more.
+    pub(super) fn sum_up(&self, is_last: bool) {
+        let now: Moment = self.clock.now();
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let sums: Vec<_> =
+            said.bursts.iter_mut().filter_map(|(kind, burst)| Some((*kind, burst.sum_up(now, is_last)?))).collect();
+        drop(said);
+        for ((kind, is_warning), times) in sums {
+            let (worker, words) = (&self.worker, kind.replace('_', " "));
+            if is_warning {
+                tracing::warn!(target: TARGET, worker, event = kind, "{words}: {times} more of late");
+            } else {
+                tracing::info!(target: TARGET, worker, event = kind, "{words}: {times} more of late");
+            }
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! What is told of a worker that stands still: it says nothing by itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::runtime::pause;
+
+use super::event::Event;
+use super::worker::Inner;
+
+/// How often figures are told anew, at the most.
+const LONGEST: Duration = Duration::from_secs(5);
+/// And at the least.
+const SHORTEST: Duration = Duration::from_millis(10);
+
+/// Tells each few seconds how late the shards are and which calls of handlers take long, and sums up what the log has passed over.
+///
+/// It runs with the coordination, beside the renewals: a handler that blocks its thread does not stop it. It calls nobody, and costs
+/// a lock a shard.
+pub(super) async fn report(inner: Arc<Inner>) {
+    let settings = &inner.parts.settings;
+    let every = settings.timing().renew_every.min(settings.handler_warning).clamp(SHORTEST, LONGEST);
+    loop {
+        pause(&*inner.parts.clock, every).await;
+        inner.report();
+    }
+}
+
+impl Inner {
+    fn report(&self) {
+        let now = self.parts.clock.now();
+        for (shard, call, span) in self.board.refresh(now, self.parts.settings.handler_warning) {
+            self.outlet.say(Event::HandlerSlow { shard, call, span });
+        }
+        self.outlet.sum_up(false);
+    }
+}
