@@ -165,7 +165,7 @@ async fn a_stream_that_is_being_made_shows_no_shards() {
     client.create_stream().stream_name("s").shard_count(1).send().await.expect("creates");
     let listed = client.list_shards().stream_name("s").send().await.expect_err("it is not active");
     assert!(listed.into_service_error().is_resource_in_use_exception());
-    let start = aws_sdk_kinesis::types::ShardIteratorType::TrimHorizon;
+    let start = ShardIteratorType::TrimHorizon;
     let opened = client.get_shard_iterator().stream_name("s").shard_id("shardId-000000000000").shard_iterator_type(start);
     assert!(opened.send().await.expect_err("it is not there").into_service_error().is_resource_not_found_exception());
 }
