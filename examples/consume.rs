@@ -9,10 +9,10 @@
 
 use std::error::Error;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aws_config::BehaviorVersion;
-use examples::consume::{LeaseTableAt, Options, Processor, Seen, Summary, Trace, Watch};
+use examples::consume::{LeaseTableAt, Options, Processor, Quiet, Seen, Summary, Trace, Watch};
 use examples::exit::{self, USAGE};
 use examples::process::ProcessStart;
 use kcl_core::Worker;
@@ -48,12 +48,16 @@ async fn consume(options: &Options, seen: &Arc<Seen>) -> Result<(), BoxError> {
         _ = &mut signal => return Ok(()),
         worker = build(options, seen) => worker?,
     };
+    let (quiet, unread) = (Quiet::new(&worker), OnceLock::new());
     let enough = async {
         tokio::select! {
             biased;
             signal = &mut signal => tracing::info!(%signal, "stopping"),
             () = seen.reached(options.exit_after) => tracing::info!("enough records: stopping"),
-            () = seen.idle(options.idle_exit) => tracing::info!("no records any more: stopping"),
+            quiet = quiet.lasts(seen, options.idle_exit) => match quiet {
+                Ok(()) => tracing::info!("no records any more: stopping"),
+                Err(error) => drop(unread.set(error)),
+            },
         }
         // Not only that it stops, as `run_until` would have it: also what becomes of the leases.
         worker.stop(options.at_the_end(), options.grace).await
@@ -65,7 +69,7 @@ async fn consume(options: &Options, seen: &Arc<Seen>) -> Result<(), BoxError> {
         // For ever: so the worker is never dropped while it runs.
         () = watch.follow() => {}
     }
-    Ok(())
+    unread.into_inner().map_or(Ok(()), |error| Err(error.into()))
 }
 
 async fn build(options: &Options, seen: &Arc<Seen>) -> Result<Worker, BoxError> {

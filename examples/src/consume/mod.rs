@@ -3,6 +3,7 @@
 mod leases;
 mod options;
 mod processor;
+mod quiet;
 mod seen;
 mod summary;
 mod trace;
@@ -11,6 +12,7 @@ mod watch;
 pub use leases::LeaseTableAt;
 pub use options::{Options, ReadBy};
 pub use processor::Processor;
+pub use quiet::Quiet;
 pub use seen::{Seen, ShardSeen};
 pub use summary::Summary;
 pub use trace::{Trace, TraceError, Traced};

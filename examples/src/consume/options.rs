@@ -86,7 +86,8 @@ pub struct Options {
     /// Ends after this many records. The batch in hand is finished, so it may be some more.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub exit_after: Option<u64>,
-    /// Ends when no record has come for this long, also if none has come at all.
+    /// Ends when no record has come for this long, also if none has come at all, though each shard of this process was read. That a shard
+    /// is not read is an error.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub idle_exit: Option<Duration>,
     /// Appends a JSON line to this file for each lifecycle call and each record: t (ms since 1970), worker, event (initialize,

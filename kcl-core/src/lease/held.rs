@@ -44,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) progress: Progress,
     /// How its shard is read, and what the last call that failed came to.
     reading: Mutex<(Reading, Option<Arc<str>>)>,
+    /// When the stream last gave a page or an event, in microseconds of the clock; `IDLE` when it has given none.
+    answered: AtomicU64,
     /// The lease is given up because its shard is out of this worker's reach.
     out_of_reach: AtomicBool,
 }
@@ -128,6 +130,7 @@ impl Shared {
             hand_over: HandOver::default(),
             progress: Progress::new(now),
             reading: Mutex::default(),
+            answered: AtomicU64::new(IDLE),
             out_of_reach: AtomicBool::new(false),
         }
     }
@@ -237,6 +240,11 @@ impl Held {
     /// Why the lease is to be left to other workers: what the last call of the stream that failed came to.
     pub(crate) fn out_of_reach(&self) -> Option<Arc<str>> {
         self.shared.out_of_reach.load(Ordering::Acquire).then(|| lock(&self.shared.reading).1.clone().unwrap_or_default())
+    }
+
+    /// When the stream last gave a page or an event of the shard.
+    pub(crate) fn answered(&self) -> Option<Moment> {
+        Some(self.shared.answered.load(Ordering::Acquire)).filter(|at| *at != IDLE).map(moment)
     }
 
     /// Since when the shard is not read, and what the last call that failed came to.
@@ -414,6 +422,7 @@ impl Turns {
 
     /// The stream gave a page or an event: the shard is read.
     pub(crate) fn read(&self) {
+        self.shared.answered.store(micros(self.clock.now()), Ordering::Release);
         let (news, error) = {
             let mut reading = lock(&self.shared.reading);
             (reading.0.answered(), reading.1.take())

@@ -162,6 +162,10 @@ pub struct ShardStatus {
     pub in_call_for: Option<Duration>,
     /// Records in the batch that the handler works on.
     pub in_flight: usize,
+    /// When the stream last gave a page or an event of the shard, with records or without, by the clock of the worker; nothing before the
+    /// first one since the lease was acquired.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub answered: Option<Moment>,
     /// That it is not read at present, and why; nothing when the last call of the stream was answered.
     pub failing: Option<ReadFailure>,
     /// User records that were processed since the lease was acquired.
@@ -269,6 +273,7 @@ impl Entry {
             millis_behind_latest: lag.map(|lag| u64::try_from(lag.as_millis()).unwrap_or(u64::MAX)),
             oldest_undone_age: undone,
             in_call_for: self.held.in_call_for(now),
+            answered: self.held.answered(),
             failing: self.held.failing().map(|failing| ReadFailure::new(failing, now)),
             ..self.status.clone()
         }
@@ -302,6 +307,7 @@ impl Board {
             oldest_undone_age: None,
             in_call_for: None,
             in_flight: 0,
+            answered: None,
             failing: None,
             records: 0,
             failures: 0,

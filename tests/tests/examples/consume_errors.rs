@@ -1,6 +1,8 @@
 //! What `consume` says when it cannot.
+#![allow(clippy::disallowed_methods, reason = "a test waits in real time")]
 
 use super::program::{Finished, Program};
+use super::scene::Scene;
 
 async fn consume(arguments: &str, without: &str) -> Finished {
     let arguments: Vec<&str> = arguments.split_whitespace().collect();
@@ -79,4 +81,31 @@ async fn help_is_on_standard_output() {
     let run = consume("--help", "NOTHING").await;
     assert_eq!(run.code, Some(0));
     assert!(run.out.contains("Examples:") && run.err.is_empty(), "{run:?}");
+}
+
+#[tokio::test]
+async fn quiet_at_a_dead_port_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = format!("--lease-table sqlite:{}", folder.path().join("leases").display());
+    let dead = format!("--stream orders --application billing --endpoint http://127.0.0.1:9 {table}");
+    let run = consume(&format!("{dead} --idle-exit 100ms --start-within 2s"), "NOTHING").await;
+    assert_said(&run, 1, &["could not start within 2s"]);
+}
+
+/// The stream goes away in the midst of the reading.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn quiet_because_nothing_is_read_is_an_error() {
+    let scene = Scene::new().await;
+    scene.put(500).await;
+    let trace = scene.path("trace");
+    let run = scene.consume(&trace, "--idle-exit 2s");
+    let records = || std::fs::read_to_string(&trace).unwrap_or_default().matches("\"record\"").count();
+    while records() < 500 {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let Scene { stream, folder: _folder, .. } = scene;
+    stream.stop().await;
+    let run = run.finish().await;
+    assert_said(&run, 1, &["is not read", "shardId-"]);
+    assert_eq!(run.number("records"), 501, "{run:?}");
 }
