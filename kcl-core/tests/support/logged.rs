@@ -23,6 +23,12 @@ impl Logged {
         logged
     }
 
+    /// Of this thread, as long as the guard lives: with `CoordinationOn::CallersRuntime` that is all of a worker.
+    pub(crate) fn on_this_thread(&self) -> tracing::subscriber::DefaultGuard {
+        let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).with_ansi(false).without_time();
+        tracing::subscriber::set_default(subscriber.with_writer(self.clone()).finish())
+    }
+
     /// What was logged since the last call.
     pub(crate) fn take(&self) -> String {
         String::from_utf8(std::mem::take(&mut *locked(&self.0))).unwrap()

@@ -27,4 +27,5 @@ mod stop;
 mod streams;
 #[path = "../support/mod.rs"]
 mod support;
+mod told;
 mod until;

@@ -1,0 +1,216 @@
+//! What an operator sees of a worker that stands still: the lag, the status, the log, the figures.
+#![allow(clippy::disallowed_methods, reason = "waits in tokio's time")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kcl_core::Failure;
+use kcl_core::lease::memory::MemoryLeaseTable;
+use kcl_core::model::{LeaseKey, ShardId};
+use kcl_core::stream::ErrorKind;
+use kcl_core::stream::memory::{MemoryStream, Operation};
+use kcl_core::worker::{CoordinationOn, Event, Phase, ShardStatus, StreamState, WorkerLabel};
+
+use crate::support::{Counters, Fleet, Logged, Run, Script, TokioClock};
+
+/// A stream of one shard and a table on tokio's time, on one thread.
+struct Scene {
+    name: &'static str,
+    stream: MemoryStream,
+    clock: TokioClock,
+    counters: &'static Counters,
+}
+
+impl Scene {
+    fn new(name: &'static str) -> Self {
+        let clock = TokioClock::new();
+        let stream = MemoryStream::with_clock(name, 1, Arc::new(clock));
+        Self { name, stream, clock, counters: Counters::of_this_process() }
+    }
+
+    fn fleet(&self) -> Fleet {
+        let (name, clock) = (self.name, self.clock);
+        Fleet::new(&self.stream, &MemoryLeaseTable::new()).with(|builder| {
+            let builder = builder.stream(name).worker_id("me").clock(clock).coordination_on(CoordinationOn::CallersRuntime);
+            builder.idle_ceiling(Duration::from_millis(500)).failover(Duration::from_secs(9))
+        })
+    }
+
+    fn shard(&self) -> ShardId {
+        self.stream.open_shards().remove(0)
+    }
+
+    fn put(&self) {
+        self.stream.put_to(&self.shard(), "k", "x").unwrap();
+    }
+
+    fn status(&self, run: &Run) -> ShardStatus {
+        run.worker.status().shards.get(&LeaseKey::single(self.shard())).cloned().expect("the shard is held")
+    }
+
+    fn gauge(&self, name: &str) -> f64 {
+        let shown = self.counters.gauges(name, &[("stream", self.name)]);
+        assert_eq!(shown.len(), 1, "{name}");
+        shown[0]
+    }
+}
+
+async fn seconds(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn lag_grows_while_a_record_fails_for_ever() {
+    let scene = Scene::new("poison");
+    let run = scene.fleet().start(Script::process(|_| async { Err(Failure::new("poison")) }));
+    seconds(2).await;
+    assert_eq!(scene.status(&run).millis_behind_latest, Some(0));
+    scene.put();
+    seconds(600).await;
+    let status = scene.status(&run);
+    assert!((595_000..=600_000).contains(&status.millis_behind_latest.unwrap()), "{status:?}");
+    assert!(status.oldest_undone_age.unwrap() >= Duration::from_secs(595), "{status:?}");
+    assert!(status.failures > 10, "{status:?}");
+    let error = status.last_error.expect("an error");
+    assert_eq!((&*error.what, &*error.error), ("process_records", "poison"));
+    for name in ["kcl_behind_latest_seconds", "kcl_oldest_undone_age_seconds"] {
+        assert!((590.0..=600.0).contains(&scene.gauge(name)), "{name}: {}", scene.gauge(name));
+    }
+    assert_eq!(scene.gauge("kcl_lease_held").to_bits(), 1.0_f64.to_bits());
+    run.stop().await.unwrap();
+    assert!(scene.gauge("kcl_behind_latest_seconds").is_nan(), "a shard that is given up leaves no lag behind");
+    assert!(scene.gauge("kcl_oldest_undone_age_seconds").is_nan());
+    assert_eq!(scene.gauge("kcl_lease_held").to_bits(), 0.0_f64.to_bits());
+}
+
+#[tokio::test(start_paused = true)]
+async fn lag_grows_while_a_handler_does_not_return_and_it_is_told() {
+    let scene = Scene::new("slow");
+    let run = scene.fleet().start(Script::process(|_| async {
+        seconds(100).await;
+        Ok(())
+    }));
+    scene.put();
+    seconds(95).await;
+    let status = scene.status(&run);
+    assert!(status.millis_behind_latest.unwrap() >= 90_000, "{status:?}");
+    assert!(status.in_call_for.unwrap() >= Duration::from_secs(90), "{status:?}");
+    assert!(scene.gauge("kcl_behind_latest_seconds") >= 90.0);
+    let slow = |event: &Event| matches!(event, Event::HandlerSlow { span, .. } if *span >= Duration::from_secs(30));
+    assert_eq!(run.heard.count(slow), 2, "after 30 s and after twice as long");
+    seconds(10).await;
+    assert_eq!(scene.status(&run).millis_behind_latest, Some(0), "done");
+    run.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn lag_grows_while_the_stream_does_not_answer() {
+    let scene = Scene::new("dead-network");
+    let run = scene.fleet().start(Script::default());
+    seconds(5).await;
+    assert_eq!(scene.status(&run).millis_behind_latest, Some(0));
+    scene.stream.fail_next(Operation::Read, ErrorKind::Transient, u32::MAX);
+    seconds(60).await;
+    let status = scene.status(&run);
+    assert!((50_000..=60_500).contains(&status.millis_behind_latest.unwrap()), "{status:?}");
+    assert_eq!(status.oldest_undone_age, None, "nothing was fetched");
+    assert!(scene.gauge("kcl_behind_latest_seconds") >= 50.0);
+    drop(run.task);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shard_without_records_is_caught_up_and_that_is_told_once() {
+    let scene = Scene::new("empty");
+    let run = scene.fleet().start(Script::default());
+    seconds(60).await;
+    assert_eq!(scene.status(&run).millis_behind_latest, Some(0));
+    scene.put();
+    seconds(60).await;
+    assert_eq!(scene.status(&run).millis_behind_latest, Some(0));
+    assert_eq!(run.heard.count(|event| matches!(event, Event::CaughtUp { .. })), 1);
+    run.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shard_is_caught_up_only_when_all_that_it_had_is_done() {
+    let scene = Scene::new("behind");
+    scene.put();
+    let run = scene.fleet().start(Script::process(|_| async {
+        seconds(20).await;
+        Ok(())
+    }));
+    let told = || run.heard.count(|event| matches!(event, Event::CaughtUp { .. }));
+    seconds(15).await;
+    assert_eq!((run.seen.records(), told()), (1, 0));
+    seconds(15).await;
+    assert_eq!(told(), 1);
+    run.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_labels_say_the_whole_identity_of_a_stream() {
+    for (name, label, worker) in [("named", WorkerLabel::WhereNamed, Some("me")), ("nameless", WorkerLabel::Never, None)] {
+        let scene = Scene::new(name);
+        let run = scene.fleet().with(|builder| builder.worker_label(label)).start(Script::default());
+        seconds(2).await;
+        let labels = scene.counters.labels("kcl_lease_held");
+        let own = labels.iter().find(|labels| labels["stream"] == name).expect("a series");
+        assert!(!own["region"].is_empty() && !own["account"].is_empty(), "{own:?}");
+        assert_eq!(own.get("worker").map(String::as_str), worker, "{own:?}");
+        run.stop().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_figure_is_described_with_its_unit() {
+    let scene = Scene::new("described");
+    scene.put();
+    let run = scene.fleet().start(Script::default());
+    seconds(2).await;
+    let described = scene.counters.described();
+    for name in scene.counters.names() {
+        let (unit, what) = described.get(&name).unwrap_or_else(|| panic!("{name} is not described"));
+        assert!(name.starts_with("kcl_") && unit.is_some() && !what.is_empty(), "{name}");
+    }
+    run.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_goes_on_is_logged_at_growing_distances() {
+    let logged = Logged::default();
+    let _here = logged.on_this_thread();
+    let scene = Scene::new("failing");
+    scene.put();
+    let run = scene.fleet().start(Script::process(|_| async { Err(Failure::new("the sink is gone")) }));
+    seconds(1000).await;
+    let lines = logged.take();
+    let warnings: Vec<_> = lines.lines().filter(|line| line.contains("WARN")).collect();
+    assert_eq!(warnings.len(), 5, "at once and after 1, 3, 7 and 15 minutes: {warnings:#?}");
+    for line in warnings {
+        assert!(line.contains("the sink is gone") && line.contains("it is tried again after"), "{line}");
+    }
+    run.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_status_is_the_health_of_the_worker() {
+    let scene = Scene::new("health");
+    let run = scene.fleet().start(Script::default());
+    assert_eq!(run.worker.status().phase, Phase::Idle);
+    seconds(5).await;
+    let status = run.worker.status();
+    assert_eq!(status.phase, Phase::Running);
+    assert_eq!(status.streams.values().collect::<Vec<_>>(), [&StreamState::Reading]);
+    assert!(status.unreadable.is_empty());
+    scene.stream.fail_next(Operation::Read, ErrorKind::Denied, 1);
+    run.heard.wait_for("that it cannot be read", |event| matches!(event, Event::ShardUnreadable { .. })).await;
+    let status = run.worker.status();
+    let unreadable: Vec<_> = status.unreadable.values().collect();
+    assert_eq!((unreadable.len(), unreadable[0].attempts), (1, 1), "{unreadable:?}");
+    scene.put();
+    run.seen.wait_for_records(1).await;
+    assert!(run.worker.status().unreadable.is_empty(), "it is read again");
+    let worker = run.worker.clone();
+    run.stop().await.unwrap();
+    assert_eq!(worker.status().phase, Phase::Stopped);
+}
