@@ -51,6 +51,9 @@ impl Trace {
     }
 
     /// Writes lines, each with its line feed. They are with the system when this returns.
+    ///
+    /// # Errors
+    /// The file cannot be written.
     pub fn write(&self, lines: &str) -> Result<(), TraceError> {
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         out.lay_out(lines);

@@ -111,7 +111,8 @@ mod tests {
     #[test]
     fn a_shard_out_of_reach_is_left_to_others_after_three_failovers() {
         use ErrorKind::{Busy, Denied, Expired, Gone, Throttled, Transient, Unreachable};
-        let cases: &[(&str, &[(ErrorKind, u64)], bool)] = &[
+        type Case = (&'static str, &'static [(ErrorKind, u64)], bool);
+        let cases: &[Case] = &[
             ("out of reach for long", &[(Unreachable, 0), (Unreachable, 30)], true),
             ("not long enough", &[(Unreachable, 0), (Unreachable, 29)], false),
             ("a single failure", &[(Unreachable, 30)], false),

@@ -27,7 +27,9 @@ pub(crate) struct Settler {
 
 /// Who hears of trouble: which lease it is, and what was said.
 #[derive(Clone)]
-struct Trouble(Arc<dyn Fn(&LeaseKey, Arc<str>) + Send + Sync>);
+struct Trouble(Arc<Hears>);
+
+type Hears = dyn Fn(&LeaseKey, Arc<str>) + Send + Sync;
 
 impl fmt::Debug for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

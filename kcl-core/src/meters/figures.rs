@@ -46,7 +46,7 @@ impl Figure {
 
 /// Tells the recorder what each figure is. A worker does it when it begins to run: by then the application has its recorder.
 pub(crate) fn describe_all() {
-    ALL.iter().for_each(|figure| figure.describe());
+    ALL.iter().for_each(Figure::describe);
 }
 
 macro_rules! figures {

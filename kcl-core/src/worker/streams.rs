@@ -136,7 +136,7 @@ pub(crate) struct ReadStream {
 impl ReadStream {
     /// How it is read: as it was given, or as the environment says.
     pub(crate) async fn source(&self) -> Result<Arc<dyn Stream>, stream::Error> {
-        self.source.get_or_try_init(|| from_environment(&self.name)).await.map(Arc::clone)
+        self.source.get_or_try_init(|| Box::pin(from_environment(&self.name))).await.map(Arc::clone)
     }
 
     /// The stream as its shards are read and listed: a refusal has to last before it counts.
