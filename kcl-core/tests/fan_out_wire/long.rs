@@ -1,4 +1,5 @@
 //! Events that are longer than a frame: received when there is room for them, and not before.
+#![expect(clippy::disallowed_methods, reason = "waits in tokio's time")]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

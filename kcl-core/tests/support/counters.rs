@@ -10,12 +10,15 @@ type NameStreamCause = (String, String, String);
 /// What gauges show, by all that they are labelled with.
 type Gauges = Arc<Mutex<BTreeMap<(String, BTreeMap<String, String>), f64>>>;
 
+/// The unit of each figure, and what is said of it.
+type Described = Arc<Mutex<BTreeMap<String, (Option<metrics::Unit>, String)>>>;
+
 /// The counters of this process.
 #[derive(Clone, Default)]
 pub(crate) struct Counters {
     counted: Arc<Mutex<BTreeMap<NameStreamCause, Arc<AtomicU64>>>>,
     gauges: Gauges,
-    described: Arc<Mutex<BTreeMap<String, (Option<metrics::Unit>, String)>>>,
+    described: Described,
 }
 
 impl Counters {

@@ -1,4 +1,5 @@
 //! A worker whose own calls of the stream fail, while those of others are answered: what it leaves to them, and what it says.
+#![expect(clippy::disallowed_methods, reason = "waits in tokio's time")]
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
 //! Calls that are refused: for a moment to all, for one stream of several, and for good.
+#![expect(clippy::disallowed_methods, reason = "waits in tokio's time")]
 
 use std::time::Duration;
 
