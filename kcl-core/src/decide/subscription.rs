@@ -59,6 +59,36 @@ pub fn trusted_for(retention: Duration, millis_behind_latest: u64, call_limit: D
     (retention / 2).saturating_sub(Duration::from_millis(millis_behind_latest)).saturating_sub(call_limit)
 }
 
+/// When it is asked by polling whether a shard has ended whose subscription does not say so.
+///
+/// The service ends a subscription with a last event. Some servers never do: they name the shards that follow beside a place to go on at,
+/// or nothing at all.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asks {
+    asked: Option<Moment>,
+}
+
+/// A subscription to a shard that is listed closed may give no record for so long before it is doubted: two of the empty events that the
+/// service sends every five seconds or so.
+pub const QUIET: Duration = Duration::from_secs(10);
+/// From one question to the next.
+pub const ASK_AGAIN: Duration = Duration::from_secs(10);
+
+impl Asks {
+    /// Whether to ask at `now`: of a subscription that was told of the shards that follow, or whose shard is listed closed while it has
+    /// given no record for so long.
+    #[must_use]
+    pub fn is_due(&self, now: Moment, is_told: bool, is_listed_closed: bool, quiet: Duration) -> bool {
+        let is_doubtful = is_told || (is_listed_closed && quiet >= QUIET);
+        is_doubtful && self.asked.is_none_or(|asked| now.since(asked) >= ASK_AGAIN)
+    }
+
+    /// It is asked at this moment.
+    pub const fn asked(&mut self, at: Moment) {
+        self.asked = Some(at);
+    }
+}
+
 impl SubscriptionPace {
     /// The earliest moment, `now` or later, at which the next call may be sent.
     #[must_use]
@@ -136,6 +166,18 @@ mod tests {
                 pace.after(happened, now, jitter);
             }
         }
+    }
+
+    #[test]
+    fn a_subscription_is_doubted_when_it_names_followers_or_is_quiet_on_a_closed_shard() {
+        let (mut asks, quiet) = (Asks::default(), QUIET);
+        assert!(!asks.is_due(moment(0), false, false, Duration::MAX), "an open shard may be quiet for ever");
+        assert!(!asks.is_due(moment(0), false, true, quiet - Duration::from_millis(1)), "records still come");
+        assert!(asks.is_due(moment(0), false, true, quiet));
+        assert!(asks.is_due(moment(0), true, false, Duration::ZERO));
+        asks.asked(moment(5_000));
+        assert!(!asks.is_due(moment(14_999), true, true, Duration::MAX));
+        assert!(asks.is_due(moment(15_000), true, true, Duration::MAX));
     }
 
     /// The milliseconds from each call to the next, when each is answered within 10 ms.

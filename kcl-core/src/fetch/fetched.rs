@@ -1,4 +1,5 @@
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -15,6 +16,9 @@ pub(crate) trait Fetch: Send + fmt::Debug {
     /// The next page that says something: with records, the shard's end, or that its tip is reached for the first time. Waits for
     /// the pace, for memory, and through everything that trying again can cure. Dropping the future loses nothing: the place to resume from moves when it returns.
     async fn next(&mut self) -> Result<Fetched, FetchError>;
+
+    /// The end that was read last is none, or not a certain one: the shard is opened again where it was, as told.
+    async fn open_again(&mut self, how: OpenAgain);
 }
 
 /// What a shard gave.
@@ -36,12 +40,29 @@ pub(crate) struct Fetched {
 /// The shard has no more records to hand on.
 #[derive(Debug)]
 pub(crate) enum End {
-    /// It ended; these follow, as far as the service said.
-    Closed(Vec<ChildShard>),
+    /// The answer says that it has ended.
+    Closed(ReadEnd),
     /// It was read up to the bound of the reading.
     Bound,
     /// The service does not know it (any more).
     Gone,
+}
+
+/// The end of a shard, as an answer tells it: whether it has ended is for the listing to say.
+#[derive(Clone, Debug)]
+pub(crate) struct ReadEnd {
+    /// The shards that follow, as far as the answer named them.
+    pub(crate) children: Vec<ChildShard>,
+    /// What was, or may have been, lost to retention before the end, if it is one.
+    pub(crate) gap: Option<DataGap>,
+}
+
+/// How a shard is opened again whose end was read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OpenAgain {
+    pub(crate) after: Duration,
+    /// The shard is closed: it is only to be seen whether another answer says the same.
+    pub(crate) for_a_second_answer: bool,
 }
 
 /// Why a shard cannot be read any further.

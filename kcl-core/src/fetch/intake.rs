@@ -9,7 +9,7 @@ use crate::runtime::{Clock, within};
 use crate::stream::{Error, ErrorKind};
 
 use super::budget::Permit;
-use super::fetched::{End, Fetched};
+use super::fetched::{End, Fetched, ReadEnd};
 use super::resume::Resume;
 use super::size::RecordSize;
 
@@ -83,6 +83,11 @@ impl Intake {
         self.ended
     }
 
+    /// The end that was taken in last is none.
+    pub(super) const fn goes_on(&mut self) {
+        self.ended = false;
+    }
+
     /// Records in the form in which they are handed on; nothing if they say nothing. `is_full`: no more of them fit into one answer,
     /// so that there may be more whatever it says of the tip. `end` are the shards that follow the last ones.
     pub(super) fn take_in(
@@ -95,7 +100,8 @@ impl Intake {
     ) -> Option<Fetched> {
         let at_tip = self.answered(is_full, millis_behind_latest);
         let first = raw.first().map(|record| &record.sequence);
-        let gap = if first.is_some() || end.is_some() { self.resume.judge(first) } else { None };
+        let gap = first.and_then(|first| self.resume.judge(first));
+        let missing = if first.is_none() && end.is_some() { self.resume.judge_end() } else { None };
         let cut = self.bound.and_then(|bound| bound.cut(raw.iter().map(|record| record.arrived_at)));
         // What was cut off is not given.
         let at_tip = at_tip && cut.is_none();
@@ -103,7 +109,7 @@ impl Intake {
         if let Some(cut) = cut {
             raw.truncate(cut);
         }
-        let end = if is_bound { Some(End::Bound) } else { end.map(End::Closed) };
+        let end = if is_bound { Some(End::Bound) } else { end.map(|children| End::Closed(ReadEnd { children, gap: missing })) };
         self.ended = end.is_some();
         let last = raw.last().map(|record| record.sequence.clone());
         let records = self.take_apart(raw, &mut permit);

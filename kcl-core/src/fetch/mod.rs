@@ -23,7 +23,7 @@ mod scene;
 mod size;
 
 pub use budget::{ByteBudget, InvalidBudget};
-pub(crate) use fetched::{Fetch, FetchError};
+pub(crate) use fetched::{Fetch, FetchError, OpenAgain, ReadEnd};
 pub(crate) use intake::{Intake, bounded};
 pub(crate) use polling::{Polling, PollingSettings};
 pub(crate) use pump::{Batch, Fed, Feed};

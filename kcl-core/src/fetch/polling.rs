@@ -11,7 +11,7 @@ use crate::runtime::{Clock, jitter, pause};
 use crate::stream::{Cursor, Error, ErrorKind, Page, Stream};
 
 use super::budget::{Permit, Seat};
-use super::fetched::{Fetch, FetchError, Fetched};
+use super::fetched::{Fetch, FetchError, Fetched, OpenAgain};
 use super::intake::{Intake, bounded, occupied};
 
 /// The settings of polling.
@@ -166,6 +166,12 @@ impl Fetch for Polling {
                 return Ok(fetched);
             }
         }
+    }
+
+    async fn open_again(&mut self, how: OpenAgain) {
+        self.turns.while_waiting(pause(&*self.clock, how.after)).await;
+        self.cursor = None;
+        self.intake.goes_on();
     }
 }
 

@@ -52,7 +52,7 @@ async fn a_wait_for_the_pace_or_after_a_refused_call_is_no_standstill() {
 async fn after_its_end_a_shard_is_not_asked_any_more() {
     let (scene, mut polling) = polled();
     scene.stream.close(&scene.shard).unwrap();
-    assert!(matches!(polling.next().await.unwrap().end, Some(End::Closed(children)) if children.is_empty()));
+    assert!(matches!(polling.next().await.unwrap().end, Some(End::Closed(end)) if end.children.is_empty()));
     let calls = scene.stream.call_count(Operation::Read, None);
     assert!(within(&*scene.clock, Duration::from_secs(60), polling.next()).await.is_none());
     assert_eq!(scene.stream.call_count(Operation::Read, None), calls);

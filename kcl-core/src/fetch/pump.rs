@@ -7,7 +7,7 @@ use crate::processor::Records;
 use crate::runtime::Tasks;
 
 use super::budget::Permit;
-use super::fetched::{End, Fetch, FetchError};
+use super::fetched::{End, Fetch, FetchError, OpenAgain, ReadEnd};
 
 /// Records on their way to the processor, with the memory that they are counted by.
 #[derive(Debug)]
@@ -32,8 +32,8 @@ pub(crate) enum Fed {
     AtTip,
     /// Records.
     Batch(Box<Batch>),
-    /// Everything has been handed out.
-    End(Vec<ChildShard>),
+    /// An answer says that everything has been handed out. Nothing follows before [`Feed::open_again`].
+    End(ReadEnd),
     /// Everything up to the bound of the reading has been handed out.
     Bound,
     /// The service says that the shard is not there.
@@ -48,6 +48,7 @@ pub(crate) enum Fed {
 #[derive(Debug)]
 pub(crate) struct Feed {
     fed: mpsc::Receiver<Fed>,
+    again: mpsc::UnboundedSender<OpenAgain>,
     _pump: Tasks,
 }
 
@@ -58,9 +59,16 @@ impl Feed {
     /// Begins to read.
     pub(crate) fn start(fetch: Box<dyn Fetch>) -> Self {
         let (give, fed) = mpsc::channel(PAGES_AHEAD);
+        let (again, ended) = mpsc::unbounded_channel();
         let mut pump = Tasks::new();
-        pump.start(pump_all(fetch, give).in_current_span());
-        Self { fed, _pump: pump }
+        pump.start(pump_all(fetch, give, ended).in_current_span());
+        Self { fed, again, _pump: pump }
+    }
+
+    /// The end that came is none, or not a certain one: the shard is opened again where it was, as told.
+    pub(crate) fn open_again(&self, how: OpenAgain) {
+        // A pump that has ended says so itself.
+        let _ = self.again.send(how);
     }
 
     /// What comes next. Cancel safe. Nothing after the last.
@@ -69,7 +77,7 @@ impl Feed {
     }
 }
 
-async fn pump_all(mut fetch: Box<dyn Fetch>, give: mpsc::Sender<Fed>) {
+async fn pump_all(mut fetch: Box<dyn Fetch>, give: mpsc::Sender<Fed>, mut again: mpsc::UnboundedReceiver<OpenAgain>) {
     loop {
         // A place first: a page that is fetched is handed on at once, and its place to resume from with it.
         let Ok(place) = give.reserve().await else { return };
@@ -84,11 +92,12 @@ async fn pump_all(mut fetch: Box<dyn Fetch>, give: mpsc::Sender<Fed>) {
         let mut parts = Vec::with_capacity(4);
         parts.extend(fetched.gap.map(Fed::Gap));
         let is_bound = matches!(fetched.end, Some(End::Bound));
-        let (is_last, children, gone) = match fetched.end {
-            None | Some(End::Bound) => (false, Vec::new(), false),
-            Some(End::Closed(children)) => (true, children, false),
-            Some(End::Gone) => (false, Vec::new(), true),
+        let (end, gone) = match fetched.end {
+            None | Some(End::Bound) => (None, false),
+            Some(End::Closed(end)) => (Some(end), false),
+            Some(End::Gone) => (None, true),
         };
+        let is_last = end.is_some();
         if !fetched.records.is_empty() {
             parts.push(Fed::Batch(Box::new(Batch {
                 records: Records::new(fetched.records),
@@ -96,16 +105,15 @@ async fn pump_all(mut fetch: Box<dyn Fetch>, give: mpsc::Sender<Fed>) {
                 fetched: fetched.fetched,
                 fetched_at: fetched.fetched_at,
                 is_last,
-                children: children.clone(),
+                children: end.iter().flat_map(|end| end.children.clone()).collect(),
                 permit: fetched.permit,
             })));
         }
         if fetched.at_tip {
             parts.push(Fed::AtTip);
         }
-        if is_last {
-            parts.push(Fed::End(children));
-        } else if gone {
+        parts.extend(end.map(Fed::End));
+        if gone {
             parts.push(Fed::Gone);
         } else if is_bound {
             parts.push(Fed::Bound);
@@ -120,8 +128,12 @@ async fn pump_all(mut fetch: Box<dyn Fetch>, give: mpsc::Sender<Fed>) {
                 }
             }
         }
-        if is_last || is_bound {
+        if is_bound {
             return;
+        }
+        if is_last {
+            let Some(how) = again.recv().await else { return };
+            fetch.open_again(how).await;
         }
     }
 }

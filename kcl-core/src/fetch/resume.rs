@@ -80,10 +80,26 @@ impl Resume {
         self.told = self.last.as_ref().is_some_and(|last| last.sequence <= place).then_some((place, until));
     }
 
-    /// The first record since the shard was opened (nothing: the shard ended without one): is something missing before it?
-    pub(crate) fn judge(&mut self, first: Option<&SequenceNumber>) -> Option<DataGap> {
+    /// Where to look whether something follows, while the shard is open elsewhere: what that has still to show it still has to show.
+    pub(crate) fn after(&self) -> StartAt {
+        match &self.last {
+            Some(Last { sequence, sub_sequence: None }) if !self.unproved => StartAt::AfterSequence(sequence.clone()),
+            Some(last) => StartAt::Sequence(last.sequence.clone()),
+            None => self.begin.clone(),
+        }
+    }
+
+    /// The first record since the shard was opened: is something missing before it?
+    pub(crate) fn judge(&mut self, first: &SequenceNumber) -> Option<DataGap> {
         let last = self.last.as_ref().filter(|_| std::mem::take(&mut self.unproved))?;
-        judge_first(&Position::new(last.sequence.clone(), last.sub_sequence.unwrap_or(0)), first)
+        judge_first(&last.position(), Some(first))
+    }
+
+    /// An answer says that the shard ended without a record since it was opened: is something missing before the end? That has still to
+    /// be shown if it has not ended.
+    pub(crate) fn judge_end(&self) -> Option<DataGap> {
+        let last = self.last.as_ref().filter(|_| self.unproved)?;
+        judge_first(&last.position(), None)
     }
 
     /// Leaves only what does not come again.
@@ -106,6 +122,10 @@ impl Resume {
 }
 
 impl Last {
+    fn position(&self) -> Position {
+        Position::new(self.sequence.clone(), self.sub_sequence.unwrap_or(0))
+    }
+
     fn covers(&self, position: &Position) -> bool {
         match position.sequence.cmp(&self.sequence) {
             Ordering::Less => true,
@@ -176,16 +196,16 @@ mod tests {
     fn what_retention_deleted_while_the_shard_was_read_is_a_gap_too() {
         let mut resume = Resume::new(&Checkpoint::TrimHorizon, &Facts::default()).unwrap();
         resume.open();
-        assert_eq!(resume.judge(Some(&number(1))), None, "nothing was read before");
+        assert_eq!(resume.judge(&number(1)), None, "nothing was read before");
         resume.handed_on(number(1));
-        assert_eq!(resume.judge(Some(&number(5))), None, "the same iterator goes on");
+        assert_eq!(resume.judge(&number(5)), None, "the same iterator goes on");
         resume.handed_on(number(5));
         resume.open();
-        assert_eq!(resume.judge(Some(&number(5))), None, "it is still there");
+        assert_eq!(resume.judge(&number(5)), None, "it is still there");
         resume.open();
-        let gap = resume.judge(Some(&number(9))).unwrap();
+        let gap = resume.judge(&number(9)).unwrap();
         assert_eq!((gap.after, gap.certain), (at(5, 0), false));
-        assert_eq!(resume.judge(Some(&number(9))), None, "said once");
+        assert_eq!(resume.judge(&number(9)), None, "said once");
     }
 
     #[test]
@@ -193,13 +213,13 @@ mod tests {
         let mut resume = Resume::new(&at(1000, 3), &Facts::default()).unwrap();
         let at = |seconds| Moment::from_origin(std::time::Duration::from_secs(seconds));
         assert_eq!(resume.go_on(at(0)), StartAt::Sequence(number(1000)));
-        assert_eq!(resume.judge(Some(&number(1000))), None);
+        assert_eq!(resume.judge(&number(1000)), None);
         resume.handed_on(number(1000));
         resume.told(number(1500), at(60));
         assert_eq!(resume.go_on(at(59)), StartAt::Sequence(number(1500)));
-        assert_eq!(resume.judge(Some(&number(2000))), None, "nothing behind that place has aged out");
+        assert_eq!(resume.judge(&number(2000)), None, "nothing behind that place has aged out");
         assert_eq!(resume.go_on(at(60)), StartAt::Sequence(number(1000)));
-        assert!(resume.judge(Some(&number(2000))).is_some());
+        assert!(resume.judge(&number(2000)).is_some());
         resume.handed_on(number(2000));
         resume.told(number(1999), at(120));
         assert_eq!(resume.go_on(at(61)), StartAt::Sequence(number(2000)), "it is behind what was handed on");
@@ -220,7 +240,7 @@ mod tests {
         resume.go_on(at(0));
         resume.told(number(1500), at(60));
         assert_eq!(resume.go_on(at(1)), StartAt::Sequence(number(1500)));
-        assert!(resume.judge(Some(&number(2000))).is_some(), "the checkpointed record has never come");
+        assert!(resume.judge(&number(2000)).is_some(), "the checkpointed record has never come");
     }
 
     #[test]

@@ -82,6 +82,7 @@ figures! {
     AGGREGATES = Counter "kcl_aggregates_total", Count, "Kinesis records that were aggregates and were taken apart.";
     CORRUPT = Counter "kcl_corrupt_aggregates_total", Count, "Kinesis records that begin like an aggregate and are none.";
     OUT_OF_RANGE = Counter "kcl_user_records_out_of_range_total", Count, "User records outside of the hash key range of their shard.";
+    ENDS_REFUSED = Counter "kcl_shard_ends_refused_total", Count, "Answers that said that a shard has ended while it was listed open.";
     GAPS = Counter "kcl_data_gaps_total", Count, "Stretches of a shard that were, or may have been, lost to retention.";
     CHECKPOINT = Histogram "kcl_checkpoint_duration_seconds", Seconds, "One call of a Checkpointer, from the order to its acknowledgement.";
     LEASES = Gauge "kcl_leases", Count, "Leases that this worker holds.";

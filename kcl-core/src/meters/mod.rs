@@ -36,6 +36,7 @@
 //! | `kcl_aggregates_total` | counter | | Kinesis records that were aggregates and were taken apart |
 //! | `kcl_corrupt_aggregates_total` | counter | | Kinesis records that begin like an aggregate and are none, handed on as they are |
 //! | `kcl_user_records_out_of_range_total` | counter | | user records outside the shard's hash key range, handed on or dropped as set |
+//! | `kcl_shard_ends_refused_total` | counter | | answers that said that the shard has ended while it was listed open; it was read on where it was |
 //! | `kcl_data_gaps_total` | counter | | stretches that were, or may have been, lost to retention |
 //! | `kcl_checkpoint_duration_seconds` | histogram, seconds | `UpdateLease.Time` | one call of a `Checkpointer`, from the order to its acknowledgement |
 //! | `kcl_leases` | gauge | `CurrentLeases` | leases that this worker holds |
@@ -71,6 +72,7 @@ pub(crate) struct ShardMeters {
     pub(crate) throttled: Counter,
     pub(crate) retried: Counter,
     pub(crate) expired: Counter,
+    pub(crate) ends_refused: Counter,
     pub(crate) gaps: Counter,
     pub(crate) aggregates: Counter,
     pub(crate) corrupt: Counter,
@@ -92,6 +94,7 @@ impl ShardMeters {
             throttled: figures::THROTTLED.counter(labels),
             retried: figures::RETRIED.counter(labels),
             expired: figures::EXPIRED.counter(labels),
+            ends_refused: figures::ENDS_REFUSED.counter(labels),
             gaps: figures::GAPS.counter(labels),
             aggregates: figures::AGGREGATES.counter(labels),
             corrupt: figures::CORRUPT.counter(labels),

@@ -118,7 +118,8 @@ pub struct ProcessRecordsInput {
     pub checkpointer: Checkpointer,
     /// How old the newest record of the batch was against the tip of the shard when it was fetched.
     pub millis_behind_latest: Option<u64>,
-    /// The batch is the last of its shard.
+    /// The batch is the last of its shard, and the listing has confirmed it. An end that is confirmed later than 2 s after the batch came
+    /// is told by [`shard_ended`](super::RecordProcessor::shard_ended) alone.
     pub is_at_shard_end: bool,
     /// The shards that follow, with the last batch of a shard.
     pub child_shards: Vec<ChildShard>,

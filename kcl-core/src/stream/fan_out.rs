@@ -84,6 +84,9 @@ pub struct Pushed {
     pub millis_behind_latest: Option<u64>,
     /// The shards that follow, when this is the last event of the shard: it had no continuation. Nothing follows such an event.
     pub end: Option<Vec<ChildShard>>,
+    /// The shards that follow, in an event that is not the last: it has a continuation too. The service names them with the last event
+    /// only; a server that does so earlier may never send a last one, and is asked by polling whether the shard has ended.
+    pub named: Vec<ChildShard>,
 }
 
 impl Pushed {

@@ -140,7 +140,7 @@ impl fmt::Debug for Cursor {
 pub struct Page {
     /// The records, in the order of their sequence numbers. May be empty when the shard is not.
     pub records: Vec<RawRecord>,
-    /// Where the next page begins; nothing when the shard has ended.
+    /// Where the next page begins; nothing when the shard has ended, which the list of shards has to confirm.
     pub next: Option<Cursor>,
     /// How old the newest record of the page is against the tip of the shard; nothing when the service did not say.
     pub millis_behind_latest: Option<u64>,

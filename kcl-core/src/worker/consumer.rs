@@ -11,6 +11,7 @@ use crate::checkpoint::{Checkpointer, Delivered, Tenancy};
 use crate::decide::backoff::Backoff;
 use crate::decide::consumer::{Command, Consumer, Outcome, State, Step};
 use crate::decide::gap::DataGap;
+use crate::decide::shards::Refusals;
 use crate::fetch::{Batch, Fed, Feed};
 use crate::lease::held::{Held, Leave, OrderError};
 use crate::lease::with_causes;
@@ -31,6 +32,7 @@ use super::streams::ReadStream;
 use super::worker::{Inner, Stop};
 
 mod beginning;
+mod ending;
 mod opening;
 mod reading;
 mod telling;
@@ -63,6 +65,13 @@ pub(crate) struct ShardConsumer {
     /// Where reading begins while nothing is done: what is stored, unless the processor says otherwise.
     begin: Checkpoint,
     children: Vec<ChildShard>,
+    /// An end that was read and that the listing has not confirmed yet.
+    ending: Option<ending::Ending>,
+    /// An answer since the last record has said that the shard has ended, and the listing showed it closed.
+    seen_closed: bool,
+    /// What follows the shard, once its end is confirmed before it is read.
+    confirmed: Option<Vec<ChildShard>>,
+    refusals: Refusals,
     /// Failures of the present step since it last succeeded.
     failures: u32,
     /// This shard is to be given up for a reason of its own.
@@ -142,6 +151,10 @@ impl ShardConsumer {
             in_hand: None,
             delivered,
             children: Vec::new(),
+            ending: None,
+            seen_closed: false,
+            confirmed: None,
+            refusals: Refusals::default(),
             failures: 0,
             give_up: None,
             told_stop: false,
@@ -296,7 +309,14 @@ impl ShardConsumer {
 
     async fn await_batch(&mut self) -> Step {
         loop {
+            if self.ending.is_some() {
+                match self.await_end().await {
+                    Some(step) => return step,
+                    None => continue,
+                }
+            }
             if self.feed.is_none() {
+                self.confirmed = None;
                 match self.open_feed().await {
                     Ok(feed) => self.feed = Some(feed),
                     Err(step) => return step,
@@ -310,15 +330,21 @@ impl ShardConsumer {
                 fed = feed.next() => fed,
             };
             let step = match fed {
-                Some(Fed::Batch(batch)) => self.take_in_hand(batch),
+                Some(Fed::Batch(mut batch)) => {
+                    self.seen_closed = false;
+                    if batch.is_last {
+                        self.last_batch(&mut batch).await;
+                    }
+                    self.take_in_hand(batch)
+                }
                 Some(Fed::Gap(gap)) => self.report_gap(gap),
                 Some(Fed::AtTip) => {
                     self.caught_up();
                     None
                 }
-                Some(Fed::End(children)) => {
-                    self.children = children;
-                    Some(Step::EndReached)
+                Some(Fed::End(end)) => {
+                    self.end_read(end);
+                    None
                 }
                 Some(Fed::Bound) => Some(self.stop_with(GiveUp::Read)),
                 Some(Fed::Gone) => self.look_for_gone().await,

@@ -103,6 +103,15 @@ pub enum Event {
         /// Which.
         gap: DataGap,
     },
+    /// An answer said that a shard has ended, and the listing shows it open: it is opened again where it was, and nothing is skipped. The
+    /// listing may lag behind a shard that has just been closed; otherwise whoever answered is no true Kinesis. Told at the first such
+    /// answer, and of many in a row at the second, the fourth, the eighth and so on.
+    EndRefused {
+        /// The shard.
+        shard: ShardRef,
+        /// How many such answers there have been, one soon after the other.
+        times: u32,
+    },
     /// A shard cannot be read by this worker, by rights, by its key or for want of its stream's consumer. Its lease is released, and tried again later.
     ShardUnreadable {
         /// The shard.
@@ -248,6 +257,9 @@ impl fmt::Display for Event {
             }
             Self::RecordSkipped { shard, at } => write!(f, "skipped the record {at} of {shard}, which had failed"),
             Self::DataGap { shard, gap } => write!(f, "{shard}: {gap}"),
+            Self::EndRefused { shard, times } => {
+                write!(f, "an answer said that {shard} has ended, but it is listed open ({times} such answers in a row)")
+            }
             Self::ShardUnreadable { shard, error } => write!(f, "{shard} cannot be read by this worker: {error}"),
             Self::Refused { of, call, error, .. } => write!(f, "{call} of {of} is refused, which was granted before: {error}"),
             Self::ReadingFails { shard, for_long, attempts, error } => {

@@ -54,6 +54,7 @@ impl Event {
             Self::HandlerSlow { .. } => "handler_slow",
             Self::RecordSkipped { .. } => "record_skipped",
             Self::DataGap { .. } => "data_gap",
+            Self::EndRefused { .. } => "end_refused",
             Self::ShardUnreadable { .. } => "shard_unreadable",
             Self::Refused { .. } => "refused",
             Self::ReadingFails { .. } => "reading_fails",
@@ -80,6 +81,7 @@ impl Event {
             | Self::LeaseLost { reason: LossReason::Released, .. }
             | Self::Stopping => Voice::Info,
             Self::DataGap { .. }
+            | Self::EndRefused { .. }
             | Self::PolledInstead { .. }
             | Self::StreamReplaced { .. }
             | Self::ReadingGoesOn { .. }
@@ -110,6 +112,10 @@ impl Event {
             Self::HandlerSlow { .. } => {
                 Some(format!("its lease is given up when the call has taken {:?}", settings.handler_budget))
             }
+            Self::EndRefused { .. } => Some(
+                "it is read on where it was; the listing may lag behind the stream, or whoever answered is no true Kinesis"
+                    .to_owned(),
+            ),
             Self::ShardUnreadable { .. } => {
                 Some("its lease is released for others, and the shard is tried again later".to_owned())
             }

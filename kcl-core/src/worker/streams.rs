@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::decide::shards::{ShardGraph, Unread};
-use crate::fetch::fan_out::Registration;
+use crate::fetch::fan_out::{ListedClosed, Registration};
 use crate::level::Level;
 use crate::model::{HashKeyRange, InitialPosition, Lease, LeaseKey, StreamName, Timestamp};
 use crate::stream::{self, ErrorKind, Stream, StreamDescription};
@@ -97,6 +97,7 @@ impl StreamConfig {
             time: Shared::default(),
             facts: Shared::default(),
             trouble: Mutex::default(),
+            listed: ListedClosed::default(),
         }
     }
 }
@@ -131,6 +132,8 @@ pub(crate) struct ReadStream {
     pub(crate) facts: Shared<StreamDescription, Trouble>,
     /// Why its shards could not be listed, when that was tried last.
     trouble: Mutex<Option<Arc<str>>>,
+    /// Which of its shards are closed, for those whose subscription does not say so.
+    pub(crate) listed: ListedClosed,
 }
 
 impl ReadStream {

@@ -81,6 +81,7 @@ async fn an_event_that_names_children_and_has_a_continuation_ends_nothing() {
     let (_server, mut subscription) = ending_after(vec![events::event(&body), events::one(10, b"second")]).await;
     let first = subscription.next().await.unwrap().unwrap();
     assert_eq!((first.end, first.continuation), (None, Some(SequenceNumber::from_u128(9))));
+    assert_eq!(first.named.len(), 1, "who reads on asks whether it has ended");
     assert_eq!(next(&mut subscription).await.unwrap(), Some(vec![b"second".to_vec()]));
 }
 

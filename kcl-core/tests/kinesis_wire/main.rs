@@ -3,6 +3,7 @@
 
 mod calls;
 mod consumers;
+mod ends;
 mod failures;
 mod log;
 mod setup;

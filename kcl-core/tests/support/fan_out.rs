@@ -37,11 +37,16 @@ impl Pushing {
     }
 
     pub(crate) fn fleet_as(&self, mode: Mode) -> Fleet {
+        self.fleet_of(&self.stream, mode)
+    }
+
+    /// Workers that see the stream in another way.
+    pub(crate) fn fleet_of(&self, stream: &(impl Stream + Clone), mode: Mode) -> Fleet {
         let own = |builder: Builder| {
             let builder = builder.clock(self.clock).coordination_on(CoordinationOn::CallersRuntime);
             builder.mode(mode).failover(Duration::from_secs(30))
         };
-        Fleet::new(&self.stream, &self.table).with(own)
+        Fleet::new(stream, &self.table).with(own)
     }
 
     /// What the pace demands of the calls: never two of one shard within a second.

@@ -8,6 +8,7 @@ mod builder;
 mod calls;
 mod checkpoints;
 mod consumers;
+mod ends;
 mod failures;
 mod fan_out;
 mod fetch;

@@ -5,6 +5,7 @@
 //!                                +--> (same two inputs) --+--> gone      leases whose shard left the stream
 //!   lease table --> Leases ------+                        +--> unread    hash keys that nobody reads
 //!                                                         +--> cleanup   finished leases that may be deleted
+//!   last page of a shard, listing ---> end                   has it ended?
 //!   last page of a shard ------------> children              the leases that follow
 //!   lease + its parents' rows -------> gate                  may its shard be read yet?
 //! ```
@@ -13,7 +14,7 @@
 //!
 //! 1. The table is empty: [`listing_for`] says which listing to take, [`leases_to_create`] makes a lease for each of the oldest
 //!    shards in it. Their descendants get none yet.
-//! 2. A shard ends: whoever finished it creates its children's leases ([`children_to_create`]), then stores the end. So a child's
+//! 2. A shard ends, when the listing says so too ([`judge_end`]): whoever finished it creates its children's leases ([`children_to_create`]), then stores the end. So a child's
 //!    row never exists before its parent's, and a parent at its end always has followers, whenever the worker dies. After a merge
 //!    both finishers create the child; the first one wins, and the [`gate`] holds the child until both are done.
 //! 3. From time to time the table is compared with a listing of all shards, and what is missing is created: rows that somebody
@@ -32,6 +33,7 @@ mod begin;
 mod children;
 mod cleanup;
 mod create;
+mod end;
 mod followers;
 mod gate;
 mod gone;
@@ -50,6 +52,7 @@ pub use begin::{Begin, listing_for};
 pub use children::children_to_create;
 pub use cleanup::{Finished, Kept, judge_finished};
 pub use create::leases_to_create;
+pub use end::{End, EndSaid, Refusals, Refused, judge_end};
 pub use followers::followers;
 pub use gate::{Gate, ParentView, Wait, asks_listing, gate};
 pub use gone::{Gone, shard_gone};

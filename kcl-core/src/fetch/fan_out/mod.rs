@@ -45,11 +45,14 @@
 //! A shard whose handler stands is not asked for any more, and the transport's window holds the service back. Its subscription may end
 //! meanwhile: that is noticed when the next event is asked for, and costs nothing.
 
+mod ask;
 mod calls;
+mod listed;
 mod no_consumer;
 mod registration;
 mod subscribed;
 
+pub(crate) use listed::ListedClosed;
 pub use no_consumer::NoConsumer;
 pub(crate) use registration::Registration;
 pub use subscribed::SILENCE;

@@ -3,17 +3,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::decide::subscription::{Happened, SubscriptionPace, trusted_for};
+use crate::decide::subscription::{Asks, Happened, SubscriptionPace, trusted_for};
 use crate::fetch::budget::{Permit, Seat};
-use crate::fetch::fetched::{Fetch, FetchError, Fetched};
+use crate::fetch::fetched::{Fetch, FetchError, Fetched, OpenAgain};
 use crate::fetch::intake::{Intake, bounded, occupied};
 use crate::lease::held::Turns;
 use crate::meters::SubscriptionMeters;
-use crate::model::{Moment, ShardId};
-use crate::runtime::{Clock, jitter, within};
-use crate::stream::{ConsumerArn, Error, ErrorKind, Pushed, Subscription};
+use crate::model::{ChildShard, Moment, ShardId};
+use crate::runtime::{Clock, jitter, pause, within};
+use crate::stream::{ConsumerArn, Cursor, Error, ErrorKind, Pushed, Stream, Subscription};
 
-use super::Registration;
+use super::{ListedClosed, Registration};
 
 /// How long a subscription may give no event while it is waited for, before it is replaced: 30 s, six of the empty events that the
 /// service sends every five seconds or so. (The KCL waits for 60 s.)
@@ -35,24 +35,37 @@ const WAITED: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct Subscribed {
     registration: Arc<Registration>,
-    shard: ShardId,
-    clock: Arc<dyn Clock>,
-    settings: SubscribedSettings,
+    pub(super) shard: ShardId,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) settings: SubscribedSettings,
     seat: Seat,
     turns: Turns,
-    meters: SubscriptionMeters,
-    intake: Intake,
+    pub(super) meters: SubscriptionMeters,
+    pub(super) intake: Intake,
     consumer: ConsumerArn,
     /// When the call was sent that was answered with "not there": it may be the consumer.
     doubted: Option<Moment>,
     /// The shard was not found, and that has still to be said.
     gone: bool,
-    subscription: Option<Box<dyn Subscription>>,
+    pub(super) subscription: Option<Box<dyn Subscription>>,
     /// When the call was sent that has made it: all that it gives was told after that.
     opened: Moment,
     pace: SubscriptionPace,
+    /// How the shard is polled when it is doubtful whether it has ended.
+    pub(super) source: Arc<dyn Stream>,
+    /// Which shards are listed closed.
+    pub(super) listed: ListedClosed,
+    /// The shards that follow, as an event named them that was not the last.
+    pub(super) named: Vec<ChildShard>,
+    pub(super) asks: Asks,
+    /// Where the last question went on.
+    pub(super) asking: Option<Cursor>,
+    /// The next thing is to ask.
+    ask_now: bool,
+    /// Since when there has been no record.
+    pub(super) quiet_since: Moment,
     /// Memory that was waited for and is not used yet.
-    permit: Option<Permit>,
+    pub(super) permit: Option<Permit>,
 }
 
 /// What waiting for an event came to.
@@ -74,7 +87,10 @@ impl Subscribed {
         turns: Turns,
         meters: SubscriptionMeters,
         intake: Intake,
+        source: Arc<dyn Stream>,
+        listed: ListedClosed,
     ) -> Self {
+        let quiet_since = clock.now();
         let mut pace = SubscriptionPace::default();
         if let Some(last) = registration.calls().last(&shard) {
             pace.called(last);
@@ -94,12 +110,19 @@ impl Subscribed {
             subscription: None,
             opened: Moment::default(),
             pace,
+            source,
+            listed,
+            named: Vec::new(),
+            asks: Asks::default(),
+            asking: None,
+            ask_now: false,
+            quiet_since,
             permit: None,
         }
     }
 
     /// Memory for an event of the usual size. No more of it is kept than what is set aside for the shard.
-    async fn make_room(&mut self) -> Permit {
+    pub(super) async fn make_room(&mut self) -> Permit {
         let mut permit = match self.permit.take() {
             Some(permit) => permit,
             None => {
@@ -204,6 +227,9 @@ impl Subscribed {
         self.pace.after(Happened::Delivered, self.clock.now(), 0.0);
         self.turns.read();
         self.meters.events.increment(1);
+        if !event.named.is_empty() {
+            self.named.clone_from(&event.named);
+        }
         if event.end.is_some() {
             self.subscription = None;
             self.meters.ended("shard_end");
@@ -215,6 +241,7 @@ impl Subscribed {
         }
         let bytes = occupied(&event.records);
         if !event.records.is_empty() {
+            (self.quiet_since, self.asking) = (self.clock.now(), None);
             self.intake.size.observe(1, bytes);
             self.meters.bytes.increment(event.records.iter().map(|record| record.data.len() as u64).sum());
         }
@@ -257,6 +284,11 @@ impl Subscribed {
 
     /// One step on the way to the next thing that says something.
     async fn step(&mut self) -> Result<Option<Fetched>, FetchError> {
+        if (std::mem::take(&mut self.ask_now) || self.is_to_ask())
+            && let Some(fetched) = self.ask().await
+        {
+            return Ok(Some(fetched));
+        }
         let mut permit = self.make_room().await;
         self.subscribe().await?;
         if self.subscription.is_some() {
@@ -309,6 +341,12 @@ impl Fetch for Subscribed {
                 return Ok(fetched);
             }
         }
+    }
+
+    async fn open_again(&mut self, how: OpenAgain) {
+        self.turns.while_waiting(pause(&*self.clock, how.after)).await;
+        self.ask_now = how.for_a_second_answer;
+        self.intake.goes_on();
     }
 }
 

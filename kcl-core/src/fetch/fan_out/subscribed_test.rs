@@ -37,6 +37,8 @@ async fn reader(scene: &Scene, registration: Arc<Registration>) -> Subscribed {
         scene.turns(),
         SubscriptionMeters::new(&scene.labels()),
         scene.intake(),
+        Arc::new(scene.stream.clone()),
+        ListedClosed::default(),
     )
 }
 
@@ -65,7 +67,7 @@ async fn a_wait_for_an_event_for_the_pace_or_through_silence_is_no_standstill() 
 async fn after_its_end_a_shard_is_not_subscribed_to_any_more() {
     let (scene, mut subscribed) = subscribed().await;
     scene.stream.close(&scene.shard).unwrap();
-    assert!(matches!(subscribed.next().await.unwrap().end, Some(End::Closed(children)) if children.is_empty()));
+    assert!(matches!(subscribed.next().await.unwrap().end, Some(End::Closed(end)) if end.children.is_empty()));
     assert!(within(&*scene.clock, Duration::from_mins(60), subscribed.next()).await.is_none());
     assert_eq!(scene.stream.call_count(Operation::Subscribe, None), 1);
 }

@@ -111,13 +111,16 @@ impl Subscription for KinesisSubscription {
 }
 
 /// The event as we know it. The service's null is an empty continuation in the SDK, and only the last event of a shard has one. An event
-/// that names the shards that follow and has a continuation contradicts itself: the shard is read on.
+/// that names the shards that follow and has a continuation contradicts itself: the shard is read on, and it is asked
+/// whether it has ended.
 fn pushed(event: SubscribeToShardEvent) -> Result<Pushed, Error> {
     let mut pushed = Pushed::new(convert::raw_records(Operation::SubscribeToShard, event.records)?);
     pushed.millis_behind_latest = u64::try_from(event.millis_behind_latest).ok();
+    let children = convert::children(event.child_shards.unwrap_or_default());
     if event.continuation_sequence_number.is_empty() {
-        pushed.end = Some(convert::children(event.child_shards.unwrap_or_default()));
+        pushed.end = Some(children);
     } else {
+        pushed.named = children;
         // One that is not understood is none: then the shard goes on at its last record.
         pushed.continuation = event.continuation_sequence_number.parse().ok();
     }

@@ -77,9 +77,22 @@ impl ShardConsumer {
         self.meters.lag.is_to_be_read(clock.now(), self.usual_silence());
         let fetch: Box<dyn Fetch> = match consumer {
             Some((registration, consumer)) => {
+                let (polled, listed) = (Arc::clone(&source), self.stream.listed.clone());
                 let settings = SubscribedSettings { call_limit, memory_while_reading: source.memory_while_reading() };
                 let meters = SubscriptionMeters::new(&self.labels);
-                Box::new(Subscribed::new(registration, consumer, shard, clock, settings, seat, turns, meters, intake))
+                Box::new(Subscribed::new(
+                    registration,
+                    consumer,
+                    shard,
+                    clock,
+                    settings,
+                    seat,
+                    turns,
+                    meters,
+                    intake,
+                    polled,
+                    listed,
+                ))
             }
             None => {
                 let read_limit = parts.settings.read_limit.min(call_limit);

@@ -293,11 +293,18 @@ impl Context {
 
     /// A listing that was taken while a reshard happened is taken again.
     async fn list_anew(&self, of: &ReadStream, filter: &ShardFilter) -> Result<Listing, Trouble> {
+        let asked = self.clock().now();
         let mut tries = 0;
         loop {
             tries += 1;
             let trouble = match self.list_once(of, filter).await {
-                Ok(listing) => return Ok(listing),
+                Ok(listing) => {
+                    if of.consumer.is_some() && *filter == ShardFilter::All {
+                        let closed = listing.graph.shards().filter(|shard| shard.closed);
+                        of.listed.see(closed.map(|shard| shard.id.clone()), asked);
+                    }
+                    return Ok(listing);
+                }
                 Err(trouble) => trouble,
             };
             let again = match &trouble {

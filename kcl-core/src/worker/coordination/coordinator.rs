@@ -8,6 +8,7 @@ use crate::BoxError;
 use crate::decide::assignment::{Asked, PassedOn, Take};
 use crate::decide::audit::{next_audit, rank};
 use crate::decide::backoff::Backoff;
+use crate::decide::shards::End;
 use crate::lease::writer::{Note, Tenancy};
 use crate::lease::{Changed, with_causes};
 use crate::level::Level;
@@ -92,6 +93,8 @@ pub(super) struct Coordinator {
     /// It audits then, whatever it has seen of others: there is something that only an audit of its own finds.
     audit_soon: Option<Moment>,
     auditing: bool,
+    /// Shards are being listed for subscriptions that have been quiet for long.
+    listing: bool,
     /// Streams that are not known yet are being asked what they are.
     describing: bool,
     /// So many audits in a row have found a stream that is not there yet.
@@ -119,6 +122,7 @@ enum Done {
     /// The stream of this lease has answered this worker again.
     WithinReach(LeaseKey),
     StartTime(oneshot::Sender<Result<Timestamp, NoTime>>, Result<Timestamp, Trouble>),
+    Listed,
     Taken(LeaseKey, Result<Option<Acquired>, crate::lease::Error>),
     Requested(LeaseKey, Result<Answered, crate::lease::Error>),
     Withdrawn(LeaseKey, Result<Answered, crate::lease::Error>),
@@ -131,6 +135,7 @@ enum Done {
         at: Moment,
     },
     Children(oneshot::Sender<Result<Vec<ChildShard>, String>>, Result<(Vec<ChildShard>, Vec<Acquired>), Trouble>),
+    Ending(oneshot::Sender<Option<End>>, Result<End, Trouble>),
     Found(oneshot::Sender<Whereabouts>, Whereabouts, Vec<Acquired>),
 }
 
@@ -191,6 +196,7 @@ impl Coordinator {
             audit_from: Moment::default(),
             audit_soon: None,
             auditing: false,
+            listing: false,
             describing: false,
             not_yet: 0,
             started: false,

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use crate::decide::shards::{children_to_create, followers, shard_gone};
-use crate::model::{Checkpoint, ChildShard, Lease, LeaseKey};
+use crate::decide::shards::{End, EndSaid, children_to_create, followers, judge_end, shard_gone};
+use crate::model::{Checkpoint, ChildShard, Lease, LeaseKey, ShardId};
 use crate::stream::{self, ErrorKind, ShardFilter};
 use crate::worker::error::RunError;
 use crate::worker::streams::ReadStream;
@@ -9,11 +9,20 @@ use crate::worker::streams::ReadStream;
 use super::audit::by_shard;
 use super::context::{Acquired, Context, Trouble};
 use super::gate::LISTING_LAG;
-use super::link::Whereabouts;
+use super::link::{SaidEnd, Whereabouts};
 
 impl Context {
-    /// Makes the leases of the shards that follow `parent`, before its end is stored. A shard that ended without naming any is looked
-    /// up in the listing, which may lag behind: it is asked again until it shows all that follows, but no longer than it may lag.
+    /// What a listing that is begun now says of an end that was read before.
+    pub(super) async fn judge_end(&self, of: &ReadStream, shard: &ShardId, said: &SaidEnd) -> Result<End, Trouble> {
+        let asked = self.clock().now();
+        let listing = self.list_while_working(of, &ShardFilter::All).await?;
+        // What it shows is as old as the question, however late the answer comes.
+        let is_old = asked.since(said.since) >= LISTING_LAG;
+        Ok(judge_end(&listing.graph, shard, EndSaid { children: &said.children, is_second: said.is_second, is_old }))
+    }
+
+    /// Makes the leases of the shards that follow `parent`, whose end the listing has confirmed, before that end is stored. Where no
+    /// shard is known to follow, the listing is looked through once more: the shard may have left the stream, and what followed it too.
     pub(super) async fn make_children(
         &self,
         of: &ReadStream,
@@ -22,18 +31,14 @@ impl Context {
         room: usize,
     ) -> Result<(Vec<ChildShard>, Vec<Acquired>), Trouble> {
         if children.is_empty() {
-            let asked = self.clock().now();
-            let since = *self.unlisted().entry(parent.clone()).or_insert(asked);
             let listing = self.list(of, &ShardFilter::All).await?;
-            let all = followers(&listing.graph, &parent.shard);
-            if all.is_none() && asked.since(since) < LISTING_LAG {
-                let what = format!("{} ended without naming what follows it, and that is not listed yet", parent.shard);
+            if listing.graph.is_empty() || listing.graph.get(&parent.shard).is_some_and(|shard| !shard.closed) {
+                let what = format!("{} has ended, and this listing does not show it", parent.shard);
                 return Err(Trouble::Stream(stream::Error::new(ErrorKind::Transient, "ListShards", what)));
             }
             self.unlisted().remove(parent);
             children = listing.graph.child_shards(&parent.shard);
-            if all.is_none() {
-                // The shard may have left the stream meanwhile, and what followed it too.
+            if followers(&listing.graph, &parent.shard).is_none() {
                 let rows = self.rows_of(of).await?;
                 let row = rows.iter().find(|row| row.key == *parent);
                 if let Some(gone) = row.and_then(|row| shard_gone(row, &listing.graph, &by_shard(&rows))) {

@@ -3,9 +3,10 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::decide::gap::DataGap;
+use crate::decide::shards::End;
 use crate::lease::held::Held;
 use crate::level::Level;
-use crate::model::{Checkpoint, ChildShard, Lease, LeaseKey, Timestamp};
+use crate::model::{Checkpoint, ChildShard, Lease, LeaseKey, Moment, ShardId, Timestamp};
 use crate::runtime::{Tasks, on_own_thread};
 use crate::stream::ErrorKind;
 use crate::worker::error::RunError;
@@ -44,6 +45,12 @@ pub(crate) enum Request {
         children: Vec<ChildShard>,
         answer: oneshot::Sender<Result<Vec<ChildShard>, String>>,
     },
+    End {
+        stream: Arc<ReadStream>,
+        shard: ShardId,
+        said: SaidEnd,
+        answer: oneshot::Sender<Option<End>>,
+    },
     Whereabouts {
         stream: Arc<ReadStream>,
         lease: LeaseKey,
@@ -75,6 +82,16 @@ pub(crate) enum After {
     CoolDown,
     /// Not in this run: it was read up to the bound of the reading.
     Read,
+}
+
+/// What a consumer was told of the end of its shard.
+pub(crate) struct SaidEnd {
+    /// The shards that follow, as far as the answer named them.
+    pub(crate) children: Vec<ChildShard>,
+    /// After an answer before this one, and with no record since, the listing showed the shard closed.
+    pub(crate) is_second: bool,
+    /// When the answer came.
+    pub(crate) since: Moment,
 }
 
 /// Where a shard is that the service did not know.
@@ -188,6 +205,13 @@ impl Coordination {
         let (answer, made) = oneshot::channel();
         let _ = self.requests.send(Request::Children { stream, parent, children, answer });
         made.await.unwrap_or_else(|_| Err("the coordination has ended".to_owned()))
+    }
+
+    /// What the listing, asked from now on, says of a shard's end; nothing if it failed, which is told.
+    pub(crate) async fn judge_end(&self, stream: &Arc<ReadStream>, lease: &LeaseKey, said: SaidEnd) -> Option<End> {
+        let (answer, judged) = oneshot::channel();
+        let _ = self.requests.send(Request::End { stream: Arc::clone(stream), shard: lease.shard.clone(), said, answer });
+        judged.await.ok().flatten()
     }
 
     /// The service's time, for a lease that says "latest" and not since when.

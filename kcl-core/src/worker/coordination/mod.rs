@@ -40,4 +40,4 @@ mod signal;
 mod view;
 
 pub(crate) use context::{Listing, Trouble};
-pub(crate) use link::{After, Assignment, Coordination, Leash, News, NoTime, Whereabouts};
+pub(crate) use link::{After, Assignment, Coordination, Leash, News, NoTime, SaidEnd, Whereabouts};

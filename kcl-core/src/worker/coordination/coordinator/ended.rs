@@ -11,6 +11,7 @@ use crate::decide::reading::PATIENCE;
 use crate::lease::writer::{Limits, Tenancy, Writer};
 use crate::lease::{Changed, with_causes};
 use crate::model::{LeaseKey, Moment, Token};
+use crate::stream::ShardFilter;
 use crate::worker::error::RunError;
 use crate::worker::event::Event;
 use crate::worker::status::Phase;
@@ -21,6 +22,9 @@ use super::super::link::{After, Assignment, News, NoTime, Request};
 use super::super::moves::Answered;
 use super::super::signal::Heard;
 use super::{Coordinator, Done, NOT_YET};
+
+/// In periods of the audit: how long a worker that does not audit itself, and whose subscriptions are quiet, goes without a listing.
+const LISTED_EVERY: u32 = 2;
 
 impl Coordinator {
     pub(super) fn audit(&mut self) {
@@ -86,12 +90,38 @@ impl Coordinator {
         }
     }
 
+    /// Lists the shards of streams of which this worker has had no listing for long, while subscriptions to them have given no record:
+    /// another worker audits for all, and only a listing shows that such a shard is closed.
+    pub(super) fn list_for_the_quiet(&mut self, now: Moment) {
+        let every = self.context.inner.parts.settings.audit_every * LISTED_EVERY;
+        let mut wanted = self.context.inner.parts.streams.all();
+        wanted.retain(|of| of.listed.is_wanted(now, every));
+        if self.listing || wanted.is_empty() || !self.context.is_working() {
+            return;
+        }
+        self.listing = true;
+        let context = Arc::clone(&self.context);
+        self.job(async move {
+            for of in wanted {
+                if let Err(trouble) = context.list_while_working(&of, &ShardFilter::All).await {
+                    of.listed.failed(context.clock().now());
+                    tracing::debug!(stream = %of.name, %trouble, "the shards could not be listed");
+                }
+            }
+            Done::Listed
+        });
+    }
+
     pub(super) fn on_request(&mut self, request: Request) {
         let (context, room) = (Arc::clone(&self.context), self.room());
         match request {
             Request::Children { stream, parent, children, answer } => self.job(async move {
                 let made = context.make_children(&stream, &parent, children, room).await;
                 Done::Children(answer, made.map_err(|trouble| trouble.of_stream(&stream)))
+            }),
+            Request::End { stream, shard, said, answer } => self.job(async move {
+                let judged = context.judge_end(&stream, &shard, &said).await;
+                Done::Ending(answer, judged.map_err(|trouble| trouble.of_stream(&stream)))
             }),
             Request::Whereabouts { stream, lease, checkpoint, answer } => self.job(async move {
                 let (found, acquired) = context.whereabouts(&stream, &lease, checkpoint, room).await;
@@ -188,6 +218,7 @@ impl Coordinator {
                     let _ = self.news.send(News::Failed(cause));
                 }
             }
+            Ok(Done::Listed) => self.listing = false,
             Ok(Done::Described) => {
                 self.describing = false;
                 self.audit_soon = Some(now);
@@ -248,6 +279,11 @@ impl Coordinator {
                         Err(text)
                     }
                 };
+                let _ = answer.send(reply);
+            }
+            Ok(Done::Ending(answer, judged)) => {
+                // Who asked asks again.
+                let reply = judged.map_err(|trouble| self.trouble("to confirm a shard's end", trouble)).ok();
                 let _ = answer.send(reply);
             }
             Ok(Done::Found(answer, found, acquired)) => {

@@ -57,6 +57,7 @@ impl Coordinator {
         // It may be as old as the look before it.
         self.look_at_requests(now, self.context.timing.look);
         self.has_seen(now);
+        self.list_for_the_quiet(now);
         // Nobody answers: perhaps the signal went past the owner.
         for (key, asked) in &self.asked {
             if now.since(asked.since) >= self.context.timing.look {

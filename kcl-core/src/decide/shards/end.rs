@@ -1,0 +1,98 @@
+use std::time::Duration;
+
+use crate::decide::backoff::Backoff;
+use crate::model::{ChildShard, Moment, ShardId};
+
+use super::{ShardGraph, followers};
+
+/// What has been said of the end of a shard.
+#[derive(Clone, Copy, Debug)]
+pub struct EndSaid<'a> {
+    /// The shards that follow, as the answer named them.
+    pub children: &'a [ChildShard],
+    /// After an answer before this one, and with no record since, the listing showed the shard closed.
+    pub is_second: bool,
+    /// The listing has had the time by which it may lag behind the stream.
+    pub is_old: bool,
+}
+
+/// What follows from an answer that says that a shard has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It has ended. These follow, as far as anybody knows. Of a shard that has left the stream it is what the answer named: what else
+    /// follows is found with the rows ([`shard_gone`](super::shard_gone)).
+    Ended(Vec<ChildShard>),
+    /// It is listed open: either the answer is wrong or the listing lags behind. The shard is read again where it was.
+    Open,
+    /// It is closed, and the answer names nothing that follows: it is read again where it was, and a second answer shows.
+    ReadAgain,
+    /// The listing does not know enough yet: it is asked again.
+    ListAgain,
+}
+
+/// Judges an answer that says that `shard` has ended, by a listing of all shards that was asked for after the answer.
+///
+/// No answer ends a shard by itself. Emulators and proxies give answers without a next place that mean nothing (an empty one, even), and
+/// what comes later would never be read. So the listing has to say that the shard is closed, or that it has left the stream.
+///
+/// A closed shard may have records left. The service names the children with the last page, so an answer that names none needs a
+/// second one that says the same.
+#[must_use]
+pub fn judge_end(graph: &ShardGraph, shard: &ShardId, said: EndSaid<'_>) -> End {
+    let named = || said.children.to_vec();
+    match graph.get(shard) {
+        Some(listed) if !listed.closed => End::Open,
+        Some(_) if said.children.is_empty() && !said.is_second => End::ReadAgain,
+        Some(_) => match followers(graph, shard) {
+            Some(all) => End::Ended(all),
+            None if said.children.is_empty() && !said.is_old => End::ListAgain,
+            None if said.children.is_empty() => End::Ended(graph.child_shards(shard)),
+            None => End::Ended(named()),
+        },
+        // A stream always has a shard: an empty listing shows nothing. One that names nothing younger may be older than the shard.
+        None if graph.has_lost(shard) || (said.is_old && !graph.is_empty()) => End::Ended(named()),
+        None => End::ListAgain,
+    }
+}
+
+/// Answers that said that a shard has ended and were not believed, one soon after the other.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Refusals {
+    count: u32,
+    last: Option<Moment>,
+}
+
+/// What follows an answer that was not believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// How long to wait before the shard is read again.
+    pub pause: Duration,
+    /// How many there have been, one soon after the other: 1 for the first.
+    pub times: u32,
+    /// Whether it is to be told: the first time and then less and less often.
+    pub tell: bool,
+}
+
+/// The first time the shard is read again at once. Then after 250 ms, doubled up to 5 s: a listing lags behind for seconds, and whoever
+/// reads a shard that has ended is given the same answer until it does not.
+const AGAIN: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
+/// After so long without one, the next is a first one.
+const FORGOTTEN: Duration = Duration::from_mins(1);
+
+impl Refusals {
+    /// An answer was not believed at `now`.
+    pub fn refused(&mut self, now: Moment) -> Refused {
+        if self.last.is_some_and(|last| now.since(last) > FORGOTTEN) {
+            self.count = 0;
+        }
+        self.last = Some(now);
+        let before = self.count;
+        self.count = before.saturating_add(1);
+        let pause = before.checked_sub(1).map_or(Duration::ZERO, |again| AGAIN.longest(again));
+        Refused { pause, times: self.count, tell: self.count.is_power_of_two() }
+    }
+}
+
+#[cfg(test)]
+#[path = "end_test.rs"]
+mod tests;

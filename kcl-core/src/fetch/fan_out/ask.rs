@@ -1,0 +1,72 @@
+//! Whether a shard has ended whose subscription does not say so, or that it said so has to be confirmed: one `GetRecords` shows.
+
+use crate::decide::subscription::ASK_AGAIN;
+use crate::fetch::budget::Permit;
+use crate::fetch::fetched::Fetched;
+use crate::fetch::intake::{bounded, occupied};
+use crate::model::ChildShard;
+use crate::stream::{Error, Page};
+
+use super::Subscribed;
+
+/// How many pages are asked for at most, one after the other: the first may hold the last record once more, and the next one nothing.
+const PAGES: usize = 3;
+/// The most records that are asked for at once: 10,000, the service's limit.
+const MAX_RECORDS: u32 = 10_000;
+
+impl Subscribed {
+    /// Whether it is time to ask.
+    pub(super) fn is_to_ask(&mut self) -> bool {
+        let now = self.clock.now();
+        let quiet = now.since(self.quiet_since);
+        let is_listed_closed = self.listed.is_closed(&self.shard, quiet);
+        self.asks.is_due(now, !self.named.is_empty(), is_listed_closed, quiet)
+    }
+
+    /// Asks by polling what follows the last record. The subscription stays, unless the shard has ended: what it pushes of what was polled
+    /// meanwhile is dropped. Nothing if the answers say nothing; that one fails is no harm, as the records are pushed.
+    pub(super) async fn ask(&mut self) -> Option<Fetched> {
+        self.asks.asked(self.clock.now());
+        for _ in 0..PAGES {
+            let mut permit = self.make_room().await;
+            let page = match self.poll_once(&permit).await {
+                Ok(page) => page,
+                Err(error) => {
+                    tracing::debug!(%error, again_in = ?ASK_AGAIN, "whether the shard has ended could not be polled");
+                    self.permit = Some(permit);
+                    return None;
+                }
+            };
+            self.asking.clone_from(&page.next);
+            let end = page.next.is_none().then(|| self.followers(page.children));
+            if end.is_some() && self.subscription.take().is_some() {
+                self.meters.ended("shard_end");
+            }
+            permit.correct(occupied(&page.records));
+            let fetched = self.intake.take_in(page.records, false, page.millis_behind_latest, end, permit);
+            if fetched.is_some() {
+                self.quiet_since = self.clock.now();
+                return fetched;
+            }
+        }
+        None
+    }
+
+    fn followers(&self, named: Vec<ChildShard>) -> Vec<ChildShard> {
+        if named.is_empty() { self.named.clone() } else { named }
+    }
+
+    async fn poll_once(&mut self, permit: &Permit) -> Result<Page, Error> {
+        let limit = self.settings.call_limit;
+        let cursor = match self.asking.take() {
+            Some(cursor) => cursor,
+            None => {
+                let start = self.intake.resume.after();
+                bounded(&*self.clock, limit, "GetShardIterator", self.source.open(&self.shard, &start)).await?
+            }
+        };
+        let factor = self.settings.memory_while_reading.max(self.intake.size.growth());
+        let records = self.intake.size.limit(permit.bytes(), MAX_RECORDS, factor);
+        bounded(&*self.clock, limit, "GetRecords", self.source.read(&cursor, records)).await
+    }
+}

@@ -1,0 +1,50 @@
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::model::{Moment, ShardId};
+
+/// Which shards of a stream the last listing showed closed: some servers never end a subscription to them.
+///
+/// Listings are made anyway, by the audits of the fleet. A worker that makes none asks for one when a subscription of its has been
+/// quiet for long.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ListedClosed(Arc<Mutex<Inner>>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    closed: BTreeSet<ShardId>,
+    /// When the listing was asked for; nothing before the first.
+    listed: Option<Moment>,
+    /// The longest that a subscription was seen to be quiet since then.
+    quiet: Duration,
+}
+
+impl ListedClosed {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A listing of all shards, asked for at `asked`, shows these closed.
+    pub(crate) fn see(&self, closed: impl IntoIterator<Item = ShardId>, asked: Moment) {
+        *self.inner() = Inner { closed: closed.into_iter().collect(), listed: Some(asked), quiet: Duration::ZERO };
+    }
+
+    /// A listing failed at `now`: it is asked again when it would be after one.
+    pub(crate) fn failed(&self, now: Moment) {
+        self.inner().listed = Some(now);
+    }
+
+    /// Whether the shard, whose subscription has been quiet for so long, was listed closed.
+    pub(super) fn is_closed(&self, shard: &ShardId, quiet: Duration) -> bool {
+        let mut inner = self.inner();
+        inner.quiet = inner.quiet.max(quiet);
+        inner.closed.contains(shard)
+    }
+
+    /// Whether a subscription has been quiet for as long as `every` since a listing that is older than that.
+    pub(crate) fn is_wanted(&self, now: Moment, every: Duration) -> bool {
+        let inner = self.inner();
+        inner.quiet >= every && inner.listed.is_none_or(|listed| now.since(listed) >= every)
+    }
+}

@@ -1,0 +1,118 @@
+//! Whether a shard has ended: an answer says so, and the listing has the last word.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::decide::consumer::Step;
+use crate::decide::shards::End;
+use crate::fetch::{Batch, OpenAgain, ReadEnd};
+use crate::model::{ChildShard, Moment};
+use crate::runtime::{jitter, pause, within};
+use crate::worker::coordination::SaidEnd;
+use crate::worker::event::Event;
+
+use super::{Backoff, ShardConsumer};
+
+/// The last records of a shard are not held back for longer than this while the listing is asked whether they are the last.
+const LAST_BATCH: Duration = Duration::from_secs(2);
+/// A listing that does not know enough yet is asked again after 250 ms, doubled up to 2 s.
+const LIST_AGAIN: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(2));
+
+/// An end that was read and is not confirmed yet.
+pub(super) struct Ending {
+    read: ReadEnd,
+    /// When it was read.
+    since: Moment,
+    /// How often the listing was asked.
+    asked: u32,
+}
+
+impl ShardConsumer {
+    /// An answer says that these records are the last. Whether they are is told to the processor if it is known soon: the records come
+    /// first.
+    pub(super) async fn last_batch(&mut self, batch: &mut Batch) {
+        let since = self.clock.now();
+        let said = SaidEnd { children: batch.children.clone(), is_second: false, since };
+        let asked = within(&*self.clock, LAST_BATCH, self.coordination.judge_end(&self.stream, &self.row.key, said));
+        let turns = self.held.turns(Arc::clone(&self.clock));
+        let judged = tokio::select! {
+            biased;
+            // What is signalled comes in place of the batch.
+            () = self.signalled() => None,
+            judged = turns.while_waiting(asked) => judged,
+        };
+        if let Some(Some(End::Ended(children))) = judged {
+            batch.children.clone_from(&children);
+            self.confirmed = Some(children);
+        } else {
+            (batch.is_last, batch.children) = (false, Vec::new());
+        }
+    }
+
+    /// All has been handed out, as an answer says.
+    pub(super) fn end_read(&mut self, read: ReadEnd) {
+        self.ending = Some(Ending { read, since: self.clock.now(), asked: 0 });
+    }
+
+    /// Asks the listing whether the shard has ended; if not, it is opened again where it was.
+    ///
+    /// Until then the shard is one that is being read: it may be given up, handed over and lost, and whoever reads it next is given the
+    /// same end.
+    pub(super) async fn await_end(&mut self) -> Option<Step> {
+        let ending = self.ending.as_mut()?;
+        let judged = if let Some(children) = self.confirmed.take() {
+            Some(End::Ended(children))
+        } else {
+            let wait = ending.asked.checked_sub(1).map(|before| LIST_AGAIN.delay(before, jitter()));
+            ending.asked = ending.asked.saturating_add(1);
+            let said = SaidEnd { children: ending.read.children.clone(), is_second: self.seen_closed, since: ending.since };
+            let turns = self.held.turns(Arc::clone(&self.clock));
+            let clock = Arc::clone(&self.clock);
+            let asked = async {
+                if let Some(wait) = wait {
+                    pause(&*clock, wait).await;
+                }
+                self.coordination.judge_end(&self.stream, &self.row.key, said).await
+            };
+            tokio::select! {
+                biased;
+                () = self.signalled() => return Some(self.signal_or_wait()),
+                judged = turns.while_waiting(asked) => judged,
+            }
+        };
+        match judged {
+            Some(End::Ended(children)) => return Some(self.end_confirmed(children)),
+            Some(End::Open) => self.refuse_end(),
+            Some(End::ReadAgain) => {
+                self.seen_closed = true;
+                self.open_again(Duration::ZERO, true);
+            }
+            Some(End::ListAgain) | None => {}
+        }
+        None
+    }
+
+    fn end_confirmed(&mut self, children: Vec<ChildShard>) -> Step {
+        let gap = self.ending.take().and_then(|ending| ending.read.gap);
+        self.children = children;
+        gap.and_then(|gap| self.report_gap(gap)).unwrap_or(Step::EndReached)
+    }
+
+    fn refuse_end(&mut self) {
+        self.seen_closed = false;
+        self.meters.ends_refused.increment(1);
+        let refused = self.refusals.refused(self.clock.now());
+        if refused.tell {
+            let times = refused.times;
+            self.inner.outlet.say(Event::EndRefused { shard: self.shard.clone(), times });
+        }
+        self.open_again(refused.pause, false);
+    }
+
+    fn open_again(&mut self, after: Duration, for_a_second_answer: bool) {
+        self.ending = None;
+        if let Some(feed) = &self.feed {
+            feed.open_again(OpenAgain { after, for_a_second_answer });
+        }
+    }
+}
