@@ -278,7 +278,7 @@ impl Context {
     /// The service's time, by the first page of a listing of the open shards.
     pub(super) async fn service_time(&self, of: &ReadStream) -> Result<Timestamp, Trouble> {
         let time = of.time.ask(&**self.clock(), APART, async {
-            let source = of.source().await?;
+            let source = of.reader(&self.inner).await?;
             let page = self.stream_call("ListShards", source.list_shards(&ShardFilter::AtLatest, None)).await?;
             Ok(page.service_time)
         });
