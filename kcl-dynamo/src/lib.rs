@@ -35,8 +35,8 @@
 //!   the limit of a call is answered with `Throttled`, and has not been sent.
 //! - **Reads of one row are consistent**, except of the change signal, which is read anew in half a second anyway. A look at all rows is
 //!   as it is asked for.
-//! - **What is not known is left alone**: attributes and rows of others survive every write. A lease that cannot be read is listed as a
-//!   row of others, is an error where it is asked for, and hides no other.
+//! - **What is not known is left alone**: attributes and rows of others survive every write. A lease that cannot
+//!   be read hides no other: its shard is not read, and the worker says so, until the row is repaired.
 //!
 //! # The table
 //!

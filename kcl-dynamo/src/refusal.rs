@@ -4,7 +4,17 @@ use kcl_core::lease::Error;
 use kcl_core::model::Lease;
 
 use crate::call::Refused;
+use crate::item::attribute::{ENTITY_TYPE, KIND_BEACON, KIND_LEASE, KIND_WORKER};
 use crate::item::{Item, Reader, Row};
+
+fn kind_of(row: &Row) -> String {
+    match row {
+        Row::Lease(_) => KIND_LEASE.to_owned(),
+        Row::Worker(_) => KIND_WORKER.to_owned(),
+        Row::Beacon => KIND_BEACON.to_owned(),
+        Row::Foreign(row) => row.kind.clone().unwrap_or_else(|| "nothing".to_owned()),
+    }
+}
 
 /// A row under a key that we work with which is not what it has to be.
 pub(crate) fn in_the_way(key: &str, row: &Row, wanted: &str) -> Error {
@@ -23,7 +33,8 @@ pub(crate) fn in_the_way(key: &str, row: &Row, wanted: &str) -> Error {
 pub(crate) fn lease_of(item: &Item) -> Result<Lease, Error> {
     match Row::read(item)? {
         Row::Lease(lease) => Ok(lease),
-        other => Err(in_the_way(Reader(item).key(), &other, "a lease")),
+        // It stands where a lease has to be: that shard cannot be read, and the others can.
+        other => Err(Reader(item).malformed(ENTITY_TYPE, Some(&kind_of(&other)), "LEASE in the row of a lease").into()),
     }
 }
 
@@ -47,7 +58,7 @@ pub(crate) fn worker_refusal(refused: Refused) -> Error {
         Refused::Condition(Some(item)) => match Row::read(&item) {
             Ok(Row::Worker(_)) => Error::conflict(None),
             Ok(other) => in_the_way(Reader(&item).key(), &other, "a worker of this fleet"),
-            Err(broken) => broken.into(),
+            Err(malformed) => malformed.into(),
         },
     }
 }

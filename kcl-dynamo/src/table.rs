@@ -86,7 +86,7 @@ impl fmt::Debug for DynamoLeaseTable {
 /// The worker of a KCL that answers when it is asked for a lease: its row of metrics says what it supports, as from the KCL 3.5 on.
 fn answering(item: &Item) -> Option<WorkerId> {
     let reader = Reader(item);
-    let is_metrics = reader.text(ENTITY_TYPE).ok().flatten() == Some(KIND_WORKER) && !reader.has(INCARNATION);
+    let is_metrics = reader.text(ENTITY_TYPE).ok().flatten() == Some(KIND_WORKER) && !reader.is_our_worker();
     (is_metrics && reader.has(SUPPORT)).then(|| reader.key().into())
 }
 
@@ -127,12 +127,7 @@ impl LeaseTable for DynamoLeaseTable {
                 Ok(Row::Worker(worker)) => snapshot.workers.push(worker),
                 Ok(Row::Beacon) => {}
                 Ok(Row::Foreign(row)) => snapshot.foreign.push(row),
-                Err(error) => {
-                    // One broken row must not hide the others.
-                    tracing::warn!(table = self.name(), %error, "a row of the lease table cannot be read and is left alone");
-                    let kind = Reader(item).text(ENTITY_TYPE).ok().flatten().map(ToOwned::to_owned);
-                    snapshot.foreign.push(kcl_core::lease::ForeignRow::new(Reader(item).key(), kind));
-                }
+                Err(malformed) => snapshot.malformed.push(malformed),
             }
         }
         snapshot.answering.extend(inner.throughputs.see(&found.items, page.is_none()));

@@ -4,7 +4,7 @@
 //! that refused a later write which also expected *n*. Until then only writes that expect *n* may follow. It succeeded only if the
 //! row holds everything that it set; otherwise the row is adopted and the write made anew against it.
 
-use crate::lease::{Edit, Error, Write};
+use crate::lease::{Edit, Error, MalformedRow, Write};
 use crate::model::Lease;
 
 /// What became of a write.
@@ -21,6 +21,8 @@ pub enum Settled {
     Lost(Lease),
     /// There is no row any more.
     Vanished,
+    /// The row cannot be read any more: somebody edited it, and nobody works on its shard until it is repaired.
+    Malformed(Box<MalformedRow>),
     /// Nobody knows, or nothing happened: send the same write again.
     Again(Error),
     /// It cannot work.
@@ -53,6 +55,7 @@ pub fn settle(held: &Lease, write: &Write, answer: Result<Lease, Error>) -> Sett
                 Settled::Lost(*row)
             }
         }
+        Err(Error::Malformed(row)) => Settled::Malformed(row),
         Err(error) if error.is_transient() => Settled::Again(error),
         Err(error) => Settled::Broken(error),
     }
@@ -140,6 +143,14 @@ mod tests {
         let renewed = Lease { counter: 5, ..asked(&mine) };
         assert!(matches!(settle(&mine, &Write::renew(&mine), conflict(renewed)), Settled::Stored(_)));
         assert!(matches!(settle(&asked(&mine), &Write::renew(&mine), conflict(held("t", 5, at(1)))), Settled::Stored(_)));
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_read_is_neither_mine_nor_a_broken_table() {
+        use crate::lease::{MalformedRow, RowKey};
+        let mine = held("t", 4, at(3));
+        let row = MalformedRow::new(RowKey::Lease(mine.key.clone()), "checkpoint", Some("x"), "a number");
+        assert!(matches!(settle(&mine, &Write::renew(&mine), Err(row.into())), Settled::Malformed(_)));
     }
 
     #[test]

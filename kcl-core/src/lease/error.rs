@@ -1,6 +1,8 @@
 use crate::BoxError;
 use crate::model::Lease;
 
+use super::MalformedRow;
+
 /// Why a call of a [`LeaseTable`](super::LeaseTable) gave no result. Each variant is a decision for the caller.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -32,7 +34,11 @@ pub enum Error {
         /// What was called, what the table said, and what would be right.
         message: String,
     },
-    /// It cannot work, however often it is tried: a wrong schema, a broken row, an address that is none.
+    /// The row that was asked for, or that refused the write, cannot be read: somebody has edited it. Leave it alone and look again
+    /// later; every other row is as it was.
+    #[error("a row of the lease table is malformed: {0}")]
+    Malformed(Box<MalformedRow>),
+    /// It cannot work, however often it is tried: a wrong schema, an address that is none.
     #[error("the lease table cannot be used: {message}")]
     Fatal {
         /// What is wrong, where, and what would be right.
@@ -50,7 +56,7 @@ impl Error {
         Self::Conflict { row: row.map(Box::new) }
     }
 
-    /// Whether trying again may help.
+    /// Whether trying again at once may help.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::Throttled { .. } | Self::Unknown { .. })
@@ -70,6 +76,12 @@ pub(crate) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
         cause = error.source();
     }
     text
+}
+
+impl From<MalformedRow> for Error {
+    fn from(row: MalformedRow) -> Self {
+        Self::Malformed(Box::new(row))
+    }
 }
 
 fn found(row: Option<&Lease>) -> String {

@@ -13,7 +13,10 @@ use async_trait::async_trait;
 
 use crate::model::{Lease, LeaseKey, ShardId, WorkerId};
 
-use super::{Beacon, Change, Changed, Consistency, Error, Expect, ForeignRow, LeaseTable, PageToken, Snapshot, WorkerRow};
+use super::{
+    Beacon, Change, Changed, Consistency, Error, Expect, ForeignRow, LeaseTable, MalformedRow, PageToken, RowKey, Snapshot,
+    WorkerRow,
+};
 
 /// Leases of one page of a snapshot.
 const PAGE: usize = 100;
@@ -31,6 +34,7 @@ struct Rows {
     leases: BTreeMap<LeaseKey, Lease>,
     workers: BTreeMap<WorkerId, WorkerRow>,
     foreign: BTreeMap<String, ForeignRow>,
+    malformed: BTreeMap<RowKey, MalformedRow>,
     announcements: u64,
     beacon: Beacon,
 }
@@ -57,9 +61,36 @@ impl MemoryLeaseTable {
         rows.foreign.insert(row.key.clone(), row);
     }
 
+    /// Makes a row unreadable in this way, as somebody would who edits the table by hand, until it is [repaired](Self::repair). What it
+    /// held is kept.
+    pub fn spoil(&self, row: MalformedRow) {
+        self.lock().malformed.insert(row.row.clone(), row);
+    }
+
+    /// Repairs a row that was [spoiled](Self::spoil): it is again what it was before.
+    pub fn repair(&self, row: &RowKey) {
+        self.lock().malformed.remove(row);
+    }
+
     /// A panic in another holder leaves whole rows behind: nothing below panics between two parts of a write.
     fn lock(&self) -> MutexGuard<'_, Rows> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Rows {
+    /// # Errors
+    /// [`Error::Malformed`], if the row is.
+    fn readable(&self, row: &RowKey) -> Result<(), Error> {
+        self.malformed.get(row).map_or(Ok(()), |row| Err(row.clone().into()))
+    }
+
+    fn readable_lease(&self, key: &LeaseKey) -> Result<(), Error> {
+        self.readable(&RowKey::Lease(key.clone()))
+    }
+
+    fn readable_worker(&self, worker: &WorkerId) -> Result<(), Error> {
+        self.readable(&RowKey::Worker(worker.clone()))
     }
 }
 
@@ -97,7 +128,9 @@ impl LeaseTable for MemoryLeaseTable {
     }
 
     async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, Error> {
-        Ok(self.lock().leases.get(key).cloned())
+        let rows = self.lock();
+        rows.readable_lease(key)?;
+        Ok(rows.leases.get(key).cloned())
     }
 
     async fn snapshot(&self, page: Option<&PageToken>, _: Consistency) -> Result<Snapshot, Error> {
@@ -105,19 +138,26 @@ impl LeaseTable for MemoryLeaseTable {
         let rows = self.lock();
         let begin = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
         let mut rest = rows.leases.range::<LeaseKey, _>((begin, Bound::Unbounded)).map(|(_, lease)| lease);
-        let leases: Vec<Lease> = rest.by_ref().take(PAGE).cloned().collect();
+        let mut leases: Vec<Lease> = rest.by_ref().take(PAGE).cloned().collect();
         let more = rest.next().is_some();
         let next = leases.last().filter(|_| more).map(|last| page_after(&last.key));
         // The other rows are few: the first page has them all.
-        let (workers, foreign) = match after {
-            None => (rows.workers.values().cloned().collect(), rows.foreign.values().cloned().collect()),
-            Some(_) => (Vec::new(), Vec::new()),
+        let (mut workers, foreign, malformed): (Vec<_>, Vec<_>, Vec<_>) = match after {
+            None => (
+                rows.workers.values().cloned().collect(),
+                rows.foreign.values().cloned().collect(),
+                rows.malformed.values().cloned().collect(),
+            ),
+            Some(_) => Default::default(),
         };
-        Ok(Snapshot { leases, workers, foreign, next, ..Snapshot::default() })
+        leases.retain(|lease| rows.readable_lease(&lease.key).is_ok());
+        workers.retain(|row: &WorkerRow| rows.readable_worker(&row.worker).is_ok());
+        Ok(Snapshot { leases, workers, foreign, malformed, next, ..Snapshot::default() })
     }
 
     async fn create(&self, lease: &Lease) -> Result<Lease, Error> {
         let mut rows = self.lock();
+        rows.readable_lease(&lease.key)?;
         if let Some(row) = rows.leases.get(&lease.key) {
             return Err(Error::conflict(Some(row.clone())));
         }
@@ -127,6 +167,7 @@ impl LeaseTable for MemoryLeaseTable {
 
     async fn update(&self, key: &LeaseKey, expect: &Expect, change: &Change) -> Result<Lease, Error> {
         let mut rows = self.lock();
+        rows.readable_lease(key)?;
         let row = rows.leases.get_mut(key).ok_or_else(|| Error::conflict(None))?;
         if !expect.holds(row) {
             return Err(Error::conflict(Some(row.clone())));
@@ -138,6 +179,7 @@ impl LeaseTable for MemoryLeaseTable {
 
     async fn delete(&self, key: &LeaseKey, expect: &Expect) -> Result<(), Error> {
         let mut rows = self.lock();
+        rows.readable_lease(key)?;
         let row = rows.leases.get(key).ok_or_else(|| Error::conflict(None))?;
         if !expect.holds(row) {
             return Err(Error::conflict(Some(row.clone())));
@@ -148,6 +190,7 @@ impl LeaseTable for MemoryLeaseTable {
 
     async fn create_worker(&self, row: &WorkerRow) -> Result<(), Error> {
         let mut rows = self.lock();
+        rows.readable_worker(&row.worker)?;
         if rows.workers.contains_key(&row.worker) {
             return Err(Error::conflict(None));
         }
@@ -157,6 +200,7 @@ impl LeaseTable for MemoryLeaseTable {
 
     async fn update_worker(&self, seen: &WorkerRow, row: &WorkerRow) -> Result<(), Error> {
         let mut rows = self.lock();
+        rows.readable_worker(&seen.worker)?;
         if seen.worker != row.worker || rows.workers.get(&seen.worker) != Some(seen) {
             return Err(Error::conflict(None));
         }
@@ -166,6 +210,7 @@ impl LeaseTable for MemoryLeaseTable {
 
     async fn delete_worker(&self, seen: &WorkerRow) -> Result<(), Error> {
         let mut rows = self.lock();
+        rows.readable_worker(&seen.worker)?;
         if rows.workers.get(&seen.worker) != Some(seen) {
             return Err(Error::conflict(None));
         }
@@ -174,16 +219,21 @@ impl LeaseTable for MemoryLeaseTable {
     }
 
     async fn get_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error> {
-        Ok(self.lock().workers.get(worker).cloned())
+        let rows = self.lock();
+        rows.readable_worker(worker)?;
+        Ok(rows.workers.get(worker).cloned())
     }
 
     async fn beacon(&self) -> Result<Beacon, Error> {
-        Ok(self.lock().beacon.clone())
+        let rows = self.lock();
+        rows.readable(&RowKey::Signal)?;
+        Ok(rows.beacon.clone())
     }
 
     async fn announce(&self, changed: &[Changed]) -> Result<(), Error> {
         if !changed.is_empty() {
             let mut rows = self.lock();
+            rows.readable(&RowKey::Signal)?;
             rows.announcements += 1;
             let value = rows.announcements.to_string();
             rows.beacon.announce(value, changed);

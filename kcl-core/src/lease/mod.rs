@@ -13,6 +13,8 @@
 //! - **the rows of workers** ([`WorkerRow`]): they show a worker that has no lease yet, that it lives, and that it is about to leave;
 //! - **the change signal** ([`Beacon`]): a value that every announcement changes, with the last [`Changed`] as hints, so that others
 //!   read what has changed and not the whole table.
+//!
+//! A row that somebody has made unreadable is a [`MalformedRow`]: it is told of and left alone, and hides no other.
 
 mod beacon;
 pub(crate) mod begun;
@@ -20,6 +22,7 @@ mod change;
 mod edit;
 mod error;
 pub(crate) mod held;
+pub(crate) mod malformed;
 pub mod memory;
 mod row;
 pub(crate) mod settle;
@@ -34,6 +37,7 @@ pub use change::{Change, Expect, Match};
 pub use edit::{CounterEdit, Edit, Edits, SwitchesEdit};
 pub use error::Error;
 pub(crate) use error::with_causes;
+pub use malformed::{MalformedRow, RowKey};
 pub use row::{ForeignRow, WorkerRow};
 pub use table::{Consistency, LeaseTable, PageToken, Snapshot};
 pub use write::Write;

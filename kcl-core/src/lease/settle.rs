@@ -10,8 +10,9 @@ use crate::model::{Lease, LeaseKey, Moment};
 use crate::runtime::{Clock, jitter, pause, within};
 
 use super::begun::Begun;
+use super::malformed::Malformed;
 use super::with_causes;
-use super::{BoxError, Consistency, Error, LeaseTable, Snapshot, Write};
+use super::{BoxError, Consistency, Error, LeaseTable, MalformedRow, Snapshot, Write};
 
 /// Carries writes out until it is known what became of them.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub(crate) struct Settler {
     pub(crate) begun: Begun,
     /// Hears that a write on a lease does not go through, well before its time is over.
     trouble: Trouble,
+    /// The rows that cannot be read, by every answer of the table.
+    pub(crate) malformed: Malformed,
 }
 
 /// Who hears of trouble: which lease it is, and what was said.
@@ -51,6 +54,8 @@ pub(crate) enum Outcome {
     Lost,
     /// There is no row.
     Vanished,
+    /// The row cannot be read.
+    Malformed(Box<MalformedRow>),
     /// The time ran out and nobody knows. It may still be carried out, as if it had just been sent at `sent`.
     Unsettled { error: Error, sent: Moment },
     /// The table cannot be used.
@@ -62,7 +67,14 @@ pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
 impl Settler {
     pub(crate) fn new(table: Arc<dyn LeaseTable>, clock: Arc<dyn Clock>, call_limit: Duration) -> Self {
-        Self { table, clock, call_limit, begun: Begun::default(), trouble: Trouble(Arc::new(|_, _| {})) }
+        Self {
+            table,
+            clock,
+            call_limit,
+            begun: Begun::default(),
+            trouble: Trouble(Arc::new(|_, _| {})),
+            malformed: Malformed::default(),
+        }
     }
 
     /// The same, which says when a write on a lease has not gone through for a third of its time.
@@ -138,6 +150,7 @@ impl Settler {
                 }
                 Settled::Lost(_) => return Outcome::Lost,
                 Settled::Vanished => return Outcome::Vanished,
+                Settled::Malformed(row) => return Outcome::Malformed(row),
                 Settled::Broken(error) => return Outcome::Broken(error),
                 // The loop above ends with no such answer.
                 Settled::Again(error) => return Outcome::Unsettled { error, sent },
@@ -169,12 +182,15 @@ impl Settler {
 
     async fn call(&self, held: &Lease, write: &Write) -> Result<Lease, Error> {
         let call = self.table.update(&held.key, &write.expect, &write.change);
-        within(&*self.clock, self.call_limit, call).await.unwrap_or_else(|| Err(self.no_answer()))
+        self.write(call).await
     }
 
     /// A read, bounded like every call.
     pub(crate) async fn read<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        within(&*self.clock, self.call_limit, call).await.unwrap_or_else(|| Err(Error::Throttled { source: self.time_out() }))
+        let answer = within(&*self.clock, self.call_limit, call).await;
+        let answer = answer.unwrap_or_else(|| Err(Error::Throttled { source: self.time_out() }));
+        self.malformed.note(&answer);
+        answer
     }
 
     /// All pages of the table, each bounded like every call.
@@ -184,14 +200,17 @@ impl Settler {
             let next = whole.next.take();
             whole.append(self.read(self.table.snapshot(next.as_ref(), consistency)).await?);
             if whole.next.is_none() {
+                self.malformed.see_all(&whole.malformed);
                 return Ok(whole);
             }
         }
     }
 
-    /// A write that is not an update, bounded like every call.
+    /// A write, bounded like every call.
     pub(crate) async fn write<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        within(&*self.clock, self.call_limit, call).await.unwrap_or_else(|| Err(self.no_answer()))
+        let answer = within(&*self.clock, self.call_limit, call).await.unwrap_or_else(|| Err(self.no_answer()));
+        self.malformed.note(&answer);
+        answer
     }
 
     fn no_answer(&self) -> Error {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::model::{Lease, LeaseKey, WorkerId};
 
-use super::{Beacon, Change, Changed, Error, Expect, ForeignRow, WorkerRow};
+use super::{Beacon, Change, Changed, Error, Expect, ForeignRow, MalformedRow, WorkerRow};
 
 /// Where leases are kept: one row a shard, shared by the workers of one application.
 ///
@@ -24,6 +24,8 @@ use super::{Beacon, Change, Changed, Error, Expect, ForeignRow, WorkerRow};
 /// 6. **What a table does not know, it keeps**: attributes and rows of others survive every write.
 /// 7. **A checkpoint is stored exactly**: sentinels, sequence numbers of any length, sub-sequence numbers, pending state bytes.
 /// 8. **A call ends.** A table bounds each call, well inside the failover time.
+/// 9. **A row that cannot be read hides no other.** Somebody may edit a row so that it is no lease any more: a snapshot lists it in
+///    [`Snapshot::malformed`], and a call that reads this row or is refused by it is [`Error::Malformed`].
 ///
 /// The suite `kcl_core::testing::lease_table` checks all of it that can be seen from outside.
 ///
@@ -42,7 +44,7 @@ pub trait LeaseTable: fmt::Debug + Send + Sync + 'static {
     /// Reads one lease, consistently.
     ///
     /// # Errors
-    /// [`Error::Throttled`] or [`Error::Fatal`].
+    /// [`Error::Malformed`], [`Error::Throttled`] or [`Error::Fatal`].
     async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, Error>;
 
     /// Reads one page of all rows. Begin with no page and go on with [`Snapshot::next`] until there is none.
@@ -54,13 +56,14 @@ pub trait LeaseTable: fmt::Debug + Send + Sync + 'static {
     /// Writes a new lease as given, if there is no row with its key, and returns it.
     ///
     /// # Errors
-    /// [`Error::Conflict`] carries the row that exists.
+    /// [`Error::Conflict`] carries the row that exists, [`Error::Malformed`] tells that it cannot be read.
     async fn create(&self, lease: &Lease) -> Result<Lease, Error>;
 
     /// Changes a lease that is as expected, and returns it.
     ///
     /// # Errors
-    /// [`Error::Conflict`] carries the row that won, or none when the row does not exist.
+    /// [`Error::Conflict`] carries the row that won, or none when the row does not exist; [`Error::Malformed`] tells that the row
+    /// cannot be read, whether it was written or not.
     async fn update(&self, key: &LeaseKey, expect: &Expect, change: &Change) -> Result<Lease, Error>;
 
     /// Deletes a lease that is as expected.
@@ -136,6 +139,8 @@ pub struct Snapshot {
     pub workers: Vec<WorkerRow>,
     /// Rows of other kinds.
     pub foreign: Vec<ForeignRow>,
+    /// Leases and workers that cannot be read. They are in none of the lists above.
+    pub malformed: Vec<MalformedRow>,
     /// Workers that are not of ours and are known to answer when they are asked for a lease.
     pub answering: Vec<WorkerId>,
     /// What shows that somebody else gives the leases of this table away, if somebody does: then no worker takes or asks for any.
@@ -150,6 +155,7 @@ impl Snapshot {
         self.leases.append(&mut page.leases);
         self.workers.append(&mut page.workers);
         self.foreign.append(&mut page.foreign);
+        self.malformed.append(&mut page.malformed);
         self.answering.append(&mut page.answering);
         if page.led.is_some() {
             self.led = page.led;

@@ -266,6 +266,7 @@ impl Writer {
             }
             Outcome::Lost => Err(Failed::Tenancy(Tenancy::Lost(LossReason::Lost))),
             Outcome::Vanished => self.put_back().await,
+            Outcome::Malformed(row) => Err(Failed::Tenancy(Tenancy::Lost(LossReason::Unreadable(row.to_string().into())))),
             Outcome::Unsettled { error, sent } => {
                 self.unsettled.get_or_insert(sent);
                 self.shared.set_stored(self.row.checkpoint.clone());
@@ -309,6 +310,7 @@ impl Writer {
                 Ok(())
             }
             Err(Error::Conflict { .. }) => Err(Failed::Tenancy(Tenancy::Lost(LossReason::Lost))),
+            Err(Error::Malformed(row)) => Err(Failed::Tenancy(Tenancy::Lost(LossReason::Unreadable(row.to_string().into())))),
             Err(error) if error.is_transient() => {
                 // If it was made after all, the next write meets a row with this token and counter.
                 self.row = row;

@@ -163,7 +163,7 @@ pub enum LossReason {
     NoProgress,
     /// Somebody edited the stored checkpoint. The shard is taken again, and goes on from there.
     CheckpointEdited,
-    /// The shard cannot be read by this worker any more.
+    /// The shard cannot be read by this worker any more: the stream refuses it, or its row in the lease table is malformed.
     Unreadable(Arc<str>),
 }
 

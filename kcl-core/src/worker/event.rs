@@ -11,6 +11,7 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::decide::gap::DataGap;
+use crate::lease::MalformedRow;
 use crate::meters::EventMeters;
 use crate::model::{Checkpoint, HashKeyRange, LeaseKey, Position, ShardId, StreamName, WorkerId};
 use crate::processor::{LossReason, ShardRef};
@@ -151,6 +152,13 @@ pub enum Event {
         /// How many calls had failed.
         attempts: u32,
     },
+    /// Somebody has edited a row of the lease table so that it cannot be read. When it is a lease, its shard is read by nobody until
+    /// the row is repaired: nobody makes it anew, deletes it or takes it, and its children wait. Everything else goes on. Told once,
+    /// and again when the row is malformed in another way.
+    RowMalformed {
+        /// The row, the attribute, what it holds and what it may hold.
+        row: Arc<MalformedRow>,
+    },
     /// A stream is polled in this run of the worker, though it was to be read by fan-out if it can be ([`Mode::Auto`](super::Mode::Auto)).
     /// Told once for a stream.
     PolledInstead {
@@ -261,6 +269,7 @@ impl fmt::Display for Event {
                 write!(f, "an answer said that {shard} has ended, but it is listed open ({times} such answers in a row)")
             }
             Self::ShardUnreadable { shard, error } => write!(f, "{shard} cannot be read by this worker: {error}"),
+            Self::RowMalformed { row } => write!(f, "a row of the lease table is malformed: {row}"),
             Self::Refused { of, call, error, .. } => write!(f, "{call} of {of} is refused, which was granted before: {error}"),
             Self::ReadingFails { shard, for_long, attempts, error } => {
                 let seconds = for_long.as_secs_f64();

@@ -56,6 +56,7 @@ impl Event {
             Self::DataGap { .. } => "data_gap",
             Self::EndRefused { .. } => "end_refused",
             Self::ShardUnreadable { .. } => "shard_unreadable",
+            Self::RowMalformed { .. } => "row_malformed",
             Self::Refused { .. } => "refused",
             Self::ReadingFails { .. } => "reading_fails",
             Self::ReadingGoesOn { .. } => "reading_goes_on",
@@ -82,6 +83,7 @@ impl Event {
             | Self::Stopping => Voice::Info,
             Self::DataGap { .. }
             | Self::EndRefused { .. }
+            | Self::RowMalformed { .. }
             | Self::PolledInstead { .. }
             | Self::StreamReplaced { .. }
             | Self::ReadingGoesOn { .. }
@@ -119,6 +121,10 @@ impl Event {
             Self::ShardUnreadable { .. } => {
                 Some("its lease is released for others, and the shard is tried again later".to_owned())
             }
+            Self::RowMalformed { row } => Some(match row.lease() {
+                Some(_) => "its shard is read by nobody until the row is repaired; the others go on".to_owned(),
+                None => "it is left alone until it is repaired; leases are read all the same".to_owned(),
+            }),
             Self::LeaseLost { reason: LossReason::NoProgress, .. } => {
                 Some("its records come again from the stored checkpoint, here or elsewhere".to_owned())
             }

@@ -1,9 +1,9 @@
 use aws_sdk_dynamodb::types::AttributeValue;
-use kcl_core::lease::{Beacon, Changed};
+use kcl_core::lease::{Beacon, Changed, MalformedRow};
 use kcl_core::model::WorkerId;
 
 use super::attribute::{BEACON_RECENT, BEACON_VALUE};
-use super::{Broken, Reader, parse_key, text};
+use super::{Reader, parse_key, text};
 
 /// What is announced is cut to this many bytes: with its names, the row stays below the 4 KB that a read is counted in.
 const MOST_BYTES: usize = 3600;
@@ -30,11 +30,12 @@ pub(crate) fn recent_value(beacon: &Beacon) -> AttributeValue {
 }
 
 /// The signal of the beacon row.
-pub(crate) fn read_beacon(reader: Reader<'_>) -> Result<Beacon, Broken> {
+pub(crate) fn read_beacon(reader: Reader<'_>) -> Result<Beacon, MalformedRow> {
     let mut beacon = Beacon::new(reader.text(BEACON_VALUE)?.unwrap_or_default());
     for line in reader.texts(BEACON_RECENT)? {
-        let broken = || reader.broken(BEACON_RECENT, Some(line), "a value and what was announced with it");
-        let (value, changed) = line.split_once(' ').ok_or_else(broken)?;
+        let malformed =
+            || reader.malformed(BEACON_RECENT, Some(line), "a value and what was announced with it, in the row `~fleet-0`");
+        let (value, changed) = line.split_once(' ').ok_or_else(malformed)?;
         let changed = match (changed.get(..1), changed.get(1..)) {
             (Some("L"), Some(key)) => Changed::Lease(parse_key(key)),
             (Some("W"), Some(worker)) => Changed::Worker(WorkerId::from(worker)),
@@ -42,7 +43,7 @@ pub(crate) fn read_beacon(reader: Reader<'_>) -> Result<Beacon, Broken> {
                 beacon.first = Some(value.to_owned());
                 continue;
             }
-            _ => return Err(broken()),
+            _ => return Err(malformed()),
         };
         beacon.recent.push((value.to_owned(), changed));
     }

@@ -1,9 +1,10 @@
 use std::fmt::Display;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use kcl_core::lease::MalformedRow;
 use kcl_core::model::{Checkpoint, Position};
 
-use super::{Broken, Reader};
+use super::Reader;
 
 pub(crate) fn text(text: impl Into<String>) -> AttributeValue {
     AttributeValue::S(text.into())
@@ -31,12 +32,12 @@ impl Reader<'_> {
         attribute: &'static str,
         sub_attribute: &'static str,
         value: &str,
-    ) -> Result<Checkpoint, Broken> {
+    ) -> Result<Checkpoint, MalformedRow> {
         if let Some(sentinel) = SENTINELS.into_iter().find(|sentinel| sentinel.to_string() == value) {
             return Ok(sentinel);
         }
         let allowed = "a decimal number, TRIM_HORIZON, LATEST, AT_TIMESTAMP or SHARD_END";
-        let sequence = value.parse().map_err(|_| self.broken(attribute, Some(value), allowed))?;
+        let sequence = value.parse().map_err(|_| self.malformed(attribute, Some(value), allowed))?;
         Ok(Position::new(sequence, self.number(sub_attribute)?.unwrap_or(0)).into())
     }
 }

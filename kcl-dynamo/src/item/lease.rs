@@ -4,11 +4,11 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use bytes::Bytes;
-use kcl_core::lease::Error;
+use kcl_core::lease::{Error, MalformedRow};
 use kcl_core::model::{HashKeyRange, Lease, LeaseKey, Pending, ShardId, Timestamp, Token, WorkerId};
 
 use super::attribute::*;
-use super::{Broken, Reader, checkpoint_values, number, text};
+use super::{Reader, checkpoint_values, number, text};
 
 /// DynamoDB's limit for a key.
 const LONGEST_KEY: usize = 2048;
@@ -92,7 +92,7 @@ pub(crate) fn lease_item(lease: &Lease) -> Result<Item, Error> {
 
 impl Reader<'_> {
     /// The lease of an item, of whichever version of the KCL.
-    pub(super) fn lease(self) -> Result<Lease, Broken> {
+    pub(super) fn lease(self) -> Result<Lease, MalformedRow> {
         let checkpoint = self.needed_text(CHECKPOINT)?;
         let mut lease = Lease::new(parse_key(self.key()), self.checkpoint(CHECKPOINT, CHECKPOINT_SUB, checkpoint)?);
         lease.owner = self.text(LEASE_OWNER)?.map(WorkerId::from);
@@ -117,17 +117,17 @@ impl Reader<'_> {
     }
 
     /// The tenancy, unless it is not the owner's: somebody who knows no tokens has taken the lease.
-    fn token(self, lease: &Lease) -> Result<Option<Token>, Broken> {
+    fn token(self, lease: &Lease) -> Result<Option<Token>, MalformedRow> {
         let holder = self.text(HOLDER)?;
         let is_owners = holder.is_none_or(|holder| lease.actual_owner().is_some_and(|owner| owner.as_str() == holder));
         Ok(self.text(TOKEN)?.filter(|_| is_owners).map(Token::from))
     }
 
     /// Absent in rows of a KCL before 2.3, where it is filled in later.
-    fn hash_range(self) -> Result<Option<HashKeyRange>, Broken> {
+    fn hash_range(self) -> Result<Option<HashKeyRange>, MalformedRow> {
         let (Some(start), Some(end)) = (self.text(STARTING_HASH_KEY)?, self.text(ENDING_HASH_KEY)?) else { return Ok(None) };
         let allowed = "a range of two decimal numbers below 2^128 with `endingHashKey`";
-        let broken = |_| self.broken(STARTING_HASH_KEY, Some(&format!("{start} .. {end}")), allowed);
-        HashKeyRange::parse(start, end).map(Some).map_err(broken)
+        let malformed = |_| self.malformed(STARTING_HASH_KEY, Some(&format!("{start} .. {end}")), allowed);
+        HashKeyRange::parse(start, end).map(Some).map_err(malformed)
     }
 }

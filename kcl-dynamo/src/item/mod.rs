@@ -15,6 +15,6 @@ pub(crate) use attribute::{BEACON_KEY, Item};
 pub(crate) use beacon::{read_beacon, recent_value};
 pub(crate) use checkpoint::{checkpoint_values, number, text};
 pub(crate) use lease::{key_value, lease_item, parse_key, shard_set};
-pub(crate) use reader::{Broken, Reader};
+pub(crate) use reader::Reader;
 pub(crate) use row::Row;
 pub(crate) use worker::{worker_item, worker_key, worker_values};

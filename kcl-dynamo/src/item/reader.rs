@@ -2,22 +2,13 @@ use std::str::FromStr;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::attribute::{Item, LEASE_KEY};
+use kcl_core::lease::{MalformedRow, RowKey};
+use kcl_core::model::WorkerId;
 
-/// What an attribute holds and must not.
-#[derive(Debug, thiserror::Error)]
-#[error("the attribute `{attribute}` of the row `{row}` {found}: allowed is {allowed}")]
-pub(crate) struct Broken {
-    attribute: &'static str,
-    row: String,
-    found: String,
-    allowed: &'static str,
-}
+use super::attribute::{BEACON_KEY, INCARNATION, Item, LEASE_KEY, WORKER};
+use super::parse_key;
 
-/// As much of a value is kept in an error: it may be anything that somebody wrote into the table.
-const SHOWN: usize = 160;
-
-/// Reads the attributes of an item, and says of which row a broken one is.
+/// Reads the attributes of an item, and says of which row a malformed one is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reader<'a>(pub(crate) &'a Item);
 
@@ -31,9 +22,25 @@ impl<'a> Reader<'a> {
         self.0.contains_key(attribute)
     }
 
-    pub(crate) fn broken(self, attribute: &'static str, found: Option<&str>, allowed: &'static str) -> Broken {
-        let found = found.map_or_else(|| "is missing".to_owned(), |found| format!("holds `{}`", cut(found)));
-        Broken { attribute, row: cut(self.key()), found, allowed }
+    /// Whether it is the row of a worker of ours: it has our mark or, where somebody took that away, the name beside it.
+    pub(crate) fn is_our_worker(self) -> bool {
+        self.has(INCARNATION) || self.has(WORKER)
+    }
+
+    pub(crate) fn malformed(self, attribute: &'static str, found: Option<&str>, allowed: &'static str) -> MalformedRow {
+        MalformedRow::new(self.row(), attribute, found, allowed)
+    }
+
+    /// Which row it is, as far as its key and our marks tell.
+    fn row(self) -> RowKey {
+        if self.key() == BEACON_KEY {
+            return RowKey::Signal;
+        }
+        if self.is_our_worker() {
+            let name = self.0.get(WORKER).and_then(|value| value.as_s().ok());
+            return RowKey::Worker(WorkerId::from(name.map_or(self.key(), String::as_str)));
+        }
+        RowKey::Lease(parse_key(self.key()))
     }
 
     fn typed<T: ?Sized>(
@@ -41,45 +48,45 @@ impl<'a> Reader<'a> {
         attribute: &'static str,
         allowed: &'static str,
         take: impl FnOnce(&'a AttributeValue) -> Result<&'a T, &'a AttributeValue>,
-    ) -> Result<Option<&'a T>, Broken> {
+    ) -> Result<Option<&'a T>, MalformedRow> {
         let Some(value) = self.0.get(attribute) else { return Ok(None) };
-        take(value).map(Some).map_err(|other| self.broken(attribute, Some(type_of(other)), allowed))
+        take(value).map(Some).map_err(|other| self.malformed(attribute, Some(type_of(other)), allowed))
     }
 
     /// Text, if it is there.
-    pub(crate) fn text(self, attribute: &'static str) -> Result<Option<&'a str>, Broken> {
+    pub(crate) fn text(self, attribute: &'static str) -> Result<Option<&'a str>, MalformedRow> {
         Ok(self.typed(attribute, "text (S)", AttributeValue::as_s)?.map(String::as_str))
     }
 
     /// Text that has to be there.
-    pub(crate) fn needed_text(self, attribute: &'static str) -> Result<&'a str, Broken> {
-        self.text(attribute)?.ok_or_else(|| self.broken(attribute, None, "text (S)"))
+    pub(crate) fn needed_text(self, attribute: &'static str) -> Result<&'a str, MalformedRow> {
+        self.text(attribute)?.ok_or_else(|| self.malformed(attribute, None, "text (S)"))
     }
 
     /// A whole number, if it is there.
-    pub(crate) fn number<T: FromStr>(self, attribute: &'static str) -> Result<Option<T>, Broken> {
+    pub(crate) fn number<T: FromStr>(self, attribute: &'static str) -> Result<Option<T>, MalformedRow> {
         const ALLOWED: &str = "a whole number (N) in its range";
         let Some(text) = self.typed(attribute, ALLOWED, AttributeValue::as_n)? else { return Ok(None) };
-        text.parse().map(Some).map_err(|_| self.broken(attribute, Some(text), ALLOWED))
+        text.parse().map(Some).map_err(|_| self.malformed(attribute, Some(text), ALLOWED))
     }
 
     /// A whole number that has to be there.
-    pub(crate) fn needed_number<T: FromStr>(self, attribute: &'static str) -> Result<T, Broken> {
-        self.number(attribute)?.ok_or_else(|| self.broken(attribute, None, "a whole number (N)"))
+    pub(crate) fn needed_number<T: FromStr>(self, attribute: &'static str) -> Result<T, MalformedRow> {
+        self.number(attribute)?.ok_or_else(|| self.malformed(attribute, None, "a whole number (N)"))
     }
 
     /// A truth value; false when it is missing.
-    pub(crate) fn truth(self, attribute: &'static str) -> Result<bool, Broken> {
+    pub(crate) fn truth(self, attribute: &'static str) -> Result<bool, MalformedRow> {
         Ok(self.typed(attribute, "a truth value (BOOL)", AttributeValue::as_bool)?.copied().unwrap_or(false))
     }
 
     /// Bytes, if they are there.
-    pub(crate) fn bytes(self, attribute: &'static str) -> Result<Option<&'a [u8]>, Broken> {
+    pub(crate) fn bytes(self, attribute: &'static str) -> Result<Option<&'a [u8]>, MalformedRow> {
         Ok(self.typed(attribute, "bytes (B)", AttributeValue::as_b)?.map(AsRef::as_ref))
     }
 
     /// A set of texts in order, empty when it is missing: a set has no order of its own.
-    pub(crate) fn set(self, attribute: &'static str) -> Result<Vec<&'a str>, Broken> {
+    pub(crate) fn set(self, attribute: &'static str) -> Result<Vec<&'a str>, MalformedRow> {
         let set = self.typed(attribute, "a set of texts (SS)", AttributeValue::as_ss)?;
         let mut texts: Vec<&str> = set.map(Vec::as_slice).unwrap_or_default().iter().map(String::as_str).collect();
         texts.sort_unstable();
@@ -87,18 +94,14 @@ impl<'a> Reader<'a> {
     }
 
     /// A list of texts, empty when it is missing.
-    pub(crate) fn texts(self, attribute: &'static str) -> Result<Vec<&'a str>, Broken> {
+    pub(crate) fn texts(self, attribute: &'static str) -> Result<Vec<&'a str>, MalformedRow> {
         let list = self.typed(attribute, "a list of texts (L of S)", AttributeValue::as_l)?;
         let text = |value: &'a AttributeValue| {
             let text = value.as_s().map(String::as_str);
-            text.map_err(|other| self.broken(attribute, Some(type_of(other)), "a list of texts (L of S)"))
+            text.map_err(|other| self.malformed(attribute, Some(type_of(other)), "a list of texts (L of S)"))
         };
         list.map(Vec::as_slice).unwrap_or_default().iter().map(text).collect()
     }
-}
-
-fn cut(text: &str) -> String {
-    text.chars().take(SHOWN).collect()
 }
 
 /// The type alone: the value may be long, or somebody's secret.
@@ -115,12 +118,5 @@ fn type_of(value: &AttributeValue) -> &'static str {
         AttributeValue::L(_) => "a list (L)",
         AttributeValue::M(_) => "a map (M)",
         _ => "a value of an unknown type",
-    }
-}
-
-impl From<Broken> for kcl_core::lease::Error {
-    /// Trying again does not mend a row.
-    fn from(broken: Broken) -> Self {
-        Self::Fatal { message: broken.to_string(), source: Some(Box::new(broken)) }
     }
 }

@@ -1,8 +1,8 @@
-use kcl_core::lease::{ForeignRow, WorkerRow};
+use kcl_core::lease::{ForeignRow, MalformedRow, WorkerRow};
 use kcl_core::model::Lease;
 
+use super::Reader;
 use super::attribute::*;
-use super::{Broken, Reader};
 
 /// What an item is.
 #[derive(Debug)]
@@ -22,15 +22,26 @@ impl Row {
     ///
     /// # Errors
     /// It is a lease or a worker of ours, and an attribute of it cannot be read.
-    pub(crate) fn read(item: &Item) -> Result<Self, Broken> {
+    pub(crate) fn read(item: &Item) -> Result<Self, MalformedRow> {
         let reader = Reader(item);
         let kind = reader.text(ENTITY_TYPE)?;
         match kind {
             Some(KIND_LEASE) => reader.lease().map(Self::Lease),
-            None if reader.has(LEASE_COUNTER) || reader.has(CHECKPOINT) => reader.lease().map(Self::Lease),
-            Some(KIND_WORKER) if reader.has(INCARNATION) => reader.worker().map(Self::Worker),
+            None if reader.has(LEASE_COUNTER) || reader.has(CHECKPOINT) || is_key_of_lease(reader.key()) => {
+                reader.lease().map(Self::Lease)
+            }
+            Some(KIND_WORKER) if reader.is_our_worker() => reader.worker().map(Self::Worker),
             Some(KIND_BEACON) if reader.key() == BEACON_KEY => Ok(Self::Beacon),
+            // No kind that any KCL knows, under the key of a shard: somebody has edited it.
+            Some(kind) if ![KIND_WORKER, KIND_LEADER, KIND_BEACON].contains(&kind) && is_key_of_lease(reader.key()) => {
+                Err(reader.malformed(ENTITY_TYPE, Some(kind), "LEASE in the row of a lease"))
+            }
             _ => Ok(Self::Foreign(ForeignRow::new(reader.key(), kind.map(ToOwned::to_owned)))),
         }
     }
+}
+
+/// Whether only a lease has such a key: shards are named so by the service.
+fn is_key_of_lease(key: &str) -> bool {
+    key.rsplit(':').next().is_some_and(|shard| shard.starts_with("shardId-"))
 }

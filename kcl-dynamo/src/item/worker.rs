@@ -2,11 +2,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use kcl_core::lease::WorkerRow;
+use kcl_core::lease::{MalformedRow, WorkerRow};
 use kcl_core::model::{Timestamp, WorkerId};
 
 use super::attribute::*;
-use super::{Broken, Reader, number, text};
+use super::{Reader, number, text};
 
 /// What the key of a worker begins with where its id could be the key of another row.
 const ESCAPED: &str = "~worker-";
@@ -55,7 +55,7 @@ pub(crate) fn worker_item(row: &WorkerRow, now: Timestamp) -> Item {
 
 impl Reader<'_> {
     /// The worker of a row of ours.
-    pub(super) fn worker(self) -> Result<WorkerRow, Broken> {
+    pub(super) fn worker(self) -> Result<WorkerRow, MalformedRow> {
         let worker = WorkerId::from(self.needed_text(WORKER)?);
         let incarnation = self.needed_text(INCARNATION)?.into();
         let failover = Duration::from_nanos(self.needed_number(FAILOVER)?);

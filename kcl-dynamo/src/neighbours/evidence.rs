@@ -36,7 +36,7 @@ impl Evidence {
                 self.kcl_row = true;
                 self.leader = text(RECORD_VERSION).map(ToOwned::to_owned);
             }
-            (Some(KIND_WORKER), key) if !reader.has(INCARNATION) => {
+            (Some(KIND_WORKER), key) if !reader.is_our_worker() => {
                 self.kcl_row = true;
                 let at = reader.number(LAST_UPDATE).ok().flatten().unwrap_or(0);
                 self.metrics.insert(key.to_owned(), at);

@@ -3,7 +3,7 @@ use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;
 use kcl_core::lease::Error;
 
 use crate::call::{Action, say};
-use crate::item::attribute::{CLIENT_VERSION, INCARNATION, LAST_UPDATE, MIGRATION_KEY};
+use crate::item::attribute::{CLIENT_VERSION, LAST_UPDATE, MIGRATION_KEY};
 use crate::item::{Reader, text};
 
 use super::Evidence;
@@ -34,7 +34,7 @@ pub(crate) async fn legacy_versions(client: &Client, application: &str, evidence
         };
         for item in page.items.unwrap_or_default() {
             let reader = Reader(&item);
-            if let (Ok(Some(worker)), false) = (reader.text("wid"), reader.has(INCARNATION)) {
+            if let (Ok(Some(worker)), false) = (reader.text("wid"), reader.is_our_worker()) {
                 let at = reader.number(LAST_UPDATE).ok().flatten().unwrap_or(0);
                 evidence.metrics.insert(worker.to_owned(), at);
             }

@@ -226,7 +226,8 @@ async fn a_broken_lease_hides_no_other_and_is_named_when_it_is_asked_for() {
     let (_, table) = table_with(&items).await;
     let found = all(&table).await;
     assert_eq!(found.leases.len(), 4);
-    assert!(found.foreign.iter().any(|row| row.key == "shardId-000000000007"), "it is listed as a row of others");
+    let key = LeaseKey::single("shardId-000000000007");
+    assert_eq!(found.malformed.iter().filter_map(|row| row.lease()).collect::<Vec<_>>(), [&key]);
     let error = table.get(&LeaseKey::single("shardId-000000000007")).await.unwrap_err().to_string();
     for part in ["`checkpoint`", "shardId-000000000007", "`somewhere`", "SHARD_END"] {
         assert!(error.contains(part), "{part} is not in: {error}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
-use kcl_core::lease::{ForeignRow, LeaseTable};
+use kcl_core::lease::{ForeignRow, LeaseTable, RowKey};
 use kcl_core::model::LeaseKey;
 use kcl_core::testing::lease_table::TableFixture;
 use kcl_dynamo::{DynamoLeaseTable, OpenOptions};
@@ -40,6 +40,18 @@ impl<Make: Fn() -> Client + Send + Sync> TableFixture for Fresh<Make> {
         // The first point of a table makes it.
         self.open().setup().await.unwrap();
         put.send().await.unwrap();
+        true
+    }
+
+    async fn spoil(&self, row: &RowKey) -> bool {
+        let (key, attribute) = match row {
+            RowKey::Lease(key) => (key.to_string(), "checkpoint"),
+            RowKey::Worker(worker) => (worker.to_string(), "rsCounter"),
+            _ => return false,
+        };
+        let call = (self.client)().update_item().table_name(&self.table).key("leaseKey", AttributeValue::S(key));
+        let call = call.update_expression("SET #a = :v").expression_attribute_names("#a", attribute);
+        call.expression_attribute_values(":v", AttributeValue::S("x".to_owned())).send().await.unwrap();
         true
     }
 

@@ -1,11 +1,12 @@
 //! The change signal: the last announcements, numbered.
 
-use kcl_core::lease::{Beacon, Changed};
+use kcl_core::lease::{Beacon, Changed, RowKey};
 use kcl_core::model::{LeaseKey, WorkerId};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params};
 
 use super::error::Failure;
+use super::lease_row::Reader;
 
 const LEASE: &str = "lease";
 const WORKER: &str = "worker";
@@ -34,9 +35,10 @@ pub(super) fn read(connection: &Connection, application: &Value) -> rusqlite::Re
 }
 
 fn changed(row: &Row<'_>) -> rusqlite::Result<(String, Changed)> {
-    let announcement: i64 = row.get("announcement")?;
-    let (stream, name): (String, String) = (row.get("stream")?, row.get("name")?);
-    let changed = match row.get::<_, String>("kind")?.as_str() {
+    let reader = Reader { row, of: RowKey::Signal };
+    let announcement: i64 = reader.get("announcement")?;
+    let (stream, name): (String, String) = (reader.get("stream")?, reader.get("name")?);
+    let changed = match reader.get::<String>("kind")?.as_str() {
         WORKER => Changed::Worker(WorkerId::new(name)),
         _ => {
             let mut key = LeaseKey::single(name);

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kcl_core::lease::Error;
+use kcl_core::lease::{Error, MalformedRow};
 use rusqlite::ErrorCode;
 
 use super::schema::{APPLICATION_ID, MAJOR};
@@ -94,14 +94,20 @@ impl From<OpenError> for Error {
     }
 }
 
-/// What a column holds and must not.
-#[derive(Debug, thiserror::Error)]
-#[error("the column `{column}` of {row} holds `{found}`: allowed is {allowed}")]
-pub(super) struct BrokenColumn {
-    pub(super) column: &'static str,
-    pub(super) row: String,
-    pub(super) found: String,
-    pub(super) allowed: &'static str,
+/// The malformed row that this error of a read tells of, if it does.
+pub(super) fn malformed(error: &rusqlite::Error) -> Option<&MalformedRow> {
+    match error {
+        rusqlite::Error::FromSqlConversionFailure(_, _, source) => source.downcast_ref(),
+        _ => None,
+    }
+}
+
+/// The row, or what is malformed of it; any other error ends the reading.
+pub(super) fn readable<T>(read: rusqlite::Result<T>) -> rusqlite::Result<Result<T, MalformedRow>> {
+    match read {
+        Ok(row) => Ok(Ok(row)),
+        Err(error) => malformed(&error).cloned().map(Err).ok_or(error),
+    }
 }
 
 /// Why a request was not done. Nothing of it is in the file.
@@ -134,6 +140,9 @@ impl Failure {
 
 /// The error of a request of which nothing was written.
 pub(super) fn nothing_written(error: Arc<rusqlite::Error>, path: &Path) -> Error {
+    if let Some(row) = malformed(&error) {
+        return row.clone().into();
+    }
     if is_busy(&error) || may_pass(&error) {
         return Error::Throttled { source: Box::new(error) };
     }

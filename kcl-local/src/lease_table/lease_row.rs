@@ -1,15 +1,13 @@
 //! A row of `leases` and the lease that it stands for.
 
 use bytes::Bytes;
-use kcl_core::lease::Error;
+use kcl_core::lease::{Error, MalformedRow, RowKey};
 use kcl_core::model::{
     Checkpoint, Facts, HashKeyRange, InvalidSequenceNumber, Lease, LeaseKey, Pending, Position, ShardId, Timestamp, Token,
     WorkerId,
 };
 use rusqlite::Row;
 use rusqlite::types::{FromSql, Type, Value};
-
-use super::error::BrokenColumn;
 
 /// The columns of a lease: what every statement names, so that those of a newer schema stay as they are.
 pub(super) const COLUMNS: &str = "stream, shard, lease_owner, checkpoint_owner, token, lease_counter, \
@@ -118,10 +116,8 @@ pub(super) fn facts(facts: &Facts) -> [Value; 3] {
 
 /// The lease of a row with [`COLUMNS`].
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Lease> {
-    let stream: String = row.get("stream")?;
-    let shard: String = row.get("shard")?;
-    let key = LeaseKey { stream: (!stream.is_empty()).then(|| stream.into()), shard: shard.into() };
-    let reader = Reader { row, name: format!("the lease `{key}`") };
+    let key = read_key(row)?;
+    let reader = Reader { row, of: RowKey::Lease(key.clone()) };
 
     let pending = match reader.get::<Option<String>>("pending_checkpoint")? {
         None => None,
@@ -157,22 +153,37 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Lease> {
     Ok(lease)
 }
 
-/// Reads columns, and says of which row a broken one is.
+/// The key of a row with [`COLUMNS`]. A name that is no text is shown as far as it is one.
+pub(super) fn read_key(row: &Row<'_>) -> rusqlite::Result<LeaseKey> {
+    let (stream, shard) = (text_of(row, "stream")?, text_of(row, "shard")?);
+    Ok(LeaseKey { stream: (!stream.is_empty()).then(|| stream.into()), shard: shard.into() })
+}
+
+pub(super) fn text_of(row: &Row<'_>, column: &str) -> rusqlite::Result<String> {
+    let bytes = row.get_ref(column)?.as_bytes().unwrap_or_default();
+    Ok(String::from_utf8_lossy(bytes).into_owned())
+}
+
+/// Reads columns, and says of which row a malformed one is.
 pub(super) struct Reader<'a> {
     pub(super) row: &'a Row<'a>,
-    pub(super) name: String,
+    pub(super) of: RowKey,
 }
 
 impl Reader<'_> {
     pub(super) fn get<T: FromSql>(&self, column: &'static str) -> rusqlite::Result<T> {
-        self.row.get(column)
+        self.row.get(column).map_err(|error| match error {
+            rusqlite::Error::FromSqlConversionFailure(..) => self.broken(column, "bytes that are no text", "text in UTF-8"),
+            rusqlite::Error::InvalidColumnType(_, _, found) => {
+                self.broken(column, &format!("a value of type {found}"), "a value of the column's type")
+            }
+            other => other,
+        })
     }
 
     pub(super) fn broken(&self, column: &'static str, found: &str, allowed: &'static str) -> rusqlite::Error {
-        // Cut, because it may be anything that somebody wrote into the file.
-        let found = found.chars().take(160).collect();
         let index = self.row.as_ref().column_index(column).unwrap_or_default();
-        let broken = BrokenColumn { column, row: self.name.clone(), found, allowed };
+        let broken = MalformedRow::new(self.of.clone(), column, Some(found), allowed);
         rusqlite::Error::FromSqlConversionFailure(index, Type::Text, Box::new(broken))
     }
 

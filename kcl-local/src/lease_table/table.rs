@@ -9,7 +9,7 @@ use kcl_core::model::{Lease, LeaseKey, ShardId, WorkerId};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
-use super::error::{Failure, OpenError};
+use super::error::{Failure, OpenError, readable};
 use super::lease_row::{self, text};
 use super::open::OpenOptions;
 use super::statement::{self, Statement};
@@ -131,17 +131,35 @@ fn page_of_leases(connection: &Connection, application: Value, after: Option<&Le
     let sql = format!("SELECT {columns} FROM leases WHERE application = ? {begin} ORDER BY stream, shard LIMIT ?");
     let mut prepared = connection.prepare_cached(&sql)?;
     let mut page = Snapshot::default();
-    page.leases = prepared.query_map(params_from_iter(values), lease_row::read)?.collect::<Result<_, _>>()?;
-    if page.leases.len() > PAGE {
-        page.leases.truncate(PAGE);
-        page.next = page.leases.last().map(|last| page_after(&last.key));
+    let mut rows = prepared.query(params_from_iter(values))?;
+    let mut last = None;
+    for read in 0.. {
+        let Some(row) = rows.next()? else { break };
+        if read == PAGE {
+            page.next = last.as_ref().map(page_after);
+            break;
+        }
+        last = Some(lease_row::read_key(row)?);
+        match readable(lease_row::read(row))? {
+            Ok(lease) => page.leases.push(lease),
+            Err(malformed) => page.malformed.push(malformed),
+        }
     }
     Ok(page)
 }
 
-fn all_workers(connection: &Connection, application: Value) -> rusqlite::Result<Vec<WorkerRow>> {
+/// Adds all workers.
+fn add_workers(page: &mut Snapshot, connection: &Connection, application: Value) -> rusqlite::Result<()> {
     let sql = format!("SELECT {} FROM workers WHERE application = ? ORDER BY worker", worker_row::COLUMNS);
-    connection.prepare_cached(&sql)?.query_map([application], worker_row::read)?.collect()
+    let mut prepared = connection.prepare_cached(&sql)?;
+    let mut rows = prepared.query([application])?;
+    while let Some(row) = rows.next()? {
+        match readable(worker_row::read(row))? {
+            Ok(worker) => page.workers.push(worker),
+            Err(malformed) => page.malformed.push(malformed),
+        }
+    }
+    Ok(())
 }
 
 #[async_trait]
@@ -166,7 +184,7 @@ impl LeaseTable for SqliteLeaseTable {
             let mut page = page_of_leases(&owned.connection, application.clone(), after.as_ref())?;
             // Workers are few: the first page has them all.
             if after.is_none() {
-                page.workers = all_workers(&owned.connection, application)?;
+                add_workers(&mut page, &owned.connection, application)?;
             }
             Ok(page)
         };

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use kcl_core::lease::{Error, WorkerRow};
+use kcl_core::lease::{Error, RowKey, WorkerRow};
 use kcl_core::model::WorkerId;
 use rusqlite::Row;
 use rusqlite::types::Value;
 
-use super::lease_row::{Reader, counter, text};
+use super::lease_row::{Reader, counter, text, text_of};
 
 /// The columns of a worker.
 pub(super) const COLUMNS: &str = "worker, incarnation, counter, failover, leaving, audits";
@@ -27,8 +27,8 @@ pub(super) fn values(row: &WorkerRow) -> Result<[Value; 6], Error> {
 
 /// The worker of a row with [`COLUMNS`].
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<WorkerRow> {
-    let worker: WorkerId = row.get::<_, String>("worker")?.into();
-    let reader = Reader { row, name: format!("the worker `{worker}`") };
+    let worker = WorkerId::from(text_of(row, "worker")?);
+    let reader = Reader { row, of: RowKey::Worker(worker.clone()) };
     let failover = Duration::from_nanos(reader.counter("failover")?);
     let mut found = WorkerRow::new(worker, reader.get::<String>("incarnation")?.into(), failover);
     found.counter = reader.counter("counter")?;

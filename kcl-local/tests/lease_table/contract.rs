@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use kcl_core::lease::LeaseTable;
+use kcl_core::lease::{LeaseTable, RowKey};
 use kcl_core::model::LeaseKey;
 use kcl_core::testing::lease_table::TableFixture;
 use kcl_local::SqliteLeaseTable;
@@ -26,6 +26,20 @@ impl Fresh {
 impl TableFixture for Fresh {
     async fn handle(&self) -> Arc<dyn LeaseTable> {
         Arc::new(SqliteLeaseTable::open(self.path(), "application").await.expect("open"))
+    }
+
+    async fn spoil(&self, row: &RowKey) -> bool {
+        let changed = match row {
+            RowKey::Lease(key) => {
+                self.connection().execute("UPDATE leases SET checkpoint = 'x' WHERE shard = ?", [key.shard.as_str()])
+            }
+            RowKey::Worker(worker) => {
+                self.connection().execute("UPDATE workers SET counter = -1 WHERE worker = ?", [worker.as_str()])
+            }
+            _ => return false,
+        };
+        assert_eq!(changed.expect("an edit"), 1);
+        true
     }
 
     async fn put_unknown_attribute(&self, key: &LeaseKey, value: &str) -> bool {

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::lease::{ForeignRow, LeaseTable};
+use crate::lease::{ForeignRow, LeaseTable, RowKey};
 use crate::model::LeaseKey;
 
 /// One fresh, empty table for one point of the contract, and what a test can do to it from outside.
@@ -17,6 +17,13 @@ pub trait TableFixture: Send + Sync {
     /// Puts a row that is neither a lease nor a worker of ours, past the table's own interface. `false` when the backend has no
     /// room for one; the points about such rows then hold.
     async fn put_foreign(&self, row: &ForeignRow) -> bool {
+        let _ = row;
+        false
+    }
+
+    /// Makes the checkpoint of a lease or the counter of a worker something that cannot be read, past the table's own interface.
+    /// `false` when the backend has no room for it; the points about such rows then hold.
+    async fn spoil(&self, row: &RowKey) -> bool {
         let _ = row;
         false
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::lease::memory::MemoryLeaseTable;
-use crate::lease::{ForeignRow, LeaseTable};
+use crate::lease::{ForeignRow, LeaseTable, MalformedRow, RowKey};
 
 use super::TableFixture;
 
@@ -19,6 +19,11 @@ impl TableFixture for Fresh {
 
     async fn put_foreign(&self, row: &ForeignRow) -> bool {
         self.0.put_foreign(row.clone());
+        true
+    }
+
+    async fn spoil(&self, row: &RowKey) -> bool {
+        self.0.spoil(MalformedRow::new(row.clone(), "checkpoint", Some("x"), "something else"));
         true
     }
 }

@@ -40,6 +40,7 @@
 //! | `tenancy`, `hand_over`, `progress` | each write of the protocol: its condition part by part, its effect, its repetition |
 //! | `exactness` | what is stored comes back as it was |
 //! | `reads` | consistency, pages, what the table does not know |
+//! | `malformed` | rows that cannot be read |
 //! | `workers` | the rows of workers |
 //! | `signal` | the change signal |
 //! | `races` | many writers, one winner |
@@ -52,6 +53,7 @@ mod creation;
 mod exactness;
 mod fixture;
 mod hand_over;
+mod malformed;
 mod progress;
 mod races;
 mod reads;
@@ -70,6 +72,7 @@ pub use creation::*;
 pub use exactness::*;
 pub use fixture::TableFixture;
 pub use hand_over::*;
+pub use malformed::*;
 pub use progress::*;
 pub use races::*;
 pub use reads::*;

@@ -111,6 +111,8 @@ macro_rules! __lease_table_points {
             rows_that_stay_are_listed_once_while_others_come_and_go
             foreign_rows_are_listed_and_left_alone
             unknown_attributes_survive_every_write
+            a_malformed_lease_hides_no_other_and_is_left_alone
+            a_malformed_worker_hides_no_other_and_is_left_alone
             a_worker_row_is_created_once
             a_worker_row_is_replaced_only_as_seen
             a_worker_row_is_deleted_only_as_seen

@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::decide::assignment::share;
 use crate::decide::backoff::Backoff;
 use crate::decide::shards::{Begin, Finished, Leases, NewLease, ShardGraph, judge_finished, leases_to_create, listing_for};
-use crate::lease::{Consistency, Write, with_causes};
-use crate::model::{Lease, LeaseKey, ShardId};
+use crate::lease::{Consistency, MalformedRow, Snapshot, Write, with_causes};
+use crate::model::{Checkpoint, Lease, LeaseKey, ShardId};
 use crate::runtime::pause;
 use crate::stream::{self, ErrorKind, StreamDescription};
 use crate::worker::error::RunError;
@@ -196,7 +196,8 @@ impl Context {
         if let Some(description) = of.description() {
             check_stream(&audited.look.leases, of, &description)?;
         }
-        let leases = by_shard(rows.iter().copied());
+        let unreadable = stand_ins(&audited.look.malformed, of);
+        let leases = by_shard(rows.iter().copied().chain(&unreadable));
         let initial = of.initial_position;
         let listing = self.list_while_working(of, &listing_for(initial, leases.is_empty())).await?;
         if listing.graph.is_empty() && leases.is_empty() {
@@ -211,8 +212,9 @@ impl Context {
             missing = leases_to_create(&listing.graph, &leases, &begin);
         }
         // A listing may take long, and the rows are older than it.
-        let now = if missing.is_empty() { Vec::new() } else { self.whole_table(Consistency::Strong).await?.leases };
-        let now = by_shard(now.iter().filter(|row| of.has(&row.key)));
+        let now = if missing.is_empty() { Snapshot::default() } else { self.whole_table(Consistency::Strong).await? };
+        let unreadable_now = stand_ins(&now.malformed, of);
+        let now = by_shard(now.leases.iter().filter(|row| of.has(&row.key)).chain(&unreadable_now));
         if leases.is_empty() && !now.is_empty() {
             // The first leases of a stream say where all of it begins. While the shards were listed somebody else has made them,
             // at an earlier time: what was opened since then is a child of those, and does not begin at the time of this listing.
@@ -237,7 +239,7 @@ impl Context {
         audited.overtaken |= acquired.len() < own;
         if !put_off {
             let made: Vec<_> = missing.iter().map(|new| new.to_lease(of.identity())).collect();
-            if let Some(ranges) = of.see_unread(rows.iter().copied().chain(&made), &listing.graph) {
+            if let Some(ranges) = of.see_unread(leases.values().copied().chain(&made), &listing.graph) {
                 self.inner.outlet.say(Event::HashKeysUnread { stream: of.name.clone(), ranges });
             }
         }
@@ -269,6 +271,13 @@ impl Context {
             }
         }
     }
+}
+
+/// What stands for the leases of a stream that cannot be read, where it is judged which leases there are: they exist, and whether
+/// anything of their shards is done is not known. Nothing is ever written to them.
+pub(super) fn stand_ins(malformed: &[MalformedRow], of: &ReadStream) -> Vec<Lease> {
+    let keys = malformed.iter().filter_map(MalformedRow::lease).filter(|key| of.has(key));
+    keys.map(|key| Lease::new(key.clone(), Checkpoint::TrimHorizon)).collect()
 }
 
 /// The leases of one stream.

@@ -10,8 +10,9 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::decide::backoff::Backoff;
 use crate::decide::expiry::Timing;
 use crate::decide::shards::{Inconsistent, NewLease, ShardGraph};
+use crate::lease::malformed::Malformed;
 use crate::lease::settle::Settler;
-use crate::lease::{BoxError, Consistency, Error, Snapshot};
+use crate::lease::{BoxError, Consistency, Error, MalformedRow, Snapshot};
 use crate::model::{Lease, LeaseKey, Moment, ShardId, Timestamp, WorkerId};
 use crate::runtime::{Clock, jitter, pause, within};
 use crate::stream::{self, ErrorKind, ShardFilter};
@@ -35,7 +36,7 @@ pub(super) struct Context {
     /// Audits that this worker has done.
     audits: AtomicU64,
     /// The rows of the table, for those who need them for the sake of one lease.
-    rows: Shared<Vec<Lease>, Trouble>,
+    rows: Shared<Snapshot, Trouble>,
     /// Turns of those who read the rows of parents.
     parents: Semaphore,
 }
@@ -100,6 +101,8 @@ impl Trouble {
     pub(super) fn fatal(self) -> Result<RunError, Self> {
         match self {
             Self::Fatal(error) => Ok(error),
+            // That row alone: it is told of where it is seen.
+            Self::Table(Error::Malformed(_)) => Err(self),
             Self::Table(error) if !error.is_transient() => Ok(RunError::LeaseTable(error)),
             Self::Stream(error) if matches!(error.kind, ErrorKind::Fatal | ErrorKind::Denied | ErrorKind::Gone) => {
                 Ok(RunError::Stream(error))
@@ -119,6 +122,7 @@ impl Trouble {
             Self::Table(Error::Conflict { row }) => Self::Table(Error::Conflict { row: row.clone() }),
             Self::Table(Error::Unknown { .. }) => Self::Table(Error::Unknown { source: Cause::of(this) }),
             Self::Table(Error::Throttled { .. }) => Self::Table(Error::Throttled { source: Cause::of(this) }),
+            Self::Table(Error::Malformed(row)) => Self::Table(Error::Malformed(row.clone())),
             Self::Table(Error::Denied { message }) => Self::Table(Error::Denied { message: message.clone() }),
             Self::Table(Error::Fatal { message, source }) => {
                 Self::Table(Error::Fatal { message: message.clone(), source: source.as_ref().map(|_| Cause::of(this)) })
@@ -169,9 +173,11 @@ impl Context {
         let timing = inner.parts.settings.timing();
         let settler = Settler::new(Arc::clone(&inner.parts.table), Arc::clone(&inner.parts.clock), timing.call_limit);
         let outlet = inner.outlet.clone();
-        let settler = settler.telling(move |lease, error| {
+        let mut settler = settler.telling(move |lease, error| {
             outlet.say(Event::Busy { what: "to write a lease", error: format!("{lease}: {error}").into() });
         });
+        let told = Arc::clone(&inner);
+        settler.malformed = Malformed::new(move |row| tell(&told, row));
         Self {
             inner,
             settler,
@@ -286,8 +292,8 @@ impl Context {
     }
 
     /// All rows, by a consistent read that was asked for after this question, shared as a listing is.
-    pub(super) async fn all_rows(&self) -> Result<Arc<Vec<Lease>>, Trouble> {
-        let rows = self.rows.ask(&**self.clock(), APART, async { Ok(self.snapshot(Consistency::Strong).await?.leases) });
+    pub(super) async fn all_rows(&self) -> Result<Arc<Snapshot>, Trouble> {
+        let rows = self.rows.ask(&**self.clock(), APART, async { Ok(self.snapshot(Consistency::Strong).await?) });
         rows.await.map_err(|trouble| Trouble::again(&trouble))
     }
 
@@ -402,6 +408,11 @@ impl Context {
                     }
                     return Ok(mine.map(|row| (*row, sent)));
                 }
+                // It exists, and is nobody's until it is repaired.
+                Err(Error::Malformed(_)) => {
+                    self.settler.begun.abandon_row(&lease);
+                    return Ok(None);
+                }
                 Err(error) => error,
             };
             if !error.is_transient() || attempt + 1 == TRIES {
@@ -452,6 +463,15 @@ impl Context {
         }
         Ok(acquired)
     }
+}
+
+/// Tells of a malformed row, unless it is a lease of a stream that is not read here.
+fn tell(inner: &Inner, row: &MalformedRow) -> bool {
+    if row.lease().is_some_and(|key| inner.parts.streams.of(key).is_none()) {
+        return false;
+    }
+    inner.outlet.say(Event::RowMalformed { row: Arc::new(row.clone()) });
+    true
 }
 
 /// How many leases are made at the same time.

@@ -402,6 +402,10 @@ impl Coordinator {
 
     /// Something did not work: the worker stops if trying again does not help.
     fn trouble(&self, what: &'static str, trouble: Trouble) {
+        if matches!(trouble, Trouble::Table(crate::lease::Error::Malformed(_))) {
+            // The row was told of when it was seen.
+            return;
+        }
         match trouble.fatal() {
             Ok(cause) => drop(self.news.send(News::Failed(cause))),
             Err(trouble) => self.busy(what, &trouble),

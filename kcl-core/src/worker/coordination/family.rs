@@ -6,7 +6,7 @@ use crate::stream::{self, ErrorKind, ShardFilter};
 use crate::worker::error::RunError;
 use crate::worker::streams::ReadStream;
 
-use super::audit::by_shard;
+use super::audit::{by_shard, stand_ins};
 use super::context::{Acquired, Context, Trouble};
 use super::gate::LISTING_LAG;
 use super::link::{SaidEnd, Whereabouts};
@@ -40,8 +40,9 @@ impl Context {
             children = listing.graph.child_shards(&parent.shard);
             if followers(&listing.graph, &parent.shard).is_none() {
                 let rows = self.rows_of(of).await?;
-                let row = rows.iter().find(|row| row.key == *parent);
-                if let Some(gone) = row.and_then(|row| shard_gone(row, &listing.graph, &by_shard(&rows))) {
+                let row = rows.readable.iter().find(|row| row.key == *parent).cloned();
+                let rows = rows.all();
+                if let Some(gone) = row.and_then(|row| shard_gone(&row, &listing.graph, &by_shard(&rows))) {
                     return Ok((children, self.create_all(of, &gone.create, room).await?));
                 }
             }
@@ -102,12 +103,13 @@ impl Context {
             return Ok((Whereabouts::Unknown, Vec::new()));
         }
         let mut rows = self.rows_of(of).await?;
-        let Some(row) = rows.iter_mut().find(|row| row.key == *key) else {
+        let Some(row) = rows.readable.iter_mut().find(|row| row.key == *key) else {
             return Ok((Whereabouts::Unknown, Vec::new()));
         };
         // What is done and not stored yet is no part of the gap.
         row.checkpoint = checkpoint.max(row.checkpoint.clone());
         let row = row.clone();
+        let rows = rows.all();
         let Some(gone) = shard_gone(&row, &listing.graph, &by_shard(&rows)) else {
             return Ok((Whereabouts::Unknown, Vec::new()));
         };
@@ -115,7 +117,24 @@ impl Context {
         Ok((Whereabouts::Left { gap: gone.gap, children: listing.graph.child_shards(&key.shard) }, acquired))
     }
 
-    async fn rows_of(&self, of: &ReadStream) -> Result<Vec<Lease>, Trouble> {
-        Ok(self.all_rows().await?.iter().filter(|row| of.has(&row.key)).cloned().collect())
+    async fn rows_of(&self, of: &ReadStream) -> Result<Rows, Trouble> {
+        let table = self.all_rows().await?;
+        let readable = table.leases.iter().filter(|row| of.has(&row.key)).cloned().collect();
+        Ok(Rows { readable, unreadable: stand_ins(&table.malformed, of) })
+    }
+}
+
+/// The leases of a stream.
+struct Rows {
+    readable: Vec<Lease>,
+    /// See [`stand_ins`].
+    unreadable: Vec<Lease>,
+}
+
+impl Rows {
+    fn all(self) -> Vec<Lease> {
+        let mut all = self.readable;
+        all.extend(self.unreadable);
+        all
     }
 }

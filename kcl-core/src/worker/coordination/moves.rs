@@ -67,6 +67,11 @@ impl Context {
                 self.settler.begun.forget(&token);
                 Ok(None)
             }
+            // It may have been taken all the same: then it is found abandoned once it is repaired.
+            Outcome::Malformed(_) => {
+                self.settler.begun.abandon(&token);
+                Ok(None)
+            }
             Outcome::Unsettled { error, .. } | Outcome::Broken(error) => {
                 self.settler.begun.abandon(&token);
                 Err(error)

@@ -57,9 +57,16 @@ impl Presence {
                     return Ok(false);
                 }
                 Err(Error::Conflict { .. }) => {}
+                // Whose it is cannot be told: it is left alone, and this worker shows life by its leases until it is repaired.
+                Err(Error::Malformed(_)) => return Ok(false),
                 Err(error) => return Err(error.into()),
             }
-            let Some(found) = self.read().await? else { continue };
+            let found = match self.read().await {
+                Ok(Some(found)) => found,
+                Ok(None) => continue,
+                Err(Error::Malformed(_)) => return Ok(false),
+                Err(error) => return Err(error.into()),
+            };
             if found.incarnation == fresh.incarnation {
                 // An answer was lost.
                 self.joined(found);
@@ -76,6 +83,7 @@ impl Presence {
                     return Ok(true);
                 }
                 Err(Error::Conflict { .. }) => {}
+                Err(Error::Malformed(_)) => return Ok(false),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -136,6 +144,8 @@ impl Presence {
                 match self.context.settler.write(self.context.settler.table.update_worker(own, &next)).await {
                     Ok(()) => self.own = Some(next),
                     Err(Error::Conflict { .. }) => return self.find_own().await,
+                    // Until it is repaired, the leases alone show life.
+                    Err(Error::Malformed(_)) => {}
                     Err(error) if error.is_transient() => self.late = true,
                     Err(error) => return Err(RunError::LeaseTable(error)),
                 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::decide::expiry::Timing;
 use crate::decide::members::Members;
-use crate::lease::{Snapshot, WorkerRow};
+use crate::lease::{MalformedRow, Snapshot, WorkerRow};
 use crate::model::{Lease, LeaseKey, Moment, WorkerId};
 
 #[derive(Debug, Default)]
@@ -19,6 +19,8 @@ pub(super) struct View {
     there: BTreeMap<LeaseKey, Moment>,
     /// What shows that somebody else gives the leases away, as the last look at all rows has shown it.
     pub(super) led: Option<String>,
+    /// Whether the last look at all rows has shown one that cannot be read: when it is repaired, nobody announces it.
+    has_malformed: bool,
     /// Audits of all other workers, as they were seen last.
     audits: u64,
 }
@@ -28,6 +30,8 @@ pub(super) struct View {
 pub(super) struct Look {
     pub(super) leases: Vec<Lease>,
     pub(super) workers: Vec<WorkerRow>,
+    /// See [`Snapshot::malformed`].
+    pub(super) malformed: Vec<MalformedRow>,
     /// See [`Snapshot::answering`].
     pub(super) answering: Vec<WorkerId>,
     /// See [`Snapshot::led`].
@@ -38,8 +42,8 @@ pub(super) struct Look {
 
 impl Look {
     pub(super) fn new(snapshot: Snapshot, begun: Moment, ended: Moment) -> Self {
-        let Snapshot { leases, workers, answering, led, .. } = snapshot;
-        Self { leases, workers, answering, led, begun, ended }
+        let Snapshot { leases, workers, malformed, answering, led, .. } = snapshot;
+        Self { leases, workers, malformed, answering, led, begun, ended }
     }
 }
 
@@ -47,9 +51,10 @@ impl View {
     /// Takes in a look at the whole table. It may be stale: a row that was read by itself since, or not long before, stays, unless
     /// somebody asks `me` for it.
     pub(super) fn look(&mut self, look: Look, me: &WorkerId, timing: &Timing) {
-        let Look { leases, workers, answering, led, begun, ended } = look;
+        let Look { leases, workers, malformed, answering, led, begun, ended } = look;
         self.members.see_answering(answering);
         self.led = led;
+        self.has_malformed = !malformed.is_empty();
         self.members.look(&leases, &workers, begun, ended, timing);
         self.fresh.retain(|_, at| *at + timing.look > begun);
         let mut before = std::mem::take(&mut self.leases);
@@ -102,9 +107,9 @@ impl View {
         self.leases.remove(key);
     }
 
-    /// Whether nothing is known to have changed that was not read since. What a look shows of such a row may be older than the change.
+    /// Whether every row could be read, and nothing is known to have changed that was not read since. What a look shows of such a row may be older than the change.
     pub(super) fn is_whole(&self) -> bool {
-        self.fresh.keys().all(|key| self.leases.contains_key(key))
+        !self.has_malformed && self.fresh.keys().all(|key| self.leases.contains_key(key))
     }
 
     pub(super) fn see_worker(&mut self, worker: &WorkerId, row: Option<WorkerRow>, at: Moment) {

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 
 use crate::decide::hand_over::{Verdict, judge_request};
 use crate::lease::writer::Note;
-use crate::lease::{Changed, Consistency};
+use crate::lease::{Changed, Consistency, Error};
 use crate::model::{Lease, LeaseKey, Moment, WorkerId};
 use crate::worker::error::RunError;
 use crate::worker::event::Event;
@@ -94,7 +94,12 @@ impl Coordinator {
                     let at = context.clock().now();
                     let leases = leases.into_iter().map(|key| async {
                         let row = context.settler.read(context.settler.table.get(&key)).await;
-                        row.ok().map(|row| (key, row))
+                        match row {
+                            Ok(row) => Some((key, row)),
+                            // Nothing to act on, like one that is not there.
+                            Err(Error::Malformed(_)) => Some((key, None)),
+                            Err(_) => None,
+                        }
                     });
                     let workers = workers.into_iter().map(|worker| async {
                         let row = context.settler.read(context.settler.table.get_worker(&worker)).await;

@@ -1,0 +1,157 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::model::{LeaseKey, WorkerId};
+
+use super::Error;
+
+/// Which row of a lease table.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum RowKey {
+    /// A lease.
+    Lease(LeaseKey),
+    /// The row of a worker.
+    Worker(WorkerId),
+    /// The change signal.
+    Signal,
+}
+
+impl fmt::Display for RowKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lease(key) => write!(f, "the lease `{key}`"),
+            Self::Worker(worker) => write!(f, "the worker `{worker}`"),
+            Self::Signal => f.write_str("the change signal"),
+        }
+    }
+}
+
+/// A row that should be a lease, a worker or the change signal and cannot be read as one: somebody has edited it.
+///
+/// Nobody makes it anew, deletes it or takes it. It is read again with every look at the table, so that it counts again as soon as an
+/// operator has repaired it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the attribute `{attribute}` of {row} {}: allowed is {allowed}", held(self.found.as_deref()))]
+#[non_exhaustive]
+pub struct MalformedRow {
+    /// Which row.
+    pub row: RowKey,
+    /// The attribute, as the table names it.
+    pub attribute: String,
+    /// What it holds, at most its first 160 characters; nothing when it is missing.
+    pub found: Option<String>,
+    /// What it may hold.
+    pub allowed: String,
+}
+
+/// As much of a value is kept: it may be anything that somebody wrote into the table.
+const SHOWN: usize = 160;
+
+impl MalformedRow {
+    /// The attribute of this row that is not as it has to be. `found` is cut to 160 characters; nothing says that it is missing.
+    #[must_use]
+    pub fn new(row: RowKey, attribute: impl Into<String>, found: Option<&str>, allowed: impl Into<String>) -> Self {
+        let found = found.map(|found| found.chars().take(SHOWN).collect());
+        Self { row, attribute: attribute.into(), found, allowed: allowed.into() }
+    }
+
+    /// The key of the lease, if it is one.
+    #[must_use]
+    pub const fn lease(&self) -> Option<&LeaseKey> {
+        match &self.row {
+            RowKey::Lease(key) => Some(key),
+            RowKey::Worker(_) | RowKey::Signal => None,
+        }
+    }
+}
+
+fn held(found: Option<&str>) -> String {
+    found.map_or_else(|| "is missing".to_owned(), |found| format!("holds `{found}`"))
+}
+
+/// Who is told of a malformed row that was not known. It says whether the row concerns this worker.
+type Tell = dyn Fn(&MalformedRow) -> bool + Send + Sync;
+
+/// The malformed rows that this worker knows of: it tells of each once, and again when it is found malformed in another way or
+/// after it was in order.
+#[derive(Clone, Default)]
+pub(crate) struct Malformed {
+    rows: Arc<Mutex<BTreeMap<RowKey, MalformedRow>>>,
+    tell: Option<Arc<Tell>>,
+}
+
+impl Malformed {
+    pub(crate) fn new(tell: impl Fn(&MalformedRow) -> bool + Send + Sync + 'static) -> Self {
+        Self { rows: Arc::default(), tell: Some(Arc::new(tell)) }
+    }
+
+    /// Takes in what a call has shown.
+    pub(crate) fn note<T>(&self, answer: &Result<T, Error>) {
+        if let Err(Error::Malformed(row)) = answer {
+            self.see(row);
+        }
+    }
+
+    /// Takes in all malformed rows of the table: the others are in order.
+    pub(crate) fn see_all(&self, rows: &[MalformedRow]) {
+        self.lock().retain(|key, _| rows.iter().any(|row| row.row == *key));
+        rows.iter().for_each(|row| self.see(row));
+    }
+
+    fn see(&self, row: &MalformedRow) {
+        let mut rows = self.lock();
+        let is_news = rows.get(&row.row) != Some(row);
+        if is_news && self.tell.as_ref().is_some_and(|tell| tell(row)) {
+            rows.insert(row.row.clone(), row.clone());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<RowKey, MalformedRow>> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Malformed").field("rows", &self.lock().len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(found: Option<&str>) -> MalformedRow {
+        let key = RowKey::Lease(LeaseKey::single("shardId-0"));
+        MalformedRow::new(key, "checkpoint", found, "a decimal number")
+    }
+
+    #[test]
+    fn a_malformed_row_says_what_was_found_and_what_is_allowed() {
+        let expected = "the attribute `checkpoint` of the lease `shardId-0` holds `x`: allowed is a decimal number";
+        assert_eq!(row(Some("x")).to_string(), expected);
+        let expected = "the attribute `checkpoint` of the lease `shardId-0` is missing: allowed is a decimal number";
+        assert_eq!(row(None).to_string(), expected);
+    }
+
+    #[test]
+    fn a_malformed_row_is_told_once_and_after_a_repair_again() {
+        let told = Arc::new(Mutex::new(0));
+        let count = Arc::clone(&told);
+        let malformed = Malformed::new(move |_| {
+            *count.lock().unwrap() += 1;
+            true
+        });
+        let expect = |rows: &[MalformedRow], times| {
+            malformed.see_all(rows);
+            assert_eq!(*told.lock().unwrap(), times);
+        };
+        expect(&[row(None)], 1);
+        expect(&[row(None)], 1);
+        expect(&[row(Some("x"))], 2);
+        expect(&[], 2);
+        expect(&[row(Some("x"))], 3);
+    }
+}
