@@ -249,3 +249,23 @@ impl fmt::Debug for WorkerMeters {
         f.debug_struct("WorkerMeters").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{LeaseKey, ShardId};
+
+    #[test]
+    fn streams_of_one_name_are_told_apart_in_labels_and_texts() {
+        let [eu, us] = ["eu-west-1", "us-east-1"].map(|region| {
+            let arn = format!("arn:aws:kinesis:{region}:123456789012:stream/orders");
+            let shard = ShardId::new("shardId-000000000000");
+            let shard = ShardRef::new(arn.parse().unwrap(), LeaseKey::single(shard.clone()), shard);
+            let labels = Labels::new(&shard, None, None).0;
+            let labels: Vec<_> = labels.iter().map(|label| format!("{}={}", label.key(), label.value())).collect();
+            (labels.join(" "), shard.to_string())
+        });
+        assert_eq!(eu.0, "stream=orders region=eu-west-1 account=123456789012 shard=shardId-000000000000");
+        assert!(eu.0 != us.0 && eu.1 != us.1, "{eu:?} {us:?}");
+    }
+}

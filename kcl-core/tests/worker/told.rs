@@ -214,3 +214,18 @@ async fn the_status_is_the_health_of_the_worker() {
     run.stop().await.unwrap();
     assert_eq!(worker.status().phase, Phase::Stopped);
 }
+
+#[cfg(feature = "serde")]
+#[tokio::test(start_paused = true)]
+async fn the_status_is_serialized_as_text_and_numbers() {
+    let scene = Scene::new("serialized");
+    scene.put();
+    let run = scene.fleet().start(Script::process(|_| async { Err(Failure::new("poison")) }));
+    seconds(60).await;
+    let shown = serde_json::to_value(run.worker.status()).unwrap();
+    assert_eq!((&shown["worker"], &shown["phase"]), (&"me".into(), &"Running".into()));
+    let shard = &shown["shards"][scene.shard().as_str()];
+    assert_eq!((&shard["state"], &shard["last_error"]["error"]), (&"Processing".into(), &"poison".into()), "{shown:#}");
+    assert!(shard["oldest_undone_age"].as_f64().unwrap() >= 59.0, "{shown:#}");
+    run.stop().await.unwrap();
+}
