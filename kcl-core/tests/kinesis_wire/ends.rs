@@ -1,4 +1,5 @@
 //! A worker and answers that say nothing.
+#![expect(clippy::disallowed_methods, reason = "a worker in a task of its own")]
 
 use aws_smithy_types::base64;
 use kcl_core::lease::memory::MemoryLeaseTable;
@@ -16,7 +17,7 @@ struct Teller(mpsc::UnboundedSender<String>);
 
 impl RecordProcessor for Teller {
     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
-        for record in input.records.iter() {
+        for record in &input.records {
             let _ = self.0.send(String::from_utf8_lossy(&record.data).into_owned());
         }
         Ok(())

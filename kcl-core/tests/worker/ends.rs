@@ -51,7 +51,7 @@ async fn an_empty_answer_ends_no_open_shard() {
     odd.pages(move |_, page| {
         if empty > 0 {
             empty -= 1;
-            *page = Default::default();
+            *page = kcl_core::stream::Page::default();
         }
     });
     until("the refusals", || refused(&run) == 2).await;
@@ -70,7 +70,7 @@ async fn the_first_answer_after_a_start_may_be_empty_without_a_gap() {
     odd.pages(move |_, page| {
         if empty > 0 {
             empty -= 1;
-            *page = Default::default();
+            *page = kcl_core::stream::Page::default();
         }
     });
     let run = Fleet::new(&odd, &table).start(Script::default());
@@ -145,7 +145,7 @@ async fn an_empty_answer_skips_no_record_of_a_closed_shard() {
             page.children.clear();
             page.next = None;
         } else if gave.fetch_add(1, Ordering::SeqCst) == 0 {
-            *page = Default::default();
+            *page = kcl_core::stream::Page::default();
         }
     });
     until("a refusal", || refused(&run) > 0).await;
@@ -222,7 +222,7 @@ async fn a_false_end_is_counted() {
     odd.pages(move |_, page| {
         times += 1;
         if times == 2 {
-            *page = Default::default();
+            *page = kcl_core::stream::Page::default();
         }
     });
     let fleet = Fleet::new(&odd, &MemoryLeaseTable::new()).with(|builder| builder.stream("counted-ends"));
