@@ -175,7 +175,7 @@ async fn the_time_limit_of_a_call_ends_with_the_first_event_and_does_not_cut_a_s
 async fn a_server_that_grants_a_subscription_and_says_no_more_is_late() {
     let server = Server::start(100, |_, reply: Reply| async move { reply.head().gone().await }).await;
     let error = soon(subscribe(&with_limit(&server, Duration::from_millis(300)), "shardId-0")).await.unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Transient);
+    assert_eq!(error.kind, ErrorKind::Unreachable);
     assert!(error.to_string().contains("no answer in time: no first event within 300ms"), "{error}");
     // And its place is free again.
     server.carries(0).await;

@@ -79,7 +79,7 @@ async fn a_server_that_refuses_streams_without_saying_how_many_it_takes_is_learn
             let mut subscription: Box<dyn Subscription> = loop {
                 match subscribe(&stream, &shard).await {
                     Ok(subscription) => break subscription,
-                    Err(error) => assert_eq!(error.kind, ErrorKind::Transient, "{error}"),
+                    Err(error) => assert_eq!(error.kind, ErrorKind::Unreachable, "{error}"),
                 }
             };
             next(&mut subscription).await.unwrap();

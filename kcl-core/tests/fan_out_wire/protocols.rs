@@ -63,7 +63,7 @@ async fn a_certificate_that_nobody_trusts_is_refused() {
     let server = Server::start_with(100, Some(acceptor(&[b"h2"])), granting).await;
     let stream = stream_with(config(&format!("https://localhost:{}", server.at.port())));
     let error = subscribe(&stream, "one").await.unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Transient);
+    assert_eq!(error.kind, ErrorKind::Unreachable);
     assert!(error.to_string().contains("no TLS: invalid peer certificate"), "{error}");
 }
 

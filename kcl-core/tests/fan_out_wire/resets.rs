@@ -93,7 +93,7 @@ async fn a_subscription_that_breaks_at_any_byte_is_an_error_after_all_events_tha
             let whole = ends[1..].iter().filter(|end| **end <= length).count();
             assert_eq!(seen, [b"a", b"b"][..whole], "{how:?} after {length} bytes");
             match error {
-                Some(error) => assert_eq!(error.kind, ErrorKind::Transient, "{how:?} after {length} bytes: {error}"),
+                Some(error) => assert_eq!(error.kind, ErrorKind::Unreachable, "{how:?} after {length} bytes: {error}"),
                 // The SDK sees no difference between an end and one right behind the first 12 bytes of a message.
                 None => assert_eq!(how, Cut::Ended, "after {length} bytes"),
             }
@@ -139,7 +139,7 @@ async fn a_stream_that_breaks_leaves_the_others_of_its_connection_alone() {
         let mut first = subscribe(&stream, "first").await.unwrap();
         let mut second = subscribe(&stream, "second").await.unwrap();
         assert_eq!(next(&mut first).await.unwrap(), Some(vec![b"a".to_vec()]));
-        assert_eq!(next(&mut first).await.unwrap_err().kind, ErrorKind::Transient);
+        assert_eq!(next(&mut first).await.unwrap_err().kind, ErrorKind::Unreachable);
         assert_eq!(next(&mut second).await.unwrap(), Some(vec![b"b".to_vec()]));
         assert_eq!(next(&mut second).await.unwrap(), Some(vec![b"c".to_vec()]));
         drop((first, second, stream));

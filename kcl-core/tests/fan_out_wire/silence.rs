@@ -37,7 +37,7 @@ async fn a_socket_that_nothing_comes_by_any_more_is_noticed_and_the_next_subscri
         let mut subscription = subscribe(&stream, "shardId-0").await.unwrap();
         assert_eq!(next(&mut subscription).await.unwrap(), Some(vec![b"a".to_vec()]));
         let error = next(&mut subscription).await.unwrap_err();
-        assert_eq!(error.kind, ErrorKind::Transient);
+        assert_eq!(error.kind, ErrorKind::Unreachable);
         assert!(error.to_string().contains("the server is silent: a ping is without an answer for 300ms"), "{error}");
         let mut again = subscribe(&stream, "shardId-0").await.unwrap();
         assert_eq!(next(&mut again).await.unwrap(), Some(vec![b"b".to_vec()]));
@@ -207,7 +207,7 @@ async fn a_server_that_accepts_and_says_nothing_is_late() {
     let reading = subscribe(&stream, "shardId-0");
     let (error, _socket) = soon(futures_util::future::join(reading, listening.accept_in_silence())).await;
     let error = error.unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Transient);
+    assert_eq!(error.kind, ErrorKind::Unreachable);
     assert!(error.to_string().contains("did not begin to speak HTTP/2 within 200ms"), "{error}");
 }
 
@@ -228,7 +228,7 @@ async fn nobody_listening_is_no_connection() {
     let (listening, at) = Listening::new().await;
     drop(listening);
     let error = subscribe(&stream(at), "shardId-0").await.unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Transient);
+    assert_eq!(error.kind, ErrorKind::Unreachable);
     assert!(error.to_string().starts_with("SubscribeToShard: no connection: "), "{error}");
 }
 

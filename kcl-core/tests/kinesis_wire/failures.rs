@@ -149,7 +149,7 @@ async fn a_call_without_an_answer_ends_after_30_seconds() {
     let wire = Wire::answering([Answer::Silence]);
     let begun = now();
     let error = failing(&wire.stream("orders"), "R").await;
-    assert_eq!(error.kind, ErrorKind::Transient);
+    assert_eq!(error.kind, ErrorKind::Unreachable);
     assert!(error.to_string().contains("no answer in time"), "{error}");
     assert_eq!((now() - begun).as_secs(), 30);
 }

@@ -38,7 +38,7 @@ impl<'a> Reader<'a> {
         }
         if self.is_our_worker() {
             let name = self.0.get(WORKER).and_then(|value| value.as_s().ok());
-            return RowKey::Worker(WorkerId::from(name.map_or(self.key(), String::as_str)));
+            return RowKey::Worker(WorkerId::from(name.map_or_else(|| self.key(), String::as_str)));
         }
         RowKey::Lease(parse_key(self.key()))
     }
