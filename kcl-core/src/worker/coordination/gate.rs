@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::decide::shards::{Gate, ParentView, Wait, asks_listing, gate};
+use crate::decide::shards::{Gate, ParentView, Wait, gate};
 use crate::level::Level;
 use crate::model::{Lease, Moment, ShardId};
 use crate::runtime::pause;
@@ -55,7 +55,7 @@ pub(super) async fn keep(context: Arc<Context>, of: Arc<ReadStream>, row: Lease,
     }
 }
 
-/// By consistent reads of the parents; the listing is asked only when it decides, and after the rows.
+/// By consistent reads of the parents; the listing is asked only about a parent without a row, and after the rows.
 ///
 /// A listing that names nothing younger shows nothing: it may be older than both. A child that has left the stream itself is let
 /// through after a while, and its consumer finds out.
@@ -69,10 +69,9 @@ async fn judge(context: &Context, of: &ReadStream, row: &Lease, begun: Moment) -
     }
     // What a listing shows is as old as the question, however late the answer comes.
     let is_old = context.clock().now().since(begun) >= LISTING_LAG;
-    let listing =
-        if asks_listing(row, rows.iter().map(Option::as_ref)) { Some(context.list(of, &ShardFilter::All).await?) } else { None };
+    let listing = if rows.iter().all(Option::is_some) { None } else { Some(context.list(of, &ShardFilter::All).await?) };
     for (parent, found) in row.parents.iter().zip(&mut rows) {
-        if listing.is_some() && found.is_none() {
+        if found.is_none() {
             *found = read(context, row, parent).await?;
         }
     }
