@@ -423,6 +423,11 @@ impl Turns {
     /// The stream gave a page or an event: the shard is read.
     pub(crate) fn read(&self) {
         self.shared.answered.store(micros(self.clock.now()), Ordering::Release);
+        self.answered();
+    }
+
+    /// The stream answered a call that does not read: what failed before is over.
+    pub(crate) fn answered(&self) {
         let (news, error) = {
             let mut reading = lock(&self.shared.reading);
             (reading.0.answered(), reading.1.take())

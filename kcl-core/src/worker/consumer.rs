@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use crate::BoxError;
 use crate::checkpoint::{Checkpointer, Delivered, Tenancy};
@@ -23,7 +23,7 @@ use crate::processor::{
 };
 use crate::runtime::{Clock, jitter, panic_message, pause};
 
-use super::coordination::{Assignment, Coordination};
+use super::coordination::{Assignment, AtGate, Coordination};
 use super::error::RunError;
 use super::event::{Event, HandlerCall};
 use super::in_hand::{AfterFailure, InHand};
@@ -52,7 +52,7 @@ pub(crate) struct ShardConsumer {
     meters: ShardMeters,
     processor: Option<Box<dyn ErasedProcessor>>,
     machine: Consumer,
-    parents: oneshot::Receiver<()>,
+    parents: mpsc::Receiver<AtGate>,
     stop: Level,
     causes: mpsc::UnboundedSender<RunError>,
     feed: Option<Feed>,
@@ -268,15 +268,20 @@ impl ShardConsumer {
     }
 
     async fn await_parents(&mut self) -> Step {
-        let turns = self.held.turns(Arc::clone(&self.clock));
-        tokio::select! {
-            biased;
-            () = self.signalled() => self.signal_or_wait(),
-            finished = turns.while_waiting(&mut self.parents) => match finished {
-                Ok(()) => Step::ParentsFinished,
+        let turns = self.turns();
+        loop {
+            let said = tokio::select! {
+                biased;
+                () = self.signalled() => return self.signal_or_wait(),
+                said = turns.while_waiting(self.parents.recv()) => said,
+            };
+            match said {
+                Some(AtGate::Opens) => return Step::ParentsFinished,
+                Some(AtGate::Failed(kind, error)) => turns.failed_with(kind, error),
+                Some(AtGate::Waits) => turns.answered(),
                 // The coordination is gone, and every lease with it.
-                Err(_) => self.lose(),
-            },
+                None => return self.lose(),
+            }
         }
     }
 

@@ -30,7 +30,7 @@ fn name<T: std::fmt::Debug>(answer: &Result<T, Error>) -> &'static str {
         Err(Error::Conflict { .. }) => "conflict",
         Err(Error::Unknown { .. }) => "unknown",
         Err(Error::Throttled { .. }) => "throttled",
-        Err(Error::Fatal { .. }) => "fatal",
+        Err(Error::Denied { .. }) => "denied",
         Err(_) => "another",
     }
 }
@@ -43,7 +43,7 @@ async fn each_failure_of_a_write_is_said_as_what_it_is_and_no_write_is_sent_twic
         (refused(400, "ThrottlingException", "slow down"), "throttled", false),
         (refused(500, "InternalServerError", "sorry"), "unknown", false),
         (refused(503, "ServiceUnavailable", "sorry"), "unknown", false),
-        (refused(400, "AccessDeniedException", "not authorized"), "fatal", false),
+        (refused(400, "AccessDeniedException", "not authorized"), "denied", false),
         (Fault::Dropped, "unknown", false),
         (Fault::AnswerLost, "unknown", true),
         (Fault::AnswerLate(Duration::from_secs(1)), "done", true),
@@ -103,7 +103,7 @@ async fn each_failure_of_a_read_is_said_as_what_it_is() {
     for (fault, said) in [
         (Fault::Refused(400, "ProvisionedThroughputExceededException", "slow down"), "throttled"),
         (Fault::Refused(500, "InternalServerError", "sorry"), "throttled"),
-        (Fault::Refused(400, "AccessDeniedException", "not authorized"), "fatal"),
+        (Fault::Refused(400, "AccessDeniedException", "not authorized"), "denied"),
         (Fault::AnswerLost, "throttled"),
         (Fault::AnswerLate(Duration::from_secs(5)), "throttled"),
     ] {

@@ -133,7 +133,10 @@ async fn a_right_that_is_missing_is_named_at_the_start_and_nothing_is_written() 
         let words =
             format!("User: arn:aws:iam::123456789012:user/x is not authorized to perform: dynamodb:{action} on resource: arn:x");
         dynamo.always(action, 400, "AccessDeniedException", &words);
-        let said = fatal(open(&dynamo, OpenOptions::new()).setup().await);
+        let said = match open(&dynamo, OpenOptions::new()).setup().await {
+            Err(Error::Denied { message }) => message,
+            other => panic!("a denial was due: {other:?}"),
+        };
         for part in [format!("{action} on table `application`"), format!("need `dynamodb:{action}`"), "arn:x".to_owned()] {
             assert!(said.contains(&part), "{part} is not in: {said}");
         }

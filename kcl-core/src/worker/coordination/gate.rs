@@ -1,13 +1,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::mpsc;
 
-use crate::decide::shards::{Gate, ParentView, Wait, gate};
+use crate::decide::shards::{Gate, ParentView, Wait, asks_listing, gate};
+use crate::lease::with_causes;
 use crate::level::Level;
 use crate::model::{Lease, Moment, ShardId};
 use crate::runtime::pause;
-use crate::stream::ShardFilter;
+use crate::stream::{ErrorKind, ShardFilter};
 
 use crate::worker::streams::ReadStream;
 
@@ -21,41 +22,60 @@ const LIST_EVERY: Duration = Duration::from_secs(5);
 /// How long a shard that was made lately may be missing from the listing, which lags behind the stream.
 pub(super) const LISTING_LAG: Duration = Duration::from_secs(10);
 
+/// What a shard that waits for its parents is told.
+#[derive(Debug)]
+pub(crate) enum AtGate {
+    /// Every parent is finished: it may be read.
+    Opens,
+    /// The stream was asked about the parents and failed.
+    Failed(ErrorKind, Arc<str>),
+    /// After that, it has answered.
+    Waits,
+}
+
 /// Waits until the shard of `row` may be read, and says so. Ends when nobody waits for it any more.
 ///
 /// `ends` grows whenever this worker has stored the end of a shard.
-pub(super) async fn keep(context: Arc<Context>, of: Arc<ReadStream>, row: Lease, ends: Level, mut open: oneshot::Sender<()>) {
+pub(super) async fn keep(context: Arc<Context>, of: Arc<ReadStream>, row: Lease, ends: Level, waits: mpsc::Sender<AtGate>) {
     let begun = context.clock().now();
+    let mut failed = false;
     loop {
         let seen = ends.now();
         let wait = tokio::select! {
             biased;
-            () = open.closed() => return,
+            () = waits.closed() => return,
             judged = judge(&context, &of, &row, begun) => match judged {
                 Ok(Gate::Open) => {
-                    let _ = open.send(());
+                    let _ = waits.send(AtGate::Opens).await;
                     return;
                 }
                 Ok(Gate::Blocked { by, wait }) => {
                     tracing::debug!(lease = %row.key, parent = %by, ?wait, "the shard waits for its parent");
+                    if std::mem::take(&mut failed) {
+                        let _ = waits.send(AtGate::Waits).await;
+                    }
                     if wait == Wait::Missing { LIST_EVERY } else { LOOK_EVERY }
                 }
                 Err(trouble) => {
                     tracing::debug!(lease = %row.key, %trouble, "the parents could not be read");
+                    if let Some(kind) = trouble.kind() {
+                        failed = true;
+                        let _ = waits.send(AtGate::Failed(kind, with_causes(&trouble).into())).await;
+                    }
                     LOOK_EVERY
                 }
             },
         };
         tokio::select! {
             biased;
-            () = open.closed() => return,
+            () = waits.closed() => return,
             () = ends.reaches(seen + 1) => {}
             () = pause(&**context.clock(), wait) => {}
         }
     }
 }
 
-/// By consistent reads of the parents; the listing is asked only about a parent without a row, and after the rows.
+/// By consistent reads of the parents; the listing is asked only when it decides, and after the rows.
 ///
 /// A listing that names nothing younger shows nothing: it may be older than both. A child that has left the stream itself is let
 /// through after a while, and its consumer finds out.
@@ -69,9 +89,10 @@ async fn judge(context: &Context, of: &ReadStream, row: &Lease, begun: Moment) -
     }
     // What a listing shows is as old as the question, however late the answer comes.
     let is_old = context.clock().now().since(begun) >= LISTING_LAG;
-    let listing = if rows.iter().all(Option::is_some) { None } else { Some(context.list(of, &ShardFilter::All).await?) };
+    let listing =
+        if asks_listing(row, rows.iter().map(Option::as_ref)) { Some(context.list(of, &ShardFilter::All).await?) } else { None };
     for (parent, found) in row.parents.iter().zip(&mut rows) {
-        if found.is_none() {
+        if listing.is_some() && found.is_none() {
             *found = read(context, row, parent).await?;
         }
     }

@@ -15,6 +15,7 @@ use crate::worker::streams::ReadStream;
 use crate::worker::worker::Inner;
 
 use super::coordinator::Coordinator;
+use super::gate::AtGate;
 
 /// A lease that this worker has acquired, for the root to work on.
 pub(crate) struct Assignment {
@@ -23,8 +24,8 @@ pub(crate) struct Assignment {
     pub(crate) row: Lease,
     /// The stream of its shard.
     pub(crate) stream: Arc<ReadStream>,
-    /// Answered when every parent is finished.
-    pub(crate) parents: oneshot::Receiver<()>,
+    /// Says when every parent is finished.
+    pub(crate) parents: mpsc::Receiver<AtGate>,
 }
 
 /// What the coordination tells the root.

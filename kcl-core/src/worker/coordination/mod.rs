@@ -40,4 +40,5 @@ mod signal;
 mod view;
 
 pub(crate) use context::{Listing, Trouble};
+pub(crate) use gate::AtGate;
 pub(crate) use link::{After, Assignment, Coordination, Leash, News, NoTime, SaidEnd, Whereabouts};

@@ -275,6 +275,9 @@ impl SimSubscription {
                 state.say(now, Event::Overtaken { life, shard: self.index, from, to });
             }
         }
+        if found.next.is_none() && found.records.is_empty() && !self.goes_on {
+            state.say(now, Event::FoundEmpty { life: self.fan_out.life.id, shard: self.index });
+        }
         spoil(&self.fan_out.life, state, self.index, &mut found);
         self.goes_on |= !found.records.is_empty();
         let base_ms = self.fan_out.life.sim.link(Service::Stream, state.healed).base_ms;

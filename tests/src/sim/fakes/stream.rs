@@ -125,6 +125,9 @@ impl Stream for SimStream {
                     state.say(now, Event::Overtaken { life: self.life.id, shard: index, from, to });
                 }
             }
+            if found.next.is_none() && found.records.is_empty() && !place.goes_on {
+                state.say(now, Event::FoundEmpty { life: self.life.id, shard: index });
+            }
             spoil(&self.life, state, index, &mut found);
             let next = found.next.map(|raw| {
                 // A page without records leaves a cursor that was opened as it was: nothing has been read with it yet.

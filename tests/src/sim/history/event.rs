@@ -239,6 +239,11 @@ pub(crate) enum Event {
         life: LifeId,
         shard: usize,
     },
+    /// A reader came to the end of a shard and found no record in it.
+    FoundEmpty {
+        life: LifeId,
+        shard: usize,
+    },
     /// A reader with an open cursor came to a place whose records had gone (user records from, to).
     Overtaken {
         life: LifeId,

@@ -28,6 +28,8 @@ pub(crate) struct Board {
     /// Shards of which a gap was reported, or could not be noticed: how far it reached.
     pub(crate) gaps: BTreeMap<usize, Vec<(LifeId, At)>>,
     pub(crate) overtaken: BTreeMap<usize, Vec<(LifeId, u32, u32)>>,
+    /// Shards that were answered as ended and empty. Whether they have ended is confirmed later, when they may have left the stream.
+    pub(crate) found_empty: BTreeSet<usize>,
     /// Shards that left the stream when they had a lease and nobody had come to their end.
     pub(crate) left_behind: BTreeSet<usize>,
     skip_failed: bool,
@@ -153,6 +155,7 @@ impl Board {
                 debug_assert_eq!(*shard, self.progress.len());
                 self.progress.push(Progress::default());
             }
+            Event::FoundEmpty { shard, .. } => drop(self.found_empty.insert(*shard)),
             Event::Overtaken { life, shard, from, to } => {
                 self.overtaken.entry(*shard).or_default().push((*life, *from, *to));
             }

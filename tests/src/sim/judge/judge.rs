@@ -74,7 +74,8 @@ impl Judge {
         if let Event::Trimmed { shard, left: true, .. } = &entry.event {
             let key = &stream.shards()[*shard].key;
             // Who came to its end found nothing in it: retention took its records before anybody knew of them.
-            let ended = board.processors.iter().any(|info| info.shard == *shard && info.ended);
+            let ended =
+                board.found_empty.contains(shard) || board.processors.iter().any(|info| info.shard == *shard && info.ended);
             if board.made.contains_key(key) && !board.finished.contains(key) && !ended {
                 board.left_behind.insert(*shard);
             }

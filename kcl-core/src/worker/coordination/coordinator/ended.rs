@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::mpsc;
 use tracing::Instrument;
 
 use crate::decide::assignment::PassedOn;
@@ -17,7 +17,7 @@ use crate::worker::event::Event;
 use crate::worker::status::Phase;
 
 use super::super::context::{Acquired, Audited, Trouble};
-use super::super::gate;
+use super::super::gate::{self, AtGate};
 use super::super::link::{After, Assignment, News, NoTime, Request};
 use super::super::moves::Answered;
 use super::super::signal::Heard;
@@ -367,11 +367,11 @@ impl Coordinator {
             return;
         };
         context.inner.outlet.say(Event::LeaseAcquired { lease: key, checkpoint: row.checkpoint.clone() });
-        let (open, parents) = oneshot::channel();
+        let (waits, parents) = mpsc::channel(1);
         if row.parents.is_empty() {
-            let _ = open.send(());
+            let _ = waits.try_send(AtGate::Opens);
         } else {
-            let gate = gate::keep(context, Arc::clone(&stream), row.clone(), self.ends.clone(), open);
+            let gate = gate::keep(context, Arc::clone(&stream), row.clone(), self.ends.clone(), waits);
             self.gates.start(gate.instrument(span));
         }
         let _ = self.news.send(News::Assigned(Box::new(Assignment { held, row, stream, parents })));
