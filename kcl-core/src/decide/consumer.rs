@@ -6,7 +6,8 @@
 //!          |                            |  ^  |                |  ^  |              |  ^  |               |
 //!          |                            |  +--+ Failed, pause  |  +--+ BatchDone,   |  +--+ Failed, pause |
 //!          |                            |                      |       Failed       |                     |
-//!          | StopAsked                  | StopAsked            | StopAsked          | StopAsked           | LeaseLost
+//!          | StopAsked                  | StopAsked            | StopAsked          | StopAsked           | LeaseLost; Leaving
+//!          |                            |                      |                    |                     | after LeftToOthers
 //!          v                            v                      v                    |                     v
 //!        Leaving <----------------------+                HandingOver <--------------+                   Ended
 //!          | Released                                          | ShutdownRequested: the last checkpoint and the release
@@ -39,7 +40,7 @@ pub enum State {
     Processing,
     /// Asked to give the shard up: the processor is told, the last checkpoint is stored, the lease released.
     HandingOver,
-    /// Asked to give up a shard whose processor was never initialized.
+    /// Asked to give up a shard whose processor was never initialized, or leaving one whose end others are to store.
     Leaving,
     /// Everything has been handed out; `shard_ended` has not succeeded yet.
     Ending,
@@ -75,6 +76,8 @@ pub enum Step {
     EndStored,
     /// `shutdown_requested` returned.
     ShutdownRequested,
+    /// The end cannot be stored by this worker, which does not get through to the stream: others are to do it.
+    LeftToOthers,
     /// The lease is free.
     Released,
     /// `lease_lost` returned.
@@ -205,7 +208,9 @@ impl Consumer {
             (state, Step::Failed) => (state.clone(), Do::Pause),
             (state, Step::PauseOver) => (state.clone(), self.retry.clone()),
 
-            (In::WaitingForParents | In::Starting, Step::StopAsked) => (In::Leaving, Do::Release),
+            (In::WaitingForParents | In::Starting, Step::StopAsked) | (In::Confirmed, Step::LeftToOthers) => {
+                (In::Leaving, Do::Release)
+            }
             (In::Processing | In::Ending, Step::StopAsked) => (In::HandingOver, Do::CallShutdownRequested),
 
             (In::WaitingForParents | In::Starting | In::Leaving | In::Confirmed, Step::LeaseLost(reason)) => {

@@ -219,17 +219,19 @@ impl ShardConsumer {
         }
         if self.may_hand_over() && self.held.accept_hand_over() {
             self.told_stop = true;
-            match self.held.out_of_reach() {
-                Some(error) => {
-                    self.say_unreadable(&error);
-                    self.give_up.get_or_insert(GiveUp::Unreadable(error));
-                    self.feed = None;
-                }
-                None => self.handing_over = true,
-            }
+            self.handing_over = !self.leaves_to_others();
             return Some(Step::StopAsked);
         }
         None
+    }
+
+    /// Whether the shard is to be left to another worker because this one does not get through to it.
+    fn leaves_to_others(&mut self) -> bool {
+        let Some(error) = self.held.out_of_reach() else { return false };
+        self.say_unreadable(&error);
+        self.give_up.get_or_insert(GiveUp::Unreadable(error));
+        self.feed = None;
+        true
     }
 
     /// A shard that has been read to its end is ended, not handed over.
@@ -520,7 +522,11 @@ impl ShardConsumer {
         };
         let children = match made {
             Ok(children) => children,
-            Err(error) => return self.busy("to make the leases of the child shards", &error),
+            Err(unanswered) => {
+                let failed = self.unanswered("to make the leases of the child shards", unanswered);
+                // Another worker may get through: it is given the same end.
+                return if self.leaves_to_others() { Step::LeftToOthers } else { failed };
+            }
         };
         let ids: Vec<ShardId> = children.iter().map(|child| child.id.clone()).collect();
         self.children = children;

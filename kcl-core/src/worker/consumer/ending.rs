@@ -8,7 +8,7 @@ use crate::decide::shards::End;
 use crate::fetch::{Batch, OpenAgain, ReadEnd};
 use crate::model::{ChildShard, Moment};
 use crate::runtime::{jitter, pause, within};
-use crate::worker::coordination::SaidEnd;
+use crate::worker::coordination::{SaidEnd, Unanswered};
 use crate::worker::event::Event;
 
 use super::{Backoff, ShardConsumer};
@@ -41,7 +41,7 @@ impl ShardConsumer {
             () = self.signalled() => None,
             judged = turns.while_waiting(asked) => judged,
         };
-        if let Some(Some(End::Ended(children))) = judged {
+        if let Some(Ok(End::Ended(children))) = judged {
             batch.children.clone_from(&children);
             self.confirmed = Some(children);
         } else {
@@ -61,7 +61,7 @@ impl ShardConsumer {
     pub(super) async fn await_end(&mut self) -> Option<Step> {
         let ending = self.ending.as_mut()?;
         let judged = if let Some(children) = self.confirmed.take() {
-            Some(End::Ended(children))
+            End::Ended(children)
         } else {
             let wait = ending.asked.checked_sub(1).map(|before| LIST_AGAIN.delay(before, jitter()));
             ending.asked = ending.asked.saturating_add(1);
@@ -74,20 +74,29 @@ impl ShardConsumer {
                 }
                 self.coordination.judge_end(&self.stream, &self.row.key, said).await
             };
-            tokio::select! {
+            let judged = tokio::select! {
                 biased;
                 () = self.signalled() => return Some(self.signal_or_wait()),
                 judged = turns.while_waiting(asked) => judged,
+            };
+            match judged {
+                Ok(end) => end,
+                // It was told, and the listing is asked again.
+                Err(Unanswered { kind, error }) => {
+                    kind.into_iter().for_each(|kind| self.turns().failed_with(kind, Arc::clone(&error)));
+                    return None;
+                }
             }
         };
+        self.turns().answered();
         match judged {
-            Some(End::Ended(children)) => return Some(self.end_confirmed(children)),
-            Some(End::Open) => self.refuse_end(),
-            Some(End::ReadAgain) => {
+            End::Ended(children) => return Some(self.end_confirmed(children)),
+            End::Open => self.refuse_end(),
+            End::ReadAgain => {
                 self.seen_closed = true;
                 self.open_again(Duration::ZERO, true);
             }
-            Some(End::ListAgain) | None => {}
+            End::ListAgain => {}
         }
         None
     }

@@ -12,7 +12,7 @@ use crate::lease::with_causes;
 use crate::meters::SubscriptionMeters;
 use crate::model::{Checkpoint, Facts, InitialPosition, Moment};
 use crate::stream::{self, ConsumerArn, ErrorKind, Stream};
-use crate::worker::coordination::{NoTime, Whereabouts};
+use crate::worker::coordination::Whereabouts;
 use crate::worker::error::RunError;
 use crate::worker::event::Event;
 
@@ -35,11 +35,7 @@ impl ShardConsumer {
                     () = self.signalled() => return Err(self.signal_or_wait()),
                     time = turns.while_waiting(self.coordination.start_time(Arc::clone(&self.stream))) => time,
                 };
-                time.map_err(|NoTime { kind, error }| {
-                    let error: Arc<str> = error.into();
-                    kind.iter().for_each(|kind| turns.failed_with(*kind, Arc::clone(&error)));
-                    self.busy("to learn the service's time", &error)
-                })?
+                time.map_err(|unanswered| self.unanswered("to learn the service's time", unanswered))?
             }
             _ => return Ok(()),
         };

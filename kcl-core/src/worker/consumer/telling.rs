@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::decide::consumer::Step;
 use crate::model::Position;
+use crate::worker::coordination::Unanswered;
 use crate::worker::event::{Event, HandlerCall};
 use crate::worker::status::{ShardError, ShardState};
 
@@ -43,6 +44,14 @@ impl ShardConsumer {
         self.inner.outlet.say(Event::Busy { what, error });
         self.failures = self.failures.saturating_add(1);
         Step::Failed
+    }
+
+    /// The coordination could not answer, and is asked again: where the stream failed, that is a failure of reading this shard.
+    pub(super) fn unanswered(&mut self, what: &'static str, Unanswered { kind, error }: Unanswered) -> Step {
+        if let Some(kind) = kind {
+            self.turns().failed_with(kind, Arc::clone(&error));
+        }
+        self.busy(what, &error)
     }
 
     /// Something of this shard failed: it stands in the status.

@@ -21,7 +21,7 @@ use crate::worker::worker::Inner;
 
 use super::context::{Acquired, Audited, Context, Trouble};
 use super::engaged::Engaged;
-use super::link::{News, NoTime, Request, Wanted, Whereabouts};
+use super::link::{News, Request, Unanswered, Wanted, Whereabouts};
 use super::moves::Answered;
 use super::presence::Presence;
 use super::signal::{self, Announcer, Heard};
@@ -121,7 +121,7 @@ enum Done {
     DescribedAnew(Result<(), Trouble>),
     /// The stream of this lease has answered this worker again.
     WithinReach(LeaseKey),
-    StartTime(oneshot::Sender<Result<Timestamp, NoTime>>, Result<Timestamp, Trouble>),
+    StartTime(oneshot::Sender<Result<Timestamp, Unanswered>>, Result<Timestamp, Trouble>),
     Listed,
     Taken(LeaseKey, Result<Option<Acquired>, crate::lease::Error>),
     Requested(LeaseKey, Result<Answered, crate::lease::Error>),
@@ -134,8 +134,8 @@ enum Done {
         row: Result<Option<crate::lease::WorkerRow>, crate::lease::Error>,
         at: Moment,
     },
-    Children(oneshot::Sender<Result<Vec<ChildShard>, String>>, Result<(Vec<ChildShard>, Vec<Acquired>), Trouble>),
-    Ending(oneshot::Sender<Option<End>>, Result<End, Trouble>),
+    Children(oneshot::Sender<Result<Vec<ChildShard>, Unanswered>>, Result<(Vec<ChildShard>, Vec<Acquired>), Trouble>),
+    Ending(oneshot::Sender<Result<End, Unanswered>>, Result<End, Trouble>),
     Found(oneshot::Sender<Whereabouts>, Whereabouts, Vec<Acquired>),
 }
 

@@ -5,6 +5,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::decide::gap::DataGap;
 use crate::decide::shards::End;
 use crate::lease::held::Held;
+use crate::lease::with_causes;
 use crate::level::Level;
 use crate::model::{Checkpoint, ChildShard, Lease, LeaseKey, Moment, ShardId, Timestamp};
 use crate::runtime::{Tasks, on_own_thread};
@@ -14,6 +15,7 @@ use crate::worker::settings::CoordinationOn;
 use crate::worker::streams::ReadStream;
 use crate::worker::worker::Inner;
 
+use super::context::Trouble;
 use super::coordinator::Coordinator;
 use super::gate::AtGate;
 
@@ -44,13 +46,13 @@ pub(crate) enum Request {
         stream: Arc<ReadStream>,
         parent: LeaseKey,
         children: Vec<ChildShard>,
-        answer: oneshot::Sender<Result<Vec<ChildShard>, String>>,
+        answer: oneshot::Sender<Result<Vec<ChildShard>, Unanswered>>,
     },
     End {
         stream: Arc<ReadStream>,
         shard: ShardId,
         said: SaidEnd,
-        answer: oneshot::Sender<Option<End>>,
+        answer: oneshot::Sender<Result<End, Unanswered>>,
     },
     Whereabouts {
         stream: Arc<ReadStream>,
@@ -60,7 +62,7 @@ pub(crate) enum Request {
     },
     StartTime {
         stream: Arc<ReadStream>,
-        answer: oneshot::Sender<Result<Timestamp, NoTime>>,
+        answer: oneshot::Sender<Result<Timestamp, Unanswered>>,
     },
     ConsumerEnded {
         lease: LeaseKey,
@@ -68,10 +70,20 @@ pub(crate) enum Request {
     },
 }
 
-/// The service did not tell its time: what kind of failure that was, if it was one of the stream, and what was said.
-pub(crate) struct NoTime {
+/// A question that was not answered: what kind of failure that was, if it was one of the stream, and what was said.
+pub(crate) struct Unanswered {
     pub(crate) kind: Option<ErrorKind>,
-    pub(crate) error: String,
+    pub(crate) error: Arc<str>,
+}
+
+impl Unanswered {
+    pub(super) fn by(trouble: &Trouble) -> Self {
+        Self { kind: trouble.kind(), error: with_causes(trouble).into() }
+    }
+
+    fn coordination_ended() -> Self {
+        Self { kind: None, error: "the coordination has ended".into() }
+    }
 }
 
 /// What follows for a lease that nobody works on any more.
@@ -202,24 +214,24 @@ impl Coordination {
         stream: Arc<ReadStream>,
         parent: LeaseKey,
         children: Vec<ChildShard>,
-    ) -> Result<Vec<ChildShard>, String> {
+    ) -> Result<Vec<ChildShard>, Unanswered> {
         let (answer, made) = oneshot::channel();
         let _ = self.requests.send(Request::Children { stream, parent, children, answer });
-        made.await.unwrap_or_else(|_| Err("the coordination has ended".to_owned()))
+        made.await.unwrap_or_else(|_| Err(Unanswered::coordination_ended()))
     }
 
-    /// What the listing, asked from now on, says of a shard's end; nothing if it failed, which is told.
-    pub(crate) async fn judge_end(&self, stream: &Arc<ReadStream>, lease: &LeaseKey, said: SaidEnd) -> Option<End> {
+    /// What the listing, asked from now on, says of a shard's end.
+    pub(crate) async fn judge_end(&self, stream: &Arc<ReadStream>, lease: &LeaseKey, said: SaidEnd) -> Result<End, Unanswered> {
         let (answer, judged) = oneshot::channel();
         let _ = self.requests.send(Request::End { stream: Arc::clone(stream), shard: lease.shard.clone(), said, answer });
-        judged.await.ok().flatten()
+        judged.await.unwrap_or_else(|_| Err(Unanswered::coordination_ended()))
     }
 
     /// The service's time, for a lease that says "latest" and not since when.
-    pub(crate) async fn start_time(&self, stream: Arc<ReadStream>) -> Result<Timestamp, NoTime> {
+    pub(crate) async fn start_time(&self, stream: Arc<ReadStream>) -> Result<Timestamp, Unanswered> {
         let (answer, time) = oneshot::channel();
         let _ = self.requests.send(Request::StartTime { stream, answer });
-        time.await.unwrap_or_else(|_| Err(NoTime { kind: None, error: "the coordination has ended".to_owned() }))
+        time.await.unwrap_or_else(|_| Err(Unanswered::coordination_ended()))
     }
 
     /// Finds out about a shard that the service did not know.

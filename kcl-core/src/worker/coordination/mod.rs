@@ -41,4 +41,4 @@ mod view;
 
 pub(crate) use context::{Listing, Trouble};
 pub(crate) use gate::AtGate;
-pub(crate) use link::{After, Assignment, Coordination, Leash, News, NoTime, SaidEnd, Whereabouts};
+pub(crate) use link::{After, Assignment, Coordination, Leash, News, SaidEnd, Unanswered, Whereabouts};

@@ -8,8 +8,8 @@ use tracing::Instrument;
 
 use crate::decide::assignment::PassedOn;
 use crate::decide::reading::PATIENCE;
+use crate::lease::Changed;
 use crate::lease::writer::{Limits, Tenancy, Writer};
-use crate::lease::{Changed, with_causes};
 use crate::model::{LeaseKey, Moment, Token};
 use crate::stream::ShardFilter;
 use crate::worker::error::RunError;
@@ -18,7 +18,7 @@ use crate::worker::status::Phase;
 
 use super::super::context::{Acquired, Audited, Trouble};
 use super::super::gate::{self, AtGate};
-use super::super::link::{After, Assignment, News, NoTime, Request};
+use super::super::link::{After, Assignment, News, Request, Unanswered};
 use super::super::moves::Answered;
 use super::super::signal::Heard;
 use super::{Coordinator, Done, NOT_YET};
@@ -200,7 +200,7 @@ impl Coordinator {
                 self.has_seen(at);
             }
             Ok(Done::StartTime(answer, result)) => {
-                let _ = answer.send(result.map_err(|trouble| NoTime { kind: trouble.kind(), error: with_causes(&trouble) }));
+                let _ = answer.send(result.map_err(|trouble| Unanswered::by(&trouble)));
             }
             Ok(Done::Audited(result)) => {
                 self.auditing = false;
@@ -274,16 +274,20 @@ impl Coordinator {
                         Ok(children)
                     }
                     Err(trouble) => {
-                        let text = trouble.to_string();
+                        let unanswered = Unanswered::by(&trouble);
                         self.trouble("to make the leases of the child shards", trouble);
-                        Err(text)
+                        Err(unanswered)
                     }
                 };
                 let _ = answer.send(reply);
             }
             Ok(Done::Ending(answer, judged)) => {
                 // Who asked asks again.
-                let reply = judged.map_err(|trouble| self.trouble("to confirm a shard's end", trouble)).ok();
+                let reply = judged.map_err(|trouble| {
+                    let unanswered = Unanswered::by(&trouble);
+                    self.trouble("to confirm a shard's end", trouble);
+                    unanswered
+                });
                 let _ = answer.send(reply);
             }
             Ok(Done::Found(answer, found, acquired)) => {
