@@ -225,15 +225,6 @@ impl ShardConsumer {
         None
     }
 
-    /// Whether the shard is to be left to another worker because this one does not get through to it.
-    fn leaves_to_others(&mut self) -> bool {
-        let Some(error) = self.held.out_of_reach() else { return false };
-        self.say_unreadable(&error);
-        self.give_up.get_or_insert(GiveUp::Unreadable(error));
-        self.feed = None;
-        true
-    }
-
     /// A shard that has been read to its end is ended, not handed over.
     fn may_hand_over(&self) -> bool {
         !self.told_stop && matches!(self.machine.state(), State::WaitingForParents | State::Starting | State::Processing)

@@ -1,4 +1,4 @@
-//! What is said when a shard is not read any more, and when it is again.
+//! What is said when a shard is not read any more and when it is again, and what follows if others can read it.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use crate::decide::reading::{Failing, News};
 use crate::lease::held::Turns;
 use crate::worker::event::Event;
 
-use super::ShardConsumer;
+use super::{GiveUp, ShardConsumer};
 
 impl ShardConsumer {
     /// A handle for saying that this shard's loop turned, and what the calls that read it came to.
@@ -22,5 +22,14 @@ impl ShardConsumer {
             }
         };
         self.held.told_turns(Arc::clone(&self.clock), self.inner.parts.settings.failover, Arc::new(listener))
+    }
+
+    /// Whether the shard is to be left to another worker because this one does not get through to it.
+    pub(super) fn leaves_to_others(&mut self) -> bool {
+        let Some(error) = self.held.out_of_reach() else { return false };
+        self.say_unreadable(&error);
+        self.give_up.get_or_insert(GiveUp::Unreadable(error));
+        self.feed = None;
+        true
     }
 }
