@@ -88,6 +88,7 @@
 //! | a worker's sign of life, each 3.3 s | 1,080 | |
 //! | a worker's reading of the change signal, each 0.5 s | | 3,600 |
 //! | a worker's looks at all rows, each 2 s (each 30 s where it holds everything and nobody else is there) | | 1,800 x ⌈B / 4096⌉ / 2 |
+//! | the comparison of the rows with the shards, each 60 s, by one worker of the application: a consistent look | | 60 x ⌈B / 4096⌉ |
 //! | where it looks each 30 s, its reading of the row of the KCL's leader, each 5 s | | 360 |
 //! | an announcement: somebody came, goes, asks, hands over | 1 to 4 each | 1 a worker and lease that is named |
 //!

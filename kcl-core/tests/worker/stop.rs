@@ -89,7 +89,7 @@ async fn a_stop_of_a_worker_whose_run_was_dropped_returns() {
 #[tokio::test]
 async fn a_stop_after_run_was_dropped_says_so() {
     let (stream, shard, _) = one_shard(1);
-    let run = Fleet::with_short_failover(&stream, &MemoryLeaseTable::new()).start(Script::default());
+    let run = Fleet::new(&stream, &MemoryLeaseTable::new()).start(Script::default());
     run.seen.wait_for_records(1).await;
     let worker = run.worker.clone();
     // As `select!` does it when a signal is first.
@@ -105,7 +105,7 @@ async fn a_stop_after_run_was_dropped_says_so() {
 #[tokio::test]
 async fn a_stop_of_a_worker_that_failed_or_never_ran_says_so() {
     let (stream, shard, _) = one_shard(1);
-    let run = Fleet::with_short_failover(&stream, &MemoryLeaseTable::new())
+    let run = Fleet::new(&stream, &MemoryLeaseTable::new())
         .with(|builder| builder.on_failure(kcl_core::OnFailure::Stop))
         .start(Script::process(|_| async { Err(Failure::new("bad")) }));
     let worker = run.worker.clone();
