@@ -61,7 +61,7 @@ async fn what_cannot_be_done_is_said_with_what_is_allowed() {
 
 #[tokio::test]
 async fn a_soak_is_carried_out_and_judged() {
-    let run = fleet(&["--soak", "3", "--for", "12s", "--workers", "4", "--shards", "3", "--failover", "1s"]).await;
+    let run = fleet(&["--soak", "3", "--for", "12s", "--workers", "4", "--shards", "3", "--failover", "3s"]).await;
     let (out, err) = (text(&run.stdout), text(&run.stderr));
     assert_eq!(run.status.code(), Some(0), "{out}\n{err}");
     assert!(err.contains("calm: nothing is done any more"), "{err}");
