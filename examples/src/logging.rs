@@ -19,7 +19,7 @@ pub fn start() -> Result<(), String> {
         Err(_) => filter.parse(QUIET),
     };
     let filter =
-        filter.map_err(|error| format!("RUST_LOG: {error}; allowed is a level such as `info`, or `kcl_core=debug,warn`"))?;
+        filter.map_err(|error| format!("RUST_LOG: {error}; expected a level such as `info`, or `kcl_core=debug,warn`"))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours()).init();
     Ok(())
 }

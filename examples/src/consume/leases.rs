@@ -29,7 +29,7 @@ impl FromStr for LeaseTableAt {
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
             Some(("dynamo", table)) if !table.is_empty() => Ok(Self::Dynamo(Some(table.to_owned()))),
             None if text == "dynamo" => Ok(Self::Dynamo(None)),
-            _ => Err("allowed are sqlite:PATH, dynamo and dynamo:TABLE".to_owned()),
+            _ => Err("expected sqlite:PATH, dynamo or dynamo:TABLE".to_owned()),
         }
     }
 }

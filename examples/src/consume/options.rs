@@ -192,7 +192,7 @@ fn endpoint(text: &str) -> Result<String, String> {
     let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     match host {
         Some(host) if !host.is_empty() && !host.starts_with('/') => Ok(text.to_owned()),
-        _ => Err("allowed is a URL such as http://127.0.0.1:4567".to_owned()),
+        _ => Err("expected a URL such as http://127.0.0.1:4567".to_owned()),
     }
 }
 
@@ -202,7 +202,7 @@ fn position(text: &str) -> Result<InitialPosition, String> {
         "latest" => Ok(InitialPosition::Latest),
         _ => match text.strip_prefix("at:") {
             Some(time) => Ok(InitialPosition::AtTimestamp(timestamp(time)?)),
-            None => Err("allowed are trim-horizon, latest and at:TIME".to_owned()),
+            None => Err("expected trim-horizon, latest or at:TIME".to_owned()),
         },
     }
 }
@@ -211,7 +211,7 @@ fn bound(text: &str) -> Result<Until, String> {
     if text == "now" {
         Ok(Until::CaughtUp)
     } else {
-        Ok(Until::Time(timestamp(text).map_err(|error| format!("allowed are now and TIME: {error}"))?))
+        Ok(Until::Time(timestamp(text).map_err(|error| format!("expected now or TIME: {error}"))?))
     }
 }
 
@@ -232,7 +232,7 @@ fn budget(text: &str) -> Result<ByteBudget, String> {
     let (number, unit) =
         units.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?.trim_end(), *unit))).unwrap_or((text, 1_usize));
     let bytes = number.parse().ok().and_then(|number: usize| number.checked_mul(unit));
-    let bytes = bytes.ok_or_else(|| "allowed is a number of bytes, or one with KiB, MiB or GiB".to_owned())?;
+    let bytes = bytes.ok_or_else(|| "expected a number of bytes, or one with KiB, MiB or GiB".to_owned())?;
     ByteBudget::new(bytes).map_err(|error| error.to_string())
 }
 

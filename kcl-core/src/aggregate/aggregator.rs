@@ -46,9 +46,9 @@ pub struct Aggregate {
     pub records: u64,
 }
 
-/// A limit that cannot be.
+/// An invalid limit of an aggregate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("an aggregate of at most {value} {what} cannot be: allowed are {least} to {most}")]
+#[error("invalid aggregate limit: got {value} {what}, expected {least} to {most}")]
 pub struct InvalidLimit {
     what: &'static str,
     value: u64,
@@ -61,10 +61,10 @@ pub struct InvalidLimit {
 #[non_exhaustive]
 pub enum AddError {
     /// The length of its key, in characters.
-    #[error("a partition key of {0} characters: allowed are 1 to {MAX_KEY}, the limit of Kinesis")]
+    #[error("invalid partition key: got {0} characters, expected 1 to {MAX_KEY} (the Kinesis limit)")]
     PartitionKey(usize),
     /// The length of key and payload, in bytes.
-    #[error("key and payload have {0} bytes: allowed are up to {MAX_BYTES} (1 MiB), the limit of a record of Kinesis")]
+    #[error("record too large: key and payload have {0} bytes, expected at most {MAX_BYTES} (1 MiB, the Kinesis limit)")]
     TooLarge(usize),
 }
 

@@ -142,7 +142,7 @@ impl UserRecords {
     }
 
     fn push_corrupt(&mut self, raw: RawRecord, reason: Corrupt) {
-        tracing::warn!(sequence = %raw.sequence, reason = %reason, "a record begins like an aggregate and is none");
+        tracing::warn!(sequence = %raw.sequence, reason = %reason, "record starts with the KPL magic number but is not a valid aggregate; delivered unchanged");
         self.corrupt += 1;
         self.push_plain(raw);
     }

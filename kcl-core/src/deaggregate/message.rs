@@ -5,14 +5,14 @@ use crate::model::{HashKeyRange, Key, Position, RawRecord, Record};
 use super::hash_key::RangeCheck;
 use super::wire::{Fields, Value};
 
-/// Why something that begins like an aggregate is none.
+/// Why a record that starts like an aggregate is not a valid one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Corrupt {
     #[error("it is shorter than its digest")]
     Cut,
-    #[error("its digest is another one")]
+    #[error("its digest does not match")]
     Digest,
-    #[error("its message is no protobuf")]
+    #[error("its message is not valid protobuf")]
     Malformed,
     #[error("a user record in it lacks a required field")]
     Incomplete,

@@ -65,7 +65,7 @@ pub enum Refused {
         delivered: Option<Position>,
     },
     /// The shard's end is stored, and nothing follows it.
-    #[error("a checkpoint at {wanted} comes after the shard's end was stored: allowed is none")]
+    #[error("cannot checkpoint at {wanted}: the shard has already been completed")]
     Ended {
         /// The position that was asked for.
         wanted: Position,
@@ -74,10 +74,10 @@ pub enum Refused {
 
 fn allowed(stored: &Checkpoint, delivered: Option<&Position>) -> String {
     match (stored, greatest(stored, delivered)) {
-        (Checkpoint::At(from), Some(to)) if from == to => format!("allowed is {from}, the stored one"),
-        (Checkpoint::At(from), Some(to)) => format!("allowed are {from} (stored) to {to} (delivered)"),
-        (_, Some(to)) => format!("allowed is what was delivered, up to {to}"),
-        (_, None) => "allowed is none, no record was delivered yet".to_owned(),
+        (Checkpoint::At(from), Some(to)) if from == to => format!("expected {from}, the stored position"),
+        (Checkpoint::At(from), Some(to)) => format!("expected a position from {from} (stored) to {to} (delivered)"),
+        (_, Some(to)) => format!("expected a delivered position, up to {to}"),
+        (_, None) => "nothing can be checkpointed before the first record is delivered".to_owned(),
     }
 }
 

@@ -26,7 +26,7 @@ pub enum Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reason {
-    /// Who asks has shown no life of late, or is leaving.
+    /// The requester has not sent a heartbeat recently, or is leaving.
     NotAlive,
     /// It was refused a short while ago, as draining it took too long.
     CoolingDown,
@@ -35,8 +35,8 @@ pub enum Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotAlive => "who asks for it has shown no life of late",
-            Self::CoolingDown => "it was asked for and kept a short while ago",
+            Self::NotAlive => "the requester has not sent a heartbeat recently",
+            Self::CoolingDown => "a request for it was refused a short while ago",
         })
     }
 }

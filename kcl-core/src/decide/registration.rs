@@ -54,8 +54,8 @@ pub enum Why {
     NoStream,
     /// The stream has as many as it may have.
     #[error(
-        "for {0:?} the stream has taken no more consumers: allowed are 20 for each stream (50 in some modes), and 5 that are being made \
-         at a time. Remove one, use one that there is, or poll"
+        "the stream has accepted no further consumer for {0:?}: the limits are 20 a stream (50 in some modes) and 5 being registered at a \
+         time. Remove one, use an existing one, or poll"
     )]
     Limit(Duration),
     /// It is refused.
@@ -65,7 +65,7 @@ pub enum Why {
     )]
     Refused,
     /// It was being made or removed for too long.
-    #[error("it did not become active within {0:?}")]
+    #[error("it did not become ACTIVE within {0:?}")]
     NotActive(Duration),
     /// The service gave no useful answer for too long.
     #[error("there was no answer within {0:?}")]

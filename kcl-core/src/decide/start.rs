@@ -32,8 +32,8 @@ pub enum Start {
 /// A start would leave records out, and does not say so.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "to begin after {wanted} leaves out what follows the checkpoint {stored}: allowed are positions up to it; \
-     `Start::SkipTo` is for leaving records out"
+    "cannot begin after {wanted}: that would skip records after the checkpoint {stored}. Expected a position up to it; \
+     use `Start::SkipTo` to skip records"
 )]
 #[non_exhaustive]
 pub struct StartRefused {

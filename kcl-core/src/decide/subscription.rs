@@ -52,8 +52,8 @@ const BUSY_JITTER: Duration = Duration::from_millis(250);
 const RETRY: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_millis(1800));
 const THROTTLED: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));
 
-/// For how long the place that an event told can be gone on at, when the event was so far behind the tip of its shard: by then nothing
-/// behind it can have aged out. Half of the `retention`, as clocks differ, without the longest time until the service hears of it.
+/// How long the continuation sequence number of an event may be used, given how far the event was behind the tip of its shard: until then
+/// no record after it can have expired. Half of the `retention`, as clocks differ, less the longest a call may take.
 #[must_use]
 pub fn trusted_for(retention: Duration, millis_behind_latest: u64, call_limit: Duration) -> Duration {
     (retention / 2).saturating_sub(Duration::from_millis(millis_behind_latest)).saturating_sub(call_limit)

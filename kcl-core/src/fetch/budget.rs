@@ -27,7 +27,7 @@ pub(crate) const LARGEST_PAGE: usize = 10 * 1024 * 1024;
 
 /// The budget is too small to hold a page.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a byte budget of {bytes} is below one page: allowed are {LARGEST_PAGE} bytes (10 MiB) and more")]
+#[error("byte budget too small: got {bytes} bytes, expected at least {LARGEST_PAGE} (10 MiB, the largest page)")]
 pub struct InvalidBudget {
     bytes: usize,
 }
@@ -144,7 +144,7 @@ impl State {
     }
 
     /// What a shard that holds nothing gets at once: its page if there is room and nobody waits for it, else as much of it as is set
-    /// aside for it. Where others were given that before the shard began, it is what is left; a byte stands for one record.
+    /// aside for it. If the others already hold the whole budget, the shard gets what is left; at least one byte, enough for one record.
     fn own_page(&self, seat: u64, want: usize, total: usize, pool_is_open: bool) -> Option<usize> {
         let holds_nothing = self.held.get(&seat).is_some_and(|held| *held == 0);
         let pooled = if pool_is_open { self.pooled(seat, want, total) } else { None };

@@ -49,7 +49,7 @@ impl Begun {
         row.token.iter().for_each(|token| self.abandon(token));
     }
 
-    /// No row bears it any more. A reading from before may show one that does: it is none of a namesake.
+    /// No row holds this token any more. A stale read may still show it; that is no evidence of a second process with our id.
     pub(crate) fn end(&self, token: &Token) {
         self.abandon(token);
         let mut tenancies = self.lock();

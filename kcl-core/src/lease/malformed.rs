@@ -33,7 +33,7 @@ impl fmt::Display for RowKey {
 /// Nobody makes it anew, deletes it or takes it. It is read again with every look at the table, so that it counts again as soon as an
 /// operator has repaired it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the attribute `{attribute}` of {row} {}: allowed is {allowed}", held(self.found.as_deref()))]
+#[error("the attribute `{attribute}` of {row} {}: expected {allowed}", held(self.found.as_deref()))]
 #[non_exhaustive]
 pub struct MalformedRow {
     /// Which row.
@@ -130,9 +130,9 @@ mod tests {
 
     #[test]
     fn a_malformed_row_says_what_was_found_and_what_is_allowed() {
-        let expected = "the attribute `checkpoint` of the lease `shardId-0` holds `x`: allowed is a decimal number";
+        let expected = "the attribute `checkpoint` of the lease `shardId-0` holds `x`: expected a decimal number";
         assert_eq!(row(Some("x")).to_string(), expected);
-        let expected = "the attribute `checkpoint` of the lease `shardId-0` is missing: allowed is a decimal number";
+        let expected = "the attribute `checkpoint` of the lease `shardId-0` is missing: expected a decimal number";
         assert_eq!(row(None).to_string(), expected);
     }
 

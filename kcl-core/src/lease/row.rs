@@ -4,7 +4,7 @@ use crate::model::{Token, WorkerId};
 
 /// The row of a worker: it lets the fleet see one that holds no lease yet, and one that is about to leave.
 ///
-/// Alive is who moves its counter; no wall clock is compared.
+/// A worker is alive while its counter keeps increasing; wall clocks are never compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WorkerRow {

@@ -19,10 +19,10 @@ pub struct StreamName {
     name_at: usize,
 }
 
-/// The text names no stream.
+/// A text that is not the name or the ARN of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{text}` names no stream: allowed are a name of 1 to 128 letters, digits, `_`, `.` and `-`, \
+    "invalid stream name `{text}`: expected a name of 1 to 128 letters, digits, `_`, `.` and `-`, \
      or an ARN `arn:PARTITION:kinesis:REGION:ACCOUNT:stream/NAME`"
 )]
 pub struct InvalidStreamName {

@@ -56,7 +56,7 @@ pub enum InvalidPosition {
     #[error(transparent)]
     Sequence(#[from] InvalidSequenceNumber),
     /// What follows the dot is no place in an aggregate.
-    #[error("`{text}` is no sub-sequence number: allowed is a decimal number below 2^64")]
+    #[error("invalid sub-sequence number `{text}`: expected a decimal number below 2^64")]
     SubSequence {
         /// What follows the dot.
         text: String,
@@ -116,11 +116,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_position_is_refused_with_what_is_allowed() {
+    fn what_is_no_position_is_refused_with_what_is_expected() {
         assert_eq!("7".parse::<Position>(), Ok(SequenceNumber::from_u128(7).into()));
         for wrong in ["", ".", ".1", "07", "7.", "7.x", "7.-1", "7.+1", "7.1.1", " 7", "LATEST", "7.18446744073709551616"] {
             let error = wrong.parse::<Position>().unwrap_err().to_string();
-            assert!(error.contains("allowed"), "{wrong}: {error}");
+            assert!(error.contains("expected"), "{wrong}: {error}");
         }
     }
 }

@@ -34,7 +34,7 @@ const MAX_DIGITS: usize = 129;
 
 /// The text is not a sequence number.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no sequence number: allowed are 1 to {MAX_DIGITS} decimal digits without a leading zero")]
+#[error("invalid sequence number `{text}`: expected 1 to {MAX_DIGITS} decimal digits without a leading zero")]
 pub struct InvalidSequenceNumber {
     text: String,
 }

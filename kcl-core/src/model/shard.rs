@@ -55,7 +55,7 @@ pub struct HashKeyRange {
 
 /// The two numbers bound no range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{start}` to `{end}` is no hash key range: allowed are two decimal numbers below 2^128, the first not above the second")]
+#[error("invalid hash key range `{start}` to `{end}`: expected two decimal numbers below 2^128, the first not above the second")]
 pub struct InvalidHashKeyRange {
     start: String,
     end: String,

@@ -65,7 +65,7 @@ impl fmt::Display for Timestamp {
 
 /// The text is no time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no time: allowed is RFC 3339, such as 2026-01-31T08:00:00Z or 2026-01-31T09:00:00.250+01:00")]
+#[error("invalid time `{text}`: expected RFC 3339, such as 2026-01-31T08:00:00Z or 2026-01-31T09:00:00.250+01:00")]
 pub struct InvalidTimestamp {
     text: String,
 }

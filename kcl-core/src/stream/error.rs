@@ -12,7 +12,7 @@ pub enum ErrorKind {
     Busy,
     /// The shard (or the stream) is not there any more.
     Gone,
-    /// This shard cannot be read, by rights or by its key: stop it, and say so.
+    /// Access to this shard is denied (IAM or KMS): stop reading it and report it.
     Denied,
     /// The service failed this time: try again.
     Transient,

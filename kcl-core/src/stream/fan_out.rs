@@ -12,7 +12,7 @@ use super::{Error, StartAt};
 ///
 /// A stream that can do it says so in [`Stream::fan_out`](super::Stream::fan_out). As with [`Stream`](super::Stream),
 /// implementations do not pace and do not retry: that belongs to whoever reads the shard. Every future may be dropped at any time;
-/// what a dropped registration has done shows the next description.
+/// after a dropped registration, call [`describe_consumer`](Self::describe_consumer) to see whether it took effect.
 #[async_trait]
 pub trait FanOut: fmt::Debug + Send + Sync + 'static {
     /// Says what a registered consumer is.

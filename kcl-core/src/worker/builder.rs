@@ -15,16 +15,16 @@ use super::settings::{Checkpoints, CoordinationOn, OnDataGap, Settings, Until, W
 use super::streams::{ReadStream, StreamConfig, Streams};
 use super::worker::{Parts, Worker};
 
-/// A setting that cannot be.
+/// An invalid setting.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the setting `{setting}` is {value}: allowed is {allowed}")]
+#[error("invalid setting `{setting}`: got {value}, expected {allowed}")]
 #[non_exhaustive]
 pub struct SettingError {
-    /// Which.
+    /// The name of the setting.
     pub setting: &'static str,
-    /// What it was given; `missing` when it was not.
+    /// The value it was given, or `nothing` where it was not given.
     pub value: String,
-    /// What it may be.
+    /// The values it may have.
     pub allowed: String,
 }
 
@@ -365,7 +365,7 @@ pub(super) fn read_stream(
 const NAME: &str = "a name of 1 to 255 letters, digits, `_`, `.`, `-`, `:` and `/`";
 
 fn missing(setting: &'static str, allowed: &str) -> SettingError {
-    SettingError { setting, value: "missing".to_owned(), allowed: allowed.to_owned() }
+    SettingError { setting, value: "nothing".to_owned(), allowed: allowed.to_owned() }
 }
 
 fn named(setting: &'static str, name: String) -> Result<String, SettingError> {

@@ -14,7 +14,7 @@ use crate::stream;
 #[non_exhaustive]
 pub enum RunError {
     /// `run` was called while the worker runs, or after it has run.
-    #[error("a worker runs once: build another one")]
+    #[error("a worker can run only once: build another one")]
     AlreadyRun,
     /// The worker could not start in the time that [`Settings::start_within`](super::Settings::start_within) gives it.
     #[error("the worker could not start within {within:?}: {}", source.as_ref().map_or_else(|| "no answer came".to_owned(), ToString::to_string))]
@@ -66,7 +66,7 @@ pub enum RunError {
         stream: Arc<str>,
     },
     /// Another live process works under the same worker id.
-    #[error("another process works as `{worker}`: worker ids must be different (leave it out for a random one)")]
+    #[error("worker id `{worker}` is already in use by another live process: use a unique id, or omit it to get a random one")]
     DuplicateWorkerId {
         /// The id.
         worker: WorkerId,
@@ -91,6 +91,6 @@ pub enum RunError {
         gap: DataGap,
     },
     /// The system gives no thread, or a part of the worker panicked: a defect of this crate.
-    #[error("the worker cannot go on: {0}")]
+    #[error("the worker cannot continue: {0}")]
     Internal(String),
 }

@@ -113,7 +113,8 @@ pub enum Event {
         /// How many such answers there have been, one soon after the other.
         times: u32,
     },
-    /// A shard cannot be read by this worker, by rights, by its key or for want of its stream's consumer. Its lease is released, and tried again later.
+    /// This worker cannot read the shard: access denied, KMS key unavailable, no fan-out consumer, or the stream is out of reach. The lease
+    /// is released, and tried again later.
     ShardUnreadable {
         /// The shard.
         shard: ShardRef,
@@ -195,7 +196,7 @@ pub enum Event {
         /// What was said, with its causes.
         error: Arc<str>,
     },
-    /// Somebody who is not of this fleet gives the leases of the table away, as the leader of a KCL 3.x does. From now on this worker
+    /// A process outside this fleet (the leader of a KCL 3.x) is assigning the leases. From now on this worker
     /// takes, claims and asks for none; it keeps what it has.
     LeasesLedByOthers {
         /// What showed it.

@@ -16,7 +16,7 @@ use super::worker::{Parts, Worker};
 #[non_exhaustive]
 pub enum RetireError {
     /// The application is at work.
-    #[error("workers of this application are at work: {}: stop them first", list(workers))]
+    #[error("cannot remove consumers while workers of this application are running: {}; stop them first", list(workers))]
     AtWork {
         /// Those that showed life.
         workers: BTreeSet<WorkerId>,

@@ -212,8 +212,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Reads a stream no more: its shards are given up as at a stop, and their leases and checkpoints stay in the table. Others that
-    /// read the stream go on with them. Whether it was read.
+    /// Stops reading a stream. Its shards are drained as in a shutdown; their leases and checkpoints stay in the table, and other workers
+    /// that read the stream go on with them. Returns whether the stream was being read.
     ///
     /// # Errors
     /// The worker was built for one stream, or this is no stream's name.

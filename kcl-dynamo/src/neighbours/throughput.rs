@@ -9,7 +9,7 @@ use crate::item::attribute::{CHECKPOINT_OWNER, LEASE_KEY, LEASE_OWNER, THROUGHPU
 
 /// Owners that answer when they are asked for a lease, as every KCL from 3.0 on does, also where it keeps its worker metrics elsewhere.
 ///
-/// Such a one stores with its renewals how much its shards carry. The attribute is never removed: that it is there says nothing of who
+/// Such a worker writes its shards' throughput with each renewal. The attribute is never removed: that it is there says nothing of who
 /// holds the lease now, that it changes from one look to the next under one owner does.
 #[derive(Debug, Default)]
 pub(crate) struct Throughputs {

@@ -66,7 +66,7 @@ fn missing(calls: &Calls) -> Error {
 }
 
 fn unusable(calls: &Calls, status: &TableStatus) -> Error {
-    let message = format!("the table `{}` is {status}: allowed are ACTIVE, UPDATING and CREATING", calls.table);
+    let message = format!("the table `{}` is {status}: expected ACTIVE, UPDATING or CREATING", calls.table);
     Error::Fatal { message, source: None }
 }
 

@@ -29,7 +29,7 @@ pub enum OpenError {
     },
     /// DynamoDB has no table of such a name.
     #[error(
-        "`{name}` is no name of a table: allowed are 3 to 255 letters, digits, `_`, `.` and `-`. The table is named after the \
+        "invalid table name `{name}`: expected 3 to 255 letters, digits, `_`, `.` and `-`. The table is named after the \
          application unless a name of its own is given"
     )]
     TableName {
@@ -37,7 +37,7 @@ pub enum OpenError {
         name: String,
     },
     /// The limit of a call is out of range.
-    #[error("call_limit is {given:?}: allowed are {least:?} to {most:?}")]
+    #[error("invalid call_limit: got {given:?}, expected {least:?} to {most:?}")]
     CallLimit {
         /// The value.
         given: Duration,

@@ -109,8 +109,7 @@ impl OpenOptions {
         self
     }
 
-    /// How the table is made when it is missing; with nothing it is never made, and that it is missing is an error. A plain one
-    /// unless told.
+    /// How to create a missing table; by default with on-demand capacity and nothing special. With `None` a missing table is an error.
     #[must_use]
     pub fn create(mut self, table: Option<NewTable>) -> Self {
         self.settings.create = table;

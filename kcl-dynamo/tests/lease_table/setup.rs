@@ -165,7 +165,7 @@ fn settings_that_cannot_be_are_named() {
     refused(OpenOptions::new(), "ab");
     refused(OpenOptions::new().table("a".repeat(256)), "application");
     let error = refused(OpenOptions::new().call_limit(Duration::from_millis(99)), "application");
-    assert!(error.to_string().contains("call_limit is 99ms: allowed are 100ms to 60s"), "{error}");
+    assert!(error.to_string().contains("invalid call_limit: got 99ms, expected 100ms to 60s"), "{error}");
     refused(OpenOptions::new().call_limit(Duration::from_secs(61)), "application");
 
     let nowhere =

@@ -12,10 +12,10 @@ use super::schema::{APPLICATION_ID, MAJOR};
 #[non_exhaustive]
 pub enum OpenError {
     /// The name of the application is empty.
-    #[error("the application's name is empty: allowed is any other text")]
+    #[error("the application's name is empty: expected a non-empty name")]
     NoApplication,
     /// The busy timeout is out of range.
-    #[error("busy_timeout is {given:?}: allowed are 0 to {allowed:?}")]
+    #[error("invalid busy_timeout: got {given:?}, expected 0 to {allowed:?}")]
     BusyTimeout {
         /// The value.
         given: Duration,
@@ -46,8 +46,8 @@ pub enum OpenError {
     },
     /// The file belongs to another program.
     #[error(
-        "`{}` is no lease table but {found}: allowed are a file that does not exist yet, an empty one, \
-         and one that a lease table made (SQLite with the application id {APPLICATION_ID:#x})",
+        "`{}` is not a lease table but {found}: expected a file that does not exist yet, an empty one, \
+         or one that a lease table created (SQLite with the application id {APPLICATION_ID:#x})",
         path.display()
     )]
     Foreign {

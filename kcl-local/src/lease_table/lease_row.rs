@@ -55,7 +55,7 @@ pub(super) fn key(key: &LeaseKey) -> Result<(Value, Value), Error> {
         // An empty text stands for no stream.
         Some(stream) if stream.is_empty() => {
             return Err(refused(format!(
-                "the lease key of `{}` has an empty stream: allowed are none and any other text",
+                "the lease key of `{}` has an empty stream: expected no stream or a non-empty name",
                 key.shard
             )));
         }
@@ -74,7 +74,7 @@ pub(super) fn optional(value: Option<&str>) -> Value {
 }
 
 pub(super) fn counter(what: &str, value: u64) -> Result<Value, Error> {
-    i64::try_from(value).map(Value::Integer).map_err(|_| refused(format!("the {what} is {value}: allowed are 0 to {}", i64::MAX)))
+    i64::try_from(value).map(Value::Integer).map_err(|_| refused(format!("the {what} is {value}: expected 0 to {}", i64::MAX)))
 }
 
 /// A checkpoint and its sub-sequence number.
@@ -96,7 +96,7 @@ pub(super) fn pending_values(pending: Option<&Pending>) -> [Value; 3] {
 pub(super) fn shards(shards: &[ShardId]) -> Result<Value, Error> {
     let names: Vec<&str> = shards.iter().map(ShardId::as_str).collect();
     match names.iter().find(|name| name.is_empty() || name.contains(' ')) {
-        Some(name) => Err(refused(format!("`{name}` is no name of a shard: allowed is text without spaces"))),
+        Some(name) => Err(refused(format!("invalid shard name `{name}`: expected text without spaces"))),
         None => Ok(Value::Text(names.join(" "))),
     }
 }

@@ -10,7 +10,7 @@ use super::JournalError;
 #[non_exhaustive]
 pub enum StartError {
     /// A setting has a value that is not allowed.
-    #[error("{setting} is {value:?}; allowed: {allowed}")]
+    #[error("invalid {setting}: got {value:?}, expected {allowed}")]
     Setting {
         /// The setting's name, as the method of the builder.
         setting: &'static str,

@@ -214,7 +214,7 @@ async fn what_the_schema_cannot_hold_is_refused_and_not_written() {
     let mut beyond = lease("beyond");
     beyond.counter = u64::MAX;
     let error = table.create(&beyond).await.expect_err("no room");
-    assert!(error.to_string().contains("allowed are 0 to 9223372036854775807"), "{error}");
+    assert!(error.to_string().contains("expected 0 to 9223372036854775807"), "{error}");
     assert_eq!(table.get(&beyond.key).await.expect("get"), None);
 
     let mut last = lease("last");

@@ -67,7 +67,7 @@ impl FromStr for Action {
             None => Whom::Oldest,
         };
         if name == "harm" {
-            let trouble = trouble(words).ok_or_else(|| format!("`{text}`: allowed are {ALLOWED}"))?;
+            let trouble = trouble(words).ok_or_else(|| format!("`{text}`: expected {ALLOWED}"))?;
             return Ok(Self::Harm(whom, trouble));
         }
         let span = words.next().map(|word| humantime::parse_duration(word).map_err(|error| format!("`{text}`: {error}")));
@@ -80,11 +80,11 @@ impl FromStr for Action {
             "add" => Self::Add,
             "split" => Self::Split,
             "merge" => Self::Merge,
-            _ => return Err(format!("`{text}`: allowed are {ALLOWED}")),
+            _ => return Err(format!("`{text}`: expected {ALLOWED}")),
         };
         let takes_nobody = matches!(action, Self::Add | Self::Split | Self::Merge) && whom != Whom::Oldest;
         if takes_nobody || span.is_some() && !matches!(action, Self::Freeze(..)) || words.next().is_some() {
-            return Err(format!("`{text}`: there is too much; allowed are {ALLOWED}"));
+            return Err(format!("`{text}`: there is too much; expected {ALLOWED}"));
         }
         Ok(action)
     }
@@ -148,9 +148,9 @@ impl FromStr for Script {
         let mut steps = Vec::new();
         for step in text.split(';').map(str::trim).filter(|step| !step.is_empty()) {
             let (time, action) =
-                step.split_once(' ').ok_or_else(|| format!("`{step}`: allowed is TIME ACTION, as in `10s kill 1`"))?;
+                step.split_once(' ').ok_or_else(|| format!("`{step}`: expected TIME ACTION, as in `10s kill 1`"))?;
             let time =
-                humantime::parse_duration(time).map_err(|error| format!("`{step}`: {error}; allowed is as in `10s kill 1`"))?;
+                humantime::parse_duration(time).map_err(|error| format!("`{step}`: {error}; expected as in `10s kill 1`"))?;
             steps.push((time, action.parse()?));
         }
         steps.sort_by_key(|(time, _)| *time);

@@ -54,7 +54,11 @@ async fn a_second_process_under_a_living_workers_id_ends_with_an_error_that_says
     let member: &Member = &scene.fleet.members()[second];
     let State::Ended(status) = member.state else { unreachable!("it is gone") };
     assert_eq!(status.code(), Some(1), "{}", member.said());
-    assert!(member.said().contains(&format!("error: another process works as `{name}`")), "{}", member.said());
+    assert!(
+        member.said().contains(&format!("error: worker id `{name}` is already in use by another live process")),
+        "{}",
+        member.said()
+    );
     assert_eq!(scene.fleet.history().given_to(second), 0);
     // The first one works on as if nothing had been.
     scene.settle().await;

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! **Evidence of life** is what a worker wrote itself: its worker row with another counter, or a lease that bears a token, whose
-//! counter grew, and that the worker holds. To be named by a request, a pass-on or a release is none: a dead worker can be named.
+//! counter grew, and that the worker holds. Being named in a request, hand-over or release is no evidence of life: a dead worker can be named.
 //! What is seen for the first time counts as life then; if nobody moves it, that ends like every other.
 //!
 //! **Ages count only over looks less than half a failover time apart.** After a longer gap (a pause of the observer, a table out of

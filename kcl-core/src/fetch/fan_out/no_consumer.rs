@@ -4,9 +4,9 @@ use crate::decide::registration::Why;
 use crate::model::StreamName;
 use crate::stream::{Error, WhichConsumer};
 
-/// A stream cannot be read by fan-out, because its consumer cannot be had.
+/// A stream cannot be read by enhanced fan-out because its consumer is not available.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("the consumer `{consumer}` of the stream {stream} cannot be had: {why}")]
+#[error("consumer `{consumer}` is not available on stream {stream}: {why}")]
 #[non_exhaustive]
 pub struct NoConsumer {
     /// The stream.

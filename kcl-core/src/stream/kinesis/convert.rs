@@ -178,6 +178,6 @@ mod tests {
         let error = raw_record(Operation::GetRecords, record).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Fatal);
         let cause = std::error::Error::source(&error).unwrap();
-        assert!(cause.to_string().contains("`LATEST` is no sequence number"), "{cause}");
+        assert!(cause.to_string().contains("invalid sequence number `LATEST`"), "{cause}");
     }
 }

@@ -85,7 +85,7 @@ impl Stream for KinesisStream {
         self.check(operation)?;
         let bounded = i32::try_from(limit).ok().filter(|_| LIMITS.contains(&limit));
         let Some(bounded) = bounded else {
-            let message = format!("the limit is {limit}: allowed are {} to {}", LIMITS.start(), LIMITS.end());
+            let message = format!("invalid limit: got {limit}, expected {} to {}", LIMITS.start(), LIMITS.end());
             return Err(Error::new(ErrorKind::Fatal, operation.name(), message));
         };
         let call = self.client.get_records().shard_iterator(cursor.as_str()).limit(bounded).set_stream_arn(self.arn());

@@ -66,7 +66,7 @@ impl Log {
         let range = self.open_shard_mut("SplitShard", id)?.shard.hash_range;
         let (start, end) = (range.start(), range.end());
         if at <= start || at > end {
-            let message = format!("{id} cannot be split at hash key {at}: allowed are keys above {start} and up to {end}");
+            let message = format!("cannot split {id} at hash key {at}: expected a key above {start} and up to {end}");
             return Err(refused("SplitShard", message));
         }
         let bounded = |start, end| HashKeyRange::new(start, end).map_err(|error| refused("SplitShard", error.to_string()));

@@ -47,7 +47,7 @@ impl Stream for MemoryStream {
         let operation = Operation::Read.name();
         state.ledger.enter(Operation::Read, Some(cursor.shard()), self.now())?;
         if !(1..=MAX_PAGE_RECORDS).contains(&limit) {
-            let message = format!("the limit is {limit}: allowed are 1 to {MAX_PAGE_RECORDS}");
+            let message = format!("invalid limit: got {limit}, expected 1 to {MAX_PAGE_RECORDS}");
             return Err(Error::new(ErrorKind::Fatal, operation, message));
         }
         let expired = |why| Error::new(ErrorKind::Expired, operation, why);

@@ -87,11 +87,11 @@ impl Put {
             }
         };
         if !(1..=RECORDS).contains(&put.entries.len()) {
-            return Err(invalid(&format!("Records has {} members; allowed are 1 to {RECORDS}", put.entries.len())));
+            return Err(invalid(&format!("Records has {} members; expected 1 to {RECORDS}", put.entries.len())));
         }
         let bytes: usize = put.entries.iter().map(|entry| entry.data.len() + entry.partition_key.len()).sum();
         if bytes > REQUEST_BYTES {
-            return Err(unfit(&format!("payloads and partition keys have {bytes} bytes; allowed are {REQUEST_BYTES}")));
+            return Err(unfit(&format!("payloads and partition keys have {bytes} bytes; expected at most {REQUEST_BYTES}")));
         }
         Ok(put)
     }

@@ -47,7 +47,7 @@ pub(super) fn check_range(member: &str, value: u64, allowed: std::ops::RangeIncl
     if allowed.contains(&value) {
         return Ok(usize::try_from(value).unwrap_or(usize::MAX));
     }
-    Err(invalid(&format!("{member} is {value}; allowed are {} to {}", allowed.start(), allowed.end())))
+    Err(invalid(&format!("{member} is {value}; expected {} to {}", allowed.start(), allowed.end())))
 }
 
 /// A time in seconds as milliseconds.

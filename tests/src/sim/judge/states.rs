@@ -157,7 +157,7 @@ impl Finder {
             Event::Said { life, said: Said::Unreadable(_) } if self.out_of_reach.contains(life) => {
                 self.found.add(State::LeftToOthers);
             }
-            Event::Stopped { error: Some(error), .. } if error.starts_with("another process works as") => {
+            Event::Stopped { error: Some(error), .. } if error.contains("already in use by another live process") => {
                 self.found.add(State::TwinFound);
             }
             Event::Written(written) => self.on_written(entry, written, see),

@@ -31,9 +31,9 @@ pub struct Http2Client {
     pool: Arc<Pool>,
 }
 
-/// What was given as certificates is none.
+/// The input contains no usable PEM certificate.
 #[derive(Debug, thiserror::Error)]
-#[error("these are no certificates in PEM (`-----BEGIN CERTIFICATE-----` ...) that TLS can use")]
+#[error("no usable certificate in the input: expected PEM (`-----BEGIN CERTIFICATE-----` ...)")]
 pub struct BadCertificate {
     #[source]
     cause: BoxError,

@@ -39,11 +39,11 @@ impl HttpConnector for Connector {
 
 impl Connector {
     async fn answer(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
-        let request = request.try_into_http1x().map_err(|error| Failure::wrong("the request is none", error))?;
+        let request = request.try_into_http1x().map_err(|error| Failure::wrong("not a valid HTTP request", error))?;
         let (mut head, body) = request.into_parts();
         head.uri = without_userinfo(head.uri)?;
         let Some(body) = body.bytes().map(Bytes::copy_from_slice) else {
-            return Err(Failure::wrong("the request is none", "its body is not in memory").into());
+            return Err(Failure::wrong("not a valid HTTP request", "its body is not in memory").into());
         };
         let request = Request::from_parts(head, body);
         let response = match self.read_limit {
@@ -53,7 +53,7 @@ impl Connector {
                 None => return Err(Failure::late(format_args!("no answer within {limit:?}")).into()),
             },
         };
-        HttpResponse::try_from(response).map_err(|error| Failure::broken("the answer is none", error).into())
+        HttpResponse::try_from(response).map_err(|error| Failure::broken("not a valid HTTP response", error).into())
     }
 
     async fn send(&self, request: &Request<Bytes>) -> Result<Response<SdkBody>, Failure> {

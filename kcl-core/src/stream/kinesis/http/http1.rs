@@ -28,7 +28,8 @@ pub(super) async fn send(io: Box<dyn Io>, request: Request<Bytes>) -> Result<Res
 ///
 /// Must be called where the connection's task may live.
 pub(super) async fn ask(io: Box<dyn Io>, to: &Uri) -> Result<(), Failure> {
-    let request = Request::head(to.clone()).body(Bytes::new()).map_err(|error| Failure::wrong("the request is none", error))?;
+    let request =
+        Request::head(to.clone()).body(Bytes::new()).map_err(|error| Failure::wrong("not a valid HTTP request", error))?;
     exchange(io, request, "no answer to HTTP/2: asking for one to HTTP/1.1").await.map(drop)
 }
 
