@@ -30,7 +30,7 @@ async fn main() -> Result<(), BoxError> {
         .source(demo.source()?)
         .application("fan-out")
         .lease_table(MemoryLeaseTable::new())
-        // The first worker registers the consumer `fan-out`; `Mode::Auto` would poll where it cannot be had.
+        // The first worker registers the consumer `fan-out`; `Mode::Auto` would poll where it is not available.
         .mode(Mode::FanOut(FanOutConfig::managed()))
         .processor(|_: &ShardRef| Printer)
         .build()?;

@@ -118,7 +118,7 @@ impl Part {
         parts
     }
 
-    /// Of what begins like an aggregate, with the digest that its message has.
+    /// A record that starts like an aggregate, with the digest that its message has.
     fn of(data: &[u8], at: Range<usize>, digest: Option<[u8; DIGEST]>) -> Result<Self, Corrupt> {
         let message = data.get(at.clone()).unwrap_or_default();
         if digest.is_none_or(|digest| !data.ends_with(&digest)) {

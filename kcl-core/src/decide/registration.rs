@@ -35,11 +35,11 @@ pub enum Next {
     Use,
     /// Ask, after this pause.
     Ask(Asked, Duration),
-    /// It cannot be had.
+    /// It is not available.
     GiveUp(Why),
 }
 
-/// Why a consumer cannot be had.
+/// Why a consumer is not available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Why {

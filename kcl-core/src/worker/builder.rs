@@ -264,7 +264,7 @@ impl Builder {
     /// Checks everything and makes the worker. Nothing is called and no task is started before [`Worker::run`].
     ///
     /// # Errors
-    /// The first setting that cannot be: which, what it was given, what is allowed.
+    /// The first invalid setting: its name, what it was given, what was expected.
     pub fn build(self) -> Result<Worker, SettingError> {
         let clock = self.clock.unwrap_or_else(system_clock);
         check(&self.settings, clock.wall())?;

@@ -31,7 +31,7 @@ pub enum RunError {
     /// The stream cannot be read by anybody here.
     #[error("the stream cannot be read")]
     Stream(#[source] stream::Error),
-    /// The stream is to be read by fan-out ([`Mode::FanOut`](super::Mode::FanOut)), and its consumer cannot be had.
+    /// The stream is to be read by fan-out ([`Mode::FanOut`](super::Mode::FanOut)), and its consumer is not available.
     #[error("the stream cannot be read by fan-out")]
     NoConsumer(#[source] NoConsumer),
     /// The lease table belongs to another stream: an application name was used twice.

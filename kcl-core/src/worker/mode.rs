@@ -12,7 +12,7 @@ use super::builder::SettingError;
 ///
 /// // By the consumer `billing`, which is registered when it is not there.
 /// let pushed = Worker::builder().stream("orders").application("billing").mode(Mode::FanOut(FanOutConfig::managed()));
-/// // By a consumer that somebody else looks after, or by polling where it cannot be had.
+/// // By a consumer that somebody else looks after, or by polling where it is not available.
 /// let given = FanOutConfig::external("arn:aws:kinesis:eu-west-1:123456789012:stream/orders/consumer/fast:1700000000");
 /// let either = Worker::builder().stream("orders").application("billing").mode(Mode::Auto(given));
 /// # drop((pushed, either));
@@ -24,7 +24,7 @@ pub enum Mode {
     #[default]
     Polling,
     /// By enhanced fan-out: records are pushed, 2 MB a second and shard for this application alone. The service charges for it. When the
-    /// consumer cannot be had, the worker ends with [`RunError::NoConsumer`](super::RunError::NoConsumer); one of several streams is
+    /// consumer is not available, the worker ends with [`RunError::NoConsumer`](super::RunError::NoConsumer); one of several streams is
     /// left unread and tried again ([`Event::ShardUnreadable`](super::Event::ShardUnreadable)).
     FanOut(FanOutConfig),
     /// By enhanced fan-out where the consumer can be had within 10 s and subscribed by, else by polling. Which one is decided once for a
@@ -123,7 +123,7 @@ impl Mode {
 #[derive(Clone, Debug)]
 pub(crate) struct WantedConsumer {
     pub(crate) which: WhichConsumer,
-    /// Where it cannot be had, the stream is polled.
+    /// Where it is not available, the stream is polled.
     pub(crate) may_poll: bool,
     pub(crate) is_managed: bool,
 }

@@ -157,7 +157,7 @@ impl ReadStream {
         self.registration.get_or_init(|| Arc::new(make()))
     }
 
-    /// It was to be read by a consumer that cannot be had, and is polled instead.
+    /// The consumer that it was to be read by is not available: it is polled instead.
     pub(crate) fn is_polled_instead(&self) -> bool {
         self.polled_instead.load(Ordering::SeqCst)
     }

@@ -80,7 +80,7 @@ async fn an_unreadable_sequence_number_is_fatal() {
     let wire = Wire::answering([Answer::ok(&json!({ "Records": [bad], "NextShardIterator": "n" }))]);
     let error = wire.stream("orders").read(&cursor(), 10).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Fatal);
-    assert_eq!(error.to_string(), "GetRecords: the answer holds a sequence number that is none");
+    assert_eq!(error.to_string(), "GetRecords: the answer holds an invalid sequence number");
 }
 
 #[tokio::test]

@@ -88,7 +88,7 @@ async fn a_stopped_or_dropped_server_takes_no_connection() {
 #[tokio::test]
 async fn a_setting_that_is_not_allowed_is_named() {
     let error = LocalStream::builder().account("12").start().await.expect_err("not an account");
-    assert_eq!(error.to_string(), "account is \"12\"; allowed: 12 digits");
+    assert_eq!(error.to_string(), "invalid account: got \"12\", expected 12 digits");
     let taken = LocalStream::start().await.expect("starts");
     let error = LocalStream::builder().address(taken.address()).start().await.expect_err("taken");
     assert!(matches!(error, StartError::Listen { address, .. } if address == taken.address()));

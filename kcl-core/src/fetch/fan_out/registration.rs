@@ -32,7 +32,7 @@ pub(crate) struct Registration {
 struct Known {
     /// The consumer, and when the call was sent that showed it.
     consumer: Option<(ConsumerArn, Moment)>,
-    /// That it cannot be had, and when that was found out.
+    /// Why it is not available, and when that was found out.
     failed: Option<(NoConsumer, Moment)>,
 }
 
@@ -61,7 +61,7 @@ impl Registration {
     /// The consumer, as it was known to be there at `since` or later.
     ///
     /// # Errors
-    /// It cannot be had, or not in time.
+    /// It is not available, or not in time.
     pub(crate) async fn consumer(&self, since: Moment) -> Result<ConsumerArn, NoConsumer> {
         let asked = self.clock.now();
         let mut known = self.known.lock().await;

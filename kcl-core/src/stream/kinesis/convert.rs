@@ -151,7 +151,7 @@ fn hash_range(range: Option<&types::HashKeyRange>) -> Option<HashKeyRange> {
 }
 
 fn sequence_number(operation: Operation, text: &str) -> Result<SequenceNumber, Error> {
-    text.parse().map_err(|error| malformed(operation, "the answer holds a sequence number that is none").caused_by(error))
+    text.parse().map_err(|error| malformed(operation, "the answer holds an invalid sequence number").caused_by(error))
 }
 
 #[cfg(test)]
