@@ -84,11 +84,13 @@ pub enum Fault {
     ChildrenUnnamed,
     /// A call of a process that has lost its way to the stream for long.
     OutOfReach,
+    /// An answer said that a shard had ended that had not, or not yet.
+    FalseEnd,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Self::Delay,
         Self::LostRequest,
         Self::LostAnswer,
@@ -129,6 +131,7 @@ impl Fault {
         Self::ConsumerRemoved,
         Self::ChildrenUnnamed,
         Self::OutOfReach,
+        Self::FalseEnd,
     ];
 }
 

@@ -95,6 +95,8 @@ mutants! {
     ResumeTooEarly,
     /// A call that did not get through to the stream counts as one that was throttled: as progress.
     FailureIsProgress,
+    /// An answer that says that a shard has ended is taken at its word, whatever the listing shows.
+    EndWithoutListing,
     /// A subscription begins behind the record that it is to begin at.
     SubscribesAfter,
 }

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -46,6 +47,8 @@ pub(crate) struct State {
     pub(crate) closing: bool,
     /// Calls that workers sent to the lease table.
     pub(crate) table_calls: u64,
+    /// Who was last told of a shard that it has ended, when it had not.
+    pub(crate) told_end: BTreeSet<(LifeId, usize)>,
     lives: u32,
     processors: u32,
 }
@@ -66,6 +69,7 @@ impl Sim {
             judged: true,
             closing: false,
             table_calls: 0,
+            told_end: BTreeSet::new(),
             lives: 0,
             processors: 0,
         };

@@ -38,6 +38,7 @@ const FOUND_BY: &[(Mutant, u64)] = &[
     (Mutant::DeafToRemoval, 110),
     (Mutant::ResumeTooEarly, 1),
     (Mutant::FailureIsProgress, 7),
+    (Mutant::EndWithoutListing, 0),
     (Mutant::SubscribesAfter, 18),
 ];
 
@@ -45,6 +46,7 @@ const FOUND_BY: &[(Mutant, u64)] = &[
 const SAID_BY: &[(Mutant, &str)] = &[
     (Mutant::ChildNotMade, "I11 cover"),
     (Mutant::FailureIsProgress, "L1/L2 liveness"),
+    (Mutant::EndWithoutListing, "I8 checkpoint bounds"),
     (Mutant::NoRoomIsRoom, "I13 plans"),
     (Mutant::DeafToRemoval, "I16 removed streams"),
     (Mutant::ResumeTooEarly, "B1 duplicates"),

@@ -17,6 +17,7 @@ use crate::sim::state::State;
 use crate::sim::truth::{Refused, since_beginning};
 use crate::sim::world::FanOut as Faults;
 
+use super::false_end;
 use super::stream::{shard_of, spoil};
 
 /// A stream that pushes records, as one process sees it.
@@ -261,7 +262,14 @@ impl SimSubscription {
             return Look::Nothing;
         }
         self.heard_at = now;
-        if !found.records.is_empty() && self.dice.chance(faults.empty) {
+        let life = Arc::clone(&self.fan_out.life);
+        let is_drawn = self.dice.chance(life.sim.link(Service::Stream, state.healed).false_end);
+        let false_end = false_end::is_told(&life, state, self.index, found.next.is_none(), is_drawn);
+        if false_end && self.dice.chance(0.5) {
+            self.phase = Phase::Over;
+            return Look::Event(Pushed::new(Vec::new()).last(Vec::new()));
+        }
+        if !false_end && !found.records.is_empty() && self.dice.chance(faults.empty) {
             state.counts.add(Fault::EmptyEvent);
             // As old as what it leaves out.
             let first = found.records.first().and_then(|record| record.arrived_at);
@@ -279,6 +287,9 @@ impl SimSubscription {
             state.say(now, Event::FoundEmpty { life: self.fan_out.life.id, shard: self.index });
         }
         spoil(&self.fan_out.life, state, self.index, &mut found);
+        if false_end {
+            (found.next, found.children) = (None, Vec::new());
+        }
         self.goes_on |= !found.records.is_empty();
         let base_ms = self.fan_out.life.sim.link(Service::Stream, state.healed).base_ms;
         self.next_at = now.plus(self.dice.range(base_ms / 2, base_ms));
@@ -290,9 +301,11 @@ impl SimSubscription {
             }
             None => {
                 self.phase = Phase::Over;
-                state.say(now, Event::EndPushed { life: self.fan_out.life.id, shard: self.index });
+                if !false_end {
+                    state.say(now, Event::EndPushed { life: self.fan_out.life.id, shard: self.index });
+                }
                 let mut children = found.children;
-                if self.dice.chance(faults.unnamed) {
+                if !children.is_empty() && self.dice.chance(faults.unnamed) {
                     state.counts.add(Fault::ChildrenUnnamed);
                     children.clear();
                 }

@@ -14,7 +14,7 @@ use crate::sim::runtime::At;
 use crate::sim::state::State;
 use crate::sim::truth::{Read, StreamTruth, wall};
 
-use super::SimFanOut;
+use super::{SimFanOut, false_end};
 
 /// The stream as one process sees it.
 #[derive(Clone, Debug)]
@@ -83,6 +83,7 @@ impl Stream for SimStream {
             }
             let more = shards.len() > load.shards_a_page;
             shards.truncate(load.shards_a_page);
+            false_end::list(&self.life, state, self.stream, &mut shards);
             let next = shards.last().filter(|_| more).map(|last| ShardPageToken(last.id.to_string()));
             Ok(ShardPage::new(shards, next, wall(seen)))
         };
@@ -119,6 +120,12 @@ impl Stream for SimStream {
                 limit = state.dice.index(limit.min(4));
             }
             let mut found = state.stream.read(index, place.raw, limit, now);
+            let is_drawn = state.dice.chance(faults.false_end);
+            let false_end = false_end::is_told(&self.life, state, index, found.next.is_none(), is_drawn);
+            if false_end && state.dice.chance(0.5) {
+                // `{}`.
+                return Ok(Page::new(Vec::new(), None));
+            }
             if let Some((from, to)) = found.overtaken {
                 state.counts.add(Fault::TrimmedUnread);
                 if place.goes_on {
@@ -129,6 +136,9 @@ impl Stream for SimStream {
                 state.say(now, Event::FoundEmpty { life: self.life.id, shard: index });
             }
             spoil(&self.life, state, index, &mut found);
+            if false_end {
+                found.next = None;
+            }
             let next = found.next.map(|raw| {
                 // A page without records leaves a cursor that was opened as it was: nothing has been read with it yet.
                 let goes_on = place.goes_on || !found.records.is_empty();

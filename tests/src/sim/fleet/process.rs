@@ -200,6 +200,7 @@ fn listen(life: &Arc<Life>, worker: &Worker) {
                 Heard::DataGap { shard, gap } => Said::Gap(shard.lease, gap),
                 Heard::RecordSkipped { shard, at } => Said::Skipped(shard.lease, at),
                 Heard::ShardUnreadable { shard, .. } => Said::Unreadable(shard.lease),
+                Heard::EndRefused { shard, .. } => Said::EndRefused(shard.lease),
                 Heard::LeasesLeftUnread { leases } => Said::LeftUnread(leases),
                 _ => continue,
             };

@@ -116,6 +116,8 @@ pub(crate) enum Said {
     Gap(LeaseKey, DataGap),
     Skipped(LeaseKey, Position),
     Unreadable(LeaseKey),
+    /// An answer said that a shard had ended, and was not believed.
+    EndRefused(LeaseKey),
     /// So many shards are unread because it holds as many leases as it may.
     LeftUnread(usize),
 }
@@ -236,6 +238,11 @@ pub(crate) enum Event {
     },
     /// The last event of a shard was pushed.
     EndPushed {
+        life: LifeId,
+        shard: usize,
+    },
+    /// A reader was told that a shard has ended that has not, or not yet.
+    FalseEnd {
         life: LifeId,
         shard: usize,
     },

@@ -79,6 +79,8 @@ states! {
     WorkerRowRefused = "a sign of life was refused, because the row was not as its worker knew it",
     StreamGivenUp = "a lease was freed because its worker was told to read its stream no more",
     LeftToOthers = "a lease was freed by a process that did not get through to the stream",
+    EndNotBelieved = "an answer said that an open shard had ended, and was not believed",
+    ToldTooSoon = "an answer said that a closed shard had ended, and there were records left",
     SubscriptionUnused = "a subscription ended or broke before it brought a record",
     SubscriptionTakenOver = "a subscription was ended by the one of a new owner",
     EndPushed = "the end of a shard was pushed",
@@ -157,6 +159,12 @@ impl Finder {
             Event::Said { life, said: Said::Unreadable(_) } if self.out_of_reach.contains(life) => {
                 self.found.add(State::LeftToOthers);
             }
+            Event::Said { said: Said::EndRefused(key), .. } => {
+                if see.stream.leased(key).is_some_and(|(_, shard)| shard.is_open()) {
+                    self.found.add(State::EndNotBelieved);
+                }
+            }
+            Event::FalseEnd { shard, .. } if !see.stream.shards()[*shard].is_open() => self.found.add(State::ToldTooSoon),
             Event::Stopped { error: Some(error), .. } if error.contains("already in use by another live process") => {
                 self.found.add(State::TwinFound);
             }

@@ -27,6 +27,8 @@ pub(super) fn draw(world: &mut World) {
     if workers > 1 && world.fleet.caps.is_empty() && dice.chance(0.2) {
         world.chaos.out_of_reach_ms = world.faults_ms * dice.range(50, 99) / 100;
     }
+    let mut dice = Dice::new(seed, "false ends");
+    world.stream.false_end = dice.rate(0.2, 0.003, 0.1);
 }
 
 /// A bound for each worker: with room for all shards in two of three worlds, with too little of it in the others.

@@ -29,6 +29,8 @@ pub struct LinkFaults {
     pub expired: f64,
     /// A page has fewer records than it could, perhaps none (streams only).
     pub short: f64,
+    /// An answer, or an event, says that a shard has ended that has not, or not yet (streams only). Not drawn here.
+    pub false_end: f64,
 }
 
 impl LinkFaults {
@@ -48,6 +50,7 @@ impl LinkFaults {
             stale_ms: if dice.chance(0.5) { dice.range(50, 2_500) } else { 0 },
             expired: dice.rate(0.5, 0.001, 0.05),
             short: dice.rate(0.5, 0.01, 0.3),
+            false_end: 0.0,
         }
     }
 
@@ -74,6 +77,7 @@ impl LinkFaults {
             stale_ms: 0,
             expired: 0.0,
             short: 0.0,
+            false_end: 0.0,
         }
     }
 }

@@ -21,7 +21,7 @@ type Switch = (&'static str, fn(&mut World));
 
 impl Overrides {
     /// What can be switched off.
-    pub const OFF: [Switch; 39] = [
+    pub const OFF: [Switch; 40] = [
         ("crash", |w| w.chaos.crash_every_ms = 0),
         ("stop", |w| w.chaos.stop_every_ms = 0),
         ("freeze", |w| w.chaos.freeze_every_ms = 0),
@@ -51,6 +51,7 @@ impl Overrides {
         ("drift", |w| w.fleet.drift_ppm = 0),
         ("latest", |w| w.fleet.latest = false),
         ("short-pages", |w| w.stream.short = 0.0),
+        ("false-ends", |w| w.stream.false_end = 0.0),
         ("several-streams", |w| w.streams = 1),
         ("table-faults", |w| w.table = LinkFaults::quiet()),
         ("caps", |w| w.fleet.caps.clear()),

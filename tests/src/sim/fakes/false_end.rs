@@ -1,0 +1,41 @@
+//! Answers that say that a shard has ended when it has not, as emulators and proxies give them.
+
+use kcl_core::model::Shard;
+
+use crate::sim::counts::Fault;
+use crate::sim::history::Event;
+use crate::sim::link::Life;
+use crate::sim::mutant::Mutant;
+use crate::sim::state::State;
+
+/// Whether what this process is answered of a shard says so. `is_drawn`: chance is for it; `has_ended`: it is true.
+///
+/// Of a closed shard with records left it is not said twice in a row. The listing shows it closed: who is then told so a second time,
+/// by whoever never names the shards that follow, has to believe it.
+pub(super) fn is_told(life: &Life, state: &mut State, index: usize, has_ended: bool, is_drawn: bool) -> bool {
+    let key = (life.id, index);
+    let again = state.told_end.contains(&key);
+    if again && life.sim.mutant() == Some(Mutant::EndWithoutListing) {
+        return true;
+    }
+    let is_closed = !state.stream.shards()[index].is_open();
+    if has_ended || !is_drawn || (is_closed && again) {
+        state.told_end.remove(&key);
+        return false;
+    }
+    state.told_end.insert(key);
+    state.counts.add(Fault::FalseEnd);
+    state.say(life.sim.now(), Event::FalseEnd { life: life.id, shard: index });
+    true
+}
+
+/// What a mutant makes of the listing: it says what an answer said.
+pub(super) fn list(life: &Life, state: &State, stream: usize, shards: &mut [Shard]) {
+    if life.sim.mutant() != Some(Mutant::EndWithoutListing) {
+        return;
+    }
+    for shard in shards {
+        let index = state.stream.shard(stream, &shard.id).map(|(index, _)| index);
+        shard.closed |= index.is_some_and(|index| state.told_end.contains(&(life.id, index)));
+    }
+}
