@@ -86,11 +86,13 @@ pub enum Fault {
     OutOfReach,
     /// An answer said that a shard had ended that had not, or not yet.
     FalseEnd,
+    /// A subscription to a shard that had ended did not say so.
+    EndWithheld,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 42] = [
         Self::Delay,
         Self::LostRequest,
         Self::LostAnswer,
@@ -132,6 +134,7 @@ impl Fault {
         Self::ChildrenUnnamed,
         Self::OutOfReach,
         Self::FalseEnd,
+        Self::EndWithheld,
     ];
 }
 

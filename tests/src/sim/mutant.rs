@@ -99,12 +99,14 @@ mutants! {
     EndWithoutListing,
     /// A subscription begins behind the record that it is to begin at.
     SubscribesAfter,
+    /// Whether a shard has ended whose subscription does not say so, is asked in vain.
+    EndNotAsked,
 }
 
 impl Mutant {
     /// Whether it shows only where records are pushed.
     pub(crate) const fn is_of_fan_out(self) -> bool {
-        matches!(self, Self::SubscribesAfter)
+        matches!(self, Self::SubscribesAfter | Self::EndNotAsked)
     }
 }
 

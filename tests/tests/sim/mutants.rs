@@ -40,6 +40,7 @@ const FOUND_BY: &[(Mutant, u64)] = &[
     (Mutant::FailureIsProgress, 7),
     (Mutant::EndWithoutListing, 0),
     (Mutant::SubscribesAfter, 18),
+    (Mutant::EndNotAsked, 43),
 ];
 
 /// What the folds say of which nothing else would be found, and by which defect.
@@ -47,6 +48,7 @@ const SAID_BY: &[(Mutant, &str)] = &[
     (Mutant::ChildNotMade, "I11 cover"),
     (Mutant::FailureIsProgress, "L1/L2 liveness"),
     (Mutant::EndWithoutListing, "I8 checkpoint bounds"),
+    (Mutant::EndNotAsked, "L1/L2 liveness"),
     (Mutant::NoRoomIsRoom, "I13 plans"),
     (Mutant::DeafToRemoval, "I16 removed streams"),
     (Mutant::ResumeTooEarly, "B1 duplicates"),

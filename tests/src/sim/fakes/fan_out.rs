@@ -240,6 +240,10 @@ impl SimSubscription {
         }
         let limit = if self.dice.chance(0.2) { self.dice.range(1, 4) } else { 10_000 };
         let mut found = state.stream.read(self.index, self.raw, limit as usize, now);
+        let is_withheld = faults.endless && found.next.is_none();
+        if is_withheld {
+            found.next = Some(found.behind);
+        }
         if found.records.is_empty() && found.next.is_some() && now.since(self.heard_at) < HEARTBEAT_MS {
             return Look::Nothing;
         }
@@ -264,7 +268,7 @@ impl SimSubscription {
         self.heard_at = now;
         let life = Arc::clone(&self.fan_out.life);
         let is_drawn = self.dice.chance(life.sim.link(Service::Stream, state.healed).false_end);
-        let false_end = false_end::is_told(&life, state, self.index, found.next.is_none(), is_drawn);
+        let false_end = false_end::is_told(&life, state, self.index, found.next.is_none() || is_withheld, is_drawn);
         if false_end && self.dice.chance(0.5) {
             self.phase = Phase::Over;
             return Look::Event(Pushed::new(Vec::new()).last(Vec::new()));
@@ -293,7 +297,13 @@ impl SimSubscription {
         self.goes_on |= !found.records.is_empty();
         let base_ms = self.fan_out.life.sim.link(Service::Stream, state.healed).base_ms;
         self.next_at = now.plus(self.dice.range(base_ms / 2, base_ms));
-        let pushed = Pushed::new(found.records).behind(found.millis_behind);
+        let mut pushed = Pushed::new(found.records).behind(found.millis_behind);
+        if is_withheld {
+            state.counts.add(Fault::EndWithheld);
+            if !self.dice.chance(faults.unnamed) {
+                pushed.named = std::mem::take(&mut found.children);
+            }
+        }
         match found.next {
             Some(raw) => {
                 self.raw = raw;

@@ -135,6 +135,12 @@ impl Stream for SimStream {
             if found.next.is_none() && found.records.is_empty() && !place.goes_on {
                 state.say(now, Event::FoundEmpty { life: self.life.id, shard: index });
             }
+            if found.next.is_none() && is_endless(&self.life) {
+                state.say(now, Event::EndPolled { life: self.life.id, shard: index });
+                if self.life.sim.mutant() == Some(Mutant::EndNotAsked) {
+                    found.next = Some(found.behind);
+                }
+            }
             spoil(&self.life, state, index, &mut found);
             if false_end {
                 found.next = None;
@@ -153,6 +159,11 @@ impl Stream for SimStream {
         let faults = self.life.sim.world().fan_out.clone()?;
         Some(Arc::new(SimFanOut::new(Arc::clone(&self.life), self.stream, faults)))
     }
+}
+
+/// Whether subscriptions of this process do not tell the end of a shard.
+fn is_endless(life: &Life) -> bool {
+    life.sim.world().fan_out.as_ref().is_some_and(|fan_out| fan_out.endless && !fan_out.mixed)
 }
 
 /// What mutants do to a page.

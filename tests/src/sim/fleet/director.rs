@@ -180,13 +180,17 @@ fn patience(sim: &Sim) -> u64 {
         + world.table.late_ms
         + world.fleet.audit_every_ms
         + world.fleet.call_limit_ms;
+    // Where subscriptions do not end, one that is quiet asks for a listing, and then whether its shard has ended. Each generation is quiet
+    // first, and asks twice where nobody names the shards that follow.
+    let endless = world.fan_out.as_ref().is_some_and(|fan_out| fan_out.endless);
+    let calm = if endless { calm + 3 * world.fleet.audit_every_ms } else { calm };
     // A process that does not get through gives up each generation of shards that it holds when three failover times are over, at its
     // second failure at the earliest: a subscription that is silent, or calls without an answer.
     let lost = 4 * world.fleet.longest_failover() + 2 * world.fleet.call_limit_ms.min(10_000) + 45_000;
     let calm = if world.chaos.out_of_reach_ms > 0 { calm + lost } else { calm };
     let state = sim.state();
     // One shard after the other, parents before children: the longest line counts.
-    let generation = if world.chaos.out_of_reach_ms > 0 { lost } else { 0 };
+    let generation = if world.chaos.out_of_reach_ms > 0 { lost } else { 0 } + if endless { 60_000 } else { 0 };
     let mut generations: Vec<u64> = Vec::new();
     let (mut lines, mut all): (Vec<u64>, u64) = (Vec::new(), 0);
     for shard in state.stream.shards() {

@@ -241,6 +241,11 @@ pub(crate) enum Event {
         life: LifeId,
         shard: usize,
     },
+    /// A reader that is subscribed to a shard, or was, has asked by polling and was told that it has ended.
+    EndPolled {
+        life: LifeId,
+        shard: usize,
+    },
     /// A reader was told that a shard has ended that has not, or not yet.
     FalseEnd {
         life: LifeId,

@@ -84,6 +84,7 @@ states! {
     SubscriptionUnused = "a subscription ended or broke before it brought a record",
     SubscriptionTakenOver = "a subscription was ended by the one of a new owner",
     EndPushed = "the end of a shard was pushed",
+    EndedByAsking = "a shard was ended whose subscription did not say so: it was asked by polling",
     StreamTakenUp = "a lease came back to a worker that had been told to read its stream no more",
 }
 
@@ -140,6 +141,8 @@ pub(super) struct Finder {
     robbed: BTreeSet<LifeId>,
     /// The last write on each lease that moved its counter.
     moved: BTreeMap<LeaseKey, At>,
+    /// Shards whose end a process was told when it asked by polling.
+    end_polled: BTreeSet<(LifeId, usize)>,
     /// Streams that a process was told to read no more, and whether it was told to read them again since.
     removed: BTreeMap<(LifeId, usize), bool>,
 }
@@ -197,6 +200,7 @@ impl Finder {
             Event::SubscriptionOver { unused: true, how: Over::Ended | Over::Reset, .. } => {
                 self.found.add(State::SubscriptionUnused);
             }
+            Event::EndPolled { life, shard } => drop(self.end_polled.insert((*life, *shard))),
             Event::EndPushed { .. } => self.found.add(State::EndPushed),
             Event::Overtaken { .. } => self.found.add(State::CursorOvertaken),
             _ => {}
@@ -351,8 +355,12 @@ impl Finder {
                 if before.checkpoint_owner.is_some() {
                     self.found.add(State::EndedWhileAsked);
                 }
-                if see.stream.leased(key).is_some_and(|(_, shard)| shard.len() == 0) {
+                let shard = see.stream.leased(key);
+                if shard.is_some_and(|(_, shard)| shard.len() == 0) {
                     self.found.add(State::EmptyEnded);
+                }
+                if shard.is_some_and(|(index, _)| self.end_polled.contains(&(written.life, index))) {
+                    self.found.add(State::EndedByAsking);
                 }
             }
             _ => {}

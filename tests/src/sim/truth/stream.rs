@@ -24,6 +24,8 @@ pub(crate) struct Read {
     pub(crate) records: Vec<RawRecord>,
     /// Where the next page begins; nothing at the shard's end.
     pub(crate) next: Option<usize>,
+    /// The place behind the records.
+    pub(crate) behind: usize,
     pub(crate) millis_behind: u64,
     pub(crate) children: Vec<ChildShard>,
     /// User records that were trimmed between the place of the cursor and what was read.
@@ -215,6 +217,7 @@ impl StreamTruth {
         };
         Read {
             next: (!ended).then_some(found.next),
+            behind: found.next,
             children: if ended { shard.children.clone() } else { Vec::new() },
             records: found.records,
             millis_behind,

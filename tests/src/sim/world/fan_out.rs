@@ -1,7 +1,7 @@
 use crate::sim::dice::Dice;
 
 /// How the streams of a world push records. Rates are of 1 an event; 0 is off. There is none of it after the faults, but for the end of a
-/// subscription after its time, and for what is silent then: it stays so.
+/// subscription after its time, for what is silent then, and for what never ends: it stays so.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FanOut {
     /// How long a subscription lasts at the most, in milliseconds: the service's five minutes, or less.
@@ -28,10 +28,13 @@ pub struct FanOut {
     pub mixed: bool,
     /// The last event of a shard does not name the shards that follow, though there are some.
     pub unnamed: f64,
+    /// There is no last event: a subscription to a shard that has ended gives empty ones with a place to go on at, also after the faults.
+    pub endless: bool,
 }
 
 impl FanOut {
-    pub(super) fn draw(dice: &mut Dice) -> Self {
+    pub(super) fn draw(seed: u64) -> Self {
+        let dice = &mut Dice::new(seed, "fan-out");
         Self {
             session_ms: dice.pick(&[6_000, 20_000, 60_000, 300_000, 300_000]),
             end: dice.rate(0.5, 0.001, 0.05),
@@ -45,13 +48,14 @@ impl FanOut {
             removed_every_ms: if dice.chance(0.25) { dice.log(20_000.0, 120_000.0) as u64 } else { 0 },
             mixed: dice.chance(0.3),
             unnamed: dice.pick(&[0.0, 0.5, 1.0]),
+            endless: Dice::new(seed, "endless subscriptions").chance(0.3),
         }
     }
 
     /// The same without its faults.
     #[must_use]
     pub fn healed(&self) -> Self {
-        let (session_ms, mixed) = (self.session_ms, self.mixed);
+        let (session_ms, mixed, endless) = (self.session_ms, self.mixed, self.endless);
         Self {
             session_ms,
             end: 0.0,
@@ -65,6 +69,7 @@ impl FanOut {
             removed_every_ms: 0,
             mixed,
             unnamed: 0.0,
+            endless,
         }
     }
 }

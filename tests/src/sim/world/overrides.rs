@@ -1,5 +1,3 @@
-use crate::sim::dice::Dice;
-
 use super::{Chaos, FanOut, LinkFaults, World};
 
 /// What is changed in a world after it was drawn: how `shrink` makes a failing world small.
@@ -21,7 +19,7 @@ type Switch = (&'static str, fn(&mut World));
 
 impl Overrides {
     /// What can be switched off.
-    pub const OFF: [Switch; 40] = [
+    pub const OFF: [Switch; 41] = [
         ("crash", |w| w.chaos.crash_every_ms = 0),
         ("stop", |w| w.chaos.stop_every_ms = 0),
         ("freeze", |w| w.chaos.freeze_every_ms = 0),
@@ -61,6 +59,7 @@ impl Overrides {
         ("consumer", |w| w.fan_out.iter_mut().for_each(|fan_out| fan_out.removed_every_ms = 0)),
         ("mixed", |w| w.fan_out.iter_mut().for_each(|fan_out| fan_out.mixed = false)),
         ("unnamed", |w| w.fan_out.iter_mut().for_each(|fan_out| fan_out.unnamed = 0.0)),
+        ("endless", |w| w.fan_out.iter_mut().for_each(|fan_out| fan_out.endless = false)),
         ("subscription-faults", |w| w.fan_out = w.fan_out.as_ref().map(FanOut::healed)),
     ];
 
@@ -72,7 +71,7 @@ impl Overrides {
 
     pub(super) fn apply(&self, world: &mut World) {
         if self.fan_out {
-            world.fan_out = Some(FanOut::draw(&mut Dice::new(world.seed, "fan-out")));
+            world.fan_out = Some(FanOut::draw(world.seed));
         }
         for (_, switch) in Self::OFF.iter().filter(|(name, _)| self.off.iter().any(|off| off == name)) {
             switch(world);
