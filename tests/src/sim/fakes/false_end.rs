@@ -8,7 +8,7 @@ use crate::sim::link::Life;
 use crate::sim::mutant::Mutant;
 use crate::sim::state::State;
 
-/// Whether what this process is answered of a shard says so. `is_drawn`: chance is for it; `has_ended`: it is true.
+/// Whether what this process is answered of a shard says so. `is_drawn`: chance is for it; `has_ended`: it is true, and no record is left.
 ///
 /// Of a closed shard with records left it is not said twice in a row. The listing shows it closed: who is then told so a second time,
 /// by whoever never names the shards that follow, has to believe it.

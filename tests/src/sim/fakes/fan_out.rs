@@ -268,8 +268,10 @@ impl SimSubscription {
         self.heard_at = now;
         let life = Arc::clone(&self.fan_out.life);
         let is_drawn = self.dice.chance(life.sim.link(Service::Stream, state.healed).false_end);
-        let false_end = false_end::is_told(&life, state, self.index, found.next.is_none() || is_withheld, is_drawn);
-        if false_end && self.dice.chance(0.5) {
+        let is_last = found.next.is_none() || is_withheld;
+        let has_ended = is_last && found.records.is_empty();
+        let false_end = false_end::is_told(&life, state, self.index, has_ended, is_drawn);
+        if false_end && (is_last || self.dice.chance(0.5)) {
             self.phase = Phase::Over;
             return Look::Event(Pushed::new(Vec::new()).last(Vec::new()));
         }
