@@ -297,7 +297,8 @@ impl Context {
         rows.await.map_err(|trouble| Trouble::again(&trouble))
     }
 
-    /// A listing that was taken while a reshard happened is taken again.
+    /// A listing that was taken while a reshard happened is taken again, and one that failed, unless that has taken as long as a call
+    /// may: who waits for it has to hear that the stream is out of reach, to leave its shard to others.
     async fn list_anew(&self, of: &ReadStream, filter: &ShardFilter) -> Result<Listing, Trouble> {
         let asked = self.clock().now();
         let mut tries = 0;
@@ -323,7 +324,8 @@ impl Context {
                 Trouble::Listing(_) => true,
                 Trouble::Table(_) | Trouble::Fatal(_) => false,
             };
-            if !again || tries == TRIES {
+            let is_late = self.clock().now().since(asked) >= self.inner.parts.settings.call_limit;
+            if !again || tries == TRIES || is_late {
                 return Err(trouble);
             }
             pause(&**self.clock(), BETWEEN_TRIES * tries).await;
