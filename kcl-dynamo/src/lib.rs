@@ -58,7 +58,8 @@
 //! |---|---|---|
 //! | `rsToken` | S | the present tenancy; absent in a lease that nobody of us holds |
 //! | `rsHolder` | S | whose tenancy that is: where the row names another owner, a KCL has taken the lease and left both there |
-//! | `rsStartAt` | N | milliseconds since 1970: the time that `LATEST` or `AT_TIMESTAMP` meant when the lease was made |
+//! | `rsStartAt` | N | milliseconds since 1970: the time that `LATEST` or `AT_TIMESTAMP` means in this row; absent once there is a checkpoint |
+//! | `rsBeganAt` | N | the same in a row that has had a checkpoint: the time that the lease began at |
 //! | `rsStreamArn` | S | the stream |
 //! | `rsStreamCreatedAt` | N | milliseconds since 1970: when it was created |
 //!

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | the fleet | [`members`]: who lives; [`assignment`]: what to take, ask for, claim; [`hand_over`]: what to answer to who asks; [`audit`]: who audits |
 //! | the shards of a stream | [`shards`]: which leases there are to be, and when a shard may be read |
-//! | one shard | [`consumer`]: what comes next; [`checkpoint`]: what may be stored; [`pace`]: when to read; [`reading`]: whether it is read, and by whom it should be; [`subscription`]: when to subscribe; [`start`]: where its processor may begin; [`gap`]: what retention took; [`lag`]: how far behind it is |
+//! | one shard | [`consumer`]: what comes next; [`checkpoint`]: what may be stored; [`pace`]: when to read; [`reading`]: whether it is read, and by whom it should be; [`subscription`]: when to subscribe; [`start`]: where its processor may begin; [`first_time`]: how long the time counts that its lease began at; [`gap`]: what retention took; [`lag`]: how far behind it is |
 //! | a reading that ends | [`bound`]: which records belong to it, when a shard and a worker are done |
 //! | the consumer of an application | [`registration`]: how it comes by it; [`retirement`]: whether it may go |
 //! | a service that refuses | [`refusal`]: whether that is believed |
@@ -20,6 +20,7 @@ pub mod bound;
 pub mod checkpoint;
 pub mod consumer;
 pub mod expiry;
+pub mod first_time;
 pub mod gap;
 pub mod hand_over;
 pub mod lag;

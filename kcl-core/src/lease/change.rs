@@ -84,6 +84,8 @@ pub enum Change {
     Checkpoint {
         /// The new checkpoint.
         to: Checkpoint,
+        /// The facts, where the checkpoint changes them.
+        facts: Option<Facts>,
     },
     /// The first half of a two-phase checkpoint.
     Prepare {
@@ -106,6 +108,8 @@ pub enum Change {
     PassOn {
         /// The last checkpoint, if it is not stored yet.
         checkpoint: Option<Checkpoint>,
+        /// The facts, where the checkpoint changes them.
+        facts: Option<Facts>,
     },
     /// The owner keeps the lease that was asked for.
     Refuse {
@@ -116,11 +120,15 @@ pub enum Change {
     Release {
         /// The last checkpoint, if it is not stored yet.
         checkpoint: Option<Checkpoint>,
+        /// The facts, where the checkpoint changes them.
+        facts: Option<Facts>,
     },
     /// The shard is done: the final checkpoint, the children, and no owner any more.
     End {
         /// The shards that follow.
         children: Vec<ShardId>,
+        /// The facts, where the end changes them.
+        facts: Option<Facts>,
     },
     /// The shards that follow, known before the shard is done.
     Children {
@@ -155,19 +163,22 @@ impl Change {
             },
             Self::Claim { token } => Edits { token: Edit::Set(token.clone()), ..owners_write },
             Self::Renew => owners_write,
-            Self::Checkpoint { to } => owners_write.with_checkpoint(to.clone()),
+            Self::Checkpoint { to, facts } => Edits { facts: facts.clone(), ..owners_write.with_checkpoint(to.clone()) },
             Self::Prepare { pending } => Edits { pending: Edit::Set(pending.clone()), ..owners_write },
             Self::Request { by, of } => Edits { owner: Edit::Set(by.clone()), checkpoint_owner: Edit::Set(of.clone()), ..none },
             Self::Withdraw { to } => Edits { owner: Edit::Set(to.clone()), checkpoint_owner: Edit::Remove, ..none },
-            Self::PassOn { checkpoint } => Edits {
+            Self::PassOn { checkpoint, facts } => Edits {
                 checkpoint_owner: Edit::Remove,
                 token: Edit::Remove,
+                facts: facts.clone(),
                 ..owners_write.with_last_checkpoint(checkpoint.as_ref())
             },
             Self::Refuse { owner } => Edits { owner: Edit::Set(owner.clone()), checkpoint_owner: Edit::Remove, ..owners_write },
-            Self::Release { checkpoint } => owners_write.with_last_checkpoint(checkpoint.as_ref()).without_owner(),
-            Self::End { children } => {
-                let edits = owners_write.with_checkpoint(Checkpoint::ShardEnd).without_owner();
+            Self::Release { checkpoint, facts } => {
+                Edits { facts: facts.clone(), ..owners_write.with_last_checkpoint(checkpoint.as_ref()).without_owner() }
+            }
+            Self::End { children, facts } => {
+                let edits = Edits { facts: facts.clone(), ..owners_write.with_checkpoint(Checkpoint::ShardEnd).without_owner() };
                 if children.is_empty() { edits } else { Edits { children: Some(children.clone()), ..edits } }
             }
             Self::Children { children } => Edits { children: Some(children.clone()), ..owners_write },

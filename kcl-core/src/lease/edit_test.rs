@@ -35,8 +35,9 @@ fn pending() -> impl Strategy<Value = Pending> {
 }
 
 fn facts() -> impl Strategy<Value = Facts> {
-    (option::of(0_i64..2), option::of("[n]")).prop_map(|(at, arn)| Facts {
-        start_at: at.map(Timestamp::from_millis),
+    (option::of(0_i64..2), option::of(0_i64..2), option::of("[n]")).prop_map(|(start, began, arn)| Facts {
+        start_at: start.map(Timestamp::from_millis),
+        began_at: began.map(Timestamp::from_millis),
         stream_arn: arn.map(Into::into),
         stream_created_at: None,
     })
@@ -62,14 +63,14 @@ fn change() -> impl Strategy<Value = Change> {
         (worker(), token()).prop_map(|(owner, token)| Change::Take { owner, token }),
         token().prop_map(|token| Change::Claim { token }),
         Just(Change::Renew),
-        checkpoint().prop_map(|to| Change::Checkpoint { to }),
+        (checkpoint(), option::of(facts())).prop_map(|(to, facts)| Change::Checkpoint { to, facts }),
         pending().prop_map(|pending| Change::Prepare { pending }),
         (worker(), worker()).prop_map(|(by, of)| Change::Request { by, of }),
         worker().prop_map(|to| Change::Withdraw { to }),
-        option::of(checkpoint()).prop_map(|checkpoint| Change::PassOn { checkpoint }),
+        (option::of(checkpoint()), option::of(facts())).prop_map(|(checkpoint, facts)| Change::PassOn { checkpoint, facts }),
         worker().prop_map(|owner| Change::Refuse { owner }),
-        option::of(checkpoint()).prop_map(|checkpoint| Change::Release { checkpoint }),
-        shards().prop_map(|children| Change::End { children }),
+        (option::of(checkpoint()), option::of(facts())).prop_map(|(checkpoint, facts)| Change::Release { checkpoint, facts }),
+        (shards(), option::of(facts())).prop_map(|(children, facts)| Change::End { children, facts }),
         shards().prop_map(|children| Change::Children { children }),
         range().prop_map(|range| Change::HashRange { range }),
         facts().prop_map(|facts| Change::Facts { facts }),

@@ -1,3 +1,4 @@
+use crate::decide::first_time;
 use crate::model::{Checkpoint, Facts, HashKeyRange, Lease, Pending, ShardId, Token, WorkerId};
 
 use super::change::{Change, Expect, Match};
@@ -22,6 +23,9 @@ use super::change::{Change, Expect, Match};
 /// Owned creation is [`LeaseTable::create`](super::LeaseTable::create) (condition: no row) and
 /// [`Write::delete`] gives the condition of a delete (counter = n, at the shard's end). Every condition implies the one that the KCL
 /// sets for the same step.
+///
+/// The first checkpoint of a lease that began at a time, whichever write takes it along, also sets the facts: that time is
+/// [passed](crate::model::Facts::began_at) from then on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Write {
@@ -71,7 +75,8 @@ impl Write {
     /// Progress.
     #[must_use]
     pub fn checkpoint(held: &Lease, to: Checkpoint) -> Self {
-        Self { expect: progress(held), change: Change::Checkpoint { to } }
+        let facts = first_time::passed(&held.facts, &to);
+        Self { expect: progress(held), change: Change::Checkpoint { to, facts } }
     }
 
     /// The first half of a two-phase checkpoint.
@@ -112,9 +117,10 @@ impl Write {
     /// `me`, the owner, hands the lease to `to`, who asked for it; `checkpoint` is the last one if it is not stored yet.
     #[must_use]
     pub fn pass_on(held: &Lease, me: WorkerId, to: WorkerId, checkpoint: Option<Checkpoint>) -> Self {
+        let facts = checkpoint.as_ref().and_then(|last| first_time::passed(&held.facts, last));
         Self {
             expect: Expect { owner: Match::Is(to), checkpoint_owner: Match::Is(me), ..progress(held) },
-            change: Change::PassOn { checkpoint },
+            change: Change::PassOn { checkpoint, facts },
         }
     }
 
@@ -130,13 +136,15 @@ impl Write {
     /// The owner gives the lease up; `checkpoint` is the last one if it is not stored yet.
     #[must_use]
     pub fn release(held: &Lease, checkpoint: Option<Checkpoint>) -> Self {
-        Self { expect: progress(held), change: Change::Release { checkpoint } }
+        let facts = checkpoint.as_ref().and_then(|last| first_time::passed(&held.facts, last));
+        Self { expect: progress(held), change: Change::Release { checkpoint, facts } }
     }
 
     /// The shard is done.
     #[must_use]
     pub fn end(held: &Lease, children: Vec<ShardId>) -> Self {
-        Self { expect: progress(held), change: Change::End { children } }
+        let facts = first_time::passed(&held.facts, &Checkpoint::ShardEnd);
+        Self { expect: progress(held), change: Change::End { children, facts } }
     }
 
     /// The shards that follow are known.

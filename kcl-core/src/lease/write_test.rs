@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{LeaseKey, Position, SequenceNumber};
+use crate::model::{LeaseKey, Position, SequenceNumber, Timestamp};
 
 fn at(sequence: u128) -> Checkpoint {
     Position::new(SequenceNumber::from_u128(sequence), 3).into()
@@ -96,4 +96,26 @@ fn a_row_that_somebody_without_tokens_holds_can_be_asked_for_and_only_as_it_was_
     let write = Write::request(&theirs, "b".into(), "a".into());
     assert!(write.expect.holds(&theirs));
     assert!(!write.expect.holds(&held()), "one of ours took it in between");
+}
+
+#[test]
+fn the_first_checkpoint_passes_the_first_time_by_every_write() {
+    let begun = Facts { start_at: Some(Timestamp::from_millis(5)), ..Facts::default() };
+    let passed = Facts { began_at: Some(Timestamp::from_millis(5)), ..Facts::default() };
+    let at_latest = |row: Lease| Lease { checkpoint: Checkpoint::Latest, facts: begun.clone(), ..row };
+    let cases = [
+        ("checkpoint", held(), Write::checkpoint(&at_latest(held()), at(11)), &passed),
+        ("pass on", asked_for(), Write::pass_on(&at_latest(asked_for()), "a".into(), "b".into(), Some(at(11))), &passed),
+        ("release", held(), Write::release(&at_latest(held()), Some(at(11))), &passed),
+        ("end", held(), Write::end(&at_latest(held()), vec![]), &passed),
+        ("pass on without one", asked_for(), Write::pass_on(&at_latest(asked_for()), "a".into(), "b".into(), None), &begun),
+        ("release without one", held(), Write::release(&at_latest(held()), None), &begun),
+        ("renew", held(), Write::renew(&at_latest(held())), &begun),
+    ];
+    for (name, row, write, expected) in cases {
+        let mut row = at_latest(row);
+        assert!(write.expect.holds(&row), "{name}");
+        write.change.edits().apply(&mut row);
+        assert_eq!(row.facts, *expected, "{name}");
+    }
 }

@@ -101,12 +101,23 @@ text_value! {
 #[non_exhaustive]
 pub struct Facts {
     /// The service's time when a lease at `LATEST` was made, or the time that `AT_TIMESTAMP` means. The shard is opened at this
-    /// time until there is a checkpoint.
+    /// time until there is a checkpoint, which moves it to [`began_at`](Self::began_at).
     pub start_at: Option<Timestamp>,
+    /// The time at which a lease began that has had a checkpoint since. Nothing is opened at it: it tells that what came before was
+    /// perhaps never read.
+    pub began_at: Option<Timestamp>,
     /// The ARN of the stream that the shard belongs to.
     pub stream_arn: Option<Arc<str>>,
     /// When that stream was created: a stream of the same name made anew has another time.
     pub stream_created_at: Option<Timestamp>,
+}
+
+impl Facts {
+    /// The time at which the lease began, if it began at one: whatever its checkpoint is now.
+    #[must_use]
+    pub fn first_time(&self) -> Option<Timestamp> {
+        self.began_at.or(self.start_at)
+    }
 }
 
 /// A row of the lease table: who reads a shard and how far it has been processed.

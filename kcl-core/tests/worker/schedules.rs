@@ -126,3 +126,41 @@ async fn a_checkpoint_that_an_operator_takes_back_is_where_the_shard_goes_on() {
     assert_eq!(seen.payloads(), ["0", "1", "2", "0", "1", "2"]);
     assert!(seen.calls().iter().any(|(_, call)| matches!(call, Call::LeaseLost { reason } if reason == "CheckpointEdited")));
 }
+
+#[tokio::test]
+async fn latest_written_over_a_checkpoint_begins_now() {
+    let (stream, shard, _) = one_shard(1);
+    next_millisecond().await;
+    let table = MemoryLeaseTable::new();
+    let fleet = || Fleet::with_short_failover(&stream, &table).initial_position(InitialPosition::Latest);
+    let run = fleet().start(Script::default());
+    let begun = crate::support::wait_for_lease(&table, &shard, |row| row.facts.start_at.is_some()).await;
+    run.seen.wait_for_initialized(1).await;
+    next_millisecond().await;
+    stream.put_to(&shard, "k", "done").unwrap();
+    run.seen.wait_for_records(1).await;
+    run.stop().await.unwrap();
+    let done = lease_of(&table, &shard).await;
+    assert!(matches!(done.checkpoint, Checkpoint::At(_)), "{done:?}");
+    assert_eq!((done.facts.start_at, done.facts.began_at), (None, begun.facts.start_at), "kept for what lineage needs");
+    for checkpoint in [Checkpoint::Latest, Checkpoint::AtTimestamp] {
+        // It arrives while nothing runs, and the operator does not want it.
+        stream.put_to(&shard, "k", "left out").unwrap();
+        next_millisecond().await;
+        table.edit(&LeaseKey::single(shard.clone()), |row| row.checkpoint = checkpoint.clone());
+        let run = fleet().start(Script::process(|_| async { Err(kcl_core::Failure::new("not yet")) }));
+        let set_back = crate::support::wait_for_lease(&table, &shard, |row| row.facts.start_at.is_some()).await;
+        assert!(set_back.facts.start_at > begun.facts.start_at, "{set_back:?}");
+        assert_eq!(set_back.facts.began_at, begun.facts.start_at);
+        next_millisecond().await;
+        stream.put_to(&shard, "k", "new").unwrap();
+        run.seen.wait_for_records(1).await;
+        run.stop().await.unwrap();
+        // The time is kept until there is a checkpoint: a restart skips nothing.
+        let run = fleet().start(Script::default());
+        run.seen.wait_for_records(1).await;
+        let seen = run.seen.clone();
+        run.stop().await.unwrap();
+        assert_eq!(seen.payloads(), ["new"], "after {checkpoint}");
+    }
+}

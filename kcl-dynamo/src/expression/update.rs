@@ -127,6 +127,7 @@ impl Update {
 
     fn facts(&mut self, parts: &mut Parts, facts: &Facts) {
         self.set_or_remove(parts, START_AT, facts.start_at.map(|at| number(at.as_millis())));
+        self.set_or_remove(parts, BEGAN_AT, facts.began_at.map(|at| number(at.as_millis())));
         self.set_or_remove(parts, STREAM_ARN, facts.stream_arn.as_deref().map(text));
         self.set_or_remove(parts, STREAM_CREATED_AT, facts.stream_created_at.map(|at| number(at.as_millis())));
     }

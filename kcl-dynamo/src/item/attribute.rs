@@ -36,6 +36,7 @@ pub(crate) const TOKEN: &str = "rsToken";
 /// Whose tenancy that is. A KCL that takes the lease leaves both as they are.
 pub(crate) const HOLDER: &str = "rsHolder";
 pub(crate) const START_AT: &str = "rsStartAt";
+pub(crate) const BEGAN_AT: &str = "rsBeganAt";
 pub(crate) const STREAM_ARN: &str = "rsStreamArn";
 pub(crate) const STREAM_CREATED_AT: &str = "rsStreamCreatedAt";
 

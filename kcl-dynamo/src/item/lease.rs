@@ -81,6 +81,7 @@ pub(crate) fn lease_item(lease: &Lease) -> Result<Item, Error> {
     set(STARTING_HASH_KEY, lease.hash_range.map(|range| text(range.start().to_string())));
     set(ENDING_HASH_KEY, lease.hash_range.map(|range| text(range.end().to_string())));
     set(START_AT, lease.facts.start_at.map(|at| number(at.as_millis())));
+    set(BEGAN_AT, lease.facts.began_at.map(|at| number(at.as_millis())));
     set(STREAM_ARN, lease.facts.stream_arn.as_deref().map(text));
     set(STREAM_CREATED_AT, lease.facts.stream_created_at.map(|at| number(at.as_millis())));
     if let Some(stream) = lease.key.stream.as_deref() {
@@ -111,6 +112,7 @@ impl Reader<'_> {
         lease.children = self.set(CHILDREN)?.into_iter().map(ShardId::from).collect();
         lease.hash_range = self.hash_range()?;
         lease.facts.start_at = self.number(START_AT)?.map(Timestamp::from_millis);
+        lease.facts.began_at = self.number(BEGAN_AT)?.map(Timestamp::from_millis);
         lease.facts.stream_arn = self.text(STREAM_ARN)?.map(Into::into);
         lease.facts.stream_created_at = self.number(STREAM_CREATED_AT)?.map(Timestamp::from_millis);
         Ok(lease)

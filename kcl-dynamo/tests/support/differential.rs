@@ -5,7 +5,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use kcl_core::lease::memory::MemoryLeaseTable;
 use kcl_core::lease::{Change, Changed, Consistency, Error, Expect, LeaseTable, Match, WorkerRow};
-use kcl_core::model::{Checkpoint, Lease, LeaseKey, Pending, Position, SequenceNumber};
+use kcl_core::model::{Checkpoint, Facts, Lease, LeaseKey, Pending, Position, SequenceNumber, Timestamp};
 
 /// Carries random operations out on this table and on the one in memory, step by step: they must answer alike.
 ///
@@ -80,6 +80,16 @@ impl Random {
         }
     }
 
+    fn facts(&mut self) -> Option<Facts> {
+        let mut time = || self.0.bool().then(|| Timestamp::from_millis(self.0.i64(..3)));
+        let (start, began) = (time(), time());
+        self.0.bool().then(|| {
+            let mut facts = Facts::default();
+            (facts.start_at, facts.began_at) = (start, began);
+            facts
+        })
+    }
+
     fn last(&mut self) -> Option<Checkpoint> {
         self.0.bool().then(|| self.checkpoint())
     }
@@ -108,21 +118,21 @@ impl Random {
             0 | 1 => Change::Take { owner: self.name(), token: self.name() },
             2 => Change::Claim { token: self.name() },
             3 => Change::Renew,
-            4 => Change::Checkpoint { to: self.checkpoint() },
+            4 => Change::Checkpoint { to: self.checkpoint(), facts: self.facts() },
             5 => {
                 let state = self.0.bool().then(|| vec![self.0.u8(..), 0].into());
                 Change::Prepare { pending: Pending { at: self.checkpoint(), state } }
             }
             6 => Change::Request { by: self.name(), of: self.name() },
             7 => Change::Withdraw { to: self.name() },
-            8 => Change::PassOn { checkpoint: self.last() },
+            8 => Change::PassOn { checkpoint: self.last(), facts: self.facts() },
             9 => Change::Refuse { owner: self.name() },
-            10 => Change::Release { checkpoint: self.last() },
+            10 => Change::Release { checkpoint: self.last(), facts: self.facts() },
             _ => {
                 // As in the table, where they are a set.
                 let children: BTreeSet<_> = (0..self.0.u8(..3)).map(|_| self.key().shard).collect();
                 let children = children.into_iter().collect();
-                if self.0.bool() { Change::End { children } } else { Change::Children { children } }
+                if self.0.bool() { Change::End { children, facts: self.facts() } } else { Change::Children { children } }
             }
         }
     }

@@ -13,7 +13,7 @@ use rusqlite::types::{FromSql, Type, Value};
 pub(super) const COLUMNS: &str = "stream, shard, lease_owner, checkpoint_owner, token, lease_counter, \
      owner_switches_since_checkpoint, checkpoint, checkpoint_sub_sequence_number, pending_checkpoint, \
      pending_checkpoint_sub_sequence_number, pending_checkpoint_state, parent_shard_ids, child_shard_ids, starting_hash_key, \
-     ending_hash_key, start_at, stream_arn, stream_created_at";
+     ending_hash_key, start_at, began_at, stream_arn, stream_created_at";
 
 /// The values of those columns, in the same order.
 pub(super) fn values(lease: &Lease) -> Result<Vec<Value>, Error> {
@@ -21,7 +21,7 @@ pub(super) fn values(lease: &Lease) -> Result<Vec<Value>, Error> {
     let [checkpoint, sub_sequence] = checkpoint(&lease.checkpoint);
     let [pending, pending_sub_sequence, pending_state] = pending_values(lease.pending.as_ref());
     let [hash_start, hash_end] = hash_range(lease.hash_range.as_ref());
-    let [start_at, stream_arn, stream_created_at] = facts(&lease.facts);
+    let [start_at, began_at, stream_arn, stream_created_at] = facts(&lease.facts);
     Ok(vec![
         stream,
         shard,
@@ -40,6 +40,7 @@ pub(super) fn values(lease: &Lease) -> Result<Vec<Value>, Error> {
         hash_start,
         hash_end,
         start_at,
+        began_at,
         stream_arn,
         stream_created_at,
     ])
@@ -108,10 +109,10 @@ pub(super) fn hash_range(range: Option<&HashKeyRange>) -> [Value; 2] {
     })
 }
 
-/// The start time, the stream's ARN and its creation time.
-pub(super) fn facts(facts: &Facts) -> [Value; 3] {
+/// The time to open at, the time it began at, the stream's ARN and its creation time.
+pub(super) fn facts(facts: &Facts) -> [Value; 4] {
     let time = |time: Option<Timestamp>| time.map_or(Value::Null, |time| Value::Integer(time.as_millis()));
-    [time(facts.start_at), optional(facts.stream_arn.as_deref()), time(facts.stream_created_at)]
+    [time(facts.start_at), time(facts.began_at), optional(facts.stream_arn.as_deref()), time(facts.stream_created_at)]
 }
 
 /// The lease of a row with [`COLUMNS`].
@@ -148,6 +149,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Lease> {
     lease.children = reader.shards("child_shard_ids")?;
     lease.hash_range = hash_range;
     lease.facts.start_at = reader.get::<Option<i64>>("start_at")?.map(Timestamp::from_millis);
+    lease.facts.began_at = reader.get::<Option<i64>>("began_at")?.map(Timestamp::from_millis);
     lease.facts.stream_arn = reader.get::<Option<String>>("stream_arn")?.map(Into::into);
     lease.facts.stream_created_at = reader.get::<Option<i64>>("stream_created_at")?.map(Timestamp::from_millis);
     Ok(lease)

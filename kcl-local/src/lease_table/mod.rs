@@ -29,7 +29,8 @@
 //!
 //! # The schema
 //!
-//! `application_id` is 0x4B434C54 (`KCLT`) and `user_version` is 100 x major + minor, now 1.00. A table opens any 1.x and keeps
+//! `application_id` is 0x4B434C54 (`KCLT`) and `user_version` is 100 x major + minor, now 1.01: `setup` adds what a
+//! file of an older minor version lacks. A table opens any 1.x and keeps
 //! columns that it does not know; another major version is refused, as is a file of another program, and neither is touched. The
 //! columns have the KCL's attribute names in snake case.
 //!
@@ -49,7 +50,9 @@
 //! | `pending_checkpoint_state` | BLOB or NULL | the application's bytes for it |
 //! | `parent_shard_ids`, `child_shard_ids` | TEXT | shards, with a space between |
 //! | `starting_hash_key`, `ending_hash_key` | TEXT or NULL | decimal numbers of up to 128 bits |
-//! | `start_at`, `stream_created_at` | INTEGER or NULL | milliseconds since 1970 |
+//! | `start_at` | INTEGER or NULL | milliseconds since 1970: what `LATEST` or `AT_TIMESTAMP` means in this row; NULL once there is a checkpoint |
+//! | `began_at` | INTEGER or NULL | the same in a row that has had a checkpoint: the time that the lease began at (from 1.01 on) |
+//! | `stream_created_at` | INTEGER or NULL | milliseconds since 1970 |
 //! | `stream_arn` | TEXT or NULL | the ARN |
 //!
 //! `workers`, one row a worker; primary key (`application`, `worker`):

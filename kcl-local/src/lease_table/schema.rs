@@ -9,7 +9,10 @@ pub(super) const APPLICATION_ID: u32 = 0x4B43_4C54;
 /// The schema that this program works with.
 pub(super) const MAJOR: u32 = 1;
 /// What a new file gets: 100 x major + minor.
-const VERSION: u32 = 100 * MAJOR;
+const VERSION: u32 = 100 * MAJOR + 1;
+
+/// What each minor version added, from 1.01 on. Programs of an older one name the columns that they know, and leave these alone.
+const ADDED: [&str; 1] = ["ALTER TABLE leases ADD COLUMN began_at INTEGER"];
 
 const TABLES: &str = "
 CREATE TABLE leases (
@@ -33,6 +36,7 @@ CREATE TABLE leases (
     start_at INTEGER,
     stream_arn TEXT,
     stream_created_at INTEGER,
+    began_at INTEGER,
     PRIMARY KEY (application, stream, shard)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE workers (
@@ -130,7 +134,31 @@ pub(super) fn set_up(connection: &mut Connection, path: &Path, wait: impl FnMut(
         }
         transaction.commit()?;
     }
+    add_what_is_missing(connection)?;
     use_write_ahead_log(connection, path, wait)
+}
+
+/// The minor version of a file that is [`State::Ready`]. That of a newer program is higher than ours.
+fn minor(connection: &Connection) -> rusqlite::Result<usize> {
+    let version: i64 = connection.query_row("PRAGMA user_version", (), |row| row.get(0))?;
+    Ok(usize::try_from(version % 100).unwrap_or_default())
+}
+
+/// Brings a file that an older minor version made up to this one.
+fn add_what_is_missing(connection: &mut Connection) -> rusqlite::Result<()> {
+    if minor(connection)? >= ADDED.len() {
+        return Ok(());
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Somebody else may have done it since.
+    let missing = ADDED.get(minor(&transaction)?..).unwrap_or_default();
+    for step in missing {
+        transaction.execute_batch(step)?;
+    }
+    if !missing.is_empty() {
+        transaction.pragma_update(None, "user_version", VERSION)?;
+    }
+    transaction.commit()
 }
 
 /// The change of mode needs the file for itself and does not wait for it, unlike everything else.

@@ -138,7 +138,7 @@ fn assignments(edits: &Edits) -> Result<Parts, Error> {
         sets.add("starting_hash_key = ?, ending_hash_key = ?", hash_range(range));
     }
     if let Some(new) = &edits.facts {
-        sets.add("start_at = ?, stream_arn = ?, stream_created_at = ?", facts(new));
+        sets.add("start_at = ?, began_at = ?, stream_arn = ?, stream_created_at = ?", facts(new));
     }
     Ok(sets)
 }

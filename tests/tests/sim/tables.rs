@@ -87,16 +87,16 @@ fn changes() -> impl Strategy<Value = Change> {
         2 => (names(), names()).prop_map(|(owner, token)| Change::Take { owner, token }),
         1 => names().prop_map(|token| Change::Claim { token }),
         2 => Just(Change::Renew),
-        3 => checkpoints().prop_map(|to| Change::Checkpoint { to }),
+        3 => checkpoints().prop_map(|to| Change::Checkpoint { to, facts: None }),
         1 => (checkpoints(), proptest::option::of(any::<[u8; 3]>())).prop_map(|(at, state)| Change::Prepare {
             pending: Pending { at, state: state.map(|state| state.to_vec().into()) }
         }),
         1 => (names(), names()).prop_map(|(by, of)| Change::Request { by, of }),
         1 => names().prop_map(|to| Change::Withdraw { to }),
-        1 => last().prop_map(|checkpoint| Change::PassOn { checkpoint }),
+        1 => last().prop_map(|checkpoint| Change::PassOn { checkpoint, facts: None }),
         1 => names().prop_map(|owner| Change::Refuse { owner }),
-        1 => last().prop_map(|checkpoint| Change::Release { checkpoint }),
-        1 => children().prop_map(|children| Change::End { children }),
+        1 => last().prop_map(|checkpoint| Change::Release { checkpoint, facts: None }),
+        1 => children().prop_map(|children| Change::End { children, facts: None }),
         1 => children().prop_map(|children| Change::Children { children }),
     ]
 }

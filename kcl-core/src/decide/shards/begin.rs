@@ -61,7 +61,7 @@ impl Begin {
             InitialPosition::Latest if leases.is_empty() => Self::Latest { at: now },
             InitialPosition::Latest => leases
                 .values()
-                .filter_map(|lease| lease.facts.start_at)
+                .filter_map(|lease| lease.facts.first_time())
                 .min()
                 .map_or(Self::TrimHorizon, |at| Self::Since { at, checkpoint: initial.into(), open_then: None }),
         }

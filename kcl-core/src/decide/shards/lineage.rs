@@ -48,7 +48,7 @@ impl<'a> Lineage<'a> {
     /// shows nothing: what came before it may never have been read.
     pub(super) fn is_passed(&self, id: &ShardId) -> bool {
         self.graph.children(id).any(|child| match self.leases.get(&child.id) {
-            Some(lease) if lease.facts.start_at.is_some() => false,
+            Some(lease) if lease.facts.first_time().is_some() => false,
             Some(lease) => {
                 matches!(lease.checkpoint, Checkpoint::At(_) | Checkpoint::ShardEnd) || self.passed.contains(&child.id)
             }

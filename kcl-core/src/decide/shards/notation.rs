@@ -1,8 +1,9 @@
 //! The notation of the text cases on shards; it is described at the top of each file of cases.
 
 use crate::decide::cases::setting;
+use crate::decide::first_time;
 use crate::model::{
-    Checkpoint, HashKeyRange, InitialPosition, Lease, LeaseKey, Position, SequenceNumber, Shard, ShardId, Timestamp,
+    Checkpoint, Facts, HashKeyRange, InitialPosition, Lease, LeaseKey, Position, SequenceNumber, Shard, ShardId, Timestamp,
 };
 
 use crate::stream::ShardFilter;
@@ -79,7 +80,10 @@ fn row(words: &[&str]) -> Lease {
         match setting(word) {
             ("after", parents) => row.parents = ids(parents),
             ("keys", range) => row.hash_range = Some(keys(range)),
-            ("since", at) => row.facts.start_at = Some(time(at)),
+            ("since", at) => {
+                let facts = Facts { start_at: Some(time(at)), ..Facts::default() };
+                row.facts = first_time::passed(&facts, &row.checkpoint).unwrap_or(facts);
+            }
             ("counter", counter) => row.counter = counter.parse().unwrap(),
             other => panic!("what is {other:?} of a lease?"),
         }

@@ -171,6 +171,7 @@ pub async fn facts_are_exact(fixture: &dyn TableFixture) {
         Facts::default(),
         Facts { start_at: time(0), ..Facts::default() },
         Facts { start_at: time(-1), ..Facts::default() },
+        Facts { began_at: time(7), ..Facts::default() },
         Facts { stream_created_at: time(i64::from(u32::MAX) * 1000 + 7), ..Facts::default() },
         Facts { stream_arn: Some("arn:aws:kinesis:eu-west-1:123456789012:stream/ß".into()), ..Facts::default() },
     ];

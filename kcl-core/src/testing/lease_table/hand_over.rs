@@ -3,7 +3,7 @@ use crate::model::Lease;
 
 use super::TableFixture;
 use super::check::check_write;
-use super::rows::{asked_for, at, held, other, owner};
+use super::rows::{asked_for, at, held, other, owner, passed};
 
 /// A request needs the owner that is asked, its token, no other request and a shard that is not at its end. The counter is the
 /// owner's own: a request neither needs nor moves it.
@@ -49,6 +49,7 @@ pub async fn a_passing_on_stores_the_last_checkpoint(fixture: &dyn TableFixture)
         checkpoint: at(30, 4),
         pending: None,
         owner_switches: 0,
+        facts: passed(),
         ..row.clone()
     };
     check_write(fixture, &Write::pass_on(&row, owner(), other(), Some(at(30, 4))), &row, &after).await;

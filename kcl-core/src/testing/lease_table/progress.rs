@@ -6,26 +6,50 @@ use crate::model::{Checkpoint, Facts, HashKeyRange, Lease, Pending, Timestamp};
 use super::TableFixture;
 use super::check::{assert_stored, put};
 use super::check::{check_write, send, two};
-use super::rows::{asked_for, at, held, shards};
+use super::rows::{asked_for, at, held, passed, shards};
 
 /// A checkpoint needs counter, token and the checkpoint before it; it ends what was prepared and the count of owner switches.
 pub async fn a_checkpoint_needs_counter_token_and_the_one_before(fixture: &dyn TableFixture) {
     let row = held();
-    let after = Lease { checkpoint: at(11, 0), pending: None, owner_switches: 0, counter: row.counter + 1, ..row.clone() };
+    let after = Lease {
+        checkpoint: at(11, 0),
+        pending: None,
+        owner_switches: 0,
+        counter: row.counter + 1,
+        facts: passed(),
+        ..row.clone()
+    };
     check_write(fixture, &Write::checkpoint(&row, at(11, 0)), &row, &after).await;
 }
 
 /// A checkpoint goes on while a hand-over is pending, and leaves it pending.
 pub async fn a_checkpoint_leaves_a_hand_over_pending(fixture: &dyn TableFixture) {
     let row = asked_for();
-    let after = Lease { checkpoint: at(11, 0), pending: None, owner_switches: 0, counter: row.counter + 1, ..row.clone() };
+    let after = Lease {
+        checkpoint: at(11, 0),
+        pending: None,
+        owner_switches: 0,
+        counter: row.counter + 1,
+        facts: passed(),
+        ..row.clone()
+    };
     check_write(fixture, &Write::checkpoint(&row, at(11, 0)), &row, &after).await;
 }
 
 /// A first checkpoint takes the place of the value that a lease begins with.
 pub async fn a_first_checkpoint_replaces_the_value_at_the_start(fixture: &dyn TableFixture) {
     let row = Lease { checkpoint: Checkpoint::Latest, pending: None, ..held() };
-    let after = Lease { checkpoint: at(1, 0), owner_switches: 0, counter: row.counter + 1, ..row.clone() };
+    let after = Lease { checkpoint: at(1, 0), owner_switches: 0, counter: row.counter + 1, facts: passed(), ..row.clone() };
+    check_write(fixture, &Write::checkpoint(&row, at(1, 0)), &row, &after).await;
+}
+
+/// A first checkpoint passes the time that the lease began at, and keeps it.
+pub async fn a_first_checkpoint_passes_the_time_of_the_start(fixture: &dyn TableFixture) {
+    let time = Some(Timestamp::from_millis(1_700_000_000_123));
+    let row =
+        Lease { checkpoint: Checkpoint::Latest, facts: Facts { start_at: time, ..Facts::default() }, pending: None, ..held() };
+    let facts = Facts { began_at: time, ..Facts::default() };
+    let after = Lease { checkpoint: at(1, 0), owner_switches: 0, counter: row.counter + 1, facts, ..row.clone() };
     check_write(fixture, &Write::checkpoint(&row, at(1, 0)), &row, &after).await;
 }
 
@@ -54,6 +78,7 @@ fn ended(row: &Lease) -> Lease {
         checkpoint: Checkpoint::ShardEnd,
         pending: None,
         owner_switches: 0,
+        facts: passed(),
         ..row.clone()
     }
 }

@@ -51,11 +51,17 @@ pub(super) fn held() -> Lease {
         hash_range: Some(HashKeyRange::WHOLE),
         facts: Facts {
             start_at: Some(Timestamp::from_millis(1_700_000_000_123)),
+            began_at: Some(Timestamp::from_millis(1_650_000_000_789)),
             stream_arn: Some("arn:aws:kinesis:eu-west-1:123456789012:stream/orders".into()),
             stream_created_at: Some(Timestamp::from_millis(1_600_000_000_456)),
         },
         ..Lease::new(key("shardId-000000000003"), at(10, 1)).owned_by(owner(), token("token-1"))
     }
+}
+
+/// What a checkpoint leaves of its facts: nothing is opened any more at the time that it was to begin at.
+pub(super) fn passed() -> Facts {
+    Facts { start_at: None, ..held().facts }
 }
 
 /// The same lease after `other` asked for it.

@@ -85,6 +85,7 @@ macro_rules! __lease_table_points {
             a_checkpoint_needs_counter_token_and_the_one_before
             a_checkpoint_leaves_a_hand_over_pending
             a_first_checkpoint_replaces_the_value_at_the_start
+            a_first_checkpoint_passes_the_time_of_the_start
             a_prepared_checkpoint_needs_what_a_checkpoint_needs
             a_prepared_checkpoint_replaces_the_one_before
             an_end_stores_the_children_and_leaves_no_owner

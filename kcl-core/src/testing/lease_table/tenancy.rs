@@ -3,7 +3,7 @@ use crate::model::Lease;
 
 use super::TableFixture;
 use super::check::check_write;
-use super::rows::{asked_for, at, free, held, other, passed_on, token};
+use super::rows::{asked_for, at, free, held, other, passed, passed_on, token};
 
 async fn check_take(fixture: &dyn TableFixture, row: Lease) {
     let after = Lease {
@@ -82,6 +82,7 @@ pub async fn a_release_stores_the_last_checkpoint(fixture: &dyn TableFixture) {
         checkpoint: at(30, 0),
         pending: None,
         owner_switches: 0,
+        facts: passed(),
         ..row.clone()
     };
     check_write(fixture, &Write::release(&row, Some(at(30, 0))), &row, &after).await;

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::decide::consumer::Step;
+use crate::decide::first_time::{self, Missing};
 use crate::decide::registration::{LONGEST, LONGEST_BEFORE_POLLING};
 use crate::fetch::fan_out::{NoConsumer, Registration, SILENCE, Subscribed, SubscribedSettings};
 use crate::fetch::{Feed, Fetch, FetchError, Intake, Polling, PollingSettings, Resume};
 use crate::lease::held::OrderError;
 use crate::lease::with_causes;
 use crate::meters::SubscriptionMeters;
-use crate::model::{Checkpoint, Facts, InitialPosition, Moment};
+use crate::model::{Checkpoint, Facts, Moment};
 use crate::stream::{self, ConsumerArn, ErrorKind, Stream};
 use crate::worker::coordination::Whereabouts;
 use crate::worker::error::RunError;
@@ -22,13 +23,13 @@ use super::{GiveUp, ShardConsumer};
 const A_FEW_POLLS: Duration = Duration::from_secs(2);
 
 impl ShardConsumer {
-    /// A row that says where to begin by a time, and was made by somebody who does not keep that time (the KCL): it is resolved now,
-    /// by the service's clock, and kept in the row, so that a restart before the first checkpoint begins at the same place.
+    /// A row that says where to begin by a time, and does not have that time: it is resolved now, by the service's clock, and kept in the
+    /// row, so that a restart before the next checkpoint begins at the same place.
     async fn resolve_start(&mut self) -> Result<(), Step> {
-        let at = match (&self.row.checkpoint, self.stream.initial_position) {
-            _ if self.row.facts.start_at.is_some() => return Ok(()),
-            (Checkpoint::AtTimestamp, InitialPosition::AtTimestamp(at)) => at,
-            (Checkpoint::AtTimestamp | Checkpoint::Latest, _) => {
+        let at = match first_time::missing(&self.row.checkpoint, &self.row.facts, self.stream.initial_position) {
+            None => return Ok(()),
+            Some(Missing::Configured(at)) => at,
+            Some(Missing::Present) => {
                 let turns = self.turns();
                 let time = tokio::select! {
                     biased;
@@ -37,7 +38,6 @@ impl ShardConsumer {
                 };
                 time.map_err(|unanswered| self.unanswered("to learn the service's time", unanswered))?
             }
-            _ => return Ok(()),
         };
         let facts = Facts { start_at: Some(at), ..self.row.facts.clone() };
         match self.held.store_facts(facts.clone()).await {

@@ -34,12 +34,12 @@ fn is_owners(change: &Change) -> bool {
 pub(super) fn change(life: &Life, change: &Change) -> Change {
     match (life.sim.mutant(), change) {
         (Some(Mutant::CheckpointGoesBack), Change::Checkpoint { .. }) if life.sim.state().dice.chance(0.2) => {
-            Change::Checkpoint { to: Checkpoint::TrimHorizon }
+            Change::Checkpoint { to: Checkpoint::TrimHorizon, facts: None }
         }
-        (Some(Mutant::SubSequenceIgnored), Change::Checkpoint { to: Checkpoint::At(position) }) => {
-            Change::Checkpoint { to: Position::new(position.sequence.clone(), u64::from(u32::MAX)).into() }
+        (Some(Mutant::SubSequenceIgnored), Change::Checkpoint { to: Checkpoint::At(position), facts }) => {
+            Change::Checkpoint { to: Position::new(position.sequence.clone(), u64::from(u32::MAX)).into(), facts: facts.clone() }
         }
-        (Some(Mutant::EndNotStored), Change::End { .. }) => Change::Release { checkpoint: None },
+        (Some(Mutant::EndNotStored), Change::End { .. }) => Change::Release { checkpoint: None, facts: None },
         _ => change.clone(),
     }
 }

@@ -42,7 +42,7 @@ impl Fold for Fence {
         // A lease that was passed on and not claimed is nobody's tenancy: the worker that it names may give it back.
         let named =
             before.token.is_none() && see.board.lives.get(&written.life).map(|life| &life.worker) == before.owner.as_ref();
-        if named && matches!(change, Change::Release { checkpoint: None }) {
+        if named && matches!(change, Change::Release { checkpoint: None, .. }) {
             return;
         }
         sink.check(owner.is_some_and(|owner| owner.life == written.life), || {

@@ -23,7 +23,7 @@ impl Fold for Reshard {
             sink.report(|| format!("{}: a lease for a shard that never was", written.key));
             return;
         };
-        let is_read_before = |parent: &Lease| parent.facts.start_at.is_none_or(|at| since_beginning(at) < shard.opened);
+        let is_read_before = |parent: &Lease| parent.facts.first_time().is_none_or(|at| since_beginning(at) < shard.opened);
         let parents = shard.parents.iter().filter_map(|parent| see.table.get(&see.stream.shards()[*parent].key));
         if parents.into_iter().any(is_read_before) {
             let from_start = matches!(row.checkpoint, Checkpoint::TrimHorizon | Checkpoint::ShardEnd);

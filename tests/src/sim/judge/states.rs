@@ -324,7 +324,7 @@ impl Finder {
                     self.found.add(State::LateTakeLanded);
                 }
             }
-            Change::Release { checkpoint } => {
+            Change::Release { checkpoint, .. } => {
                 self.freed.insert(key.clone(), entry.at);
                 let stream = see.stream.leased(key).map_or(0, |(_, shard)| shard.stream);
                 if self.removed.get(&(written.life, stream)) == Some(&false) {

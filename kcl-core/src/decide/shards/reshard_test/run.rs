@@ -2,11 +2,12 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use crate::decide::first_time;
 use crate::decide::shards::{
     Begin, Finished, Gate, Leases, NewLease, ParentView, ShardGraph, children_to_create, gate, holes, judge_finished,
     leases_to_create, listing_for, shard_gone,
 };
-use crate::model::{Checkpoint, Lease, LeaseKey, Position, SequenceNumber, ShardId, Timestamp};
+use crate::model::{Checkpoint, Facts, Lease, LeaseKey, Position, SequenceNumber, ShardId, Timestamp};
 use crate::stream::ShardFilter;
 
 use super::history::{History, Node, Start, ticks, time};
@@ -283,7 +284,8 @@ fn leases(history: &History, state: &State) -> Vec<Option<Lease>> {
         let row = row.as_ref()?;
         let mut lease = Lease::new(LeaseKey::single(node.id.clone()), row.checkpoint.clone());
         lease.parents.clone_from(&row.parents);
-        lease.facts.start_at = row.since;
+        let facts = Facts { start_at: row.since, ..Facts::default() };
+        lease.facts = first_time::passed(&facts, &row.checkpoint).unwrap_or(facts);
         lease.hash_range = Some(node.keys);
         Some(lease)
     };
