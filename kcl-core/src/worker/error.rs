@@ -5,7 +5,7 @@ use crate::BoxError;
 use crate::decide::gap::DataGap;
 use crate::fetch::fan_out::NoConsumer;
 use crate::lease;
-use crate::model::{Position, StreamName, WorkerId};
+use crate::model::{LeaseKey, Position, StreamName, WorkerId};
 use crate::processor::ShardRef;
 use crate::stream;
 
@@ -44,6 +44,25 @@ pub enum RunError {
         found: Arc<str>,
         /// The stream that is to be read.
         wanted: Arc<str>,
+    },
+    /// The leases of the stream were made by a worker that was built in another way: with the stream as its only one
+    /// ([`stream`](super::Builder::stream)), or with several ([`streams`](super::Builder::streams)). The keys of their leases
+    /// differ, so all of the stream would be read again, or, at `LATEST`, what is left to read would be skipped.
+    #[error(
+        "the stream {stream} was read by this application {}, and is to be read {} now: its leases (as `{lease}`) have other keys, and their \
+         checkpoints would not count. Build the worker with `{}` as before; or give the application another name; or delete those \
+         leases, if the stream may be begun anew",
+        if *is_one_of_several { "as its only one" } else { "as one of several" },
+        if *is_one_of_several { "as one of several" } else { "as its only one" },
+        if *is_one_of_several { "stream" } else { "streams" }
+    )]
+    OtherMode {
+        /// The ARN of the stream.
+        stream: Arc<str>,
+        /// One of its leases.
+        lease: LeaseKey,
+        /// Whether this worker was to read it as one of several.
+        is_one_of_several: bool,
     },
     /// A stream was to be read by a source that reads another one: its leases and checkpoints would stand under the wrong name.
     #[error(

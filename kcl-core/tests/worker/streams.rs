@@ -11,7 +11,7 @@ use kcl_core::lease::{Consistency, LeaseTable};
 use kcl_core::model::{InitialPosition, Lease};
 use kcl_core::stream::memory::{MemoryStream, Operation};
 use kcl_core::stream::{ErrorKind, Stream};
-use kcl_core::worker::StreamConfig;
+use kcl_core::worker::{Event, RunError, StreamConfig};
 
 async fn rows(table: &MemoryLeaseTable) -> Vec<Lease> {
     table.snapshot(None, Consistency::Strong).await.unwrap().leases
@@ -189,4 +189,91 @@ fn one_stream_and_several_are_two_ways_and_a_stream_is_named_once() {
     let named = build(vec![config(&orders, "not a name")], None).unwrap_err();
     assert!(named.contains("`not a name`"), "{named}");
     assert!(build(Vec::new(), None).is_ok(), "streams may come later");
+}
+
+/// The end of a worker that reads `orders` in the other way than one before it has: what it said, and that nothing was read or written.
+async fn refused(table: &MemoryLeaseTable, fleet: Fleet) -> String {
+    let before = rows(table).await;
+    let run = fleet.start(Script::default());
+    let seen = run.seen.clone();
+    let error = run.ended().await.unwrap_err();
+    assert!(matches!(error, RunError::OtherMode { .. }), "{error}");
+    assert_eq!(seen.calls(), [], "nothing is handed out");
+    assert_eq!(rows(table).await, before, "nothing is written");
+    assert!(table.snapshot(None, Consistency::Strong).await.unwrap().workers.is_empty(), "nothing is written");
+    error.to_string()
+}
+
+#[tokio::test]
+async fn an_only_stream_that_becomes_one_of_several_is_refused() {
+    let (orders, visits) = (stream("orders", 20), stream("visits", 20));
+    let table = MemoryLeaseTable::new();
+    let run = Fleet::new(&orders, &table).start(Script::default());
+    until("the stream to be read", || count(&run, "orders") == 20).await;
+    run.stop().await.unwrap();
+    let several = || Fleet::of_streams(&table, vec![config(&orders, "orders"), config(&visits, "visits")]);
+    let said = refused(&table, several()).await;
+    assert!(said.contains("stream/orders") && said.contains("with `stream` as before"), "{said}");
+    // A KCL keeps nowhere which stream its only one was.
+    for row in rows(&table).await {
+        table.edit(&row.key, |row| row.facts = kcl_core::model::Facts::default());
+    }
+    refused(&table, several()).await;
+    // What is left of another stream is nobody's concern.
+    let run = start(&MemoryLeaseTable::new(), vec![config(&visits, "visits")]);
+    until("the other stream to be read", || count(&run, "visits") == 20).await;
+    run.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn one_of_several_streams_that_becomes_the_only_one_is_refused() {
+    let (orders, visits) = (stream("orders", 20), stream("visits", 20));
+    let table = MemoryLeaseTable::new();
+    let run = start(&table, vec![config(&orders, "orders")]);
+    until("the stream to be read", || count(&run, "orders") == 20).await;
+    run.stop().await.unwrap();
+    let said = refused(&table, Fleet::new(&orders, &table)).await;
+    assert!(said.contains("stream/orders") && said.contains("with `streams` as before"), "{said}");
+    let run = Fleet::new(&visits, &table).start(Script::default());
+    until("a stream of which there are no leases to be read", || count(&run, "visits") == 20).await;
+    run.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn two_ways_that_begin_at_once_end_at_the_next_audit() {
+    let orders = stream("orders", 20);
+    let table = MemoryLeaseTable::new();
+    let run = Fleet::new(&orders, &table).with(|builder| builder.audit_every(Duration::from_secs(1))).start(Script::default());
+    until("the stream to be read", || count(&run, "orders") == 20).await;
+    // As a worker of the other way makes them that has seen no rows either.
+    let identity = orders.describe().await.unwrap().identity();
+    for mut row in rows(&table).await {
+        row.key.stream = Some(identity.clone());
+        table.create(&row).await.unwrap();
+    }
+    let error = run.ended().await.unwrap_err();
+    assert!(matches!(error, RunError::OtherMode { is_one_of_several: false, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn an_added_stream_that_was_the_only_one_is_left_and_the_others_are_read_on() {
+    let (orders, visits) = (stream("orders", 20), stream("visits", 20));
+    let table = MemoryLeaseTable::new();
+    let run = start(&table, vec![config(&visits, "visits")]);
+    until("the first stream to be read", || count(&run, "visits") == 20).await;
+    // The rows of the application when it read this one alone, put back from a backup.
+    let only = MemoryLeaseTable::new();
+    let alone = Fleet::new(&orders, &only).start(Script::default());
+    until("the stream to be read alone", || count(&alone, "orders") == 20).await;
+    alone.stop().await.unwrap();
+    for row in rows(&only).await {
+        table.create(&row).await.unwrap();
+    }
+    run.worker.add_stream(config(&orders, "orders")).unwrap();
+    let is_said = |event: &Event| matches!(event, Event::Busy { error, .. } if error.contains("with `stream` as before"));
+    run.heard.wait_for("the refusal", is_said).await;
+    put(&visits, "visits", 20..40);
+    until("the first stream to be read on", || count(&run, "visits") == 40).await;
+    assert_eq!(count(&run, "orders"), 0, "it is not begun anew");
+    run.stop().await.unwrap();
 }

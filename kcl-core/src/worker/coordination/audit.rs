@@ -107,8 +107,17 @@ impl Context {
                 Err(trouble) => self.unless_other_streams(&of, trouble)?,
             }
         }
-        let rows = self.snapshot(Consistency::Strong).await?.leases;
-        described.iter().try_for_each(|(of, description)| check_stream(&rows, of, description))
+        // Whole: what shows that the application was run in another way are rows that this worker does not know.
+        let rows = self.whole_table(Consistency::Strong).await?.leases;
+        for (of, description) in described {
+            check_stream(&rows, &of, &description)?;
+            let of_nobody_else = |row: &Lease| of.is_one_of_several() && names_no_stream(row);
+            let other = rows.iter().find(|row| of_nobody_else(row) || is_of_other_mode(row, &of, &description));
+            if let Some(row) = other {
+                return Err(Trouble::Fatal(other_mode(row, &of, &description)));
+            }
+        }
+        Ok(())
     }
 
     /// One stream of several that cannot be read is no reason to stop reading the others.
@@ -195,6 +204,7 @@ impl Context {
         let rows: Vec<&Lease> = audited.look.leases.iter().filter(|row| of.has(&row.key)).collect();
         if let Some(description) = of.description() {
             check_stream(&audited.look.leases, of, &description)?;
+            check_mode(&audited.look.leases, of, &description)?;
         }
         let unreadable = stand_ins(&audited.look.malformed, of);
         let leases = by_shard(rows.iter().copied().chain(&unreadable));
@@ -213,6 +223,9 @@ impl Context {
         }
         // A listing may take long, and the rows are older than it.
         let now = if missing.is_empty() { Snapshot::default() } else { self.whole_table(Consistency::Strong).await? };
+        if let Some(description) = of.description() {
+            check_mode(&now.leases, of, &description)?;
+        }
         let unreadable_now = stand_ins(&now.malformed, of);
         let now = by_shard(now.leases.iter().filter(|row| of.has(&row.key)).chain(&unreadable_now));
         if leases.is_empty() && !now.is_empty() {
@@ -309,4 +322,39 @@ fn check_stream(rows: &[Lease], of: &ReadStream, stream: &StreamDescription) -> 
         }
     }
     Ok(())
+}
+
+/// Whether the row is one of this stream, made by a worker that reads it in the other way: as the only one, or as one of several. What it
+/// says of a former stream of that name is of no use to anybody.
+fn is_of_other_mode(row: &Lease, of: &ReadStream, stream: &StreamDescription) -> bool {
+    if row.key.stream.is_some() == of.is_one_of_several()
+        || row.facts.stream_created_at.is_some_and(|created| created != stream.created_at)
+    {
+        return false;
+    }
+    match (&row.facts.stream_arn, &row.key.stream) {
+        (Some(arn), _) => *arn == stream.arn,
+        (None, Some(identity)) => **identity == *stream.identity(),
+        (None, None) => false,
+    }
+}
+
+/// Whether the row was made by a KCL that reads one stream: it keeps nowhere which.
+fn names_no_stream(row: &Lease) -> bool {
+    row.key.stream.is_none() && row.facts.stream_arn.is_none()
+}
+
+fn other_mode(row: &Lease, of: &ReadStream, stream: &StreamDescription) -> RunError {
+    RunError::OtherMode { stream: Arc::clone(&stream.arn), lease: row.key.clone(), is_one_of_several: of.is_one_of_several() }
+}
+
+/// No worker may have begun to read the stream in the other way meanwhile. Where it was added to others, and nothing was read of it, it is
+/// left alone: the others are read on.
+fn check_mode(rows: &[Lease], of: &ReadStream, stream: &StreamDescription) -> Result<(), Trouble> {
+    let Some(row) = rows.iter().find(|row| is_of_other_mode(row, of, stream)) else { return Ok(()) };
+    let error = other_mode(row, of, stream);
+    if of.is_one_of_several() && !rows.iter().any(|row| of.has(&row.key)) {
+        return Err(stream::Error::new(ErrorKind::Denied, "to compare its leases", error.to_string()).into());
+    }
+    Err(Trouble::Fatal(error))
 }
