@@ -5,6 +5,7 @@ use std::time::Duration;
 use kcl_core::lease::{Error, MalformedRow};
 use rusqlite::ErrorCode;
 
+use super::open_files::Moved;
 use super::schema::{APPLICATION_ID, MAJOR};
 
 /// Why an `SQLite` lease table cannot be opened. The file is as it was before.
@@ -92,6 +93,20 @@ impl From<OpenError> for Error {
     fn from(error: OpenError) -> Self {
         Self::Fatal { message: error.to_string(), source: Some(Box::new(error)) }
     }
+}
+
+/// The file is not at its path any more: what is written to it is seen by nobody who opens the path.
+pub(super) fn file_moved(path: &Path, moved: Moved) -> Error {
+    let what = match moved {
+        Moved::Removed => "was removed",
+        Moved::Replaced => "was replaced by another file",
+    };
+    let message = format!(
+        "the file `{}` of the lease table {what} while this program had it open: workers that open it now would share nothing with \
+         this one. Stop all workers of the table, put the file in its place that is to count, and start them again",
+        path.display()
+    );
+    Error::Fatal { message, source: None }
 }
 
 /// The malformed row that this error of a read tells of, if it does.

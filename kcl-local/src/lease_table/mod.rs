@@ -17,6 +17,9 @@
 //! - **A busy file waits, then is [`Throttled`](kcl_core::lease::Error::Throttled)**, after
 //!   [`OpenOptions::busy_timeout`]. Nothing was written then. An error of the commit itself is
 //!   [`Unknown`](kcl_core::lease::Error::Unknown).
+//! - **A file that is removed or replaced under a worker ends it.** Before each read and each commit the device and the number of the file
+//!   at the path are compared with those of the file that is open (on Unix; elsewhere an open file cannot be removed). Otherwise this
+//!   worker and one that opens the path later would each read everything, and both look well.
 //! - **A process that the system stops inside a write (SIGSTOP) holds the file's write lock**, and nobody can write until it goes on
 //!   or is killed: the workers let their leases go when these are due. This is a limit of `SQLite`; a process that is stopped at any
 //!   other instant, or killed at any instant, is in nobody's way.

@@ -77,7 +77,7 @@ fn connect(path: PathBuf, busy_timeout: Duration) -> Result<Owned, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(&path, flags).map_err(|source| sqlite(&path, source))?;
     let file = opening.opened(&path);
-    let owned = Owned { connection, _file: file, path, busy_timeout };
+    let owned = Owned { connection, file, path, busy_timeout };
     configure(&owned.connection, &owned.path, busy_timeout)?;
     Ok(owned)
 }

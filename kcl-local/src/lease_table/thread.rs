@@ -10,8 +10,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::runtime::block_owner_thread;
 
-use super::error::{Failure, OpenError, commit_failed, is_busy, nothing_written};
-use super::open_files::OpenFile;
+use super::error::{Failure, OpenError, commit_failed, file_moved, is_busy, nothing_written};
+use super::open_files::{Moved, OpenFile};
 
 /// Requests that wait before their senders do, and writes that one transaction takes at most.
 const QUEUE: usize = 256;
@@ -22,13 +22,18 @@ const NAP: Duration = Duration::from_millis(5);
 pub(super) struct Owned {
     pub(super) connection: Connection,
     /// Dropped after the connection.
-    pub(super) _file: OpenFile,
+    pub(super) file: OpenFile,
     pub(super) path: PathBuf,
     /// How long a busy file is waited for.
     pub(super) busy_timeout: Duration,
 }
 
 impl Owned {
+    /// The path must lead to the file that is open: two fleets on two files would both read everything.
+    fn in_place(&self) -> Result<(), Moved> {
+        self.file.moved().map_or(Ok(()), Err)
+    }
+
     /// A wait of at most the busy timeout in all; `false` when it is over.
     pub(super) fn patience(&self) -> impl FnMut() -> bool + use<> {
         let mut left = self.busy_timeout;
@@ -66,6 +71,8 @@ trait Write: Send {
 enum Ended {
     Committed,
     NothingWritten(Arc<rusqlite::Error>),
+    /// Nothing was begun: the file is not at its path any more.
+    Moved(Moved),
     CommitFailed(Arc<rusqlite::Error>),
 }
 
@@ -97,6 +104,7 @@ where
             // Its own failure is told as it is: nothing of it is in the file, however the others ended.
             (_, Some(Err(own))) if !matches!(own, Error::Conflict { .. }) => Err(own),
             (Ended::Committed, Some(result)) => result,
+            (Ended::Moved(moved), _) => Err(file_moved(&owned.path, *moved)),
             (Ended::CommitFailed(error), Some(Ok(_))) => Err(commit_failed(error.clone())),
             // Not begun, or undone. A refusal may have been read beside writes that did not come to be.
             (Ended::NothingWritten(error), _) => Err(nothing_written(error.clone(), &owned.path)),
@@ -169,7 +177,10 @@ impl Owner {
         let (reply, answer) = oneshot::channel();
         let request = Request::Alone(Box::new(move |owned| {
             if !reply.is_closed() {
-                let result = work(owned).map_err(|failure| failure.into_error(&owned.path));
+                let result = match owned.in_place() {
+                    Ok(()) => work(owned).map_err(|failure| failure.into_error(&owned.path)),
+                    Err(moved) => Err(file_moved(&owned.path, moved)),
+                };
                 let _ = reply.send(result);
             }
         }));
@@ -220,6 +231,9 @@ fn serve(owned: &mut Owned, queue: &mut mpsc::Receiver<Request>) {
 }
 
 fn commit_together(owned: &mut Owned, writes: &mut [Box<dyn Write>]) -> Ended {
+    if let Err(moved) = owned.in_place() {
+        return Ended::Moved(moved);
+    }
     let begun = rusqlite::Transaction::new_unchecked(&owned.connection, TransactionBehavior::Immediate);
     // Dropped on any way out without a commit, it is rolled back.
     let transaction = match begun {

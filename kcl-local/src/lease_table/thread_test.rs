@@ -12,7 +12,7 @@ async fn owner_with_room_for(pages: u32, path: PathBuf) -> Owner {
         let limit = format!("PRAGMA journal_mode = WAL; CREATE TABLE blobs (id, bytes); PRAGMA max_page_count = {pages}");
         connection.execute_batch(&limit).expect("the limit");
         let file = Opening::begin().opened(&opened);
-        Ok(Owned { connection, _file: file, path: opened, busy_timeout: Duration::ZERO })
+        Ok(Owned { connection, file, path: opened, busy_timeout: Duration::ZERO })
     };
     Owner::start(path, open).await.expect("the thread")
 }

@@ -6,7 +6,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use kcl_core::lease::{Consistency, Error, LeaseTable, Write};
-use kcl_core::model::{Checkpoint, Lease, LeaseKey};
+use kcl_core::model::{Checkpoint, Lease, LeaseKey, Timestamp};
+use kcl_core::processor::{ProcessRecordsInput, ShardRef};
+use kcl_core::stream::memory::MemoryStream;
+use kcl_core::worker::{Event, RunError, Worker};
+use kcl_core::{Failure, RecordProcessor};
 use kcl_local::SqliteLeaseTable;
 use kcl_local::lease_table::{OpenError, OpenOptions};
 use rusqlite::Connection;
@@ -162,6 +166,82 @@ async fn applications_in_one_file_do_not_see_each_other() {
     first.update(&lease("shard").key, &renewed.expect, &renewed.change).await.expect("renew");
     assert_eq!(second.get(&lease("shard").key).await.expect("get"), Some(lease("shard")));
     assert_eq!(second.snapshot(None, Consistency::Strong).await.expect("snapshot").leases, [lease("shard")]);
+}
+
+/// What each operation says on a file that is not at its path any more.
+async fn assert_ended(table: &SqliteLeaseTable, words: &[&str]) {
+    let (row, renew) = (lease("shard"), Write::renew(&lease("shard")));
+    let errors = [
+        table.snapshot(None, Consistency::Strong).await.expect_err("a look"),
+        table.beacon().await.expect_err("the change signal"),
+        table.get(&row.key).await.expect_err("a read"),
+        table.create(&lease("other")).await.expect_err("a creation"),
+        table.update(&row.key, &renew.expect, &renew.change).await.expect_err("a renewal"),
+    ];
+    for error in errors {
+        for word in words {
+            assert!(matches!(&error, Error::Fatal { message, .. } if message.contains(word)), "`{word}` is not in: {error}");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_is_removed_or_replaced_under_a_worker_is_not_used_on() {
+    let folder = tempdir().expect("a folder");
+    let path = folder.path().join("leases.sqlite");
+    let table = ready(&path, "application").await;
+    table.create(&lease("shard")).await.expect("create");
+    // A restore from a backup: another file under the name.
+    let aside = folder.path().join("aside.sqlite");
+    fs::rename(&path, &aside).expect("removed");
+    assert_ended(&table, &["leases.sqlite", "was removed while"]).await;
+    let other = ready(&path, "application").await;
+    other.create(&lease("shard")).await.expect("a row in the new file");
+    assert_ended(&table, &["leases.sqlite", "was replaced by another file while"]).await;
+    let row = other.get(&lease("shard").key).await.expect("a read").expect("the row");
+    assert_eq!(row, lease("shard"), "nothing went to the new file");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_worker_whose_file_is_replaced_ends_and_says_so() {
+    struct Nothing;
+    impl RecordProcessor for Nothing {
+        async fn process_records(&mut self, _: ProcessRecordsInput) -> Result<(), Failure> {
+            Ok(())
+        }
+    }
+    let folder = tempdir().expect("a folder");
+    let path = folder.path().join("leases.sqlite");
+    let table = SqliteLeaseTable::open(&path, "application").await.expect("open");
+    let stream = MemoryStream::new("orders", 1);
+    let builder = Worker::builder().application("application").stream("orders").source(stream).lease_table(table);
+    let worker = builder.processor(|_: &ShardRef| Nothing).build().expect("a worker");
+    let mut events = worker.events();
+    let run = tokio::spawn(async move { worker.run().await });
+    while !matches!(events.next().await.expect("an event"), Event::ShardStarted { .. }) {}
+    fs::rename(&path, folder.path().join("aside.sqlite")).expect("removed");
+    let error = run.await.expect("the task").expect_err("the file is gone");
+    assert!(matches!(&error, RunError::LeaseTable(cause) if cause.to_string().contains("was removed while")), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_file_of_an_older_minor_version_is_brought_up_to_this() {
+    let folder = tempdir().expect("a folder");
+    let path = folder.path().join("leases.sqlite");
+    drop(ready(&path, "application").await);
+    let file = Connection::open(&path).expect("the file");
+    file.execute_batch("ALTER TABLE leases DROP COLUMN began_at; PRAGMA user_version = 100").expect("as version 1.00 made it");
+    for _ in 0..2 {
+        let table = ready(&path, "application").await;
+        let mut begun = lease("shard");
+        begun.facts.began_at = Some(Timestamp::from_millis(5));
+        table.create(&begun).await.expect("create");
+        assert_eq!(table.get(&begun.key).await.expect("get"), Some(begun.clone()));
+        assert_eq!(file.query_row("PRAGMA user_version", (), |row| row.get::<_, i64>(0)).expect("the version"), 101);
+        file.execute_batch("DELETE FROM leases").expect("as it was");
+    }
 }
 
 #[tokio::test]
