@@ -58,8 +58,8 @@ impl Deaggregator {
         Self { range: range.filter(|range| *range != HashKeyRange::WHOLE) }
     }
 
-    /// The user records of these Kinesis records: those of aggregates one by one, others as they are. An aggregate in an aggregate
-    /// is a payload like any other.
+    /// The user records of these Kinesis records: those of aggregates one by one, others as they are. An aggregate that holds none gives
+    /// none. An aggregate in an aggregate is a payload like any other.
     #[must_use]
     pub fn take_apart(&self, raw: Vec<RawRecord>) -> UserRecords {
         // Counted before the list is made: growing it would copy it, and leave up to half of it empty.
@@ -67,6 +67,11 @@ impl Deaggregator {
         let count = parts.iter().map(Part::records).sum();
         let mut all = UserRecords { records: Vec::with_capacity(count), ..UserRecords::default() };
         for (part, raw) in parts.into_iter().zip(raw) {
+            if part.records() == 0 {
+                // Nothing is left that is a view into it.
+                all.aggregates += 1;
+                continue;
+            }
             all.occupied += raw.data.len();
             match part {
                 Part::Plain => all.push_plain(raw),

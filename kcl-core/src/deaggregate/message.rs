@@ -18,8 +18,6 @@ pub(super) enum Corrupt {
     Incomplete,
     #[error("a user record in it has a key that is not in the table")]
     NoSuchKey,
-    #[error("it holds no user record")]
-    Empty,
 }
 
 /// A key of a table: where it is in the message, and where in the text that is shared by the records.
@@ -90,9 +88,6 @@ impl Message {
                 Err(_) => text.push_str(&String::from_utf8_lossy(key)),
             }
             table.push(Entry { raw: (bound(at.start)?, bound(at.end)?), text: (bound(start)?, bound(text.len())?) });
-        }
-        if records == 0 {
-            return Err(Corrupt::Empty);
         }
         Ok(Self { partition_keys, hash_keys, text: text.into(), records })
     }

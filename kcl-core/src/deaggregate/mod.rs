@@ -15,9 +15,10 @@
 //!
 //! (The format is described in `aggregation-format.md` of the KPL's repository.)
 //!
-//! Invariants: every Kinesis record gives at least one record, in order; no payload is copied; nothing in the input makes this
-//! panic or allocate more than in proportion to the input. What says that it is an aggregate and is not one (cut, a wrong digest, an
-//! index outside its table, nothing inside) is handed on as the one record that it was put as, and counted.
+//! Invariants: every Kinesis record gives at least one record, in order, but for an aggregate that holds none: it gives none, as with
+//! the KCL; no payload is copied; nothing in the input makes this panic or allocate more than in proportion to the input. What says that
+//! it is an aggregate and is not one (cut, a wrong digest, an index outside its table) is handed on as the one record that it was put as,
+//! and counted.
 
 mod deaggregator;
 mod digests;

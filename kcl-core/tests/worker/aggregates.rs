@@ -164,6 +164,39 @@ async fn what_is_no_aggregate_comes_as_it_was_put_and_is_passed_by_the_checkpoin
     run.stop().await.unwrap();
 }
 
+/// Magic, no message, and the digest of nothing.
+fn empty_aggregate() -> Vec<u8> {
+    let digest = 0xd41d_8cd9_8f00_b204_e980_0998_ecf8_427e_u128;
+    [&[0xf3, 0x89, 0x9a, 0xc2][..], &digest.to_be_bytes()].concat()
+}
+
+#[tokio::test]
+async fn an_aggregate_without_records_is_no_record_and_stops_nothing() {
+    let stream = MemoryStream::new("orders", 1);
+    let shard = stream.open_shards().remove(0);
+    let put = |data: Vec<u8>| stream.put_to(&shard, "k", data).unwrap();
+    put(empty_aggregate());
+    put(b"0".to_vec());
+    put(empty_aggregate());
+    let table = MemoryLeaseTable::new();
+    // Small pages: some hold nothing else.
+    let fleet = || Fleet::new(&stream, &table).with(|builder| builder.max_records(1));
+    let run = fleet().start(Script::default());
+    run.seen.wait_for_records(1).await;
+    put(empty_aggregate());
+    let last = put(b"1".to_vec());
+    run.seen.wait_for_records(2).await;
+    // The checkpoint passes it with what follows it.
+    wait_for_lease(&table, &shard, |lease| lease.checkpoint == Checkpoint::At(last.clone().into())).await;
+    run.stop().await.unwrap();
+    put(empty_aggregate());
+    let run = fleet().start(Script::default());
+    stream.split_evenly(&shard).unwrap();
+    wait_for_lease(&table, &shard, |lease| lease.checkpoint == Checkpoint::ShardEnd).await;
+    assert_eq!(run.seen.payloads(), Vec::<String>::new(), "nothing comes again, and the shard ends behind it");
+    run.stop().await.unwrap();
+}
+
 /// A shard of the whole, split in its middle while an aggregate for both halves was on its way: it lands in the lower child. What of
 /// it the upper child should have is what a KPL sends again.
 async fn over_a_split(sends_again: bool, policy: OutOfRange) -> BTreeMap<String, Vec<(ShardId, bool)>> {

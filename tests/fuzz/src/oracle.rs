@@ -75,7 +75,7 @@ pub(crate) fn expected(data: &[u8]) -> Expected {
         return Expected::Corrupt;
     }
     match AggregatedRecord::decode(message) {
-        Ok(decoded) => user_records(&decoded).filter(|records| !records.is_empty()).map_or(Expected::Corrupt, Expected::Apart),
+        Ok(decoded) => user_records(&decoded).map_or(Expected::Corrupt, Expected::Apart),
         // The two do not count the depth of nested groups alike; a hundred of them take as many bytes to open and to close.
         Err(_) if message.len() < 200 && Anything::decode(message).is_err() => Expected::Corrupt,
         Err(_) => Expected::CorruptOrNot,
