@@ -22,7 +22,7 @@ pub mod guide;
 
 pub mod model;
 
-pub mod decide;
+pub(crate) mod decide;
 
 // The way of data.
 pub mod checkpoint;

@@ -7,6 +7,7 @@ mod checkpointer;
 mod delivered;
 mod error;
 
+pub use crate::decide::checkpoint::Refused;
 pub(crate) use checkpointer::Tenancy;
 pub use checkpointer::{Checkpointer, PreparedCheckpoint};
 pub(crate) use delivered::Delivered;

@@ -6,15 +6,6 @@ use std::time::Duration;
 ///
 /// Full jitter, because the calls that fail together (a throttled shard, a busy table) must not come back together: spreading them
 /// over the whole span needs the fewest calls in all until each has had its turn.
-///
-/// ```
-/// # use std::time::Duration;
-/// # use kcl_core::decide::backoff::Backoff;
-/// let backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
-/// assert_eq!(backoff.delay(0, 0.5), Duration::from_millis(50));
-/// assert_eq!(backoff.delay(2, 0.5), Duration::from_millis(200));
-/// assert_eq!(backoff.delay(60, 0.5), Duration::from_millis(500));
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
     base: Duration,
@@ -51,6 +42,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_wait_doubles_with_each_failure_up_to_the_cap() {
+        let backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
+        let waits = [0, 2, 60].map(|failures| backoff.delay(failures, 0.5).as_millis());
+        assert_eq!(waits, [50, 200, 500]);
+    }
 
     proptest! {
         #[test]

@@ -13,6 +13,8 @@
 //! | a service that refuses | [`refusal`]: whether that is believed |
 //! | time and writes | [`expiry`]: the times of the protocol; [`settle`]: what an answer means; [`backoff`]: when to try again; [`log`]: how often a failure is said that goes on |
 
+#![expect(unreachable_pub, reason = "`pub` marks what the other modules of the crate may use of a decision")]
+
 pub mod assignment;
 pub mod audit;
 pub mod backoff;

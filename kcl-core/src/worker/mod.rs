@@ -53,6 +53,7 @@ mod worker;
 
 pub use crate::deaggregate::OutOfRange;
 pub use crate::decide::gap::DataGap;
+pub use crate::decide::registration::Why as WhyNoConsumer;
 pub use builder::{Builder, SettingError};
 pub use error::RunError;
 pub use event::{Event, Events, HandlerCall};

@@ -8,8 +8,8 @@ use crate::support::{
     Call, Fault, Fleet, PATIENCE, Script, UnrulyTable, at, lease_of, locked, one_shard, payloads, soon, wait_for_lease,
 };
 use bytes::Bytes;
+use kcl_core::checkpoint::Refused;
 use kcl_core::checkpoint::{CheckpointError, Checkpointer};
-use kcl_core::decide::checkpoint::Refused;
 use kcl_core::lease::Change;
 use kcl_core::lease::memory::MemoryLeaseTable;
 use kcl_core::model::{Checkpoint, LeaseKey, Position};

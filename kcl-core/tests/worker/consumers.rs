@@ -5,10 +5,10 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use crate::support::{Distant, HookedStream, Pushing, Run, Script, Seen, payloads, until};
-use kcl_core::decide::registration::Why;
 use kcl_core::model::StreamName;
 use kcl_core::stream::memory::{MemoryStream, Operation};
 use kcl_core::stream::{ConsumerStatus, ErrorKind, FanOut, WhichConsumer};
+use kcl_core::worker::WhyNoConsumer as Why;
 use kcl_core::worker::{Event, FanOutConfig, Mode, RetireError, RunError, StreamConfig};
 
 /// Registers a consumer that is no part of the application.

@@ -8,11 +8,11 @@ use std::time::Duration;
 use crate::support::{Call, Gate, Pushing, Script, Seen, lease_of, payloads, until, wait_for_lease};
 use kcl_core::InitialPosition;
 use kcl_core::aggregate::Aggregator;
-use kcl_core::decide::gap::DataGap;
 use kcl_core::fetch::fan_out::SILENCE;
 use kcl_core::model::{Checkpoint, Position, ShardId};
 use kcl_core::stream::memory::{MemoryStream, Operation, SubscriptionFault};
 use kcl_core::stream::{ErrorKind, StartAt};
+use kcl_core::worker::DataGap;
 use kcl_core::worker::{Checkpoints, Event};
 
 /// From where the only shard was subscribed to, each time.

@@ -12,7 +12,7 @@ use kcl_core::stream::ErrorKind;
 use kcl_core::stream::memory::{MemoryStream, Operation};
 use kcl_core::worker::{Event, OnDataGap, RunError};
 
-fn gaps(heard: &crate::support::Heard) -> Vec<kcl_core::decide::gap::DataGap> {
+fn gaps(heard: &crate::support::Heard) -> Vec<kcl_core::worker::DataGap> {
     let gap = |event| if let Event::DataGap { gap, .. } = event { Some(gap) } else { None };
     heard.all().into_iter().filter_map(gap).collect()
 }

@@ -1,6 +1,6 @@
-use kcl_core::decide::settle::{Settled, settle};
 use kcl_core::lease::{Edits, Error, Expect, Match};
 use kcl_core::model::Lease;
+use kcl_core::testing::{Settled, settle};
 
 use super::row::{Kind, Name, Process, Row, token};
 use super::state::{Bounds, Defect, Held, Late, State, Worker};

@@ -42,7 +42,9 @@ mod standing;
 mod steal;
 
 pub use me::{Asked, Engagements, Me, PassedOn};
-pub use plan::{Ask, Plan, Take, View, is_duplicated, plan, share};
+#[cfg(test)]
+pub(crate) use plan::Ask;
+pub use plan::{Plan, Take, View, is_duplicated, plan, share};
 
 #[cfg(test)]
 mod fleet_test;

@@ -91,7 +91,7 @@ impl Fleet {
     fn plan(&self, worker: &WorkerId, room: usize, max_moves: usize) -> Plan {
         let (timing, now) = (Timing::for_failover(F), Moment::from_origin(F));
         let workers: Vec<_> = self.live.iter().map(|id| WorkerRow::new(id.clone(), "1".into(), F)).collect();
-        let mut members = Members::new();
+        let mut members = Members::default();
         members.look(&self.rows, &workers, now, now, &timing);
         let asked = self.asked.iter().filter(|(key, _)| self.row(key).owner.as_ref() == Some(worker));
         let asked = asked.map(|(key, asked)| (key.clone(), asked.clone())).collect();

@@ -20,19 +20,11 @@ pub struct Members {
     answering: BTreeSet<WorkerId>,
     /// When the last look began.
     last_look: Option<Moment>,
-    /// When the audits of some worker were last seen to grow.
-    audited: Option<Moment>,
     /// When a row was last seen to name somebody else, or a worker to come or to leave.
     changed: Option<Moment>,
 }
 
 impl Members {
-    /// Nothing seen yet.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Takes in a look at the whole table that was begun and ended at these moments.
     ///
     /// A new counter may have been written as late as the look *ended*: its age begins there.
@@ -96,12 +88,8 @@ impl Members {
 
     /// Takes in the row of one worker that was read by itself.
     pub fn see_worker(&mut self, row: &WorkerRow, at: Moment) {
-        let shown = self.workers.entry(row.worker.clone()).or_default().see(row, at);
-        if shown.came_or_leaves {
+        if self.workers.entry(row.worker.clone()).or_default().see(row, at) {
             self.changed = Some(at);
-        }
-        if shown.audited {
-            self.audited = Some(at);
         }
     }
 
@@ -240,29 +228,10 @@ impl Members {
         !self.has_rows() || self.failover(worker).is_some()
     }
 
-    /// When a worker, this one or another, was last seen to have compared the shards with the leases.
-    #[must_use]
-    pub const fn last_audit(&self) -> Option<Moment> {
-        self.audited
-    }
-
     /// How often the counter of a lease was seen to move under its present token.
     #[must_use]
     pub fn moves(&self, key: &LeaseKey) -> u32 {
         self.leases.get(key).map_or(0, |sight| sight.moves)
-    }
-
-    /// How long the counter of a worker's row has stood still. Nothing when it has none.
-    #[must_use]
-    pub fn worker_age(&self, worker: &WorkerId, now: Moment) -> Option<Duration> {
-        let row = self.workers.get(worker)?.row.as_ref()?;
-        Some(now.since(row.since))
-    }
-
-    /// How often the counter of a worker's row was seen to move under its present incarnation.
-    #[must_use]
-    pub fn worker_moves(&self, worker: &WorkerId) -> u32 {
-        self.workers.get(worker).and_then(|worker| worker.row.as_ref()).map_or(0, |row| row.moves)
     }
 
     /// Whether the lease was passed on to the worker that it names, by a worker of ours, and that one has not claimed it: the name

@@ -99,7 +99,7 @@ impl World {
             former_left: false,
             rows: BTreeMap::new(),
             workers: BTreeMap::new(),
-            members: Members::new(),
+            members: Members::default(),
             engaged: Engaged::default(),
             asked: BTreeMap::new(),
             passed_on: BTreeMap::new(),
@@ -235,9 +235,6 @@ impl World {
             ["when", "does", which, "expire"] => {
                 let expires = members.expires_at(&self.rows[&LeaseKey::single(which)], &self.timing);
                 expires.map_or_else(|| "it does not".to_owned(), |when| format!("at {}", at(when)))
-            }
-            ["when", "was", "the", "last", "audit"] => {
-                members.last_audit().map_or_else(|| "never".to_owned(), |when| format!("at {}", at(when)))
             }
             ["when", "did", id, "last", "live"] => {
                 members.last_life(&id.into()).map_or_else(|| "never".to_owned(), |when| format!("at {}", at(when)))

@@ -26,20 +26,6 @@ pub(super) struct RowSight {
     incarnation: Token,
     counter: u64,
     pub(super) leaving: bool,
-    audits: u64,
-    /// When the counter was first seen at this value, or all ages started anew.
-    pub(super) since: Moment,
-    /// How often the counter was seen to grow under this incarnation.
-    pub(super) moves: u32,
-}
-
-/// What a reading of a worker's row has shown.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Shown {
-    /// It was not there before, or its mark has changed.
-    pub(super) came_or_leaves: bool,
-    /// It has compared the shards with the leases once more.
-    pub(super) audited: bool,
 }
 
 impl WorkerSight {
@@ -49,29 +35,20 @@ impl WorkerSight {
         self.since = Some(at);
     }
 
-    /// A reading of its row. One that is older than what was seen before shows nothing.
-    pub(super) fn see(&mut self, row: &WorkerRow, at: Moment) -> Shown {
+    /// A reading of its row: whether the worker was not there before, or its mark has changed. One that is older than what was seen
+    /// before shows nothing.
+    pub(super) fn see(&mut self, row: &WorkerRow, at: Moment) -> bool {
         self.read = Some(at);
         let before = self.row.as_ref();
         let same_process = before.filter(|before| before.incarnation == row.incarnation);
         if same_process.is_some_and(|before| row.counter <= before.counter) {
-            return Shown::default();
+            return false;
         }
-        let shown = Shown {
-            came_or_leaves: before.is_none_or(|before| before.leaving != row.leaving),
-            audited: row.audits > same_process.map_or(0, |before| before.audits),
-        };
+        let came_or_leaves = before.is_none_or(|before| before.leaving != row.leaving);
         self.failover = Some(row.failover);
-        self.row = Some(RowSight {
-            incarnation: row.incarnation.clone(),
-            counter: row.counter,
-            leaving: row.leaving,
-            audits: row.audits,
-            since: at,
-            moves: same_process.map_or(0, |before| before.moves + 1),
-        });
+        self.row = Some(RowSight { incarnation: row.incarnation.clone(), counter: row.counter, leaving: row.leaving });
         self.lives(at);
-        shown
+        came_or_leaves
     }
 
     /// Its row was looked for and is not there. One that had a row has left, or was buried. Whether that is news.
@@ -87,8 +64,5 @@ impl WorkerSight {
     /// All ages start anew.
     pub(super) fn start_anew(&mut self, at: Moment) {
         self.since = self.since.map(|_| at);
-        if let Some(row) = &mut self.row {
-            row.since = at;
-        }
     }
 }

@@ -141,18 +141,6 @@ impl ShardGraph {
         self.shards().filter(|shard| self.children(&shard.id).next().is_none())
     }
 
-    /// The listed shards that this one came from, near and far.
-    #[must_use]
-    pub fn ancestors(&self, id: &ShardId) -> BTreeSet<ShardId> {
-        self.reach(id, |id| self.parents(id).map(|shard| shard.id.clone()).collect())
-    }
-
-    /// The listed shards that came from this one, near and far.
-    #[must_use]
-    pub fn descendants(&self, id: &ShardId) -> BTreeSet<ShardId> {
-        self.reach(id, |id| self.children(id).map(|shard| shard.id.clone()).collect())
-    }
-
     /// Every shard after all its listed parents; among equals by id.
     #[must_use]
     pub fn parents_first(&self) -> impl DoubleEndedIterator<Item = &Shard> {
@@ -181,18 +169,6 @@ impl ShardGraph {
             }
         }
         ordered
-    }
-
-    fn reach(&self, from: &ShardId, next: impl Fn(&ShardId) -> Vec<ShardId>) -> BTreeSet<ShardId> {
-        let mut reached = BTreeSet::new();
-        let mut ahead = next(from);
-        while let Some(id) = ahead.pop() {
-            if !reached.contains(&id) {
-                ahead.extend(next(&id));
-                reached.insert(id);
-            }
-        }
-        reached
     }
 }
 
@@ -224,9 +200,6 @@ mod tests {
         assert_eq!(ids(tree.children(&"5".into())), ["9", "A"]);
         assert_eq!(ids(tree.children(&"lost".into())), ["7"]);
         assert_eq!(ids(tree.parents(&"8".into())), ["6", "7"]);
-        assert_eq!(tree.ancestors(&"8".into()), ["0", "1", "6", "7"].map(ShardId::from).into());
-        assert_eq!(tree.descendants(&"0".into()), ["6", "8"].map(ShardId::from).into());
-        assert_eq!(tree.descendants(&"gone".into()), ["1", "6", "7", "8"].map(ShardId::from).into());
         assert_eq!(ids(tree.parents_first()), ["0", "1", "5", "6", "7", "8", "9", "A"]);
         assert_eq!(tree.child_shards(&"6".into())[0].parents, ["6", "7"].map(ShardId::from));
     }

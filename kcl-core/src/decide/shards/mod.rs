@@ -50,12 +50,12 @@ mod reshard_test;
 
 pub use begin::{Begin, listing_for};
 pub use children::children_to_create;
-pub use cleanup::{Finished, Kept, judge_finished};
+pub use cleanup::{Finished, judge_finished};
 pub use create::leases_to_create;
-pub use end::{End, EndSaid, Refusals, Refused, judge_end};
+pub use end::{End, EndSaid, Refusals, judge_end};
 pub use followers::followers;
 pub use gate::{Gate, ParentView, Wait, asks_listing, gate};
-pub use gone::{Gone, shard_gone};
+pub use gone::shard_gone;
 pub use graph::{Inconsistent, ShardGraph};
 pub use holes::{holes, uncovered};
 pub use lineage::Leases;

@@ -1,9 +1,9 @@
 use std::fmt;
 
-use kcl_core::decide::gap::DataGap;
 use kcl_core::lease::{Change, Expect, WorkerRow};
 use kcl_core::model::{Checkpoint, Lease, LeaseKey, Position, WorkerId};
 use kcl_core::processor::LossReason;
+use kcl_core::worker::DataGap;
 
 use crate::sim::runtime::At;
 

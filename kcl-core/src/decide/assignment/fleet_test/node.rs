@@ -84,7 +84,7 @@ impl Node {
             id: id.into(),
             manner,
             timing: Timing::for_failover(manner.failover),
-            members: Members::new(),
+            members: Members::default(),
             rows: BTreeMap::new(),
             workers: Vec::new(),
             row,
