@@ -7,6 +7,7 @@
 //!     cargo run --example 03_dynamodb
 //! ```
 
+use std::env::temp_dir;
 use std::time::Duration;
 
 use examples::demo::Demo;
@@ -27,7 +28,8 @@ impl RecordProcessor for Printer {
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
-    let demo = Demo::start("orders", 2, 20).await?;
+    // Kept in a folder, as the leases outlive this process: run it again, and the new records come alone.
+    let demo = Demo::start_in(&temp_dir().join("kcl-03_dynamodb"), "orders", 2, 20).await?;
     let worker = Worker::builder()
         .stream("orders")
         .source(demo.source()?)

@@ -1,8 +1,11 @@
 //! What the numbered examples read: an embedded stream in this process, with records in it.
 
+use std::path::Path;
+
 use aws_sdk_kinesis::primitives::Blob;
-use kcl_core::KinesisStream;
 use kcl_core::model::StreamName;
+use kcl_core::processor::{ProcessRecordsInput, ShardRef};
+use kcl_core::{Failure, KinesisStream, RecordProcessor};
 
 use crate::embedded::Embedded;
 
@@ -18,7 +21,19 @@ impl Demo {
     /// # Errors
     /// The server cannot be started.
     pub async fn start(name: &'static str, shards: i32, records: u32) -> Result<Self, BoxError> {
-        let demo = Self(Embedded::in_memory(name, shards).await?);
+        Self::filled(Embedded::in_memory(name, shards).await?, records).await
+    }
+
+    /// The same in a folder, where the stream is kept from run to run. Each run puts so many records.
+    ///
+    /// # Errors
+    /// The server cannot be started, or another process uses the folder.
+    pub async fn start_in(folder: &Path, name: &'static str, shards: i32, records: u32) -> Result<Self, BoxError> {
+        Self::filled(Embedded::in_folder(name, shards, folder).await?, records).await
+    }
+
+    async fn filled(stream: Embedded, records: u32) -> Result<Self, BoxError> {
+        let demo = Self(stream);
         for number in 1..=records {
             demo.put(&format!("customer-{}", number % 10), format!("order {number}")).await?;
         }
@@ -41,5 +56,26 @@ impl Demo {
     /// It has no name that a stream can have.
     pub fn source(&self) -> Result<KinesisStream, BoxError> {
         Ok(KinesisStream::new(self.0.client(), self.0.name().parse::<StreamName>()?))
+    }
+}
+
+/// A handler that prints every record, for an example whose point is elsewhere.
+#[derive(Debug)]
+pub struct Printer;
+
+impl Printer {
+    /// The handler of a shard.
+    #[must_use]
+    pub const fn new(_: &ShardRef) -> Self {
+        Self
+    }
+}
+
+impl RecordProcessor for Printer {
+    async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
+        for record in &input.records {
+            println!("{} {}", record.partition_key, String::from_utf8_lossy(&record.data));
+        }
+        Ok(())
     }
 }

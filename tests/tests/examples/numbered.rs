@@ -9,10 +9,15 @@ use super::program::Program;
 
 /// Runs an example until it has printed all of this, tells it to stop, and returns what it printed.
 async fn shows(example: &str, lines: &[&str]) -> String {
+    shows_with(example, lines, &[]).await
+}
+
+/// The same with these variables in its environment.
+async fn shows_with(example: &str, lines: &[&str], environment: &[(&str, &str)]) -> String {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("out");
     let out = File::create(&path).unwrap();
-    let mut run = Program::start_with(example, [""; 0], |command| command.stdout(out));
+    let mut run = Program::start_with(example, [""; 0], |command| command.stdout(out).envs(environment.iter().copied()));
     let printed = || read_to_string(&path).unwrap();
     run.until("all is printed", || lines.iter().all(|line| printed().contains(line))).await;
     // Twice, as `timeout` does.
@@ -56,4 +61,57 @@ async fn fan_out_prints_every_record_and_removes_its_consumer() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_streams_are_read_the_added_one_too() {
     shows("07_several_streams", &["orders", "returns", "refunds"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metrics_counts_every_record_for_prometheus() {
+    let printed = shows("08_metrics", &["order 1\n", "order 20\n"]).await;
+    let sum = |name: &str| {
+        let values = printed.lines().filter(|line| line.starts_with(&format!("{name}{{")));
+        values.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum::<u64>()
+    };
+    assert_eq!((sum("kcl_records_processed_total"), sum("orders_total")), (20, 20), "{printed}");
+    assert!(printed.contains("\n# TYPE kcl_behind_latest_seconds gauge\n"), "{printed}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn own_lease_table_sees_the_tenancies_begin_and_end() {
+    let printed = shows("09_own_lease_table", &["order 1\n", "order 20\n"]).await;
+    for shard in ["shardId-000000000000", "shardId-000000000001"] {
+        let rows: Vec<&str> = printed.lines().filter_map(|line| line.strip_prefix(&format!("{shard}: held by "))).collect();
+        assert!(rows.iter().any(|row| row.starts_with("worker-")), "{printed}");
+        assert!(rows.last().is_some_and(|row| row.starts_with("nobody, ")), "{printed}");
+    }
+}
+
+/// The times that the live application prints say what belongs to the range: several orders may have arrived in one millisecond.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replay_gives_the_range_again_and_nothing_else() {
+    let printed = shows("10_replay", &["replayed from "]).await;
+    let of = |application: &str| {
+        let lines = printed.lines().filter_map(|line| line.strip_prefix(&format!("{application}: ")));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let live = of("live");
+    assert_eq!(live.len(), 20, "{printed}");
+    // RFC 3339 in UTC is ordered as text.
+    let time = |line: &str| line.split_once(' ').unwrap().0.to_owned();
+    let (from, to) = (time(&live[5]), time(&live[14]));
+    let in_range: Vec<_> =
+        live.iter().filter(|line| (from.as_str()..=to.as_str()).contains(&time(line).as_str())).cloned().collect();
+    assert_eq!(of("replay"), in_range, "{printed}");
+    assert!(printed.contains(&format!("replayed from {from} to {to}: ")), "{printed}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a DynamoDB Local: tests/e2e/run dynamo"]
+async fn dynamodb_keeps_what_the_next_run_of_the_example_goes_on_at() {
+    let endpoint = std::env::var("KCL_E2E_DYNAMO").expect("KCL_E2E_DYNAMO is the URL of a DynamoDB Local: see tests/e2e/run");
+    let folder = TempDir::new().unwrap();
+    let environment = [("AWS_ENDPOINT_URL_DYNAMODB", &*endpoint), ("TMPDIR", folder.path().to_str().unwrap())];
+    for run in ["first", "second"] {
+        let printed = shows_with("03_dynamodb", &["customer-1 order 1\n", "customer-0 order 20\n"], &environment).await;
+        assert_eq!(printed.matches(" order ").count(), 20, "{run}: {printed}");
+        assert!(printed.ends_with("2 drained, 0 released, 0 given up\n"), "{run}: {printed}");
+    }
 }

@@ -1,0 +1,47 @@
+//! Figures for Prometheus: a worker measures through the `metrics` facade, and an application installs the recorder of its choice.
+//!
+//! The docs of `kcl_core::meters` list the figures. A service answers `/metrics` with what `render` gives, or turns on the exporter's
+//! own HTTP server (its feature `http-listener`). Here they are printed once, at the end.
+//!
+//! ```text
+//! cargo run --example 08_metrics
+//! ```
+
+use std::time::Duration;
+
+use examples::demo::Demo;
+use kcl_core::processor::{ProcessRecordsInput, ShardRef};
+use kcl_core::{BoxError, Failure, MemoryLeaseTable, RecordProcessor, Worker};
+use metrics::counter;
+use metrics_exporter_prometheus::PrometheusBuilder;
+
+struct Orders;
+
+impl RecordProcessor for Orders {
+    async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
+        for record in &input.records {
+            println!("{} {}", record.partition_key, String::from_utf8_lossy(&record.data));
+            // What only the application knows, beside the worker's own figures.
+            counter!("orders_total", "customer" => record.partition_key.to_string()).increment(1);
+        }
+        Ok(())
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), BoxError> {
+    // Before the worker is built: it asks for its figures then.
+    let figures = PrometheusBuilder::new().install_recorder()?;
+    let demo = Demo::start("orders", 2, 20).await?;
+    let worker = Worker::builder()
+        .stream("orders")
+        .source(demo.source()?)
+        .application("metrics")
+        .worker_id("worker-1") // Stands as `worker` with each figure; a random id would not.
+        .lease_table(MemoryLeaseTable::new())
+        .processor(|_: &ShardRef| Orders)
+        .build()?;
+    worker.run_until(kcl_core::stop_signal()?, Duration::from_secs(10)).await?;
+    println!("{}", figures.render());
+    Ok(())
+}

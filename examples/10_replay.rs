@@ -1,0 +1,67 @@
+//! A time range of the stream once more, beside the live application, which goes on and notices nothing.
+//!
+//! The replay has another application name, and so leases and checkpoints of its own. It begins at a time, ends after another one, and
+//! `run` returns when all between them is done. If it is stopped or dies before, it goes on from its checkpoints when it is run again.
+//!
+//! ```text
+//! cargo run --example 10_replay
+//! ```
+
+use std::time::Duration;
+
+use examples::demo::Demo;
+use kcl_core::model::Timestamp;
+use kcl_core::processor::{ProcessRecordsInput, ShardRef};
+use kcl_core::{BoxError, Failure, InitialPosition, MemoryLeaseTable, RecordProcessor, Worker};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+struct Printer {
+    application: &'static str,
+    arrivals: UnboundedSender<Timestamp>,
+}
+
+impl RecordProcessor for Printer {
+    async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
+        for record in &input.records {
+            if let Some(arrived_at) = record.arrived_at {
+                println!("{}: {arrived_at} {}", self.application, String::from_utf8_lossy(&record.data));
+                self.arrivals.send(arrived_at)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), BoxError> {
+    let demo = Demo::start("orders", 1, 20).await?;
+    let (arrivals, mut seen) = unbounded_channel();
+    let printer = move |application| Printer { application, arrivals: arrivals.clone() };
+    let builder = || Ok::<_, BoxError>(Worker::builder().stream("orders").source(demo.source()?));
+
+    let live = printer.clone();
+    let live = builder()?
+        .application("live")
+        .lease_table(MemoryLeaseTable::new())
+        .processor(move |_: &ShardRef| live("live"))
+        .build()?;
+    let replay = async {
+        let mut times = Vec::new();
+        while times.len() < 20 {
+            times.extend(seen.recv().await);
+        }
+        let replay = builder()?
+            .application("replay")
+            // With a table on a disk or in DynamoDB: the one of this application, as `SqliteLeaseTable::open(path, "replay")`.
+            .lease_table(MemoryLeaseTable::new())
+            .initial_position(InitialPosition::AtTimestamp(times[5]))
+            .until(times[14])
+            .processor(move |_: &ShardRef| printer("replay"))
+            .build()?;
+        println!("replayed from {} to {}: {}", times[5], times[14], replay.run().await?);
+        Ok::<(), BoxError>(())
+    };
+    let (lived, replayed) = tokio::join!(live.run_until(kcl_core::stop_signal()?, Duration::from_secs(10)), replay);
+    println!("{}", lived?);
+    replayed
+}
