@@ -10,7 +10,25 @@
 
 use std::time::Duration;
 
-use crate::model::Moment;
+use crate::model::{Moment, Timestamp};
+
+/// How old a record is that arrived then; 0 if that is not known, or in the future as clocks differ.
+#[must_use]
+pub fn age(arrived: Option<Timestamp>, now: Timestamp) -> Duration {
+    let millis = arrived.map_or(0, |arrived| now.as_millis().saturating_sub(arrived.as_millis()));
+    Duration::from_millis(millis.try_into().unwrap_or(0))
+}
+
+/// How far behind the tip an answer is to be taken for, in milliseconds: as far as it says, but a full one, which holds as many records as
+/// fit into it, is never at the tip. Some servers say 0 whatever follows; then it is as far behind as its last record is old, and 1 ms at
+/// the least. Nothing if it does not say.
+#[must_use]
+pub fn believed(said: Option<u64>, is_full: bool, age_of_last: Duration) -> Option<u64> {
+    match said {
+        Some(0) if is_full => Some(u64::try_from(age_of_last.as_millis()).unwrap_or(u64::MAX).max(1)),
+        said => said,
+    }
+}
 
 /// What is known of how a shard is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +75,15 @@ mod tests {
     /// Answered at 100 s with this, while 5 s of silence are usual.
     fn answered(told: Option<u64>) -> Seen {
         Seen { since: at(90), answered: Some((at(100), told.map(seconds))), usual: seconds(5), undone: None }
+    }
+
+    #[test]
+    fn a_full_answer_is_not_at_the_tip_whatever_it_says() {
+        assert_eq!(believed(Some(0), true, seconds(60)), Some(60_000));
+        assert_eq!(believed(Some(0), true, seconds(0)), Some(1), "clocks differ");
+        assert_eq!(believed(Some(5_000), true, seconds(60)), Some(5_000));
+        assert_eq!(believed(Some(0), false, seconds(60)), Some(0), "an old record may be the last");
+        assert_eq!(believed(None, true, seconds(60)), None);
     }
 
     #[test]

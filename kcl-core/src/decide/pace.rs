@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   a page with records, behind      read on at once                 (the limit alone holds it back)
+//!   a full page                      read on at once                 (there is more, whatever it says of the tip)
 //!   a page with records, caught up   after the shortest idle time
 //!   an empty page, behind            read on at once                 (the service skips over what holds nothing)
 //!   an empty page, caught up         after the idle time, which doubles up to its ceiling
@@ -79,11 +80,13 @@ impl Pace {
     }
 
     /// The last call gave a page with this many records, this far behind the tip of the shard; nothing when the service did not
-    /// say, and then a shard that gives records counts as behind. Returns the moment before which another call is of no use.
+    /// say, and then a shard that gives records counts as behind. So does one whose page is full, with as many records as were asked
+    /// for: some servers say 0 whatever follows. Returns the moment before which another call is of no use.
     ///
     /// Behind is more than the shortest idle time: what arrived within it comes with the next call anyway.
-    pub fn after_page(&mut self, records: usize, millis_behind: Option<u64>) -> Moment {
-        let behind = millis_behind.map_or(records > 0, |millis| Duration::from_millis(millis) > self.settings.idle_from);
+    pub fn after_page(&mut self, records: usize, is_full: bool, millis_behind: Option<u64>) -> Moment {
+        let told = millis_behind.map_or(records > 0, |millis| Duration::from_millis(millis) > self.settings.idle_from);
+        let behind = told || is_full;
         if behind || records > 0 {
             self.idle = self.settings.idle_from;
         }
@@ -106,13 +109,16 @@ mod tests {
         Moment::from_origin(Duration::from_millis(millis))
     }
 
+    /// The most records that a page holds here.
+    const FULL: usize = 500;
+
     /// Calls as early as allowed, `pages` one after the other, and returns the milliseconds from each call to the next.
     fn spaces(pace: &mut Pace, pages: &[(usize, Option<u64>)]) -> Vec<u128> {
         let mut now = pace.earliest(moment(100_000));
         let mut spaces = Vec::new();
         for (records, behind) in pages {
             pace.called(now);
-            pace.after_page(*records, *behind);
+            pace.after_page(*records, *records == FULL, *behind);
             let next = pace.earliest(now);
             spaces.push(next.since(now).as_millis());
             now = next;
@@ -134,7 +140,7 @@ mod tests {
                 pace.called(now);
                 calls.push(now);
                 if records < 2 {
-                    pace.after_page(records, behind);
+                    pace.after_page(records, records == 1, behind);
                 }
             }
             for window in calls.windows(limit + 1) {
@@ -145,7 +151,7 @@ mod tests {
 
     #[test]
     fn far_behind_only_the_limit_holds_it_back() {
-        let spaces = spaces(&mut Pace::new(PaceSettings::default()), &[(1000, Some(60_000)); 7]);
+        let spaces = spaces(&mut Pace::new(PaceSettings::default()), &[(400, Some(60_000)); 7]);
         assert_eq!(spaces, [0, 0, 0, 0, 1020, 0, 0]);
     }
 
@@ -153,6 +159,12 @@ mod tests {
     fn empty_pages_on_the_way_to_the_tip_are_read_over_at_once() {
         let spaces = spaces(&mut Pace::new(PaceSettings::default()), &[(0, Some(60_000)); 3]);
         assert_eq!(spaces, [0, 0, 0]);
+    }
+
+    #[test]
+    fn a_full_page_is_followed_at_once_whatever_it_says_of_the_tip() {
+        let pages = [(FULL, Some(0)), (FULL, Some(0)), (FULL - 1, Some(0)), (0, Some(0))];
+        assert_eq!(spaces(&mut Pace::new(PaceSettings::default()), &pages), [0, 0, 250, 250]);
     }
 
     #[test]
@@ -178,7 +190,7 @@ mod tests {
     fn a_slow_answer_is_part_of_the_idle_time() {
         let mut pace = Pace::new(PaceSettings::default());
         pace.called(moment(1_000));
-        pace.after_page(1, Some(0));
+        pace.after_page(1, false, Some(0));
         assert_eq!(pace.earliest(moment(1_400)), moment(1_400));
         assert_eq!(pace.earliest(moment(1_100)), moment(1_250));
     }

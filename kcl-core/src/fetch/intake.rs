@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use crate::deaggregate::{Deaggregator, OutOfRange};
 use crate::decide::bound::Bound;
+use crate::decide::lag::{age, believed};
 use crate::meters::ShardMeters;
 use crate::model::{ChildShard, HashKeyRange, RawRecord, Record, Timestamp};
 use crate::runtime::{Clock, within};
@@ -94,11 +95,13 @@ impl Intake {
         &mut self,
         mut raw: Vec<RawRecord>,
         is_full: bool,
-        millis_behind_latest: Option<u64>,
+        said: Option<u64>,
         end: Option<Vec<ChildShard>>,
         mut permit: Permit,
     ) -> Option<Fetched> {
-        let at_tip = self.answered(is_full, millis_behind_latest);
+        let age_of_last = raw.last().map_or(Duration::ZERO, |last| age(last.arrived_at, self.clock.wall()));
+        let millis_behind_latest = believed(said, is_full, age_of_last);
+        let at_tip = self.answered(millis_behind_latest);
         let first = raw.first().map(|record| &record.sequence);
         let gap = first.and_then(|first| self.resume.judge(first));
         let missing = if first.is_none() && end.is_some() { self.resume.judge_end() } else { None };
@@ -153,14 +156,13 @@ impl Intake {
 
     /// An answer without a record. It is handed on only where it shows that the tip is reached, and only once.
     pub(super) fn take_in_empty(&mut self, millis_behind_latest: Option<u64>) -> Option<Fetched> {
-        self.answered(false, millis_behind_latest).then(|| Fetched { at_tip: true, ..self.nothing(None) })
+        self.answered(millis_behind_latest).then(|| Fetched { at_tip: true, ..self.nothing(None) })
     }
 
     /// Takes in that the stream has answered. Whether that shows for the first time that there is nothing more.
-    fn answered(&mut self, is_full: bool, millis_behind_latest: Option<u64>) -> bool {
+    fn answered(&mut self, millis_behind_latest: Option<u64>) -> bool {
         self.meters.lag.answered(self.clock.now(), millis_behind_latest);
-        let is_at_tip = millis_behind_latest == Some(0) && !is_full;
-        is_at_tip && !std::mem::replace(&mut self.reached_tip, true)
+        millis_behind_latest == Some(0) && !std::mem::replace(&mut self.reached_tip, true)
     }
 
     /// That the service does not know the shard.

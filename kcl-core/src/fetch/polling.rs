@@ -92,8 +92,8 @@ impl Polling {
         let bytes = occupied(&page.records);
         self.intake.size.observe(page.records.len(), bytes);
         permit.correct(bytes);
-        self.pace.after_page(page.records.len(), page.millis_behind_latest);
         let is_full = page.records.len() >= limit as usize;
+        self.pace.after_page(page.records.len(), is_full, page.millis_behind_latest);
         Ok((page, is_full, permit))
     }
 

@@ -6,7 +6,8 @@ use crate::fetch::fetched::End;
 use crate::fetch::scene::Scene;
 use crate::model::Moment;
 use crate::runtime::within;
-use crate::stream::memory::Operation;
+use crate::stream::memory::{MemoryStream, Operation};
+use crate::stream::{ShardFilter, ShardPage, ShardPageToken, StartAt, StreamDescription};
 
 fn polled() -> (Scene, Polling) {
     let scene = Scene::new();
@@ -56,4 +57,50 @@ async fn after_its_end_a_shard_is_not_asked_any_more() {
     let calls = scene.stream.call_count(Operation::Read, None);
     assert!(within(&*scene.clock, Duration::from_secs(60), polling.next()).await.is_none());
     assert_eq!(scene.stream.call_count(Operation::Read, None), calls);
+}
+
+/// A stream that is always at its tip, as it says.
+#[derive(Debug)]
+struct SaysNone(MemoryStream);
+
+#[async_trait]
+impl Stream for SaysNone {
+    async fn describe(&self) -> Result<StreamDescription, Error> {
+        self.0.describe().await
+    }
+
+    async fn list_shards(&self, filter: &ShardFilter, page: Option<&ShardPageToken>) -> Result<ShardPage, Error> {
+        self.0.list_shards(filter, page).await
+    }
+
+    async fn open(&self, shard: &ShardId, at: &StartAt) -> Result<Cursor, Error> {
+        self.0.open(shard, at).await
+    }
+
+    async fn read(&self, cursor: &Cursor, limit: u32) -> Result<Page, Error> {
+        Ok(self.0.read(cursor, limit).await?.behind(0))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_page_means_that_there_is_more_whatever_it_says() {
+    let (scene, mut polling) = polled();
+    polling.stream = Arc::new(SaysNone(scene.stream.clone()));
+    for _ in 0..250 {
+        scene.stream.put_to(&scene.shard, "k", "x").unwrap();
+    }
+    pause(&*scene.clock, Duration::from_mins(1)).await;
+    polling.intake.meters.lag.is_to_be_read(scene.clock.now(), Duration::from_secs(5));
+    let began = scene.clock.now();
+    let mut read = 0;
+    while read < 250 {
+        let page = polling.next().await.unwrap();
+        read += page.records.len();
+        let is_last = read == 250;
+        assert_eq!(page.at_tip, is_last, "{read} of 250 are read");
+        assert_eq!(page.millis_behind_latest, Some(if is_last { 0 } else { 60_000 }));
+        let (lag, _) = polling.intake.meters.lag.at(scene.clock.now());
+        assert_eq!(lag, page.millis_behind_latest.map(Duration::from_millis));
+    }
+    assert_eq!(scene.clock.now().since(began), Duration::ZERO, "there was no reason to wait");
 }

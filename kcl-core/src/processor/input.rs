@@ -116,7 +116,8 @@ pub struct ProcessRecordsInput {
     pub records: Records,
     /// Stores progress up to the end of this batch, or within it.
     pub checkpointer: Checkpointer,
-    /// How old the newest record of the batch was against the tip of the shard when it was fetched.
+    /// How old the newest record of the batch was against the tip of the shard when it was fetched. 0: nothing followed it then. A server
+    /// that says 0 beside as many records as were asked for is not believed.
     pub millis_behind_latest: Option<u64>,
     /// The batch is the last of its shard, and the listing has confirmed it. An end that is confirmed later than 2 s after the batch came
     /// is told by [`shard_ended`](super::RecordProcessor::shard_ended) alone.

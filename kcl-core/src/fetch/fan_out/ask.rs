@@ -7,12 +7,10 @@ use crate::fetch::intake::{bounded, occupied};
 use crate::model::ChildShard;
 use crate::stream::{Error, Page};
 
-use super::Subscribed;
+use super::{MAX_RECORDS, Subscribed};
 
 /// How many pages are asked for at most, one after the other: the first may hold the last record once more, and the next one nothing.
 const PAGES: usize = 3;
-/// The most records that are asked for at once: 10,000, the service's limit.
-const MAX_RECORDS: u32 = 10_000;
 
 impl Subscribed {
     /// Whether it is time to ask.
@@ -29,8 +27,8 @@ impl Subscribed {
         self.asks.asked(self.clock.now());
         for _ in 0..PAGES {
             let mut permit = self.make_room().await;
-            let page = match self.poll_once(&permit).await {
-                Ok(page) => page,
+            let (page, is_full) = match self.poll_once(&permit).await {
+                Ok(answer) => answer,
                 Err(error) => {
                     tracing::debug!(%error, again_in = ?ASK_AGAIN, "whether the shard has ended could not be polled");
                     self.permit = Some(permit);
@@ -43,7 +41,7 @@ impl Subscribed {
                 self.meters.ended("shard_end");
             }
             permit.correct(occupied(&page.records));
-            let fetched = self.intake.take_in(page.records, false, page.millis_behind_latest, end, permit);
+            let fetched = self.intake.take_in(page.records, is_full, page.millis_behind_latest, end, permit);
             if fetched.is_some() {
                 self.quiet_since = self.clock.now();
                 return fetched;
@@ -56,7 +54,8 @@ impl Subscribed {
         if named.is_empty() { self.named.clone() } else { named }
     }
 
-    async fn poll_once(&mut self, permit: &Permit) -> Result<Page, Error> {
+    /// A page, and whether it holds as many records as were asked for.
+    async fn poll_once(&mut self, permit: &Permit) -> Result<(Page, bool), Error> {
         let limit = self.settings.call_limit;
         let cursor = match self.asking.take() {
             Some(cursor) => cursor,
@@ -67,6 +66,8 @@ impl Subscribed {
         };
         let factor = self.settings.memory_while_reading.max(self.intake.size.growth());
         let records = self.intake.size.limit(permit.bytes(), MAX_RECORDS, factor);
-        bounded(&*self.clock, limit, "GetRecords", self.source.read(&cursor, records)).await
+        let page = bounded(&*self.clock, limit, "GetRecords", self.source.read(&cursor, records)).await?;
+        let is_full = page.records.len() >= records as usize;
+        Ok((page, is_full))
     }
 }

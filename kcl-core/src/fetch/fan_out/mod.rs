@@ -57,3 +57,7 @@ pub use no_consumer::NoConsumer;
 pub(crate) use registration::Registration;
 pub use subscribed::SILENCE;
 pub(crate) use subscribed::{Subscribed, SubscribedSettings};
+
+/// The most records that one answer of `GetRecords` has: 10,000, the service's limit. Servers that imitate the service put no more into
+/// an event either.
+const MAX_RECORDS: u32 = 10_000;

@@ -13,7 +13,7 @@ use crate::model::{ChildShard, Moment, ShardId};
 use crate::runtime::{Clock, jitter, pause, within};
 use crate::stream::{ConsumerArn, Cursor, Error, ErrorKind, Pushed, Stream, Subscription};
 
-use super::{ListedClosed, Registration};
+use super::{ListedClosed, MAX_RECORDS, Registration};
 
 /// How long a subscription may give no event while it is waited for, before it is replaced: 30 s, six of the empty events that the
 /// service sends every five seconds or so. (The KCL waits for 60 s.)
@@ -246,7 +246,8 @@ impl Subscribed {
             self.meters.bytes.increment(event.records.iter().map(|record| record.data.len() as u64).sum());
         }
         permit.correct(bytes);
-        self.intake.take_in(event.records, false, event.millis_behind_latest, event.end, permit)
+        let is_full = event.records.len() >= MAX_RECORDS as usize;
+        self.intake.take_in(event.records, is_full, event.millis_behind_latest, event.end, permit)
     }
 
     /// The subscription is over: another one is made when the pace allows it.

@@ -1,9 +1,9 @@
 //! What a consumer tells of its shard: the status, the lag, and events of what failed.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::decide::consumer::Step;
+use crate::decide::lag::age;
 use crate::model::Position;
 use crate::worker::coordination::Unanswered;
 use crate::worker::event::{Event, HandlerCall};
@@ -64,9 +64,7 @@ impl ShardConsumer {
     pub(super) fn see_undone(&self) {
         let Some(batch) = &self.in_hand else { return };
         let Some(oldest) = batch.rest.first() else { return };
-        let fetched_at = batch.batch.fetched_at.as_millis();
-        let age = oldest.arrived_at.map_or(0, |arrived| fetched_at.saturating_sub(arrived.as_millis()));
-        let age = Duration::from_millis(age.try_into().unwrap_or(0));
+        let age = age(oldest.arrived_at, batch.batch.fetched_at);
         self.meters.lag.has_undone(self.clock.now(), age, batch.batch.fetched);
     }
 
