@@ -8,19 +8,28 @@ use crate::sim::link::Life;
 use crate::sim::mutant::Mutant;
 use crate::sim::state::State;
 
-/// Whether what this process is answered of a shard says so. `is_drawn`: chance is for it; `has_ended`: it is true, and no record is left.
+/// How often an answer of this shard says so, when it is `rate` for an open one. A closed one is not read for long.
+pub(super) fn chance(state: &State, index: usize, rate: f64) -> f64 {
+    if state.stream.shards()[index].is_open() { rate } else { (rate * 10.0).min(0.5) }
+}
+
+/// Whether what this process is answered of a shard says so. `is_drawn`: chance is for it; `is_last`: it is true once these records are
+/// read.
 ///
-/// Of a closed shard with records left it is not said twice in a row. The listing shows it closed: who is then told so a second time,
-/// by whoever never names the shards that follow, has to believe it.
-pub(super) fn is_told(life: &Life, state: &mut State, index: usize, has_ended: bool, is_drawn: bool) -> bool {
+/// Of a closed shard with records left it is not said a second time before new records have come. The listing shows it closed: who is
+/// told so twice, by whoever never names the shards that follow, has to believe it. A page of one record may hold the last one again.
+pub(super) fn is_told(life: &Life, state: &mut State, index: usize, records: usize, is_last: bool, is_drawn: bool) -> bool {
     let key = (life.id, index);
     let again = state.told_end.contains(&key);
     if again && life.sim.mutant() == Some(Mutant::EndWithoutListing) {
         return true;
     }
+    let has_ended = is_last && records == 0;
     let is_closed = !state.stream.shards()[index].is_open();
     if has_ended || !is_drawn || (is_closed && again) {
-        state.told_end.remove(&key);
+        if records > 1 {
+            state.told_end.remove(&key);
+        }
         return false;
     }
     state.told_end.insert(key);

@@ -267,10 +267,10 @@ impl SimSubscription {
         }
         self.heard_at = now;
         let life = Arc::clone(&self.fan_out.life);
-        let is_drawn = self.dice.chance(life.sim.link(Service::Stream, state.healed).false_end);
+        let rate = life.sim.link(Service::Stream, state.healed).false_end;
+        let is_drawn = self.dice.chance(false_end::chance(state, self.index, rate));
         let is_last = found.next.is_none() || is_withheld;
-        let has_ended = is_last && found.records.is_empty();
-        let false_end = false_end::is_told(&life, state, self.index, has_ended, is_drawn);
+        let false_end = false_end::is_told(&life, state, self.index, found.records.len(), is_last, is_drawn);
         if false_end && (is_last || self.dice.chance(0.5)) {
             self.phase = Phase::Over;
             return Look::Event(Pushed::new(Vec::new()).last(Vec::new()));

@@ -120,10 +120,10 @@ impl Stream for SimStream {
                 limit = state.dice.index(limit.min(4));
             }
             let mut found = state.stream.read(index, place.raw, limit, now);
-            let is_drawn = state.dice.chance(faults.false_end);
+            let chance = false_end::chance(state, index, faults.false_end);
+            let is_drawn = state.dice.chance(chance);
             let is_last = found.next.is_none();
-            let has_ended = is_last && found.records.is_empty();
-            let false_end = false_end::is_told(&self.life, state, index, has_ended, is_drawn);
+            let false_end = false_end::is_told(&self.life, state, index, found.records.len(), is_last, is_drawn);
             if false_end && (is_last || state.dice.chance(0.5)) {
                 // `{}`.
                 return Ok(Page::new(Vec::new(), None));
