@@ -88,11 +88,13 @@ pub enum Fault {
     FalseEnd,
     /// A subscription to a shard that had ended did not say so.
     EndWithheld,
+    /// A stream was deleted and made again.
+    StreamReplaced,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 43] = [
         Self::Delay,
         Self::LostRequest,
         Self::LostAnswer,
@@ -135,6 +137,7 @@ impl Fault {
         Self::OutOfReach,
         Self::FalseEnd,
         Self::EndWithheld,
+        Self::StreamReplaced,
     ];
 }
 

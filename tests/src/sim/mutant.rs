@@ -97,6 +97,8 @@ mutants! {
     FailureIsProgress,
     /// An answer that says that a shard has ended is taken at its word, whatever the listing shows.
     EndWithoutListing,
+    /// What a stream is, is not asked a second time.
+    DescriptionKept,
     /// A subscription begins behind the record that it is to begin at.
     SubscribesAfter,
     /// Whether a shard has ended whose subscription does not say so, is asked in vain.

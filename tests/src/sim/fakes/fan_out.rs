@@ -18,7 +18,7 @@ use crate::sim::truth::{Refused, since_beginning};
 use crate::sim::world::FanOut as Faults;
 
 use super::false_end;
-use super::stream::{shard_of, spoil};
+use super::stream::{place_of, shard_of, spoil};
 
 /// A stream that pushes records, as one process sees it.
 #[derive(Clone, Debug)]
@@ -103,7 +103,7 @@ impl FanOut for SimFanOut {
                 (Some(Mutant::SubscribesAfter), StartAt::Sequence(_)) => 1,
                 _ => 0,
             };
-            let raw = state.stream.place(index, at) + too_far;
+            let raw = place_of(state, index, at, operation)? + too_far;
             state.say(now, Event::Subscribed { life: life.id, shard: index });
             Ok((index, number, raw, now))
         };
@@ -235,7 +235,7 @@ impl SimSubscription {
             state.counts.add(Fault::SubscriptionTaken);
             return Look::End(if self.dice.chance(0.5) { Over::Taken } else { Over::Ended });
         }
-        if shard_of(state, self.fan_out.stream, &self.shard, "SubscribeToShard").is_err() {
+        if shard_of(state, self.fan_out.stream, &self.shard, "SubscribeToShard").ok() != Some(self.index) {
             return Look::End(Over::Gone);
         }
         let limit = if self.dice.chance(0.2) { self.dice.range(1, 4) } else { 10_000 };

@@ -15,7 +15,7 @@ use crate::sim::history::{Call, Event, ProcessorId, Returned};
 use crate::sim::link::Life;
 use crate::sim::mutant::Mutant;
 use crate::sim::runtime::{sleep, spawn};
-use crate::sim::truth::index_of;
+use crate::sim::truth::{index_of, shard_in};
 use crate::sim::world::{Handlers, Style};
 
 /// Makes the processors of one process.
@@ -71,6 +71,15 @@ impl Desk {
 
     fn returned(&self, returned: Returned) {
         self.life.sim.say(Event::Returned { processor: self.id, returned });
+    }
+
+    /// Whether a record is one of the stream that was made under the name of this one: who had not read anything yet, or begins anew at
+    /// a time, is given such records before it knows. They are read once more as the new stream's own.
+    fn is_of_successor(&self, data: &[u8]) -> bool {
+        let state = self.life.sim.state();
+        let shards = state.stream.shards();
+        let (mine, of) = (&shards[self.shard], shard_in(data).and_then(|index| shards.get(index)));
+        mine.deleted && of.is_some_and(|of| of.stream == mine.stream && of.opened > mine.opened)
     }
 
     fn handlers(&self) -> Handlers {
@@ -205,6 +214,9 @@ impl RecordProcessor for SimProcessor {
         let mut records: Vec<(u32, u32)> = Vec::with_capacity(1);
         for record in &input.records {
             let index = index_of(&record.data, self.desk.shard).unwrap_or(u32::MAX - 1);
+            if index == u32::MAX - 1 && self.desk.is_of_successor(&record.data) {
+                continue;
+            }
             match records.last_mut() {
                 Some((_, end)) if *end == index => *end += 1,
                 _ => records.push((index, index + 1)),

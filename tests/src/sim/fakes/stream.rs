@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use kcl_core::model::ShardId;
@@ -12,7 +12,7 @@ use crate::sim::link::{Life, Service};
 use crate::sim::mutant::Mutant;
 use crate::sim::runtime::At;
 use crate::sim::state::State;
-use crate::sim::truth::{Read, StreamTruth, wall};
+use crate::sim::truth::{Read, wall};
 
 use super::{SimFanOut, false_end};
 
@@ -22,19 +22,23 @@ pub(crate) struct SimStream {
     life: Arc<Life>,
     /// Which stream of the world it is.
     stream: usize,
+    /// What it was when it was described first.
+    described: Arc<OnceLock<StreamDescription>>,
 }
 
 /// How long a cursor is good for: the service's five minutes.
 const CURSOR_MS: u64 = 300_000;
 
 impl SimStream {
-    pub(crate) const fn new(life: Arc<Life>, stream: usize) -> Self {
-        Self { life, stream }
+    pub(crate) fn new(life: Arc<Life>, stream: usize) -> Self {
+        Self { life, stream, described: Arc::default() }
     }
 }
 
 /// A place, when it was opened or given, and whether it was given with a page.
 struct Place {
+    /// The shard: of two streams of one name, one after the other, the names of shards are the same.
+    index: usize,
     raw: usize,
     at: At,
     goes_on: bool,
@@ -42,14 +46,15 @@ struct Place {
 
 impl Place {
     fn text(&self) -> String {
-        format!("{}/{}/{}", self.raw, self.at.0, u8::from(self.goes_on))
+        format!("{}/{}/{}/{}", self.index, self.raw, self.at.0, u8::from(self.goes_on))
     }
 
     fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('/');
+        let index = parts.next()?.parse().ok()?;
         let raw = parts.next()?.parse().ok()?;
         let at = At(parts.next()?.parse().ok()?);
-        Some(Self { raw, at, goes_on: parts.next()? == "1" })
+        Some(Self { index, raw, at, goes_on: parts.next()? == "1" })
     }
 }
 
@@ -60,10 +65,21 @@ pub(super) fn shard_of(state: &State, stream: usize, id: &ShardId, operation: &'
     }
 }
 
+/// The place at which a reader begins, unless it is none of this stream.
+pub(super) fn place_of(state: &State, index: usize, at: &StartAt, operation: &'static str) -> Result<usize, Error> {
+    let denied = || Error::new(ErrorKind::Denied, operation, format!("{at:?} is no place in this stream"));
+    state.stream.place(index, at).ok_or_else(denied)
+}
+
 #[async_trait]
 impl Stream for SimStream {
     async fn describe(&self) -> Result<StreamDescription, Error> {
-        self.life.stream_call("DescribeStreamSummary", |_| Ok(StreamTruth::describe(self.stream))).await
+        let describe = |state: &mut State| {
+            let now = state.stream.describe(self.stream);
+            let first = self.described.get_or_init(|| now.clone());
+            Ok(if self.life.sim.mutant() == Some(Mutant::DescriptionKept) { first.clone() } else { now })
+        };
+        self.life.stream_call("DescribeStreamSummary", describe).await
     }
 
     async fn list_shards(&self, filter: &ShardFilter, page: Option<&ShardPageToken>) -> Result<ShardPage, Error> {
@@ -95,8 +111,8 @@ impl Stream for SimStream {
         let open = |state: &mut State| {
             let index = shard_of(state, self.stream, shard, operation)?;
             let too_far = self.life.sim.mutant() == Some(Mutant::ResumeOneTooFar) && matches!(at, StartAt::Sequence(_));
-            let raw = state.stream.place(index, at) + if too_far { 2 } else { 0 };
-            let place = Place { raw, at: self.life.sim.now(), goes_on: false };
+            let raw = place_of(state, index, at, operation)? + if too_far { 2 } else { 0 };
+            let place = Place { index, raw, at: self.life.sim.now(), goes_on: false };
             Ok(Cursor::new(shard.clone(), place.text()))
         };
         self.life.stream_call(operation, open).await
@@ -114,6 +130,10 @@ impl Stream for SimStream {
                 return Err(expired());
             }
             let index = shard_of(state, self.stream, cursor.shard(), operation)?;
+            if index != place.index {
+                // It is one of a stream that was deleted.
+                return Err(expired());
+            }
             let mut limit = limit as usize;
             if state.dice.chance(faults.short) {
                 state.counts.add(Fault::ShortPage);
@@ -150,7 +170,7 @@ impl Stream for SimStream {
             let next = found.next.map(|raw| {
                 // A page without records leaves a cursor that was opened as it was: nothing has been read with it yet.
                 let goes_on = place.goes_on || !found.records.is_empty();
-                Cursor::new(cursor.shard().clone(), Place { raw, at: now, goes_on }.text())
+                Cursor::new(cursor.shard().clone(), Place { index, raw, at: now, goes_on }.text())
             });
             Ok(Page::new(found.records, next).behind(found.millis_behind).followed_by(found.children))
         };

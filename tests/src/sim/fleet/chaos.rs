@@ -9,7 +9,7 @@ use crate::sim::runtime::{sleep, spawn};
 use crate::sim::state::Sim;
 
 use super::process::{Process, Processes, run_process};
-use super::streams;
+use super::{reshards, streams};
 
 /// Something that is done to a process.
 type Deed = fn(&Sim, &Processes, &mut Dice, &Process);
@@ -32,9 +32,31 @@ pub(crate) fn begin(sim: &Sim, processes: &Processes) {
             spawn(again_and_again(sim.clone(), processes.clone(), name, mean, deed));
         }
     }
+    if chaos.replaced_ms > 0 {
+        spawn(replace_stream(sim.clone(), chaos.replaced_ms));
+    }
     if chaos.out_of_reach_ms > 0 {
         spawn(lose_reach(sim.clone(), processes.clone(), chaos.out_of_reach_ms));
     }
+}
+
+/// A stream is deleted and made again under its name, once there is a lease.
+async fn replace_stream(sim: Sim, after: u64) {
+    let mut dice = Dice::new(sim.world().seed, "which stream is replaced");
+    sleep(after).await;
+    let mut state = sim.state();
+    let stream = dice.index(sim.world().streams);
+    let is_leased =
+        state.table.leases().any(|row| state.stream.leased(&row.key).is_some_and(|(_, shard)| shard.stream == stream));
+    if state.healed || !is_leased {
+        return;
+    }
+    let now = sim.now();
+    state.counts.add(Fault::StreamReplaced);
+    state.stream.replace(stream, now);
+    state.consumers.forget(stream);
+    state.say(now, Event::Replaced { stream });
+    reshards::open(&sim, &mut state, stream, now, &mut dice);
 }
 
 /// One process loses its way to the stream, and keeps all else.

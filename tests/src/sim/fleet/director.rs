@@ -34,16 +34,24 @@ pub(crate) async fn direct(sim: &Sim) {
         process.life.gate.thaw();
     }
     let _ = producer.await;
+    let is_over = world.streams == 1 && sim.state().stream.is_replaced(0);
+    if is_over {
+        // Everybody has to hear of it.
+        for process in processes.all() {
+            process.life.regain_reach();
+        }
+    }
 
     sim.say(Event::Phase("liveness"));
-    let deadline = sim.now().plus(patience(sim));
+    let healed = sim.now();
+    let deadline = healed.plus(patience(sim));
     let mut alive = true;
     loop {
         sleep(500).await;
         let now = sim.now();
         let missing = {
             let state = &mut *sim.state();
-            state.judge.unfinished(&state.stream, &state.table)
+            if is_over { state.judge.not_ended(healed) } else { state.judge.unfinished(&state.stream, &state.table) }
         };
         match missing {
             None => break,
@@ -59,7 +67,7 @@ pub(crate) async fn direct(sim: &Sim) {
     for process in processes.all() {
         process.life.regain_reach();
     }
-    if alive {
+    if alive && !is_over {
         sim.say(Event::Phase("balance"));
         balance(sim).await;
         let now = sim.now();

@@ -9,18 +9,22 @@ use crate::sim::truth::ShardTruth;
 /// Opens the shards that the stream begins with.
 pub(crate) fn open_first(sim: &Sim) {
     let mut dice = Dice::new(sim.world().seed, "first shards");
-    let (shards, streams) = (sim.world().shards as usize, sim.world().streams);
     let mut state = sim.state();
-    for stream in 0..streams {
-        // Each has its part of the shards, and they cover all hash keys.
-        let count = ((shards - stream).div_ceil(streams)) as u128;
-        let width = u128::MAX / count;
-        for index in 0..count {
-            let end = if index + 1 == count { u128::MAX } else { (index + 1) * width - 1 };
-            if let Ok(range) = HashKeyRange::new(index * width, end) {
-                let shard = state.stream.open(stream, range, &[], At(0), dice.chance(sim.world().load.quiet));
-                state.say(At(0), Event::Opened { shard, parents: Vec::new() });
-            }
+    for stream in 0..sim.world().streams {
+        open(sim, &mut state, stream, At(0), &mut dice);
+    }
+}
+
+/// Opens the shards that a stream begins with: its part of all, and they cover all hash keys.
+pub(crate) fn open(sim: &Sim, state: &mut State, stream: usize, at: At, dice: &mut Dice) {
+    let (shards, streams) = (sim.world().shards as usize, sim.world().streams);
+    let count = ((shards - stream).div_ceil(streams)) as u128;
+    let width = u128::MAX / count;
+    for index in 0..count {
+        let end = if index + 1 == count { u128::MAX } else { (index + 1) * width - 1 };
+        if let Ok(range) = HashKeyRange::new(index * width, end) {
+            let shard = state.stream.open(stream, range, &[], at, dice.chance(sim.world().load.quiet));
+            state.say(at, Event::Opened { shard, parents: Vec::new() });
         }
     }
 }

@@ -118,6 +118,8 @@ pub(crate) enum Said {
     Unreadable(LeaseKey),
     /// An answer said that a shard had ended, and was not believed.
     EndRefused(LeaseKey),
+    /// A stream, one of several, was made again, and is read anew.
+    Replaced,
     /// So many shards are unread because it holds as many leases as it may.
     LeftUnread(usize),
 }
@@ -209,6 +211,10 @@ pub(crate) enum Event {
     Opened {
         shard: usize,
         parents: Vec<usize>,
+    },
+    /// A stream was deleted and made again under its name.
+    Replaced {
+        stream: usize,
     },
     Put {
         shard: usize,

@@ -45,6 +45,8 @@ pub(crate) struct LifeInfo {
     pub(crate) says_left: bool,
     pub(crate) alive: bool,
     pub(crate) crashed: bool,
+    /// When it ended because its stream was made again.
+    pub(crate) replaced: Option<At>,
 }
 
 /// A processor, as far as calls have shown it.
@@ -120,7 +122,14 @@ impl Board {
     pub(super) fn on(&mut self, entry: &Entry, stream: &StreamTruth) {
         match &entry.event {
             Event::Started { life, worker, slot } => {
-                let info = LifeInfo { worker: worker.clone(), slot: *slot, says_left: false, alive: true, crashed: false };
+                let info = LifeInfo {
+                    worker: worker.clone(),
+                    slot: *slot,
+                    says_left: false,
+                    alive: true,
+                    crashed: false,
+                    replaced: None,
+                };
                 self.lives.insert(*life, info);
             }
             Event::Said { life, said: Said::LeftUnread(_) } => {
@@ -129,7 +138,13 @@ impl Board {
                 }
             }
             Event::Crashed { life } => self.end_life(*life, true),
-            Event::Stopped { life, .. } => self.end_life(*life, false),
+            Event::Stopped { life, error, .. } => {
+                self.end_life(*life, false);
+                let is_replaced = error.as_ref().is_some_and(|error| error.contains("was deleted and made again"));
+                if let Some(info) = self.lives.get_mut(life).filter(|_| is_replaced) {
+                    info.replaced = Some(entry.at);
+                }
+            }
             Event::Written(written) if written.accepted => self.on_row(entry, written, stream),
             Event::Made { life, shard, key, .. } => self.processors.push(ProcessorInfo {
                 life: *life,

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::sim::history::Entry;
+use crate::sim::history::{Entry, Event};
 use crate::sim::runtime::At;
 use crate::sim::truth::{StreamTruth, TableTruth};
 use crate::sim::world::World;
@@ -15,6 +15,11 @@ pub(crate) trait Fold: fmt::Debug + Send {
     /// Judges an event. The board and the truth are as they are after it.
     fn on(&mut self, entry: &Entry, see: &See<'_>, sink: &mut Sink<'_>);
 
+    /// Whether it judges what is done about the shards of a stream that was deleted, too.
+    fn judges_deleted(&self) -> bool {
+        false
+    }
+
     /// Judges the whole, when everything has ended.
     fn at_end(&mut self, see: &See<'_>, sink: &mut Sink<'_>) {
         let _ = (see, sink);
@@ -28,6 +33,23 @@ pub(crate) struct See<'a> {
     pub(crate) board: &'a Board,
     pub(crate) stream: &'a StreamTruth,
     pub(crate) table: &'a TableTruth,
+}
+
+impl See<'_> {
+    /// Whether an event is about a shard of a stream that was deleted. Its records are gone, and what is stored of it says nothing.
+    pub(super) fn is_of_deleted(&self, event: &Event) -> bool {
+        // The keys of one stream's leases do not tell which of the two it is.
+        let is_over = self.world.streams == 1 && self.stream.is_replaced(0);
+        let shard = match event {
+            Event::Written(written) => self.stream.leased(&written.key).map(|(index, _)| index),
+            Event::Called { processor, .. }
+            | Event::Returned { processor, .. }
+            | Event::Checkpointing { processor, .. }
+            | Event::Checkpointed { processor, .. } => Some(self.board.processor(*processor).shard),
+            _ => None,
+        };
+        shard.and_then(|index| self.stream.shards().get(index)).is_some_and(|shard| shard.deleted || is_over)
+    }
 }
 
 /// Something that must never be.

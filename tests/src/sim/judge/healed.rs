@@ -9,16 +9,21 @@ use crate::sim::truth::{StreamTruth, TableTruth};
 use super::fold::{See, Sink};
 use super::judge::Judge;
 
+/// Whether a lease is one of a stream that was deleted: it stays as it was left.
+fn is_deleted(row: &Lease, stream: &StreamTruth) -> bool {
+    stream.leased(&row.key).is_some_and(|(_, shard)| shard.deleted)
+}
+
 /// What has to be so when the faults are over, and at the very end.
 impl Judge {
     /// Who holds too many or too few of the unfinished leases, if somebody does.
     pub(crate) fn unbalanced(&self, stream: &StreamTruth, table: &TableTruth) -> Option<String> {
-        let held = self.held(table);
+        let held = self.held(stream, table);
         if held.len() != self.world.fleet.workers {
             return Some(format!("{} of {} workers live", held.len(), self.world.fleet.workers));
         }
         let is_full = self.is_full(&held);
-        for row in table.leases().filter(|row| !row.checkpoint.is_shard_end()) {
+        for row in table.leases().filter(|row| !row.checkpoint.is_shard_end() && !is_deleted(row, stream)) {
             // What nobody has room for is left as it is, perhaps in a hand-over whose parties are dead.
             let unread = || is_full && stream.leased(&row.key).is_some_and(|(index, _)| self.unread.contains(&index));
             let owned = self.owner_of(row, &held).is_some();
@@ -52,10 +57,10 @@ impl Judge {
 
     /// Which shards are not read for want of room, or what is not done.
     fn find_unread(&self, stream: &StreamTruth, table: &TableTruth) -> Result<BTreeSet<usize>, String> {
-        let held = self.held(table);
+        let held = self.held(stream, table);
         let is_full = self.is_full(&held);
         let mut unread = BTreeSet::new();
-        for (index, shard) in stream.shards().iter().enumerate() {
+        for (index, shard) in stream.shards().iter().enumerate().filter(|(_, shard)| !shard.deleted) {
             let waits = shard.parents.iter().any(|parent| unread.contains(parent));
             let Some(row) = table.get(&shard.key) else {
                 if waits {
@@ -102,6 +107,15 @@ impl Judge {
         Ok(unread)
     }
 
+    /// Which worker has not ended since `healed`, in a healed world of one stream that was made again.
+    pub(crate) fn not_ended(&self, healed: At) -> Option<String> {
+        let ended = |slot: &usize| {
+            self.board.lives.values().any(|life| life.slot == *slot && life.replaced.is_some_and(|at| at >= healed))
+        };
+        let slot = (0..self.world.fleet.workers).find(|slot| !ended(slot))?;
+        Some(format!("the stream was made again, and no process in place {slot} has ended for that"))
+    }
+
     /// A healed fleet is at rest: still nothing is unfinished, and what nobody has room for was said by somebody.
     pub(crate) fn at_rest(&mut self, at: At, stream: &StreamTruth, table: &TableTruth) {
         if let Some(missing) = self.unfinished(stream, table) {
@@ -114,10 +128,10 @@ impl Judge {
     }
 
     /// How many unfinished leases each live process holds.
-    fn held(&self, table: &TableTruth) -> BTreeMap<LifeId, usize> {
+    fn held(&self, stream: &StreamTruth, table: &TableTruth) -> BTreeMap<LifeId, usize> {
         let alive = self.board.lives.iter().filter(|(_, info)| info.alive);
         let mut held: BTreeMap<LifeId, usize> = alive.map(|(life, _)| (*life, 0)).collect();
-        for row in table.leases().filter(|row| !row.checkpoint.is_shard_end()) {
+        for row in table.leases().filter(|row| !row.checkpoint.is_shard_end() && !is_deleted(row, stream)) {
             if let Some(owner) = self.owner_of(row, &held) {
                 *held.entry(owner).or_default() += 1;
             }
@@ -154,7 +168,8 @@ impl Judge {
         for index in 0..stream.shards().len() {
             let shard = &stream.shards()[index];
             let key = shard.key.clone();
-            if self.unread.contains(&index) {
+            // Of one stream that was made again nothing is read before an operator has said what is to be done.
+            if shard.deleted || (self.world.streams == 1 && stream.is_replaced(0)) || self.unread.contains(&index) {
                 continue;
             }
             if !self.board.made.contains_key(&key) && (self.world.fleet.latest || shard.left.is_some()) {
@@ -180,7 +195,7 @@ impl Judge {
         let is_unread = |row: &&Lease| stream.leased(&row.key).is_some_and(|(index, _)| self.unread.contains(&index));
         let held: Vec<String> = table
             .leases()
-            .filter(|row| row.owner.is_some() && !is_unread(row))
+            .filter(|row| row.owner.is_some() && !is_unread(row) && !is_deleted(row, stream))
             .map(|row| format!("{} by {:?}", row.key, row.owner))
             .collect();
         if !held.is_empty() {

@@ -14,6 +14,10 @@ impl Fold for Fence {
         "I2 fence"
     }
 
+    fn judges_deleted(&self) -> bool {
+        true
+    }
+
     fn on(&mut self, entry: &Entry, see: &See<'_>, sink: &mut Sink<'_>) {
         let Event::Written(written) = &entry.event else { return };
         let (Asked::Update(expect, change), Some(before), true) = (&written.asked, &written.before, written.accepted) else {

@@ -14,6 +14,10 @@ impl Fold for Epochs {
         "I3 linear epochs"
     }
 
+    fn judges_deleted(&self) -> bool {
+        true
+    }
+
     fn on(&mut self, entry: &Entry, _: &See<'_>, sink: &mut Sink<'_>) {
         let Event::Written(written) = &entry.event else { return };
         let Asked::Update(_, change) = &written.asked else { return };

@@ -19,6 +19,10 @@ impl Fold for Overlap {
         "I4 overlap"
     }
 
+    fn judges_deleted(&self) -> bool {
+        true
+    }
+
     fn on(&mut self, entry: &Entry, see: &See<'_>, sink: &mut Sink<'_>) {
         let Event::Called { processor, call: call @ (Call::Process { .. } | Call::ShardEnded { .. }) } = &entry.event else {
             return;

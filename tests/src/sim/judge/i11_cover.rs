@@ -18,6 +18,9 @@ impl Fold for Cover {
     }
 
     fn on(&mut self, entry: &Entry, see: &See<'_>, sink: &mut Sink<'_>) {
+        if let Event::Replaced { stream } = &entry.event {
+            self.covered.remove(stream);
+        }
         let Event::Written(written) = &entry.event else { return };
         let ends = written.after.as_ref().is_none_or(|row| row.checkpoint.is_shard_end());
         let matters = matches!(written.asked, Asked::Create(_) | Asked::Delete(_)) || ends;

@@ -22,6 +22,10 @@ impl Fold for Plans {
         "I13 plans"
     }
 
+    fn judges_deleted(&self) -> bool {
+        true
+    }
+
     fn on(&mut self, entry: &Entry, see: &See<'_>, sink: &mut Sink<'_>) {
         match &entry.event {
             Event::Written(written) if written.accepted => {

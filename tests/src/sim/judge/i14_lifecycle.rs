@@ -53,6 +53,10 @@ impl Fold for Lifecycle {
         "I14 lifecycle"
     }
 
+    fn judges_deleted(&self) -> bool {
+        true
+    }
+
     fn on(&mut self, entry: &Entry, see: &See<'_>, sink: &mut Sink<'_>) {
         match &entry.event {
             Event::Called { processor, call } => {

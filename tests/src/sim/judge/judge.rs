@@ -82,7 +82,8 @@ impl Judge {
         }
         let see = See { world, board, stream, table };
         finder.on(entry, &see);
-        for fold in folds {
+        let is_of_deleted = see.is_of_deleted(&entry.event);
+        for fold in folds.iter_mut().filter(|fold| !is_of_deleted || fold.judges_deleted()) {
             let mut sink = Sink { kept: found, invariant: fold.name(), number: entry.number, at: entry.at };
             fold.on(entry, &see, &mut sink);
         }

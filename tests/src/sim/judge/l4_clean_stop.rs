@@ -18,7 +18,7 @@ impl Fold for CleanStop {
             return;
         }
         for (key, checkpoint) in drained {
-            let Some((_, shard)) = see.stream.leased(key) else { continue };
+            let Some((_, shard)) = see.stream.leased(key).filter(|(_, shard)| !shard.deleted) else { continue };
             let facts = see.table.get(key).map(|row| row.facts.clone()).unwrap_or_default();
             let stored = shard.after(checkpoint, &facts);
             let last = see.board.processors.iter().rev().find(|info| info.life == *life && info.key == *key);

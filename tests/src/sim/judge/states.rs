@@ -81,6 +81,8 @@ states! {
     LeftToOthers = "a lease was freed by a process that did not get through to the stream",
     EndNotBelieved = "an answer said that an open shard had ended, and was not believed",
     ToldTooSoon = "an answer said that a closed shard had ended, and there were records left",
+    ReadAnew = "a worker of several streams noticed that one was made again",
+    EndedReplaced = "a worker of one stream ended because it was made again",
     SubscriptionUnused = "a subscription ended or broke before it brought a record",
     SubscriptionTakenOver = "a subscription was ended by the one of a new owner",
     EndPushed = "the end of a shard was pushed",
@@ -161,6 +163,10 @@ impl Finder {
             Event::Cut { life, service: "stream, for long", .. } => drop(self.out_of_reach.insert(*life)),
             Event::Said { life, said: Said::Unreadable(_) } if self.out_of_reach.contains(life) => {
                 self.found.add(State::LeftToOthers);
+            }
+            Event::Said { said: Said::Replaced, .. } => self.found.add(State::ReadAnew),
+            Event::Stopped { error: Some(error), .. } if error.contains("was deleted and made again") => {
+                self.found.add(State::EndedReplaced);
             }
             Event::Said { said: Said::EndRefused(key), .. } => {
                 if see.stream.leased(key).is_some_and(|(_, shard)| shard.is_open()) {

@@ -74,6 +74,13 @@ impl Consumers {
         self.subscribed.retain(|(of, _), _| **of != *arn.as_str());
     }
 
+    /// A stream was deleted, and its consumers with it.
+    pub(crate) fn forget(&mut self, stream: usize) {
+        for made in self.made.extract_if(.., |made| made.stream == stream) {
+            self.subscribed.retain(|(of, _), _| **of != *made.arn.as_str());
+        }
+    }
+
     /// The ARN of the consumer that was made first, if there is one.
     pub(crate) fn first(&self) -> Option<ConsumerArn> {
         self.made.first().map(|made| made.arn.clone())

@@ -7,6 +7,6 @@ mod stream;
 mod table;
 
 pub(crate) use consumers::{Consumers, Refused};
-pub(crate) use shard::{ShardTruth, index_of};
+pub(crate) use shard::{ShardTruth, index_of, shard_in};
 pub(crate) use stream::{Read, StreamTruth, since_beginning, wall};
 pub(crate) use table::TableTruth;

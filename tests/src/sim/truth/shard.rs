@@ -22,6 +22,8 @@ pub(crate) struct ShardTruth {
     pub(crate) children: Vec<ChildShard>,
     /// Nothing is ever put here.
     pub(crate) quiet: bool,
+    /// Its stream was deleted, and another one made under its name.
+    pub(crate) deleted: bool,
     raw: Vec<Raw>,
     /// The place of each user record.
     users: Vec<Position>,
@@ -57,6 +59,7 @@ impl ShardTruth {
             left: None,
             children: Vec::new(),
             quiet,
+            deleted: false,
             raw: Vec::new(),
             users: Vec::new(),
             trimmed_raw: 0,
@@ -174,6 +177,11 @@ pub(crate) fn index_of(data: &[u8], shard: usize) -> Option<u32> {
     let (of, index) = data.split_at_checked(4)?;
     let of = u32::from_le_bytes(of.try_into().ok()?);
     (of as usize == shard).then_some(u32::from_le_bytes(index.try_into().ok()?))
+}
+
+/// The shard that a user record says that it is of.
+pub(crate) fn shard_in(data: &[u8]) -> Option<usize> {
+    Some(u32::from_le_bytes(data.split_at_checked(4)?.0.try_into().ok()?) as usize)
 }
 
 fn aggregate(shard: usize, from: u32, users: u32, hash_key: u128) -> Bytes {

@@ -1,5 +1,4 @@
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use kcl_core::model::{ChildShard, HashKeyRange, LeaseKey, RawRecord, SequenceNumber, Shard, ShardId, Timestamp};
@@ -12,10 +11,15 @@ use super::ShardTruth;
 /// All shards that there ever were in the streams of a world, with all records. Shards of two streams may have the same name.
 #[derive(Debug)]
 pub(crate) struct StreamTruth {
-    /// What stands in the keys of their leases; nothing when there is one stream.
-    identities: Vec<Arc<str>>,
+    /// When each was made, the first time or again.
+    made: Vec<At>,
+    /// Whether the keys of leases name the stream.
+    several: bool,
     shards: Vec<ShardTruth>,
+    /// Those of the streams as they are now.
     by_id: BTreeMap<(usize, ShardId), usize>,
+    /// Where leases of two shards have the same key, as of one stream that was made again, the first one.
+    by_key: BTreeMap<LeaseKey, usize>,
     events: u128,
 }
 
@@ -47,19 +51,36 @@ pub(crate) fn since_beginning(time: Timestamp) -> At {
 
 impl StreamTruth {
     pub(crate) fn new(streams: usize) -> Self {
-        let several = if streams > 1 { 0..streams } else { 0..0 };
         Self {
-            identities: several.map(|stream| Self::describe(stream).identity()).collect(),
+            made: vec![At(0); streams],
+            several: streams > 1,
             shards: Vec::new(),
             by_id: BTreeMap::new(),
+            by_key: BTreeMap::new(),
             events: 0,
         }
     }
 
     /// What the service says of a stream.
-    pub(crate) fn describe(stream: usize) -> StreamDescription {
+    pub(crate) fn describe(&self, stream: usize) -> StreamDescription {
         let arn = format!("arn:aws:kinesis:us-east-1:000000000000:stream/sim-{stream}");
-        StreamDescription::new(arn, wall(At(0)), Duration::from_hours(24))
+        StreamDescription::new(arn, wall(self.made[stream]), Duration::from_hours(24))
+    }
+
+    /// Whether a stream was made again.
+    pub(crate) fn is_replaced(&self, stream: usize) -> bool {
+        self.made[stream] > At(0)
+    }
+
+    /// Deletes a stream with all that it holds, and makes it again, without shards so far.
+    pub(crate) fn replace(&mut self, stream: usize, at: At) {
+        self.made[stream] = at;
+        for shard in self.shards.iter_mut().filter(|shard| shard.stream == stream && !shard.deleted) {
+            shard.deleted = true;
+            shard.closed.get_or_insert(at);
+            shard.left.get_or_insert(at);
+            shard.trim_all();
+        }
     }
 
     pub(crate) fn shards(&self) -> &[ShardTruth] {
@@ -74,11 +95,7 @@ impl StreamTruth {
 
     /// The shard that a lease is for.
     pub(crate) fn leased(&self, key: &LeaseKey) -> Option<(usize, &ShardTruth)> {
-        let stream = match &key.stream {
-            None => 0,
-            Some(text) => self.identities.iter().position(|identity| identity == text)?,
-        };
-        self.shard(stream, &key.shard).filter(|(_, shard)| shard.key == *key)
+        self.by_key.get(key).map(|index| (*index, &self.shards[*index]))
     }
 
     pub(crate) fn open_shards(&self) -> Vec<usize> {
@@ -88,12 +105,14 @@ impl StreamTruth {
     /// Opens a shard.
     pub(crate) fn open(&mut self, stream: usize, range: HashKeyRange, parents: &[usize], at: At, quiet: bool) -> usize {
         let index = self.shards.len();
-        let number = self.shards.iter().filter(|shard| shard.stream == stream).count();
+        let number = self.shards.iter().filter(|shard| shard.stream == stream && !shard.deleted).count();
         let id = ShardId::from(format!("shardId-{number:012}"));
         let ids: Vec<ShardId> = parents.iter().map(|parent| self.shards[*parent].id().clone()).collect();
         let mut shard = Shard::new(id.clone(), range).with_parents(ids);
         shard.starting_sequence = Some(self.next_sequence());
-        let key = LeaseKey { stream: self.identities.get(stream).cloned(), shard: id.clone() };
+        let identity = self.several.then(|| self.describe(stream).identity());
+        let key = LeaseKey { stream: identity, shard: id.clone() };
+        self.by_key.entry(key.clone()).or_insert(index);
         self.shards.push(ShardTruth::new(shard, stream, key, parents.to_vec(), at, quiet));
         self.by_id.insert((stream, id), index);
         index
@@ -169,7 +188,7 @@ impl StreamTruth {
 
     /// The listing of a stream's shards as it was at `seen`, in the order of their names.
     pub(crate) fn list(&self, stream: usize, filter: &ShardFilter, seen: At) -> Vec<Shard> {
-        let mine = || self.shards.iter().filter(|s| s.stream == stream);
+        let mine = || self.shards.iter().filter(|s| s.stream == stream && !s.deleted);
         let known: Vec<&ShardTruth> = mine().filter(|s| s.opened <= seen && s.left.is_none_or(|left| left > seen)).collect();
         let is_known = |id: &ShardId| known.iter().any(|s| s.id() == id);
         let is_root = |s: &ShardTruth| !s.shard.parents.iter().any(is_known);
@@ -199,9 +218,15 @@ impl StreamTruth {
         self.shards[index].sequence_before(raw)
     }
 
-    /// Where a reader begins who opens the shard here.
-    pub(crate) fn place(&self, index: usize, at: &StartAt) -> usize {
-        self.shards[index].place(at)
+    /// Where a reader begins who opens the shard here; nothing when the place is none of this stream.
+    pub(crate) fn place(&self, index: usize, at: &StartAt) -> Option<usize> {
+        let shard = &self.shards[index];
+        if let (StartAt::Sequence(sequence) | StartAt::AfterSequence(sequence), true) = (at, self.is_replaced(shard.stream))
+            && shard.shard.starting_sequence.as_ref().is_some_and(|first| sequence < first)
+        {
+            return None;
+        }
+        Some(shard.place(at))
     }
 
     pub(crate) fn read(&self, index: usize, from: usize, limit: usize, now: At) -> Read {

@@ -24,6 +24,8 @@ pub struct Chaos {
     pub cut_ms: u64,
     /// When a process loses its way to the stream: until the others have read everything, after the heal. Not a mean.
     pub out_of_reach_ms: u64,
+    /// When a stream is deleted and made again under its name. Not a mean.
+    pub replaced_ms: u64,
     /// A second process is started under the id of one that lives.
     pub duplicate_every_ms: u64,
     /// Whether a restarted process has a new id.
@@ -45,6 +47,7 @@ impl Chaos {
             duplicate_every_ms: every(0.25, 20_000.0, 90_000.0),
             streams_every_ms: 0,
             out_of_reach_ms: 0,
+            replaced_ms: 0,
             freeze_ms: dice.range(failover_ms / 2, failover_ms * 4),
             cut_ms: dice.range(failover_ms / 2, failover_ms * 3),
             new_ids: dice.chance(0.5),
@@ -67,6 +70,7 @@ impl Chaos {
             duplicate_every_ms: 0,
             streams_every_ms: 0,
             out_of_reach_ms: 0,
+            replaced_ms: 0,
             new_ids: false,
             down_ms: 0,
         }

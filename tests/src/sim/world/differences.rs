@@ -27,6 +27,11 @@ pub(super) fn draw(world: &mut World) {
     if workers > 1 && world.fleet.caps.is_empty() && dice.chance(0.2) {
         world.chaos.out_of_reach_ms = world.faults_ms * dice.range(50, 99) / 100;
     }
+    let mut dice = Dice::new(seed, "replaced stream");
+    // Where there is one stream it is the end of all reading.
+    if dice.chance(if world.streams > 1 { 0.4 } else { 0.05 }) {
+        world.chaos.replaced_ms = world.faults_ms * dice.range(30, 95) / 100;
+    }
     let mut dice = Dice::new(seed, "false ends");
     world.stream.false_end = dice.rate(0.2, 0.003, 0.1);
 }
