@@ -90,11 +90,13 @@ pub enum Fault {
     EndWithheld,
     /// A stream was deleted and made again.
     StreamReplaced,
+    /// The row of a lease was edited so that it could not be read.
+    RowSpoiled,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 44] = [
         Self::Delay,
         Self::LostRequest,
         Self::LostAnswer,
@@ -138,6 +140,7 @@ impl Fault {
         Self::FalseEnd,
         Self::EndWithheld,
         Self::StreamReplaced,
+        Self::RowSpoiled,
     ];
 }
 

@@ -95,7 +95,11 @@ impl LeaseTable for SimTable {
     }
 
     async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, Error> {
-        self.life.read(|state| state.table.get(key).cloned().map(|row| mutated::read(&self.life, state, row))).await
+        let read = |state: &mut State| {
+            let row = state.table.readable(key)?.cloned();
+            Ok(row.map(|row| mutated::read(&self.life, state, row)))
+        };
+        self.life.read(read).await?
     }
 
     async fn snapshot(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<Snapshot, Error> {
@@ -118,15 +122,19 @@ impl LeaseTable for SimTable {
             snapshot.next = leases.last().filter(|_| more).map(|last| PageToken(last.key.to_string()));
             if after.is_none() {
                 snapshot.workers = table.workers_at(seen());
+                snapshot.malformed = table.malformed_row().into_iter().collect();
+            }
+            if let Some(row) = table.malformed_row().filter(|_| sim.mutant() == Some(Mutant::OneRowIsAll)) {
+                return Err(row.into());
             }
             snapshot.leases = leases;
             if sim.mutant().is_some() {
                 let rows = std::mem::take(&mut snapshot.leases);
                 snapshot.leases = rows.into_iter().map(|row| mutated::looked(&self.life, state, row)).collect();
             }
-            snapshot
+            Ok(snapshot)
         };
-        self.life.read(read).await
+        self.life.read(read).await?
     }
 
     async fn create(&self, lease: &Lease) -> Result<Lease, Error> {

@@ -32,12 +32,30 @@ pub(crate) fn begin(sim: &Sim, processes: &Processes) {
             spawn(again_and_again(sim.clone(), processes.clone(), name, mean, deed));
         }
     }
+    if chaos.malformed_ms > 0 {
+        spawn(spoil_row(sim.clone(), chaos.malformed_ms));
+    }
     if chaos.replaced_ms > 0 {
         spawn(replace_stream(sim.clone(), chaos.replaced_ms));
     }
     if chaos.out_of_reach_ms > 0 {
         spawn(lose_reach(sim.clone(), processes.clone(), chaos.out_of_reach_ms));
     }
+}
+
+/// Somebody edits the row of a lease whose shard is not done, so that it cannot be read.
+async fn spoil_row(sim: Sim, after: u64) {
+    let mut dice = Dice::new(sim.world().seed, "which row is malformed");
+    sleep(after).await;
+    let mut state = sim.state();
+    let rows: Vec<_> = state.table.leases().filter(|row| !row.checkpoint.is_shard_end()).map(|row| row.key.clone()).collect();
+    if state.healed || rows.is_empty() {
+        return;
+    }
+    let key = rows[dice.index(rows.len())].clone();
+    state.counts.add(Fault::RowSpoiled);
+    state.table.spoil(&key);
+    state.say(sim.now(), Event::Spoiled { key, on: true });
 }
 
 /// A stream is deleted and made again under its name, once there is a lease.

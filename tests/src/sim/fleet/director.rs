@@ -44,7 +44,7 @@ pub(crate) async fn direct(sim: &Sim) {
 
     sim.say(Event::Phase("liveness"));
     let healed = sim.now();
-    let deadline = healed.plus(patience(sim));
+    let mut deadline = healed.plus(patience(sim));
     let mut alive = true;
     loop {
         sleep(500).await;
@@ -54,14 +54,23 @@ pub(crate) async fn direct(sim: &Sim) {
             if is_over { state.judge.not_ended(healed) } else { state.judge.unfinished(&state.stream, &state.table) }
         };
         match missing {
-            None => break,
+            None => {
+                // A row that cannot be read keeps one shard, and what follows it, and nothing else. Now it is repaired.
+                let state = &mut *sim.state();
+                if !is_over {
+                    state.judge.malformed_was_told(now, &state.stream, &state.table);
+                }
+                let Some(key) = state.table.repair() else { break };
+                state.say(now, Event::Spoiled { key, on: false });
+            }
             Some(missing) if now >= deadline => {
                 sim.state().judge.not_alive(now, missing);
                 alive = false;
                 break;
             }
-            Some(_) => {}
+            Some(_) => continue,
         }
+        deadline = now.plus(patience(sim));
     }
 
     for process in processes.all() {

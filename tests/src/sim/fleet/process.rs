@@ -201,6 +201,7 @@ fn listen(life: &Arc<Life>, worker: &Worker) {
                 Heard::RecordSkipped { shard, at } => Said::Skipped(shard.lease, at),
                 Heard::ShardUnreadable { shard, .. } => Said::Unreadable(shard.lease),
                 Heard::EndRefused { shard, .. } => Said::EndRefused(shard.lease),
+                Heard::RowMalformed { .. } => Said::Malformed,
                 Heard::StreamReplaced { .. } => Said::Replaced,
                 Heard::LeasesLeftUnread { leases } => Said::LeftUnread(leases),
                 _ => continue,

@@ -118,6 +118,8 @@ pub(crate) enum Said {
     Unreadable(LeaseKey),
     /// An answer said that a shard had ended, and was not believed.
     EndRefused(LeaseKey),
+    /// The row of a lease cannot be read.
+    Malformed,
     /// A stream, one of several, was made again, and is read anew.
     Replaced,
     /// So many shards are unread because it holds as many leases as it may.
@@ -211,6 +213,11 @@ pub(crate) enum Event {
     Opened {
         shard: usize,
         parents: Vec<usize>,
+    },
+    /// The row of a lease cannot be read from now on, or can be read again.
+    Spoiled {
+        key: LeaseKey,
+        on: bool,
     },
     /// A stream was deleted and made again under its name.
     Replaced {

@@ -43,6 +43,8 @@ pub(crate) struct LifeInfo {
     pub(crate) slot: usize,
     /// It has said that shards are unread because it has no room.
     pub(crate) says_left: bool,
+    /// It has said that the row of a lease cannot be read.
+    pub(crate) says_malformed: bool,
     pub(crate) alive: bool,
     pub(crate) crashed: bool,
     /// When it ended because its stream was made again.
@@ -126,6 +128,7 @@ impl Board {
                     worker: worker.clone(),
                     slot: *slot,
                     says_left: false,
+                    says_malformed: false,
                     alive: true,
                     crashed: false,
                     replaced: None,
@@ -135,6 +138,11 @@ impl Board {
             Event::Said { life, said: Said::LeftUnread(_) } => {
                 if let Some(info) = self.lives.get_mut(life) {
                     info.says_left = true;
+                }
+            }
+            Event::Said { life, said: Said::Malformed } => {
+                if let Some(info) = self.lives.get_mut(life) {
+                    info.says_malformed = true;
                 }
             }
             Event::Crashed { life } => self.end_life(*life, true),

@@ -77,6 +77,10 @@ impl Judge {
             if row.checkpoint.is_shard_end() {
                 continue;
             }
+            if table.malformed() == Some(&shard.key) {
+                unread.insert(index);
+                continue;
+            }
             let owned = self.owner_of(row, &held).is_some();
             if !owned && is_full {
                 unread.insert(index);
@@ -124,6 +128,17 @@ impl Judge {
         let said = self.board.lives.values().any(|life| life.alive && life.says_left);
         if !self.unread.is_empty() && !said {
             self.not_alive(at, format!("{} shards are unread for want of room, and nobody says so", self.unread.len()));
+        }
+    }
+
+    /// Somebody says by now that a row cannot be read, if one cannot.
+    pub(crate) fn malformed_was_told(&mut self, at: At, stream: &StreamTruth, table: &TableTruth) {
+        if table.malformed().and_then(|key| stream.leased(key)).is_some_and(|(_, shard)| shard.deleted) {
+            return;
+        }
+        let is_said = self.board.lives.values().any(|life| life.alive && life.says_malformed);
+        if let Some(key) = table.malformed().filter(|_| !is_said) {
+            self.not_alive(at, format!("the row of {key} cannot be read, and nobody says so"));
         }
     }
 

@@ -83,6 +83,7 @@ states! {
     ToldTooSoon = "an answer said that a closed shard had ended, and there were records left",
     ReadAnew = "a worker of several streams noticed that one was made again",
     EndedReplaced = "a worker of one stream ended because it was made again",
+    ReadAfterRepair = "a lease was taken whose row could not be read before",
     SubscriptionUnused = "a subscription ended or broke before it brought a record",
     SubscriptionTakenOver = "a subscription was ended by the one of a new owner",
     EndPushed = "the end of a shard was pushed",
@@ -143,6 +144,8 @@ pub(super) struct Finder {
     robbed: BTreeSet<LifeId>,
     /// The last write on each lease that moved its counter.
     moved: BTreeMap<LeaseKey, At>,
+    /// Leases whose rows could not be read and were repaired.
+    repaired: BTreeSet<LeaseKey>,
     /// Shards whose end a process was told when it asked by polling.
     end_polled: BTreeSet<(LifeId, usize)>,
     /// Streams that a process was told to read no more, and whether it was told to read them again since.
@@ -164,6 +167,7 @@ impl Finder {
             Event::Said { life, said: Said::Unreadable(_) } if self.out_of_reach.contains(life) => {
                 self.found.add(State::LeftToOthers);
             }
+            Event::Spoiled { key, on: false } => drop(self.repaired.insert(key.clone())),
             Event::Said { said: Said::Replaced, .. } => self.found.add(State::ReadAnew),
             Event::Stopped { error: Some(error), .. } if error.contains("was deleted and made again") => {
                 self.found.add(State::EndedReplaced);
@@ -299,6 +303,9 @@ impl Finder {
         match change {
             Change::Take { .. } => {
                 self.on_taken(written, see);
+                if self.repaired.remove(key) {
+                    self.found.add(State::ReadAfterRepair);
+                }
                 let former = before.token.as_ref().and_then(|token| see.board.tenancy_with(key, token));
                 if let Some(former) = former {
                     let alive = see.board.lives.get(&former.life).is_some_and(|life| life.alive);

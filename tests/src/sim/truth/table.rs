@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, VecDeque};
 
-use kcl_core::lease::{Beacon, Change, Changed, Error, Expect, WorkerRow};
+use kcl_core::lease::{Beacon, Change, Changed, Error, Expect, MalformedRow, RowKey, WorkerRow};
 use kcl_core::model::{Lease, LeaseKey, WorkerId};
 
 use crate::sim::runtime::At;
@@ -12,6 +12,8 @@ pub(crate) struct TableTruth {
     workers: BTreeMap<WorkerId, Versions<WorkerRow>>,
     announcements: u64,
     beacon: Beacon,
+    /// A lease whose row somebody has edited so that it cannot be read: what it held is there again when it is repaired.
+    malformed: Option<LeaseKey>,
 }
 
 /// A row, and what it was before.
@@ -57,6 +59,35 @@ impl TableTruth {
         self.leases.get(key).and_then(|row| row.now.as_ref())
     }
 
+    /// Makes the row of a lease unreadable.
+    pub(crate) fn spoil(&mut self, key: &LeaseKey) {
+        self.malformed = Some(key.clone());
+    }
+
+    /// Makes it readable again.
+    pub(crate) fn repair(&mut self) -> Option<LeaseKey> {
+        self.malformed.take()
+    }
+
+    /// The lease whose row cannot be read.
+    pub(crate) const fn malformed(&self) -> Option<&LeaseKey> {
+        self.malformed.as_ref()
+    }
+
+    /// What is said of the row that cannot be read.
+    pub(crate) fn malformed_row(&self) -> Option<MalformedRow> {
+        let row = RowKey::Lease(self.malformed.clone()?);
+        Some(MalformedRow::new(row, "leaseCounter", Some("many"), "a number"))
+    }
+
+    /// The row of a lease as a call finds it.
+    pub(crate) fn readable(&self, key: &LeaseKey) -> Result<Option<&Lease>, Error> {
+        match self.malformed_row() {
+            Some(row) if row.lease() == Some(key) => Err(row.into()),
+            _ => Ok(self.get(key)),
+        }
+    }
+
     /// All rows as they are.
     pub(crate) fn leases(&self) -> impl Iterator<Item = &Lease> {
         self.leases.values().filter_map(|row| row.now.as_ref())
@@ -66,7 +97,9 @@ impl TableTruth {
     pub(crate) fn page(&self, after: Option<&LeaseKey>, limit: usize, seen: impl Fn() -> At) -> (Vec<Lease>, bool) {
         use std::ops::Bound;
         let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut rows = self.leases.range::<LeaseKey, _>((begin, Bound::Unbounded)).filter_map(|(_, row)| row.at(seen()));
+        let readable =
+            self.leases.range::<LeaseKey, _>((begin, Bound::Unbounded)).filter(|(key, _)| self.malformed() != Some(*key));
+        let mut rows = readable.filter_map(|(_, row)| row.at(seen()));
         let page: Vec<Lease> = rows.by_ref().take(limit).cloned().collect();
         let more = rows.next().is_some();
         (page, more)
@@ -81,7 +114,7 @@ impl TableTruth {
     }
 
     pub(crate) fn create(&mut self, lease: &Lease, at: At) -> Result<Lease, Error> {
-        if let Some(row) = self.get(&lease.key) {
+        if let Some(row) = self.readable(&lease.key)? {
             return Err(Error::conflict(Some(row.clone())));
         }
         self.leases.entry(lease.key.clone()).or_default().set(Some(lease.clone()), at);
@@ -89,7 +122,7 @@ impl TableTruth {
     }
 
     pub(crate) fn update(&mut self, key: &LeaseKey, expect: &Expect, change: &Change, at: At) -> Result<Lease, Error> {
-        let Some(row) = self.get(key) else { return Err(Error::conflict(None)) };
+        let Some(row) = self.readable(key)? else { return Err(Error::conflict(None)) };
         if !expect.holds(row) {
             return Err(Error::conflict(Some(row.clone())));
         }
@@ -100,7 +133,7 @@ impl TableTruth {
     }
 
     pub(crate) fn delete(&mut self, key: &LeaseKey, expect: &Expect, at: At) -> Result<(), Error> {
-        let Some(row) = self.get(key) else { return Err(Error::conflict(None)) };
+        let Some(row) = self.readable(key)? else { return Err(Error::conflict(None)) };
         if !expect.holds(row) {
             return Err(Error::conflict(Some(row.clone())));
         }

@@ -26,6 +26,8 @@ pub struct Chaos {
     pub out_of_reach_ms: u64,
     /// When a stream is deleted and made again under its name. Not a mean.
     pub replaced_ms: u64,
+    /// When the row of a lease becomes unreadable: until all else is done, after the heal. Not a mean.
+    pub malformed_ms: u64,
     /// A second process is started under the id of one that lives.
     pub duplicate_every_ms: u64,
     /// Whether a restarted process has a new id.
@@ -48,6 +50,7 @@ impl Chaos {
             streams_every_ms: 0,
             out_of_reach_ms: 0,
             replaced_ms: 0,
+            malformed_ms: 0,
             freeze_ms: dice.range(failover_ms / 2, failover_ms * 4),
             cut_ms: dice.range(failover_ms / 2, failover_ms * 3),
             new_ids: dice.chance(0.5),
@@ -71,6 +74,7 @@ impl Chaos {
             streams_every_ms: 0,
             out_of_reach_ms: 0,
             replaced_ms: 0,
+            malformed_ms: 0,
             new_ids: false,
             down_ms: 0,
         }

@@ -32,6 +32,10 @@ pub(super) fn draw(world: &mut World) {
     if dice.chance(if world.streams > 1 { 0.4 } else { 0.05 }) {
         world.chaos.replaced_ms = world.faults_ms * dice.range(30, 95) / 100;
     }
+    let mut dice = Dice::new(seed, "malformed row");
+    if dice.chance(0.15) {
+        world.chaos.malformed_ms = world.faults_ms * dice.range(20, 98) / 100;
+    }
     let mut dice = Dice::new(seed, "false ends");
     world.stream.false_end = dice.rate(0.2, 0.003, 0.1);
 }
