@@ -39,8 +39,11 @@ const FOUND_BY: &[(Mutant, u64)] = &[
     (Mutant::ResumeTooEarly, 1),
     (Mutant::FailureIsProgress, 7),
     (Mutant::EndWithoutListing, 0),
+    (Mutant::ListingForEachLease, 0),
+    (Mutant::OneRowIsAll, 10),
+    (Mutant::DescriptionKept, 5),
     (Mutant::SubscribesAfter, 18),
-    (Mutant::EndNotAsked, 43),
+    (Mutant::EndNotAsked, 6),
 ];
 
 /// What the folds say of which nothing else would be found, and by which defect.
@@ -49,6 +52,9 @@ const SAID_BY: &[(Mutant, &str)] = &[
     (Mutant::FailureIsProgress, "L1/L2 liveness"),
     (Mutant::EndWithoutListing, "I8 checkpoint bounds"),
     (Mutant::EndNotAsked, "L1/L2 liveness"),
+    (Mutant::ListingForEachLease, "I18 listings"),
+    (Mutant::OneRowIsAll, "L1/L2 liveness"),
+    (Mutant::DescriptionKept, "L1/L2 liveness"),
     (Mutant::NoRoomIsRoom, "I13 plans"),
     (Mutant::DeafToRemoval, "I16 removed streams"),
     (Mutant::ResumeTooEarly, "B1 duplicates"),

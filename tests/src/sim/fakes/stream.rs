@@ -1,7 +1,9 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use kcl_core::model::ShardId;
+use futures_util::future::join_all;
+use kcl_core::model::{Lease, ShardId};
 use kcl_core::stream::{
     Cursor, Error, ErrorKind, FanOut, Page, ShardFilter, ShardPage, ShardPageToken, StartAt, Stream, StreamDescription,
 };
@@ -24,6 +26,25 @@ pub(crate) struct SimStream {
     stream: usize,
     /// What it was when it was described first.
     described: Arc<OnceLock<StreamDescription>>,
+    /// How many calls are under way that list all shards.
+    listings: Arc<AtomicUsize>,
+}
+
+/// A call that lists all shards, also when its caller gives up.
+struct UnderWay<'a>(&'a AtomicUsize);
+
+impl<'a> UnderWay<'a> {
+    fn begin(listings: &'a AtomicUsize, life: &Life, stream: usize) -> Self {
+        let under_way = listings.fetch_add(1, Ordering::Relaxed) + 1;
+        life.sim.say(Event::Listing { life: life.id, stream, under_way });
+        Self(listings)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// How long a cursor is good for: the service's five minutes.
@@ -31,7 +52,32 @@ const CURSOR_MS: u64 = 300_000;
 
 impl SimStream {
     pub(crate) fn new(life: Arc<Life>, stream: usize) -> Self {
-        Self { life, stream, described: Arc::default() }
+        Self { life, stream, described: Arc::default(), listings: Arc::default() }
+    }
+
+    async fn list(&self, filter: &ShardFilter, page: Option<&ShardPageToken>) -> Result<ShardPage, Error> {
+        let _under_way = (*filter == ShardFilter::All).then(|| UnderWay::begin(&self.listings, &self.life, self.stream));
+        let sim = &self.life.sim;
+        let load = &sim.world().load;
+        let list = |state: &mut State| {
+            let now = sim.now();
+            let mut seen = now;
+            if load.listing_lag_ms > 0 && !state.healed && state.dice.chance(0.5) {
+                state.counts.add(Fault::StaleListing);
+                seen = At(now.0.saturating_sub(state.dice.range(1, load.listing_lag_ms)));
+            }
+            let mut shards = state.stream.list(self.stream, filter, seen);
+            if let Some(page) = page {
+                let after = ShardId::from(page.0.as_str());
+                shards.retain(|shard| shard.id > after);
+            }
+            let more = shards.len() > load.shards_a_page;
+            shards.truncate(load.shards_a_page);
+            false_end::list(&self.life, state, self.stream, &mut shards);
+            let next = shards.last().filter(|_| more).map(|last| ShardPageToken(last.id.to_string()));
+            Ok(ShardPage::new(shards, next, wall(seen)))
+        };
+        self.life.stream_call("ListShards", list).await
     }
 }
 
@@ -83,27 +129,12 @@ impl Stream for SimStream {
     }
 
     async fn list_shards(&self, filter: &ShardFilter, page: Option<&ShardPageToken>) -> Result<ShardPage, Error> {
-        let sim = &self.life.sim;
-        let load = &sim.world().load;
-        let list = |state: &mut State| {
-            let now = sim.now();
-            let mut seen = now;
-            if load.listing_lag_ms > 0 && !state.healed && state.dice.chance(0.5) {
-                state.counts.add(Fault::StaleListing);
-                seen = At(now.0.saturating_sub(state.dice.range(1, load.listing_lag_ms)));
-            }
-            let mut shards = state.stream.list(self.stream, filter, seen);
-            if let Some(page) = page {
-                let after = ShardId::from(page.0.as_str());
-                shards.retain(|shard| shard.id > after);
-            }
-            let more = shards.len() > load.shards_a_page;
-            shards.truncate(load.shards_a_page);
-            false_end::list(&self.life, state, self.stream, &mut shards);
-            let next = shards.last().filter(|_| more).map(|last| ShardPageToken(last.id.to_string()));
-            Ok(ShardPage::new(shards, next, wall(seen)))
-        };
-        self.life.stream_call("ListShards", list).await
+        if self.life.sim.mutant() != Some(Mutant::ListingForEachLease) {
+            return self.list(filter, page).await;
+        }
+        let is_mine = |row: &&Lease| row.owner.as_ref() == Some(&self.life.worker);
+        let mine = self.life.sim.state().table.leases().filter(is_mine).count();
+        join_all((0..mine.max(1)).map(|_| self.list(filter, page))).await.swap_remove(0)
     }
 
     async fn open(&self, shard: &ShardId, at: &StartAt) -> Result<Cursor, Error> {

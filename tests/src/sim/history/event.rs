@@ -232,6 +232,12 @@ pub(crate) enum Event {
         up_to: u32,
         left: bool,
     },
+    /// A worker asks for a page of all shards of a stream; so many such calls are under way now.
+    Listing {
+        life: LifeId,
+        stream: usize,
+        under_way: usize,
+    },
     /// A worker asks for a subscription to a shard.
     Subscribing {
         life: LifeId,

@@ -28,6 +28,7 @@ mod i14_lifecycle;
 mod i15_unknown;
 mod i16_removed;
 mod i17_pace;
+mod i18_listings;
 mod l4_clean_stop;
 
 pub use fold::Violation;
