@@ -32,6 +32,7 @@ pub struct Chain<'a>(pub &'a (dyn Error + 'static));
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut said = self.0.to_string();
+        let mut all = said.clone();
         f.write_str(&said)?;
         let mut next = self.0.source();
         while let Some(cause) = next {
@@ -39,8 +40,10 @@ impl fmt::Display for Chain<'_> {
             // Many errors repeat their cause in their own words, and some causes what they are the cause of.
             if let Some(more) = text.strip_prefix(&said) {
                 f.write_str(more)?;
-            } else if !said.contains(&text) {
+                all.push_str(more);
+            } else if !all.contains(&text) {
                 write!(f, ": {text}")?;
+                all.push_str(&text);
             }
             said = text;
             next = cause.source();

@@ -1,6 +1,7 @@
 use crate::BoxError;
 use crate::decide::checkpoint::Refused;
 use crate::lease::held::OrderError;
+use crate::lease::with_causes;
 use crate::model::Position;
 
 /// Why a checkpoint was not stored.
@@ -15,14 +16,14 @@ pub enum CheckpointError {
     #[error("the lease of this shard is lost: its new owner goes on from the last stored checkpoint")]
     LeaseLost,
     /// The lease table is busy or gave no answer: the checkpoint may or may not be stored. Trying again is safe.
-    #[error("the lease table is busy: the checkpoint may or may not be stored, and can be tried again")]
+    #[error("the checkpoint may or may not be stored, and can be tried again: {}", with_causes(&**source))]
     Throttled {
         /// What the table said.
         #[source]
         source: BoxError,
     },
     /// The lease table cannot be used; the worker stops.
-    #[error("the lease table cannot be used")]
+    #[error("the checkpoint is not stored: {}", with_causes(&**source))]
     Unusable {
         /// What the table said.
         #[source]

@@ -21,7 +21,7 @@ fn trace(events: &str) -> String {
             "lease-lost-returned" => Step::LeaseLostReturned,
             "stop" => Step::StopAsked,
             "woken" => Step::WokenForNothing,
-            "lost" => Step::LeaseLost(LossReason::Lost),
+            "lost" => Step::LeaseLost(LossReason::Lost("`b` has it".into())),
             other => panic!("unknown event {other}"),
         };
         let command = consumer.on(event);
@@ -60,7 +60,7 @@ fn no_order_of_events_breaks_the_order_of_calls() {
             Command::CallLeaseLost(_) => vec![Step::LeaseLostReturned],
             Command::Finish(_) => return Vec::new(),
         };
-        answers.extend([Step::StopAsked, Step::WokenForNothing, Step::LeaseLost(LossReason::Lost)]);
+        answers.extend([Step::StopAsked, Step::WokenForNothing, Step::LeaseLost(LossReason::Lost("`b` has it".into()))]);
         answers
     }
 

@@ -48,6 +48,8 @@ pub(crate) struct Shared {
     answered: AtomicU64,
     /// The lease is given up because its shard is out of this worker's reach.
     out_of_reach: AtomicBool,
+    /// Why the last write did not go through; nothing when it did.
+    unsettled: Mutex<Option<Arc<str>>>,
 }
 
 /// Something for the writer to do.
@@ -132,7 +134,21 @@ impl Shared {
             reading: Mutex::default(),
             answered: AtomicU64::new(IDLE),
             out_of_reach: AtomicBool::new(false),
+            unsettled: Mutex::default(),
         }
+    }
+
+    /// Takes in why the last write did not go through, or that it did.
+    pub(crate) fn set_unsettled(&self, cause: Option<Arc<str>>) {
+        *lock(&self.unsettled) = cause;
+    }
+
+    /// Why the lease is lost when its time is over.
+    pub(crate) fn out_of_time(&self) -> LossReason {
+        LossReason::Lost(match &*lock(&self.unsettled) {
+            Some(cause) => format!("it could not be renewed in time: {cause}").into(),
+            None => "it was not renewed in time: this process was stopped or held up, or had no answer yet".into(),
+        })
     }
 
     /// Whether another worker, if there is one, should have the lease.
@@ -211,10 +227,13 @@ impl Held {
     pub(crate) async fn lost(&self) -> LossReason {
         let mut loss = self.loss.clone();
         // The writer going away without a word is a loss too.
-        match loss.wait_for(Option::is_some).await {
-            Ok(reason) => reason.clone().unwrap_or(LossReason::Lost),
-            Err(_) => LossReason::Lost,
-        }
+        let reason = loss.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+        reason.unwrap_or_else(|| LossReason::Lost("the coordination of this worker has ended".into()))
+    }
+
+    /// The loss of a lease whose time is over.
+    pub(crate) fn out_of_time(&self) -> LossReason {
+        self.shared.out_of_time()
     }
 
     /// Why the lease was lost, if it was.

@@ -50,8 +50,8 @@ pub(crate) enum Outcome {
     Superseded,
     /// Somebody edited the checkpoint of the row, which is ours.
     Edited,
-    /// The lease is somebody else's.
-    Lost,
+    /// The lease is somebody else's: this is its row.
+    Lost(Box<Lease>),
     /// There is no row.
     Vanished,
     /// The row cannot be read.
@@ -148,7 +148,7 @@ impl Settler {
                     *held = row;
                     return Outcome::Edited;
                 }
-                Settled::Lost(_) => return Outcome::Lost,
+                Settled::Lost(row) => return Outcome::Lost(Box::new(row)),
                 Settled::Vanished => return Outcome::Vanished,
                 Settled::Malformed(row) => return Outcome::Malformed(row),
                 Settled::Broken(error) => return Outcome::Broken(error),

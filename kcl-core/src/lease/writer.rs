@@ -10,7 +10,7 @@ use crate::processor::{Fence, LossReason};
 
 use super::held::{Answer, Held, Leave, Order, OrderError, Shared};
 use super::settle::{FIRST_PAUSE, Outcome, Settler};
-use super::{BoxError, Error, Write};
+use super::{BoxError, Error, Write, with_causes};
 use crate::decide::expiry::Timing;
 
 /// The one writer of a lease: renewals and checkpoints go through here and cannot race each other. A checkpoint renews.
@@ -133,7 +133,7 @@ impl Writer {
         let reason = match &tenancy {
             Tenancy::Ended | Tenancy::Released | Tenancy::PassedOn(_) | Tenancy::Kept => LossReason::Released,
             Tenancy::Lost(reason) => reason.clone(),
-            Tenancy::Broken(_) => LossReason::Lost,
+            Tenancy::Broken(error) => LossReason::Lost(with_causes(error).into()),
         };
         self.shared.set_valid_until(Moment::default());
         self.loss.send_replace(Some(reason));
@@ -197,7 +197,7 @@ impl Writer {
     async fn on_time(&mut self) -> Option<Tenancy> {
         let now = self.settler.clock.now();
         if now >= self.deadline() {
-            return Some(Tenancy::Lost(LossReason::Lost));
+            return Some(Tenancy::Lost(self.shared.out_of_time()));
         }
         let progress = &self.shared.progress;
         let stuck = match progress.in_call_for(now) {
@@ -264,11 +264,12 @@ impl Writer {
                 // Boxed: giving up is a write too, and may find the row edited once more.
                 Err(Failed::Tenancy(Box::pin(self.give_up(LossReason::CheckpointEdited)).await))
             }
-            Outcome::Lost => Err(Failed::Tenancy(Tenancy::Lost(LossReason::Lost))),
+            Outcome::Lost(row) => Err(Failed::Tenancy(Tenancy::Lost(self.taken(&row)))),
             Outcome::Vanished => self.put_back().await,
             Outcome::Malformed(row) => Err(Failed::Tenancy(Tenancy::Lost(LossReason::Unreadable(row.to_string().into())))),
             Outcome::Unsettled { error, sent } => {
                 self.unsettled.get_or_insert(sent);
+                self.shared.set_unsettled(Some(with_causes(&error).into()));
                 self.shared.set_stored(self.row.checkpoint.clone());
                 self.retry_at = self.settler.clock.now() + FIRST_PAUSE;
                 Err(Failed::Unsettled(error.into()))
@@ -277,7 +278,17 @@ impl Writer {
         }
     }
 
+    /// The loss of a lease that is somebody else's, as this row shows.
+    fn taken(&self, row: &Lease) -> LossReason {
+        LossReason::Lost(match row.actual_owner() {
+            Some(owner) if *owner == self.me => format!("another process that works as `{owner}` has it").into(),
+            Some(owner) => format!("`{owner}` has it").into(),
+            None => "somebody has freed it".into(),
+        })
+    }
+
     fn renewed(&mut self, sent: Moment) {
+        self.shared.set_unsettled(None);
         self.sent = sent;
         self.shared.set_stored(self.row.checkpoint.clone());
         self.shared.set_valid_until(self.deadline());
@@ -289,7 +300,9 @@ impl Writer {
     async fn put_back(&mut self) -> Result<(), Failed> {
         let sent = self.settler.clock.now();
         if sent >= self.deadline() {
-            return Err(Failed::Tenancy(Tenancy::Lost(LossReason::Lost)));
+            return Err(Failed::Tenancy(Tenancy::Lost(LossReason::Lost(
+                "its row was deleted by somebody, and its time is over".into(),
+            ))));
         }
         tracing::warn!(lease = %self.row.key, checkpoint = %self.row.checkpoint, "the lease's row was deleted by somebody; it is made again");
         // The same tenancy: the rest of this worker knows it by its token.
@@ -309,9 +322,13 @@ impl Writer {
                 self.renewed(sent);
                 Ok(())
             }
-            Err(Error::Conflict { .. }) => Err(Failed::Tenancy(Tenancy::Lost(LossReason::Lost))),
+            Err(Error::Conflict { row: Some(found) }) => Err(Failed::Tenancy(Tenancy::Lost(self.taken(&found)))),
+            Err(Error::Conflict { row: None }) => {
+                Err(Failed::Tenancy(Tenancy::Lost(LossReason::Lost("its row was deleted by somebody, again and again".into()))))
+            }
             Err(Error::Malformed(row)) => Err(Failed::Tenancy(Tenancy::Lost(LossReason::Unreadable(row.to_string().into())))),
             Err(error) if error.is_transient() => {
+                self.shared.set_unsettled(Some(with_causes(&error).into()));
                 // If it was made after all, the next write meets a row with this token and counter.
                 self.row = row;
                 self.retry_at = self.settler.clock.now() + FIRST_PAUSE;
@@ -444,7 +461,7 @@ impl Writer {
         let now = self.settler.clock.now();
         if now >= self.deadline() {
             let _ = answer.send(Err(OrderError::Lost));
-            return Some(Tenancy::Lost(LossReason::Lost));
+            return Some(Tenancy::Lost(self.shared.out_of_time()));
         }
         // The caller hears of a busy table well before the lease is in danger.
         let until = self.deadline().min(now + self.timing.call_limit * 2);
@@ -498,9 +515,12 @@ impl Writer {
     fn finish(answer: Answer<()>, result: Result<(), Failed>, done: Tenancy) -> Option<Tenancy> {
         let (reply, tenancy) = match result {
             Ok(()) => (Ok(()), done),
-            Err(Failed::Unsettled(error)) => (Err(OrderError::Throttled(error)), Tenancy::Lost(LossReason::Lost)),
+            Err(Failed::Unsettled(error)) => {
+                let cause = format!("its last write did not go through: {}", with_causes(&*error));
+                (Err(OrderError::Throttled(error)), Tenancy::Lost(LossReason::Lost(cause.into())))
+            }
             Err(Failed::Tenancy(Tenancy::Broken(error))) => {
-                (Err(OrderError::Broken(error.to_string().into())), Tenancy::Broken(error))
+                (Err(OrderError::Broken(with_causes(&error).into())), Tenancy::Broken(error))
             }
             Err(Failed::Tenancy(tenancy)) => (Err(OrderError::Lost), tenancy),
         };

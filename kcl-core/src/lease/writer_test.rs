@@ -82,7 +82,7 @@ impl LeaseTable for Ruled {
                 tokio::time::advance(span).await;
                 answer
             }
-            Fate::Refused => Err(Error::Throttled { source: "busy".into() }),
+            Fate::Refused => Err(Error::Throttled { source: "too many writes".into() }),
         }
     }
     async fn delete(&self, key: &LeaseKey, expect: &Expect) -> Result<(), Error> {
@@ -179,7 +179,7 @@ async fn validity_counts_from_the_write_whose_landing_others_may_have_seen() {
     assert_eq!(bench.held.stored(), Checkpoint::At(position(5)), "and what it holds is known");
     bench.at(limit + 0.1).await;
     assert!(!bench.is_valid());
-    assert!(matches!(bench.writer.await.unwrap(), Tenancy::Lost(LossReason::Lost)));
+    assert!(matches!(bench.writer.await.unwrap(), Tenancy::Lost(LossReason::Lost(_))));
 }
 
 #[tokio::test(start_paused = true)]
@@ -190,7 +190,8 @@ async fn a_lease_that_cannot_be_renewed_is_over_before_others_may_take_it() {
     assert!(bench.is_valid());
     bench.at(7.3).await;
     assert!(!bench.is_valid() && bench.timing.valid_for < bench.timing.expires_after);
-    assert!(matches!(bench.writer.await.unwrap(), Tenancy::Lost(_)));
+    let Tenancy::Lost(LossReason::Lost(cause)) = bench.writer.await.unwrap() else { panic!("it is not lost") };
+    assert!(cause.starts_with("it could not be renewed in time: the lease table is busy or out of reach: "), "{cause}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -324,7 +325,7 @@ async fn a_row_that_has_gone_is_not_made_again_after_the_lease_s_own_deadline() 
     // Somebody else may have taken the lease, read the shard to its end and deleted the row meanwhile.
     let span = bench.timing.valid_for;
     bench.table.set(move |_| Fate::Standstill(span));
-    assert!(matches!(bench.writer.await.unwrap(), Tenancy::Lost(LossReason::Lost)));
+    assert!(matches!(bench.writer.await.unwrap(), Tenancy::Lost(LossReason::Lost(_))));
     assert_eq!(bench.table.get(&bench.key).await.unwrap(), None);
 }
 

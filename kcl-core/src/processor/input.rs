@@ -156,8 +156,9 @@ pub struct LeaseLostInput {
 pub enum LossReason {
     /// The worker gave the lease up, with the last checkpoint stored.
     Released,
-    /// Somebody else has the lease, or nobody knows: it could not be renewed in time.
-    Lost,
+    /// Somebody else has the lease, or nobody knows: it could not be renewed in time. With who has it, or why it could not be renewed:
+    /// what the lease table said, with all causes.
+    Lost(Arc<str>),
     /// The shard made no progress: its handler was inside one call for longer than its budget
     /// ([`Settings::handler_budget`](crate::worker::Settings::handler_budget)), or its loop stood still. The lease was freed, so that
     /// somebody else can try.
@@ -172,7 +173,7 @@ impl fmt::Display for LossReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Released => f.write_str("it was given up"),
-            Self::Lost => f.write_str("another worker has it, or it could not be renewed in time"),
+            Self::Lost(cause) => f.write_str(cause),
             Self::NoProgress => f.write_str("the shard made no progress: its handler did not return in time, or it was not read"),
             Self::CheckpointEdited => f.write_str("somebody edited its checkpoint"),
             Self::Unreadable(error) => write!(f, "the shard cannot be read: {error}"),

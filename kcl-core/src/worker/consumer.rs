@@ -290,7 +290,7 @@ impl ShardConsumer {
 
     fn lose(&mut self) -> Step {
         self.told_loss = true;
-        Step::LeaseLost(self.held.loss().unwrap_or(LossReason::Lost))
+        Step::LeaseLost(self.held.loss().unwrap_or_else(|| self.held.out_of_time()))
     }
 
     /// Calls the processor; a panic is an error. The lease's writer knows how long the call takes.

@@ -4,12 +4,13 @@ use std::time::Duration;
 use crate::BoxError;
 use crate::decide::gap::DataGap;
 use crate::fetch::fan_out::NoConsumer;
-use crate::lease;
+use crate::lease::{self, with_causes};
 use crate::model::{LeaseKey, Position, StreamName, WorkerId};
 use crate::processor::ShardRef;
 use crate::stream;
 
-/// Why a worker stopped by itself. Every fatal cause comes out here; none is only logged.
+/// Why a worker stopped by itself. Every fatal cause comes out here; none is only logged. Its text says all of it, what the service said
+/// included; the causes are at hand one by one as [`source`](std::error::Error::source) too.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
@@ -17,7 +18,7 @@ pub enum RunError {
     #[error("a worker can run only once: build another one")]
     AlreadyRun,
     /// The worker could not start in the time that [`Settings::start_within`](super::Settings::start_within) gives it.
-    #[error("the worker could not start within {within:?}: {}", source.as_ref().map_or_else(|| "no answer came".to_owned(), ToString::to_string))]
+    #[error("the worker could not start within {within:?}: {}", source.as_ref().map_or_else(|| "no answer came".to_owned(), |source| with_causes(&**source)))]
     NotStarted {
         /// The time.
         within: Duration,
@@ -26,13 +27,13 @@ pub enum RunError {
         source: Option<BoxError>,
     },
     /// The lease table cannot be used.
-    #[error("the lease table cannot be used")]
+    #[error("{}", with_causes(.0))]
     LeaseTable(#[source] lease::Error),
     /// The stream cannot be read by anybody here.
-    #[error("the stream cannot be read")]
+    #[error("the stream cannot be read: {}", with_causes(.0))]
     Stream(#[source] stream::Error),
     /// The stream is to be read by fan-out ([`Mode::FanOut`](super::Mode::FanOut)), and its consumer is not available.
-    #[error("the stream cannot be read by fan-out")]
+    #[error("the stream cannot be read by fan-out: {}", with_causes(.0))]
     NoConsumer(#[source] NoConsumer),
     /// The lease table belongs to another stream: an application name was used twice.
     #[error(
@@ -91,7 +92,7 @@ pub enum RunError {
         worker: WorkerId,
     },
     /// A handler failed, and [`OnFailure::Stop`](crate::OnFailure::Stop) was asked for.
-    #[error("the handler of {shard} failed{}", at.as_ref().map_or_else(String::new, |at| format!(" at {at}")))]
+    #[error("the handler of {shard} failed{}: {}", at.as_ref().map_or_else(String::new, |at| format!(" at {at}")), with_causes(&**source))]
     Handler {
         /// The shard.
         shard: ShardRef,
@@ -112,4 +113,40 @@ pub enum RunError {
     /// The system gives no thread, or a part of the worker panicked: a defect of this crate.
     #[error("the worker cannot continue: {0}")]
     Internal(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::ErrorKind;
+
+    /// What a call came to: `dispatch failure`, and beneath it that nothing listens.
+    fn refused() -> BoxError {
+        #[derive(Debug, thiserror::Error)]
+        #[error("dispatch failure")]
+        struct Dispatch(#[source] std::io::Error);
+        Dispatch(std::io::Error::other("connection refused")).into()
+    }
+
+    #[test]
+    fn every_error_says_what_lies_beneath_it_and_says_it_once() {
+        let stream = || stream::Error::new(ErrorKind::Fatal, "GetRecords", "no answer").caused_by(refused());
+        let shard = ShardRef::new("orders".parse().unwrap(), LeaseKey::single("shard-1"), "shard-1".into());
+        let errors = [
+            RunError::LeaseTable(lease::Error::Throttled { source: refused() }),
+            RunError::LeaseTable(lease::Error::Fatal { message: "DescribeTable".to_owned(), source: Some(refused()) }),
+            RunError::Stream(stream()),
+            RunError::Handler { shard, at: None, source: refused() },
+            RunError::NotStarted {
+                within: Duration::from_secs(1),
+                source: Some(lease::Error::Throttled { source: refused() }.into()),
+            },
+        ];
+        for error in errors {
+            let said = error.to_string();
+            assert!(said.ends_with("dispatch failure: connection refused"), "{said}");
+            assert_eq!(said.matches("dispatch failure").count(), 1, "{said}");
+            assert_eq!(with_causes(&error), said, "nothing is said twice");
+        }
+    }
 }

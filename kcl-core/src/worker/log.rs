@@ -131,7 +131,7 @@ impl Event {
             Self::LeaseLost { reason: LossReason::CheckpointEdited, .. } => {
                 Some("the shard is taken again and goes on from the edited checkpoint".to_owned())
             }
-            Self::LeaseLost { reason: LossReason::Lost, .. } => {
+            Self::LeaseLost { reason: LossReason::Lost(_), .. } => {
                 Some("whoever takes it goes on from the stored checkpoint".to_owned())
             }
             Self::Refused { limit, .. } => Some(format!(

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use crate::decide::retirement::{alive, watch_for};
 use crate::fetch::bounded;
 use crate::lease::settle::Settler;
-use crate::lease::{self, Consistency};
+use crate::lease::{self, Consistency, with_causes};
 use crate::model::{StreamName, WorkerId};
 use crate::runtime::pause;
 use crate::stream::{self, ErrorKind, FanOut};
@@ -22,10 +22,10 @@ pub enum RetireError {
         workers: BTreeSet<WorkerId>,
     },
     /// The lease table, which shows who is at work, cannot be read.
-    #[error("the lease table cannot be read")]
+    #[error("the lease table cannot be read: {}", with_causes(.0))]
     LeaseTable(#[source] lease::Error),
     /// A consumer cannot be removed.
-    #[error("the consumer of the stream {stream} cannot be removed")]
+    #[error("the consumer of the stream {stream} cannot be removed: {}", with_causes(source))]
     Stream {
         /// The stream.
         stream: StreamName,

@@ -148,7 +148,7 @@ impl Root {
         self.coordination.consumer_ended(key.clone(), after);
         if self.stopping.is_some() || ended.read {
             let stopped = match (&ended.outcome, ended.handed_out) {
-                (Outcome::Lost(LossReason::Lost | LossReason::NoProgress | LossReason::Unreadable(_)), _) => Stopped::GivenUp,
+                (Outcome::Lost(LossReason::Lost(_) | LossReason::NoProgress | LossReason::Unreadable(_)), _) => Stopped::GivenUp,
                 (Outcome::Released, true) => Stopped::Drained,
                 _ => Stopped::Released,
             };

@@ -161,7 +161,7 @@ impl UnrulyTable {
 }
 
 fn busy() -> Error {
-    Error::Throttled { source: "busy".into() }
+    Error::Throttled { source: "too many writes".into() }
 }
 
 fn unknown() -> Error {

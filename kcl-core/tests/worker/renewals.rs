@@ -11,6 +11,7 @@ use kcl_core::Failure;
 use kcl_core::lease::memory::MemoryLeaseTable;
 use kcl_core::lease::{Change, LeaseTable};
 use kcl_core::model::{Checkpoint, Lease, LeaseKey};
+use kcl_core::processor::LossReason;
 use kcl_core::stream::memory::MemoryStream;
 use kcl_core::worker::{Event, RunError};
 
@@ -155,7 +156,15 @@ async fn a_table_that_is_out_of_reach_for_long_costs_the_leases_and_they_come_ba
     run.seen.wait_for_records(2).await;
     table.set_unreachable(true);
     table.set_rule(|_, _| Fault::Throttle);
-    run.seen.wait_for_call(&shard, "lease_lost", |call| matches!(call, Call::LeaseLost { .. })).await;
+    // Who lost it hears why, and so does who listens.
+    let why = "it could not be renewed in time: the lease table is busy or out of reach: too many writes";
+    run.seen.wait_for_call(&shard, "lease_lost", |call| matches!(call, Call::LeaseLost { reason } if reason.contains(why))).await;
+    run.heard
+        .wait_for(
+            "the loss",
+            |event| matches!(event, Event::LeaseLost { reason: LossReason::Lost(cause), .. } if **cause == *why),
+        )
+        .await;
     stream.put_to(&shard, "k", "2").unwrap();
     table.set_unreachable(false);
     table.clear_rule();

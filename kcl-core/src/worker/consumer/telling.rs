@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::decide::consumer::Step;
 use crate::decide::lag::age;
+use crate::lease::with_causes;
 use crate::model::Position;
 use crate::worker::coordination::Unanswered;
 use crate::worker::event::{Event, HandlerCall};
@@ -25,13 +26,13 @@ impl ShardConsumer {
         &mut self,
         call: HandlerCall,
         at: Option<Position>,
-        error: &(dyn std::error::Error + Send + Sync),
+        error: &(dyn std::error::Error + Send + Sync + 'static),
     ) -> Step {
         let attempt = match &self.in_hand {
             Some(batch) if call == HandlerCall::ProcessRecords => batch.attempt,
             _ => self.failures + 1,
         };
-        let error: Arc<str> = Arc::from(error.to_string());
+        let error: Arc<str> = Arc::from(with_causes(error));
         self.failed(&call.to_string(), &error);
         self.inner.outlet.say(Event::HandlerFailed { shard: self.shard.clone(), call, attempt, at, error });
         self.failures = self.failures.saturating_add(1);

@@ -87,7 +87,7 @@ impl Context {
                     Ok(_) => return,
                     Err(trouble) => {
                         not_yet |= trouble.is_not_yet();
-                        tracing::debug!(stream = %of.name, %trouble, "the stream could not be described");
+                        tracing::debug!(stream = %of.name, trouble = %with_causes(&trouble), "the stream could not be described");
                     }
                 }
             }
@@ -149,7 +149,7 @@ impl Context {
                 }
                 if of.description().is_some() && !matches!(trouble, Trouble::Fatal(_)) {
                     // What it was is known, and its listing shows whether it is there.
-                    tracing::debug!(stream = %of.name, %trouble, "the stream could not be described anew");
+                    tracing::debug!(stream = %of.name, trouble = %with_causes(&trouble), "the stream could not be described anew");
                     continue;
                 }
                 not_yet |= trouble.is_not_yet();
@@ -264,7 +264,9 @@ impl Context {
                         tracing::debug!(lease = %row.key, "the lease of a finished shard that has left the stream was deleted");
                     }
                     // Not as it was judged, or not now: the next audit judges anew.
-                    Err(error) => tracing::debug!(lease = %row.key, %error, "the lease of a finished shard was not deleted"),
+                    Err(error) => {
+                        tracing::debug!(lease = %row.key, error = %with_causes(&error), "the lease of a finished shard was not deleted")
+                    }
                 }
             }
         }
@@ -280,7 +282,7 @@ impl Context {
             let write = Write::hash_range(shard.hash_range);
             if let Err(error) = self.settler.write(self.settler.table.update(&row.key, &write.expect, &write.change)).await {
                 // The next audit finds it again.
-                tracing::debug!(lease = %row.key, %error, "the hash key range of a lease was not filled in");
+                tracing::debug!(lease = %row.key, error = %with_causes(&error), "the hash key range of a lease was not filled in");
             }
         }
     }

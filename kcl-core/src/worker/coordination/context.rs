@@ -12,7 +12,7 @@ use crate::decide::expiry::Timing;
 use crate::decide::shards::{Inconsistent, NewLease, ShardGraph};
 use crate::lease::malformed::Malformed;
 use crate::lease::settle::Settler;
-use crate::lease::{BoxError, Consistency, Error, MalformedRow, Snapshot};
+use crate::lease::{BoxError, Consistency, Error, MalformedRow, Snapshot, with_causes};
 use crate::model::{Lease, LeaseKey, Moment, ShardId, Timestamp, WorkerId};
 use crate::runtime::{Clock, jitter, pause, within};
 use crate::stream::{self, ErrorKind, ShardFilter};
@@ -132,7 +132,7 @@ impl Trouble {
                 Self::Stream(if error.source.is_some() { same.caused_by(Cause::of(this)) } else { same })
             }
             Self::Listing(error) => Self::Listing(error.clone()),
-            Self::Fatal(error) => Self::Fatal(RunError::Internal(error.to_string())),
+            Self::Fatal(error) => Self::Fatal(RunError::Internal(with_causes(error))),
         }
     }
 }
@@ -217,7 +217,7 @@ impl Context {
         if let Some(of) = replaced {
             // Somebody else has seen it first. When that is not so, the rows are those of nobody, and the question is cheap.
             if let Err(trouble) = self.describe_anew(&of).await {
-                tracing::debug!(stream = %of.name, %trouble, "others read a stream that was made again");
+                tracing::debug!(stream = %of.name, trouble = %with_causes(&trouble), "others read a stream that was made again");
             }
         }
         Ok(whole)

@@ -57,7 +57,7 @@ pub(super) async fn keep(context: Arc<Context>, of: Arc<ReadStream>, row: Lease,
                     if wait == Wait::Missing { LIST_EVERY } else { LOOK_EVERY }
                 }
                 Err(trouble) => {
-                    tracing::debug!(lease = %row.key, %trouble, "the parents could not be read");
+                    tracing::debug!(lease = %row.key, trouble = %with_causes(&trouble), "the parents could not be read");
                     if let Some(kind) = trouble.kind() {
                         failed = true;
                         let _ = waits.send(AtGate::Failed(kind, with_causes(&trouble).into())).await;

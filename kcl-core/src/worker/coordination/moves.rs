@@ -63,7 +63,7 @@ impl Context {
         match self.settler.pursue(&mut row, until, |row| (row.counter == seen.counter).then(|| write.clone())).await {
             Outcome::Stored { row, sent, .. } => Ok(taken(row, sent)),
             // The counter that it expects has passed: it cannot land any more.
-            Outcome::Lost | Outcome::Vanished | Outcome::Superseded | Outcome::Edited => {
+            Outcome::Lost(_) | Outcome::Vanished | Outcome::Superseded | Outcome::Edited => {
                 self.settler.begun.forget(&token);
                 Ok(None)
             }

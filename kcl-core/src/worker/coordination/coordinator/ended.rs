@@ -8,8 +8,8 @@ use tracing::Instrument;
 
 use crate::decide::assignment::PassedOn;
 use crate::decide::reading::PATIENCE;
-use crate::lease::Changed;
 use crate::lease::writer::{Limits, Tenancy, Writer};
+use crate::lease::{Changed, with_causes};
 use crate::model::{LeaseKey, Moment, Token};
 use crate::stream::ShardFilter;
 use crate::worker::error::RunError;
@@ -105,7 +105,7 @@ impl Coordinator {
             for of in wanted {
                 if let Err(trouble) = context.list_while_working(&of, &ShardFilter::All).await {
                     of.listed.failed(context.clock().now());
-                    tracing::debug!(stream = %of.name, %trouble, "the shards could not be listed");
+                    tracing::debug!(stream = %of.name, trouble = %with_causes(&trouble), "the shards could not be listed");
                 }
             }
             Done::Listed
@@ -258,7 +258,7 @@ impl Coordinator {
             }
             Ok(Done::Buried(worker, result)) => {
                 if let Err(error) = result {
-                    tracing::debug!(%worker, %error, "the row of a dead worker was not deleted");
+                    tracing::debug!(%worker, error = %with_causes(&error), "the row of a dead worker was not deleted");
                 }
             }
             Ok(Done::Requester { lease, by, row, at }) => {
