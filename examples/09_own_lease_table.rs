@@ -1,7 +1,7 @@
 //! A lease table of one's own: anything that can write a row on a condition will do.
 //!
 //! `LeaseTable` has twelve methods, too many to write a whole table in an example of this size. So this one wraps the table in memory and
-//! prints what each write leaves of a lease. A whole one is `MemoryLeaseTable` itself (`kcl-core/src/lease/memory.rs`), and
+//! prints what each write leaves of a lease. The docs of `LeaseTable` have the smallest whole table, and
 //! `kcl_core::lease_table_contract!` (feature `testing`) tests whether yours keeps the contract.
 //!
 //! ```text

@@ -7,6 +7,42 @@
 //! The workers of an application are a fleet without a leader: each one sees the others by their rows in the table, [decides](decide)
 //! what concerns itself, and takes what is free or asks an owner to hand a lease over. [`worker`] tells how it begins, works and stops.
 //!
+//! ```
+//! use kcl_core::processor::{ProcessRecordsInput, ShardRef};
+//! use kcl_core::{BoxError, Failure, MemoryLeaseTable, MemoryStream, RecordProcessor, Worker};
+//!
+//! struct Printer;
+//!
+//! impl RecordProcessor for Printer {
+//!     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
+//!         for record in &input.records {
+//!             println!("{} {}", record.partition_key, String::from_utf8_lossy(&record.data));
+//!         }
+//!         Ok(()) // All of it is done: the checkpoint follows by itself.
+//!     }
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), BoxError> {
+//!     let stream = MemoryStream::new("orders", 2);
+//!     stream.put("customer-7", "an order")?;
+//!     let worker = Worker::builder()
+//!         .stream("orders")
+//!         .source(stream) // Left out, the stream of this name is read from AWS.
+//!         .application("printer")
+//!         .lease_table(MemoryLeaseTable::new()) // For tests: checkpoints end with the process.
+//!         .processor(|_shard: &ShardRef| Printer)
+//!         .until_caught_up() // Left out, it reads for ever.
+//!         .build()?;
+//!     let report = worker.run().await?;
+//!     println!("{report}");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! A service runs until it is told to end: `worker.run_until(kcl_core::stop_signal()?, deadline)`. Lease tables that outlive the process
+//! are in the crates `kcl-local` (`SQLite`, for one host) and `kcl-dynamo` (DynamoDB, for any number of hosts).
+//!
 //! The modules are grouped by the two paths that everything here is on:
 //!
 //! ```text

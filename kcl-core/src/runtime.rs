@@ -30,6 +30,16 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
 }
 
 /// The machine's clocks and tokio's timer.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use kcl_core::{Clock, SystemClock};
+///
+/// let begun = SystemClock.now();
+/// println!("it is {}", SystemClock.wall());
+/// assert!(SystemClock.now().since(begun) < Duration::from_secs(3600));
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 

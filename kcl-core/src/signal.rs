@@ -7,6 +7,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// A signal that asks a program to end.
+///
+/// ```
+/// use kcl_core::signal::Signal;
+///
+/// assert_eq!(Signal::Terminate.to_string(), "SIGTERM");
+/// assert_eq!(Signal::Interrupt.exit_code(), 130);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Signal {

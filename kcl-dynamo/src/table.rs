@@ -18,6 +18,25 @@ use crate::setup::{OpenError, OpenOptions, Settings, check_rights, ready_table};
 ///
 /// A clone is another handle on the same client.
 ///
+/// ```
+/// use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+/// use aws_sdk_dynamodb::{Client, Config};
+/// use kcl_dynamo::OpenOptions;
+///
+/// # fn main() -> Result<(), kcl_dynamo::OpenError> {
+/// // A DynamoDB Local, or any other endpoint. `DynamoLeaseTable::open("billing")` goes where the environment says.
+/// let config = Config::builder()
+///     .behavior_version(BehaviorVersion::latest())
+///     .endpoint_url("http://127.0.0.1:8000")
+///     .region(Region::new("us-east-1"))
+///     .credentials_provider(Credentials::new("any", "any", None, None, "local"))
+///     .build();
+/// let table = OpenOptions::new().open_with_client(&Client::from_conf(config), "billing")?;
+/// assert_eq!(table.name(), "billing");
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Cancel safety
 ///
 /// As in [`LeaseTable`]: a write whose future is dropped may have happened.

@@ -20,6 +20,51 @@ use super::{CheckpointError, Delivered};
 /// worker that has lost the lease cannot store anything, however late its write arrives. Where a shard is
 /// [replayed](crate::processor::InitializeInput::begin), a position before the stored checkpoint is accepted and not written.
 ///
+/// ```
+/// use kcl_core::processor::ProcessRecordsInput;
+/// use kcl_core::{Failure, RecordProcessor};
+///
+/// /// How many records are written before the checkpoint follows them.
+/// const OFTEN: usize = 1000;
+///
+/// struct Orders {
+///     written: usize,
+/// }
+///
+/// impl RecordProcessor for Orders {
+///     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
+///         for record in &input.records {
+///             // ... the record is written.
+///             self.written += 1;
+///             if self.written % OFTEN == 0 {
+///                 input.checkpointer.checkpoint_at(record).await?;
+///             }
+///         }
+///         input.checkpointer.checkpoint().await?;
+///         Ok(())
+///     }
+/// }
+/// # use std::time::Duration;
+/// # use kcl_core::lease::LeaseTable;
+/// # use kcl_core::model::{Checkpoint, LeaseKey};
+/// # use kcl_core::processor::ShardRef;
+/// # use kcl_core::worker::{Checkpoints, Event};
+/// # use kcl_core::{BoxError, MemoryLeaseTable, MemoryStream, Worker};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), BoxError> {
+/// # let (stream, table) = (MemoryStream::new("orders", 1), MemoryLeaseTable::new());
+/// # let (shard, sequence) = stream.put("customer-7", "an order")?;
+/// # let builder = Worker::builder().stream("orders").source(stream).application("orders").lease_table(table.clone());
+/// # let worker = builder.checkpoints(Checkpoints::Manual).processor(|_: &ShardRef| Orders { written: 0 }).build()?;
+/// # let mut events = worker.events();
+/// # let caught_up = async { while !matches!(events.next().await, Some(Event::CaughtUp { .. }) | None) {} };
+/// # worker.run_until(caught_up, Duration::from_secs(10)).await?;
+/// # let row = table.get(&LeaseKey::single(shard)).await?.ok_or("no lease")?;
+/// # assert_eq!(row.checkpoint, Checkpoint::At(sequence.into()));
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Cancel safety
 ///
 /// Dropping the future of a call is the same as not waiting for its answer: the checkpoint may be stored or not.
@@ -170,6 +215,20 @@ impl fmt::Debug for Checkpointer {
 }
 
 /// A checkpoint whose first half is written.
+///
+/// ```
+/// use kcl_core::Failure;
+/// use kcl_core::processor::ProcessRecordsInput;
+///
+/// async fn process_records(input: ProcessRecordsInput) -> Result<(), Failure> {
+///     let file = format!("orders-after-{}.jsonl", input.checkpointer.end());
+///     // The name is kept in the lease: if this process dies, the next owner finds it in `InitializeInput::pending`.
+///     let prepared = input.checkpointer.prepare(Some(file.clone().into())).await?;
+///     // ... the file is published.
+///     prepared.commit().await?;
+///     Ok(())
+/// }
+/// ```
 #[derive(Clone)]
 pub struct PreparedCheckpoint {
     shard: Arc<Tenancy>,

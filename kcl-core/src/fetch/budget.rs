@@ -19,6 +19,18 @@ use events::Events;
 /// not wait for handlers of others, and its part is free when their batches are done. And an event of a subscription comes whole: one
 /// that is larger than what is set aside for its shard waits for room among the rest, but when for a second none has been received,
 /// because handlers stand still, the first that waits is received all the same.
+///
+/// ```
+/// use kcl_core::{ByteBudget, Worker};
+///
+/// // One budget for all the workers of a process.
+/// let budget = ByteBudget::new(256 * 1024 * 1024)?;
+/// let orders = Worker::builder().stream("orders").byte_budget(budget.clone());
+/// let visits = Worker::builder().stream("visits").byte_budget(budget.clone());
+/// assert_eq!(budget.used(), 0);
+/// # drop((orders, visits));
+/// # Ok::<(), kcl_core::BoxError>(())
+/// ```
 #[derive(Clone)]
 pub struct ByteBudget(Arc<Inner>);
 

@@ -10,6 +10,17 @@ pub enum Changed {
 }
 
 /// The change signal: a value that is another one after every announcement, and what was announced last.
+///
+/// ```
+/// use kcl_core::lease::{Beacon, Changed};
+/// use kcl_core::model::LeaseKey;
+///
+/// let mut signal = Beacon::default();
+/// let seen = signal.value.clone();
+/// let changed = Changed::Lease(LeaseKey::single("shardId-000000000000"));
+/// signal.announce("1", &[changed.clone()]);
+/// assert_eq!(signal.since(&seen), Some(vec![&changed]));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Beacon {

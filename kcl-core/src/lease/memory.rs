@@ -24,6 +24,24 @@ const PAGE: usize = 100;
 /// A lease table in memory. A clone is another handle on the same rows: workers that share clones share the leases.
 ///
 /// Every call is done at once, so it never answers [`Error::Unknown`] or [`Error::Throttled`].
+///
+/// ```
+/// use kcl_core::MemoryLeaseTable;
+/// use kcl_core::lease::{Consistency, LeaseTable};
+/// use kcl_core::model::{Checkpoint, Lease, LeaseKey};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), kcl_core::lease::Error> {
+/// let table = MemoryLeaseTable::new();
+/// let key = LeaseKey::single("shardId-000000000000");
+/// table.create(&Lease::new(key.clone(), Checkpoint::TrimHorizon)).await?;
+///
+/// // What a test does that plays the operator:
+/// table.edit(&key, |row| row.checkpoint = Checkpoint::Latest);
+/// assert_eq!(table.snapshot(None, Consistency::Strong).await?.leases[0].checkpoint, Checkpoint::Latest);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Default)]
 pub struct MemoryLeaseTable {
     rows: Arc<Mutex<Rows>>,

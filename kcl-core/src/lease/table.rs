@@ -29,6 +29,153 @@ use super::{Beacon, Change, Changed, Error, Expect, ForeignRow, MalformedRow, Wo
 ///
 /// The suite `kcl_core::testing::lease_table` checks all of it that can be seen from outside.
 ///
+/// # Example
+///
+/// The smallest table that keeps the contract; it passes the suite. A `Lease` is stored with all its fields, and
+/// [`Edits`](super::Edits) says attribute by attribute what a write changes: in memory, `apply` does it.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use std::sync::{Mutex, MutexGuard, PoisonError};
+///
+/// use async_trait::async_trait;
+/// use kcl_core::lease::{Beacon, Change, Changed, Consistency, Error, Expect, LeaseTable, PageToken, Snapshot, WorkerRow};
+/// use kcl_core::model::{Lease, LeaseKey, WorkerId};
+///
+/// #[derive(Debug, Default)]
+/// struct OwnTable(Mutex<Rows>);
+///
+/// #[derive(Debug, Default)]
+/// struct Rows {
+///     leases: BTreeMap<LeaseKey, Lease>,
+///     workers: BTreeMap<WorkerId, WorkerRow>,
+///     signal: Beacon,
+///     announcements: u64,
+/// }
+///
+/// impl OwnTable {
+///     /// What a database does in a transaction.
+///     fn rows(&self) -> MutexGuard<'_, Rows> {
+///         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+///     }
+///
+///     /// Writes the row of a worker where it is exactly `from`.
+///     fn write_worker(&self, id: &WorkerId, from: Option<&WorkerRow>, to: Option<&WorkerRow>) -> Result<(), Error> {
+///         let workers = &mut self.rows().workers;
+///         if workers.get(id) != from || to.is_some_and(|row| row.worker != *id) {
+///             return Err(Error::conflict(None));
+///         }
+///         match to {
+///             Some(row) => workers.insert(id.clone(), row.clone()),
+///             None => workers.remove(id),
+///         };
+///         Ok(())
+///     }
+/// }
+///
+/// impl Rows {
+///     /// The lease, where it is as expected.
+///     fn expected(&mut self, key: &LeaseKey, expect: &Expect) -> Result<&mut Lease, Error> {
+///         match self.leases.get_mut(key) {
+///             Some(row) if expect.holds(row) => Ok(row),
+///             row => Err(Error::conflict(row.cloned())),
+///         }
+///     }
+/// }
+///
+/// #[async_trait]
+/// impl LeaseTable for OwnTable {
+///     async fn setup(&self) -> Result<(), Error> {
+///         Ok(())
+///     }
+///
+///     async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, Error> {
+///         Ok(self.rows().leases.get(key).cloned())
+///     }
+///
+///     async fn snapshot(&self, _page: Option<&PageToken>, _: Consistency) -> Result<Snapshot, Error> {
+///         let rows = self.rows();
+///         let mut all = Snapshot::default(); // One page: `next` stays empty.
+///         all.leases = rows.leases.values().cloned().collect();
+///         all.workers = rows.workers.values().cloned().collect();
+///         Ok(all)
+///     }
+///
+///     async fn create(&self, lease: &Lease) -> Result<Lease, Error> {
+///         let mut rows = self.rows();
+///         if let Some(row) = rows.leases.get(&lease.key) {
+///             return Err(Error::conflict(Some(row.clone())));
+///         }
+///         rows.leases.insert(lease.key.clone(), lease.clone());
+///         Ok(lease.clone())
+///     }
+///
+///     async fn update(&self, key: &LeaseKey, expect: &Expect, change: &Change) -> Result<Lease, Error> {
+///         let mut rows = self.rows();
+///         let row = rows.expected(key, expect)?;
+///         change.edits().apply(row);
+///         Ok(row.clone())
+///     }
+///
+///     async fn delete(&self, key: &LeaseKey, expect: &Expect) -> Result<(), Error> {
+///         let mut rows = self.rows();
+///         rows.expected(key, expect)?;
+///         rows.leases.remove(key);
+///         Ok(())
+///     }
+///
+///     async fn create_worker(&self, row: &WorkerRow) -> Result<(), Error> {
+///         self.write_worker(&row.worker, None, Some(row))
+///     }
+///
+///     async fn update_worker(&self, seen: &WorkerRow, row: &WorkerRow) -> Result<(), Error> {
+///         self.write_worker(&seen.worker, Some(seen), Some(row))
+///     }
+///
+///     async fn delete_worker(&self, seen: &WorkerRow) -> Result<(), Error> {
+///         self.write_worker(&seen.worker, Some(seen), None)
+///     }
+///
+///     async fn get_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error> {
+///         Ok(self.rows().workers.get(worker).cloned())
+///     }
+///
+///     async fn beacon(&self) -> Result<Beacon, Error> {
+///         Ok(self.rows().signal.clone())
+///     }
+///
+///     async fn announce(&self, changed: &[Changed]) -> Result<(), Error> {
+///         if !changed.is_empty() {
+///             let rows = &mut *self.rows();
+///             rows.announcements += 1;
+///             rows.signal.announce(rows.announcements.to_string(), changed);
+///         }
+///         Ok(())
+///     }
+/// }
+/// # #[cfg(feature = "testing")]
+/// # mod contract {
+/// #     use std::sync::Arc;
+/// #     use kcl_core::lease::LeaseTable;
+/// #     use kcl_core::testing::lease_table::{TableFixture, suite};
+/// #     struct Fresh(Arc<super::OwnTable>);
+/// #     #[async_trait::async_trait]
+/// #     impl TableFixture for Fresh {
+/// #         async fn handle(&self) -> Arc<dyn LeaseTable> {
+/// #             Arc::clone(&self.0) as Arc<dyn LeaseTable>
+/// #         }
+/// #     }
+/// #     pub(super) fn holds() {
+/// #         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+/// #         runtime.block_on(suite(|| async { Fresh(Arc::default()) }));
+/// #     }
+/// # }
+/// # fn main() {
+/// #     #[cfg(feature = "testing")]
+/// #     contract::holds();
+/// # }
+/// ```
+///
 /// # Cancel safety
 ///
 /// Dropping the future of a write is the same as losing its answer: it may happen. Reads can be dropped at any time.
@@ -130,6 +277,21 @@ pub enum Consistency {
 pub struct PageToken(pub String);
 
 /// One page of rows.
+///
+/// ```
+/// use kcl_core::lease::{Consistency, Error, LeaseTable, Snapshot};
+///
+/// /// All rows, page by page.
+/// async fn all(table: &dyn LeaseTable) -> Result<Snapshot, Error> {
+///     let mut all = table.snapshot(None, Consistency::Eventual).await?;
+///     while let Some(next) = all.next.take() {
+///         all.append(table.snapshot(Some(&next), Consistency::Eventual).await?);
+///     }
+///     Ok(all)
+/// }
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(all(&kcl_core::MemoryLeaseTable::new()))?;
+/// # Ok::<(), kcl_core::BoxError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Snapshot {

@@ -26,6 +26,25 @@ use super::change::{Change, Expect, Match};
 ///
 /// The first checkpoint of a lease that began at a time, whichever write takes it along, also sets the facts: that time is
 /// [passed](crate::model::Facts::began_at) from then on.
+///
+/// ```
+/// use kcl_core::MemoryLeaseTable;
+/// use kcl_core::lease::{Error, LeaseTable, Write};
+/// use kcl_core::model::{Checkpoint, Lease, LeaseKey, Token};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Error> {
+/// let table = MemoryLeaseTable::new();
+/// let seen = table.create(&Lease::new(LeaseKey::single("shardId-000000000000"), Checkpoint::TrimHorizon)).await?;
+///
+/// // Two workers have seen the same row, and both want the lease: one of them gets it.
+/// let [mine, other] = ["mine", "other"].map(|name| Write::take(&seen, name.into(), Token::new(name)));
+/// table.update(&seen.key, &mine.expect, &mine.change).await?;
+/// let refused = table.update(&seen.key, &other.expect, &other.change).await;
+/// assert!(matches!(refused, Err(Error::Conflict { row: Some(row) }) if row.owner == Some("mine".into())));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Write {

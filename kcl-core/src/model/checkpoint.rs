@@ -8,6 +8,16 @@ use super::{InitialPosition, Position};
 ///
 /// The variants are written in the order in which they compare, which is the KCL's order: the sentinels of a shard without
 /// progress, then positions, then the end.
+///
+/// ```
+/// use kcl_core::model::{Checkpoint, Position};
+///
+/// let position: Position = "49590338271490256608559692538361571095921575989136588898".parse()?;
+/// let done = Checkpoint::from(position);
+/// assert!(Checkpoint::TrimHorizon < done && done < Checkpoint::ShardEnd);
+/// assert!(!done.is_shard_end());
+/// # Ok::<(), kcl_core::model::InvalidPosition>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Checkpoint {
     /// Nothing is done; begin at the initial position's time.

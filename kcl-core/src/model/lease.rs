@@ -4,6 +4,15 @@ use std::sync::Arc;
 use super::{Checkpoint, HashKeyRange, Pending, ShardId, Timestamp};
 
 /// The key of a lease: a shard, and in an application that reads several streams also the stream.
+///
+/// ```
+/// use kcl_core::model::LeaseKey;
+///
+/// let key = LeaseKey::single("shardId-000000000000");
+/// assert_eq!(key.to_string(), "shardId-000000000000");
+/// let one_of_several = LeaseKey { stream: Some("123456789012:orders:1700000000".into()), ..key };
+/// assert_eq!(one_of_several.to_string(), "123456789012:orders:1700000000:shardId-000000000000");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LeaseKey {
     /// The stream in the KCL's serialised form (`account:name:creation`), only where an application reads several.

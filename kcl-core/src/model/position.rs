@@ -79,6 +79,16 @@ impl FromStr for Position {
 }
 
 /// Where an application begins on a shard that it has no checkpoint for.
+///
+/// ```
+/// use kcl_core::InitialPosition;
+/// use kcl_core::model::Timestamp;
+///
+/// let opened: Timestamp = "2026-01-31T08:00:00Z".parse()?;
+/// let position = InitialPosition::AtTimestamp(opened);
+/// assert_eq!(position.to_string(), "AT_TIMESTAMP 2026-01-31T08:00:00.000Z");
+/// # Ok::<(), kcl_core::model::InvalidTimestamp>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum InitialPosition {

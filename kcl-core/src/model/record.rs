@@ -71,6 +71,16 @@ impl fmt::Debug for RawRecord {
 }
 
 /// A user record: what a [`RecordProcessor`](crate::RecordProcessor) is given.
+///
+/// ```
+/// use kcl_core::model::{RawRecord, Record, SequenceNumber};
+///
+/// // A record for the test of a handler, as if it had been put by itself.
+/// let record = Record::from(RawRecord::new(SequenceNumber::from_u128(1), "customer-7", "an order"));
+/// assert_eq!(record.partition_key, "customer-7");
+/// assert_eq!(&record.data[..], b"an order");
+/// assert_eq!(record.sub_sequence(), 0);
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Record {

@@ -47,6 +47,16 @@ impl fmt::Debug for ShardId {
 
 /// The hash keys that a shard takes: from `start` to `end`, both included. The hash of a partition key is its MD5 digest, read as
 /// a number of 128 bits.
+///
+/// ```
+/// use kcl_core::model::HashKeyRange;
+///
+/// let lower = HashKeyRange::parse("0", "170141183460469231731687303715884105727")?;
+/// assert!(lower.contains(1));
+/// assert!(!lower.contains(u128::MAX));
+/// assert!(HashKeyRange::new(2, 1).is_err());
+/// # Ok::<(), kcl_core::model::InvalidHashKeyRange>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HashKeyRange {
     start: u128,

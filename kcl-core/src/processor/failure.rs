@@ -75,6 +75,44 @@ impl fmt::Display for Failure {
 }
 
 /// What happens after a batch failed.
+///
+/// ```
+/// use kcl_core::OnFailure;
+/// # use std::time::Duration;
+/// # use std::sync::{Arc, Mutex};
+/// # use kcl_core::processor::{ProcessRecordsInput, ShardRef};
+/// # use kcl_core::worker::Event;
+/// # use kcl_core::{BoxError, Failure, MemoryLeaseTable, MemoryStream, RecordProcessor, Worker};
+/// # #[derive(Clone, Default)]
+/// # struct Amounts(Arc<Mutex<Vec<u64>>>);
+/// #
+/// # impl RecordProcessor for Amounts {
+/// #     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
+/// #         for record in &input.records {
+/// #             let text = std::str::from_utf8(&record.data).map_err(|error| Failure::at(record, error))?;
+/// #             self.0.lock().unwrap().push(text.parse().map_err(|error| Failure::at(record, error))?);
+/// #         }
+/// #         Ok(())
+/// #     }
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), BoxError> {
+///
+/// let stream = MemoryStream::new("amounts", 1);
+/// stream.put_many([("customer", "1"), ("customer", "two"), ("customer", "3")])?;
+/// # let builder = Worker::builder().stream("amounts").source(stream).application("amounts").lease_table(MemoryLeaseTable::new());
+/// # let amounts = Amounts::default();
+/// # let seen = amounts.clone();
+/// // `Amounts` says with `Failure::at` which record is no number.
+/// let worker = builder.on_failure(OnFailure::Skip).processor(move |_: &ShardRef| amounts.clone()).build()?;
+/// # let mut events = worker.events();
+/// # let caught_up = async { while !matches!(events.next().await, Some(Event::CaughtUp { .. }) | None) {} };
+/// # worker.run_until(caught_up, Duration::from_secs(10)).await?;
+/// # let seen = seen.0.lock().unwrap();
+/// assert_eq!(*seen, [1, 3]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnFailure {

@@ -36,6 +36,29 @@ impl fmt::Display for ShardRef {
 ///
 /// A sink that keeps the highest fence it has seen for a shard, and refuses writes with a lower one, is safe from an owner that was
 /// stalled while its lease moved on.
+///
+/// ```
+/// use kcl_core::processor::Fence;
+///
+/// /// What a sink keeps for a shard, in one transaction with what is written.
+/// struct Sink {
+///     highest: Fence,
+/// }
+///
+/// impl Sink {
+///     fn write(&mut self, fence: Fence, _rows: &[String]) -> Result<(), &'static str> {
+///         if fence < self.highest {
+///             return Err("the shard has another owner by now");
+///         }
+///         self.highest = fence;
+///         Ok(())
+///     }
+/// }
+///
+/// let mut sink = Sink { highest: Fence(0) };
+/// assert!(sink.write(Fence(8), &[]).is_ok());
+/// assert!(sink.write(Fence(5), &[]).is_err(), "an owner of before, which was stalled");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fence(pub u64);
 
@@ -107,6 +130,21 @@ impl StartCell {
 }
 
 /// What [`process_records`](super::RecordProcessor::process_records) is given.
+///
+/// ```
+/// use kcl_core::Failure;
+/// use kcl_core::processor::ProcessRecordsInput;
+///
+/// async fn process_records(input: ProcessRecordsInput) -> Result<(), Failure> {
+///     if input.attempt > 1 {
+///         eprintln!("{}: attempt {} on {} records", input.shard, input.attempt, input.records.len());
+///     }
+///     for record in &input.records {
+///         println!("{} {}", record.partition_key, String::from_utf8_lossy(&record.data));
+///     }
+///     Ok(())
+/// }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ProcessRecordsInput {

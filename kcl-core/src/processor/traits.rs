@@ -11,6 +11,56 @@ use super::{Failure, InitializeInput, LeaseLostInput, ProcessRecordsInput, Shard
 ///
 /// Calls are not cancelled while the worker lives. A call that takes longer than the worker's handler budget
 /// loses the lease; what it then stores is refused.
+///
+/// ```
+/// use std::collections::BTreeMap;
+///
+/// use kcl_core::processor::{InitializeInput, LeaseLostInput, ProcessRecordsInput, ShardEndedInput};
+/// use kcl_core::{BoxError, Failure, RecordProcessor};
+///
+/// /// Counts the records of each customer.
+/// #[derive(Default)]
+/// struct Customers(BTreeMap<String, u64>);
+///
+/// impl RecordProcessor for Customers {
+///     async fn initialize(&mut self, input: InitializeInput) -> Result<(), BoxError> {
+///         println!("{} goes on at {}", input.shard, input.checkpoint);
+///         Ok(())
+///     }
+///
+///     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
+///         for record in &input.records {
+///             *self.0.entry(record.partition_key.to_string()).or_default() += 1;
+///         }
+///         Ok(())
+///     }
+///
+///     async fn lease_lost(&mut self, input: LeaseLostInput) {
+///         println!("{} is somebody else's: {}", input.shard, input.reason);
+///     }
+///
+///     async fn shard_ended(&mut self, input: ShardEndedInput) -> Result<(), BoxError> {
+///         println!("{} is done: {} customers", input.shard, self.0.len());
+///         Ok(())
+///     }
+/// }
+/// # use std::time::Duration;
+/// # use kcl_core::processor::ShardRef;
+/// # use kcl_core::worker::Event;
+/// # use kcl_core::{MemoryLeaseTable, MemoryStream, Worker};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), BoxError> {
+/// # let stream = MemoryStream::new("orders", 1);
+/// # let (shard, _) = stream.put("customer-7", "an order")?;
+/// # stream.split_evenly(&shard)?;
+/// # let builder = Worker::builder().stream("orders").source(stream).application("customers").lease_table(MemoryLeaseTable::new());
+/// # let worker = builder.processor(|_: &ShardRef| Customers::default()).build()?;
+/// # let mut events = worker.events();
+/// # let ended = async { while !matches!(events.next().await, Some(Event::ShardEnded { .. }) | None) {} };
+/// # worker.run_until(ended, Duration::from_secs(10)).await?;
+/// # Ok(())
+/// # }
+/// ```
 pub trait RecordProcessor: Send + 'static {
     /// Comes first, and again after a pause until it succeeds. Nothing is handed out before. It may say where to begin
     /// ([`InitializeInput::begin`]), and commit what an earlier owner prepared ([`InitializeInput::checkpointer`]).
@@ -55,6 +105,38 @@ pub trait RecordProcessor: Send + 'static {
 /// Makes a processor for each acquisition of a shard.
 ///
 /// A closure will do: `|_shard: &ShardRef| MyProcessor::default()`.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// use kcl_core::processor::{ProcessRecordsInput, RecordProcessorFactory, ShardRef};
+/// use kcl_core::{Failure, RecordProcessor};
+///
+/// /// What the processors of all shards share: a pool of connections, a counter.
+/// struct Counting {
+///     records: Arc<AtomicU64>,
+/// }
+///
+/// struct Counter(Arc<AtomicU64>);
+///
+/// impl RecordProcessorFactory for Counting {
+///     type Processor = Counter;
+///
+///     fn processor(&self, _shard: &ShardRef) -> Counter {
+///         Counter(Arc::clone(&self.records))
+///     }
+/// }
+///
+/// impl RecordProcessor for Counter {
+///     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
+///         self.0.fetch_add(input.records.len() as u64, Ordering::Relaxed);
+///         Ok(())
+///     }
+/// }
+/// # let worker = kcl_core::Worker::builder().processor(Counting { records: Arc::default() });
+/// # drop(worker);
+/// ```
 pub trait RecordProcessorFactory: Send + Sync + 'static {
     /// What is made.
     type Processor: RecordProcessor;

@@ -16,6 +16,24 @@ use super::streams::{ReadStream, StreamConfig, Streams};
 use super::worker::{Parts, Worker};
 
 /// An invalid setting.
+///
+/// ```
+/// # use kcl_core::processor::{ProcessRecordsInput, ShardRef};
+/// # use kcl_core::{BoxError, Failure, MemoryLeaseTable, MemoryStream, RecordProcessor, Worker};
+/// # struct Printer;
+/// # impl RecordProcessor for Printer {
+/// #     async fn process_records(&mut self, _: ProcessRecordsInput) -> Result<(), Failure> {
+/// #         Ok(())
+/// #     }
+/// # }
+/// use std::time::Duration;
+///
+/// # let stream = MemoryStream::new("orders", 1);
+/// # let builder = Worker::builder().stream("orders").source(stream).application("printer").lease_table(MemoryLeaseTable::new());
+/// let error = builder.processor(|_: &ShardRef| Printer).failover(Duration::from_millis(20)).build().unwrap_err();
+/// assert_eq!(error.setting, "failover");
+/// println!("{error}");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid setting `{setting}`: got {value}, expected {allowed}")]
 #[non_exhaustive]
@@ -29,6 +47,36 @@ pub struct SettingError {
 }
 
 /// Puts a [`Worker`] together. Every setting is checked by [`build`](Self::build).
+///
+/// ```
+/// # use kcl_core::processor::{ProcessRecordsInput, ShardRef};
+/// # use kcl_core::{BoxError, Failure, MemoryLeaseTable, MemoryStream, RecordProcessor, Worker};
+/// # struct Printer;
+/// # impl RecordProcessor for Printer {
+/// #     async fn process_records(&mut self, _: ProcessRecordsInput) -> Result<(), Failure> {
+/// #         Ok(())
+/// #     }
+/// # }
+/// use std::time::Duration;
+///
+/// use kcl_core::ByteBudget;
+///
+/// # fn main() -> Result<(), BoxError> {
+/// let worker = Worker::builder()
+///     .stream("orders")
+///     .source(MemoryStream::new("orders", 4)) // Left out, the stream is read from AWS.
+///     .application("printer")
+///     .lease_table(MemoryLeaseTable::new())
+///     .processor(|_: &ShardRef| Printer)
+///     // What follows has defaults.
+///     .failover(Duration::from_secs(5))
+///     .max_leases(16)
+///     .byte_budget(ByteBudget::new(64 * 1024 * 1024)?)
+///     .build()?;
+/// assert_eq!(worker.settings().max_leases, 16);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Default)]
 #[must_use]
 pub struct Builder {

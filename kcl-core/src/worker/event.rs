@@ -19,6 +19,38 @@ use crate::processor::{LossReason, ShardRef};
 use super::log::Log;
 
 /// Something that an operator or a test may want to know.
+///
+/// ```
+/// use kcl_core::worker::{Event, Events};
+///
+/// /// Tells somebody of what needs a hand, for as long as the worker lives.
+/// async fn watch(mut events: Events) {
+///     while let Some(event) = events.next().await {
+///         match event {
+///             Event::RecordSkipped { .. } | Event::DataGap { .. } | Event::RowMalformed { .. } => eprintln!("{event}"),
+///             _ => {}
+///         }
+///     }
+/// }
+/// # use kcl_core::processor::{ProcessRecordsInput, ShardRef};
+/// # use kcl_core::{BoxError, Failure, MemoryLeaseTable, MemoryStream, RecordProcessor, Worker};
+/// # struct Printer;
+/// # impl RecordProcessor for Printer {
+/// #     async fn process_records(&mut self, _: ProcessRecordsInput) -> Result<(), Failure> {
+/// #         Ok(())
+/// #     }
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), BoxError> {
+/// # let stream = MemoryStream::new("orders", 1);
+/// # let builder = Worker::builder().stream("orders").source(stream).application("printer").lease_table(MemoryLeaseTable::new());
+/// # let worker = builder.processor(|_: &ShardRef| Printer).build()?;
+/// # let events = worker.events();
+/// # drop(worker);
+/// # watch(events).await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {

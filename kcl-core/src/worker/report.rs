@@ -4,6 +4,20 @@ use std::fmt;
 use crate::model::{Checkpoint, LeaseKey};
 
 /// How a worker ended.
+///
+/// ```
+/// use kcl_core::worker::{ShutdownReport, Stopped};
+///
+/// fn log(report: &ShutdownReport) {
+///     println!("{report}"); // 3 drained, 0 released, 1 given up
+///     for (lease, shard) in &report.shards {
+///         if shard.stopped == Stopped::GivenUp {
+///             eprintln!("{lease} comes again elsewhere after {}", shard.checkpoint);
+///         }
+///     }
+/// }
+/// # log(&ShutdownReport::default());
+/// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ShutdownReport {

@@ -9,6 +9,40 @@ use crate::processor::OnFailure;
 use super::mode::Mode;
 
 /// When checkpoints are stored without being asked for.
+///
+/// ```
+/// use kcl_core::model::{Checkpoint, LeaseKey};
+/// use kcl_core::processor::{ProcessRecordsInput, ShardRef};
+/// use kcl_core::worker::Checkpoints;
+/// # use std::time::Duration;
+/// # use kcl_core::lease::LeaseTable;
+/// # use kcl_core::worker::Event;
+/// # use kcl_core::{BoxError, Failure, MemoryLeaseTable, MemoryStream, RecordProcessor, Worker};
+///
+/// struct Orders;
+///
+/// impl RecordProcessor for Orders {
+///     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
+///         // ... everything is written, and seen to be; only now:
+///         input.checkpointer.checkpoint().await?;
+///         Ok(())
+///     }
+/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), BoxError> {
+/// # let stream = MemoryStream::new("orders", 1);
+/// # let (shard, sequence) = stream.put("customer-7", "an order")?;
+/// # let table = MemoryLeaseTable::new();
+/// # let builder = Worker::builder().stream("orders").source(stream).application("orders").lease_table(table.clone());
+/// let worker = builder.checkpoints(Checkpoints::Manual).processor(|_: &ShardRef| Orders).build()?;
+/// # let mut events = worker.events();
+/// # let caught_up = async { while !matches!(events.next().await, Some(Event::CaughtUp { .. }) | None) {} };
+/// # worker.run_until(caught_up, Duration::from_secs(10)).await?;
+/// # let row = table.get(&LeaseKey::single(shard)).await?.ok_or("no lease")?;
+/// # assert_eq!(row.checkpoint, Checkpoint::At(sequence.into()));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Checkpoints {
@@ -45,6 +79,40 @@ pub enum OnDataGap {
 ///
 /// Times of arrival are the stream's, the time of a tip is this machine's. Records of one shard that were put in an order other than that of
 /// their arrival are read up to the first that arrived later.
+///
+/// ```
+/// use kcl_core::InitialPosition;
+/// use kcl_core::model::Timestamp;
+///
+/// # use kcl_core::processor::{ProcessRecordsInput, ShardRef};
+/// # use kcl_core::{BoxError, Failure, MemoryLeaseTable, MemoryStream, RecordProcessor, Worker};
+/// # struct Printer;
+/// # impl RecordProcessor for Printer {
+/// #     async fn process_records(&mut self, _: ProcessRecordsInput) -> Result<(), Failure> {
+/// #         Ok(())
+/// #     }
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), BoxError> {
+/// # let stream = MemoryStream::new("orders", 1);
+/// # stream.put("customer-7", "an order of today")?;
+/// // January once more, under a name of its own: the live application notices nothing.
+/// let from: Timestamp = "2025-01-01T00:00:00Z".parse()?;
+/// let to: Timestamp = "2025-01-31T23:59:59.999Z".parse()?;
+/// let replay = Worker::builder()
+///     .stream("orders")
+/// #   .source(stream)
+///     .application("orders-replay")
+///     .lease_table(MemoryLeaseTable::new())
+///     .initial_position(InitialPosition::AtTimestamp(from))
+///     .until(to)
+///     .processor(|_: &ShardRef| Printer)
+///     .build()?;
+/// let report = replay.run().await?;
+/// println!("{report}");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Until {
@@ -81,6 +149,16 @@ pub enum CoordinationOn {
 }
 
 /// Everything about a worker that is a number or a choice. Made and checked by the [`Builder`](super::Builder).
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use kcl_core::worker::Settings;
+///
+/// let defaults = Settings::default();
+/// assert_eq!(defaults.failover, Duration::from_secs(10));
+/// assert_eq!(defaults.max_records, 10_000);
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Settings {

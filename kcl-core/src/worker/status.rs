@@ -14,6 +14,34 @@ use crate::processor::ShardRef;
 /// What a worker is doing, at one instant: everything that an operator asks first, in one call.
 ///
 /// With the feature `serde` it can be serialized, for a page that shows it.
+///
+/// ```
+/// use kcl_core::worker::{Phase, Status};
+///
+/// /// What a health check asks: it reads, and no shard is more than a minute behind.
+/// fn is_well(status: &Status) -> bool {
+///     let is_behind = |behind: Option<u64>| behind.is_some_and(|millis| millis > 60_000);
+///     status.phase == Phase::Running
+///         && status.unreadable.is_empty()
+///         && status.shards.values().all(|shard| shard.failing.is_none() && !is_behind(shard.millis_behind_latest))
+/// }
+/// # use kcl_core::processor::{ProcessRecordsInput, ShardRef};
+/// # use kcl_core::{BoxError, Failure, MemoryLeaseTable, MemoryStream, RecordProcessor, Worker};
+/// # struct Printer;
+/// # impl RecordProcessor for Printer {
+/// #     async fn process_records(&mut self, _: ProcessRecordsInput) -> Result<(), Failure> {
+/// #         Ok(())
+/// #     }
+/// # }
+/// # fn main() -> Result<(), BoxError> {
+/// # let stream = MemoryStream::new("orders", 1);
+/// # let builder = Worker::builder().stream("orders").source(stream).application("printer").lease_table(MemoryLeaseTable::new());
+/// # let worker = builder.processor(|_: &ShardRef| Printer).build()?;
+///
+/// assert!(!is_well(&worker.status()), "it does not run yet");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]

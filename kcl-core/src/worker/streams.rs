@@ -20,6 +20,17 @@ use super::status::StreamState;
 use super::worker::Inner;
 
 /// A stream to read, in a worker that reads several.
+///
+/// ```
+/// use kcl_core::InitialPosition;
+/// use kcl_core::worker::{FanOutConfig, Mode, StreamConfig};
+///
+/// let orders = StreamConfig::new("arn:aws:kinesis:eu-west-1:123456789012:stream/orders");
+/// let visits = StreamConfig::new("visits").initial_position(InitialPosition::Latest).mode(Mode::FanOut(FanOutConfig::managed()));
+/// # use kcl_core::Worker;
+/// let builder = Worker::builder().streams([orders, visits]);
+/// # drop(builder);
+/// ```
 #[derive(Clone)]
 #[must_use]
 pub struct StreamConfig {

@@ -27,6 +27,33 @@ use super::status::{Board, Phase, Status};
 use super::streams::{StreamConfig, Streams};
 
 /// How a worker gives up its leases when it stops.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use kcl_core::processor::{ProcessRecordsInput, ShardRef};
+/// # use kcl_core::{BoxError, Failure, MemoryLeaseTable, MemoryStream, RecordProcessor, Worker};
+/// # struct Printer;
+/// # impl RecordProcessor for Printer {
+/// #     async fn process_records(&mut self, _: ProcessRecordsInput) -> Result<(), Failure> {
+/// #         Ok(())
+/// #     }
+/// # }
+/// use kcl_core::worker::Stop;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), BoxError> {
+/// # let stream = MemoryStream::new("orders", 1);
+/// # let builder = Worker::builder().stream("orders").source(stream).application("printer").lease_table(MemoryLeaseTable::new());
+/// // A name that the next process of this place has too.
+/// let worker = builder.worker_id("printer-0").processor(|_: &ShardRef| Printer).build()?;
+/// let restart = async {
+///     // Whatever asks for a restart is awaited here.
+///     worker.stop(Stop::Keep, Duration::from_secs(10)).await;
+/// };
+/// worker.run_until(restart, Duration::from_secs(10)).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stop {
@@ -69,6 +96,41 @@ pub(crate) struct Inner {
 /// A member of the fleet that reads a stream: it takes shards, hands their records to processors and keeps their checkpoints.
 ///
 /// A worker is a handle: clones are the same worker, and [`run`](Self::run) is what works.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use kcl_core::worker::Event;
+///
+/// # use kcl_core::processor::{ProcessRecordsInput, ShardRef};
+/// # use kcl_core::{BoxError, Failure, MemoryLeaseTable, MemoryStream, RecordProcessor, Worker};
+/// # struct Printer;
+/// # impl RecordProcessor for Printer {
+/// #     async fn process_records(&mut self, _: ProcessRecordsInput) -> Result<(), Failure> {
+/// #         Ok(())
+/// #     }
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), BoxError> {
+/// # let stream = MemoryStream::new("orders", 1);
+/// # let builder = Worker::builder().stream("orders").source(stream).application("printer").lease_table(MemoryLeaseTable::new());
+/// let worker = builder.processor(|_: &ShardRef| Printer).build()?;
+/// let mut events = worker.events();
+///
+/// // Until all that was there is done; a service takes `kcl_core::stop_signal()?` in its place.
+/// let caught_up = async {
+///     while let Some(event) = events.next().await {
+///         if matches!(event, Event::CaughtUp { .. }) {
+///             break;
+///         }
+///     }
+///     println!("{:?}", worker.status().phase);
+/// };
+/// let report = worker.run_until(caught_up, Duration::from_secs(10)).await?;
+/// assert_eq!(report.shards.len(), 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Worker(Arc<Inner>);
 
@@ -167,6 +229,33 @@ impl Worker {
     ///
     /// May be called more than once, also before `run`; the first deadline counts. Cancel safe: the stop goes on. The report says how
     /// `run` ended ([`ShutdownReport::run`]): it may have been dropped, or have failed.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use kcl_core::processor::{ProcessRecordsInput, ShardRef};
+    /// # use kcl_core::{BoxError, Failure, MemoryLeaseTable, MemoryStream, RecordProcessor, Worker};
+    /// # struct Printer;
+    /// # impl RecordProcessor for Printer {
+    /// #     async fn process_records(&mut self, _: ProcessRecordsInput) -> Result<(), Failure> {
+    /// #         Ok(())
+    /// #     }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), BoxError> {
+    /// # let stream = MemoryStream::new("orders", 1);
+    /// # let builder = Worker::builder().stream("orders").source(stream).application("printer").lease_table(MemoryLeaseTable::new());
+    /// # let worker = builder.processor(|_: &ShardRef| Printer).build()?;
+    /// let handle = worker.clone();
+    /// let is_told_to_end = async move {
+    ///     // Whatever tells your service to end is awaited here.
+    ///     handle.shutdown(Duration::from_secs(10)).await
+    /// };
+    /// let (ended, report) = tokio::join!(worker.run(), is_told_to_end);
+    /// ended?;
+    /// println!("{report}");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn shutdown(&self, deadline: Duration) -> ShutdownReport {
         self.stop(Stop::Release, deadline).await
     }
@@ -196,6 +285,28 @@ impl Worker {
 
     /// Reads one more stream from now on, in a worker that was [built for several](Builder::streams). Nothing happens when it reads
     /// that one already.
+    ///
+    /// ```
+    /// # use kcl_core::processor::{ProcessRecordsInput, ShardRef};
+    /// # use kcl_core::{BoxError, Failure, MemoryLeaseTable, MemoryStream, RecordProcessor, Worker};
+    /// # struct Printer;
+    /// # impl RecordProcessor for Printer {
+    /// #     async fn process_records(&mut self, _: ProcessRecordsInput) -> Result<(), Failure> {
+    /// #         Ok(())
+    /// #     }
+    /// # }
+    /// use kcl_core::worker::StreamConfig;
+    ///
+    /// # fn main() -> Result<(), BoxError> {
+    /// # let builder = Worker::builder().application("printer").lease_table(MemoryLeaseTable::new()).processor(|_: &ShardRef| Printer);
+    /// # let (orders, returns) = (MemoryStream::new("orders", 1), MemoryStream::new("returns", 1));
+    /// let worker = builder.streams([StreamConfig::new("orders").source(orders)]).build()?;
+    /// worker.add_stream(StreamConfig::new("returns").source(returns))?;
+    /// assert_eq!(worker.status().streams.len(), 2);
+    /// assert!(worker.remove_stream("orders")?);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// The worker was built for one stream, or the stream's name, initial position or mode cannot be.

@@ -20,6 +20,16 @@ const LEAST_CALL_LIMIT: Duration = Duration::from_millis(100);
 const MOST_CALL_LIMIT: Duration = Duration::from_mins(1);
 
 /// A table that is made when it is missing: on-demand capacity, one key `leaseKey`, no index.
+///
+/// ```
+/// use kcl_dynamo::{NewTable, OpenOptions};
+///
+/// let mut table = NewTable::new();
+/// table.tags.insert("team".to_owned(), "billing".to_owned());
+/// table.deletion_protection = true;
+/// let options = OpenOptions::new().create(Some(table));
+/// # drop(options);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NewTable {
@@ -41,6 +51,14 @@ impl NewTable {
 }
 
 /// Who else uses the table.
+///
+/// ```
+/// use kcl_dynamo::{Neighbours, OpenOptions};
+///
+/// // All workers have moved from the KCL 2.x to this, and none will go back.
+/// let options = OpenOptions::new().neighbours(Neighbours::Nobody);
+/// # drop(options);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Neighbours {

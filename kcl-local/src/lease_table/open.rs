@@ -19,6 +19,23 @@ const MAX_BUSY_TIMEOUT: Duration = Duration::from_mins(1);
 const STATEMENTS: usize = 64;
 
 /// How an `SQLite` lease table is opened.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use kcl_local::lease_table::OpenOptions;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("leases.sqlite");
+/// let table = OpenOptions::new().busy_timeout(Duration::from_millis(500)).open(&path, "word-count").await?;
+/// // Other applications may use the same file.
+/// let other = OpenOptions::new().open(&path, "report").await?;
+/// assert_eq!((table.application(), other.application()), ("word-count", "report"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct OpenOptions {
     busy_timeout: Duration,

@@ -9,6 +9,20 @@ use super::transport::Identity;
 use super::{LocalStream, StartError};
 
 /// The settings of a [`LocalStream`]; each has a default.
+///
+/// ```
+/// use kcl_local::stream::LocalStream;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // As strict as the service, and in another region.
+/// let stream = LocalStream::builder().region("eu-west-1").read_limits(true).write_limits(true).start().await?;
+/// assert_eq!(stream.region(), "eu-west-1");
+/// assert!(LocalStream::builder().account("mine").start().await.is_err(), "an account is 12 digits");
+/// # stream.stop().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `start` is called"]
 pub struct LocalStreamBuilder {

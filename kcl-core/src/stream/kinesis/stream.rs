@@ -17,6 +17,22 @@ use super::classify::{Failure, Operation, classify};
 use super::http::Http2Client;
 
 /// A stream of AWS Kinesis. Clones share the SDK's client and the connections of subscriptions.
+///
+/// ```
+/// use kcl_core::aws_sdk_kinesis::config::{BehaviorVersion, Region};
+/// use kcl_core::aws_sdk_kinesis::{Client, Config};
+/// use kcl_core::{KinesisStream, Worker};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), kcl_core::BoxError> {
+/// // Another region than that of the environment; an application takes `aws_config` for credentials as well.
+/// let config = Config::builder().behavior_version(BehaviorVersion::latest()).region(Region::new("eu-west-1")).build();
+/// let orders = KinesisStream::new(&Client::from_conf(config), "orders".parse()?);
+/// let builder = Worker::builder().stream("orders").source(orders);
+/// # drop(builder);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct KinesisStream {
     pub(super) client: Client,

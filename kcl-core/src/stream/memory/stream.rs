@@ -138,6 +138,18 @@ impl MemoryStream {
 
     /// Splits an open shard in its middle.
     ///
+    /// ```
+    /// use kcl_core::MemoryStream;
+    ///
+    /// let stream = MemoryStream::new("orders", 1);
+    /// let (parent, _) = stream.put("customer-7", "an order")?;
+    /// let [left, right] = stream.split_evenly(&parent)?;
+    /// assert_eq!(stream.open_shards(), [left.clone(), right.clone()]);
+    /// let merged = stream.merge(&left, &right)?;
+    /// assert_eq!(stream.open_shards(), [merged]);
+    /// # Ok::<(), kcl_core::BoxError>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`split`](Self::split) does.
     pub fn split_evenly(&self, shard: &ShardId) -> Result<[ShardId; 2], Error> {
