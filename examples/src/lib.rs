@@ -10,4 +10,3 @@ pub mod exit;
 pub mod logging;
 pub mod process;
 pub mod quickstart;
-pub mod signals;

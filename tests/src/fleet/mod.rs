@@ -27,6 +27,7 @@ mod producer;
 mod report;
 mod script;
 mod show;
+mod signals;
 mod slow;
 mod table_log;
 mod table_watch;

@@ -9,7 +9,6 @@ use kcl_core::{Clock, SystemClock};
 use examples::consume::LeaseTableAt;
 use examples::embedded::Reshard;
 use examples::exit::FAILED;
-use examples::signals::Signals;
 
 use super::fleet::{Fleet, Setup};
 use super::keys::Keys;
@@ -19,6 +18,7 @@ use super::options::Options;
 use super::plan::{OPEN_SHARDS, Plan};
 use super::report::Report;
 use super::script::{Action, Script, Whom};
+use super::signals::Signals;
 use super::view::View;
 
 type BoxError = Box<dyn Error + Send + Sync>;

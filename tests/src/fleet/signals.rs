@@ -1,57 +1,26 @@
-//! The signals that end a program in good order.
+//! The signals that end a fleet. Unlike `kcl_core::stop_signal`, a second Ctrl-C is caught too: the processes of the fleet have to be
+//! ended with it.
 
-use std::fmt;
 use std::io;
 
+use kcl_core::signal::Signal;
 use tokio::signal::unix::{self, SignalKind};
-
-/// A signal that asks a program to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
-    /// Ctrl-C.
-    Interrupt,
-    /// What `kill` and service managers send.
-    Terminate,
-}
-
-impl Signal {
-    /// The exit code by which a shell knows that the signal ended the program: 130 or 143.
-    #[must_use]
-    pub const fn exit_code(self) -> u8 {
-        match self {
-            Self::Interrupt => 130,
-            Self::Terminate => 143,
-        }
-    }
-}
-
-impl fmt::Display for Signal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Interrupt => "SIGINT",
-            Self::Terminate => "SIGTERM",
-        })
-    }
-}
 
 /// Catches SIGINT and SIGTERM from the moment it is made.
 #[derive(Debug)]
-pub struct Signals {
+pub(super) struct Signals {
     interrupt: unix::Signal,
     terminate: unix::Signal,
 }
 
 impl Signals {
     /// Catches them from now on.
-    ///
-    /// # Errors
-    /// The system refuses.
-    pub fn catch() -> io::Result<Self> {
+    pub(super) fn catch() -> io::Result<Self> {
         Ok(Self { interrupt: unix::signal(SignalKind::interrupt())?, terminate: unix::signal(SignalKind::terminate())? })
     }
 
     /// The next one. Cancel safe.
-    pub async fn next(&mut self) -> Signal {
+    pub(super) async fn next(&mut self) -> Signal {
         tokio::select! {
             biased;
             Some(()) = self.terminate.recv() => Signal::Terminate,

@@ -15,9 +15,9 @@ use examples::consume::{LeaseTableAt, Options, Processor, Seen, Summary, Trace, 
 use examples::embedded::client;
 use examples::exit::failure;
 use examples::process::ProcessStart;
-use examples::signals::Signals;
 
 use super::logged_table::LoggedTable;
+use super::signals::Signals;
 use super::slow::Slow;
 
 type BoxError = Box<dyn Error + Send + Sync>;

@@ -8,9 +8,9 @@ use serde_json::json;
 
 use crate::fleet::fleet::{Fleet, Setup};
 use crate::fleet::options::{Options, Part};
+use crate::fleet::signals::Signals;
 use examples::consume::LeaseTableAt;
 use examples::exit::FAILED;
-use examples::signals::Signals;
 
 use super::figure::Figure;
 use super::{cost, join, kill, start, stop};
