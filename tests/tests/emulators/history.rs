@@ -45,7 +45,7 @@ impl History {
 
     /// Each of the records of these keys, so many each, was given once and after those of its key that were put before; those of a shard
     /// came by their sequence numbers; and no shard began before its parents had ended.
-    pub(crate) fn is_in_order(&self, keys: &BTreeMap<String, usize>, parents: &BTreeMap<ShardId, Vec<ShardId>>) {
+    pub(crate) fn assert_in_order(&self, keys: &BTreeMap<String, usize>, parents: &BTreeMap<ShardId, Vec<ShardId>>) {
         let mut next: BTreeMap<String, usize> = BTreeMap::new();
         let mut last: BTreeMap<ShardId, SequenceNumber> = BTreeMap::new();
         let mut ended = BTreeSet::new();

@@ -25,25 +25,25 @@ fn kinesis_mock() -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a kinesis-mock: tests/e2e/run emulators"]
 async fn kinesis_mock_is_polled_over_a_split_and_a_merge() {
-    Scene::new(&kinesis_mock(), "polled", Mode::Polling).await.is_read_over_a_split_and_a_merge().await;
+    Scene::new(&kinesis_mock(), "polled", Mode::Polling).await.read_over_a_split_and_a_merge().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a kinesis-mock: tests/e2e/run emulators"]
 async fn kinesis_mock_pushes_over_a_split_and_a_merge() {
-    Scene::new(&kinesis_mock(), "pushed", Mode::FanOut(FanOutConfig::default())).await.is_read_over_a_split_and_a_merge().await;
+    Scene::new(&kinesis_mock(), "pushed", Mode::FanOut(FanOutConfig::default())).await.read_over_a_split_and_a_merge().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "goes with the other server: tests/e2e/run emulators"]
 async fn ferrokinesis_is_polled_over_a_split_and_a_merge() {
     let server = ferrokinesis::Server::start().await;
-    Scene::new(&server.endpoint, "polled", Mode::Polling).await.is_read_over_a_split_and_a_merge().await;
+    Scene::new(&server.endpoint, "polled", Mode::Polling).await.read_over_a_split_and_a_merge().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "goes with the other server: tests/e2e/run emulators"]
 async fn ferrokinesis_pushes_over_a_split_and_a_merge() {
     let server = ferrokinesis::Server::start().await;
-    Scene::new(&server.endpoint, "pushed", Mode::FanOut(FanOutConfig::default())).await.is_read_over_a_split_and_a_merge().await;
+    Scene::new(&server.endpoint, "pushed", Mode::FanOut(FanOutConfig::default())).await.read_over_a_split_and_a_merge().await;
 }
