@@ -265,7 +265,7 @@ impl Context {
                     }
                     // Not as it was judged, or not now: the next audit judges anew.
                     Err(error) => {
-                        tracing::debug!(lease = %row.key, error = %with_causes(&error), "the lease of a finished shard was not deleted")
+                        tracing::debug!(lease = %row.key, error = %with_causes(&error), "the lease of a finished shard was not deleted");
                     }
                 }
             }

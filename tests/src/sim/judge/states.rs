@@ -172,10 +172,10 @@ impl Finder {
             Event::Stopped { error: Some(error), .. } if error.contains("was deleted and made again") => {
                 self.found.add(State::EndedReplaced);
             }
-            Event::Said { said: Said::EndRefused(key), .. } => {
-                if see.stream.leased(key).is_some_and(|(_, shard)| shard.is_open()) {
-                    self.found.add(State::EndNotBelieved);
-                }
+            Event::Said { said: Said::EndRefused(key), .. }
+                if see.stream.leased(key).is_some_and(|(_, shard)| shard.is_open()) =>
+            {
+                self.found.add(State::EndNotBelieved);
             }
             Event::FalseEnd { shard, .. } if !see.stream.shards()[*shard].is_open() => self.found.add(State::ToldTooSoon),
             Event::Stopped { error: Some(error), .. } if error.contains("already in use by another live process") => {
