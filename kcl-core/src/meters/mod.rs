@@ -1,5 +1,6 @@
-//! What is measured, through the [`metrics`] facade. An application installs the recorder of its choice, before it builds a worker
-//! (`examples/08_metrics.rs` does it for Prometheus); without one, measuring costs next to nothing. A worker tells the recorder the unit and the meaning of each figure when it begins to run.
+//! What is measured, through the [`metrics`] facade. An application installs the recorder of its choice before it builds a worker
+//! (`examples/08_metrics.rs` does it for Prometheus); without one, measuring costs next to nothing. A worker tells the recorder the unit
+//! and the meaning of each figure when it begins to run.
 //!
 //! Names and units follow the conventions of Prometheus: the prefix `kcl_`, seconds and bytes, `_total` for counters.
 //!
