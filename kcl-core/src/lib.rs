@@ -4,7 +4,7 @@
 //! through leases in a [lease table](lease::LeaseTable), checkpoint there, and keep child shards behind their parents when a stream is
 //! resharded.
 //!
-//! The workers of an application are a fleet without a leader: each one sees the others by their rows in the table, [decides](decide)
+//! The workers of an application are a fleet without a leader: each one sees the others by their rows in the table, decides
 //! what concerns itself, and takes what is free or asks an owner to hand a lease over. [`worker`] tells how it begins, works and stops.
 //!
 //! ```

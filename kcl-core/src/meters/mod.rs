@@ -16,7 +16,7 @@
 //! |---|---|---|---|
 //! | `kcl_records_processed_total` | counter | `RecordsProcessed` | user records in batches that were processed |
 //! | `kcl_data_processed_bytes_total` | counter, bytes | `DataBytesProcessed` | their content |
-//! | `kcl_behind_latest_seconds` | gauge, seconds | `MillisBehindLatest` | the lag of the shard: the greatest of what the last answer said, the age of the oldest record that is not done, and the time without an answer once it is longer than usual. It grows while a shard stands still, whatever the cause ([how](crate::decide::lag)) |
+//! | `kcl_behind_latest_seconds` | gauge, seconds | `MillisBehindLatest` | the lag of the shard: the greatest of what the last answer said, the age of the oldest record that is not done, and the time without an answer once it is longer than usual. It grows while a shard stands still, whatever the cause |
 //! | `kcl_oldest_undone_age_seconds` | gauge, seconds | | the age of the oldest record that was fetched and is not done; 0 when there is none |
 //! | `kcl_lease_held` | gauge, 1 or 0 | | whether this worker holds the lease of the shard |
 //! | `kcl_process_records_duration_seconds` | histogram, seconds | `RecordProcessor.processRecords.Time` | one call of `process_records` |

@@ -1,4 +1,4 @@
-//! A worker: thin loops that carry out what [`crate::decide`] says.
+//! A worker: thin loops that carry out what `decide` says.
 //!
 //! ```text
 //!   the application's runtime                        the coordination thread

@@ -9,7 +9,7 @@
 //!
 //! **The end of a subscription is no event to speak of.** It ends every five minutes, it breaks, it is refused; `Subscribed` makes
 //! another one, AT the last record that was handed on (or at the checkpoint, if none was), within the pace of
-//! [`crate::decide::subscription`]. What comes again is left out, so nothing is lost and nothing comes twice, also when the stream opens and
+//! `decide::subscription`. What comes again is left out, so nothing is lost and nothing comes twice, also when the stream opens and
 //! fails before its first event. "Latest" is a time that was resolved when the lease was made.
 //!
 //! **Silence.** The service sends an empty event every few seconds. A subscription that gives none for [`SILENCE`] while it is waited
