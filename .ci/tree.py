@@ -3,6 +3,7 @@
 
 - A file of code has at most 600 lines.
 - `kcl-core/src/decide` is pure: no clock, no task, no chance, no input or output, no order of a hash map.
+- The modules of a crate import one another without a circle.
 - Time, tasks and chance are taken from the files that are named here, and from no other outside of tests.
 - Each path and each test that the Markdown files name exists.
 """
@@ -63,6 +64,38 @@ def exceptions(files):
             yield f"{path} is named in .ci/tree.py and does not exist"
 
 
+def imports(files):
+    """For each crate what each of its modules imports from the others, by name: `crate::other`, in or out of braces."""
+    crates = {}
+    for path in files:
+        found = re.match(r"([\w/-]*?)src/(\w+)", path)
+        if not found or is_test(path) or found[2] in {"lib", "bin", "main"}:
+            continue
+        modules = crates.setdefault(found[1], {})
+        text = "\n".join(line for _, line in code(path))
+        used = modules.setdefault(found[2], set())
+        for braces, word in re.findall(r"\bcrate::(?:\{([^;]*?)\}|(\w+))", text):
+            used.update([word] if word else re.findall(r"(?:^|,)\s*(\w+)", braces))
+    for modules in crates.values():
+        for name, used in modules.items():
+            modules[name] = {other for other in used if other in modules and other != name}
+    return crates
+
+
+def circles(files):
+    for crate, modules in imports(files).items():
+        while True:
+            # The floor imports nothing that is left, the roof is imported by nothing; what is left in the end goes in circles.
+            imported = set().union(*modules.values()) if modules else set()
+            outer = [name for name, used in modules.items() if not used & modules.keys() or name not in imported]
+            if not outer:
+                break
+            for name in outer:
+                del modules[name]
+        for name, used in modules.items():
+            yield f"{crate}src: `{name}` is in a circle of imports, with {', '.join(sorted(used & modules.keys()))}"
+
+
 def names(markdown, files):
     functions = set()
     for path in files:
@@ -94,7 +127,7 @@ def main():
     listed = everything()
     rust = [path for path in listed if path.endswith(".rs")]
     markdown = [path for path in listed if path.endswith(".md")]
-    faults = [*sizes(rust), *purity(rust), *exceptions(rust), *names(markdown, rust)]
+    faults = [*sizes(rust), *purity(rust), *exceptions(rust), *circles(rust), *names(markdown, rust)]
     for fault in faults:
         print(fault, file=sys.stderr)
     print(f"{len(rust)} files of code, {len(markdown)} pages, {len(faults)} faults")

@@ -47,7 +47,7 @@
 //!
 //! ```text
 //!   the way of data        stream -> fetch -> deaggregate -> processor -> checkpoint
-//!   the way of ownership   lease table -> decide -> lease -> shard consumer
+//!   the way of ownership   lease table -> decide -> tenancy -> shard consumer
 //! ```
 //!
 //! A shard consumer hands nothing out without a valid lease, and a checkpoint is a write on the lease: there the two paths meet.
@@ -69,6 +69,7 @@ pub mod stream;
 
 // The way of ownership.
 pub mod lease;
+mod tenancy;
 pub mod worker;
 
 // For producers.

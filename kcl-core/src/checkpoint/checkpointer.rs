@@ -4,10 +4,10 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 
 use crate::decide::checkpoint::{Accepted, Prepared, accept, prepare};
-use crate::lease::held::{Held, Orders};
 use crate::meters::ShardMeters;
 use crate::model::{Position, Record};
 use crate::runtime::Clock;
+use crate::tenancy::held::{Held, Orders};
 
 use super::{CheckpointError, Delivered};
 

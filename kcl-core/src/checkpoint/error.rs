@@ -1,8 +1,8 @@
 use crate::BoxError;
 use crate::decide::checkpoint::Refused;
-use crate::lease::held::OrderError;
 use crate::lease::with_causes;
 use crate::model::Position;
+use crate::tenancy::held::OrderError;
 
 /// Why a checkpoint was not stored.
 #[derive(Debug, thiserror::Error)]

@@ -26,7 +26,7 @@
 //! Signals ([`Step::StopAsked`], [`Step::LeaseLost`]) are given to the machine between two commands, in place of carrying the
 //! pending one out. A signal that changes nothing is answered with the command that was pending.
 
-use crate::processor::LossReason;
+use crate::model::LossReason;
 
 /// Where the consumer of a shard is.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,13 +13,6 @@
 
 use crate::model::{Checkpoint, Facts, InitialPosition, Timestamp};
 
-/// The facts of a lease once this checkpoint is stored; nothing when it changes none of them.
-#[must_use]
-pub fn passed(facts: &Facts, to: &Checkpoint) -> Option<Facts> {
-    let is_progress = matches!(to, Checkpoint::At(_) | Checkpoint::ShardEnd);
-    (is_progress && facts.start_at.is_some()).then(|| Facts { start_at: None, began_at: facts.first_time(), ..facts.clone() })
-}
-
 /// A time that a row does not say, and that has to be found and kept in it before the shard is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Missing {
@@ -63,18 +56,18 @@ mod tests {
     #[test]
     fn the_first_checkpoint_passes_the_time_and_keeps_it() {
         for progress in [at(1), Checkpoint::ShardEnd] {
-            assert_eq!(passed(&facts(time(7), None), &progress), Some(facts(None, time(7))), "{progress}");
-            assert_eq!(passed(&facts(None, time(7)), &progress), None, "{progress}: it is passed already");
-            assert_eq!(passed(&facts(None, None), &progress), None, "{progress}: it never began at a time");
+            assert_eq!(facts(time(7), None).passed_by(&progress), Some(facts(None, time(7))), "{progress}");
+            assert_eq!(facts(None, time(7)).passed_by(&progress), None, "{progress}: it is passed already");
+            assert_eq!(facts(None, None).passed_by(&progress), None, "{progress}: it never began at a time");
         }
         for nothing_done in [Checkpoint::Latest, Checkpoint::AtTimestamp, Checkpoint::TrimHorizon] {
-            assert_eq!(passed(&facts(time(7), None), &nothing_done), None, "{nothing_done}");
+            assert_eq!(facts(time(7), None).passed_by(&nothing_done), None, "{nothing_done}");
         }
     }
 
     #[test]
     fn a_later_start_is_passed_too_and_the_first_one_is_kept() {
-        assert_eq!(passed(&facts(time(9), time(7)), &at(1)), Some(facts(None, time(7))));
+        assert_eq!(facts(time(9), time(7)).passed_by(&at(1)), Some(facts(None, time(7))));
         assert_eq!(facts(time(9), time(7)).first_time(), time(7));
     }
 

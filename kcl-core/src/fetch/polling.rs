@@ -5,10 +5,10 @@ use async_trait::async_trait;
 
 use crate::decide::backoff::Backoff;
 use crate::decide::pace::{Pace, PaceSettings};
-use crate::lease::held::Turns;
 use crate::model::ShardId;
 use crate::runtime::{Clock, jitter, pause};
 use crate::stream::{Cursor, Error, ErrorKind, Page, Stream};
+use crate::tenancy::held::Turns;
 
 use super::budget::{Permit, Seat};
 use super::fetched::{Fetch, FetchError, Fetched, OpenAgain};

@@ -1,13 +1,13 @@
 use std::sync::Arc;
 
 use crate::deaggregate::OutOfRange;
-use crate::lease::held::{Held, Shared, Turns};
 use crate::meters::{Labels, ShardMeters};
 use crate::model::{Checkpoint, Facts, LeaseKey, ShardId};
+use crate::model::{Fence, ShardRef};
 use crate::paused::PausedClock;
-use crate::processor::{Fence, ShardRef};
 use crate::runtime::Clock;
 use crate::stream::memory::MemoryStream;
+use crate::tenancy::held::{Held, Shared, Turns};
 
 use super::{ByteBudget, Intake, Resume};
 

@@ -1,7 +1,7 @@
-//! The way of ownership: the lease table, and the lease that a worker holds.
+//! The lease table: rows, and the writes that the protocol knows.
 //!
 //! ```text
-//!   LeaseTable (rows)  ->  decide (what concerns me)  ->  Held (one writer a lease)  ->  shard consumer
+//!   LeaseTable (rows)  ->  decide (what concerns me)  ->  tenancy (one writer a lease)  ->  shard consumer
 //! ```
 //!
 //! [`LeaseTable`] is a compare-and-set contract; its docs are the contract in prose and
@@ -17,18 +17,14 @@
 //! A row that somebody has made unreadable is a [`MalformedRow`]: it is told of and left alone, and hides no other.
 
 mod beacon;
-pub(crate) mod begun;
 mod change;
 mod edit;
 mod error;
-pub(crate) mod held;
 pub(crate) mod malformed;
 pub mod memory;
 mod row;
-pub(crate) mod settle;
 mod table;
 mod write;
-pub(crate) mod writer;
 
 #[doc(no_inline)]
 pub use crate::BoxError;

@@ -1,4 +1,3 @@
-use crate::decide::first_time;
 use crate::model::{Checkpoint, Facts, HashKeyRange, Lease, Pending, ShardId, Token, WorkerId};
 
 use super::change::{Change, Expect, Match};
@@ -94,7 +93,7 @@ impl Write {
     /// Progress.
     #[must_use]
     pub fn checkpoint(held: &Lease, to: Checkpoint) -> Self {
-        let facts = first_time::passed(&held.facts, &to);
+        let facts = held.facts.passed_by(&to);
         Self { expect: progress(held), change: Change::Checkpoint { to, facts } }
     }
 
@@ -136,7 +135,7 @@ impl Write {
     /// `me`, the owner, hands the lease to `to`, who asked for it; `checkpoint` is the last one if it is not stored yet.
     #[must_use]
     pub fn pass_on(held: &Lease, me: WorkerId, to: WorkerId, checkpoint: Option<Checkpoint>) -> Self {
-        let facts = checkpoint.as_ref().and_then(|last| first_time::passed(&held.facts, last));
+        let facts = checkpoint.as_ref().and_then(|last| held.facts.passed_by(last));
         Self {
             expect: Expect { owner: Match::Is(to), checkpoint_owner: Match::Is(me), ..progress(held) },
             change: Change::PassOn { checkpoint, facts },
@@ -155,14 +154,14 @@ impl Write {
     /// The owner gives the lease up; `checkpoint` is the last one if it is not stored yet.
     #[must_use]
     pub fn release(held: &Lease, checkpoint: Option<Checkpoint>) -> Self {
-        let facts = checkpoint.as_ref().and_then(|last| first_time::passed(&held.facts, last));
+        let facts = checkpoint.as_ref().and_then(|last| held.facts.passed_by(last));
         Self { expect: progress(held), change: Change::Release { checkpoint, facts } }
     }
 
     /// The shard is done.
     #[must_use]
     pub fn end(held: &Lease, children: Vec<ShardId>) -> Self {
-        let facts = first_time::passed(&held.facts, &Checkpoint::ShardEnd);
+        let facts = held.facts.passed_by(&Checkpoint::ShardEnd);
         Self { expect: progress(held), change: Change::End { children, facts } }
     }
 

@@ -51,8 +51,8 @@ use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, Label};
 
+use crate::model::ShardRef;
 use crate::model::WorkerId;
-use crate::processor::ShardRef;
 
 mod figures;
 mod lag;

@@ -127,6 +127,13 @@ impl Facts {
     pub fn first_time(&self) -> Option<Timestamp> {
         self.began_at.or(self.start_at)
     }
+
+    /// The facts once this checkpoint is stored. `None` when it changes none of them.
+    #[must_use]
+    pub(crate) fn passed_by(&self, to: &Checkpoint) -> Option<Self> {
+        let is_progress = matches!(to, Checkpoint::At(_) | Checkpoint::ShardEnd);
+        (is_progress && self.start_at.is_some()).then(|| Self { start_at: None, began_at: self.first_time(), ..self.clone() })
+    }
 }
 
 /// A row of the lease table: who reads a shard and how far it has been processed.

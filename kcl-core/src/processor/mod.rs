@@ -19,11 +19,10 @@ mod records;
 mod traits;
 
 pub use crate::decide::start::{Start, StartRefused};
+pub use crate::model::{Fence, LossReason, ShardRef};
 pub(crate) use erased::{ErasedFactory, ErasedProcessor};
 pub use failure::{Failure, OnFailure};
 pub(crate) use input::StartCell;
-pub use input::{
-    Fence, InitializeInput, LeaseLostInput, LossReason, ProcessRecordsInput, ShardEndedInput, ShardRef, ShutdownRequestedInput,
-};
+pub use input::{InitializeInput, LeaseLostInput, ProcessRecordsInput, ShardEndedInput, ShutdownRequestedInput};
 pub use records::Records;
 pub use traits::{RecordProcessor, RecordProcessorFactory};

@@ -13,7 +13,6 @@ use crate::decide::consumer::{Command, Consumer, Outcome, State, Step};
 use crate::decide::gap::DataGap;
 use crate::decide::shards::Refusals;
 use crate::fetch::{Batch, Fed, Feed};
-use crate::lease::held::{Held, Leave, OrderError};
 use crate::lease::with_causes;
 use crate::level::Level;
 use crate::meters::{Labels, ShardMeters};
@@ -22,6 +21,7 @@ use crate::processor::{
     ErasedProcessor, Failure, LeaseLostInput, LossReason, ProcessRecordsInput, ShardEndedInput, ShardRef, ShutdownRequestedInput,
 };
 use crate::runtime::{Clock, jitter, panic_message, pause};
+use crate::tenancy::held::{Held, Leave, OrderError};
 
 use super::coordination::{Assignment, AtGate, Coordination};
 use super::error::RunError;

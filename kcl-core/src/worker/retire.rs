@@ -3,11 +3,11 @@ use std::sync::Arc;
 
 use crate::decide::retirement::{alive, watch_for};
 use crate::fetch::bounded;
-use crate::lease::settle::Settler;
 use crate::lease::{self, Consistency, with_causes};
 use crate::model::{StreamName, WorkerId};
 use crate::runtime::pause;
 use crate::stream::{self, ErrorKind, FanOut};
+use crate::tenancy::settle::Settler;
 
 use super::worker::{Parts, Worker};
 

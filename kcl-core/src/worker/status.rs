@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::decide::consumer::State;
 use crate::decide::reading::Failing;
-use crate::lease::held::Held;
 use crate::meters::Lag;
 use crate::model::{Checkpoint, LeaseKey, Moment, Position, StreamName, Timestamp, WorkerId};
+use crate::tenancy::held::Held;
 
 use super::event::HandlerCall;
 use crate::processor::ShardRef;

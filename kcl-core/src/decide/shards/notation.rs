@@ -1,7 +1,6 @@
 //! The notation of the text cases on shards; it is described at the top of each file of cases.
 
 use crate::decide::cases::setting;
-use crate::decide::first_time;
 use crate::model::{
     Checkpoint, Facts, HashKeyRange, InitialPosition, Lease, LeaseKey, Position, SequenceNumber, Shard, ShardId, Timestamp,
 };
@@ -82,7 +81,7 @@ fn row(words: &[&str]) -> Lease {
             ("keys", range) => row.hash_range = Some(keys(range)),
             ("since", at) => {
                 let facts = Facts { start_at: Some(time(at)), ..Facts::default() };
-                row.facts = first_time::passed(&facts, &row.checkpoint).unwrap_or(facts);
+                row.facts = facts.passed_by(&row.checkpoint).unwrap_or(facts);
             }
             ("counter", counter) => row.counter = counter.parse().unwrap(),
             other => panic!("what is {other:?} of a lease?"),

@@ -7,11 +7,11 @@ use crate::decide::subscription::{Asks, Happened, SubscriptionPace, trusted_for}
 use crate::fetch::budget::{Permit, Seat};
 use crate::fetch::fetched::{Fetch, FetchError, Fetched, OpenAgain};
 use crate::fetch::intake::{Intake, bounded, occupied};
-use crate::lease::held::Turns;
 use crate::meters::SubscriptionMeters;
 use crate::model::{ChildShard, Moment, ShardId};
 use crate::runtime::{Clock, jitter, pause, within};
 use crate::stream::{ConsumerArn, Cursor, Error, ErrorKind, Pushed, Stream, Subscription};
+use crate::tenancy::held::Turns;
 
 use super::{ListedClosed, MAX_RECORDS, Registration};
 

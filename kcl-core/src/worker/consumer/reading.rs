@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::decide::reading::{Failing, News};
-use crate::lease::held::Turns;
+use crate::tenancy::held::Turns;
 use crate::worker::event::Event;
 
 use super::{GiveUp, ShardConsumer};

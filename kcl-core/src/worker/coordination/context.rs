@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::BoxError;
 use crate::decide::backoff::Backoff;
 use crate::decide::expiry::Timing;
 use crate::decide::shards::{Inconsistent, NewLease, ShardGraph};
 use crate::lease::malformed::Malformed;
-use crate::lease::settle::Settler;
-use crate::lease::{BoxError, Consistency, Error, MalformedRow, Snapshot, with_causes};
+use crate::lease::{Consistency, Error, MalformedRow, Snapshot, with_causes};
 use crate::model::{Lease, LeaseKey, Moment, ShardId, Timestamp, WorkerId};
 use crate::runtime::{Clock, jitter, pause, within};
 use crate::stream::{self, ErrorKind, ShardFilter};
+use crate::tenancy::settle::Settler;
 use crate::worker::error::RunError;
 use crate::worker::event::Event;
 use crate::worker::shared::Shared;

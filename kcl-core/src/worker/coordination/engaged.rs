@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::decide::assignment::Engagements;
-use crate::lease::begun::Begun;
-use crate::lease::held::Orders;
 use crate::model::{Lease, LeaseKey, Moment};
+use crate::tenancy::begun::Begun;
+use crate::tenancy::held::Orders;
 
 /// After a lease was lost or could not be read: 1 s, doubled up to a minute.
 const COOL_FROM: Duration = Duration::from_secs(1);

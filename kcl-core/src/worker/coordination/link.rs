@@ -4,12 +4,12 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::decide::gap::DataGap;
 use crate::decide::shards::End;
-use crate::lease::held::Held;
 use crate::lease::with_causes;
 use crate::level::Level;
 use crate::model::{Checkpoint, ChildShard, Lease, LeaseKey, Moment, ShardId, Timestamp};
 use crate::runtime::{Tasks, on_own_thread};
 use crate::stream::ErrorKind;
+use crate::tenancy::held::Held;
 use crate::worker::error::RunError;
 use crate::worker::settings::CoordinationOn;
 use crate::worker::streams::ReadStream;

@@ -24,7 +24,7 @@
 //! | `context`, `link` | what all of these work with; the root's and the consumers' side |
 //!
 //! - **The loop waits for no call.** What asks the table or the stream is a job beside it, and its answer comes back as a value.
-//! - **No guess.** Writes go through [`Settler`](crate::lease::settle::Settler), so nothing here has to guess what a lost answer meant.
+//! - **No guess.** Writes go through [`Settler`](crate::tenancy::settle::Settler), so nothing here has to guess what a lost answer meant.
 //! - **The change signal is a hint.** A look finds what a lost announcement told of.
 
 mod audit;

@@ -1,9 +1,9 @@
 //! The writes that move a lease between workers, each carried out until it is known what became of it.
 
-use crate::lease::settle::Outcome;
 use crate::lease::{Error, Write};
 use crate::model::{Lease, WorkerId};
 use crate::runtime::pause;
+use crate::tenancy::settle::Outcome;
 
 use super::context::{Acquired, BETWEEN_TRIES, Context, TRIES};
 

@@ -2,7 +2,6 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use crate::decide::first_time;
 use crate::decide::shards::{
     Begin, Finished, Gate, Leases, NewLease, ParentView, ShardGraph, children_to_create, gate, holes, judge_finished,
     leases_to_create, listing_for, shard_gone,
@@ -285,7 +284,7 @@ fn leases(history: &History, state: &State) -> Vec<Option<Lease>> {
         let mut lease = Lease::new(LeaseKey::single(node.id.clone()), row.checkpoint.clone());
         lease.parents.clone_from(&row.parents);
         let facts = Facts { start_at: row.since, ..Facts::default() };
-        lease.facts = first_time::passed(&facts, &row.checkpoint).unwrap_or(facts);
+        lease.facts = facts.passed_by(&row.checkpoint).unwrap_or(facts);
         lease.hash_range = Some(node.keys);
         Some(lease)
     };

@@ -8,10 +8,10 @@ use tracing::Instrument;
 
 use crate::decide::assignment::PassedOn;
 use crate::decide::reading::PATIENCE;
-use crate::lease::writer::{Limits, Tenancy, Writer};
 use crate::lease::{Changed, with_causes};
 use crate::model::{LeaseKey, Moment, Token};
 use crate::stream::ShardFilter;
+use crate::tenancy::writer::{Limits, Tenancy, Writer};
 use crate::worker::error::RunError;
 use crate::worker::event::Event;
 use crate::worker::status::Phase;

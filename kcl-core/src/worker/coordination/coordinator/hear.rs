@@ -6,9 +6,9 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use crate::decide::hand_over::{Verdict, judge_request};
-use crate::lease::writer::Note;
 use crate::lease::{Changed, Consistency, Error};
 use crate::model::{Lease, LeaseKey, Moment, WorkerId};
+use crate::tenancy::writer::Note;
 use crate::worker::error::RunError;
 use crate::worker::event::Event;
 

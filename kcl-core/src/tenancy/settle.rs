@@ -10,9 +10,9 @@ use crate::model::{Lease, LeaseKey, Moment};
 use crate::runtime::{Clock, jitter, pause, within};
 
 use super::begun::Begun;
-use super::malformed::Malformed;
-use super::with_causes;
-use super::{BoxError, Consistency, Error, LeaseTable, MalformedRow, Snapshot, Write};
+use crate::BoxError;
+use crate::lease::malformed::Malformed;
+use crate::lease::{Consistency, Error, LeaseTable, MalformedRow, Snapshot, Write, with_causes};
 
 /// Carries writes out until it is known what became of them.
 #[derive(Clone, Debug)]

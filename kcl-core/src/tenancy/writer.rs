@@ -6,12 +6,13 @@ use tokio::sync::{mpsc, watch};
 
 use crate::decide::checkpoint::{Accepted, commit};
 use crate::model::{Checkpoint, Lease, LeaseKey, Moment, Position, WorkerId};
-use crate::processor::{Fence, LossReason};
+use crate::model::{Fence, LossReason};
 
 use super::held::{Answer, Held, Leave, Order, OrderError, Shared};
 use super::settle::{FIRST_PAUSE, Outcome, Settler};
-use super::{BoxError, Error, Write, with_causes};
+use crate::BoxError;
 use crate::decide::expiry::Timing;
+use crate::lease::{Error, Write, with_causes};
 
 /// The one writer of a lease: renewals and checkpoints go through here and cannot race each other. A checkpoint renews.
 ///

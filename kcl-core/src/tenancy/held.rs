@@ -8,12 +8,12 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::decide::reading::{Failing, News, Reading};
 use crate::model::{Checkpoint, Facts, Lease, LeaseKey, Moment, Pending, Position, ShardId, WorkerId};
-use crate::processor::{Fence, LossReason};
+use crate::model::{Fence, LossReason};
 use crate::runtime::{Clock, within};
 use crate::stream;
 
-use super::BoxError;
-use super::error::with_causes;
+use crate::BoxError;
+use crate::lease::with_causes;
 
 /// A lease that this worker holds: the side of the shard's consumer.
 ///
