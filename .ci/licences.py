@@ -65,7 +65,7 @@ def main():
     banned = {entry["crate"] for entry in rules["bans"]["deny"]}
     sources = {"registry+" + url for url in rules["sources"]["allow-registry"]}
     packages = {}
-    for manifest in ["Cargo.toml", "tests/fuzz/Cargo.toml"]:
+    for manifest in ["Cargo.toml", "tests/fuzz/Cargo.toml", "tests/beside/rusqlite/Cargo.toml", "tests/beside/sqlx/Cargo.toml"]:
         command = ["cargo", "metadata", "--manifest-path", manifest, "--format-version", "1", "--locked", "--all-features"]
         found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)["packages"]
         packages.update({package["id"]: package for package in found})

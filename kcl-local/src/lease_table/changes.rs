@@ -14,13 +14,18 @@ const WORKER: &str = "worker";
 /// The value of the signal before the first announcement.
 const FIRST: &str = "0";
 
+/// How many are kept, as the database takes it.
+fn recent() -> i64 {
+    i64::try_from(Beacon::RECENT).unwrap_or(i64::MAX)
+}
+
 /// What was announced last. The number of the newest announcement is the value of the signal.
 pub(super) fn read(connection: &Connection, application: &Value) -> rusqlite::Result<Beacon> {
     let mut select = connection.prepare_cached(
         "SELECT announcement, kind, stream, name FROM changes WHERE application = ? ORDER BY announcement DESC, kind, stream, name LIMIT ?",
     )?;
     let mut beacon = Beacon::new(FIRST);
-    let mut rows = select.query(params![application, Beacon::RECENT])?;
+    let mut rows = select.query(params![application, recent()])?;
     while let Some(row) = rows.next()? {
         let (announcement, changed) = changed(row)?;
         if beacon.recent.is_empty() {
@@ -63,6 +68,6 @@ pub(super) fn add(connection: &Connection, application: &Value, changed: &[Chang
     }
     let forget = "DELETE FROM changes WHERE application = ?1 AND announcement < \
                   (SELECT announcement FROM changes WHERE application = ?1 ORDER BY announcement DESC LIMIT 1 OFFSET ?2)";
-    connection.prepare_cached(forget)?.execute(params![application, Beacon::RECENT])?;
+    connection.prepare_cached(forget)?.execute(params![application, recent()])?;
     Ok(())
 }

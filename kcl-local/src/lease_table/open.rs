@@ -2,9 +2,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::error::OpenError;
+use super::error::{OpenError, is_busy};
 use super::file::inspect;
 use super::open_files::Opening;
 use super::schema::{StateError, state};
@@ -103,6 +103,19 @@ fn sqlite(path: &Path, source: rusqlite::Error) -> OpenError {
     OpenError::Sqlite { path: path.to_owned(), source }
 }
 
+/// Whether `SQLite` refuses to write. A file that somebody else is writing to at the moment can be written. Nothing is written.
+fn is_read_only(connection: &Connection, busy_timeout: Duration) -> rusqlite::Result<bool> {
+    connection.busy_timeout(Duration::ZERO)?;
+    let begun = connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK");
+    connection.busy_timeout(busy_timeout)?;
+    match begun {
+        Ok(()) => Ok(false),
+        Err(error) if is_busy(&error) => Ok(false),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ReadOnly) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
 fn configure(connection: &Connection, path: &Path, busy_timeout: Duration) -> Result<(), OpenError> {
     let sqlite = |source| sqlite(path, source);
     connection.busy_timeout(busy_timeout).map_err(sqlite)?;
@@ -114,7 +127,7 @@ fn configure(connection: &Connection, path: &Path, busy_timeout: Duration) -> Re
         StateError::Sqlite(source) => sqlite(source),
     })?;
     keep_log(false).map_err(sqlite)?;
-    if connection.is_readonly("main").map_err(sqlite)? {
+    if is_read_only(connection, busy_timeout).map_err(sqlite)? {
         return Err(OpenError::ReadOnly { path: path.to_owned() });
     }
     connection.pragma_update(None, "synchronous", "FULL").map_err(sqlite)?;

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::StoredRecord;
 
@@ -103,9 +103,9 @@ impl Journal {
             let mut rows = all.query([])?;
             while let Some(row) = rows.next()? {
                 let stored = StoredRecord {
-                    index: row.get(2)?,
+                    index: number(row, 2)?,
                     sequence: row.get(3)?,
-                    arrival_ms: row.get(4)?,
+                    arrival_ms: number(row, 4)?,
                     partition_key: row.get(5)?,
                     encrypted: row.get(6)?,
                     data: Bytes::from(row.get::<_, Vec<u8>>(7)?),
@@ -115,7 +115,7 @@ impl Journal {
             let mut all = connection.prepare("SELECT stream, shard, next FROM frontiers")?;
             let mut rows = all.query([])?;
             while let Some(row) = rows.next()? {
-                frontier(row.get(0)?, row.get(1)?, row.get(2)?);
+                frontier(row.get(0)?, row.get(1)?, number(row, 2)?);
             }
             Ok(())
         })
@@ -135,9 +135,9 @@ impl Journal {
                         insert.execute(params![
                             stream,
                             shard,
-                            record.index,
+                            value(record.index)?,
                             record.sequence,
-                            record.arrival_ms,
+                            value(record.arrival_ms)?,
                             record.partition_key,
                             record.encrypted,
                             &record.data[..],
@@ -153,12 +153,14 @@ impl Journal {
     pub(in crate::stream) fn trim(&self, stream: &str, shard: i64, oldest: u64, next: u64) -> Result<(), JournalError> {
         self.with(|connection| {
             let transaction = connection.transaction()?;
-            transaction
-                .execute("DELETE FROM records WHERE stream = ?1 AND shard = ?2 AND ix < ?3", params![stream, shard, oldest])?;
+            transaction.execute(
+                "DELETE FROM records WHERE stream = ?1 AND shard = ?2 AND ix < ?3",
+                params![stream, shard, value(oldest)?],
+            )?;
             transaction.execute(
                 "INSERT INTO frontiers (stream, shard, next) VALUES (?1, ?2, ?3)
                  ON CONFLICT (stream, shard) DO UPDATE SET next = max(next, excluded.next)",
-                params![stream, shard, next],
+                params![stream, shard, value(next)?],
             )?;
             transaction.commit()
         })
@@ -203,6 +205,17 @@ impl Journal {
         let connection = connection.as_mut().ok_or(JournalError::Closed)?;
         work(connection).map_err(JournalError::Sqlite)
     }
+}
+
+/// A number as the database keeps it: it has no unsigned ones.
+fn value(number: u64) -> rusqlite::Result<i64> {
+    i64::try_from(number).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+}
+
+/// A number as it was kept.
+fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    let value: i64 = row.get(column)?;
+    u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, value))
 }
 
 fn in_use(error: rusqlite::Error) -> JournalError {
