@@ -36,7 +36,8 @@ pub(crate) async fn direct(sim: &Sim) {
     let _ = producer.await;
     let is_over = world.streams == 1 && sim.state().stream.is_replaced(0);
     if is_over {
-        // Everybody has to hear of it.
+        // Everybody has to hear of it: by what the stream is, or by the rows.
+        sim.state().table.repair();
         for process in processes.all() {
             process.life.regain_reach();
         }
