@@ -8,18 +8,18 @@ use tempfile::TempDir;
 use super::program::Program;
 
 /// Runs an example until it has printed all of this, tells it to stop, and returns what it printed.
-async fn shows(example: &str, lines: &[&str]) -> String {
+async fn shows(example: &str, lines: &[impl AsRef<str>]) -> String {
     shows_with(example, lines, &[]).await
 }
 
 /// The same with these variables in its environment.
-async fn shows_with(example: &str, lines: &[&str], environment: &[(&str, &str)]) -> String {
+async fn shows_with(example: &str, lines: &[impl AsRef<str>], environment: &[(&str, &str)]) -> String {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("out");
     let out = File::create(&path).unwrap();
     let mut run = Program::start_with(example, [""; 0], |command| command.stdout(out).envs(environment.iter().copied()));
     let printed = || read_to_string(&path).unwrap();
-    run.until("all is printed", || lines.iter().all(|line| printed().contains(line))).await;
+    run.until("all is printed", || lines.iter().all(|line| printed().contains(line.as_ref()))).await;
     // Twice, as `timeout` does.
     run.signal(Signal::TERM);
     run.signal(Signal::TERM);
@@ -28,9 +28,14 @@ async fn shows_with(example: &str, lines: &[&str], environment: &[(&str, &str)])
     printed()
 }
 
+/// What is printed of the twenty orders: with all of them every shard has been read.
+fn all_orders() -> Vec<String> {
+    (1..=20).map(|number| format!("customer-{} order {number}\n", number % 10)).collect()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hello_prints_every_record_and_drains_at_a_signal() {
-    let printed = shows("01_hello", &["customer-1 order 1\n", "customer-0 order 20\n"]).await;
+    let printed = shows("01_hello", &all_orders()).await;
     assert!(printed.ends_with("2 drained, 0 released, 0 given up\n"), "{printed}");
 }
 
@@ -54,7 +59,7 @@ async fn failures_pass_the_record_that_failed_and_no_other() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fan_out_prints_every_record_and_removes_its_consumer() {
-    let printed = shows("06_fan_out", &["order 1\n", "order 20\n"]).await;
+    let printed = shows("06_fan_out", &all_orders()).await;
     assert!(printed.ends_with("\nconsumers removed: 1\n"), "{printed}");
 }
 
@@ -65,7 +70,7 @@ async fn several_streams_are_read_the_added_one_too() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn metrics_counts_every_record_for_prometheus() {
-    let printed = shows("08_metrics", &["order 1\n", "order 20\n"]).await;
+    let printed = shows("08_metrics", &all_orders()).await;
     let sum = |name: &str| {
         let values = printed.lines().filter(|line| line.starts_with(&format!("{name}{{")));
         values.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum::<u64>()
@@ -76,7 +81,7 @@ async fn metrics_counts_every_record_for_prometheus() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn own_lease_table_sees_the_tenancies_begin_and_end() {
-    let printed = shows("09_own_lease_table", &["order 1\n", "order 20\n"]).await;
+    let printed = shows("09_own_lease_table", &all_orders()).await;
     for shard in ["shardId-000000000000", "shardId-000000000001"] {
         let rows: Vec<&str> = printed.lines().filter_map(|line| line.strip_prefix(&format!("{shard}: held by "))).collect();
         assert!(rows.iter().any(|row| row.starts_with("worker-")), "{printed}");
@@ -110,7 +115,7 @@ async fn dynamodb_keeps_what_the_next_run_of_the_example_goes_on_at() {
     let folder = TempDir::new().unwrap();
     let environment = [("AWS_ENDPOINT_URL_DYNAMODB", &*endpoint), ("TMPDIR", folder.path().to_str().unwrap())];
     for run in ["first", "second"] {
-        let printed = shows_with("03_dynamodb", &["customer-1 order 1\n", "customer-0 order 20\n"], &environment).await;
+        let printed = shows_with("03_dynamodb", &all_orders(), &environment).await;
         assert_eq!(printed.matches(" order ").count(), 20, "{run}: {printed}");
         assert!(printed.ends_with("2 drained, 0 released, 0 given up\n"), "{run}: {printed}");
     }
