@@ -219,10 +219,12 @@ async fn a_worker_whose_file_is_replaced_ends_and_says_so() {
     let builder = Worker::builder().application("application").stream("orders").source(stream).lease_table(table);
     let worker = builder.processor(|_: &ShardRef| Nothing).build().expect("a worker");
     let mut events = worker.events();
-    let run = tokio::spawn(async move { worker.run().await });
-    while !matches!(events.next().await.expect("an event"), Event::ShardStarted { .. }) {}
-    fs::rename(&path, folder.path().join("aside.sqlite")).expect("removed");
-    let error = run.await.expect("the task").expect_err("the file is gone");
+    let remove = async {
+        while !matches!(events.next().await.expect("an event"), Event::ShardStarted { .. }) {}
+        fs::rename(&path, folder.path().join("aside.sqlite")).expect("removed");
+    };
+    let (ended, ()) = tokio::join!(worker.run(), remove);
+    let error = ended.expect_err("the file is gone");
     assert!(matches!(&error, RunError::LeaseTable(cause) if cause.to_string().contains("was removed while")), "{error:?}");
 }
 
