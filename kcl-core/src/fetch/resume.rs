@@ -80,13 +80,22 @@ impl Resume {
         self.told = self.last.as_ref().is_some_and(|last| last.sequence <= place).then_some((place, until));
     }
 
-    /// Where to look whether something follows, while the shard is open elsewhere: what that has still to show it still has to show.
-    pub(crate) fn after(&self) -> StartAt {
+    /// Where to look at `now` whether something follows, while the shard is open elsewhere: what that has still to show it still has to
+    /// show. Behind the last record only as long as nothing that follows it can have aged out.
+    pub(crate) fn after(&self, now: Moment) -> StartAt {
+        let is_trusted = self.told.as_ref().is_some_and(|(_, until)| now < *until);
         match &self.last {
-            Some(Last { sequence, sub_sequence: None }) if !self.unproved => StartAt::AfterSequence(sequence.clone()),
+            Some(Last { sequence, sub_sequence: None }) if !self.unproved && is_trusted => {
+                StartAt::AfterSequence(sequence.clone())
+            }
             Some(last) => StartAt::Sequence(last.sequence.clone()),
             None => self.begin.clone(),
         }
+    }
+
+    /// The answer that is taken in next comes from the last record on: it shows whether something is missing.
+    pub(crate) const fn proves(&mut self) {
+        self.unproved = self.last.is_some();
     }
 
     /// The first record since the shard was opened: is something missing before it?
@@ -223,6 +232,20 @@ mod tests {
         resume.handed_on(number(2000));
         resume.told(number(1999), at(120));
         assert_eq!(resume.go_on(at(61)), StartAt::Sequence(number(2000)), "it is behind what was handed on");
+    }
+
+    #[test]
+    fn a_question_goes_on_behind_the_last_record_only_while_nothing_can_have_aged_out() {
+        let mut resume = Resume::new(&Checkpoint::TrimHorizon, &Facts::default()).unwrap();
+        let at = |seconds| Moment::from_origin(std::time::Duration::from_secs(seconds));
+        assert_eq!(resume.after(at(0)), StartAt::TrimHorizon, "nothing was read");
+        resume.handed_on(number(1000));
+        assert_eq!(resume.after(at(0)), StartAt::Sequence(number(1000)), "no place was told");
+        resume.told(number(1000), at(60));
+        assert_eq!(resume.after(at(59)), StartAt::AfterSequence(number(1000)));
+        assert_eq!(resume.after(at(60)), StartAt::Sequence(number(1000)), "it is not sure any more");
+        resume.proves();
+        assert!(resume.judge(&number(2000)).is_some(), "the last record is gone, and perhaps others");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::fetch::budget::Permit;
 use crate::fetch::fetched::Fetched;
 use crate::fetch::intake::{bounded, occupied};
 use crate::model::ChildShard;
-use crate::stream::{Error, Page};
+use crate::stream::{Error, Page, StartAt};
 
 use super::{MAX_RECORDS, Subscribed};
 
@@ -40,6 +40,9 @@ impl Subscribed {
             if end.is_some() && self.subscription.take().is_some() {
                 self.meters.ended("shard_end");
             }
+            if (end.is_some() || !page.records.is_empty()) && std::mem::take(&mut self.asks_at_last) {
+                self.intake.resume.proves();
+            }
             permit.correct(occupied(&page.records));
             let fetched = self.intake.take_in(page.records, is_full, page.millis_behind_latest, end, permit);
             if fetched.is_some() {
@@ -60,7 +63,8 @@ impl Subscribed {
         let cursor = match self.asking.take() {
             Some(cursor) => cursor,
             None => {
-                let start = self.intake.resume.after();
+                let start = self.intake.resume.after(self.clock.now());
+                self.asks_at_last = matches!(start, StartAt::Sequence(_));
                 bounded(&*self.clock, limit, "GetShardIterator", self.source.open(&self.shard, &start)).await?
             }
         };

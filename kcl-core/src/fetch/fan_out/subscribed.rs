@@ -60,6 +60,8 @@ pub(crate) struct Subscribed {
     pub(super) asks: Asks,
     /// Where the last question went on.
     pub(super) asking: Option<Cursor>,
+    /// It was opened at the last record, and has shown nothing yet.
+    pub(super) asks_at_last: bool,
     /// The next thing is to ask.
     ask_now: bool,
     /// Since when there has been no record.
@@ -115,6 +117,7 @@ impl Subscribed {
             named: Vec::new(),
             asks: Asks::default(),
             asking: None,
+            asks_at_last: false,
             ask_now: false,
             quiet_since,
             permit: None,
