@@ -72,7 +72,7 @@ fn what_is_required_and_missing_is_named() {
     ];
     for (setting, builder) in cases {
         let error = builder.build().expect_err(setting);
-        assert_eq!((error.setting, error.value.as_str()), (setting, "missing"));
+        assert_eq!((error.setting, error.value.as_str()), (setting, "nothing"));
     }
 }
 

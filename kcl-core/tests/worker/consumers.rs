@@ -90,7 +90,7 @@ async fn a_stream_that_takes_no_more_consumers_ends_the_worker_after_a_minute_wi
     assert!(took > Duration::from_secs(45) && took < Duration::from_secs(70), "{took:?}");
     assert!(matches!(why.why, Why::Limit(_)), "{why}");
     let text = why.to_string();
-    assert!(["`tests`", "orders", "20 for each stream"].iter().all(|part| text.contains(part)), "{text}");
+    assert!(["`tests`", "orders", "20 a stream"].iter().all(|part| text.contains(part)), "{text}");
     assert!(why.source().unwrap().to_string().contains("there are 0 consumers"));
 }
 

@@ -58,7 +58,7 @@ async fn latest_that_expires_before_any_record_is_opened_again_at_the_same_time(
     run.seen.wait_for_records(1).await;
     let opened = hooked.opened(&shard);
     assert!(matches!(&opened[..], [StartAt::Timestamp(first), StartAt::Timestamp(second)] if first == second), "{opened:?}");
-    assert_eq!(lease_of(&table, &shard).await.facts.start_at.map(StartAt::Timestamp).as_ref(), opened.first());
+    assert_eq!(lease_of(&table, &shard).await.facts.first_time().map(StartAt::Timestamp).as_ref(), opened.first());
     assert_eq!(run.seen.payloads(), ["after"]);
     run.stop().await.unwrap();
 }
