@@ -82,7 +82,7 @@ async fn nothing_above_debug_is_logged_while_all_is_well_and_never_the_content_o
     for (kind, cause, follows) in [
         ("handler_failed", "the first time", "it is tried again after 5ms"),
         ("record_skipped", "skipped the record", ""),
-        ("lease_lost", "another worker has it", "goes on from the stored checkpoint"),
+        ("lease_lost", "somebody has freed it", "goes on from the stored checkpoint"),
         ("data_gap", "records may be lost", "reading goes on behind it"),
     ] {
         let lines: Vec<_> = loud(&bad).into_iter().filter(|line| line.contains(&format!("event=\"{kind}\""))).collect();

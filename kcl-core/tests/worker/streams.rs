@@ -234,7 +234,7 @@ async fn one_of_several_streams_that_becomes_the_only_one_is_refused() {
     run.stop().await.unwrap();
     let said = refused(&table, Fleet::new(&orders, &table)).await;
     assert!(said.contains("stream/orders") && said.contains("with `streams` as before"), "{said}");
-    let run = Fleet::new(&visits, &table).start(Script::default());
+    let run = Fleet::new(&visits, &table).with(|builder| builder.stream("visits")).start(Script::default());
     until("a stream of which there are no leases to be read", || count(&run, "visits") == 20).await;
     run.stop().await.unwrap();
 }

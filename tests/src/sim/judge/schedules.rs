@@ -53,7 +53,7 @@ const SCHEDULES: &[Schedule] = &[
         states: &[],
         mutants: &[Mutant::DeadlineFromAnswer],
         tests: &[
-            ("kcl-core/src/lease/writer_test.rs", "fn validity_counts_from_the_write_whose_landing_others_may_have_seen"),
+            ("kcl-core/src/tenancy/writer_test.rs", "fn validity_counts_from_the_write_whose_landing_others_may_have_seen"),
         ],
     },
     Schedule {
@@ -105,7 +105,7 @@ const SCHEDULES: &[Schedule] = &[
         states: &[State::Requested, State::PassedOn],
         mutants: &[Mutant::DeafOwner],
         tests: &[
-            ("kcl-core/src/lease/writer_test.rs", "fn a_lease_that_is_never_renewed_as_it_is_checkpointed_all_the_time_hears_who_asks_for_it"),
+            ("kcl-core/src/tenancy/writer_test.rs", "fn a_lease_that_is_never_renewed_as_it_is_checkpointed_all_the_time_hears_who_asks_for_it"),
         ],
     },
     Schedule {
@@ -307,7 +307,7 @@ const SCHEDULES: &[Schedule] = &[
         mutants: &[],
         tests: &[
             ("kcl-core/src/lease/write_test.rs", "fn each_write_is_guarded_by_what_the_protocol_says"),
-            ("kcl-core/src/lease/writer_test.rs", "fn the_validity_of_a_row_that_others_deleted_and_made_anew_is_over"),
+            ("kcl-core/src/tenancy/writer_test.rs", "fn the_validity_of_a_row_that_others_deleted_and_made_anew_is_over"),
         ],
     },
     Schedule {
@@ -333,7 +333,7 @@ const SCHEDULES: &[Schedule] = &[
         mutants: &[],
         tests: &[
             ("kcl-core/tests/worker/ownership.rs", "fn a_row_that_somebody_deletes_is_made_again_with_the_last_acknowledged_checkpoint"),
-            ("kcl-core/src/lease/writer_test.rs", "fn a_deleted_row_is_put_back_with_what_was_to_be_stored_and_above_every_counter_it_had"),
+            ("kcl-core/src/tenancy/writer_test.rs", "fn a_deleted_row_is_put_back_with_what_was_to_be_stored_and_above_every_counter_it_had"),
         ],
     },
 ];
