@@ -100,7 +100,8 @@ impl Intake {
         mut permit: Permit,
     ) -> Option<Fetched> {
         let age_of_last = raw.last().map_or(Duration::ZERO, |last| age(last.arrived_at, self.clock.wall()));
-        let millis_behind_latest = believed(said, is_full, age_of_last);
+        // Nothing follows the end of a shard, however full its last page is.
+        let millis_behind_latest = believed(said, is_full && end.is_none(), age_of_last);
         let at_tip = self.answered(millis_behind_latest);
         let first = raw.first().map(|record| &record.sequence);
         let gap = first.and_then(|first| self.resume.judge(first));
