@@ -514,7 +514,7 @@ impl ShardConsumer {
         let children = match made {
             Ok(children) => children,
             Err(unanswered) => {
-                let failed = self.unanswered("to make the leases of the child shards", unanswered);
+                let failed = self.unanswered("to make the leases of the child shards", &unanswered);
                 // Another worker may get through: it is given the same end.
                 return if self.leaves_to_others() { Step::LeftToOthers } else { failed };
             }

@@ -8,39 +8,35 @@ use super::check::{assert_stored, put};
 use super::check::{check_write, send, two};
 use super::rows::{asked_for, at, held, passed, shards};
 
-/// A checkpoint needs counter, token and the checkpoint before it; it ends what was prepared and the count of owner switches.
-pub async fn a_checkpoint_needs_counter_token_and_the_one_before(fixture: &dyn TableFixture) {
-    let row = held();
+/// A checkpoint stores this, ends what was prepared, the count of owner switches and the time at which the lease began, and leaves the rest.
+async fn check_checkpoint(fixture: &dyn TableFixture, row: &Lease, to: Checkpoint) {
     let after = Lease {
-        checkpoint: at(11, 0),
+        checkpoint: to.clone(),
         pending: None,
         owner_switches: 0,
         counter: row.counter + 1,
         facts: passed(),
         ..row.clone()
     };
-    check_write(fixture, &Write::checkpoint(&row, at(11, 0)), &row, &after).await;
+    check_write(fixture, &Write::checkpoint(row, to), row, &after).await;
+}
+
+/// A checkpoint needs counter, token and the checkpoint before it; it ends what was prepared and the count of owner switches.
+pub async fn a_checkpoint_needs_counter_token_and_the_one_before(fixture: &dyn TableFixture) {
+    let row = held();
+    check_checkpoint(fixture, &row, at(11, 0)).await;
 }
 
 /// A checkpoint goes on while a hand-over is pending, and leaves it pending.
 pub async fn a_checkpoint_leaves_a_hand_over_pending(fixture: &dyn TableFixture) {
     let row = asked_for();
-    let after = Lease {
-        checkpoint: at(11, 0),
-        pending: None,
-        owner_switches: 0,
-        counter: row.counter + 1,
-        facts: passed(),
-        ..row.clone()
-    };
-    check_write(fixture, &Write::checkpoint(&row, at(11, 0)), &row, &after).await;
+    check_checkpoint(fixture, &row, at(11, 0)).await;
 }
 
 /// A first checkpoint takes the place of the value that a lease begins with.
 pub async fn a_first_checkpoint_replaces_the_value_at_the_start(fixture: &dyn TableFixture) {
     let row = Lease { checkpoint: Checkpoint::Latest, pending: None, ..held() };
-    let after = Lease { checkpoint: at(1, 0), owner_switches: 0, counter: row.counter + 1, facts: passed(), ..row.clone() };
-    check_write(fixture, &Write::checkpoint(&row, at(1, 0)), &row, &after).await;
+    check_checkpoint(fixture, &row, at(1, 0)).await;
 }
 
 /// A first checkpoint passes the time that the lease began at, and keeps it.

@@ -8,7 +8,7 @@ use crate::decide::shards::End;
 use crate::fetch::{Batch, OpenAgain, ReadEnd};
 use crate::model::{ChildShard, Moment};
 use crate::runtime::{jitter, pause, within};
-use crate::worker::coordination::{SaidEnd, Unanswered};
+use crate::worker::coordination::SaidEnd;
 use crate::worker::event::Event;
 
 use super::{Backoff, ShardConsumer};
@@ -82,8 +82,8 @@ impl ShardConsumer {
             match judged {
                 Ok(end) => end,
                 // It was told, and the listing is asked again.
-                Err(Unanswered { kind, error }) => {
-                    kind.into_iter().for_each(|kind| self.turns().failed_with(kind, Arc::clone(&error)));
+                Err(unanswered) => {
+                    self.not_read(&unanswered);
                     return None;
                 }
             }

@@ -36,7 +36,7 @@ impl ShardConsumer {
                     () = self.signalled() => return Err(self.signal_or_wait()),
                     time = turns.while_waiting(self.coordination.start_time(Arc::clone(&self.stream))) => time,
                 };
-                time.map_err(|unanswered| self.unanswered("to learn the service's time", unanswered))?
+                time.map_err(|unanswered| self.unanswered("to learn the service's time", &unanswered))?
             }
         };
         let facts = Facts { start_at: Some(at), ..self.row.facts.clone() };

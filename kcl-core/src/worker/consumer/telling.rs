@@ -48,11 +48,16 @@ impl ShardConsumer {
     }
 
     /// The coordination could not answer, and is asked again: where the stream failed, that is a failure of reading this shard.
-    pub(super) fn unanswered(&mut self, what: &'static str, Unanswered { kind, error }: Unanswered) -> Step {
+    pub(super) fn unanswered(&mut self, what: &'static str, unanswered: &Unanswered) -> Step {
+        self.not_read(unanswered);
+        self.busy(what, &unanswered.error)
+    }
+
+    /// The same, where it was told already.
+    pub(super) fn not_read(&self, Unanswered { kind, error }: &Unanswered) {
         if let Some(kind) = kind {
-            self.turns().failed_with(kind, Arc::clone(&error));
+            self.turns().failed_with(*kind, Arc::clone(error));
         }
-        self.busy(what, &error)
     }
 
     /// Something of this shard failed: it stands in the status.

@@ -18,7 +18,7 @@ use crate::sim::truth::{Refused, since_beginning};
 use crate::sim::world::FanOut as Faults;
 
 use super::false_end;
-use super::stream::{place_of, shard_of, spoil};
+use super::stream::{place_of, say_found, shard_of, spoil};
 
 /// A stream that pushes records, as one process sees it.
 #[derive(Clone, Debug)]
@@ -282,16 +282,7 @@ impl SimSubscription {
             let behind = first.map_or(found.millis_behind, |at| now.since(since_beginning(at)).max(1));
             return Look::Event(self.continued(state, Pushed::new(Vec::new()).behind(behind)));
         }
-        if let Some((from, to)) = found.overtaken {
-            state.counts.add(Fault::TrimmedUnread);
-            if self.goes_on {
-                let life = self.fan_out.life.id;
-                state.say(now, Event::Overtaken { life, shard: self.index, from, to });
-            }
-        }
-        if found.next.is_none() && found.records.is_empty() && !self.goes_on {
-            state.say(now, Event::FoundEmpty { life: self.fan_out.life.id, shard: self.index });
-        }
+        say_found(&self.fan_out.life, state, self.index, &found, self.goes_on);
         spoil(&self.fan_out.life, state, self.index, &mut found);
         if false_end {
             (found.next, found.children) = (None, Vec::new());

@@ -179,15 +179,7 @@ impl Stream for SimStream {
                 // `{}`.
                 return Ok(Page::new(Vec::new(), None));
             }
-            if let Some((from, to)) = found.overtaken {
-                state.counts.add(Fault::TrimmedUnread);
-                if place.goes_on {
-                    state.say(now, Event::Overtaken { life: self.life.id, shard: index, from, to });
-                }
-            }
-            if found.next.is_none() && found.records.is_empty() && !place.goes_on {
-                state.say(now, Event::FoundEmpty { life: self.life.id, shard: index });
-            }
+            say_found(&self.life, state, index, &found, place.goes_on);
             if found.next.is_none() && is_endless(&self.life) {
                 state.say(now, Event::EndPolled { life: self.life.id, shard: index });
                 if self.life.sim.mutant() == Some(Mutant::EndNotAsked) {
@@ -217,6 +209,21 @@ impl Stream for SimStream {
 /// Whether subscriptions of this process do not tell the end of a shard.
 fn is_endless(life: &Life) -> bool {
     life.sim.world().fan_out.as_ref().is_some_and(|fan_out| fan_out.endless && !fan_out.mixed)
+}
+
+/// Tells the judge what a reader finds: records that retention took before it came to them, or a shard that has ended without any. It
+/// `goes_on` if it was given records before.
+pub(super) fn say_found(life: &Life, state: &mut State, shard: usize, found: &Read, goes_on: bool) {
+    let now = life.sim.now();
+    if let Some((from, to)) = found.overtaken {
+        state.counts.add(Fault::TrimmedUnread);
+        if goes_on {
+            state.say(now, Event::Overtaken { life: life.id, shard, from, to });
+        }
+    }
+    if found.next.is_none() && found.records.is_empty() && !goes_on {
+        state.say(now, Event::FoundEmpty { life: life.id, shard });
+    }
 }
 
 /// What mutants do to a page.
