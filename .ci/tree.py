@@ -6,6 +6,7 @@
 - The modules of a crate import one another without a circle.
 - Time, tasks and chance are taken from the files that are named here, and from no other outside of tests.
 - Each path and each test that the Markdown files name exists.
+- A function's name has at most 60 characters: a test that shows more says the rest in its doc comment.
 """
 
 import re
@@ -14,6 +15,9 @@ import sys
 from pathlib import Path
 
 MOST_LINES = 600
+LONGEST_NAME = 60
+# Here tests still have longer names.
+LONG_NAMES = ("kcl-core/src/lease/", "kcl-core/src/model/", "kcl-core/src/testing/", "kcl-dynamo/", "kcl-local/")
 DECIDE = "kcl-core/src/decide/"
 IMPURE = {"kcl-core/src/runtime.rs", "kcl-dynamo/src/runtime.rs", "kcl-local/src/runtime.rs"}
 IMPURE_WORDS = re.compile(
@@ -117,6 +121,14 @@ def names(markdown, files):
                     yield f"{page}:{number}: there is no test `{word}`"
 
 
+def long_names(files):
+    for path in files:
+        if not path.startswith(LONG_NAMES):
+            for name in re.findall(r"\bfn (\w+)", Path(path).read_text()):
+                if len(name) > LONGEST_NAME:
+                    yield f"{path}: `{name}` has {len(name)} characters, at most {LONGEST_NAME} are allowed"
+
+
 def everything():
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
@@ -127,7 +139,7 @@ def main():
     listed = everything()
     rust = [path for path in listed if path.endswith(".rs")]
     markdown = [path for path in listed if path.endswith(".md")]
-    faults = [*sizes(rust), *purity(rust), *exceptions(rust), *circles(rust), *names(markdown, rust)]
+    faults = [*sizes(rust), *purity(rust), *exceptions(rust), *circles(rust), *names(markdown, rust), *long_names(rust)]
     for fault in faults:
         print(fault, file=sys.stderr)
     print(f"{len(rust)} files of code, {len(markdown)} pages, {len(faults)} faults")

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn every_folder_has_a_state_of_its_own_and_other_folders_are_left_alone() {
+    fn each_folder_has_its_own_state_and_leaves_others_alone() {
         assert_ne!(slug(Path::new("/a/notes")), slug(Path::new("/b/notes")));
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("mine"), "x").unwrap();

@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_goes_on_where_it_only_grew_and_begins_anew_where_it_changed() {
+    fn a_file_that_grew_is_continued_and_a_changed_one_restarted() {
         let mut put = Put::new();
         assert_eq!(next(&put, "x\ny\n"), (1, 0, 2));
         put.insert(("a".to_owned(), 1), Count::of("x\ny", 2));

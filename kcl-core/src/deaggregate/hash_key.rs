@@ -86,8 +86,9 @@ mod tests {
         assert_eq!(hash_keys, [0x0cc1_75b9_c0f1_b6a8_31c3_99e2_6977_2661]);
     }
 
+    /// Anything else counts as no key.
     #[test]
-    fn an_explicit_hash_key_is_a_decimal_below_2_to_the_128th_or_nothing() {
+    fn an_explicit_hash_key_is_a_decimal_below_2_to_the_128() {
         assert_eq!(explicit(b"340282366920938463463374607431768211455"), Some(u128::MAX));
         assert_eq!(explicit(&[b"0".repeat(60), b"7".to_vec()].concat()), Some(7));
         assert_eq!(explicit(b"0"), Some(0));

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tip_says_that_nothing_came_only_when_it_was_asked_for_after_the_bound() {
+    fn only_a_tip_requested_after_the_bound_shows_that_nothing_came() {
         let asked = Timestamp::from_millis;
         assert!(BOUND.is_passed_at_tip(Some(0), asked(11_001)));
         for (behind, at) in [(Some(0), 11_000), (Some(0), 9_000), (Some(1), 20_000), (None, 20_000)] {

@@ -109,7 +109,7 @@ fn any_checkpoint() -> impl Strategy<Value = Checkpoint> {
 
 proptest! {
     #[test]
-    fn what_is_stored_never_goes_back_and_never_passes_what_was_delivered(
+    fn checkpoints_never_go_back_nor_beyond_what_was_delivered(
         stored in any_checkpoint(), delivered in prop::option::of(any_position()), wanted in any_position(),
     ) {
         if let Ok(Accepted::Store(to)) = accept(&stored, delivered.as_ref(), &wanted) {

@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_never_answers_is_behind_since_it_was_to_be_read() {
+    fn a_stream_that_never_answers_lags_since_reading_was_due() {
         let seen = Seen { answered: None, ..answered(None) };
         assert_eq!((seen.lag(at(96)), seen.lag(at(390))), (Some(seconds(6)), Some(seconds(300))));
     }

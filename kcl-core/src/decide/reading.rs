@@ -137,8 +137,9 @@ mod tests {
         assert!(!reading.gives_up(FAILOVER, true));
     }
 
+    /// They are reported after the failover time.
     #[test]
-    fn failing_is_told_once_after_the_failover_time_and_so_is_its_end() {
+    fn failing_reads_are_reported_once_and_so_is_their_end() {
         let mut reading = Reading::default();
         assert_eq!(reading.answered(), None);
         assert_eq!(reading.failed(ErrorKind::Transient, at(5), FAILOVER), None);

@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tenancy_that_has_ended_is_known_as_ours_for_long_and_not_for_ever() {
+    fn an_ended_tenancy_is_known_as_ours_for_long_but_not_for_ever() {
         let begun = Begun::default();
         let first = begun.begin();
         assert!(begun.is_ours(&row(&first)) && !begun.is_abandoned(&row(&first)));

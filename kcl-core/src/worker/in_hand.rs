@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_that_the_handler_stored_whole_is_done_though_it_failed() {
+    fn a_failed_batch_that_was_checkpointed_whole_is_done() {
         let mut batch = in_hand();
         assert_eq!(batch.fail(None, &Checkpoint::At(at(5)), OnFailure::Retry), (AfterFailure::Done, Some(at(5))));
     }

@@ -82,7 +82,7 @@ async fn the_first_answer_after_a_start_may_be_empty_without_a_gap() {
 }
 
 #[tokio::test]
-async fn the_records_beside_a_false_end_are_handed_on_and_not_as_the_last() {
+async fn records_beside_a_false_end_are_delivered_and_not_as_the_last() {
     let (stream, shard, _) = one_shard(3);
     let (odd, table, last) = (Odd::new(&stream), MemoryLeaseTable::new(), Arc::new(AtomicBool::new(false)));
     let mut times = 0;
@@ -104,7 +104,7 @@ async fn the_records_beside_a_false_end_are_handed_on_and_not_as_the_last() {
 }
 
 #[tokio::test]
-async fn children_that_an_answer_names_end_no_shard_that_is_listed_open() {
+async fn named_children_do_not_end_a_shard_that_is_listed_open() {
     let (stream, shard, _) = one_shard(1);
     let other = MemoryStream::new("orders", 1);
     other.split_evenly(&shard).unwrap();
@@ -193,7 +193,7 @@ async fn shards_of(stream: &MemoryStream) -> Vec<kcl_core::model::Shard> {
 }
 
 #[tokio::test]
-async fn a_shard_whose_end_is_not_confirmed_is_handed_back_and_ended_by_the_next() {
+async fn an_unconfirmed_end_is_released_and_the_next_worker_ends_it() {
     let (stream, shard, _) = one_shard(1);
     let (odd, table) = (Odd::new(&stream), MemoryLeaseTable::new());
     let before = shards_of(&stream).await;
@@ -281,13 +281,14 @@ async fn never_ends(names: bool) {
     run.stop().await.unwrap();
 }
 
+/// When it goes on nevertheless.
 #[tokio::test(start_paused = true)]
-async fn a_subscription_that_names_children_and_goes_on_is_asked_by_polling() {
+async fn a_subscription_that_names_children_is_checked_by_polling() {
     never_ends(true).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_quiet_subscription_to_a_shard_listed_closed_is_asked_by_polling() {
+async fn a_quiet_subscription_on_a_closed_shard_is_checked_by_polling() {
     never_ends(false).await;
 }
 

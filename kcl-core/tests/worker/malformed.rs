@@ -65,7 +65,7 @@ async fn a_malformed_lease_stops_its_own_shard_alone() {
 }
 
 #[tokio::test]
-async fn a_lease_that_is_spoiled_under_its_holder_is_lost_and_its_children_wait() {
+async fn a_held_lease_that_is_spoiled_is_lost_and_its_children_wait() {
     let stream = MemoryStream::new("orders", 1);
     let shard = stream.open_shards().remove(0);
     let table = MemoryLeaseTable::new();

@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_meant_is_there_and_neither_workers_nor_shards_run_out() {
+    fn chosen_members_exist_and_workers_and_shards_never_run_out() {
         for seed in 0..20 {
             let (mut alive, mut names, mut open) = ((1..=5).collect::<BTreeSet<usize>>(), 5, 8);
             for (time, action) in plan(seed).script().0 {

@@ -46,7 +46,7 @@ fn all_once_and_in_order_is_right_also_over_a_hand_over() {
 }
 
 #[test]
-fn what_never_came_is_lost_and_what_came_too_early_is_out_of_order() {
+fn missing_records_are_lost_and_early_ones_are_out_of_order() {
     let verdict = judge("0@1 s begin\n0@2 s 1\n0@3 s 3\n0@4 s 2", &[]);
     assert_eq!((verdict.lost, verdict.out_of_order), (1, 1), "3 came before 2, and 4 never: {verdict:?}");
     let verdict = judge("", &[]);
@@ -56,7 +56,7 @@ fn what_never_came_is_lost_and_what_came_too_early_is_out_of_order() {
 }
 
 #[test]
-fn a_duplicate_is_excused_by_a_kill_of_who_had_the_record_and_by_nothing_else() {
+fn only_a_kill_of_its_holder_excuses_a_duplicate() {
     let text = "0@1 s begin\n0@2 s 1\n0@2 s 2\n1@9 s begin\n1@9 s 2\n1@9 s 3\n1@9 s 4";
     let killed = judge(text, &[deed(5, 0, What::Killed)]);
     assert_eq!(killed.duplicates, BTreeMap::from([(Cause::Killed(0), 1)]));
@@ -75,7 +75,7 @@ fn a_duplicate_is_excused_by_a_kill_of_who_had_the_record_and_by_nothing_else() 
 }
 
 #[test]
-fn a_freeze_excuses_what_the_next_owner_repeats_and_what_was_in_hand() {
+fn a_freeze_excuses_the_next_owners_repeats_and_work_in_flight() {
     let text = "0@1 s begin\n0@2 s 1\n1@50 s begin\n1@51 s 1\n1@52 s 2\n0@99 s 2\n0@99 s lost\n1@99 s 3\n1@99 s 4";
     let deeds = [deed(5, 0, What::Frozen), deed(90, 0, What::Woken)];
     let verdict = judge(text, &deeds);

@@ -61,7 +61,7 @@ fn assert_exact(run: &Finished, put: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_lost_a_second_run_resumes_and_a_replay_reads_all_again() {
+async fn nothing_is_lost_a_rerun_resumes_and_a_replay_reads_all() {
     let scene = Scene::new(20, 150);
     let lines = scene.lines();
     let first = scene.run(&[]).await;
@@ -90,7 +90,7 @@ async fn nothing_is_lost_a_second_run_resumes_and_a_replay_reads_all_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn records_are_pushed_with_fan_out_and_a_run_may_change_how_they_come() {
+async fn fan_out_pushes_records_and_a_run_may_change_the_mode() {
     let scene = Scene::new(20, 150);
     let first = scene.run(&["--fan-out"]).await;
     assert_exact(&first, scene.lines());
@@ -108,7 +108,7 @@ fn row_text(number: u64) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_is_stopped_or_killed_on_the_way_is_gone_on_with_exactly() {
+async fn a_stopped_or_killed_run_is_resumed_exactly() {
     let scene = Scene::new(40, 1000);
     let records = scene.state.path().join("stream/records.sqlite-wal");
     let size = || fs::metadata(&records).map_or(0, |file| file.len());

@@ -143,7 +143,7 @@ fn fewest_moves(holds: &[usize], joining: usize) -> usize {
 }
 
 #[test]
-fn a_fleet_that_starts_on_an_empty_table_shares_it_and_is_calm_then() {
+fn a_fleet_shares_an_empty_table_and_then_rests() {
     for workers in [1, 2, 3, 7] {
         for (mut fleet, what) in settled(workers) {
             fleet.assert_calm(&what);
@@ -169,7 +169,7 @@ fn workers_that_join_get_their_share_with_the_fewest_moves() {
 }
 
 #[test]
-fn what_a_dead_worker_held_is_shared_by_the_others_within_the_failover_time() {
+fn leases_of_a_dead_worker_are_shared_within_the_failover_time() {
     for (mut fleet, what) in settled(4) {
         let moves = fleet.table.claims;
         fleet.dies("w1");
@@ -204,7 +204,7 @@ fn what_a_leaving_worker_held_is_shared_by_the_others() {
 }
 
 #[test]
-fn a_worker_that_dies_while_it_is_handed_its_share_leaves_a_balanced_fleet() {
+fn a_death_while_receiving_leases_leaves_a_balanced_fleet() {
     for (mut fleet, what) in settled(3) {
         fleet.joins("new");
         for _ in 0..fleet.random(60) {
@@ -218,7 +218,7 @@ fn a_worker_that_dies_while_it_is_handed_its_share_leaves_a_balanced_fleet() {
 }
 
 #[test]
-fn an_owner_that_dies_while_it_hands_over_leaves_a_balanced_fleet() {
+fn a_death_while_handing_leases_over_leaves_a_balanced_fleet() {
     for (mut fleet, what) in settled(3) {
         fleet.joins("new");
         for _ in 0..fleet.random(60) {
@@ -250,7 +250,7 @@ fn the_others_share_what_a_worker_at_its_cap_leaves() {
 
 /// Without the longer of both times, those with the short one would take from those with the long one for ever.
 #[test]
-fn workers_with_different_failover_times_take_nothing_from_each_other() {
+fn different_failover_times_cause_no_takeovers() {
     for seed in 0..SEEDS {
         let mut fleet = Fleet::new(8, seed);
         for (worker, failover) in [(0, 10), (1, 3), (2, 30), (3, 3)] {

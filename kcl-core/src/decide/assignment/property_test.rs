@@ -147,8 +147,10 @@ fn fleets() -> impl Iterator<Item = (Fleet, Numbers)> {
     })
 }
 
+/// An owner is asked only when it has at least two leases more, and only for leases that can be
+/// handed over.
 #[test]
-fn nobody_asks_an_owner_that_has_not_two_more_or_for_what_cannot_be_handed_over() {
+fn nobody_requests_what_an_owner_need_not_or_cannot_hand_over() {
     for (fleet, _) in fleets() {
         let loads = fleet.loads();
         for worker in &fleet.live {
@@ -177,7 +179,7 @@ fn workers_with_the_same_view_take_and_ask_for_different_leases() {
 }
 
 #[test]
-fn when_all_do_what_they_plan_they_are_balanced_and_plan_nothing_more() {
+fn executed_plans_balance_the_fleet_and_then_nothing_is_planned() {
     for (mut fleet, _) in fleets() {
         // What is pending or passed on cannot move: it may leave more than one between them until it is done.
         fleet.rows.retain(|row| row.checkpoint_owner.is_none() && (row.owner.is_none() || row.token.is_some()));

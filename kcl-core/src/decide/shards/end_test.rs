@@ -60,7 +60,7 @@ fn at(millis: u64) -> Moment {
 }
 
 #[test]
-fn a_false_end_is_read_over_at_once_and_one_after_the_other_with_pauses() {
+fn the_first_false_end_is_reread_at_once_and_later_ones_paused() {
     let mut refusals = Refusals::default();
     let pauses: Vec<u128> = (0..8).map(|_| refusals.refused(at(0)).pause.as_millis()).collect();
     assert_eq!(pauses, [0, 250, 500, 1000, 2000, 4000, 5000, 5000]);

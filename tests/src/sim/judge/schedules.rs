@@ -34,7 +34,7 @@ const SCHEDULES: &[Schedule] = &[
         states: &[State::OvertakenByOwnWrite, State::SettledByConflict],
         mutants: &[Mutant::SettledByCounter],
         tests: &[
-            ("kcl-core/src/decide/settle.rs", "fn a_late_renewal_is_not_taken_for_the_checkpoint_that_followed_it"),
+            ("kcl-core/src/decide/settle.rs", "fn a_late_renewal_is_not_mistaken_for_the_checkpoint_after_it"),
         ],
     },
     Schedule {
@@ -43,7 +43,7 @@ const SCHEDULES: &[Schedule] = &[
         states: &[State::PassedOn, State::LateWriteLanded],
         mutants: &[],
         tests: &[
-            ("kcl-core/tests/worker/hand_over.rs", "fn a_lease_that_was_passed_on_though_the_answer_was_lost_is_given_up_in_good_order"),
+            ("kcl-core/tests/worker/hand_over.rs", "fn a_lease_handed_over_by_a_lost_answer_is_drained"),
             ("tests/src/model/state.rs", "ResumeAfterPassOn"),
         ],
     },
@@ -53,7 +53,7 @@ const SCHEDULES: &[Schedule] = &[
         states: &[],
         mutants: &[Mutant::DeadlineFromAnswer],
         tests: &[
-            ("kcl-core/src/tenancy/writer_test.rs", "fn validity_counts_from_the_write_whose_landing_others_may_have_seen"),
+            ("kcl-core/src/tenancy/writer_test.rs", "fn validity_counts_from_the_first_write_that_may_have_landed"),
         ],
     },
     Schedule {
@@ -87,7 +87,7 @@ const SCHEDULES: &[Schedule] = &[
         states: &[State::TwinFound],
         mutants: &[],
         tests: &[
-            ("kcl-core/tests/worker/ownership.rs", "fn of_two_live_workers_of_one_name_the_later_one_stops_and_the_earlier_one_goes_on"),
+            ("kcl-core/tests/worker/ownership.rs", "fn of_two_live_workers_with_one_id_the_later_one_stops"),
         ],
     },
     Schedule {
@@ -96,7 +96,7 @@ const SCHEDULES: &[Schedule] = &[
         states: &[State::TakenFromTwin, State::WorkerLeft],
         mutants: &[],
         tests: &[
-            ("kcl-core/tests/worker/fleet.rs", "fn a_worker_that_keeps_its_leases_at_its_stop_has_them_again_at_once"),
+            ("kcl-core/tests/worker/fleet.rs", "fn a_worker_that_kept_its_leases_has_them_back_at_once"),
         ],
     },
     Schedule {
@@ -105,7 +105,7 @@ const SCHEDULES: &[Schedule] = &[
         states: &[State::Requested, State::PassedOn],
         mutants: &[Mutant::DeafOwner],
         tests: &[
-            ("kcl-core/src/tenancy/writer_test.rs", "fn a_lease_that_is_never_renewed_as_it_is_checkpointed_all_the_time_hears_who_asks_for_it"),
+            ("kcl-core/src/tenancy/writer_test.rs", "fn a_lease_that_only_checkpoints_still_hears_requests"),
         ],
     },
     Schedule {
@@ -132,7 +132,7 @@ const SCHEDULES: &[Schedule] = &[
         states: &[State::PassedOnTaken, State::Refused],
         mutants: &[],
         tests: &[
-            ("kcl-core/tests/worker/hand_over.rs", "fn the_request_of_a_worker_that_dies_before_its_lease_is_drained_is_refused"),
+            ("kcl-core/tests/worker/hand_over.rs", "fn a_request_of_a_worker_that_dies_before_the_drain_is_refused"),
         ],
     },
     Schedule {
@@ -141,7 +141,7 @@ const SCHEDULES: &[Schedule] = &[
         states: &[State::TakenInHandOver],
         mutants: &[],
         tests: &[
-            ("kcl-core/tests/worker/hand_over.rs", "fn what_a_worker_that_dies_was_handing_over_is_read_again_within_the_failover_time_and_a_second"),
+            ("kcl-core/tests/worker/hand_over.rs", "fn leases_in_hand_over_from_a_dead_worker_are_soon_read_again"),
         ],
     },
     Schedule {
@@ -150,7 +150,7 @@ const SCHEDULES: &[Schedule] = &[
         states: &[State::TakenInHandOver, State::TakenFromCrashed],
         mutants: &[],
         tests: &[
-            ("kcl-core/tests/worker/hand_over.rs", "fn when_the_owner_and_who_asked_die_a_third_worker_reads_on_within_the_failover_time_and_a_second"),
+            ("kcl-core/tests/worker/hand_over.rs", "fn after_owner_and_requester_die_a_third_worker_reads_on"),
         ],
     },
     Schedule {
@@ -159,7 +159,7 @@ const SCHEDULES: &[Schedule] = &[
         states: &[State::Withdrawn],
         mutants: &[],
         tests: &[
-            ("kcl-core/tests/worker/hand_over.rs", "fn an_owner_whose_batch_outlasts_the_request_for_its_lease_reads_on"),
+            ("kcl-core/tests/worker/hand_over.rs", "fn an_owner_whose_batch_outlasts_a_request_reads_on"),
         ],
     },
     Schedule {
@@ -177,7 +177,7 @@ const SCHEDULES: &[Schedule] = &[
         states: &[State::Refused],
         mutants: &[],
         tests: &[
-            ("kcl-core/tests/worker/fleet.rs", "fn a_handler_that_does_not_return_refuses_the_hand_over_and_keeps_its_shard"),
+            ("kcl-core/tests/worker/fleet.rs", "fn a_handler_that_does_not_return_refuses_the_hand_over"),
         ],
     },
     Schedule {
@@ -211,7 +211,7 @@ const SCHEDULES: &[Schedule] = &[
         states: &[State::FreedThenTaken, State::WorkerLeft],
         mutants: &[],
         tests: &[
-            ("kcl-core/tests/worker/fleet.rs", "fn what_a_worker_frees_at_its_stop_is_read_at_once_and_without_a_duplicate"),
+            ("kcl-core/tests/worker/fleet.rs", "fn leases_freed_at_a_stop_are_read_at_once_without_a_duplicate"),
         ],
     },
     Schedule {
@@ -221,7 +221,7 @@ const SCHEDULES: &[Schedule] = &[
         mutants: &[Mutant::FreeLooksTaken],
         tests: &[
             ("kcl-core/src/decide/testdata/assignment.txt", "# S22"),
-            ("kcl-core/tests/worker/fleet.rs", "fn a_worker_at_its_cap_leaves_shards_unread_says_so_and_others_take_them"),
+            ("kcl-core/tests/worker/fleet.rs", "fn a_worker_at_its_cap_reports_shards_that_others_then_take"),
         ],
     },
     Schedule {
@@ -230,7 +230,7 @@ const SCHEDULES: &[Schedule] = &[
         states: &[State::TakenFromCrashed],
         mutants: &[],
         tests: &[
-            ("kcl-core/tests/worker/fleet.rs", "fn the_shards_of_a_dead_worker_are_read_again_within_the_failover_time_and_a_second"),
+            ("kcl-core/tests/worker/fleet.rs", "fn shards_of_a_dead_worker_are_read_within_failover_and_1_s"),
         ],
     },
     Schedule {
@@ -259,7 +259,7 @@ const SCHEDULES: &[Schedule] = &[
         mutants: &[],
         tests: &[
             ("kcl-core/src/decide/testdata/members.txt", "# S26"),
-            ("kcl-core/src/decide/assignment/fleet_test.rs", "fn workers_with_different_failover_times_take_nothing_from_each_other"),
+            ("kcl-core/src/decide/assignment/fleet_test.rs", "fn different_failover_times_cause_no_takeovers"),
         ],
     },
     Schedule {
@@ -277,7 +277,7 @@ const SCHEDULES: &[Schedule] = &[
         states: &[State::ReleasedByBudget],
         mutants: &[],
         tests: &[
-            ("kcl-core/tests/worker/renewals.rs", "fn a_shard_that_waits_for_its_parent_for_longer_than_a_handler_may_take_keeps_its_lease"),
+            ("kcl-core/tests/worker/renewals.rs", "fn a_shard_that_waits_long_for_its_parent_keeps_its_lease"),
             ("kcl-core/tests/worker/budget.rs", "fn a_handler_that_is_stopped_stops_no_other_shard"),
         ],
     },
@@ -288,7 +288,7 @@ const SCHEDULES: &[Schedule] = &[
         mutants: &[],
         tests: &[
             ("kcl-core/src/decide/testdata/members.txt", "a stale reading of a worker's row is no sign of life"),
-            ("kcl-core/tests/worker/renewals.rs", "fn lost_late_and_dropped_writes_lose_no_record_and_take_no_checkpoint_back"),
+            ("kcl-core/tests/worker/renewals.rs", "fn lost_late_and_dropped_writes_lose_nothing"),
         ],
     },
     Schedule {
@@ -307,7 +307,7 @@ const SCHEDULES: &[Schedule] = &[
         mutants: &[],
         tests: &[
             ("kcl-core/src/lease/write_test.rs", "fn each_write_is_guarded_by_what_the_protocol_says"),
-            ("kcl-core/src/tenancy/writer_test.rs", "fn the_validity_of_a_row_that_others_deleted_and_made_anew_is_over"),
+            ("kcl-core/src/tenancy/writer_test.rs", "fn a_row_deleted_and_made_anew_by_others_is_no_longer_valid"),
         ],
     },
     Schedule {
@@ -316,7 +316,7 @@ const SCHEDULES: &[Schedule] = &[
         states: &[State::RowDeleted, State::LateCreateLanded],
         mutants: &[Mutant::DeletedAtOnce],
         tests: &[
-            ("kcl-core/tests/worker/audits.rs", "fn the_row_of_a_finished_shard_stays_while_it_is_listed_and_is_deleted_after"),
+            ("kcl-core/tests/worker/audits.rs", "fn a_finished_row_stays_while_its_shard_is_listed"),
         ],
     },
     Schedule {
@@ -332,8 +332,8 @@ const SCHEDULES: &[Schedule] = &[
         states: &[],
         mutants: &[],
         tests: &[
-            ("kcl-core/tests/worker/ownership.rs", "fn a_row_that_somebody_deletes_is_made_again_with_the_last_acknowledged_checkpoint"),
-            ("kcl-core/src/tenancy/writer_test.rs", "fn a_deleted_row_is_put_back_with_what_was_to_be_stored_and_above_every_counter_it_had"),
+            ("kcl-core/tests/worker/ownership.rs", "fn a_deleted_row_is_restored_with_its_last_checkpoint"),
+            ("kcl-core/src/tenancy/writer_test.rs", "fn a_deleted_row_is_restored_with_the_pending_checkpoint"),
         ],
     },
 ];

@@ -87,7 +87,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn messages_are_told_with_their_lengths_however_the_stream_is_cut(
+        fn messages_are_found_with_their_lengths_at_any_cut(
             lengths in prop::collection::vec(16_u32..80, 1..20),
             sizes in prop::collection::vec(1_usize..50, 1..30),
         ) {
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_length_passes_and_nothing_after_it_is_judged() {
+    fn an_impossible_length_passes_and_ends_the_scan() {
         let mut stream = message(20);
         stream.extend([0, 0, 0, 15]);
         stream.extend(message(1000));

@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_message_is_held_back_while_the_gate_is_closed_and_short_ones_pass() {
+    fn a_closed_gate_holds_back_long_messages_and_passes_short_ones() {
         let stream = [message(100), message(LONG), message(LONG + 1), message(LONG + 2), message(20)].concat();
         for piece in [1, 3, 1000, 16_384, stream.len()] {
             let (mut body, gate) = gated(&stream, piece);
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gate_that_is_closed_in_the_midst_of_a_long_message_holds_back_the_rest() {
+    fn a_gate_closed_within_a_long_message_holds_back_its_rest() {
         let (mut body, gate) = gated(&message(3 * LONG), 1000);
         assert_eq!(poll(&mut body), Poll::Ready(Some(1000)));
         gate.close();

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_used_between_two_questions_closes_and_gives_no_place() {
+    fn a_connection_unused_between_two_checks_closes() {
         let load = Load::new(1);
         assert!(!load.close_if_unused());
         assert!(load.take(1));
