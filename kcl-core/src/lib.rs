@@ -78,7 +78,6 @@ pub mod worker;
 // For producers.
 pub mod aggregate;
 
-mod level;
 pub mod meters;
 #[cfg(test)]
 #[path = "paused_test.rs"]
@@ -88,6 +87,7 @@ mod runtime;
 pub mod signal;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod watermark;
 
 /// The AWS SDK's client of Kinesis, in the version that this crate reads with: what
 /// [`KinesisStream::new`] takes.

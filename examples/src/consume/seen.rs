@@ -15,12 +15,12 @@ pub struct Seen {
     bytes: AtomicU64,
     duplicates: AtomicU64,
     first: OnceLock<Moment>,
-    progress: watch::Sender<Progress>,
+    progress: watch::Sender<ShardProgress>,
     shards: Mutex<HashMap<ShardId, ShardSeen>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Progress {
+struct ShardProgress {
     records: u64,
     last: Option<Moment>,
 }

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use kcl_core::BoxError;
 
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
@@ -51,8 +52,6 @@ impl PutProgress {
         drop(self.stop.subscribe().wait_for(|stop| *stop).await);
     }
 }
-
-type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Kinesis: records of one `PutRecords`.
 const BATCH_RECORDS: u64 = 500;

@@ -14,11 +14,11 @@ mod schema {
         #[prost(string, repeated, tag = "2")]
         pub(super) explicit_hash_key_table: Vec<String>,
         #[prost(message, repeated, tag = "3")]
-        pub(super) records: Vec<Record>,
+        pub(super) records: Vec<KplRecord>,
     }
 
     #[derive(Clone, PartialEq, prost::Message)]
-    pub(super) struct Record {
+    pub(super) struct KplRecord {
         #[prost(uint64, required, tag = "1")]
         pub(super) partition_key_index: u64,
         #[prost(uint64, optional, tag = "2")]
@@ -60,9 +60,9 @@ fn assert_handed_on_as_it_is(data: &[u8], what: &str) {
     assert_eq!((apart.aggregates, apart.corrupt), (0, 1), "{what}");
 }
 
-fn record(key: u64, hash_key: Option<u64>, data: &str) -> schema::Record {
+fn record(key: u64, hash_key: Option<u64>, data: &str) -> schema::KplRecord {
     let tags = vec![Tag { key: "ignored".to_owned(), value: None }];
-    schema::Record { partition_key_index: key, explicit_hash_key_index: hash_key, data: data.into(), tags }
+    schema::KplRecord { partition_key_index: key, explicit_hash_key_index: hash_key, data: data.into(), tags }
 }
 
 fn sample() -> AggregatedRecord {
@@ -179,7 +179,7 @@ fn one_bad_record_takes_nothing_from_its_neighbours() {
 fn an_aggregate_in_an_aggregate_is_a_payload() {
     let inner = seal(&sample().encode_to_vec());
     let mut outer = sample();
-    outer.records = vec![schema::Record { data: inner.clone(), ..record(0, None, "") }];
+    outer.records = vec![schema::KplRecord { data: inner.clone(), ..record(0, None, "") }];
     let apart = apart(seal(&outer.encode_to_vec()));
     assert_eq!(apart.records.len(), 1);
     assert_eq!(apart.records[0].data, inner);
@@ -247,7 +247,7 @@ fn message() -> impl Strategy<Value = AggregatedRecord> {
         let (k, h) = (keys.len() as u64, hash_keys.len() as u64);
         let hash_key = if h == 0 { Just(None).boxed() } else { prop::option::of(0..h).boxed() };
         let record = (0..k, hash_key, prop::collection::vec(any::<u8>(), 0..80))
-            .prop_map(|(key, hash_key, data)| schema::Record { data, ..record(key, hash_key, "") });
+            .prop_map(|(key, hash_key, data)| schema::KplRecord { data, ..record(key, hash_key, "") });
         prop::collection::vec(record, 1..30).prop_map(move |records| AggregatedRecord {
             partition_key_table: keys.clone(),
             explicit_hash_key_table: hash_keys.clone(),
@@ -257,10 +257,10 @@ fn message() -> impl Strategy<Value = AggregatedRecord> {
 }
 
 /// A user record: partition key, explicit hash key, payload.
-type Parts = (String, Option<String>, Vec<u8>);
+type KeysAndData = (String, Option<String>, Vec<u8>);
 
 /// What another decoder finds.
-fn expected(message: &AggregatedRecord) -> Option<Vec<Parts>> {
+fn expected(message: &AggregatedRecord) -> Option<Vec<KeysAndData>> {
     let find = |table: &[String], index: u64| table.get(usize::try_from(index).ok()?).cloned();
     let records = message.records.iter().map(|record| {
         let key = find(&message.partition_key_table, record.partition_key_index)?;
@@ -273,35 +273,35 @@ fn expected(message: &AggregatedRecord) -> Option<Vec<Parts>> {
     records.collect()
 }
 
-fn found(records: &[Record]) -> Vec<Parts> {
+fn found(records: &[Record]) -> Vec<KeysAndData> {
     let text = |key: &crate::model::Key| key.to_string();
     records.iter().map(|r| (text(&r.partition_key), r.explicit_hash_key.as_ref().map(text), r.data.to_vec())).collect()
 }
 
 #[derive(Clone, Debug)]
-enum Change {
+enum Damage {
     Set(prop::sample::Index, u8),
     Remove(prop::sample::Index),
     Insert(prop::sample::Index, u8),
     Cut(prop::sample::Index),
 }
 
-fn change() -> impl Strategy<Value = Change> {
+fn change() -> impl Strategy<Value = Damage> {
     prop_oneof![
-        (any::<prop::sample::Index>(), any::<u8>()).prop_map(|(at, byte)| Change::Set(at, byte)),
-        any::<prop::sample::Index>().prop_map(Change::Remove),
-        (any::<prop::sample::Index>(), any::<u8>()).prop_map(|(at, byte)| Change::Insert(at, byte)),
-        any::<prop::sample::Index>().prop_map(Change::Cut),
+        (any::<prop::sample::Index>(), any::<u8>()).prop_map(|(at, byte)| Damage::Set(at, byte)),
+        any::<prop::sample::Index>().prop_map(Damage::Remove),
+        (any::<prop::sample::Index>(), any::<u8>()).prop_map(|(at, byte)| Damage::Insert(at, byte)),
+        any::<prop::sample::Index>().prop_map(Damage::Cut),
     ]
 }
 
-fn apply(change: &Change, bytes: &mut Vec<u8>) {
+fn apply(change: &Damage, bytes: &mut Vec<u8>) {
     match change {
         _ if bytes.is_empty() => {}
-        Change::Set(at, byte) => *at.get_mut(bytes) = *byte,
-        Change::Remove(at) => drop(bytes.remove(at.index(bytes.len()))),
-        Change::Insert(at, byte) => bytes.insert(at.index(bytes.len()), *byte),
-        Change::Cut(at) => bytes.truncate(at.index(bytes.len())),
+        Damage::Set(at, byte) => *at.get_mut(bytes) = *byte,
+        Damage::Remove(at) => drop(bytes.remove(at.index(bytes.len()))),
+        Damage::Insert(at, byte) => bytes.insert(at.index(bytes.len()), *byte),
+        Damage::Cut(at) => bytes.truncate(at.index(bytes.len())),
     }
 }
 

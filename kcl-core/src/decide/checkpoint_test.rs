@@ -20,14 +20,14 @@ fn checkpoint(text: &str) -> Checkpoint {
 }
 
 /// What the cases play with: the row, what was delivered, and the prepared checkpoints that the application holds.
-struct Shard {
+struct CheckpointCase {
     stored: Checkpoint,
     pending: Option<Pending>,
     delivered: Option<Position>,
     prepared: Vec<(String, Checkpoint)>,
 }
 
-impl Shard {
+impl CheckpointCase {
     fn judge(&self, wanted: &str) -> Result<Accepted, Refused> {
         accept(&self.stored, self.delivered.as_ref(), &position(wanted))
     }
@@ -88,7 +88,7 @@ impl Shard {
 #[test]
 fn checkpoints_are_accepted_as_the_cases_say() {
     run("checkpoint.txt", |given| {
-        let mut shard = Shard { stored: Checkpoint::TrimHorizon, pending: None, delivered: None, prepared: Vec::new() };
+        let mut shard = CheckpointCase { stored: Checkpoint::TrimHorizon, pending: None, delivered: None, prepared: Vec::new() };
         given.iter().filter_map(|line| shard.step(line)).collect::<Vec<_>>().join("\n")
     });
 }

@@ -17,7 +17,7 @@ use crate::stream::StartAt;
 pub(crate) struct Resume {
     begin: StartAt,
     /// What does not have to come again: everything up to here.
-    last: Option<Last>,
+    last: Option<LastRecord>,
     /// The shard was opened at `last`, and the stream has not shown yet whether that record is still there.
     unproved: bool,
     /// A place behind all that was handed on, and until when everything behind it is there for certain.
@@ -26,7 +26,7 @@ pub(crate) struct Resume {
 
 /// The last record that is done, or was handed on.
 #[derive(Clone, Debug)]
-struct Last {
+struct LastRecord {
     sequence: SequenceNumber,
     /// The last user record of an aggregate; nothing when all of the Kinesis record was handed on.
     sub_sequence: Option<u64>,
@@ -47,7 +47,7 @@ impl Resume {
             Checkpoint::TrimHorizon => (StartAt::TrimHorizon, None),
             Checkpoint::Latest | Checkpoint::AtTimestamp => (StartAt::Timestamp(facts.start_at.ok_or_else(no_place)?), None),
             Checkpoint::At(position) => {
-                let last = Last { sequence: position.sequence.clone(), sub_sequence: Some(position.sub_sequence) };
+                let last = LastRecord { sequence: position.sequence.clone(), sub_sequence: Some(position.sub_sequence) };
                 (StartAt::Sequence(position.sequence.clone()), Some(last))
             }
             Checkpoint::ShardEnd => return Err(no_place()),
@@ -85,7 +85,7 @@ impl Resume {
     pub(crate) fn after(&self, now: Moment) -> StartAt {
         let is_trusted = self.told.as_ref().is_some_and(|(_, until)| now < *until);
         match &self.last {
-            Some(Last { sequence, sub_sequence: None }) if !self.unproved && is_trusted => {
+            Some(LastRecord { sequence, sub_sequence: None }) if !self.unproved && is_trusted => {
                 StartAt::AfterSequence(sequence.clone())
             }
             Some(last) => StartAt::Sequence(last.sequence.clone()),
@@ -125,12 +125,12 @@ impl Resume {
         if self.last.as_ref().is_none_or(|last| last.sequence <= sequence) {
             // The records are further than the place that was told before they came.
             self.told = None;
-            self.last = Some(Last { sequence, sub_sequence: None });
+            self.last = Some(LastRecord { sequence, sub_sequence: None });
         }
     }
 }
 
-impl Last {
+impl LastRecord {
     fn position(&self) -> Position {
         Position::new(self.sequence.clone(), self.sub_sequence.unwrap_or(0))
     }

@@ -115,8 +115,8 @@ struct Bench {
     key: LeaseKey,
     held: Held,
     timing: Timing,
-    writer: JoinHandle<Tenancy>,
-    notes: mpsc::UnboundedReceiver<Note>,
+    writer: JoinHandle<TenancyEnd>,
+    notes: mpsc::UnboundedReceiver<FromWriter>,
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -133,7 +133,7 @@ impl Bench {
         let key = LeaseKey::single("shard");
         let row = Lease::new(key.clone(), Checkpoint::TrimHorizon).owned_by("me".into(), "token".into());
         table.create(&row).await.unwrap();
-        let settler = Settler::new(table.clone(), clock.clone(), timing.call_limit);
+        let settler = TableClient::new(table.clone(), clock.clone(), timing.call_limit);
         let limits = Limits { checkpoint_every, handler_budget: SECOND * 20, standstill: SECOND * 60, drain: SECOND * 10 };
         let (note, notes) = mpsc::unbounded_channel();
         let (writer, held) = Writer::new(settler, timing, limits, (row, clock.now()), "me".into(), note);
@@ -180,7 +180,7 @@ async fn validity_counts_from_the_first_write_that_may_have_landed() {
     assert_eq!(bench.held.stored(), Checkpoint::At(position(5)), "and what it holds is known");
     bench.at(limit + 0.1).await;
     assert!(!bench.is_valid());
-    assert!(matches!(bench.writer.await.unwrap(), Tenancy::Lost(LossReason::Lost(_))));
+    assert!(matches!(bench.writer.await.unwrap(), TenancyEnd::Lost(LossReason::Lost(_))));
 }
 
 #[tokio::test(start_paused = true)]
@@ -191,7 +191,7 @@ async fn a_lease_that_cannot_be_renewed_ends_before_others_take_it() {
     assert!(bench.is_valid());
     bench.at(7.3).await;
     assert!(!bench.is_valid() && bench.timing.valid_for < bench.timing.expires_after);
-    let Tenancy::Lost(LossReason::Lost(cause)) = bench.writer.await.unwrap() else { panic!("it is not lost") };
+    let TenancyEnd::Lost(LossReason::Lost(cause)) = bench.writer.await.unwrap() else { panic!("it is not lost") };
     assert!(cause.starts_with("it could not be renewed in time: the lease table is busy or out of reach: "), "{cause}");
 }
 
@@ -237,7 +237,7 @@ async fn a_lease_without_its_consumer_is_freed() {
     let kept = bench.held.orders();
     bench.held.finish(position(3));
     bench.held.abandon();
-    assert!(matches!(bench.writer.await.unwrap(), Tenancy::Lost(LossReason::Released)));
+    assert!(matches!(bench.writer.await.unwrap(), TenancyEnd::Lost(LossReason::Released)));
     let row = bench.table.get(&bench.key).await.unwrap().unwrap();
     assert_eq!((row.owner, row.token), (None, None));
     assert!(matches!(kept.checkpoint(position(9)).await, Err(OrderError::Lost)));
@@ -330,7 +330,7 @@ async fn a_row_that_has_gone_is_not_restored_after_the_deadline() {
     // Somebody else may have taken the lease, read the shard to its end and deleted the row meanwhile.
     let span = bench.timing.valid_for;
     bench.table.set(move |_| Fate::Standstill(span));
-    assert!(matches!(bench.writer.await.unwrap(), Tenancy::Lost(LossReason::Lost(_))));
+    assert!(matches!(bench.writer.await.unwrap(), TenancyEnd::Lost(LossReason::Lost(_))));
     assert_eq!(bench.table.get(&bench.key).await.unwrap(), None);
 }
 
@@ -356,6 +356,6 @@ async fn a_lease_that_only_checkpoints_still_hears_requests() {
     assert!(bench.notes.try_recv().is_err(), "a request moves no counter: nothing tells of it yet");
     bench.held.orders().checkpoint(position(2)).await.unwrap();
     let note = bench.notes.recv().await;
-    assert!(matches!(&note, Some(Note::Asked { by, .. }) if by.as_str() == "other"), "{note:?}");
+    assert!(matches!(&note, Some(FromWriter::Asked { by, .. }) if by.as_str() == "other"), "{note:?}");
     assert!(bench.clock.now() < Moment::from_origin(bench.timing.renew_every), "before any renewal was due");
 }

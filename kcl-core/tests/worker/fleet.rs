@@ -55,13 +55,13 @@ async fn wait_for_shares(table: &MemoryLeaseTable, shares: &[usize]) -> Duration
     }
 }
 
-struct World {
+struct FleetWorld {
     stream: MemoryStream,
     table: MemoryLeaseTable,
     put: u32,
 }
 
-impl World {
+impl FleetWorld {
     fn new(shards: u32) -> Self {
         Self { stream: MemoryStream::new("orders", shards), table: MemoryLeaseTable::new(), put: 0 }
     }
@@ -91,7 +91,7 @@ impl World {
 
 #[tokio::test]
 async fn a_joining_worker_gets_its_share_without_a_duplicate() {
-    let mut world = World::new(8);
+    let mut world = FleetWorld::new(8);
     world.put(400);
     let first = world.worker("first");
     wait_for_shares(&world.table, &[8]).await;
@@ -110,7 +110,7 @@ async fn a_joining_worker_gets_its_share_without_a_duplicate() {
 
 #[tokio::test]
 async fn leases_freed_at_a_stop_are_read_at_once_without_a_duplicate() {
-    let mut world = World::new(8);
+    let mut world = FleetWorld::new(8);
     world.put(100);
     let (first, second) = (world.worker("first"), world.worker("second"));
     wait_for_shares(&world.table, &[4, 4]).await;
@@ -131,7 +131,7 @@ async fn leases_freed_at_a_stop_are_read_at_once_without_a_duplicate() {
 
 #[tokio::test]
 async fn shards_of_a_dead_worker_are_read_within_failover_and_1_s() {
-    let mut world = World::new(6);
+    let mut world = FleetWorld::new(6);
     world.put(60);
     let (first, second) = (world.worker("first"), world.worker("second"));
     wait_for_shares(&world.table, &[3, 3]).await;
@@ -148,7 +148,7 @@ async fn shards_of_a_dead_worker_are_read_within_failover_and_1_s() {
 
 #[tokio::test]
 async fn two_workers_that_start_together_both_work_within_two_seconds() {
-    let mut world = World::new(4);
+    let mut world = FleetWorld::new(4);
     world.put(100);
     let (first, second) = (world.worker("first"), world.worker("second"));
     let took = wait_for_shares(&world.table, &[2, 2]).await;
@@ -160,7 +160,7 @@ async fn two_workers_that_start_together_both_work_within_two_seconds() {
 
 #[tokio::test]
 async fn a_worker_that_kept_its_leases_has_them_back_at_once() {
-    let mut world = World::new(6);
+    let mut world = FleetWorld::new(6);
     world.put(60);
     let (first, second) = (world.worker("first"), world.worker("second"));
     wait_for_shares(&world.table, &[3, 3]).await;
@@ -186,7 +186,7 @@ async fn a_worker_that_kept_its_leases_has_them_back_at_once() {
 
 #[tokio::test]
 async fn a_worker_that_keeps_its_leases_exits_when_nothing_is_left() {
-    let world = World::new(2);
+    let world = FleetWorld::new(2);
     let id = "first".to_owned();
     let first = Fleet::new(&world.stream, &world.table)
         .with(move |builder| builder.worker_id(id).failover(Duration::from_secs(10)))
@@ -199,7 +199,7 @@ async fn a_worker_that_keeps_its_leases_exits_when_nothing_is_left() {
 
 #[tokio::test]
 async fn a_slow_audit_does_not_delay_a_takeover() {
-    let mut world = World::new(4);
+    let mut world = FleetWorld::new(4);
     world.put(40);
     let failover = F * 2;
     let first = Fleet::new(&world.stream, &world.table)
@@ -226,7 +226,7 @@ async fn a_slow_audit_does_not_delay_a_takeover() {
 
 #[tokio::test]
 async fn a_worker_at_its_cap_reports_shards_that_others_then_take() {
-    let mut world = World::new(4);
+    let mut world = FleetWorld::new(4);
     world.put(40);
     let capped = Fleet::new(&world.stream, &world.table)
         .with(|builder| builder.worker_id("capped").failover(F).max_leases(1))
@@ -273,7 +273,7 @@ async fn a_worker_that_loses_heartbeats_is_not_taken_for_dead() {
 
 #[tokio::test]
 async fn a_handler_that_does_not_return_refuses_the_hand_over() {
-    let mut world = World::new(2);
+    let mut world = FleetWorld::new(2);
     world.put(20);
     let script = Script::process(|_| async {
         tokio::time::sleep(Duration::from_secs(3600)).await;
@@ -301,7 +301,7 @@ async fn a_handler_that_does_not_return_refuses_the_hand_over() {
 
 #[tokio::test]
 async fn a_worker_with_a_live_workers_id_stops_with_a_typed_error() {
-    let mut world = World::new(2);
+    let mut world = FleetWorld::new(2);
     world.put(10);
     let first = world.worker("twin");
     wait_for_shares(&world.table, &[2]).await;
@@ -339,7 +339,7 @@ async fn a_fleet_without_worker_rows_balances_and_takes_over() {
 /// It is not made anew at the initial position.
 #[tokio::test]
 async fn another_workers_audit_does_not_reset_a_deleted_row() {
-    let mut world = World::new(2);
+    let mut world = FleetWorld::new(2);
     let start = |id: &str| {
         let id = id.to_owned();
         Fleet::new(&world.stream, &world.table)
@@ -380,7 +380,7 @@ fn on_paused_time(fleet: Fleet, id: &'static str) -> Run {
 
 #[tokio::test(start_paused = true)]
 async fn leases_made_by_another_worker_cause_a_scan_at_once() {
-    let world = World::new(8);
+    let world = FleetWorld::new(8);
     let table = world.table.clone();
     let slow = HookedStream::new(&world.stream);
     slow.before(move |operation, _| {

@@ -43,13 +43,13 @@ async fn requested(table: &UnrulyTable) -> LeaseKey {
     rows(table).await.into_iter().find(Lease::hand_over_pending).unwrap().key
 }
 
-struct World {
+struct HandOverWorld {
     stream: MemoryStream,
     table: UnrulyTable,
     put: u32,
 }
 
-impl World {
+impl HandOverWorld {
     /// Three shards: a worker that joins is to have one of them.
     fn new() -> Self {
         Self { stream: MemoryStream::new("orders", 3), table: UnrulyTable::new(), put: 0 }
@@ -96,7 +96,7 @@ fn was_told_to_stop(run: &Run, key: &LeaseKey) -> usize {
 /// The write landed; its answer was lost.
 #[tokio::test]
 async fn a_lease_handed_over_by_a_lost_answer_is_drained() {
-    let mut world = World::new();
+    let mut world = HandOverWorld::new();
     world.put(60);
     let passes = Nth::default();
     let seen = passes.clone();
@@ -126,7 +126,7 @@ async fn a_lease_handed_over_by_a_lost_answer_is_drained() {
 /// Before the former owner knows that its hand-over has landed.
 #[tokio::test]
 async fn a_lease_claimed_before_its_owner_knows_is_read_once() {
-    let mut world = World::new();
+    let mut world = HandOverWorld::new();
     world.put(60);
     let (passes, claims) = (Nth::default(), Nth::default());
     let (passing, claiming) = (passes.clone(), claims.clone());
@@ -161,7 +161,7 @@ async fn a_lease_claimed_before_its_owner_knows_is_read_once() {
 
 #[tokio::test]
 async fn an_owner_whose_batch_outlasts_a_request_reads_on() {
-    let mut world = World::new();
+    let mut world = HandOverWorld::new();
     world.put(60);
     let gate = Gate::new();
     let first = world.start("first", gate.processing(), |builder| builder);
@@ -187,7 +187,7 @@ async fn an_owner_whose_batch_outlasts_a_request_reads_on() {
 
 #[tokio::test]
 async fn a_lease_being_drained_for_a_withdrawn_request_is_freed() {
-    let (mut world, gate) = (World::new(), Gate::new());
+    let (mut world, gate) = (HandOverWorld::new(), Gate::new());
     let slow = |builder: Builder| builder.failover(Duration::from_secs(5));
     let (first, second, key) = world.asked(gate.at_the_stop(), slow).await;
     until("the owner to give it up", || was_told_to_stop(&first, &key) == 1).await;
@@ -211,7 +211,7 @@ async fn a_lease_being_drained_for_a_withdrawn_request_is_freed() {
 
 #[tokio::test]
 async fn an_owner_stopped_during_a_hand_over_frees_the_lease() {
-    let (mut world, gate) = (World::new(), Gate::new());
+    let (mut world, gate) = (HandOverWorld::new(), Gate::new());
     let (first, second, key) = world.asked(gate.at_the_stop(), |builder| builder).await;
     until("the owner to give it up", || was_told_to_stop(&first, &key) == 1).await;
     let (worker, seen) = (first.worker.clone(), first.seen.clone());
@@ -231,7 +231,7 @@ async fn an_owner_stopped_during_a_hand_over_frees_the_lease() {
 /// Within the failover time and a second.
 #[tokio::test]
 async fn leases_in_hand_over_from_a_dead_worker_are_soon_read_again() {
-    let mut world = World::new();
+    let mut world = HandOverWorld::new();
     let (first, second, _) = world.asked(Gate::new().processing(), |builder| builder).await;
     first.crash().await;
     let begun = Instant::now();
@@ -244,7 +244,7 @@ async fn leases_in_hand_over_from_a_dead_worker_are_soon_read_again() {
 /// Within the failover time and a second.
 #[tokio::test]
 async fn after_owner_and_requester_die_a_third_worker_reads_on() {
-    let mut world = World::new();
+    let mut world = HandOverWorld::new();
     let (first, second, _) = world.asked(Gate::new().processing(), |builder| builder).await;
     let third = world.start("third", Script::default(), |builder| builder);
     third.heard.wait_for("the third worker", |event| matches!(event, Event::Started)).await;
@@ -261,7 +261,7 @@ async fn after_owner_and_requester_die_a_third_worker_reads_on() {
 
 #[tokio::test]
 async fn a_row_read_before_its_hand_over_is_no_sign_of_a_duplicate_id() {
-    let mut world = World { stream: MemoryStream::new("orders", 8), ..World::new() };
+    let mut world = HandOverWorld { stream: MemoryStream::new("orders", 8), ..HandOverWorld::new() };
     world.put(80);
     // What a worker reads of a row is 200 ms old, and it reads all the time.
     world.table.set_slow_reads(Duration::from_millis(200));
@@ -296,7 +296,7 @@ async fn a_row_read_before_its_hand_over_is_no_sign_of_a_duplicate_id() {
 
 #[tokio::test]
 async fn a_request_of_a_worker_that_dies_before_the_drain_is_refused() {
-    let mut world = World::new();
+    let mut world = HandOverWorld::new();
     world.put(60);
     let gate = Gate::new();
     let first = world.start("first", gate.processing(), |builder| builder.drain_limit(Duration::from_secs(10)));

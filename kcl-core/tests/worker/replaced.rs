@@ -18,10 +18,10 @@ use crate::support::{Fleet, Script, locked, until};
 
 /// A stream that can be replaced. What was opened of the one before is refused, as the service refuses it.
 #[derive(Clone, Debug)]
-struct Replaceable(Arc<Mutex<State>>);
+struct Replaceable(Arc<Mutex<ReplacedState>>);
 
 #[derive(Debug)]
-struct State {
+struct ReplacedState {
     now: Option<MemoryStream>,
     generation: u64,
     being_made: bool,
@@ -29,7 +29,7 @@ struct State {
 
 impl Replaceable {
     fn new(stream: MemoryStream) -> Self {
-        Self(Arc::new(Mutex::new(State { now: Some(stream), generation: 0, being_made: false })))
+        Self(Arc::new(Mutex::new(ReplacedState { now: Some(stream), generation: 0, being_made: false })))
     }
 
     fn replace(&self, stream: &MemoryStream) {

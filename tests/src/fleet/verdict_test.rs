@@ -1,4 +1,4 @@
-use crate::fleet::trace_line::{Call, TraceLine};
+use crate::fleet::trace_line::{TraceLine, TracedCall};
 
 use super::*;
 
@@ -7,17 +7,17 @@ fn time(at: i64) -> Timestamp {
 }
 
 /// A history out of words: `PROCESS@TIME SHARD CALL`, where a call is `begin`, a number (a record), `asked`, `lost` or `ended`.
-fn history(text: &str) -> History {
-    let mut history = History::default();
+fn history(text: &str) -> DeliveryHistory {
+    let mut history = DeliveryHistory::default();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let words: Vec<&str> = line.split(' ').collect();
         let (member, at) = words[0].split_once('@').unwrap();
         let call = match words[2] {
-            "begin" => Call::Initialize,
-            "asked" => Call::ShutdownRequested,
-            "lost" => Call::LeaseLost,
-            "ended" => Call::ShardEnded,
-            number => Call::Record(number.parse().unwrap()),
+            "begin" => TracedCall::Initialize,
+            "asked" => TracedCall::ShutdownRequested,
+            "lost" => TracedCall::LeaseLost,
+            "ended" => TracedCall::ShardEnded,
+            number => TracedCall::Record(number.parse().unwrap()),
         };
         let line = TraceLine { at: time(at.parse().unwrap()), shard: words[1].into(), call };
         history.take_in(member.parse().unwrap(), line);
@@ -31,7 +31,7 @@ fn put(shards: &[(&str, std::ops::RangeInclusive<u32>)]) -> PutLog {
 }
 
 fn judge(text: &str, deeds: &[Deed]) -> Verdict {
-    Verdict::of(&history(text), &put(&[("s", 1..=4)]), &Parents::new(), deeds)
+    Verdict::of(&history(text), &put(&[("s", 1..=4)]), &ShardParents::new(), deeds)
 }
 
 fn deed(at: i64, member: usize, what: What) -> Deed {
@@ -86,7 +86,7 @@ fn a_freeze_excuses_the_next_owners_repeats_and_work_in_flight() {
 
 #[test]
 fn a_child_comes_after_all_of_its_parents() {
-    let parents = Parents::from([("c".into(), vec!["a".into(), "b".into()])]);
+    let parents = ShardParents::from([("c".into(), vec!["a".into(), "b".into()])]);
     let put = put(&[("a", 1..=2), ("b", 1..=1), ("c", 1..=1)]);
     let right = "0@1 a begin\n0@2 a 1\n0@3 a 2\n1@1 b begin\n1@4 b 1\n1@4 c begin\n1@5 c 1\n2@9 a begin\n2@9 a 2";
     let deeds = [deed(8, 0, What::Killed)];

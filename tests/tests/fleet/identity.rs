@@ -1,7 +1,7 @@
 //! Worker ids that come again.
 
 use kcl_core::model::{ShardId, Timestamp};
-use tests::fleet::{Fleet, Member, State};
+use tests::fleet::{Fleet, Member, MemberState};
 
 use super::scene::Scene;
 
@@ -52,7 +52,7 @@ async fn a_second_process_with_a_live_workers_id_ends_with_an_error() {
     let since = scene.fleet.started(second);
     scene.until("the second process ends", |fleet| fleet.members()[second].is_gone()).await;
     let member: &Member = &scene.fleet.members()[second];
-    let State::Ended(status) = member.state else { unreachable!("it is gone") };
+    let MemberState::Ended(status) = member.state else { unreachable!("it is gone") };
     assert_eq!(status.code(), Some(1), "{}", member.said());
     assert!(
         member.said().contains(&format!("error: worker id `{name}` is already in use by another live process")),

@@ -9,26 +9,26 @@ use std::time::Duration;
 
 use crate::model::{Moment, WorkerId};
 
-use node::{Manner, Node};
-use table::{PAST, Table};
+use node::{Manner, TestNode};
+use table::{PAST, TestTable};
 
 const STEP: Duration = Duration::from_millis(50);
 const SEEDS: u64 = 4;
 
 /// A fleet on one table, and a seed for what differs between its workers.
 #[derive(Debug)]
-struct Fleet {
-    table: Table,
-    nodes: Vec<Node>,
+struct TestFleet {
+    table: TestTable,
+    nodes: Vec<TestNode>,
     now: Moment,
     seed: u64,
     hears: bool,
 }
 
-impl Fleet {
+impl TestFleet {
     fn new(leases: usize, seed: u64) -> Self {
         // Half of the fleets hear of changes, the others find out when they look.
-        Self { table: Table::new(leases), nodes: Vec::new(), now: Moment::default(), seed, hears: seed.is_multiple_of(2) }
+        Self { table: TestTable::new(leases), nodes: Vec::new(), now: Moment::default(), seed, hears: seed.is_multiple_of(2) }
     }
 
     fn random(&mut self, below: u64) -> u64 {
@@ -50,7 +50,7 @@ impl Fleet {
     }
 
     fn joins_with(&mut self, id: &str, manner: Manner) {
-        let node = Node::start(id, manner, &mut self.table, self.now);
+        let node = TestNode::start(id, manner, &mut self.table, self.now);
         self.nodes.push(node);
     }
 
@@ -122,9 +122,9 @@ impl Fleet {
 }
 
 /// Fleets of `workers` that have settled on 64 leases, one for each seed.
-fn settled(workers: usize) -> impl Iterator<Item = (Fleet, String)> {
+fn settled(workers: usize) -> impl Iterator<Item = (TestFleet, String)> {
     (0..SEEDS).map(move |seed| {
-        let mut fleet = Fleet::new(64, seed);
+        let mut fleet = TestFleet::new(64, seed);
         for worker in 0..workers {
             fleet.joins(&format!("w{worker}"));
         }
@@ -235,7 +235,7 @@ fn a_death_while_handing_leases_over_leaves_a_balanced_fleet() {
 #[test]
 fn the_others_share_what_a_worker_at_its_cap_leaves() {
     for seed in 0..SEEDS {
-        let mut fleet = Fleet::new(64, seed);
+        let mut fleet = TestFleet::new(64, seed);
         let manner = Manner { room: 5, ..fleet.manner(10) };
         fleet.joins_with("capped", manner);
         fleet.joins("w0");
@@ -252,7 +252,7 @@ fn the_others_share_what_a_worker_at_its_cap_leaves() {
 #[test]
 fn different_failover_times_cause_no_takeovers() {
     for seed in 0..SEEDS {
-        let mut fleet = Fleet::new(8, seed);
+        let mut fleet = TestFleet::new(8, seed);
         for (worker, failover) in [(0, 10), (1, 3), (2, 30), (3, 3)] {
             let manner = fleet.manner(failover);
             fleet.joins_with(&format!("w{worker}"), manner);

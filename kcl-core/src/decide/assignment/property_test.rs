@@ -8,7 +8,7 @@ use crate::decide::members::Members;
 use crate::lease::WorkerRow;
 use crate::model::{Checkpoint, Lease, LeaseKey, Moment, WorkerId};
 
-use super::{Asked, Engagements, Me, Plan, View, plan};
+use super::{KnownRows, Me, OwnLeases, OwnRequest, Plan, plan};
 
 const FLEETS: u64 = 3000;
 const F: Duration = Duration::from_secs(10);
@@ -26,7 +26,7 @@ impl Numbers {
 #[derive(Debug)]
 struct Idle;
 
-impl Engagements for Idle {
+impl OwnLeases for Idle {
     fn is_busy(&self, _: &LeaseKey) -> bool {
         false
     }
@@ -46,13 +46,13 @@ impl Engagements for Idle {
 
 /// A fleet of which one look was taken.
 #[derive(Debug)]
-struct Fleet {
+struct ScannedFleet {
     live: Vec<WorkerId>,
     rows: Vec<Lease>,
-    asked: BTreeMap<LeaseKey, Asked>,
+    asked: BTreeMap<LeaseKey, OwnRequest>,
 }
 
-impl Fleet {
+impl ScannedFleet {
     /// Leases that are held, free, finished, asked for and passed on, by workers of which the last may have nothing.
     fn random(numbers: &mut Numbers) -> Self {
         let live: Vec<_> = (0..=numbers.below(6)).map(|worker| WorkerId::from(format!("w{worker}"))).collect();
@@ -82,7 +82,7 @@ impl Fleet {
         let mut asked = BTreeMap::new();
         for row in &rows {
             if let Some(of) = &row.checkpoint_owner {
-                asked.insert(row.key.clone(), Asked { of: of.clone(), since: Moment::default() });
+                asked.insert(row.key.clone(), OwnRequest { of: of.clone(), since: Moment::default() });
             }
         }
         Self { live, rows, asked }
@@ -107,7 +107,7 @@ impl Fleet {
             asked: &asked,
             passed_on: &BTreeMap::new(),
         };
-        plan(&View { rows: &self.rows, workers: &workers }, &me, &members, now, &timing)
+        plan(&KnownRows { rows: &self.rows, workers: &workers }, &me, &members, now, &timing)
     }
 
     fn row(&self, key: &LeaseKey) -> &Lease {
@@ -140,10 +140,10 @@ impl Fleet {
     }
 }
 
-fn fleets() -> impl Iterator<Item = (Fleet, Numbers)> {
+fn fleets() -> impl Iterator<Item = (ScannedFleet, Numbers)> {
     (0..FLEETS).map(|seed| {
         let mut numbers = Numbers(seed);
-        (Fleet::random(&mut numbers), numbers)
+        (ScannedFleet::random(&mut numbers), numbers)
     })
 }
 

@@ -45,20 +45,20 @@ fn now<F: Future>(future: F) -> Option<F::Output> {
 }
 
 /// What a shard has while it waits for an event of unknown size.
-fn small(seat: &Seat) -> Permit {
+fn small(seat: &BudgetShare) -> Permit {
     let mut permit = now(seat.acquire(1)).unwrap();
     permit.correct(1);
     permit
 }
 
 /// Room for an event of this size, if there is any now.
-fn event(seat: &Seat, bytes: usize) -> Option<Permit> {
+fn event(seat: &BudgetShare, bytes: usize) -> Option<Permit> {
     let mut permit = small(seat);
     now(seat.enlarge(&mut permit, bytes, &Over::Never)).map(|()| permit)
 }
 
 /// A budget of 64 MiB with these many shards: half of it is set aside in equal parts.
-fn budget(shards: usize) -> (ByteBudget, Vec<Seat>) {
+fn budget(shards: usize) -> (ByteBudget, Vec<BudgetShare>) {
     let budget = ByteBudget::new(64 * MIB).unwrap();
     let seats = (0..shards).map(|_| budget.seat()).collect();
     (budget, seats)

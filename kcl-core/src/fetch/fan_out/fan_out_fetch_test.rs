@@ -10,7 +10,7 @@ use crate::runtime::pause;
 use crate::stream::memory::{MemoryStream, Operation, SubscriptionFault};
 use crate::stream::{FanOut, WhichConsumer};
 
-async fn subscribed() -> (Scene, Subscribed) {
+async fn subscribed() -> (Scene, FanOutFetch) {
     let scene = Scene::new();
     let call_limit = Duration::from_secs(30);
     let registration = Arc::new(Registration::new(
@@ -25,14 +25,14 @@ async fn subscribed() -> (Scene, Subscribed) {
     (scene, subscribed)
 }
 
-async fn reader(scene: &Scene, registration: Arc<Registration>) -> Subscribed {
+async fn reader(scene: &Scene, registration: Arc<Registration>) -> FanOutFetch {
     let call_limit = Duration::from_secs(30);
-    Subscribed::new(
+    FanOutFetch::new(
         Arc::clone(&registration),
         registration.consumer(Moment::default()).await.unwrap(),
         scene.shard.clone(),
         Arc::clone(&scene.clock),
-        SubscribedSettings { call_limit, memory_while_reading: 1.0 },
+        FanOutSettings { call_limit, memory_while_reading: 1.0 },
         scene.budget.seat(),
         scene.turns(),
         SubscriptionMeters::new(&scene.labels()),
