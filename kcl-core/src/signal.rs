@@ -56,13 +56,13 @@ impl fmt::Display for Signal {
 /// # Panics
 /// Outside of a tokio runtime with I/O enabled.
 pub fn stop_signal() -> io::Result<StopSignal> {
-    Ok(StopSignal { caught: system::Signals::new()? })
+    Ok(StopSignal { caught: system::Caught::new()? })
 }
 
 /// The future of [`stop_signal`]. Cancel safe: polled again, by whomever, it is done with the next signal.
 #[derive(Debug)]
 pub struct StopSignal {
-    caught: system::Signals,
+    caught: system::Caught,
 }
 
 impl Future for StopSignal {
@@ -86,16 +86,14 @@ mod system {
 
     use super::Signal;
 
-    pub(super) use UnixSignals as Signals;
-
     #[derive(Debug)]
-    pub(super) struct UnixSignals {
+    pub(super) struct Caught {
         interrupt: unix::Signal,
         terminate: unix::Signal,
         _second: Second,
     }
 
-    impl UnixSignals {
+    impl Caught {
         pub(super) fn new() -> io::Result<Self> {
             let second = Second::new()?;
             let (interrupt, terminate) = (unix::signal(SignalKind::interrupt())?, unix::signal(SignalKind::terminate())?);
@@ -186,12 +184,10 @@ mod system {
 
     use super::Signal;
 
-    pub(super) use WindowsSignals as Signals;
-
     #[derive(Debug)]
-    pub(super) struct WindowsSignals(CtrlC);
+    pub(super) struct Caught(CtrlC);
 
-    impl WindowsSignals {
+    impl Caught {
         pub(super) fn new() -> io::Result<Self> {
             ctrl_c().map(Self)
         }

@@ -31,7 +31,7 @@ use crate::model::LossReason;
 /// Where the consumer of a shard is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum ConsumerState {
+pub enum State {
     /// A parent is not finished; the lease is held meanwhile.
     WaitingForParents,
     /// `initialize` has not succeeded yet.
@@ -115,13 +115,13 @@ pub enum Command {
     /// Call `lease_lost`.
     CallLeaseLost(LossReason),
     /// Go.
-    Finish(ConsumerOutcome),
+    Finish(Outcome),
 }
 
 /// How the consumer of a shard ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum ConsumerOutcome {
+pub enum Outcome {
     /// The shard is done.
     ShardEnd,
     /// The lease was freed with the last checkpoint stored.
@@ -132,35 +132,35 @@ pub enum ConsumerOutcome {
 
 /// The state machine.
 #[derive(Clone, Debug)]
-pub struct ConsumerMachine {
-    state: ConsumerState,
+pub struct Consumer {
+    state: State,
     pending: Command,
     /// What failed, to be tried again after the pause.
     retry: Command,
-    outcome: ConsumerOutcome,
+    outcome: Outcome,
 }
 
-impl Default for ConsumerMachine {
+impl Default for Consumer {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl ConsumerMachine {
+impl Consumer {
     /// A consumer whose lease has just been acquired.
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            state: ConsumerState::WaitingForParents,
+            state: State::WaitingForParents,
             pending: Command::AwaitParents,
             retry: Command::AwaitParents,
-            outcome: ConsumerOutcome::Released,
+            outcome: Outcome::Released,
         }
     }
 
     /// Where it is.
     #[must_use]
-    pub const fn state(&self) -> &ConsumerState {
+    pub const fn state(&self) -> &State {
         &self.state
     }
 
@@ -185,9 +185,9 @@ impl ConsumerMachine {
         self.pending.clone()
     }
 
-    fn step(&mut self, event: Step) -> Option<(ConsumerState, Command)> {
+    fn step(&mut self, event: Step) -> Option<(State, Command)> {
         use Command as Do;
-        use ConsumerState as In;
+        use State as In;
         Some(match (&self.state, event) {
             (In::WaitingForParents, Step::ParentsFinished) => (In::Starting, Do::Initialize),
             (In::Starting, Step::Initialized) => (In::Processing, Do::AwaitBatch),
@@ -195,13 +195,13 @@ impl ConsumerMachine {
             (In::Processing, Step::BatchDone) => (In::Processing, Do::AwaitBatch),
             (In::Processing, Step::EndReached) => (In::Ending, Do::CallShardEnded),
             (In::Ending, Step::ShardEnded) => (In::Confirmed, Do::StoreEnd),
-            (In::Confirmed, Step::EndStored) => (In::Ended, Do::Finish(ConsumerOutcome::ShardEnd)),
+            (In::Confirmed, Step::EndStored) => (In::Ended, Do::Finish(Outcome::ShardEnd)),
             (In::HandingOver, Step::ShutdownRequested) => (In::HandingOver, Do::Release),
             (In::HandingOver, Step::Released) => {
-                self.outcome = ConsumerOutcome::Released;
+                self.outcome = Outcome::Released;
                 (In::Losing, Do::CallLeaseLost(LossReason::Released))
             }
-            (In::Leaving, Step::Released) => (In::Ended, Do::Finish(ConsumerOutcome::Released)),
+            (In::Leaving, Step::Released) => (In::Ended, Do::Finish(Outcome::Released)),
             (In::Losing, Step::LeaseLostReturned) => (In::Ended, Do::Finish(self.outcome.clone())),
 
             (In::Losing | In::Ended, _) => return None,
@@ -214,10 +214,10 @@ impl ConsumerMachine {
             (In::Processing | In::Ending, Step::StopAsked) => (In::HandingOver, Do::CallShutdownRequested),
 
             (In::WaitingForParents | In::Starting | In::Leaving | In::Confirmed, Step::LeaseLost(reason)) => {
-                (In::Ended, Do::Finish(ConsumerOutcome::Lost(reason)))
+                (In::Ended, Do::Finish(Outcome::Lost(reason)))
             }
             (In::Processing | In::Ending | In::HandingOver, Step::LeaseLost(reason)) => {
-                self.outcome = ConsumerOutcome::Lost(reason.clone());
+                self.outcome = Outcome::Lost(reason.clone());
                 (In::Losing, Do::CallLeaseLost(reason))
             }
             _ => return None,

@@ -11,11 +11,11 @@ use crate::model::{Moment, WorkerId};
 
 /// What to answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HandOverVerdict {
+pub enum Verdict {
     /// Drain it and pass it on.
     PassOn,
     /// Keep it, and say so.
-    Refuse(RefusalReason),
+    Refuse(Reason),
     /// I am leaving: I drain it and free it, which ends the request too. Whoever leaves cannot see to it that it is claimed.
     Release,
     /// Nothing was seen of late of who asks: read its row first, give [`Members`] what is found, and judge again.
@@ -25,14 +25,14 @@ pub enum HandOverVerdict {
 /// Why a lease is kept. Its text is for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum RefusalReason {
+pub enum Reason {
     /// The requester has not sent a heartbeat recently, or is leaving.
     NotAlive,
     /// It was refused a short while ago, as draining it took too long.
     CoolingDown,
 }
 
-impl fmt::Display for RefusalReason {
+impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotAlive => "the requester has not sent a heartbeat recently",
@@ -53,29 +53,29 @@ pub fn judge_request(
     leaving: bool,
     now: Moment,
     timing: &Timing,
-) -> HandOverVerdict {
+) -> Verdict {
     if leaving {
-        return HandOverVerdict::Release;
+        return Verdict::Release;
     }
     if cooling {
-        return HandOverVerdict::Refuse(RefusalReason::CoolingDown);
+        return Verdict::Refuse(Reason::CoolingDown);
     }
     if members.is_leaving(requester) {
-        return HandOverVerdict::Refuse(RefusalReason::NotAlive);
+        return Verdict::Refuse(Reason::NotAlive);
     }
     let heartbeat = members.failover(requester).unwrap_or_default().max(timing.failover) / 3;
     let lives = |life: Moment| now.since(life) <= heartbeat + timing.look;
     if members.last_life(requester).is_some_and(lives) {
-        return HandOverVerdict::PassOn;
+        return Verdict::PassOn;
     }
     if members.last_read(requester).is_none_or(|read| now.since(read) > timing.call_limit) {
-        return HandOverVerdict::AskTable;
+        return Verdict::AskTable;
     }
     if !members.has_rows() && members.last_life(requester).is_none() {
         // Where no worker has a row, to ask is all the life that one without leases can show.
-        return HandOverVerdict::PassOn;
+        return Verdict::PassOn;
     }
-    HandOverVerdict::Refuse(RefusalReason::NotAlive)
+    Verdict::Refuse(Reason::NotAlive)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 use crate::decide::cases::run;
-use crate::decide::members::notation::MembersCase;
+use crate::decide::members::notation::World;
 
 #[test]
 fn requests_are_answered_as_the_cases_say() {
-    run("hand_over.txt", MembersCase::tell);
+    run("hand_over.txt", World::tell);
 }

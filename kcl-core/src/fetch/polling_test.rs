@@ -9,9 +9,9 @@ use crate::runtime::within;
 use crate::stream::memory::{MemoryStream, Operation};
 use crate::stream::{ShardFilter, ShardPage, ShardPageToken, StartAt, StreamDescription};
 
-fn polled() -> (Scene, PollingFetch) {
+fn polled() -> (Scene, Polling) {
     let scene = Scene::new();
-    let polling = PollingFetch::new(
+    let polling = Polling::new(
         Arc::new(scene.stream.clone()),
         scene.shard.clone(),
         Arc::clone(&scene.clock),

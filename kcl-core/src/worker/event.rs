@@ -16,7 +16,7 @@ use crate::meters::EventMeters;
 use crate::model::{Checkpoint, HashKeyRange, LeaseKey, Position, ShardId, StreamName, WorkerId};
 use crate::processor::{LossReason, ShardRef};
 
-use super::log::WorkerLog;
+use super::log::Log;
 
 /// Something that an operator or a test may want to know.
 ///
@@ -337,14 +337,14 @@ const KEPT: usize = 1024;
 
 /// Where events are put; never blocks.
 #[derive(Clone, Debug)]
-pub(crate) struct EventSender {
+pub(crate) struct Outlet {
     listeners: broadcast::Sender<Event>,
-    log: Arc<WorkerLog>,
+    log: Arc<Log>,
     count: EventMeters,
 }
 
-impl EventSender {
-    pub(super) fn new(log: WorkerLog, count: EventMeters) -> Self {
+impl Outlet {
+    pub(super) fn new(log: Log, count: EventMeters) -> Self {
         Self { listeners: broadcast::Sender::new(KEPT), log: Arc::new(log), count }
     }
 

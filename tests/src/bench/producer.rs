@@ -5,20 +5,20 @@ use kcl_core::model::HashKeyRange;
 use md5::{Digest, Md5};
 
 use super::load::Contents;
-use super::{BenchLoad, LoadKeys};
+use super::{Keys, Load};
 
 /// Produces the Kinesis records of a load, as a producer does that knows the shards.
-pub(super) struct LoadProducer {
+pub(super) struct Producer {
     contents: Contents,
-    kind: LoadKind,
+    kind: Kind,
     shards: Vec<Shard>,
-    /// The next partition key of [`LoadKeys::Distinct`] to be looked at.
+    /// The next partition key of [`Keys::Distinct`] to be looked at.
     key: u64,
 }
 
-enum LoadKind {
+enum Kind {
     Plain,
-    Aggregates(LoadKeys),
+    Aggregates(Keys),
 }
 
 struct Shard {
@@ -44,10 +44,10 @@ impl From<Aggregate> for Put {
     }
 }
 
-impl LoadProducer {
+impl Producer {
     /// A producer for a stream with these shards.
-    pub(super) fn new(load: &BenchLoad, ranges: &[HashKeyRange]) -> Result<Self, Box<dyn Error>> {
-        let kind = if load.aggregate > 1 { LoadKind::Aggregates(load.keys) } else { LoadKind::Plain };
+    pub(super) fn new(load: &Load, ranges: &[HashKeyRange]) -> Result<Self, Box<dyn Error>> {
+        let kind = if load.aggregate > 1 { Kind::Aggregates(load.keys) } else { Kind::Plain };
         let left = load.records / ranges.len() as u64;
         let mut shards = Vec::with_capacity(ranges.len());
         for range in ranges {
@@ -65,22 +65,22 @@ impl LoadProducer {
             // Spread evenly: every shard has the same work.
             let turn = usize::try_from(n)? % self.shards.len();
             let full = match self.kind {
-                LoadKind::Plain => {
+                Kind::Plain => {
                     return Ok(Some(Put {
                         partition_key: format!("key-{}", n % 1000),
                         explicit_hash_key: Some(self.shards[turn].range.start()),
                         data: content.to_vec(),
                     }));
                 }
-                LoadKind::Aggregates(LoadKeys::One) => {
+                Kind::Aggregates(Keys::One) => {
                     let Shard { open, key, .. } = &mut self.shards[turn];
                     open.add(key, None, content)?
                 }
-                LoadKind::Aggregates(LoadKeys::Explicit) => {
+                Kind::Aggregates(Keys::Explicit) => {
                     let Shard { open, key, range, .. } = &mut self.shards[turn];
                     open.add(key, Some(within(*range, n)), content)?
                 }
-                LoadKind::Aggregates(LoadKeys::Distinct) => {
+                Kind::Aggregates(Keys::Distinct) => {
                     let (shard, key) = distinct(&mut self.shards, &mut self.key)?;
                     shard.open.add(&key, None, content)?
                 }

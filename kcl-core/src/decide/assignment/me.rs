@@ -21,15 +21,15 @@ pub struct Me<'a> {
     /// The former process under this name is known to be gone (it marked its row before it went): what it left is adopted at once.
     pub former_left: bool,
     /// What it is engaged in.
-    pub engaged: &'a dyn OwnLeases,
+    pub engaged: &'a dyn Engagements,
     /// The requests that it has sent and that are not over, also those that are not settled.
-    pub asked: &'a BTreeMap<LeaseKey, OwnRequest>,
+    pub asked: &'a BTreeMap<LeaseKey, Asked>,
     /// What it has passed on and not seen claimed.
     pub passed_on: &'a BTreeMap<LeaseKey, PassedOn>,
 }
 
 /// Tells what this worker has to do with a lease.
-pub trait OwnLeases: fmt::Debug {
+pub trait Engagements: fmt::Debug {
     /// Whether it works on it, takes or claims it, waits for a handler of a former tenancy to return, or leaves it alone for now.
     fn is_busy(&self, key: &LeaseKey) -> bool;
 
@@ -45,7 +45,7 @@ pub trait OwnLeases: fmt::Debug {
 
 /// A request of this worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OwnRequest {
+pub struct Asked {
     /// Who was asked.
     pub of: WorkerId,
     /// When it was sent.

@@ -4,7 +4,7 @@ use super::fleet::Fleet;
 
 /// What a row is to this worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LeaseStanding<'a> {
+pub(super) enum Standing<'a> {
     /// Nothing is left to be read.
     Finished,
     /// It names me: held, being taken, or a former handler of mine has not returned.
@@ -27,7 +27,7 @@ pub(super) enum LeaseStanding<'a> {
     Orphan,
 }
 
-impl<'a> LeaseStanding<'a> {
+impl<'a> Standing<'a> {
     pub(super) fn of(row: &'a Lease, fleet: &Fleet<'_>) -> Self {
         let (me, members) = (fleet.me, fleet.members);
         if row.checkpoint.is_shard_end() {

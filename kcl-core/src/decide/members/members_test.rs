@@ -1,7 +1,7 @@
 use crate::decide::cases::run;
-use crate::decide::members::notation::MembersCase;
+use crate::decide::members::notation::World;
 
 #[test]
 fn who_lives_is_judged_as_the_cases_say() {
-    run("members.txt", MembersCase::tell);
+    run("members.txt", World::tell);
 }

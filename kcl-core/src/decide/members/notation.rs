@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::decide::assignment::{Ask, KnownRows, Me, OwnLeases, OwnRequest, PassedOn, Plan, is_duplicated, plan};
+use crate::decide::assignment::{Ask, Asked, Engagements, Me, PassedOn, Plan, View, is_duplicated, plan};
 use crate::decide::cases::setting;
 use crate::decide::expiry::Timing;
-use crate::decide::hand_over::{HandOverVerdict, judge_request};
+use crate::decide::hand_over::{Verdict, judge_request};
 use crate::lease::WorkerRow;
 use crate::model::{Checkpoint, Lease, LeaseKey, Moment, WorkerId};
 
@@ -14,7 +14,7 @@ use super::Members;
 
 /// What one worker sees of a fleet, and what it knows of itself.
 #[derive(Debug)]
-pub(crate) struct MembersCase {
+pub(crate) struct World {
     timing: Timing,
     me: WorkerId,
     room: usize,
@@ -26,22 +26,22 @@ pub(crate) struct MembersCase {
     rows: BTreeMap<LeaseKey, Lease>,
     workers: BTreeMap<WorkerId, WorkerRow>,
     members: Members,
-    engaged: CaseLeases,
-    asked: BTreeMap<LeaseKey, OwnRequest>,
+    engaged: Engaged,
+    asked: BTreeMap<LeaseKey, Asked>,
     passed_on: BTreeMap<LeaseKey, PassedOn>,
     answers: Vec<String>,
 }
 
 /// What a case says that a worker is engaged in. Every lease of mine with a token that is not listed as foreign is of this process.
 #[derive(Debug, Default)]
-struct CaseLeases {
+struct Engaged {
     busy: BTreeSet<LeaseKey>,
     foreign: BTreeSet<LeaseKey>,
     abandoned: BTreeSet<LeaseKey>,
     refused: BTreeSet<LeaseKey>,
 }
 
-impl OwnLeases for CaseLeases {
+impl Engagements for Engaged {
     fn is_busy(&self, key: &LeaseKey) -> bool {
         self.busy.contains(key)
     }
@@ -85,7 +85,7 @@ fn names<'a>(keys: impl IntoIterator<Item = &'a LeaseKey>) -> String {
     names.join(" ")
 }
 
-impl MembersCase {
+impl World {
     /// Does what the lines say, one after the other; a line that ends with `?` is answered.
     pub(crate) fn tell(given: &[&str]) -> String {
         let mut world = Self {
@@ -100,7 +100,7 @@ impl MembersCase {
             rows: BTreeMap::new(),
             workers: BTreeMap::new(),
             members: Members::default(),
-            engaged: CaseLeases::default(),
+            engaged: Engaged::default(),
             asked: BTreeMap::new(),
             passed_on: BTreeMap::new(),
             answers: Vec::new(),
@@ -161,7 +161,7 @@ impl MembersCase {
             ["abandoned", which] => self.engaged.abandoned.extend(keys(which)),
             ["refused", which] => self.engaged.refused.extend(keys(which)),
             ["asked", of, "for", which, "at", since] => {
-                let asked = OwnRequest { of: of.into(), since: seconds(since) };
+                let asked = Asked { of: of.into(), since: seconds(since) };
                 self.asked.extend(keys(which).into_iter().map(|key| (key, asked.clone())));
             }
             ["stole", "at", when] => self.stole = Some(seconds(when)),
@@ -246,10 +246,10 @@ impl MembersCase {
             [id, "asks", "at", when, ref rest @ ..] => {
                 let cooling = rest.contains(&"cooling");
                 match judge_request(&id.into(), members, cooling, self.leaving, seconds(when), &self.timing) {
-                    HandOverVerdict::PassOn => "pass it on".to_owned(),
-                    HandOverVerdict::Refuse(reason) => format!("refuse: {reason}"),
-                    HandOverVerdict::Release => "release it".to_owned(),
-                    HandOverVerdict::AskTable => format!("read the row of {id} first"),
+                    Verdict::PassOn => "pass it on".to_owned(),
+                    Verdict::Refuse(reason) => format!("refuse: {reason}"),
+                    Verdict::Release => "release it".to_owned(),
+                    Verdict::AskTable => format!("read the row of {id} first"),
                 }
             }
             _ => panic!("what is `{words:?}`?"),
@@ -273,7 +273,7 @@ impl MembersCase {
 
     fn plan(&self, now: Moment) -> String {
         let (rows, workers): (Vec<_>, Vec<_>) = (self.rows.values().cloned().collect(), self.workers.values().cloned().collect());
-        let view = KnownRows { rows: &rows, workers: &workers };
+        let view = View { rows: &rows, workers: &workers };
         write(&self.with_me(|me| plan(&view, me, &self.members, now, &self.timing)))
     }
 }

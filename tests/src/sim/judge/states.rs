@@ -14,13 +14,13 @@ macro_rules! states {
         /// A state that a fault has to be met in, or that is rare: a run that never reached it has not shown much.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         #[repr(usize)]
-        pub(super) enum RareState {
+        pub(super) enum State {
             $($name,)+
         }
 
         const TEXTS: &[&str] = &[$($text,)+];
 
-        impl RareState {
+        impl State {
             pub(super) const fn text(self) -> &'static str {
                 TEXTS[self as usize]
             }
@@ -102,7 +102,7 @@ impl Default for States {
 }
 
 impl States {
-    fn add(&mut self, state: RareState) {
+    fn add(&mut self, state: State) {
         self.0[state as usize] += 1;
     }
 
@@ -159,60 +159,60 @@ impl Finder {
             Event::Thawed { life } => {
                 self.frozen.remove(life);
                 if self.robbed.remove(life) {
-                    self.found.add(RareState::FrozenOverDeadline);
+                    self.found.add(State::FrozenOverDeadline);
                 }
             }
             Event::Crashed { life } => drop(self.frozen.remove(life)),
             Event::Cut { life, service: "stream, for long", .. } => drop(self.out_of_reach.insert(*life)),
             Event::Said { life, said: Said::Unreadable(_) } if self.out_of_reach.contains(life) => {
-                self.found.add(RareState::LeftToOthers);
+                self.found.add(State::LeftToOthers);
             }
             Event::Spoiled { key, on: false } => drop(self.repaired.insert(key.clone())),
-            Event::Said { said: Said::Replaced, .. } => self.found.add(RareState::ReadAnew),
+            Event::Said { said: Said::Replaced, .. } => self.found.add(State::ReadAnew),
             Event::Stopped { error: Some(error), .. } if error.contains("was deleted and made again") => {
-                self.found.add(RareState::EndedReplaced);
+                self.found.add(State::EndedReplaced);
             }
             Event::Said { said: Said::EndRefused(key), .. }
                 if see.stream.leased(key).is_some_and(|(_, shard)| shard.is_open()) =>
             {
-                self.found.add(RareState::EndNotBelieved);
+                self.found.add(State::EndNotBelieved);
             }
-            Event::FalseEnd { shard, .. } if !see.stream.shards()[*shard].is_open() => self.found.add(RareState::ToldTooSoon),
+            Event::FalseEnd { shard, .. } if !see.stream.shards()[*shard].is_open() => self.found.add(State::ToldTooSoon),
             Event::Stopped { error: Some(error), .. } if error.contains("already in use by another live process") => {
-                self.found.add(RareState::TwinFound);
+                self.found.add(State::TwinFound);
             }
             Event::Written(written) => self.on_written(entry, written, see),
-            Event::WorkerRow { row: Some(_), accepted: false, .. } => self.found.add(RareState::WorkerRowRefused),
+            Event::WorkerRow { row: Some(_), accepted: false, .. } => self.found.add(State::WorkerRowRefused),
             Event::Reads { life, stream, on } => drop(self.removed.insert((*life, *stream), *on)),
-            Event::Said { said: Said::LeftUnread(_), .. } => self.found.add(RareState::LeftForWantOfRoom),
-            Event::WorkerRow { row: Some(row), accepted: true, .. } if row.leaving => self.found.add(RareState::WorkerLeft),
+            Event::Said { said: Said::LeftUnread(_), .. } => self.found.add(State::LeftForWantOfRoom),
+            Event::WorkerRow { row: Some(row), accepted: true, .. } if row.leaving => self.found.add(State::WorkerLeft),
             Event::Called { processor, call } => self.on_call(*processor, call, see),
             Event::Returned { processor, returned } => self.on_returned(*processor, *returned),
-            Event::Checkpointed { error: Some("lease lost"), .. } => self.found.add(RareState::CheckpointAfterLoss),
-            Event::Said { said: Said::Gap(..), .. } => self.found.add(RareState::GapReported),
-            Event::Said { said: Said::Skipped(..), .. } => self.found.add(RareState::SkippedRecord),
+            Event::Checkpointed { error: Some("lease lost"), .. } => self.found.add(State::CheckpointAfterLoss),
+            Event::Said { said: Said::Gap(..), .. } => self.found.add(State::GapReported),
+            Event::Said { said: Said::Skipped(..), .. } => self.found.add(State::SkippedRecord),
             Event::Opened { parents, .. } => {
                 let behind = |parent: &usize| {
                     let len = see.stream.shards()[*parent].len();
                     see.board.progress_of(*parent).first_not_done(0, len).is_some()
                 };
                 if parents.iter().any(behind) {
-                    self.found.add(RareState::ResharedWhileBehind);
+                    self.found.add(State::ResharedWhileBehind);
                 }
             }
             Event::Trimmed { shard, left: true, .. } => {
                 let key = &see.stream.shards()[*shard].key;
                 if !see.board.made.contains_key(key) {
-                    self.found.add(RareState::LeftUnread);
+                    self.found.add(State::LeftUnread);
                 }
             }
-            Event::SubscriptionOver { how: Over::Taken, .. } => self.found.add(RareState::SubscriptionTakenOver),
+            Event::SubscriptionOver { how: Over::Taken, .. } => self.found.add(State::SubscriptionTakenOver),
             Event::SubscriptionOver { unused: true, how: Over::Ended | Over::Reset, .. } => {
-                self.found.add(RareState::SubscriptionUnused);
+                self.found.add(State::SubscriptionUnused);
             }
             Event::EndPolled { life, shard } => drop(self.end_polled.insert((*life, *shard))),
-            Event::EndPushed { .. } => self.found.add(RareState::EndPushed),
-            Event::Overtaken { .. } => self.found.add(RareState::CursorOvertaken),
+            Event::EndPushed { .. } => self.found.add(State::EndPushed),
+            Event::Overtaken { .. } => self.found.add(State::CursorOvertaken),
             _ => {}
         }
     }
@@ -221,7 +221,7 @@ impl Finder {
         let kind = match call {
             Call::Initialize { checkpoint, pending, attempt, .. } => {
                 if *pending {
-                    self.found.add(RareState::PendingFound);
+                    self.found.add(State::PendingFound);
                 }
                 if *attempt == 1 && *checkpoint == Checkpoint::TrimHorizon {
                     self.on_child(processor, see);
@@ -230,7 +230,7 @@ impl Finder {
             }
             Call::Process { attempt, .. } => {
                 if *attempt > 1 {
-                    self.found.add(RareState::BatchRetried);
+                    self.found.add(State::BatchRetried);
                 }
                 "process"
             }
@@ -247,41 +247,41 @@ impl Finder {
         let ended = |parent: &kcl_core::model::ShardId| self.ended_by.get(&info.key.sibling(parent.clone()));
         let enders: Vec<_> = shard.shard.parents.iter().filter_map(ended).collect();
         if enders.iter().any(|ender| Some(*ender) != me) {
-            self.found.add(RareState::ChildElsewhere);
+            self.found.add(State::ChildElsewhere);
         }
         if let [one, other] = enders[..] {
-            self.found.add(if one == other { RareState::MergeEndedByOne } else { RareState::MergeEndedByTwo });
+            self.found.add(if one == other { State::MergeEndedByOne } else { State::MergeEndedByTwo });
         }
     }
 
     fn on_returned(&mut self, processor: ProcessorId, returned: Returned) {
         match (self.inside.remove(&processor), returned) {
             (_, Returned::Done) => {}
-            (Some("initialize"), _) => self.found.add(RareState::InitializeFailed),
-            (Some("end"), _) => self.found.add(RareState::EndFailed),
+            (Some("initialize"), _) => self.found.add(State::InitializeFailed),
+            (Some("end"), _) => self.found.add(State::EndFailed),
             _ => {}
         }
     }
 
     fn on_written(&mut self, entry: &Entry, written: &Written, see: &See<'_>) {
         if written.late {
-            self.found.add(if written.accepted { RareState::LateWriteLanded } else { RareState::LateWriteRefused });
+            self.found.add(if written.accepted { State::LateWriteLanded } else { State::LateWriteRefused });
         }
         match &written.asked {
-            Asked::Create(_) if written.accepted && written.late => self.found.add(RareState::LateCreateLanded),
-            Asked::Delete(_) if written.accepted => self.found.add(RareState::RowDeleted),
+            Asked::Create(_) if written.accepted && written.late => self.found.add(State::LateCreateLanded),
+            Asked::Delete(_) if written.accepted => self.found.add(State::RowDeleted),
             Asked::Update(expect, change) => match &written.before {
                 Some(before) if written.accepted => self.on_accepted(entry, written, change, before, see),
                 Some(before) => {
                     let mine = matches!(&expect.token, kcl_core::lease::Match::Is(token) if before.token.as_ref() == Some(token));
                     let moved = expect.counter.is_some_and(|counter| before.counter > counter);
                     match change {
-                        Change::Take { .. } => self.found.add(RareState::TakeLost),
-                        Change::Request { .. } if before.checkpoint_owner.is_some() => self.found.add(RareState::RequestLost),
-                        _ if mine && moved && change.is_held_by(before) => self.found.add(RareState::SettledByConflict),
-                        _ if mine && moved => self.found.add(RareState::OvertakenByOwnWrite),
+                        Change::Take { .. } => self.found.add(State::TakeLost),
+                        Change::Request { .. } if before.checkpoint_owner.is_some() => self.found.add(State::RequestLost),
+                        _ if mine && moved && change.is_held_by(before) => self.found.add(State::SettledByConflict),
+                        _ if mine && moved => self.found.add(State::OvertakenByOwnWrite),
                         _ if change.moves_checkpoint() && before.token.is_some() && !mine => {
-                            self.found.add(RareState::LateCheckpointRefused);
+                            self.found.add(State::LateCheckpointRefused);
                         }
                         _ => {}
                     }
@@ -304,76 +304,76 @@ impl Finder {
             Change::Take { .. } => {
                 self.on_taken(written, see);
                 if self.repaired.remove(key) {
-                    self.found.add(RareState::ReadAfterRepair);
+                    self.found.add(State::ReadAfterRepair);
                 }
                 let former = before.token.as_ref().and_then(|token| see.board.tenancy_with(key, token));
                 if let Some(former) = former {
                     let alive = see.board.lives.get(&former.life).is_some_and(|life| life.alive);
                     if self.frozen.contains(&former.life) {
-                        self.found.add(RareState::TakenFromFrozen);
+                        self.found.add(State::TakenFromFrozen);
                         self.robbed.insert(former.life);
                     } else if !alive {
-                        self.found.add(RareState::TakenFromCrashed);
+                        self.found.add(State::TakenFromCrashed);
                     } else if former.life != written.life {
-                        self.found.add(RareState::TakenFromLiving);
+                        self.found.add(State::TakenFromLiving);
                     }
                     if former.life != written.life && Some(&former.worker) == worker.as_ref() {
-                        self.found.add(RareState::TakenFromTwin);
+                        self.found.add(State::TakenFromTwin);
                     }
                     if alive && in_call(former.life) {
-                        self.found.add(RareState::TakenWhileInCall);
+                        self.found.add(State::TakenWhileInCall);
                     }
                 }
                 if before.checkpoint_owner.is_some() {
-                    self.found.add(RareState::TakenInHandOver);
+                    self.found.add(State::TakenInHandOver);
                 }
                 if self.passed_on.remove(key).is_some_and(|to| Some(to) != worker) {
-                    self.found.add(RareState::PassedOnTaken);
+                    self.found.add(State::PassedOnTaken);
                 }
                 if self.freed.remove(key).is_some_and(|at| entry.at.since(at) <= 1000) {
-                    self.found.add(RareState::FreedThenTaken);
+                    self.found.add(State::FreedThenTaken);
                 }
                 if written.late {
-                    self.found.add(RareState::LateTakeLanded);
+                    self.found.add(State::LateTakeLanded);
                 }
             }
             Change::Release { checkpoint, .. } => {
                 self.freed.insert(key.clone(), entry.at);
                 let stream = see.stream.leased(key).map_or(0, |(_, shard)| shard.stream);
                 if self.removed.get(&(written.life, stream)) == Some(&false) {
-                    self.found.add(RareState::StreamGivenUp);
+                    self.found.add(State::StreamGivenUp);
                 }
                 if before.token.is_none() {
                     self.passed_on.remove(key);
-                    self.found.add(RareState::GivenBack);
+                    self.found.add(State::GivenBack);
                 } else if checkpoint.is_some() {
-                    self.found.add(RareState::ReleasedWithCheckpoint);
+                    self.found.add(State::ReleasedWithCheckpoint);
                 } else if in_call(written.life) {
-                    self.found.add(RareState::ReleasedByBudget);
+                    self.found.add(State::ReleasedByBudget);
                 }
             }
-            Change::Request { .. } => self.found.add(RareState::Requested),
+            Change::Request { .. } => self.found.add(State::Requested),
             Change::PassOn { .. } => {
                 self.passed_on.extend(before.owner.clone().map(|to| (key.clone(), to)));
-                self.found.add(RareState::PassedOn);
+                self.found.add(State::PassedOn);
             }
             Change::Claim { .. } => {
                 self.passed_on.remove(key);
-                self.found.add(RareState::Claimed);
+                self.found.add(State::Claimed);
             }
-            Change::Refuse { .. } => self.found.add(RareState::Refused),
-            Change::Withdraw { .. } => self.found.add(RareState::Withdrawn),
+            Change::Refuse { .. } => self.found.add(State::Refused),
+            Change::Withdraw { .. } => self.found.add(State::Withdrawn),
             Change::End { .. } => {
                 self.ended_by.extend(worker.map(|worker| (key.clone(), worker)));
                 if before.checkpoint_owner.is_some() {
-                    self.found.add(RareState::EndedWhileAsked);
+                    self.found.add(State::EndedWhileAsked);
                 }
                 let shard = see.stream.leased(key);
                 if shard.is_some_and(|(_, shard)| shard.len() == 0) {
-                    self.found.add(RareState::EmptyEnded);
+                    self.found.add(State::EmptyEnded);
                 }
                 if shard.is_some_and(|(index, _)| self.end_polled.contains(&(written.life, index))) {
-                    self.found.add(RareState::EndedByAsking);
+                    self.found.add(State::EndedByAsking);
                 }
             }
             _ => {}
@@ -389,14 +389,14 @@ impl Finder {
         }
         let others = see.board.lives.iter().filter(|(life, info)| info.alive && **life != written.life);
         if others.map(|(_, info)| see.world.fleet.failover_of(info.slot)).any(|failover| silent > failover) {
-            self.found.add(RareState::OutlivedShorter);
+            self.found.add(State::OutlivedShorter);
         }
     }
 
     fn on_taken(&mut self, written: &Written, see: &See<'_>) {
         let Some((_, shard)) = see.stream.leased(&written.key) else { return };
         if self.removed.get(&(written.life, shard.stream)) == Some(&true) {
-            self.found.add(RareState::StreamTakenUp);
+            self.found.add(State::StreamTakenUp);
         }
         if see.world.fleet.caps.is_empty() {
             return;
@@ -409,7 +409,7 @@ impl Finder {
         let mine = count(&written.life);
         let mut others = see.board.lives.iter().filter(|(life, info)| info.alive && **life != written.life);
         if others.any(|(life, info)| count(life) >= see.world.fleet.cap_of(info.slot) && count(life) < mine) {
-            self.found.add(RareState::TakenForTheFull);
+            self.found.add(State::TakenForTheFull);
         }
     }
 }

@@ -1,14 +1,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::decide::assignment::{KnownRows, Me, OwnLeases, OwnRequest, PassedOn, Plan, Take, plan};
+use crate::decide::assignment::{Asked, Engagements, Me, PassedOn, Plan, Take, View, plan};
 use crate::decide::expiry::Timing;
-use crate::decide::hand_over::{HandOverVerdict, judge_request};
+use crate::decide::hand_over::{Verdict, judge_request};
 use crate::decide::members::Members;
 use crate::lease::{WorkerRow, Write};
 use crate::model::{Lease, LeaseKey, Moment, WorkerId};
 
-use super::table::{Hint, TestTable};
+use super::table::{Changed, Table};
 
 /// How a worker does what it does: what differs between workers.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +27,7 @@ pub(super) struct Manner {
 
 /// A worker: it carries out what is decided, and nothing else.
 #[derive(Debug)]
-pub(super) struct TestNode {
+pub(super) struct Node {
     pub(super) id: WorkerId,
     manner: Manner,
     timing: Timing,
@@ -39,7 +39,7 @@ pub(super) struct TestNode {
     pub(super) held: BTreeMap<LeaseKey, Lease>,
     draining: BTreeMap<LeaseKey, Moment>,
     refused: BTreeMap<LeaseKey, Moment>,
-    asked: BTreeMap<LeaseKey, OwnRequest>,
+    asked: BTreeMap<LeaseKey, Asked>,
     passed_on: BTreeMap<LeaseKey, PassedOn>,
     takes: Vec<Take>,
     next_look: Moment,
@@ -50,12 +50,12 @@ pub(super) struct TestNode {
 }
 
 #[derive(Debug)]
-struct NodeLeases<'a> {
+struct Engaged<'a> {
     held: &'a BTreeMap<LeaseKey, Lease>,
     refused: BTreeSet<&'a LeaseKey>,
 }
 
-impl OwnLeases for NodeLeases<'_> {
+impl Engagements for Engaged<'_> {
     fn is_busy(&self, key: &LeaseKey) -> bool {
         self.held.contains_key(key)
     }
@@ -75,8 +75,8 @@ impl OwnLeases for NodeLeases<'_> {
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-impl TestNode {
-    pub(super) fn start(id: &str, manner: Manner, table: &mut TestTable, now: Moment) -> Self {
+impl Node {
+    pub(super) fn start(id: &str, manner: Manner, table: &mut Table, now: Moment) -> Self {
         let row = WorkerRow::new(id.into(), table.token().into(), manner.failover);
         table.write_worker(&id.into(), Some(row.clone()));
         table.announce_worker(&id.into());
@@ -102,7 +102,7 @@ impl TestNode {
         }
     }
 
-    pub(super) fn step(&mut self, table: &mut TestTable, now: Moment) {
+    pub(super) fn step(&mut self, table: &mut Table, now: Moment) {
         if self.leaving && !self.row.leaving {
             self.beat(table, self.row.leaving());
             table.announce_worker(&self.id);
@@ -128,12 +128,12 @@ impl TestNode {
         if self.manner.hears && self.heard < table.announced.len() {
             for key in table.announced[self.heard..].iter().collect::<BTreeSet<_>>() {
                 match key {
-                    Hint::Lease(key) => {
+                    Changed::Lease(key) => {
                         let row = &table.now.leases[key];
                         self.members.see(row, now);
                         self.rows.insert(key.clone(), row.clone());
                     }
-                    Hint::Worker(id) => match table.now.workers.get(id) {
+                    Changed::Worker(id) => match table.now.workers.get(id) {
                         Some(row) => self.members.see_worker(row, now),
                         None => self.members.see_no_worker(id, now),
                     },
@@ -155,7 +155,7 @@ impl TestNode {
         }
     }
 
-    fn beat(&mut self, table: &mut TestTable, row: WorkerRow) {
+    fn beat(&mut self, table: &mut Table, row: WorkerRow) {
         if table.now.workers.get(&self.id) == Some(&self.row) {
             table.write_worker(&self.id, Some(row.clone()));
             self.row = row;
@@ -180,7 +180,7 @@ impl TestNode {
     fn plan(&mut self, now: Moment) -> Plan {
         self.refused.retain(|_, at| now.since(*at) < MINUTE);
         let rows = &self.rows;
-        let over = |key: &LeaseKey, asked: &OwnRequest| {
+        let over = |key: &LeaseKey, asked: &Asked| {
             let row = rows.get(key);
             now.since(asked.since) > self.timing.look && row.is_none_or(|row| row.owner.as_ref() != Some(&self.id))
         };
@@ -190,7 +190,7 @@ impl TestNode {
             self.refused.insert(key, now);
         }
         let rows: Vec<_> = self.rows.values().cloned().collect();
-        let engaged = NodeLeases { held: &self.held, refused: self.refused.keys().collect() };
+        let engaged = Engaged { held: &self.held, refused: self.refused.keys().collect() };
         let me = Me {
             id: &self.id,
             room: self.manner.room.saturating_sub(self.held.len()),
@@ -203,10 +203,10 @@ impl TestNode {
             asked: &self.asked,
             passed_on: &self.passed_on,
         };
-        plan(&KnownRows { rows: &rows, workers: &self.workers }, &me, &self.members, now, &self.timing)
+        plan(&View { rows: &rows, workers: &self.workers }, &me, &self.members, now, &self.timing)
     }
 
-    fn carry_out(&mut self, plan: Plan, table: &mut TestTable, now: Moment) {
+    fn carry_out(&mut self, plan: Plan, table: &mut Table, now: Moment) {
         self.takes = plan.take;
         for key in plan.claim.iter().chain(&plan.give_back) {
             let write = Write::claim(&self.rows[key], self.id.clone(), table.token().into());
@@ -223,7 +223,7 @@ impl TestNode {
             let row = &self.rows[&ask.key];
             assert!(row.checkpoint_owner.is_none() && row.owner.as_ref() == Some(&ask.of) && ask.of != self.id);
             if let Ok(row) = table.write_aloud(&ask.key, &Write::request(row, self.id.clone(), ask.of.clone())) {
-                self.asked.insert(ask.key.clone(), OwnRequest { of: ask.of, since: now });
+                self.asked.insert(ask.key.clone(), Asked { of: ask.of, since: now });
                 self.rows.insert(ask.key, row);
             }
         }
@@ -241,7 +241,7 @@ impl TestNode {
         }
     }
 
-    fn take_what_is_due(&mut self, table: &mut TestTable, now: Moment) {
+    fn take_what_is_due(&mut self, table: &mut Table, now: Moment) {
         let (due, later) = std::mem::take(&mut self.takes).into_iter().partition(|take| take.at <= now);
         self.takes = later;
         for take in due {
@@ -259,7 +259,7 @@ impl TestNode {
     }
 
     /// An owner hears of a request by its own writes, its looks and what is announced.
-    fn answer_requests(&mut self, table: &mut TestTable, now: Moment) {
+    fn answer_requests(&mut self, table: &mut Table, now: Moment) {
         for key in self.held.keys().cloned().collect::<Vec<_>>() {
             if self.leaving {
                 let due = *self.draining.entry(key.clone()).or_insert(now + self.manner.drain);
@@ -274,7 +274,7 @@ impl TestNode {
                 continue;
             };
             let mut verdict = judge_request(&requester, &self.members, false, false, now, &self.timing);
-            if verdict == HandOverVerdict::AskTable {
+            if verdict == Verdict::AskTable {
                 match table.now.workers.get(&requester) {
                     Some(row) => self.members.see_worker(row, now),
                     None => self.members.see_no_worker(&requester, now),
@@ -283,7 +283,7 @@ impl TestNode {
             }
             let held = self.held[&key].clone();
             match verdict {
-                HandOverVerdict::PassOn if now >= *self.draining.entry(key.clone()).or_insert(now + self.manner.drain) => {
+                Verdict::PassOn if now >= *self.draining.entry(key.clone()).or_insert(now + self.manner.drain) => {
                     self.draining.remove(&key);
                     match table.write_aloud(&key, &Write::pass_on(&held, self.id.clone(), requester, None)) {
                         Ok(row) => {
@@ -295,19 +295,19 @@ impl TestNode {
                         Err(row) => drop(self.rows.insert(key, row)),
                     }
                 }
-                HandOverVerdict::PassOn => {}
-                HandOverVerdict::Refuse(_) => {
+                Verdict::PassOn => {}
+                Verdict::Refuse(_) => {
                     self.draining.remove(&key);
                     if let Ok(row) = table.write_aloud(&key, &Write::refuse(&held, self.id.clone(), requester)) {
                         self.keep(&key, Ok(row));
                     }
                 }
-                HandOverVerdict::AskTable | HandOverVerdict::Release => panic!("{verdict:?}"),
+                Verdict::AskTable | Verdict::Release => panic!("{verdict:?}"),
             }
         }
     }
 
-    fn release(&mut self, key: &LeaseKey, table: &mut TestTable) {
+    fn release(&mut self, key: &LeaseKey, table: &mut Table) {
         let Some(held) = self.held.remove(key) else { return };
         if let Ok(row) = table.write_aloud(key, &Write::release(&held, None)) {
             self.rows.insert(key.clone(), row);
