@@ -6,6 +6,8 @@
 - The modules of a crate import one another without a circle.
 - Time, tasks and chance are taken from the files that are named here, and from no other outside of tests.
 - Each path and each test that the Markdown files name exists.
+- No two types of a crate have the same name.
+- A function's name has at most 60 characters: a test that shows more says the rest in its doc comment.
 """
 
 import re
@@ -14,6 +16,12 @@ import sys
 from pathlib import Path
 
 MOST_LINES = 600
+LONGEST_NAME = 60
+# Here tests still have longer names.
+LONG_NAMES = ("kcl-core/src/lease/", "kcl-core/src/model/", "kcl-core/src/testing/", "kcl-dynamo/", "kcl-local/")
+# Two types here still have the same name: the modules of `Error` qualify it.
+TWICE = {("kcl-core/src/", "Error")}
+TWICE_CRATES = {"kcl-dynamo/src/", "kcl-local/src/"}
 DECIDE = "kcl-core/src/decide/"
 IMPURE = {"kcl-core/src/runtime.rs", "kcl-dynamo/src/runtime.rs", "kcl-local/src/runtime.rs"}
 IMPURE_WORDS = re.compile(
@@ -117,6 +125,38 @@ def names(markdown, files):
                     yield f"{page}:{number}: there is no test `{word}`"
 
 
+def long_names(files):
+    for path in files:
+        if not path.startswith(LONG_NAMES):
+            for name in re.findall(r"\bfn (\w+)", Path(path).read_text()):
+                if len(name) > LONGEST_NAME:
+                    yield f"{path}: `{name}` has {len(name)} characters, at most {LONGEST_NAME} are allowed"
+
+
+def crate(path):
+    """What stands for the crate that a file is compiled into: a library, a program, or a group of tests with all that it includes."""
+    program = re.match(r".*?src/bin/\w+|.*?src/", path)
+    target = re.match(r"(?:tests/)?(?:.*?/)??(?:tests|benches|examples|fuzz_targets)/\w+", path)
+    return (program or target or re.match(".*", path))[0]
+
+
+def twice(files):
+    declared = re.compile(r"^\s*(?:pub(?:\([^)]*\))?\s+)?(?:struct|enum|trait|union)\s+(\w+)|^(?:pub(?:\([^)]*\))?\s+)?type\s+(\w+)", re.M)
+    crates = {}
+    for path in files:
+        for found in declared.finditer(Path(path).read_text()):
+            crates.setdefault(crate(path), []).append((found[1] or found[2], path))
+    for name, types in crates.items():
+        common = re.sub(r"/tests/\w+$", "/tests/support", name)
+        types = types + (crates.get(common, []) if common != name else [])
+        first = {}
+        for type_name, path in types:
+            is_known = (name, type_name) in TWICE or name in TWICE_CRATES
+            if type_name in first and not is_known:
+                yield f"{path}: there is a type `{type_name}` in {first[type_name]} too"
+            first.setdefault(type_name, path)
+
+
 def everything():
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
@@ -127,7 +167,7 @@ def main():
     listed = everything()
     rust = [path for path in listed if path.endswith(".rs")]
     markdown = [path for path in listed if path.endswith(".md")]
-    faults = [*sizes(rust), *purity(rust), *exceptions(rust), *circles(rust), *names(markdown, rust)]
+    faults = [*sizes(rust), *purity(rust), *exceptions(rust), *circles(rust), *names(markdown, rust), *long_names(rust), *twice(rust)]
     for fault in faults:
         print(fault, file=sys.stderr)
     print(f"{len(rust)} files of code, {len(markdown)} pages, {len(faults)} faults")

@@ -7,24 +7,22 @@
 //! Everything that a worker needs is in `build`: the stream, the lease table, the processor, and the settings, which the options say
 //! (`src/consume/options.rs`). The rest is how a program runs one: until there is a reason to stop.
 
-use std::error::Error;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use aws_config::BehaviorVersion;
-use examples::consume::{LeaseTableAt, Options, Processor, Quiet, Seen, Summary, Trace, Watch};
+use examples::consume::{ConsumeOptions, LeaseTableAt, Processor, Quiet, Seen, Summary, Trace, Watch};
 use examples::exit::{self, USAGE};
 use examples::process::ProcessStart;
+use kcl_core::BoxError;
 use kcl_core::Worker;
 use kcl_core::processor::ShardRef;
 use kcl_core::stream::kinesis::KinesisStream;
 use kcl_core::worker::{ShutdownReport, Stopped};
 
-type BoxError = Box<dyn Error + Send + Sync>;
-
 fn main() -> ExitCode {
     let start = ProcessStart::get();
-    let options = Options::from_command_line();
+    let options = ConsumeOptions::from_command_line();
     if let Err(error) = examples::logging::start() {
         eprintln!("error: {error}");
         return USAGE.into();
@@ -40,7 +38,7 @@ fn main() -> ExitCode {
     code.into()
 }
 
-async fn consume(options: &Options, seen: &Arc<Seen>) -> Result<(), BoxError> {
+async fn consume(options: &ConsumeOptions, seen: &Arc<Seen>) -> Result<(), BoxError> {
     let mut signal = kcl_core::stop_signal()?;
     // Credentials may come from afar: a signal does not wait for them.
     let worker = tokio::select! {
@@ -72,7 +70,7 @@ async fn consume(options: &Options, seen: &Arc<Seen>) -> Result<(), BoxError> {
     unread.into_inner().map_or(Ok(()), |error| Err(error.into()))
 }
 
-async fn build(options: &Options, seen: &Arc<Seen>) -> Result<Worker, BoxError> {
+async fn build(options: &ConsumeOptions, seen: &Arc<Seen>) -> Result<Worker, BoxError> {
     let trace = options.trace.as_deref().map(Trace::open).transpose()?.map(Arc::new);
     let table = LeaseTableAt::open(options).await?;
     let mut config = aws_config::defaults(BehaviorVersion::latest());

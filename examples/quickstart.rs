@@ -6,7 +6,6 @@
 //!
 //! How a worker is built and run is in [`worker`] and [`work`]; what it does with records is in `src/quickstart/counter.rs`.
 
-use std::error::Error;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,17 +15,16 @@ use examples::embedded::Embedded;
 use examples::exit::{self, FAILED, USAGE};
 use examples::process::ProcessStart;
 use examples::quickstart::{
-    Corpus, Counts, Ledger, Options, Producer, Progress, PutProgress, Report, Shards, State, WordCounter, recover,
+    Corpus, Counts, Ledger, Producer, Progress, PutProgress, QuickstartOptions, Report, Shards, State, WordCounter, recover,
 };
 use indicatif::HumanCount;
+use kcl_core::BoxError;
 use kcl_core::processor::ShardRef;
 use kcl_core::signal::{Signal, StopSignal};
 use kcl_core::stream::kinesis::KinesisStream;
 use kcl_core::worker::{FanOutConfig, Mode, ShutdownReport, Stopped};
 use kcl_core::{OnFailure, Worker};
 use kcl_local::SqliteLeaseTable;
-
-type BoxError = Box<dyn Error + Send + Sync>;
 
 /// The name of the stream.
 const STREAM: &str = "quickstart";
@@ -40,7 +38,7 @@ const GRACE: Duration = Duration::from_secs(10);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let options = Options::parse();
+    let options = QuickstartOptions::parse();
     if let Err(error) = examples::logging::start() {
         eprintln!("error: {error}");
         return USAGE.into();
@@ -48,7 +46,7 @@ async fn main() -> ExitCode {
     exit::code(quickstart(&options).await)
 }
 
-async fn quickstart(options: &Options) -> Result<u8, BoxError> {
+async fn quickstart(options: &QuickstartOptions) -> Result<u8, BoxError> {
     let start = ProcessStart::get();
     let mut caught = kcl_core::stop_signal()?;
     let state = State::find(options)?;
@@ -77,7 +75,7 @@ async fn worker(
     state: &State,
     stream: &Embedded,
     application: &str,
-    options: &Options,
+    options: &QuickstartOptions,
     counts: &Arc<Counts>,
 ) -> Result<Worker, BoxError> {
     let table = SqliteLeaseTable::open(state.leases(), application).await?;

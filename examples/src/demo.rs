@@ -3,13 +3,12 @@
 use std::path::Path;
 
 use aws_sdk_kinesis::primitives::Blob;
+use kcl_core::BoxError;
 use kcl_core::model::StreamName;
 use kcl_core::processor::{ProcessRecordsInput, ShardRef};
 use kcl_core::{Failure, KinesisStream, RecordProcessor};
 
 use crate::embedded::Embedded;
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A stream with records. Without it, an application reads from AWS: it leaves `source` out.
 #[derive(Debug)]

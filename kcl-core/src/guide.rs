@@ -3,6 +3,9 @@
 #[doc = include_str!("../docs/settings.md")]
 pub mod settings {}
 
+#[doc = include_str!("../docs/handlers.md")]
+pub mod handlers {}
+
 #[doc = include_str!("../docs/fleet.md")]
 pub mod fleet {}
 

@@ -40,6 +40,8 @@
 //! }
 //! ```
 //!
+//! Who needs no batches implements [`RecordHandler`], for a record at a time: [`handler`].
+//!
 //! A service runs until it is told to end: `worker.run_until(kcl_core::stop_signal()?, deadline)`. Lease tables that outlive the process
 //! are in the crates `kcl-local` (`SQLite`, for one host) and `kcl-dynamo` (DynamoDB, for any number of hosts).
 //!
@@ -64,6 +66,7 @@ pub(crate) mod decide;
 pub mod checkpoint;
 pub mod deaggregate;
 pub mod fetch;
+pub mod handler;
 pub mod processor;
 pub mod stream;
 
@@ -75,7 +78,6 @@ pub mod worker;
 // For producers.
 pub mod aggregate;
 
-mod level;
 pub mod meters;
 #[cfg(test)]
 #[path = "paused_test.rs"]
@@ -85,12 +87,14 @@ mod runtime;
 pub mod signal;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod watermark;
 
 /// The AWS SDK's client of Kinesis, in the version that this crate reads with: what
 /// [`KinesisStream::new`] takes.
 #[cfg(feature = "kinesis")]
 pub use aws_sdk_kinesis;
 pub use fetch::ByteBudget;
+pub use handler::RecordHandler;
 pub use lease::memory::MemoryLeaseTable;
 pub use model::InitialPosition;
 pub use processor::{Failure, OnFailure, RecordProcessor, RecordProcessorFactory};

@@ -56,13 +56,13 @@ impl fmt::Display for Signal {
 /// # Panics
 /// Outside of a tokio runtime with I/O enabled.
 pub fn stop_signal() -> io::Result<StopSignal> {
-    Ok(StopSignal { caught: system::Caught::new()? })
+    Ok(StopSignal { caught: system::Signals::new()? })
 }
 
 /// The future of [`stop_signal`]. Cancel safe: polled again, by whomever, it is done with the next signal.
 #[derive(Debug)]
 pub struct StopSignal {
-    caught: system::Caught,
+    caught: system::Signals,
 }
 
 impl Future for StopSignal {
@@ -86,14 +86,16 @@ mod system {
 
     use super::Signal;
 
+    pub(super) use UnixSignals as Signals;
+
     #[derive(Debug)]
-    pub(super) struct Caught {
+    pub(super) struct UnixSignals {
         interrupt: unix::Signal,
         terminate: unix::Signal,
         _second: Second,
     }
 
-    impl Caught {
+    impl UnixSignals {
         pub(super) fn new() -> io::Result<Self> {
             let second = Second::new()?;
             let (interrupt, terminate) = (unix::signal(SignalKind::interrupt())?, unix::signal(SignalKind::terminate())?);
@@ -184,10 +186,12 @@ mod system {
 
     use super::Signal;
 
-    #[derive(Debug)]
-    pub(super) struct Caught(CtrlC);
+    pub(super) use WindowsSignals as Signals;
 
-    impl Caught {
+    #[derive(Debug)]
+    pub(super) struct WindowsSignals(CtrlC);
+
+    impl WindowsSignals {
         pub(super) fn new() -> io::Result<Self> {
             ctrl_c().map(Self)
         }

@@ -9,8 +9,9 @@ use kcl_core::stream::ErrorKind;
 use kcl_core::stream::memory::{Operation, SubscriptionFault};
 use support::{Counters, Logged, Pushing, Script, loud};
 
+/// Each end is counted by its cause.
 #[tokio::test(start_paused = true)]
-async fn an_hour_of_ends_is_no_word_above_debug_and_each_end_is_counted_by_its_cause() {
+async fn an_hour_of_subscription_ends_logs_nothing_above_debug() {
     let (logged, counters) = (Logged::in_this_process(), Counters::of_this_process());
     let world = Pushing::new(1);
     let shard = world.shard();

@@ -16,8 +16,9 @@ use support::{Fleet, Logged, Script, at, lease_of, loud, one_shard, wait_for_lea
 const CANARY: &str = "canary-4711";
 
 // One test: what is logged is the process's.
+/// And never the content of a record.
 #[tokio::test]
-async fn nothing_above_debug_is_logged_while_all_is_well_and_never_the_content_of_a_record() {
+async fn a_healthy_worker_logs_nothing_above_debug() {
     let logged = Logged::in_this_process();
     let (stream, shard, _) = one_shard(0);
     let table = MemoryLeaseTable::new();

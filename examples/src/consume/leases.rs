@@ -10,7 +10,7 @@ use kcl_core::lease::LeaseTable;
 use kcl_dynamo::OpenOptions;
 use kcl_local::SqliteLeaseTable;
 
-use super::Options;
+use super::ConsumeOptions;
 
 /// Where leases and checkpoints are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl LeaseTableAt {
     ///
     /// # Errors
     /// There is no place for the file, or it cannot be a lease table; there is no region or no credentials.
-    pub async fn open(options: &Options) -> Result<Arc<dyn LeaseTable>, BoxError> {
+    pub async fn open(options: &ConsumeOptions) -> Result<Arc<dyn LeaseTable>, BoxError> {
         let place = match &options.lease_table {
             Some(place) => place.clone(),
             None => Self::Sqlite(default_file(&options.application)?),

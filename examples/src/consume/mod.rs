@@ -10,7 +10,7 @@ mod trace;
 mod watch;
 
 pub use leases::LeaseTableAt;
-pub use options::{Options, ReadBy};
+pub use options::{ConsumeOptions, ReadBy};
 pub use processor::Processor;
 pub use quiet::Quiet;
 pub use seen::{Seen, ShardSeen};

@@ -38,7 +38,7 @@ Exit codes:
 
 The log goes to standard error. RUST_LOG sets its level (default: warn), for example RUST_LOG=consume=info,kcl_core=debug."
 )]
-pub struct Options {
+pub struct ConsumeOptions {
     /// The stream: its name or its ARN.
     #[arg(long, value_name = "NAME|ARN")]
     pub stream: StreamName,
@@ -123,7 +123,7 @@ pub enum ReadBy {
     Auto,
 }
 
-impl Options {
+impl ConsumeOptions {
     /// The options of the command line; the program ends if they cannot be.
     #[must_use]
     pub fn from_command_line() -> Self {
@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Options::command().debug_assert();
+        ConsumeOptions::command().debug_assert();
     }
 
     #[test]
@@ -272,8 +272,9 @@ mod tests {
     #[test]
     fn a_consumer_is_named_or_given_and_only_for_fan_out() {
         let read = |more: &str| {
-            let options =
-                Options::try_parse_from(["consume", "--stream", "s", "--application", "a"].into_iter().chain(more.split(' ')))?;
+            let options = ConsumeOptions::try_parse_from(
+                ["consume", "--stream", "s", "--application", "a"].into_iter().chain(more.split(' ')),
+            )?;
             options.check().map(|()| options.mode())
         };
         let arn = "arn:aws:kinesis:us-east-1:000000000000:stream/s/consumer/c:1";

@@ -15,12 +15,12 @@ pub struct Seen {
     bytes: AtomicU64,
     duplicates: AtomicU64,
     first: OnceLock<Moment>,
-    progress: watch::Sender<Progress>,
+    progress: watch::Sender<ShardProgress>,
     shards: Mutex<HashMap<ShardId, ShardSeen>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Progress {
+struct ShardProgress {
     records: u64,
     last: Option<Moment>,
 }
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_came_before_is_a_duplicate_on_its_own_shard_alone() {
+    fn a_repeated_record_is_a_duplicate_only_on_its_own_shard() {
         let seen = Seen::default();
         let (first, second) = (seen.shard(&"a".into()), seen.shard(&"b".into()));
         seen.count(&first, &records(1..=10));

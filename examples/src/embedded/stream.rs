@@ -1,4 +1,3 @@
-use std::error::Error;
 use std::path::Path;
 use std::time::Duration;
 
@@ -6,6 +5,7 @@ use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::retry::RetryConfig;
 use aws_sdk_kinesis::config::{BehaviorVersion, Config, Credentials, Region};
 use aws_sdk_kinesis::types::{Shard, StreamStatus};
+use kcl_core::BoxError;
 use kcl_core::model::ShardId;
 use kcl_core::{Clock, SystemClock};
 use kcl_local::stream::{LocalStream, LocalStreamBuilder};
@@ -17,8 +17,6 @@ pub struct Embedded {
     client: Client,
     name: &'static str,
 }
-
-type BoxError = Box<dyn Error + Send + Sync>;
 
 /// The longest that the embedded stream allows, for replays: a week.
 const RETENTION_HOURS: i32 = 168;

@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_kill_records_that_come_again_are_known_and_not_counted_twice() {
+    fn records_repeated_after_a_kill_are_not_counted_twice() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger");
         let batch: Vec<_> = (1..=5).map(|n| record(n, "a", &format!("1:{n} two words"))).collect();
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_was_put_twice_and_one_of_somebody_else_are_told_apart() {
+    fn lines_put_twice_and_foreign_lines_are_told_apart() {
         let folder = tempfile::tempdir().unwrap();
         let counts = load(&folder.path().join("ledger"));
         let records = [record(1, "a", "1:1 x"), record(2, "a", "1:1 x"), record(3, "a", "hello"), record(4, "a", "2:1 y z")];

@@ -267,7 +267,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_and_positions_come_back_and_each_application_has_its_own() {
+    fn counts_and_positions_are_restored_per_application() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger.sqlite");
         let at = Position::new(SequenceNumber::from_u128(u128::MAX), 0);

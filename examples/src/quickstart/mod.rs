@@ -29,7 +29,7 @@ pub use counter::WordCounter;
 pub use counts::{Counts, ShardState, ShardView, Shards, Tally};
 pub use ledger::{FileKey, Ledger, LedgerError};
 pub use line::Line;
-pub use options::{Options, State, StateError};
+pub use options::{QuickstartOptions, State, StateError};
 pub use plain::Count;
 pub use producer::{Producer, Put, PutProgress};
 pub use progress::Progress;

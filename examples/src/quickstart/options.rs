@@ -31,7 +31,7 @@ Exit codes:
 
 Delete the state folder, which the program names, to begin anew."
 )]
-pub struct Options {
+pub struct QuickstartOptions {
     /// The folder with the text files; target, .git and what is not UTF-8 are skipped. Without it: the sources of this project.
     pub folder: Option<PathBuf>,
     /// Reads everything in the stream again from its beginning, under a new application name.
@@ -79,7 +79,7 @@ impl State {
     ///
     /// # Errors
     /// There is no such folder, or the state folder is not for this.
-    pub fn find(options: &Options) -> Result<Self, StateError> {
+    pub fn find(options: &QuickstartOptions) -> Result<Self, StateError> {
         let folder = options.folder.as_deref().unwrap_or_else(|| Path::new(WORKSPACE));
         let folder = folder.canonicalize().map_err(|error| StateError::NoFolder(folder.to_owned(), error))?;
         if !folder.is_dir() {
@@ -129,18 +129,18 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Options::command().debug_assert();
+        QuickstartOptions::command().debug_assert();
     }
 
     #[test]
-    fn every_folder_has_a_state_of_its_own_and_other_folders_are_left_alone() {
+    fn each_folder_has_its_own_state_and_leaves_others_alone() {
         assert_ne!(slug(Path::new("/a/notes")), slug(Path::new("/b/notes")));
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("mine"), "x").unwrap();
         let state = Some(folder.path().to_owned());
-        let options = Options { folder: Some(folder.path().to_owned()), replay: false, fan_out: false, state };
+        let options = QuickstartOptions { folder: Some(folder.path().to_owned()), replay: false, fan_out: false, state };
         assert!(matches!(State::find(&options), Err(StateError::Foreign(_))));
-        let options = Options { folder: Some(folder.path().join("mine")), ..options };
+        let options = QuickstartOptions { folder: Some(folder.path().join("mine")), ..options };
         assert!(matches!(State::find(&options), Err(StateError::NotFolder(_))));
     }
 }

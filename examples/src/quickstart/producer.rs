@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use kcl_core::BoxError;
 
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
@@ -51,8 +52,6 @@ impl PutProgress {
         drop(self.stop.subscribe().wait_for(|stop| *stop).await);
     }
 }
-
-type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Kinesis: records of one `PutRecords`.
 const BATCH_RECORDS: u64 = 500;
@@ -219,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_goes_on_where_it_only_grew_and_begins_anew_where_it_changed() {
+    fn a_file_that_grew_is_continued_and_a_changed_one_restarted() {
         let mut put = Put::new();
         assert_eq!(next(&put, "x\ny\n"), (1, 0, 2));
         put.insert(("a".to_owned(), 1), Count::of("x\ny", 2));

@@ -26,7 +26,7 @@ fn user_record() -> impl Strategy<Value = (String, Option<u128>, Vec<u8>)> {
 
 proptest! {
     #[test]
-    fn what_was_added_comes_out_again_in_order_and_within_the_limits(
+    fn records_added_come_out_in_order_and_within_the_limits(
         records in prop::collection::vec(user_record(), 0..60), max_bytes in 64_usize..3000, max_records in 1_u64..20,
     ) {
         let limited = Aggregator::new().with_max_bytes(max_bytes).and_then(|limited| limited.with_max_records(max_records));
@@ -62,7 +62,7 @@ proptest! {
 }
 
 #[test]
-fn an_aggregate_is_filled_to_the_last_byte_that_the_limit_allows() {
+fn an_aggregate_is_filled_to_the_last_byte_of_its_limit() {
     let sizes = |limit: usize| {
         let mut aggregator = Aggregator::new().with_max_bytes(limit).unwrap();
         let mut sizes = Vec::new();
@@ -89,8 +89,10 @@ fn a_key_that_comes_again_is_written_once() {
     assert!(aggregate.data.len() < 200 + 39 + 100 * 9 + 30, "{}", aggregate.data.len());
 }
 
+/// A record that is larger than an aggregate may be becomes a record by itself and keeps its place
+/// in the order.
 #[test]
-fn a_record_that_is_larger_than_an_aggregate_may_be_becomes_one_by_itself_and_keeps_its_place() {
+fn an_oversized_record_stands_alone_and_keeps_its_place() {
     let mut aggregator = Aggregator::new();
     let large = vec![7; Aggregator::MAX_BYTES + 1];
     assert_eq!(aggregator.add("a", None, b"first"), Ok(None));
@@ -102,8 +104,9 @@ fn a_record_that_is_larger_than_an_aggregate_may_be_becomes_one_by_itself_and_ke
     assert!(!apart(&second)[0].aggregated);
 }
 
+/// The error names the limit, and what was added before is left as it is.
 #[test]
-fn what_the_service_would_refuse_is_refused_with_what_is_allowed_and_leaves_the_rest_as_it_is() {
+fn records_the_service_would_refuse_are_refused_with_the_limit() {
     let mut aggregator = Aggregator::new();
     assert_eq!(aggregator.add("a", None, b"kept"), Ok(None));
     assert_eq!(aggregator.add("", None, b""), Err(AddError::PartitionKey(0)));

@@ -182,8 +182,8 @@ impl fmt::Debug for Aggregate {
 /// An aggregate that is being filled: the three fields of its message, encoded.
 #[derive(Default)]
 struct Open {
-    partition_keys: Table,
-    hash_keys: Table,
+    partition_keys: KeyIndex,
+    hash_keys: KeyIndex,
     messages: Vec<u8>,
     records: u64,
     first: Option<First>,
@@ -198,12 +198,12 @@ struct First {
 
 /// A table of keys, encoded, with the index of each.
 #[derive(Default)]
-struct Table {
+struct KeyIndex {
     encoded: Vec<u8>,
     indexes: HashMap<String, u64>,
 }
 
-impl Table {
+impl KeyIndex {
     /// The index that a key has or would have, and the bytes that it would add.
     fn look(&self, key: &str) -> (u64, usize) {
         match self.indexes.get(key) {

@@ -70,12 +70,12 @@ use super::{CheckpointError, Delivered};
 /// Dropping the future of a call is the same as not waiting for its answer: the checkpoint may be stored or not.
 #[derive(Clone)]
 pub struct Checkpointer {
-    shard: Arc<Tenancy>,
+    shard: Arc<CheckpointerShared>,
     end: Position,
 }
 
 /// What the checkpointers of a tenancy share.
-pub(crate) struct Tenancy {
+pub(crate) struct CheckpointerShared {
     held: Arc<Held>,
     orders: Orders,
     delivered: Delivered,
@@ -87,7 +87,7 @@ pub(crate) struct Tenancy {
     replay: OnceLock<Position>,
 }
 
-impl Tenancy {
+impl CheckpointerShared {
     pub(crate) fn new(
         held: Arc<Held>,
         delivered: Delivered,
@@ -130,7 +130,7 @@ impl Tenancy {
 }
 
 impl Checkpointer {
-    pub(crate) const fn new(shard: Arc<Tenancy>, end: Position) -> Self {
+    pub(crate) const fn new(shard: Arc<CheckpointerShared>, end: Position) -> Self {
         Self { shard, end }
     }
 
@@ -231,7 +231,7 @@ impl fmt::Debug for Checkpointer {
 /// ```
 #[derive(Clone)]
 pub struct PreparedCheckpoint {
-    shard: Arc<Tenancy>,
+    shard: Arc<CheckpointerShared>,
     at: Position,
 }
 

@@ -8,7 +8,7 @@ mod delivered;
 mod error;
 
 pub use crate::decide::checkpoint::Refused;
-pub(crate) use checkpointer::Tenancy;
+pub(crate) use checkpointer::CheckpointerShared;
 pub use checkpointer::{Checkpointer, PreparedCheckpoint};
 pub(crate) use delivered::Delivered;
 pub use error::CheckpointError;

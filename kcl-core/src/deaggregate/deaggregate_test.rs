@@ -14,11 +14,11 @@ mod schema {
         #[prost(string, repeated, tag = "2")]
         pub(super) explicit_hash_key_table: Vec<String>,
         #[prost(message, repeated, tag = "3")]
-        pub(super) records: Vec<Record>,
+        pub(super) records: Vec<KplRecord>,
     }
 
     #[derive(Clone, PartialEq, prost::Message)]
-    pub(super) struct Record {
+    pub(super) struct KplRecord {
         #[prost(uint64, required, tag = "1")]
         pub(super) partition_key_index: u64,
         #[prost(uint64, optional, tag = "2")]
@@ -60,9 +60,9 @@ fn assert_handed_on_as_it_is(data: &[u8], what: &str) {
     assert_eq!((apart.aggregates, apart.corrupt), (0, 1), "{what}");
 }
 
-fn record(key: u64, hash_key: Option<u64>, data: &str) -> schema::Record {
+fn record(key: u64, hash_key: Option<u64>, data: &str) -> schema::KplRecord {
     let tags = vec![Tag { key: "ignored".to_owned(), value: None }];
-    schema::Record { partition_key_index: key, explicit_hash_key_index: hash_key, data: data.into(), tags }
+    schema::KplRecord { partition_key_index: key, explicit_hash_key_index: hash_key, data: data.into(), tags }
 }
 
 fn sample() -> AggregatedRecord {
@@ -73,8 +73,10 @@ fn sample() -> AggregatedRecord {
     }
 }
 
+/// A user record has its own partition and explicit hash key; all else comes from the Kinesis
+/// record that contained it.
 #[test]
-fn user_records_carry_their_own_keys_and_the_rest_of_the_record_that_they_came_in() {
+fn user_records_have_keys_of_their_own_within_their_record() {
     let apart = apart(seal(&sample().encode_to_vec()));
     assert_eq!((apart.aggregates, apart.corrupt), (1, 0));
     let [first, second, third] = apart.records.try_into().unwrap();
@@ -99,8 +101,10 @@ fn payloads_are_views_into_the_fetched_bytes() {
     assert!(within.contains(&apart.records[0].data.as_ptr()) && within.contains(&apart.records[1].data.as_ptr()));
 }
 
+/// Fields of every wire type are skipped, and the key tables may stand behind the records that use
+/// them.
 #[test]
-fn unknown_fields_of_every_wire_type_are_passed_over_and_tables_may_follow_the_records() {
+fn unknown_fields_are_skipped_and_tables_may_follow_records() {
     let unknown = [0x48, 1, 0x51, 1, 2, 3, 4, 5, 6, 7, 8, 0x5a, 2, 9, 9, 0x63, 0x08, 1, 0x64, 0x6d, 1, 2, 3, 4];
     let AggregatedRecord { partition_key_table, explicit_hash_key_table, records } = sample();
     let records = AggregatedRecord { records, ..AggregatedRecord::default() }.encode_to_vec();
@@ -122,8 +126,10 @@ fn what_is_no_aggregate_is_left_alone_and_not_counted() {
     }
 }
 
+/// A record that starts with the magic number but is not a valid aggregate is delivered as one
+/// plain record.
 #[test]
-fn what_begins_like_an_aggregate_and_is_none_is_handed_on_as_one_plain_record_and_counted() {
+fn a_false_aggregate_is_delivered_unchanged_and_counted() {
     let good = seal(&sample().encode_to_vec());
     for length in MAGIC.len()..good.len() {
         assert_handed_on_as_it_is(&good[..length], &format!("cut to {length}"));
@@ -151,7 +157,7 @@ fn what_begins_like_an_aggregate_and_is_none_is_handed_on_as_one_plain_record_an
 }
 
 #[test]
-fn an_aggregate_that_holds_no_record_gives_none_and_is_counted_as_an_aggregate() {
+fn an_aggregate_without_records_yields_none_and_is_counted() {
     let keys_only = AggregatedRecord { records: Vec::new(), ..sample() }.encode_to_vec();
     for message in [&b""[..], &keys_only] {
         let alone = apart(seal(message));
@@ -173,7 +179,7 @@ fn one_bad_record_takes_nothing_from_its_neighbours() {
 fn an_aggregate_in_an_aggregate_is_a_payload() {
     let inner = seal(&sample().encode_to_vec());
     let mut outer = sample();
-    outer.records = vec![schema::Record { data: inner.clone(), ..record(0, None, "") }];
+    outer.records = vec![schema::KplRecord { data: inner.clone(), ..record(0, None, "") }];
     let apart = apart(seal(&outer.encode_to_vec()));
     assert_eq!(apart.records.len(), 1);
     assert_eq!(apart.records[0].data, inner);
@@ -194,8 +200,10 @@ fn a_long_key_that_many_records_share_is_held_once() {
     assert_eq!(text(&apart.records[0]), text(&apart.records[19_999]));
 }
 
+/// Bytes that are not UTF-8 show as replacement characters; the hash is taken of the bytes as they
+/// were.
 #[test]
-fn keys_that_are_no_text_are_taken_with_replacement_characters_and_hashed_as_they_are() {
+fn keys_that_are_not_text_get_replacements_but_hash_as_given() {
     let message = [&[0x0a, 2, 0xff, b'k'][..], &[0x1a, 4, 0x08, 0, 0x1a, 0]].concat();
     let hash_key = u128::from_be_bytes(digest(&[0xff, b'k']));
     let only = HashKeyRange::new(hash_key, hash_key).unwrap();
@@ -239,7 +247,7 @@ fn message() -> impl Strategy<Value = AggregatedRecord> {
         let (k, h) = (keys.len() as u64, hash_keys.len() as u64);
         let hash_key = if h == 0 { Just(None).boxed() } else { prop::option::of(0..h).boxed() };
         let record = (0..k, hash_key, prop::collection::vec(any::<u8>(), 0..80))
-            .prop_map(|(key, hash_key, data)| schema::Record { data, ..record(key, hash_key, "") });
+            .prop_map(|(key, hash_key, data)| schema::KplRecord { data, ..record(key, hash_key, "") });
         prop::collection::vec(record, 1..30).prop_map(move |records| AggregatedRecord {
             partition_key_table: keys.clone(),
             explicit_hash_key_table: hash_keys.clone(),
@@ -249,10 +257,10 @@ fn message() -> impl Strategy<Value = AggregatedRecord> {
 }
 
 /// A user record: partition key, explicit hash key, payload.
-type Parts = (String, Option<String>, Vec<u8>);
+type KeysAndData = (String, Option<String>, Vec<u8>);
 
 /// What another decoder finds.
-fn expected(message: &AggregatedRecord) -> Option<Vec<Parts>> {
+fn expected(message: &AggregatedRecord) -> Option<Vec<KeysAndData>> {
     let find = |table: &[String], index: u64| table.get(usize::try_from(index).ok()?).cloned();
     let records = message.records.iter().map(|record| {
         let key = find(&message.partition_key_table, record.partition_key_index)?;
@@ -265,35 +273,35 @@ fn expected(message: &AggregatedRecord) -> Option<Vec<Parts>> {
     records.collect()
 }
 
-fn found(records: &[Record]) -> Vec<Parts> {
+fn found(records: &[Record]) -> Vec<KeysAndData> {
     let text = |key: &crate::model::Key| key.to_string();
     records.iter().map(|r| (text(&r.partition_key), r.explicit_hash_key.as_ref().map(text), r.data.to_vec())).collect()
 }
 
 #[derive(Clone, Debug)]
-enum Change {
+enum Damage {
     Set(prop::sample::Index, u8),
     Remove(prop::sample::Index),
     Insert(prop::sample::Index, u8),
     Cut(prop::sample::Index),
 }
 
-fn change() -> impl Strategy<Value = Change> {
+fn change() -> impl Strategy<Value = Damage> {
     prop_oneof![
-        (any::<prop::sample::Index>(), any::<u8>()).prop_map(|(at, byte)| Change::Set(at, byte)),
-        any::<prop::sample::Index>().prop_map(Change::Remove),
-        (any::<prop::sample::Index>(), any::<u8>()).prop_map(|(at, byte)| Change::Insert(at, byte)),
-        any::<prop::sample::Index>().prop_map(Change::Cut),
+        (any::<prop::sample::Index>(), any::<u8>()).prop_map(|(at, byte)| Damage::Set(at, byte)),
+        any::<prop::sample::Index>().prop_map(Damage::Remove),
+        (any::<prop::sample::Index>(), any::<u8>()).prop_map(|(at, byte)| Damage::Insert(at, byte)),
+        any::<prop::sample::Index>().prop_map(Damage::Cut),
     ]
 }
 
-fn apply(change: &Change, bytes: &mut Vec<u8>) {
+fn apply(change: &Damage, bytes: &mut Vec<u8>) {
     match change {
         _ if bytes.is_empty() => {}
-        Change::Set(at, byte) => *at.get_mut(bytes) = *byte,
-        Change::Remove(at) => drop(bytes.remove(at.index(bytes.len()))),
-        Change::Insert(at, byte) => bytes.insert(at.index(bytes.len()), *byte),
-        Change::Cut(at) => bytes.truncate(at.index(bytes.len())),
+        Damage::Set(at, byte) => *at.get_mut(bytes) = *byte,
+        Damage::Remove(at) => drop(bytes.remove(at.index(bytes.len()))),
+        Damage::Insert(at, byte) => bytes.insert(at.index(bytes.len()), *byte),
+        Damage::Cut(at) => bytes.truncate(at.index(bytes.len())),
     }
 }
 
@@ -316,7 +324,7 @@ proptest! {
     }
 
     #[test]
-    fn a_changed_aggregate_gives_its_user_records_or_the_one_plain_record(
+    fn a_damaged_aggregate_yields_its_records_or_one_plain_record(
         message in message(), changes in prop::collection::vec(change(), 1..4),
     ) {
         let good = seal(&message.encode_to_vec());
@@ -330,8 +338,9 @@ proptest! {
         }
     }
 
+    /// The result is what an independent decoder finds, or the one plain record.
     #[test]
-    fn a_changed_message_under_a_right_digest_gives_what_another_decoder_finds_or_the_one_plain_record(
+    fn a_changed_message_with_a_right_digest_decodes_as_elsewhere(
         message in message(), changes in prop::collection::vec(change(), 1..4),
     ) {
         let mut bytes = message.encode_to_vec();
@@ -384,7 +393,7 @@ fn check_against_the_other_decoder(message: &[u8]) -> Result<(), TestCaseError> 
 }
 
 #[test]
-fn what_the_kpl_wrote_is_taken_apart_as_the_published_schema_has_it() {
+fn kpl_aggregates_decode_as_the_published_schema_says() {
     let golden: serde_json::Value = serde_json::from_str(include_str!("../../tests/golden/kpl-1.0.7-records.json")).unwrap();
     let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
     let mut aggregates = 0;

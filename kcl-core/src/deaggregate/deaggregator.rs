@@ -63,8 +63,8 @@ impl Deaggregator {
     #[must_use]
     pub fn take_apart(&self, raw: Vec<RawRecord>) -> UserRecords {
         // Counted before the list is made: growing it would copy it, and leave up to half of it empty.
-        let parts = Part::of_all(&raw);
-        let count = parts.iter().map(Part::records).sum();
+        let parts = RecordKind::of_all(&raw);
+        let count = parts.iter().map(RecordKind::records).sum();
         let mut all = UserRecords { records: Vec::with_capacity(count), ..UserRecords::default() };
         for (part, raw) in parts.into_iter().zip(raw) {
             if part.records() == 0 {
@@ -74,9 +74,9 @@ impl Deaggregator {
             }
             all.occupied += raw.data.len();
             match part {
-                Part::Plain => all.push_plain(raw),
-                Part::Corrupt(reason) => all.push_corrupt(raw, reason),
-                Part::Aggregate(at, message) => {
+                RecordKind::Plain => all.push_plain(raw),
+                RecordKind::Corrupt(reason) => all.push_corrupt(raw, reason),
+                RecordKind::Aggregate(at, message) => {
                     let before = all.records.len();
                     match message.read(&raw, &at, self.range, &mut all.records) {
                         Ok(()) => {
@@ -98,13 +98,13 @@ impl Deaggregator {
 }
 
 /// What a Kinesis record is.
-enum Part {
+enum RecordKind {
     Plain,
     Corrupt(Corrupt),
     Aggregate(Range<usize>, Message),
 }
 
-impl Part {
+impl RecordKind {
     /// Some together, for their digests.
     fn of_all(raw: &[RawRecord]) -> Vec<Self> {
         let mut parts = Vec::with_capacity(raw.len());

@@ -1,7 +1,7 @@
 use crate::model::HashKeyRange;
 
 use super::digests::digests;
-use super::message::{Entry, Table};
+use super::message::{KeyEntry, KeyTable};
 
 /// The hash keys that partition keys have: their MD5 digests as numbers, the first byte the highest.
 pub(super) fn of_partition_keys<'a>(keys: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = u128> {
@@ -42,14 +42,19 @@ fn eight(digits: [u8; 8]) -> u64 {
 pub(super) struct RangeCheck<'a> {
     range: HashKeyRange,
     message: &'a [u8],
-    partition_keys: &'a Table,
+    partition_keys: &'a KeyTable,
     partition_keys_outside: Option<Vec<bool>>,
-    hash_keys: &'a Table,
+    hash_keys: &'a KeyTable,
     hash_keys_outside: Option<Vec<bool>>,
 }
 
 impl<'a> RangeCheck<'a> {
-    pub(super) const fn new(range: HashKeyRange, message: &'a [u8], partition_keys: &'a Table, hash_keys: &'a Table) -> Self {
+    pub(super) const fn new(
+        range: HashKeyRange,
+        message: &'a [u8],
+        partition_keys: &'a KeyTable,
+        hash_keys: &'a KeyTable,
+    ) -> Self {
         Self { range, message, partition_keys, partition_keys_outside: None, hash_keys, hash_keys_outside: None }
     }
 
@@ -60,7 +65,7 @@ impl<'a> RangeCheck<'a> {
         let (range, message) = (self.range, self.message);
         let (outside, index) = match hash_key {
             Some(index) => {
-                let outside = |key: &Entry| explicit(key.bytes(message)).is_some_and(|hash_key| !range.contains(hash_key));
+                let outside = |key: &KeyEntry| explicit(key.bytes(message)).is_some_and(|hash_key| !range.contains(hash_key));
                 (self.hash_keys_outside.get_or_insert_with(|| self.hash_keys.iter().map(outside).collect()), index)
             }
             None => {
@@ -86,8 +91,9 @@ mod tests {
         assert_eq!(hash_keys, [0x0cc1_75b9_c0f1_b6a8_31c3_99e2_6977_2661]);
     }
 
+    /// Anything else counts as no key.
     #[test]
-    fn an_explicit_hash_key_is_a_decimal_below_2_to_the_128th_or_nothing() {
+    fn an_explicit_hash_key_is_a_decimal_below_2_to_the_128() {
         assert_eq!(explicit(b"340282366920938463463374607431768211455"), Some(u128::MAX));
         assert_eq!(explicit(&[b"0".repeat(60), b"7".to_vec()].concat()), Some(7));
         assert_eq!(explicit(b"0"), Some(0));

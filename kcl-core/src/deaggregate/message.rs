@@ -22,14 +22,14 @@ pub(super) enum Corrupt {
 
 /// A key of a table: where it is in the message, and where in the text that is shared by the records.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(super) struct KeyEntry {
     raw: (u32, u32),
     text: (u32, u32),
 }
 
-pub(super) type Table = Vec<Entry>;
+pub(super) type KeyTable = Vec<KeyEntry>;
 
-impl Entry {
+impl KeyEntry {
     /// The key as the producer wrote it.
     pub(super) fn bytes<'a>(&self, message: &'a [u8]) -> &'a [u8] {
         message.get(self.raw.0 as usize..self.raw.1 as usize).unwrap_or_default()
@@ -39,8 +39,8 @@ impl Entry {
 /// A message whose tables are known and whose user records have been counted, not yet read.
 #[derive(Debug)]
 pub(super) struct Message {
-    partition_keys: Table,
-    hash_keys: Table,
+    partition_keys: KeyTable,
+    hash_keys: KeyTable,
     /// All keys, one behind the other: one allocation for all records of the aggregate.
     text: Arc<str>,
     records: usize,
@@ -66,7 +66,7 @@ impl Message {
     ///
     /// Text that is not UTF-8 is taken with replacement characters, as the KCL does; its hash key is that of the bytes.
     pub(super) fn scan(message: &[u8]) -> Result<Self, Corrupt> {
-        let (mut partition_keys, mut hash_keys, mut records) = (Table::new(), Table::new(), 0);
+        let (mut partition_keys, mut hash_keys, mut records) = (KeyTable::new(), KeyTable::new(), 0);
         let mut text = String::new();
         let mut fields = Fields::new(message);
         while let Some((number, value)) = fields.next()? {
@@ -87,7 +87,7 @@ impl Message {
                 Ok(key) => text.push_str(key),
                 Err(_) => text.push_str(&String::from_utf8_lossy(key)),
             }
-            table.push(Entry { raw: (bound(at.start)?, bound(at.end)?), text: (bound(start)?, bound(text.len())?) });
+            table.push(KeyEntry { raw: (bound(at.start)?, bound(at.end)?), text: (bound(start)?, bound(text.len())?) });
         }
         Ok(Self { partition_keys, hash_keys, text: text.into(), records })
     }
@@ -147,12 +147,12 @@ impl Message {
         Ok(())
     }
 
-    fn key(&self, entry: &Entry) -> Key {
+    fn key(&self, entry: &KeyEntry) -> Key {
         Key::part(&self.text, entry.text.0, entry.text.1)
     }
 }
 
-fn entry(table: &Table, index: u64) -> Result<(usize, &Entry), Corrupt> {
+fn entry(table: &KeyTable, index: u64) -> Result<(usize, &KeyEntry), Corrupt> {
     let index = usize::try_from(index).map_err(|_| Corrupt::NoSuchKey)?;
     table.get(index).map(|entry| (index, entry)).ok_or(Corrupt::NoSuchKey)
 }

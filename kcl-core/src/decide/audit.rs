@@ -29,7 +29,7 @@ mod tests {
     }
 
     #[test]
-    fn one_worker_is_first_and_the_others_follow_each_at_another_time() {
+    fn one_worker_audits_first_and_the_others_follow_apart() {
         let live: Vec<WorkerId> = ["a", "b", "c", "d"].map(WorkerId::from).to_vec();
         let mut ranks: Vec<_> = live.iter().map(|worker| rank(&live, worker)).collect();
         ranks.sort_unstable();

@@ -47,7 +47,7 @@ impl Bound {
 
 /// What a worker has to do with a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum LeaseDuty {
     /// It was read up to the bound here.
     Done,
     /// It is held, being taken, or still to be taken here.
@@ -58,10 +58,11 @@ pub enum Part {
 
 /// Whether a worker has nothing left to read: of the unfinished leases each is done, somebody else's, or waits for a parent that is done
 /// and so does not end in this run. Not when there is no lease at all.
-pub fn is_read(leases: &[Lease], part: impl Fn(&Lease) -> Part) -> bool {
+pub fn is_read(leases: &[Lease], part: impl Fn(&Lease) -> LeaseDuty) -> bool {
     let unfinished = || leases.iter().filter(|lease| !lease.checkpoint.is_shard_end());
     // What is done does not end, nor does what waits for it; both are the same to their children.
-    let mut over: BTreeSet<&LeaseKey> = unfinished().filter(|lease| part(lease) == Part::Done).map(|lease| &lease.key).collect();
+    let mut over: BTreeSet<&LeaseKey> =
+        unfinished().filter(|lease| part(lease) == LeaseDuty::Done).map(|lease| &lease.key).collect();
     loop {
         let before = over.len();
         let waits = |lease: &&Lease| lease.parents.iter().any(|parent| over.contains(&lease.key.sibling(parent.clone())));
@@ -71,7 +72,7 @@ pub fn is_read(leases: &[Lease], part: impl Fn(&Lease) -> Part) -> bool {
             break;
         }
     }
-    !leases.is_empty() && unfinished().all(|lease| over.contains(&lease.key) || part(lease) == Part::Others)
+    !leases.is_empty() && unfinished().all(|lease| over.contains(&lease.key) || part(lease) == LeaseDuty::Others)
 }
 
 #[cfg(test)]
@@ -95,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tip_says_that_nothing_came_only_when_it_was_asked_for_after_the_bound() {
+    fn only_a_tip_requested_after_the_bound_shows_that_nothing_came() {
         let asked = Timestamp::from_millis;
         assert!(BOUND.is_passed_at_tip(Some(0), asked(11_001)));
         for (behind, at) in [(Some(0), 11_000), (Some(0), 9_000), (Some(1), 20_000), (None, 20_000)] {
@@ -105,8 +106,8 @@ mod tests {
     }
 
     /// `name`, what is to do with it, its parents; a name in capitals is at its end.
-    fn read(rows: &[(&str, Part, &[&str])]) -> bool {
-        let lease = |(name, _, parents): &(&str, Part, &[&str])| {
+    fn read(rows: &[(&str, LeaseDuty, &[&str])]) -> bool {
+        let lease = |(name, _, parents): &(&str, LeaseDuty, &[&str])| {
             let end = if name.to_uppercase() == *name { Checkpoint::ShardEnd } else { Checkpoint::TrimHorizon };
             let mut lease = Lease::new(LeaseKey::single(*name), end);
             lease.parents = parents.iter().map(|parent| (*parent).into()).collect();
@@ -118,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_worker_is_done_when_every_lease_is_done_or_in_good_hands() {
-        use Part::{Done, Mine, Others};
+        use LeaseDuty::{Done, Mine, Others};
         assert!(read(&[("a", Done, &[]), ("b", Others, &[]), ("C", Mine, &[])]));
         assert!(!read(&[("a", Done, &[]), ("b", Mine, &[])]), "one is held, or free");
         assert!(!read(&[]), "nothing is known yet");
@@ -126,7 +127,7 @@ mod tests {
 
     #[test]
     fn what_waits_for_a_shard_that_does_not_end_is_not_waited_for() {
-        use Part::{Done, Mine, Others};
+        use LeaseDuty::{Done, Mine, Others};
         assert!(read(&[("p", Done, &[]), ("c", Mine, &["p"]), ("g", Mine, &["c", "X"]), ("X", Mine, &[])]));
         assert!(!read(&[("p", Others, &[]), ("c", Mine, &["p"])]), "its parent may still end");
         assert!(!read(&[("P", Mine, &[]), ("c", Mine, &["P"])]), "its parent has ended");

@@ -31,7 +31,7 @@ use crate::model::LossReason;
 /// Where the consumer of a shard is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum State {
+pub enum ConsumerState {
     /// A parent is not finished; the lease is held meanwhile.
     WaitingForParents,
     /// `initialize` has not succeeded yet.
@@ -115,13 +115,13 @@ pub enum Command {
     /// Call `lease_lost`.
     CallLeaseLost(LossReason),
     /// Go.
-    Finish(Outcome),
+    Finish(ConsumerOutcome),
 }
 
 /// How the consumer of a shard ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Outcome {
+pub enum ConsumerOutcome {
     /// The shard is done.
     ShardEnd,
     /// The lease was freed with the last checkpoint stored.
@@ -132,35 +132,35 @@ pub enum Outcome {
 
 /// The state machine.
 #[derive(Clone, Debug)]
-pub struct Consumer {
-    state: State,
+pub struct ConsumerMachine {
+    state: ConsumerState,
     pending: Command,
     /// What failed, to be tried again after the pause.
     retry: Command,
-    outcome: Outcome,
+    outcome: ConsumerOutcome,
 }
 
-impl Default for Consumer {
+impl Default for ConsumerMachine {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Consumer {
+impl ConsumerMachine {
     /// A consumer whose lease has just been acquired.
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            state: State::WaitingForParents,
+            state: ConsumerState::WaitingForParents,
             pending: Command::AwaitParents,
             retry: Command::AwaitParents,
-            outcome: Outcome::Released,
+            outcome: ConsumerOutcome::Released,
         }
     }
 
     /// Where it is.
     #[must_use]
-    pub const fn state(&self) -> &State {
+    pub const fn state(&self) -> &ConsumerState {
         &self.state
     }
 
@@ -185,9 +185,9 @@ impl Consumer {
         self.pending.clone()
     }
 
-    fn step(&mut self, event: Step) -> Option<(State, Command)> {
+    fn step(&mut self, event: Step) -> Option<(ConsumerState, Command)> {
         use Command as Do;
-        use State as In;
+        use ConsumerState as In;
         Some(match (&self.state, event) {
             (In::WaitingForParents, Step::ParentsFinished) => (In::Starting, Do::Initialize),
             (In::Starting, Step::Initialized) => (In::Processing, Do::AwaitBatch),
@@ -195,13 +195,13 @@ impl Consumer {
             (In::Processing, Step::BatchDone) => (In::Processing, Do::AwaitBatch),
             (In::Processing, Step::EndReached) => (In::Ending, Do::CallShardEnded),
             (In::Ending, Step::ShardEnded) => (In::Confirmed, Do::StoreEnd),
-            (In::Confirmed, Step::EndStored) => (In::Ended, Do::Finish(Outcome::ShardEnd)),
+            (In::Confirmed, Step::EndStored) => (In::Ended, Do::Finish(ConsumerOutcome::ShardEnd)),
             (In::HandingOver, Step::ShutdownRequested) => (In::HandingOver, Do::Release),
             (In::HandingOver, Step::Released) => {
-                self.outcome = Outcome::Released;
+                self.outcome = ConsumerOutcome::Released;
                 (In::Losing, Do::CallLeaseLost(LossReason::Released))
             }
-            (In::Leaving, Step::Released) => (In::Ended, Do::Finish(Outcome::Released)),
+            (In::Leaving, Step::Released) => (In::Ended, Do::Finish(ConsumerOutcome::Released)),
             (In::Losing, Step::LeaseLostReturned) => (In::Ended, Do::Finish(self.outcome.clone())),
 
             (In::Losing | In::Ended, _) => return None,
@@ -214,10 +214,10 @@ impl Consumer {
             (In::Processing | In::Ending, Step::StopAsked) => (In::HandingOver, Do::CallShutdownRequested),
 
             (In::WaitingForParents | In::Starting | In::Leaving | In::Confirmed, Step::LeaseLost(reason)) => {
-                (In::Ended, Do::Finish(Outcome::Lost(reason)))
+                (In::Ended, Do::Finish(ConsumerOutcome::Lost(reason)))
             }
             (In::Processing | In::Ending | In::HandingOver, Step::LeaseLost(reason)) => {
-                self.outcome = Outcome::Lost(reason.clone());
+                self.outcome = ConsumerOutcome::Lost(reason.clone());
                 (In::Losing, Do::CallLeaseLost(reason))
             }
             _ => return None,

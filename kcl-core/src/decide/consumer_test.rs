@@ -2,7 +2,7 @@ use super::*;
 
 /// Runs the events that a case names and gives back a line for each: the event, the state after it, what to do.
 fn trace(events: &str) -> String {
-    let mut consumer = Consumer::new();
+    let mut consumer = ConsumerMachine::new();
     let mut lines = vec![format!("start -> {:?}: {:?}", consumer.state(), consumer.pending())];
     for name in events.split_whitespace() {
         let event = match name {
@@ -65,13 +65,13 @@ fn no_order_of_events_breaks_the_order_of_calls() {
     }
 
     #[derive(Clone, Default)]
-    struct Seen {
+    struct MachineTrace {
         initialized: bool,
         confirmed: bool,
         lost_calls: u32,
     }
 
-    fn explore(consumer: &Consumer, seen: &Seen, depth: u32, runs: &mut u32) {
+    fn explore(consumer: &ConsumerMachine, seen: &MachineTrace, depth: u32, runs: &mut u32) {
         let command = consumer.pending();
         match command {
             Command::AwaitBatch | Command::Process | Command::CallShardEnded | Command::CallShutdownRequested => {
@@ -83,7 +83,7 @@ fn no_order_of_events_breaks_the_order_of_calls() {
                 *runs += 1;
                 let told = u32::from(seen.initialized && !seen.confirmed);
                 assert_eq!(seen.lost_calls, told, "exactly one of shard_ended and lease_lost");
-                assert_eq!(*outcome == Outcome::ShardEnd, seen.confirmed && matches!(outcome, Outcome::ShardEnd));
+                assert_eq!(*outcome == ConsumerOutcome::ShardEnd, seen.confirmed && matches!(outcome, ConsumerOutcome::ShardEnd));
                 return;
             }
             _ => {}
@@ -106,6 +106,6 @@ fn no_order_of_events_breaks_the_order_of_calls() {
     }
 
     let mut runs = 0;
-    explore(&Consumer::new(), &Seen::default(), 9, &mut runs);
+    explore(&ConsumerMachine::new(), &MachineTrace::default(), 9, &mut runs);
     assert!(runs > 1000, "only {runs} whole runs were tried");
 }

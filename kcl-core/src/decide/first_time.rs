@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_that_is_set_back_begins_now_and_not_at_its_first_time() {
+    fn a_lease_that_is_set_back_begins_now() {
         let (latest, configured) = (InitialPosition::Latest, InitialPosition::AtTimestamp(Timestamp::from_millis(3)));
         let done = facts(None, time(7));
         assert_eq!(missing(&Checkpoint::Latest, &done, latest), Some(Missing::Present));

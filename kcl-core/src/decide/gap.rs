@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn the_checkpointed_record_coming_back_first_shows_that_nothing_is_missing() {
+    fn the_checkpointed_record_first_shows_that_nothing_is_missing() {
         assert_eq!(judge_first(&at(7, 0), Some(&number(7))), None);
     }
 
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn another_record_coming_back_first_is_an_uncertain_gap_up_to_it() {
+    fn another_record_first_is_an_uncertain_gap_up_to_it() {
         let gap = judge_first(&at(7, 3), Some(&number(9)));
         assert_eq!(gap, Some(DataGap { after: Checkpoint::At(at(7, 3)), before: Some(at(9, 0)), certain: false }));
     }
@@ -91,18 +91,18 @@ mod tests {
     }
 
     #[test]
-    fn a_shard_that_ends_without_the_checkpointed_record_is_an_uncertain_gap() {
+    fn an_end_without_the_checkpointed_record_is_an_uncertain_gap() {
         let gap = judge_first(&at(7, 0), None);
         assert_eq!(gap, Some(DataGap { after: Checkpoint::At(at(7, 0)), before: None, certain: false }));
     }
 
     #[test]
-    fn a_record_before_the_checkpoint_shows_that_nothing_has_aged_out() {
+    fn a_record_before_the_checkpoint_shows_that_nothing_aged_out() {
         assert_eq!(judge_first(&at(7, 0), Some(&number(6))), None);
     }
 
     #[test]
-    fn a_shard_that_left_the_stream_is_a_certain_gap_unless_it_was_done() {
+    fn a_shard_that_left_unfinished_is_a_certain_gap() {
         for checkpoint in [Checkpoint::TrimHorizon, Checkpoint::Latest, Checkpoint::At(at(7, 3))] {
             assert_eq!(shard_gone(&checkpoint), Some(DataGap { after: checkpoint.clone(), before: None, certain: true }));
         }

@@ -11,11 +11,11 @@ use crate::model::{Moment, WorkerId};
 
 /// What to answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum HandOverVerdict {
     /// Drain it and pass it on.
     PassOn,
     /// Keep it, and say so.
-    Refuse(Reason),
+    Refuse(RefusalReason),
     /// I am leaving: I drain it and free it, which ends the request too. Whoever leaves cannot see to it that it is claimed.
     Release,
     /// Nothing was seen of late of who asks: read its row first, give [`Members`] what is found, and judge again.
@@ -25,14 +25,14 @@ pub enum Verdict {
 /// Why a lease is kept. Its text is for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Reason {
+pub enum RefusalReason {
     /// The requester has not sent a heartbeat recently, or is leaving.
     NotAlive,
     /// It was refused a short while ago, as draining it took too long.
     CoolingDown,
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for RefusalReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotAlive => "the requester has not sent a heartbeat recently",
@@ -53,29 +53,29 @@ pub fn judge_request(
     leaving: bool,
     now: Moment,
     timing: &Timing,
-) -> Verdict {
+) -> HandOverVerdict {
     if leaving {
-        return Verdict::Release;
+        return HandOverVerdict::Release;
     }
     if cooling {
-        return Verdict::Refuse(Reason::CoolingDown);
+        return HandOverVerdict::Refuse(RefusalReason::CoolingDown);
     }
     if members.is_leaving(requester) {
-        return Verdict::Refuse(Reason::NotAlive);
+        return HandOverVerdict::Refuse(RefusalReason::NotAlive);
     }
     let heartbeat = members.failover(requester).unwrap_or_default().max(timing.failover) / 3;
     let lives = |life: Moment| now.since(life) <= heartbeat + timing.look;
     if members.last_life(requester).is_some_and(lives) {
-        return Verdict::PassOn;
+        return HandOverVerdict::PassOn;
     }
     if members.last_read(requester).is_none_or(|read| now.since(read) > timing.call_limit) {
-        return Verdict::AskTable;
+        return HandOverVerdict::AskTable;
     }
     if !members.has_rows() && members.last_life(requester).is_none() {
         // Where no worker has a row, to ask is all the life that one without leases can show.
-        return Verdict::PassOn;
+        return HandOverVerdict::PassOn;
     }
-    Verdict::Refuse(Reason::NotAlive)
+    HandOverVerdict::Refuse(RefusalReason::NotAlive)
 }
 
 #[cfg(test)]

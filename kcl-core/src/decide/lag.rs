@@ -6,7 +6,7 @@
 //!
 //! - what the last answer said;
 //! - the age of the oldest record that was fetched and is not done;
-//! - what the last answer said and the time since, once that is longer than answers take to come ([`Seen::usual`]).
+//! - what the last answer said and the time since, once that is longer than answers take to come ([`ReadProgress::usual`]).
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub fn believed(said: Option<u64>, is_full: bool, age_of_last: Duration) -> Opti
 
 /// What is known of how a shard is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct ReadProgress {
     /// Since when it is to be read.
     pub since: Moment,
     /// When the stream last answered, and how far behind its tip that answer was, if it said so.
@@ -43,7 +43,7 @@ pub struct Seen {
     pub undone: Option<(Duration, Moment)>,
 }
 
-impl Seen {
+impl ReadProgress {
     /// How old the oldest record is that is not done.
     #[must_use]
     pub fn oldest_undone_age(&self, now: Moment) -> Option<Duration> {
@@ -73,8 +73,8 @@ mod tests {
     }
 
     /// Answered at 100 s with this, while 5 s of silence are usual.
-    fn answered(told: Option<u64>) -> Seen {
-        Seen { since: at(90), answered: Some((at(100), told.map(seconds))), usual: seconds(5), undone: None }
+    fn answered(told: Option<u64>) -> ReadProgress {
+        ReadProgress { since: at(90), answered: Some((at(100), told.map(seconds))), usual: seconds(5), undone: None }
     }
 
     #[test]
@@ -88,14 +88,14 @@ mod tests {
 
     #[test]
     fn nothing_is_known_before_the_first_answer() {
-        let seen = Seen { answered: None, ..answered(None) };
+        let seen = ReadProgress { answered: None, ..answered(None) };
         assert_eq!((seen.lag(at(90)), seen.lag(at(95))), (None, None));
         assert_eq!(seen.oldest_undone_age(at(95)), None);
     }
 
     #[test]
-    fn a_stream_that_never_answers_is_behind_since_it_was_to_be_read() {
-        let seen = Seen { answered: None, ..answered(None) };
+    fn a_stream_that_never_answers_lags_since_reading_was_due() {
+        let seen = ReadProgress { answered: None, ..answered(None) };
         assert_eq!((seen.lag(at(96)), seen.lag(at(390))), (Some(seconds(6)), Some(seconds(300))));
     }
 
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_record_that_is_not_done_ages_whatever_the_stream_answers() {
-        let poison = Seen { undone: Some((seconds(30), at(100))), ..answered(Some(0)) };
+        let poison = ReadProgress { undone: Some((seconds(30), at(100))), ..answered(Some(0)) };
         assert_eq!((poison.lag(at(100)), poison.lag(at(101))), (Some(seconds(30)), Some(seconds(31))));
         assert_eq!(poison.oldest_undone_age(at(3700)), Some(seconds(3630)));
         assert_eq!(poison.lag(at(3700)), Some(seconds(3630)));
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn the_greatest_of_them_is_the_lag() {
-        let undone = |age| Seen { undone: Some((seconds(age), at(100))), ..answered(Some(60)) };
+        let undone = |age| ReadProgress { undone: Some((seconds(age), at(100))), ..answered(Some(60)) };
         assert_eq!(undone(10).lag(at(101)), Some(seconds(60)));
         assert_eq!(undone(90).lag(at(101)), Some(seconds(91)));
         assert_eq!(undone(10).lag(at(200)), Some(seconds(160)), "silence");

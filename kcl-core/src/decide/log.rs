@@ -15,13 +15,13 @@ pub const LONGEST_DISTANCE: Duration = Duration::from_secs(64 * 60);
 /// One kind of failure of one thing, for example the calls of one shard's handler.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Repeats {
-    said: Option<Said>,
+    said: Option<LastLine>,
     /// Since the last line.
     unsaid: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Said {
+struct LastLine {
     at: Moment,
     /// When it happened last, said or not.
     last: Moment,
@@ -47,7 +47,7 @@ impl Repeats {
                 FIRST_DISTANCE
             }
         };
-        self.said = Some(Said { at: now, last: now, distance });
+        self.said = Some(LastLine { at: now, last: now, distance });
         Some(std::mem::take(&mut self.unsaid))
     }
 
@@ -58,7 +58,7 @@ impl Repeats {
     }
 }
 
-impl Said {
+impl LastLine {
     fn is_over(&self, now: Moment) -> bool {
         now.since(self.last) > self.distance * 2
     }

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn caught_up_the_idle_time_grows_to_its_ceiling_and_records_reset_it() {
+    fn idle_time_grows_at_the_tip_and_records_reset_it() {
         let idle = (0, Some(0));
         let pages = [idle, idle, idle, idle, (1, Some(0)), idle, idle];
         assert_eq!(spaces(&mut Pace::new(PaceSettings::default()), &pages), [250, 500, 1000, 1000, 250, 250, 500]);
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_that_says_nothing_of_the_tip_is_judged_by_its_records() {
+    fn without_millis_behind_latest_the_records_tell_the_tip() {
         let pages = [(5, None), (0, None), (0, None)];
         assert_eq!(spaces(&mut Pace::new(PaceSettings::default()), &pages), [0, 250, 500]);
     }

@@ -43,7 +43,7 @@ pub struct Failing {
 
 /// What is to be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum News {
+pub enum ReadingChange {
     /// The shard has not been read for longer than the failover time.
     Fails(Failing),
     /// It is read again, after that was told.
@@ -52,13 +52,13 @@ pub enum News {
 
 impl Reading {
     /// A page or an event came.
-    pub fn answered(&mut self) -> Option<News> {
+    pub fn answered(&mut self) -> Option<ReadingChange> {
         self.unreached = None;
-        self.failing.take().filter(|failing| failing.told).map(News::GoesOn)
+        self.failing.take().filter(|failing| failing.told).map(ReadingChange::GoesOn)
     }
 
     /// A call failed at `now`.
-    pub fn failed(&mut self, kind: ErrorKind, now: Moment, failover: Duration) -> Option<News> {
+    pub fn failed(&mut self, kind: ErrorKind, now: Moment, failover: Duration) -> Option<ReadingChange> {
         match kind {
             ErrorKind::Unreachable => {
                 let (since, _, count) = self.unreached.unwrap_or((now, now, 0));
@@ -73,7 +73,7 @@ impl Reading {
         failing.attempts = failing.attempts.saturating_add(1);
         let is_news = !failing.told && now.since(failing.since) > failover;
         failing.told |= is_news;
-        is_news.then_some(News::Fails(*failing))
+        is_news.then_some(ReadingChange::Fails(*failing))
     }
 
     /// How it fails, if it does.
@@ -137,8 +137,9 @@ mod tests {
         assert!(!reading.gives_up(FAILOVER, true));
     }
 
+    /// They are reported after the failover time.
     #[test]
-    fn failing_is_told_once_after_the_failover_time_and_so_is_its_end() {
+    fn failing_reads_are_reported_once_and_so_is_their_end() {
         let mut reading = Reading::default();
         assert_eq!(reading.answered(), None);
         assert_eq!(reading.failed(ErrorKind::Transient, at(5), FAILOVER), None);
@@ -146,10 +147,12 @@ mod tests {
         for seconds in [20, 25, 30] {
             assert_eq!(reading.failed(ErrorKind::Throttled, at(seconds), FAILOVER), None, "{seconds}");
         }
-        let Some(News::Fails(failing)) = reading.failed(ErrorKind::Unreachable, at(31), FAILOVER) else { panic!("not told") };
+        let Some(ReadingChange::Fails(failing)) = reading.failed(ErrorKind::Unreachable, at(31), FAILOVER) else {
+            panic!("not told")
+        };
         assert_eq!((failing.since, failing.last, failing.attempts), (at(20), at(31), 4));
         assert_eq!(reading.failed(ErrorKind::Unreachable, at(60), FAILOVER), None, "told already");
-        let Some(News::GoesOn(failing)) = reading.answered() else { panic!("not told") };
+        let Some(ReadingChange::GoesOn(failing)) = reading.answered() else { panic!("not told") };
         assert_eq!((failing.since, failing.attempts), (at(20), 5));
         assert_eq!(reading.failing(), None);
     }

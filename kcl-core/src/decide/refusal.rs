@@ -24,7 +24,7 @@ pub struct Refusals {
 
 /// What follows a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum RefusalVerdict {
     /// It is believed.
     Final,
     /// The call is tried again; the service has refused it since then.
@@ -44,17 +44,17 @@ impl Refusals {
 
     /// A call was refused at `now`; refusals are believed after `limit`. `by_proof` says that it needs no right but those that were
     /// proven.
-    pub fn refused(&mut self, call: &'static str, by_proof: bool, now: Moment, limit: Duration) -> Verdict {
+    pub fn refused(&mut self, call: &'static str, by_proof: bool, now: Moment, limit: Duration) -> RefusalVerdict {
         let may_pass = self.granted.contains(call) || (self.proven && by_proof);
         if !may_pass {
-            return Verdict::Final;
+            return RefusalVerdict::Final;
         }
         let none = self.refused.is_empty();
         let (first, last) = *self.refused.entry(call).or_insert((now, now));
         // Two refusals that far apart, with no call between them, are two.
         let began = if now.since(last) > limit { now } else { first };
         self.refused.insert(call, (began, now));
-        if now.since(began) >= limit { Verdict::Final } else { Verdict::Again { first: none || began == now } }
+        if now.since(began) >= limit { RefusalVerdict::Final } else { RefusalVerdict::Again { first: none || began == now } }
     }
 }
 
@@ -71,22 +71,30 @@ mod tests {
     #[test]
     fn what_was_never_granted_is_refused_for_good() {
         let mut refusals = Refusals::default();
-        assert_eq!(refusals.refused("GetRecords", true, at(0), LIMIT), Verdict::Final);
+        assert_eq!(refusals.refused("GetRecords", true, at(0), LIMIT), RefusalVerdict::Final);
         refusals.granted("ListShards", false);
-        assert_eq!(refusals.refused("GetRecords", true, at(0), LIMIT), Verdict::Final, "another call was granted");
-        assert_eq!(refusals.refused("ListShards", true, at(0), LIMIT), Verdict::Again { first: true });
+        assert_eq!(refusals.refused("GetRecords", true, at(0), LIMIT), RefusalVerdict::Final, "another call was granted");
+        assert_eq!(refusals.refused("ListShards", true, at(0), LIMIT), RefusalVerdict::Again { first: true });
     }
 
     #[test]
     fn what_was_granted_once_may_be_refused_until_the_limit() {
         let mut refusals = Refusals::default();
         refusals.granted("GetRecords", true);
-        assert_eq!(refusals.refused("GetRecords", true, at(10), LIMIT), Verdict::Again { first: true });
-        assert_eq!(refusals.refused("GetRecords", true, at(70), LIMIT), Verdict::Again { first: false });
-        assert_eq!(refusals.refused("GetRecords", true, at(129), LIMIT), Verdict::Again { first: false });
-        assert_eq!(refusals.refused("GetRecords", true, at(130), LIMIT), Verdict::Final);
-        assert_eq!(refusals.refused("ListShards", true, at(131), LIMIT), Verdict::Again { first: true }, "records came once");
-        assert_eq!(refusals.refused("RegisterStreamConsumer", false, at(131), LIMIT), Verdict::Final, "a right of its own");
+        assert_eq!(refusals.refused("GetRecords", true, at(10), LIMIT), RefusalVerdict::Again { first: true });
+        assert_eq!(refusals.refused("GetRecords", true, at(70), LIMIT), RefusalVerdict::Again { first: false });
+        assert_eq!(refusals.refused("GetRecords", true, at(129), LIMIT), RefusalVerdict::Again { first: false });
+        assert_eq!(refusals.refused("GetRecords", true, at(130), LIMIT), RefusalVerdict::Final);
+        assert_eq!(
+            refusals.refused("ListShards", true, at(131), LIMIT),
+            RefusalVerdict::Again { first: true },
+            "records came once"
+        );
+        assert_eq!(
+            refusals.refused("RegisterStreamConsumer", false, at(131), LIMIT),
+            RefusalVerdict::Final,
+            "a right of its own"
+        );
     }
 
     #[test]
@@ -96,10 +104,10 @@ mod tests {
         assert!(!refusals.granted("GetRecords", true));
         refusals.refused("GetRecords", true, at(0), LIMIT);
         assert!(refusals.granted("GetRecords", true));
-        assert_eq!(refusals.refused("GetRecords", true, at(130), LIMIT), Verdict::Again { first: true });
+        assert_eq!(refusals.refused("GetRecords", true, at(130), LIMIT), RefusalVerdict::Again { first: true });
         assert_eq!(
             refusals.refused("GetRecords", true, at(131 + 120), LIMIT),
-            Verdict::Again { first: true },
+            RefusalVerdict::Again { first: true },
             "nobody asked in between"
         );
     }

@@ -21,7 +21,7 @@ use super::backoff::Backoff;
 
 /// What was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum RegistrationCall {
     /// What the consumer is.
     Describe,
     /// That it is made.
@@ -34,7 +34,7 @@ pub enum Next {
     /// The consumer can be used.
     Use,
     /// Ask, after this pause.
-    Ask(Asked, Duration),
+    Ask(RegistrationCall, Duration),
     /// It is not available.
     GiveUp(Why),
 }
@@ -103,8 +103,14 @@ impl Registering {
     }
 
     /// What follows this answer, which came at `now`, with `jitter` drawn evenly from 0 to 1.
-    pub fn after(&mut self, asked: Asked, answer: Result<ConsumerStatus, ErrorKind>, now: Moment, jitter: f64) -> Next {
-        use Asked::{Describe, Register};
+    pub fn after(
+        &mut self,
+        asked: RegistrationCall,
+        answer: Result<ConsumerStatus, ErrorKind>,
+        now: Moment,
+        jitter: f64,
+    ) -> Next {
+        use RegistrationCall::{Describe, Register};
         let (next, too_late) = match (asked, answer) {
             (_, Ok(ConsumerStatus::Active)) => return Next::Use,
             (Describe, Ok(ConsumerStatus::Deleting)) if !self.may_register => return Next::GiveUp(Why::Missing),
@@ -141,7 +147,7 @@ impl Registering {
     fn paused(&mut self, backoff: Backoff, jitter: f64) -> Next {
         let pause = backoff.longest(self.failures) / 2 + backoff.delay(self.failures, jitter) / 2;
         self.failures = self.failures.saturating_add(1);
-        Next::Ask(Asked::Describe, pause)
+        Next::Ask(RegistrationCall::Describe, pause)
     }
 }
 
@@ -155,14 +161,14 @@ mod tests {
 
     const NOW: Moment = Moment::from_origin(Duration::from_secs(100));
 
-    fn after(may_register: bool, asked: Asked, answer: Result<ConsumerStatus, ErrorKind>) -> Next {
+    fn after(may_register: bool, asked: RegistrationCall, answer: Result<ConsumerStatus, ErrorKind>) -> Next {
         Registering::new(may_register, LONGEST, NOW).after(asked, answer, NOW, 0.0)
     }
 
     #[test]
     fn each_answer_has_one_thing_that_follows() {
-        use Asked::{Describe, Register};
         use ConsumerStatus::{Active, Creating, Deleting};
+        use RegistrationCall::{Describe, Register};
         let (now, second) = (Duration::ZERO, Duration::from_secs(1));
         let millis = Duration::from_millis;
         let cases = [
@@ -189,7 +195,7 @@ mod tests {
 
     #[test]
     fn one_that_was_given_by_its_arn_is_never_made() {
-        use Asked::Describe;
+        use RegistrationCall::Describe;
         assert_eq!(after(false, Describe, Err(ErrorKind::Gone)), Next::GiveUp(Why::Missing));
         assert_eq!(after(false, Describe, Ok(ConsumerStatus::Deleting)), Next::GiveUp(Why::Missing));
         for refused in [ErrorKind::Denied, ErrorKind::Fatal] {
@@ -199,8 +205,11 @@ mod tests {
     }
 
     /// Gives the same answers again and again, and says how long it took to give up, and why.
-    fn until_given_up(longest: Duration, answers: impl Fn(Asked) -> Result<ConsumerStatus, ErrorKind>) -> (Duration, Why) {
-        let (mut registering, mut asked, mut now) = (Registering::new(true, longest, NOW), Asked::Describe, NOW);
+    fn until_given_up(
+        longest: Duration,
+        answers: impl Fn(RegistrationCall) -> Result<ConsumerStatus, ErrorKind>,
+    ) -> (Duration, Why) {
+        let (mut registering, mut asked, mut now) = (Registering::new(true, longest, NOW), RegistrationCall::Describe, NOW);
         loop {
             match registering.after(asked, answers(asked), now, 1.0) {
                 Next::Use => panic!("it cannot be used"),
@@ -213,12 +222,12 @@ mod tests {
     #[test]
     fn it_is_given_up_in_time_for_the_reason_that_was_said_last() {
         let full = |asked| match asked {
-            Asked::Describe => Err(ErrorKind::Gone),
-            Asked::Register => Err(ErrorKind::Throttled),
+            RegistrationCall::Describe => Err(ErrorKind::Gone),
+            RegistrationCall::Register => Err(ErrorKind::Throttled),
         };
         for longest in [LONGEST, LONGEST_BEFORE_POLLING] {
             for (answers, wanted) in [
-                (&full as &dyn Fn(Asked) -> Result<ConsumerStatus, ErrorKind>, Why::Limit(longest)),
+                (&full as &dyn Fn(RegistrationCall) -> Result<ConsumerStatus, ErrorKind>, Why::Limit(longest)),
                 (&|_| Ok(ConsumerStatus::Creating), Why::NotActive(longest)),
                 (&|_| Err(ErrorKind::Transient), Why::NoAnswer(longest)),
             ] {

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_renewal_is_not_taken_for_the_checkpoint_that_followed_it() {
+    fn a_late_renewal_is_not_mistaken_for_the_checkpoint_after_it() {
         let mine = held("t", 0, at(1));
         let write = Write::checkpoint(&mine, at(2));
         // The renewal that was given up landed: counter 1, my token, but the old checkpoint.
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_release_that_had_landed_is_stored_though_the_row_has_no_token_any_more() {
+    fn a_release_that_landed_is_stored_though_the_token_is_gone() {
         let mine = held("t", 4, at(1));
         let write = Write::release(&mine, Some(at(2)));
         let mut free = held("t", 5, at(2));
@@ -153,8 +153,9 @@ mod tests {
         assert!(matches!(settle(&mine, &Write::renew(&mine), Err(row.into())), Settled::Malformed(_)));
     }
 
+    /// By a checkpoint as well as by a renewal.
     #[test]
-    fn an_edited_checkpoint_is_seen_by_a_checkpoint_and_by_a_renewal_and_not_overwritten() {
+    fn an_edited_checkpoint_is_noticed_and_not_overwritten() {
         let mine = held("t", 4, at(3));
         let answer = conflict(held("t", 4, at(1)));
         assert!(

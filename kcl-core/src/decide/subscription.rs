@@ -149,8 +149,9 @@ mod tests {
     }
 
     proptest! {
+        /// Only a refused rate costs two seconds.
         #[test]
-        fn no_second_holds_two_calls_and_no_failure_but_a_refused_rate_costs_two_seconds(
+        fn no_second_holds_two_calls_and_only_throttling_costs_two(
             steps in prop::collection::vec((happened(), 0.0..=1.0_f64, 0_u64..400_000), 1..300),
         ) {
             let (mut pace, mut now) = (SubscriptionPace::default(), moment(1_000));
@@ -168,8 +169,9 @@ mod tests {
         }
     }
 
+    /// It is doubted when it names followers, or when it is quiet on a shard that is listed closed.
     #[test]
-    fn a_subscription_is_doubted_when_it_names_followers_or_is_quiet_on_a_closed_shard() {
+    fn a_subscription_that_may_have_missed_its_end_is_doubted() {
         let (mut asks, quiet) = (Asks::default(), QUIET);
         assert!(!asks.is_due(moment(0), false, false, Duration::MAX), "an open shard may be quiet for ever");
         assert!(!asks.is_due(moment(0), false, true, quiet - Duration::from_millis(1)), "records still come");
@@ -196,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_told_that_it_is_busy_asks_again_each_second_for_as_long_as_it_takes() {
+    fn a_busy_consumer_is_asked_again_each_second_without_end() {
         assert_eq!(spaces(Happened::Failed(ErrorKind::Busy), 0.0, 4), [1020; 4]);
         assert_eq!(spaces(Happened::Failed(ErrorKind::Busy), 1.0, 4), [1270; 4]);
     }
@@ -216,8 +218,9 @@ mod tests {
         assert_eq!(spaces(throttled, 0.0, 6), [1020, 1020, 2010, 4010, 5010, 5010]);
     }
 
+    /// After a short one the next call comes a second later.
     #[test]
-    fn a_subscription_that_lasted_is_replaced_at_once_and_a_short_one_after_a_second() {
+    fn a_long_subscription_is_replaced_at_once_a_short_one_paused() {
         let mut pace = SubscriptionPace::default();
         pace.called(moment(1_000));
         pace.after(Happened::Ended, moment(301_000), 1.0);

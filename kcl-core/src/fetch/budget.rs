@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 mod events;
 
-use events::Events;
+use events::LargeEvents;
 
 /// The memory that fetched records may take, shared by all the shards of a worker, or of several workers.
 ///
@@ -32,7 +32,7 @@ use events::Events;
 /// # Ok::<(), kcl_core::BoxError>(())
 /// ```
 #[derive(Clone)]
-pub struct ByteBudget(Arc<Inner>);
+pub struct ByteBudget(Arc<BudgetInner>);
 
 /// The largest page of the service: `GetRecords` returns at most 10 MiB.
 pub(crate) const LARGEST_PAGE: usize = 10 * 1024 * 1024;
@@ -44,22 +44,22 @@ pub struct InvalidBudget {
     bytes: usize,
 }
 
-struct Inner {
+struct BudgetInner {
     total: usize,
-    state: Mutex<State>,
+    state: Mutex<BudgetState>,
 }
 
 #[derive(Default)]
-struct State {
+struct BudgetState {
     next_seat: u64,
     /// What each shard holds.
     held: BTreeMap<u64, usize>,
     used: usize,
-    waiters: VecDeque<Waiter>,
-    events: Events,
+    waiters: VecDeque<PermitWaiter>,
+    events: LargeEvents,
 }
 
-struct Waiter {
+struct PermitWaiter {
     seat: u64,
     want: usize,
     grant: oneshot::Sender<Permit>,
@@ -77,7 +77,7 @@ impl ByteBudget {
         if bytes < LARGEST_PAGE {
             return Err(InvalidBudget { bytes });
         }
-        Ok(Self(Arc::new(Inner { total: bytes, state: Mutex::default() })))
+        Ok(Self(Arc::new(BudgetInner { total: bytes, state: Mutex::default() })))
     }
 
     /// The whole of it, in bytes.
@@ -93,15 +93,15 @@ impl ByteBudget {
     }
 
     /// A place at the budget for one shard.
-    pub(crate) fn seat(&self) -> Seat {
+    pub(crate) fn seat(&self) -> BudgetShare {
         let mut state = self.state();
         let id = state.next_seat;
         state.next_seat += 1;
         state.held.insert(id, 0);
-        Seat { budget: self.clone(), id }
+        BudgetShare { budget: self.clone(), id }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, BudgetState> {
         // Every change below is whole before anything can panic.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -113,7 +113,7 @@ impl ByteBudget {
     }
 
     /// Gives to those who wait, in their order, what there is now.
-    fn serve(&self, state: &mut State) {
+    fn serve(&self, state: &mut BudgetState) {
         let mut pool_is_open = self.serve_events(state);
         let mut waiting = std::mem::take(&mut state.waiters);
         while let Some(waiter) = waiting.pop_front() {
@@ -142,7 +142,7 @@ impl ByteBudget {
     }
 }
 
-impl State {
+impl BudgetState {
     fn add(&mut self, seat: u64, more: usize, less: usize) {
         if let Some(held) = self.held.get_mut(&seat) {
             *held = (*held + more).saturating_sub(less);
@@ -180,12 +180,12 @@ impl fmt::Debug for ByteBudget {
 
 /// The place of one shard at the budget.
 #[derive(Debug)]
-pub(crate) struct Seat {
+pub(crate) struct BudgetShare {
     budget: ByteBudget,
     id: u64,
 }
 
-impl Seat {
+impl BudgetShare {
     /// A permit for up to `want` bytes. A shard that holds nothing gets one at once, perhaps a smaller one; others wait until there
     /// is room for all of it. Cancel safe: a permit that nobody takes goes back.
     pub(crate) async fn acquire(&self, want: usize) -> Permit {
@@ -205,7 +205,7 @@ impl Seat {
                 }
                 None => {
                     let (grant, granted) = oneshot::channel();
-                    state.waiters.push_back(Waiter { seat: self.id, want, grant });
+                    state.waiters.push_back(PermitWaiter { seat: self.id, want, grant });
                     Err(granted)
                 }
             }
@@ -229,7 +229,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for BudgetShare {
     fn drop(&mut self) {
         let mut state = self.budget.state();
         // Permits of this shard that are still out give their bytes back to the whole.

@@ -21,7 +21,7 @@ fn a_budget_below_one_page_is_refused_with_what_is_allowed() {
 }
 
 #[test]
-fn a_shard_that_holds_nothing_gets_a_page_at_once_whatever_the_others_hold() {
+fn a_shard_that_holds_nothing_gets_a_page_at_once() {
     let budget = ByteBudget::new(64 * MIB).unwrap();
     let seats: Vec<_> = (0..16).map(|_| budget.seat()).collect();
     let mut held = Vec::new();
@@ -36,7 +36,7 @@ fn a_shard_that_holds_nothing_gets_a_page_at_once_whatever_the_others_hold() {
 }
 
 #[test]
-fn shards_that_begin_when_others_hold_everything_read_a_record_at_a_time() {
+fn shards_that_find_the_budget_taken_read_record_by_record() {
     let budget = ByteBudget::new(64 * MIB).unwrap();
     let early = budget.seat();
     let mut held = Vec::new();
@@ -70,7 +70,7 @@ fn prefetch_waits_for_room_and_gets_it_in_the_order_of_asking() {
 }
 
 #[test]
-fn a_page_larger_than_expected_is_counted_and_makes_the_next_ones_wait() {
+fn a_page_larger_than_expected_is_counted_and_delays_the_next() {
     let budget = ByteBudget::new(16 * MIB).unwrap();
     let seat = budget.seat();
     let mut permit = now(seat.acquire(MIB)).unwrap();
@@ -94,7 +94,7 @@ fn a_request_that_is_given_up_leaves_nothing_behind() {
 
 proptest! {
     #[test]
-    fn the_count_comes_back_to_nothing_and_grants_stay_within_the_budget(
+    fn the_count_returns_to_zero_and_grants_stay_in_the_budget(
         steps in prop::collection::vec((0_usize..6, 0_u8..4, 1_usize..12), 1..200),
     ) {
         let budget = ByteBudget::new(32 * MIB).unwrap();

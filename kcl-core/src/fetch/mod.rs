@@ -14,9 +14,9 @@
 mod budget;
 pub mod fan_out;
 mod fetched;
-mod intake;
+mod page_decoder;
 mod polling;
-mod pump;
+mod prefetcher;
 mod resume;
 #[cfg(test)]
 mod scene;
@@ -24,7 +24,7 @@ mod size;
 
 pub use budget::{ByteBudget, InvalidBudget};
 pub(crate) use fetched::{Fetch, FetchError, OpenAgain, ReadEnd};
-pub(crate) use intake::{Intake, bounded};
-pub(crate) use polling::{Polling, PollingSettings};
-pub(crate) use pump::{Batch, Fed, Feed};
+pub(crate) use page_decoder::{PageDecoder, bounded};
+pub(crate) use polling::{PollingFetch, PollingSettings};
+pub(crate) use prefetcher::{Batch, FetchItem, Prefetcher};
 pub(crate) use resume::Resume;

@@ -8,11 +8,11 @@ use crate::decide::pace::{Pace, PaceSettings};
 use crate::model::ShardId;
 use crate::runtime::{Clock, jitter, pause};
 use crate::stream::{Cursor, Error, ErrorKind, Page, Stream};
-use crate::tenancy::held::Turns;
+use crate::tenancy::held::ProgressReporter;
 
-use super::budget::{Permit, Seat};
+use super::budget::{BudgetShare, Permit};
 use super::fetched::{Fetch, FetchError, Fetched, OpenAgain};
-use super::intake::{Intake, bounded, occupied};
+use super::page_decoder::{PageDecoder, bounded, occupied};
 
 /// The settings of polling.
 #[derive(Clone, Debug)]
@@ -28,14 +28,14 @@ pub(crate) struct PollingSettings {
 
 /// Reads a shard with `GetRecords`.
 #[derive(Debug)]
-pub(crate) struct Polling {
+pub(crate) struct PollingFetch {
     stream: Arc<dyn Stream>,
     shard: ShardId,
     clock: Arc<dyn Clock>,
     settings: PollingSettings,
-    seat: Seat,
-    turns: Turns,
-    intake: Intake,
+    seat: BudgetShare,
+    turns: ProgressReporter,
+    intake: PageDecoder,
     cursor: Option<Cursor>,
     pace: Pace,
     /// Calls that failed since the last one that did not.
@@ -47,15 +47,15 @@ const RETRY: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_s
 /// After a call that was refused for its rate: 400 ms (a shard allows a call each 200 ms), doubled up to 10 s.
 const THROTTLED: Backoff = Backoff::new(Duration::from_millis(400), Duration::from_secs(10));
 
-impl Polling {
+impl PollingFetch {
     pub(crate) fn new(
         stream: Arc<dyn Stream>,
         shard: ShardId,
         clock: Arc<dyn Clock>,
         settings: PollingSettings,
-        seat: Seat,
-        turns: Turns,
-        intake: Intake,
+        seat: BudgetShare,
+        turns: ProgressReporter,
+        intake: PageDecoder,
     ) -> Self {
         let pace = Pace::new(settings.pace);
         Self { stream, shard, clock, settings, seat, turns, intake, cursor: None, pace, failures: 0 }
@@ -149,7 +149,7 @@ impl Polling {
 }
 
 #[async_trait]
-impl Fetch for Polling {
+impl Fetch for PollingFetch {
     async fn next(&mut self) -> Result<Fetched, FetchError> {
         loop {
             self.turns.turned();

@@ -9,9 +9,9 @@ use crate::runtime::within;
 use crate::stream::memory::{MemoryStream, Operation};
 use crate::stream::{ShardFilter, ShardPage, ShardPageToken, StartAt, StreamDescription};
 
-fn polled() -> (Scene, Polling) {
+fn polled() -> (Scene, PollingFetch) {
     let scene = Scene::new();
-    let polling = Polling::new(
+    let polling = PollingFetch::new(
         Arc::new(scene.stream.clone()),
         scene.shard.clone(),
         Arc::clone(&scene.clock),

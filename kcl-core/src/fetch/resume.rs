@@ -17,7 +17,7 @@ use crate::stream::StartAt;
 pub(crate) struct Resume {
     begin: StartAt,
     /// What does not have to come again: everything up to here.
-    last: Option<Last>,
+    last: Option<LastRecord>,
     /// The shard was opened at `last`, and the stream has not shown yet whether that record is still there.
     unproved: bool,
     /// A place behind all that was handed on, and until when everything behind it is there for certain.
@@ -26,7 +26,7 @@ pub(crate) struct Resume {
 
 /// The last record that is done, or was handed on.
 #[derive(Clone, Debug)]
-struct Last {
+struct LastRecord {
     sequence: SequenceNumber,
     /// The last user record of an aggregate; nothing when all of the Kinesis record was handed on.
     sub_sequence: Option<u64>,
@@ -47,7 +47,7 @@ impl Resume {
             Checkpoint::TrimHorizon => (StartAt::TrimHorizon, None),
             Checkpoint::Latest | Checkpoint::AtTimestamp => (StartAt::Timestamp(facts.start_at.ok_or_else(no_place)?), None),
             Checkpoint::At(position) => {
-                let last = Last { sequence: position.sequence.clone(), sub_sequence: Some(position.sub_sequence) };
+                let last = LastRecord { sequence: position.sequence.clone(), sub_sequence: Some(position.sub_sequence) };
                 (StartAt::Sequence(position.sequence.clone()), Some(last))
             }
             Checkpoint::ShardEnd => return Err(no_place()),
@@ -85,7 +85,7 @@ impl Resume {
     pub(crate) fn after(&self, now: Moment) -> StartAt {
         let is_trusted = self.told.as_ref().is_some_and(|(_, until)| now < *until);
         match &self.last {
-            Some(Last { sequence, sub_sequence: None }) if !self.unproved && is_trusted => {
+            Some(LastRecord { sequence, sub_sequence: None }) if !self.unproved && is_trusted => {
                 StartAt::AfterSequence(sequence.clone())
             }
             Some(last) => StartAt::Sequence(last.sequence.clone()),
@@ -125,12 +125,12 @@ impl Resume {
         if self.last.as_ref().is_none_or(|last| last.sequence <= sequence) {
             // The records are further than the place that was told before they came.
             self.told = None;
-            self.last = Some(Last { sequence, sub_sequence: None });
+            self.last = Some(LastRecord { sequence, sub_sequence: None });
         }
     }
 }
 
-impl Last {
+impl LastRecord {
     fn position(&self) -> Position {
         Position::new(self.sequence.clone(), self.sub_sequence.unwrap_or(0))
     }
@@ -156,8 +156,9 @@ mod tests {
         Checkpoint::At(Position::new(number(sequence), sub))
     }
 
+    /// Also when the checkpoint lies inside an aggregate.
     #[test]
-    fn the_shard_is_opened_at_a_checkpoint_inside_an_aggregate_and_at_what_was_handed_on_last() {
+    fn a_shard_is_opened_at_its_checkpoint_or_last_delivery() {
         let mut resume = Resume::new(&at(1000, 3), &Facts::default()).unwrap();
         assert_eq!(resume.open(), StartAt::Sequence(number(1000)));
         // The iterator expires before any record came: the same place again, not the one behind the aggregate.
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_handed_on_does_not_come_again_and_a_page_before_it_changes_nothing() {
+    fn delivered_records_do_not_repeat_and_earlier_pages_are_void() {
         let mut resume = Resume::new(&Checkpoint::TrimHorizon, &Facts::default()).unwrap();
         resume.handed_on(number(7));
         resume.handed_on(number(4));
@@ -218,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_was_told_is_gone_on_at_while_it_is_sure_and_shows_no_gap() {
+    fn a_continuation_is_used_while_it_is_safe_and_shows_no_gap() {
         let mut resume = Resume::new(&at(1000, 3), &Facts::default()).unwrap();
         let at = |seconds| Moment::from_origin(std::time::Duration::from_secs(seconds));
         assert_eq!(resume.go_on(at(0)), StartAt::Sequence(number(1000)));
@@ -234,8 +235,9 @@ mod tests {
         assert_eq!(resume.go_on(at(61)), StartAt::Sequence(number(2000)), "it is behind what was handed on");
     }
 
+    /// Only then can nothing have been lost between the last record and the answer.
     #[test]
-    fn a_question_goes_on_behind_the_last_record_only_while_nothing_can_have_aged_out() {
+    fn a_request_after_the_last_record_is_made_while_none_aged_out() {
         let mut resume = Resume::new(&Checkpoint::TrimHorizon, &Facts::default()).unwrap();
         let at = |seconds| Moment::from_origin(std::time::Duration::from_secs(seconds));
         assert_eq!(resume.after(at(0)), StartAt::TrimHorizon, "nothing was read");
@@ -248,8 +250,9 @@ mod tests {
         assert!(resume.judge(&number(2000)).is_some(), "the last record is gone, and perhaps others");
     }
 
+    /// A continuation may come before any record does.
     #[test]
-    fn latest_begins_at_its_time_also_when_a_place_was_told_before_any_record() {
+    fn latest_begins_at_its_time_even_after_an_early_continuation() {
         let time = crate::model::Timestamp::from_millis(1_700_000_000_000);
         let mut resume = Resume::new(&Checkpoint::Latest, &Facts { start_at: Some(time), ..Facts::default() }).unwrap();
         resume.told(number(1500), Moment::from_origin(std::time::Duration::MAX));
@@ -257,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_not_been_shown_before_a_place_was_told_has_still_to_be_shown() {
+    fn records_not_shown_before_a_continuation_are_still_expected() {
         let mut resume = Resume::new(&at(1000, 3), &Facts::default()).unwrap();
         let at = |seconds| Moment::from_origin(std::time::Duration::from_secs(seconds));
         resume.go_on(at(0));
@@ -267,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_without_a_known_time_is_refused_and_a_finished_one_too() {
+    fn a_lease_without_time_and_a_finished_one_are_refused() {
         assert!(Resume::new(&Checkpoint::Latest, &Facts::default()).is_err());
         assert!(Resume::new(&Checkpoint::ShardEnd, &Facts::default()).is_err());
     }

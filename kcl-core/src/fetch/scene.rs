@@ -7,9 +7,9 @@ use crate::model::{Fence, ShardRef};
 use crate::paused::PausedClock;
 use crate::runtime::Clock;
 use crate::stream::memory::MemoryStream;
-use crate::tenancy::held::{Held, Shared, Turns};
+use crate::tenancy::held::{Held, HeldState, ProgressReporter};
 
-use super::{ByteBudget, Intake, Resume};
+use super::{ByteBudget, PageDecoder, Resume};
 
 /// What a test of a way to read begins with: a stream in memory, on the paused clock, whose one shard is held and unread.
 pub(super) struct Scene {
@@ -27,7 +27,7 @@ impl Scene {
         let stream = MemoryStream::with_clock("orders", 1, Arc::clone(&clock));
         let shard = stream.open_shards().remove(0);
         let key = LeaseKey::single(shard.clone());
-        let shared = Arc::new(Shared::new(key.clone(), Fence(1), Checkpoint::TrimHorizon, clock.now()));
+        let shared = Arc::new(HeldState::new(key.clone(), Fence(1), Checkpoint::TrimHorizon, clock.now()));
         let (orders, _) = tokio::sync::mpsc::unbounded_channel();
         let (_, loss) = tokio::sync::watch::channel(None);
         let held = Held::new(shared, orders, loss);
@@ -36,7 +36,7 @@ impl Scene {
         Self { clock, stream, shard, shard_ref, held, budget }
     }
 
-    pub(super) fn turns(&self) -> Turns {
+    pub(super) fn turns(&self) -> ProgressReporter {
         self.held.turns(Arc::clone(&self.clock))
     }
 
@@ -44,9 +44,9 @@ impl Scene {
         Labels::new(&self.shard_ref, None, None)
     }
 
-    pub(super) fn intake(&self) -> Intake {
+    pub(super) fn intake(&self) -> PageDecoder {
         let resume = Resume::new(&Checkpoint::TrimHorizon, &Facts::default()).unwrap();
         let meters = ShardMeters::new(&self.labels());
-        Intake::new(Arc::clone(&self.clock), meters, resume, None, OutOfRange::default())
+        PageDecoder::new(Arc::clone(&self.clock), meters, resume, None, OutOfRange::default())
     }
 }

@@ -73,14 +73,14 @@ mod tests {
     const MIB: usize = 1024 * 1024;
 
     #[test]
-    fn the_first_request_fits_also_when_every_record_is_as_large_as_can_be() {
+    fn the_first_request_fits_records_of_the_largest_size() {
         let size = RecordSize::default();
         assert_eq!(size.limit(16 * MIB / 2, 10_000, 1.0), 8);
         assert_eq!(size.limit(1000, 10_000, 1.0), 1);
     }
 
     #[test]
-    fn small_records_are_asked_for_by_the_thousand_after_the_first_page() {
+    fn small_records_are_requested_in_thousands_after_one_page() {
         let mut size = RecordSize::default();
         size.observe(4, 4 * 1100);
         let limit = size.limit(4 * MIB, 10_000, 2.5);
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn records_that_grow_are_believed_at_once_and_records_that_shrink_slowly() {
+    fn growing_records_count_at_once_and_shrinking_ones_slowly() {
         let mut size = RecordSize::default();
         size.observe(100, 100 * 1000);
         size.observe(10, 10 * 100_000);
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn aggregates_that_grow_much_when_taken_apart_make_the_next_request_smaller() {
+    fn aggregates_that_expand_make_the_next_request_smaller() {
         let mut size = RecordSize::default();
         size.observe(10, 10 * MIB);
         let before = size.limit(64 * MIB, 10_000, 2.5_f64.max(size.growth()));

@@ -6,14 +6,14 @@ use metrics::{
 #[derive(Debug)]
 pub(crate) struct Figure {
     pub(crate) name: &'static str,
-    pub(crate) kind: Kind,
+    pub(crate) kind: FigureKind,
     pub(crate) unit: Unit,
     /// One sentence, as it is given to the recorder.
     pub(crate) what: &'static str,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum FigureKind {
     Counter,
     Gauge,
     Histogram,
@@ -21,25 +21,25 @@ pub(crate) enum Kind {
 
 impl Figure {
     pub(crate) fn counter(&self, labels: &[Label]) -> Counter {
-        debug_assert_eq!(self.kind, Kind::Counter, "{}", self.name);
+        debug_assert_eq!(self.kind, FigureKind::Counter, "{}", self.name);
         counter!(self.name, labels.to_vec())
     }
 
     pub(crate) fn gauge(&self, labels: &[Label]) -> Gauge {
-        debug_assert_eq!(self.kind, Kind::Gauge, "{}", self.name);
+        debug_assert_eq!(self.kind, FigureKind::Gauge, "{}", self.name);
         gauge!(self.name, labels.to_vec())
     }
 
     pub(crate) fn histogram(&self, labels: &[Label]) -> Histogram {
-        debug_assert_eq!(self.kind, Kind::Histogram, "{}", self.name);
+        debug_assert_eq!(self.kind, FigureKind::Histogram, "{}", self.name);
         histogram!(self.name, labels.to_vec())
     }
 
     fn describe(&self) {
         match self.kind {
-            Kind::Counter => describe_counter!(self.name, self.unit, self.what),
-            Kind::Gauge => describe_gauge!(self.name, self.unit, self.what),
-            Kind::Histogram => describe_histogram!(self.name, self.unit, self.what),
+            FigureKind::Counter => describe_counter!(self.name, self.unit, self.what),
+            FigureKind::Gauge => describe_gauge!(self.name, self.unit, self.what),
+            FigureKind::Histogram => describe_histogram!(self.name, self.unit, self.what),
         }
     }
 }
@@ -52,7 +52,7 @@ pub(crate) fn describe_all() {
 macro_rules! figures {
     ($($constant:ident = $kind:ident $name:literal, $unit:ident, $what:literal;)*) => {
         $(pub(crate) const $constant: Figure =
-            Figure { name: $name, kind: Kind::$kind, unit: Unit::$unit, what: $what };)*
+            Figure { name: $name, kind: FigureKind::$kind, unit: Unit::$unit, what: $what };)*
         /// Every figure that there is.
         pub(crate) const ALL: &[Figure] = &[$($constant),*];
     };
@@ -112,9 +112,9 @@ mod tests {
     #[test]
     fn every_figure_is_documented_and_nothing_else_is() {
         let kinds = |figure: &Figure| match figure.kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
+            FigureKind::Counter => "counter",
+            FigureKind::Gauge => "gauge",
+            FigureKind::Histogram => "histogram",
         };
         let all: BTreeSet<_> = ALL.iter().map(|figure| (figure.name, kinds(figure))).collect();
         assert_eq!(documented(), all);
@@ -127,7 +127,7 @@ mod tests {
             let rest = figure.name.strip_prefix("kcl_").unwrap_or_else(|| panic!("{}", figure.name));
             assert!(rest.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{}", figure.name);
             let (rest, is_total) = rest.strip_suffix("_total").map_or((rest, false), |rest| (rest, true));
-            assert_eq!(is_total, figure.kind == Kind::Counter, "{}", figure.name);
+            assert_eq!(is_total, figure.kind == FigureKind::Counter, "{}", figure.name);
             assert_eq!(rest.ends_with("_seconds"), figure.unit == Unit::Seconds, "{}", figure.name);
             assert_eq!(rest.ends_with("_bytes"), figure.unit == Unit::Bytes, "{}", figure.name);
             assert!(figure.what.ends_with('.'), "{}", figure.what);

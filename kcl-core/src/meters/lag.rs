@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use metrics::{Gauge, Label};
 
-use crate::decide::lag::Seen;
+use crate::decide::lag::ReadProgress;
 use crate::model::Moment;
 
 use super::figures;
@@ -13,11 +13,11 @@ use super::figures;
 ///
 /// One mutex for both: once the lease is given up, no late answer brings a gauge back to life.
 #[derive(Clone)]
-pub(crate) struct Lag(Arc<Mutex<Known>>);
+pub(crate) struct Lag(Arc<Mutex<LagState>>);
 
-struct Known {
+struct LagState {
     /// Nothing before the shard is to be read.
-    seen: Option<Seen>,
+    seen: Option<ReadProgress>,
     behind: Gauge,
     undone: Gauge,
     held: Gauge,
@@ -27,7 +27,7 @@ struct Known {
 impl Lag {
     /// Of a shard whose lease is held from now on.
     pub(super) fn new(labels: &[Label]) -> Self {
-        let known = Known {
+        let known = LagState {
             seen: None,
             behind: figures::LAG.gauge(labels),
             undone: figures::UNDONE.gauge(labels),
@@ -41,7 +41,7 @@ impl Lag {
     /// The shard is to be read, by a way on which this much silence is usual.
     pub(crate) fn is_to_be_read(&self, now: Moment, usual: Duration) {
         let mut known = self.known();
-        let seen = known.seen.get_or_insert(Seen { since: now, answered: None, usual, undone: None });
+        let seen = known.seen.get_or_insert(ReadProgress { since: now, answered: None, usual, undone: None });
         seen.usual = usual;
     }
 
@@ -83,7 +83,7 @@ impl Lag {
         known.held.set(0.0);
     }
 
-    fn change(&self, now: Moment, change: impl FnOnce(&mut Seen)) {
+    fn change(&self, now: Moment, change: impl FnOnce(&mut ReadProgress)) {
         let mut known = self.known();
         if known.is_over {
             return;
@@ -97,7 +97,7 @@ impl Lag {
         known.undone.set(seen.oldest_undone_age(now).unwrap_or_default().as_secs_f64());
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, LagState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

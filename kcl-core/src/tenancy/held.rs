@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
-use crate::decide::reading::{Failing, News, Reading};
+use crate::decide::reading::{Failing, Reading, ReadingChange};
 use crate::model::{Checkpoint, Facts, Lease, LeaseKey, Moment, Pending, Position, ShardId, WorkerId};
 use crate::model::{Fence, LossReason};
 use crate::runtime::{Clock, within};
@@ -21,14 +21,14 @@ use crate::lease::with_causes;
 /// hand-out ([`is_valid`](Self::is_valid)) is read here without waiting.
 #[derive(Debug)]
 pub(crate) struct Held {
-    shared: Arc<Shared>,
+    shared: Arc<HeldState>,
     orders: mpsc::UnboundedSender<Order>,
     loss: watch::Receiver<Option<LossReason>>,
 }
 
 /// What both sides see.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct HeldState {
     pub(crate) key: LeaseKey,
     pub(crate) fence: Fence,
     /// Until when records may be handed out, in microseconds of the clock.
@@ -57,23 +57,23 @@ pub(crate) struct Shared {
 pub(crate) enum Order {
     Checkpoint {
         to: Position,
-        answer: Answer<()>,
+        answer: Reply<()>,
     },
     Prepare {
         pending: Pending,
-        answer: Answer<()>,
+        answer: Reply<()>,
     },
     Facts {
         facts: Facts,
-        answer: Answer<()>,
+        answer: Reply<()>,
     },
     End {
         children: Vec<ShardId>,
-        answer: Answer<()>,
+        answer: Reply<()>,
     },
     Leave {
         how: Leave,
-        answer: Answer<()>,
+        answer: Reply<()>,
     },
     /// The row as somebody else of this worker has read it: another worker may have asked for the lease.
     Seen(Box<Lease>),
@@ -104,7 +104,7 @@ pub(crate) enum Leave {
     Keep,
 }
 
-pub(crate) type Answer<T> = oneshot::Sender<Result<T, OrderError>>;
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, OrderError>>;
 
 /// Why an order was not carried out.
 #[derive(Debug)]
@@ -119,7 +119,7 @@ pub(crate) enum OrderError {
     Broken(BoxError),
 }
 
-impl Shared {
+impl HeldState {
     pub(crate) fn new(key: LeaseKey, fence: Fence, stored: Checkpoint, now: Moment) -> Self {
         Self {
             key,
@@ -181,7 +181,7 @@ impl Shared {
 
 impl Held {
     pub(crate) const fn new(
-        shared: Arc<Shared>,
+        shared: Arc<HeldState>,
         orders: mpsc::UnboundedSender<Order>,
         loss: watch::Receiver<Option<LossReason>>,
     ) -> Self {
@@ -247,13 +247,13 @@ impl Held {
     }
 
     /// A handle for saying that the shard's loop turned.
-    pub(crate) fn turns(&self, clock: Arc<dyn Clock>) -> Turns {
-        Turns { shared: Arc::clone(&self.shared), clock, teller: None }
+    pub(crate) fn turns(&self, clock: Arc<dyn Clock>) -> ProgressReporter {
+        ProgressReporter { shared: Arc::clone(&self.shared), clock, teller: None }
     }
 
     /// The same handle, which also tells whether the shard is read: by this failover time, to this listener.
-    pub(crate) fn told_turns(&self, clock: Arc<dyn Clock>, failover: Duration, listener: Listener) -> Turns {
-        Turns { shared: Arc::clone(&self.shared), clock, teller: Some(Teller { failover, listener }) }
+    pub(crate) fn told_turns(&self, clock: Arc<dyn Clock>, failover: Duration, listener: Listener) -> ProgressReporter {
+        ProgressReporter { shared: Arc::clone(&self.shared), clock, teller: Some(Teller { failover, listener }) }
     }
 
     /// Why the lease is to be left to other workers: what the last call of the stream that failed came to.
@@ -343,7 +343,7 @@ impl Orders {
         let _ = self.0.send(Order::Refuse { asked });
     }
 
-    async fn give(&self, order: impl FnOnce(Answer<()>) -> Order) -> Result<(), OrderError> {
+    async fn give(&self, order: impl FnOnce(Reply<()>) -> Order) -> Result<(), OrderError> {
         let (answer, result) = oneshot::channel();
         self.0.send(order(answer)).map_err(|_| OrderError::Lost)?;
         result.await.unwrap_or(Err(OrderError::Lost))
@@ -408,14 +408,14 @@ pub(crate) struct Progress {
 
 /// Says that a shard's loop turned, from wherever a part of it runs.
 #[derive(Clone, Debug)]
-pub(crate) struct Turns {
-    shared: Arc<Shared>,
+pub(crate) struct ProgressReporter {
+    shared: Arc<HeldState>,
     clock: Arc<dyn Clock>,
     teller: Option<Teller>,
 }
 
 /// Hears when a shard is not read any more, and when it is again; and what the last call that failed came to.
-pub(crate) type Listener = Arc<dyn Fn(News, Arc<str>) + Send + Sync>;
+pub(crate) type Listener = Arc<dyn Fn(ReadingChange, Arc<str>) + Send + Sync>;
 
 /// Who is told of it, and after how long.
 #[derive(Clone)]
@@ -433,7 +433,7 @@ impl fmt::Debug for Teller {
 /// How often a wait that is nobody's fault counts as a turn.
 const WAIT_TURN: Duration = Duration::from_secs(1);
 
-impl Turns {
+impl ProgressReporter {
     /// The loop turned.
     pub(crate) fn turned(&self) {
         self.shared.progress.turned(self.clock.now());
@@ -478,7 +478,7 @@ impl Turns {
         self.failed_with(kind, error);
     }
 
-    fn tell(&self, news: Option<News>, error: Option<Arc<str>>) {
+    fn tell(&self, news: Option<ReadingChange>, error: Option<Arc<str>>) {
         if let (Some(news), Some(teller)) = (news, &self.teller) {
             (teller.listener)(news, error.unwrap_or_default());
         }

@@ -8,7 +8,7 @@
 //!
 //! A tenancy is the time in which one worker holds one lease under one token. [`begun`] knows the tokens of this process.
 
-pub(crate) mod begun;
 pub(crate) mod held;
-pub(crate) mod settle;
+pub(crate) mod issued_tokens;
+pub(crate) mod table_client;
 pub(crate) mod writer;

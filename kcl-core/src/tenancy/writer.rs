@@ -8,8 +8,8 @@ use crate::decide::checkpoint::{Accepted, commit};
 use crate::model::{Checkpoint, Lease, LeaseKey, Moment, Position, WorkerId};
 use crate::model::{Fence, LossReason};
 
-use super::held::{Answer, Held, Leave, Order, OrderError, Shared};
-use super::settle::{FIRST_PAUSE, Outcome, Settler};
+use super::held::{Held, HeldState, Leave, Order, OrderError, Reply};
+use super::table_client::{FIRST_PAUSE, TableClient, WriteOutcome};
 use crate::BoxError;
 use crate::decide::expiry::Timing;
 use crate::lease::{Error, Write, with_causes};
@@ -19,7 +19,7 @@ use crate::lease::{Error, Write, with_causes};
 /// It runs on the coordination runtime, where no handler can stop it.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    settler: Settler,
+    settler: TableClient,
     timing: Timing,
     limits: Limits,
     me: WorkerId,
@@ -40,8 +40,8 @@ pub(crate) struct Writer {
     giving_up: bool,
     /// Until when the consumer may take to say yes to that.
     drain_until: Option<Moment>,
-    notes: mpsc::UnboundedSender<Note>,
-    shared: Arc<Shared>,
+    notes: mpsc::UnboundedSender<FromWriter>,
+    shared: Arc<HeldState>,
     orders: mpsc::UnboundedReceiver<Order>,
     loss: watch::Sender<Option<LossReason>>,
 }
@@ -61,7 +61,7 @@ pub(crate) struct Limits {
 
 /// What a writer tells the coordination.
 #[derive(Debug)]
-pub(crate) enum Note {
+pub(crate) enum FromWriter {
     /// Another worker asks for the lease. Answered by [`Orders::hand_over`](super::held::Orders::hand_over) or
     /// [`refuse`](super::held::Orders::refuse).
     Asked { lease: LeaseKey, by: WorkerId },
@@ -73,7 +73,7 @@ pub(crate) enum Note {
 
 /// How a tenancy ended.
 #[derive(Debug)]
-pub(crate) enum Tenancy {
+pub(crate) enum TenancyEnd {
     /// The shard's end is stored.
     Ended,
     /// The lease is free.
@@ -91,17 +91,17 @@ pub(crate) enum Tenancy {
 impl Writer {
     /// The writer of a lease that was acquired by a write sent at `sent`, and the consumer's side of it.
     pub(crate) fn new(
-        settler: Settler,
+        settler: TableClient,
         timing: Timing,
         limits: Limits,
         (row, sent): (Lease, Moment),
         me: WorkerId,
-        notes: mpsc::UnboundedSender<Note>,
+        notes: mpsc::UnboundedSender<FromWriter>,
     ) -> (Self, Held) {
         let (loss, seen) = watch::channel(None);
         let (give, orders) = mpsc::unbounded_channel();
         let now = settler.clock.now();
-        let shared = Arc::new(Shared::new(row.key.clone(), Fence(row.counter), row.checkpoint.clone(), now));
+        let shared = Arc::new(HeldState::new(row.key.clone(), Fence(row.counter), row.checkpoint.clone(), now));
         shared.set_valid_until(sent + timing.valid_for);
         let held = Held::new(Arc::clone(&shared), give, seen);
         (
@@ -129,19 +129,19 @@ impl Writer {
     }
 
     /// Keeps the lease until it is ended, released or lost.
-    pub(crate) async fn run(mut self) -> Tenancy {
+    pub(crate) async fn run(mut self) -> TenancyEnd {
         let tenancy = self.keep().await;
         let reason = match &tenancy {
-            Tenancy::Ended | Tenancy::Released | Tenancy::PassedOn(_) | Tenancy::Kept => LossReason::Released,
-            Tenancy::Lost(reason) => reason.clone(),
-            Tenancy::Broken(error) => LossReason::Lost(with_causes(error).into()),
+            TenancyEnd::Ended | TenancyEnd::Released | TenancyEnd::PassedOn(_) | TenancyEnd::Kept => LossReason::Released,
+            TenancyEnd::Lost(reason) => reason.clone(),
+            TenancyEnd::Broken(error) => LossReason::Lost(with_causes(error).into()),
         };
         self.shared.set_valid_until(Moment::default());
         self.loss.send_replace(Some(reason));
         tenancy
     }
 
-    async fn keep(&mut self) -> Tenancy {
+    async fn keep(&mut self) -> TenancyEnd {
         let clock = Arc::clone(&self.settler.clock);
         loop {
             self.look_at_owners();
@@ -195,10 +195,10 @@ impl Writer {
         self.shared.finished().filter(|position| self.row.checkpoint < Checkpoint::At(position.clone()))
     }
 
-    async fn on_time(&mut self) -> Option<Tenancy> {
+    async fn on_time(&mut self) -> Option<TenancyEnd> {
         let now = self.settler.clock.now();
         if now >= self.deadline() {
-            return Some(Tenancy::Lost(self.shared.out_of_time()));
+            return Some(TenancyEnd::Lost(self.shared.out_of_time()));
         }
         let progress = &self.shared.progress;
         let stuck = match progress.in_call_for(now) {
@@ -212,12 +212,12 @@ impl Writer {
             && self.shared.hand_over.take_back()
             && let Some(asked) = self.heir.take()
         {
-            let _ = self.notes.send(Note::Refused { lease: self.row.key.clone() });
+            let _ = self.notes.send(FromWriter::Refused { lease: self.row.key.clone() });
             return self.refuse(asked).await;
         }
         let renewal_due = now >= self.renewal_due();
         if renewal_due && !self.giving_up && self.shared.is_out_of_reach(self.timing.failover) {
-            let _ = self.notes.send(Note::OutOfReach { lease: self.row.key.clone() });
+            let _ = self.notes.send(FromWriter::OutOfReach { lease: self.row.key.clone() });
         }
         // A renewal takes along what there is: it costs a write anyway.
         match self.automatic().filter(|_| renewal_due || now >= self.checkpoint_due()) {
@@ -237,7 +237,7 @@ impl Writer {
 
     /// Writes until it is settled or the lease's own deadline has passed. An unsettled write leaves the lease as it is: whatever
     /// follows expects the same counter and settles it.
-    async fn write(&mut self, make: impl Fn(&Lease) -> Option<Write>) -> Result<(), Tenancy> {
+    async fn write(&mut self, make: impl Fn(&Lease) -> Option<Write>) -> Result<(), TenancyEnd> {
         let until = self.deadline();
         let outcome = self.settler.pursue(&mut self.row, until, make).await;
         match self.take_in(outcome).await {
@@ -247,35 +247,37 @@ impl Writer {
         }
     }
 
-    async fn take_in(&mut self, outcome: Outcome) -> Result<(), Failed> {
+    async fn take_in(&mut self, outcome: WriteOutcome) -> Result<(), Failed> {
         match outcome {
-            Outcome::Stored { row, sent, acknowledged } => {
+            WriteOutcome::Stored { row, sent, acknowledged } => {
                 self.row = row;
                 // Others may have seen the counter move when an unsettled write landed, long before this one was sent.
                 let first = self.unsettled.take().filter(|_| !acknowledged);
                 self.renewed(first.map_or(sent, |first| first.min(sent)));
                 Ok(())
             }
-            Outcome::Superseded => {
+            WriteOutcome::Superseded => {
                 self.shared.set_stored(self.row.checkpoint.clone());
                 Ok(())
             }
-            Outcome::Edited => {
+            WriteOutcome::Edited => {
                 tracing::warn!(lease = %self.row.key, checkpoint = %self.row.checkpoint, "the checkpoint was edited by somebody: the shard is given up, to go on from there");
                 // Boxed: giving up is a write too, and may find the row edited once more.
                 Err(Failed::Tenancy(Box::pin(self.give_up(LossReason::CheckpointEdited)).await))
             }
-            Outcome::Lost(row) => Err(Failed::Tenancy(Tenancy::Lost(self.taken(&row)))),
-            Outcome::Vanished => self.put_back().await,
-            Outcome::Malformed(row) => Err(Failed::Tenancy(Tenancy::Lost(LossReason::Unreadable(row.to_string().into())))),
-            Outcome::Unsettled { error, sent } => {
+            WriteOutcome::Lost(row) => Err(Failed::Tenancy(TenancyEnd::Lost(self.taken(&row)))),
+            WriteOutcome::Vanished => self.put_back().await,
+            WriteOutcome::Malformed(row) => {
+                Err(Failed::Tenancy(TenancyEnd::Lost(LossReason::Unreadable(row.to_string().into()))))
+            }
+            WriteOutcome::Unsettled { error, sent } => {
                 self.unsettled.get_or_insert(sent);
                 self.shared.set_unsettled(Some(with_causes(&error).into()));
                 self.shared.set_stored(self.row.checkpoint.clone());
                 self.retry_at = self.settler.clock.now() + FIRST_PAUSE;
                 Err(Failed::Unsettled(error.into()))
             }
-            Outcome::Broken(error) => Err(Failed::Tenancy(Tenancy::Broken(error))),
+            WriteOutcome::Broken(error) => Err(Failed::Tenancy(TenancyEnd::Broken(error))),
         }
     }
 
@@ -301,7 +303,7 @@ impl Writer {
     async fn put_back(&mut self) -> Result<(), Failed> {
         let sent = self.settler.clock.now();
         if sent >= self.deadline() {
-            return Err(Failed::Tenancy(Tenancy::Lost(LossReason::Lost(
+            return Err(Failed::Tenancy(TenancyEnd::Lost(LossReason::Lost(
                 "its row was deleted by somebody, and its time is over".into(),
             ))));
         }
@@ -323,11 +325,11 @@ impl Writer {
                 self.renewed(sent);
                 Ok(())
             }
-            Err(Error::Conflict { row: Some(found) }) => Err(Failed::Tenancy(Tenancy::Lost(self.taken(&found)))),
-            Err(Error::Conflict { row: None }) => {
-                Err(Failed::Tenancy(Tenancy::Lost(LossReason::Lost("its row was deleted by somebody, again and again".into()))))
-            }
-            Err(Error::Malformed(row)) => Err(Failed::Tenancy(Tenancy::Lost(LossReason::Unreadable(row.to_string().into())))),
+            Err(Error::Conflict { row: Some(found) }) => Err(Failed::Tenancy(TenancyEnd::Lost(self.taken(&found)))),
+            Err(Error::Conflict { row: None }) => Err(Failed::Tenancy(TenancyEnd::Lost(LossReason::Lost(
+                "its row was deleted by somebody, again and again".into(),
+            )))),
+            Err(Error::Malformed(row)) => Err(Failed::Tenancy(TenancyEnd::Lost(LossReason::Unreadable(row.to_string().into())))),
             Err(error) if error.is_transient() => {
                 self.shared.set_unsettled(Some(with_causes(&error).into()));
                 // If it was made after all, the next write meets a row with this token and counter.
@@ -335,11 +337,11 @@ impl Writer {
                 self.retry_at = self.settler.clock.now() + FIRST_PAUSE;
                 Err(Failed::Unsettled(error.into()))
             }
-            Err(error) => Err(Failed::Tenancy(Tenancy::Broken(error))),
+            Err(error) => Err(Failed::Tenancy(TenancyEnd::Broken(error))),
         }
     }
 
-    async fn carry_out(&mut self, order: Order) -> Option<Tenancy> {
+    async fn carry_out(&mut self, order: Order) -> Option<TenancyEnd> {
         match order {
             Order::Abandon => Some(self.give_up(LossReason::Released).await),
             Order::Checkpoint { to, answer } => {
@@ -360,7 +362,7 @@ impl Writer {
             }
             Order::End { children, answer } => {
                 let result = self.last_write(move |row| Some(Write::end(row, children.clone()))).await;
-                Self::finish(answer, result, Tenancy::Ended)
+                Self::finish(answer, result, TenancyEnd::Ended)
             }
             Order::Leave { how, answer } => {
                 let (result, tenancy) = self.leave(how).await;
@@ -415,24 +417,24 @@ impl Writer {
             }
         }
         if let Some(by) = &self.asked {
-            let _ = self.notes.send(Note::Asked { lease: self.row.key.clone(), by: by.clone() });
+            let _ = self.notes.send(FromWriter::Asked { lease: self.row.key.clone(), by: by.clone() });
         }
     }
 
     /// The lease stays ours, if it was this worker that asked for it.
-    async fn refuse(&mut self, asked: WorkerId) -> Option<Tenancy> {
+    async fn refuse(&mut self, asked: WorkerId) -> Option<TenancyEnd> {
         let me = self.me.clone();
         let pending = |row: &Lease| row.owner.as_ref() == Some(&asked) && row.checkpoint_owner.as_ref() == Some(&me);
         self.write(|row| pending(row).then(|| Write::refuse(row, me.clone(), asked.clone()))).await.err()
     }
 
     /// Gives the lease up. An automatic checkpoint that was not due yet goes out in the same write.
-    async fn leave(&mut self, how: Leave) -> (Result<(), Failed>, Tenancy) {
+    async fn leave(&mut self, how: Leave) -> (Result<(), Failed>, TenancyEnd) {
         let last = self.automatic().map(Checkpoint::At);
         let further = |row: &Lease| last.clone().filter(|last| *last > row.checkpoint);
         if how == Leave::Keep {
             let result = self.last_write(|row| further(row).map(|last| Write::checkpoint(row, last))).await;
-            return (result, Tenancy::Kept);
+            return (result, TenancyEnd::Kept);
         }
         let me = self.me.clone();
         let heir = self.heir.take().filter(|_| how == Leave::PassOn);
@@ -449,34 +451,34 @@ impl Writer {
             })
             .await;
         let passed_on = result.is_ok() && self.row.owner.is_some();
-        (result, if passed_on { Tenancy::PassedOn(Box::new(self.row.clone())) } else { Tenancy::Released })
+        (result, if passed_on { TenancyEnd::PassedOn(Box::new(self.row.clone())) } else { TenancyEnd::Released })
     }
 
     /// A checkpoint or its first half: refused when the stored one has passed it in the meantime.
     async fn progress_write(
         &mut self,
         wanted: &Checkpoint,
-        answer: Answer<()>,
+        answer: Reply<()>,
         make: impl Fn(&Lease) -> Write,
-    ) -> Option<Tenancy> {
+    ) -> Option<TenancyEnd> {
         let now = self.settler.clock.now();
         if now >= self.deadline() {
             let _ = answer.send(Err(OrderError::Lost));
-            return Some(Tenancy::Lost(self.shared.out_of_time()));
+            return Some(TenancyEnd::Lost(self.shared.out_of_time()));
         }
         // The caller hears of a busy table well before the lease is in danger.
         let until = self.deadline().min(now + self.timing.call_limit * 2);
         // Asked anew of each row that is adopted: an earlier checkpoint without an answer may have landed further on.
         let make = |row: &Lease| (*wanted >= row.checkpoint).then(|| make(row));
         let mut outcome = self.settler.pursue(&mut self.row, until, make).await;
-        while matches!(outcome, Outcome::Vanished) {
+        while matches!(outcome, WriteOutcome::Vanished) {
             // A row that was put back does not hold what is to be stored.
             outcome = match self.put_back().await {
                 Ok(()) => self.settler.pursue(&mut self.row, until, make).await,
                 Err(failed) => return self.answer_progress(answer, now, Err(failed)),
             };
         }
-        if matches!(outcome, Outcome::Superseded) {
+        if matches!(outcome, WriteOutcome::Superseded) {
             self.shared.set_stored(self.row.checkpoint.clone());
             let _ = answer.send(Err(OrderError::Behind { stored: self.row.checkpoint.clone() }));
             return None;
@@ -485,7 +487,7 @@ impl Writer {
         self.answer_progress(answer, now, result)
     }
 
-    fn answer_progress(&mut self, answer: Answer<()>, sent: Moment, result: Result<(), Failed>) -> Option<Tenancy> {
+    fn answer_progress(&mut self, answer: Reply<()>, sent: Moment, result: Result<(), Failed>) -> Option<TenancyEnd> {
         match result {
             Ok(()) => {
                 self.checkpointed = Some(sent);
@@ -496,7 +498,7 @@ impl Writer {
                 let _ = answer.send(Err(OrderError::Throttled(error)));
                 None
             }
-            Err(Failed::Tenancy(tenancy)) => Self::finish(answer, Err(Failed::Tenancy(tenancy)), Tenancy::Released),
+            Err(Failed::Tenancy(tenancy)) => Self::finish(answer, Err(Failed::Tenancy(tenancy)), TenancyEnd::Released),
         }
     }
 
@@ -505,7 +507,7 @@ impl Writer {
         loop {
             let until = self.deadline();
             let outcome = self.settler.pursue(&mut self.row, until, &make).await;
-            let vanished = matches!(outcome, Outcome::Vanished);
+            let vanished = matches!(outcome, WriteOutcome::Vanished);
             self.take_in(outcome).await?;
             if !vanished {
                 return Ok(());
@@ -513,15 +515,15 @@ impl Writer {
         }
     }
 
-    fn finish(answer: Answer<()>, result: Result<(), Failed>, done: Tenancy) -> Option<Tenancy> {
+    fn finish(answer: Reply<()>, result: Result<(), Failed>, done: TenancyEnd) -> Option<TenancyEnd> {
         let (reply, tenancy) = match result {
             Ok(()) => (Ok(()), done),
             Err(Failed::Unsettled(error)) => {
                 let cause = format!("its last write did not go through: {}", with_causes(&*error));
-                (Err(OrderError::Throttled(error)), Tenancy::Lost(LossReason::Lost(cause.into())))
+                (Err(OrderError::Throttled(error)), TenancyEnd::Lost(LossReason::Lost(cause.into())))
             }
-            Err(Failed::Tenancy(Tenancy::Broken(error))) => {
-                (Err(OrderError::Broken(with_causes(&error).into())), Tenancy::Broken(error))
+            Err(Failed::Tenancy(TenancyEnd::Broken(error))) => {
+                (Err(OrderError::Broken(with_causes(&error).into())), TenancyEnd::Broken(error))
             }
             Err(Failed::Tenancy(tenancy)) => (Err(OrderError::Lost), tenancy),
         };
@@ -530,20 +532,20 @@ impl Writer {
     }
 
     /// Frees the lease without moving its checkpoint: the consumer makes no progress, or is gone.
-    async fn give_up(&mut self, reason: LossReason) -> Tenancy {
+    async fn give_up(&mut self, reason: LossReason) -> TenancyEnd {
         // First nothing more may be handed out, then the others may have it.
         self.shared.set_valid_until(Moment::default());
         self.loss.send_replace(Some(reason.clone()));
         match self.last_write(|row| Some(Write::release(row, None))).await {
-            Err(Failed::Tenancy(tenancy @ Tenancy::Broken(_))) => tenancy,
-            _ => Tenancy::Lost(reason),
+            Err(Failed::Tenancy(tenancy @ TenancyEnd::Broken(_))) => tenancy,
+            _ => TenancyEnd::Lost(reason),
         }
     }
 }
 
 /// Why a write did not go through.
 enum Failed {
-    Tenancy(Tenancy),
+    Tenancy(TenancyEnd),
     Unsettled(BoxError),
 }
 

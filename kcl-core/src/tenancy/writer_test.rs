@@ -115,8 +115,8 @@ struct Bench {
     key: LeaseKey,
     held: Held,
     timing: Timing,
-    writer: JoinHandle<Tenancy>,
-    notes: mpsc::UnboundedReceiver<Note>,
+    writer: JoinHandle<TenancyEnd>,
+    notes: mpsc::UnboundedReceiver<FromWriter>,
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -133,7 +133,7 @@ impl Bench {
         let key = LeaseKey::single("shard");
         let row = Lease::new(key.clone(), Checkpoint::TrimHorizon).owned_by("me".into(), "token".into());
         table.create(&row).await.unwrap();
-        let settler = Settler::new(table.clone(), clock.clone(), timing.call_limit);
+        let settler = TableClient::new(table.clone(), clock.clone(), timing.call_limit);
         let limits = Limits { checkpoint_every, handler_budget: SECOND * 20, standstill: SECOND * 60, drain: SECOND * 10 };
         let (note, notes) = mpsc::unbounded_channel();
         let (writer, held) = Writer::new(settler, timing, limits, (row, clock.now()), "me".into(), note);
@@ -158,8 +158,9 @@ fn position(sequence: u128) -> Position {
     SequenceNumber::from_u128(sequence).into()
 }
 
+/// Others may have seen that write land, and count from there.
 #[tokio::test(start_paused = true)]
-async fn validity_counts_from_the_write_whose_landing_others_may_have_seen() {
+async fn validity_counts_from_the_first_write_that_may_have_landed() {
     let bench = Bench::new().await;
     let renewals = std::sync::atomic::AtomicU32::new(0);
     bench.table.set(move |change| match change {
@@ -179,23 +180,23 @@ async fn validity_counts_from_the_write_whose_landing_others_may_have_seen() {
     assert_eq!(bench.held.stored(), Checkpoint::At(position(5)), "and what it holds is known");
     bench.at(limit + 0.1).await;
     assert!(!bench.is_valid());
-    assert!(matches!(bench.writer.await.unwrap(), Tenancy::Lost(LossReason::Lost(_))));
+    assert!(matches!(bench.writer.await.unwrap(), TenancyEnd::Lost(LossReason::Lost(_))));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_cannot_be_renewed_is_over_before_others_may_take_it() {
+async fn a_lease_that_cannot_be_renewed_ends_before_others_take_it() {
     let bench = Bench::new().await;
     bench.table.set(|_| Fate::Refused);
     bench.at(7.1).await;
     assert!(bench.is_valid());
     bench.at(7.3).await;
     assert!(!bench.is_valid() && bench.timing.valid_for < bench.timing.expires_after);
-    let Tenancy::Lost(LossReason::Lost(cause)) = bench.writer.await.unwrap() else { panic!("it is not lost") };
+    let TenancyEnd::Lost(LossReason::Lost(cause)) = bench.writer.await.unwrap() else { panic!("it is not lost") };
     assert!(cause.starts_with("it could not be renewed in time: the lease table is busy or out of reach: "), "{cause}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_renewal_is_tried_again_at_once_and_not_at_its_next_turn() {
+async fn a_failed_renewal_is_retried_at_once() {
     let bench = Bench::new().await;
     let tries = std::sync::atomic::AtomicU32::new(0);
     bench.table.set(move |_| if tries.fetch_add(1, Ordering::SeqCst) == 0 { Fate::Refused } else { Fate::Answered });
@@ -204,7 +205,7 @@ async fn a_failed_renewal_is_tried_again_at_once_and_not_at_its_next_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_outlives_four_renewals_in_a_row_of_which_nothing_is_heard() {
+async fn a_lease_outlives_four_unanswered_renewals() {
     let bench = Bench::new().await;
     let tries = Arc::new(std::sync::atomic::AtomicU32::new(0));
     let count = tries.clone();
@@ -215,7 +216,7 @@ async fn a_lease_outlives_four_renewals_in_a_row_of_which_nothing_is_heard() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_comes_late_counts_though_the_write_was_tried_again_meanwhile() {
+async fn a_late_answer_counts_though_the_write_was_retried() {
     let bench = Bench::new().await;
     let tries = std::sync::atomic::AtomicU32::new(0);
     // The first is lost; whatever follows is slow, but within the time that a call has.
@@ -229,13 +230,14 @@ async fn an_answer_that_comes_late_counts_though_the_write_was_tried_again_meanw
     assert!(bench.is_valid());
 }
 
+/// Even while a checkpointer is kept.
 #[tokio::test(start_paused = true)]
-async fn a_lease_whose_consumer_is_gone_is_freed_though_a_checkpointer_is_kept() {
+async fn a_lease_without_its_consumer_is_freed() {
     let bench = Bench::new().await;
     let kept = bench.held.orders();
     bench.held.finish(position(3));
     bench.held.abandon();
-    assert!(matches!(bench.writer.await.unwrap(), Tenancy::Lost(LossReason::Released)));
+    assert!(matches!(bench.writer.await.unwrap(), TenancyEnd::Lost(LossReason::Released)));
     let row = bench.table.get(&bench.key).await.unwrap().unwrap();
     assert_eq!((row.owner, row.token), (None, None));
     assert!(matches!(kept.checkpoint(position(9)).await, Err(OrderError::Lost)));
@@ -254,7 +256,7 @@ async fn a_handler_keeps_its_lease_for_its_budget_and_no_longer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_consumer_that_stands_still_loses_its_lease_and_one_that_turns_does_not() {
+async fn a_consumer_without_progress_loses_its_lease() {
     let bench = Bench::new().await;
     for second in 1..100 {
         bench.at(f64::from(second)).await;
@@ -285,8 +287,9 @@ async fn stored_at(bench: &Bench, ticks: u32) -> (Vec<u32>, u64) {
     (stored, bench.row().await.counter - before.counter)
 }
 
+/// The last one and the release are one write.
 #[tokio::test(start_paused = true)]
-async fn automatic_checkpoints_come_at_their_time_and_the_last_one_with_the_release() {
+async fn automatic_checkpoints_are_timely_and_the_last_is_in_release() {
     let bench = Bench::with_checkpoints_every(SECOND * 2).await;
     let (stored, writes) = stored_at(&bench, 60).await;
     assert_eq!(stored, [1, 11, 21, 31, 41, 51], "at once, and then every 2 s");
@@ -296,8 +299,9 @@ async fn automatic_checkpoints_come_at_their_time_and_the_last_one_with_the_rele
     assert_eq!((row.checkpoint, row.owner), (Checkpoint::At(position(60)), None));
 }
 
+/// Automatic checkpoints that are further apart than renewals cost no write of their own.
 #[tokio::test(start_paused = true)]
-async fn a_renewal_takes_progress_along_so_that_checkpoints_that_are_further_apart_cost_no_write() {
+async fn a_renewal_stores_progress_so_that_checkpoints_cost_no_write() {
     let bench = Bench::with_checkpoints_every(SECOND * 5).await;
     let (stored, writes) = stored_at(&bench, 60).await;
     // The first at 0.2 s, and then after 3.3 s each: as often as a quiet lease is renewed.
@@ -305,8 +309,9 @@ async fn a_renewal_takes_progress_along_so_that_checkpoints_that_are_further_apa
     assert_eq!(writes, 4);
 }
 
+/// And with a counter above each that it had.
 #[tokio::test(start_paused = true)]
-async fn a_deleted_row_is_put_back_with_what_was_to_be_stored_and_above_every_counter_it_had() {
+async fn a_deleted_row_is_restored_with_the_pending_checkpoint() {
     let bench = Bench::new().await;
     bench.held.orders().checkpoint(position(5)).await.unwrap();
     let before = bench.row().await;
@@ -319,18 +324,18 @@ async fn a_deleted_row_is_put_back_with_what_was_to_be_stored_and_above_every_co
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_row_that_has_gone_is_not_made_again_after_the_lease_s_own_deadline() {
+async fn a_row_that_has_gone_is_not_restored_after_the_deadline() {
     let bench = Bench::new().await;
     bench.table.delete(&bench.key, &Expect::default()).await.unwrap();
     // Somebody else may have taken the lease, read the shard to its end and deleted the row meanwhile.
     let span = bench.timing.valid_for;
     bench.table.set(move |_| Fate::Standstill(span));
-    assert!(matches!(bench.writer.await.unwrap(), Tenancy::Lost(LossReason::Lost(_))));
+    assert!(matches!(bench.writer.await.unwrap(), TenancyEnd::Lost(LossReason::Lost(_))));
     assert_eq!(bench.table.get(&bench.key).await.unwrap(), None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_validity_of_a_row_that_others_deleted_and_made_anew_is_over() {
+async fn a_row_deleted_and_made_anew_by_others_is_no_longer_valid() {
     let bench = Bench::new().await;
     bench.table.delete(&bench.key, &Expect::default()).await.unwrap();
     let theirs = Lease::new(bench.key.clone(), Checkpoint::TrimHorizon).owned_by("other".into(), "theirs".into());
@@ -342,7 +347,7 @@ async fn the_validity_of_a_row_that_others_deleted_and_made_anew_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_is_never_renewed_as_it_is_checkpointed_all_the_time_hears_who_asks_for_it() {
+async fn a_lease_that_only_checkpoints_still_hears_requests() {
     let mut bench = Bench::new().await;
     bench.held.orders().checkpoint(position(1)).await.unwrap();
     let request = Write::request(&bench.row().await, "other".into(), "me".into());
@@ -351,6 +356,6 @@ async fn a_lease_that_is_never_renewed_as_it_is_checkpointed_all_the_time_hears_
     assert!(bench.notes.try_recv().is_err(), "a request moves no counter: nothing tells of it yet");
     bench.held.orders().checkpoint(position(2)).await.unwrap();
     let note = bench.notes.recv().await;
-    assert!(matches!(&note, Some(Note::Asked { by, .. }) if by.as_str() == "other"), "{note:?}");
+    assert!(matches!(&note, Some(FromWriter::Asked { by, .. }) if by.as_str() == "other"), "{note:?}");
     assert!(bench.clock.now() < Moment::from_origin(bench.timing.renew_every), "before any renewal was due");
 }

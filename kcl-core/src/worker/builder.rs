@@ -13,7 +13,7 @@ use crate::stream::Stream;
 use super::mode::Mode;
 use super::settings::{Checkpoints, CoordinationOn, OnDataGap, Settings, Until, WorkerLabel};
 use super::streams::{ReadStream, StreamConfig, Streams};
-use super::worker::{Parts, Worker};
+use super::worker::{Worker, WorkerParts};
 
 /// An invalid setting.
 ///
@@ -359,7 +359,7 @@ impl Builder {
             WorkerLabel::Always => true,
             WorkerLabel::Never => false,
         };
-        Ok(Worker::new(Parts {
+        Ok(Worker::new(WorkerParts {
             streams: Streams::new(streams, self.several),
             application,
             label: is_labelled.then(|| worker.clone()),

@@ -7,14 +7,13 @@ use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
 use crate::BoxError;
-use crate::checkpoint::{Checkpointer, Delivered, Tenancy};
+use crate::checkpoint::{Checkpointer, CheckpointerShared, Delivered};
 use crate::decide::backoff::Backoff;
-use crate::decide::consumer::{Command, Consumer, Outcome, State, Step};
+use crate::decide::consumer::{Command, ConsumerMachine, ConsumerOutcome, ConsumerState, Step};
 use crate::decide::gap::DataGap;
-use crate::decide::shards::Refusals;
-use crate::fetch::{Batch, Fed, Feed};
+use crate::decide::shards::FalseEnds;
+use crate::fetch::{Batch, FetchItem, Prefetcher};
 use crate::lease::with_causes;
-use crate::level::Level;
 use crate::meters::{Labels, ShardMeters};
 use crate::model::{Checkpoint, ChildShard, Lease, Position, ShardId};
 use crate::processor::{
@@ -22,14 +21,15 @@ use crate::processor::{
 };
 use crate::runtime::{Clock, jitter, panic_message, pause};
 use crate::tenancy::held::{Held, Leave, OrderError};
+use crate::watermark::Watermark;
 
 use super::coordination::{Assignment, AtGate, Coordination};
 use super::error::RunError;
 use super::event::{Event, HandlerCall};
-use super::in_hand::{AfterFailure, InHand};
+use super::in_flight::{AfterFailure, InFlightBatch};
 use super::settings::{Checkpoints, OnDataGap};
 use super::streams::ReadStream;
-use super::worker::{Inner, Stop};
+use super::worker::{Stop, WorkerInner};
 
 mod beginning;
 mod ending;
@@ -39,7 +39,7 @@ mod telling;
 
 /// The consumer of one shard: carries out what [`crate::decide::consumer`] says, one thing at a time.
 pub(crate) struct ShardConsumer {
-    inner: Arc<Inner>,
+    inner: Arc<WorkerInner>,
     stream: Arc<ReadStream>,
     coordination: Coordination,
     clock: Arc<dyn Clock>,
@@ -47,18 +47,18 @@ pub(crate) struct ShardConsumer {
     /// The row as it was acquired.
     row: Lease,
     held: Arc<Held>,
-    tenancy: Arc<Tenancy>,
+    tenancy: Arc<CheckpointerShared>,
     labels: Labels,
     meters: ShardMeters,
     processor: Option<Box<dyn ErasedProcessor>>,
-    machine: Consumer,
+    machine: ConsumerMachine,
     parents: mpsc::Receiver<AtGate>,
-    stop: Level,
+    stop: Watermark,
     causes: mpsc::UnboundedSender<RunError>,
-    feed: Option<Feed>,
+    feed: Option<Prefetcher>,
     /// The feed is a subscription.
     subscribed: bool,
-    in_hand: Option<InHand>,
+    in_hand: Option<InFlightBatch>,
     delivered: Delivered,
     /// Everything up to here is done, in this tenancy or before it.
     done: Option<Position>,
@@ -66,12 +66,12 @@ pub(crate) struct ShardConsumer {
     begin: Checkpoint,
     children: Vec<ChildShard>,
     /// An end that was read and that the listing has not confirmed yet.
-    ending: Option<ending::Ending>,
+    ending: Option<ending::PendingEnd>,
     /// An answer since the last record has said that the shard has ended, and the listing showed it closed.
     seen_closed: bool,
     /// What follows the shard, once its end is confirmed before it is read.
     confirmed: Option<Vec<ChildShard>>,
-    refusals: Refusals,
+    refusals: FalseEnds,
     /// Failures of the present step since it last succeeded.
     failures: u32,
     /// This shard is to be given up for a reason of its own.
@@ -95,7 +95,7 @@ enum GiveUp {
 
 /// How a consumer ended.
 pub(crate) struct Ended {
-    pub(crate) outcome: Outcome,
+    pub(crate) outcome: ConsumerOutcome,
     pub(crate) checkpoint: Checkpoint,
     pub(crate) handed_out: bool,
     unreadable: bool,
@@ -106,16 +106,16 @@ pub(crate) struct Ended {
 impl Ended {
     /// Whether the shard should not be taken again at once.
     pub(crate) const fn cooled_down(&self) -> bool {
-        self.unreadable || matches!(self.outcome, Outcome::Lost(_))
+        self.unreadable || matches!(self.outcome, ConsumerOutcome::Lost(_))
     }
 }
 
 impl ShardConsumer {
     pub(crate) fn new(
-        inner: Arc<Inner>,
+        inner: Arc<WorkerInner>,
         coordination: Coordination,
         assignment: Assignment,
-        stop: Level,
+        stop: Watermark,
         causes: mpsc::UnboundedSender<RunError>,
     ) -> Self {
         let Assignment { held, row, stream, parents } = assignment;
@@ -127,7 +127,7 @@ impl ShardConsumer {
         let labels = Labels::new(&shard, arn.as_deref(), inner.parts.label.as_ref());
         let meters = ShardMeters::new(&labels);
         let prepared = row.pending.as_ref().and_then(|pending| pending.at.position()).cloned();
-        let tenancy = Tenancy::new(Arc::clone(&held), delivered.clone(), meters.clone(), Arc::clone(&clock), prepared);
+        let tenancy = CheckpointerShared::new(Arc::clone(&held), delivered.clone(), meters.clone(), Arc::clone(&clock), prepared);
         let settings = &inner.parts.settings;
         inner.board.begin(&held, &meters.lag, shard.clone(), inner.parts.worker.clone(), settings.handler_warning);
         Self {
@@ -142,7 +142,7 @@ impl ShardConsumer {
             labels,
             meters,
             processor: None,
-            machine: Consumer::new(),
+            machine: ConsumerMachine::new(),
             parents,
             stop,
             causes,
@@ -154,7 +154,7 @@ impl ShardConsumer {
             ending: None,
             seen_closed: false,
             confirmed: None,
-            refusals: Refusals::default(),
+            refusals: FalseEnds::default(),
             failures: 0,
             give_up: None,
             told_stop: false,
@@ -186,17 +186,17 @@ impl ShardConsumer {
         }
     }
 
-    fn ended(self, outcome: Outcome) -> Ended {
+    fn ended(self, outcome: ConsumerOutcome) -> Ended {
         let unreadable = matches!(self.give_up, Some(GiveUp::Unreadable(_)));
-        let read = matches!((&self.give_up, &outcome), (Some(GiveUp::Read), Outcome::Released));
+        let read = matches!((&self.give_up, &outcome), (Some(GiveUp::Read), ConsumerOutcome::Released));
         let lease = self.row.key.clone();
         match &outcome {
-            Outcome::ShardEnd => {
+            ConsumerOutcome::ShardEnd => {
                 let children = self.children.iter().map(|child| child.id.clone()).collect();
                 self.inner.outlet.say(Event::ShardEnded { shard: self.shard.clone(), children });
             }
-            Outcome::Released => self.inner.outlet.say(Event::LeaseReleased { lease }),
-            Outcome::Lost(reason) => {
+            ConsumerOutcome::Released => self.inner.outlet.say(Event::LeaseReleased { lease }),
+            ConsumerOutcome::Lost(reason) => {
                 self.inner.meters.lost.increment(1);
                 self.inner.outlet.say(Event::LeaseLost { lease, reason: reason.clone() });
             }
@@ -227,7 +227,11 @@ impl ShardConsumer {
 
     /// A shard that has been read to its end is ended, not handed over.
     fn may_hand_over(&self) -> bool {
-        !self.told_stop && matches!(self.machine.state(), State::WaitingForParents | State::Starting | State::Processing)
+        !self.told_stop
+            && matches!(
+                self.machine.state(),
+                ConsumerState::WaitingForParents | ConsumerState::Starting | ConsumerState::Processing
+            )
     }
 
     async fn carry_out(&mut self, command: Command) -> Step {
@@ -328,25 +332,25 @@ impl ShardConsumer {
                 fed = feed.next() => fed,
             };
             let step = match fed {
-                Some(Fed::Batch(mut batch)) => {
+                Some(FetchItem::Batch(mut batch)) => {
                     self.seen_closed = false;
                     if batch.is_last {
                         self.last_batch(&mut batch).await;
                     }
                     self.take_in_hand(batch)
                 }
-                Some(Fed::Gap(gap)) => self.report_gap(gap),
-                Some(Fed::AtTip) => {
+                Some(FetchItem::Gap(gap)) => self.report_gap(gap),
+                Some(FetchItem::AtTip) => {
                     self.caught_up();
                     None
                 }
-                Some(Fed::End(end)) => {
+                Some(FetchItem::End(end)) => {
                     self.end_read(end);
                     None
                 }
-                Some(Fed::Bound) => Some(self.stop_with(GiveUp::Read)),
-                Some(Fed::Gone) => self.look_for_gone().await,
-                Some(Fed::Failed(error)) => self.cannot_read(error),
+                Some(FetchItem::Bound) => Some(self.stop_with(GiveUp::Read)),
+                Some(FetchItem::Gone) => self.look_for_gone().await,
+                Some(FetchItem::Failed(error)) => self.cannot_read(error),
                 None => Some(self.stop_worker(RunError::Internal("the task that fetches ended by itself".to_owned()))),
             };
             if let Some(step) = step {
@@ -360,7 +364,7 @@ impl ShardConsumer {
         self.inner.board.can_read(&self.row.key);
         let records = batch.records.len();
         self.inner.board.change(&self.row.key, |status| status.in_flight = records);
-        self.in_hand = Some(InHand::new(batch));
+        self.in_hand = Some(InFlightBatch::new(batch));
         self.see_undone();
         Some(Step::BatchReady)
     }

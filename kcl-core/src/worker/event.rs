@@ -16,7 +16,7 @@ use crate::meters::EventMeters;
 use crate::model::{Checkpoint, HashKeyRange, LeaseKey, Position, ShardId, StreamName, WorkerId};
 use crate::processor::{LossReason, ShardRef};
 
-use super::log::Log;
+use super::log::WorkerLog;
 
 /// Something that an operator or a test may want to know.
 ///
@@ -337,14 +337,14 @@ const KEPT: usize = 1024;
 
 /// Where events are put; never blocks.
 #[derive(Clone, Debug)]
-pub(crate) struct Outlet {
+pub(crate) struct EventSender {
     listeners: broadcast::Sender<Event>,
-    log: Arc<Log>,
+    log: Arc<WorkerLog>,
     count: EventMeters,
 }
 
-impl Outlet {
-    pub(super) fn new(log: Log, count: EventMeters) -> Self {
+impl EventSender {
+    pub(super) fn new(log: WorkerLog, count: EventMeters) -> Self {
         Self { listeners: broadcast::Sender::new(KEPT), log: Arc::new(log), count }
     }
 

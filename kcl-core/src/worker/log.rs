@@ -165,15 +165,15 @@ pub(super) const TARGET: &str = "kcl_core::worker";
 
 /// What was said of late.
 #[derive(Debug)]
-pub(super) struct Log {
+pub(super) struct WorkerLog {
     clock: Arc<dyn Clock>,
     worker: String,
     settings: Settings,
-    said: Mutex<Said>,
+    said: Mutex<RecentLines>,
 }
 
 #[derive(Debug, Default)]
-struct Said {
+struct RecentLines {
     failures: BTreeMap<(&'static str, String), Repeats>,
     /// By what is said, and whether it is a warning.
     bursts: BTreeMap<(&'static str, bool), Burst>,
@@ -182,7 +182,7 @@ struct Said {
 /// So many failures are remembered before those that are over are forgotten: more than a worker has leases, as a rule.
 const REMEMBERED: usize = 4096;
 
-impl Log {
+impl WorkerLog {
     pub(super) fn new(clock: Arc<dyn Clock>, worker: String, settings: Settings) -> Self {
         Self { clock, worker, settings, said: Mutex::default() }
     }

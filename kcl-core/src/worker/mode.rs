@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn the_consumer_has_the_name_of_the_application_unless_it_has_another() {
+    fn the_consumer_is_named_after_the_application_by_default() {
         let name = |name: &str| Ok(Some(WhichConsumer::Name(name.into())));
         assert_eq!(which(&Mode::FanOut(FanOutConfig::managed()), "billing", "orders"), name("billing"));
         assert_eq!(which(&Mode::Auto(FanOutConfig::shared().name("all")), "billing", "orders"), name("all"));
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_the_service_would_refuse_is_refused_with_what_is_allowed() {
+    fn an_invalid_consumer_name_is_refused_with_what_is_expected() {
         for name in ["", "a/b", "a:b", "ü", &"x".repeat(129)] {
             let error = which(&Mode::FanOut(FanOutConfig::managed()), name, "orders").unwrap_err();
             assert_eq!((error.setting, error.value), ("mode", format!("`{name}`")));

@@ -9,17 +9,17 @@ use crate::stream::{
     StreamDescription, Subscription, WhichConsumer,
 };
 
-use super::refused::{Refused, Tells};
+use super::service_access::{ServiceAccess, Tells};
 
 /// A stream, or its fan-out, whose refusals have to last before they count. Every call of a worker that reads goes through it.
 #[derive(Debug)]
 pub(super) struct Patient<T: ?Sized> {
-    refused: Arc<Refused>,
+    refused: Arc<ServiceAccess>,
     inner: Arc<T>,
 }
 
 impl<T: ?Sized> Patient<T> {
-    pub(super) const fn new(refused: Arc<Refused>, inner: Arc<T>) -> Self {
+    pub(super) const fn new(refused: Arc<ServiceAccess>, inner: Arc<T>) -> Self {
         Self { refused, inner }
     }
 }
@@ -78,7 +78,7 @@ impl FanOut for Patient<dyn FanOut> {
 
 #[derive(Debug)]
 struct PatientSubscription {
-    refused: Arc<Refused>,
+    refused: Arc<ServiceAccess>,
     inner: Box<dyn Subscription>,
 }
 

@@ -6,17 +6,17 @@ use async_trait::async_trait;
 use crate::lease::{Beacon, Change, Changed, Consistency, Error, Expect, LeaseTable, PageToken, Snapshot, WorkerRow};
 use crate::model::{Lease, LeaseKey, WorkerId};
 
-use super::refused::{Refused, Tells};
+use super::service_access::{ServiceAccess, Tells};
 
 /// A lease table whose refusals have to last before they count. Every call of a worker goes through it.
 #[derive(Debug)]
 pub(super) struct PatientTable {
-    refused: Refused,
+    refused: ServiceAccess,
     inner: Arc<dyn LeaseTable>,
 }
 
 impl PatientTable {
-    pub(super) const fn new(refused: Refused, inner: Arc<dyn LeaseTable>) -> Self {
+    pub(super) const fn new(refused: ServiceAccess, inner: Arc<dyn LeaseTable>) -> Self {
         Self { refused, inner }
     }
 }

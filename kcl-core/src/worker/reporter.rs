@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::runtime::pause;
 
 use super::event::Event;
-use super::worker::Inner;
+use super::worker::WorkerInner;
 
 /// How often figures are told anew, at the most.
 const LONGEST: Duration = Duration::from_secs(5);
@@ -17,7 +17,7 @@ const SHORTEST: Duration = Duration::from_millis(10);
 ///
 /// It runs with the coordination, beside the renewals: a handler that blocks its thread does not stop it. It calls nobody, and costs
 /// a lock a shard.
-pub(super) async fn report(inner: Arc<Inner>) {
+pub(super) async fn report(inner: Arc<WorkerInner>) {
     let settings = &inner.parts.settings;
     let every = settings.timing().renew_every.min(settings.handler_warning).clamp(SHORTEST, LONGEST);
     loop {
@@ -26,7 +26,7 @@ pub(super) async fn report(inner: Arc<Inner>) {
     }
 }
 
-impl Inner {
+impl WorkerInner {
     fn report(&self) {
         let now = self.parts.clock.now();
         for (shard, call, span) in self.board.refresh(now, self.parts.settings.handler_warning) {

@@ -7,9 +7,9 @@ use crate::lease::{self, Consistency, with_causes};
 use crate::model::{StreamName, WorkerId};
 use crate::runtime::pause;
 use crate::stream::{self, ErrorKind, FanOut};
-use crate::tenancy::settle::Settler;
+use crate::tenancy::table_client::TableClient;
 
-use super::worker::{Parts, Worker};
+use super::worker::{Worker, WorkerParts};
 
 /// The consumers of an application were not removed, or not all of them.
 #[derive(Debug, thiserror::Error)]
@@ -58,8 +58,8 @@ impl Worker {
     }
 }
 
-async fn retire(parts: &Parts) -> Result<usize, RetireError> {
-    let settler = Settler::new(Arc::clone(&parts.table), Arc::clone(&parts.clock), parts.settings.timing().call_limit);
+async fn retire(parts: &WorkerParts) -> Result<usize, RetireError> {
+    let settler = TableClient::new(Arc::clone(&parts.table), Arc::clone(&parts.clock), parts.settings.timing().call_limit);
     let look = async || settler.whole_table(Consistency::Strong).await.map_err(RetireError::LeaseTable);
     let before = look().await?;
     if let Some(span) = watch_for(&before, parts.settings.failover) {

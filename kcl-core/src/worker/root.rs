@@ -4,19 +4,19 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
-use crate::decide::consumer::Outcome;
-use crate::level::Level;
+use crate::decide::consumer::ConsumerOutcome;
 use crate::model::{LeaseKey, Moment};
 use crate::processor::LossReason;
 use crate::runtime::{Tasks, within};
+use crate::watermark::Watermark;
 
 use super::consumer::{Ended, ShardConsumer};
-use super::coordination::{After, Assignment, Coordination, Leash, News};
+use super::coordination::{After, Assignment, Coordination, CoordinationGuard, ToRoot};
 use super::error::RunError;
 use super::event::Event;
 use super::report::{ShardReport, ShutdownReport, Stopped};
 use super::status::Phase;
-use super::worker::Inner;
+use super::worker::WorkerInner;
 
 /// How long a worker that stops by itself gives its shards.
 const OWN_STOP: Duration = Duration::from_secs(30);
@@ -25,23 +25,23 @@ const THREAD_END: Duration = Duration::from_secs(5);
 
 /// The root of a running worker: owns the coordination thread and the consumers of the shards.
 struct Root {
-    inner: Arc<Inner>,
+    inner: Arc<WorkerInner>,
     coordination: Coordination,
     /// Dropped with the root: the coordination thread ends, whatever the consumers are doing.
-    leash: Leash,
-    news: mpsc::UnboundedReceiver<News>,
+    leash: CoordinationGuard,
+    news: mpsc::UnboundedReceiver<ToRoot>,
     consumers: Tasks<(LeaseKey, Ended)>,
     /// What consumers say must stop the worker, at once: their handlers may take long to end.
     causes: (mpsc::UnboundedSender<RunError>, mpsc::UnboundedReceiver<RunError>),
     /// At 1 the consumers give their shards up.
-    stop: Level,
+    stop: Watermark,
     stopping: Option<Moment>,
     cause: Option<RunError>,
     report: ShutdownReport,
 }
 
 /// Works until it is told to stop or cannot go on: what became of the shards, and the cause if it could not.
-pub(crate) async fn run(inner: Arc<Inner>) -> (ShutdownReport, Option<RunError>) {
+pub(crate) async fn run(inner: Arc<WorkerInner>) -> (ShutdownReport, Option<RunError>) {
     let (coordination, leash, news) = match Coordination::start(&inner) {
         Ok(started) => started,
         Err(cause) => return (ShutdownReport::default(), Some(cause)),
@@ -53,7 +53,7 @@ pub(crate) async fn run(inner: Arc<Inner>) -> (ShutdownReport, Option<RunError>)
         news,
         consumers: Tasks::new(),
         causes: mpsc::unbounded_channel(),
-        stop: Level::default(),
+        stop: Watermark::default(),
         stopping: None,
         cause: None,
         report: ShutdownReport::default(),
@@ -111,11 +111,11 @@ impl Root {
         self.stop(self.inner.parts.clock.now() + OWN_STOP);
     }
 
-    fn on_news(&mut self, news: News) {
+    fn on_news(&mut self, news: ToRoot) {
         match news {
-            News::Failed(cause) => self.fail(cause),
-            News::Read => self.stop(self.inner.parts.clock.now() + OWN_STOP),
-            News::Assigned(assignment) => self.start(*assignment),
+            ToRoot::Failed(cause) => self.fail(cause),
+            ToRoot::Read => self.stop(self.inner.parts.clock.now() + OWN_STOP),
+            ToRoot::Assigned(assignment) => self.start(*assignment),
         }
     }
 
@@ -148,8 +148,10 @@ impl Root {
         self.coordination.consumer_ended(key.clone(), after);
         if self.stopping.is_some() || ended.read {
             let stopped = match (&ended.outcome, ended.handed_out) {
-                (Outcome::Lost(LossReason::Lost(_) | LossReason::NoProgress | LossReason::Unreadable(_)), _) => Stopped::GivenUp,
-                (Outcome::Released, true) => Stopped::Drained,
+                (ConsumerOutcome::Lost(LossReason::Lost(_) | LossReason::NoProgress | LossReason::Unreadable(_)), _) => {
+                    Stopped::GivenUp
+                }
+                (ConsumerOutcome::Released, true) => Stopped::Drained,
                 _ => Stopped::Released,
             };
             self.report.shards.insert(key, ShardReport { stopped, checkpoint: ended.checkpoint });

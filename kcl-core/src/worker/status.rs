@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::decide::consumer::State;
+use crate::decide::consumer::ConsumerState;
 use crate::decide::reading::Failing;
 use crate::meters::Lag;
 use crate::model::{Checkpoint, LeaseKey, Moment, Position, StreamName, Timestamp, WorkerId};
@@ -140,16 +140,16 @@ pub enum ShardState {
 }
 
 impl ShardState {
-    pub(super) const fn new(state: &State, is_handed_over: bool) -> Self {
+    pub(super) const fn new(state: &ConsumerState, is_handed_over: bool) -> Self {
         match state {
-            State::WaitingForParents => Self::WaitingForParents,
-            State::Starting => Self::Starting,
-            State::Processing => Self::Processing,
-            State::HandingOver | State::Leaving if is_handed_over => Self::HandingOver,
-            State::HandingOver | State::Leaving => Self::Draining,
-            State::Ending | State::Confirmed => Self::Ending,
-            State::Losing => Self::Losing,
-            State::Ended => Self::Ended,
+            ConsumerState::WaitingForParents => Self::WaitingForParents,
+            ConsumerState::Starting => Self::Starting,
+            ConsumerState::Processing => Self::Processing,
+            ConsumerState::HandingOver | ConsumerState::Leaving if is_handed_over => Self::HandingOver,
+            ConsumerState::HandingOver | ConsumerState::Leaving => Self::Draining,
+            ConsumerState::Ending | ConsumerState::Confirmed => Self::Ending,
+            ConsumerState::Losing => Self::Losing,
+            ConsumerState::Ended => Self::Ended,
         }
     }
 
@@ -273,18 +273,18 @@ fn seconds<S: serde::Serializer>(span: &Option<Duration>, serializer: S) -> Resu
 
 /// Where the parts of a worker write what they do.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Board(Arc<Mutex<Shown>>);
+pub(crate) struct StatusRegistry(Arc<Mutex<StatusState>>);
 
 #[derive(Debug, Default)]
-struct Shown {
+struct StatusState {
     phase: Phase,
-    shards: BTreeMap<LeaseKey, Entry>,
+    shards: BTreeMap<LeaseKey, ShardEntry>,
     unreadable: BTreeMap<LeaseKey, UnreadableShard>,
 }
 
 /// What a consumer said last, and those who know the rest.
 #[derive(Debug)]
-struct Entry {
+struct ShardEntry {
     shard: ShardRef,
     status: ShardStatus,
     held: Arc<Held>,
@@ -293,7 +293,7 @@ struct Entry {
     slow_after: Duration,
 }
 
-impl Entry {
+impl ShardEntry {
     fn status(&self, now: Moment) -> ShardStatus {
         let (lag, undone) = self.lag.at(now);
         ShardStatus {
@@ -308,8 +308,8 @@ impl Entry {
     }
 }
 
-impl Board {
-    fn shown(&self) -> MutexGuard<'_, Shown> {
+impl StatusRegistry {
+    fn shown(&self) -> MutexGuard<'_, StatusState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -341,7 +341,7 @@ impl Board {
             failures: 0,
             last_error: None,
         };
-        let entry = Entry { shard, status, held: Arc::clone(held), lag: lag.clone(), slow_after };
+        let entry = ShardEntry { shard, status, held: Arc::clone(held), lag: lag.clone(), slow_after };
         self.shown().shards.insert(held.key().clone(), entry);
     }
 

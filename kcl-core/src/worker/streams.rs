@@ -7,17 +7,17 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::decide::shards::{ShardGraph, Unread};
 use crate::fetch::fan_out::{ListedClosed, Registration};
-use crate::level::Level;
 use crate::model::{HashKeyRange, InitialPosition, Lease, LeaseKey, StreamName, Timestamp};
 use crate::stream::{self, ErrorKind, Stream, StreamDescription};
+use crate::watermark::Watermark;
 
-use super::coordination::{Listing, Trouble};
+use super::coordination::{CoordinationError, Listing};
 use super::mode::{Mode, WantedConsumer};
 use super::patient_stream::Patient;
-use super::refused::Refused;
-use super::shared::Shared;
+use super::service_access::ServiceAccess;
+use super::single_flight::SingleFlight;
 use super::status::StreamState;
-use super::worker::Inner;
+use super::worker::WorkerInner;
 
 /// A stream to read, in a worker that reads several.
 ///
@@ -104,9 +104,9 @@ impl StreamConfig {
             description: Mutex::default(),
             identity: OnceLock::new(),
             unread: Mutex::default(),
-            listing: Shared::default(),
-            time: Shared::default(),
-            facts: Shared::default(),
+            listing: SingleFlight::default(),
+            time: SingleFlight::default(),
+            facts: SingleFlight::default(),
             trouble: Mutex::default(),
             listed: ListedClosed::default(),
         }
@@ -131,16 +131,16 @@ pub(crate) struct ReadStream {
     registration: OnceLock<Arc<Registration>>,
     polled_instead: AtomicBool,
     source: tokio::sync::OnceCell<Arc<dyn Stream>>,
-    refused: OnceLock<Arc<Refused>>,
+    refused: OnceLock<Arc<ServiceAccess>>,
     description: Mutex<Option<Arc<StreamDescription>>>,
     identity: OnceLock<Arc<str>>,
     unread: Mutex<Unread>,
     /// The listing of all its shards that is under way.
-    pub(crate) listing: Shared<Listing, Trouble>,
+    pub(crate) listing: SingleFlight<Listing, CoordinationError>,
     /// The question for the service's time that is under way.
-    pub(crate) time: Shared<Timestamp, Trouble>,
+    pub(crate) time: SingleFlight<Timestamp, CoordinationError>,
     /// The question for what it is that is under way.
-    pub(crate) facts: Shared<StreamDescription, Trouble>,
+    pub(crate) facts: SingleFlight<StreamDescription, CoordinationError>,
     /// Why its shards could not be listed, when that was tried last.
     trouble: Mutex<Option<Arc<str>>>,
     /// Which of its shards are closed, for those whose subscription does not say so.
@@ -154,11 +154,11 @@ impl ReadStream {
     }
 
     /// The stream as its shards are read and listed: a refusal has to last before it counts.
-    pub(crate) async fn reader(&self, inner: &Inner) -> Result<Arc<dyn Stream>, stream::Error> {
+    pub(crate) async fn reader(&self, inner: &WorkerInner) -> Result<Arc<dyn Stream>, stream::Error> {
         let source = self.source().await?;
         let refused = self.refused.get_or_init(|| {
             let (of, parts) = (self.name.to_string(), &inner.parts);
-            Arc::new(Refused::new(of, parts.settings.refusal_limit, Arc::clone(&parts.clock), inner.outlet.clone()))
+            Arc::new(ServiceAccess::new(of, parts.settings.refusal_limit, Arc::clone(&parts.clock), inner.outlet.clone()))
         });
         Ok(Arc::new(Patient::new(Arc::clone(refused), source)))
     }
@@ -275,7 +275,7 @@ async fn from_environment(name: &StreamName) -> Result<Arc<dyn Stream>, stream::
 pub(crate) struct Streams {
     streams: Mutex<BTreeMap<StreamName, Arc<ReadStream>>>,
     /// Grows when a stream is added or removed.
-    pub(crate) changes: Level,
+    pub(crate) changes: Watermark,
     /// Several: the keys of leases name their streams.
     pub(crate) several: bool,
 }
@@ -283,7 +283,7 @@ pub(crate) struct Streams {
 impl Streams {
     pub(super) fn new(streams: impl IntoIterator<Item = ReadStream>, several: bool) -> Self {
         let streams = streams.into_iter().map(|stream| (stream.name.clone(), Arc::new(stream))).collect();
-        Self { streams: Mutex::new(streams), changes: Level::default(), several }
+        Self { streams: Mutex::new(streams), changes: Watermark::default(), several }
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<ReadStream>> {

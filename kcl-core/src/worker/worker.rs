@@ -16,14 +16,14 @@ use crate::runtime::Clock;
 
 use super::builder::{Builder, SettingError, lacks_source, no_source, one_stream_only, read_stream, stream_name};
 use super::error::RunError;
-use super::event::{Events, Outlet};
-use super::log::{Log, TARGET};
+use super::event::{EventSender, Events};
+use super::log::{TARGET, WorkerLog};
 use super::patient_table::PatientTable;
-use super::refused::Refused;
 use super::report::{RunEnd, ShardReport, ShutdownReport, Stopped};
 use super::root;
+use super::service_access::ServiceAccess;
 use super::settings::{Settings, Until};
-use super::status::{Board, Phase, Status};
+use super::status::{Phase, Status, StatusRegistry};
 use super::streams::{StreamConfig, Streams};
 
 /// How a worker gives up its leases when it stops.
@@ -66,7 +66,7 @@ pub enum Stop {
 }
 
 /// What a worker is put together from.
-pub(crate) struct Parts {
+pub(crate) struct WorkerParts {
     pub(crate) streams: Streams,
     pub(crate) application: String,
     pub(crate) worker: WorkerId,
@@ -80,10 +80,10 @@ pub(crate) struct Parts {
 }
 
 /// What every part of a running worker sees.
-pub(crate) struct Inner {
-    pub(crate) parts: Parts,
-    pub(crate) outlet: Outlet,
-    pub(crate) board: Board,
+pub(crate) struct WorkerInner {
+    pub(crate) parts: WorkerParts,
+    pub(crate) outlet: EventSender,
+    pub(crate) board: StatusRegistry,
     pub(crate) meters: WorkerMeters,
     /// Set once: how to stop, and by when.
     pub(crate) stop: watch::Sender<Option<(Stop, Moment)>>,
@@ -132,7 +132,7 @@ pub(crate) struct Inner {
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Worker(Arc<Inner>);
+pub struct Worker(Arc<WorkerInner>);
 
 impl Worker {
     /// Begins to put a worker together.
@@ -140,15 +140,15 @@ impl Worker {
         Builder::default()
     }
 
-    pub(crate) fn new(mut parts: Parts) -> Self {
-        let log = Log::new(Arc::clone(&parts.clock), parts.worker.to_string(), parts.settings.clone());
-        let outlet = Outlet::new(log, EventMeters::new(parts.label.as_ref()));
+    pub(crate) fn new(mut parts: WorkerParts) -> Self {
+        let log = WorkerLog::new(Arc::clone(&parts.clock), parts.worker.to_string(), parts.settings.clone());
+        let outlet = EventSender::new(log, EventMeters::new(parts.label.as_ref()));
         let (clock, limit) = (Arc::clone(&parts.clock), parts.settings.refusal_limit);
-        let refused = Refused::new("the lease table", limit, clock, outlet.clone());
+        let refused = ServiceAccess::new("the lease table", limit, clock, outlet.clone());
         parts.table = Arc::new(PatientTable::new(refused, parts.table));
-        Self(Arc::new(Inner {
+        Self(Arc::new(WorkerInner {
             outlet,
-            board: Board::default(),
+            board: StatusRegistry::default(),
             meters: WorkerMeters::new(parts.label.as_ref()),
             stop: watch::Sender::new(None),
             report: watch::Sender::new(None),
@@ -182,7 +182,7 @@ impl Worker {
         }
         meters::describe_all();
         self.0.board.reach(Phase::Starting);
-        let mut ending = Ending { inner: &self.0, report: None, phase: Phase::Dropped };
+        let mut ending = EndGuard { inner: &self.0, report: None, phase: Phase::Dropped };
         // Boxed: whatever the loading of a configuration needs is not the callers' stack to carry.
         let (mut report, cause) = Box::pin(root::run(Arc::clone(&self.0))).await;
         report.run = if cause.is_some() { RunEnd::Failed } else { RunEnd::Finished };
@@ -336,7 +336,7 @@ impl Worker {
         Ok(streams.remove(&stream_name(name_or_arn)?))
     }
 
-    pub(super) fn parts(&self) -> &Parts {
+    pub(super) fn parts(&self) -> &WorkerParts {
         &self.0.parts
     }
 
@@ -373,7 +373,7 @@ impl Worker {
     }
 }
 
-impl Inner {
+impl WorkerInner {
     /// The time up to which is read, if the reading ends.
     pub(crate) fn bound(&self) -> Option<Bound> {
         self.bound.get().copied()
@@ -386,14 +386,14 @@ impl Inner {
 }
 
 /// Tells those who wait in [`Worker::shutdown`] that the worker has ended, also when the future of [`Worker::run`] was dropped.
-struct Ending<'a> {
-    inner: &'a Inner,
+struct EndGuard<'a> {
+    inner: &'a WorkerInner,
     /// Nothing until `run` has ended by itself.
     report: Option<ShutdownReport>,
     phase: Phase,
 }
 
-impl Drop for Ending<'_> {
+impl Drop for EndGuard<'_> {
     fn drop(&mut self) {
         let report = self.report.take().unwrap_or_else(|| {
             let given_up = |(key, status): (_, super::ShardStatus)| {

@@ -8,7 +8,7 @@ use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::{BehaviorVersion, Builder, Credentials, Region, SharedCredentialsProvider};
 use kcl_core::model::ShardId;
 use kcl_core::stream::kinesis::KinesisStream;
-use kcl_core::stream::kinesis::http::{Http2Client, Settings};
+use kcl_core::stream::kinesis::http::{Http2Client, Http2Settings};
 use kcl_core::stream::{ConsumerArn, Error, FanOut as _, StartAt, Subscription};
 
 pub(crate) const STREAM: &str = "arn:aws:kinesis:eu-west-1:123456789012:stream/orders";
@@ -29,8 +29,8 @@ pub(crate) fn stream(at: SocketAddr) -> KinesisStream {
     stream_with(config(&format!("http://{at}")))
 }
 
-pub(crate) fn settings(change: impl FnOnce(&mut Settings)) -> Settings {
-    let mut settings = Settings::default();
+pub(crate) fn settings(change: impl FnOnce(&mut Http2Settings)) -> Http2Settings {
+    let mut settings = Http2Settings::default();
     change(&mut settings);
     settings
 }

@@ -25,7 +25,7 @@ async fn ending_after(messages: Vec<bytes::Bytes>) -> (Server, Box<dyn Subscript
 }
 
 #[tokio::test]
-async fn events_come_in_their_order_and_then_the_end_which_is_no_error() {
+async fn events_come_in_order_and_then_the_end_without_an_error() {
     let idle = events::event(&json!({ "Records": [], "ContinuationSequenceNumber": "1", "MillisBehindLatest": 7 }));
     let unknown = events::message(&[(":message-type", "event"), (":event-type", "OfTheFuture")], b"{}");
     let (_server, mut subscription) = ending_after(vec![events::one(1, b"a"), idle, unknown, events::one(2, b"b")]).await;
@@ -43,8 +43,9 @@ async fn a_subscription_without_any_event_just_ends() {
     assert_eq!(next(&mut subscription).await.unwrap(), None);
 }
 
+/// It names the children.
 #[tokio::test]
-async fn an_event_without_a_continuation_is_the_last_of_its_shard_and_names_its_children() {
+async fn an_event_without_a_continuation_is_the_last_of_its_shard() {
     let child = |id: &str, parents: &[&str]| json!({ "ShardId": id, "ParentShards": parents, "HashKeyRange": { "StartingHashKey": "5", "EndingHashKey": "9" } });
     let known = |id: &str, parents: &[&str]| {
         let parents = parents.iter().map(|parent| ShardId::from(*parent)).collect();
@@ -71,7 +72,7 @@ async fn an_event_without_a_continuation_is_the_last_of_its_shard_and_names_its_
 }
 
 #[tokio::test]
-async fn an_event_that_names_children_and_has_a_continuation_ends_nothing() {
+async fn children_beside_a_continuation_end_nothing() {
     let body = json!({
         "Records": [events::record(7, b"first")],
         "ContinuationSequenceNumber": "9",
@@ -152,8 +153,9 @@ fn with_limit(server: &Server, limit: Duration) -> kcl_core::stream::kinesis::Ki
     stream_with(config(&format!("http://{}", server.at)).timeout_config(limits))
 }
 
+/// It ends with the first event.
 #[tokio::test]
-async fn the_time_limit_of_a_call_ends_with_the_first_event_and_does_not_cut_a_subscription() {
+async fn the_call_timeout_does_not_cut_a_subscription() {
     let limit = Duration::from_millis(300);
     let server = Server::start(100, move |_, reply: Reply| async move {
         let mut events = reply.grant();

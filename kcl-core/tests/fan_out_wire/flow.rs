@@ -10,7 +10,7 @@ const EVENTS: u32 = 8;
 const RECORD: usize = 30_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn readers_that_stop_take_a_window_each_and_nothing_from_the_reader_that_goes_on() {
+async fn stopped_readers_take_a_window_each_and_nothing_from_others() {
     let taken = nothing_taken(STREAMS);
     let all = (1..=EVENTS).map(|number| events::one(number, &vec![b'x'; RECORD])).collect::<Vec<_>>().concat();
     let server = pushing(all.clone().into(), &taken).await;

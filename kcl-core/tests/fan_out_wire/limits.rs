@@ -56,7 +56,7 @@ async fn a_place_is_held_until_the_subscription_is_dropped() {
 }
 
 #[tokio::test]
-async fn a_server_that_refuses_streams_without_saying_how_many_it_takes_is_learned() {
+async fn an_undeclared_limit_of_streams_is_learned() {
     let refused = std::sync::Arc::new(AtomicUsize::new(0));
     let count = std::sync::Arc::clone(&refused);
     let server = Server::start(1000, move |asked, reply| {
@@ -93,7 +93,7 @@ async fn a_server_that_refuses_streams_without_saying_how_many_it_takes_is_learn
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn subscriptions_that_end_and_that_are_dropped_wear_no_connection_out() {
+async fn ended_and_dropped_subscriptions_wear_no_connection_out() {
     let server = Server::start(100, |asked: Asked, reply: Reply| async move {
         let mut events = reply.grant();
         events.send(events::one(1, b"a"));

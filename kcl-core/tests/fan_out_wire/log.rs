@@ -78,7 +78,7 @@ fn told_by(test: &str) -> String {
 }
 
 #[test]
-fn no_user_and_no_password_of_an_endpoint_appears_in_a_log_or_an_error() {
+fn no_log_or_error_shows_an_endpoints_user_or_password() {
     let text = told_by("child_process_with_a_password_in_the_endpoint");
     assert!(text.contains("an HTTP/2 connection for subscriptions is open to=http://127.0.0.1:"), "the log was caught: {text}");
     assert!(text.contains("with HTTP/1.1 to=http://127.0.0.1:"), "the log was caught: {text}");

@@ -26,8 +26,9 @@ fn most_before_it_is_asked_for() -> usize {
     WINDOW + FRAME + events::initial().len()
 }
 
+/// Even when it has begun to arrive.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_event_that_has_begun_is_not_received_before_it_is_asked_for() {
+async fn an_event_is_not_received_before_it_is_requested() {
     const SHARDS: usize = 20;
     let taken = nothing_taken(SHARDS);
     let all = (1..=3).map(|number| events::one(number, &vec![b'x'; RECORD])).collect::<Vec<_>>();
@@ -56,8 +57,9 @@ async fn an_event_that_has_begun_is_not_received_before_it_is_asked_for() {
     }
 }
 
+/// The next one who asks is told its length again.
 #[tokio::test]
-async fn who_gives_up_in_the_midst_of_an_event_is_told_again_how_long_it_is_and_loses_nothing() {
+async fn giving_up_within_an_event_loses_nothing() {
     let event = events::one(1, &vec![b'x'; RECORD]);
     let (first, second) = (event.slice(..150_000), event.slice(150_000..));
     let (go, gone) = watch::channel(false);
@@ -160,8 +162,10 @@ impl RecordProcessor for Handler {
     }
 }
 
+/// A worker receives no more of them than its budget has room for, and handlers that have stopped
+/// delay no other shard.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_receives_no_more_large_events_than_its_budget_has_room_for_and_stopped_handlers_stop_nobody() {
+async fn large_events_stay_within_the_budget_of_a_worker() {
     let taken = nothing_taken(SHARDS);
     let all = (1..=EVENTS).map(|number| events::one(u32::try_from(number).unwrap(), &vec![b'x'; LARGE])).collect::<Vec<_>>();
     let length = all[0].len();

@@ -38,7 +38,7 @@ fn messages() -> Vec<bytes::Bytes> {
 }
 
 #[tokio::test]
-async fn with_tls_a_server_that_speaks_http_2_carries_all_by_one_connection() {
+async fn with_tls_and_http_2_one_connection_carries_everything() {
     let server = Server::start_with(100, Some(acceptor(&[b"h2", b"http/1.1"])), granting).await;
     let stream = secure(server.at.port());
     let _one = reads(subscribe(&stream, "one").await.unwrap()).await;
@@ -92,7 +92,7 @@ async fn a_stream_made_from_a_configuration_has_these_connections_too() {
 }
 
 #[tokio::test]
-async fn without_tls_a_server_of_http_1_1_is_asked_once_whether_it_knows_better() {
+async fn without_tls_an_http_1_1_server_is_probed_once_for_http_2() {
     let server = Http1Server::start(None, messages()).await;
     let stream = stream(server.at);
     let _one = reads(subscribe(&stream, "one").await.unwrap()).await;
@@ -102,7 +102,7 @@ async fn without_tls_a_server_of_http_1_1_is_asked_once_whether_it_knows_better(
 }
 
 #[tokio::test]
-async fn without_tls_a_server_that_is_silent_to_http_2_is_spoken_to_in_http_1_1() {
+async fn without_tls_a_server_silent_to_http_2_gets_http_1_1() {
     let server = Http1Server::start_silent(messages()).await;
     // The half of this would use a call's 30 s up.
     let limits = TimeoutConfig::builder().connect_timeout(Duration::from_secs(20)).build();
@@ -116,7 +116,7 @@ async fn without_tls_a_server_that_is_silent_to_http_2_is_spoken_to_in_http_1_1(
 }
 
 #[tokio::test]
-async fn a_server_that_has_spoken_http_2_and_is_late_once_is_not_asked_for_http_1_1() {
+async fn a_late_http_2_server_is_not_downgraded_to_http_1_1() {
     let (listening, at) = Listening::new().await;
     let limits = TimeoutConfig::builder().connect_timeout(Duration::from_millis(300)).build();
     let stream = stream_with(config(&format!("http://{at}")).timeout_config(limits));

@@ -56,7 +56,7 @@ async fn cut(mut raw: Raw, on: u32, how: Cut) {
 }
 
 #[tokio::test]
-async fn a_subscription_that_breaks_at_any_byte_is_an_error_after_all_events_that_were_whole() {
+async fn a_break_at_any_byte_is_an_error_after_all_whole_events() {
     let short = |sequence: u32, data: &[u8]| {
         let record = json!({ "SequenceNumber": sequence.to_string(), "Data": base64::encode(data), "PartitionKey": "k" });
         events::event(
@@ -121,7 +121,7 @@ async fn a_stream_that_is_reset_without_an_error_is_at_its_end() {
 }
 
 #[tokio::test]
-async fn a_stream_that_breaks_leaves_the_others_of_its_connection_alone() {
+async fn a_reset_stream_leaves_the_others_of_its_connection_alone() {
     let (listening, at) = Listening::new().await;
     let stream = stream(at);
     let serve = async {
@@ -148,7 +148,7 @@ async fn a_stream_that_breaks_leaves_the_others_of_its_connection_alone() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_about_to_close_serves_what_it_has_and_gets_nothing_new() {
+async fn a_closing_connection_serves_its_streams_and_gets_no_new_ones() {
     let (listening, at) = Listening::new().await;
     let stream = stream(at);
     let serve = async {

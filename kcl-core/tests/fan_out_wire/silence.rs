@@ -21,7 +21,7 @@ fn quick(stream: KinesisStream) -> KinesisStream {
 }
 
 #[tokio::test]
-async fn a_socket_that_nothing_comes_by_any_more_is_noticed_and_the_next_subscription_has_another() {
+async fn a_silent_socket_is_noticed_and_replaced() {
     let (listening, at) = Listening::new().await;
     let stream = quick(stream(at));
     let serve = async {
@@ -74,7 +74,7 @@ async fn a_shard_without_events_is_no_dead_connection() {
 }
 
 #[tokio::test]
-async fn events_that_come_show_that_a_server_lives_which_answers_no_pings() {
+async fn events_show_that_a_server_lives_which_answers_no_pings() {
     let (listening, at) = Listening::new().await;
     let stream = quick(stream(at));
     let serve = async {
@@ -99,8 +99,9 @@ fn soon_suspicious(stream: KinesisStream) -> KinesisStream {
     stream.subscribe_over(Http2Client::new().with_settings(settings(|settings| settings.silent_limit = LIMIT)))
 }
 
+/// It goes by another connection.
 #[tokio::test]
-async fn after_a_subscription_that_was_silent_for_long_the_next_goes_by_another_connection() {
+async fn after_a_long_silence_the_next_subscription_is_elsewhere() {
     let (listening, at) = Listening::new().await;
     let stream = soon_suspicious(stream(at));
     let serve = async {
@@ -135,8 +136,9 @@ async fn after_a_subscription_that_was_silent_for_long_the_next_goes_by_another_
     within(Duration::from_secs(20), futures_util::future::join(reading, serve)).await;
 }
 
+/// It goes by another connection; so it does when a first event fails to come.
 #[tokio::test]
-async fn after_a_call_without_an_answer_or_a_first_event_the_next_goes_by_another_connection() {
+async fn after_a_call_without_an_answer_the_next_is_elsewhere() {
     let (listening, at) = Listening::new().await;
     let limits = TimeoutConfig::builder().operation_timeout(2 * LIMIT).build();
     let stream = soon_suspicious(stream_with(config(&format!("http://{at}")).timeout_config(limits)));
@@ -252,7 +254,7 @@ async fn a_connection_that_carries_nothing_is_closed() {
 }
 
 #[tokio::test]
-async fn the_window_of_the_connection_is_the_sum_of_those_of_its_streams() {
+async fn a_connections_window_is_the_sum_of_its_streams_windows() {
     let (listening, at) = Listening::new().await;
     let stream = stream(at);
     let serve = async {

@@ -48,7 +48,7 @@ async fn a_page_holds_what_the_service_sent() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_shard_is_a_page_without_a_next_place_and_with_its_children() {
+async fn a_shards_end_is_a_page_without_an_iterator_and_with_children() {
     let child = |id: &str, parents: &[&str], end: &str| json!({ "ShardId": id, "ParentShards": parents, "HashKeyRange": { "StartingHashKey": "5", "EndingHashKey": end } });
     let page = page_of(&json!({
         "Records": [], "NextShardIterator": null, "MillisBehindLatest": 0,
@@ -60,8 +60,9 @@ async fn the_end_of_a_shard_is_a_page_without_a_next_place_and_with_its_children
     assert_eq!(page.children, [ChildShard::new("shardId-2", parents, HashKeyRange::new(5, 9).unwrap())]);
 }
 
+/// Children that are badly described count as none.
 #[tokio::test]
-async fn an_end_without_children_is_an_end_and_badly_described_children_are_no_children() {
+async fn an_end_without_children_is_an_end() {
     for children in [
         Value::Null,
         json!([]),
@@ -84,7 +85,7 @@ async fn an_unreadable_sequence_number_is_fatal() {
 }
 
 #[tokio::test]
-async fn read_sends_the_iterator_and_the_limit_and_the_arn_where_the_stream_has_one() {
+async fn read_sends_the_iterator_the_limit_and_a_known_arn() {
     for (name, arn) in [("orders", None), (ARN, Some(ARN))] {
         let wire = Wire::answering([Answer::ok(&json!({ "Records": [] }))]);
         wire.stream(name).read(&cursor(), 10_000).await.unwrap();
@@ -250,7 +251,7 @@ mod service_time {
 }
 
 #[tokio::test]
-async fn the_description_tells_the_arn_the_time_of_creation_and_the_retention() {
+async fn a_description_has_the_arn_creation_time_and_retention() {
     let summary = json!({ "StreamDescriptionSummary": {
         "StreamName": "orders", "StreamARN": ARN, "StreamStatus": "ACTIVE", "RetentionPeriodHours": 48,
         "StreamCreationTimestamp": 1_600_000_000.25, "EnhancedMonitoring": [], "OpenShardCount": 4,

@@ -38,7 +38,7 @@ fn by_name() -> WhichConsumer {
 }
 
 #[tokio::test]
-async fn a_consumer_is_described_by_its_name_and_the_arn_of_a_stream_is_asked_for_once() {
+async fn a_consumer_is_described_by_name_and_the_arn_is_fetched_once() {
     let wire = Wire::answering([summary(), described("CREATING"), described("ACTIVE"), described("OF_THE_FUTURE")]);
     let stream = wire.stream("orders").fan_out().unwrap();
     for status in [ConsumerStatus::Creating, ConsumerStatus::Active, ConsumerStatus::Creating] {
@@ -68,7 +68,7 @@ async fn a_stream_that_was_named_by_its_arn_is_not_asked_for_it() {
 }
 
 #[tokio::test]
-async fn who_loses_the_race_for_a_registration_and_who_comes_to_a_full_stream_are_told_apart() {
+async fn a_lost_registration_race_and_a_full_stream_are_told_apart() {
     for (code, kind) in [("ResourceInUseException", ErrorKind::Busy), ("LimitExceededException", ErrorKind::Throttled)] {
         let error =
             Wire::answering([Answer::error(code, "what it says")]).stream(STREAM).register_consumer("a").await.unwrap_err();

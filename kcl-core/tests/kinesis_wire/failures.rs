@@ -82,7 +82,7 @@ fn answers(sign: &str) -> Vec<(Answer, String)> {
 }
 
 #[tokio::test]
-async fn every_row_of_the_docs_holds_on_the_wire_and_nothing_is_tried_again() {
+async fn every_row_of_the_error_table_holds_and_nothing_is_retried() {
     let mut checked = 0;
     for [calls, sign, kind] in table() {
         // A client without its settings is in a test of its own.

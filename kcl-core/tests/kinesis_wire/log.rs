@@ -30,7 +30,7 @@ fn writings(secret: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn neither_records_nor_their_keys_nor_iterators_appear_in_a_log_or_an_error() {
+async fn no_log_or_error_shows_records_keys_or_iterators() {
     let log = Log::default();
     let writer = log.clone();
     tracing_subscriber::fmt()

@@ -44,7 +44,7 @@ async fn an_endpoint_of_the_configuration_is_used() {
 }
 
 #[tokio::test]
-async fn a_configuration_without_a_region_or_credentials_says_what_gives_them() {
+async fn a_missing_region_or_credentials_error_says_what_gives_them() {
     let wire = Wire::default();
     let made = async |region, credentials| {
         let config = config(&wire, region, credentials, None);

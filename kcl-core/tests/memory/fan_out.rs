@@ -46,8 +46,9 @@ async fn a_consumer_is_made_used_and_removed_in_its_time() {
     assert_eq!(world.stream.register_consumer("other").await.unwrap_err().kind, ErrorKind::Throttled);
 }
 
+/// With an empty event each five seconds.
 #[tokio::test(start_paused = true)]
-async fn records_come_as_they_are_put_with_an_empty_event_each_five_seconds_for_five_minutes() {
+async fn records_are_pushed_as_they_are_put_for_five_minutes() {
     let world = Pushing::new(1);
     let arn = consumer(&world).await;
     world.stream.put_to(&world.shard(), "k", "0").unwrap();
@@ -69,8 +70,9 @@ async fn records_come_as_they_are_put_with_an_empty_event_each_five_seconds_for_
     assert!(subscription.next().await.unwrap().is_none(), "and nothing more");
 }
 
+/// Until then it is refused.
 #[tokio::test(start_paused = true)]
-async fn a_second_subscription_is_refused_for_five_seconds_and_then_takes_over() {
+async fn a_second_subscription_takes_over_after_five_seconds() {
     let world = Pushing::new(1);
     let arn = consumer(&world).await;
     let mut first = subscribe(&world, &arn, StartAt::TrimHorizon).await.unwrap();
@@ -90,7 +92,7 @@ async fn a_second_subscription_is_refused_for_five_seconds_and_then_takes_over()
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_event_of_a_shard_names_its_children_and_nothing_follows() {
+async fn the_last_event_of_a_shard_names_its_children() {
     let world = Pushing::new(1);
     let (arn, shard) = (consumer(&world).await, world.shard());
     let sequence = world.stream.put_to(&shard, "k", "0").unwrap();

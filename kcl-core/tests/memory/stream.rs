@@ -102,7 +102,7 @@ async fn keys_reach_every_shard_and_one_key_always_the_same() {
 }
 
 #[tokio::test]
-async fn sequence_numbers_have_56_digits_and_grow_over_the_whole_stream() {
+async fn sequence_numbers_have_56_digits_and_grow_over_the_stream() {
     let stream = MemoryStream::new("orders", 4);
     let mut last = SequenceNumber::from_u128(0);
     for key in 0..100 {
@@ -205,7 +205,7 @@ async fn a_time_to_come_is_refused_as_the_service_refuses_it() {
 }
 
 #[tokio::test]
-async fn a_reader_of_a_trimmed_place_begins_at_the_oldest_that_is_retained() {
+async fn a_trimmed_position_begins_at_the_oldest_retained_record() {
     let stream = MemoryStream::new("orders", 1);
     let shard = only_shard(&stream);
     let numbers = stream.put_many_to(&shard, ["a", "b", "c", "d"].map(|text| ("k", text))).unwrap();
@@ -217,8 +217,9 @@ async fn a_reader_of_a_trimmed_place_begins_at_the_oldest_that_is_retained() {
     }
 }
 
+/// It is zero only at the tip.
 #[tokio::test]
-async fn lag_is_the_age_of_a_pages_last_record_and_zero_only_at_the_tip() {
+async fn millis_behind_latest_is_the_age_of_a_pages_last_record() {
     let (stream, clock) = stream_at(1000, 1);
     let shard = only_shard(&stream);
     stream.put_many_to(&shard, ["a", "b"].map(|text| ("k", text))).unwrap();

@@ -36,7 +36,6 @@ impl Counters {
         self.by(name, stream, "")
     }
 
-    /// Those with this cause, or of this kind of event.
     pub(crate) fn by(&self, name: &str, stream: &str, cause: &str) -> u64 {
         let counter = locked(&self.counted).get(&(name.to_owned(), stream.to_owned(), cause.to_owned())).cloned();
         counter.map_or(0, |counter| counter.load(Ordering::SeqCst))
@@ -71,8 +70,7 @@ impl Counters {
 
     fn figure(&self, key: &metrics::Key) -> Arc<AtomicU64> {
         let label = |name| key.labels().find(|label| label.key() == name).map_or("", |label| label.value()).to_owned();
-        let kind = [label("cause"), label("event")].concat();
-        let key = (key.name().to_owned(), label("stream"), kind);
+        let key = (key.name().to_owned(), label("stream"), label("cause"));
         Arc::clone(locked(&self.counted).entry(key).or_default())
     }
 }

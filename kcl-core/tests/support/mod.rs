@@ -26,7 +26,7 @@ use kcl_core::processor::{
 use kcl_core::stream::Stream;
 use kcl_core::stream::memory::MemoryStream;
 use kcl_core::worker::{Builder, Event, RunError, ShutdownReport, StreamConfig};
-use kcl_core::{Failure, InitialPosition, RecordProcessor, Worker};
+use kcl_core::{Failure, InitialPosition, RecordProcessor, RecordProcessorFactory, Worker};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -144,6 +144,17 @@ impl Fleet {
 
     pub(crate) fn with(self, change: impl FnOnce(Builder) -> Builder) -> Self {
         Self { builder: change(self.builder) }
+    }
+
+    /// Starts the worker as a task, with these processors.
+    pub(crate) fn process(self, processors: impl RecordProcessorFactory) -> HandlerRun {
+        let worker = self.builder.processor(processors).build().unwrap();
+        let heard = Heard::of(&worker);
+        let task = tokio::spawn({
+            let worker = worker.clone();
+            async move { worker.run().await }
+        });
+        HandlerRun { worker, heard, task }
     }
 
     /// Starts the worker as a task.
@@ -289,6 +300,32 @@ impl Run {
     /// Waits for the worker to end by itself.
     pub(crate) async fn ended(self) -> Result<ShutdownReport, RunError> {
         soon("the end of the worker", self.task).await.unwrap()
+    }
+}
+
+/// A worker that runs with processors that a test has made.
+pub(crate) struct HandlerRun {
+    pub(crate) worker: Worker,
+    pub(crate) heard: Heard,
+    pub(crate) task: JoinHandle<Result<ShutdownReport, RunError>>,
+}
+
+impl HandlerRun {
+    /// A graceful stop.
+    pub(crate) async fn stop(self) -> Result<ShutdownReport, RunError> {
+        self.worker.shutdown(Duration::from_secs(10)).await;
+        soon("the stop", self.task).await.unwrap()
+    }
+
+    /// Waits for the worker to end by itself.
+    pub(crate) async fn ended(self) -> Result<ShutdownReport, RunError> {
+        soon("the end of the worker", self.task).await.unwrap()
+    }
+
+    /// Drops the root where it stands.
+    pub(crate) async fn crash(self) {
+        self.task.abort();
+        let _ = self.task.await;
     }
 }
 

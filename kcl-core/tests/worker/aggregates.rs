@@ -50,7 +50,7 @@ fn checkpoint_at(position: &Position) -> Script {
 }
 
 #[tokio::test]
-async fn user_records_come_one_by_one_in_order_with_positions_of_their_own() {
+async fn user_records_come_in_order_with_positions_of_their_own() {
     let (stream, shard, sequences) = thirty();
     let table = MemoryLeaseTable::new();
     let run = Fleet::new(&stream, &table).start(Script::default());
@@ -64,7 +64,7 @@ async fn user_records_come_one_by_one_in_order_with_positions_of_their_own() {
 }
 
 #[tokio::test]
-async fn a_checkpoint_inside_an_aggregate_resumes_at_its_next_user_record() {
+async fn a_checkpoint_within_an_aggregate_resumes_at_its_next_record() {
     let (stream, shard, sequences) = thirty();
     let table = MemoryLeaseTable::new();
     let at = Position::new(sequences[1].clone(), 3);
@@ -79,8 +79,9 @@ async fn a_checkpoint_inside_an_aggregate_resumes_at_its_next_user_record() {
     assert_eq!(seen.payloads(), payloads(14..30));
 }
 
+/// Also when it expires before any record came.
 #[tokio::test]
-async fn an_iterator_that_expires_before_any_record_came_skips_nothing_of_the_aggregate() {
+async fn an_expired_iterator_skips_nothing_of_an_aggregate() {
     let (stream, shard, sequences) = thirty();
     let table = MemoryLeaseTable::new();
     let at = Position::new(sequences[1].clone(), 3);
@@ -123,7 +124,7 @@ async fn a_page_that_was_done_before_is_passed_over() {
 }
 
 #[tokio::test]
-async fn what_precedes_a_failure_inside_an_aggregate_does_not_come_again() {
+async fn what_precedes_a_failure_within_an_aggregate_is_not_repeated() {
     let (stream, _, sequences) = thirty();
     let table = MemoryLeaseTable::new();
     let bad = Position::new(sequences[1].clone(), 3);
@@ -144,7 +145,7 @@ async fn what_precedes_a_failure_inside_an_aggregate_does_not_come_again() {
 }
 
 #[tokio::test]
-async fn what_is_no_aggregate_comes_as_it_was_put_and_is_passed_by_the_checkpoint() {
+async fn a_false_aggregate_comes_unchanged_and_is_checkpointed() {
     let (stream, shard, _) = thirty();
     let table = MemoryLeaseTable::new();
     let mut cut = aggregate(30..40, |_| 0).data.to_vec();
@@ -235,7 +236,7 @@ async fn over_a_split(sends_again: bool, policy: OutOfRange) -> BTreeMap<String,
 }
 
 #[tokio::test]
-async fn over_a_split_nothing_is_lost_and_what_is_out_of_range_is_flagged() {
+async fn a_split_loses_nothing_and_flags_records_out_of_range() {
     let found = over_a_split(false, OutOfRange::HandOn).await;
     assert_eq!(found.len(), 20, "{found:?}");
     for (payload, times) in &found {
@@ -257,8 +258,9 @@ async fn what_the_producer_sent_twice_comes_twice_and_is_flagged_once() {
     }
 }
 
+/// Only the misplaced user records are dropped.
 #[tokio::test]
-async fn dropping_takes_the_misplaced_user_records_alone_and_loses_nothing_that_is_sent_again() {
+async fn dropping_misplaced_records_loses_nothing_sent_again() {
     let found = over_a_split(true, OutOfRange::Drop).await;
     assert_eq!(found.len(), 20, "{found:?}");
     assert!(found.values().all(|times| times.len() == 1 && !times[0].1), "{found:?}");
@@ -303,7 +305,7 @@ async fn nothing_is_dropped_where_the_range_of_the_shard_is_unknown() {
 }
 
 #[tokio::test]
-async fn the_byte_budget_counts_the_user_records_and_not_only_the_bytes_that_they_came_in() {
+async fn the_byte_budget_counts_expanded_user_records() {
     let stream = MemoryStream::new("orders", 1);
     let shard = stream.open_shards().remove(0);
     let fetched = aggregate(0..2000, |_| 0);
@@ -329,7 +331,7 @@ async fn the_byte_budget_counts_the_user_records_and_not_only_the_bytes_that_the
 }
 
 #[tokio::test]
-async fn aggregates_and_what_is_none_and_what_is_out_of_range_are_counted() {
+async fn aggregates_false_ones_and_misplaced_records_are_counted() {
     let counters = Counters::of_this_process();
     for (name, policy, handed_on) in [("counted", OutOfRange::HandOn, 5 + 4 + 1), ("dropped", OutOfRange::Drop, 5 + 2 + 1)] {
         let stream = MemoryStream::new(name, 2);

@@ -42,7 +42,7 @@ fn listing_waits_at(gate: &Gate, stream: &MemoryStream, at_once: u64) -> (Hooked
 }
 
 #[tokio::test]
-async fn the_row_of_a_finished_shard_stays_while_it_is_listed_and_is_deleted_after() {
+async fn a_finished_row_stays_while_its_shard_is_listed() {
     let (stream, parent, _) = one_shard(3);
     let table = MemoryLeaseTable::new();
     let run = start(&stream, &table);
@@ -74,7 +74,7 @@ async fn the_row_of_a_finished_shard_stays_while_it_is_listed_and_is_deleted_aft
 }
 
 #[tokio::test]
-async fn hash_keys_of_an_open_shard_that_nobody_reads_any_more_are_told_once() {
+async fn unread_hash_keys_of_an_open_shard_are_reported_once() {
     let stream = MemoryStream::new("orders", 2);
     let table = MemoryLeaseTable::new();
     let run = start(&stream, &table);
@@ -124,8 +124,10 @@ async fn one_worker_compares_for_the_whole_fleet() {
     }
 }
 
+/// When the first leases begin at LATEST, children that appear while the shards are being listed
+/// wait for their parents to end.
 #[tokio::test]
-async fn who_lists_the_shards_for_long_does_not_make_children_of_the_first_leases_at_the_tip() {
+async fn a_slow_listing_makes_no_children_of_the_first_leases() {
     let (stream, table) = (MemoryStream::new("orders", 1), MemoryLeaseTable::new());
     let parent = stream.open_shards().remove(0);
     let (listing, handlers) = (Gate::new(), Gate::new());
@@ -155,8 +157,9 @@ async fn who_lists_the_shards_for_long_does_not_make_children_of_the_first_lease
     late.stop().await.unwrap();
 }
 
+/// The shard is read, and leaves the stream meanwhile.
 #[tokio::test]
-async fn who_lists_the_shards_for_long_does_not_begin_with_children_of_a_shard_that_is_read_and_has_left() {
+async fn a_slow_listing_starts_no_children_of_a_shard_that_left() {
     let (stream, table) = (MemoryStream::new("orders", 1), MemoryLeaseTable::new());
     let root = stream.open_shards().remove(0);
     let (listing, handlers) = (Gate::new(), Gate::new());
@@ -187,8 +190,9 @@ async fn who_lists_the_shards_for_long_does_not_begin_with_children_of_a_shard_t
     late.stop().await.unwrap();
 }
 
+/// The lease of the parent is made while the shards are being listed.
 #[tokio::test]
-async fn who_lists_the_shards_for_long_does_not_take_a_parent_for_gone_whose_lease_was_made_meanwhile() {
+async fn a_slow_listing_takes_no_new_parent_lease_for_gone() {
     let (stream, parent, _) = one_shard(1);
     let children = stream.split_evenly(&parent).unwrap();
     let table = UnrulyTable::new();
@@ -226,7 +230,7 @@ async fn who_lists_the_shards_for_long_does_not_take_a_parent_for_gone_whose_lea
 }
 
 #[tokio::test]
-async fn the_lease_of_an_old_kcl_is_given_the_hash_key_range_of_its_shard_and_nothing_else_of_it_changes() {
+async fn an_old_kcl_lease_gains_only_its_hash_key_range() {
     let stream = MemoryStream::new("orders", 3);
     let table = MemoryLeaseTable::new();
     let [held, free, ended] = <[_; 3]>::try_from(stream.shards()).unwrap();

@@ -21,7 +21,7 @@ fn whole() -> Builder {
 }
 
 #[test]
-fn a_setting_out_of_range_is_named_with_its_value_and_what_is_allowed() {
+fn an_invalid_setting_is_named_with_its_value_and_range() {
     type Case = (&'static str, &'static str, &'static str, fn(Builder) -> Builder);
     const MILLI: Duration = Duration::from_millis(1);
     const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -77,7 +77,7 @@ fn what_is_required_and_missing_is_named() {
 }
 
 #[test]
-fn a_first_position_in_the_future_is_refused_and_one_that_has_come_is_not() {
+fn a_first_position_in_the_future_is_refused_until_it_has_come() {
     let now = SystemClock.wall().as_millis();
     let future = Timestamp::from_millis(now + 60_000);
     let error = whole().initial_position(InitialPosition::AtTimestamp(future)).build().unwrap_err();

@@ -17,7 +17,7 @@ use kcl_core::worker::{Event, Stopped};
 use kcl_core::{Failure, Worker};
 
 #[tokio::test]
-async fn an_initialize_that_fails_or_panics_is_repeated_and_other_shards_go_on() {
+async fn a_failed_initialize_is_repeated_while_other_shards_go_on() {
     for panics in [false, true] {
         let stream = MemoryStream::new("orders", 3);
         let [bad, good, other] = stream.open_shards().try_into().unwrap();
@@ -46,7 +46,7 @@ async fn an_initialize_that_fails_or_panics_is_repeated_and_other_shards_go_on()
 }
 
 #[tokio::test]
-async fn a_processor_that_was_never_initialized_is_called_for_nothing_else() {
+async fn an_uninitialized_processor_gets_no_other_call() {
     let (stream, shard, _) = one_shard(1);
     let table = MemoryLeaseTable::new();
     let initialize = script(|_| async { Err("never".into()) });
@@ -91,7 +91,7 @@ async fn a_factory_that_panics_is_asked_again_and_other_shards_go_on() {
 }
 
 #[tokio::test]
-async fn a_shard_ends_only_when_shard_ended_has_succeeded_and_then_its_children_start() {
+async fn children_start_only_after_shard_ended_succeeded() {
     for panics in [false, true] {
         let (stream, shard, _) = one_shard(3);
         let children = stream.split_evenly(&shard).unwrap();
@@ -168,8 +168,9 @@ async fn a_shutdown_requested_that_panics_does_not_hold_up_the_stop() {
     assert!(matches!(&calls[calls.len() - 2..], [Call::ShutdownRequested, Call::LeaseLost { .. }]), "{calls:?}");
 }
 
+/// It is dropped at the deadline.
 #[tokio::test]
-async fn a_handler_that_hangs_at_the_stop_is_given_up_at_the_deadline_and_the_report_says_so() {
+async fn a_handler_that_hangs_at_the_stop_is_dropped_and_reported() {
     for hangs_in_batch in [false, true] {
         let stream = MemoryStream::new("orders", 2);
         let [stuck, free] = stream.open_shards().try_into().unwrap();
@@ -198,7 +199,7 @@ async fn a_handler_that_hangs_at_the_stop_is_given_up_at_the_deadline_and_the_re
 }
 
 #[tokio::test]
-async fn a_shard_that_waits_for_its_parent_stops_at_once_without_a_call() {
+async fn a_shard_that_waits_for_its_parent_stops_without_a_call() {
     for by_loss in [false, true] {
         let (stream, shard, _) = one_shard(1);
         let [child, _] = stream.split_evenly(&shard).unwrap();
@@ -230,7 +231,7 @@ async fn a_shard_that_waits_for_its_parent_stops_at_once_without_a_call() {
 }
 
 #[tokio::test]
-async fn a_handler_that_takes_its_time_at_lease_lost_is_waited_for_at_a_stop() {
+async fn a_stop_waits_for_a_slow_lease_lost() {
     let (stream, shard, _) = one_shard(1);
     let done = Arc::new(AtomicBool::new(false));
     let flushed = Arc::clone(&done);

@@ -42,8 +42,9 @@ fn is_behind(result: &Result<(), CheckpointError>) -> bool {
     matches!(result, Err(CheckpointError::OutOfRange(Refused::BehindStored { .. })))
 }
 
+/// One that is older than the stored one is out of range.
 #[tokio::test]
-async fn a_late_checkpoint_means_the_end_of_its_own_batch_and_an_older_one_is_out_of_range() {
+async fn a_late_checkpoint_means_the_end_of_its_own_batch() {
     let (stream, shard, sequences) = one_shard(3);
     let (table, (kept, script)) = (MemoryLeaseTable::new(), pipelined());
     let run = Fleet::new(&stream, &table).with(manual).start(script);
@@ -87,8 +88,9 @@ async fn a_checkpoint_at_a_record_means_that_record() {
     }
 }
 
+/// Nothing moves by itself.
 #[tokio::test]
-async fn in_manual_mode_nothing_moves_by_itself_and_a_restart_delivers_again() {
+async fn in_manual_mode_a_restart_delivers_again() {
     let (stream, shard, _) = one_shard(4);
     let table = MemoryLeaseTable::new();
     for _ in 0..2 {
@@ -103,7 +105,7 @@ async fn in_manual_mode_nothing_moves_by_itself_and_a_restart_delivers_again() {
 }
 
 #[tokio::test]
-async fn in_manual_mode_the_end_of_a_shard_is_still_written_by_the_worker() {
+async fn in_manual_mode_the_worker_still_writes_the_shards_end() {
     let (stream, shard, _) = one_shard(4);
     let children = stream.split_evenly(&shard).unwrap();
     let table = MemoryLeaseTable::new();
@@ -115,8 +117,9 @@ async fn in_manual_mode_the_end_of_a_shard_is_still_written_by_the_worker() {
     run.stop().await.unwrap();
 }
 
+/// With its sub-sequence number and its state.
 #[tokio::test]
-async fn what_was_prepared_reaches_the_next_owner_with_its_sub_sequence_and_its_state() {
+async fn a_prepared_checkpoint_reaches_the_next_owner_whole() {
     let (stream, shard, sequences) = one_shard(3);
     let (table, (kept, script)) = (MemoryLeaseTable::new(), pipelined());
     let run = Fleet::new(&stream, &table).with(manual).start(script);
@@ -143,7 +146,7 @@ async fn what_was_prepared_reaches_the_next_owner_with_its_sub_sequence_and_its_
 }
 
 #[tokio::test]
-async fn state_is_kept_also_when_it_is_prepared_at_the_stored_position() {
+async fn state_is_kept_when_prepared_at_the_stored_position() {
     let (stream, shard, sequences) = one_shard(1);
     let (table, (kept, script)) = (MemoryLeaseTable::new(), pipelined());
     let run = Fleet::new(&stream, &table).with(manual).start(script);
@@ -158,8 +161,9 @@ async fn state_is_kept_also_when_it_is_prepared_at_the_stored_position() {
     run.stop().await.unwrap();
 }
 
+/// None is committed behind a later checkpoint.
 #[tokio::test]
-async fn a_newer_prepared_checkpoint_replaces_the_older_and_none_is_committed_behind_a_later_one() {
+async fn a_newer_prepared_checkpoint_replaces_the_older_one() {
     let (stream, shard, sequences) = one_shard(3);
     let (table, (kept, script)) = (MemoryLeaseTable::new(), pipelined());
     let run = Fleet::new(&stream, &table).with(manual).start(script);
@@ -223,8 +227,9 @@ async fn a_checkpoint_after_the_lease_was_lost_or_given_up_is_refused() {
     }
 }
 
+/// It is not believed to be stored, though its value is the same.
 #[tokio::test]
-async fn a_throttled_checkpoint_is_not_believed_stored_and_a_retry_at_the_same_value_writes_again() {
+async fn a_throttled_checkpoint_is_written_again_by_a_retry() {
     let (stream, shard, sequences) = one_shard(3);
     let (table, (kept, script)) = (UnrulyTable::new(), pipelined());
     let run = Fleet::new(&stream, &table).with(manual).start(script);
@@ -285,7 +290,7 @@ fn checkpoint_writes(table: &UnrulyTable) -> Vec<std::time::Instant> {
 }
 
 #[tokio::test]
-async fn automatic_checkpoints_are_apart_by_at_least_their_time_and_store_the_newest_position() {
+async fn automatic_checkpoints_keep_their_interval_and_are_newest() {
     let (stream, shard, _) = one_shard(0);
     let table = UnrulyTable::new();
     // Shorter than it takes until a renewal is due: that would take along what is done.
@@ -341,7 +346,7 @@ async fn a_slow_table_delays_no_batch() {
 }
 
 #[tokio::test]
-async fn a_restart_at_a_position_within_an_aggregate_opens_the_shard_at_it() {
+async fn a_restart_within_an_aggregate_opens_the_shard_there() {
     let (stream, shard, sequences) = one_shard(3);
     let (table, (kept, script)) = (MemoryLeaseTable::new(), pipelined());
     let run = Fleet::new(&stream, &table).with(manual).start(script);

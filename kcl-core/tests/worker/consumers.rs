@@ -39,8 +39,9 @@ async fn without_consumer(run: Run) -> kcl_core::fetch::fan_out::NoConsumer {
     }
 }
 
+/// None of them fails.
 #[tokio::test(start_paused = true)]
-async fn twenty_workers_that_start_together_register_exactly_one_consumer_and_none_fails() {
+async fn twenty_workers_started_together_register_one_consumer() {
     let world = Pushing::new(40);
     world.stream.set_consumer_delay(Duration::from_secs(4));
     let seen = Seen::default();
@@ -80,8 +81,9 @@ async fn a_consumer_that_is_being_made_or_removed_is_waited_for() {
     run.stop().await.unwrap();
 }
 
+/// The error says how many are allowed.
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_takes_no_more_consumers_ends_the_worker_after_a_minute_with_what_is_allowed() {
+async fn a_stream_full_of_consumers_ends_the_worker_after_a_minute() {
     let world = Pushing::new(1);
     world.stream.set_most_consumers(0);
     let begun = world.now();
@@ -118,8 +120,9 @@ async fn a_service_that_is_out_of_reach_is_asked_until_it_answers() {
     run.stop().await.unwrap();
 }
 
+/// Never one that is shared or given.
 #[tokio::test(start_paused = true)]
-async fn a_managed_consumer_is_removed_when_the_application_retires_and_a_shared_or_given_one_never() {
+async fn retiring_removes_a_managed_consumer_only() {
     let world = Pushing::new(1);
     register(&world.stream, "other").await;
     let given = register(&world.stream, "given").await;
@@ -141,7 +144,7 @@ async fn a_managed_consumer_is_removed_when_the_application_retires_and_a_shared
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_consumer_is_not_removed_while_a_worker_lives_and_is_after_one_that_crashed() {
+async fn a_consumer_stays_while_a_worker_lives_but_not_after_a_crash() {
     let world = Pushing::new(2);
     let first = world.fleet().with(|builder| builder.worker_id("first")).start(Script::default());
     let second = world.fleet().with(|builder| builder.worker_id("second")).start(Script::default());
@@ -168,8 +171,9 @@ async fn a_consumer_that_was_given_is_never_made() {
     assert_eq!(world.stream.call_count(Operation::RegisterConsumer, None), 0);
 }
 
+/// Nothing is lost.
 #[tokio::test(start_paused = true)]
-async fn a_consumer_that_is_removed_under_the_workers_is_registered_again_and_nothing_is_lost() {
+async fn a_consumer_removed_under_the_workers_is_registered_again() {
     let world = Pushing::new(8);
     let run = world.fleet().start(Script::default());
     let mut put = 0;
@@ -236,8 +240,9 @@ async fn auto_subscribes_where_the_consumer_can_be_had() {
     run.stop().await.unwrap();
 }
 
+/// It goes on where it left off.
 #[tokio::test(start_paused = true)]
-async fn auto_polls_on_where_it_left_off_when_a_subscription_is_refused_for_good() {
+async fn auto_polls_on_when_a_subscription_is_refused_for_good() {
     for refused in [ErrorKind::Denied, ErrorKind::Fatal] {
         let world = Pushing::new(1);
         put(&world, 0..10);
@@ -256,7 +261,7 @@ async fn auto_polls_on_where_it_left_off_when_a_subscription_is_refused_for_good
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_consumer_that_was_given_is_used_also_by_who_may_not_describe_it() {
+async fn a_given_consumer_is_used_without_the_right_to_describe_it() {
     let world = Pushing::new(1);
     let arn = register(&world.stream, "given").await;
     world.stream.fail_next(Operation::DescribeConsumer, ErrorKind::Fatal, u32::MAX);
@@ -266,8 +271,9 @@ async fn a_consumer_that_was_given_is_used_also_by_who_may_not_describe_it() {
     run.stop().await.unwrap();
 }
 
+/// In the other modes it ends the worker.
 #[tokio::test(start_paused = true)]
-async fn a_source_that_cannot_push_is_polled_in_auto_and_ends_the_worker_otherwise() {
+async fn a_source_without_push_is_polled_only_in_auto() {
     let world = Pushing::new(1);
     put(&world, 0..3);
     // This wrapper has calls of its own for polling, and none for fan-out.
@@ -284,7 +290,7 @@ async fn a_source_that_cannot_push_is_polled_in_auto_and_ends_the_worker_otherwi
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_application_that_changes_its_mode_goes_on_from_its_checkpoints() {
+async fn an_application_that_changes_mode_keeps_its_checkpoints() {
     let world = Pushing::new(1);
     let seen = Seen::default();
     let pushed = || Mode::FanOut(FanOutConfig::managed());
@@ -302,7 +308,7 @@ async fn an_application_that_changes_its_mode_goes_on_from_its_checkpoints() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_of_several_streams_may_have_a_mode_and_a_consumer_of_its_own() {
+async fn each_stream_may_have_its_own_mode_and_consumer() {
     let worlds = [Pushing::new(1), Pushing::new(1)];
     let table = worlds[0].table.clone();
     let arn = register(&worlds[1].stream, "given").await;
@@ -325,8 +331,9 @@ async fn each_of_several_streams_may_have_a_mode_and_a_consumer_of_its_own() {
     assert_eq!(described.status, ConsumerStatus::Active);
 }
 
+/// It is reported.
 #[tokio::test(start_paused = true)]
-async fn a_stream_of_several_without_its_consumer_is_told_and_tried_again_and_stops_none_of_the_others() {
+async fn a_stream_without_its_consumer_is_retried_and_stops_no_other() {
     let (world, other) = (Pushing::new(1), Pushing::new(1));
     let others = MemoryStream::with_clock("others", 1, std::sync::Arc::new(other.clock));
     let configs =

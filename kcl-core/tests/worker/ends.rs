@@ -1,8 +1,8 @@
 //! Answers that say that a shard has ended, rightly or wrongly, and subscriptions that never say so.
 #![expect(clippy::disallowed_methods, reason = "waits in real time")]
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kcl_core::lease::memory::MemoryLeaseTable;
@@ -10,9 +10,7 @@ use kcl_core::model::ShardId;
 use kcl_core::stream::memory::{MemoryStream, Operation};
 use kcl_core::worker::{Builder, Event, FanOutConfig, Mode};
 
-use crate::support::{
-    Call, Counters, Fleet, Odd, Pushing, Run, Script, lease_of, locked, one_shard, payloads, until, wait_for_lease,
-};
+use crate::support::{Call, Counters, Fleet, Odd, Pushing, Run, Script, lease_of, one_shard, payloads, until, wait_for_lease};
 
 fn by_fan_out() -> Mode {
     Mode::FanOut(FanOutConfig::managed())
@@ -84,7 +82,7 @@ async fn the_first_answer_after_a_start_may_be_empty_without_a_gap() {
 }
 
 #[tokio::test]
-async fn the_records_beside_a_false_end_are_handed_on_and_not_as_the_last() {
+async fn records_beside_a_false_end_are_delivered_and_not_as_the_last() {
     let (stream, shard, _) = one_shard(3);
     let (odd, table, last) = (Odd::new(&stream), MemoryLeaseTable::new(), Arc::new(AtomicBool::new(false)));
     let mut times = 0;
@@ -105,25 +103,8 @@ async fn the_records_beside_a_false_end_are_handed_on_and_not_as_the_last() {
     goes_on_and_ends(run, &stream, &table, &shard, 3).await;
 }
 
-/// Nothing follows it, so it is not taken for one of many.
 #[tokio::test]
-async fn a_full_last_page_of_a_shard_is_at_its_tip() {
-    let (stream, shard, _) = one_shard(2);
-    stream.split_evenly(&shard).unwrap();
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let behind = Arc::clone(&told);
-    let fleet = Fleet::new(&stream, &MemoryLeaseTable::new()).with(|builder| builder.max_records(2));
-    let run = fleet.start(Script::process(move |input| {
-        locked(&behind).push(input.millis_behind_latest);
-        async { Ok(()) }
-    }));
-    run.seen.wait_for_records(2).await;
-    run.stop().await.unwrap();
-    assert_eq!(*locked(&told), [Some(0)]);
-}
-
-#[tokio::test]
-async fn children_that_an_answer_names_end_no_shard_that_is_listed_open() {
+async fn named_children_do_not_end_a_shard_that_is_listed_open() {
     let (stream, shard, _) = one_shard(1);
     let other = MemoryStream::new("orders", 1);
     other.split_evenly(&shard).unwrap();
@@ -212,7 +193,7 @@ async fn shards_of(stream: &MemoryStream) -> Vec<kcl_core::model::Shard> {
 }
 
 #[tokio::test]
-async fn a_shard_whose_end_is_not_confirmed_is_handed_back_and_ended_by_the_next() {
+async fn an_unconfirmed_end_is_released_and_the_next_worker_ends_it() {
     let (stream, shard, _) = one_shard(1);
     let (odd, table) = (Odd::new(&stream), MemoryLeaseTable::new());
     let before = shards_of(&stream).await;
@@ -300,13 +281,14 @@ async fn never_ends(names: bool) {
     run.stop().await.unwrap();
 }
 
+/// When it goes on nevertheless.
 #[tokio::test(start_paused = true)]
-async fn a_subscription_that_names_children_and_goes_on_is_asked_by_polling() {
+async fn a_subscription_that_names_children_is_checked_by_polling() {
     never_ends(true).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_quiet_subscription_to_a_shard_listed_closed_is_asked_by_polling() {
+async fn a_quiet_subscription_on_a_closed_shard_is_checked_by_polling() {
     never_ends(false).await;
 }
 
@@ -321,11 +303,7 @@ async fn workers_that_do_not_audit_find_closed_shards_too() {
     });
     let fleet = |name: &str| {
         let name = name.to_owned();
-        let own = move |builder: Builder| {
-            let builder = builder.worker_id(name).max_leases(1).failover(Duration::from_secs(10));
-            // So seldom that what is heard of the one who audits is never late: the others do not.
-            builder.audit_every(Duration::from_secs(40))
-        };
+        let own = move |builder: Builder| builder.worker_id(name).max_leases(1).audit_every(Duration::from_secs(20));
         world.fleet_of(&odd, by_fan_out()).with(own).start(Script::default())
     };
     let runs = ["a", "b", "c"].map(fleet);

@@ -9,8 +9,9 @@ use kcl_core::stream::memory::MemoryStream;
 use kcl_core::worker::{Event, HandlerCall, RunError, Stopped};
 use kcl_core::{Failure, OnFailure};
 
+/// With the number of the attempt.
 #[tokio::test]
-async fn a_batch_that_failed_comes_again_with_its_attempt_and_the_lease_is_kept() {
+async fn a_failed_batch_comes_again_and_the_lease_is_kept() {
     for panics in [false, true] {
         let (stream, shard, sequences) = one_shard(5);
         let (table, calls) = (MemoryLeaseTable::new(), Nth::default());
@@ -67,7 +68,7 @@ async fn a_stop_is_not_held_up_by_a_batch_that_fails_again_and_again() {
 }
 
 #[tokio::test]
-async fn a_call_that_fails_just_before_the_lease_is_lost_is_followed_by_one_lease_lost() {
+async fn a_failure_just_before_a_loss_is_followed_by_one_lease_lost() {
     let (stream, shard, _) = one_shard(1);
     let table = MemoryLeaseTable::new();
     let run = Fleet::new(&stream, &table)
@@ -89,7 +90,7 @@ async fn a_call_that_fails_just_before_the_lease_is_lost_is_followed_by_one_leas
 }
 
 #[tokio::test]
-async fn what_precedes_the_failure_is_done_and_stored_and_the_rest_comes_again_from_there() {
+async fn records_before_a_failure_are_stored_and_the_rest_repeated() {
     let (stream, shard, sequences) = one_shard(5);
     let (table, calls) = (MemoryLeaseTable::new(), Nth::default());
     let run = Fleet::new(&stream, &table)
@@ -108,7 +109,7 @@ async fn what_precedes_the_failure_is_done_and_stored_and_the_rest_comes_again_f
 }
 
 #[tokio::test]
-async fn a_batch_comes_again_from_behind_the_later_of_the_stored_checkpoint_and_the_failure() {
+async fn a_batch_repeats_after_the_later_of_checkpoint_and_failure() {
     let (stream, shard, _) = one_shard(5);
     let calls = Nth::default();
     let run = Fleet::new(&stream, &MemoryLeaseTable::new()).start(Script::process(move |input| {
@@ -132,8 +133,9 @@ async fn a_batch_comes_again_from_behind_the_later_of_the_stored_checkpoint_and_
     run.stop().await.unwrap();
 }
 
+/// The checkpoint does not pass it.
 #[tokio::test]
-async fn under_stop_the_cause_is_what_run_returns_and_the_checkpoint_does_not_pass_it() {
+async fn under_stop_run_returns_the_cause() {
     let (stream, shard, sequences) = one_shard(5);
     let table = MemoryLeaseTable::new();
     let run = Fleet::new(&stream, &table).with(|builder| builder.on_failure(OnFailure::Stop)).start(Script::process(
@@ -152,7 +154,7 @@ async fn under_stop_the_cause_is_what_run_returns_and_the_checkpoint_does_not_pa
 }
 
 #[tokio::test]
-async fn the_cause_of_a_stop_reaches_the_caller_though_the_handler_hangs_at_the_stop() {
+async fn the_cause_of_a_stop_is_returned_though_the_handler_hangs() {
     let stream = MemoryStream::new("orders", 2);
     for shard in stream.open_shards() {
         stream.put_to(&shard, "k", "x").unwrap();
@@ -166,8 +168,9 @@ async fn the_cause_of_a_stop_reaches_the_caller_though_the_handler_hangs_at_the_
     assert!(matches!(run.ended().await, Err(RunError::Handler { .. })));
 }
 
+/// An event names it.
 #[tokio::test]
-async fn under_skip_only_the_record_that_failed_is_passed_and_an_event_names_it() {
+async fn under_skip_only_the_failed_record_is_passed() {
     let (stream, shard, sequences) = one_shard(5);
     let table = MemoryLeaseTable::new();
     let run = Fleet::new(&stream, &table).with(|builder| builder.on_failure(OnFailure::Skip)).start(Script::process(
@@ -209,7 +212,7 @@ async fn under_skip_a_failure_that_names_no_record_passes_nothing() {
 }
 
 #[tokio::test]
-async fn a_checkpoint_at_the_stop_means_what_is_done_not_the_batch_that_failed() {
+async fn a_checkpoint_at_a_stop_leaves_the_failed_batch_out() {
     let (stream, shard, sequences) = one_shard(2);
     let table = MemoryLeaseTable::new();
     let shutdown_requested = script(|input: kcl_core::processor::ShutdownRequestedInput| async move {

@@ -50,7 +50,7 @@ async fn records_are_pushed_to_one_consumer_and_none_is_polled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_ends_resets_and_refusals_lose_nothing_and_repeat_nothing() {
+async fn a_thousand_ends_resets_and_refusals_lose_and_repeat_nothing() {
     let world = Pushing::new(4);
     let shards = world.stream.open_shards();
     let run = world.fleet().start(Script::default());
@@ -102,7 +102,7 @@ async fn a_thousand_ends_resets_and_refusals_lose_nothing_and_repeat_nothing() {
 
 /// The data-loss edge of going on AFTER the checkpoint as soon as a stream has opened: the rest of an aggregate would be skipped.
 #[tokio::test(start_paused = true)]
-async fn a_checkpoint_inside_an_aggregate_survives_streams_that_open_and_fail_before_their_first_event() {
+async fn a_checkpoint_in_an_aggregate_survives_failed_subscriptions() {
     let world = Pushing::new(1);
     let shard = world.shard();
     let sequence = put_aggregate(&world.stream, &shard, 0..10);
@@ -127,7 +127,7 @@ async fn a_checkpoint_inside_an_aggregate_survives_streams_that_open_and_fail_be
 
 /// The other one: a sentinel that is resolved anew by each call skips what arrived between two of them.
 #[tokio::test(start_paused = true)]
-async fn latest_is_one_moment_however_often_the_stream_fails_before_its_first_event() {
+async fn latest_is_one_moment_however_often_subscribing_fails() {
     let world = Pushing::new(1);
     let shard = world.shard();
     world.stream.put_to(&shard, "k", "before").unwrap();
@@ -150,7 +150,7 @@ async fn latest_is_one_moment_however_often_the_stream_fails_before_its_first_ev
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_breaks_after_an_event_goes_on_behind_what_was_handed_on() {
+async fn a_broken_subscription_resumes_after_the_last_delivery() {
     let world = Pushing::new(1);
     let shard = world.shard();
     world.stream.next_subscription(&shard, SubscriptionFault::BreakAfter(1, ErrorKind::Transient));
@@ -184,8 +184,9 @@ async fn a_silent_subscription_is_replaced_and_a_quiet_shard_is_not() {
     run.stop().await.unwrap();
 }
 
+/// The shard is subscribed to again after it.
 #[tokio::test(start_paused = true)]
-async fn a_handler_that_takes_ten_minutes_loses_no_lease_and_the_shard_is_subscribed_to_again_behind_it() {
+async fn a_handler_of_ten_minutes_loses_no_lease() {
     let world = Pushing::new(1);
     let shard = world.shard();
     world.stream.put_to(&shard, "k", "0").unwrap();
@@ -214,7 +215,7 @@ async fn a_handler_that_takes_ten_minutes_loses_no_lease_and_the_shard_is_subscr
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_stopped_handler_among_sixty_four_leaves_the_other_shards_unaffected() {
+async fn one_stopped_handler_of_sixty_four_affects_no_other_shard() {
     const MIB: usize = 1024 * 1024;
     let world = Pushing::new(64);
     let shards = world.stream.open_shards();
@@ -278,7 +279,7 @@ async fn idle_subscriptions_leave_the_shared_part_of_the_budget_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn children_are_read_after_their_parents_end_through_splits_and_merges() {
+async fn children_follow_their_parents_through_splits_and_merges() {
     let world = Pushing::new(2);
     let run = world.fleet().start(Script::default());
     let mut put = 0;
@@ -343,8 +344,9 @@ async fn what_retention_took_is_a_gap_also_when_records_are_pushed() {
     run.stop().await.unwrap();
 }
 
+/// One that has left the stream has ended.
 #[tokio::test(start_paused = true)]
-async fn a_shard_that_is_not_found_but_listed_is_subscribed_to_again_and_one_that_has_left_ends() {
+async fn a_shard_not_found_but_listed_is_subscribed_to_again() {
     let world = Pushing::new(1);
     let shard = world.shard();
     world.stream.put_to(&shard, "k", "0").unwrap();
@@ -366,7 +368,7 @@ async fn a_shard_that_is_not_found_but_listed_is_subscribed_to_again_and_one_tha
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_rate_is_paused_longer_and_never_more_often_than_once_a_second() {
+async fn throttling_is_paused_longer_and_no_second_holds_two_calls() {
     let world = Pushing::new(1);
     let shard = world.shard();
     world.stream.fail_next_of(&shard, Operation::Subscribe, ErrorKind::Throttled, 6);
@@ -380,7 +382,7 @@ async fn a_refused_rate_is_paused_longer_and_never_more_often_than_once_a_second
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shard_that_may_not_be_subscribed_to_is_told_and_its_lease_released() {
+async fn a_denied_shard_is_reported_and_its_lease_released() {
     let world = Pushing::new(2);
     let shard = world.shard();
     world.stream.fail_next_of(&shard, Operation::Subscribe, ErrorKind::Denied, 1);
@@ -393,7 +395,7 @@ async fn a_shard_that_may_not_be_subscribed_to_is_told_and_its_lease_released() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_crashed_is_followed_by_one_that_goes_on_from_its_checkpoint() {
+async fn after_a_crash_another_worker_resumes_from_the_checkpoint() {
     let world = Pushing::new(4);
     let seen = Seen::default();
     let first = world.fleet().start_with(Script::default(), seen.clone());

@@ -27,8 +27,9 @@ fn expiring_at_once(stream: &MemoryStream) -> HookedStream {
     hooked
 }
 
+/// Before any record has come.
 #[tokio::test]
-async fn an_iterator_that_expires_before_any_record_is_opened_again_at_the_checkpoint() {
+async fn an_early_expired_iterator_is_reopened_at_the_checkpoint() {
     let (stream, shard, sequences) = one_shard(3);
     let table = MemoryLeaseTable::new();
     let run = Fleet::new(&stream, &table).start(Script::default());
@@ -45,8 +46,9 @@ async fn an_iterator_that_expires_before_any_record_is_opened_again_at_the_check
     run.stop().await.unwrap();
 }
 
+/// Before any record has come.
 #[tokio::test]
-async fn latest_that_expires_before_any_record_is_opened_again_at_the_same_time() {
+async fn latest_that_expires_early_is_reopened_at_the_same_time() {
     let (stream, shard, _) = one_shard(1);
     next_millisecond().await;
     let table = MemoryLeaseTable::new();
@@ -64,7 +66,7 @@ async fn latest_that_expires_before_any_record_is_opened_again_at_the_same_time(
 }
 
 #[tokio::test]
-async fn iterators_that_expire_while_batches_wait_skip_nothing_and_repeat_nothing() {
+async fn iterators_that_expire_under_backlog_skip_and_repeat_nothing() {
     let (stream, _, _) = one_shard(200);
     let expiring = stream.clone();
     let run =
@@ -133,8 +135,9 @@ async fn no_second_sees_more_calls_of_a_shard_than_the_service_allows() {
     }
 }
 
+/// The others go on.
 #[tokio::test]
-async fn a_shard_that_cannot_be_read_is_released_and_tried_again_ever_later_while_others_go_on() {
+async fn an_unreadable_shard_is_released_and_retried_ever_later() {
     let stream = MemoryStream::new("orders", 2);
     let [denied, fine] = stream.open_shards().try_into().unwrap();
     stream.put_to(&denied, "k", "denied").unwrap();
@@ -206,7 +209,7 @@ async fn a_read_that_takes_longer_than_the_handler_may_costs_no_lease() {
 }
 
 #[tokio::test]
-async fn a_timestamp_begins_with_the_first_record_of_that_time_also_after_a_restart() {
+async fn a_timestamp_begins_with_its_first_record_after_a_restart_too() {
     let (stream, shard, _) = one_shard(1);
     next_millisecond().await;
     let time = kcl_core::Clock::wall(&kcl_core::SystemClock);

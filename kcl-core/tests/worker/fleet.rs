@@ -55,13 +55,13 @@ async fn wait_for_shares(table: &MemoryLeaseTable, shares: &[usize]) -> Duration
     }
 }
 
-struct World {
+struct FleetWorld {
     stream: MemoryStream,
     table: MemoryLeaseTable,
     put: u32,
 }
 
-impl World {
+impl FleetWorld {
     fn new(shards: u32) -> Self {
         Self { stream: MemoryStream::new("orders", shards), table: MemoryLeaseTable::new(), put: 0 }
     }
@@ -90,8 +90,8 @@ impl World {
 }
 
 #[tokio::test]
-async fn a_worker_that_joins_gets_its_share_by_hand_overs_without_a_duplicate() {
-    let mut world = World::new(8);
+async fn a_joining_worker_gets_its_share_without_a_duplicate() {
+    let mut world = FleetWorld::new(8);
     world.put(400);
     let first = world.worker("first");
     wait_for_shares(&world.table, &[8]).await;
@@ -109,8 +109,8 @@ async fn a_worker_that_joins_gets_its_share_by_hand_overs_without_a_duplicate() 
 }
 
 #[tokio::test]
-async fn what_a_worker_frees_at_its_stop_is_read_at_once_and_without_a_duplicate() {
-    let mut world = World::new(8);
+async fn leases_freed_at_a_stop_are_read_at_once_without_a_duplicate() {
+    let mut world = FleetWorld::new(8);
     world.put(100);
     let (first, second) = (world.worker("first"), world.worker("second"));
     wait_for_shares(&world.table, &[4, 4]).await;
@@ -130,8 +130,8 @@ async fn what_a_worker_frees_at_its_stop_is_read_at_once_and_without_a_duplicate
 }
 
 #[tokio::test]
-async fn the_shards_of_a_dead_worker_are_read_again_within_the_failover_time_and_a_second() {
-    let mut world = World::new(6);
+async fn shards_of_a_dead_worker_are_read_within_failover_and_1_s() {
+    let mut world = FleetWorld::new(6);
     world.put(60);
     let (first, second) = (world.worker("first"), world.worker("second"));
     wait_for_shares(&world.table, &[3, 3]).await;
@@ -148,7 +148,7 @@ async fn the_shards_of_a_dead_worker_are_read_again_within_the_failover_time_and
 
 #[tokio::test]
 async fn two_workers_that_start_together_both_work_within_two_seconds() {
-    let mut world = World::new(4);
+    let mut world = FleetWorld::new(4);
     world.put(100);
     let (first, second) = (world.worker("first"), world.worker("second"));
     let took = wait_for_shares(&world.table, &[2, 2]).await;
@@ -159,8 +159,8 @@ async fn two_workers_that_start_together_both_work_within_two_seconds() {
 }
 
 #[tokio::test]
-async fn a_worker_that_keeps_its_leases_at_its_stop_has_them_again_at_once() {
-    let mut world = World::new(6);
+async fn a_worker_that_kept_its_leases_has_them_back_at_once() {
+    let mut world = FleetWorld::new(6);
     world.put(60);
     let (first, second) = (world.worker("first"), world.worker("second"));
     wait_for_shares(&world.table, &[3, 3]).await;
@@ -185,8 +185,8 @@ async fn a_worker_that_keeps_its_leases_at_its_stop_has_them_again_at_once() {
 }
 
 #[tokio::test]
-async fn a_worker_that_keeps_its_leases_is_gone_as_soon_as_it_has_nothing_more_to_do() {
-    let world = World::new(2);
+async fn a_worker_that_keeps_its_leases_exits_when_nothing_is_left() {
+    let world = FleetWorld::new(2);
     let id = "first".to_owned();
     let first = Fleet::new(&world.stream, &world.table)
         .with(move |builder| builder.worker_id(id).failover(Duration::from_secs(10)))
@@ -198,8 +198,8 @@ async fn a_worker_that_keeps_its_leases_is_gone_as_soon_as_it_has_nothing_more_t
 }
 
 #[tokio::test]
-async fn a_comparison_of_shards_and_leases_that_takes_long_does_not_put_off_a_take_over() {
-    let mut world = World::new(4);
+async fn a_slow_audit_does_not_delay_a_takeover() {
+    let mut world = FleetWorld::new(4);
     world.put(40);
     let failover = F * 2;
     let first = Fleet::new(&world.stream, &world.table)
@@ -225,8 +225,8 @@ async fn a_comparison_of_shards_and_leases_that_takes_long_does_not_put_off_a_ta
 }
 
 #[tokio::test]
-async fn a_worker_at_its_cap_leaves_shards_unread_says_so_and_others_take_them() {
-    let mut world = World::new(4);
+async fn a_worker_at_its_cap_reports_shards_that_others_then_take() {
+    let mut world = FleetWorld::new(4);
     world.put(40);
     let capped = Fleet::new(&world.stream, &world.table)
         .with(|builder| builder.worker_id("capped").failover(F).max_leases(1))
@@ -245,7 +245,7 @@ async fn a_worker_at_its_cap_leaves_shards_unread_says_so_and_others_take_them()
 }
 
 #[tokio::test]
-async fn a_worker_whose_signs_of_life_often_get_lost_is_not_taken_for_dead() {
+async fn a_worker_that_loses_heartbeats_is_not_taken_for_dead() {
     let stream = MemoryStream::new("orders", 1);
     let table = UnrulyTable::new();
     let start = |id: &str| {
@@ -272,8 +272,8 @@ async fn a_worker_whose_signs_of_life_often_get_lost_is_not_taken_for_dead() {
 }
 
 #[tokio::test]
-async fn a_handler_that_does_not_return_refuses_the_hand_over_and_keeps_its_shard() {
-    let mut world = World::new(2);
+async fn a_handler_that_does_not_return_refuses_the_hand_over() {
+    let mut world = FleetWorld::new(2);
     world.put(20);
     let script = Script::process(|_| async {
         tokio::time::sleep(Duration::from_secs(3600)).await;
@@ -300,8 +300,8 @@ async fn a_handler_that_does_not_return_refuses_the_hand_over_and_keeps_its_shar
 }
 
 #[tokio::test]
-async fn a_worker_of_the_same_name_as_a_live_one_stops_with_a_typed_error() {
-    let mut world = World::new(2);
+async fn a_worker_with_a_live_workers_id_stops_with_a_typed_error() {
+    let mut world = FleetWorld::new(2);
     world.put(10);
     let first = world.worker("twin");
     wait_for_shares(&world.table, &[2]).await;
@@ -315,7 +315,7 @@ async fn a_worker_of_the_same_name_as_a_live_one_stops_with_a_typed_error() {
 }
 
 #[tokio::test]
-async fn without_rows_of_workers_the_fleet_balances_and_takes_over_all_the_same() {
+async fn a_fleet_without_worker_rows_balances_and_takes_over() {
     let stream = MemoryStream::new("orders", 8);
     let table = NoWorkerRows::default();
     let start = |id: &str| {
@@ -336,9 +336,10 @@ async fn without_rows_of_workers_the_fleet_balances_and_takes_over_all_the_same(
     third.stop().await.unwrap();
 }
 
+/// It is not made anew at the initial position.
 #[tokio::test]
-async fn the_audit_of_another_worker_does_not_make_a_deleted_row_anew_at_the_initial_position() {
-    let mut world = World::new(2);
+async fn another_workers_audit_does_not_reset_a_deleted_row() {
+    let mut world = FleetWorld::new(2);
     let start = |id: &str| {
         let id = id.to_owned();
         Fleet::new(&world.stream, &world.table)
@@ -378,8 +379,8 @@ fn on_paused_time(fleet: Fleet, id: &'static str) -> Run {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_finds_the_leases_made_by_another_one_looks_at_once() {
-    let world = World::new(8);
+async fn leases_made_by_another_worker_cause_a_scan_at_once() {
+    let world = FleetWorld::new(8);
     let table = world.table.clone();
     let slow = HookedStream::new(&world.stream);
     slow.before(move |operation, _| {
@@ -420,7 +421,7 @@ async fn time_to_share(shards: u32, later: Duration) -> Duration {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_workers_that_start_together_on_an_empty_table_both_work_soon() {
+async fn two_workers_starting_on_an_empty_table_both_work_soon() {
     // Few enough leases for the change signal to name them all, and more than it can.
     for shards in [4, 100] {
         for later in (0..=500).step_by(50).map(Duration::from_millis) {

@@ -35,7 +35,7 @@ async fn a_shard_that_is_not_found_but_listed_is_read_on() {
 }
 
 #[tokio::test]
-async fn a_shard_that_stays_not_found_though_listed_is_asked_for_with_pauses() {
+async fn a_listed_shard_that_is_not_found_is_retried_with_pauses() {
     let (stream, shard, _) = one_shard(1);
     stream.fail_next_of(&shard, Operation::Open, ErrorKind::Gone, u32::MAX);
     let run = Fleet::new(&stream, &MemoryLeaseTable::new()).start(Script::default());
@@ -47,7 +47,7 @@ async fn a_shard_that_stays_not_found_though_listed_is_asked_for_with_pauses() {
 }
 
 #[tokio::test]
-async fn a_look_for_a_shard_that_was_not_found_does_not_hold_up_a_stop() {
+async fn a_lookup_of_a_missing_shard_does_not_delay_a_stop() {
     let (stream, shard, _) = one_shard(1);
     let (hooked, hangs) = (HookedStream::new(&stream), Arc::new(AtomicBool::new(false)));
     let hang = Arc::clone(&hangs);
@@ -89,8 +89,9 @@ async fn left_behind(table: &MemoryLeaseTable) -> (MemoryStream, ShardId, Checkp
     (stream, shard, at(&sequences[1]))
 }
 
+/// Its row ends.
 #[tokio::test]
-async fn a_shard_that_has_left_the_stream_is_a_certain_gap_its_row_ends_and_its_children_start() {
+async fn a_shard_that_left_is_a_certain_gap_and_its_children_start() {
     let table = MemoryLeaseTable::new();
     let (stream, shard, checkpoint) = left_behind(&table).await;
     let run = Fleet::new(&stream, &table).start(Script::default());
@@ -107,7 +108,7 @@ async fn a_shard_that_has_left_the_stream_is_a_certain_gap_its_row_ends_and_its_
 }
 
 #[tokio::test]
-async fn a_worker_that_must_not_lose_records_stops_at_a_shard_that_has_left_the_stream() {
+async fn with_losses_forbidden_a_shard_that_left_stops_the_worker() {
     let table = MemoryLeaseTable::new();
     let (stream, shard, checkpoint) = left_behind(&table).await;
     let run = Fleet::new(&stream, &table).with(|builder| builder.on_data_gap(OnDataGap::Fail)).start(Script::default());
@@ -121,7 +122,7 @@ async fn a_worker_that_must_not_lose_records_stops_at_a_shard_that_has_left_the_
 }
 
 #[tokio::test]
-async fn records_that_aged_out_behind_the_checkpoint_are_an_uncertain_gap_up_to_the_first_that_is_left() {
+async fn aged_out_records_are_an_uncertain_gap_up_to_the_first_left() {
     let (stream, shard, sequences) = one_shard(2);
     let table = MemoryLeaseTable::new();
     let run = Fleet::new(&stream, &table).start(Script::default());
@@ -176,7 +177,7 @@ async fn a_shard_that_ends_without_a_record_passes_on_to_its_children() {
 }
 
 #[tokio::test]
-async fn the_last_batch_of_a_shard_says_so_and_names_the_shards_that_follow() {
+async fn the_last_batch_says_so_and_names_the_child_shards() {
     let (stream, shard, _) = one_shard(3);
     let children = stream.split_evenly(&shard).unwrap();
     let named = Arc::new(std::sync::Mutex::new(Vec::new()));

@@ -43,13 +43,13 @@ async fn requested(table: &UnrulyTable) -> LeaseKey {
     rows(table).await.into_iter().find(Lease::hand_over_pending).unwrap().key
 }
 
-struct World {
+struct HandOverWorld {
     stream: MemoryStream,
     table: UnrulyTable,
     put: u32,
 }
 
-impl World {
+impl HandOverWorld {
     /// Three shards: a worker that joins is to have one of them.
     fn new() -> Self {
         Self { stream: MemoryStream::new("orders", 3), table: UnrulyTable::new(), put: 0 }
@@ -93,9 +93,10 @@ fn was_told_to_stop(run: &Run, key: &LeaseKey) -> usize {
     run.seen.count(&key.shard, |call| *call == Call::ShutdownRequested)
 }
 
+/// The write landed; its answer was lost.
 #[tokio::test]
-async fn a_lease_that_was_passed_on_though_the_answer_was_lost_is_given_up_in_good_order() {
-    let mut world = World::new();
+async fn a_lease_handed_over_by_a_lost_answer_is_drained() {
+    let mut world = HandOverWorld::new();
     world.put(60);
     let passes = Nth::default();
     let seen = passes.clone();
@@ -122,9 +123,10 @@ async fn a_lease_that_was_passed_on_though_the_answer_was_lost_is_given_up_in_go
     second.stop().await.unwrap();
 }
 
+/// Before the former owner knows that its hand-over has landed.
 #[tokio::test]
-async fn a_lease_that_is_claimed_before_its_former_owner_knows_that_it_has_passed_it_on_is_read_once() {
-    let mut world = World::new();
+async fn a_lease_claimed_before_its_owner_knows_is_read_once() {
+    let mut world = HandOverWorld::new();
     world.put(60);
     let (passes, claims) = (Nth::default(), Nth::default());
     let (passing, claiming) = (passes.clone(), claims.clone());
@@ -158,8 +160,8 @@ async fn a_lease_that_is_claimed_before_its_former_owner_knows_that_it_has_passe
 }
 
 #[tokio::test]
-async fn an_owner_whose_batch_outlasts_the_request_for_its_lease_reads_on() {
-    let mut world = World::new();
+async fn an_owner_whose_batch_outlasts_a_request_reads_on() {
+    let mut world = HandOverWorld::new();
     world.put(60);
     let gate = Gate::new();
     let first = world.start("first", gate.processing(), |builder| builder);
@@ -184,8 +186,8 @@ async fn an_owner_whose_batch_outlasts_the_request_for_its_lease_reads_on() {
 }
 
 #[tokio::test]
-async fn a_lease_whose_owner_has_begun_to_give_it_up_is_freed_when_nobody_asks_any_more() {
-    let (mut world, gate) = (World::new(), Gate::new());
+async fn a_lease_being_drained_for_a_withdrawn_request_is_freed() {
+    let (mut world, gate) = (HandOverWorld::new(), Gate::new());
     let slow = |builder: Builder| builder.failover(Duration::from_secs(5));
     let (first, second, key) = world.asked(gate.at_the_stop(), slow).await;
     until("the owner to give it up", || was_told_to_stop(&first, &key) == 1).await;
@@ -208,8 +210,8 @@ async fn a_lease_whose_owner_has_begun_to_give_it_up_is_freed_when_nobody_asks_a
 }
 
 #[tokio::test]
-async fn an_owner_that_is_stopped_while_it_hands_a_lease_over_frees_it() {
-    let (mut world, gate) = (World::new(), Gate::new());
+async fn an_owner_stopped_during_a_hand_over_frees_the_lease() {
+    let (mut world, gate) = (HandOverWorld::new(), Gate::new());
     let (first, second, key) = world.asked(gate.at_the_stop(), |builder| builder).await;
     until("the owner to give it up", || was_told_to_stop(&first, &key) == 1).await;
     let (worker, seen) = (first.worker.clone(), first.seen.clone());
@@ -226,9 +228,10 @@ async fn an_owner_that_is_stopped_while_it_hands_a_lease_over_frees_it() {
     second.stop().await.unwrap();
 }
 
+/// Within the failover time and a second.
 #[tokio::test]
-async fn what_a_worker_that_dies_was_handing_over_is_read_again_within_the_failover_time_and_a_second() {
-    let mut world = World::new();
+async fn leases_in_hand_over_from_a_dead_worker_are_soon_read_again() {
+    let mut world = HandOverWorld::new();
     let (first, second, _) = world.asked(Gate::new().processing(), |builder| builder).await;
     first.crash().await;
     let begun = Instant::now();
@@ -238,9 +241,10 @@ async fn what_a_worker_that_dies_was_handing_over_is_read_again_within_the_failo
     second.stop().await.unwrap();
 }
 
+/// Within the failover time and a second.
 #[tokio::test]
-async fn when_the_owner_and_who_asked_die_a_third_worker_reads_on_within_the_failover_time_and_a_second() {
-    let mut world = World::new();
+async fn after_owner_and_requester_die_a_third_worker_reads_on() {
+    let mut world = HandOverWorld::new();
     let (first, second, _) = world.asked(Gate::new().processing(), |builder| builder).await;
     let third = world.start("third", Script::default(), |builder| builder);
     third.heard.wait_for("the third worker", |event| matches!(event, Event::Started)).await;
@@ -256,8 +260,8 @@ async fn when_the_owner_and_who_asked_die_a_third_worker_reads_on_within_the_fai
 }
 
 #[tokio::test]
-async fn a_row_that_was_read_before_its_lease_was_passed_on_is_no_sign_of_a_namesake() {
-    let mut world = World { stream: MemoryStream::new("orders", 8), ..World::new() };
+async fn a_row_read_before_its_hand_over_is_no_sign_of_a_duplicate_id() {
+    let mut world = HandOverWorld { stream: MemoryStream::new("orders", 8), ..HandOverWorld::new() };
     world.put(80);
     // What a worker reads of a row is 200 ms old, and it reads all the time.
     world.table.set_slow_reads(Duration::from_millis(200));
@@ -291,8 +295,8 @@ async fn a_row_that_was_read_before_its_lease_was_passed_on_is_no_sign_of_a_name
 }
 
 #[tokio::test]
-async fn the_request_of_a_worker_that_dies_before_its_lease_is_drained_is_refused() {
-    let mut world = World::new();
+async fn a_request_of_a_worker_that_dies_before_the_drain_is_refused() {
+    let mut world = HandOverWorld::new();
     world.put(60);
     let gate = Gate::new();
     let first = world.start("first", gate.processing(), |builder| builder.drain_limit(Duration::from_secs(10)));
@@ -312,8 +316,9 @@ async fn the_request_of_a_worker_that_dies_before_its_lease_is_drained_is_refuse
     first.stop().await.unwrap();
 }
 
+/// However long that takes.
 #[tokio::test]
-async fn a_stream_that_is_removed_is_given_up_however_long_that_takes_and_its_leases_go_to_who_asks() {
+async fn a_removed_stream_is_given_up_and_its_leases_go_to_requesters() {
     let table = UnrulyTable::new();
     let stream = |name: &str, shards: u32| {
         let stream = MemoryStream::new(name, shards);

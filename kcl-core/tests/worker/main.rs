@@ -15,7 +15,7 @@ mod fetch;
 mod fleet;
 mod gaps;
 mod hand_over;
-mod left_to_others;
+mod handlers;
 mod malformed;
 mod many_shards;
 mod out_of_reach;

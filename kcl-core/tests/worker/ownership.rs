@@ -29,7 +29,7 @@ fn keeping() -> (Arc<Mutex<Vec<Checkpointer>>>, Script) {
 }
 
 #[tokio::test]
-async fn a_lease_that_another_worker_takes_is_lost_once_and_the_old_owner_can_store_nothing() {
+async fn a_stolen_lease_is_lost_once_and_its_old_owner_stores_nothing() {
     let (stream, shard, sequences) = one_shard(2);
     let (table, (kept, script)) = (MemoryLeaseTable::new(), keeping());
     let run = Fleet::with_short_failover(&stream, &table).with(|builder| builder.checkpoints(Checkpoints::Manual)).start(script);
@@ -81,8 +81,9 @@ async fn no_batch_is_handed_out_after_the_lease_is_known_to_be_lost() {
     run.crash().await;
 }
 
+/// The last one that was acknowledged.
 #[tokio::test]
-async fn a_row_that_somebody_deletes_is_made_again_with_the_last_acknowledged_checkpoint() {
+async fn a_deleted_row_is_restored_with_its_last_checkpoint() {
     let stream = MemoryStream::new("orders", 2);
     let shard = stream.open_shards().remove(0);
     let sequences = stream.put_many_to(&shard, (0..3).map(|n| ("k", format!("{n}")))).unwrap();
@@ -119,8 +120,9 @@ async fn a_checkpoint_that_meets_a_deleted_row_is_stored_all_the_same() {
     run.stop().await.unwrap();
 }
 
+/// It is not made anew at the initial position.
 #[tokio::test]
-async fn an_audit_does_not_make_a_deleted_row_anew_at_the_initial_position() {
+async fn an_audit_does_not_reset_a_deleted_row() {
     let (stream, shard, sequences) = one_shard(3);
     let table = MemoryLeaseTable::new();
     // Audits come well before the renewal that finds the row missing.
@@ -138,7 +140,7 @@ async fn an_audit_does_not_make_a_deleted_row_anew_at_the_initial_position() {
 }
 
 #[tokio::test]
-async fn of_two_live_workers_of_one_name_the_later_one_stops_and_the_earlier_one_goes_on() {
+async fn of_two_live_workers_with_one_id_the_later_one_stops() {
     let (stream, shard, _) = one_shard(1);
     let table = UnrulyTable::new();
     let fleet = || Fleet::with_short_failover(&stream, &table).with(|builder| builder.worker_id("twin"));
@@ -156,8 +158,9 @@ async fn of_two_live_workers_of_one_name_the_later_one_stops_and_the_earlier_one
     assert_eq!(table.regressions(), Vec::<String>::new());
 }
 
+/// At least one stops, and no checkpoint goes back.
 #[tokio::test]
-async fn of_two_workers_of_one_name_that_start_together_at_least_one_stops_and_no_checkpoint_goes_back() {
+async fn of_two_workers_with_one_id_started_together_one_stops() {
     let stream = MemoryStream::new("orders", 4);
     stream.put_many((0..200).map(|n| (format!("{n}"), format!("{n}")))).unwrap();
     let table = UnrulyTable::new();
@@ -199,7 +202,7 @@ fn distinct(seen: &Seen) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn after_a_crash_another_worker_goes_on_from_the_last_checkpoint_within_the_failover_time() {
+async fn after_a_crash_another_worker_resumes_within_failover_time() {
     let (stream, shard, sequences) = one_shard(3);
     let table = MemoryLeaseTable::new();
     let first = Fleet::with_short_failover(&stream, &table).with(|builder| builder.worker_id("first")).start(Script::default());
@@ -222,7 +225,7 @@ async fn after_a_crash_another_worker_goes_on_from_the_last_checkpoint_within_th
 }
 
 #[tokio::test]
-async fn a_restart_under_the_same_name_does_not_wait_for_the_failover_time() {
+async fn a_restart_with_the_same_id_does_not_wait_for_failover() {
     let (stream, _, _) = one_shard(1);
     let table = MemoryLeaseTable::new();
     let fleet = || Fleet::with_short_failover(&stream, &table).with(|builder| builder.worker_id("same").failover(F * 4));
@@ -237,7 +240,7 @@ async fn a_restart_under_the_same_name_does_not_wait_for_the_failover_time() {
 }
 
 #[tokio::test]
-async fn leases_are_freed_at_once_by_a_stop_and_another_worker_goes_on_without_a_duplicate() {
+async fn a_stop_frees_leases_at_once_and_without_a_duplicate() {
     let stream = MemoryStream::new("orders", 4);
     stream.put_many((0..100).map(|n| (format!("{n}"), format!("{n}")))).unwrap();
     let table = MemoryLeaseTable::new();

@@ -8,7 +8,7 @@ use kcl_core::model::{Checkpoint, LeaseKey};
 use kcl_core::stream::memory::MemoryStream;
 
 #[tokio::test]
-async fn every_record_is_processed_once_and_in_order_and_the_checkpoint_follows() {
+async fn every_record_is_processed_once_in_order_and_checkpointed() {
     let stream = MemoryStream::new("orders", 4);
     stream.put_many((0..1000).map(|n| (format!("key-{}", n % 17), format!("record {n}")))).unwrap();
     let table = MemoryLeaseTable::new();
@@ -43,7 +43,7 @@ async fn a_second_run_goes_on_where_the_first_one_stopped() {
 }
 
 #[tokio::test]
-async fn a_reshard_loses_nothing_and_children_come_after_their_parents() {
+async fn a_reshard_loses_nothing_and_children_follow_their_parents() {
     let stream = MemoryStream::new("orders", 2);
     let table = MemoryLeaseTable::new();
     let put = |from: u32| stream.put_many((from..from + 200).map(|n| (format!("key-{}", n % 23), format!("{n}")))).unwrap();
@@ -67,8 +67,9 @@ async fn a_reshard_loses_nothing_and_children_come_after_their_parents() {
     assert!(seen.last_of(&merged).is_some());
 }
 
+/// A restart before the first checkpoint.
 #[tokio::test]
-async fn latest_begins_at_the_time_of_the_lease_and_a_restart_before_the_first_checkpoint_loses_nothing() {
+async fn latest_begins_at_the_leases_time_and_a_restart_loses_nothing() {
     let stream = MemoryStream::new("orders", 1);
     stream.put("key", "before").unwrap();
     crate::support::next_millisecond().await;

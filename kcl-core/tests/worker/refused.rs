@@ -97,7 +97,7 @@ async fn a_lease_table_that_refuses_for_a_moment_ends_no_worker() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_table_that_refuses_from_the_start_is_what_run_returns() {
+async fn run_returns_a_refusal_of_the_lease_table_at_the_start() {
     let world = Pushing::new(1);
     let table = UnrulyTable::new();
     table.set_rule(|_, _| Fault::Deny);
@@ -147,7 +147,7 @@ async fn one_denied_stream_of_several_stops_no_other() {
 
 /// Whoever listens has the cause before the loss.
 #[tokio::test(start_paused = true)]
-async fn trouble_of_the_table_is_told_with_its_cause_before_a_lease_is_lost() {
+async fn table_errors_are_reported_with_causes_before_a_lease_is_lost() {
     let world = Pushing::new(1);
     let table = UnrulyTable::new();
     let run = Fleet::new(&world.stream, &table).with(on_paused_time(&world)).start(Script::default());

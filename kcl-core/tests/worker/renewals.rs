@@ -21,8 +21,9 @@ fn distinct(seen: &Seen) -> BTreeSet<String> {
     seen.payloads().into_iter().collect()
 }
 
+/// They lose no record and take no checkpoint back.
 #[tokio::test]
-async fn lost_late_and_dropped_writes_lose_no_record_and_take_no_checkpoint_back() {
+async fn lost_late_and_dropped_writes_lose_nothing() {
     for seed in [1, 2, 3] {
         random_answers(seed).await;
     }
@@ -82,7 +83,7 @@ async fn random_answers(seed: u64) {
 }
 
 #[test]
-fn handlers_that_block_every_thread_of_the_runtime_cost_no_lease() {
+fn handlers_that_block_the_whole_runtime_cost_no_lease() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let stream = MemoryStream::new("orders", 8);
@@ -109,8 +110,9 @@ fn handlers_that_block_every_thread_of_the_runtime_cost_no_lease() {
     });
 }
 
+/// It is taken again only when the handler has returned.
 #[tokio::test]
-async fn a_handler_beyond_its_budget_loses_the_lease_and_it_is_taken_again_only_when_it_has_returned() {
+async fn a_handler_beyond_its_budget_loses_the_lease() {
     let (stream, shard, _) = one_shard(1);
     let (table, calls) = (MemoryLeaseTable::new(), Nth::default());
     let returned = Arc::new(tokio::sync::Notify::new());
@@ -149,7 +151,7 @@ async fn a_handler_beyond_its_budget_loses_the_lease_and_it_is_taken_again_only_
 }
 
 #[tokio::test]
-async fn a_table_that_is_out_of_reach_for_long_costs_the_leases_and_they_come_back() {
+async fn a_table_out_of_reach_for_long_costs_leases_that_come_back() {
     let (stream, shard, _) = one_shard(2);
     let table = UnrulyTable::new();
     let run = Fleet::with_short_failover(&stream, &table).start(Script::default());
@@ -184,8 +186,9 @@ async fn a_broken_table_is_what_run_returns() {
     assert!(matches!(ended, Err(RunError::LeaseTable(_))), "{ended:?}");
 }
 
+/// For longer than a handler may take.
 #[tokio::test]
-async fn a_shard_that_waits_for_its_parent_for_longer_than_a_handler_may_take_keeps_its_lease() {
+async fn a_shard_that_waits_long_for_its_parent_keeps_its_lease() {
     let (stream, parent, _) = one_shard(1);
     let children = stream.split_evenly(&parent).unwrap();
     let table = MemoryLeaseTable::new();

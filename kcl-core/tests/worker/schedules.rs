@@ -46,7 +46,7 @@ async fn a_look_does_not_take_a_lease_that_this_worker_is_just_making() {
 }
 
 #[tokio::test]
-async fn records_that_age_out_before_an_expired_iterator_is_replaced_are_reported() {
+async fn records_aged_out_under_an_expired_iterator_are_reported() {
     let (memory, shard, _) = one_shard(3);
     let stream = HookedStream::new(&memory);
     let table = MemoryLeaseTable::new();
@@ -89,8 +89,9 @@ async fn a_stop_while_the_worker_begins_leaves_no_lease_in_its_name() {
     assert_eq!(row.owner, None, "{report}: {row:?}");
 }
 
+/// A restart before the first checkpoint.
 #[tokio::test]
-async fn a_row_at_latest_without_a_time_loses_nothing_at_a_restart_before_the_first_checkpoint() {
+async fn a_row_at_latest_without_a_time_loses_nothing_at_a_restart() {
     let (stream, shard, _) = one_shard(1);
     next_millisecond().await;
     let table = MemoryLeaseTable::new();
@@ -112,7 +113,7 @@ async fn a_row_at_latest_without_a_time_loses_nothing_at_a_restart_before_the_fi
 }
 
 #[tokio::test]
-async fn a_checkpoint_that_an_operator_takes_back_is_where_the_shard_goes_on() {
+async fn a_shard_resumes_where_an_operator_resets_its_checkpoint() {
     let (stream, shard, _) = one_shard(3);
     let table = MemoryLeaseTable::new();
     let run = Fleet::with_short_failover(&stream, &table).start(Script::default());

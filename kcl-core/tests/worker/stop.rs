@@ -45,7 +45,7 @@ async fn a_stop_that_was_asked_for_before_the_run_ends_it_at_once() {
 }
 
 #[tokio::test]
-async fn a_stop_while_the_table_is_out_of_reach_ends_the_worker_at_once() {
+async fn a_stop_while_the_table_is_out_of_reach_is_immediate() {
     let (stream, _, _) = one_shard(1);
     let table = UnrulyTable::new();
     table.set_unreachable(true);
@@ -175,7 +175,7 @@ async fn who_has_started_in_time_goes_on_without_a_bound() {
 }
 
 #[test]
-fn a_crash_frees_the_leases_by_time_though_a_handler_blocks_its_thread() {
+fn a_crash_frees_leases_by_time_though_a_handler_blocks() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let (stream, shard, _) = one_shard(1);
@@ -233,8 +233,9 @@ async fn a_reader_of_events_that_is_slow_is_told_how_many_it_missed() {
     run.stop().await.unwrap();
 }
 
+/// And its state, and what is in flight.
 #[tokio::test]
-async fn the_status_shows_each_shard_with_its_state_owner_position_lag_and_what_is_in_flight() {
+async fn status_shows_each_shard_with_owner_position_and_lag() {
     let (stream, shard, sequences) = one_shard(5);
     let table = MemoryLeaseTable::new();
     let go = Arc::new(tokio::sync::Semaphore::new(0));
@@ -288,7 +289,7 @@ async fn ended_with(change: impl FnOnce(&mut Lease)) -> RunError {
 }
 
 #[tokio::test]
-async fn leases_of_another_stream_are_not_touched_and_the_error_names_both() {
+async fn leases_of_another_stream_are_left_alone_and_reported() {
     let other = "arn:aws:kinesis:us-east-1:000000000000:stream/payments";
     let error = ended_with(|lease| lease.facts.stream_arn = Some(other.into())).await;
     assert!(matches!(error, RunError::OtherStream { .. }), "{error}");

@@ -2,17 +2,16 @@
 #![allow(clippy::disallowed_methods, reason = "a test waits in real time")]
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::{CutStream, Fault, Fleet, HookedStream, Nth, Pushing, Run, Script, UnrulyTable, until};
+use crate::support::{Fault, Fleet, HookedStream, Nth, Run, Script, UnrulyTable, until};
 use kcl_core::Worker;
 use kcl_core::lease::memory::MemoryLeaseTable;
 use kcl_core::lease::{Consistency, LeaseTable};
 use kcl_core::model::{InitialPosition, Lease};
 use kcl_core::stream::memory::{MemoryStream, Operation};
 use kcl_core::stream::{ErrorKind, Stream};
-use kcl_core::worker::{Builder, CoordinationOn, Event, RunError, StreamConfig};
+use kcl_core::worker::{Event, RunError, StreamConfig};
 
 async fn rows(table: &MemoryLeaseTable) -> Vec<Lease> {
     table.snapshot(None, Consistency::Strong).await.unwrap().leases
@@ -59,7 +58,7 @@ async fn the_leases_of_each_stream_are_told_apart_as_the_kcl_does() {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_added_is_read_at_once_and_from_where_it_says() {
+async fn an_added_stream_is_read_at_once_from_where_it_says() {
     let (orders, visits) = (stream("orders", 20), stream("visits", 20));
     let table = MemoryLeaseTable::new();
     let run = start(&table, vec![config(&orders, "orders")]);
@@ -71,7 +70,7 @@ async fn a_stream_that_is_added_is_read_at_once_and_from_where_it_says() {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_added_while_the_shards_are_being_compared_is_read_at_once_too() {
+async fn a_stream_added_during_an_audit_is_read_at_once() {
     let (orders, visits, clicks) = (stream("orders", 20), stream("visits", 20), stream("clicks", 20));
     let table = MemoryLeaseTable::new();
     let run = start(&table, vec![config(&orders, "orders")]);
@@ -95,7 +94,7 @@ async fn a_stream_that_is_added_while_the_shards_are_being_compared_is_read_at_o
 }
 
 #[tokio::test]
-async fn a_stream_that_could_not_be_described_at_once_is_read_soon_after() {
+async fn a_stream_that_could_not_be_described_is_read_soon_after() {
     let (orders, visits) = (stream("orders", 20), stream("visits", 20));
     let table = MemoryLeaseTable::new();
     let run = start(&table, vec![config(&orders, "orders")]);
@@ -103,27 +102,6 @@ async fn a_stream_that_could_not_be_described_at_once_is_read_soon_after() {
     visits.fail_next(Operation::Describe, ErrorKind::Throttled, 2);
     run.worker.add_stream(config(&visits, "visits")).unwrap();
     until("the added stream to be read", || count(&run, "visits") == 20).await;
-    run.stop().await.unwrap();
-}
-
-/// It takes the service half a minute to make a stream.
-#[tokio::test(start_paused = true)]
-async fn a_stream_that_is_not_there_yet_is_asked_for_every_4_s() {
-    let (world, table) = (Pushing::new(1), MemoryLeaseTable::new());
-    let visits = MemoryStream::with_clock("visits", 1, Arc::new(world.clock));
-    let absent = CutStream::new(&visits);
-    absent.fail_only(ErrorKind::Gone, &["DescribeStreamSummary"]);
-    let streams =
-        vec![StreamConfig::new("orders").source(world.stream.clone()), StreamConfig::new("visits").source(absent.clone())];
-    let clock = world.clock;
-    let own = move |builder: Builder| builder.clock(clock).coordination_on(CoordinationOn::CallersRuntime);
-    let run = Fleet::of_streams(&table, streams).with(own).start(Script::default());
-    tokio::time::sleep(Duration::from_secs(130)).await;
-    absent.mend();
-    visits.put("k", "visit").unwrap();
-    let made = tokio::time::Instant::now();
-    run.seen.wait_for_records(1).await;
-    assert!(made.elapsed() < Duration::from_secs(6), "{:?}", made.elapsed());
     run.stop().await.unwrap();
 }
 
@@ -143,7 +121,7 @@ async fn leases_that_were_made_before_the_table_got_busy_are_read() {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_removed_is_given_up_and_goes_on_where_it_was_when_it_comes_back() {
+async fn a_removed_stream_resumes_where_it_was_when_added_again() {
     let (orders, visits) = (stream("orders", 20), stream("visits", 20));
     let table = MemoryLeaseTable::new();
     let run = start(&table, vec![config(&orders, "orders"), config(&visits, "visits")]);
@@ -177,7 +155,7 @@ async fn streams_that_are_not_read_here_are_left_to_others() {
 }
 
 #[tokio::test]
-async fn a_stream_of_several_that_cannot_be_read_stops_none_of_the_others() {
+async fn an_unreadable_stream_stops_none_of_the_others() {
     let orders = stream("orders", 20);
     let table = MemoryLeaseTable::new();
     let gone = stream("visits", 1);
@@ -188,7 +166,7 @@ async fn a_stream_of_several_that_cannot_be_read_stops_none_of_the_others() {
 }
 
 #[test]
-fn one_stream_and_several_are_two_ways_and_a_stream_is_named_once() {
+fn a_stream_is_named_once_and_one_or_several_are_two_modes() {
     let orders = MemoryStream::new("orders", 1);
     let build = |streams: Vec<StreamConfig>, one: Option<&str>| {
         let mut builder = Worker::builder()
@@ -277,8 +255,9 @@ async fn two_ways_that_begin_at_once_end_at_the_next_audit() {
     assert!(matches!(error, RunError::OtherMode { is_one_of_several: false, .. }), "{error}");
 }
 
+/// The others are read on.
 #[tokio::test]
-async fn an_added_stream_that_was_the_only_one_is_left_and_the_others_are_read_on() {
+async fn an_added_stream_that_was_the_only_one_is_left() {
     let (orders, visits) = (stream("orders", 20), stream("visits", 20));
     let table = MemoryLeaseTable::new();
     let run = start(&table, vec![config(&visits, "visits")]);

@@ -73,7 +73,7 @@ async fn a_bound_that_is_still_to_come_is_waited_for() {
 }
 
 #[tokio::test]
-async fn shards_that_ended_by_the_bound_are_done_and_their_children_read() {
+async fn shards_that_reach_the_bound_are_done_and_children_are_read() {
     let (stream, shard, _) = one_shard(2);
     let children = stream.split_evenly(&shard).unwrap();
     for (child, text) in children.iter().zip(["2", "3"]) {

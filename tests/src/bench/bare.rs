@@ -5,13 +5,13 @@ use aws_sdk_kinesis::types::ShardIteratorType;
 
 use super::client::{client, subscribing_client};
 use super::measure::{Figures, touch};
-use super::{Load, Reading, STREAM, pushed};
+use super::{BenchLoad, Reading, STREAM, pushed};
 
 /// The loop that an application would write without a framework: one call or one subscription a shard, nothing kept.
 ///
 /// # Errors
 /// When a call fails.
-pub async fn bare(endpoint: &str, load: &Load) -> Result<Figures, Box<dyn Error + Send + Sync>> {
+pub async fn bare(endpoint: &str, load: &BenchLoad) -> Result<Figures, Box<dyn Error + Send + Sync>> {
     let client = client(endpoint);
     let shards = client.list_shards().stream_name(STREAM).send().await?;
     let shards = shards.shards().iter().map(|shard| shard.shard_id().to_owned());
@@ -38,7 +38,7 @@ pub async fn bare(endpoint: &str, load: &Load) -> Result<Figures, Box<dyn Error 
     Ok(Figures::of_this_process(records, sum)?)
 }
 
-async fn poll(client: Client, shard: String, load: Load) -> Result<(u64, u64), Box<dyn Error + Send + Sync>> {
+async fn poll(client: Client, shard: String, load: BenchLoad) -> Result<(u64, u64), Box<dyn Error + Send + Sync>> {
     let opened = client.get_shard_iterator().stream_name(STREAM).shard_id(shard);
     let opened = opened.shard_iterator_type(ShardIteratorType::TrimHorizon).send().await?;
     let mut iterator = opened.shard_iterator;

@@ -2,7 +2,7 @@ use std::error::Error;
 
 use super::measure::touch;
 use super::process::{Server, client};
-use super::{Figures, Load, Reading};
+use super::{BenchLoad, Figures, Reading};
 
 /// What the ratio of a worker's CPU to the bare loop's should not be above, for records that are not in aggregates.
 const MOST: f64 = 1.15;
@@ -11,7 +11,7 @@ const MOST: f64 = 1.15;
 ///
 /// # Errors
 /// When a process fails, or the two have not read the same.
-pub fn compare(load: &Load, runs: usize, arguments: &[String]) -> Result<(), Box<dyn Error>> {
+pub fn compare(load: &BenchLoad, runs: usize, arguments: &[String]) -> Result<(), Box<dyn Error>> {
     let mut server = Server::start(arguments)?;
     let sum = sum(load);
     let megabytes = load.records as f64 * load.size as f64 / 1e6;
@@ -72,7 +72,7 @@ pub fn compare(load: &Load, runs: usize, arguments: &[String]) -> Result<(), Box
 }
 
 /// The sum over every byte of the user records.
-pub(super) fn sum(load: &Load) -> u64 {
+pub(super) fn sum(load: &BenchLoad) -> u64 {
     let (mut contents, mut sum) = (load.contents(), 0_u64);
     while let Some((_, content)) = contents.next() {
         sum = sum.wrapping_add(touch(content));
@@ -82,7 +82,7 @@ pub(super) fn sum(load: &Load) -> u64 {
 
 /// Whether the bare loop has read each Kinesis record and the worker each user record. What the bare loop reads is more than the user
 /// records where they are in aggregates, so its bytes can only be compared where they are not.
-fn all_was_read(load: &Load, sum: u64, [bare, worker]: &[Figures; 2]) -> bool {
+fn all_was_read(load: &BenchLoad, sum: u64, [bare, worker]: &[Figures; 2]) -> bool {
     bare.records == load.kinesis_records_a_shard() * u64::from(load.shards)
         && (load.aggregate > 1 || bare.sum == sum)
         && (worker.records, worker.sum) == (load.records, sum)

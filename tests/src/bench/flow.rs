@@ -7,13 +7,13 @@ use kcl_core::{Clock, SystemClock};
 use tokio::task::JoinSet;
 
 use super::STREAM;
-use super::producer::Producer;
+use super::producer::LoadProducer;
 
 /// Puts that have no answer yet, at most: a slow answer does not slow the flow.
 const IN_FLIGHT: usize = 64;
 
 /// Puts the records one by one, so many a second.
-pub(super) async fn flow(client: &Client, mut producer: Producer, rate: u32) -> Result<(), Box<dyn Error>> {
+pub(super) async fn flow(client: &Client, mut producer: LoadProducer, rate: u32) -> Result<(), Box<dyn Error>> {
     let between = Duration::from_secs(1) / rate.max(1);
     let mut due = SystemClock.now();
     let mut puts = JoinSet::new();

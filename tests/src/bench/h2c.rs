@@ -8,7 +8,7 @@ use aws_smithy_types::body::SdkBody;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector as Tcp;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use kcl_core::stream::kinesis::http::Settings;
+use kcl_core::stream::kinesis::http::Http2Settings;
 
 /// HTTP/2 with prior knowledge, as one gets it from `hyper-util`: one connection to a host. The SDK's own client speaks HTTP/1.1
 /// without TLS.
@@ -18,7 +18,7 @@ pub(super) struct H2c(Client<Tcp, SdkBody>);
 impl H2c {
     /// With the windows and pings of the worker's connections.
     pub(super) fn new() -> Self {
-        let settings = Settings::default();
+        let settings = Http2Settings::default();
         let mut tcp = Tcp::new();
         tcp.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new())

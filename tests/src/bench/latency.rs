@@ -6,7 +6,7 @@ use kcl_core::model::Moment;
 use kcl_core::processor::{ProcessRecordsInput, ShardRef};
 use kcl_core::{Clock, Failure, RecordProcessor, SystemClock};
 
-use super::Load;
+use super::BenchLoad;
 use super::process::Server;
 use super::timed::{Arrivals, Timed};
 use super::worker::{run, stream};
@@ -17,7 +17,7 @@ use super::worker::{run, stream};
 /// # Errors
 /// When a process fails, or nothing came.
 pub async fn latency(
-    load: &Load,
+    load: &BenchLoad,
     warm_up: Duration,
     measured: Duration,
     arguments: &[String],
@@ -25,7 +25,7 @@ pub async fn latency(
     let mut server = Server::start(arguments).map_err(|error| error.to_string())?;
     let (source, arrivals) = Timed::new(stream(&server.endpoint)?);
     let begin = SystemClock.now() + warm_up;
-    let seen = Arc::new(Seen { from: begin, until: begin + measured, ..Seen::default() });
+    let seen = Arc::new(LatencyWindow { from: begin, until: begin + measured, ..LatencyWindow::default() });
     let noted = Arc::clone(&seen);
     let processor = move |_: &ShardRef| Watch { arrivals: Arc::clone(&arrivals), seen: Arc::clone(&noted) };
     run(source, load, processor, SystemClock.sleep_until(begin + measured)).await?;
@@ -53,7 +53,7 @@ pub async fn latency(
 
 /// What the handlers have seen between two moments.
 #[derive(Default)]
-struct Seen {
+struct LatencyWindow {
     from: Moment,
     until: Moment,
     taken: Mutex<Taken>,
@@ -69,7 +69,7 @@ struct Taken {
 
 struct Watch {
     arrivals: Arc<Arrivals>,
-    seen: Arc<Seen>,
+    seen: Arc<LatencyWindow>,
 }
 
 impl RecordProcessor for Watch {

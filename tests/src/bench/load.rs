@@ -3,7 +3,7 @@ use clap::ValueEnum;
 /// What is read, by every process alike.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Load {
+pub struct BenchLoad {
     /// User records in the stream, as many in each shard.
     pub records: u64,
     /// Bytes a user record.
@@ -17,7 +17,7 @@ pub struct Load {
     /// User records in a Kinesis record: above 1, these are aggregates.
     pub aggregate: u64,
     /// What the user records of aggregates are keyed with.
-    pub keys: Keys,
+    pub keys: LoadKeys,
     /// How the shards are read.
     pub mode: Reading,
 }
@@ -35,7 +35,7 @@ pub enum Reading {
 /// What the user records of aggregates are keyed with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[non_exhaustive]
-pub enum Keys {
+pub enum LoadKeys {
     /// One partition key a shard.
     One,
     /// An explicit hash key each.
@@ -44,16 +44,16 @@ pub enum Keys {
     Distinct,
 }
 
-impl Load {
+impl BenchLoad {
     /// A load of plain records that are polled.
     #[must_use]
     pub const fn new(records: u64, size: usize, shards: u32, limit: u32, budget: usize) -> Self {
-        Self { records, size, shards, limit, budget, aggregate: 1, keys: Keys::Explicit, mode: Reading::Polling }
+        Self { records, size, shards, limit, budget, aggregate: 1, keys: LoadKeys::Explicit, mode: Reading::Polling }
     }
 
     /// The same load in aggregates of so many user records.
     #[must_use]
-    pub const fn in_aggregates(mut self, of: u64, keys: Keys) -> Self {
+    pub const fn in_aggregates(mut self, of: u64, keys: LoadKeys) -> Self {
         self.aggregate = if of == 0 { 1 } else { of };
         self.keys = keys;
         self

@@ -34,7 +34,7 @@ mod worker;
 pub use bare::bare;
 pub use compare::compare;
 pub use latency::latency;
-pub use load::{Keys, Load, Reading};
+pub use load::{BenchLoad, LoadKeys, Reading};
 pub use measure::Figures;
 pub use server::serve;
 pub use subscriptions::subscriptions;

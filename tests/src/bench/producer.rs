@@ -5,20 +5,20 @@ use kcl_core::model::HashKeyRange;
 use md5::{Digest, Md5};
 
 use super::load::Contents;
-use super::{Keys, Load};
+use super::{BenchLoad, LoadKeys};
 
 /// Produces the Kinesis records of a load, as a producer does that knows the shards.
-pub(super) struct Producer {
+pub(super) struct LoadProducer {
     contents: Contents,
-    kind: Kind,
+    kind: LoadKind,
     shards: Vec<Shard>,
-    /// The next partition key of [`Keys::Distinct`] to be looked at.
+    /// The next partition key of [`LoadKeys::Distinct`] to be looked at.
     key: u64,
 }
 
-enum Kind {
+enum LoadKind {
     Plain,
-    Aggregates(Keys),
+    Aggregates(LoadKeys),
 }
 
 struct Shard {
@@ -44,10 +44,10 @@ impl From<Aggregate> for Put {
     }
 }
 
-impl Producer {
+impl LoadProducer {
     /// A producer for a stream with these shards.
-    pub(super) fn new(load: &Load, ranges: &[HashKeyRange]) -> Result<Self, Box<dyn Error>> {
-        let kind = if load.aggregate > 1 { Kind::Aggregates(load.keys) } else { Kind::Plain };
+    pub(super) fn new(load: &BenchLoad, ranges: &[HashKeyRange]) -> Result<Self, Box<dyn Error>> {
+        let kind = if load.aggregate > 1 { LoadKind::Aggregates(load.keys) } else { LoadKind::Plain };
         let left = load.records / ranges.len() as u64;
         let mut shards = Vec::with_capacity(ranges.len());
         for range in ranges {
@@ -65,22 +65,22 @@ impl Producer {
             // Spread evenly: every shard has the same work.
             let turn = usize::try_from(n)? % self.shards.len();
             let full = match self.kind {
-                Kind::Plain => {
+                LoadKind::Plain => {
                     return Ok(Some(Put {
                         partition_key: format!("key-{}", n % 1000),
                         explicit_hash_key: Some(self.shards[turn].range.start()),
                         data: content.to_vec(),
                     }));
                 }
-                Kind::Aggregates(Keys::One) => {
+                LoadKind::Aggregates(LoadKeys::One) => {
                     let Shard { open, key, .. } = &mut self.shards[turn];
                     open.add(key, None, content)?
                 }
-                Kind::Aggregates(Keys::Explicit) => {
+                LoadKind::Aggregates(LoadKeys::Explicit) => {
                     let Shard { open, key, range, .. } = &mut self.shards[turn];
                     open.add(key, Some(within(*range, n)), content)?
                 }
-                Kind::Aggregates(Keys::Distinct) => {
+                LoadKind::Aggregates(LoadKeys::Distinct) => {
                     let (shard, key) = distinct(&mut self.shards, &mut self.key)?;
                     shard.open.add(&key, None, content)?
                 }

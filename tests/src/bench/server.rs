@@ -9,21 +9,21 @@ use kcl_local::stream::LocalStream;
 
 use super::client::client;
 use super::flow::flow;
-use super::producer::Producer;
-use super::{BARE_CONSUMER, Load, Reading, STREAM, WORKER_CONSUMER};
+use super::producer::LoadProducer;
+use super::{BARE_CONSUMER, BenchLoad, Reading, STREAM, WORKER_CONSUMER};
 
 /// Serves a stream with the load until standard input ends. The first line of its output is the endpoint. With a rate, the records are
 /// put one by one from then on, so many a second; else they are all there before.
 ///
 /// # Errors
 /// When the server does not start or a record is not taken.
-pub async fn serve(load: &Load, rate: Option<u32>) -> Result<(), Box<dyn Error>> {
+pub async fn serve(load: &BenchLoad, rate: Option<u32>) -> Result<(), Box<dyn Error>> {
     // The next client may subscribe as soon as the one before it has ended.
     let server = LocalStream::builder().resubscribe_after(std::time::Duration::ZERO).start().await?;
     let client = client(server.endpoint());
     client.create_stream().stream_name(STREAM).shard_count(i32::try_from(load.shards)?).send().await?;
     let ranges = ranges(&client).await?;
-    let producer = Producer::new(load, &ranges)?;
+    let producer = LoadProducer::new(load, &ranges)?;
     if load.mode == Reading::FanOut {
         register(&client).await?;
     }
@@ -67,7 +67,7 @@ async fn end_of_input() -> std::io::Result<()> {
 const A_CALL: usize = 500;
 const BYTES_A_CALL: usize = 4 * 1024 * 1024;
 
-async fn fill(client: &Client, mut producer: Producer) -> Result<(), Box<dyn Error>> {
+async fn fill(client: &Client, mut producer: LoadProducer) -> Result<(), Box<dyn Error>> {
     let (mut call, mut bytes) = (Vec::new(), 0);
     while let Some(record) = producer.next()? {
         if !call.is_empty() && (call.len() == A_CALL || bytes + record.data.len() > BYTES_A_CALL) {

@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use kcl_core::processor::{ProcessRecordsInput, ShardRef};
-use kcl_core::stream::kinesis::http::Settings;
+use kcl_core::stream::kinesis::http::Http2Settings;
 use kcl_core::{Clock, Failure, RecordProcessor, SystemClock};
 use tokio::sync::watch;
 
-use super::Load;
+use super::BenchLoad;
 use super::compare::sum;
 use super::count::{Count, Counter};
 use super::measure::Figures;
@@ -25,7 +25,7 @@ const STOPPED_ON: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// When a process fails, or not every record came once.
-pub async fn subscriptions(load: &Load, stopped: u32, arguments: &[String]) -> Result<(), Box<dyn Error + Send + Sync>> {
+pub async fn subscriptions(load: &BenchLoad, stopped: u32, arguments: &[String]) -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut server = Server::start(arguments).map_err(|error| error.to_string())?;
     let stopped = u64::from(stopped.min(load.shards));
     let a_shard = load.records / u64::from(load.shards);
@@ -54,7 +54,7 @@ pub async fn subscriptions(load: &Load, stopped: u32, arguments: &[String]) -> R
     if (records, sums) != (load.records, sum(load)) {
         return Err(format!("{records} records came of {}, or not the right ones", load.records).into());
     }
-    let windows = load.shards as usize * Settings::default().window as usize;
+    let windows = load.shards as usize * Http2Settings::default().window as usize;
     let mib = |bytes: usize| bytes as f64 / 1024.0 / 1024.0;
     println!(
         "{} subscriptions, {stopped} with a stopped handler, {records} records of {} bytes: peak {:.1} MiB until they went on, {:.1} MiB in \

@@ -13,13 +13,13 @@ use kcl_local::SqliteLeaseTable;
 use super::client::client;
 use super::count::{Count, Counter};
 use super::measure::Figures;
-use super::{Load, Reading, STREAM, WORKER_CONSUMER};
+use super::{BenchLoad, Reading, STREAM, WORKER_CONSUMER};
 
 /// The same with the framework: a worker with an empty lease table in a file of its own.
 ///
 /// # Errors
 /// When the worker fails.
-pub async fn worker(endpoint: &str, load: &Load) -> Result<Figures, Box<dyn Error + Send + Sync>> {
+pub async fn worker(endpoint: &str, load: &BenchLoad) -> Result<Figures, Box<dyn Error + Send + Sync>> {
     let count = Count::of(load.records);
     let counter = Arc::clone(&count);
     let processor = move |_: &ShardRef| Counter(Arc::clone(&counter));
@@ -35,7 +35,7 @@ pub(super) fn stream(endpoint: &str) -> Result<KinesisStream, Box<dyn Error + Se
 /// Runs a worker until something is over.
 pub(super) async fn run<T>(
     source: impl Stream,
-    load: &Load,
+    load: &BenchLoad,
     processor: impl RecordProcessorFactory,
     until: impl Future<Output = T>,
 ) -> Result<T, Box<dyn Error + Send + Sync>> {
@@ -68,7 +68,7 @@ pub(super) async fn run<T>(
     Ok(stopping.await)
 }
 
-fn reader(load: &Load) -> Builder {
+fn reader(load: &BenchLoad) -> Builder {
     match load.mode {
         // The bare loop has no pace either.
         Reading::Polling => Worker::builder().max_records(load.limit).calls_per_second(1000),

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use tests::bench::{Keys, Load, Reading, bare, compare, latency, serve, subscriptions, worker};
+use tests::bench::{BenchLoad, LoadKeys, Reading, bare, compare, latency, serve, subscriptions, worker};
 
 /// What a worker costs: CPU and memory beside a bare loop of the SDK, memory of many subscriptions, and the time that it adds.
 #[derive(Parser)]
@@ -114,16 +114,16 @@ struct LoadOptions {
     aggregate: u64,
     /// What the user records of aggregates are keyed with.
     #[arg(long, value_enum, default_value = "explicit")]
-    keys: Keys,
+    keys: LoadKeys,
     /// How the shards are read.
     #[arg(long, value_enum, default_value = "polling")]
     mode: Reading,
 }
 
 impl LoadOptions {
-    fn load(&self) -> Load {
+    fn load(&self) -> BenchLoad {
         let a_shard = self.records / u64::from(self.shards.max(1));
-        let load = Load::new(a_shard * u64::from(self.shards), self.size, self.shards, self.limit, self.budget << 20);
+        let load = BenchLoad::new(a_shard * u64::from(self.shards), self.size, self.shards, self.limit, self.budget << 20);
         load.in_aggregates(self.aggregate, self.keys).read_by(self.mode)
     }
 
@@ -146,7 +146,7 @@ impl LoadOptions {
 impl LoadOptions {
     /// Plain records that are read by fan-out.
     const fn pushed(records: u64, size: usize, shards: u32, budget: usize) -> Self {
-        Self { records, size, shards, limit: 10_000, budget, aggregate: 1, keys: Keys::Explicit, mode: Reading::FanOut }
+        Self { records, size, shards, limit: 10_000, budget, aggregate: 1, keys: LoadKeys::Explicit, mode: Reading::FanOut }
     }
 
     fn arguments_at(&self, rate: Option<u32>) -> Vec<String> {

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use tests::model::{Bounds, Defect, Seen, check};
+use tests::model::{Defect, Explored, ModelBounds, check};
 use tests::sim::{
     Mutant, Outcome, Overrides, Schedule, Stopwatch, Summary, Wish, World, quiet_panics, regressions, run_all, run_world, shrink,
 };
@@ -87,19 +87,19 @@ enum Command {
     /// Looks through every state of one lease between two workers, and shows that each defect would be found there.
     Model {
         /// How far the counter of the row may come.
-        #[arg(long, default_value_t = Bounds::HAND_OVER.counter)]
+        #[arg(long, default_value_t = ModelBounds::HAND_OVER.counter)]
         counter: u8,
         /// How many tenancies are begun.
-        #[arg(long, default_value_t = Bounds::HAND_OVER.tenancies)]
+        #[arg(long, default_value_t = ModelBounds::HAND_OVER.tenancies)]
         tenancies: u8,
         /// How many writes are under way that nobody waits for.
-        #[arg(long, default_value_t = Bounds::HAND_OVER.late)]
+        #[arg(long, default_value_t = ModelBounds::HAND_OVER.late)]
         late: usize,
         /// How often the lease is asked for.
-        #[arg(long, default_value_t = Bounds::HAND_OVER.requests)]
+        #[arg(long, default_value_t = ModelBounds::HAND_OVER.requests)]
         requests: u8,
         /// How many records the shard has.
-        #[arg(long, default_value_t = Bounds::HAND_OVER.records)]
+        #[arg(long, default_value_t = ModelBounds::HAND_OVER.records)]
         records: u8,
     },
     /// Runs every world of `tests/regressions/`.
@@ -188,7 +188,7 @@ fn main() -> ExitCode {
             smaller(&Wish { seed, mutant, overrides: changes.overrides(), ..Wish::default() })
         }
         Command::Model { counter, tenancies, late, requests, records } => {
-            model(&Bounds { counter, tenancies, late, requests, records, ..Bounds::HAND_OVER })
+            model(&ModelBounds { counter, tenancies, late, requests, records, ..ModelBounds::HAND_OVER })
         }
         Command::Regressions => run_regressions(),
         Command::Schedules => {
@@ -266,20 +266,22 @@ fn mutants(only: &[Mutant], seeds: u64, threads: usize) -> ExitCode {
     if killed == all { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn model(bounds: &Bounds) -> ExitCode {
+fn model(bounds: &ModelBounds) -> ExitCode {
     let mut holds = true;
-    let one_name = Bounds { one_name: true, requests: 0, late: bounds.late + 1, ..*bounds };
-    let late = Bounds {
-        counter: bounds.counter.min(Bounds::LATE.counter),
-        late: bounds.late.max(Bounds::LATE.late),
-        requests: bounds.requests.max(Bounds::LATE.requests),
+    let one_name = ModelBounds { one_name: true, requests: 0, late: bounds.late + 1, ..*bounds };
+    let late = ModelBounds {
+        counter: bounds.counter.min(ModelBounds::LATE.counter),
+        late: bounds.late.max(ModelBounds::LATE.late),
+        requests: bounds.requests.max(ModelBounds::LATE.requests),
         ..*bounds
     };
     let all = [("two workers", *bounds), ("two workers, more late", late), ("two processes under one name", one_name)];
     for (name, bounds) in all {
         let began = Stopwatch::start();
         match check(&bounds) {
-            Ok(Seen { states, steps }) => println!("{name}: {states} states, {steps} steps, all sound, {:.1} s", began.seconds()),
+            Ok(Explored { states, steps }) => {
+                println!("{name}: {states} states, {steps} steps, all sound, {:.1} s", began.seconds())
+            }
             Err(found) => {
                 holds = false;
                 println!("{name}: {}\n  {}", found.what, found.steps.join("\n  "));

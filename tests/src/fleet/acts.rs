@@ -1,10 +1,10 @@
 //! What is done to a fleet.
 
-use std::error::Error;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kcl_core::BoxError;
 use kcl_core::model::Timestamp;
 use kcl_core::{Clock, SystemClock};
 use rustix::process::Signal;
@@ -16,12 +16,10 @@ use crate::sim::Dice;
 
 use super::deed::{Deed, What};
 use super::fleet::{Fleet, Setup};
-use super::member::{Member, State};
-use super::network::{Link, Service, Trouble, Upstream};
+use super::member::{Member, MemberState};
+use super::network::{HarmedService, Link, Trouble, Upstream};
 use super::worker::GRACE;
 use super::write_lock;
-
-type BoxError = Box<dyn Error + Send + Sync>;
 
 /// How often a process is stopped anew when it was stopped inside a write.
 const FREEZE_TRIES: u32 = 20;
@@ -45,12 +43,12 @@ impl Fleet {
         let failover = humantime::format_duration(*failover).to_string().replace(' ', "");
         let table = lease_table.to_string();
         let place = self.members.len();
-        let link = |upstream: &Option<Arc<Upstream>>, service: Service| {
+        let link = |upstream: &Option<Arc<Upstream>>, service: HarmedService| {
             let dice = || Dice::new(self.setup.links.unwrap_or(0), &format!("{service} {place}"));
             upstream.as_ref().map(|upstream| Link::open(upstream, dice())).transpose()
         };
-        let stream_link = link(&self.stream_upstream, Service::Stream)?;
-        let table_link = link(&self.table_upstream, Service::Table)?;
+        let stream_link = link(&self.stream_upstream, HarmedService::Stream)?;
+        let table_link = link(&self.table_upstream, HarmedService::Table)?;
         let endpoint = stream_link.as_ref().map_or_else(|| self.stream.endpoint().to_owned(), Link::endpoint);
         let dynamo_endpoint = table_link.as_ref().map(Link::endpoint).or_else(|| dynamo_endpoint.clone());
         let arguments = ["--stream", Self::STREAM, "--application", application, "--endpoint", &endpoint];
@@ -80,7 +78,7 @@ impl Fleet {
     pub fn kill(&mut self, place: usize) -> io::Result<Timestamp> {
         let at = self.note(place, What::Killed);
         self.members[place].signal(Signal::KILL)?;
-        self.members[place].state = State::Stopping;
+        self.members[place].state = MemberState::Stopping;
         Ok(at)
     }
 
@@ -91,7 +89,7 @@ impl Fleet {
     pub fn stop(&mut self, place: usize) -> io::Result<Timestamp> {
         let at = self.note(place, What::Stopped);
         self.members[place].signal(Signal::TERM)?;
-        self.members[place].state = State::Stopping;
+        self.members[place].state = MemberState::Stopping;
         Ok(at)
     }
 
@@ -106,7 +104,7 @@ impl Fleet {
         for _ in 0..FREEZE_TRIES {
             let at = self.note(place, What::Frozen);
             self.members[place].signal(Signal::STOP)?;
-            self.members[place].state = State::Frozen;
+            self.members[place].state = MemberState::Frozen;
             self.members[place].frozen().await?;
             let held = match &self.setup.lease_table {
                 LeaseTableAt::Sqlite(path) => write_lock::is_held(path).await?,
@@ -126,8 +124,8 @@ impl Fleet {
     pub fn harm(&mut self, place: usize, trouble: Trouble) -> Option<Timestamp> {
         let member = &self.members[place];
         let (link, what) = match trouble.service {
-            Service::Stream => (&member.stream_link, What::StreamHarmed),
-            Service::Table => (&member.table_link, What::TableHarmed(trouble.span)),
+            HarmedService::Stream => (&member.stream_link, What::StreamHarmed),
+            HarmedService::Table => (&member.table_link, What::TableHarmed(trouble.span)),
         };
         link.as_ref()?.harm(trouble);
         Some(self.note(place, what))
@@ -145,7 +143,7 @@ impl Fleet {
     /// The system refuses.
     pub fn wake(&mut self, place: usize) -> io::Result<Timestamp> {
         let at = self.note(place, What::Woken);
-        self.members[place].state = State::Working;
+        self.members[place].state = MemberState::Working;
         self.members[place].signal(Signal::CONT)?;
         Ok(at)
     }
@@ -166,7 +164,7 @@ impl Fleet {
     /// See [`refresh`](Self::refresh).
     pub async fn stop_all(&mut self) -> Result<(), BoxError> {
         for place in 0..self.members.len() {
-            if self.members[place].state == State::Frozen {
+            if self.members[place].state == MemberState::Frozen {
                 self.wake(place)?;
             }
             if self.members[place].is_working() {

@@ -1,8 +1,8 @@
-use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kcl_core::BoxError;
 use kcl_core::model::{ShardId, Timestamp};
 use tokio::task::JoinSet;
 
@@ -10,19 +10,17 @@ use examples::consume::LeaseTableAt;
 use examples::embedded::Embedded;
 
 use super::deed::{Deed, What};
-use super::history::History;
+use super::history::DeliveryHistory;
 use super::member::Member;
 use super::network::{Harm, Upstream};
 use super::producer::Producer;
 use super::table_log::checkpoints_that_went_back;
-use super::table_watch::{Seen, TableWatch};
-use super::verdict::{Parents, Verdict};
+use super::table_watch::{TableSeen, TableWatch};
+use super::verdict::{ShardParents, Verdict};
 
 /// How often the table is looked at.
 const LOOK_AT_ONCE: Duration = Duration::from_millis(20);
 const LOOK_IN_PEACE: Duration = Duration::from_millis(250);
-
-type BoxError = Box<dyn Error + Send + Sync>;
 
 /// What a [`Fleet`] is made with.
 #[derive(Clone, Debug)]
@@ -59,7 +57,7 @@ pub struct Fleet {
     pub(super) members: Vec<Member>,
     pub(super) names: usize,
     pub(super) deeds: Vec<Deed>,
-    pub(super) history: History,
+    pub(super) history: DeliveryHistory,
     pub(super) locked_freezes: u32,
     /// What the links lead to: the stream, and DynamoDB.
     pub(super) stream_upstream: Option<Arc<Upstream>>,
@@ -91,7 +89,7 @@ impl Fleet {
             looks.run().await;
             Ok(())
         });
-        let (members, deeds, history) = (Vec::new(), Vec::new(), History::default());
+        let (members, deeds, history) = (Vec::new(), Vec::new(), DeliveryHistory::default());
         Ok(Self {
             setup,
             stream,
@@ -159,13 +157,13 @@ impl Fleet {
 
     /// What they were given, as of the last refresh.
     #[must_use]
-    pub const fn history(&self) -> &History {
+    pub const fn history(&self) -> &DeliveryHistory {
         &self.history
     }
 
     /// What the lease table shows now.
     #[must_use]
-    pub fn seen(&self) -> tokio::sync::watch::Ref<'_, Seen> {
+    pub fn seen(&self) -> tokio::sync::watch::Ref<'_, TableSeen> {
         self.watch.seen()
     }
 
@@ -223,7 +221,7 @@ impl Fleet {
         self.seen().at.unwrap_or(Timestamp::from_millis(0))
     }
 
-    pub(super) fn judge(&self, parents: &Parents) -> Verdict {
+    pub(super) fn judge(&self, parents: &ShardParents) -> Verdict {
         Verdict::of(&self.history, &self.producer.put(), parents, &self.deeds)
     }
 
@@ -233,7 +231,7 @@ impl Fleet {
     /// The shards cannot be listed.
     pub async fn verdict(&mut self) -> Result<Verdict, BoxError> {
         self.refresh()?;
-        let mut parents = Parents::new();
+        let mut parents = ShardParents::new();
         for shard in self.stream.shards().await? {
             let of = [shard.parent_shard_id(), shard.adjacent_parent_shard_id()].into_iter().flatten();
             let of: Vec<ShardId> = of.map(ShardId::from).collect();

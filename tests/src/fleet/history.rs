@@ -2,12 +2,12 @@ use std::collections::BTreeMap;
 
 use kcl_core::model::{SequenceNumber, ShardId, Timestamp};
 
-use super::trace_line::{Call, TraceLine};
+use super::trace_line::{TraceLine, TracedCall};
 
 /// What all workers together were given: of each shard, who had it when, and which records came then.
 #[derive(Clone, Debug, Default)]
-pub struct History {
-    shards: BTreeMap<ShardId, Vec<Tenancy>>,
+pub struct DeliveryHistory {
+    shards: BTreeMap<ShardId, Vec<DeliveredTenancy>>,
     /// Which tenancy of a process and shard goes on.
     open: BTreeMap<(usize, ShardId), usize>,
     given: u64,
@@ -15,7 +15,7 @@ pub struct History {
 
 /// The time from one `initialize` of a shard until its processor was told that it is over, or its process ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tenancy {
+pub struct DeliveredTenancy {
     /// The process, by its place among all that were started.
     pub member: usize,
     /// When it began.
@@ -30,16 +30,16 @@ pub struct Tenancy {
     pub ended: bool,
 }
 
-impl History {
+impl DeliveryHistory {
     /// Takes a line of the trace of a process in. The lines of one process come in their order.
     pub fn take_in(&mut self, member: usize, line: TraceLine) {
         let TraceLine { at, shard, call } = line;
         let key = (member, shard);
-        if call == Call::Initialize {
+        if call == TracedCall::Initialize {
             let tenancies = self.shards.entry(key.1.clone()).or_default();
             // Traces are read one process after the other.
             let place = tenancies.partition_point(|tenancy| tenancy.begun <= at);
-            let fresh = Tenancy { member, begun: at, given: Vec::new(), asked: None, over: None, ended: false };
+            let fresh = DeliveredTenancy { member, begun: at, given: Vec::new(), asked: None, over: None, ended: false };
             tenancies.insert(place, fresh);
             for ((_, shard), open) in &mut self.open {
                 if *shard == key.1 && *open >= place {
@@ -52,23 +52,23 @@ impl History {
         let Some(place) = self.open.get(&key) else { return };
         let Some(tenancy) = self.shards.get_mut(&key.1).and_then(|tenancies| tenancies.get_mut(*place)) else { return };
         match call {
-            Call::Record(sequence) => {
+            TracedCall::Record(sequence) => {
                 tenancy.given.push((at, sequence));
                 self.given += 1;
             }
-            Call::ShutdownRequested => tenancy.asked = Some(at),
-            Call::LeaseLost | Call::ShardEnded => {
+            TracedCall::ShutdownRequested => tenancy.asked = Some(at),
+            TracedCall::LeaseLost | TracedCall::ShardEnded => {
                 tenancy.over = Some(at);
-                tenancy.ended = call == Call::ShardEnded;
+                tenancy.ended = call == TracedCall::ShardEnded;
                 self.open.remove(&key);
             }
-            Call::Initialize => {}
+            TracedCall::Initialize => {}
         }
     }
 
     /// The tenancies of each shard, in the order in which they began.
     #[must_use]
-    pub const fn shards(&self) -> &BTreeMap<ShardId, Vec<Tenancy>> {
+    pub const fn shards(&self) -> &BTreeMap<ShardId, Vec<DeliveredTenancy>> {
         &self.shards
     }
 
@@ -86,7 +86,7 @@ impl History {
 
     /// The tenancy of a shard that goes on in this process.
     #[must_use]
-    pub fn open_in(&self, member: usize, shard: &ShardId) -> Option<&Tenancy> {
+    pub fn open_in(&self, member: usize, shard: &ShardId) -> Option<&DeliveredTenancy> {
         self.shards.get(shard)?.get(*self.open.get(&(member, shard.clone()))?)
     }
 

@@ -4,11 +4,11 @@ use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tc
 
 /// The keys of a terminal, each as it is pressed. The terminal is as it was when this is dropped.
 #[derive(Debug)]
-pub(super) struct Keys {
+pub(super) struct TerminalKeys {
     before: Termios,
 }
 
-impl Keys {
+impl TerminalKeys {
     /// Takes keys from now on. Nothing where standard input or error is no terminal.
     ///
     /// # Errors
@@ -36,7 +36,7 @@ impl Keys {
     }
 }
 
-impl Drop for Keys {
+impl Drop for TerminalKeys {
     fn drop(&mut self) {
         // A terminal that is gone needs nothing.
         let _ = tcsetattr(stdin(), OptionalActions::Now, &self.before);

@@ -19,7 +19,7 @@ pub struct Member {
     /// The worker's id.
     pub name: WorkerId,
     /// What it does.
-    pub state: State,
+    pub state: MemberState,
     /// The calls of the lease table that it has made.
     pub calls: Vec<TableCall>,
     child: Child,
@@ -35,7 +35,7 @@ pub struct Member {
 
 /// What a worker process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum MemberState {
     /// It works.
     Working,
     /// It is stopped by SIGSTOP.
@@ -69,7 +69,7 @@ impl Member {
         let (trace, table_log) = (Tail::new(trace), Tail::new(table_log));
         Ok(Self {
             name: name.into(),
-            state: State::Working,
+            state: MemberState::Working,
             calls: Vec::new(),
             child,
             stdin,
@@ -127,7 +127,7 @@ impl Member {
         if !self.is_gone()
             && let Some(status) = self.child.try_wait()?
         {
-            self.state = State::Ended(status);
+            self.state = MemberState::Ended(status);
             ended = true;
         }
         self.calls.extend(self.table_log.lines()?.iter().filter_map(|line| TableCall::parse(line)));
@@ -144,13 +144,13 @@ impl Member {
     /// Whether the process is gone.
     #[must_use]
     pub const fn is_gone(&self) -> bool {
-        matches!(self.state, State::Ended(_))
+        matches!(self.state, MemberState::Ended(_))
     }
 
     /// Whether it works, as far as is known.
     #[must_use]
     pub const fn is_working(&self) -> bool {
-        matches!(self.state, State::Working)
+        matches!(self.state, MemberState::Working)
     }
 
     /// What it wrote to its outputs.

@@ -28,7 +28,7 @@ Examples:
   fleet --lease-table dynamo --dynamo-endpoint http://127.0.0.1:8000
                                          on an emulator of DynamoDB; region and credentials are those of the environment
 
-Keys on a terminal:
+TerminalKeys on a terminal:
   1 to 9  choose a worker     a  add a worker      s  split a shard
   k  kill it (SIGKILL)        t  stop it (SIGTERM) m  merge two shards
   f  freeze it (SIGSTOP)      r  kill it and start it under the same name

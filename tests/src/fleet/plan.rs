@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use crate::sim::Dice;
 
-use super::network::{Harm, Service, Trouble};
+use super::network::{Harm, HarmedService, Trouble};
 use super::script::{Action, Script, Whom};
 
 /// What a soak is drawn from: the same plan gives the same script.
@@ -35,19 +35,19 @@ const STEP: (u64, u64) = (200, 600);
 const MISSING: u64 = 3000;
 
 /// What a step may be, with how often it is drawn in relation to the others.
-const STEPS: [(Step, usize); 8] = [
-    (Step::Kill, 36),
-    (Step::Restart, 10),
-    (Step::Freeze, 17),
-    (Step::Stop, 5),
-    (Step::Harm, 16),
-    (Step::Join, 3),
-    (Step::Split, 4),
-    (Step::Merge, 4),
+const STEPS: [(PlanStep, usize); 8] = [
+    (PlanStep::Kill, 36),
+    (PlanStep::Restart, 10),
+    (PlanStep::Freeze, 17),
+    (PlanStep::Stop, 5),
+    (PlanStep::Harm, 16),
+    (PlanStep::Join, 3),
+    (PlanStep::Split, 4),
+    (PlanStep::Merge, 4),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+enum PlanStep {
     Kill,
     Restart,
     Freeze,
@@ -100,56 +100,56 @@ impl Plan {
 
     fn step(&self, now: u64, drawn: &mut Drawn) {
         let allowed = |step| match step {
-            Step::Kill | Step::Restart | Step::Stop => {
+            PlanStep::Kill | PlanStep::Restart | PlanStep::Stop => {
                 drawn.workers.len() + drawn.missing.len() >= FEWEST && drawn.workers.len() > 2
             }
-            Step::Freeze => true,
-            Step::Harm => !self.harms.is_empty(),
-            Step::Join => drawn.workers.len() + drawn.missing.len() < MOST,
-            Step::Split => drawn.open < *OPEN_SHARDS.end(),
-            Step::Merge => drawn.open > *OPEN_SHARDS.start(),
+            PlanStep::Freeze => true,
+            PlanStep::Harm => !self.harms.is_empty(),
+            PlanStep::Join => drawn.workers.len() + drawn.missing.len() < MOST,
+            PlanStep::Split => drawn.open < *OPEN_SHARDS.end(),
+            PlanStep::Merge => drawn.open > *OPEN_SHARDS.start(),
         };
-        let steps: Vec<Step> =
+        let steps: Vec<PlanStep> =
             STEPS.iter().filter(|(step, _)| allowed(*step)).flat_map(|(step, often)| vec![*step; *often]).collect();
         let step = drawn.dice.pick(&steps);
         let place = match step {
             // Who is frozen may be killed, and harmed.
-            Step::Kill | Step::Restart | Step::Harm => Some(drawn.dice.index(drawn.workers.len())),
-            Step::Freeze | Step::Stop => drawn.free(now),
-            Step::Join | Step::Split | Step::Merge => Some(0),
+            PlanStep::Kill | PlanStep::Restart | PlanStep::Harm => Some(drawn.dice.index(drawn.workers.len())),
+            PlanStep::Freeze | PlanStep::Stop => drawn.free(now),
+            PlanStep::Join | PlanStep::Split | PlanStep::Merge => Some(0),
         };
         let Some(place) = place else { return };
         let whom = Whom::Number(drawn.workers[place].0);
         let action = match step {
-            Step::Kill | Step::Stop => {
+            PlanStep::Kill | PlanStep::Stop => {
                 drawn.workers.swap_remove(place);
                 let many = drawn.workers.len() + drawn.missing.len() >= FEWEST;
                 if !many || drawn.dice.chance(0.5) {
                     let after = drawn.dice.range(0, MISSING);
                     drawn.missing.push(now + after);
                 }
-                if step == Step::Kill { Action::Kill(whom) } else { Action::Stop(whom) }
+                if step == PlanStep::Kill { Action::Kill(whom) } else { Action::Stop(whom) }
             }
-            Step::Restart => {
+            PlanStep::Restart => {
                 drawn.workers[place].1 = now;
                 Action::Restart(whom)
             }
-            Step::Freeze => {
+            PlanStep::Freeze => {
                 // From a short pause to one after which others have long read on.
                 let span = drawn.span(self.failover.mul_f64(0.2), self.failover.mul_f64(2.5));
                 drawn.workers[place].1 = now + millis(span) + 500;
                 Action::Freeze(whom, Some(span))
             }
-            Step::Harm => Action::Harm(whom, self.trouble(drawn)),
-            Step::Join => {
+            PlanStep::Harm => Action::Harm(whom, self.trouble(drawn)),
+            PlanStep::Join => {
                 drawn.join();
                 Action::Add
             }
-            Step::Split => {
+            PlanStep::Split => {
                 drawn.open += 1;
                 Action::Split
             }
-            Step::Merge => {
+            PlanStep::Merge => {
                 drawn.open -= 1;
                 Action::Merge
             }
@@ -162,7 +162,7 @@ impl Plan {
         let table = self.table && harm != Harm::Odd && drawn.dice.chance(0.5);
         let span = drawn.span(self.failover.mul_f64(0.2), self.failover * 4);
         let percent = drawn.dice.pick(&[100, 100, 50, 20]);
-        Trouble { harm, service: if table { Service::Table } else { Service::Stream }, span, percent }
+        Trouble { harm, service: if table { HarmedService::Table } else { HarmedService::Stream }, span, percent }
     }
 }
 
@@ -229,7 +229,7 @@ mod tests {
             assert!(count(|action| matches!(action, Action::Freeze(..))) >= 300, "seed {seed}");
             assert!(count(|action| matches!(action, Action::Stop(_))) > 50 && count(|action| *action == Action::Split) > 20);
             let harms = script.0.iter().filter_map(|(_, action)| match action {
-                Action::Harm(_, trouble) => Some((trouble.harm, trouble.service == Service::Table)),
+                Action::Harm(_, trouble) => Some((trouble.harm, trouble.service == HarmedService::Table)),
                 _ => None,
             });
             assert_eq!(harms.collect::<BTreeSet<_>>().len(), 13, "each on each way, without an odd answer of the table");
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_meant_is_there_and_neither_workers_nor_shards_run_out() {
+    fn chosen_members_exist_and_workers_and_shards_never_run_out() {
         for seed in 0..20 {
             let (mut alive, mut names, mut open) = ((1..=5).collect::<BTreeSet<usize>>(), 5, 8);
             for (time, action) in plan(seed).script().0 {

@@ -1,17 +1,15 @@
-use std::error::Error;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::{PutRecordsRequestEntry, Shard};
+use kcl_core::BoxError;
 use kcl_core::{Clock, SystemClock};
 
 use examples::embedded::{Embedded, is_open};
 
 use super::verdict::PutLog;
-
-type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Puts so many records a second into each open shard, and knows which.
 #[derive(Debug)]

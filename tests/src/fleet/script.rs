@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::network::{Harm, Service, Trouble};
+use super::network::{Harm, HarmedService, Trouble};
 
 /// Something to do to a fleet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,13 +94,13 @@ impl FromStr for Action {
 fn trouble<'a>(mut words: impl Iterator<Item = &'a str>) -> Option<Trouble> {
     let harm = Harm::from_str(words.next()?, false).ok()?;
     let service = match words.next()? {
-        "stream" => Service::Stream,
-        "table" => Service::Table,
+        "stream" => HarmedService::Stream,
+        "table" => HarmedService::Table,
         _ => return None,
     };
     let span = humantime::parse_duration(words.next()?).ok()?;
     let percent = words.next()?.strip_suffix('%')?.parse().ok().filter(|percent| (1..=100).contains(percent))?;
-    (words.next().is_none() && !(harm == Harm::Odd && service == Service::Table)).then_some(Trouble {
+    (words.next().is_none() && !(harm == Harm::Odd && service == HarmedService::Table)).then_some(Trouble {
         harm,
         service,
         span,
@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(actions, [freeze, Action::Kill(Whom::Number(1)), Action::Add, Action::Split, Action::Stop(Whom::Oldest)]);
         assert_eq!("".parse(), Ok(Script::default()));
         let harm: Script = "1s harm 3 late table 4s 30%; 2s harm odd stream 500ms 100%".parse().unwrap();
-        let late = Trouble { harm: Harm::Late, service: Service::Table, span: Duration::from_secs(4), percent: 30 };
+        let late = Trouble { harm: Harm::Late, service: HarmedService::Table, span: Duration::from_secs(4), percent: 30 };
         assert_eq!(harm.0[0].1, Action::Harm(Whom::Number(3), late));
         assert_eq!(harm.to_string().parse(), Ok(harm));
     }

@@ -1,8 +1,8 @@
-use std::error::Error;
 use std::path::Path;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use kcl_core::BoxError;
 use kcl_core::model::Moment;
 use kcl_core::{Clock, SystemClock};
 
@@ -11,8 +11,8 @@ use examples::embedded::Reshard;
 use examples::exit::FAILED;
 
 use super::fleet::{Fleet, Setup};
-use super::keys::Keys;
-use super::member::{Member, State};
+use super::keys::TerminalKeys;
+use super::member::{Member, MemberState};
 use super::network::Harm;
 use super::options::Options;
 use super::plan::{OPEN_SHARDS, Plan};
@@ -20,8 +20,6 @@ use super::report::Report;
 use super::script::{Action, Script, Whom};
 use super::signals::Signals;
 use super::view::View;
-
-type BoxError = Box<dyn Error + Send + Sync>;
 
 /// What runs where nobody can press a key and no script is given: some of everything, at a failover time of 3 s.
 const SOME_OF_EVERYTHING: &str = "2s kill 1; 9s add; 14s split; 17s freeze 2; 28s stop 3; 32s merge";
@@ -120,7 +118,7 @@ fn plan(options: &Options) -> Option<Plan> {
 /// What is to come, and who shows it.
 struct Show {
     view: View,
-    keys: Option<Keys>,
+    keys: Option<TerminalKeys>,
     script: Script,
     /// Since when the fleet has been settled for the first time.
     begun: Option<Moment>,
@@ -135,7 +133,7 @@ struct Show {
 
 impl Show {
     fn new(options: &Options) -> Result<Self, BoxError> {
-        let keys = Keys::open()?;
+        let keys = TerminalKeys::open()?;
         let script = match (plan(options), &options.script, &keys) {
             (Some(plan), ..) => plan.script(),
             (None, Some(script), _) => script.clone(),
@@ -161,7 +159,7 @@ impl Show {
         }
         loop {
             SystemClock.sleep_until(SystemClock.now() + TICK).await;
-            match self.keys.as_ref().and_then(Keys::pressed) {
+            match self.keys.as_ref().and_then(TerminalKeys::pressed) {
                 Some('q') => return Ok(()),
                 Some(key) => self.press(key, fleet).await?,
                 None => {}
@@ -172,7 +170,7 @@ impl Show {
             let now = SystemClock.now();
             for (_, place) in self.frozen.extract_if(.., |(until, _)| *until <= now) {
                 // It may have been killed meanwhile.
-                if fleet.members()[place].state == State::Frozen {
+                if fleet.members()[place].state == MemberState::Frozen {
                     fleet.wake(place)?;
                     self.view.say(&format!("{} goes on", fleet.members()[place].name));
                 }
@@ -213,7 +211,7 @@ impl Show {
     async fn calm(&mut self, fleet: &mut Fleet) -> Result<(), BoxError> {
         fleet.heal();
         for (_, place) in std::mem::take(&mut self.frozen) {
-            if fleet.members()[place].state == State::Frozen {
+            if fleet.members()[place].state == MemberState::Frozen {
                 fleet.wake(place)?;
             }
         }
@@ -324,7 +322,7 @@ fn find(fleet: &Fleet, whom: Whom, also_frozen: bool) -> Option<usize> {
         Whom::Oldest => fleet.working().next(),
         Whom::Number(number) => {
             let name = format!("w{number}");
-            let is = |member: &Member| member.is_working() || also_frozen && member.state == State::Frozen;
+            let is = |member: &Member| member.is_working() || also_frozen && member.state == MemberState::Frozen;
             fleet.members().iter().rposition(|member| member.name.as_str() == name && is(member))
         }
     }

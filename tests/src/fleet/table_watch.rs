@@ -11,13 +11,13 @@ use tokio::sync::watch;
 /// The lease table as it is read again and again, from outside of all workers.
 pub struct TableWatch {
     table: Arc<dyn LeaseTable>,
-    seen: watch::Sender<Seen>,
+    seen: watch::Sender<TableSeen>,
     every: Duration,
 }
 
 /// What the table shows, and what was noticed on the way.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
+pub struct TableSeen {
     /// The leases of the last look.
     pub leases: BTreeMap<ShardId, Lease>,
     /// The changes of owners, as far as two looks show them.
@@ -71,12 +71,12 @@ impl TableWatch {
 
     /// What was seen last.
     #[must_use]
-    pub fn seen(&self) -> watch::Ref<'_, Seen> {
+    pub fn seen(&self) -> watch::Ref<'_, TableSeen> {
         self.seen.borrow()
     }
 }
 
-impl Seen {
+impl TableSeen {
     fn take_in(&mut self, leases: Vec<Lease>, at: Timestamp) {
         for lease in leases {
             let shard = lease.key.shard.clone();
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn moves_and_checkpoints_that_go_back_are_noticed() {
-        let mut seen = Seen::default();
+        let mut seen = TableSeen::default();
         let at = Timestamp::from_millis(1);
         seen.take_in(vec![lease("a", "w1", 5), lease("b", "w1", 5)], at);
         seen.take_in(vec![lease("a", "w2", 6), lease("b", "w1", 6)], at);

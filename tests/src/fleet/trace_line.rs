@@ -9,12 +9,12 @@ pub struct TraceLine {
     /// Of which shard.
     pub shard: ShardId,
     /// What.
-    pub call: Call,
+    pub call: TracedCall,
 }
 
 /// What a processor was called with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Call {
+pub enum TracedCall {
     /// The shard is this worker's from now on.
     Initialize,
     /// A record of a batch.
@@ -33,11 +33,11 @@ impl TraceLine {
     pub fn parse(text: &str) -> Option<Self> {
         let line: Value = serde_json::from_str(text).ok()?;
         let call = match line["event"].as_str()? {
-            "initialize" => Call::Initialize,
-            "record" => Call::Record(line["sequence"].as_str()?.parse().ok()?),
-            "shutdown_requested" => Call::ShutdownRequested,
-            "lease_lost" => Call::LeaseLost,
-            "shard_ended" => Call::ShardEnded,
+            "initialize" => TracedCall::Initialize,
+            "record" => TracedCall::Record(line["sequence"].as_str()?.parse().ok()?),
+            "shutdown_requested" => TracedCall::ShutdownRequested,
+            "lease_lost" => TracedCall::LeaseLost,
+            "shard_ended" => TracedCall::ShardEnded,
             _ => return None,
         };
         Some(Self { at: Timestamp::from_millis(line["t"].as_i64()?), shard: line["shard"].as_str()?.into(), call })

@@ -5,13 +5,13 @@ use std::time::Duration;
 use kcl_core::model::{SequenceNumber, ShardId, Timestamp};
 
 use super::deed::{Deed, What};
-use super::history::{History, Tenancy};
+use super::history::{DeliveredTenancy, DeliveryHistory};
 
 /// What was put: of each shard the sequence numbers.
 pub type PutLog = BTreeMap<ShardId, Vec<SequenceNumber>>;
 
 /// The parents of each shard that has some.
-pub type Parents = BTreeMap<ShardId, Vec<ShardId>>;
+pub type ShardParents = BTreeMap<ShardId, Vec<ShardId>>;
 
 /// Why a record was handed out again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,12 +56,12 @@ pub struct Verdict {
 impl Verdict {
     /// Judges. Pure: the same history and deeds give the same verdict.
     #[must_use]
-    pub fn of(history: &History, put: &PutLog, parents: &Parents, deeds: &[Deed]) -> Self {
+    pub fn of(history: &DeliveryHistory, put: &PutLog, parents: &ShardParents, deeds: &[Deed]) -> Self {
         let mut verdict = Self::default();
         let nobody = Vec::new();
         for shard in put.keys().chain(history.shards().keys().filter(|shard| !put.contains_key(*shard))) {
             let put = put.get(shard).unwrap_or(&nobody);
-            let tenancies = history.shards().get(shard).map_or(&[] as &[Tenancy], Vec::as_slice);
+            let tenancies = history.shards().get(shard).map_or(&[] as &[DeliveredTenancy], Vec::as_slice);
             verdict.judge_shard(shard, put, tenancies, deeds);
         }
         // A split has two children, of one parent each.
@@ -80,7 +80,7 @@ impl Verdict {
         verdict
     }
 
-    fn judge_shard(&mut self, shard: &ShardId, put: &[SequenceNumber], tenancies: &[Tenancy], deeds: &[Deed]) {
+    fn judge_shard(&mut self, shard: &ShardId, put: &[SequenceNumber], tenancies: &[DeliveredTenancy], deeds: &[Deed]) {
         let mut put = put.to_vec();
         put.sort_unstable();
         let mut given: Vec<(Timestamp, usize, &SequenceNumber)> = Vec::new();
@@ -158,12 +158,12 @@ impl fmt::Display for Verdict {
 }
 
 /// When each record of a shard came for the first time in each tenancy.
-fn firsts<'a>(history: &'a History, shard: &ShardId) -> impl Iterator<Item = Timestamp> + 'a {
+fn firsts<'a>(history: &'a DeliveryHistory, shard: &ShardId) -> impl Iterator<Item = Timestamp> + 'a {
     history.shards().get(shard).into_iter().flatten().filter_map(|tenancy| tenancy.given.first()).map(|(at, _)| *at)
 }
 
 /// When the last record of a shard that had not come before came.
-fn last_new(history: &History, shard: &ShardId) -> Option<Timestamp> {
+fn last_new(history: &DeliveryHistory, shard: &ShardId) -> Option<Timestamp> {
     let mut first: BTreeMap<&SequenceNumber, Timestamp> = BTreeMap::new();
     for (at, sequence) in history.shards().get(shard)?.iter().flat_map(|tenancy| &tenancy.given) {
         first.entry(sequence).and_modify(|first| *first = (*first).min(*at)).or_insert(*at);
@@ -179,22 +179,23 @@ fn later(at: Timestamp, span: Duration) -> Timestamp {
 const LATE: Duration = Duration::from_secs(10);
 
 /// What explains that a record came in one tenancy and again in another one.
-fn cause(before: &Tenancy, again: &Tenancy, deeds: &[Deed]) -> Cause {
-    let of = |tenancy: &Tenancy, what| {
+fn cause(before: &DeliveredTenancy, again: &DeliveredTenancy, deeds: &[Deed]) -> Cause {
+    let of = |tenancy: &DeliveredTenancy, what| {
         let member = tenancy.member;
         deeds.iter().filter(move |deed| deed.member == member && deed.what == what).map(|deed| deed.at)
     };
-    let killed = |tenancy: &Tenancy| of(tenancy, What::Killed).any(|at| tenancy.begun <= at && tenancy.over.is_none());
+    let killed = |tenancy: &DeliveredTenancy| of(tenancy, What::Killed).any(|at| tenancy.begun <= at && tenancy.over.is_none());
     // What was in hand at the freeze may be handed out after it; what wakes up may be long over for everybody else.
-    let frozen =
-        |tenancy: &Tenancy| of(tenancy, What::Frozen).any(|at| tenancy.begun <= at && tenancy.over.is_none_or(|over| over >= at));
+    let frozen = |tenancy: &DeliveredTenancy| {
+        of(tenancy, What::Frozen).any(|at| tenancy.begun <= at && tenancy.over.is_none_or(|over| over >= at))
+    };
     if before.member != again.member && killed(before) {
         return Cause::Killed(before.member);
     }
     if let Some(frozen) = [before, again].into_iter().find(|tenancy| frozen(tenancy)) {
         return Cause::Frozen(frozen.member);
     }
-    let harmed = |tenancy: &Tenancy| {
+    let harmed = |tenancy: &DeliveredTenancy| {
         let own = deeds.iter().filter(|deed| deed.member == tenancy.member);
         own.filter_map(|deed| match deed.what {
             What::TableHarmed(span) => Some((deed.at, later(deed.at, span * 2 + LATE))),

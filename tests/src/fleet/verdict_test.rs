@@ -1,4 +1,4 @@
-use crate::fleet::trace_line::{Call, TraceLine};
+use crate::fleet::trace_line::{TraceLine, TracedCall};
 
 use super::*;
 
@@ -7,17 +7,17 @@ fn time(at: i64) -> Timestamp {
 }
 
 /// A history out of words: `PROCESS@TIME SHARD CALL`, where a call is `begin`, a number (a record), `asked`, `lost` or `ended`.
-fn history(text: &str) -> History {
-    let mut history = History::default();
+fn history(text: &str) -> DeliveryHistory {
+    let mut history = DeliveryHistory::default();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let words: Vec<&str> = line.split(' ').collect();
         let (member, at) = words[0].split_once('@').unwrap();
         let call = match words[2] {
-            "begin" => Call::Initialize,
-            "asked" => Call::ShutdownRequested,
-            "lost" => Call::LeaseLost,
-            "ended" => Call::ShardEnded,
-            number => Call::Record(number.parse().unwrap()),
+            "begin" => TracedCall::Initialize,
+            "asked" => TracedCall::ShutdownRequested,
+            "lost" => TracedCall::LeaseLost,
+            "ended" => TracedCall::ShardEnded,
+            number => TracedCall::Record(number.parse().unwrap()),
         };
         let line = TraceLine { at: time(at.parse().unwrap()), shard: words[1].into(), call };
         history.take_in(member.parse().unwrap(), line);
@@ -31,7 +31,7 @@ fn put(shards: &[(&str, std::ops::RangeInclusive<u32>)]) -> PutLog {
 }
 
 fn judge(text: &str, deeds: &[Deed]) -> Verdict {
-    Verdict::of(&history(text), &put(&[("s", 1..=4)]), &Parents::new(), deeds)
+    Verdict::of(&history(text), &put(&[("s", 1..=4)]), &ShardParents::new(), deeds)
 }
 
 fn deed(at: i64, member: usize, what: What) -> Deed {
@@ -46,7 +46,7 @@ fn all_once_and_in_order_is_right_also_over_a_hand_over() {
 }
 
 #[test]
-fn what_never_came_is_lost_and_what_came_too_early_is_out_of_order() {
+fn missing_records_are_lost_and_early_ones_are_out_of_order() {
     let verdict = judge("0@1 s begin\n0@2 s 1\n0@3 s 3\n0@4 s 2", &[]);
     assert_eq!((verdict.lost, verdict.out_of_order), (1, 1), "3 came before 2, and 4 never: {verdict:?}");
     let verdict = judge("", &[]);
@@ -56,7 +56,7 @@ fn what_never_came_is_lost_and_what_came_too_early_is_out_of_order() {
 }
 
 #[test]
-fn a_duplicate_is_excused_by_a_kill_of_who_had_the_record_and_by_nothing_else() {
+fn only_a_kill_of_its_holder_excuses_a_duplicate() {
     let text = "0@1 s begin\n0@2 s 1\n0@2 s 2\n1@9 s begin\n1@9 s 2\n1@9 s 3\n1@9 s 4";
     let killed = judge(text, &[deed(5, 0, What::Killed)]);
     assert_eq!(killed.duplicates, BTreeMap::from([(Cause::Killed(0), 1)]));
@@ -75,7 +75,7 @@ fn a_duplicate_is_excused_by_a_kill_of_who_had_the_record_and_by_nothing_else() 
 }
 
 #[test]
-fn a_freeze_excuses_what_the_next_owner_repeats_and_what_was_in_hand() {
+fn a_freeze_excuses_the_next_owners_repeats_and_work_in_flight() {
     let text = "0@1 s begin\n0@2 s 1\n1@50 s begin\n1@51 s 1\n1@52 s 2\n0@99 s 2\n0@99 s lost\n1@99 s 3\n1@99 s 4";
     let deeds = [deed(5, 0, What::Frozen), deed(90, 0, What::Woken)];
     let verdict = judge(text, &deeds);
@@ -86,7 +86,7 @@ fn a_freeze_excuses_what_the_next_owner_repeats_and_what_was_in_hand() {
 
 #[test]
 fn a_child_comes_after_all_of_its_parents() {
-    let parents = Parents::from([("c".into(), vec!["a".into(), "b".into()])]);
+    let parents = ShardParents::from([("c".into(), vec!["a".into(), "b".into()])]);
     let put = put(&[("a", 1..=2), ("b", 1..=1), ("c", 1..=1)]);
     let right = "0@1 a begin\n0@2 a 1\n0@3 a 2\n1@1 b begin\n1@4 b 1\n1@4 c begin\n1@5 c 1\n2@9 a begin\n2@9 a 2";
     let deeds = [deed(8, 0, What::Killed)];

@@ -8,7 +8,7 @@ use kcl_core::{Clock, SystemClock};
 
 use super::deed::What;
 use super::fleet::Fleet;
-use super::member::State;
+use super::member::MemberState;
 
 /// Shows who has which shard, on standard error: a table that changes on a terminal, a line for each change elsewhere.
 #[derive(Debug)]
@@ -117,12 +117,12 @@ fn whole(fleet: &Fleet, chosen: Option<usize>) -> String {
     text + "\n   1-9 choose  k kill  f freeze  t stop  r restart  a add  s split  m merge  q end\n"
 }
 
-pub(super) const fn word(state: State) -> &'static str {
+pub(super) const fn word(state: MemberState) -> &'static str {
     match state {
-        State::Working => "working",
-        State::Frozen => "frozen",
-        State::Stopping => "ending",
-        State::Ended(_) => "ended",
+        MemberState::Working => "working",
+        MemberState::Frozen => "frozen",
+        MemberState::Stopping => "ending",
+        MemberState::Ended(_) => "ended",
     }
 }
 

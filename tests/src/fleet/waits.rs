@@ -1,15 +1,13 @@
 //! What a fleet is waited for.
 
-use std::error::Error;
 use std::time::Duration;
 
+use kcl_core::BoxError;
 use kcl_core::{Clock, SystemClock};
 
 use super::deed::{Deed, What};
 use super::fleet::{Fleet, span};
-use super::verdict::Parents;
-
-type BoxError = Box<dyn Error + Send + Sync>;
+use super::verdict::ShardParents;
 
 /// What was waited for did not come.
 #[derive(Debug, thiserror::Error)]
@@ -115,7 +113,7 @@ impl Fleet {
             let may_be_all = self.producer.is_resting() && given >= self.producer.count();
             let is_due = judged.is_none_or(|judged| now.since(judged) >= JUDGED_EVERY);
             if may_be_all && is_due {
-                if self.judge(&Parents::new()).lost == 0 {
+                if self.judge(&ShardParents::new()).lost == 0 {
                     return Ok(());
                 }
                 judged = Some(SystemClock.now());

@@ -1,17 +1,17 @@
-use std::error::Error;
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use kcl_core::BoxError;
 use kcl_core::Worker;
 use kcl_core::processor::ShardRef;
 use kcl_core::stream::kinesis::KinesisStream;
 use kcl_core::worker::Stopped;
 use tokio::net::unix::pipe::Receiver;
 
-use examples::consume::{LeaseTableAt, Options, Processor, Seen, Summary, Trace, Watch};
+use examples::consume::{ConsumeOptions, LeaseTableAt, Processor, Seen, Summary, Trace, Watch};
 use examples::embedded::client;
 use examples::exit::failure;
 use examples::process::ProcessStart;
@@ -20,14 +20,12 @@ use super::logged_table::LoggedTable;
 use super::signals::Signals;
 use super::slow::Slow;
 
-type BoxError = Box<dyn Error + Send + Sync>;
-
 /// The command line of a worker process: that of `consume`, and a log of the lease table's calls.
 #[derive(Clone, Debug, Args)]
 pub struct WorkerOptions {
     /// What `consume` takes.
     #[command(flatten)]
-    pub consume: Options,
+    pub consume: ConsumeOptions,
     /// Writes a JSON line to this file for each call of the lease table.
     #[arg(long, value_name = "FILE")]
     pub table_log: std::path::PathBuf,

@@ -1,12 +1,12 @@
 use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::state::{Bounds, State};
-use super::step::{Step, after, steps};
+use super::state::{ModelBounds, ModelState};
+use super::step::{ModelStep, after, steps};
 
 /// A state that must not be, and how it is reached.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct BadState {
     /// What is wrong.
     pub what: String,
     /// The steps that lead there, as few as can be.
@@ -15,7 +15,7 @@ pub struct Found {
 
 /// What was looked through.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Seen {
+pub struct Explored {
     /// Different states.
     pub states: usize,
     /// Steps between them.
@@ -26,12 +26,12 @@ pub struct Seen {
 ///
 /// # Errors
 /// The first wrong state.
-pub fn check(bounds: &Bounds) -> Result<Seen, Found> {
+pub fn check(bounds: &ModelBounds) -> Result<Explored, BadState> {
     // Of a state that was seen, a fingerprint of 128 bits is kept; of each, the one that it came from and the step between.
-    let mut known = HashSet::from([fingerprint(&State::first())]);
-    let mut origin: Vec<(u32, Option<Step>)> = vec![(0, None)];
-    let mut to_do = VecDeque::from([(0_u32, State::first())]);
-    let mut seen = Seen::default();
+    let mut known = HashSet::from([fingerprint(&ModelState::first())]);
+    let mut origin: Vec<(u32, Option<ModelStep>)> = vec![(0, None)];
+    let mut to_do = VecDeque::from([(0_u32, ModelState::first())]);
+    let mut seen = Explored::default();
     while let Some((number, state)) = to_do.pop_front() {
         for step in steps(&state, bounds) {
             seen.steps += 1;
@@ -46,7 +46,7 @@ pub fn check(bounds: &Bounds) -> Result<Seen, Found> {
                 Err(what) => {
                     let mut steps = way_to(&origin, number);
                     steps.push(format!("{step:?}"));
-                    return Err(Found { what, steps });
+                    return Err(BadState { what, steps });
                 }
             }
         }
@@ -55,7 +55,7 @@ pub fn check(bounds: &Bounds) -> Result<Seen, Found> {
     Ok(seen)
 }
 
-fn fingerprint(state: &State) -> u128 {
+fn fingerprint(state: &ModelState) -> u128 {
     let half = |salt: u8| {
         let mut hasher = DefaultHasher::new();
         (salt, state).hash(&mut hasher);
@@ -65,7 +65,7 @@ fn fingerprint(state: &State) -> u128 {
 }
 
 /// The steps from the first state to this one.
-fn way_to(origin: &[(u32, Option<Step>)], mut number: u32) -> Vec<String> {
+fn way_to(origin: &[(u32, Option<ModelStep>)], mut number: u32) -> Vec<String> {
     let mut way = Vec::new();
     while let (from, Some(step)) = &origin[number as usize] {
         way.push(format!("{step:?}"));

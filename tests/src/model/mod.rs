@@ -16,5 +16,5 @@ mod row;
 mod state;
 mod step;
 
-pub use check::{Found, Seen, check};
-pub use state::{Bounds, Defect};
+pub use check::{BadState, Explored, check};
+pub use state::{Defect, ModelBounds};

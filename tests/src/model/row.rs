@@ -4,7 +4,7 @@ use kcl_core::lease::Write;
 use kcl_core::model::{Checkpoint, Lease, LeaseKey, Position, SequenceNumber, Token, WorkerId};
 
 /// One of the two processes.
-pub(super) type Process = usize;
+pub(super) type ProcessId = usize;
 
 /// What the model knows of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,7 +26,7 @@ pub(super) enum Name {
 
 /// A write as a worker makes it of the row that it knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Kind {
+pub(super) enum WriteKind {
     Take(u8),
     Claim(u8),
     Renew,
@@ -103,7 +103,7 @@ impl Row {
     }
 }
 
-impl Kind {
+impl WriteKind {
     /// The write of the protocol, made by `me` of this row.
     pub(super) fn write(self, from: &Lease, me: Name) -> Write {
         match self {

@@ -1,8 +1,8 @@
-use super::row::{Kind, Name, Process, Row};
+use super::row::{Name, ProcessId, Row, WriteKind};
 
 /// How far the model goes.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+pub struct ModelBounds {
     /// Both processes work under one name.
     pub one_name: bool,
     /// Counters of the row.
@@ -19,7 +19,7 @@ pub struct Bounds {
     pub defect: Option<Defect>,
 }
 
-impl Bounds {
+impl ModelBounds {
     /// Two workers and one lease, with a request: what a gate has the time for.
     pub const HAND_OVER: Self =
         Self { one_name: false, counter: 4, tenancies: 2, records: 1, late: 1, requests: 1, defect: None };
@@ -81,7 +81,7 @@ impl Defect {
 
 /// Everything that there is at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct State {
+pub(super) struct ModelState {
     /// The row as it is.
     pub(super) row: Row,
     /// The row before its last change: what a stale read shows.
@@ -101,9 +101,9 @@ pub(super) struct State {
 /// A write under way that nobody waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Late {
-    pub(super) by: Process,
+    pub(super) by: ProcessId,
     pub(super) from: Row,
-    pub(super) kind: Kind,
+    pub(super) kind: WriteKind,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -111,7 +111,7 @@ pub(super) enum Worker {
     /// It has nothing; this is what it read last.
     Idle(Option<Row>),
     /// It has sent a take or a claim, made of this row, and was not answered.
-    Beginning { from: Row, kind: Kind },
+    Beginning { from: Row, kind: WriteKind },
     /// It has the lease.
     Holding(Held),
 }
@@ -132,7 +132,7 @@ pub(super) struct Held {
     pub(super) leaving: bool,
 }
 
-impl State {
+impl ModelState {
     pub(super) const fn first() -> Self {
         Self {
             row: Row::fresh(),
@@ -148,17 +148,17 @@ impl State {
 
     /// Forgets what can make no difference any more, so that states which differ in nothing else are one. A counter never falls and no
     /// token comes twice: a write that expects an older one is refused for ever, and a row that only leads to such writes tells nothing.
-    pub(super) fn forget(&mut self, bounds: &Bounds) {
+    pub(super) fn forget(&mut self, bounds: &ModelBounds) {
         let row = self.row;
-        let weak = |kind: Kind| match bounds.defect {
-            Some(Defect::PassOnWithoutCounter) => matches!(kind, Kind::PassOn(..)),
-            Some(Defect::CheckpointWithoutCondition) => matches!(kind, Kind::Checkpoint(_)),
-            Some(Defect::TakeWithoutCondition) => matches!(kind, Kind::Take(_)),
+        let weak = |kind: WriteKind| match bounds.defect {
+            Some(Defect::PassOnWithoutCounter) => matches!(kind, WriteKind::PassOn(..)),
+            Some(Defect::CheckpointWithoutCondition) => matches!(kind, WriteKind::Checkpoint(_)),
+            Some(Defect::TakeWithoutCondition) => matches!(kind, WriteKind::Take(_)),
             _ => false,
         };
-        let can_land = |from: &Row, kind: Kind| match kind {
+        let can_land = |from: &Row, kind: WriteKind| match kind {
             _ if weak(kind) => true,
-            Kind::Request(_) | Kind::Withdraw(_) => from.token == row.token,
+            WriteKind::Request(_) | WriteKind::Withdraw(_) => from.token == row.token,
             _ => from.counter == row.counter,
         };
         self.late.retain(|late| can_land(&late.from, late.kind));
@@ -170,7 +170,7 @@ impl State {
             let nothing = match worker {
                 Worker::Idle(seen) => seen.as_ref().is_some_and(|seen| !tells(seen)),
                 Worker::Beginning { from, kind } => {
-                    let landed = matches!(kind, Kind::Take(new) | Kind::Claim(new) if row.token == Some(*new));
+                    let landed = matches!(kind, WriteKind::Take(new) | WriteKind::Claim(new) if row.token == Some(*new));
                     !landed && !can_land(from, *kind)
                 }
                 Worker::Holding(_) => false,
@@ -181,7 +181,7 @@ impl State {
         }
     }
 
-    pub(super) const fn name(bounds: &Bounds, process: Process) -> Name {
+    pub(super) const fn name(bounds: &ModelBounds, process: ProcessId) -> Name {
         if process == 0 || bounds.one_name { Name::A } else { Name::B }
     }
 }

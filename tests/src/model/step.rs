@@ -2,28 +2,28 @@ use kcl_core::lease::{Edits, Error, Expect, Match};
 use kcl_core::model::Lease;
 use kcl_core::testing::{Settled, settle};
 
-use super::row::{Kind, Name, Process, Row, token};
-use super::state::{Bounds, Defect, Held, Late, State, Worker};
+use super::row::{Name, ProcessId, Row, WriteKind, token};
+use super::state::{Defect, Held, Late, ModelBounds, ModelState, Worker};
 
 /// One thing that can happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Step {
+pub(super) enum ModelStep {
     /// A worker without the lease reads the row, or what it was before its last change.
-    Look(Process, Age),
+    Look(ProcessId, Age),
     /// An owner reads it: it hears of a request.
-    See(Process),
-    Send(Process, Kind, Way),
+    See(ProcessId),
+    Send(ProcessId, WriteKind, WriteFate),
     /// A worker gives up what it has sent to begin a tenancy.
-    GiveUp(Process),
+    GiveUp(ProcessId),
     /// The lease is begun without a write: a defect.
-    Begin(Process),
-    HandOut(Process),
-    Return(Process),
+    Begin(ProcessId),
+    HandOut(ProcessId),
+    Return(ProcessId),
     /// Its own deadline passes.
-    Lapse(Process),
+    Lapse(ProcessId),
     /// A lapsed owner gives up.
-    Drop(Process),
-    Crash(Process),
+    Drop(ProcessId),
+    Crash(ProcessId),
     /// This one of the writes under way lands.
     Land(usize),
 }
@@ -36,7 +36,7 @@ pub(super) enum Age {
 
 /// What becomes of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Way {
+pub(super) enum WriteFate {
     Answered,
     AnswerLost,
     Lost,
@@ -44,68 +44,68 @@ pub(super) enum Way {
     Twice,
 }
 
-const WAYS: [Way; 5] = [Way::Answered, Way::AnswerLost, Way::Lost, Way::Late, Way::Twice];
+const WAYS: [WriteFate; 5] = [WriteFate::Answered, WriteFate::AnswerLost, WriteFate::Lost, WriteFate::Late, WriteFate::Twice];
 
 /// What can happen next.
-pub(super) fn steps(state: &State, bounds: &Bounds) -> Vec<Step> {
+pub(super) fn steps(state: &ModelState, bounds: &ModelBounds) -> Vec<ModelStep> {
     let mut steps = Vec::new();
     for process in 0..2 {
         steps_of(state, bounds, process, &mut steps);
     }
-    steps.extend((0..state.late.len()).map(Step::Land));
+    steps.extend((0..state.late.len()).map(ModelStep::Land));
     steps
 }
 
-fn steps_of(state: &State, bounds: &Bounds, process: Process, steps: &mut Vec<Step>) {
-    let me = State::name(bounds, process);
-    let mut send = |kind: Kind| {
-        let way = |way: &Way| !matches!(way, Way::Late | Way::Twice) || state.late.len() < bounds.late;
-        steps.extend(WAYS.into_iter().filter(way).map(|way| Step::Send(process, kind, way)));
+fn steps_of(state: &ModelState, bounds: &ModelBounds, process: ProcessId, steps: &mut Vec<ModelStep>) {
+    let me = ModelState::name(bounds, process);
+    let mut send = |kind: WriteKind| {
+        let way = |way: &WriteFate| !matches!(way, WriteFate::Late | WriteFate::Twice) || state.late.len() < bounds.late;
+        steps.extend(WAYS.into_iter().filter(way).map(|way| ModelStep::Send(process, kind, way)));
     };
     match state.workers[process] {
         Worker::Idle(seen) => {
             if let Some(row) = seen {
                 kinds_of_idle(state, bounds, process, row).into_iter().for_each(&mut send);
                 if bounds.defect == Some(Defect::StartOnSight) && row.owner == Some(me) && row.checkpoint_owner.is_none() {
-                    steps.push(Step::Begin(process));
+                    steps.push(ModelStep::Begin(process));
                 }
             }
-            steps.extend([Step::Look(process, Age::Now), Step::Look(process, Age::Stale)]);
+            steps.extend([ModelStep::Look(process, Age::Now), ModelStep::Look(process, Age::Stale)]);
         }
         Worker::Beginning { kind, .. } => {
             send(kind);
-            steps.extend([Step::GiveUp(process), Step::Crash(process)]);
+            steps.extend([ModelStep::GiveUp(process), ModelStep::Crash(process)]);
         }
         Worker::Holding(held) => {
             if !held.lapsed {
                 kinds_of_owner(bounds, me, &held).into_iter().for_each(&mut send);
                 if !held.inside && !held.leaving && held.done < bounds.records {
-                    steps.push(Step::HandOut(process));
+                    steps.push(ModelStep::HandOut(process));
                 }
-                steps.extend([Step::See(process), Step::Lapse(process)]);
+                steps.extend([ModelStep::See(process), ModelStep::Lapse(process)]);
             } else if !held.inside {
-                steps.push(Step::Drop(process));
+                steps.push(ModelStep::Drop(process));
             }
             if held.inside {
-                steps.push(Step::Return(process));
+                steps.push(ModelStep::Return(process));
             }
-            steps.push(Step::Crash(process));
+            steps.push(ModelStep::Crash(process));
         }
     }
 }
 
 /// What a worker may send that has read this row and does not hold the lease.
-fn kinds_of_idle(state: &State, bounds: &Bounds, process: Process, row: Row) -> Vec<Kind> {
-    let me = State::name(bounds, process);
+fn kinds_of_idle(state: &ModelState, bounds: &ModelBounds, process: ProcessId, row: Row) -> Vec<WriteKind> {
+    let me = ModelState::name(bounds, process);
     let mut kinds = Vec::new();
     let new = state.tenancies < bounds.tenancies;
     let holder = row.checkpoint_owner.or(row.owner);
     if new && (holder.is_none() || row.token.is_none() || may_expire(state, bounds, process, row)) {
-        kinds.push(Kind::Take(state.tenancies));
+        kinds.push(WriteKind::Take(state.tenancies));
     }
     if new && row.owner == Some(me) && row.checkpoint_owner.is_none() && row.token.is_none() {
-        kinds.push(Kind::Claim(state.tenancies));
-        kinds.push(Kind::Release(None));
+        kinds.push(WriteKind::Claim(state.tenancies));
+        kinds.push(WriteKind::Release(None));
     }
     let other = if me == Name::A { Name::B } else { Name::A };
     if !bounds.one_name
@@ -114,10 +114,10 @@ fn kinds_of_idle(state: &State, bounds: &Bounds, process: Process, row: Row) -> 
         && row.token.is_some()
         && state.requests < bounds.requests
     {
-        kinds.push(Kind::Request(other));
+        kinds.push(WriteKind::Request(other));
     }
     if !bounds.one_name && row.owner == Some(me) && row.checkpoint_owner == Some(other) {
-        kinds.push(Kind::Withdraw(other));
+        kinds.push(WriteKind::Withdraw(other));
     }
     kinds
 }
@@ -125,46 +125,46 @@ fn kinds_of_idle(state: &State, bounds: &Bounds, process: Process, row: Row) -> 
 /// Whether this worker may believe that the tenancy of the row it has seen is over: what is assumed of the clocks. The owner's deadline
 /// counts from a write that it knows to be settled. Who has seen a counter stand still for long enough has seen that deadline pass,
 /// unless the owner has moved the counter since: then the take is refused.
-fn may_expire(state: &State, bounds: &Bounds, process: Process, row: Row) -> bool {
+fn may_expire(state: &ModelState, bounds: &ModelBounds, process: ProcessId, row: Row) -> bool {
     // Of two processes of one name each adopts what the other holds, after one renewal: earlier than its deadline.
     bounds.one_name
         || bounds.defect == Some(Defect::EarlyTake)
         || match state.workers[1 - process] {
             Worker::Holding(held) => held.lapsed || Some(held.token) != row.token || held.row.counter > row.counter,
             // What it has begun and is not told of is as good as held: its deadline counts from when it was sent.
-            Worker::Beginning { kind: Kind::Take(new) | Kind::Claim(new), .. } => row.token != Some(new),
+            Worker::Beginning { kind: WriteKind::Take(new) | WriteKind::Claim(new), .. } => row.token != Some(new),
             Worker::Idle(_) | Worker::Beginning { .. } => true,
         }
 }
 
-fn kinds_of_owner(bounds: &Bounds, me: Name, held: &Held) -> Vec<Kind> {
+fn kinds_of_owner(bounds: &ModelBounds, me: Name, held: &Held) -> Vec<WriteKind> {
     let last = (held.done > held.row.checkpoint && bounds.defect != Some(Defect::NoLastCheckpoint)).then_some(held.done);
     let mut kinds = Vec::new();
     let asked = held.row.owner.filter(|_| held.row.checkpoint_owner == Some(me));
     if !held.inside {
         kinds.push(match asked {
-            Some(asked) => Kind::PassOn(asked, last),
-            None => Kind::Release(last),
+            Some(asked) => WriteKind::PassOn(asked, last),
+            None => WriteKind::Release(last),
         });
     }
     if !held.leaving || bounds.defect == Some(Defect::ResumeAfterPassOn) {
-        kinds.push(Kind::Renew);
-        kinds.extend(asked.map(Kind::Refuse));
+        kinds.push(WriteKind::Renew);
+        kinds.extend(asked.map(WriteKind::Refuse));
         if held.done > held.row.checkpoint {
-            kinds.push(Kind::Checkpoint(held.done));
+            kinds.push(WriteKind::Checkpoint(held.done));
         }
     }
     kinds
 }
 
 /// The state after a step, or what is wrong with it.
-pub(super) fn after(state: &State, bounds: &Bounds, step: Step) -> Result<State, String> {
+pub(super) fn after(state: &ModelState, bounds: &ModelBounds, step: ModelStep) -> Result<ModelState, String> {
     let mut next = state.clone();
     match step {
-        Step::Look(process, age) => {
+        ModelStep::Look(process, age) => {
             next.workers[process] = Worker::Idle(Some(if age == Age::Now { state.row } else { state.before }));
         }
-        Step::See(process) => {
+        ModelStep::See(process) => {
             if let Worker::Holding(held) = &mut next.workers[process]
                 && state.row.token == Some(held.token)
                 && state.row.counter == held.row.counter
@@ -172,14 +172,16 @@ pub(super) fn after(state: &State, bounds: &Bounds, step: Step) -> Result<State,
                 (held.row.owner, held.row.checkpoint_owner) = (state.row.owner, state.row.checkpoint_owner);
             }
         }
-        Step::Send(process, kind, way) => send(&mut next, bounds, process, kind, way)?,
-        Step::GiveUp(process) | Step::Drop(process) | Step::Crash(process) => next.workers[process] = Worker::Idle(None),
-        Step::Begin(process) => {
+        ModelStep::Send(process, kind, way) => send(&mut next, bounds, process, kind, way)?,
+        ModelStep::GiveUp(process) | ModelStep::Drop(process) | ModelStep::Crash(process) => {
+            next.workers[process] = Worker::Idle(None)
+        }
+        ModelStep::Begin(process) => {
             if let Worker::Idle(Some(row)) = state.workers[process] {
                 next.workers[process] = Worker::Holding(Held::at(row));
             }
         }
-        Step::HandOut(process) => {
+        ModelStep::HandOut(process) => {
             if let Worker::Holding(held) = &mut next.workers[process] {
                 held.inside = true;
                 if !bounds.one_name && state.row.token != Some(held.token) {
@@ -187,18 +189,18 @@ pub(super) fn after(state: &State, bounds: &Bounds, step: Step) -> Result<State,
                 }
             }
         }
-        Step::Return(process) => {
+        ModelStep::Return(process) => {
             if let Worker::Holding(held) = &mut next.workers[process] {
                 (held.inside, held.done) = (false, held.done + 1);
                 next.done = next.done.max(held.done);
             }
         }
-        Step::Lapse(process) => {
+        ModelStep::Lapse(process) => {
             if let Worker::Holding(held) = &mut next.workers[process] {
                 held.lapsed = true;
             }
         }
-        Step::Land(number) => {
+        ModelStep::Land(number) => {
             let late = next.late.remove(number);
             // Nobody waits for the answer.
             let _ = carry_out(&mut next, bounds, &late)?;
@@ -218,34 +220,34 @@ impl Held {
     }
 }
 
-fn send(next: &mut State, bounds: &Bounds, process: Process, kind: Kind, way: Way) -> Result<(), String> {
+fn send(next: &mut ModelState, bounds: &ModelBounds, process: ProcessId, kind: WriteKind, way: WriteFate) -> Result<(), String> {
     let from = match next.workers[process] {
         Worker::Idle(seen) => seen.unwrap_or(next.row),
         Worker::Beginning { from, .. } => from,
         Worker::Holding(held) => held.row,
     };
     match (&mut next.workers[process], kind) {
-        (worker @ Worker::Idle(_), Kind::Take(_) | Kind::Claim(_)) => {
+        (worker @ Worker::Idle(_), WriteKind::Take(_) | WriteKind::Claim(_)) => {
             *worker = Worker::Beginning { from, kind };
             next.tenancies += 1;
         }
-        (Worker::Idle(_), Kind::Request(_)) => next.requests += 1,
-        (Worker::Holding(held), Kind::PassOn(..) | Kind::Release(_)) => held.leaving = true,
+        (Worker::Idle(_), WriteKind::Request(_)) => next.requests += 1,
+        (Worker::Holding(held), WriteKind::PassOn(..) | WriteKind::Release(_)) => held.leaving = true,
         _ => {}
     }
     let late = Late { by: process, from, kind };
     let answer = match way {
-        Way::Lost => None,
-        Way::Late => {
+        WriteFate::Lost => None,
+        WriteFate::Late => {
             next.late.push(late);
             None
         }
-        Way::AnswerLost => {
+        WriteFate::AnswerLost => {
             carry_out(next, bounds, &late)?.ok();
             None
         }
-        Way::Answered => Some(carry_out(next, bounds, &late)?),
-        Way::Twice => {
+        WriteFate::Answered => Some(carry_out(next, bounds, &late)?),
+        WriteFate::Twice => {
             let answer = carry_out(next, bounds, &late)?;
             next.late.push(late);
             Some(answer)
@@ -262,8 +264,8 @@ fn send(next: &mut State, bounds: &Bounds, process: Process, kind: Kind, way: Wa
 }
 
 /// The write comes to the table.
-fn carry_out(next: &mut State, bounds: &Bounds, late: &Late) -> Result<Result<Row, Row>, String> {
-    let me = State::name(bounds, late.by);
+fn carry_out(next: &mut ModelState, bounds: &ModelBounds, late: &Late) -> Result<Result<Row, Row>, String> {
+    let me = ModelState::name(bounds, late.by);
     let from = late.from.lease();
     let write = late.kind.write(&from, me);
     let expect = weakened(bounds, late.kind, me, write.expect);
@@ -285,8 +287,10 @@ fn carry_out(next: &mut State, bounds: &Bounds, late: &Late) -> Result<Result<Ro
         return Err(format!("{:?} of {} stored {} records, and {} are done (I5)", late.kind, late.by, now.checkpoint, next.done));
     }
     match late.kind {
-        Kind::PassOn(..) | Kind::Release(_) if before.token.is_some() => next.drained = done_of(next, late.by, before.token),
-        Kind::Take(_) | Kind::Claim(_) => {
+        WriteKind::PassOn(..) | WriteKind::Release(_) if before.token.is_some() => {
+            next.drained = done_of(next, late.by, before.token)
+        }
+        WriteKind::Take(_) | WriteKind::Claim(_) => {
             if let Some(done) = next.drained.take().filter(|done| now.checkpoint < *done) {
                 return Err(format!("the lease was given up with {done} records done and is begun at {} (L4)", now.checkpoint));
             }
@@ -297,20 +301,19 @@ fn carry_out(next: &mut State, bounds: &Bounds, late: &Late) -> Result<Result<Ro
 }
 
 /// What a worker has done in this tenancy, if it still is in it.
-fn done_of(state: &State, process: Process, token: Option<u8>) -> Option<u8> {
+fn done_of(state: &ModelState, process: ProcessId, token: Option<u8>) -> Option<u8> {
     match state.workers[process] {
         Worker::Holding(held) if Some(held.token) == token => Some(held.done),
         _ => None,
     }
 }
 
-fn weakened(bounds: &Bounds, kind: Kind, me: Name, expect: Expect) -> Expect {
+fn weakened(bounds: &ModelBounds, kind: WriteKind, me: Name, expect: Expect) -> Expect {
     let mut weak = Expect::default();
     match (bounds.defect, kind) {
-        (Some(Defect::CheckpointWithoutCondition), Kind::Checkpoint(_)) | (Some(Defect::TakeWithoutCondition), Kind::Take(_)) => {
-            weak
-        }
-        (Some(Defect::PassOnWithoutCounter), Kind::PassOn(to, _)) => {
+        (Some(Defect::CheckpointWithoutCondition), WriteKind::Checkpoint(_))
+        | (Some(Defect::TakeWithoutCondition), WriteKind::Take(_)) => weak,
+        (Some(Defect::PassOnWithoutCounter), WriteKind::PassOn(to, _)) => {
             (weak.owner, weak.checkpoint_owner) = (Match::Is(to.id()), Match::Is(me.id()));
             weak
         }
@@ -319,8 +322,14 @@ fn weakened(bounds: &Bounds, kind: Kind, me: Name, expect: Expect) -> Expect {
 }
 
 /// A write is answered: by the row that it made, or by the one that refused it.
-fn hear(next: &mut State, bounds: &Bounds, process: Process, sent: &Late, answer: Result<Row, Row>) -> Result<(), String> {
-    let me = State::name(bounds, process);
+fn hear(
+    next: &mut ModelState,
+    bounds: &ModelBounds,
+    process: ProcessId,
+    sent: &Late,
+    answer: Result<Row, Row>,
+) -> Result<(), String> {
+    let me = ModelState::name(bounds, process);
     let from = sent.from.lease();
     let write = sent.kind.write(&from, me);
     let said = match answer {
@@ -334,7 +343,7 @@ fn hear(next: &mut State, bounds: &Bounds, process: Process, sent: &Late, answer
             next.workers[process] = Worker::Idle(Some(row));
         }
         Worker::Beginning { kind, .. } => {
-            let (Kind::Take(new) | Kind::Claim(new)) = kind else { return Ok(()) };
+            let (WriteKind::Take(new) | WriteKind::Claim(new)) = kind else { return Ok(()) };
             next.workers[process] = match settle(&from, &write, said) {
                 Settled::Stored(row) if row.token == Some(token(new)) => Worker::Holding(Held::at(Row::of(&row))),
                 _ => Worker::Idle(None),
@@ -352,12 +361,12 @@ fn hear(next: &mut State, bounds: &Bounds, process: Process, sent: &Late, answer
                 Settled::Stored(row) => {
                     held.row = Row::of(&row);
                     let stored = next.row.checkpoint;
-                    if let Kind::Checkpoint(records) = sent.kind
+                    if let WriteKind::Checkpoint(records) = sent.kind
                         && stored < records
                     {
                         return Err(format!("{process} believes {records} records to be stored, and {stored} are (I15)"));
                     }
-                    let gone = matches!(sent.kind, Kind::PassOn(..) | Kind::Release(_));
+                    let gone = matches!(sent.kind, WriteKind::PassOn(..) | WriteKind::Release(_));
                     next.workers[process] = if gone { Worker::Idle(None) } else { Worker::Holding(held) };
                 }
                 Settled::Adopt(row) => {
@@ -373,19 +382,19 @@ fn hear(next: &mut State, bounds: &Bounds, process: Process, sent: &Late, answer
     Ok(())
 }
 
-fn write_of_defect(held: &Held, kind: Kind, row: Row) -> Lease {
-    let checkpoint = if let Kind::Checkpoint(records) = kind { records } else { held.row.checkpoint };
+fn write_of_defect(held: &Held, kind: WriteKind, row: Row) -> Lease {
+    let checkpoint = if let WriteKind::Checkpoint(records) = kind { records } else { held.row.checkpoint };
     Row { checkpoint, token: Some(held.token), ..row }.lease()
 }
 
 /// No answer came. What was sent may have happened, or may happen yet: the worker knows what it knew, and sends the same again.
-fn unanswered(next: &mut State, bounds: &Bounds, process: Process, kind: Kind) {
+fn unanswered(next: &mut ModelState, bounds: &ModelBounds, process: ProcessId, kind: WriteKind) {
     match &mut next.workers[process] {
         // It looks anew before it does anything else.
         worker @ Worker::Idle(_) => *worker = Worker::Idle(None),
         Worker::Beginning { .. } => {}
         Worker::Holding(held) => {
-            let resumes = bounds.defect == Some(Defect::ResumeAfterPassOn) && matches!(kind, Kind::PassOn(..));
+            let resumes = bounds.defect == Some(Defect::ResumeAfterPassOn) && matches!(kind, WriteKind::PassOn(..));
             if resumes && next.row.counter == held.row.counter {
                 held.leaving = false;
             }

@@ -43,4 +43,4 @@ pub use report::Summary;
 pub use run::{Outcome, Wish, quiet_panics, run_all, run_world, with_fake_table};
 pub use runtime::{At, Stopwatch};
 pub use shrink::shrink;
-pub use world::{Chaos, FanOut, Fleet, Handlers, LinkFaults, Load, Overrides, Style, World};
+pub use world::{Chaos, FanOut, Handlers, LinkFaults, Overrides, SimFleet, SimLoad, Style, World};

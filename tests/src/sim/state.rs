@@ -24,14 +24,14 @@ struct Shared {
     mended: [LinkFaults; 2],
     origin: Origin,
     mutant: Option<Mutant>,
-    state: Mutex<State>,
+    state: Mutex<WorldState>,
     healed: Notify,
     violated: Notify,
 }
 
 /// What changes in a world.
 #[derive(Debug)]
-pub(crate) struct State {
+pub(crate) struct WorldState {
     pub(crate) table: TableTruth,
     pub(crate) stream: StreamTruth,
     pub(crate) consumers: Consumers,
@@ -57,7 +57,7 @@ impl Sim {
     /// A new world, on whose runtime this is called.
     pub(crate) fn new(world: World, mutant: Option<Mutant>, keep: bool) -> Self {
         let dice = Dice::new(world.seed, "links");
-        let state = State {
+        let state = WorldState {
             table: TableTruth::default(),
             stream: StreamTruth::new(world.streams),
             consumers: Consumers::default(),
@@ -112,7 +112,7 @@ impl Sim {
     }
 
     /// Everything here is changed in one step: a panic of a handler never happens while it is locked.
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, WorldState> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -154,7 +154,7 @@ impl Sim {
     }
 }
 
-impl State {
+impl WorldState {
     /// Writes an event down and has it judged.
     pub(crate) fn say(&mut self, at: At, event: Event) {
         let entry = self.history.add(at, event);

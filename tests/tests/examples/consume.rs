@@ -16,7 +16,7 @@ use super::scene::{BYTES, SHARDS, Scene};
 use super::trace::Trace;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cold_start_reads_what_is_there_and_its_last_line_says_what_that_took() {
+async fn a_cold_start_reads_what_is_there_and_reports_the_time() {
     let scene = Scene::new().await;
     scene.put(2999).await;
     let run = Program::start("consume", scene.arguments("--exit-after 3000")).finish().await;
@@ -29,7 +29,7 @@ async fn a_cold_start_reads_what_is_there_and_its_last_line_says_what_that_took(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sigterm_ends_it_in_good_order_and_the_next_process_goes_on_without_a_duplicate() {
+async fn after_sigterm_the_next_process_resumes_without_a_duplicate() {
     let scene = Scene::new().await;
     scene.put(1999).await;
     let first = scene.path("first");
@@ -123,7 +123,7 @@ async fn after_kill_9_another_process_goes_on_and_nothing_is_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn from_latest_reads_what_is_put_after_the_start_and_nothing_older() {
+async fn from_latest_reads_only_what_is_put_after_the_start() {
     let scene = Scene::new().await;
     scene.put(100).await;
     // The service tells its time in whole seconds, and LATEST rather reads too much than too little.
@@ -169,7 +169,7 @@ fn in_dynamo(scene: &Scene, trace: &Path, more: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a DynamoDB Local: tests/e2e/run dynamo"]
-async fn with_leases_in_dynamodb_the_next_process_goes_on_after_a_stop_and_after_kill_9() {
+async fn with_dynamodb_the_next_process_resumes_after_stop_and_kill() {
     let scene = Scene::new().await;
     scene.put(1999).await;
     let traces = ["first", "second", "third"].map(|name| scene.path(name));

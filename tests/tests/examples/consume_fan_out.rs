@@ -72,7 +72,7 @@ async fn records_are_pushed_over_http_1_over_http_2_and_over_tls() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_application_that_changes_its_mode_goes_on_at_its_checkpoints() {
+async fn an_application_that_changes_mode_resumes_at_its_checkpoints() {
     let scene = Scene::new().await;
     scene.put(499).await;
     let mut read = Vec::new();
@@ -121,8 +121,9 @@ async fn a_consumer_is_named_or_given_by_its_arn() {
     assert_read(&scene.consume(&trace, &given).finish().await, 100);
 }
 
+/// Each says so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_its_consumer_fan_out_ends_and_auto_polls_and_each_says_so() {
+async fn without_its_consumer_fan_out_ends_and_auto_polls() {
     let scene = Scene::new().await;
     scene.put(99).await;
     let arn = "arn:aws:kinesis:us-east-1:000000000000:stream/orders/consumer/none:1700000000";

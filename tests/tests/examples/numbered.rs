@@ -109,6 +109,12 @@ async fn replay_gives_the_range_again_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_are_handled_one_at_a_time() {
+    let printed = shows("11_records", &all_orders()).await;
+    assert!(printed.ends_with("2 drained, 0 released, 0 given up\n"), "{printed}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a DynamoDB Local: tests/e2e/run dynamo"]
 async fn dynamodb_keeps_what_the_next_run_of_the_example_goes_on_at() {
     let endpoint = std::env::var("KCL_E2E_DYNAMO").expect("KCL_E2E_DYNAMO is the URL of a DynamoDB Local: see tests/e2e/run");

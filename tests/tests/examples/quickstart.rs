@@ -9,12 +9,12 @@ use tempfile::TempDir;
 use super::program::{Finished, Program};
 
 /// A folder with text files, and one for the state.
-struct Scene {
+struct TextFolder {
     folder: TempDir,
     state: TempDir,
 }
 
-impl Scene {
+impl TextFolder {
     fn new(files: usize, lines: usize) -> Self {
         let scene = Self { folder: tempfile::tempdir().unwrap(), state: tempfile::tempdir().unwrap() };
         for file in 0..files {
@@ -61,8 +61,8 @@ fn assert_exact(run: &Finished, put: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_lost_a_second_run_resumes_and_a_replay_reads_all_again() {
-    let scene = Scene::new(20, 150);
+async fn nothing_is_lost_a_rerun_resumes_and_a_replay_reads_all() {
+    let scene = TextFolder::new(20, 150);
     let lines = scene.lines();
     let first = scene.run(&[]).await;
     assert_exact(&first, lines);
@@ -90,8 +90,8 @@ async fn nothing_is_lost_a_second_run_resumes_and_a_replay_reads_all_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn records_are_pushed_with_fan_out_and_a_run_may_change_how_they_come() {
-    let scene = Scene::new(20, 150);
+async fn fan_out_pushes_records_and_a_run_may_change_the_mode() {
+    let scene = TextFolder::new(20, 150);
     let first = scene.run(&["--fan-out"]).await;
     assert_exact(&first, scene.lines());
     assert!(first.err.contains("pushed to the consumer quickstart"), "{first:?}");
@@ -108,8 +108,8 @@ fn row_text(number: u64) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_is_stopped_or_killed_on_the_way_is_gone_on_with_exactly() {
-    let scene = Scene::new(40, 1000);
+async fn a_stopped_or_killed_run_is_resumed_exactly() {
+    let scene = TextFolder::new(40, 1000);
     let records = scene.state.path().join("stream/records.sqlite-wal");
     let size = || fs::metadata(&records).map_or(0, |file| file.len());
     let mut run = scene.start(&[]);
@@ -134,7 +134,7 @@ async fn a_run_that_is_stopped_or_killed_on_the_way_is_gone_on_with_exactly() {
 
 #[tokio::test]
 async fn folders_that_cannot_be_are_named() {
-    let scene = Scene::new(1, 1);
+    let scene = TextFolder::new(1, 1);
     let said = async |arguments: &[&str]| {
         let run = Program::start("quickstart", arguments).finish().await;
         assert_eq!(run.code, Some(1), "{run:?}");

@@ -6,7 +6,7 @@ use tests::fleet::Cause;
 use super::scene::Scene;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_kill_9_others_go_on_from_the_checkpoints_and_nothing_is_lost() {
+async fn after_kill_9_others_resume_from_checkpoints_without_loss() {
     let mut scene = Scene::start(5, 6, 3).await;
     let oldest = scene.fleet.working().next().unwrap();
     scene.fleet.kill(oldest).unwrap();
@@ -17,7 +17,7 @@ async fn after_kill_9_others_go_on_from_the_checkpoints_and_nothing_is_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn deaths_a_freeze_a_stop_a_start_and_reshards_at_once_lose_nothing() {
+async fn deaths_a_freeze_a_stop_a_start_and_reshards_lose_nothing() {
     let mut scene = Scene::start(5, 6, 5).await;
     let workers: Vec<usize> = scene.fleet.working().collect();
     scene.fleet.kill(workers[0]).unwrap();

@@ -8,8 +8,9 @@ use tests::fleet::{Cause, Fleet, TableCall};
 
 use super::scene::Scene;
 
+/// It stores nothing of before the freeze and reads its rows again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_that_was_frozen_stores_nothing_of_before_reads_its_rows_again_and_rejoins() {
+async fn a_frozen_worker_stores_nothing_stale_and_rejoins() {
     let mut scene = Scene::start(5, 9, 2).await;
     // Batches wait behind the one in hand: the next could be handed out the moment it wakes.
     let sleeper = scene.fleet.add_named("sleeper", &["--batch-time", "1s"]).unwrap();

@@ -1,7 +1,7 @@
 //! Worker ids that come again.
 
 use kcl_core::model::{ShardId, Timestamp};
-use tests::fleet::{Fleet, Member, State};
+use tests::fleet::{Fleet, Member, MemberState};
 
 use super::scene::Scene;
 
@@ -23,7 +23,7 @@ async fn restart(scene: &mut Scene, since: Timestamp, place: usize, shards: &[Sh
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_quick_restart_under_the_same_id_after_kill_9_moves_no_shard() {
+async fn a_quick_restart_with_the_same_id_after_kill_9_moves_no_shard() {
     let mut scene = Scene::start(15, 6, 2).await;
     let oldest = scene.fleet.working().next().unwrap();
     let shards = scene.fleet.owned_by(oldest);
@@ -33,7 +33,7 @@ async fn a_quick_restart_under_the_same_id_after_kill_9_moves_no_shard() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stop_that_keeps_the_leases_and_a_quick_restart_move_no_shard_and_nothing_comes_twice() {
+async fn a_kept_stop_and_a_quick_restart_move_and_repeat_nothing() {
     let mut scene = Scene::start(20, 6, 1).await;
     let keeper = scene.fleet.add_named("keeper", &["--keep-leases"]).unwrap();
     scene.settle().await;
@@ -44,7 +44,7 @@ async fn a_stop_that_keeps_the_leases_and_a_quick_restart_move_no_shard_and_noth
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_process_under_a_living_workers_id_ends_with_an_error_that_says_so() {
+async fn a_second_process_with_a_live_workers_id_ends_with_an_error() {
     let mut scene = Scene::start(12, 4, 2).await;
     let first = scene.fleet.working().next().unwrap();
     let (name, shards) = (scene.fleet.members()[first].name.to_string(), scene.fleet.owned_by(first));
@@ -52,7 +52,7 @@ async fn a_second_process_under_a_living_workers_id_ends_with_an_error_that_says
     let since = scene.fleet.started(second);
     scene.until("the second process ends", |fleet| fleet.members()[second].is_gone()).await;
     let member: &Member = &scene.fleet.members()[second];
-    let State::Ended(status) = member.state else { unreachable!("it is gone") };
+    let MemberState::Ended(status) = member.state else { unreachable!("it is gone") };
     assert_eq!(status.code(), Some(1), "{}", member.said());
     assert!(
         member.said().contains(&format!("error: worker id `{name}` is already in use by another live process")),

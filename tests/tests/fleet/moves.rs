@@ -5,7 +5,7 @@ use examples::embedded::Reshard;
 use super::scene::Scene;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_that_is_stopped_hands_over_every_shard_and_nothing_comes_twice() {
+async fn a_stopped_worker_hands_over_every_shard_without_a_duplicate() {
     let mut scene = Scene::start(20, 6, 3).await;
     for _ in 0..2 {
         let oldest = scene.fleet.working().next().unwrap();
@@ -29,7 +29,7 @@ async fn a_worker_that_joins_gets_its_share_and_nothing_comes_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn over_reshards_children_follow_their_parents_and_nothing_comes_twice() {
+async fn reshards_keep_parents_before_children_without_a_duplicate() {
     let mut scene = Scene::start(20, 3, 2).await;
     for reshard in [Reshard::Split, Reshard::Merge, Reshard::Split] {
         let before = scene.fleet.seen().leases.len();

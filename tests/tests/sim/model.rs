@@ -1,17 +1,17 @@
-use tests::model::{Bounds, Defect, Seen, check};
+use tests::model::{Defect, Explored, ModelBounds, check};
 
 /// So far as an unoptimised build gets in seconds. `sim model` goes further.
-const NEAR: Bounds = Bounds { counter: 3, requests: 0, ..Bounds::HAND_OVER };
+const NEAR: ModelBounds = ModelBounds { counter: 3, requests: 0, ..ModelBounds::HAND_OVER };
 
 #[test]
 fn no_state_of_two_workers_is_wrong() {
-    let Seen { states, .. } = check(&NEAR).unwrap_or_else(|found| panic!("{}\n{}", found.what, found.steps.join("\n")));
+    let Explored { states, .. } = check(&NEAR).unwrap_or_else(|found| panic!("{}\n{}", found.what, found.steps.join("\n")));
     assert!(states > 5_000, "{states} states are not many");
 }
 
 #[test]
 fn no_state_of_two_processes_under_one_name_is_wrong() {
-    let bounds = Bounds { one_name: true, ..NEAR };
+    let bounds = ModelBounds { one_name: true, ..NEAR };
     check(&bounds).unwrap_or_else(|found| panic!("{}\n{}", found.what, found.steps.join("\n")));
 }
 

@@ -81,7 +81,7 @@ fn each_defect_that_is_built_in_is_found() {
 }
 
 #[test]
-fn what_is_easily_hidden_behind_other_invariants_is_found_by_its_own() {
+fn each_hidden_mutant_is_found_by_its_own_invariant() {
     quiet_panics();
     for (mutant, invariant) in SAID_BY {
         let (_, first) = FOUND_BY.iter().find(|(of, _)| of == mutant).expect("a world for each defect");

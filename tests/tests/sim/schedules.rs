@@ -3,7 +3,7 @@ use std::path::Path;
 use tests::sim::Schedule;
 
 #[test]
-fn each_schedule_is_reached_in_worlds_or_shown_by_a_test_that_there_is() {
+fn each_schedule_is_reached_in_worlds_or_shown_by_a_real_test() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
     for (number, schedule) in (1..).zip(Schedule::ALL) {
         assert_eq!(schedule.name, format!("S{number}"));

@@ -9,26 +9,26 @@ use std::time::Duration;
 
 use crate::model::{Moment, WorkerId};
 
-use node::{Manner, Node};
-use table::{PAST, Table};
+use node::{Manner, TestNode};
+use table::{PAST, TestTable};
 
 const STEP: Duration = Duration::from_millis(50);
 const SEEDS: u64 = 4;
 
 /// A fleet on one table, and a seed for what differs between its workers.
 #[derive(Debug)]
-struct Fleet {
-    table: Table,
-    nodes: Vec<Node>,
+struct TestFleet {
+    table: TestTable,
+    nodes: Vec<TestNode>,
     now: Moment,
     seed: u64,
     hears: bool,
 }
 
-impl Fleet {
+impl TestFleet {
     fn new(leases: usize, seed: u64) -> Self {
         // Half of the fleets hear of changes, the others find out when they look.
-        Self { table: Table::new(leases), nodes: Vec::new(), now: Moment::default(), seed, hears: seed.is_multiple_of(2) }
+        Self { table: TestTable::new(leases), nodes: Vec::new(), now: Moment::default(), seed, hears: seed.is_multiple_of(2) }
     }
 
     fn random(&mut self, below: u64) -> u64 {
@@ -50,7 +50,7 @@ impl Fleet {
     }
 
     fn joins_with(&mut self, id: &str, manner: Manner) {
-        let node = Node::start(id, manner, &mut self.table, self.now);
+        let node = TestNode::start(id, manner, &mut self.table, self.now);
         self.nodes.push(node);
     }
 
@@ -122,9 +122,9 @@ impl Fleet {
 }
 
 /// Fleets of `workers` that have settled on 64 leases, one for each seed.
-fn settled(workers: usize) -> impl Iterator<Item = (Fleet, String)> {
+fn settled(workers: usize) -> impl Iterator<Item = (TestFleet, String)> {
     (0..SEEDS).map(move |seed| {
-        let mut fleet = Fleet::new(64, seed);
+        let mut fleet = TestFleet::new(64, seed);
         for worker in 0..workers {
             fleet.joins(&format!("w{worker}"));
         }
@@ -143,7 +143,7 @@ fn fewest_moves(holds: &[usize], joining: usize) -> usize {
 }
 
 #[test]
-fn a_fleet_that_starts_on_an_empty_table_shares_it_and_is_calm_then() {
+fn a_fleet_shares_an_empty_table_and_then_rests() {
     for workers in [1, 2, 3, 7] {
         for (mut fleet, what) in settled(workers) {
             fleet.assert_calm(&what);
@@ -169,7 +169,7 @@ fn workers_that_join_get_their_share_with_the_fewest_moves() {
 }
 
 #[test]
-fn what_a_dead_worker_held_is_shared_by_the_others_within_the_failover_time() {
+fn leases_of_a_dead_worker_are_shared_within_the_failover_time() {
     for (mut fleet, what) in settled(4) {
         let moves = fleet.table.claims;
         fleet.dies("w1");
@@ -204,7 +204,7 @@ fn what_a_leaving_worker_held_is_shared_by_the_others() {
 }
 
 #[test]
-fn a_worker_that_dies_while_it_is_handed_its_share_leaves_a_balanced_fleet() {
+fn a_death_while_receiving_leases_leaves_a_balanced_fleet() {
     for (mut fleet, what) in settled(3) {
         fleet.joins("new");
         for _ in 0..fleet.random(60) {
@@ -218,7 +218,7 @@ fn a_worker_that_dies_while_it_is_handed_its_share_leaves_a_balanced_fleet() {
 }
 
 #[test]
-fn an_owner_that_dies_while_it_hands_over_leaves_a_balanced_fleet() {
+fn a_death_while_handing_leases_over_leaves_a_balanced_fleet() {
     for (mut fleet, what) in settled(3) {
         fleet.joins("new");
         for _ in 0..fleet.random(60) {
@@ -235,7 +235,7 @@ fn an_owner_that_dies_while_it_hands_over_leaves_a_balanced_fleet() {
 #[test]
 fn the_others_share_what_a_worker_at_its_cap_leaves() {
     for seed in 0..SEEDS {
-        let mut fleet = Fleet::new(64, seed);
+        let mut fleet = TestFleet::new(64, seed);
         let manner = Manner { room: 5, ..fleet.manner(10) };
         fleet.joins_with("capped", manner);
         fleet.joins("w0");
@@ -250,9 +250,9 @@ fn the_others_share_what_a_worker_at_its_cap_leaves() {
 
 /// Without the longer of both times, those with the short one would take from those with the long one for ever.
 #[test]
-fn workers_with_different_failover_times_take_nothing_from_each_other() {
+fn different_failover_times_cause_no_takeovers() {
     for seed in 0..SEEDS {
-        let mut fleet = Fleet::new(8, seed);
+        let mut fleet = TestFleet::new(8, seed);
         for (worker, failover) in [(0, 10), (1, 3), (2, 30), (3, 3)] {
             let manner = fleet.manner(failover);
             fleet.joins_with(&format!("w{worker}"), manner);

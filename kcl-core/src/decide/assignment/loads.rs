@@ -5,7 +5,7 @@ use crate::decide::rendezvous::lease_score;
 use crate::model::{Lease, LeaseKey, WorkerId};
 
 use super::fleet::Fleet;
-use super::standing::Standing;
+use super::standing::LeaseStanding;
 
 /// How many leases each live worker has, or will have when everything that is pending is done.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ fn weight(lease: &Lease, fleet: &Fleet<'_>) -> usize {
 impl<'a> Loads<'a> {
     /// A lease counts for whom it is to have, if that one lives: for the one who asked for it while a hand-over is pending. A request
     /// of mine counts from when I sent it, and what I am just taking counts as taken.
-    pub(super) fn new(rows: &[(&'a Lease, Standing<'a>)], fleet: &'a Fleet<'a>) -> Self {
+    pub(super) fn new(rows: &[(&'a Lease, LeaseStanding<'a>)], fleet: &'a Fleet<'a>) -> Self {
         let me = fleet.me;
         let mut loads = Self { loads: fleet.live.iter().map(|worker| (worker, 0)).collect(), by: BTreeMap::new() };
         for (row, standing) in rows {
@@ -50,7 +50,7 @@ impl<'a> Loads<'a> {
     }
 
     /// How many leases that are not finished are counted by a worker.
-    pub(super) fn unfinished(&self, worker: &WorkerId, rows: &[(&Lease, Standing<'_>)]) -> usize {
+    pub(super) fn unfinished(&self, worker: &WorkerId, rows: &[(&Lease, LeaseStanding<'_>)]) -> usize {
         rows.iter().filter(|(row, _)| !row.checkpoint.is_shard_end() && self.owner_of(row) == Some(worker)).count()
     }
 
@@ -82,8 +82,8 @@ impl<'a> Loads<'a> {
     }
 
     /// What dead and leaving workers hold will be free: whoever gets it then needs nothing of others now.
-    pub(super) fn place_orphans(&mut self, rows: &[(&Lease, Standing<'_>)]) {
-        for (row, _) in rows.iter().filter(|(_, standing)| *standing == Standing::Orphan) {
+    pub(super) fn place_orphans(&mut self, rows: &[(&Lease, LeaseStanding<'_>)]) {
+        for (row, _) in rows.iter().filter(|(_, standing)| *standing == LeaseStanding::Orphan) {
             if let Some(first) = self.order(&row.key, row.actual_owner()).first() {
                 self.add(first);
             }

@@ -21,15 +21,15 @@ pub struct Me<'a> {
     /// The former process under this name is known to be gone (it marked its row before it went): what it left is adopted at once.
     pub former_left: bool,
     /// What it is engaged in.
-    pub engaged: &'a dyn Engagements,
+    pub engaged: &'a dyn OwnLeases,
     /// The requests that it has sent and that are not over, also those that are not settled.
-    pub asked: &'a BTreeMap<LeaseKey, Asked>,
+    pub asked: &'a BTreeMap<LeaseKey, OwnRequest>,
     /// What it has passed on and not seen claimed.
     pub passed_on: &'a BTreeMap<LeaseKey, PassedOn>,
 }
 
 /// Tells what this worker has to do with a lease.
-pub trait Engagements: fmt::Debug {
+pub trait OwnLeases: fmt::Debug {
     /// Whether it works on it, takes or claims it, waits for a handler of a former tenancy to return, or leaves it alone for now.
     fn is_busy(&self, key: &LeaseKey) -> bool;
 
@@ -45,7 +45,7 @@ pub trait Engagements: fmt::Debug {
 
 /// A request of this worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct OwnRequest {
     /// Who was asked.
     pub of: WorkerId,
     /// When it was sent.

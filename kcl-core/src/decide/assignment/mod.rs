@@ -41,10 +41,10 @@ mod plan;
 mod standing;
 mod steal;
 
-pub use me::{Asked, Engagements, Me, PassedOn};
+pub use me::{Me, OwnLeases, OwnRequest, PassedOn};
 #[cfg(test)]
 pub(crate) use plan::Ask;
-pub use plan::{Plan, Take, View, is_duplicated, plan, share};
+pub use plan::{KnownRows, Plan, Take, is_duplicated, plan, share};
 
 #[cfg(test)]
 mod fleet_test;

@@ -7,7 +7,7 @@ use crate::model::{Lease, WorkerId};
 use super::fleet::Fleet;
 use super::loads::Loads;
 use super::plan::Ask;
-use super::standing::Standing;
+use super::standing::LeaseStanding;
 
 /// How many looks of calm show that nobody is about to ask for what is meant for it.
 const LOOKS_OF_CALM: u32 = 2;
@@ -21,7 +21,7 @@ type Movable<'a> = BTreeMap<&'a WorkerId, Vec<&'a Lease>>;
 /// Where others do not ask for what is meant for them, leases would stay where they are too many. So once nothing has changed for
 /// two looks, I ask as if I were the only one who does.
 pub(super) fn my_moves<'a>(
-    rows: &[(&'a Lease, Standing<'a>)],
+    rows: &[(&'a Lease, LeaseStanding<'a>)],
     loads: &mut Loads<'a>,
     fleet: &Fleet<'_>,
     most: usize,
@@ -66,18 +66,18 @@ fn pick<'a>(leases: &mut Vec<&'a Lease>, to: &WorkerId, fleet: &Fleet<'_>) -> Op
 
 /// Whether a worker of a KCL has enough to give me one of its leases: at least two more than I, also of those that are still read. By
 /// the count of the KCL alone one with many finished leases would be left with nothing to read.
-pub(super) fn is_donor(worker: &WorkerId, rows: &[(&Lease, Standing<'_>)], loads: &Loads<'_>, fleet: &Fleet<'_>) -> bool {
+pub(super) fn is_donor(worker: &WorkerId, rows: &[(&Lease, LeaseStanding<'_>)], loads: &Loads<'_>, fleet: &Fleet<'_>) -> bool {
     let me = fleet.me.id;
     loads.count(worker) >= loads.count(me) + 2 && loads.unfinished(worker, rows) >= loads.unfinished(me, rows) + 2
 }
 
 /// The leases that their owners can be asked for: held by a worker that knows what a request is, and with nothing pending.
-fn movable<'a>(rows: &[(&'a Lease, Standing<'a>)], loads: &Loads<'a>, fleet: &Fleet<'_>) -> Movable<'a> {
+fn movable<'a>(rows: &[(&'a Lease, LeaseStanding<'a>)], loads: &Loads<'a>, fleet: &Fleet<'_>) -> Movable<'a> {
     let mut movable = Movable::new();
     let gives: BTreeSet<_> = fleet.foreign.iter().filter(|worker| is_donor(worker, rows, loads, fleet)).collect();
     for (row, standing) in rows {
         let Some(owner) = &row.owner else { continue };
-        let held = matches!(standing, Standing::Held | Standing::Mine) && row.checkpoint_owner.is_none();
+        let held = matches!(standing, LeaseStanding::Held | LeaseStanding::Mine) && row.checkpoint_owner.is_none();
         // Others, as those of a KCL that does not know requests, are not asked.
         let knows = if fleet.foreign.contains(owner) {
             gives.contains(owner) && fleet.members.is_answering(owner)

@@ -10,7 +10,7 @@ use super::fleet::Fleet;
 use super::loads::Loads;
 use super::me::Me;
 use super::moves::my_moves;
-use super::standing::Standing;
+use super::standing::LeaseStanding;
 use super::steal::{ANSWER_LIMIT, steal};
 
 /// How much later each further worker takes what the plan gave to the one before it.
@@ -25,7 +25,7 @@ const LOOKS_FOR_OTHERS: u32 = 2;
 
 /// The rows that a worker knows of, each as new as it knows it.
 #[derive(Clone, Copy, Debug)]
-pub struct View<'a> {
+pub struct KnownRows<'a> {
     /// The leases.
     pub rows: &'a [Lease],
     /// The workers.
@@ -79,15 +79,15 @@ pub struct Ask {
 
 /// Judges what is known at `now`.
 #[must_use]
-pub fn plan(view: &View<'_>, me: &Me<'_>, members: &Members, now: Moment, timing: &Timing) -> Plan {
+pub fn plan(view: &KnownRows<'_>, me: &Me<'_>, members: &Members, now: Moment, timing: &Timing) -> Plan {
     let fleet = Fleet::new(me, members, now, timing);
-    let rows: Vec<_> = view.rows.iter().map(|row| (row, Standing::of(row, &fleet))).collect();
+    let rows: Vec<_> = view.rows.iter().map(|row| (row, LeaseStanding::of(row, &fleet))).collect();
     let mut loads = Loads::new(&rows, &fleet);
     let mut plan = Plan::default();
     let takes_nothing = me.leaving || me.passive;
     let mut room = if takes_nothing { 0 } else { me.room };
 
-    for (row, _) in rows.iter().filter(|(_, standing)| *standing == Standing::Passed) {
+    for (row, _) in rows.iter().filter(|(_, standing)| *standing == LeaseStanding::Passed) {
         let list = if room > 0 { &mut plan.claim } else { &mut plan.give_back };
         list.push(row.key.clone());
         room = room.saturating_sub(1);
@@ -151,19 +151,19 @@ fn delay(rank: usize) -> Duration {
 }
 
 /// What I may take, the most mine first. What is nobody's is given to the emptiest workers, and from then on counted as theirs.
-fn takes(rows: &[(&Lease, Standing<'_>)], loads: &mut Loads<'_>, fleet: &Fleet<'_>) -> Vec<Take> {
+fn takes(rows: &[(&Lease, LeaseStanding<'_>)], loads: &mut Loads<'_>, fleet: &Fleet<'_>) -> Vec<Take> {
     let (mut mine, mut takes) = (Vec::new(), Vec::new());
     // Free, or a dead worker's; and what a worker has that lives elsewhere: most likely it will renew it in time.
     let (mut free, mut doubtful) = (Vec::new(), Vec::new());
     for (row, standing) in rows {
         let key = &row.key;
         match *standing {
-            Standing::Adopted { at } | Standing::Unclaimed { at } if at <= fleet.horizon() => {
+            LeaseStanding::Adopted { at } | LeaseStanding::Unclaimed { at } if at <= fleet.horizon() => {
                 mine.push(Take { key: key.clone(), at, rank: 0 });
             }
-            Standing::Free | Standing::Expiring { .. } if fleet.me.engaged.is_busy(key) => {}
-            Standing::Free => free.push((fleet.since(row), key, None)),
-            Standing::Expiring { at, owner } => {
+            LeaseStanding::Free | LeaseStanding::Expiring { .. } if fleet.me.engaged.is_busy(key) => {}
+            LeaseStanding::Free => free.push((fleet.since(row), key, None)),
+            LeaseStanding::Expiring { at, owner } => {
                 let pool = if loads.owner_of(row).is_some() { &mut doubtful } else { &mut free };
                 pool.push((at, key, Some(owner)));
             }
@@ -221,7 +221,7 @@ fn withdrawals(open: &[&Lease], loads: &Loads<'_>, fleet: &Fleet<'_>, room: usiz
 }
 
 /// The workers whose rows are mine to delete: they are silent, and no lease names them.
-fn dead(view: &View<'_>, fleet: &Fleet<'_>) -> Vec<WorkerId> {
+fn dead(view: &KnownRows<'_>, fleet: &Fleet<'_>) -> Vec<WorkerId> {
     let named: Vec<_> = view.rows.iter().flat_map(|row| row.owner.iter().chain(&row.checkpoint_owner)).collect();
     let others = view.workers.iter().map(|row| &row.worker).filter(|worker| *worker != fleet.me.id);
     let dead = others.filter(|worker| fleet.members.is_silent(worker, fleet.now, fleet.timing) && !named.contains(worker));

@@ -1,10 +1,10 @@
 use crate::decide::assignment::share;
 use crate::decide::cases::run;
-use crate::decide::members::notation::World;
+use crate::decide::members::notation::MembersCase;
 
 #[test]
 fn leases_are_assigned_as_the_cases_say() {
-    run("assignment.txt", World::tell);
+    run("assignment.txt", MembersCase::tell);
 }
 
 #[test]

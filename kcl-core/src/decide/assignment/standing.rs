@@ -4,7 +4,7 @@ use super::fleet::Fleet;
 
 /// What a row is to this worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing<'a> {
+pub(super) enum LeaseStanding<'a> {
     /// Nothing is left to be read.
     Finished,
     /// It names me: held, being taken, or a former handler of mine has not returned.
@@ -27,7 +27,7 @@ pub(super) enum Standing<'a> {
     Orphan,
 }
 
-impl<'a> Standing<'a> {
+impl<'a> LeaseStanding<'a> {
     pub(super) fn of(row: &'a Lease, fleet: &Fleet<'_>) -> Self {
         let (me, members) = (fleet.me, fleet.members);
         if row.checkpoint.is_shard_end() {

@@ -8,7 +8,7 @@ use super::fleet::Fleet;
 use super::loads::Loads;
 use super::moves::is_donor;
 use super::plan::Ask;
-use super::standing::Standing;
+use super::standing::LeaseStanding;
 
 /// How long a worker of the KCL 3.x may take to answer a request: it forces its handlers after 30 s, and its leader waits for the
 /// failover time (10 s) more before it takes the lease.
@@ -20,7 +20,7 @@ const KCL_FAILOVER: Duration = Duration::from_secs(10);
 /// What to take from a live worker of a KCL that does not answer requests, if anything. `open` are the requests in my name;
 /// `is_served`: I get something otherwise.
 pub(super) fn steal(
-    rows: &[(&Lease, Standing<'_>)],
+    rows: &[(&Lease, LeaseStanding<'_>)],
     open: &[&Lease],
     loads: &Loads<'_>,
     fleet: &Fleet<'_>,
@@ -45,7 +45,8 @@ pub(super) fn steal(
     let mut donors: Vec<_> = deaf.filter(|worker| is_donor(worker, rows, loads, fleet)).collect();
     donors.sort_by_key(|worker| Reverse((loads.count(worker), score(&[worker.as_str(), me.id.as_str()]))));
     donors.into_iter().find_map(|of| {
-        let held = rows.iter().filter(|(row, standing)| *standing == Standing::Held && fleet.members.holder(row) == Some(of));
+        let held =
+            rows.iter().filter(|(row, standing)| *standing == LeaseStanding::Held && fleet.members.holder(row) == Some(of));
         let free = held.filter(|(row, _)| !me.engaged.is_busy(&row.key) && me.engaged.may_ask(&row.key));
         let (row, _) = free.max_by_key(|(row, _)| (lease_score(&row.key, me.id), &row.key))?;
         Some(Ask { key: row.key.clone(), of: of.clone() })

@@ -5,8 +5,8 @@ use crate::decide::expiry::Timing;
 use crate::lease::WorkerRow;
 use crate::model::{Lease, LeaseKey, Moment, WorkerId};
 
-use super::sight::{Shown, Sight};
-use super::worker_sight::WorkerSight;
+use super::lease_observation::{LeaseObservation, ReadingResult};
+use super::worker_observation::WorkerObservation;
 
 /// The KCL's default failover time: what an owner that declares none of ours is judged by, if ours is not longer.
 const KCL_FAILOVER: Duration = Duration::from_secs(10);
@@ -14,8 +14,8 @@ const KCL_FAILOVER: Duration = Duration::from_secs(10);
 /// What an observer has seen of the fleet.
 #[derive(Clone, Debug, Default)]
 pub struct Members {
-    leases: BTreeMap<LeaseKey, Sight>,
-    workers: BTreeMap<WorkerId, WorkerSight>,
+    leases: BTreeMap<LeaseKey, LeaseObservation>,
+    workers: BTreeMap<WorkerId, WorkerObservation>,
     /// Workers that are not of ours and answer requests all the same.
     answering: BTreeSet<WorkerId>,
     /// When the last look began.
@@ -62,10 +62,10 @@ impl Members {
 
     /// Takes in one lease that was read by itself, at this moment at the latest: its counter, if that is new. It is no look.
     pub fn see(&mut self, row: &Lease, at: Moment) {
-        let (Shown { life, renamed }, foreign) = match self.leases.get_mut(&row.key) {
+        let (ReadingResult { life, renamed }, foreign) = match self.leases.get_mut(&row.key) {
             Some(sight) => (sight.take_in(row, at), sight.foreign),
             None => {
-                let (sight, shown) = Sight::first(row, at);
+                let (sight, shown) = LeaseObservation::first(row, at);
                 let foreign = sight.foreign;
                 self.leases.insert(row.key.clone(), sight);
                 (shown, foreign)
@@ -182,7 +182,7 @@ impl Members {
     #[must_use]
     pub fn is_dead(&self, worker: &WorkerId, now: Moment, timing: &Timing) -> bool {
         // That its row was looked for in vain says nothing of one that never had a row.
-        let was_seen = |sight: &WorkerSight| sight.since.is_some() || sight.failover.is_some();
+        let was_seen = |sight: &WorkerObservation| sight.since.is_some() || sight.failover.is_some();
         self.workers.get(worker).is_some_and(was_seen) && !self.is_alive(worker, now, timing)
     }
 

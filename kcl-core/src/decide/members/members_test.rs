@@ -1,7 +1,7 @@
 use crate::decide::cases::run;
-use crate::decide::members::notation::World;
+use crate::decide::members::notation::MembersCase;
 
 #[test]
 fn who_lives_is_judged_as_the_cases_say() {
-    run("members.txt", World::tell);
+    run("members.txt", MembersCase::tell);
 }

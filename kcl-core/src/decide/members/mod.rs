@@ -14,11 +14,11 @@
 //! **Ages count only over looks less than half a failover time apart.** After a longer gap (a pause of the observer, a table out of
 //! reach) all start anew, or one who wakes up would find the whole fleet expired.
 
+mod lease_observation;
 #[expect(clippy::module_inception, reason = "a file holds one type, and this one's name is the folder's")]
 mod members;
 #[cfg(test)]
 pub(crate) mod notation;
-mod sight;
-mod worker_sight;
+mod worker_observation;
 
 pub use members::Members;

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::decide::assignment::{Ask, Asked, Engagements, Me, PassedOn, Plan, View, is_duplicated, plan};
+use crate::decide::assignment::{Ask, KnownRows, Me, OwnLeases, OwnRequest, PassedOn, Plan, is_duplicated, plan};
 use crate::decide::cases::setting;
 use crate::decide::expiry::Timing;
-use crate::decide::hand_over::{Verdict, judge_request};
+use crate::decide::hand_over::{HandOverVerdict, judge_request};
 use crate::lease::WorkerRow;
 use crate::model::{Checkpoint, Lease, LeaseKey, Moment, WorkerId};
 
@@ -14,7 +14,7 @@ use super::Members;
 
 /// What one worker sees of a fleet, and what it knows of itself.
 #[derive(Debug)]
-pub(crate) struct World {
+pub(crate) struct MembersCase {
     timing: Timing,
     me: WorkerId,
     room: usize,
@@ -26,22 +26,22 @@ pub(crate) struct World {
     rows: BTreeMap<LeaseKey, Lease>,
     workers: BTreeMap<WorkerId, WorkerRow>,
     members: Members,
-    engaged: Engaged,
-    asked: BTreeMap<LeaseKey, Asked>,
+    engaged: CaseLeases,
+    asked: BTreeMap<LeaseKey, OwnRequest>,
     passed_on: BTreeMap<LeaseKey, PassedOn>,
     answers: Vec<String>,
 }
 
 /// What a case says that a worker is engaged in. Every lease of mine with a token that is not listed as foreign is of this process.
 #[derive(Debug, Default)]
-struct Engaged {
+struct CaseLeases {
     busy: BTreeSet<LeaseKey>,
     foreign: BTreeSet<LeaseKey>,
     abandoned: BTreeSet<LeaseKey>,
     refused: BTreeSet<LeaseKey>,
 }
 
-impl Engagements for Engaged {
+impl OwnLeases for CaseLeases {
     fn is_busy(&self, key: &LeaseKey) -> bool {
         self.busy.contains(key)
     }
@@ -85,7 +85,7 @@ fn names<'a>(keys: impl IntoIterator<Item = &'a LeaseKey>) -> String {
     names.join(" ")
 }
 
-impl World {
+impl MembersCase {
     /// Does what the lines say, one after the other; a line that ends with `?` is answered.
     pub(crate) fn tell(given: &[&str]) -> String {
         let mut world = Self {
@@ -100,7 +100,7 @@ impl World {
             rows: BTreeMap::new(),
             workers: BTreeMap::new(),
             members: Members::default(),
-            engaged: Engaged::default(),
+            engaged: CaseLeases::default(),
             asked: BTreeMap::new(),
             passed_on: BTreeMap::new(),
             answers: Vec::new(),
@@ -161,7 +161,7 @@ impl World {
             ["abandoned", which] => self.engaged.abandoned.extend(keys(which)),
             ["refused", which] => self.engaged.refused.extend(keys(which)),
             ["asked", of, "for", which, "at", since] => {
-                let asked = Asked { of: of.into(), since: seconds(since) };
+                let asked = OwnRequest { of: of.into(), since: seconds(since) };
                 self.asked.extend(keys(which).into_iter().map(|key| (key, asked.clone())));
             }
             ["stole", "at", when] => self.stole = Some(seconds(when)),
@@ -246,10 +246,10 @@ impl World {
             [id, "asks", "at", when, ref rest @ ..] => {
                 let cooling = rest.contains(&"cooling");
                 match judge_request(&id.into(), members, cooling, self.leaving, seconds(when), &self.timing) {
-                    Verdict::PassOn => "pass it on".to_owned(),
-                    Verdict::Refuse(reason) => format!("refuse: {reason}"),
-                    Verdict::Release => "release it".to_owned(),
-                    Verdict::AskTable => format!("read the row of {id} first"),
+                    HandOverVerdict::PassOn => "pass it on".to_owned(),
+                    HandOverVerdict::Refuse(reason) => format!("refuse: {reason}"),
+                    HandOverVerdict::Release => "release it".to_owned(),
+                    HandOverVerdict::AskTable => format!("read the row of {id} first"),
                 }
             }
             _ => panic!("what is `{words:?}`?"),
@@ -273,7 +273,7 @@ impl World {
 
     fn plan(&self, now: Moment) -> String {
         let (rows, workers): (Vec<_>, Vec<_>) = (self.rows.values().cloned().collect(), self.workers.values().cloned().collect());
-        let view = View { rows: &rows, workers: &workers };
+        let view = KnownRows { rows: &rows, workers: &workers };
         write(&self.with_me(|me| plan(&view, me, &self.members, now, &self.timing)))
     }
 }

@@ -1,6 +1,6 @@
 use crate::model::{ChildShard, ShardId};
 
-use super::{NewLease, Reason};
+use super::{CreationReason, NewLease};
 
 /// The leases of the shards that follow a finished one, as its last page names them, at `TRIM_HORIZON`. They are created, if there
 /// are none, *before* the parent's end is stored.
@@ -14,7 +14,7 @@ pub fn children_to_create(parent: &ShardId, children: &[ChildShard]) -> Vec<NewL
         if !parents.contains(parent) {
             parents.push(parent.clone());
         }
-        NewLease::from_start(child.id.clone(), child.hash_range, parents, Reason::Child)
+        NewLease::from_start(child.id.clone(), child.hash_range, parents, CreationReason::Child)
     };
     children.iter().map(lease).collect()
 }

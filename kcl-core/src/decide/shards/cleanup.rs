@@ -74,12 +74,12 @@ pub fn judge_finished(lease: &Lease, graph: &ShardGraph, leases: &Leases<'_>) ->
 mod tests {
     use super::*;
     use crate::decide::cases::run;
-    use crate::decide::shards::notation::World;
+    use crate::decide::shards::notation::ShardsCase;
     use crate::model::{Checkpoint, HashKeyRange, LeaseKey, Shard};
 
     #[test]
     fn finished_leases_go_as_the_cases_say() {
-        run("cleanup.txt", |given| World::read(given).answer());
+        run("cleanup.txt", |given| ShardsCase::read(given).answer());
     }
 
     #[test]

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::{Checkpoint, Shard, ShardId};
 
 use super::lineage::Lineage;
-use super::{Begin, Leases, NewLease, Reason, ShardGraph};
+use super::{Begin, CreationReason, Leases, NewLease, ShardGraph};
 
 /// Which leases are missing: for the shards of `graph`, where `leases` are the leases that there are. Parents come before their
 /// children; **each one has to be acknowledged before the next is created**.
@@ -25,8 +25,14 @@ use super::{Begin, Leases, NewLease, Reason, ShardGraph};
 /// parent whose row was deleted, and an orphan at `LATEST`.
 #[must_use]
 pub fn leases_to_create(graph: &ShardGraph, leases: &Leases<'_>, begin: &Begin) -> Vec<NewLease> {
-    let mut plan =
-        Plan { graph, leases, begin, lineage: Lineage::new(graph, leases), judged: BTreeSet::new(), new: BTreeMap::new() };
+    let mut plan = CreationPlan {
+        graph,
+        leases,
+        begin,
+        lineage: Lineage::new(graph, leases),
+        judged: BTreeSet::new(),
+        new: BTreeMap::new(),
+    };
     for leaf in graph.leaves().filter(|leaf| !leases.contains_key(&leaf.id)) {
         plan.reach(leaf);
     }
@@ -39,7 +45,7 @@ pub fn leases_to_create(graph: &ShardGraph, leases: &Leases<'_>, begin: &Begin) 
     graph.parents_first().filter_map(|shard| new.remove(&shard.id)).collect()
 }
 
-struct Plan<'a> {
+struct CreationPlan<'a> {
     graph: &'a ShardGraph,
     leases: &'a Leases<'a>,
     begin: &'a Begin,
@@ -48,7 +54,7 @@ struct Plan<'a> {
     new: BTreeMap<ShardId, NewLease>,
 }
 
-impl<'a> Plan<'a> {
+impl<'a> CreationPlan<'a> {
     /// Makes sure that leases lead to the shard, which has none.
     fn reach(&mut self, shard: &'a Shard) {
         let graph = self.graph;
@@ -78,7 +84,7 @@ impl<'a> Plan<'a> {
             return;
         };
         if self.lineage.is_passed(parent) {
-            self.add(NewLease::first(shard, Checkpoint::ShardEnd, None, Reason::Missing));
+            self.add(NewLease::first(shard, Checkpoint::ShardEnd, None, CreationReason::Missing));
         } else {
             self.reach(shard);
         }
@@ -86,14 +92,14 @@ impl<'a> Plan<'a> {
 
     fn begin_with(&mut self, shard: &Shard) {
         let (checkpoint, start_at) = self.begin.start();
-        let reason = if self.leases.is_empty() { Reason::Begin } else { Reason::Missing };
+        let reason = if self.leases.is_empty() { CreationReason::Begin } else { CreationReason::Missing };
         self.add(NewLease::first(shard, checkpoint, start_at, reason));
     }
 
     /// A shard whose parents are all done. It names those that have a row; the others would not be found.
     fn follow(&mut self, shard: &Shard) {
         let parents = shard.parents.iter().filter(|parent| self.leases.contains_key(*parent)).cloned().collect();
-        self.add(NewLease::from_start(shard.id.clone(), shard.hash_range, parents, Reason::Missing));
+        self.add(NewLease::from_start(shard.id.clone(), shard.hash_range, parents, CreationReason::Missing));
     }
 
     fn add(&mut self, lease: NewLease) {
@@ -104,10 +110,10 @@ impl<'a> Plan<'a> {
 #[cfg(test)]
 mod tests {
     use crate::decide::cases::run;
-    use crate::decide::shards::notation::World;
+    use crate::decide::shards::notation::ShardsCase;
 
     #[test]
     fn leases_are_created_as_the_cases_say() {
-        run("create.txt", |given| World::read(given).answer());
+        run("create.txt", |given| ShardsCase::read(given).answer());
     }
 }

@@ -18,7 +18,7 @@ pub struct EndSaid<'a> {
 
 /// What follows from an answer that says that a shard has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum EndVerdict {
     /// It has ended. These follow, as far as anybody knows. Of a shard that has left the stream it is what the answer named: what else
     /// follows is found with the rows ([`shard_gone`](super::shard_gone)).
     Ended(Vec<ChildShard>),
@@ -38,33 +38,33 @@ pub enum End {
 /// A closed shard may have records left. The service names the children with the last page, so an answer that names none needs a
 /// second one that says the same.
 #[must_use]
-pub fn judge_end(graph: &ShardGraph, shard: &ShardId, said: EndSaid<'_>) -> End {
+pub fn judge_end(graph: &ShardGraph, shard: &ShardId, said: EndSaid<'_>) -> EndVerdict {
     let named = || said.children.to_vec();
     match graph.get(shard) {
-        Some(listed) if !listed.closed => End::Open,
-        Some(_) if said.children.is_empty() && !said.is_second => End::ReadAgain,
+        Some(listed) if !listed.closed => EndVerdict::Open,
+        Some(_) if said.children.is_empty() && !said.is_second => EndVerdict::ReadAgain,
         Some(_) => match followers(graph, shard) {
-            Some(all) => End::Ended(all),
-            None if said.children.is_empty() && !said.is_old => End::ListAgain,
-            None if said.children.is_empty() => End::Ended(graph.child_shards(shard)),
-            None => End::Ended(named()),
+            Some(all) => EndVerdict::Ended(all),
+            None if said.children.is_empty() && !said.is_old => EndVerdict::ListAgain,
+            None if said.children.is_empty() => EndVerdict::Ended(graph.child_shards(shard)),
+            None => EndVerdict::Ended(named()),
         },
         // A stream always has a shard: an empty listing shows nothing. One that names nothing younger may be older than the shard.
-        None if graph.has_lost(shard) || (said.is_old && !graph.is_empty()) => End::Ended(named()),
-        None => End::ListAgain,
+        None if graph.has_lost(shard) || (said.is_old && !graph.is_empty()) => EndVerdict::Ended(named()),
+        None => EndVerdict::ListAgain,
     }
 }
 
 /// Answers that said that a shard has ended and were not believed, one soon after the other.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Refusals {
+pub struct FalseEnds {
     count: u32,
     last: Option<Moment>,
 }
 
 /// What follows an answer that was not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct AfterFalseEnd {
     /// How long to wait before the shard is read again.
     pub pause: Duration,
     /// How many there have been, one soon after the other: 1 for the first.
@@ -79,9 +79,9 @@ const AGAIN: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_s
 /// After so long without one, the next is a first one.
 const FORGOTTEN: Duration = Duration::from_mins(1);
 
-impl Refusals {
+impl FalseEnds {
     /// An answer was not believed at `now`.
-    pub fn refused(&mut self, now: Moment) -> Refused {
+    pub fn refused(&mut self, now: Moment) -> AfterFalseEnd {
         if self.last.is_some_and(|last| now.since(last) > FORGOTTEN) {
             self.count = 0;
         }
@@ -89,7 +89,7 @@ impl Refusals {
         let before = self.count;
         self.count = before.saturating_add(1);
         let pause = before.checked_sub(1).map_or(Duration::ZERO, |again| AGAIN.longest(again));
-        Refused { pause, times: self.count, tell: self.count.is_power_of_two() }
+        AfterFalseEnd { pause, times: self.count, tell: self.count.is_power_of_two() }
     }
 }
 

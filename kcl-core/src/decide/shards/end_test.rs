@@ -24,14 +24,14 @@ fn answer(given: &[&str]) -> String {
     }
     let graph = ShardGraph::new(lines.map(listed)).unwrap();
     match judge_end(&graph, &shard.into(), EndSaid { children: &children, is_second, is_old }) {
-        End::Ended(children) if children.is_empty() => "ended, nothing known follows".to_owned(),
-        End::Ended(children) => {
+        EndVerdict::Ended(children) if children.is_empty() => "ended, nothing known follows".to_owned(),
+        EndVerdict::Ended(children) => {
             let ids: Vec<_> = children.iter().map(|child| child.id.as_str()).collect();
             format!("ended, followed by {}", ids.join(" "))
         }
-        End::Open => "open, read on where it was".to_owned(),
-        End::ReadAgain => "read again".to_owned(),
-        End::ListAgain => "list again".to_owned(),
+        EndVerdict::Open => "open, read on where it was".to_owned(),
+        EndVerdict::ReadAgain => "read again".to_owned(),
+        EndVerdict::ListAgain => "list again".to_owned(),
     }
 }
 
@@ -60,20 +60,20 @@ fn at(millis: u64) -> Moment {
 }
 
 #[test]
-fn a_false_end_is_read_over_at_once_and_one_after_the_other_with_pauses() {
-    let mut refusals = Refusals::default();
+fn the_first_false_end_is_reread_at_once_and_later_ones_paused() {
+    let mut refusals = FalseEnds::default();
     let pauses: Vec<u128> = (0..8).map(|_| refusals.refused(at(0)).pause.as_millis()).collect();
     assert_eq!(pauses, [0, 250, 500, 1000, 2000, 4000, 5000, 5000]);
     assert_eq!(
         refusals.refused(at(60_001)),
-        Refused { pause: Duration::ZERO, times: 1, tell: true },
+        AfterFalseEnd { pause: Duration::ZERO, times: 1, tell: true },
         "a minute later it is a first one"
     );
 }
 
 #[test]
 fn false_ends_in_a_row_are_told_less_and_less_often() {
-    let mut refusals = Refusals::default();
+    let mut refusals = FalseEnds::default();
     let told: Vec<u32> = (1..=20).filter(|_| refusals.refused(at(0)).tell).collect();
     assert_eq!(told, [1, 2, 4, 8, 16]);
 }
@@ -85,6 +85,6 @@ proptest::proptest! {
         let children = [ChildShard::new("1", vec!["0".into()], HashKeyRange::WHOLE)];
         let children = if named { &children[..] } else { &[] };
         let judged = judge_end(&graph, &"0".into(), EndSaid { children, is_second, is_old });
-        proptest::prop_assert_eq!(judged, End::Open);
+        proptest::prop_assert_eq!(judged, EndVerdict::Open);
     }
 }

@@ -36,8 +36,10 @@ mod tests {
         assert_eq!(found(merge), Some(vec!["2".into()]));
     }
 
+    /// A listing shows nothing that has one half of a split only, no child, or no end of the
+    /// parent.
     #[test]
-    fn a_listing_that_knows_of_one_half_only_or_of_no_child_or_of_no_end_shows_nothing() {
+    fn an_incomplete_listing_shows_no_followers() {
         assert_eq!(found([shard("0", 10, 19, &[]).closed(), shard("2", 15, 19, &["0"])]), None);
         assert_eq!(found([shard("0", 10, 19, &[]).closed()]), None);
         assert_eq!(found([shard("0", 10, 19, &[])]), None);

@@ -13,7 +13,7 @@ pub struct ParentView<'a> {
 
 /// Whether a shard may be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Gate {
+pub enum ParentGate {
     /// Yes.
     Open,
     /// Not yet.
@@ -45,7 +45,7 @@ pub enum Wait {
 ///
 /// A parent that `parents` says nothing of blocks.
 #[must_use]
-pub fn gate(lease: &Lease, parents: &[ParentView<'_>]) -> Gate {
+pub fn gate(lease: &Lease, parents: &[ParentView<'_>]) -> ParentGate {
     let wait = |id: &ShardId| match parents.iter().find(|parent| parent.shard == id) {
         None => Some(Wait::Missing),
         Some(ParentView { row: Some(row), .. }) => (!row.checkpoint.is_shard_end()).then_some(Wait::Unfinished),
@@ -53,8 +53,8 @@ pub fn gate(lease: &Lease, parents: &[ParentView<'_>]) -> Gate {
             (*listed && lease.checkpoint == Checkpoint::TrimHorizon).then_some(Wait::Missing)
         }
     };
-    let blocked = lease.parents.iter().find_map(|id| Some(Gate::Blocked { by: id.clone(), wait: wait(id)? }));
-    blocked.unwrap_or(Gate::Open)
+    let blocked = lease.parents.iter().find_map(|id| Some(ParentGate::Blocked { by: id.clone(), wait: wait(id)? }));
+    blocked.unwrap_or(ParentGate::Open)
 }
 
 /// Whether the listing decides about the shard of `lease`, whose parents have these rows: a listing is dear, and most shards of a stream
@@ -76,19 +76,19 @@ pub fn asks_listing<'a>(lease: &Lease, parents: impl IntoIterator<Item = Option<
 mod tests {
     use super::*;
     use crate::decide::cases::run;
-    use crate::decide::shards::notation::World;
+    use crate::decide::shards::notation::ShardsCase;
     use crate::model::{LeaseKey, Position, SequenceNumber};
 
     #[test]
     fn the_gate_opens_as_the_cases_say() {
-        run("gate.txt", |given| World::read(given).answer());
+        run("gate.txt", |given| ShardsCase::read(given).answer());
     }
 
     #[test]
     fn a_parent_that_nothing_is_known_of_blocks() {
         let mut child = Lease::new(LeaseKey::single("c"), Checkpoint::TrimHorizon);
         child.parents = vec!["p".into()];
-        assert_eq!(gate(&child, &[]), Gate::Blocked { by: "p".into(), wait: Wait::Missing });
+        assert_eq!(gate(&child, &[]), ParentGate::Blocked { by: "p".into(), wait: Wait::Missing });
     }
 
     #[test]
@@ -104,7 +104,7 @@ mod tests {
                 let opens = |listed| {
                     let views = child.parents.iter().zip([first, second]);
                     let views: Vec<_> = views.map(|(shard, row)| ParentView { shard, row, listed }).collect();
-                    gate(&child, &views) == Gate::Open
+                    gate(&child, &views) == ParentGate::Open
                 };
                 assert_eq!(asks_listing(&child, [first, second]), opens(true) != opens(false), "{child:?} {first:?} {second:?}");
             }

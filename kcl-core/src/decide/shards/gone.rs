@@ -2,7 +2,7 @@ use crate::decide::gap::{self, DataGap};
 use crate::model::{HashKeyRange, Lease, Shard};
 
 use super::lineage::Lineage;
-use super::{Leases, NewLease, Reason, ShardGraph};
+use super::{CreationReason, Leases, NewLease, ShardGraph};
 
 /// What follows from a lease whose shard has left the stream: report the gap, create the leases, then store the shard's end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,14 +30,15 @@ pub fn shard_gone(lease: &Lease, graph: &ShardGraph, leases: &Leases<'_>) -> Opt
     let lineage = Lineage::new(graph, leases);
     let unread = |shard: &&Shard| !lineage.has_lease(&shard.id) && !lineage.is_passed(&shard.id);
     let children = graph.children(id).filter(unread);
-    let children =
-        children.map(|child| NewLease::from_start(child.id.clone(), child.hash_range, child.parents.clone(), Reason::ParentGone));
+    let children = children
+        .map(|child| NewLease::from_start(child.id.clone(), child.hash_range, child.parents.clone(), CreationReason::ParentGone));
     let overlaps =
         |range: HashKeyRange| lease.hash_range.is_some_and(|own| own.start() <= range.end() && range.start() <= own.end());
     // Only who has a lease of its parent will come to a root. That one of the parent's other children was begun is no sign of it: who
     // passed over from an older shard began those alone that have that shard's keys.
     let is_awaited = |root: &&Shard| root.parents.iter().any(|parent| lineage.has_lease(parent));
     let orphans = graph.roots().filter(|root| overlaps(root.hash_range) && !is_awaited(root)).filter(unread);
-    let orphans = orphans.map(|root| NewLease::from_start(root.id.clone(), root.hash_range, Vec::new(), Reason::ParentGone));
+    let orphans =
+        orphans.map(|root| NewLease::from_start(root.id.clone(), root.hash_range, Vec::new(), CreationReason::ParentGone));
     Some(Gone { gap, create: children.chain(orphans).collect() })
 }

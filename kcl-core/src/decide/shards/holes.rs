@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finished_lease_covers_nothing_and_an_unfinished_parent_covers_its_children() {
+    fn an_unfinished_parent_covers_its_children_a_finished_one_none() {
         let low = lease("0", Some(range(0, 99)), Checkpoint::TrimHorizon);
         let done = lease("1", Some(range(100, u128::MAX)), Checkpoint::ShardEnd);
         assert_eq!(holes([&low, &done], &ShardGraph::default()), [range(100, u128::MAX)]);

@@ -19,13 +19,13 @@ pub struct NewLease {
     /// The time at which a lease at `LATEST` or `AT_TIMESTAMP` begins.
     pub start_at: Option<Timestamp>,
     /// Why it is made.
-    pub reason: Reason,
+    pub reason: CreationReason,
 }
 
 /// Why a lease is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
-pub enum Reason {
+pub enum CreationReason {
     /// The application has no lease yet: it begins here, at its initial position.
     Begin,
     /// Its parent was finished.
@@ -36,7 +36,7 @@ pub enum Reason {
     Missing,
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for CreationReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Begin => "the application begins",
@@ -49,13 +49,13 @@ impl fmt::Display for Reason {
 
 impl NewLease {
     /// A shard that is read from its first record on, after `parents`.
-    pub(super) fn from_start(shard: ShardId, hash_range: HashKeyRange, parents: Vec<ShardId>, reason: Reason) -> Self {
+    pub(super) fn from_start(shard: ShardId, hash_range: HashKeyRange, parents: Vec<ShardId>, reason: CreationReason) -> Self {
         Self { shard, checkpoint: Checkpoint::TrimHorizon, parents, hash_range, start_at: None, reason }
     }
 
     /// A shard to begin with. One that begins at a time names its parents, which it does not need (the gate knows), but which it
     /// waits for if another worker, that listed the shards a little earlier, began with them.
-    pub(super) fn first(shard: &Shard, checkpoint: Checkpoint, start_at: Option<Timestamp>, reason: Reason) -> Self {
+    pub(super) fn first(shard: &Shard, checkpoint: Checkpoint, start_at: Option<Timestamp>, reason: CreationReason) -> Self {
         let parents = if start_at.is_some() { shard.parents.clone() } else { Vec::new() };
         Self { shard: shard.id.clone(), checkpoint, parents, hash_range: shard.hash_range, start_at, reason }
     }

@@ -8,13 +8,13 @@ use crate::model::{
 use crate::stream::ShardFilter;
 
 use super::{
-    Begin, Finished, Gate, Leases, NewLease, ParentView, ShardGraph, Wait, children_to_create, gate, holes, judge_finished,
+    Begin, Finished, Leases, NewLease, ParentGate, ParentView, ShardGraph, Wait, children_to_create, gate, holes, judge_finished,
     leases_to_create, listing_for, shard_gone,
 };
 
 /// What a case gives: a listing, rows, an initial position; and what it asks.
 #[derive(Debug)]
-pub(crate) struct World {
+pub(crate) struct ShardsCase {
     shards: Vec<Shard>,
     rows: Vec<Lease>,
     initial: InitialPosition,
@@ -111,7 +111,7 @@ fn write(new: &[NewLease]) -> String {
     new.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-impl World {
+impl ShardsCase {
     pub(crate) fn read(given: &[&str]) -> Self {
         let mut world = Self {
             shards: Vec::new(),
@@ -199,9 +199,9 @@ impl World {
         let (lease, leases) = (self.row(shard), self.leases());
         let view = |parent| ParentView { shard: parent, row: leases.get(parent).copied(), listed: graph.contains(parent) };
         match gate(lease, &lease.parents.iter().map(view).collect::<Vec<_>>()) {
-            Gate::Open => "yes".to_owned(),
-            Gate::Blocked { by, wait: Wait::Unfinished } => format!("no, {by} is not finished"),
-            Gate::Blocked { by, wait: Wait::Missing } => format!("no, {by} is listed and has no lease"),
+            ParentGate::Open => "yes".to_owned(),
+            ParentGate::Blocked { by, wait: Wait::Unfinished } => format!("no, {by} is not finished"),
+            ParentGate::Blocked { by, wait: Wait::Missing } => format!("no, {by} is listed and has no lease"),
         }
     }
 

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::runtime::Clock;
 
-use super::{ByteBudget, Permit, Seat, State};
+use super::{BudgetShare, BudgetState, ByteBudget, Permit};
 
 /// When no event is being received, and that has been so for this long, the first that waits is given room beyond the budget. It is long
 /// for a handler that does nothing but keep others waiting, and short for the records of a shard that is far behind.
@@ -27,8 +27,8 @@ pub(super) const STANDSTILL: Duration = Duration::from_secs(1);
 ///
 /// A reception ends by itself: a subscription that gives nothing is replaced.
 #[derive(Default)]
-pub(super) struct Events {
-    waiters: VecDeque<Waiter>,
+pub(super) struct LargeEvents {
+    waiters: VecDeque<EventWaiter>,
     /// How much more than the budget they may have at present.
     beyond: usize,
     /// How many have room in the pool and are being received.
@@ -37,7 +37,7 @@ pub(super) struct Events {
     moved: u64,
 }
 
-struct Waiter {
+struct EventWaiter {
     seat: u64,
     /// What the shard has for the event.
     own: usize,
@@ -48,7 +48,7 @@ struct Waiter {
 
 impl ByteBudget {
     /// Gives room to events that wait. Says whether the pool is open to others.
-    pub(super) fn serve_events(&self, state: &mut State) -> bool {
+    pub(super) fn serve_events(&self, state: &mut BudgetState) -> bool {
         let (total, reserve) = (self.0.total, state.reserve(self.0.total));
         let mut waiting = std::mem::take(&mut state.events.waiters);
         let mut pool_is_open = true;
@@ -73,7 +73,7 @@ impl ByteBudget {
         pool_is_open
     }
 
-    fn grant(&self, state: &mut State, waiter: Waiter, pooled: bool) {
+    fn grant(&self, state: &mut BudgetState, waiter: EventWaiter, pooled: bool) {
         state.add(waiter.seat, waiter.more, 0);
         if pooled {
             state.events.begin();
@@ -102,7 +102,7 @@ impl ByteBudget {
     }
 }
 
-impl Events {
+impl LargeEvents {
     const fn begin(&mut self) {
         self.receiving += 1;
         self.moved = self.moved.wrapping_add(1);
@@ -119,7 +119,7 @@ impl Events {
     }
 }
 
-impl State {
+impl BudgetState {
     /// Whether an event waits for the pool.
     pub(super) fn events_wait(&self, total: usize) -> bool {
         let reserve = self.reserve(total);
@@ -127,18 +127,18 @@ impl State {
     }
 
     /// What the shard holds when it is given what it lacks.
-    fn held_with(&self, waiter: &Waiter) -> usize {
+    fn held_with(&self, waiter: &EventWaiter) -> usize {
         self.held.get(&waiter.seat).copied().unwrap_or_default() + waiter.more
     }
 
     /// Whether the shard may have its event from the pool: it holds nothing else, or no more than an equal share of everything.
-    fn may_have(&self, waiter: &Waiter, reserve: usize) -> bool {
+    fn may_have(&self, waiter: &EventWaiter, reserve: usize) -> bool {
         let held = self.held_with(waiter);
         held <= waiter.own + waiter.more || held <= 2 * reserve
     }
 
     /// What is missing in the budget.
-    fn lacks(&self, waiter: &Waiter, total: usize) -> usize {
+    fn lacks(&self, waiter: &EventWaiter, total: usize) -> usize {
         let reserve = self.reserve(total);
         let own = reserve.saturating_sub(self.held.get(&waiter.seat).copied().unwrap_or_default());
         (self.committed(reserve) - own + waiter.more).saturating_sub(total)
@@ -150,7 +150,7 @@ impl State {
     }
 }
 
-impl Seat {
+impl BudgetShare {
     /// Makes a permit as large as an event that has begun, or as large as the budget can give. What is set aside for the shard is there at
     /// once. Cancel safe: what nobody takes goes back.
     pub(crate) async fn enlarge(&self, permit: &mut Permit, bytes: usize, clock: &dyn Clock) {
@@ -162,7 +162,7 @@ impl Seat {
                 return;
             }
             let (grant, granted) = oneshot::channel();
-            state.events.waiters.push_back(Waiter { seat: self.id, own: permit.bytes, more, grant });
+            state.events.waiters.push_back(EventWaiter { seat: self.id, own: permit.bytes, more, grant });
             self.budget.serve(&mut state);
             (granted, state.events.moved)
         };

@@ -45,20 +45,20 @@ fn now<F: Future>(future: F) -> Option<F::Output> {
 }
 
 /// What a shard has while it waits for an event of unknown size.
-fn small(seat: &Seat) -> Permit {
+fn small(seat: &BudgetShare) -> Permit {
     let mut permit = now(seat.acquire(1)).unwrap();
     permit.correct(1);
     permit
 }
 
 /// Room for an event of this size, if there is any now.
-fn event(seat: &Seat, bytes: usize) -> Option<Permit> {
+fn event(seat: &BudgetShare, bytes: usize) -> Option<Permit> {
     let mut permit = small(seat);
     now(seat.enlarge(&mut permit, bytes, &Over::Never)).map(|()| permit)
 }
 
 /// A budget of 64 MiB with these many shards: half of it is set aside in equal parts.
-fn budget(shards: usize) -> (ByteBudget, Vec<Seat>) {
+fn budget(shards: usize) -> (ByteBudget, Vec<BudgetShare>) {
     let budget = ByteBudget::new(64 * MIB).unwrap();
     let seats = (0..shards).map(|_| budget.seat()).collect();
     (budget, seats)
@@ -97,7 +97,7 @@ fn what_is_set_aside_for_a_shard_is_there_at_once_whoever_waits() {
 }
 
 #[test]
-fn a_stopped_handler_keeps_one_event_or_its_equal_share_and_no_more_from_the_others() {
+fn a_stopped_handler_keeps_at_most_one_event_or_its_share() {
     let (budget, seats) = budget(16);
     // Shares of 4 MiB.
     let mut stopped = vec![event(&seats[0], 6 * MIB).unwrap()];
@@ -131,8 +131,9 @@ fn who_polls_does_not_overtake_an_event_that_waits() {
     assert!(poll(waits.as_mut()).is_some() && poll(prefetch.as_mut()).is_some());
 }
 
+/// The room of the event that was received serves the next one.
 #[test]
-fn when_handlers_stand_still_an_event_is_received_all_the_same_and_its_room_serves_the_next() {
+fn events_are_received_though_all_handlers_have_stopped() {
     let (budget, seats) = budget(32);
     let mut stopped: Vec<_> = seats[..3].iter().map(|seat| event(seat, 11 * MIB).unwrap()).collect();
     // They have been received, and are as large as that.

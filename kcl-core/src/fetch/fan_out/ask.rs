@@ -3,16 +3,16 @@
 use crate::decide::subscription::ASK_AGAIN;
 use crate::fetch::budget::Permit;
 use crate::fetch::fetched::Fetched;
-use crate::fetch::intake::{bounded, occupied};
+use crate::fetch::page_decoder::{bounded, occupied};
 use crate::model::ChildShard;
 use crate::stream::{Error, Page, StartAt};
 
-use super::{MAX_RECORDS, Subscribed};
+use super::{FanOutFetch, MAX_RECORDS};
 
 /// How many pages are asked for at most, one after the other: the first may hold the last record once more, and the next one nothing.
 const PAGES: usize = 3;
 
-impl Subscribed {
+impl FanOutFetch {
     /// Whether it is time to ask.
     pub(super) fn is_to_ask(&mut self) -> bool {
         let now = self.clock.now();

@@ -9,10 +9,10 @@ use crate::model::{Moment, ShardId};
 /// Listings are made anyway, by the audits of the fleet. A worker that makes none asks for one when a subscription of its has been
 /// quiet for long.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct ListedClosed(Arc<Mutex<Inner>>);
+pub(crate) struct ListedClosed(Arc<Mutex<ListedState>>);
 
 #[derive(Debug, Default)]
-struct Inner {
+struct ListedState {
     closed: BTreeSet<ShardId>,
     /// When the listing was asked for; nothing before the first.
     listed: Option<Moment>,
@@ -21,13 +21,13 @@ struct Inner {
 }
 
 impl ListedClosed {
-    fn inner(&self) -> MutexGuard<'_, Inner> {
+    fn inner(&self) -> MutexGuard<'_, ListedState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A listing of all shards, asked for at `asked`, shows these closed.
     pub(crate) fn see(&self, closed: impl IntoIterator<Item = ShardId>, asked: Moment) {
-        *self.inner() = Inner { closed: closed.into_iter().collect(), listed: Some(asked), quiet: Duration::ZERO };
+        *self.inner() = ListedState { closed: closed.into_iter().collect(), listed: Some(asked), quiet: Duration::ZERO };
     }
 
     /// A listing failed at `now`: it is asked again when it would be after one.

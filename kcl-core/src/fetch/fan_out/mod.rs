@@ -7,7 +7,7 @@
 //!                                                                                                  +-- Intake, Resume: as in polling
 //! ```
 //!
-//! **The end of a subscription is no event to speak of.** It ends every five minutes, it breaks, it is refused; `Subscribed` makes
+//! **The end of a subscription is no event to speak of.** It ends every five minutes, it breaks, it is refused; `FanOutFetch` makes
 //! another one, AT the last record that was handed on (or at the checkpoint, if none was), within the pace of
 //! `decide::subscription`. What comes again is left out, so nothing is lost and nothing comes twice, also when the stream opens and
 //! fails before its first event. "Latest" is a time that was resolved when the lease was made.
@@ -47,16 +47,16 @@
 
 mod ask;
 mod calls;
+mod fan_out_fetch;
 mod listed;
 mod no_consumer;
 mod registration;
-mod subscribed;
 
+pub use fan_out_fetch::SILENCE;
+pub(crate) use fan_out_fetch::{FanOutFetch, FanOutSettings};
 pub(crate) use listed::ListedClosed;
 pub use no_consumer::NoConsumer;
 pub(crate) use registration::Registration;
-pub use subscribed::SILENCE;
-pub(crate) use subscribed::{Subscribed, SubscribedSettings};
 
 /// The most records that one answer of `GetRecords` has: 10,000, the service's limit. Servers that imitate the service put no more into
 /// an event either.

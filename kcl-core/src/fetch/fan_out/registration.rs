@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
-use crate::decide::registration::{Asked, Next, Registering, Why};
-use crate::fetch::intake::bounded;
+use crate::decide::registration::{Next, Registering, RegistrationCall, Why};
+use crate::fetch::page_decoder::bounded;
 use crate::model::{Moment, StreamName};
 use crate::runtime::{Clock, jitter, pause};
 use crate::stream::{Consumer, ConsumerArn, Error, ErrorKind, FanOut, WhichConsumer};
@@ -24,12 +24,12 @@ pub(crate) struct Registration {
     clock: Arc<dyn Clock>,
     call_limit: Duration,
     longest: Duration,
-    known: Mutex<Known>,
+    known: Mutex<KnownConsumer>,
     calls: Calls,
 }
 
 #[derive(Default)]
-struct Known {
+struct KnownConsumer {
     /// The consumer, and when the call was sent that showed it.
     consumer: Option<(ConsumerArn, Moment)>,
     /// Why it is not available, and when that was found out.
@@ -87,7 +87,7 @@ impl Registration {
     async fn look(&self) -> Result<(ConsumerArn, Moment), NoConsumer> {
         let may_register = matches!(self.which, WhichConsumer::Name(_));
         let mut registering = Registering::new(may_register, self.longest, self.clock.now());
-        let (mut asked, mut after) = (Asked::Describe, Duration::ZERO);
+        let (mut asked, mut after) = (RegistrationCall::Describe, Duration::ZERO);
         loop {
             pause(&*self.clock, after).await;
             let sent = self.clock.now();
@@ -109,9 +109,9 @@ impl Registration {
         }
     }
 
-    async fn ask(&self, asked: Asked) -> Result<Consumer, Error> {
+    async fn ask(&self, asked: RegistrationCall) -> Result<Consumer, Error> {
         match (asked, &self.which) {
-            (Asked::Register, WhichConsumer::Name(name)) => {
+            (RegistrationCall::Register, WhichConsumer::Name(name)) => {
                 let call = self.fan_out.register_consumer(name);
                 let made = bounded(&*self.clock, self.call_limit, "RegisterStreamConsumer", call).await;
                 if made.is_ok() {
@@ -119,10 +119,10 @@ impl Registration {
                 }
                 made
             }
-            (Asked::Register, WhichConsumer::Arn(_)) => {
+            (RegistrationCall::Register, WhichConsumer::Arn(_)) => {
                 Err(Error::new(ErrorKind::Fatal, "RegisterStreamConsumer", "a consumer that is given by its ARN is not made"))
             }
-            (Asked::Describe, which) => {
+            (RegistrationCall::Describe, which) => {
                 let call = self.fan_out.describe_consumer(which);
                 bounded(&*self.clock, self.call_limit, "DescribeStreamConsumer", call).await
             }

@@ -46,7 +46,7 @@ use crate::stream::ErrorKind;
 /// A call that reads Kinesis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Operation {
+pub enum KinesisOperation {
     /// A page of records.
     GetRecords,
     /// A place in a shard.
@@ -65,7 +65,7 @@ pub enum Operation {
     DeregisterStreamConsumer,
 }
 
-impl Operation {
+impl KinesisOperation {
     /// The service's name for it.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -85,7 +85,7 @@ impl Operation {
 /// What came back instead of a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Failure<'a> {
+pub enum CallFailure<'a> {
     /// An answer that is an error.
     Refusal {
         /// Its HTTP status.
@@ -109,14 +109,14 @@ pub enum Failure<'a> {
 
 /// What a reader does about this failure of this call: the table of the [module](self).
 #[must_use]
-pub fn classify(operation: Operation, failure: &Failure<'_>) -> ErrorKind {
-    let decides = |row: &&Row| row.calls.contains(&operation) && row.sign.fits(failure);
+pub fn classify(operation: KinesisOperation, failure: &CallFailure<'_>) -> ErrorKind {
+    let decides = |row: &&ErrorRow| row.calls.contains(&operation) && row.sign.fits(failure);
     // Every failure has a row for every call (a test goes through them). To try again is never wrong for long.
     TABLE.iter().find(decides).map_or(ErrorKind::Transient, |row| row.kind)
 }
 
-struct Row {
-    calls: &'static [Operation],
+struct ErrorRow {
+    calls: &'static [KinesisOperation],
     sign: Sign,
     kind: ErrorKind,
 }
@@ -138,38 +138,38 @@ enum Sign {
 }
 
 impl Sign {
-    fn fits(&self, failure: &Failure<'_>) -> bool {
+    fn fits(&self, failure: &CallFailure<'_>) -> bool {
         match (self, failure) {
-            (Self::Codes(codes), Failure::Refusal { code: Some(code), .. }) => codes.contains(code),
-            (Self::Saying(name, begins), Failure::Refusal { code: Some(code), message: Some(message), .. }) => {
+            (Self::Codes(codes), CallFailure::Refusal { code: Some(code), .. }) => codes.contains(code),
+            (Self::Saying(name, begins), CallFailure::Refusal { code: Some(code), message: Some(message), .. }) => {
                 name == code && begins.iter().any(|begin| message.starts_with(begin))
             }
-            (Self::Status(first, last), Failure::Refusal { status, .. }) => (first..=last).contains(&status),
-            (Self::AnyStatus, Failure::Refusal { .. })
-            | (Self::NotBuilt, Failure::NotBuilt)
-            | (Self::NotSendable, Failure::NotSendable)
-            | (Self::Late, Failure::Late)
-            | (Self::NoConnection, Failure::NoConnection)
-            | (Self::Unreadable, Failure::Unreadable) => true,
+            (Self::Status(first, last), CallFailure::Refusal { status, .. }) => (first..=last).contains(&status),
+            (Self::AnyStatus, CallFailure::Refusal { .. })
+            | (Self::NotBuilt, CallFailure::NotBuilt)
+            | (Self::NotSendable, CallFailure::NotSendable)
+            | (Self::Late, CallFailure::Late)
+            | (Self::NoConnection, CallFailure::NoConnection)
+            | (Self::Unreadable, CallFailure::Unreadable) => true,
             _ => false,
         }
     }
 }
 
-use Operation::{
+use KinesisOperation::{
     DeregisterStreamConsumer as X, DescribeStreamConsumer as C, DescribeStreamSummary as D, GetRecords as R,
     GetShardIterator as I, ListShards as L, RegisterStreamConsumer as N, SubscribeToShard as S,
 };
 
-const ALL: &[Operation] = &[R, I, L, D, S, C, N, X];
+const ALL: &[KinesisOperation] = &[R, I, L, D, S, C, N, X];
 const BAD_ARGUMENT: Sign = Sign::Codes(&["InvalidArgumentException", "ValidationException", "ValidationError"]);
 
-const fn row(calls: &'static [Operation], sign: Sign, kind: ErrorKind) -> Row {
-    Row { calls, sign, kind }
+const fn row(calls: &'static [KinesisOperation], sign: Sign, kind: ErrorKind) -> ErrorRow {
+    ErrorRow { calls, sign, kind }
 }
 
 /// The table of the module's docs, row by row.
-static TABLE: &[Row] = &[
+static TABLE: &[ErrorRow] = &[
     row(&[R], Sign::Codes(&["ExpiredIteratorException"]), ErrorKind::Expired),
     row(&[R], BAD_ARGUMENT, ErrorKind::Expired),
     row(&[I, S], BAD_ARGUMENT, ErrorKind::Denied),

@@ -7,7 +7,7 @@ fn documented() -> Vec<[String; 3]> {
     cells.filter(|cells| cells[0] != "calls").map(|cells| [cells[0].clone(), cells[1].clone(), cells[2].clone()]).collect()
 }
 
-fn letter(operation: Operation) -> &'static str {
+fn letter(operation: KinesisOperation) -> &'static str {
     match operation {
         R => "R",
         I => "I",
@@ -40,21 +40,21 @@ fn written(sign: &Sign) -> String {
 }
 
 /// Failures that a row of the docs is about, made from its text alone.
-fn examples(sign: &str) -> Vec<Failure<'_>> {
-    let named = |code, message| Failure::Refusal { status: 400, code: Some(code), message };
-    let bare = |status| Failure::Refusal { status, code: None, message: None };
+fn examples(sign: &str) -> Vec<CallFailure<'_>> {
+    let named = |code, message| CallFailure::Refusal { status: 400, code: Some(code), message };
+    let bare = |status| CallFailure::Refusal { status, code: None, message: None };
     match sign {
         "any other status" => vec![bare(301), bare(500), bare(503), bare(599)],
-        "a request that cannot be built" => vec![Failure::NotBuilt],
-        "a request that cannot be sent" => vec![Failure::NotSendable],
-        "no answer in time" => vec![Failure::Late],
-        "no connection" => vec![Failure::NoConnection],
-        "an answer that cannot be read" => vec![Failure::Unreadable],
+        "a request that cannot be built" => vec![CallFailure::NotBuilt],
+        "a request that cannot be sent" => vec![CallFailure::NotSendable],
+        "no answer in time" => vec![CallFailure::Late],
+        "no connection" => vec![CallFailure::NoConnection],
+        "an answer that cannot be read" => vec![CallFailure::Unreadable],
         _ if sign.starts_with("status ") => {
             // Both bounds, but not what rows above have taken.
             let bounds = sign["status ".len()..].split(" to ").map(|bound| bound.parse::<u16>().unwrap());
             let unnamed = bounds.filter(|status| *status != 499 || sign.ends_with("499")).map(bare);
-            let unknown = Failure::Refusal { status: 400, code: Some("AnErrorOfTheFuture"), message: Some("new") };
+            let unknown = CallFailure::Refusal { status: 400, code: Some("AnErrorOfTheFuture"), message: Some("new") };
             unnamed.chain((sign == "status 400 to 499").then_some(unknown)).collect()
         }
         _ => {
@@ -93,8 +93,9 @@ fn every_row_of_the_docs_decides_for_its_calls() {
 
 #[test]
 fn every_status_and_failure_has_a_row_for_every_call() {
-    let refusals = (0..=u16::MAX).map(|status| Failure::Refusal { status, code: None, message: None });
-    let others = [Failure::NotBuilt, Failure::NotSendable, Failure::Late, Failure::NoConnection, Failure::Unreadable];
+    let refusals = (0..=u16::MAX).map(|status| CallFailure::Refusal { status, code: None, message: None });
+    let others =
+        [CallFailure::NotBuilt, CallFailure::NotSendable, CallFailure::Late, CallFailure::NoConnection, CallFailure::Unreadable];
     for failure in refusals.chain(others) {
         for operation in ALL {
             assert!(TABLE.iter().any(|row| row.calls.contains(operation) && row.sign.fits(&failure)), "{failure:?}");
@@ -104,8 +105,8 @@ fn every_status_and_failure_has_a_row_for_every_call() {
 
 #[test]
 fn an_error_that_another_call_knows_is_judged_by_its_status() {
-    let shard_level = Failure::Refusal { status: 400, code: Some("ExpiredNextTokenException"), message: None };
+    let shard_level = CallFailure::Refusal { status: 400, code: Some("ExpiredNextTokenException"), message: None };
     assert_eq!(classify(R, &shard_level), ErrorKind::Denied);
-    let with_status_500 = Failure::Refusal { status: 500, code: Some("ExpiredNextTokenException"), message: None };
+    let with_status_500 = CallFailure::Refusal { status: 500, code: Some("ExpiredNextTokenException"), message: None };
     assert_eq!(classify(R, &with_status_500), ErrorKind::Transient);
 }

@@ -6,11 +6,11 @@ use aws_sdk_kinesis::types::{self, EncryptionType, ShardFilterType, ShardIterato
 use crate::model::{ChildShard, Encryption, HashKeyRange, RawRecord, SequenceNumber, Shard, ShardId, Timestamp};
 use crate::stream::{Consumer, ConsumerArn, ConsumerStatus, Error, ShardFilter, StartAt, StreamDescription};
 
-use super::classify::Operation;
+use super::classify::KinesisOperation;
 use super::failure::malformed;
 
 /// The record as we know it. Its data is the buffer that the SDK made.
-pub(super) fn raw_record(operation: Operation, record: types::Record) -> Result<RawRecord, Error> {
+pub(super) fn raw_record(operation: KinesisOperation, record: types::Record) -> Result<RawRecord, Error> {
     let sequence = sequence_number(operation, &record.sequence_number)?;
     let encryption = match record.encryption_type {
         Some(EncryptionType::Kms) => Encryption::Kms,
@@ -24,7 +24,7 @@ pub(super) fn raw_record(operation: Operation, record: types::Record) -> Result<
 }
 
 /// The records as we know them, in a buffer of just the size: collecting would keep the SDK's, which has grown by doubling.
-pub(super) fn raw_records(operation: Operation, records: Vec<types::Record>) -> Result<Vec<RawRecord>, Error> {
+pub(super) fn raw_records(operation: KinesisOperation, records: Vec<types::Record>) -> Result<Vec<RawRecord>, Error> {
     let mut raw = Vec::with_capacity(records.len());
     for record in records {
         raw.push(raw_record(operation, record)?);
@@ -45,19 +45,19 @@ pub(super) fn children(shards: Vec<types::ChildShard>) -> Vec<ChildShard> {
 pub(super) fn shard(shard: types::Shard) -> Result<Shard, Error> {
     let Some(range) = hash_range(shard.hash_key_range.as_ref()) else {
         let message = format!("{} is listed without its hash keys", shard.shard_id);
-        return Err(malformed(Operation::ListShards, message));
+        return Err(malformed(KinesisOperation::ListShards, message));
     };
     let parents = [shard.parent_shard_id, shard.adjacent_parent_shard_id].into_iter().flatten();
     let mut known = Shard::new(shard.shard_id, range).with_parents(parents.map(ShardId::from));
     if let Some(sequences) = shard.sequence_number_range {
-        known.starting_sequence = Some(sequence_number(Operation::ListShards, &sequences.starting_sequence_number)?);
+        known.starting_sequence = Some(sequence_number(KinesisOperation::ListShards, &sequences.starting_sequence_number)?);
         known.closed = sequences.ending_sequence_number.is_some();
     }
     Ok(known)
 }
 
 pub(super) fn description(summary: StreamDescriptionSummary) -> Result<StreamDescription, Error> {
-    let bad = |what| malformed(Operation::DescribeStreamSummary, format!("the stream is described without its {what}"));
+    let bad = |what| malformed(KinesisOperation::DescribeStreamSummary, format!("the stream is described without its {what}"));
     let created_at = timestamp(summary.stream_creation_timestamp).ok_or_else(|| bad("time of creation"))?;
     let hours = u64::try_from(summary.retention_period_hours).map_err(|_| bad("retention"))?;
     Ok(StreamDescription::new(summary.stream_arn, created_at, Duration::from_hours(hours)))
@@ -65,7 +65,7 @@ pub(super) fn description(summary: StreamDescriptionSummary) -> Result<StreamDes
 
 /// The consumer as it is described. A status that is not known yet is taken for one that has to be waited out.
 pub(super) fn consumer(consumer: &types::ConsumerDescription) -> Result<Consumer, Error> {
-    let operation = Operation::DescribeStreamConsumer;
+    let operation = KinesisOperation::DescribeStreamConsumer;
     known_consumer(
         operation,
         &consumer.consumer_arn,
@@ -77,7 +77,7 @@ pub(super) fn consumer(consumer: &types::ConsumerDescription) -> Result<Consumer
 
 /// The consumer as it was registered.
 pub(super) fn new_consumer(consumer: &types::Consumer) -> Result<Consumer, Error> {
-    let operation = Operation::RegisterStreamConsumer;
+    let operation = KinesisOperation::RegisterStreamConsumer;
     known_consumer(
         operation,
         &consumer.consumer_arn,
@@ -88,7 +88,7 @@ pub(super) fn new_consumer(consumer: &types::Consumer) -> Result<Consumer, Error
 }
 
 fn known_consumer(
-    operation: Operation,
+    operation: KinesisOperation,
     arn: &str,
     name: &str,
     status: &types::ConsumerStatus,
@@ -150,7 +150,7 @@ fn hash_range(range: Option<&types::HashKeyRange>) -> Option<HashKeyRange> {
     HashKeyRange::parse(&range.starting_hash_key, &range.ending_hash_key).ok()
 }
 
-fn sequence_number(operation: Operation, text: &str) -> Result<SequenceNumber, Error> {
+fn sequence_number(operation: KinesisOperation, text: &str) -> Result<SequenceNumber, Error> {
     text.parse().map_err(|error| malformed(operation, "the answer holds an invalid sequence number").caused_by(error))
 }
 
@@ -167,7 +167,7 @@ mod tests {
         let decoded = vec![7; 1000];
         let buffer = decoded.as_ptr();
         let record = types::Record::builder().sequence_number("1").partition_key("k").data(Blob::new(decoded)).build().unwrap();
-        let raw = raw_record(Operation::GetRecords, record).unwrap();
+        let raw = raw_record(KinesisOperation::GetRecords, record).unwrap();
         assert_eq!(raw.data.as_ptr(), buffer);
         assert_eq!(raw.data, Bytes::from(vec![7; 1000]));
     }
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn a_sequence_number_that_is_none_is_fatal_and_says_so() {
         let record = types::Record::builder().sequence_number("LATEST").partition_key("k").data(Blob::new([])).build().unwrap();
-        let error = raw_record(Operation::GetRecords, record).unwrap_err();
+        let error = raw_record(KinesisOperation::GetRecords, record).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Fatal);
         let cause = std::error::Error::source(&error).unwrap();
         assert!(cause.to_string().contains("invalid sequence number `LATEST`"), "{cause}");

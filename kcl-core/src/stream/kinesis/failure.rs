@@ -7,7 +7,7 @@ use aws_smithy_types::event_stream::RawMessage;
 
 use crate::stream::{Error, ErrorKind};
 
-use super::classify::{Failure, Operation, classify};
+use super::classify::{CallFailure, KinesisOperation, classify};
 
 /// As much is kept of what a service says about an error.
 const MAX_MESSAGE: usize = 512;
@@ -15,7 +15,7 @@ const MAX_MESSAGE: usize = 512;
 /// The failure of a call: what to do about it, and its name, code and message for people.
 ///
 /// `secret` is the iterator that the call carried. The service may repeat it in a message, and it is a key to the data.
-pub(super) fn error_of<E>(operation: Operation, error: SdkError<E>, secret: Option<&str>) -> Error
+pub(super) fn error_of<E>(operation: KinesisOperation, error: SdkError<E>, secret: Option<&str>) -> Error
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
 {
@@ -37,7 +37,7 @@ where
 /// The failure of a subscription after it was granted: an exception among its events, or the end of what carried them.
 ///
 /// Record data is in neither: of what was received, the names and the message of an exception alone are kept.
-pub(super) fn broken<E>(operation: Operation, error: SdkError<E, RawMessage>) -> Error
+pub(super) fn broken<E>(operation: KinesisOperation, error: SdkError<E, RawMessage>) -> Error
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
 {
@@ -45,18 +45,20 @@ where
     let failure = match (&exception, &error) {
         // An exception has no status of its own. A name that is not known yet is taken for the service's trouble: if it refuses us for
         // good, the next subscription will tell.
-        (Some((code, message)), _) => {
-            Failure::Refusal { status: 500, code: Some(code), message: Some(message.as_str()).filter(|text| !text.is_empty()) }
-        }
-        (None, SdkError::DispatchFailure(failure)) if failure.is_timeout() => Failure::Late,
-        (None, SdkError::DispatchFailure(_)) => Failure::NoConnection,
-        (None, _) => Failure::Unreadable,
+        (Some((code, message)), _) => CallFailure::Refusal {
+            status: 500,
+            code: Some(code),
+            message: Some(message.as_str()).filter(|text| !text.is_empty()),
+        },
+        (None, SdkError::DispatchFailure(failure)) if failure.is_timeout() => CallFailure::Late,
+        (None, SdkError::DispatchFailure(_)) => CallFailure::NoConnection,
+        (None, _) => CallFailure::Unreadable,
     };
     let said = match &failure {
-        Failure::Refusal { code, message, .. } => {
+        CallFailure::Refusal { code, message, .. } => {
             format!("{}: {}", code.unwrap_or_default(), message.unwrap_or("(the service says nothing more)"))
         }
-        Failure::Unreadable => format!("an event cannot be read: {}", causes(&error)),
+        CallFailure::Unreadable => format!("an event cannot be read: {}", causes(&error)),
         _ => format!("the connection is lost: {}", causes(&error)),
     };
     let result = Error::new(classify(operation, &failure), operation.name(), discreet(&said, None));
@@ -87,23 +89,23 @@ fn header_of(raw: &RawMessage, name: &str) -> Option<String> {
 }
 
 /// What came back is not what the service promises.
-pub(super) fn malformed(operation: Operation, message: impl Into<String>) -> Error {
+pub(super) fn malformed(operation: KinesisOperation, message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Fatal, operation.name(), message)
 }
 
-fn failure_of<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Failure<'_> {
+fn failure_of<E: ProvideErrorMetadata>(error: &SdkError<E>) -> CallFailure<'_> {
     match error {
-        SdkError::ConstructionFailure(_) => Failure::NotBuilt,
-        SdkError::TimeoutError(_) => Failure::Late,
-        SdkError::DispatchFailure(failure) if failure.is_user() => Failure::NotSendable,
-        SdkError::DispatchFailure(failure) if failure.is_timeout() => Failure::Late,
-        SdkError::DispatchFailure(_) => Failure::NoConnection,
-        SdkError::ResponseError(response) if response.raw().status().is_success() => Failure::Unreadable,
+        SdkError::ConstructionFailure(_) => CallFailure::NotBuilt,
+        SdkError::TimeoutError(_) => CallFailure::Late,
+        SdkError::DispatchFailure(failure) if failure.is_user() => CallFailure::NotSendable,
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => CallFailure::Late,
+        SdkError::DispatchFailure(_) => CallFailure::NoConnection,
+        SdkError::ResponseError(response) if response.raw().status().is_success() => CallFailure::Unreadable,
         _ => match error.raw_response() {
             Some(response) => {
-                Failure::Refusal { status: response.status().as_u16(), code: error.code(), message: error.message() }
+                CallFailure::Refusal { status: response.status().as_u16(), code: error.code(), message: error.message() }
             }
-            None => Failure::Unreadable,
+            None => CallFailure::Unreadable,
         },
     }
 }
@@ -114,15 +116,15 @@ where
 {
     let status = error.raw_response().map(HttpResponse::status);
     match (failure_of(error), status) {
-        (Failure::Refusal { code: Some(code), message, .. }, _) => {
+        (CallFailure::Refusal { code: Some(code), message, .. }, _) => {
             format!("{code}: {}", message.unwrap_or("(the service says nothing more)"))
         }
-        (Failure::Refusal { status, .. }, _) => format!("HTTP status {status} without an error code"),
-        (Failure::Unreadable, Some(_)) => format!("the answer cannot be read: {}", causes(error)),
-        (Failure::Late, _) => format!("no answer in time: {}", causes(error)),
-        (Failure::NotBuilt, _) => format!("the request cannot be built: {}", causes(error)),
-        (Failure::NotSendable, _) => format!("the request cannot be sent: {}", causes(error)),
-        (Failure::Unreadable | Failure::NoConnection, _) => format!("no connection: {}", causes(error)),
+        (CallFailure::Refusal { status, .. }, _) => format!("HTTP status {status} without an error code"),
+        (CallFailure::Unreadable, Some(_)) => format!("the answer cannot be read: {}", causes(error)),
+        (CallFailure::Late, _) => format!("no answer in time: {}", causes(error)),
+        (CallFailure::NotBuilt, _) => format!("the request cannot be built: {}", causes(error)),
+        (CallFailure::NotSendable, _) => format!("the request cannot be sent: {}", causes(error)),
+        (CallFailure::Unreadable | CallFailure::NoConnection, _) => format!("no connection: {}", causes(error)),
     }
 }
 

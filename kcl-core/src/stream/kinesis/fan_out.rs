@@ -8,16 +8,16 @@ use crate::stream::{
     Consumer, ConsumerArn, ConsumerStatus, Error, ErrorKind, FanOut, StartAt, Stream as _, Subscription, WhichConsumer,
 };
 
-use super::classify::{Failure, Operation, classify};
+use super::classify::{CallFailure, KinesisOperation, classify};
 use super::failure::{error_of, malformed};
-use super::http::Gate;
+use super::http::MessageGate;
 use super::subscription::KinesisSubscription;
 use super::{KinesisStream, convert};
 
 #[async_trait]
 impl FanOut for KinesisStream {
     async fn describe_consumer(&self, which: &WhichConsumer) -> Result<Consumer, Error> {
-        let operation = Operation::DescribeStreamConsumer;
+        let operation = KinesisOperation::DescribeStreamConsumer;
         self.check(operation)?;
         let call = self.client.describe_stream_consumer();
         let (call, resource) = match which {
@@ -34,7 +34,7 @@ impl FanOut for KinesisStream {
     }
 
     async fn register_consumer(&self, name: &str) -> Result<Consumer, Error> {
-        let operation = Operation::RegisterStreamConsumer;
+        let operation = KinesisOperation::RegisterStreamConsumer;
         self.check(operation)?;
         let stream = self.stream_arn().await?;
         let sent = self.client.register_stream_consumer().stream_arn(stream).consumer_name(name).send().await;
@@ -44,7 +44,7 @@ impl FanOut for KinesisStream {
     }
 
     async fn deregister_consumer(&self, arn: &ConsumerArn) -> Result<(), Error> {
-        let operation = Operation::DeregisterStreamConsumer;
+        let operation = KinesisOperation::DeregisterStreamConsumer;
         self.check(operation)?;
         let sent = self.client.deregister_stream_consumer().consumer_arn(arn.as_str()).send().await;
         let Err(error) = sent else { return Ok(()) };
@@ -62,10 +62,10 @@ impl FanOut for KinesisStream {
     }
 
     async fn subscribe(&self, consumer: &ConsumerArn, shard: &ShardId, at: &StartAt) -> Result<Box<dyn Subscription>, Error> {
-        let operation = Operation::SubscribeToShard;
+        let operation = KinesisOperation::SubscribeToShard;
         self.check(operation)?;
         let call = self.client.subscribe_to_shard().consumer_arn(consumer.as_str()).shard_id(shard.as_str());
-        let gate = Gate::default();
+        let gate = MessageGate::default();
         let goes_with = gate.clone();
         let call = call
             .set_starting_position(convert::starting_position(at))
@@ -76,7 +76,7 @@ impl FanOut for KinesisStream {
         let sent = within(&*self.clock, self.call_limit, call.send().with_subscriber(Dispatch::none())).await;
         let Some(sent) = sent else {
             let message = format!("no answer in time: no first event within {:?}", self.call_limit);
-            return Err(Error::new(classify(operation, &Failure::Late), operation.name(), message));
+            return Err(Error::new(classify(operation, &CallFailure::Late), operation.name(), message));
         };
         let output = sent.map_err(|error| rights(error_of(operation, error, None), consumer.as_str()))?;
         Ok(Box::new(KinesisSubscription::new(shard.clone(), output.event_stream, gate)))

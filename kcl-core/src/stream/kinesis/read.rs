@@ -11,7 +11,7 @@ use crate::stream::{
     Cursor, Error, ErrorKind, FanOut, Page, ShardFilter, ShardPage, ShardPageToken, StartAt, Stream, StreamDescription,
 };
 
-use super::classify::Operation;
+use super::classify::KinesisOperation;
 use super::date::NoteDate;
 use super::failure::{error_of, malformed};
 use super::{KinesisStream, convert};
@@ -30,7 +30,7 @@ const SIGNATURE_WINDOW: Duration = Duration::from_mins(5);
 #[async_trait]
 impl Stream for KinesisStream {
     async fn describe(&self) -> Result<StreamDescription, Error> {
-        let operation = Operation::DescribeStreamSummary;
+        let operation = KinesisOperation::DescribeStreamSummary;
         self.check(operation)?;
         let call = self.client.describe_stream_summary().set_stream_name(self.name()).set_stream_arn(self.arn());
         let output = call.send().await.map_err(|error| error_of(operation, error, None))?;
@@ -39,7 +39,7 @@ impl Stream for KinesisStream {
     }
 
     async fn list_shards(&self, filter: &ShardFilter, page: Option<&ShardPageToken>) -> Result<ShardPage, Error> {
-        self.check(Operation::ListShards)?;
+        self.check(KinesisOperation::ListShards)?;
         let call = self.client.list_shards();
         let call = match page {
             // The token stands for the stream and the filter: beside it, they are refused.
@@ -49,14 +49,14 @@ impl Stream for KinesisStream {
         let asked_at = self.clock.wall();
         let date = NoteDate::default();
         let sent = call.customize().interceptor(date.clone()).send().await;
-        let output = sent.map_err(|error| error_of(Operation::ListShards, error, None))?;
+        let output = sent.map_err(|error| error_of(KinesisOperation::ListShards, error, None))?;
         let shards = output.shards.unwrap_or_default().into_iter().map(convert::shard).collect::<Result<_, _>>()?;
         let service_time = date.noted().unwrap_or_else(|| surely_past(asked_at));
         Ok(ShardPage::new(shards, output.next_token.map(ShardPageToken), service_time))
     }
 
     async fn open(&self, shard: &ShardId, at: &StartAt) -> Result<Cursor, Error> {
-        let operation = Operation::GetShardIterator;
+        let operation = KinesisOperation::GetShardIterator;
         self.check(operation)?;
         let call = self.client.get_shard_iterator().set_stream_name(self.name()).set_stream_arn(self.arn());
         let call = call.shard_id(shard.as_str());
@@ -81,7 +81,7 @@ impl Stream for KinesisStream {
     }
 
     async fn read(&self, cursor: &Cursor, limit: u32) -> Result<Page, Error> {
-        let operation = Operation::GetRecords;
+        let operation = KinesisOperation::GetRecords;
         self.check(operation)?;
         let bounded = i32::try_from(limit).ok().filter(|_| LIMITS.contains(&limit));
         let Some(bounded) = bounded else {

@@ -13,7 +13,7 @@ use crate::model::StreamName;
 use crate::runtime::system_clock;
 use crate::stream::Error;
 
-use super::classify::{Failure, Operation, classify};
+use super::classify::{CallFailure, KinesisOperation, classify};
 use super::http::Http2Client;
 
 /// A stream of AWS Kinesis. Clones share the SDK's client and the connections of subscriptions.
@@ -107,10 +107,12 @@ impl KinesisStream {
     }
 
     /// Fails when the client lacks what every call needs. The SDK would fail too, but as if the network had.
-    pub(super) fn check(&self, operation: Operation) -> Result<(), Error> {
+    pub(super) fn check(&self, operation: KinesisOperation) -> Result<(), Error> {
         match self.client.config().region() {
             Some(_) => Ok(()),
-            None => Err(Error::new(classify(operation, &Failure::NotBuilt), operation.name(), "the client has no AWS region")),
+            None => {
+                Err(Error::new(classify(operation, &CallFailure::NotBuilt), operation.name(), "the client has no AWS region"))
+            }
         }
     }
 

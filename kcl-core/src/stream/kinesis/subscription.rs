@@ -13,12 +13,12 @@ use tracing::instrument::WithSubscriber as _;
 use crate::model::ShardId;
 use crate::stream::{Error, Pushed, Subscription};
 
-use super::classify::Operation;
+use super::classify::KinesisOperation;
 use super::convert;
 use super::failure::broken;
-use super::http::Gate;
+use super::http::MessageGate;
 
-type Events = EventReceiver<SubscribeToShardEventStream, SubscribeToShardEventStreamError>;
+type EventStream = EventReceiver<SubscribeToShardEventStream, SubscribeToShardEventStreamError>;
 
 /// The memory that an event takes while it is received, as a multiple of its message: the pieces of the message, the message in one
 /// piece, and what is decoded from it. Seen in a process's resident memory: 2.6 to 3.1 times the message for events of many records, of 100
@@ -31,9 +31,9 @@ const MEMORY_WHILE_RECEIVING: usize = 3;
 pub(super) struct KinesisSubscription {
     shard: ShardId,
     /// Nothing when it has ended.
-    events: Option<Events>,
+    events: Option<EventStream>,
     /// What the response comes through.
-    gate: Gate,
+    gate: MessageGate,
     /// What was there before it was known to begin.
     came: Option<Came>,
 }
@@ -42,7 +42,7 @@ pub(super) struct KinesisSubscription {
 type Came = Result<Option<Pushed>, Error>;
 
 impl KinesisSubscription {
-    pub(super) fn new(shard: ShardId, events: Events, gate: Gate) -> Self {
+    pub(super) fn new(shard: ShardId, events: EventStream, gate: MessageGate) -> Self {
         Self { shard, events: Some(events), gate, came: None }
     }
 
@@ -62,7 +62,7 @@ impl KinesisSubscription {
                 }
                 Err(error) => {
                     self.events = None;
-                    return Err(broken(Operation::SubscribeToShard, error));
+                    return Err(broken(KinesisOperation::SubscribeToShard, error));
                 }
             }
         };
@@ -114,7 +114,7 @@ impl Subscription for KinesisSubscription {
 /// that names the shards that follow and has a continuation contradicts itself: the shard is read on, and it is asked
 /// whether it has ended.
 fn pushed(event: SubscribeToShardEvent) -> Result<Pushed, Error> {
-    let mut pushed = Pushed::new(convert::raw_records(Operation::SubscribeToShard, event.records)?);
+    let mut pushed = Pushed::new(convert::raw_records(KinesisOperation::SubscribeToShard, event.records)?);
     pushed.millis_behind_latest = u64::try_from(event.millis_behind_latest).ok();
     let children = convert::children(event.child_shards.unwrap_or_default());
     if event.continuation_sequence_number.is_empty() {

@@ -56,7 +56,7 @@ pub struct Call {
 
 /// A failure to come.
 #[derive(Debug)]
-struct Fault {
+struct PlannedFault {
     operation: Operation,
     /// Any shard, if nothing.
     shard: Option<ShardId>,
@@ -72,7 +72,7 @@ const REMEMBERED: usize = 1 << 16;
 pub(super) struct Ledger {
     calls: VecDeque<Call>,
     counts: BTreeMap<(Operation, Option<ShardId>), u64>,
-    faults: VecDeque<Fault>,
+    faults: VecDeque<PlannedFault>,
 }
 
 impl Ledger {
@@ -84,7 +84,8 @@ impl Ledger {
         self.calls.push_back(Call { operation, shard: shard.cloned(), at });
         *self.counts.entry((operation, shard.cloned())).or_default() += 1;
 
-        let meets = |fault: &Fault| fault.operation == operation && (fault.shard.is_none() || fault.shard.as_ref() == shard);
+        let meets =
+            |fault: &PlannedFault| fault.operation == operation && (fault.shard.is_none() || fault.shard.as_ref() == shard);
         let Some(index) = self.faults.iter().position(meets) else { return Ok(()) };
         let fault = &mut self.faults[index];
         let kind = fault.kind;
@@ -97,7 +98,7 @@ impl Ledger {
 
     pub(super) fn fail_next(&mut self, operation: Operation, shard: Option<ShardId>, kind: ErrorKind, calls: u32) {
         if calls > 0 {
-            self.faults.push_back(Fault { operation, shard, kind, left: calls });
+            self.faults.push_back(PlannedFault { operation, shard, kind, left: calls });
         }
     }
 

@@ -10,7 +10,7 @@ use super::shard::ShardLog;
 
 /// All shards of a stream with what they retain.
 #[derive(Debug)]
-pub(super) struct Log {
+pub(super) struct StreamLog {
     shards: BTreeMap<ShardId, ShardLog>,
     /// How many shards there ever were.
     shards_made: u64,
@@ -22,7 +22,7 @@ pub(super) struct Log {
     horizon: Option<Timestamp>,
 }
 
-impl Log {
+impl StreamLog {
     /// Shards that share the hash keys evenly, made at this time. No shard is as good as one.
     pub(super) fn new(shards: u32, now: Timestamp) -> Self {
         let mut log = Self { shards: BTreeMap::new(), shards_made: 0, events: 0, last_arrival: now, horizon: None };

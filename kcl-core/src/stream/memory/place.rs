@@ -14,14 +14,14 @@ pub(super) fn sequence_number(count: u64) -> SequenceNumber {
 
 /// A place between the records of a shard, and the text that a cursor carries it in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum LogPosition {
     /// Before this sequence number.
     Before(SequenceNumber),
     /// After it.
     After(SequenceNumber),
 }
 
-impl Place {
+impl LogPosition {
     /// The sequence number AT which a reader goes on from this place; it may be given one record again.
     pub(super) const fn sequence(&self) -> &SequenceNumber {
         match self {
@@ -42,14 +42,14 @@ impl Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CursorText {
     pub(super) generation: u64,
-    pub(super) place: Place,
+    pub(super) place: LogPosition,
 }
 
 impl fmt::Display for CursorText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
-            Place::Before(sequence) => write!(f, "{}/before/{sequence}", self.generation),
-            Place::After(sequence) => write!(f, "{}/after/{sequence}", self.generation),
+            LogPosition::Before(sequence) => write!(f, "{}/before/{sequence}", self.generation),
+            LogPosition::After(sequence) => write!(f, "{}/after/{sequence}", self.generation),
         }
     }
 }
@@ -66,8 +66,8 @@ impl FromStr for CursorText {
         };
         let sequence = sequence.parse().map_err(|_| ())?;
         let place = match side {
-            "before" => Place::Before(sequence),
-            "after" => Place::After(sequence),
+            "before" => LogPosition::Before(sequence),
+            "after" => LogPosition::After(sequence),
             _ => return Err(()),
         };
         Ok(Self { generation: generation.parse().map_err(|_| ())?, place })

@@ -10,7 +10,7 @@ use crate::stream::{
 use super::MemoryStream;
 use super::ledger::Operation;
 use super::place::CursorText;
-use super::shard::{Found, MAX_PAGE_BYTES, MAX_PAGE_RECORDS};
+use super::shard::{MAX_PAGE_BYTES, MAX_PAGE_RECORDS, ReadResult};
 
 #[async_trait]
 impl Stream for MemoryStream {
@@ -83,7 +83,7 @@ pub(super) fn check_start(operation: &'static str, at: &StartAt, now: Timestamp)
 }
 
 /// How old the last record of a page is; 0 is said only when nothing follows it.
-pub(super) fn millis_behind(found: &Found, now: Timestamp) -> u64 {
+pub(super) fn millis_behind(found: &ReadResult, now: Timestamp) -> u64 {
     let last = found.records.last().and_then(|record| record.arrived_at).filter(|_| found.more);
     last.map_or(0, |at| u64::try_from(now.as_millis().saturating_sub(at.as_millis())).unwrap_or(0).max(1))
 }

@@ -3,7 +3,7 @@ use std::collections::VecDeque;
 use crate::model::{ChildShard, RawRecord, SequenceNumber, Shard, ShardId, Timestamp};
 use crate::stream::StartAt;
 
-use super::place::Place;
+use super::place::LogPosition;
 
 /// The service's bounds of a page: 10,000 records and 10 MiB.
 pub(super) const MAX_PAGE_RECORDS: u32 = 10_000;
@@ -22,9 +22,9 @@ pub(super) struct ShardLog {
 }
 
 /// What one read finds.
-pub(super) struct Found {
+pub(super) struct ReadResult {
     pub(super) records: Vec<RawRecord>,
-    pub(super) next: Place,
+    pub(super) next: LogPosition,
     /// The shard holds more behind these records.
     pub(super) more: bool,
 }
@@ -59,20 +59,20 @@ impl ShardLog {
     }
 
     /// The place that a reader asks for; `tip` is the number of the stream's next event.
-    pub(super) fn place(&self, at: &StartAt, tip: SequenceNumber) -> Place {
+    pub(super) fn place(&self, at: &StartAt, tip: SequenceNumber) -> LogPosition {
         match at {
-            StartAt::TrimHorizon => Place::Before(SequenceNumber::from_u128(0)),
+            StartAt::TrimHorizon => LogPosition::Before(SequenceNumber::from_u128(0)),
             StartAt::Timestamp(time) => {
                 let first = self.records.partition_point(|record| record.arrived_at < Some(*time));
-                Place::Before(self.records.get(first).map_or(tip, |record| record.sequence.clone()))
+                LogPosition::Before(self.records.get(first).map_or(tip, |record| record.sequence.clone()))
             }
-            StartAt::Sequence(sequence) => Place::Before(sequence.clone()),
-            StartAt::AfterSequence(sequence) => Place::After(sequence.clone()),
+            StartAt::Sequence(sequence) => LogPosition::Before(sequence.clone()),
+            StartAt::AfterSequence(sequence) => LogPosition::After(sequence.clone()),
         }
     }
 
     /// What a reader at this place is given.
-    pub(super) fn read(&self, place: &Place, limit: usize, most_bytes: usize) -> Found {
+    pub(super) fn read(&self, place: &LogPosition, limit: usize, most_bytes: usize) -> ReadResult {
         let first = self.records.partition_point(|record| place.is_past(record));
         let mut bytes = 0;
         let fits = |record: &&RawRecord| {
@@ -81,8 +81,8 @@ impl ShardLog {
             bytes <= most_bytes || bytes == record.data.len() + record.partition_key.len()
         };
         let records: Vec<_> = self.records.range(first..).take(limit).take_while(fits).cloned().collect();
-        Found {
-            next: records.last().map_or_else(|| place.clone(), |last| Place::After(last.sequence.clone())),
+        ReadResult {
+            next: records.last().map_or_else(|| place.clone(), |last| LogPosition::After(last.sequence.clone())),
             more: first + records.len() < self.records.len(),
             records,
         }

@@ -5,14 +5,14 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::Clock;
-use crate::level::Level;
 use crate::model::{Moment, SequenceNumber, Shard, ShardId, Timestamp};
 use crate::runtime::system_clock;
 use crate::stream::{Consumer, Error, ErrorKind, StreamDescription};
+use crate::watermark::Watermark;
 
 use super::consumers::{Consumers, Subscribed, SubscriptionFault};
 use super::ledger::{Call, Ledger, Operation};
-use super::log::Log;
+use super::log::StreamLog;
 use super::shard::ShardLog;
 
 /// A stream in the memory of this process. Clones are the same stream.
@@ -35,18 +35,18 @@ use super::shard::ShardLog;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct MemoryStream(Arc<Inner>);
+pub struct MemoryStream(Arc<MemoryInner>);
 
-struct Inner {
+struct MemoryInner {
     description: StreamDescription,
     clock: Arc<dyn Clock>,
-    state: Mutex<State>,
+    state: Mutex<MemoryState>,
     /// Grows with whatever a subscription may wait for.
-    changes: Level,
+    changes: Watermark,
 }
 
-pub(super) struct State {
-    pub(super) log: Log,
+pub(super) struct MemoryState {
+    pub(super) log: StreamLog,
     pub(super) ledger: Ledger,
     pub(super) consumers: Consumers,
     /// How often all cursors were expired: a cursor of an earlier generation is no good.
@@ -72,11 +72,11 @@ impl MemoryStream {
     pub fn with_clock(name: &str, shards: u32, clock: Arc<dyn Clock>) -> Self {
         let now = clock.wall();
         let arn = format!("arn:aws:kinesis:us-east-1:000000000000:stream/{name}");
-        let log = Log::new(shards, now);
+        let log = StreamLog::new(shards, now);
         let description = StreamDescription::new(arn, now, RETENTION);
         let consumers = Consumers::new(Arc::clone(&description.arn));
-        let state = State { log, ledger: Ledger::default(), consumers, generation: 0, shards_a_page: SHARDS_A_PAGE };
-        Self(Arc::new(Inner { description, clock, state: Mutex::new(state), changes: Level::default() }))
+        let state = MemoryState { log, ledger: Ledger::default(), consumers, generation: 0, shards_a_page: SHARDS_A_PAGE };
+        Self(Arc::new(MemoryInner { description, clock, state: Mutex::new(state), changes: Watermark::default() }))
     }
 
     /// Puts a record: its key decides which open shard takes it. Keys are hashed evenly and always alike, but not as the service
@@ -284,7 +284,7 @@ impl MemoryStream {
     }
 
     /// Changes what the stream holds, and wakes who waits for that.
-    fn change<T>(&self, change: impl FnOnce(&mut Log, Timestamp) -> Result<T, Error>) -> Result<T, Error> {
+    fn change<T>(&self, change: impl FnOnce(&mut StreamLog, Timestamp) -> Result<T, Error>) -> Result<T, Error> {
         let changed = change(&mut self.state().log, self.wall());
         self.changed();
         changed
@@ -305,7 +305,7 @@ impl MemoryStream {
         Arc::clone(&self.0.clock)
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, MemoryState> {
         // No code that can panic leaves the state half written.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

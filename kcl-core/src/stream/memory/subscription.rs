@@ -7,7 +7,7 @@ use crate::stream::{ConsumerArn, Error, Pushed, Subscription};
 
 use super::MemoryStream;
 use super::consumers::SubscriptionFault;
-use super::place::Place;
+use super::place::LogPosition;
 use super::read::millis_behind;
 
 /// A shard's records as they are put.
@@ -17,7 +17,7 @@ pub(super) struct MemorySubscription {
     number: usize,
     consumer: ConsumerArn,
     shard: ShardId,
-    place: Place,
+    place: LogPosition,
     /// When the last event was given.
     last: Moment,
     until: Moment,
@@ -33,7 +33,7 @@ const MAX_EVENT_RECORDS: usize = 10_000;
 const MAX_EVENT_BYTES: usize = 1 << 20;
 
 /// What a subscription has at a moment.
-enum Found {
+enum Due {
     Event(Pushed),
     Over,
     /// Nothing before this moment, unless something is put.
@@ -49,7 +49,7 @@ impl MemorySubscription {
         number: usize,
         consumer: ConsumerArn,
         shard: ShardId,
-        place: Place,
+        place: LogPosition,
         now: Moment,
         until: Moment,
         fault: Option<SubscriptionFault>,
@@ -63,34 +63,34 @@ impl MemorySubscription {
         self.stream.state().consumers.over(self.number, now);
     }
 
-    fn look(&mut self) -> Result<Found, Error> {
+    fn look(&mut self) -> Result<Due, Error> {
         let now = self.stream.now();
         let state = self.stream.state();
         match self.fault {
-            Some(SubscriptionFault::EndAfter(events)) if self.events >= events => return Ok(Found::Over),
+            Some(SubscriptionFault::EndAfter(events)) if self.events >= events => return Ok(Due::Over),
             Some(SubscriptionFault::BreakAfter(events, kind)) if self.events >= events => {
                 return Err(Error::new(kind, "SubscribeToShard", "a failure that was asked for"));
             }
-            Some(SubscriptionFault::SilentAfter(events)) if self.events >= events => return Ok(Found::Silence),
+            Some(SubscriptionFault::SilentAfter(events)) if self.events >= events => return Ok(Due::Silence),
             _ => {}
         }
         state.consumers.still_holds(self.number, &self.consumer, &self.shard, now)?;
         if now >= self.until {
-            return Ok(Found::Over);
+            return Ok(Due::Over);
         }
         let log = state.log.shard("SubscribeToShard", &self.shard)?;
         let found = log.read(&self.place, MAX_EVENT_RECORDS, MAX_EVENT_BYTES);
         let is_last = log.shard.closed && !found.more;
         let next = self.last + EMPTY_EVENT;
         if found.records.is_empty() && !is_last && now < next {
-            return Ok(Found::Nothing(next.min(self.until)));
+            return Ok(Due::Nothing(next.min(self.until)));
         }
         let behind = millis_behind(&found, self.stream.wall());
         let event = Pushed::new(found.records).behind(behind);
         let event = if is_last { event.last(log.children.clone()) } else { event.continued_at(found.next.sequence().clone()) };
         (self.place, self.last, self.over) = (found.next, now, is_last);
         self.events += 1;
-        Ok(Found::Event(event))
+        Ok(Due::Event(event))
     }
 }
 
@@ -101,9 +101,9 @@ impl Subscription for MemorySubscription {
             // Before the look, or what is put between the two would wake nobody.
             let changed = self.stream.next_change();
             match self.look() {
-                Ok(Found::Event(event)) => return Ok(Some(event)),
-                Ok(Found::Over) => self.over(),
-                Ok(Found::Nothing(until)) => {
+                Ok(Due::Event(event)) => return Ok(Some(event)),
+                Ok(Due::Over) => self.over(),
+                Ok(Due::Nothing(until)) => {
                     let clock = self.stream.clock();
                     tokio::select! {
                         biased;
@@ -111,7 +111,7 @@ impl Subscription for MemorySubscription {
                         () = clock.sleep_until(until) => {}
                     }
                 }
-                Ok(Found::Silence) => std::future::pending().await,
+                Ok(Due::Silence) => std::future::pending().await,
                 Err(error) => {
                     self.over();
                     return Err(error);

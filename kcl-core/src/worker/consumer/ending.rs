@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::decide::consumer::Step;
-use crate::decide::shards::End;
+use crate::decide::shards::EndVerdict;
 use crate::fetch::{Batch, OpenAgain, ReadEnd};
 use crate::model::{ChildShard, Moment};
 use crate::runtime::{jitter, pause, within};
@@ -19,7 +19,7 @@ const LAST_BATCH: Duration = Duration::from_secs(2);
 const LIST_AGAIN: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(2));
 
 /// An end that was read and is not confirmed yet.
-pub(super) struct Ending {
+pub(super) struct PendingEnd {
     read: ReadEnd,
     /// When it was read.
     since: Moment,
@@ -41,7 +41,7 @@ impl ShardConsumer {
             () = self.signalled() => None,
             judged = turns.while_waiting(asked) => judged,
         };
-        if let Some(Ok(End::Ended(children))) = judged {
+        if let Some(Ok(EndVerdict::Ended(children))) = judged {
             batch.children.clone_from(&children);
             self.confirmed = Some(children);
         } else {
@@ -51,7 +51,7 @@ impl ShardConsumer {
 
     /// All has been handed out, as an answer says.
     pub(super) fn end_read(&mut self, read: ReadEnd) {
-        self.ending = Some(Ending { read, since: self.clock.now(), asked: 0 });
+        self.ending = Some(PendingEnd { read, since: self.clock.now(), asked: 0 });
     }
 
     /// Asks the listing whether the shard has ended; if not, it is opened again where it was.
@@ -61,7 +61,7 @@ impl ShardConsumer {
     pub(super) async fn await_end(&mut self) -> Option<Step> {
         let ending = self.ending.as_mut()?;
         let judged = if let Some(children) = self.confirmed.take() {
-            End::Ended(children)
+            EndVerdict::Ended(children)
         } else {
             let wait = ending.asked.checked_sub(1).map(|before| LIST_AGAIN.delay(before, jitter()));
             ending.asked = ending.asked.saturating_add(1);
@@ -90,13 +90,13 @@ impl ShardConsumer {
         };
         self.turns().answered();
         match judged {
-            End::Ended(children) => return Some(self.end_confirmed(children)),
-            End::Open => self.refuse_end(),
-            End::ReadAgain => {
+            EndVerdict::Ended(children) => return Some(self.end_confirmed(children)),
+            EndVerdict::Open => self.refuse_end(),
+            EndVerdict::ReadAgain => {
                 self.seen_closed = true;
                 self.open_again(Duration::ZERO, true);
             }
-            End::ListAgain => {}
+            EndVerdict::ListAgain => {}
         }
         None
     }

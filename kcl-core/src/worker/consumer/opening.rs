@@ -6,14 +6,14 @@ use std::time::Duration;
 use crate::decide::consumer::Step;
 use crate::decide::first_time::{self, Missing};
 use crate::decide::registration::{LONGEST, LONGEST_BEFORE_POLLING};
-use crate::fetch::fan_out::{NoConsumer, Registration, SILENCE, Subscribed, SubscribedSettings};
-use crate::fetch::{Feed, Fetch, FetchError, Intake, Polling, PollingSettings, Resume};
+use crate::fetch::fan_out::{FanOutFetch, FanOutSettings, NoConsumer, Registration, SILENCE};
+use crate::fetch::{Fetch, FetchError, PageDecoder, PollingFetch, PollingSettings, Prefetcher, Resume};
 use crate::lease::with_causes;
 use crate::meters::SubscriptionMeters;
 use crate::model::{Checkpoint, Facts, Moment};
 use crate::stream::{self, ConsumerArn, ErrorKind, Stream};
 use crate::tenancy::held::OrderError;
-use crate::worker::coordination::Whereabouts;
+use crate::worker::coordination::ShardFate;
 use crate::worker::error::RunError;
 use crate::worker::event::Event;
 
@@ -50,7 +50,7 @@ impl ShardConsumer {
         }
     }
 
-    pub(super) async fn open_feed(&mut self) -> Result<Feed, Step> {
+    pub(super) async fn open_feed(&mut self) -> Result<Prefetcher, Step> {
         self.resolve_start().await?;
         // A feed that is opened again goes on behind what is done.
         let begin = self.done.clone().map_or_else(|| self.begin.clone(), Checkpoint::At);
@@ -66,7 +66,7 @@ impl ShardConsumer {
         let turns = self.turns();
         let clock = Arc::clone(&self.clock);
         let intake =
-            Intake::new(Arc::clone(&clock), self.meters.clone(), resume, self.row.hash_range, parts.settings.out_of_range)
+            PageDecoder::new(Arc::clone(&clock), self.meters.clone(), resume, self.row.hash_range, parts.settings.out_of_range)
                 .until(self.inner.bound());
         let call_limit = parts.settings.call_limit;
         self.subscribed = consumer.is_some();
@@ -74,9 +74,9 @@ impl ShardConsumer {
         let fetch: Box<dyn Fetch> = match consumer {
             Some((registration, consumer)) => {
                 let (polled, listed) = (Arc::clone(&source), self.stream.listed.clone());
-                let settings = SubscribedSettings { call_limit, memory_while_reading: source.memory_while_reading() };
+                let settings = FanOutSettings { call_limit, memory_while_reading: source.memory_while_reading() };
                 let meters = SubscriptionMeters::new(&self.labels);
-                Box::new(Subscribed::new(
+                Box::new(FanOutFetch::new(
                     registration,
                     consumer,
                     shard,
@@ -94,10 +94,10 @@ impl ShardConsumer {
                 let read_limit = parts.settings.read_limit.min(call_limit);
                 let (pace, max_records) = (parts.settings.pace(), parts.settings.max_records);
                 let settings = PollingSettings { pace, max_records, call_limit, read_limit };
-                Box::new(Polling::new(source, shard, clock, settings, seat, turns, intake))
+                Box::new(PollingFetch::new(source, shard, clock, settings, seat, turns, intake))
             }
         };
-        Ok(Feed::start(fetch))
+        Ok(Prefetcher::start(fetch))
     }
 
     /// How long the stream may say nothing of this shard while all is well: a few polls, or what a subscription may be silent for.
@@ -199,15 +199,15 @@ impl ShardConsumer {
             found = turns.while_waiting(self.coordination.whereabouts(Arc::clone(&self.stream), self.row.key.clone(), stored)) => found,
         };
         match found {
-            Whereabouts::Listed | Whereabouts::Unknown => None,
-            Whereabouts::Left { gap, children } => {
+            ShardFate::Listed | ShardFate::Unknown => None,
+            ShardFate::Left { gap, children } => {
                 self.feed = None;
                 self.children = children;
                 Some(self.report_gap(gap).unwrap_or(Step::EndReached))
             }
             // One stream of several that cannot be listed is no reason to stop reading the others.
-            Whereabouts::Failed(RunError::Stream(error)) => Some(self.refused(error)),
-            Whereabouts::Failed(cause) => Some(self.stop_worker(cause)),
+            ShardFate::Failed(RunError::Stream(error)) => Some(self.refused(error)),
+            ShardFate::Failed(cause) => Some(self.stop_worker(cause)),
         }
     }
 }

@@ -2,22 +2,22 @@
 
 use std::sync::Arc;
 
-use crate::decide::reading::{Failing, News};
-use crate::tenancy::held::Turns;
+use crate::decide::reading::{Failing, ReadingChange};
+use crate::tenancy::held::ProgressReporter;
 use crate::worker::event::Event;
 
 use super::{GiveUp, ShardConsumer};
 
 impl ShardConsumer {
     /// A handle for saying that this shard's loop turned, and what the calls that read it came to.
-    pub(super) fn turns(&self) -> Turns {
+    pub(super) fn turns(&self) -> ProgressReporter {
         let (outlet, shard) = (self.inner.outlet.clone(), self.shard.clone());
-        let listener = move |news: News, error: Arc<str>| match news {
-            News::Fails(Failing { since, last, attempts, .. }) => {
+        let listener = move |news: ReadingChange, error: Arc<str>| match news {
+            ReadingChange::Fails(Failing { since, last, attempts, .. }) => {
                 let (shard, for_long) = (shard.clone(), last.since(since));
                 outlet.say(Event::ReadingFails { shard, for_long, attempts, error });
             }
-            News::GoesOn(Failing { attempts, .. }) => {
+            ReadingChange::GoesOn(Failing { attempts, .. }) => {
                 outlet.say(Event::ReadingGoesOn { shard: shard.clone(), attempts });
             }
         };

@@ -13,8 +13,8 @@ use crate::worker::error::RunError;
 use crate::worker::event::Event;
 use crate::worker::streams::ReadStream;
 
-use super::context::{Audited, Context, Trouble};
-use super::view::Look;
+use super::context::{Audited, Context, CoordinationError};
+use super::table_cache::Scan;
 
 /// A stream that could not be described is asked again after 1 s, and then less and less often.
 const AGAIN: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
@@ -25,7 +25,7 @@ const DESCRIBED_EVERY: Duration = Duration::from_secs(1);
 
 impl Context {
     /// Reads what the stream is, unless that is known.
-    pub(super) async fn describe(&self, of: &Arc<ReadStream>) -> Result<Arc<StreamDescription>, Trouble> {
+    pub(super) async fn describe(&self, of: &Arc<ReadStream>) -> Result<Arc<StreamDescription>, CoordinationError> {
         match of.description() {
             Some(description) => Ok(description),
             None => self.describe_anew(of).await,
@@ -34,7 +34,7 @@ impl Context {
 
     /// Reads what the stream is now: how long it keeps records may have been changed, and it may have been deleted and made again. One
     /// that was is read from now on in the place of the old one, whose leases are left; it is the end of a worker of one stream.
-    pub(super) async fn describe_anew(&self, of: &Arc<ReadStream>) -> Result<Arc<StreamDescription>, Trouble> {
+    pub(super) async fn describe_anew(&self, of: &Arc<ReadStream>) -> Result<Arc<StreamDescription>, CoordinationError> {
         let found = of.facts.ask(&**self.clock(), DESCRIBED_EVERY, async {
             let source = of.reader(&self.inner).await?;
             Ok(self.stream_call("DescribeStreamSummary", source.describe()).await?)
@@ -46,7 +46,7 @@ impl Context {
             }
             Err(trouble) => {
                 of.listed(Some(with_causes(&*trouble).into()));
-                return Err(Trouble::again(&trouble));
+                return Err(CoordinationError::again(&trouble));
             }
         };
         check_source(of, &found)?;
@@ -56,7 +56,7 @@ impl Context {
         };
         let arn = Arc::clone(&found.arn);
         if !of.is_one_of_several() {
-            return Err(Trouble::Fatal(RunError::StreamReplaced { stream: arn }));
+            return Err(CoordinationError::Fatal(RunError::StreamReplaced { stream: arn }));
         }
         if self.inner.parts.streams.replace(of, found) {
             self.inner.outlet.say(Event::StreamReplaced { stream: of.name.clone() });
@@ -98,12 +98,12 @@ impl Context {
     }
 
     /// Whether the rows of the table belong to the stream that is read. Nothing is written before that is known.
-    pub(super) async fn check_rows(&self) -> Result<(), Trouble> {
+    pub(super) async fn check_rows(&self) -> Result<(), CoordinationError> {
         let mut described = Vec::new();
         for of in self.inner.parts.streams.all() {
             match self.describe(&of).await {
                 Ok(description) => described.push((Arc::clone(&of), description)),
-                Err(Trouble::Fatal(cause)) => return Err(Trouble::Fatal(cause)),
+                Err(CoordinationError::Fatal(cause)) => return Err(CoordinationError::Fatal(cause)),
                 Err(trouble) => self.unless_other_streams(&of, trouble)?,
             }
         }
@@ -114,18 +114,18 @@ impl Context {
             let of_nobody_else = |row: &Lease| of.is_one_of_several() && names_no_stream(row);
             let other = rows.iter().find(|row| of_nobody_else(row) || is_of_other_mode(row, &of, &description));
             if let Some(row) = other {
-                return Err(Trouble::Fatal(other_mode(row, &of, &description)));
+                return Err(CoordinationError::Fatal(other_mode(row, &of, &description)));
             }
         }
         Ok(())
     }
 
     /// One stream of several that cannot be read is no reason to stop reading the others.
-    fn unless_other_streams(&self, of: &ReadStream, trouble: Trouble) -> Result<(), Trouble> {
+    fn unless_other_streams(&self, of: &ReadStream, trouble: CoordinationError) -> Result<(), CoordinationError> {
         let is_whole_worker = match &trouble {
             // A stream that was added wrongly to a worker that runs.
-            Trouble::Fatal(RunError::WrongSource { .. }) => false,
-            trouble => matches!(trouble, Trouble::Table(_) | Trouble::Fatal(_)),
+            CoordinationError::Fatal(RunError::WrongSource { .. }) => false,
+            trouble => matches!(trouble, CoordinationError::Table(_) | CoordinationError::Fatal(_)),
         };
         if !of.is_one_of_several() || is_whole_worker {
             return Err(trouble);
@@ -138,7 +138,7 @@ impl Context {
     /// Compares the shards of the streams with the leases, makes what is missing and deletes what is done and gone. `room` bounds how
     /// many of the new ones this worker may hold; `known` are those that it holds or has seen of late. A row of theirs that is missing
     /// was deleted by somebody, and is put back by its holder with what was done; if nobody does, it is made by a later audit.
-    pub(super) async fn audit(&self, room: usize, known: BTreeSet<LeaseKey>) -> Result<Audited, Trouble> {
+    pub(super) async fn audit(&self, room: usize, known: BTreeSet<LeaseKey>) -> Result<Audited, CoordinationError> {
         let mut not_yet = false;
         for of in &self.inner.parts.streams.all() {
             // The first audit comes right after the first description.
@@ -147,7 +147,7 @@ impl Context {
                 if of.description().is_some() && of.is_one_of_several() && !self.inner.parts.streams.has(of) {
                     continue;
                 }
-                if of.description().is_some() && !matches!(trouble, Trouble::Fatal(_)) {
+                if of.description().is_some() && !matches!(trouble, CoordinationError::Fatal(_)) {
                     // What it was is known, and its listing shows whether it is there.
                     tracing::debug!(stream = %of.name, trouble = %with_causes(&trouble), "the stream could not be described anew");
                     continue;
@@ -163,7 +163,7 @@ impl Context {
         let snapshot = self.whole_table(Consistency::Strong).await?;
         let ended = self.clock().now();
         let mut audited = Audited {
-            look: Look::new(snapshot, begun, ended),
+            look: Scan::new(snapshot, begun, ended),
             made: Vec::new(),
             acquired: Vec::new(),
             put_off: false,
@@ -175,8 +175,10 @@ impl Context {
             let done = self.audit_stream(of, left, &known, &mut audited).await;
             match &done {
                 Ok(()) => of.listed(None),
-                Err(trouble @ (Trouble::Stream(_) | Trouble::Listing(_))) => of.listed(Some(with_causes(trouble).into())),
-                Err(Trouble::Table(_) | Trouble::Fatal(_)) => {}
+                Err(trouble @ (CoordinationError::Stream(_) | CoordinationError::Listing(_))) => {
+                    of.listed(Some(with_causes(trouble).into()))
+                }
+                Err(CoordinationError::Table(_) | CoordinationError::Fatal(_)) => {}
             }
             let done = done.or_else(|trouble| {
                 audited.not_yet |= trouble.is_not_yet() && !audited.look.leases.iter().any(|row| of.has(&row.key));
@@ -200,7 +202,7 @@ impl Context {
         room: usize,
         known: &BTreeSet<LeaseKey>,
         audited: &mut Audited,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), CoordinationError> {
         let rows: Vec<&Lease> = audited.look.leases.iter().filter(|row| of.has(&row.key)).collect();
         if let Some(description) = of.description() {
             check_stream(&audited.look.leases, of, &description)?;
@@ -301,7 +303,7 @@ pub(super) fn by_shard<'a>(rows: impl IntoIterator<Item = &'a Lease>) -> Leases<
 }
 
 /// The source must read the stream that it was given for.
-fn check_source(of: &ReadStream, stream: &StreamDescription) -> Result<(), Trouble> {
+fn check_source(of: &ReadStream, stream: &StreamDescription) -> Result<(), CoordinationError> {
     let is_wanted = match of.name.arn() {
         Some(arn) => *arn == *stream.arn,
         None => stream.name().is_none_or(|name| name == of.name.name()),
@@ -309,18 +311,18 @@ fn check_source(of: &ReadStream, stream: &StreamDescription) -> Result<(), Troub
     if is_wanted {
         return Ok(());
     }
-    Err(Trouble::Fatal(RunError::WrongSource { wanted: of.name.clone(), found: Arc::clone(&stream.arn) }))
+    Err(CoordinationError::Fatal(RunError::WrongSource { wanted: of.name.clone(), found: Arc::clone(&stream.arn) }))
 }
 
 /// The rows must belong to the stream that is read, and to that one, not to a former one of its name.
-fn check_stream(rows: &[Lease], of: &ReadStream, stream: &StreamDescription) -> Result<(), Trouble> {
+fn check_stream(rows: &[Lease], of: &ReadStream, stream: &StreamDescription) -> Result<(), CoordinationError> {
     for row in rows.iter().filter(|row| of.has(&row.key)) {
         if let Some(found) = row.facts.stream_arn.as_ref().filter(|found| **found != stream.arn) {
             let (found, wanted) = (Arc::clone(found), Arc::clone(&stream.arn));
-            return Err(Trouble::Fatal(RunError::OtherStream { found, wanted }));
+            return Err(CoordinationError::Fatal(RunError::OtherStream { found, wanted }));
         }
         if row.facts.stream_created_at.is_some_and(|created| created != stream.created_at) {
-            return Err(Trouble::Fatal(RunError::StreamReplaced { stream: Arc::clone(&stream.arn) }));
+            return Err(CoordinationError::Fatal(RunError::StreamReplaced { stream: Arc::clone(&stream.arn) }));
         }
     }
     Ok(())
@@ -352,11 +354,11 @@ fn other_mode(row: &Lease, of: &ReadStream, stream: &StreamDescription) -> RunEr
 
 /// No worker may have begun to read the stream in the other way meanwhile. Where it was added to others, and nothing was read of it, it is
 /// left alone: the others are read on.
-fn check_mode(rows: &[Lease], of: &ReadStream, stream: &StreamDescription) -> Result<(), Trouble> {
+fn check_mode(rows: &[Lease], of: &ReadStream, stream: &StreamDescription) -> Result<(), CoordinationError> {
     let Some(row) = rows.iter().find(|row| is_of_other_mode(row, of, stream)) else { return Ok(()) };
     let error = other_mode(row, of, stream);
     if of.is_one_of_several() && !rows.iter().any(|row| of.has(&row.key)) {
         return Err(stream::Error::new(ErrorKind::Denied, "to compare its leases", error.to_string()).into());
     }
-    Err(Trouble::Fatal(error))
+    Err(CoordinationError::Fatal(error))
 }

@@ -16,35 +16,35 @@ use crate::lease::{Consistency, Error, MalformedRow, Snapshot, with_causes};
 use crate::model::{Lease, LeaseKey, Moment, ShardId, Timestamp, WorkerId};
 use crate::runtime::{Clock, jitter, pause, within};
 use crate::stream::{self, ErrorKind, ShardFilter};
-use crate::tenancy::settle::Settler;
+use crate::tenancy::table_client::TableClient;
 use crate::worker::error::RunError;
 use crate::worker::event::Event;
-use crate::worker::shared::Shared;
+use crate::worker::single_flight::SingleFlight;
 use crate::worker::streams::ReadStream;
-use crate::worker::worker::Inner;
+use crate::worker::worker::WorkerInner;
 
-use super::link::Wanted;
-use super::view::Look;
+use super::link::WantedPhase;
+use super::table_cache::Scan;
 
 /// What the parts of the coordination work with.
 pub(super) struct Context {
-    pub(super) inner: Arc<Inner>,
-    pub(super) settler: Settler,
+    pub(super) inner: Arc<WorkerInner>,
+    pub(super) settler: TableClient,
     pub(super) timing: Timing,
-    wanted: Wanted,
+    wanted: WantedPhase,
     /// Since when shards that the service did not know are missing from the listing.
     unlisted: Mutex<BTreeMap<LeaseKey, Moment>>,
     /// Audits that this worker has done.
     audits: AtomicU64,
     /// The rows of the table, for those who need them for the sake of one lease.
-    rows: Shared<Snapshot, Trouble>,
+    rows: SingleFlight<Snapshot, CoordinationError>,
     /// Turns of those who read the rows of parents.
     parents: Semaphore,
 }
 
 /// What an audit has shown and done.
 pub(super) struct Audited {
-    pub(super) look: Look,
+    pub(super) look: Scan,
     /// The leases that it made.
     pub(super) made: Vec<LeaseKey>,
     /// Those of them that are this worker's.
@@ -68,7 +68,7 @@ pub(crate) struct Listing {
 
 /// Why something of the coordination did not work.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Trouble {
+pub(crate) enum CoordinationError {
     #[error(transparent)]
     Table(#[from] Error),
     #[error(transparent)]
@@ -79,7 +79,7 @@ pub(crate) enum Trouble {
     Fatal(RunError),
 }
 
-impl Trouble {
+impl CoordinationError {
     /// The same of one stream of several: that it cannot be listed is no reason to stop reading the others.
     pub(super) fn of_stream(self, of: &ReadStream) -> Self {
         match self {
@@ -140,10 +140,10 @@ impl Trouble {
 
 /// What is beneath a trouble that several have.
 #[derive(Debug)]
-struct Cause(Arc<Trouble>);
+struct Cause(Arc<CoordinationError>);
 
 impl Cause {
-    fn of(trouble: &Arc<Trouble>) -> BoxError {
+    fn of(trouble: &Arc<CoordinationError>) -> BoxError {
         Box::new(Self(Arc::clone(trouble)))
     }
 }
@@ -170,9 +170,9 @@ pub(super) const BETWEEN_TRIES: Duration = Duration::from_millis(200);
 const APART: Duration = Duration::from_millis(200);
 
 impl Context {
-    pub(super) fn new(inner: Arc<Inner>, wanted: Wanted) -> Self {
+    pub(super) fn new(inner: Arc<WorkerInner>, wanted: WantedPhase) -> Self {
         let timing = inner.parts.settings.timing();
-        let settler = Settler::new(Arc::clone(&inner.parts.table), Arc::clone(&inner.parts.clock), timing.call_limit);
+        let settler = TableClient::new(Arc::clone(&inner.parts.table), Arc::clone(&inner.parts.clock), timing.call_limit);
         let outlet = inner.outlet.clone();
         let mut settler = settler.telling(move |lease, error| {
             outlet.say(Event::Busy { what: "to write a lease", error: format!("{lease}: {error}").into() });
@@ -186,7 +186,7 @@ impl Context {
             wanted,
             unlisted: Mutex::default(),
             audits: AtomicU64::new(0),
-            rows: Shared::default(),
+            rows: SingleFlight::default(),
             parents: Semaphore::new(AT_ONCE * 4),
         }
     }
@@ -262,7 +262,11 @@ impl Context {
     }
 
     /// The listing of somebody who has no use for it when the worker stops: a stop does not wait for it.
-    pub(super) async fn list_while_working(&self, of: &ReadStream, filter: &ShardFilter) -> Result<Arc<Listing>, Trouble> {
+    pub(super) async fn list_while_working(
+        &self,
+        of: &ReadStream,
+        filter: &ShardFilter,
+    ) -> Result<Arc<Listing>, CoordinationError> {
         tokio::select! {
             biased;
             () = self.drain() => {
@@ -274,33 +278,33 @@ impl Context {
 
     /// All shards that the filter lets through, by a listing that was asked for after this question. One listing of all shards is
     /// under way at a time, shared by all who have asked before it began: it may take long, and each lease may have reason to ask.
-    pub(super) async fn list(&self, of: &ReadStream, filter: &ShardFilter) -> Result<Arc<Listing>, Trouble> {
+    pub(super) async fn list(&self, of: &ReadStream, filter: &ShardFilter) -> Result<Arc<Listing>, CoordinationError> {
         if *filter != ShardFilter::All {
             return self.list_anew(of, filter).await.map(Arc::new);
         }
         let listing = of.listing.ask(&**self.clock(), APART, self.list_anew(of, filter)).await;
-        listing.map_err(|trouble| Trouble::again(&trouble))
+        listing.map_err(|trouble| CoordinationError::again(&trouble))
     }
 
     /// The service's time, by the first page of a listing of the open shards.
-    pub(super) async fn service_time(&self, of: &ReadStream) -> Result<Timestamp, Trouble> {
+    pub(super) async fn service_time(&self, of: &ReadStream) -> Result<Timestamp, CoordinationError> {
         let time = of.time.ask(&**self.clock(), APART, async {
             let source = of.reader(&self.inner).await?;
             let page = self.stream_call("ListShards", source.list_shards(&ShardFilter::AtLatest, None)).await?;
             Ok(page.service_time)
         });
-        time.await.map(|time| *time).map_err(|trouble| Trouble::again(&trouble))
+        time.await.map(|time| *time).map_err(|trouble| CoordinationError::again(&trouble))
     }
 
     /// All rows, by a consistent read that was asked for after this question, shared as a listing is.
-    pub(super) async fn all_rows(&self) -> Result<Arc<Snapshot>, Trouble> {
+    pub(super) async fn all_rows(&self) -> Result<Arc<Snapshot>, CoordinationError> {
         let rows = self.rows.ask(&**self.clock(), APART, async { Ok(self.snapshot(Consistency::Strong).await?) });
-        rows.await.map_err(|trouble| Trouble::again(&trouble))
+        rows.await.map_err(|trouble| CoordinationError::again(&trouble))
     }
 
     /// A listing that was taken while a reshard happened is taken again, and one that failed, unless that has taken as long as a call
     /// may: who waits for it has to hear that the stream is out of reach, to leave its shard to others.
-    async fn list_anew(&self, of: &ReadStream, filter: &ShardFilter) -> Result<Listing, Trouble> {
+    async fn list_anew(&self, of: &ReadStream, filter: &ShardFilter) -> Result<Listing, CoordinationError> {
         let asked = self.clock().now();
         let mut tries = 0;
         loop {
@@ -316,14 +320,14 @@ impl Context {
                 Err(trouble) => trouble,
             };
             let again = match &trouble {
-                Trouble::Stream(error) => {
+                CoordinationError::Stream(error) => {
                     matches!(
                         error.kind,
                         ErrorKind::Transient | ErrorKind::Unreachable | ErrorKind::Throttled | ErrorKind::Expired
                     )
                 }
-                Trouble::Listing(_) => true,
-                Trouble::Table(_) | Trouble::Fatal(_) => false,
+                CoordinationError::Listing(_) => true,
+                CoordinationError::Table(_) | CoordinationError::Fatal(_) => false,
             };
             let is_late = self.clock().now().since(asked) >= self.inner.parts.settings.call_limit;
             if !again || tries == TRIES || is_late {
@@ -333,7 +337,7 @@ impl Context {
         }
     }
 
-    async fn list_once(&self, of: &ReadStream, filter: &ShardFilter) -> Result<Listing, Trouble> {
+    async fn list_once(&self, of: &ReadStream, filter: &ShardFilter) -> Result<Listing, CoordinationError> {
         let source = of.reader(&self.inner).await?;
         let mut shards = Vec::new();
         let (mut service_time, mut page) = (None, None);
@@ -469,7 +473,7 @@ impl Context {
 }
 
 /// Tells of a malformed row, unless it is a lease of a stream that is not read here.
-fn tell(inner: &Inner, row: &MalformedRow) -> bool {
+fn tell(inner: &WorkerInner, row: &MalformedRow) -> bool {
     if row.lease().is_some_and(|key| inner.parts.streams.of(key).is_none()) {
         return false;
     }
@@ -479,7 +483,3 @@ fn tell(inner: &Inner, row: &MalformedRow) -> bool {
 
 /// How many leases are made at the same time.
 const AT_ONCE: usize = 16;
-
-#[cfg(test)]
-#[path = "context_test.rs"]
-mod tests;

@@ -5,32 +5,32 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::BoxError;
-use crate::decide::assignment::{Asked, PassedOn, Take};
+use crate::decide::assignment::{OwnRequest, PassedOn, Take};
 use crate::decide::audit::{next_audit, rank};
 use crate::decide::backoff::Backoff;
-use crate::decide::shards::End;
+use crate::decide::shards::EndVerdict;
 use crate::lease::{Changed, with_causes};
-use crate::level::Level;
 use crate::model::{ChildShard, Lease, LeaseKey, Moment, Timestamp, Token, WorkerId};
 use crate::runtime::{Tasks, jitter, pause, within};
-use crate::tenancy::writer::{Note, Tenancy};
+use crate::tenancy::writer::{FromWriter, TenancyEnd};
+use crate::watermark::Watermark;
 use crate::worker::error::RunError;
 use crate::worker::event::Event;
 use crate::worker::reporter;
-use crate::worker::worker::Inner;
+use crate::worker::worker::WorkerInner;
 
-use super::context::{Acquired, Audited, Context, Trouble};
-use super::engaged::Engaged;
-use super::link::{News, Request, Unanswered, Wanted, Whereabouts};
-use super::moves::Answered;
-use super::presence::Presence;
-use super::signal::{self, Announcer, Heard};
-use super::view::{Look, View};
+use super::context::{Acquired, Audited, Context, CoordinationError};
+use super::heartbeat::Heartbeat;
+use super::link::{Request, ShardFate, ToRoot, Unanswered, WantedPhase};
+use super::local_leases::LocalLeases;
+use super::moves::WriteResult;
+use super::signal::{self, Announcer, ChangeNotice};
+use super::table_cache::{Scan, TableCache};
 
-mod carry_out;
-mod ended;
+mod execute;
 mod finish;
-mod hear;
+mod observe;
+mod results;
 
 /// The loop of the coordination: sees what others do, decides what concerns this worker, and keeps the writers of its leases.
 ///
@@ -38,12 +38,12 @@ mod hear;
 /// loop itself is never deaf.
 pub(super) struct Coordinator {
     context: Arc<Context>,
-    news: mpsc::UnboundedSender<News>,
+    news: mpsc::UnboundedSender<ToRoot>,
     requests: mpsc::UnboundedReceiver<Request>,
-    wanted: Wanted,
-    writers: Tasks<(LeaseKey, Option<Token>, Tenancy)>,
-    notes: (mpsc::UnboundedSender<Note>, mpsc::UnboundedReceiver<Note>),
-    jobs: Tasks<Done>,
+    wanted: WantedPhase,
+    writers: Tasks<(LeaseKey, Option<Token>, TenancyEnd)>,
+    notes: (mpsc::UnboundedSender<FromWriter>, mpsc::UnboundedReceiver<FromWriter>),
+    jobs: Tasks<JobResult>,
     /// Jobs under way.
     at_work: usize,
     /// What runs as long as the worker does: its presence, the listener.
@@ -53,12 +53,12 @@ pub(super) struct Coordinator {
     /// Tells of what stands still, as long as there is a lease.
     #[expect(dead_code, reason = "held for its drop")]
     reporting: Tasks,
-    heard: (mpsc::UnboundedSender<Heard>, mpsc::UnboundedReceiver<Heard>),
+    heard: (mpsc::UnboundedSender<ChangeNotice>, mpsc::UnboundedReceiver<ChangeNotice>),
     gates: Tasks,
-    view: View,
-    engaged: Engaged,
+    view: TableCache,
+    engaged: LocalLeases,
     /// The requests of this worker that are not over.
-    asked: BTreeMap<LeaseKey, Asked>,
+    asked: BTreeMap<LeaseKey, OwnRequest>,
     /// Those of them that have not been answered by the table yet.
     asking: BTreeSet<LeaseKey>,
     /// What this worker has passed on and not seen claimed.
@@ -70,7 +70,7 @@ pub(super) struct Coordinator {
     /// The former process under this name left in good order.
     former_left: bool,
     /// What kept the worker from starting, as it was said last.
-    not_started: Option<Trouble>,
+    not_started: Option<CoordinationError>,
     /// The changes of the streams that the first audit saw.
     streams_seen: u64,
     next_look: Moment,
@@ -102,31 +102,31 @@ pub(super) struct Coordinator {
     /// The worker has said that it has begun.
     started: bool,
     /// Counts the ends of shards that this worker has stored or heard of.
-    ends: Level,
+    ends: Watermark,
     /// Reaches 1 when every lease is given up.
-    gone: Level,
+    gone: Watermark,
     left: usize,
 }
 
 /// What a job came to.
-enum Done {
-    Looked(Result<Look, crate::lease::Error>),
+enum JobResult {
+    Looked(Result<Scan, crate::lease::Error>),
     Hinted {
         leases: Vec<(LeaseKey, Option<Lease>)>,
         workers: Vec<(WorkerId, Option<crate::lease::WorkerRow>)>,
         at: Moment,
     },
-    Audited(Result<Audited, Trouble>),
+    Audited(Result<Audited, CoordinationError>),
     Described,
-    DescribedAnew(Result<(), Trouble>),
+    DescribedAnew(Result<(), CoordinationError>),
     /// The stream of this lease has answered this worker again.
     WithinReach(LeaseKey),
-    StartTime(oneshot::Sender<Result<Timestamp, Unanswered>>, Result<Timestamp, Trouble>),
+    StartTime(oneshot::Sender<Result<Timestamp, Unanswered>>, Result<Timestamp, CoordinationError>),
     Listed,
     Taken(LeaseKey, Result<Option<Acquired>, crate::lease::Error>),
-    Requested(LeaseKey, Result<Answered, crate::lease::Error>),
-    Withdrawn(LeaseKey, Result<Answered, crate::lease::Error>),
-    GivenBack(LeaseKey, Result<Answered, crate::lease::Error>),
+    Requested(LeaseKey, Result<WriteResult, crate::lease::Error>),
+    Withdrawn(LeaseKey, Result<WriteResult, crate::lease::Error>),
+    GivenBack(LeaseKey, Result<WriteResult, crate::lease::Error>),
     Buried(WorkerId, Result<(), crate::lease::Error>),
     Requester {
         lease: LeaseKey,
@@ -134,9 +134,9 @@ enum Done {
         row: Result<Option<crate::lease::WorkerRow>, crate::lease::Error>,
         at: Moment,
     },
-    Children(oneshot::Sender<Result<Vec<ChildShard>, Unanswered>>, Result<(Vec<ChildShard>, Vec<Acquired>), Trouble>),
-    Ending(oneshot::Sender<Result<End, Unanswered>>, Result<End, Trouble>),
-    Found(oneshot::Sender<Whereabouts>, Whereabouts, Vec<Acquired>),
+    Children(oneshot::Sender<Result<Vec<ChildShard>, Unanswered>>, Result<(Vec<ChildShard>, Vec<Acquired>), CoordinationError>),
+    Ending(oneshot::Sender<Result<EndVerdict, Unanswered>>, Result<EndVerdict, CoordinationError>),
+    Found(oneshot::Sender<ShardFate>, ShardFate, Vec<Acquired>),
 }
 
 /// A first attempt to reach the table or the stream that failed: 200 ms, doubled up to 5 s.
@@ -148,10 +148,10 @@ const LOOK_IDLE: Duration = Duration::from_secs(30);
 
 impl Coordinator {
     pub(super) fn new(
-        inner: Arc<Inner>,
-        news: mpsc::UnboundedSender<News>,
+        inner: Arc<WorkerInner>,
+        news: mpsc::UnboundedSender<ToRoot>,
         requests: mpsc::UnboundedReceiver<Request>,
-        wanted: Wanted,
+        wanted: WantedPhase,
     ) -> Self {
         let context = Arc::new(Context::new(inner, wanted.clone()));
         let (announcer, announce) = Announcer::new(Arc::clone(&context));
@@ -174,8 +174,8 @@ impl Coordinator {
             reporting,
             heard: mpsc::unbounded_channel(),
             gates: Tasks::new(),
-            view: View::default(),
-            engaged: Engaged::default(),
+            view: TableCache::default(),
+            engaged: LocalLeases::default(),
             asked: BTreeMap::new(),
             asking: BTreeSet::new(),
             passed_on: BTreeMap::new(),
@@ -200,8 +200,8 @@ impl Coordinator {
             describing: false,
             not_yet: 0,
             started: false,
-            ends: Level::default(),
-            gone: Level::default(),
+            ends: Watermark::default(),
+            gone: Watermark::default(),
             left: 0,
         }
     }
@@ -226,7 +226,7 @@ impl Coordinator {
             Ok(()) => {}
             // Not a step further: the table may be another stream's.
             Err(cause) => {
-                let _ = self.news.send(News::Failed(cause));
+                let _ = self.news.send(ToRoot::Failed(cause));
                 return self.leave().await;
             }
         }
@@ -237,7 +237,7 @@ impl Coordinator {
 
     /// The table, the stream and the first leases; tried until it works or cannot, or the worker is stopped.
     async fn begin(&mut self) -> Result<(), RunError> {
-        let mut presence = Some(Presence::new(Arc::clone(&self.context), self.announcer.clone()));
+        let mut presence = Some(Heartbeat::new(Arc::clone(&self.context), self.announcer.clone()));
         let mut failures = 0;
         let context = Arc::clone(&self.context);
         let wanted = self.wanted.clone();
@@ -268,7 +268,7 @@ impl Coordinator {
         Ok(())
     }
 
-    async fn first_audit(&mut self, presence: &mut Option<Presence>) -> Result<Audited, Trouble> {
+    async fn first_audit(&mut self, presence: &mut Option<Heartbeat>) -> Result<Audited, CoordinationError> {
         let context = Arc::clone(&self.context);
         context.settler.table.setup().await?;
         context.check_rows().await?;
@@ -380,7 +380,7 @@ impl Coordinator {
         self.context.inner.parts.settings.max_leases.saturating_sub(self.engaged.len())
     }
 
-    fn job(&mut self, job: impl Future<Output = Done> + Send + 'static) {
+    fn job(&mut self, job: impl Future<Output = JobResult> + Send + 'static) {
         self.at_work += 1;
         self.jobs.start(job);
     }
@@ -401,18 +401,18 @@ impl Coordinator {
     }
 
     /// Something did not work: the worker stops if trying again does not help.
-    fn trouble(&self, what: &'static str, trouble: Trouble) {
-        if matches!(trouble, Trouble::Table(crate::lease::Error::Malformed(_))) {
+    fn trouble(&self, what: &'static str, trouble: CoordinationError) {
+        if matches!(trouble, CoordinationError::Table(crate::lease::Error::Malformed(_))) {
             // The row was told of when it was seen.
             return;
         }
         match trouble.fatal() {
-            Ok(cause) => drop(self.news.send(News::Failed(cause))),
+            Ok(cause) => drop(self.news.send(ToRoot::Failed(cause))),
             Err(trouble) => self.busy(what, &trouble),
         }
     }
 
-    fn busy(&self, what: &'static str, trouble: &Trouble) {
+    fn busy(&self, what: &'static str, trouble: &CoordinationError) {
         self.context.inner.outlet.say(Event::Busy { what, error: with_causes(trouble).into() });
     }
 

@@ -3,16 +3,16 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::decide::shards::{Gate, ParentView, Wait, asks_listing, gate};
+use crate::decide::shards::{ParentGate, ParentView, Wait, asks_listing, gate};
 use crate::lease::with_causes;
-use crate::level::Level;
 use crate::model::{Lease, Moment, ShardId};
 use crate::runtime::pause;
 use crate::stream::{ErrorKind, ShardFilter};
+use crate::watermark::Watermark;
 
 use crate::worker::streams::ReadStream;
 
-use super::context::{Context, Trouble};
+use super::context::{Context, CoordinationError};
 
 /// How often the parents are looked at when nothing in this worker says that one of them has ended. The KCL: 10 s.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -36,7 +36,7 @@ pub(crate) enum AtGate {
 /// Waits until the shard of `row` may be read, and says so. Ends when nobody waits for it any more.
 ///
 /// `ends` grows whenever this worker has stored the end of a shard.
-pub(super) async fn keep(context: Arc<Context>, of: Arc<ReadStream>, row: Lease, ends: Level, waits: mpsc::Sender<AtGate>) {
+pub(super) async fn keep(context: Arc<Context>, of: Arc<ReadStream>, row: Lease, ends: Watermark, waits: mpsc::Sender<AtGate>) {
     let begun = context.clock().now();
     let mut failed = false;
     loop {
@@ -45,11 +45,11 @@ pub(super) async fn keep(context: Arc<Context>, of: Arc<ReadStream>, row: Lease,
             biased;
             () = waits.closed() => return,
             judged = judge(&context, &of, &row, begun) => match judged {
-                Ok(Gate::Open) => {
+                Ok(ParentGate::Open) => {
                     let _ = waits.send(AtGate::Opens).await;
                     return;
                 }
-                Ok(Gate::Blocked { by, wait }) => {
+                Ok(ParentGate::Blocked { by, wait }) => {
                     tracing::debug!(lease = %row.key, parent = %by, ?wait, "the shard waits for its parent");
                     if std::mem::take(&mut failed) {
                         let _ = waits.send(AtGate::Waits).await;
@@ -82,7 +82,7 @@ pub(super) async fn keep(context: Arc<Context>, of: Arc<ReadStream>, row: Lease,
 ///
 /// While the shards are listed, which may take long, a parent's lease may be made and the parent may leave the stream: a row that was
 /// missing is read once more. A lease that is made later still is one of a shard that has left: nothing of it can be read.
-async fn judge(context: &Context, of: &ReadStream, row: &Lease, begun: Moment) -> Result<Gate, Trouble> {
+async fn judge(context: &Context, of: &ReadStream, row: &Lease, begun: Moment) -> Result<ParentGate, CoordinationError> {
     let mut rows = Vec::with_capacity(row.parents.len());
     for parent in &row.parents {
         rows.push(read(context, row, parent).await?);
@@ -110,7 +110,7 @@ async fn judge(context: &Context, of: &ReadStream, row: &Lease, begun: Moment) -
     Ok(gate(row, &views))
 }
 
-async fn read(context: &Context, row: &Lease, parent: &ShardId) -> Result<Option<Lease>, Trouble> {
+async fn read(context: &Context, row: &Lease, parent: &ShardId) -> Result<Option<Lease>, CoordinationError> {
     let key = row.key.sibling(parent.clone());
     let _turn = context.parents_turn().await;
     Ok(context.settler.read(context.settler.table.get(&key)).await?)

@@ -3,19 +3,19 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::decide::gap::DataGap;
-use crate::decide::shards::End;
+use crate::decide::shards::EndVerdict;
 use crate::lease::with_causes;
-use crate::level::Level;
 use crate::model::{Checkpoint, ChildShard, Lease, LeaseKey, Moment, ShardId, Timestamp};
 use crate::runtime::{Tasks, on_own_thread};
 use crate::stream::ErrorKind;
 use crate::tenancy::held::Held;
+use crate::watermark::Watermark;
 use crate::worker::error::RunError;
 use crate::worker::settings::CoordinationOn;
 use crate::worker::streams::ReadStream;
-use crate::worker::worker::Inner;
+use crate::worker::worker::WorkerInner;
 
-use super::context::Trouble;
+use super::context::CoordinationError;
 use super::coordinator::Coordinator;
 use super::gate::AtGate;
 
@@ -31,7 +31,7 @@ pub(crate) struct Assignment {
 }
 
 /// What the coordination tells the root.
-pub(crate) enum News {
+pub(crate) enum ToRoot {
     /// Work on this.
     Assigned(Box<Assignment>),
     /// The worker cannot go on.
@@ -52,13 +52,13 @@ pub(crate) enum Request {
         stream: Arc<ReadStream>,
         shard: ShardId,
         said: SaidEnd,
-        answer: oneshot::Sender<Result<End, Unanswered>>,
+        answer: oneshot::Sender<Result<EndVerdict, Unanswered>>,
     },
-    Whereabouts {
+    ShardFate {
         stream: Arc<ReadStream>,
         lease: LeaseKey,
         checkpoint: Checkpoint,
-        answer: oneshot::Sender<Whereabouts>,
+        answer: oneshot::Sender<ShardFate>,
     },
     StartTime {
         stream: Arc<ReadStream>,
@@ -77,7 +77,7 @@ pub(crate) struct Unanswered {
 }
 
 impl Unanswered {
-    pub(super) fn by(trouble: &Trouble) -> Self {
+    pub(super) fn by(trouble: &CoordinationError) -> Self {
         Self { kind: trouble.kind(), error: with_causes(trouble).into() }
     }
 
@@ -108,7 +108,7 @@ pub(crate) struct SaidEnd {
 }
 
 /// Where a shard is that the service did not know.
-pub(crate) enum Whereabouts {
+pub(crate) enum ShardFate {
     /// It is listed: the answer was a passing one.
     Listed,
     /// The listing failed for now.
@@ -127,30 +127,30 @@ pub(crate) struct Coordination {
 
 /// The root's hold on the coordination thread, which ends when this is dropped. Consumers have no part in it: one whose handler
 /// blocks must not keep the thread of a worker that is gone.
-pub(crate) struct Leash {
-    wanted: Wanted,
+pub(crate) struct CoordinationGuard {
+    wanted: WantedPhase,
     /// The coordination itself where it has no thread of its own: it ends with the root.
     _task: Tasks,
 }
 
-impl Leash {
+impl CoordinationGuard {
     /// Take nothing more; end when the last lease is given up.
     pub(crate) fn drain(&self) {
-        self.wanted.0.raise(Wanted::DRAIN);
+        self.wanted.0.raise(WantedPhase::DRAIN);
     }
 }
 
-impl Drop for Leash {
+impl Drop for CoordinationGuard {
     fn drop(&mut self) {
-        self.wanted.0.raise(Wanted::NOTHING);
+        self.wanted.0.raise(WantedPhase::NOTHING);
     }
 }
 
 /// What the root wants of the coordination: first to take and keep leases, then to drain, then nothing more.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Wanted(Level);
+pub(super) struct WantedPhase(Watermark);
 
-impl Wanted {
+impl WantedPhase {
     const DRAIN: u64 = 1;
     const NOTHING: u64 = 2;
 
@@ -176,14 +176,14 @@ impl Wanted {
 }
 
 /// What the start of the coordination gives: a way to ask, the hold on it, and what it tells.
-type Started = (Coordination, Leash, mpsc::UnboundedReceiver<News>);
+type Started = (Coordination, CoordinationGuard, mpsc::UnboundedReceiver<ToRoot>);
 
 impl Coordination {
     /// Starts it, on a thread of its own unless the settings say otherwise.
-    pub(crate) fn start(inner: &Arc<Inner>) -> Result<Started, RunError> {
+    pub(crate) fn start(inner: &Arc<WorkerInner>) -> Result<Started, RunError> {
         let (news, heard) = mpsc::unbounded_channel();
         let (requests, asked) = mpsc::unbounded_channel();
-        let wanted = Wanted::default();
+        let wanted = WantedPhase::default();
         if inner.stop.borrow().is_some() {
             // Asked to stop before it ran: the thread must not take a lease before the root comes to say so.
             wanted.stop();
@@ -199,7 +199,7 @@ impl Coordination {
             ),
             CoordinationOn::CallersRuntime => task.start(work()),
         }
-        Ok((Self { requests }, Leash { wanted: leash, _task: task }, heard))
+        Ok((Self { requests }, CoordinationGuard { wanted: leash, _task: task }, heard))
     }
 
     /// Nobody works on this lease any more.
@@ -221,7 +221,12 @@ impl Coordination {
     }
 
     /// What the listing, asked from now on, says of a shard's end.
-    pub(crate) async fn judge_end(&self, stream: &Arc<ReadStream>, lease: &LeaseKey, said: SaidEnd) -> Result<End, Unanswered> {
+    pub(crate) async fn judge_end(
+        &self,
+        stream: &Arc<ReadStream>,
+        lease: &LeaseKey,
+        said: SaidEnd,
+    ) -> Result<EndVerdict, Unanswered> {
         let (answer, judged) = oneshot::channel();
         let _ = self.requests.send(Request::End { stream: Arc::clone(stream), shard: lease.shard.clone(), said, answer });
         judged.await.unwrap_or_else(|_| Err(Unanswered::coordination_ended()))
@@ -235,9 +240,9 @@ impl Coordination {
     }
 
     /// Finds out about a shard that the service did not know.
-    pub(crate) async fn whereabouts(&self, stream: Arc<ReadStream>, lease: LeaseKey, checkpoint: Checkpoint) -> Whereabouts {
+    pub(crate) async fn whereabouts(&self, stream: Arc<ReadStream>, lease: LeaseKey, checkpoint: Checkpoint) -> ShardFate {
         let (answer, found) = oneshot::channel();
-        let _ = self.requests.send(Request::Whereabouts { stream, lease, checkpoint, answer });
-        found.await.unwrap_or(Whereabouts::Unknown)
+        let _ = self.requests.send(Request::ShardFate { stream, lease, checkpoint, answer });
+        found.await.unwrap_or(ShardFate::Unknown)
     }
 }

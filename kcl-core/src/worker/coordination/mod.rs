@@ -24,21 +24,21 @@
 //! | `context`, `link` | what all of these work with; the root's and the consumers' side |
 //!
 //! - **The loop waits for no call.** What asks the table or the stream is a job beside it, and its answer comes back as a value.
-//! - **No guess.** Writes go through [`Settler`](crate::tenancy::settle::Settler), so nothing here has to guess what a lost answer meant.
+//! - **No guess.** Writes go through [`TableClient`](crate::tenancy::table_client::TableClient), so nothing here has to guess what a lost answer meant.
 //! - **The change signal is a hint.** A look finds what a lost announcement told of.
 
 mod audit;
+mod children;
 mod context;
 mod coordinator;
-mod engaged;
-mod family;
 mod gate;
+mod heartbeat;
 mod link;
+mod local_leases;
 mod moves;
-mod presence;
 mod signal;
-mod view;
+mod table_cache;
 
-pub(crate) use context::{Listing, Trouble};
+pub(crate) use context::{CoordinationError, Listing};
 pub(crate) use gate::AtGate;
-pub(crate) use link::{After, Assignment, Coordination, Leash, News, SaidEnd, Unanswered, Whereabouts};
+pub(crate) use link::{After, Assignment, Coordination, CoordinationGuard, SaidEnd, ShardFate, ToRoot, Unanswered};

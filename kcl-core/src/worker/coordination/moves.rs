@@ -3,13 +3,13 @@
 use crate::lease::{Error, Write};
 use crate::model::{Lease, WorkerId};
 use crate::runtime::pause;
-use crate::tenancy::settle::Outcome;
+use crate::tenancy::table_client::WriteOutcome;
 
 use super::context::{Acquired, BETWEEN_TRIES, Context, TRIES};
 
 /// What became of a request or of its withdrawal: whether the row is as it was to be made, and the row if it is known.
 #[derive(Debug)]
-pub(super) struct Answered {
+pub(super) struct WriteResult {
     pub(super) done: bool,
     pub(super) row: Option<Lease>,
 }
@@ -61,18 +61,18 @@ impl Context {
         let taken = |row: Lease, sent| (row.token.as_ref() == Some(&token)).then_some((row, sent));
         // The row is not ours yet: one that has moved on under a token of somebody else's, or under none, is theirs.
         match self.settler.pursue(&mut row, until, |row| (row.counter == seen.counter).then(|| write.clone())).await {
-            Outcome::Stored { row, sent, .. } => Ok(taken(row, sent)),
+            WriteOutcome::Stored { row, sent, .. } => Ok(taken(row, sent)),
             // The counter that it expects has passed: it cannot land any more.
-            Outcome::Lost(_) | Outcome::Vanished | Outcome::Superseded | Outcome::Edited => {
+            WriteOutcome::Lost(_) | WriteOutcome::Vanished | WriteOutcome::Superseded | WriteOutcome::Edited => {
                 self.settler.begun.forget(&token);
                 Ok(None)
             }
             // It may have been taken all the same: then it is found abandoned once it is repaired.
-            Outcome::Malformed(_) => {
+            WriteOutcome::Malformed(_) => {
                 self.settler.begun.abandon(&token);
                 Ok(None)
             }
-            Outcome::Unsettled { error, .. } | Outcome::Broken(error) => {
+            WriteOutcome::Unsettled { error, .. } | WriteOutcome::Broken(error) => {
                 self.settler.begun.abandon(&token);
                 Err(error)
             }
@@ -80,7 +80,7 @@ impl Context {
     }
 
     /// Asks `of` for the lease. A request that lands after it was given up here is found in the row by the next plan, and taken back.
-    pub(super) async fn request(&self, seen: &Lease, of: &WorkerId) -> Result<Answered, Error> {
+    pub(super) async fn request(&self, seen: &Lease, of: &WorkerId) -> Result<WriteResult, Error> {
         let write = Write::request(seen, self.me().clone(), of.clone());
         self.repeat(seen, &write, |row| {
             row.owner.as_ref() == Some(self.me()) && row.checkpoint_owner.as_ref() == Some(of) && row.token == seen.token
@@ -89,28 +89,28 @@ impl Context {
     }
 
     /// Takes back what was asked of `of`.
-    pub(super) async fn withdraw(&self, seen: &Lease, of: &WorkerId) -> Result<Answered, Error> {
+    pub(super) async fn withdraw(&self, seen: &Lease, of: &WorkerId) -> Result<WriteResult, Error> {
         let write = Write::withdraw(seen, self.me().clone(), of.clone());
         self.repeat(seen, &write, |row| row.owner.as_ref() == Some(of) && row.checkpoint_owner.is_none()).await
     }
 
     /// Frees a lease that was passed on to this worker and that it has no use for.
-    pub(super) async fn give_back(&self, seen: &Lease) -> Result<Answered, Error> {
+    pub(super) async fn give_back(&self, seen: &Lease) -> Result<WriteResult, Error> {
         let write = Write::release(seen, None);
         self.repeat(seen, &write, |row| row.owner.is_none()).await
     }
 
     /// Sends the same write until it is answered. A refusal by a row that `is_done` is the answer to an earlier try.
-    async fn repeat(&self, seen: &Lease, write: &Write, is_done: impl Fn(&Lease) -> bool + Send) -> Result<Answered, Error> {
+    async fn repeat(&self, seen: &Lease, write: &Write, is_done: impl Fn(&Lease) -> bool + Send) -> Result<WriteResult, Error> {
         let mut tries = 0;
         loop {
             tries += 1;
             let update = self.settler.table.update(&seen.key, &write.expect, &write.change);
             match self.settler.write(update).await {
-                Ok(row) => return Ok(Answered { done: true, row: Some(row) }),
+                Ok(row) => return Ok(WriteResult { done: true, row: Some(row) }),
                 Err(Error::Conflict { row }) => {
                     let row = row.map(|row| *row);
-                    return Ok(Answered { done: row.as_ref().is_some_and(&is_done), row });
+                    return Ok(WriteResult { done: row.as_ref().is_some_and(&is_done), row });
                 }
                 Err(error) if !error.is_transient() || tries == TRIES => return Err(error),
                 Err(_) => pause(&**self.clock(), BETWEEN_TRIES * tries).await,

@@ -59,7 +59,7 @@ async fn announce_all(context: Arc<Context>, mut said: mpsc::UnboundedReceiver<C
 
 /// What is heard of the others.
 #[derive(Debug)]
-pub(super) enum Heard {
+pub(super) enum ChangeNotice {
     /// These have changed.
     These(Vec<Changed>),
     /// Something has.
@@ -67,7 +67,7 @@ pub(super) enum Heard {
 }
 
 /// Reads the signal over and over. `seen` is its value before the first look at the table.
-pub(super) async fn listen(context: Arc<Context>, mut seen: Option<String>, heard: mpsc::UnboundedSender<Heard>) {
+pub(super) async fn listen(context: Arc<Context>, mut seen: Option<String>, heard: mpsc::UnboundedSender<ChangeNotice>) {
     let clock = Arc::clone(context.clock());
     let every = context.settler.table.beacon_interval();
     loop {
@@ -78,7 +78,7 @@ pub(super) async fn listen(context: Arc<Context>, mut seen: Option<String>, hear
             continue;
         }
         let changed = seen.as_ref().and_then(|seen| beacon.since(seen));
-        let news = changed.map_or(Heard::Something, |changed| Heard::These(changed.into_iter().cloned().collect()));
+        let news = changed.map_or(ChangeNotice::Something, |changed| ChangeNotice::These(changed.into_iter().cloned().collect()));
         seen = Some(beacon.value);
         if heard.send(news).is_err() {
             return;

@@ -1,8 +1,8 @@
-use std::error::Error;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use kcl_core::BoxError;
 use kcl_core::{Clock, SystemClock};
 use serde_json::json;
 
@@ -14,8 +14,6 @@ use examples::exit::FAILED;
 
 use super::figure::Figure;
 use super::{cost, join, kill, start, stop};
-
-type BoxError = Box<dyn Error + Send + Sync>;
 
 /// What the parts of a measurement share.
 #[derive(Debug)]

@@ -24,7 +24,7 @@ pub enum Harm {
 
 /// One of the services that a worker process talks to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Service {
+pub enum HarmedService {
     /// The embedded stream.
     Stream,
     /// DynamoDB. There is no way to a lease table in `SQLite` that could be harmed.
@@ -37,7 +37,7 @@ pub struct Trouble {
     /// What happens.
     pub harm: Harm,
     /// On the way to which service.
-    pub service: Service,
+    pub service: HarmedService,
     /// For how long.
     pub span: Duration,
     /// To how many of 100 requests.
@@ -58,7 +58,7 @@ impl fmt::Display for Harm {
     }
 }
 
-impl fmt::Display for Service {
+impl fmt::Display for HarmedService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Stream => "stream",

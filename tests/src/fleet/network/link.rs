@@ -42,13 +42,13 @@ pub(in crate::fleet) struct Upstream {
 #[derive(Debug)]
 pub(in crate::fleet) struct Link {
     address: SocketAddr,
-    way: Arc<Way>,
+    way: Arc<LinkWay>,
     /// Ends with the link, and the connections with it.
     _serving: JoinSet<()>,
 }
 
 #[derive(Debug)]
-struct Way {
+struct LinkWay {
     upstream: Arc<Upstream>,
     trouble: Mutex<Option<(Trouble, Moment)>>,
     dice: Mutex<Dice>,
@@ -117,7 +117,7 @@ impl Link {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
         let address = listener.local_addr()?;
-        let way = Arc::new(Way { upstream: Arc::clone(upstream), trouble: Mutex::default(), dice: Mutex::new(dice) });
+        let way = Arc::new(LinkWay { upstream: Arc::clone(upstream), trouble: Mutex::default(), dice: Mutex::new(dice) });
         let mut serving = JoinSet::new();
         serving.spawn(serve(listener, Arc::clone(&way)));
         Ok(Self { address, way, _serving: serving })
@@ -141,7 +141,7 @@ impl Link {
 }
 
 /// Serves connections until it is dropped.
-async fn serve(listener: TcpListener, way: Arc<Way>) {
+async fn serve(listener: TcpListener, way: Arc<LinkWay>) {
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -161,7 +161,7 @@ async fn serve(listener: TcpListener, way: Arc<Way>) {
     }
 }
 
-impl Way {
+impl LinkWay {
     async fn connection(self: Arc<Self>, connection: TcpStream) {
         // A connection that cannot have it is slower.
         let _ = connection.set_nodelay(true);

@@ -4,7 +4,7 @@ use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::ShardIteratorType;
 use examples::embedded::{Embedded, client};
 
-use crate::fleet::network::Service;
+use crate::fleet::network::HarmedService;
 
 use super::*;
 
@@ -27,7 +27,7 @@ impl Scene {
 
     /// Harms all requests.
     fn harm(&self, harm: Harm, span: Duration) {
-        self.link.harm(Trouble { harm, service: Service::Stream, span, percent: 100 });
+        self.link.harm(Trouble { harm, service: HarmedService::Stream, span, percent: 100 });
     }
 
     /// Puts a record through the link. The code of its error, or nothing where no service said one.

@@ -7,5 +7,5 @@ mod answer;
 mod harm;
 mod link;
 
-pub use harm::{Harm, Service, Trouble};
+pub use harm::{Harm, HarmedService, Trouble};
 pub(super) use link::{Link, Upstream};

@@ -6,10 +6,10 @@ use crate::sim::counts::Fault;
 use crate::sim::history::Event;
 use crate::sim::link::Life;
 use crate::sim::mutant::Mutant;
-use crate::sim::state::State;
+use crate::sim::state::WorldState;
 
 /// How often an answer of this shard says so, when it is `rate` for an open one. A closed one is not read for long.
-pub(super) fn chance(state: &State, index: usize, rate: f64) -> f64 {
+pub(super) fn chance(state: &WorldState, index: usize, rate: f64) -> f64 {
     if state.stream.shards()[index].is_open() { rate } else { (rate * 10.0).min(0.5) }
 }
 
@@ -18,7 +18,7 @@ pub(super) fn chance(state: &State, index: usize, rate: f64) -> f64 {
 ///
 /// Of a closed shard with records left it is not said a second time before new records have come. The listing shows it closed: who is
 /// told so twice, by whoever never names the shards that follow, has to believe it. A page of one record may hold the last one again.
-pub(super) fn is_told(life: &Life, state: &mut State, index: usize, records: usize, is_last: bool, is_drawn: bool) -> bool {
+pub(super) fn is_told(life: &Life, state: &mut WorldState, index: usize, records: usize, is_last: bool, is_drawn: bool) -> bool {
     let key = (life.id, index);
     let again = state.told_end.contains(&key);
     if again && life.sim.mutant() == Some(Mutant::EndWithoutListing) {
@@ -39,7 +39,7 @@ pub(super) fn is_told(life: &Life, state: &mut State, index: usize, records: usi
 }
 
 /// What a mutant makes of the listing: it says what an answer said.
-pub(super) fn list(life: &Life, state: &State, stream: usize, shards: &mut [Shard]) {
+pub(super) fn list(life: &Life, state: &WorldState, stream: usize, shards: &mut [Shard]) {
     if life.sim.mutant() != Some(Mutant::EndWithoutListing) {
         return;
     }

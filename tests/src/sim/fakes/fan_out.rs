@@ -13,7 +13,7 @@ use crate::sim::history::{Event, Over};
 use crate::sim::link::{Life, Service};
 use crate::sim::mutant::Mutant;
 use crate::sim::runtime::{At, sleep};
-use crate::sim::state::State;
+use crate::sim::state::WorldState;
 use crate::sim::truth::{Refused, since_beginning};
 use crate::sim::world::FanOut as Faults;
 
@@ -43,7 +43,7 @@ impl SimFanOut {
 impl FanOut for SimFanOut {
     async fn describe_consumer(&self, which: &WhichConsumer) -> Result<Consumer, Error> {
         let operation = "DescribeStreamConsumer";
-        let describe = |state: &mut State| {
+        let describe = |state: &mut WorldState| {
             let found = state.consumers.describe(self.stream, which, self.life.sim.now());
             if found.as_ref().is_some_and(|consumer| consumer.status == ConsumerStatus::Creating) {
                 state.counts.add(Fault::ConsumerNotActive);
@@ -55,7 +55,7 @@ impl FanOut for SimFanOut {
 
     async fn register_consumer(&self, name: &str) -> Result<Consumer, Error> {
         let operation = "RegisterStreamConsumer";
-        let register = |state: &mut State| {
+        let register = |state: &mut WorldState| {
             let creating_ms = self.faults(state.healed).creating_ms;
             let made = state.consumers.register(self.stream, name, self.life.sim.now(), creating_ms);
             made.ok_or_else(|| Error::new(ErrorKind::Busy, operation, format!("there is a consumer {name}")))
@@ -64,7 +64,7 @@ impl FanOut for SimFanOut {
     }
 
     async fn deregister_consumer(&self, arn: &ConsumerArn) -> Result<(), Error> {
-        let deregister = |state: &mut State| {
+        let deregister = |state: &mut WorldState| {
             state.consumers.deregister(arn);
             Ok(())
         };
@@ -79,7 +79,7 @@ impl FanOut for SimFanOut {
         if let Some(index) = known {
             life.sim.say(Event::Subscribing { life: life.id, shard: index });
         }
-        let subscribe = |state: &mut State| {
+        let subscribe = |state: &mut WorldState| {
             let now = life.sim.now();
             let faults = self.faults(state.healed);
             let index = shard_of(state, self.stream, shard, operation)?;
@@ -219,7 +219,7 @@ impl SimSubscription {
         Look::Nothing
     }
 
-    fn look(&mut self, state: &mut State, now: At) -> Look {
+    fn look(&mut self, state: &mut WorldState, now: At) -> Look {
         self.was_cut = false;
         match self.phase {
             Phase::Silent => return Look::Nothing,
@@ -318,7 +318,7 @@ impl SimSubscription {
     }
 
     /// With the place at which another subscription goes on.
-    fn continued(&self, state: &State, pushed: Pushed) -> Pushed {
+    fn continued(&self, state: &WorldState, pushed: Pushed) -> Pushed {
         match state.stream.sequence_before(self.index, self.raw) {
             Some(sequence) => pushed.continued_at(sequence),
             None => pushed,

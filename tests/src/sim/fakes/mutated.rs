@@ -5,7 +5,7 @@ use kcl_core::model::{Checkpoint, Lease, Position};
 
 use crate::sim::link::Life;
 use crate::sim::mutant::Mutant;
-use crate::sim::state::State;
+use crate::sim::state::WorldState;
 use crate::sim::truth::wall;
 
 /// The condition that reaches the table: the worker's, unless a mutant has weakened it.
@@ -114,7 +114,7 @@ fn deaf(life: &Life, mut row: Lease) -> Lease {
 }
 
 /// A row as a consistent read shows it.
-pub(super) fn read(life: &Life, state: &State, mut row: Lease) -> Lease {
+pub(super) fn read(life: &Life, state: &WorldState, mut row: Lease) -> Lease {
     let mine = row.owner.as_ref() == Some(&life.worker);
     match life.sim.mutant() {
         Some(Mutant::ChildWithoutParents) if !mine => row.checkpoint = Checkpoint::ShardEnd,
@@ -133,7 +133,7 @@ pub(super) fn read(life: &Life, state: &State, mut row: Lease) -> Lease {
 }
 
 /// A row as a snapshot shows it.
-pub(super) fn looked(life: &Life, state: &State, mut row: Lease) -> Lease {
+pub(super) fn looked(life: &Life, state: &WorldState, mut row: Lease) -> Lease {
     let now = life.sim.now();
     let mine = row.actual_owner() == Some(&life.worker);
     match life.sim.mutant() {

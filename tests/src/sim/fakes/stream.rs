@@ -13,7 +13,7 @@ use crate::sim::history::Event;
 use crate::sim::link::{Life, Service};
 use crate::sim::mutant::Mutant;
 use crate::sim::runtime::At;
-use crate::sim::state::State;
+use crate::sim::state::WorldState;
 use crate::sim::truth::{Read, wall};
 
 use super::{SimFanOut, false_end};
@@ -59,7 +59,7 @@ impl SimStream {
         let _under_way = (*filter == ShardFilter::All).then(|| UnderWay::begin(&self.listings, &self.life, self.stream));
         let sim = &self.life.sim;
         let load = &sim.world().load;
-        let list = |state: &mut State| {
+        let list = |state: &mut WorldState| {
             let now = sim.now();
             let mut seen = now;
             if load.listing_lag_ms > 0 && !state.healed && state.dice.chance(0.5) {
@@ -104,7 +104,7 @@ impl Place {
     }
 }
 
-pub(super) fn shard_of(state: &State, stream: usize, id: &ShardId, operation: &'static str) -> Result<usize, Error> {
+pub(super) fn shard_of(state: &WorldState, stream: usize, id: &ShardId, operation: &'static str) -> Result<usize, Error> {
     match state.stream.shard(stream, id) {
         Some((index, shard)) if shard.left.is_none() => Ok(index),
         _ => Err(Error::new(ErrorKind::Gone, operation, format!("there is no shard {id}"))),
@@ -112,7 +112,7 @@ pub(super) fn shard_of(state: &State, stream: usize, id: &ShardId, operation: &'
 }
 
 /// The place at which a reader begins, unless it is none of this stream.
-pub(super) fn place_of(state: &State, index: usize, at: &StartAt, operation: &'static str) -> Result<usize, Error> {
+pub(super) fn place_of(state: &WorldState, index: usize, at: &StartAt, operation: &'static str) -> Result<usize, Error> {
     let denied = || Error::new(ErrorKind::Denied, operation, format!("{at:?} is no place in this stream"));
     state.stream.place(index, at).ok_or_else(denied)
 }
@@ -120,7 +120,7 @@ pub(super) fn place_of(state: &State, index: usize, at: &StartAt, operation: &'s
 #[async_trait]
 impl Stream for SimStream {
     async fn describe(&self) -> Result<StreamDescription, Error> {
-        let describe = |state: &mut State| {
+        let describe = |state: &mut WorldState| {
             let now = state.stream.describe(self.stream);
             let first = self.described.get_or_init(|| now.clone());
             Ok(if self.life.sim.mutant() == Some(Mutant::DescriptionKept) { first.clone() } else { now })
@@ -139,7 +139,7 @@ impl Stream for SimStream {
 
     async fn open(&self, shard: &ShardId, at: &StartAt) -> Result<Cursor, Error> {
         let operation = "GetShardIterator";
-        let open = |state: &mut State| {
+        let open = |state: &mut WorldState| {
             let index = shard_of(state, self.stream, shard, operation)?;
             let too_far = self.life.sim.mutant() == Some(Mutant::ResumeOneTooFar) && matches!(at, StartAt::Sequence(_));
             let raw = place_of(state, index, at, operation)? + if too_far { 2 } else { 0 };
@@ -152,7 +152,7 @@ impl Stream for SimStream {
     async fn read(&self, cursor: &Cursor, limit: u32) -> Result<Page, Error> {
         let operation = "GetRecords";
         let expired = || Error::new(ErrorKind::Expired, operation, "the cursor has expired");
-        let read = |state: &mut State| {
+        let read = |state: &mut WorldState| {
             let now = self.life.sim.now();
             let place = Place::parse(cursor.as_str()).ok_or_else(expired)?;
             let faults = self.life.sim.link(Service::Stream, state.healed);
@@ -213,7 +213,7 @@ fn is_endless(life: &Life) -> bool {
 
 /// Tells the judge what a reader finds: records that retention took before it came to them, or a shard that has ended without any. It
 /// `goes_on` if it was given records before.
-pub(super) fn say_found(life: &Life, state: &mut State, shard: usize, found: &Read, goes_on: bool) {
+pub(super) fn say_found(life: &Life, state: &mut WorldState, shard: usize, found: &Read, goes_on: bool) {
     let now = life.sim.now();
     if let Some((from, to)) = found.overtaken {
         state.counts.add(Fault::TrimmedUnread);
@@ -227,7 +227,7 @@ pub(super) fn say_found(life: &Life, state: &mut State, shard: usize, found: &Re
 }
 
 /// What mutants do to a page.
-pub(super) fn spoil(life: &Life, state: &mut State, index: usize, page: &mut Read) {
+pub(super) fn spoil(life: &Life, state: &mut WorldState, index: usize, page: &mut Read) {
     let shard = &state.stream.shards()[index];
     match life.sim.mutant() {
         Some(Mutant::EndBeforeLastRecord) if !shard.is_open() => {

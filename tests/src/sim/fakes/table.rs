@@ -11,7 +11,7 @@ use crate::sim::history::{Asked, Event, Written};
 use crate::sim::link::{Life, Sent, Service};
 use crate::sim::mutant::Mutant;
 use crate::sim::runtime::{At, sleep};
-use crate::sim::state::State;
+use crate::sim::state::WorldState;
 
 use super::mutated;
 
@@ -46,10 +46,10 @@ impl SimTable {
         &self,
         key: LeaseKey,
         asked: Asked,
-        apply: impl Fn(&mut State, At) -> Result<Option<Lease>, Error> + Send + 'static,
+        apply: impl Fn(&mut WorldState, At) -> Result<Option<Lease>, Error> + Send + 'static,
     ) -> Result<Option<Lease>, Error> {
         let life = Arc::clone(&self.life);
-        let carry_out = move |state: &mut State, sent: Sent| {
+        let carry_out = move |state: &mut WorldState, sent: Sent| {
             let now = life.sim.now();
             let before = state.table.get(&key).cloned();
             let result = apply(state, now);
@@ -72,7 +72,7 @@ impl SimTable {
 
     async fn write_worker(&self, id: WorkerId, seen: Option<WorkerRow>, row: Option<WorkerRow>) -> Result<(), Error> {
         let life = Arc::clone(&self.life);
-        let carry_out = move |state: &mut State, _: Sent| {
+        let carry_out = move |state: &mut WorldState, _: Sent| {
             let now = life.sim.now();
             let result = state.table.worker_write(&id, seen.as_ref(), row.as_ref(), now);
             let event = Event::WorkerRow { life: life.id, worker: id.clone(), row: row.clone(), accepted: result.is_ok() };
@@ -95,7 +95,7 @@ impl LeaseTable for SimTable {
     }
 
     async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, Error> {
-        let read = |state: &mut State| {
+        let read = |state: &mut WorldState| {
             let row = state.table.readable(key)?.cloned();
             Ok(row.map(|row| mutated::read(&self.life, state, row)))
         };
@@ -105,9 +105,9 @@ impl LeaseTable for SimTable {
     async fn snapshot(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<Snapshot, Error> {
         let after = page.map(key_of);
         let sim = &self.life.sim;
-        let read = |state: &mut State| {
+        let read = |state: &mut WorldState| {
             let (now, oldest) = (sim.now(), sim.link(Service::Table, state.healed).stale_ms);
-            let State { dice, counts, table, .. } = state;
+            let WorldState { dice, counts, table, .. } = state;
             let stale = consistency == Consistency::Eventual && oldest > 0 && dice.chance(0.5);
             if stale {
                 counts.add(Fault::StaleRead);
@@ -143,7 +143,7 @@ impl LeaseTable for SimTable {
         }
         let new = mutated::created(&self.life, lease);
         let asked = Asked::Create(Box::new(new.clone()));
-        let apply = move |state: &mut State, at: At| state.table.create(&new, at).map(Some);
+        let apply = move |state: &mut WorldState, at: At| state.table.create(&new, at).map(Some);
         let row = self.write(lease.key.clone(), asked, apply).await?;
         Ok(row.unwrap_or_else(|| lease.clone()))
     }
@@ -156,7 +156,7 @@ impl LeaseTable for SimTable {
         let asked = Asked::Update(expect.clone(), change.clone());
         let (weak, made) = (mutated::expectation(&self.life, expect, change), mutated::change(&self.life, change));
         let of = key.clone();
-        let apply = move |state: &mut State, at: At| state.table.update(&of, &weak, &made, at).map(Some);
+        let apply = move |state: &mut WorldState, at: At| state.table.update(&of, &weak, &made, at).map(Some);
         let result = self.write(key.clone(), asked, apply).await.and_then(|row| row.ok_or_else(|| Error::conflict(None)));
         if self.life.sim.mutant() == Some(Mutant::DeletedAtOnce) && matches!(change, Change::End { .. }) && result.is_ok() {
             let _ = self.delete(key, &Expect::default()).await;
@@ -167,7 +167,7 @@ impl LeaseTable for SimTable {
     async fn delete(&self, key: &LeaseKey, expect: &Expect) -> Result<(), Error> {
         let (of, expect) = (key.clone(), expect.clone());
         let asked = Asked::Delete(expect.clone());
-        let apply = move |state: &mut State, at: At| state.table.delete(&of, &expect, at).map(|()| None);
+        let apply = move |state: &mut WorldState, at: At| state.table.delete(&of, &expect, at).map(|()| None);
         self.write(key.clone(), asked, apply).await.map(|_| ())
     }
 
@@ -190,7 +190,7 @@ impl LeaseTable for SimTable {
     async fn beacon(&self) -> Result<Beacon, Error> {
         let heard = self.heard.load(Ordering::Relaxed);
         // Who has the value already has no use for what led there.
-        let read = |state: &mut State| (state.table.announcements(), state.table.beacon_for(heard));
+        let read = |state: &mut WorldState| (state.table.announcements(), state.table.beacon_for(heard));
         let (number, beacon) = self.life.read(read).await?;
         self.heard.store(number, Ordering::Relaxed);
         Ok(beacon)
@@ -202,7 +202,7 @@ impl LeaseTable for SimTable {
 
     async fn announce(&self, changed: &[Changed]) -> Result<(), Error> {
         let changed = changed.to_vec();
-        let carry_out = move |state: &mut State, _: Sent| {
+        let carry_out = move |state: &mut WorldState, _: Sent| {
             state.table.announce(&changed);
             Ok(())
         };

@@ -12,12 +12,12 @@ use super::process::{Process, Processes, run_process};
 use super::{reshards, streams};
 
 /// Something that is done to a process.
-type Deed = fn(&Sim, &Processes, &mut Dice, &Process);
+type ChaosDeed = fn(&Sim, &Processes, &mut Dice, &Process);
 
 /// Starts everything that goes wrong with processes and networks, until the world is healed.
 pub(crate) fn begin(sim: &Sim, processes: &Processes) {
     let chaos = &sim.world().chaos;
-    let deeds: [(&str, u64, Deed); 8] = [
+    let deeds: [(&str, u64, ChaosDeed); 8] = [
         ("crash", chaos.crash_every_ms, crash),
         ("stop", chaos.stop_every_ms, stop),
         ("freeze", chaos.freeze_every_ms, freeze),
@@ -88,7 +88,7 @@ async fn lose_reach(sim: Sim, processes: Processes, after: u64) {
     }
 }
 
-async fn again_and_again(sim: Sim, processes: Processes, name: &'static str, mean: u64, deed: Deed) {
+async fn again_and_again(sim: Sim, processes: Processes, name: &'static str, mean: u64, deed: ChaosDeed) {
     let mut dice = Dice::new(sim.world().seed, name);
     loop {
         sleep(dice.wait(mean).max(10)).await;

@@ -3,7 +3,7 @@ use std::time::Duration;
 use crate::sim::history::Event;
 use crate::sim::runtime::{sleep, start};
 use crate::sim::state::Sim;
-use crate::sim::world::{Fleet, World};
+use crate::sim::world::{SimFleet, World};
 
 use super::process::{Processes, supervise};
 use super::{chaos, producer, reshards};
@@ -146,7 +146,7 @@ async fn stay_calm(sim: &Sim) {
 /// How many calls of the lease table a calm fleet may need in so long a time: readings of the signal, looks and audits page by page,
 /// signs of life, renewals, and a checkpoint a record; and a third more for what is lost and refused.
 fn calm_calls(world: &World, span: u64, records: u64) -> u64 {
-    let Fleet { workers, failover_ms, beacon_ms, audit_every_ms, .. } = world.fleet;
+    let SimFleet { workers, failover_ms, beacon_ms, audit_every_ms, .. } = world.fleet;
     let (workers, pages) = (workers as u64, u64::from(world.shards) / 20 + 1);
     let a_worker = span / beacon_ms + (span * 5 / failover_ms + span / audit_every_ms) * pages + span * 3 / failover_ms;
     let renewals = u64::from(world.shards) * span * 3 / failover_ms;

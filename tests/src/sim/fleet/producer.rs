@@ -2,10 +2,10 @@ use crate::sim::dice::Dice;
 use crate::sim::history::Event;
 use crate::sim::runtime::sleep;
 use crate::sim::state::Sim;
-use crate::sim::world::Load;
+use crate::sim::world::SimLoad;
 
 /// How often producers put, in milliseconds: several times between two records of a shard.
-fn tick(load: &Load) -> u64 {
+fn tick(load: &SimLoad) -> u64 {
     (load.every_ms / 8).clamp(250, 60_000)
 }
 
@@ -26,7 +26,7 @@ pub(crate) async fn produce(sim: Sim) {
     }
 }
 
-fn put_some(sim: &Sim, load: &Load, dice: &mut Dice) {
+fn put_some(sim: &Sim, load: &SimLoad, dice: &mut Dice) {
     let now = sim.now();
     let mut state = sim.state();
     for shard in state.stream.open_shards() {

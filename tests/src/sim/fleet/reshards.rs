@@ -3,7 +3,7 @@ use kcl_core::model::HashKeyRange;
 use crate::sim::dice::Dice;
 use crate::sim::history::Event;
 use crate::sim::runtime::{At, sleep};
-use crate::sim::state::{Sim, State};
+use crate::sim::state::{Sim, WorldState};
 use crate::sim::truth::ShardTruth;
 
 /// Opens the shards that the stream begins with.
@@ -16,7 +16,7 @@ pub(crate) fn open_first(sim: &Sim) {
 }
 
 /// Opens the shards that a stream begins with: its part of all, and they cover all hash keys.
-pub(crate) fn open(sim: &Sim, state: &mut State, stream: usize, at: At, dice: &mut Dice) {
+pub(crate) fn open(sim: &Sim, state: &mut WorldState, stream: usize, at: At, dice: &mut Dice) {
     let (shards, streams) = (sim.world().shards as usize, sim.world().streams);
     let count = ((shards - stream).div_ceil(streams)) as u128;
     let width = u128::MAX / count;
@@ -60,7 +60,7 @@ pub(crate) async fn reshard(sim: Sim) {
     }
 }
 
-fn split(state: &mut State, shard: usize, now: At, quiet: bool) {
+fn split(state: &mut WorldState, shard: usize, now: At, quiet: bool) {
     for child in state.stream.split(shard, now, quiet).unwrap_or_default() {
         state.say(now, Event::Opened { shard: child, parents: vec![shard] });
     }

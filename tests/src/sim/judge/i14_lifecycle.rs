@@ -22,13 +22,13 @@ struct Stage {
     over: bool,
     lost: bool,
     /// The call that it is in.
-    inside: Option<Kind>,
+    inside: Option<LifecycleKind>,
     /// Calls of the same kind in a row that failed.
     failures: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum LifecycleKind {
     Initialize,
     Process,
     LeaseLost,
@@ -36,7 +36,7 @@ enum Kind {
     ShutdownRequested,
 }
 
-impl Kind {
+impl LifecycleKind {
     const fn of(call: &Call) -> Self {
         match call {
             Call::Initialize { .. } => Self::Initialize,
@@ -61,15 +61,15 @@ impl Fold for Lifecycle {
         match &entry.event {
             Event::Called { processor, call } => {
                 let stage = self.stages.entry(*processor).or_default();
-                let kind = Kind::of(call);
+                let kind = LifecycleKind::of(call);
                 let allowed = stage.inside.is_none()
                     && !stage.over
                     && match kind {
-                        Kind::Initialize => !stage.initialized,
-                        Kind::Process => stage.initialized && !stage.stopping && !stage.ending,
-                        Kind::ShardEnded => stage.initialized && !stage.stopping,
-                        Kind::ShutdownRequested => stage.initialized && !stage.stopping,
-                        Kind::LeaseLost => stage.initialized,
+                        LifecycleKind::Initialize => !stage.initialized,
+                        LifecycleKind::Process => stage.initialized && !stage.stopping && !stage.ending,
+                        LifecycleKind::ShardEnded => stage.initialized && !stage.stopping,
+                        LifecycleKind::ShutdownRequested => stage.initialized && !stage.stopping,
+                        LifecycleKind::LeaseLost => stage.initialized,
                     };
                 sink.check(allowed, || {
                     let info = see.board.processor(*processor);
@@ -80,19 +80,19 @@ impl Fold for Lifecycle {
                     sink.check(*attempt == expected, || format!("{processor:?}: attempt {attempt} of {kind:?}, not {expected}"));
                 }
                 stage.inside = Some(kind);
-                stage.stopping |= kind == Kind::ShutdownRequested;
-                stage.ending |= kind == Kind::ShardEnded;
-                stage.lost |= kind == Kind::LeaseLost;
+                stage.stopping |= kind == LifecycleKind::ShutdownRequested;
+                stage.ending |= kind == LifecycleKind::ShardEnded;
+                stage.lost |= kind == LifecycleKind::LeaseLost;
             }
             Event::Returned { processor, returned } => {
                 let stage = self.stages.entry(*processor).or_default();
                 let done = *returned == Returned::Done;
                 stage.failures = if done { 0 } else { stage.failures + 1 };
                 match stage.inside.take() {
-                    Some(Kind::Initialize) => stage.initialized |= done,
-                    Some(Kind::ShardEnded) => stage.over |= done,
-                    Some(Kind::LeaseLost) => stage.over = true,
-                    Some(Kind::Process | Kind::ShutdownRequested) | None => stage.failures = 0,
+                    Some(LifecycleKind::Initialize) => stage.initialized |= done,
+                    Some(LifecycleKind::ShardEnded) => stage.over |= done,
+                    Some(LifecycleKind::LeaseLost) => stage.over = true,
+                    Some(LifecycleKind::Process | LifecycleKind::ShutdownRequested) | None => stage.failures = 0,
                 }
             }
             Event::Checkpointing { processor, ask, .. } if self.stages.get(processor).is_some_and(|stage| stage.lost) => {

@@ -10,7 +10,7 @@ use crate::sim::counts::Fault;
 use crate::sim::history::{Event, LifeId};
 use crate::sim::mutant::Mutant;
 use crate::sim::runtime::{At, sleep, start};
-use crate::sim::state::{Sim, State};
+use crate::sim::state::{Sim, WorldState};
 use crate::sim::world::LinkFaults;
 
 use super::{Gate, SimClock};
@@ -149,7 +149,7 @@ impl Life {
     /// A write on the lease table. It may be carried out whatever becomes of this future, and more than once.
     pub(crate) async fn write<T: Send + 'static>(
         self: &Arc<Self>,
-        apply: impl Fn(&mut State, Sent) -> Result<T, lease::Error> + Send + 'static,
+        apply: impl Fn(&mut WorldState, Sent) -> Result<T, lease::Error> + Send + 'static,
     ) -> Result<T, lease::Error> {
         self.gate.pass().await;
         let (fate, sent) = self.send();
@@ -195,7 +195,7 @@ impl Life {
         let cut = self.cut(Service::Table);
         let mut state = self.sim.state();
         state.table_calls += 1;
-        let State { dice, counts, healed, history, .. } = &mut *state;
+        let WorldState { dice, counts, healed, history, .. } = &mut *state;
         let faults = self.sim.link(Service::Table, *healed);
         let sent = Sent { number: history.next_number(), at: self.sim.now(), late: false };
         let mut fate = Fate {
@@ -228,13 +228,13 @@ impl Life {
     }
 
     /// A read of the lease table.
-    pub(crate) async fn read<T>(self: &Arc<Self>, apply: impl FnOnce(&mut State) -> T) -> Result<T, lease::Error> {
+    pub(crate) async fn read<T>(self: &Arc<Self>, apply: impl FnOnce(&mut WorldState) -> T) -> Result<T, lease::Error> {
         self.gate.pass().await;
         let (there, back, lost, throttled) = {
             let cut = self.cut(Service::Table);
             let mut state = self.sim.state();
             state.table_calls += 1;
-            let State { dice, counts, healed, .. } = &mut *state;
+            let WorldState { dice, counts, healed, .. } = &mut *state;
             let faults = self.sim.link(Service::Table, *healed);
             let lost = cut != OPEN || dice.chance(faults.lost_request + faults.lost_answer);
             let throttled = dice.chance(faults.throttled);
@@ -263,13 +263,13 @@ impl Life {
     pub(crate) async fn stream_call<T>(
         self: &Arc<Self>,
         operation: &'static str,
-        apply: impl FnOnce(&mut State) -> Result<T, stream::Error>,
+        apply: impl FnOnce(&mut WorldState) -> Result<T, stream::Error>,
     ) -> Result<T, stream::Error> {
         self.gate.pass().await;
         let (there, back, lost, error) = {
             let (cut, reach) = (self.cut(Service::Stream), self.reach.load(Ordering::Relaxed));
             let mut state = self.sim.state();
-            let State { dice, counts, healed, .. } = &mut *state;
+            let WorldState { dice, counts, healed, .. } = &mut *state;
             let faults = self.sim.link(Service::Stream, *healed);
             let lost = cut != OPEN || dice.chance(faults.lost_request + faults.lost_answer);
             let error = if dice.chance(faults.throttled) {

@@ -40,7 +40,7 @@ struct Raw {
 }
 
 /// What one read finds.
-pub(crate) struct Found {
+pub(crate) struct ReadResult {
     pub(crate) records: Vec<RawRecord>,
     /// The index of the first raw record behind them.
     pub(crate) next: usize,
@@ -157,10 +157,14 @@ impl ShardTruth {
         self.trimmed_raw
     }
 
-    pub(crate) fn read(&self, from: usize, limit: usize) -> Found {
+    pub(crate) fn read(&self, from: usize, limit: usize) -> ReadResult {
         let from = from.max(self.trimmed_raw).min(self.raw.len());
         let to = self.raw.len().min(from + limit);
-        Found { records: self.raw[from..to].iter().map(|raw| raw.record.clone()).collect(), next: to, more: to < self.raw.len() }
+        ReadResult {
+            records: self.raw[from..to].iter().map(|raw| raw.record.clone()).collect(),
+            next: to,
+            more: to < self.raw.len(),
+        }
     }
 }
 

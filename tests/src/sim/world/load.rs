@@ -2,7 +2,7 @@ use crate::sim::dice::Dice;
 
 /// What producers put, and what becomes of the stream's shards.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Load {
+pub struct SimLoad {
     /// How many milliseconds lie between two records of a busy shard, on average.
     pub every_ms: u64,
     /// The part of the shards that get no record at all.
@@ -21,7 +21,7 @@ pub struct Load {
     pub shards_a_page: usize,
 }
 
-impl Load {
+impl SimLoad {
     pub(super) fn draw(dice: &mut Dice) -> Self {
         Self {
             every_ms: dice.log(1_000.0, 15_000.0) as u64,

@@ -14,6 +14,6 @@ pub use chaos::Chaos;
 pub use fan_out::FanOut;
 pub use handlers::{Handlers, Style};
 pub use link::LinkFaults;
-pub use load::Load;
+pub use load::SimLoad;
 pub use overrides::Overrides;
-pub use world::{Fleet, World};
+pub use world::{SimFleet, World};

@@ -2,11 +2,11 @@ use std::fmt;
 
 use crate::sim::dice::Dice;
 
-use super::{Chaos, FanOut, Handlers, LinkFaults, Load, Overrides, differences};
+use super::{Chaos, FanOut, Handlers, LinkFaults, Overrides, SimLoad, differences};
 
 /// The workers and their settings.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Fleet {
+pub struct SimFleet {
     /// How many workers there are when none is down.
     pub workers: usize,
     /// `failover`, in milliseconds.
@@ -53,9 +53,9 @@ pub struct World {
     /// No lease may move in the whole of that time, but for its first five minutes.
     pub calm: bool,
     /// The workers.
-    pub fleet: Fleet,
+    pub fleet: SimFleet,
     /// What is put, and what becomes of the shards.
-    pub load: Load,
+    pub load: SimLoad,
     /// The processors.
     pub handlers: Handlers,
     /// The way to the lease table.
@@ -68,7 +68,7 @@ pub struct World {
     pub chaos: Chaos,
 }
 
-impl Fleet {
+impl SimFleet {
     /// `max_leases` of the worker in this place.
     #[must_use]
     pub fn cap_of(&self, slot: usize) -> usize {
@@ -96,7 +96,7 @@ impl World {
         let failover_ms = dice.pick(&[2_000, 3_000, 5_000, 10_000, 10_000, 15_000, 20_000]);
         let workers = dice.pick(&[1, 2, 2, 3, 3, 3, 4, 4, 5, 6, 7, 8]);
         let shards = dice.pick(&[1, 2, 4, 6, 8, 10, 12, 12, 14, 16, 16, 20, 24, 32]);
-        let fleet = Fleet {
+        let fleet = SimFleet {
             workers,
             failover_ms,
             failovers_ms: Vec::new(),
@@ -118,7 +118,7 @@ impl World {
         let stream = LinkFaults::draw(&mut dice, fleet.call_limit_ms, failover_ms);
         let chaos = Chaos::draw(&mut dice, failover_ms);
         let handlers = Handlers::draw(&mut dice, failover_ms);
-        let load = Load::draw(&mut dice);
+        let load = SimLoad::draw(&mut dice);
         if seed % CALM_EVERY == CALM_EVERY - 1 {
             let mut world = Self::calm(seed, workers.min(4), shards.min(16), 4, 60_000);
             overrides.apply(&mut world);
@@ -143,7 +143,7 @@ impl World {
     /// calls, with clocks that are off by up to one part in a hundred: nothing may move.
     #[must_use]
     pub fn calm(seed: u64, workers: usize, shards: u32, hours: u64, failover_ms: u64) -> Self {
-        let fleet = Fleet {
+        let fleet = SimFleet {
             workers,
             failover_ms,
             failovers_ms: Vec::new(),
@@ -169,7 +169,7 @@ impl World {
             stale_ms: 500,
             ..LinkFaults::quiet()
         };
-        let load = Load {
+        let load = SimLoad {
             every_ms: 600_000,
             quiet: 0.2,
             burst: 0.0,

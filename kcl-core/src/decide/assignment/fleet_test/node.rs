@@ -1,14 +1,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::decide::assignment::{Asked, Engagements, Me, PassedOn, Plan, Take, View, plan};
+use crate::decide::assignment::{KnownRows, Me, OwnLeases, OwnRequest, PassedOn, Plan, Take, plan};
 use crate::decide::expiry::Timing;
-use crate::decide::hand_over::{Verdict, judge_request};
+use crate::decide::hand_over::{HandOverVerdict, judge_request};
 use crate::decide::members::Members;
 use crate::lease::{WorkerRow, Write};
 use crate::model::{Lease, LeaseKey, Moment, WorkerId};
 
-use super::table::{Changed, Table};
+use super::table::{Hint, TestTable};
 
 /// How a worker does what it does: what differs between workers.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +27,7 @@ pub(super) struct Manner {
 
 /// A worker: it carries out what is decided, and nothing else.
 #[derive(Debug)]
-pub(super) struct Node {
+pub(super) struct TestNode {
     pub(super) id: WorkerId,
     manner: Manner,
     timing: Timing,
@@ -39,7 +39,7 @@ pub(super) struct Node {
     pub(super) held: BTreeMap<LeaseKey, Lease>,
     draining: BTreeMap<LeaseKey, Moment>,
     refused: BTreeMap<LeaseKey, Moment>,
-    asked: BTreeMap<LeaseKey, Asked>,
+    asked: BTreeMap<LeaseKey, OwnRequest>,
     passed_on: BTreeMap<LeaseKey, PassedOn>,
     takes: Vec<Take>,
     next_look: Moment,
@@ -50,12 +50,12 @@ pub(super) struct Node {
 }
 
 #[derive(Debug)]
-struct Engaged<'a> {
+struct NodeLeases<'a> {
     held: &'a BTreeMap<LeaseKey, Lease>,
     refused: BTreeSet<&'a LeaseKey>,
 }
 
-impl Engagements for Engaged<'_> {
+impl OwnLeases for NodeLeases<'_> {
     fn is_busy(&self, key: &LeaseKey) -> bool {
         self.held.contains_key(key)
     }
@@ -75,8 +75,8 @@ impl Engagements for Engaged<'_> {
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-impl Node {
-    pub(super) fn start(id: &str, manner: Manner, table: &mut Table, now: Moment) -> Self {
+impl TestNode {
+    pub(super) fn start(id: &str, manner: Manner, table: &mut TestTable, now: Moment) -> Self {
         let row = WorkerRow::new(id.into(), table.token().into(), manner.failover);
         table.write_worker(&id.into(), Some(row.clone()));
         table.announce_worker(&id.into());
@@ -102,7 +102,7 @@ impl Node {
         }
     }
 
-    pub(super) fn step(&mut self, table: &mut Table, now: Moment) {
+    pub(super) fn step(&mut self, table: &mut TestTable, now: Moment) {
         if self.leaving && !self.row.leaving {
             self.beat(table, self.row.leaving());
             table.announce_worker(&self.id);
@@ -128,12 +128,12 @@ impl Node {
         if self.manner.hears && self.heard < table.announced.len() {
             for key in table.announced[self.heard..].iter().collect::<BTreeSet<_>>() {
                 match key {
-                    Changed::Lease(key) => {
+                    Hint::Lease(key) => {
                         let row = &table.now.leases[key];
                         self.members.see(row, now);
                         self.rows.insert(key.clone(), row.clone());
                     }
-                    Changed::Worker(id) => match table.now.workers.get(id) {
+                    Hint::Worker(id) => match table.now.workers.get(id) {
                         Some(row) => self.members.see_worker(row, now),
                         None => self.members.see_no_worker(id, now),
                     },
@@ -155,7 +155,7 @@ impl Node {
         }
     }
 
-    fn beat(&mut self, table: &mut Table, row: WorkerRow) {
+    fn beat(&mut self, table: &mut TestTable, row: WorkerRow) {
         if table.now.workers.get(&self.id) == Some(&self.row) {
             table.write_worker(&self.id, Some(row.clone()));
             self.row = row;
@@ -180,7 +180,7 @@ impl Node {
     fn plan(&mut self, now: Moment) -> Plan {
         self.refused.retain(|_, at| now.since(*at) < MINUTE);
         let rows = &self.rows;
-        let over = |key: &LeaseKey, asked: &Asked| {
+        let over = |key: &LeaseKey, asked: &OwnRequest| {
             let row = rows.get(key);
             now.since(asked.since) > self.timing.look && row.is_none_or(|row| row.owner.as_ref() != Some(&self.id))
         };
@@ -190,7 +190,7 @@ impl Node {
             self.refused.insert(key, now);
         }
         let rows: Vec<_> = self.rows.values().cloned().collect();
-        let engaged = Engaged { held: &self.held, refused: self.refused.keys().collect() };
+        let engaged = NodeLeases { held: &self.held, refused: self.refused.keys().collect() };
         let me = Me {
             id: &self.id,
             room: self.manner.room.saturating_sub(self.held.len()),
@@ -203,10 +203,10 @@ impl Node {
             asked: &self.asked,
             passed_on: &self.passed_on,
         };
-        plan(&View { rows: &rows, workers: &self.workers }, &me, &self.members, now, &self.timing)
+        plan(&KnownRows { rows: &rows, workers: &self.workers }, &me, &self.members, now, &self.timing)
     }
 
-    fn carry_out(&mut self, plan: Plan, table: &mut Table, now: Moment) {
+    fn carry_out(&mut self, plan: Plan, table: &mut TestTable, now: Moment) {
         self.takes = plan.take;
         for key in plan.claim.iter().chain(&plan.give_back) {
             let write = Write::claim(&self.rows[key], self.id.clone(), table.token().into());
@@ -223,7 +223,7 @@ impl Node {
             let row = &self.rows[&ask.key];
             assert!(row.checkpoint_owner.is_none() && row.owner.as_ref() == Some(&ask.of) && ask.of != self.id);
             if let Ok(row) = table.write_aloud(&ask.key, &Write::request(row, self.id.clone(), ask.of.clone())) {
-                self.asked.insert(ask.key.clone(), Asked { of: ask.of, since: now });
+                self.asked.insert(ask.key.clone(), OwnRequest { of: ask.of, since: now });
                 self.rows.insert(ask.key, row);
             }
         }
@@ -241,7 +241,7 @@ impl Node {
         }
     }
 
-    fn take_what_is_due(&mut self, table: &mut Table, now: Moment) {
+    fn take_what_is_due(&mut self, table: &mut TestTable, now: Moment) {
         let (due, later) = std::mem::take(&mut self.takes).into_iter().partition(|take| take.at <= now);
         self.takes = later;
         for take in due {
@@ -259,7 +259,7 @@ impl Node {
     }
 
     /// An owner hears of a request by its own writes, its looks and what is announced.
-    fn answer_requests(&mut self, table: &mut Table, now: Moment) {
+    fn answer_requests(&mut self, table: &mut TestTable, now: Moment) {
         for key in self.held.keys().cloned().collect::<Vec<_>>() {
             if self.leaving {
                 let due = *self.draining.entry(key.clone()).or_insert(now + self.manner.drain);
@@ -274,7 +274,7 @@ impl Node {
                 continue;
             };
             let mut verdict = judge_request(&requester, &self.members, false, false, now, &self.timing);
-            if verdict == Verdict::AskTable {
+            if verdict == HandOverVerdict::AskTable {
                 match table.now.workers.get(&requester) {
                     Some(row) => self.members.see_worker(row, now),
                     None => self.members.see_no_worker(&requester, now),
@@ -283,7 +283,7 @@ impl Node {
             }
             let held = self.held[&key].clone();
             match verdict {
-                Verdict::PassOn if now >= *self.draining.entry(key.clone()).or_insert(now + self.manner.drain) => {
+                HandOverVerdict::PassOn if now >= *self.draining.entry(key.clone()).or_insert(now + self.manner.drain) => {
                     self.draining.remove(&key);
                     match table.write_aloud(&key, &Write::pass_on(&held, self.id.clone(), requester, None)) {
                         Ok(row) => {
@@ -295,19 +295,19 @@ impl Node {
                         Err(row) => drop(self.rows.insert(key, row)),
                     }
                 }
-                Verdict::PassOn => {}
-                Verdict::Refuse(_) => {
+                HandOverVerdict::PassOn => {}
+                HandOverVerdict::Refuse(_) => {
                     self.draining.remove(&key);
                     if let Ok(row) = table.write_aloud(&key, &Write::refuse(&held, self.id.clone(), requester)) {
                         self.keep(&key, Ok(row));
                     }
                 }
-                Verdict::AskTable | Verdict::Release => panic!("{verdict:?}"),
+                HandOverVerdict::AskTable | HandOverVerdict::Release => panic!("{verdict:?}"),
             }
         }
     }
 
-    fn release(&mut self, key: &LeaseKey, table: &mut Table) {
+    fn release(&mut self, key: &LeaseKey, table: &mut TestTable) {
         let Some(held) = self.held.remove(key) else { return };
         if let Ok(row) = table.write_aloud(key, &Write::release(&held, None)) {
             self.rows.insert(key.clone(), row);

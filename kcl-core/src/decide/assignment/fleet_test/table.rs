@@ -6,28 +6,28 @@ use crate::model::{Checkpoint, Lease, LeaseKey, WorkerId};
 
 /// All rows at one instant.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Rows {
+pub(super) struct TableRows {
     pub(super) leases: BTreeMap<LeaseKey, Lease>,
     pub(super) workers: BTreeMap<WorkerId, WorkerRow>,
 }
 
 /// What others are to hear of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Changed {
+pub(super) enum Hint {
     Lease(LeaseKey),
     Worker(WorkerId),
 }
 
 /// A lease table: the conditions and effects of the protocol's writes, and readings that may be old.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Table {
-    pub(super) now: Rows,
+pub(super) struct TestTable {
+    pub(super) now: TableRows,
     /// The rows as they were at the ends of the last steps, the newest last.
-    past: VecDeque<Rc<Rows>>,
+    past: VecDeque<Rc<TableRows>>,
     /// Whether something was written in this step.
     pub(super) changed: bool,
     /// Every announcement.
-    pub(super) announced: Vec<Changed>,
+    pub(super) announced: Vec<Hint>,
     tokens: usize,
     /// How often a lease was claimed after it was passed on.
     pub(super) claims: usize,
@@ -38,11 +38,11 @@ pub(super) struct Table {
 /// For how many steps old rows are kept.
 pub(super) const PAST: usize = 6;
 
-impl Table {
+impl TestTable {
     pub(super) fn new(leases: usize) -> Self {
         let leases = (0..leases).map(|shard| LeaseKey::single(format!("shardId-{shard:012}")));
         let leases = leases.map(|key| (key.clone(), Lease::new(key, Checkpoint::TrimHorizon))).collect();
-        Self { now: Rows { leases, workers: BTreeMap::new() }, ..Self::default() }
+        Self { now: TableRows { leases, workers: BTreeMap::new() }, ..Self::default() }
     }
 
     pub(super) fn token(&mut self) -> String {
@@ -64,7 +64,7 @@ impl Table {
     /// The same, and others are to hear of it.
     pub(super) fn write_aloud(&mut self, key: &LeaseKey, write: &Write) -> Result<Lease, Lease> {
         let written = self.write(key, write)?;
-        self.announced.push(Changed::Lease(key.clone()));
+        self.announced.push(Hint::Lease(key.clone()));
         Ok(written)
     }
 
@@ -77,7 +77,7 @@ impl Table {
     }
 
     pub(super) fn announce_worker(&mut self, id: &WorkerId) {
-        self.announced.push(Changed::Worker(id.clone()));
+        self.announced.push(Hint::Worker(id.clone()));
     }
 
     pub(super) fn step_ends(&mut self) {
@@ -90,7 +90,7 @@ impl Table {
     }
 
     /// The rows as they were so many steps ago.
-    pub(super) fn as_of(&self, steps: usize) -> Rows {
-        self.past.iter().rev().nth(steps).map_or_else(|| self.now.clone(), |rows| Rows::clone(rows))
+    pub(super) fn as_of(&self, steps: usize) -> TableRows {
+        self.past.iter().rev().nth(steps).map_or_else(|| self.now.clone(), |rows| TableRows::clone(rows))
     }
 }

@@ -7,7 +7,7 @@ use crate::stream::ShardFilter;
 const MOST_SHARDS: usize = 6;
 
 #[derive(Clone, Debug)]
-pub(super) struct Node {
+pub(super) struct ShardNode {
     pub(super) id: ShardId,
     pub(super) parents: Vec<usize>,
     pub(super) keys: HashKeyRange,
@@ -18,7 +18,7 @@ pub(super) struct Node {
 /// A history of reshards.
 #[derive(Clone, Debug, Default)]
 pub(super) struct History {
-    pub(super) nodes: Vec<Node>,
+    pub(super) nodes: Vec<ShardNode>,
     pub(super) reshards: u8,
 }
 
@@ -35,7 +35,7 @@ impl History {
 
     fn open(&mut self, parents: Vec<usize>, keys: HashKeyRange) {
         let id = ShardId::from(self.nodes.len().to_string());
-        self.nodes.push(Node { id, parents, keys, opened: self.reshards, closed: None });
+        self.nodes.push(ShardNode { id, parents, keys, opened: self.reshards, closed: None });
     }
 
     fn close(&mut self, node: usize) {
@@ -86,14 +86,14 @@ impl History {
     }
 
     pub(super) fn list(&self, filter: &ShardFilter, now: u8, horizon: u8) -> ShardGraph {
-        let open_at = |node: &Node, at: u8| node.opened <= at && node.closed.is_none_or(|closed| closed > at);
-        let wanted = |node: &&Node| match filter {
+        let open_at = |node: &ShardNode, at: u8| node.opened <= at && node.closed.is_none_or(|closed| closed > at);
+        let wanted = |node: &&ShardNode| match filter {
             ShardFilter::All => node.opened <= now && node.closed.is_none_or(|closed| closed > horizon),
             ShardFilter::AtLatest => open_at(node, now),
             ShardFilter::AtTrimHorizon => open_at(node, horizon),
             ShardFilter::AtTimestamp(at) => open_at(node, u8::try_from(at.as_millis()).unwrap().max(horizon)),
         };
-        let shard = |node: &Node| {
+        let shard = |node: &ShardNode| {
             let parents = node.parents.iter().map(|parent| self.nodes[*parent].id.clone());
             let shard = Shard::new(node.id.clone(), node.keys).with_parents(parents);
             if node.closed.is_some_and(|closed| closed <= now) { shard.closed() } else { shard }
@@ -113,7 +113,7 @@ pub(super) fn ticks(from: u8, to: u8) -> u8 {
 
 /// Where an application begins.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Start {
+pub(super) struct InitialStart {
     /// The tick in which its first worker starts.
     pub(super) at: u8,
     /// The oldest tick that is retained then.
@@ -121,7 +121,7 @@ pub(super) struct Start {
     pub(super) initial: InitialPosition,
 }
 
-impl Start {
+impl InitialStart {
     pub(super) fn first_tick(self) -> u8 {
         match self.initial {
             InitialPosition::TrimHorizon => self.horizon,

@@ -3,16 +3,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use crate::decide::shards::{
-    Begin, Finished, Gate, Leases, NewLease, ParentView, ShardGraph, children_to_create, gate, holes, judge_finished,
+    Begin, Finished, Leases, NewLease, ParentGate, ParentView, ShardGraph, children_to_create, gate, holes, judge_finished,
     leases_to_create, listing_for, shard_gone,
 };
 use crate::model::{Checkpoint, Facts, Lease, LeaseKey, Position, SequenceNumber, ShardId, Timestamp};
 use crate::stream::ShardFilter;
 
-use super::history::{History, Node, Start, ticks, time};
+use super::history::{History, InitialStart, ShardNode, ticks, time};
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Row {
+struct TestRow {
     checkpoint: Checkpoint,
     since: Option<Timestamp>,
     parents: Vec<ShardId>,
@@ -26,10 +26,10 @@ pub(super) struct Faults {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct State {
+struct ReshardState {
     now: u8,
     horizon: u8,
-    rows: Vec<Option<Row>>,
+    rows: Vec<Option<TestRow>>,
     /// By shard, the ticks that were read to the end.
     read: Vec<u8>,
     /// The shards that ever had a row.
@@ -39,18 +39,18 @@ struct State {
 
 pub(super) struct Run<'a> {
     history: &'a History,
-    start: Start,
+    start: InitialStart,
     faulty: bool,
-    seen: BTreeSet<State>,
+    seen: BTreeSet<ReshardState>,
     /// Listings that were made already, by filter, time and horizon.
     listings: RefCell<BTreeMap<(u8, u8, u8), Rc<ShardGraph>>>,
 }
 
 impl Run<'_> {
     /// Tries everything from the first sync on, and returns how many states there are.
-    pub(super) fn explore(history: &History, start: Start, faults: Faults) -> usize {
+    pub(super) fn explore(history: &History, start: InitialStart, faults: Faults) -> usize {
         let shards = history.nodes.len();
-        let first = State {
+        let first = ReshardState {
             now: start.at,
             horizon: start.horizon,
             rows: vec![None; shards],
@@ -62,8 +62,8 @@ impl Run<'_> {
             Run { history, start, faulty: faults != Faults::default(), seen: BTreeSet::new(), listings: RefCell::default() };
         // Nothing can go wrong, and no time passes, before the first row is there: the application begins with it.
         let rows = leases(history, &first);
-        let mut ahead: Vec<State> =
-            run.syncs(&first, &by_shard(&rows)).into_iter().map(|state| State { faults, ..state }).collect();
+        let mut ahead: Vec<ReshardState> =
+            run.syncs(&first, &by_shard(&rows)).into_iter().map(|state| ReshardState { faults, ..state }).collect();
         assert!(!ahead.is_empty(), "nothing begins");
         while let Some(state) = ahead.pop() {
             if run.seen.contains(&state) {
@@ -79,7 +79,7 @@ impl Run<'_> {
         run.seen.len()
     }
 
-    fn next(&self, state: &State) -> Vec<State> {
+    fn next(&self, state: &ReshardState) -> Vec<ReshardState> {
         let rows = leases(self.history, state);
         let leases = by_shard(&rows);
         let listing = self.list(&ShardFilter::All, state);
@@ -88,11 +88,11 @@ impl Run<'_> {
             assert_eq!(holes(leases.values().copied(), &listing), [], "nothing is missing and yet: {self}");
         }
         if state.now < self.history.reshards {
-            next.push(State { now: state.now + 1, ..state.clone() });
+            next.push(ReshardState { now: state.now + 1, ..state.clone() });
         }
         if state.faults.trims > 0 && state.horizon < state.now {
             let faults = Faults { trims: state.faults.trims - 1, ..state.faults };
-            next.push(State { horizon: state.now, faults, ..state.clone() });
+            next.push(ReshardState { horizon: state.now, faults, ..state.clone() });
         }
         next.extend(self.cleanup(state, &listing, &leases));
         for node in 0..rows.len() {
@@ -102,7 +102,7 @@ impl Run<'_> {
     }
 
     /// What comparing the table with a listing leads to: all the rows that it creates, or the first of them and a crash.
-    fn syncs(&self, state: &State, leases: &Leases<'_>) -> Vec<State> {
+    fn syncs(&self, state: &ReshardState, leases: &Leases<'_>) -> Vec<ReshardState> {
         let listing = self.list(&listing_for(self.start.initial, leases.is_empty()), state);
         let mut begin = Begin::new(self.start.initial, leases, time(state.now));
         if let Some(filter) = begin.second_listing().filter(|_| !leases.is_empty()) {
@@ -124,7 +124,7 @@ impl Run<'_> {
         states
     }
 
-    fn list(&self, filter: &ShardFilter, state: &State) -> Rc<ShardGraph> {
+    fn list(&self, filter: &ShardFilter, state: &ReshardState) -> Rc<ShardGraph> {
         let filter_key = match filter {
             ShardFilter::All => 100,
             ShardFilter::AtLatest => 101,
@@ -136,18 +136,18 @@ impl Run<'_> {
         Rc::clone(listing.or_insert_with(|| Rc::new(self.history.list(filter, state.now, state.horizon))))
     }
 
-    fn create(&self, state: &mut State, lease: &NewLease) {
+    fn create(&self, state: &mut ReshardState, lease: &NewLease) {
         let node = self.history.nodes.iter().position(|node| node.id == lease.shard).unwrap();
         assert!(state.rows[node].is_none(), "{lease:?} exists");
         assert!(self.faulty || state.made & (1 << node) == 0, "{lease:?} is made twice");
         assert_eq!(lease.hash_range, self.history.nodes[node].keys);
         state.made |= 1 << node;
         let Lease { checkpoint, parents, facts, .. } = lease.to_lease(None);
-        state.rows[node] = Some(Row { checkpoint, since: facts.start_at, parents });
+        state.rows[node] = Some(TestRow { checkpoint, since: facts.start_at, parents });
     }
 
     /// The first row that may go goes.
-    fn cleanup(&self, state: &State, listing: &ShardGraph, leases: &Leases<'_>) -> Option<State> {
+    fn cleanup(&self, state: &ReshardState, listing: &ShardGraph, leases: &Leases<'_>) -> Option<ReshardState> {
         let may_go = |lease: &&&Lease| match judge_finished(lease, listing, leases) {
             Finished::Delete(expect) => {
                 assert!(expect.holds(lease) && lease.checkpoint.is_shard_end() && !listing.contains(&lease.key.shard));
@@ -163,7 +163,7 @@ impl Run<'_> {
     }
 
     /// What can happen to one row.
-    fn steps(&self, state: &State, node: usize, listing: &ShardGraph, leases: &Leases<'_>) -> Vec<State> {
+    fn steps(&self, state: &ReshardState, node: usize, listing: &ShardGraph, leases: &Leases<'_>) -> Vec<ReshardState> {
         let id = &self.history.nodes[node].id;
         let (Some(row), Some(lease)) = (&state.rows[node], leases.get(id)) else {
             return Vec::new();
@@ -185,7 +185,7 @@ impl Run<'_> {
         }
         let begun = row.checkpoint.position().is_some();
         let view = |parent| ParentView { shard: parent, row: leases.get(parent).copied(), listed: listing.contains(parent) };
-        if !begun && gate(lease, &row.parents.iter().map(view).collect::<Vec<_>>()) != Gate::Open {
+        if !begun && gate(lease, &row.parents.iter().map(view).collect::<Vec<_>>()) != ParentGate::Open {
             return next;
         }
         self.check_parents(state, node);
@@ -210,7 +210,7 @@ impl Run<'_> {
     }
 
     /// The next step towards a shard's end: the first child that has no row yet gets one; if there is none, the end.
-    fn after(&self, state: &State, node: usize, children: &[NewLease], read: u8) -> State {
+    fn after(&self, state: &ReshardState, node: usize, children: &[NewLease], read: u8) -> ReshardState {
         let mut state = state.clone();
         let has_row = |child: &NewLease| {
             self.history.nodes.iter().zip(&state.rows).any(|(node, row)| node.id == child.shard && row.is_some())
@@ -228,20 +228,20 @@ impl Run<'_> {
     }
 
     /// The ticks of a shard that the application wants and the stream has.
-    fn wanted(&self, state: &State, node: usize) -> u8 {
-        let Node { opened, closed, .. } = self.history.nodes[node];
+    fn wanted(&self, state: &ReshardState, node: usize) -> u8 {
+        let ShardNode { opened, closed, .. } = self.history.nodes[node];
         let first = self.start.first_tick().max(state.horizon).max(opened);
         ticks(first, closed.unwrap_or(self.history.reshards + 1))
     }
 
-    fn check_parents(&self, state: &State, node: usize) {
+    fn check_parents(&self, state: &ReshardState, node: usize) {
         for parent in &self.history.nodes[node].parents {
             let left = self.wanted(state, *parent) & !state.read[*parent];
             assert_eq!(left, 0, "shard {node} is read before its parent {parent}: {self}\n{state:?}");
         }
     }
 
-    fn check_end(&self, state: &State) {
+    fn check_end(&self, state: &ReshardState) {
         assert_eq!(state.now, self.history.reshards);
         for (node, shard) in self.history.nodes.iter().enumerate() {
             let wanted = self.wanted(state, node);
@@ -278,8 +278,8 @@ fn by_shard(rows: &[Option<Lease>]) -> Leases<'_> {
     rows.iter().flatten().map(|row| (row.key.shard.clone(), row)).collect()
 }
 
-fn leases(history: &History, state: &State) -> Vec<Option<Lease>> {
-    let lease = |(node, row): (&Node, &Option<Row>)| {
+fn leases(history: &History, state: &ReshardState) -> Vec<Option<Lease>> {
+    let lease = |(node, row): (&ShardNode, &Option<TestRow>)| {
         let row = row.as_ref()?;
         let mut lease = Lease::new(LeaseKey::single(node.id.clone()), row.checkpoint.clone());
         lease.parents.clone_from(&row.parents);

@@ -1,15 +1,15 @@
 use http::Uri;
 use http::uri::Authority;
 
-use super::failure::Failure;
+use super::failure::ConnectionFailure;
 
 /// The address without the user and password that may stand before its host. Neither may be sent as part of a host (RFC 9113,
 /// section 8.3.1), and what is logged or told of an address must not hold them.
-pub(super) fn without_userinfo(address: Uri) -> Result<Uri, Failure> {
+pub(super) fn without_userinfo(address: Uri) -> Result<Uri, ConnectionFailure> {
     let Some((_, host)) = address.authority().and_then(|authority| authority.as_str().rsplit_once('@')) else {
         return Ok(address);
     };
-    let wrong = |error| Failure::wrong("the endpoint is no address", error);
+    let wrong = |error| ConnectionFailure::wrong("the endpoint is no address", error);
     let host = Authority::try_from(host).map_err(|error| wrong(http::Error::from(error)))?;
     let mut parts = address.into_parts();
     parts.authority = Some(host);

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use h2::{Reason, RecvStream};
 use http_body::{Body, Frame};
 
-use super::connection::Place;
-use super::failure::Failure;
+use super::connection::StreamPermit;
+use super::failure::ConnectionFailure;
 
 /// What comes by a stream of an HTTP/2 connection. Dropping it resets the stream.
 ///
@@ -15,20 +15,20 @@ use super::failure::Failure;
 pub(super) struct PushedBody {
     stream: RecvStream,
     // After the stream: it is reset before its place is another's.
-    place: Place,
+    place: StreamPermit,
 }
 
 impl PushedBody {
-    pub(super) const fn new(stream: RecvStream, place: Place) -> Self {
+    pub(super) const fn new(stream: RecvStream, place: StreamPermit) -> Self {
         Self { stream, place }
     }
 }
 
 impl Body for PushedBody {
     type Data = Bytes;
-    type Error = Failure;
+    type Error = ConnectionFailure;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ConnectionFailure>>> {
         let piece = match ready!(self.stream.poll_data(cx)) {
             Some(Ok(piece)) => piece,
             // What ends like this is complete: the server just wants no more of the request.

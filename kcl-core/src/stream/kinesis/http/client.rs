@@ -14,7 +14,7 @@ use crate::runtime::system_clock;
 use super::connector::Connector;
 use super::dial::Dialer;
 use super::pool::Pool;
-use super::settings::Settings;
+use super::settings::Http2Settings;
 
 /// A connection is there within this time, if the client has no limit of its own.
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
@@ -22,11 +22,11 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 /// An HTTP client of the SDK for responses that go on for minutes, many at once. The [module](super) says what is different.
 ///
 /// [`KinesisStream`](super::super::KinesisStream) makes one for itself. Make one, and give it to
-/// [`subscribe_over`](super::super::KinesisStream::subscribe_over), to have other [`Settings`], to trust a certificate that the machine
+/// [`subscribe_over`](super::super::KinesisStream::subscribe_over), to have other [`Http2Settings`], to trust a certificate that the machine
 /// does not, or to share the connections among streams. Clones share them.
 #[derive(Clone)]
 pub struct Http2Client {
-    settings: Settings,
+    settings: Http2Settings,
     trusted: Vec<CertificateDer<'static>>,
     pool: Arc<Pool>,
 }
@@ -43,12 +43,12 @@ impl Http2Client {
     /// A client with the usual settings. It makes no connection before it is used.
     #[must_use]
     pub fn new() -> Self {
-        Self::made(Settings::default(), Vec::new())
+        Self::made(Http2Settings::default(), Vec::new())
     }
 
     /// A client without connections yet, with these settings; what is out of the bounds of HTTP/2 is brought into them.
     #[must_use]
-    pub fn with_settings(self, settings: Settings) -> Self {
+    pub fn with_settings(self, settings: Http2Settings) -> Self {
         Self::made(settings, self.trusted)
     }
 
@@ -69,7 +69,7 @@ impl Http2Client {
         Ok(Self::made(self.settings, self.trusted.into_iter().chain(given).collect()))
     }
 
-    fn made(settings: Settings, trusted: Vec<CertificateDer<'static>>) -> Self {
+    fn made(settings: Http2Settings, trusted: Vec<CertificateDer<'static>>) -> Self {
         let pool = Arc::new(Pool::new(Dialer::new(trusted.clone()), settings, system_clock()));
         Self { settings, trusted, pool }
     }

@@ -14,18 +14,18 @@ use crate::Clock;
 use crate::runtime::Tasks;
 
 use super::body::PushedBody;
+use super::counting_io::CountingIo;
 use super::dial::Io;
 use super::driver::{Driver, Transport};
-use super::failure::Failure;
-use super::heard::Heard;
-use super::load::Load;
-use super::settings::Settings;
+use super::failure::ConnectionFailure;
+use super::settings::Http2Settings;
 use super::silence::{Silence, WatchedBody};
+use super::stream_count::StreamCount;
 
 /// A connection that speaks HTTP/2. It is closed when it is dropped, and with it what is still on it.
 pub(super) struct Connection {
     sender: SendRequest<Bytes>,
-    load: Arc<Load>,
+    load: Arc<StreamCount>,
     clock: Arc<dyn Clock>,
     silent_limit: Duration,
     _driver: Tasks,
@@ -34,25 +34,30 @@ pub(super) struct Connection {
 /// Why a connection is none.
 pub(super) enum NotOpened {
     /// The other side does not speak HTTP/2, or is not there any more.
-    NotHttp2(Failure),
+    NotHttp2(ConnectionFailure),
     /// It cannot be used.
-    Failed(Failure),
+    Failed(ConnectionFailure),
 }
 
 /// Why a request has no answer.
 pub(super) enum NotSent {
     /// It was not sent: the connection takes nothing more, another one will.
-    Closed(Failure),
+    Closed(ConnectionFailure),
     /// It was sent, or nobody knows.
-    Failed(Failure),
+    Failed(ConnectionFailure),
 }
 
 impl Connection {
     /// Begins to speak HTTP/2. It is done when the other side has answered a ping: it has told its settings before that.
     ///
     /// Must be called where the connection's task may live. Dropping the future closes the connection.
-    pub(super) async fn open(io: Box<dyn Io>, to: &Uri, settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, NotOpened> {
-        let (io, heard) = Heard::new(io);
+    pub(super) async fn open(
+        io: Box<dyn Io>,
+        to: &Uri,
+        settings: Http2Settings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, NotOpened> {
+        let (io, heard) = CountingIo::new(io);
         let handshake = h2::client::Builder::new()
             .enable_push(false)
             .initial_window_size(settings.window)
@@ -60,10 +65,10 @@ impl Connection {
             .handshake::<_, Bytes>(io);
         let (sender, mut transport) = handshake.await.map_err(|error| not_http2(Some(error)))?;
         let Some(mut pings) = transport.ping_pong() else {
-            return Err(NotOpened::Failed(Failure::broken("no HTTP/2", "its pings are taken")));
+            return Err(NotOpened::Failed(ConnectionFailure::broken("no HTTP/2", "its pings are taken")));
         };
         first_answer(&mut transport, &mut pings).await?;
-        let load = Arc::new(Load::new(usize::try_from(settings.streams).unwrap_or(usize::MAX)));
+        let load = Arc::new(StreamCount::new(usize::try_from(settings.streams).unwrap_or(usize::MAX)));
         let driver = Driver {
             to: to.clone(),
             allowed: sender.current_max_send_streams(),
@@ -79,10 +84,10 @@ impl Connection {
     }
 
     /// A place for one subscription, if there is one.
-    pub(super) fn take(self: &Arc<Self>) -> Option<Place> {
+    pub(super) fn take(self: &Arc<Self>) -> Option<StreamPermit> {
         // What the server allows may change at any time.
         let taken = self.load.take(self.sender.current_max_send_streams());
-        taken.then(|| Place(Arc::clone(self)))
+        taken.then(|| StreamPermit(Arc::clone(self)))
     }
 
     /// Whether it gives no more places for good.
@@ -123,16 +128,16 @@ async fn first_answer(transport: &mut Transport, pings: &mut PingPong) -> Result
 fn not_http2(error: Option<h2::Error>) -> NotOpened {
     let what = "the server does not speak HTTP/2";
     NotOpened::NotHttp2(match error {
-        Some(error) => Failure::broken(what, error),
-        None => Failure::broken(what, "it closed the connection"),
+        Some(error) => ConnectionFailure::broken(what, error),
+        None => ConnectionFailure::broken(what, "it closed the connection"),
     })
 }
 
 /// A subscription's place on a connection. It keeps the connection open.
 #[derive(Debug)]
-pub(super) struct Place(Arc<Connection>);
+pub(super) struct StreamPermit(Arc<Connection>);
 
-impl Place {
+impl StreamPermit {
     /// Sends a request. The place is held by the body of the response from then on.
     pub(super) async fn send(self, request: http::Request<Bytes>) -> Result<http::Response<WatchedBody>, NotSent> {
         let (head, body) = request.into_parts();
@@ -156,7 +161,7 @@ impl Place {
     }
 
     fn closed(&self, error: h2::Error) -> NotSent {
-        let failure = Failure::broken("the connection takes no more", error);
+        let failure = ConnectionFailure::broken("the connection takes no more", error);
         self.0.load.close(&failure.to_string());
         NotSent::Closed(failure)
     }
@@ -169,15 +174,15 @@ impl Place {
     }
 
     /// The failure of what came by this place, with the reason why the connection was given up, if it was.
-    pub(super) fn lost(&self, what: &str, error: h2::Error) -> Failure {
+    pub(super) fn lost(&self, what: &str, error: h2::Error) -> ConnectionFailure {
         match self.0.load.closed() {
-            Some(why) => Failure::broken(&format!("{what}: {why}"), error),
-            None => Failure::broken(what, error),
+            Some(why) => ConnectionFailure::broken(&format!("{what}: {why}"), error),
+            None => ConnectionFailure::broken(what, error),
         }
     }
 }
 
-impl Drop for Place {
+impl Drop for StreamPermit {
     fn drop(&mut self) {
         self.0.load.give_back();
     }

@@ -15,10 +15,10 @@ use crate::runtime::within;
 
 use super::address::without_userinfo;
 use super::connection::NotSent;
-use super::failure::Failure;
-use super::gate::{Gate, Gated};
+use super::failure::ConnectionFailure;
+use super::gate::{Gated, MessageGate};
 use super::http1;
-use super::origin::Way;
+use super::origin::Route;
 use super::pool::Pool;
 
 /// Turns a request of the SDK into a response, with the time limits of one client.
@@ -39,33 +39,33 @@ impl HttpConnector for Connector {
 
 impl Connector {
     async fn answer(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
-        let request = request.try_into_http1x().map_err(|error| Failure::wrong("not a valid HTTP request", error))?;
+        let request = request.try_into_http1x().map_err(|error| ConnectionFailure::wrong("not a valid HTTP request", error))?;
         let (mut head, body) = request.into_parts();
         head.uri = without_userinfo(head.uri)?;
         let Some(body) = body.bytes().map(Bytes::copy_from_slice) else {
-            return Err(Failure::wrong("not a valid HTTP request", "its body is not in memory").into());
+            return Err(ConnectionFailure::wrong("not a valid HTTP request", "its body is not in memory").into());
         };
         let request = Request::from_parts(head, body);
         let response = match self.read_limit {
             None => self.send(&request).await?,
             Some(limit) => match within(self.pool.clock(), limit, self.send(&request)).await {
                 Some(response) => response?,
-                None => return Err(Failure::late(format_args!("no answer within {limit:?}")).into()),
+                None => return Err(ConnectionFailure::late(format_args!("no answer within {limit:?}")).into()),
             },
         };
-        HttpResponse::try_from(response).map_err(|error| Failure::broken("not a valid HTTP response", error).into())
+        HttpResponse::try_from(response).map_err(|error| ConnectionFailure::broken("not a valid HTTP response", error).into())
     }
 
-    async fn send(&self, request: &Request<Bytes>) -> Result<Response<SdkBody>, Failure> {
+    async fn send(&self, request: &Request<Bytes>) -> Result<Response<SdkBody>, ConnectionFailure> {
         let origin = self.pool.origin(request.uri())?;
         loop {
             match origin.way(self.connect_limit).await? {
-                Way::Http1(io) => {
+                Route::Http1(io) => {
                     let response = http1::send(io, request.clone()).await?;
                     origin.answered_http1();
                     return Ok(received(response, request));
                 }
-                Way::Http2 { place, new } => {
+                Route::Http2 { place, new } => {
                     let mut sent = request.clone();
                     // The address has it already.
                     sent.headers_mut().remove(HOST);
@@ -88,8 +88,8 @@ fn received<B>(response: Response<B>, request: &Request<Bytes>) -> Response<SdkB
 where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin + Send + Sync + 'static,
 {
-    match request.extensions().get::<Gate>() {
-        Some(gate) if Gate::is_for(response.headers()) => {
+    match request.extensions().get::<MessageGate>() {
+        Some(gate) if MessageGate::is_for(response.headers()) => {
             response.map(|body| SdkBody::from_body_1_x(Gated::new(body, gate.clone())))
         }
         _ => response.map(SdkBody::from_body_1_x),

@@ -18,7 +18,7 @@ use tower_service::Service;
 
 use crate::BoxError;
 
-use super::failure::Failure;
+use super::failure::ConnectionFailure;
 
 /// A socket, with or without TLS.
 pub(super) trait Io: AsyncRead + AsyncWrite + Send + Sync + Unpin + 'static {}
@@ -33,7 +33,7 @@ impl fmt::Debug for dyn Io {
 
 /// What the other side speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Speaks {
+pub(super) enum Protocol {
     Http2,
     Http1,
     /// Nobody asked: there is no TLS.
@@ -48,7 +48,7 @@ pub(super) struct Dialer {
     tcp: HttpConnector,
     /// Certificates that are trusted beside the machine's.
     trusted: Vec<CertificateDer<'static>>,
-    tls: OnceLock<Result<Arc<ClientConfig>, Failure>>,
+    tls: OnceLock<Result<Arc<ClientConfig>, ConnectionFailure>>,
     proxies: Matcher,
 }
 
@@ -63,37 +63,41 @@ impl Dialer {
     }
 
     /// A socket to the host and port of this address, with TLS where the scheme is `https`. Dropping the future closes it.
-    pub(super) async fn dial(&self, to: &Uri) -> Result<(Box<dyn Io>, Speaks), Failure> {
+    pub(super) async fn dial(&self, to: &Uri) -> Result<(Box<dyn Io>, Protocol), ConnectionFailure> {
         match to.scheme_str() {
             Some("http") => {
-                let socket =
-                    called(self.tcp.clone(), to.clone()).await.map_err(|error| Failure::broken("no connection", error))?;
-                Ok((Box::new(TokioIo::new(socket)), Speaks::Unknown))
+                let socket = called(self.tcp.clone(), to.clone())
+                    .await
+                    .map_err(|error| ConnectionFailure::broken("no connection", error))?;
+                Ok((Box::new(TokioIo::new(socket)), Protocol::Unknown))
             }
             Some("https") => self.dial_tls(to).await,
-            _ => Err(Failure::wrong("the endpoint is no address", format!("`{to}` is neither `http` nor `https`"))),
+            _ => Err(ConnectionFailure::wrong("the endpoint is no address", format!("`{to}` is neither `http` nor `https`"))),
         }
     }
 
-    async fn dial_tls(&self, to: &Uri) -> Result<(Box<dyn Io>, Speaks), Failure> {
+    async fn dial_tls(&self, to: &Uri) -> Result<(Box<dyn Io>, Protocol), ConnectionFailure> {
         let config = self.tls.get_or_init(|| tls(&self.trusted)).clone()?;
         let host = to.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
-        let name = ServerName::try_from(host).map_err(|error| Failure::wrong("the endpoint is no address", error))?;
+        let name = ServerName::try_from(host).map_err(|error| ConnectionFailure::wrong("the endpoint is no address", error))?;
         let socket: Box<dyn Io> = match self.proxies.intercept(to) {
-            Some(proxy) => {
-                self.tunnel(&proxy, to, &config).await.map_err(|error| Failure::broken("no way through the proxy", error))?
-            }
+            Some(proxy) => self
+                .tunnel(&proxy, to, &config)
+                .await
+                .map_err(|error| ConnectionFailure::broken("no way through the proxy", error))?,
             None => {
-                let socket =
-                    called(self.tcp.clone(), to.clone()).await.map_err(|error| Failure::broken("no connection", error))?;
+                let socket = called(self.tcp.clone(), to.clone())
+                    .await
+                    .map_err(|error| ConnectionFailure::broken("no connection", error))?;
                 Box::new(TokioIo::new(socket))
             }
         };
-        let tls = TlsConnector::from(config).connect(name, socket).await.map_err(|error| Failure::broken("no TLS", error))?;
+        let tls =
+            TlsConnector::from(config).connect(name, socket).await.map_err(|error| ConnectionFailure::broken("no TLS", error))?;
         let speaks = match tls.get_ref().1.alpn_protocol() {
-            Some(b"h2") => Speaks::Http2,
+            Some(b"h2") => Protocol::Http2,
             // A server that does not say has nothing else.
-            _ => Speaks::Http1,
+            _ => Protocol::Http1,
         };
         Ok((Box::new(tls), speaks))
     }
@@ -126,22 +130,22 @@ async fn called<S: Service<Uri>>(mut service: S, to: Uri) -> Result<S::Response,
 }
 
 /// The machine's certificates are read from its disk: once, when the first connection needs them.
-fn tls(trusted: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>, Failure> {
+fn tls(trusted: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>, ConnectionFailure> {
     let no_tls = "no TLS";
     let mut roots = RootCertStore::empty();
     let native = rustls_native_certs::load_native_certs();
     roots.add_parsable_certificates(native.certs);
     for certificate in trusted {
-        roots.add(certificate.clone()).map_err(|error| Failure::wrong(no_tls, error))?;
+        roots.add(certificate.clone()).map_err(|error| ConnectionFailure::wrong(no_tls, error))?;
     }
     if roots.is_empty() {
         let errors: Vec<_> = native.errors.iter().map(ToString::to_string).collect();
         let said = format!("the machine has no root certificates ({})", errors.join("; "));
-        return Err(Failure::wrong(no_tls, said));
+        return Err(ConnectionFailure::wrong(no_tls, said));
     }
     let config =
         ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider())).with_safe_default_protocol_versions();
-    let config = config.map_err(|error| Failure::wrong(no_tls, error))?;
+    let config = config.map_err(|error| ConnectionFailure::wrong(no_tls, error))?;
     let mut config = config.with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))

@@ -8,13 +8,13 @@ use tracing::debug;
 
 use crate::Clock;
 
+use super::counting_io::{ByteCount, CountingIo};
 use super::dial::Io;
-use super::heard::{Count, Heard};
-use super::load::Load;
-use super::settings::Settings;
+use super::settings::Http2Settings;
+use super::stream_count::StreamCount;
 
 /// The side of a connection that reads and writes the socket.
-pub(super) type Transport = h2::client::Connection<Heard<Box<dyn Io>>, Bytes>;
+pub(super) type Transport = h2::client::Connection<CountingIo<Box<dyn Io>>, Bytes>;
 
 /// Reads and writes a connection's socket, and minds that the other side lives.
 #[derive(Debug)]
@@ -24,9 +24,9 @@ pub(super) struct Driver {
     pub(super) allowed: usize,
     pub(super) transport: Transport,
     pub(super) pings: PingPong,
-    pub(super) heard: Count,
-    pub(super) load: Arc<Load>,
-    pub(super) settings: Settings,
+    pub(super) heard: ByteCount,
+    pub(super) load: Arc<StreamCount>,
+    pub(super) settings: Http2Settings,
 }
 
 impl Driver {

@@ -7,13 +7,13 @@ use crate::BoxError;
 
 /// Why there is no connection, or no answer by one. It is copied to all who waited for the connection.
 #[derive(Clone, Debug)]
-pub(super) struct Failure {
-    kind: Kind,
+pub(super) struct ConnectionFailure {
+    kind: ConnectionFailureKind,
     text: Arc<str>,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Kind {
+enum ConnectionFailureKind {
     /// The network or the server.
     Broken,
     /// No answer in time.
@@ -22,17 +22,17 @@ enum Kind {
     Wrong,
 }
 
-impl Failure {
+impl ConnectionFailure {
     pub(super) fn broken(what: &str, cause: impl Into<BoxError>) -> Self {
-        Self { kind: Kind::Broken, text: with_causes(what, &*cause.into()).into() }
+        Self { kind: ConnectionFailureKind::Broken, text: with_causes(what, &*cause.into()).into() }
     }
 
     pub(super) fn late(what: impl fmt::Display) -> Self {
-        Self { kind: Kind::Late, text: what.to_string().into() }
+        Self { kind: ConnectionFailureKind::Late, text: what.to_string().into() }
     }
 
     pub(super) fn wrong(what: &str, cause: impl Into<BoxError>) -> Self {
-        Self { kind: Kind::Wrong, text: with_causes(what, &*cause.into()).into() }
+        Self { kind: ConnectionFailureKind::Wrong, text: with_causes(what, &*cause.into()).into() }
     }
 }
 
@@ -51,22 +51,22 @@ fn with_causes(what: &str, error: &(dyn std::error::Error + 'static)) -> String 
     text
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for ConnectionFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-impl std::error::Error for Failure {}
+impl std::error::Error for ConnectionFailure {}
 
-impl From<Failure> for ConnectorError {
-    fn from(failure: Failure) -> Self {
+impl From<ConnectionFailure> for ConnectorError {
+    fn from(failure: ConnectionFailure) -> Self {
         let kind = failure.kind;
         let source = Box::new(failure);
         match kind {
-            Kind::Broken => Self::io(source),
-            Kind::Late => Self::timeout(source),
-            Kind::Wrong => Self::user(source),
+            ConnectionFailureKind::Broken => Self::io(source),
+            ConnectionFailureKind::Late => Self::timeout(source),
+            ConnectionFailureKind::Wrong => Self::user(source),
         }
     }
 }

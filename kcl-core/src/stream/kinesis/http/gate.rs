@@ -8,7 +8,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
 
-use super::borders::Borders;
+use super::message_scanner::MessageScanner;
 
 /// Holds back the long messages of one response until whoever reads it has room for them.
 ///
@@ -18,10 +18,10 @@ use super::borders::Borders;
 /// While it is closed, the body gives no byte of a long message and says instead how long it is. It wakes nobody: who has closed the gate
 /// polls the body, and looks here after that.
 #[derive(Clone, Debug, Default)]
-pub(in crate::stream::kinesis) struct Gate(Arc<State>);
+pub(in crate::stream::kinesis) struct MessageGate(Arc<GateState>);
 
 #[derive(Debug, Default)]
-struct State {
+struct GateState {
     closed: AtomicBool,
     /// The length of the message that is held back; 0 for none.
     held: AtomicUsize,
@@ -31,7 +31,7 @@ struct State {
 /// all that many subscriptions could have of them at once is little.
 const LONG: usize = 16 << 10;
 
-impl Gate {
+impl MessageGate {
     /// Long messages are held back from now on, also the one that has begun.
     pub(in crate::stream::kinesis) fn close(&self) {
         self.0.held.store(0, Ordering::Relaxed);
@@ -68,15 +68,15 @@ impl Gate {
 #[derive(Debug)]
 pub(super) struct Gated<B> {
     body: B,
-    gate: Gate,
-    borders: Borders,
+    gate: MessageGate,
+    borders: MessageScanner,
     /// What was taken from the body and has not passed.
     rest: Bytes,
 }
 
 impl<B> Gated<B> {
-    pub(super) fn new(body: B, gate: Gate) -> Self {
-        Self { body, gate, borders: Borders::default(), rest: Bytes::new() }
+    pub(super) fn new(body: B, gate: MessageGate) -> Self {
+        Self { body, gate, borders: MessageScanner::default(), rest: Bytes::new() }
     }
 
     /// As much of the rest as may pass at once. A long message passes by itself: who reads it up to its end has nothing of the next one.
@@ -159,8 +159,8 @@ mod tests {
         message
     }
 
-    fn gated(stream: &[u8], piece: usize) -> (Gated<Pieces>, Gate) {
-        let gate = Gate::default();
+    fn gated(stream: &[u8], piece: usize) -> (Gated<Pieces>, MessageGate) {
+        let gate = MessageGate::default();
         (Gated::new(Pieces(stream.chunks(piece).map(<[u8]>::to_vec).collect()), gate.clone()), gate)
     }
 
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_message_is_held_back_while_the_gate_is_closed_and_short_ones_pass() {
+    fn a_closed_gate_holds_back_long_messages_and_passes_short_ones() {
         let stream = [message(100), message(LONG), message(LONG + 1), message(LONG + 2), message(20)].concat();
         for piece in [1, 3, 1000, 16_384, stream.len()] {
             let (mut body, gate) = gated(&stream, piece);
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gate_that_is_closed_in_the_midst_of_a_long_message_holds_back_the_rest() {
+    fn a_gate_closed_within_a_long_message_holds_back_its_rest() {
         let (mut body, gate) = gated(&message(3 * LONG), 1000);
         assert_eq!(poll(&mut body), Poll::Ready(Some(1000)));
         gate.close();

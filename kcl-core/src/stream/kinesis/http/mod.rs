@@ -14,16 +14,16 @@
 //!           +- Connection --- Place, ...           made when no connection has a free place, one at a time
 //! ```
 //!
-//! - **No request waits for a stream.** A connection gives out at most [`Settings::streams`] places, and not more than the server says it
+//! - **No request waits for a stream.** A connection gives out at most [`Http2Settings::streams`] places, and not more than the server says it
 //!   takes: its settings are there before the first place is given, because a connection begins with a ping, and the answer to it comes
 //!   after them. A stream that a server refuses all the same lowers the limit of its connection.
 //! - **A reader that stops stops nobody else.** The window of a connection is the sum of the windows of its streams.
 //! - **A long event waits for room.** Whoever reads a subscription may close the response's gate: then no more of a message that is longer
 //!   than a frame is taken from the connection than has come by its window, and the server is held back. `borders` tells where messages
 //!   begin.
-//! - **A connection that is dead is noticed.** A ping is sent every [`Settings::ping_every`]; when nothing at all has come for
-//!   [`Settings::ping_limit`] after one, the connection is given up and all that came by it fails.
-//! - **A connection whose streams are dead is left.** One of them that is given up after it was silent for [`Settings::silent_limit`]
+//! - **A connection that is dead is noticed.** A ping is sent every [`Http2Settings::ping_every`]; when nothing at all has come for
+//!   [`Http2Settings::ping_limit`] after one, the connection is given up and all that came by it fails.
+//! - **A connection whose streams are dead is left.** One of them that is given up after it was silent for [`Http2Settings::silent_limit`]
 //!   is the last sign: the connection gets no more subscriptions, though pings are answered, and ends with those that it has.
 //! - **What is not used is closed**, after two pings without a subscription.
 //! - **HTTP/1.1 works too**, for endpoints that have nothing better: with TLS, the server chooses; without, HTTP/2 is tried first, and a
@@ -33,22 +33,22 @@
 
 mod address;
 mod body;
-mod borders;
 mod client;
 mod connection;
 mod connector;
+mod counting_io;
 mod dial;
 mod driver;
 mod failure;
 mod gate;
-mod heard;
 mod http1;
-mod load;
+mod message_scanner;
 mod origin;
 mod pool;
 mod settings;
 mod silence;
+mod stream_count;
 
 pub use client::{BadCertificate, Http2Client};
-pub(in crate::stream::kinesis) use gate::Gate;
-pub use settings::Settings;
+pub(in crate::stream::kinesis) use gate::MessageGate;
+pub use settings::Http2Settings;

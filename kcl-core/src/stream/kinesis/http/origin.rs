@@ -8,11 +8,11 @@ use tokio::sync::Mutex as Turn;
 use crate::Clock;
 use crate::runtime::within;
 
-use super::connection::{Connection, NotOpened, Place};
-use super::dial::{Dialer, Io, Speaks};
-use super::failure::Failure;
+use super::connection::{Connection, NotOpened, StreamPermit};
+use super::dial::{Dialer, Io, Protocol};
+use super::failure::ConnectionFailure;
 use super::http1;
-use super::settings::Settings;
+use super::settings::Http2Settings;
 
 /// A server that may know nothing of HTTP/2, since there is no TLS to tell, has this time to begin with it, and again to answer
 /// HTTP/1.1, or less if a connection has less. A server of HTTP/2 says its settings at once (RFC 9113, section 3.4), so that a way
@@ -25,7 +25,7 @@ const FIRST_WORDS: Duration = Duration::from_secs(3);
 pub(super) struct Origin {
     to: Uri,
     dialer: Arc<Dialer>,
-    settings: Settings,
+    settings: Http2Settings,
     clock: Arc<dyn Clock>,
     connections: Mutex<Vec<Arc<Connection>>>,
     /// Connections are made by one at a time: whoever waits for a turn finds places on the one that was made meanwhile.
@@ -33,16 +33,16 @@ pub(super) struct Origin {
     /// How many connections were begun.
     begun: AtomicU64,
     /// What the server has answered to last, since it was out of reach: HTTP/2 or, when it knows nothing better, HTTP/1.1.
-    known: Mutex<Speaks>,
+    known: Mutex<Protocol>,
 }
 
 /// Which of the connections that were begun failed last, and why.
-type LastFailure = Option<(u64, Failure)>;
+type LastFailure = Option<(u64, ConnectionFailure)>;
 
 /// What a request may go by.
-pub(super) enum Way {
+pub(super) enum Route {
     Http2 {
-        place: Place,
+        place: StreamPermit,
         /// The connection was made for it.
         new: bool,
     },
@@ -51,7 +51,7 @@ pub(super) enum Way {
 }
 
 impl Origin {
-    pub(super) fn new(to: Uri, dialer: Arc<Dialer>, settings: Settings, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(to: Uri, dialer: Arc<Dialer>, settings: Http2Settings, clock: Arc<dyn Clock>) -> Self {
         let turn = Turn::default();
         Self {
             to,
@@ -61,24 +61,24 @@ impl Origin {
             connections: Mutex::default(),
             turn,
             begun: AtomicU64::new(0),
-            known: Mutex::new(Speaks::Unknown),
+            known: Mutex::new(Protocol::Unknown),
         }
     }
 
     /// A way for one request: a place on a connection that there is, or on a new one. `limit` bounds the making of each
     /// connection that it takes, and again its first words. Cancel safe.
-    pub(super) async fn way(&self, limit: Duration) -> Result<Way, Failure> {
+    pub(super) async fn way(&self, limit: Duration) -> Result<Route, ConnectionFailure> {
         if let Some(place) = self.free() {
-            return Ok(Way::Http2 { place, new: false });
+            return Ok(Route::Http2 { place, new: false });
         }
-        if self.known() == Speaks::Http1 {
+        if self.known() == Protocol::Http1 {
             // Nothing is shared, so nobody waits for anybody.
             return self.open(limit).await;
         }
         let begun = self.begun.load(Ordering::Relaxed);
         let mut failed = self.turn.lock().await;
         if let Some(place) = self.free() {
-            return Ok(Way::Http2 { place, new: false });
+            return Ok(Route::Http2 { place, new: false });
         }
         match &*failed {
             // It was begun after we came, so it is as good an answer as our own would be: all who wait learn it at once.
@@ -96,52 +96,55 @@ impl Origin {
 
     /// The server has answered HTTP/1.1 by a way that this origin gave.
     pub(super) fn answered_http1(&self) {
-        self.learn(Speaks::Http1);
+        self.learn(Protocol::Http1);
     }
 
-    fn known(&self) -> Speaks {
+    fn known(&self) -> Protocol {
         *self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn learn(&self, known: Speaks) {
+    fn learn(&self, known: Protocol) {
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = known;
     }
 
     /// The first free place, so that connections that are not needed any more run empty.
-    fn free(&self) -> Option<Place> {
+    fn free(&self) -> Option<StreamPermit> {
         let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
         connections.retain(|connection| !connection.is_closed());
         connections.iter().find_map(Connection::take)
     }
 
-    async fn open(&self, limit: Duration) -> Result<Way, Failure> {
+    async fn open(&self, limit: Duration) -> Result<Route, ConnectionFailure> {
         let (io, told) = self.dial(limit).await?;
         let speaks = match told {
-            Speaks::Unknown => self.known(),
+            Protocol::Unknown => self.known(),
             told => told,
         };
-        if speaks == Speaks::Http1 {
-            return Ok(Way::Http1(io));
+        if speaks == Protocol::Http1 {
+            return Ok(Route::Http1(io));
         }
         // Who has spoken HTTP/2 before is not taken for less because of one late answer.
-        let first_words = if speaks == Speaks::Unknown { limit.min(FIRST_WORDS) } else { limit };
+        let first_words = if speaks == Protocol::Unknown { limit.min(FIRST_WORDS) } else { limit };
         let opening = Connection::open(io, &self.to, self.settings, Arc::clone(&self.clock));
         match within(&*self.clock, first_words, opening).await {
-            Some(Ok(connection)) => return self.add(connection).map(|place| Way::Http2 { place, new: true }),
-            Some(Err(NotOpened::NotHttp2(_))) if told == Speaks::Unknown => {}
+            Some(Ok(connection)) => return self.add(connection).map(|place| Route::Http2 { place, new: true }),
+            Some(Err(NotOpened::NotHttp2(_))) if told == Protocol::Unknown => {}
             Some(Err(NotOpened::NotHttp2(failure) | NotOpened::Failed(failure))) => return Err(failure),
-            None if speaks == Speaks::Unknown => self.ask_http1(first_words).await?,
+            None if speaks == Protocol::Unknown => self.ask_http1(first_words).await?,
             None => {
-                return Err(Failure::late(format_args!("{} did not begin to speak HTTP/2 within {first_words:?}", self.to)));
+                return Err(ConnectionFailure::late(format_args!(
+                    "{} did not begin to speak HTTP/2 within {first_words:?}",
+                    self.to
+                )));
             }
         }
         let (io, _) = self.dial(limit).await?;
-        Ok(Way::Http1(io))
+        Ok(Route::Http1(io))
     }
 
     /// Asks the server, by a connection of its own, whether it answers HTTP/1.1: it was silent to HTTP/2. The request itself would
     /// not do for a question: who waits for a turn would wait as long as the answer to it may take.
-    async fn ask_http1(&self, limit: Duration) -> Result<(), Failure> {
+    async fn ask_http1(&self, limit: Duration) -> Result<(), ConnectionFailure> {
         let asking = async {
             let (io, _) = self.dialer.dial(&self.to).await?;
             http1::ask(io, &self.to).await
@@ -156,27 +159,30 @@ impl Origin {
         };
         let silent =
             format_args!("{} did not begin to speak HTTP/2 within {limit:?}, nor does it speak HTTP/1.1: {why}", self.to);
-        Err(Failure::late(silent))
+        Err(ConnectionFailure::late(silent))
     }
 
-    async fn dial(&self, limit: Duration) -> Result<(Box<dyn Io>, Speaks), Failure> {
+    async fn dial(&self, limit: Duration) -> Result<(Box<dyn Io>, Protocol), ConnectionFailure> {
         let dialled = within(&*self.clock, limit, self.dialer.dial(&self.to)).await;
-        let dialled =
-            dialled.unwrap_or_else(|| Err(Failure::late(format_args!("no connection to {} within {limit:?}", self.to))));
+        let dialled = dialled
+            .unwrap_or_else(|| Err(ConnectionFailure::late(format_args!("no connection to {} within {limit:?}", self.to))));
         if dialled.is_err() {
             // It may be another server when it is there again.
-            self.learn(Speaks::Unknown);
+            self.learn(Protocol::Unknown);
         }
         dialled
     }
 
-    fn add(&self, connection: Connection) -> Result<Place, Failure> {
+    fn add(&self, connection: Connection) -> Result<StreamPermit, ConnectionFailure> {
         let connection = Arc::new(connection);
         let allowed = connection.allowed();
         let Some(place) = connection.take() else {
-            return Err(Failure::broken("no subscription", format!("{} allows {allowed} streams on a connection", self.to)));
+            return Err(ConnectionFailure::broken(
+                "no subscription",
+                format!("{} allows {allowed} streams on a connection", self.to),
+            ));
         };
-        self.learn(Speaks::Http2);
+        self.learn(Protocol::Http2);
         self.connections.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         Ok(place)
     }

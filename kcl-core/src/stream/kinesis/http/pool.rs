@@ -7,29 +7,29 @@ use http::uri::Authority;
 use crate::Clock;
 
 use super::dial::Dialer;
-use super::failure::Failure;
+use super::failure::ConnectionFailure;
 use super::origin::Origin;
-use super::settings::Settings;
+use super::settings::Http2Settings;
 
 /// The connections to every host that subscriptions come from: as a rule, one.
 #[derive(Debug)]
 pub(super) struct Pool {
     dialer: Arc<Dialer>,
-    settings: Settings,
+    settings: Http2Settings,
     clock: Arc<dyn Clock>,
     origins: Mutex<HashMap<Uri, Arc<Origin>>>,
 }
 
 impl Pool {
-    pub(super) fn new(dialer: Dialer, settings: Settings, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(dialer: Dialer, settings: Http2Settings, clock: Arc<dyn Clock>) -> Self {
         Self { dialer: Arc::new(dialer), settings: settings.bounded(), clock, origins: Mutex::default() }
     }
 
     /// Where this address is.
-    pub(super) fn origin(&self, of: &Uri) -> Result<Arc<Origin>, Failure> {
+    pub(super) fn origin(&self, of: &Uri) -> Result<Arc<Origin>, ConnectionFailure> {
         let authority = of.authority().map(Authority::as_str).unwrap_or_default();
         let to = Uri::builder().scheme(of.scheme_str().unwrap_or_default()).authority(authority).path_and_query("/").build();
-        let to = to.map_err(|error| Failure::wrong("the endpoint is no address", error))?;
+        let to = to.map_err(|error| ConnectionFailure::wrong("the endpoint is no address", error))?;
         let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
         let origin = origins.entry(to).or_insert_with_key(|to| {
             Arc::new(Origin::new(to.clone(), Arc::clone(&self.dialer), self.settings, Arc::clone(&self.clock)))

@@ -3,7 +3,7 @@ use std::time::Duration;
 /// What the connections of subscriptions are made like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Settings {
+pub struct Http2Settings {
     /// Subscriptions on one connection, at most: 50, and fewer where the server allows fewer. RFC 9113 recommends that a server allows
     /// 100 at least. Half of it keeps what one connection carries, and one task decrypts, at 135 MB a second (2 MB a second and
     /// shard, 2.7 on the wire), and costs a worker of 256 shards six connections.
@@ -23,7 +23,7 @@ pub struct Settings {
     pub silent_limit: Duration,
 }
 
-impl Settings {
+impl Http2Settings {
     /// The window of a connection: the sum of the windows of its streams, so that streams that are not read take nothing from the
     /// others. HTTP/2 allows 2 GiB.
     #[must_use]
@@ -50,7 +50,7 @@ const MIN_PAUSE: Duration = Duration::from_millis(10);
 const MIN_WINDOW: u32 = (1 << 16) - 1;
 const MAX_WINDOW: u32 = (1 << 31) - 1;
 
-impl Default for Settings {
+impl Default for Http2Settings {
     fn default() -> Self {
         let ping = Duration::from_secs(10);
         Self { streams: 50, window: 512 << 10, ping_every: ping, ping_limit: ping, silent_limit: Duration::from_secs(20) }
@@ -63,21 +63,21 @@ mod tests {
 
     #[test]
     fn the_window_of_a_connection_covers_all_its_streams() {
-        let most = Settings { streams: u32::MAX, window: u32::MAX, ..Settings::default() };
-        let least = Settings { streams: 0, window: 0, ..Settings::default() };
-        for settings in [Settings::default(), most, least, Settings { window: 1 << 20, streams: 10_000, ..most }] {
+        let most = Http2Settings { streams: u32::MAX, window: u32::MAX, ..Http2Settings::default() };
+        let least = Http2Settings { streams: 0, window: 0, ..Http2Settings::default() };
+        for settings in [Http2Settings::default(), most, least, Http2Settings { window: 1 << 20, streams: 10_000, ..most }] {
             let bounded = settings.bounded();
             assert!(bounded.streams > 0 && bounded.window >= 65_535, "{bounded:?}");
             assert_eq!(u64::from(bounded.connection_window()), u64::from(bounded.window) * u64::from(bounded.streams));
         }
-        assert_eq!(Settings::default().connection_window(), 25 << 20);
+        assert_eq!(Http2Settings::default().connection_window(), 25 << 20);
     }
 
     #[test]
     fn a_ping_has_a_pause_before_it_and_time_to_be_answered() {
         let [ping_every, ping_limit, silent_limit] = [Duration::ZERO; 3];
-        let none = Settings { ping_every, ping_limit, silent_limit, ..Settings::default() }.bounded();
+        let none = Http2Settings { ping_every, ping_limit, silent_limit, ..Http2Settings::default() }.bounded();
         assert_eq!([none.ping_every, none.ping_limit, none.silent_limit], [Duration::from_millis(10); 3]);
-        assert_eq!(Settings::default().bounded(), Settings::default());
+        assert_eq!(Http2Settings::default().bounded(), Http2Settings::default());
     }
 }

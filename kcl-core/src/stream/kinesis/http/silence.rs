@@ -11,14 +11,14 @@ use crate::Clock;
 use crate::model::Moment;
 
 use super::body::PushedBody;
-use super::failure::Failure;
-use super::load::Load;
+use super::failure::ConnectionFailure;
+use super::stream_count::StreamCount;
 
 /// Since when one stream of a connection is listened to and says nothing. Who drops it after too long has given the stream up, and the
 /// connection gets no more of them: something on the way may answer for it, pings too, and carry nothing.
 #[derive(Debug)]
 pub(super) struct Silence {
-    pub(super) of: Arc<Load>,
+    pub(super) of: Arc<StreamCount>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) limit: Duration,
     pub(super) since: Option<Moment>,
@@ -61,9 +61,9 @@ impl WatchedBody {
 
 impl Body for WatchedBody {
     type Data = Bytes;
-    type Error = Failure;
+    type Error = ConnectionFailure;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ConnectionFailure>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         if polled.is_pending() {
             self.silence.listened();

@@ -1,9 +1,9 @@
 //! The end of a reading that ends.
 
-use crate::decide::bound::{Part, is_read};
+use crate::decide::bound::{LeaseDuty, is_read};
 use crate::model::{Lease, Moment};
 
-use super::super::link::News;
+use super::super::link::ToRoot;
 use super::Coordinator;
 
 impl Coordinator {
@@ -26,23 +26,23 @@ impl Coordinator {
             self.audit();
         } else {
             self.told_read = true;
-            let _ = self.news.send(News::Read);
+            let _ = self.news.send(ToRoot::Read);
         }
     }
 
-    fn part(&self, row: &Lease, now: Moment) -> Part {
+    fn part(&self, row: &Lease, now: Moment) -> LeaseDuty {
         let (members, timing) = (&self.view.members, &self.context.timing);
         if self.engaged.contains(&row.key) {
-            return Part::Mine;
+            return LeaseDuty::Mine;
         }
         if self.engaged.is_read(&row.key) {
-            return Part::Done;
+            return LeaseDuty::Done;
         }
         // A row that has only been seen to be there may be what a crash has left: it is taken when it expires.
         let is_kept = members.moves(&row.key) > 0;
         match row.actual_owner() {
-            Some(owner) if is_kept && owner != self.context.me() && !members.is_dead(owner, now, timing) => Part::Others,
-            _ => Part::Mine,
+            Some(owner) if is_kept && owner != self.context.me() && !members.is_dead(owner, now, timing) => LeaseDuty::Others,
+            _ => LeaseDuty::Mine,
         }
     }
 }

@@ -8,9 +8,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// How many bytes have come by a connection.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Count(Arc<AtomicU64>);
+pub(super) struct ByteCount(Arc<AtomicU64>);
 
-impl Count {
+impl ByteCount {
     pub(super) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -18,19 +18,19 @@ impl Count {
 
 /// A socket that counts what comes: any byte shows that the other side lives.
 #[derive(Debug)]
-pub(super) struct Heard<T> {
+pub(super) struct CountingIo<T> {
     io: T,
-    count: Count,
+    count: ByteCount,
 }
 
-impl<T> Heard<T> {
-    pub(super) fn new(io: T) -> (Self, Count) {
-        let count = Count::default();
+impl<T> CountingIo<T> {
+    pub(super) fn new(io: T) -> (Self, ByteCount) {
+        let count = ByteCount::default();
         (Self { io, count: count.clone() }, count)
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Heard<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for CountingIo<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let result = Pin::new(&mut self.io).poll_read(cx, buffer);
@@ -40,7 +40,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Heard<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Heard<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for CountingIo<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.io).poll_write(cx, bytes)
     }

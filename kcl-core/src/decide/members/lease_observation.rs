@@ -8,7 +8,7 @@ const PENDING_LIMIT: Duration = Duration::from_secs(30);
 
 /// One lease as an observer has seen it.
 #[derive(Clone, Debug)]
-pub(super) struct Sight {
+pub(super) struct LeaseObservation {
     pub(super) counter: u64,
     pub(super) token: Option<Token>,
     owner: Option<WorkerId>,
@@ -32,16 +32,16 @@ pub(super) struct Sight {
 
 /// What a reading of a row has shown.
 #[derive(Debug, Default)]
-pub(super) struct Shown {
+pub(super) struct ReadingResult {
     /// Who has shown life.
     pub(super) life: Option<WorkerId>,
     /// Whether the row names somebody else than before.
     pub(super) renamed: bool,
 }
 
-impl Sight {
+impl LeaseObservation {
     /// The first reading: whoever holds the lease counts as alive, as nothing is known against it.
-    pub(super) fn first(row: &Lease, at: Moment) -> (Self, Shown) {
+    pub(super) fn first(row: &Lease, at: Moment) -> (Self, ReadingResult) {
         let sight = Self {
             counter: row.counter,
             token: row.token.clone(),
@@ -57,14 +57,14 @@ impl Sight {
             usurped: false,
         };
         let life = sight.holder(at).cloned();
-        (sight, Shown { life, renamed: true })
+        (sight, ReadingResult { life, renamed: true })
     }
 
     /// Another reading. One that is older than what was seen before shows nothing.
-    pub(super) fn take_in(&mut self, row: &Lease, at: Moment) -> Shown {
+    pub(super) fn take_in(&mut self, row: &Lease, at: Moment) -> ReadingResult {
         let same_names = (&self.owner, &self.checkpoint_owner) == (&row.owner, &row.checkpoint_owner);
         if self.is_older(row) || (same_names && self.is_of(row)) {
-            return Shown::default();
+            return ReadingResult::default();
         }
         let before = self.clone();
         if self.counter != row.counter || self.token != row.token {
@@ -112,7 +112,7 @@ impl Sight {
         let wrote = row.counter > before.counter
             // Without a token nobody says who wrote; who stood there before and still does has renewed.
             && (row.token.is_some() || taken_without || (before.token.is_none() && !holder_changed));
-        Shown { life: if wrote { self.holder(at).cloned() } else { None }, renamed: !same_names }
+        ReadingResult { life: if wrote { self.holder(at).cloned() } else { None }, renamed: !same_names }
     }
 
     /// A lower counter under the same token is an old reading. Without a token it may be a row that another framework made anew.

@@ -9,7 +9,7 @@ use crate::lease::{MalformedRow, Snapshot, WorkerRow};
 use crate::model::{Lease, LeaseKey, Moment, WorkerId};
 
 #[derive(Debug, Default)]
-pub(super) struct View {
+pub(super) struct TableCache {
     pub(super) leases: BTreeMap<LeaseKey, Lease>,
     pub(super) workers: BTreeMap<WorkerId, WorkerRow>,
     pub(super) members: Members,
@@ -27,7 +27,7 @@ pub(super) struct View {
 
 /// Rows that were read, between two moments.
 #[derive(Debug)]
-pub(super) struct Look {
+pub(super) struct Scan {
     pub(super) leases: Vec<Lease>,
     pub(super) workers: Vec<WorkerRow>,
     /// See [`Snapshot::malformed`].
@@ -40,18 +40,18 @@ pub(super) struct Look {
     pub(super) ended: Moment,
 }
 
-impl Look {
+impl Scan {
     pub(super) fn new(snapshot: Snapshot, begun: Moment, ended: Moment) -> Self {
         let Snapshot { leases, workers, malformed, answering, led, .. } = snapshot;
         Self { leases, workers, malformed, answering, led, begun, ended }
     }
 }
 
-impl View {
+impl TableCache {
     /// Takes in a look at the whole table. It may be stale: a row that was read by itself since, or not long before, stays, unless
     /// somebody asks `me` for it.
-    pub(super) fn look(&mut self, look: Look, me: &WorkerId, timing: &Timing) {
-        let Look { leases, workers, malformed, answering, led, begun, ended } = look;
+    pub(super) fn look(&mut self, look: Scan, me: &WorkerId, timing: &Timing) {
+        let Scan { leases, workers, malformed, answering, led, begun, ended } = look;
         self.members.see_answering(answering);
         self.led = led;
         self.has_malformed = !malformed.is_empty();
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn the_own_audit_of_a_worker_is_no_news_to_it() {
         let (me, other) = (WorkerId::from("me"), WorkerId::from("other"));
-        let mut view = View::default();
+        let mut view = TableCache::default();
         for (worker, audits, is_news) in [(&me, 1, false), (&other, 1, true), (&me, 2, false), (&other, 2, true)] {
             let mut row = WorkerRow::new(worker.clone(), Token::new("incarnation"), Duration::from_secs(3));
             row.audits = audits;

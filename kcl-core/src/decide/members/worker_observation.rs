@@ -5,9 +5,9 @@ use crate::model::{Moment, Token};
 
 /// One worker as an observer has seen it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct WorkerSight {
+pub(super) struct WorkerObservation {
     /// Its row, while it has one.
-    pub(super) row: Option<RowSight>,
+    pub(super) row: Option<RowObservation>,
     /// The failover time that it declared last.
     pub(super) failover: Option<Duration>,
     /// It last showed life by a lease of those who know no tokens.
@@ -22,13 +22,13 @@ pub(super) struct WorkerSight {
 
 /// The row of a worker as an observer has seen it.
 #[derive(Clone, Debug)]
-pub(super) struct RowSight {
+pub(super) struct RowObservation {
     incarnation: Token,
     counter: u64,
     pub(super) leaving: bool,
 }
 
-impl WorkerSight {
+impl WorkerObservation {
     /// It has shown life.
     pub(super) fn lives(&mut self, at: Moment) {
         self.life = Some(at);
@@ -46,7 +46,7 @@ impl WorkerSight {
         }
         let came_or_leaves = before.is_none_or(|before| before.leaving != row.leaving);
         self.failover = Some(row.failover);
-        self.row = Some(RowSight { incarnation: row.incarnation.clone(), counter: row.counter, leaving: row.leaving });
+        self.row = Some(RowObservation { incarnation: row.incarnation.clone(), counter: row.counter, leaving: row.leaving });
         self.lives(at);
         came_or_leaves
     }

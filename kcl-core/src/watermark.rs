@@ -9,15 +9,15 @@ use tokio::sync::Notify;
 /// Who waits is woken in the order in which it began to wait, so that a run on a simulated clock is the same every time. (The
 /// channels of tokio that many may listen to wake their listeners in a random order.)
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Level(Arc<Shared>);
+pub(crate) struct Watermark(Arc<WatermarkState>);
 
 #[derive(Debug, Default)]
-struct Shared {
+struct WatermarkState {
     level: AtomicU64,
     raised: Notify,
 }
 
-impl Level {
+impl Watermark {
     /// The level as it is.
     pub(crate) fn now(&self) -> u64 {
         self.0.level.load(Ordering::SeqCst)
@@ -58,7 +58,7 @@ mod tests {
 
     #[tokio::test]
     async fn everybody_who_waits_is_woken_and_a_level_never_falls() {
-        let level = Level::default();
+        let level = Watermark::default();
         let (first, second) = (level.reaches(1), level.reaches(2));
         let (mut first, mut second) = (pin!(first), pin!(second));
         assert!(first.as_mut().now_or_never().is_none());

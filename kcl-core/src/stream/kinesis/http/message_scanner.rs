@@ -3,7 +3,7 @@
 /// A message begins with its length in bytes, in 32 bits, which counts these four too. What cannot be one is followed no further: whoever
 /// decodes it will say what is wrong.
 #[derive(Debug, Default)]
-pub(super) struct Borders {
+pub(super) struct MessageScanner {
     /// As much of the current message's length as has passed.
     length: [u8; LENGTH],
     /// Bytes of the current message that have passed; none between two.
@@ -15,7 +15,7 @@ const LENGTH: usize = size_of::<u32>();
 /// A message without headers and payload: the two lengths and the two checksums.
 const SHORTEST: usize = 16;
 
-impl Borders {
+impl MessageScanner {
     /// How long the message is that goes on, or begins, with this piece. Nothing when that is not there yet, or is none.
     pub(super) fn length(&self, piece: &[u8]) -> Option<usize> {
         if self.lost {
@@ -64,7 +64,7 @@ mod tests {
 
     /// The lengths of the messages that were seen to begin, and where, when the stream comes in pieces of these sizes.
     fn follow(stream: &[u8], mut sizes: impl FnMut() -> usize) -> Vec<(usize, usize)> {
-        let (mut borders, mut at, mut begun, mut began) = (Borders::default(), 0, Vec::new(), 0);
+        let (mut borders, mut at, mut begun, mut began) = (MessageScanner::default(), 0, Vec::new(), 0);
         while at < stream.len() {
             let mut piece = &stream[at..stream.len().min(at + sizes())];
             while !piece.is_empty() {
@@ -87,7 +87,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn messages_are_told_with_their_lengths_however_the_stream_is_cut(
+        fn messages_are_found_with_their_lengths_at_any_cut(
             lengths in prop::collection::vec(16_u32..80, 1..20),
             sizes in prop::collection::vec(1_usize..50, 1..30),
         ) {
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_length_that_has_come_in_parts_is_known_with_its_last_byte() {
-        let mut borders = Borders::default();
+        let mut borders = MessageScanner::default();
         for (byte, known) in [(0, None), (1, None), (0, None), (0, Some(0x1_0000))] {
             assert_eq!(borders.length(&[byte]), known);
             assert_eq!(borders.pass(&[byte]), 1);
@@ -114,23 +114,23 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_length_passes_and_nothing_after_it_is_judged() {
+    fn an_impossible_length_passes_and_ends_the_scan() {
         let mut stream = message(20);
         stream.extend([0, 0, 0, 15]);
         stream.extend(message(1000));
-        let mut borders = Borders::default();
+        let mut borders = MessageScanner::default();
         assert_eq!(borders.pass(&stream), 20);
         assert_eq!(borders.length(&stream[20..]), None);
         assert_eq!(borders.pass(&stream[20..]), 1004);
         assert_eq!((borders.length(&message(50)), borders.pass(&message(50))), (None, 50));
-        let mut borders = Borders::default();
+        let mut borders = MessageScanner::default();
         assert_eq!([0_u8; 4].map(|byte| borders.pass(&[byte])), [1; 4]);
         assert_eq!((borders.length(&message(50)), borders.pass(&message(50))), (None, 50));
     }
 
     #[test]
     fn a_message_of_four_gigabytes_is_one() {
-        let mut borders = Borders::default();
+        let mut borders = MessageScanner::default();
         assert_eq!(borders.length(&[0xff; 9]), Some(u32::MAX as usize));
         assert_eq!(borders.pass(&[0xff; 9]), 9);
         assert_eq!(borders.length(&[1]), Some(u32::MAX as usize));

@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use crate::decide::hand_over::{Verdict, judge_request};
+use crate::decide::hand_over::{HandOverVerdict, judge_request};
 use crate::lease::{Changed, Consistency, Error};
 use crate::model::{Lease, LeaseKey, Moment, WorkerId};
-use crate::tenancy::writer::Note;
+use crate::tenancy::writer::FromWriter;
 use crate::worker::error::RunError;
 use crate::worker::event::Event;
 
-use super::super::link::News;
-use super::super::signal::Heard;
-use super::super::view::Look;
-use super::{Coordinator, Done};
+use super::super::link::ToRoot;
+use super::super::signal::ChangeNotice;
+use super::super::table_cache::Scan;
+use super::{Coordinator, JobResult};
 
 impl Coordinator {
     /// Looks at the whole table, beside the loop: a table out of reach must not make it deaf.
@@ -26,13 +26,13 @@ impl Coordinator {
         self.job(async move {
             let rows = context.snapshot(Consistency::Eventual).await;
             let ended = context.clock().now();
-            Done::Looked(rows.map(|snapshot| Look::new(snapshot, begun, ended)))
+            JobResult::Looked(rows.map(|snapshot| Scan::new(snapshot, begun, ended)))
         });
     }
 
     /// Takes in a look at the whole table, unless another one that began later was taken in before: an audit ends long after its look.
     /// Whether it was taken in.
-    pub(super) fn see_all(&mut self, look: Look) -> bool {
+    pub(super) fn see_all(&mut self, look: Scan) -> bool {
         let is_news = look.begun >= self.seen_last;
         if is_news {
             self.seen_last = look.begun;
@@ -45,7 +45,7 @@ impl Coordinator {
         is_news
     }
 
-    pub(super) fn on_looked(&mut self, look: Look) {
+    pub(super) fn on_looked(&mut self, look: Scan) {
         let now = look.begun;
         if self.see_all(look) {
             self.has_looked(now);
@@ -66,20 +66,20 @@ impl Coordinator {
         }
     }
 
-    pub(super) fn on_heard(&mut self, heard: Heard) {
+    pub(super) fn on_heard(&mut self, heard: ChangeNotice) {
         if !self.context.is_working() {
             return;
         }
         match heard {
             // Workers that start together on an empty table make more leases than the signal can name, and have hardly seen each other.
             // Once: looks are paid for.
-            Heard::Something if !self.looked_early => {
+            ChangeNotice::Something if !self.looked_early => {
                 self.looked_early = true;
                 self.next_look = self.last_look;
             }
             // Not more often than the looks that come by themselves.
-            Heard::Something => self.next_look = self.next_look.min(self.last_look + self.context.timing.look),
-            Heard::These(changed) => {
+            ChangeNotice::Something => self.next_look = self.next_look.min(self.last_look + self.context.timing.look),
+            ChangeNotice::These(changed) => {
                 let context = Arc::clone(&self.context);
                 self.job(async move {
                     let (mut leases, mut workers) = (Vec::new(), Vec::new());
@@ -107,7 +107,7 @@ impl Coordinator {
                     });
                     let (leases, workers) = futures_util::future::join(join_all(leases), join_all(workers)).await;
                     let (leases, workers) = (leases.into_iter().flatten().collect(), workers.into_iter().flatten().collect());
-                    Done::Hinted { leases, workers, at }
+                    JobResult::Hinted { leases, workers, at }
                 });
             }
         }
@@ -171,11 +171,11 @@ impl Coordinator {
         });
     }
 
-    pub(super) fn on_note(&mut self, note: Note) {
+    pub(super) fn on_note(&mut self, note: FromWriter) {
         match note {
-            Note::Asked { lease, by } => self.answer(lease, by, false),
-            Note::OutOfReach { lease } => self.leave_to_others(&lease),
-            Note::Refused { lease } => {
+            FromWriter::Asked { lease, by } => self.answer(lease, by, false),
+            FromWriter::OutOfReach { lease } => self.leave_to_others(&lease),
+            FromWriter::Refused { lease } => {
                 let now = self.context.clock().now();
                 self.announce(&lease);
                 self.engaged.refuse(lease, now);
@@ -198,7 +198,7 @@ impl Coordinator {
             let (context, lease) = (Arc::clone(&self.context), lease.clone());
             self.job(async move {
                 context.until_within_reach(&stream).await;
-                Done::WithinReach(lease)
+                JobResult::WithinReach(lease)
             });
         }
     }
@@ -210,18 +210,18 @@ impl Coordinator {
         let leaving = !self.context.is_working();
         let cooling = self.engaged.is_refused(&lease, now);
         match judge_request(&by, &self.view.members, cooling, leaving, now, &self.context.timing) {
-            Verdict::PassOn => orders.hand_over(by),
+            HandOverVerdict::PassOn => orders.hand_over(by),
             // The release ends the request.
-            Verdict::Release => {}
-            Verdict::AskTable if !read => {
+            HandOverVerdict::Release => {}
+            HandOverVerdict::AskTable if !read => {
                 let context = Arc::clone(&self.context);
                 self.job(async move {
                     let at = context.clock().now();
                     let row = context.settler.read(context.settler.table.get_worker(&by)).await;
-                    Done::Requester { lease, by, row, at }
+                    JobResult::Requester { lease, by, row, at }
                 });
             }
-            verdict @ (Verdict::Refuse(_) | Verdict::AskTable) => {
+            verdict @ (HandOverVerdict::Refuse(_) | HandOverVerdict::AskTable) => {
                 tracing::debug!(%lease, requester = %by, ?verdict, "a request for a lease is refused");
                 orders.refuse(by);
                 self.announce(&lease);
@@ -235,6 +235,6 @@ impl Coordinator {
             Ok(Err(cause)) => cause,
             Err(panic) => RunError::Internal(format!("a task of the coordination panicked: {panic}")),
         };
-        let _ = self.news.send(News::Failed(cause));
+        let _ = self.news.send(ToRoot::Failed(cause));
     }
 }

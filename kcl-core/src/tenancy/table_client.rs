@@ -9,32 +9,32 @@ use crate::decide::settle::{Settled, settle};
 use crate::model::{Lease, LeaseKey, Moment};
 use crate::runtime::{Clock, jitter, pause, within};
 
-use super::begun::Begun;
+use super::issued_tokens::IssuedTokens;
 use crate::BoxError;
 use crate::lease::malformed::Malformed;
 use crate::lease::{Consistency, Error, LeaseTable, MalformedRow, Snapshot, Write, with_causes};
 
 /// Carries writes out until it is known what became of them.
 #[derive(Clone, Debug)]
-pub(crate) struct Settler {
+pub(crate) struct TableClient {
     pub(crate) table: Arc<dyn LeaseTable>,
     pub(crate) clock: Arc<dyn Clock>,
     /// How long one call may take; one that takes longer counts as unanswered.
     pub(crate) call_limit: Duration,
-    pub(crate) begun: Begun,
+    pub(crate) begun: IssuedTokens,
     /// Hears that a write on a lease does not go through, well before its time is over.
-    trouble: Trouble,
+    trouble: ErrorListener,
     /// The rows that cannot be read, by every answer of the table.
     pub(crate) malformed: Malformed,
 }
 
 /// Who hears of trouble: which lease it is, and what was said.
 #[derive(Clone)]
-struct Trouble(Arc<Hears>);
+struct ErrorListener(Arc<Hears>);
 
 type Hears = dyn Fn(&LeaseKey, Arc<str>) + Send + Sync;
 
-impl fmt::Debug for Trouble {
+impl fmt::Debug for ErrorListener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Trouble")
     }
@@ -42,7 +42,7 @@ impl fmt::Debug for Trouble {
 
 /// What became of a write that was pursued.
 #[derive(Debug)]
-pub(crate) enum Outcome {
+pub(crate) enum WriteOutcome {
     /// It is stored. `sent` is the moment before the *first* try: validity counts from there. Without an acknowledgement, what the
     /// row shows may be the work of an earlier write that was given up.
     Stored { row: Lease, sent: Moment, acknowledged: bool },
@@ -65,21 +65,21 @@ pub(crate) enum Outcome {
 /// The first pause between two tries; it doubles up to the call limit.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
-impl Settler {
+impl TableClient {
     pub(crate) fn new(table: Arc<dyn LeaseTable>, clock: Arc<dyn Clock>, call_limit: Duration) -> Self {
         Self {
             table,
             clock,
             call_limit,
-            begun: Begun::default(),
-            trouble: Trouble(Arc::new(|_, _| {})),
+            begun: IssuedTokens::default(),
+            trouble: ErrorListener(Arc::new(|_, _| {})),
             malformed: Malformed::default(),
         }
     }
 
     /// The same, which says when a write on a lease has not gone through for a third of its time.
     pub(crate) fn telling(self, trouble: impl Fn(&LeaseKey, Arc<str>) + Send + Sync + 'static) -> Self {
-        Self { trouble: Trouble(Arc::new(trouble)), ..self }
+        Self { trouble: ErrorListener(Arc::new(trouble)), ..self }
     }
 
     /// Sends `make(row)` until it is settled or `until` has passed. When the row has moved on under our token, it is made anew from
@@ -88,12 +88,12 @@ impl Settler {
     /// Retries come at once and then after short pauses: a renewal that waits for its next turn loses the lease. One that is not answered
     /// soon is followed by others before its own time is over: of the time that is left, half goes to each. They are tries of one and
     /// the same write, so that at most one lands, and the first answer that tells what became of it is as good as any.
-    pub(crate) async fn pursue(&self, held: &mut Lease, until: Moment, make: impl Fn(&Lease) -> Option<Write>) -> Outcome {
+    pub(crate) async fn pursue(&self, held: &mut Lease, until: Moment, make: impl Fn(&Lease) -> Option<Write>) -> WriteOutcome {
         let mut sent = self.clock.now();
         let mut span = FIRST_PAUSE;
         let mut tell_at = Some(sent + until.since(sent) / 3);
         loop {
-            let Some(write) = make(held) else { return Outcome::Superseded };
+            let Some(write) = make(held) else { return WriteOutcome::Superseded };
             let mut tries = FuturesUnordered::new();
             let mut next = None;
             let (settled, acknowledged) = loop {
@@ -112,7 +112,7 @@ impl Settler {
                 }
                 match told {
                     Some((Settled::Again(error), _)) if self.clock.now() + span >= until => {
-                        return Outcome::Unsettled { error, sent };
+                        return WriteOutcome::Unsettled { error, sent };
                     }
                     Some((Settled::Again(_), _)) => {
                         pause(&*self.clock, span.mul_f64(0.5 + jitter() / 2.0)).await;
@@ -129,7 +129,7 @@ impl Settler {
             match settled {
                 Settled::Stored(row) => {
                     held.clone_from(&row);
-                    return Outcome::Stored { row, sent, acknowledged };
+                    return WriteOutcome::Stored { row, sent, acknowledged };
                 }
                 Settled::Adopt(row) => {
                     // The row is ours at a counter that an earlier write of ours has reached: what follows is a new write.
@@ -137,7 +137,7 @@ impl Settler {
                     *held = row;
                     sent = self.clock.now();
                     if sent >= until {
-                        return Outcome::Unsettled { error: Error::conflict(Some(held.clone())), sent };
+                        return WriteOutcome::Unsettled { error: Error::conflict(Some(held.clone())), sent };
                     }
                     if !moved {
                         // A table that refuses the very row that it shows: not in a hot loop.
@@ -146,14 +146,14 @@ impl Settler {
                 }
                 Settled::Edited(row) => {
                     *held = row;
-                    return Outcome::Edited;
+                    return WriteOutcome::Edited;
                 }
-                Settled::Lost(row) => return Outcome::Lost(Box::new(row)),
-                Settled::Vanished => return Outcome::Vanished,
-                Settled::Malformed(row) => return Outcome::Malformed(row),
-                Settled::Broken(error) => return Outcome::Broken(error),
+                Settled::Lost(row) => return WriteOutcome::Lost(Box::new(row)),
+                Settled::Vanished => return WriteOutcome::Vanished,
+                Settled::Malformed(row) => return WriteOutcome::Malformed(row),
+                Settled::Broken(error) => return WriteOutcome::Broken(error),
                 // The loop above ends with no such answer.
-                Settled::Again(error) => return Outcome::Unsettled { error, sent },
+                Settled::Again(error) => return WriteOutcome::Unsettled { error, sent },
             }
         }
     }

@@ -23,16 +23,16 @@ pub(crate) struct Batch {
     pub(crate) permit: Option<Permit>,
 }
 
-/// What comes out of a [`Feed`], in order.
+/// What comes out of a [`Prefetcher`], in order.
 #[derive(Debug)]
-pub(crate) enum Fed {
+pub(crate) enum FetchItem {
     /// A stretch was, or may have been, lost to retention.
     Gap(DataGap),
     /// Everything that the shard had has been given.
     AtTip,
     /// Records.
     Batch(Box<Batch>),
-    /// An answer says that everything has been handed out. Nothing follows before [`Feed::open_again`].
+    /// An answer says that everything has been handed out. Nothing follows before [`Prefetcher::open_again`].
     End(ReadEnd),
     /// Everything up to the bound of the reading has been handed out.
     Bound,
@@ -46,8 +46,8 @@ pub(crate) enum Fed {
 ///
 /// Dropping it ends the task.
 #[derive(Debug)]
-pub(crate) struct Feed {
-    fed: mpsc::Receiver<Fed>,
+pub(crate) struct Prefetcher {
+    fed: mpsc::Receiver<FetchItem>,
     again: mpsc::UnboundedSender<OpenAgain>,
     _pump: Tasks,
 }
@@ -55,7 +55,7 @@ pub(crate) struct Feed {
 /// How many pages of a shard may wait. Memory is bounded by the budget; this bounds how far a fast stream of small pages runs ahead.
 const PAGES_AHEAD: usize = 8;
 
-impl Feed {
+impl Prefetcher {
     /// Begins to read.
     pub(crate) fn start(fetch: Box<dyn Fetch>) -> Self {
         let (give, fed) = mpsc::channel(PAGES_AHEAD);
@@ -72,25 +72,25 @@ impl Feed {
     }
 
     /// What comes next. Cancel safe. Nothing after the last.
-    pub(crate) async fn next(&mut self) -> Option<Fed> {
+    pub(crate) async fn next(&mut self) -> Option<FetchItem> {
         self.fed.recv().await
     }
 }
 
-async fn pump_all(mut fetch: Box<dyn Fetch>, give: mpsc::Sender<Fed>, mut again: mpsc::UnboundedReceiver<OpenAgain>) {
+async fn pump_all(mut fetch: Box<dyn Fetch>, give: mpsc::Sender<FetchItem>, mut again: mpsc::UnboundedReceiver<OpenAgain>) {
     loop {
         // A place first: a page that is fetched is handed on at once, and its place to resume from with it.
         let Ok(place) = give.reserve().await else { return };
         let fetched = match fetch.next().await {
             Ok(fetched) => fetched,
             Err(error) => {
-                place.send(Fed::Failed(error));
+                place.send(FetchItem::Failed(error));
                 return;
             }
         };
         let mut place = Some(place);
         let mut parts = Vec::with_capacity(4);
-        parts.extend(fetched.gap.map(Fed::Gap));
+        parts.extend(fetched.gap.map(FetchItem::Gap));
         let is_bound = matches!(fetched.end, Some(End::Bound));
         let (end, gone) = match fetched.end {
             None | Some(End::Bound) => (None, false),
@@ -99,7 +99,7 @@ async fn pump_all(mut fetch: Box<dyn Fetch>, give: mpsc::Sender<Fed>, mut again:
         };
         let is_last = end.is_some();
         if !fetched.records.is_empty() {
-            parts.push(Fed::Batch(Box::new(Batch {
+            parts.push(FetchItem::Batch(Box::new(Batch {
                 records: Records::new(fetched.records),
                 millis_behind_latest: fetched.millis_behind_latest,
                 fetched: fetched.fetched,
@@ -110,13 +110,13 @@ async fn pump_all(mut fetch: Box<dyn Fetch>, give: mpsc::Sender<Fed>, mut again:
             })));
         }
         if fetched.at_tip {
-            parts.push(Fed::AtTip);
+            parts.push(FetchItem::AtTip);
         }
-        parts.extend(end.map(Fed::End));
+        parts.extend(end.map(FetchItem::End));
         if gone {
-            parts.push(Fed::Gone);
+            parts.push(FetchItem::Gone);
         } else if is_bound {
-            parts.push(Fed::Bound);
+            parts.push(FetchItem::Bound);
         }
         for part in parts {
             match place.take() {

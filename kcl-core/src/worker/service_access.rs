@@ -1,21 +1,21 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::decide::refusal::{Refusals, Verdict};
+use crate::decide::refusal::{RefusalVerdict, Refusals};
 use crate::lease::{self, with_causes};
 use crate::runtime::Clock;
 use crate::stream::{self, ErrorKind};
 
-use super::event::{Event, Outlet};
+use super::event::{Event, EventSender};
 
 /// What a service has granted a worker, and what it refuses: a refusal that has not lasted is a failure that passes.
 #[derive(Debug)]
-pub(crate) struct Refused {
+pub(crate) struct ServiceAccess {
     /// The service, as people call it.
     of: Arc<str>,
     limit: Duration,
     clock: Arc<dyn Clock>,
-    outlet: Outlet,
+    outlet: EventSender,
     refusals: Mutex<Refusals>,
 }
 
@@ -30,8 +30,8 @@ pub(super) enum Tells {
     ItselfAlone,
 }
 
-impl Refused {
-    pub(super) fn new(of: impl Into<Arc<str>>, limit: Duration, clock: Arc<dyn Clock>, outlet: Outlet) -> Self {
+impl ServiceAccess {
+    pub(super) fn new(of: impl Into<Arc<str>>, limit: Duration, clock: Arc<dyn Clock>, outlet: EventSender) -> Self {
         Self { of: of.into(), limit, clock, outlet, refusals: Mutex::default() }
     }
 
@@ -76,11 +76,11 @@ impl Refused {
 
     fn passes(&self, call: &'static str, tells: Tells, error: &(dyn std::error::Error + 'static)) -> bool {
         let verdict = self.lock().refused(call, tells != Tells::ItselfAlone, self.clock.now(), self.limit);
-        if verdict == (Verdict::Again { first: true }) {
+        if verdict == (RefusalVerdict::Again { first: true }) {
             let (of, limit, error): (_, _, Arc<str>) = (Arc::clone(&self.of), self.limit, with_causes(error).into());
             self.outlet.say(Event::Refused { of, call, limit, error });
         }
-        verdict != Verdict::Final
+        verdict != RefusalVerdict::Final
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Refusals> {

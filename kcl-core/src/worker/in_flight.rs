@@ -4,7 +4,7 @@ use crate::processor::{OnFailure, Records};
 
 /// The batch that the handler works on: what of it is not done, and how often it was handed out.
 #[derive(Debug)]
-pub(crate) struct InHand {
+pub(crate) struct InFlightBatch {
     pub(crate) batch: Box<Batch>,
     pub(crate) rest: Records,
     pub(crate) attempt: u32,
@@ -21,7 +21,7 @@ pub(crate) enum AfterFailure {
     Stop,
 }
 
-impl InHand {
+impl InFlightBatch {
     pub(crate) fn new(batch: Box<Batch>) -> Self {
         let rest = batch.records.clone();
         Self { batch, rest, attempt: 0 }
@@ -74,9 +74,9 @@ mod tests {
         SequenceNumber::from_u128(sequence).into()
     }
 
-    fn in_hand() -> InHand {
+    fn in_hand() -> InFlightBatch {
         let record = |sequence| Record::from(RawRecord::new(SequenceNumber::from_u128(sequence), "key", "data"));
-        InHand::new(Box::new(Batch {
+        InFlightBatch::new(Box::new(Batch {
             records: Records::new((1..=5).map(record).collect()),
             millis_behind_latest: None,
             fetched: Moment::default(),
@@ -87,7 +87,7 @@ mod tests {
         }))
     }
 
-    fn rest(batch: &InHand) -> Vec<Position> {
+    fn rest(batch: &InFlightBatch) -> Vec<Position> {
         batch.rest.iter().map(|record| record.position.clone()).collect()
     }
 
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_that_the_handler_stored_whole_is_done_though_it_failed() {
+    fn a_failed_batch_that_was_checkpointed_whole_is_done() {
         let mut batch = in_hand();
         assert_eq!(batch.fail(None, &Checkpoint::At(at(5)), OnFailure::Retry), (AfterFailure::Done, Some(at(5))));
     }

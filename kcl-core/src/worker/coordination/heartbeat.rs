@@ -3,30 +3,30 @@
 use std::sync::Arc;
 
 use crate::lease::{Changed, Error, WorkerRow};
-use crate::level::Level;
 use crate::model::Moment;
 use crate::runtime::{pause, random_token};
+use crate::watermark::Watermark;
 use crate::worker::error::RunError;
 use crate::worker::worker::Stop;
 
-use super::context::{BETWEEN_TRIES, Context, TRIES, Trouble};
-use super::link::Wanted;
+use super::context::{BETWEEN_TRIES, Context, CoordinationError, TRIES};
+use super::link::WantedPhase;
 use super::signal::Announcer;
 
 /// Keeps the worker's row: made once, moved by conditional writes, marked before the worker leaves, deleted after it has left.
 ///
 /// The row belongs to the process that wrote it last. One that finds another's in its place has a namesake that lives: it stops.
-pub(super) struct Presence {
+pub(super) struct Heartbeat {
     context: Arc<Context>,
     announcer: Announcer,
     own: Option<WorkerRow>,
     /// A row under this name that another process made, and that is watched: is that process alive?
-    namesake: Option<Namesake>,
+    namesake: Option<DuplicateProbe>,
     /// The last sign of life was not acknowledged: the next one does not wait for its turn.
     late: bool,
 }
 
-struct Namesake {
+struct DuplicateProbe {
     row: WorkerRow,
     /// When its counter was first seen as it is.
     since: Moment,
@@ -34,7 +34,7 @@ struct Namesake {
     moves: u32,
 }
 
-impl Presence {
+impl Heartbeat {
     pub(super) const fn new(context: Arc<Context>, announcer: Announcer) -> Self {
         Self { context, announcer, own: None, namesake: None, late: false }
     }
@@ -45,7 +45,7 @@ impl Presence {
 
     /// Makes the row, before the worker looks for leases. Whether a former process under this name has left in good order: what it
     /// kept is this worker's at once.
-    pub(super) async fn join(&mut self) -> Result<bool, Trouble> {
+    pub(super) async fn join(&mut self) -> Result<bool, CoordinationError> {
         if self.own.is_some() || self.namesake.is_some() {
             return Ok(false);
         }
@@ -73,7 +73,7 @@ impl Presence {
                 return Ok(false);
             }
             if !found.leaving {
-                self.namesake = Some(Namesake { row: found, since: self.context.clock().now(), moves: 0 });
+                self.namesake = Some(DuplicateProbe { row: found, since: self.context.clock().now(), moves: 0 });
                 return Ok(false);
             }
             fresh.counter = found.counter + 1;
@@ -106,7 +106,7 @@ impl Presence {
 
     /// Shows life until the worker is to stop; then marks the row, waits until every lease is given up (`left` reaches 1), and deletes
     /// it.
-    pub(super) async fn keep(mut self, wanted: Wanted, left: Level) -> Result<(), RunError> {
+    pub(super) async fn keep(mut self, wanted: WantedPhase, left: Watermark) -> Result<(), RunError> {
         let clock = Arc::clone(self.context.clock());
         let timing = self.context.timing;
         loop {
@@ -187,7 +187,7 @@ impl Presence {
             return Ok(());
         };
         if row != namesake.row {
-            *namesake = Namesake { row, since: now, moves: namesake.moves + 1 };
+            *namesake = DuplicateProbe { row, since: now, moves: namesake.moves + 1 };
             if namesake.moves >= 2 && !namesake.row.leaving {
                 return Err(RunError::DuplicateWorkerId { worker: self.context.me().clone() });
             }

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::decide::assignment::{Me, Plan, Take, View, is_duplicated, plan};
+use crate::decide::assignment::{KnownRows, Me, Plan, Take, is_duplicated, plan};
 use crate::lease::{Error, WorkerRow};
 use crate::model::{Lease, LeaseKey, Moment};
 use crate::worker::error::RunError;
 use crate::worker::event::Event;
 
-use super::super::engaged::EngagedAt;
-use super::super::link::News;
-use super::{Asked, Coordinator, Done, LOOK_IDLE};
+use super::super::link::ToRoot;
+use super::super::local_leases::LocalLeasesAt;
+use super::{Coordinator, JobResult, LOOK_IDLE, OwnRequest};
 
 impl Coordinator {
     /// Decides by what is known, seen at `now`, and carries it out. What the last plan put off is void.
@@ -41,7 +41,7 @@ impl Coordinator {
         for worker in bury {
             let Some(row) = self.view.workers.remove(&worker) else { continue };
             let context = Arc::clone(&self.context);
-            self.job(async move { Done::Buried(row.worker.clone(), context.bury(&row).await) });
+            self.job(async move { JobResult::Buried(row.worker.clone(), context.bury(&row).await) });
         }
         self.set_next_look(now);
     }
@@ -50,7 +50,7 @@ impl Coordinator {
         let context = &self.context;
         let rows: Vec<Lease> = self.view.leases.values().cloned().collect();
         let workers: Vec<WorkerRow> = self.view.workers.values().cloned().collect();
-        let engaged = EngagedAt { engaged: &self.engaged, begun: &context.settler.begun, now };
+        let engaged = LocalLeasesAt { engaged: &self.engaged, begun: &context.settler.begun, now };
         let me = Me {
             id: context.me(),
             room: self.room(),
@@ -65,10 +65,10 @@ impl Coordinator {
         };
         if rows.iter().any(|row| is_duplicated(row, &me, &self.view.members)) {
             let worker = context.me().clone();
-            let _ = self.news.send(News::Failed(RunError::DuplicateWorkerId { worker }));
+            let _ = self.news.send(ToRoot::Failed(RunError::DuplicateWorkerId { worker }));
             return None;
         }
-        Some(plan(&View { rows: &rows, workers: &workers }, &me, &self.view.members, now, &context.timing))
+        Some(plan(&KnownRows { rows: &rows, workers: &workers }, &me, &self.view.members, now, &context.timing))
     }
 
     /// When this worker holds everything and nobody else is there, looks find nothing: the signal tells when somebody comes.
@@ -97,7 +97,7 @@ impl Coordinator {
             }
             self.engaged.begin(key.clone());
             let context = Arc::clone(&self.context);
-            self.job(async move { Done::Taken(key, context.take(&row, rank > 0).await) });
+            self.job(async move { JobResult::Taken(key, context.take(&row, rank > 0).await) });
         }
     }
 
@@ -110,7 +110,7 @@ impl Coordinator {
         self.stole = Some(now);
         self.engaged.begin(key.clone());
         let context = Arc::clone(&self.context);
-        self.job(async move { Done::Taken(key, context.steal(&row).await) });
+        self.job(async move { JobResult::Taken(key, context.steal(&row).await) });
     }
 
     fn claim(&mut self, key: &LeaseKey) {
@@ -120,7 +120,7 @@ impl Coordinator {
         }
         self.engaged.begin(key.clone());
         let (context, key) = (Arc::clone(&self.context), key.clone());
-        self.job(async move { Done::Taken(key, context.claim(&row).await) });
+        self.job(async move { JobResult::Taken(key, context.claim(&row).await) });
     }
 
     fn give_back(&mut self, key: &LeaseKey) {
@@ -128,16 +128,16 @@ impl Coordinator {
         let (context, key) = (Arc::clone(&self.context), key.clone());
         // Until the answer is there it is no row to act on.
         self.view.forget(&key, self.context.clock().now());
-        self.job(async move { Done::GivenBack(key, context.give_back(&row).await) });
+        self.job(async move { JobResult::GivenBack(key, context.give_back(&row).await) });
     }
 
     fn request(&mut self, key: &LeaseKey, of: crate::model::WorkerId, now: Moment) {
         let Some(row) = self.view.leases.get(key).cloned() else { return };
         let since = now.max(self.context.clock().now());
-        self.asked.insert(key.clone(), Asked { of: of.clone(), since });
+        self.asked.insert(key.clone(), OwnRequest { of: of.clone(), since });
         self.asking.insert(key.clone());
         let (context, key) = (Arc::clone(&self.context), key.clone());
-        self.job(async move { Done::Requested(key, context.request(&row, &of).await) });
+        self.job(async move { JobResult::Requested(key, context.request(&row, &of).await) });
     }
 
     fn withdraw(&mut self, key: &LeaseKey, of: crate::model::WorkerId) {
@@ -146,7 +146,7 @@ impl Coordinator {
         // Not one that was refused: its end is no reason not to ask again.
         self.asked.remove(&key);
         self.view.forget(&key, self.context.clock().now());
-        self.job(async move { Done::Withdrawn(key, context.withdraw(&row, &of).await) });
+        self.job(async move { JobResult::Withdrawn(key, context.withdraw(&row, &of).await) });
     }
 
     /// The worker is to stop: it takes and asks for nothing more, and what it has asked for is taken back.

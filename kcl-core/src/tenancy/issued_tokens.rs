@@ -9,11 +9,11 @@ use crate::runtime::random_token;
 /// They tell a row that names this worker because it works on it, or is just taking it, from one that names it because of a write
 /// that landed late or a tenancy that was given up unsettled: only the latter is free.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Begun(Arc<Mutex<Tenancies>>);
+pub(crate) struct IssuedTokens(Arc<Mutex<TokenRegistry>>);
 
 #[derive(Debug, Default)]
-struct Tenancies {
-    standing: BTreeMap<Token, Standing>,
+struct TokenRegistry {
+    standing: BTreeMap<Token, TokenState>,
     /// The last ones that have ended, the oldest first.
     ended: VecDeque<Token>,
 }
@@ -22,25 +22,25 @@ struct Tenancies {
 const REMEMBERED: usize = 4096;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
+enum TokenState {
     /// It is being begun, or is worked on.
     Working,
     /// Nobody works on it, and a row may still bear it.
     Abandoned,
 }
 
-impl Begun {
+impl IssuedTokens {
     /// A fresh tenancy: known as ours from now on, also if the write that begins it lands late.
     pub(crate) fn begin(&self) -> Token {
         let token = random_token();
-        self.lock().standing.insert(token.clone(), Standing::Working);
+        self.lock().standing.insert(token.clone(), TokenState::Working);
         token
     }
 
     /// Nobody works on it any more, and what became of its last write is not known.
     pub(crate) fn abandon(&self, token: &Token) {
         if let Some(standing) = self.lock().standing.get_mut(token) {
-            *standing = Standing::Abandoned;
+            *standing = TokenState::Abandoned;
         }
     }
 
@@ -73,10 +73,10 @@ impl Begun {
 
     /// Whether it did, and does not work on it any more.
     pub(crate) fn is_abandoned(&self, row: &Lease) -> bool {
-        row.token.as_ref().is_some_and(|token| self.lock().standing.get(token) == Some(&Standing::Abandoned))
+        row.token.as_ref().is_some_and(|token| self.lock().standing.get(token) == Some(&TokenState::Abandoned))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Tenancies> {
+    fn lock(&self) -> MutexGuard<'_, TokenRegistry> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -91,8 +91,8 @@ mod tests {
     }
 
     #[test]
-    fn a_tenancy_that_has_ended_is_known_as_ours_for_long_and_not_for_ever() {
-        let begun = Begun::default();
+    fn an_ended_tenancy_is_known_as_ours_for_long_but_not_for_ever() {
+        let begun = IssuedTokens::default();
         let first = begun.begin();
         assert!(begun.is_ours(&row(&first)) && !begun.is_abandoned(&row(&first)));
         begun.end(&first);
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn what_never_came_about_is_forgotten() {
-        let begun = Begun::default();
+        let begun = IssuedTokens::default();
         let token = begun.begin();
         begun.forget(&token);
         assert!(!begun.is_ours(&row(&token)));

@@ -4,14 +4,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::decide::subscription::{Asks, Happened, SubscriptionPace, trusted_for};
-use crate::fetch::budget::{Permit, Seat};
+use crate::fetch::budget::{BudgetShare, Permit};
 use crate::fetch::fetched::{Fetch, FetchError, Fetched, OpenAgain};
-use crate::fetch::intake::{Intake, bounded, occupied};
+use crate::fetch::page_decoder::{PageDecoder, bounded, occupied};
 use crate::meters::SubscriptionMeters;
 use crate::model::{ChildShard, Moment, ShardId};
 use crate::runtime::{Clock, jitter, pause, within};
 use crate::stream::{ConsumerArn, Cursor, Error, ErrorKind, Pushed, Stream, Subscription};
-use crate::tenancy::held::Turns;
+use crate::tenancy::held::ProgressReporter;
 
 use super::{ListedClosed, MAX_RECORDS, Registration};
 
@@ -21,7 +21,7 @@ pub const SILENCE: Duration = Duration::from_secs(30);
 
 /// What a shard is subscribed to with.
 #[derive(Clone, Debug)]
-pub(crate) struct SubscribedSettings {
+pub(crate) struct FanOutSettings {
     /// How long the call may take that makes a subscription.
     pub(crate) call_limit: Duration,
     /// The memory that an event takes while it is received, as a multiple of what it takes afterwards.
@@ -33,15 +33,15 @@ const WAITED: Duration = Duration::from_millis(100);
 
 /// Reads a shard with `SubscribeToShard`.
 #[derive(Debug)]
-pub(crate) struct Subscribed {
+pub(crate) struct FanOutFetch {
     registration: Arc<Registration>,
     pub(super) shard: ShardId,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) settings: SubscribedSettings,
-    seat: Seat,
-    turns: Turns,
+    pub(super) settings: FanOutSettings,
+    seat: BudgetShare,
+    turns: ProgressReporter,
     pub(super) meters: SubscriptionMeters,
-    pub(super) intake: Intake,
+    pub(super) intake: PageDecoder,
     consumer: ConsumerArn,
     /// When the call was sent that was answered with "not there": it may be the consumer.
     doubted: Option<Moment>,
@@ -77,18 +77,18 @@ enum Waited {
     Over(Happened, Option<Error>),
 }
 
-impl Subscribed {
+impl FanOutFetch {
     #[expect(clippy::too_many_arguments, reason = "each is a part of its own, given once")]
     pub(crate) fn new(
         registration: Arc<Registration>,
         consumer: ConsumerArn,
         shard: ShardId,
         clock: Arc<dyn Clock>,
-        settings: SubscribedSettings,
-        seat: Seat,
-        turns: Turns,
+        settings: FanOutSettings,
+        seat: BudgetShare,
+        turns: ProgressReporter,
         meters: SubscriptionMeters,
-        intake: Intake,
+        intake: PageDecoder,
         source: Arc<dyn Stream>,
         listed: ListedClosed,
     ) -> Self {
@@ -309,7 +309,7 @@ impl Subscribed {
     }
 }
 
-impl Drop for Subscribed {
+impl Drop for FanOutFetch {
     fn drop(&mut self) {
         if self.subscription.is_some() {
             self.meters.ended("dropped");
@@ -332,7 +332,7 @@ const fn cause(happened: Happened) -> &'static str {
 }
 
 #[async_trait]
-impl Fetch for Subscribed {
+impl Fetch for FanOutFetch {
     async fn next(&mut self) -> Result<Fetched, FetchError> {
         loop {
             self.turns.turned();
@@ -355,5 +355,5 @@ impl Fetch for Subscribed {
 }
 
 #[cfg(test)]
-#[path = "subscribed_test.rs"]
+#[path = "fan_out_fetch_test.rs"]
 mod tests;

@@ -11,17 +11,17 @@ use crate::decide::reading::PATIENCE;
 use crate::lease::{Changed, with_causes};
 use crate::model::{LeaseKey, Moment, Token};
 use crate::stream::ShardFilter;
-use crate::tenancy::writer::{Limits, Tenancy, Writer};
+use crate::tenancy::writer::{Limits, TenancyEnd, Writer};
 use crate::worker::error::RunError;
 use crate::worker::event::Event;
 use crate::worker::status::Phase;
 
-use super::super::context::{Acquired, Audited, Trouble};
+use super::super::context::{Acquired, Audited, CoordinationError};
 use super::super::gate::{self, AtGate};
-use super::super::link::{After, Assignment, News, Request, Unanswered};
-use super::super::moves::Answered;
-use super::super::signal::Heard;
-use super::{Coordinator, Done, NOT_YET};
+use super::super::link::{After, Assignment, Request, ToRoot, Unanswered};
+use super::super::moves::WriteResult;
+use super::super::signal::ChangeNotice;
+use super::{Coordinator, JobResult, NOT_YET};
 
 /// In periods of the audit: how long a worker that does not audit itself, and whose subscriptions are quiet, goes without a listing.
 const LISTED_EVERY: u32 = 2;
@@ -34,7 +34,7 @@ impl Coordinator {
         self.audit_from = now + self.context.inner.parts.settings.audit_every;
         let (context, room) = (Arc::clone(&self.context), self.room());
         let known = self.engaged.keys().chain(self.view.there_of_late(now, &context.timing)).cloned().collect();
-        self.job(async move { Done::Audited(context.audit(room, known).await) });
+        self.job(async move { JobResult::Audited(context.audit(room, known).await) });
     }
 
     pub(super) fn on_audited(&mut self, audited: Audited) {
@@ -85,7 +85,7 @@ impl Coordinator {
             self.describing = true;
             self.job(async move {
                 context.describe_rest().await;
-                Done::Described
+                JobResult::Described
             });
         }
     }
@@ -108,7 +108,7 @@ impl Coordinator {
                     tracing::debug!(stream = %of.name, trouble = %with_causes(&trouble), "the shards could not be listed");
                 }
             }
-            Done::Listed
+            JobResult::Listed
         });
     }
 
@@ -117,19 +117,19 @@ impl Coordinator {
         match request {
             Request::Children { stream, parent, children, answer } => self.job(async move {
                 let made = context.make_children(&stream, &parent, children, room).await;
-                Done::Children(answer, made.map_err(|trouble| trouble.of_stream(&stream)))
+                JobResult::Children(answer, made.map_err(|trouble| trouble.of_stream(&stream)))
             }),
             Request::End { stream, shard, said, answer } => self.job(async move {
                 let judged = context.judge_end(&stream, &shard, &said).await;
-                Done::Ending(answer, judged.map_err(|trouble| trouble.of_stream(&stream)))
+                JobResult::Ending(answer, judged.map_err(|trouble| trouble.of_stream(&stream)))
             }),
-            Request::Whereabouts { stream, lease, checkpoint, answer } => self.job(async move {
+            Request::ShardFate { stream, lease, checkpoint, answer } => self.job(async move {
                 let (found, acquired) = context.whereabouts(&stream, &lease, checkpoint, room).await;
-                Done::Found(answer, found, acquired)
+                JobResult::Found(answer, found, acquired)
             }),
             Request::StartTime { stream, answer } => self.job(async move {
                 let time = context.service_time(&stream).await;
-                Done::StartTime(answer, time)
+                JobResult::StartTime(answer, time)
             }),
             Request::ConsumerEnded { lease, after } => {
                 let now = self.context.clock().now();
@@ -154,7 +154,7 @@ impl Coordinator {
     fn describe_anew(&mut self, lease: &LeaseKey) {
         let context = Arc::clone(&self.context);
         if let Some(of) = context.inner.parts.streams.of(lease).filter(|_| context.is_working()) {
-            self.job(async move { Done::DescribedAnew(context.describe_anew(&of).await.map(drop)) });
+            self.job(async move { JobResult::DescribedAnew(context.describe_anew(&of).await.map(drop)) });
         }
     }
 
@@ -170,11 +170,11 @@ impl Coordinator {
         }
     }
 
-    pub(super) fn on_done(&mut self, done: Result<Done, String>) {
+    pub(super) fn on_done(&mut self, done: Result<JobResult, String>) {
         self.at_work = self.at_work.saturating_sub(1);
         let now = self.context.clock().now();
         match done {
-            Ok(Done::Looked(look)) => {
+            Ok(JobResult::Looked(look)) => {
                 self.looking = false;
                 match look {
                     Ok(look) => self.on_looked(look),
@@ -184,7 +184,7 @@ impl Coordinator {
                     }
                 }
             }
-            Ok(Done::Hinted { leases, workers, at }) => {
+            Ok(JobResult::Hinted { leases, workers, at }) => {
                 for (worker, row) in workers {
                     self.view.see_worker(&worker, row, at);
                 }
@@ -194,15 +194,15 @@ impl Coordinator {
                     self.see(&key, row, at);
                 }
                 if !again.is_empty() {
-                    self.on_heard(Heard::These(again.into_iter().map(|(key, _)| Changed::Lease(key)).collect()));
+                    self.on_heard(ChangeNotice::These(again.into_iter().map(|(key, _)| Changed::Lease(key)).collect()));
                 }
                 self.look_at_requests(at, Duration::ZERO);
                 self.has_seen(at);
             }
-            Ok(Done::StartTime(answer, result)) => {
+            Ok(JobResult::StartTime(answer, result)) => {
                 let _ = answer.send(result.map_err(|trouble| Unanswered::by(&trouble)));
             }
-            Ok(Done::Audited(result)) => {
+            Ok(JobResult::Audited(result)) => {
                 self.auditing = false;
                 match result {
                     Ok(audited) => self.on_audited(audited),
@@ -213,21 +213,21 @@ impl Coordinator {
                     }
                 }
             }
-            Ok(Done::DescribedAnew(result)) => {
-                if let Err(Trouble::Fatal(cause)) = result {
-                    let _ = self.news.send(News::Failed(cause));
+            Ok(JobResult::DescribedAnew(result)) => {
+                if let Err(CoordinationError::Fatal(cause)) = result {
+                    let _ = self.news.send(ToRoot::Failed(cause));
                 }
             }
-            Ok(Done::Listed) => self.listing = false,
-            Ok(Done::Described) => {
+            Ok(JobResult::Listed) => self.listing = false,
+            Ok(JobResult::Described) => {
                 self.describing = false;
                 self.audit_soon = Some(now);
             }
-            Ok(Done::WithinReach(lease)) => {
+            Ok(JobResult::WithinReach(lease)) => {
                 self.engaged.reached(&lease);
                 self.next_look = self.next_look.min(now);
             }
-            Ok(Done::Taken(key, result)) => match result {
+            Ok(JobResult::Taken(key, result)) => match result {
                 Ok(Some(acquired)) => {
                     self.asked.remove(&key);
                     self.acquire_all([acquired]);
@@ -238,7 +238,7 @@ impl Coordinator {
                     self.trouble("to take a lease", error.into());
                 }
             },
-            Ok(Done::Requested(key, result)) => {
+            Ok(JobResult::Requested(key, result)) => {
                 self.asking.remove(&key);
                 if self.answered(&key, result, now, "to ask for a lease") {
                     // From now on a row without it tells that it is over.
@@ -248,26 +248,26 @@ impl Coordinator {
                 }
                 self.has_seen(now);
             }
-            Ok(Done::Withdrawn(key, result)) => {
+            Ok(JobResult::Withdrawn(key, result)) => {
                 self.answered(&key, result, now, "to take a request back");
                 self.has_seen(now);
             }
-            Ok(Done::GivenBack(key, result)) => {
+            Ok(JobResult::GivenBack(key, result)) => {
                 self.answered(&key, result, now, "to give a lease back");
                 self.has_seen(now);
             }
-            Ok(Done::Buried(worker, result)) => {
+            Ok(JobResult::Buried(worker, result)) => {
                 if let Err(error) = result {
                     tracing::debug!(%worker, error = %with_causes(&error), "the row of a dead worker was not deleted");
                 }
             }
-            Ok(Done::Requester { lease, by, row, at }) => {
+            Ok(JobResult::Requester { lease, by, row, at }) => {
                 if let Ok(row) = row {
                     self.view.see_worker(&by, row, at);
                 }
                 self.answer(lease, by, true);
             }
-            Ok(Done::Children(answer, result)) => {
+            Ok(JobResult::Children(answer, result)) => {
                 let reply = match result {
                     Ok((children, acquired)) => {
                         self.acquire_all(acquired);
@@ -281,7 +281,7 @@ impl Coordinator {
                 };
                 let _ = answer.send(reply);
             }
-            Ok(Done::Ending(answer, judged)) => {
+            Ok(JobResult::Ending(answer, judged)) => {
                 // Who asked asks again.
                 let reply = judged.map_err(|trouble| {
                     let unanswered = Unanswered::by(&trouble);
@@ -290,13 +290,13 @@ impl Coordinator {
                 });
                 let _ = answer.send(reply);
             }
-            Ok(Done::Found(answer, found, acquired)) => {
+            Ok(JobResult::Found(answer, found, acquired)) => {
                 self.acquire_all(acquired);
                 let _ = answer.send(found);
             }
             Err(panic) => {
                 let defect = RunError::Internal(format!("a task of the coordination panicked: {panic}"));
-                let _ = self.news.send(News::Failed(defect));
+                let _ = self.news.send(ToRoot::Failed(defect));
             }
         }
     }
@@ -305,12 +305,12 @@ impl Coordinator {
     fn answered(
         &mut self,
         key: &LeaseKey,
-        result: Result<Answered, crate::lease::Error>,
+        result: Result<WriteResult, crate::lease::Error>,
         now: Moment,
         what: &'static str,
     ) -> bool {
         match result {
-            Ok(Answered { done, row }) => {
+            Ok(WriteResult { done, row }) => {
                 self.see(key, row, now);
                 if done {
                     self.announce(key);
@@ -378,15 +378,15 @@ impl Coordinator {
             let gate = gate::keep(context, Arc::clone(&stream), row.clone(), self.ends.clone(), waits);
             self.gates.start(gate.instrument(span));
         }
-        let _ = self.news.send(News::Assigned(Box::new(Assignment { held, row, stream, parents })));
+        let _ = self.news.send(ToRoot::Assigned(Box::new(Assignment { held, row, stream, parents })));
     }
 
-    pub(super) fn on_tenancy(&mut self, ended: Result<(LeaseKey, Option<Token>, Tenancy), String>) {
+    pub(super) fn on_tenancy(&mut self, ended: Result<(LeaseKey, Option<Token>, TenancyEnd), String>) {
         let (key, token, tenancy) = match ended {
             Ok(ended) => ended,
             Err(panic) => {
                 let defect = RunError::Internal(format!("the writer of a lease panicked: {panic}"));
-                let _ = self.news.send(News::Failed(defect));
+                let _ = self.news.send(ToRoot::Failed(defect));
                 return;
             }
         };
@@ -394,20 +394,20 @@ impl Coordinator {
         self.engaged.let_go(&key);
         let begun = &self.context.settler.begun;
         token.iter().for_each(|token| match &tenancy {
-            Tenancy::Ended | Tenancy::Released | Tenancy::PassedOn(_) => begun.end(token),
-            Tenancy::Lost(_) | Tenancy::Broken(_) | Tenancy::Kept => begun.abandon(token),
+            TenancyEnd::Ended | TenancyEnd::Released | TenancyEnd::PassedOn(_) => begun.end(token),
+            TenancyEnd::Lost(_) | TenancyEnd::Broken(_) | TenancyEnd::Kept => begun.abandon(token),
         });
         // What the row is now is read by those who hear of it, this worker among them.
         self.view.forget(&key, now);
         match tenancy {
-            Tenancy::Ended => {
+            TenancyEnd::Ended => {
                 self.engaged.forgive(&key);
                 self.ends.raise_by_one();
                 self.announce(&key);
             }
             // Whether it may be taken again at once is for the consumer to say: it may have been given up as unreadable.
-            Tenancy::Released => self.announce(&key),
-            Tenancy::PassedOn(row) => {
+            TenancyEnd::Released => self.announce(&key),
+            TenancyEnd::PassedOn(row) => {
                 if let Some(to) = row.owner.clone() {
                     self.context.inner.outlet.say(Event::LeasePassedOn { lease: key.clone(), to });
                 }
@@ -415,12 +415,12 @@ impl Coordinator {
                 self.view.see(*row, now);
                 self.announce(&key);
             }
-            Tenancy::Kept => {}
-            Tenancy::Lost(reason) => {
+            TenancyEnd::Kept => {}
+            TenancyEnd::Lost(reason) => {
                 tracing::debug!(lease = %key, ?reason, "the lease is not held any more");
                 self.announce(&key);
             }
-            Tenancy::Broken(error) => drop(self.news.send(News::Failed(RunError::LeaseTable(error)))),
+            TenancyEnd::Broken(error) => drop(self.news.send(ToRoot::Failed(RunError::LeaseTable(error)))),
         }
         self.disengage(&key);
         self.count();

@@ -2,10 +2,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What a connection carries, and whether it may carry more. Its users and its driver share it.
 #[derive(Debug)]
-pub(super) struct Load(Mutex<State>);
+pub(super) struct StreamCount(Mutex<LoadState>);
 
 #[derive(Debug)]
-struct State {
+struct LoadState {
     places: usize,
     /// No more places than this: ours, or fewer when the server has refused a stream.
     most: usize,
@@ -15,9 +15,9 @@ struct State {
     closed: Option<Arc<str>>,
 }
 
-impl Load {
+impl StreamCount {
     pub(super) const fn new(most: usize) -> Self {
-        Self(Mutex::new(State { places: 0, most, used: true, closed: None }))
+        Self(Mutex::new(LoadState { places: 0, most, used: true, closed: None }))
     }
 
     /// Takes a place, if there is one: `allowed` is what the server allows at present.
@@ -62,7 +62,7 @@ impl Load {
         self.state().closed.clone()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, LoadState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn no_more_places_are_given_than_we_want_and_the_server_allows() {
-        let load = Load::new(3);
+        let load = StreamCount::new(3);
         assert_eq!([2, 2, 2, 100, 100].map(|allowed| load.take(allowed)), [true, true, false, true, false]);
         load.give_back();
         assert!(load.take(100));
@@ -81,14 +81,14 @@ mod tests {
 
     #[test]
     fn a_refused_stream_lowers_the_limit_but_not_to_nothing() {
-        let load = Load::new(50);
+        let load = StreamCount::new(50);
         assert!(load.take(100) && load.take(100) && load.take(100));
         load.refused();
         load.give_back();
         assert!(!load.take(100));
         load.give_back();
         assert!(load.take(100));
-        let load = Load::new(50);
+        let load = StreamCount::new(50);
         assert!(load.take(100));
         load.refused();
         load.give_back();
@@ -96,8 +96,8 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_used_between_two_questions_closes_and_gives_no_place() {
-        let load = Load::new(1);
+    fn a_connection_unused_between_two_checks_closes() {
+        let load = StreamCount::new(1);
         assert!(!load.close_if_unused());
         assert!(load.take(1));
         assert!(!load.close_if_unused());

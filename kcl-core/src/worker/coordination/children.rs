@@ -1,19 +1,24 @@
 use std::sync::Arc;
 
-use crate::decide::shards::{End, EndSaid, children_to_create, followers, judge_end, shard_gone};
+use crate::decide::shards::{EndSaid, EndVerdict, children_to_create, followers, judge_end, shard_gone};
 use crate::model::{Checkpoint, ChildShard, Lease, LeaseKey, ShardId};
 use crate::stream::{self, ErrorKind, ShardFilter};
 use crate::worker::error::RunError;
 use crate::worker::streams::ReadStream;
 
 use super::audit::{by_shard, stand_ins};
-use super::context::{Acquired, Context, Trouble};
+use super::context::{Acquired, Context, CoordinationError};
 use super::gate::LISTING_LAG;
-use super::link::{SaidEnd, Whereabouts};
+use super::link::{SaidEnd, ShardFate};
 
 impl Context {
     /// What a listing that is begun now says of an end that was read before.
-    pub(super) async fn judge_end(&self, of: &ReadStream, shard: &ShardId, said: &SaidEnd) -> Result<End, Trouble> {
+    pub(super) async fn judge_end(
+        &self,
+        of: &ReadStream,
+        shard: &ShardId,
+        said: &SaidEnd,
+    ) -> Result<EndVerdict, CoordinationError> {
         let asked = self.clock().now();
         let listing = self.list_while_working(of, &ShardFilter::All).await?;
         // What it shows is as old as the question, however late the answer comes.
@@ -29,12 +34,12 @@ impl Context {
         parent: &LeaseKey,
         mut children: Vec<ChildShard>,
         room: usize,
-    ) -> Result<(Vec<ChildShard>, Vec<Acquired>), Trouble> {
+    ) -> Result<(Vec<ChildShard>, Vec<Acquired>), CoordinationError> {
         if children.is_empty() {
             let listing = self.list(of, &ShardFilter::All).await?;
             if listing.graph.is_empty() || listing.graph.get(&parent.shard).is_some_and(|shard| !shard.closed) {
                 let what = format!("{} has ended, and this listing does not show it", parent.shard);
-                return Err(Trouble::Stream(stream::Error::new(ErrorKind::Transient, "ListShards", what)));
+                return Err(CoordinationError::Stream(stream::Error::new(ErrorKind::Transient, "ListShards", what)));
             }
             self.unlisted().remove(parent);
             children = listing.graph.child_shards(&parent.shard);
@@ -59,24 +64,24 @@ impl Context {
         key: &LeaseKey,
         checkpoint: Checkpoint,
         room: usize,
-    ) -> (Whereabouts, Vec<Acquired>) {
+    ) -> (ShardFate, Vec<Acquired>) {
         // The shards of a stream that was made again have the names of those before.
         match self.describe_anew(of).await {
-            Err(Trouble::Fatal(cause)) => return (Whereabouts::Failed(cause), Vec::new()),
-            Err(_) if !self.inner.parts.streams.has(of) => return (Whereabouts::Unknown, Vec::new()),
+            Err(CoordinationError::Fatal(cause)) => return (ShardFate::Failed(cause), Vec::new()),
+            Err(_) if !self.inner.parts.streams.has(of) => return (ShardFate::Unknown, Vec::new()),
             // Whether the stream is there shows its listing.
             Ok(_) | Err(_) => {}
         }
         match self.look_for(of, key, checkpoint, room).await {
             Ok(found) => found,
             // The audit tells of it; the other streams go on.
-            Err(Trouble::Stream(_)) if of.is_one_of_several() => (Whereabouts::Unknown, Vec::new()),
-            Err(Trouble::Stream(error)) if error.kind == ErrorKind::Gone => {
-                (Whereabouts::Failed(RunError::Stream(error)), Vec::new())
+            Err(CoordinationError::Stream(_)) if of.is_one_of_several() => (ShardFate::Unknown, Vec::new()),
+            Err(CoordinationError::Stream(error)) if error.kind == ErrorKind::Gone => {
+                (ShardFate::Failed(RunError::Stream(error)), Vec::new())
             }
             Err(trouble) => match trouble.fatal() {
-                Ok(cause) => (Whereabouts::Failed(cause), Vec::new()),
-                Err(_) => (Whereabouts::Unknown, Vec::new()),
+                Ok(cause) => (ShardFate::Failed(cause), Vec::new()),
+                Err(_) => (ShardFate::Unknown, Vec::new()),
             },
         }
     }
@@ -87,12 +92,12 @@ impl Context {
         key: &LeaseKey,
         checkpoint: Checkpoint,
         room: usize,
-    ) -> Result<(Whereabouts, Vec<Acquired>), Trouble> {
+    ) -> Result<(ShardFate, Vec<Acquired>), CoordinationError> {
         let asked = self.clock().now();
         let listing = self.list_while_working(of, &ShardFilter::All).await?;
         if listing.graph.contains(&key.shard) {
             self.unlisted().remove(key);
-            return Ok((Whereabouts::Listed, Vec::new()));
+            return Ok((ShardFate::Listed, Vec::new()));
         }
         // A listing lags behind the stream: it shows that the shard has left only if it knows of the shard, by what followed it.
         let followed = listing.graph.has_lost(&key.shard);
@@ -100,38 +105,38 @@ impl Context {
         let since = *self.unlisted().entry(key.clone()).or_insert(now);
         // What it shows is as old as the question, however late the answer comes.
         if !followed && checkpoint.position().is_none() && asked.since(since) < LISTING_LAG {
-            return Ok((Whereabouts::Unknown, Vec::new()));
+            return Ok((ShardFate::Unknown, Vec::new()));
         }
         let mut rows = self.rows_of(of).await?;
         let Some(row) = rows.readable.iter_mut().find(|row| row.key == *key) else {
-            return Ok((Whereabouts::Unknown, Vec::new()));
+            return Ok((ShardFate::Unknown, Vec::new()));
         };
         // What is done and not stored yet is no part of the gap.
         row.checkpoint = checkpoint.max(row.checkpoint.clone());
         let row = row.clone();
         let rows = rows.all();
         let Some(gone) = shard_gone(&row, &listing.graph, &by_shard(&rows)) else {
-            return Ok((Whereabouts::Unknown, Vec::new()));
+            return Ok((ShardFate::Unknown, Vec::new()));
         };
         let acquired = self.create_all(of, &gone.create, room).await?;
-        Ok((Whereabouts::Left { gap: gone.gap, children: listing.graph.child_shards(&key.shard) }, acquired))
+        Ok((ShardFate::Left { gap: gone.gap, children: listing.graph.child_shards(&key.shard) }, acquired))
     }
 
-    async fn rows_of(&self, of: &ReadStream) -> Result<Rows, Trouble> {
+    async fn rows_of(&self, of: &ReadStream) -> Result<StreamRows, CoordinationError> {
         let table = self.all_rows().await?;
         let readable = table.leases.iter().filter(|row| of.has(&row.key)).cloned().collect();
-        Ok(Rows { readable, unreadable: stand_ins(&table.malformed, of) })
+        Ok(StreamRows { readable, unreadable: stand_ins(&table.malformed, of) })
     }
 }
 
 /// The leases of a stream.
-struct Rows {
+struct StreamRows {
     readable: Vec<Lease>,
     /// See [`stand_ins`].
     unreadable: Vec<Lease>,
 }
 
-impl Rows {
+impl StreamRows {
     fn all(self) -> Vec<Lease> {
         let mut all = self.readable;
         all.extend(self.unreadable);

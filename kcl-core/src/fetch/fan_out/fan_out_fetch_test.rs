@@ -10,7 +10,7 @@ use crate::runtime::pause;
 use crate::stream::memory::{MemoryStream, Operation, SubscriptionFault};
 use crate::stream::{FanOut, WhichConsumer};
 
-async fn subscribed() -> (Scene, Subscribed) {
+async fn subscribed() -> (Scene, FanOutFetch) {
     let scene = Scene::new();
     let call_limit = Duration::from_secs(30);
     let registration = Arc::new(Registration::new(
@@ -25,14 +25,14 @@ async fn subscribed() -> (Scene, Subscribed) {
     (scene, subscribed)
 }
 
-async fn reader(scene: &Scene, registration: Arc<Registration>) -> Subscribed {
+async fn reader(scene: &Scene, registration: Arc<Registration>) -> FanOutFetch {
     let call_limit = Duration::from_secs(30);
-    Subscribed::new(
+    FanOutFetch::new(
         Arc::clone(&registration),
         registration.consumer(Moment::default()).await.unwrap(),
         scene.shard.clone(),
         Arc::clone(&scene.clock),
-        SubscribedSettings { call_limit, memory_while_reading: 1.0 },
+        FanOutSettings { call_limit, memory_while_reading: 1.0 },
         scene.budget.seat(),
         scene.turns(),
         SubscriptionMeters::new(&scene.labels()),
@@ -43,7 +43,7 @@ async fn reader(scene: &Scene, registration: Arc<Registration>) -> Subscribed {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_for_an_event_for_the_pace_or_through_silence_is_no_standstill() {
+async fn waiting_for_events_pace_or_silence_is_no_standstill() {
     let (scene, mut subscribed) = subscribed().await;
     scene.stream.next_subscription(&scene.shard, SubscriptionFault::SilentAfter(1));
     scene.stream.fail_next(Operation::Subscribe, ErrorKind::Throttled, 4);
@@ -73,7 +73,7 @@ async fn after_its_end_a_shard_is_not_subscribed_to_any_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_consumer_that_was_removed_is_made_again_and_no_shard_counts_as_gone() {
+async fn a_removed_consumer_is_made_again_and_no_shard_is_gone() {
     let (scene, mut subscribed) = subscribed().await;
     scene.stream.put_to(&scene.shard, "k", "x").unwrap();
     // Its ARN tells when it was made.
@@ -190,7 +190,7 @@ impl FanOut for Announced {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_for_the_memory_of_an_event_is_neither_silence_nor_a_standstill() {
+async fn waiting_for_memory_is_neither_silence_nor_a_standstill() {
     let (scene, mut subscribed) = subscribed().await;
     let subscriptions = Arc::new(AtomicUsize::new(0));
     subscribed.registration = Arc::new(Registration::new(

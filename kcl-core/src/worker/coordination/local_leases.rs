@@ -5,10 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::decide::assignment::Engagements;
+use crate::decide::assignment::OwnLeases;
 use crate::model::{Lease, LeaseKey, Moment};
-use crate::tenancy::begun::Begun;
 use crate::tenancy::held::Orders;
+use crate::tenancy::issued_tokens::IssuedTokens;
 
 /// After a lease was lost or could not be read: 1 s, doubled up to a minute.
 const COOL_FROM: Duration = Duration::from_secs(1);
@@ -18,8 +18,8 @@ const REFUSED_FOR: Duration = Duration::from_secs(60);
 
 /// What this worker holds, takes, or still has a consumer of, and what it leaves alone for now.
 #[derive(Debug, Default)]
-pub(super) struct Engaged {
-    with: BTreeMap<LeaseKey, Engagement>,
+pub(super) struct LocalLeases {
+    with: BTreeMap<LeaseKey, LocalLease>,
     /// Not to be taken before then, and the span that led there.
     cool: BTreeMap<LeaseKey, (Moment, Duration)>,
     /// Read up to the bound of the reading: not to be taken in this run any more.
@@ -32,14 +32,14 @@ pub(super) struct Engaged {
 
 /// What this worker has to do with a lease.
 #[derive(Clone, Debug)]
-pub(super) struct Engagement {
+pub(super) struct LocalLease {
     /// A writer keeps it, and takes these orders.
     pub(super) held: Option<Orders>,
     /// A consumer works on it, or a handler of a former tenancy has not returned.
     pub(super) consumed: bool,
 }
 
-impl Engaged {
+impl LocalLeases {
     pub(super) fn len(&self) -> usize {
         self.with.len()
     }
@@ -68,11 +68,11 @@ impl Engaged {
 
     /// It is being taken or claimed.
     pub(super) fn begin(&mut self, key: LeaseKey) {
-        self.with.insert(key, Engagement { held: None, consumed: false });
+        self.with.insert(key, LocalLease { held: None, consumed: false });
     }
 
     pub(super) fn hold(&mut self, key: LeaseKey, orders: Orders, consumed: bool) {
-        self.with.insert(key, Engagement { held: Some(orders), consumed });
+        self.with.insert(key, LocalLease { held: Some(orders), consumed });
     }
 
     /// No writer keeps it any more.
@@ -143,13 +143,13 @@ impl Engaged {
 }
 
 /// The same at a moment, as a plan asks for it.
-pub(super) struct EngagedAt<'a> {
-    pub(super) engaged: &'a Engaged,
-    pub(super) begun: &'a Begun,
+pub(super) struct LocalLeasesAt<'a> {
+    pub(super) engaged: &'a LocalLeases,
+    pub(super) begun: &'a IssuedTokens,
     pub(super) now: Moment,
 }
 
-impl Engagements for EngagedAt<'_> {
+impl OwnLeases for LocalLeasesAt<'_> {
     fn is_busy(&self, key: &LeaseKey) -> bool {
         self.engaged.contains(key)
             || self.engaged.read.contains(key)
@@ -170,7 +170,7 @@ impl Engagements for EngagedAt<'_> {
     }
 }
 
-impl fmt::Debug for EngagedAt<'_> {
+impl fmt::Debug for LocalLeasesAt<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EngagedAt").field("leases", &self.engaged.len()).finish_non_exhaustive()
     }

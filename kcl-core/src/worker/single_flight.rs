@@ -10,31 +10,36 @@ use crate::runtime::{Clock, pause};
 ///
 /// An answer shows what was so when it was asked for. It is given to those alone who had asked by then: who asks while one is under
 /// way gets the next one, with everybody else who has asked meanwhile.
-pub(crate) struct Shared<T, E> {
+pub(crate) struct SingleFlight<T, E> {
     /// Held by the one who puts the question.
     turn: tokio::sync::Mutex<()>,
     /// How many have asked.
     asked: AtomicU64,
     /// How many of them wait.
     waiting: AtomicUsize,
-    last: Mutex<Last<T, E>>,
+    last: Mutex<LastAnswer<T, E>>,
 }
 
 /// What an answer came to. Failures are shared too: a thousand who wait for a service that does not answer are not to ask it a
 /// thousand times.
-pub(crate) type Answer<T, E> = Result<Arc<T>, Arc<E>>;
+pub(crate) type SharedAnswer<T, E> = Result<Arc<T>, Arc<E>>;
 
-struct Last<T, E> {
+struct LastAnswer<T, E> {
     /// When the question was put last.
     put: Option<Moment>,
     /// The answer, and how many had asked when it was asked for. Kept as long as somebody waits.
-    answer: Option<(u64, Answer<T, E>)>,
+    answer: Option<(u64, SharedAnswer<T, E>)>,
 }
 
-impl<T, E> Shared<T, E> {
+impl<T, E> SingleFlight<T, E> {
     /// The answer to the question `put`, which is put at most every `apart`. Cancel safe: if the one who puts it goes, the next one
     /// who waits puts it.
-    pub(crate) async fn ask(&self, clock: &dyn Clock, apart: Duration, put: impl Future<Output = Result<T, E>>) -> Answer<T, E> {
+    pub(crate) async fn ask(
+        &self,
+        clock: &dyn Clock,
+        apart: Duration,
+        put: impl Future<Output = Result<T, E>>,
+    ) -> SharedAnswer<T, E> {
         let place = self.asked.fetch_add(1, Ordering::SeqCst);
         let _waits = Waits::new(self);
         let _turn = self.turn.lock().await;
@@ -55,14 +60,14 @@ impl<T, E> Shared<T, E> {
         answer
     }
 
-    fn last(&self) -> MutexGuard<'_, Last<T, E>> {
+    fn last(&self) -> MutexGuard<'_, LastAnswer<T, E>> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<T, E> Default for Shared<T, E> {
+impl<T, E> Default for SingleFlight<T, E> {
     fn default() -> Self {
-        let last = Last { put: None, answer: None };
+        let last = LastAnswer { put: None, answer: None };
         Self {
             turn: tokio::sync::Mutex::default(),
             asked: AtomicU64::new(0),
@@ -72,17 +77,17 @@ impl<T, E> Default for Shared<T, E> {
     }
 }
 
-impl<T, E> fmt::Debug for Shared<T, E> {
+impl<T, E> fmt::Debug for SingleFlight<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").field("asked", &self.asked).field("waiting", &self.waiting).finish_non_exhaustive()
     }
 }
 
 /// Somebody waits. The last one to go takes the answer along: nobody who comes later may have it.
-struct Waits<'a, T, E>(&'a Shared<T, E>);
+struct Waits<'a, T, E>(&'a SingleFlight<T, E>);
 
 impl<'a, T, E> Waits<'a, T, E> {
-    fn new(shared: &'a Shared<T, E>) -> Self {
+    fn new(shared: &'a SingleFlight<T, E>) -> Self {
         shared.waiting.fetch_add(1, Ordering::SeqCst);
         Self(shared)
     }
@@ -107,14 +112,14 @@ mod tests {
 
     /// Counts how often it is put, and answers when it is let.
     #[derive(Default)]
-    struct Asked {
-        shared: Shared<u64, u64>,
+    struct CountedCall {
+        shared: SingleFlight<u64, u64>,
         put: AtomicU64,
         go: Notify,
     }
 
-    impl Asked {
-        async fn ask(&self) -> Answer<u64, u64> {
+    impl CountedCall {
+        async fn ask(&self) -> SharedAnswer<u64, u64> {
             self.shared.ask(&*system_clock(), Duration::ZERO, self.answer()).await
         }
 
@@ -127,7 +132,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_asks_meanwhile_shares_the_next_answer() {
-        let asked = Asked::default();
+        let asked = CountedCall::default();
         let mut first = Box::pin(asked.ask());
         assert!((&mut first).now_or_never().is_none());
         let mut later = Box::pin(join_all((0..1000).map(|_| asked.ask())));
@@ -143,7 +148,7 @@ mod tests {
 
     #[tokio::test]
     async fn when_who_put_it_goes_the_next_one_puts_it() {
-        let asked = Asked::default();
+        let asked = CountedCall::default();
         let mut first = Box::pin(asked.ask());
         assert!((&mut first).now_or_never().is_none());
         let mut second = Box::pin(asked.ask());
@@ -157,7 +162,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_is_put_no_more_often_than_it_may_be() {
         let clock = system_clock();
-        let shared = Shared::<Moment, ()>::default();
+        let shared = SingleFlight::<Moment, ()>::default();
         let apart = Duration::from_millis(50);
         let mut before = None;
         for _ in 0..3 {

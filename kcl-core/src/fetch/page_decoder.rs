@@ -17,7 +17,7 @@ use super::size::RecordSize;
 /// What a shard's records go through, whichever way they came: judged for a gap, taken apart, and freed of what does not have to
 /// come again. Only then the place to resume from moves.
 #[derive(Debug)]
-pub(crate) struct Intake {
+pub(crate) struct PageDecoder {
     clock: Arc<dyn Clock>,
     pub(super) meters: ShardMeters,
     pub(super) resume: Resume,
@@ -34,7 +34,7 @@ pub(crate) struct Intake {
     reached_tip: bool,
 }
 
-impl Intake {
+impl PageDecoder {
     /// For a shard with these hash keys, if they are known.
     pub(crate) fn new(
         clock: Arc<dyn Clock>,
