@@ -17,7 +17,7 @@ pub fn next_audit(last_seen: Moment, every: Duration, rank: usize) -> Moment {
 pub fn rank(live: &[WorkerId], me: &WorkerId) -> usize {
     let place = |worker: &WorkerId| (score(&["audit", worker.as_str()]), worker.clone());
     let mine = place(me);
-    live.iter().filter(|worker| *worker != me && place(worker) > mine).count()
+    live.iter().filter(|worker| place(worker) > mine).count()
 }
 
 #[cfg(test)]
@@ -34,6 +34,8 @@ mod tests {
         let mut ranks: Vec<_> = live.iter().map(|worker| rank(&live, worker)).collect();
         ranks.sort_unstable();
         assert_eq!(ranks, [0, 1, 2, 3]);
+        let first = live.iter().max_by_key(|worker| score(&["audit", worker.as_str()])).unwrap();
+        assert_eq!(rank(&live, first), 0);
         let times: Vec<_> = ranks.iter().map(|rank| next_audit(second(100), Duration::from_secs(120), *rank)).collect();
         assert_eq!(times, [second(220), second(250), second(280), second(310)]);
     }

@@ -187,6 +187,12 @@ mod tests {
     }
 
     #[test]
+    fn as_far_behind_as_the_shortest_idle_time_is_caught_up() {
+        let pages = [(0, Some(250)), (0, Some(251))];
+        assert_eq!(spaces(&mut Pace::new(PaceSettings::default()), &pages), [250, 0]);
+    }
+
+    #[test]
     fn a_slow_answer_is_part_of_the_idle_time() {
         let mut pace = Pace::new(PaceSettings::default());
         pace.called(moment(1_000));

@@ -152,6 +152,7 @@ mod tests {
         };
         assert_eq!((failing.since, failing.last, failing.attempts), (at(20), at(31), 4));
         assert_eq!(reading.failed(ErrorKind::Unreachable, at(60), FAILOVER), None, "told already");
+        assert_eq!(reading.failing().map(|failing| failing.last), Some(at(60)));
         let Some(ReadingChange::GoesOn(failing)) = reading.answered() else { panic!("not told") };
         assert_eq!((failing.since, failing.attempts), (at(20), 5));
         assert_eq!(reading.failing(), None);

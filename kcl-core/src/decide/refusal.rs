@@ -110,5 +110,10 @@ mod tests {
             RefusalVerdict::Again { first: true },
             "nobody asked in between"
         );
+        assert_eq!(
+            refusals.refused("GetRecords", true, at(251 + 120), LIMIT),
+            Verdict::Final,
+            "they are one when they are the limit apart"
+        );
     }
 }

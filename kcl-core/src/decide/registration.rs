@@ -194,6 +194,30 @@ mod tests {
     }
 
     #[test]
+    fn chance_makes_a_wait_up_to_a_quarter_longer() {
+        use Asked::{Describe, Register};
+        for (jitter, quarters) in [(0.0, 0.0), (0.5, 0.5), (1.0, 1.0), (7.0, 1.0), (f64::NAN, 1.0)] {
+            let pause = |asked, answer| match Registering::new(true, LONGEST, NOW).after(asked, answer, NOW, jitter) {
+                Next::Ask(Describe, pause) => pause,
+                other => panic!("{other:?}"),
+            };
+            let quarter = Duration::from_millis(250).mul_f64(quarters);
+            assert_eq!(pause(Describe, Ok(ConsumerStatus::Creating)), AGAIN + quarter, "{jitter}");
+            assert_eq!(pause(Register, Ok(ConsumerStatus::Creating)), SOON + quarter / 5, "{jitter}");
+            assert_eq!(pause(Register, Err(ErrorKind::Busy)), quarter, "{jitter}");
+        }
+    }
+
+    #[test]
+    fn what_would_be_asked_just_in_time_is_still_asked() {
+        let mut registering = Registering::new(true, LONGEST, NOW);
+        let mut after = |now| registering.after(Asked::Describe, Ok(ConsumerStatus::Creating), now, 0.0);
+        let last = NOW + (LONGEST - AGAIN);
+        assert_eq!(after(last), Next::Ask(Asked::Describe, AGAIN));
+        assert_eq!(after(last + Duration::from_millis(1)), Next::GiveUp(Why::NotActive(LONGEST)));
+    }
+
+    #[test]
     fn one_that_was_given_by_its_arn_is_never_made() {
         use RegistrationCall::Describe;
         assert_eq!(after(false, Describe, Err(ErrorKind::Gone)), Next::GiveUp(Why::Missing));

@@ -146,6 +146,24 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_at_the_same_counter_stores_nothing() {
+        let mine = held("t", 4, at(3));
+        for write in [Write::renew(&mine), Write::checkpoint(&mine, at(3))] {
+            let answer = conflict(held("t", 4, at(3)));
+            assert!(matches!(settle(&mine, &write, answer), Settled::Adopt(row) if row.counter == 4), "{write:?}");
+        }
+    }
+
+    #[test]
+    fn what_may_pass_is_tried_again_and_what_cannot_is_broken() {
+        let mine = held("t", 4, at(3));
+        let fatal = Error::Fatal { message: "no such table".into(), source: None };
+        assert!(matches!(settle(&mine, &Write::renew(&mine), Err(fatal)), Settled::Broken(_)));
+        let unknown = Error::Unknown { source: "no answer".into() };
+        assert!(matches!(settle(&mine, &Write::renew(&mine), Err(unknown)), Settled::Again(_)));
+    }
+
+    #[test]
     fn a_row_that_cannot_be_read_is_neither_mine_nor_a_broken_table() {
         use crate::lease::{MalformedRow, RowKey};
         let mine = held("t", 4, at(3));

@@ -169,6 +169,13 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_place_is_trusted_for_half_of_the_retention() {
+        let (hour, call) = (Duration::from_hours(1), Duration::from_secs(30));
+        assert_eq!(trusted_for(hour * 24, 3_600_000, call), hour * 11 - call);
+        assert_eq!(trusted_for(hour * 24, 13 * 3_600_000, call), Duration::ZERO);
+    }
+
     /// It is doubted when it names followers, or when it is quiet on a shard that is listed closed.
     #[test]
     fn a_subscription_that_may_have_missed_its_end_is_doubted() {
