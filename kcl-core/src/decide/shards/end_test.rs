@@ -64,8 +64,9 @@ fn the_first_false_end_is_reread_at_once_and_later_ones_paused() {
     let mut refusals = FalseEnds::default();
     let pauses: Vec<u128> = (0..8).map(|_| refusals.refused(at(0)).pause.as_millis()).collect();
     assert_eq!(pauses, [0, 250, 500, 1000, 2000, 4000, 5000, 5000]);
+    assert_eq!(refusals.refused(at(60_000)).times, 9, "after a minute it is not forgotten yet");
     assert_eq!(
-        refusals.refused(at(60_001)),
+        refusals.refused(at(120_001)),
         AfterFalseEnd { pause: Duration::ZERO, times: 1, tell: true },
         "a minute later it is a first one"
     );

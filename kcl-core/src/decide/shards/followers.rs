@@ -41,6 +41,8 @@ mod tests {
     #[test]
     fn an_incomplete_listing_shows_no_followers() {
         assert_eq!(found([shard("0", 10, 19, &[]).closed(), shard("2", 15, 19, &["0"])]), None);
+        assert_eq!(found([shard("0", 10, 19, &[]).closed(), shard("2", 11, 19, &["0"])]), None, "the first key is missing");
+        assert_eq!(found([shard("0", 10, 19, &[]).closed(), shard("2", 10, 18, &["0"])]), None, "the last key is missing");
         assert_eq!(found([shard("0", 10, 19, &[]).closed()]), None);
         assert_eq!(found([shard("0", 10, 19, &[])]), None);
         assert_eq!(found([]), None);
