@@ -123,6 +123,8 @@ fn what_is_no_aggregate_is_left_alone_and_not_counted() {
         let apart = apart(data.to_vec());
         assert_eq!(apart.records, [Record::from(raw(data.to_vec()))]);
         assert_eq!((apart.aggregates, apart.corrupt), (0, 0));
+        let key = raw("").partition_key.len() + 2 * size_of::<usize>();
+        assert_eq!(apart.occupied, data.len() + key + size_of::<Record>());
     }
 }
 
@@ -183,6 +185,14 @@ fn an_aggregate_in_an_aggregate_is_a_payload() {
     let apart = apart(seal(&outer.encode_to_vec()));
     assert_eq!(apart.records.len(), 1);
     assert_eq!(apart.records[0].data, inner);
+}
+
+/// No list is made for user records of which the first look shows that they are none.
+#[test]
+fn user_records_that_are_too_small_to_be_any_take_no_memory() {
+    let apart = apart(seal(&[0x1a, 0].repeat(1000)));
+    assert_eq!((apart.records.len(), apart.aggregates, apart.corrupt), (1, 0, 1));
+    assert_eq!(apart.records.capacity(), 1);
 }
 
 #[test]

@@ -12,9 +12,9 @@ pub(super) fn of_partition_keys<'a>(keys: impl Iterator<Item = &'a [u8]>) -> imp
 pub(super) fn explicit(text: &[u8]) -> Option<u128> {
     let zeros = text.iter().take_while(|byte| **byte == b'0').count();
     let digits = &text[zeros..];
-    // 2^128 has 39 digits: with a zero before them these are five times eight.
+    // 2^128 has 39 digits: with a zero before them these are five times eight. What has forty is found to be too large below.
     let mut all = [b'0'; 40];
-    let from = all.len().checked_sub(digits.len()).filter(|from| *from > 0)?;
+    let from = all.len().checked_sub(digits.len())?;
     all[from..].copy_from_slice(digits);
     if text.is_empty() || !all.iter().fold(true, |yes, byte| yes & byte.is_ascii_digit()) {
         return None;
@@ -97,8 +97,15 @@ mod tests {
         assert_eq!(explicit(b"340282366920938463463374607431768211455"), Some(u128::MAX));
         assert_eq!(explicit(&[b"0".repeat(60), b"7".to_vec()].concat()), Some(7));
         assert_eq!(explicit(b"0"), Some(0));
-        let none: [&[u8]; 6] =
-            [b"", b"-1", b"+1", b"1e3", b"340282366920938463463374607431768211456", b"1000000000000000000000000000000000000000"];
+        let none: [&[u8]; 7] = [
+            b"",
+            b"-1",
+            b"+1",
+            b"1e3",
+            b"+-",
+            b"340282366920938463463374607431768211456",
+            b"1000000000000000000000000000000000000000",
+        ];
         assert_eq!(explicit(b"99999999999999999999999999999999999999"), Some(10_u128.pow(38) - 1));
         for text in none {
             assert_eq!(explicit(text), None, "{text:?}");

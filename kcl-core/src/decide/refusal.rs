@@ -112,7 +112,7 @@ mod tests {
         );
         assert_eq!(
             refusals.refused("GetRecords", true, at(251 + 120), LIMIT),
-            Verdict::Final,
+            RefusalVerdict::Final,
             "they are one when they are the limit apart"
         );
     }

@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn chance_makes_a_wait_up_to_a_quarter_longer() {
-        use Asked::{Describe, Register};
+        use RegistrationCall::{Describe, Register};
         for (jitter, quarters) in [(0.0, 0.0), (0.5, 0.5), (1.0, 1.0), (7.0, 1.0), (f64::NAN, 1.0)] {
             let pause = |asked, answer| match Registering::new(true, LONGEST, NOW).after(asked, answer, NOW, jitter) {
                 Next::Ask(Describe, pause) => pause,
@@ -211,9 +211,9 @@ mod tests {
     #[test]
     fn what_would_be_asked_just_in_time_is_still_asked() {
         let mut registering = Registering::new(true, LONGEST, NOW);
-        let mut after = |now| registering.after(Asked::Describe, Ok(ConsumerStatus::Creating), now, 0.0);
+        let mut after = |now| registering.after(RegistrationCall::Describe, Ok(ConsumerStatus::Creating), now, 0.0);
         let last = NOW + (LONGEST - AGAIN);
-        assert_eq!(after(last), Next::Ask(Asked::Describe, AGAIN));
+        assert_eq!(after(last), Next::Ask(RegistrationCall::Describe, AGAIN));
         assert_eq!(after(last + Duration::from_millis(1)), Next::GiveUp(Why::NotActive(LONGEST)));
     }
 
