@@ -149,12 +149,18 @@ mod tests {
             0x08, 0x96, 0x01, // 1: 150
             0x11, 1, 2, 3, 4, 5, 6, 7, 8, // 2: 64 bits
             0x1a, 2, 7, 7, // 3: two bytes
-            0x23, 0x2b, 0x08, 0x01, 0x2c, 0x24, // 4: a group with a group in it
+            0x23, 0x2b, 0x08, 0x01, 0x2c, 0x2a, 1, 7, 0x24, // 4: a group with a group and a field in it
             0x35, 1, 2, 3, 4, // 6: 32 bits
         ];
         let expected =
             [(1, Value::Varint(150)), (2, Value::Other), (3, Value::Bytes(14..16)), (4, Value::Other), (6, Value::Other)];
         assert_eq!(all(&bytes).unwrap(), expected);
+    }
+
+    #[test]
+    fn the_largest_number_is_read() {
+        let bytes = [0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
+        assert_eq!(all(&bytes).unwrap(), [(1, Value::Varint(u64::MAX))]);
     }
 
     #[test]

@@ -32,6 +32,7 @@ fn a_shard_that_holds_nothing_gets_a_page_at_once() {
     }
     let last = now(seats[15].acquire(8 * MIB)).expect("one page is always there");
     assert_eq!(last.bytes(), 2 * MIB, "the part that is set aside: half of 64 MiB by 16");
+    assert_eq!(seats[15].set_aside(), 2 * MIB);
     assert!(budget.used() <= budget.total(), "{budget:?}");
 }
 
@@ -64,9 +65,66 @@ fn prefetch_waits_for_room_and_gets_it_in_the_order_of_asking() {
     let mut behind = pin!(b.acquire(MIB));
     assert!(behind.as_mut().poll(&mut cx).is_pending(), "a small request does not overtake a large one");
     drop(first);
-    assert!(more.as_mut().poll(&mut cx).is_ready());
-    assert!(behind.as_mut().poll(&mut cx).is_ready());
+    assert_eq!(more.as_mut().poll(&mut cx).map(|permit| permit.bytes()), Poll::Ready(6 * MIB));
+    assert_eq!(behind.as_mut().poll(&mut cx).map(|permit| permit.bytes()), Poll::Ready(MIB));
     drop(own);
+}
+
+#[test]
+fn who_gives_a_request_up_keeps_nobody_waiting() {
+    let budget = ByteBudget::new(16 * MIB).unwrap();
+    let (a, b) = (budget.seat(), budget.seat());
+    let held = now(a.acquire(10 * MIB)).unwrap();
+    let own = [now(b.acquire(MIB)).unwrap(), now(b.acquire(MIB)).unwrap()];
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut more = Box::pin(a.acquire(10 * MIB));
+    assert!(more.as_mut().poll(&mut cx).is_pending());
+    let mut behind = pin!(b.acquire(MIB));
+    assert!(behind.as_mut().poll(&mut cx).is_pending());
+    drop(more);
+    let [own, other] = own;
+    drop(other);
+    assert_eq!(behind.as_mut().poll(&mut cx).map(|permit| permit.bytes()), Poll::Ready(MIB));
+    drop((held, own));
+}
+
+#[test]
+fn what_was_set_aside_for_a_shard_that_leaves_is_there_for_others() {
+    let budget = ByteBudget::new(16 * MIB).unwrap();
+    let (a, b) = (budget.seat(), budget.seat());
+    let held = now(a.acquire(MIB)).unwrap();
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut more = pin!(a.acquire(12 * MIB));
+    assert!(more.as_mut().poll(&mut cx).is_pending());
+    drop(b);
+    assert_eq!(a.set_aside(), 8 * MIB);
+    assert_eq!(more.as_mut().poll(&mut cx).map(|permit| permit.bytes()), Poll::Ready(12 * MIB));
+    drop(held);
+}
+
+#[test]
+fn what_a_page_does_not_take_is_there_for_who_waits() {
+    let budget = ByteBudget::new(16 * MIB).unwrap();
+    let seat = budget.seat();
+    let mut page = now(seat.acquire(12 * MIB)).unwrap();
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut next = pin!(seat.acquire(10 * MIB));
+    assert!(next.as_mut().poll(&mut cx).is_pending());
+    page.correct(2 * MIB);
+    assert_eq!(next.as_mut().poll(&mut cx).map(|permit| permit.bytes()), Poll::Ready(10 * MIB));
+}
+
+#[test]
+fn nobody_waits_for_more_than_the_pool_can_ever_give() {
+    let budget = ByteBudget::new(16 * MIB).unwrap();
+    let (a, _b) = (budget.seat(), budget.seat());
+    let first = now(a.acquire(MIB)).unwrap();
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut all = pin!(a.acquire(16 * MIB));
+    assert!(all.as_mut().poll(&mut cx).is_pending());
+    drop(first);
+    let most = 16 * MIB / 2 + 16 * MIB / 4;
+    assert_eq!(all.as_mut().poll(&mut cx).map(|permit| permit.bytes()), Poll::Ready(most));
 }
 
 #[test]

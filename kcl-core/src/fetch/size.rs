@@ -73,6 +73,26 @@ mod tests {
     const MIB: usize = 1024 * 1024;
 
     #[test]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes, bounded by a page")]
+    fn a_request_needs_room_for_its_records_and_for_a_page_at_most() {
+        let size = RecordSize::default();
+        assert_eq!(size.request(2, 2.5), 5 * MIB);
+        assert_eq!(size.request(10_000, 2.0), (10.0 * MIB as f64 * HEADROOM * 2.0) as usize);
+    }
+
+    #[test]
+    fn a_page_without_records_says_nothing_of_them() {
+        let mut size = RecordSize::default();
+        size.observe(0, 0);
+        assert_eq!(size.request(1, 1.0), MIB);
+        size.observe_growth(0, 5);
+        assert!((1.0..=1.0).contains(&size.growth()), "{}", size.growth());
+        size.observe_growth(1, 100);
+        size.observe_growth(5, 0);
+        assert!((100.0..=100.0).contains(&size.growth()), "{}", size.growth());
+    }
+
+    #[test]
     fn the_first_request_fits_records_of_the_largest_size() {
         let size = RecordSize::default();
         assert_eq!(size.limit(16 * MIB / 2, 10_000, 1.0), 8);

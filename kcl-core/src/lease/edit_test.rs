@@ -77,6 +77,63 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
+/// What a change leaves of a row that has something of everything.
+#[test]
+fn each_change_sets_what_it_says_and_nothing_else() {
+    let at = |sequence| Checkpoint::from(Position::new(SequenceNumber::from_u128(sequence), 0));
+    let pending = |sequence| Pending { at: at(sequence), state: None };
+    let facts = Facts { stream_arn: Some("arn".into()), ..Facts::default() };
+    let row = Lease {
+        owner: Some("a".into()),
+        checkpoint_owner: Some("b".into()),
+        token: Some("1".into()),
+        counter: 7,
+        owner_switches: 3,
+        pending: Some(pending(11)),
+        children: vec!["x".into()],
+        ..Lease::new(LeaseKey::single("s"), at(10))
+    };
+    let next = Lease { counter: 8, ..row.clone() };
+    let stored = |sequence| Lease { checkpoint: at(sequence), pending: None, owner_switches: 0, ..next.clone() };
+    let ended = || Lease { checkpoint: Checkpoint::ShardEnd, ..stored(12) };
+    let named = |owner: &str, row: &Lease| Lease { owner: Some(owner.into()), checkpoint_owner: None, ..row.clone() };
+    let free = |row: Lease| Lease { owner: None, checkpoint_owner: None, token: None, ..row };
+    let passed_on = |row: Lease| Lease { checkpoint_owner: None, token: None, ..row };
+    let with_facts = |row: Lease| Lease { facts: facts.clone(), ..row };
+    let told = || Some(facts.clone());
+    let retaken = |row: Lease| Lease { token: Some("2".into()), ..row };
+    let cases = [
+        (Change::Take { owner: "c".into(), token: "2".into() }, retaken(Lease { owner_switches: 4, ..named("c", &next) })),
+        (Change::Claim { token: "2".into() }, retaken(next.clone())),
+        (Change::Renew, next.clone()),
+        (Change::Checkpoint { to: at(12), facts: told() }, with_facts(stored(12))),
+        (Change::Prepare { pending: pending(13) }, Lease { pending: Some(pending(13)), ..next.clone() }),
+        (
+            Change::Request { by: "c".into(), of: "d".into() },
+            Lease { owner: Some("c".into()), checkpoint_owner: Some("d".into()), ..row.clone() },
+        ),
+        (Change::Withdraw { to: "c".into() }, named("c", &row)),
+        (Change::PassOn { checkpoint: Some(at(12)), facts: told() }, passed_on(with_facts(stored(12)))),
+        (Change::PassOn { checkpoint: None, facts: None }, passed_on(next.clone())),
+        (Change::Refuse { owner: "c".into() }, named("c", &next)),
+        (Change::Release { checkpoint: Some(at(12)), facts: told() }, free(with_facts(stored(12)))),
+        (Change::Release { checkpoint: None, facts: None }, free(next.clone())),
+        (
+            Change::End { children: vec!["y".into()], facts: told() },
+            free(Lease { children: vec!["y".into()], ..with_facts(ended()) }),
+        ),
+        (Change::End { children: vec![], facts: None }, free(ended())),
+        (Change::Children { children: vec!["y".into()] }, Lease { children: vec!["y".into()], ..next.clone() }),
+        (Change::HashRange { range: HashKeyRange::WHOLE }, Lease { hash_range: Some(HashKeyRange::WHOLE), ..row.clone() }),
+        (Change::Facts { facts: facts.clone() }, with_facts(next.clone())),
+    ];
+    for (change, expected) in cases {
+        let mut after = row.clone();
+        change.edits().apply(&mut after);
+        assert_eq!(after, expected, "{change:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn a_row_holds_every_change_that_was_applied_to_it(row in lease(), change in change()) {

@@ -153,5 +153,10 @@ mod tests {
         expect(&[row(Some("x"))], 2);
         expect(&[], 2);
         expect(&[row(Some("x"))], 3);
+        malformed.note::<()>(&Err(row(Some("x")).into()));
+        assert_eq!(*told.lock().unwrap(), 3);
+        malformed.note::<()>(&Err(row(Some("y")).into()));
+        assert_eq!(*told.lock().unwrap(), 4, "by an answer too");
+        assert_eq!(row(None).lease(), Some(&LeaseKey::single("shardId-0")));
     }
 }

@@ -59,3 +59,15 @@ impl ForeignRow {
         Self { key: key.into(), kind }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_sign_of_life_counts_one_more_and_the_last_has_the_mark() {
+        let row = WorkerRow { counter: 6, ..WorkerRow::new("a".into(), "t".into(), Duration::from_secs(10)) };
+        assert_eq!(row.next(), WorkerRow { counter: 7, ..row.clone() });
+        assert_eq!(row.leaving(), WorkerRow { counter: 7, leaving: true, ..row });
+    }
+}

@@ -3,7 +3,7 @@
 use crate::support::{Call, Fleet, Script, at, lease_of, one_shard, payloads, script, wait_for_lease};
 use bytes::Bytes;
 use kcl_core::lease::memory::MemoryLeaseTable;
-use kcl_core::model::{Checkpoint, Position, SequenceNumber, ShardId};
+use kcl_core::model::{Checkpoint, LeaseKey, Pending, Position, SequenceNumber, ShardId};
 use kcl_core::processor::{Failure, InitializeInput, ProcessRecordsInput, Start};
 use kcl_core::stream::memory::MemoryStream;
 use kcl_core::worker::{Checkpoints, Event};
@@ -32,12 +32,17 @@ async fn a_sink_behind_its_checkpoint_is_given_again_what_it_lacks() {
     let (stream, table, shard, sequences) = all_done(5).await;
     let last = Position::from(sequences[1].clone());
     for mode in [Checkpoints::Automatic, Checkpoints::Manual] {
-        // Handlers that fail on the way, and that store what is stored already.
+        // Somebody prepared a checkpoint where the stored one is, and has not committed it.
+        let stored = at(&sequences[4]);
+        let pending = Pending { at: stored.clone(), state: None };
+        table.edit(&LeaseKey::single(shard.clone()), |row| row.pending = Some(pending.clone()));
+        // Handlers that fail on the way, and that store what is done and lies before the stored one, and then what is stored already.
         let start = last.clone();
         let script = beginning(
             move || Start::After(start.clone()),
             Script::process(|input: ProcessRecordsInput| async move {
                 if input.attempt == 1 {
+                    input.checkpointer.checkpoint_at(&input.records[0]).await?;
                     return Err(Failure::at(&input.records[input.records.len() - 1], "not yet"));
                 }
                 input.checkpointer.prepare(None).await?.commit().await?;
@@ -54,15 +59,21 @@ async fn a_sink_behind_its_checkpoint_is_given_again_what_it_lacks() {
         run.stop().await.unwrap();
         // Nothing is missed by the failure: what failed came again.
         assert_eq!(seen.payloads(), ["2", "3", "4", "4"]);
-        assert_eq!(lease_of(&table, &shard).await.checkpoint, at(&sequences[4]));
+        let lease = lease_of(&table, &shard).await;
+        assert_eq!((lease.checkpoint, lease.pending), (stored, None));
     }
     // Past the old checkpoint it moves again.
-    stream.put_to(&shard, "k", "5").unwrap();
-    let start = last.clone();
-    let run = Fleet::new(&stream, &table).start(beginning(move || Start::After(start.clone()), Script::default()));
-    wait_for_lease(&table, &shard, |lease| lease.checkpoint > at(&sequences[4])).await;
-    assert_eq!(run.seen.payloads(), payloads(2..6));
-    run.stop().await.unwrap();
+    let manual = Script::process(|input: ProcessRecordsInput| async move { Ok(input.checkpointer.checkpoint().await?) });
+    for (records, mode, batches) in [(6, Checkpoints::Manual, manual), (7, Checkpoints::Automatic, Script::default())] {
+        let before = lease_of(&table, &shard).await.checkpoint;
+        stream.put_to(&shard, "k", (records - 1).to_string()).unwrap();
+        let start = last.clone();
+        let script = beginning(move || Start::After(start.clone()), batches);
+        let run = Fleet::new(&stream, &table).with(|builder| builder.checkpoints(mode)).start(script);
+        wait_for_lease(&table, &shard, |lease| lease.checkpoint > before).await;
+        assert_eq!(run.seen.payloads(), payloads(2..records));
+        run.stop().await.unwrap();
+    }
 }
 
 #[tokio::test]
