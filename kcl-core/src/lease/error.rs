@@ -93,3 +93,29 @@ fn found(row: Option<&Lease>) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Checkpoint, LeaseKey};
+
+    #[test]
+    fn a_conflict_says_what_was_found() {
+        let text = |row| Error::conflict(row).to_string();
+        assert_eq!(text(None), "the lease is not as expected: there is no row");
+        let free = Lease { counter: 7, ..Lease::new(LeaseKey::single("s"), Checkpoint::TrimHorizon) };
+        let held = Lease { owner: Some("a".into()), ..free.clone() };
+        let found =
+            |owner: &str| format!("the lease is not as expected: s is held by {owner} at counter 7 and checkpoint TRIM_HORIZON");
+        assert_eq!((text(Some(free)), text(Some(held))), (found("nobody"), found("a")));
+    }
+
+    #[test]
+    fn only_what_may_pass_is_worth_another_try() {
+        assert!(
+            Error::Throttled { source: "busy".into() }.is_transient()
+                && Error::Unknown { source: "no answer".into() }.is_transient()
+        );
+        assert!(!Error::conflict(None).is_transient() && !Error::Denied { message: "no right".into() }.is_transient());
+    }
+}

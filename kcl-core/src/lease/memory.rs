@@ -264,3 +264,15 @@ impl LeaseTable for MemoryLeaseTable {
         Duration::from_millis(100)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_signal_is_worth_reading_ten_times_a_second() {
+        let table = MemoryLeaseTable::new();
+        assert_eq!(table.beacon_interval(), Duration::from_millis(100));
+        assert_eq!(LeaseTable::beacon_interval(&Arc::new(table)), Duration::from_millis(100));
+    }
+}

@@ -1,4 +1,5 @@
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use async_trait::async_trait;
@@ -13,6 +14,8 @@ const MIB: usize = 1024 * 1024;
 #[derive(Debug)]
 enum Over {
     AtOnce,
+    /// The first of them at once, the others never.
+    Once(AtomicBool),
     Never,
 }
 
@@ -27,7 +30,12 @@ impl Clock for Over {
     }
 
     async fn sleep_until(&self, _: Moment) {
-        if matches!(self, Self::Never) {
+        let is_over = match self {
+            Self::AtOnce => true,
+            Self::Once(was) => !was.swap(true, Ordering::Relaxed),
+            Self::Never => false,
+        };
+        if !is_over {
             std::future::pending::<()>().await;
         }
     }
@@ -84,6 +92,31 @@ fn events_share_the_pool_in_the_order_in_which_they_began() {
     assert_eq!((fourth.bytes(), fifth.bytes()), (11 * MIB, 3 * MIB));
     drop((held, fourth, fifth));
     assert_eq!(budget.used(), 0);
+}
+
+#[test]
+fn an_event_that_is_given_up_keeps_nobody_waiting() {
+    let (_budget, seats) = budget(32);
+    let _held: Vec<_> = seats[..3].iter().map(|seat| event(seat, 11 * MIB).unwrap()).collect();
+    let (mut first, mut second) = (small(&seats[3]), small(&seats[4]));
+    let mut given_up = Box::pin(seats[3].enlarge(&mut first, 11 * MIB, &Over::Never));
+    assert!(poll(given_up.as_mut()).is_none());
+    let mut behind = pin!(seats[4].enlarge(&mut second, 2 * MIB, &Over::Never));
+    assert!(poll(behind.as_mut()).is_none());
+    drop(given_up);
+    // Whatever comes free, all who wait are looked at.
+    drop(event(&seats[5], MIB / 2));
+    assert!(poll(behind.as_mut()).is_some());
+}
+
+#[test]
+fn nothing_goes_beyond_the_budget_while_an_event_is_received() {
+    let (budget, seats) = budget(32);
+    let _received: Vec<_> = seats[..3].iter().map(|seat| event(seat, 11 * MIB).unwrap()).collect();
+    let mut permit = small(&seats[3]);
+    let clock = Over::Once(AtomicBool::new(false));
+    assert!(now(seats[3].enlarge(&mut permit, 11 * MIB, &clock)).is_none());
+    assert!(budget.used() <= budget.total());
 }
 
 #[test]

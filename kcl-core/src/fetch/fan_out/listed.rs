@@ -48,3 +48,30 @@ impl ListedClosed {
         inner.quiet >= every && inner.listed.is_none_or(|listed| now.since(listed) >= every)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVERY: Duration = Duration::from_secs(10);
+
+    fn at(seconds: u64) -> Moment {
+        Moment::from_origin(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_listing_is_wanted_when_a_quiet_shard_was_not_listed_of_late() {
+        let (listed, shard, other) = (ListedClosed::default(), ShardId::from("0"), ShardId::from("1"));
+        assert!(!listed.is_closed(&shard, EVERY - Duration::from_millis(1)));
+        assert!(!listed.is_wanted(at(0), EVERY), "nobody has been quiet for long");
+        assert!(!listed.is_closed(&shard, EVERY));
+        assert!(listed.is_wanted(at(0), EVERY));
+        listed.see([shard.clone()], at(0));
+        assert!(!listed.is_wanted(at(10), EVERY), "nobody has been quiet since");
+        assert!(listed.is_closed(&shard, Duration::ZERO) && !listed.is_closed(&other, EVERY));
+        assert!(!listed.is_wanted(at(9), EVERY) && listed.is_wanted(at(10), EVERY));
+        listed.failed(at(10));
+        assert!(!listed.is_wanted(at(19), EVERY) && listed.is_wanted(at(20), EVERY));
+        assert!(listed.is_closed(&shard, Duration::ZERO), "what was listed before the failure still holds");
+    }
+}
