@@ -205,3 +205,18 @@ pub(super) fn occupied(raw: &Vec<RawRecord>) -> usize {
         // The list of user records that is made from it.
         + raw.len() * size_of::<Record>()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::SequenceNumber;
+
+    #[test]
+    fn a_page_takes_its_records_its_spare_room_and_the_list_after_it() {
+        let mut raw = Vec::with_capacity(8);
+        raw.extend((0..3).map(|number| RawRecord::new(SequenceNumber::from_u128(number), "key", "data")));
+        let spare = raw.capacity() - 3;
+        let records: usize = raw.iter().map(RawRecord::occupied).sum();
+        assert_eq!(occupied(&raw), records + spare * size_of::<RawRecord>() + 3 * size_of::<Record>());
+    }
+}

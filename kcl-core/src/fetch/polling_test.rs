@@ -50,6 +50,33 @@ async fn a_wait_for_the_pace_or_after_a_refused_call_is_no_standstill() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_pause_after_a_failure_is_within_what_is_said_of_its_kind() {
+    let (scene, mut polling) = polled();
+    // The least and the most, in milliseconds, after the first failure in a row, the second and the third.
+    let cases = [
+        (ErrorKind::Throttled, [(200, 400), (400, 800), (800, 1600)]),
+        (ErrorKind::Transient, [(0, 100), (0, 200), (0, 400)]),
+        (ErrorKind::Expired, [(0, 0), (0, 100), (0, 200)]),
+        (ErrorKind::Gone, [(0, 0), (0, 100), (0, 200)]),
+    ];
+    for (kind, bounds) in cases {
+        for (failures, (least, most)) in (0..).zip(bounds) {
+            let mut longest = 0;
+            for _ in 0..100 {
+                polling.failures = failures;
+                let began = scene.clock.now();
+                polling.recover(Error::new(kind, "GetRecords", "as the test wants it")).await.unwrap();
+                let took = scene.clock.now().since(began).as_millis();
+                // The timer counts whole milliseconds.
+                assert!((least..=most + 1).contains(&took), "{kind:?} after {failures}: {took} ms");
+                longest = longest.max(took);
+            }
+            assert!(longest >= (least + most) / 2, "{kind:?} after {failures}: never more than {longest} ms");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_its_end_a_shard_is_not_asked_any_more() {
     let (scene, mut polling) = polled();
     scene.stream.close(&scene.shard).unwrap();
