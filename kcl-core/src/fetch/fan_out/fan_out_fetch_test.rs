@@ -6,6 +6,7 @@ use super::*;
 use crate::decide::registration::LONGEST;
 use crate::fetch::fetched::End;
 use crate::fetch::scene::Scene;
+use crate::model::HashKeyRange;
 use crate::runtime::pause;
 use crate::stream::memory::{MemoryStream, Operation, SubscriptionFault};
 use crate::stream::{FanOut, WhichConsumer};
@@ -70,6 +71,43 @@ async fn after_its_end_a_shard_is_not_subscribed_to_any_more() {
     assert!(matches!(subscribed.next().await.unwrap().end, Some(End::Closed(end)) if end.children.is_empty()));
     assert!(within(&*scene.clock, Duration::from_mins(60), subscribed.next()).await.is_none());
     assert_eq!(scene.stream.call_count(Operation::Subscribe, None), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_polled_is_handed_on_as_it_is_and_an_end_with_who_follows() {
+    let (scene, mut subscribed) = subscribed().await;
+    for _ in 0..3 {
+        scene.stream.put_to(&scene.shard, "k", "x").unwrap();
+    }
+    let polled = subscribed.ask().await.unwrap();
+    assert_eq!((polled.records.len(), polled.millis_behind_latest, polled.end.is_none()), (3, Some(0), true));
+    subscribed.named = vec![ChildShard::new("c", vec![scene.shard.clone()], HashKeyRange::WHOLE)];
+    scene.stream.close(&scene.shard).unwrap();
+    subscribed.asking = None;
+    let polled = subscribed.ask().await.unwrap();
+    assert!(matches!(polled.end, Some(End::Closed(end)) if end.children == subscribed.named));
+}
+
+/// Reads a record, which ages out, and what is polled after it.
+async fn polled_after_a_record(is_trusted: bool) -> Fetched {
+    let (scene, mut subscribed) = subscribed().await;
+    let last = scene.stream.put_to(&scene.shard, "k", "x").unwrap();
+    assert_eq!(subscribed.ask().await.unwrap().records.len(), 1);
+    if is_trusted {
+        subscribed.intake.resume.told(last.clone(), scene.clock.now() + Duration::from_mins(1));
+    }
+    scene.stream.put_to(&scene.shard, "k", "y").unwrap();
+    assert_eq!(scene.stream.trim(&scene.shard, &last).unwrap(), 1);
+    subscribed.asking = None;
+    subscribed.ask().await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_from_the_last_record_on_shows_whether_something_is_missing() {
+    let polled = polled_after_a_record(false).await;
+    assert_eq!((polled.records.len(), polled.gap.is_some()), (1, true));
+    let polled = polled_after_a_record(true).await;
+    assert_eq!((polled.records.len(), polled.gap), (1, None), "nothing behind a place that is trusted has aged out");
 }
 
 #[tokio::test(start_paused = true)]
