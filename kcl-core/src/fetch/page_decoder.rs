@@ -105,7 +105,8 @@ impl PageDecoder {
         let at_tip = self.answered(millis_behind_latest);
         let first = raw.first().map(|record| &record.sequence);
         let gap = first.and_then(|first| self.resume.judge(first));
-        let missing = if first.is_none() && end.is_some() { self.resume.judge_end() } else { None };
+        // Where there is a first record it has shown that already.
+        let missing = if end.is_some() { self.resume.judge_end() } else { None };
         let cut = self.bound.and_then(|bound| bound.cut(raw.iter().map(|record| record.arrived_at)));
         // What was cut off is not given.
         let at_tip = at_tip && cut.is_none();
@@ -209,7 +210,32 @@ pub(super) fn occupied(raw: &Vec<RawRecord>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fetch::scene::Scene;
     use crate::model::SequenceNumber;
+    use crate::runtime::pause;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reading_ends_at_its_bound_or_at_a_tip_asked_for_after_it() {
+        let scene = Scene::new();
+        let share = scene.budget.seat();
+        let mut decoder = scene.intake().until(Some(Bound::new(Timestamp::from_millis(5_000))));
+        pause(&*scene.clock, Duration::from_secs(7)).await;
+        assert!(!decoder.is_read(Some(0)), "when it was asked for is not known");
+        decoder.asks();
+        assert!(decoder.is_read(Some(0)) && !decoder.is_read(Some(1)));
+        decoder.knows_not_when();
+        assert!(!decoder.is_read(Some(0)));
+        let record = |number, millis| RawRecord {
+            arrived_at: Some(Timestamp::from_millis(millis)),
+            ..RawRecord::new(SequenceNumber::from_u128(number), "k", "x")
+        };
+        let raw = vec![record(1, 5_000), record(2, 5_001)];
+        let page = decoder.take_in(raw, false, Some(0), None, share.acquire(1).await).unwrap();
+        assert!(matches!(page.end, Some(End::Bound)) && decoder.has_ended());
+        assert_eq!((page.records.len(), page.at_tip), (1, false));
+        decoder.goes_on();
+        assert!(!decoder.has_ended());
+    }
 
     #[test]
     fn a_page_takes_its_records_its_spare_room_and_the_list_after_it() {
