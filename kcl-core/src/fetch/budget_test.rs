@@ -89,7 +89,7 @@ fn who_gives_a_request_up_keeps_nobody_waiting() {
 }
 
 #[test]
-fn what_was_set_aside_for_a_shard_that_leaves_is_there_for_others() {
+fn what_was_set_aside_for_a_shard_that_leaves_is_free() {
     let budget = ByteBudget::new(16 * MIB).unwrap();
     let (a, b) = (budget.seat(), budget.seat());
     let held = now(a.acquire(MIB)).unwrap();

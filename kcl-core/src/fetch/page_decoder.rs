@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_takes_its_records_its_spare_room_and_the_list_after_it() {
+    fn a_page_takes_its_records_its_spare_room_and_their_list() {
         let mut raw = Vec::with_capacity(8);
         raw.extend((0..3).map(|number| RawRecord::new(SequenceNumber::from_u128(number), "key", "data")));
         let spare = raw.capacity() - 3;

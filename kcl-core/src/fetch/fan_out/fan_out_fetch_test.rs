@@ -74,7 +74,7 @@ async fn after_its_end_a_shard_is_not_subscribed_to_any_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_polled_is_handed_on_as_it_is_and_an_end_with_who_follows() {
+async fn what_is_polled_is_handed_on_and_an_end_with_who_follows() {
     let (scene, mut subscribed) = subscribed().await;
     for _ in 0..3 {
         scene.stream.put_to(&scene.shard, "k", "x").unwrap();
@@ -103,7 +103,7 @@ async fn polled_after_a_record(is_trusted: bool) -> Fetched {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_poll_from_the_last_record_on_shows_whether_something_is_missing() {
+async fn a_poll_from_the_last_record_on_shows_what_is_missing() {
     let polled = polled_after_a_record(false).await;
     assert_eq!((polled.records.len(), polled.gap.is_some()), (1, true));
     let polled = polled_after_a_record(true).await;

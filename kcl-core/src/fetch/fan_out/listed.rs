@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listing_is_wanted_when_a_quiet_shard_was_not_listed_of_late() {
+    fn a_listing_is_wanted_when_a_quiet_shard_was_not_listed() {
         let (listed, shard, other) = (ListedClosed::default(), ShardId::from("0"), ShardId::from("1"));
         assert!(!listed.is_closed(&shard, EVERY - Duration::from_millis(1)));
         assert!(!listed.is_wanted(at(0), EVERY), "nobody has been quiet for long");
