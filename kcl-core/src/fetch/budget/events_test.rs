@@ -120,6 +120,17 @@ fn nothing_goes_beyond_the_budget_while_an_event_is_received() {
 }
 
 #[test]
+fn a_stopped_handler_keeps_no_other_waiting_at_a_standstill() {
+    let (_budget, seats) = budget(32);
+    let mut stopped: Vec<_> = seats[..3].iter().map(|seat| event(seat, 11 * MIB).unwrap()).collect();
+    stopped.iter_mut().for_each(|permit| permit.correct(11 * MIB));
+    let (mut second, mut other) = (small(&seats[0]), small(&seats[3]));
+    let mut waits = pin!(seats[0].enlarge(&mut second, 11 * MIB, &Over::Never));
+    assert!(poll(waits.as_mut()).is_none());
+    assert!(now(seats[3].enlarge(&mut other, 11 * MIB, &Over::Once(AtomicBool::new(false)))).is_some());
+}
+
+#[test]
 fn what_is_set_aside_for_a_shard_is_there_at_once_whoever_waits() {
     let (_budget, seats) = budget(32);
     let _held: Vec<_> = seats[..3].iter().map(|seat| event(seat, 11 * MIB).unwrap()).collect();
