@@ -72,9 +72,6 @@ pub struct Options {
     /// What is not to happen to requests in a soak.
     #[arg(long, value_name = "HARMS", value_enum, value_delimiter = ',', requires = "soak")]
     pub off: Vec<Harm>,
-    /// Answers some GetRecords of a soak with `{}` too. A worker takes that for the end of the shard and loses what follows.
-    #[arg(long, requires = "soak", hide_short_help = true)]
-    pub odd: bool,
     /// How long it goes on. Without it: until a key or a signal ends it, or until the script is done and the fleet at rest.
     #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub span: Option<Duration>,
@@ -140,8 +137,8 @@ mod tests {
         assert_eq!(parts("fleet --lease-table dynamo:x --dynamo-endpoint http://localhost:8000"), Some(None));
         assert_eq!(parts("fleet --lease-table dynamodb:x"), None);
         assert_eq!(parts("fleet --dynamo-endpoint http://localhost:8000"), None);
-        assert_eq!(parts("fleet --soak 7 --for 30m --odd --off hold,late"), Some(None));
-        for wrong in ["--soak 7", "--for 1m --odd", "--soak 7 --for 1m --off rain", "--soak 7 --for 1m --script 1s_add"] {
+        assert_eq!(parts("fleet --soak 7 --for 30m --off hold,late"), Some(None));
+        for wrong in ["--soak 7", "--for 1m --off hold", "--soak 7 --for 1m --off rain", "--soak 7 --for 1m --script 1s_add"] {
             assert_eq!(parts(&format!("fleet {wrong}")), None, "{wrong}");
         }
     }

@@ -107,10 +107,9 @@ fn sentence(report: &Report) -> &'static str {
 }
 
 fn plan(options: &Options) -> Option<Plan> {
-    let Options { workers, shards, failover, span, lease_table, dynamo_endpoint, off, odd, .. } = options;
+    let Options { workers, shards, failover, span, lease_table, dynamo_endpoint, off, .. } = options;
     let (seed, span) = (options.soak?, (*span)?);
-    let harms =
-        Harm::value_variants().iter().copied().filter(|harm| !off.contains(harm) && (*odd || *harm != Harm::Odd)).collect();
+    let harms = Harm::value_variants().iter().copied().filter(|harm| !off.contains(harm)).collect();
     let table = matches!(lease_table, Some(LeaseTableAt::Dynamo(_))) && dynamo_endpoint.is_some();
     Some(Plan { seed, span, workers: *workers, shards: *shards, failover: *failover, harms, table })
 }

@@ -69,3 +69,15 @@ async fn a_soak_is_carried_out_and_judged() {
     assert_eq!((&last["right"], &last["lost"], &last["seed"]), (&true.into(), &0.into(), &3.into()), "{last}");
     assert!(last["done"]["killed"].as_u64().unwrap() > 2 && last["put"].as_u64().unwrap() > 0, "{last}");
 }
+
+/// A shard that answers like one that has ended, though it is open, is opened again where it was.
+#[tokio::test]
+async fn answers_without_a_next_iterator_lose_nothing() {
+    let script = "500ms harm 1 odd stream 3s 100%; 4s split";
+    let run = fleet(&["--workers", "2", "--shards", "2", "--failover", "3s", "--script", script]).await;
+    let (out, err) = (text(&run.stdout), text(&run.stderr));
+    assert_eq!(run.status.code(), Some(0), "{out}\n{err}");
+    let last: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["right"], &last["lost"]), (&true.into(), &0.into()), "{last}");
+    assert!(last["requests_harmed"]["odd"].as_u64().is_some_and(|odd| odd > 0), "{last}");
+}
