@@ -5,9 +5,9 @@ use kcl_core::model::{ChildShard, HashKeyRange, SequenceNumber, ShardId};
 use kcl_core::stream::{ErrorKind, Subscription};
 use serde_json::{Value, json};
 
-use crate::client::{config, next, pause, soon, stream, stream_with, subscribe};
-use crate::events;
-use crate::served::{Reply, Server};
+use super::client::{config, next, pause, soon, stream, stream_with, subscribe};
+use super::events;
+use super::served::{Reply, Server};
 
 /// A subscription to a server that sends these messages and then ends it.
 async fn ending_after(messages: Vec<bytes::Bytes>) -> (Server, Box<dyn Subscription>) {

@@ -1,8 +1,8 @@
 use futures_util::future::join_all;
 
-use crate::client::{next, soon, stream, subscribe, windows_of};
-use crate::events;
-use crate::served::{nothing_taken, pushing};
+use super::client::{next, soon, stream, subscribe, windows_of};
+use super::events;
+use super::served::{nothing_taken, pushing};
 
 const WINDOW: usize = 64 << 10;
 const STREAMS: usize = 50;

@@ -4,9 +4,9 @@ use futures_util::future::join_all;
 use kcl_core::stream::kinesis::http::Http2Client;
 use kcl_core::stream::{ErrorKind, Subscription};
 
-use crate::client::{next, settings, soon, stream, subscribe};
-use crate::events;
-use crate::served::{Asked, Reply, Server};
+use super::client::{next, settings, soon, stream, subscribe};
+use super::events;
+use super::served::{Asked, Reply, Server};
 
 const SHARDS: usize = 256;
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 use aws_sdk_kinesis::config::timeout::TimeoutConfig;
 use aws_smithy_types::base64;
 
-use crate::client::{config, next, stream, stream_with, subscribe};
-use crate::events;
-use crate::http1::Http1Server;
-use crate::raw::Listening;
-use crate::served::{Reply, Server};
+use super::client::{config, next, stream, stream_with, subscribe};
+use super::events;
+use super::http1::Http1Server;
+use super::raw::Listening;
+use super::served::{Reply, Server};
 
 #[tokio::test]
 #[ignore = "the process that the next test starts"]
@@ -69,7 +69,7 @@ fn log_all() {
 /// What a test says in a process of its own, and all that it logs.
 fn told_by(test: &str) -> String {
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("log::{test}"), "--ignored", "--nocapture"])
+        .args(["--exact", &format!("fan_out_wire::log::{test}"), "--ignored", "--nocapture"])
         .output()
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();

@@ -11,10 +11,10 @@ use kcl_core::fetch::ByteBudget;
 use kcl_core::processor::{Failure, ProcessRecordsInput, RecordProcessor, ShardRef};
 use tokio::sync::watch;
 
-use crate::client::{next, soon, stream, subscribe, windows_of};
-use crate::http1::Http1Server;
-use crate::served::{Asked, Reply, Server, Taken, nothing_taken, push, pushing};
-use crate::{events, service};
+use super::client::{next, soon, stream, subscribe, windows_of};
+use super::http1::Http1Server;
+use super::served::{Asked, Reply, Server, Taken, nothing_taken, push, pushing};
+use super::{events, service};
 
 const WINDOW: usize = 64 << 10;
 /// What may have been taken from the connection and not passed.

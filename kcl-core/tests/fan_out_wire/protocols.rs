@@ -8,13 +8,13 @@ use kcl_core::stream::kinesis::KinesisStream;
 use kcl_core::stream::kinesis::http::Http2Client;
 use kcl_core::stream::{ErrorKind, Subscription};
 
-use crate::client::{STREAM, config, next, soon, stream, stream_with, subscribe, within};
-use crate::events;
-use crate::http1::Http1Server;
-use crate::proxy::Proxy;
-use crate::raw::{Listening, NO_ERROR};
-use crate::served::{Reply, Server};
-use crate::tls::{CERTIFICATE, acceptor};
+use super::client::{STREAM, config, next, soon, stream, stream_with, subscribe, within};
+use super::events;
+use super::http1::Http1Server;
+use super::proxy::Proxy;
+use super::raw::{Listening, NO_ERROR};
+use super::served::{Reply, Server};
+use super::tls::{CERTIFICATE, acceptor};
 
 /// A stream at this port of this machine, with TLS and a certificate that it trusts.
 fn secure(port: u16) -> KinesisStream {
@@ -27,7 +27,7 @@ async fn reads(mut subscription: Box<dyn Subscription>) -> Box<dyn Subscription>
     subscription
 }
 
-async fn granting(_: crate::served::Asked, reply: Reply) {
+async fn granting(_: super::served::Asked, reply: Reply) {
     let mut events = reply.grant();
     events.send(events::one(1, b"a"));
     events.gone().await;
@@ -154,7 +154,7 @@ async fn the_proxy_of_the_environment_is_used_for_tls() {
     let proxy = Proxy::start(server.at).await;
     let said = |no_proxy: &str| {
         let output = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "protocols::child_process", "--ignored", "--nocapture"])
+            .args(["--exact", "fan_out_wire::protocols::child_process", "--ignored", "--nocapture"])
             .env("PORT", server.at.port().to_string())
             .env("HTTPS_PROXY", format!("http://{}", proxy.at))
             .env("NO_PROXY", no_proxy)

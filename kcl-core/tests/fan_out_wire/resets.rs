@@ -6,9 +6,9 @@ use kcl_core::stream::{Error, ErrorKind};
 
 use serde_json::json;
 
-use crate::client::{next, soon, stream, subscribe};
-use crate::events;
-use crate::raw::{DATA, END_STREAM, INTERNAL_ERROR, Listening, NO_ERROR, Raw};
+use super::client::{next, soon, stream, subscribe};
+use super::events;
+use super::raw::{DATA, END_STREAM, INTERNAL_ERROR, Listening, NO_ERROR, Raw};
 
 /// All that comes before the failure, and the failure, if it was one.
 async fn read(stream: &KinesisStream) -> (Vec<Vec<u8>>, Option<Error>) {

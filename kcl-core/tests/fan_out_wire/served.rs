@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use crate::events;
+use super::events;
 
 type Done = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Answer = Arc<dyn Fn(Asked, Reply) -> Done + Send + Sync>;
@@ -78,7 +78,7 @@ impl Server {
     /// Waits until so many requests are open in all.
     pub(crate) async fn carries(&self, requests: usize) {
         let mut carried = self.carried.clone();
-        crate::client::soon(carried.wait_for(|carried| carried.iter().sum::<usize>() == requests)).await.unwrap();
+        super::client::soon(carried.wait_for(|carried| carried.iter().sum::<usize>() == requests)).await.unwrap();
     }
 }
 

@@ -10,8 +10,8 @@ use kcl_core::worker::{Builder, FanOutConfig, Mode, RunError, ShutdownReport};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::client::{STREAM, config, stream_with};
-use crate::served::{Asked, Reply};
+use super::client::{STREAM, config, stream_with};
+use super::served::{Asked, Reply};
 
 /// Answers what is asked of the stream with so many shards and of its consumer. What asks for something else is left.
 pub(crate) fn describe(asked: &Asked, reply: Reply, shards: usize, name_of: impl Fn(usize) -> String) -> Option<Reply> {

@@ -6,9 +6,9 @@ use kcl_core::stream::kinesis::KinesisStream;
 use kcl_core::stream::kinesis::http::Http2Client;
 use kcl_core::stream::{ErrorKind, Subscription};
 
-use crate::client::{config, next, pause, settings, soon, stream, stream_with, subscribe, within};
-use crate::events;
-use crate::raw::{Listening, PING, SETTINGS, WINDOW_UPDATE};
+use super::client::{config, next, pause, settings, soon, stream, stream_with, subscribe, within};
+use super::events;
+use super::raw::{Listening, PING, SETTINGS, WINDOW_UPDATE};
 
 const EVERY: Duration = Duration::from_millis(100);
 const LIMIT: Duration = Duration::from_millis(300);

@@ -9,9 +9,9 @@ use kcl_core::processor::{Failure, ProcessRecordsInput, RecordProcessor, ShardRe
 use kcl_core::stream::kinesis::http::Http2Client;
 use tokio::sync::watch;
 
-use crate::client::within;
-use crate::served::{Asked, Reply, Server};
-use crate::{events, service};
+use super::client::within;
+use super::served::{Asked, Reply, Server};
+use super::{events, service};
 
 const SHARDS: usize = 50;
 /// Of each shard. Beside these are the refusals.

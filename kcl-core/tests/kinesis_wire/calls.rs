@@ -6,7 +6,7 @@ use kcl_core::stream::kinesis::KinesisStream;
 use kcl_core::stream::{Cursor, ErrorKind, Page, ShardFilter, StartAt, Stream as _};
 use serde_json::{Value, json};
 
-use crate::wire::{Answer, Wire};
+use super::wire::{Answer, Wire};
 
 const ARN: &str = "arn:aws:kinesis:eu-west-1:123456789012:stream/orders";
 const SEQUENCE: &str = "49590338271490256608559692538361571095921575989136588898";

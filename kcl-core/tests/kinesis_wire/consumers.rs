@@ -2,7 +2,7 @@ use kcl_core::model::{ShardId, Timestamp};
 use kcl_core::stream::{Consumer, ConsumerArn, ConsumerStatus, ErrorKind, FanOut as _, StartAt, Stream as _, WhichConsumer};
 use serde_json::{Value, json};
 
-use crate::wire::{Answer, Wire};
+use super::wire::{Answer, Wire};
 
 const STREAM: &str = "arn:aws:kinesis:eu-west-1:123456789012:stream/orders";
 const CONSUMER: &str = "arn:aws:kinesis:eu-west-1:123456789012:stream/orders/consumer/orders-app:1700000000";

@@ -11,7 +11,7 @@ use kcl_core::{Failure, RecordProcessor, Worker};
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use crate::wire::{Answer, Wire};
+use super::wire::{Answer, Wire};
 
 struct Teller(mpsc::UnboundedSender<String>);
 

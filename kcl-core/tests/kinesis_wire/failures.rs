@@ -5,7 +5,7 @@ use kcl_core::model::ShardId;
 use kcl_core::stream::kinesis::KinesisStream;
 use kcl_core::stream::{ConsumerArn, Cursor, Error, ErrorKind, FanOut as _, ShardFilter, StartAt, Stream as _, WhichConsumer};
 
-use crate::wire::{Answer, Wire};
+use super::wire::{Answer, Wire};
 
 const STREAM: &str = "arn:aws:kinesis:eu-west-1:123456789012:stream/orders";
 

@@ -6,7 +6,7 @@ use kcl_core::stream::kinesis::{KinesisStream, SetupError};
 use kcl_core::stream::{ShardFilter, Stream as _};
 use serde_json::json;
 
-use crate::wire::{Answer, Wire};
+use super::wire::{Answer, Wire};
 
 /// A configuration on this wire that lacks what is not given.
 fn config(wire: &Wire, region: Option<&'static str>, credentials: bool, endpoint: Option<&str>) -> SdkConfig {
@@ -63,7 +63,7 @@ async fn a_missing_region_or_credentials_error_says_what_gives_them() {
 fn said_with(environment: &[(&str, &str)]) -> String {
     let home = std::env::temp_dir();
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "setup::child_process", "--ignored", "--nocapture"])
+        .args(["--exact", "kinesis_wire::setup::child_process", "--ignored", "--nocapture"])
         .env_clear()
         .envs([("HOME", home.join("kcl-no-such-home").to_str().unwrap()), ("AWS_EC2_METADATA_DISABLED", "true")])
         .envs(environment.iter().copied())

@@ -2,6 +2,7 @@
 #![allow(dead_code, unused_imports, reason = "each test file uses a part")]
 #![allow(clippy::disallowed_methods, reason = "a test waits in real time and starts its worker as a task")]
 
+mod alone;
 mod clock;
 mod counters;
 mod cut;
@@ -30,6 +31,7 @@ use kcl_core::{Failure, InitialPosition, RecordProcessor, RecordProcessorFactory
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+pub(crate) use alone::alone;
 pub(crate) use clock::TokioClock;
 pub(crate) use counters::Counters;
 pub(crate) use cut::CutStream;

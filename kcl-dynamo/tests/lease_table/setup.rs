@@ -182,7 +182,7 @@ fn settings_that_cannot_be_are_named() {
 /// What `open` says in a process with this environment and no other.
 fn said_with(environment: &[(&str, &str)]) -> String {
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "setup::child_process", "--ignored", "--nocapture"])
+        .args(["--exact", "lease_table::setup::child_process", "--ignored", "--nocapture"])
         .env_clear()
         .envs([("HOME", "/no-such-home"), ("AWS_EC2_METADATA_DISABLED", "true")])
         .envs(environment.iter().copied())

@@ -20,7 +20,7 @@ const ADDITIONS: u64 = 200;
 
 fn start(role: &str, path: &Path) -> Child {
     Command::new(std::env::current_exe().expect("this program"))
-        .args(["--exact", "processes::child", "--nocapture"])
+        .args(["--exact", "lease_table::processes::child", "--nocapture"])
         .env(ROLE, role)
         .env(FILE, path)
         .stdout(Stdio::piped())

@@ -1,6 +1,6 @@
 //! The embedded stream in CBOR, as the AWS SDK for Java speaks it by default: times are tag 1 with milliseconds.
 
-use crate::support::{client, create, id, post, put, split};
+use super::support::{client, create, id, post, put, split};
 use ciborium::Value;
 use kcl_local::stream::LocalStream;
 
@@ -153,7 +153,7 @@ async fn a_fan_out_session_speaks_cbor() {
     let mut body = Vec::new();
     ciborium::into_writer(&request, &mut body).expect("writes");
     // The shard is closed: the session ends by itself, and the reply with it.
-    let reply = crate::support::until(|| async {
+    let reply = super::support::until(|| async {
         let reply = post(&stream, "SubscribeToShard", CBOR, &body).await;
         (reply.status == 200).then_some(reply)
     })

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{client, create, id, register, soon, stream_arn, until};
+use super::support::{client, create, id, register, soon, stream_arn, until};
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::error::SdkError;
 use aws_sdk_kinesis::operation::register_stream_consumer::RegisterStreamConsumerError;
@@ -193,6 +193,6 @@ async fn consumers_of_a_folder_are_there_again() {
     let kept = registered(&client, &arn, "kept").await;
     stream.stop().await;
     let stream = LocalStream::builder().folder(folder.path()).start().await.expect("starts again");
-    let again = crate::support::client(&stream);
+    let again = super::support::client(&stream);
     assert_eq!(describe(&again, &kept.consumer_arn).await.expect("it is there").consumer_status, ConsumerStatus::Active);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{client, create, id, put, register, soon, split, until};
+use super::support::{client, create, id, put, register, soon, split, until};
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::operation::subscribe_to_shard::SubscribeToShardOutput;
 use aws_sdk_kinesis::primitives::{Blob, DateTime};
@@ -87,9 +87,9 @@ async fn a_start_at_a_time_behind_the_last_record_is_the_tip() {
     create(&client, "s", 1).await;
     let consumer = register(&client, "s").await;
     put(&client, "s", "k", b"old").await;
-    let all = crate::support::iterator(&client, "s", &id(0), TrimHorizon).await;
-    let page = crate::support::read(&client, &all).await;
-    let arrival = crate::support::arrival_ms(&page.records[0]);
+    let all = super::support::iterator(&client, "s", &id(0), TrimHorizon).await;
+    let page = super::support::read(&client, &all).await;
+    let arrival = super::support::arrival_ms(&page.records[0]);
     let behind = DateTime::from_millis(arrival + 1);
     let position = StartingPosition::builder().r#type(AtTimestamp).timestamp(behind).build().expect("complete");
     let mut session = until(|| async {
@@ -107,7 +107,7 @@ async fn a_session_far_behind_says_so() {
     let client = client(&stream);
     create(&client, "s", 1).await;
     let consumer = register(&client, "s").await;
-    crate::support::fill(&client, "s", 6, 1024 * 1024 - 64).await;
+    super::support::fill(&client, "s", 6, 1024 * 1024 - 64).await;
     let mut session = subscribe(&client, &consumer, start(TrimHorizon)).await;
     let mut behind = Vec::new();
     while behind.last() != Some(&0) {

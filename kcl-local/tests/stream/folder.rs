@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::support::{client, create, id, iterator, put, read, shards, split, texts, until};
+use super::support::{client, create, id, iterator, put, read, shards, split, texts, until};
 use aws_sdk_kinesis::types::ShardIteratorType::{AfterSequenceNumber, TrimHorizon};
 use kcl_local::stream::{LocalStream, StartError};
 

@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use crate::support::http2::{Connection, Pushes};
-use crate::support::{client, create, fill, id, register, soon};
+use super::support::http2::{Connection, Pushes};
+use super::support::{client, create, fill, id, register, soon};
 use kcl_local::stream::{LocalStream, StartError};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{client, create, fill, id, iterator, put, read, register, until};
+use super::support::{client, create, fill, id, iterator, put, read, register, until};
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::ShardIteratorType::TrimHorizon;
 use aws_sdk_kinesis::types::{PutRecordsRequestEntry, StartingPosition};

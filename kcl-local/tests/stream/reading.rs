@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{client, create, fill, id, iterator, iterator_at, merge, put, read, split, texts, until};
+use super::support::{client, create, fill, id, iterator, iterator_at, merge, put, read, split, texts, until};
 use aws_sdk_kinesis::primitives::DateTime;
 use aws_sdk_kinesis::types::ShardIteratorType::{AfterSequenceNumber, AtSequenceNumber, Latest, TrimHorizon};
 use kcl_local::stream::LocalStream;
@@ -119,7 +119,7 @@ async fn a_start_at_a_time_finds_the_first_record_of_that_millisecond_or_later()
     let all = iterator(&client, "s", &id(0), TrimHorizon).await;
     let arrival = async |n: usize| {
         let page = read(&client, &all).await;
-        crate::support::arrival_ms(&page.records[n])
+        super::support::arrival_ms(&page.records[n])
     };
     let early = arrival(0).await;
     // Records of different milliseconds; within the same second, in most runs.
@@ -204,7 +204,7 @@ async fn a_reader_misses_no_record_of_concurrent_writers() {
         seen
     };
     let both = async { tokio::join!(futures_util::future::join_all(writers), reader) };
-    let (_, mut seen) = crate::support::soon(Box::pin(both)).await;
+    let (_, mut seen) = super::support::soon(Box::pin(both)).await;
     seen.sort_unstable();
     seen.dedup();
     assert_eq!(seen.len(), 8 * 40);
@@ -216,7 +216,7 @@ async fn a_record_that_was_put_while_its_shard_was_split_is_read() {
     let client = client(&stream);
     create(&client, "s", 1).await;
     for round in 0..5 {
-        let open: Vec<String> = crate::support::shards(&client, "s")
+        let open: Vec<String> = super::support::shards(&client, "s")
             .await
             .into_iter()
             .filter(|shard| shard.sequence_number_range.as_ref().is_some_and(|range| range.ending_sequence_number.is_none()))
@@ -230,7 +230,7 @@ async fn a_record_that_was_put_while_its_shard_was_split_is_read() {
         tokio::join!(futures_util::future::join_all(puts), split(&client, "s", &parent));
     }
     let mut seen = Vec::new();
-    for shard in crate::support::shards(&client, "s").await {
+    for shard in super::support::shards(&client, "s").await {
         let mut next = Some(iterator(&client, "s", &shard.shard_id, TrimHorizon).await);
         while let Some(iterator) = next {
             let page = read(&client, &iterator).await;

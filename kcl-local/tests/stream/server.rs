@@ -1,6 +1,6 @@
 //! The server of the embedded stream: protocols, sizes, start and end.
 
-use crate::support::{client, create, fill, id, post, post_signed, put};
+use super::support::{client, create, fill, id, post, post_signed, put};
 use aws_sdk_kinesis::error::ProvideErrorMetadata;
 use aws_sdk_kinesis::primitives::Blob;
 use kcl_local::stream::{LocalStream, StartError};
@@ -82,7 +82,7 @@ async fn a_stopped_or_dropped_server_takes_no_connection() {
     assert!(TcpStream::connect(address).await.is_err());
     let again = LocalStream::builder().address(address).start().await.expect("the port is free");
     drop(again);
-    crate::support::until(|| async { TcpStream::connect(address).await.err() }).await;
+    super::support::until(|| async { TcpStream::connect(address).await.err() }).await;
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ fn a_server_works_outside_the_runtime_that_started_it() {
         let client = client(&stream);
         create(&client, "s", 1).await;
         put(&client, "s", "k", b"x").await;
-        assert_eq!(crate::support::shards(&client, "s").await[0].shard_id, id(0));
+        assert_eq!(super::support::shards(&client, "s").await[0].shard_id, id(0));
     });
 }
 

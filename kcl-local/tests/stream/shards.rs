@@ -1,6 +1,6 @@
 //! The shards of the embedded stream, through the AWS SDK.
 
-use crate::support::{client, create, id, iterator, merge, put, read, shards, split, texts};
+use super::support::{client, create, id, iterator, merge, put, read, shards, split, texts};
 use aws_sdk_kinesis::primitives::DateTime;
 use aws_sdk_kinesis::types::ShardFilterType::{
     AfterShardId, AtLatest, AtTimestamp, AtTrimHorizon, FromTimestamp, FromTrimHorizon,

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::support::{Fresh, Timed, answers_as_the_table_in_memory};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, Region};
 use kcl_core::lease::{Consistency, LeaseTable as _};
@@ -19,9 +20,6 @@ use kcl_core::stream::memory::MemoryStream;
 use kcl_core::worker::Event;
 use kcl_core::{Failure, RecordProcessor, Worker};
 use kcl_dynamo::OpenOptions;
-use support::{Fresh, Timed, answers_as_the_table_in_memory};
-
-mod support;
 
 static TABLES: AtomicUsize = AtomicUsize::new(0);
 

@@ -1,7 +1,5 @@
 //! What is logged: never the content of records, and nothing above debug while all is well.
 
-mod support;
-
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,14 +9,17 @@ use kcl_core::stream::ErrorKind;
 use kcl_core::stream::memory::Operation;
 use kcl_core::worker::Event;
 use kcl_core::{Failure, OnFailure};
-use support::{Fleet, Logged, Script, at, lease_of, loud, one_shard, wait_for_lease};
+
+use crate::support::{Fleet, Logged, Script, alone, at, lease_of, loud, one_shard, wait_for_lease};
 
 const CANARY: &str = "canary-4711";
 
-// One test: what is logged is the process's.
 /// And never the content of a record.
 #[tokio::test]
 async fn a_healthy_worker_logs_nothing_above_debug() {
+    if !alone(concat!(module_path!(), "::a_healthy_worker_logs_nothing_above_debug")) {
+        return;
+    }
     let logged = Logged::in_this_process();
     let (stream, shard, _) = one_shard(0);
     let table = MemoryLeaseTable::new();
@@ -29,7 +30,7 @@ async fn a_healthy_worker_logs_nothing_above_debug() {
     let mut last = put();
     while lease_of(&table, &shard).await.counter < counter + 8 {
         last = put();
-        support::next_millisecond().await;
+        crate::support::next_millisecond().await;
     }
     wait_for_lease(&table, &shard, |lease| lease.checkpoint == at(&last)).await;
     run.stop().await.unwrap();

@@ -2,5 +2,3 @@
 
 mod fan_out;
 mod stream;
-#[path = "../support/mod.rs"]
-mod support;

@@ -1,5 +1,4 @@
 //! The embedded stream, as its clients see it.
-#![cfg(feature = "stream")]
 
 mod cbor;
 mod consumers;

@@ -1,5 +1,4 @@
 //! `KinesisStream` on the wire: what it sends, and what it makes of what comes back.
-#![cfg(feature = "kinesis")]
 
 mod calls;
 mod consumers;

@@ -1,5 +1,4 @@
 //! Subscriptions on the wire: the real SDK and our connections against servers that do what they are told.
-#![cfg(feature = "kinesis")]
 
 mod client;
 mod ends;

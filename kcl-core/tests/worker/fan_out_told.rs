@@ -1,17 +1,19 @@
-//! What is logged and counted of a worker to which records are pushed. One test: both are the process's.
+//! What is logged and counted of a worker to which records are pushed.
 #![expect(clippy::disallowed_methods, reason = "waits in tokio's time")]
-
-mod support;
 
 use std::time::Duration;
 
 use kcl_core::stream::ErrorKind;
 use kcl_core::stream::memory::{Operation, SubscriptionFault};
-use support::{Counters, Logged, Pushing, Script, loud};
+
+use crate::support::{Call, Counters, Logged, Pushing, Script, alone, loud};
 
 /// Each end is counted by its cause.
 #[tokio::test(start_paused = true)]
 async fn an_hour_of_subscription_ends_logs_nothing_above_debug() {
+    if !alone(concat!(module_path!(), "::an_hour_of_subscription_ends_logs_nothing_above_debug")) {
+        return;
+    }
     let (logged, counters) = (Logged::in_this_process(), Counters::of_this_process());
     let world = Pushing::new(1);
     let shard = world.shard();
@@ -55,7 +57,7 @@ async fn an_hour_of_subscription_ends_logs_nothing_above_debug() {
     let all = logged.take();
     assert_eq!(loud(&all), [""; 0], "what cures itself is no word above debug either");
     world.stream.close(&shard).unwrap();
-    run.seen.wait_for("the end", |calls| calls.iter().any(|(_, call)| matches!(call, support::Call::ShardEnded { .. }))).await;
+    run.seen.wait_for("the end", |calls| calls.iter().any(|(_, call)| matches!(call, Call::ShardEnded { .. }))).await;
     assert_eq!(by("kcl_subscriptions_ended_total", "shard_end"), 1);
     let opened = || counters.of("kcl_subscriptions_opened_total", "orders");
     let causes = ["ended", "reset", "busy", "gone", "silent", "shard_end"];

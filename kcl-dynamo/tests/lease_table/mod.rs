@@ -1,0 +1,12 @@
+//! The DynamoDB lease table on an emulator in this process, through the real SDK.
+
+mod contract;
+mod differential;
+mod documents;
+mod dynamodb_local;
+mod faults;
+mod golden;
+mod java_rows;
+mod neighbours;
+mod setup;
+mod signal;
