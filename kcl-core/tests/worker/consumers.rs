@@ -45,7 +45,7 @@ async fn twenty_workers_started_together_register_one_consumer() {
     let world = Pushing::new(40);
     world.stream.set_consumer_delay(Duration::from_secs(4));
     let seen = Seen::default();
-    let distant = Distant(world.stream.clone(), Duration::from_millis(200));
+    let distant = Distant(world.stream.clone(), Duration::from_secs(1));
     let runs: Vec<_> = (0..20)
         .map(|n| world.fleet().with(|builder| builder.source(distant.clone()).worker_id(format!("w{n}"))))
         .map(|fleet| fleet.start_with(Script::default(), seen.clone()))

@@ -116,14 +116,16 @@ impl Report {
             "elapsed_ms": u64::try_from(self.elapsed.as_millis()).unwrap_or(u64::MAX),
             "right": self.is_right(),
         });
+        if !self.harmed.is_empty() {
+            let count = |(what, count): &(Harm, u64)| (what.to_string(), Value::from(*count));
+            figures["requests_harmed"] = Value::Object(self.harmed.iter().map(count).collect());
+        }
         match self.seed {
             Some(seed) => {
-                let count = |(what, count): &(Harm, u64)| (what.to_string(), Value::from(*count));
                 figures["seed"] = seed.into();
                 figures["done"] = json!(self.done);
                 figures["splits"] = self.verdict.splits.into();
                 figures["merges"] = self.verdict.merges.into();
-                figures["requests_harmed"] = Value::Object(self.harmed.iter().map(count).collect());
                 figures["duplicates_by_cause"] = json!(self.causes.iter().cloned().collect::<BTreeMap<_, _>>());
             }
             None => figures["deeds"] = deeds.collect(),
