@@ -61,8 +61,8 @@ pub(crate) struct ReadEnd {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OpenAgain {
     pub(crate) after: Duration,
-    /// The shard is closed: it is only to be seen whether another answer says the same.
-    pub(crate) for_a_second_answer: bool,
+    /// The shard is closed: it is only to be seen whether more answers say the same.
+    pub(crate) is_closed: bool,
 }
 
 /// Why a shard cannot be read any further.

@@ -11,7 +11,7 @@ use crate::checkpoint::{Checkpointer, CheckpointerShared, Delivered};
 use crate::decide::backoff::Backoff;
 use crate::decide::consumer::{Command, ConsumerMachine, ConsumerOutcome, ConsumerState, Step};
 use crate::decide::gap::DataGap;
-use crate::decide::shards::FalseEnds;
+use crate::decide::shards::{FalseEnds, UnnamedEnds};
 use crate::fetch::{Batch, FetchItem, Prefetcher};
 use crate::lease::with_causes;
 use crate::meters::{Labels, ShardMeters};
@@ -67,8 +67,8 @@ pub(crate) struct ShardConsumer {
     children: Vec<ChildShard>,
     /// An end that was read and that the listing has not confirmed yet.
     ending: Option<ending::PendingEnd>,
-    /// An answer since the last record has said that the shard has ended, and the listing showed it closed.
-    seen_closed: bool,
+    /// Answers since the last record that said without naming children that the shard has ended, when the listing showed it closed.
+    unnamed_ends: UnnamedEnds,
     /// What follows the shard, once its end is confirmed before it is read.
     confirmed: Option<Vec<ChildShard>>,
     refusals: FalseEnds,
@@ -152,7 +152,7 @@ impl ShardConsumer {
             delivered,
             children: Vec::new(),
             ending: None,
-            seen_closed: false,
+            unnamed_ends: UnnamedEnds::default(),
             confirmed: None,
             refusals: FalseEnds::default(),
             failures: 0,
@@ -333,7 +333,7 @@ impl ShardConsumer {
             };
             let step = match fed {
                 Some(FetchItem::Batch(mut batch)) => {
-                    self.seen_closed = false;
+                    self.unnamed_ends = UnnamedEnds::default();
                     if batch.is_last {
                         self.last_batch(&mut batch).await;
                     }

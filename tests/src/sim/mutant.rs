@@ -97,6 +97,8 @@ mutants! {
     FailureIsProgress,
     /// An answer that says that a shard has ended is taken at its word, whatever the listing shows.
     EndWithoutListing,
+    /// An answer is believed that says of a closed shard that it has ended and names no children, the first time.
+    UnnamedEndBelieved,
     /// All shards are listed once for each lease that is held, at the same time.
     ListingForEachLease,
     /// A table with a row that cannot be read cannot be read at all.

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -47,8 +47,8 @@ pub(crate) struct WorldState {
     pub(crate) closing: bool,
     /// Calls that workers sent to the lease table.
     pub(crate) table_calls: u64,
-    /// Who was last told of a shard that it has ended, when it had not.
-    pub(crate) told_end: BTreeSet<(LifeId, usize)>,
+    /// Who was last told of a shard that it has ended, when it had not, and when for the first time.
+    pub(crate) told_end: BTreeMap<(LifeId, usize), At>,
     lives: u32,
     processors: u32,
 }
@@ -69,7 +69,7 @@ impl Sim {
             judged: true,
             closing: false,
             table_calls: 0,
-            told_end: BTreeSet::new(),
+            told_end: BTreeMap::new(),
             lives: 0,
             processors: 0,
         };

@@ -10,8 +10,8 @@ use super::{ShardGraph, followers};
 pub struct EndSaid<'a> {
     /// The shards that follow, as the answer named them.
     pub children: &'a [ChildShard],
-    /// After an answer before this one, and with no record since, the listing showed the shard closed.
-    pub is_second: bool,
+    /// The answers before this one said the same for long enough, of a shard that was listed closed ([`UnnamedEnds`]).
+    pub is_lasting: bool,
     /// The listing has had the time by which it may lag behind the stream.
     pub is_old: bool,
 }
@@ -24,7 +24,7 @@ pub enum EndVerdict {
     Ended(Vec<ChildShard>),
     /// It is listed open: either the answer is wrong or the listing lags behind. The shard is read again where it was.
     Open,
-    /// It is closed, and the answer names nothing that follows: it is read again where it was, and a second answer shows.
+    /// It is closed, and the answer names nothing that follows: it is read again where it was, until this has lasted.
     ReadAgain,
     /// The listing does not know enough yet: it is asked again.
     ListAgain,
@@ -35,14 +35,14 @@ pub enum EndVerdict {
 /// No answer ends a shard by itself. Emulators and proxies give answers without a next place that mean nothing (an empty one, even), and
 /// what comes later would never be read. So the listing has to say that the shard is closed, or that it has left the stream.
 ///
-/// A closed shard may have records left. The service names the children with the last page, so an answer that names none needs a
-/// second one that says the same.
+/// A closed shard may have records left. The service names the children with the last page, so an answer that names none is believed only
+/// when answers have said the same for longer than what is broken between here and there is likely to last.
 #[must_use]
 pub fn judge_end(graph: &ShardGraph, shard: &ShardId, said: EndSaid<'_>) -> EndVerdict {
     let named = || said.children.to_vec();
     match graph.get(shard) {
         Some(listed) if !listed.closed => EndVerdict::Open,
-        Some(_) if said.children.is_empty() && !said.is_second => EndVerdict::ReadAgain,
+        Some(_) if said.children.is_empty() && !said.is_lasting => EndVerdict::ReadAgain,
         Some(_) => match followers(graph, shard) {
             Some(all) => EndVerdict::Ended(all),
             None if said.children.is_empty() && !said.is_old => EndVerdict::ListAgain,
@@ -90,6 +90,35 @@ impl FalseEnds {
         self.count = before.saturating_add(1);
         let pause = before.checked_sub(1).map_or(Duration::ZERO, |again| AGAIN.longest(again));
         AfterFalseEnd { pause, times: self.count, tell: self.count.is_power_of_two() }
+    }
+}
+
+/// Answers that named no children of a shard that was listed closed, one after the other and without a record between them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UnnamedEnds {
+    first: Option<Moment>,
+    count: u32,
+}
+
+/// Such answers are believed after so long. Proxies and services that fail answer oddly for seconds; a server that never names children
+/// delays the end of each shard by this.
+const LASTING: Duration = Duration::from_secs(15);
+/// And not before so many: a process may have been stopped between two of them.
+const TIMES: u32 = 6;
+
+impl UnnamedEnds {
+    /// One more came at `now`. Gives how long to wait before the shard is read again: not at all at first, then 250 ms, doubled up to 5 s.
+    pub fn came(&mut self, now: Moment) -> Duration {
+        self.first.get_or_insert(now);
+        let before = self.count;
+        self.count = before.saturating_add(1);
+        before.checked_sub(1).map_or(Duration::ZERO, |again| AGAIN.longest(again))
+    }
+
+    /// Whether one that comes at `now` is believed.
+    #[must_use]
+    pub fn are_lasting(&self, now: Moment) -> bool {
+        self.count >= TIMES && self.first.is_some_and(|first| now.since(first) >= LASTING)
     }
 }
 

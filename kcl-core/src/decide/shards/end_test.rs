@@ -14,16 +14,16 @@ fn answer(given: &[&str]) -> String {
         .filter(|_| named != "nothing")
         .map(|id| ChildShard::new(id, vec![shard.into()], whole))
         .collect();
-    let (mut is_second, mut is_old) = (false, false);
+    let (mut is_lasting, mut is_old) = (false, false);
     for word in words {
         match word {
-            "twice" => is_second = true,
+            "lasting" => is_lasting = true,
             "old" => is_old = true,
             other => panic!("`{other}` says nothing"),
         }
     }
     let graph = ShardGraph::new(lines.map(listed)).unwrap();
-    match judge_end(&graph, &shard.into(), EndSaid { children: &children, is_second, is_old }) {
+    match judge_end(&graph, &shard.into(), EndSaid { children: &children, is_lasting, is_old }) {
         EndVerdict::Ended(children) if children.is_empty() => "ended, nothing known follows".to_owned(),
         EndVerdict::Ended(children) => {
             let ids: Vec<_> = children.iter().map(|child| child.id.as_str()).collect();
@@ -79,13 +79,32 @@ fn false_ends_in_a_row_are_told_less_and_less_often() {
     assert_eq!(told, [1, 2, 4, 8, 16]);
 }
 
+#[test]
+fn ends_without_children_are_believed_after_15_s_and_not_before_6() {
+    let mut ends = UnnamedEnds::default();
+    let (mut now, mut counted) = (0, 0);
+    while !ends.are_lasting(at(now)) {
+        now += u64::try_from(ends.came(at(now)).as_millis()).unwrap();
+        counted += 1;
+    }
+    assert_eq!((now, counted), (17_750, 8), "the pauses grow to 5 s");
+
+    let mut ends = UnnamedEnds::default();
+    for n in 0..6 {
+        assert!(!ends.are_lasting(at(60_000)), "{n} answers, one of them long ago");
+        ends.came(at(n));
+    }
+    assert!(!ends.are_lasting(at(14_999)));
+    assert!(ends.are_lasting(at(15_000)));
+}
+
 proptest::proptest! {
     #[test]
-    fn no_answer_ends_a_shard_that_is_listed_open(is_second: bool, is_old: bool, named: bool) {
+    fn no_answer_ends_a_shard_that_is_listed_open(is_lasting: bool, is_old: bool, named: bool) {
         let graph = ShardGraph::new([listed("0 0-9"), listed("7 10-19")]).unwrap();
         let children = [ChildShard::new("1", vec!["0".into()], HashKeyRange::WHOLE)];
         let children = if named { &children[..] } else { &[] };
-        let judged = judge_end(&graph, &"0".into(), EndSaid { children, is_second, is_old });
+        let judged = judge_end(&graph, &"0".into(), EndSaid { children, is_lasting, is_old });
         proptest::prop_assert_eq!(judged, EndVerdict::Open);
     }
 }

@@ -52,7 +52,7 @@ pub use begin::{Begin, listing_for};
 pub use children::children_to_create;
 pub use cleanup::{Finished, judge_finished};
 pub use create::leases_to_create;
-pub use end::{EndSaid, EndVerdict, FalseEnds, judge_end};
+pub use end::{EndSaid, EndVerdict, FalseEnds, UnnamedEnds, judge_end};
 pub use followers::followers;
 pub use gate::{ParentGate, ParentView, Wait, asks_listing, gate};
 pub use gone::shard_gone;

@@ -349,7 +349,7 @@ impl Fetch for FanOutFetch {
 
     async fn open_again(&mut self, how: OpenAgain) {
         self.turns.while_waiting(pause(&*self.clock, how.after)).await;
-        self.ask_now = how.for_a_second_answer;
+        self.ask_now = how.is_closed;
         self.intake.goes_on();
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::decide::consumer::Step;
-use crate::decide::shards::EndVerdict;
+use crate::decide::shards::{EndVerdict, UnnamedEnds};
 use crate::fetch::{Batch, OpenAgain, ReadEnd};
 use crate::model::{ChildShard, Moment};
 use crate::runtime::{jitter, pause, within};
@@ -32,7 +32,7 @@ impl ShardConsumer {
     /// first.
     pub(super) async fn last_batch(&mut self, batch: &mut Batch) {
         let since = self.clock.now();
-        let said = SaidEnd { children: batch.children.clone(), is_second: false, since };
+        let said = SaidEnd { children: batch.children.clone(), is_lasting: false, since };
         let asked = within(&*self.clock, LAST_BATCH, self.coordination.judge_end(&self.stream, &self.row.key, said));
         let turns = self.held.turns(Arc::clone(&self.clock));
         let judged = tokio::select! {
@@ -60,12 +60,14 @@ impl ShardConsumer {
     /// same end.
     pub(super) async fn await_end(&mut self) -> Option<Step> {
         let ending = self.ending.as_mut()?;
+        let since = ending.since;
         let judged = if let Some(children) = self.confirmed.take() {
             EndVerdict::Ended(children)
         } else {
             let wait = ending.asked.checked_sub(1).map(|before| LIST_AGAIN.delay(before, jitter()));
             ending.asked = ending.asked.saturating_add(1);
-            let said = SaidEnd { children: ending.read.children.clone(), is_second: self.seen_closed, since: ending.since };
+            let is_lasting = self.unnamed_ends.are_lasting(since);
+            let said = SaidEnd { children: ending.read.children.clone(), is_lasting, since };
             let turns = self.held.turns(Arc::clone(&self.clock));
             let clock = Arc::clone(&self.clock);
             let asked = async {
@@ -93,8 +95,8 @@ impl ShardConsumer {
             EndVerdict::Ended(children) => return Some(self.end_confirmed(children)),
             EndVerdict::Open => self.refuse_end(),
             EndVerdict::ReadAgain => {
-                self.seen_closed = true;
-                self.open_again(Duration::ZERO, true);
+                let pause = self.unnamed_ends.came(since);
+                self.open_again(pause, true);
             }
             EndVerdict::ListAgain => {}
         }
@@ -108,7 +110,7 @@ impl ShardConsumer {
     }
 
     fn refuse_end(&mut self) {
-        self.seen_closed = false;
+        self.unnamed_ends = UnnamedEnds::default();
         self.meters.ends_refused.increment(1);
         let refused = self.refusals.refused(self.clock.now());
         if refused.tell {
@@ -118,10 +120,10 @@ impl ShardConsumer {
         self.open_again(refused.pause, false);
     }
 
-    fn open_again(&mut self, after: Duration, for_a_second_answer: bool) {
+    fn open_again(&mut self, after: Duration, is_closed: bool) {
         self.ending = None;
         if let Some(feed) = &self.feed {
-            feed.open_again(OpenAgain { after, for_a_second_answer });
+            feed.open_again(OpenAgain { after, is_closed });
         }
     }
 }

@@ -23,7 +23,7 @@ impl Context {
         let listing = self.list_while_working(of, &ShardFilter::All).await?;
         // What it shows is as old as the question, however late the answer comes.
         let is_old = asked.since(said.since) >= LISTING_LAG;
-        Ok(judge_end(&listing.graph, shard, EndSaid { children: &said.children, is_second: said.is_second, is_old }))
+        Ok(judge_end(&listing.graph, shard, EndSaid { children: &said.children, is_lasting: said.is_lasting, is_old }))
     }
 
     /// Makes the leases of the shards that follow `parent`, whose end the listing has confirmed, before that end is stored. Where no

@@ -101,8 +101,8 @@ pub(crate) enum After {
 pub(crate) struct SaidEnd {
     /// The shards that follow, as far as the answer named them.
     pub(crate) children: Vec<ChildShard>,
-    /// After an answer before this one, and with no record since, the listing showed the shard closed.
-    pub(crate) is_second: bool,
+    /// The answers before this one said the same for long enough, of a shard that was listed closed.
+    pub(crate) is_lasting: bool,
     /// When the answer came.
     pub(crate) since: Moment,
 }

@@ -273,7 +273,7 @@ impl SimSubscription {
         let false_end = false_end::is_told(&life, state, self.index, found.records.len(), is_last, is_drawn);
         if false_end && (is_last || self.dice.chance(0.5)) {
             self.phase = Phase::Over;
-            return Look::Event(Pushed::new(Vec::new()).last(Vec::new()));
+            return Look::Event(Pushed::new(Vec::new()).last(false_end::named(&life, state, self.index)));
         }
         if !false_end && !found.records.is_empty() && self.dice.chance(faults.empty) {
             state.counts.add(Fault::EmptyEvent);
@@ -285,7 +285,7 @@ impl SimSubscription {
         say_found(&self.fan_out.life, state, self.index, &found, self.goes_on);
         spoil(&self.fan_out.life, state, self.index, &mut found);
         if false_end {
-            (found.next, found.children) = (None, Vec::new());
+            (found.next, found.children) = (None, false_end::named(&life, state, self.index));
         }
         self.goes_on |= !found.records.is_empty();
         let base_ms = self.fan_out.life.sim.link(Service::Stream, state.healed).base_ms;

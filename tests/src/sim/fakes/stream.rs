@@ -177,7 +177,7 @@ impl Stream for SimStream {
             let false_end = false_end::is_told(&self.life, state, index, found.records.len(), is_last, is_drawn);
             if false_end && (is_last || state.dice.chance(0.5)) {
                 // `{}`.
-                return Ok(Page::new(Vec::new(), None));
+                return Ok(Page::new(Vec::new(), None).followed_by(false_end::named(&self.life, state, index)));
             }
             say_found(&self.life, state, index, &found, place.goes_on);
             if found.next.is_none() && is_endless(&self.life) {
@@ -188,7 +188,7 @@ impl Stream for SimStream {
             }
             spoil(&self.life, state, index, &mut found);
             if false_end {
-                found.next = None;
+                (found.next, found.children) = (None, false_end::named(&self.life, state, index));
             }
             let next = found.next.map(|raw| {
                 // A page without records leaves a cursor that was opened as it was: nothing has been read with it yet.
