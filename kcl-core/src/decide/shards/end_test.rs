@@ -80,7 +80,7 @@ fn false_ends_in_a_row_are_told_less_and_less_often() {
 }
 
 #[test]
-fn ends_without_children_are_believed_after_15_s_and_not_before_6() {
+fn unnamed_ends_are_believed_after_15_s_and_not_before_6() {
     let mut ends = UnnamedEnds::default();
     let (mut now, mut counted) = (0, 0);
     while !ends.are_lasting(at(now)) {
