@@ -1,4 +1,4 @@
-//! The shortest consumer: it prints every record and stops in good order on Ctrl-C or SIGTERM.
+//! The shortest consumer: it prints every record and stops gracefully on Ctrl-C or SIGTERM.
 //!
 //! ```text
 //! cargo run --example 01_hello

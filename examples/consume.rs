@@ -51,9 +51,9 @@ async fn consume(options: &ConsumeOptions, seen: &Arc<Seen>) -> Result<(), BoxEr
         tokio::select! {
             biased;
             signal = &mut signal => tracing::info!(%signal, "stopping"),
-            () = seen.reached(options.exit_after) => tracing::info!("enough records: stopping"),
+            () = seen.reached(options.exit_after) => tracing::info!("--exit-after reached: stopping"),
             quiet = quiet.lasts(seen, options.idle_exit) => match quiet {
-                Ok(()) => tracing::info!("no records any more: stopping"),
+                Ok(()) => tracing::info!("--idle-exit reached: stopping"),
                 Err(error) => drop(unread.set(error)),
             },
         }
@@ -90,6 +90,6 @@ async fn build(options: &ConsumeOptions, seen: &Arc<Seen>) -> Result<Worker, Box
 fn report(report: &ShutdownReport) {
     tracing::info!(%report, "stopped");
     if report.count(Stopped::GivenUp) > 0 {
-        tracing::warn!(%report, "some shards were given up: others take them over when the leases expire");
+        tracing::warn!(%report, "some shards were given up: other workers take them over when their leases expire");
     }
 }

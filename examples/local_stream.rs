@@ -1,4 +1,4 @@
-//! Serves an embedded Kinesis-compatible stream until it is told to end (SIGTERM, Ctrl-C).
+//! Serves an embedded Kinesis-compatible stream until SIGTERM or Ctrl-C.
 //!
 //! The first line on standard output is the endpoint. With it, any client of Kinesis works:
 //!
@@ -14,22 +14,22 @@ use std::path::PathBuf;
 use clap::Parser;
 use kcl_local::stream::{CallError, LocalStream};
 
-/// Serves an embedded Kinesis-compatible stream on 127.0.0.1.
+/// Serves an embedded Kinesis-compatible stream on 127.0.0.1, until SIGTERM or Ctrl-C.
 #[derive(Parser)]
 struct Options {
-    /// The port; 0 takes one that is free.
+    /// The port; 0 picks a free one.
     #[arg(long, default_value_t = 0)]
     port: u16,
-    /// Keeps the data in this folder; without it everything is gone at the end.
+    /// Stores the data in this folder. Default: in memory, lost at the end.
     #[arg(long)]
     folder: Option<PathBuf>,
-    /// Makes a stream of this name, unless there is one.
+    /// Creates a stream with this name, unless it exists.
     #[arg(long)]
     stream: Option<String>,
-    /// The shards of that stream.
+    /// The number of shards of that stream.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     shards: u32,
-    /// Keeps to the limits of the service: 5 reads and 2 MiB a second and shard; for each consumer 1 subscription and 2 MiB.
+    /// Enforces the limits of the service: 5 reads and 2 MiB per second and shard; for each consumer 1 subscription and 2 MiB.
     #[arg(long)]
     read_limits: bool,
 }

@@ -33,7 +33,7 @@ const SHARDS: i32 = 4;
 const FAILOVER: Duration = Duration::from_secs(3);
 /// How long lines may be missing, with nothing happening, before they are lost.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long a stop in good order may take.
+/// How long a graceful stop may take.
 const GRACE: Duration = Duration::from_secs(10);
 
 #[tokio::main]
@@ -107,7 +107,7 @@ struct Ended {
     stopped: ShutdownReport,
 }
 
-/// Puts and processes until all is done or a signal comes, and stops in good order.
+/// Puts and processes until all is done or a signal comes, and stops gracefully.
 async fn work(
     worker: &Worker,
     stream: &Embedded,
@@ -134,7 +134,7 @@ async fn work(
             tokio::select! {
                 biased;
                 first = &mut *caught, if signal.is_none() => {
-                    bars.say(&format!("{first}: stopping; once more ends it at once"));
+                    bars.say(&format!("{first}: stopping; a second signal ends it at once"));
                     signal = Some(first);
                     put.stop();
                 }
@@ -147,7 +147,7 @@ async fn work(
     };
     let stopped = worker.run_until(all_is_done, GRACE).await?;
     // Without a reason it ends only when it cannot go on.
-    let (ended, shards) = done.ok_or("the worker stopped by itself")?;
+    let (ended, shards) = done.ok_or("the worker stopped unexpectedly")?;
     ended?;
     Ok(Ended { put: put.lines(), shards, signal, stopped })
 }
@@ -179,7 +179,7 @@ fn greet(
         eprintln!("         records are pushed to the consumer {STREAM} by enhanced fan-out");
     }
     if killed {
-        eprintln!("         the last run was killed: its leases are taken over when they expire, in some seconds");
+        eprintln!("         the last run was killed: its leases are taken over when they expire, in a few seconds");
     }
 }
 
@@ -187,7 +187,7 @@ fn greet(
 fn verdict(report: &Report, signal: Option<Signal>) -> u8 {
     match signal {
         Some(signal) if report.is_right_so_far() => {
-            println!("Stopped by {signal}. Run it again to go on.");
+            println!("Stopped by {signal}. Run it again to resume.");
             signal.exit_code()
         }
         None if report.is_right() && report.new_lines() == 0 => {
@@ -201,7 +201,7 @@ fn verdict(report: &Report, signal: Option<Signal>) -> u8 {
             0
         }
         _ => {
-            eprintln!("error: what was processed is not what was put");
+            eprintln!("error: the lines processed are not the lines put");
             FAILED
         }
     }

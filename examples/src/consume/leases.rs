@@ -53,7 +53,7 @@ impl LeaseTableAt {
     /// See [`open`](Self::open).
     pub async fn open_for(&self, application: &str, dynamo_endpoint: Option<&str>) -> Result<Arc<dyn LeaseTable>, BoxError> {
         match (self, dynamo_endpoint) {
-            (Self::Sqlite(_), Some(_)) => Err("--dynamo-endpoint is for --lease-table dynamo".into()),
+            (Self::Sqlite(_), Some(_)) => Err("--dynamo-endpoint is only valid with --lease-table dynamo".into()),
             (Self::Sqlite(path), None) => Ok(Arc::new(SqliteLeaseTable::open(path, application).await?)),
             (Self::Dynamo(table), endpoint) => {
                 // Not the configuration of the stream: --endpoint is that of Kinesis.
@@ -88,10 +88,13 @@ fn default_file(application: &str) -> Result<PathBuf, String> {
     let state = set("XDG_STATE_HOME").filter(|path| path.is_absolute());
     let state = state.or_else(|| set("HOME").map(|home| home.join(".local/state")));
     let Some(folder) = state.map(|state| state.join("kcl")) else {
-        return Err("no place for the leases: HOME is not set; say --lease-table sqlite:PATH".to_owned());
+        return Err("no place to store the leases: HOME is not set; use --lease-table sqlite:PATH".to_owned());
     };
     std::fs::create_dir_all(&folder).map_err(|error| {
-        format!("cannot make the folder {} for the leases: {error}; or say --lease-table sqlite:PATH", folder.display())
+        format!(
+            "cannot create the folder {} for the leases: {error}; use --lease-table sqlite:PATH for another place",
+            folder.display()
+        )
     })?;
     Ok(folder.join(format!("{}.leases.sqlite", application.replace(['/', ':'], "_"))))
 }

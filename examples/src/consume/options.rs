@@ -11,14 +11,13 @@ use super::LeaseTableAt;
 
 /// Consumes a Kinesis stream and counts what it reads.
 ///
-/// Region and credentials come from where every AWS tool takes them: AWS_REGION, AWS_ACCESS_KEY_ID, AWS_PROFILE, ~/.aws, the role
-/// of the machine. Processes that run with the same --application share the shards; a process that comes back goes on at the
-/// checkpoints. SIGTERM and Ctrl-C end it in good order: the batch in hand is finished, the checkpoints are stored, the leases
-/// freed (or kept, with --keep-leases). A second signal ends it at once.
+/// Region and credentials are found as by any AWS tool: AWS_REGION, AWS_ACCESS_KEY_ID, AWS_PROFILE, ~/.aws, the role of the machine.
+/// Processes with the same --application share the shards; a process that is restarted resumes at the checkpoints. SIGTERM and Ctrl-C
+/// shut it down gracefully: the batch in flight is finished, checkpoints are stored, and leases are released (or kept, with
+/// --keep-leases). A second signal ends it at once.
 ///
-/// The last line on standard output is one JSON object: records, bytes, duplicates (records that this process was given again),
-/// first_record_ms and elapsed_ms (both since the process began), cpu_ms (user and system), peak_rss_kib. What cannot be known is
-/// null.
+/// The last line on standard output is a JSON object: records, bytes, duplicates (records that this process received again),
+/// first_record_ms and elapsed_ms (both since the process started), cpu_ms (user and system), peak_rss_kib. Unknown values are null.
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "consume",
@@ -32,82 +31,80 @@ Examples:
   consume --stream orders --application audit --from at:2026-01-31T08:00:00Z --trace audit.jsonl
 
 Exit codes:
-  0  it ended in good order: after a signal, --exit-after, --idle-exit or --to
-  1  it could not go on; standard error says why
-  2  an option cannot be
+  0  graceful shutdown: after a signal, --exit-after, --idle-exit or --to
+  1  a failure; standard error says which
+  2  invalid options
 
 The log goes to standard error. RUST_LOG sets its level (default: warn), for example RUST_LOG=consume=info,kcl_core=debug."
 )]
 pub struct ConsumeOptions {
-    /// The stream: its name or its ARN.
+    /// The stream, by name or ARN.
     #[arg(long, value_name = "NAME|ARN")]
     pub stream: StreamName,
-    /// The name under which leases and checkpoints are kept.
+    /// The name under which leases and checkpoints are stored. Processes with the same name share the shards.
     #[arg(long, value_name = "NAME")]
     pub application: String,
-    /// The URL of the service. Without it: AWS_ENDPOINT_URL_KINESIS, AWS_ENDPOINT_URL, or AWS itself. Certificates are trusted that the
-    /// machine trusts, or those in the file that SSL_CERT_FILE names.
+    /// The URL of the service. Default: AWS_ENDPOINT_URL_KINESIS, AWS_ENDPOINT_URL, or AWS itself. Trusted are the certificates that the
+    /// machine trusts, or those in the file named by SSL_CERT_FILE.
     #[arg(long, value_name = "URL", value_parser = endpoint)]
     pub endpoint: Option<String>,
-    /// Where to begin on a shard without a checkpoint: trim-horizon, latest, or at:TIME. TIME is RFC 3339, as
+    /// Where to start on a shard without a checkpoint: trim-horizon, latest, or at:TIME. TIME is RFC 3339, such as
     /// 2026-01-31T08:00:00Z or with an offset, or seconds or milliseconds since 1970.
     #[arg(long, value_name = "POSITION", default_value = "trim-horizon", value_parser = position)]
     pub from: InitialPosition,
-    /// Up to where to read: now, or a TIME as with --from, which may be still to come. It ends when all is read that arrived up to then,
-    /// and the next run goes on there. Without it: for ever.
+    /// How far to read: up to now, or up to a TIME as with --from, which may be in the future. The program ends when everything that
+    /// arrived until then has been read, and the next run resumes there. Default: read forever.
     #[arg(long, value_name = "TIME|now", value_parser = bound)]
     pub to: Option<Until>,
-    /// Where leases and checkpoints are kept: sqlite:PATH, or dynamo or dynamo:TABLE for a table of DynamoDB, which is named after
-    /// the application unless told and is made when it is missing. Without it: sqlite with
-    /// $XDG_STATE_HOME/kcl/APPLICATION.leases.sqlite, which is ~/.local/state/kcl/APPLICATION.leases.sqlite unless XDG_STATE_HOME
-    /// is set.
+    /// Where leases and checkpoints are stored: sqlite:PATH, or dynamo or dynamo:TABLE for a DynamoDB table, which by default is named
+    /// after the application, and is created if it is missing. Default: sqlite with $XDG_STATE_HOME/kcl/APPLICATION.leases.sqlite, or
+    /// ~/.local/state/kcl/APPLICATION.leases.sqlite if XDG_STATE_HOME is not set.
     #[arg(long, value_name = "sqlite:PATH|dynamo[:TABLE]")]
     pub lease_table: Option<LeaseTableAt>,
-    /// The URL of DynamoDB, with --lease-table dynamo. Without it: AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL, or AWS itself.
+    /// The URL of DynamoDB, with --lease-table dynamo. Default: AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL, or AWS itself.
     #[arg(long, value_name = "URL", value_parser = endpoint)]
     pub dynamo_endpoint: Option<String>,
-    /// How the shards are read. An application may change it from one run to the next and goes on at its checkpoints.
+    /// How the shards are read. It may change from one run to the next: the application resumes at its checkpoints.
     #[arg(long, value_name = "MODE", value_enum, default_value_t = ReadBy::Polling)]
     pub mode: ReadBy,
-    /// The registered consumer, with --mode fan-out or auto: by its name, and then it is registered if it is not there, or by its
-    /// ARN. Without it: one with the name of the application. It is there after the end, for the next run, and the service charges
-    /// for it until it is deregistered.
+    /// The registered consumer, with --mode fan-out or auto: by name, and then it is registered if it does not exist, or by ARN. Default:
+    /// one named after the application. It stays registered for the next run, and the service charges for it until it is deregistered.
     #[arg(long, value_name = "NAME|ARN")]
     pub consumer: Option<String>,
-    /// The name of this worker. No other live process may have it. Without it: a random one.
+    /// The id of this worker. No other live process may use it. Default: a random one.
     #[arg(long, value_name = "ID")]
     pub worker: Option<String>,
-    /// Keeps the leases at the end, for a process that comes back under the same name within the failover time: then no shard moves.
+    /// Keeps the leases on shutdown, for a process that restarts with the same --worker within the failover time: then no shard moves.
     #[arg(long, requires = "worker")]
     pub keep_leases: bool,
-    /// How long a worker may show no life before others take its shards.
+    /// How long a worker may go without a heartbeat before others take its shards.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
     pub failover: Duration,
-    /// Ends after this many records. The batch in hand is finished, so it may be some more.
+    /// Ends after this many records. The batch in flight is finished, so there may be some more.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub exit_after: Option<u64>,
-    /// Ends when no record has come for this long, also if none has come at all, though each shard of this process was read. That a shard
-    /// is not read is an error.
+    /// Ends when no record has arrived for this long, even if none ever arrived, provided that every shard of this process was read. It is
+    /// an error if a shard cannot be read.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub idle_exit: Option<Duration>,
     /// Appends a JSON line to this file for each lifecycle call and each record: t (ms since 1970), worker, event (initialize,
-    /// record, lease_lost, shard_ended, shutdown_requested), shard, sequence, sub, key. One process a file. A record is in it before
-    /// it counts as done. A process that is killed leaves whole lines.
+    /// record, lease_lost, shard_ended, shutdown_requested), shard, sequence, sub, key. Each process needs a file of its own. A record is
+    /// written before it counts as processed. A process that is killed leaves only whole lines.
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
-    /// How long an end in good order may take. What is not done by then is given up.
+    /// How long a graceful shutdown may take. Shards that are not drained by then are given up.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     pub grace: Duration,
-    /// How long the stream or the lease table may be out of reach at the start before this is an error.
+    /// How long the stream or the lease table may be unreachable at startup before it is an error.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     pub start_within: Duration,
-    /// Calls of GetRecords a second and shard, when polling. AWS allows 5; more is for measuring at other endpoints.
+    /// GetRecords calls per second and shard, when polling. AWS allows 5; more is for measurements against other endpoints.
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub calls_per_second: usize,
-    /// The most records to ask for in one call, when polling: 1 to 10000.
+    /// The most records to request in one call, when polling: 1 to 10000.
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub max_records: u32,
-    /// The memory for fetched records: bytes, or with KiB, MiB or GiB. At least 10MiB.
+    /// The memory for fetched records, in bytes or with KiB, MiB or GiB: at least 10MiB.
     #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = budget)]
     pub byte_budget: ByteBudget,
 }
@@ -115,11 +112,12 @@ pub struct ConsumeOptions {
 /// How shards are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ReadBy {
-    /// By GetRecords: 2 MB a second and shard, shared by all who poll it.
+    /// By GetRecords: 2 MB per second and shard, shared by all applications that poll it.
     Polling,
-    /// By enhanced fan-out: records are pushed, 2 MB a second and shard for this application alone. It ends when no consumer can be had.
+    /// By enhanced fan-out: records are pushed, 2 MB per second and shard for this application alone. The program ends if the consumer is
+    /// not available.
     FanOut,
-    /// By enhanced fan-out if the consumer can be had, else by polling.
+    /// By enhanced fan-out if the consumer is available, otherwise by polling.
     Auto,
 }
 
@@ -137,7 +135,7 @@ impl ConsumeOptions {
     /// What the parser cannot know: which values of two options go together.
     fn check(&self) -> Result<(), clap::Error> {
         if self.mode == ReadBy::Polling && self.consumer.is_some() {
-            let said = "--consumer is for --mode fan-out and --mode auto";
+            let said = "--consumer is only valid with --mode fan-out and --mode auto";
             return Err(Self::command().error(clap::error::ErrorKind::ArgumentConflict, said));
         }
         Ok(())
@@ -211,7 +209,7 @@ fn bound(text: &str) -> Result<Until, String> {
     if text == "now" {
         Ok(Until::CaughtUp)
     } else {
-        Ok(Until::Time(timestamp(text).map_err(|error| format!("expected now or TIME: {error}"))?))
+        Ok(Until::Time(timestamp(text).map_err(|error| format!("expected `now` or a time: {error}"))?))
     }
 }
 
@@ -219,7 +217,7 @@ fn bound(text: &str) -> Result<Until, String> {
 const FIRST_MILLIS: i64 = 100_000_000_000;
 
 fn timestamp(text: &str) -> Result<Timestamp, String> {
-    let allowed = || "TIME is RFC 3339, as 2026-01-31T08:00:00Z, or seconds or milliseconds since 1970".to_owned();
+    let allowed = || "expected TIME as RFC 3339, such as 2026-01-31T08:00:00Z, or seconds or milliseconds since 1970".to_owned();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         let number: i64 = text.parse().map_err(|_| allowed())?;
         return Ok(Timestamp::from_millis(if number < FIRST_MILLIS { number * 1000 } else { number }));

@@ -74,7 +74,7 @@ impl Quiet {
         let failing = shards.iter().find_map(|(lease, shard)| Some((lease, &shard.failing.as_ref()?.error)));
         let given_up = self.unreadable.iter().find(|(lease, _)| !shards.contains_key(*lease));
         if let Some((lease, error)) = failing.or(given_up) {
-            return Err(format!("no record has come because {} is not read: {error}", lease.shard));
+            return Err(format!("no record has arrived because {} cannot be read: {error}", lease.shard));
         }
         let reads = shards.values().filter(|shard| matches!(shard.state, ShardState::Starting | ShardState::Processing));
         Ok(reads.into_iter().all(|shard| shard.answered.is_some_and(|at| at >= moment)))

@@ -28,8 +28,8 @@ impl Watch {
                 biased;
                 () = self.next() => {}
                 () = SystemClock.sleep_until(deadline), if !self.started => {
-                    let trouble = self.trouble.as_deref().unwrap_or("no answer");
-                    return format!("not started within {}: {trouble}", humantime::format_duration(span));
+                    let trouble = self.trouble.as_deref().unwrap_or("no response");
+                    return format!("the worker did not start within {}: {trouble}", humantime::format_duration(span));
                 }
             }
         }

@@ -48,13 +48,13 @@ impl Reshard {
         let client = stream.client();
         let said = match self {
             Self::Split => {
-                let Some((shard, middle)) = to_split(&open) else { return Ok("no shard is wide enough to be split".to_owned()) };
+                let Some((shard, middle)) = to_split(&open) else { return Ok("no shard is wide enough to split".to_owned()) };
                 let split = client.split_shard().stream_name(stream.name()).shard_to_split(&shard.id);
                 split.new_starting_hash_key(middle.to_string()).send().await?;
                 format!("split {}", shard.id)
             }
             Self::Merge => {
-                let Some((first, second)) = to_merge(open) else { return Ok("no two shards to be merged".to_owned()) };
+                let Some((first, second)) = to_merge(open) else { return Ok("no two adjacent shards to merge".to_owned()) };
                 let merge = client.merge_shards().stream_name(stream.name()).shard_to_merge(&first.id);
                 merge.adjacent_shard_to_merge(&second.id).send().await?;
                 format!("merged {} and {}", first.id, second.id)

@@ -76,7 +76,7 @@ struct Inner {
 }
 
 impl Counts {
-    /// The counts of an application as the ledger has them. `killed`: its last run was not stopped in good order.
+    /// The counts of an application as the ledger has them. `killed`: its last run was not stopped gracefully.
     ///
     /// # Errors
     /// The ledger cannot be read.

@@ -26,9 +26,7 @@ pub struct Ledger {
 #[non_exhaustive]
 pub enum LedgerError {
     /// Another version of this program made it.
-    #[error(
-        "{path:?} is of version {found}, this program is of version {VERSION}: delete its folder, or give --state another one"
-    )]
+    #[error("{path:?} has version {found}, expected {VERSION}: delete its folder, or pass another one with --state")]
     Version {
         /// The file.
         path: PathBuf,
@@ -36,10 +34,10 @@ pub enum LedgerError {
         found: i64,
     },
     /// Another program made it.
-    #[error("{0:?} is no ledger of the quickstart: give --state another folder")]
+    #[error("{0:?} is not a ledger of the quickstart: pass another folder with --state")]
     Foreign(PathBuf),
     /// It belongs to another folder of text files.
-    #[error("the state folder holds the lines of {found}, not of {wanted}: give --state another folder")]
+    #[error("the state folder belongs to {found}, not to {wanted}: pass another folder with --state")]
     OtherFolder {
         /// The folder that it belongs to.
         found: String,
@@ -177,7 +175,7 @@ impl Ledger {
         })
     }
 
-    /// The run was stopped in good order.
+    /// The run was stopped gracefully.
     ///
     /// # Errors
     /// The ledger cannot be written.

@@ -5,42 +5,42 @@ use clap::Parser;
 
 /// Counts the words of every text file under a folder, through a stream, and proves that no line was lost or counted twice.
 ///
-/// It starts an embedded Kinesis-compatible stream with 4 shards, puts every line of every text file as a record (its file's path
-/// is the partition key), splits a shard and merges two on the way, and runs a worker that counts words from the beginning of the
-/// stream. At the end the counts, the words and the order of each file's lines are compared with a plain pass over the files.
+/// It starts an embedded Kinesis-compatible stream with 4 shards, puts every line of every text file as a record (with the path of the
+/// file as partition key), splits a shard and merges two along the way, and runs a worker that counts words from the beginning of the
+/// stream. At the end it compares the line counts, the word counts and the order of each file's lines with a plain pass over the files.
 ///
-/// The stream, the leases and the counts are kept in a state folder. Run it again and it resumes: lines that are in the stream are
-/// not put again, lines that were processed are not processed again. Lines that were added to files are; a file that was changed
-/// otherwise is put again as a whole. The stream keeps lines for a week. Ctrl-C or SIGTERM stops it in good order; even after
-/// kill -9 the next run goes on.
+/// The stream, the leases and the counts are stored in a state folder. A second run resumes: lines that are already in the stream are
+/// not put again, and lines that were processed are not processed again. Lines added to a file since then are put; a file that has
+/// changed in any other way is put again as a whole. The stream retains lines for a week. Ctrl-C or SIGTERM shuts the program down
+/// gracefully, and even after kill -9 the next run resumes.
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "quickstart",
     after_help = "\
 Examples:
   quickstart                 count the words of this project's sources
-  quickstart ~/notes         those of another folder, which gets a state folder of its own
-  quickstart --replay        read everything that was ever put again, as a new application
-  quickstart --fan-out       the same with records that are pushed, by enhanced fan-out
+  quickstart ~/notes         count those of another folder, which gets a state folder of its own
+  quickstart --replay        read everything again that was ever put, as a new application
+  quickstart --fan-out       have the records pushed, by enhanced fan-out
 
 Exit codes:
   0    everything that was put was processed once and in order
   1    it was not, or something failed; standard error says what
-  2    an option cannot be
-  130, 143  it was stopped by Ctrl-C or SIGTERM; the next run goes on
+  2    invalid options
+  130, 143  stopped by Ctrl-C or SIGTERM; the next run resumes
 
-Delete the state folder, which the program names, to begin anew."
+To start over, delete the state folder, whose path the program prints."
 )]
 pub struct QuickstartOptions {
-    /// The folder with the text files; target, .git and what is not UTF-8 are skipped. Without it: the sources of this project.
+    /// The folder with the text files; target, .git and files that are not UTF-8 are skipped. Default: the sources of this project.
     pub folder: Option<PathBuf>,
-    /// Reads everything in the stream again from its beginning, under a new application name.
+    /// Reads the whole stream again from its beginning, under a new application name.
     #[arg(long)]
     pub replay: bool,
-    /// Has the records pushed by enhanced fan-out, where without it they are polled. A run may change it: it resumes all the same.
+    /// Has the records pushed by enhanced fan-out instead of polling for them. Each run may choose anew: it resumes all the same.
     #[arg(long)]
     pub fan_out: bool,
-    /// Where the stream, the leases and the counts are kept. Without it: a folder in target/quickstart, one for each FOLDER.
+    /// Where the stream, the leases and the counts are stored. Default: a folder in target/quickstart, one for each FOLDER.
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
 }
@@ -58,16 +58,16 @@ pub struct State {
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// The folder with the text files is not there.
-    #[error("there is no folder {0:?} to read text files from")]
+    #[error("the folder with the text files, {0:?}, does not exist")]
     NoFolder(PathBuf, #[source] io::Error),
     /// The folder with the text files is none.
-    #[error("{0:?} is no folder: give the folder that has the text files")]
+    #[error("{0:?} is not a folder: expected the folder with the text files")]
     NotFolder(PathBuf),
     /// The state folder cannot be made.
-    #[error("cannot make the state folder {0:?}")]
+    #[error("cannot create the state folder {0:?}")]
     Make(PathBuf, #[source] io::Error),
     /// The state folder holds other things.
-    #[error("{0:?} is not empty and no state folder of the quickstart: give --state an empty or a new folder")]
+    #[error("{0:?} is neither empty nor a state folder of the quickstart: pass an empty or new folder with --state")]
     Foreign(PathBuf),
 }
 

@@ -197,7 +197,7 @@ impl Batch {
         let entries = std::mem::take(&mut self.entries);
         let taken = stream.client().put_records().stream_name(stream.name()).set_records(Some(entries)).send().await?;
         if let Some(refused) = taken.records().iter().find_map(|record| record.error_message()) {
-            return Err(format!("the stream refused a line: {refused}").into());
+            return Err(format!("the stream rejected a line: {refused}").into());
         }
         progress.lines.fetch_add(self.lines.len() as u64, Ordering::Relaxed);
         for (key, text) in self.lines.drain(..) {

@@ -27,7 +27,7 @@ pub async fn recover(stream: &Embedded, ledger: &Ledger) -> Result<Put, Box<dyn 
         let held = put.get(key).map_or(0, |held| held.lines);
         if held < count.lines {
             let taken = count.lines;
-            return Err(format!("the stream had taken {taken} lines of {path} (edition {edition}) and holds {held}").into());
+            return Err(format!("the stream had accepted {taken} lines of {path} (edition {edition}) but contains {held}").into());
         }
     }
     ledger.end_put(&put)?;

@@ -39,14 +39,14 @@ impl Report {
             if counted != *expected {
                 let Count { lines, words, .. } = expected;
                 let what = match (counted.lines == *lines, counted.words == *words) {
-                    (true, true) => "the lines came in another order or with another content".to_owned(),
+                    (true, true) => "the lines arrived in a different order or with different content".to_owned(),
                     _ => format!("{} of {lines} lines, {} of {words} words", counted.lines, counted.words),
                 };
                 faults.push(format!("{path} (edition {edition}): {what}"));
             }
         }
         let unknown = counts.files().into_iter().filter(|key| !put.contains_key(key));
-        faults.extend(unknown.map(|(path, edition)| format!("{path} (edition {edition}): nobody put it")));
+        faults.extend(unknown.map(|(path, edition)| format!("{path} (edition {edition}): not put by this program")));
         Self { plain, put_now, tally: counts.tally(), lost, faults, shards, elapsed, whole }
     }
 
@@ -87,10 +87,14 @@ impl fmt::Display for Report {
         row("out of order", out_of_order, String::new())?;
         row("words", words, format!("{} in a plain pass over the lines that were put", HumanCount(self.plain.words)))?;
         if again > 0 {
-            row("handed out again", again, "the last run was killed; known by their positions and not counted twice".to_owned())?;
+            row(
+                "delivered again",
+                again,
+                "after the last run was killed; recognized by their positions and not counted twice".to_owned(),
+            )?;
         }
         if foreign > 0 {
-            row("foreign records", foreign, "put by somebody else".to_owned())?;
+            row("foreign records", foreign, "not put by this program".to_owned())?;
         }
         writeln!(f, "{:<16} {:>16.2} s", "elapsed", self.elapsed.as_secs_f64())?;
         if self.whole && !self.faults.is_empty() {

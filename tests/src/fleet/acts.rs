@@ -82,7 +82,7 @@ impl Fleet {
         Ok(at)
     }
 
-    /// Tells a process to end in good order (SIGTERM). When that was.
+    /// Tells a process to end gracefully (SIGTERM). When that was.
     ///
     /// # Errors
     /// The system refuses.
@@ -117,7 +117,7 @@ impl Fleet {
             self.wake(place)?;
             Self::pause().await;
         }
-        Err(format!("{} was inside a write {FREEZE_TRIES} times", self.members[place].name).into())
+        Err(format!("{} was in the middle of a write each of {FREEZE_TRIES} times", self.members[place].name).into())
     }
 
     /// Harms the requests of a process. When that was; nothing where there is no way that could be harmed.
@@ -158,7 +158,7 @@ impl Fleet {
         Ok(said)
     }
 
-    /// Ends all processes in good order, wakes those that are frozen for it, and waits for their ends. Who does not end is killed.
+    /// Ends all processes gracefully, wakes those that are frozen for it, and waits for their ends. Who does not end is killed.
     ///
     /// # Errors
     /// See [`refresh`](Self::refresh).

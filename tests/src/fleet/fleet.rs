@@ -197,7 +197,7 @@ impl Fleet {
             }
         }
         match self.tasks.try_join_next() {
-            Some(ended) => ended?.and_then(|()| Err("a task of the fleet ended".into())),
+            Some(ended) => ended?.and_then(|()| Err("a task of the fleet ended unexpectedly".into())),
             None => Ok(()),
         }
     }

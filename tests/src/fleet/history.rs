@@ -22,7 +22,7 @@ pub struct DeliveredTenancy {
     pub begun: Timestamp,
     /// The records, in the order in which they came.
     pub given: Vec<(Timestamp, SequenceNumber)>,
-    /// When the worker began to give it up in good order.
+    /// When the worker began to give it up gracefully.
     pub asked: Option<Timestamp>,
     /// When it was over. Nothing while it goes on, and for ever if its process was killed.
     pub over: Option<Timestamp>,

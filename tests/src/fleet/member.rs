@@ -23,7 +23,7 @@ pub struct Member {
     /// The calls of the lease table that it has made.
     pub calls: Vec<TableCall>,
     child: Child,
-    /// When this end of it is closed, the process ends in good order: it does not outlive the program that started it.
+    /// When this end of it is closed, the process ends gracefully: it does not outlive the program that started it.
     stdin: Option<ChildStdin>,
     trace: Tail,
     table_log: Tail,
@@ -110,7 +110,7 @@ impl Member {
                 break;
             }
             if SystemClock.now() >= until {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, format!("{} does not stop", self.name)));
+                return Err(io::Error::new(io::ErrorKind::TimedOut, format!("{} did not freeze", self.name)));
             }
             SystemClock.sleep_until(SystemClock.now() + Duration::from_millis(1)).await;
         }
@@ -159,7 +159,7 @@ impl Member {
         std::fs::read_to_string(&self.output).unwrap_or_default()
     }
 
-    /// Closes its standard input: it ends in good order.
+    /// Closes its standard input: it ends gracefully.
     pub fn close(&mut self) {
         self.stdin = None;
     }

@@ -129,7 +129,7 @@ impl Producer {
         for taken in put.records() {
             match (taken.shard_id(), taken.sequence_number()) {
                 (Some(shard), Some(sequence)) => log.entry(shard.into()).or_default().push(sequence.parse()?),
-                _ => return Err(format!("the stream refused a record: {}", taken.error_message().unwrap_or("no reason")).into()),
+                _ => return Err(format!("the stream rejected a record: {}", taken.error_message().unwrap_or("no reason")).into()),
             }
             self.put.fetch_add(1, Ordering::SeqCst);
         }

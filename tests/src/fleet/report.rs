@@ -139,7 +139,7 @@ impl fmt::Display for Report {
         let Verdict { put, given, lost, out_of_order, early_children, unknown, went_back, duplicates, faults, .. } =
             &self.verdict;
         if !self.deeds.is_empty() {
-            writeln!(f, "{:<24} {:>10} {:>22}", "what was done", "shards", "all read elsewhere")?;
+            writeln!(f, "{:<24} {:>10} {:>22}", "what was done", "shards", "taken over")?;
             for (what, shards, moved) in &self.deeds {
                 let moved = moved.map_or_else(|| "-".to_owned(), |moved| format!("after {:.2} s", moved.as_secs_f64()));
                 writeln!(f, "{what:<24} {shards:>10} {moved:>22}")?;
@@ -160,25 +160,25 @@ impl fmt::Display for Report {
             writeln!(f, "{}", format!("{name:<24} {:>10}  {note}", HumanCount(value).to_string()).trim_end())
         };
         row("records put", *put, "")?;
-        row("records handed out", *given, "each counted once")?;
+        row("records delivered", *given, "each counted once")?;
         row("lost", *lost, "")?;
         row("out of order", *out_of_order, "")?;
         row("children before parents", *early_children, "")?;
-        row("checkpoints gone back", went_back.len() as u64, "")?;
+        row("checkpoints moved back", went_back.len() as u64, "")?;
         if *unknown > 0 {
-            row("put by nobody", *unknown, "")?;
+            row("never put", *unknown, "")?;
         }
         row("duplicates", duplicates.values().sum(), if duplicates.is_empty() { "" } else { "of them:" })?;
         for (cause, count) in &self.causes {
             row(&format!("  {cause}"), *count, "")?;
         }
         if self.locked_freezes > 0 {
-            let note = "an SQLite file that its stopped writer had locked; the writer was let go on and stopped again";
-            row("stopped inside a write", self.locked_freezes.into(), note)?;
+            let note = "an SQLite file locked by its frozen writer; the writer was resumed and frozen again";
+            row("frozen inside a write", self.locked_freezes.into(), note)?;
         }
         writeln!(f, "{:<24} {:>8.2} s", "elapsed", self.elapsed.as_secs_f64())?;
         for name in &self.ended_alone {
-            writeln!(f, "fault: {name} ended by itself")?;
+            writeln!(f, "fault: {name} ended unexpectedly")?;
         }
         for fault in went_back.iter().chain(faults).take(TOLD) {
             writeln!(f, "fault: {fault}")?;

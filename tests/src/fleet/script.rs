@@ -62,7 +62,7 @@ impl FromStr for Action {
         let name = words.next().unwrap_or_default();
         let mut words = words.peekable();
         let number = words.next_if(|word| word.bytes().all(|byte| byte.is_ascii_digit())).map(str::parse);
-        let whom = match number.transpose().map_err(|_| format!("`{text}`: no worker has this number"))? {
+        let whom = match number.transpose().map_err(|_| format!("`{text}`: expected the number of a worker"))? {
             Some(number) => Whom::Number(number),
             None => Whom::Oldest,
         };
@@ -84,7 +84,7 @@ impl FromStr for Action {
         };
         let takes_nobody = matches!(action, Self::Add | Self::Split | Self::Merge) && whom != Whom::Oldest;
         if takes_nobody || span.is_some() && !matches!(action, Self::Freeze(..)) || words.next().is_some() {
-            return Err(format!("`{text}`: there is too much; expected {ALLOWED}"));
+            return Err(format!("`{text}`: too many words; expected {ALLOWED}"));
         }
         Ok(action)
     }

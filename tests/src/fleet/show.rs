@@ -40,7 +40,7 @@ pub async fn show(options: &Options) -> Result<u8, BoxError> {
     let mut temporary = tempfile::tempdir()?;
     let kept = temporary.path().to_owned();
     let folder = options.folder.as_deref().unwrap_or(&kept);
-    std::fs::create_dir_all(folder).map_err(|error| format!("cannot make the folder {}: {error}", folder.display()))?;
+    std::fs::create_dir_all(folder).map_err(|error| format!("cannot create the folder {}: {error}", folder.display()))?;
     let mut fleet = Fleet::start(setup(options, folder)?).await?;
     let mut show = Show::new(options)?;
     if options.soak.is_some() {
@@ -69,7 +69,7 @@ pub async fn show(options: &Options) -> Result<u8, BoxError> {
     };
     let verdict = tokio::select! {
         biased;
-        signal = signals.next() => return Err(format!("{signal} again: ended at once").into()),
+        signal = signals.next() => return Err(format!("{signal} again: ending at once").into()),
         verdict = rest => verdict?,
     };
     show.view.end();
@@ -78,7 +78,7 @@ pub async fn show(options: &Options) -> Result<u8, BoxError> {
     println!("\n{report}\n{}", sentence(&report));
     if options.soak.is_some() && !report.is_right() {
         temporary.disable_cleanup(true);
-        println!("What the processes wrote is in {}", folder.display());
+        println!("Traces and logs of the processes: {}", folder.display());
     }
     println!("{}", report.json());
     ended?;
@@ -100,9 +100,9 @@ fn setup(options: &Options, folder: &Path) -> Result<Setup, BoxError> {
 
 fn sentence(report: &Report) -> &'static str {
     if report.is_right() {
-        "Every record was handed out, in order, and again only where its owner was killed or frozen."
+        "Every record was delivered in order, and again only where its owner was killed or frozen."
     } else {
-        "What was handed out is not what was put."
+        "The records delivered are not the records put."
     }
 }
 
@@ -154,7 +154,7 @@ impl Show {
         let mut steps = std::mem::take(&mut self.script).0.into_iter().peekable();
         let scripted = options.script.is_some() || options.soak.is_some() || self.keys.is_none();
         if let Some(seed) = options.soak {
-            self.view.say(&format!("seed {seed}: {} steps, which begin when all shards are read", steps.len()));
+            self.view.say(&format!("seed {seed}: {} steps, starting when all shards are being read", steps.len()));
         }
         loop {
             SystemClock.sleep_until(SystemClock.now() + TICK).await;
@@ -171,12 +171,12 @@ impl Show {
                 // It may have been killed meanwhile.
                 if fleet.members()[place].state == MemberState::Frozen {
                     fleet.wake(place)?;
-                    self.view.say(&format!("{} goes on", fleet.members()[place].name));
+                    self.view.say(&format!("{} continues", fleet.members()[place].name));
                 }
             }
             if self.begun.is_none() && fleet.is_settled() {
                 self.begun = Some(now);
-                self.view.say("all shards are read");
+                self.view.say("all shards are being read");
             }
             let Some(elapsed) = self.begun.map(|begun| now.since(begun)) else {
                 self.view.show(fleet, self.chosen);
@@ -194,7 +194,7 @@ impl Show {
                 // Others ended by themselves, which the report tells. Those of the script keep their numbers.
                 let name = format!("spare{}", fleet.members().len());
                 fleet.add_named(&name, &[])?;
-                self.view.say(&format!("{name} is started"));
+                self.view.say(&format!("{name} started"));
             }
             let idle = steps.peek().is_none() && self.frozen.is_empty() && fleet.is_settled();
             self.rests = if idle { self.rests.or(Some(now)) } else { None };
@@ -217,7 +217,7 @@ impl Show {
         while fleet.working().count() < CALM_WORKERS {
             fleet.add()?;
         }
-        self.view.say("calm: nothing is done any more until everything is read");
+        self.view.say("calm: no more faults until everything is read");
         if let Err(error) = fleet.settle(A_LONG_END).await {
             self.view.say(&error.to_string());
         }
@@ -230,8 +230,8 @@ impl Show {
         for place in gone.iter().filter(|place| !self.gone.contains(place)) {
             let member = &fleet.members()[*place];
             let said = member.said();
-            let said = said.lines().rfind(|line| line.starts_with("error")).unwrap_or("it did not say why");
-            self.view.say(&format!("{} ended by itself: {said}", member.name));
+            let said = said.lines().rfind(|line| line.starts_with("error")).unwrap_or("it gave no reason");
+            self.view.say(&format!("{} ended unexpectedly: {said}", member.name));
         }
         self.gone = gone;
     }
@@ -265,18 +265,18 @@ impl Show {
         let said = match action {
             Action::Add => {
                 let place = fleet.add()?;
-                format!("{} is started", fleet.members()[place].name)
+                format!("{} started", fleet.members()[place].name)
             }
             // The script counts them too, but a merge may find no two that fit.
             Action::Split if fleet.stream().open_shards().await?.len() >= *OPEN_SHARDS.end() => {
-                "no split: there are enough shards".to_owned()
+                "not split: there are enough shards".to_owned()
             }
             Action::Split => fleet.reshard(Reshard::Split).await?,
             Action::Merge => fleet.reshard(Reshard::Merge).await?,
             Action::Kill(whom) | Action::Restart(whom) | Action::Freeze(whom, _) | Action::Stop(whom) | Action::Harm(whom, _) => {
                 let also_frozen = matches!(action, Action::Kill(_) | Action::Restart(_) | Action::Harm(..));
                 let Some(place) = find(fleet, whom, also_frozen) else {
-                    self.view.say(&format!("{whom} does not work"));
+                    self.view.say(&format!("{whom} is not working"));
                     return Ok(());
                 };
                 let name = fleet.members()[place].name.to_string();
@@ -287,25 +287,25 @@ impl Show {
                             .until("the process is gone", Duration::from_secs(10), |fleet| fleet.members()[place].is_gone())
                             .await?;
                         fleet.add_named(&name, &[])?;
-                        format!("{name} is killed and started again under the same name")
+                        format!("{name} killed and restarted under the same name")
                     }
                     Action::Freeze(_, time) => {
                         fleet.freeze(place).await?;
                         let time = time.unwrap_or_else(|| fleet.failover() * 2);
                         self.frozen.push((SystemClock.now() + time, place));
-                        format!("{name} is frozen for {}", humantime::format_duration(time))
+                        format!("{name} frozen for {}", humantime::format_duration(time))
                     }
                     Action::Harm(_, trouble) => match fleet.harm(place, trouble) {
-                        Some(_) => format!("{name} is harmed: {trouble}"),
-                        None => format!("no way of {name} can be harmed"),
+                        Some(_) => format!("requests of {name} are harmed: {trouble}"),
+                        None => format!("no connection of {name} can be harmed"),
                     },
                     Action::Stop(_) => {
                         fleet.stop(place)?;
-                        format!("{name} is told to end")
+                        format!("{name} told to stop")
                     }
                     _ => {
                         fleet.kill(place)?;
-                        format!("{name} is killed")
+                        format!("{name} killed")
                     }
                 }
             }

@@ -20,9 +20,9 @@ pub struct TableCall {
     pub outcome: String,
     /// The row that came with the answer.
     pub row: Option<TableRow>,
-    /// Of a look: how many leases and workers it gave.
+    /// Of a scan: how many leases and workers it gave.
     pub looked_at: [u64; 2],
-    /// Of a look: whether it was a consistent one.
+    /// Of a scan: whether it was a consistent one.
     pub consistent: bool,
 }
 

@@ -18,9 +18,9 @@ pub struct TableWatch {
 /// What the table shows, and what was noticed on the way.
 #[derive(Clone, Debug, Default)]
 pub struct TableSeen {
-    /// The leases of the last look.
+    /// The leases of the last scan.
     pub leases: BTreeMap<ShardId, Lease>,
-    /// The changes of owners, as far as two looks show them.
+    /// The changes of owners, as far as two scans show them.
     pub moves: Vec<Move>,
     /// Stored checkpoints that went back.
     pub backwards: Vec<String>,

@@ -19,7 +19,7 @@ pub enum TracedCall {
     Initialize,
     /// A record of a batch.
     Record(SequenceNumber),
-    /// The worker gives the shard up in good order.
+    /// The worker gives the shard up gracefully.
     ShutdownRequested,
     /// The shard is this worker's no longer.
     LeaseLost,

@@ -73,7 +73,9 @@ impl Verdict {
                 // A record that comes once more, later, was known before.
                 if let Some(late) = last_new(history, parent).filter(|last| *last > first) {
                     verdict.early_children += 1;
-                    verdict.faults.push(format!("{child}: a record at {first}, and a new one of its parent {parent} at {late}"));
+                    verdict.faults.push(format!(
+                        "{child}: received a record at {first}, before a new record of its parent {parent} at {late}"
+                    ));
                 }
             }
         }
@@ -98,7 +100,7 @@ impl Verdict {
         for (at, place, sequence) in given {
             let Ok(index) = put.binary_search(sequence) else {
                 self.unknown += 1;
-                self.faults.push(format!("{shard}: {sequence} at {at}, which nobody put"));
+                self.faults.push(format!("{shard}: {sequence} at {at} was never put"));
                 continue;
             };
             match seen[index].replace(place) {
@@ -108,7 +110,8 @@ impl Verdict {
                     *self.duplicates.entry(cause).or_default() += 1;
                     if cause == Cause::Unexplained {
                         let (first, again) = (tenancies[before].member, tenancies[place].member);
-                        self.faults.push(format!("{shard}: {sequence} again at {at}: to process {first}, then to {again}"));
+                        self.faults
+                            .push(format!("{shard}: {sequence} delivered again at {at}: to process {first}, then to {again}"));
                     }
                 }
                 None if index == next => {}
@@ -126,7 +129,7 @@ impl Verdict {
         self.given += (put.len() - missing.len()) as u64;
         self.lost += missing.len() as u64;
         if let (Some(first), Some(last)) = (missing.first(), missing.last()) {
-            self.faults.push(format!("{shard}: {} records were never handed out, from {first} to {last}", missing.len()));
+            self.faults.push(format!("{shard}: {} records were never delivered, from {first} to {last}", missing.len()));
         }
     }
 
@@ -151,7 +154,7 @@ impl fmt::Display for Verdict {
         let Self { put, given, lost, out_of_order, early_children, unknown, duplicates, .. } = self;
         write!(
             f,
-            "{put} put, {given} handed out, {lost} lost, {out_of_order} out of order, {early_children} early children, \
+            "{put} put, {given} delivered, {lost} lost, {out_of_order} out of order, {early_children} early children, \
              {unknown} unknown, duplicates {duplicates:?}"
         )
     }

@@ -139,7 +139,7 @@ impl Fleet {
     /// See [`until`](Self::until).
     pub async fn moved(&mut self, limit: Duration) -> Result<Duration, BoxError> {
         let is_last = |deed: &&Deed| matches!(deed.what, What::Killed | What::Stopped);
-        let deed = self.deeds.iter().rfind(is_last).cloned().ok_or("nothing was done to any process")?;
+        let deed = self.deeds.iter().rfind(is_last).cloned().ok_or("no process was killed, frozen or stopped")?;
         self.until("every shard that it had is read by another worker", limit, |fleet| fleet.moved_after(&deed).is_some())
             .await?;
         Ok(self.moved_after(&deed).unwrap_or_default())

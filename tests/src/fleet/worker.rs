@@ -26,16 +26,16 @@ pub struct WorkerOptions {
     /// What `consume` takes.
     #[command(flatten)]
     pub consume: ConsumeOptions,
-    /// Writes a JSON line to this file for each call of the lease table.
+    /// Writes a JSON line to this file for each call to the lease table.
     #[arg(long, value_name = "FILE")]
     pub table_log: std::path::PathBuf,
-    /// How long the handling of a batch takes.
+    /// How long processing a batch takes.
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration)]
     pub batch_time: Duration,
 }
 
 /// Works on the embedded stream of the program that started this process, until SIGTERM, Ctrl-C or the end of standard input: then
-/// it gives its shards up in good order. Returns the exit code.
+/// it gives its shards up gracefully. Returns the exit code.
 pub async fn run_worker(options: &WorkerOptions) -> u8 {
     let start = ProcessStart::get();
     let seen = Arc::new(Seen::default());
@@ -59,7 +59,7 @@ async fn work(options: &WorkerOptions, seen: &Arc<Seen>) -> Result<(), BoxError>
     let shutdown = async { tokio::join!(worker.stop(options.consume.at_the_end(), options.consume.grace), run).1 };
     tokio::select! {
         biased;
-        signal = signals.next() => Err(format!("{signal} again: ended at once").into()),
+        signal = signals.next() => Err(format!("{signal} again: ending at once").into()),
         ended = shutdown => match ended? {
             report if report.count(Stopped::GivenUp) > 0 => Err(format!("some shards were given up: {report}").into()),
             _ => Ok(()),

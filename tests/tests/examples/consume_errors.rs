@@ -34,7 +34,7 @@ async fn an_option_that_cannot_be_is_named_with_what_is_allowed() {
         ("--stream s!t --application a".to_owned(), &["invalid stream name `s!t`"]),
         (format!("--stream s --application a --failover 10ms {table}"), &["invalid setting `failover`: got 10ms", "1s to 3600s"]),
         (format!("--stream s --application a! {table}"), &["`application`: got `a!`"]),
-        ("--stream s --application a --consumer c".to_owned(), &["--consumer is for --mode fan-out and --mode auto"]),
+        ("--stream s --application a --consumer c".to_owned(), &["--consumer is only valid with --mode fan-out and --mode auto"]),
         ("--stream s --application a --mode push".to_owned(), &["polling, fan-out, auto"]),
         (format!("--stream s --application a --mode fan-out --consumer a/b {table}"), &["`mode`: got `a/b`", "1 to 128"]),
         (format!("--stream s --application a --mode auto --consumer arn:c {table}"), &["`mode`: got `arn:c`", "consumer/NAME"]),
@@ -56,7 +56,7 @@ async fn what_the_environment_lacks_is_said_with_the_whole_chain() {
     let run = consume(dynamo, "AWS_REGION").await;
     assert_said(&run, 1, &["no AWS region for the lease table `billing`", "AWS_REGION"]);
     let run = consume(&format!("{base} --dynamo-endpoint http://127.0.0.1:9"), "NOTHING").await;
-    assert_said(&run, 1, &["--dynamo-endpoint is for --lease-table dynamo"]);
+    assert_said(&run, 1, &["--dynamo-endpoint is only valid with --lease-table dynamo"]);
     assert_eq!(run.number("records"), 0, "the last line is there all the same");
     assert_said(&consume(&base, "AWS_ACCESS_KEY_ID").await, 1, &["no AWS credentials", "AWS_ACCESS_KEY_ID"]);
     let run = consume(&format!("{base} --start-within 1s"), "NOTHING").await;
@@ -103,6 +103,6 @@ async fn quiet_because_nothing_is_read_is_an_error() {
     let Scene { stream, folder: _folder, .. } = scene;
     stream.stop().await;
     let run = run.finish().await;
-    assert_said(&run, 1, &["is not read", "shardId-"]);
+    assert_said(&run, 1, &["cannot be read", "shardId-"]);
     assert_eq!(run.number("records"), 501, "{run:?}");
 }

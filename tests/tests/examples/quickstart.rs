@@ -141,12 +141,12 @@ async fn folders_that_cannot_be_are_named() {
         run.err
     };
     let (folder, state) = (scene.folder.path().to_str().unwrap(), scene.state.path().to_str().unwrap());
-    assert!(said(&["/no/such/folder"]).await.contains("there is no folder \"/no/such/folder\""));
-    assert!(said(&[folder, "--state", folder]).await.contains("is not empty and no state folder"));
+    assert!(said(&["/no/such/folder"]).await.contains("\"/no/such/folder\", does not exist"));
+    assert!(said(&[folder, "--state", folder]).await.contains("is neither empty nor a state folder"));
     assert_exact(&scene.run(&[]).await, 2);
-    assert!(said(&["/etc/default", "--state", state]).await.contains("holds the lines of"));
+    assert!(said(&["/etc/default", "--state", state]).await.contains("belongs to"));
     let ledger = scene.state.path().join("ledger.sqlite");
     fs::write(&ledger, "something else that is not a database, and long enough to be looked at for what it is".repeat(9))
         .unwrap();
-    assert!(said(&[folder, "--state", state]).await.contains("is no ledger of the quickstart"));
+    assert!(said(&[folder, "--state", state]).await.contains("is not a ledger of the quickstart"));
 }

@@ -26,7 +26,7 @@ async fn a_script_is_carried_out_and_the_last_line_has_the_figures() {
     let run = fleet(&["--workers", "3", "--shards", "4", "--failover", "5s", "--script", script]).await;
     let (out, err) = (text(&run.stdout), text(&run.stderr));
     assert_eq!(run.status.code(), Some(0), "{out}\n{err}");
-    for said in ["w1 is killed", "w4 is started", "split shardId-", "w2 is told to end", "w3: "] {
+    for said in ["w1 killed", "w4 started", "split shardId-", "w2 told to stop", "w3: "] {
         assert!(err.contains(said), "{said:?} is not in {err}");
     }
     for row in ["w1 killed", "records put", "lost", "duplicates", "elapsed"] {
@@ -54,7 +54,7 @@ async fn what_cannot_be_done_is_said_with_what_is_allowed() {
     }
     let run = fleet(&["--folder", "/proc/no/such/folder"]).await;
     assert_eq!(run.status.code(), Some(1));
-    assert!(text(&run.stderr).contains("cannot make the folder"), "{}", text(&run.stderr));
+    assert!(text(&run.stderr).contains("cannot create the folder"), "{}", text(&run.stderr));
     let run = fleet(&["--help"]).await;
     assert!(run.status.success() && text(&run.stdout).contains("Examples:"));
 }
@@ -64,7 +64,7 @@ async fn a_soak_is_carried_out_and_judged() {
     let run = fleet(&["--soak", "3", "--for", "12s", "--workers", "4", "--shards", "3", "--failover", "3s"]).await;
     let (out, err) = (text(&run.stdout), text(&run.stderr));
     assert_eq!(run.status.code(), Some(0), "{out}\n{err}");
-    assert!(err.contains("calm: nothing is done any more"), "{err}");
+    assert!(err.contains("calm: no more faults"), "{err}");
     let last: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
     assert_eq!((&last["right"], &last["lost"], &last["seed"]), (&true.into(), &0.into(), &3.into()), "{last}");
     assert!(last["done"]["killed"].as_u64().unwrap() > 2 && last["put"].as_u64().unwrap() > 0, "{last}");

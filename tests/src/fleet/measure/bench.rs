@@ -64,7 +64,7 @@ pub async fn measure(options: &Options, parts: &[Part]) -> Result<u8, BoxError> 
     let (elapsed, load) = (SystemClock.now().since(begun.0), (begun.1, load()));
     let holds = ended.is_ok() && bench.figures.iter().all(Figure::holds);
     println!(
-        "\n{} in {:.0} s; load of the machine (1, 5, 15 min): {} before, {} after",
+        "\n{} in {:.0} s; machine load (1, 5, 15 min): {} before, {} after",
         if holds { "Every limit holds" } else { "NOT every limit holds" },
         elapsed.as_secs_f64(),
         load.0,
@@ -139,7 +139,7 @@ impl Bench {
             return Err(format!("{verdict}: {}", faults.cloned().collect::<Vec<_>>().join("; ")).into());
         }
         let alone: Vec<_> = fleet.ended_alone().map(|place| fleet.members()[place].said()).collect();
-        if alone.is_empty() { Ok(()) } else { Err(format!("workers ended by themselves: {}", alone.join("; ")).into()) }
+        if alone.is_empty() { Ok(()) } else { Err(format!("workers ended unexpectedly: {}", alone.join("; ")).into()) }
     }
 }
 

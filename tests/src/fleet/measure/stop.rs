@@ -7,7 +7,7 @@ use super::figure::Figure;
 const FAILOVER: Duration = Duration::from_secs(10);
 const LIMIT: Duration = Duration::from_secs(1);
 
-/// One of four workers with 16 shards is stopped in good order: until the first record of every shard that it had.
+/// One of four workers with 16 shards is stopped gracefully: until the first record of every shard that it had.
 pub(super) async fn measure(bench: &mut Bench) -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut fleet = bench.fleet(FAILOVER, 16, bench.rate).await?;
     for _ in 0..4 {
