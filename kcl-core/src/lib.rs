@@ -1,11 +1,12 @@
 //! A Kinesis consumer framework.
 //!
-//! An application implements [`RecordProcessor`]; [workers](Worker) of the application share the shards of a stream, or of several,
-//! through leases in a [lease table](lease::LeaseTable), checkpoint there, and keep child shards behind their parents when a stream is
-//! resharded.
+//! An application implements [`RecordProcessor`]. Its [workers](Worker) share the shards of a stream, or of several, through
+//! leases in a [lease table](lease::LeaseTable), store checkpoints there, and read child shards only after their parents when a
+//! stream is resharded.
 //!
-//! The workers of an application are a fleet without a leader: each one sees the others by their rows in the table, decides
-//! what concerns itself, and takes what is free or asks an owner to hand a lease over. [`worker`] tells how it begins, works and stops.
+//! The workers of an application form a fleet without a leader: each one sees the others by their rows in the table, decides what
+//! concerns itself, and takes free leases or requests leases from their owners. [`worker`] explains how a worker starts, works
+//! and stops.
 //!
 //! ```
 //! use kcl_core::processor::{ProcessRecordsInput, ShardRef};
@@ -40,19 +41,20 @@
 //! }
 //! ```
 //!
-//! Who needs no batches implements [`RecordHandler`], for a record at a time: [`handler`].
+//! If you do not need batches, implement [`RecordHandler`], which receives one record at a time: see [`handler`].
 //!
-//! A service runs until it is told to end: `worker.run_until(kcl_core::stop_signal()?, deadline)`. Lease tables that outlive the process
-//! are in the crates `kcl-local` (`SQLite`, for one host) and `kcl-dynamo` (DynamoDB, for any number of hosts).
+//! A service runs until it is told to stop: `worker.run_until(kcl_core::stop_signal()?, deadline)`. Lease tables that outlive the
+//! process are in the crates `kcl-local` (`SQLite`, for one host) and `kcl-dynamo` (DynamoDB, for any number of hosts).
 //!
-//! The modules are grouped by the two paths that everything here is on:
+//! The modules are grouped by two paths:
 //!
 //! ```text
 //!   the way of data        stream -> fetch -> deaggregate -> processor -> checkpoint
 //!   the way of ownership   lease table -> decide -> tenancy -> shard consumer
 //! ```
 //!
-//! A shard consumer hands nothing out without a valid lease, and a checkpoint is a write on the lease: there the two paths meet.
+//! The two paths meet in two places: a shard consumer delivers nothing without a valid lease, and a checkpoint is a write on the
+//! lease.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -106,5 +108,5 @@ pub use stream::kinesis::KinesisStream;
 pub use stream::memory::MemoryStream;
 pub use worker::Worker;
 
-/// Any error, boxed: what the calls of a [`RecordProcessor`] may return, and what the errors of this crate hold as their causes.
+/// Any error, boxed: what the calls of a [`RecordProcessor`] may return, and how the errors of this crate hold their causes.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;

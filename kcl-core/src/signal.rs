@@ -1,4 +1,4 @@
-//! The signals that end a program, as a future to stop a worker by.
+//! The signals that end a program, as a future that stops a worker.
 
 use std::fmt;
 use std::future::Future;
@@ -43,7 +43,7 @@ impl fmt::Display for Signal {
     }
 }
 
-/// Catches Ctrl-C (SIGINT) and SIGTERM from this call on; the future is done with the first of them. For
+/// Catches Ctrl-C (SIGINT) and SIGTERM from this call on; the future completes with the first of them. For
 /// [`Worker::run_until`](crate::Worker::run_until).
 ///
 /// **A Ctrl-C after the first signal is not caught**: it ends the process at once, as if nothing had ever caught it, also when a handler
@@ -51,7 +51,7 @@ impl fmt::Display for Signal {
 /// than once (`timeout` does). Neither is caught when every future of this function is dropped. (On Windows, Ctrl-C is caught for good.)
 ///
 /// # Errors
-/// The system refuses.
+/// The operating system refuses.
 ///
 /// # Panics
 /// Outside of a tokio runtime with I/O enabled.
@@ -59,7 +59,7 @@ pub fn stop_signal() -> io::Result<StopSignal> {
     Ok(StopSignal { caught: system::Signals::new()? })
 }
 
-/// The future of [`stop_signal`]. Cancel safe: polled again, by whomever, it is done with the next signal.
+/// The future of [`stop_signal`]. Cancel safe: when it is polled again, by anyone, it completes with the next signal.
 #[derive(Debug)]
 pub struct StopSignal {
     caught: system::Signals,

@@ -40,7 +40,7 @@ impl Watermark {
     pub(crate) async fn reaches(&self, level: u64) {
         loop {
             let mut raised = pin!(self.0.raised.notified());
-            // Before the look, or a raise between the two would wake nobody.
+            // Before the check, or a raise between the two would wake nobody.
             raised.as_mut().enable();
             if self.now() >= level {
                 return;

@@ -11,14 +11,15 @@ use crate::tenancy::held::{Held, Orders};
 
 use super::{CheckpointError, Delivered};
 
-/// Stores how far an application is, for one batch.
+/// Stores how far an application has processed, for one batch.
 ///
-/// It can be cloned, kept and used from any task: work that goes on after `process_records` has returned calls it when it is done.
-/// [`checkpoint`](Self::checkpoint) means the end of *this* batch, however late it is called and however many batches have followed.
+/// It can be cloned, kept and used from any task: work that continues after `process_records` has returned calls it when it is
+/// done. [`checkpoint`](Self::checkpoint) stands for the end of *this* batch, however late it is called and however many batches
+/// have followed.
 ///
-/// A position is accepted from the stored checkpoint up to what was delivered. What was accepted and stored never goes back; a
-/// worker that has lost the lease cannot store anything, however late its write arrives. Where a shard is
-/// [replayed](crate::processor::InitializeInput::begin), a position before the stored checkpoint is accepted and not written.
+/// A position is accepted if it lies between the stored checkpoint and the last delivered record. A stored checkpoint never goes
+/// back, and a worker that has lost the lease cannot store one, however late its write arrives. While a shard is
+/// [replayed](crate::processor::InitializeInput::begin), positions before the stored checkpoint are accepted and not written.
 ///
 /// ```
 /// use kcl_core::processor::ProcessRecordsInput;
@@ -67,7 +68,7 @@ use super::{CheckpointError, Delivered};
 ///
 /// # Cancel safety
 ///
-/// Dropping the future of a call is the same as not waiting for its answer: the checkpoint may be stored or not.
+/// Dropping the future of a call only stops waiting for the answer: the checkpoint may be stored or not.
 #[derive(Clone)]
 pub struct Checkpointer {
     shard: Arc<CheckpointerShared>,
@@ -140,15 +141,15 @@ impl Checkpointer {
         &self.end
     }
 
-    /// Stores that everything up to the end of this batch is done.
+    /// Stores that everything up to the end of this batch is processed.
     ///
     /// # Errors
-    /// See [`CheckpointError`]; a later batch whose end is stored already makes this one out of range.
+    /// See [`CheckpointError`]. If the end of a later batch is already stored, this one is out of range.
     pub async fn checkpoint(&self) -> Result<(), CheckpointError> {
         self.store(&self.end).await
     }
 
-    /// Stores that everything up to and with this record is done.
+    /// Stores that everything up to and including this record is processed.
     ///
     /// # Errors
     /// See [`CheckpointError`].
@@ -156,7 +157,7 @@ impl Checkpointer {
         self.store(&record.position).await
     }
 
-    /// Stores that everything up to and with this position is done.
+    /// Stores that everything up to and including this position is processed.
     ///
     /// # Errors
     /// See [`CheckpointError`].
@@ -164,9 +165,9 @@ impl Checkpointer {
         self.store(position).await
     }
 
-    /// Writes the first half of a two-phase checkpoint at the end of this batch: after a failover the next owner is given it, and
-    /// `state` with it, in [`InitializeInput::pending`](crate::processor::InitializeInput::pending). Reading begins at the last
-    /// *committed* checkpoint.
+    /// Writes the first half of a two-phase checkpoint at the end of this batch: after a failover the next owner receives it,
+    /// together with `state`, in [`InitializeInput::pending`](crate::processor::InitializeInput::pending). Reading starts at the
+    /// last *committed* checkpoint.
     ///
     /// # Errors
     /// See [`CheckpointError`].
@@ -214,7 +215,7 @@ impl fmt::Debug for Checkpointer {
     }
 }
 
-/// A checkpoint whose first half is written.
+/// A two-phase checkpoint whose first half is written.
 ///
 /// ```
 /// use kcl_core::Failure;
@@ -236,7 +237,7 @@ pub struct PreparedCheckpoint {
 }
 
 impl PreparedCheckpoint {
-    /// Where it is.
+    /// Its position.
     #[must_use]
     pub const fn position(&self) -> &Position {
         &self.at
@@ -245,7 +246,7 @@ impl PreparedCheckpoint {
     /// Writes the second half: the position becomes the stored checkpoint and what was prepared is removed.
     ///
     /// # Errors
-    /// See [`CheckpointError`]; a later checkpoint that was stored since makes this one out of range.
+    /// See [`CheckpointError`]. If a later checkpoint has been stored since, this one is out of range.
     pub async fn commit(&self) -> Result<(), CheckpointError> {
         if self.shard.is_replayed(&self.at) {
             return Ok(());

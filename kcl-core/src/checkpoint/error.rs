@@ -8,24 +8,24 @@ use crate::tenancy::held::OrderError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
-    /// It would pass what was delivered, or go back. Nothing was written.
+    /// It would pass the last delivered record, or go back. Nothing was written.
     #[error(transparent)]
     OutOfRange(#[from] Refused),
-    /// The shard is somebody else's, or done. Nothing was written, and nothing can be any more: its records after the stored
-    /// checkpoint come again at the new owner.
+    /// Another worker owns the shard, or the shard is completed. Nothing was written, and nothing can be any more: records after
+    /// the stored checkpoint are delivered again to the new owner.
     #[error("the lease of this shard is lost: its new owner goes on from the last stored checkpoint")]
     LeaseLost,
-    /// The lease table is busy or gave no answer: the checkpoint may or may not be stored. Trying again is safe.
+    /// The lease table is busy or did not respond: the checkpoint may or may not be stored. Retrying is safe.
     #[error("the checkpoint may or may not be stored, and can be tried again: {}", with_causes(&**source))]
     Throttled {
-        /// What the table said.
+        /// The error of the table.
         #[source]
         source: BoxError,
     },
     /// The lease table cannot be used; the worker stops.
     #[error("the checkpoint is not stored: {}", with_causes(&**source))]
     Unusable {
-        /// What the table said.
+        /// The error of the table.
         #[source]
         source: BoxError,
     },

@@ -1,7 +1,7 @@
-//! The last station of the way of data: an application stores how far it is.
+//! The last step of the way of data: an application stores how far it has processed.
 //!
-//! By default nothing has to be done: what `process_records` returned `Ok` for is stored by itself, see
-//! [`Checkpoints`](crate::worker::Checkpoints). A [`Checkpointer`] stores a position now, and tells when it is stored.
+//! By default this is automatic: positions for which `process_records` returned `Ok` are stored, see
+//! [`Checkpoints`](crate::worker::Checkpoints). A [`Checkpointer`] stores a position now, and says when it is stored.
 
 mod checkpointer;
 mod delivered;

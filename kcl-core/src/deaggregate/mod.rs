@@ -1,4 +1,4 @@
-//! The third station of the way of data: Kinesis records become user records.
+//! The third step of the way of data: Kinesis records become user records.
 //!
 //! The Kinesis Producer Library (KPL) packs many user records into one Kinesis record, an aggregate:
 //!
@@ -15,10 +15,10 @@
 //!
 //! (The format is described in `aggregation-format.md` of the KPL's repository.)
 //!
-//! Invariants: every Kinesis record gives at least one record, in order, but for an aggregate that holds none: it gives none, as with
-//! the KCL; no payload is copied; nothing in the input makes this panic or allocate more than in proportion to the input. What says that
-//! it is an aggregate and is not one (cut, a wrong digest, an index outside its table) is handed on as the one record that it was put as,
-//! and counted.
+//! Invariants: every Kinesis record yields at least one record, in order, except an aggregate without records, which yields none,
+//! as in the KCL. No payload is copied. No input causes a panic, or an allocation out of proportion to its size. A record that
+//! starts like an aggregate but is not a valid one (truncated, wrong digest, index outside its table) is delivered unchanged and
+//! counted.
 
 mod deaggregator;
 mod digests;

@@ -40,11 +40,11 @@ pub enum Prepared {
     Store(Pending),
 }
 
-/// Why a checkpoint is not allowed. Nothing is written.
+/// Why a checkpoint was refused. Nothing was written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refused {
-    /// It would pass records that the processor was not given.
+    /// It would pass records that were not delivered to the processor.
     #[error("a checkpoint at {wanted} passes what was delivered: {}", allowed(stored, delivered.as_ref()))]
     AheadOfDelivered {
         /// The position that was asked for.
@@ -54,7 +54,7 @@ pub enum Refused {
         /// The greatest position that the processor was given. Nothing when it was given none.
         delivered: Option<Position>,
     },
-    /// It would take the stored checkpoint back.
+    /// It would move the stored checkpoint backwards.
     #[error("a checkpoint at {wanted} goes back: {}", allowed(stored, delivered.as_ref()))]
     BehindStored {
         /// The position that was asked for.

@@ -100,7 +100,7 @@ pub enum Command {
     Initialize,
     /// Wait for a batch or for the shard's end.
     AwaitBatch,
-    /// Call `process_records` with what is not done of the batch in hand.
+    /// Call `process_records` with what is not done of the batch in flight.
     Process,
     /// Wait before what failed is tried again.
     Pause,

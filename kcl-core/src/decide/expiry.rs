@@ -6,7 +6,7 @@
 //! | | share of the failover time F | |
 //! |---|---|---|
 //! | look period P | 1/5 | every observer looks that often |
-//! | D_obs | 4/5 | F - P: what a counter may stand still before its lease is taken; with the look that makes F |
+//! | D_obs | 4/5 | F - P: what a counter may stand still before its lease is taken; with the scan that makes F |
 //! | D_own | 18/25 | 0.9 D_obs: what an owner may go on after it sent its last settled write |
 //! | renewal | 1/3 | as the KCL does |
 //! | call limit | 9/50 | D_own / 4: a call that hangs leaves room for others |
@@ -25,7 +25,7 @@ pub struct Timing {
     pub expires_after: Duration,
     /// How long an owner may hand out records after it sent its last settled write.
     pub valid_for: Duration,
-    /// How often an owner gives a sign of life.
+    /// How often an owner gives a heartbeat.
     pub renew_every: Duration,
     /// How long one call on the lease table may take.
     pub call_limit: Duration,

@@ -9,16 +9,16 @@ use std::fmt;
 
 use crate::model::{Checkpoint, Position, SequenceNumber};
 
-/// A stretch of a shard that was, or may have been, lost before it was read.
+/// A range of records of a shard that expired before it was read, or may have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DataGap {
-    /// The stored checkpoint: everything to here was processed. A sentinel when nothing of the shard was.
+    /// The stored checkpoint: everything up to here was processed. A sentinel if nothing of the shard was.
     pub after: Checkpoint,
-    /// The first record that there is after the gap. Nothing when the shard has no further one.
+    /// The first record after the gap. `None` if the shard has no more records.
     pub before: Option<Position>,
-    /// Whether the stretch is known to be out of reach. Otherwise it may also be that it held nothing: the last record of a quiet
-    /// shard ages out like any other.
+    /// Whether it is certain that the range can no longer be read. If not, the range may also have been empty: the last record of
+    /// a quiet shard expires like any other.
     pub certain: bool,
 }
 

@@ -1,7 +1,7 @@
 //! What the owner of a lease answers to one who asks for it.
 //!
 //! It is judged when the request is seen. While the lease is being drained, a requester that [`Members`] then takes for dead is refused
-//! with the next look: what is passed on to the dead is read by nobody until others find out.
+//! with the next scan: what is handed over to the dead is read by nobody until others find out.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use crate::model::{Moment, WorkerId};
 /// What to answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HandOverVerdict {
-    /// Drain it and pass it on.
+    /// Drain it and hand it over.
     PassOn,
     /// Keep it, and say so.
     Refuse(RefusalReason),
@@ -43,7 +43,7 @@ impl fmt::Display for RefusalReason {
 
 /// Judges the request of `requester` for a lease of mine. `cooling`: this lease was refused of late; `leaving`: I am stopping.
 ///
-/// It is passed on only to who has shown life within one heartbeat and one look: so long ago at most was the last heartbeat of a
+/// It is handed over only to who has shown life within one heartbeat and one scan: so long ago at most was the last heartbeat of a
 /// worker that lives seen.
 #[must_use]
 pub fn judge_request(

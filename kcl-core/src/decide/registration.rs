@@ -46,28 +46,28 @@ pub enum Why {
     /// The stream cannot push records.
     #[error("its source cannot push records: poll it")]
     Unsupported,
-    /// It is not there, and was given by its ARN.
+    /// It does not exist, and was given by its ARN.
     #[error("it is not there, and one that is given by its ARN is not made: register it, or give a name instead")]
     Missing,
-    /// The stream itself is not there.
+    /// The stream does not exist.
     #[error("there is no such stream")]
     NoStream,
-    /// The stream has as many as it may have.
+    /// The stream has reached its limit of consumers.
     #[error(
         "the stream has accepted no further consumer for {0:?}: the limits are 20 a stream (50 in some modes) and 5 being registered at a \
          time. Remove one, use an existing one, or poll"
     )]
     Limit(Duration),
-    /// It is refused.
+    /// Access is denied.
     #[error(
         "the service refuses it: needed are the rights kinesis:DescribeStreamConsumer and kinesis:RegisterStreamConsumer on the stream \
          and its consumers, and kinesis:SubscribeToShard on the consumer"
     )]
     Refused,
-    /// It was being made or removed for too long.
+    /// It was being created or removed for too long.
     #[error("it did not become ACTIVE within {0:?}")]
     NotActive(Duration),
-    /// The service gave no useful answer for too long.
+    /// The service gave no useful response for too long.
     #[error("there was no answer within {0:?}")]
     NoAnswer(Duration),
 }

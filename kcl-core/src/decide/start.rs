@@ -12,24 +12,24 @@
 
 use crate::model::{Checkpoint, Position};
 
-/// Where reading begins, as a processor says it in `initialize`.
+/// Where reading starts, as chosen by a processor in `initialize`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Start {
-    /// Behind the stored checkpoint.
+    /// After the stored checkpoint.
     #[default]
     Checkpoint,
-    /// At the oldest record that the stream still has: all of it comes again.
+    /// At the oldest record that the stream still has: everything since then is delivered again.
     TrimHorizon,
-    /// Behind this position, which is not after the stored checkpoint: what lies between the two comes again. For a sink that was
-    /// restored from a backup.
+    /// After this position, which is at or before the stored checkpoint: the records between the two are delivered again. For a
+    /// sink that was restored from a backup.
     After(Position),
-    /// Behind this position, though it is after the stored checkpoint: **what lies between the two is never given to a processor.** For a
-    /// sink that has it already.
+    /// After this position, even if it is after the stored checkpoint: **records between the two are never delivered.** For a
+    /// sink that has them already.
     SkipTo(Position),
 }
 
-/// A start would leave records out, and does not say so.
+/// A start that would skip records without saying so.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "cannot begin after {wanted}: that would skip records after the checkpoint {stored}. Expected a position up to it; \
@@ -37,7 +37,7 @@ pub enum Start {
 )]
 #[non_exhaustive]
 pub struct StartRefused {
-    /// The position that was asked for.
+    /// The requested position.
     pub wanted: Position,
     /// The stored checkpoint.
     pub stored: Checkpoint,

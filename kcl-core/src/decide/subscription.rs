@@ -1,7 +1,7 @@
 //! When one shard may be subscribed to again, after its subscription ended, broke or was refused.
 //!
 //! ```text
-//!   it ended in good order        at once            (after five minutes it always does)
+//!   it ended gracefully        at once            (after five minutes it always does)
 //!   it broke, or was refused      after 250 ms, doubled up to 1.8 s, each drawn with jitter
 //!   busy                          a second after the last call, with little jitter, and never longer
 //!   refused for its rate          after 1 s, doubled up to 10 s: who asks again sooner stays refused
@@ -26,7 +26,7 @@ use super::backoff::Backoff;
 pub enum Happened {
     /// It gave an event, perhaps an empty one.
     Delivered,
-    /// It ended in good order.
+    /// It ended gracefully.
     Ended,
     /// It gave nothing for too long and was dropped.
     Silent,

@@ -8,17 +8,19 @@ mod events;
 
 use events::LargeEvents;
 
-/// The memory that fetched records may take, shared by all the shards of a worker, or of several workers.
+/// The memory that fetched records may take, shared by all shards of a worker, or of several workers.
 ///
-/// Half of it is set aside in equal parts, one a shard: what a shard may always have for one page, whatever the others hold. The
-/// rest is for larger pages and for prefetching, to whoever asks first. Cloning gives another handle on the same budget.
+/// Half of it is reserved in equal parts, one for each shard: this is what a shard may always use for one page, whatever the
+/// others hold. The rest is for larger pages and for prefetching, first come, first served. A clone is another handle to the same
+/// budget.
 ///
-/// What is counted is what a page occupies, from the request (by the size of the shard's records so far) until its batch is done.
-/// The count goes above the budget for a while in three cases. The service may answer with larger records than expected: until that batch
-/// is done, and the next requests are smaller. A shard that begins when others hold everything reads one record at a time: it must
-/// not wait for handlers of others, and its part is free when their batches are done. And an event of a subscription comes whole: one
-/// that is larger than what is set aside for its shard waits for room among the rest, but when for a second none has been received,
-/// because handlers stand still, the first that waits is received all the same.
+/// The budget counts what a page occupies, from its request (estimated from the shard's records so far) until its batch is
+/// processed. The count exceeds the budget temporarily in three cases. First, the service may return larger records than
+/// expected: this lasts until that batch is processed, and later requests are smaller. Second, a shard that starts while others
+/// hold the whole budget reads one record at a time: it must not wait for the handlers of others, and gets its part when their
+/// batches are processed. Third, a fan-out event arrives whole: one that is larger than the part reserved for its shard waits for
+/// room in the rest; but if no event has been received for a second because handlers have stalled, the first one that waits is
+/// received nevertheless.
 ///
 /// ```
 /// use kcl_core::{ByteBudget, Worker};
@@ -37,7 +39,7 @@ pub struct ByteBudget(Arc<BudgetInner>);
 /// The largest page of the service: `GetRecords` returns at most 10 MiB.
 pub(crate) const LARGEST_PAGE: usize = 10 * 1024 * 1024;
 
-/// The budget is too small to hold a page.
+/// The budget is too small for one page.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("byte budget too small: got {bytes} bytes, expected at least {LARGEST_PAGE} (10 MiB, the largest page)")]
 pub struct InvalidBudget {
@@ -66,13 +68,13 @@ struct PermitWaiter {
 }
 
 impl ByteBudget {
-    /// The default: 128 MiB. Java KCL 3.5.1 holds up to 8 MiB a *shard*.
+    /// The default: 128 MiB. Java KCL 3.5.1 holds up to 8 MiB per *shard*.
     pub const DEFAULT: usize = 128 * 1024 * 1024;
 
     /// A budget of this many bytes.
     ///
     /// # Errors
-    /// When it cannot hold the largest page that the service may send, 10 MiB.
+    /// If it is too small for the largest page that the service may send, 10 MiB.
     pub fn new(bytes: usize) -> Result<Self, InvalidBudget> {
         if bytes < LARGEST_PAGE {
             return Err(InvalidBudget { bytes });
@@ -80,13 +82,13 @@ impl ByteBudget {
         Ok(Self(Arc::new(BudgetInner { total: bytes, state: Mutex::default() })))
     }
 
-    /// The whole of it, in bytes.
+    /// The whole budget, in bytes.
     #[must_use]
     pub fn total(&self) -> usize {
         self.0.total
     }
 
-    /// What is held now, in bytes.
+    /// The part that is currently in use, in bytes.
     #[must_use]
     pub fn used(&self) -> usize {
         self.state().used

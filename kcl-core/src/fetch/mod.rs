@@ -1,15 +1,15 @@
-//! The second station of the way of data: pages come out of the stream, in order, within the byte budget.
+//! The second step of the way of data: pages are read from the stream, in order, within the byte budget.
 //!
 //! ```text
-//!   Stream --- Polling (cursor, pace, backoff) ---> Pump (prefetch) ---> Batch ---> shard consumer
+//!   Stream --- PollingFetch (cursor, pace, backoff) -> Prefetcher -> FetchItem ---> shard consumer
 //!                  ^                                                       |
 //!                  +---- ByteBudget: a permit from the request ------------+ until the batch is done
-//!   FanOut ----- Subscribed (a subscription after the other) -> the same Pump
+//!   FanOut ----- FanOutFetch (one subscription after another) -> the same Prefetcher
 //! ```
 //!
-//! Invariants: the place to resume from moves only when a page has been handed on, so an iterator that expires, a failed call or a
-//! reset never skips a record; a shard that holds nothing never waits for memory, except for a pushed event that is larger than what is
-//! set aside for it, and for that not for ever; so a stopped handler stops no other shard.
+//! Invariants: the position to resume from moves only when a page has been delivered, so an expired iterator, a failed call or a
+//! reset never skips a record. A shard that holds nothing never waits for memory, except for a pushed event that is larger than
+//! its reserved part, and then not forever; so a stalled handler stops no other shard.
 
 mod budget;
 pub mod fan_out;

@@ -108,7 +108,7 @@ impl PollingFetch {
 
     /// What an error asks for: a pause, or the end of reading.
     async fn recover(&mut self, error: Error) -> Result<Option<Fetched>, FetchError> {
-        tracing::debug!(error = %error, kind = ?error.kind, failures = self.failures, "a call of the stream failed");
+        tracing::debug!(error = %error, kind = ?error.kind, failures = self.failures, "a call to the stream failed");
         self.turns.failed(&error);
         let failures = self.failures;
         self.failures = failures.saturating_add(1);

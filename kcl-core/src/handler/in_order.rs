@@ -12,8 +12,8 @@ use super::{RecordContext, RecordHandler};
 
 /// The records of a shard one after the other.
 ///
-/// A record that fails holds up those behind it, in its shard alone: it comes again as the worker's [`OnFailure`](crate::OnFailure) says,
-/// and what precedes it is done and not given again.
+/// A record that fails delays the records after it, in its own shard only: it is delivered again as the worker's
+/// [`OnFailure`](crate::OnFailure) says, and the records before it are processed and not delivered again.
 pub fn in_order<H: RecordHandler>(handler: H) -> InOrder<H> {
     InOrder { handler: Arc::new(handler) }
 }

@@ -1,4 +1,4 @@
-//! Handlers of single records, for applications that need no batches.
+//! Handlers of single records, for applications that do not need batches.
 //!
 //! An application implements [`RecordHandler`]; one value of it serves all the shards of a worker. An adapter makes a
 //! [`RecordProcessorFactory`](crate::RecordProcessorFactory) of it:

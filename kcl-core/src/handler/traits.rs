@@ -5,30 +5,30 @@ use crate::model::{Record, ShardRef, Timestamp};
 
 /// What an application does with one record.
 ///
-/// One value serves all the shards of a worker, at the same time: what they share, such as a pool of connections, is a field of it.
-/// A panic counts as an error.
+/// One value serves all the shards of a worker concurrently: what they share, such as a connection pool, is a field of it. A
+/// panic counts as an error.
 pub trait RecordHandler: Send + Sync + 'static {
-    /// Does the work of this record. `Ok` means that it is done, and need not come again.
+    /// Processes this record. `Ok` means that it is processed and need not be delivered again.
     ///
-    /// The future is dropped before it is done when the worker is dropped, and when the shard is no longer this worker's: the record
-    /// then comes again, there or here. A record may come more than once in any case.
+    /// The future is dropped unfinished when the worker is dropped, or when the worker loses the shard: the record is then
+    /// delivered again, there or here. A record may be delivered more than once in any case.
     ///
     /// # Errors
-    /// Any error means that the record is not done. What follows is the worker's [`OnFailure`](crate::OnFailure): by default the record
-    /// comes again after a pause.
+    /// Any error means that the record is not processed. The worker's [`OnFailure`](crate::OnFailure) decides what happens: by
+    /// default the record is delivered again after a pause.
     fn handle(&self, record: &Record, context: &RecordContext) -> impl Future<Output = Result<(), BoxError>> + Send;
 }
 
-/// What a [`RecordHandler`] is told beside the record.
+/// What a [`RecordHandler`] receives along with the record.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RecordContext {
     /// The shard that the record came from.
     pub shard: ShardRef,
-    /// How often the record has been given to this owner of the shard: 1, or more after a failure.
+    /// How often the record has been delivered to this owner of the shard: 1, or more after a failure.
     pub attempt: u32,
-    /// How old the newest record of its batch was against the tip of the shard when it was fetched.
+    /// How far the newest record of its batch was behind the tip of the shard when it was fetched.
     pub millis_behind_latest: Option<u64>,
-    /// When the record came from the service.
+    /// When the record arrived from the service.
     pub fetched_at: Timestamp,
 }

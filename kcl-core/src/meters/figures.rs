@@ -59,37 +59,37 @@ macro_rules! figures {
 }
 
 figures! {
-    RECORDS = Counter "kcl_records_processed_total", Count, "User records in batches that were processed.";
-    BYTES = Counter "kcl_data_processed_bytes_total", Bytes, "The content of the user records that were processed.";
-    LAG = Gauge "kcl_behind_latest_seconds", Seconds, "How far behind its tip a shard is processed; it grows while the shard stands still.";
-    UNDONE = Gauge "kcl_oldest_undone_age_seconds", Seconds, "The age of the oldest record of a shard that was fetched and is not done; 0 when there is none.";
-    HELD = Gauge "kcl_lease_held", Count, "1 while this worker holds the lease of a shard, 0 afterwards.";
-    PROCESS = Histogram "kcl_process_records_duration_seconds", Seconds, "One call of process_records.";
-    INITIALIZE = Histogram "kcl_initialize_duration_seconds", Seconds, "One call of initialize.";
-    PROCESS_FAILED = Counter "kcl_process_records_failures_total", Count, "Calls of process_records that failed.";
-    GET_RECORDS = Histogram "kcl_get_records_duration_seconds", Seconds, "One answer of GetRecords.";
-    THROTTLED = Counter "kcl_get_records_throttled_total", Count, "Calls of GetRecords that the service refused for their rate.";
-    RETRIED = Counter "kcl_get_records_retries_total", Count, "Other calls of GetRecords that failed and were made again.";
-    EXPIRED = Counter "kcl_expired_iterators_total", Count, "Iterators that had to be made anew.";
-    SUBSCRIBED = Counter "kcl_subscriptions_opened_total", Count, "Subscriptions that SubscribeToShard has made.";
-    SUBSCRIPTION_ENDS = Counter "kcl_subscriptions_ended_total", Count, "Subscriptions that are over, by their cause.";
-    SUBSCRIBE_REFUSED = Counter "kcl_subscribe_to_shard_refused_total", Count, "Calls of SubscribeToShard that made no subscription, by their cause.";
-    SUBSCRIBE = Histogram "kcl_subscribe_to_shard_duration_seconds", Seconds, "One call of SubscribeToShard, up to its first answer.";
-    EVENTS = Counter "kcl_subscription_events_total", Count, "Events that came by subscriptions.";
-    EMPTY_EVENTS = Counter "kcl_subscription_empty_events_total", Count, "Events without a record.";
-    EVENT_BYTES = Counter "kcl_subscription_received_bytes_total", Bytes, "The content of the records that came by subscriptions.";
-    EVENT_WAIT = Histogram "kcl_subscription_wait_seconds", Seconds, "One wait for an event.";
-    AGGREGATES = Counter "kcl_aggregates_total", Count, "Kinesis records that were aggregates and were taken apart.";
-    CORRUPT = Counter "kcl_corrupt_aggregates_total", Count, "Kinesis records that begin like an aggregate and are none.";
-    OUT_OF_RANGE = Counter "kcl_user_records_out_of_range_total", Count, "User records outside of the hash key range of their shard.";
-    ENDS_REFUSED = Counter "kcl_shard_ends_refused_total", Count, "Answers that said that a shard has ended while it was listed open.";
-    GAPS = Counter "kcl_data_gaps_total", Count, "Stretches of a shard that were, or may have been, lost to retention.";
-    CHECKPOINT = Histogram "kcl_checkpoint_duration_seconds", Seconds, "One call of a Checkpointer, from the order to its acknowledgement.";
+    RECORDS = Counter "kcl_records_processed_total", Count, "User records processed.";
+    BYTES = Counter "kcl_data_processed_bytes_total", Bytes, "Bytes of data in the user records processed.";
+    LAG = Gauge "kcl_behind_latest_seconds", Seconds, "How far processing is behind the tip of the shard; grows while the shard is not processed.";
+    UNDONE = Gauge "kcl_oldest_undone_age_seconds", Seconds, "Age of the oldest record that was fetched but not yet processed; 0 if there is none.";
+    HELD = Gauge "kcl_lease_held", Count, "1 while this worker holds the lease of the shard, 0 afterwards.";
+    PROCESS = Histogram "kcl_process_records_duration_seconds", Seconds, "Duration of a call to process_records.";
+    INITIALIZE = Histogram "kcl_initialize_duration_seconds", Seconds, "Duration of a call to initialize.";
+    PROCESS_FAILED = Counter "kcl_process_records_failures_total", Count, "Calls to process_records that failed.";
+    GET_RECORDS = Histogram "kcl_get_records_duration_seconds", Seconds, "Duration of a GetRecords call that was answered.";
+    THROTTLED = Counter "kcl_get_records_throttled_total", Count, "GetRecords calls that the service throttled.";
+    RETRIED = Counter "kcl_get_records_retries_total", Count, "GetRecords calls that failed for another reason and were retried.";
+    EXPIRED = Counter "kcl_expired_iterators_total", Count, "Shard iterators that expired and had to be replaced.";
+    SUBSCRIBED = Counter "kcl_subscriptions_opened_total", Count, "Subscriptions opened by SubscribeToShard.";
+    SUBSCRIPTION_ENDS = Counter "kcl_subscriptions_ended_total", Count, "Subscriptions that ended, by cause.";
+    SUBSCRIBE_REFUSED = Counter "kcl_subscribe_to_shard_refused_total", Count, "SubscribeToShard calls that opened no subscription, by cause.";
+    SUBSCRIBE = Histogram "kcl_subscribe_to_shard_duration_seconds", Seconds, "Duration of a SubscribeToShard call up to its first response.";
+    EVENTS = Counter "kcl_subscription_events_total", Count, "Events received by subscriptions.";
+    EMPTY_EVENTS = Counter "kcl_subscription_empty_events_total", Count, "Events received without a record.";
+    EVENT_BYTES = Counter "kcl_subscription_received_bytes_total", Bytes, "Bytes of data in the records received by subscriptions.";
+    EVENT_WAIT = Histogram "kcl_subscription_wait_seconds", Seconds, "Time spent waiting for one event.";
+    AGGREGATES = Counter "kcl_aggregates_total", Count, "Kinesis records that were aggregates and were deaggregated.";
+    CORRUPT = Counter "kcl_corrupt_aggregates_total", Count, "Kinesis records that start like an aggregate but are not a valid one.";
+    OUT_OF_RANGE = Counter "kcl_user_records_out_of_range_total", Count, "User records outside the hash key range of their shard.";
+    ENDS_REFUSED = Counter "kcl_shard_ends_refused_total", Count, "Responses that said a shard had ended while it was listed as open.";
+    GAPS = Counter "kcl_data_gaps_total", Count, "Ranges of records that expired unread, or may have.";
+    CHECKPOINT = Histogram "kcl_checkpoint_duration_seconds", Seconds, "Duration of a call to a Checkpointer, until the checkpoint was acknowledged.";
     LEASES = Gauge "kcl_leases", Count, "Leases that this worker holds.";
-    TAKEN = Counter "kcl_leases_taken_total", Count, "Leases that this worker took or made.";
-    LOST = Counter "kcl_leases_lost_total", Count, "Leases that this worker lost against its will.";
-    BUDGET = Gauge "kcl_byte_budget_used_bytes", Bytes, "The memory that the byte budget counts.";
-    HAPPENED = Counter "kcl_events_total", Count, "Events of the worker, by their kind.";
+    TAKEN = Counter "kcl_leases_taken_total", Count, "Leases that this worker took or created.";
+    LOST = Counter "kcl_leases_lost_total", Count, "Leases that this worker lost involuntarily.";
+    BUDGET = Gauge "kcl_byte_budget_used_bytes", Bytes, "Memory counted against the byte budget.";
+    HAPPENED = Counter "kcl_events_total", Count, "Events of the worker, by kind.";
 }
 
 #[cfg(test)]

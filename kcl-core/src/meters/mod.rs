@@ -1,49 +1,49 @@
-//! What is measured, through the [`metrics`] facade. An application installs the recorder of its choice before it builds a worker
-//! (`examples/08_metrics.rs` does it for Prometheus); without one, measuring costs next to nothing. A worker tells the recorder the unit
-//! and the meaning of each figure when it begins to run.
+//! The metrics, through the [`metrics`] facade. An application installs the recorder of its choice before it builds a worker
+//! (`examples/08_metrics.rs` does it for Prometheus); without one, metrics cost next to nothing. When a worker starts, it tells
+//! the recorder the unit and the meaning of each metric.
 //!
 //! Names and units follow the conventions of Prometheus: the prefix `kcl_`, seconds and bytes, `_total` for counters.
 //!
-//! **Labels.** `stream`, `region`, `account` and `shard` stand with each figure that belongs to a shard: two streams of one name are two
-//! series. `worker` is the worker's id where the application gave it one, and is left out where the id is drawn at random, as each start
-//! would make new series; [`Builder::worker_label`](crate::worker::Builder::worker_label) decides otherwise.
+//! **Labels.** `stream`, `region`, `account` and `shard` label each metric of a shard: two streams with the same name are two series.
+//! `worker` is the worker's id if the application set one, and is left out if the id is random, as each start would create new series;
+//! [`Builder::worker_label`](crate::worker::Builder::worker_label) can change this.
 //!
 //! **When a shard is given up** its gauges do not keep their last value: `kcl_behind_latest_seconds` and
-//! `kcl_oldest_undone_age_seconds` are NaN from then on, and `kcl_lease_held` is 0. (A gauge of the facade cannot be removed.) An alarm
-//! on the lag of a stream is `max by (stream, region, account) (kcl_behind_latest_seconds)`: it passes over what is NaN.
+//! `kcl_oldest_undone_age_seconds` are NaN from then on, and `kcl_lease_held` is 0. (The facade cannot remove a gauge.) An alarm on the
+//! lag of a stream is `max by (stream, region, account) (kcl_behind_latest_seconds)`, which ignores NaN.
 //!
 //! | name | kind, unit | the KCL's name | what |
 //! |---|---|---|---|
-//! | `kcl_records_processed_total` | counter | `RecordsProcessed` | user records in batches that were processed |
-//! | `kcl_data_processed_bytes_total` | counter, bytes | `DataBytesProcessed` | their content |
+//! | `kcl_records_processed_total` | counter | `RecordsProcessed` | user records processed |
+//! | `kcl_data_processed_bytes_total` | counter, bytes | `DataBytesProcessed` | bytes of data in them |
 //! | `kcl_behind_latest_seconds` | gauge, seconds | `MillisBehindLatest` | the lag of the shard: the greatest of what the last answer said, the age of the oldest record that is not done, and the time without an answer once it is longer than usual. It grows while a shard stands still, whatever the cause |
-//! | `kcl_oldest_undone_age_seconds` | gauge, seconds | | the age of the oldest record that was fetched and is not done; 0 when there is none |
+//! | `kcl_oldest_undone_age_seconds` | gauge, seconds | | the age of the oldest record that was fetched but not yet processed; 0 if there is none |
 //! | `kcl_lease_held` | gauge, 1 or 0 | | whether this worker holds the lease of the shard |
-//! | `kcl_process_records_duration_seconds` | histogram, seconds | `RecordProcessor.processRecords.Time` | one call of `process_records` |
-//! | `kcl_initialize_duration_seconds` | histogram, seconds | `RecordProcessor.initialize.Time` | one call of `initialize` |
-//! | `kcl_process_records_failures_total` | counter | `RecordProcessor.processRecords.Success` (0) | calls of `process_records` that failed |
-//! | `kcl_get_records_duration_seconds` | histogram, seconds | `KinesisDataFetcher.getRecords.Time` | one answer of `GetRecords` |
-//! | `kcl_get_records_throttled_total` | counter | | `GetRecords` that the service refused for their rate |
-//! | `kcl_get_records_retries_total` | counter | `KinesisDataFetcher.getRecords.Success` (0) | other `GetRecords` that were tried again |
-//! | `kcl_expired_iterators_total` | counter | `ExpiredIterator` | iterators that had to be made anew |
-//! | `kcl_subscriptions_opened_total` | counter | | subscriptions that `SubscribeToShard` has made |
-//! | `kcl_subscriptions_ended_total` | counter | | how they were over, by the label `cause`: `ended` (as they do after five minutes), `shard_end`, `silent`, `reset`, `busy` (another subscription took over), `throttled`, `gone`, `denied`, `refused`, `dropped` (the shard is not read here any more) |
-//! | `kcl_subscribe_to_shard_refused_total` | counter | | calls of `SubscribeToShard` that made none, by the label `cause`, with the same values |
-//! | `kcl_subscribe_to_shard_duration_seconds` | histogram, seconds | | one call of `SubscribeToShard`, up to its first answer |
-//! | `kcl_subscription_events_total` | counter | | events that came |
-//! | `kcl_subscription_empty_events_total` | counter | | those of them without a record |
-//! | `kcl_subscription_received_bytes_total` | counter, bytes | | the content of the others, with the record that each subscription after the first begins at |
-//! | `kcl_subscription_wait_seconds` | histogram, seconds | | one wait for an event |
-//! | `kcl_aggregates_total` | counter | | Kinesis records that were aggregates and were taken apart |
-//! | `kcl_corrupt_aggregates_total` | counter | | Kinesis records that begin like an aggregate and are none, handed on as they are |
-//! | `kcl_user_records_out_of_range_total` | counter | | user records outside the shard's hash key range, handed on or dropped as set |
-//! | `kcl_shard_ends_refused_total` | counter | | answers that said that the shard has ended while it was listed open; it was read on where it was |
-//! | `kcl_data_gaps_total` | counter | | stretches that were, or may have been, lost to retention |
-//! | `kcl_checkpoint_duration_seconds` | histogram, seconds | `UpdateLease.Time` | one call of a `Checkpointer`, from the order to its acknowledgement |
+//! | `kcl_process_records_duration_seconds` | histogram, seconds | `RecordProcessor.processRecords.Time` | duration of a call to `process_records` |
+//! | `kcl_initialize_duration_seconds` | histogram, seconds | `RecordProcessor.initialize.Time` | duration of a call to `initialize` |
+//! | `kcl_process_records_failures_total` | counter | `RecordProcessor.processRecords.Success` (0) | calls to `process_records` that failed |
+//! | `kcl_get_records_duration_seconds` | histogram, seconds | `KinesisDataFetcher.getRecords.Time` | duration of a `GetRecords` call that was answered |
+//! | `kcl_get_records_throttled_total` | counter | | `GetRecords` calls that the service throttled |
+//! | `kcl_get_records_retries_total` | counter | `KinesisDataFetcher.getRecords.Success` (0) | `GetRecords` calls that failed for another reason and were retried |
+//! | `kcl_expired_iterators_total` | counter | `ExpiredIterator` | shard iterators that expired and had to be replaced |
+//! | `kcl_subscriptions_opened_total` | counter | | subscriptions opened by `SubscribeToShard` |
+//! | `kcl_subscriptions_ended_total` | counter | | subscriptions that ended, by the label `cause`: `ended` (as they do after five minutes), `shard_end`, `silent`, `reset`, `busy` (another subscription took over), `throttled`, `gone`, `denied`, `refused`, `dropped` (the shard is not read here any more) |
+//! | `kcl_subscribe_to_shard_refused_total` | counter | | `SubscribeToShard` calls that opened none, by the label `cause`, with the same values |
+//! | `kcl_subscribe_to_shard_duration_seconds` | histogram, seconds | | duration of a `SubscribeToShard` call up to its first response |
+//! | `kcl_subscription_events_total` | counter | | events received |
+//! | `kcl_subscription_empty_events_total` | counter | | events received without a record |
+//! | `kcl_subscription_received_bytes_total` | counter, bytes | | bytes of data in the records received, including the record at which each subscription after the first starts |
+//! | `kcl_subscription_wait_seconds` | histogram, seconds | | time spent waiting for one event |
+//! | `kcl_aggregates_total` | counter | | Kinesis records that were aggregates and were deaggregated |
+//! | `kcl_corrupt_aggregates_total` | counter | | Kinesis records that start like an aggregate but are not a valid one; delivered unchanged |
+//! | `kcl_user_records_out_of_range_total` | counter | | user records outside the shard's hash key range, delivered or dropped as configured |
+//! | `kcl_shard_ends_refused_total` | counter | | responses that said the shard had ended while it was listed as open; reading continued where it was |
+//! | `kcl_data_gaps_total` | counter | | ranges of records that expired unread, or may have |
+//! | `kcl_checkpoint_duration_seconds` | histogram, seconds | `UpdateLease.Time` | duration of a call to a `Checkpointer`, until the checkpoint was acknowledged |
 //! | `kcl_leases` | gauge | `CurrentLeases` | leases that this worker holds |
-//! | `kcl_leases_taken_total` | counter | `TakenLeases` | leases that it took or made |
-//! | `kcl_leases_lost_total` | counter | `LostLeases` | leases that it lost against its will |
-//! | `kcl_byte_budget_used_bytes` | gauge, bytes | | what the byte budget counts |
+//! | `kcl_leases_taken_total` | counter | `TakenLeases` | leases that it took or created |
+//! | `kcl_leases_lost_total` | counter | `LostLeases` | leases that it lost involuntarily |
+//! | `kcl_byte_budget_used_bytes` | gauge, bytes | | memory counted against the byte budget |
 //! | `kcl_events_total` | counter | | [events](crate::worker::Event) of the worker by the label `event`, the name of the kind in snake case, for example `handler_failed` |
 
 use std::fmt;

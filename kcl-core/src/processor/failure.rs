@@ -3,10 +3,10 @@ use std::fmt;
 use crate::BoxError;
 use crate::model::Position;
 
-/// Why a batch was not processed, and how far it was.
+/// Why a batch could not be processed, and how far processing got.
 ///
-/// Any error becomes a failure of the whole batch with `?`. A handler that knows which record failed says so with [`Failure::at`]:
-/// what precedes that record counts as done and is not handed out again.
+/// Any error becomes a failure of the whole batch with `?`. A handler that knows which record failed can name it with
+/// [`Failure::at`]: the records before it count as processed and are not delivered again.
 ///
 /// ```
 /// use kcl_core::{Failure, model::Record};
@@ -24,22 +24,22 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// The batch failed at this record; all before it is done.
+    /// The batch failed at this record; all records before it are processed.
     pub fn at(record: &crate::model::Record, source: impl Into<BoxError>) -> Self {
         Self { at: Some(record.position.clone()), source: source.into() }
     }
 
-    /// The batch failed at this position; all before it is done.
+    /// The batch failed at this position; everything before it is processed.
     pub fn at_position(at: Position, source: impl Into<BoxError>) -> Self {
         Self { at: Some(at), source: source.into() }
     }
 
-    /// The batch failed, nobody knows where.
+    /// The batch failed at an unknown record.
     pub fn new(source: impl Into<BoxError>) -> Self {
         Self { at: None, source: source.into() }
     }
 
-    /// Where the batch failed, if the handler said so.
+    /// The position at which the batch failed, if the handler named it.
     #[must_use]
     pub const fn position(&self) -> Option<&Position> {
         self.at.as_ref()
@@ -116,12 +116,13 @@ impl fmt::Display for Failure {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnFailure {
-    /// It is handed out again after a growing pause, from behind what is done, for as long as it takes. The lease is kept.
+    /// The batch is delivered again after a growing pause, starting after what is processed, for as long as it takes. The lease
+    /// is kept.
     #[default]
     Retry,
-    /// The worker stops; the cause is what `run` returns. Nothing of the batch that is not done is passed.
+    /// The worker stops, and `run` returns the cause. The checkpoint does not pass what is not processed.
     Stop,
-    /// The record that the failure names is passed, and only that one; the rest of the batch is handed out again. A failure
-    /// that names no record is tried again, because nobody can say which record to pass.
+    /// The record that the failure names is skipped, and only that one; the rest of the batch is delivered again. A failure that
+    /// names no record is retried, because it is unknown which record to skip.
     Skip,
 }

@@ -6,34 +6,36 @@ use crate::model::{Checkpoint, ChildShard, Fence, LossReason, Moment, Pending, S
 
 use super::Records;
 
-/// What [`initialize`](super::RecordProcessor::initialize) is given.
+/// The input of [`initialize`](super::RecordProcessor::initialize).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct InitializeInput {
     /// The shard.
     pub shard: ShardRef,
-    /// Who works on it now.
+    /// The worker that holds its lease.
     pub worker: WorkerId,
-    /// How far it has been processed; a sentinel when nothing is done.
+    /// The stored checkpoint: how far the shard has been processed; a sentinel if nothing is processed yet.
     pub checkpoint: Checkpoint,
-    /// A checkpoint that an earlier owner prepared and did not commit. Its records come again, unless it is committed now.
+    /// A checkpoint that an earlier owner prepared and did not commit. Its records are delivered again, unless it is committed
+    /// now.
     pub pending: Option<Pending>,
-    /// Larger than that of every earlier owner of the shard.
+    /// A number that is larger than that of every earlier owner of the shard.
     pub fence: Fence,
     /// Stores what [`pending`](Self::pending) says, at once: its end is that position. For a two-phase checkpoint whose work turns out to be
     /// published, so that its records need not come again. Nothing when nothing is pending at a position.
     pub checkpointer: Option<Checkpointer>,
-    /// The call for this acquisition: 1, or more after a failure.
+    /// The number of this call for this acquisition: 1, or more after a failure.
     pub attempt: u32,
     pub(crate) start: StartCell,
 }
 
 impl InitializeInput {
-    /// Begins to read elsewhere than at the stored checkpoint, when `initialize` succeeds. The last word of a call counts.
+    /// Starts reading somewhere other than at the stored checkpoint, once `initialize` succeeds. The last call counts.
     ///
-    /// The stored checkpoint stays as it is, and so does what retention has deleted: that is told as a gap. What comes again before
-    /// the stored checkpoint is done without being stored: a [`Checkpointer`] accepts its positions and writes nothing. The next owner
-    /// of the shard begins at the checkpoint again, unless its own `initialize` says otherwise; shards that are done do not come again.
+    /// The stored checkpoint does not change, and records deleted by retention stay deleted: they are reported as a gap. Records
+    /// that come again from before the stored checkpoint are processed without being stored: a [`Checkpointer`] accepts their
+    /// positions and writes nothing. The next owner of the shard starts at the checkpoint again, unless its own `initialize`
+    /// chooses otherwise; completed shards are not read again.
     ///
     /// ```
     /// use kcl_core::model::Position;
@@ -51,7 +53,7 @@ impl InitializeInput {
     /// ```
     ///
     /// # Errors
-    /// Records would be left out by it, and [`Start::SkipTo`] does not say so. Nothing changes.
+    /// It would skip records, and [`Start::SkipTo`] was not used. Nothing changes.
     pub fn begin(&self, start: Start) -> Result<(), StartRefused> {
         begin(&self.checkpoint, &start)?;
         self.start.set(start);
@@ -73,7 +75,7 @@ impl StartCell {
     }
 }
 
-/// What [`process_records`](super::RecordProcessor::process_records) is given.
+/// The input of [`process_records`](super::RecordProcessor::process_records).
 ///
 /// ```
 /// use kcl_core::Failure;
@@ -94,63 +96,63 @@ impl StartCell {
 pub struct ProcessRecordsInput {
     /// The shard.
     pub shard: ShardRef,
-    /// The records, taken out of their aggregates. Never empty.
+    /// The user records, deaggregated. Never empty.
     pub records: Records,
     /// Stores progress up to the end of this batch, or within it.
     pub checkpointer: Checkpointer,
-    /// How old the newest record of the batch was against the tip of the shard when it was fetched. 0: nothing followed it then. A server
-    /// that says 0 beside as many records as were asked for is not believed.
+    /// How far the newest record of the batch was behind the tip of the shard when it was fetched. 0: no record followed it then.
+    /// A server that returns 0 with as many records as were requested is not believed.
     pub millis_behind_latest: Option<u64>,
-    /// The batch is the last of its shard, and the listing has confirmed it. An end that is confirmed later than 2 s after the batch came
-    /// is told by [`shard_ended`](super::RecordProcessor::shard_ended) alone.
+    /// The batch is the last of its shard, and the listing has confirmed it. An end that is confirmed more than 2 s after the
+    /// batch arrived is only reported by [`shard_ended`](super::RecordProcessor::shard_ended).
     pub is_at_shard_end: bool,
-    /// The shards that follow, with the last batch of a shard.
+    /// The child shards, with the last batch of a shard.
     pub child_shards: Vec<ChildShard>,
-    /// How often records of this batch have been handed out to this processor: 1, or more after a failure.
+    /// How often records of this batch have been delivered to this processor: 1, or more after a failure.
     pub attempt: u32,
-    /// When the batch came from the service.
+    /// When the batch arrived from the service.
     pub fetched_at: Timestamp,
     pub(crate) fetched: Moment,
     pub(crate) handed_out: Moment,
 }
 
 impl ProcessRecordsInput {
-    /// How long the batch lay between the service and this call.
+    /// How long the batch waited between its arrival and this call.
     #[must_use]
     pub const fn time_spent_in_cache(&self) -> std::time::Duration {
         self.handed_out.since(self.fetched)
     }
 }
 
-/// What [`lease_lost`](super::RecordProcessor::lease_lost) is given.
+/// The input of [`lease_lost`](super::RecordProcessor::lease_lost).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LeaseLostInput {
     /// The shard.
     pub shard: ShardRef,
-    /// Why the shard is not this processor's any more.
+    /// Why the shard no longer belongs to this processor.
     pub reason: LossReason,
 }
 
-/// What [`shard_ended`](super::RecordProcessor::shard_ended) is given.
+/// The input of [`shard_ended`](super::RecordProcessor::shard_ended).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ShardEndedInput {
     /// The shard.
     pub shard: ShardRef,
-    /// The shards that follow, as far as the service named them.
+    /// The child shards, as far as the service named them.
     pub child_shards: Vec<ChildShard>,
-    /// The call for this acquisition: 1, or more after a failure.
+    /// The number of this call for this acquisition: 1, or more after a failure.
     pub attempt: u32,
 }
 
-/// What [`shutdown_requested`](super::RecordProcessor::shutdown_requested) is given.
+/// The input of [`shutdown_requested`](super::RecordProcessor::shutdown_requested).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ShutdownRequestedInput {
     /// The shard.
     pub shard: ShardRef,
-    /// Stores progress up to the last record that `process_records` has returned `Ok` for: a batch that failed is not passed.
-    /// Nothing when nothing of the shard is done.
+    /// Stores progress up to the last record for which `process_records` has returned `Ok`: a failed batch is not passed. `None`
+    /// if nothing of the shard has been processed.
     pub checkpointer: Option<Checkpointer>,
 }

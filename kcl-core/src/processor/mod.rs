@@ -1,6 +1,6 @@
-//! The users' side: what an application implements, and what it is given.
+//! What an application implements, and what it receives.
 //!
-//! One [`RecordProcessor`] is made for each acquisition of a shard. The order of its calls:
+//! One [`RecordProcessor`] is created for each acquisition of a shard. The order of its calls:
 //!
 //! ```text
 //!   initialize (until it succeeds)
@@ -9,8 +9,8 @@
 //!     -> exactly one of  shard_ended | lease_lost
 //! ```
 //!
-//! Calls of one shard never overlap; different shards run at the same time. A processor whose `initialize` never succeeded
-//! is dropped without a further call.
+//! Calls for one shard never overlap; different shards run concurrently. A processor whose `initialize` never succeeded is
+//! dropped without another call.
 
 mod erased;
 mod failure;

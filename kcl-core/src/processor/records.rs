@@ -5,7 +5,8 @@ use crate::model::{Position, Record};
 
 /// The records of a batch: a slice that can be kept. Cloning it copies nothing.
 ///
-/// Keeping a clone after the call of `process_records` keeps the memory too, outside of what the byte budget counts.
+/// A clone that is kept after the call of `process_records` keeps its memory allocated, which the byte budget then no longer
+/// counts.
 #[derive(Clone, Debug)]
 pub struct Records {
     all: Arc<Vec<Record>>,

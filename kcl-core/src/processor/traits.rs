@@ -6,11 +6,11 @@ use super::{Failure, InitializeInput, LeaseLostInput, ProcessRecordsInput, Shard
 
 /// What an application does with the records of one shard.
 ///
-/// Only [`process_records`](Self::process_records) has to be written. See the [module](crate::processor) for the order of the calls.
-/// A panic in any call counts as an error of that call.
+/// Only [`process_records`](Self::process_records) is required. See the [module](crate::processor) for the order of the calls. A
+/// panic in a call counts as an error of that call.
 ///
-/// Calls are not cancelled while the worker lives. A call that takes longer than the worker's handler budget
-/// loses the lease; what it then stores is refused.
+/// Calls are not cancelled while the worker runs. If a call takes longer than the handler budget of the worker, the lease is
+/// lost, and whatever the call stores afterwards is refused.
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -62,47 +62,47 @@ use super::{Failure, InitializeInput, LeaseLostInput, ProcessRecordsInput, Shard
 /// # }
 /// ```
 pub trait RecordProcessor: Send + 'static {
-    /// Comes first, and again after a pause until it succeeds. Nothing is handed out before. It may say where to begin
+    /// The first call, repeated after a pause until it succeeds. No record is delivered before. It may choose where to start
     /// ([`InitializeInput::begin`]), and commit what an earlier owner prepared ([`InitializeInput::checkpointer`]).
     ///
     /// # Errors
-    /// Any error is reported as an event and the call is repeated.
+    /// Any error is reported as an event, and the call is retried.
     fn initialize(&mut self, input: InitializeInput) -> impl Future<Output = Result<(), BoxError>> + Send {
         let _ = input;
         async { Ok(()) }
     }
 
-    /// The next records. `Ok` means that they are done.
+    /// Processes the next records. `Ok` means that they are processed.
     ///
     /// # Errors
-    /// The batch is not lost: what happens is the worker's [`OnFailure`](super::OnFailure).
+    /// The batch is not lost: the worker's [`OnFailure`](super::OnFailure) decides what happens.
     fn process_records(&mut self, input: ProcessRecordsInput) -> impl Future<Output = Result<(), Failure>> + Send;
 
-    /// The shard is somebody else's, or will be. Nothing can be stored any more.
+    /// The lease is lost: another worker owns the shard, or will. Nothing can be stored any more.
     fn lease_lost(&mut self, input: LeaseLostInput) -> impl Future<Output = ()> + Send {
         let _ = input;
         async {}
     }
 
-    /// All records of the shard have been handed out. `Ok` means that everything of this shard is done, work in the background
-    /// included: the worker then writes the shard's end, and the shards that follow begin.
+    /// Every record of the shard has been delivered. `Ok` means that everything of this shard is processed, including work in the
+    /// background: the worker then stores the shard's end, and the child shards start.
     ///
     /// # Errors
-    /// Any error is reported as an event and the call is repeated after a pause; the shard does not end before it succeeds.
+    /// Any error is reported as an event, and the call is retried after a pause; the shard does not end before it succeeds.
     fn shard_ended(&mut self, input: ShardEndedInput) -> impl Future<Output = Result<(), BoxError>> + Send {
         let _ = input;
         async { Ok(()) }
     }
 
-    /// The worker is about to give the shard up in good order. A last chance to store progress; records that are not done come again
-    /// elsewhere. `lease_lost` follows.
+    /// The worker is about to give the shard up gracefully. This is the last chance to store progress; records that are not
+    /// processed are delivered again elsewhere. `lease_lost` follows.
     fn shutdown_requested(&mut self, input: ShutdownRequestedInput) -> impl Future<Output = ()> + Send {
         let _ = input;
         async {}
     }
 }
 
-/// Makes a processor for each acquisition of a shard.
+/// Creates a processor for each acquisition of a shard.
 ///
 /// A closure will do: `|_shard: &ShardRef| MyProcessor::default()`.
 ///
@@ -138,10 +138,10 @@ pub trait RecordProcessor: Send + 'static {
 /// # drop(worker);
 /// ```
 pub trait RecordProcessorFactory: Send + Sync + 'static {
-    /// What is made.
+    /// The type of the processors.
     type Processor: RecordProcessor;
 
-    /// The processor of this shard. Called at each acquisition; should be quick and must not block.
+    /// Creates the processor of this shard. Called at each acquisition; it should be quick and must not block.
     fn processor(&self, shard: &ShardRef) -> Self::Processor;
 }
 

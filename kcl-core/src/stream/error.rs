@@ -4,35 +4,35 @@ use crate::BoxError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The cursor is no good any more: open the shard again at the last position.
+    /// The cursor has expired: open the shard again at the last position.
     Expired,
-    /// Too much was asked: try again after a longer pause.
+    /// The call was throttled: retry after a longer pause.
     Throttled,
-    /// Somebody else has it, or it is not ready yet: try again soon and steadily.
+    /// It is in use by another process, or not ready yet: retry soon and steadily.
     Busy,
-    /// The shard (or the stream) is not there any more.
+    /// The shard (or the stream) does not exist any more.
     Gone,
     /// Access to this shard is denied (IAM or KMS): stop reading it and report it.
     Denied,
-    /// The service failed this time: try again.
+    /// The service failed this time: retry.
     Transient,
-    /// This process did not get through to the service: no connection, no answer in time, credentials that have expired or are not to
-    /// be had. Try again; if it lasts, another worker may do better.
+    /// This process could not reach the service: no connection, no response in time, or credentials that have expired or are not
+    /// available. Retry; if it lasts, another worker may have more luck.
     Unreachable,
     /// It cannot work for any shard: stop the worker.
     Fatal,
 }
 
-/// Why a call of a [`Stream`](super::Stream) gave no result.
+/// Why a call to a [`Stream`](super::Stream) failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{operation}: {message}")]
 #[non_exhaustive]
 pub struct Error {
-    /// What has to be done about it.
+    /// What to do about it.
     pub kind: ErrorKind,
     /// The call that failed, as the service names it (`GetRecords`).
     pub operation: &'static str,
-    /// What the service said, with its error code; no content of records.
+    /// The message of the service, with its error code; no content of records.
     pub message: String,
     /// The cause, if there is one beneath.
     #[source]

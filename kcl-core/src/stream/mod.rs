@@ -1,4 +1,4 @@
-//! The first station of the way of data: what Kinesis does for a reader.
+//! The first step of the way of data: what a reader needs from Kinesis.
 //!
 //! [`Stream`] lists shards, opens one at a place and reads pages of raw records; [`FanOut`] has them pushed. [`memory::MemoryStream`] is a stream of one process,
 //! for tests and benchmarks; `kinesis::KinesisStream` (feature `kinesis`) is the service.

@@ -7,38 +7,38 @@ use crate::model::ShardId;
 
 use super::{Cursor, Error, FanOut, Page, ShardFilter, ShardPage, ShardPageToken, StartAt, StreamDescription};
 
-/// What one Kinesis stream does for a reader that polls.
+/// What a reader that polls needs from one Kinesis stream.
 ///
-/// Implementations do not pace and do not retry beyond what a transport does by itself: pace, backoff and what to do about an
-/// [`Error`] belong to whoever reads the shard. Reading changes nothing, so every future may be dropped at any time.
+/// Implementations do not pace calls, and do not retry beyond what a transport does by itself: pacing, backoff and the handling
+/// of an [`Error`] belong to the reader. Reading changes nothing, so every future may be dropped at any time.
 #[async_trait]
 pub trait Stream: fmt::Debug + Send + Sync + 'static {
-    /// Says what the stream is.
+    /// Describes the stream.
     ///
     /// # Errors
     /// [`ErrorKind::Gone`](super::ErrorKind::Gone) when there is no such stream.
     async fn describe(&self) -> Result<StreamDescription, Error>;
 
-    /// Lists one page of shards. Begin with no page and go on with [`ShardPage::next`] until there is none.
+    /// Lists one page of shards. Start without a page token and continue with [`ShardPage::next`] until there is none.
     ///
     /// # Errors
     /// [`ErrorKind::Expired`](super::ErrorKind::Expired) when the page token is too old: begin again.
     async fn list_shards(&self, filter: &ShardFilter, page: Option<&ShardPageToken>) -> Result<ShardPage, Error>;
 
-    /// Opens a shard at a place.
+    /// Opens a shard at a position.
     ///
     /// # Errors
     /// [`ErrorKind::Gone`](super::ErrorKind::Gone) when the shard has left the stream.
     async fn open(&self, shard: &ShardId, at: &StartAt) -> Result<Cursor, Error>;
 
-    /// Reads at most `limit` records (1 to 10,000, the service's bounds) from a place.
+    /// Reads at most `limit` records (1 to 10,000, the service's bounds) from a cursor.
     ///
     /// # Errors
     /// [`ErrorKind::Expired`](super::ErrorKind::Expired) when the cursor is too old: open the shard again.
     async fn read(&self, cursor: &Cursor, limit: u32) -> Result<Page, Error>;
 
-    /// The memory that a page takes while it is being received, as a multiple of what it takes afterwards: text encodings hold the
-    /// message beside what was decoded from it.
+    /// The memory that a page takes while it is being received, as a multiple of what it takes afterwards: with text encodings,
+    /// the message is held along with what was decoded from it.
     fn memory_while_reading(&self) -> f64 {
         1.0
     }

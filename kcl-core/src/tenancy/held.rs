@@ -96,7 +96,7 @@ pub(crate) enum Order {
 /// How an owner leaves its lease, with what is done and not stored yet in the same write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Leave {
-    /// It is passed on to who asked for it and is to have it, or freed when nobody asks any more.
+    /// It is handed over to who asked for it and is to have it, or freed when nobody asks any more.
     PassOn,
     /// It is free.
     Free,
@@ -383,7 +383,7 @@ impl HandOver {
     async fn asked(&self) {
         loop {
             let mut asked = pin!(self.asked.notified());
-            // Before the look, or what is asked between the two would wake nobody.
+            // Before the check, or what is asked between the two would wake nobody.
             asked.as_mut().enable();
             if self.stage.load(Ordering::SeqCst) == Self::ASKED {
                 return;

@@ -78,8 +78,8 @@ pub(crate) enum TenancyEnd {
     Ended,
     /// The lease is free.
     Released,
-    /// It was passed on to this worker.
-    PassedOn(Box<Lease>),
+    /// It was handed over to this worker.
+    HandedOver(Box<Lease>),
     /// It is this worker's still, for the next process under its name.
     Kept,
     /// It is not ours any more.
@@ -132,7 +132,7 @@ impl Writer {
     pub(crate) async fn run(mut self) -> TenancyEnd {
         let tenancy = self.keep().await;
         let reason = match &tenancy {
-            TenancyEnd::Ended | TenancyEnd::Released | TenancyEnd::PassedOn(_) | TenancyEnd::Kept => LossReason::Released,
+            TenancyEnd::Ended | TenancyEnd::Released | TenancyEnd::HandedOver(_) | TenancyEnd::Kept => LossReason::Released,
             TenancyEnd::Lost(reason) => reason.clone(),
             TenancyEnd::Broken(error) => LossReason::Lost(with_causes(error).into()),
         };
@@ -171,7 +171,7 @@ impl Writer {
 
     /// When to write next by itself.
     fn next_due(&self) -> Moment {
-        // Off before the look, or a position that is finished in between would wake nobody.
+        // Off before the check, or a position that is finished in between would wake nobody.
         self.shared.timer_armed.store(false, Ordering::SeqCst);
         let progress = self.automatic().is_some();
         self.shared.timer_armed.store(progress, Ordering::SeqCst);
@@ -261,7 +261,7 @@ impl Writer {
                 Ok(())
             }
             WriteOutcome::Edited => {
-                tracing::warn!(lease = %self.row.key, checkpoint = %self.row.checkpoint, "the checkpoint was edited by somebody: the shard is given up, to go on from there");
+                tracing::warn!(lease = %self.row.key, checkpoint = %self.row.checkpoint, "the checkpoint was edited from outside: giving up the shard, to resume from the edited checkpoint");
                 // Boxed: giving up is a write too, and may find the row edited once more.
                 Err(Failed::Tenancy(Box::pin(self.give_up(LossReason::CheckpointEdited)).await))
             }
@@ -307,7 +307,7 @@ impl Writer {
                 "its row was deleted by somebody, and its time is over".into(),
             ))));
         }
-        tracing::warn!(lease = %self.row.key, checkpoint = %self.row.checkpoint, "the lease's row was deleted by somebody; it is made again");
+        tracing::warn!(lease = %self.row.key, checkpoint = %self.row.checkpoint, "the lease's row was deleted from outside: recreating it");
         // The same tenancy: the rest of this worker knows it by its token.
         let mut row = self.row.clone();
         row.owner = Some(self.me.clone());
@@ -450,8 +450,8 @@ impl Writer {
                 })
             })
             .await;
-        let passed_on = result.is_ok() && self.row.owner.is_some();
-        (result, if passed_on { TenancyEnd::PassedOn(Box::new(self.row.clone())) } else { TenancyEnd::Released })
+        let handed_over = result.is_ok() && self.row.owner.is_some();
+        (result, if handed_over { TenancyEnd::HandedOver(Box::new(self.row.clone())) } else { TenancyEnd::Released })
     }
 
     /// A checkpoint or its first half: refused when the stored one has passed it in the meantime.

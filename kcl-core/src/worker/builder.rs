@@ -40,13 +40,13 @@ use super::worker::{Worker, WorkerParts};
 pub struct SettingError {
     /// The name of the setting.
     pub setting: &'static str,
-    /// The value it was given, or `nothing` where it was not given.
+    /// The value that was set, or `nothing` if none was set.
     pub value: String,
-    /// The values it may have.
+    /// The values that are allowed.
     pub allowed: String,
 }
 
-/// Puts a [`Worker`] together. Every setting is checked by [`build`](Self::build).
+/// Builds a [`Worker`]. Every setting is checked by [`build`](Self::build).
 ///
 /// ```
 /// # use kcl_core::processor::{ProcessRecordsInput, ShardRef};
@@ -94,53 +94,53 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// The stream, by name or ARN. Required, unless there are several [`streams`](Self::streams).
+    /// The stream, by name or ARN. Required, unless [`streams`](Self::streams) is used.
     pub fn stream(mut self, name_or_arn: impl Into<String>) -> Self {
         self.stream = Some(name_or_arn.into());
         self
     }
 
-    /// How the stream is read. With the feature `kinesis` it may be left out: then it is read from AWS with the region and the
-    /// credentials of the environment.
+    /// How the stream is read. Optional with the feature `kinesis`: by default the stream is read from AWS, with region and
+    /// credentials from the environment.
     pub fn source(mut self, source: impl Stream) -> Self {
         self.source = Some(Arc::new(source));
         self
     }
 
-    /// Several streams, in place of one: their leases are told apart by the stream's identity in their keys, as the KCL's multi-stream
-    /// mode does it. An application keeps to one of the two ways. It may begin with none:
-    /// [`Worker::add_stream`] and [`Worker::remove_stream`] change them while it runs.
+    /// Several streams, instead of one: their identity in the lease keys tells their leases apart, as in the KCL's multi-stream
+    /// mode. An application has to keep to one of the two ways. The list may be empty: [`Worker::add_stream`] and
+    /// [`Worker::remove_stream`] change it while the worker runs.
     pub fn streams(mut self, streams: impl IntoIterator<Item = StreamConfig>) -> Self {
         self.several = true;
         self.streams.extend(streams);
         self
     }
 
-    /// The name of the application: workers of one name share the shards. Required.
+    /// The name of the application: workers with the same name share the shards. Required.
     pub fn application(mut self, name: impl Into<String>) -> Self {
         self.application = Some(name.into());
         self
     }
 
-    /// The name of this worker; it must not be used by another live process. Default: a random one.
+    /// The id of this worker; no other live process may use it. Default: a random one.
     pub fn worker_id(mut self, id: impl Into<String>) -> Self {
         self.worker_id = Some(id.into());
         self
     }
 
-    /// Where leases and checkpoints are kept. Required.
+    /// Where leases and checkpoints are stored. Required.
     pub fn lease_table(mut self, table: impl LeaseTable) -> Self {
         self.table = Some(Arc::new(table));
         self
     }
 
-    /// What makes the processors, one for each shard that is acquired. Required.
+    /// Creates the processors, one for each shard that is acquired. Required.
     pub fn processor(mut self, factory: impl RecordProcessorFactory) -> Self {
         self.factory = Some(Arc::new(factory));
         self
     }
 
-    /// The memory for fetched records, perhaps shared with other workers. Default: 128 MiB of its own.
+    /// The memory for fetched records; several workers may share one budget. Default: 128 MiB for this worker alone.
     pub fn byte_budget(mut self, budget: ByteBudget) -> Self {
         self.budget = Some(budget);
         self
@@ -158,13 +158,13 @@ impl Builder {
         self
     }
 
-    /// Reads what arrived up to this time, and ends: see [`Until`].
+    /// Reads what arrived up to this time, then ends: see [`Until`].
     pub const fn until(mut self, time: Timestamp) -> Self {
         self.settings.until = Some(Until::Time(time));
         self
     }
 
-    /// Reads what has arrived when the worker begins to run, and ends: see [`Until`].
+    /// Reads what has arrived when the worker starts, then ends: see [`Until`].
     pub const fn until_caught_up(mut self) -> Self {
         self.settings.until = Some(Until::CaughtUp);
         self
@@ -309,10 +309,10 @@ impl Builder {
         self
     }
 
-    /// Checks everything and makes the worker. Nothing is called and no task is started before [`Worker::run`].
+    /// Checks every setting and creates the worker. Nothing is called and no task is started before [`Worker::run`].
     ///
     /// # Errors
-    /// The first invalid setting: its name, what it was given, what was expected.
+    /// The first invalid setting: its name, its value, and what was expected.
     pub fn build(self) -> Result<Worker, SettingError> {
         let clock = self.clock.unwrap_or_else(system_clock);
         check(&self.settings, clock.wall())?;

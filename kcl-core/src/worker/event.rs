@@ -56,40 +56,41 @@ use super::log::WorkerLog;
 pub enum Event {
     /// The lease table is ready and the shards are known.
     Started,
-    /// This worker holds the lease of a shard.
+    /// This worker has acquired the lease of a shard.
     LeaseAcquired {
         /// The lease.
         lease: LeaseKey,
-        /// Where it goes on.
+        /// The checkpoint at which reading resumes.
         checkpoint: Checkpoint,
     },
-    /// The processor of a shard is initialized: records follow.
+    /// The processor of a shard is initialized; records follow.
     ShardStarted {
         /// The shard.
         shard: ShardRef,
     },
-    /// Everything that the shard had is done: what comes from now on is new. Told once for each time that the lease is held.
+    /// Every record that the shard had is processed: what comes from now on is new. Reported once for each time that the lease is
+    /// acquired.
     CaughtUp {
         /// The shard.
         shard: ShardRef,
     },
-    /// A shard is done and its end stored.
+    /// A shard is completely processed, and its end is stored.
     ShardEnded {
         /// The shard.
         shard: ShardRef,
-        /// The shards that follow.
+        /// Its child shards.
         children: Vec<ShardId>,
     },
-    /// A lease was given up in good order.
+    /// A lease was released gracefully.
     LeaseReleased {
         /// The lease.
         lease: LeaseKey,
     },
-    /// A lease was passed on to another worker, which had asked for it.
-    LeasePassedOn {
+    /// A lease was handed over to another worker, which had requested it.
+    LeaseHandedOver {
         /// The lease.
         lease: LeaseKey,
-        /// To whom.
+        /// The new owner.
         to: WorkerId,
     },
     /// A lease was lost.
@@ -99,21 +100,21 @@ pub enum Event {
         /// Why.
         reason: LossReason,
     },
-    /// A call of a processor failed and will be made again, unless the policy says otherwise.
+    /// A call of a processor failed and will be retried, unless the policy says otherwise.
     HandlerFailed {
         /// The shard.
         shard: ShardRef,
         /// Which call.
         call: HandlerCall,
-        /// How often it was made.
+        /// The number of this attempt, from 1.
         attempt: u32,
-        /// Where in the batch, if the handler said so.
+        /// The record that failed, if the handler named one.
         at: Option<Position>,
-        /// What it said.
+        /// The error.
         error: Arc<str>,
     },
-    /// A call of a processor has not returned for long ([`Settings::handler_warning`](super::Settings::handler_warning)). Told again
-    /// each time that the call has taken twice as long.
+    /// A call of a processor takes longer than [`Settings::handler_warning`](super::Settings::handler_warning). Reported again
+    /// each time that the duration has doubled.
     HandlerSlow {
         /// The shard.
         shard: ShardRef,
@@ -122,60 +123,61 @@ pub enum Event {
         /// How long it has taken so far.
         span: Duration,
     },
-    /// A record that failed was passed, because [`OnFailure::Skip`](crate::OnFailure::Skip) says so.
+    /// A record that failed was skipped, because of [`OnFailure::Skip`](crate::OnFailure::Skip).
     RecordSkipped {
         /// The shard.
         shard: ShardRef,
         /// The record.
         at: Position,
     },
-    /// Records were, or may have been, lost to retention before they were read.
+    /// Records expired before they were read, or may have.
     DataGap {
         /// The shard.
         shard: ShardRef,
         /// Which.
         gap: DataGap,
     },
-    /// An answer said that a shard has ended, and the listing shows it open: it is opened again where it was, and nothing is skipped. The
-    /// listing may lag behind a shard that has just been closed; otherwise whoever answered is no true Kinesis. Told at the first such
-    /// answer, and of many in a row at the second, the fourth, the eighth and so on.
+    /// A response said that a shard has ended, but the listing shows it open: it is reopened where reading was, and nothing is
+    /// skipped. The listing may lag behind a shard that has just been closed; otherwise the server does not behave like Kinesis.
+    /// Reported for the first such response, and in a series for the second, fourth, eighth and so on.
     EndRefused {
         /// The shard.
         shard: ShardRef,
-        /// How many such answers there have been, one soon after the other.
+        /// How many such responses there have been in a row.
         times: u32,
     },
-    /// This worker cannot read the shard: access denied, KMS key unavailable, no fan-out consumer, or the stream is out of reach. The lease
-    /// is released, and tried again later.
+    /// This worker cannot read the shard: access denied, KMS key unavailable, no fan-out consumer, or the stream is unreachable.
+    /// The lease is released, and the shard is retried later.
     ShardUnreadable {
         /// The shard.
         shard: ShardRef,
-        /// What the service said.
+        /// The error of the service.
         error: Arc<str>,
     },
-    /// A stream or the lease table refuses a call that it has granted before. It is tried again; the worker ends if that lasts, or the
-    /// stream counts as unreadable where several are read. Told from the first refusal, once until the call is granted again.
+    /// A stream or the lease table denies a call that it permitted before. The call is retried; if that does not help within the
+    /// limit, the worker ends or, if it reads several streams, the stream counts as unreadable. Reported for the first denial,
+    /// once until the call is permitted again.
     Refused {
         /// The stream, by its name, or "the lease table".
         of: Arc<str>,
         /// The call that is refused.
         call: &'static str,
-        /// For how long it may be refused ([`Settings::refusal_limit`](super::Settings::refusal_limit)).
+        /// For how long it may be denied ([`Settings::refusal_limit`](super::Settings::refusal_limit)).
         limit: Duration,
-        /// What was said, with its causes.
+        /// The error, with its causes.
         error: Arc<str>,
     },
-    /// A shard has not been read for longer than the failover time: every call that was to read it has failed. It is tried again; when the
-    /// calls did not get through to the service at all for three failover times and another worker lives, the lease is left to that one.
-    /// Told once, until it is read again.
+    /// A shard has not been read for longer than the failover time, because every call failed. Calls are retried; if none reaches
+    /// the service for three failover times while another worker is alive, the lease is left to that worker. Reported once, until
+    /// the shard is read again.
     ReadingFails {
         /// The shard.
         shard: ShardRef,
         /// For how long every call has failed.
         for_long: Duration,
-        /// How many have.
+        /// How many calls have failed.
         attempts: u32,
-        /// What the last one came to, with its causes.
+        /// The error of the last one, with its causes.
         error: Arc<str>,
     },
     /// A shard is read again, after [`ReadingFails`](Self::ReadingFails).
@@ -185,19 +187,19 @@ pub enum Event {
         /// How many calls had failed.
         attempts: u32,
     },
-    /// Somebody has edited a row of the lease table so that it cannot be read. When it is a lease, its shard is read by nobody until
-    /// the row is repaired: nobody makes it anew, deletes it or takes it, and its children wait. Everything else goes on. Told once,
-    /// and again when the row is malformed in another way.
+    /// A row of the lease table was edited so that it cannot be parsed. If it is a lease, nobody reads its shard until the row is
+    /// repaired: nobody recreates, deletes or takes it, and its children wait. Everything else continues. Reported once, and
+    /// again when the row is malformed in a different way.
     RowMalformed {
-        /// The row, the attribute, what it holds and what it may hold.
+        /// The row, the attribute, its value and what was expected.
         row: Arc<MalformedRow>,
     },
-    /// A stream is polled in this run of the worker, though it was to be read by fan-out if it can be ([`Mode::Auto`](super::Mode::Auto)).
-    /// Told once for a stream.
+    /// A stream is polled in this run of the worker, because fan-out is not available ([`Mode::Auto`](super::Mode::Auto)).
+    /// Reported once for each stream.
     PolledInstead {
         /// The stream.
         stream: StreamName,
-        /// Why it cannot be read by fan-out.
+        /// Why fan-out is not available.
         reason: Arc<str>,
     },
     /// This worker holds as many leases as it may, and some shards have no owner.
@@ -205,38 +207,38 @@ pub enum Event {
         /// How many.
         leases: usize,
     },
-    /// A stream, one of several, was deleted and made again. The new one is read in its place, under leases of its own; those of the old
-    /// one stay in the table.
+    /// A stream, one of several, was deleted and created again. The new one is read in its place, under leases of its own; the
+    /// leases of the old one stay in the table.
     StreamReplaced {
         /// The stream.
         stream: StreamName,
     },
-    /// Two comparisons of the shards with the leases, one after the other, have shown hash keys that nobody reads: open shards have
-    /// them, and no unfinished lease leads there. Most likely somebody has edited a row. It is not repaired: what was meant is not
-    /// known. Told again when the keys are others.
+    /// Two consecutive audits have found hash keys that nobody reads: open shards have them, but no unfinished lease covers them.
+    /// Most likely a row was edited. This is not repaired automatically, since what was intended is unknown. Reported again when
+    /// the keys change.
     HashKeysUnread {
         /// The stream.
         stream: StreamName,
         /// The keys.
         ranges: Vec<HashKeyRange>,
     },
-    /// The lease table or the stream is busy or out of reach; what had to be done is tried again. A lease that cannot be renewed is told
-    /// of before it is lost for that.
+    /// The lease table or the stream is busy or unreachable; the step is retried. If a lease cannot be renewed, this is reported
+    /// before the lease is lost.
     Busy {
-        /// What was to be done.
+        /// The step that failed.
         what: &'static str,
-        /// What was said, with its causes.
+        /// The error, with its causes.
         error: Arc<str>,
     },
-    /// A process outside this fleet (the leader of a KCL 3.x) is assigning the leases. From now on this worker
-    /// takes, claims and asks for none; it keeps what it has.
+    /// A process outside this fleet (the leader of a KCL 3.x) is assigning the leases. From now on this worker acquires and
+    /// requests none; it keeps the leases it has.
     LeasesLedByOthers {
-        /// What showed it.
+        /// The evidence.
         what: Arc<str>,
     },
-    /// The worker gives up its shards.
+    /// The worker is draining its shards.
     Stopping,
-    /// So many events were not read in time and are gone.
+    /// This many events were dropped because they were not read in time.
     Missed(u64),
 }
 
@@ -273,61 +275,64 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Started => f.write_str("started: the lease table is ready and the shards are known"),
-            Self::LeaseAcquired { lease, checkpoint } => write!(f, "acquired the lease {lease} at the checkpoint {checkpoint}"),
+            Self::LeaseAcquired { lease, checkpoint } => write!(f, "acquired lease {lease} at checkpoint {checkpoint}"),
             Self::ShardStarted { shard } => write!(f, "the processor of {shard} is initialized"),
-            Self::CaughtUp { shard } => write!(f, "{shard} is caught up: everything that it had is done"),
+            Self::CaughtUp { shard } => write!(f, "caught up on {shard}: every record it had has been processed"),
             Self::ShardEnded { shard, children } => {
                 write!(f, "{shard} has ended")?;
                 for (n, child) in children.iter().enumerate() {
-                    write!(f, "{}{child}", if n == 0 { "; it is followed by " } else { " and " })?;
+                    write!(f, "{}{child}", if n == 0 { "; its children are " } else { " and " })?;
                 }
                 Ok(())
             }
-            Self::LeaseReleased { lease } => write!(f, "released the lease {lease}"),
-            Self::LeasePassedOn { lease, to } => write!(f, "passed the lease {lease} on to {to}"),
-            Self::LeaseLost { lease, reason } => write!(f, "lost the lease {lease}: {reason}"),
+            Self::LeaseReleased { lease } => write!(f, "released lease {lease}"),
+            Self::LeaseHandedOver { lease, to } => write!(f, "handed lease {lease} over to {to}"),
+            Self::LeaseLost { lease, reason } => write!(f, "lost lease {lease}: {reason}"),
             Self::HandlerFailed { shard, call, attempt, at, error } => {
                 write!(f, "{call} of {shard} failed")?;
                 if let Some(at) = at {
-                    write!(f, " at the record {at}")?;
+                    write!(f, " at record {at}")?;
                 }
                 write!(f, " (attempt {attempt}): {error}")
             }
             Self::HandlerSlow { shard, call, span } => {
-                write!(f, "{call} of {shard} has not returned for {:.1} s", span.as_secs_f64())
+                write!(f, "{call} of {shard} has been running for {:.1} s", span.as_secs_f64())
             }
-            Self::RecordSkipped { shard, at } => write!(f, "skipped the record {at} of {shard}, which had failed"),
+            Self::RecordSkipped { shard, at } => write!(f, "skipped record {at} of {shard}, which could not be processed"),
             Self::DataGap { shard, gap } => write!(f, "{shard}: {gap}"),
             Self::EndRefused { shard, times } => {
-                write!(f, "an answer said that {shard} has ended, but it is listed open ({times} such answers in a row)")
+                write!(
+                    f,
+                    "a response said that {shard} has ended, but the shard is listed as open ({times} such responses in a row)"
+                )
             }
-            Self::ShardUnreadable { shard, error } => write!(f, "{shard} cannot be read by this worker: {error}"),
-            Self::RowMalformed { row } => write!(f, "a row of the lease table is malformed: {row}"),
-            Self::Refused { of, call, error, .. } => write!(f, "{call} of {of} is refused, which was granted before: {error}"),
+            Self::ShardUnreadable { shard, error } => write!(f, "this worker cannot read {shard}: {error}"),
+            Self::RowMalformed { row } => write!(f, "malformed row in the lease table: {row}"),
+            Self::Refused { of, call, error, .. } => write!(f, "{of} refuses {call}, which it used to permit: {error}"),
             Self::ReadingFails { shard, for_long, attempts, error } => {
                 let seconds = for_long.as_secs_f64();
-                write!(f, "{shard} cannot be read: each of {attempts} calls in {seconds:.1} s has failed: {error}")
+                write!(f, "{shard} cannot be read: all {attempts} calls in the last {seconds:.1} s failed: {error}")
             }
-            Self::ReadingGoesOn { shard, attempts } => write!(f, "{shard} is read again, after {attempts} calls that failed"),
-            Self::PolledInstead { stream, reason } => write!(f, "the stream {stream} cannot be read by fan-out: {reason}"),
+            Self::ReadingGoesOn { shard, attempts } => write!(f, "{shard} can be read again, after {attempts} failed calls"),
+            Self::PolledInstead { stream, reason } => write!(f, "stream {stream} cannot be read by fan-out: {reason}"),
             Self::LeasesLeftUnread { leases } => {
-                write!(f, "nobody reads {leases} shards, and this worker holds as many leases as it may")
+                write!(f, "{leases} shards have no owner, and this worker already holds as many leases as it may")
             }
             Self::StreamReplaced { stream } => write!(
                 f,
-                "the stream {stream} was deleted and made again: the new one is read, and the leases of the old one are left"
+                "stream {stream} was deleted and created again: the new one is read; the leases of the old one stay in the table"
             ),
             Self::HashKeysUnread { stream, ranges } => {
-                write!(f, "nobody reads these hash keys of the stream {stream}, as no unfinished lease has them:")?;
+                write!(f, "nobody reads these hash keys of stream {stream}, because no unfinished lease covers them:")?;
                 for (n, range) in ranges.iter().enumerate() {
                     write!(f, "{} {}-{}", if n == 0 { "" } else { "," }, range.start(), range.end())?;
                 }
                 Ok(())
             }
             Self::Busy { what, error } => write!(f, "failed {what}: {error}"),
-            Self::LeasesLedByOthers { what } => write!(f, "somebody else gives the leases of the table away: {what}"),
-            Self::Stopping => f.write_str("stopping: the shards are given up"),
-            Self::Missed(events) => write!(f, "{events} events were not read in time and are gone"),
+            Self::LeasesLedByOthers { what } => write!(f, "a process outside this fleet assigns the leases: {what}"),
+            Self::Stopping => f.write_str("stopping: draining the shards"),
+            Self::Missed(events) => write!(f, "{events} events were dropped because they were not read in time"),
         }
     }
 }

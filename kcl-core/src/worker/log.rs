@@ -48,7 +48,7 @@ impl Event {
             Self::CaughtUp { .. } => "caught_up",
             Self::ShardEnded { .. } => "shard_ended",
             Self::LeaseReleased { .. } => "lease_released",
-            Self::LeasePassedOn { .. } => "lease_passed_on",
+            Self::LeaseHandedOver { .. } => "lease_handed_over",
             Self::LeaseLost { .. } => "lease_lost",
             Self::HandlerFailed { .. } => "handler_failed",
             Self::HandlerSlow { .. } => "handler_slow",
@@ -77,7 +77,7 @@ impl Event {
             Self::Started
             | Self::LeaseAcquired { .. }
             | Self::LeaseReleased { .. }
-            | Self::LeasePassedOn { .. }
+            | Self::LeaseHandedOver { .. }
             | Self::ShardEnded { .. }
             | Self::LeaseLost { reason: LossReason::Released, .. }
             | Self::Stopping => Voice::Info,
@@ -112,43 +112,43 @@ impl Event {
             Self::HandlerFailed { call: HandlerCall::Initialize | HandlerCall::ShardEnded, .. } => Some(tried_again(settings)),
             Self::HandlerFailed { .. } => Some("it is not called again".to_owned()),
             Self::HandlerSlow { .. } => {
-                Some(format!("its lease is given up when the call has taken {:?}", settings.handler_budget))
+                Some(format!("its lease is released if the call takes longer than {:?}", settings.handler_budget))
             }
             Self::EndRefused { .. } => Some(
-                "it is read on where it was; the listing may lag behind the stream, or whoever answered is no true Kinesis"
+                "reading continues where it was; the listing may lag behind the stream, or the server does not behave like Kinesis"
                     .to_owned(),
             ),
             Self::ShardUnreadable { .. } => {
-                Some("its lease is released for others, and the shard is tried again later".to_owned())
+                Some("its lease is released for other workers, and this worker tries the shard again later".to_owned())
             }
             Self::RowMalformed { row } => Some(match row.lease() {
-                Some(_) => "its shard is read by nobody until the row is repaired; the others go on".to_owned(),
-                None => "it is left alone until it is repaired; leases are read all the same".to_owned(),
+                Some(_) => "nobody reads its shard until the row is repaired; other shards are not affected".to_owned(),
+                None => "it is ignored until it is repaired; leases are not affected".to_owned(),
             }),
             Self::LeaseLost { reason: LossReason::NoProgress, .. } => {
-                Some("its records come again from the stored checkpoint, here or elsewhere".to_owned())
+                Some("its records are delivered again from the stored checkpoint, here or on another worker".to_owned())
             }
             Self::LeaseLost { reason: LossReason::CheckpointEdited, .. } => {
-                Some("the shard is taken again and goes on from the edited checkpoint".to_owned())
+                Some("the shard is acquired again and resumes from the edited checkpoint".to_owned())
             }
             Self::LeaseLost { reason: LossReason::Lost(_), .. } => {
-                Some("whoever takes it goes on from the stored checkpoint".to_owned())
+                Some("its next owner resumes from the stored checkpoint".to_owned())
             }
             Self::Refused { limit, .. } => Some(format!(
-                "it is tried again; when it has been refused for {limit:?}, the worker ends, or does without this stream if it reads others"
+                "retrying; if it is still refused after {limit:?}, the worker ends, or continues without this stream if it reads others"
             )),
             Self::ReadingFails { .. } => {
-                Some("it is tried again, and left to another worker when no call gets through to the service".to_owned())
+                Some("retrying; the shard is left to another worker if no call reaches the service".to_owned())
             }
-            Self::LeasesLeftUnread { .. } => Some("start another worker, or allow this one more leases".to_owned()),
-            Self::Busy { .. } => Some("it is tried again".to_owned()),
-            Self::LeasesLedByOthers { .. } => Some("this worker takes and asks for no lease, and keeps what it has".to_owned()),
-            Self::PolledInstead { .. } => Some("it is polled as long as this worker runs".to_owned()),
+            Self::LeasesLeftUnread { .. } => Some("start another worker, or raise the `max_leases` of this one".to_owned()),
+            Self::Busy { .. } => Some("retrying".to_owned()),
+            Self::LeasesLedByOthers { .. } => Some("this worker keeps its leases and acquires no more".to_owned()),
+            Self::PolledInstead { .. } => Some("it is polled instead for as long as this worker runs".to_owned()),
             Self::HashKeysUnread { .. } => {
-                Some("it is not repaired: give these keys a lease, or delete the stream's leases".to_owned())
+                Some("this is not repaired automatically: give these keys a lease, or delete the stream's leases".to_owned())
             }
             Self::DataGap { .. } => Some(match settings.on_data_gap {
-                super::settings::OnDataGap::Continue => "reading goes on behind it".to_owned(),
+                super::settings::OnDataGap::Continue => "reading continues after the gap".to_owned(),
                 super::settings::OnDataGap::Fail => "the worker stops".to_owned(),
             }),
             _ => None,
@@ -157,7 +157,7 @@ impl Event {
 }
 
 fn tried_again(settings: &Settings) -> String {
-    format!("it is tried again after {:?}, then after longer pauses of up to {:?}", settings.retry_from, settings.retry_to)
+    format!("retrying in {:?}, then at growing intervals of up to {:?}", settings.retry_from, settings.retry_to)
 }
 
 /// Where a worker's lines come from: something that a filter can name for good.
@@ -200,7 +200,7 @@ impl WorkerLog {
             let _ = write!(line, "; {follows}");
         }
         if times > 0 {
-            let _ = write!(line, " (it happened {times} times more since the last line)");
+            let _ = write!(line, " (repeated {times} times since the last line)");
         }
         let (worker, kind) = (&self.worker, event.kind());
         if voice == Voice::Info {
@@ -236,9 +236,9 @@ impl WorkerLog {
         for ((kind, is_warning), times) in sums {
             let (worker, words) = (&self.worker, kind.replace('_', " "));
             if is_warning {
-                tracing::warn!(target: TARGET, worker, event = kind, "{words}: {times} more of late");
+                tracing::warn!(target: TARGET, worker, event = kind, "{words}: {times} more, not logged one by one");
             } else {
-                tracing::info!(target: TARGET, worker, event = kind, "{words}: {times} more of late");
+                tracing::info!(target: TARGET, worker, event = kind, "{words}: {times} more, not logged one by one");
             }
         }
     }

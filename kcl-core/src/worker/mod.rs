@@ -1,33 +1,34 @@
-//! A worker: thin loops that carry out what `decide` says.
+//! A worker: thin loops that carry out what the pure decisions say.
 //!
 //! ```text
 //!   the application's runtime                        the coordination thread
 //!   +-----------------------------+   assignments    +--------------------------------------------------+
-//!   | Worker::run (the root)      | <--------------- | Coordinator: looks, hears, takes, asks, makes    |
+//!   | Worker::run (the root)      | <--------------- | Coordinator: scans, takes, requests, creates     |
 //!   |   one ShardConsumer a lease | ---------------> |   one Writer a lease: renews, checkpoints,       |
-//!   |     Feed (fetches ahead)    |     requests     |     passes on                                    |
-//!   +-----------------------------+                  |   Presence: the worker's own row                 |
+//!   |     Prefetcher              |     requests     |     hands over                                   |
+//!   +-----------------------------+                  |   Heartbeat: the worker's own row                |
 //!                 |                                  |   the change signal: announces, listens          |
 //!                 +--------- orders (Held) --------> |   gates of shards that wait for parents          |
 //!                                                    +--------------------------------------------------+
 //! ```
 //!
-//! Renewals run on a thread of their own, so that no handler can stop them, however it blocks ([`CoordinationOn`] says otherwise for a
-//! simulated clock). The root owns everything: dropping the future of [`Worker::run`] ends all of it at once, like a crash.
+//! Renewals run on a thread of their own, so that no handler can stop them, however it blocks. ([`CoordinationOn`] offers another
+//! choice, for a simulated clock.) The root owns everything: dropping the future of [`Worker::run`] ends all of it at once, like
+//! a crash.
 //!
-//! **A fleet.** Workers of one application and lease table share the shards. A worker takes what is free, and asks owners that hold at
-//! least two leases more than it does. An owner that is asked finishes the batch in hand and passes the lease on with its last
-//! checkpoint ([`Event::LeasePassedOn`]), or refuses after [`Settings::drain_limit`].
+//! **A fleet.** Workers with the same application and lease table share the shards. A worker takes free leases, and requests
+//! leases from owners that hold at least two more than it does. An owner that receives a request finishes the batch in flight and
+//! hands the lease over with its last checkpoint ([`Event::LeaseHandedOver`]), or refuses after [`Settings::drain_limit`].
 //!
-//! **A stop.** [`Worker::stop`] ends in good order: with [`Stop::Release`], which is [`Worker::shutdown`], the leases are freed at
-//! once; with [`Stop::Keep`] they stay, for a restart under the same id. A second live worker under one id ends with
-//! [`RunError::DuplicateWorkerId`].
+//! **Shutdown.** [`Worker::stop`] shuts a worker down gracefully: with [`Stop::Release`], which is what [`Worker::shutdown`]
+//! does, the leases are released at once; with [`Stop::Keep`] the worker keeps them for a restart under the same id. A second
+//! live worker with the same id ends with [`RunError::DuplicateWorkerId`].
 //!
-//! **Streams.** A worker reads one stream ([`Builder::stream`]), or several ([`Builder::streams`]) that are added and removed while it
-//! runs; the leases of the latter name their streams in their keys.
+//! **Streams.** A worker reads one stream ([`Builder::stream`]), or several ([`Builder::streams`]), which can be added and
+//! removed while it runs; the lease keys of the latter name their stream.
 //!
-//! **How shards are read** says [`Mode`], for the worker or for a stream: by polling, or by enhanced fan-out with one registered consumer
-//! for the whole application, which the first worker that needs it registers.
+//! **How shards are read.** [`Mode`] decides, for the worker or for a single stream: by polling, or by enhanced fan-out with one
+//! registered consumer for the whole application, which the first worker that needs it registers.
 
 mod builder;
 mod consumer;

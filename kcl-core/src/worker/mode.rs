@@ -5,7 +5,8 @@ use crate::stream::{ConsumerArn, WhichConsumer};
 
 use super::builder::SettingError;
 
-/// How the shards of a stream are read. An application may change it from one run to the next: it goes on from its checkpoints.
+/// How the shards of a stream are read. An application may change the mode from one run to the next: it resumes from its
+/// checkpoints.
 ///
 /// ```
 /// use kcl_core::worker::{FanOutConfig, Mode, Worker};
@@ -20,36 +21,37 @@ use super::builder::SettingError;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mode {
-    /// By `GetRecords`: 2 MB and five calls a second and shard, shared by all applications that poll it.
+    /// By `GetRecords`: 2 MB and five calls per second and shard, shared by all applications that poll it.
     #[default]
     Polling,
-    /// By enhanced fan-out: records are pushed, 2 MB a second and shard for this application alone. The service charges for it. When the
-    /// consumer is not available, the worker ends with [`RunError::NoConsumer`](super::RunError::NoConsumer); one of several streams is
-    /// left unread and tried again ([`Event::ShardUnreadable`](super::Event::ShardUnreadable)).
+    /// By enhanced fan-out: records are pushed, 2 MB per second and shard for this application alone. The service charges for it.
+    /// If the consumer is not available, the worker ends with [`RunError::NoConsumer`](super::RunError::NoConsumer); in a worker
+    /// of several streams, that stream is left unread and retried ([`Event::ShardUnreadable`](super::Event::ShardUnreadable)).
     FanOut(FanOutConfig),
-    /// By enhanced fan-out where the consumer can be had within 10 s and subscribed by, else by polling. Which one is decided once for a
-    /// stream and a run of the worker; that it is polled is told by [`Event::PolledInstead`](super::Event::PolledInstead).
+    /// By enhanced fan-out if the consumer is available within 10 s and accepts subscriptions, otherwise by polling. This is
+    /// decided once for each stream and run of the worker; [`Event::PolledInstead`](super::Event::PolledInstead) reports the
+    /// choice of polling.
     Auto(FanOutConfig),
 }
 
-/// The registered consumer that an application reads by: one for all its workers.
+/// The registered consumer through which an application reads: one for all its workers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FanOutConfig {
     name: Option<String>,
     lifecycle: Lifecycle,
 }
 
-/// Who makes the consumer, and who removes it.
+/// Who registers the consumer, and who removes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Lifecycle {
-    /// It belongs to the application, whoever has registered it under this name: registered when it is not there, and removed by
-    /// [`Worker::retire_consumers`](super::Worker::retire_consumers), never by itself.
+    /// It belongs to the application, whoever registered it under this name: it is registered if it does not exist, and removed
+    /// only by [`Worker::retire_consumers`](super::Worker::retire_consumers).
     #[default]
     Managed,
-    /// Used, and registered when it is not there; never removed.
+    /// It is registered if it does not exist, and never removed.
     Shared,
-    /// Given; never registered nor removed.
+    /// It exists already: it is neither registered nor removed.
     External(ConsumerArn),
 }
 
@@ -83,7 +85,7 @@ impl FanOutConfig {
         self
     }
 
-    /// Who makes the consumer, and who removes it.
+    /// Who registers the consumer, and who removes it.
     #[must_use]
     pub const fn lifecycle(&self) -> &Lifecycle {
         &self.lifecycle

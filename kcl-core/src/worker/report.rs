@@ -23,7 +23,7 @@ use crate::model::{Checkpoint, LeaseKey};
 pub struct ShutdownReport {
     /// How its [`run`](super::Worker::run) ended.
     pub run: RunEnd,
-    /// The shards that were held when the stop began, by their lease keys.
+    /// The shards that were held when the shutdown began, by lease key.
     pub shards: BTreeMap<LeaseKey, ShardReport>,
 }
 
@@ -34,13 +34,13 @@ pub enum RunEnd {
     /// It was never called.
     #[default]
     NotRun,
-    /// It returned in good order: after a stop, or at the end of a bounded reading.
+    /// It returned gracefully: after a shutdown, or at the end of a bounded read.
     Finished,
     /// It returned an error.
     Failed,
-    /// Its future was dropped before it had ended, as by a `select!` in which another branch was first. Nothing was stored at the end
-    /// and no lease was freed: others go on with the shards when the leases expire. [`Worker::run_until`](super::Worker::run_until) is
-    /// the way to stop at a signal.
+    /// Its future was dropped before it had ended, for example by a `select!` in which another branch finished first. Nothing was
+    /// stored at the end and no lease was released: other workers take the shards over when the leases expire.
+    /// [`Worker::run_until`](super::Worker::run_until) is the way to stop on a signal.
     Dropped,
 }
 
@@ -58,17 +58,17 @@ pub struct ShardReport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stopped {
-    /// The batch in hand was finished, the last checkpoint stored, the lease freed (or kept, if that was asked for).
+    /// The batch in flight was finished, the last checkpoint stored, and the lease released (or kept, if requested).
     Drained,
-    /// The lease was freed before anything was handed out, or its shard had ended.
+    /// The lease was released before anything was delivered, or its shard had ended.
     Released,
-    /// The lease was lost, or the deadline came first, or the future of `run` was dropped: the handler was dropped where it stood. Others take the shard over when the
-    /// lease expires.
+    /// The lease was lost, the deadline came first, or the future of `run` was dropped: the handler was dropped where it stood.
+    /// Other workers take the shard over when the lease expires.
     GivenUp,
 }
 
 impl ShutdownReport {
-    /// How many shards were given up like this.
+    /// How many shards were given up in this way.
     #[must_use]
     pub fn count(&self, stopped: Stopped) -> usize {
         self.shards.values().filter(|shard| shard.stopped == stopped).count()

@@ -70,7 +70,7 @@ impl ServiceAccess {
     fn granted(&self, call: &'static str, tells: Tells) {
         let over = self.lock().granted(call, tells == Tells::Everything);
         if over {
-            tracing::warn!(of = %self.of, call, "a call that was refused is granted again");
+            tracing::warn!(of = %self.of, call, "a call that was refused is permitted again");
         }
     }
 

@@ -8,7 +8,7 @@ use crate::processor::OnFailure;
 
 use super::mode::Mode;
 
-/// When checkpoints are stored without being asked for.
+/// When checkpoints are stored automatically.
 ///
 /// ```
 /// use kcl_core::model::{Checkpoint, LeaseKey};
@@ -46,39 +46,39 @@ use super::mode::Mode;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Checkpoints {
-    /// The newest position that is done (`process_records` returned `Ok` for it) is stored each [`Settings::checkpoint_every`], with each
-    /// renewal of the lease (each third of the failover time: it costs that write anyway), and when the shard is given up. A slow table
-    /// delays no batch.
+    /// The newest processed position (`process_records` returned `Ok` for it) is stored every [`Settings::checkpoint_every`],
+    /// with each renewal of the lease (every third of the failover time, at no extra cost), and when the shard is given up. A
+    /// slow table delays no batch.
     #[default]
     Automatic,
-    /// Only a [`Checkpointer`](crate::checkpoint::Checkpointer) moves the checkpoint. The shard's end is still written by the
-    /// worker, when `shard_ended` has returned `Ok`.
+    /// Only a [`Checkpointer`](crate::checkpoint::Checkpointer) moves the checkpoint. The worker still writes the shard's end,
+    /// once `shard_ended` has returned `Ok`.
     Manual,
 }
 
-/// What happens when records were, or may have been, lost to the stream's retention before they were read.
+/// What happens when records expired before they were read, or may have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnDataGap {
-    /// It is reported as an event and counted, and reading goes on with the first record that there is.
+    /// The gap is reported as an event and counted, and reading continues with the first record that is left.
     #[default]
     Continue,
-    /// The worker stops; the gap is what `run` returns. Nothing behind the gap is handed out.
+    /// The worker stops, and `run` returns the gap. Nothing after the gap is delivered.
     Fail,
 }
 
-/// Up to where a worker reads, when it is not to read for ever.
+/// How far a worker reads, if not forever.
 ///
-/// Each shard is read up to the first record that arrived later, or to its tip when that is asked for a second or more after the bound;
-/// then it is given up with its checkpoint, and is not taken again in this run. A shard that has ended by then is done as always, and its
-/// children are read in the same way; those of a shard that has not ended are not. When this worker has nothing left to read,
-/// [`run`](super::Worker::run) returns with a report of the shards that it has read so.
+/// Each shard is read up to the first record that arrived after the bound, or to its tip if that is requested at least a second
+/// after the bound. Then the shard is given up with its checkpoint and not acquired again in this run. A shard that has ended by
+/// then is completed as usual, and its children are read in the same way; the children of a shard that has not ended are not
+/// read. When nothing is left for this worker to read, [`run`](super::Worker::run) returns a report of the shards it has read.
 ///
-/// In a fleet each worker has the setting. One ends when what is left is held by others that live; a shard that one has read another one may look
-/// at once more, without being given a record.
+/// In a fleet every worker needs this setting. A worker ends when everything that is left is held by other live workers. It may
+/// briefly acquire a shard that another worker has already read; it then receives no record of it.
 ///
-/// Times of arrival are the stream's, the time of a tip is this machine's. Records of one shard that were put in an order other than that of
-/// their arrival are read up to the first that arrived later.
+/// Arrival times are those of the stream; the time of the tip is that of this machine. If the records of a shard are not in the
+/// order of their arrival times, the shard is read up to the first record that arrived after the bound.
 ///
 /// ```
 /// use kcl_core::InitialPosition;
@@ -116,39 +116,39 @@ pub enum OnDataGap {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Until {
-    /// What arrived at this time, or before. It may be still to come.
+    /// What arrived at or before this time, which may be in the future.
     Time(Timestamp),
-    /// What has arrived when the worker begins to run.
+    /// What has arrived when the worker starts.
     CaughtUp,
 }
 
-/// Whether the [figures](crate::meters) of a worker bear its id as the label `worker`.
+/// Whether the [metrics](crate::meters) of a worker carry its id as the label `worker`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WorkerLabel {
-    /// Where the application has given it one by [`Builder::worker_id`](super::Builder::worker_id). An id that is drawn at random would
-    /// make new series with each start.
+    /// If the application set one with [`Builder::worker_id`](super::Builder::worker_id). A random id would create new time
+    /// series at every start.
     #[default]
     WhereNamed,
-    /// Always: for several unnamed workers in one process, whose figures would be one otherwise.
+    /// Always: for several unnamed workers in one process, whose metrics would otherwise be mixed.
     Always,
     /// Never.
     Never,
 }
 
-/// Where a worker's coordination runs: the renewals, the looks at the lease table, the taking of leases.
+/// Where a worker's coordination runs: lease renewals, scans of the lease table, acquisition of leases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CoordinationOn {
-    /// On a thread and a runtime of its own: a handler that blocks its thread costs no shard its lease.
+    /// On a thread and runtime of its own: a handler that blocks its thread costs no shard its lease.
     #[default]
     OwnThread,
-    /// On the runtime that [`Worker::run`](super::Worker::run) is awaited on, as a part of it: for a simulated clock, and for programs
-    /// that may have no threads. A handler that blocks then stops the renewals too.
+    /// On the runtime that [`Worker::run`](super::Worker::run) is awaited on: for a simulated clock, and for programs that must
+    /// not start threads. There a handler that blocks also stops the renewals.
     CallersRuntime,
 }
 
-/// Everything about a worker that is a number or a choice. Made and checked by the [`Builder`](super::Builder).
+/// The settings of a worker that are numbers or choices. Created and checked by the [`Builder`](super::Builder).
 ///
 /// ```
 /// use std::time::Duration;
@@ -162,63 +162,65 @@ pub enum CoordinationOn {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Settings {
-    /// Where to begin on a shard without a checkpoint. Default: `TRIM_HORIZON`, which loses nothing (the KCL's is `LATEST`).
+    /// Where to start on a shard without a checkpoint. Default: `TRIM_HORIZON`, which loses nothing (KCL: `LATEST`).
     pub initial_position: InitialPosition,
-    /// See [`Until`]. Default: for ever.
+    /// See [`Until`]. Default: read forever.
     pub until: Option<Until>,
-    /// How long the worker may take to start, until [`Event::Started`](super::Event::Started): when the lease table or a stream is out of
-    /// reach for longer, [`run`](super::Worker::run) ends with [`RunError::NotStarted`](super::RunError::NotStarted). Default: no bound,
-    /// as a worker that waits is there when they are; what it waits for is said by events.
+    /// How long the worker may take to start, up to [`Event::Started`](super::Event::Started): if the lease table or a stream is
+    /// unreachable for longer, [`run`](super::Worker::run) ends with [`RunError::NotStarted`](super::RunError::NotStarted).
+    /// Default: no limit, as a waiting worker starts as soon as they are reachable; events say what it is waiting for.
     pub start_within: Option<Duration>,
-    /// How long an owner may show no life before its leases are taken. Default: 10 s, the KCL's.
+    /// How long an owner may go without a heartbeat before its leases are taken. Default: 10 s, as in the KCL.
     pub failover: Duration,
-    /// How many leases this worker holds at the most. Default: no bound, as in the KCL.
+    /// The most leases that this worker holds. Default: no limit, as in the KCL.
     pub max_leases: usize,
-    /// How many leases this worker may have asked others for at the same time. Default: 8.
+    /// How many leases this worker may be requesting from others at the same time. Default: 8.
     pub max_moves: usize,
-    /// How long a shard that another worker has asked for may take to finish the batch in hand, before the request is refused and the
-    /// shard is read on. Default: 10 s (the KCL passes the lease on after 30 s, whatever the handler is doing).
+    /// How long a shard may take to finish the batch in flight after another worker has requested its lease. After that the
+    /// request is refused and the shard is read on. Default: 10 s (the KCL hands the lease over after 30 s, whatever the handler
+    /// is doing).
     pub drain_limit: Duration,
-    /// See [`Mode`]. Default: polling (the KCL's is fan-out). A [stream](super::StreamConfig::mode) may have its own.
+    /// See [`Mode`]. Default: polling (KCL: fan-out). A [stream](super::StreamConfig::mode) may have its own.
     pub mode: Mode,
-    /// The most records to ask for in one call. Default: 10,000, the limit of `GetRecords` and the KCL's default.
+    /// The most records to request in one call. Default: 10,000, the limit of `GetRecords` and the KCL's default.
     pub max_records: u32,
-    /// Calls of `GetRecords` a second and shard. Default: 5, the service's limit.
+    /// `GetRecords` calls per second and shard. Default: 5, the limit of the service.
     pub calls_per_second: usize,
-    /// The longest idle time on a shard that gives no records. Default: 1 s (the KCL: 1.5 s always).
+    /// The longest pause between calls on a shard that returns no records. Default: 1 s (KCL: always 1.5 s).
     pub idle_ceiling: Duration,
-    /// How long one call of the stream may take. Default: 30 s, the KCL's.
+    /// How long one call to the stream may take. Default: 30 s, as in the KCL.
     pub call_limit: Duration,
-    /// How long one call of `GetRecords` may take, so that a connection that has died is found out: a page of 10 MB comes in a second or
-    /// two. Not longer than `call_limit`. Default: 10 s (the KCL: 30 s).
+    /// How long one `GetRecords` call may take; a short limit detects a dead connection. (A page of 10 MB arrives in one or two
+    /// seconds.) At most `call_limit`. Default: 10 s (KCL: 30 s).
     pub read_limit: Duration,
-    /// For how long a call of the stream or of the lease table that was granted before may be refused (`AccessDeniedException`, credentials
-    /// that are not accepted) before the worker ends, or the stream counts as unreadable where it reads several. A policy that is being
-    /// changed refuses a whole fleet for a second. What was never granted ends the worker at once. Default: 2 min.
+    /// For how long a call to the stream or the lease table that was permitted before may be denied (`AccessDeniedException`,
+    /// rejected credentials) before the worker ends or, if it reads several streams, the stream counts as unreadable. While a
+    /// policy is being changed, calls of a whole fleet may be denied for a second. If a call was never permitted, the worker ends
+    /// at once. Default: 2 min.
     pub refusal_limit: Duration,
     /// See [`Checkpoints`]. Default: automatic.
     pub checkpoints: Checkpoints,
-    /// How long what is done on a shard waits for its automatic checkpoint, at most. A renewal of the lease may take it along before, so
-    /// more than a third of the failover time saves no write. Default: 5 s.
+    /// The longest time until finished work is checkpointed automatically. A renewal of the lease may store it earlier, so values
+    /// above a third of the failover time save no writes. Default: 5 s.
     pub checkpoint_every: Duration,
-    /// How long one call of the handler may take before the lease is given up. Default: 5 min.
+    /// How long one call of the handler may take before the lease is released. Default: 5 min.
     pub handler_budget: Duration,
-    /// How long one call of the handler may take before that is told and logged ([`Event::HandlerSlow`](super::Event::HandlerSlow)).
-    /// Default: 30 s, a tenth of the budget.
+    /// How long one call of the handler may take before it is logged and reported
+    /// ([`Event::HandlerSlow`](super::Event::HandlerSlow)). Default: 30 s, a tenth of the budget.
     pub handler_warning: Duration,
-    /// See [`OnFailure`]. Default: the batch is tried again.
+    /// See [`OnFailure`]. Default: the batch is retried.
     pub on_failure: OnFailure,
-    /// The first pause before a failed call is tried again; it doubles. Default: 500 ms, the KCL's `taskBackoffTimeMillis`.
+    /// The first pause before a failed call is retried; it doubles. Default: 500 ms, the KCL's `taskBackoffTimeMillis`.
     pub retry_from: Duration,
     /// The longest such pause. Default: 30 s.
     pub retry_to: Duration,
     /// See [`OnDataGap`]. Default: continue.
     pub on_data_gap: OnDataGap,
-    /// See [`OutOfRange`]. Default: handed on (the KCL drops the whole aggregate).
+    /// See [`OutOfRange`]. Default: deliver, flagged (the KCL drops the whole aggregate).
     pub out_of_range: OutOfRange,
     /// How often the shards of the stream are compared with the leases. Default: 60 s.
     pub audit_every: Duration,
-    /// See [`WorkerLabel`]. Default: where the application has named the worker.
+    /// See [`WorkerLabel`]. Default: if the application has named the worker.
     pub worker_label: WorkerLabel,
     /// See [`CoordinationOn`]. Default: a thread of its own.
     pub coordination_on: CoordinationOn,

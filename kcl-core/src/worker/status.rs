@@ -11,7 +11,7 @@ use crate::tenancy::held::Held;
 use super::event::HandlerCall;
 use crate::processor::ShardRef;
 
-/// What a worker is doing, at one instant: everything that an operator asks first, in one call.
+/// What a worker is doing at one instant: everything that an operator asks first, in one call.
 ///
 /// With the feature `serde` it can be serialized, for a page that shows it.
 ///
@@ -48,14 +48,14 @@ use crate::processor::ShardRef;
 pub struct Status {
     /// The worker.
     pub worker: WorkerId,
-    /// Where it is between its start and its end.
+    /// Its place between start and end.
     pub phase: Phase,
     /// The streams that it reads.
     pub streams: BTreeMap<StreamName, StreamState>,
-    /// The shards that it holds or has just ended, by their lease keys.
+    /// The shards that it holds or has just completed, by lease key.
     pub shards: BTreeMap<LeaseKey, ShardStatus>,
-    /// The shards that it could not read when it tried last: it has released their leases, and tries again later. One that it reads
-    /// again is here no more. One that another worker reads meanwhile still is.
+    /// The shards that it could not read on its last attempt: it has released their leases and retries later. A shard leaves this
+    /// list when this worker reads it again; one that another worker reads meanwhile stays.
     pub unreadable: BTreeMap<LeaseKey, UnreadableShard>,
     /// The bytes of the byte budget that are held.
     pub budget_used: usize,
@@ -63,7 +63,7 @@ pub struct Status {
     pub budget_total: usize,
 }
 
-/// Where a worker is between its start and its end.
+/// The place of a worker between start and end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -73,13 +73,13 @@ pub enum Phase {
     Idle,
     /// The lease table and the streams have not all answered yet.
     Starting,
-    /// It takes and reads shards.
+    /// It acquires leases and reads shards.
     Running,
-    /// It gives its shards up.
+    /// It is draining its shards.
     Stopping,
-    /// It has ended in good order.
+    /// It has shut down gracefully.
     Stopped,
-    /// It has ended by this failure.
+    /// It ended with this error.
     Failed(Arc<str>),
     /// The future of `run` was dropped: what it held expires.
     Dropped,
@@ -102,14 +102,14 @@ impl Phase {
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum StreamState {
-    /// The service has not said yet what it is: the worker has just begun, or the stream is not there yet.
+    /// The stream has not been described yet: the worker has just started, or the stream does not exist yet.
     NotThereYet {
-        /// What was said when it was asked for last.
+        /// The last error, if any.
         error: Option<Arc<str>>,
     },
     /// It is read.
     Reading,
-    /// Its shards could not be listed when that was tried last; the shards that are held are read on.
+    /// The last listing of its shards failed; shards that are held are still read.
     Unreadable {
         /// Why.
         error: Arc<str>,
@@ -121,17 +121,18 @@ pub enum StreamState {
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum ShardState {
-    /// A parent is not finished; the lease is held meanwhile.
+    /// A parent is not finished yet; the lease is held meanwhile.
     WaitingForParents,
     /// `initialize` has not succeeded yet.
     Starting,
-    /// Batches are fetched and handed out.
+    /// Batches are fetched and processed.
     Processing,
-    /// The worker stops, or gives this shard up: the batch in hand is finished, the last checkpoint stored and the lease released.
+    /// The worker is stopping, or is giving this shard up: the batch in flight is finished, the last checkpoint stored and the
+    /// lease released.
     Draining,
-    /// The same, for another worker that has asked for the lease.
+    /// The same, for another worker that has requested the lease.
     HandingOver,
-    /// Everything was handed out; `shard_ended` has not succeeded yet, or the shard's end is not stored yet.
+    /// Every record was delivered; `shard_ended` has not succeeded yet, or the shard's end is not stored yet.
     Ending,
     /// The lease was lost, and the processor is being told.
     Losing,
@@ -174,42 +175,43 @@ pub struct ShardStatus {
     pub state: ShardState,
     /// Who holds the lease.
     pub owner: WorkerId,
-    /// The stored checkpoint, as this worker has seen it last.
+    /// The stored checkpoint, as last seen by this worker.
     pub checkpoint: Checkpoint,
-    /// The newest position that was handed out and done.
+    /// The newest position that was processed.
     pub position: Option<Position>,
-    /// How far behind the tip of the shard the processing is, in milliseconds: the greatest of what the last answer of the stream said,
-    /// the [age](Self::oldest_undone_age) of the oldest record that is not done, and the time without an answer once it is longer than
-    /// usual. It grows while the shard stands still, whatever the cause. 0: caught up. Nothing: not known yet.
+    /// How far processing is behind the tip of the shard, in milliseconds: the greatest of what the last response of the stream
+    /// said, the [age](Self::oldest_undone_age) of the oldest record that is not processed yet, and the time without a response
+    /// once that is longer than usual. It grows while the shard makes no progress, whatever the cause. 0: caught up. `None`: not
+    /// known yet.
     pub millis_behind_latest: Option<u64>,
-    /// The age of the oldest record that was fetched and is not done. Serialized in seconds.
+    /// The age of the oldest record that was fetched and is not processed yet. Serialized in seconds.
     #[cfg_attr(feature = "serde", serde(serialize_with = "seconds"))]
     pub oldest_undone_age: Option<Duration>,
-    /// How long the handler has been inside its present call. Serialized in seconds.
+    /// How long the handler's current call has been running. Serialized in seconds.
     #[cfg_attr(feature = "serde", serde(serialize_with = "seconds"))]
     pub in_call_for: Option<Duration>,
-    /// Records in the batch that the handler works on.
+    /// Records in the batch in flight.
     pub in_flight: usize,
-    /// When the stream last gave a page or an event of the shard, with records or without, by the clock of the worker; nothing before the
-    /// first one since the lease was acquired.
+    /// When the stream last returned a page or an event of the shard, with or without records, by the worker's clock; `None`
+    /// before the first one since the lease was acquired.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub answered: Option<Moment>,
-    /// That it is not read at present, and why; nothing when the last call of the stream was answered.
+    /// Why the shard is currently not read; `None` if the last call to the stream succeeded.
     pub failing: Option<ReadFailure>,
     /// User records that were processed since the lease was acquired.
     pub records: u64,
-    /// How often the present step has failed since it last succeeded: the batch in hand, or another call. 0: all is well.
+    /// How often the current step (the batch in flight, or another call) has failed since it last succeeded. 0: all is well.
     pub failures: u32,
-    /// What failed last since the lease was acquired, also when it has succeeded since.
+    /// The last failure since the lease was acquired, even if the step has succeeded since.
     pub last_error: Option<ShardError>,
 }
 
-/// A shard is not read: every call that was to read it has failed since one was answered.
+/// A shard that is not being read: every call since the last successful one has failed.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct ReadFailure {
-    /// When the first of them failed, by the clock of the worker. Not serialized, as no other clock knows it.
+    /// When the first of them failed, by the worker's clock. Not serialized, as it means nothing to another clock.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub since: Moment,
     /// When the last one did.
@@ -220,7 +222,7 @@ pub struct ReadFailure {
     pub for_long: Duration,
     /// How many did.
     pub attempts: u32,
-    /// What the last one came to, with its causes.
+    /// The error of the last one, with its causes.
     pub error: Arc<str>,
 }
 
@@ -236,7 +238,7 @@ impl ReadFailure {
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct ShardError {
-    /// What failed: a call of the handler (`process_records`), or what was to be done.
+    /// What failed: a call of the handler (`process_records`), or another step.
     pub what: Arc<str>,
     /// Why.
     pub error: Arc<str>,
@@ -244,16 +246,16 @@ pub struct ShardError {
     pub at: Timestamp,
 }
 
-/// A shard that cannot be read by this worker.
+/// A shard that this worker cannot read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct UnreadableShard {
-    /// What was said the last time.
+    /// The last error.
     pub error: Arc<str>,
     /// Since when.
     pub since: Timestamp,
-    /// How often it was tried since then.
+    /// How often it was tried since.
     pub attempts: u32,
 }
 

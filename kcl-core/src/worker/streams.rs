@@ -41,8 +41,8 @@ pub struct StreamConfig {
 }
 
 impl StreamConfig {
-    /// The stream with this name or ARN, read from AWS with the region and the credentials of the environment, from the worker's
-    /// initial position on.
+    /// The stream with this name or ARN, read from AWS with region and credentials from the environment, starting at the worker's
+    /// initial position.
     pub fn new(name_or_arn: impl Into<String>) -> Self {
         Self { name_or_arn: name_or_arn.into(), source: None, initial_position: None, mode: None }
     }
@@ -57,7 +57,7 @@ impl StreamConfig {
         self
     }
 
-    /// Where to begin on its shards without a checkpoint.
+    /// Where to start on its shards without a checkpoint.
     pub const fn initial_position(mut self, position: InitialPosition) -> Self {
         self.initial_position = Some(position);
         self

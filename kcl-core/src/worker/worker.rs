@@ -26,7 +26,7 @@ use super::settings::{Settings, Until};
 use super::status::{Phase, Status, StatusRegistry};
 use super::streams::{StreamConfig, Streams};
 
-/// How a worker gives up its leases when it stops.
+/// What happens to the leases of a worker when it stops.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -57,11 +57,12 @@ use super::streams::{StreamConfig, Streams};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stop {
-    /// They are freed at once: others go on with their shards.
+    /// They are released at once, and other workers continue with their shards.
     #[default]
     Release,
-    /// They stay this worker's, so that a restart under the same name moves no shard: for a worker with a fixed
-    /// [`worker_id`](Builder::worker_id) that is back within the failover time. If it is not, others take them as from one that died.
+    /// They stay with this worker, so that a restart under the same id moves no shard: for a worker with a fixed
+    /// [`worker_id`](Builder::worker_id) that is back within the failover time. If it is not, other workers take the leases as
+    /// they take those of a dead worker.
     Keep,
 }
 
@@ -93,9 +94,10 @@ pub(crate) struct WorkerInner {
     ran: AtomicBool,
 }
 
-/// A member of the fleet that reads a stream: it takes shards, hands their records to processors and keeps their checkpoints.
+/// A member of the fleet that reads a stream: it acquires leases of shards, passes their records to processors and stores their
+/// checkpoints.
 ///
-/// A worker is a handle: clones are the same worker, and [`run`](Self::run) is what works.
+/// A `Worker` is a handle: clones refer to the same worker, and [`run`](Self::run) does the work.
 ///
 /// ```
 /// use std::time::Duration;
@@ -135,7 +137,7 @@ pub(crate) struct WorkerInner {
 pub struct Worker(Arc<WorkerInner>);
 
 impl Worker {
-    /// Begins to put a worker together.
+    /// Starts building a worker.
     pub fn builder() -> Builder {
         Builder::default()
     }
@@ -158,17 +160,18 @@ impl Worker {
         }))
     }
 
-    /// Works until [`shutdown`](Self::shutdown) is asked for, until a [reading that ends](Settings::until) is done, or until it cannot go on. [`run_until`](Self::run_until) does both.
+    /// Runs until [`shutdown`](Self::shutdown) is called, until a [bounded read](Settings::until) is done, or until the worker
+    /// cannot continue. [`run_until`](Self::run_until) combines `run` and `shutdown`.
     ///
-    /// Must be awaited on a tokio runtime with its timer and I/O enabled; processors run there, each shard as a task of its own.
+    /// Must be awaited on a tokio runtime with its timer and I/O enabled. Processors run on it, one task per shard.
     ///
     /// # Errors
-    /// Every fatal cause: see [`RunError`]. Before it is returned the shards are given up in good order, as far as that is possible.
+    /// Every fatal cause: see [`RunError`]. Before it is returned, the shards are drained as far as that is possible.
     ///
     /// # Cancel safety
-    /// Dropping the future is a crash: everything ends where it stands, nothing is stored, and others take the leases over when
-    /// they expire. So it is no branch of a `select!` that is left when another one is done; a [`shutdown`](Self::shutdown) after that
-    /// reports [`RunEnd::Dropped`].
+    /// Dropping the future is a crash: everything ends where it stands, nothing is stored, and other workers take the leases over
+    /// when they expire. So do not use it as a branch of a `select!` that drops it when another branch finishes first; a
+    /// [`shutdown`](Self::shutdown) after that reports [`RunEnd::Dropped`].
     pub async fn run(&self) -> Result<ShutdownReport, RunError> {
         if self.0.ran.swap(true, Ordering::SeqCst) {
             return Err(RunError::AlreadyRun);
@@ -191,8 +194,8 @@ impl Worker {
         cause.map_or(Ok(report), Err)
     }
 
-    /// [Runs](Self::run) until `signal` is done, and then stops in good order: what is not done after `deadline` is given up. What the
-    /// signal comes to does not matter.
+    /// [Runs](Self::run) until `signal` completes, and then shuts down gracefully; shards that are not drained by `deadline` are
+    /// given up. The output of the signal is ignored.
     ///
     /// ```no_run
     /// # #[cfg(feature = "signal")]
@@ -205,7 +208,7 @@ impl Worker {
     /// # }
     /// ```
     ///
-    /// The leases are freed. To keep them for a restart, let the signal itself end with a call of [`stop`](Self::stop).
+    /// The leases are released. To keep them for a restart, let the signal itself end with a call to [`stop`](Self::stop).
     ///
     /// # Errors
     /// Those of [`run`](Self::run).
@@ -224,11 +227,12 @@ impl Worker {
         run.await
     }
 
-    /// Asks for a graceful stop and waits for it: no more is fetched, the batch in hand is finished, the last checkpoints are stored
-    /// and the leases freed, so that others go on at once and without a duplicate. What is not done after `deadline` is given up.
+    /// Shuts the worker down gracefully and waits until that is done: nothing more is fetched, the batch in flight is finished,
+    /// the last checkpoints are stored and the leases released, so that other workers continue at once and without duplicates.
+    /// Shards that are not drained by `deadline` are given up.
     ///
-    /// May be called more than once, also before `run`; the first deadline counts. Cancel safe: the stop goes on. The report says how
-    /// `run` ended ([`ShutdownReport::run`]): it may have been dropped, or have failed.
+    /// May be called more than once, and before `run`; the first deadline counts. Cancel safe: the shutdown continues. The report
+    /// says how `run` ended ([`ShutdownReport::run`]): it may have been dropped, or have failed.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -260,7 +264,7 @@ impl Worker {
         self.stop(Stop::Release, deadline).await
     }
 
-    /// The same as [`shutdown`](Self::shutdown), with a choice of what becomes of the leases. The first call decides.
+    /// Like [`shutdown`](Self::shutdown), with a choice of what happens to the leases. The first call decides.
     pub async fn stop(&self, how: Stop, deadline: Duration) -> ShutdownReport {
         self.ask_to_stop(how, deadline);
         if !self.0.ran.load(Ordering::SeqCst) {
@@ -283,8 +287,8 @@ impl Worker {
         });
     }
 
-    /// Reads one more stream from now on, in a worker that was [built for several](Builder::streams). Nothing happens when it reads
-    /// that one already.
+    /// Starts reading one more stream, in a worker that was [built for several](Builder::streams). Does nothing if the worker
+    /// already reads it.
     ///
     /// ```
     /// # use kcl_core::processor::{ProcessRecordsInput, ShardRef};
@@ -309,7 +313,7 @@ impl Worker {
     /// ```
     ///
     /// # Errors
-    /// The worker was built for one stream, or the stream's name, initial position or mode cannot be.
+    /// The worker was built for one stream, or the stream's name, initial position or mode is invalid.
     pub fn add_stream(&self, stream: StreamConfig) -> Result<(), SettingError> {
         let parts = &self.0.parts;
         if !parts.streams.several {
@@ -327,7 +331,7 @@ impl Worker {
     /// that read the stream go on with them. Returns whether the stream was being read.
     ///
     /// # Errors
-    /// The worker was built for one stream, or this is no stream's name.
+    /// The worker was built for one stream, or this is not a valid stream name.
     pub fn remove_stream(&self, name_or_arn: &str) -> Result<bool, SettingError> {
         let streams = &self.0.parts.streams;
         if !streams.several {
@@ -340,7 +344,7 @@ impl Worker {
         &self.0.parts
     }
 
-    /// What happens from now on, as a stream that never slows the worker down.
+    /// The events from now on, as a stream that never slows the worker down.
     #[must_use]
     pub fn events(&self) -> Events {
         self.0.outlet.listen()
@@ -360,7 +364,7 @@ impl Worker {
         }
     }
 
-    /// The worker's name, as it stands in the leases.
+    /// The worker's id, as it appears in the leases.
     #[must_use]
     pub fn id(&self) -> &WorkerId {
         &self.0.parts.worker
@@ -408,8 +412,10 @@ impl Drop for EndGuard<'_> {
         let worker = &self.inner.parts.worker;
         self.inner.outlet.sum_up(true);
         match &self.phase {
-            Phase::Failed(error) => tracing::error!(target: TARGET, %worker, "the worker has ended: {error}"),
-            Phase::Dropped => tracing::warn!(target: TARGET, %worker, "the worker was dropped while it ran: its leases expire"),
+            Phase::Failed(error) => tracing::error!(target: TARGET, %worker, "the worker ended with an error: {error}"),
+            Phase::Dropped => {
+                tracing::warn!(target: TARGET, %worker, "the worker was dropped while running: its leases will expire")
+            }
             _ => {
                 tracing::info!(target: TARGET, %worker, "the worker has stopped: {report}");
             }

@@ -24,7 +24,7 @@ impl HookedStream {
         Self { inner: inner.clone(), hook: Arc::default(), opened: Arc::default() }
     }
 
-    /// From now on this is waited for before each call is passed on.
+    /// From now on this is waited for before each call is handed over.
     pub(crate) fn before<F>(&self, hook: impl Fn(Operation, Option<&ShardId>) -> F + Send + Sync + 'static)
     where
         F: Future<Output = ()> + Send + 'static,

@@ -30,7 +30,7 @@ async fn an_hour_of_subscription_ends_logs_nothing_above_debug() {
     run.seen.wait_for_records(2).await;
     let calm = logged.take();
     assert_eq!(loud(&calm), [""; 0]);
-    assert!(calm.contains("a subscription is over"), "something is logged");
+    assert!(calm.contains("a subscription has ended"), "something is logged");
     assert_eq!((by("kcl_subscriptions_ended_total", "ended"), counters.of("kcl_subscriptions_opened_total", "orders")), (12, 13));
     // Both records, and the first one again at the head of each subscription that begins at it.
     assert_eq!(counters.of("kcl_subscription_received_bytes_total", "orders"), (2 + 12) * 6);

@@ -206,7 +206,7 @@ async fn a_slow_audit_does_not_delay_a_takeover() {
         .with(|builder| builder.worker_id("first").failover(failover))
         .start(Script::default());
     wait_for_shares(&world.table, &[4]).await;
-    // Longer than an observer may go without a look, and one comparison after the other: each is done with what it saw long before.
+    // Longer than an observer may go without a scan, and one comparison after the other: each is done with what it saw long before.
     let slow = HookedStream::new(&world.stream);
     slow.before(move |operation, _| async move {
         if operation == Operation::ListShards {

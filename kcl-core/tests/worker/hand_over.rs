@@ -113,7 +113,7 @@ async fn a_lease_handed_over_by_a_lost_answer_is_drained() {
     assert_eq!(passes.count(), 2, "asked once more");
     first
         .heard
-        .wait_for("the hand-over", |event| matches!(event, Event::LeasePassedOn { to, .. } if to.as_str() == "second"))
+        .wait_for("the hand-over", |event| matches!(event, Event::LeaseHandedOver { to, .. } if to.as_str() == "second"))
         .await;
     first.heard.wait_for("the release", |event| matches!(event, Event::LeaseReleased { .. })).await;
     assert_eq!(first.heard.count(|event| matches!(event, Event::LeaseLost { .. })), 0);
@@ -196,7 +196,7 @@ async fn a_lease_being_drained_for_a_withdrawn_request_is_freed() {
     gate.open();
     first.heard.wait_for("the release", |event| matches!(event, Event::LeaseReleased { lease } if *lease == key)).await;
     let released = Instant::now();
-    // More than the change signal can tell of: a look follows, and what it shows of this lease may be older than the release.
+    // More than the change signal can tell of: a scan follows, and what it shows of this lease may be older than the release.
     for other in 0..100 {
         world.table.announce(&[Changed::Lease(LeaseKey::single(format!("other-{other}")))]).await.unwrap();
     }

@@ -37,7 +37,7 @@ async fn a_healthy_worker_logs_nothing_above_debug() {
     let calm = logged.take();
     assert!(calm.contains("DEBUG"), "something is logged: {calm}");
     // Its start and its end, and that is all.
-    let said = ["acquired the lease", "started:", "stopping:", "released the lease", "the worker has stopped"];
+    let said = ["acquired lease", "started:", "stopping:", "released lease", "the worker has stopped"];
     let lines = loud(&calm);
     assert_eq!(lines.len(), said.len(), "{lines:#?}");
     for (line, said) in lines.iter().zip(said) {
@@ -82,10 +82,10 @@ async fn a_healthy_worker_logs_nothing_above_debug() {
     assert!(bad.contains("RecordSkipped") && bad.contains("DataGap"), "the day was bad: {bad}");
     // Without a listener too: once each, with the cause and what follows.
     for (kind, cause, follows) in [
-        ("handler_failed", "the first time", "it is tried again after 5ms"),
-        ("record_skipped", "skipped the record", ""),
-        ("lease_lost", "somebody has freed it", "goes on from the stored checkpoint"),
-        ("data_gap", "records may be lost", "reading goes on behind it"),
+        ("handler_failed", "the first time", "retrying in 5ms"),
+        ("record_skipped", "skipped record", ""),
+        ("lease_lost", "somebody has freed it", "resumes from the stored checkpoint"),
+        ("data_gap", "records may be lost", "reading continues after the gap"),
     ] {
         let lines: Vec<_> = loud(&bad).into_iter().filter(|line| line.contains(&format!("event=\"{kind}\""))).collect();
         let [line] = lines[..] else { panic!("{kind}: {lines:#?}") };

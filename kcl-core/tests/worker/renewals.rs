@@ -130,7 +130,7 @@ async fn a_handler_beyond_its_budget_loses_the_lease() {
     run.seen.wait_for_records(1).await;
     let freed = wait_for_lease(&table, &shard, |lease| lease.owner.is_none()).await;
     assert_eq!(freed.checkpoint, Checkpoint::TrimHorizon);
-    // Free for others for longer than any look takes, and left alone here.
+    // Free for others for longer than any scan takes, and left alone here.
     tokio::time::sleep(F * 3 / 2).await;
     assert_eq!(lease_of(&table, &shard).await.counter, freed.counter);
     returned.notify_one();

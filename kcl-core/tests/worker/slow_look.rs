@@ -88,7 +88,7 @@ async fn a_lease_is_not_taken_while_its_owner_still_hands_out_batches() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     *locked(&slow.delay) = Some(Duration::from_millis(500));
     began.wait_for(Option::is_some).await.unwrap();
-    // The owner's last write lands while the look is on its way; after it the owner reaches the table no more.
+    // The owner's last write lands while the scan is on its way; after it the owner reaches the table no more.
     tokio::time::sleep(Duration::from_millis(490)).await;
     table.set_rule(|_, _| Fault::LoseWrite);
     b.seen.wait_for_initialized(1).await;

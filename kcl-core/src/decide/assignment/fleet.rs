@@ -8,9 +8,9 @@ use crate::model::{Lease, Moment, WorkerId};
 
 use super::me::Me;
 
-/// How long a worker has at least to claim what was passed on to it, before the previous owner takes it back.
+/// How long a worker has at least to claim what was handed over to it, before the previous owner takes it back.
 const CLAIM_LIMIT: Duration = Duration::from_secs(2);
-/// Who hears of no change sees with its next look that something was passed on to it; one more is for a slow one.
+/// Who hears of no change sees with its next scan that something was handed over to it; one more is for a slow one.
 const LOOKS_TO_CLAIM: u32 = 2;
 
 /// Who is alive, this worker included unless it leaves, and when that is.
@@ -54,7 +54,7 @@ impl<'a> Fleet<'a> {
         self.live.binary_search(worker).is_ok()
     }
 
-    /// Until when a plan looks ahead: the end of the next look, with room for a slow one. What is due before is planned now, so that
+    /// Until when a plan looks ahead: the end of the next scan, with room for a slow one. What is due before is planned now, so that
     /// it can be taken when it is due.
     pub(super) fn horizon(&self) -> Moment {
         self.now + self.timing.look + self.timing.call_limit
@@ -65,7 +65,7 @@ impl<'a> Fleet<'a> {
         self.now - self.members.age(&row.key, self.now).unwrap_or_default()
     }
 
-    /// How long the previous owner leaves a lease to the one it passed it on to. Who looks seldom needs longer: without that a long
+    /// How long the previous owner leaves a lease to the one it handed it over to. Who looks seldom needs longer: without that a long
     /// failover time would let each hand-over to it fail.
     pub(super) fn time_to_claim(&self, to: &WorkerId) -> Duration {
         let failover = self.members.failover(to).unwrap_or_default().max(self.timing.failover);

@@ -24,8 +24,8 @@ pub struct Me<'a> {
     pub engaged: &'a dyn OwnLeases,
     /// The requests that it has sent and that are not over, also those that are not settled.
     pub asked: &'a BTreeMap<LeaseKey, OwnRequest>,
-    /// What it has passed on and not seen claimed.
-    pub passed_on: &'a BTreeMap<LeaseKey, PassedOn>,
+    /// What it has handed over and not seen claimed.
+    pub handed_over: &'a BTreeMap<LeaseKey, HandedOver>,
 }
 
 /// Tells what this worker has to do with a lease.
@@ -52,18 +52,18 @@ pub struct OwnRequest {
     pub since: Moment,
 }
 
-/// A lease that this worker passed on.
+/// A lease that this worker handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PassedOn {
-    /// The counter that the pass-on wrote.
+pub struct HandedOver {
+    /// The counter that the hand-over wrote.
     pub counter: u64,
     /// When it was acknowledged.
     pub at: Moment,
 }
 
 impl Me<'_> {
-    /// Whether this row is as this worker's pass-on left it.
-    pub(super) fn has_passed_on(&self, row: &Lease) -> bool {
-        self.passed_on.get(&row.key).is_some_and(|passed_on| passed_on.counter == row.counter) && row.token.is_none()
+    /// Whether this row is as this worker's hand-over left it.
+    pub(super) fn has_handed_over(&self, row: &Lease) -> bool {
+        self.handed_over.get(&row.key).is_some_and(|handed_over| handed_over.counter == row.counter) && row.token.is_none()
     }
 }

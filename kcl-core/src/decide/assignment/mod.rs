@@ -1,13 +1,13 @@
 //! Which leases this worker takes, asks for, claims and gives back.
 //!
 //! ```text
-//!   rows, workers --+                        +-- take        free, or due to expire before the next look
-//!   Members --------+--> Standing of each ---+-- claim       passed on to me
+//!   rows, workers --+                        +-- take        free, or due to expire before the next scan
+//!   Members --------+--> Standing of each ---+-- claim       handed over to me
 //!   Me -------------+    row, Loads          +-- give back   the same, and I have no room
 //!                                            +-- request     of an owner that has at least two more than I
 //!                                            +-- withdraw    what I asked for and want no more
 //!                                            +-- steal       from a KCL's worker that knows no requests
-//!                                            +-- bury        the row of a dead worker
+//!                                            +-- reap        the row of a dead worker
 //! ```
 //!
 //! There is no leader: every worker computes what all should do, and carries out its own part. Where their views differ, the
@@ -41,7 +41,7 @@ mod plan;
 mod standing;
 mod steal;
 
-pub use me::{Me, OwnLeases, OwnRequest, PassedOn};
+pub use me::{HandedOver, Me, OwnLeases, OwnRequest};
 #[cfg(test)]
 pub(crate) use plan::Ask;
 pub use plan::{KnownRows, Plan, Take, is_duplicated, plan, share};

@@ -19,7 +19,7 @@ type Movable<'a> = BTreeMap<&'a WorkerId, Vec<&'a Lease>>;
 /// own the first few.
 ///
 /// Where others do not ask for what is meant for them, leases would stay where they are too many. So once nothing has changed for
-/// two looks, I ask as if I were the only one who does.
+/// two scans, I ask as if I were the only one who does.
 pub(super) fn my_moves<'a>(
     rows: &[(&'a Lease, LeaseStanding<'a>)],
     loads: &mut Loads<'a>,

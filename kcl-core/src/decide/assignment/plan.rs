@@ -51,7 +51,7 @@ pub struct Plan {
     /// To be taken from a live worker of a KCL that does not answer requests, as it takes itself.
     pub steal: Option<Ask>,
     /// Workers that are dead and stand in no lease: their rows are to be deleted, as they were seen.
-    pub bury: Vec<WorkerId>,
+    pub reap: Vec<WorkerId>,
     /// Free leases that are left because this worker has no room for more, and that nobody else takes either.
     pub left: usize,
 }
@@ -115,7 +115,7 @@ pub fn plan(view: &KnownRows<'_>, me: &Me<'_>, members: &Members, now: Moment, t
         plan.request = my_moves(&rows, &mut loads, &fleet, most);
     }
     if !takes_nothing {
-        plan.bury = dead(view, &fleet);
+        plan.reap = dead(view, &fleet);
     }
     plan
 }

@@ -44,7 +44,7 @@ impl OwnLeases for Idle {
     }
 }
 
-/// A fleet of which one look was taken.
+/// A fleet of which one scan was taken.
 #[derive(Debug)]
 struct ScannedFleet {
     live: Vec<WorkerId>,
@@ -53,7 +53,7 @@ struct ScannedFleet {
 }
 
 impl ScannedFleet {
-    /// Leases that are held, free, finished, asked for and passed on, by workers of which the last may have nothing.
+    /// Leases that are held, free, finished, asked for and handed over, by workers of which the last may have nothing.
     fn random(numbers: &mut Numbers) -> Self {
         let live: Vec<_> = (0..=numbers.below(6)).map(|worker| WorkerId::from(format!("w{worker}"))).collect();
         // Some own many.
@@ -105,7 +105,7 @@ impl ScannedFleet {
             former_left: false,
             engaged: &Idle,
             asked: &asked,
-            passed_on: &BTreeMap::new(),
+            handed_over: &BTreeMap::new(),
         };
         plan(&KnownRows { rows: &self.rows, workers: &workers }, &me, &members, now, &timing)
     }
@@ -181,7 +181,7 @@ fn workers_with_the_same_view_take_and_ask_for_different_leases() {
 #[test]
 fn executed_plans_balance_the_fleet_and_then_nothing_is_planned() {
     for (mut fleet, _) in fleets() {
-        // What is pending or passed on cannot move: it may leave more than one between them until it is done.
+        // What is pending or handed over cannot move: it may leave more than one between them until it is done.
         fleet.rows.retain(|row| row.checkpoint_owner.is_none() && (row.owner.is_none() || row.token.is_some()));
         fleet.asked.clear();
         let plans: Vec<_> = fleet.live.iter().map(|worker| (worker.clone(), fleet.plan(worker, 100, 100))).collect();

@@ -11,13 +11,13 @@ pub(super) enum LeaseStanding<'a> {
     Mine,
     /// It names me for a tenancy that nobody works on any more: mine alone from then on.
     Adopted { at: Moment },
-    /// It was passed on to me.
+    /// It was handed over to me.
     Passed,
     /// I asked its owner for it.
     Requested,
     /// Anybody may take it.
     Free,
-    /// I passed it on to one who did not claim it: mine from then on, before it is anybody's.
+    /// I handed it over to one who did not claim it: mine from then on, before it is anybody's.
     Unclaimed { at: Moment },
     /// Its owner is silent, or seems to be. It may be taken from then on.
     Expiring { at: Moment, owner: &'a WorkerId },
@@ -39,12 +39,12 @@ impl<'a> LeaseStanding<'a> {
         if holder == me.id {
             return Self::of_mine(row, fleet);
         }
-        if members.is_unclaimed(row) || me.has_passed_on(row) {
+        if members.is_unclaimed(row) || me.has_handed_over(row) {
             if members.is_dead(holder, fleet.now, fleet.timing) {
                 return Self::Free;
             }
-            if let Some(passed_on) = me.passed_on.get(&row.key).filter(|_| me.has_passed_on(row)) {
-                return Self::Unclaimed { at: passed_on.at + fleet.time_to_claim(holder) };
+            if let Some(handed_over) = me.handed_over.get(&row.key).filter(|_| me.has_handed_over(row)) {
+                return Self::Unclaimed { at: handed_over.at + fleet.time_to_claim(holder) };
             }
         }
         let due = members.expires_at(row, fleet.timing).filter(|_| members.is_watching(fleet.now, fleet.timing));

@@ -20,8 +20,8 @@ pub(super) struct LeaseObservation {
     pub(super) since: Moment,
     /// How often the counter was seen to grow under this token.
     pub(super) moves: u32,
-    /// A worker of ours passed it on, and who it was passed to has not claimed it.
-    pub(super) passed_on: bool,
+    /// A worker of ours handed it over, and who it was passed to has not claimed it.
+    pub(super) handed_over: bool,
     /// Who holds it knows no tokens.
     pub(super) foreign: bool,
     /// The same, and that is no guess: it was seen to move the counter.
@@ -51,7 +51,7 @@ impl LeaseObservation {
             named: at,
             since: at,
             moves: 0,
-            passed_on: false,
+            handed_over: false,
             foreign: row.token.is_none() && row.actual_owner().is_some(),
             proven: false,
             usurped: false,
@@ -99,14 +99,14 @@ impl LeaseObservation {
             self.proven |= grown && (self.token.is_none() || holder_changed || taken || self.is_void(at));
             self.proven &= self.owner.is_some();
             self.foreign = (self.foreign || self.proven) && self.owner.is_some();
-            self.passed_on &= !grown;
+            self.handed_over &= !grown;
         } else {
             self.token.clone_from(&row.token);
             self.moves = 0;
             self.proven = taken_without;
             let held = row.token.is_none() && row.actual_owner().is_some();
-            self.passed_on = held && !taken_without && !row.hand_over_pending() && before.token.is_some();
-            self.foreign = held && !self.passed_on;
+            self.handed_over = held && !taken_without && !row.hand_over_pending() && before.token.is_some();
+            self.foreign = held && !self.handed_over;
         }
         // A lower counter belongs to a row made anew, or to a reading from before a change of owner: nobody's life.
         let wrote = row.counter > before.counter
@@ -125,7 +125,7 @@ impl LeaseObservation {
         self.counter == row.counter && self.token == row.token
     }
 
-    /// Who works on it: while a hand-over is pending, the one who has not passed it on.
+    /// Who works on it: while a hand-over is pending, the one who has not handed it over.
     pub(super) fn holder(&self, at: Moment) -> Option<&WorkerId> {
         let pending = self.checkpoint_owner.as_ref().filter(|_| !self.usurped && !self.is_void(at));
         pending.or(self.owner.as_ref()).or(self.checkpoint_owner.as_ref())

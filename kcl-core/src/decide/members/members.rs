@@ -18,16 +18,16 @@ pub struct Members {
     workers: BTreeMap<WorkerId, WorkerObservation>,
     /// Workers that are not of ours and answer requests all the same.
     answering: BTreeSet<WorkerId>,
-    /// When the last look began.
+    /// When the last scan began.
     last_look: Option<Moment>,
     /// When a row was last seen to name somebody else, or a worker to come or to leave.
     changed: Option<Moment>,
 }
 
 impl Members {
-    /// Takes in a look at the whole table that was begun and ended at these moments.
+    /// Takes in a scan of the whole table that was begun and ended at these moments.
     ///
-    /// A new counter may have been written as late as the look *ended*: its age begins there.
+    /// A new counter may have been written as late as the scan *ended*: its age begins there.
     pub fn look(&mut self, rows: &[Lease], workers: &[WorkerRow], begun: Moment, ended: Moment, timing: &Timing) {
         if self.last_look.is_none_or(|last| ended.since(last) >= timing.failover / 2) {
             self.leases.values_mut().for_each(|sight| sight.since = ended);
@@ -60,7 +60,7 @@ impl Members {
         }
     }
 
-    /// Takes in one lease that was read by itself, at this moment at the latest: its counter, if that is new. It is no look.
+    /// Takes in one lease that was read by itself, at this moment at the latest: its counter, if that is new. It is no scan.
     pub fn see(&mut self, row: &Lease, at: Moment) {
         let (ReadingResult { life, renamed }, foreign) = match self.leases.get_mut(&row.key) {
             Some(sight) => (sight.take_in(row, at), sight.foreign),
@@ -105,7 +105,7 @@ impl Members {
         self.last_look = None;
     }
 
-    /// Whether the last look is recent enough to judge by ages: less than half a failover time ago.
+    /// Whether the last scan is recent enough to judge by ages: less than half a failover time ago.
     #[must_use]
     pub fn is_watching(&self, now: Moment, timing: &Timing) -> bool {
         self.last_look.is_some_and(|last| now.since(last) < timing.failover / 2)
@@ -234,13 +234,13 @@ impl Members {
         self.leases.get(key).map_or(0, |sight| sight.moves)
     }
 
-    /// Whether the lease was passed on to the worker that it names, by a worker of ours, and that one has not claimed it: the name
+    /// Whether the lease was handed over to the worker that it names, by a worker of ours, and that one has not claimed it: the name
     /// says nothing about its life.
     #[must_use]
     pub fn is_unclaimed(&self, row: &Lease) -> bool {
         let Some(owner) = &row.owner else { return false };
-        let passed_on = || self.leases.get(&row.key).is_some_and(|sight| sight.is_of(row) && sight.passed_on);
-        row.token.is_none() && row.checkpoint_owner.is_none() && (self.failover(owner).is_some() || passed_on())
+        let handed_over = || self.leases.get(&row.key).is_some_and(|sight| sight.is_of(row) && sight.handed_over);
+        row.token.is_none() && row.checkpoint_owner.is_none() && (self.failover(owner).is_some() || handed_over())
     }
 
     /// Whether the lease is held by somebody who knows no tokens.

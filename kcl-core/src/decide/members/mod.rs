@@ -1,9 +1,9 @@
 //! Who is alive, as one observer sees it: by counters that move and a clock of one's own, never by a wall clock.
 //!
 //! ```text
-//!   a look: all lease rows, all worker rows ---+
+//!   a scan: all lease rows, all worker rows ---+
 //!   a row read by itself (a hint) -------------+--> Members --+--> how long a lease's counter has stood still, when it expires
-//!   a look that failed ------------------------+              +--> which workers live, when each last showed life
+//!   a scan that failed ------------------------+              +--> which workers live, when each last showed life
 //!                                                             +--> whether somebody else works under a name
 //! ```
 //!

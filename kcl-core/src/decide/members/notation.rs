@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::decide::assignment::{Ask, KnownRows, Me, OwnLeases, OwnRequest, PassedOn, Plan, is_duplicated, plan};
+use crate::decide::assignment::{Ask, HandedOver, KnownRows, Me, OwnLeases, OwnRequest, Plan, is_duplicated, plan};
 use crate::decide::cases::setting;
 use crate::decide::expiry::Timing;
 use crate::decide::hand_over::{HandOverVerdict, judge_request};
@@ -28,7 +28,7 @@ pub(crate) struct MembersCase {
     members: Members,
     engaged: CaseLeases,
     asked: BTreeMap<LeaseKey, OwnRequest>,
-    passed_on: BTreeMap<LeaseKey, PassedOn>,
+    handed_over: BTreeMap<LeaseKey, HandedOver>,
     answers: Vec<String>,
 }
 
@@ -102,7 +102,7 @@ impl MembersCase {
             members: Members::default(),
             engaged: CaseLeases::default(),
             asked: BTreeMap::new(),
-            passed_on: BTreeMap::new(),
+            handed_over: BTreeMap::new(),
             answers: Vec::new(),
         };
         for line in given {
@@ -169,8 +169,8 @@ impl MembersCase {
                 self.members.see_answering(answering.iter().map(|id| WorkerId::from(*id)));
             }
             ["passed", "on", which, "at", moment] => {
-                let passed = |key: LeaseKey| (key.clone(), PassedOn { counter: self.rows[&key].counter, at: seconds(moment) });
-                self.passed_on.extend(keys(which).into_iter().map(passed));
+                let passed = |key: LeaseKey| (key.clone(), HandedOver { counter: self.rows[&key].counter, at: seconds(moment) });
+                self.handed_over.extend(keys(which).into_iter().map(passed));
             }
             _ => return false,
         }
@@ -267,7 +267,7 @@ impl MembersCase {
             former_left: self.former_left,
             engaged: &self.engaged,
             asked: &self.asked,
-            passed_on: &self.passed_on,
+            handed_over: &self.handed_over,
         })
     }
 
@@ -324,7 +324,7 @@ fn write(plan: &Plan) -> String {
     lines.extend(by_owner(&plan.request).iter().map(|(of, keys)| format!("ask {of} for {}", names(keys))));
     lines.extend(by_owner(&plan.withdraw).iter().map(|(of, keys)| format!("ask {of} no more for {}", names(keys))));
     lines.extend(plan.steal.iter().map(|ask| format!("take {} from {}", ask.key, ask.of)));
-    lines.extend(plan.bury.iter().map(|worker| format!("delete the row of {worker}")));
+    lines.extend(plan.reap.iter().map(|worker| format!("delete the row of {worker}")));
     if plan.left > 0 {
         lines.push(format!("{} left for want of room", plan.left));
     }

@@ -51,7 +51,7 @@ impl WorkerObservation {
         came_or_leaves
     }
 
-    /// Its row was looked for and is not there. One that had a row has left, or was buried. Whether that is news.
+    /// Its row was looked for and is not there. One that had a row has left, or was reaped. Whether that is news.
     pub(super) fn see_none(&mut self, at: Moment) -> bool {
         self.read = Some(at);
         let left = self.row.take().is_some();

@@ -98,7 +98,7 @@ impl ByteBudget {
             self.serve(&mut state);
             state.events.beyond
         };
-        tracing::debug!(beyond, "handlers stand still: events are received beyond the byte budget");
+        tracing::debug!(beyond, "all handlers have stalled: receiving events beyond the byte budget");
     }
 }
 

@@ -30,7 +30,7 @@ impl FanOutFetch {
             let (page, is_full) = match self.poll_once(&permit).await {
                 Ok(answer) => answer,
                 Err(error) => {
-                    tracing::debug!(%error, again_in = ?ASK_AGAIN, "whether the shard has ended could not be polled");
+                    tracing::debug!(%error, again_in = ?ASK_AGAIN, "could not find out by polling whether the shard has ended");
                     self.permit = Some(permit);
                     return None;
                 }

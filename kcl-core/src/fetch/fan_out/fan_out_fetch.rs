@@ -260,10 +260,10 @@ impl FanOutFetch {
         match error {
             Some(error) => self.recover(error, self.clock.now()),
             None => {
-                tracing::debug!(?happened, "a subscription is over");
+                tracing::debug!(?happened, "a subscription has ended");
                 if happened == Happened::Silent {
                     // The service sends an event each few seconds: what does not come has been lost on the way.
-                    let error = format!("SubscribeToShard: the subscription gave no event for {SILENCE:?}");
+                    let error = format!("SubscribeToShard: the subscription sent no event for {SILENCE:?}");
                     self.turns.failed_with(ErrorKind::Unreachable, error.into());
                 }
                 self.pace.after(happened, self.clock.now(), jitter());

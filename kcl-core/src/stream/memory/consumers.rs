@@ -9,7 +9,7 @@ use crate::stream::{Consumer, ConsumerArn, ConsumerStatus, Error, ErrorKind, Sta
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SubscriptionFault {
-    /// It ends in good order after so many events.
+    /// It ends gracefully after so many events.
     EndAfter(u32),
     /// It breaks after so many events, with an error of this kind. After none: it opens and breaks at once.
     BreakAfter(u32, ErrorKind),

@@ -98,7 +98,7 @@ impl MemorySubscription {
 impl Subscription for MemorySubscription {
     async fn next(&mut self) -> Result<Option<Pushed>, Error> {
         while !self.over {
-            // Before the look, or what is put between the two would wake nobody.
+            // Before the check, or what is put between the two would wake nobody.
             let changed = self.stream.next_change();
             match self.look() {
                 Ok(Due::Event(event)) => return Ok(Some(event)),

@@ -66,7 +66,7 @@ impl ShardConsumer {
         self.inner.board.change(&self.row.key, |status| status.last_error = Some(error));
     }
 
-    /// The oldest record that is not done is the first one that is left of the batch in hand.
+    /// The oldest record that is not done is the first one that is left of the batch in flight.
     pub(super) fn see_undone(&self) {
         let Some(batch) = &self.in_hand else { return };
         let Some(oldest) = batch.rest.first() else { return };

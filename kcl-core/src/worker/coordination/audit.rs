@@ -149,7 +149,7 @@ impl Context {
                 }
                 if of.description().is_some() && !matches!(trouble, CoordinationError::Fatal(_)) {
                     // What it was is known, and its listing shows whether it is there.
-                    tracing::debug!(stream = %of.name, trouble = %with_causes(&trouble), "the stream could not be described anew");
+                    tracing::debug!(stream = %of.name, trouble = %with_causes(&trouble), "the stream could not be described again");
                     continue;
                 }
                 not_yet |= trouble.is_not_yet();
@@ -185,7 +185,7 @@ impl Context {
                 self.unless_other_streams(of, trouble)
             });
             if let Err(trouble) = done {
-                // Nobody hears of what was made for other streams: it is left to the next look, which finds it abandoned.
+                // Nobody hears of what was made for other streams: it is left to the next scan, which finds it abandoned.
                 for (row, _) in &audited.acquired {
                     self.settler.begun.abandon_row(row);
                 }

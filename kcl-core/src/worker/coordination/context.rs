@@ -218,7 +218,7 @@ impl Context {
         if let Some(of) = replaced {
             // Somebody else has seen it first. When that is not so, the rows are those of nobody, and the question is cheap.
             if let Err(trouble) = self.describe_anew(&of).await {
-                tracing::debug!(stream = %of.name, trouble = %with_causes(&trouble), "others read a stream that was made again");
+                tracing::debug!(stream = %of.name, trouble = %with_causes(&trouble), "other workers read a stream that was created again");
             }
         }
         Ok(whole)
@@ -457,7 +457,7 @@ impl Context {
                 }
             }
             if let Some(error) = failed {
-                // What was made is left to the next look, which finds it abandoned.
+                // What was made is left to the next scan, which finds it abandoned.
                 for (row, _) in &acquired {
                     self.settler.begun.abandon_row(row);
                 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::BoxError;
-use crate::decide::assignment::{OwnRequest, PassedOn, Take};
+use crate::decide::assignment::{HandedOver, OwnRequest, Take};
 use crate::decide::audit::{next_audit, rank};
 use crate::decide::backoff::Backoff;
 use crate::decide::shards::EndVerdict;
@@ -61,28 +61,28 @@ pub(super) struct Coordinator {
     asked: BTreeMap<LeaseKey, OwnRequest>,
     /// Those of them that have not been answered by the table yet.
     asking: BTreeSet<LeaseKey>,
-    /// What this worker has passed on and not seen claimed.
-    passed_on: BTreeMap<LeaseKey, PassedOn>,
+    /// What this worker has handed over and not seen claimed.
+    handed_over: BTreeMap<LeaseKey, HandedOver>,
     /// When this worker last took, or tried to take, a lease from a live worker that is not of ours.
     stole: Option<Moment>,
     /// What the last plan takes later, the earliest first.
     due: Vec<Take>,
-    /// The former process under this name left in good order.
+    /// The former process under this name left gracefully.
     former_left: bool,
     /// What kept the worker from starting, as it was said last.
     not_started: Option<CoordinationError>,
     /// The changes of the streams that the first audit saw.
     streams_seen: u64,
     next_look: Moment,
-    /// When the last look was begun.
+    /// When the last scan was begun.
     last_look: Moment,
-    /// When the last look was begun that was taken in.
+    /// When the last scan was begun that was taken in.
     seen_last: Moment,
     looking: bool,
     /// It has looked once out of its turn.
     looked_early: bool,
     last_audit: Moment,
-    /// When the look of the last audit of its own was begun.
+    /// When the scan of the last audit of its own was begun.
     audited: Moment,
     /// When it last had done with a lease.
     disengaged: Moment,
@@ -127,7 +127,7 @@ enum JobResult {
     Requested(LeaseKey, Result<WriteResult, crate::lease::Error>),
     Withdrawn(LeaseKey, Result<WriteResult, crate::lease::Error>),
     GivenBack(LeaseKey, Result<WriteResult, crate::lease::Error>),
-    Buried(WorkerId, Result<(), crate::lease::Error>),
+    Reaped(WorkerId, Result<(), crate::lease::Error>),
     Requester {
         lease: LeaseKey,
         by: WorkerId,
@@ -178,7 +178,7 @@ impl Coordinator {
             engaged: LocalLeases::default(),
             asked: BTreeMap::new(),
             asking: BTreeSet::new(),
-            passed_on: BTreeMap::new(),
+            handed_over: BTreeMap::new(),
             stole: None,
             due: Vec::new(),
             former_left: false,
@@ -272,7 +272,7 @@ impl Coordinator {
         let context = Arc::clone(&self.context);
         context.settler.table.setup().await?;
         context.check_rows().await?;
-        // Before the first look, or what is announced between the two would not be heard.
+        // Before the first scan, or what is announced between the two would not be heard.
         let signal = context.settler.read(context.settler.table.beacon()).await.ok().map(|beacon| beacon.value);
         // Before the first leases: workers that start together share them. From then on it shows life, however long the rest takes.
         if let Some(joining) = presence {
@@ -292,7 +292,7 @@ impl Coordinator {
         Ok(audited)
     }
 
-    /// The loop. Whether it ended in good order: not when the root is gone.
+    /// The loop. Whether it ended gracefully: not when the root is gone.
     async fn work(&mut self) -> bool {
         let clock = Arc::clone(self.context.clock());
         let wanted = self.wanted.clone();

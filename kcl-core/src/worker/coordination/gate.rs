@@ -16,7 +16,7 @@ use super::context::{Context, CoordinationError};
 
 /// How often the parents are looked at when nothing in this worker says that one of them has ended. The KCL: 10 s.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How long after a look that found a parent's row missing, because that look costs a listing.
+/// How long after a check that found a parent's row missing, because that check costs a listing.
 const LIST_EVERY: Duration = Duration::from_secs(5);
 
 /// How long a shard that was made lately may be missing from the listing, which lags behind the stream.

@@ -15,14 +15,14 @@ use super::signal::Announcer;
 
 /// Keeps the worker's row: made once, moved by conditional writes, marked before the worker leaves, deleted after it has left.
 ///
-/// The row belongs to the process that wrote it last. One that finds another's in its place has a namesake that lives: it stops.
+/// The row belongs to the process that wrote it last. One that finds another's in its place has a live duplicate: it stops.
 pub(super) struct Heartbeat {
     context: Arc<Context>,
     announcer: Announcer,
     own: Option<WorkerRow>,
     /// A row under this name that another process made, and that is watched: is that process alive?
-    namesake: Option<DuplicateProbe>,
-    /// The last sign of life was not acknowledged: the next one does not wait for its turn.
+    duplicate: Option<DuplicateProbe>,
+    /// The last heartbeat was not acknowledged: the next one does not wait for its turn.
     late: bool,
 }
 
@@ -36,17 +36,17 @@ struct DuplicateProbe {
 
 impl Heartbeat {
     pub(super) const fn new(context: Arc<Context>, announcer: Announcer) -> Self {
-        Self { context, announcer, own: None, namesake: None, late: false }
+        Self { context, announcer, own: None, duplicate: None, late: false }
     }
 
     fn fresh(&self) -> WorkerRow {
         WorkerRow::new(self.context.me().clone(), random_token(), self.context.timing.failover)
     }
 
-    /// Makes the row, before the worker looks for leases. Whether a former process under this name has left in good order: what it
+    /// Makes the row, before the worker looks for leases. Whether a former process under this name has left gracefully: what it
     /// kept is this worker's at once.
     pub(super) async fn join(&mut self) -> Result<bool, CoordinationError> {
-        if self.own.is_some() || self.namesake.is_some() {
+        if self.own.is_some() || self.duplicate.is_some() {
             return Ok(false);
         }
         let mut fresh = self.fresh();
@@ -73,7 +73,7 @@ impl Heartbeat {
                 return Ok(false);
             }
             if !found.leaving {
-                self.namesake = Some(DuplicateProbe { row: found, since: self.context.clock().now(), moves: 0 });
+                self.duplicate = Some(DuplicateProbe { row: found, since: self.context.clock().now(), moves: 0 });
                 return Ok(false);
             }
             fresh.counter = found.counter + 1;
@@ -91,7 +91,7 @@ impl Heartbeat {
     }
 
     fn joined(&mut self, row: WorkerRow) {
-        self.namesake = None;
+        self.duplicate = None;
         self.own = Some(row);
         self.announce();
     }
@@ -110,7 +110,7 @@ impl Heartbeat {
         let clock = Arc::clone(self.context.clock());
         let timing = self.context.timing;
         loop {
-            let span = if self.namesake.is_some() || self.late { timing.renew_every / 3 } else { timing.renew_every };
+            let span = if self.duplicate.is_some() || self.late { timing.renew_every / 3 } else { timing.renew_every };
             tokio::select! {
                 biased;
                 () = wanted.drain() => break,
@@ -133,7 +133,7 @@ impl Heartbeat {
     }
 
     async fn beat(&mut self) -> Result<(), RunError> {
-        if self.namesake.is_some() {
+        if self.duplicate.is_some() {
             return self.watch().await;
         }
         let audits = self.context.audits();
@@ -180,21 +180,21 @@ impl Heartbeat {
         let Ok(found) = self.read().await else { return Ok(()) };
         let now = self.context.clock().now();
         let timing = self.context.timing;
-        let Some(namesake) = &mut self.namesake else { return Ok(()) };
+        let Some(duplicate) = &mut self.duplicate else { return Ok(()) };
         let Some(row) = found else {
-            self.namesake = None;
+            self.duplicate = None;
             drop(self.join().await);
             return Ok(());
         };
-        if row != namesake.row {
-            *namesake = DuplicateProbe { row, since: now, moves: namesake.moves + 1 };
-            if namesake.moves >= 2 && !namesake.row.leaving {
+        if row != duplicate.row {
+            *duplicate = DuplicateProbe { row, since: now, moves: duplicate.moves + 1 };
+            if duplicate.moves >= 2 && !duplicate.row.leaving {
                 return Err(RunError::DuplicateWorkerId { worker: self.context.me().clone() });
             }
         }
-        let patience = namesake.row.failover.max(timing.failover) / 3 + timing.call_limit;
-        if namesake.row.leaving || now.since(namesake.since) >= patience {
-            let seen = namesake.row.clone();
+        let patience = duplicate.row.failover.max(timing.failover) / 3 + timing.call_limit;
+        if duplicate.row.leaving || now.since(duplicate.since) >= patience {
+            let seen = duplicate.row.clone();
             let fresh = WorkerRow { counter: seen.counter + 1, ..self.fresh() };
             if self.context.settler.write(self.context.settler.table.update_worker(&seen, &fresh)).await.is_ok() {
                 self.joined(fresh);

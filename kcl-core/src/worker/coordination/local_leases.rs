@@ -13,7 +13,7 @@ use crate::tenancy::issued_tokens::IssuedTokens;
 /// After a lease was lost or could not be read: 1 s, doubled up to a minute.
 const COOL_FROM: Duration = Duration::from_secs(1);
 const COOL_TO: Duration = Duration::from_secs(60);
-/// How long a lease is neither asked for nor passed on after a request for it was refused.
+/// How long a lease is neither asked for nor handed over after a request for it was refused.
 const REFUSED_FOR: Duration = Duration::from_secs(60);
 
 /// What this worker holds, takes, or still has a consumer of, and what it leaves alone for now.

@@ -2,8 +2,8 @@
 //! [`CoordinationOn`](crate::worker::CoordinationOn) says otherwise.
 //!
 //! ```text
-//!   look (all rows) ------+                                            +--> request, withdraw, give back, bury
-//!   hint (rows by name) --+--> View, Members --> decide::assignment ---+
+//!   scan (all rows) ------+                                            +--> request, withdraw, give back, reap
+//!   hint (rows by name) --+--> TableCache, Members --> assignment -----+
 //!   own writes -----------+                                            +--> take, claim --+
 //!                                                                                         +--> Writer (one a lease)
 //!   audit (list shards) ------------------------> decide::shards ----------> create ------+    + Assignment to the root
@@ -14,18 +14,19 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `coordinator` | the loop, and what it knows; `hear` takes in what is seen, `carry_out` does what is planned, `ended` follows up |
-//! | `view` | the rows, each as new as it has been read |
-//! | `engaged` | what this worker has to do with which lease, and what it leaves alone for now |
+//! | `coordinator` | the loop, and what it knows; `observe` takes in what was read, `execute` carries out a plan, `results` follows up on jobs |
+//! | `table_cache` | the rows, each as new as it has been read |
+//! | `local_leases` | what this worker has to do with which lease, and what it leaves alone for now |
 //! | `moves` | the writes that move a lease between workers |
-//! | `presence` | this worker's own row: its signs of life, the mark of one who leaves |
+//! | `heartbeat` | this worker's own row: its heartbeats, and the mark that it is leaving |
 //! | `signal` | the change signal, both ways |
-//! | `audit`, `family`, `gate` | the shards compared with the leases; children, and shards that are gone; shards that wait for parents |
+//! | `audit`, `children`, `gate` | the shards compared with the leases; children, and shards that are gone; shards that wait for parents |
 //! | `context`, `link` | what all of these work with; the root's and the consumers' side |
 //!
 //! - **The loop waits for no call.** What asks the table or the stream is a job beside it, and its answer comes back as a value.
-//! - **No guess.** Writes go through [`TableClient`](crate::tenancy::table_client::TableClient), so nothing here has to guess what a lost answer meant.
-//! - **The change signal is a hint.** A look finds what a lost announcement told of.
+//! - **No guess.** Writes go through [`TableClient`](crate::tenancy::table_client::TableClient), so nothing here has to guess what a
+//!   lost answer meant.
+//! - **The change signal is a hint.** A scan finds what a lost announcement told of.
 
 mod audit;
 mod children;

@@ -44,7 +44,7 @@ impl Context {
         }
     }
 
-    /// Claims a lease that was passed on to this worker. Nothing when it is not this worker's any more.
+    /// Claims a lease that was handed over to this worker. Nothing when it is not this worker's any more.
     pub(super) async fn claim(&self, seen: &Lease) -> Result<Option<Acquired>, Error> {
         self.begin_tenancy(seen, Write::claim).await
     }
@@ -94,7 +94,7 @@ impl Context {
         self.repeat(seen, &write, |row| row.owner.as_ref() == Some(of) && row.checkpoint_owner.is_none()).await
     }
 
-    /// Frees a lease that was passed on to this worker and that it has no use for.
+    /// Frees a lease that was handed over to this worker and that it has no use for.
     pub(super) async fn give_back(&self, seen: &Lease) -> Result<WriteResult, Error> {
         let write = Write::release(seen, None);
         self.repeat(seen, &write, |row| row.owner.is_none()).await

@@ -66,7 +66,7 @@ pub(super) enum ChangeNotice {
     Something,
 }
 
-/// Reads the signal over and over. `seen` is its value before the first look at the table.
+/// Reads the signal over and over. `seen` is its value before the first scan of the table.
 pub(super) async fn listen(context: Arc<Context>, mut seen: Option<String>, heard: mpsc::UnboundedSender<ChangeNotice>) {
     let clock = Arc::clone(context.clock());
     let every = context.settler.table.beacon_interval();

@@ -17,9 +17,9 @@ pub(super) struct TableCache {
     fresh: BTreeMap<LeaseKey, Moment>,
     /// When a row was last seen to be there.
     there: BTreeMap<LeaseKey, Moment>,
-    /// What shows that somebody else gives the leases away, as the last look at all rows has shown it.
+    /// What shows that somebody else gives the leases away, as the last scan of all rows has shown it.
     pub(super) led: Option<String>,
-    /// Whether the last look at all rows has shown one that cannot be read: when it is repaired, nobody announces it.
+    /// Whether the last scan of all rows has shown one that cannot be read: when it is repaired, nobody announces it.
     has_malformed: bool,
     /// Audits of all other workers, as they were seen last.
     audits: u64,
@@ -48,7 +48,7 @@ impl Scan {
 }
 
 impl TableCache {
-    /// Takes in a look at the whole table. It may be stale: a row that was read by itself since, or not long before, stays, unless
+    /// Takes in a scan of the whole table. It may be stale: a row that was read by itself since, or not long before, stays, unless
     /// somebody asks `me` for it.
     pub(super) fn look(&mut self, look: Scan, me: &WorkerId, timing: &Timing) {
         let Scan { leases, workers, malformed, answering, led, begun, ended } = look;
@@ -107,7 +107,7 @@ impl TableCache {
         self.leases.remove(key);
     }
 
-    /// Whether every row could be read, and nothing is known to have changed that was not read since. What a look shows of such a row may be older than the change.
+    /// Whether every row could be read, and nothing is known to have changed that was not read since. What a scan shows of such a row may be older than the change.
     pub(super) fn is_whole(&self) -> bool {
         !self.has_malformed && self.fresh.keys().all(|key| self.leases.contains_key(key))
     }
@@ -131,7 +131,7 @@ impl TableCache {
     }
 }
 
-/// Whether a row of a look goes before the one that is known, whenever it was read. A request moves no counter; one that was
+/// Whether a row of a scan goes before the one that is known, whenever it was read. A request moves no counter; one that was
 /// withdrawn before the row was read costs an answer that the table refuses.
 fn is_newer(seen: &Lease, known: &Lease, me: &WorkerId) -> bool {
     let asked = |row: &Lease| row.checkpoint_owner.as_ref() == Some(me);

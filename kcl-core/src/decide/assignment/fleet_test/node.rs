@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::decide::assignment::{KnownRows, Me, OwnLeases, OwnRequest, PassedOn, Plan, Take, plan};
+use crate::decide::assignment::{HandedOver, KnownRows, Me, OwnLeases, OwnRequest, Plan, Take, plan};
 use crate::decide::expiry::Timing;
 use crate::decide::hand_over::{HandOverVerdict, judge_request};
 use crate::decide::members::Members;
@@ -14,7 +14,7 @@ use super::table::{Hint, TestTable};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Manner {
     pub(super) failover: Duration,
-    /// How old what a look shows is, in steps.
+    /// How old what a scan shows is, in steps.
     pub(super) lag: usize,
     /// How long after its start it looks and renews for the first time.
     pub(super) phase: Duration,
@@ -40,7 +40,7 @@ pub(super) struct TestNode {
     draining: BTreeMap<LeaseKey, Moment>,
     refused: BTreeMap<LeaseKey, Moment>,
     asked: BTreeMap<LeaseKey, OwnRequest>,
-    passed_on: BTreeMap<LeaseKey, PassedOn>,
+    handed_over: BTreeMap<LeaseKey, HandedOver>,
     takes: Vec<Take>,
     next_look: Moment,
     next_renewal: Moment,
@@ -92,7 +92,7 @@ impl TestNode {
             draining: BTreeMap::new(),
             refused: BTreeMap::new(),
             asked: BTreeMap::new(),
-            passed_on: BTreeMap::new(),
+            handed_over: BTreeMap::new(),
             takes: Vec::new(),
             next_look: now + manner.phase,
             next_renewal: now + manner.phase,
@@ -201,7 +201,7 @@ impl TestNode {
             former_left: false,
             engaged: &engaged,
             asked: &self.asked,
-            passed_on: &self.passed_on,
+            handed_over: &self.handed_over,
         };
         plan(&KnownRows { rows: &rows, workers: &self.workers }, &me, &self.members, now, &self.timing)
     }
@@ -233,7 +233,7 @@ impl TestNode {
                 self.rows.insert(ask.key, row);
             }
         }
-        for worker in plan.bury {
+        for worker in plan.reap {
             let seen = self.workers.iter().find(|row| row.worker == worker);
             if table.now.workers.get(&worker) == seen {
                 table.write_worker(&worker, None);
@@ -258,7 +258,7 @@ impl TestNode {
         }
     }
 
-    /// An owner hears of a request by its own writes, its looks and what is announced.
+    /// An owner hears of a request by its own writes, its scans and what is announced.
     fn answer_requests(&mut self, table: &mut TestTable, now: Moment) {
         for key in self.held.keys().cloned().collect::<Vec<_>>() {
             if self.leaving {
@@ -287,7 +287,7 @@ impl TestNode {
                     self.draining.remove(&key);
                     match table.write_aloud(&key, &Write::pass_on(&held, self.id.clone(), requester, None)) {
                         Ok(row) => {
-                            self.passed_on.insert(key.clone(), PassedOn { counter: row.counter, at: now });
+                            self.handed_over.insert(key.clone(), HandedOver { counter: row.counter, at: now });
                             self.held.remove(&key);
                             self.rows.insert(key, row);
                         }

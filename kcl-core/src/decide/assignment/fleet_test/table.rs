@@ -29,7 +29,7 @@ pub(super) struct TestTable {
     /// Every announcement.
     pub(super) announced: Vec<Hint>,
     tokens: usize,
-    /// How often a lease was claimed after it was passed on.
+    /// How often a lease was claimed after it was handed over.
     pub(super) claims: usize,
     /// How often one was taken from an owner.
     pub(super) taken_over: usize,

@@ -15,7 +15,7 @@ pub struct Http2Settings {
     /// The pause between one ping and the next: 10 s, where the KCL has 60 s, so that a dead connection is noticed within 20 s. At least
     /// 10 ms.
     pub ping_every: Duration,
-    /// How long a connection may be silent after a ping: 10 s. Any byte that comes is a sign of life, so that one whose answer is
+    /// How long a connection may be silent after a ping: 10 s. Any byte that comes shows that the peer lives, so that one whose answer is
     /// behind much data is not given up. At least 10 ms.
     pub ping_limit: Duration,
     /// How long a subscription that is given up may have been silent before it is taken for a sign that its connection carries

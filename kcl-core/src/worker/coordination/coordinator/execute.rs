@@ -16,7 +16,7 @@ impl Coordinator {
     /// Decides by what is known, seen at `now`, and carries it out. What the last plan put off is void.
     pub(super) fn plan(&mut self, now: Moment) {
         let Some(plan) = self.decide(now) else { return };
-        let Plan { take, claim, give_back, request, withdraw, steal, bury, left } = plan;
+        let Plan { take, claim, give_back, request, withdraw, steal, reap, left } = plan;
         if left > 0 && left != self.left {
             self.context.inner.outlet.say(Event::LeasesLeftUnread { leases: left });
         }
@@ -38,10 +38,10 @@ impl Coordinator {
         if let Some(ask) = steal {
             self.steal(ask.key, now);
         }
-        for worker in bury {
+        for worker in reap {
             let Some(row) = self.view.workers.remove(&worker) else { continue };
             let context = Arc::clone(&self.context);
-            self.job(async move { JobResult::Buried(row.worker.clone(), context.bury(&row).await) });
+            self.job(async move { JobResult::Reaped(row.worker.clone(), context.reap(&row).await) });
         }
         self.set_next_look(now);
     }
@@ -61,7 +61,7 @@ impl Coordinator {
             former_left: self.former_left,
             engaged: &engaged,
             asked: &self.asked,
-            passed_on: &self.passed_on,
+            handed_over: &self.handed_over,
         };
         if rows.iter().any(|row| is_duplicated(row, &me, &self.view.members)) {
             let worker = context.me().clone();
@@ -159,7 +159,7 @@ impl Coordinator {
 
 impl super::Context {
     /// Deletes the row of a dead worker, if it is as it was seen.
-    async fn bury(&self, row: &WorkerRow) -> Result<(), Error> {
+    async fn reap(&self, row: &WorkerRow) -> Result<(), Error> {
         match self.settler.write(self.settler.table.delete_worker(row)).await {
             // It lives, or somebody else was first.
             Err(Error::Conflict { .. }) => Ok(()),

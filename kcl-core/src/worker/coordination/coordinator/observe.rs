@@ -30,7 +30,7 @@ impl Coordinator {
         });
     }
 
-    /// Takes in a look at the whole table, unless another one that began later was taken in before: an audit ends long after its look.
+    /// Takes in a scan of the whole table, unless another one that began later was taken in before: an audit ends long after its scan.
     /// Whether it was taken in.
     pub(super) fn see_all(&mut self, look: Scan) -> bool {
         let is_news = look.begun >= self.seen_last;
@@ -52,9 +52,9 @@ impl Coordinator {
         }
     }
 
-    /// All rows were read and taken in, by a look or by an audit in the place of one, begun at `now`.
+    /// All rows were read and taken in, by a scan or by an audit in the place of one, begun at `now`.
     pub(super) fn has_looked(&mut self, now: Moment) {
-        // It may be as old as the look before it.
+        // It may be as old as the scan before it.
         self.look_at_requests(now, self.context.timing.look);
         self.has_seen(now);
         self.list_for_the_quiet(now);
@@ -77,7 +77,7 @@ impl Coordinator {
                 self.looked_early = true;
                 self.next_look = self.last_look;
             }
-            // Not more often than the looks that come by themselves.
+            // Not more often than the scans that come by themselves.
             ChangeNotice::Something => self.next_look = self.next_look.min(self.last_look + self.context.timing.look),
             ChangeNotice::These(changed) => {
                 let context = Arc::clone(&self.context);
@@ -137,9 +137,9 @@ impl Coordinator {
         for row in requested {
             let Some(orders) = self.engaged.orders(&row.key) else { continue };
             orders.seen(row.clone());
-            // Who asked may die while the lease is drained: what is passed on to the dead is read by nobody until others find out.
+            // Who asked may die while the lease is drained: what is handed over to the dead is read by nobody until others find out.
             if let Some(by) = row.owner.as_ref().filter(|by| judges && members.is_dead(by, now, timing)) {
-                tracing::debug!(lease = %row.key, requester = %by, "who asked for a lease has died: it is kept");
+                tracing::debug!(lease = %row.key, requester = %by, "keeping a lease: the worker that requested it is dead");
                 orders.refuse(by.clone());
                 self.announcer.say(Changed::Lease(row.key.clone()));
             }
@@ -166,8 +166,8 @@ impl Coordinator {
         for key in refused {
             self.engaged.refuse(key, now);
         }
-        self.passed_on.retain(|key, passed_on| {
-            self.view.leases.get(key).is_none_or(|row| row.counter == passed_on.counter && row.token.is_none())
+        self.handed_over.retain(|key, handed_over| {
+            self.view.leases.get(key).is_none_or(|row| row.counter == handed_over.counter && row.token.is_none())
         });
     }
 
@@ -222,7 +222,7 @@ impl Coordinator {
                 });
             }
             verdict @ (HandOverVerdict::Refuse(_) | HandOverVerdict::AskTable) => {
-                tracing::debug!(%lease, requester = %by, ?verdict, "a request for a lease is refused");
+                tracing::debug!(%lease, requester = %by, ?verdict, "refusing a request for a lease");
                 orders.refuse(by);
                 self.announce(&lease);
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
-use crate::decide::assignment::PassedOn;
+use crate::decide::assignment::HandedOver;
 use crate::decide::reading::PATIENCE;
 use crate::lease::{Changed, with_causes};
 use crate::model::{LeaseKey, Moment, Token};
@@ -63,7 +63,7 @@ impl Coordinator {
             (self.last_look, self.next_look) = (seen, seen + self.context.timing.look);
         }
         if audited.overtaken {
-            // Workers that start together have not seen each other: who comes second does not idle until its next look.
+            // Workers that start together have not seen each other: who comes second does not idle until its next scan.
             self.next_look = seen;
         }
         let is_news = self.see_all(audited.look);
@@ -256,7 +256,7 @@ impl Coordinator {
                 self.answered(&key, result, now, "to give a lease back");
                 self.has_seen(now);
             }
-            Ok(JobResult::Buried(worker, result)) => {
+            Ok(JobResult::Reaped(worker, result)) => {
                 if let Err(error) = result {
                     tracing::debug!(%worker, error = %with_causes(&error), "the row of a dead worker was not deleted");
                 }
@@ -340,7 +340,7 @@ impl Coordinator {
         let context = Arc::clone(&self.context);
         let key = row.key.clone();
         if self.engaged.is_at_work(&key) {
-            // Two consumers of one shard must never be: whatever led here, this one is given back by the next look.
+            // Two consumers of one shard must never be: whatever led here, this one is given back by the next scan.
             context.settler.begun.abandon_row(&row);
             return;
         }
@@ -394,7 +394,7 @@ impl Coordinator {
         self.engaged.let_go(&key);
         let begun = &self.context.settler.begun;
         token.iter().for_each(|token| match &tenancy {
-            TenancyEnd::Ended | TenancyEnd::Released | TenancyEnd::PassedOn(_) => begun.end(token),
+            TenancyEnd::Ended | TenancyEnd::Released | TenancyEnd::HandedOver(_) => begun.end(token),
             TenancyEnd::Lost(_) | TenancyEnd::Broken(_) | TenancyEnd::Kept => begun.abandon(token),
         });
         // What the row is now is read by those who hear of it, this worker among them.
@@ -407,17 +407,17 @@ impl Coordinator {
             }
             // Whether it may be taken again at once is for the consumer to say: it may have been given up as unreadable.
             TenancyEnd::Released => self.announce(&key),
-            TenancyEnd::PassedOn(row) => {
+            TenancyEnd::HandedOver(row) => {
                 if let Some(to) = row.owner.clone() {
-                    self.context.inner.outlet.say(Event::LeasePassedOn { lease: key.clone(), to });
+                    self.context.inner.outlet.say(Event::LeaseHandedOver { lease: key.clone(), to });
                 }
-                self.passed_on.insert(key.clone(), PassedOn { counter: row.counter, at: now });
+                self.handed_over.insert(key.clone(), HandedOver { counter: row.counter, at: now });
                 self.view.see(*row, now);
                 self.announce(&key);
             }
             TenancyEnd::Kept => {}
             TenancyEnd::Lost(reason) => {
-                tracing::debug!(lease = %key, ?reason, "the lease is not held any more");
+                tracing::debug!(lease = %key, ?reason, "the lease is no longer held");
                 self.announce(&key);
             }
             TenancyEnd::Broken(error) => drop(self.news.send(ToRoot::Failed(RunError::LeaseTable(error)))),
