@@ -76,11 +76,10 @@ async fn after_its_end_a_shard_is_not_subscribed_to_any_more() {
 #[tokio::test(start_paused = true)]
 async fn what_is_polled_is_handed_on_and_an_end_with_who_follows() {
     let (scene, mut subscribed) = subscribed().await;
-    for _ in 0..3 {
-        scene.stream.put_to(&scene.shard, "k", "x").unwrap();
-    }
+    scene.stream.put_to(&scene.shard, "k", "x").unwrap();
     let polled = subscribed.ask().await.unwrap();
-    assert_eq!((polled.records.len(), polled.millis_behind_latest, polled.end.is_none()), (3, Some(0), true));
+    // One was asked for, as nothing is known of their size: a full page, after which there may be more whatever it says.
+    assert_eq!((polled.records.len(), polled.millis_behind_latest, polled.end.is_none()), (1, Some(1), true));
     subscribed.named = vec![ChildShard::new("c", vec![scene.shard.clone()], HashKeyRange::WHOLE)];
     scene.stream.close(&scene.shard).unwrap();
     subscribed.asking = None;
