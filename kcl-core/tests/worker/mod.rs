@@ -17,6 +17,7 @@ mod fleet;
 mod gaps;
 mod hand_over;
 mod handlers;
+mod left_to_others;
 mod log;
 mod malformed;
 mod many_shards;
