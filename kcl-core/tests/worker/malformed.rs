@@ -1,12 +1,13 @@
 //! Rows of the lease table that somebody has edited so that they cannot be read.
+#![expect(clippy::disallowed_methods, reason = "waits in tokio's time")]
 
-use crate::support::{Call, Fleet, Script, lease_of, until, wait_for_lease};
+use crate::support::{Call, Fleet, Pushing, Script, lease_of, next_millisecond, until, wait_for_lease};
 use kcl_core::lease::memory::MemoryLeaseTable;
 use kcl_core::lease::{Consistency, LeaseTable, MalformedRow, RowKey};
-use kcl_core::model::{LeaseKey, ShardId, WorkerId};
+use kcl_core::model::{InitialPosition, LeaseKey, ShardId, WorkerId};
 use kcl_core::processor::LossReason;
 use kcl_core::stream::memory::MemoryStream;
-use kcl_core::worker::Event;
+use kcl_core::worker::{Event, Mode};
 use std::time::Duration;
 
 /// The audits of the only worker, as its row shows them.
@@ -64,14 +65,24 @@ async fn a_malformed_lease_stops_its_own_shard_alone() {
     second.stop().await.unwrap();
 }
 
+/// Also where new shards begin at the tip: a table whose rows cannot be read is not an empty one.
 #[tokio::test]
 async fn a_held_lease_that_is_spoiled_is_lost_and_its_children_wait() {
+    for position in [InitialPosition::TrimHorizon, InitialPosition::Latest] {
+        spoiled_under_its_holder(position).await;
+    }
+}
+
+async fn spoiled_under_its_holder(position: InitialPosition) {
     let stream = MemoryStream::new("orders", 1);
     let shard = stream.open_shards().remove(0);
     let table = MemoryLeaseTable::new();
-    stream.put_to(&shard, "k", "before").unwrap();
     let every = Duration::from_secs(1);
-    let run = Fleet::with_short_failover(&stream, &table).with(|builder| builder.audit_every(every)).start(Script::default());
+    let fleet = Fleet::with_short_failover(&stream, &table).initial_position(position);
+    let run = fleet.with(|builder| builder.audit_every(every)).start(Script::default());
+    run.seen.wait_for_initialized(1).await;
+    next_millisecond().await;
+    stream.put_to(&shard, "k", "before").unwrap();
     run.seen.wait_for_records(1).await;
     wait_for_lease(&table, &shard, |lease| lease.checkpoint.position().is_some()).await;
 
@@ -92,6 +103,25 @@ async fn a_held_lease_that_is_spoiled_is_lost_and_its_children_wait() {
     table.repair(&row);
     run.seen.wait_for_records(3).await;
     assert_eq!(run.seen.payloads(), ["before", "meanwhile", "child"]);
+    run.stop().await.unwrap();
+}
+
+/// Nobody announces that. A worker that holds everything looks seldom, but not while a row cannot be read.
+#[tokio::test(start_paused = true)]
+async fn a_row_that_is_repaired_is_found_by_the_next_look() {
+    let world = Pushing::new(2);
+    let fleet = world.fleet_as(Mode::Polling).with(|builder| builder.audit_every(Duration::from_hours(1)));
+    let run = fleet.start(Script::default());
+    run.seen.wait_for_initialized(2).await;
+    let row = row_of(&world.shard());
+    world.table.spoil(garbled(row.clone()));
+    run.heard.wait_for("the loss", |event| matches!(event, Event::LeaseLost { .. })).await;
+    tokio::time::sleep(Duration::from_secs(130)).await;
+    world.stream.put_to(&world.shard(), "k", "after").unwrap();
+    let repaired = tokio::time::Instant::now();
+    world.table.repair(&row);
+    run.seen.wait_for_records(1).await;
+    assert!(repaired.elapsed() < Duration::from_secs(8), "{:?}", repaired.elapsed());
     run.stop().await.unwrap();
 }
 

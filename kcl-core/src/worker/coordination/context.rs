@@ -483,3 +483,7 @@ fn tell(inner: &WorkerInner, row: &MalformedRow) -> bool {
 
 /// How many leases are made at the same time.
 const AT_ONCE: usize = 16;
+
+#[cfg(test)]
+#[path = "context_test.rs"]
+mod tests;
