@@ -63,6 +63,8 @@ struct State {
     beacon_interval: Option<Duration>,
     /// Reads and set-up fail.
     unreachable: bool,
+    /// How often all rows were read.
+    scans: u64,
     /// How often each row was read by itself.
     reads: BTreeMap<LeaseKey, u64>,
     /// The checkpoint of each row as the last update left it.
@@ -112,6 +114,11 @@ impl UnrulyTable {
     /// How often this row was read by itself.
     pub(crate) fn reads_of(&self, key: &LeaseKey) -> u64 {
         locked(&self.state).reads.get(key).copied().unwrap_or(0)
+    }
+
+    /// How often all rows were read.
+    pub(crate) fn scans(&self) -> u64 {
+        locked(&self.state).scans
     }
 
     /// Updates that took a stored checkpoint back.
@@ -195,6 +202,7 @@ impl LeaseTable for UnrulyTable {
 
     async fn snapshot(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<Snapshot, Error> {
         self.check()?;
+        locked(&self.state).scans += 1;
         self.rows.snapshot(page, consistency).await
     }
 
