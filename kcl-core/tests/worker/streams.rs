@@ -2,16 +2,17 @@
 #![allow(clippy::disallowed_methods, reason = "a test waits in real time")]
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::{Fault, Fleet, HookedStream, Nth, Run, Script, UnrulyTable, until};
+use crate::support::{CutStream, Fault, Fleet, HookedStream, Nth, Pushing, Run, Script, UnrulyTable, until};
 use kcl_core::Worker;
 use kcl_core::lease::memory::MemoryLeaseTable;
 use kcl_core::lease::{Consistency, LeaseTable};
 use kcl_core::model::{InitialPosition, Lease};
 use kcl_core::stream::memory::{MemoryStream, Operation};
 use kcl_core::stream::{ErrorKind, Stream};
-use kcl_core::worker::{Event, RunError, StreamConfig};
+use kcl_core::worker::{Builder, CoordinationOn, Event, RunError, StreamConfig};
 
 async fn rows(table: &MemoryLeaseTable) -> Vec<Lease> {
     table.snapshot(None, Consistency::Strong).await.unwrap().leases
@@ -102,6 +103,27 @@ async fn a_stream_that_could_not_be_described_is_read_soon_after() {
     visits.fail_next(Operation::Describe, ErrorKind::Throttled, 2);
     run.worker.add_stream(config(&visits, "visits")).unwrap();
     until("the added stream to be read", || count(&run, "visits") == 20).await;
+    run.stop().await.unwrap();
+}
+
+/// It takes the service half a minute to make a stream.
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_is_not_there_yet_is_asked_for_every_4_s() {
+    let (world, table) = (Pushing::new(1), MemoryLeaseTable::new());
+    let visits = MemoryStream::with_clock("visits", 1, Arc::new(world.clock));
+    let absent = CutStream::new(&visits);
+    absent.fail_only(ErrorKind::Gone, &["DescribeStreamSummary"]);
+    let streams =
+        vec![StreamConfig::new("orders").source(world.stream.clone()), StreamConfig::new("visits").source(absent.clone())];
+    let clock = world.clock;
+    let own = move |builder: Builder| builder.clock(clock).coordination_on(CoordinationOn::CallersRuntime);
+    let run = Fleet::of_streams(&table, streams).with(own).start(Script::default());
+    tokio::time::sleep(Duration::from_secs(130)).await;
+    absent.mend();
+    visits.put("k", "visit").unwrap();
+    let made = tokio::time::Instant::now();
+    run.seen.wait_for_records(1).await;
+    assert!(made.elapsed() < Duration::from_secs(6), "{:?}", made.elapsed());
     run.stop().await.unwrap();
 }
 
