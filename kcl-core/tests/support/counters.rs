@@ -36,6 +36,7 @@ impl Counters {
         self.by(name, stream, "")
     }
 
+    /// Those with this cause, or of this kind of event.
     pub(crate) fn by(&self, name: &str, stream: &str, cause: &str) -> u64 {
         let counter = locked(&self.counted).get(&(name.to_owned(), stream.to_owned(), cause.to_owned())).cloned();
         counter.map_or(0, |counter| counter.load(Ordering::SeqCst))
@@ -70,7 +71,8 @@ impl Counters {
 
     fn figure(&self, key: &metrics::Key) -> Arc<AtomicU64> {
         let label = |name| key.labels().find(|label| label.key() == name).map_or("", |label| label.value()).to_owned();
-        let key = (key.name().to_owned(), label("stream"), label("cause"));
+        let kind = [label("cause"), label("event")].concat();
+        let key = (key.name().to_owned(), label("stream"), kind);
         Arc::clone(locked(&self.counted).entry(key).or_default())
     }
 }

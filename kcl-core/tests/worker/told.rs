@@ -176,6 +176,20 @@ async fn every_figure_is_described_with_its_unit() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn events_are_counted_by_their_kind() {
+    let scene = Scene::new("counted-events");
+    // Those of other tests count too.
+    let count = || scene.counters.by("kcl_events_total", "", "handler_failed");
+    let before = count();
+    scene.put();
+    let run = scene.fleet().start(Script::process(|_| async { Err(Failure::new("poison")) }));
+    seconds(10).await;
+    let failed = run.heard.count(|event| matches!(event, Event::HandlerFailed { .. })) as u64;
+    assert!(failed > 10 && count() >= before + failed, "{failed} failures, {} counted", count() - before);
+    run.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failure_that_goes_on_is_logged_at_growing_distances() {
     let logged = Logged::default();
     let _here = logged.on_this_thread();
