@@ -1,8 +1,8 @@
 //! Answers that say that a shard has ended, rightly or wrongly, and subscriptions that never say so.
 #![expect(clippy::disallowed_methods, reason = "waits in real time")]
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kcl_core::lease::memory::MemoryLeaseTable;
@@ -10,7 +10,9 @@ use kcl_core::model::ShardId;
 use kcl_core::stream::memory::{MemoryStream, Operation};
 use kcl_core::worker::{Builder, Event, FanOutConfig, Mode};
 
-use crate::support::{Call, Counters, Fleet, Odd, Pushing, Run, Script, lease_of, one_shard, payloads, until, wait_for_lease};
+use crate::support::{
+    Call, Counters, Fleet, Odd, Pushing, Run, Script, lease_of, locked, one_shard, payloads, until, wait_for_lease,
+};
 
 fn by_fan_out() -> Mode {
     Mode::FanOut(FanOutConfig::managed())
@@ -101,6 +103,23 @@ async fn records_beside_a_false_end_are_delivered_and_not_as_the_last() {
     until("the refusal", || refused(&run) == 1).await;
     assert!(!last.load(Ordering::SeqCst));
     goes_on_and_ends(run, &stream, &table, &shard, 3).await;
+}
+
+/// Nothing follows it, so it is not taken for one of many.
+#[tokio::test]
+async fn a_full_last_page_of_a_shard_is_at_its_tip() {
+    let (stream, shard, _) = one_shard(2);
+    stream.split_evenly(&shard).unwrap();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let behind = Arc::clone(&told);
+    let fleet = Fleet::new(&stream, &MemoryLeaseTable::new()).with(|builder| builder.max_records(2));
+    let run = fleet.start(Script::process(move |input| {
+        locked(&behind).push(input.millis_behind_latest);
+        async { Ok(()) }
+    }));
+    run.seen.wait_for_records(2).await;
+    run.stop().await.unwrap();
+    assert_eq!(*locked(&told), [Some(0)]);
 }
 
 #[tokio::test]
@@ -303,7 +322,11 @@ async fn workers_that_do_not_audit_find_closed_shards_too() {
     });
     let fleet = |name: &str| {
         let name = name.to_owned();
-        let own = move |builder: Builder| builder.worker_id(name).max_leases(1).audit_every(Duration::from_secs(20));
+        let own = move |builder: Builder| {
+            let builder = builder.worker_id(name).max_leases(1).failover(Duration::from_secs(10));
+            // So seldom that what is heard of the one who audits is never late: the others do not.
+            builder.audit_every(Duration::from_secs(40))
+        };
         world.fleet_of(&odd, by_fan_out()).with(own).start(Script::default())
     };
     let runs = ["a", "b", "c"].map(fleet);
