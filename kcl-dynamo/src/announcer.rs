@@ -1,11 +1,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kcl_core::lease::{Beacon, Changed, Error};
+use kcl_core::lease::{ChangeSignal, Changed, Error};
 
 use crate::call::{Calls, Refused};
 use crate::expression::{Parts, Update, exactly};
-use crate::item::attribute::{BEACON_RECENT, BEACON_VALUE, ENTITY_TYPE, KIND_BEACON};
-use crate::item::{BEACON_KEY, Item, Reader, read_beacon, recent_value, text};
+use crate::item::attribute::{ENTITY_TYPE, KIND_SIGNAL, SIGNAL_RECENT, SIGNAL_VALUE};
+use crate::item::{Item, Reader, SIGNAL_KEY, read_signal, recent_value, text};
 use crate::runtime::signal_value;
 
 /// Announcements of others that are joined before an announcement stands by itself. Each round that is lost is won by another
@@ -19,12 +19,12 @@ const ROUNDS: usize = 16;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Announcer {
     /// The row as it was seen last: where the next announcement begins.
-    seen: Arc<Mutex<Option<Beacon>>>,
+    seen: Arc<Mutex<Option<ChangeSignal>>>,
 }
 
 impl Announcer {
-    pub(crate) async fn read(&self, calls: &Calls) -> Result<Beacon, Error> {
-        let item = calls.get(text(BEACON_KEY), false).await?;
+    pub(crate) async fn read(&self, calls: &Calls) -> Result<ChangeSignal, Error> {
+        let item = calls.get(text(SIGNAL_KEY), false).await?;
         Ok(self.note(item.as_ref())?.unwrap_or_default())
     }
 
@@ -41,7 +41,7 @@ impl Announcer {
             }
         }
         // Nobody is kept waiting for longer. Who saw an earlier value does not find it any more, and looks at everything.
-        match self.write(calls, Beacon::new(""), changed, |_| None).await {
+        match self.write(calls, ChangeSignal::new(""), changed, |_| None).await {
             Ok(()) => Ok(()),
             Err(Refused::Failed(error)) => Err(error),
             // It has no condition to be refused for.
@@ -49,10 +49,10 @@ impl Announcer {
         }
     }
 
-    async fn replace(&self, calls: &Calls, seen: Option<&Beacon>, changed: &[Changed]) -> Result<(), Refused> {
+    async fn replace(&self, calls: &Calls, seen: Option<&ChangeSignal>, changed: &[Changed]) -> Result<(), Refused> {
         let unchanged = |parts: &mut Parts| match seen {
-            Some(seen) => Some(exactly(parts, [(BEACON_VALUE, text(seen.value.as_str()))])),
-            None => Some(format!("attribute_not_exists({})", parts.name(BEACON_VALUE))),
+            Some(seen) => Some(exactly(parts, [(SIGNAL_VALUE, text(seen.value.as_str()))])),
+            None => Some(format!("attribute_not_exists({})", parts.name(SIGNAL_VALUE))),
         };
         self.write(calls, seen.cloned().unwrap_or_default(), changed, unchanged).await
     }
@@ -61,7 +61,7 @@ impl Announcer {
     async fn write(
         &self,
         calls: &Calls,
-        before: Beacon,
+        before: ChangeSignal,
         changed: &[Changed],
         condition: impl FnOnce(&mut Parts) -> Option<String>,
     ) -> Result<(), Refused> {
@@ -70,16 +70,16 @@ impl Announcer {
         let mut parts = Parts::default();
         let condition = condition(&mut parts);
         let mut update = Update::default();
-        update.set(&mut parts, ENTITY_TYPE, text(KIND_BEACON));
-        update.set(&mut parts, BEACON_VALUE, text(after.value.as_str()));
-        update.set(&mut parts, BEACON_RECENT, recent_value(&after));
-        let item = calls.update(text(BEACON_KEY), update.text(), condition, parts).await?;
+        update.set(&mut parts, ENTITY_TYPE, text(KIND_SIGNAL));
+        update.set(&mut parts, SIGNAL_VALUE, text(after.value.as_str()));
+        update.set(&mut parts, SIGNAL_RECENT, recent_value(&after));
+        let item = calls.update(text(SIGNAL_KEY), update.text(), condition, parts).await?;
         self.note(Some(&item)).map(drop).map_err(Refused::Failed)
     }
 
-    fn note(&self, item: Option<&Item>) -> Result<Option<Beacon>, Error> {
-        let beacon = item.map(|item| read_beacon(Reader(item))).transpose()?.filter(|beacon| !beacon.value.is_empty());
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&beacon);
-        Ok(beacon)
+    fn note(&self, item: Option<&Item>) -> Result<Option<ChangeSignal>, Error> {
+        let signal = item.map(|item| read_signal(Reader(item))).transpose()?.filter(|signal| !signal.value.is_empty());
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&signal);
+        Ok(signal)
     }
 }

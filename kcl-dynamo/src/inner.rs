@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,9 +10,9 @@ use tokio::sync::RwLock;
 
 use crate::announcer::Announcer;
 use crate::call::{Calls, Lanes, Refused};
-use crate::expression::{Parts, Update, exactly};
-use crate::item::attribute::{ENTITY_TYPE, INCARNATION, KIND_BEACON, LAST_UPDATE, LEADER_KEY, SUPPORT_UPDATE};
-use crate::item::{BEACON_KEY, Item, number, text, worker_key, worker_values};
+use crate::expression::{Parts, Update, absent, exactly};
+use crate::item::attribute::{ENTITY_TYPE, INCARNATION, KIND_SIGNAL, LAST_UPDATE, LEADER_KEY, SUPPORT_UPDATE};
+use crate::item::{Item, SIGNAL_KEY, number, text, worker_item, worker_key, worker_values};
 use crate::neighbours::{
     Evidence, Ghosts, KclIsLeading, Probe, Standing, Throughputs, Watch, is_in_doubt, judge, legacy_versions,
 };
@@ -108,7 +109,7 @@ impl Inner {
     pub(crate) async fn remove(&self, key: &str, is_signal: bool) -> Result<bool, Error> {
         let mut parts = Parts::default();
         let condition = if is_signal {
-            exactly(&mut parts, [(ENTITY_TYPE, text(KIND_BEACON))])
+            exactly(&mut parts, [(ENTITY_TYPE, text(KIND_SIGNAL))])
         } else {
             format!("attribute_exists({})", parts.name(INCARNATION))
         };
@@ -120,7 +121,7 @@ impl Inner {
     }
 
     /// Takes in what a page shows of others.
-    pub(crate) async fn watch(&self, items: &[Item], is_first: bool, is_last: bool) {
+    pub(crate) fn watch(&self, items: &[Item], is_first: bool, is_last: bool) {
         if self.settings.neighbours == Neighbours::Nobody {
             return;
         }
@@ -135,8 +136,28 @@ impl Inner {
         if is_last {
             self.probe.looked(self.watch.leader().as_deref(), self.settings.clock.now());
         }
-        if is_last && self.watch.takes_removal() && self.remove(BEACON_KEY, true).await.is_err() {
-            self.watch.not_removed();
+    }
+
+    /// Removes what stands beside the leases where nothing may: the row of the change signal, and those of dead workers. It goes with
+    /// each heartbeat, as a scan, which finds these rows, writes nothing. What cannot be removed now is tried again with the next.
+    pub(crate) async fn tidy(&self) {
+        if self.writes_rows_of_workers() {
+            return;
+        }
+        if self.watch.signal_has_to_go() && self.remove(SIGNAL_KEY, true).await.is_ok() {
+            self.watch.signal_is_gone();
+        }
+        for dead in self.ghosts.dead(self.settings.clock.now()) {
+            match self.delete_written(&dead).await {
+                Ok(()) => tracing::debug!(worker = %dead.worker, "the row of a dead worker was deleted"),
+                // It lives after all, or is gone.
+                Err(Error::Conflict { .. }) => {}
+                Err(error) => {
+                    tracing::debug!(worker = %dead.worker, %error, "the row of a dead worker was not deleted");
+                    continue;
+                }
+            }
+            self.ghosts.forget(&dead);
         }
     }
 
@@ -186,15 +207,51 @@ impl Inner {
         Ok(())
     }
 
-    /// Takes in the rows of workers of a page, where none may be, and deletes those of dead workers.
-    pub(crate) async fn remove_the_dead(&self, rows: Vec<WorkerRow>, is_first: bool) {
-        for dead in self.ghosts.see(rows, is_first, self.settings.clock.now()) {
-            match self.delete_written(&dead).await {
-                Ok(()) => tracing::debug!(worker = %dead.worker, "the row of a dead worker was deleted"),
-                // It lives after all, or the next look tries again.
-                Err(error) => tracing::debug!(worker = %dead.worker, %error, "the row of a dead worker was not deleted"),
-            }
+    /// Makes the row of a worker, or remembers it where none may be in the table.
+    pub(crate) async fn create_worker(&self, row: &WorkerRow) -> Result<(), Error> {
+        if !self.writes_rows_of_workers() {
+            return match self.unwritten().entry(row.worker.clone()) {
+                Entry::Occupied(_) => Err(Error::conflict(None)),
+                Entry::Vacant(free) => {
+                    free.insert(row.clone());
+                    Ok(())
+                }
+            };
         }
+        let mut parts = Parts::default();
+        let condition = absent(&mut parts);
+        let item = worker_item(row, self.settings.clock.wall());
+        self.calls.put(item, condition, parts).await.map_err(worker_refusal)
+    }
+
+    /// Replaces the row of a worker, wherever it is.
+    pub(crate) async fn update_worker(&self, seen: &WorkerRow, row: &WorkerRow) -> Result<(), Error> {
+        if let Some(unwritten) = self.unwritten().get_mut(&seen.worker) {
+            if unwritten != seen {
+                return Err(Error::conflict(None));
+            }
+            unwritten.clone_from(row);
+            return Ok(());
+        }
+        if self.writes_rows_of_workers() {
+            return self.update_written(seen, row).await;
+        }
+        // It was written before Java workers came.
+        self.delete_written(seen).await?;
+        self.unwritten().insert(row.worker.clone(), row.clone());
+        Ok(())
+    }
+
+    /// Deletes the row of a worker, wherever it is.
+    pub(crate) async fn delete_worker(&self, seen: &WorkerRow) -> Result<(), Error> {
+        if let Entry::Occupied(row) = self.unwritten().entry(seen.worker.clone()) {
+            if row.get() != seen {
+                return Err(Error::conflict(None));
+            }
+            row.remove();
+            return Ok(());
+        }
+        self.delete_written(seen).await
     }
 
     pub(crate) async fn delete_written(&self, seen: &WorkerRow) -> Result<(), Error> {

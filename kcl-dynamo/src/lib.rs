@@ -4,7 +4,7 @@
 //! ```text
 //!   LeaseTable (kcl-core)
 //!       | Expect, Edits                      rows of several kinds
-//!   expression -> call -> DynamoDB -> item -> Lease, WorkerRow, Beacon, ForeignRow
+//!   expression -> call -> DynamoDB -> item -> Lease, WorkerRow, ChangeSignal
 //!                                      |
 //!                                  neighbours: what Java workers forbid
 //! ```

@@ -4,15 +4,15 @@ use kcl_core::lease::Error;
 use kcl_core::model::Lease;
 
 use crate::call::Refused;
-use crate::item::attribute::{ENTITY_TYPE, KIND_BEACON, KIND_LEASE, KIND_WORKER};
+use crate::item::attribute::{ENTITY_TYPE, KIND_LEASE, KIND_SIGNAL, KIND_WORKER};
 use crate::item::{Item, Reader, Row};
 
 fn kind_of(row: &Row) -> String {
     match row {
         Row::Lease(_) => KIND_LEASE.to_owned(),
         Row::Worker(_) => KIND_WORKER.to_owned(),
-        Row::Beacon => KIND_BEACON.to_owned(),
-        Row::Foreign(row) => row.kind.clone().unwrap_or_else(|| "nothing".to_owned()),
+        Row::Signal => KIND_SIGNAL.to_owned(),
+        Row::Foreign { kind } => kind.clone().unwrap_or_else(|| "nothing".to_owned()),
     }
 }
 
@@ -21,8 +21,8 @@ pub(crate) fn in_the_way(key: &str, row: &Row, wanted: &str) -> Error {
     let found = match row {
         Row::Lease(_) => "a lease".to_owned(),
         Row::Worker(_) => "a worker".to_owned(),
-        Row::Beacon => "the change signal".to_owned(),
-        Row::Foreign(row) => match &row.kind {
+        Row::Signal => "the change signal".to_owned(),
+        Row::Foreign { kind } => match kind {
             Some(kind) => format!("of the kind `{kind}`"),
             None => "of no kind that is known".to_owned(),
         },

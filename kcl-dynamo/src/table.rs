@@ -3,15 +3,17 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
-use kcl_core::lease::{Beacon, Change, Changed, Consistency, Error, Expect, LeaseTable, PageToken, Snapshot, WorkerRow};
+use kcl_core::lease::{
+    Change, ChangeSignal, Changed, Consistency, Error, Expect, LeaseTable, PageToken, ScanPage, WorkerRow, Write,
+};
 use kcl_core::model::{Lease, LeaseKey, WorkerId};
 
 use crate::expression::{Parts, absent, edited, expected};
 use crate::inner::{Inner, LOOK_EVERY};
-use crate::item::attribute::{ENTITY_TYPE, INCARNATION, KIND_BEACON, KIND_WORKER, LEASE_KEY, SUPPORT};
-use crate::item::{BEACON_KEY, Item, Reader, Row, key_value, lease_item, text, worker_item, worker_key};
+use crate::item::attribute::{ENTITY_TYPE, INCARNATION, KIND_SIGNAL, KIND_WORKER, LEASE_KEY, SUPPORT};
+use crate::item::{Item, Reader, Row, SIGNAL_KEY, key_value, lease_item, text, worker_key};
 use crate::neighbours::Standing;
-use crate::refusal::{in_the_way, lease_of, refusal, worker_refusal};
+use crate::refusal::{in_the_way, lease_of, refusal};
 use crate::setup::{OpenError, OpenOptions, Settings, check_rights, ready_table};
 
 /// A lease table in DynamoDB, row for row the KCL's. The [crate](crate) tells what is in it and what it costs.
@@ -83,7 +85,7 @@ impl DynamoLeaseTable {
             for item in &page.items {
                 let reader = Reader(item);
                 let kind = reader.text(ENTITY_TYPE).ok().flatten();
-                let is_signal = reader.key() == BEACON_KEY && kind == Some(KIND_BEACON);
+                let is_signal = reader.key() == SIGNAL_KEY && kind == Some(KIND_SIGNAL);
                 if is_signal || reader.has(INCARNATION) {
                     removed += usize::from(self.inner.remove(reader.key(), is_signal).await?);
                 }
@@ -132,32 +134,31 @@ impl LeaseTable for DynamoLeaseTable {
         item.as_ref().map(lease_of).transpose()
     }
 
-    async fn snapshot(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<Snapshot, Error> {
+    async fn scan(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<ScanPage, Error> {
         let inner = &*self.inner;
         let start = page.map(|page| Item::from([(LEASE_KEY.to_owned(), text(page.0.as_str()))]));
-        let rows = inner.settings.page_rows.map(|rows| i32::from(rows.get().cast_signed().max(1)));
-        let found = inner.calls.scan(start, consistency == Consistency::Strong, rows).await?;
-        let mut snapshot = Snapshot::default();
-        snapshot.next = found.next.as_ref().map(|key| PageToken(Reader(key).key().to_owned()));
+        let limit = inner.settings.page_rows.map(|rows| i32::from(rows.get().cast_signed().max(1)));
+        let found = inner.calls.scan(start, consistency == Consistency::Strong, limit).await?;
+        let mut rows = ScanPage::default();
+        rows.next = found.next.as_ref().map(|key| PageToken(Reader(key).key().to_owned()));
         for item in &found.items {
-            snapshot.answering.extend(answering(item));
+            rows.foreign.answering.extend(answering(item));
             match Row::read(item) {
-                Ok(Row::Lease(lease)) => snapshot.leases.push(lease),
-                Ok(Row::Worker(worker)) => snapshot.workers.push(worker),
-                Ok(Row::Beacon) => {}
-                Ok(Row::Foreign(row)) => snapshot.foreign.push(row),
-                Err(malformed) => snapshot.malformed.push(malformed),
+                Ok(Row::Lease(lease)) => rows.leases.push(lease),
+                Ok(Row::Worker(worker)) => rows.workers.push(worker),
+                Ok(Row::Signal | Row::Foreign { .. }) => {}
+                Err(malformed) => rows.malformed.push(malformed),
             }
         }
-        snapshot.answering.extend(inner.throughputs.see(&found.items, page.is_none()));
-        inner.watch(&found.items, page.is_none(), snapshot.next.is_none()).await;
-        snapshot.led = inner.watch.led();
+        rows.foreign.answering.extend(inner.throughputs.see(&found.items, page.is_none()));
+        inner.watch(&found.items, page.is_none(), rows.next.is_none());
+        rows.foreign.leading = inner.watch.led();
         // A fleet without rows of workers judges life by leases. One that saw some rows, its own or those that others have not taken
         // away yet, would hold who has none for another kind of worker.
         if !inner.writes_rows_of_workers() {
-            inner.remove_the_dead(std::mem::take(&mut snapshot.workers), page.is_none()).await;
+            inner.ghosts.see(std::mem::take(&mut rows.workers), page.is_none(), inner.settings.clock.now());
         }
-        Ok(snapshot)
+        Ok(rows)
     }
 
     async fn create(&self, lease: &Lease) -> Result<Lease, Error> {
@@ -168,7 +169,8 @@ impl LeaseTable for DynamoLeaseTable {
         Ok(lease.clone())
     }
 
-    async fn update(&self, key: &LeaseKey, expect: &Expect, change: &Change) -> Result<Lease, Error> {
+    async fn update(&self, key: &LeaseKey, write: &Write) -> Result<Lease, Error> {
+        let Write { expect, change, .. } = write;
         if takes(change)
             && let Some(error) = self.inner.watch.forbids_taking(self.name())
         {
@@ -195,55 +197,18 @@ impl LeaseTable for DynamoLeaseTable {
         self.inner.calls.delete(key_value(key)?, condition, parts).await.map_err(refusal)
     }
 
-    async fn create_worker(&self, row: &WorkerRow) -> Result<(), Error> {
-        if !self.inner.writes_rows_of_workers() {
-            return match self.inner.unwritten().entry(row.worker.clone()) {
-                std::collections::btree_map::Entry::Occupied(_) => Err(Error::conflict(None)),
-                std::collections::btree_map::Entry::Vacant(free) => {
-                    free.insert(row.clone());
-                    Ok(())
-                }
-            };
-        }
-        let mut parts = Parts::default();
-        let condition = absent(&mut parts);
-        let item = worker_item(row, self.inner.settings.clock.wall());
-        self.inner.calls.put(item, condition, parts).await.map_err(worker_refusal)
-    }
-
-    async fn update_worker(&self, seen: &WorkerRow, row: &WorkerRow) -> Result<(), Error> {
-        if seen.worker != row.worker {
+    async fn write_worker(&self, worker: &WorkerId, seen: Option<&WorkerRow>, row: Option<&WorkerRow>) -> Result<(), Error> {
+        if seen.into_iter().chain(row).any(|row| row.worker != *worker) {
             return Err(Error::conflict(None));
         }
-        if let Some(unwritten) = self.inner.unwritten().get_mut(&seen.worker) {
-            if unwritten != seen {
-                return Err(Error::conflict(None));
-            }
-            unwritten.clone_from(row);
-            return Ok(());
-        }
-        if self.inner.writes_rows_of_workers() {
-            return self.inner.update_written(seen, row).await;
-        }
-        // It was written before Java workers came.
-        self.inner.delete_written(seen).await?;
-        self.inner.unwritten().insert(row.worker.clone(), row.clone());
-        Ok(())
-    }
-
-    async fn delete_worker(&self, seen: &WorkerRow) -> Result<(), Error> {
-        {
-            let mut unwritten = self.inner.unwritten();
-            match unwritten.get(&seen.worker) {
-                Some(row) if row == seen => {
-                    unwritten.remove(&seen.worker);
-                    return Ok(());
-                }
-                Some(_) => return Err(Error::conflict(None)),
-                None => {}
-            }
-        }
-        self.inner.delete_written(seen).await
+        let written = match (seen, row) {
+            (None, Some(row)) => self.inner.create_worker(row).await,
+            (Some(seen), Some(row)) => self.inner.update_worker(seen, row).await,
+            (Some(seen), None) => self.inner.delete_worker(seen).await,
+            (None, None) => return Err(Error::conflict(None)),
+        };
+        self.inner.tidy().await;
+        written
     }
 
     async fn get_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error> {
@@ -259,20 +224,21 @@ impl LeaseTable for DynamoLeaseTable {
         }
     }
 
-    async fn beacon(&self) -> Result<Beacon, Error> {
-        let clock = &self.inner.settings.clock;
-        // Where changes are found by looking, a value that is another one from time to time asks for that.
-        let turn = clock.now().since_origin().as_millis() / LOOK_EVERY.as_millis();
+    /// None while Java workers may share the leases: they announce nothing, and the row of the signal may not be there.
+    async fn change_signal(&self) -> Result<Option<ChangeSignal>, Error> {
         if self.inner.watch.standing() != Standing::Alone {
             self.inner.look_beside().await;
-            return Ok(Beacon::new(turn.to_string()));
+            return Ok(None);
         }
-        let mut beacon = self.inner.announcer.read(&self.inner.calls).await?;
+        let clock = &self.inner.settings.clock;
+        let mut signal = self.inner.announcer.read(&self.inner.calls).await?;
         self.inner.look_for_a_leader().await;
         if self.inner.probe.is_alarmed(clock.now()) {
-            beacon.value.push_str(&format!(", look {turn}"));
+            // A value that is another one from time to time asks for a scan.
+            let turn = clock.now().since_origin().as_millis() / LOOK_EVERY.as_millis();
+            signal.value.push_str(&format!(", look {turn}"));
         }
-        Ok(beacon)
+        Ok(Some(signal))
     }
 
     async fn announce(&self, changed: &[Changed]) -> Result<(), Error> {

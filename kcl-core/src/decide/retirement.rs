@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::lease::Snapshot;
+use crate::lease::ScanPage;
 use crate::model::{LeaseKey, WorkerId};
 
 /// What shows that a worker lives: its row (no lease) and its leases, each with a counter that it moves.
@@ -12,19 +12,19 @@ type Signs<'a> = BTreeMap<(&'a WorkerId, Option<&'a LeaseKey>), u64>;
 /// How long to wait from one reading of the table to the next: a worker that lives moves a counter within the failover time, its own or
 /// that of whoever asks. Nothing, when the table names nobody.
 #[must_use]
-pub fn watch_for(table: &Snapshot, failover: Duration) -> Option<Duration> {
+pub fn watch_for(table: &ScanPage, failover: Duration) -> Option<Duration> {
     let longest = table.workers.iter().map(|row| row.failover).fold(failover, Duration::max);
     (!signs(table).is_empty()).then_some(longest)
 }
 
 /// The workers that have moved a counter from one reading to the next, or have come since.
 #[must_use]
-pub fn alive(before: &Snapshot, after: &Snapshot) -> BTreeSet<WorkerId> {
+pub fn alive(before: &ScanPage, after: &ScanPage) -> BTreeSet<WorkerId> {
     let (before, after) = (signs(before), signs(after));
     after.iter().filter(|(sign, counter)| before.get(*sign) != Some(*counter)).map(|((worker, _), _)| (*worker).clone()).collect()
 }
 
-fn signs(table: &Snapshot) -> Signs<'_> {
+fn signs(table: &ScanPage) -> Signs<'_> {
     let workers = table.workers.iter().map(|row| ((&row.worker, None), row.counter));
     let leases = table.leases.iter().filter_map(|lease| Some(((lease.owner.as_ref()?, Some(&lease.key)), lease.counter)));
     workers.chain(leases).collect()
@@ -38,8 +38,8 @@ mod tests {
 
     const FAILOVER: Duration = Duration::from_secs(10);
 
-    fn table(rows: &[(&str, u64)], leases: &[(Option<&str>, u64)]) -> Snapshot {
-        let mut table = Snapshot::default();
+    fn table(rows: &[(&str, u64)], leases: &[(Option<&str>, u64)]) -> ScanPage {
+        let mut table = ScanPage::default();
         for (worker, counter) in rows {
             let row = WorkerRow::new(WorkerId::new(*worker), Token::new("t"), FAILOVER * 2);
             table.workers.push(WorkerRow { counter: *counter, ..row });

@@ -2,6 +2,7 @@ use bytes::Bytes;
 
 use crate::model::{Checkpoint, Facts, HashKeyRange, Lease, Pending, ShardId, Token, WorkerId};
 
+use super::Error;
 use super::edit::{CounterEdit, Edit, Edits, SwitchesEdit};
 
 /// What one attribute of a row must be for a write to happen.
@@ -59,6 +60,14 @@ impl Expect {
             && self.checkpoint_owner.holds(row.checkpoint_owner.as_ref())
             && self.checkpoint.as_ref().is_none_or(|checkpoint| *checkpoint == row.checkpoint)
             && !(self.not_ended && row.checkpoint.is_shard_end())
+    }
+
+    /// The row, if there is one and it is as expected.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] with the row that stands there, if there is one.
+    pub fn check<'a>(&self, row: Option<&'a Lease>) -> Result<&'a Lease, Error> {
+        row.filter(|row| self.holds(row)).ok_or_else(|| Error::conflict(row.cloned()))
     }
 }
 

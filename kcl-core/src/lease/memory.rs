@@ -14,11 +14,10 @@ use async_trait::async_trait;
 use crate::model::{Lease, LeaseKey, ShardId, WorkerId};
 
 use super::{
-    Beacon, Change, Changed, Consistency, Error, Expect, ForeignRow, LeaseTable, MalformedRow, PageToken, RowKey, Snapshot,
-    WorkerRow,
+    ChangeSignal, Changed, Consistency, Error, Expect, LeaseTable, MalformedRow, PageToken, RowKey, ScanPage, WorkerRow, Write,
 };
 
-/// Leases of one page of a snapshot.
+/// Leases of one page of a scan.
 const PAGE: usize = 100;
 
 /// A lease table in memory. A clone is another handle on the same rows: workers that share clones share the leases.
@@ -38,7 +37,7 @@ const PAGE: usize = 100;
 ///
 /// // What a test does that plays the operator:
 /// table.edit(&key, |row| row.checkpoint = Checkpoint::Latest);
-/// assert_eq!(table.snapshot(None, Consistency::Strong).await?.leases[0].checkpoint, Checkpoint::Latest);
+/// assert_eq!(table.scan(None, Consistency::Strong).await?.leases[0].checkpoint, Checkpoint::Latest);
 /// # Ok(())
 /// # }
 /// ```
@@ -51,10 +50,9 @@ pub struct MemoryLeaseTable {
 struct Rows {
     leases: BTreeMap<LeaseKey, Lease>,
     workers: BTreeMap<WorkerId, WorkerRow>,
-    foreign: BTreeMap<String, ForeignRow>,
     malformed: BTreeMap<RowKey, MalformedRow>,
     announcements: u64,
-    beacon: Beacon,
+    signal: ChangeSignal,
 }
 
 impl MemoryLeaseTable {
@@ -71,12 +69,6 @@ impl MemoryLeaseTable {
         if let Some(lease) = rows.leases.get_mut(key) {
             edit(lease);
         }
-    }
-
-    /// Puts a row that is neither a lease nor a worker of ours, as other programs on the same table do.
-    pub fn put_foreign(&self, row: ForeignRow) {
-        let mut rows = self.lock();
-        rows.foreign.insert(row.key.clone(), row);
     }
 
     /// Makes a row unreadable in this way, as somebody would who edits the table by hand, until it is [repaired](Self::repair). What it
@@ -141,17 +133,13 @@ fn page_start(page: &PageToken) -> Result<LeaseKey, Error> {
 
 #[async_trait]
 impl LeaseTable for MemoryLeaseTable {
-    async fn setup(&self) -> Result<(), Error> {
-        Ok(())
-    }
-
     async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, Error> {
         let rows = self.lock();
         rows.readable_lease(key)?;
         Ok(rows.leases.get(key).cloned())
     }
 
-    async fn snapshot(&self, page: Option<&PageToken>, _: Consistency) -> Result<Snapshot, Error> {
+    async fn scan(&self, page: Option<&PageToken>, _: Consistency) -> Result<ScanPage, Error> {
         let after = page.map(page_start).transpose()?;
         let rows = self.lock();
         let begin = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
@@ -160,17 +148,13 @@ impl LeaseTable for MemoryLeaseTable {
         let more = rest.next().is_some();
         let next = leases.last().filter(|_| more).map(|last| page_after(&last.key));
         // The other rows are few: the first page has them all.
-        let (mut workers, foreign, malformed): (Vec<_>, Vec<_>, Vec<_>) = match after {
-            None => (
-                rows.workers.values().cloned().collect(),
-                rows.foreign.values().cloned().collect(),
-                rows.malformed.values().cloned().collect(),
-            ),
+        let (mut workers, malformed): (Vec<_>, Vec<_>) = match after {
+            None => (rows.workers.values().cloned().collect(), rows.malformed.values().cloned().collect()),
             Some(_) => Default::default(),
         };
         leases.retain(|lease| rows.readable_lease(&lease.key).is_ok());
         workers.retain(|row: &WorkerRow| rows.readable_worker(&row.worker).is_ok());
-        Ok(Snapshot { leases, workers, foreign, malformed, next, ..Snapshot::default() })
+        Ok(ScanPage { leases, workers, malformed, next, ..ScanPage::default() })
     }
 
     async fn create(&self, lease: &Lease) -> Result<Lease, Error> {
@@ -183,56 +167,32 @@ impl LeaseTable for MemoryLeaseTable {
         Ok(lease.clone())
     }
 
-    async fn update(&self, key: &LeaseKey, expect: &Expect, change: &Change) -> Result<Lease, Error> {
+    async fn update(&self, key: &LeaseKey, write: &Write) -> Result<Lease, Error> {
         let mut rows = self.lock();
         rows.readable_lease(key)?;
-        let row = rows.leases.get_mut(key).ok_or_else(|| Error::conflict(None))?;
-        if !expect.holds(row) {
-            return Err(Error::conflict(Some(row.clone())));
-        }
-        change.edits().apply(row);
-        let after = row.clone();
+        let after = write.apply(rows.leases.get(key))?;
+        rows.leases.insert(key.clone(), after.clone());
         Ok(after)
     }
 
     async fn delete(&self, key: &LeaseKey, expect: &Expect) -> Result<(), Error> {
         let mut rows = self.lock();
         rows.readable_lease(key)?;
-        let row = rows.leases.get(key).ok_or_else(|| Error::conflict(None))?;
-        if !expect.holds(row) {
-            return Err(Error::conflict(Some(row.clone())));
-        }
+        expect.check(rows.leases.get(key))?;
         rows.leases.remove(key);
         Ok(())
     }
 
-    async fn create_worker(&self, row: &WorkerRow) -> Result<(), Error> {
+    async fn write_worker(&self, worker: &WorkerId, seen: Option<&WorkerRow>, row: Option<&WorkerRow>) -> Result<(), Error> {
         let mut rows = self.lock();
-        rows.readable_worker(&row.worker)?;
-        if rows.workers.contains_key(&row.worker) {
+        rows.readable_worker(worker)?;
+        if rows.workers.get(worker) != seen {
             return Err(Error::conflict(None));
         }
-        rows.workers.insert(row.worker.clone(), row.clone());
-        Ok(())
-    }
-
-    async fn update_worker(&self, seen: &WorkerRow, row: &WorkerRow) -> Result<(), Error> {
-        let mut rows = self.lock();
-        rows.readable_worker(&seen.worker)?;
-        if seen.worker != row.worker || rows.workers.get(&seen.worker) != Some(seen) {
-            return Err(Error::conflict(None));
-        }
-        rows.workers.insert(row.worker.clone(), row.clone());
-        Ok(())
-    }
-
-    async fn delete_worker(&self, seen: &WorkerRow) -> Result<(), Error> {
-        let mut rows = self.lock();
-        rows.readable_worker(&seen.worker)?;
-        if rows.workers.get(&seen.worker) != Some(seen) {
-            return Err(Error::conflict(None));
-        }
-        rows.workers.remove(&seen.worker);
+        match row {
+            Some(row) => rows.workers.insert(worker.clone(), row.clone()),
+            None => rows.workers.remove(worker),
+        };
         Ok(())
     }
 
@@ -242,10 +202,10 @@ impl LeaseTable for MemoryLeaseTable {
         Ok(rows.workers.get(worker).cloned())
     }
 
-    async fn beacon(&self) -> Result<Beacon, Error> {
+    async fn change_signal(&self) -> Result<Option<ChangeSignal>, Error> {
         let rows = self.lock();
         rows.readable(&RowKey::Signal)?;
-        Ok(rows.beacon.clone())
+        Ok(Some(rows.signal.clone()))
     }
 
     async fn announce(&self, changed: &[Changed]) -> Result<(), Error> {
@@ -254,12 +214,12 @@ impl LeaseTable for MemoryLeaseTable {
             rows.readable(&RowKey::Signal)?;
             rows.announcements += 1;
             let value = rows.announcements.to_string();
-            rows.beacon.announce(value, changed);
+            rows.signal.announce(value, changed);
         }
         Ok(())
     }
 
-    fn beacon_interval(&self) -> Duration {
+    fn change_signal_interval(&self) -> Duration {
         // Reading it costs a lock.
         Duration::from_millis(100)
     }

@@ -10,14 +10,15 @@
 //!
 //! Beside the leases a table holds:
 //!
-//! - **the rows of workers** ([`WorkerRow`]): they show a worker that has no lease yet, that it lives, and that it is about to leave;
-//! - **the change signal** ([`Beacon`]): a value that every announcement changes, with the last [`Changed`] as hints, so that others
-//!   read what has changed and not the whole table.
+//! - **the rows of workers** ([`WorkerRow`]), their heartbeat: they show a worker that has no lease yet, that it lives, and that it is
+//!   about to leave;
+//! - **the change signal** ([`ChangeSignal`]), where the store has room for one: a value that every announcement changes, with the
+//!   last [`Changed`] as hints, so that others read what has changed and not the whole table.
 //!
 //! A row that somebody has made unreadable is a [`MalformedRow`]: it is told of and left alone, and hides no other.
 
-mod beacon;
 mod change;
+mod change_signal;
 mod edit;
 mod error;
 pub(crate) mod malformed;
@@ -28,12 +29,12 @@ mod write;
 
 #[doc(no_inline)]
 pub use crate::BoxError;
-pub use beacon::{Beacon, Changed};
 pub use change::{Change, Expect, Match};
+pub use change_signal::{ChangeSignal, Changed};
 pub use edit::{CounterEdit, Edit, Edits, SwitchesEdit};
 pub use error::Error;
 pub(crate) use error::with_causes;
 pub use malformed::{MalformedRow, RowKey};
-pub use row::{ForeignRow, WorkerRow};
-pub use table::{Consistency, LeaseTable, PageToken, Snapshot};
+pub use row::WorkerRow;
+pub use table::{Consistency, ForeignWorkers, LeaseTable, PageToken, ScanPage};
 pub use write::Write;

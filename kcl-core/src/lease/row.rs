@@ -42,30 +42,12 @@ impl WorkerRow {
     }
 }
 
-/// A row that is neither a lease nor a worker of ours: it is left alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ForeignRow {
-    /// Its key.
-    pub key: String,
-    /// Its kind as it names it (the KCL's `entityType`), if it does.
-    pub kind: Option<String>,
-}
-
-impl ForeignRow {
-    /// The row of this key and kind.
-    #[must_use]
-    pub fn new(key: impl Into<String>, kind: Option<String>) -> Self {
-        Self { key: key.into(), kind }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn each_sign_of_life_counts_one_more_and_the_last_has_the_mark() {
+    fn each_heartbeat_counts_one_more_and_the_last_has_the_mark() {
         let row = WorkerRow { counter: 6, ..WorkerRow::new("a".into(), "t".into(), Duration::from_secs(10)) };
         assert_eq!(row.next(), WorkerRow { counter: 7, ..row.clone() });
         assert_eq!(row.leaving(), WorkerRow { counter: 7, leaving: true, ..row });

@@ -1,5 +1,6 @@
 use crate::model::{Checkpoint, Facts, HashKeyRange, Lease, Pending, ShardId, Token, WorkerId};
 
+use super::Error;
 use super::change::{Change, Expect, Match};
 
 /// A write of the protocol: a condition and a change that belong together.
@@ -38,8 +39,8 @@ use super::change::{Change, Expect, Match};
 ///
 /// // Two workers have seen the same row, and both want the lease: one of them gets it.
 /// let [mine, other] = ["mine", "other"].map(|name| Write::take(&seen, name.into(), Token::new(name)));
-/// table.update(&seen.key, &mine.expect, &mine.change).await?;
-/// let refused = table.update(&seen.key, &other.expect, &other.change).await;
+/// table.update(&seen.key, &mine).await?;
+/// let refused = table.update(&seen.key, &other).await;
 /// assert!(matches!(refused, Err(Error::Conflict { row: Some(row) }) if row.owner == Some("mine".into())));
 /// # Ok(())
 /// # }
@@ -64,6 +65,34 @@ fn progress(seen: &Lease) -> Expect {
 }
 
 impl Write {
+    /// Any change on any condition. The others are the writes of the protocol, each with the condition that belongs to it.
+    #[must_use]
+    pub const fn new(expect: Expect, change: Change) -> Self {
+        Self { expect, change }
+    }
+
+    /// What the write makes of a row: all that a table has to do which reads a row and writes it back with nothing between.
+    ///
+    /// ```
+    /// use kcl_core::lease::{Error, Write};
+    /// use kcl_core::model::{Checkpoint, Lease, LeaseKey, Token};
+    ///
+    /// let free = Lease::new(LeaseKey::single("shardId-000000000000"), Checkpoint::TrimHorizon);
+    /// let take = Write::take(&free, "me".into(), Token::new("a"));
+    /// let mine = take.apply(Some(&free))?;
+    /// assert_eq!((mine.owner.as_ref(), mine.counter), (Some(&"me".into()), 1));
+    /// assert!(matches!(take.apply(Some(&mine)), Err(Error::Conflict { row: Some(_) })));
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when there is no row or it is not as expected.
+    pub fn apply(&self, row: Option<&Lease>) -> Result<Lease, Error> {
+        let mut after = self.expect.check(row)?.clone();
+        self.change.edits().apply(&mut after);
+        Ok(after)
+    }
+
     /// `me` takes a lease that is free, or whose owner has shown no life for long enough.
     #[must_use]
     pub fn take(seen: &Lease, me: WorkerId, token: Token) -> Self {

@@ -12,7 +12,7 @@ use crate::runtime::{Clock, jitter, pause, within};
 use super::issued_tokens::IssuedTokens;
 use crate::BoxError;
 use crate::lease::malformed::Malformed;
-use crate::lease::{Consistency, Error, LeaseTable, MalformedRow, Snapshot, Write, with_causes};
+use crate::lease::{Consistency, Error, LeaseTable, MalformedRow, ScanPage, Write, with_causes};
 
 /// Carries writes out until it is known what became of them.
 #[derive(Clone, Debug)]
@@ -181,7 +181,7 @@ impl TableClient {
     }
 
     async fn call(&self, held: &Lease, write: &Write) -> Result<Lease, Error> {
-        let call = self.table.update(&held.key, &write.expect, &write.change);
+        let call = self.table.update(&held.key, write);
         self.write(call).await
     }
 
@@ -194,11 +194,11 @@ impl TableClient {
     }
 
     /// All pages of the table, each bounded like every call.
-    pub(crate) async fn whole_table(&self, consistency: Consistency) -> Result<Snapshot, Error> {
-        let mut whole = Snapshot::default();
+    pub(crate) async fn whole_table(&self, consistency: Consistency) -> Result<ScanPage, Error> {
+        let mut whole = ScanPage::default();
         loop {
             let next = whole.next.take();
-            whole.append(self.read(self.table.snapshot(next.as_ref(), consistency)).await?);
+            whole.append(self.read(self.table.scan(next.as_ref(), consistency)).await?);
             if whole.next.is_none() {
                 self.malformed.see_all(&whole.malformed);
                 return Ok(whole);

@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::lease::memory::MemoryLeaseTable;
-use crate::lease::{Beacon, Change, Changed, Consistency, Expect, LeaseTable, PageToken, Snapshot, WorkerRow};
+use crate::lease::{Change, ChangeSignal, Changed, Consistency, Expect, LeaseTable, PageToken, ScanPage, WorkerRow};
 use crate::model::{LeaseKey, Pending, SequenceNumber, WorkerId};
 use crate::paused::PausedClock;
 use crate::runtime::Clock;
@@ -48,37 +48,34 @@ impl std::fmt::Debug for Ruled {
 
 #[async_trait]
 impl LeaseTable for Ruled {
-    async fn setup(&self) -> Result<(), Error> {
-        Ok(())
-    }
     async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, Error> {
         self.rows.get(key).await
     }
-    async fn snapshot(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<Snapshot, Error> {
-        self.rows.snapshot(page, consistency).await
+    async fn scan(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<ScanPage, Error> {
+        self.rows.scan(page, consistency).await
     }
     async fn create(&self, lease: &Lease) -> Result<Lease, Error> {
         self.rows.create(lease).await
     }
-    async fn update(&self, key: &LeaseKey, expect: &Expect, change: &Change) -> Result<Lease, Error> {
-        let fate = (self.rule.lock().unwrap())(change);
+    async fn update(&self, key: &LeaseKey, write: &Write) -> Result<Lease, Error> {
+        let fate = (self.rule.lock().unwrap())(&write.change);
         match fate {
-            Fate::Answered => self.rows.update(key, expect, change).await,
+            Fate::Answered => self.rows.update(key, write).await,
             Fate::AnswerLost => {
-                let _ = self.rows.update(key, expect, change).await;
+                let _ = self.rows.update(key, write).await;
                 Err(Error::Unknown { source: "no answer".into() })
             }
             Fate::Unanswered => {
-                let _ = self.rows.update(key, expect, change).await;
+                let _ = self.rows.update(key, write).await;
                 std::future::pending().await
             }
             Fate::Slow(span) => {
-                let answer = self.rows.update(key, expect, change).await;
+                let answer = self.rows.update(key, write).await;
                 tokio::time::sleep(span).await;
                 answer
             }
             Fate::Standstill(span) => {
-                let answer = self.rows.update(key, expect, change).await;
+                let answer = self.rows.update(key, write).await;
                 tokio::time::advance(span).await;
                 answer
             }
@@ -88,20 +85,14 @@ impl LeaseTable for Ruled {
     async fn delete(&self, key: &LeaseKey, expect: &Expect) -> Result<(), Error> {
         self.rows.delete(key, expect).await
     }
-    async fn create_worker(&self, row: &WorkerRow) -> Result<(), Error> {
-        self.rows.create_worker(row).await
-    }
-    async fn update_worker(&self, seen: &WorkerRow, row: &WorkerRow) -> Result<(), Error> {
-        self.rows.update_worker(seen, row).await
-    }
-    async fn delete_worker(&self, seen: &WorkerRow) -> Result<(), Error> {
-        self.rows.delete_worker(seen).await
+    async fn write_worker(&self, worker: &WorkerId, seen: Option<&WorkerRow>, row: Option<&WorkerRow>) -> Result<(), Error> {
+        self.rows.write_worker(worker, seen, row).await
     }
     async fn get_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error> {
         self.rows.get_worker(worker).await
     }
-    async fn beacon(&self) -> Result<Beacon, Error> {
-        self.rows.beacon().await
+    async fn change_signal(&self) -> Result<Option<ChangeSignal>, Error> {
+        self.rows.change_signal().await
     }
     async fn announce(&self, changed: &[Changed]) -> Result<(), Error> {
         self.rows.announce(changed).await
@@ -351,7 +342,7 @@ async fn a_lease_that_only_checkpoints_still_hears_requests() {
     let mut bench = Bench::new().await;
     bench.held.orders().checkpoint(position(1)).await.unwrap();
     let request = Write::request(&bench.row().await, "other".into(), "me".into());
-    bench.table.update(&bench.key, &request.expect, &request.change).await.unwrap();
+    bench.table.update(&bench.key, &request).await.unwrap();
     bench.at(1.0).await;
     assert!(bench.notes.try_recv().is_err(), "a request moves no counter: nothing tells of it yet");
     bench.held.orders().checkpoint(position(2)).await.unwrap();

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::lease::{Beacon, Change, Changed, Consistency, Error, Expect, LeaseTable, PageToken, Snapshot, WorkerRow};
+use crate::lease::{ChangeSignal, Changed, Consistency, Error, Expect, LeaseTable, PageToken, ScanPage, WorkerRow, Write};
 use crate::model::{Lease, LeaseKey, WorkerId};
 
 use super::service_access::{ServiceAccess, Tells};
@@ -31,47 +31,45 @@ impl LeaseTable for PatientTable {
         self.refused.table(Tells::Itself, "get", self.inner.get(key).await)
     }
 
-    async fn snapshot(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<Snapshot, Error> {
-        self.refused.table(Tells::Itself, "snapshot", self.inner.snapshot(page, consistency).await)
+    async fn scan(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<ScanPage, Error> {
+        self.refused.table(Tells::Itself, "scan", self.inner.scan(page, consistency).await)
     }
 
     async fn create(&self, lease: &Lease) -> Result<Lease, Error> {
         self.refused.table(Tells::Itself, "create", self.inner.create(lease).await)
     }
 
-    async fn update(&self, key: &LeaseKey, expect: &Expect, change: &Change) -> Result<Lease, Error> {
-        self.refused.table(Tells::Everything, "update", self.inner.update(key, expect, change).await)
+    async fn update(&self, key: &LeaseKey, write: &Write) -> Result<Lease, Error> {
+        self.refused.table(Tells::Everything, "update", self.inner.update(key, write).await)
     }
 
     async fn delete(&self, key: &LeaseKey, expect: &Expect) -> Result<(), Error> {
         self.refused.table(Tells::Itself, "delete", self.inner.delete(key, expect).await)
     }
 
-    async fn create_worker(&self, row: &WorkerRow) -> Result<(), Error> {
-        self.refused.table(Tells::Itself, "create_worker", self.inner.create_worker(row).await)
-    }
-
-    async fn update_worker(&self, seen: &WorkerRow, row: &WorkerRow) -> Result<(), Error> {
-        self.refused.table(Tells::Itself, "update_worker", self.inner.update_worker(seen, row).await)
-    }
-
-    async fn delete_worker(&self, seen: &WorkerRow) -> Result<(), Error> {
-        self.refused.table(Tells::Itself, "delete_worker", self.inner.delete_worker(seen).await)
+    async fn write_worker(&self, worker: &WorkerId, seen: Option<&WorkerRow>, row: Option<&WorkerRow>) -> Result<(), Error> {
+        // A right for each of them: that one is granted says nothing of the others.
+        let call = match (seen, row) {
+            (None, _) => "create_worker",
+            (Some(_), Some(_)) => "update_worker",
+            (Some(_), None) => "delete_worker",
+        };
+        self.refused.table(Tells::Itself, call, self.inner.write_worker(worker, seen, row).await)
     }
 
     async fn get_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error> {
         self.refused.table(Tells::Itself, "get_worker", self.inner.get_worker(worker).await)
     }
 
-    async fn beacon(&self) -> Result<Beacon, Error> {
-        self.refused.table(Tells::Itself, "beacon", self.inner.beacon().await)
+    async fn change_signal(&self) -> Result<Option<ChangeSignal>, Error> {
+        self.refused.table(Tells::Itself, "change_signal", self.inner.change_signal().await)
     }
 
     async fn announce(&self, changed: &[Changed]) -> Result<(), Error> {
         self.refused.table(Tells::Itself, "announce", self.inner.announce(changed).await)
     }
 
-    fn beacon_interval(&self) -> Duration {
-        self.inner.beacon_interval()
+    fn change_signal_interval(&self) -> Duration {
+        self.inner.change_signal_interval()
     }
 }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kcl_core::lease::memory::MemoryLeaseTable;
-use kcl_core::lease::{Beacon, Change, Changed, Consistency, Error, Expect, LeaseTable, PageToken, Snapshot, WorkerRow};
+use kcl_core::lease::{ChangeSignal, Changed, Consistency, Error, Expect, LeaseTable, PageToken, ScanPage, WorkerRow, Write};
 use kcl_core::model::{Lease, LeaseKey, WorkerId};
 
 /// A table that may hold leases only, as one that old versions of the KCL use too: the rows of workers are not kept.
@@ -19,31 +19,23 @@ impl LeaseTable for NoWorkerRows {
         self.0.get(key).await
     }
 
-    async fn snapshot(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<Snapshot, Error> {
-        self.0.snapshot(page, consistency).await
+    async fn scan(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<ScanPage, Error> {
+        self.0.scan(page, consistency).await
     }
 
     async fn create(&self, lease: &Lease) -> Result<Lease, Error> {
         self.0.create(lease).await
     }
 
-    async fn update(&self, key: &LeaseKey, expect: &Expect, change: &Change) -> Result<Lease, Error> {
-        self.0.update(key, expect, change).await
+    async fn update(&self, key: &LeaseKey, write: &Write) -> Result<Lease, Error> {
+        self.0.update(key, write).await
     }
 
     async fn delete(&self, key: &LeaseKey, expect: &Expect) -> Result<(), Error> {
         self.0.delete(key, expect).await
     }
 
-    async fn create_worker(&self, _: &WorkerRow) -> Result<(), Error> {
-        Ok(())
-    }
-
-    async fn update_worker(&self, _: &WorkerRow, _: &WorkerRow) -> Result<(), Error> {
-        Ok(())
-    }
-
-    async fn delete_worker(&self, _: &WorkerRow) -> Result<(), Error> {
+    async fn write_worker(&self, _: &WorkerId, _: Option<&WorkerRow>, _: Option<&WorkerRow>) -> Result<(), Error> {
         Ok(())
     }
 
@@ -51,15 +43,15 @@ impl LeaseTable for NoWorkerRows {
         Ok(None)
     }
 
-    async fn beacon(&self) -> Result<Beacon, Error> {
-        self.0.beacon().await
+    async fn change_signal(&self) -> Result<Option<ChangeSignal>, Error> {
+        self.0.change_signal().await
     }
 
     async fn announce(&self, changed: &[Changed]) -> Result<(), Error> {
         self.0.announce(changed).await
     }
 
-    fn beacon_interval(&self) -> Duration {
-        self.0.beacon_interval()
+    fn change_signal_interval(&self) -> Duration {
+        self.0.change_signal_interval()
     }
 }

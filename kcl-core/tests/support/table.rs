@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use kcl_core::lease::memory::MemoryLeaseTable;
-use kcl_core::lease::{Beacon, Change, Changed, Consistency, Error, Expect, LeaseTable, PageToken, Snapshot, WorkerRow};
+use kcl_core::lease::{
+    Change, ChangeSignal, Changed, Consistency, Error, Expect, LeaseTable, PageToken, ScanPage, WorkerRow, Write,
+};
 use kcl_core::model::{Checkpoint, Lease, LeaseKey, WorkerId};
 
 use super::locked;
@@ -60,7 +62,7 @@ struct State {
     /// A read of one row is answered this long after the row was read.
     slow_reads: Duration,
     /// How often the change signal is to be read, if not as usual.
-    beacon_interval: Option<Duration>,
+    change_signal_interval: Option<Duration>,
     /// Reads and set-up fail.
     unreachable: bool,
     /// How often all rows were read.
@@ -99,7 +101,7 @@ impl UnrulyTable {
 
     /// How often workers that start from now on read the change signal.
     pub(crate) fn set_beacon_interval(&self, every: Duration) {
-        locked(&self.state).beacon_interval = Some(every);
+        locked(&self.state).change_signal_interval = Some(every);
     }
 
     pub(crate) fn set_unreachable(&self, unreachable: bool) {
@@ -200,10 +202,10 @@ impl LeaseTable for UnrulyTable {
         row
     }
 
-    async fn snapshot(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<Snapshot, Error> {
+    async fn scan(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<ScanPage, Error> {
         self.check()?;
         locked(&self.state).scans += 1;
-        self.rows.snapshot(page, consistency).await
+        self.rows.scan(page, consistency).await
     }
 
     async fn create(&self, lease: &Lease) -> Result<Lease, Error> {
@@ -212,24 +214,24 @@ impl LeaseTable for UnrulyTable {
         self.under(fault, async move { rows.create(&lease).await }).await
     }
 
-    async fn update(&self, key: &LeaseKey, expect: &Expect, change: &Change) -> Result<Lease, Error> {
-        let fault = self.fault(key, Some(change));
-        let written = Written { key: key.clone(), change: change.clone(), at: Instant::now(), stored: false };
+    async fn update(&self, key: &LeaseKey, write: &Write) -> Result<Lease, Error> {
+        let fault = self.fault(key, Some(&write.change));
+        let written = Written { key: key.clone(), change: write.change.clone(), at: Instant::now(), stored: false };
         let index = {
             let mut state = locked(&self.state);
             state.written.push(written);
             state.written.len() - 1
         };
-        let (rows, key, expect, change) = (self.rows.clone(), key.clone(), expect.clone(), change.clone());
+        let (rows, key, asked) = (self.rows.clone(), key.clone(), write.clone());
         let state = Arc::clone(&self.state);
         let write = async move {
             // The rows in memory answer without waiting: under the lock their order is the order of what is judged.
             let mut state = locked(&state);
-            let answer = rows.update(&key, &expect, &change).now_or_never().expect("a table in memory answers at once");
+            let answer = rows.update(&key, &asked).now_or_never().expect("a table in memory answers at once");
             if let Ok(row) = &answer {
                 let before = state.checkpoints.insert(key.clone(), row.checkpoint.clone());
                 if let Some(before) = before.filter(|before| *before > row.checkpoint) {
-                    state.regressions.push(format!("{key}: from {before} to {} by {change:?}", row.checkpoint));
+                    state.regressions.push(format!("{key}: from {before} to {} by {:?}", row.checkpoint, asked.change));
                 }
             }
             answer
@@ -243,35 +245,30 @@ impl LeaseTable for UnrulyTable {
         self.rows.delete(key, expect).await
     }
 
-    async fn create_worker(&self, row: &WorkerRow) -> Result<(), Error> {
-        self.rows.create_worker(row).await
-    }
-
-    async fn update_worker(&self, seen: &WorkerRow, row: &WorkerRow) -> Result<(), Error> {
+    async fn write_worker(&self, worker: &WorkerId, seen: Option<&WorkerRow>, row: Option<&WorkerRow>) -> Result<(), Error> {
         let rule = locked(&self.state).worker_rule.clone();
-        let fault = rule.map_or(Fault::None, |rule| rule(row));
-        let (rows, seen, row) = (self.rows.clone(), seen.clone(), row.clone());
-        self.under(fault, async move { rows.update_worker(&seen, &row).await }).await
-    }
-
-    async fn delete_worker(&self, seen: &WorkerRow) -> Result<(), Error> {
-        self.rows.delete_worker(seen).await
+        let fault = match (rule, seen, row) {
+            (Some(rule), Some(_), Some(row)) => rule(row),
+            _ => Fault::None,
+        };
+        let (rows, worker, seen, row) = (self.rows.clone(), worker.clone(), seen.cloned(), row.cloned());
+        self.under(fault, async move { rows.write_worker(&worker, seen.as_ref(), row.as_ref()).await }).await
     }
 
     async fn get_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error> {
         self.rows.get_worker(worker).await
     }
 
-    async fn beacon(&self) -> Result<Beacon, Error> {
-        self.rows.beacon().await
+    async fn change_signal(&self) -> Result<Option<ChangeSignal>, Error> {
+        self.rows.change_signal().await
     }
 
     async fn announce(&self, changed: &[Changed]) -> Result<(), Error> {
         self.rows.announce(changed).await
     }
 
-    fn beacon_interval(&self) -> Duration {
-        let interval = locked(&self.state).beacon_interval;
-        interval.unwrap_or_else(|| self.rows.beacon_interval())
+    fn change_signal_interval(&self) -> Duration {
+        let interval = locked(&self.state).change_signal_interval;
+        interval.unwrap_or_else(|| self.rows.change_signal_interval())
     }
 }

@@ -14,7 +14,7 @@ use kcl_core::worker::{Builder, CoordinationOn, Event, RunError, Stop, Stopped};
 const F: Duration = Duration::from_millis(1500);
 
 async fn rows(table: &MemoryLeaseTable) -> Vec<Lease> {
-    table.snapshot(None, Consistency::Strong).await.unwrap().leases
+    table.scan(None, Consistency::Strong).await.unwrap().leases
 }
 
 /// How many unfinished leases each worker holds for good: no request is open.
@@ -123,7 +123,7 @@ async fn leases_freed_at_a_stop_are_read_at_once_without_a_duplicate() {
     let all = || -> Vec<String> { [first_seen.payloads(), second.seen.payloads()].concat() };
     wait_for("every record", async || all().len() >= 200).await;
     assert_eq!(all().len(), 200, "duplicates");
-    let workers = world.table.snapshot(None, Consistency::Strong).await.unwrap().workers;
+    let workers = world.table.scan(None, Consistency::Strong).await.unwrap().workers;
     let names: Vec<_> = workers.iter().map(|row| row.worker.clone()).collect();
     assert_eq!(names, [WorkerId::new("second")], "the row of the one that left is gone");
     second.stop().await.unwrap();
@@ -140,7 +140,7 @@ async fn shards_of_a_dead_worker_are_read_within_failover_and_1_s() {
     let took = wait_for_shares(&world.table, &[6]).await;
     assert!(took < F + Duration::from_secs(1), "{took:?}");
     wait_for("the row of the dead worker to be deleted", async || {
-        world.table.snapshot(None, Consistency::Strong).await.unwrap().workers.len() == 1
+        world.table.scan(None, Consistency::Strong).await.unwrap().workers.len() == 1
     })
     .await;
     second.stop().await.unwrap();

@@ -13,7 +13,7 @@ use kcl_core::worker::{Builder, Event, StreamConfig};
 const F: Duration = Duration::from_millis(1500);
 
 async fn rows(table: &UnrulyTable) -> Vec<Lease> {
-    table.rows.snapshot(None, Consistency::Strong).await.unwrap().leases
+    table.rows.scan(None, Consistency::Strong).await.unwrap().leases
 }
 
 /// Waits until the rows are as wanted.
@@ -271,7 +271,7 @@ async fn a_row_read_before_its_hand_over_is_no_sign_of_a_duplicate_id() {
     let table = world.table.rows.clone();
     let announcing = tokio::spawn(async move {
         loop {
-            let rows = table.snapshot(None, Consistency::Strong).await.unwrap().leases;
+            let rows = table.scan(None, Consistency::Strong).await.unwrap().leases;
             let all: Vec<_> = rows.into_iter().map(|row| Changed::Lease(row.key)).collect();
             table.announce(&all).await.unwrap();
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// The audits of the only worker, as its row shows them.
 async fn audits(table: &MemoryLeaseTable) -> u64 {
-    table.snapshot(None, Consistency::Strong).await.unwrap().workers.iter().map(|row| row.audits).sum()
+    table.scan(None, Consistency::Strong).await.unwrap().workers.iter().map(|row| row.audits).sum()
 }
 
 fn row_of(shard: &ShardId) -> RowKey {
@@ -97,7 +97,7 @@ async fn spoiled_under_its_holder(position: InitialPosition) {
     let seen = audits(&table).await;
     let two_more = || futures_util::future::FutureExt::now_or_never(audits(&table)).is_some_and(|audits| audits >= seen + 2);
     until("two audits", two_more).await;
-    let rows = table.snapshot(None, Consistency::Strong).await.unwrap();
+    let rows = table.scan(None, Consistency::Strong).await.unwrap();
     assert!(rows.leases.is_empty(), "nobody made a lease for it or for its children: {rows:?}");
 
     table.repair(&row);

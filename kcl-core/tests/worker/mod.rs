@@ -21,6 +21,7 @@ mod left_to_others;
 mod log;
 mod malformed;
 mod many_shards;
+mod no_signal;
 mod out_of_reach;
 mod ownership;
 mod reads;

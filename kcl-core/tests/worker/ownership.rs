@@ -36,7 +36,7 @@ async fn a_stolen_lease_is_lost_once_and_its_old_owner_stores_nothing() {
     run.seen.wait_for_records(2).await;
     let key = LeaseKey::single(shard.clone());
     let take = Write::take(&lease_of(&table, &shard).await, "another".into(), "its token".into());
-    table.update(&key, &take.expect, &take.change).await.unwrap();
+    table.update(&key, &take).await.unwrap();
     run.seen.wait_for_call(&shard, "lease_lost", |call| matches!(call, Call::LeaseLost { .. })).await;
     let late = locked(&kept)[0].clone();
     assert!(matches!(late.checkpoint().await, Err(CheckpointError::LeaseLost)));

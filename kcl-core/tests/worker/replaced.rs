@@ -149,7 +149,7 @@ async fn of_several_streams_one_that_is_replaced_is_read_anew() {
     visits.put("key", "visit").unwrap();
     until("the other stream to be read", || count(&run, "visit") == 1).await;
     run.stop().await.unwrap();
-    let rows = table.snapshot(None, Consistency::Strong).await.unwrap().leases;
+    let rows = table.scan(None, Consistency::Strong).await.unwrap().leases;
     assert_eq!(rows.len(), 5, "those of the old stream stay: {rows:#?}");
 }
 
@@ -210,5 +210,5 @@ async fn a_source_of_another_stream_ends_the_worker() {
         assert!(matches!(error, RunError::WrongSource { .. }), "{error:?}");
         assert!(error.to_string().contains("stream/payments"), "{error}");
     }
-    assert!(table.snapshot(None, Consistency::Strong).await.unwrap().leases.is_empty());
+    assert!(table.scan(None, Consistency::Strong).await.unwrap().leases.is_empty());
 }

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use crate::support::{Fault, Fleet, Script, UnrulyTable, locked, one_shard};
 use async_trait::async_trait;
-use kcl_core::lease::{Beacon, Change, Changed, Consistency, Error, Expect, LeaseTable, PageToken, Snapshot, WorkerRow};
+use kcl_core::lease::{ChangeSignal, Changed, Consistency, Error, Expect, LeaseTable, PageToken, ScanPage, WorkerRow, Write};
 use kcl_core::model::{Lease, LeaseKey, WorkerId};
 use tokio::sync::watch;
 
-/// The same rows, with a snapshot that takes its time when it is told to.
+/// The same rows, with a scan that takes its time when it is told to.
 #[derive(Clone, Debug)]
 struct Slow {
     rows: kcl_core::lease::memory::MemoryLeaseTable,
@@ -20,43 +20,34 @@ struct Slow {
 
 #[async_trait]
 impl LeaseTable for Slow {
-    async fn setup(&self) -> Result<(), Error> {
-        Ok(())
-    }
     async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, Error> {
         self.rows.get(key).await
     }
-    async fn snapshot(&self, page: Option<&PageToken>, c: Consistency) -> Result<Snapshot, Error> {
+    async fn scan(&self, page: Option<&PageToken>, c: Consistency) -> Result<ScanPage, Error> {
         let delay = locked(&self.delay).take();
         if let Some(delay) = delay {
             self.began.send_replace(Some(Instant::now()));
             tokio::time::sleep(delay).await;
         }
-        self.rows.snapshot(page, c).await
+        self.rows.scan(page, c).await
     }
     async fn create(&self, lease: &Lease) -> Result<Lease, Error> {
         self.rows.create(lease).await
     }
-    async fn update(&self, k: &LeaseKey, e: &Expect, c: &Change) -> Result<Lease, Error> {
-        self.rows.update(k, e, c).await
+    async fn update(&self, k: &LeaseKey, w: &Write) -> Result<Lease, Error> {
+        self.rows.update(k, w).await
     }
     async fn delete(&self, k: &LeaseKey, e: &Expect) -> Result<(), Error> {
         self.rows.delete(k, e).await
     }
-    async fn create_worker(&self, r: &WorkerRow) -> Result<(), Error> {
-        self.rows.create_worker(r).await
-    }
-    async fn update_worker(&self, s: &WorkerRow, r: &WorkerRow) -> Result<(), Error> {
-        self.rows.update_worker(s, r).await
-    }
-    async fn delete_worker(&self, s: &WorkerRow) -> Result<(), Error> {
-        self.rows.delete_worker(s).await
+    async fn write_worker(&self, worker: &WorkerId, seen: Option<&WorkerRow>, row: Option<&WorkerRow>) -> Result<(), Error> {
+        self.rows.write_worker(worker, seen, row).await
     }
     async fn get_worker(&self, w: &WorkerId) -> Result<Option<WorkerRow>, Error> {
         self.rows.get_worker(w).await
     }
-    async fn beacon(&self) -> Result<Beacon, Error> {
-        self.rows.beacon().await
+    async fn change_signal(&self) -> Result<Option<ChangeSignal>, Error> {
+        self.rows.change_signal().await
     }
     async fn announce(&self, k: &[Changed]) -> Result<(), Error> {
         self.rows.announce(k).await

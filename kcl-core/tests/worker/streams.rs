@@ -15,7 +15,7 @@ use kcl_core::stream::{ErrorKind, Stream};
 use kcl_core::worker::{Builder, CoordinationOn, Event, RunError, StreamConfig};
 
 async fn rows(table: &MemoryLeaseTable) -> Vec<Lease> {
-    table.snapshot(None, Consistency::Strong).await.unwrap().leases
+    table.scan(None, Consistency::Strong).await.unwrap().leases
 }
 
 fn config(stream: &MemoryStream, name: &str) -> StreamConfig {
@@ -222,7 +222,7 @@ async fn refused(table: &MemoryLeaseTable, fleet: Fleet) -> String {
     assert!(matches!(error, RunError::OtherMode { .. }), "{error}");
     assert_eq!(seen.calls(), [], "nothing is handed out");
     assert_eq!(rows(table).await, before, "nothing is written");
-    assert!(table.snapshot(None, Consistency::Strong).await.unwrap().workers.is_empty(), "nothing is written");
+    assert!(table.scan(None, Consistency::Strong).await.unwrap().workers.is_empty(), "nothing is written");
     error.to_string()
 }
 

@@ -56,9 +56,9 @@ pub(crate) const AUDITS: &str = "rsAudits";
 /// The worker's id, where the key cannot be that.
 pub(crate) const WORKER: &str = "rsWorker";
 
-/// In the beacon row: the value and what was announced last.
-pub(crate) const BEACON_VALUE: &str = "rsValue";
-pub(crate) const BEACON_RECENT: &str = "rsRecent";
+/// In the signal row: the value and what was announced last.
+pub(crate) const SIGNAL_VALUE: &str = "rsValue";
+pub(crate) const SIGNAL_RECENT: &str = "rsRecent";
 
 /// In the row of the KCL's migration from 2.x to 3.x: the version that the fleet runs as.
 pub(crate) const CLIENT_VERSION: &str = "cv";
@@ -68,10 +68,10 @@ pub(crate) const RECORD_VERSION: &str = "recordVersionNumber";
 pub(crate) const KIND_LEASE: &str = "LEASE";
 pub(crate) const KIND_WORKER: &str = "WORKER_METRIC_STATS";
 pub(crate) const KIND_LEADER: &str = "LEADER";
-pub(crate) const KIND_BEACON: &str = "RS_FLEET";
+pub(crate) const KIND_SIGNAL: &str = "RS_FLEET";
 
 /// The key of the row that carries the change signal.
-pub(crate) const BEACON_KEY: &str = "~fleet-0";
+pub(crate) const SIGNAL_KEY: &str = "~fleet-0";
 /// The keys of the KCL's rows that there is one of.
 pub(crate) const LEADER_KEY: &str = "Leader";
 pub(crate) const MIGRATION_KEY: &str = "Migration3.0";

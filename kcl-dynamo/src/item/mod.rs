@@ -4,17 +4,17 @@
 //! [`attribute`] is somebody else's and is never read or written.
 
 pub(crate) mod attribute;
-mod beacon;
 mod checkpoint;
 mod lease;
 mod reader;
 mod row;
+mod signal;
 mod worker;
 
-pub(crate) use attribute::{BEACON_KEY, Item};
-pub(crate) use beacon::{read_beacon, recent_value};
+pub(crate) use attribute::{Item, SIGNAL_KEY};
 pub(crate) use checkpoint::{checkpoint_values, number, text};
 pub(crate) use lease::{key_value, lease_item, parse_key, shard_set};
 pub(crate) use reader::Reader;
 pub(crate) use row::Row;
+pub(crate) use signal::{read_signal, recent_value};
 pub(crate) use worker::{worker_item, worker_key, worker_values};

@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use kcl_core::lease::{MalformedRow, RowKey};
 use kcl_core::model::WorkerId;
 
-use super::attribute::{BEACON_KEY, INCARNATION, Item, LEASE_KEY, WORKER};
+use super::attribute::{INCARNATION, Item, LEASE_KEY, SIGNAL_KEY, WORKER};
 use super::parse_key;
 
 /// Reads the attributes of an item, and says of which row a malformed one is.
@@ -33,7 +33,7 @@ impl<'a> Reader<'a> {
 
     /// Which row it is, as far as its key and our marks tell.
     fn row(self) -> RowKey {
-        if self.key() == BEACON_KEY {
+        if self.key() == SIGNAL_KEY {
             return RowKey::Signal;
         }
         if self.is_our_worker() {

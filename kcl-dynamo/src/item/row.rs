@@ -1,4 +1,4 @@
-use kcl_core::lease::{ForeignRow, MalformedRow, WorkerRow};
+use kcl_core::lease::{MalformedRow, WorkerRow};
 use kcl_core::model::Lease;
 
 use super::Reader;
@@ -12,9 +12,12 @@ pub(crate) enum Row {
     /// A worker of ours.
     Worker(WorkerRow),
     /// The row of the change signal.
-    Beacon,
+    Signal,
     /// Somebody else's.
-    Foreign(ForeignRow),
+    Foreign {
+        /// Its kind as it names it (the KCL's `entityType`), if it does.
+        kind: Option<String>,
+    },
 }
 
 impl Row {
@@ -31,12 +34,12 @@ impl Row {
                 reader.lease().map(Self::Lease)
             }
             Some(KIND_WORKER) if reader.is_our_worker() => reader.worker().map(Self::Worker),
-            Some(KIND_BEACON) if reader.key() == BEACON_KEY => Ok(Self::Beacon),
+            Some(KIND_SIGNAL) if reader.key() == SIGNAL_KEY => Ok(Self::Signal),
             // No kind that any KCL knows, under the key of a shard: somebody has edited it.
-            Some(kind) if ![KIND_WORKER, KIND_LEADER, KIND_BEACON].contains(&kind) && is_key_of_lease(reader.key()) => {
+            Some(kind) if ![KIND_WORKER, KIND_LEADER, KIND_SIGNAL].contains(&kind) && is_key_of_lease(reader.key()) => {
                 Err(reader.malformed(ENTITY_TYPE, Some(kind), "LEASE in the row of a lease"))
             }
-            _ => Ok(Self::Foreign(ForeignRow::new(reader.key(), kind.map(ToOwned::to_owned)))),
+            _ => Ok(Self::Foreign { kind: kind.map(ToOwned::to_owned) }),
         }
     }
 }

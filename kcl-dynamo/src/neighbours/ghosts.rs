@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kcl_core::lease::WorkerRow;
 use kcl_core::model::{Moment, WorkerId};
@@ -21,22 +21,33 @@ struct Looks {
 }
 
 impl Ghosts {
-    /// Takes in the rows of a page, and gives those that are to be deleted if they are still as they were seen.
-    pub(crate) fn see(&self, rows: impl IntoIterator<Item = WorkerRow>, is_first: bool, at: Moment) -> Vec<WorkerRow> {
-        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Takes in the rows of a page.
+    pub(crate) fn see(&self, rows: impl IntoIterator<Item = WorkerRow>, is_first: bool, at: Moment) {
+        let mut looks = self.lock();
         let Looks { now, before } = &mut *looks;
         if is_first {
             *before = std::mem::take(now);
         }
-        let mut dead = Vec::new();
         for row in rows {
             let since = before.get(&row.worker).filter(|(seen, _)| *seen == row).map_or(at, |(_, since)| *since);
-            if at.since(since) >= row.failover {
-                dead.push(row.clone());
-            }
             now.insert(row.worker.clone(), (row, since));
         }
-        dead
+    }
+
+    /// The rows that are to be deleted if they are still as they were seen: then they have stood still for long enough.
+    pub(crate) fn dead(&self, at: Moment) -> Vec<WorkerRow> {
+        let looks = self.lock();
+        let dead = looks.now.values().filter(|(row, since)| at.since(*since) >= row.failover);
+        dead.map(|(row, _)| row.clone()).collect()
+    }
+
+    /// The row is not there any more, or is not as it was seen.
+    pub(crate) fn forget(&self, row: &WorkerRow) {
+        self.lock().now.remove(&row.worker);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Looks> {
+        self.looks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -56,18 +67,19 @@ mod tests {
         let (still, mut moving) = (row("still"), row("moving"));
         for seconds in [0, 2, 4, 6, 8] {
             // In two pages.
-            assert_eq!(ghosts.see([still.clone()], true, at(seconds)), []);
-            assert_eq!(ghosts.see([moving.clone()], false, at(seconds)), []);
+            ghosts.see([still.clone()], true, at(seconds));
+            ghosts.see([moving.clone()], false, at(seconds));
+            assert_eq!(ghosts.dead(at(seconds)), []);
             moving = moving.next();
         }
-        assert_eq!(ghosts.see([still.clone(), moving.clone()], true, at(10)), std::slice::from_ref(&still));
-        assert_eq!(
-            ghosts.see([still.clone(), moving], true, at(12)),
-            std::slice::from_ref(&still),
-            "again, in case it could not be deleted"
-        );
-        // It was gone for a look: another one begins.
-        assert_eq!(ghosts.see([], true, at(14)), []);
-        assert_eq!(ghosts.see([still], true, at(16)), []);
+        assert_eq!(ghosts.dead(at(10)), std::slice::from_ref(&still));
+        ghosts.see([still.clone(), moving], true, at(12));
+        assert_eq!(ghosts.dead(at(12)), std::slice::from_ref(&still), "again, in case it could not be deleted");
+        ghosts.forget(&still);
+        assert_eq!(ghosts.dead(at(12)), []);
+        // It was gone for a scan: another one begins.
+        ghosts.see([], true, at(14));
+        ghosts.see([still], true, at(16));
+        assert_eq!(ghosts.dead(at(16)), []);
     }
 }

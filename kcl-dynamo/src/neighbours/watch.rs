@@ -104,14 +104,14 @@ impl Watch {
         self.lock().beside = evidence;
     }
 
-    /// Whether the row of the change signal has to be removed. Says so once, unless it is told that it was not done.
-    pub(crate) fn takes_removal(&self) -> bool {
-        std::mem::take(&mut self.lock().signal_has_to_go)
+    /// Whether the row of the change signal has to be removed.
+    pub(crate) fn signal_has_to_go(&self) -> bool {
+        self.lock().signal_has_to_go
     }
 
-    /// The row of the change signal could not be removed.
-    pub(crate) fn not_removed(&self) {
-        self.lock().signal_has_to_go = true;
+    /// The row of the change signal is not there any more.
+    pub(crate) fn signal_is_gone(&self) {
+        self.lock().signal_has_to_go = false;
     }
 
     /// What showed that a Java fleet leads, if one does.

@@ -3,7 +3,7 @@ use kcl_core::lease::Error;
 
 use crate::call::{Calls, Refused};
 use crate::expression::{Parts, never};
-use crate::item::attribute::{BEACON_KEY, LEASE_KEY};
+use crate::item::attribute::{LEASE_KEY, SIGNAL_KEY};
 use crate::item::{Item, text};
 
 /// The table has the KCL's key, and no other.
@@ -32,7 +32,7 @@ pub(super) fn check_key(name: &str, table: &TableDescription) -> Result<(), Erro
 ///
 /// Deleting is not done before the first shard has ended, hours from now; that it is not allowed should be said at once.
 pub(crate) async fn check_rights(calls: &Calls) -> Result<(), Error> {
-    let key = || text(BEACON_KEY);
+    let key = || text(SIGNAL_KEY);
     calls.get(key(), false).await?;
     let condition = || {
         let mut parts = Parts::default();

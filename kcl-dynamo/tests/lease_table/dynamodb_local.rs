@@ -97,9 +97,9 @@ async fn many_leases_are_taken_and_held() {
     let began = Instant::now();
     let run = tokio::spawn(async move { running.run().await });
     let counters = async || {
-        let mut all = watched.snapshot(None, Consistency::Strong).await.unwrap();
+        let mut all = watched.scan(None, Consistency::Strong).await.unwrap();
         while let Some(next) = all.next.take() {
-            all.append(watched.snapshot(Some(&next), Consistency::Strong).await.unwrap());
+            all.append(watched.scan(Some(&next), Consistency::Strong).await.unwrap());
         }
         all.leases.into_iter().filter(|lease| lease.owner.is_some()).map(|lease| lease.counter).collect::<Vec<_>>()
     };

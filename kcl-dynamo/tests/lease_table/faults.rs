@@ -53,7 +53,7 @@ async fn each_failure_of_a_write_is_said_as_what_it_is_and_no_write_is_sent_twic
         let (dynamo, table, row) = held().await;
         dynamo.fault("UpdateItem", fault.clone());
         let write = Write::renew(&row);
-        let answer = table.update(&key(), &write.expect, &write.change).await;
+        let answer = table.update(&key(), &write).await;
         assert_eq!(name(&answer), said, "{fault:?}: {answer:?}");
         assert!(dynamo.take_calls().len() <= 1, "{fault:?}: sent again");
         let counter = table.get(&key()).await.unwrap().unwrap().counter;
@@ -66,11 +66,11 @@ async fn a_write_that_lands_after_its_caller_gave_up_is_shown_by_the_refusal_of_
     let (dynamo, table, row) = held().await;
     dynamo.fault("UpdateItem", Fault::DoneLate(Duration::from_secs(3)));
     let write = Write::renew(&row);
-    assert_eq!(name(&table.update(&key(), &write.expect, &write.change).await), "unknown");
+    assert_eq!(name(&table.update(&key(), &write).await), "unknown");
     assert_eq!(table.get(&key()).await.unwrap().unwrap().counter, row.counter, "not yet");
     #[expect(clippy::disallowed_methods, reason = "until the late write has landed, on a paused clock")]
     tokio::time::sleep(Duration::from_secs(2)).await;
-    match table.update(&key(), &write.expect, &write.change).await {
+    match table.update(&key(), &write).await {
         Err(Error::Conflict { row: Some(standing) }) => {
             assert_eq!((standing.counter, standing.token), (row.counter + 1, row.token));
         }
@@ -90,11 +90,11 @@ async fn reads_of_one_row_are_consistent_and_looks_are_as_they_are_asked_for_and
     assert!(consistent("a lease"));
     table.get_worker(&"rust-1".into()).await.unwrap();
     assert!(consistent("a worker"));
-    table.snapshot(None, Consistency::Strong).await.unwrap();
+    table.scan(None, Consistency::Strong).await.unwrap();
     assert!(consistent("a strong look"));
-    table.snapshot(None, Consistency::Eventual).await.unwrap();
+    table.scan(None, Consistency::Eventual).await.unwrap();
     assert!(!consistent("a look"));
-    table.beacon().await.unwrap();
+    table.change_signal().await.unwrap();
     assert!(!consistent("the change signal"));
 }
 
@@ -111,7 +111,7 @@ async fn each_failure_of_a_read_is_said_as_what_it_is() {
         dynamo.fault("GetItem", fault.clone());
         dynamo.fault("Scan", fault.clone());
         assert_eq!(name(&table.get(&key()).await), said, "{fault:?}");
-        assert_eq!(name(&table.snapshot(None, Consistency::Eventual).await), said, "{fault:?}");
+        assert_eq!(name(&table.scan(None, Consistency::Eventual).await), said, "{fault:?}");
     }
 }
 
@@ -122,7 +122,7 @@ async fn a_call_ends_within_its_limit() {
     let before = tokio::time::Instant::now();
     dynamo.fault("UpdateItem", Fault::AnswerLate(Duration::from_secs(3600)));
     let write = Write::renew(&row);
-    assert_eq!(name(&table.update(&key(), &write.expect, &write.change).await), "unknown");
+    assert_eq!(name(&table.update(&key(), &write).await), "unknown");
     assert!(before.elapsed() <= Duration::from_millis(2100), "{:?}", before.elapsed());
 }
 
@@ -151,11 +151,11 @@ async fn of_renewals_that_come_due_together_no_more_are_sent_than_are_answered_i
         dynamo.fault("UpdateItem", Fault::AnswerLate(Duration::from_millis(400)));
     }
     let (renewal, take) = (Write::renew(&row), Write::take(&row, "rust-2".into(), "token-2".into()));
-    let renewals = join_all((0..600).map(|_| table.update(&row.key, &renewal.expect, &renewal.change)));
+    let renewals = join_all((0..600).map(|_| table.update(&row.key, &renewal)));
     #[expect(clippy::disallowed_methods, reason = "the paused clock")]
     let began = tokio::time::Instant::now();
     let taken = async {
-        let answer = table.update(&row.key, &take.expect, &take.change).await;
+        let answer = table.update(&row.key, &take).await;
         (answer, began.elapsed())
     };
     let (answers, (_, taken)) = tokio::join!(renewals, taken);

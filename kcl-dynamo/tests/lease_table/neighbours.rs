@@ -78,6 +78,15 @@ fn old_lease() -> Value {
     })
 }
 
+fn lease() -> Lease {
+    let row = Lease::new(LeaseKey::single("shardId-000000000009"), Checkpoint::TrimHorizon);
+    row.owned_by("rust-1".into(), "token".into())
+}
+
+fn leader(version: &str) -> Value {
+    json!({ "leaseKey": { "S": "Leader" }, "entityType": { "S": "LEADER" }, "recordVersionNumber": { "S": version } })
+}
+
 fn open(dynamo: &Dynamo, options: OpenOptions) -> DynamoLeaseTable {
     options.open_with_client(&dynamo.client(), "application").unwrap()
 }
@@ -91,24 +100,24 @@ fn worker_named(name: &str) -> WorkerRow {
 }
 
 async fn take(table: &DynamoLeaseTable) -> Result<Lease, Error> {
-    let seen = table.snapshot(None, Consistency::Strong).await.unwrap().leases.remove(0);
+    let seen = table.scan(None, Consistency::Strong).await.unwrap().leases.remove(0);
     let write = Write::take(&seen, "rust-1".into(), "token".into());
-    table.update(&seen.key, &write.expect, &write.change).await
+    table.update(&seen.key, &write).await
 }
 
 /// A worker's life: its row comes, shows life, leaves, and it announces what it does.
 async fn live(table: &DynamoLeaseTable) {
     let first = worker();
-    table.create_worker(&first).await.unwrap();
-    assert!(matches!(table.create_worker(&first).await, Err(Error::Conflict { .. })));
-    table.update_worker(&first, &first.next()).await.unwrap();
-    assert!(matches!(table.update_worker(&first, &first.next()).await, Err(Error::Conflict { .. })));
+    table.write_worker(&first.worker, None, Some(&first)).await.unwrap();
+    assert!(matches!(table.write_worker(&first.worker, None, Some(&first)).await, Err(Error::Conflict { .. })));
+    table.write_worker(&first.worker, Some(&first), Some(&first.next())).await.unwrap();
+    assert!(matches!(table.write_worker(&first.worker, Some(&first), Some(&first.next())).await, Err(Error::Conflict { .. })));
     assert_eq!(table.get_worker(&first.worker).await.unwrap(), Some(first.next()));
-    let found = table.snapshot(None, Consistency::Strong).await.unwrap();
+    let found = table.scan(None, Consistency::Strong).await.unwrap();
     let listed: &[WorkerRow] = if table.standing() == Standing::Alone { &[first.next()] } else { &[] };
     assert_eq!(found.workers, listed, "without rows in the table nobody is listed");
     table.announce(&[Changed::Worker(first.worker.clone())]).await.unwrap();
-    table.beacon().await.unwrap();
+    table.change_signal().await.unwrap();
 }
 
 #[tokio::test]
@@ -138,7 +147,7 @@ async fn where_a_kcl_before_3_5_may_read_no_row_beside_leases_is_written() {
         live(&table).await;
         assert_eq!(rows(&dynamo), before, "{what}");
         assert!(dynamo.take_calls().iter().all(|call| ["Scan", "DeleteItem"].contains(&call.operation.as_str())), "{what}");
-        table.delete_worker(&worker().next()).await.unwrap();
+        table.write_worker(&worker().next().worker, Some(&worker().next()), None).await.unwrap();
         assert_eq!(table.get_worker(&worker().worker).await.unwrap(), None);
         // Leases are shared.
         if before.iter().any(|row| row["checkpoint"].is_object()) {
@@ -179,13 +188,13 @@ async fn a_worker_that_leaves_is_gone_for_a_leader_of_the_kcl_before_its_first_l
     let table = open(&dynamo, OpenOptions::new().clock(Arc::new(TimerClock::new())));
     table.setup().await.unwrap();
     let (row, lease) = (worker(), Lease::new(LeaseKey::single("shardId-000000000009"), Checkpoint::TrimHorizon));
-    table.create_worker(&row).await.unwrap();
+    table.write_worker(&row.worker, None, Some(&row)).await.unwrap();
     let held = table.create(&lease.owned_by("rust-1".into(), "token".into())).await.unwrap();
     dynamo.take_calls();
     dynamo.fault("UpdateItem", Fault::DoneLate(Duration::from_millis(700)));
     let (leaving, release) = (row.leaving(), Write::release(&held, None));
-    let leave = table.update_worker(&row, &leaving);
-    let (left, released) = tokio::join!(leave, table.update(&held.key, &release.expect, &release.change));
+    let leave = table.write_worker(&row.worker, Some(&row), Some(&leaving));
+    let (left, released) = tokio::join!(leave, table.update(&held.key, &release));
     left.unwrap();
     released.unwrap();
     let keys: Vec<Value> = dynamo.take_calls().iter().map(|call| call.body["Key"]["leaseKey"]["S"].clone()).collect();
@@ -195,7 +204,7 @@ async fn a_worker_that_leaves_is_gone_for_a_leader_of_the_kcl_before_its_first_l
     for attribute in ["lut", "slu"] {
         assert_eq!(row[attribute]["N"], "0", "{row}");
     }
-    table.delete_worker(&leaving).await.unwrap();
+    table.write_worker(&leaving.worker, Some(&leaving), None).await.unwrap();
     assert_eq!(rows(&dynamo).len(), 1);
 }
 
@@ -204,7 +213,7 @@ async fn the_users_word_that_nobody_is_there_counts_more_than_old_leases() {
     let dynamo = with(&[old_lease()]);
     let table = open(&dynamo, OpenOptions::new().neighbours(Neighbours::Nobody));
     table.setup().await.unwrap();
-    table.snapshot(None, Consistency::Strong).await.unwrap();
+    table.scan(None, Consistency::Strong).await.unwrap();
     assert_eq!(table.standing(), Standing::Alone);
     live(&table).await;
     assert!(kinds(&dynamo).contains(&"WORKER_METRIC_STATS".to_owned()));
@@ -306,8 +315,8 @@ async fn a_kcl_before_3_5_that_goes_over_to_3x_while_we_run_is_found_in_its_own_
     let half_a_minute = async || {
         for _ in 0..16 {
             clock.sleep_until(clock.now() + Duration::from_secs(2)).await;
-            table.beacon().await.unwrap();
-            table.snapshot(None, Consistency::Eventual).await.unwrap();
+            table.change_signal().await.unwrap();
+            table.scan(None, Consistency::Eventual).await.unwrap();
         }
     };
     writes("CLIENT_VERSION_UPGRADE_FROM_2X");
@@ -323,51 +332,71 @@ async fn a_kcl_before_3_5_that_goes_over_to_3x_while_we_run_is_found_in_its_own_
 }
 
 #[tokio::test]
-async fn when_an_old_kcl_comes_while_we_run_our_rows_go_with_the_next_sign_of_life() {
+async fn our_rows_go_with_the_next_heartbeat_after_an_old_kcl_comes() {
     let dynamo = with(&[]);
     let table = open(&dynamo, OpenOptions::new());
     table.setup().await.unwrap();
     live(&table).await;
     put(&dynamo, &[old_lease()]);
-    table.snapshot(None, Consistency::Strong).await.unwrap();
+    table.scan(None, Consistency::Strong).await.unwrap();
     assert_eq!(table.standing(), Standing::Quiet);
     let row = worker().next();
-    table.update_worker(&row, &row.next()).await.unwrap();
+    table.write_worker(&row.worker, Some(&row), Some(&row.next())).await.unwrap();
     assert_eq!(rows(&dynamo), [old_lease()], "the row of the worker and the signal are gone");
     assert_eq!(table.get_worker(&row.worker).await.unwrap(), Some(row.next()));
-    table.delete_worker(&row.next()).await.unwrap();
+    table.write_worker(&row.next().worker, Some(&row.next()), None).await.unwrap();
     take(&table).await.unwrap();
 }
 
+/// Whatever a read finds that has to go, rows of ours where Java workers share the leases: a heartbeat takes it away.
 #[tokio::test(start_paused = true)]
-async fn without_a_signal_everything_is_looked_at_each_two_seconds() {
+async fn a_read_of_the_table_writes_nothing() {
+    for (comes, standing) in [(vec![], Standing::Alone), (vec![old_lease()], Standing::Quiet), (vec![leader("b")], Standing::Led)]
+    {
+        let dynamo = with(&[leader("a")]);
+        let clock = TimerClock::new();
+        let table = open(&dynamo, OpenOptions::new().clock(Arc::new(clock)));
+        table.setup().await.unwrap();
+        live(&table).await;
+        put(&dynamo, &comes);
+        let before = rows(&dynamo);
+        dynamo.take_calls();
+        for consistency in [Consistency::Strong, Consistency::Eventual, Consistency::Strong] {
+            table.scan(None, consistency).await.unwrap();
+            table.get(&lease().key).await.unwrap();
+            table.get_worker(&worker().worker).await.unwrap();
+            table.change_signal().await.unwrap();
+            // The worker of the row is dead after its failover time.
+            clock.sleep_until(clock.now() + Duration::from_secs(11)).await;
+        }
+        let reads = |call: &str| ["GetItem", "Scan"].contains(&call);
+        assert!(dynamo.take_calls().iter().all(|call| reads(&call.operation)), "{standing:?}");
+        assert_eq!(rows(&dynamo), before, "{standing:?}");
+        assert_eq!(table.standing(), standing);
+
+        let other = worker_named("rust-2");
+        table.write_worker(&other.worker, None, Some(&other)).await.unwrap();
+        let ours = rows(&dynamo).iter().filter(|row| row["rsIncarnation"].is_object() || row["rsValue"].is_object()).count();
+        assert_eq!(ours, if standing == Standing::Alone { 3 } else { 0 }, "{standing:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_java_workers_may_share_the_leases_there_is_no_signal() {
     let dynamo = with(&[old_lease()]);
     let clock = TimerClock::new();
     let table = open(&dynamo, OpenOptions::new().clock(Arc::new(clock)));
     table.setup().await.unwrap();
     dynamo.take_calls();
-    let mut changes = 0;
-    let mut seen = table.beacon().await.unwrap();
     for _ in 0..100 {
         clock.sleep_until(clock.now() + Duration::from_millis(100)).await;
-        let now = table.beacon().await.unwrap();
-        if now != seen {
-            assert_eq!(now.since(&seen.value), None, "everything");
-            changes += 1;
-            seen = now;
-        }
+        assert_eq!(table.change_signal().await.unwrap(), None);
     }
-    assert_eq!(changes, 5);
     assert!(dynamo.take_calls().is_empty());
 }
 
 #[tokio::test]
 async fn when_a_fleet_begins_to_lead_while_we_run_nothing_more_is_taken_and_what_is_held_goes_on() {
-    let lease = || {
-        let row = Lease::new(LeaseKey::single("shardId-000000000009"), Checkpoint::TrimHorizon);
-        row.owned_by("rust-1".into(), "token".into())
-    };
-    let leader = |version: &str| json!({ "leaseKey": { "S": "Leader" }, "entityType": { "S": "LEADER" }, "recordVersionNumber": { "S": version } });
     for by_metrics in [true, false] {
         let dynamo = with(&[leader("a")]);
         let table = open(&dynamo, OpenOptions::new());
@@ -375,19 +404,19 @@ async fn when_a_fleet_begins_to_lead_while_we_run_nothing_more_is_taken_and_what
         live(&table).await;
         let held = table.create(&lease()).await.unwrap();
         // It stands still.
-        table.snapshot(None, Consistency::Strong).await.unwrap();
+        table.scan(None, Consistency::Strong).await.unwrap();
         assert_eq!(table.standing(), Standing::Alone);
         put(&dynamo, &if by_metrics { at_work(items(TWO_WORKERS)) } else { vec![leader("b")] });
-        table.snapshot(None, Consistency::Eventual).await.unwrap();
+        table.scan(None, Consistency::Eventual).await.unwrap();
         assert_eq!(table.standing(), Standing::Led);
         match take(&table).await {
             Err(Error::Throttled { source }) => assert!(source.is::<KclIsLeading>()),
             other => panic!("{other:?}"),
         }
         let renewal = Write::renew(&held);
-        table.update(&held.key, &renewal.expect, &renewal.change).await.unwrap();
+        table.update(&held.key, &renewal).await.unwrap();
         let row = worker().next();
-        table.update_worker(&row, &row.next()).await.unwrap();
+        table.write_worker(&row.worker, Some(&row), Some(&row.next())).await.unwrap();
         assert!(rows(&dynamo).iter().all(|row| row["rsIncarnation"].is_null() && row["leaseKey"]["S"] != "~fleet-0"));
     }
 }
@@ -413,7 +442,7 @@ async fn no_mixed_table_ever_looks_ready_for_3x_to_java() {
     live(&table).await;
     take(&table).await.unwrap();
     for _ in 0..3 {
-        table.snapshot(None, Consistency::Strong).await.unwrap();
+        table.scan(None, Consistency::Strong).await.unwrap();
         assert!(!ready(&dynamo, seconds()));
     }
 }
@@ -425,15 +454,17 @@ async fn a_worker_whose_id_is_the_key_of_another_row_is_told_so() {
     table.setup().await.unwrap();
     let before = rows(&dynamo);
     let row = worker_named("w1");
-    for error in [table.create_worker(&row).await.unwrap_err(), table.get_worker(&row.worker).await.unwrap_err()] {
+    for error in
+        [table.write_worker(&row.worker, None, Some(&row)).await.unwrap_err(), table.get_worker(&row.worker).await.unwrap_err()]
+    {
         assert!(!error.is_transient() && error.to_string().contains("`WORKER_METRIC_STATS`"), "{error}");
     }
     // Where a name could be that of a row that there is one of, the key is another one.
     for name in ["Leader", "Migration3.0", "shardId-000000000000", "~fleet-0"] {
         let row = worker_named(name);
-        table.create_worker(&row).await.unwrap();
-        table.update_worker(&row, &row.next()).await.unwrap();
-        table.delete_worker(&row.next()).await.unwrap();
+        table.write_worker(&row.worker, None, Some(&row)).await.unwrap();
+        table.write_worker(&row.worker, Some(&row), Some(&row.next())).await.unwrap();
+        table.write_worker(&row.next().worker, Some(&row.next()), None).await.unwrap();
     }
     assert_eq!(rows(&dynamo), before);
 }

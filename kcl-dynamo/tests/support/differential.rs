@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use kcl_core::lease::memory::MemoryLeaseTable;
-use kcl_core::lease::{Change, Changed, Consistency, Error, Expect, LeaseTable, Match, WorkerRow};
+use kcl_core::lease::{Change, Changed, Consistency, Error, Expect, LeaseTable, Match, WorkerRow, Write};
 use kcl_core::model::{Checkpoint, Facts, Lease, LeaseKey, Pending, Position, SequenceNumber, Timestamp};
 
 /// Carries random operations out on this table and on the one in memory, step by step: they must answer alike.
@@ -53,7 +53,7 @@ enum Op {
     },
     Announce(Vec<Changed>),
     Get(LeaseKey),
-    Snapshot,
+    Scan,
 }
 
 struct Random(Rng);
@@ -157,7 +157,7 @@ impl Random {
             17 => Op::DeleteWorker { worker: self.worker(), exact },
             18 => Op::Announce((0..self.0.u8(..4)).map(|_| Changed::Lease(self.key())).collect()),
             19 => Op::Get(self.key()),
-            _ => Op::Snapshot,
+            _ => Op::Scan,
         }
     }
 }
@@ -190,36 +190,39 @@ async fn carry_out(table: &dyn LeaseTable, op: &Op) -> String {
         Op::Create(lease) => said(table.create(lease).await),
         Op::Update { key, expect, exact, change } => {
             let expect = condition(table, key, expect, *exact).await;
-            said(table.update(key, &expect, change).await)
+            said(table.update(key, &Write::new(expect, change.clone())).await)
         }
         Op::Delete { key, expect, exact } => {
             let expect = condition(table, key, expect, *exact).await;
             said(table.delete(key, &expect).await)
         }
-        Op::CreateWorker(row) => said(table.create_worker(row).await),
+        Op::CreateWorker(row) => said(table.write_worker(&row.worker, None, Some(row)).await),
         Op::UpdateWorker { worker, leaving, exact } => {
             let seen = seen(table, worker, *exact).await;
             let row = if *leaving { seen.leaving() } else { seen.next() };
-            said(table.update_worker(&seen, &row).await)
+            said(table.write_worker(&seen.worker, Some(&seen), Some(&row)).await)
         }
-        Op::DeleteWorker { worker, exact } => said(table.delete_worker(&seen(table, worker, *exact).await).await),
+        Op::DeleteWorker { worker, exact } => {
+            let seen = seen(table, worker, *exact).await;
+            said(table.write_worker(&seen.worker, Some(&seen), None).await)
+        }
         Op::Announce(changed) => {
-            let before = table.beacon().await.unwrap();
+            let before = table.change_signal().await.unwrap().unwrap();
             let answer = said(table.announce(changed).await);
-            let after = table.beacon().await.unwrap();
+            let after = table.change_signal().await.unwrap().unwrap();
             // What the values are is each table's own affair.
             format!("{answer} {} {:?}", before.value == after.value, after.since(&before.value))
         }
         Op::Get(key) => said(table.get(key).await),
-        Op::Snapshot => {
-            let mut all = table.snapshot(None, Consistency::Strong).await.unwrap();
+        Op::Scan => {
+            let mut all = table.scan(None, Consistency::Strong).await.unwrap();
             while let Some(next) = all.next.clone() {
-                let page = table.snapshot(Some(&next), Consistency::Strong).await.unwrap();
+                let page = table.scan(Some(&next), Consistency::Strong).await.unwrap();
                 all.append(page);
             }
             all.leases.sort_by(|one, other| one.key.cmp(&other.key));
             all.workers.sort_by(|one, other| one.worker.cmp(&other.worker));
-            format!("{:?} {:?} {:?}", all.leases, all.workers, all.foreign)
+            format!("{:?} {:?} {:?}", all.leases, all.workers, all.malformed)
         }
     }
 }

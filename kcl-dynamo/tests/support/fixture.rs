@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
@@ -5,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
-use kcl_core::lease::{ForeignRow, LeaseTable, RowKey};
+use kcl_core::lease::{LeaseTable, RowKey};
 use kcl_core::model::LeaseKey;
 use kcl_core::testing::lease_table::TableFixture;
 use kcl_dynamo::{DynamoLeaseTable, OpenOptions};
@@ -25,22 +26,28 @@ impl<Make: Fn() -> Client + Send + Sync> Fresh<Make> {
     }
 }
 
+fn foreign(key: &str, kind: Option<&str>) -> HashMap<String, AttributeValue> {
+    let kind = kind.map(|kind| ("entityType".to_owned(), AttributeValue::S(kind.to_owned())));
+    [("leaseKey".to_owned(), AttributeValue::S(key.to_owned()))].into_iter().chain(kind).collect()
+}
+
 #[async_trait]
 impl<Make: Fn() -> Client + Send + Sync> TableFixture for Fresh<Make> {
     async fn handle(&self) -> Arc<dyn LeaseTable> {
         Arc::new(self.open())
     }
 
-    async fn put_foreign(&self, row: &ForeignRow) -> bool {
-        let put = (self.client)().put_item().table_name(&self.table).item("leaseKey", AttributeValue::S(row.key.clone()));
-        let put = match &row.kind {
-            Some(kind) => put.item("entityType", AttributeValue::S(kind.clone())),
-            None => put,
-        };
+    async fn put_foreign(&self, key: &str, kind: Option<&str>) -> bool {
+        let put = (self.client)().put_item().table_name(&self.table).set_item(Some(foreign(key, kind)));
         // The first point of a table makes it.
         self.open().setup().await.unwrap();
         put.send().await.unwrap();
         true
+    }
+
+    async fn has_foreign(&self, key: &str, kind: Option<&str>) -> bool {
+        let get = (self.client)().get_item().table_name(&self.table).key("leaseKey", AttributeValue::S(key.to_owned()));
+        get.consistent_read(true).send().await.unwrap().item == Some(foreign(key, kind))
     }
 
     async fn spoil(&self, row: &RowKey) -> bool {

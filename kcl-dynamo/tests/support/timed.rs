@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use kcl_core::lease::{Beacon, Change, Changed, Consistency, Error, Expect, LeaseTable, PageToken, Snapshot, WorkerRow};
+use kcl_core::lease::{ChangeSignal, Changed, Consistency, Error, Expect, LeaseTable, PageToken, ScanPage, WorkerRow, Write};
 use kcl_core::model::{Lease, LeaseKey, WorkerId};
 
 /// A lease table, and how late the renewals come that are sent to it.
@@ -48,17 +48,17 @@ impl<T: LeaseTable> LeaseTable for Timed<T> {
         self.table.get(key).await
     }
 
-    async fn snapshot(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<Snapshot, Error> {
-        self.table.snapshot(page, consistency).await
+    async fn scan(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<ScanPage, Error> {
+        self.table.scan(page, consistency).await
     }
 
     async fn create(&self, lease: &Lease) -> Result<Lease, Error> {
         self.table.create(lease).await
     }
 
-    async fn update(&self, key: &LeaseKey, expect: &Expect, change: &Change) -> Result<Lease, Error> {
+    async fn update(&self, key: &LeaseKey, write: &Write) -> Result<Lease, Error> {
         let begun = Instant::now();
-        let row = self.table.update(key, expect, change).await?;
+        let row = self.table.update(key, write).await?;
         let now = Instant::now();
         let mut renewals = self.renewals.lock().unwrap();
         renewals.calls.push(now - begun);
@@ -72,24 +72,16 @@ impl<T: LeaseTable> LeaseTable for Timed<T> {
         self.table.delete(key, expect).await
     }
 
-    async fn create_worker(&self, row: &WorkerRow) -> Result<(), Error> {
-        self.table.create_worker(row).await
-    }
-
-    async fn update_worker(&self, seen: &WorkerRow, row: &WorkerRow) -> Result<(), Error> {
-        self.table.update_worker(seen, row).await
-    }
-
-    async fn delete_worker(&self, seen: &WorkerRow) -> Result<(), Error> {
-        self.table.delete_worker(seen).await
+    async fn write_worker(&self, worker: &WorkerId, seen: Option<&WorkerRow>, row: Option<&WorkerRow>) -> Result<(), Error> {
+        self.table.write_worker(worker, seen, row).await
     }
 
     async fn get_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error> {
         self.table.get_worker(worker).await
     }
 
-    async fn beacon(&self) -> Result<Beacon, Error> {
-        self.table.beacon().await
+    async fn change_signal(&self) -> Result<Option<ChangeSignal>, Error> {
+        self.table.change_signal().await
     }
 
     async fn announce(&self, changed: &[Changed]) -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! The change signal: the last announcements, numbered.
 
-use kcl_core::lease::{Beacon, Changed, RowKey};
+use kcl_core::lease::{ChangeSignal, Changed, RowKey};
 use kcl_core::model::{LeaseKey, WorkerId};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params};
@@ -16,27 +16,28 @@ const FIRST: &str = "0";
 
 /// How many are kept, as the database takes it.
 fn recent() -> i64 {
-    i64::try_from(Beacon::RECENT).unwrap_or(i64::MAX)
+    i64::try_from(ChangeSignal::RECENT).unwrap_or(i64::MAX)
 }
 
 /// What was announced last. The number of the newest announcement is the value of the signal.
-pub(super) fn read(connection: &Connection, application: &Value) -> rusqlite::Result<Beacon> {
+pub(super) fn read(connection: &Connection, application: &Value) -> rusqlite::Result<ChangeSignal> {
     let mut select = connection.prepare_cached(
         "SELECT announcement, kind, stream, name FROM changes WHERE application = ? ORDER BY announcement DESC, kind, stream, name LIMIT ?",
     )?;
-    let mut beacon = Beacon::new(FIRST);
+    let mut signal = ChangeSignal::new(FIRST);
     let mut rows = select.query(params![application, recent()])?;
     while let Some(row) = rows.next()? {
         let (announcement, changed) = changed(row)?;
-        if beacon.recent.is_empty() {
-            beacon.value.clone_from(&announcement);
+        if signal.recent.is_empty() {
+            signal.value.clone_from(&announcement);
         }
-        beacon.recent.push((announcement, changed));
+        signal.recent.push((announcement, changed));
     }
     // As many may be all, and may be what is left of more.
-    let all = beacon.recent.len() < Beacon::RECENT && beacon.recent.last().is_none_or(|(announcement, _)| announcement == "1");
-    beacon.first = all.then(|| FIRST.to_owned());
-    Ok(beacon)
+    let all =
+        signal.recent.len() < ChangeSignal::RECENT && signal.recent.last().is_none_or(|(announcement, _)| announcement == "1");
+    signal.first = all.then(|| FIRST.to_owned());
+    Ok(signal)
 }
 
 fn changed(row: &Row<'_>) -> rusqlite::Result<(String, Changed)> {
@@ -59,7 +60,7 @@ pub(super) fn add(connection: &Connection, application: &Value, changed: &[Chang
     let newest = "SELECT coalesce(max(announcement), 0) + 1 FROM changes WHERE application = ?";
     let number: i64 = connection.prepare_cached(newest)?.query_row([application], |row| row.get(0))?;
     let mut insert = connection.prepare_cached("INSERT OR IGNORE INTO changes VALUES (?, ?, ?, ?, ?)")?;
-    for changed in changed.iter().take(Beacon::RECENT) {
+    for changed in changed.iter().take(ChangeSignal::RECENT) {
         let (kind, stream, name) = match changed {
             Changed::Lease(key) => (LEASE, key.stream.as_deref().unwrap_or_default(), key.shard.as_str()),
             Changed::Worker(worker) => (WORKER, "", worker.as_str()),

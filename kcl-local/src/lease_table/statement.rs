@@ -1,10 +1,11 @@
 //! Conditions and edits as SQL: one statement a write.
 
-use kcl_core::lease::{CounterEdit, Edit, Edits, Error, Expect, Match, SwitchesEdit};
+use kcl_core::lease::{CounterEdit, Edit, Edits, Error, Expect, Match, SwitchesEdit, WorkerRow};
 use kcl_core::model::{LeaseKey, Pending, Token, WorkerId};
 use rusqlite::types::Value;
 
 use super::lease_row::{self, COLUMNS, checkpoint, facts, hash_range, optional, pending_values, shards, text};
+use super::worker_row;
 
 /// A statement and the values of its parameters.
 #[derive(Debug, PartialEq)]
@@ -65,6 +66,43 @@ pub(super) fn delete(application: &str, key: &LeaseKey, expect: &Expect) -> Resu
     let mut values = key_values(application, key)?;
     values.extend(conditions.values);
     Ok(Statement { sql, values })
+}
+
+/// Puts the row of a worker in the place of the one that was seen: nothing where there is none. `None` if both are not of `worker`,
+/// so that no row can be as it was seen.
+pub(super) fn write_worker(
+    application: &str,
+    worker: &WorkerId,
+    seen: Option<&WorkerRow>,
+    row: Option<&WorkerRow>,
+) -> Result<Option<Statement>, Error> {
+    if seen.into_iter().chain(row).any(|row| row.worker != *worker) {
+        return Ok(None);
+    }
+    let (columns, places) = (worker_row::COLUMNS, "?, ?, ?, ?, ?, ?");
+    let mut values = Vec::new();
+    let sql = match (seen, row) {
+        (None, Some(row)) => {
+            values.push(text(application));
+            values.extend(worker_row::values(row)?);
+            format!(
+                "INSERT INTO workers (application, {columns}) VALUES (?, {places}) ON CONFLICT (application, worker) DO NOTHING"
+            )
+        }
+        (Some(seen), Some(row)) => {
+            values.extend(worker_row::values(row)?);
+            values.push(text(application));
+            values.extend(worker_row::values(seen)?);
+            format!("UPDATE workers SET ({columns}) = ({places}) WHERE application = ? AND ({columns}) = ({places})")
+        }
+        (Some(seen), None) => {
+            values.push(text(application));
+            values.extend(worker_row::values(seen)?);
+            format!("DELETE FROM workers WHERE application = ? AND ({columns}) = ({places})")
+        }
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(Statement { sql, values }))
 }
 
 fn conditions(expect: &Expect) -> Parts {

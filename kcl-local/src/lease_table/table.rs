@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kcl_core::lease::{Beacon, Change, Changed, Consistency, Error, Expect, LeaseTable, PageToken, Snapshot, WorkerRow};
+use kcl_core::lease::{ChangeSignal, Changed, Consistency, Error, Expect, LeaseTable, PageToken, ScanPage, WorkerRow, Write};
 use kcl_core::model::{Lease, LeaseKey, ShardId, WorkerId};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
@@ -16,7 +16,7 @@ use super::statement::{self, Statement};
 use super::thread::Owner;
 use super::{changes, schema, worker_row};
 
-/// Leases of one page of a snapshot: a write waits for one page at most.
+/// Leases of one page of a scan: a write waits for one page at most.
 const PAGE: usize = 100;
 
 /// A lease table in an `SQLite` file. The [module](super) tells how it works and what is in the file.
@@ -68,15 +68,6 @@ impl SqliteLeaseTable {
         &self.application
     }
 
-    /// Runs a statement on the workers whose effect is one row or, when it is refused, none.
-    async fn write_worker(&self, sql: String, values: Vec<Value>) -> Result<(), Error> {
-        let write = move |connection: &Connection| match connection.prepare_cached(&sql)?.execute(params_from_iter(values))? {
-            0 => Err(Error::conflict(None).into()),
-            _ => Ok(()),
-        };
-        self.owner.write(write).await
-    }
-
     fn application_value(&self) -> Value {
         text(&self.application)
     }
@@ -117,7 +108,7 @@ fn page_start(page: &PageToken) -> Result<LeaseKey, Error> {
     parse().ok_or_else(|| Error::Fatal { message: format!("`{}` is no page of this table", page.0), source: None })
 }
 
-fn page_of_leases(connection: &Connection, application: Value, after: Option<&LeaseKey>) -> Result<Snapshot, Failure> {
+fn page_of_leases(connection: &Connection, application: Value, after: Option<&LeaseKey>) -> Result<ScanPage, Failure> {
     let columns = lease_row::COLUMNS;
     let (begin, mut values) = match after {
         None => ("", vec![application]),
@@ -130,7 +121,7 @@ fn page_of_leases(connection: &Connection, application: Value, after: Option<&Le
     values.push(Value::Integer(i64::try_from(PAGE + 1).unwrap_or(i64::MAX)));
     let sql = format!("SELECT {columns} FROM leases WHERE application = ? {begin} ORDER BY stream, shard LIMIT ?");
     let mut prepared = connection.prepare_cached(&sql)?;
-    let mut page = Snapshot::default();
+    let mut page = ScanPage::default();
     let mut rows = prepared.query(params_from_iter(values))?;
     let mut last = None;
     for read in 0.. {
@@ -149,7 +140,7 @@ fn page_of_leases(connection: &Connection, application: Value, after: Option<&Le
 }
 
 /// Adds all workers.
-fn add_workers(page: &mut Snapshot, connection: &Connection, application: Value) -> rusqlite::Result<()> {
+fn add_workers(page: &mut ScanPage, connection: &Connection, application: Value) -> rusqlite::Result<()> {
     let sql = format!("SELECT {} FROM workers WHERE application = ? ORDER BY worker", worker_row::COLUMNS);
     let mut prepared = connection.prepare_cached(&sql)?;
     let mut rows = prepared.query([application])?;
@@ -177,7 +168,7 @@ impl LeaseTable for SqliteLeaseTable {
         self.owner.alone(move |owned| Ok(lease_of(&owned.connection, &get)?)).await
     }
 
-    async fn snapshot(&self, page: Option<&PageToken>, _: Consistency) -> Result<Snapshot, Error> {
+    async fn scan(&self, page: Option<&PageToken>, _: Consistency) -> Result<ScanPage, Error> {
         let after = page.map(page_start).transpose()?;
         let application = self.application_value();
         let read = move |owned: &mut super::thread::Owned| {
@@ -208,8 +199,8 @@ impl LeaseTable for SqliteLeaseTable {
         self.owner.write(write).await
     }
 
-    async fn update(&self, key: &LeaseKey, expect: &Expect, change: &Change) -> Result<Lease, Error> {
-        let update = statement::update(&self.application, key, expect, &change.edits())?;
+    async fn update(&self, key: &LeaseKey, write: &Write) -> Result<Lease, Error> {
+        let update = statement::update(&self.application, key, &write.expect, &write.change.edits())?;
         let get = statement::get(&self.application, key)?;
         let write = move |connection: &Connection| lease_of(connection, &update)?.ok_or_else(|| refusal(connection, &get));
         self.owner.write(write).await
@@ -228,36 +219,19 @@ impl LeaseTable for SqliteLeaseTable {
         self.owner.write(write).await
     }
 
-    async fn create_worker(&self, row: &WorkerRow) -> Result<(), Error> {
-        let columns = worker_row::COLUMNS;
-        let sql = format!(
-            "INSERT INTO workers (application, {columns}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (application, worker) DO NOTHING"
-        );
-        let mut values = vec![self.application_value()];
-        values.extend(worker_row::values(row)?);
-        self.write_worker(sql, values).await
-    }
-
-    async fn update_worker(&self, seen: &WorkerRow, row: &WorkerRow) -> Result<(), Error> {
-        if seen.worker != row.worker {
+    async fn write_worker(&self, worker: &WorkerId, seen: Option<&WorkerRow>, row: Option<&WorkerRow>) -> Result<(), Error> {
+        let Some(write) = statement::write_worker(&self.application, worker, seen, row)? else {
             return Err(Error::conflict(None));
-        }
-        let columns = worker_row::COLUMNS;
-        let sql = format!(
-            "UPDATE workers SET ({columns}) = (?, ?, ?, ?, ?, ?) WHERE application = ? AND ({columns}) = (?, ?, ?, ?, ?, ?)"
-        );
-        let mut values = Vec::from(worker_row::values(row)?);
-        values.push(self.application_value());
-        values.extend(worker_row::values(seen)?);
-        self.write_worker(sql, values).await
-    }
-
-    async fn delete_worker(&self, seen: &WorkerRow) -> Result<(), Error> {
-        let columns = worker_row::COLUMNS;
-        let sql = format!("DELETE FROM workers WHERE application = ? AND ({columns}) = (?, ?, ?, ?, ?, ?)");
-        let mut values = vec![self.application_value()];
-        values.extend(worker_row::values(seen)?);
-        self.write_worker(sql, values).await
+        };
+        // Its effect is one row or, when it is refused, none.
+        let write = move |connection: &Connection| match connection
+            .prepare_cached(&write.sql)?
+            .execute(params_from_iter(write.values))?
+        {
+            0 => Err(Error::conflict(None).into()),
+            _ => Ok(()),
+        };
+        self.owner.write(write).await
     }
 
     async fn get_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error> {
@@ -269,9 +243,10 @@ impl LeaseTable for SqliteLeaseTable {
         self.owner.alone(read).await
     }
 
-    async fn beacon(&self) -> Result<Beacon, Error> {
+    async fn change_signal(&self) -> Result<Option<ChangeSignal>, Error> {
         let application = self.application_value();
-        self.owner.alone(move |owned: &mut super::thread::Owned| Ok(changes::read(&owned.connection, &application)?)).await
+        let read = move |owned: &mut super::thread::Owned| Ok(Some(changes::read(&owned.connection, &application)?));
+        self.owner.alone(read).await
     }
 
     async fn announce(&self, changed: &[Changed]) -> Result<(), Error> {
@@ -283,7 +258,7 @@ impl LeaseTable for SqliteLeaseTable {
         self.owner.write(write).await
     }
 
-    fn beacon_interval(&self) -> Duration {
+    fn change_signal_interval(&self) -> Duration {
         // Reading it takes some microseconds and stops no writer.
         Duration::from_millis(200)
     }

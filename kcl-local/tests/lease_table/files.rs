@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use kcl_core::lease::{Consistency, Error, LeaseTable, Write};
+use kcl_core::lease::{Changed, Consistency, Error, LeaseTable, WorkerRow, Write};
 use kcl_core::model::{Checkpoint, Lease, LeaseKey, Timestamp};
 use kcl_core::processor::{ProcessRecordsInput, ShardRef};
 use kcl_core::stream::memory::MemoryStream;
@@ -163,20 +163,20 @@ async fn applications_in_one_file_do_not_see_each_other() {
     assert_eq!(second.get(&lease("shard").key).await.expect("get"), None);
     second.create(&lease("shard")).await.expect("the same shard in another application");
     let renewed = Write::renew(&lease("shard"));
-    first.update(&lease("shard").key, &renewed.expect, &renewed.change).await.expect("renew");
+    first.update(&lease("shard").key, &renewed).await.expect("renew");
     assert_eq!(second.get(&lease("shard").key).await.expect("get"), Some(lease("shard")));
-    assert_eq!(second.snapshot(None, Consistency::Strong).await.expect("snapshot").leases, [lease("shard")]);
+    assert_eq!(second.scan(None, Consistency::Strong).await.expect("snapshot").leases, [lease("shard")]);
 }
 
 /// What each operation says on a file that is not at its path any more.
 async fn assert_ended(table: &SqliteLeaseTable, words: &[&str]) {
     let (row, renew) = (lease("shard"), Write::renew(&lease("shard")));
     let errors = [
-        table.snapshot(None, Consistency::Strong).await.expect_err("a look"),
-        table.beacon().await.expect_err("the change signal"),
+        table.scan(None, Consistency::Strong).await.expect_err("a look"),
+        table.change_signal().await.expect_err("the change signal"),
         table.get(&row.key).await.expect_err("a read"),
         table.create(&lease("other")).await.expect_err("a creation"),
-        table.update(&row.key, &renew.expect, &renew.change).await.expect_err("a renewal"),
+        table.update(&row.key, &renew).await.expect_err("a renewal"),
     ];
     for error in errors {
         for word in words {
@@ -278,7 +278,7 @@ async fn a_row_that_cannot_be_read_is_named_and_not_written() {
     let renew = Write::renew(&lease("shard"));
     let key = lease("shard").key;
     let read = table.get(&key).await.expect_err("a broken row");
-    let written = table.update(&key, &renew.expect, &renew.change).await.expect_err("a broken row");
+    let written = table.update(&key, &renew).await.expect_err("a broken row");
     for error in [read, written] {
         let message = error.to_string();
         for word in ["`checkpoint`", "`shard`", "`abc`", "TRIM_HORIZON"] {
@@ -303,7 +303,26 @@ async fn what_the_schema_cannot_hold_is_refused_and_not_written() {
     last.counter = i64::MAX.unsigned_abs();
     table.create(&last).await.expect("the last counter that fits");
     let renew = Write::renew(&last);
-    let error = table.update(&last.key, &renew.expect, &renew.change).await.expect_err("no room");
+    let error = table.update(&last.key, &renew).await.expect_err("no room");
     assert!(matches!(error, Error::Fatal { .. }), "{error}");
     assert_eq!(table.get(&last.key).await.expect("get"), Some(last));
+}
+
+#[tokio::test]
+async fn a_read_of_the_table_writes_nothing() {
+    let folder = tempdir().expect("a folder");
+    let path = folder.path().join("leases.sqlite");
+    let table = ready(&path, "application").await;
+    let (held, worker) = (lease("shard"), WorkerRow::new("worker".into(), "process".into(), Duration::from_secs(10)));
+    table.create(&held).await.expect("create");
+    table.write_worker(&worker.worker, None, Some(&worker)).await.expect("create");
+    table.announce(&[Changed::Lease(held.key.clone())]).await.expect("announce");
+    let before = bytes(folder.path());
+    for consistency in [Consistency::Strong, Consistency::Eventual] {
+        assert_eq!(table.get(&held.key).await.expect("get"), Some(held.clone()));
+        assert_eq!(table.get_worker(&worker.worker).await.expect("get"), Some(worker.clone()));
+        assert_eq!(table.scan(None, consistency).await.expect("scan").leases, std::slice::from_ref(&held));
+        assert!(table.change_signal().await.expect("the signal").is_some());
+    }
+    assert!(bytes(folder.path()) == before, "a read has written");
 }

@@ -26,7 +26,7 @@ async fn table(path: &Path, busy_timeout: Duration) -> SqliteLeaseTable {
 
 async fn renew(table: &SqliteLeaseTable, row: &Lease) -> Result<Lease, Error> {
     let write = Write::renew(row);
-    table.update(&row.key, &write.expect, &write.change).await
+    table.update(&row.key, &write).await
 }
 
 /// Another program that is writing to the file until it is dropped.

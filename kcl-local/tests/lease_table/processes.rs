@@ -79,7 +79,7 @@ async fn write_for_ever(table: &SqliteLeaseTable) {
     loop {
         let next = number(&row) + 1;
         let write = Write::checkpoint(&row, at(next).checkpoint);
-        row = table.update(&row.key, &write.expect, &write.change).await.expect("checkpoint");
+        row = table.update(&row.key, &write).await.expect("checkpoint");
         // One write a line, so that the parent never reads half a number.
         let mut out = std::io::stdout().lock();
         out.write_all(format!("\nacknowledged {next}\n").as_bytes()).and_then(|()| out.flush()).expect("the parent");
@@ -91,7 +91,7 @@ async fn add(table: &SqliteLeaseTable) {
     let mut left = ADDITIONS;
     while left > 0 {
         let write = Write::checkpoint(&row, at(number(&row) + 1).checkpoint);
-        match table.update(&row.key, &write.expect, &write.change).await {
+        match table.update(&row.key, &write).await {
             Ok(after) => {
                 row = after;
                 left -= 1;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kcl_core::lease::{Beacon, Change, Changed, Consistency, Error, Expect, LeaseTable, Match, PageToken, Snapshot, WorkerRow};
+use kcl_core::lease::{
+    Change, ChangeSignal, Changed, Consistency, Error, Expect, LeaseTable, Match, PageToken, ScanPage, WorkerRow, Write,
+};
 use kcl_core::model::{Lease, LeaseKey, WorkerId};
 use kcl_core::{Clock, SystemClock};
 use serde_json::{Map, Value, json};
@@ -126,58 +128,55 @@ impl<T: LeaseTable> LeaseTable for LoggedTable<T> {
         self.logged("get", about(key), self.table.get(key), of).await
     }
 
-    async fn snapshot(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<Snapshot, Error> {
+    async fn scan(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<ScanPage, Error> {
         let op = if page.is_none() { "scan" } else { "scan page" };
-        let of = move |page: &Snapshot, line: &mut Map<String, Value>| {
+        let of = move |page: &ScanPage, line: &mut Map<String, Value>| {
             line.insert("consistent".to_owned(), (consistency == Consistency::Strong).into());
             line.insert("leases".to_owned(), page.leases.len().into());
             line.insert("workers".to_owned(), page.workers.len().into());
         };
-        self.logged(op, Map::new(), self.table.snapshot(page, consistency), of).await
+        self.logged(op, Map::new(), self.table.scan(page, consistency), of).await
     }
 
     async fn create(&self, lease: &Lease) -> Result<Lease, Error> {
         self.logged("create", about(&lease.key), self.table.create(lease), row).await
     }
 
-    async fn update(&self, key: &LeaseKey, expect: &Expect, change: &Change) -> Result<Lease, Error> {
+    async fn update(&self, key: &LeaseKey, write: &Write) -> Result<Lease, Error> {
         let mut line = about(key);
-        if let Match::Is(token) = &expect.token {
+        if let Match::Is(token) = &write.expect.token {
             line.insert("expected_token".to_owned(), token.as_str().into());
         }
-        self.logged(name_of(change), line, self.table.update(key, expect, change), row).await
+        self.logged(name_of(&write.change), line, self.table.update(key, write), row).await
     }
 
     async fn delete(&self, key: &LeaseKey, expect: &Expect) -> Result<(), Error> {
         self.logged("delete", about(key), self.table.delete(key, expect), nothing).await
     }
 
-    async fn create_worker(&self, row: &WorkerRow) -> Result<(), Error> {
-        self.logged("create worker", Map::new(), self.table.create_worker(row), nothing).await
-    }
-
-    async fn update_worker(&self, seen: &WorkerRow, row: &WorkerRow) -> Result<(), Error> {
-        self.logged("heartbeat", Map::new(), self.table.update_worker(seen, row), nothing).await
-    }
-
-    async fn delete_worker(&self, seen: &WorkerRow) -> Result<(), Error> {
-        self.logged("delete worker", Map::new(), self.table.delete_worker(seen), nothing).await
+    async fn write_worker(&self, worker: &WorkerId, seen: Option<&WorkerRow>, row: Option<&WorkerRow>) -> Result<(), Error> {
+        let op = match (seen, row) {
+            (None, _) => "create worker",
+            (Some(_), Some(_)) => "heartbeat",
+            (Some(_), None) => "delete worker",
+        };
+        self.logged(op, Map::new(), self.table.write_worker(worker, seen, row), nothing).await
     }
 
     async fn get_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error> {
         self.logged("get worker", Map::new(), self.table.get_worker(worker), nothing).await
     }
 
-    async fn beacon(&self) -> Result<Beacon, Error> {
-        self.logged("beacon", Map::new(), self.table.beacon(), nothing).await
+    async fn change_signal(&self) -> Result<Option<ChangeSignal>, Error> {
+        self.logged("change signal", Map::new(), self.table.change_signal(), nothing).await
     }
 
     async fn announce(&self, changed: &[Changed]) -> Result<(), Error> {
         self.logged("announce", Map::new(), self.table.announce(changed), nothing).await
     }
 
-    fn beacon_interval(&self) -> Duration {
-        self.table.beacon_interval()
+    fn change_signal_interval(&self) -> Duration {
+        self.table.change_signal_interval()
     }
 }
 

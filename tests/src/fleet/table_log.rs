@@ -75,7 +75,7 @@ impl TableCall {
         let bytes: u64 = self.looked_at.iter().zip(BYTES).map(|(rows, bytes)| rows * bytes).sum();
         match &*self.op {
             "get" | "get worker" => 1.0,
-            "beacon" => 0.5,
+            "change signal" => 0.5,
             "scan" | "scan page" => bytes.div_ceil(4096).max(1) as f64 * if self.consistent { 1.0 } else { 0.5 },
             _ => 0.0,
         }
@@ -169,7 +169,7 @@ mod tests {
         assert_eq!(units(r#""op":"scan","leases":64,"workers":8,"consistent":false"#), 3.5);
         assert_eq!(units(r#""op":"scan","leases":64,"workers":8,"consistent":true"#), 7.0);
         assert_eq!(units(r#""op":"scan","leases":0,"workers":0"#), 0.5);
-        assert_eq!([units(r#""op":"get""#), units(r#""op":"beacon""#), units(r#""op":"renew""#)], [1.0, 0.5, 0.0]);
+        assert_eq!([units(r#""op":"get""#), units(r#""op":"change signal""#), units(r#""op":"renew""#)], [1.0, 0.5, 0.0]);
     }
 
     #[test]

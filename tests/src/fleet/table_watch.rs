@@ -62,9 +62,9 @@ impl TableWatch {
     }
 
     async fn look(&self) -> Result<Vec<Lease>, Error> {
-        let mut all = self.table.snapshot(None, Consistency::Strong).await?;
+        let mut all = self.table.scan(None, Consistency::Strong).await?;
         while let Some(next) = all.next.take() {
-            all.append(self.table.snapshot(Some(&next), Consistency::Strong).await?);
+            all.append(self.table.scan(Some(&next), Consistency::Strong).await?);
         }
         Ok(all.leases)
     }

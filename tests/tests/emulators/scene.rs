@@ -100,7 +100,7 @@ impl Scene {
         })
         .await;
         self.until("the ends are stored", async || {
-            let leases = table.snapshot(None, Consistency::Strong).await.expect("rows").leases;
+            let leases = table.scan(None, Consistency::Strong).await.expect("rows").leases;
             let ended = leases.iter().filter(|lease| lease.checkpoint == Checkpoint::ShardEnd);
             ended.map(|lease| lease.key.shard.clone()).collect::<BTreeSet<_>>() == closed && leases.len() == shards.len()
         })

@@ -85,7 +85,7 @@ impl Scene {
 
     pub(crate) async fn leases(&self) -> Vec<Lease> {
         let table = SqliteLeaseTable::open(self.path("leases.sqlite"), "billing").await.unwrap();
-        table.snapshot(None, Consistency::Strong).await.unwrap().leases
+        table.scan(None, Consistency::Strong).await.unwrap().leases
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kcl_core::lease::memory::MemoryLeaseTable;
-use kcl_core::lease::{Change, Changed, Consistency, Error, Expect, LeaseTable, Match, WorkerRow};
+use kcl_core::lease::{Change, Changed, Consistency, Error, Expect, LeaseTable, Match, WorkerRow, Write};
 use kcl_core::model::{Checkpoint, Lease, LeaseKey, Pending, Position, SequenceNumber};
 use kcl_local::SqliteLeaseTable;
 use proptest::prelude::*;
@@ -40,7 +40,7 @@ enum Op {
     },
     Announce(Vec<u8>),
     Get(u8),
-    Snapshot,
+    Scan,
 }
 
 fn key(number: u8) -> LeaseKey {
@@ -119,7 +119,7 @@ fn ops() -> impl Strategy<Value = Op> {
         1 => (0_u8..3, any::<bool>()).prop_map(|(worker, exact)| Op::DeleteWorker { worker, exact }),
         1 => proptest::collection::vec(0_u8..6, 0..4).prop_map(Op::Announce),
         1 => (0_u8..6).prop_map(Op::Get),
-        1 => Just(Op::Snapshot),
+        1 => Just(Op::Scan),
     ]
 }
 
@@ -159,38 +159,44 @@ async fn carry_out(table: &dyn LeaseTable, op: &Op) -> Result<String, Error> {
         Op::Update { key: number, expect, exact, change } => {
             let key = key(*number);
             let expect = condition(table, &key, expect, *exact).await?;
-            said(table.update(&key, &expect, change).await)
+            said(table.update(&key, &Write::new(expect, change.clone())).await)
         }
         Op::Delete { key: number, expect, exact } => {
             let key = key(*number);
             let expect = condition(table, &key, expect, *exact).await?;
             said(table.delete(&key, &expect).await)
         }
-        Op::CreateWorker(number) => said(table.create_worker(&worker_row(*number)).await),
+        Op::CreateWorker(number) => {
+            let row = worker_row(*number);
+            said(table.write_worker(&row.worker, None, Some(&row)).await)
+        }
         Op::UpdateWorker { worker, leaving, exact } => {
             let seen = seen_worker(table, *worker, *exact).await?;
             let row = if *leaving { seen.leaving() } else { seen.next() };
-            said(table.update_worker(&seen, &row).await)
+            said(table.write_worker(&seen.worker, Some(&seen), Some(&row)).await)
         }
-        Op::DeleteWorker { worker, exact } => said(table.delete_worker(&seen_worker(table, *worker, *exact).await?).await),
+        Op::DeleteWorker { worker, exact } => {
+            let seen = seen_worker(table, *worker, *exact).await?;
+            said(table.write_worker(&seen.worker, Some(&seen), None).await)
+        }
         Op::Announce(numbers) => {
-            let before = table.beacon().await?;
+            let before = table.change_signal().await?.unwrap_or_default();
             let changed: Vec<Changed> = numbers.iter().map(|number| Changed::Lease(key(*number))).collect();
             let answer = said(table.announce(&changed).await);
-            let after = table.beacon().await?;
+            let after = table.change_signal().await?.unwrap_or_default();
             // What the values are is each table's own affair.
             format!("{answer} {} {:?}", before.value == after.value, after.since(&before.value))
         }
         Op::Get(number) => said(table.get(&key(*number)).await),
-        Op::Snapshot => {
-            let mut all = table.snapshot(None, Consistency::Strong).await?;
+        Op::Scan => {
+            let mut all = table.scan(None, Consistency::Strong).await?;
             while let Some(next) = all.next.clone() {
-                let page = table.snapshot(Some(&next), Consistency::Strong).await?;
+                let page = table.scan(Some(&next), Consistency::Strong).await?;
                 all.append(page);
             }
             all.leases.sort_by(|one, other| one.key.cmp(&other.key));
             all.workers.sort_by(|one, other| one.worker.cmp(&other.worker));
-            format!("{:?} {:?} {:?}", all.leases, all.workers, all.foreign)
+            format!("{:?} {:?} {:?}", all.leases, all.workers, all.malformed)
         }
     })
 }

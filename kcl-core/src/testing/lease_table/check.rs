@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::lease::{Consistency, Error, Expect, LeaseTable, Match, Snapshot, Write};
+use crate::lease::{Consistency, Error, Expect, LeaseTable, Match, ScanPage, Write};
 use crate::model::{Checkpoint, Lease, LeaseKey, Position, SequenceNumber};
 
 use super::TableFixture;
@@ -58,12 +58,12 @@ pub(super) async fn put(table: &Table, row: &Lease) {
     assert_row("create returns the row", table.create(row).await.expect("create"), row);
 }
 
-/// All pages of a snapshot in one, and how many they were.
-pub(super) async fn all_rows(table: &Table, consistency: Consistency) -> (Snapshot, usize) {
-    let mut all = table.snapshot(None, consistency).await.expect("the first page");
+/// All pages of a scan in one, and how many they were.
+pub(super) async fn all_rows(table: &Table, consistency: Consistency) -> (ScanPage, usize) {
+    let mut all = table.scan(None, consistency).await.expect("the first page");
     let mut pages = 1;
     while let Some(next) = all.next.take() {
-        all.append(table.snapshot(Some(&next), consistency).await.expect("a page"));
+        all.append(table.scan(Some(&next), consistency).await.expect("a page"));
         pages += 1;
         assert!(pages < 10_000, "the pages do not end");
     }
@@ -79,22 +79,22 @@ pub(super) async fn check_write(fixture: &dyn TableFixture, write: &Write, row: 
         let variant = Lease { key: key(&format!("shardId-variant-{number}")), ..variant };
         put(&table, &variant).await;
         let what = format!("with another {what}");
-        assert_refused(&what, table.update(&variant.key, &write.expect, &write.change).await, &variant);
+        assert_refused(&what, table.update(&variant.key, write).await, &variant);
         assert_stored(&what, &other, &variant).await;
     }
 
     let missing = key("shardId-missing");
-    let nothing = conflict("without a row", table.update(&missing, &write.expect, &write.change).await);
+    let nothing = conflict("without a row", table.update(&missing, write).await);
     assert_eq!(nothing, None, "the conflict of a missing row has no row");
     assert_eq!(other.get(&missing).await.expect("get"), None, "an update created a row");
 
     put(&table, row).await;
-    let returned = table.update(&row.key, &write.expect, &write.change).await.expect("the condition holds");
+    let returned = table.update(&row.key, write).await.expect("the condition holds");
     assert_row("the returned row", returned, after);
     assert_stored("after the write", &other, after).await;
 
     if write.expect != Expect::default() {
-        let repeated = conflict("the write sent again", other.update(&row.key, &write.expect, &write.change).await);
+        let repeated = conflict("the write sent again", other.update(&row.key, write).await);
         let standing = repeated.expect("the conflict of a repeated write has the row");
         assert!(write.change.is_held_by(&standing), "the row does not show that the write happened: {standing:?}");
         assert_row("the row after a repeated write", standing, after);
@@ -152,5 +152,5 @@ fn other_checkpoints(expected: &Checkpoint) -> Vec<Checkpoint> {
 
 /// The write, sent to the row's own key.
 pub(super) async fn send(table: &Table, key: &LeaseKey, write: &Write) -> Result<Lease, Error> {
-    table.update(key, &write.expect, &write.change).await
+    table.update(key, write).await
 }

@@ -181,7 +181,8 @@ pub async fn facts_are_exact(fixture: &dyn TableFixture) {
         assert_stored("created facts", &second, &created).await;
         let written = Lease { key: key(&format!("shardId-written-{number}")), ..held() };
         put(&table, &written).await;
-        let row = table.update(&written.key, &Expect::default(), &Change::Facts { facts: facts.clone() }).await.expect("facts");
+        let write = Write::new(Expect::default(), Change::Facts { facts: facts.clone() });
+        let row = table.update(&written.key, &write).await.expect("facts");
         assert_eq!(row.facts, facts, "written facts");
         assert_stored("written facts", &second, &row).await;
     }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::lease::{ForeignRow, LeaseTable, RowKey};
+use crate::lease::{LeaseTable, RowKey};
 use crate::model::LeaseKey;
 
 /// One fresh, empty table for one point of the contract, and what a test can do to it from outside.
@@ -14,10 +14,16 @@ pub trait TableFixture: Send + Sync {
     /// Not set up yet.
     async fn handle(&self) -> Arc<dyn LeaseTable>;
 
-    /// Puts a row that is neither a lease nor a worker of ours, past the table's own interface. `false` when the backend has no
+    /// Puts a row of this key and kind that is neither a lease nor a worker of ours, past the table's own interface. `false` when the backend has no
     /// room for one; the points about such rows then hold.
-    async fn put_foreign(&self, row: &ForeignRow) -> bool {
-        let _ = row;
+    async fn put_foreign(&self, key: &str, kind: Option<&str>) -> bool {
+        let _ = (key, kind);
+        false
+    }
+
+    /// Whether that row is there, as it was put.
+    async fn has_foreign(&self, key: &str, kind: Option<&str>) -> bool {
+        let _ = (key, kind);
         false
     }
 

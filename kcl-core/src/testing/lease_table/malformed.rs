@@ -39,7 +39,7 @@ pub async fn a_malformed_lease_hides_no_other_and_is_left_alone(fixture: &dyn Ta
         assert_malformed("get", table.get(&spoiled).await, &row);
         assert_malformed("create", table.create(&Lease::new(spoiled.clone(), Checkpoint::TrimHorizon)).await, &row);
         let release = Write::release(&held, None);
-        assert_malformed("release", table.update(&spoiled, &release.expect, &release.change).await, &row);
+        assert_malformed("release", table.update(&spoiled, &release).await, &row);
         assert_malformed("delete", table.delete(&spoiled, &Write::delete(&held)).await, &row);
     }
     table.delete(&first, &Write::delete(&held)).await.expect("another row is written as always");
@@ -50,8 +50,8 @@ pub async fn a_malformed_worker_hides_no_other_and_is_left_alone(fixture: &dyn T
     let table = one(fixture).await;
     let of = |name: &str| WorkerRow::new(WorkerId::from(name), "process".into(), Duration::from_secs(10));
     let (good, spoiled) = (of("good"), of("spoiled"));
-    table.create_worker(&good).await.expect("create");
-    table.create_worker(&spoiled).await.expect("create");
+    table.write_worker(&good.worker, None, Some(&good)).await.expect("create");
+    table.write_worker(&spoiled.worker, None, Some(&spoiled)).await.expect("create");
     let row = RowKey::Worker(spoiled.worker.clone());
     if !fixture.spoil(&row).await {
         return;
@@ -61,8 +61,8 @@ pub async fn a_malformed_worker_hides_no_other_and_is_left_alone(fixture: &dyn T
         assert_eq!(all.workers, std::slice::from_ref(&good), "the other worker");
         assert_eq!(all.malformed.iter().map(|found| &found.row).collect::<Vec<_>>(), [&row], "the malformed one");
         assert_malformed("get", table.get_worker(&spoiled.worker).await, &row);
-        table.create_worker(&spoiled).await.expect_err("it exists");
-        table.update_worker(&spoiled, &spoiled.next()).await.expect_err("it is not as it was seen");
-        table.delete_worker(&spoiled).await.expect_err("it is not as it was seen");
+        table.write_worker(&spoiled.worker, None, Some(&spoiled)).await.expect_err("it exists");
+        table.write_worker(&spoiled.worker, Some(&spoiled), Some(&spoiled.next())).await.expect_err("it is not as it was seen");
+        table.write_worker(&spoiled.worker, Some(&spoiled), None).await.expect_err("it is not as it was seen");
     }
 }

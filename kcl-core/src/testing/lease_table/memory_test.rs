@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::lease::memory::MemoryLeaseTable;
-use crate::lease::{ForeignRow, LeaseTable, MalformedRow, RowKey};
+use crate::lease::{LeaseTable, MalformedRow, RowKey};
 
 use super::TableFixture;
 
@@ -15,11 +15,6 @@ struct Fresh(MemoryLeaseTable);
 impl TableFixture for Fresh {
     async fn handle(&self) -> Arc<dyn LeaseTable> {
         Arc::new(self.0.clone())
-    }
-
-    async fn put_foreign(&self, row: &ForeignRow) -> bool {
-        self.0.put_foreign(row.clone());
-        true
     }
 
     async fn spoil(&self, row: &RowKey) -> bool {

@@ -108,9 +108,9 @@ macro_rules! __lease_table_points {
             setting_up_again_keeps_everything
             an_empty_table_has_no_rows
             reads_see_what_was_acknowledged
-            a_snapshot_has_each_row_once
+            a_scan_has_each_row_once
             rows_that_stay_are_listed_once_while_others_come_and_go
-            foreign_rows_are_listed_and_left_alone
+            foreign_rows_are_left_alone
             unknown_attributes_survive_every_write
             a_malformed_lease_hides_no_other_and_is_left_alone
             a_malformed_worker_hides_no_other_and_is_left_alone

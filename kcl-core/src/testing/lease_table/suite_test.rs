@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 
 use crate::lease::memory::MemoryLeaseTable;
-use crate::lease::{Beacon, Change, Changed, Consistency, Error, Expect, LeaseTable, Match, PageToken, Snapshot, WorkerRow};
+use crate::lease::{
+    Change, ChangeSignal, Changed, Consistency, Error, Expect, LeaseTable, Match, PageToken, ScanPage, WorkerRow, Write,
+};
 use crate::model::{Checkpoint, Lease, LeaseKey, Pending, Position, WorkerId};
 use crate::runtime::panic_message;
 
@@ -49,8 +51,8 @@ const FAULTS: [(Fault, &str); 17] = [
     (Fault::LosesEmptyState, "prepared_checkpoints_are_exact"),
     (Fault::ReplacesOnCreate, "a_creation_does_not_replace_a_row"),
     (Fault::DeletesAlways, "a_delete_needs_its_counter_and_the_end_of_the_shard"),
-    (Fault::SkipsARowBetweenPages, "a_snapshot_has_each_row_once"),
-    (Fault::RepeatsARowOnTheNextPage, "a_snapshot_has_each_row_once"),
+    (Fault::SkipsARowBetweenPages, "a_scan_has_each_row_once"),
+    (Fault::RepeatsARowOnTheNextPage, "a_scan_has_each_row_once"),
     (Fault::ReplacesAnyWorker, "a_worker_row_is_replaced_only_as_seen"),
     (Fault::NeverSignals, "the_signal_changes_with_the_announcements_of_others"),
 ];
@@ -113,16 +115,12 @@ impl TableFixture for Faulty {
 
 #[async_trait]
 impl LeaseTable for Faulty {
-    async fn setup(&self) -> Result<(), Error> {
-        Ok(())
-    }
-
     async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, Error> {
         self.table.get(key).await
     }
 
-    async fn snapshot(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<Snapshot, Error> {
-        let mut rows = self.table.snapshot(page, consistency).await?;
+    async fn scan(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<ScanPage, Error> {
+        let mut rows = self.table.scan(page, consistency).await?;
         if self.has(Fault::SkipsARowBetweenPages) && rows.next.is_some() {
             rows.leases.pop();
         }
@@ -142,17 +140,18 @@ impl LeaseTable for Faulty {
         self.table.create(lease).await
     }
 
-    async fn update(&self, key: &LeaseKey, expect: &Expect, change: &Change) -> Result<Lease, Error> {
+    async fn update(&self, key: &LeaseKey, write: &Write) -> Result<Lease, Error> {
         let before = self.table.get(key).await?;
         if self.has(Fault::CreatesOnUpdate) && before.is_none() {
             return self.table.create(&Lease::new(key.clone(), Checkpoint::Latest)).await;
         }
-        let mut result = self.table.update(key, &self.blur(expect, before.as_ref()), change).await;
+        let blurred = Write::new(self.blur(&write.expect, before.as_ref()), write.change.clone());
+        let mut result = self.table.update(key, &blurred).await;
         let pending = before.as_ref().and_then(|row| row.pending.clone());
         match (self.fault, &mut result) {
             (Fault::HidesTheRowThatWon, Err(Error::Conflict { row })) => *row = None,
             (Fault::ReturnsTheRowBefore, Ok(row)) => *row = before.unwrap_or_else(|| row.clone()),
-            (Fault::KeepsWhatWasPrepared, Ok(row)) if matches!(change, Change::Checkpoint { .. }) => {
+            (Fault::KeepsWhatWasPrepared, Ok(row)) if matches!(write.change, Change::Checkpoint { .. }) => {
                 self.table.edit(key, |stored| stored.pending.clone_from(&pending));
                 row.pending = pending;
             }
@@ -173,29 +172,22 @@ impl LeaseTable for Faulty {
         self.table.delete(key, expect).await
     }
 
-    async fn create_worker(&self, row: &WorkerRow) -> Result<(), Error> {
-        self.table.create_worker(row).await
-    }
-
-    async fn update_worker(&self, seen: &WorkerRow, row: &WorkerRow) -> Result<(), Error> {
+    async fn write_worker(&self, worker: &WorkerId, seen: Option<&WorkerRow>, row: Option<&WorkerRow>) -> Result<(), Error> {
         if self.has(Fault::ReplacesAnyWorker)
-            && let Some(found) = self.table.get_worker(&seen.worker).await?
+            && seen.is_some()
+            && let Some(found) = self.table.get_worker(worker).await?
         {
-            return self.table.update_worker(&found, row).await;
+            return self.table.write_worker(worker, Some(&found), row).await;
         }
-        self.table.update_worker(seen, row).await
-    }
-
-    async fn delete_worker(&self, seen: &WorkerRow) -> Result<(), Error> {
-        self.table.delete_worker(seen).await
+        self.table.write_worker(worker, seen, row).await
     }
 
     async fn get_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error> {
         self.table.get_worker(worker).await
     }
 
-    async fn beacon(&self) -> Result<Beacon, Error> {
-        if self.has(Fault::NeverSignals) { Ok(Beacon::default()) } else { self.table.beacon().await }
+    async fn change_signal(&self) -> Result<Option<ChangeSignal>, Error> {
+        if self.has(Fault::NeverSignals) { Ok(Some(ChangeSignal::default())) } else { self.table.change_signal().await }
     }
 
     async fn announce(&self, changed: &[Changed]) -> Result<(), Error> {

@@ -27,10 +27,10 @@ pub async fn a_worker_row_is_created_once(fixture: &dyn TableFixture) {
     let worker = WorkerId::from("работник 'a'");
     let first = WorkerRow { worker: worker.clone(), ..row("") };
     assert_eq!(table.get_worker(&worker).await.expect("get"), None);
-    table.create_worker(&first).await.expect("create");
+    table.write_worker(&first.worker, None, Some(&first)).await.expect("create");
     assert_eq!(second.get_worker(&worker).await.expect("get"), Some(first.clone()));
     let twin = WorkerRow { incarnation: "incarnation-2".into(), ..first.clone() };
-    assert_eq!(conflict("a second creation", second.create_worker(&twin).await), None);
+    assert_eq!(conflict("a second creation", second.write_worker(&twin.worker, None, Some(&twin)).await), None);
     assert_eq!(table.get_worker(&worker).await.expect("get"), Some(first));
 }
 
@@ -38,40 +38,40 @@ pub async fn a_worker_row_is_created_once(fixture: &dyn TableFixture) {
 pub async fn a_worker_row_is_replaced_only_as_seen(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     let first = row("worker-a");
-    assert_eq!(conflict("no row", table.update_worker(&first, &first.next()).await), None);
+    assert_eq!(conflict("no row", table.write_worker(&first.worker, Some(&first), Some(&first.next())).await), None);
     assert_eq!(second.get_worker(&first.worker).await.expect("get"), None, "an update created a row");
 
-    table.create_worker(&first).await.expect("create");
+    table.write_worker(&first.worker, None, Some(&first)).await.expect("create");
     for seen in variants(&first) {
-        assert_eq!(conflict("another row", table.update_worker(&seen, &seen.next()).await), None);
+        assert_eq!(conflict("another row", table.write_worker(&seen.worker, Some(&seen), Some(&seen.next())).await), None);
         assert_eq!(second.get_worker(&first.worker).await.expect("get"), Some(first.clone()));
     }
     let next = first.next();
-    table.update_worker(&first, &next).await.expect("as seen");
+    table.write_worker(&first.worker, Some(&first), Some(&next)).await.expect("as seen");
     let leaving = WorkerRow { failover: Duration::from_secs(3600), incarnation: "2".into(), ..next.leaving() };
-    second.update_worker(&next, &leaving).await.expect("as seen");
+    second.write_worker(&next.worker, Some(&next), Some(&leaving)).await.expect("as seen");
     assert_eq!(table.get_worker(&first.worker).await.expect("get"), Some(leaving.clone()));
-    assert_eq!(conflict("the same write again", table.update_worker(&next, &leaving).await), None);
+    assert_eq!(conflict("the same write again", table.write_worker(&next.worker, Some(&next), Some(&leaving)).await), None);
 }
 
 /// A worker's row is deleted only if it is exactly the one that was seen.
 pub async fn a_worker_row_is_deleted_only_as_seen(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     let (first, neighbour) = (row("worker-a"), row("worker-b"));
-    assert_eq!(conflict("no row", table.delete_worker(&first).await), None);
-    table.create_worker(&first).await.expect("create");
-    table.create_worker(&neighbour).await.expect("create");
+    assert_eq!(conflict("no row", table.write_worker(&first.worker, Some(&first), None).await), None);
+    table.write_worker(&first.worker, None, Some(&first)).await.expect("create");
+    table.write_worker(&neighbour.worker, None, Some(&neighbour)).await.expect("create");
     for seen in variants(&first) {
-        assert_eq!(conflict("another row", table.delete_worker(&seen).await), None);
+        assert_eq!(conflict("another row", table.write_worker(&seen.worker, Some(&seen), None).await), None);
         assert_eq!(second.get_worker(&first.worker).await.expect("get"), Some(first.clone()));
     }
-    table.delete_worker(&first).await.expect("as seen");
+    table.write_worker(&first.worker, Some(&first), None).await.expect("as seen");
     assert_eq!(second.get_worker(&first.worker).await.expect("get"), None);
     assert_eq!(second.get_worker(&neighbour.worker).await.expect("get"), Some(neighbour));
-    table.create_worker(&first).await.expect("a deleted row can be created anew");
+    table.write_worker(&first.worker, None, Some(&first)).await.expect("a deleted row can be created anew");
 }
 
-/// Workers and leases are kept apart, even under one name, and a snapshot lists both as what they are.
+/// Workers and leases are kept apart, even under one name, and a scan lists both as what they are.
 pub async fn workers_and_leases_are_kept_apart(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     let name = "shardId-000000000000";
@@ -79,14 +79,14 @@ pub async fn workers_and_leases_are_kept_apart(fixture: &dyn TableFixture) {
     let workers = [row("shardId-000000000000"), row("worker-b")];
     put(&table, &lease).await;
     for worker in &workers {
-        table.create_worker(worker).await.expect("create");
+        table.write_worker(&worker.worker, None, Some(worker)).await.expect("create");
     }
     let (mut all, _) = all_rows(&second, Consistency::Strong).await;
     all.workers.sort_by(|a, b| a.worker.cmp(&b.worker));
     assert_eq!(all.leases, std::slice::from_ref(&lease));
     assert_eq!(all.workers, workers);
-    assert!(all.foreign.is_empty(), "{:?}", all.foreign);
+    assert!(all.malformed.is_empty(), "{:?}", all.malformed);
 
-    table.delete_worker(&workers[0]).await.expect("delete");
+    table.write_worker(&workers[0].worker, Some(&workers[0]), None).await.expect("delete");
     assert_eq!(second.get(&lease.key).await.expect("get"), Some(lease));
 }

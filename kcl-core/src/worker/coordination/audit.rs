@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::decide::assignment::share;
 use crate::decide::backoff::Backoff;
 use crate::decide::shards::{Begin, Finished, Leases, NewLease, ShardGraph, judge_finished, leases_to_create, listing_for};
-use crate::lease::{Consistency, MalformedRow, Snapshot, Write, with_causes};
+use crate::lease::{Consistency, MalformedRow, ScanPage, Write, with_causes};
 use crate::model::{Checkpoint, Lease, LeaseKey, ShardId};
 use crate::runtime::pause;
 use crate::stream::{self, ErrorKind, StreamDescription};
@@ -224,7 +224,7 @@ impl Context {
             missing = leases_to_create(&listing.graph, &leases, &begin);
         }
         // A listing may take long, and the rows are older than it.
-        let now = if missing.is_empty() { Snapshot::default() } else { self.whole_table(Consistency::Strong).await? };
+        let now = if missing.is_empty() { ScanPage::default() } else { self.whole_table(Consistency::Strong).await? };
         if let Some(description) = of.description() {
             check_mode(&now.leases, of, &description)?;
         }
@@ -282,7 +282,7 @@ impl Context {
         let lacks = rows.iter().filter(|row| row.hash_range.is_none() && !row.checkpoint.is_shard_end());
         for (row, shard) in lacks.filter_map(|row| Some((row, graph.get(&row.key.shard)?))) {
             let write = Write::hash_range(shard.hash_range);
-            if let Err(error) = self.settler.write(self.settler.table.update(&row.key, &write.expect, &write.change)).await {
+            if let Err(error) = self.settler.write(self.settler.table.update(&row.key, &write)).await {
                 // The next audit finds it again.
                 tracing::debug!(lease = %row.key, error = %with_causes(&error), "the hash key range of a lease was not filled in");
             }

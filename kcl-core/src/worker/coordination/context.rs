@@ -12,7 +12,7 @@ use crate::decide::backoff::Backoff;
 use crate::decide::expiry::Timing;
 use crate::decide::shards::{Inconsistent, NewLease, ShardGraph};
 use crate::lease::malformed::Malformed;
-use crate::lease::{Consistency, Error, MalformedRow, Snapshot, with_causes};
+use crate::lease::{Consistency, Error, MalformedRow, ScanPage, with_causes};
 use crate::model::{Lease, LeaseKey, Moment, ShardId, Timestamp, WorkerId};
 use crate::runtime::{Clock, jitter, pause, within};
 use crate::stream::{self, ErrorKind, ShardFilter};
@@ -37,7 +37,7 @@ pub(super) struct Context {
     /// Audits that this worker has done.
     audits: AtomicU64,
     /// The rows of the table, for those who need them for the sake of one lease.
-    rows: SingleFlight<Snapshot, CoordinationError>,
+    rows: SingleFlight<ScanPage, CoordinationError>,
     /// Turns of those who read the rows of parents.
     parents: Semaphore,
 }
@@ -205,7 +205,7 @@ impl Context {
     }
 
     /// The whole table, less the leases of other streams: those are not this worker's.
-    pub(super) async fn snapshot(&self, consistency: Consistency) -> Result<Snapshot, Error> {
+    pub(super) async fn snapshot(&self, consistency: Consistency) -> Result<ScanPage, Error> {
         let mut whole = self.whole_table(consistency).await?;
         let mut replaced = None;
         whole.leases.retain(|lease| {
@@ -225,7 +225,7 @@ impl Context {
     }
 
     /// The whole table, with the leases of all streams.
-    pub(super) async fn whole_table(&self, consistency: Consistency) -> Result<Snapshot, Error> {
+    pub(super) async fn whole_table(&self, consistency: Consistency) -> Result<ScanPage, Error> {
         self.settler.whole_table(consistency).await
     }
 
@@ -297,7 +297,7 @@ impl Context {
     }
 
     /// All rows, by a consistent read that was asked for after this question, shared as a listing is.
-    pub(super) async fn all_rows(&self) -> Result<Arc<Snapshot>, CoordinationError> {
+    pub(super) async fn all_rows(&self) -> Result<Arc<ScanPage>, CoordinationError> {
         let rows = self.rows.ask(&**self.clock(), APART, async { Ok(self.snapshot(Consistency::Strong).await?) });
         rows.await.map_err(|trouble| CoordinationError::again(&trouble))
     }

@@ -273,7 +273,7 @@ impl Coordinator {
         context.settler.table.setup().await?;
         context.check_rows().await?;
         // Before the first scan, or what is announced between the two would not be heard.
-        let signal = context.settler.read(context.settler.table.beacon()).await.ok().map(|beacon| beacon.value);
+        let signal = context.settler.read(context.settler.table.change_signal()).await.ok().flatten().map(|signal| signal.value);
         // Before the first leases: workers that start together share them. From then on it shows life, however long the rest takes.
         if let Some(joining) = presence {
             self.former_left |= joining.join().await?;

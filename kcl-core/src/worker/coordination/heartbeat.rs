@@ -51,7 +51,7 @@ impl Heartbeat {
         }
         let mut fresh = self.fresh();
         for _ in 0..TRIES {
-            match self.context.settler.write(self.context.settler.table.create_worker(&fresh)).await {
+            match self.context.settler.write(self.context.settler.table.write_worker(&fresh.worker, None, Some(&fresh))).await {
                 Ok(()) => {
                     self.joined(fresh);
                     return Ok(false);
@@ -77,7 +77,12 @@ impl Heartbeat {
                 return Ok(false);
             }
             fresh.counter = found.counter + 1;
-            match self.context.settler.write(self.context.settler.table.update_worker(&found, &fresh)).await {
+            match self
+                .context
+                .settler
+                .write(self.context.settler.table.write_worker(&found.worker, Some(&found), Some(&fresh)))
+                .await
+            {
                 Ok(()) => {
                     self.joined(fresh);
                     return Ok(true);
@@ -141,7 +146,12 @@ impl Heartbeat {
         match &self.own {
             Some(own) => {
                 let next = WorkerRow { audits, ..own.next() };
-                match self.context.settler.write(self.context.settler.table.update_worker(own, &next)).await {
+                match self
+                    .context
+                    .settler
+                    .write(self.context.settler.table.write_worker(&own.worker, Some(own), Some(&next)))
+                    .await
+                {
                     Ok(()) => self.own = Some(next),
                     Err(Error::Conflict { .. }) => return self.find_own().await,
                     // Until it is repaired, the leases alone show life.
@@ -196,7 +206,13 @@ impl Heartbeat {
         if duplicate.row.leaving || now.since(duplicate.since) >= patience {
             let seen = duplicate.row.clone();
             let fresh = WorkerRow { counter: seen.counter + 1, ..self.fresh() };
-            if self.context.settler.write(self.context.settler.table.update_worker(&seen, &fresh)).await.is_ok() {
+            if self
+                .context
+                .settler
+                .write(self.context.settler.table.write_worker(&seen.worker, Some(&seen), Some(&fresh)))
+                .await
+                .is_ok()
+            {
                 self.joined(fresh);
             }
         }
@@ -208,7 +224,7 @@ impl Heartbeat {
         for tries in 1..=TRIES {
             let Some(own) = &self.own else { return };
             let next = change(own);
-            match self.context.settler.write(self.context.settler.table.update_worker(own, &next)).await {
+            match self.context.settler.write(self.context.settler.table.write_worker(&own.worker, Some(own), Some(&next))).await {
                 Ok(()) => {
                     self.own = Some(next);
                     return;
@@ -228,7 +244,7 @@ impl Heartbeat {
     async fn delete(&mut self) {
         for tries in 1..=TRIES {
             let Some(own) = &self.own else { return };
-            match self.context.settler.write(self.context.settler.table.delete_worker(own)).await {
+            match self.context.settler.write(self.context.settler.table.write_worker(&own.worker, Some(own), None)).await {
                 Ok(()) => return,
                 Err(Error::Conflict { .. }) => match self.read().await {
                     Ok(Some(row)) if row.incarnation == own.incarnation => self.own = Some(row),

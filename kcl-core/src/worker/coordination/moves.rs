@@ -105,7 +105,7 @@ impl Context {
         let mut tries = 0;
         loop {
             tries += 1;
-            let update = self.settler.table.update(&seen.key, &write.expect, &write.change);
+            let update = self.settler.table.update(&seen.key, write);
             match self.settler.write(update).await {
                 Ok(row) => return Ok(WriteResult { done: true, row: Some(row) }),
                 Err(Error::Conflict { row }) => {

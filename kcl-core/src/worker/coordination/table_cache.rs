@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::decide::expiry::Timing;
 use crate::decide::members::Members;
-use crate::lease::{MalformedRow, Snapshot, WorkerRow};
+use crate::lease::{ForeignWorkers, MalformedRow, ScanPage, WorkerRow};
 use crate::model::{Lease, LeaseKey, Moment, WorkerId};
 
 #[derive(Debug, Default)]
@@ -30,20 +30,17 @@ pub(super) struct TableCache {
 pub(super) struct Scan {
     pub(super) leases: Vec<Lease>,
     pub(super) workers: Vec<WorkerRow>,
-    /// See [`Snapshot::malformed`].
+    /// See [`ScanPage::malformed`].
     pub(super) malformed: Vec<MalformedRow>,
-    /// See [`Snapshot::answering`].
-    pub(super) answering: Vec<WorkerId>,
-    /// See [`Snapshot::led`].
-    pub(super) led: Option<String>,
+    pub(super) foreign: ForeignWorkers,
     pub(super) begun: Moment,
     pub(super) ended: Moment,
 }
 
 impl Scan {
-    pub(super) fn new(snapshot: Snapshot, begun: Moment, ended: Moment) -> Self {
-        let Snapshot { leases, workers, malformed, answering, led, .. } = snapshot;
-        Self { leases, workers, malformed, answering, led, begun, ended }
+    pub(super) fn new(rows: ScanPage, begun: Moment, ended: Moment) -> Self {
+        let ScanPage { leases, workers, malformed, foreign, .. } = rows;
+        Self { leases, workers, malformed, foreign, begun, ended }
     }
 }
 
@@ -51,9 +48,9 @@ impl TableCache {
     /// Takes in a scan of the whole table. It may be stale: a row that was read by itself since, or not long before, stays, unless
     /// somebody asks `me` for it.
     pub(super) fn look(&mut self, look: Scan, me: &WorkerId, timing: &Timing) {
-        let Scan { leases, workers, malformed, answering, led, begun, ended } = look;
-        self.members.see_answering(answering);
-        self.led = led;
+        let Scan { leases, workers, malformed, foreign, begun, ended } = look;
+        self.members.see_answering(foreign.answering);
+        self.led = foreign.leading;
         self.has_malformed = !malformed.is_empty();
         self.members.look(&leases, &workers, begun, ended, timing);
         self.fresh.retain(|_, at| *at + timing.look > begun);

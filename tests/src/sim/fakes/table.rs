@@ -3,7 +3,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kcl_core::lease::{Beacon, Change, Changed, Consistency, Error, Expect, LeaseTable, PageToken, Snapshot, WorkerRow};
+use kcl_core::lease::{
+    Change, ChangeSignal, Changed, Consistency, Error, Expect, LeaseTable, PageToken, ScanPage, WorkerRow, Write,
+};
 use kcl_core::model::{Lease, LeaseKey, WorkerId};
 
 use crate::sim::counts::Fault;
@@ -25,7 +27,7 @@ pub(crate) struct SimTable {
 
 /// How long `setup` tries, in milliseconds.
 const SETUP_MS: u64 = 5_000;
-/// Rows on one page of a snapshot.
+/// Rows on one page of a scan.
 const PAGE: usize = 20;
 
 /// The key that a page token names: the last one of the page before.
@@ -69,18 +71,6 @@ impl SimTable {
         };
         self.life.write(carry_out).await
     }
-
-    async fn write_worker(&self, id: WorkerId, seen: Option<WorkerRow>, row: Option<WorkerRow>) -> Result<(), Error> {
-        let life = Arc::clone(&self.life);
-        let carry_out = move |state: &mut WorldState, _: Sent| {
-            let now = life.sim.now();
-            let result = state.table.worker_write(&id, seen.as_ref(), row.as_ref(), now);
-            let event = Event::WorkerRow { life: life.id, worker: id.clone(), row: row.clone(), accepted: result.is_ok() };
-            state.say(now, event);
-            result
-        };
-        self.life.write(carry_out).await
-    }
 }
 
 #[async_trait]
@@ -102,7 +92,7 @@ impl LeaseTable for SimTable {
         self.life.read(read).await?
     }
 
-    async fn snapshot(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<Snapshot, Error> {
+    async fn scan(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<ScanPage, Error> {
         let after = page.map(key_of);
         let sim = &self.life.sim;
         let read = |state: &mut WorldState| {
@@ -118,21 +108,21 @@ impl LeaseTable for SimTable {
             let dice = std::cell::RefCell::new(dice);
             let seen = || At(now.0.saturating_sub(if torn { dice.borrow_mut().range(0, lag) } else { lag }));
             let (leases, more) = table.page(after.as_ref(), PAGE, seen);
-            let mut snapshot = Snapshot::default();
-            snapshot.next = leases.last().filter(|_| more).map(|last| PageToken(last.key.to_string()));
+            let mut rows = ScanPage::default();
+            rows.next = leases.last().filter(|_| more).map(|last| PageToken(last.key.to_string()));
             if after.is_none() {
-                snapshot.workers = table.workers_at(seen());
-                snapshot.malformed = table.malformed_row().into_iter().collect();
+                rows.workers = table.workers_at(seen());
+                rows.malformed = table.malformed_row().into_iter().collect();
             }
             if let Some(row) = table.malformed_row().filter(|_| sim.mutant() == Some(Mutant::OneRowIsAll)) {
                 return Err(row.into());
             }
-            snapshot.leases = leases;
+            rows.leases = leases;
             if sim.mutant().is_some() {
-                let rows = std::mem::take(&mut snapshot.leases);
-                snapshot.leases = rows.into_iter().map(|row| mutated::looked(&self.life, state, row)).collect();
+                let leases = std::mem::take(&mut rows.leases);
+                rows.leases = leases.into_iter().map(|row| mutated::looked(&self.life, state, row)).collect();
             }
-            Ok(snapshot)
+            Ok(rows)
         };
         self.life.read(read).await?
     }
@@ -148,15 +138,17 @@ impl LeaseTable for SimTable {
         Ok(row.unwrap_or_else(|| lease.clone()))
     }
 
-    async fn update(&self, key: &LeaseKey, expect: &Expect, change: &Change) -> Result<Lease, Error> {
+    async fn update(&self, key: &LeaseKey, write: &Write) -> Result<Lease, Error> {
+        let Write { expect, change, .. } = write;
         if mutated::is_unsent(&self.life, change) {
             let row = self.life.read(|state| state.table.get(key).cloned()).await?;
             return mutated::as_if_done(&self.life, expect, change, row);
         }
         let asked = Asked::Update(expect.clone(), change.clone());
         let (weak, made) = (mutated::expectation(&self.life, expect, change), mutated::change(&self.life, change));
+        let made = Write::new(weak, made);
         let of = key.clone();
-        let apply = move |state: &mut WorldState, at: At| state.table.update(&of, &weak, &made, at).map(Some);
+        let apply = move |state: &mut WorldState, at: At| state.table.update(&of, &made, at).map(Some);
         let result = self.write(key.clone(), asked, apply).await.and_then(|row| row.ok_or_else(|| Error::conflict(None)));
         if self.life.sim.mutant() == Some(Mutant::DeletedAtOnce) && matches!(change, Change::End { .. }) && result.is_ok() {
             let _ = self.delete(key, &Expect::default()).await;
@@ -171,32 +163,33 @@ impl LeaseTable for SimTable {
         self.write(key.clone(), asked, apply).await.map(|_| ())
     }
 
-    async fn create_worker(&self, row: &WorkerRow) -> Result<(), Error> {
-        self.write_worker(row.worker.clone(), None, Some(row.clone())).await
-    }
-
-    async fn update_worker(&self, seen: &WorkerRow, row: &WorkerRow) -> Result<(), Error> {
-        self.write_worker(seen.worker.clone(), Some(seen.clone()), Some(row.clone())).await
-    }
-
-    async fn delete_worker(&self, seen: &WorkerRow) -> Result<(), Error> {
-        self.write_worker(seen.worker.clone(), Some(seen.clone()), None).await
+    async fn write_worker(&self, worker: &WorkerId, seen: Option<&WorkerRow>, row: Option<&WorkerRow>) -> Result<(), Error> {
+        let (worker, seen, row) = (worker.clone(), seen.cloned(), row.cloned());
+        let life = Arc::clone(&self.life);
+        let carry_out = move |state: &mut WorldState, _: Sent| {
+            let now = life.sim.now();
+            let result = state.table.worker_write(&worker, seen.as_ref(), row.as_ref(), now);
+            let event = Event::WorkerRow { life: life.id, worker: worker.clone(), row: row.clone(), accepted: result.is_ok() };
+            state.say(now, event);
+            result
+        };
+        self.life.write(carry_out).await
     }
 
     async fn get_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error> {
         self.life.read(|state| state.table.worker(worker).cloned()).await
     }
 
-    async fn beacon(&self) -> Result<Beacon, Error> {
+    async fn change_signal(&self) -> Result<Option<ChangeSignal>, Error> {
         let heard = self.heard.load(Ordering::Relaxed);
         // Who has the value already has no use for what led there.
-        let read = |state: &mut WorldState| (state.table.announcements(), state.table.beacon_for(heard));
-        let (number, beacon) = self.life.read(read).await?;
+        let read = |state: &mut WorldState| (state.table.announcements(), state.table.signal_for(heard));
+        let (number, signal) = self.life.read(read).await?;
         self.heard.store(number, Ordering::Relaxed);
-        Ok(beacon)
+        Ok(Some(signal))
     }
 
-    fn beacon_interval(&self) -> Duration {
+    fn change_signal_interval(&self) -> Duration {
         Duration::from_millis(self.life.sim.world().fleet.beacon_ms)
     }
 

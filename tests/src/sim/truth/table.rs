@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, VecDeque};
 
-use kcl_core::lease::{Beacon, Change, Changed, Error, Expect, MalformedRow, RowKey, WorkerRow};
+use kcl_core::lease::{ChangeSignal, Changed, Error, Expect, MalformedRow, RowKey, WorkerRow, Write};
 use kcl_core::model::{Lease, LeaseKey, WorkerId};
 
 use crate::sim::runtime::At;
@@ -11,7 +11,7 @@ pub(crate) struct TableTruth {
     leases: BTreeMap<LeaseKey, Versions<Lease>>,
     workers: BTreeMap<WorkerId, Versions<WorkerRow>>,
     announcements: u64,
-    beacon: Beacon,
+    signal: ChangeSignal,
     /// A lease whose row somebody has edited so that it cannot be read: what it held is there again when it is repaired.
     malformed: Option<LeaseKey>,
 }
@@ -121,22 +121,14 @@ impl TableTruth {
         Ok(lease.clone())
     }
 
-    pub(crate) fn update(&mut self, key: &LeaseKey, expect: &Expect, change: &Change, at: At) -> Result<Lease, Error> {
-        let Some(row) = self.readable(key)? else { return Err(Error::conflict(None)) };
-        if !expect.holds(row) {
-            return Err(Error::conflict(Some(row.clone())));
-        }
-        let mut row = row.clone();
-        change.edits().apply(&mut row);
+    pub(crate) fn update(&mut self, key: &LeaseKey, write: &Write, at: At) -> Result<Lease, Error> {
+        let row = write.apply(self.readable(key)?)?;
         self.leases.entry(key.clone()).or_default().set(Some(row.clone()), at);
         Ok(row)
     }
 
     pub(crate) fn delete(&mut self, key: &LeaseKey, expect: &Expect, at: At) -> Result<(), Error> {
-        let Some(row) = self.readable(key)? else { return Err(Error::conflict(None)) };
-        if !expect.holds(row) {
-            return Err(Error::conflict(Some(row.clone())));
-        }
+        expect.check(self.readable(key)?)?;
         self.leases.entry(key.clone()).or_default().set(None, at);
         Ok(())
     }
@@ -162,14 +154,14 @@ impl TableTruth {
     }
 
     /// The change signal for one who has read of this announcement last.
-    pub(crate) fn beacon_for(&self, heard: u64) -> Beacon {
-        if heard == self.announcements { Beacon::new(self.beacon.value.clone()) } else { self.beacon.clone() }
+    pub(crate) fn signal_for(&self, heard: u64) -> ChangeSignal {
+        if heard == self.announcements { ChangeSignal::new(self.signal.value.clone()) } else { self.signal.clone() }
     }
 
     pub(crate) fn announce(&mut self, changed: &[Changed]) {
         if !changed.is_empty() {
             self.announcements += 1;
-            self.beacon.announce(self.announcements.to_string(), changed);
+            self.signal.announce(self.announcements.to_string(), changed);
         }
     }
 }

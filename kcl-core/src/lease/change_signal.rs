@@ -12,10 +12,10 @@ pub enum Changed {
 /// The change signal: a value that is another one after every announcement, and what was announced last.
 ///
 /// ```
-/// use kcl_core::lease::{Beacon, Changed};
+/// use kcl_core::lease::{ChangeSignal, Changed};
 /// use kcl_core::model::LeaseKey;
 ///
-/// let mut signal = Beacon::default();
+/// let mut signal = ChangeSignal::default();
 /// let seen = signal.value.clone();
 /// let changed = Changed::Lease(LeaseKey::single("shardId-000000000000"));
 /// signal.announce("1", &[changed.clone()]);
@@ -23,7 +23,7 @@ pub enum Changed {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Beacon {
+pub struct ChangeSignal {
     /// Opaque: equal or not.
     pub value: String,
     /// What was announced last, the newest first, each with the value that its announcement gave the signal. A hint: it may be empty,
@@ -35,13 +35,13 @@ pub struct Beacon {
 }
 
 /// The signal of a table in which nothing was announced yet.
-impl Default for Beacon {
+impl Default for ChangeSignal {
     fn default() -> Self {
         Self { value: String::new(), recent: Vec::new(), first: Some(String::new()) }
     }
 }
 
-impl Beacon {
+impl ChangeSignal {
     /// How many changes a table remembers. A worker of 64 shards that stops is then heard of without a scan.
     pub const RECENT: usize = 64;
 
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn who_saw_an_earlier_value_hears_of_what_came_after_it_each_once() {
-        let mut beacon = Beacon::default();
+        let mut beacon = ChangeSignal::default();
         beacon.announce("1", &[lease("a"), lease("b")]);
         beacon.announce("2", &[lease("b")]);
         beacon.announce("3", &[lease("b"), lease("c")]);
@@ -98,33 +98,33 @@ mod tests {
 
     #[test]
     fn a_value_that_is_not_remembered_says_to_look_at_everything() {
-        let mut beacon = Beacon::default();
+        let mut beacon = ChangeSignal::default();
         assert_eq!(beacon.since("elsewhere"), None);
         beacon.announce("1", &[lease("a")]);
         for number in 2..200 {
             beacon.announce(number.to_string(), &[lease("b"), lease("c")]);
         }
-        assert_eq!(beacon.recent.len(), Beacon::RECENT);
+        assert_eq!(beacon.recent.len(), ChangeSignal::RECENT);
         assert_eq!(beacon.since("1"), None);
         assert_eq!(beacon.since("190"), Some(vec![&lease("b"), &lease("c")]));
     }
 
     #[test]
     fn who_saw_a_table_before_the_first_announcement_hears_of_everything_until_something_is_forgotten() {
-        let mut beacon = Beacon::default();
+        let mut beacon = ChangeSignal::default();
         let seen = beacon.value.clone();
-        for number in 1..=Beacon::RECENT {
+        for number in 1..=ChangeSignal::RECENT {
             beacon.announce(number.to_string(), &[lease(&number.to_string())]);
             assert_eq!(beacon.since(&seen).map(|changed| changed.len()), Some(number));
         }
         beacon.announce("one more", &[lease("a")]);
         assert_eq!(beacon.since(&seen), None);
-        assert_eq!(Beacon::new("of which nothing more is known").since(&seen), None);
+        assert_eq!(ChangeSignal::new("of which nothing more is known").since(&seen), None);
     }
 
     #[test]
     fn an_announcement_that_is_longer_than_the_memory_hides_what_was_before_it() {
-        let mut beacon = Beacon::default();
+        let mut beacon = ChangeSignal::default();
         let seen = beacon.value.clone();
         beacon.announce("1", &[lease("a")]);
         let many: Vec<_> = (0..100).map(|number| lease(&number.to_string())).collect();

@@ -1,8 +1,8 @@
 use aws_sdk_dynamodb::types::AttributeValue;
-use kcl_core::lease::{Beacon, Changed, MalformedRow};
+use kcl_core::lease::{ChangeSignal, Changed, MalformedRow};
 use kcl_core::model::WorkerId;
 
-use super::attribute::{BEACON_RECENT, BEACON_VALUE};
+use super::attribute::{SIGNAL_RECENT, SIGNAL_VALUE};
 use super::{Reader, parse_key, text};
 
 /// What is announced is cut to this many bytes: with its names, the row stays below the 4 KB that a read is counted in.
@@ -12,7 +12,7 @@ const ELEMENT: usize = 2;
 
 /// What was announced last, as a list of texts: the value of the signal, a space, `L` and the key of a lease or `W` and a worker. When
 /// nothing was ever forgotten, the value before all of it comes last, a space and `B`.
-pub(crate) fn recent_value(beacon: &Beacon) -> AttributeValue {
+pub(crate) fn recent_value(signal: &ChangeSignal) -> AttributeValue {
     let mut left = MOST_BYTES;
     let line = |(value, changed): &(String, Changed)| match changed {
         Changed::Lease(key) => format!("{value} L{key}"),
@@ -25,27 +25,27 @@ pub(crate) fn recent_value(beacon: &Beacon) -> AttributeValue {
         }
         None => false,
     };
-    let first = beacon.first.iter().map(|value| format!("{value} B"));
-    AttributeValue::L(beacon.recent.iter().map(line).chain(first).take_while(fits).map(text).collect())
+    let first = signal.first.iter().map(|value| format!("{value} B"));
+    AttributeValue::L(signal.recent.iter().map(line).chain(first).take_while(fits).map(text).collect())
 }
 
-/// The signal of the beacon row.
-pub(crate) fn read_beacon(reader: Reader<'_>) -> Result<Beacon, MalformedRow> {
-    let mut beacon = Beacon::new(reader.text(BEACON_VALUE)?.unwrap_or_default());
-    for line in reader.texts(BEACON_RECENT)? {
+/// The signal of the signal row.
+pub(crate) fn read_signal(reader: Reader<'_>) -> Result<ChangeSignal, MalformedRow> {
+    let mut signal = ChangeSignal::new(reader.text(SIGNAL_VALUE)?.unwrap_or_default());
+    for line in reader.texts(SIGNAL_RECENT)? {
         let malformed =
-            || reader.malformed(BEACON_RECENT, Some(line), "a value and what was announced with it, in the row `~fleet-0`");
+            || reader.malformed(SIGNAL_RECENT, Some(line), "a value and what was announced with it, in the row `~fleet-0`");
         let (value, changed) = line.split_once(' ').ok_or_else(malformed)?;
         let changed = match (changed.get(..1), changed.get(1..)) {
             (Some("L"), Some(key)) => Changed::Lease(parse_key(key)),
             (Some("W"), Some(worker)) => Changed::Worker(WorkerId::from(worker)),
             (Some("B"), Some("")) => {
-                beacon.first = Some(value.to_owned());
+                signal.first = Some(value.to_owned());
                 continue;
             }
             _ => return Err(malformed()),
         };
-        beacon.recent.push((value.to_owned(), changed));
+        signal.recent.push((value.to_owned(), changed));
     }
-    Ok(beacon)
+    Ok(signal)
 }
