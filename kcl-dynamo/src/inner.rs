@@ -9,12 +9,12 @@ use kcl_core::model::WorkerId;
 use tokio::sync::RwLock;
 
 use crate::announcer::Announcer;
-use crate::call::{Calls, Lanes, Refused};
+use crate::call::{Calls, Limits, Refused};
 use crate::expression::{Parts, Update, absent, exactly};
 use crate::item::attribute::{ENTITY_TYPE, INCARNATION, KIND_SIGNAL, LAST_UPDATE, LEADER_KEY, SUPPORT_UPDATE};
 use crate::item::{Item, SIGNAL_KEY, number, text, worker_item, worker_key, worker_values};
-use crate::neighbours::{
-    Evidence, Ghosts, KclIsLeading, Probe, Standing, Throughputs, Watch, is_in_doubt, judge, legacy_versions,
+use crate::kcl_compat::{
+    Coexistence, Evidence, KclIsLeading, Probe, StaleWorkers, Throughputs, Watch, is_in_doubt, judge, legacy_versions,
 };
 use crate::refusal::worker_refusal;
 use crate::setup::{Neighbours, Settings};
@@ -29,11 +29,11 @@ pub(crate) struct Inner {
     pub(crate) calls: Calls,
     pub(crate) application: String,
     pub(crate) settings: Settings,
-    pub(crate) lanes: Lanes,
+    pub(crate) limits: Limits,
     pub(crate) announcer: Announcer,
     pub(crate) watch: Watch,
     pub(crate) probe: Probe,
-    pub(crate) ghosts: Ghosts,
+    pub(crate) stale_workers: StaleWorkers,
     pub(crate) throughputs: Throughputs,
     /// Held while a worker says that it leaves.
     pub(crate) leaving: RwLock<()>,
@@ -46,12 +46,12 @@ impl Inner {
         Self {
             calls: Calls::new(client, table, settings.call_limit),
             application: application.to_owned(),
-            lanes: Lanes::new(settings.call_limit),
+            limits: Limits::new(settings.call_limit),
             settings,
             announcer: Announcer::default(),
             watch: Watch::default(),
             probe: Probe::default(),
-            ghosts: Ghosts::default(),
+            stale_workers: StaleWorkers::default(),
             throughputs: Throughputs::default(),
             leaving: RwLock::default(),
             unwritten: Mutex::default(),
@@ -63,7 +63,7 @@ impl Inner {
     }
 
     pub(crate) fn writes_rows_of_workers(&self) -> bool {
-        self.watch.standing() == Standing::Alone
+        self.watch.coexistence() == Coexistence::Exclusive
     }
 
     pub(crate) fn unwritten(&self) -> MutexGuard<'_, BTreeMap<WorkerId, WorkerRow>> {
@@ -73,7 +73,7 @@ impl Inner {
     /// Judges who else uses the table, before anything is written to it.
     pub(crate) async fn look_around(&self) -> Result<(), Error> {
         let mut evidence = Evidence::default();
-        let mut standing = Standing::Alone;
+        let mut coexistence = Coexistence::Exclusive;
         if self.settings.neighbours == Neighbours::AsSeen {
             let mut start = None;
             loop {
@@ -89,19 +89,19 @@ impl Inner {
             }
             let mut what;
             let leader = evidence.leader.clone();
-            (standing, what) = judge(&evidence, self.seconds(), None);
-            if standing != Standing::Led && is_in_doubt(&evidence, self.seconds()) {
+            (coexistence, what) = judge(&evidence, self.seconds(), None);
+            if coexistence != Coexistence::KclLeads && is_in_doubt(&evidence, self.seconds()) {
                 self.watch_leader(&mut evidence).await?;
-                (standing, what) = judge(&evidence, self.seconds(), leader.as_deref());
+                (coexistence, what) = judge(&evidence, self.seconds(), leader.as_deref());
             }
-            if standing == Standing::Led {
+            if coexistence == Coexistence::KclLeads {
                 let error = KclIsLeading { table: self.calls.table.clone(), what };
                 return Err(if self.settings.wait_for_kcl { Error::Throttled { source: Box::new(error) } } else { error.into() });
             }
         }
-        self.watch.begin(&evidence, standing, self.settings.clock.now());
+        self.watch.begin(&evidence, coexistence, self.settings.clock.now());
         self.probe.looked(evidence.leader.as_deref(), self.settings.clock.now());
-        tracing::debug!(table = self.calls.table, ?standing, "who else uses the lease table");
+        tracing::debug!(table = self.calls.table, ?coexistence, "who else uses the lease table");
         Ok(())
     }
 
@@ -125,10 +125,10 @@ impl Inner {
         if self.settings.neighbours == Neighbours::Nobody {
             return;
         }
-        if let Some((standing, what)) = self.watch.look(items, is_first, is_last, self.seconds()) {
+        if let Some((coexistence, what)) = self.watch.look(items, is_first, is_last, self.seconds()) {
             tracing::warn!(
                 table = self.calls.table,
-                ?standing,
+                ?coexistence,
                 what,
                 "Java workers use the lease table: see the docs of kcl-dynamo"
             );
@@ -147,7 +147,7 @@ impl Inner {
         if self.watch.signal_has_to_go() && self.remove(SIGNAL_KEY, true).await.is_ok() {
             self.watch.signal_is_gone();
         }
-        for dead in self.ghosts.dead(self.settings.clock.now()) {
+        for dead in self.stale_workers.dead(self.settings.clock.now()) {
             match self.delete_written(&dead).await {
                 Ok(()) => tracing::debug!(worker = %dead.worker, "the row of a dead worker was deleted"),
                 // It lives after all, or is gone.
@@ -157,7 +157,7 @@ impl Inner {
                     continue;
                 }
             }
-            self.ghosts.forget(&dead);
+            self.stale_workers.forget(&dead);
         }
     }
 

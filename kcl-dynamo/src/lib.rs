@@ -6,7 +6,7 @@
 //!       | Expect, Edits                      rows of several kinds
 //!   expression -> call -> DynamoDB -> item -> Lease, WorkerRow, ChangeSignal
 //!                                      |
-//!                                  neighbours: what Java workers forbid
+//!                                  kcl_compat: what Java workers forbid
 //! ```
 //!
 //! ```no_run
@@ -86,7 +86,7 @@
 //! |---|---|---|
 //! | a lease that is renewed, each 3.3 s | 1,080 | |
 //! | a lease with progress: its renewals take the checkpoint along | 1,080; more if [`checkpoint_every`](kcl_core::worker::Settings::checkpoint_every) is below 3.3 s | |
-//! | a worker's sign of life, each 3.3 s | 1,080 | |
+//! | a worker's heartbeat, each 3.3 s | 1,080 | |
 //! | a worker's reading of the change signal, each 0.5 s | | 3,600 |
 //! | a worker's looks at all rows, each 2 s (each 30 s where it holds everything and nobody else is there) | | 1,800 x ⌈B / 4096⌉ / 2 |
 //! | the comparison of the rows with the shards, each 60 s, by one worker of the application: a consistent look | | 60 x ⌈B / 4096⌉ |
@@ -99,20 +99,20 @@
 //! # Beside Java workers
 //!
 //! What a table shows of Java workers is read at [`setup`](kcl_core::lease::LeaseTable::setup) and with every look;
-//! [`DynamoLeaseTable::standing`] tells what came of it. Where looks are seldom, the row `Leader` is read between them, and all rows are
+//! [`DynamoLeaseTable::coexistence`] tells what came of it. Where looks are seldom, the row `Leader` is read between them, and all rows are
 //! looked at once it comes or changes. The tables of a KCL from 3.0 to 3.4 are read each 30 s while one may live.
 //!
-//! | the table shows | [`Standing`] | what follows |
+//! | the table shows | [`Coexistence`] | what follows |
 //! |---|---|---|
-//! | no trace of a KCL, or of one from 3.5 in its default mode that has stopped | `Alone` | rows of workers and the change signal are written |
-//! | a lease without `entityType`, `Migration3.0` at `CLIENT_VERSION_UPGRADE_FROM_2X` or `CLIENT_VERSION_2X`, or the tables `APPLICATION-CoordinatorState` of a KCL from 3.0 to 3.4 | `Quiet` | leases alone are written: a KCL before 3.5 fails on every other row, and one that waits to change to 3.x waits as long as an owner of a lease has no row of metrics. Changes are found by looking, each 2 s |
-//! | `Migration3.0` at `CLIENT_VERSION_3X` or `CLIENT_VERSION_3X_WITH_ROLLBACK` and metrics of somebody else that are younger than 60 s, or a row `Leader` that changes between two looks | `Led` | at the start an error with [`KclIsLeading`] as its source and nothing written, or a wait ([`OpenOptions::wait_for_kcl`]). While running: a warning in the log and [`Event::LeasesLedByOthers`](kcl_core::worker::Event::LeasesLedByOthers), no lease is taken, claimed or asked for any more (such a write is answered with `Throttled`), what is held is kept and handed over when the leader asks, our rows beside leases are removed |
+//! | no trace of a KCL, or of one from 3.5 in its default mode that has stopped | `Exclusive` | rows of workers and the change signal are written |
+//! | a lease without `entityType`, `Migration3.0` at `CLIENT_VERSION_UPGRADE_FROM_2X` or `CLIENT_VERSION_2X`, or the tables `APPLICATION-CoordinatorState` of a KCL from 3.0 to 3.4 | `LeasesOnly` | leases alone are written: a KCL before 3.5 fails on every other row, and one that waits to change to 3.x waits as long as an owner of a lease has no row of metrics. Changes are found by looking, each 2 s |
+//! | `Migration3.0` at `CLIENT_VERSION_3X` or `CLIENT_VERSION_3X_WITH_ROLLBACK` and metrics of somebody else that are younger than 60 s, or a row `Leader` that changes between two looks | `KclLeads` | at the start an error with [`KclIsLeading`] as its source and nothing written, or a wait ([`OpenOptions::wait_for_kcl`]). While running: a warning in the log and [`Event::LeasesLedByOthers`](kcl_core::worker::Event::LeasesLedByOthers), no lease is taken, claimed or asked for any more (such a write is answered with `Throttled`), what is held is kept and handed over when the leader asks, our rows beside leases are removed with the next heartbeat |
 //!
 //! Metrics are judged by the clock of this machine. Where they are older than 60 s, but not than an hour, and there is a row `Leader`, that
 //! row is watched at the start for 36 s: one that lives changes it each 30 s, whatever its clock says.
 //!
-//! A standing becomes stricter by itself and milder only by a new start. The row of a worker that was dead by then is deleted by the
-//! others when it has stood still for its failover time. Where the table was an old KCL's and no Java worker will come
+//! It becomes stricter by itself and milder only by a new start. The row of a worker that was dead by then is deleted by the
+//! others, with a heartbeat, when it has stood still for its failover time. A scan finds such rows and writes nothing. Where the table was an old KCL's and no Java worker will come
 //! back, [`Neighbours::Nobody`] says so. Before going back to a KCL before 3.5, stop all workers of ours and call
 //! [`DynamoLeaseTable::retire`].
 //!
@@ -141,12 +141,12 @@ mod call;
 mod expression;
 mod inner;
 mod item;
-mod neighbours;
+mod kcl_compat;
 mod refusal;
 mod runtime;
 mod setup;
 mod table;
 
-pub use neighbours::{KclIsLeading, Standing};
+pub use kcl_compat::{Coexistence, KclIsLeading};
 pub use setup::{Neighbours, NewTable, OpenError, OpenOptions};
 pub use table::DynamoLeaseTable;

@@ -12,7 +12,7 @@ use crate::expression::{Parts, absent, edited, expected};
 use crate::inner::{Inner, LOOK_EVERY};
 use crate::item::attribute::{ENTITY_TYPE, INCARNATION, KIND_SIGNAL, KIND_WORKER, LEASE_KEY, SUPPORT};
 use crate::item::{Item, Reader, Row, SIGNAL_KEY, key_value, lease_item, text, worker_key};
-use crate::neighbours::Standing;
+use crate::kcl_compat::Coexistence;
 use crate::refusal::{in_the_way, lease_of, refusal};
 use crate::setup::{OpenError, OpenOptions, Settings, check_rights, ready_table};
 
@@ -69,8 +69,8 @@ impl DynamoLeaseTable {
 
     /// How this fleet stands to Java workers, as the last look at all rows has shown it.
     #[must_use]
-    pub fn standing(&self) -> Standing {
-        self.inner.watch.standing()
+    pub fn coexistence(&self) -> Coexistence {
+        self.inner.watch.coexistence()
     }
 
     /// Removes every row of ours that is no lease: the rows of workers and the change signal. A KCL before 3.5 fails on such rows; so
@@ -100,7 +100,7 @@ impl DynamoLeaseTable {
 
 impl fmt::Debug for DynamoLeaseTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DynamoLeaseTable").field("name", &self.name()).field("standing", &self.standing()).finish()
+        f.debug_struct("DynamoLeaseTable").field("name", &self.name()).field("coexistence", &self.coexistence()).finish()
     }
 }
 
@@ -156,7 +156,7 @@ impl LeaseTable for DynamoLeaseTable {
         // A fleet without rows of workers judges life by leases. One that saw some rows, its own or those that others have not taken
         // away yet, would hold who has none for another kind of worker.
         if !inner.writes_rows_of_workers() {
-            inner.ghosts.see(std::mem::take(&mut rows.workers), page.is_none(), inner.settings.clock.now());
+            inner.stale_workers.see(std::mem::take(&mut rows.workers), page.is_none(), inner.settings.clock.now());
         }
         Ok(rows)
     }
@@ -164,7 +164,7 @@ impl LeaseTable for DynamoLeaseTable {
     async fn create(&self, lease: &Lease) -> Result<Lease, Error> {
         let mut parts = Parts::default();
         let condition = absent(&mut parts);
-        let _turn = self.inner.lanes.of_others(&*self.inner.settings.clock).await?;
+        let _turn = self.inner.limits.of_others(&*self.inner.settings.clock).await?;
         self.inner.calls.put(lease_item(lease)?, condition, parts).await.map_err(refusal)?;
         Ok(lease.clone())
     }
@@ -176,13 +176,13 @@ impl LeaseTable for DynamoLeaseTable {
         {
             return Err(error);
         }
-        let Inner { lanes, settings, leaving, .. } = &*self.inner;
+        let Inner { limits, settings, leaving, .. } = &*self.inner;
         let clock = &*settings.clock;
         if matches!(change, Change::Release { .. }) {
             // Not for longer than a call: the mark is tried again later where it fails.
             drop(leaving.read().await);
         }
-        let _turn = if takes(change) { lanes.of_others(clock).await? } else { lanes.of_owners(clock).await? };
+        let _turn = if takes(change) { limits.of_others(clock).await? } else { limits.of_owners(clock).await? };
         let mut parts = Parts::default();
         let update = edited(&mut parts, key, expect, &change.edits());
         let condition = expected(&mut parts, expect);
@@ -193,7 +193,7 @@ impl LeaseTable for DynamoLeaseTable {
     async fn delete(&self, key: &LeaseKey, expect: &Expect) -> Result<(), Error> {
         let mut parts = Parts::default();
         let condition = expected(&mut parts, expect);
-        let _turn = self.inner.lanes.of_others(&*self.inner.settings.clock).await?;
+        let _turn = self.inner.limits.of_others(&*self.inner.settings.clock).await?;
         self.inner.calls.delete(key_value(key)?, condition, parts).await.map_err(refusal)
     }
 
@@ -226,7 +226,7 @@ impl LeaseTable for DynamoLeaseTable {
 
     /// None while Java workers may share the leases: they announce nothing, and the row of the signal may not be there.
     async fn change_signal(&self) -> Result<Option<ChangeSignal>, Error> {
-        if self.inner.watch.standing() != Standing::Alone {
+        if self.inner.watch.coexistence() != Coexistence::Exclusive {
             self.inner.look_beside().await;
             return Ok(None);
         }
@@ -242,7 +242,7 @@ impl LeaseTable for DynamoLeaseTable {
     }
 
     async fn announce(&self, changed: &[Changed]) -> Result<(), Error> {
-        if self.inner.watch.standing() == Standing::Alone {
+        if self.inner.watch.coexistence() == Coexistence::Exclusive {
             return self.inner.announcer.announce(&self.inner.calls, changed).await;
         }
         Ok(())

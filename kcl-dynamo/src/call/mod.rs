@@ -7,9 +7,9 @@
 mod classify;
 mod client;
 mod failure;
-mod lanes;
+mod limits;
 
 pub(crate) use classify::{Action, Verdict};
 pub(crate) use client::{Calls, Refused};
 pub(crate) use failure::say;
-pub(crate) use lanes::Lanes;
+pub(crate) use limits::Limits;

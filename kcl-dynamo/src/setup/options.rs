@@ -62,7 +62,7 @@ impl NewTable {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Neighbours {
-    /// What the rows show: see [`Standing`](crate::Standing).
+    /// What the rows show: see [`Coexistence`](crate::Coexistence).
     #[default]
     AsSeen,
     /// Nobody, by the user's word: no Java worker uses the table any more, and none will. For a table that was a KCL's before 3.5,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kcl_core::worker::Event;
-use kcl_dynamo::Standing;
+use kcl_dynamo::Coexistence;
 use serde_json::{Value, json};
 
 use crate::support::{FAILOVER, Fleet, Java, Kcl, Running};
@@ -220,7 +220,7 @@ async fn s39_beside_an_old_kcl_no_row_that_is_no_lease_is_there_also_after_a_kil
     fleet.pass(MINUTE).await;
     two.stop().await;
     assert!(listable(), "{:?}", fleet.rows());
-    assert_eq!(fleet.standings(), [Standing::Quiet; 2]);
+    assert_eq!(fleet.coexistences(), [Coexistence::LeasesOnly; 2]);
     java.stop();
 }
 

@@ -79,7 +79,7 @@ async fn one_worker_with_64_idle_leases_costs_what_the_docs_say() {
     assert_near("renewals", cost.renewals, 64 * 18);
     assert_near("readings of the signal", cost.signals, 120);
     assert_eq!(cost.checkpoints, 0);
-    // The rest are the signs of life of the worker: 18 a minute.
+    // The rest are the heartbeats of the worker: 18 a minute.
     assert!(cost.other_writes <= 20, "{cost:?}");
 }
 
@@ -120,7 +120,7 @@ async fn eight_workers_with_64_idle_leases_are_frugal_and_quick_in_the_same_run(
     let cost = a_minute(&fleet).await;
     assert!(cost.read_units <= 1500.0, "{cost:?}");
     assert_near("renewals", cost.renewals, 64 * 18);
-    assert_near("signs of life", cost.other_writes, 8 * 18);
+    assert_near("heartbeats", cost.other_writes, 8 * 18);
     assert_near("readings of the signal", cost.signals, 8 * 120);
     assert_near("looks", cost.looks, 8 * 30);
     let model = f64::from((64 * 410_u32 + 8 * 350).div_ceil(4096)) / 2.0;

@@ -2,5 +2,5 @@
 
 mod beside_java;
 mod cost;
-mod quiet;
+mod leases_only;
 mod trouble;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use kcl_core::lease::{Consistency, LeaseTable as _, ScanPage, Write};
 use kcl_core::model::{Checkpoint, HashKeyRange, Lease, LeaseKey, Pending, Position, SequenceNumber};
-use kcl_dynamo::{DynamoLeaseTable, Neighbours, OpenOptions, Standing};
+use kcl_dynamo::{Coexistence, DynamoLeaseTable, Neighbours, OpenOptions};
 use serde_json::{Value, json};
 
 use crate::support::Dynamo;
@@ -252,5 +252,5 @@ async fn a_row_of_another_kind_under_the_key_of_a_lease_is_never_written() {
         assert!(error.to_string().contains("`LEADER`"), "{error}");
     }
     assert_eq!(raw(&dynamo, "Leader"), leader);
-    assert_eq!(table.standing(), Standing::Alone);
+    assert_eq!(table.coexistence(), Coexistence::Exclusive);
 }

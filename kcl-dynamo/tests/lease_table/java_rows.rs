@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use kcl_core::lease::{LeaseTable as _, Write};
 use kcl_core::model::{Checkpoint, Lease, LeaseKey, Pending, Position, SequenceNumber};
-use kcl_dynamo::{DynamoLeaseTable, OpenOptions, Standing};
+use kcl_dynamo::{Coexistence, DynamoLeaseTable, OpenOptions};
 use serde_json::{Value, json};
 
 use super::golden::{all, difference, items, names, raw, table_with};
@@ -172,6 +172,6 @@ async fn a_table_of_an_old_kcl_or_of_one_in_2x_mode_keeps_us_quiet() {
             dynamo.ask("PutItem", json!({ "TableName": "application", "Item": item }));
         }
         table.setup().await.unwrap();
-        assert_eq!(table.standing(), Standing::Quiet);
+        assert_eq!(table.coexistence(), Coexistence::LeasesOnly);
     }
 }

@@ -7,6 +7,6 @@ mod dynamodb_local;
 mod faults;
 mod golden;
 mod java_rows;
-mod neighbours;
+mod kcl_compat;
 mod setup;
 mod signal;

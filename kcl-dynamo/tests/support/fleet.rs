@@ -6,7 +6,7 @@ use kcl_core::processor::{ProcessRecordsInput, ShardRef};
 use kcl_core::stream::memory::MemoryStream;
 use kcl_core::worker::{CoordinationOn, Event, RunError, ShutdownReport};
 use kcl_core::{Failure, RecordProcessor, Worker};
-use kcl_dynamo::{DynamoLeaseTable, OpenOptions, Standing};
+use kcl_dynamo::{Coexistence, DynamoLeaseTable, OpenOptions};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -143,8 +143,8 @@ impl Fleet {
     }
 
     /// How the workers stand to others, in the order in which they were started.
-    pub fn standings(&self) -> Vec<Standing> {
-        self.tables.lock().unwrap().iter().map(DynamoLeaseTable::standing).collect()
+    pub fn coexistences(&self) -> Vec<Coexistence> {
+        self.tables.lock().unwrap().iter().map(DynamoLeaseTable::coexistence).collect()
     }
 
     /// How many leases this worker holds.

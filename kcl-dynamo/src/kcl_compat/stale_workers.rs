@@ -6,10 +6,10 @@ use kcl_core::model::{Moment, WorkerId};
 
 /// Rows of workers that stand in a table where none may be.
 ///
-/// Who lives takes its row away with its next sign of life. What stands still for the failover time that it declares is of a dead worker,
+/// Who lives takes its row away with its next heartbeat. What stands still for the failover time that it declares is of a dead worker,
 /// and nobody else would ever remove it: without rows no worker sees it.
 #[derive(Debug, Default)]
-pub(crate) struct Ghosts {
+pub(crate) struct StaleWorkers {
     looks: Mutex<Looks>,
 }
 
@@ -20,7 +20,7 @@ struct Looks {
     before: BTreeMap<WorkerId, (WorkerRow, Moment)>,
 }
 
-impl Ghosts {
+impl StaleWorkers {
     /// Takes in the rows of a page.
     pub(crate) fn see(&self, rows: impl IntoIterator<Item = WorkerRow>, is_first: bool, at: Moment) {
         let mut looks = self.lock();
@@ -63,23 +63,23 @@ mod tests {
 
     #[test]
     fn a_row_that_stands_still_for_its_failover_time_is_a_dead_workers() {
-        let (ghosts, at) = (Ghosts::default(), |seconds| Moment::from_origin(Duration::from_secs(seconds)));
+        let (stale_workers, at) = (StaleWorkers::default(), |seconds| Moment::from_origin(Duration::from_secs(seconds)));
         let (still, mut moving) = (row("still"), row("moving"));
         for seconds in [0, 2, 4, 6, 8] {
             // In two pages.
-            ghosts.see([still.clone()], true, at(seconds));
-            ghosts.see([moving.clone()], false, at(seconds));
-            assert_eq!(ghosts.dead(at(seconds)), []);
+            stale_workers.see([still.clone()], true, at(seconds));
+            stale_workers.see([moving.clone()], false, at(seconds));
+            assert_eq!(stale_workers.dead(at(seconds)), []);
             moving = moving.next();
         }
-        assert_eq!(ghosts.dead(at(10)), std::slice::from_ref(&still));
-        ghosts.see([still.clone(), moving], true, at(12));
-        assert_eq!(ghosts.dead(at(12)), std::slice::from_ref(&still), "again, in case it could not be deleted");
-        ghosts.forget(&still);
-        assert_eq!(ghosts.dead(at(12)), []);
+        assert_eq!(stale_workers.dead(at(10)), std::slice::from_ref(&still));
+        stale_workers.see([still.clone(), moving], true, at(12));
+        assert_eq!(stale_workers.dead(at(12)), std::slice::from_ref(&still), "again, in case it could not be deleted");
+        stale_workers.forget(&still);
+        assert_eq!(stale_workers.dead(at(12)), []);
         // It was gone for a scan: another one begins.
-        ghosts.see([], true, at(14));
-        ghosts.see([still], true, at(16));
-        assert_eq!(ghosts.dead(at(16)), []);
+        stale_workers.see([], true, at(14));
+        stale_workers.see([still], true, at(16));
+        assert_eq!(stale_workers.dead(at(16)), []);
     }
 }

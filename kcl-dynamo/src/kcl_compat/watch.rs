@@ -6,7 +6,7 @@ use kcl_core::model::Moment;
 
 use crate::item::Item;
 
-use super::{Evidence, KclIsLeading, Standing, judge};
+use super::{Coexistence, Evidence, KclIsLeading, judge};
 
 /// How often the tables beside this one are read: a KCL writes its metrics each 30 s, and they count for 60 s.
 const BESIDE_EVERY: Duration = Duration::from_secs(30);
@@ -19,7 +19,7 @@ pub(crate) struct Watch {
 
 #[derive(Debug, Default)]
 struct State {
-    standing: Standing,
+    coexistence: Coexistence,
     /// What showed that a Java fleet leads.
     what: String,
     /// The rows of the look that is going on.
@@ -35,8 +35,8 @@ struct State {
 }
 
 impl Watch {
-    pub(crate) fn standing(&self) -> Standing {
-        self.lock().standing
+    pub(crate) fn coexistence(&self) -> Coexistence {
+        self.lock().coexistence
     }
 
     /// The version of the row `Leader` when all rows were read last.
@@ -44,18 +44,18 @@ impl Watch {
         self.lock().leader.clone()
     }
 
-    /// The standing that a set-up found.
-    pub(crate) fn begin(&self, evidence: &Evidence, standing: Standing, at: Moment) {
+    /// What a set-up found.
+    pub(crate) fn begin(&self, evidence: &Evidence, coexistence: Coexistence, at: Moment) {
         let mut state = self.lock();
         state.looked_beside = Some(at);
-        state.standing = standing;
+        state.coexistence = coexistence;
         state.what.clear();
         state.beside = Evidence { legacy_table: evidence.legacy_table, ..Evidence::default() };
         state.leader.clone_from(&evidence.leader);
-        state.signal_has_to_go = standing != Standing::Alone;
+        state.signal_has_to_go = coexistence != Coexistence::Exclusive;
     }
 
-    /// Adds a page of a look; the last one decides. Gives what showed a standing that is stricter than the one before.
+    /// Adds a page of a look; the last one decides. Gives what is stricter than before, and what showed it.
     ///
     /// It never becomes less strict by itself: a neighbour that shows nothing for a while has not gone for good.
     pub(crate) fn look<'a>(
@@ -64,7 +64,7 @@ impl Watch {
         is_first: bool,
         is_last: bool,
         now: i64,
-    ) -> Option<(Standing, String)> {
+    ) -> Option<(Coexistence, String)> {
         let mut state = self.lock();
         if is_first {
             state.looking = Evidence::default();
@@ -77,15 +77,15 @@ impl Watch {
         }
         let mut evidence = std::mem::take(&mut state.looking);
         evidence.add_beside(&state.beside);
-        let (standing, what) = judge(&evidence, now, state.leader.as_deref());
+        let (coexistence, what) = judge(&evidence, now, state.leader.as_deref());
         state.leader = evidence.leader;
-        if standing <= state.standing {
+        if coexistence <= state.coexistence {
             return None;
         }
-        state.standing = standing;
+        state.coexistence = coexistence;
         state.what.clone_from(&what);
         state.signal_has_to_go = true;
-        Some((standing, what))
+        Some((coexistence, what))
     }
 
     /// Whether the tables beside this one are to be read now, which an old KCL keeps that lives: one may go over to 3.x, or have come.
@@ -96,7 +96,7 @@ impl Watch {
         if is_due {
             state.looked_beside = Some(now);
         }
-        is_due && state.standing == Standing::Quiet
+        is_due && state.coexistence == Coexistence::LeasesOnly
     }
 
     /// What the tables beside this one show. The next look judges it.
@@ -117,14 +117,14 @@ impl Watch {
     /// What showed that a Java fleet leads, if one does.
     pub(crate) fn led(&self) -> Option<String> {
         let state = self.lock();
-        (state.standing == Standing::Led).then(|| state.what.clone())
+        (state.coexistence == Coexistence::KclLeads).then(|| state.what.clone())
     }
 
     /// Why no lease may be taken now, if none may.
     pub(crate) fn forbids_taking(&self, table: &str) -> Option<Error> {
         let state = self.lock();
         let leading = || KclIsLeading { table: table.to_owned(), what: state.what.clone() };
-        (state.standing == Standing::Led).then(|| Error::Throttled { source: Box::new(leading()) })
+        (state.coexistence == Coexistence::KclLeads).then(|| Error::Throttled { source: Box::new(leading()) })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -5,14 +5,14 @@ use super::Evidence;
 /// What an application may do in a table that Java workers may share, the strictest last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
-pub enum Standing {
+pub enum Coexistence {
     /// No Java worker is to be minded.
     #[default]
-    Alone,
+    Exclusive,
     /// Java workers in 2.x mode may share the leases: no row beside leases is written.
-    Quiet,
+    LeasesOnly,
     /// A Java fleet in 3.x mode is at work, and its leader gives the leases away.
-    Led,
+    KclLeads,
 }
 
 /// A Java fleet in 3.x mode is at work on the table.
@@ -43,25 +43,28 @@ const LED_VERSIONS: [&str; 2] = ["CLIENT_VERSION_3X", "CLIENT_VERSION_3X_WITH_RO
 const FRESH_SECONDS: i64 = 60;
 
 /// Judges the rows of a table at this time (seconds since 1970). `leader_before` is the version of the row `Leader` that an
-/// earlier look has seen. With [`Standing::Led`] comes what showed it.
-pub(crate) fn judge(evidence: &Evidence, now: i64, leader_before: Option<&str>) -> (Standing, String) {
+/// earlier look has seen. With [`Coexistence::KclLeads`] comes what showed it.
+pub(crate) fn judge(evidence: &Evidence, now: i64, leader_before: Option<&str>) -> (Coexistence, String) {
     let version = evidence.client_version.as_deref().unwrap_or("");
     let is_3x = LED_VERSIONS.contains(&version);
     // A row from the future counts: the clock that wrote it is wrong by less than a day, or the KCL would remove the row.
     let fresh = evidence.metrics.iter().find(|(_, at)| now - **at < FRESH_SECONDS);
     if let Some((worker, at)) = fresh.filter(|_| is_3x) {
-        return (Standing::Led, format!("`Migration3.0` is at {version} and the worker `{worker}` wrote its metrics at {at}"));
+        return (
+            Coexistence::KclLeads,
+            format!("`Migration3.0` is at {version} and the worker `{worker}` wrote its metrics at {at}"),
+        );
     }
     if let (Some(before), Some(now)) = (leader_before, evidence.leader.as_deref())
         && before != now
     {
-        return (Standing::Led, "the row `Leader` changes".to_owned());
+        return (Coexistence::KclLeads, "the row `Leader` changes".to_owned());
     }
     let may_be_2x = ["CLIENT_VERSION_UPGRADE_FROM_2X", "CLIENT_VERSION_2X"].contains(&version);
     if evidence.old_lease || evidence.legacy_table || may_be_2x {
-        return (Standing::Quiet, String::new());
+        return (Coexistence::LeasesOnly, String::new());
     }
-    (Standing::Alone, String::new())
+    (Coexistence::Exclusive, String::new())
 }
 
 /// Within this the clocks of two machines may differ.
@@ -89,27 +92,27 @@ mod tests {
 
     #[test]
     fn an_empty_table_is_ours_alone() {
-        assert_eq!(judge(&Evidence::default(), 1000, None).0, Standing::Alone);
+        assert_eq!(judge(&Evidence::default(), 1000, None).0, Coexistence::Exclusive);
     }
 
     #[test]
     fn a_fleet_in_3x_mode_leads_while_its_metrics_are_fresh() {
         for version in LED_VERSIONS {
-            assert_eq!(judge(&with_metrics(version, 941), 1000, None).0, Standing::Led);
-            assert_eq!(judge(&with_metrics(version, 1030), 1000, None).0, Standing::Led, "a clock that is ahead");
-            assert_eq!(judge(&with_metrics(version, 940), 1000, None).0, Standing::Alone, "it has stopped");
-            assert_eq!(judge(&evidence(version), 1000, None).0, Standing::Alone);
+            assert_eq!(judge(&with_metrics(version, 941), 1000, None).0, Coexistence::KclLeads);
+            assert_eq!(judge(&with_metrics(version, 1030), 1000, None).0, Coexistence::KclLeads, "a clock that is ahead");
+            assert_eq!(judge(&with_metrics(version, 940), 1000, None).0, Coexistence::Exclusive, "it has stopped");
+            assert_eq!(judge(&evidence(version), 1000, None).0, Coexistence::Exclusive);
         }
         // In 2.x mode metrics are written too.
-        assert_eq!(judge(&with_metrics("CLIENT_VERSION_UPGRADE_FROM_2X", 999), 1000, None).0, Standing::Quiet);
+        assert_eq!(judge(&with_metrics("CLIENT_VERSION_UPGRADE_FROM_2X", 999), 1000, None).0, Coexistence::LeasesOnly);
     }
 
     #[test]
     fn a_leader_that_moves_leads_and_one_that_stands_does_not() {
         let evidence = Evidence { leader: Some("b".to_owned()), ..evidence("CLIENT_VERSION_3X") };
-        assert_eq!(judge(&evidence, 1000, Some("a")).0, Standing::Led);
-        assert_eq!(judge(&evidence, 1000, Some("b")).0, Standing::Alone);
-        assert_eq!(judge(&evidence, 1000, None).0, Standing::Alone);
+        assert_eq!(judge(&evidence, 1000, Some("a")).0, Coexistence::KclLeads);
+        assert_eq!(judge(&evidence, 1000, Some("b")).0, Coexistence::Exclusive);
+        assert_eq!(judge(&evidence, 1000, None).0, Coexistence::Exclusive);
     }
 
     #[test]
@@ -128,7 +131,7 @@ mod tests {
         let old = Evidence { old_lease: true, ..Evidence::default() };
         let legacy = Evidence { legacy_table: true, ..evidence("CLIENT_VERSION_3X") };
         for evidence in [old, legacy, evidence("CLIENT_VERSION_UPGRADE_FROM_2X"), evidence("CLIENT_VERSION_2X")] {
-            assert_eq!(judge(&evidence, 1000, None).0, Standing::Quiet, "{evidence:?}");
+            assert_eq!(judge(&evidence, 1000, None).0, Coexistence::LeasesOnly, "{evidence:?}");
         }
     }
 }

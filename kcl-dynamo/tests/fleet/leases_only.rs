@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kcl_dynamo::Standing;
+use kcl_dynamo::Coexistence;
 use serde_json::json;
 
 use crate::support::{FAILOVER, Fleet, Running};
@@ -42,5 +42,5 @@ async fn it_shares_the_leases_and_takes_over_and_writes_nothing_else() {
 
     let rows = fleet.dynamo.ask("Scan", json!({ "TableName": "application" }));
     assert!(rows["Items"].as_array().unwrap().iter().all(|row| row["checkpoint"].is_object()), "{rows}");
-    assert_eq!(fleet.standings(), [Standing::Quiet; 3]);
+    assert_eq!(fleet.coexistences(), [Coexistence::LeasesOnly; 3]);
 }

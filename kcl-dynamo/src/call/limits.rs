@@ -14,16 +14,16 @@ const OTHERS: usize = 16;
 /// Two queues, so that no rush for leases that are free stands in the way of a renewal.
 ///
 /// Nobody waits long: who came to the head of a long queue would have no time left for the call itself, and a table that is too slow
-/// for some would do nothing for anybody. Who has waited for [`Lanes::patience`] is refused, has not been sent, and tries again as
+/// for some would do nothing for anybody. Who has waited for [`Limits::patience`] is refused, has not been sent, and tries again as
 /// after a refusal by DynamoDB.
 #[derive(Debug)]
-pub(crate) struct Lanes {
+pub(crate) struct Limits {
     owners: Semaphore,
     others: Semaphore,
     patience: Duration,
 }
 
-impl Lanes {
+impl Limits {
     /// For calls with this limit. A quarter of it may be spent on waiting.
     pub(crate) fn new(call_limit: Duration) -> Self {
         Self { owners: Semaphore::new(OWNERS), others: Semaphore::new(OTHERS), patience: call_limit / 4 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kcl_core::Clock as _;
 use kcl_core::lease::{Changed, Consistency, Error, LeaseTable as _, WorkerRow, Write};
 use kcl_core::model::{Checkpoint, Lease, LeaseKey, Timestamp};
-use kcl_dynamo::{DynamoLeaseTable, KclIsLeading, Neighbours, OpenOptions, Standing};
+use kcl_dynamo::{Coexistence, DynamoLeaseTable, KclIsLeading, Neighbours, OpenOptions};
 use serde_json::{Value, json};
 
 use crate::support::{Call, Dynamo, Fault, TimerClock};
@@ -114,7 +114,7 @@ async fn live(table: &DynamoLeaseTable) {
     assert!(matches!(table.write_worker(&first.worker, Some(&first), Some(&first.next())).await, Err(Error::Conflict { .. })));
     assert_eq!(table.get_worker(&first.worker).await.unwrap(), Some(first.next()));
     let found = table.scan(None, Consistency::Strong).await.unwrap();
-    let listed: &[WorkerRow] = if table.standing() == Standing::Alone { &[first.next()] } else { &[] };
+    let listed: &[WorkerRow] = if table.coexistence() == Coexistence::Exclusive { &[first.next()] } else { &[] };
     assert_eq!(found.workers, listed, "without rows in the table nobody is listed");
     table.announce(&[Changed::Worker(first.worker.clone())]).await.unwrap();
     table.change_signal().await.unwrap();
@@ -141,7 +141,7 @@ async fn where_a_kcl_before_3_5_may_read_no_row_beside_leases_is_written() {
         prepare(&dynamo);
         let table = open(&dynamo, OpenOptions::new());
         table.setup().await.unwrap();
-        assert_eq!(table.standing(), Standing::Quiet, "{what}");
+        assert_eq!(table.coexistence(), Coexistence::LeasesOnly, "{what}");
         let before = rows(&dynamo);
         dynamo.take_calls();
         live(&table).await;
@@ -162,7 +162,7 @@ async fn where_nobody_else_is_rows_of_workers_are_the_kcls_with_a_mark_of_ours()
         let dynamo = with(&items);
         let table = open(&dynamo, OpenOptions::new());
         table.setup().await.unwrap();
-        assert_eq!(table.standing(), Standing::Alone);
+        assert_eq!(table.coexistence(), Coexistence::Exclusive);
         let before = seconds();
         live(&table).await;
         let row = rows(&dynamo).into_iter().find(|row| row["leaseKey"]["S"] == "rust-1").unwrap();
@@ -214,7 +214,7 @@ async fn the_users_word_that_nobody_is_there_counts_more_than_old_leases() {
     let table = open(&dynamo, OpenOptions::new().neighbours(Neighbours::Nobody));
     table.setup().await.unwrap();
     table.scan(None, Consistency::Strong).await.unwrap();
-    assert_eq!(table.standing(), Standing::Alone);
+    assert_eq!(table.coexistence(), Coexistence::Exclusive);
     live(&table).await;
     assert!(kinds(&dynamo).contains(&"WORKER_METRIC_STATS".to_owned()));
 }
@@ -238,7 +238,7 @@ async fn a_fleet_that_leads_is_a_typed_error_at_the_start_and_nothing_is_written
     // It has stopped: its last metrics are old.
     put(&dynamo, &items(TWO_WORKERS));
     waiting.setup().await.unwrap();
-    assert_eq!(waiting.standing(), Standing::Alone);
+    assert_eq!(waiting.coexistence(), Coexistence::Exclusive);
 }
 
 #[tokio::test(start_paused = true)]
@@ -274,7 +274,7 @@ async fn a_leader_whose_clock_is_wrong_is_known_by_its_row_that_moves() {
             assert!(leading.is_some(), "{error}");
         } else {
             answer.unwrap();
-            assert_eq!(table.standing(), Standing::Alone, "it was killed");
+            assert_eq!(table.coexistence(), Coexistence::Exclusive, "it was killed");
         }
         let took = clock.now().since(began);
         assert!(took >= Duration::from_secs(29) && took <= Duration::from_secs(40), "{took:?}");
@@ -321,10 +321,10 @@ async fn a_kcl_before_3_5_that_goes_over_to_3x_while_we_run_is_found_in_its_own_
     };
     writes("CLIENT_VERSION_UPGRADE_FROM_2X");
     half_a_minute().await;
-    assert_eq!(table.standing(), Standing::Quiet);
+    assert_eq!(table.coexistence(), Coexistence::LeasesOnly);
     writes("CLIENT_VERSION_3X_WITH_ROLLBACK");
     half_a_minute().await;
-    assert_eq!(table.standing(), Standing::Led);
+    assert_eq!(table.coexistence(), Coexistence::KclLeads);
     dynamo.take_calls();
     half_a_minute().await;
     let beside = dynamo.take_calls().iter().filter(|call| call.table != "application").count();
@@ -339,7 +339,7 @@ async fn our_rows_go_with_the_next_heartbeat_after_an_old_kcl_comes() {
     live(&table).await;
     put(&dynamo, &[old_lease()]);
     table.scan(None, Consistency::Strong).await.unwrap();
-    assert_eq!(table.standing(), Standing::Quiet);
+    assert_eq!(table.coexistence(), Coexistence::LeasesOnly);
     let row = worker().next();
     table.write_worker(&row.worker, Some(&row), Some(&row.next())).await.unwrap();
     assert_eq!(rows(&dynamo), [old_lease()], "the row of the worker and the signal are gone");
@@ -351,8 +351,11 @@ async fn our_rows_go_with_the_next_heartbeat_after_an_old_kcl_comes() {
 /// Whatever a read finds that has to go, rows of ours where Java workers share the leases: a heartbeat takes it away.
 #[tokio::test(start_paused = true)]
 async fn a_read_of_the_table_writes_nothing() {
-    for (comes, standing) in [(vec![], Standing::Alone), (vec![old_lease()], Standing::Quiet), (vec![leader("b")], Standing::Led)]
-    {
+    for (comes, coexistence) in [
+        (vec![], Coexistence::Exclusive),
+        (vec![old_lease()], Coexistence::LeasesOnly),
+        (vec![leader("b")], Coexistence::KclLeads),
+    ] {
         let dynamo = with(&[leader("a")]);
         let clock = TimerClock::new();
         let table = open(&dynamo, OpenOptions::new().clock(Arc::new(clock)));
@@ -370,14 +373,14 @@ async fn a_read_of_the_table_writes_nothing() {
             clock.sleep_until(clock.now() + Duration::from_secs(11)).await;
         }
         let reads = |call: &str| ["GetItem", "Scan"].contains(&call);
-        assert!(dynamo.take_calls().iter().all(|call| reads(&call.operation)), "{standing:?}");
-        assert_eq!(rows(&dynamo), before, "{standing:?}");
-        assert_eq!(table.standing(), standing);
+        assert!(dynamo.take_calls().iter().all(|call| reads(&call.operation)), "{coexistence:?}");
+        assert_eq!(rows(&dynamo), before, "{coexistence:?}");
+        assert_eq!(table.coexistence(), coexistence);
 
         let other = worker_named("rust-2");
         table.write_worker(&other.worker, None, Some(&other)).await.unwrap();
         let ours = rows(&dynamo).iter().filter(|row| row["rsIncarnation"].is_object() || row["rsValue"].is_object()).count();
-        assert_eq!(ours, if standing == Standing::Alone { 3 } else { 0 }, "{standing:?}");
+        assert_eq!(ours, if coexistence == Coexistence::Exclusive { 3 } else { 0 }, "{coexistence:?}");
     }
 }
 
@@ -405,10 +408,10 @@ async fn when_a_fleet_begins_to_lead_while_we_run_nothing_more_is_taken_and_what
         let held = table.create(&lease()).await.unwrap();
         // It stands still.
         table.scan(None, Consistency::Strong).await.unwrap();
-        assert_eq!(table.standing(), Standing::Alone);
+        assert_eq!(table.coexistence(), Coexistence::Exclusive);
         put(&dynamo, &if by_metrics { at_work(items(TWO_WORKERS)) } else { vec![leader("b")] });
         table.scan(None, Consistency::Eventual).await.unwrap();
-        assert_eq!(table.standing(), Standing::Led);
+        assert_eq!(table.coexistence(), Coexistence::KclLeads);
         match take(&table).await {
             Err(Error::Throttled { source }) => assert!(source.is::<KclIsLeading>()),
             other => panic!("{other:?}"),
