@@ -86,8 +86,9 @@ mod tests {
         Changed::Lease(LeaseKey::single(shard))
     }
 
+    /// Whoever saw an earlier value hears of each change that came after it, once.
     #[test]
-    fn who_saw_an_earlier_value_hears_of_what_came_after_it_each_once() {
+    fn since_an_earlier_value_each_change_is_told_once() {
         let mut beacon = ChangeSignal::default();
         beacon.announce("1", &[lease("a"), lease("b")]);
         beacon.announce("2", &[lease("b")]);
@@ -109,8 +110,9 @@ mod tests {
         assert_eq!(beacon.since("190"), Some(vec![&lease("b"), &lease("c")]));
     }
 
+    /// Whoever saw the table before the first announcement hears of everything, until something is forgotten.
     #[test]
-    fn who_saw_a_table_before_the_first_announcement_hears_of_everything_until_something_is_forgotten() {
+    fn since_the_beginning_everything_is_told_until_it_is_forgotten() {
         let mut beacon = ChangeSignal::default();
         let seen = beacon.value.clone();
         for number in 1..=ChangeSignal::RECENT {
@@ -122,8 +124,9 @@ mod tests {
         assert_eq!(ChangeSignal::new("of which nothing more is known").since(&seen), None);
     }
 
+    /// An announcement that is longer than the memory hides what came before it.
     #[test]
-    fn an_announcement_that_is_longer_than_the_memory_hides_what_was_before_it() {
+    fn an_announcement_longer_than_the_memory_hides_earlier_ones() {
         let mut beacon = ChangeSignal::default();
         let seen = beacon.value.clone();
         beacon.announce("1", &[lease("a")]);

@@ -145,8 +145,9 @@ proptest! {
         prop_assert!(change.is_held_by(&after), "{:?} -> {:?}", row, after);
     }
 
+    /// A change moves the counter by one or not at all, and never touches the key or the parents.
     #[test]
-    fn a_change_moves_the_counter_by_one_or_not_at_all_and_never_the_key_or_the_parents(row in lease(), change in change()) {
+    fn a_change_moves_the_counter_by_one_at_most(row in lease(), change in change()) {
         let mut after = row.clone();
         change.edits().apply(&mut after);
         let silent = matches!(change, Change::Request { .. } | Change::Withdraw { .. } | Change::HashRange { .. });
@@ -155,8 +156,9 @@ proptest! {
         prop_assert_eq!(&after.parents, &row.parents);
     }
 
+    /// A row holds a change exactly if the change would alter nothing but counters.
     #[test]
-    fn a_row_holds_a_change_exactly_if_the_change_would_alter_nothing_but_counters(row in lease(), change in change()) {
+    fn a_row_holds_a_change_that_would_alter_only_counters(row in lease(), change in change()) {
         let mut after = row.clone();
         change.edits().apply(&mut after);
         let mut before = row.clone();

@@ -90,8 +90,9 @@ fn each_write_is_guarded_by_what_the_protocol_says() {
     assert_eq!(guarded(&Write::delete(&ended), &ended), ["counter", "checkpoint"], "delete");
 }
 
+/// A row that somebody without tokens holds can be asked for and only as it was seen.
 #[test]
-fn a_row_that_somebody_without_tokens_holds_can_be_asked_for_and_only_as_it_was_seen() {
+fn a_row_held_without_a_token_can_be_asked_for_as_it_was_seen() {
     let theirs = Lease { token: None, ..held() };
     let write = Write::request(&theirs, "b".into(), "a".into());
     assert!(write.expect.holds(&theirs));

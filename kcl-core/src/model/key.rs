@@ -128,8 +128,9 @@ mod tests {
 
     use super::*;
 
+    /// A part of a shared text is the same key as the text by itself.
     #[test]
-    fn a_part_of_a_shared_text_is_the_same_key_as_the_text_by_itself() {
+    fn part_of_a_shared_text_is_the_same_key_as_the_text() {
         let text: Arc<str> = "onetwo".into();
         let (one, two) = (Key::part(&text, 0, 3), Key::part(&text, 3, 6));
         assert_eq!((one.as_str(), two.as_str()), ("one", "two"));

@@ -133,8 +133,9 @@ mod tests {
         Failure::Refusal { status, code: Some(code).filter(|code| !code.is_empty()), message: Some(message) }
     }
 
+    /// What was not done is told from what may have been done, and from what never will be.
     #[test]
-    fn what_was_not_done_is_told_from_what_may_have_been_done_and_from_what_never_will_be() {
+    fn throttled_unknown_and_fatal_failures_are_told_apart() {
         use Verdict::{Conflict, Denied, Fatal, Throttled, Unknown};
         let rows = [
             (refusal(400, "ConditionalCheckFailedException", ""), Conflict, None),

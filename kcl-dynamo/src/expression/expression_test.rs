@@ -132,8 +132,9 @@ fn each_write_of_the_protocol_is_one_condition_and_one_change() {
     }
 }
 
+/// A row without a token or a sub-sequence number is expected as such.
 #[test]
-fn a_row_without_a_token_or_a_sub_sequence_number_is_expected_as_such() {
+fn absent_tokens_and_sub_sequence_numbers_are_expected() {
     let mut row = held();
     row.token = None;
     row.checkpoint = at(10, 0);
@@ -146,8 +147,9 @@ fn a_row_without_a_token_or_a_sub_sequence_number_is_expected_as_such() {
     assert_eq!(condition(&Write::delete(&row)), "leaseCounter = 41 AND checkpoint = 'SHARD_END'");
 }
 
+/// A request for a lease without a token removes the token that a KCL has left there.
 #[test]
-fn who_asks_for_a_lease_without_a_token_ends_one_that_a_kcl_has_left_there() {
+fn a_request_removes_a_token_that_a_kcl_has_left_there() {
     let mut row = held();
     row.token = None;
     for (write, owner) in [
@@ -163,8 +165,9 @@ fn who_asks_for_a_lease_without_a_token_ends_one_that_a_kcl_has_left_there() {
     }
 }
 
+/// The checkpoint of one of several streams names stream and shard.
 #[test]
-fn the_checkpoint_of_one_of_several_streams_names_stream_and_shard() {
+fn a_checkpoint_of_several_streams_names_stream_and_shard() {
     let held = held();
     let key = LeaseKey { stream: Some("1:orders:2".into()), shard: "s".into() };
     assert!(change(&Write::checkpoint(&held, at(11, 0)), &key).contains("streamName = '1:orders:2', shardId = 's'"));

@@ -115,8 +115,9 @@ mod tests {
         assert_eq!(judge(&evidence, 1000, None).0, Coexistence::Exclusive);
     }
 
+    /// A leader with metrics of the last hour may live by another clock.
     #[test]
-    fn a_leader_with_metrics_of_the_last_hour_may_live_by_another_clock() {
+    fn a_leader_with_metrics_of_the_last_hour_is_in_doubt() {
         let with_leader = |version, at| Evidence { leader: Some("a".to_owned()), ..with_metrics(version, at) };
         for version in LED_VERSIONS {
             assert!(is_in_doubt(&with_leader(version, 6401), 10_000));

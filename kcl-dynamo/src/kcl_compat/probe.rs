@@ -94,8 +94,9 @@ mod tests {
         assert!(probe.is_due(at(18)));
     }
 
+    /// A leader that comes or moves is an alarm for a while and one that stands or goes is none.
     #[test]
-    fn a_leader_that_comes_or_moves_is_an_alarm_for_a_while_and_one_that_stands_or_goes_is_none() {
+    fn a_leader_that_comes_or_moves_is_an_alarm_for_a_while() {
         for before in [None, Some("a")] {
             let probe = Probe::default();
             probe.looked(before, at(0));

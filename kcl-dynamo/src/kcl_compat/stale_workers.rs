@@ -61,8 +61,9 @@ mod tests {
         WorkerRow::new(worker.into(), "process".into(), Duration::from_secs(10))
     }
 
+    /// A row that stands still for its failover time is a dead worker's.
     #[test]
-    fn a_row_that_stands_still_for_its_failover_time_is_a_dead_workers() {
+    fn a_row_that_stands_still_for_its_failover_time_is_stale() {
         let (stale_workers, at) = (StaleWorkers::default(), |seconds| Moment::from_origin(Duration::from_secs(seconds)));
         let (still, mut moving) = (row("still"), row("moving"));
         for seconds in [0, 2, 4, 6, 8] {

@@ -68,8 +68,9 @@ mod tests {
         answering.iter().map(WorkerId::as_str).collect()
     }
 
+    /// An owner that changes the throughput of its lease answers requests; one that only leaves it there may not.
     #[test]
-    fn who_changes_what_a_shard_carries_answers_and_who_only_leaves_it_there_may_not() {
+    fn an_owner_that_changes_the_throughput_answers() {
         let throughputs = Throughputs::default();
         // In two pages.
         assert_eq!(names(&throughputs.see(&[row("1", "java-1", 7), row("2", "java-2", 7)], true)), [""; 0]);
@@ -82,8 +83,9 @@ mod tests {
         assert_eq!(names(&throughputs.see(&[row("4", "java-1", 0)], true)), ["java-1"]);
     }
 
+    /// While a lease is being handed over, its throughput says nothing of whom it goes to.
     #[test]
-    fn while_a_lease_is_handed_over_it_says_nothing_of_who_it_goes_to() {
+    fn a_lease_being_handed_over_proves_nothing_of_its_owner() {
         let throughputs = Throughputs::default();
         let mut pending = row("1", "rust-1", 8);
         pending.insert(CHECKPOINT_OWNER.to_owned(), text("java-1"));

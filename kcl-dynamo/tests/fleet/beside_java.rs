@@ -76,8 +76,9 @@ fn metrics(fleet: &Fleet, worker: &str) -> Value {
     })
 }
 
+/// A KCL that is deaf to requests is asked for nothing and gives one lease in 20 seconds.
 #[tokio::test(start_paused = true)]
-async fn s37_a_kcl_that_is_deaf_to_requests_is_asked_for_nothing_and_gives_one_lease_in_20_seconds() {
+async fn s37_a_kcl_deaf_to_requests_gives_one_lease_in_20_seconds() {
     let fleet = Fleet::new(8);
     fleet.old_leases(&json!({ "leaseOwner": s("java") }));
     let java = Java::start(&fleet.dynamo, "java", Kcl::V2, Duration::from_secs(1));
@@ -91,8 +92,9 @@ async fn s37_a_kcl_that_is_deaf_to_requests_is_asked_for_nothing_and_gives_one_l
     rust.stop().await;
 }
 
+/// A KCL that took over leases of ours with their tokens is deaf as every other.
 #[tokio::test(start_paused = true)]
-async fn s37_a_kcl_that_took_over_leases_of_ours_with_their_tokens_is_deaf_as_every_other() {
+async fn s37_a_kcl_that_took_leases_with_our_tokens_is_deaf_too() {
     let fleet = Fleet::new(4);
     let of_ours = json!({ "leaseOwner": s("java"), "rsToken": s("of-a-worker-that-was-killed"), "rsHolder": s("rust") });
     fleet.old_leases(&of_ours);
@@ -150,8 +152,9 @@ async fn s37_a_kcl_whose_leases_bear_tokens_of_nobody_shares_them_too() {
     rust.stop().await;
 }
 
+/// What a KCL takes under our token is its own and nobody fights for it.
 #[tokio::test(start_paused = true)]
-async fn s37_what_a_kcl_takes_under_our_token_is_its_own_and_nobody_fights_for_it() {
+async fn s37_what_a_kcl_takes_under_our_token_is_its_own() {
     let fleet = Fleet::new(8);
     fleet.old_leases(&json!({}));
     let rust = fleet.start("rust");
@@ -168,8 +171,9 @@ async fn s37_what_a_kcl_takes_under_our_token_is_its_own_and_nobody_fights_for_i
     rust.stop().await;
 }
 
+/// A take in the midst of a hand-over ends both and the next take ends the request.
 #[tokio::test(start_paused = true)]
-async fn s38_a_take_in_the_midst_of_a_hand_over_ends_both_and_the_next_take_ends_the_request() {
+async fn s38_a_take_in_the_midst_of_a_hand_over_ends_both() {
     let fleet = Fleet::new(2);
     fleet.old_leases(&json!({}));
     let rust = fleet.start("rust");
@@ -204,8 +208,9 @@ async fn s38_a_take_in_the_midst_of_a_hand_over_ends_both_and_the_next_take_ends
     rust.stop().await;
 }
 
+/// Beside an old KCL, no row is there that is no lease, not even after a kill.
 #[tokio::test(start_paused = true)]
-async fn s39_beside_an_old_kcl_no_row_that_is_no_lease_is_there_also_after_a_kill() {
+async fn s39_beside_an_old_kcl_only_leases_are_there_after_a_kill() {
     let fleet = Fleet::new(6);
     fleet.old_leases(&json!({ "leaseOwner": s("java") }));
     let java = Java::start(&fleet.dynamo, "java", Kcl::V2, Duration::from_secs(1));
@@ -224,8 +229,9 @@ async fn s39_beside_an_old_kcl_no_row_that_is_no_lease_is_there_also_after_a_kil
     java.stop();
 }
 
+/// When an old KCL comes, the row of a worker that was killed goes too.
 #[tokio::test(start_paused = true)]
-async fn s39_when_an_old_kcl_comes_the_row_of_a_worker_that_was_killed_goes_too() {
+async fn s39_the_row_of_a_killed_worker_goes_when_an_old_kcl_comes() {
     let fleet = Fleet::new(4);
     let (dead, rust) = (fleet.start("dead"), fleet.start("rust"));
     shared(&fleet, MINUTE, &[("dead", 2), ("rust", 2)]).await;
@@ -241,8 +247,9 @@ async fn s39_when_an_old_kcl_comes_the_row_of_a_worker_that_was_killed_goes_too(
     rust.stop().await;
 }
 
+/// A KCL in 2x mode never finds the fleet ready for 3x while we hold a lease.
 #[tokio::test(start_paused = true)]
-async fn s40_a_kcl_in_2x_mode_never_finds_the_fleet_ready_for_3x_while_we_hold_a_lease() {
+async fn s40_a_kcl_in_2x_mode_never_finds_our_fleet_ready_for_3x() {
     let fleet = Fleet::new(4);
     fleet.old_leases(&json!({ "leaseOwner": s("java"), "entityType": s("LEASE") }));
     fleet.put(&compatible());
@@ -263,8 +270,9 @@ async fn s40_a_kcl_in_2x_mode_never_finds_the_fleet_ready_for_3x_while_we_hold_a
     rust.stop().await;
 }
 
+/// A KCL 3x in 2x mode is asked and hands over and no request is taken back from it.
 #[tokio::test(start_paused = true)]
-async fn s37_a_kcl_3x_in_2x_mode_is_asked_and_hands_over_and_no_request_is_taken_back_from_it() {
+async fn s37_a_kcl_3x_in_2x_mode_is_asked_and_hands_over() {
     let fleet = Fleet::new(8);
     fleet.old_leases(&json!({ "leaseOwner": s("java"), "entityType": s("LEASE") }));
     fleet.put(&compatible());
@@ -279,8 +287,9 @@ async fn s37_a_kcl_3x_in_2x_mode_is_asked_and_hands_over_and_no_request_is_taken
     java.stop();
 }
 
+/// A KCL before 3.5 in 2x mode is known by what it measures and is asked.
 #[tokio::test(start_paused = true)]
-async fn s37_a_kcl_before_3_5_in_2x_mode_is_known_by_what_it_measures_and_is_asked() {
+async fn s37_a_kcl_before_3_5_in_2x_mode_is_known_and_asked() {
     let fleet = Fleet::new(8);
     fleet.old_leases(&json!({ "leaseOwner": s("java") }));
     let java = Java::start(&fleet.dynamo, "java", Kcl::V3Old, Duration::from_secs(1));
@@ -294,8 +303,9 @@ async fn s37_a_kcl_before_3_5_in_2x_mode_is_known_by_what_it_measures_and_is_ask
     java.stop();
 }
 
+/// A fleet that stopped in good order leaves a leader of the KCL no worker to give leases to.
 #[tokio::test(start_paused = true)]
-async fn s41_a_fleet_that_stopped_in_good_order_leaves_a_leader_of_the_kcl_no_worker_to_give_leases_to() {
+async fn s41_a_stopped_fleet_leaves_a_kcl_leader_no_worker() {
     let fleet = Fleet::new(4);
     let workers = [fleet.start("rust-1"), fleet.start("rust-2")];
     shared(&fleet, MINUTE, &[("rust-1", 2), ("rust-2", 2)]).await;
@@ -308,8 +318,9 @@ async fn s41_a_fleet_that_stopped_in_good_order_leaves_a_leader_of_the_kcl_no_wo
     assert!(fleet.leases().iter().all(|row| row["leaseOwner"].is_null()));
 }
 
+/// When a KCL comes back in 3x mode we keep what we have and take nothing and say so.
 #[tokio::test(start_paused = true)]
-async fn s42_when_a_kcl_comes_back_in_3x_mode_we_keep_what_we_have_and_take_nothing_and_say_so() {
+async fn s42_a_kcl_back_in_3x_mode_stops_us_from_taking_leases() {
     let fleet = Fleet::new(4);
     let leader = |version: &str| json!({ "leaseKey": s("Leader"), "entityType": s("LEADER"), "recordVersionNumber": s(version) });
     let (rust, other) = (fleet.start("rust"), fleet.start("other"));
@@ -344,8 +355,9 @@ async fn s42_when_a_kcl_comes_back_in_3x_mode_we_keep_what_we_have_and_take_noth
     rust.stop().await;
 }
 
+/// A worker that is alone and looks seldom knows a leader within seconds.
 #[tokio::test(start_paused = true)]
-async fn s42_a_worker_that_is_alone_and_looks_seldom_knows_a_leader_within_seconds() {
+async fn s42_a_lone_worker_knows_a_leader_within_seconds() {
     let fleet = Fleet::new(4);
     let rust = fleet.start("rust");
     shared(&fleet, MINUTE, &[("rust", 4)]).await;
@@ -391,8 +403,9 @@ async fn s43_finished_leases_that_a_kcl_holds_move_nothing() {
     rust.stop().await;
 }
 
+/// Idle leases of ours never look very old to a KCL that starts.
 #[tokio::test(start_paused = true)]
-async fn s44_idle_leases_of_ours_never_look_very_old_to_a_kcl_that_starts() {
+async fn s44_idle_leases_of_ours_never_look_very_old_to_a_kcl() {
     let fleet = Fleet::new(16);
     fleet.old_leases(&json!({}));
     let rust = fleet.start("rust");
@@ -407,8 +420,9 @@ async fn s44_idle_leases_of_ours_never_look_very_old_to_a_kcl_that_starts() {
     java.stop();
 }
 
+/// No lease of ours is made without an owner where a KCL would take them all.
 #[tokio::test(start_paused = true)]
-async fn s45_no_lease_of_ours_is_made_without_an_owner_where_a_kcl_would_take_them_all() {
+async fn s45_no_lease_is_made_without_an_owner_beside_a_kcl() {
     let fleet = Fleet::new(4);
     fleet.old_leases(&json!({}));
     let rust = fleet.start("rust");

@@ -111,8 +111,9 @@ async fn leases_that_are_checkpointed_are_not_renewed_beside() {
     assert_near("checkpoints", cost.checkpoints, 64 * 18);
 }
 
+/// Eight workers with 64 idle leases are frugal and quick in the same run.
 #[tokio::test(start_paused = true)]
-async fn eight_workers_with_64_idle_leases_are_frugal_and_quick_in_the_same_run() {
+async fn eight_workers_with_64_idle_leases_are_frugal_and_quick() {
     let fleet = Fleet::new(64);
     let mut workers: Vec<Running> = (0..8).map(|number| fleet.start(&format!("rust-{number}"))).collect();
     balanced(&fleet, &workers, 8).await;

@@ -10,8 +10,9 @@ fn lost(running: &Running) -> usize {
     running.count(|event| matches!(event, Event::LeaseLost { .. }))
 }
 
+/// Writes that are lost late or refused cost no lease and no record.
 #[tokio::test(start_paused = true)]
-async fn writes_that_are_lost_late_or_refused_cost_no_lease_and_no_record() {
+async fn lost_late_or_refused_writes_cost_no_lease_and_no_record() {
     let fleet = Fleet::new(8);
     let worker = fleet.start("rust-0");
     fleet.until("all leases", Duration::from_secs(30), || fleet.held_by("rust-0") == 8).await;

@@ -106,8 +106,9 @@ async fn beside_java_the_tables_of_an_older_kcl_are_read() {
     assert_eq!(others, beside_java());
 }
 
+/// The table of the CloudFormation template is one that is worked with.
 #[tokio::test]
-async fn the_table_of_the_cloudformation_template_is_one_that_is_worked_with() {
+async fn the_cloudformation_template_makes_a_table_that_works() {
     let template: Value = serde_json::from_str(CLOUDFORMATION).unwrap();
     let mut properties = template["Resources"]["LeaseTable"]["Properties"].clone();
     properties["TableName"] = "application".into();
@@ -119,8 +120,9 @@ async fn the_table_of_the_cloudformation_template_is_one_that_is_worked_with() {
     table.setup().await.unwrap();
 }
 
+/// The table of the Terraform resource is that of the CloudFormation template.
 #[test]
-fn the_table_of_the_terraform_resource_is_that_of_the_cloudformation_template() {
+fn terraform_and_cloudformation_make_the_same_table() {
     let template: Value = serde_json::from_str(CLOUDFORMATION).unwrap();
     let table = &template["Resources"]["LeaseTable"]["Properties"];
     // The arguments by the names of the blocks that they are in.

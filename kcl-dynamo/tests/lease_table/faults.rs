@@ -35,8 +35,9 @@ fn name<T: std::fmt::Debug>(answer: &Result<T, Error>) -> &'static str {
     }
 }
 
+/// Each failure of a write is said as what it is and no write is sent twice.
 #[tokio::test(start_paused = true)]
-async fn each_failure_of_a_write_is_said_as_what_it_is_and_no_write_is_sent_twice() {
+async fn each_failed_write_is_told_and_none_is_sent_twice() {
     let refused = Fault::Refused;
     for (fault, said, done) in [
         (refused(400, "ProvisionedThroughputExceededException", "slow down"), "throttled", false),
@@ -61,8 +62,9 @@ async fn each_failure_of_a_write_is_said_as_what_it_is_and_no_write_is_sent_twic
     }
 }
 
+/// A write that lands after its caller gave up is shown by the refusal of the next.
 #[tokio::test(start_paused = true)]
-async fn a_write_that_lands_after_its_caller_gave_up_is_shown_by_the_refusal_of_the_next() {
+async fn a_late_write_is_shown_by_the_refusal_of_the_next() {
     let (dynamo, table, row) = held().await;
     dynamo.fault("UpdateItem", Fault::DoneLate(Duration::from_secs(3)));
     let write = Write::renew(&row);
@@ -78,8 +80,9 @@ async fn a_write_that_lands_after_its_caller_gave_up_is_shown_by_the_refusal_of_
     }
 }
 
+/// Reads of one row are consistent, scans are as they are asked for, and the signal is cheap.
 #[tokio::test]
-async fn reads_of_one_row_are_consistent_and_looks_are_as_they_are_asked_for_and_the_signal_is_cheap() {
+async fn reads_are_as_consistent_as_they_are_asked_for() {
     let (dynamo, table, row) = held().await;
     let consistent = |what: &str| {
         let calls = dynamo.take_calls();
@@ -138,8 +141,9 @@ async fn a_creation_whose_answer_was_lost_shows_its_own_row() {
     }
 }
 
+/// Of the renewals that come due together, no more are sent than can be answered in time.
 #[tokio::test(start_paused = true)]
-async fn of_renewals_that_come_due_together_no_more_are_sent_than_are_answered_in_time() {
+async fn no_more_renewals_are_sent_than_are_answered_in_time() {
     let dynamo = Dynamo::new();
     let options = OpenOptions::new().clock(Arc::new(TimerClock::new()));
     let table = options.open_with_client(&dynamo.client(), "application").unwrap();

@@ -70,8 +70,9 @@ pub(super) async fn all(table: &DynamoLeaseTable) -> ScanPage {
     table.scan(None, Consistency::Strong).await.unwrap()
 }
 
+/// Every lease of a Java worker is read and every other row is told apart.
 #[tokio::test]
-async fn every_lease_of_a_java_worker_is_read_and_every_other_row_is_told_apart() {
+async fn java_leases_are_read_and_other_rows_told_apart() {
     for (golden, leases, kinds) in [
         (FRESH, 4, vec!["CLIENT_VERSION_MIGRATION", "LEADER", "WORKER_METRIC_STATS"]),
         (TWO_WORKERS, 8, vec!["CLIENT_VERSION_MIGRATION", "LEADER", "WORKER_METRIC_STATS", "WORKER_METRIC_STATS"]),
@@ -118,8 +119,9 @@ async fn a_lease_that_we_make_is_the_one_that_a_java_worker_makes() {
     }
 }
 
+/// Each write changes the attributes that the KCL changes and those of ours alone.
 #[tokio::test]
-async fn each_write_changes_the_attributes_that_the_kcl_changes_and_those_of_ours_alone() {
+async fn each_write_changes_the_kcls_attributes_and_ours_alone() {
     let item = items(TWO_WORKERS).into_iter().find(|item| item["leaseKey"]["S"] == "shardId-000000000002").unwrap();
     for (item, kcl) in [(item, true), (old_row(), false)] {
         let (dynamo, table) = table_with(std::slice::from_ref(&item)).await;
@@ -184,8 +186,9 @@ async fn each_write_changes_the_attributes_that_the_kcl_changes_and_those_of_our
     }
 }
 
+/// A lease of several streams has the attributes by which the KCL finds its stream.
 #[tokio::test]
-async fn a_lease_of_several_streams_has_the_attributes_by_which_the_kcl_finds_its_stream() {
+async fn a_lease_of_several_streams_names_its_stream_as_the_kcl() {
     let (dynamo, table) = table_with(&[]).await;
     let key = LeaseKey { stream: Some("123456789012:orders:1700000000".into()), shard: "shardId-000000000000".into() };
     let lease = Lease::new(key.clone(), Checkpoint::TrimHorizon).owned_by("rust-1".into(), "t".into());
@@ -204,8 +207,9 @@ async fn a_lease_of_several_streams_has_the_attributes_by_which_the_kcl_finds_it
     assert_eq!(raw(&dynamo, text)["shardId"], made["shardId"]);
 }
 
+/// A missing sub-sequence number is 0 and stands in no checkpoint's way.
 #[tokio::test]
-async fn a_missing_sub_sequence_number_is_0_and_stands_in_no_checkpoints_way() {
+async fn a_missing_sub_sequence_number_is_0() {
     let mut item = old_row();
     item.as_object_mut().unwrap().remove("checkpointSubSequenceNumber");
     item.as_object_mut().unwrap().remove("ownerSwitchesSinceCheckpoint");
@@ -219,8 +223,9 @@ async fn a_missing_sub_sequence_number_is_0_and_stands_in_no_checkpoints_way() {
     table.update(&row.key, &write).await.unwrap();
 }
 
+/// A broken lease hides no other and is named when it is asked for.
 #[tokio::test]
-async fn a_broken_lease_hides_no_other_and_is_named_when_it_is_asked_for() {
+async fn a_broken_lease_hides_no_other_and_is_named() {
     let mut broken = old_row();
     broken["checkpoint"] = json!({ "S": "somewhere" });
     let mut items = items(FRESH);
@@ -236,8 +241,9 @@ async fn a_broken_lease_hides_no_other_and_is_named_when_it_is_asked_for() {
     }
 }
 
+/// A row of another kind under the key of a lease is never written.
 #[tokio::test]
-async fn a_row_of_another_kind_under_the_key_of_a_lease_is_never_written() {
+async fn a_row_of_another_kind_under_a_lease_key_is_never_written() {
     let leader = items(FRESH).into_iter().find(|item| item["leaseKey"]["S"] == "Leader").unwrap();
     let (dynamo, table) = table_with(std::slice::from_ref(&leader)).await;
     let key = LeaseKey::single("Leader");

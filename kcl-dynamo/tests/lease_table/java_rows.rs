@@ -72,8 +72,9 @@ async fn each_row_is_written_as_the_java_worker_wrote_it() {
     }
 }
 
+/// A tenancy of ours leaves everything else in a row as the Java worker wrote it.
 #[tokio::test]
-async fn a_tenancy_of_ours_leaves_everything_else_in_a_row_as_the_java_worker_wrote_it() {
+async fn a_tenancy_of_ours_keeps_what_the_java_worker_wrote() {
     for golden in ALL {
         for item in leases(golden) {
             let (dynamo, table) = table_with(std::slice::from_ref(&item)).await;
@@ -94,8 +95,9 @@ async fn a_tenancy_of_ours_leaves_everything_else_in_a_row_as_the_java_worker_wr
     }
 }
 
+/// A checkpoint that a Java worker prepared is read with its state and ends with the next checkpoint.
 #[tokio::test]
-async fn a_checkpoint_that_a_java_worker_prepared_is_read_with_its_state_and_ends_with_the_next_checkpoint() {
+async fn a_checkpoint_prepared_by_a_java_worker_is_read() {
     for golden in ALL {
         let prepared: Vec<Value> = leases(golden).into_iter().filter(|item| item.get("pendingCheckpoint").is_some()).collect();
         assert!(!prepared.is_empty());
@@ -147,8 +149,9 @@ async fn ends_children_and_parents_are_read_as_java_workers_mean_them() {
     }
 }
 
+/// A hand-over that a Java leader began has both owners and a take of ours ends it.
 #[tokio::test]
-async fn a_hand_over_that_a_java_leader_began_has_both_owners_and_a_take_of_ours_ends_it() {
+async fn a_take_of_ours_ends_a_hand_over_that_a_java_leader_began() {
     for golden in [KCL_3, KCL_3_STREAMS] {
         let in_hand: Vec<Value> = leases(golden).into_iter().filter(|item| item.get("checkpointOwner").is_some()).collect();
         assert_eq!(in_hand.len(), 1);

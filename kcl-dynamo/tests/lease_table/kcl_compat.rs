@@ -120,8 +120,9 @@ async fn live(table: &DynamoLeaseTable) {
     table.change_signal().await.unwrap();
 }
 
+/// Where a KCL before 3.5 may read the table, no row beside leases is written.
 #[tokio::test]
-async fn where_a_kcl_before_3_5_may_read_no_row_beside_leases_is_written() {
+async fn where_an_old_kcl_may_read_only_leases_are_written() {
     let coordinator = |dynamo: &Dynamo| table_of(dynamo, "application-CoordinatorState", "key");
     let nothing = |_: &Dynamo| {};
     let twice = |version: &str| {
@@ -156,8 +157,9 @@ async fn where_a_kcl_before_3_5_may_read_no_row_beside_leases_is_written() {
     }
 }
 
+/// Where nobody else is, the rows of workers are those of the KCL with a mark of ours.
 #[tokio::test]
-async fn where_nobody_else_is_rows_of_workers_are_the_kcls_with_a_mark_of_ours() {
+async fn worker_rows_are_the_kcls_with_a_mark_of_ours() {
     for items in [Vec::new(), items(TWO_WORKERS)] {
         let dynamo = with(&items);
         let table = open(&dynamo, OpenOptions::new());
@@ -182,8 +184,9 @@ async fn where_nobody_else_is_rows_of_workers_are_the_kcls_with_a_mark_of_ours()
     }
 }
 
+/// A worker that leaves is gone for a leader of the KCL before its first lease is free.
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_leaves_is_gone_for_a_leader_of_the_kcl_before_its_first_lease_is_free() {
+async fn a_leaving_worker_is_gone_for_a_kcl_before_a_lease_is_free() {
     let dynamo = with(&[]);
     let table = open(&dynamo, OpenOptions::new().clock(Arc::new(TimerClock::new())));
     table.setup().await.unwrap();
@@ -208,8 +211,9 @@ async fn a_worker_that_leaves_is_gone_for_a_leader_of_the_kcl_before_its_first_l
     assert_eq!(rows(&dynamo).len(), 1);
 }
 
+/// The user's word that nobody is there counts more than old leases.
 #[tokio::test]
-async fn the_users_word_that_nobody_is_there_counts_more_than_old_leases() {
+async fn the_users_word_counts_more_than_old_leases() {
     let dynamo = with(&[old_lease()]);
     let table = open(&dynamo, OpenOptions::new().neighbours(Neighbours::Nobody));
     table.setup().await.unwrap();
@@ -219,8 +223,9 @@ async fn the_users_word_that_nobody_is_there_counts_more_than_old_leases() {
     assert!(kinds(&dynamo).contains(&"WORKER_METRIC_STATS".to_owned()));
 }
 
+/// A fleet that leads is a typed error at the start and nothing is written.
 #[tokio::test]
-async fn a_fleet_that_leads_is_a_typed_error_at_the_start_and_nothing_is_written() {
+async fn a_kcl_that_leads_is_a_typed_error_at_the_start() {
     let dynamo = with(&at_work(items(TWO_WORKERS)));
     let before = rows(&dynamo);
     let error = open(&dynamo, OpenOptions::new()).setup().await.unwrap_err();
@@ -283,8 +288,9 @@ async fn a_leader_whose_clock_is_wrong_is_known_by_its_row_that_moves() {
     }
 }
 
+/// A fleet of a KCL before 3.5 that leads is found in its own tables.
 #[tokio::test]
-async fn a_fleet_of_a_kcl_before_3_5_that_leads_is_found_in_its_own_tables() {
+async fn a_leading_kcl_before_3_5_is_found_in_its_own_tables() {
     let dynamo = with(&[old_lease()]);
     table_of(&dynamo, "application-CoordinatorState", "key");
     table_of(&dynamo, "application-WorkerMetricStats", "wid");
@@ -296,8 +302,9 @@ async fn a_fleet_of_a_kcl_before_3_5_that_leads_is_found_in_its_own_tables() {
     assert!(error.to_string().contains("`java-1`"), "{error}");
 }
 
+/// A KCL before 3.5 that goes over to 3x while we run is found in its own tables.
 #[tokio::test(start_paused = true)]
-async fn a_kcl_before_3_5_that_goes_over_to_3x_while_we_run_is_found_in_its_own_tables() {
+async fn an_old_kcl_that_goes_over_to_3x_is_found_in_its_own_tables() {
     let dynamo = with(&[old_lease()]);
     let clock = TimerClock::new();
     let table = open(&dynamo, OpenOptions::new().clock(Arc::new(clock)));
@@ -398,8 +405,9 @@ async fn while_java_workers_may_share_the_leases_there_is_no_signal() {
     assert!(dynamo.take_calls().is_empty());
 }
 
+/// When a fleet begins to lead while we run, nothing more is taken, and what is held goes on.
 #[tokio::test]
-async fn when_a_fleet_begins_to_lead_while_we_run_nothing_more_is_taken_and_what_is_held_goes_on() {
+async fn nothing_more_is_taken_once_a_kcl_begins_to_lead() {
     for by_metrics in [true, false] {
         let dynamo = with(&[leader("a")]);
         let table = open(&dynamo, OpenOptions::new());

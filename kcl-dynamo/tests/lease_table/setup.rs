@@ -126,8 +126,9 @@ async fn recovery_is_turned_on_as_soon_as_the_new_table_allows_it() {
     assert_eq!(asked[0].body["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], true);
 }
 
+/// A right that is missing is named at the start and nothing is written.
 #[tokio::test]
-async fn a_right_that_is_missing_is_named_at_the_start_and_nothing_is_written() {
+async fn a_missing_right_is_named_at_the_start() {
     for action in ["DescribeTable", "CreateTable", "Scan", "GetItem", "PutItem", "UpdateItem", "DeleteItem"] {
         let dynamo = Dynamo::new();
         let words =

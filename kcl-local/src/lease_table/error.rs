@@ -192,8 +192,9 @@ mod tests {
         Arc::new(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None))
     }
 
+    /// What may pass is told from what cannot work, and from what may have happened.
     #[test]
-    fn what_may_pass_is_told_from_what_cannot_work_and_from_what_may_have_happened() {
+    fn transient_fatal_and_unknown_errors_are_told_apart() {
         let path = Path::new("leases.sqlite");
         let rows = [
             ("busy", ffi::SQLITE_BUSY, "Throttled", "Throttled"),

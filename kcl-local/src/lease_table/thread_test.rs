@@ -25,8 +25,9 @@ async fn put(owner: &Owner, id: i64) -> Answer<()> {
     owner.write(insert).await
 }
 
+/// On a full disk, what was acknowledged is there and nothing else.
 #[tokio::test]
-async fn on_a_full_disk_what_was_acknowledged_is_there_and_nothing_else() {
+async fn a_full_disk_keeps_what_was_acknowledged_and_no_more() {
     let folder = tempdir().expect("a folder");
     let owner = owner_with_room_for(40, folder.path().join("leases.sqlite")).await;
     put(&owner, -1).await.expect("there is room");

@@ -96,8 +96,9 @@ mod tests {
 
     const APART: Duration = Duration::from_secs(5);
 
+    /// The second subscription is refused until five seconds have passed.
     #[test]
-    fn the_second_subscription_is_refused_until_five_seconds_have_passed() {
+    fn a_second_subscription_is_refused_for_five_seconds() {
         let all = Subscriptions::new(APART, Duration::ZERO);
         let first = all.begin("c", "0", 10_000).expect("the first");
         assert_eq!(all.begin("c", "0", 14_999).err(), Some(Refused::InUse));
@@ -125,8 +126,9 @@ mod tests {
         assert!(all.begin("c", "0", 2).is_ok(), "a consumer of that ARN is a new one");
     }
 
+    /// A call within a second of another is too many whatever came of that.
     #[test]
-    fn a_call_within_a_second_of_another_is_too_many_whatever_came_of_that() {
+    fn a_call_within_a_second_of_another_is_too_many() {
         let all = Subscriptions::new(APART, Duration::from_secs(1));
         let _first = all.begin("c", "0", 10_000).expect("the first");
         let refused = [10_999, 11_000, 11_999, 12_000].map(|at| all.begin("c", "0", at).expect_err("it is too early"));

@@ -97,8 +97,9 @@ async fn a_newer_schema_is_refused_and_untouched() {
     assert_refused_and_untouched(&path, &words).await;
 }
 
+/// A file that became another program's after it was opened is not set up.
 #[tokio::test]
-async fn a_file_that_became_another_programs_after_it_was_opened_is_not_set_up() {
+async fn a_file_that_became_another_programs_is_not_set_up() {
     let folder = tempdir().expect("a folder");
     let path = folder.path().join("leases.sqlite");
     let table = SqliteLeaseTable::open(&path, "application").await.expect("open");
@@ -110,8 +111,9 @@ async fn a_file_that_became_another_programs_after_it_was_opened_is_not_set_up()
     assert!(bytes(folder.path()) == before);
 }
 
+/// A path that cannot be a lease table is refused with the reason.
 #[tokio::test]
-async fn a_path_that_cannot_be_a_lease_table_is_refused_with_the_reason() {
+async fn a_path_that_cannot_be_a_table_is_refused_with_a_reason() {
     let folder = tempdir().expect("a folder");
     let missing = folder.path().join("missing").join("leases.sqlite");
     let error = SqliteLeaseTable::open(&missing, "a").await.expect_err("no folder");
@@ -185,9 +187,10 @@ async fn assert_ended(table: &SqliteLeaseTable, words: &[&str]) {
     }
 }
 
+/// A file that is removed or replaced under a worker is not used any longer.
 #[cfg(unix)]
 #[tokio::test]
-async fn a_file_that_is_removed_or_replaced_under_a_worker_is_not_used_on() {
+async fn a_file_that_is_removed_or_replaced_is_not_used_on() {
     let folder = tempdir().expect("a folder");
     let path = folder.path().join("leases.sqlite");
     let table = ready(&path, "application").await;

@@ -108,8 +108,9 @@ fn spread(round: u64, below: u64) -> u64 {
     round.wrapping_mul(0x9E37_79B9_7F4A_7C15) % below
 }
 
+/// A process killed at any instant loses nothing that was acknowledged.
 #[tokio::test]
-async fn a_process_killed_at_any_instant_loses_nothing_that_was_acknowledged() {
+async fn a_killed_process_loses_nothing_that_was_acknowledged() {
     let folder = tempdir().expect("a folder");
     let path = folder.path().join("leases.sqlite");
     ready(&path).await.create(&at(0)).await.expect("create");
@@ -136,8 +137,9 @@ async fn a_process_killed_at_any_instant_loses_nothing_that_was_acknowledged() {
     assert!(acknowledged >= 20, "the children wrote next to nothing");
 }
 
+/// A process killed while it makes the file leaves one that can be opened.
 #[tokio::test]
-async fn a_process_killed_while_it_makes_the_file_leaves_one_that_can_be_opened() {
+async fn a_process_killed_at_set_up_leaves_a_file_that_opens() {
     for round in 0..20 {
         let folder = tempdir().expect("a folder");
         let path = folder.path().join("leases.sqlite");

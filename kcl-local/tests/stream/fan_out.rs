@@ -57,8 +57,9 @@ async fn records_arrive_as_they_are_put() {
     }
 }
 
+/// A reader that goes on after the continuation misses and repeats nothing.
 #[tokio::test]
-async fn a_reader_that_goes_on_after_the_continuation_misses_and_repeats_nothing() {
+async fn a_reader_goes_on_after_the_continuation_without_a_gap() {
     let stream = LocalStream::builder().resubscribe_after(Duration::ZERO).start().await.expect("starts");
     let client = client(&stream);
     create(&client, "s", 1).await;
@@ -169,8 +170,9 @@ async fn an_unknown_consumer_is_refused() {
     assert!(error.into_service_error().is_resource_not_found_exception());
 }
 
+/// A second subscription within five seconds is refused and the first goes on.
 #[tokio::test]
-async fn a_second_subscription_within_five_seconds_is_refused_and_the_first_goes_on() {
+async fn a_refused_second_subscription_leaves_the_first_alone() {
     let stream = LocalStream::start().await.expect("starts");
     let client = client(&stream);
     create(&client, "s", 2).await;

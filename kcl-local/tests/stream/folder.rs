@@ -61,8 +61,9 @@ async fn what_was_acknowledged_survives_a_server_that_was_dropped() {
     assert_eq!(texts(&read(&after, &iterator(&after, "s", &id(0), TrimHorizon).await).await), ["one"]);
 }
 
+/// A deleted stream is gone and a new one of its name begins empty.
 #[tokio::test]
-async fn a_deleted_stream_is_gone_and_a_new_one_of_its_name_begins_empty() {
+async fn a_stream_made_again_after_its_deletion_begins_empty() {
     let folder = tempfile::tempdir().expect("a folder");
     let stream = start(folder.path()).await;
     let before = client(&stream);

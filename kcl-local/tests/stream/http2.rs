@@ -37,14 +37,16 @@ async fn one_connection_carries_256_subscriptions() {
     a_record_of_each_shard(&stream, 1).await;
 }
 
+/// Several connections carry 256 subscriptions below the limit of each.
 #[tokio::test]
-async fn several_connections_carry_256_subscriptions_below_the_limit_of_each() {
+async fn several_connections_carry_256_subscriptions() {
     let stream = LocalStream::builder().max_concurrent_streams(100).start().await.expect("starts");
     a_record_of_each_shard(&stream, 3).await;
 }
 
+/// A subscription beyond the limit of a connection waits for another to end.
 #[tokio::test]
-async fn a_subscription_beyond_the_limit_of_a_connection_waits_for_another_to_end() {
+async fn a_subscription_beyond_the_limit_waits_for_another_to_end() {
     let stream = LocalStream::builder().max_concurrent_streams(2).start().await.expect("starts");
     let client = client(&stream);
     create(&client, "s", 3).await;
@@ -89,8 +91,9 @@ async fn a_stopped_server_ends_its_connections() {
     drop(idle);
 }
 
+/// A server without HTTP/2 closes what begins with it and answers HTTP/1.
 #[tokio::test]
-async fn a_server_without_http_2_closes_what_begins_with_it_and_answers_http_1() {
+async fn a_server_without_http_2_answers_http_1_alone() {
     let stream = LocalStream::builder().http2(false).start().await.expect("starts");
     let mut connection = tokio::net::TcpStream::connect(stream.address()).await.expect("connects");
     connection.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.expect("sends");
@@ -192,8 +195,9 @@ mod tls {
         assert_eq!(connection.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
     }
 
+    /// A client without TLS or trust is turned away and others are served.
     #[tokio::test]
-    async fn a_client_without_tls_or_trust_is_turned_away_and_others_are_served() {
+    async fn a_client_without_tls_or_trust_is_turned_away() {
         let stream = started().await;
         let mut plain = tokio::net::TcpStream::connect(stream.address()).await.expect("connects");
         plain.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("sends");

@@ -10,8 +10,9 @@ use aws_sdk_kinesis::types::ShardIteratorType::TrimHorizon;
 use aws_sdk_kinesis::types::{PutRecordsRequestEntry, StartingPosition};
 use kcl_local::stream::LocalStream;
 
+/// The sixth read within a second is refused and a later one not.
 #[tokio::test]
-async fn the_sixth_read_within_a_second_is_refused_and_a_later_one_not() {
+async fn the_sixth_read_within_a_second_is_refused() {
     let stream = LocalStream::builder().read_limits(true).start().await.expect("starts");
     let client = client(&stream);
     create(&client, "s", 2).await;

@@ -7,8 +7,9 @@ use aws_sdk_kinesis::primitives::DateTime;
 use aws_sdk_kinesis::types::ShardIteratorType::{AfterSequenceNumber, AtSequenceNumber, Latest, TrimHorizon};
 use kcl_local::stream::LocalStream;
 
+/// At the end of a split shard come its children and no next iterator.
 #[tokio::test]
-async fn at_the_end_of_a_split_shard_come_its_children_and_no_next_iterator() {
+async fn a_split_shard_ends_with_its_children_and_no_iterator() {
     let stream = LocalStream::start().await.expect("starts");
     let client = client(&stream);
     create(&client, "s", 1).await;
@@ -27,8 +28,9 @@ async fn at_the_end_of_a_split_shard_come_its_children_and_no_next_iterator() {
     assert!(children.iter().all(|child| child.parent_shards == [id(0)] && child.hash_key_range.is_some()));
 }
 
+/// At the end of a merged shard comes the child with both parents.
 #[tokio::test]
-async fn at_the_end_of_a_merged_shard_comes_the_child_with_both_parents() {
+async fn a_merged_shard_ends_with_the_child_of_both_parents() {
     let stream = LocalStream::start().await.expect("starts");
     let client = client(&stream);
     create(&client, "s", 2).await;
@@ -42,8 +44,9 @@ async fn at_the_end_of_a_merged_shard_comes_the_child_with_both_parents() {
     }
 }
 
+/// Millis behind latest is the age of what was read and zero at the tip.
 #[tokio::test]
-async fn millis_behind_latest_is_the_age_of_what_was_read_and_zero_at_the_tip() {
+async fn millis_behind_latest_is_the_age_of_what_was_read() {
     let stream = LocalStream::start().await.expect("starts");
     let client = client(&stream);
     create(&client, "s", 1).await;
@@ -110,8 +113,9 @@ async fn every_start_finds_its_record() {
     assert_eq!(texts(&read(&client, &latest).await), ["four"]);
 }
 
+/// A start at a time finds the first record of that millisecond or later.
 #[tokio::test]
-async fn a_start_at_a_time_finds_the_first_record_of_that_millisecond_or_later() {
+async fn a_start_at_a_time_finds_the_first_record_from_then_on() {
     let stream = LocalStream::start().await.expect("starts");
     let client = client(&stream);
     create(&client, "s", 1).await;

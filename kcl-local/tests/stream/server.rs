@@ -32,8 +32,9 @@ async fn http_2_with_prior_knowledge_is_answered_at_the_same_port() {
     assert_eq!(frame[3], 4, "the server's first frame is SETTINGS");
 }
 
+/// A put of eight mebibytes is taken and one beyond the service is not.
 #[tokio::test]
-async fn a_put_of_eight_mebibytes_is_taken_and_one_beyond_the_service_is_not() {
+async fn a_put_is_taken_up_to_the_limit_of_the_service() {
     let stream = LocalStream::start().await.expect("starts");
     let client = client(&stream);
     create(&client, "s", 1).await;
@@ -106,8 +107,9 @@ fn a_server_works_outside_the_runtime_that_started_it() {
     });
 }
 
+/// A listing of streams goes on with its token and ends without one.
 #[tokio::test]
-async fn a_listing_of_streams_goes_on_with_its_token_and_ends_without_one() {
+async fn a_listing_of_streams_goes_on_while_it_has_a_token() {
     let stream = LocalStream::start().await.expect("starts");
     let client = client(&stream);
     for name in ["a", "b", "c"] {

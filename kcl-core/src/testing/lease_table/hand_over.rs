@@ -13,7 +13,7 @@ pub async fn a_request_needs_owner_token_no_other_request_and_no_end(fixture: &d
 }
 
 /// A request to an owner without a token (other software) needs that there still is none.
-pub async fn a_request_to_an_owner_without_a_token_needs_that_there_is_none(fixture: &dyn TableFixture) {
+pub async fn a_request_to_an_owner_without_a_token_needs_its_absence(fixture: &dyn TableFixture) {
     let row = Lease { token: None, ..held() };
     let after = Lease { token: None, ..asked_for() };
     check_write(fixture, &Write::request(&row, other(), owner()), &row, &after).await;

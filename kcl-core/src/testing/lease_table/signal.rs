@@ -40,7 +40,7 @@ pub async fn the_signal_changes_with_the_announcements_of_others(fixture: &dyn T
 }
 
 /// Workers that share a handle hear of each other too.
-pub async fn the_signal_changes_with_announcements_through_the_same_handle(fixture: &dyn TableFixture) {
+pub async fn the_signal_changes_with_own_announcements(fixture: &dyn TableFixture) {
     let (table, _) = two(fixture).await;
     assert_announced(&table, &table, &leases(&[held().key])).await;
     assert_announced(&table, &table, &leases(&[held().key])).await;

@@ -76,7 +76,7 @@ macro_rules! __lease_table_points {
             a_release_ends_a_pending_hand_over
             a_release_stores_the_last_checkpoint
             a_request_needs_owner_token_no_other_request_and_no_end
-            a_request_to_an_owner_without_a_token_needs_that_there_is_none
+            a_request_to_an_owner_without_a_token_needs_its_absence
             a_request_does_not_need_the_counter
             a_withdrawal_needs_both_owners_and_the_token
             a_passing_on_needs_counter_token_both_owners_and_checkpoint
@@ -119,7 +119,7 @@ macro_rules! __lease_table_points {
             a_worker_row_is_deleted_only_as_seen
             workers_and_leases_are_kept_apart
             the_signal_changes_with_the_announcements_of_others
-            the_signal_changes_with_announcements_through_the_same_handle
+            the_signal_changes_with_own_announcements
             the_hints_reach_back_over_several_announcements
             the_hints_reach_back_to_before_the_first_announcement
             announcements_at_the_same_time_are_all_heard

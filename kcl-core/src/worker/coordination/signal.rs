@@ -80,7 +80,8 @@ pub(super) async fn listen(context: Arc<Context>, mut seen: Option<String>, hear
         let news = match context.settler.read(context.settler.table.change_signal()).await {
             Ok(Some(signal)) if seen.as_ref() != Some(&signal.value) => {
                 let changed = seen.as_ref().and_then(|seen| signal.since(seen));
-                let news = changed.map_or(ChangeNotice::Something, |changed| ChangeNotice::These(changed.into_iter().cloned().collect()));
+                let news = changed
+                    .map_or(ChangeNotice::Something, |changed| ChangeNotice::These(changed.into_iter().cloned().collect()));
                 seen = Some(signal.value);
                 news
             }

@@ -130,8 +130,9 @@ mod tests {
         assert_eq!(selected(&Filter::AtTrimHorizon, 1_500_000), [1, 2, 3]);
     }
 
+    /// A moment within the second of a reshard shows the parent whose records may follow it.
     #[test]
-    fn a_moment_within_the_second_of_a_reshard_shows_the_parent_whose_records_may_follow_it() {
+    fn a_moment_in_the_second_of_a_reshard_shows_the_parent() {
         for at_ms in [1_000_000, 1_000_998] {
             assert_eq!(selected(&Filter::AtTimestamp(at_ms), 0), [0, 1]);
             assert_eq!(selected(&Filter::FromTimestamp(at_ms), 0), [0, 1, 2, 3, 4]);
@@ -144,8 +145,9 @@ mod tests {
         assert_eq!(selected(&Filter::AtTimestamp(1), 1_500_000), [1, 2, 3]);
     }
 
+    /// From a moment on every shard that was open then or later is shown.
     #[test]
-    fn from_a_moment_on_every_shard_that_was_open_then_or_later_is_shown() {
+    fn every_shard_open_at_a_moment_or_later_is_shown() {
         assert_eq!(selected(&Filter::FromTimestamp(1_000_000), 0), [0, 1, 2, 3, 4]);
         assert_eq!(selected(&Filter::FromTimestamp(1_001_000), 0), [1, 2, 3, 4]);
         assert_eq!(selected(&Filter::All, 0), [0, 1, 2, 3, 4]);

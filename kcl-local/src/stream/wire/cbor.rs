@@ -175,8 +175,9 @@ mod tests {
         assert_eq!(written(&json!({ "Timestamp": 1_700_000_000.123 })), expected);
     }
 
+    /// A time is read as the SDK for Java writes it and as seconds otherwise.
     #[test]
-    fn a_time_is_read_as_the_sdk_for_java_writes_it_and_as_seconds_otherwise() {
+    fn a_time_is_read_as_the_java_sdk_writes_it_or_as_seconds() {
         let tagged = |inner| to_json(Cbor::Tag(EPOCH, Box::new(inner)));
         assert_eq!(tagged(Cbor::Integer(1_500.into())), json!(1.5));
         assert_eq!(tagged(Cbor::Float(1.5)), json!(1.5));
