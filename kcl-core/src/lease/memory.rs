@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn the_signal_is_worth_reading_ten_times_a_second() {
         let table = MemoryLeaseTable::new();
-        assert_eq!(table.beacon_interval(), Duration::from_millis(100));
-        assert_eq!(LeaseTable::beacon_interval(&Arc::new(table)), Duration::from_millis(100));
+        assert_eq!(table.change_signal_interval(), Duration::from_millis(100));
+        assert_eq!(LeaseTable::change_signal_interval(&Arc::new(table)), Duration::from_millis(100));
     }
 }

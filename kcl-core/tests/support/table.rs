@@ -100,7 +100,7 @@ impl UnrulyTable {
     }
 
     /// How often workers that start from now on read the change signal.
-    pub(crate) fn set_beacon_interval(&self, every: Duration) {
+    pub(crate) fn set_signal_interval(&self, every: Duration) {
         locked(&self.state).change_signal_interval = Some(every);
     }
 

@@ -406,7 +406,7 @@ async fn time_to_share(shards: u32, later: Duration) -> Duration {
     let stream = MemoryStream::new("orders", shards);
     let table = UnrulyTable::new();
     // As on DynamoDB: everything is announced before anybody reads the signal again.
-    table.set_beacon_interval(Duration::from_millis(500));
+    table.set_signal_interval(Duration::from_millis(500));
     let begun = tokio::time::Instant::now();
     let first = on_paused_time(Fleet::new(&stream, &table), "first");
     tokio::time::sleep(later).await;

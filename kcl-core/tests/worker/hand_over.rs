@@ -265,7 +265,7 @@ async fn a_row_read_before_its_hand_over_is_no_sign_of_a_duplicate_id() {
     world.put(80);
     // What a worker reads of a row is 200 ms old, and it reads all the time.
     world.table.set_slow_reads(Duration::from_millis(200));
-    world.table.set_beacon_interval(Duration::from_millis(20));
+    world.table.set_signal_interval(Duration::from_millis(20));
     let first = world.start("first", Script::default(), |builder| builder);
     wait_for(&world.table, "the first worker", |rows| count(rows, "first") == 8).await;
     let table = world.table.rows.clone();
