@@ -40,7 +40,7 @@ impl Announcer {
                 Err(Refused::Failed(error)) => return Err(error),
             }
         }
-        // Nobody is kept waiting for longer. Who saw an earlier value does not find it any more, and looks at everything.
+        // Nobody is kept waiting for longer. Who saw an earlier value does not find it any more, and scans.
         match self.write(calls, ChangeSignal::new(""), changed, |_| None).await {
             Ok(()) => Ok(()),
             Err(Refused::Failed(error)) => Err(error),

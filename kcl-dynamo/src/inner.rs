@@ -19,8 +19,8 @@ use crate::kcl_compat::{
 use crate::refusal::worker_refusal;
 use crate::setup::{Neighbours, Settings};
 
-/// How often everything is looked at where there is no signal: a fifth of the KCL's failover time.
-pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How often a scan is asked for while a leader of the KCL may have come: a fifth of the KCL's failover time.
+pub(crate) const SCAN_EVERY: Duration = Duration::from_secs(2);
 
 /// How long the row of a KCL's leader stands still at most while it lives: its heartbeat of 30 s, and time for a slow one.
 pub(crate) const LEADER_LIVES: Duration = Duration::from_secs(36);
@@ -173,7 +173,7 @@ impl Inner {
         }
     }
 
-    /// Reads the row of the KCL's leader, if all rows were not looked at for a while.
+    /// Reads the row of the KCL's leader, if there was no scan for a while.
     pub(crate) async fn look_for_a_leader(&self) {
         let clock = &self.settings.clock;
         if self.settings.neighbours == Neighbours::Nobody || !self.probe.is_due(clock.now()) {
@@ -201,7 +201,7 @@ impl Inner {
             "a leader of the Java KCL may be at work: its row is watched for {LEADER_LIVES:?}"
         );
         while evidence.leader == before && clock.now() < until {
-            clock.sleep_until(clock.now() + LOOK_EVERY).await;
+            clock.sleep_until(clock.now() + SCAN_EVERY).await;
             evidence.leader = self.leader(true).await?;
         }
         Ok(())

@@ -33,7 +33,7 @@
 //! - **At most 64 writes of owners and 16 of others are on the way at once.** A worker of thousands of leases whose renewals come due
 //!   together sends them as they are answered, not all into a table that then answers none in time. What has waited for a quarter of
 //!   the limit of a call is answered with `Throttled`, and has not been sent.
-//! - **Reads of one row are consistent**, except of the change signal, which is read anew in half a second anyway. A look at all rows is
+//! - **Reads of one row are consistent**, except of the change signal, which is read anew in half a second anyway. A scan is
 //!   as it is asked for.
 //! - **What is not known is left alone**: attributes and rows of others survive every write. A lease that cannot
 //!   be read hides no other: its shard is not read, and the worker says so, until the row is repaired.
@@ -88,25 +88,25 @@
 //! | a lease with progress: its renewals take the checkpoint along | 1,080; more if [`checkpoint_every`](kcl_core::worker::Settings::checkpoint_every) is below 3.3 s | |
 //! | a worker's heartbeat, each 3.3 s | 1,080 | |
 //! | a worker's reading of the change signal, each 0.5 s | | 3,600 |
-//! | a worker's looks at all rows, each 2 s (each 30 s where it holds everything and nobody else is there) | | 1,800 x ⌈B / 4096⌉ / 2 |
-//! | the comparison of the rows with the shards, each 60 s, by one worker of the application: a consistent look | | 60 x ⌈B / 4096⌉ |
-//! | where it looks each 30 s, its reading of the row of the KCL's leader, each 5 s | | 360 |
+//! | a worker's scans, each 2 s (each 30 s where it holds everything and nobody else is there) | | 1,800 x ⌈B / 4096⌉ / 2 |
+//! | the comparison of the rows with the shards, each 60 s, by one worker of the application: a consistent scan | | 60 x ⌈B / 4096⌉ |
+//! | where it scans each 30 s, its reading of the row of the KCL's leader, each 5 s | | 360 |
 //! | an announcement: somebody came, goes, asks, hands over | 1 to 4 each | 1 a worker and lease that is named |
 //!
 //! So 64 idle leases cost one worker 1,170 write units a minute and 8 workers 1,440 read units a minute. A start costs 3 write units and
-//! one consistent look.
+//! one consistent scan.
 //!
 //! # Beside Java workers
 //!
-//! What a table shows of Java workers is read at [`setup`](kcl_core::lease::LeaseTable::setup) and with every look;
-//! [`DynamoLeaseTable::coexistence`] tells what came of it. Where looks are seldom, the row `Leader` is read between them, and all rows are
-//! looked at once it comes or changes. The tables of a KCL from 3.0 to 3.4 are read each 30 s while one may live.
+//! What a table shows of Java workers is read at [`setup`](kcl_core::lease::LeaseTable::setup) and with every scan;
+//! [`DynamoLeaseTable::coexistence`] tells what came of it. Where scans are seldom, the row `Leader` is read between them, and the table is
+//! scanned once it comes or changes. The tables of a KCL from 3.0 to 3.4 are read each 30 s while one may live.
 //!
 //! | the table shows | [`Coexistence`] | what follows |
 //! |---|---|---|
 //! | no trace of a KCL, or of one from 3.5 in its default mode that has stopped | `Exclusive` | rows of workers and the change signal are written |
-//! | a lease without `entityType`, `Migration3.0` at `CLIENT_VERSION_UPGRADE_FROM_2X` or `CLIENT_VERSION_2X`, or the tables `APPLICATION-CoordinatorState` of a KCL from 3.0 to 3.4 | `LeasesOnly` | leases alone are written: a KCL before 3.5 fails on every other row, and one that waits to change to 3.x waits as long as an owner of a lease has no row of metrics. Changes are found by looking, each 2 s |
-//! | `Migration3.0` at `CLIENT_VERSION_3X` or `CLIENT_VERSION_3X_WITH_ROLLBACK` and metrics of somebody else that are younger than 60 s, or a row `Leader` that changes between two looks | `KclLeads` | at the start an error with [`KclIsLeading`] as its source and nothing written, or a wait ([`OpenOptions::wait_for_kcl`]). While running: a warning in the log and [`Event::LeasesLedByOthers`](kcl_core::worker::Event::LeasesLedByOthers), no lease is taken, claimed or asked for any more (such a write is answered with `Throttled`), what is held is kept and handed over when the leader asks, our rows beside leases are removed with the next heartbeat |
+//! | a lease without `entityType`, `Migration3.0` at `CLIENT_VERSION_UPGRADE_FROM_2X` or `CLIENT_VERSION_2X`, or the tables `APPLICATION-CoordinatorState` of a KCL from 3.0 to 3.4 | `LeasesOnly` | leases alone are written: a KCL before 3.5 fails on every other row, and one that waits to change to 3.x waits as long as an owner of a lease has no row of metrics. Changes are found by scans, each 2 s |
+//! | `Migration3.0` at `CLIENT_VERSION_3X` or `CLIENT_VERSION_3X_WITH_ROLLBACK` and metrics of somebody else that are younger than 60 s, or a row `Leader` that changes between two scans | `KclLeads` | at the start an error with [`KclIsLeading`] as its source and nothing written, or a wait ([`OpenOptions::wait_for_kcl`]). While running: a warning in the log and [`Event::LeasesLedByOthers`](kcl_core::worker::Event::LeasesLedByOthers), no lease is taken, claimed or asked for any more (such a write is answered with `Throttled`), what is held is kept and handed over when the leader asks, our rows beside leases are removed with the next heartbeat |
 //!
 //! Metrics are judged by the clock of this machine. Where they are older than 60 s, but not than an hour, and there is a row `Leader`, that
 //! row is watched at the start for 36 s: one that lives changes it each 30 s, whatever its clock says.

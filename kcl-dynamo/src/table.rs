@@ -9,7 +9,7 @@ use kcl_core::lease::{
 use kcl_core::model::{Lease, LeaseKey, WorkerId};
 
 use crate::expression::{Parts, absent, edited, expected};
-use crate::inner::{Inner, LOOK_EVERY};
+use crate::inner::{Inner, SCAN_EVERY};
 use crate::item::attribute::{ENTITY_TYPE, INCARNATION, KIND_SIGNAL, KIND_WORKER, LEASE_KEY, SUPPORT};
 use crate::item::{Item, Reader, Row, SIGNAL_KEY, key_value, lease_item, text, worker_key};
 use crate::kcl_compat::Coexistence;
@@ -67,7 +67,7 @@ impl DynamoLeaseTable {
         &self.inner.calls.table
     }
 
-    /// How this fleet stands to Java workers, as the last look at all rows has shown it.
+    /// How this fleet stands to Java workers, as the last scan has shown it.
     #[must_use]
     pub fn coexistence(&self) -> Coexistence {
         self.inner.watch.coexistence()
@@ -235,7 +235,7 @@ impl LeaseTable for DynamoLeaseTable {
         self.inner.look_for_a_leader().await;
         if self.inner.probe.is_alarmed(clock.now()) {
             // A value that is another one from time to time asks for a scan.
-            let turn = clock.now().since_origin().as_millis() / LOOK_EVERY.as_millis();
+            let turn = clock.now().since_origin().as_millis() / SCAN_EVERY.as_millis();
             signal.value.push_str(&format!(", look {turn}"));
         }
         Ok(Some(signal))

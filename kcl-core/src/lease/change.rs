@@ -87,7 +87,7 @@ pub enum Change {
         /// The new tenancy.
         token: Token,
     },
-    /// A sign of life.
+    /// A heartbeat.
     Renew,
     /// Progress; removes what was prepared.
     Checkpoint {

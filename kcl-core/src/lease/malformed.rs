@@ -30,7 +30,7 @@ impl fmt::Display for RowKey {
 
 /// A row that should be a lease, a worker or the change signal and cannot be read as one: somebody has edited it.
 ///
-/// Nobody makes it anew, deletes it or takes it. It is read again with every look at the table, so that it counts again as soon as an
+/// Nobody makes it anew, deletes it or takes it. It is read again with every scan of the table, so that it counts again as soon as an
 /// operator has repaired it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the attribute `{attribute}` of {row} {}: expected {allowed}", held(self.found.as_deref()))]

@@ -12,7 +12,7 @@ pub struct WorkerRow {
     pub worker: WorkerId,
     /// The process behind the name: a restart has another one.
     pub incarnation: Token,
-    /// Grows with every sign of life.
+    /// Grows with every heartbeat.
     pub counter: u64,
     /// The failover time that this worker works with: others judge it by the longer of theirs and this.
     pub failover: Duration,
@@ -29,7 +29,7 @@ impl WorkerRow {
         Self { worker, incarnation, counter: 1, failover, leaving: false, audits: 0 }
     }
 
-    /// The next sign of life.
+    /// The next heartbeat.
     #[must_use]
     pub fn next(&self) -> Self {
         Self { counter: self.counter + 1, ..self.clone() }

@@ -113,7 +113,7 @@ impl Write {
         }
     }
 
-    /// A sign of life.
+    /// A heartbeat.
     #[must_use]
     pub fn renew(held: &Lease) -> Self {
         Self { expect: tenancy(held), change: Change::Renew }

@@ -43,7 +43,7 @@ const LED_VERSIONS: [&str; 2] = ["CLIENT_VERSION_3X", "CLIENT_VERSION_3X_WITH_RO
 const FRESH_SECONDS: i64 = 60;
 
 /// Judges the rows of a table at this time (seconds since 1970). `leader_before` is the version of the row `Leader` that an
-/// earlier look has seen. With [`Coexistence::KclLeads`] comes what showed it.
+/// earlier scan has seen. With [`Coexistence::KclLeads`] comes what showed it.
 pub(crate) fn judge(evidence: &Evidence, now: i64, leader_before: Option<&str>) -> (Coexistence, String) {
     let version = evidence.client_version.as_deref().unwrap_or("");
     let is_3x = LED_VERSIONS.contains(&version);

@@ -3,13 +3,13 @@ use std::time::Duration;
 
 use kcl_core::model::Moment;
 
-/// How often the row of the KCL's leader is read where all rows are looked at seldom.
+/// How often the row of the KCL's leader is read where scans are seldom.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
-/// For how long all rows are looked at often once a leader is there that was not before: its worker's metrics come within seconds, and
+/// For how long scans are frequent once a leader is there that was not before: its worker's metrics come within seconds, and
 /// its next heartbeat after 30 s.
 const ALARM: Duration = Duration::from_secs(60);
 
-/// Watches for a leader of the KCL between two looks at all rows: a worker that is alone and holds every lease looks each 30 s, and a
+/// Watches for a leader of the KCL between two scans: a worker that is alone and holds every lease scans each 30 s, and a
 /// leader that has begun to give leases away is to be known sooner.
 #[derive(Debug, Default)]
 pub(crate) struct Probe {
@@ -18,7 +18,7 @@ pub(crate) struct Probe {
 
 #[derive(Debug, Default)]
 struct State {
-    /// When the last look at all rows ended, or the last reading of the row was begun.
+    /// When the last scan ended, or the last reading of the row was begun.
     read: Option<Moment>,
     /// Its version when it was seen last.
     version: Option<String>,
@@ -62,7 +62,7 @@ impl Probe {
         self.lock().see(version, at);
     }
 
-    /// Whether all rows are to be looked at often.
+    /// Whether scans are to be frequent.
     pub(crate) fn is_alarmed(&self, now: Moment) -> bool {
         self.lock().alarmed.is_some_and(|alarmed| now.since(alarmed) < ALARM)
     }
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn the_row_is_read_where_looks_are_seldom() {
         let probe = Probe::default();
-        assert!(!probe.is_due(at(0)), "before the first look nothing is known");
+        assert!(!probe.is_due(at(0)), "before the first scan nothing is known");
         for seconds in [2, 4, 6, 8] {
             probe.looked(None, at(seconds));
             assert!(!probe.is_due(at(seconds + 2)));

@@ -10,12 +10,12 @@ use kcl_core::model::{Moment, WorkerId};
 /// and nobody else would ever remove it: without rows no worker sees it.
 #[derive(Debug, Default)]
 pub(crate) struct StaleWorkers {
-    looks: Mutex<Looks>,
+    scans: Mutex<Scans>,
 }
 
 #[derive(Debug, Default)]
-struct Looks {
-    /// Each row of this look, and since when it is as it is.
+struct Scans {
+    /// Each row of this scan, and since when it is as it is.
     now: BTreeMap<WorkerId, (WorkerRow, Moment)>,
     before: BTreeMap<WorkerId, (WorkerRow, Moment)>,
 }
@@ -23,8 +23,8 @@ struct Looks {
 impl StaleWorkers {
     /// Takes in the rows of a page.
     pub(crate) fn see(&self, rows: impl IntoIterator<Item = WorkerRow>, is_first: bool, at: Moment) {
-        let mut looks = self.lock();
-        let Looks { now, before } = &mut *looks;
+        let mut scans = self.lock();
+        let Scans { now, before } = &mut *scans;
         if is_first {
             *before = std::mem::take(now);
         }
@@ -36,8 +36,8 @@ impl StaleWorkers {
 
     /// The rows that are to be deleted if they are still as they were seen: then they have stood still for long enough.
     pub(crate) fn dead(&self, at: Moment) -> Vec<WorkerRow> {
-        let looks = self.lock();
-        let dead = looks.now.values().filter(|(row, since)| at.since(*since) >= row.failover);
+        let scans = self.lock();
+        let dead = scans.now.values().filter(|(row, since)| at.since(*since) >= row.failover);
         dead.map(|(row, _)| row.clone()).collect()
     }
 
@@ -46,8 +46,8 @@ impl StaleWorkers {
         self.lock().now.remove(&row.worker);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Looks> {
-        self.looks.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Scans> {
+        self.scans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

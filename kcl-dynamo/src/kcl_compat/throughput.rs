@@ -10,15 +10,15 @@ use crate::item::attribute::{CHECKPOINT_OWNER, LEASE_KEY, LEASE_OWNER, THROUGHPU
 /// Owners that answer when they are asked for a lease, as every KCL from 3.0 on does, also where it keeps its worker metrics elsewhere.
 ///
 /// Such a worker writes its shards' throughput with each renewal. The attribute is never removed: that it is there says nothing of who
-/// holds the lease now, that it changes from one look to the next under one owner does.
+/// holds the lease now, that it changes from one scan to the next under one owner does.
 #[derive(Debug, Default)]
 pub(crate) struct Throughputs {
-    looks: Mutex<Looks>,
+    scans: Mutex<Scans>,
 }
 
 #[derive(Debug, Default)]
-struct Looks {
-    /// Of each lease in this look the owner and what its shard carries.
+struct Scans {
+    /// Of each lease in this scan the owner and what its shard carries.
     now: BTreeMap<String, (String, String)>,
     before: BTreeMap<String, (String, String)>,
     /// Who has ever changed one.
@@ -26,10 +26,10 @@ struct Looks {
 }
 
 impl Throughputs {
-    /// Takes in a page of a look, and gives those of its owners that are known to answer.
+    /// Takes in a page of a scan, and gives those of its owners that are known to answer.
     pub(crate) fn see(&self, items: &[Item], is_first: bool) -> BTreeSet<WorkerId> {
-        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-        let Looks { now, before, proven } = &mut *looks;
+        let mut scans = self.scans.lock().unwrap_or_else(PoisonError::into_inner);
+        let Scans { now, before, proven } = &mut *scans;
         if is_first {
             *before = std::mem::take(now);
         }
@@ -76,8 +76,8 @@ mod tests {
         assert_eq!(names(&throughputs.see(&[row("1", "java-1", 7), row("2", "java-2", 7)], true)), [""; 0]);
         assert_eq!(names(&throughputs.see(&[row("3", "java-3", 7)], false)), [""; 0]);
         // java-2 took the lease of one that had changed it before; java-3 holds what it held.
-        let look = [row("1", "java-1", 8), row("2", "java-4", 8)];
-        assert_eq!(names(&throughputs.see(&look, true)), ["java-1"]);
+        let scan = [row("1", "java-1", 8), row("2", "java-4", 8)];
+        assert_eq!(names(&throughputs.see(&scan, true)), ["java-1"]);
         assert_eq!(names(&throughputs.see(&[row("3", "java-3", 7)], false)), [""; 0]);
         // What is known of one stays known, of each of its leases.
         assert_eq!(names(&throughputs.see(&[row("4", "java-1", 0)], true)), ["java-1"]);

@@ -22,7 +22,7 @@ struct State {
     coexistence: Coexistence,
     /// What showed that a Java fleet leads.
     what: String,
-    /// The rows of the look that is going on.
+    /// The rows of the scan that is going on.
     looking: Evidence,
     /// What was found beside the table when it was looked for last.
     beside: Evidence,
@@ -55,7 +55,7 @@ impl Watch {
         state.signal_has_to_go = coexistence != Coexistence::Exclusive;
     }
 
-    /// Adds a page of a look; the last one decides. Gives what is stricter than before, and what showed it.
+    /// Adds a page of a scan; the last one decides. Gives what is stricter than before, and what showed it.
     ///
     /// It never becomes less strict by itself: a neighbour that shows nothing for a while has not gone for good.
     pub(crate) fn look<'a>(
@@ -99,7 +99,7 @@ impl Watch {
         is_due && state.coexistence == Coexistence::LeasesOnly
     }
 
-    /// What the tables beside this one show. The next look judges it.
+    /// What the tables beside this one show. The next scan judges it.
     pub(crate) fn see_beside(&self, evidence: Evidence) {
         self.lock().beside = evidence;
     }

@@ -142,8 +142,8 @@ impl OpenOptions {
         self
     }
 
-    /// The most rows of one page of a look. As many as fit into 1 MB (about 2500 leases) unless told. Smaller pages spread the read
-    /// units of a look on a table with provisioned capacity.
+    /// The most rows of one page of a scan. As many as fit into 1 MB (about 2500 leases) unless told. Smaller pages spread the read
+    /// units of a scan on a table with provisioned capacity.
     #[must_use]
     pub const fn page_rows(mut self, rows: NonZeroU16) -> Self {
         self.settings.page_rows = Some(rows);

@@ -64,7 +64,7 @@
 //! |---|---|---|
 //! | `application`, `worker` | TEXT | whose, and who |
 //! | `incarnation` | TEXT | the process behind the name |
-//! | `counter` | INTEGER | its signs of life |
+//! | `counter` | INTEGER | its heartbeats |
 //! | `failover` | INTEGER | nanoseconds |
 //! | `leaving` | INTEGER | 1 when it takes nothing more |
 //! | `audits` | INTEGER | how often it has compared the shards with the leases |

@@ -126,7 +126,7 @@ pub async fn facts_replace_those_before(fixture: &dyn TableFixture) {
     check_write(fixture, &Write::facts(&row, facts), &row, &after).await;
 }
 
-/// A hash key range needs the row alone, is no sign of life, and can be written again.
+/// A hash key range needs the row alone, is no heartbeat, and can be written again.
 pub async fn a_hash_range_needs_the_row_alone(fixture: &dyn TableFixture) {
     let row = Lease { hash_range: None, ..held() };
     let write = Write::hash_range(HashKeyRange::WHOLE);

@@ -62,7 +62,7 @@ pub async fn the_hints_reach_back_over_several_announcements(fixture: &dyn Table
 }
 
 /// Who read the signal before anything was announced hears of the first announcements by name: a worker that starts on an empty table
-/// beside the one that fills it finds its leases without another look.
+/// beside the one that fills it finds its leases without another scan.
 pub async fn the_hints_reach_back_to_before_the_first_announcement(fixture: &dyn TableFixture) {
     let (writer, reader) = two(fixture).await;
     let Some(seen) = value(&reader).await else { return };
