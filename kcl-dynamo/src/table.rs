@@ -247,4 +247,8 @@ impl LeaseTable for DynamoLeaseTable {
         }
         Ok(())
     }
+
+    fn application(&self) -> Option<&str> {
+        Some(&self.inner.application)
+    }
 }

@@ -277,6 +277,13 @@ pub trait LeaseTable: fmt::Debug + Send + Sync + 'static {
         Ok(())
     }
 
+    /// The application that the table was opened for, if it was opened for one:
+    /// [`Builder::build`](crate::worker::Builder::build) then refuses a worker of another application. By default `None`, for a table
+    /// that does not know, such as one in memory.
+    fn application(&self) -> Option<&str> {
+        None
+    }
+
     /// How often it is worth reading the [`change_signal`](Self::change_signal).
     fn change_signal_interval(&self) -> Duration {
         Duration::from_millis(500)
@@ -392,6 +399,10 @@ impl<T: LeaseTable + ?Sized> LeaseTable for Arc<T> {
 
     async fn announce(&self, changed: &[Changed]) -> Result<(), Error> {
         (**self).announce(changed).await
+    }
+
+    fn application(&self) -> Option<&str> {
+        (**self).application()
     }
 
     fn change_signal_interval(&self) -> Duration {

@@ -34,7 +34,7 @@ use super::worker::{Worker, WorkerParts};
 /// assert_eq!(error.setting, "failover");
 /// println!("{error}");
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid setting `{setting}`: got {value}, expected {allowed}")]
 #[non_exhaustive]
 pub struct SettingError {
@@ -44,6 +44,13 @@ pub struct SettingError {
     pub value: String,
     /// The values that are allowed.
     pub allowed: String,
+}
+
+// A `main` that returns an error prints its `Debug`: that has to be the sentence, not the fields.
+impl fmt::Debug for SettingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// Builds a [`Worker`]. Every setting is checked by [`build`](Self::build).
@@ -101,7 +108,7 @@ impl Builder {
     }
 
     /// How the stream is read. Optional with the feature `kinesis`: by default the stream is read from AWS, with region and
-    /// credentials from the environment.
+    /// credentials from the environment, and from the endpoint that `AWS_ENDPOINT_URL_KINESIS` names, if it is set.
     pub fn source(mut self, source: impl Stream) -> Self {
         self.source = Some(Arc::new(source));
         self
@@ -116,7 +123,8 @@ impl Builder {
         self
     }
 
-    /// The name of the application: workers with the same name share the shards. Required.
+    /// The name of the application: workers with the same name share the shards. Required. A lease table that was opened for another
+    /// application is refused by [`build`](Self::build).
     pub fn application(mut self, name: impl Into<String>) -> Self {
         self.application = Some(name.into());
         self
@@ -129,12 +137,18 @@ impl Builder {
     }
 
     /// Where leases and checkpoints are stored. Required.
+    ///
+    /// An `Arc<dyn LeaseTable>` is a lease table too: that is how a program chooses one at run time. The table's place is given when it is
+    /// opened: `SqliteLeaseTable::open` takes the file, and `DynamoLeaseTable::open` takes region, credentials and endpoint from the
+    /// environment (`AWS_ENDPOINT_URL_DYNAMODB`); `kcl_dynamo::OpenOptions::open_with_client` takes a client of one's own.
     pub fn lease_table(mut self, table: impl LeaseTable) -> Self {
         self.table = Some(Arc::new(table));
         self
     }
 
     /// Creates the processors, one for each shard that is acquired. Required.
+    ///
+    /// A closure needs the type of its parameter, as rustc cannot infer it: `.processor(|_shard: &ShardRef| MyProcessor)`.
     pub fn processor(mut self, factory: impl RecordProcessorFactory) -> Self {
         self.factory = Some(Arc::new(factory));
         self
@@ -342,6 +356,7 @@ impl Builder {
         };
         let table = self.table.ok_or_else(|| missing("lease_table", "a lease table"))?;
         let factory = self.factory.ok_or_else(|| missing("processor", "a factory of record processors"))?;
+        check_application(&*table, &application)?;
         if has_no_source {
             return Err(no_source());
         }
@@ -408,6 +423,19 @@ pub(super) fn read_stream(
     check_position(config.position().unwrap_or(default), now)?;
     let consumer = config.own_mode().unwrap_or(&settings.mode).consumer(application, &name)?;
     Ok(config.read(name, default, is_one_of_several, consumer))
+}
+
+/// A worker of one application on the leases of another would share that one's shards, and its own workers would read them again:
+/// neither would notice.
+fn check_application(table: &dyn LeaseTable, application: &str) -> Result<(), SettingError> {
+    match table.application() {
+        Some(opened) if opened != application => Err(SettingError {
+            setting: "lease_table",
+            value: format!("a table that was opened for the application `{opened}`"),
+            allowed: format!("one that was opened for `{application}`, as the worker's `application` says"),
+        }),
+        _ => Ok(()),
+    }
 }
 
 const NAME: &str = "a name of 1 to 255 letters, digits, `_`, `.`, `-`, `:` and `/`";

@@ -77,7 +77,7 @@ async fn many_leases_are_taken_and_held() {
     watched.setup().await.unwrap();
     let worker = Worker::builder()
         .stream("orders")
-        .application("application")
+        .application(&name)
         .source(MemoryStream::new("orders", shards))
         .lease_table(table.clone())
         .failover(FAILOVER)

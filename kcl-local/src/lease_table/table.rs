@@ -258,6 +258,10 @@ impl LeaseTable for SqliteLeaseTable {
         self.owner.write(write).await
     }
 
+    fn application(&self) -> Option<&str> {
+        Some(&self.application)
+    }
+
     fn change_signal_interval(&self) -> Duration {
         // Reading it takes some microseconds and stops no writer.
         Duration::from_millis(200)

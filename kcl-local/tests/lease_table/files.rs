@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kcl_core::lease::{Changed, Consistency, Error, LeaseTable, WorkerRow, Write};
@@ -204,6 +205,30 @@ async fn a_file_that_is_removed_or_replaced_is_not_used_on() {
     assert_ended(&table, &["leases.sqlite", "was replaced by another file while"]).await;
     let row = other.get(&lease("shard").key).await.expect("a read").expect("the row");
     assert_eq!(row, lease("shard"), "nothing went to the new file");
+}
+
+/// One file serves many applications, so nothing else would say that the names differ: each would read the whole stream.
+#[tokio::test]
+async fn a_worker_on_the_leases_of_another_app_is_refused() {
+    struct Nothing;
+    impl RecordProcessor for Nothing {
+        async fn process_records(&mut self, _: ProcessRecordsInput) -> Result<(), Failure> {
+            Ok(())
+        }
+    }
+    let folder = tempdir().expect("a folder");
+    let table = SqliteLeaseTable::open(folder.path().join("leases.sqlite"), "printer").await.expect("open");
+    let build = |application: &str, table: Arc<dyn LeaseTable>| {
+        let builder = Worker::builder().application(application).stream("orders").source(MemoryStream::new("orders", 1));
+        builder.lease_table(table).processor(|_: &ShardRef| Nothing).build()
+    };
+    let error = build("billing", Arc::new(table.clone())).expect_err("the names differ");
+    assert_eq!(
+        error.to_string(),
+        "invalid setting `lease_table`: got a table that was opened for the application `printer`, expected one that was opened \
+         for `billing`, as the worker's `application` says"
+    );
+    build("printer", Arc::new(table)).expect("one name");
 }
 
 #[cfg(unix)]
