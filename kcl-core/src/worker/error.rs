@@ -1,3 +1,4 @@
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use crate::stream;
 
 /// Why a worker stopped by itself. Every fatal cause comes out here; none is only logged. Its text says all of it, what the service said
 /// included; the causes are at hand one by one as [`source`](std::error::Error::source) too.
-#[derive(Debug, thiserror::Error)]
+/// Its `Debug` is the same text, as that is what a `main` prints that returns the error.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
     /// `run` was called while the worker runs, or after it has run.
@@ -79,7 +81,7 @@ pub enum RunError {
     /// The stream was deleted and made again under the same name: the checkpoints belong to records that are gone.
     #[error(
         "the stream {stream} was deleted and made again after the leases of this application: its checkpoints belong to the old one. \
-         Give the application another name, or delete its leases"
+         Give the application another name, or stop all its workers and delete its leases (docs/operations.md says how)"
     )]
     StreamReplaced {
         /// The stream.
@@ -115,6 +117,13 @@ pub enum RunError {
     Internal(String),
 }
 
+// A `main` that returns an error prints its `Debug`: that has to be the sentence, not the fields.
+impl fmt::Debug for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,6 +156,7 @@ mod tests {
             assert!(said.ends_with("dispatch failure: connection refused"), "{said}");
             assert_eq!(said.matches("dispatch failure").count(), 1, "{said}");
             assert_eq!(with_causes(&error), said, "nothing is said twice");
+            assert_eq!(format!("{error:?}"), said, "what `main` prints");
         }
     }
 }

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +9,9 @@ use rusqlite::ErrorCode;
 use super::open_files::Moved;
 use super::schema::{APPLICATION_ID, MAJOR};
 
-/// Why an `SQLite` lease table cannot be opened. The file is as it was before.
-#[derive(Debug, thiserror::Error)]
+/// Why an `SQLite` lease table cannot be opened. The file is as it was before. Its `Debug` is its text, as that is what a `main` prints
+/// that returns the error.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
     /// The name of the application is empty.
@@ -69,7 +71,7 @@ pub enum OpenError {
         found: u32,
     },
     /// The system did not let the file be read, or gave no thread.
-    #[error("the lease table `{}` cannot be opened", path.display())]
+    #[error("the lease table `{}` cannot be opened: {source}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -78,7 +80,7 @@ pub enum OpenError {
         source: std::io::Error,
     },
     /// `SQLite` did not open the file.
-    #[error("the lease table `{}` cannot be opened", path.display())]
+    #[error("the lease table `{}` cannot be opened: {source}", path.display())]
     Sqlite {
         /// The file.
         path: PathBuf,
@@ -86,6 +88,13 @@ pub enum OpenError {
         #[source]
         source: rusqlite::Error,
     },
+}
+
+// A `main` that returns an error prints its `Debug`: that has to be the sentence, not the fields.
+impl fmt::Debug for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl From<OpenError> for Error {
@@ -193,6 +202,23 @@ mod tests {
     }
 
     /// What may pass is told from what cannot work, and from what may have happened.
+    #[test]
+    fn an_open_error_names_its_cause() {
+        let path = || PathBuf::from("leases.sqlite");
+        let errors = [
+            OpenError::Sqlite {
+                path: path(),
+                source: rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CANTOPEN), None),
+            },
+            OpenError::Io { path: path(), source: std::io::Error::other("the disk is gone") },
+        ];
+        for error in errors {
+            let cause = std::error::Error::source(&error).expect("a cause").to_string();
+            assert_eq!(error.to_string(), format!("the lease table `leases.sqlite` cannot be opened: {cause}"));
+            assert_eq!(format!("{error:?}"), error.to_string(), "what `main` prints");
+        }
+    }
+
     #[test]
     fn transient_fatal_and_unknown_errors_are_told_apart() {
         let path = Path::new("leases.sqlite");
