@@ -5,6 +5,16 @@ use crate::model::Position;
 use crate::tenancy::held::OrderError;
 
 /// Why a checkpoint was not stored.
+///
+/// In `process_records`, `input.checkpointer.checkpoint().await?` makes it a [`Failure`](crate::Failure) that names no record, and the
+/// worker's [`OnFailure`](crate::OnFailure) decides as for any other:
+///
+/// - `Retry`: the batch is delivered again after a pause, though its side effects have happened;
+/// - `Stop`: the worker ends with the error, also where trying again would have helped;
+/// - `Skip`: as `Retry`, because no record is named. None is skipped.
+///
+/// After [`LeaseLost`](Self::LeaseLost) nothing more of the shard is delivered here, whatever the policy.
+///
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {

@@ -5,7 +5,8 @@ use crate::model::Position;
 
 /// Why a batch could not be processed, and how far processing got.
 ///
-/// Any error becomes a failure of the whole batch with `?`. A handler that knows which record failed can name it with
+/// Any type that implements [`std::error::Error`] becomes a failure of the whole batch with `?`. A [`BoxError`], an `anyhow::Error` or a
+/// text does not implement it: write `.map_err(Failure::new)?`. A handler that knows which record failed can name it with
 /// [`Failure::at`]: the records before it count as processed and are not delivered again.
 ///
 /// ```
@@ -17,6 +18,29 @@ use crate::model::Position;
 ///     }
 ///     Ok(())
 /// }
+/// ```
+///
+/// ```
+/// use kcl_core::{BoxError, Failure};
+///
+/// fn parse(text: &str) -> Result<u64, std::num::ParseIntError> {
+///     text.parse()
+/// }
+/// fn store(_amount: u64) -> Result<(), BoxError> {
+///     Ok(())
+/// }
+/// fn check(amount: u64) -> Result<(), String> {
+///     if amount > 0 { Ok(()) } else { Err("the amount is 0".to_owned()) }
+/// }
+///
+/// fn handle(text: &str) -> Result<(), Failure> {
+///     let amount = parse(text)?; // implements `Error`
+///     check(amount).map_err(Failure::new)?;
+///     store(amount).map_err(Failure::new)?;
+///     Ok(())
+/// }
+/// # handle("7").unwrap();
+/// # assert_eq!(handle("0").unwrap_err().to_string(), "the batch failed: the amount is 0");
 /// ```
 pub struct Failure {
     pub(crate) at: Option<Position>,

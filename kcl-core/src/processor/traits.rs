@@ -9,6 +9,10 @@ use super::{Failure, InitializeInput, LeaseLostInput, ProcessRecordsInput, Shard
 /// Only [`process_records`](Self::process_records) is required. See the [module](crate::processor) for the order of the calls. A
 /// panic in a call counts as an error of that call.
 ///
+/// **After a failure or a panic the same object is called again**, with the records that are not done: what the failed call changed in
+/// memory stays changed. Change memory last, after everything that can fail; or keep the position of the last record that was
+/// counted, and skip records at or before it.
+///
 /// Calls are not cancelled while the worker runs. If a call takes longer than the handler budget of the worker, the lease is
 /// lost, and whatever the call stores afterwards is refused.
 ///
@@ -29,8 +33,10 @@ use super::{Failure, InitializeInput, LeaseLostInput, ProcessRecordsInput, Shard
 ///     }
 ///
 ///     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
-///         for record in &input.records {
-///             *self.0.entry(record.partition_key.to_string()).or_default() += 1;
+///         let customers = input.records.iter().map(|record| record.partition_key.to_string());
+///         let orders: Vec<String> = customers.collect(); // Whatever can fail comes here: the batch would come again.
+///         for customer in orders {
+///             *self.0.entry(customer).or_default() += 1; // Last, as nothing can fail any more.
 ///         }
 ///         Ok(())
 ///     }
@@ -61,6 +67,11 @@ use super::{Failure, InitializeInput, LeaseLostInput, ProcessRecordsInput, Shard
 /// # Ok(())
 /// # }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `RecordProcessor`",
+    label = "not a record processor",
+    note = "implement `kcl_core::RecordProcessor` for batches, or wrap a `RecordHandler` as `kcl_core::handler::in_order(handler)`"
+)]
 pub trait RecordProcessor: Send + 'static {
     /// The first call, repeated after a pause until it succeeds. No record is delivered before. It may choose where to start
     /// ([`InitializeInput::begin`]), and commit what an earlier owner prepared ([`InitializeInput::checkpointer`]).
@@ -72,7 +83,8 @@ pub trait RecordProcessor: Send + 'static {
         async { Ok(()) }
     }
 
-    /// Processes the next records. `Ok` means that they are processed.
+    /// Processes the next records. `Ok` means that they are processed. After an error or a panic the same object is given the records
+    /// that are not done again.
     ///
     /// # Errors
     /// The batch is not lost: the worker's [`OnFailure`](super::OnFailure) decides what happens.
@@ -104,7 +116,8 @@ pub trait RecordProcessor: Send + 'static {
 
 /// Creates a processor for each acquisition of a shard.
 ///
-/// A closure will do: `|_shard: &ShardRef| MyProcessor::default()`.
+/// A closure will do: `|_shard: &ShardRef| MyProcessor::default()`. The type of its parameter must be written: rustc cannot infer it, and
+/// `|_| MyProcessor::default()` does not compile.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -137,6 +150,11 @@ pub trait RecordProcessor: Send + 'static {
 /// # let worker = kcl_core::Worker::builder().processor(Counting { records: Arc::default() });
 /// # drop(worker);
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not make record processors",
+    label = "not a factory of record processors",
+    note = "pass a closure whose parameter type is written, as `|_shard: &ShardRef| MyProcessor`, or `kcl_core::handler::in_order(handler)`"
+)]
 pub trait RecordProcessorFactory: Send + Sync + 'static {
     /// The type of the processors.
     type Processor: RecordProcessor;
