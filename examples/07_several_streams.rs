@@ -36,20 +36,24 @@ async fn main() -> Result<(), BoxError> {
         .lease_table(MemoryLeaseTable::new())
         .processor(|_: &ShardRef| Printer)
         .build()?;
+    let (signal, refunds) = (kcl_core::stop_signal()?, refunds.source()?);
     let mut events = worker.events();
     let add = async {
-        while let Some(event) = events.next().await {
-            if matches!(event, Event::Started) {
-                worker.add_stream(StreamConfig::new("refunds").source(refunds.source()?))?;
-            }
+        while !matches!(events.next().await, Some(Event::Started) | None) {}
+        match worker.add_stream(StreamConfig::new("refunds").source(refunds)) {
+            Ok(()) => std::future::pending().await,
+            Err(error) => eprintln!("{error}"),
         }
-        Ok::<(), BoxError>(())
     };
-    let run = worker.run_until(kcl_core::stop_signal()?, Duration::from_secs(10));
-    tokio::select! {
-        biased;
-        report = run => println!("{}", report?),
-        added = add => added?,
-    }
+    // The signal of `run_until` may be a race; `run_until` itself must never be in one, as who loses is dropped where it stands.
+    let stop = async {
+        tokio::select! {
+            biased;
+            _ = signal => {}
+            () = add => {}
+        }
+    };
+    let report = worker.run_until(stop, Duration::from_secs(10)).await?;
+    println!("{report}");
     Ok(())
 }

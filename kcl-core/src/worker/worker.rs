@@ -161,7 +161,9 @@ impl Worker {
     }
 
     /// Runs until [`shutdown`](Self::shutdown) is called, until a [bounded read](Settings::until) is done, or until the worker
-    /// cannot continue. [`run_until`](Self::run_until) combines `run` and `shutdown`.
+    /// cannot continue. To stop at a signal, call [`run_until`](Self::run_until) instead.
+    ///
+    /// **Never put it in a `select!` whose other branch may finish first**; use [`run_until`](Self::run_until).
     ///
     /// Must be awaited on a tokio runtime with its timer and I/O enabled. Processors run on it, one task per shard.
     ///
@@ -170,8 +172,7 @@ impl Worker {
     ///
     /// # Cancel safety
     /// Dropping the future is a crash: everything ends where it stands, nothing is stored, and other workers take the leases over
-    /// when they expire. So do not use it as a branch of a `select!` that drops it when another branch finishes first; a
-    /// [`shutdown`](Self::shutdown) after that reports [`RunEnd::Dropped`].
+    /// when they expire. A [`shutdown`](Self::shutdown) after that reports [`RunEnd::Dropped`].
     pub async fn run(&self) -> Result<ShutdownReport, RunError> {
         if self.0.ran.swap(true, Ordering::SeqCst) {
             return Err(RunError::AlreadyRun);
@@ -195,7 +196,7 @@ impl Worker {
     }
 
     /// [Runs](Self::run) until `signal` completes, and then shuts down gracefully; shards that are not drained by `deadline` are
-    /// given up. The output of the signal is ignored.
+    /// abandoned. The output of the signal is ignored.
     ///
     /// ```no_run
     /// # #[cfg(feature = "signal")]
