@@ -1,6 +1,7 @@
-//! A time range of the stream once more, beside the live application, which goes on and notices nothing.
+//! A time range of the stream once more, beside the live application, whose leases it does not touch.
 //!
-//! The replay has another application name, and so leases and checkpoints of its own. It begins at a time, ends after another one, and
+//! All that poll a shard share 5 calls and 2 MB a second of it: `.calls_per_second(1)` leaves the live application four of the calls, and
+//! fan-out takes nothing from it. The replay has another application name, and so leases and checkpoints of its own. It begins at a time, ends after another one, and
 //! `run` returns when all between them is done. If it is stopped or dies before, it goes on from its checkpoints when it is run again.
 //!
 //! ```text

@@ -9,6 +9,12 @@ pub mod handlers {}
 #[doc = include_str!("../docs/fleet.md")]
 pub mod fleet {}
 
+#[doc = include_str!("../docs/permissions.md")]
+pub mod permissions {}
+
+#[doc = include_str!("../docs/operations.md")]
+pub mod operations {}
+
 #[doc = include_str!("../docs/promises.md")]
 pub mod promises {}
 

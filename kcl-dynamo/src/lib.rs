@@ -147,6 +147,8 @@ mod runtime;
 mod setup;
 mod table;
 
+/// The AWS SDK that this crate was built with, for a client of one's own ([`OpenOptions::open_with_client`]).
+pub use aws_sdk_dynamodb;
 pub use kcl_compat::{Coexistence, KclIsLeading};
 pub use setup::{Neighbours, NewTable, OpenError, OpenOptions};
 pub use table::DynamoLeaseTable;

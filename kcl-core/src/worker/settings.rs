@@ -77,6 +77,11 @@ pub enum OnDataGap {
 /// In a fleet every worker needs this setting. A worker ends when everything that is left is held by other live workers. It may
 /// briefly acquire a shard that another worker has already read; it then receives no record of it.
 ///
+/// A replay is an application with a name and a lease table of its own: it does not touch the leases of the live application. But all that
+/// poll a shard share its 5 calls and 2 MB a second: `.calls_per_second(1)` leaves the live application four of the calls, and
+/// [`Mode::FanOut`](super::Mode::FanOut) takes nothing from it. The leases of a replay stay until somebody deletes them: see
+/// [operations](crate::guide::operations).
+///
 /// Arrival times are those of the stream; the time of the tip is that of this machine. If the records of a shard are not in the
 /// order of their arrival times, the shard is read up to the first record that arrived after the bound.
 ///
@@ -96,7 +101,7 @@ pub enum OnDataGap {
 /// # async fn main() -> Result<(), BoxError> {
 /// # let stream = MemoryStream::new("orders", 1);
 /// # stream.put("customer-7", "an order of today")?;
-/// // January once more, under a name of its own: the live application notices nothing.
+/// // January once more, under a name of its own: the leases of the live application stay as they are.
 /// let from: Timestamp = "2025-01-01T00:00:00Z".parse()?;
 /// let to: Timestamp = "2025-01-31T23:59:59.999Z".parse()?;
 /// let replay = Worker::builder()
