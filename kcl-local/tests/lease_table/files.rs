@@ -18,6 +18,14 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use tempfile::tempdir;
 
+struct Nothing;
+
+impl RecordProcessor for Nothing {
+    async fn process_records(&mut self, _: ProcessRecordsInput) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
 fn lease(shard: &str) -> Lease {
     Lease::new(LeaseKey::single(shard), Checkpoint::TrimHorizon).owned_by("worker".into(), "token".into())
 }
@@ -210,12 +218,6 @@ async fn a_file_that_is_removed_or_replaced_is_not_used_on() {
 /// One file serves many applications, so nothing else would say that the names differ: each would read the whole stream.
 #[tokio::test]
 async fn a_worker_on_the_leases_of_another_app_is_refused() {
-    struct Nothing;
-    impl RecordProcessor for Nothing {
-        async fn process_records(&mut self, _: ProcessRecordsInput) -> Result<(), Failure> {
-            Ok(())
-        }
-    }
     let folder = tempdir().expect("a folder");
     let table = SqliteLeaseTable::open(folder.path().join("leases.sqlite"), "printer").await.expect("open");
     let build = |application: &str, table: Arc<dyn LeaseTable>| {
@@ -234,12 +236,6 @@ async fn a_worker_on_the_leases_of_another_app_is_refused() {
 #[cfg(unix)]
 #[tokio::test]
 async fn a_worker_whose_file_is_replaced_ends_and_says_so() {
-    struct Nothing;
-    impl RecordProcessor for Nothing {
-        async fn process_records(&mut self, _: ProcessRecordsInput) -> Result<(), Failure> {
-            Ok(())
-        }
-    }
     let folder = tempdir().expect("a folder");
     let path = folder.path().join("leases.sqlite");
     let table = SqliteLeaseTable::open(&path, "application").await.expect("open");
