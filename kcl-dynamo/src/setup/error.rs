@@ -61,7 +61,8 @@ impl fmt::Debug for OpenError {
 /// What the providers of credentials said, with all that lies beneath it: the first text alone says that they failed, not why.
 fn cause(source: Option<&BoxError>) -> String {
     let mut texts = Vec::new();
-    let mut next: Option<&(dyn std::error::Error + 'static)> = source.map(|source| &**source as _);
+    let mut next: Option<&(dyn std::error::Error + 'static)> =
+        source.map(|source| &**source as &(dyn std::error::Error + 'static));
     while let Some(error) = next {
         texts.push(error.to_string());
         next = error.source();
