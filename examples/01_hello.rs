@@ -23,6 +23,7 @@ impl RecordProcessor for Printer {
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init(); // Without a subscriber a worker says nothing.
     let demo = Demo::start("orders", 2, 20).await?;
     let worker = Worker::builder()
         .stream("orders")
