@@ -1,4 +1,5 @@
 //! Handlers of single records: in order, at the same time, and when they fail.
+#![expect(clippy::disallowed_methods, reason = "waits in tokio's time")]
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,5 @@
 //! A worker that gets no listing of its stream: the shards that wait for one are left to a worker that gets it.
+#![expect(clippy::disallowed_methods, reason = "waits in tokio's time")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

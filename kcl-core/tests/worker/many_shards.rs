@@ -80,7 +80,7 @@ async fn rows_without_a_time_share_the_question_for_it() {
     let run = Fleet::new(&stream, &table).initial_position(InitialPosition::Latest).start(Script::default());
     soon("all rows to have their time", async {
         let is_known = |row: &Lease| row.facts.start_at.is_some();
-        while !table.snapshot(None, Consistency::Strong).await.unwrap().leases.iter().all(is_known) {
+        while !table.scan(None, Consistency::Strong).await.unwrap().leases.iter().all(is_known) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     })

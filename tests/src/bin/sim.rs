@@ -280,7 +280,7 @@ fn model(bounds: &ModelBounds) -> ExitCode {
         let began = Stopwatch::start();
         match check(&bounds) {
             Ok(Explored { states, steps }) => {
-                println!("{name}: {states} states, {steps} steps, all sound, {:.1} s", began.seconds())
+                println!("{name}: {states} states, {steps} steps, all sound, {:.1} s", began.seconds());
             }
             Err(found) => {
                 holds = false;

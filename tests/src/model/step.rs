@@ -174,7 +174,7 @@ pub(super) fn after(state: &ModelState, bounds: &ModelBounds, step: ModelStep) -
         }
         ModelStep::Send(process, kind, way) => send(&mut next, bounds, process, kind, way)?,
         ModelStep::GiveUp(process) | ModelStep::Drop(process) | ModelStep::Crash(process) => {
-            next.workers[process] = Worker::Idle(None)
+            next.workers[process] = Worker::Idle(None);
         }
         ModelStep::Begin(process) => {
             if let Worker::Idle(Some(row)) = state.workers[process] {
@@ -288,7 +288,7 @@ fn carry_out(next: &mut ModelState, bounds: &ModelBounds, late: &Late) -> Result
     }
     match late.kind {
         WriteKind::PassOn(..) | WriteKind::Release(_) if before.token.is_some() => {
-            next.drained = done_of(next, late.by, before.token)
+            next.drained = done_of(next, late.by, before.token);
         }
         WriteKind::Take(_) | WriteKind::Claim(_) => {
             if let Some(done) = next.drained.take().filter(|done| now.checkpoint < *done) {

@@ -176,7 +176,7 @@ impl Context {
             match &done {
                 Ok(()) => of.listed(None),
                 Err(trouble @ (CoordinationError::Stream(_) | CoordinationError::Listing(_))) => {
-                    of.listed(Some(with_causes(trouble).into()))
+                    of.listed(Some(with_causes(trouble).into()));
                 }
                 Err(CoordinationError::Table(_) | CoordinationError::Fatal(_)) => {}
             }
