@@ -73,9 +73,8 @@ impl LeaseTable for OwnTable {
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
     let demo = Demo::start("orders", 2, 20).await?;
-    let worker =
-        Worker::builder().stream("orders").source(demo.source()?).application("own-table").lease_table(OwnTable::default());
-    let worker = worker.processor(Printer::new).build()?;
+    let worker = Worker::builder().stream("orders").source(demo.source()?).application("own-table");
+    let worker = worker.lease_table(OwnTable::default()).processor(Printer::new).build()?;
     println!("{}", worker.run_until(kcl_core::stop_signal()?, Duration::from_secs(10)).await?);
     Ok(())
 }
