@@ -12,7 +12,7 @@ use crate::runtime::{Clock, jitter, pause, within};
 use super::issued_tokens::IssuedTokens;
 use crate::BoxError;
 use crate::lease::malformed::Malformed;
-use crate::lease::{Consistency, Error, LeaseTable, MalformedRow, ScanPage, Write, with_causes};
+use crate::lease::{Consistency, Error, LeaseTable, MalformedRow, ScanPage, WorkerRow, Write, with_causes};
 
 /// Carries writes out until it is known what became of them.
 #[derive(Clone, Debug)]
@@ -211,6 +211,21 @@ impl TableClient {
         let answer = within(&*self.clock, self.call_limit, call).await.unwrap_or_else(|| Err(self.no_answer()));
         self.malformed.note(&answer);
         answer
+    }
+
+    /// Makes the row of a worker.
+    pub(crate) async fn create_worker(&self, row: &WorkerRow) -> Result<(), Error> {
+        self.write(self.table.write_worker(&row.worker, None, Some(row))).await
+    }
+
+    /// Replaces the row of a worker, if it is as it was seen.
+    pub(crate) async fn replace_worker(&self, seen: &WorkerRow, row: &WorkerRow) -> Result<(), Error> {
+        self.write(self.table.write_worker(&seen.worker, Some(seen), Some(row))).await
+    }
+
+    /// Deletes the row of a worker, if it is as it was seen.
+    pub(crate) async fn delete_worker(&self, seen: &WorkerRow) -> Result<(), Error> {
+        self.write(self.table.write_worker(&seen.worker, Some(seen), None)).await
     }
 
     fn no_answer(&self) -> Error {

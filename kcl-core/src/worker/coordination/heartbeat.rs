@@ -51,7 +51,7 @@ impl Heartbeat {
         }
         let mut fresh = self.fresh();
         for _ in 0..TRIES {
-            match self.context.settler.write(self.context.settler.table.write_worker(&fresh.worker, None, Some(&fresh))).await {
+            match self.context.settler.create_worker(&fresh).await {
                 Ok(()) => {
                     self.joined(fresh);
                     return Ok(false);
@@ -77,12 +77,7 @@ impl Heartbeat {
                 return Ok(false);
             }
             fresh.counter = found.counter + 1;
-            match self
-                .context
-                .settler
-                .write(self.context.settler.table.write_worker(&found.worker, Some(&found), Some(&fresh)))
-                .await
-            {
+            match self.context.settler.replace_worker(&found, &fresh).await {
                 Ok(()) => {
                     self.joined(fresh);
                     return Ok(true);
@@ -146,12 +141,7 @@ impl Heartbeat {
         match &self.own {
             Some(own) => {
                 let next = WorkerRow { audits, ..own.next() };
-                match self
-                    .context
-                    .settler
-                    .write(self.context.settler.table.write_worker(&own.worker, Some(own), Some(&next)))
-                    .await
-                {
+                match self.context.settler.replace_worker(own, &next).await {
                     Ok(()) => self.own = Some(next),
                     Err(Error::Conflict { .. }) => return self.find_own().await,
                     // Until it is repaired, the leases alone show life.
@@ -206,13 +196,7 @@ impl Heartbeat {
         if duplicate.row.leaving || now.since(duplicate.since) >= patience {
             let seen = duplicate.row.clone();
             let fresh = WorkerRow { counter: seen.counter + 1, ..self.fresh() };
-            if self
-                .context
-                .settler
-                .write(self.context.settler.table.write_worker(&seen.worker, Some(&seen), Some(&fresh)))
-                .await
-                .is_ok()
-            {
+            if self.context.settler.replace_worker(&seen, &fresh).await.is_ok() {
                 self.joined(fresh);
             }
         }
@@ -224,7 +208,7 @@ impl Heartbeat {
         for tries in 1..=TRIES {
             let Some(own) = &self.own else { return };
             let next = change(own);
-            match self.context.settler.write(self.context.settler.table.write_worker(&own.worker, Some(own), Some(&next))).await {
+            match self.context.settler.replace_worker(own, &next).await {
                 Ok(()) => {
                     self.own = Some(next);
                     return;
@@ -244,7 +228,7 @@ impl Heartbeat {
     async fn delete(&mut self) {
         for tries in 1..=TRIES {
             let Some(own) = &self.own else { return };
-            match self.context.settler.write(self.context.settler.table.write_worker(&own.worker, Some(own), None)).await {
+            match self.context.settler.delete_worker(own).await {
                 Ok(()) => return,
                 Err(Error::Conflict { .. }) => match self.read().await {
                     Ok(Some(row)) if row.incarnation == own.incarnation => self.own = Some(row),

@@ -160,7 +160,7 @@ impl Coordinator {
 impl super::Context {
     /// Deletes the row of a dead worker, if it is as it was seen.
     async fn reap(&self, row: &WorkerRow) -> Result<(), Error> {
-        match self.settler.write(self.settler.table.write_worker(&row.worker, Some(row), None)).await {
+        match self.settler.delete_worker(row).await {
             // It lives, or somebody else was first.
             Err(Error::Conflict { .. }) => Ok(()),
             other => other,
