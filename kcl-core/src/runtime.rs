@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use futures_util::future::{Either, select};
 use tokio::task::JoinSet;
 
+use crate::BoxError;
 use crate::model::{Moment, Timestamp, Token};
 
 /// What a worker knows of time.
@@ -125,6 +126,11 @@ pub(crate) fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {
         .map(|text| (*text).to_owned())
         .or_else(|| payload.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "a panic without a message".to_owned())
+}
+
+/// A panic as the error of what panicked.
+pub(crate) fn panic_error(payload: &(dyn std::any::Any + Send)) -> BoxError {
+    format!("panicked: {}", panic_message(payload)).into()
 }
 
 /// A thread with a runtime of its own that runs one future to its end.

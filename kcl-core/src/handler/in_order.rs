@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 
 use crate::model::{Position, ShardRef};
 use crate::processor::{Failure, ProcessRecordsInput, RecordProcessor, RecordProcessorFactory};
-use crate::runtime::panic_message;
+use crate::runtime::panic_error;
 
 use super::{RecordContext, RecordHandler};
 
@@ -60,7 +60,7 @@ impl<H: RecordHandler> RecordProcessor for InOrderProcessor<H> {
             let error = match handled {
                 Ok(Ok(())) => continue,
                 Ok(Err(error)) => error,
-                Err(panic) => format!("panicked: {}", panic_message(&*panic)).into(),
+                Err(panic) => panic_error(&*panic),
             };
             self.failed = Some((record.position.clone(), context.attempt));
             return Err(Failure::at(record, error));

@@ -19,7 +19,7 @@ use crate::model::{Checkpoint, ChildShard, Lease, Position, ShardId};
 use crate::processor::{
     ErasedProcessor, Failure, LeaseLostInput, LossReason, ProcessRecordsInput, ShardEndedInput, ShardRef, ShutdownRequestedInput,
 };
-use crate::runtime::{Clock, jitter, panic_message, pause};
+use crate::runtime::{Clock, jitter, panic_error, pause};
 use crate::tenancy::held::{Held, Leave, OrderError};
 use crate::watermark::Watermark;
 
@@ -591,8 +591,4 @@ impl Drop for ShardConsumer {
         self.held.abandon();
         self.meters.lag.is_over();
     }
-}
-
-fn panic_error(payload: &(dyn std::any::Any + Send)) -> BoxError {
-    format!("panicked: {}", panic_message(payload)).into()
 }

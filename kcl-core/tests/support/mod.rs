@@ -148,15 +148,9 @@ impl Fleet {
         Self { builder: change(self.builder) }
     }
 
-    /// Starts the worker as a task, with these processors.
-    pub(crate) fn process(self, processors: impl RecordProcessorFactory) -> HandlerRun {
-        let worker = self.builder.processor(processors).build().unwrap();
-        let heard = Heard::of(&worker);
-        let task = tokio::spawn({
-            let worker = worker.clone();
-            async move { worker.run().await }
-        });
-        HandlerRun { worker, heard, task }
+    /// Starts the worker as a task, with these processors. Nothing of them is seen.
+    pub(crate) fn process(self, processors: impl RecordProcessorFactory) -> Run {
+        self.launch(processors, Seen::default(), |worker| async move { worker.run().await })
     }
 
     /// Starts the worker as a task.
@@ -184,8 +178,14 @@ impl Fleet {
         W: Future<Output = Result<ShutdownReport, RunError>> + Send + 'static,
     {
         let scribes = seen.clone();
-        let worker =
-            self.builder.processor(move |_: &ShardRef| Scribe { seen: scribes.clone(), script: script.clone() }).build().unwrap();
+        self.launch(move |_: &ShardRef| Scribe { seen: scribes.clone(), script: script.clone() }, seen, work)
+    }
+
+    fn launch<W>(self, processors: impl RecordProcessorFactory, seen: Seen, work: impl FnOnce(Worker) -> W) -> Run
+    where
+        W: Future<Output = Result<ShutdownReport, RunError>> + Send + 'static,
+    {
+        let worker = self.builder.processor(processors).build().unwrap();
         let heard = Heard::of(&worker);
         let task = tokio::spawn(work(worker.clone()));
         Run { worker, seen, heard, task }
@@ -302,32 +302,6 @@ impl Run {
     /// Waits for the worker to end by itself.
     pub(crate) async fn ended(self) -> Result<ShutdownReport, RunError> {
         soon("the end of the worker", self.task).await.unwrap()
-    }
-}
-
-/// A worker that runs with processors that a test has made.
-pub(crate) struct HandlerRun {
-    pub(crate) worker: Worker,
-    pub(crate) heard: Heard,
-    pub(crate) task: JoinHandle<Result<ShutdownReport, RunError>>,
-}
-
-impl HandlerRun {
-    /// A graceful stop.
-    pub(crate) async fn stop(self) -> Result<ShutdownReport, RunError> {
-        self.worker.shutdown(Duration::from_secs(10)).await;
-        soon("the stop", self.task).await.unwrap()
-    }
-
-    /// Waits for the worker to end by itself.
-    pub(crate) async fn ended(self) -> Result<ShutdownReport, RunError> {
-        soon("the end of the worker", self.task).await.unwrap()
-    }
-
-    /// Drops the root where it stands.
-    pub(crate) async fn crash(self) {
-        self.task.abort();
-        let _ = self.task.await;
     }
 }
 

@@ -1,4 +1,4 @@
-//! Handlers of single records: in order, at the same time, and when they fail.
+//! Handlers of single records: in order, and when they fail.
 #![expect(clippy::disallowed_methods, reason = "waits in tokio's time")]
 
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use kcl_core::worker::Event;
 use kcl_core::{BoxError, OnFailure};
 use tokio::sync::watch;
 
-use crate::support::{Fleet, HandlerRun, PATIENCE, at, lease_of, one_shard, payloads, wait_for_lease};
+use crate::support::{Fleet, PATIENCE, at, lease_of, one_shard, payloads, wait_for_lease};
 
 /// Writes down the payload and the attempt of each record. `bad` fails, `panic` panics, both always.
 #[derive(Clone)]
@@ -46,7 +46,7 @@ impl RecordHandler for Notes {
 async fn in_order_each_record_is_handled_once_and_checkpointed() {
     let (stream, shard, sequences) = one_shard(50);
     let (table, notes) = (MemoryLeaseTable::new(), Notes::new());
-    let run: HandlerRun = Fleet::new(&stream, &table).process(in_order(notes.clone()));
+    let run = Fleet::new(&stream, &table).process(in_order(notes.clone()));
     wait_for_lease(&table, &shard, |lease| lease.checkpoint == at(&sequences[49])).await;
     run.stop().await.unwrap();
     let expected: Vec<_> = payloads(0..50).into_iter().map(|payload| (payload, 1)).collect();

@@ -76,6 +76,11 @@ pub struct AfterFalseEnd {
 /// The first time the shard is read again at once. Then after 250 ms, doubled up to 5 s: a listing lags behind for seconds, and whoever
 /// reads a shard that has ended is given the same answer until it does not.
 const AGAIN: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
+/// How long to wait when so many came before.
+fn pause_after(before: u32) -> Duration {
+    before.checked_sub(1).map_or(Duration::ZERO, |again| AGAIN.longest(again))
+}
+
 /// After so long without one, the next is a first one.
 const FORGOTTEN: Duration = Duration::from_mins(1);
 
@@ -88,7 +93,7 @@ impl FalseEnds {
         self.last = Some(now);
         let before = self.count;
         self.count = before.saturating_add(1);
-        let pause = before.checked_sub(1).map_or(Duration::ZERO, |again| AGAIN.longest(again));
+        let pause = pause_after(before);
         AfterFalseEnd { pause, times: self.count, tell: self.count.is_power_of_two() }
     }
 }
@@ -112,7 +117,7 @@ impl UnnamedEnds {
         self.first.get_or_insert(now);
         let before = self.count;
         self.count = before.saturating_add(1);
-        before.checked_sub(1).map_or(Duration::ZERO, |again| AGAIN.longest(again))
+        pause_after(before)
     }
 
     /// Whether one that comes at `now` is believed.
