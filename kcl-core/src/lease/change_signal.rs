@@ -89,50 +89,50 @@ mod tests {
     /// Whoever saw an earlier value hears of each change that came after it, once.
     #[test]
     fn since_an_earlier_value_each_change_is_told_once() {
-        let mut beacon = ChangeSignal::default();
-        beacon.announce("1", &[lease("a"), lease("b")]);
-        beacon.announce("2", &[lease("b")]);
-        beacon.announce("3", &[lease("b"), lease("c")]);
-        assert_eq!(beacon.since("1"), Some(vec![&lease("b"), &lease("c")]));
-        assert_eq!(beacon.since("3"), Some(Vec::new()));
+        let mut signal = ChangeSignal::default();
+        signal.announce("1", &[lease("a"), lease("b")]);
+        signal.announce("2", &[lease("b")]);
+        signal.announce("3", &[lease("b"), lease("c")]);
+        assert_eq!(signal.since("1"), Some(vec![&lease("b"), &lease("c")]));
+        assert_eq!(signal.since("3"), Some(Vec::new()));
     }
 
     #[test]
     fn a_value_that_is_not_remembered_says_to_look_at_everything() {
-        let mut beacon = ChangeSignal::default();
-        assert_eq!(beacon.since("elsewhere"), None);
-        beacon.announce("1", &[lease("a")]);
+        let mut signal = ChangeSignal::default();
+        assert_eq!(signal.since("elsewhere"), None);
+        signal.announce("1", &[lease("a")]);
         for number in 2..200 {
-            beacon.announce(number.to_string(), &[lease("b"), lease("c")]);
+            signal.announce(number.to_string(), &[lease("b"), lease("c")]);
         }
-        assert_eq!(beacon.recent.len(), ChangeSignal::RECENT);
-        assert_eq!(beacon.since("1"), None);
-        assert_eq!(beacon.since("190"), Some(vec![&lease("b"), &lease("c")]));
+        assert_eq!(signal.recent.len(), ChangeSignal::RECENT);
+        assert_eq!(signal.since("1"), None);
+        assert_eq!(signal.since("190"), Some(vec![&lease("b"), &lease("c")]));
     }
 
     /// Whoever saw the table before the first announcement hears of everything, until something is forgotten.
     #[test]
     fn since_the_beginning_everything_is_told_until_it_is_forgotten() {
-        let mut beacon = ChangeSignal::default();
-        let seen = beacon.value.clone();
+        let mut signal = ChangeSignal::default();
+        let seen = signal.value.clone();
         for number in 1..=ChangeSignal::RECENT {
-            beacon.announce(number.to_string(), &[lease(&number.to_string())]);
-            assert_eq!(beacon.since(&seen).map(|changed| changed.len()), Some(number));
+            signal.announce(number.to_string(), &[lease(&number.to_string())]);
+            assert_eq!(signal.since(&seen).map(|changed| changed.len()), Some(number));
         }
-        beacon.announce("one more", &[lease("a")]);
-        assert_eq!(beacon.since(&seen), None);
+        signal.announce("one more", &[lease("a")]);
+        assert_eq!(signal.since(&seen), None);
         assert_eq!(ChangeSignal::new("of which nothing more is known").since(&seen), None);
     }
 
     /// An announcement that is longer than the memory hides what came before it.
     #[test]
     fn an_announcement_longer_than_the_memory_hides_earlier_ones() {
-        let mut beacon = ChangeSignal::default();
-        let seen = beacon.value.clone();
-        beacon.announce("1", &[lease("a")]);
+        let mut signal = ChangeSignal::default();
+        let seen = signal.value.clone();
+        signal.announce("1", &[lease("a")]);
         let many: Vec<_> = (0..100).map(|number| lease(&number.to_string())).collect();
-        beacon.announce("2", &many);
-        assert_eq!(beacon.since("1"), None);
-        assert_eq!(beacon.since(&seen), None);
+        signal.announce("2", &many);
+        assert_eq!(signal.since("1"), None);
+        assert_eq!(signal.since(&seen), None);
     }
 }

@@ -10,7 +10,7 @@ pub struct TableCall {
     pub begun: Timestamp,
     /// When it was answered.
     pub ended: Timestamp,
-    /// Of what kind it was: `scan`, `get`, `beacon`, or the name of a write.
+    /// Of what kind it was: `scan`, `get`, `change signal`, or the name of a write.
     pub op: String,
     /// Of which lease, if of one.
     pub lease: Option<String>,
