@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::decide::backoff::Backoff;
 use crate::decide::log::{Burst, Repeats};
 use crate::model::Moment;
 use crate::processor::{LossReason, OnFailure};
@@ -104,12 +105,14 @@ impl Event {
     /// What happens now, where that is not plain from the event.
     fn what_follows(&self, settings: &Settings) -> Option<String> {
         match self {
-            Self::HandlerFailed { call: HandlerCall::ProcessRecords, at, .. } => Some(match (settings.on_failure, at) {
+            Self::HandlerFailed { call: HandlerCall::ProcessRecords, attempt, at, .. } => Some(match (settings.on_failure, at) {
                 (OnFailure::Stop, _) => "the worker stops".to_owned(),
                 (OnFailure::Skip, Some(_)) => "the record is skipped".to_owned(),
-                (OnFailure::Skip | OnFailure::Retry, _) => tried_again(settings),
+                (OnFailure::Skip | OnFailure::Retry, _) => tried_again(*attempt, settings),
             }),
-            Self::HandlerFailed { call: HandlerCall::Initialize | HandlerCall::ShardEnded, .. } => Some(tried_again(settings)),
+            Self::HandlerFailed { call: HandlerCall::Initialize | HandlerCall::ShardEnded, attempt, .. } => {
+                Some(tried_again(*attempt, settings))
+            }
             Self::HandlerFailed { .. } => Some("it is not called again".to_owned()),
             Self::HandlerSlow { .. } => {
                 Some(format!("its lease is released if the call takes longer than {:?}", settings.handler_budget))
@@ -140,7 +143,9 @@ impl Event {
             Self::ReadingFails { .. } => {
                 Some("retrying; the shard is left to another worker if no call reaches the service".to_owned())
             }
-            Self::LeasesLeftUnread { .. } => Some("start another worker, or raise the `max_leases` of this one".to_owned()),
+            Self::LeasesLeftUnread { .. } => {
+                Some(format!("start another worker, or raise the `max_leases` of this one, which is {}", settings.max_leases))
+            }
             Self::Busy { .. } => Some("retrying".to_owned()),
             Self::LeasesLedByOthers { .. } => Some("this worker keeps its leases and acquires no more".to_owned()),
             Self::PolledInstead { .. } => Some("it is polled instead for as long as this worker runs".to_owned()),
@@ -156,8 +161,12 @@ impl Event {
     }
 }
 
-fn tried_again(settings: &Settings) -> String {
-    format!("retrying in {:?}, then at growing intervals of up to {:?}", settings.retry_from, settings.retry_to)
+fn tried_again(attempt: u32, settings: &Settings) -> String {
+    let longest = settings.retry_to;
+    match Backoff::new(settings.retry_from, longest).longest(attempt.saturating_sub(1)) {
+        pause if pause < longest => format!("retrying in {pause:?}, then at growing intervals of up to {longest:?}"),
+        _ => format!("retrying within {longest:?}"),
+    }
 }
 
 /// Where a worker's lines come from: something that a filter can name for good.

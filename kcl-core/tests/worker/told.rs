@@ -200,9 +200,24 @@ async fn a_failure_that_goes_on_is_logged_at_growing_distances() {
     let lines = logged.take();
     let warnings: Vec<_> = lines.lines().filter(|line| line.contains("WARN")).collect();
     assert_eq!(warnings.len(), 5, "at once and after 1, 3, 7 and 15 minutes: {warnings:#?}");
-    for line in warnings {
-        assert!(line.contains("the sink is gone") && line.contains("retrying in"), "{line}");
+    for (line, follows) in
+        warnings.iter().zip(["in 5ms, then at growing intervals of up to 50ms"].into_iter().chain(["within 50ms"; 4]))
+    {
+        assert!(line.contains("the sink is gone") && line.contains(&format!("retrying {follows}")), "{line}");
     }
+    run.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_at_its_cap_names_the_setting_and_its_value() {
+    let logged = Logged::default();
+    let _here = logged.on_this_thread();
+    let scene = Scene::new("capped");
+    scene.stream.split_evenly(&scene.shard()).unwrap();
+    let run = scene.fleet().with(|builder| builder.max_leases(1)).start(Script::default());
+    run.heard.wait_for("what is left", |event| matches!(event, Event::LeasesLeftUnread { leases: 1 })).await;
+    let lines = logged.take();
+    assert!(lines.contains("start another worker, or raise the `max_leases` of this one, which is 1"), "{lines}");
     run.stop().await.unwrap();
 }
 
