@@ -51,6 +51,17 @@ impl Repeats {
         Some(std::mem::take(&mut self.unsaid))
     }
 
+    /// It still holds, though nothing has happened. Whether it is to be said again, and then how often it had happened since the last
+    /// line.
+    pub fn holds(&mut self, now: Moment) -> Option<u64> {
+        let unsaid = self.unsaid;
+        let turn = self.happened(now);
+        if turn.is_none() {
+            self.unsaid = unsaid;
+        }
+        turn
+    }
+
     /// Whether it has not happened for so long that it may be forgotten.
     #[must_use]
     pub fn is_over(&self, now: Moment) -> bool {
@@ -115,6 +126,16 @@ mod tests {
     #[test]
     fn a_failure_is_said_at_once_and_then_at_doubled_distances() {
         assert_eq!(said(1, 1000), [(0, 0), (60, 59), (180, 119), (420, 239), (900, 479)]);
+    }
+
+    #[test]
+    fn what_still_holds_is_said_again_and_not_counted() {
+        let mut repeats = Repeats::default();
+        assert_eq!(repeats.happened(at(0)), Some(0));
+        let said: Vec<_> = (5..=1000).step_by(5).filter_map(|second| Some((second, repeats.holds(at(second))?))).collect();
+        assert_eq!(said, [(60, 0), (180, 0), (420, 0), (900, 0)]);
+        assert_eq!(repeats.happened(at(1000)), None);
+        assert_eq!(repeats.holds(at(1860)), Some(1), "what has happened meanwhile is counted");
     }
 
     #[test]

@@ -41,6 +41,14 @@ pub struct Failing {
     told: bool,
 }
 
+impl Failing {
+    /// Whether it was told that the shard is not read.
+    #[must_use]
+    pub const fn is_told(&self) -> bool {
+        self.told
+    }
+}
+
 /// What is to be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadingChange {

@@ -360,6 +360,11 @@ impl EventSender {
         let _ = self.listeners.send(event);
     }
 
+    /// What this event has told still holds: the log says so at growing distances, and nobody else hears of it again.
+    pub(super) fn still_holds(&self, event: &Event) {
+        self.log.still_holds(event);
+    }
+
     /// Logs how many lines were too many of late; all of them if nothing comes any more.
     pub(super) fn sum_up(&self, is_last: bool) {
         self.log.sum_up(is_last);

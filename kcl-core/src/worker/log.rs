@@ -84,7 +84,6 @@ impl Event {
             | Self::Stopping => Voice::Info,
             Self::DataGap { .. }
             | Self::EndRefused { .. }
-            | Self::RowMalformed { .. }
             | Self::PolledInstead { .. }
             | Self::StreamReplaced { .. }
             | Self::ReadingGoesOn { .. }
@@ -97,7 +96,9 @@ impl Event {
             | Self::ReadingFails { shard, .. }
             | Self::RecordSkipped { shard, .. }
             | Self::ShardUnreadable { shard, .. } => Voice::Failure { of: shard.to_string() },
-            Self::LeasesLeftUnread { .. } => Voice::Failure { of: String::new() },
+            Self::RowMalformed { row } => Voice::Failure { of: row.to_string() },
+            // Another number is news.
+            Self::LeasesLeftUnread { leases } => Voice::Failure { of: leases.to_string() },
             Self::Busy { what, .. } => Voice::Failure { of: (*what).to_owned() },
         }
     }
@@ -199,11 +200,20 @@ impl WorkerLog {
     /// Logs an event, if its turn has come.
     pub(super) fn hear(&self, event: &Event) {
         tracing::debug!(target: TARGET, worker = %self.worker, ?event);
+        self.log(event, Repeats::happened);
+    }
+
+    /// Logs once more what an event has told, if its turn has come: it has not happened again, and still holds.
+    pub(super) fn still_holds(&self, event: &Event) {
+        self.log(event, Repeats::holds);
+    }
+
+    fn log(&self, event: &Event, turn: impl Fn(&mut Repeats, Moment) -> Option<u64>) {
         let voice = event.voice();
         if voice == Voice::Quiet {
             return;
         }
-        let Some(times) = self.has_turn(event.kind(), &voice) else { return };
+        let Some(times) = self.has_turn(event.kind(), &voice, turn) else { return };
         let mut line = event.to_string();
         if let Some(follows) = event.what_follows(&self.settings) {
             let _ = write!(line, "; {follows}");
@@ -220,7 +230,12 @@ impl WorkerLog {
     }
 
     /// Whether there is to be a line now, and then how many there were not since the last one.
-    fn has_turn(&self, kind: &'static str, voice: &Voice) -> Option<u64> {
+    fn has_turn(
+        &self,
+        kind: &'static str,
+        voice: &Voice,
+        turn: impl Fn(&mut Repeats, Moment) -> Option<u64>,
+    ) -> Option<u64> {
         let now = self.clock.now();
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         let times = match voice {
@@ -228,7 +243,7 @@ impl WorkerLog {
                 if said.failures.len() >= REMEMBERED {
                     said.failures.retain(|_, repeats| !repeats.is_over(now));
                 }
-                said.failures.entry((kind, of.clone())).or_default().happened(now)?
+                turn(said.failures.entry((kind, of.clone())).or_default(), now)?
             }
             Voice::Quiet | Voice::Info | Voice::Warning => 0,
         };

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use crate::decide::consumer::ConsumerState;
 use crate::decide::reading::Failing;
+use crate::lease::MalformedRow;
 use crate::meters::Lag;
 use crate::model::{Checkpoint, LeaseKey, Moment, Position, StreamName, Timestamp, WorkerId};
 use crate::tenancy::held::Held;
 
-use super::event::HandlerCall;
+use super::event::{Event, HandlerCall};
 use crate::processor::ShardRef;
 
 /// What a worker is doing at one instant: everything that an operator asks first, in one call.
@@ -279,6 +280,10 @@ pub(crate) struct StatusRegistry(Arc<Mutex<StatusState>>);
 
 #[derive(Debug, Default)]
 struct StatusState {
+    /// The leases that nobody reads, as this worker has no room for them.
+    left: Vec<LeaseKey>,
+    /// The rows of the table that cannot be read, as the last look has shown them.
+    malformed_rows: Vec<Arc<MalformedRow>>,
     phase: Phase,
     shards: BTreeMap<LeaseKey, ShardEntry>,
     unreadable: BTreeMap<LeaseKey, UnreadableShard>,
@@ -374,6 +379,32 @@ impl StatusRegistry {
         let mut unreadable = self.shown().unreadable.clone();
         unreadable.retain(|key, _| is_of_this_worker(key));
         unreadable
+    }
+
+    /// Nobody reads these leases, as this worker has no room for them.
+    pub(crate) fn has_left(&self, leases: Vec<LeaseKey>) {
+        self.shown().left = leases;
+    }
+
+    /// These rows of the table cannot be read, and no others.
+    pub(crate) fn are_malformed(&self, rows: Vec<Arc<MalformedRow>>) {
+        self.shown().malformed_rows = rows;
+    }
+
+    /// What was told once and still holds.
+    pub(super) fn lasting(&self, now: Moment) -> Vec<Event> {
+        let shown = self.shown();
+        let mut lasting: Vec<_> =
+            shown.malformed_rows.iter().map(|row| Event::RowMalformed { row: Arc::clone(row) }).collect();
+        if !shown.left.is_empty() {
+            lasting.push(Event::LeasesLeftUnread { leases: shown.left.len() });
+        }
+        for entry in shown.shards.values() {
+            let Some((failing, error)) = entry.held.failing().filter(|(failing, _)| failing.is_told()) else { continue };
+            let (shard, for_long) = (entry.shard.clone(), now.since(failing.since));
+            lasting.push(Event::ReadingFails { shard, for_long, attempts: failing.attempts, error });
+        }
+        lasting
     }
 
     pub(crate) fn snapshot(&self, now: Moment) -> BTreeMap<LeaseKey, ShardStatus> {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use kcl_core::Failure;
 use kcl_core::lease::memory::MemoryLeaseTable;
-use kcl_core::model::{LeaseKey, ShardId};
+use kcl_core::lease::{MalformedRow, RowKey};
+use kcl_core::model::{InitialPosition, LeaseKey, ShardId};
 use kcl_core::stream::ErrorKind;
 use kcl_core::stream::memory::{MemoryStream, Operation};
 use kcl_core::worker::{CoordinationOn, Event, Phase, ShardStatus, StreamState, WorkerLabel};
@@ -29,8 +30,12 @@ impl Scene {
     }
 
     fn fleet(&self) -> Fleet {
+        self.fleet_on(&MemoryLeaseTable::new())
+    }
+
+    fn fleet_on(&self, table: &MemoryLeaseTable) -> Fleet {
         let (name, clock) = (self.name, self.clock);
-        Fleet::new(&self.stream, &MemoryLeaseTable::new()).with(|builder| {
+        Fleet::new(&self.stream, table).with(|builder| {
             let builder = builder.stream(name).worker_id("me").clock(clock).coordination_on(CoordinationOn::CallersRuntime);
             builder.idle_ceiling(Duration::from_millis(500)).failover(Duration::from_secs(9))
         })
@@ -219,6 +224,39 @@ async fn a_worker_at_its_cap_names_the_setting_and_its_value() {
     let lines = logged.take();
     assert!(lines.contains("start another worker, or raise the `max_leases` of this one, which is 1"), "{lines}");
     run.stop().await.unwrap();
+}
+
+/// The warnings with these words.
+fn warnings<'a>(lines: &'a str, words: &str) -> Vec<&'a str> {
+    lines.lines().filter(|line| line.contains("WARN") && line.contains(words)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_still_holds_is_logged_at_growing_distances() {
+    let logged = Logged::default();
+    let _here = logged.on_this_thread();
+    let scene = Scene::new("lasting");
+    let first = scene.shard();
+    let others = scene.stream.split_evenly(&first).unwrap();
+    let row = RowKey::Lease(LeaseKey::single(first));
+    let table = MemoryLeaseTable::new();
+    table.spoil(MalformedRow::new(row.clone(), "checkpoint", Some("x"), "a decimal number"));
+    let fleet = scene.fleet_on(&table).with(|builder| builder.max_leases(1).initial_position(InitialPosition::Latest));
+    let run = fleet.start(Script::default());
+    run.heard.wait_for("what is left", |event| matches!(event, Event::LeasesLeftUnread { .. })).await;
+    let held = run.worker.status().shards.keys().next().expect("one is held").shard.clone();
+    assert!(others.contains(&held));
+    scene.stream.fail_next_of(&held, Operation::Read, ErrorKind::Transient, u32::MAX);
+    seconds(1000).await;
+    let lines = logged.take();
+    for words in ["a row of the lease table is malformed", "nobody reads 1 shards", "cannot be read: each of"] {
+        assert_eq!(warnings(&lines, words).len(), 5, "{words}: at once and after 1, 3, 7 and 15 minutes: {lines}");
+    }
+    assert!(!lines.contains("times more since"), "nothing has happened again: {lines}");
+    let told = |event: &Event| matches!(event, Event::RowMalformed { .. } | Event::LeasesLeftUnread { .. });
+    assert_eq!(run.heard.count(told), 2, "who listens hears it once");
+    table.repair(&row);
+    drop(run.task);
 }
 
 #[tokio::test(start_paused = true)]

@@ -53,7 +53,7 @@ pub struct Plan {
     /// Workers that are dead and stand in no lease: their rows are to be deleted, as they were seen.
     pub reap: Vec<WorkerId>,
     /// Free leases that are left because this worker has no room for more, and that nobody else takes either.
-    pub left: usize,
+    pub left: Vec<LeaseKey>,
 }
 
 /// A lease to be taken.
@@ -95,7 +95,8 @@ pub fn plan(view: &KnownRows<'_>, me: &Me<'_>, members: &Members, now: Moment, t
     let wanted = takes(&rows, &mut loads, &fleet);
     let (taken, left) = wanted.split_at(wanted.len().min(room));
     if !takes_nothing {
-        plan.left = left.iter().filter(|take| is_left(take, &fleet)).count();
+        plan.left = left.iter().filter(|take| is_left(take, &fleet)).map(|take| take.key.clone()).collect();
+        plan.left.sort();
         plan.take = taken.to_vec();
         plan.take.sort_by_key(|take| take.at);
     }

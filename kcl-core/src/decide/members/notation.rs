@@ -325,8 +325,8 @@ fn write(plan: &Plan) -> String {
     lines.extend(by_owner(&plan.withdraw).iter().map(|(of, keys)| format!("ask {of} no more for {}", names(keys))));
     lines.extend(plan.steal.iter().map(|ask| format!("take {} from {}", ask.key, ask.of)));
     lines.extend(plan.reap.iter().map(|worker| format!("delete the row of {worker}")));
-    if plan.left > 0 {
-        lines.push(format!("{} left for want of room", plan.left));
+    if !plan.left.is_empty() {
+        lines.push(format!("{} left for want of room", plan.left.len()));
     }
     if lines.is_empty() { "nothing".to_owned() } else { lines.join("\n") }
 }

@@ -17,10 +17,11 @@ impl Coordinator {
     pub(super) fn plan(&mut self, now: Moment) {
         let Some(plan) = self.decide(now) else { return };
         let Plan { take, claim, give_back, request, withdraw, steal, reap, left } = plan;
-        if left > 0 && left != self.left {
-            self.context.inner.outlet.say(Event::LeasesLeftUnread { leases: left });
+        if !left.is_empty() && left.len() != self.left {
+            self.context.inner.outlet.say(Event::LeasesLeftUnread { leases: left.len() });
         }
-        self.left = left;
+        self.left = left.len();
+        self.context.inner.board.has_left(left);
         for key in give_back {
             self.give_back(&key);
         }

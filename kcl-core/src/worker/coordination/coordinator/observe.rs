@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use crate::decide::hand_over::{HandOverVerdict, judge_request};
-use crate::lease::{Changed, Consistency, Error};
+use crate::lease::{Changed, Consistency, Error, MalformedRow};
 use crate::model::{Lease, LeaseKey, Moment, WorkerId};
 use crate::tenancy::writer::FromWriter;
 use crate::worker::error::RunError;
@@ -36,6 +36,9 @@ impl Coordinator {
         let is_news = look.begun >= self.seen_last;
         if is_news {
             self.seen_last = look.begun;
+            let concerns = |row: &&MalformedRow| row.lease().is_none_or(|key| self.context.knows(key));
+            let rows = look.malformed.iter().filter(concerns).cloned().map(Arc::new).collect();
+            self.context.inner.board.are_malformed(rows);
             let was_led = self.view.led.is_some();
             self.view.look(look, self.context.me(), &self.context.timing);
             if let Some(what) = self.view.led.as_deref().filter(|_| !was_led) {
