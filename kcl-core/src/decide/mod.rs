@@ -28,6 +28,7 @@ pub mod hand_over;
 pub mod lag;
 pub mod log;
 pub mod members;
+pub mod outage;
 pub mod pace;
 pub mod reading;
 pub mod refusal;

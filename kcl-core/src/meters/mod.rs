@@ -43,6 +43,7 @@
 //! | `kcl_leases` | gauge | `CurrentLeases` | leases that this worker holds |
 //! | `kcl_leases_taken_total` | counter | `TakenLeases` | leases that it took or created |
 //! | `kcl_leases_lost_total` | counter | `LostLeases` | leases that it lost involuntarily |
+//! | `kcl_lease_table_failing_seconds` | gauge, seconds | | how long every read or every write of the lease table has failed; 0 while they succeed |
 //! | `kcl_byte_budget_used_bytes` | gauge, bytes | | memory counted against the byte budget |
 //! | `kcl_events_total` | counter | | [events](crate::worker::Event) of the worker by the label `event`, the name of the kind in snake case, for example `handler_failed` |
 
@@ -231,6 +232,7 @@ pub(crate) struct WorkerMeters {
     pub(crate) taken: Counter,
     pub(crate) lost: Counter,
     pub(crate) budget: Gauge,
+    pub(crate) table_failing: Gauge,
 }
 
 impl WorkerMeters {
@@ -241,6 +243,7 @@ impl WorkerMeters {
             taken: figures::TAKEN.counter(&labels),
             lost: figures::LOST.counter(&labels),
             budget: figures::BUDGET.gauge(&labels),
+            table_failing: figures::TABLE_FAILING.gauge(&labels),
         }
     }
 }

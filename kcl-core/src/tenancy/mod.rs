@@ -11,4 +11,5 @@
 pub(crate) mod held;
 pub(crate) mod issued_tokens;
 pub(crate) mod table_client;
+pub(crate) mod table_health;
 pub(crate) mod writer;

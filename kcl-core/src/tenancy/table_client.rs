@@ -5,11 +5,13 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
+use crate::decide::outage::TableCall;
 use crate::decide::settle::{Settled, settle};
 use crate::model::{Lease, LeaseKey, Moment};
 use crate::runtime::{Clock, jitter, pause, within};
 
 use super::issued_tokens::IssuedTokens;
+use super::table_health::TableHealth;
 use crate::BoxError;
 use crate::lease::malformed::Malformed;
 use crate::lease::{Consistency, Error, LeaseTable, MalformedRow, ScanPage, WorkerRow, Write, with_causes};
@@ -26,6 +28,8 @@ pub(crate) struct TableClient {
     trouble: ErrorListener,
     /// The rows that cannot be read, by every answer of the table.
     pub(crate) malformed: Malformed,
+    /// How its calls go.
+    pub(crate) health: TableHealth,
 }
 
 /// Who hears of trouble: which lease it is, and what was said.
@@ -74,6 +78,7 @@ impl TableClient {
             begun: IssuedTokens::default(),
             trouble: ErrorListener(Arc::new(|_, _| {})),
             malformed: Malformed::default(),
+            health: TableHealth::default(),
         }
     }
 
@@ -190,6 +195,7 @@ impl TableClient {
         let answer = within(&*self.clock, self.call_limit, call).await;
         let answer = answer.unwrap_or_else(|| Err(Error::Throttled { source: self.time_out() }));
         self.malformed.note(&answer);
+        self.health.note(TableCall::Read, &answer, self.clock.now());
         answer
     }
 
@@ -210,6 +216,14 @@ impl TableClient {
     pub(crate) async fn write<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let answer = within(&*self.clock, self.call_limit, call).await.unwrap_or_else(|| Err(self.no_answer()));
         self.malformed.note(&answer);
+        self.health.note(TableCall::Write, &answer, self.clock.now());
+        answer
+    }
+
+    /// Makes the table, or finds it. It may take longer than a call.
+    pub(crate) async fn setup(&self) -> Result<(), Error> {
+        let answer = self.table.setup().await;
+        self.health.note(TableCall::Write, &answer, self.clock.now());
         answer
     }
 

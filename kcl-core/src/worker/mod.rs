@@ -62,6 +62,6 @@ pub use mode::{FanOutConfig, Lifecycle, Mode};
 pub use report::{RunEnd, ShardReport, ShutdownReport, Stopped};
 pub use retire::RetireError;
 pub use settings::{Checkpoints, CoordinationOn, OnDataGap, Settings, Until, WorkerLabel};
-pub use status::{Phase, ReadFailure, ShardError, ShardState, ShardStatus, Status, StreamState, UnreadableShard};
+pub use status::{Phase, ReadFailure, ShardError, ShardState, ShardStatus, Status, StreamState, TableFailure, UnreadableShard};
 pub use streams::StreamConfig;
 pub use worker::{Stop, Worker};

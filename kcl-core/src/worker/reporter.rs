@@ -35,6 +35,7 @@ impl WorkerInner {
         for event in self.board.lasting(now) {
             self.outlet.still_holds(&event);
         }
+        self.meters.table_failing.set(self.table_health.lasting(now).as_secs_f64());
         self.outlet.sum_up(false);
     }
 }

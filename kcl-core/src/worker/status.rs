@@ -3,6 +3,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::decide::consumer::ConsumerState;
+use crate::decide::outage::Outage;
 use crate::decide::reading::Failing;
 use crate::lease::MalformedRow;
 use crate::meters::Lag;
@@ -23,6 +24,7 @@ use crate::processor::ShardRef;
 /// fn is_well(status: &Status) -> bool {
 ///     let is_behind = |behind: Option<u64>| behind.is_some_and(|millis| millis > 60_000);
 ///     status.phase == Phase::Running
+///         && status.lease_table.is_none()
 ///         && status.unreadable.is_empty()
 ///         && status.shards.values().all(|shard| shard.failing.is_none() && !is_behind(shard.millis_behind_latest))
 /// }
@@ -53,6 +55,9 @@ pub struct Status {
     pub phase: Phase,
     /// The streams that it reads.
     pub streams: BTreeMap<StreamName, StreamState>,
+    /// Whether the lease table is unreachable or throttles: `None` if its last calls were answered. Until it answers again, no lease
+    /// is acquired, and leases that cannot be renewed are lost.
+    pub lease_table: Option<TableFailure>,
     /// The shards that it holds or has just completed, by lease key.
     pub shards: BTreeMap<LeaseKey, ShardStatus>,
     /// The shards that it could not read on its last attempt: it has released their leases and retries later. A shard leaves this
@@ -231,6 +236,29 @@ impl ReadFailure {
     fn new((failing, error): (Failing, Arc<str>), now: Moment) -> Self {
         let for_long = now.since(failing.since);
         Self { since: failing.since, last: failing.last, for_long, attempts: failing.attempts, error }
+    }
+}
+
+/// The lease table is out of reach or busy: every read of it, or every write, has failed since one was answered.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct TableFailure {
+    /// When the first of them failed, by the clock of the worker. Not serialized, as no other clock knows it.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub since: Moment,
+    /// For how long they have failed. Serialized in seconds.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "span_in_seconds"))]
+    pub for_long: Duration,
+    /// How many did.
+    pub attempts: u32,
+    /// What the last one came to, with its causes.
+    pub error: Arc<str>,
+}
+
+impl TableFailure {
+    pub(super) fn new((outage, error): (Outage, Arc<str>), now: Moment) -> Self {
+        Self { since: outage.since, for_long: now.since(outage.since), attempts: outage.attempts, error }
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use crate::decide::bound::Bound;
 use crate::fetch::ByteBudget;
 use crate::lease::{LeaseTable, with_causes};
+use crate::tenancy::table_health::TableHealth;
 use crate::meters::{self, EventMeters, WorkerMeters};
 use crate::model::{Moment, WorkerId};
 use crate::processor::ErasedFactory;
@@ -23,7 +24,7 @@ use super::report::{RunEnd, ShardReport, ShutdownReport, Stopped};
 use super::root;
 use super::service_access::ServiceAccess;
 use super::settings::{Settings, Until};
-use super::status::{Phase, Status, StatusRegistry};
+use super::status::{Phase, Status, StatusRegistry, TableFailure};
 use super::streams::{StreamConfig, Streams};
 
 /// What happens to the leases of a worker when it stops.
@@ -85,6 +86,7 @@ pub(crate) struct WorkerInner {
     pub(crate) parts: WorkerParts,
     pub(crate) outlet: EventSender,
     pub(crate) board: StatusRegistry,
+    pub(crate) table_health: TableHealth,
     pub(crate) meters: WorkerMeters,
     /// Set once: how to stop, and by when.
     pub(crate) stop: watch::Sender<Option<(Stop, Moment)>>,
@@ -151,6 +153,7 @@ impl Worker {
         Self(Arc::new(WorkerInner {
             outlet,
             board: StatusRegistry::default(),
+            table_health: TableHealth::default(),
             meters: WorkerMeters::new(parts.label.as_ref()),
             stop: watch::Sender::new(None),
             report: watch::Sender::new(None),
@@ -354,11 +357,13 @@ impl Worker {
     /// What the worker is doing now.
     #[must_use]
     pub fn status(&self) -> Status {
+        let now = self.0.parts.clock.now();
         Status {
             worker: self.id().clone(),
             phase: self.0.board.phase(),
             streams: self.0.parts.streams.all().iter().map(|of| (of.name.clone(), of.state())).collect(),
-            shards: self.0.board.snapshot(self.0.parts.clock.now()),
+            lease_table: self.0.table_health.failing().map(|failing| TableFailure::new(failing, now)),
+            shards: self.0.board.snapshot(now),
             unreadable: self.0.board.unreadable(|lease| self.0.parts.streams.of(lease).is_some()),
             budget_used: self.0.parts.budget.used(),
             budget_total: self.0.parts.budget.total(),
@@ -423,6 +428,7 @@ impl Drop for EndGuard<'_> {
         }
         // Nobody is left to say how late the shards are.
         self.inner.meters.leases.set(0.0);
+        self.inner.meters.table_failing.set(0.0);
         self.inner.meters.budget.set(self.inner.parts.budget.used() as f64);
         self.inner.board.reach(std::mem::take(&mut self.phase));
         self.inner.report.send_replace(Some(report));

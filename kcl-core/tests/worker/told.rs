@@ -12,7 +12,7 @@ use kcl_core::stream::ErrorKind;
 use kcl_core::stream::memory::{MemoryStream, Operation};
 use kcl_core::worker::{CoordinationOn, Event, Phase, ShardStatus, StreamState, WorkerLabel};
 
-use crate::support::{Counters, Fleet, Logged, Run, Script, TokioClock};
+use crate::support::{Counters, Fault, Fleet, Logged, Run, Script, TokioClock, UnrulyTable};
 
 /// A stream of one shard and a table on tokio's time, on one thread.
 struct Scene {
@@ -238,7 +238,8 @@ async fn what_still_holds_is_logged_at_growing_distances() {
     let scene = Scene::new("lasting");
     let first = scene.shard();
     let others = scene.stream.split_evenly(&first).unwrap();
-    let row = RowKey::Lease(LeaseKey::single(first));
+    // Of a shard that the stream does not have: nothing waits for it.
+    let row = RowKey::Lease(LeaseKey::single("shardId-000000000099"));
     let table = MemoryLeaseTable::new();
     table.spoil(MalformedRow::new(row.clone(), "checkpoint", Some("x"), "a decimal number"));
     let fleet = scene.fleet_on(&table).with(|builder| builder.max_leases(1).initial_position(InitialPosition::Latest));
@@ -257,6 +258,38 @@ async fn what_still_holds_is_logged_at_growing_distances() {
     assert_eq!(run.heard.count(told), 2, "who listens hears it once");
     table.repair(&row);
     drop(run.task);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_table_out_of_reach_stands_in_status_and_figures() {
+    let scene = Scene::new("no-table");
+    let table = UnrulyTable::new();
+    let fleet = Fleet::new(&scene.stream, &table).with(|builder| {
+        let builder = builder.stream(scene.name).worker_id("cut-off").clock(scene.clock);
+        builder.coordination_on(CoordinationOn::CallersRuntime).failover(Duration::from_secs(9))
+    });
+    let run = fleet.start(Script::default());
+    let gauge = || scene.counters.gauges("kcl_lease_table_failing_seconds", &[("worker", "cut-off")]);
+    seconds(10).await;
+    assert!(run.worker.status().lease_table.is_none());
+    assert_eq!(gauge(), [0.0]);
+    table.set_unreachable(true);
+    table.set_rule(|_, _| Fault::Throttle);
+    table.set_worker_rule(|_| Fault::Throttle);
+    seconds(100).await;
+    let status = run.worker.status();
+    assert!(status.shards.is_empty(), "its lease is lost");
+    let failing = status.lease_table.expect("the table is out of reach");
+    assert!(failing.for_long >= Duration::from_secs(80) && failing.attempts > 5, "{failing:?}");
+    assert!(failing.error.contains("busy"), "{failing:?}");
+    assert!(gauge()[0] >= 80.0, "{:?}", gauge());
+    table.set_unreachable(false);
+    table.set_rule(|_, _| Fault::None);
+    table.set_worker_rule(|_| Fault::None);
+    seconds(60).await;
+    assert!(run.worker.status().lease_table.is_none(), "it has answered again");
+    assert_eq!(gauge(), [0.0]);
+    run.stop().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

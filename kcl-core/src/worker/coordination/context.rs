@@ -179,6 +179,7 @@ impl Context {
         });
         let told = Arc::clone(&inner);
         settler.malformed = Malformed::new(move |row| tell(&told, row));
+        settler.health = inner.table_health.clone();
         Self {
             inner,
             settler,

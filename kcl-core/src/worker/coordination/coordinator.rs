@@ -270,7 +270,7 @@ impl Coordinator {
 
     async fn first_audit(&mut self, presence: &mut Option<Heartbeat>) -> Result<Audited, CoordinationError> {
         let context = Arc::clone(&self.context);
-        context.settler.table.setup().await?;
+        context.settler.setup().await?;
         context.check_rows().await?;
         // Before the first scan, or what is announced between the two would not be heard.
         let signal = context.settler.read(context.settler.table.change_signal()).await.ok().flatten().map(|signal| signal.value);
