@@ -90,6 +90,7 @@ figures! {
     LOST = Counter "kcl_leases_lost_total", Count, "Leases that this worker lost involuntarily.";
     BUDGET = Gauge "kcl_byte_budget_used_bytes", Bytes, "Memory counted against the byte budget.";
     TABLE_FAILING = Gauge "kcl_lease_table_failing_seconds", Seconds, "How long every read or every write of the lease table has failed; 0 while they succeed.";
+    UNREAD = Gauge "kcl_leases_unread", Count, "Leases that nobody reads, or that this worker cannot read, by cause.";
     HAPPENED = Counter "kcl_events_total", Count, "Events of the worker, by kind.";
 }
 

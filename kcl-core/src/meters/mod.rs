@@ -12,6 +12,15 @@
 //! `kcl_oldest_undone_age_seconds` are NaN from then on, and `kcl_lease_held` is 0. (The facade cannot remove a gauge.) An alarm on the
 //! lag of a stream is `max by (stream, region, account) (kcl_behind_latest_seconds)`, which ignores NaN.
 //!
+//! **If nobody reads** there is no lag: `kcl_behind_latest_seconds` is NaN or absent everywhere, and an alarm on it stays silent. Three
+//! more alarms cover that:
+//!
+//! - `sum by (stream, region, account) (kcl_lease_held)` is less than the number of open shards, or absent: nobody holds some of the shards.
+//! - `max by (cause) (kcl_leases_unread)` is above 0 for minutes: shards are not read, for this cause. (A `sum` would count a lease once
+//!   for each worker that reports it.)
+//! - `max(kcl_lease_table_failing_seconds)` is above the failover time: the lease table is unreachable, leases are lost, and no new ones
+//!   are acquired.
+//!
 //! | name | kind, unit | the KCL's name | what |
 //! |---|---|---|---|
 //! | `kcl_records_processed_total` | counter | `RecordsProcessed` | user records processed |
@@ -43,6 +52,7 @@
 //! | `kcl_leases` | gauge | `CurrentLeases` | leases that this worker holds |
 //! | `kcl_leases_taken_total` | counter | `TakenLeases` | leases that it took or created |
 //! | `kcl_leases_lost_total` | counter | `LostLeases` | leases that it lost involuntarily |
+//! | `kcl_leases_unread` | gauge | | leases that nobody reads, or that this worker cannot read, by the label `cause`: `no_room` (this worker holds `max_leases`, and nobody else takes them), `malformed` (the row in the lease table is malformed), `unreadable` (this worker could not read the shard on its last attempt) |
 //! | `kcl_lease_table_failing_seconds` | gauge, seconds | | how long every read or every write of the lease table has failed; 0 while they succeed |
 //! | `kcl_byte_budget_used_bytes` | gauge, bytes | | memory counted against the byte budget |
 //! | `kcl_events_total` | counter | | [events](crate::worker::Event) of the worker by the label `event`, the name of the kind in snake case, for example `handler_failed` |
@@ -233,6 +243,8 @@ pub(crate) struct WorkerMeters {
     pub(crate) lost: Counter,
     pub(crate) budget: Gauge,
     pub(crate) table_failing: Gauge,
+    /// For want of room, for their rows, and because they cannot be read here.
+    pub(crate) unread: [Gauge; 3],
 }
 
 impl WorkerMeters {
@@ -244,6 +256,11 @@ impl WorkerMeters {
             lost: figures::LOST.counter(&labels),
             budget: figures::BUDGET.gauge(&labels),
             table_failing: figures::TABLE_FAILING.gauge(&labels),
+            unread: ["no_room", "malformed", "unreadable"].map(|cause| {
+                let mut labels = labels.clone();
+                labels.push(Label::new("cause", cause));
+                figures::UNREAD.gauge(&labels)
+            }),
         }
     }
 }

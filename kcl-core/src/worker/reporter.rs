@@ -35,6 +35,9 @@ impl WorkerInner {
         for event in self.board.lasting(now) {
             self.outlet.still_holds(&event);
         }
+        for (gauge, leases) in self.meters.unread.iter().zip(self.board.unread()) {
+            gauge.set(leases as f64);
+        }
         self.meters.table_failing.set(self.table_health.lasting(now).as_secs_f64());
         self.outlet.sum_up(false);
     }

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -63,6 +63,9 @@ pub struct Status {
     /// The shards that it could not read on its last attempt: it has released their leases and retries later. A shard leaves this
     /// list when this worker reads it again; one that another worker reads meanwhile stays.
     pub unreadable: BTreeMap<LeaseKey, UnreadableShard>,
+    /// The leases that nobody holds and that this worker leaves alone, as it holds as many as it may
+    /// ([`Settings::max_leases`](super::Settings::max_leases)).
+    pub left_unread: BTreeSet<LeaseKey>,
     /// The bytes of the byte budget that are held.
     pub budget_used: usize,
     /// The whole byte budget.
@@ -269,6 +272,8 @@ impl TableFailure {
 pub struct ShardError {
     /// What failed: a call of the handler (`process_records`), or another step.
     pub what: Arc<str>,
+    /// The record of the batch at which it failed, if the handler said so.
+    pub record: Option<Position>,
     /// Why.
     pub error: Arc<str>,
     /// When.
@@ -412,6 +417,19 @@ impl StatusRegistry {
     /// Nobody reads these leases, as this worker has no room for them.
     pub(crate) fn has_left(&self, leases: Vec<LeaseKey>) {
         self.shown().left = leases;
+    }
+
+    /// The leases that nobody reads, as this worker has no room for them.
+    pub(super) fn left_unread(&self) -> BTreeSet<LeaseKey> {
+        self.shown().left.iter().cloned().collect()
+    }
+
+    /// How many leases are not read for want of room, for their rows, and because this worker could not read them.
+    pub(super) fn unread(&self) -> [usize; 3] {
+        let shown = self.shown();
+        let malformed = |key: &LeaseKey| shown.malformed_rows.iter().any(|row| row.lease() == Some(key));
+        let rows = shown.malformed_rows.iter().filter(|row| row.lease().is_some()).count();
+        [shown.left.len(), rows, shown.unreadable.keys().filter(|key| !malformed(key)).count()]
     }
 
     /// These rows of the table cannot be read, and no others.

@@ -365,6 +365,7 @@ impl Worker {
             lease_table: self.0.table_health.failing().map(|failing| TableFailure::new(failing, now)),
             shards: self.0.board.snapshot(now),
             unreadable: self.0.board.unreadable(|lease| self.0.parts.streams.of(lease).is_some()),
+            left_unread: self.0.board.left_unread(),
             budget_used: self.0.parts.budget.used(),
             budget_total: self.0.parts.budget.total(),
         }
@@ -429,6 +430,7 @@ impl Drop for EndGuard<'_> {
         // Nobody is left to say how late the shards are.
         self.inner.meters.leases.set(0.0);
         self.inner.meters.table_failing.set(0.0);
+        self.inner.meters.unread.iter().for_each(|gauge| gauge.set(0.0));
         self.inner.meters.budget.set(self.inner.parts.budget.used() as f64);
         self.inner.board.reach(std::mem::take(&mut self.phase));
         self.inner.report.send_replace(Some(report));

@@ -77,7 +77,7 @@ async fn lag_grows_while_a_record_fails_for_ever() {
     assert!(status.oldest_undone_age.unwrap() >= Duration::from_secs(595), "{status:?}");
     assert!(status.failures > 10, "{status:?}");
     let error = status.last_error.expect("an error");
-    assert_eq!((&*error.what, &*error.error), ("process_records", "poison"));
+    assert_eq!((&*error.what, &*error.error, error.record), ("process_records", "poison", None));
     for name in ["kcl_behind_latest_seconds", "kcl_oldest_undone_age_seconds"] {
         assert!((590.0..=600.0).contains(&scene.gauge(name)), "{name}: {}", scene.gauge(name));
     }
@@ -86,6 +86,20 @@ async fn lag_grows_while_a_record_fails_for_ever() {
     assert!(scene.gauge("kcl_behind_latest_seconds").is_nan(), "a shard that is given up leaves no lag behind");
     assert!(scene.gauge("kcl_oldest_undone_age_seconds").is_nan());
     assert_eq!(scene.gauge("kcl_lease_held").to_bits(), 0.0_f64.to_bits());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_status_names_the_record_at_which_a_handler_fails() {
+    let scene = Scene::new("poisoned-record");
+    let run = scene.fleet().start(Script::process(|input| async move {
+        Err(Failure::at(&input.records[0], "poison"))
+    }));
+    scene.put();
+    seconds(60).await;
+    let shown = scene.status(&run);
+    let error = shown.last_error.expect("an error");
+    assert!(error.record.is_some(), "{error:?}");
+    run.stop().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -242,7 +256,7 @@ async fn what_still_holds_is_logged_at_growing_distances() {
     let row = RowKey::Lease(LeaseKey::single("shardId-000000000099"));
     let table = MemoryLeaseTable::new();
     table.spoil(MalformedRow::new(row.clone(), "checkpoint", Some("x"), "a decimal number"));
-    let fleet = scene.fleet_on(&table).with(|builder| builder.max_leases(1).initial_position(InitialPosition::Latest));
+    let fleet = scene.fleet_on(&table).with(|builder| builder.worker_id("lasting").max_leases(1).initial_position(InitialPosition::Latest));
     let run = fleet.start(Script::default());
     run.heard.wait_for("what is left", |event| matches!(event, Event::LeasesLeftUnread { .. })).await;
     let held = run.worker.status().shards.keys().next().expect("one is held").shard.clone();
@@ -256,7 +270,14 @@ async fn what_still_holds_is_logged_at_growing_distances() {
     assert!(!lines.contains("times more since"), "nothing has happened again: {lines}");
     let told = |event: &Event| matches!(event, Event::RowMalformed { .. } | Event::LeasesLeftUnread { .. });
     assert_eq!(run.heard.count(told), 2, "who listens hears it once");
+    let status = run.worker.status();
+    let left: Vec<_> = status.left_unread.iter().map(|key| &key.shard).collect();
+    assert_eq!(left, others.iter().filter(|other| **other != held).collect::<Vec<_>>());
+    let unread = |cause| scene.counters.gauges("kcl_leases_unread", &[("worker", "lasting"), ("cause", cause)]);
+    assert_eq!((unread("no_room"), unread("malformed"), unread("unreadable")), (vec![1.0], vec![1.0], vec![0.0]));
     table.repair(&row);
+    seconds(60).await;
+    assert_eq!(unread("malformed"), [0.0], "it is repaired");
     drop(run.task);
 }
 
@@ -281,7 +302,7 @@ async fn a_lease_table_out_of_reach_stands_in_status_and_figures() {
     assert!(status.shards.is_empty(), "its lease is lost");
     let failing = status.lease_table.expect("the table is out of reach");
     assert!(failing.for_long >= Duration::from_secs(80) && failing.attempts > 5, "{failing:?}");
-    assert!(failing.error.contains("busy"), "{failing:?}");
+    assert!(failing.error.contains("too many writes"), "{failing:?}");
     assert!(gauge()[0] >= 80.0, "{:?}", gauge());
     table.set_unreachable(false);
     table.set_rule(|_, _| Fault::None);

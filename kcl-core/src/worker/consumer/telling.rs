@@ -33,7 +33,7 @@ impl ShardConsumer {
             _ => self.failures + 1,
         };
         let error: Arc<str> = Arc::from(with_causes(error));
-        self.failed(&call.to_string(), &error);
+        self.failed_at(&call.to_string(), at.clone(), &error);
         self.inner.outlet.say(Event::HandlerFailed { shard: self.shard.clone(), call, attempt, at, error });
         self.failures = self.failures.saturating_add(1);
         Step::Failed
@@ -62,7 +62,11 @@ impl ShardConsumer {
 
     /// Something of this shard failed: it stands in the status.
     pub(super) fn failed(&self, what: &str, error: &Arc<str>) {
-        let error = ShardError { what: what.into(), error: Arc::clone(error), at: self.clock.wall() };
+        self.failed_at(what, None, error);
+    }
+
+    fn failed_at(&self, what: &str, record: Option<Position>, error: &Arc<str>) {
+        let error = ShardError { what: what.into(), record, error: Arc::clone(error), at: self.clock.wall() };
         self.inner.board.change(&self.row.key, |status| status.last_error = Some(error));
     }
 
