@@ -133,7 +133,12 @@ impl PollingFetch {
                 THROTTLED.longest(failures) / 2 + THROTTLED.delay(failures, jitter()) / 2
             }
             ErrorKind::Transient | ErrorKind::Unreachable | ErrorKind::Busy => {
-                self.intake.meters.retried.increment(1);
+                let cause = match error.kind {
+                    ErrorKind::Unreachable => "unreachable",
+                    ErrorKind::Busy => "busy",
+                    _ => "transient",
+                };
+                self.intake.meters.retried(cause);
                 RETRY.delay(failures, jitter())
             }
         };

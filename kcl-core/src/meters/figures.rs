@@ -69,7 +69,7 @@ figures! {
     PROCESS_FAILED = Counter "kcl_process_records_failures_total", Count, "Calls to process_records that failed.";
     GET_RECORDS = Histogram "kcl_get_records_duration_seconds", Seconds, "Duration of a GetRecords call that was answered.";
     THROTTLED = Counter "kcl_get_records_throttled_total", Count, "GetRecords calls that the service throttled.";
-    RETRIED = Counter "kcl_get_records_retries_total", Count, "GetRecords calls that failed for another reason and were retried.";
+    RETRIED = Counter "kcl_get_records_retries_total", Count, "GetRecords calls that failed for another reason and were retried, by cause.";
     EXPIRED = Counter "kcl_expired_iterators_total", Count, "Shard iterators that expired and had to be replaced.";
     SUBSCRIBED = Counter "kcl_subscriptions_opened_total", Count, "Subscriptions opened by SubscribeToShard.";
     SUBSCRIPTION_ENDS = Counter "kcl_subscriptions_ended_total", Count, "Subscriptions that ended, by cause.";

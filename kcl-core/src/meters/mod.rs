@@ -33,7 +33,7 @@
 //! | `kcl_process_records_failures_total` | counter | `RecordProcessor.processRecords.Success` (0) | calls to `process_records` that failed |
 //! | `kcl_get_records_duration_seconds` | histogram, seconds | `KinesisDataFetcher.getRecords.Time` | duration of a `GetRecords` call that was answered |
 //! | `kcl_get_records_throttled_total` | counter | | `GetRecords` calls that the service throttled |
-//! | `kcl_get_records_retries_total` | counter | `KinesisDataFetcher.getRecords.Success` (0) | `GetRecords` calls that failed for another reason and were retried |
+//! | `kcl_get_records_retries_total` | counter | `KinesisDataFetcher.getRecords.Success` (0) | `GetRecords` calls that failed for another reason and were retried, by the label `cause`: `unreachable` (no connection, no answer, credentials that were not accepted), `transient` (an error inside the service), `busy` |
 //! | `kcl_expired_iterators_total` | counter | `ExpiredIterator` | shard iterators that expired and had to be replaced |
 //! | `kcl_subscriptions_opened_total` | counter | | subscriptions opened by `SubscribeToShard` |
 //! | `kcl_subscriptions_ended_total` | counter | | subscriptions that ended, by the label `cause`: `ended` (as they do after five minutes), `shard_end`, `silent`, `reset`, `busy` (another subscription took over), `throttled`, `gone`, `denied`, `refused`, `dropped` (the shard is not read here any more) |
@@ -55,7 +55,7 @@
 //! | `kcl_leases_unread` | gauge | | leases that nobody reads, or that this worker cannot read, by the label `cause`: `no_room` (this worker holds `max_leases`, and nobody else takes them), `malformed` (the row in the lease table is malformed), `unreadable` (this worker could not read the shard on its last attempt) |
 //! | `kcl_lease_table_failing_seconds` | gauge, seconds | | how long every read or every write of the lease table has failed; 0 while they succeed |
 //! | `kcl_byte_budget_used_bytes` | gauge, bytes | | memory counted against the byte budget |
-//! | `kcl_events_total` | counter | | [events](crate::worker::Event) of the worker by the label `event`, the name of the kind in snake case, for example `handler_failed` |
+//! | `kcl_events_total` | counter | | [events](crate::worker::Event) of the worker by the label `event`, the name of the kind in snake case, for example `handler_failed`; for `busy` also by the label `what`, the step that failed, and, if it was a call to a stream, `stream` |
 
 use std::fmt;
 use std::time::Duration;
@@ -63,7 +63,7 @@ use std::time::Duration;
 use metrics::{Counter, Gauge, Histogram, Label};
 
 use crate::model::ShardRef;
-use crate::model::WorkerId;
+use crate::model::{StreamName, WorkerId};
 
 mod figures;
 mod lag;
@@ -82,7 +82,7 @@ pub(crate) struct ShardMeters {
     pub(crate) failed: Counter,
     read_time: Histogram,
     pub(crate) throttled: Counter,
-    pub(crate) retried: Counter,
+    labels: Vec<Label>,
     pub(crate) expired: Counter,
     pub(crate) ends_refused: Counter,
     pub(crate) gaps: Counter,
@@ -104,7 +104,7 @@ impl ShardMeters {
             failed: figures::PROCESS_FAILED.counter(labels),
             read_time: figures::GET_RECORDS.histogram(labels),
             throttled: figures::THROTTLED.counter(labels),
-            retried: figures::RETRIED.counter(labels),
+            labels: labels.clone(),
             expired: figures::EXPIRED.counter(labels),
             ends_refused: figures::ENDS_REFUSED.counter(labels),
             gaps: figures::GAPS.counter(labels),
@@ -113,6 +113,11 @@ impl ShardMeters {
             out_of_range: figures::OUT_OF_RANGE.counter(labels),
             checkpoint_time: figures::CHECKPOINT.histogram(labels),
         }
+    }
+
+    /// A call of `GetRecords` failed for this cause and is made again.
+    pub(crate) fn retried(&self, cause: &'static str) {
+        figures::RETRIED.counter(&with_cause(&self.labels, cause)).increment(1);
     }
 
     pub(crate) fn processed_in(&self, span: Duration) {
@@ -183,9 +188,7 @@ impl SubscriptionMeters {
     }
 
     fn with(&self, cause: &'static str) -> Vec<Label> {
-        let mut labels = self.labels.clone();
-        labels.push(Label::new("cause", cause));
-        labels
+        with_cause(&self.labels, cause)
     }
 }
 
@@ -193,6 +196,12 @@ impl fmt::Debug for SubscriptionMeters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SubscriptionMeters").finish_non_exhaustive()
     }
+}
+
+fn with_cause(labels: &[Label], cause: &'static str) -> Vec<Label> {
+    let mut labels = labels.to_vec();
+    labels.push(Label::new("cause", cause));
+    labels
 }
 
 /// What tells the figures of one shard from those of every other.
@@ -227,10 +236,14 @@ impl EventMeters {
         Self(worker.map(worker_label).into_iter().collect())
     }
 
-    /// One more of this kind.
-    pub(crate) fn happened(&self, kind: &'static str) {
+    /// One more of this kind; of one that was busy also what was to be done, and the stream if it was a call of one.
+    pub(crate) fn happened(&self, kind: &'static str, busy: Option<(&'static str, Option<&StreamName>)>) {
         let mut labels = self.0.clone();
         labels.push(Label::new("event", kind));
+        if let Some((what, stream)) = busy {
+            labels.push(Label::new("what", what));
+            labels.extend(stream.map(|stream| Label::new("stream", stream.name().to_owned())));
+        }
         figures::HAPPENED.counter(&labels).increment(1);
     }
 }
@@ -256,11 +269,7 @@ impl WorkerMeters {
             lost: figures::LOST.counter(&labels),
             budget: figures::BUDGET.gauge(&labels),
             table_failing: figures::TABLE_FAILING.gauge(&labels),
-            unread: ["no_room", "malformed", "unreadable"].map(|cause| {
-                let mut labels = labels.clone();
-                labels.push(Label::new("cause", cause));
-                figures::UNREAD.gauge(&labels)
-            }),
+            unread: ["no_room", "malformed", "unreadable"].map(|cause| figures::UNREAD.gauge(&with_cause(&labels, cause))),
         }
     }
 }

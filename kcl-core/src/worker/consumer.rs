@@ -562,7 +562,7 @@ impl ShardConsumer {
                 Step::Released
             }
             Err(OrderError::Throttled(error)) => {
-                self.inner.outlet.say(Event::Busy { what: "to free a lease", error: with_causes(&*error).into() });
+                self.inner.outlet.say(Event::Busy { what: "to free a lease", stream: None, error: with_causes(&*error).into() });
                 self.lose()
             }
             Err(_) => self.lose(),

@@ -227,6 +227,8 @@ pub enum Event {
     Busy {
         /// The step that failed.
         what: &'static str,
+        /// The stream whose call failed; `None` if it was a call to the lease table, or if it concerns all streams.
+        stream: Option<StreamName>,
         /// The error, with its causes.
         error: Arc<str>,
     },
@@ -329,7 +331,8 @@ impl fmt::Display for Event {
                 }
                 Ok(())
             }
-            Self::Busy { what, error } => write!(f, "failed {what}: {error}"),
+            Self::Busy { what, stream: Some(stream), error } => write!(f, "failed {what} (stream {stream}): {error}"),
+            Self::Busy { what, stream: None, error } => write!(f, "failed {what}: {error}"),
             Self::LeasesLedByOthers { what } => write!(f, "a process outside this fleet assigns the leases: {what}"),
             Self::Stopping => f.write_str("stopping: draining the shards"),
             Self::Missed(events) => write!(f, "{events} events were dropped because they were not read in time"),
@@ -354,7 +357,11 @@ impl EventSender {
     }
 
     pub(crate) fn say(&self, event: Event) {
-        self.count.happened(event.kind());
+        let busy = match &event {
+            Event::Busy { what, stream, .. } => Some((*what, stream.as_ref())),
+            _ => None,
+        };
+        self.count.happened(event.kind(), busy);
         self.log.hear(&event);
         // Nobody listening is no error.
         let _ = self.listeners.send(event);

@@ -99,7 +99,9 @@ impl Event {
             Self::RowMalformed { row } => Voice::Failure { of: row.to_string() },
             // Another number is news.
             Self::LeasesLeftUnread { leases } => Voice::Failure { of: leases.to_string() },
-            Self::Busy { what, .. } => Voice::Failure { of: (*what).to_owned() },
+            Self::Busy { what, stream, .. } => {
+                Voice::Failure { of: stream.as_ref().map_or_else(|| (*what).to_owned(), |stream| format!("{what} {stream}")) }
+            }
         }
     }
 
@@ -142,7 +144,7 @@ impl Event {
                 "retrying; if it is still refused after {limit:?}, the worker ends, or continues without this stream if it reads others"
             )),
             Self::ReadingFails { .. } => {
-                Some("retrying; the shard is left to another worker if no call reaches the service".to_owned())
+                Some("retrying; if the service stays unreachable, the shard is left to another worker".to_owned())
             }
             Self::LeasesLeftUnread { .. } => {
                 Some(format!("start another worker, or raise the `max_leases` of this one, which is {}", settings.max_leases))
@@ -230,12 +232,7 @@ impl WorkerLog {
     }
 
     /// Whether there is to be a line now, and then how many there were not since the last one.
-    fn has_turn(
-        &self,
-        kind: &'static str,
-        voice: &Voice,
-        turn: impl Fn(&mut Repeats, Moment) -> Option<u64>,
-    ) -> Option<u64> {
+    fn has_turn(&self, kind: &'static str, voice: &Voice, turn: impl Fn(&mut Repeats, Moment) -> Option<u64>) -> Option<u64> {
         let now = self.clock.now();
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         let times = match voice {

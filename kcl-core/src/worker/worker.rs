@@ -9,11 +9,11 @@ use tokio::sync::watch;
 use crate::decide::bound::Bound;
 use crate::fetch::ByteBudget;
 use crate::lease::{LeaseTable, with_causes};
-use crate::tenancy::table_health::TableHealth;
 use crate::meters::{self, EventMeters, WorkerMeters};
 use crate::model::{Moment, WorkerId};
 use crate::processor::ErasedFactory;
 use crate::runtime::Clock;
+use crate::tenancy::table_health::TableHealth;
 
 use super::builder::{Builder, SettingError, lacks_source, no_source, one_stream_only, read_stream, stream_name};
 use super::error::RunError;

@@ -91,9 +91,7 @@ async fn lag_grows_while_a_record_fails_for_ever() {
 #[tokio::test(start_paused = true)]
 async fn the_status_names_the_record_at_which_a_handler_fails() {
     let scene = Scene::new("poisoned-record");
-    let run = scene.fleet().start(Script::process(|input| async move {
-        Err(Failure::at(&input.records[0], "poison"))
-    }));
+    let run = scene.fleet().start(Script::process(|input| async move { Err(Failure::at(&input.records[0], "poison")) }));
     scene.put();
     seconds(60).await;
     let shown = scene.status(&run);
@@ -256,7 +254,9 @@ async fn what_still_holds_is_logged_at_growing_distances() {
     let row = RowKey::Lease(LeaseKey::single("shardId-000000000099"));
     let table = MemoryLeaseTable::new();
     table.spoil(MalformedRow::new(row.clone(), "checkpoint", Some("x"), "a decimal number"));
-    let fleet = scene.fleet_on(&table).with(|builder| builder.worker_id("lasting").max_leases(1).initial_position(InitialPosition::Latest));
+    let fleet = scene
+        .fleet_on(&table)
+        .with(|builder| builder.worker_id("lasting").max_leases(1).initial_position(InitialPosition::Latest));
     let run = fleet.start(Script::default());
     run.heard.wait_for("what is left", |event| matches!(event, Event::LeasesLeftUnread { .. })).await;
     let held = run.worker.status().shards.keys().next().expect("one is held").shard.clone();

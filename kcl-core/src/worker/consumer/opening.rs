@@ -141,7 +141,7 @@ impl ShardConsumer {
             let error: Arc<str> = with_causes(&why).into();
             let kind = why.source.as_ref().map_or(ErrorKind::Transient, |source| source.kind);
             self.turns().failed_from(since, kind, Arc::clone(&error));
-            return Some(self.busy("to find the consumer for fan-out", &error));
+            return Some(self.busy_with("to find the consumer for fan-out", Some(self.stream.name.clone()), &error));
         }
         // One stream of several that cannot be read is no reason to stop reading the others.
         Some(if self.stream.is_one_of_several() { self.unreadable(&why) } else { self.stop_worker(RunError::NoConsumer(why)) })

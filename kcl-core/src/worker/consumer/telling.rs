@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::decide::consumer::Step;
 use crate::decide::lag::age;
 use crate::lease::with_causes;
-use crate::model::Position;
+use crate::model::{Position, StreamName};
 use crate::worker::coordination::Unanswered;
 use crate::worker::event::{Event, HandlerCall};
 use crate::worker::status::{ShardError, ShardState};
@@ -39,10 +39,16 @@ impl ShardConsumer {
         Step::Failed
     }
 
+    /// The lease table is busy.
     pub(super) fn busy(&mut self, what: &'static str, error: &str) -> Step {
+        self.busy_with(what, None, error)
+    }
+
+    /// A call of this stream failed, or one of the lease table.
+    pub(super) fn busy_with(&mut self, what: &'static str, stream: Option<StreamName>, error: &str) -> Step {
         let error: Arc<str> = error.into();
         self.failed(what, &error);
-        self.inner.outlet.say(Event::Busy { what, error });
+        self.inner.outlet.say(Event::Busy { what, stream, error });
         self.failures = self.failures.saturating_add(1);
         Step::Failed
     }
@@ -50,7 +56,8 @@ impl ShardConsumer {
     /// The coordination could not answer, and is asked again: where the stream failed, that is a failure of reading this shard.
     pub(super) fn unanswered(&mut self, what: &'static str, unanswered: &Unanswered) -> Step {
         self.not_read(unanswered);
-        self.busy(what, &unanswered.error)
+        let stream = unanswered.kind.map(|_| self.stream.name.clone());
+        self.busy_with(what, stream, &unanswered.error)
     }
 
     /// The same, where it was told already.

@@ -130,8 +130,8 @@ impl Context {
         if !of.is_one_of_several() || is_whole_worker {
             return Err(trouble);
         }
-        let error = format!("{}: {}", of.name, with_causes(&trouble)).into();
-        self.inner.outlet.say(Event::Busy { what: "to compare the shards of a stream with the leases", error });
+        let (stream, error) = (Some(of.name.clone()), with_causes(&trouble).into());
+        self.inner.outlet.say(Event::Busy { what: "to compare the shards of a stream with the leases", stream, error });
         Ok(())
     }
 
@@ -149,7 +149,8 @@ impl Context {
                 }
                 if of.description().is_some() && !matches!(trouble, CoordinationError::Fatal(_)) {
                     // What it was is known, and its listing shows whether it is there.
-                    tracing::debug!(stream = %of.name, trouble = %with_causes(&trouble), "the stream could not be described again");
+                    let (stream, error) = (Some(of.name.clone()), with_causes(&trouble).into());
+                    self.inner.outlet.say(Event::Busy { what: "to describe a stream", stream, error });
                     continue;
                 }
                 not_yet |= trouble.is_not_yet();

@@ -175,7 +175,7 @@ impl Context {
         let settler = TableClient::new(Arc::clone(&inner.parts.table), Arc::clone(&inner.parts.clock), timing.call_limit);
         let outlet = inner.outlet.clone();
         let mut settler = settler.telling(move |lease, error| {
-            outlet.say(Event::Busy { what: "to write a lease", error: format!("{lease}: {error}").into() });
+            outlet.say(Event::Busy { what: "to write a lease", stream: None, error: format!("{lease}: {error}").into() });
         });
         let told = Arc::clone(&inner);
         settler.malformed = Malformed::new(move |row| tell(&told, row));

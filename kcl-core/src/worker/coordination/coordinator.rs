@@ -10,7 +10,7 @@ use crate::decide::audit::{next_audit, rank};
 use crate::decide::backoff::Backoff;
 use crate::decide::shards::EndVerdict;
 use crate::lease::{Changed, with_causes};
-use crate::model::{ChildShard, Lease, LeaseKey, Moment, Timestamp, Token, WorkerId};
+use crate::model::{ChildShard, Lease, LeaseKey, Moment, StreamName, Timestamp, Token, WorkerId};
 use crate::runtime::{Tasks, jitter, pause, within};
 use crate::tenancy::writer::{FromWriter, TenancyEnd};
 use crate::watermark::Watermark;
@@ -413,7 +413,16 @@ impl Coordinator {
     }
 
     fn busy(&self, what: &'static str, trouble: &CoordinationError) {
-        self.context.inner.outlet.say(Event::Busy { what, error: with_causes(trouble).into() });
+        self.context.inner.outlet.say(Event::Busy { what, stream: self.stream_of(trouble), error: with_causes(trouble).into() });
+    }
+
+    /// The stream whose call failed, where there is only one that it can have been.
+    fn stream_of(&self, trouble: &CoordinationError) -> Option<StreamName> {
+        trouble.kind()?;
+        match &*self.context.inner.parts.streams.all() {
+            [of] => Some(of.name.clone()),
+            _ => None,
+        }
     }
 
     fn announce(&self, key: &LeaseKey) {
