@@ -63,6 +63,7 @@ figures! {
     BYTES = Counter "kcl_data_processed_bytes_total", Bytes, "Bytes of data in the user records processed.";
     LAG = Gauge "kcl_behind_latest_seconds", Seconds, "How far processing is behind the tip of the shard; grows while the shard is not processed.";
     UNDONE = Gauge "kcl_oldest_undone_age_seconds", Seconds, "Age of the oldest record that was fetched but not yet processed; 0 if there is none.";
+    IN_CALL = Gauge "kcl_handler_call_seconds", Seconds, "How long the current call to the handler has been running, once it exceeds handler_warning; otherwise 0.";
     HELD = Gauge "kcl_lease_held", Count, "1 while this worker holds the lease of the shard, 0 afterwards.";
     PROCESS = Histogram "kcl_process_records_duration_seconds", Seconds, "Duration of a call to process_records.";
     INITIALIZE = Histogram "kcl_initialize_duration_seconds", Seconds, "Duration of a call to initialize.";

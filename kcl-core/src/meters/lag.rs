@@ -20,6 +20,7 @@ struct LagState {
     seen: Option<ReadProgress>,
     behind: Gauge,
     undone: Gauge,
+    in_call: Gauge,
     held: Gauge,
     is_over: bool,
 }
@@ -31,6 +32,7 @@ impl Lag {
             seen: None,
             behind: figures::LAG.gauge(labels),
             undone: figures::UNDONE.gauge(labels),
+            in_call: figures::IN_CALL.gauge(labels),
             held: figures::HELD.gauge(labels),
             is_over: false,
         };
@@ -64,6 +66,14 @@ impl Lag {
         self.change(now, |seen| seen.undone = None);
     }
 
+    /// The present call of the handler has taken so long, if that is long.
+    pub(crate) fn is_in_call(&self, long: Option<Duration>) {
+        let known = self.known();
+        if !known.is_over {
+            known.in_call.set(long.unwrap_or_default().as_secs_f64());
+        }
+    }
+
     /// Tells the gauges how late it is.
     pub(crate) fn refresh(&self, now: Moment) {
         self.change(now, |_| {});
@@ -80,6 +90,7 @@ impl Lag {
         known.is_over = true;
         known.behind.set(f64::NAN);
         known.undone.set(f64::NAN);
+        known.in_call.set(f64::NAN);
         known.held.set(0.0);
     }
 

@@ -27,6 +27,7 @@
 //! | `kcl_data_processed_bytes_total` | counter, bytes | `DataBytesProcessed` | bytes of data in them |
 //! | `kcl_behind_latest_seconds` | gauge, seconds | `MillisBehindLatest` | the lag of the shard: the greatest of what the last answer said, the age of the oldest record that is not done, and the time without an answer once it is longer than usual. It grows while a shard stands still, whatever the cause |
 //! | `kcl_oldest_undone_age_seconds` | gauge, seconds | | the age of the oldest record that was fetched but not yet processed; 0 if there is none |
+//! | `kcl_handler_call_seconds` | gauge, seconds | | how long the current call to the handler has been running, once it exceeds `handler_warning`; otherwise 0 |
 //! | `kcl_lease_held` | gauge, 1 or 0 | | whether this worker holds the lease of the shard |
 //! | `kcl_process_records_duration_seconds` | histogram, seconds | `RecordProcessor.processRecords.Time` | duration of a call to `process_records` |
 //! | `kcl_initialize_duration_seconds` | histogram, seconds | `RecordProcessor.initialize.Time` | duration of a call to `initialize` |

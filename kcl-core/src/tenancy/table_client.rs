@@ -247,6 +247,6 @@ impl TableClient {
     }
 
     fn time_out(&self) -> BoxError {
-        format!("no answer within {:?}", self.call_limit).into()
+        format!("no answer from the lease table within {:?}", self.call_limit).into()
     }
 }

@@ -123,6 +123,17 @@ pub enum Event {
         /// How long it has taken so far.
         span: Duration,
     },
+    /// A shard has waited for its parent for [`Settings::handler_warning`](super::Settings::handler_warning): a child is read only when
+    /// its parent is completed, and the parent is not, either because it still has many records to be read or because it makes no
+    /// progress. Reported again each time that the wait has doubled.
+    ChildWaits {
+        /// The lease of the child, which this worker holds.
+        child: LeaseKey,
+        /// The parent. Any worker may hold its lease.
+        parent: ShardId,
+        /// How long it has waited so far.
+        span: Duration,
+    },
     /// A record that failed was skipped, because of [`OnFailure::Skip`](crate::OnFailure::Skip).
     RecordSkipped {
         /// The shard.
@@ -299,6 +310,9 @@ impl fmt::Display for Event {
             }
             Self::HandlerSlow { shard, call, span } => {
                 write!(f, "{call} of {shard} has been running for {:.1} s", span.as_secs_f64())
+            }
+            Self::ChildWaits { child, parent, span } => {
+                write!(f, "{child} has waited {:.1} s for its parent {parent}, which is not completed", span.as_secs_f64())
             }
             Self::RecordSkipped { shard, at } => write!(f, "skipped record {at} of {shard}, which could not be processed"),
             Self::DataGap { shard, gap } => write!(f, "{shard}: {gap}"),

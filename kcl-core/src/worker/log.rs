@@ -53,6 +53,7 @@ impl Event {
             Self::LeaseLost { .. } => "lease_lost",
             Self::HandlerFailed { .. } => "handler_failed",
             Self::HandlerSlow { .. } => "handler_slow",
+            Self::ChildWaits { .. } => "child_waits",
             Self::RecordSkipped { .. } => "record_skipped",
             Self::DataGap { .. } => "data_gap",
             Self::EndRefused { .. } => "end_refused",
@@ -83,6 +84,7 @@ impl Event {
             | Self::LeaseLost { reason: LossReason::Released, .. }
             | Self::Stopping => Voice::Info,
             Self::DataGap { .. }
+            | Self::ChildWaits { .. }
             | Self::EndRefused { .. }
             | Self::PolledInstead { .. }
             | Self::StreamReplaced { .. }
@@ -119,6 +121,9 @@ impl Event {
             Self::HandlerFailed { .. } => Some("it is not called again".to_owned()),
             Self::HandlerSlow { .. } => {
                 Some(format!("its lease is released if the call takes longer than {:?}", settings.handler_budget))
+            }
+            Self::ChildWaits { .. } => {
+                Some("see what is said of the parent, here or by the worker that holds its lease".to_owned())
             }
             Self::EndRefused { .. } => Some(
                 "reading continues where it was; the listing may lag behind the stream, or the server does not behave like Kinesis"

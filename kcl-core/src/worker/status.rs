@@ -7,7 +7,7 @@ use crate::decide::outage::Outage;
 use crate::decide::reading::Failing;
 use crate::lease::MalformedRow;
 use crate::meters::Lag;
-use crate::model::{Checkpoint, LeaseKey, Moment, Position, StreamName, Timestamp, WorkerId};
+use crate::model::{Checkpoint, LeaseKey, Moment, Position, ShardId, StreamName, Timestamp, WorkerId};
 use crate::tenancy::held::Held;
 
 use super::event::{Event, HandlerCall};
@@ -182,6 +182,8 @@ impl ShardState {
 pub struct ShardStatus {
     /// Where the work on it is.
     pub state: ShardState,
+    /// The parent that is not finished and has to be before this shard is read, while it [waits](ShardState::WaitingForParents).
+    pub waits_for: Option<ShardId>,
     /// Who holds the lease.
     pub owner: WorkerId,
     /// The stored checkpoint, as last seen by this worker.
@@ -368,6 +370,7 @@ impl StatusRegistry {
     pub(super) fn begin(&self, held: &Arc<Held>, lag: &Lag, shard: ShardRef, owner: WorkerId, slow_after: Duration) {
         let status = ShardStatus {
             state: ShardState::WaitingForParents,
+            waits_for: None,
             owner,
             checkpoint: held.stored(),
             position: None,
@@ -461,7 +464,9 @@ impl StatusRegistry {
         let mut slow = Vec::new();
         for entry in self.shown().shards.values_mut() {
             entry.lag.refresh(now);
-            match entry.held.in_call_for(now) {
+            let in_call = entry.held.in_call_for(now);
+            entry.lag.is_in_call(in_call.filter(|span| *span >= slow_after));
+            match in_call {
                 Some(span) if span >= entry.slow_after => {
                     slow.push((entry.shard.clone(), entry.status.state.call(), span));
                     entry.slow_after = span * 2;

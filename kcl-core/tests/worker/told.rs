@@ -10,7 +10,7 @@ use kcl_core::lease::{MalformedRow, RowKey};
 use kcl_core::model::{InitialPosition, LeaseKey, ShardId};
 use kcl_core::stream::ErrorKind;
 use kcl_core::stream::memory::{MemoryStream, Operation};
-use kcl_core::worker::{CoordinationOn, Event, Phase, ShardStatus, StreamState, WorkerLabel};
+use kcl_core::worker::{CoordinationOn, Event, Phase, ShardState, ShardStatus, StreamConfig, StreamState, WorkerLabel};
 
 use crate::support::{Counters, Fault, Fleet, Logged, Run, Script, TokioClock, UnrulyTable};
 
@@ -113,10 +113,12 @@ async fn lag_grows_while_a_handler_does_not_return_and_it_is_told() {
     assert!(status.millis_behind_latest.unwrap() >= 90_000, "{status:?}");
     assert!(status.in_call_for.unwrap() >= Duration::from_secs(90), "{status:?}");
     assert!(scene.gauge("kcl_behind_latest_seconds") >= 90.0);
+    assert!(scene.gauge("kcl_handler_call_seconds") >= 90.0);
     let slow = |event: &Event| matches!(event, Event::HandlerSlow { span, .. } if *span >= Duration::from_secs(30));
     assert_eq!(run.heard.count(slow), 2, "after 30 s and after twice as long");
     seconds(10).await;
     assert_eq!(scene.status(&run).millis_behind_latest, Some(0), "done");
+    assert_eq!(scene.gauge("kcl_handler_call_seconds").to_bits(), 0.0_f64.to_bits());
     run.stop().await.unwrap();
 }
 
@@ -310,6 +312,50 @@ async fn a_lease_table_out_of_reach_stands_in_status_and_figures() {
     seconds(60).await;
     assert!(run.worker.status().lease_table.is_none(), "it has answered again");
     assert_eq!(gauge(), [0.0]);
+    run.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn children_that_wait_for_a_poisoned_parent_are_told() {
+    let scene = Scene::new("waiting");
+    let run = scene.fleet().start(Script::process(|_| async { Err(Failure::new("poison")) }));
+    let parent = scene.shard();
+    scene.put();
+    seconds(5).await;
+    let children = scene.stream.split_evenly(&parent).unwrap();
+    seconds(200).await;
+    let status = run.worker.status();
+    for child in &children {
+        let shard = &status.shards[&LeaseKey::single(child.clone())];
+        assert_eq!((shard.state, shard.waits_for.as_ref()), (ShardState::WaitingForParents, Some(&parent)));
+        let told = |event: &Event| matches!(event, Event::ChildWaits { child: waits, parent: of, .. } if waits.shard == *child && *of == parent);
+        assert_eq!(run.heard.count(told), 3, "after 30, 60 and 120 s");
+    }
+    run.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_broken_streams_are_both_named_in_log_and_figures() {
+    let logged = Logged::default();
+    let _here = logged.on_this_thread();
+    let scene = Scene::new("first");
+    let other = MemoryStream::with_clock("second", 1, Arc::new(scene.clock));
+    for stream in [&scene.stream, &other] {
+        stream.fail_next(Operation::ListShards, ErrorKind::Transient, u32::MAX);
+    }
+    let streams =
+        vec![StreamConfig::new("first").source(scene.stream.clone()), StreamConfig::new("second").source(other.clone())];
+    let table = MemoryLeaseTable::new();
+    let fleet = Fleet::of_streams(&table, streams).with(|builder| {
+        let builder = builder.worker_id("broken").clock(scene.clock).coordination_on(CoordinationOn::CallersRuntime);
+        builder.failover(Duration::from_secs(9))
+    });
+    let run = fleet.start(Script::default());
+    seconds(20).await;
+    let lines = logged.take();
+    for stream in ["first", "second"] {
+        assert_eq!(warnings(&lines, &format!("(stream {stream})")).len(), 1, "{stream}: {lines}");
+    }
     run.stop().await.unwrap();
 }
 

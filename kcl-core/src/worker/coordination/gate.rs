@@ -10,6 +10,7 @@ use crate::runtime::pause;
 use crate::stream::{ErrorKind, ShardFilter};
 use crate::watermark::Watermark;
 
+use crate::worker::event::Event;
 use crate::worker::streams::ReadStream;
 
 use super::context::{Context, CoordinationError};
@@ -39,6 +40,7 @@ pub(crate) enum AtGate {
 pub(super) async fn keep(context: Arc<Context>, of: Arc<ReadStream>, row: Lease, ends: Watermark, waits: mpsc::Sender<AtGate>) {
     let begun = context.clock().now();
     let mut failed = false;
+    let mut tell_after = context.inner.parts.settings.handler_warning;
     loop {
         let seen = ends.now();
         let wait = tokio::select! {
@@ -46,11 +48,18 @@ pub(super) async fn keep(context: Arc<Context>, of: Arc<ReadStream>, row: Lease,
             () = waits.closed() => return,
             judged = judge(&context, &of, &row, begun) => match judged {
                 Ok(ParentGate::Open) => {
+                    context.inner.board.change(&row.key, |status| status.waits_for = None);
                     let _ = waits.send(AtGate::Opens).await;
                     return;
                 }
                 Ok(ParentGate::Blocked { by, wait }) => {
                     tracing::debug!(lease = %row.key, parent = %by, ?wait, "the shard waits for its parent");
+                    context.inner.board.change(&row.key, |status| status.waits_for = Some(by.clone()));
+                    let span = context.clock().now().since(begun);
+                    if span >= tell_after {
+                        tell_after = span * 2;
+                        context.inner.outlet.say(Event::ChildWaits { child: row.key.clone(), parent: by.clone(), span });
+                    }
                     if std::mem::take(&mut failed) {
                         let _ = waits.send(AtGate::Waits).await;
                     }
