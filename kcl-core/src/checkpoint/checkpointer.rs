@@ -7,7 +7,7 @@ use crate::decide::checkpoint::{Accepted, Prepared, accept, prepare};
 use crate::meters::ShardMeters;
 use crate::model::{Position, Record};
 use crate::runtime::Clock;
-use crate::tenancy::held::{Held, Orders};
+use crate::tenancy::held::{Held, OrderError, Orders};
 
 use super::{CheckpointError, Delivered};
 
@@ -115,8 +115,8 @@ impl CheckpointerShared {
     }
 
     fn accept(&self, wanted: &Position) -> Result<Accepted, CheckpointError> {
-        if self.held.loss().is_some() {
-            return Err(CheckpointError::LeaseLost);
+        if let Some(reason) = self.held.loss() {
+            return Err(CheckpointError::LeaseLost { reason: Some(reason) });
         }
         let delivered = self.delivered.greatest();
         Ok(accept(&self.held.stored(), delivered.as_ref().max(self.prepared.as_ref()), wanted)?)
@@ -126,6 +126,10 @@ impl CheckpointerShared {
         let sent = self.clock.now();
         let stored = self.orders.checkpoint(wanted.clone()).await;
         self.meters.checkpointed_in(self.clock.now().since(sent));
+        let stored = stored.map_err(|error| match error {
+            OrderError::Lost(reason) => OrderError::Lost(reason.or_else(|| self.held.loss())),
+            other => other,
+        });
         stored.map_err(|error| CheckpointError::from_order(error, wanted, self.delivered.greatest()))
     }
 }

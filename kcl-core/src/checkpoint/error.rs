@@ -1,7 +1,7 @@
 use crate::BoxError;
 use crate::decide::checkpoint::Refused;
 use crate::lease::with_causes;
-use crate::model::Position;
+use crate::model::{LossReason, Position};
 use crate::tenancy::held::OrderError;
 
 /// Why a checkpoint was not stored.
@@ -23,8 +23,14 @@ pub enum CheckpointError {
     OutOfRange(#[from] Refused),
     /// Another worker owns the shard, or the shard is completed. Nothing was written, and nothing can be any more: records after
     /// the stored checkpoint are delivered again to the new owner.
-    #[error("the lease of this shard is lost: its new owner goes on from the last stored checkpoint")]
-    LeaseLost,
+    #[error(
+        "the lease of this shard is lost{}: its new owner goes on from the last stored checkpoint",
+        reason.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"))
+    )]
+    LeaseLost {
+        /// Why it was lost, if that is known.
+        reason: Option<LossReason>,
+    },
     /// The lease table is busy or did not respond: the checkpoint may or may not be stored. Retrying is safe.
     #[error("the checkpoint may or may not be stored, and can be tried again: {}", with_causes(&**source))]
     Throttled {
@@ -44,7 +50,7 @@ pub enum CheckpointError {
 impl CheckpointError {
     pub(super) fn from_order(error: OrderError, wanted: &Position, delivered: Option<Position>) -> Self {
         match error {
-            OrderError::Lost => Self::LeaseLost,
+            OrderError::Lost(reason) => Self::LeaseLost { reason },
             OrderError::Behind { stored } => {
                 Self::OutOfRange(Refused::BehindStored { wanted: wanted.clone(), stored, delivered })
             }

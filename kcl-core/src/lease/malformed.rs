@@ -18,6 +18,17 @@ pub enum RowKey {
     Signal,
 }
 
+impl RowKey {
+    /// The key of the lease, if it is one.
+    #[must_use]
+    pub const fn lease(&self) -> Option<&LeaseKey> {
+        match self {
+            Self::Lease(key) => Some(key),
+            Self::Worker(_) | Self::Signal => None,
+        }
+    }
+}
+
 impl fmt::Display for RowKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -60,10 +71,7 @@ impl MalformedRow {
     /// The key of the lease, if it is one.
     #[must_use]
     pub const fn lease(&self) -> Option<&LeaseKey> {
-        match &self.row {
-            RowKey::Lease(key) => Some(key),
-            RowKey::Worker(_) | RowKey::Signal => None,
-        }
+        self.row.lease()
     }
 }
 

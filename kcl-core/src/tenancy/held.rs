@@ -109,8 +109,8 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, OrderError>>;
 /// Why an order was not carried out.
 #[derive(Debug)]
 pub(crate) enum OrderError {
-    /// The lease is not ours any more.
-    Lost,
+    /// The lease is not ours any more; why, if the writer has said it.
+    Lost(Option<LossReason>),
     /// The stored checkpoint has passed it: a later one was stored meanwhile, or somebody edited the row.
     Behind { stored: Checkpoint },
     /// The table is busy; the order may or may not have been carried out.
@@ -345,8 +345,8 @@ impl Orders {
 
     async fn give(&self, order: impl FnOnce(Reply<()>) -> Order) -> Result<(), OrderError> {
         let (answer, result) = oneshot::channel();
-        self.0.send(order(answer)).map_err(|_| OrderError::Lost)?;
-        result.await.unwrap_or(Err(OrderError::Lost))
+        self.0.send(order(answer)).map_err(|_| OrderError::Lost(None))?;
+        result.await.unwrap_or(Err(OrderError::Lost(None)))
     }
 }
 

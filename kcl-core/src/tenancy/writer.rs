@@ -463,8 +463,9 @@ impl Writer {
     ) -> Option<TenancyEnd> {
         let now = self.settler.clock.now();
         if now >= self.deadline() {
-            let _ = answer.send(Err(OrderError::Lost));
-            return Some(TenancyEnd::Lost(self.shared.out_of_time()));
+            let reason = self.shared.out_of_time();
+            let _ = answer.send(Err(OrderError::Lost(Some(reason.clone()))));
+            return Some(TenancyEnd::Lost(reason));
         }
         // The caller hears of a busy table well before the lease is in danger.
         let until = self.deadline().min(now + self.timing.call_limit * 2);
@@ -525,7 +526,10 @@ impl Writer {
             Err(Failed::Tenancy(TenancyEnd::Broken(error))) => {
                 (Err(OrderError::Broken(with_causes(&error).into())), TenancyEnd::Broken(error))
             }
-            Err(Failed::Tenancy(tenancy)) => (Err(OrderError::Lost), tenancy),
+            Err(Failed::Tenancy(TenancyEnd::Lost(reason))) => {
+                (Err(OrderError::Lost(Some(reason.clone()))), TenancyEnd::Lost(reason))
+            }
+            Err(Failed::Tenancy(tenancy)) => (Err(OrderError::Lost(None)), tenancy),
         };
         let _ = answer.send(reply);
         Some(tenancy)

@@ -231,7 +231,7 @@ async fn a_lease_without_its_consumer_is_freed() {
     assert!(matches!(bench.writer.await.unwrap(), TenancyEnd::Lost(LossReason::Released)));
     let row = bench.table.get(&bench.key).await.unwrap().unwrap();
     assert_eq!((row.owner, row.token), (None, None));
-    assert!(matches!(kept.checkpoint(position(9)).await, Err(OrderError::Lost)));
+    assert!(matches!(kept.checkpoint(position(9)).await, Err(OrderError::Lost(_))));
 }
 
 #[tokio::test(start_paused = true)]
@@ -332,7 +332,7 @@ async fn a_row_deleted_and_made_anew_by_others_is_no_longer_valid() {
     let theirs = Lease::new(bench.key.clone(), Checkpoint::TrimHorizon).owned_by("other".into(), "theirs".into());
     bench.table.create(&theirs).await.unwrap();
     let stored = bench.held.orders().checkpoint(position(5)).await;
-    assert!(matches!(stored, Err(OrderError::Lost)), "{stored:?}");
+    assert!(matches!(stored, Err(OrderError::Lost(_))), "{stored:?}");
     assert!(!bench.is_valid());
     assert_eq!(bench.row().await, theirs);
 }

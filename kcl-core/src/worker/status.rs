@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::decide::consumer::ConsumerState;
 use crate::decide::outage::Outage;
 use crate::decide::reading::Failing;
-use crate::lease::MalformedRow;
+use crate::lease::{MalformedRow, RowKey};
 use crate::meters::Lag;
 use crate::model::{Checkpoint, LeaseKey, Moment, Position, ShardId, StreamName, Timestamp, WorkerId};
 use crate::tenancy::held::Held;
@@ -61,7 +61,8 @@ pub struct Status {
     /// The shards that it holds or has just completed, by lease key.
     pub shards: BTreeMap<LeaseKey, ShardStatus>,
     /// The shards that it could not read on its last attempt: it has released their leases and retries later. A shard leaves this
-    /// list when this worker reads it again; one that another worker reads meanwhile stays.
+    /// list when this worker reads it again; one that another worker reads meanwhile stays. A shard whose row in the lease table is
+    /// malformed is listed too, until a scan of the table finds the row repaired.
     pub unreadable: BTreeMap<LeaseKey, UnreadableShard>,
     /// The leases that nobody holds and that this worker leaves alone, as it holds as many as it may
     /// ([`Settings::max_leases`](super::Settings::max_leases)).
@@ -291,7 +292,7 @@ pub struct UnreadableShard {
     pub error: Arc<str>,
     /// Since when.
     pub since: Timestamp,
-    /// How often it was tried since.
+    /// How often it was tried since; 1 if its row is malformed.
     pub attempts: u32,
 }
 
@@ -317,8 +318,8 @@ pub(crate) struct StatusRegistry(Arc<Mutex<StatusState>>);
 struct StatusState {
     /// The leases that nobody reads, as this worker has no room for them.
     left: Vec<LeaseKey>,
-    /// The rows of the table that cannot be read, as the last look has shown them.
-    malformed_rows: Vec<Arc<MalformedRow>>,
+    /// The malformed rows of the table, as the last scan has shown them, and since when each is.
+    malformed_rows: BTreeMap<RowKey, (Arc<MalformedRow>, Timestamp)>,
     phase: Phase,
     shards: BTreeMap<LeaseKey, ShardEntry>,
     unreadable: BTreeMap<LeaseKey, UnreadableShard>,
@@ -412,7 +413,14 @@ impl StatusRegistry {
     }
 
     pub(super) fn unreadable(&self, is_of_this_worker: impl Fn(&LeaseKey) -> bool) -> BTreeMap<LeaseKey, UnreadableShard> {
-        let mut unreadable = self.shown().unreadable.clone();
+        let shown = self.shown();
+        let mut unreadable = shown.unreadable.clone();
+        // The row is read before the shard.
+        unreadable.extend(shown.malformed_rows.values().filter_map(|(row, since)| {
+            let shard = UnreadableShard { error: row.to_string().into(), since: *since, attempts: 1 };
+            Some((row.lease()?.clone(), shard))
+        }));
+        drop(shown);
         unreadable.retain(|key, _| is_of_this_worker(key));
         unreadable
     }
@@ -430,20 +438,26 @@ impl StatusRegistry {
     /// How many leases are not read for want of room, for their rows, and because this worker could not read them.
     pub(super) fn unread(&self) -> [usize; 3] {
         let shown = self.shown();
-        let malformed = |key: &LeaseKey| shown.malformed_rows.iter().any(|row| row.lease() == Some(key));
-        let rows = shown.malformed_rows.iter().filter(|row| row.lease().is_some()).count();
-        [shown.left.len(), rows, shown.unreadable.keys().filter(|key| !malformed(key)).count()]
+        let malformed: BTreeSet<_> = shown.malformed_rows.keys().filter_map(RowKey::lease).collect();
+        [shown.left.len(), malformed.len(), shown.unreadable.keys().filter(|key| !malformed.contains(key)).count()]
     }
 
     /// These rows of the table cannot be read, and no others.
-    pub(crate) fn are_malformed(&self, rows: Vec<Arc<MalformedRow>>) {
-        self.shown().malformed_rows = rows;
+    pub(crate) fn are_malformed<'a>(&self, rows: impl Iterator<Item = &'a MalformedRow>, now: Timestamp) {
+        let mut shown = self.shown();
+        let known = std::mem::take(&mut shown.malformed_rows);
+        shown.malformed_rows = rows
+            .map(|row| {
+                let since = known.get(&row.row).map_or(now, |(_, since)| *since);
+                (row.row.clone(), (Arc::new(row.clone()), since))
+            })
+            .collect();
     }
 
     /// What was told once and still holds.
     pub(super) fn lasting(&self, now: Moment) -> Vec<Event> {
         let shown = self.shown();
-        let mut lasting: Vec<_> = shown.malformed_rows.iter().map(|row| Event::RowMalformed { row: Arc::clone(row) }).collect();
+        let mut lasting: Vec<_> = shown.malformed_rows.values().map(|(row, _)| Event::RowMalformed { row: Arc::clone(row) }).collect();
         if !shown.left.is_empty() {
             lasting.push(Event::LeasesLeftUnread { leases: shown.left.len() });
         }

@@ -219,9 +219,9 @@ async fn a_checkpoint_after_the_lease_was_lost_or_given_up_is_refused() {
         // The first one of a worker that does not know yet, and one that comes when it does.
         for _ in 0..2 {
             let refused = checkpointer.checkpoint().await;
-            assert!(matches!(refused, Err(CheckpointError::LeaseLost)), "{refused:?}");
+            assert!(matches!(refused, Err(CheckpointError::LeaseLost { .. })), "{refused:?}");
         }
-        assert!(matches!(checkpointer.prepare(None).await, Err(CheckpointError::LeaseLost)));
+        assert!(matches!(checkpointer.prepare(None).await, Err(CheckpointError::LeaseLost { .. })));
         assert_eq!(lease_of(&table, &shard).await.checkpoint, Checkpoint::TrimHorizon);
         run.crash().await;
     }
@@ -278,7 +278,7 @@ async fn a_checkpointer_that_is_kept_keeps_no_lease() {
     let next = Fleet::new(&stream, &table).with(|builder| builder.worker_id("second")).start(Script::default());
     next.seen.wait_for_records(1).await;
     let late = checkpointers(&kept)[0].checkpoint().await;
-    assert!(matches!(late, Err(CheckpointError::LeaseLost)), "{late:?}");
+    assert!(matches!(late, Err(CheckpointError::LeaseLost { .. })), "{late:?}");
     wait_for_lease(&table, &shard, |lease| lease.checkpoint == at(&sequences[0])).await;
     next.stop().await.unwrap();
 }

@@ -57,11 +57,15 @@ async fn a_malformed_lease_stops_its_own_shard_alone() {
     second.seen.wait_for_call(&good, "shard_ended", |call| matches!(call, Call::ShardEnded { .. })).await;
     assert_eq!(second.seen.count(&spoiled, |_| true), 0, "nothing of the malformed lease's shard is read");
     assert_eq!(second.heard.count(tells_of(&row)), 1);
+    let unreadable = second.worker.status().unreadable;
+    let [(key, shard)] = unreadable.iter().collect::<Vec<_>>()[..] else { panic!("{unreadable:?}") };
+    assert!(*key == LeaseKey::single(spoiled.clone()) && shard.error.contains("`checkpoint`"), "{unreadable:?}");
 
     table.repair(&row);
     assert_eq!(lease_of(&table, &spoiled).await, before, "nobody wrote to it");
     second.seen.wait_for_records(2).await;
     assert_eq!(second.seen.payloads(), ["after", "after"]);
+    assert!(second.worker.status().unreadable.is_empty());
     second.stop().await.unwrap();
 }
 

@@ -12,6 +12,7 @@ use kcl_core::checkpoint::{CheckpointError, Checkpointer};
 use kcl_core::lease::memory::MemoryLeaseTable;
 use kcl_core::lease::{Expect, LeaseTable, Write};
 use kcl_core::model::{Checkpoint, LeaseKey};
+use kcl_core::processor::LossReason;
 use kcl_core::stream::memory::MemoryStream;
 use kcl_core::worker::{Checkpoints, Event, RunError};
 
@@ -39,7 +40,10 @@ async fn a_stolen_lease_is_lost_once_and_its_old_owner_stores_nothing() {
     table.update(&key, &take).await.unwrap();
     run.seen.wait_for_call(&shard, "lease_lost", |call| matches!(call, Call::LeaseLost { .. })).await;
     let late = locked(&kept)[0].clone();
-    assert!(matches!(late.checkpoint().await, Err(CheckpointError::LeaseLost)));
+    let refused = late.checkpoint().await.unwrap_err();
+    let says_who = |reason: &LossReason| matches!(reason, LossReason::Lost(why) if why.contains("another"));
+    assert!(matches!(&refused, CheckpointError::LeaseLost { reason: Some(reason) } if says_who(reason)), "{refused:?}");
+    assert!(refused.to_string().contains("another"), "{refused}");
     assert_eq!(lease_of(&table, &shard).await.checkpoint, Checkpoint::TrimHorizon);
     stream.put_to(&shard, "k", "later").unwrap();
     // The other one shows no life: this worker comes back, with a higher fence, and begins where the row says.
@@ -54,7 +58,7 @@ async fn a_stolen_lease_is_lost_once_and_its_old_owner_stores_nothing() {
     assert_eq!(run.seen.payloads(), ["0", "1", "0", "1", "later"]);
     assert_eq!(run.seen.count(&shard, |call| matches!(call, Call::LeaseLost { .. })), 1);
     let stale = late.checkpoint().await;
-    assert!(matches!(stale, Err(CheckpointError::LeaseLost)), "the tenancy counts, not the worker: {stale:?}");
+    assert!(matches!(stale, Err(CheckpointError::LeaseLost { .. })), "the tenancy counts, not the worker: {stale:?}");
     let last = locked(&kept).last().unwrap().clone();
     last.checkpoint().await.unwrap();
     assert!(lease_of(&table, &shard).await.checkpoint > at(&sequences[1]));

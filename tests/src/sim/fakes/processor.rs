@@ -104,7 +104,7 @@ impl Desk {
     fn answered(&self, ask: u64, up_to: u32, prepare: bool, answer: Result<(), &CheckpointError>) {
         let error = answer.err().map(|error| match error {
             CheckpointError::OutOfRange(_) => "out of range",
-            CheckpointError::LeaseLost => "lease lost",
+            CheckpointError::LeaseLost { .. } => "lease lost",
             CheckpointError::Throttled { .. } => "throttled",
             _ => "unusable",
         });

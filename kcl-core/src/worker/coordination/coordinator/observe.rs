@@ -37,8 +37,7 @@ impl Coordinator {
         if is_news {
             self.seen_last = look.begun;
             let concerns = |row: &&MalformedRow| row.lease().is_none_or(|key| self.context.knows(key));
-            let rows = look.malformed.iter().filter(concerns).cloned().map(Arc::new).collect();
-            self.context.inner.board.are_malformed(rows);
+            self.context.inner.board.are_malformed(look.malformed.iter().filter(concerns), self.context.clock().wall());
             let was_led = self.view.led.is_some();
             self.view.look(look, self.context.me(), &self.context.timing);
             if let Some(what) = self.view.led.as_deref().filter(|_| !was_led) {
