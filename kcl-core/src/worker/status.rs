@@ -457,7 +457,8 @@ impl StatusRegistry {
     /// What was told once and still holds.
     pub(super) fn lasting(&self, now: Moment) -> Vec<Event> {
         let shown = self.shown();
-        let mut lasting: Vec<_> = shown.malformed_rows.values().map(|(row, _)| Event::RowMalformed { row: Arc::clone(row) }).collect();
+        let mut lasting: Vec<_> =
+            shown.malformed_rows.values().map(|(row, _)| Event::RowMalformed { row: Arc::clone(row) }).collect();
         if !shown.left.is_empty() {
             lasting.push(Event::LeasesLeftUnread { leases: shown.left.len() });
         }
