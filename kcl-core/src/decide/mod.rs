@@ -11,7 +11,7 @@
 //! | a reading that ends | [`bound`]: which records belong to it, when a shard and a worker are done |
 //! | the consumer of an application | [`registration`]: how it comes by it; [`retirement`]: whether it may go |
 //! | a service that refuses | [`refusal`]: whether that is believed |
-//! | time and writes | [`expiry`]: the times of the protocol; [`settle`]: what an answer means; [`backoff`]: when to try again; [`log`]: how often a failure is said that goes on |
+//! | time and writes | [`expiry`]: the times of the protocol; [`settle`]: what an answer means; [`outage`]: whether the lease table is out of reach; [`backoff`]: when to try again; [`log`]: how often a failure is said that goes on |
 
 #![expect(unreachable_pub, reason = "`pub` marks what the other modules of the crate may use of a decision")]
 

@@ -13,7 +13,8 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// And at the least.
 const SHORTEST: Duration = Duration::from_millis(10);
 
-/// Tells each few seconds how late the shards are and which calls of handlers take long, says again what still fails, and sums up what the log has passed over.
+/// Tells each few seconds how late the shards are and which calls of handlers take long, says again what still fails, and sums up what
+/// the log has passed over.
 ///
 /// It runs with the coordination, beside the renewals: a handler that blocks its thread does not stop it. It calls nobody, and costs
 /// a lock a shard.

@@ -211,7 +211,8 @@ pub struct Settings {
     /// How long one call of the handler may take before the lease is released. Default: 5 min.
     pub handler_budget: Duration,
     /// How long one call of the handler may take before it is logged and reported
-    /// ([`Event::HandlerSlow`](super::Event::HandlerSlow)). Default: 30 s, a tenth of the budget.
+    /// ([`Event::HandlerSlow`](super::Event::HandlerSlow)), and how long a shard may wait for its parent before that is
+    /// ([`Event::ChildWaits`](super::Event::ChildWaits)). Default: 30 s, a tenth of the budget.
     pub handler_warning: Duration,
     /// See [`OnFailure`]. Default: the batch is retried.
     pub on_failure: OnFailure,

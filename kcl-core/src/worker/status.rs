@@ -64,8 +64,8 @@ pub struct Status {
     /// list when this worker reads it again; one that another worker reads meanwhile stays. A shard whose row in the lease table is
     /// malformed is listed too, until a scan of the table finds the row repaired.
     pub unreadable: BTreeMap<LeaseKey, UnreadableShard>,
-    /// The leases that nobody holds and that this worker leaves alone, as it holds as many as it may
-    /// ([`Settings::max_leases`](super::Settings::max_leases)).
+    /// The leases that have no owner and that this worker does not acquire, because it already holds
+    /// [`Settings::max_leases`](super::Settings::max_leases).
     pub left_unread: BTreeSet<LeaseKey>,
     /// The bytes of the byte budget that are held.
     pub budget_used: usize,
@@ -183,7 +183,7 @@ impl ShardState {
 pub struct ShardStatus {
     /// Where the work on it is.
     pub state: ShardState,
-    /// The parent that is not finished and has to be before this shard is read, while it [waits](ShardState::WaitingForParents).
+    /// The parent that must be completed before this shard is read, while the shard [waits](ShardState::WaitingForParents) for it.
     pub waits_for: Option<ShardId>,
     /// Who holds the lease.
     pub owner: WorkerId,
@@ -245,20 +245,20 @@ impl ReadFailure {
     }
 }
 
-/// The lease table is out of reach or busy: every read of it, or every write, has failed since one was answered.
+/// The lease table is unreachable or throttles: every read, or every write, has failed since the last one that was answered.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct TableFailure {
-    /// When the first of them failed, by the clock of the worker. Not serialized, as no other clock knows it.
+    /// When the first of these calls failed, by the clock of the worker. Not serialized, as it means nothing to another process.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub since: Moment,
-    /// For how long they have failed. Serialized in seconds.
+    /// How long they have been failing. Serialized in seconds.
     #[cfg_attr(feature = "serde", serde(serialize_with = "span_in_seconds"))]
     pub for_long: Duration,
-    /// How many did.
+    /// How many calls failed.
     pub attempts: u32,
-    /// What the last one came to, with its causes.
+    /// The error of the last one, with its causes.
     pub error: Arc<str>,
 }
 
@@ -275,7 +275,7 @@ impl TableFailure {
 pub struct ShardError {
     /// What failed: a call of the handler (`process_records`), or another step.
     pub what: Arc<str>,
-    /// The record of the batch at which it failed, if the handler said so.
+    /// The record at which the handler failed, if it said so.
     pub record: Option<Position>,
     /// Why.
     pub error: Arc<str>,

@@ -335,7 +335,10 @@ async fn children_that_wait_for_a_poisoned_parent_are_told() {
     for child in &children {
         let shard = &status.shards[&LeaseKey::single(child.clone())];
         assert_eq!((shard.state, shard.waits_for.as_ref()), (ShardState::WaitingForParents, Some(&parent)));
-        let told = |event: &Event| matches!(event, Event::ChildWaits { child: waits, parent: of, .. } if waits.shard == *child && *of == parent);
+        let told = |event: &Event| match event {
+            Event::ChildWaits { child: waits, parent: of, .. } => waits.shard == *child && *of == parent,
+            _ => false,
+        };
         assert_eq!(run.heard.count(told), 3, "after 30, 60 and 120 s");
     }
     run.stop().await.unwrap();
