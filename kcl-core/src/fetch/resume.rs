@@ -235,6 +235,18 @@ mod tests {
         assert_eq!(resume.go_on(at(61)), StartAt::Sequence(number(2000)), "it is behind what was handed on");
     }
 
+    #[test]
+    fn an_end_without_the_last_record_shows_a_gap_each_time() {
+        let mut resume = Resume::new(&at(1000, 3), &Facts::default()).unwrap();
+        assert_eq!(resume.judge_end(), None, "the shard was not opened");
+        resume.open();
+        let gap = resume.judge_end().unwrap();
+        assert_eq!(gap.after, at(1000, 3));
+        assert_eq!(resume.judge_end(), Some(gap), "the shard may not have ended");
+        assert_eq!(resume.judge(&number(1000)), None);
+        assert_eq!(resume.judge_end(), None, "the last record is there");
+    }
+
     /// Only then can nothing have been lost between the last record and the answer.
     #[test]
     fn a_request_after_the_last_record_is_made_while_none_aged_out() {

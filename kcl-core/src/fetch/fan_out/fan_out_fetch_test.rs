@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
+use crate::decide::bound::Bound;
 use crate::decide::registration::LONGEST;
 use crate::fetch::fetched::End;
 use crate::fetch::scene::Scene;
-use crate::model::HashKeyRange;
+use crate::model::{HashKeyRange, Timestamp};
 use crate::runtime::pause;
 use crate::stream::memory::{MemoryStream, Operation, SubscriptionFault};
 use crate::stream::{FanOut, WhichConsumer};
@@ -305,4 +306,40 @@ async fn a_call_that_is_never_answered_is_given_up_within_its_limit() {
     assert_eq!(subscribed.next().await.unwrap().records.len(), 1);
     let took = scene.clock.now().since_origin();
     assert!(took >= Duration::from_secs(30) && took < Duration::from_secs(32), "{took:?}");
+}
+
+/// A subscription whose events come after this long each.
+#[derive(Debug)]
+struct Late(Arc<dyn Clock>, Duration);
+
+#[async_trait]
+impl Subscription for Late {
+    async fn next(&mut self) -> Result<Option<Pushed>, Error> {
+        pause(&*self.0, self.1).await;
+        Ok(Some(Pushed::default()))
+    }
+}
+
+/// One that came at once may have lain in a buffer, and its word for being at the tip may be from before the bound.
+#[tokio::test(start_paused = true)]
+async fn only_an_event_that_was_waited_for_is_known_to_be_new() {
+    let (scene, mut subscribed) = subscribed().await;
+    subscribed.intake = scene.intake().until(Some(Bound::new(Timestamp::from_millis(1))));
+    pause(&*scene.clock, Duration::from_secs(7)).await;
+    for (millis, is_known) in [(0, false), (99, false), (101, true), (5_000, true)] {
+        subscribed.subscription = Some(Box::new(Late(Arc::clone(&scene.clock), Duration::from_millis(millis))));
+        let mut permit = subscribed.make_room().await;
+        assert!(matches!(subscribed.wait(&mut permit).await, Waited::Event(_)));
+        assert_eq!(subscribed.intake.is_read(Some(0)), is_known, "an event after {millis} ms");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_is_a_failed_read_and_an_ordinary_end_is_none() {
+    let (scene, mut subscribed) = subscribed().await;
+    subscribed.over(Happened::Ended, None).unwrap();
+    assert!(scene.held.failing().is_none(), "a subscription ends after five minutes");
+    subscribed.over(Happened::Silent, None).unwrap();
+    let (_, error) = scene.held.failing().unwrap();
+    assert!(error.contains("sent no event for 30s"), "{error}");
 }
