@@ -11,7 +11,7 @@ use kcl_core::stream::memory::{MemoryStream, Operation};
 use kcl_core::worker::{Builder, Event, FanOutConfig, Mode};
 
 use crate::support::{
-    Call, Counters, Fleet, Odd, Pushing, Run, Script, lease_of, locked, one_shard, payloads, until, wait_for_lease,
+    Call, Counters, Fleet, Odd, Pushing, Run, Script, at, lease_of, locked, one_shard, payloads, until, wait_for_lease,
 };
 
 fn by_fan_out() -> Mode {
@@ -173,6 +173,32 @@ async fn an_empty_answer_skips_no_record_of_a_closed_shard() {
     empty.store(true, Ordering::SeqCst);
     wait_for_lease(&table, &shard, |lease| lease.checkpoint.is_shard_end()).await;
     assert_eq!(run.seen.payloads(), payloads(0..2));
+    run.stop().await.unwrap();
+}
+
+/// Retention may take the shard while an answer without children is doubted.
+#[tokio::test]
+async fn a_shard_that_leaves_while_its_end_is_doubted_shows_a_gap() {
+    let (stream, shard, sequences) = one_shard(1);
+    let (odd, table) = (Odd::new(&stream), MemoryLeaseTable::new());
+    let run = Fleet::new(&odd, &table).start(Script::default());
+    run.seen.wait_for_records(1).await;
+    let (leaves, going) = (stream.clone(), shard.clone());
+    odd.pages(move |of, page| {
+        // The last thing that is answered of the shard.
+        if *of == going {
+            *page = kcl_core::stream::Page::default();
+            leaves.put_to(&going, "k", "1").unwrap();
+            leaves.split_evenly(&going).unwrap();
+            leaves.drop_shard(&going).unwrap();
+        }
+    });
+    wait_for_lease(&table, &shard, |lease| lease.checkpoint.is_shard_end()).await;
+    let gaps = run.heard.all().into_iter().filter_map(|event| match event {
+        Event::DataGap { gap, .. } => Some((gap.after, gap.before)),
+        _ => None,
+    });
+    assert_eq!(gaps.collect::<Vec<_>>(), [(at(&sequences[0]), None)], "record 1 was never given");
     run.stop().await.unwrap();
 }
 

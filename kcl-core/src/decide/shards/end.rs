@@ -26,6 +26,9 @@ pub enum EndVerdict {
     Open,
     /// It is closed, and the answer names nothing that follows: it is read again where it was, until this has lasted.
     ReadAgain,
+    /// It has left the stream, and the answer names nothing that follows: the answer may be wrong, and what the shard still had cannot be
+    /// read any more.
+    Left,
     /// The listing does not know enough yet: it is asked again.
     ListAgain,
 }
@@ -50,7 +53,13 @@ pub fn judge_end(graph: &ShardGraph, shard: &ShardId, said: EndSaid<'_>) -> EndV
             None => EndVerdict::Ended(named()),
         },
         // A stream always has a shard: an empty listing shows nothing. One that names nothing younger may be older than the shard.
-        None if graph.has_lost(shard) || (said.is_old && !graph.is_empty()) => EndVerdict::Ended(named()),
+        None if graph.has_lost(shard) || (said.is_old && !graph.is_empty()) => {
+            if said.children.is_empty() && !said.is_lasting {
+                EndVerdict::Left
+            } else {
+                EndVerdict::Ended(named())
+            }
+        }
         None => EndVerdict::ListAgain,
     }
 }

@@ -31,6 +31,7 @@ fn answer(given: &[&str]) -> String {
         }
         EndVerdict::Open => "open, read on where it was".to_owned(),
         EndVerdict::ReadAgain => "read again".to_owned(),
+        EndVerdict::Left => "left, and perhaps not all of it was read".to_owned(),
         EndVerdict::ListAgain => "list again".to_owned(),
     }
 }

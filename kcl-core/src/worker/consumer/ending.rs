@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::decide::consumer::Step;
+use crate::decide::gap::DataGap;
 use crate::decide::shards::{EndVerdict, UnnamedEnds};
 use crate::fetch::{Batch, OpenAgain, ReadEnd};
-use crate::model::{ChildShard, Moment};
+use crate::model::{Checkpoint, ChildShard, Moment};
 use crate::runtime::{jitter, pause, within};
 use crate::worker::coordination::SaidEnd;
 use crate::worker::event::Event;
@@ -98,9 +99,19 @@ impl ShardConsumer {
                 let pause = self.unnamed_ends.came(since);
                 self.open_again(pause, true);
             }
+            EndVerdict::Left => return Some(self.left_in_doubt()),
             EndVerdict::ListAgain => {}
         }
         None
+    }
+
+    /// The shard has left the stream before its end could be believed.
+    fn left_in_doubt(&mut self) -> Step {
+        let after = self.held.finished().map_or_else(|| self.held.stored(), Checkpoint::At);
+        let gap = DataGap { after, before: None, certain: false };
+        let read = self.ending.take().and_then(|ending| ending.read.gap);
+        self.children = Vec::new();
+        self.report_gap(read.unwrap_or(gap)).unwrap_or(Step::EndReached)
     }
 
     fn end_confirmed(&mut self, children: Vec<ChildShard>) -> Step {
