@@ -134,6 +134,8 @@ impl PollingFetch {
             }
             ErrorKind::Transient | ErrorKind::Unreachable | ErrorKind::Busy => {
                 let cause = match error.kind {
+                    // What answers is there, and does not accept us.
+                    ErrorKind::Unreachable if error.code.is_some() => "refused",
                     ErrorKind::Unreachable => "unreachable",
                     ErrorKind::Busy => "busy",
                     _ => "transient",

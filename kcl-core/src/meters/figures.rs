@@ -64,6 +64,7 @@ figures! {
     LAG = Gauge "kcl_behind_latest_seconds", Seconds, "How far processing is behind the tip of the shard; grows while the shard is not processed.";
     UNDONE = Gauge "kcl_oldest_undone_age_seconds", Seconds, "Age of the oldest record that was fetched but not yet processed; 0 if there is none.";
     IN_CALL = Gauge "kcl_handler_call_seconds", Seconds, "How long the current call to the handler has been running, once it exceeds handler_warning; otherwise 0.";
+    FAILING = Gauge "kcl_shard_failing_seconds", Seconds, "How long every call has failed, by what failed: the handler, or reading the shard; 0 while calls succeed.";
     HELD = Gauge "kcl_lease_held", Count, "1 while this worker holds the lease of the shard, 0 afterwards.";
     PROCESS = Histogram "kcl_process_records_duration_seconds", Seconds, "Duration of a call to process_records.";
     INITIALIZE = Histogram "kcl_initialize_duration_seconds", Seconds, "Duration of a call to initialize.";
@@ -91,7 +92,8 @@ figures! {
     LOST = Counter "kcl_leases_lost_total", Count, "Leases that this worker lost involuntarily.";
     BUDGET = Gauge "kcl_byte_budget_used_bytes", Bytes, "Memory counted against the byte budget.";
     TABLE_FAILING = Gauge "kcl_lease_table_failing_seconds", Seconds, "How long every read or every write of the lease table has failed; 0 while they succeed.";
-    UNREAD = Gauge "kcl_leases_unread", Count, "Leases that nobody reads, or that this worker cannot read, by cause.";
+    STREAM_FAILING = Gauge "kcl_stream_failing_seconds", Seconds, "How long the shards of the stream could not be listed, for example because it does not exist; 0 while they can be.";
+    UNREAD = Gauge "kcl_leases_unread", Count, "Leases that nobody reads, or that this worker cannot read, by cause: no_room (this worker holds max_leases), malformed (the row in the lease table), unreadable (the calls of this worker fail).";
     HAPPENED = Counter "kcl_events_total", Count, "Events of the worker, by kind.";
 }
 

@@ -7,7 +7,7 @@ use metrics::{Gauge, Label};
 use crate::decide::lag::ReadProgress;
 use crate::model::Moment;
 
-use super::figures;
+use super::{figures, with};
 
 /// How far behind a shard is: what the fetching side and the consumer know of it together, and the gauges that say so.
 ///
@@ -21,6 +21,8 @@ struct LagState {
     behind: Gauge,
     undone: Gauge,
     in_call: Gauge,
+    /// Of the handler, and of reading.
+    failing: [Gauge; 2],
     held: Gauge,
     is_over: bool,
 }
@@ -33,6 +35,7 @@ impl Lag {
             behind: figures::LAG.gauge(labels),
             undone: figures::UNDONE.gauge(labels),
             in_call: figures::IN_CALL.gauge(labels),
+            failing: ["handler", "reading"].map(|what| figures::FAILING.gauge(&with(labels, "what", what))),
             held: figures::HELD.gauge(labels),
             is_over: false,
         };
@@ -74,6 +77,16 @@ impl Lag {
         }
     }
 
+    /// For so long every call has failed, to read the shard and of the handler.
+    pub(crate) fn fails(&self, reading: Option<Duration>, handler: Option<Duration>) {
+        let known = self.known();
+        if !known.is_over {
+            for (gauge, span) in known.failing.iter().zip([handler, reading]) {
+                gauge.set(span.unwrap_or_default().as_secs_f64());
+            }
+        }
+    }
+
     /// Tells the gauges how late it is.
     pub(crate) fn refresh(&self, now: Moment) {
         self.change(now, |_| {});
@@ -91,6 +104,7 @@ impl Lag {
         known.behind.set(f64::NAN);
         known.undone.set(f64::NAN);
         known.in_call.set(f64::NAN);
+        known.failing.iter().for_each(|gauge| gauge.set(f64::NAN));
         known.held.set(0.0);
     }
 

@@ -12,12 +12,13 @@
 //! `kcl_oldest_undone_age_seconds` are NaN from then on, and `kcl_lease_held` is 0. (The facade cannot remove a gauge.) An alarm on the
 //! lag of a stream is `max by (stream, region, account) (kcl_behind_latest_seconds)`, which ignores NaN.
 //!
-//! **If nobody reads** there is no lag: `kcl_behind_latest_seconds` is NaN or absent everywhere, and an alarm on it stays silent. Three
+//! **If nobody reads** there is no lag: `kcl_behind_latest_seconds` is NaN or absent everywhere, and an alarm on it stays silent. Four
 //! more alarms cover that:
 //!
 //! - `sum by (stream, region, account) (kcl_lease_held)` is less than the number of open shards, or absent: nobody holds some of the shards.
 //! - `max by (cause) (kcl_leases_unread)` is above 0 for minutes: shards are not read, for this cause. (A `sum` would count a lease once
 //!   for each worker that reports it.)
+//! - `max by (stream) (kcl_stream_failing_seconds)` is above 0 for minutes: the stream does not exist, or may not be listed.
 //! - `max(kcl_lease_table_failing_seconds)` is above the failover time: the lease table is unreachable, leases are lost, and no new ones
 //!   are acquired.
 //!
@@ -28,13 +29,14 @@
 //! | `kcl_behind_latest_seconds` | gauge, seconds | `MillisBehindLatest` | the lag of the shard: the greatest of what the last answer said, the age of the oldest record that is not done, and the time without an answer once it is longer than usual. It grows while a shard stands still, whatever the cause |
 //! | `kcl_oldest_undone_age_seconds` | gauge, seconds | | the age of the oldest record that was fetched but not yet processed; 0 if there is none |
 //! | `kcl_handler_call_seconds` | gauge, seconds | | how long the current call to the handler has been running, once it exceeds `handler_warning`; otherwise 0 |
+//! | `kcl_shard_failing_seconds` | gauge, seconds | | how long every call has failed, by the label `what`: `handler` (the current batch, or another call to the handler), `reading` (calls to the stream); 0 while calls succeed |
 //! | `kcl_lease_held` | gauge, 1 or 0 | | whether this worker holds the lease of the shard |
 //! | `kcl_process_records_duration_seconds` | histogram, seconds | `RecordProcessor.processRecords.Time` | duration of a call to `process_records` |
 //! | `kcl_initialize_duration_seconds` | histogram, seconds | `RecordProcessor.initialize.Time` | duration of a call to `initialize` |
 //! | `kcl_process_records_failures_total` | counter | `RecordProcessor.processRecords.Success` (0) | calls to `process_records` that failed |
 //! | `kcl_get_records_duration_seconds` | histogram, seconds | `KinesisDataFetcher.getRecords.Time` | duration of a `GetRecords` call that was answered |
 //! | `kcl_get_records_throttled_total` | counter | | `GetRecords` calls that the service throttled |
-//! | `kcl_get_records_retries_total` | counter | `KinesisDataFetcher.getRecords.Success` (0) | `GetRecords` calls that failed for another reason and were retried, by the label `cause`: `unreachable` (no connection, no answer, credentials that were not accepted), `transient` (an error inside the service), `busy` |
+//! | `kcl_get_records_retries_total` | counter | `KinesisDataFetcher.getRecords.Success` (0) | `GetRecords` calls that failed for another reason and were retried, by the label `cause`: `unreachable` (no connection, no answer, or credentials could not be had), `refused` (the service does not accept the credentials, or the rights they have), `transient` (an error inside the service), `busy` |
 //! | `kcl_expired_iterators_total` | counter | `ExpiredIterator` | shard iterators that expired and had to be replaced |
 //! | `kcl_subscriptions_opened_total` | counter | | subscriptions opened by `SubscribeToShard` |
 //! | `kcl_subscriptions_ended_total` | counter | | subscriptions that ended, by the label `cause`: `ended` (as they do after five minutes), `shard_end`, `silent`, `reset`, `busy` (another subscription took over), `throttled`, `gone`, `denied`, `refused`, `dropped` (the shard is not read here any more) |
@@ -55,6 +57,7 @@
 //! | `kcl_leases_lost_total` | counter | `LostLeases` | leases that it lost involuntarily |
 //! | `kcl_leases_unread` | gauge | | leases that nobody reads, or that this worker cannot read, by the label `cause`: `no_room` (this worker holds `max_leases`, and nobody else takes them), `malformed` (the row in the lease table is malformed), `unreadable` (this worker could not read the shard on its last attempt) |
 //! | `kcl_lease_table_failing_seconds` | gauge, seconds | | how long every read or every write of the lease table has failed; 0 while they succeed |
+//! | `kcl_stream_failing_seconds` | gauge, seconds | | how long the shards of the stream could not be listed, for example because it does not exist; 0 while they can be |
 //! | `kcl_byte_budget_used_bytes` | gauge, bytes | | memory counted against the byte budget |
 //! | `kcl_events_total` | counter | | [events](crate::worker::Event) of the worker by the label `event`, the name of the kind in snake case, for example `handler_failed`; for `busy` also by the label `what`, the step that failed, and, if it was a call to a stream, `stream` |
 
@@ -200,8 +203,23 @@ impl fmt::Debug for SubscriptionMeters {
 }
 
 fn with_cause(labels: &[Label], cause: &'static str) -> Vec<Label> {
+    with(labels, "cause", cause)
+}
+
+fn with(labels: &[Label], name: &'static str, value: &'static str) -> Vec<Label> {
     let mut labels = labels.to_vec();
-    labels.push(Label::new("cause", cause));
+    labels.push(Label::new(name, value));
+    labels
+}
+
+/// The labels of a stream: its name, and the region and account of its ARN, if that is known.
+fn stream_labels(stream: &StreamName, arn: Option<&str>) -> Vec<Label> {
+    let mut labels = vec![Label::new("stream", stream.name().to_owned())];
+    // arn:PARTITION:kinesis:REGION:ACCOUNT:stream/NAME
+    let mut parts = arn.or_else(|| stream.arn()).unwrap_or_default().split(':').skip(3);
+    for name in ["region", "account"] {
+        labels.push(Label::new(name, parts.next().unwrap_or_default().to_owned()));
+    }
     labels
 }
 
@@ -212,12 +230,7 @@ pub(crate) struct Labels(Vec<Label>);
 impl Labels {
     /// Of a shard of the stream with this ARN, if that is known, in a worker that is to be named.
     pub(crate) fn new(shard: &ShardRef, arn: Option<&str>, worker: Option<&WorkerId>) -> Self {
-        let mut labels = vec![Label::new("stream", shard.stream.name().to_owned())];
-        // arn:PARTITION:kinesis:REGION:ACCOUNT:stream/NAME
-        let mut parts = arn.or_else(|| shard.stream.arn()).unwrap_or_default().split(':').skip(3);
-        for name in ["region", "account"] {
-            labels.push(Label::new(name, parts.next().unwrap_or_default().to_owned()));
-        }
+        let mut labels = stream_labels(&shard.stream, arn);
         labels.push(Label::new("shard", shard.shard.as_str().to_owned()));
         labels.extend(worker.map(worker_label));
         Self(labels)
@@ -259,6 +272,7 @@ pub(crate) struct WorkerMeters {
     pub(crate) table_failing: Gauge,
     /// For want of room, for their rows, and because they cannot be read here.
     pub(crate) unread: [Gauge; 3],
+    labels: Vec<Label>,
 }
 
 impl WorkerMeters {
@@ -271,7 +285,15 @@ impl WorkerMeters {
             budget: figures::BUDGET.gauge(&labels),
             table_failing: figures::TABLE_FAILING.gauge(&labels),
             unread: ["no_room", "malformed", "unreadable"].map(|cause| figures::UNREAD.gauge(&with_cause(&labels, cause))),
+            labels,
         }
+    }
+
+    /// For so long the shards of this stream could not be listed.
+    pub(crate) fn stream_fails(&self, stream: &StreamName, arn: Option<&str>, span: Duration) {
+        let mut labels = stream_labels(stream, arn);
+        labels.extend(self.labels.iter().cloned());
+        figures::STREAM_FAILING.gauge(&labels).set(span.as_secs_f64());
     }
 }
 

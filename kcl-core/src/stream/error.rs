@@ -34,6 +34,8 @@ pub struct Error {
     pub operation: &'static str,
     /// The message of the service, with its error code; no content of records.
     pub message: String,
+    /// The error code of the service (`ExpiredTokenException`), if it answered with one.
+    pub code: Option<Box<str>>,
     /// The cause, if there is one beneath.
     #[source]
     pub source: Option<BoxError>,
@@ -43,7 +45,7 @@ impl Error {
     /// An error of this kind.
     #[must_use]
     pub fn new(kind: ErrorKind, operation: &'static str, message: impl Into<String>) -> Self {
-        Self { kind, operation, message: message.into(), source: None }
+        Self { kind, operation, message: message.into(), code: None, source: None }
     }
 
     /// The same error with its cause.

@@ -215,8 +215,8 @@ pub enum Event {
     },
     /// This worker holds as many leases as it may, and some shards have no owner.
     LeasesLeftUnread {
-        /// How many.
-        leases: usize,
+        /// Which.
+        leases: Arc<[LeaseKey]>,
     },
     /// A stream, one of several, was deleted and created again. The new one is read in its place, under leases of its own; the
     /// leases of the old one stay in the table.
@@ -283,6 +283,9 @@ impl fmt::Display for HandlerCall {
     }
 }
 
+/// So many leases are named in a line, at the most.
+const NAMED: usize = 5;
+
 impl fmt::Display for Event {
     /// The event as a sentence, with its cause.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -332,7 +335,13 @@ impl fmt::Display for Event {
             Self::ReadingGoesOn { shard, attempts } => write!(f, "{shard} can be read again, after {attempts} failed calls"),
             Self::PolledInstead { stream, reason } => write!(f, "stream {stream} cannot be read by fan-out: {reason}"),
             Self::LeasesLeftUnread { leases } => {
-                write!(f, "{leases} shards have no owner, and this worker already holds as many leases as it may")
+                let (shards, have) = if leases.len() == 1 { ("shard", "has") } else { ("shards", "have") };
+                write!(f, "{} {shards} {have} no owner (", leases.len())?;
+                for (n, lease) in leases.iter().take(NAMED).enumerate() {
+                    write!(f, "{}{lease}", if n == 0 { "" } else { ", " })?;
+                }
+                let more = if leases.len() > NAMED { ", ..." } else { "" };
+                write!(f, "{more}), and this worker already holds as many leases as it may")
             }
             Self::StreamReplaced { stream } => write!(
                 f,

@@ -100,7 +100,7 @@ impl Event {
             | Self::ShardUnreadable { shard, .. } => Voice::Failure { of: shard.to_string() },
             Self::RowMalformed { row } => Voice::Failure { of: row.to_string() },
             // Another number is news.
-            Self::LeasesLeftUnread { leases } => Voice::Failure { of: leases.to_string() },
+            Self::LeasesLeftUnread { leases } => Voice::Failure { of: leases.len().to_string() },
             Self::Busy { what, stream, .. } => {
                 Voice::Failure { of: stream.as_ref().map_or_else(|| (*what).to_owned(), |stream| format!("{what} {stream}")) }
             }
@@ -143,13 +143,13 @@ impl Event {
                 Some("the shard is acquired again and resumes from the edited checkpoint".to_owned())
             }
             Self::LeaseLost { reason: LossReason::Lost(_), .. } => {
-                Some("its next owner resumes from the stored checkpoint".to_owned())
+                Some("whoever acquires it next resumes from the stored checkpoint".to_owned())
             }
             Self::Refused { limit, .. } => Some(format!(
                 "retrying; if it is still refused after {limit:?}, the worker ends, or continues without this stream if it reads others"
             )),
             Self::ReadingFails { .. } => {
-                Some("retrying; if the service stays unreachable, the shard is left to another worker".to_owned())
+                Some("retrying; if this lasts and the service is not merely throttling, the shard is left to another worker".to_owned())
             }
             Self::LeasesLeftUnread { .. } => {
                 Some(format!("start another worker, or raise the `max_leases` of this one, which is {}", settings.max_leases))

@@ -48,6 +48,7 @@ mod service_access;
 mod settings;
 mod single_flight;
 mod status;
+mod status_registry;
 mod streams;
 #[expect(clippy::module_inception, reason = "the type that the folder is named for")]
 mod worker;

@@ -39,6 +39,11 @@ impl WorkerInner {
         for (gauge, leases) in self.meters.unread.iter().zip(self.board.unread()) {
             gauge.set(leases as f64);
         }
+        for stream in self.parts.streams.all() {
+            let description = stream.description();
+            let arn = description.as_ref().map(|description| &*description.arn);
+            self.meters.stream_fails(&stream.name, arn, stream.failing_for(now));
+        }
         self.meters.table_failing.set(self.table_health.lasting(now).as_secs_f64());
         self.outlet.sum_up(false);
     }

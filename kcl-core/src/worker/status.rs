@@ -1,17 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::decide::consumer::ConsumerState;
 use crate::decide::outage::Outage;
 use crate::decide::reading::Failing;
-use crate::lease::{MalformedRow, RowKey};
-use crate::meters::Lag;
 use crate::model::{Checkpoint, LeaseKey, Moment, Position, ShardId, StreamName, Timestamp, WorkerId};
-use crate::tenancy::held::Held;
 
-use super::event::{Event, HandlerCall};
-use crate::processor::ShardRef;
+use super::event::HandlerCall;
 
 /// What a worker is doing at one instant: everything that an operator asks first, in one call.
 ///
@@ -96,7 +92,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    const fn rank(&self) -> u8 {
+    pub(super) const fn rank(&self) -> u8 {
         match self {
             Self::Idle => 0,
             Self::Starting => 1,
@@ -113,7 +109,7 @@ impl Phase {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum StreamState {
     /// The stream has not been described yet: the worker has just started, or the stream does not exist yet.
-    NotThereYet {
+    NotDescribed {
         /// The last error, if any.
         error: Option<Arc<str>>,
     },
@@ -165,7 +161,7 @@ impl ShardState {
     }
 
     /// The call of the handler that is made in this state.
-    const fn call(self) -> HandlerCall {
+    pub(super) const fn call(self) -> HandlerCall {
         match self {
             Self::WaitingForParents | Self::Starting => HandlerCall::Initialize,
             Self::Processing => HandlerCall::ProcessRecords,
@@ -208,7 +204,8 @@ pub struct ShardStatus {
     /// before the first one since the lease was acquired.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub answered: Option<Moment>,
-    /// Why the shard is currently not read; `None` if the last call to the stream succeeded.
+    /// Why the shard is currently not read; `None` if the last call to the stream succeeded. What the handler does is not meant: see
+    /// [`failures`](Self::failures).
     pub failing: Option<ReadFailure>,
     /// User records that were processed since the lease was acquired.
     pub records: u64,
@@ -239,7 +236,7 @@ pub struct ReadFailure {
 }
 
 impl ReadFailure {
-    fn new((failing, error): (Failing, Arc<str>), now: Moment) -> Self {
+    pub(super) fn new((failing, error): (Failing, Arc<str>), now: Moment) -> Self {
         let for_long = now.since(failing.since);
         Self { since: failing.since, last: failing.last, for_long, attempts: failing.attempts, error }
     }
@@ -307,189 +304,5 @@ fn seconds<S: serde::Serializer>(span: &Option<Duration>, serializer: S) -> Resu
     match span {
         Some(span) => serializer.serialize_some(&span.as_secs_f64()),
         None => serializer.serialize_none(),
-    }
-}
-
-/// Where the parts of a worker write what they do.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct StatusRegistry(Arc<Mutex<StatusState>>);
-
-#[derive(Debug, Default)]
-struct StatusState {
-    /// The leases that nobody reads, as this worker has no room for them.
-    left: Vec<LeaseKey>,
-    /// The malformed rows of the table, as the last scan has shown them, and since when each is.
-    malformed_rows: BTreeMap<RowKey, (Arc<MalformedRow>, Timestamp)>,
-    phase: Phase,
-    shards: BTreeMap<LeaseKey, ShardEntry>,
-    unreadable: BTreeMap<LeaseKey, UnreadableShard>,
-}
-
-/// What a consumer said last, and those who know the rest.
-#[derive(Debug)]
-struct ShardEntry {
-    shard: ShardRef,
-    status: ShardStatus,
-    held: Arc<Held>,
-    lag: Lag,
-    /// A call that takes at least this long is told.
-    slow_after: Duration,
-}
-
-impl ShardEntry {
-    fn status(&self, now: Moment) -> ShardStatus {
-        let (lag, undone) = self.lag.at(now);
-        ShardStatus {
-            checkpoint: self.held.stored(),
-            millis_behind_latest: lag.map(|lag| u64::try_from(lag.as_millis()).unwrap_or(u64::MAX)),
-            oldest_undone_age: undone,
-            in_call_for: self.held.in_call_for(now),
-            answered: self.held.answered(),
-            failing: self.held.failing().map(|failing| ReadFailure::new(failing, now)),
-            ..self.status.clone()
-        }
-    }
-}
-
-impl StatusRegistry {
-    fn shown(&self) -> MutexGuard<'_, StatusState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The worker is this far. It never goes back.
-    pub(crate) fn reach(&self, phase: Phase) {
-        let mut shown = self.shown();
-        if shown.phase.rank() < phase.rank() {
-            shown.phase = phase;
-        }
-    }
-
-    pub(super) fn phase(&self) -> Phase {
-        self.shown().phase.clone()
-    }
-
-    pub(super) fn begin(&self, held: &Arc<Held>, lag: &Lag, shard: ShardRef, owner: WorkerId, slow_after: Duration) {
-        let status = ShardStatus {
-            state: ShardState::WaitingForParents,
-            waits_for: None,
-            owner,
-            checkpoint: held.stored(),
-            position: None,
-            millis_behind_latest: None,
-            oldest_undone_age: None,
-            in_call_for: None,
-            in_flight: 0,
-            answered: None,
-            failing: None,
-            records: 0,
-            failures: 0,
-            last_error: None,
-        };
-        let entry = ShardEntry { shard, status, held: Arc::clone(held), lag: lag.clone(), slow_after };
-        self.shown().shards.insert(held.key().clone(), entry);
-    }
-
-    pub(crate) fn change(&self, key: &LeaseKey, change: impl FnOnce(&mut ShardStatus)) {
-        if let Some(entry) = self.shown().shards.get_mut(key) {
-            change(&mut entry.status);
-        }
-    }
-
-    pub(crate) fn remove(&self, key: &LeaseKey) {
-        self.shown().shards.remove(key);
-    }
-
-    /// A shard cannot be read.
-    pub(super) fn cannot_read(&self, key: &LeaseKey, error: Arc<str>, at: Timestamp) {
-        let mut shown = self.shown();
-        let before = shown.unreadable.get(key).map(|shard| (shard.since, shard.attempts));
-        let (since, attempts) = before.unwrap_or((at, 0));
-        shown.unreadable.insert(key.clone(), UnreadableShard { error, since, attempts: attempts.saturating_add(1) });
-    }
-
-    /// A shard can be read.
-    pub(super) fn can_read(&self, key: &LeaseKey) {
-        self.shown().unreadable.remove(key);
-    }
-
-    pub(super) fn unreadable(&self, is_of_this_worker: impl Fn(&LeaseKey) -> bool) -> BTreeMap<LeaseKey, UnreadableShard> {
-        let shown = self.shown();
-        let mut unreadable = shown.unreadable.clone();
-        // The row is read before the shard.
-        unreadable.extend(shown.malformed_rows.values().filter_map(|(row, since)| {
-            let shard = UnreadableShard { error: row.to_string().into(), since: *since, attempts: 1 };
-            Some((row.lease()?.clone(), shard))
-        }));
-        drop(shown);
-        unreadable.retain(|key, _| is_of_this_worker(key));
-        unreadable
-    }
-
-    /// Nobody reads these leases, as this worker has no room for them.
-    pub(crate) fn has_left(&self, leases: Vec<LeaseKey>) {
-        self.shown().left = leases;
-    }
-
-    /// The leases that nobody reads, as this worker has no room for them.
-    pub(super) fn left_unread(&self) -> BTreeSet<LeaseKey> {
-        self.shown().left.iter().cloned().collect()
-    }
-
-    /// How many leases are not read for want of room, for their rows, and because this worker could not read them.
-    pub(super) fn unread(&self) -> [usize; 3] {
-        let shown = self.shown();
-        let malformed: BTreeSet<_> = shown.malformed_rows.keys().filter_map(RowKey::lease).collect();
-        [shown.left.len(), malformed.len(), shown.unreadable.keys().filter(|key| !malformed.contains(key)).count()]
-    }
-
-    /// These rows of the table cannot be read, and no others.
-    pub(crate) fn are_malformed<'a>(&self, rows: impl Iterator<Item = &'a MalformedRow>, now: Timestamp) {
-        let mut shown = self.shown();
-        let known = std::mem::take(&mut shown.malformed_rows);
-        shown.malformed_rows = rows
-            .map(|row| {
-                let since = known.get(&row.row).map_or(now, |(_, since)| *since);
-                (row.row.clone(), (Arc::new(row.clone()), since))
-            })
-            .collect();
-    }
-
-    /// What was told once and still holds.
-    pub(super) fn lasting(&self, now: Moment) -> Vec<Event> {
-        let shown = self.shown();
-        let mut lasting: Vec<_> =
-            shown.malformed_rows.values().map(|(row, _)| Event::RowMalformed { row: Arc::clone(row) }).collect();
-        if !shown.left.is_empty() {
-            lasting.push(Event::LeasesLeftUnread { leases: shown.left.len() });
-        }
-        for entry in shown.shards.values() {
-            let Some((failing, error)) = entry.held.failing().filter(|(failing, _)| failing.is_told()) else { continue };
-            let (shard, for_long) = (entry.shard.clone(), now.since(failing.since));
-            lasting.push(Event::ReadingFails { shard, for_long, attempts: failing.attempts, error });
-        }
-        lasting
-    }
-
-    pub(crate) fn snapshot(&self, now: Moment) -> BTreeMap<LeaseKey, ShardStatus> {
-        self.shown().shards.iter().map(|(key, entry)| (key.clone(), entry.status(now))).collect()
-    }
-
-    /// Tells the gauges of each shard how late it is. The calls that have become slow since the last time.
-    pub(super) fn refresh(&self, now: Moment, slow_after: Duration) -> Vec<(ShardRef, HandlerCall, Duration)> {
-        let mut slow = Vec::new();
-        for entry in self.shown().shards.values_mut() {
-            entry.lag.refresh(now);
-            let in_call = entry.held.in_call_for(now);
-            entry.lag.is_in_call(in_call.filter(|span| *span >= slow_after));
-            match in_call {
-                Some(span) if span >= entry.slow_after => {
-                    slow.push((entry.shard.clone(), entry.status.state.call(), span));
-                    entry.slow_after = span * 2;
-                }
-                Some(span) if span >= slow_after => {}
-                _ => entry.slow_after = slow_after,
-            }
-        }
-        slow
     }
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use crate::decide::shards::{ShardGraph, Unread};
 use crate::fetch::fan_out::{ListedClosed, Registration};
-use crate::model::{HashKeyRange, InitialPosition, Lease, LeaseKey, StreamName, Timestamp};
+use crate::model::{HashKeyRange, InitialPosition, Lease, LeaseKey, Moment, StreamName, Timestamp};
 use crate::stream::{self, ErrorKind, Stream, StreamDescription};
 use crate::watermark::Watermark;
 
@@ -119,6 +120,24 @@ impl fmt::Debug for StreamConfig {
     }
 }
 
+/// What is asked of a stream and fails.
+#[derive(Debug, Default)]
+struct StreamTrouble {
+    describing: FailingCall,
+    listing: FailingCall,
+}
+
+/// The last error of a call, and since when it has failed; nothing while it is answered.
+#[derive(Debug, Default)]
+struct FailingCall(Option<(Arc<str>, Moment)>);
+
+impl FailingCall {
+    fn came(&mut self, error: Option<Arc<str>>, now: Moment) {
+        let since = self.0.as_ref().map_or(now, |(_, since)| *since);
+        self.0 = error.map(|error| (error, since));
+    }
+}
+
 /// A stream that a worker reads, and what is known of it.
 #[derive(Debug)]
 pub(crate) struct ReadStream {
@@ -142,7 +161,7 @@ pub(crate) struct ReadStream {
     /// The question for what it is that is under way.
     pub(crate) facts: SingleFlight<StreamDescription, CoordinationError>,
     /// Why its shards could not be listed, when that was tried last.
-    trouble: Mutex<Option<Arc<str>>>,
+    trouble: Mutex<StreamTrouble>,
     /// Which of its shards are closed, for those whose subscription does not say so.
     pub(crate) listed: ListedClosed,
 }
@@ -231,17 +250,35 @@ impl ReadStream {
     }
 
     /// Its shards could be listed, or not for this reason.
-    pub(crate) fn listed(&self, trouble: Option<Arc<str>>) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    pub(crate) fn listed(&self, error: Option<Arc<str>>, now: Moment) {
+        self.trouble().listing.came(error, now);
+    }
+
+    /// It could be described, or not for this reason.
+    pub(crate) fn described(&self, error: Option<Arc<str>>, now: Moment) {
+        self.trouble().describing.came(error, now);
+    }
+
+    /// How long it could not be described, or its shards not be listed; nothing while both can be done.
+    pub(super) fn failing_for(&self, now: Moment) -> Duration {
+        let trouble = self.trouble();
+        let since = [&trouble.describing, &trouble.listing].into_iter().filter_map(|call| call.0.as_ref());
+        since.map(|(_, since)| now.since(*since)).max().unwrap_or_default()
     }
 
     pub(super) fn state(&self) -> StreamState {
-        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match (self.description(), trouble) {
-            (None, error) => StreamState::NotThereYet { error },
+        let trouble = self.trouble();
+        let error = trouble.describing.0.as_ref().or(trouble.listing.0.as_ref()).map(|(error, _)| Arc::clone(error));
+        drop(trouble);
+        match (self.description(), error) {
+            (None, error) => StreamState::NotDescribed { error },
             (Some(_), Some(error)) => StreamState::Unreadable { error },
             (Some(_), None) => StreamState::Reading,
         }
+    }
+
+    fn trouble(&self) -> MutexGuard<'_, StreamTrouble> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) const fn is_one_of_several(&self) -> bool {

@@ -24,7 +24,8 @@ use super::report::{RunEnd, ShardReport, ShutdownReport, Stopped};
 use super::root;
 use super::service_access::ServiceAccess;
 use super::settings::{Settings, Until};
-use super::status::{Phase, Status, StatusRegistry, TableFailure};
+use super::status::{Phase, Status, TableFailure};
+use super::status_registry::StatusRegistry;
 use super::streams::{StreamConfig, Streams};
 
 /// What happens to the leases of a worker when it stops.
@@ -431,6 +432,9 @@ impl Drop for EndGuard<'_> {
         self.inner.meters.leases.set(0.0);
         self.inner.meters.table_failing.set(0.0);
         self.inner.meters.unread.iter().for_each(|gauge| gauge.set(0.0));
+        for stream in self.inner.parts.streams.all() {
+            self.inner.meters.stream_fails(&stream.name, stream.description().as_ref().map(|known| &*known.arn), Duration::ZERO);
+        }
         self.inner.meters.budget.set(self.inner.parts.budget.used() as f64);
         self.inner.board.reach(std::mem::take(&mut self.phase));
         self.inner.report.send_replace(Some(report));

@@ -100,6 +100,8 @@ async fn every_row_of_the_error_table_holds_and_nothing_is_retried() {
                 let error = failing(&wire.stream(STREAM), call).await;
                 assert_eq!(format!("{:?}", error.kind), kind, "{call} {answer:?}: {error}");
                 assert!(error.to_string().contains(&says), "`{error}` says `{says}`");
+                let code = says.split_once(": ").map(|(code, _)| code).filter(|code| !code.contains(' '));
+                assert_eq!(error.code.as_deref(), code, "{error:?}");
                 assert!(error.to_string().starts_with(&wire.sent()[0].operation), "{error}");
                 assert_eq!(wire.sent().len(), 1);
                 checked += 1;

@@ -82,7 +82,11 @@ async fn lag_grows_while_a_record_fails_for_ever() {
         assert!((590.0..=600.0).contains(&scene.gauge(name)), "{name}: {}", scene.gauge(name));
     }
     assert_eq!(scene.gauge("kcl_lease_held").to_bits(), 1.0_f64.to_bits());
+    let failing = |what| scene.counters.gauges("kcl_shard_failing_seconds", &[("stream", scene.name), ("what", what)]);
+    assert!(matches!(failing("handler")[..], [span] if (590.0..=600.0).contains(&span)), "{:?}", failing("handler"));
+    assert!(matches!(failing("reading")[..], [span] if span < 0.1), "{:?}", failing("reading"));
     run.stop().await.unwrap();
+    assert!(failing("handler")[0].is_nan());
     assert!(scene.gauge("kcl_behind_latest_seconds").is_nan(), "a shard that is given up leaves no lag behind");
     assert!(scene.gauge("kcl_oldest_undone_age_seconds").is_nan());
     assert_eq!(scene.gauge("kcl_lease_held").to_bits(), 0.0_f64.to_bits());
@@ -134,6 +138,8 @@ async fn lag_grows_while_the_stream_does_not_answer() {
     assert!((50_000..=60_500).contains(&status.millis_behind_latest.unwrap()), "{status:?}");
     assert_eq!(status.oldest_undone_age, None, "nothing was fetched");
     assert!(scene.gauge("kcl_behind_latest_seconds") >= 50.0);
+    let failing = |what| scene.counters.gauges("kcl_shard_failing_seconds", &[("stream", scene.name), ("what", what)])[0];
+    assert!(failing("reading") >= 50.0 && failing("handler") < 0.1);
     drop(run.task);
 }
 
@@ -234,8 +240,9 @@ async fn a_worker_at_its_cap_names_the_setting_and_its_value() {
     let scene = Scene::new("capped");
     scene.stream.split_evenly(&scene.shard()).unwrap();
     let run = scene.fleet().with(|builder| builder.max_leases(1)).start(Script::default());
-    run.heard.wait_for("what is left", |event| matches!(event, Event::LeasesLeftUnread { leases: 1 })).await;
+    run.heard.wait_for("what is left", |event| matches!(event, Event::LeasesLeftUnread { leases } if leases.len() == 1)).await;
     let lines = logged.take();
+    assert!(lines.contains("1 shard has no owner (shardId-0000000000"), "{lines}");
     assert!(lines.contains("start another worker, or raise the `max_leases` of this one, which is 1"), "{lines}");
     run.stop().await.unwrap();
 }
@@ -266,7 +273,7 @@ async fn what_still_holds_is_logged_at_growing_distances() {
     scene.stream.fail_next_of(&held, Operation::Read, ErrorKind::Transient, u32::MAX);
     seconds(1000).await;
     let lines = logged.take();
-    for words in ["malformed row in the lease table", "1 shards have no owner", "cannot be read: all"] {
+    for words in ["malformed row in the lease table", "1 shard has no owner", "cannot be read: all"] {
         assert_eq!(warnings(&lines, words).len(), 5, "{words}: at once and after 1, 3, 7 and 15 minutes: {lines}");
     }
     assert!(!lines.contains("times since the last line"), "nothing has happened again: {lines}");
@@ -369,7 +376,13 @@ async fn two_broken_streams_are_both_named_in_log_and_figures() {
         assert!(!warnings(&lines, &format!("(stream {stream})")).is_empty(), "{stream}: {lines}");
         assert!(scene.counters.by("kcl_events_total", stream, "busy") > 0, "{stream}");
     }
+    seconds(40).await;
+    for stream in ["broken-first", "broken-second"] {
+        let failing = scene.counters.gauges("kcl_stream_failing_seconds", &[("stream", stream)]);
+        assert!(matches!(failing[..], [span] if span >= 40.0), "{stream}: {failing:?}");
+    }
     run.stop().await.unwrap();
+    assert!(scene.counters.gauges("kcl_stream_failing_seconds", &[("stream", "broken-first")])[0] < 0.1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -22,7 +22,8 @@ where
     let kind = classify(operation, &failure_of(&error));
     let request = error.request_id().map(|id| format!(" (request {id})")).unwrap_or_default();
     let said = discreet(&what_was_said(&error), secret);
-    let result = Error::new(kind, operation.name(), format!("{said}{request}"));
+    let mut result = Error::new(kind, operation.name(), format!("{said}{request}"));
+    result.code = error.code().map(Into::into);
     match error {
         // All that an error of the service says stands in the message, without the secret.
         SdkError::ServiceError(_) => result,
@@ -61,7 +62,8 @@ where
         CallFailure::Unreadable => format!("an event cannot be read: {}", causes(&error)),
         _ => format!("the connection is lost: {}", causes(&error)),
     };
-    let result = Error::new(classify(operation, &failure), operation.name(), discreet(&said, None));
+    let mut result = Error::new(classify(operation, &failure), operation.name(), discreet(&said, None));
+    result.code = exception.as_ref().map(|(code, _)| code.as_str().into());
     match error.into_source() {
         Ok(source) if exception.is_none() => result.caused_by(source),
         _ => result,

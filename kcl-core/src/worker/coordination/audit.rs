@@ -41,11 +41,11 @@ impl Context {
         });
         let found = match found.await {
             Ok(found) => {
-                of.listed(None);
+                of.described(None, self.clock().now());
                 (*found).clone()
             }
             Err(trouble) => {
-                of.listed(Some(with_causes(&*trouble).into()));
+                of.described(Some(with_causes(&*trouble).into()), self.clock().now());
                 return Err(CoordinationError::again(&trouble));
             }
         };
@@ -175,9 +175,9 @@ impl Context {
             let left = room.saturating_sub(audited.acquired.len());
             let done = self.audit_stream(of, left, &known, &mut audited).await;
             match &done {
-                Ok(()) => of.listed(None),
+                Ok(()) => of.listed(None, self.clock().now()),
                 Err(trouble @ (CoordinationError::Stream(_) | CoordinationError::Listing(_))) => {
-                    of.listed(Some(with_causes(trouble).into()));
+                    of.listed(Some(with_causes(trouble).into()), self.clock().now());
                 }
                 Err(CoordinationError::Table(_) | CoordinationError::Fatal(_)) => {}
             }

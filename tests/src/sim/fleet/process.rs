@@ -203,7 +203,7 @@ fn listen(life: &Arc<Life>, worker: &Worker) {
                 Heard::EndRefused { shard, .. } => Said::EndRefused(shard.lease),
                 Heard::RowMalformed { .. } => Said::Malformed,
                 Heard::StreamReplaced { .. } => Said::Replaced,
-                Heard::LeasesLeftUnread { leases } => Said::LeftUnread(leases),
+                Heard::LeasesLeftUnread { leases } => Said::LeftUnread(leases.len()),
                 _ => continue,
             };
             life.sim.say(Event::Said { life: life.id, said });

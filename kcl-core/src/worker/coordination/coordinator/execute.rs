@@ -18,7 +18,7 @@ impl Coordinator {
         let Some(plan) = self.decide(now) else { return };
         let Plan { take, claim, give_back, request, withdraw, steal, reap, left } = plan;
         if !left.is_empty() && left.len() != self.left {
-            self.context.inner.outlet.say(Event::LeasesLeftUnread { leases: left.len() });
+            self.context.inner.outlet.say(Event::LeasesLeftUnread { leases: left.clone().into() });
         }
         self.left = left.len();
         self.context.inner.board.has_left(left);
