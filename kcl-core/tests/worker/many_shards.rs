@@ -90,7 +90,7 @@ async fn rows_without_a_time_share_the_question_for_it() {
     run.stop().await.unwrap();
 }
 
-/// The figures are for the release build: `cargo test --release -p kcl-core --test worker many_shards -- --ignored --nocapture`.
+/// The figures are for the release build: `cargo test --release -p kcl-core --test it ten_thousand -- --ignored --nocapture`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a figure, and long without optimisation"]
 async fn ten_thousand_shards_begin_and_lose_no_lease() {
