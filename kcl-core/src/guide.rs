@@ -18,6 +18,9 @@ pub mod operations {}
 #[doc = include_str!("../docs/promises.md")]
 pub mod promises {}
 
+#[doc = include_str!("../docs/migrating.md")]
+pub mod migrating {}
+
 #[doc = include_str!("../docs/local-stream.md")]
 pub mod local_stream {}
 
