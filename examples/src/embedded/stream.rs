@@ -41,7 +41,7 @@ impl Embedded {
 
     async fn start(name: &'static str, shards: i32, builder: LocalStreamBuilder) -> Result<Self, BoxError> {
         let server = builder.start().await?;
-        let client = client(server.endpoint(), server.region());
+        let client = server.client();
         let stream = Self { server, client, name };
         stream.make(shards).await?;
         Ok(stream)

@@ -67,29 +67,26 @@
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use kcl_core::aws_sdk_kinesis;
-//! use kcl_core::aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
+//! use kcl_core::Worker;
 //! use kcl_local::stream::LocalStream;
 //!
-//! let stream = LocalStream::start().await?;
-//! stream.create("orders", 2).await?;
-//! stream.put("orders", "customer-7", "an order").await?;
+//! let kinesis = LocalStream::start().await?;
+//! kinesis.create("orders", 2).await?;
+//! kinesis.put("orders", "customer-7", "an order").await?;
 //!
-//! // A client, for whatever else the Kinesis API has.
-//! let config = aws_sdk_kinesis::Config::builder()
-//!     .behavior_version(BehaviorVersion::latest())
-//!     .endpoint_url(stream.endpoint())
-//!     .region(Region::new(stream.region().to_owned()))
-//!     .credentials_provider(Credentials::new("any", "any", None, None, "example"))
-//!     .build();
-//! let client = aws_sdk_kinesis::Client::from_conf(config);
-//! client.list_shards().stream_name("orders").send().await?;
-//! # stream.stop().await;
+//! // How a worker reads it.
+//! let builder = Worker::builder().stream("orders").source(kinesis.source("orders")?);
+//!
+//! // A client of the AWS SDK, for everything else that the Kinesis API has.
+//! kinesis.client().list_shards().stream_name("orders").send().await?;
+//! # drop(builder);
+//! # kinesis.stop().await;
 //! # Ok(())
 //! # }
 //! ```
 
 mod builder;
+mod client;
 mod consumers;
 mod error;
 mod front;

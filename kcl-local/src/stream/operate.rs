@@ -45,8 +45,8 @@ pub struct Put {
     pub sequence: SequenceNumber,
 }
 
-/// Streams, records and shards, for tests and examples. Whatever else the Kinesis API has, a client of the
-/// [`endpoint`](Self::endpoint) can do.
+/// Streams, records and shards, for tests and examples. For everything else that the Kinesis API has, there is a
+/// [client](Self::client).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

@@ -1,6 +1,6 @@
 //! The embedded stream in CBOR, as the AWS SDK for Java speaks it by default: times are tag 1 with milliseconds.
 
-use super::support::{client, create, id, post, put, split};
+use super::support::{create, id, post, put, split};
 use ciborium::Value;
 use kcl_local::stream::LocalStream;
 
@@ -56,7 +56,7 @@ fn is_now(at: i64) -> bool {
 #[tokio::test]
 async fn records_are_put_and_read_as_byte_strings_with_tagged_times() {
     let stream = LocalStream::start().await.expect("starts");
-    create(&client(&stream), "s", 1).await;
+    create(&stream.client(), "s", 1).await;
     let data = Value::Bytes(vec![0, 255, 7]);
     let entry = map([("Data", data.clone()), ("PartitionKey", text("k"))]);
     let reply = call(&stream, "PutRecords", map([("StreamName", text("s")), ("Records", Value::Array(vec![entry]))])).await;
@@ -91,7 +91,7 @@ async fn records_are_put_and_read_as_byte_strings_with_tagged_times() {
 #[tokio::test]
 async fn the_end_of_a_shard_is_told() {
     let stream = LocalStream::start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 1).await;
     split(&client, "s", &id(0)).await;
     let request = [("StreamName", text("s")), ("ShardId", text(&id(0))), ("ShardIteratorType", text("TRIM_HORIZON"))];
@@ -110,7 +110,7 @@ async fn the_end_of_a_shard_is_told() {
 #[tokio::test]
 async fn the_emulators_replies_have_tagged_times_too() {
     let stream = LocalStream::start().await.expect("starts");
-    create(&client(&stream), "s", 1).await;
+    create(&stream.client(), "s", 1).await;
     let named = || map([("StreamName", text("s"))]);
     let summary = call(&stream, "DescribeStreamSummary", named()).await;
     let description = ["StreamDescriptionSummary", "StreamCreationTimestamp"];
@@ -140,7 +140,7 @@ async fn errors_are_in_cbor() {
 #[tokio::test]
 async fn a_fan_out_session_speaks_cbor() {
     let stream = LocalStream::start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 1).await;
     put(&client, "s", "k", b"payload").await;
     split(&client, "s", &id(0)).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::support::{client, create, id, register, soon, stream_arn, until};
+use super::support::{create, id, register, soon, stream_arn, until};
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::error::SdkError;
 use aws_sdk_kinesis::operation::register_stream_consumer::RegisterStreamConsumerError;
@@ -15,7 +15,7 @@ const LONG: Duration = Duration::from_secs(60);
 /// A server with a stream, and the stream's ARN. Streams take as long as consumers, so a stream is made before consumers take long.
 async fn started(settings: LocalStreamBuilder) -> (LocalStream, Client, String) {
     let stream = settings.start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 1).await;
     let arn = stream_arn(&client, "s").await;
     (stream, client, arn)
@@ -152,7 +152,7 @@ async fn a_stream_with_consumers_is_deleted_only_with_them() {
 #[tokio::test]
 async fn a_stream_that_is_being_made_takes_no_consumer() {
     let stream = LocalStream::builder().settle_time(LONG).start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     client.create_stream().stream_name("s").shard_count(1).send().await.expect("creates");
     let arn = stream_arn(&client, "s").await;
     assert!(try_register(&client, &arn, "c").await.expect_err("it is not active").is_resource_in_use_exception());
@@ -161,7 +161,7 @@ async fn a_stream_that_is_being_made_takes_no_consumer() {
 #[tokio::test]
 async fn a_stream_that_is_being_made_shows_no_shards() {
     let stream = LocalStream::builder().settle_time(LONG).start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     client.create_stream().stream_name("s").shard_count(1).send().await.expect("creates");
     let listed = client.list_shards().stream_name("s").send().await.expect_err("it is not active");
     assert!(listed.into_service_error().is_resource_in_use_exception());
@@ -193,6 +193,6 @@ async fn consumers_of_a_folder_are_there_again() {
     let kept = registered(&client, &arn, "kept").await;
     stream.stop().await;
     let stream = LocalStream::builder().folder(folder.path()).start().await.expect("starts again");
-    let again = super::support::client(&stream);
+    let again = stream.client();
     assert_eq!(describe(&again, &kept.consumer_arn).await.expect("it is there").consumer_status, ConsumerStatus::Active);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::support::{client, create, id, put, register, soon, split, until};
+use super::support::{create, id, put, register, soon, split, until};
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::operation::subscribe_to_shard::SubscribeToShardOutput;
 use aws_sdk_kinesis::primitives::{Blob, DateTime};
@@ -43,7 +43,7 @@ async fn texts(session: &mut SubscribeToShardOutput) -> Vec<String> {
 #[tokio::test]
 async fn records_arrive_as_they_are_put() {
     let stream = LocalStream::start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 1).await;
     let consumer = register(&client, "s").await;
     put(&client, "s", "k", b"one").await;
@@ -61,7 +61,7 @@ async fn records_arrive_as_they_are_put() {
 #[tokio::test]
 async fn a_reader_goes_on_after_the_continuation_without_a_gap() {
     let stream = LocalStream::builder().resubscribe_after(Duration::ZERO).start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 1).await;
     let consumer = register(&client, "s").await;
     let mut session = subscribe(&client, &consumer, start(Latest)).await;
@@ -84,7 +84,7 @@ async fn a_reader_goes_on_after_the_continuation_without_a_gap() {
 #[tokio::test]
 async fn a_start_at_a_time_behind_the_last_record_is_the_tip() {
     let stream = LocalStream::start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 1).await;
     let consumer = register(&client, "s").await;
     put(&client, "s", "k", b"old").await;
@@ -105,7 +105,7 @@ async fn a_start_at_a_time_behind_the_last_record_is_the_tip() {
 #[tokio::test]
 async fn a_session_far_behind_says_so() {
     let stream = LocalStream::start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 1).await;
     let consumer = register(&client, "s").await;
     super::support::fill(&client, "s", 6, 1024 * 1024 - 64).await;
@@ -121,7 +121,7 @@ async fn a_session_far_behind_says_so() {
 #[tokio::test]
 async fn the_end_of_a_shard_has_no_continuation_and_the_children() {
     let stream = LocalStream::start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 1).await;
     let consumer = register(&client, "s").await;
     put(&client, "s", "k", b"last").await;
@@ -143,14 +143,14 @@ async fn the_end_of_a_shard_has_no_continuation_and_the_children() {
 async fn a_session_ends_after_its_time_and_when_the_server_stops() {
     let session = Duration::from_millis(300);
     let stream = LocalStream::builder().fan_out_session(session).start().await.expect("starts");
-    let short = client(&stream);
+    let short = stream.client();
     create(&short, "s", 1).await;
     let consumer = register(&short, "s").await;
     let mut session = subscribe(&short, &consumer, start(Latest)).await;
     while event(&mut session).await.is_some() {}
 
     let stream = LocalStream::start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 1).await;
     let consumer = register(&client, "s").await;
     let mut session = subscribe(&client, &consumer, start(Latest)).await;
@@ -162,7 +162,7 @@ async fn a_session_ends_after_its_time_and_when_the_server_stops() {
 #[tokio::test]
 async fn an_unknown_consumer_is_refused() {
     let stream = LocalStream::start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 1).await;
     let consumer = register(&client, "s").await;
     let request = client.subscribe_to_shard().consumer_arn(format!("{consumer}0")).shard_id(id(0));
@@ -174,7 +174,7 @@ async fn an_unknown_consumer_is_refused() {
 #[tokio::test]
 async fn a_refused_second_subscription_leaves_the_first_alone() {
     let stream = LocalStream::start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 2).await;
     let consumer = register(&client, "s").await;
     let mut first = subscribe(&client, &consumer, start(Latest)).await;
@@ -201,7 +201,7 @@ async fn a_refused_second_subscription_leaves_the_first_alone() {
 async fn a_later_subscription_takes_over() {
     let apart = Duration::from_millis(300);
     let stream = LocalStream::builder().resubscribe_after(apart).start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 1).await;
     let consumer = register(&client, "s").await;
     let mut first = subscribe(&client, &consumer, start(Latest)).await;
@@ -225,7 +225,7 @@ async fn a_later_subscription_takes_over() {
 #[tokio::test]
 async fn a_refused_start_does_not_count_as_a_subscription() {
     let stream = LocalStream::start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 1).await;
     let consumer = register(&client, "s").await;
     let request = client.subscribe_to_shard().consumer_arn(&consumer).shard_id(id(0));
@@ -237,7 +237,7 @@ async fn a_refused_start_does_not_count_as_a_subscription() {
 #[tokio::test]
 async fn a_deleted_stream_ends_its_subscriptions() {
     let stream = LocalStream::start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 1).await;
     let consumer = register(&client, "s").await;
     let mut session = subscribe(&client, &consumer, start(Latest)).await;

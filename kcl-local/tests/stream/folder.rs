@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::support::{client, create, id, iterator, put, read, shards, split, texts, until};
+use super::support::{create, id, iterator, put, read, shards, split, texts, until};
 use aws_sdk_kinesis::types::ShardIteratorType::{AfterSequenceNumber, TrimHorizon};
 use kcl_local::stream::{LocalStream, StartError};
 
@@ -14,7 +14,7 @@ async fn start(folder: &Path) -> LocalStream {
 async fn streams_records_and_positions_are_there_again() {
     let folder = tempfile::tempdir().expect("a folder");
     let stream = start(folder.path()).await;
-    let before = client(&stream);
+    let before = stream.client();
     create(&before, "s", 1).await;
     let number = put(&before, "s", "k", b"one").await;
     put(&before, "s", "k", b"two").await;
@@ -24,7 +24,7 @@ async fn streams_records_and_positions_are_there_again() {
     stream.stop().await;
 
     let stream = start(folder.path()).await;
-    let after = client(&stream);
+    let after = stream.client();
     assert_eq!(shards(&after, "s").await, family);
     let request = after.get_shard_iterator().stream_name("s").shard_id(id(0)).starting_sequence_number(&number);
     let iterator_after = request.shard_iterator_type(AfterSequenceNumber).send().await.expect("an iterator");
@@ -50,14 +50,14 @@ async fn streams_records_and_positions_are_there_again() {
 async fn what_was_acknowledged_survives_a_server_that_was_dropped() {
     let folder = tempfile::tempdir().expect("a folder");
     let stream = start(folder.path()).await;
-    let before = client(&stream);
+    let before = stream.client();
     create(&before, "s", 1).await;
     put(&before, "s", "k", b"one").await;
     drop(stream);
-    let after = client(&start(folder.path()).await);
+    let after = start(folder.path()).await.client();
     drop(after);
     let stream = start(folder.path()).await;
-    let after = client(&stream);
+    let after = stream.client();
     assert_eq!(texts(&read(&after, &iterator(&after, "s", &id(0), TrimHorizon).await).await), ["one"]);
 }
 
@@ -66,7 +66,7 @@ async fn what_was_acknowledged_survives_a_server_that_was_dropped() {
 async fn a_stream_made_again_after_its_deletion_begins_empty() {
     let folder = tempfile::tempdir().expect("a folder");
     let stream = start(folder.path()).await;
-    let before = client(&stream);
+    let before = stream.client();
     create(&before, "s", 1).await;
     put(&before, "s", "k", b"old").await;
     before.delete_stream().stream_name("s").send().await.expect("deletes");
@@ -76,7 +76,7 @@ async fn a_stream_made_again_after_its_deletion_begins_empty() {
     put(&before, "s", "k", b"new").await;
     stream.stop().await;
     let stream = start(folder.path()).await;
-    let after = client(&stream);
+    let after = stream.client();
     assert_eq!(texts(&read(&after, &iterator(&after, "s", &id(0), TrimHorizon).await).await), ["new"]);
 }
 

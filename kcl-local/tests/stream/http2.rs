@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::support::http2::{Connection, Pushes};
-use super::support::{client, create, fill, id, register, soon};
+use super::support::{create, fill, id, register, soon};
 use kcl_local::stream::{LocalStream, StartError};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,7 +15,7 @@ const MANY: usize = 256;
 
 /// What a stream with `MANY` shards pushes over `connections`, as soon as a record is in each shard.
 async fn a_record_of_each_shard(stream: &LocalStream, connections: usize) {
-    let client = client(stream);
+    let client = stream.client();
     create(&client, "s", MANY as i32).await;
     let consumer = register(&client, "s").await;
     let mut all: Vec<Pushes> = Vec::new();
@@ -48,7 +48,7 @@ async fn several_connections_carry_256_subscriptions() {
 #[tokio::test]
 async fn a_subscription_beyond_the_limit_waits_for_another_to_end() {
     let stream = LocalStream::builder().max_concurrent_streams(2).start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 3).await;
     let consumer = register(&client, "s").await;
     let connection = Connection::plain(stream.address()).await;
@@ -80,7 +80,7 @@ async fn a_limit_of_no_requests_is_refused() {
 #[tokio::test]
 async fn a_stopped_server_ends_its_connections() {
     let stream = LocalStream::start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 1).await;
     let consumer = register(&client, "s").await;
     let connection = Connection::plain(stream.address()).await;
@@ -100,15 +100,13 @@ async fn a_server_without_http_2_answers_http_1_alone() {
     let mut reply = Vec::new();
     drop(soon(connection.read_to_end(&mut reply)).await);
     assert!(reply.is_empty() || reply.starts_with(b"HTTP/1.1 400"), "{reply:?}");
-    client(&stream).list_streams().send().await.expect("lists");
+    stream.client().list_streams().send().await.expect("lists");
 }
 
 #[cfg(feature = "stream-tls")]
 mod tls {
     use std::sync::Arc;
 
-    use aws_sdk_kinesis::config::retry::RetryConfig;
-    use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
     use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
     use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
     use tokio_rustls::client::TlsStream;
@@ -143,15 +141,8 @@ mod tls {
         let trust = TrustStore::empty().with_pem_certificate(AUTHORITY);
         let context = TlsContext::builder().with_trust_store(trust).build().expect("a context");
         let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc));
-        let config = aws_sdk_kinesis::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .endpoint_url(stream.endpoint())
-            .region(Region::new(stream.region().to_owned()))
-            .retry_config(RetryConfig::disabled())
-            .http_client(http.tls_context(context).build_https())
-            .credentials_provider(Credentials::new("any", "any", None, None, "tests"))
-            .build();
-        aws_sdk_kinesis::Client::from_conf(config)
+        let config = stream.client().config().to_builder().http_client(http.tls_context(context).build_https());
+        aws_sdk_kinesis::Client::from_conf(config.build())
     }
 
     #[tokio::test]
@@ -204,7 +195,7 @@ mod tls {
         let mut reply = Vec::new();
         drop(soon(plain.read_to_end(&mut reply)).await);
         assert!(!reply.starts_with(b"HTTP/"), "an answer in plain text");
-        client(&stream).list_streams().send().await.expect_err("the certificate is not one that the system trusts");
+        stream.client().list_streams().send().await.expect_err("the certificate is not one that the system trusts");
         sdk(&stream).list_streams().send().await.expect("who trusts it is served");
     }
 

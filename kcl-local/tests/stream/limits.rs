@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::support::{client, create, fill, id, iterator, put, read, register, until};
+use super::support::{create, fill, id, iterator, put, read, register, until};
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::ShardIteratorType::TrimHorizon;
 use aws_sdk_kinesis::types::{PutRecordsRequestEntry, StartingPosition};
@@ -14,7 +14,7 @@ use kcl_local::stream::LocalStream;
 #[tokio::test]
 async fn the_sixth_read_within_a_second_is_refused() {
     let stream = LocalStream::builder().read_limits(true).start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 2).await;
     put(&client, "s", "k", b"x").await;
     let first = iterator(&client, "s", &id(0), TrimHorizon).await;
@@ -27,7 +27,7 @@ async fn the_sixth_read_within_a_second_is_refused() {
 #[tokio::test]
 async fn after_more_than_two_mebibytes_a_shard_pauses() {
     let stream = LocalStream::builder().read_limits(true).start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 1).await;
     fill(&client, "s", 4, 1024 * 1024 - 16).await;
     let page = read(&client, &iterator(&client, "s", &id(0), TrimHorizon).await).await;
@@ -42,7 +42,7 @@ async fn after_more_than_two_mebibytes_a_shard_pauses() {
 async fn a_consumer_calls_for_a_shard_once_a_second() {
     let settings = LocalStream::builder().read_limits(true).resubscribe_after(Duration::ZERO);
     let stream = settings.start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 1).await;
     let consumer = register(&client, "s").await;
     let start = StartingPosition::builder().r#type(TrimHorizon).build().expect("complete");
@@ -56,7 +56,7 @@ async fn a_consumer_calls_for_a_shard_once_a_second() {
 #[tokio::test]
 async fn a_subscription_pushes_two_mebibytes_a_second() {
     let stream = LocalStream::builder().read_limits(true).start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 1).await;
     let consumer = register(&client, "s").await;
     fill(&client, "s", 4, 1024 * 1024 - 64).await;
@@ -77,7 +77,7 @@ async fn a_subscription_pushes_two_mebibytes_a_second() {
 #[tokio::test]
 async fn without_limits_reads_are_not_refused() {
     let stream = LocalStream::start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 1).await;
     let first = iterator(&client, "s", &id(0), TrimHorizon).await;
     for _ in 0..20 {
@@ -88,7 +88,7 @@ async fn without_limits_reads_are_not_refused() {
 #[tokio::test]
 async fn records_beyond_the_write_limits_fail_one_by_one() {
     let stream = LocalStream::builder().write_limits(true).start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 1).await;
     let entry = |_| PutRecordsRequestEntry::builder().partition_key("k").data(Blob::new(vec![0; 400_000])).build();
     let entries = (0..4).map(entry).collect::<Result<Vec<_>, _>>().expect("complete");

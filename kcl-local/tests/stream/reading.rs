@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::support::{client, create, fill, id, iterator, iterator_at, merge, put, read, split, texts, until};
+use super::support::{create, fill, id, iterator, iterator_at, merge, put, read, split, texts, until};
 use aws_sdk_kinesis::primitives::DateTime;
 use aws_sdk_kinesis::types::ShardIteratorType::{AfterSequenceNumber, AtSequenceNumber, Latest, TrimHorizon};
 use kcl_local::stream::LocalStream;
@@ -11,7 +11,7 @@ use kcl_local::stream::LocalStream;
 #[tokio::test]
 async fn a_split_shard_ends_with_its_children_and_no_iterator() {
     let stream = LocalStream::start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 1).await;
     put(&client, "s", "k", b"last").await;
     split(&client, "s", &id(0)).await;
@@ -32,7 +32,7 @@ async fn a_split_shard_ends_with_its_children_and_no_iterator() {
 #[tokio::test]
 async fn a_merged_shard_ends_with_the_child_of_both_parents() {
     let stream = LocalStream::start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 2).await;
     merge(&client, "s", &id(0), &id(1)).await;
     for shard in [id(0), id(1)] {
@@ -48,7 +48,7 @@ async fn a_merged_shard_ends_with_the_child_of_both_parents() {
 #[tokio::test]
 async fn millis_behind_latest_is_the_age_of_what_was_read() {
     let stream = LocalStream::start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 1).await;
     put(&client, "s", "k", b"one").await;
     put(&client, "s", "k", b"two").await;
@@ -70,7 +70,7 @@ async fn millis_behind_latest_is_the_age_of_what_was_read() {
 #[tokio::test]
 async fn a_page_has_at_most_ten_mebibytes_and_ten_thousand_records() {
     let stream = LocalStream::start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "large", 1).await;
     fill(&client, "large", 15, 1024 * 1024).await;
     let page = read(&client, &iterator(&client, "large", &id(0), TrimHorizon).await).await;
@@ -91,7 +91,7 @@ async fn a_page_has_at_most_ten_mebibytes_and_ten_thousand_records() {
 #[tokio::test]
 async fn every_start_finds_its_record() {
     let stream = LocalStream::start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 1).await;
     let mut numbers = Vec::new();
     for text in ["one", "two", "three"] {
@@ -117,7 +117,7 @@ async fn every_start_finds_its_record() {
 #[tokio::test]
 async fn a_start_at_a_time_finds_the_first_record_from_then_on() {
     let stream = LocalStream::start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 1).await;
     put(&client, "s", "k", b"early").await;
     let all = iterator(&client, "s", &id(0), TrimHorizon).await;
@@ -157,7 +157,7 @@ async fn a_start_at_a_time_finds_the_first_record_from_then_on() {
 async fn an_iterator_expires() {
     let lifetime = Duration::from_millis(100);
     let stream = LocalStream::builder().iterator_lifetime(lifetime).start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 1).await;
     let iterator = iterator(&client, "s", &id(0), TrimHorizon).await;
     read(&client, &iterator).await;
@@ -168,7 +168,7 @@ async fn an_iterator_expires() {
 #[tokio::test]
 async fn a_position_of_another_stream_of_that_name_is_refused() {
     let stream = LocalStream::start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 2).await;
     let number = put(&client, "s", "k", b"x").await;
     let wrong = if number_is_of(&client, &number, 0).await { id(1) } else { id(0) };
@@ -187,7 +187,7 @@ async fn number_is_of(client: &aws_sdk_kinesis::Client, number: &str, shard: usi
 #[tokio::test]
 async fn a_reader_misses_no_record_of_concurrent_writers() {
     let stream = LocalStream::start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 1).await;
     let writers = (0..8).map(|writer| {
         let client = client.clone();
@@ -217,7 +217,7 @@ async fn a_reader_misses_no_record_of_concurrent_writers() {
 #[tokio::test]
 async fn a_record_that_was_put_while_its_shard_was_split_is_read() {
     let stream = LocalStream::builder().settle_time(Duration::ZERO).start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 1).await;
     for round in 0..5 {
         let open: Vec<String> = super::support::shards(&client, "s")

@@ -1,6 +1,6 @@
 //! The server of the embedded stream: protocols, sizes, start and end.
 
-use super::support::{client, create, fill, id, post, post_signed, put};
+use super::support::{create, fill, id, post, post_signed, put};
 use aws_sdk_kinesis::error::ProvideErrorMetadata;
 use aws_sdk_kinesis::primitives::Blob;
 use kcl_local::stream::{LocalStream, StartError};
@@ -36,7 +36,7 @@ async fn http_2_with_prior_knowledge_is_answered_at_the_same_port() {
 #[tokio::test]
 async fn a_put_is_taken_up_to_the_limit_of_the_service() {
     let stream = LocalStream::start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 1).await;
     let entry = |_| {
         let data = Blob::new(vec![7; 1024 * 1024 - 16]);
@@ -75,7 +75,7 @@ async fn a_request_without_a_signature_is_refused() {
 #[tokio::test]
 async fn a_stopped_or_dropped_server_takes_no_connection() {
     let stream = LocalStream::start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 1).await;
     fill(&client, "s", 10, 10).await;
     let address = stream.address();
@@ -100,7 +100,7 @@ fn a_server_works_outside_the_runtime_that_started_it() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let stream = runtime().block_on(LocalStream::start()).expect("starts");
     runtime().block_on(async {
-        let client = client(&stream);
+        let client = stream.client();
         create(&client, "s", 1).await;
         put(&client, "s", "k", b"x").await;
         assert_eq!(super::support::shards(&client, "s").await[0].shard_id, id(0));
@@ -111,7 +111,7 @@ fn a_server_works_outside_the_runtime_that_started_it() {
 #[tokio::test]
 async fn a_listing_of_streams_goes_on_while_it_has_a_token() {
     let stream = LocalStream::start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     for name in ["a", "b", "c"] {
         create(&client, name, 1).await;
     }

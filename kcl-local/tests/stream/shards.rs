@@ -1,6 +1,6 @@
 //! The shards of the embedded stream, through the AWS SDK.
 
-use super::support::{client, create, id, iterator, merge, put, read, shards, split, texts};
+use super::support::{create, id, iterator, merge, put, read, shards, split, texts};
 use aws_sdk_kinesis::primitives::DateTime;
 use aws_sdk_kinesis::types::ShardFilterType::{
     AfterShardId, AtLatest, AtTimestamp, AtTrimHorizon, FromTimestamp, FromTrimHorizon,
@@ -15,7 +15,7 @@ fn ids(shards: &[aws_sdk_kinesis::types::Shard]) -> Vec<String> {
 #[tokio::test]
 async fn a_listing_goes_on_with_its_token_alone() {
     let stream = LocalStream::start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 5).await;
     let mut listed = Vec::new();
     let mut page = client.list_shards().stream_name("s").max_results(2).send().await.expect("lists");
@@ -41,7 +41,7 @@ async fn a_listing_goes_on_with_its_token_alone() {
 #[tokio::test]
 async fn a_filter_shows_the_shards_of_its_moment() {
     let stream = LocalStream::start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 2).await;
     split(&client, "s", &id(0)).await;
     let filtered = async |kind: ShardFilterType, at: Option<i64>, after: Option<String>| {
@@ -72,7 +72,7 @@ fn now_secs() -> i64 {
 #[tokio::test]
 async fn a_filter_holds_on_every_page() {
     let stream = LocalStream::start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 2).await;
     split(&client, "s", &id(0)).await;
     let filter = ShardFilter::builder().r#type(AtLatest).build().expect("complete");
@@ -88,7 +88,7 @@ async fn a_filter_holds_on_every_page() {
 #[tokio::test]
 async fn after_update_shard_count_every_new_shard_has_its_parents() {
     let stream = LocalStream::start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 3).await;
     let update = client.update_shard_count().stream_name("s").target_shard_count(2).scaling_type(ScalingType::UniformScaling);
     let reply = update.send().await.expect("updates");
@@ -127,7 +127,7 @@ async fn after_update_shard_count_every_new_shard_has_its_parents() {
 #[tokio::test]
 async fn split_and_merge_name_the_parents() {
     let stream = LocalStream::start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 1).await;
     split(&client, "s", &id(0)).await;
     merge(&client, "s", &id(1), &id(2)).await;
@@ -139,7 +139,7 @@ async fn split_and_merge_name_the_parents() {
 #[tokio::test]
 async fn a_stream_may_be_named_by_its_arn() {
     let stream = LocalStream::builder().region("eu-west-1").account("123456789012").start().await.expect("starts");
-    let client = client(&stream);
+    let client = stream.client();
     create(&client, "s", 1).await;
     let arn = "arn:aws:kinesis:eu-west-1:123456789012:stream/s";
     let summary = client.describe_stream_summary().stream_arn(arn).send().await.expect("describes");

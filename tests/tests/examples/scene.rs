@@ -4,8 +4,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use aws_sdk_kinesis::Client;
-use aws_sdk_kinesis::config::retry::RetryConfig;
-use aws_sdk_kinesis::config::{BehaviorVersion, Config, Credentials, Region};
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use kcl_core::lease::{Consistency, LeaseTable};
@@ -37,14 +35,8 @@ impl Scene {
     /// The stream is served as these settings say.
     pub(crate) async fn of(settings: LocalStreamBuilder) -> Self {
         let stream = settings.start().await.unwrap();
-        let config = Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .endpoint_url(stream.endpoint())
-            .region(Region::new("us-east-1"))
-            .credentials_provider(Credentials::for_tests())
-            .http_client(Http2Client::new().trusting(&fs::read(authority()).unwrap()).unwrap())
-            .retry_config(RetryConfig::disabled());
-        let client = Client::from_conf(config.build());
+        let trusting = Http2Client::new().trusting(&fs::read(authority()).unwrap()).unwrap();
+        let client = Client::from_conf(stream.client().config().to_builder().http_client(trusting).build());
         client.create_stream().stream_name("orders").shard_count(SHARDS as i32).send().await.unwrap();
         // Shards are listed only once the stream is there; puts are refused before.
         while client.put_record().stream_name("orders").partition_key("0").data(Blob::new([b'x'; BYTES])).send().await.is_err() {}

@@ -6,8 +6,6 @@
 use std::time::Duration;
 
 use aws_sdk_kinesis::Client;
-use aws_sdk_kinesis::config::retry::RetryConfig;
-use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
 use aws_sdk_kinesis::primitives::{Blob, DateTime};
 use aws_sdk_kinesis::types::{ConsumerStatus, PutRecordsRequestEntry, Record, Shard, ShardIteratorType, StreamStatus};
@@ -15,18 +13,6 @@ use kcl_local::stream::LocalStream;
 pub(crate) mod http2;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-/// A client of a server, without retries: a test sees every error.
-pub(crate) fn client(stream: &LocalStream) -> Client {
-    let config = aws_sdk_kinesis::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .endpoint_url(stream.endpoint())
-        .region(Region::new(stream.region().to_owned()))
-        .retry_config(RetryConfig::disabled())
-        .credentials_provider(Credentials::new("any", "any", None, None, "tests"))
-        .build();
-    Client::from_conf(config)
-}
 
 /// What `work` gives; a test does not wait for it forever.
 pub(crate) async fn soon<F: Future>(work: F) -> F::Output {

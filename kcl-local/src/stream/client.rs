@@ -1,0 +1,64 @@
+//! How the program that runs the server reaches it through the AWS SDK.
+
+use kcl_core::KinesisStream;
+use kcl_core::aws_sdk_kinesis::Client;
+use kcl_core::aws_sdk_kinesis::config::retry::RetryConfig;
+use kcl_core::aws_sdk_kinesis::config::{BehaviorVersion, Config, Credentials, Region};
+use kcl_core::model::InvalidStreamName;
+
+use super::LocalStream;
+
+/// The AWS SDK. Over https (`LocalStreamBuilder::tls`) a client has to trust the server's certificate: make it with
+/// `client.config().to_builder()` and an HTTP client of your own.
+impl LocalStream {
+    /// How a worker reads the stream of this name: what [`Builder::source`](kcl_core::worker::Builder::source) takes. It is not checked
+    /// that the stream exists.
+    ///
+    /// ```
+    /// use kcl_core::Worker;
+    /// use kcl_local::stream::LocalStream;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let kinesis = LocalStream::start().await?;
+    /// kinesis.create("orders", 2).await?;
+    /// let builder = Worker::builder().stream("orders").source(kinesis.source("orders")?);
+    /// # drop(builder);
+    /// # kinesis.stop().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// It is not a valid name of a stream.
+    pub fn source(&self, stream: &str) -> Result<KinesisStream, InvalidStreamName> {
+        Ok(KinesisStream::new(&self.client(), stream.parse()?))
+    }
+
+    /// A client of this server, for everything that the Kinesis API has. It makes each call once: a test sees every error, and no record
+    /// is put twice.
+    ///
+    /// ```
+    /// use kcl_local::stream::LocalStream;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let kinesis = LocalStream::start().await?;
+    /// kinesis.create("orders", 2).await?;
+    /// let listed = kinesis.client().list_shards().stream_name("orders").send().await?;
+    /// assert_eq!(listed.shards().len(), 2);
+    /// # kinesis.stop().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn client(&self) -> Client {
+        let config = Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .endpoint_url(self.endpoint())
+            .region(Region::new(self.region().to_owned()))
+            .credentials_provider(Credentials::new("any", "any", None, None, "local"))
+            .retry_config(RetryConfig::disabled());
+        Client::from_conf(config.build())
+    }
+}
