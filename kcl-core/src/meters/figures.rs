@@ -126,6 +126,18 @@ mod tests {
         assert_eq!(all.len(), ALL.len(), "each name once");
     }
 
+    /// A histogram is exported with the sum of what it has recorded.
+    #[test]
+    fn every_metric_in_the_alarms_exists() {
+        let words = include_str!("../../docs/operations.md").split(|of: char| !of.is_ascii_alphanumeric() && of != '_');
+        let named: BTreeSet<_> = words.filter(|word| word.starts_with("kcl_") && *word != "kcl_core").collect();
+        assert!(named.len() > 10, "{named:?}");
+        for name in named {
+            let is_of = |figure: &Figure| name == figure.name || name.strip_suffix("_sum") == Some(figure.name);
+            assert!(ALL.iter().any(is_of), "{name}");
+        }
+    }
+
     #[test]
     fn every_name_has_the_prefix_and_the_unit_of_prometheus() {
         for figure in ALL {
