@@ -8,6 +8,11 @@ pub mod sim;
 #[doc = include_str!("../../docs/reliability.md")]
 pub mod reliability {}
 
+/// The test that the page shows passes.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/local-stream.md")]
+struct LocalStreamPage;
+
 /// The README's program compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
