@@ -89,7 +89,7 @@ async fn build(options: &ConsumeOptions, seen: &Arc<Seen>) -> Result<Worker, Box
 
 fn report(report: &ShutdownReport) {
     tracing::info!(%report, "stopped");
-    if report.count(Stopped::GivenUp) > 0 {
-        tracing::warn!(%report, "some shards were given up: other workers take them over when their leases expire");
+    if report.count(Stopped::Abandoned) > 0 {
+        tracing::warn!(%report, "some shards were abandoned: other workers take them over when their leases expire");
     }
 }

@@ -61,7 +61,7 @@ async fn quickstart(options: &QuickstartOptions) -> Result<u8, BoxError> {
 
     greet(&state, &stream, &producer, &counts, (&application, options.fan_out), killed);
     let ended = work(&worker, &stream, &ledger, &mut producer, &counts, &mut caught).await?;
-    if ended.stopped.count(Stopped::GivenUp) == 0 {
+    if ended.stopped.count(Stopped::Abandoned) == 0 {
         ledger.end_run(&application)?;
     }
     stream.stop().await;

@@ -92,7 +92,7 @@ pub struct ConsumeOptions {
     /// written before it counts as processed. A process that is killed leaves only whole lines.
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
-    /// How long a graceful shutdown may take. Shards that are not drained by then are given up.
+    /// How long a graceful shutdown may take. Shards that are not drained by then are abandoned.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     pub grace: Duration,
     /// How long the stream or the lease table may be unreachable at startup before it is an error.

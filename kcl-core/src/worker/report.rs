@@ -9,9 +9,9 @@ use crate::model::{Checkpoint, LeaseKey};
 /// use kcl_core::worker::{ShutdownReport, Stopped};
 ///
 /// fn log(report: &ShutdownReport) {
-///     println!("{report}"); // 3 drained, 0 released, 1 given up
+///     println!("{report}"); // 3 drained, 0 released unread, 1 abandoned
 ///     for (lease, shard) in &report.shards {
-///         if shard.stopped == Stopped::GivenUp {
+///         if shard.stopped == Stopped::Abandoned {
 ///             eprintln!("{lease} comes again elsewhere after {}", shard.checkpoint);
 ///         }
 ///     }
@@ -58,13 +58,13 @@ pub struct ShardReport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stopped {
-    /// The batch in flight was finished, the last checkpoint stored, and the lease released (or kept, if requested).
+    /// Whatever had been delivered was finished and its checkpoint stored, and the lease was released (or kept, if requested).
     Drained,
     /// The lease was released before anything was delivered, or its shard had ended.
     Released,
     /// The lease was lost, the deadline came first, or the future of `run` was dropped: the handler was dropped where it stood.
     /// Other workers take the shard over when the lease expires.
-    GivenUp,
+    Abandoned,
 }
 
 impl ShutdownReport {
@@ -77,14 +77,14 @@ impl ShutdownReport {
 
 impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [drained, released, given_up] =
-            [Stopped::Drained, Stopped::Released, Stopped::GivenUp].map(|stopped| self.count(stopped));
+        let [drained, released, abandoned] =
+            [Stopped::Drained, Stopped::Released, Stopped::Abandoned].map(|stopped| self.count(stopped));
         f.write_str(match self.run {
             RunEnd::Finished => "",
             RunEnd::NotRun => "the worker did not run: ",
             RunEnd::Failed => "`run` ended with an error: ",
             RunEnd::Dropped => "the future of `run` was dropped, which stores nothing and frees no lease: ",
         })?;
-        write!(f, "{drained} drained, {released} released, {given_up} given up")
+        write!(f, "{drained} drained, {released} released unread, {abandoned} abandoned")
     }
 }

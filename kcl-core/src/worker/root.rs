@@ -149,7 +149,7 @@ impl Root {
         if self.stopping.is_some() || ended.read {
             let stopped = match (&ended.outcome, ended.handed_out) {
                 (ConsumerOutcome::Lost(LossReason::Lost(_) | LossReason::NoProgress | LossReason::Unreadable(_)), _) => {
-                    Stopped::GivenUp
+                    Stopped::Abandoned
                 }
                 (ConsumerOutcome::Released, true) => Stopped::Drained,
                 _ => Stopped::Released,
@@ -161,7 +161,7 @@ impl Root {
     /// Ends what is left and says how it went.
     async fn finish(mut self) -> (ShutdownReport, Option<RunError>) {
         for (key, status) in self.inner.board.snapshot(self.inner.parts.clock.now()) {
-            let report = ShardReport { stopped: Stopped::GivenUp, checkpoint: status.checkpoint };
+            let report = ShardReport { stopped: Stopped::Abandoned, checkpoint: status.checkpoint };
             self.inner.board.remove(&key);
             self.report.shards.entry(key).or_insert(report);
         }

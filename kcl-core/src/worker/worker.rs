@@ -234,7 +234,7 @@ impl Worker {
 
     /// Shuts the worker down gracefully and waits until that is done: nothing more is fetched, the batch in flight is finished,
     /// the last checkpoints are stored and the leases released, so that other workers continue at once and without duplicates.
-    /// Shards that are not drained by `deadline` are given up.
+    /// Shards that are not drained by `deadline` are abandoned: their leases expire.
     ///
     /// May be called more than once, and before `run`; the first deadline counts. Cancel safe: the shutdown continues. The report
     /// says how `run` ended ([`ShutdownReport::run`]): it may have been dropped, or have failed.
@@ -410,7 +410,7 @@ impl Drop for EndGuard<'_> {
         let report = self.report.take().unwrap_or_else(|| {
             let given_up = |(key, status): (_, super::ShardStatus)| {
                 self.inner.board.remove(&key);
-                (key, ShardReport { stopped: Stopped::GivenUp, checkpoint: status.checkpoint })
+                (key, ShardReport { stopped: Stopped::Abandoned, checkpoint: status.checkpoint })
             };
             ShutdownReport {
                 run: RunEnd::Dropped,

@@ -191,7 +191,7 @@ async fn a_handler_that_hangs_at_the_stop_is_dropped_and_reported() {
         let asked = std::time::Instant::now();
         let report = run.worker.shutdown(Duration::from_millis(500)).await;
         assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
-        assert_eq!(report.shards[&LeaseKey::single(stuck.clone())].stopped, Stopped::GivenUp, "{report}");
+        assert_eq!(report.shards[&LeaseKey::single(stuck.clone())].stopped, Stopped::Abandoned, "{report}");
         assert_eq!(report.shards[&LeaseKey::single(free.clone())].stopped, Stopped::Drained, "{report}");
         soon("the end of run", run.ended()).await.unwrap();
         assert_eq!(lease_of(&table, &free).await.owner, None);

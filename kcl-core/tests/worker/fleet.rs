@@ -116,7 +116,7 @@ async fn leases_freed_at_a_stop_are_read_at_once_without_a_duplicate() {
     wait_for_shares(&world.table, &[4, 4]).await;
     let first_seen = first.seen.clone();
     let stopped = first.worker.shutdown(Duration::from_secs(10)).await;
-    assert_eq!(stopped.count(Stopped::GivenUp), 0, "{stopped}");
+    assert_eq!(stopped.count(Stopped::Abandoned), 0, "{stopped}");
     let took = wait_for_shares(&world.table, &[8]).await;
     assert!(took < Duration::from_millis(1000), "{took:?}");
     world.put(100);

@@ -96,9 +96,9 @@ async fn a_stop_after_run_was_dropped_says_so() {
     run.crash().await;
     let report = soon("the report", worker.shutdown(PATIENCE)).await;
     assert_eq!(report.run, RunEnd::Dropped);
-    assert_eq!(report.shards[&LeaseKey::single(shard)].stopped, Stopped::GivenUp);
+    assert_eq!(report.shards[&LeaseKey::single(shard)].stopped, Stopped::Abandoned);
     let said = report.to_string();
-    assert!(said.contains("`run` was dropped") && said.contains("0 drained, 0 released, 1 given up"), "{said}");
+    assert!(said.contains("`run` was dropped") && said.contains("0 drained, 0 released unread, 1 abandoned"), "{said}");
     assert!(worker.status().shards.is_empty(), "it holds nothing any more");
 }
 
@@ -128,7 +128,7 @@ async fn run_until_stops_in_good_order_when_its_signal_comes() {
     );
     let seen = run.seen.clone();
     let report = run.ended().await.unwrap();
-    assert_eq!((report.run, report.to_string().as_str()), (RunEnd::Finished, "1 drained, 0 released, 0 given up"));
+    assert_eq!((report.run, report.to_string().as_str()), (RunEnd::Finished, "1 drained, 0 released unread, 0 abandoned"));
     let lease = lease_of(&table, &shard).await;
     assert_eq!((lease.owner, lease.checkpoint), (None, at(&sequences[2])));
     let calls = seen.calls_of(&shard);
@@ -143,7 +143,7 @@ async fn run_until_gives_up_what_is_not_done_by_its_deadline() {
         |seen| async move { seen.wait_for_records(1).await },
         Duration::from_millis(100),
     );
-    assert_eq!(run.ended().await.unwrap().count(Stopped::GivenUp), 1);
+    assert_eq!(run.ended().await.unwrap().count(Stopped::Abandoned), 1);
 }
 
 #[tokio::test]
@@ -213,8 +213,8 @@ async fn a_stop_tells_of_each_shard_how_it_was_given_up() {
     let of = |shard| report.shards[&LeaseKey::single(shard)].clone();
     assert_eq!((of(read.clone()).stopped, of(read).checkpoint), (Stopped::Drained, at(&last)));
     assert_eq!((of(empty.clone()).stopped, of(empty).checkpoint), (Stopped::Released, Checkpoint::TrimHorizon));
-    assert_eq!((of(stuck.clone()).stopped, of(stuck).checkpoint), (Stopped::GivenUp, Checkpoint::TrimHorizon));
-    assert_eq!(report.to_string(), "1 drained, 1 released, 1 given up");
+    assert_eq!((of(stuck.clone()).stopped, of(stuck).checkpoint), (Stopped::Abandoned, Checkpoint::TrimHorizon));
+    assert_eq!(report.to_string(), "1 drained, 1 released unread, 1 abandoned");
     run.ended().await.unwrap();
 }
 

@@ -36,7 +36,7 @@ fn all_orders() -> Vec<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hello_prints_every_record_and_drains_at_a_signal() {
     let printed = shows("01_hello", &all_orders()).await;
-    assert!(printed.ends_with("2 drained, 0 released, 0 given up\n"), "{printed}");
+    assert!(printed.ends_with("2 drained, 0 released unread, 0 abandoned\n"), "{printed}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -111,7 +111,7 @@ async fn replay_gives_the_range_again_and_nothing_else() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn records_are_handled_one_at_a_time() {
     let printed = shows("11_records", &all_orders()).await;
-    assert!(printed.ends_with("2 drained, 0 released, 0 given up\n"), "{printed}");
+    assert!(printed.ends_with("2 drained, 0 released unread, 0 abandoned\n"), "{printed}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -123,6 +123,6 @@ async fn dynamodb_keeps_what_the_next_run_of_the_example_goes_on_at() {
     for run in ["first", "second"] {
         let printed = shows_with("03_dynamodb", &all_orders(), &environment).await;
         assert_eq!(printed.matches(" order ").count(), 20, "{run}: {printed}");
-        assert!(printed.ends_with("2 drained, 0 released, 0 given up\n"), "{run}: {printed}");
+        assert!(printed.ends_with("2 drained, 0 released unread, 0 abandoned\n"), "{run}: {printed}");
     }
 }
