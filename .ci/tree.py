@@ -19,7 +19,6 @@ MOST_LINES = 600
 LONGEST_NAME = 60
 # Two types here still have the same name: the modules of `Error` qualify it.
 TWICE = {("kcl-core/src/", "Error")}
-TWICE_CRATES = {"kcl-dynamo/src/", "kcl-local/src/"}
 DECIDE = "kcl-core/src/decide/"
 IMPURE = {"kcl-core/src/runtime.rs", "kcl-dynamo/src/runtime.rs", "kcl-local/src/runtime.rs"}
 IMPURE_WORDS = re.compile(
@@ -148,7 +147,7 @@ def twice(files):
         types = types + (crates.get(common, []) if common != name else [])
         first = {}
         for type_name, path in types:
-            is_known = (name, type_name) in TWICE or name in TWICE_CRATES
+            is_known = (name, type_name) in TWICE
             if type_name in first and not is_known:
                 yield f"{path}: there is a type `{type_name}` in {first[type_name]} too"
             first.setdefault(type_name, path)

@@ -13,11 +13,11 @@ const ALARM: Duration = Duration::from_secs(60);
 /// leader that has begun to give leases away is to be known sooner.
 #[derive(Debug, Default)]
 pub(crate) struct Probe {
-    state: Mutex<State>,
+    state: Mutex<ProbeState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ProbeState {
     /// When the last scan ended, or the last reading of the row was begun.
     read: Option<Moment>,
     /// Its version when it was seen last.
@@ -26,7 +26,7 @@ struct State {
     alarmed: Option<Moment>,
 }
 
-impl State {
+impl ProbeState {
     fn see(&mut self, version: Option<&str>, at: Moment) {
         // One that goes is of a leader that stops.
         if version.is_some() && version != self.version.as_deref() {
@@ -67,7 +67,7 @@ impl Probe {
         self.lock().alarmed.is_some_and(|alarmed| now.since(alarmed) < ALARM)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ProbeState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -10,11 +10,11 @@ use kcl_core::model::{Moment, WorkerId};
 /// and nobody else would ever remove it: without rows no worker sees it.
 #[derive(Debug, Default)]
 pub(crate) struct StaleWorkers {
-    scans: Mutex<Scans>,
+    scans: Mutex<StaleScans>,
 }
 
 #[derive(Debug, Default)]
-struct Scans {
+struct StaleScans {
     /// Each row of this scan, and since when it is as it is.
     now: BTreeMap<WorkerId, (WorkerRow, Moment)>,
     before: BTreeMap<WorkerId, (WorkerRow, Moment)>,
@@ -24,7 +24,7 @@ impl StaleWorkers {
     /// Takes in the rows of a page.
     pub(crate) fn see(&self, rows: impl IntoIterator<Item = WorkerRow>, is_first: bool, at: Moment) {
         let mut scans = self.lock();
-        let Scans { now, before } = &mut *scans;
+        let StaleScans { now, before } = &mut *scans;
         if is_first {
             *before = std::mem::take(now);
         }
@@ -46,7 +46,7 @@ impl StaleWorkers {
         self.lock().now.remove(&row.worker);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Scans> {
+    fn lock(&self) -> MutexGuard<'_, StaleScans> {
         self.scans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -13,11 +13,11 @@ use crate::item::attribute::{CHECKPOINT_OWNER, LEASE_KEY, LEASE_OWNER, THROUGHPU
 /// holds the lease now, that it changes from one scan to the next under one owner does.
 #[derive(Debug, Default)]
 pub(crate) struct Throughputs {
-    scans: Mutex<Scans>,
+    scans: Mutex<ThroughputScans>,
 }
 
 #[derive(Debug, Default)]
-struct Scans {
+struct ThroughputScans {
     /// Of each lease in this scan the owner and what its shard carries.
     now: BTreeMap<String, (String, String)>,
     before: BTreeMap<String, (String, String)>,
@@ -29,7 +29,7 @@ impl Throughputs {
     /// Takes in a page of a scan, and gives those of its owners that are known to answer.
     pub(crate) fn see(&self, items: &[Item], is_first: bool) -> BTreeSet<WorkerId> {
         let mut scans = self.scans.lock().unwrap_or_else(PoisonError::into_inner);
-        let Scans { now, before, proven } = &mut *scans;
+        let ThroughputScans { now, before, proven } = &mut *scans;
         if is_first {
             *before = std::mem::take(now);
         }

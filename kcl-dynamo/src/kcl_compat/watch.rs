@@ -14,11 +14,11 @@ const BESIDE_EVERY: Duration = Duration::from_secs(30);
 /// Watches for Java workers in what is read of the table anyway.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
-    state: Mutex<State>,
+    state: Mutex<WatchState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct WatchState {
     coexistence: Coexistence,
     /// What showed that a Java fleet leads.
     what: String,
@@ -127,7 +127,7 @@ impl Watch {
         (state.coexistence == Coexistence::KclLeads).then(|| Error::Throttled { source: Box::new(leading()) })
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, WatchState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

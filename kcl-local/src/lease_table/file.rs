@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::error::OpenError;
 use super::open_files::Opening;
-use super::schema::{State, StateError, judge, state};
+use super::schema::{SchemaState, StateError, judge, state};
 
 /// <https://sqlite.org/fileformat.html>, section 1.3: the first 16 bytes, and the length of the header.
 const MAGIC: &[u8] = b"SQLite format 3\0";
@@ -57,7 +57,7 @@ fn folder_of(path: &Path) -> Result<(), OpenError> {
     Err(OpenError::NoFolder { path: path.to_owned(), folder: folder.to_owned() })
 }
 
-fn judge_header(path: &Path, header: &[u8]) -> Result<State, OpenError> {
+fn judge_header(path: &Path, header: &[u8]) -> Result<SchemaState, OpenError> {
     if header.len() < HEADER || !header.starts_with(MAGIC) {
         return Err(OpenError::Foreign { path: path.to_owned(), found: "a file of another kind".to_owned() });
     }
@@ -74,8 +74,8 @@ fn count_objects(path: &Path) -> Result<u64, OpenError> {
     let sqlite = |source| OpenError::Sqlite { path: path.to_owned(), source };
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(sqlite)?;
     match state(&connection, path) {
-        Ok(State::Empty) => Ok(0),
-        Ok(State::Ready) | Err(StateError::Open(_)) => Ok(1),
+        Ok(SchemaState::Empty) => Ok(0),
+        Ok(SchemaState::Ready) | Err(StateError::Open(_)) => Ok(1),
         Err(StateError::Sqlite(error)) => Err(sqlite(error)),
     }
 }

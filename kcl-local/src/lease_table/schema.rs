@@ -61,7 +61,7 @@ CREATE TABLE changes (
 
 /// What a database is to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum SchemaState {
     /// Nothing is in it.
     Empty,
     /// It is a lease table of a version that we work with.
@@ -69,19 +69,19 @@ pub(super) enum State {
 }
 
 /// Judges a database by its two marks and, where there is no mark, by whether anything is in it.
-pub(super) fn judge(path: &Path, application_id: u32, version: u32, objects: u64) -> Result<State, OpenError> {
+pub(super) fn judge(path: &Path, application_id: u32, version: u32, objects: u64) -> Result<SchemaState, OpenError> {
     let foreign = |found| Err(OpenError::Foreign { path: path.to_owned(), found });
     match (application_id, version) {
-        (APPLICATION_ID, version) if version / 100 == MAJOR => Ok(State::Ready),
+        (APPLICATION_ID, version) if version / 100 == MAJOR => Ok(SchemaState::Ready),
         (APPLICATION_ID, found) => Err(OpenError::Schema { path: path.to_owned(), found }),
-        (0, 0) if objects == 0 => Ok(State::Empty),
+        (0, 0) if objects == 0 => Ok(SchemaState::Empty),
         (0, _) => foreign("an SQLite database of another program".to_owned()),
         (other, _) => foreign(format!("an SQLite database with the application id {other:#x}")),
     }
 }
 
 /// Judges the database of this connection. Writes nothing.
-pub(super) fn state(connection: &Connection, path: &Path) -> Result<State, StateError> {
+pub(super) fn state(connection: &Connection, path: &Path) -> Result<SchemaState, StateError> {
     // All of it from one instant: between two reads somebody else may have made the tables and their marks. Within a transaction
     // that is so already, and none can be begun.
     let _instant = connection.is_autocommit().then(|| connection.unchecked_transaction()).transpose()?;
@@ -122,10 +122,10 @@ impl From<StateError> for Failure {
 
 /// Makes the tables if there are none, and turns the write-ahead log on. `wait` waits a little, or says that it was long enough.
 pub(super) fn set_up(connection: &mut Connection, path: &Path, wait: impl FnMut() -> bool) -> Result<(), Failure> {
-    if state(connection, path)? == State::Empty {
+    if state(connection, path)? == SchemaState::Empty {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // Somebody else may have made them since.
-        if state(&transaction, path)? == State::Empty {
+        if state(&transaction, path)? == SchemaState::Empty {
             // Marks and tables appear together, and before the log does: the marks of a lease table are always in the head of its
             // file, where they can be read without opening it as a database.
             transaction.execute_batch(TABLES)?;
@@ -138,7 +138,7 @@ pub(super) fn set_up(connection: &mut Connection, path: &Path, wait: impl FnMut(
     use_write_ahead_log(connection, path, wait)
 }
 
-/// The minor version of a file that is [`State::Ready`]. That of a newer program is higher than ours.
+/// The minor version of a file that is [`SchemaState::Ready`]. That of a newer program is higher than ours.
 fn minor(connection: &Connection) -> rusqlite::Result<usize> {
     let version: i64 = connection.query_row("PRAGMA user_version", (), |row| row.get(0))?;
     Ok(usize::try_from(version % 100).unwrap_or_default())

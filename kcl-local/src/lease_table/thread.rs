@@ -50,7 +50,7 @@ impl Owned {
 
 type Answer<T> = Result<T, Error>;
 
-enum Request {
+enum Job {
     /// Does its own transactions, if any, and changes no lease.
     Alone(Box<dyn FnOnce(&mut Owned) + Send>),
     /// Shares a transaction with others.
@@ -64,11 +64,11 @@ trait Write: Send {
     /// Does it inside the transaction. What fails or is refused leaves nothing behind. The error is one that forbids to commit.
     fn run(&mut self, owned: &Owned) -> rusqlite::Result<()>;
     /// Tells the caller, after the transaction.
-    fn answer(self: Box<Self>, ended: &Ended, owned: &Owned);
+    fn answer(self: Box<Self>, ended: &TransactionEnd, owned: &Owned);
 }
 
 /// How a transaction ended.
-enum Ended {
+enum TransactionEnd {
     Committed,
     NothingWritten(Arc<rusqlite::Error>),
     /// Nothing was begun: the file is not at its path any more.
@@ -99,17 +99,17 @@ where
         Ok(())
     }
 
-    fn answer(self: Box<Self>, ended: &Ended, owned: &Owned) {
+    fn answer(self: Box<Self>, ended: &TransactionEnd, owned: &Owned) {
         let result = match (ended, self.result) {
             // Its own failure is told as it is: nothing of it is in the file, however the others ended.
             (_, Some(Err(own))) if !matches!(own, Error::Conflict { .. }) => Err(own),
-            (Ended::Committed, Some(result)) => result,
-            (Ended::Moved(moved), _) => Err(file_moved(&owned.path, *moved)),
-            (Ended::CommitFailed(error), Some(Ok(_))) => Err(commit_failed(error.clone())),
+            (TransactionEnd::Committed, Some(result)) => result,
+            (TransactionEnd::Moved(moved), _) => Err(file_moved(&owned.path, *moved)),
+            (TransactionEnd::CommitFailed(error), Some(Ok(_))) => Err(commit_failed(error.clone())),
             // Not begun, or undone. A refusal may have been read beside writes that did not come to be.
-            (Ended::NothingWritten(error), _) => Err(nothing_written(error.clone(), &owned.path)),
-            (Ended::CommitFailed(error), _) => Err(Error::Throttled { source: Box::new(error.clone()) }),
-            (Ended::Committed, None) => Err(thread_ended()),
+            (TransactionEnd::NothingWritten(error), _) => Err(nothing_written(error.clone(), &owned.path)),
+            (TransactionEnd::CommitFailed(error), _) => Err(Error::Throttled { source: Box::new(error.clone()) }),
+            (TransactionEnd::Committed, None) => Err(thread_ended()),
         };
         // A caller that is gone has lost its answer, as it knows.
         let _ = self.reply.send(result);
@@ -138,7 +138,7 @@ fn in_savepoint<T>(
 /// The way to the thread. When the last clone is dropped, the thread closes the file and ends.
 #[derive(Clone, Debug)]
 pub(super) struct Owner {
-    requests: mpsc::Sender<Request>,
+    requests: mpsc::Sender<Job>,
 }
 
 impl Owner {
@@ -175,7 +175,7 @@ impl Owner {
         work: impl FnOnce(&mut Owned) -> Result<T, Failure> + Send + 'static,
     ) -> Answer<T> {
         let (reply, answer) = oneshot::channel();
-        let request = Request::Alone(Box::new(move |owned| {
+        let request = Job::Alone(Box::new(move |owned| {
             if !reply.is_closed() {
                 let result = match owned.in_place() {
                     Ok(()) => work(owned).map_err(|failure| failure.into_error(&owned.path)),
@@ -195,12 +195,12 @@ impl Owner {
     ) -> Answer<T> {
         let (reply, answer) = oneshot::channel();
         let single = Single { work: Some(work), result: None, reply };
-        self.send(Request::Write(Box::new(single))).await?;
+        self.send(Job::Write(Box::new(single))).await?;
         // Only a panic of the thread leaves a request without an answer, and it may have come after the commit.
         answer.await.unwrap_or_else(|gone| Err(Error::Unknown { source: Box::new(gone) }))
     }
 
-    async fn send(&self, request: Request) -> Result<(), Error> {
+    async fn send(&self, request: Job) -> Result<(), Error> {
         self.requests.send(request).await.map_err(|_| thread_ended())
     }
 }
@@ -209,15 +209,15 @@ fn thread_ended() -> Error {
     Error::Fatal { message: "the thread of the lease table has ended".to_owned(), source: None }
 }
 
-fn serve(owned: &mut Owned, queue: &mut mpsc::Receiver<Request>) {
+fn serve(owned: &mut Owned, queue: &mut mpsc::Receiver<Job>) {
     while let Some(first) = queue.blocking_recv() {
         let mut writes: Vec<Box<dyn Write>> = Vec::new();
         let mut next = Some(first);
         while let Some(request) = next {
             match request {
                 // No write that waits has been answered, so a read may go before it.
-                Request::Alone(work) => work(owned),
-                Request::Write(write) => writes.push(write),
+                Job::Alone(work) => work(owned),
+                Job::Write(write) => writes.push(write),
             }
             next = if writes.len() < QUEUE { queue.try_recv().ok() } else { None };
         }
@@ -230,27 +230,27 @@ fn serve(owned: &mut Owned, queue: &mut mpsc::Receiver<Request>) {
     }
 }
 
-fn commit_together(owned: &mut Owned, writes: &mut [Box<dyn Write>]) -> Ended {
+fn commit_together(owned: &mut Owned, writes: &mut [Box<dyn Write>]) -> TransactionEnd {
     if let Err(moved) = owned.in_place() {
-        return Ended::Moved(moved);
+        return TransactionEnd::Moved(moved);
     }
     let begun = rusqlite::Transaction::new_unchecked(&owned.connection, TransactionBehavior::Immediate);
     // Dropped on any way out without a commit, it is rolled back.
     let transaction = match begun {
         Ok(transaction) => transaction,
-        Err(error) => return Ended::NothingWritten(Arc::new(error)),
+        Err(error) => return TransactionEnd::NothingWritten(Arc::new(error)),
     };
     // Those whose caller gave up while the file was busy are left out.
     for write in writes.iter_mut().filter(|write| !write.is_abandoned()) {
         if let Err(error) = write.run(owned) {
-            return Ended::NothingWritten(Arc::new(error));
+            return TransactionEnd::NothingWritten(Arc::new(error));
         }
     }
     let result = transaction.commit();
     match result {
-        Ok(()) => Ended::Committed,
-        Err(error) if is_busy(&error) => Ended::NothingWritten(Arc::new(error)),
-        Err(error) => Ended::CommitFailed(Arc::new(error)),
+        Ok(()) => TransactionEnd::Committed,
+        Err(error) if is_busy(&error) => TransactionEnd::NothingWritten(Arc::new(error)),
+        Err(error) => TransactionEnd::CommitFailed(Arc::new(error)),
     }
 }
 

@@ -15,11 +15,11 @@ use super::wire::Refusal;
 #[derive(Debug)]
 pub(super) struct Consumers {
     settle_ms: u64,
-    state: Mutex<State>,
+    state: Mutex<ConsumersState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ConsumersState {
     due_ms: BTreeMap<String, u64>,
     used: HashSet<String>,
 }

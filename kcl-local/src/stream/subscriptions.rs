@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 /// Why a subscription ends before its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(super) enum SubscriptionEnd {
     /// The same consumer subscribed to the shard anew.
     TakenOver,
     /// The consumer was deregistered.
@@ -44,7 +44,7 @@ pub(super) struct Subscriptions {
 struct Open {
     since_ms: u64,
     asked_ms: u64,
-    ended: watch::Sender<Option<Ended>>,
+    ended: watch::Sender<Option<SubscriptionEnd>>,
 }
 
 impl Subscriptions {
@@ -58,7 +58,12 @@ impl Subscriptions {
     /// # Errors
     ///
     /// The one before it, or the call before this one, is too young.
-    pub(super) fn begin(&self, consumer: &str, shard: &str, now_ms: u64) -> Result<watch::Receiver<Option<Ended>>, Refused> {
+    pub(super) fn begin(
+        &self,
+        consumer: &str,
+        shard: &str,
+        now_ms: u64,
+    ) -> Result<watch::Receiver<Option<SubscriptionEnd>>, Refused> {
         let is_within = |then_ms: u64, span: Duration| u128::from(now_ms.saturating_sub(then_ms)) < span.as_millis();
         let mut all = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, open| !open.ended.is_closed() || is_within(open.since_ms, self.apart));
@@ -71,7 +76,7 @@ impl Subscriptions {
             if is_within(open.since_ms, self.apart) {
                 return Err(Refused::InUse);
             }
-            open.ended.send_replace(Some(Ended::TakenOver));
+            open.ended.send_replace(Some(SubscriptionEnd::TakenOver));
         }
         let (ended, seen) = watch::channel(None);
         all.insert(key, Open { since_ms: now_ms, asked_ms: now_ms, ended });
@@ -83,7 +88,7 @@ impl Subscriptions {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).retain(|(of, _), open| {
             let stays = of != consumer;
             if !stays {
-                open.ended.send_replace(Some(Ended::Deregistered));
+                open.ended.send_replace(Some(SubscriptionEnd::Deregistered));
             }
             stays
         });
@@ -104,7 +109,7 @@ mod tests {
         assert_eq!(all.begin("c", "0", 14_999).err(), Some(Refused::InUse));
         assert_eq!(*first.borrow(), None);
         let second = all.begin("c", "0", 15_000).expect("takes over");
-        assert_eq!((*first.borrow(), *second.borrow()), (Some(Ended::TakenOver), None));
+        assert_eq!((*first.borrow(), *second.borrow()), (Some(SubscriptionEnd::TakenOver), None));
         assert!(all.begin("c", "0", 15_001).is_err(), "counted from the last success");
     }
 
@@ -122,7 +127,7 @@ mod tests {
         let kept: Vec<_> = [("c", "0"), ("c", "1"), ("d", "0")].map(|(c, shard)| all.begin(c, shard, 1).expect("free")).into();
         all.end("c");
         let ended = kept.iter().map(|seen| *seen.borrow()).collect::<Vec<_>>();
-        assert_eq!(ended, [Some(Ended::Deregistered), Some(Ended::Deregistered), None]);
+        assert_eq!(ended, [Some(SubscriptionEnd::Deregistered), Some(SubscriptionEnd::Deregistered), None]);
         assert!(all.begin("c", "0", 2).is_ok(), "a consumer of that ARN is a new one");
     }
 

@@ -21,7 +21,7 @@ const PAGE_BYTES: usize = 10 * 1024 * 1024;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Request {
+struct GetRecordsRequest {
     shard_iterator: String,
     limit: Option<u64>,
     stream_name: Option<String>,
@@ -35,7 +35,7 @@ struct Request {
 ///
 /// The iterator is none of ours, is too old, or its stream or shard does not exist; the shard's read limits are exceeded.
 pub(in crate::stream) async fn get_records(service: &Service, format: Format, data: Value) -> Result<Response, Refusal> {
-    let request: Request = parse(data)?;
+    let request: GetRecordsRequest = parse(data)?;
     let limit = check_range("Limit", request.limit.unwrap_or(PAGE_RECORDS), 1..=PAGE_RECORDS)?;
     let not_ours = || unfit("Invalid ShardIterator.");
     let (given_ms, name, shard_id, sequence) = decode_shard_iterator(&request.shard_iterator).map_err(|_| not_ours())?;

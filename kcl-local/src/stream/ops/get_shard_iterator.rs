@@ -12,7 +12,7 @@ use crate::stream::wire::Refusal;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Request {
+struct IteratorRequest {
     stream_name: String,
     shard_id: String,
     shard_iterator_type: String,
@@ -26,7 +26,7 @@ struct Request {
 ///
 /// The stream or the shard does not exist, or the start does not fit; see [`Start::resolve`].
 pub(in crate::stream) async fn get_shard_iterator(service: &Service, data: Value) -> Result<Value, Refusal> {
-    let request: Request = parse(data)?;
+    let request: IteratorRequest = parse(data)?;
     check_name("StreamName", &request.stream_name)?;
     check_name("ShardId", &request.shard_id)?;
     let stream = service.stream(&request.stream_name).await?;

@@ -16,7 +16,7 @@ const PAGE_SHARDS: usize = 1_000;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Request {
+struct ListShardsRequest {
     stream_name: Option<String>,
     next_token: Option<String>,
     exclusive_start_shard_id: Option<String>,
@@ -39,7 +39,7 @@ struct ShardFilter {
 ///
 /// The stream does not exist or is being made; the members do not fit together; the token is none of ours or too old.
 pub(in crate::stream) async fn list_shards(service: &Service, data: Value) -> Result<Value, Refusal> {
-    let request: Request = parse(data)?;
+    let request: ListShardsRequest = parse(data)?;
     let limit = check_range("MaxResults", request.max_results.unwrap_or(PAGE_SHARDS as u64), 1..=10_000)?;
     let now_ms = now_ms();
     let (name, filter, after) = match request.next_token.as_deref() {
@@ -65,7 +65,7 @@ pub(in crate::stream) async fn list_shards(service: &Service, data: Value) -> Re
 }
 
 /// What a first page lists: stream, filter, and the shard it starts behind.
-fn started(request: &Request) -> Result<(String, Filter, Option<String>), Refusal> {
+fn started(request: &ListShardsRequest) -> Result<(String, Filter, Option<String>), Refusal> {
     let name = request.stream_name.clone().ok_or_else(|| unfit("Either NextToken or StreamName should be provided."))?;
     check_name("StreamName", &name)?;
     let filter = match &request.shard_filter {
@@ -79,7 +79,7 @@ fn started(request: &Request) -> Result<(String, Filter, Option<String>), Refusa
 }
 
 /// What a further page lists.
-fn continued(request: &Request, token: &str, now_ms: u64) -> Result<(String, Filter, Option<String>), Refusal> {
+fn continued(request: &ListShardsRequest, token: &str, now_ms: u64) -> Result<(String, Filter, Option<String>), Refusal> {
     let others = [
         ("StreamName", request.stream_name.is_some()),
         ("ExclusiveStartShardId", request.exclusive_start_shard_id.is_some()),

@@ -12,7 +12,7 @@ const PAGE_STREAMS: usize = 100;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Request {
+struct ListStreamsRequest {
     limit: Option<u64>,
     exclusive_start_stream_name: Option<String>,
     next_token: Option<String>,
@@ -24,7 +24,7 @@ struct Request {
 ///
 /// A member has a value that is not allowed, or two say where to go on.
 pub(in crate::stream) async fn list_streams(service: &Service, data: Value) -> Result<Value, Refusal> {
-    let request: Request = parse(data)?;
+    let request: ListStreamsRequest = parse(data)?;
     let limit = request.limit.map_or(Ok(PAGE_STREAMS), |limit| check_range("Limit", limit, 1..=10_000))?.min(PAGE_STREAMS);
     let behind = match (request.exclusive_start_stream_name, request.next_token) {
         (Some(_), Some(_)) => return Err(unfit("NextToken and ExclusiveStartStreamName cannot be provided together.")),

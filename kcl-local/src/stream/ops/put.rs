@@ -7,7 +7,7 @@ use ferrokinesis::types::{EncryptionType, Stream, StreamStatus};
 use serde_json::{Value, json};
 
 use super::arn::name_stream;
-use super::put_request::{Entry, Put};
+use super::put_request::{Entry, PutRequest};
 use super::request::{invalid, unfit};
 use crate::runtime::now_ms;
 use crate::stream::records::{Origin, ShardLog, StoredRecord, StreamLog};
@@ -27,7 +27,7 @@ enum Outcome {
 ///
 /// The request is not allowed, the stream does not exist, or the shard's write limits are exceeded.
 pub(in crate::stream) async fn put_record(service: &Service, format: Format, body: &[u8]) -> Result<Value, Refusal> {
-    let mut put = Put::one(format, body)?;
+    let mut put = PutRequest::one(format, body)?;
     let name = stream_name(service, "PutRecord", &mut put)?;
     let (mut outcomes, encryption) = store(service, &name, put.entries).await?;
     match outcomes.pop() {
@@ -47,7 +47,7 @@ pub(in crate::stream) async fn put_record(service: &Service, format: Format, bod
 ///
 /// The request is not allowed, or the stream does not exist.
 pub(in crate::stream) async fn put_records(service: &Service, format: Format, body: &[u8]) -> Result<Value, Refusal> {
-    let mut put = Put::many(format, body)?;
+    let mut put = PutRequest::many(format, body)?;
     let name = stream_name(service, "PutRecords", &mut put)?;
     let (outcomes, encryption) = store(service, &name, put.entries).await?;
     let failed = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Throttled { .. })).count();
@@ -70,7 +70,7 @@ fn rate_exceeded(name: &str, shard_id: &str) -> String {
     format!("Rate exceeded for shard {shard_id} in stream {name}.")
 }
 
-fn stream_name(service: &Service, operation: &str, put: &mut Put) -> Result<String, Refusal> {
+fn stream_name(service: &Service, operation: &str, put: &mut PutRequest) -> Result<String, Refusal> {
     let mut members = json!({ "StreamARN": put.stream_arn.take() });
     if let Some(name) = put.stream_name.take() {
         members["StreamName"] = Value::String(name);

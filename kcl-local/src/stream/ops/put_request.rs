@@ -31,7 +31,7 @@ pub(super) struct Entry {
 
 /// What is to be put, and where.
 #[derive(Debug, PartialEq)]
-pub(super) struct Put {
+pub(super) struct PutRequest {
     /// `StreamName`
     pub(super) stream_name: Option<String>,
     /// `StreamARN`
@@ -40,7 +40,7 @@ pub(super) struct Put {
     pub(super) entries: Vec<Entry>,
 }
 
-impl Put {
+impl PutRequest {
     /// Reads a `PutRecord` request.
     ///
     /// # Errors
@@ -194,13 +194,15 @@ mod tests {
             { "Data": "AP8H", "PartitionKey": "a" },
             { "Data": "", "PartitionKey": "b\"", "ExplicitHashKey": "340282366920938463463374607431768211455" },
         ]});
-        let [json, cbor] = [Format::Json, Format::Cbor].map(|format| Put::many(format, &format.encode(&request)).expect("valid"));
+        let [json, cbor] =
+            [Format::Json, Format::Cbor].map(|format| PutRequest::many(format, &format.encode(&request)).expect("valid"));
         assert_eq!(json, cbor);
         assert_eq!(json.entries[0].data, [0, 255, 7].as_slice());
         assert_eq!(json.entries[1].hash_key, u128::MAX);
 
         let request = json!({ "StreamARN": "arn", "Data": "AP8H", "PartitionKey": "a" });
-        let [json, cbor] = [Format::Json, Format::Cbor].map(|format| Put::one(format, &format.encode(&request)).expect("valid"));
+        let [json, cbor] =
+            [Format::Json, Format::Cbor].map(|format| PutRequest::one(format, &format.encode(&request)).expect("valid"));
         assert_eq!(json, cbor);
         assert_eq!((json.stream_arn.as_deref(), json.entries.len()), (Some("arn"), 1));
     }
@@ -210,7 +212,7 @@ mod tests {
         let refused = |record: serde_json::Value| {
             [Format::Json, Format::Cbor].map(|format| {
                 let body = format.encode(&json!({ "StreamName": "s", "Records": [record] }));
-                Put::many(format, &body).expect_err("not allowed").body.error_type
+                PutRequest::many(format, &body).expect_err("not allowed").body.error_type
             })
         };
         assert_eq!(refused(json!({ "Data": "" })), ["ValidationException"; 2]);

@@ -32,7 +32,7 @@ use crate::runtime::{now_ms, sleep};
 use crate::stream::records::{Origin, Page, Position, StoredRecord, StreamLog};
 use crate::stream::service::{Service, horizon_ms, is_closed};
 use crate::stream::shards::children;
-use crate::stream::subscriptions::{Ended, Refused};
+use crate::stream::subscriptions::{Refused, SubscriptionEnd};
 use crate::stream::wire::{
     Format, PageEnd, Refusal, exception, initial_response, reply, server_failure, subscribe_body, subscribe_event,
 };
@@ -47,7 +47,7 @@ const HEARTBEAT_MS: u64 = 1_000;
 const LOOK_MS: u64 = 50;
 
 #[derive(Deserialize)]
-struct Request {
+struct SubscribeRequest {
     #[serde(rename = "ConsumerARN")]
     consumer_arn: String,
     #[serde(rename = "ShardId")]
@@ -75,7 +75,7 @@ pub(in crate::stream) async fn subscribe_to_shard(
     format: Format,
     data: Value,
 ) -> Result<Response, Refusal> {
-    let request: Request = parse(data)?;
+    let request: SubscribeRequest = parse(data)?;
     check_name("ShardId", &request.shard_id)?;
     let not_an_arn = || invalid("ConsumerARN is not the ARN of a consumer");
     let (stream_arn, _) = request.consumer_arn.split_once("/consumer/").ok_or_else(not_an_arn)?;
@@ -161,7 +161,7 @@ struct Session {
     log: Arc<StreamLog>,
     follow: watch::Receiver<u64>,
     changes: watch::Receiver<()>,
-    ended: watch::Receiver<Option<Ended>>,
+    ended: watch::Receiver<Option<SubscriptionEnd>>,
     stopping: watch::Receiver<bool>,
     phase: Phase,
 }
@@ -202,8 +202,8 @@ impl Session {
     async fn look(&mut self, now_ms: u64) -> Result<Option<Vec<u8>>, Refusal> {
         let ended = *self.ended.borrow();
         match ended {
-            Some(Ended::TakenOver) => return Err(in_use(&self.service, &self.stream_name, &self.shard_id)),
-            Some(Ended::Deregistered) => {
+            Some(SubscriptionEnd::TakenOver) => return Err(in_use(&self.service, &self.stream_name, &self.shard_id)),
+            Some(SubscriptionEnd::Deregistered) => {
                 let message = "The consumer of this subscription was deregistered.";
                 return Err(Refusal::client_error("ResourceNotFoundException", Some(message)));
             }

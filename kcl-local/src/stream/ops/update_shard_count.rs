@@ -12,7 +12,7 @@ use crate::stream::wire::Refusal;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Request {
+struct ShardCountRequest {
     stream_name: String,
     target_shard_count: u64,
     scaling_type: String,
@@ -24,7 +24,7 @@ struct Request {
 ///
 /// The stream does not exist or is not active, has that many shards already, or the limit of shards is exceeded.
 pub(in crate::stream) async fn update_shard_count(service: &Service, data: Value) -> Result<Value, Refusal> {
-    let request: Request = parse(data)?;
+    let request: ShardCountRequest = parse(data)?;
     check_name("StreamName", &request.stream_name)?;
     let target = check_range("TargetShardCount", request.target_shard_count, 1..=10_000)? as u32;
     if request.scaling_type != "UNIFORM_SCALING" {
