@@ -1,5 +1,5 @@
 //! What the framework itself costs from an in-memory stream to the handler: nanoseconds a record in large pages, and nanoseconds a
-//! batch where every page holds one record.
+//! batch where every page holds one record. And what it costs to give single records to a handler.
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads the machine's clock")]
 
 use std::sync::Arc;
@@ -7,10 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use kcl_core::handler::{ByRecord, RecordContext, RecordHandler, by_key, in_order, unordered};
 use kcl_core::lease::memory::MemoryLeaseTable;
-use kcl_core::processor::{ProcessRecordsInput, ShardRef};
+use kcl_core::model::Record;
+use kcl_core::processor::{ProcessRecordsInput, RecordProcessorFactory, ShardRef};
 use kcl_core::stream::memory::MemoryStream;
-use kcl_core::{Failure, RecordProcessor, Worker};
+use kcl_core::{BoxError, Failure, RecordProcessor, Worker};
 use tokio::sync::Notify;
 
 struct Count {
@@ -19,6 +21,7 @@ struct Count {
     done: Notify,
 }
 
+#[derive(Clone)]
 struct Counter(Arc<Count>);
 
 impl RecordProcessor for Counter {
@@ -32,10 +35,24 @@ impl RecordProcessor for Counter {
     }
 }
 
+impl RecordHandler for Counter {
+    async fn handle(&self, _: &Record, _: &RecordContext) -> Result<(), BoxError> {
+        self.0.first.notify_one();
+        if self.0.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.done.notify_one();
+        }
+        Ok(())
+    }
+}
+
 /// One worker over the whole stream: the time from the first call of the handler to the last.
-async fn run(stream: &MemoryStream, records: u64, limit: u32) -> Duration {
+async fn run<P: RecordProcessorFactory>(
+    stream: &MemoryStream,
+    records: u64,
+    limit: u32,
+    processors: impl Fn(Counter) -> P,
+) -> Duration {
     let count = Arc::new(Count { left: AtomicU64::new(records), first: Notify::new(), done: Notify::new() });
-    let counter = Arc::clone(&count);
     let worker = Worker::builder()
         .stream("bench")
         .application("bench")
@@ -43,7 +60,7 @@ async fn run(stream: &MemoryStream, records: u64, limit: u32) -> Duration {
         .lease_table(MemoryLeaseTable::new())
         .max_records(limit)
         .calls_per_second(1_000_000)
-        .processor(move |_: &ShardRef| Counter(Arc::clone(&counter)))
+        .processor(processors(Counter(Arc::clone(&count))))
         .build()
         .unwrap();
     let (ran, elapsed) = tokio::join!(worker.run(), async {
@@ -70,12 +87,38 @@ fn handler(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(records));
         group.bench_function(name, |bencher| {
             bencher.iter_custom(|iterations| {
-                (0..iterations).map(|_| runtime.block_on(run(&stream, records, limit))).sum::<Duration>()
+                let batches = |counter: Counter| move |_: &ShardRef| counter.clone();
+                (0..iterations).map(|_| runtime.block_on(run(&stream, records, limit, batches))).sum::<Duration>()
             });
         });
     }
     group.finish();
 }
 
-criterion_group!(benches, handler);
+/// What a record costs more than in a batch, with 1,000 keys in one shard.
+fn lanes(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let mut group = criterion.benchmark_group("memory stream to handler of records");
+    group.sample_size(10);
+    let records = 400_000_u64;
+    let stream = MemoryStream::new("bench", 1);
+    stream.put_many((0..records).map(|n| (format!("key-{}", n % 1000), vec![b'x'; 100]))).unwrap();
+    group.throughput(Throughput::Elements(records));
+    type Adapter = fn(Counter) -> ByRecord<Counter>;
+    let adapters: [(&str, Adapter); 3] = [
+        ("in_order", |counter| in_order(counter)),
+        ("by_key(256)", |counter| by_key(256, counter)),
+        ("unordered(256)", |counter| unordered(256, counter)),
+    ];
+    for (name, adapter) in adapters {
+        group.bench_function(name, |bencher| {
+            bencher.iter_custom(|iterations| {
+                (0..iterations).map(|_| runtime.block_on(run(&stream, records, 10_000, adapter))).sum::<Duration>()
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, handler, lanes);
 criterion_main!(benches);

@@ -107,6 +107,16 @@ impl<T: Send + 'static> Tasks<T> {
         self.0.is_empty()
     }
 
+    /// Forgets the tasks that have ended.
+    pub(crate) fn forget_ended(&mut self) {
+        while self.0.try_join_next().is_some() {}
+    }
+
+    /// Ends every task where it stands, and waits until none of them runs any more.
+    pub(crate) async fn end(&mut self) {
+        self.0.shutdown().await;
+    }
+
     /// The next task that ends: its result, or its panic's message. Nothing when there is none left. Cancel safe.
     pub(crate) async fn next(&mut self) -> Option<Result<T, String>> {
         loop {
@@ -117,6 +127,14 @@ impl<T: Send + 'static> Tasks<T> {
             }
         }
     }
+}
+
+/// The result of something that blocks, on a thread for that. Dropping the future does not end it.
+///
+/// # Errors
+/// It panicked, or the runtime ends.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, tokio::task::JoinError> {
+    tokio::task::spawn_blocking(work).await
 }
 
 /// What a panic said.

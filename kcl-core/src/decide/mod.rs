@@ -7,7 +7,7 @@
 //! |---|---|
 //! | the fleet | [`members`]: who lives; [`assignment`]: what to take, ask for, claim; [`hand_over`]: what to answer to who asks; [`audit`]: who audits |
 //! | the shards of a stream | [`shards`]: which leases there are to be, and when a shard may be read |
-//! | one shard | [`consumer`]: what comes next; [`checkpoint`]: what may be stored; [`pace`]: when to read; [`reading`]: whether it is read, and by whom it should be; [`subscription`]: when to subscribe; [`start`]: where its processor may begin; [`first_time`]: how long the time counts that its lease began at; [`gap`]: what retention took; [`lag`]: how far behind it is |
+//! | one shard | [`consumer`]: what comes next; [`checkpoint`]: what may be stored; [`pace`]: when to read; [`reading`]: whether it is read, and by whom it should be; [`subscription`]: when to subscribe; [`start`]: where its processor may begin; [`first_time`]: how long the time counts that its lease began at; [`gap`]: what retention took; [`lag`]: how far behind it is; [`lanes`]: which of its records may be at work at the same time, and up to where they are done; [`retries`]: what follows when one fails |
 //! | a reading that ends | [`bound`]: which records belong to it, when a shard and a worker are done |
 //! | the consumer of an application | [`registration`]: how it comes by it; [`retirement`]: whether it may go |
 //! | a service that refuses | [`refusal`]: whether that is believed |
@@ -26,6 +26,7 @@ pub mod first_time;
 pub mod gap;
 pub mod hand_over;
 pub mod lag;
+pub mod lanes;
 pub mod log;
 pub mod members;
 pub mod outage;
@@ -35,6 +36,7 @@ pub mod refusal;
 pub mod registration;
 mod rendezvous;
 pub mod retirement;
+pub mod retries;
 pub mod settle;
 pub mod shards;
 pub mod start;

@@ -6,6 +6,8 @@
 //! | adapter | records of a shard |
 //! |---|---|
 //! | [`in_order`] | one after the other |
+//! | [`by_key`] | several at the same time, those of one partition key one after the other |
+//! | [`unordered`] | several at the same time, in any order |
 //!
 //! ```
 //! use kcl_core::handler::{RecordContext, RecordHandler, in_order};
@@ -31,10 +33,20 @@
 //! # }
 //! ```
 //!
+//! [`Retries`] says how often a record that fails is tried, and what becomes of it then: [`DeadLetter`] keeps the record itself.
+//!
+//! What is stored, and when, and what becomes of records at work when the shard is given up: [`guide::handlers`](crate::guide::handlers).
 //! A [`RecordProcessor`](crate::RecordProcessor) is given the batches themselves, and every call in the life of a shard.
 
-mod in_order;
+mod by_record;
+mod dead_letter;
+mod json_lines;
+mod retries;
 mod traits;
+mod work;
 
-pub use in_order::{InOrder, InOrderProcessor, in_order};
+pub use by_record::{ByRecord, ByRecordProcessor, by_key, in_order, unordered};
+pub use dead_letter::{DeadLetter, Discarded, Letter};
+pub use json_lines::JsonLines;
+pub use retries::Retries;
 pub use traits::{RecordContext, RecordHandler};

@@ -14,8 +14,8 @@ pub trait RecordHandler: Send + Sync + 'static {
     /// delivered again, there or here. A record may be delivered more than once in any case.
     ///
     /// # Errors
-    /// Any error means that the record is not processed. The worker's [`OnFailure`](crate::OnFailure) decides what happens: by
-    /// default the record is delivered again after a pause.
+    /// Any error means that the record is not processed. [`Retries`](super::Retries) decide what happens, or otherwise the
+    /// worker's [`OnFailure`](crate::OnFailure): by default the record is delivered again after a pause.
     fn handle(&self, record: &Record, context: &RecordContext) -> impl Future<Output = Result<(), BoxError>> + Send;
 }
 

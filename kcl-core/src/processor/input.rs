@@ -4,7 +4,7 @@ use crate::checkpoint::Checkpointer;
 use crate::decide::start::{Start, StartRefused, begin};
 use crate::model::{Checkpoint, ChildShard, Fence, LossReason, Moment, Pending, ShardRef, Timestamp, WorkerId};
 
-use super::Records;
+use super::{Background, Records};
 
 /// The input of [`initialize`](super::RecordProcessor::initialize).
 #[derive(Clone, Debug)]
@@ -114,6 +114,7 @@ pub struct ProcessRecordsInput {
     pub fetched_at: Timestamp,
     pub(crate) fetched: Moment,
     pub(crate) handed_out: Moment,
+    pub(crate) background: Background,
 }
 
 impl ProcessRecordsInput {

@@ -12,6 +12,7 @@
 //! Calls for one shard never overlap; different shards run concurrently. A processor whose `initialize` never succeeded is
 //! dropped without another call.
 
+mod background;
 mod erased;
 mod failure;
 mod input;
@@ -20,6 +21,7 @@ mod traits;
 
 pub use crate::decide::start::{Start, StartRefused};
 pub use crate::model::{Fence, LossReason, ShardRef};
+pub(crate) use background::{AcceptedBatch, Background, TakenOver, WorkEvent, WorkRules, WorkStopped};
 pub(crate) use erased::{ErasedFactory, ErasedProcessor};
 pub use failure::{Failure, OnFailure};
 pub(crate) use input::StartCell;

@@ -241,9 +241,10 @@ impl Held {
         self.loss.borrow().clone()
     }
 
-    /// How long the handler has been inside its present call.
+    /// How long the handler has been inside its present call, or inside the longest of those that go on beside it.
     pub(crate) fn in_call_for(&self, now: Moment) -> Option<Duration> {
-        self.shared.progress.in_call_for(now)
+        let progress = &self.shared.progress;
+        progress.in_call_for(now).max(progress.working_for(now))
     }
 
     /// A handle for saying that the shard's loop turned.
@@ -404,6 +405,8 @@ pub(crate) struct Progress {
     turned: AtomicU64,
     /// Since when the handler has been inside a call; `IDLE` when it is not.
     call_since: AtomicU64,
+    /// Since when the oldest work on a record goes on that is not waited for by a call; `IDLE` when there is none.
+    work_since: AtomicU64,
 }
 
 /// Says that a shard's loop turned, from wherever a part of it runs.
@@ -501,7 +504,7 @@ const IDLE: u64 = u64::MAX;
 
 impl Progress {
     const fn new(now: Moment) -> Self {
-        Self { turned: AtomicU64::new(micros(now)), call_since: AtomicU64::new(IDLE) }
+        Self { turned: AtomicU64::new(micros(now)), call_since: AtomicU64::new(IDLE), work_since: AtomicU64::new(IDLE) }
     }
 
     /// The loop turned: a fetch was answered or refused, or it waits for something that is not its own fault.
@@ -518,6 +521,16 @@ impl Progress {
     pub(crate) fn leave_call(&self, now: Moment) {
         self.call_since.store(IDLE, Ordering::Release);
         self.turned(now);
+    }
+
+    /// The oldest work that goes on in the background began then.
+    pub(crate) fn works_since(&self, since: Option<Moment>) {
+        self.work_since.store(since.map_or(IDLE, micros), Ordering::Release);
+    }
+
+    /// How long the oldest work in the background has gone on.
+    pub(crate) fn working_for(&self, now: Moment) -> Option<Duration> {
+        Some(self.work_since.load(Ordering::Acquire)).filter(|since| *since != IDLE).map(|since| now.since(moment(since)))
     }
 
     /// How long the handler has been inside a call.

@@ -204,7 +204,7 @@ impl Writer {
         let stuck = match progress.in_call_for(now) {
             Some(span) => span >= self.limits.handler_budget,
             None => progress.still_for(now) >= self.limits.standstill,
-        };
+        } || progress.working_for(now).is_some_and(|span| span >= self.limits.handler_budget);
         if stuck {
             return Some(self.give_up(LossReason::NoProgress).await);
         }

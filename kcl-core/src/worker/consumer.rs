@@ -16,11 +16,9 @@ use crate::fetch::{Batch, FetchItem, Prefetcher};
 use crate::lease::with_causes;
 use crate::meters::{Labels, ShardMeters};
 use crate::model::{Checkpoint, ChildShard, Lease, Position, ShardId};
-use crate::processor::{
-    ErasedProcessor, Failure, LeaseLostInput, LossReason, ProcessRecordsInput, ShardEndedInput, ShardRef, ShutdownRequestedInput,
-};
+use crate::processor::{Background, ErasedProcessor, Failure, ProcessRecordsInput, ShardEndedInput, ShardRef};
 use crate::runtime::{Clock, jitter, panic_error, pause};
-use crate::tenancy::held::{Held, Leave, OrderError};
+use crate::tenancy::held::{Held, OrderError};
 use crate::watermark::Watermark;
 
 use super::coordination::{Assignment, AtGate, Coordination};
@@ -29,10 +27,12 @@ use super::event::{Event, HandlerCall};
 use super::in_flight::{AfterFailure, InFlightBatch};
 use super::settings::{Checkpoints, OnDataGap};
 use super::streams::ReadStream;
-use super::worker::{Stop, WorkerInner};
+use super::worker::WorkerInner;
 
+mod background;
 mod beginning;
 mod ending;
+mod leaving;
 mod opening;
 mod reading;
 mod telling;
@@ -59,6 +59,10 @@ pub(crate) struct ShardConsumer {
     /// The feed is a subscription.
     subscribed: bool,
     in_hand: Option<InFlightBatch>,
+    /// The work on records that goes on when no call does.
+    background: Background,
+    /// What follows when that is done.
+    after_work: Option<background::AfterWork>,
     delivered: Delivered,
     /// Everything up to here is done, in this tenancy or before it.
     done: Option<Position>,
@@ -81,6 +85,8 @@ pub(crate) struct ShardConsumer {
     handing_over: bool,
     told_loss: bool,
     told_caught_up: bool,
+    /// The tip was reached, while work on what precedes it went on.
+    tip_is_read: bool,
 }
 
 /// Why one shard is given up while the worker goes on, or the worker with it.
@@ -129,6 +135,7 @@ impl ShardConsumer {
         let prepared = row.pending.as_ref().and_then(|pending| pending.at.position()).cloned();
         let tenancy = CheckpointerShared::new(Arc::clone(&held), delivered.clone(), meters.clone(), Arc::clone(&clock), prepared);
         let settings = &inner.parts.settings;
+        let background = background::of_shard(&inner, &shard, &held, &meters, &stop);
         inner.board.begin(&held, &meters.lag, shard.clone(), inner.parts.worker.clone(), settings.handler_warning);
         Self {
             stream,
@@ -149,6 +156,8 @@ impl ShardConsumer {
             feed: None,
             subscribed: false,
             in_hand: None,
+            background,
+            after_work: None,
             delivered,
             children: Vec::new(),
             ending: None,
@@ -161,6 +170,7 @@ impl ShardConsumer {
             handing_over: false,
             told_loss: false,
             told_caught_up: false,
+            tip_is_read: false,
             shard,
             inner,
         }
@@ -311,8 +321,18 @@ impl ShardConsumer {
 
     async fn await_batch(&mut self) -> Step {
         loop {
+            if self.background.is_stopped() {
+                return self.work_stopped();
+            }
+            if let Some(step) = self.await_work().await {
+                return step;
+            }
             if self.ending.is_some() {
                 match self.await_end().await {
+                    Some(Step::EndReached) if !self.background.is_idle() => {
+                        self.after_work = Some(background::AfterWork::End);
+                        continue;
+                    }
                     Some(step) => return step,
                     None => continue,
                 }
@@ -324,11 +344,13 @@ impl ShardConsumer {
                     Err(step) => return step,
                 }
             }
-            let signalled = self.signalled();
+            let (signalled, background, tip) = (self.signalled(), self.background.clone(), self.tip_is_read);
             let Some(feed) = &mut self.feed else { continue };
             let fed = tokio::select! {
                 biased;
                 () = signalled => return self.signal_or_wait(),
+                () = background.stopped() => return self.work_stopped(),
+                () = background.idle(), if tip => Some(FetchItem::AtTip),
                 fed = feed.next() => fed,
             };
             let step = match fed {
@@ -341,14 +363,17 @@ impl ShardConsumer {
                 }
                 Some(FetchItem::Gap(gap)) => self.report_gap(gap),
                 Some(FetchItem::AtTip) => {
-                    self.caught_up();
+                    self.tip_read();
                     None
                 }
                 Some(FetchItem::End(end)) => {
                     self.end_read(end);
                     None
                 }
-                Some(FetchItem::Bound) => Some(self.stop_with(GiveUp::Read)),
+                Some(FetchItem::Bound) => {
+                    self.after_work = Some(background::AfterWork::Bound);
+                    None
+                }
                 Some(FetchItem::Gone) => self.look_for_gone().await,
                 Some(FetchItem::Failed(error)) => self.cannot_read(error),
                 None => Some(self.stop_worker(RunError::Internal("the task that fetches ended by itself".to_owned()))),
@@ -397,6 +422,9 @@ impl ShardConsumer {
 
     async fn process(&mut self) -> Step {
         let now = self.clock.now();
+        if self.background.is_stopped() {
+            return self.work_stopped();
+        }
         let Some(batch) = &mut self.in_hand else { return Step::BatchDone };
         let Some(end) = batch.end().cloned() else { return self.batch_done() };
         batch.attempt += 1;
@@ -411,6 +439,7 @@ impl ShardConsumer {
             fetched_at: batch.batch.fetched_at,
             fetched: batch.batch.fetched,
             handed_out: now,
+            background: self.background.clone(),
         };
         self.delivered.reach(&end);
         // With no await between the question and the hand-out.
@@ -419,6 +448,14 @@ impl ShardConsumer {
         }
         let result = self.call(|processor| processor.process_records(input)).await;
         self.meters.processed_in(self.clock.now().since(now));
+        let taken_over = self.background.was_taken_over();
+        if let (Some(taken), Ok(Ok(()))) = (&taken_over, &result) {
+            return self.batch_taken_over(taken);
+        }
+        if let Some(taken) = &taken_over {
+            // What failed is something else around it: what was accepted is not handed out again.
+            self.accepted(taken);
+        }
         match result {
             Ok(Ok(())) => self.batch_done(),
             Ok(Err(failure)) => self.batch_failed(failure),
@@ -427,6 +464,9 @@ impl ShardConsumer {
     }
 
     fn batch_done(&mut self) -> Step {
+        if self.background.has_begun() {
+            return self.keep_batch();
+        }
         if let Some(batch) = self.in_hand.take() {
             self.meters.lag.is_done(self.clock.now());
             let bytes: usize = batch.batch.records.iter().map(|record| record.data.len()).sum();
@@ -447,6 +487,9 @@ impl ShardConsumer {
 
     /// Everything up to here is done.
     fn finished(&mut self, position: Position) {
+        if self.background.has_begun() {
+            return self.keep_part(position);
+        }
         if self.inner.parts.settings.checkpoints == Checkpoints::Automatic {
             self.held.finish(position.clone());
         }
@@ -531,64 +574,13 @@ impl ShardConsumer {
             Err(_) => self.lose(),
         }
     }
-
-    async fn call_shutdown_requested(&mut self) -> Step {
-        // No more is fetched, and what was fetched ahead is given back.
-        (self.feed, self.in_hand) = (None, None);
-        // Not what was handed out last: that batch may have failed.
-        let done = self.done.clone();
-        let checkpointer = done.map(|done| Checkpointer::new(Arc::clone(&self.tenancy), done));
-        let input = ShutdownRequestedInput { shard: self.shard.clone(), checkpointer };
-        if let Err(panic) = self.call(|processor| processor.shutdown_requested(input)).await {
-            // A stop does not wait for a handler that panics at it.
-            let (shard, error) = (self.shard.clone(), panic.to_string().into());
-            let call = HandlerCall::ShutdownRequested;
-            self.inner.outlet.say(Event::HandlerFailed { shard, call, attempt: 1, at: None, error });
-        }
-        Step::ShutdownRequested
-    }
-
-    async fn release(&mut self) -> Step {
-        let how = match self.inner.stop_kind() {
-            // Who leaves cannot see to it that what it handed over is claimed.
-            _ if self.handing_over && self.stop.now() > 0 => Leave::Free,
-            _ if self.handing_over => Leave::PassOn,
-            Some(Stop::Keep) if self.give_up.is_none() => Leave::Keep,
-            _ => Leave::Free,
-        };
-        match self.held.leave(how).await {
-            Ok(()) => {
-                self.told_loss = true;
-                Step::Released
-            }
-            Err(OrderError::Throttled(error)) => {
-                self.inner.outlet.say(Event::Busy { what: "to free a lease", stream: None, error: with_causes(&*error).into() });
-                self.lose()
-            }
-            Err(_) => self.lose(),
-        }
-    }
-
-    async fn call_lease_lost(&mut self, reason: LossReason) -> Step {
-        (self.feed, self.in_hand) = (None, None);
-        let reason = match (&self.give_up, reason) {
-            (Some(GiveUp::Unreadable(error)), LossReason::Released) => LossReason::Unreadable(Arc::clone(error)),
-            (_, reason) => reason,
-        };
-        let input = LeaseLostInput { shard: self.shard.clone(), reason };
-        if let Err(panic) = self.call(|processor| processor.lease_lost(input)).await {
-            let (shard, error) = (self.shard.clone(), panic.to_string().into());
-            let call = HandlerCall::LeaseLost;
-            self.inner.outlet.say(Event::HandlerFailed { shard, call, attempt: 1, at: None, error });
-        }
-        Step::LeaseLostReturned
-    }
 }
 
 impl Drop for ShardConsumer {
     fn drop(&mut self) {
         // Checkpointers may outlive the consumer; the lease must not.
         self.held.abandon();
+        self.background.let_go();
         self.meters.lag.is_over();
     }
 }

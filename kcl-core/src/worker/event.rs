@@ -141,6 +141,15 @@ pub enum Event {
         /// The record.
         at: Position,
     },
+    /// A record that is not retried any more was accepted by the [`DeadLetter`](crate::handler::DeadLetter) target, and is passed.
+    DeadLettered {
+        /// The shard.
+        shard: ShardRef,
+        /// The record.
+        at: Position,
+        /// How many attempts it had.
+        attempts: u32,
+    },
     /// Records expired before they were read, or may have.
     DataGap {
         /// The shard.
@@ -316,6 +325,9 @@ impl fmt::Display for Event {
             }
             Self::ChildWaits { child, parent, span } => {
                 write!(f, "{child} has waited {:.1} s for its parent {parent}, which is not completed", span.as_secs_f64())
+            }
+            Self::DeadLettered { shard, at, attempts } => {
+                write!(f, "record {at} of {shard} was kept as a dead letter after {attempts} attempts")
             }
             Self::RecordSkipped { shard, at } => write!(f, "skipped record {at} of {shard}, which could not be processed"),
             Self::DataGap { shard, gap } => write!(f, "{shard}: {gap}"),

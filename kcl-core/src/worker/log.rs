@@ -55,6 +55,7 @@ impl Event {
             Self::HandlerSlow { .. } => "handler_slow",
             Self::ChildWaits { .. } => "child_waits",
             Self::RecordSkipped { .. } => "record_skipped",
+            Self::DeadLettered { .. } => "dead_lettered",
             Self::DataGap { .. } => "data_gap",
             Self::EndRefused { .. } => "end_refused",
             Self::ShardUnreadable { .. } => "shard_unreadable",
@@ -97,6 +98,7 @@ impl Event {
             Self::HandlerSlow { shard, .. }
             | Self::ReadingFails { shard, .. }
             | Self::RecordSkipped { shard, .. }
+            | Self::DeadLettered { shard, .. }
             | Self::ShardUnreadable { shard, .. } => Voice::Failure { of: shard.to_string() },
             Self::RowMalformed { row } => Voice::Failure { of: row.to_string() },
             // Another number is news.

@@ -109,6 +109,14 @@ mutants! {
     SubscribesAfter,
     /// Whether a shard has ended whose subscription does not say so, is asked in vain.
     EndNotAsked,
+    /// Of records that are at work at the same time, the greatest that is done is checkpointed.
+    CheckpointAtGreatestDone,
+    /// The records of one key are at work at the same time.
+    KeysOutOfOrder,
+    /// A record that is at work beside the calls counts as done when its shard is given up.
+    AtWorkIsDone,
+    /// A record is passed before its dead letter was taken.
+    DeadLetterAfterCheckpoint,
 }
 
 impl Mutant {

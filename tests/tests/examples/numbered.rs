@@ -115,6 +115,26 @@ async fn records_are_handled_one_at_a_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn by_key_the_orders_of_a_customer_come_in_order() {
+    let printed = shows("12_by_key", &all_orders()).await;
+    for customer in 0..10 {
+        let orders = printed.lines().filter_map(|line| line.strip_prefix(&format!("customer-{customer} order ")));
+        let orders: Vec<u32> = orders.map(|number| number.parse().unwrap()).collect();
+        assert!(orders.len() == 2 && orders.is_sorted(), "{printed}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dead_letters_hold_the_record_and_are_handled_again() {
+    let run = Program::start("13_dead_letters", [""; 0]).finish().await;
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let lines: Vec<&str> = run.out.lines().collect();
+    assert_eq!(lines.len(), 5, "{run:?}");
+    assert!(lines[3].starts_with("dead: ") && lines[3].ends_with(", after 3 attempts"), "{run:?}");
+    assert_eq!((lines[2], lines[4]), ("amount 4", "amount 3"), "{run:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a DynamoDB Local: tests/e2e/run dynamo"]
 async fn dynamodb_keeps_what_the_next_run_of_the_example_goes_on_at() {
     let endpoint = std::env::var("KCL_E2E_DYNAMO").expect("KCL_E2E_DYNAMO is the URL of a DynamoDB Local: see tests/e2e/run");

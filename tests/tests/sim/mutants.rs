@@ -45,6 +45,10 @@ const FOUND_BY: &[(Mutant, u64)] = &[
     (Mutant::DescriptionKept, 5),
     (Mutant::SubscribesAfter, 18),
     (Mutant::EndNotAsked, 6),
+    (Mutant::CheckpointAtGreatestDone, 14),
+    (Mutant::KeysOutOfOrder, 14),
+    (Mutant::AtWorkIsDone, 7),
+    (Mutant::DeadLetterAfterCheckpoint, 14),
 ];
 
 /// What the folds say of which nothing else would be found, and by which defect.
@@ -60,6 +64,10 @@ const SAID_BY: &[(Mutant, &str)] = &[
     (Mutant::NoRoomIsRoom, "I13 plans"),
     (Mutant::DeafToRemoval, "I16 removed streams"),
     (Mutant::ResumeTooEarly, "B1 duplicates"),
+    (Mutant::CheckpointAtGreatestDone, "I5 no skip"),
+    (Mutant::KeysOutOfOrder, "I19 lanes"),
+    (Mutant::AtWorkIsDone, "I5 no skip"),
+    (Mutant::DeadLetterAfterCheckpoint, "I5 no skip"),
 ];
 
 /// How many worlds are tried besides.

@@ -81,6 +81,10 @@ impl ShardConsumer {
     pub(super) fn see_undone(&self) {
         let Some(batch) = &self.in_hand else { return };
         let Some(oldest) = batch.rest.first() else { return };
+        if !self.background.is_idle() {
+            // Something older is at work still.
+            return;
+        }
         let age = age(oldest.arrived_at, batch.batch.fetched_at);
         self.meters.lag.has_undone(self.clock.now(), age, batch.batch.fetched);
     }

@@ -3,6 +3,7 @@
 
 mod false_end;
 mod fan_out;
+mod handler;
 mod mutated;
 mod processor;
 mod stream;

@@ -1,8 +1,9 @@
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use kcl_core::BoxError;
 use kcl_core::checkpoint::{CheckpointError, Checkpointer};
+use kcl_core::handler::ByRecordProcessor;
 use kcl_core::model::Position;
 use kcl_core::processor::{
     InitializeInput, LeaseLostInput, ProcessRecordsInput, ShardEndedInput, ShardRef, ShutdownRequestedInput,
@@ -17,6 +18,8 @@ use crate::sim::mutant::Mutant;
 use crate::sim::runtime::{sleep, spawn};
 use crate::sim::truth::{index_of, shard_in};
 use crate::sim::world::{Handlers, Style};
+
+use super::handler::{SimHandler, handler_of_records};
 
 /// Makes the processors of one process.
 #[derive(Debug)]
@@ -43,8 +46,9 @@ impl RecordProcessorFactory for Processors {
         drop(state);
         let mut dice = Dice::new(sim.world().seed, &format!("processor {}", id.0));
         let style = dice.pick(&sim.world().handlers.styles);
-        let desk = Arc::new(Desk { life: Arc::clone(&self.life), id, shard: index });
-        SimProcessor { desk, dice, style }
+        let desk = Arc::new(Desk { life: Arc::clone(&self.life), id, shard: index, checkpointer: Mutex::default() });
+        let records = handler_of_records(style, &desk, &mut dice, shard);
+        SimProcessor { desk, dice, style, records }
     }
 }
 
@@ -54,14 +58,18 @@ pub(crate) struct SimProcessor {
     desk: Arc<Desk>,
     dice: Dice,
     style: Style,
+    /// What gives its records to a handler of single records, in such a style.
+    records: Option<ByRecordProcessor<SimHandler>>,
 }
 
 /// What the tasks of a processor share.
 #[derive(Debug)]
-struct Desk {
-    life: Arc<Life>,
-    id: ProcessorId,
-    shard: usize,
+pub(super) struct Desk {
+    pub(super) life: Arc<Life>,
+    pub(super) id: ProcessorId,
+    pub(super) shard: usize,
+    /// That of the last batch, for mutants of handlers of single records.
+    pub(super) checkpointer: Mutex<Option<Checkpointer>>,
 }
 
 impl Desk {
@@ -75,14 +83,14 @@ impl Desk {
 
     /// Whether a record is one of the stream that was made under the name of this one: who had not read anything yet, or begins anew at
     /// a time, is given such records before it knows. They are read once more as the new stream's own.
-    fn is_of_successor(&self, data: &[u8]) -> bool {
+    pub(super) fn is_of_successor(&self, data: &[u8]) -> bool {
         let state = self.life.sim.state();
         let shards = state.stream.shards();
         let (mine, of) = (&shards[self.shard], shard_in(data).and_then(|index| shards.get(index)));
         mine.deleted && of.is_some_and(|of| of.stream == mine.stream && of.opened > mine.opened)
     }
 
-    fn handlers(&self) -> Handlers {
+    pub(super) fn handlers(&self) -> Handlers {
         let handlers = &self.life.sim.world().handlers;
         if self.life.sim.is_healed() { handlers.healed() } else { handlers.clone() }
     }
@@ -178,7 +186,7 @@ impl SimProcessor {
     /// Stores how far it is, in the style of this processor.
     async fn store(&mut self, handlers: &Handlers, checkpointer: Checkpointer) {
         match self.style {
-            Style::Automatic | Style::Never | Style::MidBatch => {}
+            Style::Automatic | Style::Never | Style::MidBatch | Style::InOrder | Style::ByKey | Style::Unordered => {}
             Style::EachBatch => {
                 self.desk.life.point("between the hand-over and the checkpoint").await;
                 self.desk.checkpoint(&checkpointer, checkpointer.end()).await;
@@ -211,6 +219,10 @@ impl RecordProcessor for SimProcessor {
     }
 
     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
+        if let Some(records) = &mut self.records {
+            *self.desk.checkpointer.lock().unwrap() = Some(input.checkpointer.clone());
+            return records.process_records(input).await;
+        }
         let mut records: Vec<(u32, u32)> = Vec::with_capacity(1);
         for record in &input.records {
             let index = index_of(&record.data, self.desk.shard).unwrap_or(u32::MAX - 1);
@@ -258,8 +270,11 @@ impl RecordProcessor for SimProcessor {
     }
 
     async fn lease_lost(&mut self, input: LeaseLostInput) {
-        self.desk.called(Call::LeaseLost(input.reason));
+        self.desk.called(Call::LeaseLost(input.reason.clone()));
         self.desk.life.gate.pass().await;
+        if let Some(records) = &mut self.records {
+            records.lease_lost(input).await;
+        }
         self.desk.returned(Returned::Done);
         if self.desk.life.sim.mutant() == Some(Mutant::HandsOutAfterLoss) {
             self.desk.called(Call::Process { records: vec![(0, 1)], attempt: 1, at_end: false });
@@ -268,12 +283,24 @@ impl RecordProcessor for SimProcessor {
 
     async fn shard_ended(&mut self, input: ShardEndedInput) -> Result<(), BoxError> {
         self.desk.called(Call::ShardEnded { attempt: input.attempt });
+        if let Some(records) = &mut self.records {
+            records.shard_ended(input).await?;
+        }
         self.answer().await
     }
 
     async fn shutdown_requested(&mut self, input: ShutdownRequestedInput) {
         self.desk.called(Call::ShutdownRequested);
         self.desk.life.gate.pass().await;
+        if let Some(records) = &mut self.records {
+            let last = self.desk.checkpointer.lock().unwrap().take();
+            if let Some(last) = last.filter(|_| self.desk.life.sim.mutant() == Some(Mutant::AtWorkIsDone)) {
+                let _ = last.checkpoint().await;
+            }
+            records.shutdown_requested(input).await;
+            self.desk.returned(Returned::Done);
+            return;
+        }
         if let Some(checkpointer) = input.checkpointer.filter(|_| self.style != Style::Automatic && self.style != Style::Never) {
             self.desk.checkpoint(&checkpointer, checkpointer.end()).await;
         }

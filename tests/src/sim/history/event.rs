@@ -94,6 +94,14 @@ pub(crate) enum Returned {
     Panicked,
 }
 
+/// Which records of a shard a handler of single records is given in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InOrder {
+    All,
+    OfAKey,
+    None,
+}
+
 /// How a subscription ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Over {
@@ -190,6 +198,18 @@ pub(crate) enum Event {
     Returned {
         processor: ProcessorId,
         returned: Returned,
+    },
+    /// The work on one user record has begun, beside the calls.
+    Began {
+        processor: ProcessorId,
+        record: u32,
+        order: InOrder,
+    },
+    /// It has ended: whether the record is done.
+    Handled {
+        processor: ProcessorId,
+        record: u32,
+        done: bool,
     },
     /// The handler says by a checkpoint that everything up to here (an index without itself) is done.
     Checkpointing {

@@ -4,5 +4,5 @@ mod event;
 #[expect(clippy::module_inception, reason = "the type that the folder is named for")]
 mod history;
 
-pub(crate) use event::{Asked, Call, Event, LifeId, Over, ProcessorId, Returned, Said, Written};
+pub(crate) use event::{Asked, Call, Event, InOrder, LifeId, Over, ProcessorId, Returned, Said, Written};
 pub(crate) use history::{Entry, History};

@@ -63,8 +63,10 @@ pub(crate) struct ProcessorInfo {
     pub(crate) processing: bool,
     /// The records that it was given: the first, and the one behind the last.
     pub(crate) given: Option<(u32, u32)>,
-    /// The index behind the last record that is done in it.
+    /// The index behind the last record that is done in it, with all before that it was given.
     pub(crate) done_to: u32,
+    /// The records that were handled beside its calls.
+    pub(crate) handled: BTreeSet<u32>,
     /// It was told the end of its shard.
     pub(crate) ended: bool,
 }
@@ -164,9 +166,18 @@ impl Board {
                 given: None,
                 ended: false,
                 done_to: 0,
+                handled: BTreeSet::new(),
             }),
             Event::Called { processor, call } => self.on_call(*processor, call),
             Event::Returned { processor, returned } => self.on_returned(entry.number, *processor, *returned),
+            Event::Began { processor, record, .. } => {
+                let info = &mut self.processors[processor.0 as usize];
+                let (first, end) = info.given.unwrap_or((*record, *record));
+                info.given = Some((first.min(*record), end.max(record.saturating_add(1))));
+            }
+            Event::Handled { processor, record, done } if *done || self.skip_failed => {
+                self.on_handled(entry.number, *processor, *record);
+            }
             Event::Checkpointing { processor, up_to, prepare: false, .. } => {
                 let info = &mut self.processors[processor.0 as usize];
                 if let Some((first, end)) = info.given {
@@ -220,6 +231,21 @@ impl Board {
             }
             Call::ShardEnded { .. } => (info.processing, info.ended) = (false, true),
             _ => info.processing = false,
+        }
+    }
+
+    fn on_handled(&mut self, number: u64, id: ProcessorId, record: u32) {
+        let info = &mut self.processors[id.0 as usize];
+        if record < u32::MAX - 1 {
+            self.progress[info.shard].mark(record, record + 1, number);
+        }
+        info.handled.insert(record);
+        if info.handled.len() == 1 || info.done_to == 0 {
+            // What it was given first is where it began.
+            info.done_to = info.given.map_or(record, |(first, _)| first);
+        }
+        while info.handled.contains(&info.done_to) {
+            info.done_to += 1;
         }
     }
 

@@ -44,6 +44,8 @@ impl See<'_> {
             Event::Written(written) => self.stream.leased(&written.key).map(|(index, _)| index),
             Event::Called { processor, .. }
             | Event::Returned { processor, .. }
+            | Event::Began { processor, .. }
+            | Event::Handled { processor, .. }
             | Event::Checkpointing { processor, .. }
             | Event::Checkpointed { processor, .. } => Some(self.board.processor(*processor).shard),
             _ => None,

@@ -24,11 +24,15 @@ impl Fold for Overlap {
     }
 
     fn on(&mut self, entry: &Entry, see: &See<'_>, sink: &mut Sink<'_>) {
-        let Event::Called { processor, call: call @ (Call::Process { .. } | Call::ShardEnded { .. }) } = &entry.event else {
-            return;
+        let (processor, call) = match &entry.event {
+            Event::Called { processor, call: call @ (Call::Process { .. } | Call::ShardEnded { .. }) } => {
+                (processor, format!("{call:?}"))
+            }
+            Event::Began { processor, record, .. } => (processor, format!("record {record}")),
+            _ => return,
         };
         let Some(tenancy) = see.board.tenancy_of(*processor) else {
-            sink.report(|| format!("{processor:?} is called without a tenancy in the table: {call:?}"));
+            sink.report(|| format!("{processor:?} is called without a tenancy in the table: {call}"));
             return;
         };
         let failover = see.world.fleet.failover_of(see.board.lives.get(&tenancy.life).map_or(0, |life| life.slot));
@@ -37,13 +41,13 @@ impl Fold for Overlap {
         let longest = own.as_secs_f64() * 1000.0 / (1.0 - see.world.fleet.drift_ppm as f64 / 1e6);
         let valid_until = tenancy.written.plus(longest as u64 + 2);
         sink.check(entry.at <= valid_until, || {
-            format!("{}: {:?} is given {call:?} after its own deadline {valid_until}", tenancy.key, tenancy.life)
+            format!("{}: {:?} is given {call} after its own deadline {valid_until}", tenancy.key, tenancy.life)
         });
         if let Some(end) = &tenancy.ended {
             let adopted = end.how == "take" && end.by_worker.as_ref() == Some(&tenancy.worker) && end.by != tenancy.life;
             sink.check(adopted, || {
                 format!(
-                    "{}: {:?} ({}) is given {call:?} after {:?} ended its tenancy by {} at {}",
+                    "{}: {:?} ({}) is given {call} after {:?} ended its tenancy by {} at {}",
                     tenancy.key, tenancy.life, tenancy.worker, end.by, end.how, end.at
                 )
             });

@@ -11,7 +11,7 @@ use super::states::{Finder, States};
 use super::{
     b1_duplicates, i01_no_regress, i02_fence, i03_epochs, i04_overlap, i05_no_skip, i06_resume, i07_order, i08_bounds,
     i09_parents, i10_reshard, i11_cover, i12_delete, i13_plans, i14_lifecycle, i15_unknown, i16_removed, i17_pace, i18_listings,
-    l4_clean_stop,
+    i19_lanes, l4_clean_stop,
 };
 
 /// All invariants of a world, and what they have found.
@@ -49,6 +49,7 @@ impl Judge {
             Box::new(i16_removed::Removed::default()),
             Box::new(i17_pace::Pace::default()),
             Box::new(i18_listings::Listings),
+            Box::new(i19_lanes::Lanes::default()),
             Box::new(b1_duplicates::Duplicates::default()),
             Box::new(l4_clean_stop::CleanStop),
         ];

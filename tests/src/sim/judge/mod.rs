@@ -29,6 +29,7 @@ mod i15_unknown;
 mod i16_removed;
 mod i17_pace;
 mod i18_listings;
+mod i19_lanes;
 mod l4_clean_stop;
 
 pub use fold::Violation;

@@ -78,11 +78,12 @@ impl ShardTruth {
     pub(crate) fn put(&mut self, index: usize, sequence: SequenceNumber, users: u32, at: At, wall: Timestamp) {
         let from = self.users.len() as u32;
         let hash_key = self.shard.hash_range.start();
-        let data = if users == 1 { payload(index, from) } else { aggregate(index, from, users, hash_key) };
+        let key = KEYS[self.raw.len() % KEYS.len()];
+        let data = if users == 1 { payload(index, from) } else { aggregate(index, from, users, (key, hash_key)) };
         for sub in 0..users {
             self.users.push(Position::new(sequence.clone(), u64::from(sub)));
         }
-        let record = RawRecord::new(sequence, "k", data).arrived_at(wall);
+        let record = RawRecord::new(sequence, key, data).arrived_at(wall);
         self.raw.push(Raw { record, at, users_end: from + users });
     }
 
@@ -131,6 +132,12 @@ impl ShardTruth {
         self.users.partition_point(|user| user <= position) as u32
     }
 
+    /// The key of a user record.
+    pub(crate) fn key_of(&self, index: u32) -> &str {
+        let raw = self.raw.partition_point(|raw| raw.users_end <= index);
+        self.raw.get(raw).map_or("", |raw| &*raw.record.partition_key)
+    }
+
     /// The index of the raw record that a reader begins with.
     pub(crate) fn place(&self, at: &StartAt) -> usize {
         match at {
@@ -168,6 +175,9 @@ impl ShardTruth {
     }
 }
 
+/// The keys of the records, in turn. One letter each, so that all records of a size take the same memory.
+const KEYS: [&str; 5] = ["a", "b", "c", "d", "e"];
+
 /// What a user record says: which one of which shard it is.
 fn payload(shard: usize, index: u32) -> Bytes {
     let mut bytes = [0; 8];
@@ -188,11 +198,11 @@ pub(crate) fn shard_in(data: &[u8]) -> Option<usize> {
     Some(u32::from_le_bytes(data.split_at_checked(4)?.0.try_into().ok()?) as usize)
 }
 
-fn aggregate(shard: usize, from: u32, users: u32, hash_key: u128) -> Bytes {
+fn aggregate(shard: usize, from: u32, users: u32, (key, hash_key): (&str, u128)) -> Bytes {
     let mut aggregator = Aggregator::new();
     for index in from..from + users {
         // Far below every limit of an aggregate: nothing is given back before the end.
-        let _ = aggregator.add("k", Some(hash_key), &payload(shard, index));
+        let _ = aggregator.add(key, Some(hash_key), &payload(shard, index));
     }
     aggregator.finish().map_or_else(Bytes::new, |aggregate| aggregate.data)
 }

@@ -4,7 +4,7 @@
 
 use crate::sim::dice::Dice;
 
-use super::World;
+use super::{Style, World};
 
 pub(super) fn draw(world: &mut World) {
     let (seed, shards, workers) = (world.seed, u64::from(world.shards), world.fleet.workers);
@@ -35,6 +35,11 @@ pub(super) fn draw(world: &mut World) {
     let mut dice = Dice::new(seed, "malformed row");
     if dice.chance(0.15) {
         world.chaos.malformed_ms = world.faults_ms * dice.range(20, 98) / 100;
+    }
+    let mut dice = Dice::new(seed, "handlers of records");
+    if world.handlers.automatic() && dice.chance(0.4) {
+        let styles = [Style::InOrder, Style::ByKey, Style::ByKey, Style::Unordered];
+        world.handlers.styles = (0..dice.range(1, 2)).map(|_| dice.pick(&styles)).collect();
     }
     let mut dice = Dice::new(seed, "false ends");
     world.stream.false_end = dice.rate(0.2, 0.003, 0.1);

@@ -15,12 +15,18 @@ pub enum Style {
     Late,
     /// Never. The worker stores nothing either.
     Never,
+    /// A handler of single records, of which it is given one after the other.
+    InOrder,
+    /// The same, of several at the same time, those of one key one after the other.
+    ByKey,
+    /// The same, in any order.
+    Unordered,
 }
 
 /// What the application's processors do. Rates are of 1 a call; 0 is off.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Handlers {
-    /// Drawn from for each processor. All automatic or none.
+    /// Drawn from for each processor. All automatic, all of single records, or none of these.
     pub styles: Vec<Style>,
     /// How long a batch usually takes at the most, in milliseconds.
     pub usual_ms: u64,
@@ -69,6 +75,6 @@ impl Handlers {
     /// Whether the worker stores what is done.
     #[must_use]
     pub fn automatic(&self) -> bool {
-        self.styles.contains(&Style::Automatic)
+        self.styles.iter().any(|style| matches!(style, Style::Automatic | Style::InOrder | Style::ByKey | Style::Unordered))
     }
 }

@@ -1,0 +1,95 @@
+//! What follows when the work on one record fails, and when a record is too old to be worked on.
+
+use std::time::Duration;
+
+use super::backoff::Backoff;
+
+/// How often a record is tried, and how old it may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RetryLimits {
+    /// How many attempts a record has. Nothing: any number.
+    pub attempts: Option<u32>,
+    /// How old a record may be when an attempt begins. Nothing: any age.
+    pub max_age: Option<Duration>,
+}
+
+/// Why a record is tried no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Discarded {
+    /// It failed as often as it may.
+    AttemptsExhausted,
+    /// It was older than it may be: before its first attempt, or before one after a failure.
+    TooOld,
+}
+
+/// What follows a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterAttempt {
+    /// It is tried again after this pause.
+    Again(Duration),
+    /// It is tried no more.
+    Discard(Discarded),
+}
+
+/// What follows when an attempt has failed: `attempt` counts from 1, `jitter` is drawn evenly from 0 to 1.
+///
+/// The pause is never less than half of the longest, so that a handler that fails at once does not spin.
+#[must_use]
+pub fn after_failure(limits: RetryLimits, backoff: Backoff, attempt: u32, jitter: f64) -> AfterAttempt {
+    if limits.attempts.is_some_and(|most| attempt >= most) {
+        return AfterAttempt::Discard(Discarded::AttemptsExhausted);
+    }
+    AfterAttempt::Again(backoff.longest(attempt.saturating_sub(1)).mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0))
+}
+
+/// Whether a record of this age may be worked on. One whose age nobody knows may.
+#[must_use]
+pub fn before_attempt(limits: RetryLimits, age: Option<Duration>) -> Option<Discarded> {
+    let is_too_old = limits.max_age.zip(age).is_some_and(|(most, age)| age > most);
+    is_too_old.then_some(Discarded::TooOld)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::cases::{run, setting};
+
+    fn span(text: &str) -> Option<Duration> {
+        let (number, unit) = text.split_at(text.find(|digit: char| !digit.is_ascii_digit())?);
+        let number = number.parse().ok()?;
+        Some(match unit {
+            "ms" => Duration::from_millis(number),
+            "s" => Duration::from_secs(number),
+            _ => Duration::from_secs(number * 3600),
+        })
+    }
+
+    #[test]
+    fn text_cases_of_retries() {
+        run("retries.txt", |given| {
+            let mut words = given[0].split_whitespace().map(|word| setting(word).1);
+            let mut next = || words.next().expect("attempts, max-age, from, to");
+            let limits = RetryLimits { attempts: next().parse().ok(), max_age: span(next()) };
+            let backoff = Backoff::new(span(next()).unwrap(), span(next()).unwrap());
+            let step = |line: &&str| match line.split_whitespace().collect::<Vec<_>>()[..] {
+                ["attempt", attempt, "fails"] => match after_failure(limits, backoff, attempt.parse().unwrap(), 1.0) {
+                    AfterAttempt::Again(pause) => format!("again, {pause:?} later at the most"),
+                    AfterAttempt::Discard(why) => format!("no more: {why:?}"),
+                },
+                ["age", age] => {
+                    before_attempt(limits, span(age)).map_or_else(|| "tried".to_owned(), |why| format!("not tried: {why:?}"))
+                }
+                _ => panic!("unknown step `{line}`"),
+            };
+            given[1..].iter().map(step).collect::<Vec<_>>().join("\n")
+        });
+    }
+
+    #[test]
+    fn a_pause_is_never_less_than_half_of_the_longest() {
+        let backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
+        let pauses = [0.0, 1.0].map(|jitter| after_failure(RetryLimits::default(), backoff, 1, jitter));
+        assert_eq!(pauses, [AfterAttempt::Again(Duration::from_millis(50)), AfterAttempt::Again(Duration::from_millis(100))]);
+    }
+}
