@@ -328,11 +328,8 @@ impl ShardConsumer {
                 return step;
             }
             if self.ending.is_some() {
-                match self.await_end().await {
-                    Some(Step::EndReached) if !self.background.is_idle() => {
-                        self.after_work = Some(background::AfterWork::End);
-                        continue;
-                    }
+                let step = self.await_end().await;
+                match self.after_work(step) {
                     Some(step) => return step,
                     None => continue,
                 }
@@ -374,7 +371,10 @@ impl ShardConsumer {
                     self.after_work = Some(background::AfterWork::Bound);
                     None
                 }
-                Some(FetchItem::Gone) => self.look_for_gone().await,
+                Some(FetchItem::Gone) => {
+                    let step = self.look_for_gone().await;
+                    self.after_work(step)
+                }
                 Some(FetchItem::Failed(error)) => self.cannot_read(error),
                 None => Some(self.stop_worker(RunError::Internal("the task that fetches ended by itself".to_owned()))),
             };

@@ -136,6 +136,15 @@ impl ShardConsumer {
         self.background.keep(AcceptedBatch { last, records, bytes, arrived_at, fetched, fetched_at, memory });
     }
 
+    /// What follows the end of the shard, which has been found: while its records are at work, nothing yet.
+    pub(super) fn after_work(&mut self, step: Option<Step>) -> Option<Step> {
+        if step == Some(Step::EndReached) && !self.background.is_idle() {
+            self.after_work = Some(AfterWork::End);
+            return None;
+        }
+        step
+    }
+
     /// Waits for the work that something else has to follow. Nothing when nothing has to, or it does now.
     pub(super) async fn await_work(&mut self) -> Option<Step> {
         let after = self.after_work?;

@@ -192,11 +192,13 @@ impl ShardConsumer {
     /// The service does not know the shard: has it left the stream, or was that a passing answer?
     pub(super) async fn look_for_gone(&mut self) -> Option<Step> {
         let turns = self.turns();
-        let stored = self.held.finished().map_or_else(|| self.held.stored(), Checkpoint::At);
+        // Records at work are not lost: what was accepted is here.
+        let read = if self.background.has_begun() { self.done.clone() } else { self.held.finished() };
+        let read = read.map_or_else(|| self.held.stored(), Checkpoint::At);
         let found = tokio::select! {
             biased;
             () = self.signalled() => return Some(self.signal_or_wait()),
-            found = turns.while_waiting(self.coordination.whereabouts(Arc::clone(&self.stream), self.row.key.clone(), stored)) => found,
+            found = turns.while_waiting(self.coordination.whereabouts(Arc::clone(&self.stream), self.row.key.clone(), read)) => found,
         };
         match found {
             ShardFate::Listed | ShardFate::Unknown => None,
