@@ -87,6 +87,7 @@ mod paused;
 mod runtime;
 #[cfg(feature = "signal")]
 pub mod signal;
+mod stop;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod watermark;

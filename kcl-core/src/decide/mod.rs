@@ -7,7 +7,7 @@
 //! |---|---|
 //! | the fleet | [`members`]: who lives; [`assignment`]: what to take, ask for, claim; [`hand_over`]: what to answer to who asks; [`audit`]: who audits |
 //! | the shards of a stream | [`shards`]: which leases there are to be, and when a shard may be read |
-//! | one shard | [`consumer`]: what comes next; [`checkpoint`]: what may be stored; [`pace`]: when to read; [`reading`]: whether it is read, and by whom it should be; [`subscription`]: when to subscribe; [`start`]: where its processor may begin; [`first_time`]: how long the time counts that its lease began at; [`gap`]: what retention took; [`lag`]: how far behind it is; [`lanes`]: which of its records may be at work at the same time, and up to where they are done; [`retries`]: what follows when one fails |
+//! | one shard | [`consumer`]: what comes next; [`checkpoint`]: what may be stored; [`pace`]: when to read; [`reading`]: whether it is read, and by whom it should be; [`subscription`]: when to subscribe; [`start`]: where its processor may begin; [`first_time`]: how long the time counts that its lease began at; [`gap`]: what retention took; [`lag`]: how far behind it is; [`lanes`]: which of its records may be at work at the same time, and up to where they are done; [`retries`]: what follows when one fails; [`drain`]: how long they may be at work in a stop |
 //! | a reading that ends | [`bound`]: which records belong to it, when a shard and a worker are done |
 //! | the consumer of an application | [`registration`]: how it comes by it; [`retirement`]: whether it may go |
 //! | a service that refuses | [`refusal`]: whether that is believed |
@@ -21,6 +21,7 @@ pub mod backoff;
 pub mod bound;
 pub mod checkpoint;
 pub mod consumer;
+pub mod drain;
 pub mod expiry;
 pub mod first_time;
 pub mod gap;

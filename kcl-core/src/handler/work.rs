@@ -15,7 +15,7 @@ use crate::decide::retries::{AfterAttempt, RetryLimits, after_failure, before_at
 use crate::lease::with_causes;
 use crate::model::{Key, Moment, Position, Record, ShardRef, Timestamp};
 use crate::processor::{Background, Failure, OnFailure, ProcessRecordsInput, Records};
-use crate::runtime::{Tasks, jitter, panic_error, panic_message, pause, within};
+use crate::runtime::{Tasks, jitter, panic_error, panic_message, pause};
 
 use super::retries::LastResort;
 use super::{Discarded, Letter, RecordContext, RecordHandler, Retries};
@@ -158,7 +158,7 @@ impl<H: RecordHandler> RecordWork<H> {
         }
     }
 
-    /// Begins nothing more, waits for what is at work, no longer than the worker's limit, and ends what is left.
+    /// Begins nothing more, waits for what is at work as long as it may be, and ends what is left.
     pub(super) async fn drain(&self) {
         let background = {
             let mut state = self.0.state();
@@ -166,7 +166,11 @@ impl<H: RecordHandler> RecordWork<H> {
             state.background.clone()
         };
         if let Some(background) = background {
-            within(&**background.clock(), background.rules().drain_limit, self.0.all_ended()).await;
+            tokio::select! {
+                biased;
+                () = background.drain_is_over() => {}
+                () = self.0.all_ended() => {}
+            }
         }
         self.end().await;
     }

@@ -10,8 +10,8 @@ use crate::BoxError;
 use crate::decide::backoff::Backoff;
 use crate::model::{Moment, Position, Timestamp};
 use crate::runtime::Clock;
+use crate::stop::WorkerStop;
 use crate::tenancy::held::Held;
-use crate::watermark::Watermark;
 
 use super::{Failure, OnFailure};
 
@@ -27,7 +27,7 @@ struct BackgroundShared {
     clock: Arc<dyn Clock>,
     rules: WorkRules,
     /// The worker stops.
-    stop: Watermark,
+    stop: WorkerStop,
     listener: WorkListener,
     state: Mutex<BackgroundState>,
     /// Nothing is left, or the work cannot go on.
@@ -106,7 +106,13 @@ pub(crate) enum WorkStopped {
 }
 
 impl Background {
-    pub(crate) fn new(held: Arc<Held>, clock: Arc<dyn Clock>, rules: WorkRules, stop: Watermark, listener: WorkListener) -> Self {
+    pub(crate) fn new(
+        held: Arc<Held>,
+        clock: Arc<dyn Clock>,
+        rules: WorkRules,
+        stop: WorkerStop,
+        listener: WorkListener,
+    ) -> Self {
         let (state, changed) = (Mutex::default(), Notify::new());
         Self(Arc::new(BackgroundShared { held, clock, rules, stop, listener, state, changed }))
     }
@@ -191,9 +197,25 @@ impl Background {
         tokio::select! {
             biased;
             _ = self.0.held.lost() => {}
-            () = self.0.stop.reaches(1) => {}
+            () = self.0.stop.asked() => {}
             () = self.0.held.hand_over_asked() => {}
             () = self.stopped() => {}
+        }
+    }
+
+    /// Waits until what is at work has to be ended: the lease is lost, or the time is over that the work has when a shard is given up. At a
+    /// stop of the worker that ends before its deadline, and otherwise with the worker's limit. Cancel safe.
+    pub(crate) async fn drain_is_over(&self) {
+        let limit = self.0.clock.now() + self.0.rules.drain_limit;
+        loop {
+            let seen = self.0.stop.changes();
+            let until = self.0.stop.drain_until().unwrap_or(limit);
+            tokio::select! {
+                biased;
+                _ = self.0.held.lost() => return,
+                () = self.0.stop.changes_beyond(seen) => {}
+                () = self.0.clock.sleep_until(until) => return,
+            }
         }
     }
 

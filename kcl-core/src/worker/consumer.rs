@@ -18,8 +18,8 @@ use crate::meters::{Labels, ShardMeters};
 use crate::model::{Checkpoint, ChildShard, Lease, Position, ShardId};
 use crate::processor::{Background, ErasedProcessor, Failure, ProcessRecordsInput, ShardEndedInput, ShardRef};
 use crate::runtime::{Clock, jitter, panic_error, pause};
+use crate::stop::WorkerStop;
 use crate::tenancy::held::{Held, OrderError};
-use crate::watermark::Watermark;
 
 use super::coordination::{Assignment, AtGate, Coordination};
 use super::error::RunError;
@@ -53,7 +53,7 @@ pub(crate) struct ShardConsumer {
     processor: Option<Box<dyn ErasedProcessor>>,
     machine: ConsumerMachine,
     parents: mpsc::Receiver<AtGate>,
-    stop: Watermark,
+    stop: WorkerStop,
     causes: mpsc::UnboundedSender<RunError>,
     feed: Option<Prefetcher>,
     /// The feed is a subscription.
@@ -121,7 +121,7 @@ impl ShardConsumer {
         inner: Arc<WorkerInner>,
         coordination: Coordination,
         assignment: Assignment,
-        stop: Watermark,
+        stop: WorkerStop,
         causes: mpsc::UnboundedSender<RunError>,
     ) -> Self {
         let Assignment { held, row, stream, parents } = assignment;
@@ -223,7 +223,7 @@ impl ShardConsumer {
             self.told_loss = true;
             return Some(Step::LeaseLost(reason));
         }
-        if !self.told_stop && (self.stop.now() > 0 || self.give_up.is_some()) {
+        if !self.told_stop && (self.stop.is_asked() || self.give_up.is_some()) {
             self.told_stop = true;
             return Some(Step::StopAsked);
         }
@@ -268,7 +268,7 @@ impl ShardConsumer {
             tokio::select! {
                 biased;
                 _ = held.lost() => {}
-                () = stop.reaches(1), if !told_stop => {}
+                () = stop.asked(), if !told_stop => {}
                 () = held.hand_over_asked(), if may_hand_over => {}
             }
         }
@@ -329,7 +329,7 @@ impl ShardConsumer {
             }
             if self.ending.is_some() {
                 let step = self.await_end().await;
-                match self.after_work(step) {
+                match self.end_after_work(step) {
                     Some(step) => return step,
                     None => continue,
                 }
@@ -373,7 +373,7 @@ impl ShardConsumer {
                 }
                 Some(FetchItem::Gone) => {
                     let step = self.look_for_gone().await;
-                    self.after_work(step)
+                    self.end_after_work(step)
                 }
                 Some(FetchItem::Failed(error)) => self.cannot_read(error),
                 None => Some(self.stop_worker(RunError::Internal("the task that fetches ended by itself".to_owned()))),

@@ -8,7 +8,7 @@ use crate::decide::consumer::ConsumerOutcome;
 use crate::model::{LeaseKey, Moment};
 use crate::processor::LossReason;
 use crate::runtime::{Tasks, within};
-use crate::watermark::Watermark;
+use crate::stop::WorkerStop;
 
 use super::consumer::{Ended, ShardConsumer};
 use super::coordination::{After, Assignment, Coordination, CoordinationGuard, ToRoot};
@@ -33,8 +33,8 @@ struct Root {
     consumers: Tasks<(LeaseKey, Ended)>,
     /// What consumers say must stop the worker, at once: their handlers may take long to end.
     causes: (mpsc::UnboundedSender<RunError>, mpsc::UnboundedReceiver<RunError>),
-    /// At 1 the consumers give their shards up.
-    stop: Watermark,
+    /// Once it is asked for the consumers give their shards up.
+    stop: WorkerStop,
     stopping: Option<Moment>,
     cause: Option<RunError>,
     report: ShutdownReport,
@@ -53,7 +53,7 @@ pub(crate) async fn run(inner: Arc<WorkerInner>) -> (ShutdownReport, Option<RunE
         news,
         consumers: Tasks::new(),
         causes: mpsc::unbounded_channel(),
-        stop: Watermark::default(),
+        stop: WorkerStop::default(),
         stopping: None,
         cause: None,
         report: ShutdownReport::default(),
@@ -93,16 +93,18 @@ impl Root {
     }
 
     fn stop(&mut self, until: Moment) {
+        let now = self.inner.parts.clock.now();
         if let Some(before) = self.stopping {
             // A user who is in more of a hurry than the worker itself.
             self.stopping = Some(before.min(until));
+            self.stop.ask(now, until);
             return;
         }
         self.stopping = Some(until);
         self.inner.board.reach(Phase::Stopping);
         self.inner.outlet.say(Event::Stopping);
         self.leash.drain();
-        self.stop.raise(1);
+        self.stop.ask(now, until);
     }
 
     fn fail(&mut self, cause: RunError) {

@@ -9,8 +9,8 @@ use crate::lease::with_causes;
 use crate::meters::ShardMeters;
 use crate::model::Position;
 use crate::processor::{AcceptedBatch, Background, Failure, ShardRef, TakenOver, WorkEvent, WorkRules, WorkStopped};
+use crate::stop::WorkerStop;
 use crate::tenancy::held::Held;
-use crate::watermark::Watermark;
 use crate::worker::error::RunError;
 use crate::worker::event::{Event, HandlerCall};
 use crate::worker::status::ShardError;
@@ -33,7 +33,7 @@ pub(super) fn of_shard(
     shard: &ShardRef,
     held: &Arc<Held>,
     meters: &ShardMeters,
-    stop: &Watermark,
+    stop: &WorkerStop,
 ) -> Background {
     let settings = &inner.parts.settings;
     let rules = WorkRules {
@@ -137,7 +137,7 @@ impl ShardConsumer {
     }
 
     /// What follows the end of the shard, which has been found: while its records are at work, nothing yet.
-    pub(super) fn after_work(&mut self, step: Option<Step>) -> Option<Step> {
+    pub(super) fn end_after_work(&mut self, step: Option<Step>) -> Option<Step> {
         if step == Some(Step::EndReached) && !self.background.is_idle() {
             self.after_work = Some(AfterWork::End);
             return None;

@@ -32,7 +32,7 @@ impl ShardConsumer {
     pub(super) async fn release(&mut self) -> Step {
         let how = match self.inner.stop_kind() {
             // Who leaves cannot see to it that what it handed over is claimed.
-            _ if self.handing_over && self.stop.now() > 0 => Leave::Free,
+            _ if self.handing_over && self.stop.is_asked() => Leave::Free,
             _ if self.handing_over => Leave::PassOn,
             Some(Stop::Keep) if self.give_up.is_none() => Leave::Keep,
             _ => Leave::Free,
