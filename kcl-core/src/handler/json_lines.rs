@@ -1,8 +1,10 @@
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
 
 use crate::BoxError;
 use crate::runtime::blocking;
@@ -17,56 +19,152 @@ use super::dead_letter::{DeadLetter, Discarded, Letter};
 ///  "why":"attempts_exhausted","attempts":5,"error":"no number: invalid digit found in string","data":"dGhyZWU="}
 /// ```
 ///
-/// on one line. `data` is the content of the record in Base64. One file is for one process; its handles may be shared by several workers in it.
+/// on one line, in ASCII. `data` is the content of the record in Base64. One file is for one process; its handles may be shared by several
+/// workers in it. The file is opened for each write: it may be moved or removed at any time, and is made again. Letters that come together
+/// wait for the disk together.
 #[derive(Clone, Debug)]
-pub struct JsonLines(Arc<Mutex<LetterFile>>);
+pub struct JsonLines(Arc<LetterFile>);
 
 #[derive(Debug)]
 struct LetterFile {
-    file: File,
-    /// The last line may be a part of one: what comes next begins a line of its own, or neither could be read.
-    is_torn: bool,
+    path: PathBuf,
+    queue: Mutex<LetterQueue>,
 }
 
-impl LetterFile {
-    fn write(&mut self, line: &str) -> io::Result<()> {
-        if std::mem::replace(&mut self.is_torn, true) {
-            self.file.write_all(b"\n")?;
+#[derive(Debug, Default)]
+struct LetterQueue {
+    waiting: Vec<WaitingLetter>,
+    /// Something writes what waits.
+    is_written: bool,
+}
+
+#[derive(Debug)]
+struct WaitingLetter {
+    line: String,
+    written: oneshot::Sender<Result<(), Arc<io::Error>>>,
+}
+
+/// Writes what waits until nothing does. Where it is dropped before, what waits gets no answer.
+struct LetterWriter(Option<Arc<LetterFile>>);
+
+impl LetterWriter {
+    fn write(mut self) {
+        while let Some((file, letters)) = self.next() {
+            let lines: String = letters.iter().map(|letter| &*letter.line).collect();
+            let written = file.write(&lines).map_err(Arc::new);
+            for letter in letters {
+                // A letter that nobody waits for any more comes again.
+                let _ = letter.written.send(written.clone());
+            }
         }
-        self.file.write_all(line.as_bytes())?;
-        self.file.sync_data()?;
-        self.is_torn = false;
-        Ok(())
+    }
+
+    /// What waits now. With nothing the writer is gone, and the next letter has one of its own.
+    fn next(&mut self) -> Option<(Arc<LetterFile>, Vec<WaitingLetter>)> {
+        let file = self.0.clone()?;
+        let letters = {
+            let mut queue = file.queue();
+            queue.is_written = !queue.waiting.is_empty();
+            std::mem::take(&mut queue.waiting)
+        };
+        if letters.is_empty() {
+            self.0 = None;
+            return None;
+        }
+        Some((file, letters))
     }
 }
 
-impl JsonLines {
-    /// Opens the file to write at its end. It is made if it is not there. Blocks for as long as the disk takes.
-    ///
-    /// A line that a process did not finish, because it died or the disk was full, stays as it is: a reader passes lines that are no JSON,
-    /// and empty ones. Its letter was not taken, and comes again.
-    ///
-    /// # Errors
-    /// It cannot be opened for reading and writing.
-    pub fn append(path: impl AsRef<Path>) -> io::Result<Self> {
-        let mut file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
-        // A process may have died within a line.
+impl Drop for LetterWriter {
+    fn drop(&mut self) {
+        if let Some(file) = &self.0 {
+            // The runtime ends, and another one may share the file.
+            *file.queue() = LetterQueue::default();
+        }
+    }
+}
+
+impl LetterFile {
+    /// Adds lines to the file of that name as it is now, and waits for the disk.
+    fn write(&self, lines: &str) -> io::Result<()> {
+        let mut file = self.open()?;
+        // A process may have died within a line, or the disk may have been full: what comes next begins a line of its own, or neither could
+        // be read.
         let is_torn = file.seek(SeekFrom::End(0))? > 0 && {
             let mut last = [0];
             file.seek(SeekFrom::End(-1))?;
             file.read_exact(&mut last)?;
             last != *b"\n"
         };
-        Ok(Self(Arc::new(Mutex::new(LetterFile { file, is_torn }))))
+        if is_torn {
+            file.write_all(b"\n")?;
+        }
+        file.write_all(lines.as_bytes())?;
+        file.sync_data()
+    }
+
+    /// The file of that name, made if it is not there.
+    fn open(&self) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.read(true).append(true);
+        match options.open(&self.path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            opened => return opened,
+        }
+        let file = options.create(true).open(&self.path)?;
+        // Or a crash of the machine might leave no file of that name.
+        #[cfg(unix)]
+        if let Some(folder) = self.path.parent() {
+            File::open(folder)?.sync_all()?;
+        }
+        Ok(file)
+    }
+
+    fn queue(&self) -> MutexGuard<'_, LetterQueue> {
+        // Every change is whole.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl JsonLines {
+    /// The file to write at its end. It is made if it is not there. Blocks for as long as the disk takes.
+    ///
+    /// A line that a process did not finish, because it died or the disk was full, stays as it is: a reader must skip empty lines and lines
+    /// that are not JSON. Its letter was not taken, and comes again.
+    ///
+    /// # Errors
+    /// It cannot be opened for reading and writing.
+    pub fn append(path: impl AsRef<Path>) -> io::Result<Self> {
+        // The process may go to another folder later.
+        let file = LetterFile { path: std::path::absolute(path)?, queue: Mutex::default() };
+        file.open()?;
+        Ok(Self(Arc::new(file)))
     }
 }
 
 impl DeadLetter for JsonLines {
     /// Cancel safe: a letter that was begun is written whole.
     async fn deliver(&self, letter: Letter<'_>) -> Result<(), BoxError> {
-        let (line, file) = (line(&letter), Arc::clone(&self.0));
-        let written = blocking(move || file.lock().unwrap_or_else(PoisonError::into_inner).write(&line));
-        Ok(written.await??)
+        let (written, mut answer) = oneshot::channel();
+        let letter = WaitingLetter { line: line(&letter), written };
+        let writer = {
+            let mut queue = self.0.queue();
+            queue.waiting.push(letter);
+            (!std::mem::replace(&mut queue.is_written, true)).then(|| LetterWriter(Some(Arc::clone(&self.0))))
+        };
+        let answer = match writer {
+            None => answer.await,
+            Some(writer) => tokio::select! {
+                biased;
+                // It goes on, also when nobody waits for it: letters may wait that are not ours.
+                ended = blocking(move || writer.write()) => {
+                    ended?;
+                    answer.await
+                }
+                answer = &mut answer => answer,
+            },
+        };
+        Ok(answer.map_err(|_| "the runtime of the worker ended before the letter was written")??)
     }
 }
 
@@ -112,8 +210,13 @@ fn text(line: &mut String, value: &str) {
             '"' => line.push_str("\\\""),
             '\\' => line.push_str("\\\\"),
             '\n' => line.push_str("\\n"),
-            letter if letter < ' ' => drop(write!(line, "\\u{:04x}", u32::from(letter))),
-            letter => line.push(letter),
+            ' '..='~' => line.push(letter),
+            // A line that was cut off within a letter would make all of the file no text.
+            _ => {
+                for unit in letter.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(line, "\\u{unit:04x}");
+                }
+            }
         }
     }
     line.push('"');
@@ -137,30 +240,109 @@ mod tests {
     use super::*;
     use crate::model::{LeaseKey, RawRecord, Record, SequenceNumber, ShardId, ShardRef, Timestamp};
 
+    fn shard() -> ShardRef {
+        let shard = ShardId::new("shardId-000000000000");
+        ShardRef::new("orders".parse().unwrap(), LeaseKey::single(shard.clone()), shard)
+    }
+
+    fn record(number: u128, key: &str, data: &[u8]) -> Record {
+        Record::from(RawRecord::new(SequenceNumber::from_u128(number), key, data.to_vec()).arrived_at(Timestamp::from_millis(0)))
+    }
+
+    fn letter<'a>(shard: &'a ShardRef, record: &'a Record, error: &'a str) -> Letter<'a> {
+        Letter { shard, record, why: Discarded::AttemptsExhausted, attempts: 5, error: Some(error) }
+    }
+
+    fn path(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("{name}-{}.jsonl", std::process::id()))
+    }
+
     #[test]
     fn a_line_that_was_not_finished_spoils_no_other() {
-        let path = std::env::temp_dir().join(format!("torn-letters-{}.jsonl", std::process::id()));
+        let path = path("torn-letters");
         for (before, after) in [("", "1\n2\n"), ("0\n", "0\n1\n2\n"), ("{\"hal", "{\"hal\n1\n2\n")] {
             std::fs::write(&path, before).unwrap();
             let lines = JsonLines::append(&path).unwrap();
             for line in ["1\n", "2\n"] {
-                lines.0.lock().unwrap().write(line).unwrap();
+                lines.0.write(line).unwrap();
             }
             assert_eq!(std::fs::read_to_string(&path).unwrap(), after);
         }
         std::fs::remove_file(&path).unwrap();
     }
 
+    /// As `logrotate` does it, or somebody who has dealt with the letters.
+    #[tokio::test]
+    async fn a_file_that_was_removed_or_moved_is_made_again() {
+        let (path, moved) = (path("removed-letters"), path("moved-letters"));
+        let shard = shard();
+        let lines = JsonLines::append(&path).unwrap();
+        let deliver = async |number: u128| {
+            let record = record(number, "k", b"data");
+            lines.deliver(letter(&shard, &record, "bad")).await.unwrap();
+        };
+        let numbers = |path: &Path| {
+            let text = std::fs::read_to_string(path).unwrap();
+            let number = |line| serde_json::from_str::<serde_json::Value>(line).unwrap()["sequence_number"].clone();
+            text.lines().map(number).collect::<Vec<_>>()
+        };
+        deliver(1).await;
+        std::fs::remove_file(&path).unwrap();
+        deliver(2).await;
+        assert_eq!(numbers(&path), ["2"]);
+        std::fs::rename(&path, &moved).unwrap();
+        deliver(3).await;
+        deliver(4).await;
+        assert_eq!((numbers(&moved), numbers(&path)), (vec!["2".into()], vec!["3".into(), "4".into()]));
+        for path in [path, moved] {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+
+    /// One job writes them all, however many there are: it does not fill the threads that block.
+    #[tokio::test]
+    async fn letters_that_come_together_are_written_together() {
+        let (path, shard) = (path("many-letters"), shard());
+        let lines = JsonLines::append(&path).unwrap();
+        let records: Vec<Record> = (0..500).map(|number| record(number, "k", b"data")).collect();
+        let all = records.iter().map(|record| lines.deliver(letter(&shard, record, "bad")));
+        assert!(futures_util::future::join_all(all).await.into_iter().all(|delivered| delivered.is_ok()));
+        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 500);
+        let queue = lines.0.queue();
+        assert!(!queue.is_written && queue.waiting.is_empty());
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_letter_that_cannot_be_written_is_refused() {
+        let (folder, shard, record) = (path("no-folder"), shard(), record(1, "k", b"data"));
+        std::fs::create_dir(&folder).unwrap();
+        let lines = JsonLines::append(folder.join("letters")).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert!(lines.deliver(letter(&shard, &record, "bad")).await.is_err());
+        std::fs::create_dir(&folder).unwrap();
+        assert!(lines.deliver(letter(&shard, &record, "bad")).await.is_ok());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_was_cut_off_anywhere_is_still_text() {
+        let (shard, record) = (shard(), record(1, "müller-\u{1F600}", "ü".as_bytes()));
+        let whole = line(&letter(&shard, &record, "kein Preis: ½ €\u{7f}"));
+        for end in 0..=whole.len() {
+            assert!(std::str::from_utf8(&whole.as_bytes()[..end]).is_ok(), "cut at {end}");
+        }
+        let value: serde_json::Value = serde_json::from_str(&whole).unwrap();
+        assert_eq!((&value["partition_key"], &value["error"]), (&"müller-\u{1F600}".into(), &"kein Preis: ½ €\u{7f}".into()));
+    }
+
     #[test]
     fn a_letter_is_one_line_of_json_with_the_record_in_it() {
-        let shard = ShardId::new("shardId-000000000000");
-        let shard = ShardRef::new("orders".parse().unwrap(), LeaseKey::single(shard.clone()), shard);
+        let shard = shard();
         let whole: Vec<u8> = (0..=255).collect();
         for size in 0..whole.len() {
-            let raw = RawRecord::new(SequenceNumber::from_u128(7), "a \"key\" \\ \n\u{1} ü", whole[..size].to_vec());
-            let record = Record::from(raw.arrived_at(Timestamp::from_millis(0)));
-            let why = Discarded::AttemptsExhausted;
-            let line = line(&Letter { shard: &shard, record: &record, why, attempts: 5, error: Some("a\tcause") });
+            let record = record(7, "a \"key\" \\ \n\u{1} ü", &whole[..size]);
+            let line = line(&letter(&shard, &record, "a\tcause"));
             assert_eq!(line.matches('\n').count(), 1);
             let value: serde_json::Value = serde_json::from_str(&line).unwrap();
             assert_eq!(value["partition_key"], "a \"key\" \\ \n\u{1} ü");
