@@ -146,6 +146,26 @@ pub(crate) fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {
         .unwrap_or_else(|| "a panic without a message".to_owned())
 }
 
+/// What a panic said. What it was raised with is dropped here.
+pub(crate) fn panic_text(payload: Box<dyn std::any::Any + Send>) -> String {
+    let text = panic_message(&*payload);
+    drop_contained(payload);
+    text
+}
+
+/// The result of something that may panic, or what its panic said.
+pub(crate) fn contained<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).map_err(panic_text)
+}
+
+/// Drops what an application has made: where that panics, nothing follows.
+pub(crate) fn drop_contained<T>(value: T) {
+    if let Err(payload) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(value))) {
+        // Its own drop may panic as well, without an end.
+        std::mem::forget(payload);
+    }
+}
+
 /// A panic as the error of what panicked.
 pub(crate) fn panic_error(payload: &(dyn std::any::Any + Send)) -> BoxError {
     format!("panicked: {}", panic_message(payload)).into()

@@ -19,6 +19,12 @@ impl Backoff {
         Self { base, cap }
     }
 
+    /// The first wait and the longest one, as they were given.
+    #[must_use]
+    pub const fn bounds(&self) -> (Duration, Duration) {
+        (self.base, self.cap)
+    }
+
     /// The wait after `failures` failures that came before the present one (0 for the first), with `jitter` drawn evenly from 0
     /// to 1. A jitter outside of that counts as the nearer bound, one that is no number as 1.
     #[must_use]

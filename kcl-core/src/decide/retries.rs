@@ -13,7 +13,7 @@ pub struct RetryLimits {
     pub max_age: Option<Duration>,
 }
 
-/// Why a record is tried no more.
+/// Why a record is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Discarded {
@@ -28,19 +28,20 @@ pub enum Discarded {
 pub enum AfterAttempt {
     /// It is tried again after this pause.
     Again(Duration),
-    /// It is tried no more.
+    /// It is given up.
     Discard(Discarded),
 }
 
 /// What follows when an attempt has failed: `attempt` counts from 1, `jitter` is drawn evenly from 0 to 1.
 ///
-/// The pause is never less than half of the longest, so that a handler that fails at once does not spin.
+/// The pause is never less than half of the longest, nor than 1 ms, so that a handler that fails at once does not spin.
 #[must_use]
 pub fn after_failure(limits: RetryLimits, backoff: Backoff, attempt: u32, jitter: f64) -> AfterAttempt {
     if limits.attempts.is_some_and(|most| attempt >= most) {
         return AfterAttempt::Discard(Discarded::AttemptsExhausted);
     }
-    AfterAttempt::Again(backoff.longest(attempt.saturating_sub(1)).mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0))
+    let longest = backoff.longest(attempt.saturating_sub(1));
+    AfterAttempt::Again(longest.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0).max(Duration::from_millis(1)))
 }
 
 /// Whether a record of this age may be worked on. One whose age nobody knows may.
@@ -91,5 +92,7 @@ mod tests {
         let backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
         let pauses = [0.0, 1.0].map(|jitter| after_failure(RetryLimits::default(), backoff, 1, jitter));
         assert_eq!(pauses, [AfterAttempt::Again(Duration::from_millis(50)), AfterAttempt::Again(Duration::from_millis(100))]);
+        let none = Backoff::new(Duration::ZERO, Duration::ZERO);
+        assert_eq!(after_failure(RetryLimits::default(), none, 1, 0.0), AfterAttempt::Again(Duration::from_millis(1)));
     }
 }

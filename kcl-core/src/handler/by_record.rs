@@ -12,8 +12,7 @@ use crate::processor::{
 use super::work::{RecordOrder, RecordWork, WorkPlan};
 use super::{RecordHandler, Retries};
 
-/// How many records there may be from the first that is not done to the last that is at work, where nothing else is said: as many as one
-/// `GetRecords` returns at the most.
+/// The default window: as many records as one `GetRecords` returns at most.
 const WINDOW: usize = 10_000;
 
 /// The records of a shard one after the other, in order.
@@ -36,7 +35,7 @@ pub fn in_order<H: RecordHandler>(handler: H) -> ByRecord<H> {
 ///
 /// impl RecordHandler for Orders {
 ///     async fn handle(&self, record: &Record, _: &RecordContext) -> Result<(), BoxError> {
-///         // ... a call of another service, say of 20 ms: 256 of them at a time are 12,800 records a second and shard.
+///         // ... a call of another service, say of 20 ms: 256 of them at a time are 12,800 records per second and shard.
 ///         Ok(())
 ///     }
 /// }
@@ -57,8 +56,10 @@ pub fn unordered<H: RecordHandler>(at_work: usize, handler: H) -> ByRecord<H> {
 ///
 /// Records are at work beside the calls of the shard: while the next are fetched, and when no more come. The checkpoint is the end of the
 /// finished prefix: it never passes a record that is at work, that failed, or that waits. When the shard is given up, no further record
-/// begins; those at work have the worker's [`drain_limit`](crate::worker::Settings::drain_limit) to end, and are dropped after it. What
-/// was not done then comes again at the next owner. The shard's end is stored when all of its records are done.
+/// begins. At a hand-over those at work have the worker's [`drain_limit`](crate::worker::Settings::drain_limit) to end; when the worker is
+/// stopped, they have the time until the deadline, less a tenth of it (1 s at least) for the release of the lease. Then they are dropped, as
+/// they are when the lease is lost. What was not done comes again at the next owner. The shard's end is stored when all of its records are
+/// done.
 ///
 /// A record whose work takes longer than the worker's [`handler_budget`](crate::worker::Settings::handler_budget) costs the lease, as a call
 /// of a processor does. The worker's [`Checkpoints`](crate::worker::Checkpoints) makes no difference here: what is done is stored as with
@@ -99,6 +100,10 @@ impl<H: RecordHandler> RecordProcessorFactory for ByRecord<H> {
     fn processor(&self, _: &ShardRef) -> ByRecordProcessor<H> {
         ByRecordProcessor { work: RecordWork::new(Arc::clone(&self.handler), self.plan.clone()) }
     }
+
+    fn check(&self) -> Result<(), BoxError> {
+        self.plan.retries.as_ref().map_or(Ok(()), Retries::check)
+    }
 }
 
 impl<H> fmt::Debug for ByRecord<H> {
@@ -114,8 +119,7 @@ pub struct ByRecordProcessor<H: RecordHandler> {
 
 impl<H: RecordHandler> RecordProcessor for ByRecordProcessor<H> {
     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
-        self.work.take_over(input).await;
-        Ok(())
+        self.work.take_over(input).await
     }
 
     async fn lease_lost(&mut self, _: LeaseLostInput) {

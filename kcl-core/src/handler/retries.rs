@@ -2,10 +2,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::BoxError;
 use crate::decide::backoff::Backoff;
 use crate::decide::retries::RetryLimits;
 
 use super::dead_letter::{DeadLetter, ErasedDeadLetter};
+
+/// The bounds of a pause, as of the worker's own.
+const SHORTEST: Duration = Duration::from_millis(1);
+const LONGEST: Duration = Duration::from_secs(3600);
 
 /// What follows when a record fails: how often it is tried, and what becomes of it then. For [`ByRecord::retries`](super::ByRecord::retries).
 ///
@@ -30,7 +35,7 @@ pub struct Retries {
     pub(super) last_resort: LastResort,
 }
 
-/// What becomes of a record that is tried no more.
+/// What becomes of a record that is given up.
 #[derive(Clone)]
 pub(super) enum LastResort {
     Stop,
@@ -53,42 +58,55 @@ impl Retries {
         Self { limits: RetryLimits::default(), backoff: None, last_resort: LastResort::Stop }
     }
 
-    /// A record that came into the stream longer ago than this is tried no more, and not at all if it was that old when it came here. By the
-    /// wall clock of this machine against the service's. Default: any age.
+    /// A record older than this is not tried, or not tried again. The age counts from its arrival in the stream, by the wall clock of this
+    /// machine against the service's. Default: any age.
     #[must_use]
     pub const fn max_age(mut self, age: Duration) -> Self {
         self.limits.max_age = Some(age);
         self
     }
 
-    /// The pause after the first failure of a record, at the most; it doubles up to `to`. Half of it at least, the rest is chance. Default:
-    /// the worker's [`retry_pause`](crate::worker::Builder::retry_pause).
+    /// `from` is the longest pause after the first failure; it doubles up to `to`. Each pause is drawn between half of that and all of it. From
+    /// 1 ms to 1 h, and `to` no less than `from`: [`build`](crate::worker::Builder::build) refuses others. Default: the worker's
+    /// [`retry_pause`](crate::worker::Builder::retry_pause).
     #[must_use]
     pub const fn pause(mut self, from: Duration, to: Duration) -> Self {
         self.backoff = Some(Backoff::new(from, to));
         self
     }
 
-    /// What is tried no more stops the worker: [`run`](crate::Worker::run) returns it as its cause.
+    /// A record that is given up stops the worker: [`run`](crate::Worker::run) returns it as its cause.
     #[must_use]
     pub fn stop(mut self) -> Self {
         self.last_resort = LastResort::Stop;
         self
     }
 
-    /// What is tried no more is passed, and told by [`Event::RecordSkipped`](crate::worker::Event::RecordSkipped).
+    /// A record that is given up is passed, and told by [`Event::RecordSkipped`](crate::worker::Event::RecordSkipped).
     #[must_use]
     pub fn skip(mut self) -> Self {
         self.last_resort = LastResort::Skip;
         self
     }
 
-    /// What is tried no more is delivered here, and passed when it was taken: told by
+    /// A record that is given up is delivered here, and passed when it was taken: told by
     /// [`Event::DeadLettered`](crate::worker::Event::DeadLettered).
     #[must_use]
     pub fn dead_letter(mut self, to: impl DeadLetter) -> Self {
         self.last_resort = LastResort::DeadLetter(Arc::new(to));
         self
+    }
+}
+
+impl Retries {
+    /// As the builder checks the pauses of the worker.
+    pub(super) fn check(&self) -> Result<(), BoxError> {
+        let Some((from, to)) = self.backoff.map(|backoff| backoff.bounds()) else { return Ok(()) };
+        if from >= SHORTEST && from <= to && to <= LONGEST {
+            return Ok(());
+        }
+        Err(format!("`Retries::pause` from {from:?} to {to:?} ({SHORTEST:?} to {LONGEST:?} are allowed, the longer one last)")
+            .into())
     }
 }
 
@@ -105,5 +123,19 @@ impl fmt::Debug for LastResort {
             Self::Skip => "Skip",
             Self::DeadLetter(_) => "DeadLetter",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_that_the_builder_would_refuse_are_refused() {
+        let check = |from, to| Retries::unlimited().pause(Duration::from_millis(from), Duration::from_millis(to)).check();
+        assert!(check(1, 1).is_ok() && check(100, 3_600_000).is_ok() && Retries::attempts(1).check().is_ok());
+        assert!(check(5, 4).is_err() && check(1, 3_600_001).is_err());
+        let said = check(0, 0).unwrap_err().to_string();
+        assert_eq!(said, "`Retries::pause` from 0ns to 0ns (1ms to 3600s are allowed, the longer one last)");
     }
 }

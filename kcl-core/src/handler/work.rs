@@ -1,4 +1,3 @@
-use std::collections::VecDeque;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::Notify;
+use tracing::Instrument;
 
 use crate::BoxError;
 use crate::decide::backoff::Backoff;
@@ -13,12 +13,16 @@ use crate::decide::lag::age;
 use crate::decide::lanes::{LaneBounds, RecordLanes};
 use crate::decide::retries::{AfterAttempt, RetryLimits, after_failure, before_attempt};
 use crate::lease::with_causes;
-use crate::model::{Key, Moment, Position, Record, ShardRef, Timestamp};
-use crate::processor::{Background, Failure, OnFailure, ProcessRecordsInput, Records};
-use crate::runtime::{Tasks, jitter, panic_error, panic_message, pause};
+use crate::model::Key;
+use crate::processor::{Background, Failure, OnFailure, ProcessRecordsInput, WorkOwner};
+use crate::runtime::{contained, drop_contained, jitter, panic_text, pause};
 
 use super::retries::LastResort;
 use super::{Discarded, Letter, RecordContext, RecordHandler, Retries};
+
+mod state;
+
+use state::{AcceptedRecord, HandedBatch, RecordJob, WorkPhase, WorkState};
 
 /// A call waits for room no longer than this: a shard whose records wait to be tried again is not one whose handler hangs. Far below the
 /// least budget of a handler, 1 s.
@@ -49,61 +53,12 @@ pub(super) struct RecordWork<H: RecordHandler>(Arc<WorkShared<H>>);
 struct WorkShared<H> {
     handler: Arc<H>,
     plan: WorkPlan,
+    owner: WorkOwner,
     state: Mutex<WorkState>,
     /// There is room for more records. One waits for it.
     room: Notify,
     /// Nothing is at work. One waits for it.
     drained: Notify,
-}
-
-/// Everything that is known of the records that are accepted and not done, each under its number in the lanes.
-struct WorkState {
-    lanes: RecordLanes<Key>,
-    records: VecDeque<AcceptedRecord>,
-    /// The records that began, in that order: those that are not at work any more are taken off at the front.
-    begun: VecDeque<(u64, Moment)>,
-    /// The tasks that take records and work on them, and those that wait to try one again.
-    tasks: Tasks,
-    /// How many take records.
-    workers: usize,
-    background: Option<Background>,
-    phase: WorkPhase,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum WorkPhase {
-    Working,
-    /// No further record begins.
-    Leaving,
-}
-
-struct AcceptedRecord {
-    batch: Arc<HandedBatch>,
-    index: usize,
-    attempts: u32,
-    /// What its last attempt said.
-    error: Option<Arc<str>>,
-    /// Since when it is at work.
-    since: Option<Moment>,
-}
-
-/// What the records of a batch have in common.
-struct HandedBatch {
-    records: Records,
-    shard: ShardRef,
-    millis_behind_latest: Option<u64>,
-    fetched_at: Timestamp,
-}
-
-/// A record that is at work.
-struct RecordJob {
-    number: u64,
-    batch: Arc<HandedBatch>,
-    index: usize,
-    attempt: u32,
-    /// What the attempt before said.
-    error: Option<Arc<str>>,
-    background: Background,
 }
 
 /// What follows when a record fails.
@@ -113,33 +68,35 @@ struct RecordRules {
     last_resort: LastResort,
 }
 
-impl RecordJob {
-    fn record(&self) -> &Record {
-        &self.batch.records[self.index]
+/// The place of a worker among those that are counted.
+struct Seat<'a, H>(Option<&'a WorkShared<H>>);
+
+impl<H> Drop for Seat<'_, H> {
+    fn drop(&mut self) {
+        // Only where a panic has come through: a worker that leaves has given its place back.
+        if let Some(shared) = self.0 {
+            shared.state().workers -= 1;
+        }
     }
 }
 
 impl<H: RecordHandler> RecordWork<H> {
     pub(super) fn new(handler: Arc<H>, plan: WorkPlan) -> Self {
-        let state = WorkState {
-            lanes: RecordLanes::new(plan.bounds),
-            records: VecDeque::new(),
-            begun: VecDeque::new(),
-            tasks: Tasks::new(),
-            workers: 0,
-            background: None,
-            phase: WorkPhase::Working,
-        };
-        Self(Arc::new(WorkShared { handler, plan, state: Mutex::new(state), room: Notify::new(), drained: Notify::new() }))
+        let state = Mutex::new(WorkState::new(RecordLanes::new(plan.bounds)));
+        let (owner, room, drained) = (WorkOwner::default(), Notify::new(), Notify::new());
+        Self(Arc::new(WorkShared { handler, plan, owner, state, room, drained }))
     }
 
     /// Accepts the records of a batch as far as there is room, and waits for more, until all are accepted or the consumer wants to go on.
     ///
     /// It never waits for long: the rest of the batch is then handed out again. The wait for room is not the work on a record, which has
     /// a budget of its own.
-    pub(super) async fn take_over(&self, input: ProcessRecordsInput) {
+    ///
+    /// # Errors
+    /// The records of a shard have one owner, and an owner has one shard: see [`WorkOwner`].
+    pub(super) async fn take_over(&self, input: ProcessRecordsInput) -> Result<(), Failure> {
         let background = input.background;
-        background.take_over();
+        self.0.own(&background).map_err(|misuse| background.refuse(misuse))?;
         let ProcessRecordsInput { records, shard, millis_behind_latest, fetched_at, .. } = input;
         let batch = Arc::new(HandedBatch { records, shard, millis_behind_latest, fetched_at });
         let mut accepted = 0;
@@ -147,13 +104,13 @@ impl<H: RecordHandler> RecordWork<H> {
             self.0.accept(&background, &batch, &mut accepted);
             if accepted == batch.records.len() {
                 background.accepted_whole();
-                return;
+                return Ok(());
             }
             tokio::select! {
                 biased;
-                () = background.leaves() => return,
+                () = background.leaves() => return Ok(()),
                 () = self.0.room.notified() => {}
-                () = pause(&**background.clock(), WAIT_FOR_ROOM) => return,
+                () = pause(&**background.clock(), WAIT_FOR_ROOM) => return Ok(()),
             }
         }
     }
@@ -202,9 +159,27 @@ impl<H: RecordHandler> Drop for RecordWork<H> {
 }
 
 impl<H: RecordHandler> WorkShared<H> {
+    /// The records of this background are worked on here, and no others.
+    fn own(&self, background: &Background) -> Result<(), &'static str> {
+        let mut state = self.state();
+        if state.background.as_ref().is_some_and(|own| !own.is_same(background)) {
+            return Err(
+                "a processor of `in_order`, `by_key` or `unordered` was given records of another shard, or of another acquisition \
+                of its shard: expected is a processor for each acquisition, as `RecordProcessorFactory::processor` makes it",
+            );
+        }
+        if !background.take_over(&self.owner) {
+            return Err(
+                "the records of a shard were given to two processors of `in_order`, `by_key` or `unordered`, and each would \
+                checkpoint what the other has not done: expected is one, whose handler calls both",
+            );
+        }
+        state.background.get_or_insert_with(|| background.clone());
+        Ok(())
+    }
+
     fn accept(self: &Arc<Self>, background: &Background, batch: &Arc<HandedBatch>, accepted: &mut usize) {
         let mut state = self.state();
-        state.background.get_or_insert_with(|| background.clone());
         let before = *accepted;
         while let Some(record) = batch.records.get(*accepted).filter(|_| state.lanes.has_room()) {
             state.lanes.accept(match self.plan.order {
@@ -215,7 +190,8 @@ impl<H: RecordHandler> WorkShared<H> {
             state.records.push_back(AcceptedRecord {
                 batch: Arc::clone(batch),
                 index: *accepted,
-                attempts: 0,
+                rounds: 0,
+                calls: 0,
                 error: None,
                 since: None,
             });
@@ -239,41 +215,51 @@ impl<H: RecordHandler> WorkShared<H> {
         }
         while state.workers < wanted {
             state.workers += 1;
-            state.tasks.start(Arc::clone(self).work());
+            state.tasks.start(Arc::clone(self).work().in_current_span());
         }
     }
 
     /// One worker: takes a record after the other until none may begin.
     async fn work(self: Arc<Self>) {
-        while let Some(job) = self.next() {
-            if let Some(why) = self.too_old(&job) {
-                let error = job.error.as_deref().unwrap_or("it was too old before its first attempt").into();
-                self.discard(&job, &self.rules(&job), (why, job.attempt - 1), error).await;
-                continue;
-            }
-            let context = RecordContext {
-                shard: job.batch.shard.clone(),
-                attempt: job.attempt,
-                millis_behind_latest: job.batch.millis_behind_latest,
-                fetched_at: job.batch.fetched_at,
-            };
-            // Within a future of our own: the handler may panic before it has made one.
-            let handling = async { self.handler.handle(job.record(), &context).await };
-            let handled = AssertUnwindSafe(handling).catch_unwind().await;
-            match handled {
-                Ok(Ok(())) => self.done(&job),
-                Ok(Err(error)) => self.failed(&job, error).await,
-                Err(panic) => self.failed(&job, panic_error(&*panic)).await,
+        let mut seat = Seat(Some(&self));
+        while let Some(job) = self.next(&mut seat) {
+            // Nothing that an application has made ends a worker: its record would be at work for ever.
+            let worked = AssertUnwindSafe(self.work_on(&job)).catch_unwind().await;
+            if let Err(panic) = worked {
+                self.broken(&job, &panic_text(panic));
             }
         }
     }
 
+    async fn work_on(self: &Arc<Self>, job: &RecordJob) {
+        if let Some(why) = self.too_old(job) {
+            let error = job.error.clone().unwrap_or_else(|| "it was too old before its first attempt".into());
+            return self.discard(job, &self.rules(job), (why, job.calls), error).await;
+        }
+        let attempt = self.state().called(job.number);
+        let context = RecordContext {
+            shard: job.batch.shard.clone(),
+            attempt,
+            millis_behind_latest: job.batch.millis_behind_latest,
+            fetched_at: job.batch.fetched_at,
+        };
+        // Within a future of our own: the handler may panic before it has made one.
+        let handling = async { self.handler.handle(job.record(), &context).await };
+        let handled = AssertUnwindSafe(handling).catch_unwind().await;
+        match handled {
+            Ok(Ok(())) => self.done(job),
+            Ok(Err(error)) => self.failed(job, attempt, text_of(error)).await,
+            Err(panic) => self.failed(job, attempt, format!("panicked: {}", panic_text(panic)).into()).await,
+        }
+    }
+
     /// The record that this worker takes now. With none, the worker is gone.
-    fn next(&self) -> Option<RecordJob> {
+    fn next(&self, seat: &mut Seat<'_, H>) -> Option<RecordJob> {
         let mut state = self.state();
         let job = state.begin();
         if job.is_none() {
             state.workers -= 1;
+            seat.0 = None;
         }
         job
     }
@@ -285,9 +271,10 @@ impl<H: RecordHandler> WorkShared<H> {
 
     /// The record is done, or is passed as if it were.
     fn pass(self: &Arc<Self>, state: &mut WorkState, job: &RecordJob) {
+        state.left(job.number);
         let grown = state.lanes.done(job.number);
         let last = state.records.drain(..grown).next_back().map(|last| last.position());
-        state.left(job.number);
+        job.background.fails_no_more(&job.record().position);
         if let Some(last) = last {
             job.background.finish(last);
         }
@@ -297,33 +284,34 @@ impl<H: RecordHandler> WorkShared<H> {
         self.ended(state);
     }
 
-    async fn failed(self: &Arc<Self>, job: &RecordJob, error: BoxError) {
-        job.background.tell_failed(&job.record().position, job.attempt, &error);
+    async fn failed(self: &Arc<Self>, job: &RecordJob, attempt: u32, error: Arc<str>) {
+        job.background.tell_failed(&job.record().position, attempt, &error);
         let rules = self.rules(job);
-        match after_failure(rules.limits, rules.backoff, job.attempt, jitter()) {
-            AfterAttempt::Again(span) => self.pause(job, span, Some(&error)),
-            AfterAttempt::Discard(why) => self.discard(job, &rules, (why, job.attempt), error).await,
+        match after_failure(rules.limits, rules.backoff, attempt, jitter()) {
+            AfterAttempt::Again(span) => self.pause(job, span, Some(error)),
+            AfterAttempt::Discard(why) => self.discard(job, &rules, (why, attempt), error).await,
         }
     }
 
-    /// The record is tried no more, after so many attempts.
-    async fn discard(self: &Arc<Self>, job: &RecordJob, rules: &RecordRules, (why, attempts): (Discarded, u32), error: BoxError) {
+    /// The record is given up, after so many attempts.
+    async fn discard(self: &Arc<Self>, job: &RecordJob, rules: &RecordRules, (why, attempts): (Discarded, u32), error: Arc<str>) {
         let (record, background) = (job.record(), &job.background);
         match &rules.last_resort {
             LastResort::Stop => {
                 let mut state = self.state();
                 state.phase = WorkPhase::Leaving;
-                state.lanes.failed(job.number);
-                state.left(job.number);
-                background.fail(Failure::at(record, error));
-                self.ended(&state);
+                self.set_down(&mut state, job);
+                background.fail(Failure::at(record, &*error));
             }
             LastResort::Skip => {
                 background.tell_skipped(&record.position);
                 self.done(job);
             }
             LastResort::DeadLetter(to) => {
-                let error = with_causes(&*error);
+                // The work may have gone on beyond the time of the lease. With no await before the delivery.
+                if background.may_begin().is_none() {
+                    return self.set_down(&mut self.state(), job);
+                }
                 let error = (attempts > 0).then_some(&*error);
                 let letter = Letter { shard: &job.batch.shard, record, why, attempts, error };
                 // Passed only when it was taken.
@@ -332,8 +320,8 @@ impl<H: RecordHandler> WorkShared<H> {
                         background.tell_dead_lettered(&record.position, attempts);
                         self.done(job);
                     }
-                    Ok(Err(refused)) => self.refused(job, rules, &with_causes(&*refused)),
-                    Err(panic) => self.refused(job, rules, &panic_message(&*panic)),
+                    Ok(Err(refused)) => self.refused(job, rules, &text_of(refused)),
+                    Err(panic) => self.refused(job, rules, &panic_text(panic)),
                 }
             }
         }
@@ -341,32 +329,46 @@ impl<H: RecordHandler> WorkShared<H> {
 
     /// The dead letter was not taken: the record is tried again.
     fn refused(self: &Arc<Self>, job: &RecordJob, rules: &RecordRules, cause: &str) {
-        let error: BoxError = format!("the dead letter was not taken: {cause}").into();
-        job.background.tell_failed(&job.record().position, job.attempt, &error);
-        let longest = RetryLimits::default();
-        if let AfterAttempt::Again(span) = after_failure(longest, rules.backoff, job.attempt, jitter()) {
+        self.try_again(job, rules.backoff, &format!("the dead letter was not taken: {cause}"));
+    }
+
+    /// Something around the handler has panicked: the record is tried again.
+    fn broken(self: &Arc<Self>, job: &RecordJob, cause: &str) {
+        self.try_again(job, job.background.rules().retry, &format!("the work on the record panicked: {cause}"));
+    }
+
+    fn try_again(self: &Arc<Self>, job: &RecordJob, backoff: Backoff, error: &str) {
+        // Who hears of it may have been what panicked.
+        let _ = contained(|| job.background.tell_failed(&job.record().position, job.round, &error.into()));
+        if let AfterAttempt::Again(span) = after_failure(RetryLimits::default(), backoff, job.round, jitter()) {
             self.pause(job, span, None);
         }
     }
 
     /// The record is not at work any more, and is tried again after this pause.
-    fn pause(self: &Arc<Self>, job: &RecordJob, span: Duration, error: Option<&BoxError>) {
+    fn pause(self: &Arc<Self>, job: &RecordJob, span: Duration, error: Option<Arc<str>>) {
         let mut state = self.state();
-        state.lanes.failed(job.number);
-        state.left(job.number);
+        self.set_down(&mut state, job);
         if let (Some(error), Some(record)) = (error, state.accepted(job.number)) {
-            record.error = Some(with_causes(&**error).into());
+            record.error = Some(error);
         }
         if state.phase == WorkPhase::Working {
             let (shared, number, clock) = (Arc::clone(self), job.number, Arc::clone(job.background.clock()));
-            // While every worker is busy nobody else does it.
-            state.tasks.forget_ended();
-            state.tasks.start(async move {
+            let again = async move {
                 pause(&*clock, span).await;
                 shared.again(number);
-            });
+            };
+            // While every worker is busy nobody else does it.
+            state.tasks.forget_ended();
+            state.tasks.start(again.in_current_span());
         }
-        self.ended(&state);
+    }
+
+    /// The record is not at work any more, and is not done.
+    fn set_down(&self, state: &mut WorkState, job: &RecordJob) {
+        state.left(job.number);
+        state.lanes.failed(job.number);
+        self.ended(state);
     }
 
     /// What follows a failure, by the word of the application, or else by the worker's.
@@ -419,61 +421,14 @@ impl<H> WorkShared<H> {
     }
 }
 
-impl WorkState {
-    fn begin(&mut self) -> Option<RecordJob> {
-        if self.phase != WorkPhase::Working || self.lanes.can_begin() == 0 {
-            return None;
-        }
-        let background = self.background.clone()?;
-        let now = background.may_begin()?;
-        let number = self.lanes.begin()?;
-        let record = self.accepted(number)?;
-        record.attempts = record.attempts.saturating_add(1);
-        record.since = Some(now);
-        let job = RecordJob {
-            number,
-            batch: Arc::clone(&record.batch),
-            index: record.index,
-            attempt: record.attempts,
-            error: record.error.clone(),
-            background,
-        };
-        self.begun.push_back((number, now));
-        self.see_oldest(&job.background);
-        Some(job)
-    }
-
-    /// The work on this record is over, for now or for good.
-    fn left(&mut self, number: u64) {
-        if let Some(record) = self.accepted(number) {
-            record.since = None;
-        }
-        if let Some(background) = self.background.clone() {
-            self.see_oldest(&background);
-        }
-    }
-
-    /// Since when the oldest work goes on.
-    fn see_oldest(&mut self, background: &Background) {
-        while let Some((number, since)) = self.begun.front().copied() {
-            if self.accepted(number).is_some_and(|record| record.since == Some(since)) {
-                background.works_since(Some(since));
-                return;
-            }
-            self.begun.pop_front();
-        }
-        background.works_since(None);
-    }
-
-    fn accepted(&mut self, number: u64) -> Option<&mut AcceptedRecord> {
-        let index = number.checked_sub(self.lanes.first())?;
-        self.records.get_mut(usize::try_from(index).ok()?)
-    }
-}
-
-impl AcceptedRecord {
-    fn position(&self) -> Position {
-        self.batch.records[self.index].position.clone()
+/// What an error says, with its causes. The error itself ends here: what an application has made may panic when it is asked, and when it
+/// is dropped.
+fn text_of(error: BoxError) -> Arc<str> {
+    let said = contained(|| with_causes(&*error));
+    drop_contained(error);
+    match said {
+        Ok(text) => text.into(),
+        Err(panic) => format!("an error whose text cannot be made, as it panics: {panic}").into(),
     }
 }
 

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::BoxError;
 use crate::decide::backoff::Backoff;
 use crate::model::{Moment, Position, Timestamp};
 use crate::runtime::Clock;
 use crate::stop::WorkerStop;
 use crate::tenancy::held::Held;
 
+use super::failing::FailingRecords;
 use super::{Failure, OnFailure};
 
 /// The work on the records of one shard that goes on after `process_records` has returned, and what its consumer has to know of it.
@@ -44,14 +44,16 @@ pub(crate) struct WorkRules {
 
 /// What is told while it happens.
 pub(crate) enum WorkEvent<'a> {
-    /// The work on a record failed.
-    Failed { at: &'a Position, attempt: u32, error: &'a BoxError },
+    /// The work on a record failed. One of those that fail has failed so often.
+    Failed { at: &'a Position, attempt: u32, error: &'a Arc<str>, failures: u32 },
+    /// A record that had failed is done. One of those that fail still has failed so often; 0: none fails.
+    FailsNoMore { failures: u32 },
     /// A record that failed was passed.
     Skipped { at: &'a Position },
-    /// A record that is tried no more was taken as a dead letter.
+    /// A record that was given up was taken as a dead letter.
     DeadLettered { at: &'a Position, attempts: u32 },
-    /// A whole batch is done, so many records are left, and the oldest of them is in this one.
-    Done { batch: &'a AcceptedBatch, left: usize, oldest: Option<&'a AcceptedBatch> },
+    /// A whole batch is done, and the oldest record that is left is in this one.
+    Done { batch: &'a AcceptedBatch, oldest: Option<&'a AcceptedBatch> },
 }
 
 pub(crate) type WorkListener = Box<dyn Fn(WorkEvent<'_>) + Send + Sync>;
@@ -71,12 +73,20 @@ pub(crate) struct AcceptedBatch {
     pub(crate) memory: Box<dyn Any + Send>,
 }
 
+/// Who works on the records of a shard: one at a time would not do, as who comes second would pass what the first has not done. Two are the
+/// same that are clones.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct WorkOwner(Arc<()>);
+
 #[derive(Default)]
 struct BackgroundState {
+    /// Who has taken the batches over. Kept: no other can come to be the same.
+    owner: Option<WorkOwner>,
+    /// Two wanted to: nothing that one of them has done counts any more.
+    is_refused: bool,
+    failing: FailingRecords,
     /// What was accepted by the present call, once a processor has taken its batch over.
     taken_over: Option<TakenOver>,
-    /// A processor has taken a batch over.
-    has_begun: bool,
     /// The last record that was accepted.
     accepted: Option<Position>,
     /// Everything up to here is done.
@@ -127,10 +137,28 @@ impl Background {
 
     // The side of the processor.
 
-    /// The present batch is taken over: `Ok` says no more than that it was accepted, up to where [`accept`](Self::accept) says.
-    pub(crate) fn take_over(&self) {
+    /// The present batch is taken over: `Ok` says no more than that it was accepted, up to where [`accept`](Self::accept) says. Not where
+    /// somebody else has taken over one before.
+    #[must_use]
+    pub(crate) fn take_over(&self, by: &WorkOwner) -> bool {
         let mut state = self.state();
-        (state.taken_over, state.has_begun) = (Some(TakenOver::default()), true);
+        let is_owner = Arc::ptr_eq(&state.owner.get_or_insert_with(|| by.clone()).0, &by.0);
+        if is_owner {
+            state.taken_over = Some(TakenOver::default());
+        }
+        is_owner
+    }
+
+    /// The processors are put together in a way that would lose records: the worker is to stop, and no more is stored than was so far.
+    pub(crate) fn refuse(&self, misuse: &'static str) -> Failure {
+        self.state().is_refused = true;
+        self.fail(Failure::new(misuse));
+        Failure::new(misuse)
+    }
+
+    /// Whether this is the same shard in the same tenancy.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// The records of the present batch up to here are accepted.
@@ -164,19 +192,35 @@ impl Background {
     /// Everything up to here is done. Called with growing positions.
     pub(crate) fn finish(&self, position: Position) {
         let mut state = self.state();
-        let mut end = position;
+        if state.is_refused {
+            return;
+        }
+        let (mut end, before) = (position, state.batches.len());
         while let Some((_, batch)) = state.batches.pop_front_if(|(behind, _)| *behind <= end) {
             end = end.max(batch.last.clone());
             self.tell_done(&state, &batch);
         }
         self.is_finished(&mut state, end);
-        if state.batches.is_empty() {
+        // Not for each record: who waits, waits for batches.
+        if state.batches.is_empty() || state.batches.len() < before {
             self.0.changed.notify_waiters();
         }
     }
 
-    pub(crate) fn tell_failed(&self, at: &Position, attempt: u32, error: &BoxError) {
-        (self.0.listener)(WorkEvent::Failed { at, attempt, error });
+    /// The record has failed, as often as it says.
+    pub(crate) fn tell_failed(&self, at: &Position, attempt: u32, error: &Arc<str>) {
+        let mut state = self.state();
+        state.failing.failed(at, attempt);
+        // Under the lock: what is told last is what holds.
+        (self.0.listener)(WorkEvent::Failed { at, attempt, error, failures: state.failing.most() });
+    }
+
+    /// The record is done, or passed.
+    pub(crate) fn fails_no_more(&self, at: &Position) {
+        let mut state = self.state();
+        if state.failing.passed(at) {
+            (self.0.listener)(WorkEvent::FailsNoMore { failures: state.failing.most() });
+        }
     }
 
     pub(crate) fn tell_skipped(&self, at: &Position) {
@@ -228,12 +272,15 @@ impl Background {
 
     /// Whether a processor has ever taken a batch over. From then on nothing is done before all is that was accepted before it.
     pub(crate) fn has_begun(&self) -> bool {
-        self.state().has_begun
+        self.state().owner.is_some()
     }
 
     /// A batch, or the beginning of one, of which nothing is left to hand out: it is done when all is that was accepted so far.
     pub(crate) fn keep(&self, batch: AcceptedBatch) {
         let mut state = self.state();
+        if state.is_refused {
+            return;
+        }
         match state.accepted.clone().filter(|accepted| state.finished.as_ref().is_none_or(|finished| finished < accepted)) {
             Some(accepted) => state.batches.push_back((accepted, batch)),
             None => {
@@ -259,6 +306,16 @@ impl Background {
         self.until(|state| state.batches.is_empty()).await;
     }
 
+    /// Waits until everything up to here is done, which is the end of a batch that was accepted. Cancel safe.
+    pub(crate) async fn finishes(&self, position: Option<&Position>) {
+        self.until(|state| state.batches.is_empty() || state.finished.as_ref() >= position).await;
+    }
+
+    /// How often a record has failed that fails. 0: none does.
+    pub(crate) fn failures(&self) -> u32 {
+        self.state().failing.most()
+    }
+
     /// Waits until the work cannot go on. Cancel safe.
     pub(crate) async fn stopped(&self) {
         self.until(|state| state.stopped.is_some()).await;
@@ -277,7 +334,7 @@ impl Background {
     /// Up to where all is done of what was ever taken over; `before` where nothing was.
     pub(crate) fn finished(&self, before: Option<&Position>) -> Option<Position> {
         let state = self.state();
-        if state.has_begun { state.finished.clone() } else { before.cloned() }
+        if state.owner.is_some() { state.finished.clone() } else { before.cloned() }
     }
 
     /// How many records of batches that were accepted whole are not known to be done.
@@ -311,7 +368,7 @@ impl Background {
 
     fn tell_done(&self, state: &BackgroundState, batch: &AcceptedBatch) {
         let oldest = state.batches.front().map(|(_, batch)| batch);
-        (self.0.listener)(WorkEvent::Done { batch, left: state.records(), oldest });
+        (self.0.listener)(WorkEvent::Done { batch, oldest });
     }
 
     fn state(&self) -> MutexGuard<'_, BackgroundState> {

@@ -43,10 +43,15 @@ impl<P: RecordProcessor> ErasedProcessor for P {
 /// A [`RecordProcessorFactory`] whose type the worker need not know.
 pub(crate) trait ErasedFactory: Send + Sync {
     fn processor(&self, shard: &ShardRef) -> Box<dyn ErasedProcessor>;
+    fn check(&self) -> Result<(), BoxError>;
 }
 
 impl<F: RecordProcessorFactory> ErasedFactory for F {
     fn processor(&self, shard: &ShardRef) -> Box<dyn ErasedProcessor> {
         Box::new(RecordProcessorFactory::processor(self, shard))
+    }
+
+    fn check(&self) -> Result<(), BoxError> {
+        RecordProcessorFactory::check(self)
     }
 }

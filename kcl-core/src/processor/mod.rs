@@ -14,6 +14,7 @@
 
 mod background;
 mod erased;
+mod failing;
 mod failure;
 mod input;
 mod records;
@@ -21,7 +22,7 @@ mod traits;
 
 pub use crate::decide::start::{Start, StartRefused};
 pub use crate::model::{Fence, LossReason, ShardRef};
-pub(crate) use background::{AcceptedBatch, Background, TakenOver, WorkEvent, WorkRules, WorkStopped};
+pub(crate) use background::{AcceptedBatch, Background, TakenOver, WorkEvent, WorkOwner, WorkRules, WorkStopped};
 pub(crate) use erased::{ErasedFactory, ErasedProcessor};
 pub use failure::{Failure, OnFailure};
 pub(crate) use input::StartCell;

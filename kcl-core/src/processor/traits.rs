@@ -161,6 +161,15 @@ pub trait RecordProcessorFactory: Send + Sync + 'static {
 
     /// Creates the processor of this shard. Called at each acquisition; it should be quick and must not block.
     fn processor(&self, shard: &ShardRef) -> Self::Processor;
+
+    /// Checks the factory's own settings. [`build`](crate::worker::Builder::build) asks once, and refuses a factory that is not as it should
+    /// be. A factory around another one asks that one. By default nothing is checked.
+    ///
+    /// # Errors
+    /// What was set, and what is allowed.
+    fn check(&self) -> Result<(), BoxError> {
+        Ok(())
+    }
 }
 
 impl<F, P> RecordProcessorFactory for F

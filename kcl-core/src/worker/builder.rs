@@ -356,6 +356,11 @@ impl Builder {
         };
         let table = self.table.ok_or_else(|| missing("lease_table", "a lease table"))?;
         let factory = self.factory.ok_or_else(|| missing("processor", "a factory of record processors"))?;
+        factory.check().map_err(|error| SettingError {
+            setting: "processor",
+            value: error.to_string(),
+            allowed: "a factory with valid settings".to_owned(),
+        })?;
         check_application(&*table, &application)?;
         if has_no_source {
             return Err(no_source());

@@ -85,8 +85,8 @@ pub(crate) struct ShardConsumer {
     handing_over: bool,
     told_loss: bool,
     told_caught_up: bool,
-    /// The tip was reached, while work on what precedes it went on.
-    tip_is_read: bool,
+    /// The last record before the tip, when that was reached while work on what precedes it went on.
+    tip: Option<Position>,
 }
 
 /// Why one shard is given up while the worker goes on, or the worker with it.
@@ -170,7 +170,7 @@ impl ShardConsumer {
             handing_over: false,
             told_loss: false,
             told_caught_up: false,
-            tip_is_read: false,
+            tip: None,
             shard,
             inner,
         }
@@ -341,13 +341,17 @@ impl ShardConsumer {
                     Err(step) => return step,
                 }
             }
-            let (signalled, background, tip) = (self.signalled(), self.background.clone(), self.tip_is_read);
+            let (signalled, background, tip) = (self.signalled(), self.background.clone(), self.tip.clone());
             let Some(feed) = &mut self.feed else { continue };
             let fed = tokio::select! {
                 biased;
                 () = signalled => return self.signal_or_wait(),
                 () = background.stopped() => return self.work_stopped(),
-                () = background.idle(), if tip => Some(FetchItem::AtTip),
+                () = background.finishes(tip.as_ref()), if tip.is_some() => {
+                    self.tip = None;
+                    self.caught_up();
+                    continue;
+                }
                 fed = feed.next() => fed,
             };
             let step = match fed {
@@ -388,7 +392,8 @@ impl ShardConsumer {
         self.inner.meters.budget.set(self.inner.parts.budget.used() as f64);
         self.inner.board.can_read(&self.row.key);
         let records = batch.records.len();
-        self.inner.board.change(&self.row.key, |status| status.in_flight = records);
+        let at_work = self.background.records();
+        self.inner.board.change(&self.row.key, |status| status.in_flight = at_work + records);
         self.in_hand = Some(InFlightBatch::new(batch));
         self.see_undone();
         Some(Step::BatchReady)

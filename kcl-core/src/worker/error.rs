@@ -93,7 +93,8 @@ pub enum RunError {
         /// The id.
         worker: WorkerId,
     },
-    /// A handler failed, and [`OnFailure::Stop`](crate::OnFailure::Stop) was asked for.
+    /// A handler failed, and [`OnFailure::Stop`](crate::OnFailure::Stop) was asked for; or the processors of [`handler`](crate::handler) are
+    /// put together in a way that would lose records.
     #[error("the handler of {shard} failed{}: {}", at.as_ref().map_or_else(String::new, |at| format!(" at {at}")), with_causes(&**source))]
     Handler {
         /// The shard.

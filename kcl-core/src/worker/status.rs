@@ -198,7 +198,7 @@ pub struct ShardStatus {
     /// How long the handler's current call has been running. Serialized in seconds.
     #[cfg_attr(feature = "serde", serde(serialize_with = "seconds"))]
     pub in_call_for: Option<Duration>,
-    /// Records in the batch in flight.
+    /// Records that were fetched and handed out, in batches that are not done.
     pub in_flight: usize,
     /// When the stream last returned a page or an event of the shard, with or without records, by the worker's clock; `None`
     /// before the first one since the lease was acquired.
@@ -209,7 +209,8 @@ pub struct ShardStatus {
     pub failing: Option<ReadFailure>,
     /// User records that were processed since the lease was acquired.
     pub records: u64,
-    /// How often the current step (the batch in flight, or another call) has failed since it last succeeded. 0: all is well.
+    /// How often the current step (the batch in flight, or another call) has failed since it last succeeded; with a
+    /// [handler](crate::handler) of records, how often one that is not done has failed. 0: all is well.
     pub failures: u32,
     /// The last failure since the lease was acquired, even if the step has succeeded since.
     pub last_error: Option<ShardError>,

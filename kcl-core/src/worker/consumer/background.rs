@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crate::decide::backoff::Backoff;
 use crate::decide::consumer::Step;
 use crate::decide::lag::age;
-use crate::lease::with_causes;
 use crate::meters::ShardMeters;
 use crate::model::Position;
 use crate::processor::{AcceptedBatch, Background, Failure, ShardRef, TakenOver, WorkEvent, WorkRules, WorkStopped};
@@ -47,26 +46,27 @@ pub(super) fn of_shard(
     let listener = move |told: WorkEvent<'_>| {
         let Some(heard) = worker.upgrade() else { return };
         match told {
-            WorkEvent::Failed { at, attempt, error } => {
+            WorkEvent::Failed { at, attempt, error, failures } => {
                 meters.failed.increment(1);
-                let error: Arc<str> = with_causes(&**error).into();
                 let call = HandlerCall::ProcessRecords;
                 let last = ShardError {
                     what: call.to_string().into(),
                     record: Some(at.clone()),
-                    error: Arc::clone(&error),
+                    error: Arc::clone(error),
                     at: heard.parts.clock.wall(),
                 };
                 heard.board.change(&shard.lease, |status| {
-                    (status.last_error, status.failures) = (Some(last), attempt);
+                    (status.last_error, status.failures) = (Some(last), failures);
                 });
-                heard.outlet.say(Event::HandlerFailed { shard: shard.clone(), call, attempt, at: Some(at.clone()), error });
+                let (at, error) = (Some(at.clone()), Arc::clone(error));
+                heard.outlet.say(Event::HandlerFailed { shard: shard.clone(), call, attempt, at, error });
             }
+            WorkEvent::FailsNoMore { failures } => heard.board.change(&shard.lease, |status| status.failures = failures),
             WorkEvent::Skipped { at } => heard.outlet.say(Event::RecordSkipped { shard: shard.clone(), at: at.clone() }),
             WorkEvent::DeadLettered { at, attempts } => {
                 heard.outlet.say(Event::DeadLettered { shard: shard.clone(), at: at.clone(), attempts });
             }
-            WorkEvent::Done { batch, left, oldest } => {
+            WorkEvent::Done { batch, oldest } => {
                 let now = heard.parts.clock.now();
                 match oldest {
                     Some(oldest) => meters.lag.has_undone(now, age(oldest.arrived_at, oldest.fetched_at), oldest.fetched),
@@ -75,7 +75,7 @@ pub(super) fn of_shard(
                 meters.records.increment(batch.records as u64);
                 meters.bytes.increment(batch.bytes);
                 heard.board.change(&shard.lease, |status| {
-                    (status.in_flight, status.failures) = (left, 0);
+                    status.in_flight = status.in_flight.saturating_sub(batch.records);
                     status.records += batch.records as u64;
                     status.position = Some(batch.last.clone());
                 });
@@ -175,11 +175,13 @@ impl ShardConsumer {
         }
     }
 
-    /// Everything that the shard had was handed out: it has caught up when all of it is done.
+    /// Everything that the shard had was handed out: it has caught up when all of that is done, whatever has come since.
     pub(super) fn tip_read(&mut self) {
-        self.tip_is_read = !self.background.is_idle();
-        if !self.tip_is_read {
+        if self.background.is_idle() {
+            self.tip = None;
             self.caught_up();
+        } else if self.tip.is_none() {
+            self.tip.clone_from(&self.done);
         }
     }
 }

@@ -16,7 +16,8 @@ impl ShardConsumer {
     /// Where the work is now.
     pub(super) fn tell_state(&self) {
         let state = ShardState::new(self.machine.state(), self.handing_over);
-        let failures = self.failures;
+        // A record that is at work beside the calls may fail while these succeed.
+        let failures = self.failures.max(self.background.failures());
         self.inner.board.change(&self.row.key, |status| {
             (status.state, status.failures) = (state, failures);
         });
