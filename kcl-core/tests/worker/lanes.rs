@@ -14,76 +14,7 @@ use kcl_core::worker::{Event, RunError, Stopped};
 use kcl_core::{BoxError, Failure, OnFailure, RecordProcessor, RecordProcessorFactory};
 use tokio::sync::{Semaphore, watch};
 
-use crate::support::{Boxed, Fleet, PATIENCE, at, lease_of, locked, one_shard, payloads, until, wait_for_lease};
-
-/// What is done with a payload at its attempt.
-type DeskWork = dyn Fn(String, u32) -> Boxed<Result<(), BoxError>> + Send + Sync;
-
-/// A handler that writes down what begins and what ends, and is otherwise a closure of the payload and the attempt.
-#[derive(Clone)]
-struct Desk {
-    begun: Arc<watch::Sender<Vec<String>>>,
-    ended: Arc<watch::Sender<Vec<String>>>,
-    work: Arc<DeskWork>,
-}
-
-impl Desk {
-    fn new<F>(work: impl Fn(String, u32) -> F + Send + Sync + 'static) -> Self
-    where
-        F: Future<Output = Result<(), BoxError>> + Send + 'static,
-    {
-        let list = || Arc::new(watch::Sender::new(Vec::new()));
-        Self { begun: list(), ended: list(), work: Arc::new(move |text, attempt| Box::pin(work(text, attempt))) }
-    }
-
-    /// Records whose payload is `held` wait for the returned semaphore; the others are done at once.
-    fn holding(held: &'static str) -> (Self, Arc<Semaphore>) {
-        let gate = Arc::new(Semaphore::new(0));
-        let open = Arc::clone(&gate);
-        let desk = Self::new(move |text, _| {
-            let open = Arc::clone(&open);
-            async move {
-                if text == held {
-                    open.acquire().await?.forget();
-                }
-                Ok(())
-            }
-        });
-        (desk, gate)
-    }
-
-    fn begun(&self) -> Vec<String> {
-        self.begun.borrow().clone()
-    }
-
-    fn ended(&self) -> Vec<String> {
-        self.ended.borrow().clone()
-    }
-
-    async fn wait(list: &watch::Sender<Vec<String>>, what: &str, wanted: impl Fn(&[String]) -> bool) {
-        let mut list = list.subscribe();
-        let waited = tokio::time::timeout(PATIENCE, list.wait_for(|all| wanted(all))).await.map(|found| found.is_ok());
-        assert!(waited.is_ok(), "still waiting for {what}: {:?}", *list.borrow());
-    }
-
-    async fn until_begun(&self, text: &str) {
-        Self::wait(&self.begun, text, |all| all.iter().any(|begun| begun == text)).await;
-    }
-
-    async fn until_ended(&self, count: usize) {
-        Self::wait(&self.ended, &format!("{count} ends"), |all| all.len() >= count).await;
-    }
-}
-
-impl RecordHandler for Desk {
-    async fn handle(&self, record: &Record, context: &RecordContext) -> Result<(), BoxError> {
-        let text = String::from_utf8(record.data.to_vec())?;
-        self.begun.send_modify(|begun| begun.push(text.clone()));
-        (self.work)(text.clone(), context.attempt).await?;
-        self.ended.send_modify(|ended| ended.push(text));
-        Ok(())
-    }
-}
+use crate::support::{Desk, Fleet, at, lease_of, locked, one_shard, payloads, until, wait_for_lease};
 
 /// A shard with these records, each as its key and payload.
 fn shard_of(records: &[(&str, &str)]) -> (MemoryStream, ShardId, Vec<SequenceNumber>) {
@@ -231,15 +162,14 @@ async fn a_stop_drains_what_is_at_work_and_begins_nothing_more() {
 }
 
 #[tokio::test]
-async fn work_beyond_the_drain_limit_is_dropped_and_comes_again() {
+async fn work_beyond_the_time_of_a_stop_is_dropped_and_comes_again() {
     let (stream, shard, sequences) = one_shard(6);
     let table = MemoryLeaseTable::new();
     let (desk, gate) = Desk::holding("2");
-    let run = Fleet::new(&stream, &table)
-        .with(|builder| builder.drain_limit(Duration::from_millis(50)))
-        .process(unordered(3, desk.clone()));
+    let run = Fleet::new(&stream, &table).process(unordered(3, desk.clone()));
     desk.until_ended(5).await;
-    let report = run.stop().await.unwrap();
+    run.worker.shutdown(Duration::from_secs(1)).await;
+    let report = run.ended().await.unwrap();
     assert_eq!(report.count(Stopped::Drained), 1, "{report}");
     let lease = lease_of(&table, &shard).await;
     assert_eq!((lease.checkpoint, lease.owner), (at(&sequences[1]), None));
@@ -465,11 +395,12 @@ async fn what_a_call_passes_waits_for_the_work_before_it() {
     let (desk, gate) = Desk::holding("slow");
     let passed = Arc::new(watch::Sender::new(Vec::new()));
     let around = || Around { inner: by_key(2, desk.clone()), passed: Arc::clone(&passed), fails: false };
-    let run = Fleet::new(&stream, &table).with(|builder| builder.drain_limit(Duration::from_millis(50))).process(around());
+    let run = Fleet::new(&stream, &table).process(around());
     desk.until_begun("slow").await;
     let last = stream.put_to(&shard, "b", "pass this").unwrap();
     Desk::wait(&passed, "the next batch", |all| !all.is_empty()).await;
-    run.stop().await.unwrap();
+    run.worker.shutdown(Duration::from_secs(1)).await;
+    run.ended().await.unwrap();
     assert_eq!(lease_of(&table, &shard).await.checkpoint, Checkpoint::TrimHorizon, "never beyond a record at work");
     let run = Fleet::new(&stream, &table).process(around());
     gate.add_permits(1);

@@ -18,6 +18,8 @@ mod gaps;
 mod hand_over;
 mod handlers;
 mod lanes;
+mod lanes_given_up;
+mod lanes_told;
 mod left_to_others;
 mod log;
 mod malformed;

@@ -32,7 +32,7 @@ impl RecordHandler for Strict {
     }
 }
 
-/// The payload, why it is tried no more, its attempts, and what the last one said.
+/// The payload, why it is given up, its attempts, and what the last one said.
 type KeptLetter = (String, Discarded, u32, Option<String>);
 
 /// Keeps letters once its gate is open.
@@ -142,6 +142,104 @@ async fn a_record_that_is_too_old_is_not_tried() {
     let letter = |data: &str| (data.to_owned(), Discarded::TooOld, 0, None);
     assert_eq!(*locked(&letters.kept), ["0", "1", "2", "bad"].map(letter));
     assert!(locked(&strict.0).is_empty());
+}
+
+/// The handler was never called, however often the letter was refused.
+#[tokio::test]
+async fn a_record_too_old_has_no_attempt_however_often_refused() {
+    let (stream, shard, sequences) = one_shard(1);
+    next_millisecond().await;
+    let (table, strict, letters) = (MemoryLeaseTable::new(), Strict::default(), Letters::new(false));
+    let retries = quick(5).max_age(Duration::from_millis(1)).dead_letter(letters.clone());
+    let run = Fleet::new(&stream, &table).process(in_order(strict.clone()).retries(retries));
+    until("three refusals", || *locked(&letters.refused) >= 3).await;
+    *locked(&letters.open) = true;
+    wait_for_lease(&table, &shard, |lease| lease.checkpoint == at(&sequences[0])).await;
+    run.stop().await.unwrap();
+    assert_eq!(*locked(&letters.kept), [("0".to_owned(), Discarded::TooOld, 0, None)]);
+    assert!(locked(&strict.0).is_empty());
+}
+
+/// An error, or what a panic is raised with, that panics itself.
+#[derive(Debug)]
+struct Nasty {
+    when_asked: bool,
+    when_dropped: bool,
+}
+
+impl std::fmt::Display for Nasty {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        assert!(!self.when_asked, "a panic of the text");
+        f.write_str("nasty")
+    }
+}
+
+impl std::error::Error for Nasty {}
+
+impl Drop for Nasty {
+    fn drop(&mut self) {
+        assert!(!self.when_dropped, "a panic of the drop");
+    }
+}
+
+/// Fails once at each record, each time with an error that is nasty in another way.
+struct Careless;
+
+impl RecordHandler for Careless {
+    async fn handle(&self, record: &Record, context: &RecordContext) -> Result<(), BoxError> {
+        if context.attempt > 1 {
+            return Ok(());
+        }
+        Err(match &record.data[..] {
+            b"0" => Nasty { when_asked: true, when_dropped: false },
+            b"1" => Nasty { when_asked: false, when_dropped: true },
+            b"2" => Nasty { when_asked: true, when_dropped: true },
+            _ => std::panic::panic_any(Nasty { when_asked: false, when_dropped: true }),
+        }
+        .into())
+    }
+}
+
+#[tokio::test]
+async fn an_error_that_panics_itself_is_a_failure_like_any() {
+    let (stream, shard, sequences) = one_shard(4);
+    let table = MemoryLeaseTable::new();
+    let run = Fleet::new(&stream, &table).process(by_key(1, Careless));
+    wait_for_lease(&table, &shard, |lease| lease.checkpoint == at(&sequences[3])).await;
+    assert_eq!(run.heard.count(|event| matches!(event, Event::HandlerFailed { at: Some(_), .. })), 4);
+    let told = |text: &str| run.heard.count(|event| matches!(event, Event::HandlerFailed { error, .. } if error.contains(text)));
+    assert_eq!((told("a panic of the text"), told("nasty")), (2, 1));
+    run.stop().await.unwrap();
+}
+
+/// Panics at the first letter, with what panics when it is dropped, and refuses the second one with an error without a text.
+#[derive(Clone, Default)]
+struct NastyLetters(Arc<Mutex<u32>>);
+
+impl DeadLetter for NastyLetters {
+    async fn deliver(&self, _: Letter<'_>) -> Result<(), BoxError> {
+        let delivered = {
+            let mut delivered = locked(&self.0);
+            *delivered += 1;
+            *delivered
+        };
+        match delivered {
+            1 => std::panic::panic_any(Nasty { when_asked: false, when_dropped: true }),
+            2 => Err(Nasty { when_asked: true, when_dropped: true }.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_dead_letter_refused_with_a_panic_comes_again() {
+    let (stream, shard, _) = one_shard(1);
+    let last = stream.put_to(&shard, "k", "bad").unwrap();
+    let (table, letters) = (MemoryLeaseTable::new(), NastyLetters::default());
+    let run = Fleet::new(&stream, &table).process(in_order(Strict::default()).retries(quick(1).dead_letter(letters.clone())));
+    wait_for_lease(&table, &shard, |lease| lease.checkpoint == at(&last)).await;
+    run.stop().await.unwrap();
+    assert_eq!(*locked(&letters.0), 3);
 }
 
 #[tokio::test]
