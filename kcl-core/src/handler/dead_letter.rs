@@ -8,19 +8,19 @@ use crate::model::{Record, ShardRef};
 
 pub use crate::decide::retries::Discarded;
 
-/// Where records go that are tried no more.
+/// Where records go that are given up.
 ///
 /// The checkpoint passes a record only after it was taken here: while it is not, the record is tried again, the handler first.
 /// A letter may come more than once, as a record may.
 pub trait DeadLetter: Send + Sync + 'static {
-    /// Keeps the letter. `Ok` means that it is kept for good: nothing else is left of the record then.
+    /// Keeps the letter. `Ok` means that it is kept for good: the worker keeps no other copy.
     ///
     /// # Errors
     /// Any error means that it may not be kept. The record is tried again after a pause, and comes here again if it fails again.
     fn deliver(&self, letter: Letter<'_>) -> impl Future<Output = Result<(), BoxError>> + Send;
 }
 
-/// What is known of a record that is tried no more.
+/// What is known of a record that is given up.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct Letter<'a> {
@@ -28,9 +28,9 @@ pub struct Letter<'a> {
     pub shard: &'a ShardRef,
     /// The record itself, with its position, its key and its content.
     pub record: &'a Record,
-    /// Why it is tried no more.
+    /// Why it is given up.
     pub why: Discarded,
-    /// How often its work was begun by this owner of the shard. 0 for a record that was too old when it came.
+    /// How often the handler of this owner of the shard was called with it. 0 for a record that was too old when it came.
     pub attempts: u32,
     /// What the last attempt said. Nothing where there was none.
     pub error: Option<&'a str>,

@@ -10,8 +10,13 @@ use crate::model::{Record, ShardRef, Timestamp};
 pub trait RecordHandler: Send + Sync + 'static {
     /// Processes this record. `Ok` means that it is processed and need not be delivered again.
     ///
-    /// The future is dropped unfinished when the worker is dropped, or when the worker loses the shard: the record is then
-    /// delivered again, there or here. A record may be delivered more than once in any case.
+    /// The future is dropped unfinished when the worker is dropped, or when the worker loses the shard, or gives it up and the record
+    /// takes longer than the drain limit: the record is then delivered again, there or here. A record may be delivered more than once in
+    /// any case.
+    ///
+    /// A call that never returns never counts as an attempt: no retry and no dead letter follows it. It costs the lease after the worker's
+    /// [`handler_budget`](crate::worker::Settings::handler_budget), and hangs again at the next owner. Put a limit of its own around
+    /// whatever may hang.
     ///
     /// # Errors
     /// Any error means that the record is not processed. [`Retries`](super::Retries) decide what happens, or otherwise the
@@ -25,7 +30,7 @@ pub trait RecordHandler: Send + Sync + 'static {
 pub struct RecordContext {
     /// The shard that the record came from.
     pub shard: ShardRef,
-    /// How often the record has been delivered to this owner of the shard: 1, or more after a failure.
+    /// How often the record has been delivered to this owner of the shard, with this time: 1, or more after a failure.
     pub attempt: u32,
     /// How far the newest record of its batch was behind the tip of the shard when it was fetched.
     pub millis_behind_latest: Option<u64>,

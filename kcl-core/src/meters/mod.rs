@@ -31,9 +31,9 @@
 //! | `kcl_handler_call_seconds` | gauge, seconds | | how long the current call to the handler has been running, once it exceeds `handler_warning`; otherwise 0 |
 //! | `kcl_shard_failing_seconds` | gauge, seconds | | how long every call has failed, by the label `what`: `handler` (the current batch, or another call to the handler), `reading` (calls to the stream); 0 while calls succeed |
 //! | `kcl_lease_held` | gauge, 1 or 0 | | whether this worker holds the lease of the shard |
-//! | `kcl_process_records_duration_seconds` | histogram, seconds | `RecordProcessor.processRecords.Time` | duration of a call to `process_records` |
+//! | `kcl_process_records_duration_seconds` | histogram, seconds | `RecordProcessor.processRecords.Time` | duration of a call to `process_records`; with a [handler](crate::handler) of single records that is how long the shard took to accept a batch or a part of it, and the work on the records is not measured |
 //! | `kcl_initialize_duration_seconds` | histogram, seconds | `RecordProcessor.initialize.Time` | duration of a call to `initialize` |
-//! | `kcl_process_records_failures_total` | counter | `RecordProcessor.processRecords.Success` (0) | calls to `process_records` that failed |
+//! | `kcl_process_records_failures_total` | counter | `RecordProcessor.processRecords.Success` (0) | calls to `process_records` that failed; with a [handler](crate::handler) of single records, attempts on a record |
 //! | `kcl_get_records_duration_seconds` | histogram, seconds | `KinesisDataFetcher.getRecords.Time` | duration of a `GetRecords` call that was answered |
 //! | `kcl_get_records_throttled_total` | counter | | `GetRecords` calls that the service throttled |
 //! | `kcl_get_records_retries_total` | counter | `KinesisDataFetcher.getRecords.Success` (0) | `GetRecords` calls that failed for another reason and were retried, by the label `cause`: `unreachable` (no connection, no answer, or credentials could not be had), `refused` (the service does not accept the credentials, or the rights they have), `transient` (an error inside the service), `busy` |

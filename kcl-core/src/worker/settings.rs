@@ -183,8 +183,8 @@ pub struct Settings {
     pub max_moves: usize,
     /// How long a shard may take to finish the batch in flight after another worker has requested its lease. After that the
     /// request is refused and the shard is read on. Also how long records that are processed in the background
-    /// ([`handler`](crate::handler)) may take once their shard is given up. Default: 10 s (the KCL hands the lease over after
-    /// 30 s, whatever the handler is doing).
+    /// ([`handler`](crate::handler)) may take once their shard is handed over or given up; when the worker is stopped, its
+    /// deadline counts instead. Default: 10 s (the KCL hands the lease over after 30 s, whatever the handler is doing).
     pub drain_limit: Duration,
     /// See [`Mode`]. Default: polling (KCL: fan-out). A [stream](super::StreamConfig::mode) may have its own.
     pub mode: Mode,
