@@ -74,7 +74,7 @@ async fn a_lease_lost_during_a_stop_ends_the_work_at_once() {
     soon("the end of the work", dropped).await.unwrap();
     assert!(asked.elapsed() < Duration::from_secs(8), "the work went on without the lease: {:?}", asked.elapsed());
     let report = stopping.await.unwrap();
-    assert_eq!(report.count(Stopped::GivenUp), 1, "{report}");
+    assert_eq!(report.count(Stopped::Abandoned), 1, "{report}");
     run.ended().await.unwrap();
 }
 

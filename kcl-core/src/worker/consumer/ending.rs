@@ -7,7 +7,7 @@ use crate::decide::consumer::Step;
 use crate::decide::gap::DataGap;
 use crate::decide::shards::{EndVerdict, UnnamedEnds};
 use crate::fetch::{Batch, OpenAgain, ReadEnd};
-use crate::model::{Checkpoint, ChildShard, Moment};
+use crate::model::{ChildShard, Moment};
 use crate::runtime::{jitter, pause, within};
 use crate::worker::coordination::SaidEnd;
 use crate::worker::event::Event;
@@ -107,8 +107,7 @@ impl ShardConsumer {
 
     /// The shard has left the stream before its end could be believed.
     fn left_in_doubt(&mut self) -> Step {
-        let after = self.held.finished().map_or_else(|| self.held.stored(), Checkpoint::At);
-        let gap = DataGap { after, before: None, certain: false };
+        let gap = DataGap { after: self.read_up_to(), before: None, certain: false };
         let read = self.ending.take().and_then(|ending| ending.read.gap);
         self.children = Vec::new();
         self.report_gap(read.unwrap_or(gap)).unwrap_or(Step::EndReached)

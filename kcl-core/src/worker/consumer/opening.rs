@@ -189,12 +189,16 @@ impl ShardConsumer {
         if self.stream.is_one_of_several() { self.unreadable(&error) } else { self.stop_worker(RunError::Stream(error)) }
     }
 
+    /// What is behind this was never given to anybody. Records at work are not lost: they are here.
+    pub(super) fn read_up_to(&self) -> Checkpoint {
+        let read = if self.background.has_begun() { self.done.clone() } else { self.held.finished() };
+        read.map_or_else(|| self.held.stored(), Checkpoint::At)
+    }
+
     /// The service does not know the shard: has it left the stream, or was that a passing answer?
     pub(super) async fn look_for_gone(&mut self) -> Option<Step> {
         let turns = self.turns();
-        // Records at work are not lost: what was accepted is here.
-        let read = if self.background.has_begun() { self.done.clone() } else { self.held.finished() };
-        let read = read.map_or_else(|| self.held.stored(), Checkpoint::At);
+        let read = self.read_up_to();
         let found = tokio::select! {
             biased;
             () = self.signalled() => return Some(self.signal_or_wait()),
