@@ -23,6 +23,8 @@ pub(crate) struct SimHandler {
     desk: Arc<Desk>,
     dice: Mutex<Dice>,
     order: InOrder,
+    /// A record that fails is passed over at once: the worker skips what failed, and the handler has no retries of its own.
+    skips: bool,
 }
 
 /// What gives the records of a shard to such a handler, in the styles that are of single records.
@@ -39,10 +41,12 @@ pub(super) fn handler_of_records(
         _ => return None,
     };
     let (at_work, window) = (dice.pick(&[1, 2, 3, 8, 64]), dice.pick(&[1, 4, 16, 256, 10_000]));
+    let has_retries = !dice.chance(0.5);
     let handler = SimHandler {
         desk: Arc::clone(desk),
         dice: Mutex::new(Dice::new(desk.life.sim.world().seed, &format!("handler {}", desk.id.0))),
         order,
+        skips: !has_retries && desk.life.sim.world().fleet.skip_failed,
     };
     let by_record = match order {
         InOrder::All => in_order(handler),
@@ -51,7 +55,7 @@ pub(super) fn handler_of_records(
         InOrder::None => unordered(at_work, handler),
     };
     let by_record = by_record.window(window);
-    if dice.chance(0.5) {
+    if !has_retries {
         return Some(by_record.processor(shard));
     }
     let letters = SimLetters {
@@ -144,7 +148,7 @@ impl RecordHandler for SimHandler {
             sim.until_healed().await;
         }
         self.desk.life.gate.pass().await;
-        let done = matches!(fate, WorkFate::Done | WorkFate::Hangs);
+        let done = self.skips || matches!(fate, WorkFate::Done | WorkFate::Hangs);
         sim.say(Event::Handled { processor, record: index, done });
         match fate {
             WorkFate::Fails => return Err("a simulated failure".into()),

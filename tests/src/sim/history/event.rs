@@ -205,7 +205,7 @@ pub(crate) enum Event {
         record: u32,
         order: InOrder,
     },
-    /// It has ended: whether the record is done.
+    /// It has ended: whether the record is done, or passed over as the worker was told to.
     Handled {
         processor: ProcessorId,
         record: u32,

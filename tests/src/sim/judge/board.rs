@@ -175,7 +175,7 @@ impl Board {
                 let (first, end) = info.given.unwrap_or((*record, *record));
                 info.given = Some((first.min(*record), end.max(record.saturating_add(1))));
             }
-            Event::Handled { processor, record, done } if *done || self.skip_failed => {
+            Event::Handled { processor, record, done: true } => {
                 self.on_handled(entry.number, *processor, *record);
             }
             Event::Checkpointing { processor, up_to, prepare: false, .. } => {

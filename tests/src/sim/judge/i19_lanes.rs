@@ -15,6 +15,8 @@ pub(super) struct Lanes {
 #[derive(Debug, Default)]
 struct Work {
     at_work: BTreeSet<u32>,
+    /// Where it began. Asked once: the time that a lease at LATEST begins at goes from the row with the first checkpoint.
+    start: Option<u32>,
     /// Told that the shard is given up, or is somebody else's.
     over: bool,
 }
@@ -47,9 +49,11 @@ impl Fold for Lanes {
                 sink.check(!info.handled.contains(record), || {
                     format!("{key}: {life:?} began record {record} again, which it had done")
                 });
-                let start = see.board.tenancy_of(*processor).map_or(0, |tenancy| {
-                    let facts = see.table.get(key).map_or(&tenancy.facts, |row| &row.facts);
-                    shard.after(&tenancy.start, facts)
+                let start = *work.start.get_or_insert_with(|| {
+                    see.board.tenancy_of(*processor).map_or(0, |tenancy| {
+                        let facts = see.table.get(key).map_or(&tenancy.facts, |row| &row.facts);
+                        shard.after(&tenancy.start, facts)
+                    })
                 });
                 let lane = |other: &u32| match order {
                     InOrder::All => true,
