@@ -290,8 +290,9 @@ impl RecordProcessor for SimProcessor {
     }
 
     async fn shutdown_requested(&mut self, input: ShutdownRequestedInput) {
-        self.desk.called(Call::ShutdownRequested);
+        // With no await before the adapter hears of it: what is at work goes on meanwhile.
         self.desk.life.gate.pass().await;
+        self.desk.called(Call::ShutdownRequested);
         if let Some(records) = &mut self.records {
             let last = self.desk.checkpointer.lock().unwrap().take();
             if let Some(last) = last.filter(|_| self.desk.life.sim.mutant() == Some(Mutant::AtWorkIsDone)) {
