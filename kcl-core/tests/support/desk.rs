@@ -30,12 +30,21 @@ impl Desk {
 
     /// Records whose payload is `held` wait for the returned semaphore; the others are done at once.
     pub(crate) fn holding(held: &'static str) -> (Self, Arc<Semaphore>) {
+        Self::waiting(move |text| text == held)
+    }
+
+    /// Each record waits for a permit of the returned semaphore.
+    pub(crate) fn gated() -> (Self, Arc<Semaphore>) {
+        Self::waiting(|_| true)
+    }
+
+    fn waiting(waits: impl Fn(&str) -> bool + Send + Sync + 'static) -> (Self, Arc<Semaphore>) {
         let gate = Arc::new(Semaphore::new(0));
         let open = Arc::clone(&gate);
         let desk = Self::new(move |text, _| {
-            let open = Arc::clone(&open);
+            let open = waits(&text).then(|| Arc::clone(&open));
             async move {
-                if text == held {
+                if let Some(open) = open {
                     open.acquire().await?.forget();
                 }
                 Ok(())

@@ -12,7 +12,7 @@ use kcl_core::processor::{LeaseLostInput, ProcessRecordsInput, ShardEndedInput, 
 use kcl_core::stream::memory::MemoryStream;
 use kcl_core::worker::{Event, RunError, Stopped};
 use kcl_core::{BoxError, Failure, OnFailure, RecordProcessor, RecordProcessorFactory};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use crate::support::{Desk, Fleet, at, lease_of, locked, one_shard, payloads, until, wait_for_lease};
 
@@ -53,15 +53,7 @@ async fn by_key_a_slow_key_holds_up_itself_alone_and_the_checkpoint() {
 async fn unordered_as_many_as_set_are_at_work_and_no_more() {
     let (stream, shard, sequences) = one_shard(40);
     let table = MemoryLeaseTable::new();
-    let gate = Arc::new(Semaphore::new(0));
-    let open = Arc::clone(&gate);
-    let desk = Desk::new(move |_, _| {
-        let open = Arc::clone(&open);
-        async move {
-            open.acquire().await?.forget();
-            Ok(())
-        }
-    });
+    let (desk, gate) = Desk::gated();
     let run = Fleet::new(&stream, &table).process(unordered(8, desk.clone()));
     Desk::wait(&desk.begun, "eight", |all| all.len() >= 8).await;
     for permits in 1..=20 {
@@ -133,15 +125,7 @@ async fn in_order_a_retry_holds_up_the_whole_shard() {
 async fn a_stop_drains_what_is_at_work_and_begins_nothing_more() {
     let (stream, shard, sequences) = one_shard(100);
     let table = MemoryLeaseTable::new();
-    let gate = Arc::new(Semaphore::new(0));
-    let open = Arc::clone(&gate);
-    let desk = Desk::new(move |_, _| {
-        let open = Arc::clone(&open);
-        async move {
-            open.acquire().await?.forget();
-            Ok(())
-        }
-    });
+    let (desk, gate) = Desk::gated();
     let run = Fleet::new(&stream, &table).process(unordered(4, desk.clone()).window(10));
     Desk::wait(&desk.begun, "four", |all| all.len() >= 4).await;
     let stopping = tokio::spawn({
