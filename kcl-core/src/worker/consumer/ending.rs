@@ -93,28 +93,25 @@ impl ShardConsumer {
         };
         self.turns().answered();
         match judged {
-            EndVerdict::Ended(children) => return Some(self.end_confirmed(children)),
+            EndVerdict::Ended(children) => return Some(self.end_confirmed(children, None)),
             EndVerdict::Open => self.refuse_end(),
             EndVerdict::ReadAgain => {
                 let pause = self.unnamed_ends.came(since);
                 self.open_again(pause, true);
             }
-            EndVerdict::Left => return Some(self.left_in_doubt()),
+            // The end was not believed yet, and can never be.
+            EndVerdict::Left => {
+                let unread = DataGap { after: self.read_up_to(), before: None, certain: false };
+                return Some(self.end_confirmed(Vec::new(), Some(unread)));
+            }
             EndVerdict::ListAgain => {}
         }
         None
     }
 
-    /// The shard has left the stream before its end could be believed.
-    fn left_in_doubt(&mut self) -> Step {
-        let gap = DataGap { after: self.read_up_to(), before: None, certain: false };
-        let read = self.ending.take().and_then(|ending| ending.read.gap);
-        self.children = Vec::new();
-        self.report_gap(read.unwrap_or(gap)).unwrap_or(Step::EndReached)
-    }
-
-    fn end_confirmed(&mut self, children: Vec<ChildShard>) -> Step {
-        let gap = self.ending.take().and_then(|ending| ending.read.gap);
+    /// `unread` is what may be missing before the end, where the answer itself shows nothing.
+    fn end_confirmed(&mut self, children: Vec<ChildShard>, unread: Option<DataGap>) -> Step {
+        let gap = self.ending.take().and_then(|ending| ending.read.gap).or(unread);
         self.children = children;
         gap.and_then(|gap| self.report_gap(gap)).unwrap_or(Step::EndReached)
     }
