@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::BoxError;
 use crate::checkpoint::Checkpointer;
 use crate::decide::consumer::Step;
 use crate::lease::with_causes;
@@ -22,9 +23,7 @@ impl ShardConsumer {
         let input = ShutdownRequestedInput { shard: self.shard.clone(), checkpointer };
         if let Err(panic) = self.call(|processor| processor.shutdown_requested(input)).await {
             // A stop does not wait for a handler that panics at it.
-            let (shard, error) = (self.shard.clone(), panic.to_string().into());
-            let call = HandlerCall::ShutdownRequested;
-            self.inner.outlet.say(Event::HandlerFailed { shard, call, attempt: 1, at: None, error });
+            self.panicked(HandlerCall::ShutdownRequested, &panic);
         }
         Step::ShutdownRequested
     }
@@ -58,10 +57,14 @@ impl ShardConsumer {
         };
         let input = LeaseLostInput { shard: self.shard.clone(), reason };
         if let Err(panic) = self.call(|processor| processor.lease_lost(input)).await {
-            let (shard, error) = (self.shard.clone(), panic.to_string().into());
-            let call = HandlerCall::LeaseLost;
-            self.inner.outlet.say(Event::HandlerFailed { shard, call, attempt: 1, at: None, error });
+            self.panicked(HandlerCall::LeaseLost, &panic);
         }
         Step::LeaseLostReturned
+    }
+
+    /// A call that is not made again has panicked.
+    fn panicked(&self, call: HandlerCall, panic: &BoxError) {
+        let (shard, error) = (self.shard.clone(), panic.to_string().into());
+        self.inner.outlet.say(Event::HandlerFailed { shard, call, attempt: 1, at: None, error });
     }
 }
