@@ -18,7 +18,7 @@ pub(crate) struct StatusRegistry(Arc<Mutex<StatusState>>);
 #[derive(Debug, Default)]
 struct StatusState {
     /// The leases that nobody reads, as this worker has no room for them.
-    left: Vec<LeaseKey>,
+    left: Arc<[LeaseKey]>,
     /// The malformed rows of the table, as the last scan has shown them, and since when each is.
     malformed_rows: BTreeMap<RowKey, (Arc<MalformedRow>, Timestamp)>,
     phase: Phase,
@@ -129,7 +129,7 @@ impl StatusRegistry {
     }
 
     /// Nobody reads these leases, as this worker has no room for them.
-    pub(crate) fn has_left(&self, leases: Vec<LeaseKey>) {
+    pub(crate) fn has_left(&self, leases: Arc<[LeaseKey]>) {
         self.shown().left = leases;
     }
 
@@ -163,7 +163,7 @@ impl StatusRegistry {
         let mut lasting: Vec<_> =
             shown.malformed_rows.values().map(|(row, _)| Event::RowMalformed { row: Arc::clone(row) }).collect();
         if !shown.left.is_empty() {
-            lasting.push(Event::LeasesLeftUnread { leases: shown.left.clone().into() });
+            lasting.push(Event::LeasesLeftUnread { leases: Arc::clone(&shown.left) });
         }
         for entry in shown.shards.values() {
             let Some((failing, error)) = entry.held.failing().filter(|(failing, _)| failing.is_told()) else { continue };

@@ -17,8 +17,9 @@ impl Coordinator {
     pub(super) fn plan(&mut self, now: Moment) {
         let Some(plan) = self.decide(now) else { return };
         let Plan { take, claim, give_back, request, withdraw, steal, reap, left } = plan;
+        let left: Arc<[LeaseKey]> = left.into();
         if !left.is_empty() && left.len() != self.left {
-            self.context.inner.outlet.say(Event::LeasesLeftUnread { leases: left.clone().into() });
+            self.context.inner.outlet.say(Event::LeasesLeftUnread { leases: Arc::clone(&left) });
         }
         self.left = left.len();
         self.context.inner.board.has_left(left);
