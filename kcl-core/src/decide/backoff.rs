@@ -25,6 +25,13 @@ impl Backoff {
         (self.base, self.cap)
     }
 
+    /// The wait after `failures` failures, drawn between half of the longest and all of it: what fails at once does not spin. `jitter` as
+    /// for [`delay`](Self::delay).
+    #[must_use]
+    pub fn at_least_half(&self, failures: u32, jitter: f64) -> Duration {
+        self.longest(failures).mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)
+    }
+
     /// The wait after `failures` failures that came before the present one (0 for the first), with `jitter` drawn evenly from 0
     /// to 1. A jitter outside of that counts as the nearer bound, one that is no number as 1.
     #[must_use]

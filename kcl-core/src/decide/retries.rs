@@ -40,8 +40,7 @@ pub fn after_failure(limits: RetryLimits, backoff: Backoff, attempt: u32, jitter
     if limits.attempts.is_some_and(|most| attempt >= most) {
         return AfterAttempt::Discard(Discarded::AttemptsExhausted);
     }
-    let longest = backoff.longest(attempt.saturating_sub(1));
-    AfterAttempt::Again(longest.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0).max(Duration::from_millis(1)))
+    AfterAttempt::Again(backoff.at_least_half(attempt.saturating_sub(1), jitter).max(Duration::from_millis(1)))
 }
 
 /// Whether a record of this age may be worked on. One whose age nobody knows may.

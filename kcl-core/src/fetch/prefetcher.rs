@@ -23,6 +23,13 @@ pub(crate) struct Batch {
     pub(crate) permit: Option<Permit>,
 }
 
+impl Batch {
+    /// How much data its records hold.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.records.iter().map(|record| record.data.len() as u64).sum()
+    }
+}
+
 /// What comes out of a [`Prefetcher`], in order.
 #[derive(Debug)]
 pub(crate) enum FetchItem {

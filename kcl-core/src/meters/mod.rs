@@ -78,8 +78,8 @@ pub(crate) use lag::Lag;
 /// The figures of one shard.
 #[derive(Clone)]
 pub(crate) struct ShardMeters {
-    pub(crate) records: Counter,
-    pub(crate) bytes: Counter,
+    records: Counter,
+    bytes: Counter,
     pub(crate) lag: Lag,
     process_time: Histogram,
     initialize_time: Histogram,
@@ -120,6 +120,12 @@ impl ShardMeters {
     }
 
     /// A call of `GetRecords` failed for this cause and is made again.
+    /// So many records are done, with so much data.
+    pub(crate) fn done(&self, records: usize, bytes: u64) {
+        self.records.increment(records as u64);
+        self.bytes.increment(bytes);
+    }
+
     pub(crate) fn retried(&self, cause: &'static str) {
         figures::RETRIED.counter(&with_cause(&self.labels, cause)).increment(1);
     }

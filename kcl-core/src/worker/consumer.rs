@@ -1,6 +1,5 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -129,7 +128,7 @@ impl ShardConsumer {
         let held = Arc::new(held);
         let clock = Arc::clone(&inner.parts.clock);
         let delivered = Delivered::default();
-        let arn = stream.description().map(|description| Arc::clone(&description.arn));
+        let arn = stream.arn();
         let labels = Labels::new(&shard, arn.as_deref(), inner.parts.label.as_ref());
         let meters = ShardMeters::new(&labels);
         let prepared = row.pending.as_ref().and_then(|pending| pending.at.position()).cloned();
@@ -474,9 +473,7 @@ impl ShardConsumer {
         }
         if let Some(batch) = self.in_hand.take() {
             self.meters.lag.is_done(self.clock.now());
-            let bytes: usize = batch.batch.records.iter().map(|record| record.data.len()).sum();
-            self.meters.records.increment(batch.batch.records.len() as u64);
-            self.meters.bytes.increment(bytes as u64);
+            self.meters.done(batch.batch.records.len(), batch.batch.bytes());
             let last = batch.batch.records.last().map(|record| record.position.clone());
             self.inner.board.change(&self.row.key, |status| {
                 (status.in_flight, status.failures) = (0, 0);
@@ -529,11 +526,7 @@ impl ShardConsumer {
     }
 
     async fn pause(&mut self) -> Step {
-        let settings = &self.inner.parts.settings;
-        let backoff = Backoff::new(settings.retry_from, settings.retry_to);
-        let longest = backoff.longest(self.failures.saturating_sub(1));
-        // Never less than half, so that a handler that fails at once does not spin.
-        let span: Duration = longest.mul_f64(0.5 + jitter() / 2.0);
+        let span = self.inner.parts.settings.retry().at_least_half(self.failures.saturating_sub(1), jitter());
         let turns = self.held.turns(Arc::clone(&self.clock));
         tokio::select! {
             biased;

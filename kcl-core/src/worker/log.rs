@@ -14,7 +14,6 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::decide::backoff::Backoff;
 use crate::decide::log::{Burst, Repeats};
 use crate::model::Moment;
 use crate::processor::{LossReason, OnFailure};
@@ -173,7 +172,7 @@ impl Event {
 
 fn tried_again(attempt: u32, settings: &Settings) -> String {
     let longest = settings.retry_to;
-    match Backoff::new(settings.retry_from, longest).longest(attempt.saturating_sub(1)) {
+    match settings.retry().longest(attempt.saturating_sub(1)) {
         pause if pause < longest => format!("retrying in {pause:?}, then at growing intervals of up to {longest:?}"),
         _ => format!("retrying within {longest:?}"),
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::runtime::pause;
 
 use super::event::Event;
+use super::streams::ReadStream;
 use super::worker::WorkerInner;
 
 /// How often figures are told anew, at the most.
@@ -28,6 +29,13 @@ pub(super) async fn report(inner: Arc<WorkerInner>) {
 }
 
 impl WorkerInner {
+    /// Tells the gauge of each stream how long it has failed.
+    pub(super) fn tell_streams(&self, failing_for: impl Fn(&ReadStream) -> Duration) {
+        for stream in self.parts.streams.all() {
+            self.meters.stream_fails(&stream.name, stream.arn().as_deref(), failing_for(&stream));
+        }
+    }
+
     fn report(&self) {
         let now = self.parts.clock.now();
         for (shard, call, span) in self.board.refresh(now, self.parts.settings.handler_warning) {
@@ -39,11 +47,7 @@ impl WorkerInner {
         for (gauge, leases) in self.meters.unread.iter().zip(self.board.unread()) {
             gauge.set(leases as f64);
         }
-        for stream in self.parts.streams.all() {
-            let description = stream.description();
-            let arn = description.as_ref().map(|description| &*description.arn);
-            self.meters.stream_fails(&stream.name, arn, stream.failing_for(now));
-        }
+        self.tell_streams(|stream| stream.failing_for(now));
         self.meters.table_failing.set(self.table_health.lasting(now).as_secs_f64());
         self.outlet.sum_up(false);
     }

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use crate::deaggregate::OutOfRange;
+use crate::decide::backoff::Backoff;
 use crate::decide::expiry::Timing;
 use crate::decide::pace::PaceSettings;
 use crate::model::{InitialPosition, Timestamp};
@@ -269,6 +270,11 @@ impl Default for Settings {
 impl Settings {
     pub(crate) fn timing(&self) -> Timing {
         Timing::for_failover(self.failover)
+    }
+
+    /// The pauses before a failed call of a handler is made again.
+    pub(crate) const fn retry(&self) -> Backoff {
+        Backoff::new(self.retry_from, self.retry_to)
     }
 
     pub(crate) fn pace(&self) -> PaceSettings {

@@ -259,6 +259,11 @@ impl ReadStream {
         self.trouble().describing.came(error, now);
     }
 
+    /// Its ARN, once it was described.
+    pub(super) fn arn(&self) -> Option<Arc<str>> {
+        self.description().map(|description| Arc::clone(&description.arn))
+    }
+
     /// How long it could not be described, or its shards not be listed; nothing while both can be done.
     pub(super) fn failing_for(&self, now: Moment) -> Duration {
         let trouble = self.trouble();

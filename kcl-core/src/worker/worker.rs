@@ -432,9 +432,7 @@ impl Drop for EndGuard<'_> {
         self.inner.meters.leases.set(0.0);
         self.inner.meters.table_failing.set(0.0);
         self.inner.meters.unread.iter().for_each(|gauge| gauge.set(0.0));
-        for stream in self.inner.parts.streams.all() {
-            self.inner.meters.stream_fails(&stream.name, stream.description().as_ref().map(|known| &*known.arn), Duration::ZERO);
-        }
+        self.inner.tell_streams(|_| Duration::ZERO);
         self.inner.meters.budget.set(self.inner.parts.budget.used() as f64);
         self.inner.board.reach(std::mem::take(&mut self.phase));
         self.inner.report.send_replace(Some(report));

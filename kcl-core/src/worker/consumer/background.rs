@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::decide::backoff::Backoff;
 use crate::decide::consumer::Step;
 use crate::decide::lag::age;
 use crate::meters::ShardMeters;
@@ -35,11 +34,7 @@ pub(super) fn of_shard(
     stop: &WorkerStop,
 ) -> Background {
     let settings = &inner.parts.settings;
-    let rules = WorkRules {
-        on_failure: settings.on_failure,
-        retry: Backoff::new(settings.retry_from, settings.retry_to),
-        drain_limit: settings.drain_limit,
-    };
+    let rules = WorkRules { on_failure: settings.on_failure, retry: settings.retry(), drain_limit: settings.drain_limit };
     let clock = Arc::clone(&inner.parts.clock);
     // A processor may keep what it was given for longer than the worker lives.
     let (worker, shard, meters) = (Arc::downgrade(inner), shard.clone(), meters.clone());
@@ -72,8 +67,7 @@ pub(super) fn of_shard(
                     Some(oldest) => meters.lag.has_undone(now, age(oldest.arrived_at, oldest.fetched_at), oldest.fetched),
                     None => meters.lag.is_done(now),
                 }
-                meters.records.increment(batch.records as u64);
-                meters.bytes.increment(batch.bytes);
+                meters.done(batch.records, batch.bytes);
                 heard.board.change(&shard.lease, |status| {
                     status.in_flight = status.in_flight.saturating_sub(batch.records);
                     status.records += batch.records as u64;
@@ -116,7 +110,7 @@ impl ShardConsumer {
                 self.background.keep(AcceptedBatch {
                     last,
                     records: batch.records.len(),
-                    bytes: batch.records.iter().map(|record| record.data.len() as u64).sum(),
+                    bytes: batch.bytes(),
                     arrived_at: batch.records.first().and_then(|record| record.arrived_at),
                     fetched: batch.fetched,
                     fetched_at: batch.fetched_at,
