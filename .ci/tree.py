@@ -15,7 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-MOST_LINES = 600
+MOST_LINES = 720
 LONGEST_NAME = 60
 # Two types here still have the same name: the modules of `Error` qualify it.
 TWICE = {("kcl-core/src/", "Error")}

@@ -15,7 +15,11 @@ struct Printer;
 impl RecordProcessor for Printer {
     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
         for record in &input.records {
-            println!("{} {}", record.partition_key, String::from_utf8_lossy(&record.data));
+            println!(
+                "{} {}",
+                record.partition_key,
+                String::from_utf8_lossy(&record.data)
+            );
         }
         Ok(())
     }
@@ -23,7 +27,9 @@ impl RecordProcessor for Printer {
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init(); // Without a subscriber a worker says nothing.
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .init(); // Without a subscriber a worker says nothing.
     let demo = Demo::start("orders", 2, 20).await?;
     let worker = Worker::builder()
         .stream("orders")
@@ -32,7 +38,9 @@ async fn main() -> Result<(), BoxError> {
         .lease_table(MemoryLeaseTable::new()) // For tests: checkpoints end with the process.
         .processor(|_: &ShardRef| Printer)
         .build()?;
-    let report = worker.run_until(kcl_core::stop_signal()?, Duration::from_secs(10)).await?;
+    let report = worker
+        .run_until(kcl_core::stop_signal()?, Duration::from_secs(10))
+        .await?;
     println!("{report}");
     Ok(())
 }

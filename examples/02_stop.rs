@@ -1,6 +1,7 @@
 //! Stopping by a condition of one's own: here, when twenty records are done.
 //!
-//! Whatever future is given to `run_until`, the worker then finishes the batch in flight, stores its checkpoint and frees its leases.
+//! Whatever future is given to `run_until`, the worker then finishes the batch in flight, stores
+//! its checkpoint and frees its leases.
 //!
 //! ```text
 //! cargo run --example 02_stop

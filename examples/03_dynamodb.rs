@@ -20,7 +20,11 @@ struct Printer;
 impl RecordProcessor for Printer {
     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
         for record in &input.records {
-            println!("{} {}", record.partition_key, String::from_utf8_lossy(&record.data));
+            println!(
+                "{} {}",
+                record.partition_key,
+                String::from_utf8_lossy(&record.data)
+            );
         }
         Ok(())
     }
@@ -28,7 +32,8 @@ impl RecordProcessor for Printer {
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
-    // Kept in a folder, as the leases outlive this process: run it again, and the new records come alone.
+    // Kept in a folder, as the leases outlive this process: run it again, and the new records come
+    // alone.
     let demo = Demo::start_in(&temp_dir().join("kcl-03_dynamodb"), "orders", 2, 20).await?;
     let worker = Worker::builder()
         .stream("orders")
@@ -38,7 +43,9 @@ async fn main() -> Result<(), BoxError> {
         .lease_table(DynamoLeaseTable::open("dynamodb-example").await?)
         .processor(|_: &ShardRef| Printer)
         .build()?;
-    let report = worker.run_until(kcl_core::stop_signal()?, Duration::from_secs(10)).await?;
+    let report = worker
+        .run_until(kcl_core::stop_signal()?, Duration::from_secs(10))
+        .await?;
     println!("{report}");
     Ok(())
 }

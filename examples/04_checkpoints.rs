@@ -1,7 +1,9 @@
-//! Checkpoints in the handler's own hands: in two phases, around a side effect that must be seen to have happened.
+//! Checkpoints in the handler's own hands: in two phases, around a side effect that must be seen to
+//! have happened.
 //!
-//! `prepare` announces where the checkpoint will be and keeps a few bytes beside it, here the name of the file that is written. If the
-//! worker dies between the two phases, the next owner finds both in `InitializeInput::pending`.
+//! `prepare` announces where the checkpoint will be and keeps a few bytes beside it, here the name
+//! of the file that is written. If the worker dies between the two phases, the next owner finds
+//! both in `InitializeInput::pending`.
 //!
 //! ```text
 //! cargo run --example 04_checkpoints
@@ -21,7 +23,10 @@ struct Files {
 impl RecordProcessor for Files {
     async fn initialize(&mut self, input: InitializeInput) -> Result<(), BoxError> {
         if let Some(pending) = &input.pending {
-            println!("{}: an earlier owner may have published {pending:?}", input.shard);
+            println!(
+                "{}: an earlier owner may have published {pending:?}",
+                input.shard
+            );
         }
         Ok(())
     }
@@ -29,7 +34,10 @@ impl RecordProcessor for Files {
     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
         self.written += 1;
         let file = format!("{}-{}.jsonl", input.shard.shard, self.written);
-        let prepared = input.checkpointer.prepare(Some(file.clone().into())).await?;
+        let prepared = input
+            .checkpointer
+            .prepare(Some(file.clone().into()))
+            .await?;
         println!("published {file} with {} records", input.records.len());
         prepared.commit().await?;
         println!("{}: checkpoint at {}", input.shard, prepared.position());
@@ -49,7 +57,9 @@ async fn main() -> Result<(), BoxError> {
         .checkpoints(Checkpoints::Manual)
         .processor(|_: &ShardRef| Files { written: 0 })
         .build()?;
-    let report = worker.run_until(kcl_core::stop_signal()?, Duration::from_secs(10)).await?;
+    let report = worker
+        .run_until(kcl_core::stop_signal()?, Duration::from_secs(10))
+        .await?;
     println!("{report}");
     Ok(())
 }

@@ -1,7 +1,9 @@
-//! What follows when a handler fails: by default the batch comes again, for ever; here a record that fails is skipped.
+//! What follows when a handler fails: by default the batch comes again, for ever; here a record
+//! that fails is skipped.
 //!
-//! `OnFailure::Retry` is the default, `OnFailure::Stop` ends the worker with the error, `OnFailure::Skip` passes the record that failed
-//! and says so with an event and a warning. What precedes the record that failed is done in any case.
+//! `OnFailure::Retry` is the default, `OnFailure::Stop` ends the worker with the error,
+//! `OnFailure::Skip` passes the record that failed and says so with an event and a warning. What
+//! precedes the record that failed is done in any case.
 //!
 //! ```text
 //! cargo run --example 05_failures
@@ -18,7 +20,8 @@ struct Amounts;
 impl RecordProcessor for Amounts {
     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
         for record in &input.records {
-            let text = std::str::from_utf8(&record.data).map_err(|error| Failure::at(record, error))?;
+            let text =
+                std::str::from_utf8(&record.data).map_err(|error| Failure::at(record, error))?;
             let amount: u64 = text.parse().map_err(|error| Failure::at(record, error))?;
             println!("amount {amount}");
         }
@@ -41,7 +44,9 @@ async fn main() -> Result<(), BoxError> {
         .on_failure(OnFailure::Skip)
         .processor(|_: &ShardRef| Amounts)
         .build()?;
-    let report = worker.run_until(kcl_core::stop_signal()?, Duration::from_secs(10)).await?;
+    let report = worker
+        .run_until(kcl_core::stop_signal()?, Duration::from_secs(10))
+        .await?;
     println!("{report}");
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! Enhanced fan-out: records are pushed over HTTP/2, 2 MB a second and shard for this application alone.
+//! Enhanced fan-out: records are pushed over HTTP/2, 2 MB a second and shard for this application
+//! alone.
 //!
 //! ```text
 //! cargo run --example 06_fan_out
@@ -16,7 +17,11 @@ struct Printer;
 impl RecordProcessor for Printer {
     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
         for record in &input.records {
-            println!("{} {}", record.partition_key, String::from_utf8_lossy(&record.data));
+            println!(
+                "{} {}",
+                record.partition_key,
+                String::from_utf8_lossy(&record.data)
+            );
         }
         Ok(())
     }
@@ -30,11 +35,14 @@ async fn main() -> Result<(), BoxError> {
         .source(demo.source()?)
         .application("fan-out")
         .lease_table(MemoryLeaseTable::new())
-        // The first worker registers the consumer `fan-out`; `Mode::Auto` would poll where it is not available.
+        // The first worker registers the consumer `fan-out`; `Mode::Auto` would poll where it is
+        // not available.
         .mode(Mode::FanOut(FanOutConfig::managed()))
         .processor(|_: &ShardRef| Printer)
         .build()?;
-    let report = worker.run_until(kcl_core::stop_signal()?, Duration::from_secs(10)).await?;
+    let report = worker
+        .run_until(kcl_core::stop_signal()?, Duration::from_secs(10))
+        .await?;
     println!("{report}");
     // The service charges for a consumer as long as it exists.
     println!("consumers removed: {}", worker.retire_consumers().await?);

@@ -24,13 +24,18 @@ impl RecordProcessor for Printer {
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
-    let (orders, returns, refunds) =
-        (Demo::start("orders", 1, 5).await?, Demo::start("returns", 1, 5).await?, Demo::start("refunds", 1, 5).await?);
+    let (orders, returns, refunds) = (
+        Demo::start("orders", 1, 5).await?,
+        Demo::start("returns", 1, 5).await?,
+        Demo::start("refunds", 1, 5).await?,
+    );
     let worker = Worker::builder()
         .streams([
             StreamConfig::new("orders").source(orders.source()?),
             // Each stream may begin at a position of its own.
-            StreamConfig::new("returns").source(returns.source()?).initial_position(InitialPosition::TrimHorizon),
+            StreamConfig::new("returns")
+                .source(returns.source()?)
+                .initial_position(InitialPosition::TrimHorizon),
         ])
         .application("several-streams")
         .lease_table(MemoryLeaseTable::new())
@@ -45,7 +50,8 @@ async fn main() -> Result<(), BoxError> {
             Err(error) => eprintln!("{error}"),
         }
     };
-    // The signal of `run_until` may be a race; `run_until` itself must never be in one, as who loses is dropped where it stands.
+    // The signal of `run_until` may be a race; `run_until` itself must never be in one, as who
+    // loses is dropped where it stands.
     let stop = async {
         tokio::select! {
             biased;

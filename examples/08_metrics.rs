@@ -1,7 +1,9 @@
-//! Figures for Prometheus: a worker measures through the `metrics` facade, and an application installs the recorder of its choice.
+//! Figures for Prometheus: a worker measures through the `metrics` facade, and an application
+//! installs the recorder of its choice.
 //!
-//! The docs of `kcl_core::meters` list the figures. A service answers `/metrics` with what `render` gives, or turns on the exporter's
-//! own HTTP server (its feature `http-listener`). Here they are printed once, at the end.
+//! The docs of `kcl_core::meters` list the figures. A service answers `/metrics` with what `render`
+//! gives, or turns on the exporter's own HTTP server (its feature `http-listener`). Here they are
+//! printed once, at the end.
 //!
 //! ```text
 //! cargo run --example 08_metrics
@@ -20,7 +22,11 @@ struct Orders;
 impl RecordProcessor for Orders {
     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
         for record in &input.records {
-            println!("{} {}", record.partition_key, String::from_utf8_lossy(&record.data));
+            println!(
+                "{} {}",
+                record.partition_key,
+                String::from_utf8_lossy(&record.data)
+            );
             // What only the application knows, beside the worker's own figures.
             counter!("orders_total", "customer" => record.partition_key.to_string()).increment(1);
         }
@@ -41,7 +47,9 @@ async fn main() -> Result<(), BoxError> {
         .lease_table(MemoryLeaseTable::new())
         .processor(|_: &ShardRef| Orders)
         .build()?;
-    worker.run_until(kcl_core::stop_signal()?, Duration::from_secs(10)).await?;
+    worker
+        .run_until(kcl_core::stop_signal()?, Duration::from_secs(10))
+        .await?;
     println!("{}", figures.render());
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! A lease table of one's own: anything that can write a row on a condition will do. This one keeps its rows in memory, and prints what
-//! each write leaves of a lease.
+//! A lease table of one's own: anything that can write a row on a condition will do. This one keeps
+//! its rows in memory, and prints what each write leaves of a lease.
 //!
 //! Six methods are all there is to write; `LeaseTable` documents the others, which have defaults.
 //! `kcl_core::lease_table_contract!` (feature `testing`) tests whether yours keeps the contract.
@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use examples::demo::{Demo, Printer};
-use kcl_core::lease::{Consistency, Error, Expect, LeaseTable, PageToken, ScanPage, WorkerRow, Write};
+use kcl_core::lease::{
+    Consistency, Error, Expect, LeaseTable, PageToken, ScanPage, WorkerRow, Write,
+};
 use kcl_core::model::{Lease, LeaseKey, WorkerId};
 use kcl_core::{BoxError, Worker};
 use tokio::sync::Mutex;
@@ -48,7 +50,10 @@ impl LeaseTable for OwnTable {
         let row = write.apply(leases.get(key))?;
         leases.insert(key.clone(), row.clone());
         let owner = row.owner.as_ref().map_or("nobody", WorkerId::as_str);
-        println!("{key}: held by {owner}, counter {}, checkpoint {}", row.counter, row.checkpoint);
+        println!(
+            "{key}: held by {owner}, counter {}, checkpoint {}",
+            row.counter, row.checkpoint
+        );
         Ok(row)
     }
     async fn delete(&self, key: &LeaseKey, expect: &Expect) -> Result<(), Error> {
@@ -57,7 +62,12 @@ impl LeaseTable for OwnTable {
         leases.remove(key);
         Ok(())
     }
-    async fn write_worker(&self, worker: &WorkerId, seen: Option<&WorkerRow>, row: Option<&WorkerRow>) -> Result<(), Error> {
+    async fn write_worker(
+        &self,
+        worker: &WorkerId,
+        seen: Option<&WorkerRow>,
+        row: Option<&WorkerRow>,
+    ) -> Result<(), Error> {
         let mut workers = self.workers.lock().await;
         if workers.get(worker) != seen {
             return Err(Error::conflict(None));
@@ -73,8 +83,19 @@ impl LeaseTable for OwnTable {
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
     let demo = Demo::start("orders", 2, 20).await?;
-    let worker = Worker::builder().stream("orders").source(demo.source()?).application("own-table");
-    let worker = worker.lease_table(OwnTable::default()).processor(Printer::new).build()?;
-    println!("{}", worker.run_until(kcl_core::stop_signal()?, Duration::from_secs(10)).await?);
+    let worker = Worker::builder()
+        .stream("orders")
+        .source(demo.source()?)
+        .application("own-table");
+    let worker = worker
+        .lease_table(OwnTable::default())
+        .processor(Printer::new)
+        .build()?;
+    println!(
+        "{}",
+        worker
+            .run_until(kcl_core::stop_signal()?, Duration::from_secs(10))
+            .await?
+    );
     Ok(())
 }

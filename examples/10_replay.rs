@@ -1,8 +1,11 @@
-//! A time range of the stream once more, beside the live application, whose leases it does not touch.
+//! A time range of the stream once more, beside the live application, whose leases it does not
+//! touch.
 //!
-//! All that poll a shard share 5 calls and 2 MB a second of it: `.calls_per_second(1)` leaves the live application four of the calls, and
-//! fan-out takes nothing from it. The replay has another application name, and so leases and checkpoints of its own. It begins at a time, ends after another one, and
-//! `run` returns when all between them is done. If it is stopped or dies before, it goes on from its checkpoints when it is run again.
+//! All that poll a shard share 5 calls and 2 MB a second of it: `.calls_per_second(1)` leaves the
+//! live application four of the calls, and fan-out takes nothing from it. The replay has another
+//! application name, and so leases and checkpoints of its own. It begins at a time, ends after
+//! another one, and `run` returns when all between them is done. If it is stopped or dies before,
+//! it goes on from its checkpoints when it is run again.
 //!
 //! ```text
 //! cargo run --example 10_replay
@@ -25,7 +28,11 @@ impl RecordProcessor for Printer {
     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
         for record in &input.records {
             if let Some(arrived_at) = record.arrived_at {
-                println!("{}: {arrived_at} {}", self.application, String::from_utf8_lossy(&record.data));
+                println!(
+                    "{}: {arrived_at} {}",
+                    self.application,
+                    String::from_utf8_lossy(&record.data)
+                );
                 self.arrivals.send(arrived_at)?;
             }
         }
@@ -37,7 +44,10 @@ impl RecordProcessor for Printer {
 async fn main() -> Result<(), BoxError> {
     let demo = Demo::start("orders", 1, 20).await?;
     let (arrivals, mut seen) = unbounded_channel();
-    let printer = move |application| Printer { application, arrivals: arrivals.clone() };
+    let printer = move |application| Printer {
+        application,
+        arrivals: arrivals.clone(),
+    };
     let builder = || Ok::<_, BoxError>(Worker::builder().stream("orders").source(demo.source()?));
 
     let live = printer.clone();
@@ -53,16 +63,25 @@ async fn main() -> Result<(), BoxError> {
         }
         let replay = builder()?
             .application("replay")
-            // With a table on a disk or in DynamoDB: the one of this application, as `SqliteLeaseTable::open(path, "replay")`.
+            // With a table on a disk or in DynamoDB: the one of this application, as
+            // `SqliteLeaseTable::open(path, "replay")`.
             .lease_table(MemoryLeaseTable::new())
             .initial_position(InitialPosition::AtTimestamp(times[5]))
             .until(times[14])
             .processor(move |_: &ShardRef| printer("replay"))
             .build()?;
-        println!("replayed from {} to {}: {}", times[5], times[14], replay.run().await?);
+        println!(
+            "replayed from {} to {}: {}",
+            times[5],
+            times[14],
+            replay.run().await?
+        );
         Ok::<(), BoxError>(())
     };
-    let (lived, replayed) = tokio::join!(live.run_until(kcl_core::stop_signal()?, Duration::from_secs(10)), replay);
+    let (lived, replayed) = tokio::join!(
+        live.run_until(kcl_core::stop_signal()?, Duration::from_secs(10)),
+        replay
+    );
     println!("{}", lived?);
     replayed
 }

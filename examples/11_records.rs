@@ -1,6 +1,7 @@
 //! A record at a time: for an application that needs no batches, this is all of it.
 //!
-//! One `RecordHandler` serves all the shards of a worker. A record that fails comes again; what precedes it is done.
+//! One `RecordHandler` serves all the shards of a worker. A record that fails comes again; what
+//! precedes it is done.
 //!
 //! ```text
 //! cargo run --example 11_records
@@ -17,7 +18,11 @@ struct Printer;
 
 impl RecordHandler for Printer {
     async fn handle(&self, record: &Record, _: &RecordContext) -> Result<(), BoxError> {
-        println!("{} {}", record.partition_key, std::str::from_utf8(&record.data)?);
+        println!(
+            "{} {}",
+            record.partition_key,
+            std::str::from_utf8(&record.data)?
+        );
         Ok(())
     }
 }
@@ -32,7 +37,9 @@ async fn main() -> Result<(), BoxError> {
         .lease_table(MemoryLeaseTable::new())
         .processor(in_order(Printer))
         .build()?;
-    let report = worker.run_until(kcl_core::stop_signal()?, Duration::from_secs(10)).await?;
+    let report = worker
+        .run_until(kcl_core::stop_signal()?, Duration::from_secs(10))
+        .await?;
     println!("{report}");
     Ok(())
 }

@@ -1,7 +1,9 @@
-//! Many records of a shard at work at the same time, those of one customer one after the other and in order.
+//! Many records of a shard at work at the same time, those of one customer one after the other and
+//! in order.
 //!
-//! The work on a record is a call of another service here, which takes its time. `by_key(64, …)` makes up to 64 of them at once; a customer
-//! whose order is slow, or fails and is tried again, holds up nobody else. The checkpoint is the end of what is done without a hole.
+//! The work on a record is a call of another service here, which takes its time. `by_key(64, …)`
+//! makes up to 64 of them at once; a customer whose order is slow, or fails and is tried again,
+//! holds up nobody else. The checkpoint is the end of what is done without a hole.
 //!
 //! ```text
 //! cargo run --example 12_by_key
@@ -48,7 +50,9 @@ async fn main() -> Result<(), BoxError> {
         .retry_pause(Duration::from_millis(50), Duration::from_secs(5))
         .processor(by_key(64, Shipping))
         .build()?;
-    let report = worker.run_until(kcl_core::stop_signal()?, Duration::from_secs(10)).await?;
+    let report = worker
+        .run_until(kcl_core::stop_signal()?, Duration::from_secs(10))
+        .await?;
     println!("{report}");
     Ok(())
 }

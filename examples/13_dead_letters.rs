@@ -1,5 +1,5 @@
-//! Records that cannot be read go to a file of dead letters after three attempts, each before the checkpoint passes it; then the
-//! records of the file are processed by the same code.
+//! Records that cannot be read go to a file of dead letters after three attempts, each before the
+//! checkpoint passes it; then the records of the file are processed by the same code.
 //!
 //! ```text
 //! cargo run --example 13_dead_letters
@@ -21,7 +21,11 @@ struct Amounts {
 
 impl Amounts {
     fn read(&self, text: &str) -> Result<(), BoxError> {
-        let amount = if self.words && text == "three" { 3 } else { text.parse::<u64>()? };
+        let amount = if self.words && text == "three" {
+            3
+        } else {
+            text.parse::<u64>()?
+        };
         println!("amount {amount}");
         Ok(())
     }
@@ -41,8 +45,9 @@ async fn main() -> Result<(), BoxError> {
     }
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("amounts.dead.jsonl");
-    let retries =
-        Retries::attempts(3).pause(Duration::from_millis(20), Duration::from_secs(1)).dead_letter(JsonLines::append(&file)?);
+    let retries = Retries::attempts(3)
+        .pause(Duration::from_millis(20), Duration::from_secs(1))
+        .dead_letter(JsonLines::append(&file)?);
     let worker = Worker::builder()
         .stream("amounts")
         .source(demo.source()?)
@@ -54,8 +59,13 @@ async fn main() -> Result<(), BoxError> {
     worker.run().await?;
     for line in fs::read_to_string(&file)?.lines() {
         // A line that a process did not finish is no letter: that one was written again.
-        let Ok(letter) = serde_json::from_str::<Value>(line) else { continue };
-        println!("dead: {}, after {} attempts", letter["error"], letter["attempts"]);
+        let Ok(letter) = serde_json::from_str::<Value>(line) else {
+            continue;
+        };
+        println!(
+            "dead: {}, after {} attempts",
+            letter["error"], letter["attempts"]
+        );
         let data = letter["data"].as_str().ok_or("a letter without data")?;
         // With the defect mended, what was set aside is read.
         Amounts { words: true }.read(&decode(data)?)?;
@@ -65,5 +75,7 @@ async fn main() -> Result<(), BoxError> {
 
 /// The text of a field in Base64.
 fn decode(data: &str) -> Result<String, BoxError> {
-    Ok(String::from_utf8(base64_simd::STANDARD.decode_to_vec(data)?)?)
+    Ok(String::from_utf8(
+        base64_simd::STANDARD.decode_to_vec(data)?,
+    )?)
 }

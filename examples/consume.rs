@@ -4,14 +4,17 @@
 //! cargo run --release --example consume -- --stream orders --application billing
 //! ```
 //!
-//! Everything that a worker needs is in `build`: the stream, the lease table, the processor, and the settings, which the options say
-//! (`src/consume/options.rs`). The rest is how a program runs one: until there is a reason to stop.
+//! Everything that a worker needs is in `build`: the stream, the lease table, the processor, and
+//! the settings, which the options say (`src/consume/options.rs`). The rest is how a program runs
+//! one: until there is a reason to stop.
 
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use aws_config::BehaviorVersion;
-use examples::consume::{ConsumeOptions, LeaseTableAt, Processor, Quiet, Seen, Summary, Trace, Watch};
+use examples::consume::{
+    ConsumeOptions, LeaseTableAt, Processor, Quiet, Seen, Summary, Trace, Watch,
+};
 use examples::exit::{self, USAGE};
 use examples::process::ProcessStart;
 use kcl_core::BoxError;
@@ -28,8 +31,12 @@ fn main() -> ExitCode {
         return USAGE.into();
     }
     let seen = Arc::new(Seen::default());
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let ended = runtime.map_err(BoxError::from).and_then(|runtime| runtime.block_on(consume(&options, &seen)));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let ended = runtime
+        .map_err(BoxError::from)
+        .and_then(|runtime| runtime.block_on(consume(&options, &seen)));
     let code = ended.err().map_or(0, |error| exit::failure(&*error));
     if code == USAGE {
         return code.into();
@@ -67,11 +74,18 @@ async fn consume(options: &ConsumeOptions, seen: &Arc<Seen>) -> Result<(), BoxEr
         // For ever: so the worker is never dropped while it runs.
         () = watch.follow() => {}
     }
-    unread.into_inner().map_or(Ok(()), |error| Err(error.into()))
+    unread
+        .into_inner()
+        .map_or(Ok(()), |error| Err(error.into()))
 }
 
 async fn build(options: &ConsumeOptions, seen: &Arc<Seen>) -> Result<Worker, BoxError> {
-    let trace = options.trace.as_deref().map(Trace::open).transpose()?.map(Arc::new);
+    let trace = options
+        .trace
+        .as_deref()
+        .map(Trace::open)
+        .transpose()?
+        .map(Arc::new);
     let table = LeaseTableAt::open(options).await?;
     let mut config = aws_config::defaults(BehaviorVersion::latest());
     if let Some(endpoint) = &options.endpoint {

@@ -29,7 +29,8 @@ struct Options {
     /// The number of shards of that stream.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     shards: u32,
-    /// Enforces the limits of the service: 5 reads and 2 MiB per second and shard; for each consumer 1 subscription and 2 MiB.
+    /// Enforces the limits of the service: 5 reads and 2 MiB per second and shard; for each
+    /// consumer 1 subscription and 2 MiB.
     #[arg(long)]
     read_limits: bool,
 }
@@ -38,7 +39,9 @@ struct Options {
 async fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
     let signal = kcl_core::stop_signal()?;
-    let mut builder = LocalStream::builder().port(options.port).read_limits(options.read_limits);
+    let mut builder = LocalStream::builder()
+        .port(options.port)
+        .read_limits(options.read_limits);
     if let Some(folder) = options.folder {
         builder = builder.folder(folder);
     }
@@ -59,7 +62,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 /// Makes a stream, unless there is one of that name, and waits until it is active.
 async fn create(stream: &LocalStream, name: &str, shards: u32) -> Result<(), CallError> {
     match stream.create(name, shards).await {
-        Err(error) if error.kind == "ResourceInUseException" => stream.wait_until_active(name).await,
+        Err(error) if error.kind == "ResourceInUseException" => {
+            stream.wait_until_active(name).await
+        }
         made => made,
     }
 }

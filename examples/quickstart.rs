@@ -1,10 +1,12 @@
-//! Counts the words of every text file under a folder, through a stream, and proves that no line was lost or counted twice.
+//! Counts the words of every text file under a folder, through a stream, and proves that no line
+//! was lost or counted twice.
 //!
 //! ```text
 //! cargo run --example quickstart -- [FOLDER] [--replay] [--fan-out]
 //! ```
 //!
-//! How a worker is built and run is in [`worker`] and [`work`]; what it does with records is in `src/quickstart/counter.rs`.
+//! How a worker is built and run is in [`worker`] and [`work`]; what it does with records is in
+//! `src/quickstart/counter.rs`.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,7 +17,8 @@ use examples::embedded::Embedded;
 use examples::exit::{self, FAILED, USAGE};
 use examples::process::ProcessStart;
 use examples::quickstart::{
-    Corpus, Counts, Ledger, Producer, Progress, PutProgress, QuickstartOptions, Report, Shards, State, WordCounter, recover,
+    Corpus, Counts, Ledger, Producer, Progress, PutProgress, QuickstartOptions, Report, Shards,
+    State, WordCounter, recover,
 };
 use indicatif::HumanCount;
 use kcl_core::BoxError;
@@ -59,13 +62,35 @@ async fn quickstart(options: &QuickstartOptions) -> Result<u8, BoxError> {
     let counts = Arc::new(Counts::load(&ledger, &application, killed)?);
     let worker = worker(&state, &stream, &application, options, &counts).await?;
 
-    greet(&state, &stream, &producer, &counts, (&application, options.fan_out), killed);
-    let ended = work(&worker, &stream, &ledger, &mut producer, &counts, &mut caught).await?;
+    greet(
+        &state,
+        &stream,
+        &producer,
+        &counts,
+        (&application, options.fan_out),
+        killed,
+    );
+    let ended = work(
+        &worker,
+        &stream,
+        &ledger,
+        &mut producer,
+        &counts,
+        &mut caught,
+    )
+    .await?;
     if ended.stopped.count(Stopped::Abandoned) == 0 {
         ledger.end_run(&application)?;
     }
     stream.stop().await;
-    let report = Report::new(producer.put(), ended.put, &counts, ended.shards, start.elapsed(), ended.signal.is_none());
+    let report = Report::new(
+        producer.put(),
+        ended.put,
+        &counts,
+        ended.shards,
+        start.elapsed(),
+        ended.signal.is_none(),
+    );
     println!("\n{report}");
     Ok(verdict(&report, ended.signal))
 }
@@ -81,7 +106,11 @@ async fn worker(
     let table = SqliteLeaseTable::open(state.leases(), application).await?;
     let counts = Arc::clone(counts);
     // One consumer for the first application and its replays: a stream has at most 20.
-    let mode = if options.fan_out { Mode::FanOut(FanOutConfig::shared().name(STREAM)) } else { Mode::Polling };
+    let mode = if options.fan_out {
+        Mode::FanOut(FanOutConfig::shared().name(STREAM))
+    } else {
+        Mode::Polling
+    };
     let worker = Worker::builder()
         .stream(stream.name())
         .source(KinesisStream::new(stream.client(), stream.name().parse()?))
@@ -119,7 +148,9 @@ async fn work(
     let put = PutProgress::default();
     let bars = Progress::new(producer.total(), left(producer, counts));
     let mut all = Box::pin(async {
-        let lines = producer.run(stream, ledger, &put, |text| bars.say(text)).await?;
+        let lines = producer
+            .run(stream, ledger, &put, |text| bars.say(text))
+            .await?;
         let open = stream.open_shards().await?;
         tokio::select! {
             biased;
@@ -149,7 +180,12 @@ async fn work(
     // Without a reason it ends only when it cannot go on.
     let (ended, shards) = done.ok_or("the worker stopped unexpectedly")?;
     ended?;
-    Ok(Ended { put: put.lines(), shards, signal, stopped })
+    Ok(Ended {
+        put: put.lines(),
+        shards,
+        signal,
+        stopped,
+    })
 }
 
 /// Lines that this run is to process.
@@ -171,15 +207,28 @@ fn greet(
         eprintln!("         {skipped}");
     }
     eprintln!("state    {}", state.path.display());
-    eprintln!("stream   {} at {} while this runs", stream.name(), stream.endpoint());
-    eprintln!("lines    {} in the stream, {} to put", HumanCount(producer.held()), HumanCount(producer.total()));
-    let (before, left) = (HumanCount(counts.tally().lines), HumanCount(left(producer, counts)));
+    eprintln!(
+        "stream   {} at {} while this runs",
+        stream.name(),
+        stream.endpoint()
+    );
+    eprintln!(
+        "lines    {} in the stream, {} to put",
+        HumanCount(producer.held()),
+        HumanCount(producer.total())
+    );
+    let (before, left) = (
+        HumanCount(counts.tally().lines),
+        HumanCount(left(producer, counts)),
+    );
     eprintln!("worker   application {application}: {before} lines processed before, {left} left");
     if pushed {
         eprintln!("         records are pushed to the consumer {STREAM} by enhanced fan-out");
     }
     if killed {
-        eprintln!("         the last run was killed: its leases are taken over when they expire, in a few seconds");
+        eprintln!(
+            "         the last run was killed: its leases are taken over when they expire, in a few seconds"
+        );
     }
 }
 
@@ -191,7 +240,9 @@ fn verdict(report: &Report, signal: Option<Signal>) -> u8 {
             signal.exit_code()
         }
         None if report.is_right() && report.new_lines() == 0 => {
-            println!("Resumed at the checkpoints: nothing was left to process.\n--replay reads everything again.");
+            println!(
+                "Resumed at the checkpoints: nothing was left to process.\n--replay reads everything again."
+            );
             0
         }
         None if report.is_right() => {

@@ -15,7 +15,8 @@ use crate::embedded::Embedded;
 pub struct Demo(Embedded);
 
 impl Demo {
-    /// A stream of this name with so many shards, and so many records in it: `order 1`, `order 2` and so on, of ten customers.
+    /// A stream of this name with so many shards, and so many records in it: `order 1`, `order 2`
+    /// and so on, of ten customers.
     ///
     /// # Errors
     /// The server cannot be started.
@@ -23,18 +24,28 @@ impl Demo {
         Self::filled(Embedded::in_memory(name, shards).await?, records).await
     }
 
-    /// The same in a folder, where the stream is kept from run to run. Each run puts so many records.
+    /// The same in a folder, where the stream is kept from run to run. Each run puts so many
+    /// records.
     ///
     /// # Errors
     /// The server cannot be started, or another process uses the folder.
-    pub async fn start_in(folder: &Path, name: &'static str, shards: i32, records: u32) -> Result<Self, BoxError> {
+    pub async fn start_in(
+        folder: &Path,
+        name: &'static str,
+        shards: i32,
+        records: u32,
+    ) -> Result<Self, BoxError> {
         Self::filled(Embedded::in_folder(name, shards, folder).await?, records).await
     }
 
     async fn filled(stream: Embedded, records: u32) -> Result<Self, BoxError> {
         let demo = Self(stream);
         for number in 1..=records {
-            demo.put(&format!("customer-{}", number % 10), format!("order {number}")).await?;
+            demo.put(
+                &format!("customer-{}", number % 10),
+                format!("order {number}"),
+            )
+            .await?;
         }
         Ok(demo)
     }
@@ -54,7 +65,10 @@ impl Demo {
     /// # Errors
     /// It has no name that a stream can have.
     pub fn source(&self) -> Result<KinesisStream, BoxError> {
-        Ok(KinesisStream::new(self.0.client(), self.0.name().parse::<StreamName>()?))
+        Ok(KinesisStream::new(
+            self.0.client(),
+            self.0.name().parse::<StreamName>()?,
+        ))
     }
 }
 
@@ -73,7 +87,11 @@ impl Printer {
 impl RecordProcessor for Printer {
     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
         for record in &input.records {
-            println!("{} {}", record.partition_key, String::from_utf8_lossy(&record.data));
+            println!(
+                "{} {}",
+                record.partition_key,
+                String::from_utf8_lossy(&record.data)
+            );
         }
         Ok(())
     }

@@ -16,7 +16,11 @@ pub const USAGE: u8 = 2;
 pub fn failure(error: &(dyn Error + Send + Sync + 'static)) -> u8 {
     eprintln!("error: {}", Chain(error));
     // The builder of the worker knows what an option may be.
-    if error.is::<SettingError>() { USAGE } else { FAILED }
+    if error.is::<SettingError>() {
+        USAGE
+    } else {
+        FAILED
+    }
 }
 
 /// The exit code of a program that came to an end.
@@ -37,7 +41,8 @@ impl fmt::Display for Chain<'_> {
         let mut next = self.0.source();
         while let Some(cause) = next {
             let text = cause.to_string();
-            // Many errors repeat their cause in their own words, and some causes what they are the cause of.
+            // Many errors repeat their cause in their own words, and some causes what they are the
+            // cause of.
             if let Some(more) = text.strip_prefix(&said) {
                 f.write_str(more)?;
                 all.push_str(more);
@@ -67,19 +72,30 @@ mod tests {
 
     impl Error for Said {
         fn source(&self) -> Option<&(dyn Error + 'static)> {
-            self.1.as_deref().map(|cause| cause as &(dyn Error + 'static))
+            self.1
+                .as_deref()
+                .map(|cause| cause as &(dyn Error + 'static))
         }
     }
 
     fn chain(said: &[&'static str]) -> String {
-        let error = said.iter().rev().fold(None, |cause, text| Some(Box::new(Said(text, cause))));
+        let error = said
+            .iter()
+            .rev()
+            .fold(None, |cause, text| Some(Box::new(Said(text, cause))));
         Chain(&*error.expect("an error")).to_string()
     }
 
     #[test]
     fn a_chain_of_causes_says_nothing_twice() {
         assert_eq!(chain(&["no table", "no access"]), "no table: no access");
-        assert_eq!(chain(&["no table", "no table: no access", "no access"]), "no table: no access");
-        assert_eq!(chain(&["no table: no access", "no access"]), "no table: no access");
+        assert_eq!(
+            chain(&["no table", "no table: no access", "no access"]),
+            "no table: no access"
+        );
+        assert_eq!(
+            chain(&["no table: no access", "no access"]),
+            "no table: no access"
+        );
     }
 }

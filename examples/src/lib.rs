@@ -1,7 +1,8 @@
 //! What the example programs share, and what is beside the point in them.
 //!
-//! The programs themselves are short: `consume.rs` and `quickstart.rs` show how a worker is built, run and stopped. Options,
-//! the trace, the progress bar and the like are here. The chaos fleet of the package `tests` uses some of it too.
+//! The programs themselves are short: `consume.rs` and `quickstart.rs` show how a worker is built,
+//! run and stopped. Options, the trace, the progress bar and the like are here. The chaos fleet of
+//! the package `tests` uses some of it too.
 
 pub mod consume;
 pub mod demo;

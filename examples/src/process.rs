@@ -11,13 +11,16 @@ use rustix::time::{ClockId, clock_gettime};
 pub struct ProcessStart(Moment);
 
 impl ProcessStart {
-    /// The start of the process as the system has it (Linux, to 10 ms: the loading of the program counts). Elsewhere, and under
-    /// `cargo run`, whose own process becomes this one after it has built it, the moment of this call.
+    /// The start of the process as the system has it (Linux, to 10 ms: the loading of the program
+    /// counts). Elsewhere, and under `cargo run`, whose own process becomes this one after it has
+    /// built it, the moment of this call.
     #[must_use]
     pub fn get() -> Self {
         let now = SystemClock.now();
         let own = std::env::var_os("CARGO").is_none();
-        let stat = own.then(|| std::fs::read_to_string("/proc/self/stat").ok()).flatten();
+        let stat = own
+            .then(|| std::fs::read_to_string("/proc/self/stat").ok())
+            .flatten();
         let start = stat.and_then(|stat| start_of(&stat, rustix::param::clock_ticks_per_second()));
         Self(start.map_or(now, |since_boot| Moment::from_origin(since_boot).min(now)))
     }
@@ -35,19 +38,28 @@ impl ProcessStart {
     }
 }
 
-/// `starttime`, the 22nd field of `/proc/PID/stat`: ticks since the machine began, on the clock that [`SystemClock`] reads.
+/// `starttime`, the 22nd field of `/proc/PID/stat`: ticks since the machine began, on the clock
+/// that [`SystemClock`] reads.
 fn start_of(stat: &str, ticks_per_second: u64) -> Option<Duration> {
-    // The second field is the program's name in parentheses, which may have spaces and parentheses in it.
+    // The second field is the program's name in parentheses, which may have spaces and parentheses
+    // in it.
     let (_, after_name) = stat.rsplit_once(')')?;
     let ticks: u64 = after_name.split_ascii_whitespace().nth(19)?.parse().ok()?;
-    Some(Duration::from_nanos(ticks.checked_mul(1_000_000_000)?.checked_div(ticks_per_second)?))
+    Some(Duration::from_nanos(
+        ticks
+            .checked_mul(1_000_000_000)?
+            .checked_div(ticks_per_second)?,
+    ))
 }
 
 /// The processor time of all threads of this process, user and system.
 #[must_use]
 pub fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+    Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or(0),
+        u32::try_from(time.tv_nsec).unwrap_or(0),
+    )
 }
 
 /// The most memory that this process has had resident, in KiB. Linux only.
@@ -57,7 +69,9 @@ pub fn peak_rss_kib() -> Option<u64> {
 }
 
 fn peak_of(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 

@@ -1,9 +1,11 @@
-//! What taking aggregates apart costs, beside the MD5 of the same bytes: aggregates of 400 user records of 100 bytes, with one
-//! partition key, with an explicit hash key each, and with a partition key each that has to be hashed for the range check. Pages have 20
-//! of them, and one at last: there nothing can be digested side by side, and what the rest costs is seen by itself.
+//! What taking aggregates apart costs, beside the MD5 of the same bytes: aggregates of 400 user
+//! records of 100 bytes, with one partition key, with an explicit hash key each, and with a
+//! partition key each that has to be hashed for the range check. Pages have 20 of them, and one at
+//! last: there nothing can be digested side by side, and what the rest costs is seen by itself.
 //!
-//! Processor time of the thread is measured, which other processes disturb less than the time of a clock. At the end the two are run
-//! in turns over the very same bytes, and the median of their ratios is printed.
+//! Processor time of the thread is measured, which other processes disturb less than the time of a
+//! clock. At the end the two are run in turns over the very same bytes, and the median of their
+//! ratios is printed.
 
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -59,7 +61,8 @@ impl Measurement for CpuTime {
     }
 }
 
-/// A page, and the most that taking it apart may cost over the MD5 of its bytes, where there is a limit.
+/// A page, and the most that taking it apart may cost over the MD5 of its bytes, where there is a
+/// limit.
 struct Case {
     name: &'static str,
     page: Vec<RawRecord>,
@@ -71,32 +74,72 @@ fn cases() -> [Case; 6] {
     let each = |n| format!("customer-{n}");
     let spread = |n: u64| Some(u128::from(n) * (u128::MAX / u128::from(RECORDS)));
     [
-        Case { name: "one partition key", page: page(PAGE, one, |_| None), limit: Some(1.35) },
-        Case { name: "explicit hash keys", page: page(PAGE, one, spread), limit: Some(1.35) },
-        Case { name: "a partition key each", page: page(PAGE, each, |_| None), limit: Some(1.9) },
-        Case { name: "one partition key, one aggregate", page: page(FEW, one, |_| None), limit: None },
-        Case { name: "explicit hash keys, one aggregate", page: page(FEW, one, spread), limit: None },
-        Case { name: "a partition key each, one aggregate", page: page(FEW, each, |_| None), limit: None },
+        Case {
+            name: "one partition key",
+            page: page(PAGE, one, |_| None),
+            limit: Some(1.35),
+        },
+        Case {
+            name: "explicit hash keys",
+            page: page(PAGE, one, spread),
+            limit: Some(1.35),
+        },
+        Case {
+            name: "a partition key each",
+            page: page(PAGE, each, |_| None),
+            limit: Some(1.9),
+        },
+        Case {
+            name: "one partition key, one aggregate",
+            page: page(FEW, one, |_| None),
+            limit: None,
+        },
+        Case {
+            name: "explicit hash keys, one aggregate",
+            page: page(FEW, one, spread),
+            limit: None,
+        },
+        Case {
+            name: "a partition key each, one aggregate",
+            page: page(FEW, each, |_| None),
+            limit: None,
+        },
     ]
 }
 
-fn page(aggregates: u128, key: impl Fn(u64) -> String, hash_key: impl Fn(u64) -> Option<u128>) -> Vec<RawRecord> {
+fn page(
+    aggregates: u128,
+    key: impl Fn(u64) -> String,
+    hash_key: impl Fn(u64) -> Option<u128>,
+) -> Vec<RawRecord> {
     let limited = Aggregator::new().with_max_bytes(1024 * 1024);
     let mut aggregator = limited.expect("the KPL's limit");
     for n in 0..RECORDS {
         assert_eq!(aggregator.add(&key(n), hash_key(n), &[b'x'; 100]), Ok(None));
     }
     let data = aggregator.finish().expect("it is not empty").data;
-    (1..=aggregates).map(|n| RawRecord::new(SequenceNumber::from_u128(n), "a", data.to_vec())).collect()
+    (1..=aggregates)
+        .map(|n| RawRecord::new(SequenceNumber::from_u128(n), "a", data.to_vec()))
+        .collect()
 }
 
 /// The page with bytes of its own, as a fetched one has them; cloned bytes would be shared already.
 fn fresh(page: &[RawRecord]) -> Vec<RawRecord> {
-    page.iter().map(|raw| RawRecord::new(raw.sequence.clone(), raw.partition_key.clone(), raw.data.to_vec())).collect()
+    page.iter()
+        .map(|raw| {
+            RawRecord::new(
+                raw.sequence.clone(),
+                raw.partition_key.clone(),
+                raw.data.to_vec(),
+            )
+        })
+        .collect()
 }
 
 fn md5(page: &[RawRecord]) -> u8 {
-    page.iter().map(|raw| Md5::digest(&raw.data)[0]).fold(0, u8::wrapping_add)
+    page.iter()
+        .map(|raw| Md5::digest(&raw.data)[0])
+        .fold(0, u8::wrapping_add)
 }
 
 /// Of a range that some keys are outside of: every key is looked at.
@@ -108,7 +151,9 @@ fn take_apart(page: Vec<RawRecord>) -> UserRecords {
 fn bench(criterion: &mut Criterion<CpuTime>) {
     for Case { name, page, .. } in cases() {
         let mut group = criterion.benchmark_group(name);
-        group.throughput(Throughput::Bytes(page.iter().map(|raw| raw.data.len() as u64).sum()));
+        group.throughput(Throughput::Bytes(
+            page.iter().map(|raw| raw.data.len() as u64).sum(),
+        ));
         group.bench_function("md5", |bencher| bencher.iter(|| md5(&page)));
         group.bench_function("deaggregate", |bencher| {
             bencher.iter_batched(|| fresh(&page), take_apart, BatchSize::PerIteration);
@@ -136,9 +181,15 @@ fn ratios(_: &mut Criterion<CpuTime>) {
         }
         let [taken, with_drop] = [taken, with_drop].map(|mut ratios| {
             ratios.sort_by(f64::total_cmp);
-            [ratios[TURNS / 10], ratios[TURNS / 2], ratios[TURNS * 9 / 10]]
+            [
+                ratios[TURNS / 10],
+                ratios[TURNS / 2],
+                ratios[TURNS * 9 / 10],
+            ]
         });
-        let limit = limit.map(|limit| format!(" (at most {limit} is wanted)")).unwrap_or_default();
+        let limit = limit
+            .map(|limit| format!(" (at most {limit} is wanted)"))
+            .unwrap_or_default();
         println!(
             "{name}: {:.3} times the MD5{limit}, {:.2} to {:.2} in eight of ten turns; {:.3} with the records' drop",
             taken[1], taken[0], taken[2], with_drop[1]

@@ -1,6 +1,10 @@
-//! What the framework itself costs from an in-memory stream to the handler: nanoseconds a record in large pages, and nanoseconds a
-//! batch where every page holds one record. And what it costs to give single records to a handler.
-#![expect(clippy::disallowed_methods, reason = "a benchmark reads the machine's clock")]
+//! What the framework itself costs from an in-memory stream to the handler: nanoseconds a record in
+//! large pages, and nanoseconds a batch where every page holds one record. And what it costs to
+//! give single records to a handler.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a benchmark reads the machine's clock"
+)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -52,7 +56,11 @@ async fn run<P: RecordProcessorFactory>(
     limit: u32,
     processors: impl Fn(Counter) -> P,
 ) -> Duration {
-    let count = Arc::new(Count { left: AtomicU64::new(records), first: Notify::new(), done: Notify::new() });
+    let count = Arc::new(Count {
+        left: AtomicU64::new(records),
+        first: Notify::new(),
+        done: Notify::new(),
+    });
     let worker = Worker::builder()
         .stream("bench")
         .application("bench")
@@ -76,19 +84,32 @@ async fn run<P: RecordProcessorFactory>(
 }
 
 fn handler(criterion: &mut Criterion) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
     let mut group = criterion.benchmark_group("memory stream to handler");
     group.sample_size(10);
-    for (name, records, limit) in
-        [("a record of 100 bytes, pages of 10,000", 400_000_u64, 10_000), ("a batch of one record", 20_000, 1)]
-    {
+    for (name, records, limit) in [
+        (
+            "a record of 100 bytes, pages of 10,000",
+            400_000_u64,
+            10_000,
+        ),
+        ("a batch of one record", 20_000, 1),
+    ] {
         let stream = MemoryStream::new("bench", 1);
-        stream.put_many((0..records).map(|n| (format!("key-{}", n % 100), vec![b'x'; 100]))).unwrap();
+        stream
+            .put_many((0..records).map(|n| (format!("key-{}", n % 100), vec![b'x'; 100])))
+            .unwrap();
         group.throughput(Throughput::Elements(records));
         group.bench_function(name, |bencher| {
             bencher.iter_custom(|iterations| {
                 let batches = |counter: Counter| move |_: &ShardRef| counter.clone();
-                (0..iterations).map(|_| runtime.block_on(run(&stream, records, limit, batches))).sum::<Duration>()
+                (0..iterations)
+                    .map(|_| runtime.block_on(run(&stream, records, limit, batches)))
+                    .sum::<Duration>()
             });
         });
     }
@@ -97,12 +118,18 @@ fn handler(criterion: &mut Criterion) {
 
 /// What a record costs more than in a batch, with 1,000 keys in one shard.
 fn lanes(criterion: &mut Criterion) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
     let mut group = criterion.benchmark_group("memory stream to handler of records");
     group.sample_size(10);
     let records = 400_000_u64;
     let stream = MemoryStream::new("bench", 1);
-    stream.put_many((0..records).map(|n| (format!("key-{}", n % 1000), vec![b'x'; 100]))).unwrap();
+    stream
+        .put_many((0..records).map(|n| (format!("key-{}", n % 1000), vec![b'x'; 100])))
+        .unwrap();
     group.throughput(Throughput::Elements(records));
     type Adapter = fn(Counter) -> ByRecord<Counter>;
     let adapters: [(&str, Adapter); 3] = [
@@ -113,7 +140,9 @@ fn lanes(criterion: &mut Criterion) {
     for (name, adapter) in adapters {
         group.bench_function(name, |bencher| {
             bencher.iter_custom(|iterations| {
-                (0..iterations).map(|_| runtime.block_on(run(&stream, records, 10_000, adapter))).sum::<Duration>()
+                (0..iterations)
+                    .map(|_| runtime.block_on(run(&stream, records, 10_000, adapter)))
+                    .sum::<Duration>()
             });
         });
     }

@@ -1,12 +1,12 @@
 //! A Kinesis consumer framework.
 //!
-//! An application implements [`RecordProcessor`]. Its [workers](Worker) share the shards of a stream, or of several, through
-//! leases in a [lease table](lease::LeaseTable), store checkpoints there, and read child shards only after their parents when a
-//! stream is resharded.
+//! An application implements [`RecordProcessor`]. Its [workers](Worker) share the shards of a
+//! stream, or of several, through leases in a [lease table](lease::LeaseTable), store checkpoints
+//! there, and read child shards only after their parents when a stream is resharded.
 //!
-//! The workers of an application form a fleet without a leader: each one sees the others by their rows in the table, decides what
-//! concerns itself, and takes free leases or requests leases from their owners. [`worker`] explains how a worker starts, works
-//! and stops.
+//! The workers of an application form a fleet without a leader: each one sees the others by their
+//! rows in the table, decides what concerns itself, and takes free leases or requests leases from
+//! their owners. [`worker`] explains how a worker starts, works and stops.
 //!
 //! ```
 //! use kcl_core::processor::{ProcessRecordsInput, ShardRef};
@@ -41,10 +41,12 @@
 //! }
 //! ```
 //!
-//! If you do not need batches, implement [`RecordHandler`], which receives one record at a time: see [`handler`].
+//! If you do not need batches, implement [`RecordHandler`], which receives one record at a time:
+//! see [`handler`].
 //!
-//! A service runs until it is told to stop: `worker.run_until(kcl_core::stop_signal()?, deadline)`. Lease tables that outlive the
-//! process are in the crates `kcl-local` (`SQLite`, for one host) and `kcl-dynamo` (DynamoDB, for any number of hosts).
+//! A service runs until it is told to stop: `worker.run_until(kcl_core::stop_signal()?, deadline)`.
+//! Lease tables that outlive the process are in the crates `kcl-local` (`SQLite`, for one host) and
+//! `kcl-dynamo` (DynamoDB, for any number of hosts).
 //!
 //! The modules are grouped by two paths:
 //!
@@ -53,8 +55,8 @@
 //!   the way of ownership   lease table -> decide -> tenancy -> shard consumer
 //! ```
 //!
-//! The two paths meet in two places: a shard consumer delivers nothing without a valid lease, and a checkpoint is a write on the
-//! lease.
+//! The two paths meet in two places: a shard consumer delivers nothing without a valid lease, and a
+//! checkpoint is a write on the lease.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -109,5 +111,6 @@ pub use stream::kinesis::KinesisStream;
 pub use stream::memory::MemoryStream;
 pub use worker::Worker;
 
-/// Any error, boxed: what the calls of a [`RecordProcessor`] may return, and how the errors of this crate hold their causes.
+/// Any error, boxed: what the calls of a [`RecordProcessor`] may return, and how the errors of this
+/// crate hold their causes.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;

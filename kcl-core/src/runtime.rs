@@ -1,7 +1,8 @@
 //! Time, tasks and chance: the only file of this crate that takes them from the outside.
 //!
-//! Everything else is given a [`Clock`], owns its tasks in a [`Tasks`] and draws from [`random_token`] or [`jitter`], so that a whole
-//! worker runs on a simulated clock and from a seed.
+//! Everything else is given a [`Clock`], owns its tasks in a [`Tasks`] and draws from
+//! [`random_token`] or [`jitter`], so that a whole worker runs on a simulated clock and from a
+//! seed.
 #![expect(clippy::disallowed_methods, reason = "the one file that may")]
 
 use std::fmt;
@@ -20,7 +21,8 @@ use crate::model::{Moment, Timestamp, Token};
 /// What a worker knows of time.
 #[async_trait]
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
-    /// The present moment. Goes on while the machine is suspended, so that a worker that wakes up knows how long it slept.
+    /// The present moment. Goes on while the machine is suspended, so that a worker that wakes up
+    /// knows how long it slept.
     fn now(&self) -> Moment;
 
     /// The time of day, for records and messages; never to judge who is alive.
@@ -47,7 +49,8 @@ pub struct SystemClock;
 #[async_trait]
 impl Clock for SystemClock {
     fn now(&self) -> Moment {
-        // CLOCK_MONOTONIC stops while a machine is suspended; an owner that wakes up would believe its lease fresh.
+        // CLOCK_MONOTONIC stops while a machine is suspended; an owner that wakes up would believe
+        // its lease fresh.
         #[cfg(target_os = "linux")]
         let id = rustix::time::ClockId::Boottime;
         #[cfg(not(target_os = "linux"))]
@@ -74,8 +77,13 @@ impl Clock for SystemClock {
     }
 }
 
-/// The result of a future, or nothing when `limit` passed first. The future is then dropped: an answer may be lost by it.
-pub(crate) async fn within<F: Future>(clock: &dyn Clock, limit: Duration, future: F) -> Option<F::Output> {
+/// The result of a future, or nothing when `limit` passed first. The future is then dropped: an
+/// answer may be lost by it.
+pub(crate) async fn within<F: Future>(
+    clock: &dyn Clock,
+    limit: Duration,
+    future: F,
+) -> Option<F::Output> {
     let deadline = clock.now() + limit;
     match select(pin!(future), pin!(clock.sleep_until(deadline))).await {
         Either::Left((output, _)) => Some(output),
@@ -117,12 +125,15 @@ impl<T: Send + 'static> Tasks<T> {
         self.0.shutdown().await;
     }
 
-    /// The next task that ends: its result, or its panic's message. Nothing when there is none left. Cancel safe.
+    /// The next task that ends: its result, or its panic's message. Nothing when there is none
+    /// left. Cancel safe.
     pub(crate) async fn next(&mut self) -> Option<Result<T, String>> {
         loop {
             match self.0.join_next().await? {
                 Ok(output) => return Some(Ok(output)),
-                Err(error) if error.is_panic() => return Some(Err(panic_message(&*error.into_panic()))),
+                Err(error) if error.is_panic() => {
+                    return Some(Err(panic_message(&*error.into_panic())));
+                }
                 Err(_) => {}
             }
         }
@@ -133,7 +144,9 @@ impl<T: Send + 'static> Tasks<T> {
 ///
 /// # Errors
 /// It panicked, or the runtime ends.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, tokio::task::JoinError> {
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, tokio::task::JoinError> {
     tokio::task::spawn_blocking(work).await
 }
 
@@ -182,8 +195,12 @@ pub(crate) fn on_own_thread<F>(
 where
     F: Future<Output = ()>,
 {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    std::thread::Builder::new().name(name.to_owned()).spawn(move || runtime.block_on(async { work().await }))
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || runtime.block_on(async { work().await }))
 }
 
 /// A fresh random tenancy token: 128 bits.

@@ -43,12 +43,14 @@ impl fmt::Display for Signal {
     }
 }
 
-/// Catches Ctrl-C (SIGINT) and SIGTERM from this call on; the future completes with the first of them. For
-/// [`Worker::run_until`](crate::Worker::run_until).
+/// Catches Ctrl-C (SIGINT) and SIGTERM from this call on; the future completes with the first of
+/// them. For [`Worker::run_until`](crate::Worker::run_until).
 ///
-/// **A Ctrl-C after the first signal is not caught**: it ends the process at once, as if nothing had ever caught it, also when a handler
-/// blocks every thread. The leases are then left to expire. A SIGTERM after the first signal changes nothing, as supervisors send it more
-/// than once (`timeout` does). Neither is caught when every future of this function is dropped. (On Windows, Ctrl-C is caught for good.)
+/// **A Ctrl-C after the first signal is not caught**: it ends the process at once, as if nothing
+/// had ever caught it, also when a handler blocks every thread. The leases are then left to expire.
+/// A SIGTERM after the first signal changes nothing, as supervisors send it more than once
+/// (`timeout` does). Neither is caught when every future of this function is dropped. (On Windows,
+/// Ctrl-C is caught for good.)
 ///
 /// # Errors
 /// The operating system refuses.
@@ -56,10 +58,13 @@ impl fmt::Display for Signal {
 /// # Panics
 /// Outside of a tokio runtime with I/O enabled.
 pub fn stop_signal() -> io::Result<StopSignal> {
-    Ok(StopSignal { caught: system::Signals::new()? })
+    Ok(StopSignal {
+        caught: system::Signals::new()?,
+    })
 }
 
-/// The future of [`stop_signal`]. Cancel safe: when it is polled again, by anyone, it completes with the next signal.
+/// The future of [`stop_signal`]. Cancel safe: when it is polled again, by anyone, it completes
+/// with the next signal.
 #[derive(Debug)]
 pub struct StopSignal {
     caught: system::Signals,
@@ -98,8 +103,15 @@ mod system {
     impl UnixSignals {
         pub(super) fn new() -> io::Result<Self> {
             let second = Second::new()?;
-            let (interrupt, terminate) = (unix::signal(SignalKind::interrupt())?, unix::signal(SignalKind::terminate())?);
-            Ok(Self { interrupt, terminate, _second: second })
+            let (interrupt, terminate) = (
+                unix::signal(SignalKind::interrupt())?,
+                unix::signal(SignalKind::terminate())?,
+            );
+            Ok(Self {
+                interrupt,
+                terminate,
+                _second: second,
+            })
         }
 
         pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Signal> {
@@ -114,8 +126,9 @@ mod system {
         }
     }
 
-    /// What a second signal does. Tokio catches a signal for the rest of the process, whoever still listens: the handler that is set here
-    /// gives it back to the system, in the signal handler itself.
+    /// What a second signal does. Tokio catches a signal for the rest of the process, whoever still
+    /// listens: the handler that is set here gives it back to the system, in the signal handler
+    /// itself.
     #[derive(Debug)]
     struct Second;
 
@@ -132,14 +145,18 @@ mod system {
 
     impl ByDefault {
         fn register() -> io::Result<Self> {
-            let (interrupt, terminate) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+            let (interrupt, terminate) =
+                (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
             flag::register_conditional_default(SIGTERM, Arc::clone(&terminate))?;
             flag::register_conditional_default(SIGINT, Arc::clone(&interrupt))?;
             for signal in [SIGINT, SIGTERM] {
                 // Last: the first signal finds it unset, and sets it.
                 flag::register(signal, Arc::clone(&interrupt))?;
             }
-            Ok(Self { interrupt, terminate })
+            Ok(Self {
+                interrupt,
+                terminate,
+            })
         }
 
         fn set(&self, by_default: bool) {

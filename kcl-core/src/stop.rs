@@ -4,7 +4,8 @@ use crate::decide::drain::drain_until;
 use crate::model::Moment;
 use crate::watermark::Watermark;
 
-/// The stop of a worker as its shards see it: whether it was asked for, and how long what is at work may go on.
+/// The stop of a worker as its shards see it: whether it was asked for, and how long what is at
+/// work may go on.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct WorkerStop(Arc<StopShared>);
 
@@ -23,14 +24,18 @@ struct StopOrder {
 }
 
 impl WorkerStop {
-    /// The worker is to stop, and everything ends at the deadline. Of several deadlines the earliest counts.
+    /// The worker is to stop, and everything ends at the deadline. Of several deadlines the
+    /// earliest counts.
     pub(crate) fn ask(&self, now: Moment, deadline: Moment) {
         {
             let mut order = self.order();
             if order.is_some_and(|order| order.deadline <= deadline) {
                 return;
             }
-            *order = Some(StopOrder { deadline, drain: drain_until(now, deadline) });
+            *order = Some(StopOrder {
+                deadline,
+                drain: drain_until(now, deadline),
+            });
         }
         self.0.asked.raise_by_one();
     }
@@ -81,7 +86,10 @@ mod tests {
         let stop = WorkerStop::default();
         assert_eq!((stop.is_asked(), stop.drain_until()), (false, None));
         stop.ask(second(0), second(30));
-        assert_eq!((stop.is_asked(), stop.drain_until()), (true, Some(second(27))));
+        assert_eq!(
+            (stop.is_asked(), stop.drain_until()),
+            (true, Some(second(27)))
+        );
         stop.ask(second(1), second(40));
         assert_eq!((stop.changes(), stop.drain_until()), (1, Some(second(27))));
         stop.ask(second(20), second(22));

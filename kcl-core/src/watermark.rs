@@ -6,8 +6,9 @@ use tokio::sync::Notify;
 
 /// A number that only grows and that any number of tasks may wait for.
 ///
-/// Who waits is woken in the order in which it began to wait, so that a run on a simulated clock is the same every time. (The
-/// channels of tokio that many may listen to wake their listeners in a random order.)
+/// Who waits is woken in the order in which it began to wait, so that a run on a simulated clock is
+/// the same every time. (The channels of tokio that many may listen to wake their listeners in a
+/// random order.)
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Watermark(Arc<WatermarkState>);
 

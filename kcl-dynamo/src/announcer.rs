@@ -8,14 +8,14 @@ use crate::item::attribute::{ENTITY_TYPE, KIND_SIGNAL, SIGNAL_RECENT, SIGNAL_VAL
 use crate::item::{Item, Reader, SIGNAL_KEY, read_signal, recent_value, text};
 use crate::runtime::signal_value;
 
-/// Announcements of others that are joined before an announcement stands by itself. Each round that is lost is won by another
-/// announcement, so it takes a fleet that announces all at once.
+/// Announcements of others that are joined before an announcement stands by itself. Each round that
+/// is lost is won by another announcement, so it takes a fleet that announces all at once.
 const ROUNDS: usize = 16;
 
 /// Reads and changes the row of the change signal.
 ///
-/// An announcement is added to those before it: the row is replaced if it has still the value that was seen, and read anew from the
-/// refusal if not.
+/// An announcement is added to those before it: the row is replaced if it has still the value that
+/// was seen, and read anew from the refusal if not.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Announcer {
     /// The row as it was seen last: where the next announcement begins.
@@ -32,7 +32,11 @@ impl Announcer {
         if changed.is_empty() {
             return Ok(());
         }
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut seen = self
+            .seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         for _ in 0..ROUNDS {
             match self.replace(calls, seen.as_ref(), changed).await {
                 Ok(()) => return Ok(()),
@@ -40,21 +44,36 @@ impl Announcer {
                 Err(Refused::Failed(error)) => return Err(error),
             }
         }
-        // Nobody is kept waiting for longer. Who saw an earlier value does not find it any more, and scans.
-        match self.write(calls, ChangeSignal::new(""), changed, |_| None).await {
+        // Nobody is kept waiting for longer. Who saw an earlier value does not find it any more,
+        // and scans.
+        match self
+            .write(calls, ChangeSignal::new(""), changed, |_| None)
+            .await
+        {
             Ok(()) => Ok(()),
             Err(Refused::Failed(error)) => Err(error),
             // It has no condition to be refused for.
-            Err(Refused::Condition(_)) => Err(Error::Throttled { source: "the change signal changes too often".into() }),
+            Err(Refused::Condition(_)) => Err(Error::Throttled {
+                source: "the change signal changes too often".into(),
+            }),
         }
     }
 
-    async fn replace(&self, calls: &Calls, seen: Option<&ChangeSignal>, changed: &[Changed]) -> Result<(), Refused> {
+    async fn replace(
+        &self,
+        calls: &Calls,
+        seen: Option<&ChangeSignal>,
+        changed: &[Changed],
+    ) -> Result<(), Refused> {
         let unchanged = |parts: &mut Parts| match seen {
             Some(seen) => Some(exactly(parts, [(SIGNAL_VALUE, text(seen.value.as_str()))])),
-            None => Some(format!("attribute_not_exists({})", parts.name(SIGNAL_VALUE))),
+            None => Some(format!(
+                "attribute_not_exists({})",
+                parts.name(SIGNAL_VALUE)
+            )),
         };
-        self.write(calls, seen.cloned().unwrap_or_default(), changed, unchanged).await
+        self.write(calls, seen.cloned().unwrap_or_default(), changed, unchanged)
+            .await
     }
 
     /// Writes `before` with an announcement added, on this condition.
@@ -73,13 +92,21 @@ impl Announcer {
         update.set(&mut parts, ENTITY_TYPE, text(KIND_SIGNAL));
         update.set(&mut parts, SIGNAL_VALUE, text(after.value.as_str()));
         update.set(&mut parts, SIGNAL_RECENT, recent_value(&after));
-        let item = calls.update(text(SIGNAL_KEY), update.text(), condition, parts).await?;
+        let item = calls
+            .update(text(SIGNAL_KEY), update.text(), condition, parts)
+            .await?;
         self.note(Some(&item)).map(drop).map_err(Refused::Failed)
     }
 
     fn note(&self, item: Option<&Item>) -> Result<Option<ChangeSignal>, Error> {
-        let signal = item.map(|item| read_signal(Reader(item))).transpose()?.filter(|signal| !signal.value.is_empty());
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&signal);
+        let signal = item
+            .map(|item| read_signal(Reader(item)))
+            .transpose()?
+            .filter(|signal| !signal.value.is_empty());
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone_from(&signal);
         Ok(signal)
     }
 }

@@ -11,18 +11,23 @@ use tokio::sync::RwLock;
 use crate::announcer::Announcer;
 use crate::call::{Calls, Limits, Refused};
 use crate::expression::{Parts, Update, absent, exactly};
-use crate::item::attribute::{ENTITY_TYPE, INCARNATION, KIND_SIGNAL, LAST_UPDATE, LEADER_KEY, SUPPORT_UPDATE};
+use crate::item::attribute::{
+    ENTITY_TYPE, INCARNATION, KIND_SIGNAL, LAST_UPDATE, LEADER_KEY, SUPPORT_UPDATE,
+};
 use crate::item::{Item, SIGNAL_KEY, number, text, worker_item, worker_key, worker_values};
 use crate::kcl_compat::{
-    Coexistence, Evidence, KclIsLeading, Probe, StaleWorkers, Throughputs, Watch, is_in_doubt, judge, legacy_versions,
+    Coexistence, Evidence, KclIsLeading, Probe, StaleWorkers, Throughputs, Watch, is_in_doubt,
+    judge, legacy_versions,
 };
 use crate::refusal::worker_refusal;
 use crate::setup::{Neighbours, Settings};
 
-/// How often a scan is asked for while a leader of the KCL may have come: a fifth of the KCL's failover time.
+/// How often a scan is asked for while a leader of the KCL may have come: a fifth of the KCL's
+/// failover time.
 pub(crate) const SCAN_EVERY: Duration = Duration::from_secs(2);
 
-/// How long the row of a KCL's leader stands still at most while it lives: its heartbeat of 30 s, and time for a slow one.
+/// How long the row of a KCL's leader stands still at most while it lives: its heartbeat of 30 s,
+/// and time for a slow one.
 pub(crate) const LEADER_LIVES: Duration = Duration::from_secs(36);
 /// What all handles of a table share: the calls, and what was seen of others in the table.
 pub(crate) struct Inner {
@@ -67,7 +72,9 @@ impl Inner {
     }
 
     pub(crate) fn unwritten(&self) -> MutexGuard<'_, BTreeMap<WorkerId, WorkerRow>> {
-        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
+        self.unwritten
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Judges who else uses the table, before anything is written to it.
@@ -95,13 +102,28 @@ impl Inner {
                 (coexistence, what) = judge(&evidence, self.seconds(), leader.as_deref());
             }
             if coexistence == Coexistence::KclLeads {
-                let error = KclIsLeading { table: self.calls.table.clone(), what };
-                return Err(if self.settings.wait_for_kcl { Error::Throttled { source: Box::new(error) } } else { error.into() });
+                let error = KclIsLeading {
+                    table: self.calls.table.clone(),
+                    what,
+                };
+                return Err(if self.settings.wait_for_kcl {
+                    Error::Throttled {
+                        source: Box::new(error),
+                    }
+                } else {
+                    error.into()
+                });
             }
         }
-        self.watch.begin(&evidence, coexistence, self.settings.clock.now());
-        self.probe.looked(evidence.leader.as_deref(), self.settings.clock.now());
-        tracing::debug!(table = self.calls.table, ?coexistence, "who else uses the lease table");
+        self.watch
+            .begin(&evidence, coexistence, self.settings.clock.now());
+        self.probe
+            .looked(evidence.leader.as_deref(), self.settings.clock.now());
+        tracing::debug!(
+            table = self.calls.table,
+            ?coexistence,
+            "who else uses the lease table"
+        );
         Ok(())
     }
 
@@ -125,7 +147,8 @@ impl Inner {
         if self.settings.neighbours == Neighbours::Nobody {
             return;
         }
-        if let Some((coexistence, what)) = self.watch.look(items, is_first, is_last, self.seconds()) {
+        if let Some((coexistence, what)) = self.watch.look(items, is_first, is_last, self.seconds())
+        {
             tracing::warn!(
                 table = self.calls.table,
                 ?coexistence,
@@ -134,12 +157,14 @@ impl Inner {
             );
         }
         if is_last {
-            self.probe.looked(self.watch.leader().as_deref(), self.settings.clock.now());
+            self.probe
+                .looked(self.watch.leader().as_deref(), self.settings.clock.now());
         }
     }
 
-    /// Removes what stands beside the leases where nothing may: the row of the change signal, and those of dead workers. It goes with
-    /// each heartbeat, as a scan, which finds these rows, writes nothing. What cannot be removed now is tried again with the next.
+    /// Removes what stands beside the leases where nothing may: the row of the change signal, and
+    /// those of dead workers. It goes with each heartbeat, as a scan, which finds these rows,
+    /// writes nothing. What cannot be removed now is tried again with the next.
     pub(crate) async fn tidy(&self) {
         if self.writes_rows_of_workers() {
             return;
@@ -149,7 +174,9 @@ impl Inner {
         }
         for dead in self.stale_workers.dead(self.settings.clock.now()) {
             match self.delete_written(&dead).await {
-                Ok(()) => tracing::debug!(worker = %dead.worker, "the row of a dead worker was deleted"),
+                Ok(()) => {
+                    tracing::debug!(worker = %dead.worker, "the row of a dead worker was deleted")
+                }
                 // It lives after all, or is gone.
                 Err(Error::Conflict { .. }) => {}
                 Err(error) => {
@@ -161,9 +188,12 @@ impl Inner {
         }
     }
 
-    /// Reads the tables that a KCL before 3.5 keeps beside this one, from time to time while one may live.
+    /// Reads the tables that a KCL before 3.5 keeps beside this one, from time to time while one
+    /// may live.
     pub(crate) async fn look_beside(&self) {
-        if self.settings.neighbours == Neighbours::Nobody || !self.watch.takes_look_beside(self.settings.clock.now()) {
+        if self.settings.neighbours == Neighbours::Nobody
+            || !self.watch.takes_look_beside(self.settings.clock.now())
+        {
             return;
         }
         let mut evidence = Evidence::default();
@@ -188,11 +218,16 @@ impl Inner {
     /// The version of the row of the KCL's leader, if there is one.
     pub(crate) async fn leader(&self, consistent: bool) -> Result<Option<String>, Error> {
         let mut evidence = Evidence::default();
-        self.calls.get(text(LEADER_KEY), consistent).await?.iter().for_each(|item| evidence.add(item));
+        self.calls
+            .get(text(LEADER_KEY), consistent)
+            .await?
+            .iter()
+            .for_each(|item| evidence.add(item));
         Ok(evidence.leader)
     }
 
-    /// Waits until the row of the KCL's leader changes, or for as long as one that lives never leaves it as it is.
+    /// Waits until the row of the KCL's leader changes, or for as long as one that lives never
+    /// leaves it as it is.
     pub(crate) async fn watch_leader(&self, evidence: &mut Evidence) -> Result<(), Error> {
         let clock = &self.settings.clock;
         let (before, until) = (evidence.leader.clone(), clock.now() + LEADER_LIVES);
@@ -221,11 +256,18 @@ impl Inner {
         let mut parts = Parts::default();
         let condition = absent(&mut parts);
         let item = worker_item(row, self.settings.clock.wall());
-        self.calls.put(item, condition, parts).await.map_err(worker_refusal)
+        self.calls
+            .put(item, condition, parts)
+            .await
+            .map_err(worker_refusal)
     }
 
     /// Replaces the row of a worker, wherever it is.
-    pub(crate) async fn update_worker(&self, seen: &WorkerRow, row: &WorkerRow) -> Result<(), Error> {
+    pub(crate) async fn update_worker(
+        &self,
+        seen: &WorkerRow,
+        row: &WorkerRow,
+    ) -> Result<(), Error> {
         if let Some(unwritten) = self.unwritten().get_mut(&seen.worker) {
             if unwritten != seen {
                 return Err(Error::conflict(None));
@@ -257,24 +299,39 @@ impl Inner {
     pub(crate) async fn delete_written(&self, seen: &WorkerRow) -> Result<(), Error> {
         let mut parts = Parts::default();
         let condition = exactly(&mut parts, worker_values(seen));
-        self.calls.delete(worker_key(&seen.worker), condition, parts).await.map_err(worker_refusal)
+        self.calls
+            .delete(worker_key(&seen.worker), condition, parts)
+            .await
+            .map_err(worker_refusal)
     }
 
-    pub(crate) async fn update_written(&self, seen: &WorkerRow, row: &WorkerRow) -> Result<(), Error> {
+    pub(crate) async fn update_written(
+        &self,
+        seen: &WorkerRow,
+        row: &WorkerRow,
+    ) -> Result<(), Error> {
         let mut parts = Parts::default();
         let condition = exactly(&mut parts, worker_values(seen));
         let mut update = Update::default();
         for (attribute, value) in worker_values(row) {
             update.set(&mut parts, attribute, value);
         }
-        // For a leader of the KCL a worker that leaves is gone with this, before any lease of its is free: one that starts just now would
-        // give them to a worker without work.
+        // For a leader of the KCL a worker that leaves is gone with this, before any lease of its
+        // is free: one that starts just now would give them to a worker without work.
         let shown_at = if row.leaving { 0 } else { self.seconds() };
         for attribute in [LAST_UPDATE, SUPPORT_UPDATE] {
             update.set(&mut parts, attribute, number(shown_at));
         }
         let key = worker_key(&row.worker);
-        let _first = if row.leaving { Some(self.leaving.write().await) } else { None };
-        self.calls.update(key, update.text(), Some(condition), parts).await.map(drop).map_err(worker_refusal)
+        let _first = if row.leaving {
+            Some(self.leaving.write().await)
+        } else {
+            None
+        };
+        self.calls
+            .update(key, update.text(), Some(condition), parts)
+            .await
+            .map(drop)
+            .map_err(worker_refusal)
     }
 }

@@ -27,14 +27,23 @@ pub(crate) fn in_the_way(key: &str, row: &Row, wanted: &str) -> Error {
             None => "of no kind that is known".to_owned(),
         },
     };
-    Error::Fatal { message: format!("the row `{key}` is {found} where {wanted} has to be"), source: None }
+    Error::Fatal {
+        message: format!("the row `{key}` is {found} where {wanted} has to be"),
+        source: None,
+    }
 }
 
 pub(crate) fn lease_of(item: &Item) -> Result<Lease, Error> {
     match Row::read(item)? {
         Row::Lease(lease) => Ok(lease),
         // It stands where a lease has to be: that shard cannot be read, and the others can.
-        other => Err(Reader(item).malformed(ENTITY_TYPE, Some(&kind_of(&other)), "LEASE in the row of a lease").into()),
+        other => Err(Reader(item)
+            .malformed(
+                ENTITY_TYPE,
+                Some(&kind_of(&other)),
+                "LEASE in the row of a lease",
+            )
+            .into()),
     }
 }
 

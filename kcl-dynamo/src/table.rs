@@ -4,19 +4,23 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use kcl_core::lease::{
-    Change, ChangeSignal, Changed, Consistency, Error, Expect, LeaseTable, PageToken, ScanPage, WorkerRow, Write,
+    Change, ChangeSignal, Changed, Consistency, Error, Expect, LeaseTable, PageToken, ScanPage,
+    WorkerRow, Write,
 };
 use kcl_core::model::{Lease, LeaseKey, WorkerId};
 
 use crate::expression::{Parts, absent, edited, expected};
 use crate::inner::{Inner, SCAN_EVERY};
-use crate::item::attribute::{ENTITY_TYPE, INCARNATION, KIND_SIGNAL, KIND_WORKER, LEASE_KEY, SUPPORT};
+use crate::item::attribute::{
+    ENTITY_TYPE, INCARNATION, KIND_SIGNAL, KIND_WORKER, LEASE_KEY, SUPPORT,
+};
 use crate::item::{Item, Reader, Row, SIGNAL_KEY, key_value, lease_item, text, worker_key};
 use crate::kcl_compat::Coexistence;
 use crate::refusal::{in_the_way, lease_of, refusal};
 use crate::setup::{OpenError, OpenOptions, Settings, check_rights, ready_table};
 
-/// A lease table in DynamoDB, row for row the KCL's. The [crate](crate) tells what is in it and what it costs.
+/// A lease table in DynamoDB, row for row the KCL's. The [crate](crate) tells what is in it and
+/// what it costs.
 ///
 /// A clone is another handle on the same client.
 ///
@@ -48,8 +52,8 @@ pub struct DynamoLeaseTable {
 }
 
 impl DynamoLeaseTable {
-    /// The lease table of an application in the table of its name, with the default [`OpenOptions`]: region, credentials and endpoint
-    /// as the environment says.
+    /// The lease table of an application in the table of its name, with the default
+    /// [`OpenOptions`]: region, credentials and endpoint as the environment says.
     ///
     /// # Errors
     /// See [`OpenOptions::open`].
@@ -58,7 +62,9 @@ impl DynamoLeaseTable {
     }
 
     pub(crate) fn new(client: &Client, application: &str, table: &str, settings: Settings) -> Self {
-        Self { inner: Arc::new(Inner::new(client, application, table, settings)) }
+        Self {
+            inner: Arc::new(Inner::new(client, application, table, settings)),
+        }
     }
 
     /// The name of the table.
@@ -73,8 +79,9 @@ impl DynamoLeaseTable {
         self.inner.watch.coexistence()
     }
 
-    /// Removes every row of ours that is no lease: the rows of workers and the change signal. A KCL before 3.5 fails on such rows; so
-    /// this comes before going back to one, when no worker of ours runs any more. How many rows were removed.
+    /// Removes every row of ours that is no lease: the rows of workers and the change signal. A KCL
+    /// before 3.5 fails on such rows; so this comes before going back to one, when no worker of
+    /// ours runs any more. How many rows were removed.
     ///
     /// # Errors
     /// As of a read and a delete. What was removed by then stays removed; it can be called again.
@@ -100,30 +107,42 @@ impl DynamoLeaseTable {
 
 impl fmt::Debug for DynamoLeaseTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DynamoLeaseTable").field("name", &self.name()).field("coexistence", &self.coexistence()).finish()
+        f.debug_struct("DynamoLeaseTable")
+            .field("name", &self.name())
+            .field("coexistence", &self.coexistence())
+            .finish()
     }
 }
 
-/// The worker of a KCL that answers when it is asked for a lease: its row of metrics says what it supports, as from the KCL 3.5 on.
+/// The worker of a KCL that answers when it is asked for a lease: its row of metrics says what it
+/// supports, as from the KCL 3.5 on.
 fn answering(item: &Item) -> Option<WorkerId> {
     let reader = Reader(item);
-    let is_metrics = reader.text(ENTITY_TYPE).ok().flatten() == Some(KIND_WORKER) && !reader.is_our_worker();
+    let is_metrics =
+        reader.text(ENTITY_TYPE).ok().flatten() == Some(KIND_WORKER) && !reader.is_our_worker();
     (is_metrics && reader.has(SUPPORT)).then(|| reader.key().into())
 }
 
 /// Whether it begins a tenancy, or asks for one.
 const fn takes(change: &Change) -> bool {
-    matches!(change, Change::Take { .. } | Change::Claim { .. } | Change::Request { .. })
+    matches!(
+        change,
+        Change::Take { .. } | Change::Claim { .. } | Change::Request { .. }
+    )
 }
 
 #[async_trait]
 impl LeaseTable for DynamoLeaseTable {
-    /// Makes the table if that is wanted, checks its key and the rights to write, and looks who else uses it.
+    /// Makes the table if that is wanted, checks its key and the rights to write, and looks who
+    /// else uses it.
     ///
     /// # Errors
-    /// `Fatal` with [`KclIsLeading`](crate::KclIsLeading) as its source when a Java fleet in 3.x mode is at work.
+    /// `Fatal` with [`KclIsLeading`](crate::KclIsLeading) as its source when a Java fleet in 3.x
+    /// mode is at work.
     async fn setup(&self) -> Result<(), Error> {
-        let Inner { calls, settings, .. } = &*self.inner;
+        let Inner {
+            calls, settings, ..
+        } = &*self.inner;
         ready_table(calls, settings.create.as_ref(), &*settings.clock).await?;
         self.inner.look_around().await?;
         check_rights(calls).await
@@ -134,13 +153,26 @@ impl LeaseTable for DynamoLeaseTable {
         item.as_ref().map(lease_of).transpose()
     }
 
-    async fn scan(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<ScanPage, Error> {
+    async fn scan(
+        &self,
+        page: Option<&PageToken>,
+        consistency: Consistency,
+    ) -> Result<ScanPage, Error> {
         let inner = &*self.inner;
         let start = page.map(|page| Item::from([(LEASE_KEY.to_owned(), text(page.0.as_str()))]));
-        let limit = inner.settings.page_rows.map(|rows| i32::from(rows.get().cast_signed().max(1)));
-        let found = inner.calls.scan(start, consistency == Consistency::Strong, limit).await?;
+        let limit = inner
+            .settings
+            .page_rows
+            .map(|rows| i32::from(rows.get().cast_signed().max(1)));
+        let found = inner
+            .calls
+            .scan(start, consistency == Consistency::Strong, limit)
+            .await?;
         let mut rows = ScanPage::default();
-        rows.next = found.next.as_ref().map(|key| PageToken(Reader(key).key().to_owned()));
+        rows.next = found
+            .next
+            .as_ref()
+            .map(|key| PageToken(Reader(key).key().to_owned()));
         for item in &found.items {
             rows.foreign.answering.extend(answering(item));
             match Row::read(item) {
@@ -150,13 +182,20 @@ impl LeaseTable for DynamoLeaseTable {
                 Err(malformed) => rows.malformed.push(malformed),
             }
         }
-        rows.foreign.answering.extend(inner.throughputs.see(&found.items, page.is_none()));
+        rows.foreign
+            .answering
+            .extend(inner.throughputs.see(&found.items, page.is_none()));
         inner.watch(&found.items, page.is_none(), rows.next.is_none());
         rows.foreign.leading = inner.watch.led();
-        // A fleet without rows of workers judges life by leases. One that saw some rows, its own or those that others have not taken
-        // away yet, would hold who has none for another kind of worker.
+        // A fleet without rows of workers judges life by leases. One that saw some rows, its own or
+        // those that others have not taken away yet, would hold who has none for another kind of
+        // worker.
         if !inner.writes_rows_of_workers() {
-            inner.stale_workers.see(std::mem::take(&mut rows.workers), page.is_none(), inner.settings.clock.now());
+            inner.stale_workers.see(
+                std::mem::take(&mut rows.workers),
+                page.is_none(),
+                inner.settings.clock.now(),
+            );
         }
         Ok(rows)
     }
@@ -164,8 +203,16 @@ impl LeaseTable for DynamoLeaseTable {
     async fn create(&self, lease: &Lease) -> Result<Lease, Error> {
         let mut parts = Parts::default();
         let condition = absent(&mut parts);
-        let _turn = self.inner.limits.of_others(&*self.inner.settings.clock).await?;
-        self.inner.calls.put(lease_item(lease)?, condition, parts).await.map_err(refusal)?;
+        let _turn = self
+            .inner
+            .limits
+            .of_others(&*self.inner.settings.clock)
+            .await?;
+        self.inner
+            .calls
+            .put(lease_item(lease)?, condition, parts)
+            .await
+            .map_err(refusal)?;
         Ok(lease.clone())
     }
 
@@ -176,28 +223,55 @@ impl LeaseTable for DynamoLeaseTable {
         {
             return Err(error);
         }
-        let Inner { limits, settings, leaving, .. } = &*self.inner;
+        let Inner {
+            limits,
+            settings,
+            leaving,
+            ..
+        } = &*self.inner;
         let clock = &*settings.clock;
         if matches!(change, Change::Release { .. }) {
             // Not for longer than a call: the mark is tried again later where it fails.
             drop(leaving.read().await);
         }
-        let _turn = if takes(change) { limits.of_others(clock).await? } else { limits.of_owners(clock).await? };
+        let _turn = if takes(change) {
+            limits.of_others(clock).await?
+        } else {
+            limits.of_owners(clock).await?
+        };
         let mut parts = Parts::default();
         let update = edited(&mut parts, key, expect, &change.edits());
         let condition = expected(&mut parts, expect);
-        let item = self.inner.calls.update(key_value(key)?, update.text(), Some(condition), parts).await.map_err(refusal)?;
+        let item = self
+            .inner
+            .calls
+            .update(key_value(key)?, update.text(), Some(condition), parts)
+            .await
+            .map_err(refusal)?;
         lease_of(&item)
     }
 
     async fn delete(&self, key: &LeaseKey, expect: &Expect) -> Result<(), Error> {
         let mut parts = Parts::default();
         let condition = expected(&mut parts, expect);
-        let _turn = self.inner.limits.of_others(&*self.inner.settings.clock).await?;
-        self.inner.calls.delete(key_value(key)?, condition, parts).await.map_err(refusal)
+        let _turn = self
+            .inner
+            .limits
+            .of_others(&*self.inner.settings.clock)
+            .await?;
+        self.inner
+            .calls
+            .delete(key_value(key)?, condition, parts)
+            .await
+            .map_err(refusal)
     }
 
-    async fn write_worker(&self, worker: &WorkerId, seen: Option<&WorkerRow>, row: Option<&WorkerRow>) -> Result<(), Error> {
+    async fn write_worker(
+        &self,
+        worker: &WorkerId,
+        seen: Option<&WorkerRow>,
+        row: Option<&WorkerRow>,
+    ) -> Result<(), Error> {
         if seen.into_iter().chain(row).any(|row| row.worker != *worker) {
             return Err(Error::conflict(None));
         }
@@ -215,16 +289,24 @@ impl LeaseTable for DynamoLeaseTable {
         if let Some(row) = self.inner.unwritten().get(worker) {
             return Ok(Some(row.clone()));
         }
-        let Some(item) = self.inner.calls.get(worker_key(worker), true).await? else { return Ok(None) };
+        let Some(item) = self.inner.calls.get(worker_key(worker), true).await? else {
+            return Ok(None);
+        };
         match Row::read(&item)? {
             Row::Worker(row) => Ok(Some(row)),
-            // The metrics of a Java worker that asks for a lease: it has no row of ours, as nobody has.
+            // The metrics of a Java worker that asks for a lease: it has no row of ours, as nobody
+            // has.
             _ if !self.inner.writes_rows_of_workers() => Ok(None),
-            other => Err(in_the_way(worker.as_str(), &other, "a worker of this fleet")),
+            other => Err(in_the_way(
+                worker.as_str(),
+                &other,
+                "a worker of this fleet",
+            )),
         }
     }
 
-    /// None while Java workers may share the leases: they announce nothing, and the row of the signal may not be there.
+    /// None while Java workers may share the leases: they announce nothing, and the row of the
+    /// signal may not be there.
     async fn change_signal(&self) -> Result<Option<ChangeSignal>, Error> {
         if self.inner.watch.coexistence() != Coexistence::Exclusive {
             self.inner.look_beside().await;
@@ -243,7 +325,11 @@ impl LeaseTable for DynamoLeaseTable {
 
     async fn announce(&self, changed: &[Changed]) -> Result<(), Error> {
         if self.inner.watch.coexistence() == Coexistence::Exclusive {
-            return self.inner.announcer.announce(&self.inner.calls, changed).await;
+            return self
+                .inner
+                .announcer
+                .announce(&self.inner.calls, changed)
+                .await;
         }
         Ok(())
     }

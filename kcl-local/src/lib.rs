@@ -1,7 +1,9 @@
 //! What a Kinesis consumer needs on one machine, with nothing to install.
 //!
-//! - [`lease_table`]: [`SqliteLeaseTable`], the leases and checkpoints of the applications of one host in one `SQLite` file.
-//! - `stream` (feature `stream`, and `stream-tls` for https): an embedded Kinesis-compatible stream for development and tests.
+//! - [`lease_table`]: [`SqliteLeaseTable`], the leases and checkpoints of the applications of one
+//!   host in one `SQLite` file.
+//! - `stream` (feature `stream`, and `stream-tls` for https): an embedded Kinesis-compatible stream
+//!   for development and tests.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

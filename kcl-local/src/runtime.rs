@@ -11,9 +11,10 @@ pub(crate) fn block_owner_thread(span: std::time::Duration) {
 
 /// What the embedded stream takes.
 ///
-/// The server runs on a runtime of its own. The emulator below it starts tasks that nobody can wait for (it finishes a created,
-/// deleted or resharded stream a moment after the call); they end with this runtime, so an ended
-/// [`LocalStream`](crate::stream::LocalStream) leaves nothing running in the program around it.
+/// The server runs on a runtime of its own. The emulator below it starts tasks that nobody can wait
+/// for (it finishes a created, deleted or resharded stream a moment after the call); they end with
+/// this runtime, so an ended [`LocalStream`](crate::stream::LocalStream) leaves nothing running in
+/// the program around it.
 #[cfg(feature = "stream")]
 mod server {
     use std::future::Future;
@@ -24,7 +25,9 @@ mod server {
 
     /// Milliseconds since the Unix epoch.
     pub(crate) fn now_ms() -> u64 {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 
@@ -33,7 +36,8 @@ mod server {
         tokio::time::sleep(duration).await;
     }
 
-    /// The runtime that a server runs on; dropping it ends every task on it at its next await, without blocking.
+    /// The runtime that a server runs on; dropping it ends every task on it at its next await,
+    /// without blocking.
     #[derive(Debug)]
     pub(crate) struct ServerRuntime {
         runtime: Option<Runtime>,
@@ -42,11 +46,17 @@ mod server {
     impl ServerRuntime {
         /// Starts the threads of a server.
         ///
-        /// Two are enough for the machines this is made for, and one would let a page of 10 MiB that is being written stand in the
-        /// way of a renewal of another connection.
+        /// Two are enough for the machines this is made for, and one would let a page of 10 MiB
+        /// that is being written stand in the way of a renewal of another connection.
         pub(crate) fn new() -> std::io::Result<Self> {
-            let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("local-stream").enable_all().build()?;
-            Ok(Self { runtime: Some(runtime) })
+            let runtime = Builder::new_multi_thread()
+                .worker_threads(2)
+                .thread_name("local-stream")
+                .enable_all()
+                .build()?;
+            Ok(Self {
+                runtime: Some(runtime),
+            })
         }
 
         /// Runs `future` on the server's threads; `None` if the runtime has been taken down.
@@ -81,7 +91,9 @@ mod server {
         /// Waits until a task ends, forever if there is none. Cancel safe.
         pub(crate) async fn ended(&mut self) {
             match self.0.join_next().await {
-                Some(Err(error)) if error.is_panic() => tracing::error!(%error, "a task of the embedded stream panicked"),
+                Some(Err(error)) if error.is_panic() => {
+                    tracing::error!(%error, "a task of the embedded stream panicked")
+                }
                 Some(_) => {}
                 None => std::future::pending().await,
             }
@@ -95,7 +107,8 @@ mod server {
         }
     }
 
-    /// Does blocking work on a thread of the server, letting its other tasks move to another thread meanwhile.
+    /// Does blocking work on a thread of the server, letting its other tasks move to another thread
+    /// meanwhile.
     pub(crate) fn blocking<T>(work: impl FnOnce() -> T) -> T {
         tokio::task::block_in_place(work)
     }

@@ -27,7 +27,9 @@ impl FromStr for LeaseTableAt {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
-            Some(("dynamo", table)) if !table.is_empty() => Ok(Self::Dynamo(Some(table.to_owned()))),
+            Some(("dynamo", table)) if !table.is_empty() => {
+                Ok(Self::Dynamo(Some(table.to_owned())))
+            }
             None if text == "dynamo" => Ok(Self::Dynamo(None)),
             _ => Err("expected sqlite:PATH, dynamo or dynamo:TABLE".to_owned()),
         }
@@ -38,23 +40,34 @@ impl LeaseTableAt {
     /// Opens the table.
     ///
     /// # Errors
-    /// There is no place for the file, or it cannot be a lease table; there is no region or no credentials.
+    /// There is no place for the file, or it cannot be a lease table; there is no region or no
+    /// credentials.
     pub async fn open(options: &ConsumeOptions) -> Result<Arc<dyn LeaseTable>, BoxError> {
         let place = match &options.lease_table {
             Some(place) => place.clone(),
             None => Self::Sqlite(default_file(&options.application)?),
         };
-        place.open_for(&options.application, options.dynamo_endpoint.as_deref()).await
+        place
+            .open_for(&options.application, options.dynamo_endpoint.as_deref())
+            .await
     }
 
     /// Opens the table of this application; `dynamo_endpoint` is that of an emulator.
     ///
     /// # Errors
     /// See [`open`](Self::open).
-    pub async fn open_for(&self, application: &str, dynamo_endpoint: Option<&str>) -> Result<Arc<dyn LeaseTable>, BoxError> {
+    pub async fn open_for(
+        &self,
+        application: &str,
+        dynamo_endpoint: Option<&str>,
+    ) -> Result<Arc<dyn LeaseTable>, BoxError> {
         match (self, dynamo_endpoint) {
-            (Self::Sqlite(_), Some(_)) => Err("--dynamo-endpoint is only valid with --lease-table dynamo".into()),
-            (Self::Sqlite(path), None) => Ok(Arc::new(SqliteLeaseTable::open(path, application).await?)),
+            (Self::Sqlite(_), Some(_)) => {
+                Err("--dynamo-endpoint is only valid with --lease-table dynamo".into())
+            }
+            (Self::Sqlite(path), None) => {
+                Ok(Arc::new(SqliteLeaseTable::open(path, application).await?))
+            }
             (Self::Dynamo(table), endpoint) => {
                 // Not the configuration of the stream: --endpoint is that of Kinesis.
                 let mut config = aws_config::defaults(BehaviorVersion::latest());
@@ -65,7 +78,11 @@ impl LeaseTableAt {
                 if let Some(table) = table {
                     opening = opening.table(table);
                 }
-                Ok(Arc::new(opening.open_with_config(&config.load().await, application).await?))
+                Ok(Arc::new(
+                    opening
+                        .open_with_config(&config.load().await, application)
+                        .await?,
+                ))
             }
         }
     }
@@ -84,11 +101,18 @@ impl fmt::Display for LeaseTableAt {
 
 /// The file in the user's own folder for such; the folder is made.
 fn default_file(application: &str) -> Result<PathBuf, String> {
-    let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let set = |name: &str| {
+        env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     let state = set("XDG_STATE_HOME").filter(|path| path.is_absolute());
     let state = state.or_else(|| set("HOME").map(|home| home.join(".local/state")));
     let Some(folder) = state.map(|state| state.join("kcl")) else {
-        return Err("no place to store the leases: HOME is not set; use --lease-table sqlite:PATH".to_owned());
+        return Err(
+            "no place to store the leases: HOME is not set; use --lease-table sqlite:PATH"
+                .to_owned(),
+        );
     };
     std::fs::create_dir_all(&folder).map_err(|error| {
         format!(
@@ -96,7 +120,10 @@ fn default_file(application: &str) -> Result<PathBuf, String> {
             folder.display()
         )
     })?;
-    Ok(folder.join(format!("{}.leases.sqlite", application.replace(['/', ':'], "_"))))
+    Ok(folder.join(format!(
+        "{}.leases.sqlite",
+        application.replace(['/', ':'], "_")
+    )))
 }
 
 #[cfg(test)]
@@ -107,11 +134,22 @@ mod tests {
     fn a_place_is_a_file_or_a_table() {
         assert_eq!("sqlite:a:b".parse(), Ok(LeaseTableAt::Sqlite("a:b".into())));
         assert_eq!("dynamo".parse(), Ok(LeaseTableAt::Dynamo(None)));
-        assert_eq!("dynamo:leases".parse(), Ok(LeaseTableAt::Dynamo(Some("leases".to_owned()))));
+        assert_eq!(
+            "dynamo:leases".parse(),
+            Ok(LeaseTableAt::Dynamo(Some("leases".to_owned())))
+        );
         for text in ["sqlite:a:b", "dynamo", "dynamo:leases"] {
             assert_eq!(text.parse::<LeaseTableAt>().unwrap().to_string(), text);
         }
-        for wrong in ["", "leases.sqlite", "sqlite", "sqlite:", "dynamo:", "redis:x", "dynamodb"] {
+        for wrong in [
+            "",
+            "leases.sqlite",
+            "sqlite",
+            "sqlite:",
+            "dynamo:",
+            "redis:x",
+            "dynamodb",
+        ] {
             assert!(wrong.parse::<LeaseTableAt>().is_err(), "{wrong}");
         }
     }

@@ -1,4 +1,5 @@
-//! The parts of the program `consume`: its command line, its processor, its trace and its last line.
+//! The parts of the program `consume`: its command line, its processor, its trace and its last
+//! line.
 
 mod leases;
 mod options;

@@ -11,13 +11,15 @@ use super::LeaseTableAt;
 
 /// Consumes a Kinesis stream and counts what it reads.
 ///
-/// Region and credentials are found as by any AWS tool: AWS_REGION, AWS_ACCESS_KEY_ID, AWS_PROFILE, ~/.aws, the role of the machine.
-/// Processes with the same --application share the shards; a process that is restarted resumes at the checkpoints. SIGTERM and Ctrl-C
-/// shut it down gracefully: the batch in flight is finished, checkpoints are stored, and leases are released (or kept, with
-/// --keep-leases). A second signal ends it at once.
+/// Region and credentials are found as by any AWS tool: AWS_REGION, AWS_ACCESS_KEY_ID, AWS_PROFILE,
+/// ~/.aws, the role of the machine. Processes with the same --application share the shards; a
+/// process that is restarted resumes at the checkpoints. SIGTERM and Ctrl-C shut it down
+/// gracefully: the batch in flight is finished, checkpoints are stored, and leases are released (or
+/// kept, with --keep-leases). A second signal ends it at once.
 ///
-/// The last line on standard output is a JSON object: records, bytes, duplicates (records that this process received again),
-/// first_record_ms and elapsed_ms (both since the process started), cpu_ms (user and system), peak_rss_kib. Unknown values are null.
+/// The last line on standard output is a JSON object: records, bytes, duplicates (records that this
+/// process received again), first_record_ms and elapsed_ms (both since the process started), cpu_ms
+/// (user and system), peak_rss_kib. Unknown values are null.
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "consume",
@@ -41,40 +43,49 @@ pub struct ConsumeOptions {
     /// The stream, by name or ARN.
     #[arg(long, value_name = "NAME|ARN")]
     pub stream: StreamName,
-    /// The name under which leases and checkpoints are stored. Processes with the same name share the shards.
+    /// The name under which leases and checkpoints are stored. Processes with the same name share
+    /// the shards.
     #[arg(long, value_name = "NAME")]
     pub application: String,
-    /// The URL of the service. Default: AWS_ENDPOINT_URL_KINESIS, AWS_ENDPOINT_URL, or AWS itself. Trusted are the certificates that the
-    /// machine trusts, or those in the file named by SSL_CERT_FILE.
+    /// The URL of the service. Default: AWS_ENDPOINT_URL_KINESIS, AWS_ENDPOINT_URL, or AWS itself.
+    /// Trusted are the certificates that the machine trusts, or those in the file named by
+    /// SSL_CERT_FILE.
     #[arg(long, value_name = "URL", value_parser = endpoint)]
     pub endpoint: Option<String>,
-    /// Where to start on a shard without a checkpoint: trim-horizon, latest, or at:TIME. TIME is RFC 3339, such as
-    /// 2026-01-31T08:00:00Z or with an offset, or seconds or milliseconds since 1970.
+    /// Where to start on a shard without a checkpoint: trim-horizon, latest, or at:TIME. TIME is
+    /// RFC 3339, such as 2026-01-31T08:00:00Z or with an offset, or seconds or milliseconds since
+    /// 1970.
     #[arg(long, value_name = "POSITION", default_value = "trim-horizon", value_parser = position)]
     pub from: InitialPosition,
-    /// How far to read: up to now, or up to a TIME as with --from, which may be in the future. The program ends when everything that
-    /// arrived until then has been read, and the next run resumes there. Default: read forever.
+    /// How far to read: up to now, or up to a TIME as with --from, which may be in the future. The
+    /// program ends when everything that arrived until then has been read, and the next run resumes
+    /// there. Default: read forever.
     #[arg(long, value_name = "TIME|now", value_parser = bound)]
     pub to: Option<Until>,
-    /// Where leases and checkpoints are stored: sqlite:PATH, or dynamo or dynamo:TABLE for a DynamoDB table, which by default is named
-    /// after the application, and is created if it is missing. Default: sqlite with $XDG_STATE_HOME/kcl/APPLICATION.leases.sqlite, or
+    /// Where leases and checkpoints are stored: sqlite:PATH, or dynamo or dynamo:TABLE for a
+    /// DynamoDB table, which by default is named after the application, and is created if it is
+    /// missing. Default: sqlite with $XDG_STATE_HOME/kcl/APPLICATION.leases.sqlite, or
     /// ~/.local/state/kcl/APPLICATION.leases.sqlite if XDG_STATE_HOME is not set.
     #[arg(long, value_name = "sqlite:PATH|dynamo[:TABLE]")]
     pub lease_table: Option<LeaseTableAt>,
-    /// The URL of DynamoDB, with --lease-table dynamo. Default: AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL, or AWS itself.
+    /// The URL of DynamoDB, with --lease-table dynamo. Default: AWS_ENDPOINT_URL_DYNAMODB,
+    /// AWS_ENDPOINT_URL, or AWS itself.
     #[arg(long, value_name = "URL", value_parser = endpoint)]
     pub dynamo_endpoint: Option<String>,
-    /// How the shards are read. It may change from one run to the next: the application resumes at its checkpoints.
+    /// How the shards are read. It may change from one run to the next: the application resumes at
+    /// its checkpoints.
     #[arg(long, value_name = "MODE", value_enum, default_value_t = ReadBy::Polling)]
     pub mode: ReadBy,
-    /// The registered consumer, with --mode fan-out or auto: by name, and then it is registered if it does not exist, or by ARN. Default:
-    /// one named after the application. It stays registered for the next run, and the service charges for it until it is deregistered.
+    /// The registered consumer, with --mode fan-out or auto: by name, and then it is registered if
+    /// it does not exist, or by ARN. Default: one named after the application. It stays registered
+    /// for the next run, and the service charges for it until it is deregistered.
     #[arg(long, value_name = "NAME|ARN")]
     pub consumer: Option<String>,
     /// The id of this worker. No other live process may use it. Default: a random one.
     #[arg(long, value_name = "ID")]
     pub worker: Option<String>,
-    /// Keeps the leases on shutdown, for a process that restarts with the same --worker within the failover time: then no shard moves.
+    /// Keeps the leases on shutdown, for a process that restarts with the same --worker within the
+    /// failover time: then no shard moves.
     #[arg(long, requires = "worker")]
     pub keep_leases: bool,
     /// How long a worker may go without a heartbeat before others take its shards.
@@ -83,13 +94,14 @@ pub struct ConsumeOptions {
     /// Ends after this many records. The batch in flight is finished, so there may be some more.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub exit_after: Option<u64>,
-    /// Ends when no record has arrived for this long, even if none ever arrived, provided that every shard of this process was read. It is
-    /// an error if a shard cannot be read.
+    /// Ends when no record has arrived for this long, even if none ever arrived, provided that
+    /// every shard of this process was read. It is an error if a shard cannot be read.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub idle_exit: Option<Duration>,
-    /// Appends a JSON line to this file for each lifecycle call and each record: t (ms since 1970), worker, event (initialize,
-    /// record, lease_lost, shard_ended, shutdown_requested), shard, sequence, sub, key. Each process needs a file of its own. A record is
-    /// written before it counts as processed. A process that is killed leaves only whole lines.
+    /// Appends a JSON line to this file for each lifecycle call and each record: t (ms since 1970),
+    /// worker, event (initialize, record, lease_lost, shard_ended, shutdown_requested), shard,
+    /// sequence, sub, key. Each process needs a file of its own. A record is written before it
+    /// counts as processed. A process that is killed leaves only whole lines.
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
     /// How long a graceful shutdown may take. Shards that are not drained by then are abandoned.
@@ -98,7 +110,8 @@ pub struct ConsumeOptions {
     /// How long the stream or the lease table may be unreachable at startup before it is an error.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     pub start_within: Duration,
-    /// GetRecords calls per second and shard, when polling. AWS allows 5; more is for measurements against other endpoints.
+    /// GetRecords calls per second and shard, when polling. AWS allows 5; more is for measurements
+    /// against other endpoints.
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub calls_per_second: usize,
     /// The most records to request in one call, when polling: 1 to 10000.
@@ -114,8 +127,8 @@ pub struct ConsumeOptions {
 pub enum ReadBy {
     /// By GetRecords: 2 MB per second and shard, shared by all applications that poll it.
     Polling,
-    /// By enhanced fan-out: records are pushed, 2 MB per second and shard for this application alone. The program ends if the consumer is
-    /// not available.
+    /// By enhanced fan-out: records are pushed, 2 MB per second and shard for this application
+    /// alone. The program ends if the consumer is not available.
     FanOut,
     /// By enhanced fan-out if the consumer is available, otherwise by polling.
     Auto,
@@ -141,7 +154,8 @@ impl ConsumeOptions {
         Ok(())
     }
 
-    /// A worker with what these say of it; what it reads with, where its leases are and what it does with records is to be added.
+    /// A worker with what these say of it; what it reads with, where its leases are and what it
+    /// does with records is to be added.
     pub fn builder(&self) -> Builder {
         let mut worker = Worker::builder()
             .stream(self.stream.to_string())
@@ -153,7 +167,8 @@ impl ConsumeOptions {
             .calls_per_second(self.calls_per_second)
             .max_records(self.max_records)
             .byte_budget(self.byte_budget.clone())
-            // The processor fails only when the trace cannot be written, which no second attempt mends.
+            // The processor fails only when the trace cannot be written, which no second attempt
+            // mends.
             .on_failure(OnFailure::Stop);
         worker = match self.to {
             Some(Until::Time(time)) => worker.until(time),
@@ -182,12 +197,18 @@ impl ConsumeOptions {
     /// What becomes of the leases at the end.
     #[must_use]
     pub const fn at_the_end(&self) -> Stop {
-        if self.keep_leases { Stop::Keep } else { Stop::Release }
+        if self.keep_leases {
+            Stop::Keep
+        } else {
+            Stop::Release
+        }
     }
 }
 
 fn endpoint(text: &str) -> Result<String, String> {
-    let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    let host = text
+        .strip_prefix("http://")
+        .or_else(|| text.strip_prefix("https://"));
     match host {
         Some(host) if !host.is_empty() && !host.starts_with('/') => Ok(text.to_owned()),
         _ => Err("expected a URL such as http://127.0.0.1:4567".to_owned()),
@@ -209,28 +230,43 @@ fn bound(text: &str) -> Result<Until, String> {
     if text == "now" {
         Ok(Until::CaughtUp)
     } else {
-        Ok(Until::Time(timestamp(text).map_err(|error| format!("expected `now` or a time: {error}"))?))
+        Ok(Until::Time(timestamp(text).map_err(|error| {
+            format!("expected `now` or a time: {error}")
+        })?))
     }
 }
 
-/// Below this, a number is seconds since 1970 (up to the year 5138); from it on, milliseconds (from 1973).
+/// Below this, a number is seconds since 1970 (up to the year 5138); from it on, milliseconds (from
+/// 1973).
 const FIRST_MILLIS: i64 = 100_000_000_000;
 
 fn timestamp(text: &str) -> Result<Timestamp, String> {
-    let allowed = || "expected TIME as RFC 3339, such as 2026-01-31T08:00:00Z, or seconds or milliseconds since 1970".to_owned();
+    let allowed = || {
+        "expected TIME as RFC 3339, such as 2026-01-31T08:00:00Z, or seconds or milliseconds since 1970".to_owned()
+    };
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         let number: i64 = text.parse().map_err(|_| allowed())?;
-        return Ok(Timestamp::from_millis(if number < FIRST_MILLIS { number * 1000 } else { number }));
+        return Ok(Timestamp::from_millis(if number < FIRST_MILLIS {
+            number * 1000
+        } else {
+            number
+        }));
     }
     text.parse().map_err(|_| allowed())
 }
 
 fn budget(text: &str) -> Result<ByteBudget, String> {
     let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
-    let (number, unit) =
-        units.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?.trim_end(), *unit))).unwrap_or((text, 1_usize));
-    let bytes = number.parse().ok().and_then(|number: usize| number.checked_mul(unit));
-    let bytes = bytes.ok_or_else(|| "expected a number of bytes, or one with KiB, MiB or GiB".to_owned())?;
+    let (number, unit) = units
+        .iter()
+        .find_map(|(name, unit)| Some((text.strip_suffix(name)?.trim_end(), *unit)))
+        .unwrap_or((text, 1_usize));
+    let bytes = number
+        .parse()
+        .ok()
+        .and_then(|number: usize| number.checked_mul(unit));
+    let bytes = bytes
+        .ok_or_else(|| "expected a number of bytes, or one with KiB, MiB or GiB".to_owned())?;
     ByteBudget::new(bytes).map_err(|error| error.to_string())
 }
 
@@ -247,11 +283,25 @@ mod tests {
     fn a_time_is_rfc_3339_or_seconds_or_milliseconds() {
         let at = |millis| Ok(InitialPosition::AtTimestamp(Timestamp::from_millis(millis)));
         assert_eq!(position("at:2020-01-02T03:04:05Z"), at(1_577_934_245_000));
-        assert_eq!(position("at:2020-01-02T03:04:05.678Z"), at(1_577_934_245_678));
-        assert_eq!(position("at:2020-01-02T05:04:05+02:00"), at(1_577_934_245_000));
+        assert_eq!(
+            position("at:2020-01-02T03:04:05.678Z"),
+            at(1_577_934_245_678)
+        );
+        assert_eq!(
+            position("at:2020-01-02T05:04:05+02:00"),
+            at(1_577_934_245_000)
+        );
         assert_eq!(position("at:1577934245"), at(1_577_934_245_000));
         assert_eq!(position("at:1577934245678"), at(1_577_934_245_678));
-        for wrong in ["at:", "at:yesterday", "at:2020-01-02", "at:-5", "at:99999999999999999999", "beginning", "LATEST"] {
+        for wrong in [
+            "at:",
+            "at:yesterday",
+            "at:2020-01-02",
+            "at:-5",
+            "at:99999999999999999999",
+            "beginning",
+            "LATEST",
+        ] {
             assert!(position(wrong).is_err(), "{wrong}");
         }
     }
@@ -271,7 +321,9 @@ mod tests {
     fn a_consumer_is_named_or_given_and_only_for_fan_out() {
         let read = |more: &str| {
             let options = ConsumeOptions::try_parse_from(
-                ["consume", "--stream", "s", "--application", "a"].into_iter().chain(more.split(' ')),
+                ["consume", "--stream", "s", "--application", "a"]
+                    .into_iter()
+                    .chain(more.split(' ')),
             )?;
             options.check().map(|()| options.mode())
         };
@@ -279,13 +331,29 @@ mod tests {
         for (said, mode) in [
             ("--mode polling", Mode::Polling),
             ("--mode fan-out", Mode::FanOut(FanOutConfig::managed())),
-            ("--mode auto --consumer c", Mode::Auto(FanOutConfig::shared().name("c"))),
-            (&format!("--mode fan-out --consumer {arn}"), Mode::FanOut(FanOutConfig::external(arn))),
+            (
+                "--mode auto --consumer c",
+                Mode::Auto(FanOutConfig::shared().name("c")),
+            ),
+            (
+                &format!("--mode fan-out --consumer {arn}"),
+                Mode::FanOut(FanOutConfig::external(arn)),
+            ),
         ] {
             assert_eq!(read(said).unwrap(), mode);
         }
-        assert!(read("--consumer c").unwrap_err().to_string().contains("--mode fan-out and --mode auto"));
-        assert!(read("--mode pushing").unwrap_err().to_string().contains("polling, fan-out, auto"));
+        assert!(
+            read("--consumer c")
+                .unwrap_err()
+                .to_string()
+                .contains("--mode fan-out and --mode auto")
+        );
+        assert!(
+            read("--mode pushing")
+                .unwrap_err()
+                .to_string()
+                .contains("polling, fan-out, auto")
+        );
     }
 
     #[test]

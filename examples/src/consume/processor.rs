@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use kcl_core::BoxError;
 use kcl_core::processor::{
-    Failure, InitializeInput, LeaseLostInput, ProcessRecordsInput, RecordProcessor, ShardEndedInput, ShardRef,
-    ShutdownRequestedInput,
+    Failure, InitializeInput, LeaseLostInput, ProcessRecordsInput, RecordProcessor,
+    ShardEndedInput, ShardRef, ShutdownRequestedInput,
 };
 
 use super::seen::{Seen, ShardSeen};
@@ -23,11 +23,18 @@ impl Processor {
     /// The processor of one acquisition of a shard.
     #[must_use]
     pub fn new(seen: &Arc<Seen>, trace: Option<&Arc<Trace>>, shard: &ShardRef) -> Self {
-        Self { seen: Arc::clone(seen), shard: seen.shard(&shard.shard), trace: trace.cloned(), traced: None }
+        Self {
+            seen: Arc::clone(seen),
+            shard: seen.shard(&shard.shard),
+            trace: trace.cloned(),
+            traced: None,
+        }
     }
 
     fn event(&self, event: &str) -> Result<(), TraceError> {
-        self.traced.as_ref().map_or(Ok(()), |trace| trace.event(event))
+        self.traced
+            .as_ref()
+            .map_or(Ok(()), |trace| trace.event(event))
     }
 
     /// A call that can say nothing: the trace is short of a line, and the log says so.
@@ -40,7 +47,10 @@ impl Processor {
 
 impl RecordProcessor for Processor {
     async fn initialize(&mut self, input: InitializeInput) -> Result<(), BoxError> {
-        self.traced = self.trace.as_ref().map(|trace| Traced::new(trace, &input.worker, &input.shard.shard));
+        self.traced = self
+            .trace
+            .as_ref()
+            .map(|trace| Traced::new(trace, &input.worker, &input.shard.shard));
         Ok(self.event("initialize")?)
     }
 

@@ -24,10 +24,15 @@ impl Quiet {
     /// Looks from now on. Make it before the worker runs.
     #[must_use]
     pub fn new(worker: &Worker) -> Self {
-        Self { worker: worker.clone(), events: worker.events(), unreadable: BTreeMap::new() }
+        Self {
+            worker: worker.clone(),
+            events: worker.events(),
+            unreadable: BTreeMap::new(),
+        }
     }
 
-    /// Waits until no record has come for so long and each shard that is held was read after that; without a span for ever.
+    /// Waits until no record has come for so long and each shard that is held was read after that;
+    /// without a span for ever.
     ///
     /// # Errors
     /// A shard is not read: which, and why.
@@ -71,12 +76,24 @@ impl Quiet {
     /// Whether each shard that is held was read since then.
     fn is_read_since(&self, moment: Moment) -> Result<bool, String> {
         let shards = self.worker.status().shards;
-        let failing = shards.iter().find_map(|(lease, shard)| Some((lease, &shard.failing.as_ref()?.error)));
-        let given_up = self.unreadable.iter().find(|(lease, _)| !shards.contains_key(*lease));
+        let failing = shards
+            .iter()
+            .find_map(|(lease, shard)| Some((lease, &shard.failing.as_ref()?.error)));
+        let given_up = self
+            .unreadable
+            .iter()
+            .find(|(lease, _)| !shards.contains_key(*lease));
         if let Some((lease, error)) = failing.or(given_up) {
-            return Err(format!("no record has arrived because {} cannot be read: {error}", lease.shard));
+            return Err(format!(
+                "no record has arrived because {} cannot be read: {error}",
+                lease.shard
+            ));
         }
-        let reads = shards.values().filter(|shard| matches!(shard.state, ShardState::Starting | ShardState::Processing));
-        Ok(reads.into_iter().all(|shard| shard.answered.is_some_and(|at| at >= moment)))
+        let reads = shards
+            .values()
+            .filter(|shard| matches!(shard.state, ShardState::Starting | ShardState::Processing));
+        Ok(reads
+            .into_iter()
+            .all(|shard| shard.answered.is_some_and(|at| at >= moment)))
     }
 }

@@ -9,7 +9,8 @@ use tokio::sync::watch;
 
 /// What this process has been given, over all its shards.
 ///
-/// A shard's records come in order, so its greatest position is all that has to be kept to know a record that came before.
+/// A shard's records come in order, so its greatest position is all that has to be kept to know a
+/// record that came before.
 #[derive(Debug, Default)]
 pub struct Seen {
     bytes: AtomicU64,
@@ -88,14 +89,21 @@ impl Seen {
         let mut progress = self.progress.subscribe();
         match records {
             // The sender lives in `self`, so the wait ends in no other way.
-            Some(records) => drop(progress.wait_for(|progress| progress.records >= records).await),
+            Some(records) => drop(
+                progress
+                    .wait_for(|progress| progress.records >= records)
+                    .await,
+            ),
             None => std::future::pending().await,
         }
     }
 
-    /// Waits until no record has come for so long, from now on; without a span for ever. Cancel safe.
+    /// Waits until no record has come for so long, from now on; without a span for ever. Cancel
+    /// safe.
     pub async fn idle(&self, span: Option<Duration>) {
-        let Some(span) = span else { return std::future::pending().await };
+        let Some(span) = span else {
+            return std::future::pending().await;
+        };
         let begun = SystemClock.now();
         loop {
             let quiet_since = self.progress.borrow().last.unwrap_or(begun);
@@ -115,7 +123,13 @@ mod tests {
     use super::*;
 
     fn records(sequences: impl IntoIterator<Item = u128>) -> Vec<Record> {
-        let record = |sequence| Record::from(RawRecord::new(SequenceNumber::from_u128(sequence), "key", "12345"));
+        let record = |sequence| {
+            Record::from(RawRecord::new(
+                SequenceNumber::from_u128(sequence),
+                "key",
+                "12345",
+            ))
+        };
         sequences.into_iter().map(record).collect()
     }
 
@@ -128,7 +142,10 @@ mod tests {
         assert_eq!(seen.duplicates(), 0);
         // The shard is acquired again and goes on from an older checkpoint.
         seen.count(&seen.shard(&"a".into()), &records(8..=12));
-        assert_eq!((seen.records(), seen.bytes(), seen.duplicates()), (17, 85, 3));
+        assert_eq!(
+            (seen.records(), seen.bytes(), seen.duplicates()),
+            (17, 85, 3)
+        );
         seen.count(&first, &records(13..=13));
         assert_eq!(seen.duplicates(), 3);
     }

@@ -9,8 +9,9 @@ use kcl_core::{Clock, SystemClock};
 
 /// A file of JSON lines: what was called, and with which records.
 ///
-/// A kill can end a write between two pages of the file and nowhere else. So no line lies on two pages: a line that would
-/// begins on the next one, and spaces, which JSON allows around a value, fill the rest of the page.
+/// A kill can end a write between two pages of the file and nowhere else. So no line lies on two
+/// pages: a line that would begins on the next one, and spaces, which JSON allows around a value,
+/// fill the rest of the page.
 #[derive(Debug)]
 pub struct Trace {
     path: PathBuf,
@@ -44,10 +45,30 @@ impl Trace {
     /// # Errors
     /// The file cannot be opened, read or cut.
     pub fn open(path: &Path) -> Result<Self, TraceError> {
-        let failed = |source| TraceError { what: "open", path: path.to_owned(), source };
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(failed)?;
-        let at = if file.metadata().map_err(failed)?.is_file() { cut_torn_line(&mut file).map_err(failed)? } else { 0 };
-        Ok(Self { path: path.to_owned(), out: Mutex::new(Out { file, at, buffer: Vec::new() }) })
+        let failed = |source| TraceError {
+            what: "open",
+            path: path.to_owned(),
+            source,
+        };
+        let mut file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(path)
+            .map_err(failed)?;
+        let at = if file.metadata().map_err(failed)?.is_file() {
+            cut_torn_line(&mut file).map_err(failed)?
+        } else {
+            0
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            out: Mutex::new(Out {
+                file,
+                at,
+                buffer: Vec::new(),
+            }),
+        })
     }
 
     /// Writes lines, each with its line feed. They are with the system when this returns.
@@ -58,7 +79,11 @@ impl Trace {
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         out.lay_out(lines);
         let Out { file, at, buffer } = &mut *out;
-        file.write_all(buffer).map_err(|source| TraceError { what: "write", path: self.path.clone(), source })?;
+        file.write_all(buffer).map_err(|source| TraceError {
+            what: "write",
+            path: self.path.clone(),
+            source,
+        })?;
         *at += buffer.len() as u64;
         Ok(())
     }
@@ -77,7 +102,8 @@ impl Out {
         }
     }
 
-    /// Fills the rest of the page with spaces: at the end of the line before, or in front of the next one if there is none.
+    /// Fills the rest of the page with spaces: at the end of the line before, or in front of the
+    /// next one if there is none.
     fn fill(&mut self, room: u64) {
         let feed = self.buffer.pop();
         self.buffer.extend(std::iter::repeat_n(b' ', room as usize));
@@ -135,7 +161,9 @@ impl Traced {
     /// It cannot be written.
     pub fn event(&self, event: &str) -> Result<(), TraceError> {
         let (Self { worker, shard, .. }, t) = (self, SystemClock.wall().as_millis());
-        self.trace.write(&format!("{{\"t\":{t},{worker}{event}{shard}null,\"sub\":null,\"key\":null}}\n"))
+        self.trace.write(&format!(
+            "{{\"t\":{t},{worker}{event}{shard}null,\"sub\":null,\"key\":null}}\n"
+        ))
     }
 
     /// Writes a line for each record.
@@ -148,7 +176,10 @@ impl Traced {
         for record in records {
             let (sequence, sub) = (record.sequence(), record.sub_sequence());
             // A `String` takes everything that is written to it.
-            let _ = write!(lines, "{{\"t\":{t},{worker}record{shard}\"{sequence}\",\"sub\":{sub},\"key\":");
+            let _ = write!(
+                lines,
+                "{{\"t\":{t},{worker}record{shard}\"{sequence}\",\"sub\":{sub},\"key\":"
+            );
             push_text(&mut lines, &record.partition_key);
             lines.push_str("}\n");
         }
@@ -158,7 +189,10 @@ impl Traced {
 
 /// Appends a JSON string.
 fn push_text(line: &mut String, text: &str) {
-    if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+    if text
+        .bytes()
+        .all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\')
+    {
         line.push('"');
         line.push_str(text);
         line.push('"');
@@ -175,19 +209,29 @@ mod tests {
     use super::*;
 
     fn traced(path: &Path) -> Traced {
-        Traced::new(&Arc::new(Trace::open(path).unwrap()), &"w\"1".into(), &"shardId-0".into())
+        Traced::new(
+            &Arc::new(Trace::open(path).unwrap()),
+            &"w\"1".into(),
+            &"shardId-0".into(),
+        )
     }
 
     fn records(from: u128, count: u128) -> Vec<Record> {
         let record = |n: u128| {
             let key = format!("key \"{n}\"\n{}", "x".repeat((n % 200) as usize));
-            Record::from(RawRecord::new(SequenceNumber::from_u128(u128::MAX - 1000 + n), key, "data"))
+            Record::from(RawRecord::new(
+                SequenceNumber::from_u128(u128::MAX - 1000 + n),
+                key,
+                "data",
+            ))
         };
         (from..from + count).map(record).collect()
     }
 
     fn lines(text: &str) -> Vec<Value> {
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     #[test]
@@ -219,7 +263,11 @@ mod tests {
     fn a_trace_that_goes_on_begins_behind_the_last_whole_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("trace");
-        for torn in ["{\"t\":1}\n{\"t\":", "{\"t\":1}\n", &format!("{{\"t\":1}}\n{}", "x".repeat(9000))] {
+        for torn in [
+            "{\"t\":1}\n{\"t\":",
+            "{\"t\":1}\n",
+            &format!("{{\"t\":1}}\n{}", "x".repeat(9000)),
+        ] {
             std::fs::write(&path, torn).unwrap();
             traced(&path).event("initialize").unwrap();
             let text = std::fs::read_to_string(&path).unwrap();

@@ -17,7 +17,11 @@ impl Watch {
     /// Watches from now on. Make it before the worker runs.
     #[must_use]
     pub fn new(worker: &Worker) -> Self {
-        Self { events: worker.events(), started: false, trouble: None }
+        Self {
+            events: worker.events(),
+            started: false,
+            trouble: None,
+        }
     }
 
     /// Watches for ever, unless the worker does not start in time: then the trouble is returned.

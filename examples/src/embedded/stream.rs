@@ -27,7 +27,11 @@ impl Embedded {
     ///
     /// # Errors
     /// The folder is in use by another process or cannot be used.
-    pub async fn in_folder(name: &'static str, shards: i32, folder: &Path) -> Result<Self, BoxError> {
+    pub async fn in_folder(
+        name: &'static str,
+        shards: i32,
+        folder: &Path,
+    ) -> Result<Self, BoxError> {
         Self::start(name, shards, LocalStream::builder().folder(folder)).await
     }
 
@@ -39,10 +43,18 @@ impl Embedded {
         Self::start(name, shards, LocalStream::builder()).await
     }
 
-    async fn start(name: &'static str, shards: i32, builder: LocalStreamBuilder) -> Result<Self, BoxError> {
+    async fn start(
+        name: &'static str,
+        shards: i32,
+        builder: LocalStreamBuilder,
+    ) -> Result<Self, BoxError> {
         let server = builder.start().await?;
         let client = server.client();
-        let stream = Self { server, client, name };
+        let stream = Self {
+            server,
+            client,
+            name,
+        };
         stream.make(shards).await?;
         Ok(stream)
     }
@@ -71,7 +83,13 @@ impl Embedded {
     }
 
     async fn make(&self, shards: i32) -> Result<(), BoxError> {
-        let made = self.client.create_stream().stream_name(self.name).shard_count(shards).send().await;
+        let made = self
+            .client
+            .create_stream()
+            .stream_name(self.name)
+            .shard_count(shards)
+            .send()
+            .await;
         match made {
             Ok(_) => {}
             Err(error)
@@ -82,13 +100,25 @@ impl Embedded {
         }
         // Not with the SDK's waiter: its shortest pause is 10 s.
         self.settled().await?;
-        let described = self.client.describe_stream_summary().stream_name(self.name).send().await?;
-        let hours = described
-            .stream_description_summary()
-            .map_or(0, aws_sdk_kinesis::types::StreamDescriptionSummary::retention_period_hours);
+        let described = self
+            .client
+            .describe_stream_summary()
+            .stream_name(self.name)
+            .send()
+            .await?;
+        let hours = described.stream_description_summary().map_or(
+            0,
+            aws_sdk_kinesis::types::StreamDescriptionSummary::retention_period_hours,
+        );
         if hours < RETENTION_HOURS {
-            let increase = self.client.increase_stream_retention_period().stream_name(self.name);
-            increase.retention_period_hours(RETENTION_HOURS).send().await?;
+            let increase = self
+                .client
+                .increase_stream_retention_period()
+                .stream_name(self.name);
+            increase
+                .retention_period_hours(RETENTION_HOURS)
+                .send()
+                .await?;
         }
         self.settled().await
     }
@@ -99,8 +129,16 @@ impl Embedded {
     /// The stream cannot be described.
     pub async fn settled(&self) -> Result<(), BoxError> {
         loop {
-            let described = self.client.describe_stream_summary().stream_name(self.name).send().await?;
-            if described.stream_description_summary().is_some_and(|summary| *summary.stream_status() == StreamStatus::Active) {
+            let described = self
+                .client
+                .describe_stream_summary()
+                .stream_name(self.name)
+                .send()
+                .await?;
+            if described
+                .stream_description_summary()
+                .is_some_and(|summary| *summary.stream_status() == StreamStatus::Active)
+            {
                 return Ok(());
             }
             SystemClock.sleep_until(SystemClock.now() + SETTLE).await;
@@ -113,10 +151,17 @@ impl Embedded {
     /// They cannot be listed.
     pub async fn shards(&self) -> Result<Vec<Shard>, BoxError> {
         let mut shards = Vec::new();
-        let mut page = self.client.list_shards().stream_name(self.name).send().await?;
+        let mut page = self
+            .client
+            .list_shards()
+            .stream_name(self.name)
+            .send()
+            .await?;
         loop {
             shards.extend(page.shards.take().unwrap_or_default());
-            let Some(next) = page.next_token.take() else { break };
+            let Some(next) = page.next_token.take() else {
+                break;
+            };
             page = self.client.list_shards().next_token(next).send().await?;
         }
         shards.sort_unstable_by(|a, b| a.shard_id.cmp(&b.shard_id));
@@ -129,7 +174,11 @@ impl Embedded {
     /// They cannot be listed.
     pub async fn open_shards(&self) -> Result<Vec<ShardId>, BoxError> {
         let shards = self.shards().await?;
-        Ok(shards.iter().filter(|shard| is_open(shard)).map(|shard| ShardId::from(shard.shard_id())).collect())
+        Ok(shards
+            .iter()
+            .filter(|shard| is_open(shard))
+            .map(|shard| ShardId::from(shard.shard_id()))
+            .collect())
     }
 }
 
@@ -149,5 +198,7 @@ pub fn client(endpoint: &str, region: &str) -> Client {
 /// Whether a shard takes records.
 #[must_use]
 pub fn is_open(shard: &Shard) -> bool {
-    shard.sequence_number_range().is_some_and(|range| range.ending_sequence_number().is_none())
+    shard
+        .sequence_number_range()
+        .is_some_and(|range| range.ending_sequence_number().is_none())
 }

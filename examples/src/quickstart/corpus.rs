@@ -28,19 +28,29 @@ const PATH_LENGTH: usize = 256;
 const LINE_LENGTH: usize = 1_000_000;
 
 impl Corpus {
-    /// Finds the files under a folder, except in `target`, in `.git` and in `state`. Links are not followed.
+    /// Finds the files under a folder, except in `target`, in `.git` and in `state`. Links are not
+    /// followed.
     ///
     /// # Errors
     /// The folder itself cannot be read. What cannot be read in it is skipped.
     pub fn find(folder: &Path, state: &Path) -> Result<Self, CorpusError> {
-        let mut corpus = Self { folder: folder.to_owned(), files: Vec::new(), skipped: BTreeMap::new() };
-        let failed = |source| CorpusError { folder: folder.to_owned(), source };
+        let mut corpus = Self {
+            folder: folder.to_owned(),
+            files: Vec::new(),
+            skipped: BTreeMap::new(),
+        };
+        let failed = |source| CorpusError {
+            folder: folder.to_owned(),
+            source,
+        };
         let mut folders = Vec::new();
         corpus.list(fs::read_dir(folder).map_err(failed)?, state, &mut folders);
         while let Some(folder) = folders.pop() {
             match fs::read_dir(&folder) {
                 Ok(entries) => corpus.list(entries, state, &mut folders),
-                Err(error) => corpus.skip("cannot be read", format!("{} ({error})", folder.display())),
+                Err(error) => {
+                    corpus.skip("cannot be read", format!("{} ({error})", folder.display()))
+                }
             }
         }
         corpus.files.sort_unstable();
@@ -51,7 +61,9 @@ impl Corpus {
         for entry in entries.flatten() {
             let path = entry.path();
             match entry.file_type() {
-                Ok(kind) if kind.is_dir() && !skips(&entry.file_name()) && path != state => folders.push(path),
+                Ok(kind) if kind.is_dir() && !skips(&entry.file_name()) && path != state => {
+                    folders.push(path)
+                }
                 Ok(kind) if kind.is_file() && !skips(&entry.file_name()) => self.file(&path),
                 _ => {}
             }
@@ -102,7 +114,10 @@ impl Corpus {
         let told = |(why, files): (&&str, &Vec<String>)| match files.as_slice() {
             [] => None,
             [file] => Some(format!("1 file skipped, {why}: {file}")),
-            [first, ..] => Some(format!("{} files skipped, {why}: {first}, ...", files.len())),
+            [first, ..] => Some(format!(
+                "{} files skipped, {why}: {first}, ...",
+                files.len()
+            )),
         };
         self.skipped.iter().filter_map(told).collect()
     }
@@ -171,10 +186,18 @@ mod tests {
         let mut corpus = Corpus::find(root, &root.join("state")).unwrap();
         let mut read = Vec::new();
         corpus.read_all(|name, text| read.push((name.to_owned(), text.len())));
-        assert_eq!(read, [("b.txt".to_owned(), 0), ("src/deep/a.rs".to_owned(), 2)]);
+        assert_eq!(
+            read,
+            [("b.txt".to_owned(), 0), ("src/deep/a.rs".to_owned(), 2)]
+        );
         let skipped = corpus.skipped();
         assert_eq!(skipped.len(), 2, "{skipped:?}");
-        assert!(skipped.iter().any(|line| line.starts_with("2 files skipped, not text: latin")), "{skipped:?}");
+        assert!(
+            skipped
+                .iter()
+                .any(|line| line.starts_with("2 files skipped, not text: latin")),
+            "{skipped:?}"
+        );
         assert!(Corpus::find(&root.join("none"), root).is_err());
     }
 }

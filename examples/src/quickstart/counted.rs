@@ -9,8 +9,8 @@ pub struct Counted {
     pub count: Count,
     /// The greatest number of a line that came.
     pub last: u64,
-    /// The numbers below that have not come. Not stored: after a restart a line that fills one is taken for a duplicate, in a run
-    /// that has failed already.
+    /// The numbers below that have not come. Not stored: after a restart a line that fills one is
+    /// taken for a duplicate, in a run that has failed already.
     holes: Vec<RangeInclusive<u64>>,
 }
 
@@ -29,7 +29,11 @@ impl Counted {
     /// As it was stored.
     #[must_use]
     pub const fn stored(count: Count, last: u64) -> Self {
-        Self { count, last, holes: Vec::new() }
+        Self {
+            count,
+            last,
+            holes: Vec::new(),
+        }
     }
 
     /// Takes a line in; one that came before changes nothing.
@@ -54,10 +58,13 @@ impl Counted {
 
     /// Whether the line was missing; it is not any more.
     fn fill(&mut self, number: u64) -> bool {
-        let Some(at) = self.holes.iter().position(|hole| hole.contains(&number)) else { return false };
+        let Some(at) = self.holes.iter().position(|hole| hole.contains(&number)) else {
+            return false;
+        };
         let hole = self.holes.swap_remove(at);
         let parts = [*hole.start()..=number - 1, number + 1..=*hole.end()];
-        self.holes.extend(parts.into_iter().filter(|part| !part.is_empty()));
+        self.holes
+            .extend(parts.into_iter().filter(|part| !part.is_empty()));
         true
     }
 }
@@ -67,14 +74,24 @@ mod tests {
     use super::*;
 
     fn take(counted: &mut Counted, numbers: impl IntoIterator<Item = u64>) -> Vec<Came> {
-        numbers.into_iter().map(|number| counted.take(number, &format!("line {number}"))).collect()
+        numbers
+            .into_iter()
+            .map(|number| counted.take(number, &format!("line {number}")))
+            .collect()
     }
 
     #[test]
     fn every_line_once_and_in_order_gives_the_plain_count() {
         let mut counted = Counted::default();
-        assert!(take(&mut counted, 1..=5).iter().all(|came| *came == Came::InOrder));
-        assert_eq!(counted.count, Count::of("line 1\nline 2\nline 3\nline 4\nline 5", 5));
+        assert!(
+            take(&mut counted, 1..=5)
+                .iter()
+                .all(|came| *came == Came::InOrder)
+        );
+        assert_eq!(
+            counted.count,
+            Count::of("line 1\nline 2\nline 3\nline 4\nline 5", 5)
+        );
     }
 
     #[test]
@@ -83,12 +100,32 @@ mod tests {
         take(&mut counted, 1..=2);
         assert_eq!(
             take(&mut counted, [2, 6, 4, 4, 7]),
-            [Came::Twice, Came::OutOfOrder, Came::OutOfOrder, Came::Twice, Came::InOrder]
+            [
+                Came::Twice,
+                Came::OutOfOrder,
+                Came::OutOfOrder,
+                Came::Twice,
+                Came::InOrder
+            ]
         );
-        assert_eq!((counted.count.lines, counted.last), (5, 7), "3 and 5 are lost");
-        assert_eq!(take(&mut counted, [5, 3, 3]), [Came::OutOfOrder, Came::OutOfOrder, Came::Twice]);
+        assert_eq!(
+            (counted.count.lines, counted.last),
+            (5, 7),
+            "3 and 5 are lost"
+        );
+        assert_eq!(
+            take(&mut counted, [5, 3, 3]),
+            [Came::OutOfOrder, Came::OutOfOrder, Came::Twice]
+        );
         assert_eq!(counted.count.lines, counted.last);
-        assert_ne!(counted.count.crc, Count::of(&(1..=7).map(|n| format!("line {n}\n")).collect::<String>(), 7).crc);
+        assert_ne!(
+            counted.count.crc,
+            Count::of(
+                &(1..=7).map(|n| format!("line {n}\n")).collect::<String>(),
+                7
+            )
+            .crc
+        );
     }
 
     #[test]

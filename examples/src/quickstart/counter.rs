@@ -2,7 +2,8 @@ use std::sync::Arc;
 
 use kcl_core::BoxError;
 use kcl_core::processor::{
-    Failure, InitializeInput, LeaseLostInput, ProcessRecordsInput, RecordProcessor, ShardEndedInput, ShardRef,
+    Failure, InitializeInput, LeaseLostInput, ProcessRecordsInput, RecordProcessor,
+    ShardEndedInput, ShardRef,
 };
 
 use super::counts::{Counts, ShardState};
@@ -17,7 +18,9 @@ impl WordCounter {
     /// A processor for one acquisition of a shard.
     #[must_use]
     pub fn new(counts: &Arc<Counts>, _: &ShardRef) -> Self {
-        Self { counts: Arc::clone(counts) }
+        Self {
+            counts: Arc::clone(counts),
+        }
     }
 }
 
@@ -27,10 +30,15 @@ impl RecordProcessor for WordCounter {
         Ok(())
     }
 
-    /// The counts and the position are stored before this returns, so that the worker's automatic checkpoint, which follows, is never
-    /// ahead of them. That takes a few milliseconds a batch; a handler that blocks for longer should do so on a thread of its own.
+    /// The counts and the position are stored before this returns, so that the worker's automatic
+    /// checkpoint, which follows, is never ahead of them. That takes a few milliseconds a batch; a
+    /// handler that blocks for longer should do so on a thread of its own.
     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
-        self.counts.take(&input.shard.shard, &input.records, input.millis_behind_latest)?;
+        self.counts.take(
+            &input.shard.shard,
+            &input.records,
+            input.millis_behind_latest,
+        )?;
         Ok(())
     }
 

@@ -24,7 +24,8 @@ pub struct Tally {
     pub duplicates: u64,
     /// Lines before or after their turn.
     pub out_of_order: u64,
-    /// Records that came again because an earlier run was killed before their checkpoint. Not counted again.
+    /// Records that came again because an earlier run was killed before their checkpoint. Not
+    /// counted again.
     pub again: u64,
     /// Records that are no lines: somebody else put them.
     pub foreign: u64,
@@ -76,13 +77,17 @@ struct Inner {
 }
 
 impl Counts {
-    /// The counts of an application as the ledger has them. `killed`: its last run was not stopped gracefully.
+    /// The counts of an application as the ledger has them. `killed`: its last run was not stopped
+    /// gracefully.
     ///
     /// # Errors
     /// The ledger cannot be read.
     pub fn load(ledger: &Ledger, application: &str, killed: bool) -> Result<Self, LedgerError> {
         let positions = ledger.positions(application)?;
-        let mut tally = Tally { last: SystemClock.now(), ..Tally::default() };
+        let mut tally = Tally {
+            last: SystemClock.now(),
+            ..Tally::default()
+        };
         let mut files: HashMap<String, BTreeMap<u32, Counted>> = HashMap::new();
         for ((path, edition), counted) in ledger.counted(application)? {
             tally.lines += counted.count.lines;
@@ -92,8 +97,16 @@ impl Counts {
         Ok(Self {
             application: application.to_owned(),
             ledger: ledger.clone(),
-            torn: if killed { positions.clone() } else { HashMap::new() },
-            inner: Mutex::new(Inner { files, positions, shards: BTreeMap::new() }),
+            torn: if killed {
+                positions.clone()
+            } else {
+                HashMap::new()
+            },
+            inner: Mutex::new(Inner {
+                files,
+                positions,
+                shards: BTreeMap::new(),
+            }),
             tally: watch::Sender::new(tally),
         })
     }
@@ -106,16 +119,31 @@ impl Counts {
     ///
     /// # Errors
     /// The ledger cannot be written; nothing was counted.
-    pub fn take(&self, shard: &ShardId, records: &[Record], lag: Option<u64>) -> Result<(), LedgerError> {
+    pub fn take(
+        &self,
+        shard: &ShardId,
+        records: &[Record],
+        lag: Option<u64>,
+    ) -> Result<(), LedgerError> {
         let mut inner = self.inner();
         let mut tally = *self.tally.borrow();
         let mut touched: BTreeMap<(&str, u32), Counted> = BTreeMap::new();
         let mut position = inner.positions.get(shard).cloned();
         let before = tally.lines;
         for record in records {
-            if position.as_ref().is_some_and(|done| record.position <= *done) {
-                let is_torn = self.torn.get(shard).is_some_and(|torn| record.position <= *torn);
-                *(if is_torn { &mut tally.again } else { &mut tally.duplicates }) += 1;
+            if position
+                .as_ref()
+                .is_some_and(|done| record.position <= *done)
+            {
+                let is_torn = self
+                    .torn
+                    .get(shard)
+                    .is_some_and(|torn| record.position <= *torn);
+                *(if is_torn {
+                    &mut tally.again
+                } else {
+                    &mut tally.duplicates
+                }) += 1;
                 continue;
             }
             position = Some(record.position.clone());
@@ -137,14 +165,21 @@ impl Counts {
             tally.words += words(line.text);
         }
         if let Some(position) = position {
-            let changed = touched.iter().map(|((path, edition), counted)| (*path, *edition, counted));
-            self.ledger.commit(&self.application, shard, &position, changed)?;
+            let changed = touched
+                .iter()
+                .map(|((path, edition), counted)| (*path, *edition, counted));
+            self.ledger
+                .commit(&self.application, shard, &position, changed)?;
             inner.positions.insert(shard.clone(), position);
         }
         for ((path, edition), counted) in touched {
             match inner.files.get_mut(path) {
                 Some(editions) => drop(editions.insert(edition, counted)),
-                None => drop(inner.files.insert(path.to_owned(), BTreeMap::from([(edition, counted)]))),
+                None => drop(
+                    inner
+                        .files
+                        .insert(path.to_owned(), BTreeMap::from([(edition, counted)])),
+                ),
             }
         }
         let new = tally.lines - before;
@@ -153,15 +188,27 @@ impl Counts {
             view.lines += new;
             view.lag = lag.or(view.lag);
         }
-        self.tally.send_replace(Tally { last: SystemClock.now(), ..tally });
+        self.tally.send_replace(Tally {
+            last: SystemClock.now(),
+            ..tally
+        });
         Ok(())
     }
 
     /// A shard has come to this state.
     pub fn shard(&self, shard: &ShardId, state: ShardState) {
-        let fresh = ShardView { lines: 0, lag: None, state };
-        self.inner().shards.entry(shard.clone()).or_insert(fresh).state = state;
-        self.tally.send_modify(|tally| tally.last = SystemClock.now());
+        let fresh = ShardView {
+            lines: 0,
+            lag: None,
+            state,
+        };
+        self.inner()
+            .shards
+            .entry(shard.clone())
+            .or_insert(fresh)
+            .state = state;
+        self.tally
+            .send_modify(|tally| tally.last = SystemClock.now());
     }
 
     /// What has been counted.
@@ -182,17 +229,29 @@ impl Counts {
     /// The files of which something was counted.
     pub fn files(&self) -> Vec<FileKey> {
         let key = |(path, editions): (&String, &BTreeMap<u32, Counted>)| {
-            editions.keys().map(|edition| (path.clone(), *edition)).collect::<Vec<_>>()
+            editions
+                .keys()
+                .map(|edition| (path.clone(), *edition))
+                .collect::<Vec<_>>()
         };
         self.inner().files.iter().flat_map(key).collect()
     }
 
-    /// Waits until `lines` are counted and these shards are being read and all has been quiet for a moment, in which more than what
-    /// was put would show; or until nothing has happened for `patience`. Cancel safe.
+    /// Waits until `lines` are counted and these shards are being read and all has been quiet for a
+    /// moment, in which more than what was put would show; or until nothing has happened for
+    /// `patience`. Cancel safe.
     pub async fn finished(&self, lines: u64, open: &[ShardId], patience: Duration) {
         loop {
-            let Tally { lines: counted, last, .. } = self.tally();
-            let is_read = |shard| self.shards().get(shard).is_some_and(|view| view.state == ShardState::Reading);
+            let Tally {
+                lines: counted,
+                last,
+                ..
+            } = self.tally();
+            let is_read = |shard| {
+                self.shards()
+                    .get(shard)
+                    .is_some_and(|view| view.state == ShardState::Reading)
+            };
             let done = counted >= lines && open.iter().all(is_read);
             let until = last + if done { QUIET } else { patience };
             if SystemClock.now() >= until {
@@ -214,7 +273,11 @@ const QUIET: Duration = Duration::from_millis(500);
 
 impl Inner {
     fn counted(&self, (path, edition): (&str, u32)) -> Counted {
-        self.files.get(path).and_then(|editions| editions.get(&edition)).cloned().unwrap_or_default()
+        self.files
+            .get(path)
+            .and_then(|editions| editions.get(&edition))
+            .cloned()
+            .unwrap_or_default()
     }
 }
 
@@ -240,14 +303,19 @@ mod tests {
     fn records_repeated_after_a_kill_are_not_counted_twice() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger");
-        let batch: Vec<_> = (1..=5).map(|n| record(n, "a", &format!("1:{n} two words"))).collect();
+        let batch: Vec<_> = (1..=5)
+            .map(|n| record(n, "a", &format!("1:{n} two words")))
+            .collect();
         let shard = "shard".into();
         load(&path).take(&shard, &batch[..3], None).unwrap();
         let counts = load(&path);
         counts.take(&shard, &batch, None).unwrap();
         let tally = counts.tally();
         assert_eq!((tally.lines, tally.words, tally.new), (5, 10, 2));
-        assert_eq!((tally.again, tally.duplicates, tally.out_of_order), (3, 0, 0));
+        assert_eq!(
+            (tally.again, tally.duplicates, tally.out_of_order),
+            (3, 0, 0)
+        );
         counts.take(&shard, &batch[4..], None).unwrap();
         assert_eq!(counts.tally().duplicates, 1, "nobody was killed since");
     }
@@ -256,10 +324,18 @@ mod tests {
     fn lines_put_twice_and_foreign_lines_are_told_apart() {
         let folder = tempfile::tempdir().unwrap();
         let counts = load(&folder.path().join("ledger"));
-        let records = [record(1, "a", "1:1 x"), record(2, "a", "1:1 x"), record(3, "a", "hello"), record(4, "a", "2:1 y z")];
+        let records = [
+            record(1, "a", "1:1 x"),
+            record(2, "a", "1:1 x"),
+            record(3, "a", "hello"),
+            record(4, "a", "2:1 y z"),
+        ];
         counts.take(&"shard".into(), &records, Some(7)).unwrap();
         let tally = counts.tally();
-        assert_eq!((tally.lines, tally.words, tally.duplicates, tally.foreign), (2, 3, 1, 1));
+        assert_eq!(
+            (tally.lines, tally.words, tally.duplicates, tally.foreign),
+            (2, 3, 1, 1)
+        );
         assert_eq!(counts.counted(&("a".to_owned(), 2)).count.words, 2);
     }
 }

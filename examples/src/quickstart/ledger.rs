@@ -14,7 +14,8 @@ pub type FileKey = (String, u32);
 
 /// What was put and what was counted, in one `SQLite` file.
 ///
-/// The counts of a batch and the position of its shard are one transaction: both are there or neither is.
+/// The counts of a batch and the position of its shard are one transaction: both are there or
+/// neither is.
 #[derive(Clone, Debug)]
 pub struct Ledger {
     path: Arc<PathBuf>,
@@ -26,7 +27,9 @@ pub struct Ledger {
 #[non_exhaustive]
 pub enum LedgerError {
     /// Another version of this program made it.
-    #[error("{path:?} has version {found}, expected {VERSION}: delete its folder, or pass another one with --state")]
+    #[error(
+        "{path:?} has version {found}, expected {VERSION}: delete its folder, or pass another one with --state"
+    )]
     Version {
         /// The file.
         path: PathBuf,
@@ -37,7 +40,9 @@ pub enum LedgerError {
     #[error("{0:?} is not a ledger of the quickstart: pass another folder with --state")]
     Foreign(PathBuf),
     /// It belongs to another folder of text files.
-    #[error("the state folder belongs to {found}, not to {wanted}: pass another folder with --state")]
+    #[error(
+        "the state folder belongs to {found}, not to {wanted}: pass another folder with --state"
+    )]
     OtherFolder {
         /// The folder that it belongs to.
         found: String,
@@ -73,24 +78,41 @@ impl Ledger {
     /// # Errors
     /// It is another program's, another version's or another folder's, or cannot be used.
     pub fn open(path: &Path, folder: &Path) -> Result<Self, LedgerError> {
-        let failed = |source| LedgerError::Sqlite { path: path.to_owned(), source };
+        let failed = |source| LedgerError::Sqlite {
+            path: path.to_owned(),
+            source,
+        };
         let mut db = Connection::open(path).map_err(failed)?;
         let pragma = |name: &str| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
         let foreign = |source: rusqlite::Error| match source.sqlite_error_code() {
             Some(rusqlite::ErrorCode::NotADatabase) => LedgerError::Foreign(path.to_owned()),
             _ => failed(source),
         };
-        let (application, found) = (pragma("application_id").map_err(foreign)?, pragma("user_version").map_err(failed)?);
-        let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
+        let (application, found) = (
+            pragma("application_id").map_err(foreign)?,
+            pragma("user_version").map_err(failed)?,
+        );
+        let tables: i64 = db
+            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+            .map_err(failed)?;
         match (application, found) {
             (APPLICATION, VERSION) => {}
-            (APPLICATION, _) => return Err(LedgerError::Version { path: path.to_owned(), found }),
+            (APPLICATION, _) => {
+                return Err(LedgerError::Version {
+                    path: path.to_owned(),
+                    found,
+                });
+            }
             _ if tables > 0 => return Err(LedgerError::Foreign(path.to_owned())),
             _ => make(&mut db).map_err(failed)?,
         }
         // A lost power cut must not leave counts behind a checkpoint that is stored.
-        db.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
-        let ledger = Self { path: Arc::new(path.to_owned()), db: Arc::new(Mutex::new(db)) };
+        db.pragma_update(None, "synchronous", "FULL")
+            .map_err(failed)?;
+        let ledger = Self {
+            path: Arc::new(path.to_owned()),
+            db: Arc::new(Mutex::new(db)),
+        };
         let wanted = folder.to_string_lossy().into_owned();
         match ledger.fact("folder")? {
             Some(found) if found != wanted => Err(LedgerError::OtherFolder { found, wanted }),
@@ -99,17 +121,32 @@ impl Ledger {
         }
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T, LedgerError> {
-        let mut db: MutexGuard<'_, Connection> = self.db.lock().unwrap_or_else(PoisonError::into_inner);
-        work(&mut db).map_err(|source| LedgerError::Sqlite { path: (*self.path).clone(), source })
+    fn with<T>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, LedgerError> {
+        let mut db: MutexGuard<'_, Connection> =
+            self.db.lock().unwrap_or_else(PoisonError::into_inner);
+        work(&mut db).map_err(|source| LedgerError::Sqlite {
+            path: (*self.path).clone(),
+            source,
+        })
     }
 
     fn fact(&self, name: &str) -> Result<Option<String>, LedgerError> {
-        self.with(|db| db.query_row("SELECT value FROM facts WHERE name = ?", [name], |row| row.get(0)).optional())
+        self.with(|db| {
+            db.query_row("SELECT value FROM facts WHERE name = ?", [name], |row| {
+                row.get(0)
+            })
+            .optional()
+        })
     }
 
     fn set_fact(&self, name: &str, value: &str) -> Result<(), LedgerError> {
-        self.with(|db| db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", [name, value]).map(drop))
+        self.with(|db| {
+            db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", [name, value])
+                .map(drop)
+        })
     }
 
     /// What was put, each file's editions in order.
@@ -119,11 +156,13 @@ impl Ledger {
     pub fn put(&self) -> Result<BTreeMap<FileKey, Count>, LedgerError> {
         self.with(|db| {
             let mut rows = db.prepare("SELECT path, edition, lines, words, crc FROM put")?;
-            rows.query_map([], |row| Ok((key(row)?, count(row)?)))?.collect()
+            rows.query_map([], |row| Ok((key(row)?, count(row)?)))?
+                .collect()
         })
     }
 
-    /// Whether a run was killed while it put lines: what is stored of that may be less than what the stream has.
+    /// Whether a run was killed while it put lines: what is stored of that may be less than what
+    /// the stream has.
     ///
     /// # Errors
     /// The ledger cannot be read.
@@ -143,12 +182,17 @@ impl Ledger {
     ///
     /// # Errors
     /// The ledger cannot be written.
-    pub fn end_put<'a>(&self, files: impl IntoIterator<Item = (&'a FileKey, &'a Count)>) -> Result<(), LedgerError> {
+    pub fn end_put<'a>(
+        &self,
+        files: impl IntoIterator<Item = (&'a FileKey, &'a Count)>,
+    ) -> Result<(), LedgerError> {
         self.with(|db| {
             let change = db.transaction()?;
             for ((path, edition), Count { lines, words, crc }) in files {
                 let row = params![path, edition, lines, words, crc];
-                change.prepare_cached("INSERT OR REPLACE INTO put VALUES (?, ?, ?, ?, ?)")?.execute(row)?;
+                change
+                    .prepare_cached("INSERT OR REPLACE INTO put VALUES (?, ?, ?, ?, ?)")?
+                    .execute(row)?;
             }
             change.execute("DELETE FROM facts WHERE name = 'putting'", [])?;
             change.commit()
@@ -162,15 +206,23 @@ impl Ledger {
     pub fn begin_run(&self, replay: bool) -> Result<(String, bool), LedgerError> {
         self.with(|db| {
             let name = if replay {
-                let replays: i64 =
-                    db.query_row("SELECT count(*) FROM applications WHERE name <> 'quickstart'", [], |row| row.get(0))?;
+                let replays: i64 = db.query_row(
+                    "SELECT count(*) FROM applications WHERE name <> 'quickstart'",
+                    [],
+                    |row| row.get(0),
+                )?;
                 format!("quickstart-replay-{}", replays + 1)
             } else {
                 "quickstart".to_owned()
             };
             let stopped = "SELECT stopped FROM applications WHERE name = ?";
-            let stopped: Option<bool> = db.query_row(stopped, [&name], |row| row.get(0)).optional()?;
-            db.execute("INSERT OR REPLACE INTO applications VALUES (?, FALSE)", [&name])?;
+            let stopped: Option<bool> = db
+                .query_row(stopped, [&name], |row| row.get(0))
+                .optional()?;
+            db.execute(
+                "INSERT OR REPLACE INTO applications VALUES (?, FALSE)",
+                [&name],
+            )?;
             Ok((name, stopped == Some(false)))
         })
     }
@@ -180,7 +232,13 @@ impl Ledger {
     /// # Errors
     /// The ledger cannot be written.
     pub fn end_run(&self, application: &str) -> Result<(), LedgerError> {
-        self.with(|db| db.execute("UPDATE applications SET stopped = TRUE WHERE name = ?", [application]).map(drop))
+        self.with(|db| {
+            db.execute(
+                "UPDATE applications SET stopped = TRUE WHERE name = ?",
+                [application],
+            )
+            .map(drop)
+        })
     }
 
     /// What an application has counted.
@@ -189,8 +247,13 @@ impl Ledger {
     /// The ledger cannot be read.
     pub fn counted(&self, application: &str) -> Result<HashMap<FileKey, Counted>, LedgerError> {
         self.with(|db| {
-            let mut rows = db.prepare("SELECT path, edition, lines, words, crc, last FROM counted WHERE application = ?")?;
-            rows.query_map([application], |row| Ok((key(row)?, Counted::stored(count(row)?, row.get("last")?))))?.collect()
+            let mut rows = db.prepare(
+                "SELECT path, edition, lines, words, crc, last FROM counted WHERE application = ?",
+            )?;
+            rows.query_map([application], |row| {
+                Ok((key(row)?, Counted::stored(count(row)?, row.get("last")?)))
+            })?
+            .collect()
         })
     }
 
@@ -200,13 +263,21 @@ impl Ledger {
     /// The ledger cannot be read.
     pub fn positions(&self, application: &str) -> Result<HashMap<ShardId, Position>, LedgerError> {
         self.with(|db| {
-            let mut rows = db.prepare("SELECT shard, sequence, sub FROM positions WHERE application = ?")?;
+            let mut rows =
+                db.prepare("SELECT shard, sequence, sub FROM positions WHERE application = ?")?;
             let position = |row: &Row<'_>| {
                 let sequence: String = row.get("sequence")?;
                 let sequence = sequence.parse().map_err(|error| {
-                    rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, Box::new(error))
+                    rusqlite::Error::FromSqlConversionFailure(
+                        1,
+                        rusqlite::types::Type::Text,
+                        Box::new(error),
+                    )
                 })?;
-                Ok((row.get::<_, String>("shard")?.into(), Position::new(sequence, row.get("sub")?)))
+                Ok((
+                    row.get::<_, String>("shard")?.into(),
+                    Position::new(sequence, row.get("sub")?),
+                ))
             };
             rows.query_map([application], position)?.collect()
         })
@@ -225,13 +296,26 @@ impl Ledger {
     ) -> Result<(), LedgerError> {
         self.with(|db| {
             let change = db.transaction()?;
-            for (path, edition, Counted { count: Count { lines, words, crc }, last, .. }) in files {
+            for (
+                path,
+                edition,
+                Counted {
+                    count: Count { lines, words, crc },
+                    last,
+                    ..
+                },
+            ) in files
+            {
                 let row = params![application, path, edition, lines, words, crc, last];
-                change.prepare_cached("INSERT OR REPLACE INTO counted VALUES (?, ?, ?, ?, ?, ?, ?)")?.execute(row)?;
+                change
+                    .prepare_cached("INSERT OR REPLACE INTO counted VALUES (?, ?, ?, ?, ?, ?, ?)")?
+                    .execute(row)?;
             }
-            let row = [application, shard.as_str(), &position.sequence.to_string()].map(|text| Value::from(text.to_owned()));
+            let row = [application, shard.as_str(), &position.sequence.to_string()]
+                .map(|text| Value::from(text.to_owned()));
             let sub = Value::from(i64::try_from(position.sub_sequence).unwrap_or(i64::MAX));
-            let mut store = change.prepare_cached("INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?)")?;
+            let mut store =
+                change.prepare_cached("INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?)")?;
             store.execute(params_from_iter(row.into_iter().chain([sub])))?;
             drop(store);
             change.commit()
@@ -255,7 +339,11 @@ fn key(row: &Row<'_>) -> rusqlite::Result<FileKey> {
 }
 
 fn count(row: &Row<'_>) -> rusqlite::Result<Count> {
-    Ok(Count { lines: row.get("lines")?, words: row.get("words")?, crc: row.get("crc")? })
+    Ok(Count {
+        lines: row.get("lines")?,
+        words: row.get("words")?,
+        crc: row.get("crc")?,
+    })
 }
 
 #[cfg(test)]
@@ -271,23 +359,57 @@ mod tests {
         let at = Position::new(SequenceNumber::from_u128(u128::MAX), 0);
         {
             let ledger = Ledger::open(&path, Path::new("/notes")).unwrap();
-            assert_eq!(ledger.begin_run(false).unwrap(), ("quickstart".to_owned(), false));
-            let counted = Counted::stored(Count { lines: 2, words: 9, crc: u32::MAX }, 3);
-            ledger.commit("quickstart", &"shard".into(), &at, [("a", 1, &counted)]).unwrap();
+            assert_eq!(
+                ledger.begin_run(false).unwrap(),
+                ("quickstart".to_owned(), false)
+            );
+            let counted = Counted::stored(
+                Count {
+                    lines: 2,
+                    words: 9,
+                    crc: u32::MAX,
+                },
+                3,
+            );
+            ledger
+                .commit("quickstart", &"shard".into(), &at, [("a", 1, &counted)])
+                .unwrap();
             ledger.begin_put().unwrap();
         }
         let ledger = Ledger::open(&path, Path::new("/notes")).unwrap();
         assert!(ledger.is_torn().unwrap());
-        ledger.end_put([(&("a".to_owned(), 1), &Count { lines: 3, words: 10, crc: 1 })]).unwrap();
+        ledger
+            .end_put([(
+                &("a".to_owned(), 1),
+                &Count {
+                    lines: 3,
+                    words: 10,
+                    crc: 1,
+                },
+            )])
+            .unwrap();
         assert!(!ledger.is_torn().unwrap());
         assert_eq!(ledger.put().unwrap()[&("a".to_owned(), 1)].lines, 3);
-        assert_eq!(ledger.counted("quickstart").unwrap()[&("a".to_owned(), 1)].last, 3);
+        assert_eq!(
+            ledger.counted("quickstart").unwrap()[&("a".to_owned(), 1)].last,
+            3
+        );
         assert_eq!(ledger.positions("quickstart").unwrap()[&"shard".into()], at);
-        assert_eq!(ledger.begin_run(false).unwrap(), ("quickstart".to_owned(), true), "it was killed");
+        assert_eq!(
+            ledger.begin_run(false).unwrap(),
+            ("quickstart".to_owned(), true),
+            "it was killed"
+        );
         ledger.end_run("quickstart").unwrap();
-        assert_eq!(ledger.begin_run(false).unwrap(), ("quickstart".to_owned(), false));
+        assert_eq!(
+            ledger.begin_run(false).unwrap(),
+            ("quickstart".to_owned(), false)
+        );
         for n in 1..3 {
-            assert_eq!(ledger.begin_run(true).unwrap(), (format!("quickstart-replay-{n}"), false));
+            assert_eq!(
+                ledger.begin_run(true).unwrap(),
+                (format!("quickstart-replay-{n}"), false)
+            );
         }
         assert!(ledger.counted("quickstart-replay-1").unwrap().is_empty());
     }
@@ -297,13 +419,27 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let open = |name: &str, of: &str| Ledger::open(&folder.path().join(name), Path::new(of));
         drop(open("mine", "/a").unwrap());
-        assert!(matches!(open("mine", "/b"), Err(LedgerError::OtherFolder { .. })));
+        assert!(matches!(
+            open("mine", "/b"),
+            Err(LedgerError::OtherFolder { .. })
+        ));
         let sqlite = |name: &str| Connection::open(folder.path().join(name)).unwrap();
-        sqlite("mine").pragma_update(None, "user_version", 2).unwrap();
-        assert!(matches!(open("mine", "/a"), Err(LedgerError::Version { found: 2, .. })));
-        sqlite("other").execute_batch("CREATE TABLE theirs (x)").unwrap();
+        sqlite("mine")
+            .pragma_update(None, "user_version", 2)
+            .unwrap();
+        assert!(matches!(
+            open("mine", "/a"),
+            Err(LedgerError::Version { found: 2, .. })
+        ));
+        sqlite("other")
+            .execute_batch("CREATE TABLE theirs (x)")
+            .unwrap();
         assert!(matches!(open("other", "/a"), Err(LedgerError::Foreign(_))));
-        std::fs::write(folder.path().join("text"), "not a database at all, but long enough to be looked at".repeat(9)).unwrap();
+        std::fs::write(
+            folder.path().join("text"),
+            "not a database at all, but long enough to be looked at".repeat(9),
+        )
+        .unwrap();
         assert!(matches!(open("text", "/a"), Err(LedgerError::Foreign(_))));
     }
 }

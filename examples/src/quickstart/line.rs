@@ -2,7 +2,8 @@ use std::fmt;
 
 /// A line of a file, as it stands in a record: `EDITION:NUMBER TEXT`.
 ///
-/// A file that was changed other than by lines at its end is put again as its next edition, from line 1.
+/// A file that was changed other than by lines at its end is put again as its next edition, from
+/// line 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line<'a> {
     /// Which content of the file, from 1.
@@ -19,7 +20,11 @@ impl<'a> Line<'a> {
     pub fn parse(data: &'a [u8]) -> Option<Self> {
         let (place, text) = std::str::from_utf8(data).ok()?.split_once(' ')?;
         let (edition, number) = place.split_once(':')?;
-        Some(Self { edition: edition.parse().ok()?, number: number.parse().ok()?, text })
+        Some(Self {
+            edition: edition.parse().ok()?,
+            number: number.parse().ok()?,
+            text,
+        })
     }
 }
 
@@ -36,7 +41,11 @@ mod tests {
     #[test]
     fn a_line_survives_its_record_and_what_is_none_is_refused() {
         for text in ["", " ", "a b  c ", "fn main() {", "é"] {
-            let line = Line { edition: 3, number: 17, text };
+            let line = Line {
+                edition: 3,
+                number: 17,
+                text,
+            };
             assert_eq!(Line::parse(line.to_string().as_bytes()), Some(line));
         }
         for foreign in ["", "hello", "hello world", "1 x", "1:x y", "-1:2 x"] {

@@ -3,16 +3,20 @@ use std::{fs, io};
 
 use clap::Parser;
 
-/// Counts the words of every text file under a folder, through a stream, and proves that no line was lost or counted twice.
+/// Counts the words of every text file under a folder, through a stream, and proves that no line
+/// was lost or counted twice.
 ///
-/// It starts an embedded Kinesis-compatible stream with 4 shards, puts every line of every text file as a record (with the path of the
-/// file as partition key), splits a shard and merges two along the way, and runs a worker that counts words from the beginning of the
-/// stream. At the end it compares the line counts, the word counts and the order of each file's lines with a plain pass over the files.
+/// It starts an embedded Kinesis-compatible stream with 4 shards, puts every line of every text
+/// file as a record (with the path of the file as partition key), splits a shard and merges two
+/// along the way, and runs a worker that counts words from the beginning of the stream. At the end
+/// it compares the line counts, the word counts and the order of each file's lines with a plain
+/// pass over the files.
 ///
-/// The stream, the leases and the counts are stored in a state folder. A second run resumes: lines that are already in the stream are
-/// not put again, and lines that were processed are not processed again. Lines added to a file since then are put; a file that has
-/// changed in any other way is put again as a whole. The stream retains lines for a week. Ctrl-C or SIGTERM shuts the program down
-/// gracefully, and even after kill -9 the next run resumes.
+/// The stream, the leases and the counts are stored in a state folder. A second run resumes: lines
+/// that are already in the stream are not put again, and lines that were processed are not
+/// processed again. Lines added to a file since then are put; a file that has changed in any other
+/// way is put again as a whole. The stream retains lines for a week. Ctrl-C or SIGTERM shuts the
+/// program down gracefully, and even after kill -9 the next run resumes.
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "quickstart",
@@ -32,15 +36,18 @@ Exit codes:
 To start over, delete the state folder, whose path the program prints."
 )]
 pub struct QuickstartOptions {
-    /// The folder with the text files; target, .git and files that are not UTF-8 are skipped. Default: the sources of this project.
+    /// The folder with the text files; target, .git and files that are not UTF-8 are skipped.
+    /// Default: the sources of this project.
     pub folder: Option<PathBuf>,
     /// Reads the whole stream again from its beginning, under a new application name.
     #[arg(long)]
     pub replay: bool,
-    /// Has the records pushed by enhanced fan-out instead of polling for them. Each run may choose anew: it resumes all the same.
+    /// Has the records pushed by enhanced fan-out instead of polling for them. Each run may choose
+    /// anew: it resumes all the same.
     #[arg(long)]
     pub fan_out: bool,
-    /// Where the stream, the leases and the counts are stored. Default: a folder in target/quickstart, one for each FOLDER.
+    /// Where the stream, the leases and the counts are stored. Default: a folder in
+    /// target/quickstart, one for each FOLDER.
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
 }
@@ -67,7 +74,9 @@ pub enum StateError {
     #[error("cannot create the state folder {0:?}")]
     Make(PathBuf, #[source] io::Error),
     /// The state folder holds other things.
-    #[error("{0:?} is neither empty nor a state folder of the quickstart: pass an empty or new folder with --state")]
+    #[error(
+        "{0:?} is neither empty nor a state folder of the quickstart: pass an empty or new folder with --state"
+    )]
     Foreign(PathBuf),
 }
 
@@ -80,17 +89,28 @@ impl State {
     /// # Errors
     /// There is no such folder, or the state folder is not for this.
     pub fn find(options: &QuickstartOptions) -> Result<Self, StateError> {
-        let folder = options.folder.as_deref().unwrap_or_else(|| Path::new(WORKSPACE));
-        let folder = folder.canonicalize().map_err(|error| StateError::NoFolder(folder.to_owned(), error))?;
+        let folder = options
+            .folder
+            .as_deref()
+            .unwrap_or_else(|| Path::new(WORKSPACE));
+        let folder = folder
+            .canonicalize()
+            .map_err(|error| StateError::NoFolder(folder.to_owned(), error))?;
         if !folder.is_dir() {
             return Err(StateError::NotFolder(folder));
         }
-        let path = options.state.clone().unwrap_or_else(|| Path::new(WORKSPACE).join("target/quickstart").join(slug(&folder)));
+        let path = options.state.clone().unwrap_or_else(|| {
+            Path::new(WORKSPACE)
+                .join("target/quickstart")
+                .join(slug(&folder))
+        });
         let made = fs::create_dir_all(&path).and_then(|()| path.canonicalize());
         let path = made.map_err(|error| StateError::Make(path, error))?;
         let state = Self { folder, path };
-        let listed = fs::read_dir(&state.path).map_err(|error| StateError::Make(state.path.clone(), error))?;
-        if listed.flatten().next().is_some() && !state.ledger().exists() && !state.stream().exists() {
+        let listed = fs::read_dir(&state.path)
+            .map_err(|error| StateError::Make(state.path.clone(), error))?;
+        if listed.flatten().next().is_some() && !state.ledger().exists() && !state.stream().exists()
+        {
             return Err(StateError::Foreign(state.path));
         }
         Ok(state)
@@ -115,10 +135,17 @@ impl State {
     }
 }
 
-/// A name for a folder's state that tells people which it is, and is another one for another folder.
+/// A name for a folder's state that tells people which it is, and is another one for another
+/// folder.
 fn slug(folder: &Path) -> String {
-    let name = folder.file_name().map_or_else(|| "root".to_owned(), |name| name.to_string_lossy().into_owned());
-    format!("{name}-{:08x}", crc32fast::hash(folder.as_os_str().as_encoded_bytes()))
+    let name = folder.file_name().map_or_else(
+        || "root".to_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    );
+    format!(
+        "{name}-{:08x}",
+        crc32fast::hash(folder.as_os_str().as_encoded_bytes())
+    )
 }
 
 #[cfg(test)]
@@ -138,9 +165,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("mine"), "x").unwrap();
         let state = Some(folder.path().to_owned());
-        let options = QuickstartOptions { folder: Some(folder.path().to_owned()), replay: false, fan_out: false, state };
+        let options = QuickstartOptions {
+            folder: Some(folder.path().to_owned()),
+            replay: false,
+            fan_out: false,
+            state,
+        };
         assert!(matches!(State::find(&options), Err(StateError::Foreign(_))));
-        let options = QuickstartOptions { folder: Some(folder.path().join("mine")), ..options };
-        assert!(matches!(State::find(&options), Err(StateError::NotFolder(_))));
+        let options = QuickstartOptions {
+            folder: Some(folder.path().join("mine")),
+            ..options
+        };
+        assert!(matches!(
+            State::find(&options),
+            Err(StateError::NotFolder(_))
+        ));
     }
 }

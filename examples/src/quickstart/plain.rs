@@ -14,7 +14,10 @@ impl Count {
     #[must_use]
     pub fn of(text: &str, lines: u64) -> Self {
         let mut count = Self::default();
-        for line in text.lines().take(usize::try_from(lines).unwrap_or(usize::MAX)) {
+        for line in text
+            .lines()
+            .take(usize::try_from(lines).unwrap_or(usize::MAX))
+        {
             count.add(line);
         }
         count

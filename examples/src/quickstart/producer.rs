@@ -59,7 +59,8 @@ const BATCH_RECORDS: u64 = 500;
 const BATCH_BYTES: usize = 4_000_000;
 
 impl Producer {
-    /// Reads all files and finds out what is new. The first plain pass: its lines are the total of the progress bar.
+    /// Reads all files and finds out what is new. The first plain pass: its lines are the total of
+    /// the progress bar.
     #[must_use]
     pub fn plan(mut corpus: Corpus, put: Put) -> Self {
         let (mut wanted, mut total) = (Vec::new(), 0);
@@ -70,7 +71,12 @@ impl Producer {
                 total += new;
             }
         });
-        Self { corpus, put, wanted, total }
+        Self {
+            corpus,
+            put,
+            wanted,
+            total,
+        }
     }
 
     /// How many lines will be put, if no file changes meanwhile.
@@ -97,9 +103,9 @@ impl Producer {
         &self.put
     }
 
-    /// Puts everything that is new, a file after the other and each file's lines in order; on the way a shard is split and two are
-    /// merged. Stops between two calls when told to. What the stream took is in the ledger when this returns: the lines that it holds
-    /// now.
+    /// Puts everything that is new, a file after the other and each file's lines in order; on the
+    /// way a shard is split and two are merged. Stops between two calls when told to. What the
+    /// stream took is in the ledger when this returns: the lines that it holds now.
     ///
     /// # Errors
     /// The stream refuses lines. What it took is found out by the next run.
@@ -114,17 +120,36 @@ impl Producer {
             return Ok(self.held());
         }
         ledger.begin_put()?;
-        let mut reshards = [(self.total / 3, Reshard::Split), (self.total * 2 / 3, Reshard::Merge)].into_iter().peekable();
+        let mut reshards = [
+            (self.total / 3, Reshard::Split),
+            (self.total * 2 / 3, Reshard::Merge),
+        ]
+        .into_iter()
+        .peekable();
         // Small enough for the changes to come between lines of the smallest folder.
         let mut batch = Batch::new((self.total / 8).clamp(1, BATCH_RECORDS));
         'files: for path in std::mem::take(&mut self.wanted) {
-            let Some(text) = self.corpus.read(&path) else { continue };
+            let Some(text) = self.corpus.read(&path) else {
+                continue;
+            };
             let Next { edition, from } = Next::of(&self.put, &path, &text);
-            for (number, text) in (1..).zip(text.lines()).skip(usize::try_from(from).unwrap_or(usize::MAX)) {
-                batch.push(&path, Line { edition, number, text });
+            for (number, text) in (1..)
+                .zip(text.lines())
+                .skip(usize::try_from(from).unwrap_or(usize::MAX))
+            {
+                batch.push(
+                    &path,
+                    Line {
+                        edition,
+                        number,
+                        text,
+                    },
+                );
                 if batch.is_full() {
                     batch.send(stream, &mut self.put, progress).await?;
-                    while let Some((_, reshard)) = reshards.next_if(|(at, _)| *at <= progress.lines()) {
+                    while let Some((_, reshard)) =
+                        reshards.next_if(|(at, _)| *at <= progress.lines())
+                    {
                         say(&reshard.carry_out(stream).await?);
                     }
                     if *progress.stop.borrow() {
@@ -151,9 +176,18 @@ impl Next {
     fn of(put: &Put, path: &str, text: &str) -> Self {
         let editions = put.range((path.to_owned(), 0)..=(path.to_owned(), u32::MAX));
         match editions.last() {
-            None => Self { edition: 1, from: 0 },
-            Some(((_, edition), held)) if Count::of(text, held.lines) == *held => Self { edition: *edition, from: held.lines },
-            Some(((_, edition), _)) => Self { edition: edition + 1, from: 0 },
+            None => Self {
+                edition: 1,
+                from: 0,
+            },
+            Some(((_, edition), held)) if Count::of(text, held.lines) == *held => Self {
+                edition: *edition,
+                from: held.lines,
+            },
+            Some(((_, edition), _)) => Self {
+                edition: edition + 1,
+                from: 0,
+            },
         }
     }
 
@@ -174,32 +208,58 @@ struct Batch {
 
 impl Batch {
     const fn new(most: u64) -> Self {
-        Self { most, bytes: 0, entries: Vec::new(), lines: Vec::new() }
+        Self {
+            most,
+            bytes: 0,
+            entries: Vec::new(),
+            lines: Vec::new(),
+        }
     }
 
     fn push(&mut self, path: &str, line: Line<'_>) {
         let data = line.to_string().into_bytes();
         self.bytes += data.len() + path.len();
-        let entry = PutRecordsRequestEntry::builder().partition_key(path).data(Blob::new(data)).build();
+        let entry = PutRecordsRequestEntry::builder()
+            .partition_key(path)
+            .data(Blob::new(data))
+            .build();
         // The two members that it needs are there.
         self.entries.extend(entry.ok());
-        self.lines.push(((path.to_owned(), line.edition), line.text.to_owned()));
+        self.lines
+            .push(((path.to_owned(), line.edition), line.text.to_owned()));
     }
 
     const fn is_full(&self) -> bool {
         self.entries.len() as u64 >= self.most || self.bytes >= BATCH_BYTES
     }
 
-    async fn send(&mut self, stream: &Embedded, put: &mut Put, progress: &PutProgress) -> Result<(), BoxError> {
+    async fn send(
+        &mut self,
+        stream: &Embedded,
+        put: &mut Put,
+        progress: &PutProgress,
+    ) -> Result<(), BoxError> {
         if self.entries.is_empty() {
             return Ok(());
         }
         let entries = std::mem::take(&mut self.entries);
-        let taken = stream.client().put_records().stream_name(stream.name()).set_records(Some(entries)).send().await?;
-        if let Some(refused) = taken.records().iter().find_map(|record| record.error_message()) {
+        let taken = stream
+            .client()
+            .put_records()
+            .stream_name(stream.name())
+            .set_records(Some(entries))
+            .send()
+            .await?;
+        if let Some(refused) = taken
+            .records()
+            .iter()
+            .find_map(|record| record.error_message())
+        {
             return Err(format!("the stream rejected a line: {refused}").into());
         }
-        progress.lines.fetch_add(self.lines.len() as u64, Ordering::Relaxed);
+        progress
+            .lines
+            .fetch_add(self.lines.len() as u64, Ordering::Relaxed);
         for (key, text) in self.lines.drain(..) {
             put.entry(key).or_default().add(&text);
         }

@@ -33,7 +33,12 @@ impl Progress {
     /// For so many lines to put and to process.
     #[must_use]
     pub fn new(to_put: u64, to_count: u64) -> Self {
-        Self { bars: std::io::stderr().is_terminal().then(|| Bars::new(to_put, to_count)), said: Cell::new(SystemClock.now()) }
+        Self {
+            bars: std::io::stderr()
+                .is_terminal()
+                .then(|| Bars::new(to_put, to_count)),
+            said: Cell::new(SystemClock.now()),
+        }
     }
 
     /// Says something in between.
@@ -47,7 +52,9 @@ impl Progress {
 
     /// The next moment to show something has come. Cancel safe.
     pub async fn tick() {
-        SystemClock.sleep_until(SystemClock.now() + DRAWN_EVERY).await;
+        SystemClock
+            .sleep_until(SystemClock.now() + DRAWN_EVERY)
+            .await;
     }
 
     /// Shows how far it is.
@@ -57,10 +64,22 @@ impl Progress {
             Some(bars) => bars.show(put, counted, &shards),
             None if SystemClock.now().since(self.said.get()) >= SAID_EVERY => {
                 self.said.set(SystemClock.now());
-                let open = shards.iter().filter(|(_, view)| view.state == ShardState::Reading);
-                let lags: Vec<_> = open.filter_map(|(shard, view)| Some(format!("{shard} {} ms", view.lag?))).collect();
-                let lags = if lags.is_empty() { "-".to_owned() } else { lags.join(", ") };
-                eprintln!("{} lines put, {} processed; lag: {lags}", HumanCount(put), HumanCount(counted));
+                let open = shards
+                    .iter()
+                    .filter(|(_, view)| view.state == ShardState::Reading);
+                let lags: Vec<_> = open
+                    .filter_map(|(shard, view)| Some(format!("{shard} {} ms", view.lag?)))
+                    .collect();
+                let lags = if lags.is_empty() {
+                    "-".to_owned()
+                } else {
+                    lags.join(", ")
+                };
+                eprintln!(
+                    "{} lines put, {} processed; lag: {lags}",
+                    HumanCount(put),
+                    HumanCount(counted)
+                );
             }
             None => {}
         }
@@ -79,17 +98,25 @@ impl Bars {
         let all = MultiProgress::new();
         let bar = |name: &'static str, length| {
             let bar = all.add(ProgressBar::new(length).with_prefix(name));
-            bar.set_style(style("{prefix:<10} [{bar:40}] {human_pos}/{human_len}  {rate}"));
+            bar.set_style(style(
+                "{prefix:<10} [{bar:40}] {human_pos}/{human_len}  {rate}",
+            ));
             bar
         };
         let (put, counted) = (bar("put", to_put), bar("processed", to_count));
-        Self { all, put, counted, shards: RefCell::default() }
+        Self {
+            all,
+            put,
+            counted,
+            shards: RefCell::default(),
+        }
     }
 
     fn show(&self, put: u64, counted: u64, shards: &Shards) {
         // Files may have grown since the lines were counted.
         self.put.set_length(self.put.length().unwrap_or(0).max(put));
-        self.counted.set_length(self.counted.length().unwrap_or(0).max(counted));
+        self.counted
+            .set_length(self.counted.length().unwrap_or(0).max(counted));
         self.put.set_position(put);
         self.counted.set_position(counted);
         for (shard, view) in shards {
@@ -106,17 +133,23 @@ impl Bars {
 
 /// A shard with what was read of it in this run, its lag and its state.
 pub(super) fn shard_line(shard: &ShardId, view: &ShardView) -> String {
-    let lag = view.lag.map_or_else(|| "-".to_owned(), |lag| format!("{} ms", HumanCount(lag)));
+    let lag = view
+        .lag
+        .map_or_else(|| "-".to_owned(), |lag| format!("{} ms", HumanCount(lag)));
     let state = match view.state {
         ShardState::Reading => "open",
         ShardState::Ended => "ended",
         ShardState::Released => "released",
     };
-    format!("{shard:<22} {:>12} {lag:>12}  {state}", HumanCount(view.lines).to_string())
+    format!(
+        "{shard:<22} {:>12} {lag:>12}  {state}",
+        HumanCount(view.lines).to_string()
+    )
 }
 
 fn style(template: &str) -> ProgressStyle {
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style =
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
         // What cannot be written is not shown.
         let _ = write!(out, "{} a second", HumanCount(state.per_sec() as u64));

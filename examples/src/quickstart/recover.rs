@@ -8,11 +8,15 @@ use super::ledger::Ledger;
 use super::line::Line;
 use super::producer::Put;
 
-/// What the stream holds. After a run that was killed while it put lines only the stream knows; it is then read, shard after shard.
+/// What the stream holds. After a run that was killed while it put lines only the stream knows; it
+/// is then read, shard after shard.
 ///
 /// # Errors
 /// The stream or the ledger cannot be read, or the stream lacks lines that it had taken.
-pub async fn recover(stream: &Embedded, ledger: &Ledger) -> Result<Put, Box<dyn Error + Send + Sync>> {
+pub async fn recover(
+    stream: &Embedded,
+    ledger: &Ledger,
+) -> Result<Put, Box<dyn Error + Send + Sync>> {
     let known = ledger.put()?;
     if !ledger.is_torn()? {
         return Ok(known);
@@ -34,10 +38,21 @@ pub async fn recover(stream: &Embedded, ledger: &Ledger) -> Result<Put, Box<dyn 
     Ok(put)
 }
 
-async fn read(stream: &Embedded, shard: &str, put: &mut Put) -> Result<(), Box<dyn Error + Send + Sync>> {
+async fn read(
+    stream: &Embedded,
+    shard: &str,
+    put: &mut Put,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
     let client = stream.client();
-    let from = client.get_shard_iterator().stream_name(stream.name()).shard_id(shard);
-    let mut next = from.shard_iterator_type(ShardIteratorType::TrimHorizon).send().await?.shard_iterator;
+    let from = client
+        .get_shard_iterator()
+        .stream_name(stream.name())
+        .shard_id(shard);
+    let mut next = from
+        .shard_iterator_type(ShardIteratorType::TrimHorizon)
+        .send()
+        .await?
+        .shard_iterator;
     while let Some(iterator) = next {
         let page = client.get_records().shard_iterator(iterator).send().await?;
         for record in page.records() {

@@ -7,7 +7,11 @@ use crate::model::{RawRecord, Record, SequenceNumber};
 const KIB: usize = 1024;
 
 fn apart(aggregate: &Aggregate) -> Vec<Record> {
-    let raw = RawRecord::new(SequenceNumber::from_u128(1), aggregate.partition_key.clone(), aggregate.data.clone());
+    let raw = RawRecord::new(
+        SequenceNumber::from_u128(1),
+        aggregate.partition_key.clone(),
+        aggregate.data.clone(),
+    );
     let apart = Deaggregator::new(None).take_apart(vec![raw]);
     assert_eq!(apart.corrupt, 0);
     apart.records
@@ -67,8 +71,12 @@ fn an_aggregate_is_filled_to_the_last_byte_of_its_limit() {
         let mut aggregator = Aggregator::new().with_max_bytes(limit).unwrap();
         let mut sizes = Vec::new();
         for _ in 0..100 {
-            sizes
-                .extend(aggregator.add("key", Some(7), &[1; 50]).unwrap().map(|full| full.data.len() + full.partition_key.len()));
+            sizes.extend(
+                aggregator
+                    .add("key", Some(7), &[1; 50])
+                    .unwrap()
+                    .map(|full| full.data.len() + full.partition_key.len()),
+            );
         }
         sizes
     };
@@ -86,7 +94,11 @@ fn a_key_that_comes_again_is_written_once() {
     }
     assert_eq!(aggregator.waiting(), 100);
     let aggregate = aggregator.finish().unwrap();
-    assert!(aggregate.data.len() < 200 + 39 + 100 * 9 + 30, "{}", aggregate.data.len());
+    assert!(
+        aggregate.data.len() < 200 + 39 + 100 * 9 + 30,
+        "{}",
+        aggregate.data.len()
+    );
 }
 
 /// A record that is larger than an aggregate may be becomes a record by itself and keeps its place
@@ -96,11 +108,23 @@ fn an_oversized_record_stands_alone_and_keeps_its_place() {
     let mut aggregator = Aggregator::new();
     let large = vec![7; Aggregator::MAX_BYTES + 1];
     assert_eq!(aggregator.add("a", None, b"first"), Ok(None));
-    let first = aggregator.add("b", Some(5), &large).unwrap().expect("the large one does not fit");
-    let second = aggregator.add("c", None, b"last").unwrap().expect("nothing fits to the large one");
+    let first = aggregator
+        .add("b", Some(5), &large)
+        .unwrap()
+        .expect("the large one does not fit");
+    let second = aggregator
+        .add("c", None, b"last")
+        .unwrap()
+        .expect("nothing fits to the large one");
     let last = aggregator.finish().unwrap();
-    assert_eq!((&first.data[..], &second.data[..], &last.data[..]), (&b"first"[..], &large[..], &b"last"[..]));
-    assert_eq!((second.partition_key.as_str(), second.explicit_hash_key), ("b", Some(5)));
+    assert_eq!(
+        (&first.data[..], &second.data[..], &last.data[..]),
+        (&b"first"[..], &large[..], &b"last"[..])
+    );
+    assert_eq!(
+        (second.partition_key.as_str(), second.explicit_hash_key),
+        ("b", Some(5))
+    );
     assert!(!apart(&second)[0].aggregated);
 }
 
@@ -109,15 +133,37 @@ fn an_oversized_record_stands_alone_and_keeps_its_place() {
 fn records_the_service_would_refuse_are_refused_with_the_limit() {
     let mut aggregator = Aggregator::new();
     assert_eq!(aggregator.add("a", None, b"kept"), Ok(None));
-    assert_eq!(aggregator.add("", None, b""), Err(AddError::PartitionKey(0)));
-    assert_eq!(aggregator.add(&"ä".repeat(256), None, b""), Ok(None), "characters, not bytes");
-    let error = aggregator.add(&"ä".repeat(257), None, b"").unwrap_err().to_string();
-    assert!(error.contains("257") && error.contains("1 to 256"), "{error}");
-    let error = aggregator.add("k", None, &vec![0; KIB * KIB]).unwrap_err().to_string();
-    assert!(error.contains("1048577") && error.contains("1048576"), "{error}");
+    assert_eq!(
+        aggregator.add("", None, b""),
+        Err(AddError::PartitionKey(0))
+    );
+    assert_eq!(
+        aggregator.add(&"ä".repeat(256), None, b""),
+        Ok(None),
+        "characters, not bytes"
+    );
+    let error = aggregator
+        .add(&"ä".repeat(257), None, b"")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("257") && error.contains("1 to 256"),
+        "{error}"
+    );
+    let error = aggregator
+        .add("k", None, &vec![0; KIB * KIB])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("1048577") && error.contains("1048576"),
+        "{error}"
+    );
     assert_eq!(aggregator.waiting(), 2);
     for bytes in [63, KIB * KIB + 1] {
-        let error = Aggregator::new().with_max_bytes(bytes).unwrap_err().to_string();
+        let error = Aggregator::new()
+            .with_max_bytes(bytes)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("64 to 1048576"), "{error}");
     }
     assert!(Aggregator::new().with_max_records(0).is_err());

@@ -9,9 +9,9 @@ use super::varint;
 
 /// Packs user records into aggregates, as the Kinesis Producer Library (KPL) does.
 ///
-/// An aggregate goes to one shard, that of its first user record; a consumer flags user records that belong elsewhere
-/// ([`Record::out_of_range`](crate::model::Record::out_of_range)). So there should be one aggregator a shard, fed with the records whose
-/// hash keys the shard takes.
+/// An aggregate goes to one shard, that of its first user record; a consumer flags user records
+/// that belong elsewhere ([`Record::out_of_range`](crate::model::Record::out_of_range)). So there
+/// should be one aggregator a shard, fed with the records whose hash keys the shard takes.
 ///
 /// ```
 /// use kcl_core::aggregate::Aggregator;
@@ -61,15 +61,19 @@ pub struct InvalidLimit {
 #[non_exhaustive]
 pub enum AddError {
     /// The length of its key, in characters.
-    #[error("invalid partition key: got {0} characters, expected 1 to {MAX_KEY} (the Kinesis limit)")]
+    #[error(
+        "invalid partition key: got {0} characters, expected 1 to {MAX_KEY} (the Kinesis limit)"
+    )]
     PartitionKey(usize),
     /// The length of key and payload, in bytes.
-    #[error("record too large: key and payload have {0} bytes, expected at most {MAX_BYTES} (1 MiB, the Kinesis limit)")]
+    #[error(
+        "record too large: key and payload have {0} bytes, expected at most {MAX_BYTES} (1 MiB, the Kinesis limit)"
+    )]
     TooLarge(usize),
 }
 
-/// What a record of Kinesis may have, payload and partition key together: 1 MiB unless the stream is configured otherwise. The
-/// most that the KPL's `AggregationMaxSize` may be, too.
+/// What a record of Kinesis may have, payload and partition key together: 1 MiB unless the stream
+/// is configured otherwise. The most that the KPL's `AggregationMaxSize` may be, too.
 const MAX_BYTES: usize = 1024 * 1024;
 /// The least that the KPL's `AggregationMaxSize` may be.
 const MIN_BYTES: usize = 64;
@@ -95,7 +99,11 @@ impl Aggregator {
     /// An aggregator with the KPL's default limits.
     #[must_use]
     pub fn new() -> Self {
-        Self { max_bytes: Self::MAX_BYTES, max_records: Self::MAX_RECORDS, open: Open::default() }
+        Self {
+            max_bytes: Self::MAX_BYTES,
+            max_records: Self::MAX_RECORDS,
+            open: Open::default(),
+        }
     }
 
     /// With another limit for the size of an aggregate: its data and its partition key, in bytes.
@@ -104,7 +112,12 @@ impl Aggregator {
     /// When it is not 64 to 1,048,576, what the KPL allows.
     pub fn with_max_bytes(mut self, bytes: usize) -> Result<Self, InvalidLimit> {
         if !(MIN_BYTES..=MAX_BYTES).contains(&bytes) {
-            return Err(InvalidLimit { what: "bytes", value: bytes as u64, least: MIN_BYTES as u64, most: MAX_BYTES as u64 });
+            return Err(InvalidLimit {
+                what: "bytes",
+                value: bytes as u64,
+                least: MIN_BYTES as u64,
+                most: MAX_BYTES as u64,
+            });
         }
         self.max_bytes = bytes;
         Ok(self)
@@ -116,18 +129,30 @@ impl Aggregator {
     /// When it is not 1 to 9,223,372,036,854,775,807, what the KPL allows.
     pub fn with_max_records(mut self, records: u64) -> Result<Self, InvalidLimit> {
         if records == 0 || records > i64::MAX as u64 {
-            return Err(InvalidLimit { what: "user records", value: records, least: 1, most: i64::MAX as u64 });
+            return Err(InvalidLimit {
+                what: "user records",
+                value: records,
+                least: 1,
+                most: i64::MAX as u64,
+            });
         }
         self.max_records = records;
         Ok(self)
     }
 
-    /// Adds a user record. When it does not fit any more, the aggregate so far is finished and given back, and the record begins the
-    /// next one. A record that is larger than an aggregate may be becomes a Kinesis record by itself.
+    /// Adds a user record. When it does not fit any more, the aggregate so far is finished and
+    /// given back, and the record begins the next one. A record that is larger than an aggregate
+    /// may be becomes a Kinesis record by itself.
     ///
     /// # Errors
-    /// When the service would not take the record: its key is empty or too long, or it is above 1 MiB. Nothing is added then.
-    pub fn add(&mut self, key: &str, explicit_hash_key: Option<u128>, data: &[u8]) -> Result<Option<Aggregate>, AddError> {
+    /// When the service would not take the record: its key is empty or too long, or it is above 1
+    /// MiB. Nothing is added then.
+    pub fn add(
+        &mut self,
+        key: &str,
+        explicit_hash_key: Option<u128>,
+        data: &[u8],
+    ) -> Result<Option<Aggregate>, AddError> {
         let characters = key.chars().count();
         if !(1..=MAX_KEY).contains(&characters) {
             return Err(AddError::PartitionKey(characters));
@@ -137,7 +162,8 @@ impl Aggregator {
         }
         let hash_key = explicit_hash_key.map(|hash_key| hash_key.to_string());
         let fits = self.open.records < self.max_records
-            && self.open.size() + self.open.growth(key, hash_key.as_deref(), data) <= self.max_bytes;
+            && self.open.size() + self.open.growth(key, hash_key.as_deref(), data)
+                <= self.max_bytes;
         let finished = if fits { None } else { self.finish() };
         self.open.add(key, explicit_hash_key, hash_key, data);
         Ok(finished)
@@ -175,7 +201,10 @@ impl fmt::Debug for Aggregator {
 impl fmt::Debug for Aggregate {
     /// Neither the key nor the content.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Aggregate").field("records", &self.records).field("bytes", &self.data.len()).finish_non_exhaustive()
+        f.debug_struct("Aggregate")
+            .field("records", &self.records)
+            .field("bytes", &self.data.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -208,7 +237,10 @@ impl KeyIndex {
     fn look(&self, key: &str) -> (u64, usize) {
         match self.indexes.get(key) {
             Some(index) => (*index, 0),
-            None => (self.indexes.len() as u64, 1 + varint::length(key.len() as u64) + key.len()),
+            None => (
+                self.indexes.len() as u64,
+                1 + varint::length(key.len() as u64) + key.len(),
+            ),
         }
     }
 
@@ -226,8 +258,15 @@ impl KeyIndex {
 impl Open {
     /// What a finished aggregate of this would take, with its partition key.
     fn size(&self) -> usize {
-        let key = self.first.as_ref().map_or(0, |first| first.partition_key.len());
-        key + MAGIC.len() + self.partition_keys.encoded.len() + self.hash_keys.encoded.len() + self.messages.len() + DIGEST
+        let key = self
+            .first
+            .as_ref()
+            .map_or(0, |first| first.partition_key.len());
+        key + MAGIC.len()
+            + self.partition_keys.encoded.len()
+            + self.hash_keys.encoded.len()
+            + self.messages.len()
+            + DIGEST
     }
 
     /// What this record would add to it.
@@ -236,10 +275,21 @@ impl Open {
         let hashed = hash_key.map(|hash_key| self.hash_keys.look(hash_key));
         let message = message_length(index, hashed.map(|(index, _)| index), data);
         let first = if self.records == 0 { key.len() } else { 0 };
-        first + table + hashed.map_or(0, |(_, table)| table) + 1 + varint::length(message as u64) + message
+        first
+            + table
+            + hashed.map_or(0, |(_, table)| table)
+            + 1
+            + varint::length(message as u64)
+            + message
     }
 
-    fn add(&mut self, key: &str, explicit_hash_key: Option<u128>, hash_key: Option<String>, data: &[u8]) {
+    fn add(
+        &mut self,
+        key: &str,
+        explicit_hash_key: Option<u128>,
+        hash_key: Option<String>,
+        data: &[u8],
+    ) {
         let index = self.partition_keys.index(tag::PARTITION_KEYS, key);
         let hashed = hash_key.map(|hash_key| self.hash_keys.index(tag::HASH_KEYS, &hash_key));
         let to = &mut self.messages;
@@ -253,13 +303,22 @@ impl Open {
         }
         write_bytes(tag::DATA, data, to);
         self.records += 1;
-        self.first.get_or_insert_with(|| First { partition_key: key.to_owned(), explicit_hash_key, data: data.to_owned() });
+        self.first.get_or_insert_with(|| First {
+            partition_key: key.to_owned(),
+            explicit_hash_key,
+            data: data.to_owned(),
+        });
     }
 
     fn finish(self) -> Option<Aggregate> {
         let size = self.size();
-        let First { partition_key, explicit_hash_key, data } = self.first?;
-        // A payload that begins like an aggregate has to be within one, or a consumer takes it for one.
+        let First {
+            partition_key,
+            explicit_hash_key,
+            data,
+        } = self.first?;
+        // A payload that begins like an aggregate has to be within one, or a consumer takes it for
+        // one.
         let alone = self.records == 1 && !data.starts_with(&MAGIC);
         let data = if alone {
             data
@@ -273,7 +332,12 @@ impl Open {
             all.extend_from_slice(&digest);
             all
         };
-        Some(Aggregate { partition_key, explicit_hash_key, data: data.into(), records: self.records })
+        Some(Aggregate {
+            partition_key,
+            explicit_hash_key,
+            data: data.into(),
+            records: self.records,
+        })
     }
 }
 

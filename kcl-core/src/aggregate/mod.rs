@@ -1,6 +1,8 @@
-//! The other way round: user records are packed into one Kinesis record, in the format that [`crate::deaggregate`] takes apart.
+//! The other way round: user records are packed into one Kinesis record, in the format that
+//! [`crate::deaggregate`] takes apart.
 //!
-//! For tests, for examples and for producers in Rust. Records are put by whoever uses it, with any Kinesis client.
+//! For tests, for examples and for producers in Rust. Records are put by whoever uses it, with any
+//! Kinesis client.
 
 mod aggregator;
 mod varint;

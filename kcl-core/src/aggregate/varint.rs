@@ -20,7 +20,9 @@ pub(super) fn write(mut value: u64, to: &mut Vec<u8>) {
 mod tests {
     #[test]
     fn a_number_takes_as_many_bytes_as_its_length_says() {
-        let edges = (0..64).flat_map(|bit| [1_u64 << bit, (1_u64 << bit) - 1]).chain([u64::MAX]);
+        let edges = (0..64)
+            .flat_map(|bit| [1_u64 << bit, (1_u64 << bit) - 1])
+            .chain([u64::MAX]);
         for value in edges {
             let mut bytes = Vec::new();
             super::write(value, &mut bytes);

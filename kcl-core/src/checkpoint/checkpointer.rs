@@ -13,13 +13,15 @@ use super::{CheckpointError, Delivered};
 
 /// Stores how far an application has processed, for one batch.
 ///
-/// It can be cloned, kept and used from any task: work that continues after `process_records` has returned calls it when it is
-/// done. [`checkpoint`](Self::checkpoint) stands for the end of *this* batch, however late it is called and however many batches
-/// have followed.
+/// It can be cloned, kept and used from any task: work that continues after `process_records` has
+/// returned calls it when it is done. [`checkpoint`](Self::checkpoint) stands for the end of *this*
+/// batch, however late it is called and however many batches have followed.
 ///
-/// A position is accepted if it lies between the stored checkpoint and the last delivered record. A stored checkpoint never goes
-/// back, and a worker that has lost the lease cannot store one, however late its write arrives. While a shard is
-/// [replayed](crate::processor::InitializeInput::begin), positions before the stored checkpoint are accepted and not written.
+/// A position is accepted if it lies between the stored checkpoint and the last delivered record. A
+/// stored checkpoint never goes back, and a worker that has lost the lease cannot store one,
+/// however late its write arrives. While a shard is
+/// [replayed](crate::processor::InitializeInput::begin), positions before the stored checkpoint are
+/// accepted and not written.
 ///
 /// ```
 /// use kcl_core::processor::ProcessRecordsInput;
@@ -68,7 +70,8 @@ use super::{CheckpointError, Delivered};
 ///
 /// # Cancel safety
 ///
-/// Dropping the future of a call only stops waiting for the answer: the checkpoint may be stored or not.
+/// Dropping the future of a call only stops waiting for the answer: the checkpoint may be stored or
+/// not.
 #[derive(Clone)]
 pub struct Checkpointer {
     shard: Arc<CheckpointerShared>,
@@ -82,9 +85,11 @@ pub(crate) struct CheckpointerShared {
     delivered: Delivered,
     meters: ShardMeters,
     clock: Arc<dyn Clock>,
-    /// What an earlier owner delivered and prepared: it may be committed before anything is delivered again.
+    /// What an earlier owner delivered and prepared: it may be committed before anything is
+    /// delivered again.
     prepared: Option<Position>,
-    /// The stored checkpoint in front of which reading began, by the processor's word: what comes before it is stored nowhere.
+    /// The stored checkpoint in front of which reading began, by the processor's word: what comes
+    /// before it is stored nowhere.
     replay: OnceLock<Position>,
 }
 
@@ -96,7 +101,15 @@ impl CheckpointerShared {
         clock: Arc<dyn Clock>,
         prepared: Option<Position>,
     ) -> Self {
-        Self { orders: held.orders(), held, delivered, meters, clock, prepared, replay: OnceLock::new() }
+        Self {
+            orders: held.orders(),
+            held,
+            delivered,
+            meters,
+            clock,
+            prepared,
+            replay: OnceLock::new(),
+        }
     }
 
     /// Reading begins before this checkpoint, which is stored.
@@ -104,22 +117,34 @@ impl CheckpointerShared {
         let _ = self.replay.set(stored);
     }
 
-    /// Whether nothing past the replayed records has been stored: then what is stored says nothing of what is done in this tenancy.
+    /// Whether nothing past the replayed records has been stored: then what is stored says nothing
+    /// of what is done in this tenancy.
     pub(crate) fn replays(&self) -> bool {
-        self.replay.get().is_some_and(|replay| self.held.stored().position() == Some(replay))
+        self.replay
+            .get()
+            .is_some_and(|replay| self.held.stored().position() == Some(replay))
     }
 
-    /// Whether this is accepted without being stored: records in front of the stored checkpoint come again.
+    /// Whether this is accepted without being stored: records in front of the stored checkpoint
+    /// come again.
     fn is_replayed(&self, wanted: &Position) -> bool {
-        self.replay.get().is_some_and(|replay| wanted < replay) && self.replays() && self.held.loss().is_none()
+        self.replay.get().is_some_and(|replay| wanted < replay)
+            && self.replays()
+            && self.held.loss().is_none()
     }
 
     fn accept(&self, wanted: &Position) -> Result<Accepted, CheckpointError> {
         if let Some(reason) = self.held.loss() {
-            return Err(CheckpointError::LeaseLost { reason: Some(reason) });
+            return Err(CheckpointError::LeaseLost {
+                reason: Some(reason),
+            });
         }
         let delivered = self.delivered.greatest();
-        Ok(accept(&self.held.stored(), delivered.as_ref().max(self.prepared.as_ref()), wanted)?)
+        Ok(accept(
+            &self.held.stored(),
+            delivered.as_ref().max(self.prepared.as_ref()),
+            wanted,
+        )?)
     }
 
     async fn store(&self, wanted: &Position) -> Result<(), CheckpointError> {
@@ -130,7 +155,8 @@ impl CheckpointerShared {
             OrderError::Lost(reason) => OrderError::Lost(reason.or_else(|| self.held.loss())),
             other => other,
         });
-        stored.map_err(|error| CheckpointError::from_order(error, wanted, self.delivered.greatest()))
+        stored
+            .map_err(|error| CheckpointError::from_order(error, wanted, self.delivered.greatest()))
     }
 }
 
@@ -148,7 +174,8 @@ impl Checkpointer {
     /// Stores that everything up to the end of this batch is processed.
     ///
     /// # Errors
-    /// See [`CheckpointError`]. If the end of a later batch is already stored, this one is out of range.
+    /// See [`CheckpointError`]. If the end of a later batch is already stored, this one is out of
+    /// range.
     pub async fn checkpoint(&self) -> Result<(), CheckpointError> {
         self.store(&self.end).await
     }
@@ -169,13 +196,17 @@ impl Checkpointer {
         self.store(position).await
     }
 
-    /// Writes the first half of a two-phase checkpoint at the end of this batch: after a failover the next owner receives it,
-    /// together with `state`, in [`InitializeInput::pending`](crate::processor::InitializeInput::pending). Reading starts at the
-    /// last *committed* checkpoint.
+    /// Writes the first half of a two-phase checkpoint at the end of this batch: after a failover
+    /// the next owner receives it, together with `state`, in
+    /// [`InitializeInput::pending`](crate::processor::InitializeInput::pending). Reading starts at
+    /// the last *committed* checkpoint.
     ///
     /// # Errors
     /// See [`CheckpointError`].
-    pub async fn prepare(&self, state: Option<Bytes>) -> Result<PreparedCheckpoint, CheckpointError> {
+    pub async fn prepare(
+        &self,
+        state: Option<Bytes>,
+    ) -> Result<PreparedCheckpoint, CheckpointError> {
         self.prepare_at_position(&self.end, state).await
     }
 
@@ -188,7 +219,10 @@ impl Checkpointer {
         position: &Position,
         state: Option<Bytes>,
     ) -> Result<PreparedCheckpoint, CheckpointError> {
-        let prepared = PreparedCheckpoint { shard: Arc::clone(&self.shard), at: position.clone() };
+        let prepared = PreparedCheckpoint {
+            shard: Arc::clone(&self.shard),
+            at: position.clone(),
+        };
         if self.shard.is_replayed(position) {
             return Ok(prepared);
         }
@@ -199,7 +233,11 @@ impl Checkpointer {
         };
         match self.shard.orders.prepare(pending).await {
             Ok(()) => Ok(prepared),
-            Err(error) => Err(CheckpointError::from_order(error, position, self.shard.delivered.greatest())),
+            Err(error) => Err(CheckpointError::from_order(
+                error,
+                position,
+                self.shard.delivered.greatest(),
+            )),
         }
     }
 
@@ -207,7 +245,8 @@ impl Checkpointer {
         if self.shard.is_replayed(position) {
             return Ok(());
         }
-        // What is stored already is left to the writer too: it may still have to remove what was prepared there.
+        // What is stored already is left to the writer too: it may still have to remove what was
+        // prepared there.
         self.shard.accept(position)?;
         self.shard.store(position).await
     }
@@ -215,7 +254,10 @@ impl Checkpointer {
 
 impl fmt::Debug for Checkpointer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Checkpointer").field("lease", self.shard.held.key()).field("end", &self.end).finish_non_exhaustive()
+        f.debug_struct("Checkpointer")
+            .field("lease", self.shard.held.key())
+            .field("end", &self.end)
+            .finish_non_exhaustive()
     }
 }
 
@@ -247,10 +289,12 @@ impl PreparedCheckpoint {
         &self.at
     }
 
-    /// Writes the second half: the position becomes the stored checkpoint and what was prepared is removed.
+    /// Writes the second half: the position becomes the stored checkpoint and what was prepared is
+    /// removed.
     ///
     /// # Errors
-    /// See [`CheckpointError`]. If a later checkpoint has been stored since, this one is out of range.
+    /// See [`CheckpointError`]. If a later checkpoint has been stored since, this one is out of
+    /// range.
     pub async fn commit(&self) -> Result<(), CheckpointError> {
         if self.shard.is_replayed(&self.at) {
             return Ok(());
@@ -262,6 +306,9 @@ impl PreparedCheckpoint {
 
 impl fmt::Debug for PreparedCheckpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PreparedCheckpoint").field("lease", self.shard.held.key()).field("at", &self.at).finish_non_exhaustive()
+        f.debug_struct("PreparedCheckpoint")
+            .field("lease", self.shard.held.key())
+            .field("at", &self.at)
+            .finish_non_exhaustive()
     }
 }

@@ -16,6 +16,9 @@ impl Delivered {
     }
 
     pub(crate) fn greatest(&self) -> Option<Position> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }

@@ -1,7 +1,8 @@
 //! The last step of the way of data: an application stores how far it has processed.
 //!
-//! By default this is automatic: positions for which `process_records` returned `Ok` are stored, see
-//! [`Checkpoints`](crate::worker::Checkpoints). A [`Checkpointer`] stores a position now, and says when it is stored.
+//! By default this is automatic: positions for which `process_records` returned `Ok` are stored,
+//! see [`Checkpoints`](crate::worker::Checkpoints). A [`Checkpointer`] stores a position now, and
+//! says when it is stored.
 
 mod checkpointer;
 mod delivered;

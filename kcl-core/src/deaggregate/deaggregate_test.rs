@@ -46,7 +46,9 @@ fn seal(message: &[u8]) -> Vec<u8> {
 
 fn raw(data: impl Into<Bytes>) -> RawRecord {
     let at = Timestamp::from_millis(1_700_000_000_000);
-    RawRecord::new(SequenceNumber::from_u128(5), "outer", data).arrived_at(at).encrypted(Encryption::Kms)
+    RawRecord::new(SequenceNumber::from_u128(5), "outer", data)
+        .arrived_at(at)
+        .encrypted(Encryption::Kms)
 }
 
 fn apart(data: impl Into<Bytes>) -> UserRecords {
@@ -61,15 +63,27 @@ fn assert_handed_on_as_it_is(data: &[u8], what: &str) {
 }
 
 fn record(key: u64, hash_key: Option<u64>, data: &str) -> schema::KplRecord {
-    let tags = vec![Tag { key: "ignored".to_owned(), value: None }];
-    schema::KplRecord { partition_key_index: key, explicit_hash_key_index: hash_key, data: data.into(), tags }
+    let tags = vec![Tag {
+        key: "ignored".to_owned(),
+        value: None,
+    }];
+    schema::KplRecord {
+        partition_key_index: key,
+        explicit_hash_key_index: hash_key,
+        data: data.into(),
+        tags,
+    }
 }
 
 fn sample() -> AggregatedRecord {
     AggregatedRecord {
         partition_key_table: vec!["a".to_owned(), "ключ".to_owned()],
         explicit_hash_key_table: vec!["42".to_owned()],
-        records: vec![record(0, None, "first"), record(1, Some(0), "second"), record(0, None, "")],
+        records: vec![
+            record(0, None, "first"),
+            record(1, Some(0), "second"),
+            record(0, None, ""),
+        ],
     }
 }
 
@@ -80,16 +94,29 @@ fn user_records_have_keys_of_their_own_within_their_record() {
     let apart = apart(seal(&sample().encode_to_vec()));
     assert_eq!((apart.aggregates, apart.corrupt), (1, 0));
     let [first, second, third] = apart.records.try_into().unwrap();
-    assert_eq!((first.sub_sequence(), second.sub_sequence(), third.sub_sequence()), (0, 1, 2));
+    assert_eq!(
+        (
+            first.sub_sequence(),
+            second.sub_sequence(),
+            third.sub_sequence()
+        ),
+        (0, 1, 2)
+    );
     assert!(first.partition_key == "a" && first.explicit_hash_key.is_none());
     assert_eq!(second.partition_key, "ключ");
     assert_eq!(second.explicit_hash_key.as_deref(), Some("42"));
-    assert_eq!((&second.data[..], &third.data[..]), (&b"second"[..], &b""[..]));
+    assert_eq!(
+        (&second.data[..], &third.data[..]),
+        (&b"second"[..], &b""[..])
+    );
     let outer = Record::from(raw(""));
     for record in [first, second, third] {
         assert!(record.aggregated && !record.out_of_range);
         assert_eq!(record.sequence(), outer.sequence());
-        assert_eq!((record.arrived_at, record.encryption), (outer.arrived_at, outer.encryption));
+        assert_eq!(
+            (record.arrived_at, record.encryption),
+            (outer.arrived_at, outer.encryption)
+        );
     }
 }
 
@@ -98,19 +125,39 @@ fn payloads_are_views_into_the_fetched_bytes() {
     let fetched = Bytes::from(seal(&sample().encode_to_vec()));
     let apart = apart(fetched.clone());
     let within = fetched.as_ptr_range();
-    assert!(within.contains(&apart.records[0].data.as_ptr()) && within.contains(&apart.records[1].data.as_ptr()));
+    assert!(
+        within.contains(&apart.records[0].data.as_ptr())
+            && within.contains(&apart.records[1].data.as_ptr())
+    );
 }
 
 /// Fields of every wire type are skipped, and the key tables may stand behind the records that use
 /// them.
 #[test]
 fn unknown_fields_are_skipped_and_tables_may_follow_records() {
-    let unknown = [0x48, 1, 0x51, 1, 2, 3, 4, 5, 6, 7, 8, 0x5a, 2, 9, 9, 0x63, 0x08, 1, 0x64, 0x6d, 1, 2, 3, 4];
-    let AggregatedRecord { partition_key_table, explicit_hash_key_table, records } = sample();
-    let records = AggregatedRecord { records, ..AggregatedRecord::default() }.encode_to_vec();
-    let tables = AggregatedRecord { partition_key_table, explicit_hash_key_table, records: Vec::new() }.encode_to_vec();
+    let unknown = [
+        0x48, 1, 0x51, 1, 2, 3, 4, 5, 6, 7, 8, 0x5a, 2, 9, 9, 0x63, 0x08, 1, 0x64, 0x6d, 1, 2, 3, 4,
+    ];
+    let AggregatedRecord {
+        partition_key_table,
+        explicit_hash_key_table,
+        records,
+    } = sample();
+    let records = AggregatedRecord {
+        records,
+        ..AggregatedRecord::default()
+    }
+    .encode_to_vec();
+    let tables = AggregatedRecord {
+        partition_key_table,
+        explicit_hash_key_table,
+        records: Vec::new(),
+    }
+    .encode_to_vec();
     let inner = [&[0x1a, 4 + 24, 0x08, 0][..], &unknown, &[0x1a, 0]].concat();
-    let mixed = apart(seal(&[&unknown[..], &records, &unknown, &inner, &tables].concat()));
+    let mixed = apart(seal(
+        &[&unknown[..], &records, &unknown, &inner, &tables].concat(),
+    ));
     assert_eq!(mixed.corrupt, 0);
     let expected = apart(seal(&sample().encode_to_vec())).records;
     assert_eq!(mixed.records[..3], expected);
@@ -139,10 +186,18 @@ fn a_false_aggregate_is_delivered_unchanged_and_counted() {
     let mut other_digest = good;
     *other_digest.last_mut().unwrap() ^= 1;
     assert_handed_on_as_it_is(&other_digest, "another digest");
-    for wrong in [record(2, None, "x"), record(u64::MAX, None, "x"), record(0, Some(1), "x"), record(0, Some(u64::MAX), "x")] {
+    for wrong in [
+        record(2, None, "x"),
+        record(u64::MAX, None, "x"),
+        record(0, Some(1), "x"),
+        record(0, Some(u64::MAX), "x"),
+    ] {
         let mut message = sample();
         message.records.push(wrong);
-        assert_handed_on_as_it_is(&seal(&message.encode_to_vec()), "an index outside its table");
+        assert_handed_on_as_it_is(
+            &seal(&message.encode_to_vec()),
+            "an index outside its table",
+        );
     }
     let key = [0x0a, 1, b'k'];
     let cases: [(&str, &[u8]); 6] = [
@@ -150,8 +205,14 @@ fn a_false_aggregate_is_delivered_unchanged_and_counted() {
         ("no data", &[0x1a, 4, 0x08, 0, 0x10, 0]),
         ("an empty record", &[0x1a, 0]),
         ("data of another type", &[0x1a, 4, 0x08, 0, 0x18, 0]),
-        ("data longer than its record", &[0x1a, 5, 0x08, 0, 0x1a, 9, 1]),
-        ("an absurd length", &[0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]),
+        (
+            "data longer than its record",
+            &[0x1a, 5, 0x08, 0, 0x1a, 9, 1],
+        ),
+        (
+            "an absurd length",
+            &[0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f],
+        ),
     ];
     for (what, record) in cases {
         assert_handed_on_as_it_is(&seal(&[&key, record].concat()), what);
@@ -160,28 +221,58 @@ fn a_false_aggregate_is_delivered_unchanged_and_counted() {
 
 #[test]
 fn an_aggregate_without_records_yields_none_and_is_counted() {
-    let keys_only = AggregatedRecord { records: Vec::new(), ..sample() }.encode_to_vec();
+    let keys_only = AggregatedRecord {
+        records: Vec::new(),
+        ..sample()
+    }
+    .encode_to_vec();
     for message in [&b""[..], &keys_only] {
         let alone = apart(seal(message));
-        assert_eq!((alone.records.len(), alone.aggregates, alone.corrupt, alone.occupied), (0, 1, 0, 0));
-        let between = Deaggregator::new(None).take_apart(vec![raw("before"), raw(seal(message)), raw("behind")]);
-        assert_eq!(between.records, [Record::from(raw("before")), Record::from(raw("behind"))]);
+        assert_eq!(
+            (
+                alone.records.len(),
+                alone.aggregates,
+                alone.corrupt,
+                alone.occupied
+            ),
+            (0, 1, 0, 0)
+        );
+        let between = Deaggregator::new(None).take_apart(vec![
+            raw("before"),
+            raw(seal(message)),
+            raw("behind"),
+        ]);
+        assert_eq!(
+            between.records,
+            [Record::from(raw("before")), Record::from(raw("behind"))]
+        );
     }
 }
 
 #[test]
 fn one_bad_record_takes_nothing_from_its_neighbours() {
     let good = seal(&sample().encode_to_vec());
-    let page = vec![raw(good.clone()), raw(good[..30].to_vec()), raw("plain"), raw(good)];
+    let page = vec![
+        raw(good.clone()),
+        raw(good[..30].to_vec()),
+        raw("plain"),
+        raw(good),
+    ];
     let apart = Deaggregator::new(None).take_apart(page);
-    assert_eq!((apart.records.len(), apart.aggregates, apart.corrupt), (3 + 1 + 1 + 3, 2, 1));
+    assert_eq!(
+        (apart.records.len(), apart.aggregates, apart.corrupt),
+        (3 + 1 + 1 + 3, 2, 1)
+    );
 }
 
 #[test]
 fn an_aggregate_in_an_aggregate_is_a_payload() {
     let inner = seal(&sample().encode_to_vec());
     let mut outer = sample();
-    outer.records = vec![schema::KplRecord { data: inner.clone(), ..record(0, None, "") }];
+    outer.records = vec![schema::KplRecord {
+        data: inner.clone(),
+        ..record(0, None, "")
+    }];
     let apart = apart(seal(&outer.encode_to_vec()));
     assert_eq!(apart.records.len(), 1);
     assert_eq!(apart.records[0].data, inner);
@@ -191,7 +282,10 @@ fn an_aggregate_in_an_aggregate_is_a_payload() {
 #[test]
 fn user_records_that_are_too_small_to_be_any_take_no_memory() {
     let apart = apart(seal(&[0x1a, 0].repeat(1000)));
-    assert_eq!((apart.records.len(), apart.aggregates, apart.corrupt), (1, 0, 1));
+    assert_eq!(
+        (apart.records.len(), apart.aggregates, apart.corrupt),
+        (1, 0, 1)
+    );
     assert_eq!(apart.records.capacity(), 1);
 }
 
@@ -219,12 +313,20 @@ fn keys_that_are_not_text_get_replacements_but_hash_as_given() {
     let hash_key = u128::from_be_bytes(digest(&[0xff, b'k']));
     let only = HashKeyRange::new(hash_key, hash_key).unwrap();
     let apart = Deaggregator::new(Some(only)).take_apart(vec![raw(seal(&message))]);
-    assert!(apart.records[0].partition_key == "\u{fffd}k" && apart.records[0].aggregated && !apart.records[0].out_of_range);
+    assert!(
+        apart.records[0].partition_key == "\u{fffd}k"
+            && apart.records[0].aggregated
+            && !apart.records[0].out_of_range
+    );
 }
 
 fn outside(range: Option<HashKeyRange>, message: &AggregatedRecord) -> Vec<bool> {
     let apart = Deaggregator::new(range).take_apart(vec![raw(seal(&message.encode_to_vec()))]);
-    apart.records.iter().map(|record| record.out_of_range).collect()
+    apart
+        .records
+        .iter()
+        .map(|record| record.out_of_range)
+        .collect()
 }
 
 #[test]
@@ -233,13 +335,28 @@ fn a_user_record_outside_the_range_is_flagged_it_alone() {
     let around = |least, most| Some(HashKeyRange::new(least, most).unwrap());
     let mut message = sample();
     message.explicit_hash_key_table.push(a.to_string());
-    message.records.push(record(1, Some(1), "elsewhere by its key, here by its hash key"));
+    message.records.push(record(
+        1,
+        Some(1),
+        "elsewhere by its key, here by its hash key",
+    ));
     // `a`, the hash key 42, `a` again, the hash key of `a`.
-    assert_eq!(outside(around(a, a), &message), [false, true, false, false], "both ends belong to the range");
-    assert_eq!(outside(around(0, a - 1), &message), [true, false, true, true]);
+    assert_eq!(
+        outside(around(a, a), &message),
+        [false, true, false, false],
+        "both ends belong to the range"
+    );
+    assert_eq!(
+        outside(around(0, a - 1), &message),
+        [true, false, true, true]
+    );
     assert_eq!(outside(around(a + 1, u128::MAX), &message), [true; 4]);
     assert_eq!(outside(Some(HashKeyRange::WHOLE), &message), [false; 4]);
-    assert_eq!(outside(None, &message), [false; 4], "nothing is outside an unknown range");
+    assert_eq!(
+        outside(None, &message),
+        [false; 4],
+        "nothing is outside an unknown range"
+    );
 }
 
 #[test]
@@ -248,17 +365,32 @@ fn an_explicit_hash_key_that_is_no_number_is_never_outside() {
         let mut message = sample();
         message.explicit_hash_key_table[0] = text.to_owned();
         message.records = vec![record(0, Some(0), "x")];
-        assert_eq!(outside(Some(HashKeyRange::new(7, 7).unwrap()), &message), [false], "{text:?}");
+        assert_eq!(
+            outside(Some(HashKeyRange::new(7, 7).unwrap()), &message),
+            [false],
+            "{text:?}"
+        );
     }
 }
 
 fn message() -> impl Strategy<Value = AggregatedRecord> {
-    let tables = (prop::collection::vec("\\PC{0,12}", 1..6), prop::collection::vec("[0-9]{0,40}", 0..4));
+    let tables = (
+        prop::collection::vec("\\PC{0,12}", 1..6),
+        prop::collection::vec("[0-9]{0,40}", 0..4),
+    );
     tables.prop_flat_map(|(keys, hash_keys)| {
         let (k, h) = (keys.len() as u64, hash_keys.len() as u64);
-        let hash_key = if h == 0 { Just(None).boxed() } else { prop::option::of(0..h).boxed() };
-        let record = (0..k, hash_key, prop::collection::vec(any::<u8>(), 0..80))
-            .prop_map(|(key, hash_key, data)| schema::KplRecord { data, ..record(key, hash_key, "") });
+        let hash_key = if h == 0 {
+            Just(None).boxed()
+        } else {
+            prop::option::of(0..h).boxed()
+        };
+        let record = (0..k, hash_key, prop::collection::vec(any::<u8>(), 0..80)).prop_map(
+            |(key, hash_key, data)| schema::KplRecord {
+                data,
+                ..record(key, hash_key, "")
+            },
+        );
         prop::collection::vec(record, 1..30).prop_map(move |records| AggregatedRecord {
             partition_key_table: keys.clone(),
             explicit_hash_key_table: hash_keys.clone(),
@@ -286,7 +418,16 @@ fn expected(message: &AggregatedRecord) -> Option<Vec<KeysAndData>> {
 
 fn found(records: &[Record]) -> Vec<KeysAndData> {
     let text = |key: &crate::model::Key| key.to_string();
-    records.iter().map(|r| (text(&r.partition_key), r.explicit_hash_key.as_ref().map(text), r.data.to_vec())).collect()
+    records
+        .iter()
+        .map(|r| {
+            (
+                text(&r.partition_key),
+                r.explicit_hash_key.as_ref().map(text),
+                r.data.to_vec(),
+            )
+        })
+        .collect()
 }
 
 #[derive(Clone, Debug)]
@@ -389,8 +530,8 @@ proptest! {
     }
 }
 
-/// Whatever the message is: everything in it or the plain record. Where the other decoder takes it and no required field is missing
-/// (which that one does not look for), the same comes out.
+/// Whatever the message is: everything in it or the plain record. Where the other decoder takes it
+/// and no required field is missing (which that one does not look for), the same comes out.
 fn check_against_the_other_decoder(message: &[u8]) -> Result<(), TestCaseError> {
     let data = seal(message);
     let apart = apart(data.clone());
@@ -405,25 +546,43 @@ fn check_against_the_other_decoder(message: &[u8]) -> Result<(), TestCaseError> 
 
 #[test]
 fn kpl_aggregates_decode_as_the_published_schema_says() {
-    let golden: serde_json::Value = serde_json::from_str(include_str!("../../tests/golden/kpl-1.0.7-records.json")).unwrap();
+    let golden: serde_json::Value =
+        serde_json::from_str(include_str!("../../tests/golden/kpl-1.0.7-records.json")).unwrap();
     let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
     let mut aggregates = 0;
     for put in golden.as_array().unwrap() {
         let range = &put["hashKeyRange"];
         let bound = |name: &str| range[name].as_str().unwrap();
         let range = HashKeyRange::parse(bound("StartingHashKey"), bound("EndingHashKey")).unwrap();
-        let data = base64_simd::STANDARD.decode_to_vec(put["data"].as_str().unwrap()).unwrap();
+        let data = base64_simd::STANDARD
+            .decode_to_vec(put["data"].as_str().unwrap())
+            .unwrap();
         let sequence = put["sequenceNumber"].as_str().unwrap().parse().unwrap();
         let raw = RawRecord::new(sequence, put["partitionKey"].as_str().unwrap(), data);
         let apart = Deaggregator::new(Some(range)).take_apart(vec![raw]);
         let expected: Vec<_> = put["userRecords"].as_array().unwrap().iter().collect();
         assert_eq!(apart.records.len(), expected.len());
         for (record, expected) in apart.records.iter().zip(expected) {
-            assert_eq!(Some(record.sub_sequence()), expected["subSequenceNumber"].as_u64());
-            assert_eq!(Some(record.partition_key.to_string()), text(&expected["partitionKey"]));
-            assert_eq!(record.explicit_hash_key.as_ref().map(ToString::to_string), text(&expected["explicitHashKey"]));
-            assert_eq!(Some(String::from_utf8(record.data.to_vec()).unwrap()), text(&expected["data"]));
-            assert!(!record.out_of_range, "the KPL packs for the shard that it puts to");
+            assert_eq!(
+                Some(record.sub_sequence()),
+                expected["subSequenceNumber"].as_u64()
+            );
+            assert_eq!(
+                Some(record.partition_key.to_string()),
+                text(&expected["partitionKey"])
+            );
+            assert_eq!(
+                record.explicit_hash_key.as_ref().map(ToString::to_string),
+                text(&expected["explicitHashKey"])
+            );
+            assert_eq!(
+                Some(String::from_utf8(record.data.to_vec()).unwrap()),
+                text(&expected["data"])
+            );
+            assert!(
+                !record.out_of_range,
+                "the KPL packs for the shard that it puts to"
+            );
         }
         assert_eq!(apart.corrupt, 0);
         aggregates += apart.aggregates;

@@ -40,32 +40,41 @@ pub struct UserRecords {
     pub aggregates: u64,
     /// How many Kinesis records begin like an aggregate and are none; each was handed on as it is.
     pub corrupt: u64,
-    /// The memory that all of it takes, in bytes: the list, the keys, and the Kinesis records that the payloads are views into.
+    /// The memory that all of it takes, in bytes: the list, the keys, and the Kinesis records that
+    /// the payloads are views into.
     pub occupied: usize,
 }
 
-/// How many records are looked at together: enough for their digests to be found at once, and few enough for the processor's cache to
-/// have their bytes still when they are read after that.
+/// How many records are looked at together: enough for their digests to be found at once, and few
+/// enough for the processor's cache to have their bytes still when they are read after that.
 const GROUP: usize = 16;
 
 /// What a shared text takes beside its letters: two counts.
 const SHARED: usize = 2 * size_of::<usize>();
 
 impl Deaggregator {
-    /// For a shard that takes these hash keys. Nothing is out of an unknown range, nor out of the whole.
+    /// For a shard that takes these hash keys. Nothing is out of an unknown range, nor out of the
+    /// whole.
     #[must_use]
     pub fn new(range: Option<HashKeyRange>) -> Self {
-        Self { range: range.filter(|range| *range != HashKeyRange::WHOLE) }
+        Self {
+            range: range.filter(|range| *range != HashKeyRange::WHOLE),
+        }
     }
 
-    /// The user records of these Kinesis records: those of aggregates one by one, others as they are. An aggregate that holds none gives
-    /// none. An aggregate in an aggregate is a payload like any other.
+    /// The user records of these Kinesis records: those of aggregates one by one, others as they
+    /// are. An aggregate that holds none gives none. An aggregate in an aggregate is a payload like
+    /// any other.
     #[must_use]
     pub fn take_apart(&self, raw: Vec<RawRecord>) -> UserRecords {
-        // Counted before the list is made: growing it would copy it, and leave up to half of it empty.
+        // Counted before the list is made: growing it would copy it, and leave up to half of it
+        // empty.
         let parts = RecordKind::of_all(&raw);
         let count = parts.iter().map(RecordKind::records).sum();
-        let mut all = UserRecords { records: Vec::with_capacity(count), ..UserRecords::default() };
+        let mut all = UserRecords {
+            records: Vec::with_capacity(count),
+            ..UserRecords::default()
+        };
         for (part, raw) in parts.into_iter().zip(raw) {
             if part.records() == 0 {
                 // Nothing is left that is a view into it.
@@ -84,7 +93,8 @@ impl Deaggregator {
                             all.occupied += message.key_bytes() + SHARED;
                         }
                         Err(reason) => {
-                            // All of it or nothing: what was read so far comes again within the whole.
+                            // All of it or nothing: what was read so far comes again within the
+                            // whole.
                             all.records.truncate(before);
                             all.push_corrupt(raw, reason);
                         }
@@ -109,15 +119,22 @@ impl RecordKind {
     fn of_all(raw: &[RawRecord]) -> Vec<Self> {
         let mut parts = Vec::with_capacity(raw.len());
         for group in raw.chunks(GROUP) {
-            let opened: Vec<_> = group.iter().map(|raw| (raw, envelope::open(&raw.data))).collect();
+            let opened: Vec<_> = group
+                .iter()
+                .map(|raw| (raw, envelope::open(&raw.data)))
+                .collect();
             let message = |at: &Option<Result<Range<usize>, Corrupt>>| at.clone()?.ok();
-            let messages: Vec<_> =
-                opened.iter().filter_map(|(raw, at)| Some(raw.data.get(message(at)?).unwrap_or_default())).collect();
+            let messages: Vec<_> = opened
+                .iter()
+                .filter_map(|(raw, at)| Some(raw.data.get(message(at)?).unwrap_or_default()))
+                .collect();
             let mut digests = digests(&messages).into_iter();
             parts.extend(opened.into_iter().map(|(raw, at)| match at {
                 None => Self::Plain,
                 Some(Err(reason)) => Self::Corrupt(reason),
-                Some(Ok(at)) => Self::of(&raw.data, at, digests.next()).unwrap_or_else(Self::Corrupt),
+                Some(Ok(at)) => {
+                    Self::of(&raw.data, at, digests.next()).unwrap_or_else(Self::Corrupt)
+                }
             }));
         }
         parts

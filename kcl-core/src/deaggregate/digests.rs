@@ -1,8 +1,9 @@
 //! MD5 of many inputs, eight at a time.
 //!
-//! The digests are most of what taking aggregates apart costs. Each operation of MD5 needs the one before, so a processor that could do
-//! several things at once waits most of the time. Inputs side by side fill it, and the compiler makes vector instructions of the
-//! arrays below, such as every x86-64 and ARM64 processor has. What are too few go through the crate, one after the other.
+//! The digests are most of what taking aggregates apart costs. Each operation of MD5 needs the one
+//! before, so a processor that could do several things at once waits most of the time. Inputs side
+//! by side fill it, and the compiler makes vector instructions of the arrays below, such as every
+//! x86-64 and ARM64 processor has. What are too few go through the crate, one after the other.
 
 use md5::block_api::compress;
 use md5::{Digest, Md5};
@@ -11,7 +12,8 @@ use md5::{Digest, Md5};
 pub(crate) const DIGEST: usize = 16;
 /// The bytes that MD5 takes at once.
 const BLOCK: usize = 64;
-/// How many inputs are worked on at once: two vectors of four, so that one is worked on while the other's result is on its way.
+/// How many inputs are worked on at once: two vectors of four, so that one is worked on while the
+/// other's result is on its way.
 const LANES: usize = 8;
 /// Fewer are faster one after the other.
 const WORTH: usize = 4;
@@ -30,13 +32,18 @@ pub(super) fn digests(inputs: &[&[u8]]) -> Vec<[u8; DIGEST]> {
         return inputs.iter().map(|input| digest(input)).collect();
     }
     let mut digests = vec![[0; DIGEST]; inputs.len()];
-    let mut waiting = inputs.iter().enumerate().map(|(index, input)| Work::new(index, input));
+    let mut waiting = inputs
+        .iter()
+        .enumerate()
+        .map(|(index, input)| Work::new(index, input));
     let mut lanes: [Option<Work<'_>>; LANES] = std::array::from_fn(|_| waiting.next());
     let mut states = START.map(|word| [word; LANES]);
     while lanes.iter().flatten().count() >= WORTH {
         let mut words = [[0; LANES]; BLOCK / 4];
         for (lane, work) in lanes.iter().enumerate() {
-            let Some(block) = work.as_ref().and_then(Work::block) else { continue };
+            let Some(block) = work.as_ref().and_then(Work::block) else {
+                continue;
+            };
             for (words, bytes) in words.iter_mut().zip(block.as_chunks().0) {
                 words[lane] = u32::from_le_bytes(*bytes);
             }
@@ -58,7 +65,12 @@ pub(super) fn digests(inputs: &[&[u8]]) -> Vec<[u8; DIGEST]> {
         let Some(work) = work else { continue };
         let mut state = states.map(|word| word[lane]);
         compress(&mut state, work.blocks.get(work.done..).unwrap_or_default());
-        compress(&mut state, work.padding.get(work.done.saturating_sub(work.blocks.len())..work.padded).unwrap_or_default());
+        compress(
+            &mut state,
+            work.padding
+                .get(work.done.saturating_sub(work.blocks.len())..work.padded)
+                .unwrap_or_default(),
+        );
         digests[work.index] = bytes(state);
     }
     digests
@@ -81,18 +93,30 @@ impl<'a> Work<'a> {
     fn new(index: usize, input: &'a [u8]) -> Self {
         let (blocks, rest) = input.as_chunks();
         let mut padding = [[0; BLOCK]; 2];
-        let padded = if rest.len() < BLOCK - size_of::<u64>() { 1 } else { 2 };
+        let padded = if rest.len() < BLOCK - size_of::<u64>() {
+            1
+        } else {
+            2
+        };
         let end = &mut padding.as_flattened_mut()[..padded * BLOCK];
         end[..rest.len()].copy_from_slice(rest);
         end[rest.len()] = 0x80;
         let length = (input.len() as u64).wrapping_mul(8);
         end[padded * BLOCK - size_of::<u64>()..].copy_from_slice(&length.to_le_bytes());
-        Self { index, blocks, padding, padded, done: 0 }
+        Self {
+            index,
+            blocks,
+            padding,
+            padded,
+            done: 0,
+        }
     }
 
     /// The next block; nothing after the last.
     fn block(&self) -> Option<&[u8; BLOCK]> {
-        self.blocks.get(self.done).or_else(|| self.padding[..self.padded].get(self.done - self.blocks.len()))
+        self.blocks
+            .get(self.done)
+            .or_else(|| self.padding[..self.padded].get(self.done - self.blocks.len()))
     }
 }
 
@@ -134,7 +158,8 @@ fn step(states: &mut [Lanes; 4], words: &[Lanes; 16]) {
     }
 }
 
-/// Sixteen operations: from which sine on, how far each of four turns, how three words are mixed, and the order of the block's words.
+/// Sixteen operations: from which sine on, how far each of four turns, how three words are mixed,
+/// and the order of the block's words.
 #[inline(always)]
 fn round<const SINE: usize, const A: u32, const B: u32, const C: u32, const D: u32>(
     [a, b, c, d]: &mut [Lanes; 4],
@@ -151,7 +176,8 @@ fn round<const SINE: usize, const A: u32, const B: u32, const C: u32, const D: u
     }
 }
 
-/// One operation of all lanes. It is not inlined: between all the others the compiler does not find the vectors in it.
+/// One operation of all lanes. It is not inlined: between all the others the compiler does not find
+/// the vectors in it.
 #[inline(never)]
 fn operation<const TURN: u32>(
     a: &mut Lanes,
@@ -162,7 +188,10 @@ fn operation<const TURN: u32>(
     mix: impl Fn(u32, u32, u32) -> u32,
 ) {
     for lane in 0..LANES {
-        let sum = a[lane].wrapping_add(mix(b[lane], c[lane], d[lane])).wrapping_add(words[lane]).wrapping_add(sine);
+        let sum = a[lane]
+            .wrapping_add(mix(b[lane], c[lane], d[lane]))
+            .wrapping_add(words[lane])
+            .wrapping_add(sine);
         a[lane] = b[lane].wrapping_add(sum.rotate_left(TURN));
     }
 }

@@ -3,24 +3,36 @@ use crate::model::HashKeyRange;
 use super::digests::digests;
 use super::message::{KeyEntry, KeyTable};
 
-/// The hash keys that partition keys have: their MD5 digests as numbers, the first byte the highest.
-pub(super) fn of_partition_keys<'a>(keys: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = u128> {
-    digests(&keys.collect::<Vec<_>>()).into_iter().map(u128::from_be_bytes)
+/// The hash keys that partition keys have: their MD5 digests as numbers, the first byte the
+/// highest.
+pub(super) fn of_partition_keys<'a>(
+    keys: impl Iterator<Item = &'a [u8]>,
+) -> impl Iterator<Item = u128> {
+    digests(&keys.collect::<Vec<_>>())
+        .into_iter()
+        .map(u128::from_be_bytes)
 }
 
 /// The value of an explicit hash key. Nothing when it is no decimal number below 2^128.
 pub(super) fn explicit(text: &[u8]) -> Option<u128> {
     let zeros = text.iter().take_while(|byte| **byte == b'0').count();
     let digits = &text[zeros..];
-    // 2^128 has 39 digits: with a zero before them these are five times eight. What has forty is found to be too large below.
+    // 2^128 has 39 digits: with a zero before them these are five times eight. What has forty is
+    // found to be too large below.
     let mut all = [b'0'; 40];
     let from = all.len().checked_sub(digits.len())?;
     all[from..].copy_from_slice(digits);
-    if text.is_empty() || !all.iter().fold(true, |yes, byte| yes & byte.is_ascii_digit()) {
+    if text.is_empty()
+        || !all
+            .iter()
+            .fold(true, |yes, byte| yes & byte.is_ascii_digit())
+    {
         return None;
     }
     let (eights, _) = all.as_chunks::<8>();
-    let [first, second, third, fourth, fifth] = *eights else { return None };
+    let [first, second, third, fourth, fifth] = *eights else {
+        return None;
+    };
     // As few steps of 128 bits as there can be: they take several times as long as those of 64.
     let high = eight(first) * 100_000_000 + eight(second);
     let low = eight(third) * 100_000_000 + eight(fourth);
@@ -36,8 +48,8 @@ fn eight(digits: [u8; 8]) -> u64 {
     fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xffff_ffff
 }
 
-/// Finds the user records of an aggregate that are outside a range. Each key of a table is hashed once: all of them one behind the
-/// other, when one of them is first asked for.
+/// Finds the user records of an aggregate that are outside a range. Each key of a table is hashed
+/// once: all of them one behind the other, when one of them is first asked for.
 #[derive(Debug)]
 pub(super) struct RangeCheck<'a> {
     range: HashKeyRange,
@@ -55,23 +67,40 @@ impl<'a> RangeCheck<'a> {
         partition_keys: &'a KeyTable,
         hash_keys: &'a KeyTable,
     ) -> Self {
-        Self { range, message, partition_keys, partition_keys_outside: None, hash_keys, hash_keys_outside: None }
+        Self {
+            range,
+            message,
+            partition_keys,
+            partition_keys_outside: None,
+            hash_keys,
+            hash_keys_outside: None,
+        }
     }
 
-    /// Whether a user record with the keys at these indexes is outside. The explicit hash key decides if there is one. One that is no
-    /// number tells nothing of where the record belongs (no service would have taken it): it is not outside, so that it is never
-    /// dropped.
+    /// Whether a user record with the keys at these indexes is outside. The explicit hash key
+    /// decides if there is one. One that is no number tells nothing of where the record belongs (no
+    /// service would have taken it): it is not outside, so that it is never dropped.
     pub(super) fn is_outside(&mut self, partition_key: usize, hash_key: Option<usize>) -> bool {
         let (range, message) = (self.range, self.message);
         let (outside, index) = match hash_key {
             Some(index) => {
-                let outside = |key: &KeyEntry| explicit(key.bytes(message)).is_some_and(|hash_key| !range.contains(hash_key));
-                (self.hash_keys_outside.get_or_insert_with(|| self.hash_keys.iter().map(outside).collect()), index)
+                let outside = |key: &KeyEntry| {
+                    explicit(key.bytes(message)).is_some_and(|hash_key| !range.contains(hash_key))
+                };
+                (
+                    self.hash_keys_outside
+                        .get_or_insert_with(|| self.hash_keys.iter().map(outside).collect()),
+                    index,
+                )
             }
             None => {
-                let all = || of_partition_keys(self.partition_keys.iter().map(|key| key.bytes(message)));
+                let all =
+                    || of_partition_keys(self.partition_keys.iter().map(|key| key.bytes(message)));
                 let outside = || all().map(|hash_key| !range.contains(hash_key)).collect();
-                (self.partition_keys_outside.get_or_insert_with(outside), partition_key)
+                (
+                    self.partition_keys_outside.get_or_insert_with(outside),
+                    partition_key,
+                )
             }
         };
         outside.get(index).is_some_and(|outside| *outside)
@@ -94,8 +123,14 @@ mod tests {
     /// Anything else counts as no key.
     #[test]
     fn an_explicit_hash_key_is_a_decimal_below_2_to_the_128() {
-        assert_eq!(explicit(b"340282366920938463463374607431768211455"), Some(u128::MAX));
-        assert_eq!(explicit(&[b"0".repeat(60), b"7".to_vec()].concat()), Some(7));
+        assert_eq!(
+            explicit(b"340282366920938463463374607431768211455"),
+            Some(u128::MAX)
+        );
+        assert_eq!(
+            explicit(&[b"0".repeat(60), b"7".to_vec()].concat()),
+            Some(7)
+        );
         assert_eq!(explicit(b"0"), Some(0));
         let none: [&[u8]; 7] = [
             b"",
@@ -106,7 +141,10 @@ mod tests {
             b"340282366920938463463374607431768211456",
             b"1000000000000000000000000000000000000000",
         ];
-        assert_eq!(explicit(b"99999999999999999999999999999999999999"), Some(10_u128.pow(38) - 1));
+        assert_eq!(
+            explicit(b"99999999999999999999999999999999999999"),
+            Some(10_u128.pow(38) - 1)
+        );
         for text in none {
             assert_eq!(explicit(text), None, "{text:?}");
         }

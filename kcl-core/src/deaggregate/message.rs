@@ -20,7 +20,8 @@ pub(super) enum Corrupt {
     NoSuchKey,
 }
 
-/// A key of a table: where it is in the message, and where in the text that is shared by the records.
+/// A key of a table: where it is in the message, and where in the text that is shared by the
+/// records.
 #[derive(Clone, Debug)]
 pub(super) struct KeyEntry {
     raw: (u32, u32),
@@ -32,7 +33,9 @@ pub(super) type KeyTable = Vec<KeyEntry>;
 impl KeyEntry {
     /// The key as the producer wrote it.
     pub(super) fn bytes<'a>(&self, message: &'a [u8]) -> &'a [u8] {
-        message.get(self.raw.0 as usize..self.raw.1 as usize).unwrap_or_default()
+        message
+            .get(self.raw.0 as usize..self.raw.1 as usize)
+            .unwrap_or_default()
     }
 }
 
@@ -64,9 +67,11 @@ const SMALLEST_RECORD: usize = 4;
 impl Message {
     /// Looks through the outermost fields. Tables may come behind the records that refer to them.
     ///
-    /// Text that is not UTF-8 is taken with replacement characters, as the KCL does; its hash key is that of the bytes.
+    /// Text that is not UTF-8 is taken with replacement characters, as the KCL does; its hash key
+    /// is that of the bytes.
     pub(super) fn scan(message: &[u8]) -> Result<Self, Corrupt> {
-        let (mut partition_keys, mut hash_keys, mut records) = (KeyTable::new(), KeyTable::new(), 0);
+        let (mut partition_keys, mut hash_keys, mut records) =
+            (KeyTable::new(), KeyTable::new(), 0);
         let mut text = String::new();
         let mut fields = Fields::new(message);
         while let Some((number, value)) = fields.next()? {
@@ -87,9 +92,17 @@ impl Message {
                 Ok(key) => text.push_str(key),
                 Err(_) => text.push_str(&String::from_utf8_lossy(key)),
             }
-            table.push(KeyEntry { raw: (bound(at.start)?, bound(at.end)?), text: (bound(start)?, bound(text.len())?) });
+            table.push(KeyEntry {
+                raw: (bound(at.start)?, bound(at.end)?),
+                text: (bound(start)?, bound(text.len())?),
+            });
         }
-        Ok(Self { partition_keys, hash_keys, text: text.into(), records })
+        Ok(Self {
+            partition_keys,
+            hash_keys,
+            text: text.into(),
+            records,
+        })
     }
 
     /// How many user records there are.
@@ -102,7 +115,8 @@ impl Message {
         self.text.len()
     }
 
-    /// Adds the user records, each a view into the data of `raw`. After an error some may have been added.
+    /// Adds the user records, each a view into the data of `raw`. After an error some may have been
+    /// added.
     pub(super) fn read(
         &self,
         raw: &RawRecord,
@@ -111,27 +125,38 @@ impl Message {
         records: &mut Vec<Record>,
     ) -> Result<(), Corrupt> {
         let bytes = raw.data.get(message.clone()).ok_or(Corrupt::Malformed)?;
-        let mut check = range.map(|range| RangeCheck::new(range, bytes, &self.partition_keys, &self.hash_keys));
+        let mut check =
+            range.map(|range| RangeCheck::new(range, bytes, &self.partition_keys, &self.hash_keys));
         let mut fields = Fields::new(bytes);
         let mut sub_sequence = 0;
         while let Some((number, value)) = fields.next()? {
-            let (field::RECORDS, Value::Bytes(at)) = (number, value) else { continue };
+            let (field::RECORDS, Value::Bytes(at)) = (number, value) else {
+                continue;
+            };
             let (mut partition_key, mut hash_key, mut data) = (None, None, None);
             let mut inner = Fields::within(bytes, &at)?;
-            // A field that comes twice counts as it comes last; one of another type than expected is an unknown one.
+            // A field that comes twice counts as it comes last; one of another type than expected
+            // is an unknown one.
             while let Some(field) = inner.next()? {
                 match field {
-                    (record_field::PARTITION_KEY, Value::Varint(index)) => partition_key = Some(index),
+                    (record_field::PARTITION_KEY, Value::Varint(index)) => {
+                        partition_key = Some(index)
+                    }
                     (record_field::HASH_KEY, Value::Varint(index)) => hash_key = Some(index),
                     (record_field::DATA, Value::Bytes(at)) => data = Some(at),
                     _ => {}
                 }
             }
-            let (Some(partition_key), Some(data)) = (partition_key, data) else { return Err(Corrupt::Incomplete) };
+            let (Some(partition_key), Some(data)) = (partition_key, data) else {
+                return Err(Corrupt::Incomplete);
+            };
             let partition_key = entry(&self.partition_keys, partition_key)?;
-            let hash_key = hash_key.map(|index| entry(&self.hash_keys, index)).transpose()?;
-            let out_of_range =
-                check.as_mut().is_some_and(|check| check.is_outside(partition_key.0, hash_key.map(|(index, _)| index)));
+            let hash_key = hash_key
+                .map(|index| entry(&self.hash_keys, index))
+                .transpose()?;
+            let out_of_range = check.as_mut().is_some_and(|check| {
+                check.is_outside(partition_key.0, hash_key.map(|(index, _)| index))
+            });
             records.push(Record {
                 position: Position::new(raw.sequence.clone(), sub_sequence),
                 partition_key: self.key(partition_key.1),
@@ -140,7 +165,9 @@ impl Message {
                 out_of_range,
                 arrived_at: raw.arrived_at,
                 encryption: raw.encryption,
-                data: raw.data.slice(message.start + data.start..message.start + data.end),
+                data: raw
+                    .data
+                    .slice(message.start + data.start..message.start + data.end),
             });
             sub_sequence += 1;
         }
@@ -154,7 +181,10 @@ impl Message {
 
 fn entry(table: &KeyTable, index: u64) -> Result<(usize, &KeyEntry), Corrupt> {
     let index = usize::try_from(index).map_err(|_| Corrupt::NoSuchKey)?;
-    table.get(index).map(|entry| (index, entry)).ok_or(Corrupt::NoSuchKey)
+    table
+        .get(index)
+        .map(|entry| (index, entry))
+        .ok_or(Corrupt::NoSuchKey)
 }
 
 /// Places are kept in 32 bits; no record of the service comes near 4 GiB.

@@ -1,6 +1,7 @@
 //! The third step of the way of data: Kinesis records become user records.
 //!
-//! The Kinesis Producer Library (KPL) packs many user records into one Kinesis record, an aggregate:
+//! The Kinesis Producer Library (KPL) packs many user records into one Kinesis record, an
+//! aggregate:
 //!
 //! ```text
 //!   F3 89 9A C2 | AggregatedRecord, protobuf (proto2)                              | MD5 of the protobuf, 16 bytes
@@ -15,10 +16,11 @@
 //!
 //! (The format is described in `aggregation-format.md` of the KPL's repository.)
 //!
-//! Invariants: every Kinesis record yields at least one record, in order, except an aggregate without records, which yields none,
-//! as in the KCL. No payload is copied. No input causes a panic, or an allocation out of proportion to its size. A record that
-//! starts like an aggregate but is not a valid one (truncated, wrong digest, index outside its table) is delivered unchanged and
-//! counted.
+//! Invariants: every Kinesis record yields at least one record, in order, except an aggregate
+//! without records, which yields none, as in the KCL. No payload is copied. No input causes a
+//! panic, or an allocation out of proportion to its size. A record that starts like an aggregate
+//! but is not a valid one (truncated, wrong digest, index outside its table) is delivered unchanged
+//! and counted.
 
 mod deaggregator;
 mod digests;

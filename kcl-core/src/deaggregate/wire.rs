@@ -4,7 +4,8 @@ use super::message::Corrupt;
 
 /// Reads the fields of a protobuf message in place.
 ///
-/// Bytes are named by where they are, counted from the start of the outermost message, so that nothing is copied.
+/// Bytes are named by where they are, counted from the start of the outermost message, so that
+/// nothing is copied.
 #[derive(Clone, Debug)]
 pub(super) struct Fields<'a> {
     /// The outermost message up to the end of the one that is read.
@@ -27,18 +28,25 @@ const MAX_DEPTH: u32 = 100;
 
 impl<'a> Fields<'a> {
     pub(super) const fn new(message: &'a [u8]) -> Self {
-        Self { bytes: message, at: 0 }
+        Self {
+            bytes: message,
+            at: 0,
+        }
     }
 
     /// The fields of a message within the same bytes.
     pub(super) fn within(message: &'a [u8], part: &Range<usize>) -> Result<Self, Corrupt> {
         let bytes = message.get(..part.end).ok_or(Corrupt::Malformed)?;
-        Ok(Self { bytes, at: part.start })
+        Ok(Self {
+            bytes,
+            at: part.start,
+        })
     }
 
     /// The next field: its number and its value. Nothing at the end of the message.
     ///
-    /// The fields of user records go through here, several each: what they look like is inlined, the rest is not.
+    /// The fields of user records go through here, several each: what they look like is inlined,
+    /// the rest is not.
     #[inline(always)]
     pub(super) fn next(&mut self) -> Result<Option<(u32, Value)>, Corrupt> {
         if self.at >= self.bytes.len() {
@@ -61,7 +69,11 @@ impl<'a> Fields<'a> {
         let tag = u32::try_from(self.varint()?).map_err(|_| Corrupt::Malformed)?;
         let number = tag >> 3;
         // The numbers begin at 1.
-        if number == 0 { Err(Corrupt::Malformed) } else { Ok((number, (tag & 7) as u8)) }
+        if number == 0 {
+            Err(Corrupt::Malformed)
+        } else {
+            Ok((number, (tag & 7) as u8))
+        }
     }
 
     #[inline(always)]
@@ -103,7 +115,11 @@ impl<'a> Fields<'a> {
 
     #[inline(always)]
     fn advance(&mut self, length: usize) -> Result<(), Corrupt> {
-        let end = self.at.checked_add(length).filter(|end| *end <= self.bytes.len()).ok_or(Corrupt::Malformed)?;
+        let end = self
+            .at
+            .checked_add(length)
+            .filter(|end| *end <= self.bytes.len())
+            .ok_or(Corrupt::Malformed)?;
         self.at = end;
         Ok(())
     }
@@ -149,17 +165,25 @@ mod tests {
             0x08, 0x96, 0x01, // 1: 150
             0x11, 1, 2, 3, 4, 5, 6, 7, 8, // 2: 64 bits
             0x1a, 2, 7, 7, // 3: two bytes
-            0x23, 0x2b, 0x08, 0x01, 0x2c, 0x2a, 1, 7, 0x24, // 4: a group with a group and a field in it
+            0x23, 0x2b, 0x08, 0x01, 0x2c, 0x2a, 1, 7,
+            0x24, // 4: a group with a group and a field in it
             0x35, 1, 2, 3, 4, // 6: 32 bits
         ];
-        let expected =
-            [(1, Value::Varint(150)), (2, Value::Other), (3, Value::Bytes(14..16)), (4, Value::Other), (6, Value::Other)];
+        let expected = [
+            (1, Value::Varint(150)),
+            (2, Value::Other),
+            (3, Value::Bytes(14..16)),
+            (4, Value::Other),
+            (6, Value::Other),
+        ];
         assert_eq!(all(&bytes).unwrap(), expected);
     }
 
     #[test]
     fn the_largest_number_is_read() {
-        let bytes = [0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
+        let bytes = [
+            0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01,
+        ];
         assert_eq!(all(&bytes).unwrap(), [(1, Value::Varint(u64::MAX))]);
     }
 
@@ -167,15 +191,21 @@ mod tests {
     fn what_is_cut_or_cannot_be_is_refused() {
         let deep = [0x0b].repeat(200_000);
         let cases: [&[u8]; 10] = [
-            &[0x08],                                                                   // a field without a value
-            &[0x0a, 5, 1],                                                             // shorter than it says
-            &[0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01],       // a length of 2^64 - 1
-            &[0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02],       // a number above 64 bits
-            &[0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], // a number of eleven bytes
-            &[0x00, 0x00],                                                             // field 0
-            &[0x0c],                                                                   // the end of no group
-            &[0x0b, 0x14],                                                             // the end of another group
-            &[0x0e],                                                                   // wire type 6
+            &[0x08],       // a field without a value
+            &[0x0a, 5, 1], // shorter than it says
+            &[
+                0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01,
+            ], // a length of 2^64 - 1
+            &[
+                0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02,
+            ], // a number above 64 bits
+            &[
+                0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01,
+            ], // a number of eleven bytes
+            &[0x00, 0x00], // field 0
+            &[0x0c],       // the end of no group
+            &[0x0b, 0x14], // the end of another group
+            &[0x0e],       // wire type 6
             &deep,
         ];
         for case in cases {

@@ -1,12 +1,14 @@
-//! Who compares the shards with the leases, and when: one worker for the whole fleet, and another if that one does not.
+//! Who compares the shards with the leases, and when: one worker for the whole fleet, and another
+//! if that one does not.
 
 use std::time::Duration;
 
 use crate::decide::rendezvous::score;
 use crate::model::{Moment, WorkerId};
 
-/// When this worker audits next, if it sees no other do it before: the first in rank `every` after the last audit that was seen, each
-/// further one a quarter of that later. It is reserved for nobody: a first that does not audit is passed over.
+/// When this worker audits next, if it sees no other do it before: the first in rank `every` after
+/// the last audit that was seen, each further one a quarter of that later. It is reserved for
+/// nobody: a first that does not audit is passed over.
 #[must_use]
 pub fn next_audit(last_seen: Moment, every: Duration, rank: usize) -> Moment {
     last_seen + every + every / 4 * u32::try_from(rank).unwrap_or(u32::MAX)
@@ -34,18 +36,33 @@ mod tests {
         let mut ranks: Vec<_> = live.iter().map(|worker| rank(&live, worker)).collect();
         ranks.sort_unstable();
         assert_eq!(ranks, [0, 1, 2, 3]);
-        let first = live.iter().max_by_key(|worker| score(&["audit", worker.as_str()])).unwrap();
+        let first = live
+            .iter()
+            .max_by_key(|worker| score(&["audit", worker.as_str()]))
+            .unwrap();
         assert_eq!(rank(&live, first), 0);
-        let times: Vec<_> = ranks.iter().map(|rank| next_audit(second(100), Duration::from_secs(120), *rank)).collect();
+        let times: Vec<_> = ranks
+            .iter()
+            .map(|rank| next_audit(second(100), Duration::from_secs(120), *rank))
+            .collect();
         assert_eq!(times, [second(220), second(250), second(280), second(310)]);
     }
 
     #[test]
     fn when_the_first_is_dead_the_second_is_first() {
         let live: Vec<WorkerId> = ["a", "b", "c", "d"].map(WorkerId::from).to_vec();
-        let (first, others): (Vec<_>, Vec<_>) = live.iter().cloned().partition(|worker| rank(&live, worker) == 0);
+        let (first, others): (Vec<_>, Vec<_>) = live
+            .iter()
+            .cloned()
+            .partition(|worker| rank(&live, worker) == 0);
         assert_eq!(first.len(), 1);
-        assert_eq!(others.iter().filter(|worker| rank(&others, worker) == 0).count(), 1);
+        assert_eq!(
+            others
+                .iter()
+                .filter(|worker| rank(&others, worker) == 0)
+                .count(),
+            1
+        );
     }
 
     #[test]

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-/// Exponential backoff with full jitter: before try `n` a wait that is drawn evenly from nothing to `base` x 2^n, at most `cap`.
+/// Exponential backoff with full jitter: before try `n` a wait that is drawn evenly from nothing to
+/// `base` x 2^n, at most `cap`.
 ///
-/// Full jitter, because the calls that fail together (a throttled shard, a busy table) must not come back together: spreading them
-/// over the whole span needs the fewest calls in all until each has had its turn.
+/// Full jitter, because the calls that fail together (a throttled shard, a busy table) must not
+/// come back together: spreading them over the whole span needs the fewest calls in all until each
+/// has had its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
     base: Duration,
@@ -13,7 +15,8 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Waits of at most `base` after the first failure, doubled with each further one, never above `cap`.
+    /// Waits of at most `base` after the first failure, doubled with each further one, never above
+    /// `cap`.
     #[must_use]
     pub const fn new(base: Duration, cap: Duration) -> Self {
         Self { base, cap }
@@ -25,24 +28,32 @@ impl Backoff {
         (self.base, self.cap)
     }
 
-    /// The wait after `failures` failures, drawn between half of the longest and all of it: what fails at once does not spin. `jitter` as
-    /// for [`delay`](Self::delay).
+    /// The wait after `failures` failures, drawn between half of the longest and all of it: what
+    /// fails at once does not spin. `jitter` as for [`delay`](Self::delay).
     #[must_use]
     pub fn at_least_half(&self, failures: u32, jitter: f64) -> Duration {
-        self.longest(failures).mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)
+        self.longest(failures)
+            .mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)
     }
 
-    /// The wait after `failures` failures that came before the present one (0 for the first), with `jitter` drawn evenly from 0
-    /// to 1. A jitter outside of that counts as the nearer bound, one that is no number as 1.
+    /// The wait after `failures` failures that came before the present one (0 for the first), with
+    /// `jitter` drawn evenly from 0 to 1. A jitter outside of that counts as the nearer bound, one
+    /// that is no number as 1.
     #[must_use]
     pub fn delay(&self, failures: u32, jitter: f64) -> Duration {
-        let jitter = if jitter.is_nan() { 1.0 } else { jitter.clamp(0.0, 1.0) };
+        let jitter = if jitter.is_nan() {
+            1.0
+        } else {
+            jitter.clamp(0.0, 1.0)
+        };
         let longest = self.longest(failures);
         // The product is rounded: for very long spans it may come out above the factor.
-        Duration::try_from_secs_f64(longest.as_secs_f64() * jitter).map_or(longest, |delay| delay.min(longest))
+        Duration::try_from_secs_f64(longest.as_secs_f64() * jitter)
+            .map_or(longest, |delay| delay.min(longest))
     }
 
-    /// The longest wait that [`delay`](Self::delay) gives for the same number of failures: it never shrinks with more of them.
+    /// The longest wait that [`delay`](Self::delay) gives for the same number of failures: it never
+    /// shrinks with more of them.
     #[must_use]
     pub fn longest(&self, failures: u32) -> Duration {
         let doubled = 1_u32.checked_shl(failures).unwrap_or(u32::MAX);
@@ -80,7 +91,9 @@ mod tests {
     #[test]
     fn the_bound_doubles_until_the_cap() {
         let backoff = Backoff::new(Duration::from_millis(100), Duration::from_millis(700));
-        let longest: Vec<u128> = (0..5).map(|failures| backoff.longest(failures).as_millis()).collect();
+        let longest: Vec<u128> = (0..5)
+            .map(|failures| backoff.longest(failures).as_millis())
+            .collect();
         assert_eq!(longest, [100, 200, 400, 700, 700]);
         assert_eq!(backoff.longest(u32::MAX), Duration::from_millis(700));
     }
@@ -92,6 +105,9 @@ mod tests {
         for jitter in [1.0, 7.0, f64::INFINITY, f64::NAN] {
             assert_eq!(backoff.delay(0, jitter), Duration::from_secs(1), "{jitter}");
         }
-        assert_eq!(Backoff::new(Duration::MAX, Duration::MAX).delay(9, 1.0), Duration::MAX);
+        assert_eq!(
+            Backoff::new(Duration::MAX, Duration::MAX).delay(9, 1.0),
+            Duration::MAX
+        );
     }
 }

@@ -10,8 +10,8 @@
 //! expected
 //! ```
 //!
-//! A blank line ends a case. `BLESS=1 cargo test` writes what was decided into the file as the new expectation; the diff is
-//! then to be judged like code.
+//! A blank line ends a case. `BLESS=1 cargo test` writes what was decided into the file as the new
+//! expectation; the diff is then to be judged like code.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,15 +19,22 @@ use std::path::PathBuf;
 
 const RULE: &str = "----";
 
-/// Decides every case of `testdata/FILE` and compares. `decide` gets the given lines and returns the lines that are expected.
+/// Decides every case of `testdata/FILE` and compares. `decide` gets the given lines and returns
+/// the lines that are expected.
 pub(crate) fn run(file: &str, decide: impl Fn(&[&str]) -> String) {
-    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "src/decide/testdata", file].iter().collect();
-    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "src/decide/testdata", file]
+        .iter()
+        .collect();
+    let text =
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut names = BTreeSet::new();
     let mut blessed = Vec::new();
     let mut failures = Vec::new();
     for block in blocks(&text) {
-        let (comments, lines): (Vec<&str>, Vec<&str>) = block.iter().copied().partition(|line| line.starts_with('#'));
+        let (comments, lines): (Vec<&str>, Vec<&str>) = block
+            .iter()
+            .copied()
+            .partition(|line| line.starts_with('#'));
         let Some((name, rest)) = lines.split_first() else {
             blessed.push(comments.join("\n"));
             continue;
@@ -38,23 +45,41 @@ pub(crate) fn run(file: &str, decide: impl Fn(&[&str]) -> String) {
         let (given, expected) = (&rest[..rule], rest[rule + 1..].join("\n"));
         let decided = decide(given).trim_end().to_owned();
         if decided != expected {
-            failures.push(format!("# {name}\n--- expected\n{expected}\n--- decided\n{decided}\n"));
+            failures.push(format!(
+                "# {name}\n--- expected\n{expected}\n--- decided\n{decided}\n"
+            ));
         }
-        let given = block.iter().take_while(|line| **line != RULE).copied().collect::<Vec<_>>().join("\n");
+        let given = block
+            .iter()
+            .take_while(|line| **line != RULE)
+            .copied()
+            .collect::<Vec<_>>()
+            .join("\n");
         blessed.push(format!("{given}\n{RULE}\n{decided}").trim_end().to_owned());
     }
     assert!(!names.is_empty(), "{file} holds no case");
     if std::env::var_os("BLESS").is_some() {
-        fs::write(&path, blessed.join("\n\n") + "\n").unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        fs::write(&path, blessed.join("\n\n") + "\n")
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         return;
     }
-    assert!(failures.is_empty(), "{file}: {} of {} cases differ\n\n{}", failures.len(), names.len(), failures.join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{file}: {} of {} cases differ\n\n{}",
+        failures.len(),
+        names.len(),
+        failures.join("\n")
+    );
 }
 
 /// The runs of lines between blank ones.
 fn blocks(text: &str) -> Vec<Vec<&str>> {
     let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
-    lines.split(|line| line.is_empty()).filter(|block| !block.is_empty()).map(<[&str]>::to_vec).collect()
+    lines
+        .split(|line| line.is_empty())
+        .filter(|block| !block.is_empty())
+        .map(<[&str]>::to_vec)
+        .collect()
 }
 
 /// `key=value` as its two parts; the value may be missing.

@@ -7,16 +7,17 @@
 //!      BehindStored        accepted         AheadOfDelivered
 //! ```
 //!
-//! The rule is the KCL's: a new checkpoint lies between the stored one and the greatest position that was handed to the processor,
-//! both included. The stored one itself is accepted and costs no write. What differs from the KCL, where it loses something:
+//! The rule is the KCL's: a new checkpoint lies between the stored one and the greatest position
+//! that was handed to the processor, both included. The stored one itself is accepted and costs no
+//! write. What differs from the KCL, where it loses something:
 //!
 //! - a position is always (sequence, sub-sequence), with state bytes or without;
 //! - state prepared at the stored position is written, not dropped;
 //! - no position means the shard's end: the worker writes that, when everything before it is done.
 //!
-//! A two-phase checkpoint adds no rule of its own: what is prepared is judged against the *committed* checkpoint, when it is
-//! prepared and again when it is committed. So an older prepared one may be committed after a newer one was prepared, and not
-//! after a later one was committed.
+//! A two-phase checkpoint adds no rule of its own: what is prepared is judged against the
+//! *committed* checkpoint, when it is prepared and again when it is committed. So an older prepared
+//! one may be committed after a newer one was prepared, and not after a later one was committed.
 
 use bytes::Bytes;
 
@@ -34,7 +35,8 @@ pub enum Accepted {
 /// What a prepared checkpoint that is allowed comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Prepared {
-    /// It is stored already and there is no state to keep: nothing is written, and committing it does nothing.
+    /// It is stored already and there is no state to keep: nothing is written, and committing it
+    /// does nothing.
     AlreadyStored,
     /// This is to be written beside the stored checkpoint.
     Store(Pending),
@@ -74,8 +76,12 @@ pub enum Refused {
 
 fn allowed(stored: &Checkpoint, delivered: Option<&Position>) -> String {
     match (stored, greatest(stored, delivered)) {
-        (Checkpoint::At(from), Some(to)) if from == to => format!("expected {from}, the stored position"),
-        (Checkpoint::At(from), Some(to)) => format!("expected a position from {from} (stored) to {to} (delivered)"),
+        (Checkpoint::At(from), Some(to)) if from == to => {
+            format!("expected {from}, the stored position")
+        }
+        (Checkpoint::At(from), Some(to)) => {
+            format!("expected a position from {from} (stored) to {to} (delivered)")
+        }
         (_, Some(to)) => format!("expected a delivered position, up to {to}"),
         (_, None) => "nothing can be checkpointed before the first record is delivered".to_owned(),
     }
@@ -86,20 +92,35 @@ fn greatest<'a>(stored: &'a Checkpoint, delivered: Option<&'a Position>) -> Opti
     stored.position().max(delivered)
 }
 
-/// Judges a checkpoint at `wanted` where `stored` is the committed checkpoint (the value that the table acknowledged last) and
-/// `delivered` the greatest position that was handed to the processor in this tenancy.
+/// Judges a checkpoint at `wanted` where `stored` is the committed checkpoint (the value that the
+/// table acknowledged last) and `delivered` the greatest position that was handed to the processor
+/// in this tenancy.
 ///
 /// # Errors
 /// When the position is outside of what is stored and what was delivered.
-pub fn accept(stored: &Checkpoint, delivered: Option<&Position>, wanted: &Position) -> Result<Accepted, Refused> {
+pub fn accept(
+    stored: &Checkpoint,
+    delivered: Option<&Position>,
+    wanted: &Position,
+) -> Result<Accepted, Refused> {
     if stored.is_shard_end() {
-        return Err(Refused::Ended { wanted: wanted.clone() });
+        return Err(Refused::Ended {
+            wanted: wanted.clone(),
+        });
     }
     if stored.position().is_some_and(|stored| wanted < stored) {
-        return Err(Refused::BehindStored { wanted: wanted.clone(), stored: stored.clone(), delivered: delivered.cloned() });
+        return Err(Refused::BehindStored {
+            wanted: wanted.clone(),
+            stored: stored.clone(),
+            delivered: delivered.cloned(),
+        });
     }
     if greatest(stored, delivered).is_none_or(|greatest| wanted > greatest) {
-        return Err(Refused::AheadOfDelivered { wanted: wanted.clone(), stored: stored.clone(), delivered: delivered.cloned() });
+        return Err(Refused::AheadOfDelivered {
+            wanted: wanted.clone(),
+            stored: stored.clone(),
+            delivered: delivered.cloned(),
+        });
     }
     if stored.position() == Some(wanted) {
         return Ok(Accepted::AlreadyStored);
@@ -107,22 +128,29 @@ pub fn accept(stored: &Checkpoint, delivered: Option<&Position>, wanted: &Positi
     Ok(Accepted::Store(Checkpoint::At(wanted.clone())))
 }
 
-/// Judges the first phase of a checkpoint: `accepted` is what [`accept`] said of the position against `stored`.
+/// Judges the first phase of a checkpoint: `accepted` is what [`accept`] said of the position
+/// against `stored`.
 ///
-/// State is kept at the stored position too: it is what the application wants to find after a failover.
+/// State is kept at the stored position too: it is what the application wants to find after a
+/// failover.
 #[must_use]
 pub fn prepare(stored: &Checkpoint, accepted: Accepted, state: Option<Bytes>) -> Prepared {
     match (accepted, state) {
         (Accepted::AlreadyStored, None) => Prepared::AlreadyStored,
-        (Accepted::AlreadyStored, state) => Prepared::Store(Pending { at: stored.clone(), state }),
+        (Accepted::AlreadyStored, state) => Prepared::Store(Pending {
+            at: stored.clone(),
+            state,
+        }),
         (Accepted::Store(at), state) => Prepared::Store(Pending { at, state }),
     }
 }
 
-/// Judges the second phase: `prepared` is what the first phase wrote, `pending` what the row holds as prepared now.
+/// Judges the second phase: `prepared` is what the first phase wrote, `pending` what the row holds
+/// as prepared now.
 ///
-/// Delivery is not judged again, it only grows (`delivered` stands in the error). A checkpoint at the stored position is written when the row still holds a
-/// prepared one there: committing removes it.
+/// Delivery is not judged again, it only grows (`delivered` stands in the error). A checkpoint at
+/// the stored position is written when the row still holds a prepared one there: committing removes
+/// it.
 ///
 /// # Errors
 /// When a later checkpoint was committed since.
@@ -132,19 +160,26 @@ pub fn commit(
     pending: Option<&Pending>,
     prepared: &Checkpoint,
 ) -> Result<Accepted, Refused> {
-    if prepared > stored || (prepared == stored && pending.is_some_and(|pending| pending.at == *prepared)) {
+    if prepared > stored
+        || (prepared == stored && pending.is_some_and(|pending| pending.at == *prepared))
+    {
         return Ok(Accepted::Store(prepared.clone()));
     }
     match prepared {
         prepared if prepared == stored => Ok(Accepted::AlreadyStored),
-        Checkpoint::At(wanted) if stored.is_shard_end() => Err(Refused::Ended { wanted: wanted.clone() }),
-        Checkpoint::At(wanted) => {
-            Err(Refused::BehindStored { wanted: wanted.clone(), stored: stored.clone(), delivered: delivered.cloned() })
-        }
+        Checkpoint::At(wanted) if stored.is_shard_end() => Err(Refused::Ended {
+            wanted: wanted.clone(),
+        }),
+        Checkpoint::At(wanted) => Err(Refused::BehindStored {
+            wanted: wanted.clone(),
+            stored: stored.clone(),
+            delivered: delivered.cloned(),
+        }),
         // A sentinel below what is stored says that nothing is done: there is nothing to commit.
-        Checkpoint::AtTimestamp | Checkpoint::TrimHorizon | Checkpoint::Latest | Checkpoint::ShardEnd => {
-            Ok(Accepted::AlreadyStored)
-        }
+        Checkpoint::AtTimestamp
+        | Checkpoint::TrimHorizon
+        | Checkpoint::Latest
+        | Checkpoint::ShardEnd => Ok(Accepted::AlreadyStored),
     }
 }
 

@@ -19,7 +19,8 @@ fn checkpoint(text: &str) -> Checkpoint {
     }
 }
 
-/// What the cases play with: the row, what was delivered, and the prepared checkpoints that the application holds.
+/// What the cases play with: the row, what was delivered, and the prepared checkpoints that the
+/// application holds.
 struct CheckpointCase {
     stored: Checkpoint,
     pending: Option<Pending>,
@@ -55,16 +56,26 @@ impl CheckpointCase {
                 return Some(self.store(accepted));
             }
             ["prepare", wanted, "as", name, ref state @ ..] => {
-                let state = state.first().map(|state| Bytes::copy_from_slice(setting(state).1.as_bytes()));
+                let state = state
+                    .first()
+                    .map(|state| Bytes::copy_from_slice(setting(state).1.as_bytes()));
                 return Some(match self.judge(wanted) {
                     Err(refused) => format!("refused, {refused}"),
                     Ok(accepted) => {
                         let (line, at) = match prepare(&self.stored, accepted, state) {
-                            Prepared::AlreadyStored => ("prepared, nothing to write".to_owned(), self.stored.clone()),
+                            Prepared::AlreadyStored => {
+                                ("prepared, nothing to write".to_owned(), self.stored.clone())
+                            }
                             Prepared::Store(pending) => {
                                 let at = pending.at.clone();
-                                let state = pending.state.as_deref().map(|state| String::from_utf8_lossy(state).into_owned());
-                                let line = format!("prepared, writes {at} with state {}", state.as_deref().unwrap_or("none"));
+                                let state = pending
+                                    .state
+                                    .as_deref()
+                                    .map(|state| String::from_utf8_lossy(state).into_owned());
+                                let line = format!(
+                                    "prepared, writes {at} with state {}",
+                                    state.as_deref().unwrap_or("none")
+                                );
                                 self.pending = Some(pending);
                                 (line, at)
                             }
@@ -75,8 +86,18 @@ impl CheckpointCase {
                 });
             }
             ["commit", name] => {
-                let (_, at) = self.prepared.iter().find(|(known, _)| known == name).expect("a prepared one").clone();
-                let accepted = commit(&self.stored, self.delivered.as_ref(), self.pending.as_ref(), &at);
+                let (_, at) = self
+                    .prepared
+                    .iter()
+                    .find(|(known, _)| known == name)
+                    .expect("a prepared one")
+                    .clone();
+                let accepted = commit(
+                    &self.stored,
+                    self.delivered.as_ref(),
+                    self.pending.as_ref(),
+                    &at,
+                );
                 return Some(self.store(accepted));
             }
             _ => panic!("what is `{line}`?"),
@@ -88,13 +109,23 @@ impl CheckpointCase {
 #[test]
 fn checkpoints_are_accepted_as_the_cases_say() {
     run("checkpoint.txt", |given| {
-        let mut shard = CheckpointCase { stored: Checkpoint::TrimHorizon, pending: None, delivered: None, prepared: Vec::new() };
-        given.iter().filter_map(|line| shard.step(line)).collect::<Vec<_>>().join("\n")
+        let mut shard = CheckpointCase {
+            stored: Checkpoint::TrimHorizon,
+            pending: None,
+            delivered: None,
+            prepared: Vec::new(),
+        };
+        given
+            .iter()
+            .filter_map(|line| shard.step(line))
+            .collect::<Vec<_>>()
+            .join("\n")
     });
 }
 
 fn any_position() -> impl Strategy<Value = Position> {
-    (0_u128..6, 0_u64..4).prop_map(|(sequence, sub)| Position::new(SequenceNumber::from_u128(sequence), sub))
+    (0_u128..6, 0_u64..4)
+        .prop_map(|(sequence, sub)| Position::new(SequenceNumber::from_u128(sequence), sub))
 }
 
 fn any_checkpoint() -> impl Strategy<Value = Checkpoint> {

@@ -19,12 +19,14 @@
 //!                                                           Ended
 //! ```
 //!
-//! Invariants: one thing is done at a time, so calls never overlap; nothing is handed out before `initialize` succeeded;
-//! `lease_lost` is called exactly once for a processor that was initialized and whose `shard_ended` has not succeeded, and for no
-//! other; the shard's end is stored only after `shard_ended` succeeded.
+//! Invariants: one thing is done at a time, so calls never overlap; nothing is handed out before
+//! `initialize` succeeded; `lease_lost` is called exactly once for a processor that was initialized
+//! and whose `shard_ended` has not succeeded, and for no other; the shard's end is stored only
+//! after `shard_ended` succeeded.
 //!
-//! Signals ([`Step::StopAsked`], [`Step::LeaseLost`]) are given to the machine between two commands, in place of carrying the
-//! pending one out. A signal that changes nothing is answered with the command that was pending.
+//! Signals ([`Step::StopAsked`], [`Step::LeaseLost`]) are given to the machine between two
+//! commands, in place of carrying the pending one out. A signal that changes nothing is answered
+//! with the command that was pending.
 
 use crate::model::LossReason;
 
@@ -38,9 +40,11 @@ pub enum ConsumerState {
     Starting,
     /// Batches are fetched and handed out.
     Processing,
-    /// Asked to give the shard up: the processor is told, the last checkpoint is stored, the lease released.
+    /// Asked to give the shard up: the processor is told, the last checkpoint is stored, the lease
+    /// released.
     HandingOver,
-    /// Asked to give up a shard whose processor was never initialized, or leaving one whose end others are to store.
+    /// Asked to give up a shard whose processor was never initialized, or leaving one whose end
+    /// others are to store.
     Leaving,
     /// Everything has been handed out; `shard_ended` has not succeeded yet.
     Ending,
@@ -76,7 +80,8 @@ pub enum Step {
     EndStored,
     /// `shutdown_requested` returned.
     ShutdownRequested,
-    /// The end cannot be stored by this worker, which does not get through to the stream: others are to do it.
+    /// The end cannot be stored by this worker, which does not get through to the stream: others
+    /// are to do it.
     LeftToOthers,
     /// The lease is free.
     Released,
@@ -172,8 +177,8 @@ impl ConsumerMachine {
 
     /// Takes in what happened; says what to do next.
     ///
-    /// An event that cannot happen in the present state is a defect of the loop; it changes nothing, so that the pending command
-    /// is repeated and no call is made out of order.
+    /// An event that cannot happen in the present state is a defect of the loop; it changes
+    /// nothing, so that the pending command is repeated and no call is made out of order.
     pub fn on(&mut self, event: Step) -> Command {
         if let Some((state, command)) = self.step(event) {
             if command == Command::Pause {
@@ -208,14 +213,16 @@ impl ConsumerMachine {
             (state, Step::Failed) => (state.clone(), Do::Pause),
             (state, Step::PauseOver) => (state.clone(), self.retry.clone()),
 
-            (In::WaitingForParents | In::Starting, Step::StopAsked) | (In::Confirmed, Step::LeftToOthers) => {
-                (In::Leaving, Do::Release)
+            (In::WaitingForParents | In::Starting, Step::StopAsked)
+            | (In::Confirmed, Step::LeftToOthers) => (In::Leaving, Do::Release),
+            (In::Processing | In::Ending, Step::StopAsked) => {
+                (In::HandingOver, Do::CallShutdownRequested)
             }
-            (In::Processing | In::Ending, Step::StopAsked) => (In::HandingOver, Do::CallShutdownRequested),
 
-            (In::WaitingForParents | In::Starting | In::Leaving | In::Confirmed, Step::LeaseLost(reason)) => {
-                (In::Ended, Do::Finish(ConsumerOutcome::Lost(reason)))
-            }
+            (
+                In::WaitingForParents | In::Starting | In::Leaving | In::Confirmed,
+                Step::LeaseLost(reason),
+            ) => (In::Ended, Do::Finish(ConsumerOutcome::Lost(reason))),
             (In::Processing | In::Ending | In::HandingOver, Step::LeaseLost(reason)) => {
                 self.outcome = ConsumerOutcome::Lost(reason.clone());
                 (In::Losing, Do::CallLeaseLost(reason))

@@ -1,9 +1,14 @@
 use super::*;
 
-/// Runs the events that a case names and gives back a line for each: the event, the state after it, what to do.
+/// Runs the events that a case names and gives back a line for each: the event, the state after it,
+/// what to do.
 fn trace(events: &str) -> String {
     let mut consumer = ConsumerMachine::new();
-    let mut lines = vec![format!("start -> {:?}: {:?}", consumer.state(), consumer.pending())];
+    let mut lines = vec![format!(
+        "start -> {:?}: {:?}",
+        consumer.state(),
+        consumer.pending()
+    )];
     for name in events.split_whitespace() {
         let event = match name {
             "parents-finished" => Step::ParentsFinished,
@@ -35,9 +40,19 @@ fn the_cases_of_the_text_file_hold() {
     let cases = include_str!("testdata/consumer.txt");
     let mut count = 0;
     for case in cases.split("\n\n").filter(|case| case.contains("----")) {
-        let (given, expected) = case.split_once("\n----\n").expect("a case has given and expected parts");
-        let events: String = given.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join(" ");
-        assert_eq!(trace(&events), expected.trim_end(), "\nin the case:\n{given}");
+        let (given, expected) = case
+            .split_once("\n----\n")
+            .expect("a case has given and expected parts");
+        let events: String = given
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .collect::<Vec<_>>()
+            .join(" ");
+        assert_eq!(
+            trace(&events),
+            expected.trim_end(),
+            "\nin the case:\n{given}"
+        );
         count += 1;
     }
     assert!(count >= 12, "{count} cases");
@@ -60,7 +75,11 @@ fn no_order_of_events_breaks_the_order_of_calls() {
             Command::CallLeaseLost(_) => vec![Step::LeaseLostReturned],
             Command::Finish(_) => return Vec::new(),
         };
-        answers.extend([Step::StopAsked, Step::WokenForNothing, Step::LeaseLost(LossReason::Lost("`b` has it".into()))]);
+        answers.extend([
+            Step::StopAsked,
+            Step::WokenForNothing,
+            Step::LeaseLost(LossReason::Lost("`b` has it".into())),
+        ]);
         answers
     }
 
@@ -74,16 +93,27 @@ fn no_order_of_events_breaks_the_order_of_calls() {
     fn explore(consumer: &ConsumerMachine, seen: &MachineTrace, depth: u32, runs: &mut u32) {
         let command = consumer.pending();
         match command {
-            Command::AwaitBatch | Command::Process | Command::CallShardEnded | Command::CallShutdownRequested => {
+            Command::AwaitBatch
+            | Command::Process
+            | Command::CallShardEnded
+            | Command::CallShutdownRequested => {
                 assert!(seen.initialized, "{command:?} before initialize succeeded");
             }
             Command::StoreEnd => assert!(seen.confirmed),
-            Command::CallLeaseLost(_) => assert!(seen.initialized && !seen.confirmed && seen.lost_calls == 0),
+            Command::CallLeaseLost(_) => {
+                assert!(seen.initialized && !seen.confirmed && seen.lost_calls == 0)
+            }
             Command::Finish(outcome) => {
                 *runs += 1;
                 let told = u32::from(seen.initialized && !seen.confirmed);
-                assert_eq!(seen.lost_calls, told, "exactly one of shard_ended and lease_lost");
-                assert_eq!(*outcome == ConsumerOutcome::ShardEnd, seen.confirmed && matches!(outcome, ConsumerOutcome::ShardEnd));
+                assert_eq!(
+                    seen.lost_calls, told,
+                    "exactly one of shard_ended and lease_lost"
+                );
+                assert_eq!(
+                    *outcome == ConsumerOutcome::ShardEnd,
+                    seen.confirmed && matches!(outcome, ConsumerOutcome::ShardEnd)
+                );
                 return;
             }
             _ => {}
@@ -106,6 +136,11 @@ fn no_order_of_events_breaks_the_order_of_calls() {
     }
 
     let mut runs = 0;
-    explore(&ConsumerMachine::new(), &MachineTrace::default(), 9, &mut runs);
+    explore(
+        &ConsumerMachine::new(),
+        &MachineTrace::default(),
+        9,
+        &mut runs,
+    );
     assert!(runs > 1000, "only {runs} whole runs were tried");
 }

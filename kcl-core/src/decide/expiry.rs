@@ -1,7 +1,8 @@
 //! The times of the protocol: they follow from the failover time.
 //!
-//! An owner's deadline counts from the moment it *sent* its last settled write. The expiry of another's lease counts from when its
-//! counter was last *seen to change*. Between the two lies a margin, so that the owner has stopped before anybody takes over:
+//! An owner's deadline counts from the moment it *sent* its last settled write. The expiry of
+//! another's lease counts from when its counter was last *seen to change*. Between the two lies a
+//! margin, so that the owner has stopped before anybody takes over:
 //!
 //! | | share of the failover time F | |
 //! |---|---|---|
@@ -38,7 +39,14 @@ impl Timing {
         let look = failover / 5;
         let expires_after = failover - look;
         let valid_for = expires_after * 9 / 10;
-        Self { failover, look, expires_after, valid_for, renew_every: failover / 3, call_limit: valid_for / 4 }
+        Self {
+            failover,
+            look,
+            expires_after,
+            valid_for,
+            renew_every: failover / 3,
+            call_limit: valid_for / 4,
+        }
     }
 }
 

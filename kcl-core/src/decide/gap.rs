@@ -1,9 +1,10 @@
 //! Whether records were lost to retention between a checkpoint and what the stream still has.
 //!
-//! A shard is opened AT its checkpoint, not after it: if the checkpointed record comes back first, nothing is missing. If another
-//! one does, the checkpointed record has aged out, and whatever lay between the two may have aged out unread with it. Nothing in
-//! the service's answers tells whether there was anything, so that gap is *uncertain*. A shard that has left the stream with
-//! its lease unfinished is *certain*: the place of the checkpoint can never be read again.
+//! A shard is opened AT its checkpoint, not after it: if the checkpointed record comes back first,
+//! nothing is missing. If another one does, the checkpointed record has aged out, and whatever lay
+//! between the two may have aged out unread with it. Nothing in the service's answers tells whether
+//! there was anything, so that gap is *uncertain*. A shard that has left the stream with its lease
+//! unfinished is *certain*: the place of the checkpoint can never be read again.
 
 use std::fmt;
 
@@ -13,18 +14,23 @@ use crate::model::{Checkpoint, Position, SequenceNumber};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DataGap {
-    /// The stored checkpoint: everything up to here was processed. A sentinel if nothing of the shard was.
+    /// The stored checkpoint: everything up to here was processed. A sentinel if nothing of the
+    /// shard was.
     pub after: Checkpoint,
     /// The first record after the gap. `None` if the shard has no more records.
     pub before: Option<Position>,
-    /// Whether it is certain that the range can no longer be read. If not, the range may also have been empty: the last record of
-    /// a quiet shard expires like any other.
+    /// Whether it is certain that the range can no longer be read. If not, the range may also have
+    /// been empty: the last record of a quiet shard expires like any other.
     pub certain: bool,
 }
 
 impl fmt::Display for DataGap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = if self.certain { "records are lost" } else { "records may be lost" };
+        let what = if self.certain {
+            "records are lost"
+        } else {
+            "records may be lost"
+        };
         write!(f, "{what} after {}", self.after)?;
         match &self.before {
             Some(before) => write!(f, " and before {before}"),
@@ -33,12 +39,14 @@ impl fmt::Display for DataGap {
     }
 }
 
-/// Judges the first record that a shard gives after it was opened AT `checkpoint`; nothing as `first` means that the shard ended
-/// without giving one. A page without records says nothing: ask again with the next page.
+/// Judges the first record that a shard gives after it was opened AT `checkpoint`; nothing as
+/// `first` means that the shard ended without giving one. A page without records says nothing: ask
+/// again with the next page.
 ///
-/// The record with the checkpoint's sequence number is the checkpointed one whatever the sub-sequence number: the aggregate is
-/// there, so the user records after the checkpointed one in it are there too. A record *before* the checkpoint shows that nothing
-/// has aged out up to the checkpoint.
+/// The record with the checkpoint's sequence number is the checkpointed one whatever the
+/// sub-sequence number: the aggregate is there, so the user records after the checkpointed one in
+/// it are there too. A record *before* the checkpoint shows that nothing has aged out up to the
+/// checkpoint.
 #[must_use]
 pub fn judge_first(checkpoint: &Position, first: Option<&SequenceNumber>) -> Option<DataGap> {
     match first {
@@ -51,10 +59,15 @@ pub fn judge_first(checkpoint: &Position, first: Option<&SequenceNumber>) -> Opt
     }
 }
 
-/// The gap of a lease at `checkpoint` whose shard has left the stream. Nothing when the shard was done.
+/// The gap of a lease at `checkpoint` whose shard has left the stream. Nothing when the shard was
+/// done.
 #[must_use]
 pub fn shard_gone(checkpoint: &Checkpoint) -> Option<DataGap> {
-    (!checkpoint.is_shard_end()).then(|| DataGap { after: checkpoint.clone(), before: None, certain: true })
+    (!checkpoint.is_shard_end()).then(|| DataGap {
+        after: checkpoint.clone(),
+        before: None,
+        certain: true,
+    })
 }
 
 #[cfg(test)]
@@ -82,7 +95,14 @@ mod tests {
     #[test]
     fn another_record_first_is_an_uncertain_gap_up_to_it() {
         let gap = judge_first(&at(7, 3), Some(&number(9)));
-        assert_eq!(gap, Some(DataGap { after: Checkpoint::At(at(7, 3)), before: Some(at(9, 0)), certain: false }));
+        assert_eq!(
+            gap,
+            Some(DataGap {
+                after: Checkpoint::At(at(7, 3)),
+                before: Some(at(9, 0)),
+                certain: false
+            })
+        );
     }
 
     #[test]
@@ -93,7 +113,14 @@ mod tests {
     #[test]
     fn an_end_without_the_checkpointed_record_is_an_uncertain_gap() {
         let gap = judge_first(&at(7, 0), None);
-        assert_eq!(gap, Some(DataGap { after: Checkpoint::At(at(7, 0)), before: None, certain: false }));
+        assert_eq!(
+            gap,
+            Some(DataGap {
+                after: Checkpoint::At(at(7, 0)),
+                before: None,
+                certain: false
+            })
+        );
     }
 
     #[test]
@@ -103,8 +130,19 @@ mod tests {
 
     #[test]
     fn a_shard_that_left_unfinished_is_a_certain_gap() {
-        for checkpoint in [Checkpoint::TrimHorizon, Checkpoint::Latest, Checkpoint::At(at(7, 3))] {
-            assert_eq!(shard_gone(&checkpoint), Some(DataGap { after: checkpoint.clone(), before: None, certain: true }));
+        for checkpoint in [
+            Checkpoint::TrimHorizon,
+            Checkpoint::Latest,
+            Checkpoint::At(at(7, 3)),
+        ] {
+            assert_eq!(
+                shard_gone(&checkpoint),
+                Some(DataGap {
+                    after: checkpoint.clone(),
+                    before: None,
+                    certain: true
+                })
+            );
         }
         assert_eq!(shard_gone(&Checkpoint::ShardEnd), None);
     }
@@ -112,8 +150,14 @@ mod tests {
     #[test]
     fn a_gap_says_what_is_lost() {
         let gap = judge_first(&at(7, 3), Some(&number(9))).map(|gap| gap.to_string());
-        assert_eq!(gap.as_deref(), Some("records may be lost after 7.3 and before 9"));
+        assert_eq!(
+            gap.as_deref(),
+            Some("records may be lost after 7.3 and before 9")
+        );
         let gone = shard_gone(&Checkpoint::TrimHorizon).map(|gap| gap.to_string());
-        assert_eq!(gone.as_deref(), Some("records are lost after TRIM_HORIZON to the end of the shard"));
+        assert_eq!(
+            gone.as_deref(),
+            Some("records are lost after TRIM_HORIZON to the end of the shard")
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! What the owner of a lease answers to one who asks for it.
 //!
-//! It is judged when the request is seen. While the lease is being drained, a requester that [`Members`] then takes for dead is refused
-//! with the next scan: what is handed over to the dead is read by nobody until others find out.
+//! It is judged when the request is seen. While the lease is being drained, a requester that
+//! [`Members`] then takes for dead is refused with the next scan: what is handed over to the dead
+//! is read by nobody until others find out.
 
 use std::fmt;
 
@@ -16,9 +17,11 @@ pub enum HandOverVerdict {
     PassOn,
     /// Keep it, and say so.
     Refuse(RefusalReason),
-    /// I am leaving: I drain it and free it, which ends the request too. Whoever leaves cannot see to it that it is claimed.
+    /// I am leaving: I drain it and free it, which ends the request too. Whoever leaves cannot see
+    /// to it that it is claimed.
     Release,
-    /// Nothing was seen of late of who asks: read its row first, give [`Members`] what is found, and judge again.
+    /// Nothing was seen of late of who asks: read its row first, give [`Members`] what is found,
+    /// and judge again.
     AskTable,
 }
 
@@ -41,10 +44,11 @@ impl fmt::Display for RefusalReason {
     }
 }
 
-/// Judges the request of `requester` for a lease of mine. `cooling`: this lease was refused of late; `leaving`: I am stopping.
+/// Judges the request of `requester` for a lease of mine. `cooling`: this lease was refused of
+/// late; `leaving`: I am stopping.
 ///
-/// It is handed over only to who has shown life within one heartbeat and one scan: so long ago at most was the last heartbeat of a
-/// worker that lives seen.
+/// It is handed over only to who has shown life within one heartbeat and one scan: so long ago at
+/// most was the last heartbeat of a worker that lives seen.
 #[must_use]
 pub fn judge_request(
     requester: &WorkerId,
@@ -63,12 +67,19 @@ pub fn judge_request(
     if members.is_leaving(requester) {
         return HandOverVerdict::Refuse(RefusalReason::NotAlive);
     }
-    let heartbeat = members.failover(requester).unwrap_or_default().max(timing.failover) / 3;
+    let heartbeat = members
+        .failover(requester)
+        .unwrap_or_default()
+        .max(timing.failover)
+        / 3;
     let lives = |life: Moment| now.since(life) <= heartbeat + timing.look;
     if members.last_life(requester).is_some_and(lives) {
         return HandOverVerdict::PassOn;
     }
-    if members.last_read(requester).is_none_or(|read| now.since(read) > timing.call_limit) {
+    if members
+        .last_read(requester)
+        .is_none_or(|read| now.since(read) > timing.call_limit)
+    {
         return HandOverVerdict::AskTable;
     }
     if !members.has_rows() && members.last_life(requester).is_none() {

@@ -1,31 +1,40 @@
 //! How far behind a shard is read.
 //!
-//! What a page says of it (`MillisBehindLatest`) is true when the page comes, and no page comes while a handler fails, the network is
-//! dead or the credentials have expired. So the lag is the greatest of three things, and at least one of them grows as long as a shard
-//! stands still:
+//! What a page says of it (`MillisBehindLatest`) is true when the page comes, and no page comes
+//! while a handler fails, the network is dead or the credentials have expired. So the lag is the
+//! greatest of three things, and at least one of them grows as long as a shard stands still:
 //!
 //! - what the last answer said;
 //! - the age of the oldest record that was fetched and is not done;
-//! - what the last answer said and the time since, once that is longer than answers take to come ([`ReadProgress::usual`]).
+//! - what the last answer said and the time since, once that is longer than answers take to come
+//!   ([`ReadProgress::usual`]).
 
 use std::time::Duration;
 
 use crate::model::{Moment, Timestamp};
 
-/// How old a record is that arrived then; 0 if that is not known, or in the future as clocks differ.
+/// How old a record is that arrived then; 0 if that is not known, or in the future as clocks
+/// differ.
 #[must_use]
 pub fn age(arrived: Option<Timestamp>, now: Timestamp) -> Duration {
-    let millis = arrived.map_or(0, |arrived| now.as_millis().saturating_sub(arrived.as_millis()));
+    let millis = arrived.map_or(0, |arrived| {
+        now.as_millis().saturating_sub(arrived.as_millis())
+    });
     Duration::from_millis(millis.try_into().unwrap_or(0))
 }
 
-/// How far behind the tip an answer is to be taken for, in milliseconds: as far as it says, but a full one, which holds as many records as
-/// fit into it, is never at the tip. Some servers say 0 whatever follows; then it is as far behind as its last record is old, and 1 ms at
-/// the least. Nothing if it does not say.
+/// How far behind the tip an answer is to be taken for, in milliseconds: as far as it says, but a
+/// full one, which holds as many records as fit into it, is never at the tip. Some servers say 0
+/// whatever follows; then it is as far behind as its last record is old, and 1 ms at the least.
+/// Nothing if it does not say.
 #[must_use]
 pub fn believed(said: Option<u64>, is_full: bool, age_of_last: Duration) -> Option<u64> {
     match said {
-        Some(0) if is_full => Some(u64::try_from(age_of_last.as_millis()).unwrap_or(u64::MAX).max(1)),
+        Some(0) if is_full => Some(
+            u64::try_from(age_of_last.as_millis())
+                .unwrap_or(u64::MAX)
+                .max(1),
+        ),
         said => said,
     }
 }
@@ -37,7 +46,8 @@ pub struct ReadProgress {
     pub since: Moment,
     /// When the stream last answered, and how far behind its tip that answer was, if it said so.
     pub answered: Option<(Moment, Option<Duration>)>,
-    /// How long the stream may be silent while all is well: a few polls, or what a subscription may be silent for.
+    /// How long the stream may be silent while all is well: a few polls, or what a subscription may
+    /// be silent for.
     pub usual: Duration,
     /// How old the oldest record that is not done was at a moment.
     pub undone: Option<(Duration, Moment)>,
@@ -47,16 +57,24 @@ impl ReadProgress {
     /// How old the oldest record is that is not done.
     #[must_use]
     pub fn oldest_undone_age(&self, now: Moment) -> Option<Duration> {
-        self.undone.map(|(age, then)| age.saturating_add(now.since(then)))
+        self.undone
+            .map(|(age, then)| age.saturating_add(now.since(then)))
     }
 
-    /// How far behind. Nothing as long as nothing is known: the stream has not answered, and has not been silent for long either.
+    /// How far behind. Nothing as long as nothing is known: the stream has not answered, and has
+    /// not been silent for long either.
     #[must_use]
     pub fn lag(&self, now: Moment) -> Option<Duration> {
-        let (last, told) = self.answered.map_or((self.since, None), |(at, told)| (at, told));
+        let (last, told) = self
+            .answered
+            .map_or((self.since, None), |(at, told)| (at, told));
         let silent = now.since(last);
-        let silence = (silent > self.usual).then(|| told.unwrap_or_default().saturating_add(silent));
-        [told, self.oldest_undone_age(now), silence].into_iter().flatten().max()
+        let silence =
+            (silent > self.usual).then(|| told.unwrap_or_default().saturating_add(silent));
+        [told, self.oldest_undone_age(now), silence]
+            .into_iter()
+            .flatten()
+            .max()
     }
 }
 
@@ -74,35 +92,60 @@ mod tests {
 
     /// Answered at 100 s with this, while 5 s of silence are usual.
     fn answered(told: Option<u64>) -> ReadProgress {
-        ReadProgress { since: at(90), answered: Some((at(100), told.map(seconds))), usual: seconds(5), undone: None }
+        ReadProgress {
+            since: at(90),
+            answered: Some((at(100), told.map(seconds))),
+            usual: seconds(5),
+            undone: None,
+        }
     }
 
     #[test]
     fn a_full_answer_is_not_at_the_tip_whatever_it_says() {
         assert_eq!(believed(Some(0), true, seconds(60)), Some(60_000));
-        assert_eq!(believed(Some(0), true, seconds(0)), Some(1), "clocks differ");
+        assert_eq!(
+            believed(Some(0), true, seconds(0)),
+            Some(1),
+            "clocks differ"
+        );
         assert_eq!(believed(Some(5_000), true, seconds(60)), Some(5_000));
-        assert_eq!(believed(Some(0), false, seconds(60)), Some(0), "an old record may be the last");
+        assert_eq!(
+            believed(Some(0), false, seconds(60)),
+            Some(0),
+            "an old record may be the last"
+        );
         assert_eq!(believed(None, true, seconds(60)), None);
     }
 
     #[test]
     fn nothing_is_known_before_the_first_answer() {
-        let seen = ReadProgress { answered: None, ..answered(None) };
+        let seen = ReadProgress {
+            answered: None,
+            ..answered(None)
+        };
         assert_eq!((seen.lag(at(90)), seen.lag(at(95))), (None, None));
         assert_eq!(seen.oldest_undone_age(at(95)), None);
     }
 
     #[test]
     fn a_stream_that_never_answers_lags_since_reading_was_due() {
-        let seen = ReadProgress { answered: None, ..answered(None) };
-        assert_eq!((seen.lag(at(96)), seen.lag(at(390))), (Some(seconds(6)), Some(seconds(300))));
+        let seen = ReadProgress {
+            answered: None,
+            ..answered(None)
+        };
+        assert_eq!(
+            (seen.lag(at(96)), seen.lag(at(390))),
+            (Some(seconds(6)), Some(seconds(300)))
+        );
     }
 
     #[test]
     fn a_shard_without_records_that_answers_is_not_behind() {
         let seen = answered(Some(0));
-        assert_eq!((seen.lag(at(100)), seen.lag(at(105))), (Some(seconds(0)), Some(seconds(0))));
+        assert_eq!(
+            (seen.lag(at(100)), seen.lag(at(105))),
+            (Some(seconds(0)), Some(seconds(0)))
+        );
     }
 
     #[test]
@@ -120,15 +163,24 @@ mod tests {
 
     #[test]
     fn a_record_that_is_not_done_ages_whatever_the_stream_answers() {
-        let poison = ReadProgress { undone: Some((seconds(30), at(100))), ..answered(Some(0)) };
-        assert_eq!((poison.lag(at(100)), poison.lag(at(101))), (Some(seconds(30)), Some(seconds(31))));
+        let poison = ReadProgress {
+            undone: Some((seconds(30), at(100))),
+            ..answered(Some(0))
+        };
+        assert_eq!(
+            (poison.lag(at(100)), poison.lag(at(101))),
+            (Some(seconds(30)), Some(seconds(31)))
+        );
         assert_eq!(poison.oldest_undone_age(at(3700)), Some(seconds(3630)));
         assert_eq!(poison.lag(at(3700)), Some(seconds(3630)));
     }
 
     #[test]
     fn the_greatest_of_them_is_the_lag() {
-        let undone = |age| ReadProgress { undone: Some((seconds(age), at(100))), ..answered(Some(60)) };
+        let undone = |age| ReadProgress {
+            undone: Some((seconds(age), at(100))),
+            ..answered(Some(60))
+        };
         assert_eq!(undone(10).lag(at(101)), Some(seconds(60)));
         assert_eq!(undone(90).lag(at(101)), Some(seconds(91)));
         assert_eq!(undone(10).lag(at(200)), Some(seconds(160)), "silence");

@@ -7,12 +7,14 @@
 //!                                             never more than the window holds
 //! ```
 //!
-//! Records are accepted in the order of the shard, each into a lane of its own or into the lane of its key. In a lane they are worked on one
-//! after the other, in order; of those that may begin, the oldest begins first. A record that failed keeps its lane and leaves its place
-//! among those at work to others until it is to be tried again.
+//! Records are accepted in the order of the shard, each into a lane of its own or into the lane of
+//! its key. In a lane they are worked on one after the other, in order; of those that may begin,
+//! the oldest begins first. A record that failed keeps its lane and leaves its place among those at
+//! work to others until it is to be tried again.
 //!
-//! Invariants: at most `at_work` records are at work; of one lane at most one; nothing of a lane begins before all that precedes it there is
-//! done; the finished prefix ends before the first record that is not done.
+//! Invariants: at most `at_work` records are at work; of one lane at most one; nothing of a lane
+//! begins before all that precedes it there is done; the finished prefix ends before the first
+//! record that is not done.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -44,7 +46,8 @@ struct Slot<K> {
     next: Option<u64>,
 }
 
-/// The records of one shard that are accepted and not known to be done, each under the number in which it was accepted.
+/// The records of one shard that are accepted and not known to be done, each under the number in
+/// which it was accepted.
 #[derive(Clone, Debug)]
 pub struct RecordLanes<K> {
     bounds: LaneBounds,
@@ -61,11 +64,22 @@ impl<K: Ord + Clone> RecordLanes<K> {
     /// Nothing is accepted yet. A bound of nothing counts as 1.
     #[must_use]
     pub fn new(bounds: LaneBounds) -> Self {
-        let bounds = LaneBounds { at_work: bounds.at_work.max(1), window: bounds.window.max(1) };
-        Self { bounds, first: 0, slots: VecDeque::new(), last: BTreeMap::new(), ready: BTreeSet::new(), at_work: 0 }
+        let bounds = LaneBounds {
+            at_work: bounds.at_work.max(1),
+            window: bounds.window.max(1),
+        };
+        Self {
+            bounds,
+            first: 0,
+            slots: VecDeque::new(),
+            last: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            at_work: 0,
+        }
     }
 
-    /// The first record that is not done, or else the one that is accepted next: everything before it is done.
+    /// The first record that is not done, or else the one that is accepted next: everything before
+    /// it is done.
     #[must_use]
     pub const fn first(&self) -> u64 {
         self.first
@@ -89,19 +103,25 @@ impl<K: Ord + Clone> RecordLanes<K> {
         self.slots.len() < self.bounds.window
     }
 
-    /// Whether it is time to bring more: when nothing that was accepted can begin, when fewer can than may be at work (those of one key
-    /// wait for each other, and what comes next may be of others), or when an eighth of the window is free. Fewer would be brought one by
-    /// one.
+    /// Whether it is time to bring more: when nothing that was accepted can begin, when fewer can
+    /// than may be at work (those of one key wait for each other, and what comes next may be of
+    /// others), or when an eighth of the window is free. Fewer would be brought one by one.
     #[must_use]
     pub fn wants_more(&self) -> bool {
         let busy = self.at_work + self.ready.len() >= self.bounds.at_work;
-        self.has_room() && (self.ready.is_empty() || !busy || self.bounds.window - self.slots.len() >= self.bounds.window / 8)
+        self.has_room()
+            && (self.ready.is_empty()
+                || !busy
+                || self.bounds.window - self.slots.len() >= self.bounds.window / 8)
     }
 
-    /// Takes in the next record of the shard, into the lane of its key, or into one of its own. Its number.
+    /// Takes in the next record of the shard, into the lane of its key, or into one of its own. Its
+    /// number.
     pub fn accept(&mut self, key: Option<K>) -> u64 {
         let number = self.first + self.slots.len() as u64;
-        let before = key.as_ref().and_then(|key| self.last.insert(key.clone(), number));
+        let before = key
+            .as_ref()
+            .and_then(|key| self.last.insert(key.clone(), number));
         let state = if let Some(before) = before {
             if let Some(slot) = self.slot(before) {
                 slot.next = Some(number);
@@ -111,7 +131,11 @@ impl<K: Ord + Clone> RecordLanes<K> {
             self.ready.insert(number);
             SlotState::Ready
         };
-        self.slots.push_back(Slot { state, key, next: None });
+        self.slots.push_back(Slot {
+            state,
+            key,
+            next: None,
+        });
         number
     }
 
@@ -126,9 +150,12 @@ impl<K: Ord + Clone> RecordLanes<K> {
         Some(number)
     }
 
-    /// A record that is at work, or has failed, is done: the next one of its lane may begin. How many records the finished prefix has grown by.
+    /// A record that is at work, or has failed, is done: the next one of its lane may begin. How
+    /// many records the finished prefix has grown by.
     pub fn done(&mut self, number: u64) -> usize {
-        let Some(slot) = self.slot(number) else { return 0 };
+        let Some(slot) = self.slot(number) else {
+            return 0;
+        };
         match slot.state {
             SlotState::AtWork | SlotState::Failed => {}
             SlotState::Behind | SlotState::Ready | SlotState::Done => return 0,
@@ -147,7 +174,11 @@ impl<K: Ord + Clone> RecordLanes<K> {
             (None, None) => {}
         }
         let before = self.first;
-        while self.slots.pop_front_if(|slot| slot.state == SlotState::Done).is_some() {
+        while self
+            .slots
+            .pop_front_if(|slot| slot.state == SlotState::Done)
+            .is_some()
+        {
             self.first += 1;
         }
         usize::try_from(self.first - before).unwrap_or(usize::MAX)
@@ -170,7 +201,8 @@ impl<K: Ord + Clone> RecordLanes<K> {
     }
 
     fn slot(&mut self, number: u64) -> Option<&mut Slot<K>> {
-        self.slots.get_mut(usize::try_from(number.checked_sub(self.first)?).ok()?)
+        self.slots
+            .get_mut(usize::try_from(number.checked_sub(self.first)?).ok()?)
     }
 
     fn is(&mut self, number: u64, state: SlotState) -> bool {

@@ -3,7 +3,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::decide::cases::{run, setting};
 
-/// Records go by names in the cases: their key and which one of it they are, `a1`, `a2`, or `-1`, `-2` in lanes of their own.
+/// Records go by names in the cases: their key and which one of it they are, `a1`, `a2`, or `-1`,
+/// `-2` in lanes of their own.
 struct LaneCase {
     lanes: RecordLanes<String>,
     names: Vec<String>,
@@ -11,11 +12,18 @@ struct LaneCase {
 
 impl LaneCase {
     fn number(&self, name: &str) -> u64 {
-        self.names.iter().position(|known| known == name).unwrap_or_else(|| panic!("`{name}` was not accepted")) as u64
+        self.names
+            .iter()
+            .position(|known| known == name)
+            .unwrap_or_else(|| panic!("`{name}` was not accepted")) as u64
     }
 
     fn step(&mut self, line: &str) -> Option<String> {
-        let (verb, names) = if line == "wants more?" { (line, "") } else { line.split_once(' ').unwrap_or((line, "")) };
+        let (verb, names) = if line == "wants more?" {
+            (line, "")
+        } else {
+            line.split_once(' ').unwrap_or((line, ""))
+        };
         let names: Vec<&str> = names.split_whitespace().collect();
         match verb {
             "accept" => {
@@ -30,26 +38,48 @@ impl LaneCase {
                         refused.push(*name);
                     }
                 }
-                (!refused.is_empty()).then(|| format!("accepted {taken}, no room for {}", refused.join(" ")))
+                (!refused.is_empty())
+                    .then(|| format!("accepted {taken}, no room for {}", refused.join(" ")))
             }
-            "wants more?" => Some(if self.lanes.wants_more() { "wants more" } else { "wants no more" }.to_owned()),
+            "wants more?" => Some(
+                if self.lanes.wants_more() {
+                    "wants more"
+                } else {
+                    "wants no more"
+                }
+                .to_owned(),
+            ),
             "begin" => {
-                let begun: Vec<String> =
-                    std::iter::from_fn(|| self.lanes.begin()).map(|number| self.names[number as usize].clone()).collect();
-                Some(if begun.is_empty() { "nothing begins".to_owned() } else { format!("{} begin", begun.join(" ")) })
+                let begun: Vec<String> = std::iter::from_fn(|| self.lanes.begin())
+                    .map(|number| self.names[number as usize].clone())
+                    .collect();
+                Some(if begun.is_empty() {
+                    "nothing begins".to_owned()
+                } else {
+                    format!("{} begin", begun.join(" "))
+                })
             }
             "done" => {
-                let grown: usize = names.iter().map(|name| self.lanes.done(self.number(name))).sum();
+                let grown: usize = names
+                    .iter()
+                    .map(|name| self.lanes.done(self.number(name)))
+                    .sum();
                 let first = usize::try_from(self.lanes.first()).unwrap();
-                let end = first.checked_sub(1).map_or("nothing", |last| &self.names[last]);
+                let end = first
+                    .checked_sub(1)
+                    .map_or("nothing", |last| &self.names[last]);
                 Some(format!("done up to {end}, {grown} more"))
             }
             "failed" => {
-                names.iter().for_each(|name| self.lanes.failed(self.number(name)));
+                names
+                    .iter()
+                    .for_each(|name| self.lanes.failed(self.number(name)));
                 None
             }
             "again" => {
-                names.iter().for_each(|name| self.lanes.again(self.number(name)));
+                names
+                    .iter()
+                    .for_each(|name| self.lanes.again(self.number(name)));
                 None
             }
             other => panic!("unknown step `{other}`"),
@@ -61,16 +91,28 @@ impl LaneCase {
 fn text_cases_of_lanes() {
     run("lanes.txt", |given| {
         let (bounds, steps) = given.split_first().expect("the bounds come first");
-        let mut values = bounds.split_whitespace().map(|word| setting(word).1.parse().unwrap());
-        let bounds = LaneBounds { at_work: values.next().unwrap(), window: values.next().unwrap() };
-        let mut shard = LaneCase { lanes: RecordLanes::new(bounds), names: Vec::new() };
-        steps.iter().filter_map(|line| shard.step(line)).collect::<Vec<_>>().join("\n")
+        let mut values = bounds
+            .split_whitespace()
+            .map(|word| setting(word).1.parse().unwrap());
+        let bounds = LaneBounds {
+            at_work: values.next().unwrap(),
+            window: values.next().unwrap(),
+        };
+        let mut shard = LaneCase {
+            lanes: RecordLanes::new(bounds),
+            names: Vec::new(),
+        };
+        steps
+            .iter()
+            .filter_map(|line| shard.step(line))
+            .collect::<Vec<_>>()
+            .join("\n")
     });
 }
 
 proptest! {
-    /// In any order of finishes and failures: each record begins in the order of its lane, the bounds hold, and the prefix ends before the
-    /// first record that is not done.
+    /// In any order of finishes and failures: each record begins in the order of its lane, the
+    /// bounds hold, and the prefix ends before the first record that is not done.
     #[test]
     fn no_order_of_finishes_breaks_a_lane_or_passes_a_hole(
         keys in proptest::collection::vec(0_u8..5, 1..60),

@@ -1,13 +1,15 @@
 //! How often a failure is said that goes on, and how many lines a moment may bring.
 //!
-//! A log has to tell of a failure when it begins, and that it has not ended, without a line for each attempt ([`Repeats`]). And what
-//! happens to a thousand leases in one second is no thousand lines ([`Burst`]).
+//! A log has to tell of a failure when it begins, and that it has not ended, without a line for
+//! each attempt ([`Repeats`]). And what happens to a thousand leases in one second is no thousand
+//! lines ([`Burst`]).
 
 use std::time::Duration;
 
 use crate::model::Moment;
 
-/// How far the second line of a failure is from the first, at least: a minute. The distance doubles with each line.
+/// How far the second line of a failure is from the first, at least: a minute. The distance doubles
+/// with each line.
 pub const FIRST_DISTANCE: Duration = Duration::from_secs(60);
 /// It grows no further than this.
 pub const LONGEST_DISTANCE: Duration = Duration::from_secs(64 * 60);
@@ -30,7 +32,8 @@ struct LastLine {
 }
 
 impl Repeats {
-    /// It has happened. Whether it is to be said, and then how often it has happened since the last line, this time not counted.
+    /// It has happened. Whether it is to be said, and then how often it has happened since the last
+    /// line, this time not counted.
     pub fn happened(&mut self, now: Moment) -> Option<u64> {
         let distance = match &mut self.said {
             Some(said) if !said.is_over(now) => {
@@ -47,12 +50,16 @@ impl Repeats {
                 FIRST_DISTANCE
             }
         };
-        self.said = Some(LastLine { at: now, last: now, distance });
+        self.said = Some(LastLine {
+            at: now,
+            last: now,
+            distance,
+        });
         Some(std::mem::take(&mut self.unsaid))
     }
 
-    /// It still holds, though nothing has happened. Whether it is to be said again, and then how often it had happened since the last
-    /// line.
+    /// It still holds, though nothing has happened. Whether it is to be said again, and then how
+    /// often it had happened since the last line.
     pub fn holds(&mut self, now: Moment) -> Option<u64> {
         let unsaid = self.unsaid;
         let turn = self.happened(now);
@@ -102,7 +109,8 @@ impl Burst {
         false
     }
 
-    /// How many were counted and are to be summed up now: once, when the window is over, or at once when nothing comes after.
+    /// How many were counted and are to be summed up now: once, when the window is over, or at once
+    /// when nothing comes after.
     pub fn sum_up(&mut self, now: Moment, is_last: bool) -> Option<u64> {
         let is_over = is_last || self.began.is_none_or(|began| now.since(began) >= WINDOW);
         (is_over && self.unsaid > 0).then(|| std::mem::take(&mut self.unsaid))
@@ -117,30 +125,47 @@ mod tests {
         Moment::from_origin(Duration::from_secs(seconds))
     }
 
-    /// The seconds at which something is said that happens each `every` seconds for `long` seconds, with what was passed over.
+    /// The seconds at which something is said that happens each `every` seconds for `long` seconds,
+    /// with what was passed over.
     fn said(every: usize, long: u64) -> Vec<(u64, u64)> {
         let mut repeats = Repeats::default();
-        (0..=long).step_by(every).filter_map(|second| Some((second, repeats.happened(at(second))?))).collect()
+        (0..=long)
+            .step_by(every)
+            .filter_map(|second| Some((second, repeats.happened(at(second))?)))
+            .collect()
     }
 
     #[test]
     fn a_failure_is_said_at_once_and_then_at_doubled_distances() {
-        assert_eq!(said(1, 1000), [(0, 0), (60, 59), (180, 119), (420, 239), (900, 479)]);
+        assert_eq!(
+            said(1, 1000),
+            [(0, 0), (60, 59), (180, 119), (420, 239), (900, 479)]
+        );
     }
 
     #[test]
     fn what_still_holds_is_said_again_and_not_counted() {
         let mut repeats = Repeats::default();
         assert_eq!(repeats.happened(at(0)), Some(0));
-        let said: Vec<_> = (5..=1000).step_by(5).filter_map(|second| Some((second, repeats.holds(at(second))?))).collect();
+        let said: Vec<_> = (5..=1000)
+            .step_by(5)
+            .filter_map(|second| Some((second, repeats.holds(at(second))?)))
+            .collect();
         assert_eq!(said, [(60, 0), (180, 0), (420, 0), (900, 0)]);
         assert_eq!(repeats.happened(at(1000)), None);
-        assert_eq!(repeats.holds(at(1860)), Some(1), "what has happened meanwhile is counted");
+        assert_eq!(
+            repeats.holds(at(1860)),
+            Some(1),
+            "what has happened meanwhile is counted"
+        );
     }
 
     #[test]
     fn a_failure_each_half_minute_is_one_failure() {
-        assert_eq!(said(30, 1000), [(0, 0), (60, 1), (180, 3), (420, 7), (900, 15)]);
+        assert_eq!(
+            said(30, 1000),
+            [(0, 0), (60, 1), (180, 3), (420, 7), (900, 15)]
+        );
     }
 
     #[test]
@@ -158,8 +183,16 @@ mod tests {
         assert_eq!(repeats.happened(at(1)), None);
         assert!(!repeats.is_over(at(121)));
         assert!(repeats.is_over(at(122)));
-        assert_eq!(repeats.happened(at(122)), Some(0), "what was passed over belongs to the old one");
-        assert_eq!(repeats.happened(at(182)), Some(0), "and the distance is the first again");
+        assert_eq!(
+            repeats.happened(at(122)),
+            Some(0),
+            "what was passed over belongs to the old one"
+        );
+        assert_eq!(
+            repeats.happened(at(182)),
+            Some(0),
+            "and the distance is the first again"
+        );
     }
 
     #[test]

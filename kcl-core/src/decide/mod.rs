@@ -1,7 +1,8 @@
 //! What to do, decided: pure functions from what is known and `now` to a plan.
 //!
-//! **Invariant: nothing here reads a clock, draws a random number, awaits, or depends on the order of a hash map.** Time, jitter
-//! and tie-breaks are arguments. So every decision can be replayed from a text case (`testdata/*.txt`: given, `----`, expected).
+//! **Invariant: nothing here reads a clock, draws a random number, awaits, or depends on the order
+//! of a hash map.** Time, jitter and tie-breaks are arguments. So every decision can be replayed
+//! from a text case (`testdata/*.txt`: given, `----`, expected).
 //!
 //! | of | decisions |
 //! |---|---|
@@ -13,7 +14,10 @@
 //! | a service that refuses | [`refusal`]: whether that is believed |
 //! | time and writes | [`expiry`]: the times of the protocol; [`settle`]: what an answer means; [`outage`]: whether the lease table is out of reach; [`backoff`]: when to try again; [`log`]: how often a failure is said that goes on |
 
-#![expect(unreachable_pub, reason = "`pub` marks what the other modules of the crate may use of a decision")]
+#![expect(
+    unreachable_pub,
+    reason = "`pub` marks what the other modules of the crate may use of a decision"
+)]
 
 pub mod assignment;
 pub mod audit;

@@ -1,6 +1,7 @@
 //! Whether the lease table is out of reach: what the answers to its calls tell.
 //!
-//! Reads and writes are told apart: a table that is read and refuses each write for its rate is in use by nobody.
+//! Reads and writes are told apart: a table that is read and refuses each write for its rate is in
+//! use by nobody.
 
 use std::time::Duration;
 
@@ -39,20 +40,27 @@ impl Outages {
 
     /// A call failed at `now`: it was refused, or not answered.
     pub fn failed(&mut self, call: TableCall, now: Moment) {
-        let outage = self.of(call).get_or_insert(Outage { since: now, attempts: 0 });
+        let outage = self.of(call).get_or_insert(Outage {
+            since: now,
+            attempts: 0,
+        });
         outage.attempts = outage.attempts.saturating_add(1);
     }
 
     /// The one that has lasted longer, if calls fail at present.
     #[must_use]
     pub fn worst(&self) -> Option<Outage> {
-        self.reads.into_iter().chain(self.writes).min_by_key(|outage| outage.since)
+        self.reads
+            .into_iter()
+            .chain(self.writes)
+            .min_by_key(|outage| outage.since)
     }
 
     /// For how long calls have failed; zero when they do not.
     #[must_use]
     pub fn lasting(&self, now: Moment) -> Duration {
-        self.worst().map_or(Duration::ZERO, |outage| now.since(outage.since))
+        self.worst()
+            .map_or(Duration::ZERO, |outage| now.since(outage.since))
     }
 
     const fn of(&mut self, call: TableCall) -> &mut Option<Outage> {
@@ -74,13 +82,26 @@ mod tests {
     #[test]
     fn an_outage_lasts_until_a_call_of_its_kind_is_answered() {
         let mut outages = Outages::default();
-        assert_eq!((outages.worst(), outages.lasting(at(5))), (None, Duration::ZERO));
+        assert_eq!(
+            (outages.worst(), outages.lasting(at(5))),
+            (None, Duration::ZERO)
+        );
         outages.failed(TableCall::Write, at(10));
         outages.failed(TableCall::Read, at(12));
         outages.failed(TableCall::Write, at(15));
-        assert_eq!(outages.worst(), Some(Outage { since: at(10), attempts: 2 }));
+        assert_eq!(
+            outages.worst(),
+            Some(Outage {
+                since: at(10),
+                attempts: 2
+            })
+        );
         outages.answered(TableCall::Read);
-        assert_eq!(outages.lasting(at(20)), Duration::from_secs(10), "a read tells nothing of writes");
+        assert_eq!(
+            outages.lasting(at(20)),
+            Duration::from_secs(10),
+            "a read tells nothing of writes"
+        );
         outages.answered(TableCall::Write);
         assert_eq!(outages.worst(), None);
     }

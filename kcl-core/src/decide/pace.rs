@@ -19,14 +19,16 @@ use crate::model::Moment;
 /// The settings of a [`Pace`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PaceSettings {
-    /// Calls a second that a shard allows: 5, the limit of Kinesis for `GetRecords`. The limit is shared with every other
-    /// application that polls the shard.
+    /// Calls a second that a shard allows: 5, the limit of Kinesis for `GetRecords`. The limit is
+    /// shared with every other application that polls the shard.
     pub calls_per_second: NonZeroUsize,
-    /// Added to the second in which those calls are counted: two calls reach the service closer together than they were sent when
-    /// the first one takes longer on its way. 20 ms covers the usual spread within a region; what goes beyond it is throttled by
-    /// the service and tried again.
+    /// Added to the second in which those calls are counted: two calls reach the service closer
+    /// together than they were sent when the first one takes longer on its way. 20 ms covers the
+    /// usual spread within a region; what goes beyond it is throttled by the service and tried
+    /// again.
     pub margin: Duration,
-    /// The wait, from call to call, on a shard that is caught up and has just given records: 250 ms.
+    /// The wait, from call to call, on a shard that is caught up and has just given records: 250
+    /// ms.
     pub idle_from: Duration,
     /// The longest wait on a shard that gives none: 1 s.
     pub idle_to: Duration,
@@ -58,7 +60,12 @@ impl Pace {
     /// The pace of a shard that has not been read yet: it may be at once.
     #[must_use]
     pub fn new(settings: PaceSettings) -> Self {
-        Self { settings, calls: VecDeque::new(), idle: settings.idle_from, idle_until: Moment::default() }
+        Self {
+            settings,
+            calls: VecDeque::new(),
+            idle: settings.idle_from,
+            idle_until: Moment::default(),
+        }
     }
 
     /// The earliest moment, `now` or later, at which the next call may be sent.
@@ -66,11 +73,16 @@ impl Pace {
     pub fn earliest(&self, now: Moment) -> Moment {
         let full = self.calls.len() == self.settings.calls_per_second.get();
         let window = Duration::from_secs(1) + self.settings.margin;
-        let allowed = self.calls.front().filter(|_| full).map_or(now, |oldest| *oldest + window);
+        let allowed = self
+            .calls
+            .front()
+            .filter(|_| full)
+            .map_or(now, |oldest| *oldest + window);
         now.max(allowed).max(self.idle_until)
     }
 
-    /// A call was sent at this moment. Every call counts, those that fail too: the service has counted them.
+    /// A call was sent at this moment. Every call counts, those that fail too: the service has
+    /// counted them.
     pub fn called(&mut self, at: Moment) {
         if self.calls.len() == self.settings.calls_per_second.get() {
             self.calls.pop_front();
@@ -79,22 +91,38 @@ impl Pace {
         self.calls.push_back(at);
     }
 
-    /// The last call gave a page with this many records, this far behind the tip of the shard; nothing when the service did not
-    /// say, and then a shard that gives records counts as behind. So does one whose page is full, with as many records as were asked
-    /// for: some servers say 0 whatever follows. Returns the moment before which another call is of no use.
+    /// The last call gave a page with this many records, this far behind the tip of the shard;
+    /// nothing when the service did not say, and then a shard that gives records counts as behind.
+    /// So does one whose page is full, with as many records as were asked for: some servers say 0
+    /// whatever follows. Returns the moment before which another call is of no use.
     ///
-    /// Behind is more than the shortest idle time: what arrived within it comes with the next call anyway.
-    pub fn after_page(&mut self, records: usize, is_full: bool, millis_behind: Option<u64>) -> Moment {
-        let told = millis_behind.map_or(records > 0, |millis| Duration::from_millis(millis) > self.settings.idle_from);
+    /// Behind is more than the shortest idle time: what arrived within it comes with the next call
+    /// anyway.
+    pub fn after_page(
+        &mut self,
+        records: usize,
+        is_full: bool,
+        millis_behind: Option<u64>,
+    ) -> Moment {
+        let told = millis_behind.map_or(records > 0, |millis| {
+            Duration::from_millis(millis) > self.settings.idle_from
+        });
         let behind = told || is_full;
         if behind || records > 0 {
             self.idle = self.settings.idle_from;
         }
-        let wait = if behind { Duration::ZERO } else { self.idle.min(self.settings.idle_to) };
+        let wait = if behind {
+            Duration::ZERO
+        } else {
+            self.idle.min(self.settings.idle_to)
+        };
         if !behind && records == 0 {
             self.idle = self.idle.saturating_mul(2).min(self.settings.idle_to);
         }
-        self.idle_until = self.calls.back().map_or(self.idle_until, |last| *last + wait);
+        self.idle_until = self
+            .calls
+            .back()
+            .map_or(self.idle_until, |last| *last + wait);
         self.idle_until
     }
 }
@@ -112,7 +140,8 @@ mod tests {
     /// The most records that a page holds here.
     const FULL: usize = 500;
 
-    /// Calls as early as allowed, `pages` one after the other, and returns the milliseconds from each call to the next.
+    /// Calls as early as allowed, `pages` one after the other, and returns the milliseconds from
+    /// each call to the next.
     fn spaces(pace: &mut Pace, pages: &[(usize, Option<u64>)]) -> Vec<u128> {
         let mut now = pace.earliest(moment(100_000));
         let mut spaces = Vec::new();
@@ -151,45 +180,71 @@ mod tests {
 
     #[test]
     fn far_behind_only_the_limit_holds_it_back() {
-        let spaces = spaces(&mut Pace::new(PaceSettings::default()), &[(400, Some(60_000)); 7]);
+        let spaces = spaces(
+            &mut Pace::new(PaceSettings::default()),
+            &[(400, Some(60_000)); 7],
+        );
         assert_eq!(spaces, [0, 0, 0, 0, 1020, 0, 0]);
     }
 
     #[test]
     fn empty_pages_on_the_way_to_the_tip_are_read_over_at_once() {
-        let spaces = spaces(&mut Pace::new(PaceSettings::default()), &[(0, Some(60_000)); 3]);
+        let spaces = spaces(
+            &mut Pace::new(PaceSettings::default()),
+            &[(0, Some(60_000)); 3],
+        );
         assert_eq!(spaces, [0, 0, 0]);
     }
 
     #[test]
     fn a_full_page_is_followed_at_once_whatever_it_says_of_the_tip() {
-        let pages = [(FULL, Some(0)), (FULL, Some(0)), (FULL - 1, Some(0)), (0, Some(0))];
-        assert_eq!(spaces(&mut Pace::new(PaceSettings::default()), &pages), [0, 0, 250, 250]);
+        let pages = [
+            (FULL, Some(0)),
+            (FULL, Some(0)),
+            (FULL - 1, Some(0)),
+            (0, Some(0)),
+        ];
+        assert_eq!(
+            spaces(&mut Pace::new(PaceSettings::default()), &pages),
+            [0, 0, 250, 250]
+        );
     }
 
     #[test]
     fn idle_time_grows_at_the_tip_and_records_reset_it() {
         let idle = (0, Some(0));
         let pages = [idle, idle, idle, idle, (1, Some(0)), idle, idle];
-        assert_eq!(spaces(&mut Pace::new(PaceSettings::default()), &pages), [250, 500, 1000, 1000, 250, 250, 500]);
+        assert_eq!(
+            spaces(&mut Pace::new(PaceSettings::default()), &pages),
+            [250, 500, 1000, 1000, 250, 250, 500]
+        );
     }
 
     #[test]
     fn falling_behind_resets_the_idle_time() {
         let pages = [(0, Some(0)), (0, Some(0)), (0, Some(5_000)), (0, Some(0))];
-        assert_eq!(spaces(&mut Pace::new(PaceSettings::default()), &pages), [250, 500, 0, 250]);
+        assert_eq!(
+            spaces(&mut Pace::new(PaceSettings::default()), &pages),
+            [250, 500, 0, 250]
+        );
     }
 
     #[test]
     fn without_millis_behind_latest_the_records_tell_the_tip() {
         let pages = [(5, None), (0, None), (0, None)];
-        assert_eq!(spaces(&mut Pace::new(PaceSettings::default()), &pages), [0, 250, 500]);
+        assert_eq!(
+            spaces(&mut Pace::new(PaceSettings::default()), &pages),
+            [0, 250, 500]
+        );
     }
 
     #[test]
     fn as_far_behind_as_the_shortest_idle_time_is_caught_up() {
         let pages = [(0, Some(250)), (0, Some(251))];
-        assert_eq!(spaces(&mut Pace::new(PaceSettings::default()), &pages), [250, 0]);
+        assert_eq!(
+            spaces(&mut Pace::new(PaceSettings::default()), &pages),
+            [250, 0]
+        );
     }
 
     #[test]
@@ -203,7 +258,13 @@ mod tests {
 
     #[test]
     fn a_ceiling_below_the_first_idle_time_wins() {
-        let settings = PaceSettings { idle_to: Duration::from_millis(100), ..PaceSettings::default() };
-        assert_eq!(spaces(&mut Pace::new(settings), &[(0, Some(0)); 3]), [100, 100, 100]);
+        let settings = PaceSettings {
+            idle_to: Duration::from_millis(100),
+            ..PaceSettings::default()
+        };
+        assert_eq!(
+            spaces(&mut Pace::new(settings), &[(0, Some(0)); 3]),
+            [100, 100, 100]
+        );
     }
 }

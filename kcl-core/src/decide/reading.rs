@@ -1,4 +1,5 @@
-//! Whether a shard is read: what the answers of its stream tell of it, when that is news, and when a lease is left to another worker.
+//! Whether a shard is read: what the answers of its stream tell of it, when that is news, and when
+//! a lease is left to another worker.
 //!
 //! | what came of a call | the shard | for giving the lease up |
 //! |---|---|---|
@@ -7,25 +8,29 @@
 //! | `Unreachable` | is not read | none: another worker may get through |
 //! | any other failure | is not read | none, and no reason either: the service would tell another worker the same |
 //!
-//! A lease is given up when calls have been `Unreachable` and nothing else for [`PATIENCE`] failover times, while another worker lives. Only the
-//! time between two failures counts: a shard that waits for memory between them is not failing.
+//! A lease is given up when calls have been `Unreachable` and nothing else for [`PATIENCE`]
+//! failover times, while another worker lives. Only the time between two failures counts: a shard
+//! that waits for memory between them is not failing.
 
 use std::time::Duration;
 
 use crate::model::Moment;
 use crate::stream::ErrorKind;
 
-/// For how many failover times a worker that lives among others may not get through to a shard, before it leaves the shard to them.
+/// For how many failover times a worker that lives among others may not get through to a shard,
+/// before it leaves the shard to them.
 pub const PATIENCE: u32 = 3;
 
-/// The least number of failures of which a lease is given up: one may be a call that was under way when a connection broke.
+/// The least number of failures of which a lease is given up: one may be a call that was under way
+/// when a connection broke.
 const LEAST: u32 = 2;
 
 /// How the reading of one shard goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
     failing: Option<Failing>,
-    /// The first and the last of the calls that did not get through, and how many there were, since one was answered.
+    /// The first and the last of the calls that did not get through, and how many there were, since
+    /// one was answered.
     unreached: Option<(Moment, Moment, u32)>,
 }
 
@@ -62,21 +67,35 @@ impl Reading {
     /// A page or an event came.
     pub fn answered(&mut self) -> Option<ReadingChange> {
         self.unreached = None;
-        self.failing.take().filter(|failing| failing.told).map(ReadingChange::GoesOn)
+        self.failing
+            .take()
+            .filter(|failing| failing.told)
+            .map(ReadingChange::GoesOn)
     }
 
     /// A call failed at `now`.
-    pub fn failed(&mut self, kind: ErrorKind, now: Moment, failover: Duration) -> Option<ReadingChange> {
+    pub fn failed(
+        &mut self,
+        kind: ErrorKind,
+        now: Moment,
+        failover: Duration,
+    ) -> Option<ReadingChange> {
         match kind {
             ErrorKind::Unreachable => {
                 let (since, _, count) = self.unreached.unwrap_or((now, now, 0));
                 self.unreached = Some((since, now, count.saturating_add(1)));
             }
             ErrorKind::Throttled => self.unreached = None,
-            // Neither a sign that the service is within reach for good, nor one that another worker would be told something else.
+            // Neither a sign that the service is within reach for good, nor one that another worker
+            // would be told something else.
             _ => {}
         }
-        let failing = self.failing.get_or_insert(Failing { since: now, last: now, attempts: 0, told: false });
+        let failing = self.failing.get_or_insert(Failing {
+            since: now,
+            last: now,
+            attempts: 0,
+            told: false,
+        });
         failing.last = now;
         failing.attempts = failing.attempts.saturating_add(1);
         let is_news = !failing.told && now.since(failing.since) > failover;
@@ -90,10 +109,14 @@ impl Reading {
         self.failing.as_ref()
     }
 
-    /// Whether the lease is to be left to `others`: live workers beside this one, with this failover time. A lone worker keeps trying.
+    /// Whether the lease is to be left to `others`: live workers beside this one, with this
+    /// failover time. A lone worker keeps trying.
     #[must_use]
     pub fn gives_up(&self, failover: Duration, others: bool) -> bool {
-        others && self.unreached.is_some_and(|(first, last, count)| count >= LEAST && last.since(first) >= failover * PATIENCE)
+        others
+            && self.unreached.is_some_and(|(first, last, count)| {
+                count >= LEAST && last.since(first) >= failover * PATIENCE
+            })
     }
 }
 
@@ -121,18 +144,53 @@ mod tests {
         use ErrorKind::{Busy, Denied, Expired, Gone, Throttled, Transient, Unreachable};
         type Case = (&'static str, &'static [(ErrorKind, u64)], bool);
         let cases: &[Case] = &[
-            ("out of reach for long", &[(Unreachable, 0), (Unreachable, 30)], true),
-            ("not long enough", &[(Unreachable, 0), (Unreachable, 29)], false),
+            (
+                "out of reach for long",
+                &[(Unreachable, 0), (Unreachable, 30)],
+                true,
+            ),
+            (
+                "not long enough",
+                &[(Unreachable, 0), (Unreachable, 29)],
+                false,
+            ),
             ("a single failure", &[(Unreachable, 30)], false),
-            ("throttled is an answer", &[(Unreachable, 0), (Throttled, 29), (Unreachable, 30)], false),
-            ("throttled for ever", &[(Throttled, 0), (Throttled, 600)], false),
-            ("the service's own trouble", &[(Transient, 0), (Transient, 600)], false),
-            ("refused in each other way", &[(Busy, 0), (Gone, 60), (Expired, 120), (Denied, 180)], false),
-            ("its trouble in between is no progress", &[(Unreachable, 0), (Transient, 15), (Unreachable, 30)], true),
+            (
+                "throttled is an answer",
+                &[(Unreachable, 0), (Throttled, 29), (Unreachable, 30)],
+                false,
+            ),
+            (
+                "throttled for ever",
+                &[(Throttled, 0), (Throttled, 600)],
+                false,
+            ),
+            (
+                "the service's own trouble",
+                &[(Transient, 0), (Transient, 600)],
+                false,
+            ),
+            (
+                "refused in each other way",
+                &[(Busy, 0), (Gone, 60), (Expired, 120), (Denied, 180)],
+                false,
+            ),
+            (
+                "its trouble in between is no progress",
+                &[(Unreachable, 0), (Transient, 15), (Unreachable, 30)],
+                true,
+            ),
         ];
         for (name, failures, gives_up) in cases {
-            assert_eq!(after(failures).gives_up(FAILOVER, true), *gives_up, "{name}");
-            assert!(!after(failures).gives_up(FAILOVER, false), "{name}: a lone worker keeps trying");
+            assert_eq!(
+                after(failures).gives_up(FAILOVER, true),
+                *gives_up,
+                "{name}"
+            );
+            assert!(
+                !after(failures).gives_up(FAILOVER, false),
+                "{name}: a lone worker keeps trying"
+            );
         }
     }
 
@@ -153,15 +211,30 @@ mod tests {
         assert_eq!(reading.failed(ErrorKind::Transient, at(5), FAILOVER), None);
         assert_eq!(reading.answered(), None, "it was not told");
         for seconds in [20, 25, 30] {
-            assert_eq!(reading.failed(ErrorKind::Throttled, at(seconds), FAILOVER), None, "{seconds}");
+            assert_eq!(
+                reading.failed(ErrorKind::Throttled, at(seconds), FAILOVER),
+                None,
+                "{seconds}"
+            );
         }
-        let Some(ReadingChange::Fails(failing)) = reading.failed(ErrorKind::Unreachable, at(31), FAILOVER) else {
+        let Some(ReadingChange::Fails(failing)) =
+            reading.failed(ErrorKind::Unreachable, at(31), FAILOVER)
+        else {
             panic!("not told")
         };
-        assert_eq!((failing.since, failing.last, failing.attempts), (at(20), at(31), 4));
-        assert_eq!(reading.failed(ErrorKind::Unreachable, at(60), FAILOVER), None, "told already");
+        assert_eq!(
+            (failing.since, failing.last, failing.attempts),
+            (at(20), at(31), 4)
+        );
+        assert_eq!(
+            reading.failed(ErrorKind::Unreachable, at(60), FAILOVER),
+            None,
+            "told already"
+        );
         assert_eq!(reading.failing().map(|failing| failing.last), Some(at(60)));
-        let Some(ReadingChange::GoesOn(failing)) = reading.answered() else { panic!("not told") };
+        let Some(ReadingChange::GoesOn(failing)) = reading.answered() else {
+            panic!("not told")
+        };
         assert_eq!((failing.since, failing.attempts), (at(20), 5));
         assert_eq!(reading.failing(), None);
     }

@@ -9,8 +9,8 @@
 //!       +-------------------------------------------------- +--- active ---> use
 //! ```
 //!
-//! Any number of workers may do this at once: the service registers a name once, and who comes second is told that it is busy. A
-//! consumer that was given by its ARN is never made.
+//! Any number of workers may do this at once: the service registers a name once, and who comes
+//! second is told that it is busy. A consumer that was given by its ARN is never made.
 
 use std::time::Duration;
 
@@ -47,7 +47,9 @@ pub enum Why {
     #[error("its source cannot push records: poll it")]
     Unsupported,
     /// It does not exist, and was given by its ARN.
-    #[error("it is not there, and one that is given by its ARN is not made: register it, or give a name instead")]
+    #[error(
+        "it is not there, and one that is given by its ARN is not made: register it, or give a name instead"
+    )]
     Missing,
     /// The stream does not exist.
     #[error("there is no such stream")]
@@ -72,14 +74,16 @@ pub enum Why {
     NoAnswer(Duration),
 }
 
-/// How long it may take: a consumer is active within seconds as a rule (the KCL waits 10 s), and a fleet that starts at once is
-/// held up by the limits of the calls (5 a second to register, 20 to describe).
+/// How long it may take: a consumer is active within seconds as a rule (the KCL waits 10 s), and a
+/// fleet that starts at once is held up by the limits of the calls (5 a second to register, 20 to
+/// describe).
 pub const LONGEST: Duration = Duration::from_mins(1);
 
 /// How long it may take where the stream is polled otherwise, 10 s: nothing is read meanwhile.
 pub const LONGEST_BEFORE_POLLING: Duration = Duration::from_secs(10);
 
-/// From one description of a consumer that is being made or removed to the next: 1 s, as in the KCL, and up to a quarter more.
+/// From one description of a consumer that is being made or removed to the next: 1 s, as in the
+/// KCL, and up to a quarter more.
 const AGAIN: Duration = Duration::from_secs(1);
 /// From the registration to the first description.
 const SOON: Duration = Duration::from_millis(200);
@@ -96,10 +100,16 @@ pub struct Registering {
 }
 
 impl Registering {
-    /// Begins, and may take so long; `may_register` unless the consumer was given by its ARN. The first thing to do is to describe it.
+    /// Begins, and may take so long; `may_register` unless the consumer was given by its ARN. The
+    /// first thing to do is to describe it.
     #[must_use]
     pub const fn new(may_register: bool, longest: Duration, began: Moment) -> Self {
-        Self { may_register, longest, began, failures: 0 }
+        Self {
+            may_register,
+            longest,
+            began,
+            failures: 0,
+        }
     }
 
     /// What follows this answer, which came at `now`, with `jitter` drawn evenly from 0 to 1.
@@ -113,34 +123,62 @@ impl Registering {
         use RegistrationCall::{Describe, Register};
         let (next, too_late) = match (asked, answer) {
             (_, Ok(ConsumerStatus::Active)) => return Next::Use,
-            (Describe, Ok(ConsumerStatus::Deleting)) if !self.may_register => return Next::GiveUp(Why::Missing),
+            (Describe, Ok(ConsumerStatus::Deleting)) if !self.may_register => {
+                return Next::GiveUp(Why::Missing);
+            }
             (_, Ok(_)) => {
                 self.failures = 0;
-                // Who has made it is alone with that, so it may ask sooner: a stream on the own host is quick.
+                // Who has made it is alone with that, so it may ask sooner: a stream on the own
+                // host is quick.
                 let pause = if asked == Register { SOON } else { AGAIN };
-                (Next::Ask(Describe, pause + pause.mul_f64(bounded(jitter) / 4.0)), Why::NotActive(self.longest))
+                (
+                    Next::Ask(Describe, pause + pause.mul_f64(bounded(jitter) / 4.0)),
+                    Why::NotActive(self.longest),
+                )
             }
-            (Describe, Err(ErrorKind::Gone)) if self.may_register => {
-                (Next::Ask(Register, Duration::ZERO), Why::NotActive(self.longest))
-            }
+            (Describe, Err(ErrorKind::Gone)) if self.may_register => (
+                Next::Ask(Register, Duration::ZERO),
+                Why::NotActive(self.longest),
+            ),
             (Describe, Err(ErrorKind::Gone)) => return Next::GiveUp(Why::Missing),
             // Whoever may not look may use it all the same; if not, the call that subscribes tells.
-            (Describe, Err(ErrorKind::Denied | ErrorKind::Fatal)) if !self.may_register => return Next::Use,
+            (Describe, Err(ErrorKind::Denied | ErrorKind::Fatal)) if !self.may_register => {
+                return Next::Use;
+            }
             (Register, Err(ErrorKind::Gone)) => return Next::GiveUp(Why::NoStream),
             (_, Err(ErrorKind::Denied | ErrorKind::Fatal)) => return Next::GiveUp(Why::Refused),
             // Another worker was first.
-            (Register, Err(ErrorKind::Busy)) => {
-                (Next::Ask(Describe, AGAIN.mul_f64(bounded(jitter) / 4.0)), Why::NotActive(self.longest))
-            }
+            (Register, Err(ErrorKind::Busy)) => (
+                Next::Ask(Describe, AGAIN.mul_f64(bounded(jitter) / 4.0)),
+                Why::NotActive(self.longest),
+            ),
             // Not to register again: another worker may have done it meanwhile.
-            (Register, Err(ErrorKind::Throttled)) => (self.paused(THROTTLED, jitter), Why::Limit(self.longest)),
-            (Describe, Err(ErrorKind::Throttled)) => (self.paused(THROTTLED, jitter), Why::NoAnswer(self.longest)),
-            (_, Err(ErrorKind::Busy | ErrorKind::Transient | ErrorKind::Unreachable | ErrorKind::Expired)) => {
-                (self.paused(RETRY, jitter), Why::NoAnswer(self.longest))
+            (Register, Err(ErrorKind::Throttled)) => {
+                (self.paused(THROTTLED, jitter), Why::Limit(self.longest))
             }
+            (Describe, Err(ErrorKind::Throttled)) => {
+                (self.paused(THROTTLED, jitter), Why::NoAnswer(self.longest))
+            }
+            (
+                _,
+                Err(
+                    ErrorKind::Busy
+                    | ErrorKind::Transient
+                    | ErrorKind::Unreachable
+                    | ErrorKind::Expired,
+                ),
+            ) => (self.paused(RETRY, jitter), Why::NoAnswer(self.longest)),
         };
-        let pause = if let Next::Ask(_, pause) = &next { *pause } else { Duration::ZERO };
-        if (now + pause).since(self.began) > self.longest { Next::GiveUp(too_late) } else { next }
+        let pause = if let Next::Ask(_, pause) = &next {
+            *pause
+        } else {
+            Duration::ZERO
+        };
+        if (now + pause).since(self.began) > self.longest {
+            Next::GiveUp(too_late)
+        } else {
+            next
+        }
     }
 
     /// Never less than half, so that a call that fails at once is not made again at once.
@@ -152,7 +190,11 @@ impl Registering {
 }
 
 fn bounded(jitter: f64) -> f64 {
-    if jitter.is_nan() { 1.0 } else { jitter.clamp(0.0, 1.0) }
+    if jitter.is_nan() {
+        1.0
+    } else {
+        jitter.clamp(0.0, 1.0)
+    }
 }
 
 #[cfg(test)]
@@ -161,7 +203,11 @@ mod tests {
 
     const NOW: Moment = Moment::from_origin(Duration::from_secs(100));
 
-    fn after(may_register: bool, asked: RegistrationCall, answer: Result<ConsumerStatus, ErrorKind>) -> Next {
+    fn after(
+        may_register: bool,
+        asked: RegistrationCall,
+        answer: Result<ConsumerStatus, ErrorKind>,
+    ) -> Next {
         Registering::new(may_register, LONGEST, NOW).after(asked, answer, NOW, 0.0)
     }
 
@@ -176,15 +222,31 @@ mod tests {
             (Describe, Ok(Creating), Next::Ask(Describe, second)),
             (Describe, Ok(Deleting), Next::Ask(Describe, second)),
             (Describe, Err(ErrorKind::Gone), Next::Ask(Register, now)),
-            (Describe, Err(ErrorKind::Throttled), Next::Ask(Describe, millis(500))),
-            (Describe, Err(ErrorKind::Transient), Next::Ask(Describe, millis(100))),
+            (
+                Describe,
+                Err(ErrorKind::Throttled),
+                Next::Ask(Describe, millis(500)),
+            ),
+            (
+                Describe,
+                Err(ErrorKind::Transient),
+                Next::Ask(Describe, millis(100)),
+            ),
             (Describe, Err(ErrorKind::Denied), Next::GiveUp(Why::Refused)),
             (Describe, Err(ErrorKind::Fatal), Next::GiveUp(Why::Refused)),
             (Register, Ok(Active), Next::Use),
             (Register, Ok(Creating), Next::Ask(Describe, millis(200))),
             (Register, Err(ErrorKind::Busy), Next::Ask(Describe, now)),
-            (Register, Err(ErrorKind::Throttled), Next::Ask(Describe, millis(500))),
-            (Register, Err(ErrorKind::Transient), Next::Ask(Describe, millis(100))),
+            (
+                Register,
+                Err(ErrorKind::Throttled),
+                Next::Ask(Describe, millis(500)),
+            ),
+            (
+                Register,
+                Err(ErrorKind::Transient),
+                Next::Ask(Describe, millis(100)),
+            ),
             (Register, Err(ErrorKind::Gone), Next::GiveUp(Why::NoStream)),
             (Register, Err(ErrorKind::Denied), Next::GiveUp(Why::Refused)),
         ];
@@ -196,14 +258,30 @@ mod tests {
     #[test]
     fn chance_makes_a_wait_up_to_a_quarter_longer() {
         use RegistrationCall::{Describe, Register};
-        for (jitter, quarters) in [(0.0, 0.0), (0.5, 0.5), (1.0, 1.0), (7.0, 1.0), (f64::NAN, 1.0)] {
-            let pause = |asked, answer| match Registering::new(true, LONGEST, NOW).after(asked, answer, NOW, jitter) {
+        for (jitter, quarters) in [
+            (0.0, 0.0),
+            (0.5, 0.5),
+            (1.0, 1.0),
+            (7.0, 1.0),
+            (f64::NAN, 1.0),
+        ] {
+            let pause = |asked, answer| match Registering::new(true, LONGEST, NOW)
+                .after(asked, answer, NOW, jitter)
+            {
                 Next::Ask(Describe, pause) => pause,
                 other => panic!("{other:?}"),
             };
             let quarter = Duration::from_millis(250).mul_f64(quarters);
-            assert_eq!(pause(Describe, Ok(ConsumerStatus::Creating)), AGAIN + quarter, "{jitter}");
-            assert_eq!(pause(Register, Ok(ConsumerStatus::Creating)), SOON + quarter / 5, "{jitter}");
+            assert_eq!(
+                pause(Describe, Ok(ConsumerStatus::Creating)),
+                AGAIN + quarter,
+                "{jitter}"
+            );
+            assert_eq!(
+                pause(Register, Ok(ConsumerStatus::Creating)),
+                SOON + quarter / 5,
+                "{jitter}"
+            );
             assert_eq!(pause(Register, Err(ErrorKind::Busy)), quarter, "{jitter}");
         }
     }
@@ -211,21 +289,44 @@ mod tests {
     #[test]
     fn what_would_be_asked_just_in_time_is_still_asked() {
         let mut registering = Registering::new(true, LONGEST, NOW);
-        let mut after = |now| registering.after(RegistrationCall::Describe, Ok(ConsumerStatus::Creating), now, 0.0);
+        let mut after = |now| {
+            registering.after(
+                RegistrationCall::Describe,
+                Ok(ConsumerStatus::Creating),
+                now,
+                0.0,
+            )
+        };
         let last = NOW + (LONGEST - AGAIN);
         assert_eq!(after(last), Next::Ask(RegistrationCall::Describe, AGAIN));
-        assert_eq!(after(last + Duration::from_millis(1)), Next::GiveUp(Why::NotActive(LONGEST)));
+        assert_eq!(
+            after(last + Duration::from_millis(1)),
+            Next::GiveUp(Why::NotActive(LONGEST))
+        );
     }
 
     #[test]
     fn one_that_was_given_by_its_arn_is_never_made() {
         use RegistrationCall::Describe;
-        assert_eq!(after(false, Describe, Err(ErrorKind::Gone)), Next::GiveUp(Why::Missing));
-        assert_eq!(after(false, Describe, Ok(ConsumerStatus::Deleting)), Next::GiveUp(Why::Missing));
+        assert_eq!(
+            after(false, Describe, Err(ErrorKind::Gone)),
+            Next::GiveUp(Why::Missing)
+        );
+        assert_eq!(
+            after(false, Describe, Ok(ConsumerStatus::Deleting)),
+            Next::GiveUp(Why::Missing)
+        );
         for refused in [ErrorKind::Denied, ErrorKind::Fatal] {
-            assert_eq!(after(false, Describe, Err(refused)), Next::Use, "the right to subscribe is another one");
+            assert_eq!(
+                after(false, Describe, Err(refused)),
+                Next::Use,
+                "the right to subscribe is another one"
+            );
         }
-        assert_eq!(after(false, Describe, Ok(ConsumerStatus::Creating)), Next::Ask(Describe, Duration::from_secs(1)));
+        assert_eq!(
+            after(false, Describe, Ok(ConsumerStatus::Creating)),
+            Next::Ask(Describe, Duration::from_secs(1))
+        );
     }
 
     /// Gives the same answers again and again, and says how long it took to give up, and why.
@@ -233,11 +334,17 @@ mod tests {
         longest: Duration,
         answers: impl Fn(RegistrationCall) -> Result<ConsumerStatus, ErrorKind>,
     ) -> (Duration, Why) {
-        let (mut registering, mut asked, mut now) = (Registering::new(true, longest, NOW), RegistrationCall::Describe, NOW);
+        let (mut registering, mut asked, mut now) = (
+            Registering::new(true, longest, NOW),
+            RegistrationCall::Describe,
+            NOW,
+        );
         loop {
             match registering.after(asked, answers(asked), now, 1.0) {
                 Next::Use => panic!("it cannot be used"),
-                Next::Ask(next, pause) => (asked, now) = (next, now + pause + Duration::from_millis(5)),
+                Next::Ask(next, pause) => {
+                    (asked, now) = (next, now + pause + Duration::from_millis(5))
+                }
                 Next::GiveUp(why) => return (now.since(NOW), why),
             }
         }
@@ -251,13 +358,19 @@ mod tests {
         };
         for longest in [LONGEST, LONGEST_BEFORE_POLLING] {
             for (answers, wanted) in [
-                (&full as &dyn Fn(RegistrationCall) -> Result<ConsumerStatus, ErrorKind>, Why::Limit(longest)),
+                (
+                    &full as &dyn Fn(RegistrationCall) -> Result<ConsumerStatus, ErrorKind>,
+                    Why::Limit(longest),
+                ),
                 (&|_| Ok(ConsumerStatus::Creating), Why::NotActive(longest)),
                 (&|_| Err(ErrorKind::Transient), Why::NoAnswer(longest)),
             ] {
                 let (took, why) = until_given_up(longest, answers);
                 assert_eq!(why, wanted);
-                assert!(took <= longest && took + Duration::from_secs(11) > longest, "{why} {took:?}");
+                assert!(
+                    took <= longest && took + Duration::from_secs(11) > longest,
+                    "{why} {took:?}"
+                );
             }
         }
     }

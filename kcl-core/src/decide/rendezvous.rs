@@ -1,8 +1,9 @@
 //! Rendezvous hashing: for each thing every worker has a score, and the highest comes first.
 //!
-//! All workers compute the same order without talking, a worker that comes or goes changes nothing in the order of the others, and
-//! each thing has another order. The score is FNV-1a (64 bits) over the texts, each followed by the byte `0xff` (which is in no
-//! UTF-8 text), through the finalizer of SplitMix64. It has to stay as it is: during a rolling update two versions of this order the
+//! All workers compute the same order without talking, a worker that comes or goes changes nothing
+//! in the order of the others, and each thing has another order. The score is FNV-1a (64 bits) over
+//! the texts, each followed by the byte `0xff` (which is in no UTF-8 text), through the finalizer
+//! of SplitMix64. It has to stay as it is: during a rolling update two versions of this order the
 //! same fleet.
 
 use crate::model::{LeaseKey, WorkerId};
@@ -10,14 +11,20 @@ use crate::model::{LeaseKey, WorkerId};
 /// The score of a worker for a lease.
 #[must_use]
 pub(super) fn lease_score(lease: &LeaseKey, worker: &WorkerId) -> u64 {
-    score(&[lease.stream.as_deref().unwrap_or_default(), lease.shard.as_str(), worker.as_str()])
+    score(&[
+        lease.stream.as_deref().unwrap_or_default(),
+        lease.shard.as_str(),
+        worker.as_str(),
+    ])
 }
 
 /// The score of some texts together.
 #[must_use]
 pub(super) fn score(texts: &[&str]) -> u64 {
     let bytes = texts.iter().flat_map(|text| text.bytes().chain([0xff]));
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    let hash = bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    });
     let hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     hash ^ (hash >> 31)
@@ -32,8 +39,17 @@ mod tests {
     #[test]
     fn the_scores_are_the_same_in_every_version() {
         assert_eq!(score(&[]), 0xf52a_15e9_a9b5_e89b);
-        assert_eq!(score(&["shardId-000000000000", "worker-1"]), 0xba49_ebf7_81e3_5f2a);
-        assert_eq!(lease_score(&LeaseKey::single("shardId-000000000000"), &"worker-1".into()), 0xbf8a_e47b_6c58_f5af);
+        assert_eq!(
+            score(&["shardId-000000000000", "worker-1"]),
+            0xba49_ebf7_81e3_5f2a
+        );
+        assert_eq!(
+            lease_score(
+                &LeaseKey::single("shardId-000000000000"),
+                &"worker-1".into()
+            ),
+            0xbf8a_e47b_6c58_f5af
+        );
     }
 
     #[test]
@@ -41,10 +57,14 @@ mod tests {
         let mut firsts = BTreeMap::new();
         for shard in 0..4000 {
             let lease = LeaseKey::single(format!("shardId-{shard:012}"));
-            let first = (0..8).max_by_key(|worker| lease_score(&lease, &format!("host-{worker}").into()));
+            let first =
+                (0..8).max_by_key(|worker| lease_score(&lease, &format!("host-{worker}").into()));
             *firsts.entry(first).or_insert(0) += 1;
         }
         // 500 each; the standard deviation is 21.
-        assert!(firsts.values().all(|first| (400..600).contains(first)), "{firsts:?}");
+        assert!(
+            firsts.values().all(|first| (400..600).contains(first)),
+            "{firsts:?}"
+        );
     }
 }

@@ -6,14 +6,19 @@ use std::time::Duration;
 use crate::lease::ScanPage;
 use crate::model::{LeaseKey, WorkerId};
 
-/// What shows that a worker lives: its row (no lease) and its leases, each with a counter that it moves.
+/// What shows that a worker lives: its row (no lease) and its leases, each with a counter that it
+/// moves.
 type Signs<'a> = BTreeMap<(&'a WorkerId, Option<&'a LeaseKey>), u64>;
 
-/// How long to wait from one reading of the table to the next: a worker that lives moves a counter within the failover time, its own or
-/// that of whoever asks. Nothing, when the table names nobody.
+/// How long to wait from one reading of the table to the next: a worker that lives moves a counter
+/// within the failover time, its own or that of whoever asks. Nothing, when the table names nobody.
 #[must_use]
 pub fn watch_for(table: &ScanPage, failover: Duration) -> Option<Duration> {
-    let longest = table.workers.iter().map(|row| row.failover).fold(failover, Duration::max);
+    let longest = table
+        .workers
+        .iter()
+        .map(|row| row.failover)
+        .fold(failover, Duration::max);
     (!signs(table).is_empty()).then_some(longest)
 }
 
@@ -21,12 +26,22 @@ pub fn watch_for(table: &ScanPage, failover: Duration) -> Option<Duration> {
 #[must_use]
 pub fn alive(before: &ScanPage, after: &ScanPage) -> BTreeSet<WorkerId> {
     let (before, after) = (signs(before), signs(after));
-    after.iter().filter(|(sign, counter)| before.get(*sign) != Some(*counter)).map(|((worker, _), _)| (*worker).clone()).collect()
+    after
+        .iter()
+        .filter(|(sign, counter)| before.get(*sign) != Some(*counter))
+        .map(|((worker, _), _)| (*worker).clone())
+        .collect()
 }
 
 fn signs(table: &ScanPage) -> Signs<'_> {
-    let workers = table.workers.iter().map(|row| ((&row.worker, None), row.counter));
-    let leases = table.leases.iter().filter_map(|lease| Some(((lease.owner.as_ref()?, Some(&lease.key)), lease.counter)));
+    let workers = table
+        .workers
+        .iter()
+        .map(|row| ((&row.worker, None), row.counter));
+    let leases = table
+        .leases
+        .iter()
+        .filter_map(|lease| Some(((lease.owner.as_ref()?, Some(&lease.key)), lease.counter)));
     workers.chain(leases).collect()
 }
 
@@ -42,10 +57,16 @@ mod tests {
         let mut table = ScanPage::default();
         for (worker, counter) in rows {
             let row = WorkerRow::new(WorkerId::new(*worker), Token::new("t"), FAILOVER * 2);
-            table.workers.push(WorkerRow { counter: *counter, ..row });
+            table.workers.push(WorkerRow {
+                counter: *counter,
+                ..row
+            });
         }
         for (index, (owner, counter)) in leases.iter().enumerate() {
-            let mut lease = Lease::new(LeaseKey::single(format!("shardId-{index}").as_str()), Checkpoint::TrimHorizon);
+            let mut lease = Lease::new(
+                LeaseKey::single(format!("shardId-{index}").as_str()),
+                Checkpoint::TrimHorizon,
+            );
             (lease.owner, lease.counter) = (owner.map(WorkerId::new), *counter);
             table.leases.push(lease);
         }
@@ -59,17 +80,37 @@ mod tests {
     #[test]
     fn a_table_that_names_nobody_needs_no_watching() {
         assert_eq!(watch_for(&table(&[], &[(None, 7)]), FAILOVER), None);
-        assert_eq!(watch_for(&table(&[], &[(Some("a"), 7)]), FAILOVER), Some(FAILOVER));
-        assert_eq!(watch_for(&table(&[("a", 1)], &[]), FAILOVER), Some(FAILOVER * 2), "the longer failover time counts");
+        assert_eq!(
+            watch_for(&table(&[], &[(Some("a"), 7)]), FAILOVER),
+            Some(FAILOVER)
+        );
+        assert_eq!(
+            watch_for(&table(&[("a", 1)], &[]), FAILOVER),
+            Some(FAILOVER * 2),
+            "the longer failover time counts"
+        );
     }
 
     #[test]
     fn who_moves_a_row_or_a_lease_lives_and_who_comes_too() {
-        let before = table(&[("a", 1), ("b", 5)], &[(Some("b"), 2), (Some("c"), 3), (None, 1)]);
-        assert_eq!(names(&alive(&before, &before)), [""; 0], "all of them are dead");
-        let after = table(&[("a", 2), ("b", 5)], &[(Some("b"), 2), (Some("c"), 4), (None, 2)]);
+        let before = table(
+            &[("a", 1), ("b", 5)],
+            &[(Some("b"), 2), (Some("c"), 3), (None, 1)],
+        );
+        assert_eq!(
+            names(&alive(&before, &before)),
+            [""; 0],
+            "all of them are dead"
+        );
+        let after = table(
+            &[("a", 2), ("b", 5)],
+            &[(Some("b"), 2), (Some("c"), 4), (None, 2)],
+        );
         assert_eq!(names(&alive(&before, &after)), ["a", "c"]);
-        let after = table(&[("a", 1), ("b", 5), ("d", 1)], &[(Some("b"), 2), (Some("e"), 3), (None, 1)]);
+        let after = table(
+            &[("a", 1), ("b", 5), ("d", 1)],
+            &[(Some("b"), 2), (Some("e"), 3), (None, 1)],
+        );
         assert_eq!(names(&alive(&before, &after)), ["d", "e"]);
     }
 }

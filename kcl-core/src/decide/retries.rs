@@ -32,21 +32,35 @@ pub enum AfterAttempt {
     Discard(Discarded),
 }
 
-/// What follows when an attempt has failed: `attempt` counts from 1, `jitter` is drawn evenly from 0 to 1.
+/// What follows when an attempt has failed: `attempt` counts from 1, `jitter` is drawn evenly from
+/// 0 to 1.
 ///
-/// The pause is never less than half of the longest, nor than 1 ms, so that a handler that fails at once does not spin.
+/// The pause is never less than half of the longest, nor than 1 ms, so that a handler that fails at
+/// once does not spin.
 #[must_use]
-pub fn after_failure(limits: RetryLimits, backoff: Backoff, attempt: u32, jitter: f64) -> AfterAttempt {
+pub fn after_failure(
+    limits: RetryLimits,
+    backoff: Backoff,
+    attempt: u32,
+    jitter: f64,
+) -> AfterAttempt {
     if limits.attempts.is_some_and(|most| attempt >= most) {
         return AfterAttempt::Discard(Discarded::AttemptsExhausted);
     }
-    AfterAttempt::Again(backoff.at_least_half(attempt.saturating_sub(1), jitter).max(Duration::from_millis(1)))
+    AfterAttempt::Again(
+        backoff
+            .at_least_half(attempt.saturating_sub(1), jitter)
+            .max(Duration::from_millis(1)),
+    )
 }
 
 /// Whether a record of this age may be worked on. One whose age nobody knows may.
 #[must_use]
 pub fn before_attempt(limits: RetryLimits, age: Option<Duration>) -> Option<Discarded> {
-    let is_too_old = limits.max_age.zip(age).is_some_and(|(most, age)| age > most);
+    let is_too_old = limits
+        .max_age
+        .zip(age)
+        .is_some_and(|(most, age)| age > most);
     is_too_old.then_some(Discarded::TooOld)
 }
 
@@ -70,16 +84,20 @@ mod tests {
         run("retries.txt", |given| {
             let mut words = given[0].split_whitespace().map(|word| setting(word).1);
             let mut next = || words.next().expect("attempts, max-age, from, to");
-            let limits = RetryLimits { attempts: next().parse().ok(), max_age: span(next()) };
+            let limits = RetryLimits {
+                attempts: next().parse().ok(),
+                max_age: span(next()),
+            };
             let backoff = Backoff::new(span(next()).unwrap(), span(next()).unwrap());
             let step = |line: &&str| match line.split_whitespace().collect::<Vec<_>>()[..] {
-                ["attempt", attempt, "fails"] => match after_failure(limits, backoff, attempt.parse().unwrap(), 1.0) {
-                    AfterAttempt::Again(pause) => format!("again, {pause:?} later at the most"),
-                    AfterAttempt::Discard(why) => format!("no more: {why:?}"),
-                },
-                ["age", age] => {
-                    before_attempt(limits, span(age)).map_or_else(|| "tried".to_owned(), |why| format!("not tried: {why:?}"))
+                ["attempt", attempt, "fails"] => {
+                    match after_failure(limits, backoff, attempt.parse().unwrap(), 1.0) {
+                        AfterAttempt::Again(pause) => format!("again, {pause:?} later at the most"),
+                        AfterAttempt::Discard(why) => format!("no more: {why:?}"),
+                    }
                 }
+                ["age", age] => before_attempt(limits, span(age))
+                    .map_or_else(|| "tried".to_owned(), |why| format!("not tried: {why:?}")),
                 _ => panic!("unknown step `{line}`"),
             };
             given[1..].iter().map(step).collect::<Vec<_>>().join("\n")
@@ -89,9 +107,19 @@ mod tests {
     #[test]
     fn a_pause_is_never_less_than_half_of_the_longest() {
         let backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
-        let pauses = [0.0, 1.0].map(|jitter| after_failure(RetryLimits::default(), backoff, 1, jitter));
-        assert_eq!(pauses, [AfterAttempt::Again(Duration::from_millis(50)), AfterAttempt::Again(Duration::from_millis(100))]);
+        let pauses =
+            [0.0, 1.0].map(|jitter| after_failure(RetryLimits::default(), backoff, 1, jitter));
+        assert_eq!(
+            pauses,
+            [
+                AfterAttempt::Again(Duration::from_millis(50)),
+                AfterAttempt::Again(Duration::from_millis(100))
+            ]
+        );
         let none = Backoff::new(Duration::ZERO, Duration::ZERO);
-        assert_eq!(after_failure(RetryLimits::default(), none, 1, 0.0), AfterAttempt::Again(Duration::from_millis(1)));
+        assert_eq!(
+            after_failure(RetryLimits::default(), none, 1, 0.0),
+            AfterAttempt::Again(Duration::from_millis(1))
+        );
     }
 }

@@ -1,8 +1,9 @@
 //! What the answer to a write of an owner means.
 //!
-//! A write that expected counter *n* is settled only when the counter is seen above *n*: by its own acknowledgement, or in the row
-//! that refused a later write which also expected *n*. Until then only writes that expect *n* may follow. It succeeded only if the
-//! row holds everything that it set; otherwise the row is adopted and the write made anew against it.
+//! A write that expected counter *n* is settled only when the counter is seen above *n*: by its own
+//! acknowledgement, or in the row that refused a later write which also expected *n*. Until then
+//! only writes that expect *n* may follow. It succeeded only if the row holds everything that it
+//! set; otherwise the row is adopted and the write made anew against it.
 
 use crate::lease::{Edit, Error, MalformedRow, Write};
 use crate::model::Lease;
@@ -15,13 +16,15 @@ pub enum Settled {
     Stored(Lease),
     /// The row has moved on under my token without it: adopt the row and write anew.
     Adopt(Lease),
-    /// The row is mine, and its checkpoint is not what I or anybody of us stored: somebody edited it, and means it.
+    /// The row is mine, and its checkpoint is not what I or anybody of us stored: somebody edited
+    /// it, and means it.
     Edited(Lease),
     /// The lease is not mine any more.
     Lost(Lease),
     /// There is no row any more.
     Vanished,
-    /// The row cannot be read any more: somebody edited it, and nobody works on its shard until it is repaired.
+    /// The row cannot be read any more: somebody edited it, and nobody works on its shard until it
+    /// is repaired.
     Malformed(Box<MalformedRow>),
     /// Nobody knows, or nothing happened: send the same write again.
     Again(Error),
@@ -31,19 +34,25 @@ pub enum Settled {
 
 /// Judges the answer to `write`, which was made from `held`, a row of my tenancy.
 ///
-/// "Mine" is decided by the token, never by the owner's name alone: another process may have the same.
+/// "Mine" is decided by the token, never by the owner's name alone: another process may have the
+/// same.
 #[must_use]
 pub fn settle(held: &Lease, write: &Write, answer: Result<Lease, Error>) -> Settled {
     match answer {
         // A write that says nothing of the checkpoint shows one that this tenancy has not stored.
-        Ok(row) if row.token == held.token && !write.change.moves_checkpoint() && row.checkpoint != held.checkpoint => {
+        Ok(row)
+            if row.token == held.token
+                && !write.change.moves_checkpoint()
+                && row.checkpoint != held.checkpoint =>
+        {
             Settled::Edited(row)
         }
         Ok(row) => Settled::Stored(row),
         Err(Error::Conflict { row: None }) => Settled::Vanished,
         Err(Error::Conflict { row: Some(row) }) => {
             let mine = is_of_same_tenancy(held, &row);
-            // A write that leaves the token alone can only have landed on a row that still bears mine.
+            // A write that leaves the token alone can only have landed on a row that still bears
+            // mine.
             let tenancy = mine || write.change.edits().token != Edit::Keep;
             if tenancy && row.counter > held.counter && write.change.is_held_by(&row) {
                 Settled::Stored(*row)
@@ -63,8 +72,9 @@ pub fn settle(held: &Lease, write: &Write, answer: Result<Lease, Error>) -> Sett
 
 /// Whether nobody has taken the lease since it was as in `held`.
 ///
-/// A worker of ours takes with a token of its own. One of the KCL knows no tokens and leaves the one that it finds: what it changes is
-/// the owner, and the count of owners since the last checkpoint where a request names the old one still.
+/// A worker of ours takes with a token of its own. One of the KCL knows no tokens and leaves the
+/// one that it finds: what it changes is the owner, and the count of owners since the last
+/// checkpoint where a request names the old one still.
 fn is_of_same_tenancy(held: &Lease, row: &Lease) -> bool {
     row.token.is_some()
         && row.token == held.token
@@ -82,7 +92,8 @@ mod tests {
     }
 
     fn held(token: &str, counter: u64, checkpoint: Checkpoint) -> Lease {
-        let mut row = Lease::new(LeaseKey::single("s"), checkpoint).owned_by("me".into(), token.into());
+        let mut row =
+            Lease::new(LeaseKey::single("s"), checkpoint).owned_by("me".into(), token.into());
         row.counter = counter;
         row
     }
@@ -104,7 +115,10 @@ mod tests {
     fn a_repeated_checkpoint_that_had_landed_is_stored() {
         let mine = held("t", 4, at(1));
         let write = Write::checkpoint(&mine, at(2));
-        assert!(matches!(settle(&mine, &write, conflict(held("t", 5, at(2)))), Settled::Stored(_)));
+        assert!(matches!(
+            settle(&mine, &write, conflict(held("t", 5, at(2)))),
+            Settled::Stored(_)
+        ));
     }
 
     #[test]
@@ -113,7 +127,10 @@ mod tests {
         let write = Write::release(&mine, Some(at(2)));
         let mut free = held("t", 5, at(2));
         (free.owner, free.token) = (None, None);
-        assert!(matches!(settle(&mine, &write, conflict(free)), Settled::Stored(_)));
+        assert!(matches!(
+            settle(&mine, &write, conflict(free)),
+            Settled::Stored(_)
+        ));
     }
 
     #[test]
@@ -121,28 +138,70 @@ mod tests {
         let mine = held("t", 4, at(1));
         for write in [Write::renew(&mine), Write::checkpoint(&mine, at(2))] {
             let answer = conflict(held("u", 5, at(2)));
-            assert!(matches!(settle(&mine, &write, answer), Settled::Lost(_)), "{write:?}");
+            assert!(
+                matches!(settle(&mine, &write, answer), Settled::Lost(_)),
+                "{write:?}"
+            );
         }
     }
 
-    // S37, S38: a KCL 1.x or 2.x leaves the attributes there that it does not know, and a request that is pending.
+    // S37, S38: a KCL 1.x or 2.x leaves the attributes there that it does not know, and a request
+    // that is pending.
     #[test]
     fn what_a_kcl_took_under_my_token_is_not_mine_any_more() {
         let mine = held("t", 4, at(1));
-        let taken = Lease { owner: Some("java".into()), owner_switches: 1, ..held("t", 5, at(1)) };
-        let asked = |row: &Lease| Lease { owner: Some("other".into()), checkpoint_owner: Some("me".into()), ..row.clone() };
-        let taken_while_asked = Lease { checkpoint_owner: Some("me".into()), ..taken.clone() };
-        for (mine, taken) in [(mine.clone(), taken), (mine.clone(), taken_while_asked.clone()), (asked(&mine), taken_while_asked)]
-        {
-            let writes = [Write::renew(&mine), Write::checkpoint(&mine, at(2)), Write::release(&mine, None)];
+        let taken = Lease {
+            owner: Some("java".into()),
+            owner_switches: 1,
+            ..held("t", 5, at(1))
+        };
+        let asked = |row: &Lease| Lease {
+            owner: Some("other".into()),
+            checkpoint_owner: Some("me".into()),
+            ..row.clone()
+        };
+        let taken_while_asked = Lease {
+            checkpoint_owner: Some("me".into()),
+            ..taken.clone()
+        };
+        for (mine, taken) in [
+            (mine.clone(), taken),
+            (mine.clone(), taken_while_asked.clone()),
+            (asked(&mine), taken_while_asked),
+        ] {
+            let writes = [
+                Write::renew(&mine),
+                Write::checkpoint(&mine, at(2)),
+                Write::release(&mine, None),
+            ];
             for write in writes {
-                assert!(matches!(settle(&mine, &write, conflict(taken.clone())), Settled::Lost(_)), "{write:?}");
+                assert!(
+                    matches!(
+                        settle(&mine, &write, conflict(taken.clone())),
+                        Settled::Lost(_)
+                    ),
+                    "{write:?}"
+                );
             }
         }
-        // Among our own, names change while it stays mine: a request, its withdrawal, a refusal that was given up and landed.
-        let renewed = Lease { counter: 5, ..asked(&mine) };
-        assert!(matches!(settle(&mine, &Write::renew(&mine), conflict(renewed)), Settled::Stored(_)));
-        assert!(matches!(settle(&asked(&mine), &Write::renew(&mine), conflict(held("t", 5, at(1)))), Settled::Stored(_)));
+        // Among our own, names change while it stays mine: a request, its withdrawal, a refusal
+        // that was given up and landed.
+        let renewed = Lease {
+            counter: 5,
+            ..asked(&mine)
+        };
+        assert!(matches!(
+            settle(&mine, &Write::renew(&mine), conflict(renewed)),
+            Settled::Stored(_)
+        ));
+        assert!(matches!(
+            settle(
+                &asked(&mine),
+                &Write::renew(&mine),
+                conflict(held("t", 5, at(1)))
+            ),
+            Settled::Stored(_)
+        ));
     }
 
     #[test]
@@ -150,25 +209,47 @@ mod tests {
         let mine = held("t", 4, at(3));
         for write in [Write::renew(&mine), Write::checkpoint(&mine, at(3))] {
             let answer = conflict(held("t", 4, at(3)));
-            assert!(matches!(settle(&mine, &write, answer), Settled::Adopt(row) if row.counter == 4), "{write:?}");
+            assert!(
+                matches!(settle(&mine, &write, answer), Settled::Adopt(row) if row.counter == 4),
+                "{write:?}"
+            );
         }
     }
 
     #[test]
     fn what_may_pass_is_tried_again_and_what_cannot_is_broken() {
         let mine = held("t", 4, at(3));
-        let fatal = Error::Fatal { message: "no such table".into(), source: None };
-        assert!(matches!(settle(&mine, &Write::renew(&mine), Err(fatal)), Settled::Broken(_)));
-        let unknown = Error::Unknown { source: "no answer".into() };
-        assert!(matches!(settle(&mine, &Write::renew(&mine), Err(unknown)), Settled::Again(_)));
+        let fatal = Error::Fatal {
+            message: "no such table".into(),
+            source: None,
+        };
+        assert!(matches!(
+            settle(&mine, &Write::renew(&mine), Err(fatal)),
+            Settled::Broken(_)
+        ));
+        let unknown = Error::Unknown {
+            source: "no answer".into(),
+        };
+        assert!(matches!(
+            settle(&mine, &Write::renew(&mine), Err(unknown)),
+            Settled::Again(_)
+        ));
     }
 
     #[test]
     fn a_row_that_cannot_be_read_is_neither_mine_nor_a_broken_table() {
         use crate::lease::{MalformedRow, RowKey};
         let mine = held("t", 4, at(3));
-        let row = MalformedRow::new(RowKey::Lease(mine.key.clone()), "checkpoint", Some("x"), "a number");
-        assert!(matches!(settle(&mine, &Write::renew(&mine), Err(row.into())), Settled::Malformed(_)));
+        let row = MalformedRow::new(
+            RowKey::Lease(mine.key.clone()),
+            "checkpoint",
+            Some("x"),
+            "a number",
+        );
+        assert!(matches!(
+            settle(&mine, &Write::renew(&mine), Err(row.into())),
+            Settled::Malformed(_)
+        ));
     }
 
     /// By a checkpoint as well as by a renewal.
@@ -180,6 +261,8 @@ mod tests {
             matches!(settle(&mine, &Write::checkpoint(&mine, at(5)), answer), Settled::Edited(row) if row.checkpoint == at(1))
         );
         let renewed = Ok(held("t", 5, at(1)));
-        assert!(matches!(settle(&mine, &Write::renew(&mine), renewed), Settled::Edited(row) if row.checkpoint == at(1)));
+        assert!(
+            matches!(settle(&mine, &Write::renew(&mine), renewed), Settled::Edited(row) if row.checkpoint == at(1))
+        );
     }
 }

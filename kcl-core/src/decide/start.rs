@@ -7,8 +7,8 @@
 //!     comes again: the sink is behind it                 is left out: the sink has it already
 //! ```
 //!
-//! The stored checkpoint does not move by it. What comes again is done a second time and stored nowhere, until reading is past the
-//! stored checkpoint.
+//! The stored checkpoint does not move by it. What comes again is done a second time and stored
+//! nowhere, until reading is past the stored checkpoint.
 
 use crate::model::{Checkpoint, Position};
 
@@ -21,11 +21,11 @@ pub enum Start {
     Checkpoint,
     /// At the oldest record that the stream still has: everything since then is delivered again.
     TrimHorizon,
-    /// After this position, which is at or before the stored checkpoint: the records between the two are delivered again. For a
-    /// sink that was restored from a backup.
+    /// After this position, which is at or before the stored checkpoint: the records between the
+    /// two are delivered again. For a sink that was restored from a backup.
     After(Position),
-    /// After this position, even if it is after the stored checkpoint: **records between the two are never delivered.** For a
-    /// sink that has them already.
+    /// After this position, even if it is after the stored checkpoint: **records between the two
+    /// are never delivered.** For a sink that has them already.
     SkipTo(Position),
 }
 
@@ -43,7 +43,8 @@ pub struct StartRefused {
     pub stored: Checkpoint,
 }
 
-/// The checkpoint that reading begins at, where `stored` is the one in the row; nothing when it is that one.
+/// The checkpoint that reading begins at, where `stored` is the one in the row; nothing when it is
+/// that one.
 ///
 /// # Errors
 /// It is after `stored`, or nothing is stored to compare it with, and it is no [`Start::SkipTo`].
@@ -52,8 +53,15 @@ pub fn begin(stored: &Checkpoint, start: &Start) -> Result<Option<Checkpoint>, S
         Start::Checkpoint => return Ok(None),
         Start::TrimHorizon => Checkpoint::TrimHorizon,
         Start::SkipTo(position) => Checkpoint::At(position.clone()),
-        Start::After(position) if stored.position().is_some_and(|stored| position <= stored) => Checkpoint::At(position.clone()),
-        Start::After(wanted) => return Err(StartRefused { wanted: wanted.clone(), stored: stored.clone() }),
+        Start::After(position) if stored.position().is_some_and(|stored| position <= stored) => {
+            Checkpoint::At(position.clone())
+        }
+        Start::After(wanted) => {
+            return Err(StartRefused {
+                wanted: wanted.clone(),
+                stored: stored.clone(),
+            });
+        }
     };
     Ok((begin != *stored).then_some(begin))
 }
@@ -71,19 +79,39 @@ mod tests {
     fn what_precedes_the_checkpoint_comes_again_by_a_plain_word() {
         let stored = Checkpoint::At(at(5));
         assert_eq!(begin(&stored, &Start::Checkpoint), Ok(None));
-        assert_eq!(begin(&stored, &Start::After(at(2))), Ok(Some(Checkpoint::At(at(2)))));
+        assert_eq!(
+            begin(&stored, &Start::After(at(2))),
+            Ok(Some(Checkpoint::At(at(2))))
+        );
         assert_eq!(begin(&stored, &Start::After(at(5))), Ok(None));
-        assert_eq!(begin(&stored, &Start::TrimHorizon), Ok(Some(Checkpoint::TrimHorizon)));
-        assert_eq!(begin(&Checkpoint::Latest, &Start::TrimHorizon), Ok(Some(Checkpoint::TrimHorizon)));
-        assert_eq!(begin(&Checkpoint::TrimHorizon, &Start::TrimHorizon), Ok(None));
+        assert_eq!(
+            begin(&stored, &Start::TrimHorizon),
+            Ok(Some(Checkpoint::TrimHorizon))
+        );
+        assert_eq!(
+            begin(&Checkpoint::Latest, &Start::TrimHorizon),
+            Ok(Some(Checkpoint::TrimHorizon))
+        );
+        assert_eq!(
+            begin(&Checkpoint::TrimHorizon, &Start::TrimHorizon),
+            Ok(None)
+        );
     }
 
     #[test]
     fn records_are_left_out_by_their_own_word_alone() {
-        for stored in [Checkpoint::At(at(5)), Checkpoint::TrimHorizon, Checkpoint::Latest, Checkpoint::AtTimestamp] {
+        for stored in [
+            Checkpoint::At(at(5)),
+            Checkpoint::TrimHorizon,
+            Checkpoint::Latest,
+            Checkpoint::AtTimestamp,
+        ] {
             let error = begin(&stored, &Start::After(at(6))).unwrap_err();
             assert!(error.to_string().contains("SkipTo"), "{error}");
-            assert_eq!(begin(&stored, &Start::SkipTo(at(6))), Ok(Some(Checkpoint::At(at(6)))));
+            assert_eq!(
+                begin(&stored, &Start::SkipTo(at(6))),
+                Ok(Some(Checkpoint::At(at(6))))
+            );
         }
     }
 }

@@ -8,11 +8,14 @@
 //!   not there                     the first time at once, then as after a break
 //! ```
 //!
-//! And never more than one call a second, whatever happened. An event that came forgets the failures before it.
+//! And never more than one call a second, whatever happened. An event that came forgets the
+//! failures before it.
 //!
-//! Busy does not grow: the service is busy for a known time (five seconds after a subscription of the same consumer and shard, or until
-//! the consumer is active), and who waits ever longer for it loses that time. The ceiling of the other failures is below two seconds, so
-//! that a shard is read again within two seconds of the service accepting a subscription; only a refused rate may take longer.
+//! Busy does not grow: the service is busy for a known time (five seconds after a subscription of
+//! the same consumer and shard, or until the consumer is active), and who waits ever longer for it
+//! loses that time. The ceiling of the other failures is below two seconds, so that a shard is read
+//! again within two seconds of the service accepting a subscription; only a refused rate may take
+//! longer.
 
 use std::time::Duration;
 
@@ -44,41 +47,55 @@ pub struct SubscriptionPace {
     failures: u32,
 }
 
-/// From the answer of one call to the next call: a second, the service's limit, and 20 ms more because clocks differ. The service counts
-/// calls as they come: what was answered had come by then, however long it was on its way.
+/// From the answer of one call to the next call: a second, the service's limit, and 20 ms more
+/// because clocks differ. The service counts calls as they come: what was answered had come by
+/// then, however long it was on its way.
 pub const BETWEEN_CALLS: Duration = Duration::from_millis(1020);
 /// Spread over the calls of who is told that it is busy.
 const BUSY_JITTER: Duration = Duration::from_millis(250);
 const RETRY: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_millis(1800));
 const THROTTLED: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));
 
-/// How long the continuation sequence number of an event may be used, given how far the event was behind the tip of its shard: until then
-/// no record after it can have expired. Half of the `retention`, as clocks differ, less the longest a call may take.
+/// How long the continuation sequence number of an event may be used, given how far the event was
+/// behind the tip of its shard: until then no record after it can have expired. Half of the
+/// `retention`, as clocks differ, less the longest a call may take.
 #[must_use]
-pub fn trusted_for(retention: Duration, millis_behind_latest: u64, call_limit: Duration) -> Duration {
-    (retention / 2).saturating_sub(Duration::from_millis(millis_behind_latest)).saturating_sub(call_limit)
+pub fn trusted_for(
+    retention: Duration,
+    millis_behind_latest: u64,
+    call_limit: Duration,
+) -> Duration {
+    (retention / 2)
+        .saturating_sub(Duration::from_millis(millis_behind_latest))
+        .saturating_sub(call_limit)
 }
 
 /// When it is asked by polling whether a shard has ended whose subscription does not say so.
 ///
-/// The service ends a subscription with a last event. Some servers never do: they name the shards that follow beside a place to go on at,
-/// or nothing at all.
+/// The service ends a subscription with a last event. Some servers never do: they name the shards
+/// that follow beside a place to go on at, or nothing at all.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Asks {
     asked: Option<Moment>,
 }
 
-/// A subscription to a shard that is listed closed may give no record for so long before it is doubted: two of the empty events that the
-/// service sends every five seconds or so.
+/// A subscription to a shard that is listed closed may give no record for so long before it is
+/// doubted: two of the empty events that the service sends every five seconds or so.
 pub const QUIET: Duration = Duration::from_secs(10);
 /// From one question to the next.
 pub const ASK_AGAIN: Duration = Duration::from_secs(10);
 
 impl Asks {
-    /// Whether to ask at `now`: of a subscription that was told of the shards that follow, or whose shard is listed closed while it has
-    /// given no record for so long.
+    /// Whether to ask at `now`: of a subscription that was told of the shards that follow, or whose
+    /// shard is listed closed while it has given no record for so long.
     #[must_use]
-    pub fn is_due(&self, now: Moment, is_told: bool, is_listed_closed: bool, quiet: Duration) -> bool {
+    pub fn is_due(
+        &self,
+        now: Moment,
+        is_told: bool,
+        is_listed_closed: bool,
+        quiet: Duration,
+    ) -> bool {
         let is_doubtful = is_told || (is_listed_closed && quiet >= QUIET);
         is_doubtful && self.asked.is_none_or(|asked| now.since(asked) >= ASK_AGAIN)
     }
@@ -112,13 +129,23 @@ impl SubscriptionPace {
             }
             Happened::Ended => return,
             Happened::Failed(ErrorKind::Busy) => {
-                let spread = BUSY_JITTER.mul_f64(if jitter.is_nan() { 1.0 } else { jitter.clamp(0.0, 1.0) });
-                self.not_before = self.called.map_or(now, |called| called + BETWEEN_CALLS).max(now) + spread;
+                let spread = BUSY_JITTER.mul_f64(if jitter.is_nan() {
+                    1.0
+                } else {
+                    jitter.clamp(0.0, 1.0)
+                });
+                self.not_before = self
+                    .called
+                    .map_or(now, |called| called + BETWEEN_CALLS)
+                    .max(now)
+                    + spread;
                 return;
             }
             Happened::Failed(ErrorKind::Gone) if failures == 0 => Duration::ZERO,
             // Never less than half: the rate has to fall.
-            Happened::Failed(ErrorKind::Throttled) => THROTTLED.longest(failures) / 2 + THROTTLED.delay(failures, jitter) / 2,
+            Happened::Failed(ErrorKind::Throttled) => {
+                THROTTLED.longest(failures) / 2 + THROTTLED.delay(failures, jitter) / 2
+            }
             Happened::Silent | Happened::Failed(_) => RETRY.delay(failures, jitter),
         };
         self.failures = failures.saturating_add(1);
@@ -180,8 +207,14 @@ mod tests {
     #[test]
     fn a_subscription_that_may_have_missed_its_end_is_doubted() {
         let (mut asks, quiet) = (Asks::default(), QUIET);
-        assert!(!asks.is_due(moment(0), false, false, Duration::MAX), "an open shard may be quiet for ever");
-        assert!(!asks.is_due(moment(0), false, true, quiet - Duration::from_millis(1)), "records still come");
+        assert!(
+            !asks.is_due(moment(0), false, false, Duration::MAX),
+            "an open shard may be quiet for ever"
+        );
+        assert!(
+            !asks.is_due(moment(0), false, true, quiet - Duration::from_millis(1)),
+            "records still come"
+        );
         assert!(asks.is_due(moment(0), false, true, quiet));
         assert!(asks.is_due(moment(0), true, false, Duration::ZERO));
         asks.asked(moment(5_000));
@@ -213,16 +246,29 @@ mod tests {
     #[test]
     fn failures_are_paused_longer_up_to_a_ceiling_below_two_seconds() {
         let transient = Happened::Failed(ErrorKind::Transient);
-        assert_eq!(spaces(transient, 1.0, 6), [1020, 1020, 1020, 1810, 1810, 1810]);
+        assert_eq!(
+            spaces(transient, 1.0, 6),
+            [1020, 1020, 1020, 1810, 1810, 1810]
+        );
         assert_eq!(spaces(Happened::Silent, 1.0, 6), spaces(transient, 1.0, 6));
-        assert_eq!(spaces(transient, 0.0, 3), [1020; 3], "the pace holds whatever is drawn");
+        assert_eq!(
+            spaces(transient, 0.0, 3),
+            [1020; 3],
+            "the pace holds whatever is drawn"
+        );
     }
 
     #[test]
     fn a_refused_rate_is_paused_longest_and_at_least_half_of_that() {
         let throttled = Happened::Failed(ErrorKind::Throttled);
-        assert_eq!(spaces(throttled, 1.0, 6), [1020, 2010, 4010, 8010, 10_010, 10_010]);
-        assert_eq!(spaces(throttled, 0.0, 6), [1020, 1020, 2010, 4010, 5010, 5010]);
+        assert_eq!(
+            spaces(throttled, 1.0, 6),
+            [1020, 2010, 4010, 8010, 10_010, 10_010]
+        );
+        assert_eq!(
+            spaces(throttled, 0.0, 6),
+            [1020, 1020, 2010, 4010, 5010, 5010]
+        );
     }
 
     /// After a short one the next call comes a second later.

@@ -8,19 +8,22 @@ mod events;
 
 use events::LargeEvents;
 
-/// The memory that fetched records may take, shared by all shards of a worker, or of several workers.
+/// The memory that fetched records may take, shared by all shards of a worker, or of several
+/// workers.
 ///
-/// Half of it is reserved in equal parts, one for each shard: this is what a shard may always use for one page, whatever the
-/// others hold. The rest is for larger pages and for prefetching, first come, first served. A clone is another handle to the same
-/// budget.
+/// Half of it is reserved in equal parts, one for each shard: this is what a shard may always use
+/// for one page, whatever the others hold. The rest is for larger pages and for prefetching, first
+/// come, first served. A clone is another handle to the same budget.
 ///
-/// The budget counts what a page occupies, from its request (estimated from the shard's records so far) until its batch is
-/// processed. The count exceeds the budget temporarily in three cases. First, the service may return larger records than
-/// expected: this lasts until that batch is processed, and later requests are smaller. Second, a shard that starts while others
-/// hold the whole budget reads one record at a time: it must not wait for the handlers of others, and gets its part when their
-/// batches are processed. Third, a fan-out event arrives whole: one that is larger than the part reserved for its shard waits for
-/// room in the rest; but if no event has been received for a second because handlers have stalled, the first one that waits is
-/// received nevertheless.
+/// The budget counts what a page occupies, from its request (estimated from the shard's records so
+/// far) until its batch is processed. The count exceeds the budget temporarily in three cases.
+/// First, the service may return larger records than expected: this lasts until that batch is
+/// processed, and later requests are smaller. Second, a shard that starts while others hold the
+/// whole budget reads one record at a time: it must not wait for the handlers of others, and gets
+/// its part when their batches are processed. Third, a fan-out event arrives whole: one that is
+/// larger than the part reserved for its shard waits for room in the rest; but if no event has been
+/// received for a second because handlers have stalled, the first one that waits is received
+/// nevertheless.
 ///
 /// ```
 /// use kcl_core::{ByteBudget, Worker};
@@ -41,7 +44,9 @@ pub(crate) const LARGEST_PAGE: usize = 10 * 1024 * 1024;
 
 /// The budget is too small for one page.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("byte budget too small: got {bytes} bytes, expected at least {LARGEST_PAGE} (10 MiB, the largest page)")]
+#[error(
+    "byte budget too small: got {bytes} bytes, expected at least {LARGEST_PAGE} (10 MiB, the largest page)"
+)]
 pub struct InvalidBudget {
     bytes: usize,
 }
@@ -79,7 +84,10 @@ impl ByteBudget {
         if bytes < LARGEST_PAGE {
             return Err(InvalidBudget { bytes });
         }
-        Ok(Self(Arc::new(BudgetInner { total: bytes, state: Mutex::default() })))
+        Ok(Self(Arc::new(BudgetInner {
+            total: bytes,
+            state: Mutex::default(),
+        })))
     }
 
     /// The whole budget, in bytes.
@@ -100,7 +108,10 @@ impl ByteBudget {
         let id = state.next_seat;
         state.next_seat += 1;
         state.held.insert(id, 0);
-        BudgetShare { budget: self.clone(), id }
+        BudgetShare {
+            budget: self.clone(),
+            id,
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, BudgetState> {
@@ -124,13 +135,21 @@ impl ByteBudget {
             }
             let bytes = match state.own_page(waiter.seat, waiter.want, self.0.total, pool_is_open) {
                 Some(bytes) => Some(bytes),
-                // The pool is for whoever asked first: a small request does not overtake a large one.
-                None => state.pooled(waiter.seat, waiter.want, self.0.total).filter(|_| pool_is_open),
+                // The pool is for whoever asked first: a small request does not overtake a large
+                // one.
+                None => state
+                    .pooled(waiter.seat, waiter.want, self.0.total)
+                    .filter(|_| pool_is_open),
             };
             match bytes {
                 Some(bytes) => {
                     state.add(waiter.seat, bytes, 0);
-                    let permit = Permit { budget: self.clone(), seat: waiter.seat, bytes, receiving: false };
+                    let permit = Permit {
+                        budget: self.clone(),
+                        seat: waiter.seat,
+                        bytes,
+                        receiving: false,
+                    };
                     if let Err(mut unwanted) = waiter.grant.send(permit) {
                         state.add(waiter.seat, 0, std::mem::take(&mut unwanted.bytes));
                     }
@@ -157,11 +176,16 @@ impl BudgetState {
         total / (2 * self.held.len().max(1))
     }
 
-    /// What a shard that holds nothing gets at once: its page if there is room and nobody waits for it, else as much of it as is set
-    /// aside for it. If the others already hold the whole budget, the shard gets what is left; at least one byte, enough for one record.
+    /// What a shard that holds nothing gets at once: its page if there is room and nobody waits for
+    /// it, else as much of it as is set aside for it. If the others already hold the whole budget,
+    /// the shard gets what is left; at least one byte, enough for one record.
     fn own_page(&self, seat: u64, want: usize, total: usize, pool_is_open: bool) -> Option<usize> {
         let holds_nothing = self.held.get(&seat).is_some_and(|held| *held == 0);
-        let pooled = if pool_is_open { self.pooled(seat, want, total) } else { None };
+        let pooled = if pool_is_open {
+            self.pooled(seat, want, total)
+        } else {
+            None
+        };
         let left = total.saturating_sub(self.used).max(1);
         holds_nothing.then(|| pooled.unwrap_or_else(|| want.min(self.reserve(total)).min(left)))
     }
@@ -169,14 +193,22 @@ impl BudgetState {
     /// The request, if it leaves the others what is set aside for them.
     fn pooled(&self, seat: u64, want: usize, total: usize) -> Option<usize> {
         let reserve = self.reserve(total);
-        let others: usize = self.held.iter().filter(|(id, _)| **id != seat).map(|(_, held)| reserve.saturating_sub(*held)).sum();
+        let others: usize = self
+            .held
+            .iter()
+            .filter(|(id, _)| **id != seat)
+            .map(|(_, held)| reserve.saturating_sub(*held))
+            .sum();
         (self.used + others + want <= total).then_some(want)
     }
 }
 
 impl fmt::Debug for ByteBudget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ByteBudget").field("total", &self.0.total).field("used", &self.used()).finish()
+        f.debug_struct("ByteBudget")
+            .field("total", &self.0.total)
+            .field("used", &self.used())
+            .finish()
     }
 }
 
@@ -188,26 +220,41 @@ pub(crate) struct BudgetShare {
 }
 
 impl BudgetShare {
-    /// A permit for up to `want` bytes. A shard that holds nothing gets one at once, perhaps a smaller one; others wait until there
-    /// is room for all of it. Cancel safe: a permit that nobody takes goes back.
+    /// A permit for up to `want` bytes. A shard that holds nothing gets one at once, perhaps a
+    /// smaller one; others wait until there is room for all of it. Cancel safe: a permit that
+    /// nobody takes goes back.
     pub(crate) async fn acquire(&self, want: usize) -> Permit {
         // No single request can be larger than what the pool could ever give.
         let granted = {
             let mut state = self.budget.state();
             let reserve = state.reserve(self.budget.0.total);
             let want = want.clamp(1, self.budget.0.total / 2 + reserve);
-            let first = state.waiters.iter().all(|waiter| waiter.grant.is_closed()) && !state.events_wait(self.budget.0.total);
+            let first = state.waiters.iter().all(|waiter| waiter.grant.is_closed())
+                && !state.events_wait(self.budget.0.total);
             let bytes = state
                 .own_page(self.id, want, self.budget.0.total, first)
-                .or_else(|| state.pooled(self.id, want, self.budget.0.total).filter(|_| first));
+                .or_else(|| {
+                    state
+                        .pooled(self.id, want, self.budget.0.total)
+                        .filter(|_| first)
+                });
             match bytes {
                 Some(bytes) => {
                     state.add(self.id, bytes, 0);
-                    Ok(Permit { budget: self.budget.clone(), seat: self.id, bytes, receiving: false })
+                    Ok(Permit {
+                        budget: self.budget.clone(),
+                        seat: self.id,
+                        bytes,
+                        receiving: false,
+                    })
                 }
                 None => {
                     let (grant, granted) = oneshot::channel();
-                    state.waiters.push_back(PermitWaiter { seat: self.id, want, grant });
+                    state.waiters.push_back(PermitWaiter {
+                        seat: self.id,
+                        want,
+                        grant,
+                    });
                     Err(granted)
                 }
             }
@@ -256,7 +303,10 @@ impl Permit {
 
     /// The page is there: from now on what it really occupies is counted.
     pub(crate) fn correct(&mut self, bytes: usize) {
-        let (more, less) = (bytes.saturating_sub(self.bytes), self.bytes.saturating_sub(bytes));
+        let (more, less) = (
+            bytes.saturating_sub(self.bytes),
+            self.bytes.saturating_sub(bytes),
+        );
         self.bytes = bytes;
         let mut state = self.budget.state();
         state.add(self.seat, more, less);

@@ -17,7 +17,10 @@ fn now<F: Future>(future: F) -> Option<F::Output> {
 #[test]
 fn a_budget_below_one_page_is_refused_with_what_is_allowed() {
     let error = ByteBudget::new(LARGEST_PAGE - 1).unwrap_err().to_string();
-    assert!(error.contains("10485759") && error.contains("10 MiB"), "{error}");
+    assert!(
+        error.contains("10485759") && error.contains("10 MiB"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -31,7 +34,11 @@ fn a_shard_that_holds_nothing_gets_a_page_at_once() {
         }
     }
     let last = now(seats[15].acquire(8 * MIB)).expect("one page is always there");
-    assert_eq!(last.bytes(), 2 * MIB, "the part that is set aside: half of 64 MiB by 16");
+    assert_eq!(
+        last.bytes(),
+        2 * MIB,
+        "the part that is set aside: half of 64 MiB by 16"
+    );
     assert_eq!(seats[15].set_aside(), 2 * MIB);
     assert!(budget.used() <= budget.total(), "{budget:?}");
 }
@@ -46,11 +53,17 @@ fn shards_that_find_the_budget_taken_read_record_by_record() {
     }
     assert_eq!(budget.used(), 64 * MIB);
     let late: Vec<_> = (0..100).map(|_| budget.seat()).collect();
-    let permits: Vec<_> = late.iter().map(|seat| now(seat.acquire(8 * MIB)).expect("at once").bytes()).collect();
+    let permits: Vec<_> = late
+        .iter()
+        .map(|seat| now(seat.acquire(8 * MIB)).expect("at once").bytes())
+        .collect();
     assert_eq!(permits, [1; 100]);
     held.clear();
     let seat = budget.seat();
-    assert!(now(seat.acquire(8 * MIB)).expect("at once").bytes() > 64 * MIB / 2 / 200, "there is room again");
+    assert!(
+        now(seat.acquire(8 * MIB)).expect("at once").bytes() > 64 * MIB / 2 / 200,
+        "there is room again"
+    );
 }
 
 #[test]
@@ -63,10 +76,19 @@ fn prefetch_waits_for_room_and_gets_it_in_the_order_of_asking() {
     assert!(more.as_mut().poll(&mut cx).is_pending());
     let own = now(b.acquire(MIB)).unwrap();
     let mut behind = pin!(b.acquire(MIB));
-    assert!(behind.as_mut().poll(&mut cx).is_pending(), "a small request does not overtake a large one");
+    assert!(
+        behind.as_mut().poll(&mut cx).is_pending(),
+        "a small request does not overtake a large one"
+    );
     drop(first);
-    assert_eq!(more.as_mut().poll(&mut cx).map(|permit| permit.bytes()), Poll::Ready(6 * MIB));
-    assert_eq!(behind.as_mut().poll(&mut cx).map(|permit| permit.bytes()), Poll::Ready(MIB));
+    assert_eq!(
+        more.as_mut().poll(&mut cx).map(|permit| permit.bytes()),
+        Poll::Ready(6 * MIB)
+    );
+    assert_eq!(
+        behind.as_mut().poll(&mut cx).map(|permit| permit.bytes()),
+        Poll::Ready(MIB)
+    );
     drop(own);
 }
 
@@ -84,7 +106,10 @@ fn who_gives_a_request_up_keeps_nobody_waiting() {
     drop(more);
     let [own, other] = own;
     drop(other);
-    assert_eq!(behind.as_mut().poll(&mut cx).map(|permit| permit.bytes()), Poll::Ready(MIB));
+    assert_eq!(
+        behind.as_mut().poll(&mut cx).map(|permit| permit.bytes()),
+        Poll::Ready(MIB)
+    );
     drop((held, own));
 }
 
@@ -98,7 +123,10 @@ fn what_was_set_aside_for_a_shard_that_leaves_is_free() {
     assert!(more.as_mut().poll(&mut cx).is_pending());
     drop(b);
     assert_eq!(a.set_aside(), 8 * MIB);
-    assert_eq!(more.as_mut().poll(&mut cx).map(|permit| permit.bytes()), Poll::Ready(12 * MIB));
+    assert_eq!(
+        more.as_mut().poll(&mut cx).map(|permit| permit.bytes()),
+        Poll::Ready(12 * MIB)
+    );
     drop(held);
 }
 
@@ -111,7 +139,10 @@ fn what_a_page_does_not_take_is_there_for_who_waits() {
     let mut next = pin!(seat.acquire(10 * MIB));
     assert!(next.as_mut().poll(&mut cx).is_pending());
     page.correct(2 * MIB);
-    assert_eq!(next.as_mut().poll(&mut cx).map(|permit| permit.bytes()), Poll::Ready(10 * MIB));
+    assert_eq!(
+        next.as_mut().poll(&mut cx).map(|permit| permit.bytes()),
+        Poll::Ready(10 * MIB)
+    );
 }
 
 #[test]
@@ -124,7 +155,10 @@ fn nobody_waits_for_more_than_the_pool_can_ever_give() {
     assert!(all.as_mut().poll(&mut cx).is_pending());
     drop(first);
     let most = 16 * MIB / 2 + 16 * MIB / 4;
-    assert_eq!(all.as_mut().poll(&mut cx).map(|permit| permit.bytes()), Poll::Ready(most));
+    assert_eq!(
+        all.as_mut().poll(&mut cx).map(|permit| permit.bytes()),
+        Poll::Ready(most)
+    );
 }
 
 #[test]

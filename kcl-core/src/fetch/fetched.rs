@@ -13,18 +13,21 @@ use super::fan_out::NoConsumer;
 /// A way to read a shard: one page after the other, each with its permit.
 #[async_trait]
 pub(crate) trait Fetch: Send + fmt::Debug {
-    /// The next page that says something: with records, the shard's end, or that its tip is reached for the first time. Waits for
-    /// the pace, for memory, and through everything that trying again can cure. Dropping the future loses nothing: the place to resume from moves when it returns.
+    /// The next page that says something: with records, the shard's end, or that its tip is reached
+    /// for the first time. Waits for the pace, for memory, and through everything that trying again
+    /// can cure. Dropping the future loses nothing: the place to resume from moves when it returns.
     async fn next(&mut self) -> Result<Fetched, FetchError>;
 
-    /// The end that was read last is none, or not a certain one: the shard is opened again where it was, as told.
+    /// The end that was read last is none, or not a certain one: the shard is opened again where it
+    /// was, as told.
     async fn open_again(&mut self, how: OpenAgain);
 }
 
 /// What a shard gave.
 #[derive(Debug)]
 pub(crate) struct Fetched {
-    /// User records, in order. Empty only at the shard's end, and where its tip is reached for the first time.
+    /// User records, in order. Empty only at the shard's end, and where its tip is reached for the
+    /// first time.
     pub(crate) records: Vec<Record>,
     pub(crate) permit: Option<Permit>,
     pub(crate) millis_behind_latest: Option<u64>,

@@ -1,4 +1,5 @@
-//! The second step of the way of data: pages are read from the stream, in order, within the byte budget.
+//! The second step of the way of data: pages are read from the stream, in order, within the byte
+//! budget.
 //!
 //! ```text
 //!   Stream --- PollingFetch (cursor, pace, backoff) -> Prefetcher -> FetchItem ---> shard consumer
@@ -7,9 +8,10 @@
 //!   FanOut ----- FanOutFetch (one subscription after another) -> the same Prefetcher
 //! ```
 //!
-//! Invariants: the position to resume from moves only when a page has been delivered, so an expired iterator, a failed call or a
-//! reset never skips a record. A shard that holds nothing never waits for memory, except for a pushed event that is larger than
-//! its reserved part, and then not forever; so a stalled handler stops no other shard.
+//! Invariants: the position to resume from moves only when a page has been delivered, so an expired
+//! iterator, a failed call or a reset never skips a record. A shard that holds nothing never waits
+//! for memory, except for a pushed event that is larger than its reserved part, and then not
+//! forever; so a stalled handler stops no other shard.
 
 mod budget;
 pub mod fan_out;

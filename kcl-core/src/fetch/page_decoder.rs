@@ -14,8 +14,8 @@ use super::fetched::{End, Fetched, ReadEnd};
 use super::resume::Resume;
 use super::size::RecordSize;
 
-/// What a shard's records go through, whichever way they came: judged for a gap, taken apart, and freed of what does not have to
-/// come again. Only then the place to resume from moves.
+/// What a shard's records go through, whichever way they came: judged for a gap, taken apart, and
+/// freed of what does not have to come again. Only then the place to resume from moves.
 #[derive(Debug)]
 pub(crate) struct PageDecoder {
     clock: Arc<dyn Clock>,
@@ -28,7 +28,8 @@ pub(crate) struct PageDecoder {
     ended: bool,
     /// The time up to which is read, if the reading ends.
     bound: Option<Bound>,
-    /// When what comes next was asked for: it was answered after that. Nothing when it may have been under way before.
+    /// When what comes next was asked for: it was answered after that. Nothing when it may have
+    /// been under way before.
     asked: Option<Timestamp>,
     /// The tip was reached, and that was said.
     reached_tip: bool,
@@ -76,7 +77,9 @@ impl PageDecoder {
 
     /// Whether an answer without records says that the shard is read up to the bound.
     pub(super) fn is_read(&self, millis_behind_latest: Option<u64>) -> bool {
-        self.bound.zip(self.asked).is_some_and(|(bound, asked)| bound.is_passed_at_tip(millis_behind_latest, asked))
+        self.bound
+            .zip(self.asked)
+            .is_some_and(|(bound, asked)| bound.is_passed_at_tip(millis_behind_latest, asked))
     }
 
     /// Whether the end was taken in.
@@ -89,8 +92,9 @@ impl PageDecoder {
         self.ended = false;
     }
 
-    /// Records in the form in which they are handed on; nothing if they say nothing. `is_full`: no more of them fit into one answer,
-    /// so that there may be more whatever it says of the tip. `end` are the shards that follow the last ones.
+    /// Records in the form in which they are handed on; nothing if they say nothing. `is_full`: no
+    /// more of them fit into one answer, so that there may be more whatever it says of the tip.
+    /// `end` are the shards that follow the last ones.
     pub(super) fn take_in(
         &mut self,
         mut raw: Vec<RawRecord>,
@@ -99,22 +103,40 @@ impl PageDecoder {
         end: Option<Vec<ChildShard>>,
         mut permit: Permit,
     ) -> Option<Fetched> {
-        let age_of_last = raw.last().map_or(Duration::ZERO, |last| age(last.arrived_at, self.clock.wall()));
+        let age_of_last = raw.last().map_or(Duration::ZERO, |last| {
+            age(last.arrived_at, self.clock.wall())
+        });
         // Nothing follows the end of a shard, however full its last page is.
         let millis_behind_latest = believed(said, is_full && end.is_none(), age_of_last);
         let at_tip = self.answered(millis_behind_latest);
         let first = raw.first().map(|record| &record.sequence);
         let gap = first.and_then(|first| self.resume.judge(first));
         // Where there is a first record it has shown that already.
-        let missing = if end.is_some() { self.resume.judge_end() } else { None };
-        let cut = self.bound.and_then(|bound| bound.cut(raw.iter().map(|record| record.arrived_at)));
+        let missing = if end.is_some() {
+            self.resume.judge_end()
+        } else {
+            None
+        };
+        let cut = self
+            .bound
+            .and_then(|bound| bound.cut(raw.iter().map(|record| record.arrived_at)));
         // What was cut off is not given.
         let at_tip = at_tip && cut.is_none();
-        let is_bound = cut.is_some() || (raw.is_empty() && end.is_none() && self.is_read(millis_behind_latest));
+        let is_bound = cut.is_some()
+            || (raw.is_empty() && end.is_none() && self.is_read(millis_behind_latest));
         if let Some(cut) = cut {
             raw.truncate(cut);
         }
-        let end = if is_bound { Some(End::Bound) } else { end.map(|children| End::Closed(ReadEnd { children, gap: missing })) };
+        let end = if is_bound {
+            Some(End::Bound)
+        } else {
+            end.map(|children| {
+                End::Closed(ReadEnd {
+                    children,
+                    gap: missing,
+                })
+            })
+        };
         self.ended = end.is_some();
         let last = raw.last().map(|record| record.sequence.clone());
         let records = self.take_apart(raw, &mut permit);
@@ -156,14 +178,21 @@ impl PageDecoder {
         records
     }
 
-    /// An answer without a record. It is handed on only where it shows that the tip is reached, and only once.
+    /// An answer without a record. It is handed on only where it shows that the tip is reached, and
+    /// only once.
     pub(super) fn take_in_empty(&mut self, millis_behind_latest: Option<u64>) -> Option<Fetched> {
-        self.answered(millis_behind_latest).then(|| Fetched { at_tip: true, ..self.nothing(None) })
+        self.answered(millis_behind_latest).then(|| Fetched {
+            at_tip: true,
+            ..self.nothing(None)
+        })
     }
 
-    /// Takes in that the stream has answered. Whether that shows for the first time that there is nothing more.
+    /// Takes in that the stream has answered. Whether that shows for the first time that there is
+    /// nothing more.
     fn answered(&mut self, millis_behind_latest: Option<u64>) -> bool {
-        self.meters.lag.answered(self.clock.now(), millis_behind_latest);
+        self.meters
+            .lag
+            .answered(self.clock.now(), millis_behind_latest);
         millis_behind_latest == Some(0) && !std::mem::replace(&mut self.reached_tip, true)
     }
 
@@ -193,9 +222,13 @@ pub(crate) async fn bounded<T>(
     operation: &'static str,
     call: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    within(clock, limit, call)
-        .await
-        .unwrap_or_else(|| Err(Error::new(ErrorKind::Unreachable, operation, format!("no answer within {limit:?}"))))
+    within(clock, limit, call).await.unwrap_or_else(|| {
+        Err(Error::new(
+            ErrorKind::Unreachable,
+            operation,
+            format!("no answer within {limit:?}"),
+        ))
+    })
 }
 
 /// The memory that raw records take before they are taken apart, with the spare room of their list.
@@ -218,9 +251,14 @@ mod tests {
     async fn a_reading_ends_at_its_bound_or_at_a_tip_asked_for_after_it() {
         let scene = Scene::new();
         let share = scene.budget.seat();
-        let mut decoder = scene.intake().until(Some(Bound::new(Timestamp::from_millis(5_000))));
+        let mut decoder = scene
+            .intake()
+            .until(Some(Bound::new(Timestamp::from_millis(5_000))));
         pause(&*scene.clock, Duration::from_secs(7)).await;
-        assert!(!decoder.is_read(Some(0)), "when it was asked for is not known");
+        assert!(
+            !decoder.is_read(Some(0)),
+            "when it was asked for is not known"
+        );
         decoder.asks();
         assert!(decoder.is_read(Some(0)) && !decoder.is_read(Some(1)));
         decoder.knows_not_when();
@@ -230,7 +268,9 @@ mod tests {
             ..RawRecord::new(SequenceNumber::from_u128(number), "k", "x")
         };
         let raw = vec![record(1, 5_000), record(2, 5_001)];
-        let page = decoder.take_in(raw, false, Some(0), None, share.acquire(1).await).unwrap();
+        let page = decoder
+            .take_in(raw, false, Some(0), None, share.acquire(1).await)
+            .unwrap();
         assert!(matches!(page.end, Some(End::Bound)) && decoder.has_ended());
         assert_eq!((page.records.len(), page.at_tip), (1, false));
         decoder.goes_on();
@@ -240,9 +280,14 @@ mod tests {
     #[test]
     fn a_page_takes_its_records_its_spare_room_and_their_list() {
         let mut raw = Vec::with_capacity(8);
-        raw.extend((0..3).map(|number| RawRecord::new(SequenceNumber::from_u128(number), "key", "data")));
+        raw.extend(
+            (0..3).map(|number| RawRecord::new(SequenceNumber::from_u128(number), "key", "data")),
+        );
         let spare = raw.capacity() - 3;
         let records: usize = raw.iter().map(RawRecord::occupied).sum();
-        assert_eq!(occupied(&raw), records + spare * size_of::<RawRecord>() + 3 * size_of::<Record>());
+        assert_eq!(
+            occupied(&raw),
+            records + spare * size_of::<RawRecord>() + 3 * size_of::<Record>()
+        );
     }
 }

@@ -44,7 +44,8 @@ pub(crate) struct PollingFetch {
 
 /// After a failure: 100 ms, doubled up to 5 s, each drawn with jitter.
 const RETRY: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
-/// After a call that was refused for its rate: 400 ms (a shard allows a call each 200 ms), doubled up to 10 s.
+/// After a call that was refused for its rate: 400 ms (a shard allows a call each 200 ms), doubled
+/// up to 10 s.
 const THROTTLED: Backoff = Backoff::new(Duration::from_millis(400), Duration::from_secs(10));
 
 impl PollingFetch {
@@ -58,7 +59,18 @@ impl PollingFetch {
         intake: PageDecoder,
     ) -> Self {
         let pace = Pace::new(settings.pace);
-        Self { stream, shard, clock, settings, seat, turns, intake, cursor: None, pace, failures: 0 }
+        Self {
+            stream,
+            shard,
+            clock,
+            settings,
+            seat,
+            turns,
+            intake,
+            cursor: None,
+            pace,
+            failures: 0,
+        }
     }
 
     /// The cursor, opened anew at the place to resume from if there is none.
@@ -68,21 +80,37 @@ impl PollingFetch {
         }
         let start = self.intake.resume.open();
         let call = self.stream.open(&self.shard, &start);
-        let cursor = bounded(&*self.clock, self.settings.call_limit, "GetShardIterator", call).await?;
+        let cursor = bounded(
+            &*self.clock,
+            self.settings.call_limit,
+            "GetShardIterator",
+            call,
+        )
+        .await?;
         self.cursor = Some(cursor.clone());
         Ok(cursor)
     }
 
-    /// One page, whether it holds as many records as were asked for, and the permit that it is counted by.
+    /// One page, whether it holds as many records as were asked for, and the permit that it is
+    /// counted by.
     async fn page(&mut self) -> Result<(Page, bool, Permit), Error> {
         let cursor = self.cursor().await?;
         // Received and taken apart one after the other: the larger of both is what has to be there.
-        let factor = self.stream.memory_while_reading().max(self.intake.size.growth());
+        let factor = self
+            .stream
+            .memory_while_reading()
+            .max(self.intake.size.growth());
         let want = self.intake.size.request(self.settings.max_records, factor);
-        // The pace first, then memory: a shard that idles holds none, and the call follows the permit at once.
-        self.turns.while_waiting(self.clock.sleep_until(self.pace.earliest(self.clock.now()))).await;
+        // The pace first, then memory: a shard that idles holds none, and the call follows the
+        // permit at once.
+        self.turns
+            .while_waiting(self.clock.sleep_until(self.pace.earliest(self.clock.now())))
+            .await;
         let mut permit = self.turns.while_waiting(self.seat.acquire(want)).await;
-        let limit = self.intake.size.limit(permit.bytes(), self.settings.max_records, factor);
+        let limit = self
+            .intake
+            .size
+            .limit(permit.bytes(), self.settings.max_records, factor);
         let sent = self.clock.now();
         self.pace.called(sent);
         self.intake.asks();
@@ -93,7 +121,8 @@ impl PollingFetch {
         self.intake.size.observe(page.records.len(), bytes);
         permit.correct(bytes);
         let is_full = page.records.len() >= limit as usize;
-        self.pace.after_page(page.records.len(), is_full, page.millis_behind_latest);
+        self.pace
+            .after_page(page.records.len(), is_full, page.millis_behind_latest);
         Ok((page, is_full, permit))
     }
 
@@ -103,7 +132,13 @@ impl PollingFetch {
         self.turns.read();
         let end = page.next.is_none().then_some(page.children);
         self.cursor = page.next;
-        self.intake.take_in(page.records, is_full, page.millis_behind_latest, end, permit)
+        self.intake.take_in(
+            page.records,
+            is_full,
+            page.millis_behind_latest,
+            end,
+            permit,
+        )
     }
 
     /// What an error asks for: a pause, or the end of reading.
@@ -116,7 +151,9 @@ impl PollingFetch {
             ErrorKind::Gone => {
                 // The first time it is said at once; one after the other costs a listing each.
                 if failures > 0 {
-                    self.turns.while_waiting(pause(&*self.clock, RETRY.delay(failures - 1, jitter()))).await;
+                    self.turns
+                        .while_waiting(pause(&*self.clock, RETRY.delay(failures - 1, jitter())))
+                        .await;
                 }
                 return Ok(Some(self.gone()));
             }
@@ -125,8 +162,13 @@ impl PollingFetch {
             ErrorKind::Expired => {
                 self.cursor = None;
                 self.intake.meters.expired.increment(1);
-                // An iterator that is merely old is replaced at once; one after the other is a fault.
-                if failures == 0 { Duration::ZERO } else { RETRY.delay(failures - 1, jitter()) }
+                // An iterator that is merely old is replaced at once; one after the other is a
+                // fault.
+                if failures == 0 {
+                    Duration::ZERO
+                } else {
+                    RETRY.delay(failures - 1, jitter())
+                }
             }
             ErrorKind::Throttled => {
                 self.intake.meters.throttled.increment(1);
@@ -148,7 +190,8 @@ impl PollingFetch {
         Ok(None)
     }
 
-    /// Whether the shard has really left the stream is for others to find out: the next call opens it again.
+    /// Whether the shard has really left the stream is for others to find out: the next call opens
+    /// it again.
     fn gone(&mut self) -> Fetched {
         self.cursor = None;
         self.intake.gone()
@@ -176,7 +219,9 @@ impl Fetch for PollingFetch {
     }
 
     async fn open_again(&mut self, how: OpenAgain) {
-        self.turns.while_waiting(pause(&*self.clock, how.after)).await;
+        self.turns
+            .while_waiting(pause(&*self.clock, how.after))
+            .await;
         self.cursor = None;
         self.intake.goes_on();
     }

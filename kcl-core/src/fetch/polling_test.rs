@@ -31,11 +31,18 @@ fn polled() -> (Scene, PollingFetch) {
 #[tokio::test(start_paused = true)]
 async fn a_wait_for_the_pace_or_after_a_refused_call_is_no_standstill() {
     let (scene, mut polling) = polled();
-    scene.stream.fail_next(Operation::Read, ErrorKind::Throttled, 6);
-    scene.stream.fail_next(Operation::Read, ErrorKind::Transient, 6);
+    scene
+        .stream
+        .fail_next(Operation::Read, ErrorKind::Throttled, 6);
+    scene
+        .stream
+        .fail_next(Operation::Read, ErrorKind::Transient, 6);
     let reading = tokio::spawn(async move {
         let tip = polling.next().await?;
-        assert!(tip.at_tip && tip.records.is_empty(), "an empty shard is at its tip");
+        assert!(
+            tip.at_tip && tip.records.is_empty(),
+            "an empty shard is at its tip"
+        );
         polling.next().await.map(|fetched| fetched.records.len())
     });
     let mut longest = Duration::ZERO;
@@ -43,7 +50,10 @@ async fn a_wait_for_the_pace_or_after_a_refused_call_is_no_standstill() {
         pause(&*scene.clock, Duration::from_millis(50)).await;
         longest = longest.max(scene.held.progress().still_for(scene.clock.now()));
     }
-    assert!(scene.stream.call_count(Operation::Read, None) > 12, "it is through and idles");
+    assert!(
+        scene.stream.call_count(Operation::Read, None) > 12,
+        "it is through and idles"
+    );
     assert!(longest <= Duration::from_millis(1100), "{longest:?}");
     scene.stream.put_to(&scene.shard, "k", "x").unwrap();
     assert_eq!(reading.await.unwrap().unwrap(), 1);
@@ -52,7 +62,8 @@ async fn a_wait_for_the_pace_or_after_a_refused_call_is_no_standstill() {
 #[tokio::test(start_paused = true)]
 async fn the_pause_after_a_failure_is_within_what_is_said_of_its_kind() {
     let (scene, mut polling) = polled();
-    // The least and the most, in milliseconds, after the first failure in a row, the second and the third.
+    // The least and the most, in milliseconds, after the first failure in a row, the second and the
+    // third.
     let cases = [
         (ErrorKind::Throttled, [(200, 400), (400, 800), (800, 1600)]),
         (ErrorKind::Transient, [(0, 100), (0, 200), (0, 400)]),
@@ -65,13 +76,22 @@ async fn the_pause_after_a_failure_is_within_what_is_said_of_its_kind() {
             for _ in 0..100 {
                 polling.failures = failures;
                 let began = scene.clock.now();
-                polling.recover(Error::new(kind, "GetRecords", "as the test wants it")).await.unwrap();
+                polling
+                    .recover(Error::new(kind, "GetRecords", "as the test wants it"))
+                    .await
+                    .unwrap();
                 let took = scene.clock.now().since(began).as_millis();
                 // The timer counts whole milliseconds.
-                assert!((least..=most + 1).contains(&took), "{kind:?} after {failures}: {took} ms");
+                assert!(
+                    (least..=most + 1).contains(&took),
+                    "{kind:?} after {failures}: {took} ms"
+                );
                 longest = longest.max(took);
             }
-            assert!(longest >= (least + most) / 2, "{kind:?} after {failures}: never more than {longest} ms");
+            assert!(
+                longest >= (least + most) / 2,
+                "{kind:?} after {failures}: never more than {longest} ms"
+            );
         }
     }
 }
@@ -80,9 +100,15 @@ async fn the_pause_after_a_failure_is_within_what_is_said_of_its_kind() {
 async fn after_its_end_a_shard_is_not_asked_any_more() {
     let (scene, mut polling) = polled();
     scene.stream.close(&scene.shard).unwrap();
-    assert!(matches!(polling.next().await.unwrap().end, Some(End::Closed(end)) if end.children.is_empty()));
+    assert!(
+        matches!(polling.next().await.unwrap().end, Some(End::Closed(end)) if end.children.is_empty())
+    );
     let calls = scene.stream.call_count(Operation::Read, None);
-    assert!(within(&*scene.clock, Duration::from_secs(60), polling.next()).await.is_none());
+    assert!(
+        within(&*scene.clock, Duration::from_secs(60), polling.next())
+            .await
+            .is_none()
+    );
     assert_eq!(scene.stream.call_count(Operation::Read, None), calls);
 }
 
@@ -96,7 +122,11 @@ impl Stream for SaysNone {
         self.0.describe().await
     }
 
-    async fn list_shards(&self, filter: &ShardFilter, page: Option<&ShardPageToken>) -> Result<ShardPage, Error> {
+    async fn list_shards(
+        &self,
+        filter: &ShardFilter,
+        page: Option<&ShardPageToken>,
+    ) -> Result<ShardPage, Error> {
         self.0.list_shards(filter, page).await
     }
 
@@ -117,7 +147,11 @@ async fn a_full_page_means_that_there_is_more_whatever_it_says() {
         scene.stream.put_to(&scene.shard, "k", "x").unwrap();
     }
     pause(&*scene.clock, Duration::from_mins(1)).await;
-    polling.intake.meters.lag.is_to_be_read(scene.clock.now(), Duration::from_secs(5));
+    polling
+        .intake
+        .meters
+        .lag
+        .is_to_be_read(scene.clock.now(), Duration::from_secs(5));
     let began = scene.clock.now();
     let mut read = 0;
     while read < 250 {
@@ -125,9 +159,16 @@ async fn a_full_page_means_that_there_is_more_whatever_it_says() {
         read += page.records.len();
         let is_last = read == 250;
         assert_eq!(page.at_tip, is_last, "{read} of 250 are read");
-        assert_eq!(page.millis_behind_latest, Some(if is_last { 0 } else { 60_000 }));
+        assert_eq!(
+            page.millis_behind_latest,
+            Some(if is_last { 0 } else { 60_000 })
+        );
         let (lag, _) = polling.intake.meters.lag.at(scene.clock.now());
         assert_eq!(lag, page.millis_behind_latest.map(Duration::from_millis));
     }
-    assert_eq!(scene.clock.now().since(began), Duration::ZERO, "there was no reason to wait");
+    assert_eq!(
+        scene.clock.now().since(began),
+        Duration::ZERO,
+        "there was no reason to wait"
+    );
 }

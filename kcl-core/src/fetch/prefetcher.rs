@@ -26,7 +26,10 @@ pub(crate) struct Batch {
 impl Batch {
     /// How much data its records hold.
     pub(crate) fn bytes(&self) -> u64 {
-        self.records.iter().map(|record| record.data.len() as u64).sum()
+        self.records
+            .iter()
+            .map(|record| record.data.len() as u64)
+            .sum()
     }
 }
 
@@ -39,7 +42,8 @@ pub(crate) enum FetchItem {
     AtTip,
     /// Records.
     Batch(Box<Batch>),
-    /// An answer says that everything has been handed out. Nothing follows before [`Prefetcher::open_again`].
+    /// An answer says that everything has been handed out. Nothing follows before
+    /// [`Prefetcher::open_again`].
     End(ReadEnd),
     /// Everything up to the bound of the reading has been handed out.
     Bound,
@@ -49,7 +53,8 @@ pub(crate) enum FetchItem {
     Failed(FetchError),
 }
 
-/// Reads ahead of the processor: a task that fetches while a batch is being worked on, as far as the byte budget goes.
+/// Reads ahead of the processor: a task that fetches while a batch is being worked on, as far as
+/// the byte budget goes.
 ///
 /// Dropping it ends the task.
 #[derive(Debug)]
@@ -59,7 +64,8 @@ pub(crate) struct Prefetcher {
     _pump: Tasks,
 }
 
-/// How many pages of a shard may wait. Memory is bounded by the budget; this bounds how far a fast stream of small pages runs ahead.
+/// How many pages of a shard may wait. Memory is bounded by the budget; this bounds how far a fast
+/// stream of small pages runs ahead.
 const PAGES_AHEAD: usize = 8;
 
 impl Prefetcher {
@@ -69,10 +75,15 @@ impl Prefetcher {
         let (again, ended) = mpsc::unbounded_channel();
         let mut pump = Tasks::new();
         pump.start(pump_all(fetch, give, ended).in_current_span());
-        Self { fed, again, _pump: pump }
+        Self {
+            fed,
+            again,
+            _pump: pump,
+        }
     }
 
-    /// The end that came is none, or not a certain one: the shard is opened again where it was, as told.
+    /// The end that came is none, or not a certain one: the shard is opened again where it was, as
+    /// told.
     pub(crate) fn open_again(&self, how: OpenAgain) {
         // A pump that has ended says so itself.
         let _ = self.again.send(how);
@@ -84,10 +95,17 @@ impl Prefetcher {
     }
 }
 
-async fn pump_all(mut fetch: Box<dyn Fetch>, give: mpsc::Sender<FetchItem>, mut again: mpsc::UnboundedReceiver<OpenAgain>) {
+async fn pump_all(
+    mut fetch: Box<dyn Fetch>,
+    give: mpsc::Sender<FetchItem>,
+    mut again: mpsc::UnboundedReceiver<OpenAgain>,
+) {
     loop {
-        // A place first: a page that is fetched is handed on at once, and its place to resume from with it.
-        let Ok(place) = give.reserve().await else { return };
+        // A place first: a page that is fetched is handed on at once, and its place to resume from
+        // with it.
+        let Ok(place) = give.reserve().await else {
+            return;
+        };
         let fetched = match fetch.next().await {
             Ok(fetched) => fetched,
             Err(error) => {
@@ -139,7 +157,9 @@ async fn pump_all(mut fetch: Box<dyn Fetch>, give: mpsc::Sender<FetchItem>, mut 
             return;
         }
         if is_last {
-            let Some(how) = again.recv().await else { return };
+            let Some(how) = again.recv().await else {
+                return;
+            };
             fetch.open_again(how).await;
         }
     }

@@ -6,21 +6,24 @@ use crate::stream::StartAt;
 
 /// Where a shard has to be opened (again) so that nothing is skipped.
 ///
-/// It moves only when a page has been handed on. The shard is opened AT the last record that is done or was handed on, never after
-/// it: the rest of an aggregate would be skipped, and the record that comes back first shows whether retention has deleted what
-/// lies between. "Latest" is the time that it was resolved to.
+/// It moves only when a page has been handed on. The shard is opened AT the last record that is
+/// done or was handed on, never after it: the rest of an aggregate would be skipped, and the record
+/// that comes back first shows whether retention has deleted what lies between. "Latest" is the
+/// time that it was resolved to.
 ///
-/// A subscription tells a place further on, also when there are no records. The next one is opened there as long as nothing behind that
-/// place can have aged out: on a quiet shard the last record ages out like any other, and that it does not come back would look as if
-/// something were missing.
+/// A subscription tells a place further on, also when there are no records. The next one is opened
+/// there as long as nothing behind that place can have aged out: on a quiet shard the last record
+/// ages out like any other, and that it does not come back would look as if something were missing.
 #[derive(Clone, Debug)]
 pub(crate) struct Resume {
     begin: StartAt,
     /// What does not have to come again: everything up to here.
     last: Option<LastRecord>,
-    /// The shard was opened at `last`, and the stream has not shown yet whether that record is still there.
+    /// The shard was opened at `last`, and the stream has not shown yet whether that record is
+    /// still there.
     unproved: bool,
-    /// A place behind all that was handed on, and until when everything behind it is there for certain.
+    /// A place behind all that was handed on, and until when everything behind it is there for
+    /// certain.
     told: Option<(SequenceNumber, Moment)>,
 }
 
@@ -42,17 +45,30 @@ pub(crate) struct NoPlace {
 impl Resume {
     /// The place of a tenancy that begins at this checkpoint.
     pub(crate) fn new(checkpoint: &Checkpoint, facts: &Facts) -> Result<Self, NoPlace> {
-        let no_place = || NoPlace { checkpoint: checkpoint.clone() };
+        let no_place = || NoPlace {
+            checkpoint: checkpoint.clone(),
+        };
         let (begin, last) = match checkpoint {
             Checkpoint::TrimHorizon => (StartAt::TrimHorizon, None),
-            Checkpoint::Latest | Checkpoint::AtTimestamp => (StartAt::Timestamp(facts.start_at.ok_or_else(no_place)?), None),
+            Checkpoint::Latest | Checkpoint::AtTimestamp => (
+                StartAt::Timestamp(facts.start_at.ok_or_else(no_place)?),
+                None,
+            ),
             Checkpoint::At(position) => {
-                let last = LastRecord { sequence: position.sequence.clone(), sub_sequence: Some(position.sub_sequence) };
+                let last = LastRecord {
+                    sequence: position.sequence.clone(),
+                    sub_sequence: Some(position.sub_sequence),
+                };
                 (StartAt::Sequence(position.sequence.clone()), Some(last))
             }
             Checkpoint::ShardEnd => return Err(no_place()),
         };
-        Ok(Self { begin, last, unproved: false, told: None })
+        Ok(Self {
+            begin,
+            last,
+            unproved: false,
+            told: None,
+        })
     }
 
     /// Where to open the shard; from now on the next record shows whether something is missing.
@@ -64,8 +80,8 @@ impl Resume {
         }
     }
 
-    /// Where to open the shard again at `now`: at the place that was told, if that can be trusted. What the stream has not shown yet it still
-    /// has to show.
+    /// Where to open the shard again at `now`: at the place that was told, if that can be trusted.
+    /// What the stream has not shown yet it still has to show.
     pub(crate) fn go_on(&mut self, now: Moment) -> StartAt {
         match &self.told {
             Some((place, until)) if now < *until => StartAt::Sequence(place.clone()),
@@ -73,39 +89,51 @@ impl Resume {
         }
     }
 
-    /// The place behind all that was handed on, as the stream tells it, and until when everything behind it is there for certain.
+    /// The place behind all that was handed on, as the stream tells it, and until when everything
+    /// behind it is there for certain.
     ///
-    /// Who has been given nothing yet begins where it was to begin: the place may be that of a record before.
+    /// Who has been given nothing yet begins where it was to begin: the place may be that of a
+    /// record before.
     pub(crate) fn told(&mut self, place: SequenceNumber, until: Moment) {
-        self.told = self.last.as_ref().is_some_and(|last| last.sequence <= place).then_some((place, until));
+        self.told = self
+            .last
+            .as_ref()
+            .is_some_and(|last| last.sequence <= place)
+            .then_some((place, until));
     }
 
-    /// Where to look at `now` whether something follows, while the shard is open elsewhere: what that has still to show it still has to
-    /// show. Behind the last record only as long as nothing that follows it can have aged out.
+    /// Where to look at `now` whether something follows, while the shard is open elsewhere: what
+    /// that has still to show it still has to show. Behind the last record only as long as nothing
+    /// that follows it can have aged out.
     pub(crate) fn after(&self, now: Moment) -> StartAt {
         let is_trusted = self.told.as_ref().is_some_and(|(_, until)| now < *until);
         match &self.last {
-            Some(LastRecord { sequence, sub_sequence: None }) if !self.unproved && is_trusted => {
-                StartAt::AfterSequence(sequence.clone())
-            }
+            Some(LastRecord {
+                sequence,
+                sub_sequence: None,
+            }) if !self.unproved && is_trusted => StartAt::AfterSequence(sequence.clone()),
             Some(last) => StartAt::Sequence(last.sequence.clone()),
             None => self.begin.clone(),
         }
     }
 
-    /// The answer that is taken in next comes from the last record on: it shows whether something is missing.
+    /// The answer that is taken in next comes from the last record on: it shows whether something
+    /// is missing.
     pub(crate) const fn proves(&mut self) {
         self.unproved = self.last.is_some();
     }
 
     /// The first record since the shard was opened: is something missing before it?
     pub(crate) fn judge(&mut self, first: &SequenceNumber) -> Option<DataGap> {
-        let last = self.last.as_ref().filter(|_| std::mem::take(&mut self.unproved))?;
+        let last = self
+            .last
+            .as_ref()
+            .filter(|_| std::mem::take(&mut self.unproved))?;
         judge_first(&last.position(), Some(first))
     }
 
-    /// An answer says that the shard ended without a record since it was opened: is something missing before the end? That has still to
-    /// be shown if it has not ended.
+    /// An answer says that the shard ended without a record since it was opened: is something
+    /// missing before the end? That has still to be shown if it has not ended.
     pub(crate) fn judge_end(&self) -> Option<DataGap> {
         let last = self.last.as_ref().filter(|_| self.unproved)?;
         judge_first(&last.position(), None)
@@ -122,10 +150,17 @@ impl Resume {
 
     /// A page that ends with this record was handed on.
     pub(crate) fn handed_on(&mut self, sequence: SequenceNumber) {
-        if self.last.as_ref().is_none_or(|last| last.sequence <= sequence) {
+        if self
+            .last
+            .as_ref()
+            .is_none_or(|last| last.sequence <= sequence)
+        {
             // The records are further than the place that was told before they came.
             self.told = None;
-            self.last = Some(LastRecord { sequence, sub_sequence: None });
+            self.last = Some(LastRecord {
+                sequence,
+                sub_sequence: None,
+            });
         }
     }
 }
@@ -138,7 +173,9 @@ impl LastRecord {
     fn covers(&self, position: &Position) -> bool {
         match position.sequence.cmp(&self.sequence) {
             Ordering::Less => true,
-            Ordering::Equal => self.sub_sequence.is_none_or(|sub| position.sub_sequence <= sub),
+            Ordering::Equal => self
+                .sub_sequence
+                .is_none_or(|sub| position.sub_sequence <= sub),
             Ordering::Greater => false,
         }
     }
@@ -161,7 +198,8 @@ mod tests {
     fn a_shard_is_opened_at_its_checkpoint_or_last_delivery() {
         let mut resume = Resume::new(&at(1000, 3), &Facts::default()).unwrap();
         assert_eq!(resume.open(), StartAt::Sequence(number(1000)));
-        // The iterator expires before any record came: the same place again, not the one behind the aggregate.
+        // The iterator expires before any record came: the same place again, not the one behind the
+        // aggregate.
         assert_eq!(resume.open(), StartAt::Sequence(number(1000)));
         resume.handed_on(number(2000));
         assert_eq!(resume.open(), StartAt::Sequence(number(2000)));
@@ -170,7 +208,10 @@ mod tests {
     #[test]
     fn latest_is_opened_at_its_time_until_a_page_was_handed_on() {
         let time = crate::model::Timestamp::from_millis(1_700_000_000_000);
-        let facts = Facts { start_at: Some(time), ..Facts::default() };
+        let facts = Facts {
+            start_at: Some(time),
+            ..Facts::default()
+        };
         let mut resume = Resume::new(&Checkpoint::Latest, &facts).unwrap();
         assert_eq!(resume.open(), StartAt::Timestamp(time));
         assert_eq!(resume.open(), StartAt::Timestamp(time));
@@ -178,7 +219,10 @@ mod tests {
 
     fn record(sequence: u128, sub: u64) -> Record {
         let raw = crate::model::RawRecord::new(number(sequence), "key", "data");
-        Record { position: Position::new(number(sequence), sub), ..Record::from(raw) }
+        Record {
+            position: Position::new(number(sequence), sub),
+            ..Record::from(raw)
+        }
     }
 
     fn left(resume: &Resume, mut records: Vec<Record>) -> Vec<Position> {
@@ -189,8 +233,14 @@ mod tests {
     #[test]
     fn what_was_done_before_does_not_come_again() {
         let resume = Resume::new(&at(5, 1), &Facts::default()).unwrap();
-        let left = left(&resume, vec![record(5, 0), record(5, 1), record(5, 2), record(6, 0)]);
-        assert_eq!(left, [Position::new(number(5), 2), Position::new(number(6), 0)]);
+        let left = left(
+            &resume,
+            vec![record(5, 0), record(5, 1), record(5, 2), record(6, 0)],
+        );
+        assert_eq!(
+            left,
+            [Position::new(number(5), 2), Position::new(number(6), 0)]
+        );
     }
 
     #[test]
@@ -198,7 +248,10 @@ mod tests {
         let mut resume = Resume::new(&Checkpoint::TrimHorizon, &Facts::default()).unwrap();
         resume.handed_on(number(7));
         resume.handed_on(number(4));
-        let left = left(&resume, vec![record(4, 0), record(7, 0), record(7, 5), record(8, 0)]);
+        let left = left(
+            &resume,
+            vec![record(4, 0), record(7, 0), record(7, 5), record(8, 0)],
+        );
         assert_eq!(left, [Position::new(number(8), 0)]);
     }
 
@@ -227,12 +280,20 @@ mod tests {
         resume.handed_on(number(1000));
         resume.told(number(1500), at(60));
         assert_eq!(resume.go_on(at(59)), StartAt::Sequence(number(1500)));
-        assert_eq!(resume.judge(&number(2000)), None, "nothing behind that place has aged out");
+        assert_eq!(
+            resume.judge(&number(2000)),
+            None,
+            "nothing behind that place has aged out"
+        );
         assert_eq!(resume.go_on(at(60)), StartAt::Sequence(number(1000)));
         assert!(resume.judge(&number(2000)).is_some());
         resume.handed_on(number(2000));
         resume.told(number(1999), at(120));
-        assert_eq!(resume.go_on(at(61)), StartAt::Sequence(number(2000)), "it is behind what was handed on");
+        assert_eq!(
+            resume.go_on(at(61)),
+            StartAt::Sequence(number(2000)),
+            "it is behind what was handed on"
+        );
     }
 
     #[test]
@@ -242,7 +303,11 @@ mod tests {
         resume.open();
         let gap = resume.judge_end().unwrap();
         assert_eq!(gap.after, at(1000, 3));
-        assert_eq!(resume.judge_end(), Some(gap), "the shard may not have ended");
+        assert_eq!(
+            resume.judge_end(),
+            Some(gap),
+            "the shard may not have ended"
+        );
         assert_eq!(resume.judge(&number(1000)), None);
         assert_eq!(resume.judge_end(), None, "the last record is there");
     }
@@ -252,21 +317,43 @@ mod tests {
     fn a_request_after_the_last_record_is_made_while_none_aged_out() {
         let mut resume = Resume::new(&Checkpoint::TrimHorizon, &Facts::default()).unwrap();
         let at = |seconds| Moment::from_origin(std::time::Duration::from_secs(seconds));
-        assert_eq!(resume.after(at(0)), StartAt::TrimHorizon, "nothing was read");
+        assert_eq!(
+            resume.after(at(0)),
+            StartAt::TrimHorizon,
+            "nothing was read"
+        );
         resume.handed_on(number(1000));
-        assert_eq!(resume.after(at(0)), StartAt::Sequence(number(1000)), "no place was told");
+        assert_eq!(
+            resume.after(at(0)),
+            StartAt::Sequence(number(1000)),
+            "no place was told"
+        );
         resume.told(number(1000), at(60));
         assert_eq!(resume.after(at(59)), StartAt::AfterSequence(number(1000)));
-        assert_eq!(resume.after(at(60)), StartAt::Sequence(number(1000)), "it is not sure any more");
+        assert_eq!(
+            resume.after(at(60)),
+            StartAt::Sequence(number(1000)),
+            "it is not sure any more"
+        );
         resume.proves();
-        assert!(resume.judge(&number(2000)).is_some(), "the last record is gone, and perhaps others");
+        assert!(
+            resume.judge(&number(2000)).is_some(),
+            "the last record is gone, and perhaps others"
+        );
     }
 
     /// A continuation may come before any record does.
     #[test]
     fn latest_begins_at_its_time_even_after_an_early_continuation() {
         let time = crate::model::Timestamp::from_millis(1_700_000_000_000);
-        let mut resume = Resume::new(&Checkpoint::Latest, &Facts { start_at: Some(time), ..Facts::default() }).unwrap();
+        let mut resume = Resume::new(
+            &Checkpoint::Latest,
+            &Facts {
+                start_at: Some(time),
+                ..Facts::default()
+            },
+        )
+        .unwrap();
         resume.told(number(1500), Moment::from_origin(std::time::Duration::MAX));
         assert_eq!(resume.go_on(Moment::default()), StartAt::Timestamp(time));
     }
@@ -278,7 +365,10 @@ mod tests {
         resume.go_on(at(0));
         resume.told(number(1500), at(60));
         assert_eq!(resume.go_on(at(1)), StartAt::Sequence(number(1500)));
-        assert!(resume.judge(&number(2000)).is_some(), "the checkpointed record has never come");
+        assert!(
+            resume.judge(&number(2000)).is_some(),
+            "the checkpointed record has never come"
+        );
     }
 
     #[test]

@@ -11,7 +11,8 @@ use crate::tenancy::held::{Held, HeldState, ProgressReporter};
 
 use super::{ByteBudget, PageDecoder, Resume};
 
-/// What a test of a way to read begins with: a stream in memory, on the paused clock, whose one shard is held and unread.
+/// What a test of a way to read begins with: a stream in memory, on the paused clock, whose one
+/// shard is held and unread.
 pub(super) struct Scene {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) stream: MemoryStream,
@@ -27,13 +28,25 @@ impl Scene {
         let stream = MemoryStream::with_clock("orders", 1, Arc::clone(&clock));
         let shard = stream.open_shards().remove(0);
         let key = LeaseKey::single(shard.clone());
-        let shared = Arc::new(HeldState::new(key.clone(), Fence(1), Checkpoint::TrimHorizon, clock.now()));
+        let shared = Arc::new(HeldState::new(
+            key.clone(),
+            Fence(1),
+            Checkpoint::TrimHorizon,
+            clock.now(),
+        ));
         let (orders, _) = tokio::sync::mpsc::unbounded_channel();
         let (_, loss) = tokio::sync::watch::channel(None);
         let held = Held::new(shared, orders, loss);
         let shard_ref = ShardRef::new("orders".parse().unwrap(), key, shard.clone());
         let budget = ByteBudget::new(ByteBudget::DEFAULT).unwrap();
-        Self { clock, stream, shard, shard_ref, held, budget }
+        Self {
+            clock,
+            stream,
+            shard,
+            shard_ref,
+            held,
+            budget,
+        }
     }
 
     pub(super) fn turns(&self) -> ProgressReporter {
@@ -47,6 +60,12 @@ impl Scene {
     pub(super) fn intake(&self) -> PageDecoder {
         let resume = Resume::new(&Checkpoint::TrimHorizon, &Facts::default()).unwrap();
         let meters = ShardMeters::new(&self.labels());
-        PageDecoder::new(Arc::clone(&self.clock), meters, resume, None, OutOfRange::default())
+        PageDecoder::new(
+            Arc::clone(&self.clock),
+            meters,
+            resume,
+            None,
+            OutOfRange::default(),
+        )
     }
 }

@@ -2,13 +2,15 @@ use super::budget::LARGEST_PAGE;
 
 /// How large the records of a shard are, and so how many to ask for.
 ///
-/// Nothing is known before the first page: a record may then be as large as the service takes by default, 1 MiB, so the first
-/// request of a shard is a small one and shows what its records are like.
+/// Nothing is known before the first page: a record may then be as large as the service takes by
+/// default, 1 MiB, so the first request of a shard is a small one and shows what its records are
+/// like.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct RecordSize {
     /// Bytes a record: the larger of the last page's mean and a slow mean of the pages before.
     estimate: Option<f64>,
-    /// What a page of aggregates takes when it has been taken apart, against what it took before: found like the estimate.
+    /// What a page of aggregates takes when it has been taken apart, against what it took before:
+    /// found like the estimate.
     growth: Option<f64>,
 }
 
@@ -20,15 +22,24 @@ const WEIGHT: f64 = 0.25;
 const HEADROOM: f64 = 1.1;
 
 impl RecordSize {
-    /// The memory that a request for `limit` records needs, when a page takes `factor` times its size while it is received.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes, bounded by a page")]
+    /// The memory that a request for `limit` records needs, when a page takes `factor` times its
+    /// size while it is received.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "bytes, bounded by a page"
+    )]
     pub(crate) fn request(self, limit: u32, factor: f64) -> usize {
         let page = (f64::from(limit) * self.bytes()).min(LARGEST_PAGE as f64 * HEADROOM);
         (page * factor) as usize
     }
 
     /// How many records to ask for with this much memory: at least one, or nothing would ever move.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded by the limit")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "bounded by the limit"
+    )]
     pub(crate) fn limit(self, bytes: usize, most: u32, factor: f64) -> u32 {
         // A whole page's memory is enough for any number of records.
         if bytes as f64 >= LARGEST_PAGE as f64 * factor {
@@ -57,13 +68,15 @@ impl RecordSize {
     }
 
     fn bytes(self) -> f64 {
-        self.estimate.map_or(LARGEST_RECORD, |estimate| estimate * HEADROOM)
+        self.estimate
+            .map_or(LARGEST_RECORD, |estimate| estimate * HEADROOM)
     }
 }
 
 /// The larger of the last value and a slow mean: growth is believed at once, shrinking slowly.
 fn follow(mean: Option<f64>, last: f64) -> f64 {
-    mean.map_or(last, |mean| mean + (last - mean) * WEIGHT).max(last)
+    mean.map_or(last, |mean| mean + (last - mean) * WEIGHT)
+        .max(last)
 }
 
 #[cfg(test)]
@@ -73,11 +86,18 @@ mod tests {
     const MIB: usize = 1024 * 1024;
 
     #[test]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes, bounded by a page")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "bytes, bounded by a page"
+    )]
     fn a_request_needs_room_for_its_records_and_for_a_page_at_most() {
         let size = RecordSize::default();
         assert_eq!(size.request(2, 2.5), 5 * MIB);
-        assert_eq!(size.request(10_000, 2.0), (10.0 * MIB as f64 * HEADROOM * 2.0) as usize);
+        assert_eq!(
+            size.request(10_000, 2.0),
+            (10.0 * MIB as f64 * HEADROOM * 2.0) as usize
+        );
     }
 
     #[test]
@@ -89,7 +109,11 @@ mod tests {
         assert!((1.0..=1.0).contains(&size.growth()), "{}", size.growth());
         size.observe_growth(1, 100);
         size.observe_growth(5, 0);
-        assert!((100.0..=100.0).contains(&size.growth()), "{}", size.growth());
+        assert!(
+            (100.0..=100.0).contains(&size.growth()),
+            "{}",
+            size.growth()
+        );
     }
 
     #[test]

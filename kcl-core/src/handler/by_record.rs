@@ -5,8 +5,8 @@ use crate::BoxError;
 use crate::decide::lanes::LaneBounds;
 use crate::model::ShardRef;
 use crate::processor::{
-    Failure, LeaseLostInput, ProcessRecordsInput, RecordProcessor, RecordProcessorFactory, ShardEndedInput,
-    ShutdownRequestedInput,
+    Failure, LeaseLostInput, ProcessRecordsInput, RecordProcessor, RecordProcessorFactory,
+    ShardEndedInput, ShutdownRequestedInput,
 };
 
 use super::work::{RecordOrder, RecordWork, WorkPlan};
@@ -22,9 +22,11 @@ pub fn in_order<H: RecordHandler>(handler: H) -> ByRecord<H> {
     ByRecord::new(RecordOrder::Shard, 1, handler)
 }
 
-/// Up to `at_work` records of a shard at the same time, those of one partition key one after the other, in order.
+/// Up to `at_work` records of a shard at the same time, those of one partition key one after the
+/// other, in order.
 ///
-/// A key that is slow, or whose record fails, holds up only itself, until there are [`window`](ByRecord::window) records from it on.
+/// A key that is slow, or whose record fails, holds up only itself, until there are
+/// [`window`](ByRecord::window) records from it on.
 ///
 /// ```
 /// use kcl_core::handler::{RecordContext, RecordHandler, by_key};
@@ -52,18 +54,22 @@ pub fn unordered<H: RecordHandler>(at_work: usize, handler: H) -> ByRecord<H> {
     ByRecord::new(RecordOrder::None, at_work, handler)
 }
 
-/// Makes a processor for each shard that gives its records to one handler. Made by [`in_order`], [`by_key`] and [`unordered`].
+/// Makes a processor for each shard that gives its records to one handler. Made by [`in_order`],
+/// [`by_key`] and [`unordered`].
 ///
-/// Records are at work beside the calls of the shard: while the next are fetched, and when no more come. The checkpoint is the end of the
-/// finished prefix: it never passes a record that is at work, that failed, or that waits. When the shard is given up, no further record
-/// begins. At a hand-over those at work have the worker's [`drain_limit`](crate::worker::Settings::drain_limit) to end; when the worker is
-/// stopped, they have the time until the deadline, less a tenth of it (1 s at least) for the release of the lease. Then they are dropped, as
-/// they are when the lease is lost. What was not done comes again at the next owner. The shard's end is stored when all of its records are
-/// done.
+/// Records are at work beside the calls of the shard: while the next are fetched, and when no more
+/// come. The checkpoint is the end of the finished prefix: it never passes a record that is at
+/// work, that failed, or that waits. When the shard is given up, no further record begins. At a
+/// hand-over those at work have the worker's [`drain_limit`](crate::worker::Settings::drain_limit)
+/// to end; when the worker is stopped, they have the time until the deadline, less a tenth of it (1
+/// s at least) for the release of the lease. Then they are dropped, as they are when the lease is
+/// lost. What was not done comes again at the next owner. The shard's end is stored when all of its
+/// records are done.
 ///
-/// A record whose work takes longer than the worker's [`handler_budget`](crate::worker::Settings::handler_budget) costs the lease, as a call
-/// of a processor does. The worker's [`Checkpoints`](crate::worker::Checkpoints) makes no difference here: what is done is stored as with
-/// `Automatic`.
+/// A record whose work takes longer than the worker's
+/// [`handler_budget`](crate::worker::Settings::handler_budget) costs the lease, as a call of a
+/// processor does. The worker's [`Checkpoints`](crate::worker::Checkpoints) makes no difference
+/// here: what is done is stored as with `Automatic`.
 pub struct ByRecord<H> {
     handler: Arc<H>,
     plan: WorkPlan,
@@ -72,21 +78,32 @@ pub struct ByRecord<H> {
 impl<H: RecordHandler> ByRecord<H> {
     fn new(order: RecordOrder, at_work: usize, handler: H) -> Self {
         let at_work = at_work.max(1);
-        let bounds = LaneBounds { at_work, window: WINDOW.max(at_work) };
-        Self { handler: Arc::new(handler), plan: WorkPlan { order, bounds, retries: None } }
+        let bounds = LaneBounds {
+            at_work,
+            window: WINDOW.max(at_work),
+        };
+        Self {
+            handler: Arc::new(handler),
+            plan: WorkPlan {
+                order,
+                bounds,
+                retries: None,
+            },
+        }
     }
 
-    /// How many records of a shard there may be from the first that is not done to the last that has begun. It bounds how far the others go on
-    /// beside a slow one, and how many come again after a crash. Their memory counts in the byte budget. At least as many as may be
-    /// at work. Default: 10,000.
+    /// How many records of a shard there may be from the first that is not done to the last that
+    /// has begun. It bounds how far the others go on beside a slow one, and how many come again
+    /// after a crash. Their memory counts in the byte budget. At least as many as may be at work.
+    /// Default: 10,000.
     #[must_use]
     pub fn window(mut self, records: usize) -> Self {
         self.plan.bounds.window = records.max(self.plan.bounds.at_work);
         self
     }
 
-    /// What follows when a record fails. Default: the worker's [`OnFailure`](crate::OnFailure): under `Retry` a record is tried again for as
-    /// long as it takes.
+    /// What follows when a record fails. Default: the worker's [`OnFailure`](crate::OnFailure):
+    /// under `Retry` a record is tried again for as long as it takes.
     #[must_use]
     pub fn retries(mut self, retries: Retries) -> Self {
         self.plan.retries = Some(retries);
@@ -98,7 +115,9 @@ impl<H: RecordHandler> RecordProcessorFactory for ByRecord<H> {
     type Processor = ByRecordProcessor<H>;
 
     fn processor(&self, _: &ShardRef) -> ByRecordProcessor<H> {
-        ByRecordProcessor { work: RecordWork::new(Arc::clone(&self.handler), self.plan.clone()) }
+        ByRecordProcessor {
+            work: RecordWork::new(Arc::clone(&self.handler), self.plan.clone()),
+        }
     }
 
     fn check(&self) -> Result<(), BoxError> {
@@ -108,7 +127,9 @@ impl<H: RecordHandler> RecordProcessorFactory for ByRecord<H> {
 
 impl<H> fmt::Debug for ByRecord<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ByRecord").field("plan", &self.plan).finish_non_exhaustive()
+        f.debug_struct("ByRecord")
+            .field("plan", &self.plan)
+            .finish_non_exhaustive()
     }
 }
 
@@ -139,6 +160,8 @@ impl<H: RecordHandler> RecordProcessor for ByRecordProcessor<H> {
 
 impl<H: RecordHandler> fmt::Debug for ByRecordProcessor<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ByRecordProcessor").field("work", &self.work).finish()
+        f.debug_struct("ByRecordProcessor")
+            .field("work", &self.work)
+            .finish()
     }
 }

@@ -10,13 +10,14 @@ pub use crate::decide::retries::Discarded;
 
 /// Where records go that are given up.
 ///
-/// The checkpoint passes a record only after it was taken here: while it is not, the record is tried again, the handler first.
-/// A letter may come more than once, as a record may.
+/// The checkpoint passes a record only after it was taken here: while it is not, the record is
+/// tried again, the handler first. A letter may come more than once, as a record may.
 pub trait DeadLetter: Send + Sync + 'static {
     /// Keeps the letter. `Ok` means that it is kept for good: the worker keeps no other copy.
     ///
     /// # Errors
-    /// Any error means that it may not be kept. The record is tried again after a pause, and comes here again if it fails again.
+    /// Any error means that it may not be kept. The record is tried again after a pause, and comes
+    /// here again if it fails again.
     fn deliver(&self, letter: Letter<'_>) -> impl Future<Output = Result<(), BoxError>> + Send;
 }
 
@@ -30,7 +31,8 @@ pub struct Letter<'a> {
     pub record: &'a Record,
     /// Why it is given up.
     pub why: Discarded,
-    /// How often the handler of this owner of the shard was called with it. 0 for a record that was too old when it came.
+    /// How often the handler of this owner of the shard was called with it. 0 for a record that was
+    /// too old when it came.
     pub attempts: u32,
     /// What the last attempt said. Nothing where there was none.
     pub error: Option<&'a str>,

@@ -19,9 +19,10 @@ use super::dead_letter::{DeadLetter, Discarded, Letter};
 ///  "why":"attempts_exhausted","attempts":5,"error":"no number: invalid digit found in string","data":"dGhyZWU="}
 /// ```
 ///
-/// on one line, in ASCII. `data` is the content of the record in Base64. One file is for one process; its handles may be shared by several
-/// workers in it. The file is opened for each write: it may be moved or removed at any time, and is made again. Letters that come together
-/// wait for the disk together.
+/// on one line, in ASCII. `data` is the content of the record in Base64. One file is for one
+/// process; its handles may be shared by several workers in it. The file is opened for each write:
+/// it may be moved or removed at any time, and is made again. Letters that come together wait for
+/// the disk together.
 #[derive(Clone, Debug)]
 pub struct JsonLines(Arc<LetterFile>);
 
@@ -88,8 +89,8 @@ impl LetterFile {
     /// Adds lines to the file of that name as it is now, and waits for the disk.
     fn write(&self, lines: &str) -> io::Result<()> {
         let mut file = self.open()?;
-        // A process may have died within a line, or the disk may have been full: what comes next begins a line of its own, or neither could
-        // be read.
+        // A process may have died within a line, or the disk may have been full: what comes next
+        // begins a line of its own, or neither could be read.
         let is_torn = file.seek(SeekFrom::End(0))? > 0 && {
             let mut last = [0];
             file.seek(SeekFrom::End(-1))?;
@@ -127,16 +128,21 @@ impl LetterFile {
 }
 
 impl JsonLines {
-    /// The file to write at its end. It is made if it is not there. Blocks for as long as the disk takes.
+    /// The file to write at its end. It is made if it is not there. Blocks for as long as the disk
+    /// takes.
     ///
-    /// A line that a process did not finish, because it died or the disk was full, stays as it is: a reader must skip empty lines and lines
-    /// that are not JSON. Its letter was not taken, and comes again.
+    /// A line that a process did not finish, because it died or the disk was full, stays as it is:
+    /// a reader must skip empty lines and lines that are not JSON. Its letter was not taken, and
+    /// comes again.
     ///
     /// # Errors
     /// It cannot be opened for reading and writing.
     pub fn append(path: impl AsRef<Path>) -> io::Result<Self> {
         // The process may go to another folder later.
-        let file = LetterFile { path: std::path::absolute(path)?, queue: Mutex::default() };
+        let file = LetterFile {
+            path: std::path::absolute(path)?,
+            queue: Mutex::default(),
+        };
         file.open()?;
         Ok(Self(Arc::new(file)))
     }
@@ -146,11 +152,15 @@ impl DeadLetter for JsonLines {
     /// Cancel safe: a letter that was begun is written whole.
     async fn deliver(&self, letter: Letter<'_>) -> Result<(), BoxError> {
         let (written, mut answer) = oneshot::channel();
-        let letter = WaitingLetter { line: line(&letter), written };
+        let letter = WaitingLetter {
+            line: line(&letter),
+            written,
+        };
         let writer = {
             let mut queue = self.0.queue();
             queue.waiting.push(letter);
-            (!std::mem::replace(&mut queue.is_written, true)).then(|| LetterWriter(Some(Arc::clone(&self.0))))
+            (!std::mem::replace(&mut queue.is_written, true))
+                .then(|| LetterWriter(Some(Arc::clone(&self.0))))
         };
         let answer = match writer {
             None => answer.await,
@@ -164,30 +174,47 @@ impl DeadLetter for JsonLines {
                 answer = &mut answer => answer,
             },
         };
-        Ok(answer.map_err(|_| "the runtime of the worker ended before the letter was written")??)
+        Ok(answer
+            .map_err(|_| "the runtime of the worker ended before the letter was written")??)
     }
 }
 
 /// A letter as a line.
 fn line(letter: &Letter<'_>) -> String {
-    let Letter { shard, record, why, attempts, error } = letter;
+    let Letter {
+        shard,
+        record,
+        why,
+        attempts,
+        error,
+    } = letter;
     let mut line = String::with_capacity(512 + record.data.len() / 3 * 4);
     line.push_str("{\"stream\":");
     text(&mut line, shard.stream.name());
     line.push_str(",\"shard\":");
     text(&mut line, shard.shard.as_str());
     let _ = write!(line, ",\"sequence_number\":\"{}\"", record.sequence());
-    let _ = write!(line, ",\"sub_sequence_number\":{},\"partition_key\":", record.sub_sequence());
+    let _ = write!(
+        line,
+        ",\"sub_sequence_number\":{},\"partition_key\":",
+        record.sub_sequence()
+    );
     text(&mut line, &record.partition_key);
     line.push_str(",\"explicit_hash_key\":");
     text_or_null(&mut line, record.explicit_hash_key.as_deref());
     line.push_str(",\"arrived_at\":");
-    text_or_null(&mut line, record.arrived_at.map(|at| at.to_string()).as_deref());
+    text_or_null(
+        &mut line,
+        record.arrived_at.map(|at| at.to_string()).as_deref(),
+    );
     let why = match why {
         Discarded::AttemptsExhausted => "attempts_exhausted",
         Discarded::TooOld => "too_old",
     };
-    let _ = write!(line, ",\"why\":\"{why}\",\"attempts\":{attempts},\"error\":");
+    let _ = write!(
+        line,
+        ",\"why\":\"{why}\",\"attempts\":{attempts},\"error\":"
+    );
     text_or_null(&mut line, *error);
     line.push_str(",\"data\":\"");
     base64(&mut line, &record.data);
@@ -226,11 +253,19 @@ fn text(line: &mut String, value: &str) {
 fn base64(line: &mut String, data: &[u8]) {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for chunk in data.chunks(3) {
-        let bytes = [chunk[0], chunk.get(1).copied().unwrap_or(0), chunk.get(2).copied().unwrap_or(0)];
+        let bytes = [
+            chunk[0],
+            chunk.get(1).copied().unwrap_or(0),
+            chunk.get(2).copied().unwrap_or(0),
+        ];
         let bits = u32::from(bytes[0]) << 16 | u32::from(bytes[1]) << 8 | u32::from(bytes[2]);
         for place in 0..4 {
             let digit = DIGITS[(bits >> (18 - 6 * place) & 63) as usize];
-            line.push(if place <= chunk.len() { char::from(digit) } else { '=' });
+            line.push(if place <= chunk.len() {
+                char::from(digit)
+            } else {
+                '='
+            });
         }
     }
 }
@@ -242,15 +277,28 @@ mod tests {
 
     fn shard() -> ShardRef {
         let shard = ShardId::new("shardId-000000000000");
-        ShardRef::new("orders".parse().unwrap(), LeaseKey::single(shard.clone()), shard)
+        ShardRef::new(
+            "orders".parse().unwrap(),
+            LeaseKey::single(shard.clone()),
+            shard,
+        )
     }
 
     fn record(number: u128, key: &str, data: &[u8]) -> Record {
-        Record::from(RawRecord::new(SequenceNumber::from_u128(number), key, data.to_vec()).arrived_at(Timestamp::from_millis(0)))
+        Record::from(
+            RawRecord::new(SequenceNumber::from_u128(number), key, data.to_vec())
+                .arrived_at(Timestamp::from_millis(0)),
+        )
     }
 
     fn letter<'a>(shard: &'a ShardRef, record: &'a Record, error: &'a str) -> Letter<'a> {
-        Letter { shard, record, why: Discarded::AttemptsExhausted, attempts: 5, error: Some(error) }
+        Letter {
+            shard,
+            record,
+            why: Discarded::AttemptsExhausted,
+            attempts: 5,
+            error: Some(error),
+        }
     }
 
     fn path(name: &str) -> PathBuf {
@@ -260,7 +308,11 @@ mod tests {
     #[test]
     fn a_line_that_was_not_finished_spoils_no_other() {
         let path = path("torn-letters");
-        for (before, after) in [("", "1\n2\n"), ("0\n", "0\n1\n2\n"), ("{\"hal", "{\"hal\n1\n2\n")] {
+        for (before, after) in [
+            ("", "1\n2\n"),
+            ("0\n", "0\n1\n2\n"),
+            ("{\"hal", "{\"hal\n1\n2\n"),
+        ] {
             std::fs::write(&path, before).unwrap();
             let lines = JsonLines::append(&path).unwrap();
             for line in ["1\n", "2\n"] {
@@ -283,7 +335,9 @@ mod tests {
         };
         let numbers = |path: &Path| {
             let text = std::fs::read_to_string(path).unwrap();
-            let number = |line| serde_json::from_str::<serde_json::Value>(line).unwrap()["sequence_number"].clone();
+            let number = |line| {
+                serde_json::from_str::<serde_json::Value>(line).unwrap()["sequence_number"].clone()
+            };
             text.lines().map(number).collect::<Vec<_>>()
         };
         deliver(1).await;
@@ -293,7 +347,10 @@ mod tests {
         std::fs::rename(&path, &moved).unwrap();
         deliver(3).await;
         deliver(4).await;
-        assert_eq!((numbers(&moved), numbers(&path)), (vec!["2".into()], vec!["3".into(), "4".into()]));
+        assert_eq!(
+            (numbers(&moved), numbers(&path)),
+            (vec!["2".into()], vec!["3".into(), "4".into()])
+        );
         for path in [path, moved] {
             std::fs::remove_file(path).unwrap();
         }
@@ -304,9 +361,18 @@ mod tests {
     async fn letters_that_come_together_are_written_together() {
         let (path, shard) = (path("many-letters"), shard());
         let lines = JsonLines::append(&path).unwrap();
-        let records: Vec<Record> = (0..500).map(|number| record(number, "k", b"data")).collect();
-        let all = records.iter().map(|record| lines.deliver(letter(&shard, record, "bad")));
-        assert!(futures_util::future::join_all(all).await.into_iter().all(|delivered| delivered.is_ok()));
+        let records: Vec<Record> = (0..500)
+            .map(|number| record(number, "k", b"data"))
+            .collect();
+        let all = records
+            .iter()
+            .map(|record| lines.deliver(letter(&shard, record, "bad")));
+        assert!(
+            futures_util::future::join_all(all)
+                .await
+                .into_iter()
+                .all(|delivered| delivered.is_ok())
+        );
         assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 500);
         let queue = lines.0.queue();
         assert!(!queue.is_written && queue.waiting.is_empty());
@@ -330,10 +396,16 @@ mod tests {
         let (shard, record) = (shard(), record(1, "müller-\u{1F600}", "ü".as_bytes()));
         let whole = line(&letter(&shard, &record, "kein Preis: ½ €\u{7f}"));
         for end in 0..=whole.len() {
-            assert!(std::str::from_utf8(&whole.as_bytes()[..end]).is_ok(), "cut at {end}");
+            assert!(
+                std::str::from_utf8(&whole.as_bytes()[..end]).is_ok(),
+                "cut at {end}"
+            );
         }
         let value: serde_json::Value = serde_json::from_str(&whole).unwrap();
-        assert_eq!((&value["partition_key"], &value["error"]), (&"müller-\u{1F600}".into(), &"kein Preis: ½ €\u{7f}".into()));
+        assert_eq!(
+            (&value["partition_key"], &value["error"]),
+            (&"müller-\u{1F600}".into(), &"kein Preis: ½ €\u{7f}".into())
+        );
     }
 
     #[test]
@@ -346,9 +418,17 @@ mod tests {
             assert_eq!(line.matches('\n').count(), 1);
             let value: serde_json::Value = serde_json::from_str(&line).unwrap();
             assert_eq!(value["partition_key"], "a \"key\" \\ \n\u{1} ü");
-            assert_eq!((&value["sequence_number"], &value["error"]), (&"7".into(), &"a\tcause".into()));
-            assert_eq!((&value["why"], &value["explicit_hash_key"]), (&"attempts_exhausted".into(), &serde_json::Value::Null));
-            let data = base64_simd::STANDARD.decode_to_vec(value["data"].as_str().unwrap()).unwrap();
+            assert_eq!(
+                (&value["sequence_number"], &value["error"]),
+                (&"7".into(), &"a\tcause".into())
+            );
+            assert_eq!(
+                (&value["why"], &value["explicit_hash_key"]),
+                (&"attempts_exhausted".into(), &serde_json::Value::Null)
+            );
+            let data = base64_simd::STANDARD
+                .decode_to_vec(value["data"].as_str().unwrap())
+                .unwrap();
             assert_eq!(data, whole[..size]);
         }
     }

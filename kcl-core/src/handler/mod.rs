@@ -1,7 +1,7 @@
 //! Handlers of single records, for applications that do not need batches.
 //!
-//! An application implements [`RecordHandler`]; one value of it serves all the shards of a worker. An adapter makes a
-//! [`RecordProcessorFactory`](crate::RecordProcessorFactory) of it:
+//! An application implements [`RecordHandler`]; one value of it serves all the shards of a worker.
+//! An adapter makes a [`RecordProcessorFactory`](crate::RecordProcessorFactory) of it:
 //!
 //! | adapter | records of a shard |
 //! |---|---|
@@ -33,10 +33,12 @@
 //! # }
 //! ```
 //!
-//! [`Retries`] says how often a record that fails is tried, and what becomes of it then: [`DeadLetter`] keeps the record itself.
+//! [`Retries`] says how often a record that fails is tried, and what becomes of it then:
+//! [`DeadLetter`] keeps the record itself.
 //!
-//! What is stored, and when, and what becomes of records at work when the shard is given up: [`guide::handlers`](crate::guide::handlers).
-//! A [`RecordProcessor`](crate::RecordProcessor) is given the batches themselves, and every call in the life of a shard.
+//! What is stored, and when, and what becomes of records at work when the shard is given up:
+//! [`guide::handlers`](crate::guide::handlers). A [`RecordProcessor`](crate::RecordProcessor) is
+//! given the batches themselves, and every call in the life of a shard.
 
 mod by_record;
 mod dead_letter;

@@ -12,7 +12,8 @@ use super::dead_letter::{DeadLetter, ErasedDeadLetter};
 const SHORTEST: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// What follows when a record fails: how often it is tried, and what becomes of it then. For [`ByRecord::retries`](super::ByRecord::retries).
+/// What follows when a record fails: how often it is tried, and what becomes of it then. For
+/// [`ByRecord::retries`](super::ByRecord::retries).
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -44,30 +45,42 @@ pub(super) enum LastResort {
 }
 
 impl Retries {
-    /// A record has so many attempts, the first one included; at least one. What follows is [`stop`](Self::stop) unless something else is
-    /// said.
+    /// A record has so many attempts, the first one included; at least one. What follows is
+    /// [`stop`](Self::stop) unless something else is said.
     #[must_use]
     pub fn attempts(attempts: u32) -> Self {
-        let limits = RetryLimits { attempts: Some(attempts.max(1)), max_age: None };
-        Self { limits, backoff: None, last_resort: LastResort::Stop }
+        let limits = RetryLimits {
+            attempts: Some(attempts.max(1)),
+            max_age: None,
+        };
+        Self {
+            limits,
+            backoff: None,
+            last_resort: LastResort::Stop,
+        }
     }
 
     /// A record has any number of attempts. It makes sense with a [`max_age`](Self::max_age).
     #[must_use]
     pub fn unlimited() -> Self {
-        Self { limits: RetryLimits::default(), backoff: None, last_resort: LastResort::Stop }
+        Self {
+            limits: RetryLimits::default(),
+            backoff: None,
+            last_resort: LastResort::Stop,
+        }
     }
 
-    /// A record older than this is not tried, or not tried again. The age counts from its arrival in the stream, by the wall clock of this
-    /// machine against the service's. Default: any age.
+    /// A record older than this is not tried, or not tried again. The age counts from its arrival
+    /// in the stream, by the wall clock of this machine against the service's. Default: any age.
     #[must_use]
     pub const fn max_age(mut self, age: Duration) -> Self {
         self.limits.max_age = Some(age);
         self
     }
 
-    /// `from` is the longest pause after the first failure; it doubles up to `to`. Each pause is drawn between half of that and all of it. From
-    /// 1 ms to 1 h, and `to` no less than `from`: [`build`](crate::worker::Builder::build) refuses others. Default: the worker's
+    /// `from` is the longest pause after the first failure; it doubles up to `to`. Each pause is
+    /// drawn between half of that and all of it. From 1 ms to 1 h, and `to` no less than `from`:
+    /// [`build`](crate::worker::Builder::build) refuses others. Default: the worker's
     /// [`retry_pause`](crate::worker::Builder::retry_pause).
     #[must_use]
     pub const fn pause(mut self, from: Duration, to: Duration) -> Self {
@@ -75,14 +88,16 @@ impl Retries {
         self
     }
 
-    /// A record that is given up stops the worker: [`run`](crate::Worker::run) returns it as its cause.
+    /// A record that is given up stops the worker: [`run`](crate::Worker::run) returns it as its
+    /// cause.
     #[must_use]
     pub fn stop(mut self) -> Self {
         self.last_resort = LastResort::Stop;
         self
     }
 
-    /// A record that is given up is passed, and told by [`Event::RecordSkipped`](crate::worker::Event::RecordSkipped).
+    /// A record that is given up is passed, and told by
+    /// [`Event::RecordSkipped`](crate::worker::Event::RecordSkipped).
     #[must_use]
     pub fn skip(mut self) -> Self {
         self.last_resort = LastResort::Skip;
@@ -101,7 +116,9 @@ impl Retries {
 impl Retries {
     /// As the builder checks the pauses of the worker.
     pub(super) fn check(&self) -> Result<(), BoxError> {
-        let Some((from, to)) = self.backoff.map(|backoff| backoff.bounds()) else { return Ok(()) };
+        let Some((from, to)) = self.backoff.map(|backoff| backoff.bounds()) else {
+            return Ok(());
+        };
         if from >= SHORTEST && from <= to && to <= LONGEST {
             return Ok(());
         }
@@ -112,7 +129,10 @@ impl Retries {
 
 impl fmt::Debug for Retries {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Retries").field("limits", &self.limits).field("last_resort", &self.last_resort).finish_non_exhaustive()
+        f.debug_struct("Retries")
+            .field("limits", &self.limits)
+            .field("last_resort", &self.last_resort)
+            .finish_non_exhaustive()
     }
 }
 
@@ -132,10 +152,21 @@ mod tests {
 
     #[test]
     fn pauses_that_the_builder_would_refuse_are_refused() {
-        let check = |from, to| Retries::unlimited().pause(Duration::from_millis(from), Duration::from_millis(to)).check();
-        assert!(check(1, 1).is_ok() && check(100, 3_600_000).is_ok() && Retries::attempts(1).check().is_ok());
+        let check = |from, to| {
+            Retries::unlimited()
+                .pause(Duration::from_millis(from), Duration::from_millis(to))
+                .check()
+        };
+        assert!(
+            check(1, 1).is_ok()
+                && check(100, 3_600_000).is_ok()
+                && Retries::attempts(1).check().is_ok()
+        );
         assert!(check(5, 4).is_err() && check(1, 3_600_001).is_err());
         let said = check(0, 0).unwrap_err().to_string();
-        assert_eq!(said, "`Retries::pause` from 0ns to 0ns (1ms to 3600s are allowed, the longer one last)");
+        assert_eq!(
+            said,
+            "`Retries::pause` from 0ns to 0ns (1ms to 3600s are allowed, the longer one last)"
+        );
     }
 }

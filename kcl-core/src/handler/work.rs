@@ -24,8 +24,8 @@ mod state;
 
 use state::{AcceptedRecord, HandedBatch, RecordJob, WorkPhase, WorkState};
 
-/// A call waits for room no longer than this: a shard whose records wait to be tried again is not one whose handler hangs. Far below the
-/// least budget of a handler, 1 s.
+/// A call waits for room no longer than this: a shard whose records wait to be tried again is not
+/// one whose handler hangs. Far below the least budget of a handler, 1 s.
 const WAIT_FOR_ROOM: Duration = Duration::from_millis(200);
 
 /// What is kept in order.
@@ -84,21 +84,42 @@ impl<H: RecordHandler> RecordWork<H> {
     pub(super) fn new(handler: Arc<H>, plan: WorkPlan) -> Self {
         let state = Mutex::new(WorkState::new(RecordLanes::new(plan.bounds)));
         let (owner, room, drained) = (WorkOwner::default(), Notify::new(), Notify::new());
-        Self(Arc::new(WorkShared { handler, plan, owner, state, room, drained }))
+        Self(Arc::new(WorkShared {
+            handler,
+            plan,
+            owner,
+            state,
+            room,
+            drained,
+        }))
     }
 
-    /// Accepts the records of a batch as far as there is room, and waits for more, until all are accepted or the consumer wants to go on.
+    /// Accepts the records of a batch as far as there is room, and waits for more, until all are
+    /// accepted or the consumer wants to go on.
     ///
-    /// It never waits for long: the rest of the batch is then handed out again. The wait for room is not the work on a record, which has
-    /// a budget of its own.
+    /// It never waits for long: the rest of the batch is then handed out again. The wait for room
+    /// is not the work on a record, which has a budget of its own.
     ///
     /// # Errors
     /// The records of a shard have one owner, and an owner has one shard: see [`WorkOwner`].
     pub(super) async fn take_over(&self, input: ProcessRecordsInput) -> Result<(), Failure> {
         let background = input.background;
-        self.0.own(&background).map_err(|misuse| background.refuse(misuse))?;
-        let ProcessRecordsInput { records, shard, millis_behind_latest, fetched_at, .. } = input;
-        let batch = Arc::new(HandedBatch { records, shard, millis_behind_latest, fetched_at });
+        self.0
+            .own(&background)
+            .map_err(|misuse| background.refuse(misuse))?;
+        let ProcessRecordsInput {
+            records,
+            shard,
+            millis_behind_latest,
+            fetched_at,
+            ..
+        } = input;
+        let batch = Arc::new(HandedBatch {
+            records,
+            shard,
+            millis_behind_latest,
+            fetched_at,
+        });
         let mut accepted = 0;
         loop {
             self.0.accept(&background, &batch, &mut accepted);
@@ -162,7 +183,11 @@ impl<H: RecordHandler> WorkShared<H> {
     /// The records of this background are worked on here, and no others.
     fn own(&self, background: &Background) -> Result<(), &'static str> {
         let mut state = self.state();
-        if state.background.as_ref().is_some_and(|own| !own.is_same(background)) {
+        if state
+            .background
+            .as_ref()
+            .is_some_and(|own| !own.is_same(background))
+        {
             return Err(
                 "a processor of `in_order`, `by_key` or `unordered` was given records of another shard, or of another acquisition \
                 of its shard: expected is a processor for each acquisition, as `RecordProcessorFactory::processor` makes it",
@@ -178,10 +203,19 @@ impl<H: RecordHandler> WorkShared<H> {
         Ok(())
     }
 
-    fn accept(self: &Arc<Self>, background: &Background, batch: &Arc<HandedBatch>, accepted: &mut usize) {
+    fn accept(
+        self: &Arc<Self>,
+        background: &Background,
+        batch: &Arc<HandedBatch>,
+        accepted: &mut usize,
+    ) {
         let mut state = self.state();
         let before = *accepted;
-        while let Some(record) = batch.records.get(*accepted).filter(|_| state.lanes.has_room()) {
+        while let Some(record) = batch
+            .records
+            .get(*accepted)
+            .filter(|_| state.lanes.has_room())
+        {
             state.lanes.accept(match self.plan.order {
                 RecordOrder::Shard => Some(Key::from("")),
                 RecordOrder::Key => Some(record.partition_key.clone()),
@@ -208,7 +242,8 @@ impl<H: RecordHandler> WorkShared<H> {
         if state.phase != WorkPhase::Working {
             return;
         }
-        // A worker that is between two records takes one of those that can begin: `at_work` counts those that are within one.
+        // A worker that is between two records takes one of those that can begin: `at_work` counts
+        // those that are within one.
         let wanted = state.lanes.at_work() + state.lanes.can_begin();
         if state.workers < wanted {
             state.tasks.forget_ended();
@@ -223,7 +258,8 @@ impl<H: RecordHandler> WorkShared<H> {
     async fn work(self: Arc<Self>) {
         let mut seat = Seat(Some(&self));
         while let Some(job) = self.next(&mut seat) {
-            // Nothing that an application has made ends a worker: its record would be at work for ever.
+            // Nothing that an application has made ends a worker: its record would be at work for
+            // ever.
             let worked = AssertUnwindSafe(self.work_on(&job)).catch_unwind().await;
             if let Err(panic) = worked {
                 self.broken(&job, &panic_text(panic));
@@ -233,8 +269,13 @@ impl<H: RecordHandler> WorkShared<H> {
 
     async fn work_on(self: &Arc<Self>, job: &RecordJob) {
         if let Some(why) = self.too_old(job) {
-            let error = job.error.clone().unwrap_or_else(|| "it was too old before its first attempt".into());
-            return self.discard(job, &self.rules(job), (why, job.calls), error).await;
+            let error = job
+                .error
+                .clone()
+                .unwrap_or_else(|| "it was too old before its first attempt".into());
+            return self
+                .discard(job, &self.rules(job), (why, job.calls), error)
+                .await;
         }
         let attempt = self.state().called(job.number);
         let context = RecordContext {
@@ -249,7 +290,14 @@ impl<H: RecordHandler> WorkShared<H> {
         match handled {
             Ok(Ok(())) => self.done(job),
             Ok(Err(error)) => self.failed(job, attempt, text_of(error)).await,
-            Err(panic) => self.failed(job, attempt, format!("panicked: {}", panic_text(panic)).into()).await,
+            Err(panic) => {
+                self.failed(
+                    job,
+                    attempt,
+                    format!("panicked: {}", panic_text(panic)).into(),
+                )
+                .await
+            }
         }
     }
 
@@ -273,7 +321,11 @@ impl<H: RecordHandler> WorkShared<H> {
     fn pass(self: &Arc<Self>, state: &mut WorkState, job: &RecordJob) {
         state.left(job.number);
         let grown = state.lanes.done(job.number);
-        let last = state.records.drain(..grown).next_back().map(|last| last.position());
+        let last = state
+            .records
+            .drain(..grown)
+            .next_back()
+            .map(|last| last.position());
         job.background.fails_no_more(&job.record().position);
         if let Some(last) = last {
             job.background.finish(last);
@@ -285,7 +337,8 @@ impl<H: RecordHandler> WorkShared<H> {
     }
 
     async fn failed(self: &Arc<Self>, job: &RecordJob, attempt: u32, error: Arc<str>) {
-        job.background.tell_failed(&job.record().position, attempt, &error);
+        job.background
+            .tell_failed(&job.record().position, attempt, &error);
         let rules = self.rules(job);
         match after_failure(rules.limits, rules.backoff, attempt, jitter()) {
             AfterAttempt::Again(span) => self.pause(job, span, Some(error)),
@@ -294,7 +347,13 @@ impl<H: RecordHandler> WorkShared<H> {
     }
 
     /// The record is given up, after so many attempts.
-    async fn discard(self: &Arc<Self>, job: &RecordJob, rules: &RecordRules, (why, attempts): (Discarded, u32), error: Arc<str>) {
+    async fn discard(
+        self: &Arc<Self>,
+        job: &RecordJob,
+        rules: &RecordRules,
+        (why, attempts): (Discarded, u32),
+        error: Arc<str>,
+    ) {
         let (record, background) = (job.record(), &job.background);
         match &rules.last_resort {
             LastResort::Stop => {
@@ -308,12 +367,19 @@ impl<H: RecordHandler> WorkShared<H> {
                 self.done(job);
             }
             LastResort::DeadLetter(to) => {
-                // The work may have gone on beyond the time of the lease. With no await before the delivery.
+                // The work may have gone on beyond the time of the lease. With no await before the
+                // delivery.
                 if background.may_begin().is_none() {
                     return self.set_down(&mut self.state(), job);
                 }
                 let error = (attempts > 0).then_some(&*error);
-                let letter = Letter { shard: &job.batch.shard, record, why, attempts, error };
+                let letter = Letter {
+                    shard: &job.batch.shard,
+                    record,
+                    why,
+                    attempts,
+                    error,
+                };
                 // Passed only when it was taken.
                 match AssertUnwindSafe(to.deliver(letter)).catch_unwind().await {
                     Ok(Ok(())) => {
@@ -329,18 +395,31 @@ impl<H: RecordHandler> WorkShared<H> {
 
     /// The dead letter was not taken: the record is tried again.
     fn refused(self: &Arc<Self>, job: &RecordJob, rules: &RecordRules, cause: &str) {
-        self.try_again(job, rules.backoff, &format!("the dead letter was not taken: {cause}"));
+        self.try_again(
+            job,
+            rules.backoff,
+            &format!("the dead letter was not taken: {cause}"),
+        );
     }
 
     /// Something around the handler has panicked: the record is tried again.
     fn broken(self: &Arc<Self>, job: &RecordJob, cause: &str) {
-        self.try_again(job, job.background.rules().retry, &format!("the work on the record panicked: {cause}"));
+        self.try_again(
+            job,
+            job.background.rules().retry,
+            &format!("the work on the record panicked: {cause}"),
+        );
     }
 
     fn try_again(self: &Arc<Self>, job: &RecordJob, backoff: Backoff, error: &str) {
         // Who hears of it may have been what panicked.
-        let _ = contained(|| job.background.tell_failed(&job.record().position, job.round, &error.into()));
-        if let AfterAttempt::Again(span) = after_failure(RetryLimits::default(), backoff, job.round, jitter()) {
+        let _ = contained(|| {
+            job.background
+                .tell_failed(&job.record().position, job.round, &error.into())
+        });
+        if let AfterAttempt::Again(span) =
+            after_failure(RetryLimits::default(), backoff, job.round, jitter())
+        {
             self.pause(job, span, None);
         }
     }
@@ -353,7 +432,11 @@ impl<H: RecordHandler> WorkShared<H> {
             record.error = Some(error);
         }
         if state.phase == WorkPhase::Working {
-            let (shared, number, clock) = (Arc::clone(self), job.number, Arc::clone(job.background.clock()));
+            let (shared, number, clock) = (
+                Arc::clone(self),
+                job.number,
+                Arc::clone(job.background.clock()),
+            );
             let again = async move {
                 pause(&*clock, span).await;
                 shared.again(number);
@@ -376,14 +459,25 @@ impl<H: RecordHandler> WorkShared<H> {
         let worker = job.background.rules();
         if let Some(retries) = &self.plan.retries {
             let backoff = retries.backoff.unwrap_or(worker.retry);
-            return RecordRules { limits: retries.limits, backoff, last_resort: retries.last_resort.clone() };
+            return RecordRules {
+                limits: retries.limits,
+                backoff,
+                last_resort: retries.last_resort.clone(),
+            };
         }
         let (attempts, last_resort) = match worker.on_failure {
             OnFailure::Retry => (None, LastResort::Stop),
             OnFailure::Stop => (Some(1), LastResort::Stop),
             OnFailure::Skip => (Some(1), LastResort::Skip),
         };
-        RecordRules { limits: RetryLimits { attempts, max_age: None }, backoff: worker.retry, last_resort }
+        RecordRules {
+            limits: RetryLimits {
+                attempts,
+                max_age: None,
+            },
+            backoff: worker.retry,
+            last_resort,
+        }
     }
 
     /// Whether the record is too old to be tried.
@@ -391,7 +485,12 @@ impl<H: RecordHandler> WorkShared<H> {
         let limits = self.plan.retries.as_ref()?.limits;
         limits.max_age?;
         let wall = job.background.clock().wall();
-        before_attempt(limits, job.record().arrived_at.map(|arrived| age(Some(arrived), wall)))
+        before_attempt(
+            limits,
+            job.record()
+                .arrived_at
+                .map(|arrived| age(Some(arrived), wall)),
+        )
     }
 
     fn again(self: &Arc<Self>, number: u64) {
@@ -421,8 +520,8 @@ impl<H> WorkShared<H> {
     }
 }
 
-/// What an error says, with its causes. The error itself ends here: what an application has made may panic when it is asked, and when it
-/// is dropped.
+/// What an error says, with its causes. The error itself ends here: what an application has made
+/// may panic when it is asked, and when it is dropped.
 fn text_of(error: BoxError) -> Arc<str> {
     let said = contained(|| with_causes(&*error));
     drop_contained(error);

@@ -32,7 +32,8 @@ impl<T: PartialEq> Match<T> {
     }
 }
 
-/// The condition of a write. All of it must hold, and the row must exist: no update and no delete ever creates a row.
+/// The condition of a write. All of it must hold, and the row must exist: no update and no delete
+/// ever creates a row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Expect {
@@ -58,7 +59,10 @@ impl Expect {
             && self.token.holds(row.token.as_ref())
             && self.owner.holds(row.owner.as_ref())
             && self.checkpoint_owner.holds(row.checkpoint_owner.as_ref())
-            && self.checkpoint.as_ref().is_none_or(|checkpoint| *checkpoint == row.checkpoint)
+            && self
+                .checkpoint
+                .as_ref()
+                .is_none_or(|checkpoint| *checkpoint == row.checkpoint)
             && !(self.not_ended && row.checkpoint.is_shard_end())
     }
 
@@ -67,7 +71,8 @@ impl Expect {
     /// # Errors
     /// [`Error::Conflict`] with the row that stands there, if there is one.
     pub fn check<'a>(&self, row: Option<&'a Lease>) -> Result<&'a Lease, Error> {
-        row.filter(|row| self.holds(row)).ok_or_else(|| Error::conflict(row.cloned()))
+        row.filter(|row| self.holds(row))
+            .ok_or_else(|| Error::conflict(row.cloned()))
     }
 }
 
@@ -157,11 +162,15 @@ pub enum Change {
 }
 
 impl Change {
-    /// The same change attribute by attribute: what a table has to carry out, and all that it has to know of a change.
+    /// The same change attribute by attribute: what a table has to carry out, and all that it has
+    /// to know of a change.
     #[must_use]
     pub fn edits(&self) -> Edits {
         let none = Edits::default();
-        let owners_write = Edits { counter: CounterEdit::Next, ..Edits::default() };
+        let owners_write = Edits {
+            counter: CounterEdit::Next,
+            ..Edits::default()
+        };
         match self {
             Self::Take { owner, token } => Edits {
                 owner: Edit::Set(owner.clone()),
@@ -170,29 +179,74 @@ impl Change {
                 switches: SwitchesEdit::AddOne,
                 ..owners_write
             },
-            Self::Claim { token } => Edits { token: Edit::Set(token.clone()), ..owners_write },
+            Self::Claim { token } => Edits {
+                token: Edit::Set(token.clone()),
+                ..owners_write
+            },
             Self::Renew => owners_write,
-            Self::Checkpoint { to, facts } => Edits { facts: facts.clone(), ..owners_write.with_checkpoint(to.clone()) },
-            Self::Prepare { pending } => Edits { pending: Edit::Set(pending.clone()), ..owners_write },
-            Self::Request { by, of } => Edits { owner: Edit::Set(by.clone()), checkpoint_owner: Edit::Set(of.clone()), ..none },
-            Self::Withdraw { to } => Edits { owner: Edit::Set(to.clone()), checkpoint_owner: Edit::Remove, ..none },
+            Self::Checkpoint { to, facts } => Edits {
+                facts: facts.clone(),
+                ..owners_write.with_checkpoint(to.clone())
+            },
+            Self::Prepare { pending } => Edits {
+                pending: Edit::Set(pending.clone()),
+                ..owners_write
+            },
+            Self::Request { by, of } => Edits {
+                owner: Edit::Set(by.clone()),
+                checkpoint_owner: Edit::Set(of.clone()),
+                ..none
+            },
+            Self::Withdraw { to } => Edits {
+                owner: Edit::Set(to.clone()),
+                checkpoint_owner: Edit::Remove,
+                ..none
+            },
             Self::PassOn { checkpoint, facts } => Edits {
                 checkpoint_owner: Edit::Remove,
                 token: Edit::Remove,
                 facts: facts.clone(),
                 ..owners_write.with_last_checkpoint(checkpoint.as_ref())
             },
-            Self::Refuse { owner } => Edits { owner: Edit::Set(owner.clone()), checkpoint_owner: Edit::Remove, ..owners_write },
-            Self::Release { checkpoint, facts } => {
-                Edits { facts: facts.clone(), ..owners_write.with_last_checkpoint(checkpoint.as_ref()).without_owner() }
-            }
+            Self::Refuse { owner } => Edits {
+                owner: Edit::Set(owner.clone()),
+                checkpoint_owner: Edit::Remove,
+                ..owners_write
+            },
+            Self::Release { checkpoint, facts } => Edits {
+                facts: facts.clone(),
+                ..owners_write
+                    .with_last_checkpoint(checkpoint.as_ref())
+                    .without_owner()
+            },
             Self::End { children, facts } => {
-                let edits = Edits { facts: facts.clone(), ..owners_write.with_checkpoint(Checkpoint::ShardEnd).without_owner() };
-                if children.is_empty() { edits } else { Edits { children: Some(children.clone()), ..edits } }
+                let edits = Edits {
+                    facts: facts.clone(),
+                    ..owners_write
+                        .with_checkpoint(Checkpoint::ShardEnd)
+                        .without_owner()
+                };
+                if children.is_empty() {
+                    edits
+                } else {
+                    Edits {
+                        children: Some(children.clone()),
+                        ..edits
+                    }
+                }
             }
-            Self::Children { children } => Edits { children: Some(children.clone()), ..owners_write },
-            Self::HashRange { range } => Edits { hash_range: Edit::Set(*range), ..none },
-            Self::Facts { facts } => Edits { facts: Some(facts.clone()), ..owners_write },
+            Self::Children { children } => Edits {
+                children: Some(children.clone()),
+                ..owners_write
+            },
+            Self::HashRange { range } => Edits {
+                hash_range: Edit::Set(*range),
+                ..none
+            },
+            Self::Facts { facts } => Edits {
+                facts: Some(facts.clone()),
+                ..owners_write
+            },
         }
     }
 
@@ -202,7 +256,8 @@ impl Change {
         self.edits().checkpoint.is_some()
     }
 
-    /// Whether the row holds everything that this change sets: what tells, after a lost answer, that it happened.
+    /// Whether the row holds everything that this change sets: what tells, after a lost answer,
+    /// that it happened.
     #[must_use]
     pub fn is_held_by(&self, row: &Lease) -> bool {
         self.edits().are_held_by(row)
@@ -211,6 +266,8 @@ impl Change {
     /// The prepared checkpoint at this place.
     #[must_use]
     pub const fn prepare(at: Checkpoint, state: Option<Bytes>) -> Self {
-        Self::Prepare { pending: Pending { at, state } }
+        Self::Prepare {
+            pending: Pending { at, state },
+        }
     }
 }

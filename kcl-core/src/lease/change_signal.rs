@@ -9,7 +9,8 @@ pub enum Changed {
     Worker(WorkerId),
 }
 
-/// The change signal: a value that is another one after every announcement, and what was announced last.
+/// The change signal: a value that is another one after every announcement, and what was announced
+/// last.
 ///
 /// ```
 /// use kcl_core::lease::{ChangeSignal, Changed};
@@ -26,29 +27,38 @@ pub enum Changed {
 pub struct ChangeSignal {
     /// Opaque: equal or not.
     pub value: String,
-    /// What was announced last, the newest first, each with the value that its announcement gave the signal. A hint: it may be empty,
-    /// and it need not reach back to the value seen before.
+    /// What was announced last, the newest first, each with the value that its announcement gave
+    /// the signal. A hint: it may be empty, and it need not reach back to the value seen before.
     pub recent: Vec<(String, Changed)>,
-    /// The value before everything that was ever announced, as long as `recent` is all of it: a worker that saw the table before the
-    /// first leases were in it hears of them by name.
+    /// The value before everything that was ever announced, as long as `recent` is all of it: a
+    /// worker that saw the table before the first leases were in it hears of them by name.
     pub first: Option<String>,
 }
 
 /// The signal of a table in which nothing was announced yet.
 impl Default for ChangeSignal {
     fn default() -> Self {
-        Self { value: String::new(), recent: Vec::new(), first: Some(String::new()) }
+        Self {
+            value: String::new(),
+            recent: Vec::new(),
+            first: Some(String::new()),
+        }
     }
 }
 
 impl ChangeSignal {
-    /// How many changes a table remembers. A worker of 64 shards that stops is then heard of without a scan.
+    /// How many changes a table remembers. A worker of 64 shards that stops is then heard of
+    /// without a scan.
     pub const RECENT: usize = 64;
 
     /// The signal with this value, without hints.
     #[must_use]
     pub fn new(value: impl Into<String>) -> Self {
-        Self { value: value.into(), recent: Vec::new(), first: None }
+        Self {
+            value: value.into(),
+            recent: Vec::new(),
+            first: None,
+        }
     }
 
     /// The same signal after an announcement that gives it this value.
@@ -57,21 +67,31 @@ impl ChangeSignal {
         if changed.len() + self.recent.len() > Self::RECENT {
             self.first = None;
         }
-        let new = changed.iter().take(Self::RECENT).map(|changed| (self.value.clone(), changed.clone()));
+        let new = changed
+            .iter()
+            .take(Self::RECENT)
+            .map(|changed| (self.value.clone(), changed.clone()));
         self.recent.splice(0..0, new.collect::<Vec<_>>());
         self.recent.truncate(Self::RECENT);
     }
 
-    /// What was announced after the signal had the value `seen`, each once. Nothing when that is not known: then everything has to be
-    /// looked at.
+    /// What was announced after the signal had the value `seen`, each once. Nothing when that is
+    /// not known: then everything has to be looked at.
     #[must_use]
     pub fn since(&self, seen: &str) -> Option<Vec<&Changed>> {
         if self.value == seen {
             return Some(Vec::new());
         }
         let all = (self.first.as_deref() == Some(seen)).then_some(self.recent.len());
-        let reaches = self.recent.iter().position(|(value, _)| value == seen).or(all)?;
-        let mut changed: Vec<&Changed> = self.recent[..reaches].iter().map(|(_, changed)| changed).collect();
+        let reaches = self
+            .recent
+            .iter()
+            .position(|(value, _)| value == seen)
+            .or(all)?;
+        let mut changed: Vec<&Changed> = self.recent[..reaches]
+            .iter()
+            .map(|(_, changed)| changed)
+            .collect();
         changed.sort_unstable();
         changed.dedup();
         Some(changed)
@@ -110,18 +130,25 @@ mod tests {
         assert_eq!(signal.since("190"), Some(vec![&lease("b"), &lease("c")]));
     }
 
-    /// Whoever saw the table before the first announcement hears of everything, until something is forgotten.
+    /// Whoever saw the table before the first announcement hears of everything, until something is
+    /// forgotten.
     #[test]
     fn since_the_beginning_everything_is_told_until_it_is_forgotten() {
         let mut signal = ChangeSignal::default();
         let seen = signal.value.clone();
         for number in 1..=ChangeSignal::RECENT {
             signal.announce(number.to_string(), &[lease(&number.to_string())]);
-            assert_eq!(signal.since(&seen).map(|changed| changed.len()), Some(number));
+            assert_eq!(
+                signal.since(&seen).map(|changed| changed.len()),
+                Some(number)
+            );
         }
         signal.announce("one more", &[lease("a")]);
         assert_eq!(signal.since(&seen), None);
-        assert_eq!(ChangeSignal::new("of which nothing more is known").since(&seen), None);
+        assert_eq!(
+            ChangeSignal::new("of which nothing more is known").since(&seen),
+            None
+        );
     }
 
     /// An announcement that is longer than the memory hides what came before it.

@@ -54,8 +54,8 @@ pub enum SwitchesEdit {
     Zero,
 }
 
-/// A change of a row, attribute by attribute. A table carries it out in one write, with nothing between the check of the
-/// condition and the write.
+/// A change of a row, attribute by attribute. A table carries it out in one write, with nothing
+/// between the check of the condition and the write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Edits {
@@ -82,9 +82,15 @@ pub struct Edits {
 }
 
 impl Edits {
-    /// A committed checkpoint also ends what was prepared and the count of owners since the last one.
+    /// A committed checkpoint also ends what was prepared and the count of owners since the last
+    /// one.
     pub(super) fn with_checkpoint(self, to: Checkpoint) -> Self {
-        Self { checkpoint: Some(to), pending: Edit::Remove, switches: SwitchesEdit::Zero, ..self }
+        Self {
+            checkpoint: Some(to),
+            pending: Edit::Remove,
+            switches: SwitchesEdit::Zero,
+            ..self
+        }
     }
 
     pub(super) fn with_last_checkpoint(self, to: Option<&Checkpoint>) -> Self {
@@ -95,7 +101,12 @@ impl Edits {
     }
 
     pub(super) fn without_owner(self) -> Self {
-        Self { owner: Edit::Remove, checkpoint_owner: Edit::Remove, token: Edit::Remove, ..self }
+        Self {
+            owner: Edit::Remove,
+            checkpoint_owner: Edit::Remove,
+            token: Edit::Remove,
+            ..self
+        }
     }
 
     /// Carries the edits out on a row in memory.
@@ -124,22 +135,31 @@ impl Edits {
         }
     }
 
-    /// Whether the row already has every value that the edits set. Counters are left out: they tell that *a* write happened, not
-    /// which.
+    /// Whether the row already has every value that the edits set. Counters are left out: they tell
+    /// that *a* write happened, not which.
     #[must_use]
     pub fn are_held_by(&self, row: &Lease) -> bool {
         self.owner.is_held_by(row.owner.as_ref())
-            && self.checkpoint_owner.is_held_by(row.checkpoint_owner.as_ref())
+            && self
+                .checkpoint_owner
+                .is_held_by(row.checkpoint_owner.as_ref())
             && self.token.is_held_by(row.token.as_ref())
-            && self.checkpoint.as_ref().is_none_or(|checkpoint| *checkpoint == row.checkpoint)
+            && self
+                .checkpoint
+                .as_ref()
+                .is_none_or(|checkpoint| *checkpoint == row.checkpoint)
             && self.pending.is_held_by(row.pending.as_ref())
-            && self.children.as_ref().is_none_or(|children| same_set(children, &row.children))
+            && self
+                .children
+                .as_ref()
+                .is_none_or(|children| same_set(children, &row.children))
             && self.hash_range.is_held_by(row.hash_range.as_ref())
             && self.facts.as_ref().is_none_or(|facts| *facts == row.facts)
     }
 }
 
-/// Whether both name the same shards: a table may keep them as a set, and give them back in another order.
+/// Whether both name the same shards: a table may keep them as a set, and give them back in another
+/// order.
 fn same_set(a: &[ShardId], b: &[ShardId]) -> bool {
     a.iter().collect::<BTreeSet<_>>() == b.iter().collect::<BTreeSet<_>>()
 }

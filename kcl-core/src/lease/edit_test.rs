@@ -26,21 +26,33 @@ fn checkpoint() -> impl Strategy<Value = Checkpoint> {
         Just(Checkpoint::TrimHorizon),
         Just(Checkpoint::Latest),
         Just(Checkpoint::ShardEnd),
-        (0_u128..3, 0_u64..2).prop_map(|(at, sub)| Position::new(SequenceNumber::from_u128(at), sub).into()),
+        (0_u128..3, 0_u64..2).prop_map(|(at, sub)| Position::new(
+            SequenceNumber::from_u128(at),
+            sub
+        )
+        .into()),
     ]
 }
 
 fn pending() -> impl Strategy<Value = Pending> {
-    (checkpoint(), option::of("[s]?")).prop_map(|(at, state)| Pending { at, state: state.map(Bytes::from) })
+    (checkpoint(), option::of("[s]?")).prop_map(|(at, state)| Pending {
+        at,
+        state: state.map(Bytes::from),
+    })
 }
 
 fn facts() -> impl Strategy<Value = Facts> {
-    (option::of(0_i64..2), option::of(0_i64..2), option::of("[n]")).prop_map(|(start, began, arn)| Facts {
-        start_at: start.map(Timestamp::from_millis),
-        began_at: began.map(Timestamp::from_millis),
-        stream_arn: arn.map(Into::into),
-        stream_created_at: None,
-    })
+    (
+        option::of(0_i64..2),
+        option::of(0_i64..2),
+        option::of("[n]"),
+    )
+        .prop_map(|(start, began, arn)| Facts {
+            start_at: start.map(Timestamp::from_millis),
+            began_at: began.map(Timestamp::from_millis),
+            stream_arn: arn.map(Into::into),
+            stream_created_at: None,
+        })
 }
 
 fn range() -> impl Strategy<Value = HashKeyRange> {
@@ -48,14 +60,31 @@ fn range() -> impl Strategy<Value = HashKeyRange> {
 }
 
 fn lease() -> impl Strategy<Value = Lease> {
-    let owners = (option::of(worker()), option::of(worker()), option::of(token()));
+    let owners = (
+        option::of(worker()),
+        option::of(worker()),
+        option::of(token()),
+    );
     let progress = (0_u64..3, 0_u64..3, checkpoint(), option::of(pending()));
-    (owners, progress, shards(), option::of(range()), facts()).prop_map(|(owners, progress, children, hash_range, facts)| {
-        let (owner, checkpoint_owner, token) = owners;
-        let (counter, owner_switches, checkpoint, pending) = progress;
-        let new = Lease::new(LeaseKey::single("s"), checkpoint);
-        Lease { owner, checkpoint_owner, token, counter, owner_switches, pending, children, hash_range, facts, ..new }
-    })
+    (owners, progress, shards(), option::of(range()), facts()).prop_map(
+        |(owners, progress, children, hash_range, facts)| {
+            let (owner, checkpoint_owner, token) = owners;
+            let (counter, owner_switches, checkpoint, pending) = progress;
+            let new = Lease::new(LeaseKey::single("s"), checkpoint);
+            Lease {
+                owner,
+                checkpoint_owner,
+                token,
+                counter,
+                owner_switches,
+                pending,
+                children,
+                hash_range,
+                facts,
+                ..new
+            }
+        },
+    )
 }
 
 fn change() -> impl Strategy<Value = Change> {
@@ -63,14 +92,18 @@ fn change() -> impl Strategy<Value = Change> {
         (worker(), token()).prop_map(|(owner, token)| Change::Take { owner, token }),
         token().prop_map(|token| Change::Claim { token }),
         Just(Change::Renew),
-        (checkpoint(), option::of(facts())).prop_map(|(to, facts)| Change::Checkpoint { to, facts }),
+        (checkpoint(), option::of(facts()))
+            .prop_map(|(to, facts)| Change::Checkpoint { to, facts }),
         pending().prop_map(|pending| Change::Prepare { pending }),
         (worker(), worker()).prop_map(|(by, of)| Change::Request { by, of }),
         worker().prop_map(|to| Change::Withdraw { to }),
-        (option::of(checkpoint()), option::of(facts())).prop_map(|(checkpoint, facts)| Change::PassOn { checkpoint, facts }),
+        (option::of(checkpoint()), option::of(facts()))
+            .prop_map(|(checkpoint, facts)| Change::PassOn { checkpoint, facts }),
         worker().prop_map(|owner| Change::Refuse { owner }),
-        (option::of(checkpoint()), option::of(facts())).prop_map(|(checkpoint, facts)| Change::Release { checkpoint, facts }),
-        (shards(), option::of(facts())).prop_map(|(children, facts)| Change::End { children, facts }),
+        (option::of(checkpoint()), option::of(facts()))
+            .prop_map(|(checkpoint, facts)| Change::Release { checkpoint, facts }),
+        (shards(), option::of(facts()))
+            .prop_map(|(children, facts)| Change::End { children, facts }),
         shards().prop_map(|children| Change::Children { children }),
         range().prop_map(|range| Change::HashRange { range }),
         facts().prop_map(|facts| Change::Facts { facts }),
@@ -81,8 +114,14 @@ fn change() -> impl Strategy<Value = Change> {
 #[test]
 fn each_change_sets_what_it_says_and_nothing_else() {
     let at = |sequence| Checkpoint::from(Position::new(SequenceNumber::from_u128(sequence), 0));
-    let pending = |sequence| Pending { at: at(sequence), state: None };
-    let facts = Facts { stream_arn: Some("arn".into()), ..Facts::default() };
+    let pending = |sequence| Pending {
+        at: at(sequence),
+        state: None,
+    };
+    let facts = Facts {
+        stream_arn: Some("arn".into()),
+        ..Facts::default()
+    };
     let row = Lease {
         owner: Some("a".into()),
         checkpoint_owner: Some("b".into()),
@@ -93,39 +132,156 @@ fn each_change_sets_what_it_says_and_nothing_else() {
         children: vec!["x".into()],
         ..Lease::new(LeaseKey::single("s"), at(10))
     };
-    let next = Lease { counter: 8, ..row.clone() };
-    let stored = |sequence| Lease { checkpoint: at(sequence), pending: None, owner_switches: 0, ..next.clone() };
-    let ended = || Lease { checkpoint: Checkpoint::ShardEnd, ..stored(12) };
-    let named = |owner: &str, row: &Lease| Lease { owner: Some(owner.into()), checkpoint_owner: None, ..row.clone() };
-    let free = |row: Lease| Lease { owner: None, checkpoint_owner: None, token: None, ..row };
-    let passed_on = |row: Lease| Lease { checkpoint_owner: None, token: None, ..row };
-    let with_facts = |row: Lease| Lease { facts: facts.clone(), ..row };
+    let next = Lease {
+        counter: 8,
+        ..row.clone()
+    };
+    let stored = |sequence| Lease {
+        checkpoint: at(sequence),
+        pending: None,
+        owner_switches: 0,
+        ..next.clone()
+    };
+    let ended = || Lease {
+        checkpoint: Checkpoint::ShardEnd,
+        ..stored(12)
+    };
+    let named = |owner: &str, row: &Lease| Lease {
+        owner: Some(owner.into()),
+        checkpoint_owner: None,
+        ..row.clone()
+    };
+    let free = |row: Lease| Lease {
+        owner: None,
+        checkpoint_owner: None,
+        token: None,
+        ..row
+    };
+    let passed_on = |row: Lease| Lease {
+        checkpoint_owner: None,
+        token: None,
+        ..row
+    };
+    let with_facts = |row: Lease| Lease {
+        facts: facts.clone(),
+        ..row
+    };
     let told = || Some(facts.clone());
-    let retaken = |row: Lease| Lease { token: Some("2".into()), ..row };
+    let retaken = |row: Lease| Lease {
+        token: Some("2".into()),
+        ..row
+    };
     let cases = [
-        (Change::Take { owner: "c".into(), token: "2".into() }, retaken(Lease { owner_switches: 4, ..named("c", &next) })),
+        (
+            Change::Take {
+                owner: "c".into(),
+                token: "2".into(),
+            },
+            retaken(Lease {
+                owner_switches: 4,
+                ..named("c", &next)
+            }),
+        ),
         (Change::Claim { token: "2".into() }, retaken(next.clone())),
         (Change::Renew, next.clone()),
-        (Change::Checkpoint { to: at(12), facts: told() }, with_facts(stored(12))),
-        (Change::Prepare { pending: pending(13) }, Lease { pending: Some(pending(13)), ..next.clone() }),
         (
-            Change::Request { by: "c".into(), of: "d".into() },
-            Lease { owner: Some("c".into()), checkpoint_owner: Some("d".into()), ..row.clone() },
+            Change::Checkpoint {
+                to: at(12),
+                facts: told(),
+            },
+            with_facts(stored(12)),
+        ),
+        (
+            Change::Prepare {
+                pending: pending(13),
+            },
+            Lease {
+                pending: Some(pending(13)),
+                ..next.clone()
+            },
+        ),
+        (
+            Change::Request {
+                by: "c".into(),
+                of: "d".into(),
+            },
+            Lease {
+                owner: Some("c".into()),
+                checkpoint_owner: Some("d".into()),
+                ..row.clone()
+            },
         ),
         (Change::Withdraw { to: "c".into() }, named("c", &row)),
-        (Change::PassOn { checkpoint: Some(at(12)), facts: told() }, passed_on(with_facts(stored(12)))),
-        (Change::PassOn { checkpoint: None, facts: None }, passed_on(next.clone())),
-        (Change::Refuse { owner: "c".into() }, named("c", &next)),
-        (Change::Release { checkpoint: Some(at(12)), facts: told() }, free(with_facts(stored(12)))),
-        (Change::Release { checkpoint: None, facts: None }, free(next.clone())),
         (
-            Change::End { children: vec!["y".into()], facts: told() },
-            free(Lease { children: vec!["y".into()], ..with_facts(ended()) }),
+            Change::PassOn {
+                checkpoint: Some(at(12)),
+                facts: told(),
+            },
+            passed_on(with_facts(stored(12))),
         ),
-        (Change::End { children: vec![], facts: None }, free(ended())),
-        (Change::Children { children: vec!["y".into()] }, Lease { children: vec!["y".into()], ..next.clone() }),
-        (Change::HashRange { range: HashKeyRange::WHOLE }, Lease { hash_range: Some(HashKeyRange::WHOLE), ..row.clone() }),
-        (Change::Facts { facts: facts.clone() }, with_facts(next.clone())),
+        (
+            Change::PassOn {
+                checkpoint: None,
+                facts: None,
+            },
+            passed_on(next.clone()),
+        ),
+        (Change::Refuse { owner: "c".into() }, named("c", &next)),
+        (
+            Change::Release {
+                checkpoint: Some(at(12)),
+                facts: told(),
+            },
+            free(with_facts(stored(12))),
+        ),
+        (
+            Change::Release {
+                checkpoint: None,
+                facts: None,
+            },
+            free(next.clone()),
+        ),
+        (
+            Change::End {
+                children: vec!["y".into()],
+                facts: told(),
+            },
+            free(Lease {
+                children: vec!["y".into()],
+                ..with_facts(ended())
+            }),
+        ),
+        (
+            Change::End {
+                children: vec![],
+                facts: None,
+            },
+            free(ended()),
+        ),
+        (
+            Change::Children {
+                children: vec!["y".into()],
+            },
+            Lease {
+                children: vec!["y".into()],
+                ..next.clone()
+            },
+        ),
+        (
+            Change::HashRange {
+                range: HashKeyRange::WHOLE,
+            },
+            Lease {
+                hash_range: Some(HashKeyRange::WHOLE),
+                ..row.clone()
+            },
+        ),
+        (
+            Change::Facts {
+                facts: facts.clone(),
+            },
+            with_facts(next.clone()),
+        ),
     ];
     for (change, expected) in cases {
         let mut after = row.clone();

@@ -3,7 +3,8 @@ use crate::model::Lease;
 
 use super::MalformedRow;
 
-/// Why a call of a [`LeaseTable`](super::LeaseTable) gave no result. Each variant is a decision for the caller.
+/// Why a call of a [`LeaseTable`](super::LeaseTable) gave no result. Each variant is a decision for
+/// the caller.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -13,7 +14,8 @@ pub enum Error {
         /// The row that won; nothing when there is no row.
         row: Option<Box<Lease>>,
     },
-    /// No answer: **the write may have happened**, now or later. Only a consistent read or a later write on the same row can tell.
+    /// No answer: **the write may have happened**, now or later. Only a consistent read or a later
+    /// write on the same row can tell.
     #[error("no answer to a write on the lease table: it may have happened")]
     Unknown {
         /// What was seen in place of an answer.
@@ -27,15 +29,15 @@ pub enum Error {
         #[source]
         source: BoxError,
     },
-    /// The table refuses the call for want of rights or for its credentials, and nothing was written. A worker that was granted it before
-    /// tries again for a while; nobody else should.
+    /// The table refuses the call for want of rights or for its credentials, and nothing was
+    /// written. A worker that was granted it before tries again for a while; nobody else should.
     #[error("the lease table refuses the call: {message}")]
     Denied {
         /// What was called, what the table said, and what would be right.
         message: String,
     },
-    /// The row that was asked for, or that refused the write, cannot be read: somebody has edited it. Leave it alone and look again
-    /// later; every other row is as it was.
+    /// The row that was asked for, or that refused the write, cannot be read: somebody has edited
+    /// it. Leave it alone and look again later; every other row is as it was.
     #[error("a row of the lease table is malformed: {0}")]
     Malformed(Box<MalformedRow>),
     /// It cannot work, however often it is tried: a wrong schema, an address that is none.
@@ -53,7 +55,9 @@ impl Error {
     /// A conflict with this row.
     #[must_use]
     pub fn conflict(row: Option<Lease>) -> Self {
-        Self::Conflict { row: row.map(Box::new) }
+        Self::Conflict {
+            row: row.map(Box::new),
+        }
     }
 
     /// Whether trying again at once may help.
@@ -88,8 +92,13 @@ fn found(row: Option<&Lease>) -> String {
     match row {
         None => "there is no row".to_owned(),
         Some(row) => {
-            let owner = row.actual_owner().map_or_else(|| "nobody".to_owned(), ToString::to_string);
-            format!("{} is held by {owner} at counter {} and checkpoint {}", row.key, row.counter, row.checkpoint)
+            let owner = row
+                .actual_owner()
+                .map_or_else(|| "nobody".to_owned(), ToString::to_string);
+            format!(
+                "{} is held by {owner} at counter {} and checkpoint {}",
+                row.key, row.counter, row.checkpoint
+            )
         }
     }
 }
@@ -103,19 +112,43 @@ mod tests {
     fn a_conflict_says_what_was_found() {
         let text = |row| Error::conflict(row).to_string();
         assert_eq!(text(None), "the lease is not as expected: there is no row");
-        let free = Lease { counter: 7, ..Lease::new(LeaseKey::single("s"), Checkpoint::TrimHorizon) };
-        let held = Lease { owner: Some("a".into()), ..free.clone() };
-        let found =
-            |owner: &str| format!("the lease is not as expected: s is held by {owner} at counter 7 and checkpoint TRIM_HORIZON");
-        assert_eq!((text(Some(free)), text(Some(held))), (found("nobody"), found("a")));
+        let free = Lease {
+            counter: 7,
+            ..Lease::new(LeaseKey::single("s"), Checkpoint::TrimHorizon)
+        };
+        let held = Lease {
+            owner: Some("a".into()),
+            ..free.clone()
+        };
+        let found = |owner: &str| {
+            format!(
+                "the lease is not as expected: s is held by {owner} at counter 7 and checkpoint TRIM_HORIZON"
+            )
+        };
+        assert_eq!(
+            (text(Some(free)), text(Some(held))),
+            (found("nobody"), found("a"))
+        );
     }
 
     #[test]
     fn only_what_may_pass_is_worth_another_try() {
         assert!(
-            Error::Throttled { source: "busy".into() }.is_transient()
-                && Error::Unknown { source: "no answer".into() }.is_transient()
+            Error::Throttled {
+                source: "busy".into()
+            }
+            .is_transient()
+                && Error::Unknown {
+                    source: "no answer".into()
+                }
+                .is_transient()
         );
-        assert!(!Error::conflict(None).is_transient() && !Error::Denied { message: "no right".into() }.is_transient());
+        assert!(
+            !Error::conflict(None).is_transient()
+                && !Error::Denied {
+                    message: "no right".into()
+                }
+                .is_transient()
+        );
     }
 }

@@ -39,10 +39,11 @@ impl fmt::Display for RowKey {
     }
 }
 
-/// A row that should be a lease, a worker or the change signal and cannot be read as one: somebody has edited it.
+/// A row that should be a lease, a worker or the change signal and cannot be read as one: somebody
+/// has edited it.
 ///
-/// Nobody makes it anew, deletes it or takes it. It is read again with every scan of the table, so that it counts again as soon as an
-/// operator has repaired it.
+/// Nobody makes it anew, deletes it or takes it. It is read again with every scan of the table, so
+/// that it counts again as soon as an operator has repaired it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the attribute `{attribute}` of {row} {}: expected {allowed}", held(self.found.as_deref()))]
 #[non_exhaustive]
@@ -61,11 +62,22 @@ pub struct MalformedRow {
 const SHOWN: usize = 160;
 
 impl MalformedRow {
-    /// The attribute of this row that is not as it has to be. `found` is cut to 160 characters; nothing says that it is missing.
+    /// The attribute of this row that is not as it has to be. `found` is cut to 160 characters;
+    /// nothing says that it is missing.
     #[must_use]
-    pub fn new(row: RowKey, attribute: impl Into<String>, found: Option<&str>, allowed: impl Into<String>) -> Self {
+    pub fn new(
+        row: RowKey,
+        attribute: impl Into<String>,
+        found: Option<&str>,
+        allowed: impl Into<String>,
+    ) -> Self {
         let found = found.map(|found| found.chars().take(SHOWN).collect());
-        Self { row, attribute: attribute.into(), found, allowed: allowed.into() }
+        Self {
+            row,
+            attribute: attribute.into(),
+            found,
+            allowed: allowed.into(),
+        }
     }
 
     /// The key of the lease, if it is one.
@@ -76,14 +88,17 @@ impl MalformedRow {
 }
 
 fn held(found: Option<&str>) -> String {
-    found.map_or_else(|| "is missing".to_owned(), |found| format!("holds `{found}`"))
+    found.map_or_else(
+        || "is missing".to_owned(),
+        |found| format!("holds `{found}`"),
+    )
 }
 
 /// Who is told of a malformed row that was not known. It says whether the row concerns this worker.
 type Tell = dyn Fn(&MalformedRow) -> bool + Send + Sync;
 
-/// The malformed rows that this worker knows of: it tells of each once, and again when it is found malformed in another way or
-/// after it was in order.
+/// The malformed rows that this worker knows of: it tells of each once, and again when it is found
+/// malformed in another way or after it was in order.
 #[derive(Clone, Default)]
 pub(crate) struct Malformed {
     rows: Arc<Mutex<BTreeMap<RowKey, MalformedRow>>>,
@@ -92,7 +107,10 @@ pub(crate) struct Malformed {
 
 impl Malformed {
     pub(crate) fn new(tell: impl Fn(&MalformedRow) -> bool + Send + Sync + 'static) -> Self {
-        Self { rows: Arc::default(), tell: Some(Arc::new(tell)) }
+        Self {
+            rows: Arc::default(),
+            tell: Some(Arc::new(tell)),
+        }
     }
 
     /// Takes in what a call has shown.
@@ -104,7 +122,8 @@ impl Malformed {
 
     /// Takes in all malformed rows of the table: the others are in order.
     pub(crate) fn see_all(&self, rows: &[MalformedRow]) {
-        self.lock().retain(|key, _| rows.iter().any(|row| row.row == *key));
+        self.lock()
+            .retain(|key, _| rows.iter().any(|row| row.row == *key));
         rows.iter().for_each(|row| self.see(row));
     }
 
@@ -123,7 +142,9 @@ impl Malformed {
 
 impl fmt::Debug for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Malformed").field("rows", &self.lock().len()).finish_non_exhaustive()
+        f.debug_struct("Malformed")
+            .field("rows", &self.lock().len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,7 +1,8 @@
 //! The table of one process.
 //!
-//! It is as exact as the others and forgets everything with its last handle: for tests, for simulation (it is the reference
-//! that the contract is read from), and for a worker that may begin anew after each restart.
+//! It is as exact as the others and forgets everything with its last handle: for tests, for
+//! simulation (it is the reference that the contract is read from), and for a worker that may begin
+//! anew after each restart.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,13 +15,15 @@ use async_trait::async_trait;
 use crate::model::{Lease, LeaseKey, ShardId, WorkerId};
 
 use super::{
-    ChangeSignal, Changed, Consistency, Error, Expect, LeaseTable, MalformedRow, PageToken, RowKey, ScanPage, WorkerRow, Write,
+    ChangeSignal, Changed, Consistency, Error, Expect, LeaseTable, MalformedRow, PageToken, RowKey,
+    ScanPage, WorkerRow, Write,
 };
 
 /// Leases of one page of a scan.
 const PAGE: usize = 100;
 
-/// A lease table in memory. A clone is another handle on the same rows: workers that share clones share the leases.
+/// A lease table in memory. A clone is another handle on the same rows: workers that share clones
+/// share the leases.
 ///
 /// Every call is done at once, so it never answers [`Error::Unknown`] or [`Error::Throttled`].
 ///
@@ -62,8 +65,8 @@ impl MemoryLeaseTable {
         Self::default()
     }
 
-    /// Changes a lease without any condition, as somebody would who edits the table by hand. Nothing happens when there is no
-    /// such lease.
+    /// Changes a lease without any condition, as somebody would who edits the table by hand.
+    /// Nothing happens when there is no such lease.
     pub fn edit(&self, key: &LeaseKey, edit: impl FnOnce(&mut Lease)) {
         let mut rows = self.lock();
         if let Some(lease) = rows.leases.get_mut(key) {
@@ -71,8 +74,8 @@ impl MemoryLeaseTable {
         }
     }
 
-    /// Makes a row unreadable in this way, as somebody would who edits the table by hand, until it is [repaired](Self::repair). What it
-    /// held is kept.
+    /// Makes a row unreadable in this way, as somebody would who edits the table by hand, until it
+    /// is [repaired](Self::repair). What it held is kept.
     pub fn spoil(&self, row: MalformedRow) {
         self.lock().malformed.insert(row.row.clone(), row);
     }
@@ -82,7 +85,8 @@ impl MemoryLeaseTable {
         self.lock().malformed.remove(row);
     }
 
-    /// A panic in another holder leaves whole rows behind: nothing below panics between two parts of a write.
+    /// A panic in another holder leaves whole rows behind: nothing below panics between two parts
+    /// of a write.
     fn lock(&self) -> MutexGuard<'_, Rows> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -92,7 +96,9 @@ impl Rows {
     /// # Errors
     /// [`Error::Malformed`], if the row is.
     fn readable(&self, row: &RowKey) -> Result<(), Error> {
-        self.malformed.get(row).map_or(Ok(()), |row| Err(row.clone().into()))
+        self.malformed
+            .get(row)
+            .map_or(Ok(()), |row| Err(row.clone().into()))
     }
 
     fn readable_lease(&self, key: &LeaseKey) -> Result<(), Error> {
@@ -107,11 +113,15 @@ impl Rows {
 impl fmt::Debug for MemoryLeaseTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rows = self.lock();
-        f.debug_struct("MemoryLeaseTable").field("leases", &rows.leases.len()).field("workers", &rows.workers.len()).finish()
+        f.debug_struct("MemoryLeaseTable")
+            .field("leases", &rows.leases.len())
+            .field("workers", &rows.workers.len())
+            .finish()
     }
 }
 
-/// The place after this key. The length keeps apart what belongs to the stream and what to the shard.
+/// The place after this key. The length keeps apart what belongs to the stream and what to the
+/// shard.
 fn page_after(key: &LeaseKey) -> PageToken {
     PageToken(match &key.stream {
         Some(stream) => format!("{} {stream}{}", stream.len(), key.shard),
@@ -126,9 +136,15 @@ fn page_start(page: &PageToken) -> Result<LeaseKey, Error> {
             return Some(LeaseKey::single(text));
         }
         let (stream, shard) = text.split_at_checked(length.parse().ok()?)?;
-        Some(LeaseKey { stream: Some(stream.into()), shard: ShardId::new(shard) })
+        Some(LeaseKey {
+            stream: Some(stream.into()),
+            shard: ShardId::new(shard),
+        })
     };
-    parse().ok_or_else(|| Error::Fatal { message: format!("`{}` is no page of this table", page.0), source: None })
+    parse().ok_or_else(|| Error::Fatal {
+        message: format!("`{}` is no page of this table", page.0),
+        source: None,
+    })
 }
 
 #[async_trait]
@@ -143,18 +159,33 @@ impl LeaseTable for MemoryLeaseTable {
         let after = page.map(page_start).transpose()?;
         let rows = self.lock();
         let begin = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-        let mut rest = rows.leases.range::<LeaseKey, _>((begin, Bound::Unbounded)).map(|(_, lease)| lease);
+        let mut rest = rows
+            .leases
+            .range::<LeaseKey, _>((begin, Bound::Unbounded))
+            .map(|(_, lease)| lease);
         let mut leases: Vec<Lease> = rest.by_ref().take(PAGE).cloned().collect();
         let more = rest.next().is_some();
-        let next = leases.last().filter(|_| more).map(|last| page_after(&last.key));
+        let next = leases
+            .last()
+            .filter(|_| more)
+            .map(|last| page_after(&last.key));
         // The other rows are few: the first page has them all.
         let (mut workers, malformed): (Vec<_>, Vec<_>) = match after {
-            None => (rows.workers.values().cloned().collect(), rows.malformed.values().cloned().collect()),
+            None => (
+                rows.workers.values().cloned().collect(),
+                rows.malformed.values().cloned().collect(),
+            ),
             Some(_) => Default::default(),
         };
         leases.retain(|lease| rows.readable_lease(&lease.key).is_ok());
         workers.retain(|row: &WorkerRow| rows.readable_worker(&row.worker).is_ok());
-        Ok(ScanPage { leases, workers, malformed, next, ..ScanPage::default() })
+        Ok(ScanPage {
+            leases,
+            workers,
+            malformed,
+            next,
+            ..ScanPage::default()
+        })
     }
 
     async fn create(&self, lease: &Lease) -> Result<Lease, Error> {
@@ -183,7 +214,12 @@ impl LeaseTable for MemoryLeaseTable {
         Ok(())
     }
 
-    async fn write_worker(&self, worker: &WorkerId, seen: Option<&WorkerRow>, row: Option<&WorkerRow>) -> Result<(), Error> {
+    async fn write_worker(
+        &self,
+        worker: &WorkerId,
+        seen: Option<&WorkerRow>,
+        row: Option<&WorkerRow>,
+    ) -> Result<(), Error> {
         let mut rows = self.lock();
         rows.readable_worker(worker)?;
         if rows.workers.get(worker) != seen {
@@ -233,6 +269,9 @@ mod tests {
     fn the_signal_is_worth_reading_ten_times_a_second() {
         let table = MemoryLeaseTable::new();
         assert_eq!(table.change_signal_interval(), Duration::from_millis(100));
-        assert_eq!(LeaseTable::change_signal_interval(&Arc::new(table)), Duration::from_millis(100));
+        assert_eq!(
+            LeaseTable::change_signal_interval(&Arc::new(table)),
+            Duration::from_millis(100)
+        );
     }
 }

@@ -5,17 +5,20 @@
 //! ```
 //!
 //! [`LeaseTable`] is a compare-and-set contract; its docs are the contract in prose and
-//! `kcl_core::testing::lease_table` (feature `testing`) is the same contract as a suite that runs. [`Write`] names every write
-//! that the protocol knows. [`memory::MemoryLeaseTable`] is the table of one process.
+//! `kcl_core::testing::lease_table` (feature `testing`) is the same contract as a suite that runs.
+//! [`Write`] names every write that the protocol knows. [`memory::MemoryLeaseTable`] is the table
+//! of one process.
 //!
 //! Beside the leases a table holds:
 //!
-//! - **the rows of workers** ([`WorkerRow`]), their heartbeat: they show a worker that has no lease yet, that it lives, and that it is
-//!   about to leave;
-//! - **the change signal** ([`ChangeSignal`]), where the store has room for one: a value that every announcement changes, with the
-//!   last [`Changed`] as hints, so that others read what has changed and not the whole table.
+//! - **the rows of workers** ([`WorkerRow`]), their heartbeat: they show a worker that has no lease
+//!   yet, that it lives, and that it is about to leave;
+//! - **the change signal** ([`ChangeSignal`]), where the store has room for one: a value that every
+//!   announcement changes, with the last [`Changed`] as hints, so that others read what has changed
+//!   and not the whole table.
 //!
-//! A row that somebody has made unreadable is a [`MalformedRow`]: it is told of and left alone, and hides no other.
+//! A row that somebody has made unreadable is a [`MalformedRow`]: it is told of and left alone, and
+//! hides no other.
 
 mod change;
 mod change_signal;

@@ -10,7 +10,8 @@ use super::{ChangeSignal, Changed, Error, Expect, MalformedRow, RowKey, WorkerRo
 
 /// Where leases are kept: one row a shard, shared by the workers of one application.
 ///
-/// Six methods have to be written; the others have defaults that are correct, and worth replacing where the store can do better.
+/// Six methods have to be written; the others have defaults that are correct, and worth replacing
+/// where the store can do better.
 ///
 /// | method | what | condition |
 /// |---|---|---|
@@ -27,30 +28,39 @@ use super::{ChangeSignal, Changed, Error, Expect, MalformedRow, RowKey, WorkerRo
 ///
 /// # The contract
 ///
-/// 1. **Every write is conditional and atomic.** The row that is checked is the row that is written, with nothing between. A
-///    condition that does not hold writes nothing and is [`Error::Conflict`] with the row that stands there.
-/// 2. **No update creates a row.** A row comes into being by [`create`](Self::create) and ends by [`delete`](Self::delete).
-/// 3. **Every write returns the row as it stands after it**, so that an owner learns with each of its writes what others did to it.
-/// 4. **What may have happened is said to be unknown.** A write whose answer was lost is [`Error::Unknown`], never a success and
-///    never a conflict. It may still be applied after the error was returned. A table whose own retries repeat a write must not
-///    report the repetition's conflict as a conflict unless it knows that the first try had no effect.
-/// 5. **[`get`](Self::get) and [`get_worker`](Self::get_worker) are consistent**: they see every write that was acknowledged
-///    before they began. [`scan`](Self::scan) with [`Consistency::Eventual`] may be stale, and its pages need not be of one instant.
+/// 1. **Every write is conditional and atomic.** The row that is checked is the row that is
+///    written, with nothing between. A condition that does not hold writes nothing and is
+///    [`Error::Conflict`] with the row that stands there.
+/// 2. **No update creates a row.** A row comes into being by [`create`](Self::create) and ends by
+///    [`delete`](Self::delete).
+/// 3. **Every write returns the row as it stands after it**, so that an owner learns with each of
+///    its writes what others did to it.
+/// 4. **What may have happened is said to be unknown.** A write whose answer was lost is
+///    [`Error::Unknown`], never a success and never a conflict. It may still be applied after the
+///    error was returned. A table whose own retries repeat a write must not report the repetition's
+///    conflict as a conflict unless it knows that the first try had no effect.
+/// 5. **[`get`](Self::get) and [`get_worker`](Self::get_worker) are consistent**: they see every
+///    write that was acknowledged before they began. [`scan`](Self::scan) with
+///    [`Consistency::Eventual`] may be stale, and its pages need not be of one instant.
 /// 6. **What a table does not know, it keeps**: attributes and rows of others survive every write.
-/// 7. **A checkpoint is stored exactly**: sentinels, sequence numbers of any length, sub-sequence numbers, pending state bytes.
+/// 7. **A checkpoint is stored exactly**: sentinels, sequence numbers of any length, sub-sequence
+///    numbers, pending state bytes.
 /// 8. **A call ends.** A table bounds each call, well inside the failover time.
-/// 9. **A row that cannot be read hides no other.** Somebody may edit a row so that it is no lease any more: a scan lists it in
-///    [`ScanPage::malformed`], and a call that reads this row or is refused by it is [`Error::Malformed`].
-/// 10. **A read writes nothing.** Whatever a table has to make, to change or to tidy up it does in [`setup`](Self::setup) or with a
-///     write.
+/// 9. **A row that cannot be read hides no other.** Somebody may edit a row so that it is no lease
+///    any more: a scan lists it in [`ScanPage::malformed`], and a call that reads this row or is
+///    refused by it is [`Error::Malformed`].
+/// 10. **A read writes nothing.** Whatever a table has to make, to change or to tidy up it does in
+///     [`setup`](Self::setup) or with a write.
 ///
-/// The suite `kcl_core::testing::lease_table` (feature `testing`) checks all of it that can be seen from outside.
+/// The suite `kcl_core::testing::lease_table` (feature `testing`) checks all of it that can be seen
+/// from outside.
 ///
 /// # Example
 ///
-/// The smallest table that keeps the contract: it passes the suite. [`Write::apply`] is the whole protocol for a store that can
-/// read a row and write it in one transaction. For one that takes conditions and changes apart, as SQL and DynamoDB do,
-/// [`Expect`] and [`Edits`](super::Edits) say them attribute by attribute.
+/// The smallest table that keeps the contract: it passes the suite. [`Write::apply`] is the whole
+/// protocol for a store that can read a row and write it in one transaction. For one that takes
+/// conditions and changes apart, as SQL and DynamoDB do, [`Expect`] and [`Edits`](super::Edits) say
+/// them attribute by attribute.
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -155,31 +165,34 @@ use super::{ChangeSignal, Changed, Error, Expect, MalformedRow, RowKey, WorkerRo
 ///
 /// # Wrappers
 ///
-/// A table that stands in front of another one has to pass the methods with defaults on as well, or the defaults take the place of
-/// what the table behind it does.
+/// A table that stands in front of another one has to pass the methods with defaults on as well, or
+/// the defaults take the place of what the table behind it does.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future of a write ([`create`](Self::create), [`update`](Self::update), [`delete`](Self::delete),
-/// [`write_worker`](Self::write_worker), [`announce`](Self::announce)) is the same as losing its answer: it may happen. Reads can be
-/// dropped at any time, and [`setup`](Self::setup) can be called again.
+/// Dropping the future of a write ([`create`](Self::create), [`update`](Self::update),
+/// [`delete`](Self::delete), [`write_worker`](Self::write_worker), [`announce`](Self::announce)) is
+/// the same as losing its answer: it may happen. Reads can be dropped at any time, and
+/// [`setup`](Self::setup) can be called again.
 ///
 /// # Cost
 ///
-/// A worker calls [`update`](Self::update) once a lease every third of the failover time or with each checkpoint,
-/// [`write_worker`](Self::write_worker) as often for itself, [`change_signal`](Self::change_signal) once an interval, and
-/// [`scan`](Self::scan) about every fifth of the failover time while there are other workers, less often when it is alone. The
+/// A worker calls [`update`](Self::update) once a lease every third of the failover time or with
+/// each checkpoint, [`write_worker`](Self::write_worker) as often for itself,
+/// [`change_signal`](Self::change_signal) once an interval, and [`scan`](Self::scan) about every
+/// fifth of the failover time while there are other workers, less often when it is alone. The
 /// others are rare.
 #[async_trait]
 pub trait LeaseTable: fmt::Debug + Send + Sync + 'static {
-    /// Makes the table ready: creates it if that is allowed and it is missing, brings it up to date, and checks that it can be used.
-    /// Called once before everything else; safe to call again and from several workers at once.
+    /// Makes the table ready: creates it if that is allowed and it is missing, brings it up to
+    /// date, and checks that it can be used. Called once before everything else; safe to call again
+    /// and from several workers at once.
     ///
     /// The default does nothing: for a table that is always ready.
     ///
     /// # Errors
-    /// [`Error::Fatal`] names what is wrong with the table, [`Error::Denied`] the right that is missing, [`Error::Throttled`] when it
-    /// cannot be reached now.
+    /// [`Error::Fatal`] names what is wrong with the table, [`Error::Denied`] the right that is
+    /// missing, [`Error::Throttled`] when it cannot be reached now.
     async fn setup(&self) -> Result<(), Error> {
         Ok(())
     }
@@ -190,48 +203,64 @@ pub trait LeaseTable: fmt::Debug + Send + Sync + 'static {
     /// [`Error::Malformed`], [`Error::Throttled`] or [`Error::Fatal`].
     async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, Error>;
 
-    /// Reads one page of all rows. Begin with no page and go on with [`ScanPage::next`] until there is none. A row that is there
-    /// from the first page to the last is listed once, whatever happens to others meanwhile. Cost: a read of every row.
+    /// Reads one page of all rows. Begin with no page and go on with [`ScanPage::next`] until there
+    /// is none. A row that is there from the first page to the last is listed once, whatever
+    /// happens to others meanwhile. Cost: a read of every row.
     ///
     /// # Errors
-    /// [`Error::Throttled`] or [`Error::Fatal`]. A row that cannot be read is no error: it is in [`ScanPage::malformed`].
-    async fn scan(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<ScanPage, Error>;
+    /// [`Error::Throttled`] or [`Error::Fatal`]. A row that cannot be read is no error: it is in
+    /// [`ScanPage::malformed`].
+    async fn scan(
+        &self,
+        page: Option<&PageToken>,
+        consistency: Consistency,
+    ) -> Result<ScanPage, Error>;
 
-    /// Writes a new lease as given, if there is no row with its key, and returns it. Cost: a write of one row.
+    /// Writes a new lease as given, if there is no row with its key, and returns it. Cost: a write
+    /// of one row.
     ///
     /// # Errors
-    /// [`Error::Conflict`] carries the row that exists, [`Error::Malformed`] tells that it cannot be read, [`Error::Unknown`] that
-    /// the lease may have been made.
+    /// [`Error::Conflict`] carries the row that exists, [`Error::Malformed`] tells that it cannot
+    /// be read, [`Error::Unknown`] that the lease may have been made.
     async fn create(&self, lease: &Lease) -> Result<Lease, Error>;
 
-    /// Changes a lease that is as [`Write::expect`] says by [`Write::change`], and returns the row as it is then. Every write on a
-    /// lease that exists is one of these: heartbeat, checkpoint, take, request, hand-over and the rest. Cost: a write of one row.
+    /// Changes a lease that is as [`Write::expect`] says by [`Write::change`], and returns the row
+    /// as it is then. Every write on a lease that exists is one of these: heartbeat, checkpoint,
+    /// take, request, hand-over and the rest. Cost: a write of one row.
     ///
     /// # Errors
-    /// [`Error::Conflict`] carries the row that won, or none when the row does not exist; [`Error::Malformed`] tells that the row
-    /// cannot be read, whether it was written or not; [`Error::Unknown`] that the change may have been made.
+    /// [`Error::Conflict`] carries the row that won, or none when the row does not exist;
+    /// [`Error::Malformed`] tells that the row cannot be read, whether it was written or not;
+    /// [`Error::Unknown`] that the change may have been made.
     async fn update(&self, key: &LeaseKey, write: &Write) -> Result<Lease, Error>;
 
     /// Deletes a lease that is as expected. Cost: a write of one row.
     ///
     /// # Errors
-    /// [`Error::Conflict`] carries the row that stands, or none when there was none; [`Error::Malformed`] tells that it cannot be
-    /// read, [`Error::Unknown`] that it may be gone.
+    /// [`Error::Conflict`] carries the row that stands, or none when there was none;
+    /// [`Error::Malformed`] tells that it cannot be read, [`Error::Unknown`] that it may be gone.
     async fn delete(&self, key: &LeaseKey, expect: &Expect) -> Result<(), Error>;
 
-    /// Writes the row of a worker, if what is there is exactly what was `seen`: without `seen` it makes the row, without `row` it
-    /// deletes it, with both it replaces it. Both are rows of `worker`. A worker writes its own row as its heartbeat, and deletes those of
-    /// dead workers. Cost: a write of one row.
+    /// Writes the row of a worker, if what is there is exactly what was `seen`: without `seen` it
+    /// makes the row, without `row` it deletes it, with both it replaces it. Both are rows of
+    /// `worker`. A worker writes its own row as its heartbeat, and deletes those of dead workers.
+    /// Cost: a write of one row.
     ///
     /// # Errors
-    /// [`Error::Conflict`] (without a lease) when the row is not as it was seen; [`Error::Malformed`] when it cannot be read;
-    /// [`Error::Unknown`] when it may have been written.
-    async fn write_worker(&self, worker: &WorkerId, seen: Option<&WorkerRow>, row: Option<&WorkerRow>) -> Result<(), Error>;
+    /// [`Error::Conflict`] (without a lease) when the row is not as it was seen;
+    /// [`Error::Malformed`] when it cannot be read; [`Error::Unknown`] when it may have been
+    /// written.
+    async fn write_worker(
+        &self,
+        worker: &WorkerId,
+        seen: Option<&WorkerRow>,
+        row: Option<&WorkerRow>,
+    ) -> Result<(), Error>;
 
     /// Reads the row of a worker, consistently.
     ///
-    /// The default looks for it in a scan. A worker calls this when it starts, and when it hears of another worker: replace it where one
-    /// row can be read by its key.
+    /// The default looks for it in a scan. A worker calls this when it starts, and when it hears of
+    /// another worker: replace it where one row can be read by its key.
     ///
     /// # Errors
     /// [`Error::Malformed`], [`Error::Throttled`] or [`Error::Fatal`].
@@ -243,7 +272,11 @@ pub trait LeaseTable: fmt::Debug + Send + Sync + 'static {
                 return Ok(Some(row));
             }
             let key = RowKey::Worker(worker.clone());
-            if let Some(row) = found.malformed.into_iter().find(|malformed| malformed.row == key) {
+            if let Some(row) = found
+                .malformed
+                .into_iter()
+                .find(|malformed| malformed.row == key)
+            {
                 return Err(row.into());
             }
             page = found.next;
@@ -253,8 +286,9 @@ pub trait LeaseTable: fmt::Debug + Send + Sync + 'static {
         }
     }
 
-    /// Change notification: a cheap read of a value that is another one after every [announcement](Self::announce). Equal values mean
-    /// that nobody has announced anything. Without a signal, workers find by scans what others have done: correct, and a scan interval
+    /// Change notification: a cheap read of a value that is another one after every
+    /// [announcement](Self::announce). Equal values mean that nobody has announced anything.
+    /// Without a signal, workers find by scans what others have done: correct, and a scan interval
     /// slower.
     ///
     /// The default has no signal.
@@ -265,8 +299,9 @@ pub trait LeaseTable: fmt::Debug + Send + Sync + 'static {
         Ok(None)
     }
 
-    /// Changes the signal, after writes that others should hear of at once, and says what was written. No announcement of others is
-    /// lost by it: it is added to theirs. An empty one does nothing. Nothing but speed depends on it.
+    /// Changes the signal, after writes that others should hear of at once, and says what was
+    /// written. No announcement of others is lost by it: it is added to theirs. An empty one does
+    /// nothing. Nothing but speed depends on it.
     ///
     /// The default does nothing, as there is no signal.
     ///
@@ -278,8 +313,8 @@ pub trait LeaseTable: fmt::Debug + Send + Sync + 'static {
     }
 
     /// The application that the table was opened for, if it was opened for one:
-    /// [`Builder::build`](crate::worker::Builder::build) then refuses a worker of another application. By default `None`, for a table
-    /// that does not know, such as one in memory.
+    /// [`Builder::build`](crate::worker::Builder::build) then refuses a worker of another
+    /// application. By default `None`, for a table that does not know, such as one in memory.
     fn application(&self) -> Option<&str> {
         None
     }
@@ -328,8 +363,8 @@ pub struct ScanPage {
     pub workers: Vec<WorkerRow>,
     /// Leases and workers that cannot be read. They are in none of the lists above.
     pub malformed: Vec<MalformedRow>,
-    /// What the table has found out about workers of another framework, where it is shared with one. A table that is not leaves this
-    /// empty.
+    /// What the table has found out about workers of another framework, where it is shared with
+    /// one. A table that is not leaves this empty.
     pub foreign: ForeignWorkers,
     /// Where the next page begins; nothing after the last.
     pub next: Option<PageToken>,
@@ -355,7 +390,8 @@ impl ScanPage {
 pub struct ForeignWorkers {
     /// Those that are known to answer when they are asked for a lease.
     pub answering: Vec<WorkerId>,
-    /// What shows that one of them gives the leases of this table away, if one does: then no worker takes or asks for any.
+    /// What shows that one of them gives the leases of this table away, if one does: then no worker
+    /// takes or asks for any.
     pub leading: Option<String>,
 }
 
@@ -369,7 +405,11 @@ impl<T: LeaseTable + ?Sized> LeaseTable for Arc<T> {
         (**self).get(key).await
     }
 
-    async fn scan(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<ScanPage, Error> {
+    async fn scan(
+        &self,
+        page: Option<&PageToken>,
+        consistency: Consistency,
+    ) -> Result<ScanPage, Error> {
         (**self).scan(page, consistency).await
     }
 
@@ -385,7 +425,12 @@ impl<T: LeaseTable + ?Sized> LeaseTable for Arc<T> {
         (**self).delete(key, expect).await
     }
 
-    async fn write_worker(&self, worker: &WorkerId, seen: Option<&WorkerRow>, row: Option<&WorkerRow>) -> Result<(), Error> {
+    async fn write_worker(
+        &self,
+        worker: &WorkerId,
+        seen: Option<&WorkerRow>,
+        row: Option<&WorkerRow>,
+    ) -> Result<(), Error> {
         (**self).write_worker(worker, seen, row).await
     }
 

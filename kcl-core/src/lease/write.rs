@@ -21,11 +21,11 @@ use super::change::{Change, Expect, Match};
 /// | [`hash_range`](Self::hash_range) | the row exists | the range |
 ///
 /// Owned creation is [`LeaseTable::create`](super::LeaseTable::create) (condition: no row) and
-/// [`Write::delete`] gives the condition of a delete (counter = n, at the shard's end). Every condition implies the one that the KCL
-/// sets for the same step.
+/// [`Write::delete`] gives the condition of a delete (counter = n, at the shard's end). Every
+/// condition implies the one that the KCL sets for the same step.
 ///
-/// The first checkpoint of a lease that began at a time, whichever write takes it along, also sets the facts: that time is
-/// [passed](crate::model::Facts::began_at) from then on.
+/// The first checkpoint of a lease that began at a time, whichever write takes it along, also sets
+/// the facts: that time is [passed](crate::model::Facts::began_at) from then on.
 ///
 /// ```
 /// use kcl_core::MemoryLeaseTable;
@@ -56,22 +56,32 @@ pub struct Write {
 
 /// The condition of every write of a tenancy.
 fn tenancy(seen: &Lease) -> Expect {
-    Expect { counter: Some(seen.counter), token: Match::exactly(seen.token.clone()), ..Expect::default() }
+    Expect {
+        counter: Some(seen.counter),
+        token: Match::exactly(seen.token.clone()),
+        ..Expect::default()
+    }
 }
 
-/// The same, for a write that moves the checkpoint: a value that somebody edited is noticed, not overwritten.
+/// The same, for a write that moves the checkpoint: a value that somebody edited is noticed, not
+/// overwritten.
 fn progress(seen: &Lease) -> Expect {
-    Expect { checkpoint: Some(seen.checkpoint.clone()), ..tenancy(seen) }
+    Expect {
+        checkpoint: Some(seen.checkpoint.clone()),
+        ..tenancy(seen)
+    }
 }
 
 impl Write {
-    /// Any change on any condition. The others are the writes of the protocol, each with the condition that belongs to it.
+    /// Any change on any condition. The others are the writes of the protocol, each with the
+    /// condition that belongs to it.
     #[must_use]
     pub const fn new(expect: Expect, change: Change) -> Self {
         Self { expect, change }
     }
 
-    /// What the write makes of a row: all that a table has to do which reads a row and writes it back with nothing between.
+    /// What the write makes of a row: all that a table has to do which reads a row and writes it
+    /// back with nothing between.
     ///
     /// ```
     /// use kcl_core::lease::{Error, Write};
@@ -96,7 +106,13 @@ impl Write {
     /// `me` takes a lease that is free, or whose owner has shown no life for long enough.
     #[must_use]
     pub fn take(seen: &Lease, me: WorkerId, token: Token) -> Self {
-        Self { expect: Expect { counter: Some(seen.counter), ..Expect::default() }, change: Change::Take { owner: me, token } }
+        Self {
+            expect: Expect {
+                counter: Some(seen.counter),
+                ..Expect::default()
+            },
+            change: Change::Take { owner: me, token },
+        }
     }
 
     /// `me` begins the tenancy of a lease that was passed on to it.
@@ -116,20 +132,29 @@ impl Write {
     /// A heartbeat.
     #[must_use]
     pub fn renew(held: &Lease) -> Self {
-        Self { expect: tenancy(held), change: Change::Renew }
+        Self {
+            expect: tenancy(held),
+            change: Change::Renew,
+        }
     }
 
     /// Progress.
     #[must_use]
     pub fn checkpoint(held: &Lease, to: Checkpoint) -> Self {
         let facts = held.facts.passed_by(&to);
-        Self { expect: progress(held), change: Change::Checkpoint { to, facts } }
+        Self {
+            expect: progress(held),
+            change: Change::Checkpoint { to, facts },
+        }
     }
 
     /// The first half of a two-phase checkpoint.
     #[must_use]
     pub fn prepare(held: &Lease, pending: Pending) -> Self {
-        Self { expect: progress(held), change: Change::Prepare { pending } }
+        Self {
+            expect: progress(held),
+            change: Change::Prepare { pending },
+        }
     }
 
     /// `me` asks `of`, the owner, for the lease.
@@ -161,12 +186,24 @@ impl Write {
         }
     }
 
-    /// `me`, the owner, hands the lease to `to`, who asked for it; `checkpoint` is the last one if it is not stored yet.
+    /// `me`, the owner, hands the lease to `to`, who asked for it; `checkpoint` is the last one if
+    /// it is not stored yet.
     #[must_use]
-    pub fn pass_on(held: &Lease, me: WorkerId, to: WorkerId, checkpoint: Option<Checkpoint>) -> Self {
-        let facts = checkpoint.as_ref().and_then(|last| held.facts.passed_by(last));
+    pub fn pass_on(
+        held: &Lease,
+        me: WorkerId,
+        to: WorkerId,
+        checkpoint: Option<Checkpoint>,
+    ) -> Self {
+        let facts = checkpoint
+            .as_ref()
+            .and_then(|last| held.facts.passed_by(last));
         Self {
-            expect: Expect { owner: Match::Is(to), checkpoint_owner: Match::Is(me), ..progress(held) },
+            expect: Expect {
+                owner: Match::Is(to),
+                checkpoint_owner: Match::Is(me),
+                ..progress(held)
+            },
             change: Change::PassOn { checkpoint, facts },
         }
     }
@@ -175,7 +212,11 @@ impl Write {
     #[must_use]
     pub fn refuse(held: &Lease, me: WorkerId, asked: WorkerId) -> Self {
         Self {
-            expect: Expect { owner: Match::Is(asked), checkpoint_owner: Match::Is(me.clone()), ..tenancy(held) },
+            expect: Expect {
+                owner: Match::Is(asked),
+                checkpoint_owner: Match::Is(me.clone()),
+                ..tenancy(held)
+            },
             change: Change::Refuse { owner: me },
         }
     }
@@ -183,39 +224,61 @@ impl Write {
     /// The owner gives the lease up; `checkpoint` is the last one if it is not stored yet.
     #[must_use]
     pub fn release(held: &Lease, checkpoint: Option<Checkpoint>) -> Self {
-        let facts = checkpoint.as_ref().and_then(|last| held.facts.passed_by(last));
-        Self { expect: progress(held), change: Change::Release { checkpoint, facts } }
+        let facts = checkpoint
+            .as_ref()
+            .and_then(|last| held.facts.passed_by(last));
+        Self {
+            expect: progress(held),
+            change: Change::Release { checkpoint, facts },
+        }
     }
 
     /// The shard is done.
     #[must_use]
     pub fn end(held: &Lease, children: Vec<ShardId>) -> Self {
         let facts = held.facts.passed_by(&Checkpoint::ShardEnd);
-        Self { expect: progress(held), change: Change::End { children, facts } }
+        Self {
+            expect: progress(held),
+            change: Change::End { children, facts },
+        }
     }
 
     /// The shards that follow are known.
     #[must_use]
     pub fn children(held: &Lease, children: Vec<ShardId>) -> Self {
-        Self { expect: tenancy(held), change: Change::Children { children } }
+        Self {
+            expect: tenancy(held),
+            change: Change::Children { children },
+        }
     }
 
     /// Facts for a row that lacks them.
     #[must_use]
     pub fn facts(held: &Lease, facts: Facts) -> Self {
-        Self { expect: tenancy(held), change: Change::Facts { facts } }
+        Self {
+            expect: tenancy(held),
+            change: Change::Facts { facts },
+        }
     }
 
     /// A hash key range for a row that lacks it.
     #[must_use]
     pub fn hash_range(range: HashKeyRange) -> Self {
-        Self { expect: Expect::default(), change: Change::HashRange { range } }
+        Self {
+            expect: Expect::default(),
+            change: Change::HashRange { range },
+        }
     }
 
-    /// The condition under which a finished lease may be deleted: nothing has happened to it since it was judged.
+    /// The condition under which a finished lease may be deleted: nothing has happened to it since
+    /// it was judged.
     #[must_use]
     pub fn delete(judged: &Lease) -> Expect {
-        Expect { counter: Some(judged.counter), checkpoint: Some(Checkpoint::ShardEnd), ..Expect::default() }
+        Expect {
+            counter: Some(judged.counter),
+            checkpoint: Some(Checkpoint::ShardEnd),
+            ..Expect::default()
+        }
     }
 }
 

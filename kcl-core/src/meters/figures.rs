@@ -1,8 +1,10 @@
 use metrics::{
-    Counter, Gauge, Histogram, Label, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    Counter, Gauge, Histogram, Label, Unit, counter, describe_counter, describe_gauge,
+    describe_histogram, gauge, histogram,
 };
 
-/// Something that is measured: its name, what it is, and how the recorder of the application is told of it.
+/// Something that is measured: its name, what it is, and how the recorder of the application is
+/// told of it.
 #[derive(Debug)]
 pub(crate) struct Figure {
     pub(crate) name: &'static str,
@@ -44,7 +46,8 @@ impl Figure {
     }
 }
 
-/// Tells the recorder what each figure is. A worker does it when it begins to run: by then the application has its recorder.
+/// Tells the recorder what each figure is. A worker does it when it begins to run: by then the
+/// application has its recorder.
 pub(crate) fn describe_all() {
     ALL.iter().for_each(Figure::describe);
 }
@@ -121,7 +124,10 @@ mod tests {
             FigureKind::Gauge => "gauge",
             FigureKind::Histogram => "histogram",
         };
-        let all: BTreeSet<_> = ALL.iter().map(|figure| (figure.name, kinds(figure))).collect();
+        let all: BTreeSet<_> = ALL
+            .iter()
+            .map(|figure| (figure.name, kinds(figure)))
+            .collect();
         assert_eq!(documented(), all);
         assert_eq!(all.len(), ALL.len(), "each name once");
     }
@@ -129,11 +135,16 @@ mod tests {
     /// A histogram is exported with the sum of what it has recorded.
     #[test]
     fn every_metric_in_the_alarms_exists() {
-        let words = include_str!("../../docs/operations.md").split(|of: char| !of.is_ascii_alphanumeric() && of != '_');
-        let named: BTreeSet<_> = words.filter(|word| word.starts_with("kcl_") && *word != "kcl_core").collect();
+        let words = include_str!("../../docs/operations.md")
+            .split(|of: char| !of.is_ascii_alphanumeric() && of != '_');
+        let named: BTreeSet<_> = words
+            .filter(|word| word.starts_with("kcl_") && *word != "kcl_core")
+            .collect();
         assert!(named.len() > 10, "{named:?}");
         for name in named {
-            let is_of = |figure: &Figure| name == figure.name || name.strip_suffix("_sum") == Some(figure.name);
+            let is_of = |figure: &Figure| {
+                name == figure.name || name.strip_suffix("_sum") == Some(figure.name)
+            };
             assert!(ALL.iter().any(is_of), "{name}");
         }
     }
@@ -141,12 +152,37 @@ mod tests {
     #[test]
     fn every_name_has_the_prefix_and_the_unit_of_prometheus() {
         for figure in ALL {
-            let rest = figure.name.strip_prefix("kcl_").unwrap_or_else(|| panic!("{}", figure.name));
-            assert!(rest.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{}", figure.name);
-            let (rest, is_total) = rest.strip_suffix("_total").map_or((rest, false), |rest| (rest, true));
-            assert_eq!(is_total, figure.kind == FigureKind::Counter, "{}", figure.name);
-            assert_eq!(rest.ends_with("_seconds"), figure.unit == Unit::Seconds, "{}", figure.name);
-            assert_eq!(rest.ends_with("_bytes"), figure.unit == Unit::Bytes, "{}", figure.name);
+            let rest = figure
+                .name
+                .strip_prefix("kcl_")
+                .unwrap_or_else(|| panic!("{}", figure.name));
+            assert!(
+                rest.bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
+                "{}",
+                figure.name
+            );
+            let (rest, is_total) = rest
+                .strip_suffix("_total")
+                .map_or((rest, false), |rest| (rest, true));
+            assert_eq!(
+                is_total,
+                figure.kind == FigureKind::Counter,
+                "{}",
+                figure.name
+            );
+            assert_eq!(
+                rest.ends_with("_seconds"),
+                figure.unit == Unit::Seconds,
+                "{}",
+                figure.name
+            );
+            assert_eq!(
+                rest.ends_with("_bytes"),
+                figure.unit == Unit::Bytes,
+                "{}",
+                figure.name
+            );
             assert!(figure.what.ends_with('.'), "{}", figure.what);
         }
     }

@@ -9,7 +9,8 @@ use crate::model::Moment;
 
 use super::{figures, with};
 
-/// How far behind a shard is: what the fetching side and the consumer know of it together, and the gauges that say so.
+/// How far behind a shard is: what the fetching side and the consumer know of it together, and the
+/// gauges that say so.
 ///
 /// One mutex for both: once the lease is given up, no late answer brings a gauge back to life.
 #[derive(Clone)]
@@ -35,7 +36,8 @@ impl Lag {
             behind: figures::LAG.gauge(labels),
             undone: figures::UNDONE.gauge(labels),
             in_call: figures::IN_CALL.gauge(labels),
-            failing: ["handler", "reading"].map(|what| figures::FAILING.gauge(&with(labels, "what", what))),
+            failing: ["handler", "reading"]
+                .map(|what| figures::FAILING.gauge(&with(labels, "what", what))),
             held: figures::HELD.gauge(labels),
             is_over: false,
         };
@@ -46,7 +48,12 @@ impl Lag {
     /// The shard is to be read, by a way on which this much silence is usual.
     pub(crate) fn is_to_be_read(&self, now: Moment, usual: Duration) {
         let mut known = self.known();
-        let seen = known.seen.get_or_insert(ReadProgress { since: now, answered: None, usual, undone: None });
+        let seen = known.seen.get_or_insert(ReadProgress {
+            since: now,
+            answered: None,
+            usual,
+            undone: None,
+        });
         seen.usual = usual;
     }
 
@@ -94,7 +101,9 @@ impl Lag {
 
     /// The lag and the age of the oldest record that is not done.
     pub(crate) fn at(&self, now: Moment) -> (Option<Duration>, Option<Duration>) {
-        self.known().seen.map_or((None, None), |seen| (seen.lag(now), seen.oldest_undone_age(now)))
+        self.known().seen.map_or((None, None), |seen| {
+            (seen.lag(now), seen.oldest_undone_age(now))
+        })
     }
 
     /// The lease is not held any more. A gauge cannot be taken back: it is no number from now on.
@@ -119,7 +128,11 @@ impl Lag {
         if let Some(lag) = seen.lag(now) {
             known.behind.set(lag.as_secs_f64());
         }
-        known.undone.set(seen.oldest_undone_age(now).unwrap_or_default().as_secs_f64());
+        known.undone.set(
+            seen.oldest_undone_age(now)
+                .unwrap_or_default()
+                .as_secs_f64(),
+        );
     }
 
     fn known(&self) -> MutexGuard<'_, LagState> {

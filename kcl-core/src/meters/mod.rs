@@ -1,26 +1,32 @@
-//! The metrics, through the [`metrics`] facade. An application installs the recorder of its choice before it builds a worker
-//! (`examples/08_metrics.rs` does it for Prometheus); without one, metrics cost next to nothing. When a worker starts, it tells
-//! the recorder the unit and the meaning of each metric.
+//! The metrics, through the [`metrics`] facade. An application installs the recorder of its choice
+//! before it builds a worker (`examples/08_metrics.rs` does it for Prometheus); without one,
+//! metrics cost next to nothing. When a worker starts, it tells the recorder the unit and the
+//! meaning of each metric.
 //!
-//! Names and units follow the conventions of Prometheus: the prefix `kcl_`, seconds and bytes, `_total` for counters.
+//! Names and units follow the conventions of Prometheus: the prefix `kcl_`, seconds and bytes,
+//! `_total` for counters.
 //!
-//! **Labels.** `stream`, `region`, `account` and `shard` label each metric of a shard: two streams with the same name are two series.
-//! `worker` is the worker's id if the application set one, and is left out if the id is random, as each start would create new series;
+//! **Labels.** `stream`, `region`, `account` and `shard` label each metric of a shard: two streams
+//! with the same name are two series. `worker` is the worker's id if the application set one, and
+//! is left out if the id is random, as each start would create new series;
 //! [`Builder::worker_label`](crate::worker::Builder::worker_label) can change this.
 //!
-//! **When a shard is given up** its gauges do not keep their last value: `kcl_behind_latest_seconds` and
-//! `kcl_oldest_undone_age_seconds` are NaN from then on, and `kcl_lease_held` is 0. (The facade cannot remove a gauge.) An alarm on the
-//! lag of a stream is `max by (stream, region, account) (kcl_behind_latest_seconds)`, which ignores NaN.
+//! **When a shard is given up** its gauges do not keep their last value:
+//! `kcl_behind_latest_seconds` and `kcl_oldest_undone_age_seconds` are NaN from then on, and
+//! `kcl_lease_held` is 0. (The facade cannot remove a gauge.) An alarm on the lag of a stream is
+//! `max by (stream, region, account) (kcl_behind_latest_seconds)`, which ignores NaN.
 //!
-//! **If nobody reads** there is no lag: `kcl_behind_latest_seconds` is NaN or absent everywhere, and an alarm on it stays silent. Four
-//! more alarms cover that:
+//! **If nobody reads** there is no lag: `kcl_behind_latest_seconds` is NaN or absent everywhere,
+//! and an alarm on it stays silent. Four more alarms cover that:
 //!
-//! - `sum by (stream, region, account) (kcl_lease_held)` is less than the number of open shards, or absent: nobody holds some of the shards.
-//! - `max by (cause) (kcl_leases_unread)` is above 0 for minutes: shards are not read, for this cause. (A `sum` would count a lease once
-//!   for each worker that reports it.)
-//! - `max by (stream) (kcl_stream_failing_seconds)` is above 0 for minutes: the stream does not exist, or may not be listed.
-//! - `max(kcl_lease_table_failing_seconds)` is above the failover time: the lease table is unreachable, leases are lost, and no new ones
-//!   are acquired.
+//! - `sum by (stream, region, account) (kcl_lease_held)` is less than the number of open shards, or
+//!   absent: nobody holds some of the shards.
+//! - `max by (cause) (kcl_leases_unread)` is above 0 for minutes: shards are not read, for this
+//!   cause. (A `sum` would count a lease once for each worker that reports it.)
+//! - `max by (stream) (kcl_stream_failing_seconds)` is above 0 for minutes: the stream does not
+//!   exist, or may not be listed.
+//! - `max(kcl_lease_table_failing_seconds)` is above the failover time: the lease table is
+//!   unreachable, leases are lost, and no new ones are acquired.
 //!
 //! | name | kind, unit | the KCL's name | what |
 //! |---|---|---|---|
@@ -127,7 +133,9 @@ impl ShardMeters {
     }
 
     pub(crate) fn retried(&self, cause: &'static str) {
-        figures::RETRIED.counter(&with_cause(&self.labels, cause)).increment(1);
+        figures::RETRIED
+            .counter(&with_cause(&self.labels, cause))
+            .increment(1);
     }
 
     pub(crate) fn processed_in(&self, span: Duration) {
@@ -181,12 +189,16 @@ impl SubscriptionMeters {
 
     /// A subscription is over for this cause.
     pub(crate) fn ended(&self, cause: &'static str) {
-        figures::SUBSCRIPTION_ENDS.counter(&self.with(cause)).increment(1);
+        figures::SUBSCRIPTION_ENDS
+            .counter(&self.with(cause))
+            .increment(1);
     }
 
     /// A call made no subscription for this cause.
     pub(crate) fn refused(&self, cause: &'static str) {
-        figures::SUBSCRIBE_REFUSED.counter(&self.with(cause)).increment(1);
+        figures::SUBSCRIBE_REFUSED
+            .counter(&self.with(cause))
+            .increment(1);
     }
 
     pub(crate) fn answered_in(&self, span: Duration) {
@@ -222,9 +234,16 @@ fn with(labels: &[Label], name: &'static str, value: &'static str) -> Vec<Label>
 fn stream_labels(stream: &StreamName, arn: Option<&str>) -> Vec<Label> {
     let mut labels = vec![Label::new("stream", stream.name().to_owned())];
     // arn:PARTITION:kinesis:REGION:ACCOUNT:stream/NAME
-    let mut parts = arn.or_else(|| stream.arn()).unwrap_or_default().split(':').skip(3);
+    let mut parts = arn
+        .or_else(|| stream.arn())
+        .unwrap_or_default()
+        .split(':')
+        .skip(3);
     for name in ["region", "account"] {
-        labels.push(Label::new(name, parts.next().unwrap_or_default().to_owned()));
+        labels.push(Label::new(
+            name,
+            parts.next().unwrap_or_default().to_owned(),
+        ));
     }
     labels
 }
@@ -256,8 +275,13 @@ impl EventMeters {
         Self(worker.map(worker_label).into_iter().collect())
     }
 
-    /// One more of this kind; of one that was busy also what was to be done, and the stream if it was a call of one.
-    pub(crate) fn happened(&self, kind: &'static str, busy: Option<(&'static str, Option<&StreamName>)>) {
+    /// One more of this kind; of one that was busy also what was to be done, and the stream if it
+    /// was a call of one.
+    pub(crate) fn happened(
+        &self,
+        kind: &'static str,
+        busy: Option<(&'static str, Option<&StreamName>)>,
+    ) {
         let mut labels = self.0.clone();
         labels.push(Label::new("event", kind));
         if let Some((what, stream)) = busy {
@@ -290,7 +314,8 @@ impl WorkerMeters {
             lost: figures::LOST.counter(&labels),
             budget: figures::BUDGET.gauge(&labels),
             table_failing: figures::TABLE_FAILING.gauge(&labels),
-            unread: ["no_room", "malformed", "unreadable"].map(|cause| figures::UNREAD.gauge(&with_cause(&labels, cause))),
+            unread: ["no_room", "malformed", "unreadable"]
+                .map(|cause| figures::UNREAD.gauge(&with_cause(&labels, cause))),
             labels,
         }
     }
@@ -299,7 +324,9 @@ impl WorkerMeters {
     pub(crate) fn stream_fails(&self, stream: &StreamName, arn: Option<&str>, span: Duration) {
         let mut labels = stream_labels(stream, arn);
         labels.extend(self.labels.iter().cloned());
-        figures::STREAM_FAILING.gauge(&labels).set(span.as_secs_f64());
+        figures::STREAM_FAILING
+            .gauge(&labels)
+            .set(span.as_secs_f64());
     }
 }
 
@@ -321,10 +348,16 @@ mod tests {
             let shard = ShardId::new("shardId-000000000000");
             let shard = ShardRef::new(arn.parse().unwrap(), LeaseKey::single(shard.clone()), shard);
             let labels = Labels::new(&shard, None, None).0;
-            let labels: Vec<_> = labels.iter().map(|label| format!("{}={}", label.key(), label.value())).collect();
+            let labels: Vec<_> = labels
+                .iter()
+                .map(|label| format!("{}={}", label.key(), label.value()))
+                .collect();
             (labels.join(" "), shard.to_string())
         });
-        assert_eq!(eu.0, "stream=orders region=eu-west-1 account=123456789012 shard=shardId-000000000000");
+        assert_eq!(
+            eu.0,
+            "stream=orders region=eu-west-1 account=123456789012 shard=shardId-000000000000"
+        );
         assert!(eu.0 != us.0 && eu.1 != us.1, "{eu:?} {us:?}");
     }
 }

@@ -6,8 +6,8 @@ use super::{InitialPosition, Position};
 
 /// How far a shard has been processed: the value that a lease stores.
 ///
-/// The variants are written in the order in which they compare, which is the KCL's order: the sentinels of a shard without
-/// progress, then positions, then the end.
+/// The variants are written in the order in which they compare, which is the KCL's order: the
+/// sentinels of a shard without progress, then positions, then the end.
 ///
 /// ```
 /// use kcl_core::model::{Checkpoint, Position};
@@ -79,8 +79,8 @@ impl fmt::Display for Checkpoint {
 
 /// The first half of a two-phase checkpoint: written, not yet committed.
 ///
-/// The next committed checkpoint, at whatever position, removes it. After a failover the new owner is given it and reads again
-/// from the *committed* checkpoint.
+/// The next committed checkpoint, at whatever position, removes it. After a failover the new owner
+/// is given it and reads again from the *committed* checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
     /// Where the application is about to be.
@@ -96,7 +96,8 @@ mod tests {
 
     #[test]
     fn the_order_is_that_of_the_kcl() {
-        let at = |sequence, sub| Checkpoint::At(Position::new(SequenceNumber::from_u128(sequence), sub));
+        let at =
+            |sequence, sub| Checkpoint::At(Position::new(SequenceNumber::from_u128(sequence), sub));
         let order = [
             Checkpoint::AtTimestamp,
             Checkpoint::TrimHorizon,

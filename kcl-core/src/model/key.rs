@@ -3,7 +3,8 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// The partition key, or the explicit hash key, of a user record: text, used like a `&str`. Cloning it copies no text.
+/// The partition key, or the explicit hash key, of a user record: text, used like a `&str`. Cloning
+/// it copies no text.
 ///
 /// The keys of an aggregate share one allocation, so keeping one keeps the others of its aggregate.
 #[derive(Clone)]
@@ -18,12 +19,20 @@ impl Key {
     /// The key with this text.
     #[must_use]
     pub fn new(text: impl Into<Arc<str>>) -> Self {
-        Self { text: text.into(), start: 0, end: None }
+        Self {
+            text: text.into(),
+            start: 0,
+            end: None,
+        }
     }
 
     /// The key that is a part of a text.
     pub(crate) fn part(text: &Arc<str>, start: u32, end: u32) -> Self {
-        Self { text: Arc::clone(text), start, end: Some(end) }
+        Self {
+            text: Arc::clone(text),
+            start,
+            end: Some(end),
+        }
     }
 
     /// The text.

@@ -15,7 +15,8 @@ use super::{Checkpoint, HashKeyRange, Pending, ShardId, Timestamp};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LeaseKey {
-    /// The stream in the KCL's serialised form (`account:name:creation`), only where an application reads several.
+    /// The stream in the KCL's serialised form (`account:name:creation`), only where an application
+    /// reads several.
     pub stream: Option<Arc<str>>,
     /// The shard.
     pub shard: ShardId,
@@ -25,13 +26,19 @@ impl LeaseKey {
     /// The key in an application that reads one stream.
     #[must_use]
     pub fn single(shard: impl Into<ShardId>) -> Self {
-        Self { stream: None, shard: shard.into() }
+        Self {
+            stream: None,
+            shard: shard.into(),
+        }
     }
 
     /// The key of another shard of the same stream.
     #[must_use]
     pub fn sibling(&self, shard: ShardId) -> Self {
-        Self { stream: self.stream.clone(), shard }
+        Self {
+            stream: self.stream.clone(),
+            shard,
+        }
     }
 }
 
@@ -92,16 +99,17 @@ macro_rules! text_value {
 }
 
 text_value! {
-    /// The name of a worker: what stands as owner in a lease. It tells people who holds a lease; what tells a worker that it
-    /// holds one itself is the [`Token`].
+    /// The name of a worker: what stands as owner in a lease. It tells people who holds a lease;
+    /// what tells a worker that it holds one itself is the [`Token`].
     WorkerId
 }
 
 text_value! {
-    /// The mark of one tenancy of a lease: a fresh random text written by each take, claim and owned creation.
+    /// The mark of one tenancy of a lease: a fresh random text written by each take, claim and
+    /// owned creation.
     ///
-    /// Every later write of that tenancy expects it, so a worker that slept through a change of owner, or another process under
-    /// the same [`WorkerId`], cannot be mistaken for the owner.
+    /// Every later write of that tenancy expects it, so a worker that slept through a change of
+    /// owner, or another process under the same [`WorkerId`], cannot be mistaken for the owner.
     Token
 }
 
@@ -109,11 +117,12 @@ text_value! {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Facts {
-    /// The service's time when a lease at `LATEST` was made, or the time that `AT_TIMESTAMP` means. The shard is opened at this
-    /// time until there is a checkpoint, which moves it to [`began_at`](Self::began_at).
+    /// The service's time when a lease at `LATEST` was made, or the time that `AT_TIMESTAMP` means.
+    /// The shard is opened at this time until there is a checkpoint, which moves it to
+    /// [`began_at`](Self::began_at).
     pub start_at: Option<Timestamp>,
-    /// The time at which a lease began that has had a checkpoint since. Nothing is opened at it: it tells that what came before was
-    /// perhaps never read.
+    /// The time at which a lease began that has had a checkpoint since. Nothing is opened at it: it
+    /// tells that what came before was perhaps never read.
     pub began_at: Option<Timestamp>,
     /// The ARN of the stream that the shard belongs to.
     pub stream_arn: Option<Arc<str>>,
@@ -132,7 +141,11 @@ impl Facts {
     #[must_use]
     pub(crate) fn passed_by(&self, to: &Checkpoint) -> Option<Self> {
         let is_progress = matches!(to, Checkpoint::At(_) | Checkpoint::ShardEnd);
-        (is_progress && self.start_at.is_some()).then(|| Self { start_at: None, began_at: self.first_time(), ..self.clone() })
+        (is_progress && self.start_at.is_some()).then(|| Self {
+            start_at: None,
+            began_at: self.first_time(),
+            ..self.clone()
+        })
     }
 }
 
@@ -186,7 +199,8 @@ impl Lease {
         }
     }
 
-    /// The same lease, held by `owner` from the start (its counter begins at 1, as an owned creation writes it).
+    /// The same lease, held by `owner` from the start (its counter begins at 1, as an owned
+    /// creation writes it).
     #[must_use]
     pub fn owned_by(mut self, owner: WorkerId, token: Token) -> Self {
         self.owner = Some(owner);
@@ -195,7 +209,8 @@ impl Lease {
         self
     }
 
-    /// Who holds the lease now: while a hand-over is pending that is the one who has not passed it on.
+    /// Who holds the lease now: while a hand-over is pending that is the one who has not passed it
+    /// on.
     #[must_use]
     pub fn actual_owner(&self) -> Option<&WorkerId> {
         self.checkpoint_owner.as_ref().or(self.owner.as_ref())

@@ -1,7 +1,8 @@
 //! Plain values: what a shard, a lease, a record and a position are.
 //!
-//! Nothing here acts. The types know how they are ordered, how they are written as text and what makes one of them valid;
-//! everything else is decided in `decide` and done in the folders that follow it.
+//! Nothing here acts. The types know how they are ordered, how they are written as text and what
+//! makes one of them valid; everything else is decided in `decide` and done in the folders that
+//! follow it.
 
 mod checkpoint;
 mod key;

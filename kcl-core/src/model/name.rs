@@ -48,20 +48,33 @@ impl FromStr for StreamName {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let allowed = |name: &str| {
-            (1..=128).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+            (1..=128).contains(&name.len())
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
         };
         let name_at = match text.split(':').collect::<Vec<_>>()[..] {
             [name] if allowed(name) => Some(0),
             ["arn", partition, "kinesis", region, account, resource]
-                if [partition, region, account].iter().all(|part| !part.is_empty()) =>
+                if [partition, region, account]
+                    .iter()
+                    .all(|part| !part.is_empty()) =>
             {
-                resource.strip_prefix("stream/").filter(|name| allowed(name)).map(|name| text.len() - name.len())
+                resource
+                    .strip_prefix("stream/")
+                    .filter(|name| allowed(name))
+                    .map(|name| text.len() - name.len())
             }
             _ => None,
         };
         name_at
-            .map(|name_at| Self { text: text.into(), name_at })
-            .ok_or_else(|| InvalidStreamName { text: text.chars().take(256).collect() })
+            .map(|name_at| Self {
+                text: text.into(),
+                name_at,
+            })
+            .ok_or_else(|| InvalidStreamName {
+                text: text.chars().take(256).collect(),
+            })
     }
 }
 

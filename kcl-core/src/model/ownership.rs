@@ -17,21 +17,26 @@ pub struct ShardRef {
 
 impl ShardRef {
     pub(crate) const fn new(stream: StreamName, lease: LeaseKey, shard: ShardId) -> Self {
-        Self { stream, shard, lease }
+        Self {
+            stream,
+            shard,
+            lease,
+        }
     }
 }
 
 impl fmt::Display for ShardRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The whole ARN where the stream was named by it: another one, of another region or account, may have the same name.
+        // The whole ARN where the stream was named by it: another one, of another region or
+        // account, may have the same name.
         write!(f, "{}/{}", self.stream, self.shard)
     }
 }
 
 /// A number that only grows from owner to owner of a shard: the lease's counter at the acquisition.
 ///
-/// A sink that keeps the highest fence it has seen for a shard, and refuses writes with a lower one, is safe from an owner that was
-/// stalled while its lease moved on.
+/// A sink that keeps the highest fence it has seen for a shard, and refuses writes with a lower
+/// one, is safe from an owner that was stalled while its lease moved on.
 ///
 /// ```
 /// use kcl_core::processor::Fence;
@@ -64,16 +69,17 @@ pub struct Fence(pub u64);
 pub enum LossReason {
     /// The worker gave the lease up, with the last checkpoint stored.
     Released,
-    /// Somebody else has the lease, or nobody knows: it could not be renewed in time. With who has it, or why it could not be renewed:
-    /// what the lease table said, with all causes.
+    /// Somebody else has the lease, or nobody knows: it could not be renewed in time. With who has
+    /// it, or why it could not be renewed: what the lease table said, with all causes.
     Lost(Arc<str>),
     /// The shard made no progress: its handler was inside one call for longer than its budget
-    /// ([`Settings::handler_budget`](crate::worker::Settings::handler_budget)), or its loop stood still. The lease was freed, so that
-    /// somebody else can try.
+    /// ([`Settings::handler_budget`](crate::worker::Settings::handler_budget)), or its loop stood
+    /// still. The lease was freed, so that somebody else can try.
     NoProgress,
     /// Somebody edited the stored checkpoint. The shard is taken again, and goes on from there.
     CheckpointEdited,
-    /// The shard cannot be read by this worker any more: the stream refuses it, or its row in the lease table is malformed.
+    /// The shard cannot be read by this worker any more: the stream refuses it, or its row in the
+    /// lease table is malformed.
     Unreadable(Arc<str>),
 }
 

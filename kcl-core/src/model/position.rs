@@ -3,7 +3,8 @@ use std::str::FromStr;
 
 use super::{InvalidSequenceNumber, SequenceNumber, Timestamp};
 
-/// A place in a shard: a user record's sequence number and its place within the aggregate that carried it.
+/// A place in a shard: a user record's sequence number and its place within the aggregate that
+/// carried it.
 ///
 /// A record that was put by itself has the sub-sequence number 0.
 ///
@@ -29,7 +30,10 @@ impl Position {
     /// The position of this user record.
     #[must_use]
     pub const fn new(sequence: SequenceNumber, sub_sequence: u64) -> Self {
-        Self { sequence, sub_sequence }
+        Self {
+            sequence,
+            sub_sequence,
+        }
     }
 }
 
@@ -71,9 +75,15 @@ impl FromStr for Position {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (sequence, sub) = text.split_once('.').unwrap_or((text, "0"));
-        let wrong = || InvalidPosition::SubSequence { text: sub.chars().take(REPEATED + 1).collect() };
+        let wrong = || InvalidPosition::SubSequence {
+            text: sub.chars().take(REPEATED + 1).collect(),
+        };
         // Not what `u64` takes besides: a sign.
-        let sub_sequence = if sub.starts_with('+') { Err(wrong()) } else { sub.parse().map_err(|_| wrong()) };
+        let sub_sequence = if sub.starts_with('+') {
+            Err(wrong())
+        } else {
+            sub.parse().map_err(|_| wrong())
+        };
         Ok(Self::new(sequence.parse()?, sub_sequence?))
     }
 }
@@ -94,8 +104,8 @@ impl FromStr for Position {
 pub enum InitialPosition {
     /// At the oldest record that the stream still has.
     TrimHorizon,
-    /// At what arrives from now on. "Now" is the service's time when the lease is made, and it is kept in the lease: a restart
-    /// before the first checkpoint begins at the same place.
+    /// At what arrives from now on. "Now" is the service's time when the lease is made, and it is
+    /// kept in the lease: a restart before the first checkpoint begins at the same place.
     Latest,
     /// At the first record that arrived at this time or later.
     AtTimestamp(Timestamp),
@@ -127,8 +137,24 @@ mod tests {
 
     #[test]
     fn what_is_no_position_is_refused_with_what_is_expected() {
-        assert_eq!("7".parse::<Position>(), Ok(SequenceNumber::from_u128(7).into()));
-        for wrong in ["", ".", ".1", "07", "7.", "7.x", "7.-1", "7.+1", "7.1.1", " 7", "LATEST", "7.18446744073709551616"] {
+        assert_eq!(
+            "7".parse::<Position>(),
+            Ok(SequenceNumber::from_u128(7).into())
+        );
+        for wrong in [
+            "",
+            ".",
+            ".1",
+            "07",
+            "7.",
+            "7.x",
+            "7.-1",
+            "7.+1",
+            "7.1.1",
+            " 7",
+            "LATEST",
+            "7.18446744073709551616",
+        ] {
             let error = wrong.parse::<Position>().unwrap_err().to_string();
             assert!(error.contains("expected"), "{wrong}: {error}");
         }

@@ -34,8 +34,18 @@ pub struct RawRecord {
 impl RawRecord {
     /// The record with this place, key and content.
     #[must_use]
-    pub fn new(sequence: SequenceNumber, partition_key: impl Into<String>, data: impl Into<Bytes>) -> Self {
-        Self { sequence, partition_key: partition_key.into(), arrived_at: None, encryption: Encryption::None, data: data.into() }
+    pub fn new(
+        sequence: SequenceNumber,
+        partition_key: impl Into<String>,
+        data: impl Into<Bytes>,
+    ) -> Self {
+        Self {
+            sequence,
+            partition_key: partition_key.into(),
+            arrived_at: None,
+            encryption: Encryption::None,
+            data: data.into(),
+        }
     }
 
     /// The same record, with the time of its arrival.
@@ -88,19 +98,21 @@ pub struct Record {
     pub position: Position,
     /// The key that the user record was put with.
     pub partition_key: Key,
-    /// The hash key that overrides the partition key's digest, if the producer gave one and the record shows it (only records
-    /// out of an aggregate do).
+    /// The hash key that overrides the partition key's digest, if the producer gave one and the
+    /// record shows it (only records out of an aggregate do).
     pub explicit_hash_key: Option<Key>,
     /// Whether it came out of an aggregate.
     pub aggregated: bool,
-    /// Whether it came out of an aggregate and its hash key is outside the range of the shard: the aggregate was packed for a shard
-    /// that has been split or merged since. A KPL sends such a record again. See [`OutOfRange`](crate::worker::OutOfRange).
+    /// Whether it came out of an aggregate and its hash key is outside the range of the shard: the
+    /// aggregate was packed for a shard that has been split or merged since. A KPL sends such a
+    /// record again. See [`OutOfRange`](crate::worker::OutOfRange).
     pub out_of_range: bool,
     /// When the service took the Kinesis record, if it said so.
     pub arrived_at: Option<Timestamp>,
     /// How the service keeps the Kinesis record.
     pub encryption: Encryption,
-    /// What was put: a view into the bytes that were fetched, not a copy. Keeping it keeps those bytes.
+    /// What was put: a view into the bytes that were fetched, not a copy. Keeping it keeps those
+    /// bytes.
     pub data: Bytes,
 }
 

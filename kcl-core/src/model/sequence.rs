@@ -4,8 +4,9 @@ use std::str::FromStr;
 
 /// A Kinesis sequence number: a non-negative decimal number that orders the records of a shard.
 ///
-/// Sequence numbers are compared as numbers. The numbers that the service gives out today have 186 bits; those (and any up to
-/// 192 bits) are held inline in 24 bytes. Every other number that the API allows (up to 129 digits) is valid too.
+/// Sequence numbers are compared as numbers. The numbers that the service gives out today have 186
+/// bits; those (and any up to 192 bits) are held inline in 24 bytes. Every other number that the
+/// API allows (up to 129 digits) is valid too.
 ///
 /// ```
 /// use kcl_core::model::SequenceNumber;
@@ -22,7 +23,8 @@ pub struct SequenceNumber(Repr);
 enum Repr {
     /// Below 2^192, the most significant limb first.
     Inline([u64; 3]),
-    /// 2^192 and above: decimal digits without leading zeros, so that the longer text is the larger number.
+    /// 2^192 and above: decimal digits without leading zeros, so that the longer text is the larger
+    /// number.
     Digits(Box<str>),
 }
 
@@ -34,7 +36,9 @@ const MAX_DIGITS: usize = 129;
 
 /// The text is not a sequence number.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("invalid sequence number `{text}`: expected 1 to {MAX_DIGITS} decimal digits without a leading zero")]
+#[error(
+    "invalid sequence number `{text}`: expected 1 to {MAX_DIGITS} decimal digits without a leading zero"
+)]
 pub struct InvalidSequenceNumber {
     text: String,
 }
@@ -42,7 +46,10 @@ pub struct InvalidSequenceNumber {
 impl SequenceNumber {
     /// The number with this value.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, reason = "the two halves of the value")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the two halves of the value"
+    )]
     pub const fn from_u128(value: u128) -> Self {
         Self(Repr::Inline([0, (value >> 64) as u64, value as u64]))
     }
@@ -53,12 +60,17 @@ impl FromStr for SequenceNumber {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let bytes = text.as_bytes();
-        let is_number = !bytes.is_empty() && bytes.len() <= MAX_DIGITS && bytes.iter().all(u8::is_ascii_digit);
+        let is_number =
+            !bytes.is_empty() && bytes.len() <= MAX_DIGITS && bytes.iter().all(u8::is_ascii_digit);
         if !is_number || (bytes[0] == b'0' && bytes.len() > 1) {
             // Cut, because it may be anything that somebody wrote into a table.
-            return Err(InvalidSequenceNumber { text: text.chars().take(MAX_DIGITS + 1).collect() });
+            return Err(InvalidSequenceNumber {
+                text: text.chars().take(MAX_DIGITS + 1).collect(),
+            });
         }
-        Ok(Self(inline(bytes).map_or_else(|| Repr::Digits(text.into()), Repr::Inline)))
+        Ok(Self(
+            inline(bytes).map_or_else(|| Repr::Digits(text.into()), Repr::Inline),
+        ))
     }
 }
 
@@ -73,7 +85,9 @@ fn inline(digits: &[u8]) -> Option<[u64; 3]> {
 }
 
 fn chunk_value(digits: &[u8]) -> u64 {
-    digits.iter().fold(0, |value, digit| value * 10 + u64::from(digit - b'0'))
+    digits
+        .iter()
+        .fold(0, |value, digit| value * 10 + u64::from(digit - b'0'))
 }
 
 /// `limbs * 10^19 + add`, or nothing on overflow.
@@ -89,7 +103,10 @@ fn shift_in(mut limbs: [u64; 3], add: u64) -> Option<[u64; 3]> {
 }
 
 /// The limbs divided by 10^19, and the remainder.
-#[expect(clippy::cast_possible_truncation, reason = "a quotient of limbs is a limb, a remainder is below the divisor")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a quotient of limbs is a limb, a remainder is below the divisor"
+)]
 fn shift_out(mut limbs: [u64; 3]) -> ([u64; 3], u64) {
     let mut remainder = 0_u128;
     for limb in &mut limbs {
@@ -184,7 +201,17 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_refused() {
-        for text in ["", "-1", "+1", "01", "1e3", "١", "LATEST", " 1", &"9".repeat(130)] {
+        for text in [
+            "",
+            "-1",
+            "+1",
+            "01",
+            "1e3",
+            "١",
+            "LATEST",
+            " 1",
+            &"9".repeat(130),
+        ] {
             assert!(text.parse::<SequenceNumber>().is_err(), "{text:?}");
         }
     }

@@ -14,7 +14,9 @@ macro_rules! as_text {
     };
 }
 
-as_text!(Checkpoint, LeaseKey, Position, ShardId, StreamName, WorkerId);
+as_text!(
+    Checkpoint, LeaseKey, Position, ShardId, StreamName, WorkerId
+);
 
 impl Serialize for Timestamp {
     /// Milliseconds since 1970-01-01 UTC.

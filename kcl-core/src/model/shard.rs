@@ -45,8 +45,8 @@ impl fmt::Debug for ShardId {
     }
 }
 
-/// The hash keys that a shard takes: from `start` to `end`, both included. The hash of a partition key is its MD5 digest, read as
-/// a number of 128 bits.
+/// The hash keys that a shard takes: from `start` to `end`, both included. The hash of a partition
+/// key is its MD5 digest, read as a number of 128 bits.
 ///
 /// ```
 /// use kcl_core::model::HashKeyRange;
@@ -65,7 +65,9 @@ pub struct HashKeyRange {
 
 /// The two numbers bound no range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("invalid hash key range `{start}` to `{end}`: expected two decimal numbers below 2^128, the first not above the second")]
+#[error(
+    "invalid hash key range `{start}` to `{end}`: expected two decimal numbers below 2^128, the first not above the second"
+)]
 pub struct InvalidHashKeyRange {
     start: String,
     end: String,
@@ -73,7 +75,10 @@ pub struct InvalidHashKeyRange {
 
 impl HashKeyRange {
     /// Every hash key.
-    pub const WHOLE: Self = Self { start: 0, end: u128::MAX };
+    pub const WHOLE: Self = Self {
+        start: 0,
+        end: u128::MAX,
+    };
 
     /// The range with these bounds, both included.
     ///
@@ -81,7 +86,10 @@ impl HashKeyRange {
     /// When `start` is above `end`.
     pub fn new(start: u128, end: u128) -> Result<Self, InvalidHashKeyRange> {
         if start > end {
-            return Err(InvalidHashKeyRange { start: start.to_string(), end: end.to_string() });
+            return Err(InvalidHashKeyRange {
+                start: start.to_string(),
+                end: end.to_string(),
+            });
         }
         Ok(Self { start, end })
     }
@@ -93,7 +101,10 @@ impl HashKeyRange {
     pub fn parse(start: &str, end: &str) -> Result<Self, InvalidHashKeyRange> {
         match (start.parse(), end.parse()) {
             (Ok(start), Ok(end)) => Self::new(start, end),
-            _ => Err(InvalidHashKeyRange { start: cut(start), end: cut(end) }),
+            _ => Err(InvalidHashKeyRange {
+                start: cut(start),
+                end: cut(end),
+            }),
         }
     }
 
@@ -127,12 +138,13 @@ fn cut(text: &str) -> String {
 pub struct Shard {
     /// Its name.
     pub id: ShardId,
-    /// The shards that it came from: none, the one that was split, or the two that were merged. A parent may have left the
-    /// stream already.
+    /// The shards that it came from: none, the one that was split, or the two that were merged. A
+    /// parent may have left the stream already.
     pub parents: Vec<ShardId>,
     /// The hash keys that it takes.
     pub hash_range: HashKeyRange,
-    /// The lowest sequence number that it can hold. Only for ordering; nothing when the service did not say.
+    /// The lowest sequence number that it can hold. Only for ordering; nothing when the service did
+    /// not say.
     pub starting_sequence: Option<SequenceNumber>,
     /// Whether it takes no more records.
     pub closed: bool,
@@ -142,7 +154,13 @@ impl Shard {
     /// An open shard without parents.
     #[must_use]
     pub fn new(id: impl Into<ShardId>, hash_range: HashKeyRange) -> Self {
-        Self { id: id.into(), parents: Vec::new(), hash_range, starting_sequence: None, closed: false }
+        Self {
+            id: id.into(),
+            parents: Vec::new(),
+            hash_range,
+            starting_sequence: None,
+            closed: false,
+        }
     }
 
     /// The same shard with these parents.
@@ -176,6 +194,10 @@ impl ChildShard {
     /// The child of these parents.
     #[must_use]
     pub fn new(id: impl Into<ShardId>, parents: Vec<ShardId>, hash_range: HashKeyRange) -> Self {
-        Self { id: id.into(), parents, hash_range }
+        Self {
+            id: id.into(),
+            parents,
+            hash_range,
+        }
     }
 }

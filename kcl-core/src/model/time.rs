@@ -5,10 +5,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::utc::Utc;
 
-/// A time of day in milliseconds since 1970-01-01 UTC, as Kinesis gives it. Never used to judge who is alive.
+/// A time of day in milliseconds since 1970-01-01 UTC, as Kinesis gives it. Never used to judge who
+/// is alive.
 ///
-/// As text it is RFC 3339 in UTC. Any RFC 3339 time is read: with an offset, and with a fraction of a second, of which what is below a
-/// millisecond is cut off.
+/// As text it is RFC 3339 in UTC. Any RFC 3339 time is read: with an offset, and with a fraction of
+/// a second, of which what is below a millisecond is cut off.
 ///
 /// ```
 /// use std::time::SystemTime;
@@ -51,13 +52,18 @@ impl From<Timestamp> for SystemTime {
     /// The same time. One that the system cannot hold (on Windows those before 1601) is the epoch.
     fn from(time: Timestamp) -> Self {
         let span = Duration::from_millis(time.0.unsigned_abs());
-        let time = if time.0 < 0 { UNIX_EPOCH.checked_sub(span) } else { UNIX_EPOCH.checked_add(span) };
+        let time = if time.0 < 0 {
+            UNIX_EPOCH.checked_sub(span)
+        } else {
+            UNIX_EPOCH.checked_add(span)
+        };
         time.unwrap_or(UNIX_EPOCH)
     }
 }
 
 impl fmt::Display for Timestamp {
-    /// RFC 3339 in UTC, to the millisecond. A year that RFC 3339 cannot write (before 0 or after 9999) has its sign before it.
+    /// RFC 3339 in UTC, to the millisecond. A year that RFC 3339 cannot write (before 0 or after
+    /// 9999) has its sign before it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Utc::of(self.0).fmt(f)
     }
@@ -65,7 +71,9 @@ impl fmt::Display for Timestamp {
 
 /// The text is no time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("invalid time `{text}`: expected RFC 3339, such as 2026-01-31T08:00:00Z or 2026-01-31T09:00:00.250+01:00")]
+#[error(
+    "invalid time `{text}`: expected RFC 3339, such as 2026-01-31T08:00:00Z or 2026-01-31T09:00:00.250+01:00"
+)]
 pub struct InvalidTimestamp {
     text: String,
 }
@@ -77,13 +85,15 @@ impl FromStr for Timestamp {
     type Err = InvalidTimestamp;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || InvalidTimestamp { text: text.chars().take(REPEATED).collect() };
+        let wrong = || InvalidTimestamp {
+            text: text.chars().take(REPEATED).collect(),
+        };
         Utc::read(text).map(Self).ok_or_else(wrong)
     }
 }
 
-/// A point on a clock that only goes forward, from an origin of the clock's own. Two moments of one [`Clock`](crate::Clock) tell
-/// the time between them and nothing else.
+/// A point on a clock that only goes forward, from an origin of the clock's own. Two moments of one
+/// [`Clock`](crate::Clock) tell the time between them and nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Moment(Duration);
 

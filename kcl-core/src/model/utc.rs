@@ -1,8 +1,9 @@
 //! Times as dates of the calendar, in RFC 3339.
 //!
-//! The rules are those of the Gregorian calendar, also before it was made (as RFC 3339 has it). The reckoning of days is Howard
-//! Hinnant's ("chrono-Compatible Low-Level Date Algorithms"): years begin in March, so that the leap day is the last of its year, and
-//! 400 years, an era, always have the same number of days.
+//! The rules are those of the Gregorian calendar, also before it was made (as RFC 3339 has it). The
+//! reckoning of days is Howard Hinnant's ("chrono-Compatible Low-Level Date Algorithms"): years
+//! begin in March, so that the leap day is the last of its year, and 400 years, an era, always have
+//! the same number of days.
 
 use std::fmt;
 
@@ -34,14 +35,27 @@ impl Utc {
         let day = of_year - (153 * months + 2) / 5 + 1;
         let month = if months < 10 { months + 3 } else { months - 9 };
         let year = year_of_era + era * 400 + if month <= 2 { 1 } else { 0 };
-        Self { year, month, day, millis: millis.rem_euclid(DAY_MS) }
+        Self {
+            year,
+            month,
+            day,
+            millis: millis.rem_euclid(DAY_MS),
+        }
     }
 
     /// Milliseconds since 1970-01-01 UTC.
     const fn since_epoch(self) -> i64 {
-        let year = if self.month <= 2 { self.year - 1 } else { self.year };
+        let year = if self.month <= 2 {
+            self.year - 1
+        } else {
+            self.year
+        };
         let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
-        let months = if self.month > 2 { self.month - 3 } else { self.month + 9 };
+        let months = if self.month > 2 {
+            self.month - 3
+        } else {
+            self.month + 9
+        };
         let of_year = (153 * months + 2) / 5 + self.day - 1;
         let of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + of_year;
         (era * ERA + of_era - EPOCH) * DAY_MS + self.millis
@@ -56,14 +70,20 @@ impl Utc {
         rest.one_of(b"-")?;
         let month = rest.number(2).filter(|month| (1..=12).contains(month))?;
         rest.one_of(b"-")?;
-        let day = rest.number(2).filter(|day| (1..=days_of(year, month)).contains(day))?;
+        let day = rest
+            .number(2)
+            .filter(|day| (1..=days_of(year, month)).contains(day))?;
         rest.one_of(b"Tt ")?;
         let hour = rest.number(2).filter(|hour| *hour < 24)?;
         rest.one_of(b":")?;
         let minute = rest.number(2).filter(|minute| *minute < 60)?;
         rest.one_of(b":")?;
         let second = rest.number(2).filter(|second| *second <= 60)?;
-        let fraction = if rest.one_of(b".").is_some() { rest.fraction()? } else { 0 };
+        let fraction = if rest.one_of(b".").is_some() {
+            rest.fraction()?
+        } else {
+            0
+        };
         let offset = match rest.one_of(b"Zz+-")? {
             sign @ (b'+' | b'-') => {
                 let hours = rest.number(2).filter(|hours| *hours < 24)?;
@@ -74,7 +94,16 @@ impl Utc {
             _ => 0,
         };
         let millis = ((hour * 60 + minute) * 60 + second) * 1000 + fraction;
-        rest.0.is_empty().then(|| Self { year, month, day, millis }.since_epoch() - offset)
+        rest.0.is_empty().then(|| {
+            Self {
+                year,
+                month,
+                day,
+                millis,
+            }
+            .since_epoch()
+                - offset
+        })
     }
 }
 
@@ -100,7 +129,8 @@ impl Rest<'_> {
     }
 
     fn digit(&mut self) -> Option<i64> {
-        self.one_of(b"0123456789").map(|digit| i64::from(digit - b'0'))
+        self.one_of(b"0123456789")
+            .map(|digit| i64::from(digit - b'0'))
     }
 
     fn number(&mut self, digits: u32) -> Option<i64> {
@@ -121,13 +151,22 @@ impl Rest<'_> {
 
 impl fmt::Display for Utc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { year, month, day, millis } = *self;
+        let Self {
+            year,
+            month,
+            day,
+            millis,
+        } = *self;
         match year {
             0..=9999 => write!(f, "{year:04}")?,
             _ => write!(f, "{year:+05}")?,
         }
         let (hour, minute, second) = (millis / 3_600_000, millis / 60_000 % 60, millis / 1000 % 60);
-        write!(f, "-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", millis % 1000)
+        write!(
+            f,
+            "-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z",
+            millis % 1000
+        )
     }
 }
 
@@ -157,7 +196,10 @@ mod tests {
             assert_eq!(Timestamp::from_millis(millis).to_string(), text);
             assert_eq!(text.parse(), Ok(Timestamp::from_millis(millis)));
         }
-        assert_eq!(Timestamp::from_millis(*WRITABLE.end() + 1).to_string(), "+10000-01-01T00:00:00.000Z");
+        assert_eq!(
+            Timestamp::from_millis(*WRITABLE.end() + 1).to_string(),
+            "+10000-01-01T00:00:00.000Z"
+        );
     }
 
     #[test]
@@ -172,7 +214,10 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Timestamp>(), expected, "{text}");
         }
-        assert_eq!("2016-12-31T23:59:60Z".parse::<Timestamp>(), "2017-01-01T00:00:00Z".parse());
+        assert_eq!(
+            "2016-12-31T23:59:60Z".parse::<Timestamp>(),
+            "2017-01-01T00:00:00Z".parse()
+        );
     }
 
     #[test]

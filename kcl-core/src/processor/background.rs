@@ -15,10 +15,12 @@ use crate::tenancy::held::Held;
 use super::failing::FailingRecords;
 use super::{Failure, OnFailure};
 
-/// The work on the records of one shard that goes on after `process_records` has returned, and what its consumer has to know of it.
+/// The work on the records of one shard that goes on after `process_records` has returned, and what
+/// its consumer has to know of it.
 ///
-/// A processor that takes a batch over says by `Ok` that it has accepted it, and here what of it is done. The batch counts as memory until
-/// all of it is; the shard has caught up, ends, and is read up to its bound only when nothing is left.
+/// A processor that takes a batch over says by `Ok` that it has accepted it, and here what of it is
+/// done. The batch counts as memory until all of it is; the shard has caught up, ends, and is read
+/// up to its bound only when nothing is left.
 #[derive(Clone)]
 pub(crate) struct Background(Arc<BackgroundShared>);
 
@@ -45,22 +47,32 @@ pub(crate) struct WorkRules {
 /// What is told while it happens.
 pub(crate) enum WorkEvent<'a> {
     /// The work on a record failed. One of those that fail has failed so often.
-    Failed { at: &'a Position, attempt: u32, error: &'a Arc<str>, failures: u32 },
-    /// A record that had failed is done. One of those that fail still has failed so often; 0: none fails.
+    Failed {
+        at: &'a Position,
+        attempt: u32,
+        error: &'a Arc<str>,
+        failures: u32,
+    },
+    /// A record that had failed is done. One of those that fail still has failed so often; 0: none
+    /// fails.
     FailsNoMore { failures: u32 },
     /// A record that failed was passed.
     Skipped { at: &'a Position },
     /// A record that was given up was taken as a dead letter.
     DeadLettered { at: &'a Position, attempts: u32 },
     /// A whole batch is done, and the oldest record that is left is in this one.
-    Done { batch: &'a AcceptedBatch, oldest: Option<&'a AcceptedBatch> },
+    Done {
+        batch: &'a AcceptedBatch,
+        oldest: Option<&'a AcceptedBatch>,
+    },
 }
 
 pub(crate) type WorkListener = Box<dyn Fn(WorkEvent<'_>) + Send + Sync>;
 
 /// A batch that was accepted.
 pub(crate) struct AcceptedBatch {
-    /// What is done when it is: its end, also where a processor has passed the last of its records itself.
+    /// What is done when it is: its end, also where a processor has passed the last of its records
+    /// itself.
     pub(crate) last: Position,
     pub(crate) records: usize,
     pub(crate) bytes: u64,
@@ -73,8 +85,8 @@ pub(crate) struct AcceptedBatch {
     pub(crate) memory: Box<dyn Any + Send>,
 }
 
-/// Who works on the records of a shard: one at a time would not do, as who comes second would pass what the first has not done. Two are the
-/// same that are clones.
+/// Who works on the records of a shard: one at a time would not do, as who comes second would pass
+/// what the first has not done. Two are the same that are clones.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct WorkOwner(Arc<()>);
 
@@ -124,7 +136,15 @@ impl Background {
         listener: WorkListener,
     ) -> Self {
         let (state, changed) = (Mutex::default(), Notify::new());
-        Self(Arc::new(BackgroundShared { held, clock, rules, stop, listener, state, changed }))
+        Self(Arc::new(BackgroundShared {
+            held,
+            clock,
+            rules,
+            stop,
+            listener,
+            state,
+            changed,
+        }))
     }
 
     pub(crate) fn rules(&self) -> WorkRules {
@@ -137,8 +157,8 @@ impl Background {
 
     // The side of the processor.
 
-    /// The present batch is taken over: `Ok` says no more than that it was accepted, up to where [`accept`](Self::accept) says. Not where
-    /// somebody else has taken over one before.
+    /// The present batch is taken over: `Ok` says no more than that it was accepted, up to where
+    /// [`accept`](Self::accept) says. Not where somebody else has taken over one before.
     #[must_use]
     pub(crate) fn take_over(&self, by: &WorkOwner) -> bool {
         let mut state = self.state();
@@ -149,7 +169,8 @@ impl Background {
         is_owner
     }
 
-    /// The processors are put together in a way that would lose records: the worker is to stop, and no more is stored than was so far.
+    /// The processors are put together in a way that would lose records: the worker is to stop, and
+    /// no more is stored than was so far.
     pub(crate) fn refuse(&self, misuse: &'static str) -> Failure {
         self.state().is_refused = true;
         self.fail(Failure::new(misuse));
@@ -173,8 +194,8 @@ impl Background {
         self.state().taken_over.get_or_insert_default().whole = true;
     }
 
-    /// When a record may be handed out now: the moment. Ask it with no await before the hand-out. The consumer hears of a lease whose time
-    /// is over.
+    /// When a record may be handed out now: the moment. Ask it with no await before the hand-out.
+    /// The consumer hears of a lease whose time is over.
     pub(crate) fn may_begin(&self) -> Option<Moment> {
         let now = self.0.clock.now();
         if self.0.held.is_valid(now) {
@@ -184,7 +205,8 @@ impl Background {
         None
     }
 
-    /// The oldest work began then. The lease is given up when it goes on for longer than the handler's budget.
+    /// The oldest work began then. The lease is given up when it goes on for longer than the
+    /// handler's budget.
     pub(crate) fn works_since(&self, since: Option<Moment>) {
         self.0.held.progress().works_since(since);
     }
@@ -212,14 +234,21 @@ impl Background {
         let mut state = self.state();
         state.failing.failed(at, attempt);
         // Under the lock: what is told last is what holds.
-        (self.0.listener)(WorkEvent::Failed { at, attempt, error, failures: state.failing.most() });
+        (self.0.listener)(WorkEvent::Failed {
+            at,
+            attempt,
+            error,
+            failures: state.failing.most(),
+        });
     }
 
     /// The record is done, or passed.
     pub(crate) fn fails_no_more(&self, at: &Position) {
         let mut state = self.state();
         if state.failing.passed(at) {
-            (self.0.listener)(WorkEvent::FailsNoMore { failures: state.failing.most() });
+            (self.0.listener)(WorkEvent::FailsNoMore {
+                failures: state.failing.most(),
+            });
         }
     }
 
@@ -236,7 +265,8 @@ impl Background {
         self.stop(WorkStopped::Failed(failure));
     }
 
-    /// Waits until the consumer wants to be returned to: the shard is lost, or to be given up, or the work cannot go on. Cancel safe.
+    /// Waits until the consumer wants to be returned to: the shard is lost, or to be given up, or
+    /// the work cannot go on. Cancel safe.
     pub(crate) async fn leaves(&self) {
         tokio::select! {
             biased;
@@ -247,8 +277,9 @@ impl Background {
         }
     }
 
-    /// Waits until what is at work has to be ended: the lease is lost, or the time is over that the work has when a shard is given up. At a
-    /// stop of the worker that ends before its deadline, and otherwise with the worker's limit. Cancel safe.
+    /// Waits until what is at work has to be ended: the lease is lost, or the time is over that the
+    /// work has when a shard is given up. At a stop of the worker that ends before its deadline,
+    /// and otherwise with the worker's limit. Cancel safe.
     pub(crate) async fn drain_is_over(&self) {
         let limit = self.0.clock.now() + self.0.rules.drain_limit;
         loop {
@@ -265,23 +296,31 @@ impl Background {
 
     // The side of the consumer.
 
-    /// Whether the processor has taken the batch of the call over that has just returned, and what of it was accepted.
+    /// Whether the processor has taken the batch of the call over that has just returned, and what
+    /// of it was accepted.
     pub(crate) fn was_taken_over(&self) -> Option<TakenOver> {
         self.state().taken_over.take()
     }
 
-    /// Whether a processor has ever taken a batch over. From then on nothing is done before all is that was accepted before it.
+    /// Whether a processor has ever taken a batch over. From then on nothing is done before all is
+    /// that was accepted before it.
     pub(crate) fn has_begun(&self) -> bool {
         self.state().owner.is_some()
     }
 
-    /// A batch, or the beginning of one, of which nothing is left to hand out: it is done when all is that was accepted so far.
+    /// A batch, or the beginning of one, of which nothing is left to hand out: it is done when all
+    /// is that was accepted so far.
     pub(crate) fn keep(&self, batch: AcceptedBatch) {
         let mut state = self.state();
         if state.is_refused {
             return;
         }
-        match state.accepted.clone().filter(|accepted| state.finished.as_ref().is_none_or(|finished| finished < accepted)) {
+        match state.accepted.clone().filter(|accepted| {
+            state
+                .finished
+                .as_ref()
+                .is_none_or(|finished| finished < accepted)
+        }) {
             Some(accepted) => state.batches.push_back((accepted, batch)),
             None => {
                 self.tell_done(&state, &batch);
@@ -306,9 +345,11 @@ impl Background {
         self.until(|state| state.batches.is_empty()).await;
     }
 
-    /// Waits until everything up to here is done, which is the end of a batch that was accepted. Cancel safe.
+    /// Waits until everything up to here is done, which is the end of a batch that was accepted.
+    /// Cancel safe.
     pub(crate) async fn finishes(&self, position: Option<&Position>) {
-        self.until(|state| state.batches.is_empty() || state.finished.as_ref() >= position).await;
+        self.until(|state| state.batches.is_empty() || state.finished.as_ref() >= position)
+            .await;
     }
 
     /// How often a record has failed that fails. 0: none does.
@@ -334,7 +375,11 @@ impl Background {
     /// Up to where all is done of what was ever taken over; `before` where nothing was.
     pub(crate) fn finished(&self, before: Option<&Position>) -> Option<Position> {
         let state = self.state();
-        if state.owner.is_some() { state.finished.clone() } else { before.cloned() }
+        if state.owner.is_some() {
+            state.finished.clone()
+        } else {
+            before.cloned()
+        }
     }
 
     /// How many records of batches that were accepted whole are not known to be done.
@@ -343,7 +388,11 @@ impl Background {
     }
 
     fn is_finished(&self, state: &mut BackgroundState, position: Position) {
-        if state.finished.as_ref().is_none_or(|finished| *finished < position) {
+        if state
+            .finished
+            .as_ref()
+            .is_none_or(|finished| *finished < position)
+        {
             self.0.held.finish(position.clone());
             state.finished = Some(position);
         }
@@ -385,6 +434,9 @@ impl BackgroundState {
 
 impl fmt::Debug for Background {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Background").field("lease", self.0.held.key()).field("records", &self.records()).finish_non_exhaustive()
+        f.debug_struct("Background")
+            .field("lease", self.0.held.key())
+            .field("records", &self.records())
+            .finish_non_exhaustive()
     }
 }

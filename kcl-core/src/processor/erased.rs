@@ -3,11 +3,12 @@ use async_trait::async_trait;
 use crate::BoxError;
 
 use super::{
-    Failure, InitializeInput, LeaseLostInput, ProcessRecordsInput, RecordProcessor, RecordProcessorFactory, ShardEndedInput,
-    ShardRef, ShutdownRequestedInput,
+    Failure, InitializeInput, LeaseLostInput, ProcessRecordsInput, RecordProcessor,
+    RecordProcessorFactory, ShardEndedInput, ShardRef, ShutdownRequestedInput,
 };
 
-/// A [`RecordProcessor`] whose type the worker need not know: one allocation a call, and the worker is compiled once.
+/// A [`RecordProcessor`] whose type the worker need not know: one allocation a call, and the worker
+/// is compiled once.
 #[async_trait]
 pub(crate) trait ErasedProcessor: Send {
     async fn initialize(&mut self, input: InitializeInput) -> Result<(), BoxError>;

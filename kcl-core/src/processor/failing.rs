@@ -20,7 +20,9 @@ impl FailingRecords {
 
     /// The record is done, or given up. Whether it had failed.
     pub(crate) fn passed(&mut self, at: &Position) -> bool {
-        let Some(times) = self.failures.remove(at) else { return false };
+        let Some(times) = self.failures.remove(at) else {
+            return false;
+        };
         if let Some(count) = self.counts.get_mut(&times) {
             *count -= 1;
             if *count == 0 {

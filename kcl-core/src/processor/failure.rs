@@ -5,8 +5,9 @@ use crate::model::Position;
 
 /// Why a batch could not be processed, and how far processing got.
 ///
-/// Any type that implements [`std::error::Error`] becomes a failure of the whole batch with `?`. A [`BoxError`], an `anyhow::Error` or a
-/// text does not implement it: write `.map_err(Failure::new)?`. A handler that knows which record failed can name it with
+/// Any type that implements [`std::error::Error`] becomes a failure of the whole batch with `?`. A
+/// [`BoxError`], an `anyhow::Error` or a text does not implement it: write
+/// `.map_err(Failure::new)?`. A handler that knows which record failed can name it with
 /// [`Failure::at`]: the records before it count as processed and are not delivered again.
 ///
 /// ```
@@ -50,17 +51,26 @@ pub struct Failure {
 impl Failure {
     /// The batch failed at this record; all records before it are processed.
     pub fn at(record: &crate::model::Record, source: impl Into<BoxError>) -> Self {
-        Self { at: Some(record.position.clone()), source: source.into() }
+        Self {
+            at: Some(record.position.clone()),
+            source: source.into(),
+        }
     }
 
     /// The batch failed at this position; everything before it is processed.
     pub fn at_position(at: Position, source: impl Into<BoxError>) -> Self {
-        Self { at: Some(at), source: source.into() }
+        Self {
+            at: Some(at),
+            source: source.into(),
+        }
     }
 
     /// The batch failed at an unknown record.
     pub fn new(source: impl Into<BoxError>) -> Self {
-        Self { at: None, source: source.into() }
+        Self {
+            at: None,
+            source: source.into(),
+        }
     }
 
     /// The position at which the batch failed, if the handler named it.
@@ -85,7 +95,10 @@ impl<E: std::error::Error + Send + Sync + 'static> From<E> for Failure {
 
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Failure").field("at", &self.at).field("source", &self.source).finish()
+        f.debug_struct("Failure")
+            .field("at", &self.at)
+            .field("source", &self.source)
+            .finish()
     }
 }
 
@@ -140,13 +153,15 @@ impl fmt::Display for Failure {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnFailure {
-    /// The batch is delivered again after a growing pause, starting after what is processed, for as long as it takes. The lease
-    /// is kept.
+    /// The batch is delivered again after a growing pause, starting after what is processed, for as
+    /// long as it takes. The lease is kept.
     #[default]
     Retry,
-    /// The worker stops, and `run` returns the cause. The checkpoint does not pass what is not processed.
+    /// The worker stops, and `run` returns the cause. The checkpoint does not pass what is not
+    /// processed.
     Stop,
-    /// The record that the failure names is skipped, and only that one; the rest of the batch is delivered again. A failure that
-    /// names no record is retried, because it is unknown which record to skip.
+    /// The record that the failure names is skipped, and only that one; the rest of the batch is
+    /// delivered again. A failure that names no record is retried, because it is unknown which
+    /// record to skip.
     Skip,
 }

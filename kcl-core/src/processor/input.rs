@@ -2,7 +2,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::checkpoint::Checkpointer;
 use crate::decide::start::{Start, StartRefused, begin};
-use crate::model::{Checkpoint, ChildShard, Fence, LossReason, Moment, Pending, ShardRef, Timestamp, WorkerId};
+use crate::model::{
+    Checkpoint, ChildShard, Fence, LossReason, Moment, Pending, ShardRef, Timestamp, WorkerId,
+};
 
 use super::{Background, Records};
 
@@ -14,15 +16,17 @@ pub struct InitializeInput {
     pub shard: ShardRef,
     /// The worker that holds its lease.
     pub worker: WorkerId,
-    /// The stored checkpoint: how far the shard has been processed; a sentinel if nothing is processed yet.
+    /// The stored checkpoint: how far the shard has been processed; a sentinel if nothing is
+    /// processed yet.
     pub checkpoint: Checkpoint,
-    /// A checkpoint that an earlier owner prepared and did not commit. Its records are delivered again, unless it is committed
-    /// now.
+    /// A checkpoint that an earlier owner prepared and did not commit. Its records are delivered
+    /// again, unless it is committed now.
     pub pending: Option<Pending>,
     /// A number that is larger than that of every earlier owner of the shard.
     pub fence: Fence,
-    /// Stores what [`pending`](Self::pending) says, at once: its end is that position. For a two-phase checkpoint whose work turns out to be
-    /// published, so that its records need not come again. Nothing when nothing is pending at a position.
+    /// Stores what [`pending`](Self::pending) says, at once: its end is that position. For a
+    /// two-phase checkpoint whose work turns out to be published, so that its records need not come
+    /// again. Nothing when nothing is pending at a position.
     pub checkpointer: Option<Checkpointer>,
     /// The number of this call for this acquisition: 1, or more after a failure.
     pub attempt: u32,
@@ -30,12 +34,14 @@ pub struct InitializeInput {
 }
 
 impl InitializeInput {
-    /// Starts reading somewhere other than at the stored checkpoint, once `initialize` succeeds. The last call counts.
+    /// Starts reading somewhere other than at the stored checkpoint, once `initialize` succeeds.
+    /// The last call counts.
     ///
-    /// The stored checkpoint does not change, and records deleted by retention stay deleted: they are reported as a gap. Records
-    /// that come again from before the stored checkpoint are processed without being stored: a [`Checkpointer`] accepts their
-    /// positions and writes nothing. The next owner of the shard starts at the checkpoint again, unless its own `initialize`
-    /// chooses otherwise; completed shards are not read again.
+    /// The stored checkpoint does not change, and records deleted by retention stay deleted: they
+    /// are reported as a gap. Records that come again from before the stored checkpoint are
+    /// processed without being stored: a [`Checkpointer`] accepts their positions and writes
+    /// nothing. The next owner of the shard starts at the checkpoint again, unless its own
+    /// `initialize` chooses otherwise; completed shards are not read again.
     ///
     /// ```
     /// use kcl_core::model::Position;
@@ -71,7 +77,10 @@ impl StartCell {
     }
 
     pub(crate) fn get(&self) -> Start {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -100,15 +109,18 @@ pub struct ProcessRecordsInput {
     pub records: Records,
     /// Stores progress up to the end of this batch, or within it.
     pub checkpointer: Checkpointer,
-    /// How far the newest record of the batch was behind the tip of the shard when it was fetched. 0: no record followed it then.
-    /// A server that returns 0 with as many records as were requested is not believed.
+    /// How far the newest record of the batch was behind the tip of the shard when it was fetched.
+    /// 0: no record followed it then. A server that returns 0 with as many records as were
+    /// requested is not believed.
     pub millis_behind_latest: Option<u64>,
-    /// The batch is the last of its shard, and the listing has confirmed it. An end that is confirmed more than 2 s after the
-    /// batch arrived is only reported by [`shard_ended`](super::RecordProcessor::shard_ended).
+    /// The batch is the last of its shard, and the listing has confirmed it. An end that is
+    /// confirmed more than 2 s after the batch arrived is only reported by
+    /// [`shard_ended`](super::RecordProcessor::shard_ended).
     pub is_at_shard_end: bool,
     /// The child shards, with the last batch of a shard.
     pub child_shards: Vec<ChildShard>,
-    /// How often records of this batch have been delivered to this processor: 1, or more after a failure.
+    /// How often records of this batch have been delivered to this processor: 1, or more after a
+    /// failure.
     pub attempt: u32,
     /// When the batch arrived from the service.
     pub fetched_at: Timestamp,
@@ -153,7 +165,7 @@ pub struct ShardEndedInput {
 pub struct ShutdownRequestedInput {
     /// The shard.
     pub shard: ShardRef,
-    /// Stores progress up to the last record for which `process_records` has returned `Ok`: a failed batch is not passed. `None`
-    /// if nothing of the shard has been processed.
+    /// Stores progress up to the last record for which `process_records` has returned `Ok`: a
+    /// failed batch is not passed. `None` if nothing of the shard has been processed.
     pub checkpointer: Option<Checkpointer>,
 }

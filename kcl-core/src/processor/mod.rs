@@ -9,8 +9,8 @@
 //!     -> exactly one of  shard_ended | lease_lost
 //! ```
 //!
-//! Calls for one shard never overlap; different shards run concurrently. A processor whose `initialize` never succeeded is
-//! dropped without another call.
+//! Calls for one shard never overlap; different shards run concurrently. A processor whose
+//! `initialize` never succeeded is dropped without another call.
 
 mod background;
 mod erased;
@@ -22,10 +22,14 @@ mod traits;
 
 pub use crate::decide::start::{Start, StartRefused};
 pub use crate::model::{Fence, LossReason, ShardRef};
-pub(crate) use background::{AcceptedBatch, Background, TakenOver, WorkEvent, WorkOwner, WorkRules, WorkStopped};
+pub(crate) use background::{
+    AcceptedBatch, Background, TakenOver, WorkEvent, WorkOwner, WorkRules, WorkStopped,
+};
 pub(crate) use erased::{ErasedFactory, ErasedProcessor};
 pub use failure::{Failure, OnFailure};
 pub(crate) use input::StartCell;
-pub use input::{InitializeInput, LeaseLostInput, ProcessRecordsInput, ShardEndedInput, ShutdownRequestedInput};
+pub use input::{
+    InitializeInput, LeaseLostInput, ProcessRecordsInput, ShardEndedInput, ShutdownRequestedInput,
+};
 pub use records::Records;
 pub use traits::{RecordProcessor, RecordProcessorFactory};

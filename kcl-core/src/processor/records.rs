@@ -5,8 +5,8 @@ use crate::model::{Position, Record};
 
 /// The records of a batch: a slice that can be kept. Cloning it copies nothing.
 ///
-/// A clone that is kept after the call of `process_records` keeps its memory allocated, which the byte budget then no longer
-/// counts.
+/// A clone that is kept after the call of `process_records` keeps its memory allocated, which the
+/// byte budget then no longer counts.
 #[derive(Clone, Debug)]
 pub struct Records {
     all: Arc<Vec<Record>>,
@@ -15,19 +15,28 @@ pub struct Records {
 
 impl Records {
     pub(crate) fn new(records: Vec<Record>) -> Self {
-        Self { all: Arc::new(records), from: 0 }
+        Self {
+            all: Arc::new(records),
+            from: 0,
+        }
     }
 
     /// The same batch from the first record behind `done`.
     pub(crate) fn after(&self, done: &Position) -> Self {
         let from = self.all.partition_point(|record| record.position <= *done);
-        Self { all: Arc::clone(&self.all), from: from.max(self.from) }
+        Self {
+            all: Arc::clone(&self.all),
+            from: from.max(self.from),
+        }
     }
 
     /// The same batch from the first record at or behind `at`.
     pub(crate) fn from(&self, at: &Position) -> Self {
         let from = self.all.partition_point(|record| record.position < *at);
-        Self { all: Arc::clone(&self.all), from: from.max(self.from) }
+        Self {
+            all: Arc::clone(&self.all),
+            from: from.max(self.from),
+        }
     }
 }
 

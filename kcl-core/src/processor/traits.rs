@@ -2,19 +2,23 @@ use std::future::Future;
 
 use crate::BoxError;
 
-use super::{Failure, InitializeInput, LeaseLostInput, ProcessRecordsInput, ShardEndedInput, ShardRef, ShutdownRequestedInput};
+use super::{
+    Failure, InitializeInput, LeaseLostInput, ProcessRecordsInput, ShardEndedInput, ShardRef,
+    ShutdownRequestedInput,
+};
 
 /// What an application does with the records of one shard.
 ///
-/// Only [`process_records`](Self::process_records) is required. See the [module](crate::processor) for the order of the calls. A
-/// panic in a call counts as an error of that call.
+/// Only [`process_records`](Self::process_records) is required. See the [module](crate::processor)
+/// for the order of the calls. A panic in a call counts as an error of that call.
 ///
-/// **After a failure or a panic the same object is called again**, with the records that are not done: what the failed call changed in
-/// memory stays changed. Change memory last, after everything that can fail; or keep the position of the last record that was
-/// counted, and skip records at or before it.
+/// **After a failure or a panic the same object is called again**, with the records that are not
+/// done: what the failed call changed in memory stays changed. Change memory last, after everything
+/// that can fail; or keep the position of the last record that was counted, and skip records at or
+/// before it.
 ///
-/// Calls are not cancelled while the worker runs. If a call takes longer than the handler budget of the worker, the lease is
-/// lost, and whatever the call stores afterwards is refused.
+/// Calls are not cancelled while the worker runs. If a call takes longer than the handler budget of
+/// the worker, the lease is lost, and whatever the call stores afterwards is refused.
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -73,22 +77,29 @@ use super::{Failure, InitializeInput, LeaseLostInput, ProcessRecordsInput, Shard
     note = "implement `kcl_core::RecordProcessor` for batches, or wrap a `RecordHandler` as `kcl_core::handler::in_order(handler)`"
 )]
 pub trait RecordProcessor: Send + 'static {
-    /// The first call, repeated after a pause until it succeeds. No record is delivered before. It may choose where to start
-    /// ([`InitializeInput::begin`]), and commit what an earlier owner prepared ([`InitializeInput::checkpointer`]).
+    /// The first call, repeated after a pause until it succeeds. No record is delivered before. It
+    /// may choose where to start ([`InitializeInput::begin`]), and commit what an earlier owner
+    /// prepared ([`InitializeInput::checkpointer`]).
     ///
     /// # Errors
     /// Any error is reported as an event, and the call is retried.
-    fn initialize(&mut self, input: InitializeInput) -> impl Future<Output = Result<(), BoxError>> + Send {
+    fn initialize(
+        &mut self,
+        input: InitializeInput,
+    ) -> impl Future<Output = Result<(), BoxError>> + Send {
         let _ = input;
         async { Ok(()) }
     }
 
-    /// Processes the next records. `Ok` means that they are processed. After an error or a panic the same object is given the records
-    /// that are not done again.
+    /// Processes the next records. `Ok` means that they are processed. After an error or a panic
+    /// the same object is given the records that are not done again.
     ///
     /// # Errors
     /// The batch is not lost: the worker's [`OnFailure`](super::OnFailure) decides what happens.
-    fn process_records(&mut self, input: ProcessRecordsInput) -> impl Future<Output = Result<(), Failure>> + Send;
+    fn process_records(
+        &mut self,
+        input: ProcessRecordsInput,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
 
     /// The lease is lost: another worker owns the shard, or will. Nothing can be stored any more.
     fn lease_lost(&mut self, input: LeaseLostInput) -> impl Future<Output = ()> + Send {
@@ -96,19 +107,28 @@ pub trait RecordProcessor: Send + 'static {
         async {}
     }
 
-    /// Every record of the shard has been delivered. `Ok` means that everything of this shard is processed, including work in the
-    /// background: the worker then stores the shard's end, and the child shards start.
+    /// Every record of the shard has been delivered. `Ok` means that everything of this shard is
+    /// processed, including work in the background: the worker then stores the shard's end, and the
+    /// child shards start.
     ///
     /// # Errors
-    /// Any error is reported as an event, and the call is retried after a pause; the shard does not end before it succeeds.
-    fn shard_ended(&mut self, input: ShardEndedInput) -> impl Future<Output = Result<(), BoxError>> + Send {
+    /// Any error is reported as an event, and the call is retried after a pause; the shard does not
+    /// end before it succeeds.
+    fn shard_ended(
+        &mut self,
+        input: ShardEndedInput,
+    ) -> impl Future<Output = Result<(), BoxError>> + Send {
         let _ = input;
         async { Ok(()) }
     }
 
-    /// The worker is about to give the shard up gracefully. This is the last chance to store progress; records that are not
-    /// processed are delivered again elsewhere. `lease_lost` follows.
-    fn shutdown_requested(&mut self, input: ShutdownRequestedInput) -> impl Future<Output = ()> + Send {
+    /// The worker is about to give the shard up gracefully. This is the last chance to store
+    /// progress; records that are not processed are delivered again elsewhere. `lease_lost`
+    /// follows.
+    fn shutdown_requested(
+        &mut self,
+        input: ShutdownRequestedInput,
+    ) -> impl Future<Output = ()> + Send {
         let _ = input;
         async {}
     }
@@ -116,8 +136,8 @@ pub trait RecordProcessor: Send + 'static {
 
 /// Creates a processor for each acquisition of a shard.
 ///
-/// A closure will do: `|_shard: &ShardRef| MyProcessor::default()`. The type of its parameter must be written: rustc cannot infer it, and
-/// `|_| MyProcessor::default()` does not compile.
+/// A closure will do: `|_shard: &ShardRef| MyProcessor::default()`. The type of its parameter must
+/// be written: rustc cannot infer it, and `|_| MyProcessor::default()` does not compile.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -159,11 +179,13 @@ pub trait RecordProcessorFactory: Send + Sync + 'static {
     /// The type of the processors.
     type Processor: RecordProcessor;
 
-    /// Creates the processor of this shard. Called at each acquisition; it should be quick and must not block.
+    /// Creates the processor of this shard. Called at each acquisition; it should be quick and must
+    /// not block.
     fn processor(&self, shard: &ShardRef) -> Self::Processor;
 
-    /// Checks the factory's own settings. [`build`](crate::worker::Builder::build) asks once, and refuses a factory that is not as it should
-    /// be. A factory around another one asks that one. By default nothing is checked.
+    /// Checks the factory's own settings. [`build`](crate::worker::Builder::build) asks once, and
+    /// refuses a factory that is not as it should be. A factory around another one asks that one.
+    /// By default nothing is checked.
     ///
     /// # Errors
     /// What was set, and what is allowed.

@@ -16,8 +16,9 @@ pub enum ErrorKind {
     Denied,
     /// The service failed this time: retry.
     Transient,
-    /// This process could not reach the service: no connection, no response in time, or credentials that have expired or are not
-    /// available. Retry; if it lasts, another worker may have more luck.
+    /// This process could not reach the service: no connection, no response in time, or credentials
+    /// that have expired or are not available. Retry; if it lasts, another worker may have more
+    /// luck.
     Unreachable,
     /// It cannot work for any shard: stop the worker.
     Fatal,
@@ -45,7 +46,13 @@ impl Error {
     /// An error of this kind.
     #[must_use]
     pub fn new(kind: ErrorKind, operation: &'static str, message: impl Into<String>) -> Self {
-        Self { kind, operation, message: message.into(), code: None, source: None }
+        Self {
+            kind,
+            operation,
+            message: message.into(),
+            code: None,
+            source: None,
+        }
     }
 
     /// The same error with its cause.

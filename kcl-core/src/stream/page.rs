@@ -20,10 +20,15 @@ impl StreamDescription {
     /// The stream with this ARN, time of creation and retention.
     #[must_use]
     pub fn new(arn: impl Into<Arc<str>>, created_at: Timestamp, retention: Duration) -> Self {
-        Self { arn: arn.into(), created_at, retention }
+        Self {
+            arn: arn.into(),
+            created_at,
+            retention,
+        }
     }
 
-    /// Whether both describe one and the same stream: not one that was deleted, and one that was made again under its name.
+    /// Whether both describe one and the same stream: not one that was deleted, and one that was
+    /// made again under its name.
     #[must_use]
     pub fn is_same_stream(&self, other: &Self) -> bool {
         self.arn == other.arn && self.created_at == other.created_at
@@ -35,8 +40,8 @@ impl StreamDescription {
         self.arn.split_once(":stream/").map(|(_, name)| name)
     }
 
-    /// The stream in the KCL's serialised form, as it stands in the keys of leases of an application that reads several streams:
-    /// `account:name:creation`, the last in whole seconds.
+    /// The stream in the KCL's serialised form, as it stands in the keys of leases of an
+    /// application that reads several streams: `account:name:creation`, the last in whole seconds.
     #[must_use]
     pub fn identity(&self) -> Arc<str> {
         let mut parts = self.arn.split(':').skip(4);
@@ -79,14 +84,23 @@ pub struct ShardPage {
 impl ShardPage {
     /// A page of these shards, answered at this time.
     #[must_use]
-    pub const fn new(shards: Vec<Shard>, next: Option<ShardPageToken>, service_time: Timestamp) -> Self {
-        Self { shards, next, service_time }
+    pub const fn new(
+        shards: Vec<Shard>,
+        next: Option<ShardPageToken>,
+        service_time: Timestamp,
+    ) -> Self {
+        Self {
+            shards,
+            next,
+            service_time,
+        }
     }
 }
 
 /// Where reading a shard begins.
 ///
-/// There is no "latest": what that means is decided once, when the lease is made, and kept there as a time.
+/// There is no "latest": what that means is decided once, when the lease is made, and kept there as
+/// a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StartAt {
@@ -111,7 +125,10 @@ impl Cursor {
     /// The place in `shard` that a stream calls `text`.
     #[must_use]
     pub fn new(shard: ShardId, text: impl Into<Arc<str>>) -> Self {
-        Self { shard, text: text.into() }
+        Self {
+            shard,
+            text: text.into(),
+        }
     }
 
     /// The shard.
@@ -140,9 +157,11 @@ impl fmt::Debug for Cursor {
 pub struct Page {
     /// The records, in the order of their sequence numbers. May be empty when the shard is not.
     pub records: Vec<RawRecord>,
-    /// Where the next page begins; nothing when the shard has ended, which the list of shards has to confirm.
+    /// Where the next page begins; nothing when the shard has ended, which the list of shards has
+    /// to confirm.
     pub next: Option<Cursor>,
-    /// How old the newest record of the page is against the tip of the shard; nothing when the service did not say.
+    /// How old the newest record of the page is against the tip of the shard; nothing when the
+    /// service did not say.
     pub millis_behind_latest: Option<u64>,
     /// The shards that follow, on the last page of a shard.
     pub children: Vec<ChildShard>,
@@ -152,7 +171,12 @@ impl Page {
     /// A page of these records with the place of the next one.
     #[must_use]
     pub fn new(records: Vec<RawRecord>, next: Option<Cursor>) -> Self {
-        Self { records, next, millis_behind_latest: None, children: Vec::new() }
+        Self {
+            records,
+            next,
+            millis_behind_latest: None,
+            children: Vec::new(),
+        }
     }
 
     /// The same page, this far behind the tip.

@@ -5,12 +5,15 @@ use async_trait::async_trait;
 
 use crate::model::ShardId;
 
-use super::{Cursor, Error, FanOut, Page, ShardFilter, ShardPage, ShardPageToken, StartAt, StreamDescription};
+use super::{
+    Cursor, Error, FanOut, Page, ShardFilter, ShardPage, ShardPageToken, StartAt, StreamDescription,
+};
 
 /// What a reader that polls needs from one Kinesis stream.
 ///
-/// Implementations do not pace calls, and do not retry beyond what a transport does by itself: pacing, backoff and the handling
-/// of an [`Error`] belong to the reader. Reading changes nothing, so every future may be dropped at any time.
+/// Implementations do not pace calls, and do not retry beyond what a transport does by itself:
+/// pacing, backoff and the handling of an [`Error`] belong to the reader. Reading changes nothing,
+/// so every future may be dropped at any time.
 #[async_trait]
 pub trait Stream: fmt::Debug + Send + Sync + 'static {
     /// Describes the stream.
@@ -19,11 +22,17 @@ pub trait Stream: fmt::Debug + Send + Sync + 'static {
     /// [`ErrorKind::Gone`](super::ErrorKind::Gone) when there is no such stream.
     async fn describe(&self) -> Result<StreamDescription, Error>;
 
-    /// Lists one page of shards. Start without a page token and continue with [`ShardPage::next`] until there is none.
+    /// Lists one page of shards. Start without a page token and continue with [`ShardPage::next`]
+    /// until there is none.
     ///
     /// # Errors
-    /// [`ErrorKind::Expired`](super::ErrorKind::Expired) when the page token is too old: begin again.
-    async fn list_shards(&self, filter: &ShardFilter, page: Option<&ShardPageToken>) -> Result<ShardPage, Error>;
+    /// [`ErrorKind::Expired`](super::ErrorKind::Expired) when the page token is too old: begin
+    /// again.
+    async fn list_shards(
+        &self,
+        filter: &ShardFilter,
+        page: Option<&ShardPageToken>,
+    ) -> Result<ShardPage, Error>;
 
     /// Opens a shard at a position.
     ///
@@ -34,11 +43,12 @@ pub trait Stream: fmt::Debug + Send + Sync + 'static {
     /// Reads at most `limit` records (1 to 10,000, the service's bounds) from a cursor.
     ///
     /// # Errors
-    /// [`ErrorKind::Expired`](super::ErrorKind::Expired) when the cursor is too old: open the shard again.
+    /// [`ErrorKind::Expired`](super::ErrorKind::Expired) when the cursor is too old: open the shard
+    /// again.
     async fn read(&self, cursor: &Cursor, limit: u32) -> Result<Page, Error>;
 
-    /// The memory that a page takes while it is being received, as a multiple of what it takes afterwards: with text encodings,
-    /// the message is held along with what was decoded from it.
+    /// The memory that a page takes while it is being received, as a multiple of what it takes
+    /// afterwards: with text encodings, the message is held along with what was decoded from it.
     fn memory_while_reading(&self) -> f64 {
         1.0
     }
@@ -55,7 +65,11 @@ impl<T: Stream + ?Sized> Stream for Arc<T> {
         (**self).describe().await
     }
 
-    async fn list_shards(&self, filter: &ShardFilter, page: Option<&ShardPageToken>) -> Result<ShardPage, Error> {
+    async fn list_shards(
+        &self,
+        filter: &ShardFilter,
+        page: Option<&ShardPageToken>,
+    ) -> Result<ShardPage, Error> {
         (**self).list_shards(filter, page).await
     }
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::decide::reading::{Failing, Reading, ReadingChange};
-use crate::model::{Checkpoint, Facts, Lease, LeaseKey, Moment, Pending, Position, ShardId, WorkerId};
+use crate::model::{
+    Checkpoint, Facts, Lease, LeaseKey, Moment, Pending, Position, ShardId, WorkerId,
+};
 use crate::model::{Fence, LossReason};
 use crate::runtime::{Clock, within};
 use crate::stream;
@@ -17,8 +19,9 @@ use crate::lease::with_causes;
 
 /// A lease that this worker holds: the side of the shard's consumer.
 ///
-/// Every write goes through the lease's one [writer](super::writer), on the coordination runtime. What the consumer needs at each
-/// hand-out ([`is_valid`](Self::is_valid)) is read here without waiting.
+/// Every write goes through the lease's one [writer](super::writer), on the coordination runtime.
+/// What the consumer needs at each hand-out ([`is_valid`](Self::is_valid)) is read here without
+/// waiting.
 #[derive(Debug)]
 pub(crate) struct Held {
     shared: Arc<HeldState>,
@@ -44,7 +47,8 @@ pub(crate) struct HeldState {
     pub(crate) progress: Progress,
     /// How its shard is read, and what the last call that failed came to.
     reading: Mutex<(Reading, Option<Arc<str>>)>,
-    /// When the stream last gave a page or an event, in microseconds of the clock; `IDLE` when it has given none.
+    /// When the stream last gave a page or an event, in microseconds of the clock; `IDLE` when it
+    /// has given none.
     answered: AtomicU64,
     /// The lease is given up because its shard is out of this worker's reach.
     out_of_reach: AtomicBool,
@@ -75,13 +79,15 @@ pub(crate) enum Order {
         how: Leave,
         answer: Reply<()>,
     },
-    /// The row as somebody else of this worker has read it: another worker may have asked for the lease.
+    /// The row as somebody else of this worker has read it: another worker may have asked for the
+    /// lease.
     Seen(Box<Lease>),
     /// The lease is to be handed over to this worker, which has asked for it.
     HandOver {
         to: WorkerId,
     },
-    /// The shard is not to be read by this worker any more: its consumer drains it, and the lease is freed.
+    /// The shard is not to be read by this worker any more: its consumer drains it, and the lease
+    /// is freed.
     GiveUp,
     /// The same, because this worker does not get through to the shard.
     OutOfReach,
@@ -111,7 +117,8 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, OrderError>>;
 pub(crate) enum OrderError {
     /// The lease is not ours any more; why, if the writer has said it.
     Lost(Option<LossReason>),
-    /// The stored checkpoint has passed it: a later one was stored meanwhile, or somebody edited the row.
+    /// The stored checkpoint has passed it: a later one was stored meanwhile, or somebody edited
+    /// the row.
     Behind { stored: Checkpoint },
     /// The table is busy; the order may or may not have been carried out.
     Throttled(BoxError),
@@ -185,7 +192,11 @@ impl Held {
         orders: mpsc::UnboundedSender<Order>,
         loss: watch::Receiver<Option<LossReason>>,
     ) -> Self {
-        Self { shared, orders, loss }
+        Self {
+            shared,
+            orders,
+            loss,
+        }
     }
 
     pub(crate) fn key(&self) -> &LeaseKey {
@@ -202,7 +213,8 @@ impl Held {
 
     /// Whether a record may be handed out now. Ask it with no await before the hand-out.
     pub(crate) fn is_valid(&self, now: Moment) -> bool {
-        micros(now) < self.shared.valid_until.load(Ordering::Acquire) && self.loss.borrow().is_none()
+        micros(now) < self.shared.valid_until.load(Ordering::Acquire)
+            && self.loss.borrow().is_none()
     }
 
     /// The checkpoint that the table has acknowledged last.
@@ -227,8 +239,13 @@ impl Held {
     pub(crate) async fn lost(&self) -> LossReason {
         let mut loss = self.loss.clone();
         // The writer going away without a word is a loss too.
-        let reason = loss.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
-        reason.unwrap_or_else(|| LossReason::Lost("the coordination of this worker has ended".into()))
+        let reason = loss
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|reason| reason.clone());
+        reason
+            .unwrap_or_else(|| LossReason::Lost("the coordination of this worker has ended".into()))
     }
 
     /// The loss of a lease whose time is over.
@@ -241,7 +258,8 @@ impl Held {
         self.loss.borrow().clone()
     }
 
-    /// How long the handler has been inside its present call, or inside the longest of those that go on beside it.
+    /// How long the handler has been inside its present call, or inside the longest of those that
+    /// go on beside it.
     pub(crate) fn in_call_for(&self, now: Moment) -> Option<Duration> {
         let progress = &self.shared.progress;
         progress.in_call_for(now).max(progress.working_for(now))
@@ -249,28 +267,51 @@ impl Held {
 
     /// A handle for saying that the shard's loop turned.
     pub(crate) fn turns(&self, clock: Arc<dyn Clock>) -> ProgressReporter {
-        ProgressReporter { shared: Arc::clone(&self.shared), clock, teller: None }
+        ProgressReporter {
+            shared: Arc::clone(&self.shared),
+            clock,
+            teller: None,
+        }
     }
 
-    /// The same handle, which also tells whether the shard is read: by this failover time, to this listener.
-    pub(crate) fn told_turns(&self, clock: Arc<dyn Clock>, failover: Duration, listener: Listener) -> ProgressReporter {
-        ProgressReporter { shared: Arc::clone(&self.shared), clock, teller: Some(Teller { failover, listener }) }
+    /// The same handle, which also tells whether the shard is read: by this failover time, to this
+    /// listener.
+    pub(crate) fn told_turns(
+        &self,
+        clock: Arc<dyn Clock>,
+        failover: Duration,
+        listener: Listener,
+    ) -> ProgressReporter {
+        ProgressReporter {
+            shared: Arc::clone(&self.shared),
+            clock,
+            teller: Some(Teller { failover, listener }),
+        }
     }
 
-    /// Why the lease is to be left to other workers: what the last call of the stream that failed came to.
+    /// Why the lease is to be left to other workers: what the last call of the stream that failed
+    /// came to.
     pub(crate) fn out_of_reach(&self) -> Option<Arc<str>> {
-        self.shared.out_of_reach.load(Ordering::Acquire).then(|| lock(&self.shared.reading).1.clone().unwrap_or_default())
+        self.shared
+            .out_of_reach
+            .load(Ordering::Acquire)
+            .then(|| lock(&self.shared.reading).1.clone().unwrap_or_default())
     }
 
     /// When the stream last gave a page or an event of the shard.
     pub(crate) fn answered(&self) -> Option<Moment> {
-        Some(self.shared.answered.load(Ordering::Acquire)).filter(|at| *at != IDLE).map(moment)
+        Some(self.shared.answered.load(Ordering::Acquire))
+            .filter(|at| *at != IDLE)
+            .map(moment)
     }
 
     /// Since when the shard is not read, and what the last call that failed came to.
     pub(crate) fn failing(&self) -> Option<(Failing, Arc<str>)> {
         let reading = lock(&self.shared.reading);
-        reading.0.failing().map(|failing| (*failing, reading.1.clone().unwrap_or_default()))
+        reading
+            .0
+            .failing()
+            .map(|failing| (*failing, reading.1.clone().unwrap_or_default()))
     }
 
     /// A handle for orders that may outlive the consumer.
@@ -280,22 +321,29 @@ impl Held {
 
     /// Keeps what is known of the lease in its row.
     pub(crate) async fn store_facts(&self, facts: Facts) -> Result<(), OrderError> {
-        self.orders().give(|answer| Order::Facts { facts, answer }).await
+        self.orders()
+            .give(|answer| Order::Facts { facts, answer })
+            .await
     }
 
     /// Stores the shard's end with its children. On success the lease is nobody's.
     pub(crate) async fn end(&self, children: Vec<ShardId>) -> Result<(), OrderError> {
-        self.orders().give(|answer| Order::End { children, answer }).await
+        self.orders()
+            .give(|answer| Order::End { children, answer })
+            .await
     }
 
-    /// Nobody works on the shard any more: if the lease is still held, it is freed with nothing but what is stored.
+    /// Nobody works on the shard any more: if the lease is still held, it is freed with nothing but
+    /// what is stored.
     pub(crate) fn abandon(&self) {
         let _ = self.orders.send(Order::Abandon);
     }
 
     /// Gives the lease up, with what is done and not stored yet in the same write.
     pub(crate) async fn leave(&self, how: Leave) -> Result<(), OrderError> {
-        self.orders().give(|answer| Order::Leave { how, answer }).await
+        self.orders()
+            .give(|answer| Order::Leave { how, answer })
+            .await
     }
 
     /// Waits until the shard is to be handed over to another worker. Cancel safe.
@@ -303,14 +351,15 @@ impl Held {
         self.shared.hand_over.asked().await;
     }
 
-    /// Whether the shard is to be handed over. A yes is a promise: from then on the request is not refused any more, and the consumer
-    /// hands nothing out again.
+    /// Whether the shard is to be handed over. A yes is a promise: from then on the request is not
+    /// refused any more, and the consumer hands nothing out again.
     pub(crate) fn accept_hand_over(&self) -> bool {
         self.shared.hand_over.accept()
     }
 }
 
-/// Gives orders to the writer of a lease. Late orders are refused, never carried out for another tenancy.
+/// Gives orders to the writer of a lease. Late orders are refused, never carried out for another
+/// tenancy.
 #[derive(Clone, Debug)]
 pub(crate) struct Orders(mpsc::UnboundedSender<Order>);
 
@@ -346,14 +395,17 @@ impl Orders {
 
     async fn give(&self, order: impl FnOnce(Reply<()>) -> Order) -> Result<(), OrderError> {
         let (answer, result) = oneshot::channel();
-        self.0.send(order(answer)).map_err(|_| OrderError::Lost(None))?;
+        self.0
+            .send(order(answer))
+            .map_err(|_| OrderError::Lost(None))?;
         result.await.unwrap_or(Err(OrderError::Lost(None)))
     }
 }
 
 /// What the writer and the consumer of a lease have agreed on about its hand-over.
 ///
-/// The consumer says yes between two calls of its handler; the writer says no when that takes too long. Whoever is first decides.
+/// The consumer says yes between two calls of its handler; the writer says no when that takes too
+/// long. Whoever is first decides.
 #[derive(Debug, Default)]
 pub(crate) struct HandOver {
     stage: AtomicU8,
@@ -394,7 +446,9 @@ impl HandOver {
     }
 
     fn turn(&self, from: u8, to: u8) -> bool {
-        self.stage.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+        self.stage
+            .compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
     }
 }
 
@@ -405,7 +459,8 @@ pub(crate) struct Progress {
     turned: AtomicU64,
     /// Since when the handler has been inside a call; `IDLE` when it is not.
     call_since: AtomicU64,
-    /// Since when the oldest work on a record goes on that is not waited for by a call; `IDLE` when there is none.
+    /// Since when the oldest work on a record goes on that is not waited for by a call; `IDLE` when
+    /// there is none.
     work_since: AtomicU64,
 }
 
@@ -417,7 +472,8 @@ pub(crate) struct ProgressReporter {
     teller: Option<Teller>,
 }
 
-/// Hears when a shard is not read any more, and when it is again; and what the last call that failed came to.
+/// Hears when a shard is not read any more, and when it is again; and what the last call that
+/// failed came to.
 pub(crate) type Listener = Arc<dyn Fn(ReadingChange, Arc<str>) + Send + Sync>;
 
 /// Who is told of it, and after how long.
@@ -429,7 +485,9 @@ struct Teller {
 
 impl fmt::Debug for Teller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Teller").field("failover", &self.failover).finish_non_exhaustive()
+        f.debug_struct("Teller")
+            .field("failover", &self.failover)
+            .finish_non_exhaustive()
     }
 }
 
@@ -444,7 +502,9 @@ impl ProgressReporter {
 
     /// The stream gave a page or an event: the shard is read.
     pub(crate) fn read(&self) {
-        self.shared.answered.store(micros(self.clock.now()), Ordering::Release);
+        self.shared
+            .answered
+            .store(micros(self.clock.now()), Ordering::Release);
         self.answered();
     }
 
@@ -464,7 +524,10 @@ impl ProgressReporter {
 
     /// The same, of a failure that is known by its kind and its text.
     pub(crate) fn failed_with(&self, kind: stream::ErrorKind, error: Arc<str>) {
-        let failover = self.teller.as_ref().map_or(Duration::MAX, |teller| teller.failover);
+        let failover = self
+            .teller
+            .as_ref()
+            .map_or(Duration::MAX, |teller| teller.failover);
         let news = {
             let mut reading = lock(&self.shared.reading);
             reading.1 = Some(Arc::clone(&error));
@@ -475,7 +538,10 @@ impl ProgressReporter {
 
     /// The same, of a failure that stands for many, from `since` on.
     pub(crate) fn failed_from(&self, since: Moment, kind: stream::ErrorKind, error: Arc<str>) {
-        let failover = self.teller.as_ref().map_or(Duration::MAX, |teller| teller.failover);
+        let failover = self
+            .teller
+            .as_ref()
+            .map_or(Duration::MAX, |teller| teller.failover);
         let news = lock(&self.shared.reading).0.failed(kind, since, failover);
         self.tell(news, Some(Arc::clone(&error)));
         self.failed_with(kind, error);
@@ -487,7 +553,8 @@ impl ProgressReporter {
         }
     }
 
-    /// Waits for something that is not this shard's own fault (memory, parents, a pause): that counts as progress.
+    /// Waits for something that is not this shard's own fault (memory, parents, a pause): that
+    /// counts as progress.
     pub(crate) async fn while_waiting<F: Future>(&self, wait: F) -> F::Output {
         let mut wait = pin!(wait);
         loop {
@@ -504,10 +571,15 @@ const IDLE: u64 = u64::MAX;
 
 impl Progress {
     const fn new(now: Moment) -> Self {
-        Self { turned: AtomicU64::new(micros(now)), call_since: AtomicU64::new(IDLE), work_since: AtomicU64::new(IDLE) }
+        Self {
+            turned: AtomicU64::new(micros(now)),
+            call_since: AtomicU64::new(IDLE),
+            work_since: AtomicU64::new(IDLE),
+        }
     }
 
-    /// The loop turned: a fetch was answered or refused, or it waits for something that is not its own fault.
+    /// The loop turned: a fetch was answered or refused, or it waits for something that is not its
+    /// own fault.
     pub(crate) fn turned(&self, now: Moment) {
         self.turned.store(micros(now), Ordering::Release);
     }
@@ -525,12 +597,15 @@ impl Progress {
 
     /// The oldest work that goes on in the background began then.
     pub(crate) fn works_since(&self, since: Option<Moment>) {
-        self.work_since.store(since.map_or(IDLE, micros), Ordering::Release);
+        self.work_since
+            .store(since.map_or(IDLE, micros), Ordering::Release);
     }
 
     /// How long the oldest work in the background has gone on.
     pub(crate) fn working_for(&self, now: Moment) -> Option<Duration> {
-        Some(self.work_since.load(Ordering::Acquire)).filter(|since| *since != IDLE).map(|since| now.since(moment(since)))
+        Some(self.work_since.load(Ordering::Acquire))
+            .filter(|since| *since != IDLE)
+            .map(|since| now.since(moment(since)))
     }
 
     /// How long the handler has been inside a call.
@@ -547,7 +622,10 @@ impl Progress {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "microseconds of 500,000 years")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "microseconds of 500,000 years"
+)]
 const fn micros(moment: Moment) -> u64 {
     moment.since_origin().as_micros() as u64
 }
@@ -556,7 +634,8 @@ const fn moment(micros: u64) -> Moment {
     Moment::from_origin(Duration::from_micros(micros))
 }
 
-/// The value, also when a thread panicked while it held the lock: every value here is replaced whole.
+/// The value, also when a thread panicked while it held the lock: every value here is replaced
+/// whole.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,8 +6,9 @@ use crate::runtime::random_token;
 
 /// The tenancies that this process has begun, or tried to begin, and has not seen the end of.
 ///
-/// They tell a row that names this worker because it works on it, or is just taking it, from one that names it because of a write
-/// that landed late or a tenancy that was given up unsettled: only the latter is free.
+/// They tell a row that names this worker because it works on it, or is just taking it, from one
+/// that names it because of a write that landed late or a tenancy that was given up unsettled: only
+/// the latter is free.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct IssuedTokens(Arc<Mutex<TokenRegistry>>);
 
@@ -18,7 +19,8 @@ struct TokenRegistry {
     ended: VecDeque<Token>,
 }
 
-/// How many ended tenancies are remembered. More than a worker has leases, as a rule: a reading that shows one is some seconds old.
+/// How many ended tenancies are remembered. More than a worker has leases, as a rule: a reading
+/// that shows one is some seconds old.
 const REMEMBERED: usize = 4096;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +35,9 @@ impl IssuedTokens {
     /// A fresh tenancy: known as ours from now on, also if the write that begins it lands late.
     pub(crate) fn begin(&self) -> Token {
         let token = random_token();
-        self.lock().standing.insert(token.clone(), TokenState::Working);
+        self.lock()
+            .standing
+            .insert(token.clone(), TokenState::Working);
         token
     }
 
@@ -49,7 +53,8 @@ impl IssuedTokens {
         row.token.iter().for_each(|token| self.abandon(token));
     }
 
-    /// No row holds this token any more. A stale read may still show it; that is no evidence of a second process with our id.
+    /// No row holds this token any more. A stale read may still show it; that is no evidence of a
+    /// second process with our id.
     pub(crate) fn end(&self, token: &Token) {
         self.abandon(token);
         let mut tenancies = self.lock();
@@ -68,12 +73,16 @@ impl IssuedTokens {
 
     /// Whether this process began the tenancy of the row.
     pub(crate) fn is_ours(&self, row: &Lease) -> bool {
-        row.token.as_ref().is_some_and(|token| self.lock().standing.contains_key(token))
+        row.token
+            .as_ref()
+            .is_some_and(|token| self.lock().standing.contains_key(token))
     }
 
     /// Whether it did, and does not work on it any more.
     pub(crate) fn is_abandoned(&self, row: &Lease) -> bool {
-        row.token.as_ref().is_some_and(|token| self.lock().standing.get(token) == Some(&TokenState::Abandoned))
+        row.token
+            .as_ref()
+            .is_some_and(|token| self.lock().standing.get(token) == Some(&TokenState::Abandoned))
     }
 
     fn lock(&self) -> MutexGuard<'_, TokenRegistry> {
@@ -96,12 +105,17 @@ mod tests {
         let first = begun.begin();
         assert!(begun.is_ours(&row(&first)) && !begun.is_abandoned(&row(&first)));
         begun.end(&first);
-        assert!(begun.is_ours(&row(&first)) && begun.is_abandoned(&row(&first)), "nobody works on it");
+        assert!(
+            begun.is_ours(&row(&first)) && begun.is_abandoned(&row(&first)),
+            "nobody works on it"
+        );
         for _ in 0..REMEMBERED {
             begun.end(&begun.begin());
         }
         assert!(!begun.is_ours(&row(&first)));
-        assert!(begun.lock().standing.len() == REMEMBERED && begun.lock().ended.len() == REMEMBERED);
+        assert!(
+            begun.lock().standing.len() == REMEMBERED && begun.lock().ended.len() == REMEMBERED
+        );
     }
 
     #[test]

@@ -6,7 +6,8 @@
 //!   shard consumer, Checkpointer  -->  Held (whether it is held, what is stored)
 //! ```
 //!
-//! A tenancy is the time in which one worker holds one lease under one token. [`begun`] knows the tokens of this process.
+//! A tenancy is the time in which one worker holds one lease under one token. [`begun`] knows the
+//! tokens of this process.
 
 pub(crate) mod held;
 pub(crate) mod issued_tokens;

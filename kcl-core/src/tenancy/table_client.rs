@@ -14,7 +14,9 @@ use super::issued_tokens::IssuedTokens;
 use super::table_health::TableHealth;
 use crate::BoxError;
 use crate::lease::malformed::Malformed;
-use crate::lease::{Consistency, Error, LeaseTable, MalformedRow, ScanPage, WorkerRow, Write, with_causes};
+use crate::lease::{
+    Consistency, Error, LeaseTable, MalformedRow, ScanPage, WorkerRow, Write, with_causes,
+};
 
 /// Carries writes out until it is known what became of them.
 #[derive(Clone, Debug)]
@@ -47,9 +49,14 @@ impl fmt::Debug for ErrorListener {
 /// What became of a write that was pursued.
 #[derive(Debug)]
 pub(crate) enum WriteOutcome {
-    /// It is stored. `sent` is the moment before the *first* try: validity counts from there. Without an acknowledgement, what the
-    /// row shows may be the work of an earlier write that was given up.
-    Stored { row: Lease, sent: Moment, acknowledged: bool },
+    /// It is stored. `sent` is the moment before the *first* try: validity counts from there.
+    /// Without an acknowledgement, what the row shows may be the work of an earlier write that was
+    /// given up.
+    Stored {
+        row: Lease,
+        sent: Moment,
+        acknowledged: bool,
+    },
     /// The row as it is now asks for no such write any more.
     Superseded,
     /// Somebody edited the checkpoint of the row, which is ours.
@@ -60,7 +67,8 @@ pub(crate) enum WriteOutcome {
     Vanished,
     /// The row cannot be read.
     Malformed(Box<MalformedRow>),
-    /// The time ran out and nobody knows. It may still be carried out, as if it had just been sent at `sent`.
+    /// The time ran out and nobody knows. It may still be carried out, as if it had just been sent
+    /// at `sent`.
     Unsettled { error: Error, sent: Moment },
     /// The table cannot be used.
     Broken(Error),
@@ -70,7 +78,11 @@ pub(crate) enum WriteOutcome {
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
 impl TableClient {
-    pub(crate) fn new(table: Arc<dyn LeaseTable>, clock: Arc<dyn Clock>, call_limit: Duration) -> Self {
+    pub(crate) fn new(
+        table: Arc<dyn LeaseTable>,
+        clock: Arc<dyn Clock>,
+        call_limit: Duration,
+    ) -> Self {
         Self {
             table,
             clock,
@@ -83,27 +95,45 @@ impl TableClient {
     }
 
     /// The same, which says when a write on a lease has not gone through for a third of its time.
-    pub(crate) fn telling(self, trouble: impl Fn(&LeaseKey, Arc<str>) + Send + Sync + 'static) -> Self {
-        Self { trouble: ErrorListener(Arc::new(trouble)), ..self }
+    pub(crate) fn telling(
+        self,
+        trouble: impl Fn(&LeaseKey, Arc<str>) + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            trouble: ErrorListener(Arc::new(trouble)),
+            ..self
+        }
     }
 
-    /// Sends `make(row)` until it is settled or `until` has passed. When the row has moved on under our token, it is made anew from
-    /// the row as it is, unless `make` has nothing more to write; `held` is always the last row known to be ours.
+    /// Sends `make(row)` until it is settled or `until` has passed. When the row has moved on under
+    /// our token, it is made anew from the row as it is, unless `make` has nothing more to write;
+    /// `held` is always the last row known to be ours.
     ///
-    /// Retries come at once and then after short pauses: a renewal that waits for its next turn loses the lease. One that is not answered
-    /// soon is followed by others before its own time is over: of the time that is left, half goes to each. They are tries of one and
-    /// the same write, so that at most one lands, and the first answer that tells what became of it is as good as any.
-    pub(crate) async fn pursue(&self, held: &mut Lease, until: Moment, make: impl Fn(&Lease) -> Option<Write>) -> WriteOutcome {
+    /// Retries come at once and then after short pauses: a renewal that waits for its next turn
+    /// loses the lease. One that is not answered soon is followed by others before its own time is
+    /// over: of the time that is left, half goes to each. They are tries of one and the same write,
+    /// so that at most one lands, and the first answer that tells what became of it is as good as
+    /// any.
+    pub(crate) async fn pursue(
+        &self,
+        held: &mut Lease,
+        until: Moment,
+        make: impl Fn(&Lease) -> Option<Write>,
+    ) -> WriteOutcome {
         let mut sent = self.clock.now();
         let mut span = FIRST_PAUSE;
         let mut tell_at = Some(sent + until.since(sent) / 3);
         loop {
-            let Some(write) = make(held) else { return WriteOutcome::Superseded };
+            let Some(write) = make(held) else {
+                return WriteOutcome::Superseded;
+            };
             let mut tries = FuturesUnordered::new();
             let mut next = None;
             let (settled, acknowledged) = loop {
                 tries.push(self.call(held, &write));
-                let told = self.first_telling(&mut tries, next, |answer| settle(held, &write, answer)).await;
+                let told = self
+                    .first_telling(&mut tries, next, |answer| settle(held, &write, answer))
+                    .await;
                 if tell_at.is_some_and(|at| self.clock.now() >= at) {
                     let said = match &told {
                         Some((Settled::Again(error), _)) => Some(with_causes(error)),
@@ -134,15 +164,23 @@ impl TableClient {
             match settled {
                 Settled::Stored(row) => {
                     held.clone_from(&row);
-                    return WriteOutcome::Stored { row, sent, acknowledged };
+                    return WriteOutcome::Stored {
+                        row,
+                        sent,
+                        acknowledged,
+                    };
                 }
                 Settled::Adopt(row) => {
-                    // The row is ours at a counter that an earlier write of ours has reached: what follows is a new write.
+                    // The row is ours at a counter that an earlier write of ours has reached: what
+                    // follows is a new write.
                     let moved = row != *held;
                     *held = row;
                     sent = self.clock.now();
                     if sent >= until {
-                        return WriteOutcome::Unsettled { error: Error::conflict(Some(held.clone())), sent };
+                        return WriteOutcome::Unsettled {
+                            error: Error::conflict(Some(held.clone())),
+                            sent,
+                        };
                     }
                     if !moved {
                         // A table that refuses the very row that it shows: not in a hot loop.
@@ -163,8 +201,8 @@ impl TableClient {
         }
     }
 
-    /// The first answer that tells what became of the write, and whether it acknowledges it; the last one if none does. Nothing when it
-    /// is time for the next try.
+    /// The first answer that tells what became of the write, and whether it acknowledges it; the
+    /// last one if none does. Nothing when it is time for the next try.
     async fn first_telling(
         &self,
         tries: &mut FuturesUnordered<impl Future<Output = Result<Lease, Error>>>,
@@ -191,9 +229,16 @@ impl TableClient {
     }
 
     /// A read, bounded like every call.
-    pub(crate) async fn read<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    pub(crate) async fn read<T>(
+        &self,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
         let answer = within(&*self.clock, self.call_limit, call).await;
-        let answer = answer.unwrap_or_else(|| Err(Error::Throttled { source: self.time_out() }));
+        let answer = answer.unwrap_or_else(|| {
+            Err(Error::Throttled {
+                source: self.time_out(),
+            })
+        });
         self.malformed.note(&answer);
         self.health.note(TableCall::Read, &answer, self.clock.now());
         answer
@@ -204,7 +249,10 @@ impl TableClient {
         let mut whole = ScanPage::default();
         loop {
             let next = whole.next.take();
-            whole.append(self.read(self.table.scan(next.as_ref(), consistency)).await?);
+            whole.append(
+                self.read(self.table.scan(next.as_ref(), consistency))
+                    .await?,
+            );
             if whole.next.is_none() {
                 self.malformed.see_all(&whole.malformed);
                 return Ok(whole);
@@ -213,40 +261,60 @@ impl TableClient {
     }
 
     /// A write, bounded like every call.
-    pub(crate) async fn write<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let answer = within(&*self.clock, self.call_limit, call).await.unwrap_or_else(|| Err(self.no_answer()));
+    pub(crate) async fn write<T>(
+        &self,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let answer = within(&*self.clock, self.call_limit, call)
+            .await
+            .unwrap_or_else(|| Err(self.no_answer()));
         self.malformed.note(&answer);
-        self.health.note(TableCall::Write, &answer, self.clock.now());
+        self.health
+            .note(TableCall::Write, &answer, self.clock.now());
         answer
     }
 
     /// Makes the table, or finds it. It may take longer than a call.
     pub(crate) async fn setup(&self) -> Result<(), Error> {
         let answer = self.table.setup().await;
-        self.health.note(TableCall::Write, &answer, self.clock.now());
+        self.health
+            .note(TableCall::Write, &answer, self.clock.now());
         answer
     }
 
     /// Makes the row of a worker.
     pub(crate) async fn create_worker(&self, row: &WorkerRow) -> Result<(), Error> {
-        self.write(self.table.write_worker(&row.worker, None, Some(row))).await
+        self.write(self.table.write_worker(&row.worker, None, Some(row)))
+            .await
     }
 
     /// Replaces the row of a worker, if it is as it was seen.
-    pub(crate) async fn replace_worker(&self, seen: &WorkerRow, row: &WorkerRow) -> Result<(), Error> {
-        self.write(self.table.write_worker(&seen.worker, Some(seen), Some(row))).await
+    pub(crate) async fn replace_worker(
+        &self,
+        seen: &WorkerRow,
+        row: &WorkerRow,
+    ) -> Result<(), Error> {
+        self.write(self.table.write_worker(&seen.worker, Some(seen), Some(row)))
+            .await
     }
 
     /// Deletes the row of a worker, if it is as it was seen.
     pub(crate) async fn delete_worker(&self, seen: &WorkerRow) -> Result<(), Error> {
-        self.write(self.table.write_worker(&seen.worker, Some(seen), None)).await
+        self.write(self.table.write_worker(&seen.worker, Some(seen), None))
+            .await
     }
 
     fn no_answer(&self) -> Error {
-        Error::Unknown { source: self.time_out() }
+        Error::Unknown {
+            source: self.time_out(),
+        }
     }
 
     fn time_out(&self) -> BoxError {
-        format!("no answer from the lease table within {:?}", self.call_limit).into()
+        format!(
+            "no answer from the lease table within {:?}",
+            self.call_limit
+        )
+        .into()
     }
 }

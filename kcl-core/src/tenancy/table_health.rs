@@ -25,7 +25,10 @@ impl TableHealth {
     /// How calls fail at present, if they do, and what the last one that failed came to.
     pub(crate) fn failing(&self) -> Option<(Outage, Arc<str>)> {
         let known = self.lock();
-        known.0.worst().map(|outage| (outage, known.1.clone().unwrap_or_default()))
+        known
+            .0
+            .worst()
+            .map(|outage| (outage, known.1.clone().unwrap_or_default()))
     }
 
     /// For how long calls have failed; zero when they do not.

@@ -14,7 +14,8 @@ use crate::BoxError;
 use crate::decide::expiry::Timing;
 use crate::lease::{Error, Write, with_causes};
 
-/// The one writer of a lease: renewals and checkpoints go through here and cannot race each other. A checkpoint renews.
+/// The one writer of a lease: renewals and checkpoints go through here and cannot race each other.
+/// A checkpoint renews.
 ///
 /// It runs on the coordination runtime, where no handler can stop it.
 #[derive(Debug)]
@@ -53,21 +54,25 @@ pub(crate) struct Limits {
     pub(crate) checkpoint_every: Duration,
     /// How long a handler may stay in one call.
     pub(crate) handler_budget: Duration,
-    /// How long a consumer may go without a turn of its loop when its handler is not called: longer than a call of the stream.
+    /// How long a consumer may go without a turn of its loop when its handler is not called: longer
+    /// than a call of the stream.
     pub(crate) standstill: Duration,
-    /// How long a consumer may take to finish what it has in hand before a request for its lease is refused.
+    /// How long a consumer may take to finish what it has in hand before a request for its lease is
+    /// refused.
     pub(crate) drain: Duration,
 }
 
 /// What a writer tells the coordination.
 #[derive(Debug)]
 pub(crate) enum FromWriter {
-    /// Another worker asks for the lease. Answered by [`Orders::hand_over`](super::held::Orders::hand_over) or
+    /// Another worker asks for the lease. Answered by
+    /// [`Orders::hand_over`](super::held::Orders::hand_over) or
     /// [`refuse`](super::held::Orders::refuse).
     Asked { lease: LeaseKey, by: WorkerId },
     /// A request is refused, as the consumer took too long.
     Refused { lease: LeaseKey },
-    /// The shard has been out of reach for long: another worker should have the lease, if there is one. Said with each renewal.
+    /// The shard has been out of reach for long: another worker should have the lease, if there is
+    /// one. Said with each renewal.
     OutOfReach { lease: LeaseKey },
 }
 
@@ -89,7 +94,8 @@ pub(crate) enum TenancyEnd {
 }
 
 impl Writer {
-    /// The writer of a lease that was acquired by a write sent at `sent`, and the consumer's side of it.
+    /// The writer of a lease that was acquired by a write sent at `sent`, and the consumer's side
+    /// of it.
     pub(crate) fn new(
         settler: TableClient,
         timing: Timing,
@@ -101,7 +107,12 @@ impl Writer {
         let (loss, seen) = watch::channel(None);
         let (give, orders) = mpsc::unbounded_channel();
         let now = settler.clock.now();
-        let shared = Arc::new(HeldState::new(row.key.clone(), Fence(row.counter), row.checkpoint.clone(), now));
+        let shared = Arc::new(HeldState::new(
+            row.key.clone(),
+            Fence(row.counter),
+            row.checkpoint.clone(),
+            now,
+        ));
         shared.set_valid_until(sent + timing.valid_for);
         let held = Held::new(Arc::clone(&shared), give, seen);
         (
@@ -132,7 +143,10 @@ impl Writer {
     pub(crate) async fn run(mut self) -> TenancyEnd {
         let tenancy = self.keep().await;
         let reason = match &tenancy {
-            TenancyEnd::Ended | TenancyEnd::Released | TenancyEnd::HandedOver(_) | TenancyEnd::Kept => LossReason::Released,
+            TenancyEnd::Ended
+            | TenancyEnd::Released
+            | TenancyEnd::HandedOver(_)
+            | TenancyEnd::Kept => LossReason::Released,
             TenancyEnd::Lost(reason) => reason.clone(),
             TenancyEnd::Broken(error) => LossReason::Lost(with_causes(error).into()),
         };
@@ -146,7 +160,8 @@ impl Writer {
         loop {
             self.look_at_owners();
             let due = self.next_due();
-            // Before the orders: one that writes nothing, given over and over, must not keep the lease from being renewed.
+            // Before the orders: one that writes nothing, given over and over, must not keep the
+            // lease from being renewed.
             if clock.now() >= due {
                 if let Some(tenancy) = self.on_time().await {
                     return tenancy;
@@ -175,7 +190,11 @@ impl Writer {
         self.shared.timer_armed.store(false, Ordering::SeqCst);
         let progress = self.automatic().is_some();
         self.shared.timer_armed.store(progress, Ordering::SeqCst);
-        let due = if progress { self.renewal_due().min(self.checkpoint_due()) } else { self.renewal_due() };
+        let due = if progress {
+            self.renewal_due().min(self.checkpoint_due())
+        } else {
+            self.renewal_due()
+        };
         // A request is refused in time, also while the lease is quiet.
         let due = self.drain_until.map_or(due, |until| due.min(until));
         due.max(self.retry_at).min(self.deadline())
@@ -187,12 +206,15 @@ impl Writer {
 
     /// When progress is worth a write of its own.
     fn checkpoint_due(&self) -> Moment {
-        self.checkpointed.map_or_else(Moment::default, |last| last + self.limits.checkpoint_every)
+        self.checkpointed
+            .map_or_else(Moment::default, |last| last + self.limits.checkpoint_every)
     }
 
     /// The position that an automatic checkpoint would store.
     fn automatic(&self) -> Option<Position> {
-        self.shared.finished().filter(|position| self.row.checkpoint < Checkpoint::At(position.clone()))
+        self.shared
+            .finished()
+            .filter(|position| self.row.checkpoint < Checkpoint::At(position.clone()))
     }
 
     async fn on_time(&mut self) -> Option<TenancyEnd> {
@@ -204,7 +226,9 @@ impl Writer {
         let stuck = match progress.in_call_for(now) {
             Some(span) => span >= self.limits.handler_budget,
             None => progress.still_for(now) >= self.limits.standstill,
-        } || progress.working_for(now).is_some_and(|span| span >= self.limits.handler_budget);
+        } || progress
+            .working_for(now)
+            .is_some_and(|span| span >= self.limits.handler_budget);
         if stuck {
             return Some(self.give_up(LossReason::NoProgress).await);
         }
@@ -212,19 +236,28 @@ impl Writer {
             && self.shared.hand_over.take_back()
             && let Some(asked) = self.heir.take()
         {
-            let _ = self.notes.send(FromWriter::Refused { lease: self.row.key.clone() });
+            let _ = self.notes.send(FromWriter::Refused {
+                lease: self.row.key.clone(),
+            });
             return self.refuse(asked).await;
         }
         let renewal_due = now >= self.renewal_due();
         if renewal_due && !self.giving_up && self.shared.is_out_of_reach(self.timing.failover) {
-            let _ = self.notes.send(FromWriter::OutOfReach { lease: self.row.key.clone() });
+            let _ = self.notes.send(FromWriter::OutOfReach {
+                lease: self.row.key.clone(),
+            });
         }
         // A renewal takes along what there is: it costs a write anyway.
-        match self.automatic().filter(|_| renewal_due || now >= self.checkpoint_due()) {
+        match self
+            .automatic()
+            .filter(|_| renewal_due || now >= self.checkpoint_due())
+        {
             Some(position) => {
                 self.checkpointed = Some(now);
                 let to = Checkpoint::At(position);
-                self.write(|row| (row.checkpoint < to).then(|| Write::checkpoint(row, to.clone()))).await.err()
+                self.write(|row| (row.checkpoint < to).then(|| Write::checkpoint(row, to.clone())))
+                    .await
+                    .err()
             }
             None if renewal_due => self.write(|row| Some(Write::renew(row))).await.err(),
             None => None,
@@ -235,8 +268,8 @@ impl Writer {
         self.sent + self.timing.valid_for
     }
 
-    /// Writes until it is settled or the lease's own deadline has passed. An unsettled write leaves the lease as it is: whatever
-    /// follows expects the same counter and settles it.
+    /// Writes until it is settled or the lease's own deadline has passed. An unsettled write leaves
+    /// the lease as it is: whatever follows expects the same counter and settles it.
     async fn write(&mut self, make: impl Fn(&Lease) -> Option<Write>) -> Result<(), TenancyEnd> {
         let until = self.deadline();
         let outcome = self.settler.pursue(&mut self.row, until, make).await;
@@ -249,9 +282,14 @@ impl Writer {
 
     async fn take_in(&mut self, outcome: WriteOutcome) -> Result<(), Failed> {
         match outcome {
-            WriteOutcome::Stored { row, sent, acknowledged } => {
+            WriteOutcome::Stored {
+                row,
+                sent,
+                acknowledged,
+            } => {
                 self.row = row;
-                // Others may have seen the counter move when an unsettled write landed, long before this one was sent.
+                // Others may have seen the counter move when an unsettled write landed, long before
+                // this one was sent.
                 let first = self.unsettled.take().filter(|_| !acknowledged);
                 self.renewed(first.map_or(sent, |first| first.min(sent)));
                 Ok(())
@@ -263,13 +301,15 @@ impl Writer {
             WriteOutcome::Edited => {
                 tracing::warn!(lease = %self.row.key, checkpoint = %self.row.checkpoint, "the checkpoint was edited from outside: giving up the shard, to resume from the edited checkpoint");
                 // Boxed: giving up is a write too, and may find the row edited once more.
-                Err(Failed::Tenancy(Box::pin(self.give_up(LossReason::CheckpointEdited)).await))
+                Err(Failed::Tenancy(
+                    Box::pin(self.give_up(LossReason::CheckpointEdited)).await,
+                ))
             }
             WriteOutcome::Lost(row) => Err(Failed::Tenancy(TenancyEnd::Lost(self.taken(&row)))),
             WriteOutcome::Vanished => self.put_back().await,
-            WriteOutcome::Malformed(row) => {
-                Err(Failed::Tenancy(TenancyEnd::Lost(LossReason::Unreadable(row.to_string().into()))))
-            }
+            WriteOutcome::Malformed(row) => Err(Failed::Tenancy(TenancyEnd::Lost(
+                LossReason::Unreadable(row.to_string().into()),
+            ))),
             WriteOutcome::Unsettled { error, sent } => {
                 self.unsettled.get_or_insert(sent);
                 self.shared.set_unsettled(Some(with_causes(&error).into()));
@@ -284,7 +324,9 @@ impl Writer {
     /// The loss of a lease that is somebody else's, as this row shows.
     fn taken(&self, row: &Lease) -> LossReason {
         LossReason::Lost(match row.actual_owner() {
-            Some(owner) if *owner == self.me => format!("another process that works as `{owner}` has it").into(),
+            Some(owner) if *owner == self.me => {
+                format!("another process that works as `{owner}` has it").into()
+            }
             Some(owner) => format!("`{owner}` has it").into(),
             None => "somebody has freed it".into(),
         })
@@ -297,9 +339,11 @@ impl Writer {
         self.shared.set_valid_until(self.deadline());
     }
 
-    /// The row has gone under us: it is made again with the last checkpoint that was acknowledged, never at the initial position.
+    /// The row has gone under us: it is made again with the last checkpoint that was acknowledged,
+    /// never at the initial position.
     ///
-    /// Not after the lease's own deadline: somebody may have taken the lease meanwhile, brought it to its end, and deleted its row.
+    /// Not after the lease's own deadline: somebody may have taken the lease meanwhile, brought it
+    /// to its end, and deleted its row.
     async fn put_back(&mut self) -> Result<(), Failed> {
         let sent = self.settler.clock.now();
         if sent >= self.deadline() {
@@ -311,7 +355,8 @@ impl Writer {
         // The same tenancy: the rest of this worker knows it by its token.
         let mut row = self.row.clone();
         row.owner = Some(self.me.clone());
-        // Above every counter that the lost row had: the fence of a later owner must not fall behind ours.
+        // Above every counter that the lost row had: the fence of a later owner must not fall
+        // behind ours.
         row.counter = self.row.counter + 1;
         row.checkpoint_owner = None;
         match self.settler.write(self.settler.table.create(&row)).await {
@@ -325,11 +370,15 @@ impl Writer {
                 self.renewed(sent);
                 Ok(())
             }
-            Err(Error::Conflict { row: Some(found) }) => Err(Failed::Tenancy(TenancyEnd::Lost(self.taken(&found)))),
-            Err(Error::Conflict { row: None }) => Err(Failed::Tenancy(TenancyEnd::Lost(LossReason::Lost(
-                "its row was deleted by somebody, again and again".into(),
-            )))),
-            Err(Error::Malformed(row)) => Err(Failed::Tenancy(TenancyEnd::Lost(LossReason::Unreadable(row.to_string().into())))),
+            Err(Error::Conflict { row: Some(found) }) => {
+                Err(Failed::Tenancy(TenancyEnd::Lost(self.taken(&found))))
+            }
+            Err(Error::Conflict { row: None }) => Err(Failed::Tenancy(TenancyEnd::Lost(
+                LossReason::Lost("its row was deleted by somebody, again and again".into()),
+            ))),
+            Err(Error::Malformed(row)) => Err(Failed::Tenancy(TenancyEnd::Lost(
+                LossReason::Unreadable(row.to_string().into()),
+            ))),
             Err(error) if error.is_transient() => {
                 self.shared.set_unsettled(Some(with_causes(&error).into()));
                 // If it was made after all, the next write meets a row with this token and counter.
@@ -346,22 +395,37 @@ impl Writer {
             Order::Abandon => Some(self.give_up(LossReason::Released).await),
             Order::Checkpoint { to, answer } => {
                 let wanted = Checkpoint::At(to);
-                // Whether it is a plain one or a prepared one makes no difference: both end what was prepared.
-                if let Ok(Accepted::AlreadyStored) = commit(&self.row.checkpoint, None, self.row.pending.as_ref(), &wanted) {
+                // Whether it is a plain one or a prepared one makes no difference: both end what
+                // was prepared.
+                if let Ok(Accepted::AlreadyStored) = commit(
+                    &self.row.checkpoint,
+                    None,
+                    self.row.pending.as_ref(),
+                    &wanted,
+                ) {
                     let _ = answer.send(Ok(()));
                     return None;
                 }
-                self.progress_write(&wanted, answer, |row| Write::checkpoint(row, wanted.clone())).await
+                self.progress_write(&wanted, answer, |row| {
+                    Write::checkpoint(row, wanted.clone())
+                })
+                .await
             }
             Order::Prepare { pending, answer } => {
-                self.progress_write(&pending.at, answer, |row| Write::prepare(row, pending.clone())).await
+                self.progress_write(&pending.at, answer, |row| {
+                    Write::prepare(row, pending.clone())
+                })
+                .await
             }
             Order::Facts { facts, answer } => {
                 let stored = self.row.checkpoint.clone();
-                self.progress_write(&stored, answer, |row| Write::facts(row, facts.clone())).await
+                self.progress_write(&stored, answer, |row| Write::facts(row, facts.clone()))
+                    .await
             }
             Order::End { children, answer } => {
-                let result = self.last_write(move |row| Some(Write::end(row, children.clone()))).await;
+                let result = self
+                    .last_write(move |row| Some(Write::end(row, children.clone())))
+                    .await;
                 Self::finish(answer, result, TenancyEnd::Ended)
             }
             Order::Leave { how, answer } => {
@@ -369,7 +433,8 @@ impl Writer {
                 Self::finish(answer, result, tenancy)
             }
             Order::Seen(row) => {
-                // Requests leave the counter alone. A row of another moment tells nothing that the next write will not.
+                // Requests leave the counter alone. A row of another moment tells nothing that the
+                // next write will not.
                 if row.token == self.row.token && row.counter == self.row.counter {
                     (self.row.owner, self.row.checkpoint_owner) = (row.owner, row.checkpoint_owner);
                 }
@@ -379,7 +444,8 @@ impl Writer {
                 if self.requester() == Some(&to) {
                     self.heir = Some(to);
                     // What is given up anyway is not kept because that takes long.
-                    self.drain_until = (!self.giving_up).then(|| self.settler.clock.now() + self.limits.drain);
+                    self.drain_until =
+                        (!self.giving_up).then(|| self.settler.clock.now() + self.limits.drain);
                     self.shared.hand_over.ask();
                 }
                 None
@@ -400,7 +466,10 @@ impl Writer {
 
     /// Who asks for this lease, as its row says.
     fn requester(&self) -> Option<&WorkerId> {
-        self.row.owner.as_ref().filter(|_| self.row.checkpoint_owner.as_ref() == Some(&self.me))
+        self.row
+            .owner
+            .as_ref()
+            .filter(|_| self.row.checkpoint_owner.as_ref() == Some(&self.me))
     }
 
     /// Every row that a write returned may tell of a request, or that there is none any more.
@@ -417,15 +486,22 @@ impl Writer {
             }
         }
         if let Some(by) = &self.asked {
-            let _ = self.notes.send(FromWriter::Asked { lease: self.row.key.clone(), by: by.clone() });
+            let _ = self.notes.send(FromWriter::Asked {
+                lease: self.row.key.clone(),
+                by: by.clone(),
+            });
         }
     }
 
     /// The lease stays ours, if it was this worker that asked for it.
     async fn refuse(&mut self, asked: WorkerId) -> Option<TenancyEnd> {
         let me = self.me.clone();
-        let pending = |row: &Lease| row.owner.as_ref() == Some(&asked) && row.checkpoint_owner.as_ref() == Some(&me);
-        self.write(|row| pending(row).then(|| Write::refuse(row, me.clone(), asked.clone()))).await.err()
+        let pending = |row: &Lease| {
+            row.owner.as_ref() == Some(&asked) && row.checkpoint_owner.as_ref() == Some(&me)
+        };
+        self.write(|row| pending(row).then(|| Write::refuse(row, me.clone(), asked.clone())))
+            .await
+            .err()
     }
 
     /// Gives the lease up. An automatic checkpoint that was not due yet goes out in the same write.
@@ -433,13 +509,17 @@ impl Writer {
         let last = self.automatic().map(Checkpoint::At);
         let further = |row: &Lease| last.clone().filter(|last| *last > row.checkpoint);
         if how == Leave::Keep {
-            let result = self.last_write(|row| further(row).map(|last| Write::checkpoint(row, last))).await;
+            let result = self
+                .last_write(|row| further(row).map(|last| Write::checkpoint(row, last)))
+                .await;
             return (result, TenancyEnd::Kept);
         }
         let me = self.me.clone();
         let heir = self.heir.take().filter(|_| how == Leave::PassOn);
         let heir_of = |row: &Lease| {
-            heir.clone().filter(|heir| row.checkpoint_owner.as_ref() == Some(&me) && row.owner.as_ref() == Some(heir))
+            heir.clone().filter(|heir| {
+                row.checkpoint_owner.as_ref() == Some(&me) && row.owner.as_ref() == Some(heir)
+            })
         };
         let result = self
             .last_write(|row| {
@@ -451,7 +531,14 @@ impl Writer {
             })
             .await;
         let handed_over = result.is_ok() && self.row.owner.is_some();
-        (result, if handed_over { TenancyEnd::HandedOver(Box::new(self.row.clone())) } else { TenancyEnd::Released })
+        (
+            result,
+            if handed_over {
+                TenancyEnd::HandedOver(Box::new(self.row.clone()))
+            } else {
+                TenancyEnd::Released
+            },
+        )
     }
 
     /// A checkpoint or its first half: refused when the stored one has passed it in the meantime.
@@ -469,7 +556,8 @@ impl Writer {
         }
         // The caller hears of a busy table well before the lease is in danger.
         let until = self.deadline().min(now + self.timing.call_limit * 2);
-        // Asked anew of each row that is adopted: an earlier checkpoint without an answer may have landed further on.
+        // Asked anew of each row that is adopted: an earlier checkpoint without an answer may have
+        // landed further on.
         let make = |row: &Lease| (*wanted >= row.checkpoint).then(|| make(row));
         let mut outcome = self.settler.pursue(&mut self.row, until, make).await;
         while matches!(outcome, WriteOutcome::Vanished) {
@@ -481,14 +569,21 @@ impl Writer {
         }
         if matches!(outcome, WriteOutcome::Superseded) {
             self.shared.set_stored(self.row.checkpoint.clone());
-            let _ = answer.send(Err(OrderError::Behind { stored: self.row.checkpoint.clone() }));
+            let _ = answer.send(Err(OrderError::Behind {
+                stored: self.row.checkpoint.clone(),
+            }));
             return None;
         }
         let result = self.take_in(outcome).await;
         self.answer_progress(answer, now, result)
     }
 
-    fn answer_progress(&mut self, answer: Reply<()>, sent: Moment, result: Result<(), Failed>) -> Option<TenancyEnd> {
+    fn answer_progress(
+        &mut self,
+        answer: Reply<()>,
+        sent: Moment,
+        result: Result<(), Failed>,
+    ) -> Option<TenancyEnd> {
         match result {
             Ok(()) => {
                 self.checkpointed = Some(sent);
@@ -499,11 +594,14 @@ impl Writer {
                 let _ = answer.send(Err(OrderError::Throttled(error)));
                 None
             }
-            Err(Failed::Tenancy(tenancy)) => Self::finish(answer, Err(Failed::Tenancy(tenancy)), TenancyEnd::Released),
+            Err(Failed::Tenancy(tenancy)) => {
+                Self::finish(answer, Err(Failed::Tenancy(tenancy)), TenancyEnd::Released)
+            }
         }
     }
 
-    /// A write that ends the tenancy: pursued to its settlement, or until the lease is not ours by time.
+    /// A write that ends the tenancy: pursued to its settlement, or until the lease is not ours by
+    /// time.
     async fn last_write(&mut self, make: impl Fn(&Lease) -> Option<Write>) -> Result<(), Failed> {
         loop {
             let until = self.deadline();
@@ -516,19 +614,31 @@ impl Writer {
         }
     }
 
-    fn finish(answer: Reply<()>, result: Result<(), Failed>, done: TenancyEnd) -> Option<TenancyEnd> {
+    fn finish(
+        answer: Reply<()>,
+        result: Result<(), Failed>,
+        done: TenancyEnd,
+    ) -> Option<TenancyEnd> {
         let (reply, tenancy) = match result {
             Ok(()) => (Ok(()), done),
             Err(Failed::Unsettled(error)) => {
-                let cause = format!("its last write did not go through: {}", with_causes(&*error));
-                (Err(OrderError::Throttled(error)), TenancyEnd::Lost(LossReason::Lost(cause.into())))
+                let cause = format!(
+                    "its last write did not go through: {}",
+                    with_causes(&*error)
+                );
+                (
+                    Err(OrderError::Throttled(error)),
+                    TenancyEnd::Lost(LossReason::Lost(cause.into())),
+                )
             }
-            Err(Failed::Tenancy(TenancyEnd::Broken(error))) => {
-                (Err(OrderError::Broken(with_causes(&error).into())), TenancyEnd::Broken(error))
-            }
-            Err(Failed::Tenancy(TenancyEnd::Lost(reason))) => {
-                (Err(OrderError::Lost(Some(reason.clone()))), TenancyEnd::Lost(reason))
-            }
+            Err(Failed::Tenancy(TenancyEnd::Broken(error))) => (
+                Err(OrderError::Broken(with_causes(&error).into())),
+                TenancyEnd::Broken(error),
+            ),
+            Err(Failed::Tenancy(TenancyEnd::Lost(reason))) => (
+                Err(OrderError::Lost(Some(reason.clone()))),
+                TenancyEnd::Lost(reason),
+            ),
             Err(Failed::Tenancy(tenancy)) => (Err(OrderError::Lost(None)), tenancy),
         };
         let _ = answer.send(reply);

@@ -1,4 +1,5 @@
-//! The contract suites: what a lease table of your own has to pass. And the rules that a model of the protocol is held against.
+//! The contract suites: what a lease table of your own has to pass. And the rules that a model of
+//! the protocol is held against.
 
 pub use crate::decide::expiry::Timing;
 pub use crate::decide::settle::{Settled, settle};

@@ -107,24 +107,26 @@ impl Builder {
         self
     }
 
-    /// How the stream is read. Optional with the feature `kinesis`: by default the stream is read from AWS, with region and
-    /// credentials from the environment, and from the endpoint that `AWS_ENDPOINT_URL_KINESIS` names, if it is set.
+    /// How the stream is read. Optional with the feature `kinesis`: by default the stream is read
+    /// from AWS, with region and credentials from the environment, and from the endpoint that
+    /// `AWS_ENDPOINT_URL_KINESIS` names, if it is set.
     pub fn source(mut self, source: impl Stream) -> Self {
         self.source = Some(Arc::new(source));
         self
     }
 
-    /// Several streams, instead of one: their identity in the lease keys tells their leases apart, as in the KCL's multi-stream
-    /// mode. An application has to keep to one of the two ways. The list may be empty: [`Worker::add_stream`] and
-    /// [`Worker::remove_stream`] change it while the worker runs.
+    /// Several streams, instead of one: their identity in the lease keys tells their leases apart,
+    /// as in the KCL's multi-stream mode. An application has to keep to one of the two ways. The
+    /// list may be empty: [`Worker::add_stream`] and [`Worker::remove_stream`] change it while the
+    /// worker runs.
     pub fn streams(mut self, streams: impl IntoIterator<Item = StreamConfig>) -> Self {
         self.several = true;
         self.streams.extend(streams);
         self
     }
 
-    /// The name of the application: workers with the same name share the shards. Required. A lease table that was opened for another
-    /// application is refused by [`build`](Self::build).
+    /// The name of the application: workers with the same name share the shards. Required. A lease
+    /// table that was opened for another application is refused by [`build`](Self::build).
     pub fn application(mut self, name: impl Into<String>) -> Self {
         self.application = Some(name.into());
         self
@@ -138,9 +140,11 @@ impl Builder {
 
     /// Where leases and checkpoints are stored. Required.
     ///
-    /// An `Arc<dyn LeaseTable>` is a lease table too: that is how a program chooses one at run time. The table's place is given when it is
-    /// opened: `SqliteLeaseTable::open` takes the file, and `DynamoLeaseTable::open` takes region, credentials and endpoint from the
-    /// environment (`AWS_ENDPOINT_URL_DYNAMODB`); `kcl_dynamo::OpenOptions::open_with_client` takes a client of one's own.
+    /// An `Arc<dyn LeaseTable>` is a lease table too: that is how a program chooses one at run
+    /// time. The table's place is given when it is opened: `SqliteLeaseTable::open` takes the file,
+    /// and `DynamoLeaseTable::open` takes region, credentials and endpoint from the environment
+    /// (`AWS_ENDPOINT_URL_DYNAMODB`); `kcl_dynamo::OpenOptions::open_with_client` takes a client of
+    /// one's own.
     pub fn lease_table(mut self, table: impl LeaseTable) -> Self {
         self.table = Some(Arc::new(table));
         self
@@ -148,13 +152,15 @@ impl Builder {
 
     /// Creates the processors, one for each shard that is acquired. Required.
     ///
-    /// A closure needs the type of its parameter, as rustc cannot infer it: `.processor(|_shard: &ShardRef| MyProcessor)`.
+    /// A closure needs the type of its parameter, as rustc cannot infer it: `.processor(|_shard:
+    /// &ShardRef| MyProcessor)`.
     pub fn processor(mut self, factory: impl RecordProcessorFactory) -> Self {
         self.factory = Some(Arc::new(factory));
         self
     }
 
-    /// The memory for fetched records; several workers may share one budget. Default: 128 MiB for this worker alone.
+    /// The memory for fetched records; several workers may share one budget. Default: 128 MiB for
+    /// this worker alone.
     pub fn byte_budget(mut self, budget: ByteBudget) -> Self {
         self.budget = Some(budget);
         self
@@ -323,7 +329,8 @@ impl Builder {
         self
     }
 
-    /// Checks every setting and creates the worker. Nothing is called and no task is started before [`Worker::run`].
+    /// Checks every setting and creates the worker. Nothing is called and no task is started before
+    /// [`Worker::run`].
     ///
     /// # Errors
     /// The first invalid setting: its name, its value, and what was expected.
@@ -332,20 +339,40 @@ impl Builder {
         check(&self.settings, clock.wall())?;
         let mut configs = self.streams;
         if !self.several {
-            let name = self.stream.ok_or_else(|| missing("stream", "a stream's name or ARN"))?;
+            let name = self
+                .stream
+                .ok_or_else(|| missing("stream", "a stream's name or ARN"))?;
             configs.push(StreamConfig::of(name, self.source));
         } else if let Some(stream) = self.stream {
             let allowed = "either `stream` or `streams`".to_owned();
-            return Err(SettingError { setting: "stream", value: format!("`{stream}`"), allowed });
+            return Err(SettingError {
+                setting: "stream",
+                value: format!("`{stream}`"),
+                allowed,
+            });
         }
         let has_no_source = configs.iter().any(lacks_source);
-        let application = named("application", self.application.ok_or_else(|| missing("application", NAME))?)?;
+        let application = named(
+            "application",
+            self.application
+                .ok_or_else(|| missing("application", NAME))?,
+        )?;
         let mut streams: Vec<ReadStream> = Vec::new();
         for config in configs {
-            let stream = read_stream(config, &self.settings, &application, self.several, clock.wall())?;
+            let stream = read_stream(
+                config,
+                &self.settings,
+                &application,
+                self.several,
+                clock.wall(),
+            )?;
             if streams.iter().any(|other| other.name == stream.name) {
                 let allowed = "each stream once".to_owned();
-                return Err(SettingError { setting: "streams", value: format!("`{}` twice", stream.name), allowed });
+                return Err(SettingError {
+                    setting: "streams",
+                    value: format!("`{}` twice", stream.name),
+                    allowed,
+                });
             }
             streams.push(stream);
         }
@@ -354,8 +381,12 @@ impl Builder {
             Some(id) => named("worker_id", id)?,
             None => format!("worker-{}", &random_token().as_str()[..12]),
         };
-        let table = self.table.ok_or_else(|| missing("lease_table", "a lease table"))?;
-        let factory = self.factory.ok_or_else(|| missing("processor", "a factory of record processors"))?;
+        let table = self
+            .table
+            .ok_or_else(|| missing("lease_table", "a lease table"))?;
+        let factory = self
+            .factory
+            .ok_or_else(|| missing("processor", "a factory of record processors"))?;
         factory.check().map_err(|error| SettingError {
             setting: "processor",
             value: error.to_string(),
@@ -394,11 +425,13 @@ impl Builder {
 }
 
 pub(super) fn stream_name(name_or_arn: &str) -> Result<StreamName, SettingError> {
-    name_or_arn.parse().map_err(|error: crate::model::InvalidStreamName| SettingError {
-        setting: "stream",
-        value: format!("`{name_or_arn}`"),
-        allowed: error.to_string(),
-    })
+    name_or_arn
+        .parse()
+        .map_err(|error: crate::model::InvalidStreamName| SettingError {
+            setting: "stream",
+            value: format!("`{name_or_arn}`"),
+            allowed: error.to_string(),
+        })
 }
 
 /// Without a source a stream is read from AWS, if that can be.
@@ -412,7 +445,11 @@ pub(super) fn no_source() -> SettingError {
 
 pub(super) fn one_stream_only() -> SettingError {
     let allowed = "a worker that was built with `streams`".to_owned();
-    SettingError { setting: "streams", value: "those of a worker of one stream".to_owned(), allowed }
+    SettingError {
+        setting: "streams",
+        value: "those of a worker of one stream".to_owned(),
+        allowed,
+    }
 }
 
 /// A stream to read, checked.
@@ -426,18 +463,23 @@ pub(super) fn read_stream(
     let name = stream_name(config.name_or_arn())?;
     let default = settings.initial_position;
     check_position(config.position().unwrap_or(default), now)?;
-    let consumer = config.own_mode().unwrap_or(&settings.mode).consumer(application, &name)?;
+    let consumer = config
+        .own_mode()
+        .unwrap_or(&settings.mode)
+        .consumer(application, &name)?;
     Ok(config.read(name, default, is_one_of_several, consumer))
 }
 
-/// A worker of one application on the leases of another would share that one's shards, and its own workers would read them again:
-/// neither would notice.
+/// A worker of one application on the leases of another would share that one's shards, and its own
+/// workers would read them again: neither would notice.
 fn check_application(table: &dyn LeaseTable, application: &str) -> Result<(), SettingError> {
     match table.application() {
         Some(opened) if opened != application => Err(SettingError {
             setting: "lease_table",
             value: format!("a table that was opened for the application `{opened}`"),
-            allowed: format!("one that was opened for `{application}`, as the worker's `application` says"),
+            allowed: format!(
+                "one that was opened for `{application}`, as the worker's `application` says"
+            ),
         }),
         _ => Ok(()),
     }
@@ -446,12 +488,27 @@ fn check_application(table: &dyn LeaseTable, application: &str) -> Result<(), Se
 const NAME: &str = "a name of 1 to 255 letters, digits, `_`, `.`, `-`, `:` and `/`";
 
 fn missing(setting: &'static str, allowed: &str) -> SettingError {
-    SettingError { setting, value: "nothing".to_owned(), allowed: allowed.to_owned() }
+    SettingError {
+        setting,
+        value: "nothing".to_owned(),
+        allowed: allowed.to_owned(),
+    }
 }
 
 fn named(setting: &'static str, name: String) -> Result<String, SettingError> {
-    let fits = (1..=255).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-:/".contains(&b));
-    if fits { Ok(name) } else { Err(SettingError { setting, value: format!("`{name}`"), allowed: NAME.to_owned() }) }
+    let fits = (1..=255).contains(&name.len())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_.-:/".contains(&b));
+    if fits {
+        Ok(name)
+    } else {
+        Err(SettingError {
+            setting,
+            value: format!("`{name}`"),
+            allowed: NAME.to_owned(),
+        })
+    }
 }
 
 fn check_position(position: InitialPosition, now: Timestamp) -> Result<(), SettingError> {
@@ -460,7 +517,11 @@ fn check_position(position: InitialPosition, now: Timestamp) -> Result<(), Setti
     {
         // The service refuses it, for every shard and until that time has come.
         let allowed = format!("a time that has come (it is {now}), TRIM_HORIZON or LATEST");
-        return Err(SettingError { setting: "initial_position", value: position.to_string(), allowed });
+        return Err(SettingError {
+            setting: "initial_position",
+            value: position.to_string(),
+            allowed,
+        });
     }
     Ok(())
 }
@@ -471,13 +532,21 @@ fn check(settings: &Settings, now: Timestamp) -> Result<(), SettingError> {
         if (least..=most).contains(&value) {
             return Ok(());
         }
-        Err(SettingError { setting, value: format!("{value:?}"), allowed: format!("{least:?} to {most:?}") })
+        Err(SettingError {
+            setting,
+            value: format!("{value:?}"),
+            allowed: format!("{least:?} to {most:?}"),
+        })
     };
     let number = |setting, value: usize, least: usize, most: usize| {
         if (least..=most).contains(&value) {
             return Ok(());
         }
-        Err(SettingError { setting, value: value.to_string(), allowed: format!("{least} to {most}") })
+        Err(SettingError {
+            setting,
+            value: value.to_string(),
+            allowed: format!("{least} to {most}"),
+        })
     };
     let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3600));
     let milli = Duration::from_millis(1);
@@ -489,13 +558,38 @@ fn check(settings: &Settings, now: Timestamp) -> Result<(), SettingError> {
     number("max_leases", settings.max_leases, 1, usize::MAX)?;
     number("max_records", settings.max_records as usize, 1, 10_000)?;
     number("calls_per_second", settings.calls_per_second, 1, 1_000_000)?;
-    span("idle_ceiling", settings.idle_ceiling, milli, Duration::from_secs(60))?;
-    span("call_limit", settings.call_limit, Duration::from_millis(100), hour)?;
-    span("read_limit", settings.read_limit, Duration::from_millis(100), hour)?;
-    span("refusal_limit", settings.refusal_limit, Duration::ZERO, hour * 24)?;
+    span(
+        "idle_ceiling",
+        settings.idle_ceiling,
+        milli,
+        Duration::from_secs(60),
+    )?;
+    span(
+        "call_limit",
+        settings.call_limit,
+        Duration::from_millis(100),
+        hour,
+    )?;
+    span(
+        "read_limit",
+        settings.read_limit,
+        Duration::from_millis(100),
+        hour,
+    )?;
+    span(
+        "refusal_limit",
+        settings.refusal_limit,
+        Duration::ZERO,
+        hour * 24,
+    )?;
     span("checkpoint_every", settings.checkpoint_every, milli, hour)?;
     span("handler_budget", settings.handler_budget, second, hour * 24)?;
-    span("handler_warning", settings.handler_warning, milli, hour * 24)?;
+    span(
+        "handler_warning",
+        settings.handler_warning,
+        milli,
+        hour * 24,
+    )?;
     span("drain_limit", settings.drain_limit, milli, second * 10)?;
     number("max_moves", settings.max_moves, 1, usize::MAX)?;
     span("retry_from", settings.retry_from, milli, hour)?;

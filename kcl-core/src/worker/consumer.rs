@@ -15,7 +15,9 @@ use crate::fetch::{Batch, FetchItem, Prefetcher};
 use crate::lease::with_causes;
 use crate::meters::{Labels, ShardMeters};
 use crate::model::{Checkpoint, ChildShard, Lease, Position, ShardId};
-use crate::processor::{Background, ErasedProcessor, Failure, ProcessRecordsInput, ShardEndedInput, ShardRef};
+use crate::processor::{
+    Background, ErasedProcessor, Failure, ProcessRecordsInput, ShardEndedInput, ShardRef,
+};
 use crate::runtime::{Clock, jitter, panic_error, pause};
 use crate::stop::WorkerStop;
 use crate::tenancy::held::{Held, OrderError};
@@ -36,7 +38,8 @@ mod opening;
 mod reading;
 mod telling;
 
-/// The consumer of one shard: carries out what [`crate::decide::consumer`] says, one thing at a time.
+/// The consumer of one shard: carries out what [`crate::decide::consumer`] says, one thing at a
+/// time.
 pub(crate) struct ShardConsumer {
     inner: Arc<WorkerInner>,
     stream: Arc<ReadStream>,
@@ -65,12 +68,14 @@ pub(crate) struct ShardConsumer {
     delivered: Delivered,
     /// Everything up to here is done, in this tenancy or before it.
     done: Option<Position>,
-    /// Where reading begins while nothing is done: what is stored, unless the processor says otherwise.
+    /// Where reading begins while nothing is done: what is stored, unless the processor says
+    /// otherwise.
     begin: Checkpoint,
     children: Vec<ChildShard>,
     /// An end that was read and that the listing has not confirmed yet.
     ending: Option<ending::PendingEnd>,
-    /// Answers since the last record that said without naming children that the shard has ended, when the listing showed it closed.
+    /// Answers since the last record that said without naming children that the shard has ended,
+    /// when the listing showed it closed.
     unnamed_ends: UnnamedEnds,
     /// What follows the shard, once its end is confirmed before it is read.
     confirmed: Option<Vec<ChildShard>>,
@@ -84,7 +89,8 @@ pub(crate) struct ShardConsumer {
     handing_over: bool,
     told_loss: bool,
     told_caught_up: bool,
-    /// The last record before the tip, when that was reached while work on what precedes it went on.
+    /// The last record before the tip, when that was reached while work on what precedes it went
+    /// on.
     tip: Option<Position>,
 }
 
@@ -123,7 +129,12 @@ impl ShardConsumer {
         stop: WorkerStop,
         causes: mpsc::UnboundedSender<RunError>,
     ) -> Self {
-        let Assignment { held, row, stream, parents } = assignment;
+        let Assignment {
+            held,
+            row,
+            stream,
+            parents,
+        } = assignment;
         let shard = ShardRef::new(stream.name.clone(), row.key.clone(), row.key.shard.clone());
         let held = Arc::new(held);
         let clock = Arc::clone(&inner.parts.clock);
@@ -131,11 +142,27 @@ impl ShardConsumer {
         let arn = stream.arn();
         let labels = Labels::new(&shard, arn.as_deref(), inner.parts.label.as_ref());
         let meters = ShardMeters::new(&labels);
-        let prepared = row.pending.as_ref().and_then(|pending| pending.at.position()).cloned();
-        let tenancy = CheckpointerShared::new(Arc::clone(&held), delivered.clone(), meters.clone(), Arc::clone(&clock), prepared);
+        let prepared = row
+            .pending
+            .as_ref()
+            .and_then(|pending| pending.at.position())
+            .cloned();
+        let tenancy = CheckpointerShared::new(
+            Arc::clone(&held),
+            delivered.clone(),
+            meters.clone(),
+            Arc::clone(&clock),
+            prepared,
+        );
         let settings = &inner.parts.settings;
         let background = background::of_shard(&inner, &shard, &held, &meters, &stop);
-        inner.board.begin(&held, &meters.lag, shard.clone(), inner.parts.worker.clone(), settings.handler_warning);
+        inner.board.begin(
+            &held,
+            &meters.lag,
+            shard.clone(),
+            inner.parts.worker.clone(),
+            settings.handler_warning,
+        );
         Self {
             stream,
             coordination,
@@ -197,21 +224,36 @@ impl ShardConsumer {
 
     fn ended(self, outcome: ConsumerOutcome) -> Ended {
         let unreadable = matches!(self.give_up, Some(GiveUp::Unreadable(_)));
-        let read = matches!((&self.give_up, &outcome), (Some(GiveUp::Read), ConsumerOutcome::Released));
+        let read = matches!(
+            (&self.give_up, &outcome),
+            (Some(GiveUp::Read), ConsumerOutcome::Released)
+        );
         let lease = self.row.key.clone();
         match &outcome {
             ConsumerOutcome::ShardEnd => {
                 let children = self.children.iter().map(|child| child.id.clone()).collect();
-                self.inner.outlet.say(Event::ShardEnded { shard: self.shard.clone(), children });
+                self.inner.outlet.say(Event::ShardEnded {
+                    shard: self.shard.clone(),
+                    children,
+                });
             }
             ConsumerOutcome::Released => self.inner.outlet.say(Event::LeaseReleased { lease }),
             ConsumerOutcome::Lost(reason) => {
                 self.inner.meters.lost.increment(1);
-                self.inner.outlet.say(Event::LeaseLost { lease, reason: reason.clone() });
+                self.inner.outlet.say(Event::LeaseLost {
+                    lease,
+                    reason: reason.clone(),
+                });
             }
         }
         let checkpoint = self.held.stored();
-        Ended { outcome, checkpoint, handed_out: self.delivered.greatest().is_some(), unreadable, read }
+        Ended {
+            outcome,
+            checkpoint,
+            handed_out: self.delivered.greatest().is_some(),
+            unreadable,
+            read,
+        }
     }
 
     /// What came from outside since the last step; each signal once.
@@ -239,7 +281,9 @@ impl ShardConsumer {
         !self.told_stop
             && matches!(
                 self.machine.state(),
-                ConsumerState::WaitingForParents | ConsumerState::Starting | ConsumerState::Processing
+                ConsumerState::WaitingForParents
+                    | ConsumerState::Starting
+                    | ConsumerState::Processing
             )
     }
 
@@ -311,9 +355,13 @@ impl ShardConsumer {
         &mut self,
         call: impl for<'a> FnOnce(&'a mut dyn ErasedProcessor) -> BoxFuture<'a, T>,
     ) -> Result<T, BoxError> {
-        let Some(processor) = &mut self.processor else { return Err("the shard has no processor".into()) };
+        let Some(processor) = &mut self.processor else {
+            return Err("the shard has no processor".into());
+        };
         self.held.progress().enter_call(self.clock.now());
-        let result = AssertUnwindSafe(call(&mut **processor)).catch_unwind().await;
+        let result = AssertUnwindSafe(call(&mut **processor))
+            .catch_unwind()
+            .await;
         self.held.progress().leave_call(self.clock.now());
         result.map_err(|panic| panic_error(&*panic))
     }
@@ -340,7 +388,8 @@ impl ShardConsumer {
                     Err(step) => return step,
                 }
             }
-            let (signalled, background, tip) = (self.signalled(), self.background.clone(), self.tip.clone());
+            let (signalled, background, tip) =
+                (self.signalled(), self.background.clone(), self.tip.clone());
             let Some(feed) = &mut self.feed else { continue };
             let fed = tokio::select! {
                 biased;
@@ -379,7 +428,9 @@ impl ShardConsumer {
                     self.end_after_work(step)
                 }
                 Some(FetchItem::Failed(error)) => self.cannot_read(error),
-                None => Some(self.stop_worker(RunError::Internal("the task that fetches ended by itself".to_owned()))),
+                None => Some(self.stop_worker(RunError::Internal(
+                    "the task that fetches ended by itself".to_owned(),
+                ))),
             };
             if let Some(step) = step {
                 return step;
@@ -388,11 +439,16 @@ impl ShardConsumer {
     }
 
     fn take_in_hand(&mut self, batch: Box<Batch>) -> Option<Step> {
-        self.inner.meters.budget.set(self.inner.parts.budget.used() as f64);
+        self.inner
+            .meters
+            .budget
+            .set(self.inner.parts.budget.used() as f64);
         self.inner.board.can_read(&self.row.key);
         let records = batch.records.len();
         let at_work = self.background.records();
-        self.inner.board.change(&self.row.key, |status| status.in_flight = at_work + records);
+        self.inner
+            .board
+            .change(&self.row.key, |status| status.in_flight = at_work + records);
         self.in_hand = Some(InFlightBatch::new(batch));
         self.see_undone();
         Some(Step::BatchReady)
@@ -414,7 +470,10 @@ impl ShardConsumer {
 
     fn report_gap(&mut self, gap: DataGap) -> Option<Step> {
         self.meters.gaps.increment(1);
-        self.inner.outlet.say(Event::DataGap { shard: self.shard.clone(), gap: gap.clone() });
+        self.inner.outlet.say(Event::DataGap {
+            shard: self.shard.clone(),
+            gap: gap.clone(),
+        });
         match self.inner.parts.settings.on_data_gap {
             OnDataGap::Continue => None,
             OnDataGap::Fail => {
@@ -429,8 +488,12 @@ impl ShardConsumer {
         if self.background.is_stopped() {
             return self.work_stopped();
         }
-        let Some(batch) = &mut self.in_hand else { return Step::BatchDone };
-        let Some(end) = batch.end().cloned() else { return self.batch_done() };
+        let Some(batch) = &mut self.in_hand else {
+            return Step::BatchDone;
+        };
+        let Some(end) = batch.end().cloned() else {
+            return self.batch_done();
+        };
         batch.attempt += 1;
         let input = ProcessRecordsInput {
             shard: self.shard.clone(),
@@ -450,7 +513,9 @@ impl ShardConsumer {
         if !self.held.is_valid(self.clock.now()) {
             return self.lose();
         }
-        let result = self.call(|processor| processor.process_records(input)).await;
+        let result = self
+            .call(|processor| processor.process_records(input))
+            .await;
         self.meters.processed_in(self.clock.now().since(now));
         let taken_over = self.background.was_taken_over();
         if let (Some(taken), Ok(Ok(()))) = (&taken_over, &result) {
@@ -463,7 +528,10 @@ impl ShardConsumer {
         match result {
             Ok(Ok(())) => self.batch_done(),
             Ok(Err(failure)) => self.batch_failed(failure),
-            Err(panic) => self.batch_failed(Failure { at: None, source: panic }),
+            Err(panic) => self.batch_failed(Failure {
+                at: None,
+                source: panic,
+            }),
         }
     }
 
@@ -473,8 +541,13 @@ impl ShardConsumer {
         }
         if let Some(batch) = self.in_hand.take() {
             self.meters.lag.is_done(self.clock.now());
-            self.meters.done(batch.batch.records.len(), batch.batch.bytes());
-            let last = batch.batch.records.last().map(|record| record.position.clone());
+            self.meters
+                .done(batch.batch.records.len(), batch.batch.bytes());
+            let last = batch
+                .batch
+                .records
+                .last()
+                .map(|record| record.position.clone());
             self.inner.board.change(&self.row.key, |status| {
                 (status.in_flight, status.failures) = (0, 0);
                 status.records += batch.batch.records.len() as u64;
@@ -502,14 +575,28 @@ impl ShardConsumer {
         self.meters.failed.increment(1);
         let policy = self.inner.parts.settings.on_failure;
         // What was stored before a replay is not what its handler has done.
-        let stored = if self.tenancy.replays() { Checkpoint::TrimHorizon } else { self.held.stored() };
-        let Some(batch) = &mut self.in_hand else { return Step::BatchDone };
+        let stored = if self.tenancy.replays() {
+            Checkpoint::TrimHorizon
+        } else {
+            self.held.stored()
+        };
+        let Some(batch) = &mut self.in_hand else {
+            return Step::BatchDone;
+        };
         let before = batch.rest.len();
         let (next, done) = batch.fail(failure.at.as_ref(), &stored, policy);
-        let skipped = policy == crate::OnFailure::Skip && before > batch.rest.len() && done == failure.at;
-        self.call_failed(HandlerCall::ProcessRecords, failure.at.clone(), &*failure.source);
+        let skipped =
+            policy == crate::OnFailure::Skip && before > batch.rest.len() && done == failure.at;
+        self.call_failed(
+            HandlerCall::ProcessRecords,
+            failure.at.clone(),
+            &*failure.source,
+        );
         if let Some(at) = failure.at.clone().filter(|_| skipped) {
-            self.inner.outlet.say(Event::RecordSkipped { shard: self.shard.clone(), at });
+            self.inner.outlet.say(Event::RecordSkipped {
+                shard: self.shard.clone(),
+                at,
+            });
         }
         if let Some(done) = done {
             self.finished(done);
@@ -526,7 +613,12 @@ impl ShardConsumer {
     }
 
     async fn pause(&mut self) -> Step {
-        let span = self.inner.parts.settings.retry().at_least_half(self.failures.saturating_sub(1), jitter());
+        let span = self
+            .inner
+            .parts
+            .settings
+            .retry()
+            .at_least_half(self.failures.saturating_sub(1), jitter());
         let turns = self.held.turns(Arc::clone(&self.clock));
         tokio::select! {
             biased;
@@ -541,7 +633,11 @@ impl ShardConsumer {
             return self.lose();
         }
         let (shard, child_shards) = (self.shard.clone(), self.children.clone());
-        let input = ShardEndedInput { shard, child_shards, attempt: self.failures + 1 };
+        let input = ShardEndedInput {
+            shard,
+            child_shards,
+            attempt: self.failures + 1,
+        };
         match self.call(|processor| processor.shard_ended(input)).await {
             Ok(Ok(())) => Step::ShardEnded,
             Ok(Err(error)) | Err(error) => self.call_failed(HandlerCall::ShardEnded, None, &*error),
@@ -561,14 +657,20 @@ impl ShardConsumer {
             Err(unanswered) => {
                 let failed = self.unanswered("to make the leases of the child shards", &unanswered);
                 // Another worker may get through: it is given the same end.
-                return if self.leaves_to_others() { Step::LeftToOthers } else { failed };
+                return if self.leaves_to_others() {
+                    Step::LeftToOthers
+                } else {
+                    failed
+                };
             }
         };
         let ids: Vec<ShardId> = children.iter().map(|child| child.id.clone()).collect();
         self.children = children;
         match self.held.end(ids).await {
             Ok(()) => Step::EndStored,
-            Err(OrderError::Throttled(error)) => self.busy("to store a shard's end", &with_causes(&*error)),
+            Err(OrderError::Throttled(error)) => {
+                self.busy("to store a shard's end", &with_causes(&*error))
+            }
             Err(_) => self.lose(),
         }
     }

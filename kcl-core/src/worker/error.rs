@@ -10,21 +10,24 @@ use crate::model::{LeaseKey, Position, StreamName, WorkerId};
 use crate::processor::ShardRef;
 use crate::stream;
 
-/// Why a worker stopped by itself. Every fatal cause comes out here; none is only logged. Its text says all of it, what the service said
-/// included; the causes are at hand one by one as [`source`](std::error::Error::source) too.
-/// Its `Debug` is the same text, as that is what a `main` prints that returns the error.
+/// Why a worker stopped by itself. Every fatal cause comes out here; none is only logged. Its text
+/// says all of it, what the service said included; the causes are at hand one by one as
+/// [`source`](std::error::Error::source) too. Its `Debug` is the same text, as that is what a
+/// `main` prints that returns the error.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
     /// `run` was called while the worker runs, or after it has run.
     #[error("a worker can run only once: build another one")]
     AlreadyRun,
-    /// The worker could not start in the time that [`Settings::start_within`](super::Settings::start_within) gives it.
+    /// The worker could not start in the time that
+    /// [`Settings::start_within`](super::Settings::start_within) gives it.
     #[error("the worker could not start within {within:?}: {}", source.as_ref().map_or_else(|| "no answer came".to_owned(), |source| with_causes(&**source)))]
     NotStarted {
         /// The time.
         within: Duration,
-        /// What kept it from starting, as it was said last; nothing when the first call was not answered.
+        /// What kept it from starting, as it was said last; nothing when the first call was not
+        /// answered.
         #[source]
         source: Option<BoxError>,
     },
@@ -34,7 +37,8 @@ pub enum RunError {
     /// The stream cannot be read by anybody here.
     #[error("the stream cannot be read: {}", with_causes(.0))]
     Stream(#[source] stream::Error),
-    /// The stream is to be read by fan-out ([`Mode::FanOut`](super::Mode::FanOut)), and its consumer is not available.
+    /// The stream is to be read by fan-out ([`Mode::FanOut`](super::Mode::FanOut)), and its
+    /// consumer is not available.
     #[error("the stream cannot be read by fan-out: {}", with_causes(.0))]
     NoConsumer(#[source] NoConsumer),
     /// The lease table belongs to another stream: an application name was used twice.
@@ -48,9 +52,10 @@ pub enum RunError {
         /// The stream that is to be read.
         wanted: Arc<str>,
     },
-    /// The leases of the stream were made by a worker that was built in another way: with the stream as its only one
-    /// ([`stream`](super::Builder::stream)), or with several ([`streams`](super::Builder::streams)). The keys of their leases
-    /// differ, so all of the stream would be read again, or, at `LATEST`, what is left to read would be skipped.
+    /// The leases of the stream were made by a worker that was built in another way: with the
+    /// stream as its only one ([`stream`](super::Builder::stream)), or with several
+    /// ([`streams`](super::Builder::streams)). The keys of their leases differ, so all of the
+    /// stream would be read again, or, at `LATEST`, what is left to read would be skipped.
     #[error(
         "the stream {stream} was read by this application {}, and is to be read {} now: its leases (as `{lease}`) have other keys, and their \
          checkpoints would not count. Build the worker with `{}` as before; or give the application another name; or delete those \
@@ -67,7 +72,8 @@ pub enum RunError {
         /// Whether this worker was to read it as one of several.
         is_one_of_several: bool,
     },
-    /// A stream was to be read by a source that reads another one: its leases and checkpoints would stand under the wrong name.
+    /// A stream was to be read by a source that reads another one: its leases and checkpoints would
+    /// stand under the wrong name.
     #[error(
         "the source that was given for the stream {wanted} reads {found}: give the stream the name that its source reads, or give it \
          a source that reads {wanted}"
@@ -78,7 +84,8 @@ pub enum RunError {
         /// The ARN of the stream that the source reads.
         found: Arc<str>,
     },
-    /// The stream was deleted and made again under the same name: the checkpoints belong to records that are gone.
+    /// The stream was deleted and made again under the same name: the checkpoints belong to records
+    /// that are gone.
     #[error(
         "the stream {stream} was deleted and made again after the leases of this application: its checkpoints belong to the old one. \
          Give the application another name, or stop all its workers and delete its leases (docs/operations.md says how)"
@@ -88,13 +95,15 @@ pub enum RunError {
         stream: Arc<str>,
     },
     /// Another live process works under the same worker id.
-    #[error("worker id `{worker}` is already in use by another live process: use a unique id, or omit it to get a random one")]
+    #[error(
+        "worker id `{worker}` is already in use by another live process: use a unique id, or omit it to get a random one"
+    )]
     DuplicateWorkerId {
         /// The id.
         worker: WorkerId,
     },
-    /// A handler failed, and [`OnFailure::Stop`](crate::OnFailure::Stop) was asked for; or the processors of [`handler`](crate::handler) are
-    /// put together in a way that would lose records.
+    /// A handler failed, and [`OnFailure::Stop`](crate::OnFailure::Stop) was asked for; or the
+    /// processors of [`handler`](crate::handler) are put together in a way that would lose records.
     #[error("the handler of {shard} failed{}: {}", at.as_ref().map_or_else(String::new, |at| format!(" at {at}")), with_causes(&**source))]
     Handler {
         /// The shard.
@@ -105,7 +114,8 @@ pub enum RunError {
         #[source]
         source: BoxError,
     },
-    /// Records were, or may have been, lost to retention, and [`OnDataGap::Fail`](super::OnDataGap::Fail) was asked for.
+    /// Records were, or may have been, lost to retention, and
+    /// [`OnDataGap::Fail`](super::OnDataGap::Fail) was asked for.
     #[error("{shard}: {gap}")]
     DataGap {
         /// The shard.
@@ -140,13 +150,25 @@ mod tests {
 
     #[test]
     fn every_error_says_what_lies_beneath_it_and_says_it_once() {
-        let stream = || stream::Error::new(ErrorKind::Fatal, "GetRecords", "no answer").caused_by(refused());
-        let shard = ShardRef::new("orders".parse().unwrap(), LeaseKey::single("shard-1"), "shard-1".into());
+        let stream =
+            || stream::Error::new(ErrorKind::Fatal, "GetRecords", "no answer").caused_by(refused());
+        let shard = ShardRef::new(
+            "orders".parse().unwrap(),
+            LeaseKey::single("shard-1"),
+            "shard-1".into(),
+        );
         let errors = [
             RunError::LeaseTable(lease::Error::Throttled { source: refused() }),
-            RunError::LeaseTable(lease::Error::Fatal { message: "DescribeTable".to_owned(), source: Some(refused()) }),
+            RunError::LeaseTable(lease::Error::Fatal {
+                message: "DescribeTable".to_owned(),
+                source: Some(refused()),
+            }),
             RunError::Stream(stream()),
-            RunError::Handler { shard, at: None, source: refused() },
+            RunError::Handler {
+                shard,
+                at: None,
+                source: refused(),
+            },
             RunError::NotStarted {
                 within: Duration::from_secs(1),
                 source: Some(lease::Error::Throttled { source: refused() }.into()),
@@ -154,7 +176,10 @@ mod tests {
         ];
         for error in errors {
             let said = error.to_string();
-            assert!(said.ends_with("dispatch failure: connection refused"), "{said}");
+            assert!(
+                said.ends_with("dispatch failure: connection refused"),
+                "{said}"
+            );
             assert_eq!(said.matches("dispatch failure").count(), 1, "{said}");
             assert_eq!(with_causes(&error), said, "nothing is said twice");
             assert_eq!(format!("{error:?}"), said, "what `main` prints");

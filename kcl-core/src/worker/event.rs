@@ -68,8 +68,8 @@ pub enum Event {
         /// The shard.
         shard: ShardRef,
     },
-    /// Every record that the shard had is processed: what comes from now on is new. Reported once for each time that the lease is
-    /// acquired.
+    /// Every record that the shard had is processed: what comes from now on is new. Reported once
+    /// for each time that the lease is acquired.
     CaughtUp {
         /// The shard.
         shard: ShardRef,
@@ -113,8 +113,9 @@ pub enum Event {
         /// The error.
         error: Arc<str>,
     },
-    /// A call of a processor takes longer than [`Settings::handler_warning`](super::Settings::handler_warning). Reported again
-    /// each time that the duration has doubled.
+    /// A call of a processor takes longer than
+    /// [`Settings::handler_warning`](super::Settings::handler_warning). Reported again each time
+    /// that the duration has doubled.
     HandlerSlow {
         /// The shard.
         shard: ShardRef,
@@ -123,9 +124,10 @@ pub enum Event {
         /// How long it has taken so far.
         span: Duration,
     },
-    /// A shard has waited for its parent for [`Settings::handler_warning`](super::Settings::handler_warning): a child is read only when
-    /// its parent is completed, and the parent is not, either because it still has many records to be read or because it makes no
-    /// progress. Reported again each time that the wait has doubled.
+    /// A shard has waited for its parent for
+    /// [`Settings::handler_warning`](super::Settings::handler_warning): a child is read only when
+    /// its parent is completed, and the parent is not, either because it still has many records to
+    /// be read or because it makes no progress. Reported again each time that the wait has doubled.
     ChildWaits {
         /// The lease of the child, which this worker holds.
         child: LeaseKey,
@@ -141,7 +143,8 @@ pub enum Event {
         /// The record.
         at: Position,
     },
-    /// A record that is not retried any more was accepted by the [`DeadLetter`](crate::handler::DeadLetter) target, and is passed.
+    /// A record that is not retried any more was accepted by the
+    /// [`DeadLetter`](crate::handler::DeadLetter) target, and is passed.
     DeadLettered {
         /// The shard.
         shard: ShardRef,
@@ -157,39 +160,42 @@ pub enum Event {
         /// Which.
         gap: DataGap,
     },
-    /// A response said that a shard has ended, but the listing shows it open: it is reopened where reading was, and nothing is
-    /// skipped. The listing may lag behind a shard that has just been closed; otherwise the server does not behave like Kinesis.
-    /// Reported for the first such response, and in a series for the second, fourth, eighth and so on.
+    /// A response said that a shard has ended, but the listing shows it open: it is reopened where
+    /// reading was, and nothing is skipped. The listing may lag behind a shard that has just been
+    /// closed; otherwise the server does not behave like Kinesis. Reported for the first such
+    /// response, and in a series for the second, fourth, eighth and so on.
     EndRefused {
         /// The shard.
         shard: ShardRef,
         /// How many such responses there have been in a row.
         times: u32,
     },
-    /// This worker cannot read the shard: access denied, KMS key unavailable, no fan-out consumer, or the stream is unreachable.
-    /// The lease is released, and the shard is retried later.
+    /// This worker cannot read the shard: access denied, KMS key unavailable, no fan-out consumer,
+    /// or the stream is unreachable. The lease is released, and the shard is retried later.
     ShardUnreadable {
         /// The shard.
         shard: ShardRef,
         /// The error of the service.
         error: Arc<str>,
     },
-    /// A stream or the lease table denies a call that it permitted before. The call is retried; if that does not help within the
-    /// limit, the worker ends or, if it reads several streams, the stream counts as unreadable. Reported for the first denial,
-    /// once until the call is permitted again.
+    /// A stream or the lease table denies a call that it permitted before. The call is retried; if
+    /// that does not help within the limit, the worker ends or, if it reads several streams, the
+    /// stream counts as unreadable. Reported for the first denial, once until the call is permitted
+    /// again.
     Refused {
         /// The stream, by its name, or "the lease table".
         of: Arc<str>,
         /// The call that is refused.
         call: &'static str,
-        /// For how long it may be denied ([`Settings::refusal_limit`](super::Settings::refusal_limit)).
+        /// For how long it may be denied
+        /// ([`Settings::refusal_limit`](super::Settings::refusal_limit)).
         limit: Duration,
         /// The error, with its causes.
         error: Arc<str>,
     },
-    /// A shard has not been read for longer than the failover time, because every call failed. Calls are retried; if none reaches
-    /// the service for three failover times while another worker is alive, the lease is left to that worker. Reported once, until
-    /// the shard is read again.
+    /// A shard has not been read for longer than the failover time, because every call failed.
+    /// Calls are retried; if none reaches the service for three failover times while another worker
+    /// is alive, the lease is left to that worker. Reported once, until the shard is read again.
     ReadingFails {
         /// The shard.
         shard: ShardRef,
@@ -207,15 +213,16 @@ pub enum Event {
         /// How many calls had failed.
         attempts: u32,
     },
-    /// A row of the lease table was edited so that it cannot be parsed. If it is a lease, nobody reads its shard until the row is
-    /// repaired: nobody recreates, deletes or takes it, and its children wait. Everything else continues. Reported once, and
-    /// again when the row is malformed in a different way.
+    /// A row of the lease table was edited so that it cannot be parsed. If it is a lease, nobody
+    /// reads its shard until the row is repaired: nobody recreates, deletes or takes it, and its
+    /// children wait. Everything else continues. Reported once, and again when the row is malformed
+    /// in a different way.
     RowMalformed {
         /// The row, the attribute, its value and what was expected.
         row: Arc<MalformedRow>,
     },
-    /// A stream is polled in this run of the worker, because fan-out is not available ([`Mode::Auto`](super::Mode::Auto)).
-    /// Reported once for each stream.
+    /// A stream is polled in this run of the worker, because fan-out is not available
+    /// ([`Mode::Auto`](super::Mode::Auto)). Reported once for each stream.
     PolledInstead {
         /// The stream.
         stream: StreamName,
@@ -227,33 +234,34 @@ pub enum Event {
         /// Which.
         leases: Arc<[LeaseKey]>,
     },
-    /// A stream, one of several, was deleted and created again. The new one is read in its place, under leases of its own; the
-    /// leases of the old one stay in the table.
+    /// A stream, one of several, was deleted and created again. The new one is read in its place,
+    /// under leases of its own; the leases of the old one stay in the table.
     StreamReplaced {
         /// The stream.
         stream: StreamName,
     },
-    /// Two consecutive audits have found hash keys that nobody reads: open shards have them, but no unfinished lease covers them.
-    /// Most likely a row was edited. This is not repaired automatically, since what was intended is unknown. Reported again when
-    /// the keys change.
+    /// Two consecutive audits have found hash keys that nobody reads: open shards have them, but no
+    /// unfinished lease covers them. Most likely a row was edited. This is not repaired
+    /// automatically, since what was intended is unknown. Reported again when the keys change.
     HashKeysUnread {
         /// The stream.
         stream: StreamName,
         /// The keys.
         ranges: Vec<HashKeyRange>,
     },
-    /// The lease table or the stream is busy or unreachable; the step is retried. If a lease cannot be renewed, this is reported
-    /// before the lease is lost.
+    /// The lease table or the stream is busy or unreachable; the step is retried. If a lease cannot
+    /// be renewed, this is reported before the lease is lost.
     Busy {
         /// The step that failed.
         what: &'static str,
-        /// The stream whose call failed; `None` if it was a call to the lease table, or if it concerns all streams.
+        /// The stream whose call failed; `None` if it was a call to the lease table, or if it
+        /// concerns all streams.
         stream: Option<StreamName>,
         /// The error, with its causes.
         error: Arc<str>,
     },
-    /// A process outside this fleet (the leader of a KCL 3.x) is assigning the leases. From now on this worker acquires and
-    /// requests none; it keeps the leases it has.
+    /// A process outside this fleet (the leader of a KCL 3.x) is assigning the leases. From now on
+    /// this worker acquires and requests none; it keeps the leases it has.
     LeasesLedByOthers {
         /// The evidence.
         what: Arc<str>,
@@ -299,21 +307,42 @@ impl fmt::Display for Event {
     /// The event as a sentence, with its cause.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Started => f.write_str("started: the lease table is ready and the shards are known"),
-            Self::LeaseAcquired { lease, checkpoint } => write!(f, "acquired lease {lease} at checkpoint {checkpoint}"),
+            Self::Started => {
+                f.write_str("started: the lease table is ready and the shards are known")
+            }
+            Self::LeaseAcquired { lease, checkpoint } => {
+                write!(f, "acquired lease {lease} at checkpoint {checkpoint}")
+            }
             Self::ShardStarted { shard } => write!(f, "the processor of {shard} is initialized"),
-            Self::CaughtUp { shard } => write!(f, "caught up on {shard}: every record it had has been processed"),
+            Self::CaughtUp { shard } => write!(
+                f,
+                "caught up on {shard}: every record it had has been processed"
+            ),
             Self::ShardEnded { shard, children } => {
                 write!(f, "{shard} has ended")?;
                 for (n, child) in children.iter().enumerate() {
-                    write!(f, "{}{child}", if n == 0 { "; its children are " } else { " and " })?;
+                    write!(
+                        f,
+                        "{}{child}",
+                        if n == 0 {
+                            "; its children are "
+                        } else {
+                            " and "
+                        }
+                    )?;
                 }
                 Ok(())
             }
             Self::LeaseReleased { lease } => write!(f, "released lease {lease}"),
             Self::LeaseHandedOver { lease, to } => write!(f, "handed lease {lease} over to {to}"),
             Self::LeaseLost { lease, reason } => write!(f, "lost lease {lease}: {reason}"),
-            Self::HandlerFailed { shard, call, attempt, at, error } => {
+            Self::HandlerFailed {
+                shard,
+                call,
+                attempt,
+                at,
+                error,
+            } => {
                 write!(f, "{call} of {shard} failed")?;
                 if let Some(at) = at {
                     write!(f, " at record {at}")?;
@@ -321,15 +350,37 @@ impl fmt::Display for Event {
                 write!(f, " (attempt {attempt}): {error}")
             }
             Self::HandlerSlow { shard, call, span } => {
-                write!(f, "{call} of {shard} has been running for {:.1} s", span.as_secs_f64())
+                write!(
+                    f,
+                    "{call} of {shard} has been running for {:.1} s",
+                    span.as_secs_f64()
+                )
             }
-            Self::ChildWaits { child, parent, span } => {
-                write!(f, "{child} has waited {:.1} s for its parent {parent}, which is not completed", span.as_secs_f64())
+            Self::ChildWaits {
+                child,
+                parent,
+                span,
+            } => {
+                write!(
+                    f,
+                    "{child} has waited {:.1} s for its parent {parent}, which is not completed",
+                    span.as_secs_f64()
+                )
             }
-            Self::DeadLettered { shard, at, attempts } => {
-                write!(f, "record {at} of {shard} was kept as a dead letter after {attempts} attempts")
+            Self::DeadLettered {
+                shard,
+                at,
+                attempts,
+            } => {
+                write!(
+                    f,
+                    "record {at} of {shard} was kept as a dead letter after {attempts} attempts"
+                )
             }
-            Self::RecordSkipped { shard, at } => write!(f, "skipped record {at} of {shard}, which could not be processed"),
+            Self::RecordSkipped { shard, at } => write!(
+                f,
+                "skipped record {at} of {shard}, which could not be processed"
+            ),
             Self::DataGap { shard, gap } => write!(f, "{shard}: {gap}"),
             Self::EndRefused { shard, times } => {
                 write!(
@@ -337,40 +388,86 @@ impl fmt::Display for Event {
                     "a response said that {shard} has ended, but the shard is listed as open ({times} such responses in a row)"
                 )
             }
-            Self::ShardUnreadable { shard, error } => write!(f, "this worker cannot read {shard}: {error}"),
-            Self::RowMalformed { row } => write!(f, "malformed row in the lease table: {row}"),
-            Self::Refused { of, call, error, .. } => write!(f, "{of} refuses {call}, which it used to permit: {error}"),
-            Self::ReadingFails { shard, for_long, attempts, error } => {
-                let seconds = for_long.as_secs_f64();
-                write!(f, "{shard} cannot be read: all {attempts} calls in the last {seconds:.1} s failed: {error}")
+            Self::ShardUnreadable { shard, error } => {
+                write!(f, "this worker cannot read {shard}: {error}")
             }
-            Self::ReadingGoesOn { shard, attempts } => write!(f, "{shard} can be read again, after {attempts} failed calls"),
-            Self::PolledInstead { stream, reason } => write!(f, "stream {stream} cannot be read by fan-out: {reason}"),
+            Self::RowMalformed { row } => write!(f, "malformed row in the lease table: {row}"),
+            Self::Refused {
+                of, call, error, ..
+            } => write!(f, "{of} refuses {call}, which it used to permit: {error}"),
+            Self::ReadingFails {
+                shard,
+                for_long,
+                attempts,
+                error,
+            } => {
+                let seconds = for_long.as_secs_f64();
+                write!(
+                    f,
+                    "{shard} cannot be read: all {attempts} calls in the last {seconds:.1} s failed: {error}"
+                )
+            }
+            Self::ReadingGoesOn { shard, attempts } => write!(
+                f,
+                "{shard} can be read again, after {attempts} failed calls"
+            ),
+            Self::PolledInstead { stream, reason } => {
+                write!(f, "stream {stream} cannot be read by fan-out: {reason}")
+            }
             Self::LeasesLeftUnread { leases } => {
-                let (shards, have) = if leases.len() == 1 { ("shard", "has") } else { ("shards", "have") };
+                let (shards, have) = if leases.len() == 1 {
+                    ("shard", "has")
+                } else {
+                    ("shards", "have")
+                };
                 write!(f, "{} {shards} {have} no owner (", leases.len())?;
                 for (n, lease) in leases.iter().take(NAMED).enumerate() {
                     write!(f, "{}{lease}", if n == 0 { "" } else { ", " })?;
                 }
                 let more = if leases.len() > NAMED { ", ..." } else { "" };
-                write!(f, "{more}), and this worker already holds as many leases as it may")
+                write!(
+                    f,
+                    "{more}), and this worker already holds as many leases as it may"
+                )
             }
             Self::StreamReplaced { stream } => write!(
                 f,
                 "stream {stream} was deleted and created again: the new one is read; the leases of the old one stay in the table"
             ),
             Self::HashKeysUnread { stream, ranges } => {
-                write!(f, "nobody reads these hash keys of stream {stream}, because no unfinished lease covers them:")?;
+                write!(
+                    f,
+                    "nobody reads these hash keys of stream {stream}, because no unfinished lease covers them:"
+                )?;
                 for (n, range) in ranges.iter().enumerate() {
-                    write!(f, "{} {}-{}", if n == 0 { "" } else { "," }, range.start(), range.end())?;
+                    write!(
+                        f,
+                        "{} {}-{}",
+                        if n == 0 { "" } else { "," },
+                        range.start(),
+                        range.end()
+                    )?;
                 }
                 Ok(())
             }
-            Self::Busy { what, stream: Some(stream), error } => write!(f, "failed {what} (stream {stream}): {error}"),
-            Self::Busy { what, stream: None, error } => write!(f, "failed {what}: {error}"),
-            Self::LeasesLedByOthers { what } => write!(f, "a process outside this fleet assigns the leases: {what}"),
+            Self::Busy {
+                what,
+                stream: Some(stream),
+                error,
+            } => write!(f, "failed {what} (stream {stream}): {error}"),
+            Self::Busy {
+                what,
+                stream: None,
+                error,
+            } => write!(f, "failed {what}: {error}"),
+            Self::LeasesLedByOthers { what } => {
+                write!(f, "a process outside this fleet assigns the leases: {what}")
+            }
             Self::Stopping => f.write_str("stopping: draining the shards"),
-            Self::Missed(events) => write!(f, "{events} events were dropped because they were not read in time"),
+            Self::Missed(events) => write!(
+                f,
+                "{events} events were dropped because they were not read in time"
+            ),
         }
     }
 }
@@ -388,7 +485,11 @@ pub(crate) struct EventSender {
 
 impl EventSender {
     pub(super) fn new(log: WorkerLog, count: EventMeters) -> Self {
-        Self { listeners: broadcast::Sender::new(KEPT), log: Arc::new(log), count }
+        Self {
+            listeners: broadcast::Sender::new(KEPT),
+            log: Arc::new(log),
+            count,
+        }
     }
 
     pub(crate) fn say(&self, event: Event) {
@@ -402,7 +503,8 @@ impl EventSender {
         let _ = self.listeners.send(event);
     }
 
-    /// What this event has told still holds: the log says so at growing distances, and nobody else hears of it again.
+    /// What this event has told still holds: the log says so at growing distances, and nobody else
+    /// hears of it again.
     pub(super) fn still_holds(&self, event: &Event) {
         self.log.still_holds(event);
     }
@@ -424,9 +526,11 @@ impl EventSender {
     }
 }
 
-/// The events of a worker from the moment of the call of [`Worker::events`](super::Worker::events) on.
+/// The events of a worker from the moment of the call of [`Worker::events`](super::Worker::events)
+/// on.
 ///
-/// A reader that is slow loses the oldest events ([`Event::Missed`] says how many); it never slows the worker down.
+/// A reader that is slow loses the oldest events ([`Event::Missed`] says how many); it never slows
+/// the worker down.
 pub struct Events(Pin<Box<dyn Stream<Item = Event> + Send>>);
 
 impl Events {

@@ -15,7 +15,8 @@ pub(crate) struct InFlightBatch {
 pub(crate) enum AfterFailure {
     /// What is left is handed out again.
     Again,
-    /// Nothing is left: what failed was stored by the handler itself, or skipped as the last record.
+    /// Nothing is left: what failed was stored by the handler itself, or skipped as the last
+    /// record.
     Done,
     /// The worker stops.
     Stop,
@@ -24,7 +25,11 @@ pub(crate) enum AfterFailure {
 impl InFlightBatch {
     pub(crate) fn new(batch: Box<Batch>) -> Self {
         let rest = batch.records.clone();
-        Self { batch, rest, attempt: 0 }
+        Self {
+            batch,
+            rest,
+            attempt: 0,
+        }
     }
 
     /// The end of what is left. Nothing when nothing is.
@@ -32,10 +37,11 @@ impl InFlightBatch {
         self.rest.last().map(|record| &record.position)
     }
 
-    /// Takes in a failure at `at` while `stored` is the stored checkpoint. Returns what follows, and the newest position that is done
-    /// by it.
+    /// Takes in a failure at `at` while `stored` is the stored checkpoint. Returns what follows,
+    /// and the newest position that is done by it.
     ///
-    /// What precedes `at` is done; so is what the handler has stored itself. Skipping passes `at` alone.
+    /// What precedes `at` is done; so is what the handler has stored itself. Skipping passes `at`
+    /// alone.
     pub(crate) fn fail(
         &mut self,
         at: Option<&Position>,
@@ -55,7 +61,9 @@ impl InFlightBatch {
             }
         }
         let done = before.len() - self.rest.len();
-        let done = done.checked_sub(1).map(|last| before[last].position.clone());
+        let done = done
+            .checked_sub(1)
+            .map(|last| before[last].position.clone());
         let next = match policy {
             OnFailure::Stop => AfterFailure::Stop,
             _ if self.rest.is_empty() => AfterFailure::Done,
@@ -75,7 +83,13 @@ mod tests {
     }
 
     fn in_hand() -> InFlightBatch {
-        let record = |sequence| Record::from(RawRecord::new(SequenceNumber::from_u128(sequence), "key", "data"));
+        let record = |sequence| {
+            Record::from(RawRecord::new(
+                SequenceNumber::from_u128(sequence),
+                "key",
+                "data",
+            ))
+        };
         InFlightBatch::new(Box::new(Batch {
             records: Records::new((1..=5).map(record).collect()),
             millis_behind_latest: None,
@@ -88,13 +102,20 @@ mod tests {
     }
 
     fn rest(batch: &InFlightBatch) -> Vec<Position> {
-        batch.rest.iter().map(|record| record.position.clone()).collect()
+        batch
+            .rest
+            .iter()
+            .map(|record| record.position.clone())
+            .collect()
     }
 
     #[test]
     fn a_failure_without_a_place_brings_the_whole_batch_again() {
         let mut batch = in_hand();
-        assert_eq!(batch.fail(None, &Checkpoint::TrimHorizon, OnFailure::Retry), (AfterFailure::Again, None));
+        assert_eq!(
+            batch.fail(None, &Checkpoint::TrimHorizon, OnFailure::Retry),
+            (AfterFailure::Again, None)
+        );
         assert_eq!(rest(&batch).len(), 5);
     }
 
@@ -117,7 +138,10 @@ mod tests {
     #[test]
     fn a_failed_batch_that_was_checkpointed_whole_is_done() {
         let mut batch = in_hand();
-        assert_eq!(batch.fail(None, &Checkpoint::At(at(5)), OnFailure::Retry), (AfterFailure::Done, Some(at(5))));
+        assert_eq!(
+            batch.fail(None, &Checkpoint::At(at(5)), OnFailure::Retry),
+            (AfterFailure::Done, Some(at(5)))
+        );
     }
 
     #[test]
@@ -131,14 +155,21 @@ mod tests {
             (AfterFailure::Again, None),
             "nobody knows which"
         );
-        assert_eq!(batch.fail(Some(&at(5)), &Checkpoint::TrimHorizon, OnFailure::Skip), (AfterFailure::Done, Some(at(5))));
+        assert_eq!(
+            batch.fail(Some(&at(5)), &Checkpoint::TrimHorizon, OnFailure::Skip),
+            (AfterFailure::Done, Some(at(5)))
+        );
     }
 
     #[test]
     fn a_place_outside_of_the_batch_passes_nothing() {
         let mut batch = in_hand();
         for outside in [0, 9] {
-            let after = batch.fail(Some(&at(outside)), &Checkpoint::TrimHorizon, OnFailure::Skip);
+            let after = batch.fail(
+                Some(&at(outside)),
+                &Checkpoint::TrimHorizon,
+                OnFailure::Skip,
+            );
             assert_eq!(after, (AfterFailure::Again, None));
             assert_eq!(rest(&batch).len(), 5);
         }

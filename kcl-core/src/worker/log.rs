@@ -1,4 +1,5 @@
-//! What an operator who listens to no events hears of a worker: lines of the log, and a count of each kind of event.
+//! What an operator who listens to no events hears of a worker: lines of the log, and a count of
+//! each kind of event.
 //!
 //! | level | what |
 //! |---|---|
@@ -7,8 +8,9 @@
 //! | info | the worker starts and stops; leases come and go; what is set up |
 //! | debug | every event as it is |
 //!
-//! A failure is said when it begins and then at growing distances ([`crate::decide::log`]), and of a kind of line no more than a few
-//! come at once: the others are summed up. While all is well nothing is said.
+//! A failure is said when it begins and then at growing distances ([`crate::decide::log`]), and of
+//! a kind of line no more than a few come at once: the others are summed up. While all is well
+//! nothing is said.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -31,7 +33,8 @@ pub(super) enum Voice {
     Info,
     /// Each one is worth a warning; a few of a kind at once.
     Warning,
-    /// A failure that may go on: a warning when it begins, and then at growing distances for the same thing.
+    /// A failure that may go on: a warning when it begins, and then at growing distances for the
+    /// same thing.
     Failure {
         /// Of what: a shard, a lease, a thing to do.
         of: String,
@@ -81,7 +84,10 @@ impl Event {
             | Self::LeaseReleased { .. }
             | Self::LeaseHandedOver { .. }
             | Self::ShardEnded { .. }
-            | Self::LeaseLost { reason: LossReason::Released, .. }
+            | Self::LeaseLost {
+                reason: LossReason::Released,
+                ..
+            }
             | Self::Stopping => Voice::Info,
             Self::DataGap { .. }
             | Self::ChildWaits { .. }
@@ -91,20 +97,34 @@ impl Event {
             | Self::ReadingGoesOn { .. }
             | Self::HashKeysUnread { .. }
             | Self::LeasesLedByOthers { .. } => Voice::Warning,
-            Self::LeaseLost { lease, .. } => Voice::Failure { of: lease.to_string() },
-            Self::HandlerFailed { shard, call, .. } => Voice::Failure { of: format!("{shard} {call}") },
-            Self::Refused { of, call, .. } => Voice::Failure { of: format!("{of} {call}") },
+            Self::LeaseLost { lease, .. } => Voice::Failure {
+                of: lease.to_string(),
+            },
+            Self::HandlerFailed { shard, call, .. } => Voice::Failure {
+                of: format!("{shard} {call}"),
+            },
+            Self::Refused { of, call, .. } => Voice::Failure {
+                of: format!("{of} {call}"),
+            },
             Self::HandlerSlow { shard, .. }
             | Self::ReadingFails { shard, .. }
             | Self::RecordSkipped { shard, .. }
             | Self::DeadLettered { shard, .. }
-            | Self::ShardUnreadable { shard, .. } => Voice::Failure { of: shard.to_string() },
-            Self::RowMalformed { row } => Voice::Failure { of: row.to_string() },
+            | Self::ShardUnreadable { shard, .. } => Voice::Failure {
+                of: shard.to_string(),
+            },
+            Self::RowMalformed { row } => Voice::Failure {
+                of: row.to_string(),
+            },
             // Another number is news.
-            Self::LeasesLeftUnread { leases } => Voice::Failure { of: leases.len().to_string() },
-            Self::Busy { what, stream, .. } => {
-                Voice::Failure { of: stream.as_ref().map_or_else(|| (*what).to_owned(), |stream| format!("{what} {stream}")) }
-            }
+            Self::LeasesLeftUnread { leases } => Voice::Failure {
+                of: leases.len().to_string(),
+            },
+            Self::Busy { what, stream, .. } => Voice::Failure {
+                of: stream
+                    .as_ref()
+                    .map_or_else(|| (*what).to_owned(), |stream| format!("{what} {stream}")),
+            },
         }
     }
 
@@ -173,7 +193,9 @@ impl Event {
 fn tried_again(attempt: u32, settings: &Settings) -> String {
     let longest = settings.retry_to;
     match settings.retry().longest(attempt.saturating_sub(1)) {
-        pause if pause < longest => format!("retrying in {pause:?}, then at growing intervals of up to {longest:?}"),
+        pause if pause < longest => {
+            format!("retrying in {pause:?}, then at growing intervals of up to {longest:?}")
+        }
         _ => format!("retrying within {longest:?}"),
     }
 }
@@ -197,12 +219,18 @@ struct RecentLines {
     bursts: BTreeMap<(&'static str, bool), Burst>,
 }
 
-/// So many failures are remembered before those that are over are forgotten: more than a worker has leases, as a rule.
+/// So many failures are remembered before those that are over are forgotten: more than a worker has
+/// leases, as a rule.
 const REMEMBERED: usize = 4096;
 
 impl WorkerLog {
     pub(super) fn new(clock: Arc<dyn Clock>, worker: String, settings: Settings) -> Self {
-        Self { clock, worker, settings, said: Mutex::default() }
+        Self {
+            clock,
+            worker,
+            settings,
+            said: Mutex::default(),
+        }
     }
 
     /// Logs an event, if its turn has come.
@@ -211,7 +239,8 @@ impl WorkerLog {
         self.log(event, Repeats::happened);
     }
 
-    /// Logs once more what an event has told, if its turn has come: it has not happened again, and still holds.
+    /// Logs once more what an event has told, if its turn has come: it has not happened again, and
+    /// still holds.
     pub(super) fn still_holds(&self, event: &Event) {
         self.log(event, Repeats::holds);
     }
@@ -221,7 +250,9 @@ impl WorkerLog {
         if voice == Voice::Quiet {
             return;
         }
-        let Some(times) = self.has_turn(event.kind(), &voice, turn) else { return };
+        let Some(times) = self.has_turn(event.kind(), &voice, turn) else {
+            return;
+        };
         let mut line = event.to_string();
         if let Some(follows) = event.what_follows(&self.settings) {
             let _ = write!(line, "; {follows}");
@@ -238,7 +269,12 @@ impl WorkerLog {
     }
 
     /// Whether there is to be a line now, and then how many there were not since the last one.
-    fn has_turn(&self, kind: &'static str, voice: &Voice, turn: impl Fn(&mut Repeats, Moment) -> Option<u64>) -> Option<u64> {
+    fn has_turn(
+        &self,
+        kind: &'static str,
+        voice: &Voice,
+        turn: impl Fn(&mut Repeats, Moment) -> Option<u64>,
+    ) -> Option<u64> {
         let now = self.clock.now();
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         let times = match voice {
@@ -250,15 +286,22 @@ impl WorkerLog {
             }
             Voice::Quiet | Voice::Info | Voice::Warning => 0,
         };
-        said.bursts.entry((kind, *voice != Voice::Info)).or_default().may_say(now).then_some(times)
+        said.bursts
+            .entry((kind, *voice != Voice::Info))
+            .or_default()
+            .may_say(now)
+            .then_some(times)
     }
 
     /// Says how many lines of each kind were too many. `is_last`: nothing comes any more.
     pub(super) fn sum_up(&self, is_last: bool) {
         let now: Moment = self.clock.now();
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        let sums: Vec<_> =
-            said.bursts.iter_mut().filter_map(|(kind, burst)| Some((*kind, burst.sum_up(now, is_last)?))).collect();
+        let sums: Vec<_> = said
+            .bursts
+            .iter_mut()
+            .filter_map(|(kind, burst)| Some((*kind, burst.sum_up(now, is_last)?)))
+            .collect();
         drop(said);
         for ((kind, is_warning), times) in sums {
             let (worker, words) = (&self.worker, kind.replace('_', " "));

@@ -12,23 +12,26 @@
 //!                                                    +--------------------------------------------------+
 //! ```
 //!
-//! Renewals run on a thread of their own, so that no handler can stop them, however it blocks. ([`CoordinationOn`] offers another
-//! choice, for a simulated clock.) The root owns everything: dropping the future of [`Worker::run`] ends all of it at once, like
-//! a crash.
+//! Renewals run on a thread of their own, so that no handler can stop them, however it blocks.
+//! ([`CoordinationOn`] offers another choice, for a simulated clock.) The root owns everything:
+//! dropping the future of [`Worker::run`] ends all of it at once, like a crash.
 //!
-//! **A fleet.** Workers with the same application and lease table share the shards. A worker takes free leases, and requests
-//! leases from owners that hold at least two more than it does. An owner that receives a request finishes the batch in flight and
-//! hands the lease over with its last checkpoint ([`Event::LeaseHandedOver`]), or refuses after [`Settings::drain_limit`].
+//! **A fleet.** Workers with the same application and lease table share the shards. A worker takes
+//! free leases, and requests leases from owners that hold at least two more than it does. An owner
+//! that receives a request finishes the batch in flight and hands the lease over with its last
+//! checkpoint ([`Event::LeaseHandedOver`]), or refuses after [`Settings::drain_limit`].
 //!
-//! **Shutdown.** [`Worker::stop`] shuts a worker down gracefully: with [`Stop::Release`], which is what [`Worker::shutdown`]
-//! does, the leases are released at once; with [`Stop::Keep`] the worker keeps them for a restart under the same id. A second
-//! live worker with the same id ends with [`RunError::DuplicateWorkerId`].
+//! **Shutdown.** [`Worker::stop`] shuts a worker down gracefully: with [`Stop::Release`], which is
+//! what [`Worker::shutdown`] does, the leases are released at once; with [`Stop::Keep`] the worker
+//! keeps them for a restart under the same id. A second live worker with the same id ends with
+//! [`RunError::DuplicateWorkerId`].
 //!
-//! **Streams.** A worker reads one stream ([`Builder::stream`]), or several ([`Builder::streams`]), which can be added and
-//! removed while it runs; the lease keys of the latter name their stream.
+//! **Streams.** A worker reads one stream ([`Builder::stream`]), or several ([`Builder::streams`]),
+//! which can be added and removed while it runs; the lease keys of the latter name their stream.
 //!
-//! **How shards are read.** [`Mode`] decides, for the worker or for a single stream: by polling, or by enhanced fan-out with one
-//! registered consumer for the whole application, which the first worker that needs it registers.
+//! **How shards are read.** [`Mode`] decides, for the worker or for a single stream: by polling, or
+//! by enhanced fan-out with one registered consumer for the whole application, which the first
+//! worker that needs it registers.
 
 mod builder;
 mod consumer;
@@ -50,7 +53,10 @@ mod single_flight;
 mod status;
 mod status_registry;
 mod streams;
-#[expect(clippy::module_inception, reason = "the type that the folder is named for")]
+#[expect(
+    clippy::module_inception,
+    reason = "the type that the folder is named for"
+)]
 mod worker;
 
 pub use crate::deaggregate::OutOfRange;
@@ -63,6 +69,9 @@ pub use mode::{FanOutConfig, Lifecycle, Mode};
 pub use report::{RunEnd, ShardReport, ShutdownReport, Stopped};
 pub use retire::RetireError;
 pub use settings::{Checkpoints, CoordinationOn, OnDataGap, Settings, Until, WorkerLabel};
-pub use status::{Phase, ReadFailure, ShardError, ShardState, ShardStatus, Status, StreamState, TableFailure, UnreadableShard};
+pub use status::{
+    Phase, ReadFailure, ShardError, ShardState, ShardStatus, Status, StreamState, TableFailure,
+    UnreadableShard,
+};
 pub use streams::StreamConfig;
 pub use worker::{Stop, Worker};

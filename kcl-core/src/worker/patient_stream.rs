@@ -5,13 +5,14 @@ use async_trait::async_trait;
 
 use crate::model::ShardId;
 use crate::stream::{
-    Consumer, ConsumerArn, Cursor, Error, FanOut, Page, Pushed, ShardFilter, ShardPage, ShardPageToken, StartAt, Stream,
-    StreamDescription, Subscription, WhichConsumer,
+    Consumer, ConsumerArn, Cursor, Error, FanOut, Page, Pushed, ShardFilter, ShardPage,
+    ShardPageToken, StartAt, Stream, StreamDescription, Subscription, WhichConsumer,
 };
 
 use super::service_access::{ServiceAccess, Tells};
 
-/// A stream, or its fan-out, whose refusals have to last before they count. Every call of a worker that reads goes through it.
+/// A stream, or its fan-out, whose refusals have to last before they count. Every call of a worker
+/// that reads goes through it.
 #[derive(Debug)]
 pub(super) struct Patient<T: ?Sized> {
     refused: Arc<ServiceAccess>,
@@ -27,19 +28,39 @@ impl<T: ?Sized> Patient<T> {
 #[async_trait]
 impl Stream for Patient<dyn Stream> {
     async fn describe(&self) -> Result<StreamDescription, Error> {
-        self.refused.stream(Tells::Itself, "DescribeStreamSummary", self.inner.describe().await)
+        self.refused.stream(
+            Tells::Itself,
+            "DescribeStreamSummary",
+            self.inner.describe().await,
+        )
     }
 
-    async fn list_shards(&self, filter: &ShardFilter, page: Option<&ShardPageToken>) -> Result<ShardPage, Error> {
-        self.refused.stream(Tells::Itself, "ListShards", self.inner.list_shards(filter, page).await)
+    async fn list_shards(
+        &self,
+        filter: &ShardFilter,
+        page: Option<&ShardPageToken>,
+    ) -> Result<ShardPage, Error> {
+        self.refused.stream(
+            Tells::Itself,
+            "ListShards",
+            self.inner.list_shards(filter, page).await,
+        )
     }
 
     async fn open(&self, shard: &ShardId, at: &StartAt) -> Result<Cursor, Error> {
-        self.refused.stream(Tells::Itself, "GetShardIterator", self.inner.open(shard, at).await)
+        self.refused.stream(
+            Tells::Itself,
+            "GetShardIterator",
+            self.inner.open(shard, at).await,
+        )
     }
 
     async fn read(&self, cursor: &Cursor, limit: u32) -> Result<Page, Error> {
-        self.refused.stream(Tells::Everything, "GetRecords", self.inner.read(cursor, limit).await)
+        self.refused.stream(
+            Tells::Everything,
+            "GetRecords",
+            self.inner.read(cursor, limit).await,
+        )
     }
 
     fn memory_while_reading(&self) -> f64 {
@@ -47,28 +68,49 @@ impl Stream for Patient<dyn Stream> {
     }
 
     fn fan_out(&self) -> Option<Arc<dyn FanOut>> {
-        Some(Arc::new(Patient::new(Arc::clone(&self.refused), self.inner.fan_out()?)))
+        Some(Arc::new(Patient::new(
+            Arc::clone(&self.refused),
+            self.inner.fan_out()?,
+        )))
     }
 }
 
 #[async_trait]
 impl FanOut for Patient<dyn FanOut> {
     async fn describe_consumer(&self, which: &WhichConsumer) -> Result<Consumer, Error> {
-        self.refused.stream(Tells::ItselfAlone, "DescribeStreamConsumer", self.inner.describe_consumer(which).await)
+        self.refused.stream(
+            Tells::ItselfAlone,
+            "DescribeStreamConsumer",
+            self.inner.describe_consumer(which).await,
+        )
     }
 
     async fn register_consumer(&self, name: &str) -> Result<Consumer, Error> {
-        self.refused.stream(Tells::ItselfAlone, "RegisterStreamConsumer", self.inner.register_consumer(name).await)
+        self.refused.stream(
+            Tells::ItselfAlone,
+            "RegisterStreamConsumer",
+            self.inner.register_consumer(name).await,
+        )
     }
 
     async fn deregister_consumer(&self, arn: &ConsumerArn) -> Result<(), Error> {
         self.inner.deregister_consumer(arn).await
     }
 
-    async fn subscribe(&self, consumer: &ConsumerArn, shard: &ShardId, at: &StartAt) -> Result<Box<dyn Subscription>, Error> {
+    async fn subscribe(
+        &self,
+        consumer: &ConsumerArn,
+        shard: &ShardId,
+        at: &StartAt,
+    ) -> Result<Box<dyn Subscription>, Error> {
         let answer = self.inner.subscribe(consumer, shard, at).await;
-        let inner = self.refused.stream(Tells::Everything, "SubscribeToShard", answer)?;
-        Ok(Box::new(PatientSubscription { refused: Arc::clone(&self.refused), inner }))
+        let inner = self
+            .refused
+            .stream(Tells::Everything, "SubscribeToShard", answer)?;
+        Ok(Box::new(PatientSubscription {
+            refused: Arc::clone(&self.refused),
+            inner,
+        }))
     }
 
     fn retention(&self) -> Duration {
@@ -89,6 +131,10 @@ impl Subscription for PatientSubscription {
     }
 
     async fn next(&mut self) -> Result<Option<Pushed>, Error> {
-        self.refused.stream(Tells::Everything, "SubscribeToShard", self.inner.next().await)
+        self.refused.stream(
+            Tells::Everything,
+            "SubscribeToShard",
+            self.inner.next().await,
+        )
     }
 }

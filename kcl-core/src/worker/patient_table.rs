@@ -3,12 +3,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::lease::{ChangeSignal, Changed, Consistency, Error, Expect, LeaseTable, PageToken, ScanPage, WorkerRow, Write};
+use crate::lease::{
+    ChangeSignal, Changed, Consistency, Error, Expect, LeaseTable, PageToken, ScanPage, WorkerRow,
+    Write,
+};
 use crate::model::{Lease, LeaseKey, WorkerId};
 
 use super::service_access::{ServiceAccess, Tells};
 
-/// A lease table whose refusals have to last before they count. Every call of a worker goes through it.
+/// A lease table whose refusals have to last before they count. Every call of a worker goes through
+/// it.
 #[derive(Debug)]
 pub(super) struct PatientTable {
     refused: ServiceAccess,
@@ -24,49 +28,89 @@ impl PatientTable {
 #[async_trait]
 impl LeaseTable for PatientTable {
     async fn setup(&self) -> Result<(), Error> {
-        self.refused.table(Tells::Itself, "setup", self.inner.setup().await)
+        self.refused
+            .table(Tells::Itself, "setup", self.inner.setup().await)
     }
 
     async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, Error> {
-        self.refused.table(Tells::Itself, "get", self.inner.get(key).await)
+        self.refused
+            .table(Tells::Itself, "get", self.inner.get(key).await)
     }
 
-    async fn scan(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<ScanPage, Error> {
-        self.refused.table(Tells::Itself, "scan", self.inner.scan(page, consistency).await)
+    async fn scan(
+        &self,
+        page: Option<&PageToken>,
+        consistency: Consistency,
+    ) -> Result<ScanPage, Error> {
+        self.refused.table(
+            Tells::Itself,
+            "scan",
+            self.inner.scan(page, consistency).await,
+        )
     }
 
     async fn create(&self, lease: &Lease) -> Result<Lease, Error> {
-        self.refused.table(Tells::Itself, "create", self.inner.create(lease).await)
+        self.refused
+            .table(Tells::Itself, "create", self.inner.create(lease).await)
     }
 
     async fn update(&self, key: &LeaseKey, write: &Write) -> Result<Lease, Error> {
-        self.refused.table(Tells::Everything, "update", self.inner.update(key, write).await)
+        self.refused.table(
+            Tells::Everything,
+            "update",
+            self.inner.update(key, write).await,
+        )
     }
 
     async fn delete(&self, key: &LeaseKey, expect: &Expect) -> Result<(), Error> {
-        self.refused.table(Tells::Itself, "delete", self.inner.delete(key, expect).await)
+        self.refused.table(
+            Tells::Itself,
+            "delete",
+            self.inner.delete(key, expect).await,
+        )
     }
 
-    async fn write_worker(&self, worker: &WorkerId, seen: Option<&WorkerRow>, row: Option<&WorkerRow>) -> Result<(), Error> {
+    async fn write_worker(
+        &self,
+        worker: &WorkerId,
+        seen: Option<&WorkerRow>,
+        row: Option<&WorkerRow>,
+    ) -> Result<(), Error> {
         // A right for each of them: that one is granted says nothing of the others.
         let call = match (seen, row) {
             (None, _) => "create_worker",
             (Some(_), Some(_)) => "update_worker",
             (Some(_), None) => "delete_worker",
         };
-        self.refused.table(Tells::Itself, call, self.inner.write_worker(worker, seen, row).await)
+        self.refused.table(
+            Tells::Itself,
+            call,
+            self.inner.write_worker(worker, seen, row).await,
+        )
     }
 
     async fn get_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error> {
-        self.refused.table(Tells::Itself, "get_worker", self.inner.get_worker(worker).await)
+        self.refused.table(
+            Tells::Itself,
+            "get_worker",
+            self.inner.get_worker(worker).await,
+        )
     }
 
     async fn change_signal(&self) -> Result<Option<ChangeSignal>, Error> {
-        self.refused.table(Tells::Itself, "change_signal", self.inner.change_signal().await)
+        self.refused.table(
+            Tells::Itself,
+            "change_signal",
+            self.inner.change_signal().await,
+        )
     }
 
     async fn announce(&self, changed: &[Changed]) -> Result<(), Error> {
-        self.refused.table(Tells::Itself, "announce", self.inner.announce(changed).await)
+        self.refused.table(
+            Tells::Itself,
+            "announce",
+            self.inner.announce(changed).await,
+        )
     }
 
     fn change_signal_interval(&self) -> Duration {

@@ -38,8 +38,9 @@ pub enum RunEnd {
     Finished,
     /// It returned an error.
     Failed,
-    /// Its future was dropped before it had ended, for example by a `select!` in which another branch finished first. Nothing was
-    /// stored at the end and no lease was released: other workers take the shards over when the leases expire.
+    /// Its future was dropped before it had ended, for example by a `select!` in which another
+    /// branch finished first. Nothing was stored at the end and no lease was released: other
+    /// workers take the shards over when the leases expire.
     /// [`Worker::run_until`](super::Worker::run_until) is the way to stop on a signal.
     Dropped,
 }
@@ -58,12 +59,13 @@ pub struct ShardReport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stopped {
-    /// Whatever had been delivered was finished and its checkpoint stored, and the lease was released (or kept, if requested).
+    /// Whatever had been delivered was finished and its checkpoint stored, and the lease was
+    /// released (or kept, if requested).
     Drained,
     /// The lease was released before anything was delivered, or its shard had ended.
     Released,
-    /// The lease was lost, the deadline came first, or the future of `run` was dropped: the handler was dropped where it stood.
-    /// Other workers take the shard over when the lease expires.
+    /// The lease was lost, the deadline came first, or the future of `run` was dropped: the handler
+    /// was dropped where it stood. Other workers take the shard over when the lease expires.
     Abandoned,
 }
 
@@ -71,20 +73,29 @@ impl ShutdownReport {
     /// How many shards were given up in this way.
     #[must_use]
     pub fn count(&self, stopped: Stopped) -> usize {
-        self.shards.values().filter(|shard| shard.stopped == stopped).count()
+        self.shards
+            .values()
+            .filter(|shard| shard.stopped == stopped)
+            .count()
     }
 }
 
 impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [drained, released, abandoned] =
-            [Stopped::Drained, Stopped::Released, Stopped::Abandoned].map(|stopped| self.count(stopped));
+            [Stopped::Drained, Stopped::Released, Stopped::Abandoned]
+                .map(|stopped| self.count(stopped));
         f.write_str(match self.run {
             RunEnd::Finished => "",
             RunEnd::NotRun => "the worker did not run: ",
             RunEnd::Failed => "`run` ended with an error: ",
-            RunEnd::Dropped => "the future of `run` was dropped, which stores nothing and frees no lease: ",
+            RunEnd::Dropped => {
+                "the future of `run` was dropped, which stores nothing and frees no lease: "
+            }
         })?;
-        write!(f, "{drained} drained, {released} released unread, {abandoned} abandoned")
+        write!(
+            f,
+            "{drained} drained, {released} released unread, {abandoned} abandoned"
+        )
     }
 }

@@ -16,7 +16,10 @@ use super::worker::{Worker, WorkerParts};
 #[non_exhaustive]
 pub enum RetireError {
     /// The application is at work.
-    #[error("cannot remove consumers while workers of this application are running: {}; stop them first", list(workers))]
+    #[error(
+        "cannot remove consumers while workers of this application are running: {}; stop them first",
+        list(workers)
+    )]
     AtWork {
         /// Those that showed life.
         workers: BTreeSet<WorkerId>,
@@ -25,7 +28,10 @@ pub enum RetireError {
     #[error("the lease table cannot be read: {}", with_causes(.0))]
     LeaseTable(#[source] lease::Error),
     /// A consumer cannot be removed.
-    #[error("the consumer of the stream {stream} cannot be removed: {}", with_causes(source))]
+    #[error(
+        "the consumer of the stream {stream} cannot be removed: {}",
+        with_causes(source)
+    )]
     Stream {
         /// The stream.
         stream: StreamName,
@@ -41,15 +47,19 @@ fn list(workers: &BTreeSet<WorkerId>) -> String {
 }
 
 impl Worker {
-    /// Removes the registered consumers that belong to this application ([`Lifecycle::Managed`](super::Lifecycle::Managed)) from the streams
-    /// of this worker, and says how many there were. For an application that will not run again: no stop does it, as a restart would find
-    /// its consumers gone. Consumers that are shared or were given are left alone.
+    /// Removes the registered consumers that belong to this application
+    /// ([`Lifecycle::Managed`](super::Lifecycle::Managed)) from the streams of this worker, and
+    /// says how many there were. For an application that will not run again: no stop does it, as a
+    /// restart would find its consumers gone. Consumers that are shared or were given are left
+    /// alone.
     ///
-    /// Nothing is removed while a worker of the application shows life. A table that names workers is watched for as long as they may
-    /// show none, at least the failover time. A worker that starts later registers the consumer again.
+    /// Nothing is removed while a worker of the application shows life. A table that names workers
+    /// is watched for as long as they may show none, at least the failover time. A worker that
+    /// starts later registers the consumer again.
     ///
     /// # Errors
-    /// Workers are at work, the lease table cannot be read, or the service refuses. It may be tried again.
+    /// Workers are at work, the lease table cannot be read, or the service refuses. It may be tried
+    /// again.
     ///
     /// # Cancel safety
     /// What has been removed stays removed; the next call goes on.
@@ -59,8 +69,17 @@ impl Worker {
 }
 
 async fn retire(parts: &WorkerParts) -> Result<usize, RetireError> {
-    let settler = TableClient::new(Arc::clone(&parts.table), Arc::clone(&parts.clock), parts.settings.timing().call_limit);
-    let look = async || settler.whole_table(Consistency::Strong).await.map_err(RetireError::LeaseTable);
+    let settler = TableClient::new(
+        Arc::clone(&parts.table),
+        Arc::clone(&parts.clock),
+        parts.settings.timing().call_limit,
+    );
+    let look = async || {
+        settler
+            .whole_table(Consistency::Strong)
+            .await
+            .map_err(RetireError::LeaseTable)
+    };
     let before = look().await?;
     if let Some(span) = watch_for(&before, parts.settings.failover) {
         pause(&*parts.clock, span).await;
@@ -71,19 +90,39 @@ async fn retire(parts: &WorkerParts) -> Result<usize, RetireError> {
     }
     let mut removed = 0;
     for stream in parts.streams.all() {
-        let refused = |source| RetireError::Stream { stream: stream.name.clone(), source };
-        let Some(consumer) = stream.consumer.as_ref().filter(|consumer| consumer.is_managed) else { continue };
+        let refused = |source| RetireError::Stream {
+            stream: stream.name.clone(),
+            source,
+        };
+        let Some(consumer) = stream
+            .consumer
+            .as_ref()
+            .filter(|consumer| consumer.is_managed)
+        else {
+            continue;
+        };
         let source = stream.source().await.map_err(refused)?;
-        let Some(fan_out) = source.fan_out() else { continue };
+        let Some(fan_out) = source.fan_out() else {
+            continue;
+        };
         let removing = remove(&fan_out, &consumer.which);
-        let was_there = bounded(&*parts.clock, parts.settings.call_limit, "DeregisterStreamConsumer", removing).await;
+        let was_there = bounded(
+            &*parts.clock,
+            parts.settings.call_limit,
+            "DeregisterStreamConsumer",
+            removing,
+        )
+        .await;
         removed += usize::from(was_there.map_err(refused)?);
     }
     Ok(removed)
 }
 
 /// Whether it was there.
-async fn remove(fan_out: &Arc<dyn FanOut>, which: &stream::WhichConsumer) -> Result<bool, stream::Error> {
+async fn remove(
+    fan_out: &Arc<dyn FanOut>,
+    which: &stream::WhichConsumer,
+) -> Result<bool, stream::Error> {
     match fan_out.describe_consumer(which).await {
         Ok(consumer) => {
             fan_out.deregister_consumer(&consumer.arn).await?;

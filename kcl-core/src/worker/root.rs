@@ -32,7 +32,10 @@ struct Root {
     news: mpsc::UnboundedReceiver<ToRoot>,
     consumers: Tasks<(LeaseKey, Ended)>,
     /// What consumers say must stop the worker, at once: their handlers may take long to end.
-    causes: (mpsc::UnboundedSender<RunError>, mpsc::UnboundedReceiver<RunError>),
+    causes: (
+        mpsc::UnboundedSender<RunError>,
+        mpsc::UnboundedReceiver<RunError>,
+    ),
     /// Once it is asked for the consumers give their shards up.
     stop: WorkerStop,
     stopping: Option<Moment>,
@@ -40,7 +43,8 @@ struct Root {
     report: ShutdownReport,
 }
 
-/// Works until it is told to stop or cannot go on: what became of the shards, and the cause if it could not.
+/// Works until it is told to stop or cannot go on: what became of the shards, and the cause if it
+/// could not.
 pub(crate) async fn run(inner: Arc<WorkerInner>) -> (ShutdownReport, Option<RunError>) {
     let (coordination, leash, news) = match Coordination::start(&inner) {
         Ok(started) => started,
@@ -67,10 +71,12 @@ impl Root {
         let mut asked = self.inner.stop.subscribe();
         let mut coordinated = true;
         let mut heard = false;
-        // The thread ends with its last lease, while a handler may still be told that the lease is given up.
+        // The thread ends with its last lease, while a handler may still be told that the lease is
+        // given up.
         while coordinated || !self.consumers.is_empty() {
             let deadline = self.stopping;
-            // In this order: the user's word, what has ended, what has failed, what is new, the deadline.
+            // In this order: the user's word, what has ended, what has failed, what is new, the
+            // deadline.
             tokio::select! {
                 biased;
                 stop = asked.wait_for(Option::is_some), if !heard => {
@@ -132,14 +138,19 @@ impl Root {
             self.stop.clone(),
             self.causes.0.clone(),
         );
-        self.consumers.start(async move { (key, consumer.run().await) }.instrument(span));
+        self.consumers
+            .start(async move { (key, consumer.run().await) }.instrument(span));
     }
 
     fn on_ended(&mut self, ended: Result<(LeaseKey, Ended), String>) {
         let (key, ended) = match ended {
             Ok(ended) => ended,
             // Handlers' panics are caught where they are called: this one is ours.
-            Err(panic) => return self.fail(RunError::Internal(format!("a shard consumer panicked: {panic}"))),
+            Err(panic) => {
+                return self.fail(RunError::Internal(format!(
+                    "a shard consumer panicked: {panic}"
+                )));
+            }
         };
         self.inner.board.remove(&key);
         let after = match &ended {
@@ -150,20 +161,32 @@ impl Root {
         self.coordination.consumer_ended(key.clone(), after);
         if self.stopping.is_some() || ended.read {
             let stopped = match (&ended.outcome, ended.handed_out) {
-                (ConsumerOutcome::Lost(LossReason::Lost(_) | LossReason::NoProgress | LossReason::Unreadable(_)), _) => {
-                    Stopped::Abandoned
-                }
+                (
+                    ConsumerOutcome::Lost(
+                        LossReason::Lost(_) | LossReason::NoProgress | LossReason::Unreadable(_),
+                    ),
+                    _,
+                ) => Stopped::Abandoned,
                 (ConsumerOutcome::Released, true) => Stopped::Drained,
                 _ => Stopped::Released,
             };
-            self.report.shards.insert(key, ShardReport { stopped, checkpoint: ended.checkpoint });
+            self.report.shards.insert(
+                key,
+                ShardReport {
+                    stopped,
+                    checkpoint: ended.checkpoint,
+                },
+            );
         }
     }
 
     /// Ends what is left and says how it went.
     async fn finish(mut self) -> (ShutdownReport, Option<RunError>) {
         for (key, status) in self.inner.board.snapshot(self.inner.parts.clock.now()) {
-            let report = ShardReport { stopped: Stopped::Abandoned, checkpoint: status.checkpoint };
+            let report = ShardReport {
+                stopped: Stopped::Abandoned,
+                checkpoint: status.checkpoint,
+            };
             self.inner.board.remove(&key);
             self.report.shards.entry(key).or_insert(report);
         }
@@ -177,11 +200,15 @@ impl Root {
         while let Ok(cause) = self.causes.1.try_recv() {
             self.cause.get_or_insert(cause);
         }
-        // Consumers that are dropped here leave their leases to expire; a handler that blocks its thread is not waited for.
+        // Consumers that are dropped here leave their leases to expire; a handler that blocks its
+        // thread is not waited for.
         drop(self.consumers);
         drop(self.leash);
         let news = &mut self.news;
-        within(&*clock, THREAD_END, async { while news.recv().await.is_some() {} }).await;
+        within(&*clock, THREAD_END, async {
+            while news.recv().await.is_some() {}
+        })
+        .await;
         (self.report, self.cause)
     }
 }

@@ -8,7 +8,8 @@ use crate::stream::{self, ErrorKind};
 
 use super::event::{Event, EventSender};
 
-/// What a service has granted a worker, and what it refuses: a refusal that has not lasted is a failure that passes.
+/// What a service has granted a worker, and what it refuses: a refusal that has not lasted is a
+/// failure that passes.
 #[derive(Debug)]
 pub(crate) struct ServiceAccess {
     /// The service, as people call it.
@@ -22,17 +23,30 @@ pub(crate) struct ServiceAccess {
 /// What a call tells of a service when it is granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tells {
-    /// That every right is there that the service asks for: other calls, too, are refused for a while only.
+    /// That every right is there that the service asks for: other calls, too, are refused for a
+    /// while only.
     Everything,
     /// That this call may be made, which needs no more than what proves everything.
     Itself,
-    /// That this call may be made. It needs a right of its own, which an application may do without.
+    /// That this call may be made. It needs a right of its own, which an application may do
+    /// without.
     ItselfAlone,
 }
 
 impl ServiceAccess {
-    pub(super) fn new(of: impl Into<Arc<str>>, limit: Duration, clock: Arc<dyn Clock>, outlet: EventSender) -> Self {
-        Self { of: of.into(), limit, clock, outlet, refusals: Mutex::default() }
+    pub(super) fn new(
+        of: impl Into<Arc<str>>,
+        limit: Duration,
+        clock: Arc<dyn Clock>,
+        outlet: EventSender,
+    ) -> Self {
+        Self {
+            of: of.into(),
+            limit,
+            clock,
+            outlet,
+            refusals: Mutex::default(),
+        }
     }
 
     /// The answer of a call of a stream, as the worker is to see it.
@@ -49,18 +63,28 @@ impl ServiceAccess {
             }
             // Another worker may have rights that this one lacks.
             Err(error) if error.kind == ErrorKind::Fatal && self.passes(call, tells, &error) => {
-                Err(stream::Error { kind: ErrorKind::Unreachable, ..error })
+                Err(stream::Error {
+                    kind: ErrorKind::Unreachable,
+                    ..error
+                })
             }
             Err(error) => Err(error),
         }
     }
 
     /// The answer of a call of the lease table, as the worker is to see it.
-    pub(super) fn table<T>(&self, tells: Tells, call: &'static str, answer: Result<T, lease::Error>) -> Result<T, lease::Error> {
+    pub(super) fn table<T>(
+        &self,
+        tells: Tells,
+        call: &'static str,
+        answer: Result<T, lease::Error>,
+    ) -> Result<T, lease::Error> {
         match answer {
             Ok(_) | Err(lease::Error::Conflict { .. }) => self.granted(call, tells),
             Err(error @ lease::Error::Denied { .. }) if self.passes(call, tells, &error) => {
-                return Err(lease::Error::Throttled { source: Box::new(error) });
+                return Err(lease::Error::Throttled {
+                    source: Box::new(error),
+                });
             }
             Err(_) => {}
         }
@@ -74,11 +98,27 @@ impl ServiceAccess {
         }
     }
 
-    fn passes(&self, call: &'static str, tells: Tells, error: &(dyn std::error::Error + 'static)) -> bool {
-        let verdict = self.lock().refused(call, tells != Tells::ItselfAlone, self.clock.now(), self.limit);
+    fn passes(
+        &self,
+        call: &'static str,
+        tells: Tells,
+        error: &(dyn std::error::Error + 'static),
+    ) -> bool {
+        let verdict = self.lock().refused(
+            call,
+            tells != Tells::ItselfAlone,
+            self.clock.now(),
+            self.limit,
+        );
         if verdict == (RefusalVerdict::Again { first: true }) {
-            let (of, limit, error): (_, _, Arc<str>) = (Arc::clone(&self.of), self.limit, with_causes(error).into());
-            self.outlet.say(Event::Refused { of, call, limit, error });
+            let (of, limit, error): (_, _, Arc<str>) =
+                (Arc::clone(&self.of), self.limit, with_causes(error).into());
+            self.outlet.say(Event::Refused {
+                of,
+                call,
+                limit,
+                error,
+            });
         }
         verdict != RefusalVerdict::Final
     }

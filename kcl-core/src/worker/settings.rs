@@ -47,13 +47,13 @@ use super::mode::Mode;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Checkpoints {
-    /// The newest processed position (`process_records` returned `Ok` for it) is stored every [`Settings::checkpoint_every`],
-    /// with each renewal of the lease (every third of the failover time, at no extra cost), and when the shard is given up. A
-    /// slow table delays no batch.
+    /// The newest processed position (`process_records` returned `Ok` for it) is stored every
+    /// [`Settings::checkpoint_every`], with each renewal of the lease (every third of the failover
+    /// time, at no extra cost), and when the shard is given up. A slow table delays no batch.
     #[default]
     Automatic,
-    /// Only a [`Checkpointer`](crate::checkpoint::Checkpointer) moves the checkpoint. The worker still writes the shard's end,
-    /// once `shard_ended` has returned `Ok`.
+    /// Only a [`Checkpointer`](crate::checkpoint::Checkpointer) moves the checkpoint. The worker
+    /// still writes the shard's end, once `shard_ended` has returned `Ok`.
     Manual,
 }
 
@@ -61,7 +61,8 @@ pub enum Checkpoints {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnDataGap {
-    /// The gap is reported as an event and counted, and reading continues with the first record that is left.
+    /// The gap is reported as an event and counted, and reading continues with the first record
+    /// that is left.
     #[default]
     Continue,
     /// The worker stops, and `run` returns the gap. Nothing after the gap is delivered.
@@ -70,21 +71,26 @@ pub enum OnDataGap {
 
 /// How far a worker reads, if not forever.
 ///
-/// Each shard is read up to the first record that arrived after the bound, or to its tip if that is requested at least a second
-/// after the bound. Then the shard is given up with its checkpoint and not acquired again in this run. A shard that has ended by
-/// then is completed as usual, and its children are read in the same way; the children of a shard that has not ended are not
-/// read. When nothing is left for this worker to read, [`run`](super::Worker::run) returns a report of the shards it has read.
+/// Each shard is read up to the first record that arrived after the bound, or to its tip if that is
+/// requested at least a second after the bound. Then the shard is given up with its checkpoint and
+/// not acquired again in this run. A shard that has ended by then is completed as usual, and its
+/// children are read in the same way; the children of a shard that has not ended are not read. When
+/// nothing is left for this worker to read, [`run`](super::Worker::run) returns a report of the
+/// shards it has read.
 ///
-/// In a fleet every worker needs this setting. A worker ends when everything that is left is held by other live workers. It may
-/// briefly acquire a shard that another worker has already read; it then receives no record of it.
+/// In a fleet every worker needs this setting. A worker ends when everything that is left is held
+/// by other live workers. It may briefly acquire a shard that another worker has already read; it
+/// then receives no record of it.
 ///
-/// A replay is an application with a name and a lease table of its own: it does not touch the leases of the live application. But all that
-/// poll a shard share its 5 calls and 2 MB a second: `.calls_per_second(1)` leaves the live application four of the calls, and
-/// [`Mode::FanOut`](super::Mode::FanOut) takes nothing from it. The leases of a replay stay until somebody deletes them: see
-/// [operations](crate::guide::operations).
+/// A replay is an application with a name and a lease table of its own: it does not touch the
+/// leases of the live application. But all that poll a shard share its 5 calls and 2 MB a second:
+/// `.calls_per_second(1)` leaves the live application four of the calls, and
+/// [`Mode::FanOut`](super::Mode::FanOut) takes nothing from it. The leases of a replay stay until
+/// somebody deletes them: see [operations](crate::guide::operations).
 ///
-/// Arrival times are those of the stream; the time of the tip is that of this machine. If the records of a shard are not in the
-/// order of their arrival times, the shard is read up to the first record that arrived after the bound.
+/// Arrival times are those of the stream; the time of the tip is that of this machine. If the
+/// records of a shard are not in the order of their arrival times, the shard is read up to the
+/// first record that arrived after the bound.
 ///
 /// ```
 /// use kcl_core::InitialPosition;
@@ -132,8 +138,8 @@ pub enum Until {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WorkerLabel {
-    /// If the application set one with [`Builder::worker_id`](super::Builder::worker_id). A random id would create new time
-    /// series at every start.
+    /// If the application set one with [`Builder::worker_id`](super::Builder::worker_id). A random
+    /// id would create new time series at every start.
     #[default]
     WhereNamed,
     /// Always: for several unnamed workers in one process, whose metrics would otherwise be mixed.
@@ -142,19 +148,23 @@ pub enum WorkerLabel {
     Never,
 }
 
-/// Where a worker's coordination runs: lease renewals, scans of the lease table, acquisition of leases.
+/// Where a worker's coordination runs: lease renewals, scans of the lease table, acquisition of
+/// leases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CoordinationOn {
-    /// On a thread and runtime of its own: a handler that blocks its thread costs no shard its lease.
+    /// On a thread and runtime of its own: a handler that blocks its thread costs no shard its
+    /// lease.
     #[default]
     OwnThread,
-    /// On the runtime that [`Worker::run`](super::Worker::run) is awaited on: for a simulated clock, and for programs that must
-    /// not start threads. There a handler that blocks also stops the renewals.
+    /// On the runtime that [`Worker::run`](super::Worker::run) is awaited on: for a simulated
+    /// clock, and for programs that must not start threads. There a handler that blocks also stops
+    /// the renewals.
     CallersRuntime,
 }
 
-/// The settings of a worker that are numbers or choices. Created and checked by the [`Builder`](super::Builder).
+/// The settings of a worker that are numbers or choices. Created and checked by the
+/// [`Builder`](super::Builder).
 ///
 /// ```
 /// use std::time::Duration;
@@ -168,57 +178,68 @@ pub enum CoordinationOn {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Settings {
-    /// Where to start on a shard without a checkpoint. Default: `TRIM_HORIZON`, which loses nothing (KCL: `LATEST`).
+    /// Where to start on a shard without a checkpoint. Default: `TRIM_HORIZON`, which loses nothing
+    /// (KCL: `LATEST`).
     pub initial_position: InitialPosition,
     /// See [`Until`]. Default: read forever.
     pub until: Option<Until>,
-    /// How long the worker may take to start, up to [`Event::Started`](super::Event::Started): if the lease table or a stream is
-    /// unreachable for longer, [`run`](super::Worker::run) ends with [`RunError::NotStarted`](super::RunError::NotStarted).
-    /// Default: no limit, as a waiting worker starts as soon as they are reachable; events say what it is waiting for.
+    /// How long the worker may take to start, up to [`Event::Started`](super::Event::Started): if
+    /// the lease table or a stream is unreachable for longer, [`run`](super::Worker::run) ends with
+    /// [`RunError::NotStarted`](super::RunError::NotStarted). Default: no limit, as a waiting
+    /// worker starts as soon as they are reachable; events say what it is waiting for.
     pub start_within: Option<Duration>,
-    /// How long an owner may go without a heartbeat before its leases are taken. Default: 10 s, as in the KCL.
+    /// How long an owner may go without a heartbeat before its leases are taken. Default: 10 s, as
+    /// in the KCL.
     pub failover: Duration,
     /// The most leases that this worker holds. Default: no limit, as in the KCL.
     pub max_leases: usize,
     /// How many leases this worker may be requesting from others at the same time. Default: 8.
     pub max_moves: usize,
-    /// How long a shard may take to finish the batch in flight after another worker has requested its lease. After that the
-    /// request is refused and the shard is read on. Also how long records that are processed in the background
-    /// ([`handler`](crate::handler)) may take once their shard is handed over or given up; when the worker is stopped, its
-    /// deadline counts instead. Default: 10 s (the KCL hands the lease over after 30 s, whatever the handler is doing).
+    /// How long a shard may take to finish the batch in flight after another worker has requested
+    /// its lease. After that the request is refused and the shard is read on. Also how long records
+    /// that are processed in the background ([`handler`](crate::handler)) may take once their shard
+    /// is handed over or given up; when the worker is stopped, its deadline counts instead.
+    /// Default: 10 s (the KCL hands the lease over after 30 s, whatever the handler is doing).
     pub drain_limit: Duration,
-    /// See [`Mode`]. Default: polling (KCL: fan-out). A [stream](super::StreamConfig::mode) may have its own.
+    /// See [`Mode`]. Default: polling (KCL: fan-out). A [stream](super::StreamConfig::mode) may
+    /// have its own.
     pub mode: Mode,
-    /// The most records to request in one call. Default: 10,000, the limit of `GetRecords` and the KCL's default.
+    /// The most records to request in one call. Default: 10,000, the limit of `GetRecords` and the
+    /// KCL's default.
     pub max_records: u32,
     /// `GetRecords` calls per second and shard. Default: 5, the limit of the service.
     pub calls_per_second: usize,
-    /// The longest pause between calls on a shard that returns no records. Default: 1 s (KCL: always 1.5 s).
+    /// The longest pause between calls on a shard that returns no records. Default: 1 s (KCL:
+    /// always 1.5 s).
     pub idle_ceiling: Duration,
     /// How long one call to the stream may take. Default: 30 s, as in the KCL.
     pub call_limit: Duration,
-    /// How long one `GetRecords` call may take; a short limit detects a dead connection. (A page of 10 MB arrives in one or two
-    /// seconds.) At most `call_limit`. Default: 10 s (KCL: 30 s).
+    /// How long one `GetRecords` call may take; a short limit detects a dead connection. (A page of
+    /// 10 MB arrives in one or two seconds.) At most `call_limit`. Default: 10 s (KCL: 30 s).
     pub read_limit: Duration,
-    /// For how long a call to the stream or the lease table that was permitted before may be denied (`AccessDeniedException`,
-    /// rejected credentials) before the worker ends or, if it reads several streams, the stream counts as unreadable. While a
-    /// policy is being changed, calls of a whole fleet may be denied for a second. If a call was never permitted, the worker ends
-    /// at once. Default: 2 min.
+    /// For how long a call to the stream or the lease table that was permitted before may be denied
+    /// (`AccessDeniedException`, rejected credentials) before the worker ends or, if it reads
+    /// several streams, the stream counts as unreadable. While a policy is being changed, calls of
+    /// a whole fleet may be denied for a second. If a call was never permitted, the worker ends at
+    /// once. Default: 2 min.
     pub refusal_limit: Duration,
     /// See [`Checkpoints`]. Default: automatic.
     pub checkpoints: Checkpoints,
-    /// The longest time until finished work is checkpointed automatically. A renewal of the lease may store it earlier, so values
-    /// above a third of the failover time save no writes. Default: 5 s.
+    /// The longest time until finished work is checkpointed automatically. A renewal of the lease
+    /// may store it earlier, so values above a third of the failover time save no writes. Default:
+    /// 5 s.
     pub checkpoint_every: Duration,
     /// How long one call of the handler may take before the lease is released. Default: 5 min.
     pub handler_budget: Duration,
     /// How long one call of the handler may take before it is logged and reported
-    /// ([`Event::HandlerSlow`](super::Event::HandlerSlow)), and how long a shard may wait for its parent before that is
-    /// ([`Event::ChildWaits`](super::Event::ChildWaits)). Default: 30 s, a tenth of the budget.
+    /// ([`Event::HandlerSlow`](super::Event::HandlerSlow)), and how long a shard may wait for its
+    /// parent before that is ([`Event::ChildWaits`](super::Event::ChildWaits)). Default: 30 s, a
+    /// tenth of the budget.
     pub handler_warning: Duration,
     /// See [`OnFailure`]. Default: the batch is retried.
     pub on_failure: OnFailure,
-    /// The first pause before a failed call is retried; it doubles. Default: 500 ms, the KCL's `taskBackoffTimeMillis`.
+    /// The first pause before a failed call is retried; it doubles. Default: 500 ms, the KCL's
+    /// `taskBackoffTimeMillis`.
     pub retry_from: Duration,
     /// The longest such pause. Default: 30 s.
     pub retry_to: Duration,
@@ -280,7 +301,10 @@ impl Settings {
     pub(crate) fn pace(&self) -> PaceSettings {
         let default = PaceSettings::default();
         PaceSettings {
-            calls_per_second: self.calls_per_second.try_into().unwrap_or(default.calls_per_second),
+            calls_per_second: self
+                .calls_per_second
+                .try_into()
+                .unwrap_or(default.calls_per_second),
             idle_from: default.idle_from.min(self.idle_ceiling),
             idle_to: self.idle_ceiling,
             ..default

@@ -6,10 +6,12 @@ use std::time::Duration;
 use crate::model::Moment;
 use crate::runtime::{Clock, pause};
 
-/// A question that many ask at a time, and that is put once for all of them: one at a time is under way.
+/// A question that many ask at a time, and that is put once for all of them: one at a time is under
+/// way.
 ///
-/// An answer shows what was so when it was asked for. It is given to those alone who had asked by then: who asks while one is under
-/// way gets the next one, with everybody else who has asked meanwhile.
+/// An answer shows what was so when it was asked for. It is given to those alone who had asked by
+/// then: who asks while one is under way gets the next one, with everybody else who has asked
+/// meanwhile.
 pub(crate) struct SingleFlight<T, E> {
     /// Held by the one who puts the question.
     turn: tokio::sync::Mutex<()>,
@@ -20,8 +22,8 @@ pub(crate) struct SingleFlight<T, E> {
     last: Mutex<LastAnswer<T, E>>,
 }
 
-/// What an answer came to. Failures are shared too: a thousand who wait for a service that does not answer are not to ask it a
-/// thousand times.
+/// What an answer came to. Failures are shared too: a thousand who wait for a service that does not
+/// answer are not to ask it a thousand times.
 pub(crate) type SharedAnswer<T, E> = Result<Arc<T>, Arc<E>>;
 
 struct LastAnswer<T, E> {
@@ -32,8 +34,8 @@ struct LastAnswer<T, E> {
 }
 
 impl<T, E> SingleFlight<T, E> {
-    /// The answer to the question `put`, which is put at most every `apart`. Cancel safe: if the one who puts it goes, the next one
-    /// who waits puts it.
+    /// The answer to the question `put`, which is put at most every `apart`. Cancel safe: if the
+    /// one who puts it goes, the next one who waits puts it.
     pub(crate) async fn ask(
         &self,
         clock: &dyn Clock,
@@ -50,7 +52,10 @@ impl<T, E> SingleFlight<T, E> {
                 _ => last.put,
             }
         };
-        if let Some(left) = since.and_then(|put| apart.checked_sub(clock.now().since(put))).filter(|left| !left.is_zero()) {
+        if let Some(left) = since
+            .and_then(|put| apart.checked_sub(clock.now().since(put)))
+            .filter(|left| !left.is_zero())
+        {
             pause(clock, left).await;
         }
         self.last().put = Some(clock.now());
@@ -67,7 +72,10 @@ impl<T, E> SingleFlight<T, E> {
 
 impl<T, E> Default for SingleFlight<T, E> {
     fn default() -> Self {
-        let last = LastAnswer { put: None, answer: None };
+        let last = LastAnswer {
+            put: None,
+            answer: None,
+        };
         Self {
             turn: tokio::sync::Mutex::default(),
             asked: AtomicU64::new(0),
@@ -79,7 +87,10 @@ impl<T, E> Default for SingleFlight<T, E> {
 
 impl<T, E> fmt::Debug for SingleFlight<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("asked", &self.asked).field("waiting", &self.waiting).finish_non_exhaustive()
+        f.debug_struct("Shared")
+            .field("asked", &self.asked)
+            .field("waiting", &self.waiting)
+            .finish_non_exhaustive()
     }
 }
 
@@ -120,13 +131,19 @@ mod tests {
 
     impl CountedCall {
         async fn ask(&self) -> SharedAnswer<u64, u64> {
-            self.shared.ask(&*system_clock(), Duration::ZERO, self.answer()).await
+            self.shared
+                .ask(&*system_clock(), Duration::ZERO, self.answer())
+                .await
         }
 
         async fn answer(&self) -> Result<u64, u64> {
             let count = self.put.fetch_add(1, Ordering::SeqCst) + 1;
             self.go.notified().await;
-            if count.is_multiple_of(2) { Err(count) } else { Ok(count) }
+            if count.is_multiple_of(2) {
+                Err(count)
+            } else {
+                Ok(count)
+            }
         }
     }
 
@@ -141,9 +158,15 @@ mod tests {
         assert_eq!(first.await, Ok(Arc::new(1)));
         assert!((&mut later).now_or_never().is_none());
         asked.go.notify_one();
-        assert!(later.await.iter().all(|answer| *answer == Err(Arc::new(2))), "also a failure is shared");
+        assert!(
+            later.await.iter().all(|answer| *answer == Err(Arc::new(2))),
+            "also a failure is shared"
+        );
         assert_eq!(asked.put.load(Ordering::SeqCst), 2);
-        assert!(asked.shared.last().answer.is_none(), "nobody waits: nothing is kept");
+        assert!(
+            asked.shared.last().answer.is_none(),
+            "nobody waits: nothing is kept"
+        );
     }
 
     #[tokio::test]
@@ -167,7 +190,10 @@ mod tests {
         // From the start: a call may begin later than it is let through.
         let start = clock.now();
         for before in 0..3 {
-            let put = shared.ask(&*clock, apart, async { Ok(clock.now()) }).await.unwrap();
+            let put = shared
+                .ask(&*clock, apart, async { Ok(clock.now()) })
+                .await
+                .unwrap();
             assert!(put.since(start) >= apart * before, "{before} before it");
         }
     }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use crate::decide::consumer::ConsumerState;
 use crate::decide::outage::Outage;
 use crate::decide::reading::Failing;
-use crate::model::{Checkpoint, LeaseKey, Moment, Position, ShardId, StreamName, Timestamp, WorkerId};
+use crate::model::{
+    Checkpoint, LeaseKey, Moment, Position, ShardId, StreamName, Timestamp, WorkerId,
+};
 
 use super::event::HandlerCall;
 
@@ -51,17 +53,18 @@ pub struct Status {
     pub phase: Phase,
     /// The streams that it reads.
     pub streams: BTreeMap<StreamName, StreamState>,
-    /// Whether the lease table is unreachable or throttles: `None` if its last calls were answered. Until it answers again, no lease
-    /// is acquired, and leases that cannot be renewed are lost.
+    /// Whether the lease table is unreachable or throttles: `None` if its last calls were answered.
+    /// Until it answers again, no lease is acquired, and leases that cannot be renewed are lost.
     pub lease_table: Option<TableFailure>,
     /// The shards that it holds or has just completed, by lease key.
     pub shards: BTreeMap<LeaseKey, ShardStatus>,
-    /// The shards that it could not read on its last attempt: it has released their leases and retries later. A shard leaves this
-    /// list when this worker reads it again; one that another worker reads meanwhile stays. A shard whose row in the lease table is
-    /// malformed is listed too, until a scan of the table finds the row repaired.
+    /// The shards that it could not read on its last attempt: it has released their leases and
+    /// retries later. A shard leaves this list when this worker reads it again; one that another
+    /// worker reads meanwhile stays. A shard whose row in the lease table is malformed is listed
+    /// too, until a scan of the table finds the row repaired.
     pub unreadable: BTreeMap<LeaseKey, UnreadableShard>,
-    /// The leases that have no owner and that this worker does not acquire, because it already holds
-    /// [`Settings::max_leases`](super::Settings::max_leases).
+    /// The leases that have no owner and that this worker does not acquire, because it already
+    /// holds [`Settings::max_leases`](super::Settings::max_leases).
     pub left_unread: BTreeSet<LeaseKey>,
     /// The bytes of the byte budget that are held.
     pub budget_used: usize,
@@ -108,7 +111,8 @@ impl Phase {
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum StreamState {
-    /// The stream has not been described yet: the worker has just started, or the stream does not exist yet.
+    /// The stream has not been described yet: the worker has just started, or the stream does not
+    /// exist yet.
     NotDescribed {
         /// The last error, if any.
         error: Option<Arc<str>>,
@@ -133,12 +137,13 @@ pub enum ShardState {
     Starting,
     /// Batches are fetched and processed.
     Processing,
-    /// The worker is stopping, or is giving this shard up: the batch in flight is finished, the last checkpoint stored and the
-    /// lease released.
+    /// The worker is stopping, or is giving this shard up: the batch in flight is finished, the
+    /// last checkpoint stored and the lease released.
     Draining,
     /// The same, for another worker that has requested the lease.
     HandingOver,
-    /// Every record was delivered; `shard_ended` has not succeeded yet, or the shard's end is not stored yet.
+    /// Every record was delivered; `shard_ended` has not succeeded yet, or the shard's end is not
+    /// stored yet.
     Ending,
     /// The lease was lost, and the processor is being told.
     Losing,
@@ -152,7 +157,9 @@ impl ShardState {
             ConsumerState::WaitingForParents => Self::WaitingForParents,
             ConsumerState::Starting => Self::Starting,
             ConsumerState::Processing => Self::Processing,
-            ConsumerState::HandingOver | ConsumerState::Leaving if is_handed_over => Self::HandingOver,
+            ConsumerState::HandingOver | ConsumerState::Leaving if is_handed_over => {
+                Self::HandingOver
+            }
             ConsumerState::HandingOver | ConsumerState::Leaving => Self::Draining,
             ConsumerState::Ending | ConsumerState::Confirmed => Self::Ending,
             ConsumerState::Losing => Self::Losing,
@@ -179,7 +186,8 @@ impl ShardState {
 pub struct ShardStatus {
     /// Where the work on it is.
     pub state: ShardState,
-    /// The parent that must be completed before this shard is read, while the shard [waits](ShardState::WaitingForParents) for it.
+    /// The parent that must be completed before this shard is read, while the shard
+    /// [waits](ShardState::WaitingForParents) for it.
     pub waits_for: Option<ShardId>,
     /// Who holds the lease.
     pub owner: WorkerId,
@@ -187,12 +195,14 @@ pub struct ShardStatus {
     pub checkpoint: Checkpoint,
     /// The newest position that was processed.
     pub position: Option<Position>,
-    /// How far processing is behind the tip of the shard, in milliseconds: the greatest of what the last response of the stream
-    /// said, the [age](Self::oldest_undone_age) of the oldest record that is not processed yet, and the time without a response
-    /// once that is longer than usual. It grows while the shard makes no progress, whatever the cause. 0: caught up. `None`: not
+    /// How far processing is behind the tip of the shard, in milliseconds: the greatest of what the
+    /// last response of the stream said, the [age](Self::oldest_undone_age) of the oldest record
+    /// that is not processed yet, and the time without a response once that is longer than usual.
+    /// It grows while the shard makes no progress, whatever the cause. 0: caught up. `None`: not
     /// known yet.
     pub millis_behind_latest: Option<u64>,
-    /// The age of the oldest record that was fetched and is not processed yet. Serialized in seconds.
+    /// The age of the oldest record that was fetched and is not processed yet. Serialized in
+    /// seconds.
     #[cfg_attr(feature = "serde", serde(serialize_with = "seconds"))]
     pub oldest_undone_age: Option<Duration>,
     /// How long the handler's current call has been running. Serialized in seconds.
@@ -200,17 +210,18 @@ pub struct ShardStatus {
     pub in_call_for: Option<Duration>,
     /// Records that were fetched and handed out, in batches that are not done.
     pub in_flight: usize,
-    /// When the stream last returned a page or an event of the shard, with or without records, by the worker's clock; `None`
-    /// before the first one since the lease was acquired.
+    /// When the stream last returned a page or an event of the shard, with or without records, by
+    /// the worker's clock; `None` before the first one since the lease was acquired.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub answered: Option<Moment>,
-    /// Why the shard is currently not read; `None` if the last call to the stream succeeded. What the handler does is not meant: see
-    /// [`failures`](Self::failures).
+    /// Why the shard is currently not read; `None` if the last call to the stream succeeded. What
+    /// the handler does is not meant: see [`failures`](Self::failures).
     pub failing: Option<ReadFailure>,
     /// User records that were processed since the lease was acquired.
     pub records: u64,
-    /// How often the current step (the batch in flight, or another call) has failed since it last succeeded; with a
-    /// [handler](crate::handler) of records, how often one that is not done has failed. 0: all is well.
+    /// How often the current step (the batch in flight, or another call) has failed since it last
+    /// succeeded; with a [handler](crate::handler) of records, how often one that is not done has
+    /// failed. 0: all is well.
     pub failures: u32,
     /// The last failure since the lease was acquired, even if the step has succeeded since.
     pub last_error: Option<ShardError>,
@@ -221,7 +232,8 @@ pub struct ShardStatus {
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct ReadFailure {
-    /// When the first of them failed, by the worker's clock. Not serialized, as it means nothing to another clock.
+    /// When the first of them failed, by the worker's clock. Not serialized, as it means nothing to
+    /// another clock.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub since: Moment,
     /// When the last one did.
@@ -239,16 +251,24 @@ pub struct ReadFailure {
 impl ReadFailure {
     pub(super) fn new((failing, error): (Failing, Arc<str>), now: Moment) -> Self {
         let for_long = now.since(failing.since);
-        Self { since: failing.since, last: failing.last, for_long, attempts: failing.attempts, error }
+        Self {
+            since: failing.since,
+            last: failing.last,
+            for_long,
+            attempts: failing.attempts,
+            error,
+        }
     }
 }
 
-/// The lease table is unreachable or throttles: every read, or every write, has failed since the last one that was answered.
+/// The lease table is unreachable or throttles: every read, or every write, has failed since the
+/// last one that was answered.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct TableFailure {
-    /// When the first of these calls failed, by the clock of the worker. Not serialized, as it means nothing to another process.
+    /// When the first of these calls failed, by the clock of the worker. Not serialized, as it
+    /// means nothing to another process.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub since: Moment,
     /// How long they have been failing. Serialized in seconds.
@@ -262,7 +282,12 @@ pub struct TableFailure {
 
 impl TableFailure {
     pub(super) fn new((outage, error): (Outage, Arc<str>), now: Moment) -> Self {
-        Self { since: outage.since, for_long: now.since(outage.since), attempts: outage.attempts, error }
+        Self {
+            since: outage.since,
+            for_long: now.since(outage.since),
+            attempts: outage.attempts,
+            error,
+        }
     }
 }
 
@@ -295,13 +320,19 @@ pub struct UnreadableShard {
 }
 
 #[cfg(feature = "serde")]
-fn span_in_seconds<S: serde::Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+fn span_in_seconds<S: serde::Serializer>(
+    span: &Duration,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(span.as_secs_f64())
 }
 
 #[cfg(feature = "serde")]
 #[expect(clippy::ref_option, reason = "as serde calls it")]
-fn seconds<S: serde::Serializer>(span: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+fn seconds<S: serde::Serializer>(
+    span: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     match span {
         Some(span) => serializer.serialize_some(&span.as_secs_f64()),
         None => serializer.serialize_none(),

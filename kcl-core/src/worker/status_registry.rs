@@ -48,7 +48,10 @@ impl ShardEntry {
             oldest_undone_age: undone,
             in_call_for: self.held.in_call_for(now),
             answered: self.held.answered(),
-            failing: self.held.failing().map(|failing| ReadFailure::new(failing, now)),
+            failing: self
+                .held
+                .failing()
+                .map(|failing| ReadFailure::new(failing, now)),
             ..self.status.clone()
         }
     }
@@ -71,7 +74,14 @@ impl StatusRegistry {
         self.shown().phase.clone()
     }
 
-    pub(super) fn begin(&self, held: &Arc<Held>, lag: &Lag, shard: ShardRef, owner: WorkerId, slow_after: Duration) {
+    pub(super) fn begin(
+        &self,
+        held: &Arc<Held>,
+        lag: &Lag,
+        shard: ShardRef,
+        owner: WorkerId,
+        slow_after: Duration,
+    ) {
         let status = ShardStatus {
             state: ShardState::WaitingForParents,
             waits_for: None,
@@ -88,7 +98,14 @@ impl StatusRegistry {
             failures: 0,
             last_error: None,
         };
-        let entry = ShardEntry { shard, status, held: Arc::clone(held), lag: lag.clone(), slow_after, handler_fails_since: None };
+        let entry = ShardEntry {
+            shard,
+            status,
+            held: Arc::clone(held),
+            lag: lag.clone(),
+            slow_after,
+            handler_fails_since: None,
+        };
         self.shown().shards.insert(held.key().clone(), entry);
     }
 
@@ -105,9 +122,19 @@ impl StatusRegistry {
     /// A shard cannot be read.
     pub(super) fn cannot_read(&self, key: &LeaseKey, error: Arc<str>, at: Timestamp) {
         let mut shown = self.shown();
-        let before = shown.unreadable.get(key).map(|shard| (shard.since, shard.attempts));
+        let before = shown
+            .unreadable
+            .get(key)
+            .map(|shard| (shard.since, shard.attempts));
         let (since, attempts) = before.unwrap_or((at, 0));
-        shown.unreadable.insert(key.clone(), UnreadableShard { error, since, attempts: attempts.saturating_add(1) });
+        shown.unreadable.insert(
+            key.clone(),
+            UnreadableShard {
+                error,
+                since,
+                attempts: attempts.saturating_add(1),
+            },
+        );
     }
 
     /// A shard can be read.
@@ -115,12 +142,19 @@ impl StatusRegistry {
         self.shown().unreadable.remove(key);
     }
 
-    pub(super) fn unreadable(&self, is_of_this_worker: impl Fn(&LeaseKey) -> bool) -> BTreeMap<LeaseKey, UnreadableShard> {
+    pub(super) fn unreadable(
+        &self,
+        is_of_this_worker: impl Fn(&LeaseKey) -> bool,
+    ) -> BTreeMap<LeaseKey, UnreadableShard> {
         let shown = self.shown();
         let mut unreadable = shown.unreadable.clone();
         // The row is read before the shard.
         unreadable.extend(shown.malformed_rows.values().filter_map(|(row, since)| {
-            let shard = UnreadableShard { error: row.to_string().into(), since: *since, attempts: 1 };
+            let shard = UnreadableShard {
+                error: row.to_string().into(),
+                since: *since,
+                attempts: 1,
+            };
             Some((row.lease()?.clone(), shard))
         }));
         drop(shown);
@@ -138,15 +172,32 @@ impl StatusRegistry {
         self.shown().left.iter().cloned().collect()
     }
 
-    /// How many leases are not read for want of room, for their rows, and because this worker could not read them.
+    /// How many leases are not read for want of room, for their rows, and because this worker could
+    /// not read them.
     pub(super) fn unread(&self) -> [usize; 3] {
         let shown = self.shown();
-        let malformed: BTreeSet<_> = shown.malformed_rows.keys().filter_map(RowKey::lease).collect();
-        [shown.left.len(), malformed.len(), shown.unreadable.keys().filter(|key| !malformed.contains(key)).count()]
+        let malformed: BTreeSet<_> = shown
+            .malformed_rows
+            .keys()
+            .filter_map(RowKey::lease)
+            .collect();
+        [
+            shown.left.len(),
+            malformed.len(),
+            shown
+                .unreadable
+                .keys()
+                .filter(|key| !malformed.contains(key))
+                .count(),
+        ]
     }
 
     /// These rows of the table cannot be read, and no others.
-    pub(crate) fn are_malformed<'a>(&self, rows: impl Iterator<Item = &'a MalformedRow>, now: Timestamp) {
+    pub(crate) fn are_malformed<'a>(
+        &self,
+        rows: impl Iterator<Item = &'a MalformedRow>,
+        now: Timestamp,
+    ) {
         let mut shown = self.shown();
         let known = std::mem::take(&mut shown.malformed_rows);
         shown.malformed_rows = rows
@@ -160,33 +211,69 @@ impl StatusRegistry {
     /// What was told once and still holds.
     pub(super) fn lasting(&self, now: Moment) -> Vec<Event> {
         let shown = self.shown();
-        let mut lasting: Vec<_> =
-            shown.malformed_rows.values().map(|(row, _)| Event::RowMalformed { row: Arc::clone(row) }).collect();
+        let mut lasting: Vec<_> = shown
+            .malformed_rows
+            .values()
+            .map(|(row, _)| Event::RowMalformed {
+                row: Arc::clone(row),
+            })
+            .collect();
         if !shown.left.is_empty() {
-            lasting.push(Event::LeasesLeftUnread { leases: Arc::clone(&shown.left) });
+            lasting.push(Event::LeasesLeftUnread {
+                leases: Arc::clone(&shown.left),
+            });
         }
         for entry in shown.shards.values() {
-            let Some((failing, error)) = entry.held.failing().filter(|(failing, _)| failing.is_told()) else { continue };
+            let Some((failing, error)) = entry
+                .held
+                .failing()
+                .filter(|(failing, _)| failing.is_told())
+            else {
+                continue;
+            };
             let (shard, for_long) = (entry.shard.clone(), now.since(failing.since));
-            lasting.push(Event::ReadingFails { shard, for_long, attempts: failing.attempts, error });
+            lasting.push(Event::ReadingFails {
+                shard,
+                for_long,
+                attempts: failing.attempts,
+                error,
+            });
         }
         lasting
     }
 
     pub(crate) fn snapshot(&self, now: Moment) -> BTreeMap<LeaseKey, ShardStatus> {
-        self.shown().shards.iter().map(|(key, entry)| (key.clone(), entry.status(now))).collect()
+        self.shown()
+            .shards
+            .iter()
+            .map(|(key, entry)| (key.clone(), entry.status(now)))
+            .collect()
     }
 
-    /// Tells the gauges of each shard how late it is. The calls that have become slow since the last time.
-    pub(super) fn refresh(&self, now: Moment, slow_after: Duration) -> Vec<(ShardRef, HandlerCall, Duration)> {
+    /// Tells the gauges of each shard how late it is. The calls that have become slow since the
+    /// last time.
+    pub(super) fn refresh(
+        &self,
+        now: Moment,
+        slow_after: Duration,
+    ) -> Vec<(ShardRef, HandlerCall, Duration)> {
         let mut slow = Vec::new();
         for entry in self.shown().shards.values_mut() {
             entry.lag.refresh(now);
-            entry.handler_fails_since = (entry.status.failures > 0).then(|| entry.handler_fails_since.unwrap_or(now));
+            entry.handler_fails_since =
+                (entry.status.failures > 0).then(|| entry.handler_fails_since.unwrap_or(now));
             let handler = entry.handler_fails_since.map(|since| now.since(since));
-            entry.lag.fails(entry.held.failing().map(|(failing, _)| now.since(failing.since)), handler);
+            entry.lag.fails(
+                entry
+                    .held
+                    .failing()
+                    .map(|(failing, _)| now.since(failing.since)),
+                handler,
+            );
             let in_call = entry.held.in_call_for(now);
-            entry.lag.is_in_call(in_call.filter(|span| *span >= slow_after));
+            entry
+                .lag
+                .is_in_call(in_call.filter(|span| *span >= slow_after));
             match in_call {
                 Some(span) if span >= entry.slow_after => {
                     slow.push((entry.shard.clone(), entry.status.state.call(), span));

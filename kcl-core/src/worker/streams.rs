@@ -42,14 +42,24 @@ pub struct StreamConfig {
 }
 
 impl StreamConfig {
-    /// The stream with this name or ARN, read from AWS with region and credentials from the environment, starting at the worker's
-    /// initial position.
+    /// The stream with this name or ARN, read from AWS with region and credentials from the
+    /// environment, starting at the worker's initial position.
     pub fn new(name_or_arn: impl Into<String>) -> Self {
-        Self { name_or_arn: name_or_arn.into(), source: None, initial_position: None, mode: None }
+        Self {
+            name_or_arn: name_or_arn.into(),
+            source: None,
+            initial_position: None,
+            mode: None,
+        }
     }
 
     pub(super) const fn of(name_or_arn: String, source: Option<Arc<dyn Stream>>) -> Self {
-        Self { name_or_arn, source, initial_position: None, mode: None }
+        Self {
+            name_or_arn,
+            source,
+            initial_position: None,
+            mode: None,
+        }
     }
 
     /// How the stream is read.
@@ -100,7 +110,9 @@ impl StreamConfig {
             consumer,
             registration: OnceLock::new(),
             polled_instead: AtomicBool::new(false),
-            source: self.source.map_or_else(tokio::sync::OnceCell::new, tokio::sync::OnceCell::from),
+            source: self
+                .source
+                .map_or_else(tokio::sync::OnceCell::new, tokio::sync::OnceCell::from),
             refused: OnceLock::new(),
             description: Mutex::default(),
             identity: OnceLock::new(),
@@ -116,7 +128,9 @@ impl StreamConfig {
 
 impl fmt::Debug for StreamConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StreamConfig").field("name_or_arn", &self.name_or_arn).finish_non_exhaustive()
+        f.debug_struct("StreamConfig")
+            .field("name_or_arn", &self.name_or_arn)
+            .finish_non_exhaustive()
     }
 }
 
@@ -143,7 +157,8 @@ impl FailingCall {
 pub(crate) struct ReadStream {
     pub(crate) name: StreamName,
     pub(crate) initial_position: InitialPosition,
-    /// Its leases are told from those of other streams in the same table by its identity in their keys.
+    /// Its leases are told from those of other streams in the same table by its identity in their
+    /// keys.
     is_one_of_several: bool,
     /// The consumer that it is to be read by; nothing: it is polled.
     pub(crate) consumer: Option<WantedConsumer>,
@@ -169,15 +184,26 @@ pub(crate) struct ReadStream {
 impl ReadStream {
     /// How it is read: as it was given, or as the environment says.
     pub(crate) async fn source(&self) -> Result<Arc<dyn Stream>, stream::Error> {
-        self.source.get_or_try_init(|| Box::pin(from_environment(&self.name))).await.map(Arc::clone)
+        self.source
+            .get_or_try_init(|| Box::pin(from_environment(&self.name)))
+            .await
+            .map(Arc::clone)
     }
 
     /// The stream as its shards are read and listed: a refusal has to last before it counts.
-    pub(crate) async fn reader(&self, inner: &WorkerInner) -> Result<Arc<dyn Stream>, stream::Error> {
+    pub(crate) async fn reader(
+        &self,
+        inner: &WorkerInner,
+    ) -> Result<Arc<dyn Stream>, stream::Error> {
         let source = self.source().await?;
         let refused = self.refused.get_or_init(|| {
             let (of, parts) = (self.name.to_string(), &inner.parts);
-            Arc::new(ServiceAccess::new(of, parts.settings.refusal_limit, Arc::clone(&parts.clock), inner.outlet.clone()))
+            Arc::new(ServiceAccess::new(
+                of,
+                parts.settings.refusal_limit,
+                Arc::clone(&parts.clock),
+                inner.outlet.clone(),
+            ))
         });
         Ok(Arc::new(Patient::new(Arc::clone(refused), source)))
     }
@@ -199,37 +225,59 @@ impl ReadStream {
 
     /// What the stream is, as it was described last, once that is known.
     pub(crate) fn description(&self) -> Option<Arc<StreamDescription>> {
-        self.description.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.description
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
-    /// Takes in what the stream is now. Not that of another stream, which has taken its place: that is given back.
-    pub(crate) fn learn(&self, found: StreamDescription) -> Result<Arc<StreamDescription>, StreamDescription> {
-        let mut description = self.description.lock().unwrap_or_else(PoisonError::into_inner);
-        if description.as_ref().is_some_and(|known| !known.is_same_stream(&found)) {
+    /// Takes in what the stream is now. Not that of another stream, which has taken its place: that
+    /// is given back.
+    pub(crate) fn learn(
+        &self,
+        found: StreamDescription,
+    ) -> Result<Arc<StreamDescription>, StreamDescription> {
+        let mut description = self
+            .description
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if description
+            .as_ref()
+            .is_some_and(|known| !known.is_same_stream(&found))
+        {
             return Err(found);
         }
         self.identity.get_or_init(|| found.identity());
         Ok(Arc::clone(description.insert(Arc::new(found))))
     }
 
-    /// The stream that was made again under the name of this one. All of it came after this worker had begun: "latest" would skip what
-    /// came before that was noticed.
+    /// The stream that was made again under the name of this one. All of it came after this worker
+    /// had begun: "latest" would skip what came before that was noticed.
     fn successor(&self, found: StreamDescription) -> Self {
         let position = match self.initial_position {
             InitialPosition::Latest => InitialPosition::TrimHorizon,
             position => position,
         };
         let config = StreamConfig::of(String::new(), self.source.get().cloned());
-        let new = config.read(self.name.clone(), position, self.is_one_of_several, self.consumer.clone());
+        let new = config.read(
+            self.name.clone(),
+            position,
+            self.is_one_of_several,
+            self.consumer.clone(),
+        );
         // Nothing is known of it yet.
         let _ = new.learn(found);
         new
     }
 
-    /// What stands in the keys of its leases: nothing in a worker of one stream; nothing yet in one of several before the stream was
-    /// described.
+    /// What stands in the keys of its leases: nothing in a worker of one stream; nothing yet in one
+    /// of several before the stream was described.
     pub(crate) fn identity(&self) -> Option<Arc<str>> {
-        if self.is_one_of_several { self.identity.get().cloned() } else { None }
+        if self.is_one_of_several {
+            self.identity.get().cloned()
+        } else {
+            None
+        }
     }
 
     /// Whether a lease is one of this stream's.
@@ -240,13 +288,17 @@ impl ReadStream {
         }
     }
 
-    /// Takes in the leases and the shards as an audit has left them. The hash keys that nobody reads, if that is news.
+    /// Takes in the leases and the shards as an audit has left them. The hash keys that nobody
+    /// reads, if that is news.
     pub(crate) fn see_unread<'a>(
         &self,
         leases: impl IntoIterator<Item = &'a Lease>,
         graph: &ShardGraph,
     ) -> Option<Vec<HashKeyRange>> {
-        self.unread.lock().unwrap_or_else(PoisonError::into_inner).see(leases, graph)
+        self.unread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .see(leases, graph)
     }
 
     /// Its shards could be listed, or not for this reason.
@@ -261,19 +313,31 @@ impl ReadStream {
 
     /// Its ARN, once it was described.
     pub(super) fn arn(&self) -> Option<Arc<str>> {
-        self.description().map(|description| Arc::clone(&description.arn))
+        self.description()
+            .map(|description| Arc::clone(&description.arn))
     }
 
-    /// How long it could not be described, or its shards not be listed; nothing while both can be done.
+    /// How long it could not be described, or its shards not be listed; nothing while both can be
+    /// done.
     pub(super) fn failing_for(&self, now: Moment) -> Duration {
         let trouble = self.trouble();
-        let since = [&trouble.describing, &trouble.listing].into_iter().filter_map(|call| call.0.as_ref());
-        since.map(|(_, since)| now.since(*since)).max().unwrap_or_default()
+        let since = [&trouble.describing, &trouble.listing]
+            .into_iter()
+            .filter_map(|call| call.0.as_ref());
+        since
+            .map(|(_, since)| now.since(*since))
+            .max()
+            .unwrap_or_default()
     }
 
     pub(super) fn state(&self) -> StreamState {
         let trouble = self.trouble();
-        let error = trouble.describing.0.as_ref().or(trouble.listing.0.as_ref()).map(|(error, _)| Arc::clone(error));
+        let error = trouble
+            .describing
+            .0
+            .as_ref()
+            .or(trouble.listing.0.as_ref())
+            .map(|(error, _)| Arc::clone(error));
         drop(trouble);
         match (self.description(), error) {
             (None, error) => StreamState::NotDescribed { error },
@@ -291,10 +355,13 @@ impl ReadStream {
     }
 }
 
-/// Whether the second stream, in the KCL's serialised form, was made under the name of the first one after it.
+/// Whether the second stream, in the KCL's serialised form, was made under the name of the first
+/// one after it.
 fn is_successor(known: &str, seen: &str) -> bool {
-    let parts =
-        |text: &str| text.rsplit_once(':').and_then(|(name, second)| Some((name.to_owned(), second.parse::<u64>().ok()?)));
+    let parts = |text: &str| {
+        text.rsplit_once(':')
+            .and_then(|(name, second)| Some((name.to_owned(), second.parse::<u64>().ok()?)))
+    };
     matches!((parts(known), parts(seen)), (Some((name, made)), Some((same, later))) if name == same && later > made)
 }
 
@@ -302,14 +369,24 @@ fn is_successor(known: &str, seen: &str) -> bool {
 async fn from_environment(name: &StreamName) -> Result<Arc<dyn Stream>, stream::Error> {
     let stream = stream::kinesis::KinesisStream::from_env(name.clone())
         .await
-        .map_err(|error| stream::Error::new(ErrorKind::Fatal, "configuration", error.to_string()).caused_by(error))?;
+        .map_err(|error| {
+            stream::Error::new(ErrorKind::Fatal, "configuration", error.to_string())
+                .caused_by(error)
+        })?;
     Ok(Arc::new(stream))
 }
 
 #[cfg(not(feature = "kinesis"))]
-#[expect(clippy::unused_async, reason = "the same signature as with the feature")]
+#[expect(
+    clippy::unused_async,
+    reason = "the same signature as with the feature"
+)]
 async fn from_environment(name: &StreamName) -> Result<Arc<dyn Stream>, stream::Error> {
-    Err(stream::Error::new(ErrorKind::Fatal, "configuration", format!("no source was given for the stream {name}")))
+    Err(stream::Error::new(
+        ErrorKind::Fatal,
+        "configuration",
+        format!("no source was given for the stream {name}"),
+    ))
 }
 
 /// The streams of a worker: one for good, or several that come and go while it runs.
@@ -324,8 +401,15 @@ pub(crate) struct Streams {
 
 impl Streams {
     pub(super) fn new(streams: impl IntoIterator<Item = ReadStream>, several: bool) -> Self {
-        let streams = streams.into_iter().map(|stream| (stream.name.clone(), Arc::new(stream))).collect();
-        Self { streams: Mutex::new(streams), changes: Watermark::default(), several }
+        let streams = streams
+            .into_iter()
+            .map(|stream| (stream.name.clone(), Arc::new(stream)))
+            .collect();
+        Self {
+            streams: Mutex::new(streams),
+            changes: Watermark::default(),
+            several,
+        }
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<ReadStream>> {
@@ -334,7 +418,9 @@ impl Streams {
 
     /// Whether it is still read: it was neither removed nor replaced.
     pub(crate) fn has(&self, of: &Arc<ReadStream>) -> bool {
-        self.lock().get(&of.name).is_some_and(|known| Arc::ptr_eq(known, of))
+        self.lock()
+            .get(&of.name)
+            .is_some_and(|known| Arc::ptr_eq(known, of))
     }
 
     /// The stream of a lease, if this worker reads it.
@@ -366,7 +452,9 @@ impl Streams {
     /// Reads the stream that has taken the place of `old` from now on. Whether that was news.
     pub(crate) fn replace(&self, old: &Arc<ReadStream>, found: StreamDescription) -> bool {
         let mut streams = self.lock();
-        let is_news = streams.get(&old.name).is_some_and(|known| Arc::ptr_eq(known, old));
+        let is_news = streams
+            .get(&old.name)
+            .is_some_and(|known| Arc::ptr_eq(known, old));
         if is_news {
             streams.insert(old.name.clone(), Arc::new(old.successor(found)));
         }
@@ -380,12 +468,22 @@ impl Streams {
     /// The stream that a lease shows to have been made again, if it is one that this worker reads.
     pub(crate) fn replaced_by(&self, key: &LeaseKey) -> Option<Arc<ReadStream>> {
         let seen = key.stream.as_ref().filter(|_| self.several)?;
-        self.lock().values().find(|of| of.identity().is_some_and(|known| is_successor(&known, seen))).cloned()
+        self.lock()
+            .values()
+            .find(|of| {
+                of.identity()
+                    .is_some_and(|known| is_successor(&known, seen))
+            })
+            .cloned()
     }
 
     /// The names, for messages.
     pub(crate) fn names(&self) -> String {
-        let names: Vec<String> = self.lock().keys().map(|name| name.name().to_owned()).collect();
+        let names: Vec<String> = self
+            .lock()
+            .keys()
+            .map(|name| name.name().to_owned())
+            .collect();
         names.join(",")
     }
 
@@ -401,7 +499,14 @@ mod tests {
     #[test]
     fn a_stream_made_later_under_the_same_name_is_a_successor() {
         assert!(is_successor("1:orders:100", "1:orders:101"));
-        for seen in ["1:orders:100", "1:orders:99", "2:orders:101", "1:visits:101", "1:orders:x", "orders"] {
+        for seen in [
+            "1:orders:100",
+            "1:orders:99",
+            "2:orders:101",
+            "1:visits:101",
+            "1:orders:x",
+            "orders",
+        ] {
             assert!(!is_successor("1:orders:100", seen), "{seen}");
         }
     }

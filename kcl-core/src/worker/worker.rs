@@ -15,7 +15,9 @@ use crate::processor::ErasedFactory;
 use crate::runtime::Clock;
 use crate::tenancy::table_health::TableHealth;
 
-use super::builder::{Builder, SettingError, lacks_source, no_source, one_stream_only, read_stream, stream_name};
+use super::builder::{
+    Builder, SettingError, lacks_source, no_source, one_stream_only, read_stream, stream_name,
+};
 use super::error::RunError;
 use super::event::{EventSender, Events};
 use super::log::{TARGET, WorkerLog};
@@ -62,9 +64,9 @@ pub enum Stop {
     /// They are released at once, and other workers continue with their shards.
     #[default]
     Release,
-    /// They stay with this worker, so that a restart under the same id moves no shard: for a worker with a fixed
-    /// [`worker_id`](Builder::worker_id) that is back within the failover time. If it is not, other workers take the leases as
-    /// they take those of a dead worker.
+    /// They stay with this worker, so that a restart under the same id moves no shard: for a worker
+    /// with a fixed [`worker_id`](Builder::worker_id) that is back within the failover time. If it
+    /// is not, other workers take the leases as they take those of a dead worker.
     Keep,
 }
 
@@ -97,8 +99,8 @@ pub(crate) struct WorkerInner {
     ran: AtomicBool,
 }
 
-/// A member of the fleet that reads a stream: it acquires leases of shards, passes their records to processors and stores their
-/// checkpoints.
+/// A member of the fleet that reads a stream: it acquires leases of shards, passes their records to
+/// processors and stores their checkpoints.
 ///
 /// A `Worker` is a handle: clones refer to the same worker, and [`run`](Self::run) does the work.
 ///
@@ -146,7 +148,11 @@ impl Worker {
     }
 
     pub(crate) fn new(mut parts: WorkerParts) -> Self {
-        let log = WorkerLog::new(Arc::clone(&parts.clock), parts.worker.to_string(), parts.settings.clone());
+        let log = WorkerLog::new(
+            Arc::clone(&parts.clock),
+            parts.worker.to_string(),
+            parts.settings.clone(),
+        );
         let outlet = EventSender::new(log, EventMeters::new(parts.label.as_ref()));
         let (clock, limit) = (Arc::clone(&parts.clock), parts.settings.refusal_limit);
         let refused = ServiceAccess::new("the lease table", limit, clock, outlet.clone());
@@ -164,19 +170,24 @@ impl Worker {
         }))
     }
 
-    /// Runs until [`shutdown`](Self::shutdown) is called, until a [bounded read](Settings::until) is done, or until the worker
-    /// cannot continue. To stop at a signal, call [`run_until`](Self::run_until) instead.
+    /// Runs until [`shutdown`](Self::shutdown) is called, until a [bounded read](Settings::until)
+    /// is done, or until the worker cannot continue. To stop at a signal, call
+    /// [`run_until`](Self::run_until) instead.
     ///
-    /// **Never put it in a `select!` whose other branch may finish first**; use [`run_until`](Self::run_until).
+    /// **Never put it in a `select!` whose other branch may finish first**; use
+    /// [`run_until`](Self::run_until).
     ///
-    /// Must be awaited on a tokio runtime with its timer and I/O enabled. Processors run on it, one task per shard.
+    /// Must be awaited on a tokio runtime with its timer and I/O enabled. Processors run on it, one
+    /// task per shard.
     ///
     /// # Errors
-    /// Every fatal cause: see [`RunError`]. Before it is returned, the shards are drained as far as that is possible.
+    /// Every fatal cause: see [`RunError`]. Before it is returned, the shards are drained as far as
+    /// that is possible.
     ///
     /// # Cancel safety
-    /// Dropping the future is a crash: everything ends where it stands, nothing is stored, and other workers take the leases over
-    /// when they expire. A [`shutdown`](Self::shutdown) after that reports [`RunEnd::Dropped`].
+    /// Dropping the future is a crash: everything ends where it stands, nothing is stored, and
+    /// other workers take the leases over when they expire. A [`shutdown`](Self::shutdown) after
+    /// that reports [`RunEnd::Dropped`].
     pub async fn run(&self) -> Result<ShutdownReport, RunError> {
         if self.0.ran.swap(true, Ordering::SeqCst) {
             return Err(RunError::AlreadyRun);
@@ -190,17 +201,27 @@ impl Worker {
         }
         meters::describe_all();
         self.0.board.reach(Phase::Starting);
-        let mut ending = EndGuard { inner: &self.0, report: None, phase: Phase::Dropped };
+        let mut ending = EndGuard {
+            inner: &self.0,
+            report: None,
+            phase: Phase::Dropped,
+        };
         // Boxed: whatever the loading of a configuration needs is not the callers' stack to carry.
         let (mut report, cause) = Box::pin(root::run(Arc::clone(&self.0))).await;
-        report.run = if cause.is_some() { RunEnd::Failed } else { RunEnd::Finished };
+        report.run = if cause.is_some() {
+            RunEnd::Failed
+        } else {
+            RunEnd::Finished
+        };
         ending.report = Some(report.clone());
-        ending.phase = cause.as_ref().map_or(Phase::Stopped, |cause| Phase::Failed(with_causes(cause).into()));
+        ending.phase = cause.as_ref().map_or(Phase::Stopped, |cause| {
+            Phase::Failed(with_causes(cause).into())
+        });
         cause.map_or(Ok(report), Err)
     }
 
-    /// [Runs](Self::run) until `signal` completes, and then shuts down gracefully; shards that are not drained by `deadline` are
-    /// abandoned. The output of the signal is ignored.
+    /// [Runs](Self::run) until `signal` completes, and then shuts down gracefully; shards that are
+    /// not drained by `deadline` are abandoned. The output of the signal is ignored.
     ///
     /// ```no_run
     /// # #[cfg(feature = "signal")]
@@ -213,14 +234,19 @@ impl Worker {
     /// # }
     /// ```
     ///
-    /// The leases are released. To keep them for a restart, let the signal itself end with a call to [`stop`](Self::stop).
+    /// The leases are released. To keep them for a restart, let the signal itself end with a call
+    /// to [`stop`](Self::stop).
     ///
     /// # Errors
     /// Those of [`run`](Self::run).
     ///
     /// # Cancel safety
     /// As with [`run`](Self::run), dropping the future is a crash.
-    pub async fn run_until(&self, signal: impl Future, deadline: Duration) -> Result<ShutdownReport, RunError> {
+    pub async fn run_until(
+        &self,
+        signal: impl Future,
+        deadline: Duration,
+    ) -> Result<ShutdownReport, RunError> {
         let mut run = pin!(self.run());
         let mut signal = pin!(signal);
         tokio::select! {
@@ -228,16 +254,19 @@ impl Worker {
             ended = &mut run => return ended,
             _ = &mut signal => self.ask_to_stop(Stop::Release, deadline),
         }
-        // The signal lives until the worker has ended: who is dropped may give back what it has caught.
+        // The signal lives until the worker has ended: who is dropped may give back what it has
+        // caught.
         run.await
     }
 
-    /// Shuts the worker down gracefully and waits until that is done: nothing more is fetched, the batch in flight is finished,
-    /// the last checkpoints are stored and the leases released, so that other workers continue at once and without duplicates.
-    /// Shards that are not drained by `deadline` are abandoned: their leases expire.
+    /// Shuts the worker down gracefully and waits until that is done: nothing more is fetched, the
+    /// batch in flight is finished, the last checkpoints are stored and the leases released, so
+    /// that other workers continue at once and without duplicates. Shards that are not drained by
+    /// `deadline` are abandoned: their leases expire.
     ///
-    /// May be called more than once, and before `run`; the first deadline counts. Cancel safe: the shutdown continues. The report
-    /// says how `run` ended ([`ShutdownReport::run`]): it may have been dropped, or have failed.
+    /// May be called more than once, and before `run`; the first deadline counts. Cancel safe: the
+    /// shutdown continues. The report says how `run` ended ([`ShutdownReport::run`]): it may have
+    /// been dropped, or have failed.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -269,7 +298,8 @@ impl Worker {
         self.stop(Stop::Release, deadline).await
     }
 
-    /// Like [`shutdown`](Self::shutdown), with a choice of what happens to the leases. The first call decides.
+    /// Like [`shutdown`](Self::shutdown), with a choice of what happens to the leases. The first
+    /// call decides.
     pub async fn stop(&self, how: Stop, deadline: Duration) -> ShutdownReport {
         self.ask_to_stop(how, deadline);
         if !self.0.ran.load(Ordering::SeqCst) {
@@ -292,8 +322,8 @@ impl Worker {
         });
     }
 
-    /// Starts reading one more stream, in a worker that was [built for several](Builder::streams). Does nothing if the worker
-    /// already reads it.
+    /// Starts reading one more stream, in a worker that was [built for several](Builder::streams).
+    /// Does nothing if the worker already reads it.
     ///
     /// ```
     /// # use kcl_core::processor::{ProcessRecordsInput, ShardRef};
@@ -318,7 +348,8 @@ impl Worker {
     /// ```
     ///
     /// # Errors
-    /// The worker was built for one stream, or the stream's name, initial position or mode is invalid.
+    /// The worker was built for one stream, or the stream's name, initial position or mode is
+    /// invalid.
     pub fn add_stream(&self, stream: StreamConfig) -> Result<(), SettingError> {
         let parts = &self.0.parts;
         if !parts.streams.several {
@@ -327,13 +358,20 @@ impl Worker {
         if lacks_source(&stream) {
             return Err(no_source());
         }
-        let stream = read_stream(stream, &parts.settings, &parts.application, true, parts.clock.wall())?;
+        let stream = read_stream(
+            stream,
+            &parts.settings,
+            &parts.application,
+            true,
+            parts.clock.wall(),
+        )?;
         parts.streams.add(stream);
         Ok(())
     }
 
-    /// Stops reading a stream. Its shards are drained as in a shutdown; their leases and checkpoints stay in the table, and other workers
-    /// that read the stream go on with them. Returns whether the stream was being read.
+    /// Stops reading a stream. Its shards are drained as in a shutdown; their leases and
+    /// checkpoints stay in the table, and other workers that read the stream go on with them.
+    /// Returns whether the stream was being read.
     ///
     /// # Errors
     /// The worker was built for one stream, or this is not a valid stream name.
@@ -362,10 +400,24 @@ impl Worker {
         Status {
             worker: self.id().clone(),
             phase: self.0.board.phase(),
-            streams: self.0.parts.streams.all().iter().map(|of| (of.name.clone(), of.state())).collect(),
-            lease_table: self.0.table_health.failing().map(|failing| TableFailure::new(failing, now)),
+            streams: self
+                .0
+                .parts
+                .streams
+                .all()
+                .iter()
+                .map(|of| (of.name.clone(), of.state()))
+                .collect(),
+            lease_table: self
+                .0
+                .table_health
+                .failing()
+                .map(|failing| TableFailure::new(failing, now)),
             shards: self.0.board.snapshot(now),
-            unreadable: self.0.board.unreadable(|lease| self.0.parts.streams.of(lease).is_some()),
+            unreadable: self
+                .0
+                .board
+                .unreadable(|lease| self.0.parts.streams.of(lease).is_some()),
             left_unread: self.0.board.left_unread(),
             budget_used: self.0.parts.budget.used(),
             budget_total: self.0.parts.budget.total(),
@@ -397,7 +449,8 @@ impl WorkerInner {
     }
 }
 
-/// Tells those who wait in [`Worker::shutdown`] that the worker has ended, also when the future of [`Worker::run`] was dropped.
+/// Tells those who wait in [`Worker::shutdown`] that the worker has ended, also when the future of
+/// [`Worker::run`] was dropped.
 struct EndGuard<'a> {
     inner: &'a WorkerInner,
     /// Nothing until `run` has ended by itself.
@@ -410,17 +463,31 @@ impl Drop for EndGuard<'_> {
         let report = self.report.take().unwrap_or_else(|| {
             let given_up = |(key, status): (_, super::ShardStatus)| {
                 self.inner.board.remove(&key);
-                (key, ShardReport { stopped: Stopped::Abandoned, checkpoint: status.checkpoint })
+                (
+                    key,
+                    ShardReport {
+                        stopped: Stopped::Abandoned,
+                        checkpoint: status.checkpoint,
+                    },
+                )
             };
             ShutdownReport {
                 run: RunEnd::Dropped,
-                shards: self.inner.board.snapshot(self.inner.parts.clock.now()).into_iter().map(given_up).collect(),
+                shards: self
+                    .inner
+                    .board
+                    .snapshot(self.inner.parts.clock.now())
+                    .into_iter()
+                    .map(given_up)
+                    .collect(),
             }
         });
         let worker = &self.inner.parts.worker;
         self.inner.outlet.sum_up(true);
         match &self.phase {
-            Phase::Failed(error) => tracing::error!(target: TARGET, %worker, "the worker ended with an error: {error}"),
+            Phase::Failed(error) => {
+                tracing::error!(target: TARGET, %worker, "the worker ended with an error: {error}")
+            }
             Phase::Dropped => {
                 tracing::warn!(target: TARGET, %worker, "the worker was dropped while running: its leases will expire");
             }
@@ -431,9 +498,16 @@ impl Drop for EndGuard<'_> {
         // Nobody is left to say how late the shards are.
         self.inner.meters.leases.set(0.0);
         self.inner.meters.table_failing.set(0.0);
-        self.inner.meters.unread.iter().for_each(|gauge| gauge.set(0.0));
+        self.inner
+            .meters
+            .unread
+            .iter()
+            .for_each(|gauge| gauge.set(0.0));
         self.inner.tell_streams(|_| Duration::ZERO);
-        self.inner.meters.budget.set(self.inner.parts.budget.used() as f64);
+        self.inner
+            .meters
+            .budget
+            .set(self.inner.parts.budget.used() as f64);
         self.inner.board.reach(std::mem::take(&mut self.phase));
         self.inner.report.send_replace(Some(report));
     }

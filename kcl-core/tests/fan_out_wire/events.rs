@@ -9,7 +9,10 @@ use serde_json::{Value, json};
 pub(crate) fn message(headers: &[(&'static str, &str)], payload: &[u8]) -> Bytes {
     let mut message = Message::new(Bytes::copy_from_slice(payload));
     for (name, value) in headers {
-        message = message.add_header(Header::new(*name, HeaderValue::String((*value).to_owned().into())));
+        message = message.add_header(Header::new(
+            *name,
+            HeaderValue::String((*value).to_owned().into()),
+        ));
     }
     let mut bytes = Vec::new();
     write_message_to(&message, &mut bytes).unwrap();
@@ -17,11 +20,23 @@ pub(crate) fn message(headers: &[(&'static str, &str)], payload: &[u8]) -> Bytes
 }
 
 pub(crate) fn initial() -> Bytes {
-    message(&[(":message-type", "event"), (":event-type", "initial-response")], b"{}")
+    message(
+        &[
+            (":message-type", "event"),
+            (":event-type", "initial-response"),
+        ],
+        b"{}",
+    )
 }
 
 pub(crate) fn event(body: &Value) -> Bytes {
-    message(&[(":message-type", "event"), (":event-type", "SubscribeToShardEvent")], body.to_string().as_bytes())
+    message(
+        &[
+            (":message-type", "event"),
+            (":event-type", "SubscribeToShardEvent"),
+        ],
+        body.to_string().as_bytes(),
+    )
 }
 
 pub(crate) fn record(sequence: u32, data: &[u8]) -> Value {
@@ -44,5 +59,8 @@ pub(crate) fn one(sequence: u32, data: &[u8]) -> Bytes {
 
 pub(crate) fn exception(name: &str, message: &str) -> Bytes {
     let body = json!({ "message": message }).to_string();
-    self::message(&[(":message-type", "exception"), (":exception-type", name)], body.as_bytes())
+    self::message(
+        &[(":message-type", "exception"), (":exception-type", name)],
+        body.as_bytes(),
+    )
 }

@@ -12,7 +12,10 @@ const RECORD: usize = 30_000;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stopped_readers_take_a_window_each_and_nothing_from_others() {
     let taken = nothing_taken(STREAMS);
-    let all = (1..=EVENTS).map(|number| events::one(number, &vec![b'x'; RECORD])).collect::<Vec<_>>().concat();
+    let all = (1..=EVENTS)
+        .map(|number| events::one(number, &vec![b'x'; RECORD]))
+        .collect::<Vec<_>>()
+        .concat();
     let server = pushing(all.clone().into(), &taken).await;
     let stream = stream(server.at).subscribe_over(windows_of(WINDOW));
 
@@ -28,14 +31,23 @@ async fn stopped_readers_take_a_window_each_and_nothing_from_others() {
     }
     for stopped in &taken[..STREAMS - 1] {
         let taken = *stopped.lock().unwrap();
-        assert!(taken <= WINDOW, "{taken} bytes for a reader that has stopped");
+        assert!(
+            taken <= WINDOW,
+            "{taken} bytes for a reader that has stopped"
+        );
     }
     // What has stopped goes on where it was.
-    let rest = subscriptions[..STREAMS - 1].iter_mut().map(async |subscription| {
-        for _ in 1..=EVENTS {
-            assert_eq!(next(subscription).await.unwrap().unwrap()[0].len(), RECORD);
-        }
-    });
+    let rest = subscriptions[..STREAMS - 1]
+        .iter_mut()
+        .map(async |subscription| {
+            for _ in 1..=EVENTS {
+                assert_eq!(next(subscription).await.unwrap().unwrap()[0].len(), RECORD);
+            }
+        });
     soon(join_all(rest)).await;
-    assert!(taken.iter().all(|taken| *taken.lock().unwrap() == all.len()));
+    assert!(
+        taken
+            .iter()
+            .all(|taken| *taken.lock().unwrap() == all.len())
+    );
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
+};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -50,7 +52,11 @@ impl Http1Server {
                 });
             }
         });
-        Self { at, connections, _tasks: tasks }
+        Self {
+            at,
+            connections,
+            _tasks: tasks,
+        }
     }
 
     pub(crate) fn connections(&self) -> usize {
@@ -58,7 +64,11 @@ impl Http1Server {
     }
 }
 
-async fn serve(io: impl AsyncRead + AsyncWrite + Unpin, silent: bool, messages: Vec<Bytes>) -> std::io::Result<()> {
+async fn serve(
+    io: impl AsyncRead + AsyncWrite + Unpin,
+    silent: bool,
+    messages: Vec<Bytes>,
+) -> std::io::Result<()> {
     let mut io = BufReader::new(io);
     let mut line = String::new();
     io.read_line(&mut line).await?;
@@ -85,7 +95,8 @@ async fn serve(io: impl AsyncRead + AsyncWrite + Unpin, silent: bool, messages: 
     io.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\nTransfer-Encoding: chunked\r\n\r\n")
         .await?;
     for message in messages {
-        io.write_all(format!("{:x}\r\n", message.len()).as_bytes()).await?;
+        io.write_all(format!("{:x}\r\n", message.len()).as_bytes())
+            .await?;
         io.write_all(&message).await?;
         io.write_all(b"\r\n").await?;
     }

@@ -31,7 +31,11 @@ async fn all_shards_are_read_whatever_the_limit_of_streams() {
         })))
         .await;
         server.carries(SHARDS).await;
-        assert_eq!(server.connections(), connections, "{limit} streams a connection");
+        assert_eq!(
+            server.connections(),
+            connections,
+            "{limit} streams a connection"
+        );
         // Places come back, and no new connection is made for who comes after.
         drop(all);
         server.carries(0).await;
@@ -89,7 +93,11 @@ async fn an_undeclared_limit_of_streams_is_learned() {
     let _all = soon(join_all((0..45).map(read))).await;
     server.carries(45).await;
     assert!(refused.load(Ordering::Relaxed) > 0);
-    assert!(server.connections() <= 6, "{} connections", server.connections());
+    assert!(
+        server.connections() <= 6,
+        "{} connections",
+        server.connections()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

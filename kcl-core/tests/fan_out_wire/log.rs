@@ -17,11 +17,18 @@ use super::served::{Reply, Server};
 async fn child_process() {
     log_all();
     let garbage = events::message(
-        &[(":message-type", "event"), (":event-type", "SubscribeToShardEvent")],
+        &[
+            (":message-type", "event"),
+            (":event-type", "SubscribeToShardEvent"),
+        ],
         br#"{"Records": [{"Data": "canary-garbage"}, canary-garbage"#,
     );
     let cut = events::one(2, b"canary-cut");
-    for last in [garbage, cut.slice(..cut.len() - 20), events::one(3, b"canary-three")] {
+    for last in [
+        garbage,
+        cut.slice(..cut.len() - 20),
+        events::one(3, b"canary-three"),
+    ] {
         let server = Server::start(100, move |_, reply: Reply| {
             let last = last.clone();
             async move {
@@ -34,7 +41,10 @@ async fn child_process() {
         .await;
         let mut subscription = subscribe(&stream(server.at), "shardId-0").await.unwrap();
         assert!(next(&mut subscription).await.unwrap().is_some());
-        println!("SAID: {:?} {subscription:?}", subscription.next().await.map(|_| ()));
+        println!(
+            "SAID: {:?} {subscription:?}",
+            subscription.next().await.map(|_| ())
+        );
     }
 }
 
@@ -52,24 +62,44 @@ async fn child_process_with_a_password_in_the_endpoint() {
     let (_silent, silent) = Listening::new().await;
     let (listening, nobody) = Listening::new().await;
     drop(listening);
-    for (scheme, at) in [("http", http2.at), ("http", http1.at), ("http", silent), ("http", nobody), ("https", http1.at)] {
-        let limits = TimeoutConfig::builder().connect_timeout(Duration::from_millis(200)).build();
-        let stream = stream_with(config(&format!("{scheme}://canary-user:canary-pass@{at}")).timeout_config(limits));
+    for (scheme, at) in [
+        ("http", http2.at),
+        ("http", http1.at),
+        ("http", silent),
+        ("http", nobody),
+        ("https", http1.at),
+    ] {
+        let limits = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_millis(200))
+            .build();
+        let stream = stream_with(
+            config(&format!("{scheme}://canary-user:canary-pass@{at}")).timeout_config(limits),
+        );
         match subscribe(&stream, "shardId-0").await {
-            Ok(mut subscription) => println!("SAID: {:?} {subscription:?}", next(&mut subscription).await),
+            Ok(mut subscription) => {
+                println!("SAID: {:?} {subscription:?}", next(&mut subscription).await)
+            }
             Err(error) => println!("SAID: {error} {error:?}"),
         }
     }
 }
 
 fn log_all() {
-    tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::TRACE).with_ansi(false).init();
+    tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_ansi(false)
+        .init();
 }
 
 /// What a test says in a process of its own, and all that it logs.
 fn told_by(test: &str) -> String {
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("fan_out_wire::log::{test}"), "--ignored", "--nocapture"])
+        .args([
+            "--exact",
+            &format!("fan_out_wire::log::{test}"),
+            "--ignored",
+            "--nocapture",
+        ])
         .output()
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
@@ -80,22 +110,56 @@ fn told_by(test: &str) -> String {
 #[test]
 fn no_log_or_error_shows_an_endpoints_user_or_password() {
     let text = told_by("child_process_with_a_password_in_the_endpoint");
-    assert!(text.contains("an HTTP/2 connection for subscriptions is open to=http://127.0.0.1:"), "the log was caught: {text}");
-    assert!(text.contains("with HTTP/1.1 to=http://127.0.0.1:"), "the log was caught: {text}");
-    assert!(text.contains("SAID: Ok(") && text.contains("did not begin to speak HTTP/2"), "{text}");
-    for secret in ["canary-user", "canary-pass", &base64::encode("canary-user:canary-pass")] {
-        assert_eq!(text.lines().find(|line| line.contains(secret)), None, "{secret}");
+    assert!(
+        text.contains("an HTTP/2 connection for subscriptions is open to=http://127.0.0.1:"),
+        "the log was caught: {text}"
+    );
+    assert!(
+        text.contains("with HTTP/1.1 to=http://127.0.0.1:"),
+        "the log was caught: {text}"
+    );
+    assert!(
+        text.contains("SAID: Ok(") && text.contains("did not begin to speak HTTP/2"),
+        "{text}"
+    );
+    for secret in [
+        "canary-user",
+        "canary-pass",
+        &base64::encode("canary-user:canary-pass"),
+    ] {
+        assert_eq!(
+            text.lines().find(|line| line.contains(secret)),
+            None,
+            "{secret}"
+        );
     }
 }
 
 #[test]
 fn no_record_and_no_key_appears_in_a_log_or_an_error() {
     let text = told_by("child_process");
-    assert!(text.contains("an HTTP/2 connection for subscriptions is open"), "the log was caught: {text}");
-    assert!(text.contains("SAID: Err(") && text.contains("SAID: Ok("), "{text}");
-    for secret in ["canary-data", "canary-cut", "canary-garbage", "canary-three", "customer-7"] {
+    assert!(
+        text.contains("an HTTP/2 connection for subscriptions is open"),
+        "the log was caught: {text}"
+    );
+    assert!(
+        text.contains("SAID: Err(") && text.contains("SAID: Ok("),
+        "{text}"
+    );
+    for secret in [
+        "canary-data",
+        "canary-cut",
+        "canary-garbage",
+        "canary-three",
+        "customer-7",
+    ] {
         let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
-        for writing in [secret.to_owned(), base64::encode(secret), hex, format!("{:?}", secret.as_bytes())] {
+        for writing in [
+            secret.to_owned(),
+            base64::encode(secret),
+            hex,
+            format!("{:?}", secret.as_bytes()),
+        ] {
             let line = text.lines().find(|line| line.contains(&writing));
             assert_eq!(line, None, "{writing}");
         }

@@ -31,7 +31,9 @@ fn most_before_it_is_asked_for() -> usize {
 async fn an_event_is_not_received_before_it_is_requested() {
     const SHARDS: usize = 20;
     let taken = nothing_taken(SHARDS);
-    let all = (1..=3).map(|number| events::one(number, &vec![b'x'; RECORD])).collect::<Vec<_>>();
+    let all = (1..=3)
+        .map(|number| events::one(number, &vec![b'x'; RECORD]))
+        .collect::<Vec<_>>();
     let length = all[0].len();
     let server = pushing(all.concat().into(), &taken).await;
     let stream = stream(server.at).subscribe_over(windows_of(WINDOW));
@@ -42,7 +44,10 @@ async fn an_event_is_not_received_before_it_is_requested() {
     for event in 0..3 {
         for subscription in &mut subscriptions {
             let memory = soon(subscription.begins()).await;
-            assert!(memory >= 2 * length && memory < 4 * length, "{memory} for a message of {length}");
+            assert!(
+                memory >= 2 * length && memory < 4 * length,
+                "{memory} for a message of {length}"
+            );
             // It is no more there when it is asked again.
             assert_eq!(soon(subscription.begins()).await, memory);
         }
@@ -51,7 +56,10 @@ async fn an_event_is_not_received_before_it_is_requested() {
             assert_eq!(next(subscription).await.unwrap().unwrap()[0].len(), RECORD);
             for held in &taken[number + 1..] {
                 let held = *held.lock().unwrap() - event * length;
-                assert!(held <= most_before_it_is_asked_for(), "{held} bytes of an event that nobody has asked for");
+                assert!(
+                    held <= most_before_it_is_asked_for(),
+                    "{held} bytes of an event that nobody has asked for"
+                );
             }
         }
     }
@@ -79,17 +87,33 @@ async fn giving_up_within_an_event_loses_nothing() {
     let mut subscription = subscribe(&stream, "0").await.unwrap();
     let memory = soon(subscription.begins()).await;
     // It reads what there is, and then there is nothing for a while.
-    assert!(tokio::time::timeout(Duration::from_millis(300), subscription.next()).await.is_err());
+    assert!(
+        tokio::time::timeout(Duration::from_millis(300), subscription.next())
+            .await
+            .is_err()
+    );
     go.send_replace(true);
     assert_eq!(soon(subscription.begins()).await, memory);
-    assert_eq!(next(&mut subscription).await.unwrap().unwrap()[0].len(), RECORD);
-    assert_eq!(soon(subscription.begins()).await, 0, "what is short is there");
+    assert_eq!(
+        next(&mut subscription).await.unwrap().unwrap()[0].len(),
+        RECORD
+    );
+    assert_eq!(
+        soon(subscription.begins()).await,
+        0,
+        "what is short is there"
+    );
     assert_eq!(next(&mut subscription).await.unwrap().unwrap(), [b"short"]);
 }
 
 #[tokio::test]
 async fn the_same_holds_by_http_1_1() {
-    let messages = vec![events::initial(), events::one(1, b"short"), events::one(2, &vec![b'x'; RECORD]), events::one(3, b"end")];
+    let messages = vec![
+        events::initial(),
+        events::one(1, b"short"),
+        events::one(2, &vec![b'x'; RECORD]),
+        events::one(3, b"end"),
+    ];
     let length = messages[2].len();
     let server = Http1Server::start(None, messages).await;
     let stream = stream(server.at);
@@ -97,7 +121,10 @@ async fn the_same_holds_by_http_1_1() {
     assert_eq!(soon(subscription.begins()).await, 0);
     assert_eq!(next(&mut subscription).await.unwrap().unwrap(), [b"short"]);
     assert!(soon(subscription.begins()).await >= 2 * length);
-    assert_eq!(next(&mut subscription).await.unwrap().unwrap()[0].len(), RECORD);
+    assert_eq!(
+        next(&mut subscription).await.unwrap().unwrap()[0].len(),
+        RECORD
+    );
     assert_eq!(soon(subscription.begins()).await, 0);
     assert_eq!(next(&mut subscription).await.unwrap().unwrap(), [b"end"]);
 }
@@ -109,10 +136,15 @@ const LARGE: usize = 1_000_000;
 const BUDGET: usize = 16 << 20;
 
 async fn answer(asked: Asked, reply: Reply, all: Bytes, taken: Taken) {
-    let Some(reply) = service::describe(&asked, reply, SHARDS, |shard| shard.to_string()) else { return };
+    let Some(reply) = service::describe(&asked, reply, SHARDS, |shard| shard.to_string()) else {
+        return;
+    };
     match asked.operation.as_str() {
         "SubscribeToShard" => {
-            assert_eq!(asked.body["StartingPosition"]["Type"], "TRIM_HORIZON", "no subscription is replaced");
+            assert_eq!(
+                asked.body["StartingPosition"]["Type"], "TRIM_HORIZON",
+                "no subscription is replaced"
+            );
             push(&asked, reply, &all, &taken).await;
         }
         other => reply.error("UnknownOperationException", other),
@@ -134,8 +166,13 @@ impl Watched {
     fn look(&self) {
         let handled = self.handled.lock().unwrap();
         let beyond_window = |(shard, taken): (usize, &Mutex<usize>)| {
-            let taken = taken.lock().unwrap().saturating_sub(most_before_it_is_asked_for());
-            taken.div_ceil(self.length).saturating_sub(handled.get(&shard).copied().unwrap_or_default())
+            let taken = taken
+                .lock()
+                .unwrap()
+                .saturating_sub(most_before_it_is_asked_for());
+            taken
+                .div_ceil(self.length)
+                .saturating_sub(handled.get(&shard).copied().unwrap_or_default())
         };
         let events: usize = self.taken.iter().enumerate().map(beyond_window).sum();
         let mut most = self.most.lock().unwrap();
@@ -155,9 +192,22 @@ impl RecordProcessor for Handler {
             stopped.wait_for(|go_on| *go_on).await.unwrap();
         }
         self.watched.look();
-        assert!(input.records.iter().all(|record| record.data.len() == LARGE));
-        *self.watched.handled.lock().unwrap().entry(self.shard).or_default() += input.records.len();
-        self.watched.done.send_modify(|done| *done += input.records.len());
+        assert!(
+            input
+                .records
+                .iter()
+                .all(|record| record.data.len() == LARGE)
+        );
+        *self
+            .watched
+            .handled
+            .lock()
+            .unwrap()
+            .entry(self.shard)
+            .or_default() += input.records.len();
+        self.watched
+            .done
+            .send_modify(|done| *done += input.records.len());
         Ok(())
     }
 }
@@ -167,30 +217,52 @@ impl RecordProcessor for Handler {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn large_events_stay_within_the_budget_of_a_worker() {
     let taken = nothing_taken(SHARDS);
-    let all = (1..=EVENTS).map(|number| events::one(u32::try_from(number).unwrap(), &vec![b'x'; LARGE])).collect::<Vec<_>>();
+    let all = (1..=EVENTS)
+        .map(|number| events::one(u32::try_from(number).unwrap(), &vec![b'x'; LARGE]))
+        .collect::<Vec<_>>();
     let length = all[0].len();
     let (told, all) = (Arc::clone(&taken), Bytes::from(all.concat()));
-    let server = Server::start(100, move |asked, reply| answer(asked, reply, all.clone(), Arc::clone(&told))).await;
+    let server = Server::start(100, move |asked, reply| {
+        answer(asked, reply, all.clone(), Arc::clone(&told))
+    })
+    .await;
     let (done, mut counted) = watch::channel(0);
-    let watched = Arc::new(Watched { taken, length, handled: Mutex::default(), most: Mutex::default(), done });
+    let watched = Arc::new(Watched {
+        taken,
+        length,
+        handled: Mutex::default(),
+        most: Mutex::default(),
+        done,
+    });
     let (go_on, stopped) = watch::channel(false);
     let told = Arc::clone(&watched);
     let worker = service::worker(server.at, windows_of(WINDOW))
         .byte_budget(ByteBudget::new(BUDGET).unwrap())
         .processor(move |shard: &ShardRef| {
             let shard: usize = shard.shard.as_str().parse().unwrap();
-            Handler { shard, stopped: (shard < STOPPED).then(|| stopped.clone()), watched: Arc::clone(&told) }
+            Handler {
+                shard,
+                stopped: (shard < STOPPED).then(|| stopped.clone()),
+                watched: Arc::clone(&told),
+            }
         })
         .build()
         .unwrap();
     let running = service::start(&worker);
-    soon(counted.wait_for(|done| *done == (SHARDS - STOPPED) * EVENTS)).await.unwrap();
+    soon(counted.wait_for(|done| *done == (SHARDS - STOPPED) * EVENTS))
+        .await
+        .unwrap();
     assert!((0..STOPPED).all(|shard| !watched.handled.lock().unwrap().contains_key(&shard)));
     go_on.send_replace(true);
-    soon(counted.wait_for(|done| *done == SHARDS * EVENTS)).await.unwrap();
+    soon(counted.wait_for(|done| *done == SHARDS * EVENTS))
+        .await
+        .unwrap();
     soon(worker.shutdown(Duration::from_secs(30))).await;
     soon(running).await.unwrap().unwrap();
     let most = *watched.most.lock().unwrap();
     println!("{most} events of {SHARDS} shards at once");
-    assert!(most <= BUDGET / LARGE, "{most} events of {LARGE} bytes in a budget of {BUDGET}");
+    assert!(
+        most <= BUDGET / LARGE,
+        "{most} events of {LARGE} bytes in a budget of {BUDGET}"
+    );
 }

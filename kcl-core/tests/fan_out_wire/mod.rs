@@ -1,4 +1,5 @@
-//! Subscriptions on the wire: the real SDK and our connections against servers that do what they are told.
+//! Subscriptions on the wire: the real SDK and our connections against servers that do what they
+//! are told.
 
 mod client;
 mod ends;

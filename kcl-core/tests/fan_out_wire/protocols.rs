@@ -23,7 +23,10 @@ fn secure(port: u16) -> KinesisStream {
 }
 
 async fn reads(mut subscription: Box<dyn Subscription>) -> Box<dyn Subscription> {
-    assert_eq!(next(&mut subscription).await.unwrap(), Some(vec![b"a".to_vec()]));
+    assert_eq!(
+        next(&mut subscription).await.unwrap(),
+        Some(vec![b"a".to_vec()])
+    );
     subscription
 }
 
@@ -64,7 +67,12 @@ async fn a_certificate_that_nobody_trusts_is_refused() {
     let stream = stream_with(config(&format!("https://localhost:{}", server.at.port())));
     let error = subscribe(&stream, "one").await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unreachable);
-    assert!(error.to_string().contains("no TLS: invalid peer certificate"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("no TLS: invalid peer certificate"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -86,7 +94,9 @@ async fn a_stream_made_from_a_configuration_has_these_connections_too() {
         .credentials_provider(SharedCredentialsProvider::new(keys))
         .endpoint_url(format!("http://{}", server.at))
         .build();
-    let stream = KinesisStream::from_config(&config, STREAM.parse().unwrap()).await.unwrap();
+    let stream = KinesisStream::from_config(&config, STREAM.parse().unwrap())
+        .await
+        .unwrap();
     let _one = reads(subscribe(&stream, "one").await.unwrap()).await;
     assert_eq!(*server.carried.borrow(), [1]);
 }
@@ -105,9 +115,15 @@ async fn without_tls_an_http_1_1_server_is_probed_once_for_http_2() {
 async fn without_tls_a_server_silent_to_http_2_gets_http_1_1() {
     let server = Http1Server::start_silent(messages()).await;
     // The half of this would use a call's 30 s up.
-    let limits = TimeoutConfig::builder().connect_timeout(Duration::from_secs(20)).build();
+    let limits = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(20))
+        .build();
     let stream = stream_with(config(&format!("http://{}", server.at)).timeout_config(limits));
-    let (one, two) = within(Duration::from_secs(10), join(subscribe(&stream, "one"), subscribe(&stream, "two"))).await;
+    let (one, two) = within(
+        Duration::from_secs(10),
+        join(subscribe(&stream, "one"), subscribe(&stream, "two")),
+    )
+    .await;
     let _both = [reads(one.unwrap()).await, reads(two.unwrap()).await];
     // One was silent, one was asked.
     assert_eq!(server.connections(), 4);
@@ -118,23 +134,32 @@ async fn without_tls_a_server_silent_to_http_2_gets_http_1_1() {
 #[tokio::test]
 async fn a_late_http_2_server_is_not_downgraded_to_http_1_1() {
     let (listening, at) = Listening::new().await;
-    let limits = TimeoutConfig::builder().connect_timeout(Duration::from_millis(300)).build();
+    let limits = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_millis(300))
+        .build();
     let stream = stream_with(config(&format!("http://{at}")).timeout_config(limits));
     let serve = async {
         let (mut raw, on) = listening.granted().await;
-        raw.data(on, &[events::initial(), events::one(1, b"a")].concat()).await;
+        raw.data(on, &[events::initial(), events::one(1, b"a")].concat())
+            .await;
         raw.go_away(on, NO_ERROR).await;
         raw.close().await;
         let silent = listening.accept_in_silence().await;
         let (mut raw, on) = listening.granted().await;
-        raw.data(on, &[events::initial(), events::one(1, b"a")].concat()).await;
+        raw.data(on, &[events::initial(), events::one(1, b"a")].concat())
+            .await;
         (raw, silent)
     };
     let reading = async {
         let mut one = reads(subscribe(&stream, "one").await.unwrap()).await;
         next(&mut one).await.unwrap_err();
         let error = subscribe(&stream, "one").await.unwrap_err();
-        assert!(error.to_string().ends_with("did not begin to speak HTTP/2 within 300ms"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .ends_with("did not begin to speak HTTP/2 within 300ms"),
+            "{error}"
+        );
         reads(subscribe(&stream, "one").await.unwrap()).await
     };
     soon(join(reading, serve)).await;
@@ -154,7 +179,12 @@ async fn the_proxy_of_the_environment_is_used_for_tls() {
     let proxy = Proxy::start(server.at).await;
     let said = |no_proxy: &str| {
         let output = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "fan_out_wire::protocols::child_process", "--ignored", "--nocapture"])
+            .args([
+                "--exact",
+                "fan_out_wire::protocols::child_process",
+                "--ignored",
+                "--nocapture",
+            ])
             .env("PORT", server.at.port().to_string())
             .env("HTTPS_PROXY", format!("http://{}", proxy.at))
             .env("NO_PROXY", no_proxy)
@@ -173,8 +203,17 @@ async fn the_proxy_of_the_environment_is_used_for_tls() {
 
 #[test]
 fn what_is_no_certificate_is_refused_at_once() {
-    for text in ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+    for text in [
+        "",
+        "no certificate",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    ] {
         let error = Http2Client::new().trusting(text.as_bytes()).unwrap_err();
-        assert!(error.to_string().contains("no usable certificate in the input"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains("no usable certificate in the input"),
+            "{error}"
+        );
     }
 }

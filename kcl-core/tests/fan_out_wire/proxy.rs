@@ -27,7 +27,11 @@ impl Proxy {
                 served.spawn(serve(socket, to, Arc::clone(&noted)));
             }
         });
-        Self { at, asked, _tasks: tasks }
+        Self {
+            at,
+            asked,
+            _tasks: tasks,
+        }
     }
 
     /// The first line of each request.

@@ -54,7 +54,8 @@ impl Listening {
         raw
     }
 
-    /// A connection with a request on it that has been granted, by the head of an answer: its stream.
+    /// A connection with a request on it that has been granted, by the head of an answer: its
+    /// stream.
     pub(crate) async fn granted(&self) -> (Raw, u32) {
         let mut raw = self.accept().await;
         let on = raw.request().await.unwrap();
@@ -86,10 +87,16 @@ impl Raw {
         let mut payload = vec![0; usize::try_from(length).unwrap()];
         self.socket.read_exact(&mut payload).await.ok()?;
         let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-        Some(Frame { kind: head[3], flags: head[4], stream, payload })
+        Some(Frame {
+            kind: head[3],
+            flags: head[4],
+            stream,
+            payload,
+        })
     }
 
-    /// Answers settings and pings until a request is there whole: its stream. Nothing when the client has closed the connection.
+    /// Answers settings and pings until a request is there whole: its stream. Nothing when the
+    /// client has closed the connection.
     pub(crate) async fn request(&mut self) -> Option<u32> {
         loop {
             let frame = self.frame().await?;
@@ -109,7 +116,11 @@ impl Raw {
 
     async fn acknowledge(&mut self, frame: &Frame) {
         if (frame.kind == SETTINGS || frame.kind == PING) && frame.flags & ACK == 0 {
-            let payload = if frame.kind == PING { frame.payload.as_slice() } else { &[] };
+            let payload = if frame.kind == PING {
+                frame.payload.as_slice()
+            } else {
+                &[]
+            };
             self.send(frame.kind, ACK, 0, payload).await;
         }
     }
@@ -124,7 +135,8 @@ impl Raw {
     }
 
     pub(crate) async fn reset(&mut self, stream: u32, reason: u32) {
-        self.send(RST_STREAM, 0, stream, &reason.to_be_bytes()).await;
+        self.send(RST_STREAM, 0, stream, &reason.to_be_bytes())
+            .await;
     }
 
     pub(crate) async fn go_away(&mut self, last: u32, reason: u32) {

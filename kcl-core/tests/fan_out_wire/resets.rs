@@ -73,32 +73,46 @@ async fn a_break_at_any_byte_is_an_error_after_all_whole_events() {
         })
         .collect();
     let (bytes, ends) = (&bytes, &ends);
-    soon(join_all([Cut::Reset, Cut::GoAway, Cut::Closed, Cut::Dropped, Cut::Ended].map(async |how| {
-        let (listening, at) = Listening::new().await;
-        let client = stream(at);
-        for length in 0..=bytes.len() {
-            // None knows the other's connections.
-            let stream = client.clone().subscribe_over(Http2Client::new());
-            let serve = async {
-                let (mut raw, on) = listening.granted().await;
-                raw.data(on, &bytes[..length]).await;
-                cut(raw, on, how).await;
-            };
-            let reading = async {
-                let read = read(&stream).await;
-                drop(stream);
-                read
-            };
-            let ((seen, error), ()) = join(reading, serve).await;
-            let whole = ends[1..].iter().filter(|end| **end <= length).count();
-            assert_eq!(seen, [b"a", b"b"][..whole], "{how:?} after {length} bytes");
-            match error {
-                Some(error) => assert_eq!(error.kind, ErrorKind::Unreachable, "{how:?} after {length} bytes: {error}"),
-                // The SDK sees no difference between an end and one right behind the first 12 bytes of a message.
-                None => assert_eq!(how, Cut::Ended, "after {length} bytes"),
+    soon(join_all(
+        [
+            Cut::Reset,
+            Cut::GoAway,
+            Cut::Closed,
+            Cut::Dropped,
+            Cut::Ended,
+        ]
+        .map(async |how| {
+            let (listening, at) = Listening::new().await;
+            let client = stream(at);
+            for length in 0..=bytes.len() {
+                // None knows the other's connections.
+                let stream = client.clone().subscribe_over(Http2Client::new());
+                let serve = async {
+                    let (mut raw, on) = listening.granted().await;
+                    raw.data(on, &bytes[..length]).await;
+                    cut(raw, on, how).await;
+                };
+                let reading = async {
+                    let read = read(&stream).await;
+                    drop(stream);
+                    read
+                };
+                let ((seen, error), ()) = join(reading, serve).await;
+                let whole = ends[1..].iter().filter(|end| **end <= length).count();
+                assert_eq!(seen, [b"a", b"b"][..whole], "{how:?} after {length} bytes");
+                match error {
+                    Some(error) => assert_eq!(
+                        error.kind,
+                        ErrorKind::Unreachable,
+                        "{how:?} after {length} bytes: {error}"
+                    ),
+                    // The SDK sees no difference between an end and one right behind the first 12
+                    // bytes of a message.
+                    None => assert_eq!(how, Cut::Ended, "after {length} bytes"),
+                }
             }
-        }
-    })))
+        }),
+    ))
     .await;
 }
 
@@ -108,7 +122,8 @@ async fn a_stream_that_is_reset_without_an_error_is_at_its_end() {
     let stream = stream(at);
     let serve = async {
         let (mut raw, on) = listening.granted().await;
-        raw.data(on, &[events::initial(), events::one(1, b"a")].concat()).await;
+        raw.data(on, &[events::initial(), events::one(1, b"a")].concat())
+            .await;
         raw.reset(on, NO_ERROR).await;
         raw.be_polite().await;
     };
@@ -129,7 +144,8 @@ async fn a_reset_stream_leaves_the_others_of_its_connection_alone() {
         for data in [b"a", b"b"] {
             let on = raw.request().await.unwrap();
             raw.head(on).await;
-            raw.data(on, &[events::initial(), events::one(1, data)].concat()).await;
+            raw.data(on, &[events::initial(), events::one(1, data)].concat())
+                .await;
         }
         raw.reset(1, INTERNAL_ERROR).await;
         raw.data(3, &events::one(2, b"c")).await;
@@ -139,7 +155,10 @@ async fn a_reset_stream_leaves_the_others_of_its_connection_alone() {
         let mut first = subscribe(&stream, "first").await.unwrap();
         let mut second = subscribe(&stream, "second").await.unwrap();
         assert_eq!(next(&mut first).await.unwrap(), Some(vec![b"a".to_vec()]));
-        assert_eq!(next(&mut first).await.unwrap_err().kind, ErrorKind::Unreachable);
+        assert_eq!(
+            next(&mut first).await.unwrap_err().kind,
+            ErrorKind::Unreachable
+        );
         assert_eq!(next(&mut second).await.unwrap(), Some(vec![b"b".to_vec()]));
         assert_eq!(next(&mut second).await.unwrap(), Some(vec![b"c".to_vec()]));
         drop((first, second, stream));
@@ -154,9 +173,11 @@ async fn a_closing_connection_serves_its_streams_and_gets_no_new_ones() {
     let serve = async {
         let (mut old, on) = listening.granted().await;
         old.go_away(on, NO_ERROR).await;
-        old.data(on, &[events::initial(), events::one(1, b"a")].concat()).await;
+        old.data(on, &[events::initial(), events::one(1, b"a")].concat())
+            .await;
         let (mut new, on) = listening.granted().await;
-        new.data(on, &[events::initial(), events::one(1, b"b")].concat()).await;
+        new.data(on, &[events::initial(), events::one(1, b"b")].concat())
+            .await;
         old.data(1, &events::one(2, b"c")).await;
         join(old.be_polite(), new.be_polite()).await;
     };

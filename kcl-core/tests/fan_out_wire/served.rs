@@ -47,7 +47,10 @@ pub(crate) struct Reply(SendResponse<Bytes>);
 pub(crate) struct Events(SendStream<Bytes>);
 
 impl Server {
-    pub(crate) async fn start<F>(streams: u32, answer: impl Fn(Asked, Reply) -> F + Send + Sync + 'static) -> Self
+    pub(crate) async fn start<F>(
+        streams: u32,
+        answer: impl Fn(Asked, Reply) -> F + Send + Sync + 'static,
+    ) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -68,7 +71,11 @@ impl Server {
         let (carries, carried) = watch::channel(Vec::new());
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, streams, tls, answer, Arc::new(carries)));
-        Self { at, carried, _tasks: tasks }
+        Self {
+            at,
+            carried,
+            _tasks: tasks,
+        }
     }
 
     pub(crate) fn connections(&self) -> usize {
@@ -78,7 +85,9 @@ impl Server {
     /// Waits until so many requests are open in all.
     pub(crate) async fn carries(&self, requests: usize) {
         let mut carried = self.carried.clone();
-        super::client::soon(carried.wait_for(|carried| carried.iter().sum::<usize>() == requests)).await.unwrap();
+        super::client::soon(carried.wait_for(|carried| carried.iter().sum::<usize>() == requests))
+            .await
+            .unwrap();
     }
 }
 
@@ -89,10 +98,13 @@ pub(crate) fn nothing_taken(shards: usize) -> Taken {
     Arc::new((0..shards).map(|_| Mutex::new(0)).collect())
 }
 
-/// Grants a subscription to a shard that has a number for a name, and sends all of it as there is room.
+/// Grants a subscription to a shard that has a number for a name, and sends all of it as there is
+/// room.
 pub(crate) async fn push(asked: &Asked, reply: Reply, all: &Bytes, taken: &Taken) {
     let mut events = reply.grant();
-    events.send_as_there_is_room(all, &taken[asked.shard().parse::<usize>().unwrap()]).await;
+    events
+        .send_as_there_is_room(all, &taken[asked.shard().parse::<usize>().unwrap()])
+        .await;
     events.gone().await;
 }
 
@@ -136,11 +148,22 @@ async fn accept(
     }
 }
 
-async fn serve<T>(io: T, number: usize, streams: u32, answer: Answer, carries: Arc<watch::Sender<Vec<usize>>>)
-where
+async fn serve<T>(
+    io: T,
+    number: usize,
+    streams: u32,
+    answer: Answer,
+    carries: Arc<watch::Sender<Vec<usize>>>,
+) where
     T: AsyncRead + AsyncWrite + Unpin,
 {
-    let Ok(mut connection) = h2::server::Builder::new().max_concurrent_streams(streams).handshake(io).await else { return };
+    let Ok(mut connection) = h2::server::Builder::new()
+        .max_concurrent_streams(streams)
+        .handshake(io)
+        .await
+    else {
+        return;
+    };
     let mut requests = JoinSet::new();
     loop {
         tokio::select! {
@@ -183,14 +206,18 @@ impl Carried {
 
 impl Drop for Carried {
     fn drop(&mut self) {
-        self.carries.send_modify(|carried| carried[self.number] -= 1);
+        self.carries
+            .send_modify(|carried| carried[self.number] -= 1);
     }
 }
 
 impl Reply {
     /// Grants the subscription.
     pub(crate) fn grant(mut self) -> Events {
-        let head = http::Response::builder().header("content-type", "application/vnd.amazon.eventstream").body(()).unwrap();
+        let head = http::Response::builder()
+            .header("content-type", "application/vnd.amazon.eventstream")
+            .body(())
+            .unwrap();
         let mut events = Events(self.0.send_response(head, false).unwrap());
         events.send(events::initial());
         events
@@ -198,13 +225,24 @@ impl Reply {
 
     /// The head of an answer, and nothing after it.
     pub(crate) fn head(mut self) -> Events {
-        Events(self.0.send_response(http::Response::new(()), false).unwrap())
+        Events(
+            self.0
+                .send_response(http::Response::new(()), false)
+                .unwrap(),
+        )
     }
 
     /// An answer that is a value.
     pub(crate) fn value(mut self, value: &Value) {
-        let head = http::Response::builder().header("content-type", "application/x-amz-json-1.1").body(()).unwrap();
-        self.0.send_response(head, false).unwrap().send_data(value.to_string().into(), true).unwrap();
+        let head = http::Response::builder()
+            .header("content-type", "application/x-amz-json-1.1")
+            .body(())
+            .unwrap();
+        self.0
+            .send_response(head, false)
+            .unwrap()
+            .send_data(value.to_string().into(), true)
+            .unwrap();
     }
 
     pub(crate) fn refuse_stream(mut self) {
@@ -214,7 +252,11 @@ impl Reply {
     pub(crate) fn error(mut self, code: &str, message: &str) {
         let body = serde_json::json!({ "__type": code, "message": message }).to_string();
         let head = http::Response::builder().status(400).body(()).unwrap();
-        self.0.send_response(head, false).unwrap().send_data(body.into(), true).unwrap();
+        self.0
+            .send_response(head, false)
+            .unwrap()
+            .send_data(body.into(), true)
+            .unwrap();
     }
 }
 
@@ -224,12 +266,15 @@ impl Events {
         let _ = self.0.send_data(bytes, false);
     }
 
-    /// Sends no more than the client has room for: as much as it took before it had none for a while, or had gone, or all.
+    /// Sends no more than the client has room for: as much as it took before it had none for a
+    /// while, or had gone, or all.
     pub(crate) async fn send_as_there_is_room(&mut self, bytes: &Bytes, taken: &Mutex<usize>) {
         let mut sent = 0;
         while sent < bytes.len() {
             self.0.reserve_capacity(bytes.len() - sent);
-            let Some(Ok(room)) = std::future::poll_fn(|cx| self.0.poll_capacity(cx)).await else { return };
+            let Some(Ok(room)) = std::future::poll_fn(|cx| self.0.poll_capacity(cx)).await else {
+                return;
+            };
             let end = bytes.len().min(sent + room);
             if self.0.send_data(bytes.slice(sent..end), false).is_err() {
                 return;

@@ -1,4 +1,5 @@
-//! A service with a stream, as far as a worker asks for it before it subscribes, and workers that ask.
+//! A service with a stream, as far as a worker asks for it before it subscribes, and workers that
+//! ask.
 #![expect(clippy::disallowed_methods, reason = "a worker in a task of its own")]
 
 use std::net::SocketAddr;
@@ -13,8 +14,14 @@ use tokio::task::JoinHandle;
 use super::client::{STREAM, config, stream_with};
 use super::served::{Asked, Reply};
 
-/// Answers what is asked of the stream with so many shards and of its consumer. What asks for something else is left.
-pub(crate) fn describe(asked: &Asked, reply: Reply, shards: usize, name_of: impl Fn(usize) -> String) -> Option<Reply> {
+/// Answers what is asked of the stream with so many shards and of its consumer. What asks for
+/// something else is left.
+pub(crate) fn describe(
+    asked: &Asked,
+    reply: Reply,
+    shards: usize,
+    name_of: impl Fn(usize) -> String,
+) -> Option<Reply> {
     let about = match asked.operation.as_str() {
         "DescribeStreamSummary" => json!({ "StreamDescriptionSummary": {
             "StreamName": "orders", "StreamARN": STREAM, "StreamStatus": "ACTIVE", "RetentionPeriodHours": 24,
@@ -35,7 +42,11 @@ pub(crate) fn describe(asked: &Asked, reply: Reply, shards: usize, name_of: impl
 
 fn listed(shard: usize, shards: usize, name: &str) -> Value {
     let width = u128::MAX / shards as u128;
-    let end = if shard + 1 == shards { u128::MAX } else { (shard as u128 + 1) * width - 1 };
+    let end = if shard + 1 == shards {
+        u128::MAX
+    } else {
+        (shard as u128 + 1) * width - 1
+    };
     json!({
         "ShardId": name,
         "HashKeyRange": { "StartingHashKey": (shard as u128 * width).to_string(), "EndingHashKey": end.to_string() },
@@ -47,7 +58,9 @@ fn listed(shard: usize, shards: usize, name: &str) -> Value {
 pub(crate) fn worker(at: SocketAddr, client: Http2Client) -> Builder {
     Worker::builder()
         .stream(STREAM)
-        .source(stream_with(config(&format!("http://{at}")).http_client(client)))
+        .source(stream_with(
+            config(&format!("http://{at}")).http_client(client),
+        ))
         .application("orders-app")
         .lease_table(MemoryLeaseTable::new())
         .mode(Mode::FanOut(FanOutConfig::managed()))

@@ -26,19 +26,29 @@ async fn a_silent_socket_is_noticed_and_replaced() {
     let stream = quick(stream(at));
     let serve = async {
         let (mut raw, on) = listening.granted().await;
-        raw.data(on, &[events::initial(), events::one(1, b"a")].concat()).await;
+        raw.data(on, &[events::initial(), events::one(1, b"a")].concat())
+            .await;
         // From here on it neither reads nor writes, and does not close the socket.
         let (mut next, on) = listening.granted().await;
-        next.data(on, &[events::initial(), events::one(2, b"b")].concat()).await;
+        next.data(on, &[events::initial(), events::one(2, b"b")].concat())
+            .await;
         next.be_polite().await;
         drop(raw);
     };
     let reading = async {
         let mut subscription = subscribe(&stream, "shardId-0").await.unwrap();
-        assert_eq!(next(&mut subscription).await.unwrap(), Some(vec![b"a".to_vec()]));
+        assert_eq!(
+            next(&mut subscription).await.unwrap(),
+            Some(vec![b"a".to_vec()])
+        );
         let error = next(&mut subscription).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Unreachable);
-        assert!(error.to_string().contains("the server is silent: a ping is without an answer for 300ms"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains("the server is silent: a ping is without an answer for 300ms"),
+            "{error}"
+        );
         let mut again = subscribe(&stream, "shardId-0").await.unwrap();
         assert_eq!(next(&mut again).await.unwrap(), Some(vec![b"b".to_vec()]));
         drop((again, stream));
@@ -67,7 +77,10 @@ async fn a_shard_without_events_is_no_dead_connection() {
     };
     let reading = async {
         let mut subscription = subscribe(&stream, "shardId-0").await.unwrap();
-        assert_eq!(next(&mut subscription).await.unwrap(), Some(vec![b"a".to_vec()]));
+        assert_eq!(
+            next(&mut subscription).await.unwrap(),
+            Some(vec![b"a".to_vec()])
+        );
         drop((subscription, stream));
     };
     soon(futures_util::future::join(reading, serve)).await;
@@ -88,7 +101,10 @@ async fn events_show_that_a_server_lives_which_answers_no_pings() {
     let reading = async {
         let mut subscription = subscribe(&stream, "shardId-0").await.unwrap();
         for _ in 1..=15 {
-            assert_eq!(next(&mut subscription).await.unwrap(), Some(vec![b"a".to_vec()]));
+            assert_eq!(
+                next(&mut subscription).await.unwrap(),
+                Some(vec![b"a".to_vec()])
+            );
         }
         drop((subscription, stream));
     };
@@ -96,7 +112,9 @@ async fn events_show_that_a_server_lives_which_answers_no_pings() {
 }
 
 fn soon_suspicious(stream: KinesisStream) -> KinesisStream {
-    stream.subscribe_over(Http2Client::new().with_settings(settings(|settings| settings.silent_limit = LIMIT)))
+    stream.subscribe_over(
+        Http2Client::new().with_settings(settings(|settings| settings.silent_limit = LIMIT)),
+    )
 }
 
 /// It goes by another connection.
@@ -106,7 +124,8 @@ async fn after_a_long_silence_the_next_subscription_is_elsewhere() {
     let stream = soon_suspicious(stream(at));
     let serve = async {
         let (mut raw, silent) = listening.granted().await;
-        raw.data(silent, &[events::initial(), events::one(1, b"a")].concat()).await;
+        raw.data(silent, &[events::initial(), events::one(1, b"a")].concat())
+            .await;
         let other = raw.request().await.unwrap();
         raw.head(other).await;
         raw.data(other, &events::initial()).await;
@@ -116,7 +135,8 @@ async fn after_a_long_silence_the_next_subscription_is_elsewhere() {
             next = listening.granted() => next,
             () = raw.be_polite() => panic!("the other subscription goes on"),
         };
-        next.data(on, &[events::initial(), events::one(2, b"b")].concat()).await;
+        next.data(on, &[events::initial(), events::one(2, b"b")].concat())
+            .await;
         raw.data(other, &events::one(3, b"c")).await;
         // Until it is closed: with its last subscription.
         raw.be_polite().await;
@@ -133,15 +153,23 @@ async fn after_a_long_silence_the_next_subscription_is_elsewhere() {
         assert_eq!(next(&mut other).await.unwrap(), Some(vec![b"c".to_vec()]));
         again
     };
-    within(Duration::from_secs(20), futures_util::future::join(reading, serve)).await;
+    within(
+        Duration::from_secs(20),
+        futures_util::future::join(reading, serve),
+    )
+    .await;
 }
 
 /// It goes by another connection; so it does when a first event fails to come.
 #[tokio::test]
 async fn after_a_call_without_an_answer_the_next_is_elsewhere() {
     let (listening, at) = Listening::new().await;
-    let limits = TimeoutConfig::builder().operation_timeout(2 * LIMIT).build();
-    let stream = soon_suspicious(stream_with(config(&format!("http://{at}")).timeout_config(limits)));
+    let limits = TimeoutConfig::builder()
+        .operation_timeout(2 * LIMIT)
+        .build();
+    let stream = soon_suspicious(stream_with(
+        config(&format!("http://{at}")).timeout_config(limits),
+    ));
     let serve = async {
         let mut unanswered = listening.accept().await;
         unanswered.request().await.unwrap();
@@ -149,7 +177,8 @@ async fn after_a_call_without_an_answer_the_next_is_elsewhere() {
         let (mut empty, _) = listening.granted().await;
         empty.be_polite().await;
         let (mut raw, on) = listening.granted().await;
-        raw.data(on, &[events::initial(), events::one(1, b"a")].concat()).await;
+        raw.data(on, &[events::initial(), events::one(1, b"a")].concat())
+            .await;
         raw
     };
     let reading = async {
@@ -158,10 +187,17 @@ async fn after_a_call_without_an_answer_the_next_is_elsewhere() {
             assert!(error.to_string().contains("no answer in time"), "{error}");
         }
         let mut subscription = subscribe(&stream, "shardId-0").await.unwrap();
-        assert_eq!(next(&mut subscription).await.unwrap(), Some(vec![b"a".to_vec()]));
+        assert_eq!(
+            next(&mut subscription).await.unwrap(),
+            Some(vec![b"a".to_vec()])
+        );
         subscription
     };
-    within(Duration::from_secs(20), futures_util::future::join(reading, serve)).await;
+    within(
+        Duration::from_secs(20),
+        futures_util::future::join(reading, serve),
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -176,7 +212,8 @@ async fn a_reader_that_has_stopped_is_no_silence() {
         raw.data(on, &events::one(1, b"a")).await;
         let on = raw.request().await.unwrap();
         raw.head(on).await;
-        raw.data(on, &[events::initial(), events::one(2, b"b")].concat()).await;
+        raw.data(on, &[events::initial(), events::one(2, b"b")].concat())
+            .await;
         raw
     };
     let reading = async {
@@ -190,7 +227,11 @@ async fn a_reader_that_has_stopped_is_no_silence() {
         assert_eq!(next(&mut again).await.unwrap(), Some(vec![b"b".to_vec()]));
         again
     };
-    within(Duration::from_secs(20), futures_util::future::join(reading, serve)).await;
+    within(
+        Duration::from_secs(20),
+        futures_util::future::join(reading, serve),
+    )
+    .await;
 }
 
 async fn nothing_comes(subscription: &mut Box<dyn Subscription>, span: Duration) {
@@ -204,24 +245,40 @@ async fn nothing_comes(subscription: &mut Box<dyn Subscription>, span: Duration)
 #[tokio::test]
 async fn a_server_that_accepts_and_says_nothing_is_late() {
     let (listening, at) = Listening::new().await;
-    let limits = TimeoutConfig::builder().connect_timeout(Duration::from_millis(200)).build();
+    let limits = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_millis(200))
+        .build();
     let stream = stream_with(config(&format!("http://{at}")).timeout_config(limits));
     let reading = subscribe(&stream, "shardId-0");
-    let (error, _socket) = soon(futures_util::future::join(reading, listening.accept_in_silence())).await;
+    let (error, _socket) = soon(futures_util::future::join(
+        reading,
+        listening.accept_in_silence(),
+    ))
+    .await;
     let error = error.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unreachable);
-    assert!(error.to_string().contains("did not begin to speak HTTP/2 within 200ms"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("did not begin to speak HTTP/2 within 200ms"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn who_waits_for_a_connection_learns_at_once_that_there_is_none() {
     let (_listening, at) = Listening::new().await;
-    let limits = TimeoutConfig::builder().connect_timeout(Duration::from_millis(500)).build();
+    let limits = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_millis(500))
+        .build();
     let stream = stream_with(config(&format!("http://{at}")).timeout_config(limits));
     // One after the other they would take a minute.
     let all = join_all((0..120).map(async |_| subscribe(&stream, "shardId-0").await.unwrap_err()));
     for error in within(Duration::from_secs(20), all).await {
-        assert!(error.to_string().contains("did not begin to speak HTTP/2"), "{error}");
+        assert!(
+            error.to_string().contains("did not begin to speak HTTP/2"),
+            "{error}"
+        );
     }
 }
 
@@ -231,7 +288,12 @@ async fn nobody_listening_is_no_connection() {
     drop(listening);
     let error = subscribe(&stream(at), "shardId-0").await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unreachable);
-    assert!(error.to_string().starts_with("SubscribeToShard: no connection: "), "{error}");
+    assert!(
+        error
+            .to_string()
+            .starts_with("SubscribeToShard: no connection: "),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -240,7 +302,8 @@ async fn a_connection_that_carries_nothing_is_closed() {
     let stream = quick(stream(at));
     let serve = async {
         let (mut raw, on) = listening.granted().await;
-        raw.data(on, &[events::initial(), events::one(1, b"a")].concat()).await;
+        raw.data(on, &[events::initial(), events::one(1, b"a")].concat())
+            .await;
         raw.be_polite().await;
     };
     let reading = async {
@@ -266,9 +329,15 @@ async fn a_connections_window_is_the_sum_of_its_streams_windows() {
                 SETTINGS if frame.flags == 0 => {
                     let settings = frame.payload.chunks(6).map(|pair| {
                         let number = u16::from_be_bytes([pair[0], pair[1]]);
-                        (number, u32::from_be_bytes([pair[2], pair[3], pair[4], pair[5]]))
+                        (
+                            number,
+                            u32::from_be_bytes([pair[2], pair[3], pair[4], pair[5]]),
+                        )
                     });
-                    of_a_stream = settings.into_iter().find(|(number, _)| *number == 4).map(|(_, value)| value);
+                    of_a_stream = settings
+                        .into_iter()
+                        .find(|(number, _)| *number == 4)
+                        .map(|(_, value)| value);
                 }
                 WINDOW_UPDATE if frame.stream == 0 => {
                     let more = u32::from_be_bytes(frame.payload.try_into().unwrap());
@@ -284,5 +353,8 @@ async fn a_connections_window_is_the_sum_of_its_streams_windows() {
         answer = subscribe(&stream, "shardId-0") => panic!("{answer:?}"),
     };
     println!("{of_a_stream} bytes a stream, {of_the_connection} bytes the connection");
-    assert_eq!((of_a_stream, of_the_connection), (512 << 10, 50 * (512 << 10)));
+    assert_eq!(
+        (of_a_stream, of_the_connection),
+        (512 << 10, 50 * (512 << 10))
+    );
 }

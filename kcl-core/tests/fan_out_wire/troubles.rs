@@ -1,4 +1,5 @@
-//! A worker on the real SDK against a service that ends, breaks and refuses subscriptions a thousand times.
+//! A worker on the real SDK against a service that ends, breaks and refuses subscriptions a
+//! thousand times.
 #![expect(clippy::disallowed_methods, reason = "what is measured is real time")]
 
 use std::collections::BTreeMap;
@@ -80,19 +81,31 @@ impl Service {
         }
         if let Some(open) = shard.open_since.take() {
             // It may not ask before a second has gone by.
-            let allowed = shard.calls.last().map_or(open, |last| open.max(*last + Duration::from_secs(1)));
-            shard.longest_wait = shard.longest_wait.max(now.saturating_duration_since(allowed));
+            let allowed = shard
+                .calls
+                .last()
+                .map_or(open, |last| open.max(*last + Duration::from_secs(1)));
+            shard.longest_wait = shard
+                .longest_wait
+                .max(now.saturating_duration_since(allowed));
         }
         shard.calls.push(now);
         shard.calls.len() - 1
     }
 
     fn is_open_again(&self, shard: usize) {
-        self.shards.lock().unwrap().entry(shard).or_default().open_since = Some(Instant::now());
+        self.shards
+            .lock()
+            .unwrap()
+            .entry(shard)
+            .or_default()
+            .open_since = Some(Instant::now());
     }
 
     async fn answer(self: Arc<Self>, asked: Asked, reply: Reply) {
-        let Some(reply) = service::describe(&asked, reply, SHARDS, name_of) else { return };
+        let Some(reply) = service::describe(&asked, reply, SHARDS, name_of) else {
+            return;
+        };
         match asked.operation.as_str() {
             "SubscribeToShard" => self.subscribe(asked, reply).await,
             other => reply.error("UnknownOperationException", other),
@@ -105,7 +118,11 @@ impl Service {
         let position = &asked.body["StartingPosition"];
         let mut next = match position["Type"].as_str() {
             Some("TRIM_HORIZON") => 1,
-            Some("AT_SEQUENCE_NUMBER") => position["SequenceNumber"].as_str().unwrap().parse().unwrap(),
+            Some("AT_SEQUENCE_NUMBER") => position["SequenceNumber"]
+                .as_str()
+                .unwrap()
+                .parse()
+                .unwrap(),
             other => panic!("begins {other:?}"),
         };
         if trouble >= TROUBLES {
@@ -114,9 +131,16 @@ impl Service {
             return events.gone().await;
         }
         let trouble = Trouble::of(shard, trouble);
-        let (Trouble::End(count) | Trouble::Reset(count) | Trouble::Cut(count) | Trouble::TakenOver(count)) = trouble else {
+        let (Trouble::End(count)
+        | Trouble::Reset(count)
+        | Trouble::Cut(count)
+        | Trouble::TakenOver(count)) = trouble
+        else {
             let (code, message) = match trouble {
-                Trouble::InUse => ("ResourceInUseException", "Another active subscription exists for this consumer"),
+                Trouble::InUse => (
+                    "ResourceInUseException",
+                    "Another active subscription exists for this consumer",
+                ),
                 Trouble::NotActive => ("ResourceInUseException", "Consumer is not ACTIVE"),
                 _ => ("InternalFailureException", "in passing"),
             };
@@ -136,7 +160,10 @@ impl Service {
                 events.end();
             }
             Trouble::TakenOver(_) => {
-                events.send(events::exception("ResourceInUseException", "another one has taken over"));
+                events.send(events::exception(
+                    "ResourceInUseException",
+                    "another one has taken over",
+                ));
                 events.end();
             }
             _ => events.end(),
@@ -167,7 +194,12 @@ impl RecordProcessor for Collects {
         for record in &input.records {
             let text = String::from_utf8_lossy(&record.data).into_owned();
             let (shard, sequence) = text.split_once('/').unwrap();
-            self.0.lock().unwrap().entry(shard.to_owned()).or_default().push(sequence.parse().unwrap());
+            self.0
+                .lock()
+                .unwrap()
+                .entry(shard.to_owned())
+                .or_default()
+                .push(sequence.parse().unwrap());
         }
         self.1.send_modify(|count| *count += input.records.len());
         Ok(())
@@ -179,7 +211,10 @@ impl RecordProcessor for Collects {
 async fn a_thousand_faults_lose_and_repeat_nothing() {
     let service = Arc::new(Service::default());
     let answering = Arc::clone(&service);
-    let server = Server::start(100, move |asked, reply| Arc::clone(&answering).answer(asked, reply)).await;
+    let server = Server::start(100, move |asked, reply| {
+        Arc::clone(&answering).answer(asked, reply)
+    })
+    .await;
     let (seen, count) = (DeliveredByShard::default(), Arc::new(watch::Sender::new(0)));
     let mut counted = count.subscribe();
     let (collected, told) = (Arc::clone(&seen), Arc::clone(&count));
@@ -189,7 +224,12 @@ async fn a_thousand_faults_lose_and_repeat_nothing() {
         .unwrap();
     let running = service::start(&worker);
     let all = SHARDS * RECORDS as usize;
-    within(Duration::from_mins(4), counted.wait_for(|count| *count >= all)).await.unwrap();
+    within(
+        Duration::from_mins(4),
+        counted.wait_for(|count| *count >= all),
+    )
+    .await
+    .unwrap();
     worker.shutdown(Duration::from_secs(30)).await;
     running.await.unwrap().unwrap();
 
@@ -200,11 +240,28 @@ async fn a_thousand_faults_lose_and_repeat_nothing() {
         assert_eq!(*sequences, expected, "shard {shard}");
     }
     let shards = service.shards.lock().unwrap();
-    let troubles = shards.values().map(|shard| shard.calls.len() - 1).sum::<usize>();
+    let troubles = shards
+        .values()
+        .map(|shard| shard.calls.len() - 1)
+        .sum::<usize>();
     assert!(troubles >= 1_000, "{troubles}");
-    let shortest = shards.values().flat_map(|shard| &shard.spaces).min().unwrap();
-    assert!(*shortest >= Duration::from_secs(1), "two calls for a shard within {shortest:?}");
-    // Shown, not judged: on a busy machine everything takes longer. What the pauses are is judged on a paused clock elsewhere.
-    let longest = shards.values().map(|shard| shard.longest_wait).max().unwrap();
-    println!("{troubles} troubles: the longest time until the next call {longest:?}, the shortest between two {shortest:?}");
+    let shortest = shards
+        .values()
+        .flat_map(|shard| &shard.spaces)
+        .min()
+        .unwrap();
+    assert!(
+        *shortest >= Duration::from_secs(1),
+        "two calls for a shard within {shortest:?}"
+    );
+    // Shown, not judged: on a busy machine everything takes longer. What the pauses are is judged
+    // on a paused clock elsewhere.
+    let longest = shards
+        .values()
+        .map(|shard| shard.longest_wait)
+        .max()
+        .unwrap();
+    println!(
+        "{troubles} troubles: the longest time until the next call {longest:?}, the shortest between two {shortest:?}"
+    );
 }

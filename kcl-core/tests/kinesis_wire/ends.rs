@@ -18,7 +18,9 @@ struct Teller(mpsc::UnboundedSender<String>);
 impl RecordProcessor for Teller {
     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
         for record in &input.records {
-            let _ = self.0.send(String::from_utf8_lossy(&record.data).into_owned());
+            let _ = self
+                .0
+                .send(String::from_utf8_lossy(&record.data).into_owned());
         }
         Ok(())
     }
@@ -43,7 +45,9 @@ async fn an_answer_that_is_an_empty_object_ends_no_shard() {
     }]});
     let page = |sequence: &str, data: &[u8]| {
         let record = json!({ "SequenceNumber": sequence, "PartitionKey": "k", "Data": base64::encode(data) });
-        Answer::ok(&json!({ "Records": [record], "NextShardIterator": "next", "MillisBehindLatest": 0 }))
+        Answer::ok(
+            &json!({ "Records": [record], "NextShardIterator": "next", "MillisBehindLatest": 0 }),
+        )
     };
     let iterator = || Answer::ok(&json!({ "ShardIterator": "an-iterator" }));
     let wire = Wire::answering([
@@ -59,8 +63,15 @@ async fn an_answer_that_is_an_empty_object_ends_no_shard() {
     ]);
     let (tell, mut told) = mpsc::unbounded_channel();
     let table = MemoryLeaseTable::new();
-    let worker = Worker::builder().stream("orders").application("app").source(wire.stream("orders")).lease_table(table.clone());
-    let worker = worker.processor(move |_: &ShardRef| Teller(tell.clone())).build().unwrap();
+    let worker = Worker::builder()
+        .stream("orders")
+        .application("app")
+        .source(wire.stream("orders"))
+        .lease_table(table.clone());
+    let worker = worker
+        .processor(move |_: &ShardRef| Teller(tell.clone()))
+        .build()
+        .unwrap();
     let (mut events, running) = (worker.events(), worker.clone());
     let run = tokio::spawn(async move { running.run().await });
     assert_eq!(told.recv().await.as_deref(), Some("first"));
@@ -72,12 +83,23 @@ async fn an_answer_that_is_an_empty_object_ends_no_shard() {
     };
     assert_eq!(refused, 1);
     run.abort();
-    let lease = table.get(&LeaseKey::single("shardId-000000000000")).await.unwrap().unwrap();
+    let lease = table
+        .get(&LeaseKey::single("shardId-000000000000"))
+        .await
+        .unwrap()
+        .unwrap();
     assert!(!lease.checkpoint.is_shard_end(), "{lease:?}");
     let sent = wire.sent();
-    let opened: Vec<_> = sent.iter().filter(|sent| sent.operation == "GetShardIterator").map(|sent| &sent.body).collect();
+    let opened: Vec<_> = sent
+        .iter()
+        .filter(|sent| sent.operation == "GetShardIterator")
+        .map(|sent| &sent.body)
+        .collect();
     assert_eq!(
-        (&opened[1]["ShardIteratorType"], &opened[1]["StartingSequenceNumber"]),
+        (
+            &opened[1]["ShardIteratorType"],
+            &opened[1]["StartingSequenceNumber"]
+        ),
         (&json!("AT_SEQUENCE_NUMBER"), &json!("7"))
     );
 }

@@ -33,7 +33,10 @@ fn writings(secret: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn no_log_or_error_shows_records_keys_or_iterators() {
-    if !alone(concat!(module_path!(), "::no_log_or_error_shows_records_keys_or_iterators")) {
+    if !alone(concat!(
+        module_path!(),
+        "::no_log_or_error_shows_records_keys_or_iterators"
+    )) {
         return;
     }
     let log = Log::default();
@@ -51,20 +54,46 @@ async fn no_log_or_error_shows_records_keys_or_iterators() {
         Answer::ok(&json!({ "Shards": [] })),
         Answer::ok(&json!({ "ShardIterator": "canary-iterator" })),
         Answer::ok(&page),
-        Answer::Http { status: 200, date: None, body: cut },
-        Answer::error("ValidationException", "Value 'canary-next' at 'shardIterator'"),
+        Answer::Http {
+            status: 200,
+            date: None,
+            body: cut,
+        },
+        Answer::error(
+            "ValidationException",
+            "Value 'canary-next' at 'shardIterator'",
+        ),
     ]);
     let stream = wire.stream("orders");
     stream.list_shards(&ShardFilter::All, None).await.unwrap();
-    let cursor = stream.open(&ShardId::from("shardId-0"), &StartAt::TrimHorizon).await.unwrap();
+    let cursor = stream
+        .open(&ShardId::from("shardId-0"), &StartAt::TrimHorizon)
+        .await
+        .unwrap();
     let page = stream.read(&cursor, 10).await.unwrap();
     let cut_off = stream.read(&cursor, 10).await.unwrap_err();
-    let refused = stream.read(page.next.as_ref().unwrap(), 10).await.unwrap_err();
+    let refused = stream
+        .read(page.next.as_ref().unwrap(), 10)
+        .await
+        .unwrap_err();
 
     let logged = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
     assert!(logged.contains("ListShards"), "the log was caught");
-    let texts = [logged, format!("{page:?} {cursor:?}"), format!("{cut_off:?} {cut_off}"), format!("{refused:?} {refused}")];
-    for secret in ["canary-data", "canary-key", "canary-next", "canary-iterator"].into_iter().flat_map(writings) {
+    let texts = [
+        logged,
+        format!("{page:?} {cursor:?}"),
+        format!("{cut_off:?} {cut_off}"),
+        format!("{refused:?} {refused}"),
+    ];
+    for secret in [
+        "canary-data",
+        "canary-key",
+        "canary-next",
+        "canary-iterator",
+    ]
+    .into_iter()
+    .flat_map(writings)
+    {
         for text in &texts {
             assert!(!text.contains(&secret), "{secret} in {text}");
         }

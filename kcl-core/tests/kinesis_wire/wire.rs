@@ -6,10 +6,13 @@ use std::sync::{Arc, Mutex};
 
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::{
-    BehaviorVersion, Builder, Credentials, HttpClient, Region, RuntimeComponents, SharedCredentialsProvider,
+    BehaviorVersion, Builder, Credentials, HttpClient, Region, RuntimeComponents,
+    SharedCredentialsProvider,
 };
 use aws_sdk_kinesis::error::ConnectorError;
-use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use kcl_core::stream::kinesis::KinesisStream;
@@ -32,12 +35,20 @@ pub(crate) enum Answer {
 
 impl Answer {
     pub(crate) fn ok(body: &Value) -> Self {
-        Self::Http { status: 200, date: None, body: body.to_string() }
+        Self::Http {
+            status: 200,
+            date: None,
+            body: body.to_string(),
+        }
     }
 
     pub(crate) fn dated(self, date: &'static str) -> Self {
         match self {
-            Self::Http { status, body, .. } => Self::Http { status, date: Some(date), body },
+            Self::Http { status, body, .. } => Self::Http {
+                status,
+                date: Some(date),
+                body,
+            },
             other => other,
         }
     }
@@ -45,7 +56,11 @@ impl Answer {
     /// An error as the service words it.
     pub(crate) fn error(code: &str, message: &str) -> Self {
         let body = serde_json::json!({ "__type": code, "message": message }).to_string();
-        Self::Http { status: 400, date: None, body }
+        Self::Http {
+            status: 400,
+            date: None,
+            body,
+        }
     }
 }
 
@@ -85,13 +100,18 @@ impl Wire {
         aws_sdk_kinesis::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("eu-west-1"))
-            .credentials_provider(SharedCredentialsProvider::new(Credentials::new("AKID", "secret", None, None, "test")))
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
+                "AKID", "secret", None, None, "test",
+            )))
             .http_client(self.clone())
     }
 
     /// A stream of this name or ARN on this wire.
     pub(crate) fn stream(&self, name: &str) -> KinesisStream {
-        KinesisStream::new(&Client::from_conf(self.settings().build()), name.parse().unwrap())
+        KinesisStream::new(
+            &Client::from_conf(self.settings().build()),
+            name.parse().unwrap(),
+        )
     }
 }
 
@@ -99,13 +119,24 @@ impl HttpConnector for Wire {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
-        let body = serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap_or_default();
-        self.sent.lock().unwrap().push(Sent { operation, body, uri: request.uri().to_owned() });
-        let answer = self.answers.lock().unwrap().pop_front().expect("one answer a call");
+        let body =
+            serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap_or_default();
+        self.sent.lock().unwrap().push(Sent {
+            operation,
+            body,
+            uri: request.uri().to_owned(),
+        });
+        let answer = self
+            .answers
+            .lock()
+            .unwrap()
+            .pop_front()
+            .expect("one answer a call");
         let failed = |error| HttpConnectorFuture::ready(Err(error));
         match answer {
             Answer::Http { status, date, body } => {
-                let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
+                let mut response =
+                    HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
                 if let Some(date) = date {
                     response.headers_mut().insert("date", date);
                 }
@@ -120,7 +151,11 @@ impl HttpConnector for Wire {
 }
 
 impl HttpClient for Wire {
-    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+    fn http_connector(
+        &self,
+        _: &HttpConnectorSettings,
+        _: &RuntimeComponents,
+    ) -> SharedHttpConnector {
         SharedHttpConnector::new(self.clone())
     }
 }

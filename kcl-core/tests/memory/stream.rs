@@ -27,7 +27,9 @@ impl ManualClock {
 #[async_trait]
 impl Clock for ManualClock {
     fn now(&self) -> Moment {
-        Moment::from_origin(Duration::from_millis(u64::try_from(*self.0.lock().unwrap()).unwrap()))
+        Moment::from_origin(Duration::from_millis(
+            u64::try_from(*self.0.lock().unwrap()).unwrap(),
+        ))
     }
 
     fn wall(&self) -> Timestamp {
@@ -41,7 +43,10 @@ impl Clock for ManualClock {
 
 fn stream_at(millis: i64, shards: u32) -> (MemoryStream, Arc<ManualClock>) {
     let clock = ManualClock::at(millis);
-    (MemoryStream::with_clock("orders", shards, clock.clone()), clock)
+    (
+        MemoryStream::with_clock("orders", shards, clock.clone()),
+        clock,
+    )
 }
 
 fn only_shard(stream: &MemoryStream) -> ShardId {
@@ -49,7 +54,10 @@ fn only_shard(stream: &MemoryStream) -> ShardId {
 }
 
 fn texts(page: &Page) -> Vec<String> {
-    page.records.iter().map(|record| String::from_utf8(record.data.to_vec()).unwrap()).collect()
+    page.records
+        .iter()
+        .map(|record| String::from_utf8(record.data.to_vec()).unwrap())
+        .collect()
 }
 
 /// The first page from a place.
@@ -63,7 +71,12 @@ async fn listed(stream: &MemoryStream, filter: ShardFilter) -> Vec<String> {
     let mut page = None;
     loop {
         let found = stream.list_shards(&filter, page.as_ref()).await.unwrap();
-        names.extend(found.shards.iter().map(|shard| shard.id.as_str()["shardId-00000000000".len()..].to_owned()));
+        names.extend(
+            found
+                .shards
+                .iter()
+                .map(|shard| shard.id.as_str()["shardId-00000000000".len()..].to_owned()),
+        );
         page = found.next;
         if page.is_none() {
             return names;
@@ -82,10 +95,19 @@ async fn the_shards_of_a_new_stream_share_the_hash_keys_evenly() {
         assert_eq!(shards.len(), count as usize);
         assert_eq!(shards[0].hash_range.start(), 0);
         assert_eq!(shards.last().unwrap().hash_range.end(), u128::MAX);
-        assert!(shards.windows(2).all(|pair| pair[0].hash_range.end() + 1 == pair[1].hash_range.start()));
-        let widths = shards.iter().map(|shard| shard.hash_range.end() - shard.hash_range.start());
+        assert!(
+            shards
+                .windows(2)
+                .all(|pair| pair[0].hash_range.end() + 1 == pair[1].hash_range.start())
+        );
+        let widths = shards
+            .iter()
+            .map(|shard| shard.hash_range.end() - shard.hash_range.start());
         let (least, most) = (widths.clone().min().unwrap(), widths.max().unwrap());
-        assert!(most - least <= u128::from(count), "{count} shards: {least} to {most}");
+        assert!(
+            most - least <= u128::from(count),
+            "{count} shards: {least} to {most}"
+        );
     }
 }
 
@@ -98,7 +120,10 @@ async fn keys_reach_every_shard_and_one_key_always_the_same() {
         let count = stream.retained(&shard).unwrap();
         assert!((60..200).contains(&count), "{shard}: {count} of 2000");
     }
-    assert_eq!(stream.put("k", "1").unwrap().0, stream.put("k", "2").unwrap().0);
+    assert_eq!(
+        stream.put("k", "1").unwrap().0,
+        stream.put("k", "2").unwrap().0
+    );
 }
 
 #[tokio::test]
@@ -117,7 +142,9 @@ async fn sequence_numbers_have_56_digits_and_grow_over_the_stream() {
 async fn a_reader_gets_every_record_in_order_and_waits_at_the_tip() {
     let stream = MemoryStream::new("orders", 1);
     let shard = only_shard(&stream);
-    stream.put_many_to(&shard, (0..25).map(|n| ("k", n.to_string()))).unwrap();
+    stream
+        .put_many_to(&shard, (0..25).map(|n| ("k", n.to_string())))
+        .unwrap();
     let mut cursor = stream.open(&shard, &StartAt::TrimHorizon).await.unwrap();
     let mut read = Vec::new();
     for expected in [10, 10, 5, 0, 0] {
@@ -145,7 +172,9 @@ async fn a_page_ends_at_10_mib_but_holds_at_least_one_record() {
     let stream = MemoryStream::new("orders", 1);
     let shard = only_shard(&stream);
     let mebibyte = Bytes::from(vec![0; 1 << 20]);
-    stream.put_many_to(&shard, (0..12).map(|_| ("", mebibyte.clone()))).unwrap();
+    stream
+        .put_many_to(&shard, (0..12).map(|_| ("", mebibyte.clone())))
+        .unwrap();
     stream.put_to(&shard, "", vec![0; 11 << 20]).unwrap();
     stream.put_to(&shard, "", "after").unwrap();
     let mut cursor = stream.open(&shard, &StartAt::TrimHorizon).await.unwrap();
@@ -178,7 +207,11 @@ async fn places_are_opened_where_the_service_opens_them() {
         (StartAt::AfterSequence(numbers[1].clone()), "cd"),
         (StartAt::AfterSequence(numbers[3].clone()), ""),
     ] {
-        assert_eq!(texts(&page_from(&stream, &shard, at.clone()).await).concat(), expected, "{at:?}");
+        assert_eq!(
+            texts(&page_from(&stream, &shard, at.clone()).await).concat(),
+            expected,
+            "{at:?}"
+        );
     }
 }
 
@@ -188,8 +221,14 @@ async fn a_place_at_the_tip_gets_what_is_put_after_it_was_opened() {
     let shard = only_shard(&stream);
     let before = stream.put_to(&shard, "k", "before").unwrap();
     clock.set(2000);
-    let at_time = stream.open(&shard, &StartAt::Timestamp(Timestamp::from_millis(1500))).await.unwrap();
-    let after = stream.open(&shard, &StartAt::AfterSequence(before)).await.unwrap();
+    let at_time = stream
+        .open(&shard, &StartAt::Timestamp(Timestamp::from_millis(1500)))
+        .await
+        .unwrap();
+    let after = stream
+        .open(&shard, &StartAt::AfterSequence(before))
+        .await
+        .unwrap();
     stream.put_to(&shard, "k", "after").unwrap();
     for cursor in [at_time, after] {
         assert_eq!(texts(&stream.read(&cursor, 10).await.unwrap()), ["after"]);
@@ -208,11 +247,17 @@ async fn a_time_to_come_is_refused_as_the_service_refuses_it() {
 async fn a_trimmed_position_begins_at_the_oldest_retained_record() {
     let stream = MemoryStream::new("orders", 1);
     let shard = only_shard(&stream);
-    let numbers = stream.put_many_to(&shard, ["a", "b", "c", "d"].map(|text| ("k", text))).unwrap();
+    let numbers = stream
+        .put_many_to(&shard, ["a", "b", "c", "d"].map(|text| ("k", text)))
+        .unwrap();
     let opened = stream.open(&shard, &StartAt::TrimHorizon).await.unwrap();
     assert_eq!(stream.trim(&shard, &numbers[1]).unwrap(), 2);
     assert_eq!(texts(&stream.read(&opened, 10).await.unwrap()), ["c", "d"]);
-    for at in [StartAt::Sequence(numbers[0].clone()), StartAt::AfterSequence(numbers[0].clone()), StartAt::TrimHorizon] {
+    for at in [
+        StartAt::Sequence(numbers[0].clone()),
+        StartAt::AfterSequence(numbers[0].clone()),
+        StartAt::TrimHorizon,
+    ] {
         assert_eq!(texts(&page_from(&stream, &shard, at).await), ["c", "d"]);
     }
 }
@@ -222,10 +267,16 @@ async fn a_trimmed_position_begins_at_the_oldest_retained_record() {
 async fn millis_behind_latest_is_the_age_of_a_pages_last_record() {
     let (stream, clock) = stream_at(1000, 1);
     let shard = only_shard(&stream);
-    stream.put_many_to(&shard, ["a", "b"].map(|text| ("k", text))).unwrap();
+    stream
+        .put_many_to(&shard, ["a", "b"].map(|text| ("k", text)))
+        .unwrap();
     let cursor = stream.open(&shard, &StartAt::TrimHorizon).await.unwrap();
     let same_instant = stream.read(&cursor, 1).await.unwrap();
-    assert_eq!(same_instant.millis_behind_latest, Some(1), "one record is still to come");
+    assert_eq!(
+        same_instant.millis_behind_latest,
+        Some(1),
+        "one record is still to come"
+    );
     clock.set(61_000);
     let page = stream.read(&cursor, 1).await.unwrap();
     assert_eq!(page.millis_behind_latest, Some(60_000));
@@ -238,17 +289,33 @@ async fn a_split_ends_the_parent_with_its_two_children() {
     let stream = MemoryStream::new("orders", 1);
     let parent = only_shard(&stream);
     stream.put_to(&parent, "k", "last").unwrap();
-    let at_the_tip = page_from(&stream, &parent, StartAt::TrimHorizon).await.next.unwrap();
+    let at_the_tip = page_from(&stream, &parent, StartAt::TrimHorizon)
+        .await
+        .next
+        .unwrap();
     let [lower, upper] = stream.split(&parent, 1000).unwrap();
 
-    let ranges = [HashKeyRange::new(0, 999).unwrap(), HashKeyRange::new(1000, u128::MAX).unwrap()];
-    let children = [(lower, ranges[0]), (upper, ranges[1])].map(|(id, range)| ChildShard::new(id, vec![parent.clone()], range));
+    let ranges = [
+        HashKeyRange::new(0, 999).unwrap(),
+        HashKeyRange::new(1000, u128::MAX).unwrap(),
+    ];
+    let children = [(lower, ranges[0]), (upper, ranges[1])]
+        .map(|(id, range)| ChildShard::new(id, vec![parent.clone()], range));
     // Both for a reader that waited at the tip and for one whose last page has records.
-    for page in [stream.read(&at_the_tip, 10).await.unwrap(), page_from(&stream, &parent, StartAt::TrimHorizon).await] {
+    for page in [
+        stream.read(&at_the_tip, 10).await.unwrap(),
+        page_from(&stream, &parent, StartAt::TrimHorizon).await,
+    ] {
         assert_eq!(page.next, None);
         assert_eq!(page.children, children);
     }
-    let cut = stream.read(&stream.open(&parent, &StartAt::TrimHorizon).await.unwrap(), 1).await.unwrap();
+    let cut = stream
+        .read(
+            &stream.open(&parent, &StartAt::TrimHorizon).await.unwrap(),
+            1,
+        )
+        .await
+        .unwrap();
     assert_eq!(texts(&cut), ["last"]);
     assert_eq!(kind(stream.put_to(&parent, "k", "x")), ErrorKind::Fatal);
     let (_, child_sequence) = stream.put("k", "first").unwrap();
@@ -259,19 +326,38 @@ async fn a_split_ends_the_parent_with_its_two_children() {
 async fn a_page_before_the_last_of_a_closed_shard_names_no_children() {
     let stream = MemoryStream::new("orders", 1);
     let parent = only_shard(&stream);
-    stream.put_many_to(&parent, ["a", "b"].map(|text| ("k", text))).unwrap();
+    stream
+        .put_many_to(&parent, ["a", "b"].map(|text| ("k", text)))
+        .unwrap();
     stream.split_evenly(&parent).unwrap();
-    let first = stream.read(&stream.open(&parent, &StartAt::TrimHorizon).await.unwrap(), 1).await.unwrap();
+    let first = stream
+        .read(
+            &stream.open(&parent, &StartAt::TrimHorizon).await.unwrap(),
+            1,
+        )
+        .await
+        .unwrap();
     assert!(first.children.is_empty());
     let last = stream.read(&first.next.unwrap(), 1).await.unwrap();
-    assert_eq!((last.next, last.children.len(), texts(&Page::new(last.records, None))), (None, 2, vec!["b".to_owned()]));
+    assert_eq!(
+        (
+            last.next,
+            last.children.len(),
+            texts(&Page::new(last.records, None))
+        ),
+        (None, 2, vec!["b".to_owned()])
+    );
 }
 
 #[tokio::test]
 async fn a_merge_ends_both_parents_with_one_child() {
     let stream = MemoryStream::new("orders", 3);
     let [a, b, c] = <[ShardId; 3]>::try_from(stream.open_shards()).unwrap();
-    assert_eq!(kind(stream.merge(&a, &c)), ErrorKind::Fatal, "not next to each other");
+    assert_eq!(
+        kind(stream.merge(&a, &c)),
+        ErrorKind::Fatal,
+        "not next to each other"
+    );
     let child = stream.merge(&b, &a).unwrap();
     for parent in [&a, &b] {
         let end = page_from(&stream, parent, StartAt::TrimHorizon).await;
@@ -279,7 +365,11 @@ async fn a_merge_ends_both_parents_with_one_child() {
         assert_eq!(end.children[0].id, child);
         assert_eq!(end.children[0].parents, [b.clone(), a.clone()]);
     }
-    let merged = stream.shards().into_iter().find(|shard| shard.id == child).unwrap();
+    let merged = stream
+        .shards()
+        .into_iter()
+        .find(|shard| shard.id == child)
+        .unwrap();
     assert_eq!(merged.hash_range.start(), 0);
     assert_eq!(stream.open_shards(), [c, child]);
 }
@@ -301,10 +391,17 @@ async fn bad_splits_are_refused_and_change_nothing() {
     for at in [0, upper.hash_range.start() - 1, upper.hash_range.start()] {
         assert_eq!(kind(stream.split(&upper.id, at)), ErrorKind::Fatal, "{at}");
     }
-    assert_eq!(kind(stream.split(&ShardId::from("shardId-none"), 5)), ErrorKind::Gone);
+    assert_eq!(
+        kind(stream.split(&ShardId::from("shardId-none"), 5)),
+        ErrorKind::Gone
+    );
     assert_eq!(stream.open_shards().len(), 2);
     let [_, top] = stream.split(&upper.id, u128::MAX).unwrap();
-    assert_eq!(kind(stream.split_evenly(&top)), ErrorKind::Fatal, "one hash key cannot be split");
+    assert_eq!(
+        kind(stream.split_evenly(&top)),
+        ErrorKind::Fatal,
+        "one hash key cannot be split"
+    );
 }
 
 #[tokio::test]
@@ -314,7 +411,10 @@ async fn a_dropped_shard_is_gone_for_open_and_for_read() {
     let cursor = stream.open(&shard, &StartAt::TrimHorizon).await.unwrap();
     stream.split_evenly(&shard).unwrap();
     stream.drop_shard(&shard).unwrap();
-    assert_eq!(kind(stream.open(&shard, &StartAt::TrimHorizon).await), ErrorKind::Gone);
+    assert_eq!(
+        kind(stream.open(&shard, &StartAt::TrimHorizon).await),
+        ErrorKind::Gone
+    );
     assert_eq!(kind(stream.read(&cursor, 10).await), ErrorKind::Gone);
     assert_eq!(listed(&stream, ShardFilter::All).await, ["1", "2"]);
 }
@@ -339,13 +439,26 @@ async fn filters_choose_as_the_service_does() {
         (at(2500), vec!["1", "2", "3"]),
         (at(3500), vec!["1", "3", "4", "5"]),
     ] {
-        assert_eq!(listed(&stream, filter.clone()).await, expected, "{filter:?}");
+        assert_eq!(
+            listed(&stream, filter.clone()).await,
+            expected,
+            "{filter:?}"
+        );
     }
     // Once the first parent has left, an earlier time means the oldest that is left.
     stream.drop_shard(&zero).unwrap();
-    assert_eq!(listed(&stream, ShardFilter::AtTrimHorizon).await, ["1", "2", "3"]);
+    assert_eq!(
+        listed(&stream, ShardFilter::AtTrimHorizon).await,
+        ["1", "2", "3"]
+    );
     assert_eq!(listed(&stream, at(1500)).await, ["1", "2", "3"]);
-    assert!(stream.shards().iter().any(|shard| shard.id == two && shard.parents == [zero.clone()]), "parents stay known");
+    assert!(
+        stream
+            .shards()
+            .iter()
+            .any(|shard| shard.id == two && shard.parents == [zero.clone()]),
+        "parents stay known"
+    );
     let _ = one;
 }
 
@@ -356,7 +469,10 @@ async fn the_list_of_shards_comes_in_pages_with_the_services_time() {
     let mut sizes = Vec::new();
     let mut page = None;
     loop {
-        let found = stream.list_shards(&ShardFilter::AtLatest, page.as_ref()).await.unwrap();
+        let found = stream
+            .list_shards(&ShardFilter::AtLatest, page.as_ref())
+            .await
+            .unwrap();
         assert_eq!(found.service_time, Timestamp::from_millis(5000));
         sizes.push(found.shards.len());
         page = found.next;
@@ -376,16 +492,33 @@ async fn expired_cursors_and_foreign_ones_have_to_be_opened_again() {
     let cursor = stream.open(&shard, &StartAt::TrimHorizon).await.unwrap();
     stream.expire_cursors();
     assert_eq!(kind(stream.read(&cursor, 10).await), ErrorKind::Expired);
-    for text in ["", "AAAA", "0/before", "0/beside/1", "0/before/x", "0/before/1/2"] {
-        assert_eq!(kind(stream.read(&Cursor::new(shard.clone(), text), 10).await), ErrorKind::Expired, "{text}");
+    for text in [
+        "",
+        "AAAA",
+        "0/before",
+        "0/beside/1",
+        "0/before/x",
+        "0/before/1/2",
+    ] {
+        assert_eq!(
+            kind(stream.read(&Cursor::new(shard.clone(), text), 10).await),
+            ErrorKind::Expired,
+            "{text}"
+        );
     }
-    assert_eq!(texts(&page_from(&stream, &shard, StartAt::TrimHorizon).await), ["a"]);
+    assert_eq!(
+        texts(&page_from(&stream, &shard, StartAt::TrimHorizon).await),
+        ["a"]
+    );
 }
 
 #[tokio::test]
 async fn limits_outside_the_services_are_refused() {
     let stream = MemoryStream::new("orders", 1);
-    let cursor = stream.open(&only_shard(&stream), &StartAt::TrimHorizon).await.unwrap();
+    let cursor = stream
+        .open(&only_shard(&stream), &StartAt::TrimHorizon)
+        .await
+        .unwrap();
     for limit in [0, 10_001] {
         assert_eq!(kind(stream.read(&cursor, limit).await), ErrorKind::Fatal);
     }
@@ -402,7 +535,10 @@ async fn failures_come_as_often_as_asked_and_then_no_more() {
     assert!(stream.describe().await.is_ok());
     assert!(stream.open(&a, &StartAt::TrimHorizon).await.is_ok());
     for _ in 0..2 {
-        assert_eq!(kind(stream.open(&b, &StartAt::TrimHorizon).await), ErrorKind::Throttled);
+        assert_eq!(
+            kind(stream.open(&b, &StartAt::TrimHorizon).await),
+            ErrorKind::Throttled
+        );
     }
     assert!(stream.open(&b, &StartAt::TrimHorizon).await.is_ok());
 }
@@ -418,8 +554,13 @@ async fn calls_are_written_down_with_their_moments() {
         stream.read(&cursor, 1).await.unwrap_err();
     }
     stream.open(&b, &StartAt::TrimHorizon).await.unwrap();
-    let reads = stream.calls().into_iter().filter(|call| call.operation == Operation::Read && call.shard.as_ref() == Some(&a));
-    let moments: Vec<_> = reads.map(|call| call.at.since_origin().as_millis()).collect();
+    let reads = stream
+        .calls()
+        .into_iter()
+        .filter(|call| call.operation == Operation::Read && call.shard.as_ref() == Some(&a));
+    let moments: Vec<_> = reads
+        .map(|call| call.at.since_origin().as_millis())
+        .collect();
     assert_eq!(moments, [200, 400]);
     assert_eq!(stream.call_count(Operation::Open, None), 2);
     assert_eq!(stream.call_count(Operation::Open, Some(&b)), 1);
@@ -434,6 +575,10 @@ async fn arrival_times_never_go_back_with_the_clock() {
     clock.set(1000);
     stream.put_to(&shard, "k", "b").unwrap();
     let page = page_from(&stream, &shard, StartAt::TrimHorizon).await;
-    let arrivals: Vec<_> = page.records.iter().map(|record| record.arrived_at.unwrap().as_millis()).collect();
+    let arrivals: Vec<_> = page
+        .records
+        .iter()
+        .map(|record| record.arrived_at.unwrap().as_millis())
+        .collect();
     assert_eq!(arrivals, [5000, 5000]);
 }

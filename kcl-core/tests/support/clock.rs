@@ -5,8 +5,9 @@ use kcl_core::Clock;
 use kcl_core::model::{Moment, Timestamp};
 use tokio::time::Instant;
 
-/// Tokio's time, which stands still while anything is to be done when it is paused: what a worker then takes is what it waits for, on
-/// however busy a machine. With `CoordinationOn::CallersRuntime`.
+/// Tokio's time, which stands still while anything is to be done when it is paused: what a worker
+/// then takes is what it waits for, on however busy a machine. With
+/// `CoordinationOn::CallersRuntime`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TokioClock(Instant);
 

@@ -27,7 +27,8 @@ impl Counters {
         static COUNTERS: OnceLock<Counters> = OnceLock::new();
         COUNTERS.get_or_init(|| {
             let counters = Self::default();
-            metrics::set_global_recorder(counters.clone()).unwrap_or_else(|_| panic!("there is one recorder"));
+            metrics::set_global_recorder(counters.clone())
+                .unwrap_or_else(|_| panic!("there is one recorder"));
             counters
         })
     }
@@ -38,26 +39,42 @@ impl Counters {
 
     /// Those with this cause, or of this kind of event.
     pub(crate) fn by(&self, name: &str, stream: &str, cause: &str) -> u64 {
-        let counter = locked(&self.counted).get(&(name.to_owned(), stream.to_owned(), cause.to_owned())).cloned();
+        let counter = locked(&self.counted)
+            .get(&(name.to_owned(), stream.to_owned(), cause.to_owned()))
+            .cloned();
         counter.map_or(0, |counter| counter.load(Ordering::SeqCst))
     }
 
     /// What the gauges of this name show that bear these labels, among others.
     pub(crate) fn gauges(&self, name: &str, labels: &[(&str, &str)]) -> Vec<f64> {
-        let bears =
-            |own: &BTreeMap<String, String>| labels.iter().all(|(name, value)| own.get(*name).is_some_and(|own| own == value));
+        let bears = |own: &BTreeMap<String, String>| {
+            labels
+                .iter()
+                .all(|(name, value)| own.get(*name).is_some_and(|own| own == value))
+        };
         let gauges = locked(&self.gauges);
-        gauges.iter().filter(|((own, labels), _)| own == name && bears(labels)).map(|(_, value)| *value).collect()
+        gauges
+            .iter()
+            .filter(|((own, labels), _)| own == name && bears(labels))
+            .map(|(_, value)| *value)
+            .collect()
     }
 
     /// The labels of the gauges of this name.
     pub(crate) fn labels(&self, name: &str) -> Vec<BTreeMap<String, String>> {
-        locked(&self.gauges).keys().filter(|(own, _)| own == name).map(|(_, labels)| labels.clone()).collect()
+        locked(&self.gauges)
+            .keys()
+            .filter(|(own, _)| own == name)
+            .map(|(_, labels)| labels.clone())
+            .collect()
     }
 
     /// The names that a figure was made for.
     pub(crate) fn names(&self) -> std::collections::BTreeSet<String> {
-        locked(&self.counted).keys().map(|(name, _, _)| name.clone()).collect()
+        locked(&self.counted)
+            .keys()
+            .map(|(name, _, _)| name.clone())
+            .collect()
     }
 
     /// What was told of the figures: their units.
@@ -65,12 +82,22 @@ impl Counters {
         locked(&self.described).clone()
     }
 
-    fn describe(&self, name: &metrics::KeyName, unit: Option<metrics::Unit>, what: &metrics::SharedString) {
+    fn describe(
+        &self,
+        name: &metrics::KeyName,
+        unit: Option<metrics::Unit>,
+        what: &metrics::SharedString,
+    ) {
         locked(&self.described).insert(name.as_str().to_owned(), (unit, what.to_string()));
     }
 
     fn figure(&self, key: &metrics::Key) -> Arc<AtomicU64> {
-        let label = |name| key.labels().find(|label| label.key() == name).map_or("", |label| label.value()).to_owned();
+        let label = |name| {
+            key.labels()
+                .find(|label| label.key() == name)
+                .map_or("", |label| label.value())
+                .to_owned()
+        };
         let kind = [label("cause"), label("event")].concat();
         let key = (key.name().to_owned(), label("stream"), kind);
         Arc::clone(locked(&self.counted).entry(key).or_default())
@@ -78,15 +105,30 @@ impl Counters {
 }
 
 impl metrics::Recorder for Counters {
-    fn describe_counter(&self, name: metrics::KeyName, unit: Option<metrics::Unit>, what: metrics::SharedString) {
+    fn describe_counter(
+        &self,
+        name: metrics::KeyName,
+        unit: Option<metrics::Unit>,
+        what: metrics::SharedString,
+    ) {
         self.describe(&name, unit, &what);
     }
 
-    fn describe_gauge(&self, name: metrics::KeyName, unit: Option<metrics::Unit>, what: metrics::SharedString) {
+    fn describe_gauge(
+        &self,
+        name: metrics::KeyName,
+        unit: Option<metrics::Unit>,
+        what: metrics::SharedString,
+    ) {
         self.describe(&name, unit, &what);
     }
 
-    fn describe_histogram(&self, name: metrics::KeyName, unit: Option<metrics::Unit>, what: metrics::SharedString) {
+    fn describe_histogram(
+        &self,
+        name: metrics::KeyName,
+        unit: Option<metrics::Unit>,
+        what: metrics::SharedString,
+    ) {
         self.describe(&name, unit, &what);
     }
 
@@ -96,13 +138,23 @@ impl metrics::Recorder for Counters {
 
     /// Its largest value counts; what it shows is kept beside that.
     fn register_gauge(&self, key: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Gauge {
-        let labels = key.labels().map(|label| (label.key().to_owned(), label.value().to_owned())).collect();
+        let labels = key
+            .labels()
+            .map(|label| (label.key().to_owned(), label.value().to_owned()))
+            .collect();
         let shown = (Arc::clone(&self.gauges), (key.name().to_owned(), labels));
-        metrics::Gauge::from_arc(Arc::new(Shown { largest: Figure(self.figure(key)), shown }))
+        metrics::Gauge::from_arc(Arc::new(Shown {
+            largest: Figure(self.figure(key)),
+            shown,
+        }))
     }
 
     /// How often it is recorded counts.
-    fn register_histogram(&self, key: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Histogram {
+    fn register_histogram(
+        &self,
+        key: &metrics::Key,
+        _: &metrics::Metadata<'_>,
+    ) -> metrics::Histogram {
         metrics::Histogram::from_arc(Arc::new(Figure(self.figure(key))))
     }
 }
@@ -118,7 +170,11 @@ impl metrics::GaugeFn for Shown {
     fn increment(&self, _: f64) {}
     fn decrement(&self, _: f64) {}
 
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "milliseconds")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "milliseconds"
+    )]
     fn set(&self, value: f64) {
         self.largest.0.fetch_max(value as u64, Ordering::SeqCst);
         let (gauges, key) = &self.shown;

@@ -6,13 +6,14 @@ use async_trait::async_trait;
 use kcl_core::model::ShardId;
 use kcl_core::stream::memory::MemoryStream;
 use kcl_core::stream::{
-    Consumer, ConsumerArn, Cursor, Error, ErrorKind, FanOut, Page, Pushed, ShardFilter, ShardPage, ShardPageToken, StartAt,
-    Stream, StreamDescription, Subscription, WhichConsumer,
+    Consumer, ConsumerArn, Cursor, Error, ErrorKind, FanOut, Page, Pushed, ShardFilter, ShardPage,
+    ShardPageToken, StartAt, Stream, StreamDescription, Subscription, WhichConsumer,
 };
 
 use super::locked;
 
-/// A stream as one process sees it: its calls can be made to fail while those of other processes are answered.
+/// A stream as one process sees it: its calls can be made to fail while those of other processes
+/// are answered.
 #[derive(Clone, Debug)]
 pub(crate) struct CutStream {
     inner: MemoryStream,
@@ -28,7 +29,10 @@ struct Fails {
 
 impl CutStream {
     pub(crate) fn new(inner: &MemoryStream) -> Self {
-        Self { inner: inner.clone(), fails: Arc::default() }
+        Self {
+            inner: inner.clone(),
+            fails: Arc::default(),
+        }
     }
 
     /// From now on each call fails so.
@@ -38,7 +42,10 @@ impl CutStream {
 
     /// From now on these calls fail so.
     pub(crate) fn fail_only(&self, with: ErrorKind, calls: &[&'static str]) {
-        *locked(&self.fails) = Fails { with: Some(with), only: calls.iter().copied().collect() };
+        *locked(&self.fails) = Fails {
+            with: Some(with),
+            only: calls.iter().copied().collect(),
+        };
     }
 
     pub(crate) fn mend(&self) {
@@ -47,7 +54,12 @@ impl CutStream {
 
     fn check(&self, call: &'static str) -> Result<(), Error> {
         let fails = locked(&self.fails);
-        let Some(kind) = fails.with.filter(|_| fails.only.is_empty() || fails.only.contains(call)) else { return Ok(()) };
+        let Some(kind) = fails
+            .with
+            .filter(|_| fails.only.is_empty() || fails.only.contains(call))
+        else {
+            return Ok(());
+        };
         Err(Error::new(kind, call, "this process is cut off").caused_by("the token has expired"))
     }
 }
@@ -59,7 +71,11 @@ impl Stream for CutStream {
         self.inner.describe().await
     }
 
-    async fn list_shards(&self, filter: &ShardFilter, page: Option<&ShardPageToken>) -> Result<ShardPage, Error> {
+    async fn list_shards(
+        &self,
+        filter: &ShardFilter,
+        page: Option<&ShardPageToken>,
+    ) -> Result<ShardPage, Error> {
         self.check("ListShards")?;
         self.inner.list_shards(filter, page).await
     }
@@ -75,7 +91,10 @@ impl Stream for CutStream {
     }
 
     fn fan_out(&self) -> Option<Arc<dyn FanOut>> {
-        Some(Arc::new(CutFanOut { cut: self.clone(), inner: self.inner.fan_out()? }))
+        Some(Arc::new(CutFanOut {
+            cut: self.clone(),
+            inner: self.inner.fan_out()?,
+        }))
     }
 }
 
@@ -101,10 +120,18 @@ impl FanOut for CutFanOut {
         self.inner.deregister_consumer(arn).await
     }
 
-    async fn subscribe(&self, consumer: &ConsumerArn, shard: &ShardId, at: &StartAt) -> Result<Box<dyn Subscription>, Error> {
+    async fn subscribe(
+        &self,
+        consumer: &ConsumerArn,
+        shard: &ShardId,
+        at: &StartAt,
+    ) -> Result<Box<dyn Subscription>, Error> {
         self.cut.check("SubscribeToShard")?;
         let inner = self.inner.subscribe(consumer, shard, at).await?;
-        Ok(Box::new(CutSubscription { cut: self.cut.clone(), inner }))
+        Ok(Box::new(CutSubscription {
+            cut: self.cut.clone(),
+            inner,
+        }))
     }
 
     fn retention(&self) -> Duration {

@@ -11,7 +11,8 @@ use super::{Boxed, PATIENCE};
 /// What is done with a payload at its attempt.
 type DeskWork = dyn Fn(String, u32) -> Boxed<Result<(), BoxError>> + Send + Sync;
 
-/// A handler that writes down what begins and what ends, and is otherwise a closure of the payload and the attempt.
+/// A handler that writes down what begins and what ends, and is otherwise a closure of the payload
+/// and the attempt.
 #[derive(Clone)]
 pub(crate) struct Desk {
     pub(crate) begun: Arc<watch::Sender<Vec<String>>>,
@@ -25,10 +26,15 @@ impl Desk {
         F: Future<Output = Result<(), BoxError>> + Send + 'static,
     {
         let list = || Arc::new(watch::Sender::new(Vec::new()));
-        Self { begun: list(), ended: list(), work: Arc::new(move |text, attempt| Box::pin(work(text, attempt))) }
+        Self {
+            begun: list(),
+            ended: list(),
+            work: Arc::new(move |text, attempt| Box::pin(work(text, attempt))),
+        }
     }
 
-    /// Records whose payload is `held` wait for the returned semaphore; the others are done at once.
+    /// Records whose payload is `held` wait for the returned semaphore; the others are done at
+    /// once.
     pub(crate) fn holding(held: &'static str) -> (Self, Arc<Semaphore>) {
         Self::waiting(move |text| text == held)
     }
@@ -61,18 +67,34 @@ impl Desk {
         self.ended.borrow().clone()
     }
 
-    pub(crate) async fn wait(list: &watch::Sender<Vec<String>>, what: &str, wanted: impl Fn(&[String]) -> bool) {
+    pub(crate) async fn wait(
+        list: &watch::Sender<Vec<String>>,
+        what: &str,
+        wanted: impl Fn(&[String]) -> bool,
+    ) {
         let mut list = list.subscribe();
-        let waited = tokio::time::timeout(PATIENCE, list.wait_for(|all| wanted(all))).await.map(|found| found.is_ok());
-        assert!(waited.is_ok(), "still waiting for {what}: {:?}", *list.borrow());
+        let waited = tokio::time::timeout(PATIENCE, list.wait_for(|all| wanted(all)))
+            .await
+            .map(|found| found.is_ok());
+        assert!(
+            waited.is_ok(),
+            "still waiting for {what}: {:?}",
+            *list.borrow()
+        );
     }
 
     pub(crate) async fn until_begun(&self, text: &str) {
-        Self::wait(&self.begun, text, |all| all.iter().any(|begun| begun == text)).await;
+        Self::wait(&self.begun, text, |all| {
+            all.iter().any(|begun| begun == text)
+        })
+        .await;
     }
 
     pub(crate) async fn until_ended(&self, count: usize) {
-        Self::wait(&self.ended, &format!("{count} ends"), |all| all.len() >= count).await;
+        Self::wait(&self.ended, &format!("{count} ends"), |all| {
+            all.len() >= count
+        })
+        .await;
     }
 }
 

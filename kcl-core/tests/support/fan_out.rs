@@ -7,8 +7,8 @@ use kcl_core::lease::memory::MemoryLeaseTable;
 use kcl_core::model::ShardId;
 use kcl_core::stream::memory::{MemoryStream, Operation};
 use kcl_core::stream::{
-    Consumer, ConsumerArn, Cursor, Error, FanOut, Page, ShardFilter, ShardPage, ShardPageToken, StartAt, Stream,
-    StreamDescription, Subscription, WhichConsumer,
+    Consumer, ConsumerArn, Cursor, Error, FanOut, Page, ShardFilter, ShardPage, ShardPageToken,
+    StartAt, Stream, StreamDescription, Subscription, WhichConsumer,
 };
 use kcl_core::worker::{Builder, CoordinationOn, FanOutConfig, Mode};
 
@@ -24,7 +24,11 @@ pub(crate) struct Pushing {
 impl Pushing {
     pub(crate) fn new(shards: u32) -> Self {
         let clock = TokioClock::new();
-        Self { stream: MemoryStream::with_clock("orders", shards, Arc::new(clock)), table: MemoryLeaseTable::new(), clock }
+        Self {
+            stream: MemoryStream::with_clock("orders", shards, Arc::new(clock)),
+            table: MemoryLeaseTable::new(),
+            clock,
+        }
     }
 
     /// The name of the only shard there is.
@@ -43,7 +47,9 @@ impl Pushing {
     /// Workers that see the stream in another way.
     pub(crate) fn fleet_of(&self, stream: &(impl Stream + Clone), mode: Mode) -> Fleet {
         let own = |builder: Builder| {
-            let builder = builder.clock(self.clock).coordination_on(CoordinationOn::CallersRuntime);
+            let builder = builder
+                .clock(self.clock)
+                .coordination_on(CoordinationOn::CallersRuntime);
             builder.mode(mode).failover(Duration::from_secs(30))
         };
         Fleet::new(stream, &self.table).with(own)
@@ -52,25 +58,42 @@ impl Pushing {
     /// What the pace demands of the calls: never two of one shard within a second.
     pub(crate) fn assert_paced(&self) {
         for shard in self.stream.shards() {
-            let calls = self.stream.calls().into_iter().filter(|call| call.operation == Operation::Subscribe);
-            let at: Vec<_> = calls.filter(|call| call.shard.as_ref() == Some(&shard.id)).map(|call| call.at).collect();
+            let calls = self
+                .stream
+                .calls()
+                .into_iter()
+                .filter(|call| call.operation == Operation::Subscribe);
+            let at: Vec<_> = calls
+                .filter(|call| call.shard.as_ref() == Some(&shard.id))
+                .map(|call| call.at)
+                .collect();
             for two in at.windows(2) {
-                assert!(two[1].since(two[0]) > Duration::from_secs(1), "{}: {two:?}", shard.id);
+                assert!(
+                    two[1].since(two[0]) > Duration::from_secs(1),
+                    "{}: {two:?}",
+                    shard.id
+                );
             }
         }
     }
 
-    /// How long the longest pause was from a subscription's end, or from a call that was refused, to the next call.
+    /// How long the longest pause was from a subscription's end, or from a call that was refused,
+    /// to the next call.
     pub(crate) fn longest_pause(&self) -> Duration {
         let (calls, made) = (self.stream.calls(), self.stream.subscriptions());
         let mut longest = Duration::ZERO;
         for shard in self.stream.shards() {
-            let calls =
-                calls.iter().filter(|call| call.operation == Operation::Subscribe && call.shard.as_ref() == Some(&shard.id));
+            let calls = calls.iter().filter(|call| {
+                call.operation == Operation::Subscribe && call.shard.as_ref() == Some(&shard.id)
+            });
             let calls: Vec<_> = calls.map(|call| call.at).collect();
             for two in calls.windows(2) {
-                let made = made.iter().find(|made| made.shard == shard.id && made.at == two[0]);
-                let free = made.map_or(Some(two[0]), |made| made.over).expect("a subscription that was replaced was over");
+                let made = made
+                    .iter()
+                    .find(|made| made.shard == shard.id && made.at == two[0]);
+                let free = made
+                    .map_or(Some(two[0]), |made| made.over)
+                    .expect("a subscription that was replaced was over");
                 longest = longest.max(two[1].since(free));
             }
         }
@@ -92,7 +115,11 @@ impl Stream for Distant {
         self.0.describe().await
     }
 
-    async fn list_shards(&self, filter: &ShardFilter, page: Option<&ShardPageToken>) -> Result<ShardPage, Error> {
+    async fn list_shards(
+        &self,
+        filter: &ShardFilter,
+        page: Option<&ShardPageToken>,
+    ) -> Result<ShardPage, Error> {
         self.0.list_shards(filter, page).await
     }
 
@@ -125,7 +152,12 @@ impl FanOut for Distant {
         self.0.deregister_consumer(arn).await
     }
 
-    async fn subscribe(&self, consumer: &ConsumerArn, shard: &ShardId, at: &StartAt) -> Result<Box<dyn Subscription>, Error> {
+    async fn subscribe(
+        &self,
+        consumer: &ConsumerArn,
+        shard: &ShardId,
+        at: &StartAt,
+    ) -> Result<Box<dyn Subscription>, Error> {
         self.0.subscribe(consumer, shard, at).await
     }
 

@@ -34,7 +34,10 @@ impl Gate {
                 Ok(())
             }
         });
-        Script { shutdown_requested, ..Script::default() }
+        Script {
+            shutdown_requested,
+            ..Script::default()
+        }
     }
 
     /// Handlers that wait at the gate with each batch.

@@ -23,9 +23,13 @@ impl Logged {
         logged
     }
 
-    /// Of this thread, as long as the guard lives: with `CoordinationOn::CallersRuntime` that is all of a worker.
+    /// Of this thread, as long as the guard lives: with `CoordinationOn::CallersRuntime` that is
+    /// all of a worker.
     pub(crate) fn on_this_thread(&self) -> tracing::subscriber::DefaultGuard {
-        let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).with_ansi(false).without_time();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::INFO)
+            .with_ansi(false)
+            .without_time();
         tracing::subscriber::set_default(subscriber.with_writer(self.clone()).finish())
     }
 
@@ -37,7 +41,10 @@ impl Logged {
 
 /// The lines above debug.
 pub(crate) fn loud(lines: &str) -> Vec<&str> {
-    lines.lines().filter(|line| !line.starts_with("DEBUG") && !line.starts_with("TRACE")).collect()
+    lines
+        .lines()
+        .filter(|line| !line.starts_with("DEBUG") && !line.starts_with("TRACE"))
+        .collect()
 }
 
 impl io::Write for Logged {

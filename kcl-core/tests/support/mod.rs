@@ -1,6 +1,10 @@
-//! What the tests of a whole worker share: a worker that is put together in a line, and a processor that writes down what it sees.
+//! What the tests of a whole worker share: a worker that is put together in a line, and a processor
+//! that writes down what it sees.
 #![allow(dead_code, unused_imports, reason = "each test file uses a part")]
-#![allow(clippy::disallowed_methods, reason = "a test waits in real time and starts its worker as a task")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test waits in real time and starts its worker as a task"
+)]
 
 mod alone;
 mod clock;
@@ -23,7 +27,8 @@ use kcl_core::BoxError;
 use kcl_core::lease::LeaseTable;
 use kcl_core::model::{Checkpoint, Lease, LeaseKey, SequenceNumber, ShardId};
 use kcl_core::processor::{
-    InitializeInput, LeaseLostInput, ProcessRecordsInput, ShardEndedInput, ShardRef, ShutdownRequestedInput,
+    InitializeInput, LeaseLostInput, ProcessRecordsInput, ShardEndedInput, ShardRef,
+    ShutdownRequestedInput,
 };
 use kcl_core::stream::Stream;
 use kcl_core::stream::memory::MemoryStream;
@@ -50,7 +55,8 @@ pub(crate) type Boxed<T> = std::pin::Pin<Box<dyn Future<Output = T> + Send>>;
 pub(crate) type OnProcess = dyn Fn(ProcessRecordsInput) -> Boxed<Result<(), Failure>> + Send + Sync;
 pub(crate) type OnCall<I> = dyn Fn(I) -> Boxed<Result<(), BoxError>> + Send + Sync;
 
-/// What the processors of a test do beside writing down what they see. By default nothing: every call succeeds.
+/// What the processors of a test do beside writing down what they see. By default nothing: every
+/// call succeeds.
 #[derive(Clone, Default)]
 pub(crate) struct Script {
     pub(crate) process: Option<Arc<OnProcess>>,
@@ -62,12 +68,17 @@ pub(crate) struct Script {
 
 impl Script {
     /// Processors that do this with each batch.
-    pub(crate) fn process<F>(handler: impl Fn(ProcessRecordsInput) -> F + Send + Sync + 'static) -> Self
+    pub(crate) fn process<F>(
+        handler: impl Fn(ProcessRecordsInput) -> F + Send + Sync + 'static,
+    ) -> Self
     where
         F: Future<Output = Result<(), Failure>> + Send + 'static,
     {
         let process: Arc<OnProcess> = Arc::new(move |input| Box::pin(handler(input)));
-        Self { process: Some(process), ..Self::default() }
+        Self {
+            process: Some(process),
+            ..Self::default()
+        }
     }
 }
 
@@ -79,9 +90,16 @@ pub(crate) struct Scribe {
 
 impl RecordProcessor for Scribe {
     async fn initialize(&mut self, input: InitializeInput) -> Result<(), BoxError> {
-        let pending = input.pending.as_ref().map(|pending| format!("{} {:?}", pending.at, pending.state));
-        let call =
-            Call::Initialize { attempt: input.attempt, checkpoint: input.checkpoint.to_string(), pending, fence: input.fence.0 };
+        let pending = input
+            .pending
+            .as_ref()
+            .map(|pending| format!("{} {:?}", pending.at, pending.state));
+        let call = Call::Initialize {
+            attempt: input.attempt,
+            checkpoint: input.checkpoint.to_string(),
+            pending,
+            fence: input.fence.0,
+        };
         self.seen.add(&input.shard, call);
         match &self.script.initialize {
             Some(script) => script(input).await,
@@ -91,8 +109,18 @@ impl RecordProcessor for Scribe {
 
     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
         let text = |data: &[u8]| String::from_utf8_lossy(data).into_owned();
-        let records = input.records.iter().map(|record| (record.position.clone(), text(&record.data))).collect();
-        self.seen.add(&input.shard, Call::Process { attempt: input.attempt, records });
+        let records = input
+            .records
+            .iter()
+            .map(|record| (record.position.clone(), text(&record.data)))
+            .collect();
+        self.seen.add(
+            &input.shard,
+            Call::Process {
+                attempt: input.attempt,
+                records,
+            },
+        );
         match &self.script.process {
             Some(script) => script(input).await,
             None => Ok(()),
@@ -100,14 +128,24 @@ impl RecordProcessor for Scribe {
     }
 
     async fn lease_lost(&mut self, input: LeaseLostInput) {
-        self.seen.add(&input.shard, Call::LeaseLost { reason: format!("{:?}", input.reason) });
+        self.seen.add(
+            &input.shard,
+            Call::LeaseLost {
+                reason: format!("{:?}", input.reason),
+            },
+        );
         if let Some(script) = &self.script.lease_lost {
             let _ = script(input).await;
         }
     }
 
     async fn shard_ended(&mut self, input: ShardEndedInput) -> Result<(), BoxError> {
-        self.seen.add(&input.shard, Call::ShardEnded { attempt: input.attempt });
+        self.seen.add(
+            &input.shard,
+            Call::ShardEnded {
+                attempt: input.attempt,
+            },
+        );
         match &self.script.shard_ended {
             Some(script) => script(input).await,
             None => Ok(()),
@@ -122,24 +160,44 @@ impl RecordProcessor for Scribe {
     }
 }
 
-/// Puts a worker together: quick pauses, and a failover time of 3 s, so that a busy machine costs no lease.
+/// Puts a worker together: quick pauses, and a failover time of 3 s, so that a busy machine costs
+/// no lease.
 pub(crate) struct Fleet {
     builder: Builder,
 }
 
 impl Fleet {
     pub(crate) fn new(stream: &(impl Stream + Clone), table: &(impl LeaseTable + Clone)) -> Self {
-        Self { builder: quick(Worker::builder().stream("orders").source(stream.clone()).lease_table(table.clone())) }
+        Self {
+            builder: quick(
+                Worker::builder()
+                    .stream("orders")
+                    .source(stream.clone())
+                    .lease_table(table.clone()),
+            ),
+        }
     }
 
     /// The same with a failover time of a second, for tests of what follows from it.
-    pub(crate) fn with_short_failover(stream: &(impl Stream + Clone), table: &(impl LeaseTable + Clone)) -> Self {
+    pub(crate) fn with_short_failover(
+        stream: &(impl Stream + Clone),
+        table: &(impl LeaseTable + Clone),
+    ) -> Self {
         Self::new(stream, table).with(|builder| builder.failover(Duration::from_secs(1)))
     }
 
     /// A worker of several streams.
-    pub(crate) fn of_streams(table: &(impl LeaseTable + Clone), streams: Vec<StreamConfig>) -> Self {
-        Self { builder: quick(Worker::builder().lease_table(table.clone()).streams(streams)) }
+    pub(crate) fn of_streams(
+        table: &(impl LeaseTable + Clone),
+        streams: Vec<StreamConfig>,
+    ) -> Self {
+        Self {
+            builder: quick(
+                Worker::builder()
+                    .lease_table(table.clone())
+                    .streams(streams),
+            ),
+        }
     }
 
     pub(crate) fn initial_position(self, position: InitialPosition) -> Self {
@@ -147,12 +205,16 @@ impl Fleet {
     }
 
     pub(crate) fn with(self, change: impl FnOnce(Builder) -> Builder) -> Self {
-        Self { builder: change(self.builder) }
+        Self {
+            builder: change(self.builder),
+        }
     }
 
     /// Starts the worker as a task, with these processors. Nothing of them is seen.
     pub(crate) fn process(self, processors: impl RecordProcessorFactory) -> Run {
-        self.launch(processors, Seen::default(), |worker| async move { worker.run().await })
+        self.launch(processors, Seen::default(), |worker| async move {
+            worker.run().await
+        })
     }
 
     /// Starts the worker as a task.
@@ -166,13 +228,20 @@ impl Fleet {
     }
 
     /// The same by `run_until`, with a signal that is told by what is seen.
-    pub(crate) fn run_until<S>(self, script: Script, signal: impl FnOnce(Seen) -> S, deadline: Duration) -> Run
+    pub(crate) fn run_until<S>(
+        self,
+        script: Script,
+        signal: impl FnOnce(Seen) -> S,
+        deadline: Duration,
+    ) -> Run
     where
         S: Future<Output = ()> + Send + 'static,
     {
         let seen = Seen::default();
         let signal = signal(seen.clone());
-        self.work(script, seen, move |worker| async move { worker.run_until(signal, deadline).await })
+        self.work(script, seen, move |worker| async move {
+            worker.run_until(signal, deadline).await
+        })
     }
 
     fn work<W>(self, script: Script, seen: Seen, work: impl FnOnce(Worker) -> W) -> Run
@@ -180,17 +249,34 @@ impl Fleet {
         W: Future<Output = Result<ShutdownReport, RunError>> + Send + 'static,
     {
         let scribes = seen.clone();
-        self.launch(move |_: &ShardRef| Scribe { seen: scribes.clone(), script: script.clone() }, seen, work)
+        self.launch(
+            move |_: &ShardRef| Scribe {
+                seen: scribes.clone(),
+                script: script.clone(),
+            },
+            seen,
+            work,
+        )
     }
 
-    fn launch<W>(self, processors: impl RecordProcessorFactory, seen: Seen, work: impl FnOnce(Worker) -> W) -> Run
+    fn launch<W>(
+        self,
+        processors: impl RecordProcessorFactory,
+        seen: Seen,
+        work: impl FnOnce(Worker) -> W,
+    ) -> Run
     where
         W: Future<Output = Result<ShutdownReport, RunError>> + Send + 'static,
     {
         let worker = self.builder.processor(processors).build().unwrap();
         let heard = Heard::of(&worker);
         let task = tokio::spawn(work(worker.clone()));
-        Run { worker, seen, heard, task }
+        Run {
+            worker,
+            seen,
+            heard,
+            task,
+        }
     }
 }
 
@@ -231,8 +317,16 @@ impl Heard {
     /// Waits for an event that is as wanted; fails after two minutes with what there is.
     pub(crate) async fn wait_for(&self, what: &str, wanted: impl Fn(&Event) -> bool) {
         let mut heard = self.0.subscribe();
-        let waited = tokio::time::timeout(PATIENCE, heard.wait_for(|events| events.iter().any(&wanted))).await;
-        assert!(waited.is_ok(), "still waiting for {what}; heard: {:#?}", self.all());
+        let waited = tokio::time::timeout(
+            PATIENCE,
+            heard.wait_for(|events| events.iter().any(&wanted)),
+        )
+        .await;
+        assert!(
+            waited.is_ok(),
+            "still waiting for {what}; heard: {:#?}",
+            self.all()
+        );
     }
 }
 
@@ -241,7 +335,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Waits until a future is done; fails after two minutes.
 pub(crate) async fn soon<F: Future>(what: &str, future: F) -> F::Output {
-    tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("still waiting for {what}"))
+    tokio::time::timeout(PATIENCE, future)
+        .await
+        .unwrap_or_else(|_| panic!("still waiting for {what}"))
 }
 
 /// Asks again and again until the answer is as wanted; fails after two minutes.
@@ -256,14 +352,27 @@ pub(crate) async fn until(what: &str, mut wanted: impl FnMut() -> bool) {
 
 /// The row of a shard.
 pub(crate) async fn lease_of(table: &impl LeaseTable, shard: &ShardId) -> Lease {
-    table.get(&LeaseKey::single(shard.clone())).await.unwrap().unwrap()
+    table
+        .get(&LeaseKey::single(shard.clone()))
+        .await
+        .unwrap()
+        .unwrap()
 }
 
 /// Waits until the row of a shard is as wanted; fails after two minutes with the row as it is.
-pub(crate) async fn wait_for_lease(table: &impl LeaseTable, shard: &ShardId, wanted: impl Fn(&Lease) -> bool) -> Lease {
+pub(crate) async fn wait_for_lease(
+    table: &impl LeaseTable,
+    shard: &ShardId,
+    wanted: impl Fn(&Lease) -> bool,
+) -> Lease {
     let asking = async {
         loop {
-            if let Some(lease) = table.get(&LeaseKey::single(shard.clone())).await.unwrap().filter(&wanted) {
+            if let Some(lease) = table
+                .get(&LeaseKey::single(shard.clone()))
+                .await
+                .unwrap()
+                .filter(&wanted)
+            {
                 return lease;
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -271,7 +380,10 @@ pub(crate) async fn wait_for_lease(table: &impl LeaseTable, shard: &ShardId, wan
     };
     match tokio::time::timeout(PATIENCE, asking).await {
         Ok(lease) => lease,
-        Err(_) => panic!("still waiting for the lease of {shard}: {:#?}", lease_of(table, shard).await),
+        Err(_) => panic!(
+            "still waiting for the lease of {shard}: {:#?}",
+            lease_of(table, shard).await
+        ),
     }
 }
 
@@ -307,21 +419,30 @@ impl Run {
     }
 }
 
-/// Waits until the wall clock shows another millisecond: records are told apart by their arrival only so far.
+/// Waits until the wall clock shows another millisecond: records are told apart by their arrival
+/// only so far.
 pub(crate) async fn next_millisecond() {
     tokio::time::sleep(Duration::from_millis(3)).await;
 }
 
 /// A lock that ignores poison, for scripts.
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// A stream of one shard that holds these records: `0`, `1`, and so on, each with its number as key.
+/// A stream of one shard that holds these records: `0`, `1`, and so on, each with its number as
+/// key.
 pub(crate) fn one_shard(records: usize) -> (MemoryStream, ShardId, Vec<SequenceNumber>) {
     let stream = MemoryStream::new("orders", 1);
     let shard = stream.open_shards().remove(0);
-    let sequences = stream.put_many_to(&shard, (0..records).map(|n| (format!("{n}"), format!("{n}")))).unwrap();
+    let sequences = stream
+        .put_many_to(
+            &shard,
+            (0..records).map(|n| (format!("{n}"), format!("{n}"))),
+        )
+        .unwrap();
     (stream, shard, sequences)
 }
 
@@ -347,7 +468,9 @@ impl Nth {
 }
 
 /// A call of a processor other than `process_records`, as a script.
-pub(crate) fn script<I: 'static, F>(call: impl Fn(I) -> F + Send + Sync + 'static) -> Option<Arc<OnCall<I>>>
+pub(crate) fn script<I: 'static, F>(
+    call: impl Fn(I) -> F + Send + Sync + 'static,
+) -> Option<Arc<OnCall<I>>>
 where
     F: Future<Output = Result<(), BoxError>> + Send + 'static,
 {

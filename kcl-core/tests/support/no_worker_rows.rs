@@ -2,10 +2,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kcl_core::lease::memory::MemoryLeaseTable;
-use kcl_core::lease::{ChangeSignal, Changed, Consistency, Error, Expect, LeaseTable, PageToken, ScanPage, WorkerRow, Write};
+use kcl_core::lease::{
+    ChangeSignal, Changed, Consistency, Error, Expect, LeaseTable, PageToken, ScanPage, WorkerRow,
+    Write,
+};
 use kcl_core::model::{Lease, LeaseKey, WorkerId};
 
-/// A table that may hold leases only, as one that old versions of the KCL use too: the rows of workers are not kept.
+/// A table that may hold leases only, as one that old versions of the KCL use too: the rows of
+/// workers are not kept.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NoWorkerRows(pub(crate) MemoryLeaseTable);
 
@@ -19,7 +23,11 @@ impl LeaseTable for NoWorkerRows {
         self.0.get(key).await
     }
 
-    async fn scan(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<ScanPage, Error> {
+    async fn scan(
+        &self,
+        page: Option<&PageToken>,
+        consistency: Consistency,
+    ) -> Result<ScanPage, Error> {
         self.0.scan(page, consistency).await
     }
 
@@ -35,7 +43,12 @@ impl LeaseTable for NoWorkerRows {
         self.0.delete(key, expect).await
     }
 
-    async fn write_worker(&self, _: &WorkerId, _: Option<&WorkerRow>, _: Option<&WorkerRow>) -> Result<(), Error> {
+    async fn write_worker(
+        &self,
+        _: &WorkerId,
+        _: Option<&WorkerRow>,
+        _: Option<&WorkerRow>,
+    ) -> Result<(), Error> {
         Ok(())
     }
 

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use kcl_core::model::{Shard, ShardId};
 use kcl_core::stream::memory::MemoryStream;
 use kcl_core::stream::{
-    Consumer, ConsumerArn, Cursor, Error, FanOut, Page, Pushed, ShardFilter, ShardPage, ShardPageToken, StartAt, Stream,
-    StreamDescription, Subscription, WhichConsumer,
+    Consumer, ConsumerArn, Cursor, Error, FanOut, Page, Pushed, ShardFilter, ShardPage,
+    ShardPageToken, StartAt, Stream, StreamDescription, Subscription, WhichConsumer,
 };
 
 use super::locked;
@@ -26,7 +26,12 @@ pub(crate) struct Odd {
 
 impl Odd {
     pub(crate) fn new(inner: &MemoryStream) -> Self {
-        Self { inner: inner.clone(), pages: Arc::default(), events: Arc::default(), listings: Arc::default() }
+        Self {
+            inner: inner.clone(),
+            pages: Arc::default(),
+            events: Arc::default(),
+            listings: Arc::default(),
+        }
     }
 
     /// From now on each page passes this.
@@ -57,7 +62,11 @@ impl Stream for Odd {
         self.inner.describe().await
     }
 
-    async fn list_shards(&self, filter: &ShardFilter, page: Option<&ShardPageToken>) -> Result<ShardPage, Error> {
+    async fn list_shards(
+        &self,
+        filter: &ShardFilter,
+        page: Option<&ShardPageToken>,
+    ) -> Result<ShardPage, Error> {
         let mut listed = self.inner.list_shards(filter, page).await?;
         if let Some(change) = &mut *locked(&self.listings) {
             change(&mut listed.shards);
@@ -96,9 +105,19 @@ impl FanOut for Odd {
         self.inner.deregister_consumer(arn).await
     }
 
-    async fn subscribe(&self, consumer: &ConsumerArn, shard: &ShardId, at: &StartAt) -> Result<Box<dyn Subscription>, Error> {
+    async fn subscribe(
+        &self,
+        consumer: &ConsumerArn,
+        shard: &ShardId,
+        at: &StartAt,
+    ) -> Result<Box<dyn Subscription>, Error> {
         let inner = self.inner.subscribe(consumer, shard, at).await?;
-        Ok(Box::new(OddSubscription { inner, shard: shard.clone(), events: Arc::clone(&self.events), endless: false }))
+        Ok(Box::new(OddSubscription {
+            inner,
+            shard: shard.clone(),
+            events: Arc::clone(&self.events),
+            endless: false,
+        }))
     }
 
     fn retention(&self) -> Duration {

@@ -11,11 +11,23 @@ use super::PATIENCE;
 /// One thing that a processor was called for.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Call {
-    Initialize { attempt: u32, checkpoint: String, pending: Option<String>, fence: u64 },
-    Process { attempt: u32, records: Vec<(Position, String)> },
-    ShardEnded { attempt: u32 },
+    Initialize {
+        attempt: u32,
+        checkpoint: String,
+        pending: Option<String>,
+        fence: u64,
+    },
+    Process {
+        attempt: u32,
+        records: Vec<(Position, String)>,
+    },
+    ShardEnded {
+        attempt: u32,
+    },
     ShutdownRequested,
-    LeaseLost { reason: String },
+    LeaseLost {
+        reason: String,
+    },
 }
 
 /// Everything that the processors of a test were called for, in order.
@@ -30,7 +42,8 @@ impl Default for Seen {
 
 impl Seen {
     pub(crate) fn add(&self, shard: &ShardRef, call: Call) {
-        self.0.send_modify(|calls| calls.push((shard.shard.clone(), call)));
+        self.0
+            .send_modify(|calls| calls.push((shard.shard.clone(), call)));
     }
 
     pub(crate) fn calls(&self) -> Vec<(ShardId, Call)> {
@@ -39,24 +52,41 @@ impl Seen {
 
     /// The calls of one shard.
     pub(crate) fn calls_of(&self, shard: &ShardId) -> Vec<Call> {
-        self.calls().into_iter().filter(|(of, _)| of == shard).map(|(_, call)| call).collect()
+        self.calls()
+            .into_iter()
+            .filter(|(of, _)| of == shard)
+            .map(|(_, call)| call)
+            .collect()
     }
 
     /// Waits until the calls are as wanted; fails after half a minute with what there is.
     pub(crate) async fn wait_for(&self, what: &str, wanted: impl Fn(&[(ShardId, Call)]) -> bool) {
         let mut calls = self.0.subscribe();
         let waited = tokio::time::timeout(PATIENCE, calls.wait_for(|calls| wanted(calls))).await;
-        assert!(waited.is_ok(), "still waiting for {what}; seen: {:#?}", self.calls());
+        assert!(
+            waited.is_ok(),
+            "still waiting for {what}; seen: {:#?}",
+            self.calls()
+        );
     }
 
     pub(crate) async fn wait_for_records(&self, count: usize) {
-        self.wait_for(&format!("{count} records"), |calls| all_records(calls).len() >= count).await;
+        self.wait_for(&format!("{count} records"), |calls| {
+            all_records(calls).len() >= count
+        })
+        .await;
     }
 
     pub(crate) async fn wait_for_initialized(&self, count: usize) {
-        let initialized =
-            |calls: &[(ShardId, Call)]| calls.iter().filter(|(_, call)| matches!(call, Call::Initialize { .. })).count() >= count;
-        self.wait_for(&format!("{count} calls of initialize"), initialized).await;
+        let initialized = |calls: &[(ShardId, Call)]| {
+            calls
+                .iter()
+                .filter(|(_, call)| matches!(call, Call::Initialize { .. }))
+                .count()
+                >= count
+        };
+        self.wait_for(&format!("{count} calls of initialize"), initialized)
+            .await;
     }
 
     /// How many records were handed out, every attempt counted.
@@ -66,23 +96,33 @@ impl Seen {
 
     /// How many batches were handed out, every attempt counted.
     pub(crate) fn batches(&self) -> usize {
-        self.calls().iter().filter(|(_, call)| matches!(call, Call::Process { .. })).count()
+        self.calls()
+            .iter()
+            .filter(|(_, call)| matches!(call, Call::Process { .. }))
+            .count()
     }
 
     pub(crate) fn payloads(&self) -> Vec<String> {
-        all_records(&self.calls()).into_iter().map(|(_, _, payload)| payload).collect()
+        all_records(&self.calls())
+            .into_iter()
+            .map(|(_, _, payload)| payload)
+            .collect()
     }
 
     pub(crate) fn duplicates(&self) -> usize {
         let records = all_records(&self.calls());
-        let distinct: std::collections::BTreeSet<_> = records.iter().map(|(shard, at, _)| (shard, at)).collect();
+        let distinct: std::collections::BTreeSet<_> =
+            records.iter().map(|(shard, at, _)| (shard, at)).collect();
         records.len() - distinct.len()
     }
 
     /// The attempts of the batches of one shard with the payloads that each had.
     pub(crate) fn batches_of(&self, shard: &ShardId) -> Vec<(u32, Vec<String>)> {
         let batch = |call| match call {
-            Call::Process { attempt, records } => Some((attempt, records.into_iter().map(|(_, payload)| payload).collect())),
+            Call::Process { attempt, records } => Some((
+                attempt,
+                records.into_iter().map(|(_, payload)| payload).collect(),
+            )),
             _ => None,
         };
         self.calls_of(shard).into_iter().filter_map(batch).collect()
@@ -90,16 +130,31 @@ impl Seen {
 
     /// How often a call came that is as wanted.
     pub(crate) fn count(&self, shard: &ShardId, wanted: impl Fn(&Call) -> bool) -> usize {
-        self.calls_of(shard).iter().filter(|call| wanted(call)).count()
+        self.calls_of(shard)
+            .iter()
+            .filter(|call| wanted(call))
+            .count()
     }
 
     /// Waits for a call of one shard.
-    pub(crate) async fn wait_for_call(&self, shard: &ShardId, what: &str, wanted: impl Fn(&Call) -> bool) {
-        self.wait_for(&format!("{what} of {shard}"), |calls| calls.iter().any(|(of, call)| of == shard && wanted(call))).await;
+    pub(crate) async fn wait_for_call(
+        &self,
+        shard: &ShardId,
+        what: &str,
+        wanted: impl Fn(&Call) -> bool,
+    ) {
+        self.wait_for(&format!("{what} of {shard}"), |calls| {
+            calls.iter().any(|(of, call)| of == shard && wanted(call))
+        })
+        .await;
     }
 
     pub(crate) fn last_of(&self, shard: &ShardId) -> Option<Position> {
-        all_records(&self.calls()).into_iter().filter(|(of, ..)| of == shard).map(|(_, at, _)| at).max()
+        all_records(&self.calls())
+            .into_iter()
+            .filter(|(of, ..)| of == shard)
+            .map(|(_, at, _)| at)
+            .max()
     }
 
     pub(crate) fn assert_in_order(&self) {
@@ -130,7 +185,11 @@ fn all_records(calls: &[(ShardId, Call)]) -> Vec<(ShardId, Position, String)> {
     let mut all = Vec::new();
     for (shard, call) in calls {
         if let Call::Process { records, .. } = call {
-            all.extend(records.iter().map(|(at, payload)| (shard.clone(), at.clone(), payload.clone())));
+            all.extend(
+                records
+                    .iter()
+                    .map(|(at, payload)| (shard.clone(), at.clone(), payload.clone())),
+            );
         }
     }
     all

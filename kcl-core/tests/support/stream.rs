@@ -5,11 +5,14 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use kcl_core::model::ShardId;
 use kcl_core::stream::memory::{MemoryStream, Operation};
-use kcl_core::stream::{Cursor, Error, Page, ShardFilter, ShardPage, ShardPageToken, StartAt, Stream, StreamDescription};
+use kcl_core::stream::{
+    Cursor, Error, Page, ShardFilter, ShardPage, ShardPageToken, StartAt, Stream, StreamDescription,
+};
 
 use super::locked;
 
-type Hook = dyn Fn(Operation, Option<&ShardId>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
+type Hook =
+    dyn Fn(Operation, Option<&ShardId>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
 
 /// A stream in memory whose calls can be held up, and which writes down where shards are opened.
 #[derive(Clone)]
@@ -21,20 +24,32 @@ pub(crate) struct HookedStream {
 
 impl HookedStream {
     pub(crate) fn new(inner: &MemoryStream) -> Self {
-        Self { inner: inner.clone(), hook: Arc::default(), opened: Arc::default() }
+        Self {
+            inner: inner.clone(),
+            hook: Arc::default(),
+            opened: Arc::default(),
+        }
     }
 
     /// From now on this is waited for before each call is handed over.
-    pub(crate) fn before<F>(&self, hook: impl Fn(Operation, Option<&ShardId>) -> F + Send + Sync + 'static)
-    where
+    pub(crate) fn before<F>(
+        &self,
+        hook: impl Fn(Operation, Option<&ShardId>) -> F + Send + Sync + 'static,
+    ) where
         F: Future<Output = ()> + Send + 'static,
     {
-        *locked(&self.hook) = Some(Arc::new(move |operation, shard| Box::pin(hook(operation, shard))));
+        *locked(&self.hook) = Some(Arc::new(move |operation, shard| {
+            Box::pin(hook(operation, shard))
+        }));
     }
 
     /// Where a shard was opened, in order.
     pub(crate) fn opened(&self, shard: &ShardId) -> Vec<StartAt> {
-        locked(&self.opened).iter().filter(|(of, _)| of == shard).map(|(_, at)| at.clone()).collect()
+        locked(&self.opened)
+            .iter()
+            .filter(|(of, _)| of == shard)
+            .map(|(_, at)| at.clone())
+            .collect()
     }
 
     async fn enter(&self, operation: Operation, shard: Option<&ShardId>) {
@@ -58,7 +73,11 @@ impl Stream for HookedStream {
         self.inner.describe().await
     }
 
-    async fn list_shards(&self, filter: &ShardFilter, page: Option<&ShardPageToken>) -> Result<ShardPage, Error> {
+    async fn list_shards(
+        &self,
+        filter: &ShardFilter,
+        page: Option<&ShardPageToken>,
+    ) -> Result<ShardPage, Error> {
         self.enter(Operation::ListShards, None).await;
         self.inner.list_shards(filter, page).await
     }

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use kcl_core::lease::memory::MemoryLeaseTable;
 use kcl_core::lease::{
-    Change, ChangeSignal, Changed, Consistency, Error, Expect, LeaseTable, PageToken, ScanPage, WorkerRow, Write,
+    Change, ChangeSignal, Changed, Consistency, Error, Expect, LeaseTable, PageToken, ScanPage,
+    WorkerRow, Write,
 };
 use kcl_core::model::{Checkpoint, Lease, LeaseKey, WorkerId};
 
@@ -47,7 +48,8 @@ pub(crate) struct Written {
 type WorkerRule = dyn Fn(&WorkerRow) -> Fault + Send + Sync;
 type Rule = dyn Fn(&LeaseKey, Option<&Change>) -> Fault + Send + Sync;
 
-/// A lease table in memory that writes down what it is asked for, and does to writes what a network does.
+/// A lease table in memory that writes down what it is asked for, and does to writes what a network
+/// does.
 #[derive(Clone)]
 pub(crate) struct UnrulyTable {
     pub(crate) rows: MemoryLeaseTable,
@@ -77,16 +79,26 @@ struct State {
 
 impl UnrulyTable {
     pub(crate) fn new() -> Self {
-        Self { rows: MemoryLeaseTable::new(), state: Arc::default() }
+        Self {
+            rows: MemoryLeaseTable::new(),
+            state: Arc::default(),
+        }
     }
 
-    /// From now on this decides what happens to an update (with its change) or a creation (with none).
-    pub(crate) fn set_rule(&self, rule: impl Fn(&LeaseKey, Option<&Change>) -> Fault + Send + Sync + 'static) {
+    /// From now on this decides what happens to an update (with its change) or a creation (with
+    /// none).
+    pub(crate) fn set_rule(
+        &self,
+        rule: impl Fn(&LeaseKey, Option<&Change>) -> Fault + Send + Sync + 'static,
+    ) {
         locked(&self.state).rule = Some(Arc::new(rule));
     }
 
     /// From now on this decides what happens to the replacement of a worker's row.
-    pub(crate) fn set_worker_rule(&self, rule: impl Fn(&WorkerRow) -> Fault + Send + Sync + 'static) {
+    pub(crate) fn set_worker_rule(
+        &self,
+        rule: impl Fn(&WorkerRow) -> Fault + Send + Sync + 'static,
+    ) {
         locked(&self.state).worker_rule = Some(Arc::new(rule));
     }
 
@@ -134,7 +146,11 @@ impl UnrulyTable {
     }
 
     fn check(&self) -> Result<(), Error> {
-        if locked(&self.state).unreachable { Err(busy()) } else { Ok(()) }
+        if locked(&self.state).unreachable {
+            Err(busy())
+        } else {
+            Ok(())
+        }
     }
 
     /// Carries a write out under a fault.
@@ -163,18 +179,27 @@ impl UnrulyTable {
                 tokio::time::sleep(delay).await;
                 answer
             }
-            Fault::Deny => Err(Error::Denied { message: "no right to write".to_owned() }),
-            Fault::Break => Err(Error::Fatal { message: "the table is broken".to_owned(), source: None }),
+            Fault::Deny => Err(Error::Denied {
+                message: "no right to write".to_owned(),
+            }),
+            Fault::Break => Err(Error::Fatal {
+                message: "the table is broken".to_owned(),
+                source: None,
+            }),
         }
     }
 }
 
 fn busy() -> Error {
-    Error::Throttled { source: "too many writes".into() }
+    Error::Throttled {
+        source: "too many writes".into(),
+    }
 }
 
 fn unknown() -> Error {
-    Error::Unknown { source: "no answer".into() }
+    Error::Unknown {
+        source: "no answer".into(),
+    }
 }
 
 impl std::fmt::Debug for UnrulyTable {
@@ -202,7 +227,11 @@ impl LeaseTable for UnrulyTable {
         row
     }
 
-    async fn scan(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<ScanPage, Error> {
+    async fn scan(
+        &self,
+        page: Option<&PageToken>,
+        consistency: Consistency,
+    ) -> Result<ScanPage, Error> {
         self.check()?;
         locked(&self.state).scans += 1;
         self.rows.scan(page, consistency).await
@@ -211,12 +240,18 @@ impl LeaseTable for UnrulyTable {
     async fn create(&self, lease: &Lease) -> Result<Lease, Error> {
         let fault = self.fault(&lease.key, None);
         let (rows, lease) = (self.rows.clone(), lease.clone());
-        self.under(fault, async move { rows.create(&lease).await }).await
+        self.under(fault, async move { rows.create(&lease).await })
+            .await
     }
 
     async fn update(&self, key: &LeaseKey, write: &Write) -> Result<Lease, Error> {
         let fault = self.fault(key, Some(&write.change));
-        let written = Written { key: key.clone(), change: write.change.clone(), at: Instant::now(), stored: false };
+        let written = Written {
+            key: key.clone(),
+            change: write.change.clone(),
+            at: Instant::now(),
+            stored: false,
+        };
         let index = {
             let mut state = locked(&self.state);
             state.written.push(written);
@@ -225,13 +260,22 @@ impl LeaseTable for UnrulyTable {
         let (rows, key, asked) = (self.rows.clone(), key.clone(), write.clone());
         let state = Arc::clone(&self.state);
         let write = async move {
-            // The rows in memory answer without waiting: under the lock their order is the order of what is judged.
+            // The rows in memory answer without waiting: under the lock their order is the order of
+            // what is judged.
             let mut state = locked(&state);
-            let answer = rows.update(&key, &asked).now_or_never().expect("a table in memory answers at once");
+            let answer = rows
+                .update(&key, &asked)
+                .now_or_never()
+                .expect("a table in memory answers at once");
             if let Ok(row) = &answer {
-                let before = state.checkpoints.insert(key.clone(), row.checkpoint.clone());
+                let before = state
+                    .checkpoints
+                    .insert(key.clone(), row.checkpoint.clone());
                 if let Some(before) = before.filter(|before| *before > row.checkpoint) {
-                    state.regressions.push(format!("{key}: from {before} to {} by {:?}", row.checkpoint, asked.change));
+                    state.regressions.push(format!(
+                        "{key}: from {before} to {} by {:?}",
+                        row.checkpoint, asked.change
+                    ));
                 }
             }
             answer
@@ -245,14 +289,28 @@ impl LeaseTable for UnrulyTable {
         self.rows.delete(key, expect).await
     }
 
-    async fn write_worker(&self, worker: &WorkerId, seen: Option<&WorkerRow>, row: Option<&WorkerRow>) -> Result<(), Error> {
+    async fn write_worker(
+        &self,
+        worker: &WorkerId,
+        seen: Option<&WorkerRow>,
+        row: Option<&WorkerRow>,
+    ) -> Result<(), Error> {
         let rule = locked(&self.state).worker_rule.clone();
         let fault = match (rule, seen, row) {
             (Some(rule), Some(_), Some(row)) => rule(row),
             _ => Fault::None,
         };
-        let (rows, worker, seen, row) = (self.rows.clone(), worker.clone(), seen.cloned(), row.cloned());
-        self.under(fault, async move { rows.write_worker(&worker, seen.as_ref(), row.as_ref()).await }).await
+        let (rows, worker, seen, row) = (
+            self.rows.clone(),
+            worker.clone(),
+            seen.cloned(),
+            row.cloned(),
+        );
+        self.under(fault, async move {
+            rows.write_worker(&worker, seen.as_ref(), row.as_ref())
+                .await
+        })
+        .await
     }
 
     async fn get_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error> {

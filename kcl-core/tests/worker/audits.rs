@@ -1,11 +1,14 @@
-//! The comparison of the shards with the leases, from time to time: what it deletes, and what it tells.
+//! The comparison of the shards with the leases, from time to time: what it deletes, and what it
+//! tells.
 #![allow(clippy::disallowed_methods, reason = "a test waits in real time")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::support::{Fleet, Gate, HookedStream, Run, Script, UnrulyTable, lease_of, one_shard, until, wait_for_lease};
+use crate::support::{
+    Fleet, Gate, HookedStream, Run, Script, UnrulyTable, lease_of, one_shard, until, wait_for_lease,
+};
 use kcl_core::InitialPosition;
 use kcl_core::lease::memory::MemoryLeaseTable;
 use kcl_core::lease::{Expect, LeaseTable};
@@ -14,22 +17,37 @@ use kcl_core::stream::memory::{MemoryStream, Operation};
 use kcl_core::worker::Event;
 
 fn start(stream: &MemoryStream, table: &MemoryLeaseTable) -> Run {
-    Fleet::new(stream, table).with(|builder| builder.audit_every(Duration::from_secs(1))).start(Script::default())
+    Fleet::new(stream, table)
+        .with(|builder| builder.audit_every(Duration::from_secs(1)))
+        .start(Script::default())
 }
 
 /// Waits until two comparisons more were begun: then one was done.
 async fn wait_for_an_audit(stream: &MemoryStream) {
     let before = stream.call_count(Operation::ListShards, None);
-    until("two audits more", || stream.call_count(Operation::ListShards, None) >= before + 2).await;
+    until("two audits more", || {
+        stream.call_count(Operation::ListShards, None) >= before + 2
+    })
+    .await;
 }
 
-/// The stream, whose shards are listed so often at once and then when the gate is open, and whether that has been asked for.
-fn listing_waits_at(gate: &Gate, stream: &MemoryStream, at_once: u64) -> (HookedStream, Arc<AtomicBool>) {
+/// The stream, whose shards are listed so often at once and then when the gate is open, and whether
+/// that has been asked for.
+fn listing_waits_at(
+    gate: &Gate,
+    stream: &MemoryStream,
+    at_once: u64,
+) -> (HookedStream, Arc<AtomicBool>) {
     let slow = HookedStream::new(stream);
-    let (gate, asked, listings) = (gate.clone(), Arc::new(AtomicBool::new(false)), AtomicU64::new(0));
+    let (gate, asked, listings) = (
+        gate.clone(),
+        Arc::new(AtomicBool::new(false)),
+        AtomicU64::new(0),
+    );
     let asks = Arc::clone(&asked);
     slow.before(move |operation, _| {
-        let waits = operation == Operation::ListShards && listings.fetch_add(1, Ordering::SeqCst) >= at_once;
+        let waits = operation == Operation::ListShards
+            && listings.fetch_add(1, Ordering::SeqCst) >= at_once;
         let (open, asks) = (gate.pass(), Arc::clone(&asks));
         async move {
             if waits {
@@ -48,13 +66,20 @@ async fn a_finished_row_stays_while_its_shard_is_listed() {
     let run = start(&stream, &table);
     run.seen.wait_for_records(3).await;
     let children = stream.split_evenly(&parent).unwrap();
-    wait_for_lease(&table, &parent, |row| row.checkpoint == Checkpoint::ShardEnd).await;
+    wait_for_lease(&table, &parent, |row| {
+        row.checkpoint == Checkpoint::ShardEnd
+    })
+    .await;
     for child in &children {
         stream.put_to(child, "k", "of a child").unwrap();
     }
     run.seen.wait_for_records(5).await;
     wait_for_an_audit(&stream).await;
-    assert_eq!(lease_of(&table, &parent).await.checkpoint, Checkpoint::ShardEnd, "it is listed still");
+    assert_eq!(
+        lease_of(&table, &parent).await.checkpoint,
+        Checkpoint::ShardEnd,
+        "it is listed still"
+    );
     stream.drop_shard(&parent).unwrap();
     let key = LeaseKey::single(parent.clone());
     crate::support::soon("the row to be deleted", async {
@@ -64,12 +89,18 @@ async fn a_finished_row_stays_while_its_shard_is_listed() {
     })
     .await;
     for child in &children {
-        assert!(lease_of(&table, child).await.owner.is_some(), "what is not finished stays");
+        assert!(
+            lease_of(&table, child).await.owner.is_some(),
+            "what is not finished stays"
+        );
         stream.put_to(child, "k", "of a child").unwrap();
     }
     run.seen.wait_for_records(7).await;
     assert_eq!(run.seen.duplicates(), 0);
-    assert!(table.get(&key).await.unwrap().is_none(), "and it is not made anew");
+    assert!(
+        table.get(&key).await.unwrap().is_none(),
+        "and it is not made anew"
+    );
     run.stop().await.unwrap();
 }
 
@@ -106,11 +137,15 @@ async fn one_worker_compares_for_the_whole_fleet() {
     let every = Duration::from_secs(3);
     let start = |id: &str| {
         let id = id.to_owned();
-        Fleet::new(&stream, &table).with(move |builder| builder.worker_id(id).audit_every(every)).start(Script::default())
+        Fleet::new(&stream, &table)
+            .with(move |builder| builder.worker_id(id).audit_every(every))
+            .start(Script::default())
     };
     let fleet = [start("first"), start("second"), start("third")];
     for run in &fleet {
-        run.heard.wait_for("the start", |event| matches!(event, Event::Started)).await;
+        run.heard
+            .wait_for("the start", |event| matches!(event, Event::Started))
+            .await;
     }
     let listings = || stream.call_count(Operation::ListShards, None);
     let before = listings();
@@ -132,14 +167,26 @@ async fn a_slow_listing_makes_no_children_of_the_first_leases() {
     let parent = stream.open_shards().remove(0);
     let (listing, handlers) = (Gate::new(), Gate::new());
     let (slow, asked) = listing_waits_at(&listing, &stream, 0);
-    let late =
-        Fleet::new(&slow, &table).with(|builder| builder.initial_position(InitialPosition::Latest)).start(Script::default());
-    until("its look at the empty table", || asked.load(Ordering::SeqCst)).await;
+    let late = Fleet::new(&slow, &table)
+        .with(|builder| builder.initial_position(InitialPosition::Latest))
+        .start(Script::default());
+    until("its look at the empty table", || {
+        asked.load(Ordering::SeqCst)
+    })
+    .await;
     let first = Fleet::new(&stream, &table)
         .with(|builder| builder.initial_position(InitialPosition::Latest))
         .start(handlers.processing());
-    first.heard.wait_for("the first lease", |event| matches!(event, Event::LeaseAcquired { .. })).await;
-    until("its first call", || stream.call_count(Operation::Read, None) > 0).await;
+    first
+        .heard
+        .wait_for("the first lease", |event| {
+            matches!(event, Event::LeaseAcquired { .. })
+        })
+        .await;
+    until("its first call", || {
+        stream.call_count(Operation::Read, None) > 0
+    })
+    .await;
     stream.put_to(&parent, "k", "of the parent").unwrap();
     first.seen.wait_for_records(1).await;
     let children = stream.split_evenly(&parent).unwrap();
@@ -147,11 +194,21 @@ async fn a_slow_listing_makes_no_children_of_the_first_leases() {
         stream.put_to(child, "k", "of a child").unwrap();
     }
     listing.open();
-    until("its comparison", || stream.call_count(Operation::ListShards, None) >= 2).await;
+    until("its comparison", || {
+        stream.call_count(Operation::ListShards, None) >= 2
+    })
+    .await;
     handlers.open();
-    until("the children", || first.seen.payloads().len() + late.seen.payloads().len() == 3).await;
+    until("the children", || {
+        first.seen.payloads().len() + late.seen.payloads().len() == 3
+    })
+    .await;
     for child in &children {
-        assert_eq!(lease_of(&table, child).await.facts.start_at, None, "it begins at its first record");
+        assert_eq!(
+            lease_of(&table, child).await.facts.start_at,
+            None,
+            "it begins at its first record"
+        );
     }
     first.stop().await.unwrap();
     late.stop().await.unwrap();
@@ -167,11 +224,17 @@ async fn a_slow_listing_starts_no_children_of_a_shard_that_left() {
     wait_for_lease(&table, &root, |row| row.owner.is_some()).await;
     let (slow, asked) = listing_waits_at(&listing, &stream, 0);
     let late = Fleet::new(&slow, &table).start(Script::default());
-    until("its look at a table with one lease", || asked.load(Ordering::SeqCst)).await;
+    until("its look at a table with one lease", || {
+        asked.load(Ordering::SeqCst)
+    })
+    .await;
 
     let [parent, _] = stream.split_evenly(&root).unwrap();
     stream.put_to(&parent, "k", "of the parent").unwrap();
-    until("the parent's first call", || stream.call_count(Operation::Read, Some(&parent)) > 0).await;
+    until("the parent's first call", || {
+        stream.call_count(Operation::Read, Some(&parent)) > 0
+    })
+    .await;
     let children = stream.split_evenly(&parent).unwrap();
     for child in &children {
         stream.put_to(child, "k", "of a child").unwrap();
@@ -180,12 +243,24 @@ async fn a_slow_listing_starts_no_children_of_a_shard_that_left() {
         stream.drop_shard(left).unwrap();
     }
     listing.open();
-    late.heard.wait_for("its comparison", |event| matches!(event, Event::Started)).await;
+    late.heard
+        .wait_for("its comparison", |event| matches!(event, Event::Started))
+        .await;
     for child in &children {
-        assert!(table.get(&LeaseKey::single(child.clone())).await.unwrap().is_none(), "its parent is not done");
+        assert!(
+            table
+                .get(&LeaseKey::single(child.clone()))
+                .await
+                .unwrap()
+                .is_none(),
+            "its parent is not done"
+        );
     }
     handlers.open();
-    until("the children", || first.seen.payloads().len() + late.seen.payloads().len() == 3).await;
+    until("the children", || {
+        first.seen.payloads().len() + late.seen.payloads().len() == 3
+    })
+    .await;
     first.stop().await.unwrap();
     late.stop().await.unwrap();
 }
@@ -205,26 +280,38 @@ async fn a_slow_listing_takes_no_new_parent_lease_for_gone() {
     let (listing, handlers) = (Gate::new(), Gate::new());
     let (slow, asked) = listing_waits_at(&listing, &stream, 1);
     let key = LeaseKey::single(parent.clone());
-    let made_before = Lease::new(key.clone(), Checkpoint::TrimHorizon).owned_by("other".into(), "t".into());
+    let made_before =
+        Lease::new(key.clone(), Checkpoint::TrimHorizon).owned_by("other".into(), "t".into());
     table.rows.create(&made_before).await.unwrap();
     let late = Fleet::new(&slow, &table).start(Script::default());
-    until("its look at the parent's lease", || table.reads_of(&key) > 0).await;
+    until("its look at the parent's lease", || {
+        table.reads_of(&key) > 0
+    })
+    .await;
     table.rows.delete(&key, &Expect::default()).await.unwrap();
     until("its look for the parent", || asked.load(Ordering::SeqCst)).await;
 
     let first = Fleet::new(&stream, &table.rows).start(handlers.processing());
-    until("the parent's first call", || stream.call_count(Operation::Read, Some(&parent)) > 0).await;
+    until("the parent's first call", || {
+        stream.call_count(Operation::Read, Some(&parent)) > 0
+    })
+    .await;
     stream.drop_shard(&parent).unwrap();
     let before = table.reads_of(&key);
     listing.open();
-    // One look of each child's gate that began after the listing was there, and so found the lease or let the child through.
+    // One look of each child's gate that began after the listing was there, and so found the lease
+    // or let the child through.
     until("its looks after the listing", || {
-        table.reads_of(&key) >= before + 2 * children.len() as u64 || late.seen.payloads().len() == children.len()
+        table.reads_of(&key) >= before + 2 * children.len() as u64
+            || late.seen.payloads().len() == children.len()
     })
     .await;
     assert_eq!(late.seen.payloads(), [""; 0], "the parent is not done");
     handlers.open();
-    until("the children", || first.seen.payloads().len() + late.seen.payloads().len() == 3).await;
+    until("the children", || {
+        first.seen.payloads().len() + late.seen.payloads().len() == 3
+    })
+    .await;
     first.stop().await.unwrap();
     late.stop().await.unwrap();
 }
@@ -235,7 +322,11 @@ async fn an_old_kcl_lease_gains_only_its_hash_key_range() {
     let table = MemoryLeaseTable::new();
     let [held, free, ended] = <[_; 3]>::try_from(stream.shards()).unwrap();
     for shard in [&held, &free, &ended] {
-        let end = if shard.id == ended.id { Checkpoint::ShardEnd } else { Checkpoint::TrimHorizon };
+        let end = if shard.id == ended.id {
+            Checkpoint::ShardEnd
+        } else {
+            Checkpoint::TrimHorizon
+        };
         let mut row = Lease::new(LeaseKey::single(shard.id.clone()), end);
         if shard.id == held.id {
             row = row.owned_by("java-1".into(), "of nobody here".into());
@@ -245,12 +336,22 @@ async fn an_old_kcl_lease_gains_only_its_hash_key_range() {
     let before = lease_of(&table, &held.id).await;
     let run = start(&stream, &table);
     for shard in [&held, &free] {
-        wait_for_lease(&table, &shard.id, |row| row.hash_range == Some(shard.hash_range)).await;
+        wait_for_lease(&table, &shard.id, |row| {
+            row.hash_range == Some(shard.hash_range)
+        })
+        .await;
     }
     let row = lease_of(&table, &held.id).await;
     // Nobody's life is shown by it.
-    assert_eq!((row.counter, &row.owner, &row.token), (before.counter, &before.owner, &before.token));
+    assert_eq!(
+        (row.counter, &row.owner, &row.token),
+        (before.counter, &before.owner, &before.token)
+    );
     wait_for_an_audit(&stream).await;
-    assert_eq!(lease_of(&table, &ended.id).await.hash_range, None, "nothing follows from it any more");
+    assert_eq!(
+        lease_of(&table, &ended.id).await.hash_range,
+        None,
+        "nothing follows from it any more"
+    );
     run.stop().await.unwrap();
 }

@@ -1,4 +1,5 @@
-//! Memory: the byte budget holds whatever the number of shards, and a handler that is stopped stops no other shard.
+//! Memory: the byte budget holds whatever the number of shards, and a handler that is stopped stops
+//! no other shard.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,9 +17,14 @@ use kcl_core::stream::memory::{MemoryStream, Operation};
 const MIB: usize = 1024 * 1024;
 
 fn stream_of(shards: u32, records: usize, size: usize) -> MemoryStream {
-    let (stream, data) = (MemoryStream::new("orders", shards), Bytes::from(vec![b'x'; size]));
+    let (stream, data) = (
+        MemoryStream::new("orders", shards),
+        Bytes::from(vec![b'x'; size]),
+    );
     for shard in stream.open_shards() {
-        stream.put_many_to(&shard, (0..records).map(|_| ("k", data.clone()))).unwrap();
+        stream
+            .put_many_to(&shard, (0..records).map(|_| ("k", data.clone())))
+            .unwrap();
     }
     stream
 }
@@ -32,7 +38,11 @@ async fn a_handler_that_is_stopped_stops_no_other_shard() {
     let count = Arc::clone(&processed);
     let budget = ByteBudget::new(10 * MIB).unwrap();
     let run = Fleet::new(&stream, &MemoryLeaseTable::new())
-        .with(|builder| builder.byte_budget(budget).failover(Duration::from_secs(30)))
+        .with(|builder| {
+            builder
+                .byte_budget(budget)
+                .failover(Duration::from_secs(30))
+        })
         .start(Script::process(move |input| {
             let hangs = input.shard.shard == hangs;
             let records = if hangs { 0 } else { input.records.len() };
@@ -45,7 +55,10 @@ async fn a_handler_that_is_stopped_stops_no_other_shard() {
                 Ok(())
             }
         }));
-    crate::support::until("the records of the other shards", || processed.load(Ordering::SeqCst) >= 3 * 60).await;
+    crate::support::until("the records of the other shards", || {
+        processed.load(Ordering::SeqCst) >= 3 * 60
+    })
+    .await;
     assert!(!run.seen.calls_of(&stuck).is_empty());
     run.crash().await;
 }
@@ -56,25 +69,43 @@ async fn most_held(stream: &MemoryStream, records: usize, budget: ByteBudget) ->
     let (held, of) = (Arc::clone(&most), budget.clone());
     let processed = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&processed);
-    // Every handler is at work at the same time at least once, while as much as can be is fetched ahead.
+    // Every handler is at work at the same time at least once, while as much as can be is fetched
+    // ahead.
     let all = Arc::new(tokio::sync::Barrier::new(stream.open_shards().len()));
     let calls: Mutex<BTreeMap<ShardId, u32>> = Mutex::default();
-    // Nothing is fetched before every shard has its place at the budget: one that comes later gets its part though the rest is taken.
-    let (shards, begun) = (stream.open_shards().len(), Arc::new(tokio::sync::watch::Sender::new(0)));
+    // Nothing is fetched before every shard has its place at the budget: one that comes later gets
+    // its part though the rest is taken.
+    let (shards, begun) = (
+        stream.open_shards().len(),
+        Arc::new(tokio::sync::watch::Sender::new(0)),
+    );
     let hooked = HookedStream::new(stream);
     hooked.before(move |operation, _| {
         let begun = Arc::clone(&begun);
         async move {
             if operation == Operation::Open {
                 begun.send_modify(|count| *count += 1);
-                begun.subscribe().wait_for(|count| *count >= shards).await.expect("the sender is here");
+                begun
+                    .subscribe()
+                    .wait_for(|count| *count >= shards)
+                    .await
+                    .expect("the sender is here");
             }
         }
     });
     let run = Fleet::new(&hooked, &MemoryLeaseTable::new())
-        .with(|builder| builder.byte_budget(budget).failover(Duration::from_secs(30)))
+        .with(|builder| {
+            builder
+                .byte_budget(budget)
+                .failover(Duration::from_secs(30))
+        })
         .start(Script::process(move |input| {
-            let (held, of, count, all) = (Arc::clone(&held), of.clone(), Arc::clone(&count), Arc::clone(&all));
+            let (held, of, count, all) = (
+                Arc::clone(&held),
+                of.clone(),
+                Arc::clone(&count),
+                Arc::clone(&all),
+            );
             let mut calls = crate::support::locked(&calls);
             let call = calls.entry(input.shard.shard.clone()).or_default();
             *call += 1;
@@ -93,7 +124,11 @@ async fn most_held(stream: &MemoryStream, records: usize, budget: ByteBudget) ->
         }));
     let worker: &Worker = &run.worker;
     crate::support::until("every record", || {
-        assert!(worker.status().budget_used <= worker.status().budget_total, "{}", worker.status().budget_used);
+        assert!(
+            worker.status().budget_used <= worker.status().budget_total,
+            "{}",
+            worker.status().budget_used
+        );
         processed.load(Ordering::SeqCst) >= records
     })
     .await;
@@ -103,9 +138,16 @@ async fn most_held(stream: &MemoryStream, records: usize, budget: ByteBudget) ->
 
 #[tokio::test]
 async fn the_budget_holds_for_many_shards_of_the_largest_records() {
-    let (stream, budget) = (stream_of(64, 6, MIB), ByteBudget::new(ByteBudget::DEFAULT).unwrap());
+    let (stream, budget) = (
+        stream_of(64, 6, MIB),
+        ByteBudget::new(ByteBudget::DEFAULT).unwrap(),
+    );
     let most = most_held(&stream, 64 * 6, budget).await;
-    assert!(most <= ByteBudget::DEFAULT, "{most} of {}", ByteBudget::DEFAULT);
+    assert!(
+        most <= ByteBudget::DEFAULT,
+        "{most} of {}",
+        ByteBudget::DEFAULT
+    );
 }
 
 #[tokio::test]
@@ -121,8 +163,11 @@ async fn workers_may_share_a_budget() {
     let budget = ByteBudget::new(10 * MIB).unwrap();
     let streams = [stream_of(2, 40, MIB / 2), stream_of(2, 40, MIB / 2)];
     let runs = streams.map(|stream| {
-        let run = Fleet::new(&stream, &MemoryLeaseTable::new())
-            .with(|builder| builder.byte_budget(budget.clone()).failover(Duration::from_secs(30)));
+        let run = Fleet::new(&stream, &MemoryLeaseTable::new()).with(|builder| {
+            builder
+                .byte_budget(budget.clone())
+                .failover(Duration::from_secs(30))
+        });
         run.start(Script::default())
     });
     for run in runs {

@@ -1,12 +1,17 @@
-//! The calls of a processor beside its batches: their order, and what happens when they fail, panic or hang.
-#![expect(clippy::disallowed_methods, reason = "handlers that wait, and waits in real time")]
+//! The calls of a processor beside its batches: their order, and what happens when they fail, panic
+//! or hang.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "handlers that wait, and waits in real time"
+)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::support::{
-    Call, Fleet, Heard, Nth, PATIENCE, Scribe, Script, Seen, at, lease_of, one_shard, script, soon, until, wait_for_lease,
+    Call, Fleet, Heard, Nth, PATIENCE, Scribe, Script, Seen, at, lease_of, one_shard, script, soon,
+    until, wait_for_lease,
 };
 use kcl_core::lease::LeaseTable;
 use kcl_core::lease::memory::MemoryLeaseTable;
@@ -33,14 +38,30 @@ async fn a_failed_initialize_is_repeated_while_other_shards_go_on() {
                 if fails { Err("not now".into()) } else { Ok(()) }
             }
         });
-        let run = Fleet::new(&stream, &MemoryLeaseTable::new()).start(Script { initialize, ..Script::default() });
+        let run = Fleet::new(&stream, &MemoryLeaseTable::new()).start(Script {
+            initialize,
+            ..Script::default()
+        });
         for shard in [&good, &other] {
-            run.seen.wait_for_call(shard, "a batch", |call| matches!(call, Call::Process { .. })).await;
+            run.seen
+                .wait_for_call(shard, "a batch", |call| {
+                    matches!(call, Call::Process { .. })
+                })
+                .await;
         }
-        run.seen.wait_for_call(&bad, "a fourth attempt", |call| matches!(call, Call::Initialize { attempt: 4, .. })).await;
-        assert!(run.seen.batches_of(&bad).is_empty(), "nothing before initialize succeeded");
+        run.seen
+            .wait_for_call(&bad, "a fourth attempt", |call| {
+                matches!(call, Call::Initialize { attempt: 4, .. })
+            })
+            .await;
+        assert!(
+            run.seen.batches_of(&bad).is_empty(),
+            "nothing before initialize succeeded"
+        );
         release.store(true, Ordering::SeqCst);
-        run.seen.wait_for_call(&bad, "a batch", |call| matches!(call, Call::Process { .. })).await;
+        run.seen
+            .wait_for_call(&bad, "a batch", |call| matches!(call, Call::Process { .. }))
+            .await;
         run.stop().await.unwrap();
     }
 }
@@ -50,11 +71,20 @@ async fn an_uninitialized_processor_gets_no_other_call() {
     let (stream, shard, _) = one_shard(1);
     let table = MemoryLeaseTable::new();
     let initialize = script(|_| async { Err("never".into()) });
-    let run = Fleet::new(&stream, &table).start(Script { initialize, ..Script::default() });
+    let run = Fleet::new(&stream, &table).start(Script {
+        initialize,
+        ..Script::default()
+    });
     run.seen.wait_for_initialized(2).await;
     let seen = run.seen.clone();
     let report = run.stop().await.unwrap();
-    assert!(seen.calls().iter().all(|(_, call)| matches!(call, Call::Initialize { .. })), "{:?}", seen.calls());
+    assert!(
+        seen.calls()
+            .iter()
+            .all(|(_, call)| matches!(call, Call::Initialize { .. })),
+        "{:?}",
+        seen.calls()
+    );
     assert_eq!(report.count(Stopped::Released), 1, "{report}");
     assert_eq!(lease_of(&table, &shard).await.owner, None);
 }
@@ -74,8 +104,14 @@ async fn a_factory_that_panics_is_asked_again_and_other_shards_go_on() {
         .lease_table(MemoryLeaseTable::new())
         .retry_pause(Duration::from_millis(5), Duration::from_millis(50))
         .processor(move |shard: &ShardRef| {
-            assert!(shard.shard != of || calls.next() > 3, "a panic of the factory");
-            Scribe { seen: scribes.clone(), script: Script::default() }
+            assert!(
+                shard.shard != of || calls.next() > 3,
+                "a panic of the factory"
+            );
+            Scribe {
+                seen: scribes.clone(),
+                script: Script::default(),
+            }
         })
         .build()
         .unwrap();
@@ -83,9 +119,17 @@ async fn a_factory_that_panics_is_asked_again_and_other_shards_go_on() {
     let running = worker.clone();
     let task = tokio::spawn(async move { running.run().await });
     for shard in [&bad, &good] {
-        seen.wait_for_call(shard, "a batch", |call| matches!(call, Call::Process { .. })).await;
+        seen.wait_for_call(shard, "a batch", |call| {
+            matches!(call, Call::Process { .. })
+        })
+        .await;
     }
-    assert_eq!(heard.count(|event| matches!(event, Event::HandlerFailed { shard, .. } if shard.shard == bad)), 3);
+    assert_eq!(
+        heard.count(
+            |event| matches!(event, Event::HandlerFailed { shard, .. } if shard.shard == bad)
+        ),
+        3
+    );
     worker.shutdown(PATIENCE).await;
     task.await.unwrap().unwrap();
 }
@@ -107,19 +151,41 @@ async fn children_start_only_after_shard_ended_succeeded() {
                 if fails { Err("not yet".into()) } else { Ok(()) }
             }
         });
-        let run = Fleet::new(&stream, &table).start(Script { shard_ended, ..Script::default() });
-        run.seen.wait_for_call(&shard, "a third attempt", |call| *call == Call::ShardEnded { attempt: 3 }).await;
+        let run = Fleet::new(&stream, &table).start(Script {
+            shard_ended,
+            ..Script::default()
+        });
+        run.seen
+            .wait_for_call(&shard, "a third attempt", |call| {
+                *call == Call::ShardEnded { attempt: 3 }
+            })
+            .await;
         let lease = lease_of(&table, &shard).await;
-        assert!(!lease.checkpoint.is_shard_end() && lease.owner.is_some(), "{lease:?}");
-        assert!(children.iter().all(|child| run.seen.calls_of(child).is_empty()), "children wait");
+        assert!(
+            !lease.checkpoint.is_shard_end() && lease.owner.is_some(),
+            "{lease:?}"
+        );
+        assert!(
+            children
+                .iter()
+                .all(|child| run.seen.calls_of(child).is_empty()),
+            "children wait"
+        );
         release.store(true, Ordering::SeqCst);
         run.seen.wait_for_records(5).await;
         let lease = lease_of(&table, &shard).await;
-        assert!(lease.checkpoint.is_shard_end() && lease.owner.is_none(), "{lease:?}");
+        assert!(
+            lease.checkpoint.is_shard_end() && lease.owner.is_none(),
+            "{lease:?}"
+        );
         assert_eq!(lease.children, children);
         let seen = run.seen.clone();
         run.stop().await.unwrap();
-        assert_eq!(seen.count(&shard, |call| matches!(call, Call::LeaseLost { .. })), 0, "its end is no loss");
+        assert_eq!(
+            seen.count(&shard, |call| matches!(call, Call::LeaseLost { .. })),
+            0,
+            "its end is no loss"
+        );
         seen.assert_parents_first(&stream);
     }
 }
@@ -129,27 +195,48 @@ async fn a_lease_lost_that_panics_or_hangs_leaves_nothing_behind() {
     let (stream, shard, sequences) = one_shard(2);
     let table = MemoryLeaseTable::new();
     let lease_lost = script(|_| async { panic!("a panic of lease_lost") });
-    let run = Fleet::new(&stream, &table).start(Script { lease_lost, ..Script::default() });
+    let run = Fleet::new(&stream, &table).start(Script {
+        lease_lost,
+        ..Script::default()
+    });
     run.seen.wait_for_records(2).await;
-    wait_for_lease(&table, &shard, |lease| lease.checkpoint == at(&sequences[1])).await;
-    // Somebody edits the row: the lease is lost. It is free again, and this worker comes back to it.
+    wait_for_lease(&table, &shard, |lease| {
+        lease.checkpoint == at(&sequences[1])
+    })
+    .await;
+    // Somebody edits the row: the lease is lost. It is free again, and this worker comes back to
+    // it.
     table.edit(&LeaseKey::single(shard.clone()), |lease| {
         (lease.owner, lease.token) = (None, None);
         lease.counter += 10;
     });
     run.seen
         .wait_for("a second acquisition", |calls| {
-            calls.iter().filter(|(_, call)| matches!(call, Call::Initialize { .. })).count() == 2
+            calls
+                .iter()
+                .filter(|(_, call)| matches!(call, Call::Initialize { .. }))
+                .count()
+                == 2
         })
         .await;
     stream.put_to(&shard, "k", "later").unwrap();
     run.seen.wait_for_records(3).await;
     assert_eq!(run.seen.payloads(), ["0", "1", "later"]);
-    assert_eq!(run.seen.count(&shard, |call| matches!(call, Call::LeaseLost { .. })), 1);
-    until("one shard in the status", || run.worker.status().shards.len() == 1).await;
+    assert_eq!(
+        run.seen
+            .count(&shard, |call| matches!(call, Call::LeaseLost { .. })),
+        1
+    );
+    until("one shard in the status", || {
+        run.worker.status().shards.len() == 1
+    })
+    .await;
     let worker = run.worker.clone();
     run.stop().await.unwrap();
-    assert_eq!((worker.status().budget_used, worker.status().shards.len()), (0, 0));
+    assert_eq!(
+        (worker.status().budget_used, worker.status().shards.len()),
+        (0, 0)
+    );
 }
 
 #[tokio::test]
@@ -157,7 +244,10 @@ async fn a_shutdown_requested_that_panics_does_not_hold_up_the_stop() {
     let (stream, shard, sequences) = one_shard(2);
     let table = MemoryLeaseTable::new();
     let shutdown_requested = script(|_| async { panic!("a panic of shutdown_requested") });
-    let run = Fleet::new(&stream, &table).start(Script { shutdown_requested, ..Script::default() });
+    let run = Fleet::new(&stream, &table).start(Script {
+        shutdown_requested,
+        ..Script::default()
+    });
     run.seen.wait_for_records(2).await;
     let seen = run.seen.clone();
     let report = soon("the stop", run.stop()).await.unwrap();
@@ -165,7 +255,13 @@ async fn a_shutdown_requested_that_panics_does_not_hold_up_the_stop() {
     let lease = lease_of(&table, &shard).await;
     assert_eq!((lease.owner, lease.checkpoint), (None, at(&sequences[1])));
     let calls = seen.calls_of(&shard);
-    assert!(matches!(&calls[calls.len() - 2..], [Call::ShutdownRequested, Call::LeaseLost { .. }]), "{calls:?}");
+    assert!(
+        matches!(
+            &calls[calls.len() - 2..],
+            [Call::ShutdownRequested, Call::LeaseLost { .. }]
+        ),
+        "{calls:?}"
+    );
 }
 
 /// It is dropped at the deadline.
@@ -180,19 +276,48 @@ async fn a_handler_that_hangs_at_the_stop_is_dropped_and_reported() {
         let (in_batch, in_request) = (stuck.clone(), stuck.clone());
         let process: Arc<crate::support::OnProcess> = Arc::new(move |input| {
             let hangs = hangs_in_batch && input.shard.shard == in_batch;
-            Box::pin(async move { if hangs { std::future::pending().await } else { Ok(()) } })
+            Box::pin(async move {
+                if hangs {
+                    std::future::pending().await
+                } else {
+                    Ok(())
+                }
+            })
         });
-        let shutdown_requested = script(move |input: kcl_core::processor::ShutdownRequestedInput| {
-            let hangs = input.shard.shard == in_request;
-            async move { if hangs { std::future::pending().await } else { Ok(()) } }
+        let shutdown_requested =
+            script(move |input: kcl_core::processor::ShutdownRequestedInput| {
+                let hangs = input.shard.shard == in_request;
+                async move {
+                    if hangs {
+                        std::future::pending().await
+                    } else {
+                        Ok(())
+                    }
+                }
+            });
+        let run = Fleet::new(&stream, &table).start(Script {
+            process: Some(process),
+            shutdown_requested,
+            ..Script::default()
         });
-        let run = Fleet::new(&stream, &table).start(Script { process: Some(process), shutdown_requested, ..Script::default() });
         run.seen.wait_for_records(2).await;
         let asked = std::time::Instant::now();
         let report = run.worker.shutdown(Duration::from_millis(500)).await;
-        assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
-        assert_eq!(report.shards[&LeaseKey::single(stuck.clone())].stopped, Stopped::Abandoned, "{report}");
-        assert_eq!(report.shards[&LeaseKey::single(free.clone())].stopped, Stopped::Drained, "{report}");
+        assert!(
+            asked.elapsed() < Duration::from_secs(4),
+            "{:?}",
+            asked.elapsed()
+        );
+        assert_eq!(
+            report.shards[&LeaseKey::single(stuck.clone())].stopped,
+            Stopped::Abandoned,
+            "{report}"
+        );
+        assert_eq!(
+            report.shards[&LeaseKey::single(free.clone())].stopped,
+            Stopped::Drained,
+            "{report}"
+        );
         soon("the end of run", run.ended()).await.unwrap();
         assert_eq!(lease_of(&table, &free).await.owner, None);
     }
@@ -205,26 +330,46 @@ async fn a_shard_that_waits_for_its_parent_stops_without_a_call() {
         let [child, _] = stream.split_evenly(&shard).unwrap();
         let table = MemoryLeaseTable::new();
         // A lease of the child that somebody made too early, and a parent whose end never succeeds.
-        let mut lease = kcl_core::model::Lease::new(LeaseKey::single(child.clone()), Checkpoint::TrimHorizon);
+        let mut lease =
+            kcl_core::model::Lease::new(LeaseKey::single(child.clone()), Checkpoint::TrimHorizon);
         lease.parents = vec![shard.clone()];
         table.create(&lease).await.unwrap();
         let shard_ended = script(|_| async { Err("never".into()) });
-        let run = Fleet::new(&stream, &table).start(Script { shard_ended, ..Script::default() });
-        run.seen.wait_for_call(&shard, "its end", |call| matches!(call, Call::ShardEnded { .. })).await;
+        let run = Fleet::new(&stream, &table).start(Script {
+            shard_ended,
+            ..Script::default()
+        });
+        run.seen
+            .wait_for_call(&shard, "its end", |call| {
+                matches!(call, Call::ShardEnded { .. })
+            })
+            .await;
         run.heard
-            .wait_for("the child's lease", |event| matches!(event, Event::LeaseAcquired { lease, .. } if lease.shard == child))
+            .wait_for(
+                "the child's lease",
+                |event| matches!(event, Event::LeaseAcquired { lease, .. } if lease.shard == child),
+            )
             .await;
         if by_loss {
             table.edit(&LeaseKey::single(child.clone()), |lease| {
                 (lease.owner, lease.token) = (Some("another".into()), Some("its token".into()));
                 lease.counter += 1;
             });
-            run.heard.wait_for("the loss", |event| matches!(event, Event::LeaseLost { lease, .. } if lease.shard == child)).await;
+            run.heard
+                .wait_for(
+                    "the loss",
+                    |event| matches!(event, Event::LeaseLost { lease, .. } if lease.shard == child),
+                )
+                .await;
         }
         let seen = run.seen.clone();
         let asked = std::time::Instant::now();
         run.stop().await.unwrap();
-        assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+        assert!(
+            asked.elapsed() < Duration::from_secs(1),
+            "{:?}",
+            asked.elapsed()
+        );
         assert_eq!(seen.calls_of(&child), [], "by loss: {by_loss}");
         assert_eq!(lease_of(&table, &child).await.owner.is_some(), by_loss);
     }
@@ -243,36 +388,58 @@ async fn a_stop_waits_for_a_slow_lease_lost() {
             Ok(())
         }
     });
-    let run = Fleet::new(&stream, &MemoryLeaseTable::new()).start(Script { lease_lost, ..Script::default() });
+    let run = Fleet::new(&stream, &MemoryLeaseTable::new()).start(Script {
+        lease_lost,
+        ..Script::default()
+    });
     run.seen.wait_for_records(1).await;
     let report = run.stop().await.unwrap();
-    assert_eq!(report.shards[&LeaseKey::single(shard)].stopped, Stopped::Drained, "{report}");
+    assert_eq!(
+        report.shards[&LeaseKey::single(shard)].stopped,
+        Stopped::Drained,
+        "{report}"
+    );
     assert!(done.load(Ordering::SeqCst));
 }
 
 #[tokio::test]
 async fn the_calls_of_a_shard_come_in_order_and_never_overlap() {
     let stream = MemoryStream::new("orders", 4);
-    stream.put_many((0..400).map(|n| (format!("{n}"), format!("{n}")))).unwrap();
+    stream
+        .put_many((0..400).map(|n| (format!("{n}"), format!("{n}"))))
+        .unwrap();
     let first = stream.open_shards().remove(0);
     stream.split_evenly(&first).unwrap();
     let busy: Arc<std::sync::Mutex<std::collections::BTreeSet<_>>> = Arc::default();
     let enter = move |shard: ShardRef| {
         let busy = Arc::clone(&busy);
         async move {
-            assert!(crate::support::locked(&busy).insert(shard.shard.clone()), "two calls of {shard} at once");
+            assert!(
+                crate::support::locked(&busy).insert(shard.shard.clone()),
+                "two calls of {shard} at once"
+            );
             tokio::time::sleep(Duration::from_millis(3)).await;
             crate::support::locked(&busy).remove(&shard.shard);
         }
     };
     let calls = Nth::default();
-    let (a, b, c, d, e) = (enter.clone(), enter.clone(), enter.clone(), enter.clone(), enter);
+    let (a, b, c, d, e) = (
+        enter.clone(),
+        enter.clone(),
+        enter.clone(),
+        enter.clone(),
+        enter,
+    );
     let script = Script {
         initialize: script(move |input: kcl_core::processor::InitializeInput| {
             let (call, fails) = (a(input.shard), input.attempt == 1);
             async move {
                 call.await;
-                if fails { Err("not at once".into()) } else { Ok(()) }
+                if fails {
+                    Err("not at once".into())
+                } else {
+                    Ok(())
+                }
             }
         }),
         shutdown_requested: script(move |input: kcl_core::processor::ShutdownRequestedInput| {
@@ -300,21 +467,43 @@ async fn the_calls_of_a_shard_come_in_order_and_never_overlap() {
             let (call, fails) = (e(input.shard), calls.next() % 3 == 0);
             async move {
                 call.await;
-                if fails { Err(Failure::new("now and then")) } else { Ok(()) }
+                if fails {
+                    Err(Failure::new("now and then"))
+                } else {
+                    Ok(())
+                }
             }
         })
     };
-    let run = Fleet::new(&stream, &MemoryLeaseTable::new()).with(|builder| builder.max_records(20)).start(script);
+    let run = Fleet::new(&stream, &MemoryLeaseTable::new())
+        .with(|builder| builder.max_records(20))
+        .start(script);
     let seen = run.seen.clone();
-    seen.wait_for("every record", |_| seen.payloads().into_iter().collect::<std::collections::BTreeSet<_>>().len() == 400).await;
-    seen.wait_for_call(&first, "its end", |call| matches!(call, Call::ShardEnded { .. })).await;
+    seen.wait_for("every record", |_| {
+        seen.payloads()
+            .into_iter()
+            .collect::<std::collections::BTreeSet<_>>()
+            .len()
+            == 400
+    })
+    .await;
+    seen.wait_for_call(&first, "its end", |call| {
+        matches!(call, Call::ShardEnded { .. })
+    })
+    .await;
     // Each of the six twice.
     seen.wait_for_initialized(12).await;
     run.stop().await.unwrap();
     for shard in stream.shards() {
         let mut calls = seen.calls_of(&shard.id).into_iter().peekable();
-        while calls.next_if(|call| matches!(call, Call::Initialize { .. })).is_some() {}
-        while calls.next_if(|call| matches!(call, Call::Process { .. })).is_some() {}
+        while calls
+            .next_if(|call| matches!(call, Call::Initialize { .. }))
+            .is_some()
+        {}
+        while calls
+            .next_if(|call| matches!(call, Call::Process { .. }))
+            .is_some()
+        {}
         let rest: Vec<_> = calls.collect();
         let in_order = match &rest[..] {
             [Call::ShardEnded { attempt: 1 }] => shard.id == first,

@@ -1,11 +1,13 @@
-//! Checkpoints: what an application may store, when the worker stores by itself, and what is believed when a write fails.
+//! Checkpoints: what an application may store, when the worker stores by itself, and what is
+//! believed when a write fails.
 #![expect(clippy::disallowed_methods, reason = "waits in real time")]
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::support::{
-    Call, Fault, Fleet, PATIENCE, Script, UnrulyTable, at, lease_of, locked, one_shard, payloads, soon, wait_for_lease,
+    Call, Fault, Fleet, PATIENCE, Script, UnrulyTable, at, lease_of, locked, one_shard, payloads,
+    soon, wait_for_lease,
 };
 use bytes::Bytes;
 use kcl_core::checkpoint::Refused;
@@ -31,7 +33,10 @@ fn pipelined() -> (Kept, Script) {
 }
 
 fn checkpointers(kept: &Kept) -> Vec<Checkpointer> {
-    locked(kept).iter().map(|input| input.checkpointer.clone()).collect()
+    locked(kept)
+        .iter()
+        .map(|input| input.checkpointer.clone())
+        .collect()
 }
 
 fn manual(builder: kcl_core::worker::Builder) -> kcl_core::worker::Builder {
@@ -39,7 +44,10 @@ fn manual(builder: kcl_core::worker::Builder) -> kcl_core::worker::Builder {
 }
 
 fn is_behind(result: &Result<(), CheckpointError>) -> bool {
-    matches!(result, Err(CheckpointError::OutOfRange(Refused::BehindStored { .. })))
+    matches!(
+        result,
+        Err(CheckpointError::OutOfRange(Refused::BehindStored { .. }))
+    )
 }
 
 /// One that is older than the stored one is out of range.
@@ -51,13 +59,25 @@ async fn a_late_checkpoint_means_the_end_of_its_own_batch() {
     run.seen.wait_for_records(3).await;
     let [first, second, third] = checkpointers(&kept).try_into().unwrap();
     first.checkpoint().await.unwrap();
-    assert_eq!(lease_of(&table, &shard).await.checkpoint, at(&sequences[0]), "not what was handed out since");
+    assert_eq!(
+        lease_of(&table, &shard).await.checkpoint,
+        at(&sequences[0]),
+        "not what was handed out since"
+    );
     // Work in the background finishes out of order.
-    tokio::spawn(async move { third.checkpoint().await }).await.unwrap().unwrap();
+    tokio::spawn(async move { third.checkpoint().await })
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(lease_of(&table, &shard).await.checkpoint, at(&sequences[2]));
     let late = second.checkpoint().await;
     assert!(is_behind(&late), "{late:?}");
-    assert!(late.unwrap_err().to_string().contains(&sequences[2].to_string()), "says what is stored");
+    assert!(
+        late.unwrap_err()
+            .to_string()
+            .contains(&sequences[2].to_string()),
+        "says what is stored"
+    );
     assert_eq!(lease_of(&table, &shard).await.checkpoint, at(&sequences[2]));
     run.stop().await.unwrap();
 }
@@ -69,16 +89,22 @@ async fn a_checkpoint_at_a_record_means_that_record() {
         let table = MemoryLeaseTable::new();
         let stored = Arc::new(tokio::sync::Notify::new());
         let notify = Arc::clone(&stored);
-        let run = Fleet::new(&stream, &table).with(|builder| builder.checkpoints(mode)).start(Script::process(move |input| {
-            let notify = Arc::clone(&notify);
-            async move {
-                input.checkpointer.checkpoint_at(&input.records[1]).await?;
-                notify.notify_one();
-                std::future::pending().await
-            }
-        }));
+        let run = Fleet::new(&stream, &table)
+            .with(|builder| builder.checkpoints(mode))
+            .start(Script::process(move |input| {
+                let notify = Arc::clone(&notify);
+                async move {
+                    input.checkpointer.checkpoint_at(&input.records[1]).await?;
+                    notify.notify_one();
+                    std::future::pending().await
+                }
+            }));
         soon("the checkpoint", stored.notified()).await;
-        assert_eq!(lease_of(&table, &shard).await.checkpoint, at(&sequences[1]), "{mode:?}");
+        assert_eq!(
+            lease_of(&table, &shard).await.checkpoint,
+            at(&sequences[1]),
+            "{mode:?}"
+        );
         run.crash().await;
         // A restart goes on behind it.
         let run = Fleet::new(&stream, &table).start(Script::default());
@@ -94,13 +120,18 @@ async fn in_manual_mode_a_restart_delivers_again() {
     let (stream, shard, _) = one_shard(4);
     let table = MemoryLeaseTable::new();
     for _ in 0..2 {
-        let run = Fleet::new(&stream, &table).with(manual).start(Script::default());
+        let run = Fleet::new(&stream, &table)
+            .with(manual)
+            .start(Script::default());
         run.seen.wait_for_records(4).await;
         let seen = run.seen.clone();
         run.stop().await.unwrap();
         assert_eq!(seen.payloads(), payloads(0..4));
         let lease = lease_of(&table, &shard).await;
-        assert_eq!((lease.checkpoint, lease.owner), (Checkpoint::TrimHorizon, None));
+        assert_eq!(
+            (lease.checkpoint, lease.owner),
+            (Checkpoint::TrimHorizon, None)
+        );
     }
 }
 
@@ -109,9 +140,15 @@ async fn in_manual_mode_the_worker_still_writes_the_shards_end() {
     let (stream, shard, _) = one_shard(4);
     let children = stream.split_evenly(&shard).unwrap();
     let table = MemoryLeaseTable::new();
-    let run = Fleet::new(&stream, &table).with(manual).start(Script::default());
+    let run = Fleet::new(&stream, &table)
+        .with(manual)
+        .start(Script::default());
     for child in &children {
-        run.seen.wait_for_call(child, "initialize", |call| matches!(call, Call::Initialize { .. })).await;
+        run.seen
+            .wait_for_call(child, "initialize", |call| {
+                matches!(call, Call::Initialize { .. })
+            })
+            .await;
     }
     assert!(lease_of(&table, &shard).await.checkpoint.is_shard_end());
     run.stop().await.unwrap();
@@ -128,20 +165,39 @@ async fn a_prepared_checkpoint_reaches_the_next_owner_whole() {
     first.checkpoint().await.unwrap();
     let within = Position::new(sequences[1].clone(), 5);
     let state = Bytes::from_static(b"\x00state");
-    let prepared = third.prepare_at_position(&within, Some(state.clone())).await.unwrap();
+    let prepared = third
+        .prepare_at_position(&within, Some(state.clone()))
+        .await
+        .unwrap();
     assert_eq!(prepared.position(), &within);
     let lease = lease_of(&table, &shard).await;
     let pending = lease.pending.unwrap();
-    assert_eq!((pending.at.clone(), pending.state.clone()), (Checkpoint::At(within.clone()), Some(state)));
-    assert_eq!(lease.checkpoint, at(&sequences[0]), "what is committed stays");
+    assert_eq!(
+        (pending.at.clone(), pending.state.clone()),
+        (Checkpoint::At(within.clone()), Some(state))
+    );
+    assert_eq!(
+        lease.checkpoint,
+        at(&sequences[0]),
+        "what is committed stays"
+    );
     run.crash().await;
 
-    let run = Fleet::new(&stream, &table).with(manual).start(Script::default());
+    let run = Fleet::new(&stream, &table)
+        .with(manual)
+        .start(Script::default());
     run.seen.wait_for_records(2).await;
     let first_call = run.seen.calls_of(&shard).remove(0);
     let expected = format!("{within} {:?}", pending.state);
-    assert!(matches!(&first_call, Call::Initialize { pending: Some(pending), .. } if *pending == expected), "{first_call:?}");
-    assert_eq!(run.seen.payloads(), payloads(1..3), "from the committed checkpoint on");
+    assert!(
+        matches!(&first_call, Call::Initialize { pending: Some(pending), .. } if *pending == expected),
+        "{first_call:?}"
+    );
+    assert_eq!(
+        run.seen.payloads(),
+        payloads(1..3),
+        "from the committed checkpoint on"
+    );
     run.stop().await.unwrap();
 }
 
@@ -153,11 +209,18 @@ async fn state_is_kept_when_prepared_at_the_stored_position() {
     run.seen.wait_for_records(1).await;
     let checkpointer = checkpointers(&kept).remove(0);
     checkpointer.checkpoint().await.unwrap();
-    let prepared = checkpointer.prepare(Some(Bytes::from_static(b"s"))).await.unwrap();
+    let prepared = checkpointer
+        .prepare(Some(Bytes::from_static(b"s")))
+        .await
+        .unwrap();
     assert!(lease_of(&table, &shard).await.pending.is_some());
     prepared.commit().await.unwrap();
     let lease = lease_of(&table, &shard).await;
-    assert_eq!((lease.pending, lease.checkpoint), (None, at(&sequences[0])), "committing removes what was prepared");
+    assert_eq!(
+        (lease.pending, lease.checkpoint),
+        (None, at(&sequences[0])),
+        "committing removes what was prepared"
+    );
     run.stop().await.unwrap();
 }
 
@@ -170,16 +233,29 @@ async fn a_newer_prepared_checkpoint_replaces_the_older_one() {
     run.seen.wait_for_records(3).await;
     let [first, second, third] = checkpointers(&kept).try_into().unwrap();
     let oldest = first.prepare(Some(Bytes::from_static(b"1"))).await.unwrap();
-    let older = second.prepare(Some(Bytes::from_static(b"2"))).await.unwrap();
+    let older = second
+        .prepare(Some(Bytes::from_static(b"2")))
+        .await
+        .unwrap();
     let lease = lease_of(&table, &shard).await;
-    assert_eq!(lease.pending.map(|pending| pending.at), Some(at(&sequences[1])));
+    assert_eq!(
+        lease.pending.map(|pending| pending.at),
+        Some(at(&sequences[1]))
+    );
     oldest.commit().await.unwrap();
     let lease = lease_of(&table, &shard).await;
-    assert_eq!((lease.checkpoint, lease.pending), (at(&sequences[0]), None), "any commit ends what is prepared");
+    assert_eq!(
+        (lease.checkpoint, lease.pending),
+        (at(&sequences[0]), None),
+        "any commit ends what is prepared"
+    );
     third.checkpoint().await.unwrap();
     let late = older.commit().await;
     assert!(is_behind(&late), "{late:?}");
-    assert!(matches!(first.prepare(None).await, Err(CheckpointError::OutOfRange(Refused::BehindStored { .. }))));
+    assert!(matches!(
+        first.prepare(None).await,
+        Err(CheckpointError::OutOfRange(Refused::BehindStored { .. }))
+    ));
     assert_eq!(lease_of(&table, &shard).await.checkpoint, at(&sequences[2]));
     run.stop().await.unwrap();
 }
@@ -193,10 +269,29 @@ async fn a_checkpoint_ahead_of_what_was_delivered_is_out_of_range() {
     let checkpointer = checkpointers(&kept).remove(0);
     let ahead = Position::new(sequences[1].clone(), 1);
     let refused = checkpointer.checkpoint_at_position(&ahead).await;
-    assert!(matches!(refused, Err(CheckpointError::OutOfRange(Refused::AheadOfDelivered { .. }))), "{refused:?}");
+    assert!(
+        matches!(
+            refused,
+            Err(CheckpointError::OutOfRange(
+                Refused::AheadOfDelivered { .. }
+            ))
+        ),
+        "{refused:?}"
+    );
     let refused = checkpointer.prepare_at_position(&ahead, None).await;
-    assert!(matches!(refused, Err(CheckpointError::OutOfRange(Refused::AheadOfDelivered { .. }))), "{refused:?}");
-    assert_eq!(lease_of(&table, &shard).await.checkpoint, Checkpoint::TrimHorizon);
+    assert!(
+        matches!(
+            refused,
+            Err(CheckpointError::OutOfRange(
+                Refused::AheadOfDelivered { .. }
+            ))
+        ),
+        "{refused:?}"
+    );
+    assert_eq!(
+        lease_of(&table, &shard).await.checkpoint,
+        Checkpoint::TrimHorizon
+    );
     run.stop().await.unwrap();
 }
 
@@ -219,10 +314,19 @@ async fn a_checkpoint_after_the_lease_was_lost_or_given_up_is_refused() {
         // The first one of a worker that does not know yet, and one that comes when it does.
         for _ in 0..2 {
             let refused = checkpointer.checkpoint().await;
-            assert!(matches!(refused, Err(CheckpointError::LeaseLost { .. })), "{refused:?}");
+            assert!(
+                matches!(refused, Err(CheckpointError::LeaseLost { .. })),
+                "{refused:?}"
+            );
         }
-        assert!(matches!(checkpointer.prepare(None).await, Err(CheckpointError::LeaseLost { .. })));
-        assert_eq!(lease_of(&table, &shard).await.checkpoint, Checkpoint::TrimHorizon);
+        assert!(matches!(
+            checkpointer.prepare(None).await,
+            Err(CheckpointError::LeaseLost { .. })
+        ));
+        assert_eq!(
+            lease_of(&table, &shard).await.checkpoint,
+            Checkpoint::TrimHorizon
+        );
         run.crash().await;
     }
 }
@@ -236,11 +340,24 @@ async fn a_throttled_checkpoint_is_written_again_by_a_retry() {
     run.seen.wait_for_records(3).await;
     let [first, second, third] = checkpointers(&kept).try_into().unwrap();
     first.checkpoint().await.unwrap();
-    table.set_rule(|_, change| if matches!(change, Some(Change::Checkpoint { .. })) { Fault::Throttle } else { Fault::None });
+    table.set_rule(|_, change| {
+        if matches!(change, Some(Change::Checkpoint { .. })) {
+            Fault::Throttle
+        } else {
+            Fault::None
+        }
+    });
     let throttled = third.checkpoint().await;
-    assert!(matches!(throttled, Err(CheckpointError::Throttled { .. })), "{throttled:?}");
+    assert!(
+        matches!(throttled, Err(CheckpointError::Throttled { .. })),
+        "{throttled:?}"
+    );
     let key = LeaseKey::single(shard.clone());
-    assert_eq!(run.worker.status().shards[&key].checkpoint, at(&sequences[0]), "what the table has acknowledged");
+    assert_eq!(
+        run.worker.status().shards[&key].checkpoint,
+        at(&sequences[0]),
+        "what the table has acknowledged"
+    );
     table.clear_rule();
     // What failed is no bound for what follows.
     second.checkpoint().await.unwrap();
@@ -263,7 +380,11 @@ async fn a_checkpoint_whose_answer_was_lost_is_confirmed_by_its_retry() {
             _ => Fault::None,
         });
         checkpointers(&kept)[0].checkpoint().await.unwrap();
-        assert_eq!(lease_of(&table, &shard).await.checkpoint, at(&sequences[0]), "{fault:?}");
+        assert_eq!(
+            lease_of(&table, &shard).await.checkpoint,
+            at(&sequences[0]),
+            "{fault:?}"
+        );
         run.stop().await.unwrap();
     }
 }
@@ -272,21 +393,35 @@ async fn a_checkpoint_whose_answer_was_lost_is_confirmed_by_its_retry() {
 async fn a_checkpointer_that_is_kept_keeps_no_lease() {
     let (stream, shard, sequences) = one_shard(1);
     let (table, (kept, script)) = (MemoryLeaseTable::new(), pipelined());
-    let run = Fleet::new(&stream, &table).with(|builder| manual(builder).worker_id("first")).start(script);
+    let run = Fleet::new(&stream, &table)
+        .with(|builder| manual(builder).worker_id("first"))
+        .start(script);
     run.seen.wait_for_records(1).await;
     run.crash().await;
-    let next = Fleet::new(&stream, &table).with(|builder| builder.worker_id("second")).start(Script::default());
+    let next = Fleet::new(&stream, &table)
+        .with(|builder| builder.worker_id("second"))
+        .start(Script::default());
     next.seen.wait_for_records(1).await;
     let late = checkpointers(&kept)[0].checkpoint().await;
-    assert!(matches!(late, Err(CheckpointError::LeaseLost { .. })), "{late:?}");
-    wait_for_lease(&table, &shard, |lease| lease.checkpoint == at(&sequences[0])).await;
+    assert!(
+        matches!(late, Err(CheckpointError::LeaseLost { .. })),
+        "{late:?}"
+    );
+    wait_for_lease(&table, &shard, |lease| {
+        lease.checkpoint == at(&sequences[0])
+    })
+    .await;
     next.stop().await.unwrap();
 }
 
 /// The moments of the checkpoint writes that came.
 fn checkpoint_writes(table: &UnrulyTable) -> Vec<std::time::Instant> {
     let written = table.written();
-    written.iter().filter(|write| matches!(write.change, Change::Checkpoint { .. })).map(|write| write.at).collect()
+    written
+        .iter()
+        .filter(|write| matches!(write.change, Change::Checkpoint { .. }))
+        .map(|write| write.at)
+        .collect()
 }
 
 #[tokio::test]
@@ -295,7 +430,9 @@ async fn automatic_checkpoints_keep_their_interval_and_are_newest() {
     let table = UnrulyTable::new();
     // Shorter than it takes until a renewal is due: that would take along what is done.
     let every = Duration::from_millis(700);
-    let run = Fleet::new(&stream, &table).with(|builder| builder.checkpoint_every(every)).start(Script::default());
+    let run = Fleet::new(&stream, &table)
+        .with(|builder| builder.checkpoint_every(every))
+        .start(Script::default());
     let mut last = None;
     let mut put = 0;
     while checkpoint_writes(&table).len() < 4 {
@@ -306,7 +443,11 @@ async fn automatic_checkpoints_keep_their_interval_and_are_newest() {
     }
     let writes = checkpoint_writes(&table);
     for pair in writes.windows(2) {
-        assert!(pair[1] - pair[0] >= every - Duration::from_millis(2), "{:?}", pair[1] - pair[0]);
+        assert!(
+            pair[1] - pair[0] >= every - Duration::from_millis(2),
+            "{:?}",
+            pair[1] - pair[0]
+        );
     }
     let last = last.unwrap();
     wait_for_lease(&table, &shard, |lease| lease.checkpoint == at(&last)).await;
@@ -317,13 +458,21 @@ async fn automatic_checkpoints_keep_their_interval_and_are_newest() {
 async fn a_quiet_shard_is_only_renewed() {
     let (stream, shard, sequences) = one_shard(3);
     let table = UnrulyTable::new();
-    let run =
-        Fleet::new(&stream, &table).with(|builder| builder.checkpoint_every(Duration::from_millis(1))).start(Script::default());
-    wait_for_lease(&table, &shard, |lease| lease.checkpoint == at(&sequences[2])).await;
+    let run = Fleet::new(&stream, &table)
+        .with(|builder| builder.checkpoint_every(Duration::from_millis(1)))
+        .start(Script::default());
+    wait_for_lease(&table, &shard, |lease| {
+        lease.checkpoint == at(&sequences[2])
+    })
+    .await;
     let stored = checkpoint_writes(&table).len();
     let counter = lease_of(&table, &shard).await.counter;
     wait_for_lease(&table, &shard, |lease| lease.counter >= counter + 3).await;
-    assert_eq!(checkpoint_writes(&table).len(), stored, "the same checkpoint is not written twice");
+    assert_eq!(
+        checkpoint_writes(&table).len(),
+        stored,
+        "the same checkpoint is not written twice"
+    );
     run.stop().await.unwrap();
 }
 
@@ -336,13 +485,22 @@ async fn a_slow_table_delays_no_batch() {
         _ => Fault::None,
     });
     let run = Fleet::new(&stream, &table)
-        .with(|builder| builder.failover(Duration::from_secs(10)).checkpoint_every(Duration::from_millis(1)).max_records(1))
+        .with(|builder| {
+            builder
+                .failover(Duration::from_secs(10))
+                .checkpoint_every(Duration::from_millis(1))
+                .max_records(1)
+        })
         .start(Script::default());
     run.seen.wait_for_records(100).await;
     let answered = table.written().iter().filter(|write| write.stored).count();
     assert!(answered <= 2, "{answered} slow writes were waited for");
     run.stop().await.unwrap();
-    assert_eq!(lease_of(&table, &shard).await.checkpoint, at(&sequences[99]), "the stop stores the last");
+    assert_eq!(
+        lease_of(&table, &shard).await.checkpoint,
+        at(&sequences[99]),
+        "the stop stores the last"
+    );
 }
 
 #[tokio::test]
@@ -352,13 +510,22 @@ async fn a_restart_within_an_aggregate_opens_the_shard_there() {
     let run = Fleet::new(&stream, &table).with(manual).start(script);
     run.seen.wait_for_records(3).await;
     let within = Position::new(sequences[1].clone(), 3);
-    checkpointers(&kept)[0].checkpoint_at_position(&within).await.unwrap();
+    checkpointers(&kept)[0]
+        .checkpoint_at_position(&within)
+        .await
+        .unwrap();
     run.stop().await.unwrap();
-    assert_eq!(lease_of(&table, &shard).await.checkpoint, Checkpoint::At(within));
+    assert_eq!(
+        lease_of(&table, &shard).await.checkpoint,
+        Checkpoint::At(within)
+    );
     let hooked = crate::support::HookedStream::new(&stream);
     let run = Fleet::new(&hooked, &table).start(Script::default());
     run.seen.wait_for_records(1).await;
-    assert_eq!(hooked.opened(&shard), [kcl_core::stream::StartAt::Sequence(sequences[1].clone())]);
+    assert_eq!(
+        hooked.opened(&shard),
+        [kcl_core::stream::StartAt::Sequence(sequences[1].clone())]
+    );
     assert_eq!(run.seen.payloads(), payloads(2..3));
     run.stop().await.unwrap();
 }

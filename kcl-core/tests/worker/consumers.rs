@@ -1,4 +1,5 @@
-//! The registered consumer of an application: one for all its workers, had or not had, made and removed as it was said.
+//! The registered consumer of an application: one for all its workers, had or not had, made and
+//! removed as it was said.
 #![expect(clippy::disallowed_methods, reason = "waits in tokio's time")]
 
 use std::error::Error as _;
@@ -13,22 +14,43 @@ use kcl_core::worker::{Event, FanOutConfig, Mode, RetireError, RunError, StreamC
 
 /// Registers a consumer that is no part of the application.
 async fn register(stream: &MemoryStream, name: &str) -> String {
-    stream.register_consumer(name).await.unwrap().arn.as_str().to_owned()
+    stream
+        .register_consumer(name)
+        .await
+        .unwrap()
+        .arn
+        .as_str()
+        .to_owned()
 }
 
 fn names(stream: &MemoryStream) -> Vec<String> {
-    stream.consumers().iter().map(|consumer| consumer.name.to_string()).collect()
+    stream
+        .consumers()
+        .iter()
+        .map(|consumer| consumer.name.to_string())
+        .collect()
 }
 
 fn polled_instead(run: &Run) -> Vec<(StreamName, String)> {
-    let told =
-        |event| if let Event::PolledInstead { stream, reason } = event { Some((stream, reason.to_string())) } else { None };
+    let told = |event| {
+        if let Event::PolledInstead { stream, reason } = event {
+            Some((stream, reason.to_string()))
+        } else {
+            None
+        }
+    };
     run.heard.all().into_iter().filter_map(told).collect()
 }
 
 /// Puts a record for each number into the only shard.
 fn put(world: &Pushing, numbers: std::ops::Range<usize>) {
-    world.stream.put_many_to(&world.shard(), payloads(numbers).into_iter().map(|n| ("k", n))).unwrap();
+    world
+        .stream
+        .put_many_to(
+            &world.shard(),
+            payloads(numbers).into_iter().map(|n| ("k", n)),
+        )
+        .unwrap();
 }
 
 /// Lets a worker end that cannot have its consumer.
@@ -47,21 +69,40 @@ async fn twenty_workers_started_together_register_one_consumer() {
     let seen = Seen::default();
     let distant = Distant(world.stream.clone(), Duration::from_secs(1));
     let runs: Vec<_> = (0..20)
-        .map(|n| world.fleet().with(|builder| builder.source(distant.clone()).worker_id(format!("w{n}"))))
+        .map(|n| {
+            world
+                .fleet()
+                .with(|builder| builder.source(distant.clone()).worker_id(format!("w{n}")))
+        })
         .map(|fleet| fleet.start_with(Script::default(), seen.clone()))
         .collect();
-    world.stream.put_many((0..400).map(|n| (n.to_string(), n.to_string()))).unwrap();
+    world
+        .stream
+        .put_many((0..400).map(|n| (n.to_string(), n.to_string())))
+        .unwrap();
     seen.wait_for_records(400).await;
     assert_eq!(seen.duplicates(), 0);
     assert_eq!(names(&world.stream), ["tests"]);
     let calls = |operation| world.stream.call_count(operation, None);
-    assert!(calls(Operation::RegisterConsumer) >= 2, "they raced: {}", calls(Operation::RegisterConsumer));
-    assert!(calls(Operation::DescribeConsumer) <= 20 * 8, "{}", calls(Operation::DescribeConsumer));
+    assert!(
+        calls(Operation::RegisterConsumer) >= 2,
+        "they raced: {}",
+        calls(Operation::RegisterConsumer)
+    );
+    assert!(
+        calls(Operation::DescribeConsumer) <= 20 * 8,
+        "{}",
+        calls(Operation::DescribeConsumer)
+    );
     let arn = world.stream.consumers()[0].arn.clone();
     for run in runs {
         run.stop().await.unwrap();
     }
-    assert_eq!(world.stream.consumers()[0].arn, arn, "it stays the same to the end");
+    assert_eq!(
+        world.stream.consumers()[0].arn,
+        arn,
+        "it stays the same to the end"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -69,14 +110,21 @@ async fn a_consumer_that_is_being_made_or_removed_is_waited_for() {
     let world = Pushing::new(1);
     let arn = register(&world.stream, "tests").await;
     world.stream.set_consumer_delay(Duration::from_secs(10));
-    world.stream.deregister_consumer(&world.stream.consumers()[0].arn).await.unwrap();
+    world
+        .stream
+        .deregister_consumer(&world.stream.consumers()[0].arn)
+        .await
+        .unwrap();
     assert_eq!(world.stream.consumers()[0].status, ConsumerStatus::Deleting);
     put(&world, 0..1);
     let begun = world.now();
     let run = world.fleet().start(Script::default());
     run.seen.wait_for_records(1).await;
     let took = world.now().since(begun);
-    assert!(took > Duration::from_secs(20) && took < Duration::from_secs(26), "removed, made, each in 10 s: {took:?}");
+    assert!(
+        took > Duration::from_secs(20) && took < Duration::from_secs(26),
+        "removed, made, each in 10 s: {took:?}"
+    );
     assert_ne!(world.stream.consumers()[0].arn.as_str(), arn);
     run.stop().await.unwrap();
 }
@@ -89,34 +137,57 @@ async fn a_stream_full_of_consumers_ends_the_worker_after_a_minute() {
     let begun = world.now();
     let why = without_consumer(world.fleet().start(Script::default())).await;
     let took = world.now().since(begun);
-    assert!(took > Duration::from_secs(45) && took < Duration::from_secs(70), "{took:?}");
+    assert!(
+        took > Duration::from_secs(45) && took < Duration::from_secs(70),
+        "{took:?}"
+    );
     assert!(matches!(why.why, Why::Limit(_)), "{why}");
     let text = why.to_string();
-    assert!(["`tests`", "orders", "20 a stream"].iter().all(|part| text.contains(part)), "{text}");
-    assert!(why.source().unwrap().to_string().contains("there are 0 consumers"));
+    assert!(
+        ["`tests`", "orders", "20 a stream"]
+            .iter()
+            .all(|part| text.contains(part)),
+        "{text}"
+    );
+    assert!(
+        why.source()
+            .unwrap()
+            .to_string()
+            .contains("there are 0 consumers")
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_missing_right_ends_the_worker_at_once_and_is_named() {
     for operation in [Operation::DescribeConsumer, Operation::RegisterConsumer] {
         let world = Pushing::new(4);
-        world.stream.fail_next(operation, ErrorKind::Denied, u32::MAX);
+        world
+            .stream
+            .fail_next(operation, ErrorKind::Denied, u32::MAX);
         let begun = world.now();
         let why = without_consumer(world.fleet().start(Script::default())).await;
         assert!(world.now().since(begun) < Duration::from_secs(5));
         assert!(matches!(why.why, Why::Refused), "{why}");
-        assert!(why.to_string().contains("kinesis:RegisterStreamConsumer"), "{why}");
+        assert!(
+            why.to_string().contains("kinesis:RegisterStreamConsumer"),
+            "{why}"
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_service_that_is_out_of_reach_is_asked_until_it_answers() {
     let world = Pushing::new(1);
-    world.stream.fail_next(Operation::DescribeConsumer, ErrorKind::Transient, 26);
+    world
+        .stream
+        .fail_next(Operation::DescribeConsumer, ErrorKind::Transient, 26);
     put(&world, 0..3);
     let run = world.fleet().start(Script::default());
     run.seen.wait_for_records(3).await;
-    assert!(run.heard.count(|event| matches!(event, Event::Busy { .. })) >= 1, "it is told");
+    assert!(
+        run.heard.count(|event| matches!(event, Event::Busy { .. })) >= 1,
+        "it is told"
+    );
     run.stop().await.unwrap();
 }
 
@@ -128,26 +199,46 @@ async fn retiring_removes_a_managed_consumer_only() {
     let given = register(&world.stream, "given").await;
     let modes = [
         (FanOutConfig::external(given), 0, vec!["given", "other"]),
-        (FanOutConfig::shared().name("shared"), 0, vec!["given", "other", "shared"]),
-        (FanOutConfig::managed().name("own"), 1, vec!["given", "other", "shared"]),
+        (
+            FanOutConfig::shared().name("shared"),
+            0,
+            vec!["given", "other", "shared"],
+        ),
+        (
+            FanOutConfig::managed().name("own"),
+            1,
+            vec!["given", "other", "shared"],
+        ),
     ];
     for (config, removed, left) in modes {
-        let run = world.fleet_as(Mode::FanOut(config)).start(Script::default());
+        let run = world
+            .fleet_as(Mode::FanOut(config))
+            .start(Script::default());
         put(&world, 0..1);
         run.seen.wait_for_records(1).await;
         let worker = run.worker.clone();
         run.stop().await.unwrap();
         assert_eq!(worker.retire_consumers().await.unwrap(), removed);
         assert_eq!(names(&world.stream), left);
-        assert_eq!(worker.retire_consumers().await.unwrap(), 0, "nothing is left to remove");
+        assert_eq!(
+            worker.retire_consumers().await.unwrap(),
+            0,
+            "nothing is left to remove"
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_consumer_stays_while_a_worker_lives_but_not_after_a_crash() {
     let world = Pushing::new(2);
-    let first = world.fleet().with(|builder| builder.worker_id("first")).start(Script::default());
-    let second = world.fleet().with(|builder| builder.worker_id("second")).start(Script::default());
+    let first = world
+        .fleet()
+        .with(|builder| builder.worker_id("first"))
+        .start(Script::default());
+    let second = world
+        .fleet()
+        .with(|builder| builder.worker_id("second"))
+        .start(Script::default());
     until("the consumer", || !names(&world.stream).is_empty()).await;
     let worker = first.worker.clone();
     first.stop().await.unwrap();
@@ -166,9 +257,20 @@ async fn a_consumer_stays_while_a_worker_lives_but_not_after_a_crash() {
 async fn a_consumer_that_was_given_is_never_made() {
     let world = Pushing::new(1);
     let arn = "arn:aws:kinesis:us-east-1:000000000000:stream/orders/consumer/given:1";
-    let why = without_consumer(world.fleet_as(Mode::FanOut(FanOutConfig::external(arn))).start(Script::default())).await;
-    assert!(matches!(why.why, Why::Missing) && why.to_string().contains(arn), "{why}");
-    assert_eq!(world.stream.call_count(Operation::RegisterConsumer, None), 0);
+    let why = without_consumer(
+        world
+            .fleet_as(Mode::FanOut(FanOutConfig::external(arn)))
+            .start(Script::default()),
+    )
+    .await;
+    assert!(
+        matches!(why.why, Why::Missing) && why.to_string().contains(arn),
+        "{why}"
+    );
+    assert_eq!(
+        world.stream.call_count(Operation::RegisterConsumer, None),
+        0
+    );
 }
 
 /// Nothing is lost.
@@ -186,14 +288,24 @@ async fn a_consumer_removed_under_the_workers_is_registered_again() {
         let arn = world.stream.consumers()[0].arn.clone();
         world.stream.set_consumer_delay(Duration::from_secs(round));
         world.stream.deregister_consumer(&arn).await.unwrap();
-        until("another consumer", || world.stream.consumers().iter().any(|consumer| consumer.arn != arn)).await;
+        until("another consumer", || {
+            world
+                .stream
+                .consumers()
+                .iter()
+                .any(|consumer| consumer.arn != arn)
+        })
+        .await;
     }
     world.stream.put("k", "the last one").unwrap();
     run.seen.wait_for_records(put + 1).await;
     assert_eq!(run.seen.duplicates(), 0);
     run.seen.assert_in_order();
     let registered = world.stream.call_count(Operation::RegisterConsumer, None);
-    assert_eq!(registered, 6, "once at the start and once after each removal, not once a shard");
+    assert_eq!(
+        registered, 6,
+        "once at the start and once after each removal, not once a shard"
+    );
     world.assert_paced();
     run.stop().await.unwrap();
 }
@@ -201,9 +313,16 @@ async fn a_consumer_removed_under_the_workers_is_registered_again() {
 #[tokio::test(start_paused = true)]
 async fn auto_polls_where_the_consumer_cannot_be_had_and_says_so_once() {
     let world = Pushing::new(4);
-    world.stream.fail_next(Operation::RegisterConsumer, ErrorKind::Denied, u32::MAX);
-    let run = world.fleet_as(Mode::Auto(FanOutConfig::managed())).start(Script::default());
-    world.stream.put_many((0..40).map(|n| (n.to_string(), n.to_string()))).unwrap();
+    world
+        .stream
+        .fail_next(Operation::RegisterConsumer, ErrorKind::Denied, u32::MAX);
+    let run = world
+        .fleet_as(Mode::Auto(FanOutConfig::managed()))
+        .start(Script::default());
+    world
+        .stream
+        .put_many((0..40).map(|n| (n.to_string(), n.to_string())))
+        .unwrap();
     run.seen.wait_for_records(40).await;
     let told = polled_instead(&run);
     assert!(
@@ -221,7 +340,9 @@ async fn auto_polls_soon_where_the_stream_takes_no_more_consumers() {
     world.stream.set_most_consumers(0);
     put(&world, 0..10);
     let begun = world.now();
-    let run = world.fleet_as(Mode::Auto(FanOutConfig::managed())).start(Script::default());
+    let run = world
+        .fleet_as(Mode::Auto(FanOutConfig::managed()))
+        .start(Script::default());
     run.seen.wait_for_records(10).await;
     let took = world.now().since(begun);
     assert!(took < Duration::from_secs(12), "{took:?}");
@@ -232,8 +353,13 @@ async fn auto_polls_soon_where_the_stream_takes_no_more_consumers() {
 #[tokio::test(start_paused = true)]
 async fn auto_subscribes_where_the_consumer_can_be_had() {
     let world = Pushing::new(4);
-    let run = world.fleet_as(Mode::Auto(FanOutConfig::managed())).start(Script::default());
-    world.stream.put_many((0..40).map(|n| (n.to_string(), n.to_string()))).unwrap();
+    let run = world
+        .fleet_as(Mode::Auto(FanOutConfig::managed()))
+        .start(Script::default());
+    world
+        .stream
+        .put_many((0..40).map(|n| (n.to_string(), n.to_string())))
+        .unwrap();
     run.seen.wait_for_records(40).await;
     assert_eq!(polled_instead(&run), []);
     assert_eq!(world.stream.call_count(Operation::Read, None), 0);
@@ -246,16 +372,28 @@ async fn auto_polls_on_when_a_subscription_is_refused_for_good() {
     for refused in [ErrorKind::Denied, ErrorKind::Fatal] {
         let world = Pushing::new(1);
         put(&world, 0..10);
-        let run = world.fleet_as(Mode::Auto(FanOutConfig::managed())).start(Script::default());
+        let run = world
+            .fleet_as(Mode::Auto(FanOutConfig::managed()))
+            .start(Script::default());
         run.seen.wait_for_records(10).await;
-        world.stream.fail_next(Operation::Subscribe, refused, u32::MAX);
+        world
+            .stream
+            .fail_next(Operation::Subscribe, refused, u32::MAX);
         // After the present subscription's time.
         tokio::time::sleep(Duration::from_mins(6)).await;
         put(&world, 10..20);
         run.seen.wait_for_records(20).await;
-        assert_eq!(run.seen.payloads(), payloads(0..20), "nothing again, nothing left out");
+        assert_eq!(
+            run.seen.payloads(),
+            payloads(0..20),
+            "nothing again, nothing left out"
+        );
         assert_eq!(polled_instead(&run).len(), 1);
-        assert_eq!(run.heard.count(|event| matches!(event, Event::ShardUnreadable { .. })), 0);
+        assert_eq!(
+            run.heard
+                .count(|event| matches!(event, Event::ShardUnreadable { .. })),
+            0
+        );
         run.stop().await.unwrap();
     }
 }
@@ -264,9 +402,13 @@ async fn auto_polls_on_when_a_subscription_is_refused_for_good() {
 async fn a_given_consumer_is_used_without_the_right_to_describe_it() {
     let world = Pushing::new(1);
     let arn = register(&world.stream, "given").await;
-    world.stream.fail_next(Operation::DescribeConsumer, ErrorKind::Fatal, u32::MAX);
+    world
+        .stream
+        .fail_next(Operation::DescribeConsumer, ErrorKind::Fatal, u32::MAX);
     put(&world, 0..1);
-    let run = world.fleet_as(Mode::FanOut(FanOutConfig::external(arn))).start(Script::default());
+    let run = world
+        .fleet_as(Mode::FanOut(FanOutConfig::external(arn)))
+        .start(Script::default());
     run.seen.wait_for_records(1).await;
     run.stop().await.unwrap();
 }
@@ -285,7 +427,13 @@ async fn a_source_without_push_is_polled_only_in_auto() {
     run.seen.wait_for_records(3).await;
     assert_eq!(polled_instead(&run).len(), 1);
     run.stop().await.unwrap();
-    let why = without_consumer(world.fleet().with(|builder| builder.source(source)).start(Script::default())).await;
+    let why = without_consumer(
+        world
+            .fleet()
+            .with(|builder| builder.source(source))
+            .start(Script::default()),
+    )
+    .await;
     assert!(matches!(why.why, Why::Unsupported), "{why}");
 }
 
@@ -294,10 +442,19 @@ async fn an_application_that_changes_mode_keeps_its_checkpoints() {
     let world = Pushing::new(1);
     let seen = Seen::default();
     let pushed = || Mode::FanOut(FanOutConfig::managed());
-    for (round, mode) in
-        [Mode::Polling, pushed(), Mode::Polling, Mode::Auto(FanOutConfig::managed()), pushed()].into_iter().enumerate()
+    for (round, mode) in [
+        Mode::Polling,
+        pushed(),
+        Mode::Polling,
+        Mode::Auto(FanOutConfig::managed()),
+        pushed(),
+    ]
+    .into_iter()
+    .enumerate()
     {
-        let run = world.fleet_as(mode).start_with(Script::default(), seen.clone());
+        let run = world
+            .fleet_as(mode)
+            .start_with(Script::default(), seen.clone());
         put(&world, round * 10..round * 10 + 10);
         seen.wait_for_records(round * 10 + 10).await;
         run.stop().await.unwrap();
@@ -315,19 +472,35 @@ async fn each_stream_may_have_its_own_mode_and_consumer() {
     // Streams in memory of other names have other ARNs.
     let other = MemoryStream::with_clock("others", 1, std::sync::Arc::new(worlds[0].clock));
     let configs = vec![
-        StreamConfig::new("orders").source(worlds[1].stream.clone()).mode(Mode::FanOut(FanOutConfig::external(arn))),
+        StreamConfig::new("orders")
+            .source(worlds[1].stream.clone())
+            .mode(Mode::FanOut(FanOutConfig::external(arn))),
         StreamConfig::new("others").source(other.clone()),
     ];
     let run = crate::support::Fleet::of_streams(&table, configs)
-        .with(|builder| builder.clock(worlds[0].clock).coordination_on(kcl_core::worker::CoordinationOn::CallersRuntime))
+        .with(|builder| {
+            builder
+                .clock(worlds[0].clock)
+                .coordination_on(kcl_core::worker::CoordinationOn::CallersRuntime)
+        })
         .start(Script::default());
     put(&worlds[1], 0..3);
     other.put("k", "3").unwrap();
     run.seen.wait_for_records(4).await;
-    assert_eq!((worlds[1].stream.call_count(Operation::Read, None), worlds[1].stream.subscriptions().len()), (0, 1));
+    assert_eq!(
+        (
+            worlds[1].stream.call_count(Operation::Read, None),
+            worlds[1].stream.subscriptions().len()
+        ),
+        (0, 1)
+    );
     assert!(other.call_count(Operation::Read, None) > 0 && other.consumers().is_empty());
     run.stop().await.unwrap();
-    let described = worlds[1].stream.describe_consumer(&WhichConsumer::Name("given".into())).await.unwrap();
+    let described = worlds[1]
+        .stream
+        .describe_consumer(&WhichConsumer::Name("given".into()))
+        .await
+        .unwrap();
     assert_eq!(described.status, ConsumerStatus::Active);
 }
 
@@ -336,14 +509,26 @@ async fn each_stream_may_have_its_own_mode_and_consumer() {
 async fn a_stream_without_its_consumer_is_retried_and_stops_no_other() {
     let (world, other) = (Pushing::new(1), Pushing::new(1));
     let others = MemoryStream::with_clock("others", 1, std::sync::Arc::new(other.clock));
-    let configs =
-        vec![StreamConfig::new("orders").source(world.stream.clone()), StreamConfig::new("others").source(others.clone())];
-    world.stream.fail_next(Operation::DescribeConsumer, ErrorKind::Denied, 1);
+    let configs = vec![
+        StreamConfig::new("orders").source(world.stream.clone()),
+        StreamConfig::new("others").source(others.clone()),
+    ];
+    world
+        .stream
+        .fail_next(Operation::DescribeConsumer, ErrorKind::Denied, 1);
     let run = crate::support::Fleet::of_streams(&world.table, configs)
-        .with(|builder| builder.clock(world.clock).coordination_on(kcl_core::worker::CoordinationOn::CallersRuntime))
+        .with(|builder| {
+            builder
+                .clock(world.clock)
+                .coordination_on(kcl_core::worker::CoordinationOn::CallersRuntime)
+        })
         .with(|builder| builder.mode(Mode::FanOut(FanOutConfig::managed())))
         .start(Script::default());
-    run.heard.wait_for("that it cannot be read", |event| matches!(event, Event::ShardUnreadable { .. })).await;
+    run.heard
+        .wait_for("that it cannot be read", |event| {
+            matches!(event, Event::ShardUnreadable { .. })
+        })
+        .await;
     others.put("k", "0").unwrap();
     run.seen.wait_for_records(1).await;
     put(&world, 1..2);

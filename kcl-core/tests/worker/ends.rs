@@ -1,4 +1,5 @@
-//! Answers that say that a shard has ended, rightly or wrongly, and subscriptions that never say so.
+//! Answers that say that a shard has ended, rightly or wrongly, and subscriptions that never say
+//! so.
 #![expect(clippy::disallowed_methods, reason = "waits in real time")]
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,7 +12,8 @@ use kcl_core::stream::memory::{MemoryStream, Operation};
 use kcl_core::worker::{Builder, Event, FanOutConfig, Mode};
 
 use crate::support::{
-    Call, Counters, Fleet, Odd, Pushing, Run, Script, at, lease_of, locked, one_shard, payloads, until, wait_for_lease,
+    Call, Counters, Fleet, Odd, Pushing, Run, Script, at, lease_of, locked, one_shard, payloads,
+    until, wait_for_lease,
 };
 
 fn by_fan_out() -> Mode {
@@ -19,19 +21,28 @@ fn by_fan_out() -> Mode {
 }
 
 fn refused(run: &Run) -> usize {
-    run.heard.count(|event| matches!(event, Event::EndRefused { .. }))
+    run.heard
+        .count(|event| matches!(event, Event::EndRefused { .. }))
 }
 
 fn gaps(run: &Run) -> usize {
-    run.heard.count(|event| matches!(event, Event::DataGap { .. }))
+    run.heard
+        .count(|event| matches!(event, Event::DataGap { .. }))
 }
 
 fn ends(run: &Run, shard: &ShardId) -> usize {
-    run.seen.count(shard, |call| matches!(call, Call::ShardEnded { .. }))
+    run.seen
+        .count(shard, |call| matches!(call, Call::ShardEnded { .. }))
 }
 
 /// The shard goes on, is neither told nor stored to have ended, and ends when it does.
-async fn goes_on_and_ends(run: Run, stream: &MemoryStream, table: &MemoryLeaseTable, shard: &ShardId, read: usize) {
+async fn goes_on_and_ends(
+    run: Run,
+    stream: &MemoryStream,
+    table: &MemoryLeaseTable,
+    shard: &ShardId,
+    read: usize,
+) {
     stream.put_to(shard, "k", read.to_string()).unwrap();
     run.seen.wait_for_records(read + 1).await;
     assert_eq!(run.seen.payloads(), payloads(0..read + 1));
@@ -65,7 +76,10 @@ async fn the_first_answer_after_a_start_may_be_empty_without_a_gap() {
     let (stream, shard, _) = one_shard(2);
     let (odd, table) = (Odd::new(&stream), MemoryLeaseTable::new());
     let run = Fleet::new(&odd, &table).start(Script::default());
-    wait_for_lease(&table, &shard, |lease| lease.checkpoint.position().is_some()).await;
+    wait_for_lease(&table, &shard, |lease| {
+        lease.checkpoint.position().is_some()
+    })
+    .await;
     run.seen.wait_for_records(2).await;
     run.stop().await.unwrap();
     let mut empty = 2;
@@ -86,7 +100,11 @@ async fn the_first_answer_after_a_start_may_be_empty_without_a_gap() {
 #[tokio::test]
 async fn records_beside_a_false_end_are_delivered_and_not_as_the_last() {
     let (stream, shard, _) = one_shard(3);
-    let (odd, table, last) = (Odd::new(&stream), MemoryLeaseTable::new(), Arc::new(AtomicBool::new(false)));
+    let (odd, table, last) = (
+        Odd::new(&stream),
+        MemoryLeaseTable::new(),
+        Arc::new(AtomicBool::new(false)),
+    );
     let mut times = 0;
     odd.pages(move |_, page| {
         times += 1;
@@ -112,7 +130,8 @@ async fn a_full_last_page_of_a_shard_is_at_its_tip() {
     stream.split_evenly(&shard).unwrap();
     let told = Arc::new(Mutex::new(Vec::new()));
     let behind = Arc::clone(&told);
-    let fleet = Fleet::new(&stream, &MemoryLeaseTable::new()).with(|builder| builder.max_records(2));
+    let fleet =
+        Fleet::new(&stream, &MemoryLeaseTable::new()).with(|builder| builder.max_records(2));
     let run = fleet.start(Script::process(move |input| {
         locked(&behind).push(input.millis_behind_latest);
         async { Ok(()) }
@@ -144,9 +163,17 @@ async fn named_children_do_not_end_a_shard_that_is_listed_open() {
 
 async fn odd_children(stream: &MemoryStream, parent: &ShardId) -> Vec<kcl_core::model::ChildShard> {
     use kcl_core::stream::{ShardFilter, Stream as _};
-    let listed = stream.list_shards(&ShardFilter::All, None).await.unwrap().shards;
-    let children = listed.into_iter().filter(|shard| shard.parents.contains(parent));
-    children.map(|child| kcl_core::model::ChildShard::new(child.id, child.parents, child.hash_range)).collect()
+    let listed = stream
+        .list_shards(&ShardFilter::All, None)
+        .await
+        .unwrap()
+        .shards;
+    let children = listed
+        .into_iter()
+        .filter(|shard| shard.parents.contains(parent));
+    children
+        .map(|child| kcl_core::model::ChildShard::new(child.id, child.parents, child.hash_range))
+        .collect()
 }
 
 #[tokio::test]
@@ -155,7 +182,10 @@ async fn an_empty_answer_skips_no_record_of_a_closed_shard() {
     let (odd, table) = (Odd::new(&stream), MemoryLeaseTable::new());
     let run = Fleet::new(&odd, &table).start(Script::default());
     run.seen.wait_for_records(1).await;
-    let (empty, given) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let (empty, given) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicUsize::new(0)),
+    );
     let (held, gave) = (Arc::clone(&empty), Arc::clone(&given));
     odd.pages(move |_, page| {
         // What is there is held back until the shard is closed, and then denied four times.
@@ -198,7 +228,11 @@ async fn a_shard_that_leaves_while_its_end_is_doubted_shows_a_gap() {
         Event::DataGap { gap, .. } => Some((gap.after, gap.before)),
         _ => None,
     });
-    assert_eq!(gaps.collect::<Vec<_>>(), [(at(&sequences[0]), None)], "record 1 was never given");
+    assert_eq!(
+        gaps.collect::<Vec<_>>(),
+        [(at(&sequences[0]), None)],
+        "record 1 was never given"
+    );
     run.stop().await.unwrap();
 }
 
@@ -221,20 +255,36 @@ async fn the_end_of_a_shard_whose_close_is_listed_late_is_waited_for() {
     world.stream.split_evenly(&shard).unwrap();
     tokio::time::sleep(Duration::from_secs(60)).await;
     // Neither the end nor a storm: the answer is read again with pauses.
-    assert!(!lease_of(&world.table, &shard).await.checkpoint.is_shard_end());
+    assert!(
+        !lease_of(&world.table, &shard)
+            .await
+            .checkpoint
+            .is_shard_end()
+    );
     assert_eq!(ends(&run, &shard), 0);
     let reads = world.stream.call_count(Operation::Read, Some(&shard)) - reads;
     assert!((10..40).contains(&reads), "{reads}");
-    assert!((4..=6).contains(&refused(&run)), "told less and less often: {}", refused(&run));
+    assert!(
+        (4..=6).contains(&refused(&run)),
+        "told less and less often: {}",
+        refused(&run)
+    );
     lags.store(false, Ordering::SeqCst);
-    wait_for_lease(&world.table, &shard, |lease| lease.checkpoint.is_shard_end()).await;
+    wait_for_lease(&world.table, &shard, |lease| {
+        lease.checkpoint.is_shard_end()
+    })
+    .await;
     assert_eq!(gaps(&run), 0);
     run.stop().await.unwrap();
 }
 
 async fn shards_of(stream: &MemoryStream) -> Vec<kcl_core::model::Shard> {
     use kcl_core::stream::{ShardFilter, Stream as _};
-    stream.list_shards(&ShardFilter::All, None).await.unwrap().shards
+    stream
+        .list_shards(&ShardFilter::All, None)
+        .await
+        .unwrap()
+        .shards
 }
 
 #[tokio::test]
@@ -249,9 +299,15 @@ async fn an_unconfirmed_end_is_released_and_the_next_worker_ends_it() {
     until("a refusal", || refused(&run) > 0).await;
     let seen = run.seen.clone();
     run.stop().await.unwrap();
-    assert_eq!(seen.count(&shard, |call| matches!(call, Call::ShardEnded { .. })), 0);
+    assert_eq!(
+        seen.count(&shard, |call| matches!(call, Call::ShardEnded { .. })),
+        0
+    );
     let row = lease_of(&table, &shard).await;
-    assert!(row.owner.is_none() && row.checkpoint.position().is_some(), "{row:?}");
+    assert!(
+        row.owner.is_none() && row.checkpoint.position().is_some(),
+        "{row:?}"
+    );
     odd.listings(|_| {});
     let run = Fleet::new(&odd, &table).start(Script::default());
     wait_for_lease(&table, &shard, |lease| lease.checkpoint.is_shard_end()).await;
@@ -270,9 +326,13 @@ async fn a_false_end_is_counted() {
             *page = kcl_core::stream::Page::default();
         }
     });
-    let fleet = Fleet::new(&odd, &MemoryLeaseTable::new()).with(|builder| builder.stream("counted-ends"));
+    let fleet =
+        Fleet::new(&odd, &MemoryLeaseTable::new()).with(|builder| builder.stream("counted-ends"));
     let run = fleet.start(Script::default());
-    until("the count", || counters.of("kcl_shard_ends_refused_total", "counted-ends") == 1).await;
+    until("the count", || {
+        counters.of("kcl_shard_ends_refused_total", "counted-ends") == 1
+    })
+    .await;
     stream.put_to(&shard, "k", "0").unwrap();
     run.seen.wait_for_records(1).await;
     run.stop().await.unwrap();
@@ -290,7 +350,10 @@ async fn an_event_without_continuation_ends_no_open_shard() {
             (event.continuation, event.end) = (None, Some(Vec::new()));
         }
     });
-    world.stream.put_many_to(&shard, [("k", "0"), ("k", "1")]).unwrap();
+    world
+        .stream
+        .put_many_to(&shard, [("k", "0"), ("k", "1")])
+        .unwrap();
     run.seen.wait_for_records(2).await;
     until("the refusal", || refused(&run) == 1).await;
     goes_on_and_ends(run, &world.stream, &world.table, &shard, 2).await;
@@ -318,7 +381,10 @@ async fn never_ends(names: bool) {
     run.seen.wait_for_records(3).await;
     let took = world.now().since(split);
     // Told of children at once; otherwise an audit has to come first, which may be one period late.
-    assert!(took < Duration::from_secs(if names { 15 } else { 130 }), "{took:?}");
+    assert!(
+        took < Duration::from_secs(if names { 15 } else { 130 }),
+        "{took:?}"
+    );
     assert_eq!((ends(&run, &shard), gaps(&run), refused(&run)), (1, 0, 0));
     assert_eq!(run.seen.payloads(), ["0", "child", "child"]);
     let polled = world.stream.call_count(Operation::Read, Some(&shard));
@@ -349,11 +415,17 @@ async fn workers_that_do_not_audit_find_closed_shards_too() {
     let fleet = |name: &str| {
         let name = name.to_owned();
         let own = move |builder: Builder| {
-            let builder = builder.worker_id(name).max_leases(1).failover(Duration::from_secs(10));
+            let builder = builder
+                .worker_id(name)
+                .max_leases(1)
+                .failover(Duration::from_secs(10));
             // So seldom that what is heard of the one who audits is never late: the others do not.
             builder.audit_every(Duration::from_secs(40))
         };
-        world.fleet_of(&odd, by_fan_out()).with(own).start(Script::default())
+        world
+            .fleet_of(&odd, by_fan_out())
+            .with(own)
+            .start(Script::default())
     };
     let runs = ["a", "b", "c"].map(fleet);
     for shard in &shards {

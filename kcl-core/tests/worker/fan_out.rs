@@ -1,11 +1,14 @@
-//! A worker to which records are pushed: nothing is lost and nothing comes twice, whatever becomes of its subscriptions.
+//! A worker to which records are pushed: nothing is lost and nothing comes twice, whatever becomes
+//! of its subscriptions.
 #![expect(clippy::disallowed_methods, reason = "waits in tokio's time")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::support::{Call, Gate, Pushing, Script, Seen, lease_of, payloads, until, wait_for_lease};
+use crate::support::{
+    Call, Gate, Pushing, Script, Seen, lease_of, payloads, until, wait_for_lease,
+};
 use kcl_core::InitialPosition;
 use kcl_core::aggregate::Aggregator;
 use kcl_core::fetch::fan_out::SILENCE;
@@ -17,17 +20,30 @@ use kcl_core::worker::{Checkpoints, Event};
 
 /// From where the only shard was subscribed to, each time.
 fn starts(stream: &MemoryStream) -> Vec<StartAt> {
-    stream.subscriptions().into_iter().map(|made| made.start).collect()
+    stream
+        .subscriptions()
+        .into_iter()
+        .map(|made| made.start)
+        .collect()
 }
 
 /// Puts an aggregate of user records with these numbers.
-fn put_aggregate(stream: &MemoryStream, shard: &ShardId, numbers: std::ops::Range<usize>) -> kcl_core::model::SequenceNumber {
+fn put_aggregate(
+    stream: &MemoryStream,
+    shard: &ShardId,
+    numbers: std::ops::Range<usize>,
+) -> kcl_core::model::SequenceNumber {
     let mut aggregator = Aggregator::new();
     for n in numbers {
-        assert_eq!(aggregator.add(&format!("key-{n}"), Some(0), n.to_string().as_bytes()), Ok(None));
+        assert_eq!(
+            aggregator.add(&format!("key-{n}"), Some(0), n.to_string().as_bytes()),
+            Ok(None)
+        );
     }
     let aggregate = aggregator.finish().unwrap();
-    stream.put_to(shard, &aggregate.partition_key, aggregate.data).unwrap()
+    stream
+        .put_to(shard, &aggregate.partition_key, aggregate.data)
+        .unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -42,9 +58,15 @@ async fn records_are_pushed_to_one_consumer_and_none_is_polled() {
     assert_eq!(run.seen.duplicates(), 0);
     assert_eq!(world.stream.call_count(Operation::Read, None), 0);
     assert_eq!(world.stream.call_count(Operation::Subscribe, None), 4);
-    assert_eq!(world.stream.call_count(Operation::RegisterConsumer, None), 1);
+    assert_eq!(
+        world.stream.call_count(Operation::RegisterConsumer, None),
+        1
+    );
     let consumers = world.stream.consumers();
-    assert!(matches!(&consumers[..], [consumer] if &*consumer.name == "tests"), "{consumers:?}");
+    assert!(
+        matches!(&consumers[..], [consumer] if &*consumer.name == "tests"),
+        "{consumers:?}"
+    );
     run.stop().await.unwrap();
     assert_eq!(world.stream.consumers().len(), 1, "a stop removes nothing");
 }
@@ -75,7 +97,9 @@ async fn a_thousand_ends_resets_and_refusals_lose_and_repeat_nothing() {
         world.stream.next_subscription(shard, fault);
         let refusals = u32::try_from(draw(3)).unwrap();
         let kind = [ErrorKind::Busy, ErrorKind::Transient][usize::try_from(draw(2)).unwrap()];
-        world.stream.fail_next_of(shard, Operation::Subscribe, kind, refusals);
+        world
+            .stream
+            .fail_next_of(shard, Operation::Subscribe, kind, refusals);
         troubles += 1 + u64::from(refusals);
         for _ in 0..draw(6) {
             world.stream.put(&put.to_string(), put.to_string()).unwrap();
@@ -90,42 +114,69 @@ async fn a_thousand_ends_resets_and_refusals_lose_and_repeat_nothing() {
     }
     run.seen.wait_for_records(put + 4).await;
     run.seen.assert_in_order();
-    let mut seen: Vec<usize> = run.seen.payloads().iter().filter_map(|payload| payload.parse().ok()).collect();
+    let mut seen: Vec<usize> = run
+        .seen
+        .payloads()
+        .iter()
+        .filter_map(|payload| payload.parse().ok())
+        .collect();
     seen.sort_unstable();
     assert_eq!(seen, (0..put).collect::<Vec<_>>());
-    let (made, calls) = (world.stream.subscriptions().len() as u64, world.stream.call_count(Operation::Subscribe, None));
-    assert!(calls >= 1000 && made > 300, "{calls} calls made {made} subscriptions");
+    let (made, calls) = (
+        world.stream.subscriptions().len() as u64,
+        world.stream.call_count(Operation::Subscribe, None),
+    );
+    assert!(
+        calls >= 1000 && made > 300,
+        "{calls} calls made {made} subscriptions"
+    );
     world.assert_paced();
-    assert!(world.longest_pause() < Duration::from_secs(2), "{:?}", world.longest_pause());
+    assert!(
+        world.longest_pause() < Duration::from_secs(2),
+        "{:?}",
+        world.longest_pause()
+    );
     run.stop().await.unwrap();
 }
 
-/// The data-loss edge of going on AFTER the checkpoint as soon as a stream has opened: the rest of an aggregate would be skipped.
+/// The data-loss edge of going on AFTER the checkpoint as soon as a stream has opened: the rest of
+/// an aggregate would be skipped.
 #[tokio::test(start_paused = true)]
 async fn a_checkpoint_in_an_aggregate_survives_failed_subscriptions() {
     let world = Pushing::new(1);
     let shard = world.shard();
     let sequence = put_aggregate(&world.stream, &shard, 0..10);
-    let run = world.fleet().with(|builder| builder.checkpoints(Checkpoints::Manual)).start(Script::process(|input| async move {
-        input.checkpointer.checkpoint_at(&input.records[3]).await?;
-        Ok(())
-    }));
+    let run = world
+        .fleet()
+        .with(|builder| builder.checkpoints(Checkpoints::Manual))
+        .start(Script::process(|input| async move {
+            input.checkpointer.checkpoint_at(&input.records[3]).await?;
+            Ok(())
+        }));
     let inside = Checkpoint::At(Position::new(sequence.clone(), 3));
     wait_for_lease(&world.table, &shard, |lease| lease.checkpoint == inside).await;
     run.stop().await.unwrap();
     let before = world.stream.subscriptions().len();
     for fault in [ErrorKind::Transient, ErrorKind::Busy, ErrorKind::Transient] {
-        world.stream.next_subscription(&shard, SubscriptionFault::BreakAfter(0, fault));
+        world
+            .stream
+            .next_subscription(&shard, SubscriptionFault::BreakAfter(0, fault));
     }
-    world.stream.next_subscription(&shard, SubscriptionFault::EndAfter(0));
+    world
+        .stream
+        .next_subscription(&shard, SubscriptionFault::EndAfter(0));
     let run = world.fleet().start(Script::default());
     run.seen.wait_for_records(6).await;
     assert_eq!(run.seen.payloads(), payloads(4..10));
-    assert_eq!(starts(&world.stream)[before..], vec![StartAt::Sequence(sequence); 5]);
+    assert_eq!(
+        starts(&world.stream)[before..],
+        vec![StartAt::Sequence(sequence); 5]
+    );
     run.stop().await.unwrap();
 }
 
-/// The other one: a sentinel that is resolved anew by each call skips what arrived between two of them.
+/// The other one: a sentinel that is resolved anew by each call skips what arrived between two of
+/// them.
 #[tokio::test(start_paused = true)]
 async fn latest_is_one_moment_however_often_subscribing_fails() {
     let world = Pushing::new(1);
@@ -133,10 +184,18 @@ async fn latest_is_one_moment_however_often_subscribing_fails() {
     world.stream.put_to(&shard, "k", "before").unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
     for _ in 0..3 {
-        world.stream.next_subscription(&shard, SubscriptionFault::BreakAfter(0, ErrorKind::Transient));
-        world.stream.next_subscription(&shard, SubscriptionFault::EndAfter(0));
+        world.stream.next_subscription(
+            &shard,
+            SubscriptionFault::BreakAfter(0, ErrorKind::Transient),
+        );
+        world
+            .stream
+            .next_subscription(&shard, SubscriptionFault::EndAfter(0));
     }
-    let run = world.fleet().initial_position(InitialPosition::Latest).start(Script::default());
+    let run = world
+        .fleet()
+        .initial_position(InitialPosition::Latest)
+        .start(Script::default());
     for n in 0..8 {
         tokio::time::sleep(Duration::from_secs(2)).await;
         world.stream.put_to(&shard, "k", n.to_string()).unwrap();
@@ -144,7 +203,10 @@ async fn latest_is_one_moment_however_often_subscribing_fails() {
     run.seen.wait_for_records(8).await;
     assert_eq!(run.seen.payloads(), payloads(0..8));
     let starts = starts(&world.stream);
-    assert!(starts.len() == 7 && matches!(starts[0], StartAt::Timestamp(_)), "{starts:?}");
+    assert!(
+        starts.len() == 7 && matches!(starts[0], StartAt::Timestamp(_)),
+        "{starts:?}"
+    );
     assert!(starts.iter().all(|start| *start == starts[0]), "{starts:?}");
     run.stop().await.unwrap();
 }
@@ -153,14 +215,20 @@ async fn latest_is_one_moment_however_often_subscribing_fails() {
 async fn a_broken_subscription_resumes_after_the_last_delivery() {
     let world = Pushing::new(1);
     let shard = world.shard();
-    world.stream.next_subscription(&shard, SubscriptionFault::BreakAfter(1, ErrorKind::Transient));
+    world.stream.next_subscription(
+        &shard,
+        SubscriptionFault::BreakAfter(1, ErrorKind::Transient),
+    );
     let sequence = put_aggregate(&world.stream, &shard, 0..10);
     let run = world.fleet().start(Script::default());
     run.seen.wait_for_records(10).await;
     put_aggregate(&world.stream, &shard, 10..20);
     run.seen.wait_for_records(20).await;
     assert_eq!(run.seen.payloads(), payloads(0..20));
-    assert_eq!(starts(&world.stream), [StartAt::TrimHorizon, StartAt::Sequence(sequence)]);
+    assert_eq!(
+        starts(&world.stream),
+        [StartAt::TrimHorizon, StartAt::Sequence(sequence)]
+    );
     run.stop().await.unwrap();
 }
 
@@ -168,18 +236,37 @@ async fn a_broken_subscription_resumes_after_the_last_delivery() {
 async fn a_silent_subscription_is_replaced_and_a_quiet_shard_is_not() {
     let world = Pushing::new(2);
     let shards = world.stream.open_shards();
-    world.stream.next_subscription(&shards[0], SubscriptionFault::SilentAfter(2));
+    world
+        .stream
+        .next_subscription(&shards[0], SubscriptionFault::SilentAfter(2));
     let run = world.fleet().start(Script::default());
     until("a subscription", || world.stream.subscriptions().len() == 2).await;
     let begun = world.now();
     tokio::time::sleep(Duration::from_secs(20)).await;
-    world.stream.put_to(&shards[0], "k", "while it is silent").unwrap();
+    world
+        .stream
+        .put_to(&shards[0], "k", "while it is silent")
+        .unwrap();
     run.seen.wait_for_records(1).await;
     let took = world.now().since(begun);
-    assert!(took > SILENCE && took < SILENCE + Duration::from_secs(12), "{took:?}");
+    assert!(
+        took > SILENCE && took < SILENCE + Duration::from_secs(12),
+        "{took:?}"
+    );
     tokio::time::sleep(Duration::from_mins(62)).await;
-    let count = |shard: &ShardId| world.stream.subscriptions().iter().filter(|made| made.shard == *shard).count();
-    assert_eq!((count(&shards[0]), count(&shards[1])), (14, 13), "one each five minutes, and the silent one");
+    let count = |shard: &ShardId| {
+        world
+            .stream
+            .subscriptions()
+            .iter()
+            .filter(|made| made.shard == *shard)
+            .count()
+    };
+    assert_eq!(
+        (count(&shards[0]), count(&shards[1])),
+        (14, 13),
+        "one each five minutes, and the silent one"
+    );
     assert_eq!(world.stream.call_count(Operation::Subscribe, None), 27);
     run.stop().await.unwrap();
 }
@@ -190,14 +277,15 @@ async fn a_handler_of_ten_minutes_loses_no_lease() {
     let world = Pushing::new(1);
     let shard = world.shard();
     world.stream.put_to(&shard, "k", "0").unwrap();
-    let run = world.fleet().with(|builder| builder.handler_budget(Duration::from_mins(30))).start(Script::process(
-        |input| async move {
+    let run = world
+        .fleet()
+        .with(|builder| builder.handler_budget(Duration::from_mins(30)))
+        .start(Script::process(|input| async move {
             if &*input.records[0].data == b"0" {
                 tokio::time::sleep(Duration::from_mins(10)).await;
             }
             Ok(())
-        },
-    ));
+        }));
     run.seen.wait_for_records(1).await;
     // More than is fetched ahead: the shard is not read any more.
     for n in 1..30 {
@@ -205,12 +293,20 @@ async fn a_handler_of_ten_minutes_loses_no_lease() {
         world.stream.put_to(&shard, "k", n.to_string()).unwrap();
     }
     tokio::time::sleep(Duration::from_mins(9)).await;
-    assert_eq!(world.stream.call_count(Operation::Subscribe, None), 1, "nobody has asked for what comes next");
+    assert_eq!(
+        world.stream.call_count(Operation::Subscribe, None),
+        1,
+        "nobody has asked for what comes next"
+    );
     tokio::time::sleep(Duration::from_mins(2)).await;
     run.seen.wait_for_records(30).await;
     assert_eq!(run.seen.payloads(), payloads(0..30));
     assert_eq!(world.stream.call_count(Operation::Subscribe, None), 2);
-    assert_eq!(run.heard.count(|event| matches!(event, Event::LeaseLost { .. })), 0);
+    assert_eq!(
+        run.heard
+            .count(|event| matches!(event, Event::LeaseLost { .. })),
+        0
+    );
     run.stop().await.unwrap();
 }
 
@@ -224,8 +320,14 @@ async fn one_stopped_handler_of_sixty_four_affects_no_other_shard() {
     let most = Arc::new(AtomicUsize::new(0));
     let budget = kcl_core::fetch::ByteBudget::new(10 * MIB).unwrap();
     let (held, of) = (Arc::clone(&most), budget.clone());
-    let run = world.fleet().with(|builder| builder.byte_budget(budget).handler_budget(Duration::from_hours(2))).start(
-        Script::process(move |input| {
+    let run = world
+        .fleet()
+        .with(|builder| {
+            builder
+                .byte_budget(budget)
+                .handler_budget(Duration::from_hours(2))
+        })
+        .start(Script::process(move |input| {
             let wait = (input.shard.shard == stopped).then(|| opened.pass());
             held.fetch_max(of.used(), Ordering::SeqCst);
             async move {
@@ -234,27 +336,47 @@ async fn one_stopped_handler_of_sixty_four_affects_no_other_shard() {
                 }
                 Ok(())
             }
-        }),
-    );
+        }));
     let payload = bytes::Bytes::from(vec![b'x'; MIB / 8]);
     for _ in 0..20 {
         let begun = world.now();
-        let before =
-            run.seen.calls().iter().filter(|(shard, call)| *shard != stuck && matches!(call, Call::Process { .. })).count();
+        let before = run
+            .seen
+            .calls()
+            .iter()
+            .filter(|(shard, call)| *shard != stuck && matches!(call, Call::Process { .. }))
+            .count();
         for shard in &shards {
             world.stream.put_to(shard, "k", payload.clone()).unwrap();
         }
         let all = |calls: &[(ShardId, Call)]| {
-            calls.iter().filter(|(shard, call)| *shard != stuck && matches!(call, Call::Process { .. })).count() >= before + 63
+            calls
+                .iter()
+                .filter(|(shard, call)| *shard != stuck && matches!(call, Call::Process { .. }))
+                .count()
+                >= before + 63
         };
         run.seen.wait_for("the other shards", all).await;
         // The first time the leases are acquired too.
-        assert!(before == 0 || world.now().since(begun) < Duration::from_millis(100), "{:?}", world.now().since(begun));
+        assert!(
+            before == 0 || world.now().since(begun) < Duration::from_millis(100),
+            "{:?}",
+            world.now().since(begun)
+        );
         tokio::time::sleep(Duration::from_secs(20)).await;
     }
-    assert_eq!(run.seen.count(&stuck, |call| matches!(call, Call::Process { .. })), 1);
-    // What is set aside for idle subscriptions, what the stopped shard holds, and an event a shard at the most.
-    assert!(most.load(Ordering::SeqCst) <= 10 * MIB + 64 * MIB / 8, "{}", most.load(Ordering::SeqCst));
+    assert_eq!(
+        run.seen
+            .count(&stuck, |call| matches!(call, Call::Process { .. })),
+        1
+    );
+    // What is set aside for idle subscriptions, what the stopped shard holds, and an event a shard
+    // at the most.
+    assert!(
+        most.load(Ordering::SeqCst) <= 10 * MIB + 64 * MIB / 8,
+        "{}",
+        most.load(Ordering::SeqCst)
+    );
     gate.open();
     run.seen.wait_for_records(64 * 20).await;
     assert_eq!(run.seen.duplicates(), 0);
@@ -266,10 +388,16 @@ async fn idle_subscriptions_leave_the_shared_part_of_the_budget_alone() {
     const MIB: usize = 1024 * 1024;
     let world = Pushing::new(64);
     let budget = kcl_core::fetch::ByteBudget::new(10 * MIB).unwrap();
-    let run = world.fleet().with(|builder| builder.byte_budget(budget.clone())).start(Script::default());
+    let run = world
+        .fleet()
+        .with(|builder| builder.byte_budget(budget.clone()))
+        .start(Script::default());
     // Large events first, so that each shard expects more of them.
     for shard in world.stream.open_shards() {
-        world.stream.put_to(&shard, "k", vec![b'x'; MIB / 2]).unwrap();
+        world
+            .stream
+            .put_to(&shard, "k", vec![b'x'; MIB / 2])
+            .unwrap();
     }
     run.seen.wait_for_records(64).await;
     tokio::time::sleep(Duration::from_mins(1)).await;
@@ -295,7 +423,10 @@ async fn children_follow_their_parents_through_splits_and_merges() {
     put_some();
     world.stream.merge(&a, &b).unwrap();
     put_some();
-    let [c, _] = world.stream.split_evenly(&world.stream.open_shards()[1]).unwrap();
+    let [c, _] = world
+        .stream
+        .split_evenly(&world.stream.open_shards()[1])
+        .unwrap();
     let put = put_some();
     // One that is empty when its parent ends.
     world.stream.split_evenly(&c).unwrap();
@@ -303,9 +434,23 @@ async fn children_follow_their_parents_through_splits_and_merges() {
     assert_eq!(run.seen.duplicates(), 0);
     run.seen.assert_in_order();
     run.seen.assert_parents_first(&world.stream);
-    for shard in world.stream.shards().into_iter().filter(|shard| shard.closed) {
-        wait_for_lease(&world.table, &shard.id, |lease| lease.checkpoint.is_shard_end()).await;
-        assert_eq!(run.seen.count(&shard.id, |call| matches!(call, Call::ShardEnded { .. })), 1, "{}", shard.id);
+    for shard in world
+        .stream
+        .shards()
+        .into_iter()
+        .filter(|shard| shard.closed)
+    {
+        wait_for_lease(&world.table, &shard.id, |lease| {
+            lease.checkpoint.is_shard_end()
+        })
+        .await;
+        assert_eq!(
+            run.seen
+                .count(&shard.id, |call| matches!(call, Call::ShardEnded { .. })),
+            1,
+            "{}",
+            shard.id
+        );
     }
     run.stop().await.unwrap();
 }
@@ -317,9 +462,15 @@ async fn a_shard_that_has_ended_is_not_subscribed_to_again() {
     world.stream.put_to(&shard, "k", "last").unwrap();
     world.stream.close(&shard).unwrap();
     let run = world.fleet().start(Script::default());
-    wait_for_lease(&world.table, &shard, |lease| lease.checkpoint.is_shard_end()).await;
+    wait_for_lease(&world.table, &shard, |lease| {
+        lease.checkpoint.is_shard_end()
+    })
+    .await;
     tokio::time::sleep(Duration::from_mins(12)).await;
-    assert_eq!(world.stream.call_count(Operation::Subscribe, Some(&shard)), 1);
+    assert_eq!(
+        world.stream.call_count(Operation::Subscribe, Some(&shard)),
+        1
+    );
     assert_eq!(run.seen.payloads(), ["last"]);
     run.stop().await.unwrap();
 }
@@ -330,16 +481,28 @@ async fn what_retention_took_is_a_gap_also_when_records_are_pushed() {
     let shard = world.shard();
     let first = world.stream.put_to(&shard, "k", "0").unwrap();
     let run = world.fleet().start(Script::default());
-    wait_for_lease(&world.table, &shard, |lease| lease.checkpoint == Checkpoint::At(first.clone().into())).await;
+    wait_for_lease(&world.table, &shard, |lease| {
+        lease.checkpoint == Checkpoint::At(first.clone().into())
+    })
+    .await;
     run.stop().await.unwrap();
     let lost = world.stream.put_to(&shard, "k", "lost").unwrap();
     world.stream.trim(&shard, &lost).unwrap();
     let next = world.stream.put_to(&shard, "k", "1").unwrap();
     let run = world.fleet().start(Script::default());
     run.seen.wait_for_records(1).await;
-    let gap = |event| if let Event::DataGap { gap, .. } = event { Some(gap) } else { None };
+    let gap = |event| {
+        if let Event::DataGap { gap, .. } = event {
+            Some(gap)
+        } else {
+            None
+        }
+    };
     let gaps: Vec<DataGap> = run.heard.all().into_iter().filter_map(gap).collect();
-    assert!(matches!(&gaps[..], [gap] if !gap.certain && gap.before == Some(next.into())), "{gaps:?}");
+    assert!(
+        matches!(&gaps[..], [gap] if !gap.certain && gap.before == Some(next.into())),
+        "{gaps:?}"
+    );
     assert_eq!(run.seen.payloads(), ["1"]);
     run.stop().await.unwrap();
 }
@@ -350,19 +513,37 @@ async fn a_shard_not_found_but_listed_is_subscribed_to_again() {
     let world = Pushing::new(1);
     let shard = world.shard();
     world.stream.put_to(&shard, "k", "0").unwrap();
-    world.stream.fail_next_of(&shard, Operation::Subscribe, ErrorKind::Gone, 5);
+    world
+        .stream
+        .fail_next_of(&shard, Operation::Subscribe, ErrorKind::Gone, 5);
     let run = world.fleet().start(Script::default());
     run.seen.wait_for_records(1).await;
-    assert_eq!(run.heard.count(|event| matches!(event, Event::DataGap { .. })), 0);
-    assert_eq!(world.stream.call_count(Operation::RegisterConsumer, None), 1, "the consumer is there");
+    assert_eq!(
+        run.heard
+            .count(|event| matches!(event, Event::DataGap { .. })),
+        0
+    );
+    assert_eq!(
+        world.stream.call_count(Operation::RegisterConsumer, None),
+        1,
+        "the consumer is there"
+    );
     world.stream.split_evenly(&shard).unwrap();
     world.stream.put_to(&shard, "k", "refused").unwrap_err();
     world.stream.drop_shard(&shard).unwrap();
     for child in world.stream.open_shards() {
-        world.stream.put_to(&child, "k", format!("of {child}")).unwrap();
+        world
+            .stream
+            .put_to(&child, "k", format!("of {child}"))
+            .unwrap();
     }
     run.seen.wait_for_records(3).await;
-    assert!(lease_of(&world.table, &shard).await.checkpoint.is_shard_end());
+    assert!(
+        lease_of(&world.table, &shard)
+            .await
+            .checkpoint
+            .is_shard_end()
+    );
     world.assert_paced();
     run.stop().await.unwrap();
 }
@@ -371,12 +552,18 @@ async fn a_shard_not_found_but_listed_is_subscribed_to_again() {
 async fn throttling_is_paused_longer_and_no_second_holds_two_calls() {
     let world = Pushing::new(1);
     let shard = world.shard();
-    world.stream.fail_next_of(&shard, Operation::Subscribe, ErrorKind::Throttled, 6);
+    world
+        .stream
+        .fail_next_of(&shard, Operation::Subscribe, ErrorKind::Throttled, 6);
     world.stream.put_to(&shard, "k", "0").unwrap();
     let run = world.fleet().start(Script::default());
     let begun = world.now();
     run.seen.wait_for_records(1).await;
-    assert!(world.now().since(begun) > Duration::from_secs(15), "{:?}", world.now().since(begun));
+    assert!(
+        world.now().since(begun) > Duration::from_secs(15),
+        "{:?}",
+        world.now().since(begun)
+    );
     world.assert_paced();
     run.stop().await.unwrap();
 }
@@ -385,10 +572,16 @@ async fn throttling_is_paused_longer_and_no_second_holds_two_calls() {
 async fn a_denied_shard_is_reported_and_its_lease_released() {
     let world = Pushing::new(2);
     let shard = world.shard();
-    world.stream.fail_next_of(&shard, Operation::Subscribe, ErrorKind::Denied, 1);
+    world
+        .stream
+        .fail_next_of(&shard, Operation::Subscribe, ErrorKind::Denied, 1);
     world.stream.put_to(&shard, "k", "0").unwrap();
     let run = world.fleet().start(Script::default());
-    run.heard.wait_for("that it cannot be read", |event| matches!(event, Event::ShardUnreadable { .. })).await;
+    run.heard
+        .wait_for("that it cannot be read", |event| {
+            matches!(event, Event::ShardUnreadable { .. })
+        })
+        .await;
     // It is tried again after a pause.
     run.seen.wait_for_records(1).await;
     run.stop().await.unwrap();
@@ -399,12 +592,18 @@ async fn after_a_crash_another_worker_resumes_from_the_checkpoint() {
     let world = Pushing::new(4);
     let seen = Seen::default();
     let first = world.fleet().start_with(Script::default(), seen.clone());
-    world.stream.put_many((0..100).map(|n| (n.to_string(), n.to_string()))).unwrap();
+    world
+        .stream
+        .put_many((0..100).map(|n| (n.to_string(), n.to_string())))
+        .unwrap();
     seen.wait_for_records(100).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     first.crash().await;
     let second = world.fleet().start_with(Script::default(), seen.clone());
-    world.stream.put_many((100..200).map(|n| (n.to_string(), n.to_string()))).unwrap();
+    world
+        .stream
+        .put_many((100..200).map(|n| (n.to_string(), n.to_string())))
+        .unwrap();
     seen.wait_for_records(200).await;
     assert_eq!(seen.duplicates(), 0);
     second.stop().await.unwrap();

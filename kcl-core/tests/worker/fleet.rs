@@ -1,10 +1,14 @@
-//! Several workers of one application: they share the shards, hand them over, and take over from each other.
+//! Several workers of one application: they share the shards, hand them over, and take over from
+//! each other.
 #![allow(clippy::disallowed_methods, reason = "a test waits in real time")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use crate::support::{Fault, Fleet, HookedStream, NoWorkerRows, Nth, PATIENCE, Run, Script, TokioClock, UnrulyTable, until};
+use crate::support::{
+    Fault, Fleet, HookedStream, NoWorkerRows, Nth, PATIENCE, Run, Script, TokioClock, UnrulyTable,
+    until,
+};
 use kcl_core::lease::memory::MemoryLeaseTable;
 use kcl_core::lease::{Consistency, Expect, LeaseTable};
 use kcl_core::model::{Lease, WorkerId};
@@ -20,7 +24,11 @@ async fn rows(table: &MemoryLeaseTable) -> Vec<Lease> {
 /// How many unfinished leases each worker holds for good: no request is open.
 async fn held(table: &MemoryLeaseTable) -> BTreeMap<String, usize> {
     let mut held = BTreeMap::new();
-    for row in rows(table).await.into_iter().filter(|row| !row.checkpoint.is_shard_end()) {
+    for row in rows(table)
+        .await
+        .into_iter()
+        .filter(|row| !row.checkpoint.is_shard_end())
+    {
         let owner = match (&row.owner, &row.token, &row.checkpoint_owner) {
             (Some(owner), Some(_), None) => owner.to_string(),
             _ => "nobody".to_owned(),
@@ -50,7 +58,11 @@ async fn wait_for_shares(table: &MemoryLeaseTable, shares: &[usize]) -> Duration
             return begun.elapsed();
         }
         last.replace(now);
-        assert!(begun.elapsed() < PATIENCE, "still {:?}, not {shares:?}", last.borrow());
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "still {:?}, not {shares:?}",
+            last.borrow()
+        );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -63,7 +75,11 @@ struct FleetWorld {
 
 impl FleetWorld {
     fn new(shards: u32) -> Self {
-        Self { stream: MemoryStream::new("orders", shards), table: MemoryLeaseTable::new(), put: 0 }
+        Self {
+            stream: MemoryStream::new("orders", shards),
+            table: MemoryLeaseTable::new(),
+            put: 0,
+        }
     }
 
     fn worker(&self, id: &str) -> Run {
@@ -72,19 +88,26 @@ impl FleetWorld {
 
     fn scripted(&self, id: &str, script: Script) -> Run {
         let id = id.to_owned();
-        Fleet::new(&self.stream, &self.table).with(move |builder| builder.worker_id(id).failover(F)).start(script)
+        Fleet::new(&self.stream, &self.table)
+            .with(move |builder| builder.worker_id(id).failover(F))
+            .start(script)
     }
 
     fn put(&mut self, records: u32) {
         let from = self.put;
         self.put += records;
-        self.stream.put_many((from..self.put).map(|n| (format!("key-{n}"), format!("{n}")))).unwrap();
+        self.stream
+            .put_many((from..self.put).map(|n| (format!("key-{n}"), format!("{n}"))))
+            .unwrap();
     }
 
     /// Every record that was put was handed out by somebody, and by how many twice.
     async fn assert_all_read(&self, runs: &[&Run]) -> usize {
         let all = || -> Vec<String> { runs.iter().flat_map(|run| run.seen.payloads()).collect() };
-        wait_for("every record", async || all().iter().collect::<BTreeSet<_>>().len() >= self.put as usize).await;
+        wait_for("every record", async || {
+            all().iter().collect::<BTreeSet<_>>().len() >= self.put as usize
+        })
+        .await;
         all().len() - self.put as usize
     }
 }
@@ -99,11 +122,26 @@ async fn a_joining_worker_gets_its_share_without_a_duplicate() {
     let took = wait_for_shares(&world.table, &[4, 4]).await;
     assert!(took < Duration::from_secs(5), "{took:?}");
     world.put(400);
-    assert_eq!(world.assert_all_read(&[&first, &second]).await, 0, "duplicates");
+    assert_eq!(
+        world.assert_all_read(&[&first, &second]).await,
+        0,
+        "duplicates"
+    );
     // And nothing moves any more.
-    let tenancies: BTreeSet<_> = rows(&world.table).await.into_iter().map(|row| row.token).collect();
+    let tenancies: BTreeSet<_> = rows(&world.table)
+        .await
+        .into_iter()
+        .map(|row| row.token)
+        .collect();
     tokio::time::sleep(F * 2).await;
-    assert_eq!(tenancies, rows(&world.table).await.into_iter().map(|row| row.token).collect());
+    assert_eq!(
+        tenancies,
+        rows(&world.table)
+            .await
+            .into_iter()
+            .map(|row| row.token)
+            .collect()
+    );
     first.stop().await.unwrap();
     second.stop().await.unwrap();
 }
@@ -123,9 +161,18 @@ async fn leases_freed_at_a_stop_are_read_at_once_without_a_duplicate() {
     let all = || -> Vec<String> { [first_seen.payloads(), second.seen.payloads()].concat() };
     wait_for("every record", async || all().len() >= 200).await;
     assert_eq!(all().len(), 200, "duplicates");
-    let workers = world.table.scan(None, Consistency::Strong).await.unwrap().workers;
+    let workers = world
+        .table
+        .scan(None, Consistency::Strong)
+        .await
+        .unwrap()
+        .workers;
     let names: Vec<_> = workers.iter().map(|row| row.worker.clone()).collect();
-    assert_eq!(names, [WorkerId::new("second")], "the row of the one that left is gone");
+    assert_eq!(
+        names,
+        [WorkerId::new("second")],
+        "the row of the one that left is gone"
+    );
     second.stop().await.unwrap();
 }
 
@@ -140,7 +187,14 @@ async fn shards_of_a_dead_worker_are_read_within_failover_and_1_s() {
     let took = wait_for_shares(&world.table, &[6]).await;
     assert!(took < F + Duration::from_secs(1), "{took:?}");
     wait_for("the row of the dead worker to be deleted", async || {
-        world.table.scan(None, Consistency::Strong).await.unwrap().workers.len() == 1
+        world
+            .table
+            .scan(None, Consistency::Strong)
+            .await
+            .unwrap()
+            .workers
+            .len()
+            == 1
     })
     .await;
     second.stop().await.unwrap();
@@ -153,7 +207,11 @@ async fn two_workers_that_start_together_both_work_within_two_seconds() {
     let (first, second) = (world.worker("first"), world.worker("second"));
     let took = wait_for_shares(&world.table, &[2, 2]).await;
     assert!(took < Duration::from_secs(2), "{took:?}");
-    assert_eq!(world.assert_all_read(&[&first, &second]).await, 0, "duplicates");
+    assert_eq!(
+        world.assert_all_read(&[&first, &second]).await,
+        0,
+        "duplicates"
+    );
     first.stop().await.unwrap();
     second.stop().await.unwrap();
 }
@@ -165,20 +223,37 @@ async fn a_worker_that_kept_its_leases_has_them_back_at_once() {
     let (first, second) = (world.worker("first"), world.worker("second"));
     wait_for_shares(&world.table, &[3, 3]).await;
     world.assert_all_read(&[&first, &second]).await;
-    let before: BTreeMap<_, _> = rows(&world.table).await.into_iter().map(|row| (row.key, row.owner)).collect();
+    let before: BTreeMap<_, _> = rows(&world.table)
+        .await
+        .into_iter()
+        .map(|row| (row.key, row.owner))
+        .collect();
     first.worker.stop(Stop::Keep, Duration::from_secs(10)).await;
-    assert_eq!(held(&world.table).await, BTreeMap::from([("first".to_owned(), 3), ("second".to_owned(), 3)]));
+    assert_eq!(
+        held(&world.table).await,
+        BTreeMap::from([("first".to_owned(), 3), ("second".to_owned(), 3)])
+    );
     let begun = Instant::now();
     let again = world.worker("first");
     for _ in 0..3 {
-        again.heard.wait_for("an adopted lease", |event| matches!(event, Event::LeaseAcquired { .. })).await;
+        again
+            .heard
+            .wait_for("an adopted lease", |event| {
+                matches!(event, Event::LeaseAcquired { .. })
+            })
+            .await;
     }
     assert!(begun.elapsed() < F / 3, "{:?}", begun.elapsed());
     world.put(60);
-    let all = || first.seen.payloads().len() + second.seen.payloads().len() + again.seen.payloads().len();
+    let all =
+        || first.seen.payloads().len() + second.seen.payloads().len() + again.seen.payloads().len();
     wait_for("every record", async || all() >= 120).await;
     assert_eq!(all(), 120, "duplicates");
-    let after: BTreeMap<_, _> = rows(&world.table).await.into_iter().map(|row| (row.key, row.owner)).collect();
+    let after: BTreeMap<_, _> = rows(&world.table)
+        .await
+        .into_iter()
+        .map(|row| (row.key, row.owner))
+        .collect();
     assert_eq!(after, before, "no shard moved");
     again.stop().await.unwrap();
     second.stop().await.unwrap();
@@ -194,7 +269,11 @@ async fn a_worker_that_keeps_its_leases_exits_when_nothing_is_left() {
     wait_for_shares(&world.table, &[2]).await;
     let begun = Instant::now();
     first.worker.stop(Stop::Keep, Duration::from_secs(10)).await;
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 #[tokio::test]
@@ -206,7 +285,8 @@ async fn a_slow_audit_does_not_delay_a_takeover() {
         .with(|builder| builder.worker_id("first").failover(failover))
         .start(Script::default());
     wait_for_shares(&world.table, &[4]).await;
-    // Longer than an observer may go without a scan, and one comparison after the other: each is done with what it saw long before.
+    // Longer than an observer may go without a scan, and one comparison after the other: each is
+    // done with what it saw long before.
     let slow = HookedStream::new(&world.stream);
     slow.before(move |operation, _| async move {
         if operation == Operation::ListShards {
@@ -214,10 +294,18 @@ async fn a_slow_audit_does_not_delay_a_takeover() {
         }
     });
     let second = Fleet::new(&slow, &world.table)
-        .with(|builder| builder.worker_id("second").failover(failover).audit_every(Duration::from_secs(1)))
+        .with(|builder| {
+            builder
+                .worker_id("second")
+                .failover(failover)
+                .audit_every(Duration::from_secs(1))
+        })
         .start(Script::default());
     wait_for_shares(&world.table, &[2, 2]).await;
-    until("the comparisons to follow each other", || world.stream.call_count(Operation::ListShards, None) >= 4).await;
+    until("the comparisons to follow each other", || {
+        world.stream.call_count(Operation::ListShards, None) >= 4
+    })
+    .await;
     first.crash().await;
     let took = wait_for_shares(&world.table, &[4]).await;
     assert!(took < failover + Duration::from_secs(1), "{took:?}");
@@ -231,14 +319,30 @@ async fn a_worker_at_its_cap_reports_shards_that_others_then_take() {
     let capped = Fleet::new(&world.stream, &world.table)
         .with(|builder| builder.worker_id("capped").failover(F).max_leases(1))
         .start(Script::default());
-    capped.heard.wait_for("what is left", |event| matches!(event, Event::LeasesLeftUnread { leases } if leases.len() == 3)).await;
-    assert_eq!(held(&world.table).await, BTreeMap::from([("capped".to_owned(), 1), ("nobody".to_owned(), 3)]));
+    capped
+        .heard
+        .wait_for(
+            "what is left",
+            |event| matches!(event, Event::LeasesLeftUnread { leases } if leases.len() == 3),
+        )
+        .await;
+    assert_eq!(
+        held(&world.table).await,
+        BTreeMap::from([("capped".to_owned(), 1), ("nobody".to_owned(), 3)])
+    );
     let other = world.worker("other");
     wait_for_shares(&world.table, &[1, 3]).await;
-    assert_eq!(world.assert_all_read(&[&capped, &other]).await, 0, "duplicates");
+    assert_eq!(
+        world.assert_all_read(&[&capped, &other]).await,
+        0,
+        "duplicates"
+    );
     // And back again: what the other leaves is not taken beyond the cap.
     other.stop().await.unwrap();
-    wait_for("what is left", async || held(&world.table).await.get("nobody") == Some(&3)).await;
+    wait_for("what is left", async || {
+        held(&world.table).await.get("nobody") == Some(&3)
+    })
+    .await;
     tokio::time::sleep(F).await;
     assert_eq!(held(&world.table).await.get("capped"), Some(&1));
     capped.stop().await.unwrap();
@@ -250,7 +354,9 @@ async fn a_worker_that_loses_heartbeats_is_not_taken_for_dead() {
     let table = UnrulyTable::new();
     let start = |id: &str| {
         let id = id.to_owned();
-        Fleet::new(&stream, &table).with(move |builder| builder.worker_id(id).failover(F)).start(Script::default())
+        Fleet::new(&stream, &table)
+            .with(move |builder| builder.worker_id(id).failover(F))
+            .start(Script::default())
     };
     let first = start("first");
     wait_for_shares(&table.rows, &[1]).await;
@@ -266,7 +372,11 @@ async fn a_worker_that_loses_heartbeats_is_not_taken_for_dead() {
     wait_for("the second worker", async || row().await.is_some()).await;
     let process = row().await.unwrap().incarnation;
     until("some signs", || signs.count() >= 12).await;
-    assert_eq!(row().await.map(|row| row.incarnation), Some(process), "nobody has deleted its row");
+    assert_eq!(
+        row().await.map(|row| row.incarnation),
+        Some(process),
+        "nobody has deleted its row"
+    );
     first.stop().await.unwrap();
     second.stop().await.unwrap();
 }
@@ -281,18 +391,34 @@ async fn a_handler_that_does_not_return_refuses_the_hand_over() {
     });
     let id = "first".to_owned();
     let first = Fleet::new(&world.stream, &world.table)
-        .with(move |builder| builder.worker_id(id).failover(F).drain_limit(Duration::from_millis(300)))
+        .with(move |builder| {
+            builder
+                .worker_id(id)
+                .failover(F)
+                .drain_limit(Duration::from_millis(300))
+        })
         .start(script);
     wait_for_shares(&world.table, &[2]).await;
     first.seen.wait_for_records(2).await;
     let second = world.worker("second");
-    wait_for("the request", async || rows(&world.table).await.iter().any(Lease::hand_over_pending)).await;
+    wait_for("the request", async || {
+        rows(&world.table)
+            .await
+            .iter()
+            .any(Lease::hand_over_pending)
+    })
+    .await;
     let took = wait_for_shares(&world.table, &[2]).await;
     assert!(took < Duration::from_secs(2), "{took:?}");
     // In the cool-down it is not asked again.
     let begun = Instant::now();
     while begun.elapsed() < F {
-        assert!(!rows(&world.table).await.iter().any(|row| row.hand_over_pending() && row.token.is_none()));
+        assert!(
+            !rows(&world.table)
+                .await
+                .iter()
+                .any(|row| row.hand_over_pending() && row.token.is_none())
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     first.crash().await;
@@ -306,9 +432,18 @@ async fn a_worker_with_a_live_workers_id_stops_with_a_typed_error() {
     let first = world.worker("twin");
     wait_for_shares(&world.table, &[2]).await;
     let second = world.worker("twin");
-    let error = tokio::time::timeout(F * 4, second.ended()).await.expect("it ends by itself").unwrap_err();
-    assert!(matches!(error, RunError::DuplicateWorkerId { .. }), "{error:?}");
-    assert_eq!(held(&world.table).await, BTreeMap::from([("twin".to_owned(), 2)]));
+    let error = tokio::time::timeout(F * 4, second.ended())
+        .await
+        .expect("it ends by itself")
+        .unwrap_err();
+    assert!(
+        matches!(error, RunError::DuplicateWorkerId { .. }),
+        "{error:?}"
+    );
+    assert_eq!(
+        held(&world.table).await,
+        BTreeMap::from([("twin".to_owned(), 2)])
+    );
     world.put(10);
     first.seen.wait_for_records(20).await;
     first.stop().await.unwrap();
@@ -320,7 +455,9 @@ async fn a_fleet_without_worker_rows_balances_and_takes_over() {
     let table = NoWorkerRows::default();
     let start = |id: &str| {
         let id = id.to_owned();
-        Fleet::new(&stream, &table).with(move |builder| builder.worker_id(id).failover(F)).start(Script::default())
+        Fleet::new(&stream, &table)
+            .with(move |builder| builder.worker_id(id).failover(F))
+            .start(Script::default())
     };
     let first = start("first");
     wait_for_shares(&table.0, &[8]).await;
@@ -343,28 +480,50 @@ async fn another_workers_audit_does_not_reset_a_deleted_row() {
     let start = |id: &str| {
         let id = id.to_owned();
         Fleet::new(&world.stream, &world.table)
-            .with(move |builder| builder.worker_id(id).failover(F * 4).audit_every(Duration::from_secs(1)))
+            .with(move |builder| {
+                builder
+                    .worker_id(id)
+                    .failover(F * 4)
+                    .audit_every(Duration::from_secs(1))
+            })
             .start(Script::default())
     };
     let (first, second) = (start("first"), start("second"));
     wait_for_shares(&world.table, &[1, 1]).await;
     world.put(40);
     world.assert_all_read(&[&first, &second]).await;
-    let done = async || rows(&world.table).await.iter().all(|row| row.checkpoint.position().is_some());
+    let done = async || {
+        rows(&world.table)
+            .await
+            .iter()
+            .all(|row| row.checkpoint.position().is_some())
+    };
     wait_for("the checkpoints", done).await;
     for key in rows(&world.table).await.into_iter().map(|row| row.key) {
-        // Just after a renewal: until the next one finds it missing, the other worker has looked and compared.
+        // Just after a renewal: until the next one finds it missing, the other worker has looked
+        // and compared.
         let row = async || world.table.get(&key).await.unwrap().unwrap();
         let before = row().await.counter;
         wait_for("a renewal", async || row().await.counter > before).await;
         let row = row().await;
-        world.table.delete(&row.key, &Expect::default()).await.unwrap();
-        wait_for("the row", async || world.table.get(&row.key).await.unwrap().is_some()).await;
+        world
+            .table
+            .delete(&row.key, &Expect::default())
+            .await
+            .unwrap();
+        wait_for("the row", async || {
+            world.table.get(&row.key).await.unwrap().is_some()
+        })
+        .await;
         let again = world.table.get(&row.key).await.unwrap().unwrap();
         assert_eq!(again.checkpoint, row.checkpoint);
     }
     world.put(40);
-    assert_eq!(world.assert_all_read(&[&first, &second]).await, 0, "duplicates");
+    assert_eq!(
+        world.assert_all_read(&[&first, &second]).await,
+        0,
+        "duplicates"
+    );
     first.stop().await.unwrap();
     second.stop().await.unwrap();
 }
@@ -373,7 +532,9 @@ async fn another_workers_audit_does_not_reset_a_deleted_row() {
 fn on_paused_time(fleet: Fleet, id: &'static str) -> Run {
     let own = move |builder: Builder| {
         let builder = builder.worker_id(id).failover(Duration::from_mins(1));
-        builder.clock(TokioClock::new()).coordination_on(CoordinationOn::CallersRuntime)
+        builder
+            .clock(TokioClock::new())
+            .coordination_on(CoordinationOn::CallersRuntime)
     };
     fleet.with(own).start(Script::default())
 }
@@ -396,12 +557,17 @@ async fn leases_made_by_another_worker_cause_a_scan_at_once() {
     let first = on_paused_time(Fleet::new(&world.stream, &world.table), "first");
     let begun = tokio::time::Instant::now();
     wait_for_shares(&world.table, &[4, 4]).await;
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        begun.elapsed()
+    );
     first.stop().await.unwrap();
     second.stop().await.unwrap();
 }
 
-/// How long a second worker takes to work, that starts so much later than the first on an empty table.
+/// How long a second worker takes to work, that starts so much later than the first on an empty
+/// table.
 async fn time_to_share(shards: u32, later: Duration) -> Duration {
     let stream = MemoryStream::new("orders", shards);
     let table = UnrulyTable::new();
@@ -411,7 +577,11 @@ async fn time_to_share(shards: u32, later: Duration) -> Duration {
     let first = on_paused_time(Fleet::new(&stream, &table), "first");
     tokio::time::sleep(later).await;
     let second = on_paused_time(Fleet::new(&stream, &table), "second");
-    while held(&table.rows).await.get("second").is_none_or(|held| *held < 2) {
+    while held(&table.rows)
+        .await
+        .get("second")
+        .is_none_or(|held| *held < 2)
+    {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let took = begun.elapsed();
@@ -426,7 +596,10 @@ async fn two_workers_starting_on_an_empty_table_both_work_soon() {
     for shards in [4, 100] {
         for later in (0..=500).step_by(50).map(Duration::from_millis) {
             let took = time_to_share(shards, later).await;
-            assert!(took < Duration::from_secs(2) + later, "{shards} shards, {later:?} apart: {took:?}");
+            assert!(
+                took < Duration::from_secs(2) + later,
+                "{shards} shards, {later:?} apart: {took:?}"
+            );
         }
     }
 }

@@ -1,11 +1,14 @@
-//! Shards that end, that are not found, that have left the stream, and records that aged out before they were read.
+//! Shards that end, that are not found, that have left the stream, and records that aged out before
+//! they were read.
 #![expect(clippy::disallowed_methods, reason = "waits in real time")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::support::{Call, Fleet, HookedStream, Script, at, lease_of, one_shard, payloads, until, wait_for_lease};
+use crate::support::{
+    Call, Fleet, HookedStream, Script, at, lease_of, one_shard, payloads, until, wait_for_lease,
+};
 use kcl_core::lease::memory::MemoryLeaseTable;
 use kcl_core::model::{Checkpoint, ShardId};
 use kcl_core::stream::ErrorKind;
@@ -13,7 +16,13 @@ use kcl_core::stream::memory::{MemoryStream, Operation};
 use kcl_core::worker::{Event, OnDataGap, RunError};
 
 fn gaps(heard: &crate::support::Heard) -> Vec<kcl_core::worker::DataGap> {
-    let gap = |event| if let Event::DataGap { gap, .. } = event { Some(gap) } else { None };
+    let gap = |event| {
+        if let Event::DataGap { gap, .. } = event {
+            Some(gap)
+        } else {
+            None
+        }
+    };
     heard.all().into_iter().filter_map(gap).collect()
 }
 
@@ -25,12 +34,19 @@ async fn a_shard_that_is_not_found_but_listed_is_read_on() {
     run.seen.wait_for_records(1).await;
     stream.fail_next_of(&shard, Operation::Read, ErrorKind::Gone, 1);
     stream.fail_next_of(&shard, Operation::Open, ErrorKind::Gone, 2);
-    until("three refusals", || stream.call_count(Operation::Open, Some(&shard)) >= 3).await;
+    until("three refusals", || {
+        stream.call_count(Operation::Open, Some(&shard)) >= 3
+    })
+    .await;
     stream.put_to(&shard, "k", "1").unwrap();
     run.seen.wait_for_records(2).await;
     assert_eq!(gaps(&run.heard), []);
     assert_eq!(run.seen.payloads(), payloads(0..2));
-    assert_eq!(run.seen.count(&shard, |call| matches!(call, Call::ShardEnded { .. })), 0);
+    assert_eq!(
+        run.seen
+            .count(&shard, |call| matches!(call, Call::ShardEnded { .. })),
+        0
+    );
     run.stop().await.unwrap();
 }
 
@@ -39,9 +55,15 @@ async fn a_listed_shard_that_is_not_found_is_retried_with_pauses() {
     let (stream, shard, _) = one_shard(1);
     stream.fail_next_of(&shard, Operation::Open, ErrorKind::Gone, u32::MAX);
     let run = Fleet::new(&stream, &MemoryLeaseTable::new()).start(Script::default());
-    until("four refusals", || stream.call_count(Operation::Open, Some(&shard)) >= 4).await;
+    until("four refusals", || {
+        stream.call_count(Operation::Open, Some(&shard)) >= 4
+    })
+    .await;
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let (opens, lists) = (stream.call_count(Operation::Open, Some(&shard)), stream.call_count(Operation::ListShards, None));
+    let (opens, lists) = (
+        stream.call_count(Operation::Open, Some(&shard)),
+        stream.call_count(Operation::ListShards, None),
+    );
     assert!(opens < 30 && lists < 30, "{opens} opens, {lists} listings");
     run.stop().await.unwrap();
 }
@@ -66,16 +88,24 @@ async fn a_lookup_of_a_missing_shard_does_not_delay_a_stop() {
     let opens = stream.call_count(Operation::Open, Some(&shard));
     stream.fail_next_of(&shard, Operation::Read, ErrorKind::Gone, 1);
     stream.fail_next_of(&shard, Operation::Open, ErrorKind::Gone, u32::MAX);
-    until("a refusal", || stream.call_count(Operation::Open, Some(&shard)) > opens).await;
+    until("a refusal", || {
+        stream.call_count(Operation::Open, Some(&shard)) > opens
+    })
+    .await;
     let worker = run.worker.clone();
     let asked = std::time::Instant::now();
     worker.shutdown(Duration::from_secs(20)).await;
-    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+    assert!(
+        asked.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        asked.elapsed()
+    );
     assert_eq!(lease_of(&table, &shard).await.owner, None);
     run.ended().await.unwrap();
 }
 
-/// A run that has processed two records of a shard, which then is split, written to no more, and leaves the stream.
+/// A run that has processed two records of a shard, which then is split, written to no more, and
+/// leaves the stream.
 async fn left_behind(table: &MemoryLeaseTable) -> (MemoryStream, ShardId, Checkpoint) {
     let (stream, shard, sequences) = one_shard(2);
     let run = Fleet::new(&stream, table).start(Script::default());
@@ -97,12 +127,25 @@ async fn a_shard_that_left_is_a_certain_gap_and_its_children_start() {
     let run = Fleet::new(&stream, &table).start(Script::default());
     run.seen.wait_for_records(2).await;
     let gaps = gaps(&run.heard);
-    assert!(matches!(&gaps[..], [gap] if gap.certain && gap.after == checkpoint && gap.before.is_none()), "{gaps:?}");
+    assert!(
+        matches!(&gaps[..], [gap] if gap.certain && gap.after == checkpoint && gap.before.is_none()),
+        "{gaps:?}"
+    );
     let row = lease_of(&table, &shard).await;
-    assert!(row.checkpoint.is_shard_end() && row.owner.is_none(), "{row:?}");
-    assert_eq!(run.seen.count(&shard, |call| matches!(call, Call::ShardEnded { .. })), 1);
+    assert!(
+        row.checkpoint.is_shard_end() && row.owner.is_none(),
+        "{row:?}"
+    );
+    assert_eq!(
+        run.seen
+            .count(&shard, |call| matches!(call, Call::ShardEnded { .. })),
+        1
+    );
     for child in stream.open_shards() {
-        assert_eq!(run.seen.batches_of(&child), [(1, vec![format!("of {child}")])]);
+        assert_eq!(
+            run.seen.batches_of(&child),
+            [(1, vec![format!("of {child}")])]
+        );
     }
     run.stop().await.unwrap();
 }
@@ -111,10 +154,14 @@ async fn a_shard_that_left_is_a_certain_gap_and_its_children_start() {
 async fn with_losses_forbidden_a_shard_that_left_stops_the_worker() {
     let table = MemoryLeaseTable::new();
     let (stream, shard, checkpoint) = left_behind(&table).await;
-    let run = Fleet::new(&stream, &table).with(|builder| builder.on_data_gap(OnDataGap::Fail)).start(Script::default());
+    let run = Fleet::new(&stream, &table)
+        .with(|builder| builder.on_data_gap(OnDataGap::Fail))
+        .start(Script::default());
     let seen = run.seen.clone();
     match run.ended().await {
-        Err(RunError::DataGap { shard: of, gap }) => assert!(of.shard == shard && gap.certain, "{of} {gap}"),
+        Err(RunError::DataGap { shard: of, gap }) => {
+            assert!(of.shard == shard && gap.certain, "{of} {gap}")
+        }
         other => panic!("{other:?}"),
     }
     assert_eq!(lease_of(&table, &shard).await.checkpoint, checkpoint);
@@ -128,14 +175,21 @@ async fn aged_out_records_are_an_uncertain_gap_up_to_the_first_left() {
     let run = Fleet::new(&stream, &table).start(Script::default());
     run.seen.wait_for_records(2).await;
     run.stop().await.unwrap();
-    let more = stream.put_many_to(&shard, (2..6).map(|n| ("k", n.to_string()))).unwrap();
+    let more = stream
+        .put_many_to(&shard, (2..6).map(|n| ("k", n.to_string())))
+        .unwrap();
     stream.trim(&shard, &more[1]).unwrap();
     for policy in [OnDataGap::Fail, OnDataGap::Continue] {
-        let run = Fleet::new(&stream, &table).with(|builder| builder.on_data_gap(policy)).start(Script::default());
+        let run = Fleet::new(&stream, &table)
+            .with(|builder| builder.on_data_gap(policy))
+            .start(Script::default());
         let (seen, heard) = (run.seen.clone(), run.heard.clone());
         if policy == OnDataGap::Fail {
             let ended = run.ended().await;
-            assert!(matches!(&ended, Err(RunError::DataGap { gap, .. }) if !gap.certain), "{ended:?}");
+            assert!(
+                matches!(&ended, Err(RunError::DataGap { gap, .. }) if !gap.certain),
+                "{ended:?}"
+            );
             assert_eq!(seen.records(), 0, "nothing behind the gap is handed out");
         } else {
             seen.wait_for_records(2).await;
@@ -144,7 +198,10 @@ async fn aged_out_records_are_an_uncertain_gap_up_to_the_first_left() {
         }
         let gaps = gaps(&heard);
         let before = Some(more[2].clone().into());
-        assert!(matches!(&gaps[..], [gap] if !gap.certain && gap.after == at(&sequences[1]) && gap.before == before), "{gaps:?}");
+        assert!(
+            matches!(&gaps[..], [gap] if !gap.certain && gap.after == at(&sequences[1]) && gap.before == before),
+            "{gaps:?}"
+        );
     }
 }
 
@@ -154,7 +211,9 @@ async fn there_is_no_gap_when_nothing_aged_out_behind_the_checkpoint() {
     let table = MemoryLeaseTable::new();
     for (round, old) in sequences.iter().enumerate() {
         let run = Fleet::new(&stream, &table).start(Script::default());
-        let last = stream.put_to(&shard, "k", format!("round {round}")).unwrap();
+        let last = stream
+            .put_to(&shard, "k", format!("round {round}"))
+            .unwrap();
         wait_for_lease(&table, &shard, |lease| lease.checkpoint == at(&last)).await;
         let heard = run.heard.clone();
         run.stop().await.unwrap();
@@ -183,12 +242,23 @@ async fn the_last_batch_says_so_and_names_the_child_shards() {
     let named = Arc::new(std::sync::Mutex::new(Vec::new()));
     let names = Arc::clone(&named);
     let run = Fleet::new(&stream, &MemoryLeaseTable::new()).start(Script::process(move |input| {
-        let children: Vec<_> = input.child_shards.iter().map(|child| child.id.clone()).collect();
+        let children: Vec<_> = input
+            .child_shards
+            .iter()
+            .map(|child| child.id.clone())
+            .collect();
         crate::support::locked(&names).push((input.is_at_shard_end, children));
         async { Ok(()) }
     }));
-    run.seen.wait_for_call(&shard, "its end", |call| matches!(call, Call::ShardEnded { .. })).await;
-    assert_eq!(crate::support::locked(&named).last(), Some(&(true, children.to_vec())));
+    run.seen
+        .wait_for_call(&shard, "its end", |call| {
+            matches!(call, Call::ShardEnded { .. })
+        })
+        .await;
+    assert_eq!(
+        crate::support::locked(&named).last(),
+        Some(&(true, children.to_vec()))
+    );
     run.stop().await.unwrap();
 }
 

@@ -1,5 +1,5 @@
-//! Records at work when their shard ends, is lost, handed over or stopped, and processors that are put together in a way that would lose
-//! records.
+//! Records at work when their shard ends, is lost, handed over or stopped, and processors that are
+//! put together in a way that would lose records.
 #![allow(clippy::disallowed_methods, reason = "a test waits in real time")]
 
 use std::sync::Arc;
@@ -8,13 +8,17 @@ use std::time::{Duration, Instant};
 use kcl_core::handler::{ByRecordProcessor, by_key, in_order, unordered};
 use kcl_core::lease::memory::MemoryLeaseTable;
 use kcl_core::model::Checkpoint;
-use kcl_core::processor::{LeaseLostInput, ProcessRecordsInput, ShardEndedInput, ShardRef, ShutdownRequestedInput};
+use kcl_core::processor::{
+    LeaseLostInput, ProcessRecordsInput, ShardEndedInput, ShardRef, ShutdownRequestedInput,
+};
 use kcl_core::stream::memory::MemoryStream;
 use kcl_core::worker::{Event, RunError, Stopped};
 use kcl_core::{BoxError, Failure, RecordProcessor, RecordProcessorFactory};
 use tokio::sync::{Mutex, oneshot};
 
-use crate::support::{Desk, Fleet, at, lease_of, locked, one_shard, payloads, soon, wait_for_lease};
+use crate::support::{
+    Desk, Fleet, at, lease_of, locked, one_shard, payloads, soon, wait_for_lease,
+};
 
 /// Its end is not stored before its last record is done, and what was accepted is not lost.
 #[tokio::test]
@@ -24,16 +28,37 @@ async fn a_shard_that_left_ends_when_its_records_are_done() {
     let (desk, gate) = Desk::holding("1");
     let run = Fleet::new(&stream, &table).process(by_key(2, desk.clone()));
     desk.until_begun("1").await;
-    wait_for_lease(&table, &shard, |lease| lease.checkpoint == at(&sequences[0])).await;
+    wait_for_lease(&table, &shard, |lease| {
+        lease.checkpoint == at(&sequences[0])
+    })
+    .await;
     stream.split_evenly(&shard).unwrap();
     stream.drop_shard(&shard).unwrap();
     let accepted = at(&sequences[1]);
-    run.heard.wait_for("the lookup", |event| matches!(event, Event::DataGap { gap, .. } if gap.after == accepted)).await;
-    let ended = wait_for_lease(&table, &shard, |lease| lease.checkpoint == Checkpoint::ShardEnd);
-    assert!(tokio::time::timeout(Duration::from_millis(500), ended).await.is_err(), "its end was stored with a record at work");
+    run.heard
+        .wait_for(
+            "the lookup",
+            |event| matches!(event, Event::DataGap { gap, .. } if gap.after == accepted),
+        )
+        .await;
+    let ended = wait_for_lease(&table, &shard, |lease| {
+        lease.checkpoint == Checkpoint::ShardEnd
+    });
+    assert!(
+        tokio::time::timeout(Duration::from_millis(500), ended)
+            .await
+            .is_err(),
+        "its end was stored with a record at work"
+    );
     gate.add_permits(1);
-    wait_for_lease(&table, &shard, |lease| lease.checkpoint == Checkpoint::ShardEnd).await;
-    assert_eq!((desk.begun(), desk.ended()), (payloads(0..2), payloads(0..2)));
+    wait_for_lease(&table, &shard, |lease| {
+        lease.checkpoint == Checkpoint::ShardEnd
+    })
+    .await;
+    assert_eq!(
+        (desk.begun(), desk.ended()),
+        (payloads(0..2), payloads(0..2))
+    );
     run.stop().await.unwrap();
 }
 
@@ -72,7 +97,11 @@ async fn a_lease_lost_during_a_stop_ends_the_work_at_once() {
     let (worker, asked) = (run.worker.clone(), Instant::now());
     let stopping = tokio::spawn(async move { worker.shutdown(Duration::from_secs(60)).await });
     soon("the end of the work", dropped).await.unwrap();
-    assert!(asked.elapsed() < Duration::from_secs(8), "the work went on without the lease: {:?}", asked.elapsed());
+    assert!(
+        asked.elapsed() < Duration::from_secs(8),
+        "the work went on without the lease: {:?}",
+        asked.elapsed()
+    );
     let report = stopping.await.unwrap();
     assert_eq!(report.count(Stopped::Abandoned), 1, "{report}");
     run.ended().await.unwrap();
@@ -86,11 +115,16 @@ async fn a_stop_drains_for_as_long_as_its_deadline_allows() {
         tokio::time::sleep(Duration::from_secs(3)).await;
         Ok(())
     });
-    let run =
-        Fleet::new(&stream, &table).with(|builder| builder.drain_limit(Duration::from_secs(1))).process(in_order(desk.clone()));
+    let run = Fleet::new(&stream, &table)
+        .with(|builder| builder.drain_limit(Duration::from_secs(1)))
+        .process(in_order(desk.clone()));
     desk.until_begun("0").await;
     let report = run.worker.shutdown(Duration::from_secs(20)).await;
-    assert_eq!((report.count(Stopped::Drained), desk.ended().len()), (1, 1), "{report}");
+    assert_eq!(
+        (report.count(Stopped::Drained), desk.ended().len()),
+        (1, 1),
+        "{report}"
+    );
     let lease = lease_of(&table, &shard).await;
     assert_eq!((lease.checkpoint, lease.owner), (at(&sequences[0]), None));
     run.ended().await.unwrap();
@@ -103,7 +137,11 @@ async fn a_stop_with_a_record_that_hangs_frees_the_lease() {
     let table = MemoryLeaseTable::new();
     let (desk, dropped) = hanging("1");
     let run = Fleet::new(&stream, &table)
-        .with(|builder| builder.drain_limit(Duration::from_secs(10)).checkpoint_every(Duration::from_secs(3600)))
+        .with(|builder| {
+            builder
+                .drain_limit(Duration::from_secs(10))
+                .checkpoint_every(Duration::from_secs(3600))
+        })
         .process(unordered(3, desk.clone()));
     desk.until_begun("1").await;
     desk.until_ended(2).await;
@@ -131,8 +169,16 @@ async fn a_hand_over_drops_a_record_beyond_the_drain_limit() {
     let first = worker();
     Desk::wait(&desk.begun, "both shards", |all| all.len() == 2).await;
     let second = worker();
-    first.heard.wait_for("the hand-over", |event| matches!(event, Event::LeaseHandedOver { .. })).await;
-    Desk::wait(&desk.begun, "the record at its next owner", |all| all.len() == 3).await;
+    first
+        .heard
+        .wait_for("the hand-over", |event| {
+            matches!(event, Event::LeaseHandedOver { .. })
+        })
+        .await;
+    Desk::wait(&desk.begun, "the record at its next owner", |all| {
+        all.len() == 3
+    })
+    .await;
     gate.add_permits(2);
     first.stop().await.unwrap();
     second.stop().await.unwrap();
@@ -184,9 +230,17 @@ async fn two_adapters_on_one_shard_store_nothing_and_are_told() {
         }
     };
     assert!(matches!(&error, RunError::Handler { .. }), "{error:?}");
-    let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-    assert!(source.contains("two processors") && source.contains("expected"), "{error}: {source}");
-    assert_eq!(lease_of(&table, &shard).await.checkpoint, Checkpoint::TrimHorizon);
+    let source = std::error::Error::source(&error)
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    assert!(
+        source.contains("two processors") && source.contains("expected"),
+        "{error}: {source}"
+    );
+    assert_eq!(
+        lease_of(&table, &shard).await.checkpoint,
+        Checkpoint::TrimHorizon
+    );
     assert_eq!(slow.begun(), [""; 0]);
 }
 
@@ -211,12 +265,22 @@ async fn a_processor_that_is_given_two_shards_stops_the_worker() {
     let (adapter, only) = (in_order(desk), Arc::new(std::sync::Mutex::new(None)));
     let run = Fleet::new(&stream, &table).process(move |shard: &ShardRef| {
         let mut only = locked(&only);
-        Reused(Arc::clone(only.get_or_insert_with(|| Arc::new(Mutex::new(adapter.processor(shard))))))
+        Reused(Arc::clone(only.get_or_insert_with(|| {
+            Arc::new(Mutex::new(adapter.processor(shard)))
+        })))
     });
     let error = run.ended().await.unwrap_err();
-    let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-    assert!(source.contains("records of another shard") && source.contains("expected"), "{error}: {source}");
+    let source = std::error::Error::source(&error)
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    assert!(
+        source.contains("records of another shard") && source.contains("expected"),
+        "{error}: {source}"
+    );
     for shard in shards {
-        assert_eq!(lease_of(&table, &shard).await.checkpoint, Checkpoint::TrimHorizon);
+        assert_eq!(
+            lease_of(&table, &shard).await.checkpoint,
+            Checkpoint::TrimHorizon
+        );
     }
 }

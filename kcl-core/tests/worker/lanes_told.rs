@@ -1,4 +1,5 @@
-//! What is told of records that are at work beside the calls of their shard: the status, events, and logs.
+//! What is told of records that are at work beside the calls of their shard: the status, events,
+//! and logs.
 #![allow(clippy::disallowed_methods, reason = "a test waits in real time")]
 
 use std::sync::Arc;
@@ -25,17 +26,37 @@ async fn the_status_says_that_a_record_fails_as_long_as_it_does() {
         async move { if fails { Err("not yet".into()) } else { Ok(()) } }
     });
     let run = Fleet::new(&stream, &table).process(by_key(2, desk.clone()));
-    let status = || run.worker.status().shards.get(&LeaseKey::single(shard.clone())).cloned().unwrap();
-    run.heard.wait_for("two failures", |event| matches!(event, Event::HandlerFailed { attempt: 2, .. })).await;
+    let status = || {
+        run.worker
+            .status()
+            .shards
+            .get(&LeaseKey::single(shard.clone()))
+            .cloned()
+            .unwrap()
+    };
+    run.heard
+        .wait_for("two failures", |event| {
+            matches!(event, Event::HandlerFailed { attempt: 2, .. })
+        })
+        .await;
     for number in 1..=5 {
-        stream.put_to(&shard, "another", number.to_string()).unwrap();
+        stream
+            .put_to(&shard, "another", number.to_string())
+            .unwrap();
         desk.until_ended(number).await;
         let told = status();
         assert!(told.failures >= 2, "after {number}: {told:?}");
     }
-    assert_eq!((status().in_flight, status().records), (6, 0), "none of their batches is done");
+    assert_eq!(
+        (status().in_flight, status().records),
+        (6, 0),
+        "none of their batches is done"
+    );
     mended.store(true, Ordering::SeqCst);
-    until("the end of it", || status().failures == 0 && status().in_flight == 0).await;
+    until("the end of it", || {
+        status().failures == 0 && status().in_flight == 0
+    })
+    .await;
     assert_eq!(status().records, 6);
     run.stop().await.unwrap();
 }
@@ -87,9 +108,16 @@ async fn a_busy_shard_has_caught_up_when_what_was_there_is_done() {
     until("the tip", || reads() > before + 3).await;
     stream.put_to(&shard, "another", "1").unwrap();
     desk.until_begun("1").await;
-    assert_eq!(run.heard.count(|event| matches!(event, Event::CaughtUp { .. })), 0, "the first record is not done");
+    assert_eq!(
+        run.heard
+            .count(|event| matches!(event, Event::CaughtUp { .. })),
+        0,
+        "the first record is not done"
+    );
     gates[0].add_permits(1);
-    run.heard.wait_for("the tip", |event| matches!(event, Event::CaughtUp { .. })).await;
+    run.heard
+        .wait_for("the tip", |event| matches!(event, Event::CaughtUp { .. }))
+        .await;
     assert_eq!(desk.ended(), ["0"]);
     gates[1].add_permits(1);
     run.stop().await.unwrap();
@@ -103,18 +131,36 @@ async fn what_a_handler_logs_stands_in_the_span_of_its_shard() {
     let guard = logged.on_this_thread();
     let desk = Desk::new(|_, attempt| async move {
         tracing::info!("attempt {attempt}");
-        if attempt == 1 { Err("not yet".into()) } else { Ok(()) }
+        if attempt == 1 {
+            Err("not yet".into())
+        } else {
+            Ok(())
+        }
     });
     let run = Fleet::new(&stream, &table)
-        .with(|builder| builder.worker_id("me").coordination_on(CoordinationOn::CallersRuntime))
+        .with(|builder| {
+            builder
+                .worker_id("me")
+                .coordination_on(CoordinationOn::CallersRuntime)
+        })
         .process(in_order(desk));
-    wait_for_lease(&table, &shard, |lease| lease.checkpoint == crate::support::at(&sequences[0])).await;
+    wait_for_lease(&table, &shard, |lease| {
+        lease.checkpoint == crate::support::at(&sequences[0])
+    })
+    .await;
     run.stop().await.unwrap();
     drop(guard);
     let lines = logged.take();
     for attempt in ["attempt 1", "attempt 2"] {
-        let line = lines.lines().find(|line| line.ends_with(attempt)).unwrap_or_else(|| panic!("no `{attempt}` in {lines}"));
-        let wanted = ["stream=orders".to_owned(), format!("shard={shard}"), "worker=me".to_owned()];
+        let line = lines
+            .lines()
+            .find(|line| line.ends_with(attempt))
+            .unwrap_or_else(|| panic!("no `{attempt}` in {lines}"));
+        let wanted = [
+            "stream=orders".to_owned(),
+            format!("shard={shard}"),
+            "worker=me".to_owned(),
+        ];
         assert!(wanted.iter().all(|field| line.contains(field)), "{line}");
     }
 }
@@ -123,9 +169,20 @@ async fn what_a_handler_logs_stands_in_the_span_of_its_shard() {
 async fn pauses_of_nothing_are_refused_by_the_builder() {
     let (stream, _, _) = one_shard(0);
     let retries = Retries::attempts(3).pause(std::time::Duration::ZERO, std::time::Duration::ZERO);
-    let builder = kcl_core::Worker::builder().stream("orders").source(stream).application("tests");
+    let builder = kcl_core::Worker::builder()
+        .stream("orders")
+        .source(stream)
+        .application("tests");
     let builder = builder.lease_table(MemoryLeaseTable::new());
-    let error = builder.processor(in_order(Desk::new(|_, _| async { Ok(()) })).retries(retries)).build().unwrap_err();
+    let error = builder
+        .processor(in_order(Desk::new(|_, _| async { Ok(()) })).retries(retries))
+        .build()
+        .unwrap_err();
     assert_eq!(error.setting, "processor");
-    assert!(error.to_string().contains("`Retries::pause` from 0ns to 0ns"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("`Retries::pause` from 0ns to 0ns"),
+        "{error}"
+    );
 }

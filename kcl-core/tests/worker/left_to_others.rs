@@ -1,4 +1,5 @@
-//! A worker that gets no listing of its stream: the shards that wait for one are left to a worker that gets it.
+//! A worker that gets no listing of its stream: the shards that wait for one are left to a worker
+//! that gets it.
 #![expect(clippy::disallowed_methods, reason = "waits in tokio's time")]
 
 use std::sync::Arc;
@@ -12,11 +13,16 @@ use kcl_core::stream::memory::{MemoryStream, Operation};
 use kcl_core::stream::{ErrorKind, Stream};
 use kcl_core::worker::{Builder, CoordinationOn, Event, StreamConfig};
 
-use crate::support::{Call, CutStream, Fleet, HookedStream, Pushing, Run, Script, TokioClock, script, until, wait_for_lease};
+use crate::support::{
+    Call, CutStream, Fleet, HookedStream, Pushing, Run, Script, TokioClock, script, until,
+    wait_for_lease,
+};
 
 fn own(clock: TokioClock, id: &'static str) -> impl FnOnce(Builder) -> Builder {
     move |builder| {
-        let builder = builder.clock(clock).coordination_on(CoordinationOn::CallersRuntime);
+        let builder = builder
+            .clock(clock)
+            .coordination_on(CoordinationOn::CallersRuntime);
         builder.failover(Duration::from_secs(10)).worker_id(id)
     }
 }
@@ -39,11 +45,17 @@ async fn shared(world: &Pushing, other: &(impl Stream + Clone), script: Script) 
 }
 
 fn one_of(run: &Run) -> LeaseKey {
-    run.worker.status().shards.into_keys().next().expect("a shard")
+    run.worker
+        .status()
+        .shards
+        .into_keys()
+        .next()
+        .expect("a shard")
 }
 
 fn ends(run: &Run, shard: &ShardId) -> usize {
-    run.seen.count(shard, |call| matches!(call, Call::ShardEnded { .. }))
+    run.seen
+        .count(shard, |call| matches!(call, Call::ShardEnded { .. }))
 }
 
 async fn stop(runs: [Run; 2]) {
@@ -52,7 +64,8 @@ async fn stop(runs: [Run; 2]) {
     }
 }
 
-/// A shard that is read from its beginning asks the listing about a parent of which there is no row.
+/// A shard that is read from its beginning asks the listing about a parent of which there is no
+/// row.
 #[tokio::test(start_paused = true)]
 async fn a_shard_that_waits_for_its_parents_is_left_to_others() {
     let world = Pushing::new(2);
@@ -69,7 +82,12 @@ async fn a_shard_that_waits_for_its_parents_is_left_to_others() {
     one.seen.wait_for_initialized(4).await;
     let cut = CutStream::new(&world.stream);
     let other = fleet(&world, &cut, "other").start(Script::default());
-    other.heard.wait_for("the other to begin", |event| matches!(event, Event::Started)).await;
+    other
+        .heard
+        .wait_for("the other to begin", |event| {
+            matches!(event, Event::Started)
+        })
+        .await;
     cut.fail_only(ErrorKind::Unreachable, &["ListShards"]);
     until("the other to have some", || held(&other) == 2).await;
     for shard in world.stream.open_shards() {
@@ -89,7 +107,10 @@ async fn an_end_that_cannot_be_confirmed_is_left_to_others() {
     cut.fail_only(ErrorKind::Unreachable, &["ListShards"]);
     let shard = one_of(&other).shard;
     world.stream.split_evenly(&shard).unwrap();
-    wait_for_lease(&world.table, &shard, |lease| lease.checkpoint.is_shard_end()).await;
+    wait_for_lease(&world.table, &shard, |lease| {
+        lease.checkpoint.is_shard_end()
+    })
+    .await;
     assert_eq!((ends(&one, &shard), ends(&other, &shard)), (1, 0));
     stop([one, other]).await;
 }
@@ -98,7 +119,10 @@ async fn an_end_that_cannot_be_confirmed_is_left_to_others() {
 #[tokio::test(start_paused = true)]
 async fn a_listing_that_is_never_answered_keeps_no_end_for_minutes() {
     let world = Pushing::new(4);
-    let (silent, is_silent) = (HookedStream::new(&world.stream), Arc::new(AtomicBool::new(false)));
+    let (silent, is_silent) = (
+        HookedStream::new(&world.stream),
+        Arc::new(AtomicBool::new(false)),
+    );
     let hangs = Arc::clone(&is_silent);
     silent.before(move |operation, _| {
         let hangs = operation == Operation::ListShards && hangs.load(Ordering::SeqCst);
@@ -112,12 +136,20 @@ async fn a_listing_that_is_never_answered_keeps_no_end_for_minutes() {
     is_silent.store(true, Ordering::SeqCst);
     let (shard, begun) = (one_of(&other).shard, tokio::time::Instant::now());
     world.stream.split_evenly(&shard).unwrap();
-    wait_for_lease(&world.table, &shard, |lease| lease.checkpoint.is_shard_end()).await;
-    assert!(begun.elapsed() < Duration::from_secs(80), "{:?}", begun.elapsed());
+    wait_for_lease(&world.table, &shard, |lease| {
+        lease.checkpoint.is_shard_end()
+    })
+    .await;
+    assert!(
+        begun.elapsed() < Duration::from_secs(80),
+        "{:?}",
+        begun.elapsed()
+    );
     stop([one, other]).await;
 }
 
-/// Nothing follows the shard as far as anybody knows, so the listing is looked through once more before its end is stored.
+/// Nothing follows the shard as far as anybody knows, so the listing is looked through once more
+/// before its end is stored.
 #[tokio::test(start_paused = true)]
 async fn children_that_cannot_be_listed_are_left_to_others() {
     let world = Pushing::new(4);
@@ -127,10 +159,21 @@ async fn children_that_cannot_be_listed_are_left_to_others() {
         cuts.fail_only(ErrorKind::Unreachable, &["ListShards"]);
         async { Ok(()) }
     });
-    let [one, other] = shared(&world, &cut, Script { shard_ended, ..Script::default() }).await;
+    let [one, other] = shared(
+        &world,
+        &cut,
+        Script {
+            shard_ended,
+            ..Script::default()
+        },
+    )
+    .await;
     let shard = one_of(&other).shard;
     world.stream.close(&shard).unwrap();
-    wait_for_lease(&world.table, &shard, |lease| lease.checkpoint.is_shard_end()).await;
+    wait_for_lease(&world.table, &shard, |lease| {
+        lease.checkpoint.is_shard_end()
+    })
+    .await;
     assert_eq!((ends(&one, &shard), ends(&other, &shard)), (1, 1));
     stop([one, other]).await;
 }
@@ -143,7 +186,9 @@ async fn an_end_is_left_to_others_where_the_listing_is_denied() {
     let start = |id: &'static str, visits: &CutStream| {
         let orders = StreamConfig::new("orders").source(world.stream.clone());
         let streams = vec![orders, StreamConfig::new("visits").source(visits.clone())];
-        Fleet::of_streams(&table, streams).with(own(world.clock, id)).start(Script::default())
+        Fleet::of_streams(&table, streams)
+            .with(own(world.clock, id))
+            .start(Script::default())
     };
     let [healthy, cut] = [CutStream::new(&visits), CutStream::new(&visits)];
     let one = start("one", &healthy);
@@ -151,8 +196,19 @@ async fn an_end_is_left_to_others_where_the_listing_is_denied() {
     let other = start("other", &cut);
     until("both to share", || held(&other) == 2 && held(&one) == 3).await;
     cut.fail_only(ErrorKind::Denied, &["ListShards"]);
-    let is_of_visits = |lease: &LeaseKey| lease.stream.as_deref().is_some_and(|stream| stream.contains("visits"));
-    let lease = other.worker.status().shards.into_keys().find(is_of_visits).expect("a shard of the stream");
+    let is_of_visits = |lease: &LeaseKey| {
+        lease
+            .stream
+            .as_deref()
+            .is_some_and(|stream| stream.contains("visits"))
+    };
+    let lease = other
+        .worker
+        .status()
+        .shards
+        .into_keys()
+        .find(is_of_visits)
+        .expect("a shard of the stream");
     visits.split_evenly(&lease.shard).unwrap();
     until("the one to end it", || ends(&one, &lease.shard) == 1).await;
     assert_eq!(ends(&other, &lease.shard), 0);

@@ -1,4 +1,5 @@
-//! A stream of many shards that was resharded long ago: the parents of its shards are named and not listed any more.
+//! A stream of many shards that was resharded long ago: the parents of its shards are named and not
+//! listed any more.
 #![allow(clippy::disallowed_methods, reason = "a test waits in real time")]
 
 use std::time::{Duration, Instant};
@@ -28,10 +29,12 @@ fn put_one_each(stream: &MemoryStream) {
 }
 
 fn lost(run: &Run) -> usize {
-    run.heard.count(|event| matches!(event, Event::LeaseLost { .. }))
+    run.heard
+        .count(|event| matches!(event, Event::LeaseLost { .. }))
 }
 
-/// Rows that name their parents and are read from the beginning: whether the parents are there says the listing alone.
+/// Rows that name their parents and are read from the beginning: whether the parents are there says
+/// the listing alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn shards_whose_parents_have_left_share_their_listings() {
     let (stream, table) = (resharded(600), MemoryLeaseTable::new());
@@ -62,11 +65,18 @@ async fn shards_that_have_left_share_what_they_ask() {
         stream.drop_shard(&shard.id).unwrap();
     }
     put_one_each(&stream);
-    let fleet = Fleet::new(&stream, &table).with(|builder| builder.failover(Duration::from_secs(30)));
+    let fleet =
+        Fleet::new(&stream, &table).with(|builder| builder.failover(Duration::from_secs(30)));
     let run = fleet.start(Script::default());
     run.seen.wait_for_records(600).await;
-    let (listings, scans) = (stream.call_count(Operation::ListShards, None), table.scans());
-    assert!(listings <= 100 && scans <= 100, "{listings} pages listed, all rows read {scans} times");
+    let (listings, scans) = (
+        stream.call_count(Operation::ListShards, None),
+        table.scans(),
+    );
+    assert!(
+        listings <= 100 && scans <= 100,
+        "{listings} pages listed, all rows read {scans} times"
+    );
     run.stop().await.unwrap();
 }
 
@@ -75,12 +85,24 @@ async fn shards_that_have_left_share_what_they_ask() {
 async fn rows_without_a_time_share_the_question_for_it() {
     let (stream, table) = (MemoryStream::new("orders", 300), MemoryLeaseTable::new());
     for shard in stream.open_shards() {
-        table.create(&Lease::new(LeaseKey::single(shard), Checkpoint::Latest)).await.unwrap();
+        table
+            .create(&Lease::new(LeaseKey::single(shard), Checkpoint::Latest))
+            .await
+            .unwrap();
     }
-    let run = Fleet::new(&stream, &table).initial_position(InitialPosition::Latest).start(Script::default());
+    let run = Fleet::new(&stream, &table)
+        .initial_position(InitialPosition::Latest)
+        .start(Script::default());
     soon("all rows to have their time", async {
         let is_known = |row: &Lease| row.facts.start_at.is_some();
-        while !table.scan(None, Consistency::Strong).await.unwrap().leases.iter().all(is_known) {
+        while !table
+            .scan(None, Consistency::Strong)
+            .await
+            .unwrap()
+            .leases
+            .iter()
+            .all(is_known)
+        {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     })
@@ -90,7 +112,8 @@ async fn rows_without_a_time_share_the_question_for_it() {
     run.stop().await.unwrap();
 }
 
-/// The figures are for the release build: `cargo test --release -p kcl-core --test it ten_thousand -- --ignored --nocapture`.
+/// The figures are for the release build: `cargo test --release -p kcl-core --test it ten_thousand
+/// -- --ignored --nocapture`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a figure, and long without optimisation"]
 async fn ten_thousand_shards_begin_and_lose_no_lease() {
@@ -99,8 +122,14 @@ async fn ten_thousand_shards_begin_and_lose_no_lease() {
         let stream = resharded(SHARDS as u32);
         let begun = Instant::now();
         let fleet = Fleet::new(&stream, &MemoryLeaseTable::new()).initial_position(position);
-        let run = fleet.with(|builder| builder.idle_ceiling(Duration::from_secs(1))).start(Script::default());
-        run.heard.wait_for("the worker to begin", |event| matches!(event, Event::Started)).await;
+        let run = fleet
+            .with(|builder| builder.idle_ceiling(Duration::from_secs(1)))
+            .start(Script::default());
+        run.heard
+            .wait_for("the worker to begin", |event| {
+                matches!(event, Event::Started)
+            })
+            .await;
         let started = begun.elapsed();
         put_one_each(&stream);
         run.seen.wait_for_records(1).await;

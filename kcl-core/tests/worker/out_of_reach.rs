@@ -1,4 +1,5 @@
-//! A worker whose own calls of the stream fail, while those of others are answered: what it leaves to them, and what it says.
+//! A worker whose own calls of the stream fail, while those of others are answered: what it leaves
+//! to them, and what it says.
 #![expect(clippy::disallowed_methods, reason = "waits in tokio's time")]
 
 use std::time::Duration;
@@ -12,7 +13,9 @@ const F: Duration = Duration::from_secs(10);
 
 fn fleet(world: &Pushing, stream: &CutStream, id: &'static str, mode: Mode) -> Fleet {
     Fleet::new(stream, &world.table).with(move |builder| {
-        let builder = builder.clock(world.clock).coordination_on(CoordinationOn::CallersRuntime);
+        let builder = builder
+            .clock(world.clock)
+            .coordination_on(CoordinationOn::CallersRuntime);
         builder.mode(mode).failover(F).worker_id(id)
     })
 }
@@ -38,7 +41,12 @@ async fn two_that_share(world: &Pushing, mode: &Mode) -> [(CutStream, Run); 2] {
 
 fn put(stream: &MemoryStream, records: std::ops::Range<u32>) {
     for shard in stream.open_shards() {
-        stream.put_many_to(&shard, records.clone().map(|n| (format!("{n}"), format!("{n}")))).unwrap();
+        stream
+            .put_many_to(
+                &shard,
+                records.clone().map(|n| (format!("{n}"), format!("{n}"))),
+            )
+            .unwrap();
     }
 }
 
@@ -48,24 +56,61 @@ async fn a_shard_out_of_reach_is_left_to_a_worker_that_reads() {
         let world = Pushing::new(4);
         let [(healthy, one), (cut, other)] = two_that_share(&world, &mode).await;
         put(&world.stream, 0..5);
-        until("what was put to be read", || one.seen.records() + other.seen.records() == 20).await;
+        until("what was put to be read", || {
+            one.seen.records() + other.seen.records() == 20
+        })
+        .await;
         let begun = tokio::time::Instant::now();
         cut.fail(ErrorKind::Unreachable);
         put(&world.stream, 5..10);
-        other.heard.wait_for("word of it", |event| matches!(event, Event::ReadingFails { .. })).await;
-        let failing = other.worker.status().shards.into_values().find_map(|shard| shard.failing).expect("the status says so");
-        assert!(failing.attempts > 1 && failing.error.contains("the token has expired"), "{failing:?}");
-        until("all to be read by the other", || one.seen.records() + other.seen.records() == 40).await;
+        other
+            .heard
+            .wait_for("word of it", |event| {
+                matches!(event, Event::ReadingFails { .. })
+            })
+            .await;
+        let failing = other
+            .worker
+            .status()
+            .shards
+            .into_values()
+            .find_map(|shard| shard.failing)
+            .expect("the status says so");
+        assert!(
+            failing.attempts > 1 && failing.error.contains("the token has expired"),
+            "{failing:?}"
+        );
+        until("all to be read by the other", || {
+            one.seen.records() + other.seen.records() == 40
+        })
+        .await;
         assert!(begun.elapsed() < F * 5, "{mode:?}: {:?}", begun.elapsed());
-        assert_eq!(other.heard.count(|event| matches!(event, Event::ShardUnreadable { .. })), 2);
+        assert_eq!(
+            other
+                .heard
+                .count(|event| matches!(event, Event::ShardUnreadable { .. })),
+            2
+        );
         // It leaves them there.
         tokio::time::sleep(F * 60).await;
         assert_eq!((held(&one), held(&other)), (4, 0), "{mode:?}");
-        assert_eq!(other.heard.count(|event| matches!(event, Event::LeaseAcquired { .. })), 2, "{mode:?}");
+        assert_eq!(
+            other
+                .heard
+                .count(|event| matches!(event, Event::LeaseAcquired { .. })),
+            2,
+            "{mode:?}"
+        );
         cut.mend();
-        until("both to share again", || held(&one) == 2 && held(&other) == 2).await;
+        until("both to share again", || {
+            held(&one) == 2 && held(&other) == 2
+        })
+        .await;
         put(&world.stream, 10..15);
-        until("the rest to be read", || one.seen.records() + other.seen.records() == 60).await;
+        until("the rest to be read", || {
+            one.seen.records() + other.seen.records() == 60
+        })
+        .await;
         drop(healthy);
         one.stop().await.unwrap();
         other.stop().await.unwrap();
@@ -83,13 +128,32 @@ async fn a_lone_worker_keeps_trying_and_says_so_once() {
         stream.fail(ErrorKind::Unreachable);
         put(&world.stream, 5..10);
         tokio::time::sleep(F * 60).await;
-        assert_eq!(run.heard.count(|event| matches!(event, Event::ReadingFails { .. })), 1, "{mode:?}");
+        assert_eq!(
+            run.heard
+                .count(|event| matches!(event, Event::ReadingFails { .. })),
+            1,
+            "{mode:?}"
+        );
         assert_eq!(held(&run), 1);
         stream.mend();
-        run.heard.wait_for("word that it is read again", |event| matches!(event, Event::ReadingGoesOn { .. })).await;
+        run.heard
+            .wait_for("word that it is read again", |event| {
+                matches!(event, Event::ReadingGoesOn { .. })
+            })
+            .await;
         until("the rest to be read", || run.seen.records() == 10).await;
-        assert!(run.worker.status().shards.into_values().all(|shard| shard.failing.is_none()));
-        assert_eq!(run.heard.count(|event| matches!(event, Event::LeaseAcquired { .. })), 1);
+        assert!(
+            run.worker
+                .status()
+                .shards
+                .into_values()
+                .all(|shard| shard.failing.is_none())
+        );
+        assert_eq!(
+            run.heard
+                .count(|event| matches!(event, Event::LeaseAcquired { .. })),
+            1
+        );
         run.stop().await.unwrap();
     }
 }
@@ -103,7 +167,13 @@ async fn a_shard_that_the_service_throttles_is_kept() {
         cut.fail(kind);
         tokio::time::sleep(F * 30).await;
         assert_eq!((held(&one), held(&other)), (2, 2), "{kind:?}");
-        assert_eq!(other.heard.count(|event| matches!(event, Event::ReadingFails { .. })), 2, "{kind:?}");
+        assert_eq!(
+            other
+                .heard
+                .count(|event| matches!(event, Event::ReadingFails { .. })),
+            2,
+            "{kind:?}"
+        );
         one.stop().await.unwrap();
         other.stop().await.unwrap();
     }
@@ -112,9 +182,11 @@ async fn a_shard_that_the_service_throttles_is_kept() {
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_opened_is_left_to_others_too() {
     let [polling, fan_out] = modes();
-    for (mode, call) in
-        [(polling, "GetShardIterator"), (fan_out.clone(), "SubscribeToShard"), (fan_out, "DescribeStreamConsumer")]
-    {
+    for (mode, call) in [
+        (polling, "GetShardIterator"),
+        (fan_out.clone(), "SubscribeToShard"),
+        (fan_out, "DescribeStreamConsumer"),
+    ] {
         let world = Pushing::new(4);
         let healthy = CutStream::new(&world.stream);
         let one = fleet(&world, &healthy, "one", mode.clone()).start(Script::default());
@@ -124,7 +196,10 @@ async fn what_cannot_be_opened_is_left_to_others_too() {
         let other = fleet(&world, &cut, "other", mode).start(Script::default());
         until("the second to have some", || held(&other) == 2).await;
         put(&world.stream, 0..5);
-        soon(call, async { until("all to be read", || one.seen.records() == 20).await }).await;
+        soon(call, async {
+            until("all to be read", || one.seen.records() == 20).await
+        })
+        .await;
         assert_eq!(other.seen.records(), 0);
         one.stop().await.unwrap();
         other.stop().await.unwrap();
@@ -135,7 +210,10 @@ async fn what_cannot_be_opened_is_left_to_others_too() {
 #[tokio::test(start_paused = true)]
 async fn a_page_that_does_not_come_is_asked_for_again_after_10_s() {
     let world = Pushing::new(1);
-    let (stream, nth) = (crate::support::HookedStream::new(&world.stream), crate::support::Nth::default());
+    let (stream, nth) = (
+        crate::support::HookedStream::new(&world.stream),
+        crate::support::Nth::default(),
+    );
     stream.before(move |operation, _| {
         let hangs = operation == kcl_core::stream::memory::Operation::Read && nth.next() == 1;
         async move {
@@ -148,9 +226,17 @@ async fn a_page_that_does_not_come_is_asked_for_again_after_10_s() {
     let begun = tokio::time::Instant::now();
     let clock = world.clock;
     let run = Fleet::new(&stream, &world.table)
-        .with(move |builder| builder.clock(clock).coordination_on(CoordinationOn::CallersRuntime))
+        .with(move |builder| {
+            builder
+                .clock(clock)
+                .coordination_on(CoordinationOn::CallersRuntime)
+        })
         .start(Script::default());
     until("what was put to be read", || run.seen.records() == 5).await;
-    assert!((10..13).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+    assert!(
+        (10..13).contains(&begun.elapsed().as_secs()),
+        "{:?}",
+        begun.elapsed()
+    );
     run.stop().await.unwrap();
 }

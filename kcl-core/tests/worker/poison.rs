@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use kcl_core::BoxError;
 use kcl_core::handler::{
-    DeadLetter, Discarded, JsonLines, Letter, RecordContext, RecordHandler, Retries, by_key, in_order, unordered,
+    DeadLetter, Discarded, JsonLines, Letter, RecordContext, RecordHandler, Retries, by_key,
+    in_order, unordered,
 };
 use kcl_core::lease::memory::MemoryLeaseTable;
 use kcl_core::model::Record;
 use kcl_core::worker::{Event, RunError};
 
-use crate::support::{Fleet, Run, at, lease_of, locked, next_millisecond, one_shard, until, wait_for_lease};
+use crate::support::{
+    Fleet, Run, at, lease_of, locked, next_millisecond, one_shard, until, wait_for_lease,
+};
 
 /// Fails for ever at what begins with `bad`, and counts the attempts of everything.
 #[derive(Clone, Default)]
@@ -20,7 +23,10 @@ struct Strict(Arc<Mutex<Vec<String>>>);
 
 impl Strict {
     fn attempts(&self, payload: &str) -> usize {
-        locked(&self.0).iter().filter(|seen| *seen == payload).count()
+        locked(&self.0)
+            .iter()
+            .filter(|seen| *seen == payload)
+            .count()
     }
 }
 
@@ -28,7 +34,11 @@ impl RecordHandler for Strict {
     async fn handle(&self, record: &Record, _: &RecordContext) -> Result<(), BoxError> {
         let text = String::from_utf8(record.data.to_vec())?;
         locked(&self.0).push(text.clone());
-        if text.starts_with("bad") { Err(format!("cannot read `{text}`").into()) } else { Ok(()) }
+        if text.starts_with("bad") {
+            Err(format!("cannot read `{text}`").into())
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -45,7 +55,11 @@ struct Letters {
 
 impl Letters {
     fn new(open: bool) -> Self {
-        Self { open: Arc::new(Mutex::new(open)), refused: Arc::default(), kept: Arc::default() }
+        Self {
+            open: Arc::new(Mutex::new(open)),
+            refused: Arc::default(),
+            kept: Arc::default(),
+        }
     }
 }
 
@@ -56,7 +70,12 @@ impl DeadLetter for Letters {
             return Err("no room".into());
         }
         let data = String::from_utf8(letter.record.data.to_vec())?;
-        locked(&self.kept).push((data, letter.why, letter.attempts, letter.error.map(str::to_owned)));
+        locked(&self.kept).push((
+            data,
+            letter.why,
+            letter.attempts,
+            letter.error.map(str::to_owned),
+        ));
         Ok(())
     }
 }
@@ -69,19 +88,45 @@ fn quick(attempts: u32) -> Retries {
 async fn a_poison_record_is_alone_in_the_dead_letters() {
     let (stream, shard, _) = one_shard(5_000);
     stream.put_to(&shard, "7", "bad").unwrap();
-    let behind = stream.put_many_to(&shard, (5_000..10_000).map(|n| (format!("{}", n % 50), format!("{n}")))).unwrap();
-    let (table, strict, letters) = (MemoryLeaseTable::new(), Strict::default(), Letters::new(true));
-    let run = Fleet::new(&stream, &table).process(by_key(64, strict.clone()).retries(quick(3).dead_letter(letters.clone())));
-    wait_for_lease(&table, &shard, |lease| lease.checkpoint == at(&behind[4_999])).await;
-    run.heard.wait_for("the dead letter", |event| matches!(event, Event::DeadLettered { attempts: 3, .. })).await;
+    let behind = stream
+        .put_many_to(
+            &shard,
+            (5_000..10_000).map(|n| (format!("{}", n % 50), format!("{n}"))),
+        )
+        .unwrap();
+    let (table, strict, letters) = (
+        MemoryLeaseTable::new(),
+        Strict::default(),
+        Letters::new(true),
+    );
+    let run = Fleet::new(&stream, &table)
+        .process(by_key(64, strict.clone()).retries(quick(3).dead_letter(letters.clone())));
+    wait_for_lease(&table, &shard, |lease| {
+        lease.checkpoint == at(&behind[4_999])
+    })
+    .await;
+    run.heard
+        .wait_for("the dead letter", |event| {
+            matches!(event, Event::DeadLettered { attempts: 3, .. })
+        })
+        .await;
     run.stop().await.unwrap();
-    let expected = ("bad".to_owned(), Discarded::AttemptsExhausted, 3, Some("cannot read `bad`".to_owned()));
+    let expected = (
+        "bad".to_owned(),
+        Discarded::AttemptsExhausted,
+        3,
+        Some("cannot read `bad`".to_owned()),
+    );
     assert_eq!(*locked(&letters.kept), [expected]);
     let mut seen = locked(&strict.0).clone();
     seen.retain(|text| text != "bad");
     seen.sort_unstable();
     seen.dedup();
-    assert_eq!((seen.len(), locked(&strict.0).len()), (10_000, 10_003), "all others once");
+    assert_eq!(
+        (seen.len(), locked(&strict.0).len()),
+        (10_000, 10_003),
+        "all others once"
+    );
 }
 
 /// The record is tried again while nobody takes it.
@@ -90,10 +135,18 @@ async fn the_checkpoint_passes_only_after_the_dead_letter_was_taken() {
     let (stream, shard, sequences) = one_shard(3);
     stream.put_to(&shard, "k", "bad").unwrap();
     let last = stream.put_to(&shard, "k", "behind it").unwrap();
-    let (table, strict, letters) = (MemoryLeaseTable::new(), Strict::default(), Letters::new(false));
-    let run = Fleet::new(&stream, &table).process(in_order(strict.clone()).retries(quick(2).dead_letter(letters.clone())));
+    let (table, strict, letters) = (
+        MemoryLeaseTable::new(),
+        Strict::default(),
+        Letters::new(false),
+    );
+    let run = Fleet::new(&stream, &table)
+        .process(in_order(strict.clone()).retries(quick(2).dead_letter(letters.clone())));
     until("two refusals", || *locked(&letters.refused) >= 2).await;
-    wait_for_lease(&table, &shard, |lease| lease.checkpoint == at(&sequences[2])).await;
+    wait_for_lease(&table, &shard, |lease| {
+        lease.checkpoint == at(&sequences[2])
+    })
+    .await;
     assert!(strict.attempts("bad") >= 3 && strict.attempts("behind it") == 0);
     // What a crash leaves of it is not lost either.
     run.crash().await;
@@ -103,7 +156,13 @@ async fn the_checkpoint_passes_only_after_the_dead_letter_was_taken() {
         .process(in_order(strict.clone()).retries(quick(2).dead_letter(letters.clone())));
     wait_for_lease(&table, &shard, |lease| lease.checkpoint == at(&last)).await;
     run.stop().await.unwrap();
-    assert_eq!(locked(&letters.kept).iter().map(|(data, ..)| &**data).collect::<Vec<_>>(), ["bad"]);
+    assert_eq!(
+        locked(&letters.kept)
+            .iter()
+            .map(|(data, ..)| &**data)
+            .collect::<Vec<_>>(),
+        ["bad"]
+    );
     assert_eq!(strict.attempts("behind it"), 1);
 }
 
@@ -115,14 +174,22 @@ async fn after_its_attempts_a_record_is_skipped_or_stops_the_worker() {
         let last = stream.put_to(&shard, "k", "behind it").unwrap();
         let (table, strict) = (MemoryLeaseTable::new(), Strict::default());
         let retries = if skips { quick(4).skip() } else { quick(4) };
-        let run = Fleet::new(&stream, &table).process(unordered(1, strict.clone()).retries(retries));
+        let run =
+            Fleet::new(&stream, &table).process(unordered(1, strict.clone()).retries(retries));
         if skips {
             wait_for_lease(&table, &shard, |lease| lease.checkpoint == at(&last)).await;
-            assert_eq!(run.heard.count(|event| matches!(event, Event::RecordSkipped { .. })), 1);
+            assert_eq!(
+                run.heard
+                    .count(|event| matches!(event, Event::RecordSkipped { .. })),
+                1
+            );
             run.stop().await.unwrap();
         } else {
             let error = run.ended().await.unwrap_err();
-            assert!(matches!(&error, RunError::Handler { at: Some(at), .. } if *at == bad.clone().into()), "{error}");
+            assert!(
+                matches!(&error, RunError::Handler { at: Some(at), .. } if *at == bad.clone().into()),
+                "{error}"
+            );
             assert_eq!(lease_of(&table, &shard).await.checkpoint, at(&sequences[1]));
         }
         assert_eq!(strict.attempts("bad"), 4);
@@ -134,8 +201,14 @@ async fn a_record_that_is_too_old_is_not_tried() {
     let (stream, shard, _) = one_shard(3);
     let last = stream.put_to(&shard, "k", "bad").unwrap();
     next_millisecond().await;
-    let (table, strict, letters) = (MemoryLeaseTable::new(), Strict::default(), Letters::new(true));
-    let retries = Retries::unlimited().max_age(Duration::from_millis(1)).dead_letter(letters.clone());
+    let (table, strict, letters) = (
+        MemoryLeaseTable::new(),
+        Strict::default(),
+        Letters::new(true),
+    );
+    let retries = Retries::unlimited()
+        .max_age(Duration::from_millis(1))
+        .dead_letter(letters.clone());
     let run = Fleet::new(&stream, &table).process(in_order(strict.clone()).retries(retries));
     wait_for_lease(&table, &shard, |lease| lease.checkpoint == at(&last)).await;
     run.stop().await.unwrap();
@@ -149,14 +222,26 @@ async fn a_record_that_is_too_old_is_not_tried() {
 async fn a_record_too_old_has_no_attempt_however_often_refused() {
     let (stream, shard, sequences) = one_shard(1);
     next_millisecond().await;
-    let (table, strict, letters) = (MemoryLeaseTable::new(), Strict::default(), Letters::new(false));
-    let retries = quick(5).max_age(Duration::from_millis(1)).dead_letter(letters.clone());
+    let (table, strict, letters) = (
+        MemoryLeaseTable::new(),
+        Strict::default(),
+        Letters::new(false),
+    );
+    let retries = quick(5)
+        .max_age(Duration::from_millis(1))
+        .dead_letter(letters.clone());
     let run = Fleet::new(&stream, &table).process(in_order(strict.clone()).retries(retries));
     until("three refusals", || *locked(&letters.refused) >= 3).await;
     *locked(&letters.open) = true;
-    wait_for_lease(&table, &shard, |lease| lease.checkpoint == at(&sequences[0])).await;
+    wait_for_lease(&table, &shard, |lease| {
+        lease.checkpoint == at(&sequences[0])
+    })
+    .await;
     run.stop().await.unwrap();
-    assert_eq!(*locked(&letters.kept), [("0".to_owned(), Discarded::TooOld, 0, None)]);
+    assert_eq!(
+        *locked(&letters.kept),
+        [("0".to_owned(), Discarded::TooOld, 0, None)]
+    );
     assert!(locked(&strict.0).is_empty());
 }
 
@@ -191,10 +276,22 @@ impl RecordHandler for Careless {
             return Ok(());
         }
         Err(match &record.data[..] {
-            b"0" => Nasty { when_asked: true, when_dropped: false },
-            b"1" => Nasty { when_asked: false, when_dropped: true },
-            b"2" => Nasty { when_asked: true, when_dropped: true },
-            _ => std::panic::panic_any(Nasty { when_asked: false, when_dropped: true }),
+            b"0" => Nasty {
+                when_asked: true,
+                when_dropped: false,
+            },
+            b"1" => Nasty {
+                when_asked: false,
+                when_dropped: true,
+            },
+            b"2" => Nasty {
+                when_asked: true,
+                when_dropped: true,
+            },
+            _ => std::panic::panic_any(Nasty {
+                when_asked: false,
+                when_dropped: true,
+            }),
         }
         .into())
     }
@@ -205,14 +302,26 @@ async fn an_error_that_panics_itself_is_a_failure_like_any() {
     let (stream, shard, sequences) = one_shard(4);
     let table = MemoryLeaseTable::new();
     let run = Fleet::new(&stream, &table).process(by_key(1, Careless));
-    wait_for_lease(&table, &shard, |lease| lease.checkpoint == at(&sequences[3])).await;
-    assert_eq!(run.heard.count(|event| matches!(event, Event::HandlerFailed { at: Some(_), .. })), 4);
-    let told = |text: &str| run.heard.count(|event| matches!(event, Event::HandlerFailed { error, .. } if error.contains(text)));
+    wait_for_lease(&table, &shard, |lease| {
+        lease.checkpoint == at(&sequences[3])
+    })
+    .await;
+    assert_eq!(
+        run.heard
+            .count(|event| matches!(event, Event::HandlerFailed { at: Some(_), .. })),
+        4
+    );
+    let told = |text: &str| {
+        run.heard.count(
+            |event| matches!(event, Event::HandlerFailed { error, .. } if error.contains(text)),
+        )
+    };
     assert_eq!((told("a panic of the text"), told("nasty")), (2, 1));
     run.stop().await.unwrap();
 }
 
-/// Panics at the first letter, with what panics when it is dropped, and refuses the second one with an error without a text.
+/// Panics at the first letter, with what panics when it is dropped, and refuses the second one with
+/// an error without a text.
 #[derive(Clone, Default)]
 struct NastyLetters(Arc<Mutex<u32>>);
 
@@ -224,8 +333,15 @@ impl DeadLetter for NastyLetters {
             *delivered
         };
         match delivered {
-            1 => std::panic::panic_any(Nasty { when_asked: false, when_dropped: true }),
-            2 => Err(Nasty { when_asked: true, when_dropped: true }.into()),
+            1 => std::panic::panic_any(Nasty {
+                when_asked: false,
+                when_dropped: true,
+            }),
+            2 => Err(Nasty {
+                when_asked: true,
+                when_dropped: true,
+            }
+            .into()),
             _ => Ok(()),
         }
     }
@@ -236,7 +352,8 @@ async fn a_dead_letter_refused_with_a_panic_comes_again() {
     let (stream, shard, _) = one_shard(1);
     let last = stream.put_to(&shard, "k", "bad").unwrap();
     let (table, letters) = (MemoryLeaseTable::new(), NastyLetters::default());
-    let run = Fleet::new(&stream, &table).process(in_order(Strict::default()).retries(quick(1).dead_letter(letters.clone())));
+    let run = Fleet::new(&stream, &table)
+        .process(in_order(Strict::default()).retries(quick(1).dead_letter(letters.clone())));
     wait_for_lease(&table, &shard, |lease| lease.checkpoint == at(&last)).await;
     run.stop().await.unwrap();
     assert_eq!(*locked(&letters.0), 3);
@@ -246,7 +363,8 @@ async fn a_dead_letter_refused_with_a_panic_comes_again() {
 async fn dead_letters_stand_in_a_file_before_the_checkpoint_passes() {
     let (stream, shard, _) = one_shard(20);
     let last = stream.put_to(&shard, "k", "bad \"one\"").unwrap();
-    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("dead-{}.jsonl", std::process::id()));
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("dead-{}.jsonl", std::process::id()));
     let (table, strict) = (MemoryLeaseTable::new(), Strict::default());
     let retries = quick(2).dead_letter(JsonLines::append(&path).unwrap());
     let run = Fleet::new(&stream, &table).process(by_key(8, strict.clone()).retries(retries));
@@ -255,6 +373,9 @@ async fn dead_letters_stand_in_a_file_before_the_checkpoint_passes() {
     std::fs::remove_file(&path).unwrap();
     run.stop().await.unwrap();
     let line: serde_json::Value = serde_json::from_str(lines.trim_end()).unwrap();
-    assert_eq!((&line["attempts"], &line["stream"]), (&2.into(), &"orders".into()));
+    assert_eq!(
+        (&line["attempts"], &line["stream"]),
+        (&2.into(), &"orders".into())
+    );
     assert_eq!(line["error"], "cannot read `bad \"one\"`");
 }

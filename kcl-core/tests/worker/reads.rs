@@ -10,7 +10,9 @@ use kcl_core::stream::memory::MemoryStream;
 #[tokio::test]
 async fn every_record_is_processed_once_in_order_and_checkpointed() {
     let stream = MemoryStream::new("orders", 4);
-    stream.put_many((0..1000).map(|n| (format!("key-{}", n % 17), format!("record {n}")))).unwrap();
+    stream
+        .put_many((0..1000).map(|n| (format!("key-{}", n % 17), format!("record {n}"))))
+        .unwrap();
     let table = MemoryLeaseTable::new();
     let run = Fleet::new(&stream, &table).start(Script::default());
     run.seen.wait_for_records(1000).await;
@@ -20,7 +22,11 @@ async fn every_record_is_processed_once_in_order_and_checkpointed() {
     assert_eq!(seen.duplicates(), 0);
     seen.assert_in_order();
     for shard in stream.open_shards() {
-        let lease = table.get(&LeaseKey::single(shard.clone())).await.unwrap().unwrap();
+        let lease = table
+            .get(&LeaseKey::single(shard.clone()))
+            .await
+            .unwrap()
+            .unwrap();
         if let Some(last) = seen.last_of(&shard) {
             assert_eq!(lease.checkpoint, Checkpoint::At(last));
         }
@@ -33,7 +39,9 @@ async fn a_second_run_goes_on_where_the_first_one_stopped() {
     let stream = MemoryStream::new("orders", 2);
     let table = MemoryLeaseTable::new();
     for round in 1..=3 {
-        stream.put_many((0..100).map(|n| (format!("key-{n}"), format!("{round}")))).unwrap();
+        stream
+            .put_many((0..100).map(|n| (format!("key-{n}"), format!("{round}"))))
+            .unwrap();
         let run = Fleet::new(&stream, &table).start(Script::default());
         run.seen.wait_for_records(100).await;
         let seen = run.seen.clone();
@@ -46,7 +54,11 @@ async fn a_second_run_goes_on_where_the_first_one_stopped() {
 async fn a_reshard_loses_nothing_and_children_follow_their_parents() {
     let stream = MemoryStream::new("orders", 2);
     let table = MemoryLeaseTable::new();
-    let put = |from: u32| stream.put_many((from..from + 200).map(|n| (format!("key-{}", n % 23), format!("{n}")))).unwrap();
+    let put = |from: u32| {
+        stream
+            .put_many((from..from + 200).map(|n| (format!("key-{}", n % 23), format!("{n}"))))
+            .unwrap()
+    };
     let run = Fleet::new(&stream, &table).start(Script::default());
     put(0);
     let [first, second] = stream.open_shards().try_into().unwrap();
@@ -61,7 +73,11 @@ async fn a_reshard_loses_nothing_and_children_follow_their_parents() {
     seen.assert_in_order();
     seen.assert_parents_first(&stream);
     for ended in [&first, &halves[1], &second] {
-        let lease = table.get(&LeaseKey::single(ended.clone())).await.unwrap().unwrap();
+        let lease = table
+            .get(&LeaseKey::single(ended.clone()))
+            .await
+            .unwrap()
+            .unwrap();
         assert!(lease.checkpoint.is_shard_end(), "{lease:?}");
     }
     assert!(seen.last_of(&merged).is_some());

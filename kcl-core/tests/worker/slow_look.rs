@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 
 use crate::support::{Fault, Fleet, Script, UnrulyTable, locked, one_shard};
 use async_trait::async_trait;
-use kcl_core::lease::{ChangeSignal, Changed, Consistency, Error, Expect, LeaseTable, PageToken, ScanPage, WorkerRow, Write};
+use kcl_core::lease::{
+    ChangeSignal, Changed, Consistency, Error, Expect, LeaseTable, PageToken, ScanPage, WorkerRow,
+    Write,
+};
 use kcl_core::model::{Lease, LeaseKey, WorkerId};
 use tokio::sync::watch;
 
@@ -40,7 +43,12 @@ impl LeaseTable for Slow {
     async fn delete(&self, k: &LeaseKey, e: &Expect) -> Result<(), Error> {
         self.rows.delete(k, e).await
     }
-    async fn write_worker(&self, worker: &WorkerId, seen: Option<&WorkerRow>, row: Option<&WorkerRow>) -> Result<(), Error> {
+    async fn write_worker(
+        &self,
+        worker: &WorkerId,
+        seen: Option<&WorkerRow>,
+        row: Option<&WorkerRow>,
+    ) -> Result<(), Error> {
         self.rows.write_worker(worker, seen, row).await
     }
     async fn get_worker(&self, w: &WorkerId) -> Result<Option<WorkerRow>, Error> {
@@ -61,10 +69,12 @@ async fn a_lease_is_not_taken_while_its_owner_still_hands_out_batches() {
     let handed: Arc<Mutex<Vec<Instant>>> = Arc::default();
     let note = Arc::clone(&handed);
     let f = Duration::from_secs(3);
-    let a = Fleet::new(&stream, &table).with(|b| b.failover(f)).start(Script::process(move |_| {
-        locked(&note).push(Instant::now());
-        async { Ok(()) }
-    }));
+    let a = Fleet::new(&stream, &table)
+        .with(|b| b.failover(f))
+        .start(Script::process(move |_| {
+            locked(&note).push(Instant::now());
+            async { Ok(()) }
+        }));
     a.seen.wait_for_records(1).await;
     let (puts, to) = (stream.clone(), shard.clone());
     tokio::spawn(async move {
@@ -73,19 +83,31 @@ async fn a_lease_is_not_taken_while_its_owner_still_hands_out_batches() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });
-    let slow = Slow { rows: table.rows.clone(), delay: Arc::default(), began: Arc::new(watch::Sender::new(None)) };
+    let slow = Slow {
+        rows: table.rows.clone(),
+        delay: Arc::default(),
+        began: Arc::new(watch::Sender::new(None)),
+    };
     let mut began = slow.began.subscribe();
-    let b = Fleet::new(&stream, &slow).with(|b| b.failover(f)).start(Script::default());
+    let b = Fleet::new(&stream, &slow)
+        .with(|b| b.failover(f))
+        .start(Script::default());
     tokio::time::sleep(Duration::from_secs(2)).await;
     *locked(&slow.delay) = Some(Duration::from_millis(500));
     began.wait_for(Option::is_some).await.unwrap();
-    // The owner's last write lands while the scan is on its way; after it the owner reaches the table no more.
+    // The owner's last write lands while the scan is on its way; after it the owner reaches the
+    // table no more.
     tokio::time::sleep(Duration::from_millis(490)).await;
     table.set_rule(|_, _| Fault::LoseWrite);
     b.seen.wait_for_initialized(1).await;
     let taken = Instant::now();
     tokio::time::sleep(Duration::from_secs(1)).await;
     let after = locked(&handed).iter().filter(|at| **at > taken).count();
-    let longest = locked(&handed).last().map(|at| at.saturating_duration_since(taken));
-    assert_eq!(after, 0, "batches that the old owner handed out after the new one had begun; the last {longest:?} later");
+    let longest = locked(&handed)
+        .last()
+        .map(|at| at.saturating_duration_since(taken));
+    assert_eq!(
+        after, 0,
+        "batches that the old owner handed out after the new one had begun; the last {longest:?} later"
+    );
 }

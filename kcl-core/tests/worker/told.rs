@@ -10,7 +10,9 @@ use kcl_core::lease::{LeaseTable, MalformedRow, RowKey};
 use kcl_core::model::{Checkpoint, InitialPosition, Lease, LeaseKey, ShardId};
 use kcl_core::stream::ErrorKind;
 use kcl_core::stream::memory::{MemoryStream, Operation};
-use kcl_core::worker::{CoordinationOn, Event, Phase, ShardState, ShardStatus, StreamConfig, StreamState, WorkerLabel};
+use kcl_core::worker::{
+    CoordinationOn, Event, Phase, ShardState, ShardStatus, StreamConfig, StreamState, WorkerLabel,
+};
 
 use crate::support::{Counters, Fault, Fleet, Logged, Run, Script, TokioClock, UnrulyTable};
 
@@ -26,7 +28,12 @@ impl Scene {
     fn new(name: &'static str) -> Self {
         let clock = TokioClock::new();
         let stream = MemoryStream::with_clock(name, 1, Arc::new(clock));
-        Self { name, stream, clock, counters: Counters::of_this_process() }
+        Self {
+            name,
+            stream,
+            clock,
+            counters: Counters::of_this_process(),
+        }
     }
 
     fn fleet(&self) -> Fleet {
@@ -36,8 +43,14 @@ impl Scene {
     fn fleet_on(&self, table: &MemoryLeaseTable) -> Fleet {
         let (name, clock) = (self.name, self.clock);
         Fleet::new(&self.stream, table).with(|builder| {
-            let builder = builder.stream(name).worker_id("me").clock(clock).coordination_on(CoordinationOn::CallersRuntime);
-            builder.idle_ceiling(Duration::from_millis(500)).failover(Duration::from_secs(9))
+            let builder = builder
+                .stream(name)
+                .worker_id("me")
+                .clock(clock)
+                .coordination_on(CoordinationOn::CallersRuntime);
+            builder
+                .idle_ceiling(Duration::from_millis(500))
+                .failover(Duration::from_secs(9))
         })
     }
 
@@ -50,7 +63,12 @@ impl Scene {
     }
 
     fn status(&self, run: &Run) -> ShardStatus {
-        run.worker.status().shards.get(&LeaseKey::single(self.shard())).cloned().expect("the shard is held")
+        run.worker
+            .status()
+            .shards
+            .get(&LeaseKey::single(self.shard()))
+            .cloned()
+            .expect("the shard is held")
     }
 
     fn gauge(&self, name: &str) -> f64 {
@@ -67,27 +85,58 @@ async fn seconds(seconds: u64) {
 #[tokio::test(start_paused = true)]
 async fn lag_grows_while_a_record_fails_for_ever() {
     let scene = Scene::new("poison");
-    let run = scene.fleet().start(Script::process(|_| async { Err(Failure::new("poison")) }));
+    let run = scene
+        .fleet()
+        .start(Script::process(|_| async { Err(Failure::new("poison")) }));
     seconds(2).await;
     assert_eq!(scene.status(&run).millis_behind_latest, Some(0));
     scene.put();
     seconds(600).await;
     let status = scene.status(&run);
-    assert!((595_000..=600_000).contains(&status.millis_behind_latest.unwrap()), "{status:?}");
-    assert!(status.oldest_undone_age.unwrap() >= Duration::from_secs(595), "{status:?}");
+    assert!(
+        (595_000..=600_000).contains(&status.millis_behind_latest.unwrap()),
+        "{status:?}"
+    );
+    assert!(
+        status.oldest_undone_age.unwrap() >= Duration::from_secs(595),
+        "{status:?}"
+    );
     assert!(status.failures > 10, "{status:?}");
     let error = status.last_error.expect("an error");
-    assert_eq!((&*error.what, &*error.error, error.record), ("process_records", "poison", None));
+    assert_eq!(
+        (&*error.what, &*error.error, error.record),
+        ("process_records", "poison", None)
+    );
     for name in ["kcl_behind_latest_seconds", "kcl_oldest_undone_age_seconds"] {
-        assert!((590.0..=600.0).contains(&scene.gauge(name)), "{name}: {}", scene.gauge(name));
+        assert!(
+            (590.0..=600.0).contains(&scene.gauge(name)),
+            "{name}: {}",
+            scene.gauge(name)
+        );
     }
     assert_eq!(scene.gauge("kcl_lease_held").to_bits(), 1.0_f64.to_bits());
-    let failing = |what| scene.counters.gauges("kcl_shard_failing_seconds", &[("stream", scene.name), ("what", what)]);
-    assert!(matches!(failing("handler")[..], [span] if (590.0..=600.0).contains(&span)), "{:?}", failing("handler"));
-    assert!(matches!(failing("reading")[..], [span] if span < 0.1), "{:?}", failing("reading"));
+    let failing = |what| {
+        scene.counters.gauges(
+            "kcl_shard_failing_seconds",
+            &[("stream", scene.name), ("what", what)],
+        )
+    };
+    assert!(
+        matches!(failing("handler")[..], [span] if (590.0..=600.0).contains(&span)),
+        "{:?}",
+        failing("handler")
+    );
+    assert!(
+        matches!(failing("reading")[..], [span] if span < 0.1),
+        "{:?}",
+        failing("reading")
+    );
     run.stop().await.unwrap();
     assert!(failing("handler")[0].is_nan());
-    assert!(scene.gauge("kcl_behind_latest_seconds").is_nan(), "a shard that is given up leaves no lag behind");
+    assert!(
+        scene.gauge("kcl_behind_latest_seconds").is_nan(),
+        "a shard that is given up leaves no lag behind"
+    );
     assert!(scene.gauge("kcl_oldest_undone_age_seconds").is_nan());
     assert_eq!(scene.gauge("kcl_lease_held").to_bits(), 0.0_f64.to_bits());
 }
@@ -95,7 +144,9 @@ async fn lag_grows_while_a_record_fails_for_ever() {
 #[tokio::test(start_paused = true)]
 async fn the_status_names_the_record_at_which_a_handler_fails() {
     let scene = Scene::new("poisoned-record");
-    let run = scene.fleet().start(Script::process(|input| async move { Err(Failure::at(&input.records[0], "poison")) }));
+    let run = scene.fleet().start(Script::process(|input| async move {
+        Err(Failure::at(&input.records[0], "poison"))
+    }));
     scene.put();
     seconds(60).await;
     let shown = scene.status(&run);
@@ -115,14 +166,24 @@ async fn lag_grows_while_a_handler_does_not_return_and_it_is_told() {
     seconds(95).await;
     let status = scene.status(&run);
     assert!(status.millis_behind_latest.unwrap() >= 90_000, "{status:?}");
-    assert!(status.in_call_for.unwrap() >= Duration::from_secs(90), "{status:?}");
+    assert!(
+        status.in_call_for.unwrap() >= Duration::from_secs(90),
+        "{status:?}"
+    );
     assert!(scene.gauge("kcl_behind_latest_seconds") >= 90.0);
     assert!(scene.gauge("kcl_handler_call_seconds") >= 90.0);
     let slow = |event: &Event| matches!(event, Event::HandlerSlow { span, .. } if *span >= Duration::from_secs(30));
-    assert_eq!(run.heard.count(slow), 2, "after 30 s and after twice as long");
+    assert_eq!(
+        run.heard.count(slow),
+        2,
+        "after 30 s and after twice as long"
+    );
     seconds(10).await;
     assert_eq!(scene.status(&run).millis_behind_latest, Some(0), "done");
-    assert_eq!(scene.gauge("kcl_handler_call_seconds").to_bits(), 0.0_f64.to_bits());
+    assert_eq!(
+        scene.gauge("kcl_handler_call_seconds").to_bits(),
+        0.0_f64.to_bits()
+    );
     run.stop().await.unwrap();
 }
 
@@ -132,13 +193,23 @@ async fn lag_grows_while_the_stream_does_not_answer() {
     let run = scene.fleet().start(Script::default());
     seconds(5).await;
     assert_eq!(scene.status(&run).millis_behind_latest, Some(0));
-    scene.stream.fail_next(Operation::Read, ErrorKind::Transient, u32::MAX);
+    scene
+        .stream
+        .fail_next(Operation::Read, ErrorKind::Transient, u32::MAX);
     seconds(60).await;
     let status = scene.status(&run);
-    assert!((50_000..=60_500).contains(&status.millis_behind_latest.unwrap()), "{status:?}");
+    assert!(
+        (50_000..=60_500).contains(&status.millis_behind_latest.unwrap()),
+        "{status:?}"
+    );
     assert_eq!(status.oldest_undone_age, None, "nothing was fetched");
     assert!(scene.gauge("kcl_behind_latest_seconds") >= 50.0);
-    let failing = |what| scene.counters.gauges("kcl_shard_failing_seconds", &[("stream", scene.name), ("what", what)])[0];
+    let failing = |what| {
+        scene.counters.gauges(
+            "kcl_shard_failing_seconds",
+            &[("stream", scene.name), ("what", what)],
+        )[0]
+    };
     assert!(failing("reading") >= 50.0 && failing("handler") < 0.1);
     drop(run.task);
 }
@@ -152,7 +223,11 @@ async fn a_shard_without_records_is_caught_up_and_that_is_told_once() {
     scene.put();
     seconds(60).await;
     assert_eq!(scene.status(&run).millis_behind_latest, Some(0));
-    assert_eq!(run.heard.count(|event| matches!(event, Event::CaughtUp { .. })), 1);
+    assert_eq!(
+        run.heard
+            .count(|event| matches!(event, Event::CaughtUp { .. })),
+        1
+    );
     run.stop().await.unwrap();
 }
 
@@ -164,7 +239,10 @@ async fn a_shard_is_caught_up_only_when_all_that_it_had_is_done() {
         seconds(20).await;
         Ok(())
     }));
-    let told = || run.heard.count(|event| matches!(event, Event::CaughtUp { .. }));
+    let told = || {
+        run.heard
+            .count(|event| matches!(event, Event::CaughtUp { .. }))
+    };
     seconds(15).await;
     assert_eq!((run.seen.records(), told()), (1, 0));
     seconds(15).await;
@@ -174,13 +252,25 @@ async fn a_shard_is_caught_up_only_when_all_that_it_had_is_done() {
 
 #[tokio::test(start_paused = true)]
 async fn the_labels_say_the_whole_identity_of_a_stream() {
-    for (name, label, worker) in [("named", WorkerLabel::WhereNamed, Some("me")), ("nameless", WorkerLabel::Never, None)] {
+    for (name, label, worker) in [
+        ("named", WorkerLabel::WhereNamed, Some("me")),
+        ("nameless", WorkerLabel::Never, None),
+    ] {
         let scene = Scene::new(name);
-        let run = scene.fleet().with(|builder| builder.worker_label(label)).start(Script::default());
+        let run = scene
+            .fleet()
+            .with(|builder| builder.worker_label(label))
+            .start(Script::default());
         seconds(2).await;
         let labels = scene.counters.labels("kcl_lease_held");
-        let own = labels.iter().find(|labels| labels["stream"] == name).expect("a series");
-        assert!(!own["region"].is_empty() && !own["account"].is_empty(), "{own:?}");
+        let own = labels
+            .iter()
+            .find(|labels| labels["stream"] == name)
+            .expect("a series");
+        assert!(
+            !own["region"].is_empty() && !own["account"].is_empty(),
+            "{own:?}"
+        );
         assert_eq!(own.get("worker").map(String::as_str), worker, "{own:?}");
         run.stop().await.unwrap();
     }
@@ -194,8 +284,13 @@ async fn every_figure_is_described_with_its_unit() {
     seconds(2).await;
     let described = scene.counters.described();
     for name in scene.counters.names() {
-        let (unit, what) = described.get(&name).unwrap_or_else(|| panic!("{name} is not described"));
-        assert!(name.starts_with("kcl_") && unit.is_some() && !what.is_empty(), "{name}");
+        let (unit, what) = described
+            .get(&name)
+            .unwrap_or_else(|| panic!("{name} is not described"));
+        assert!(
+            name.starts_with("kcl_") && unit.is_some() && !what.is_empty(),
+            "{name}"
+        );
     }
     run.stop().await.unwrap();
 }
@@ -207,10 +302,18 @@ async fn events_are_counted_by_their_kind() {
     let count = || scene.counters.by("kcl_events_total", "", "handler_failed");
     let before = count();
     scene.put();
-    let run = scene.fleet().start(Script::process(|_| async { Err(Failure::new("poison")) }));
+    let run = scene
+        .fleet()
+        .start(Script::process(|_| async { Err(Failure::new("poison")) }));
     seconds(10).await;
-    let failed = run.heard.count(|event| matches!(event, Event::HandlerFailed { .. })) as u64;
-    assert!(failed > 10 && count() >= before + failed, "{failed} failures, {} counted", count() - before);
+    let failed = run
+        .heard
+        .count(|event| matches!(event, Event::HandlerFailed { .. })) as u64;
+    assert!(
+        failed > 10 && count() >= before + failed,
+        "{failed} failures, {} counted",
+        count() - before
+    );
     run.stop().await.unwrap();
 }
 
@@ -220,15 +323,26 @@ async fn a_failure_that_goes_on_is_logged_at_growing_distances() {
     let _here = logged.on_this_thread();
     let scene = Scene::new("failing");
     scene.put();
-    let run = scene.fleet().start(Script::process(|_| async { Err(Failure::new("the sink is gone")) }));
+    let run = scene.fleet().start(Script::process(|_| async {
+        Err(Failure::new("the sink is gone"))
+    }));
     seconds(1000).await;
     let lines = logged.take();
     let warnings: Vec<_> = lines.lines().filter(|line| line.contains("WARN")).collect();
-    assert_eq!(warnings.len(), 5, "at once and after 1, 3, 7 and 15 minutes: {warnings:#?}");
-    for (line, follows) in
-        warnings.iter().zip(["in 5ms, then at growing intervals of up to 50ms"].into_iter().chain(["within 50ms"; 4]))
-    {
-        assert!(line.contains("the sink is gone") && line.contains(&format!("retrying {follows}")), "{line}");
+    assert_eq!(
+        warnings.len(),
+        5,
+        "at once and after 1, 3, 7 and 15 minutes: {warnings:#?}"
+    );
+    for (line, follows) in warnings.iter().zip(
+        ["in 5ms, then at growing intervals of up to 50ms"]
+            .into_iter()
+            .chain(["within 50ms"; 4]),
+    ) {
+        assert!(
+            line.contains("the sink is gone") && line.contains(&format!("retrying {follows}")),
+            "{line}"
+        );
     }
     run.stop().await.unwrap();
 }
@@ -239,17 +353,34 @@ async fn a_worker_at_its_cap_names_the_setting_and_its_value() {
     let _here = logged.on_this_thread();
     let scene = Scene::new("capped");
     scene.stream.split_evenly(&scene.shard()).unwrap();
-    let run = scene.fleet().with(|builder| builder.max_leases(1)).start(Script::default());
-    run.heard.wait_for("what is left", |event| matches!(event, Event::LeasesLeftUnread { leases } if leases.len() == 1)).await;
+    let run = scene
+        .fleet()
+        .with(|builder| builder.max_leases(1))
+        .start(Script::default());
+    run.heard
+        .wait_for(
+            "what is left",
+            |event| matches!(event, Event::LeasesLeftUnread { leases } if leases.len() == 1),
+        )
+        .await;
     let lines = logged.take();
-    assert!(lines.contains("1 shard has no owner (shardId-0000000000"), "{lines}");
-    assert!(lines.contains("start another worker, or raise the `max_leases` of this one, which is 1"), "{lines}");
+    assert!(
+        lines.contains("1 shard has no owner (shardId-0000000000"),
+        "{lines}"
+    );
+    assert!(
+        lines.contains("start another worker, or raise the `max_leases` of this one, which is 1"),
+        "{lines}"
+    );
     run.stop().await.unwrap();
 }
 
 /// The warnings with these words.
 fn warnings<'a>(lines: &'a str, words: &str) -> Vec<&'a str> {
-    lines.lines().filter(|line| line.contains("WARN") && line.contains(words)).collect()
+    lines
+        .lines()
+        .filter(|line| line.contains("WARN") && line.contains(words))
+        .collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -262,28 +393,80 @@ async fn what_still_holds_is_logged_at_growing_distances() {
     // Of a shard that the stream does not have: nothing waits for it.
     let row = RowKey::Lease(LeaseKey::single("shardId-000000000099"));
     let table = MemoryLeaseTable::new();
-    table.spoil(MalformedRow::new(row.clone(), "checkpoint", Some("x"), "a decimal number"));
-    let fleet = scene
-        .fleet_on(&table)
-        .with(|builder| builder.worker_id("lasting").max_leases(1).initial_position(InitialPosition::Latest));
+    table.spoil(MalformedRow::new(
+        row.clone(),
+        "checkpoint",
+        Some("x"),
+        "a decimal number",
+    ));
+    let fleet = scene.fleet_on(&table).with(|builder| {
+        builder
+            .worker_id("lasting")
+            .max_leases(1)
+            .initial_position(InitialPosition::Latest)
+    });
     let run = fleet.start(Script::default());
-    run.heard.wait_for("what is left", |event| matches!(event, Event::LeasesLeftUnread { .. })).await;
-    let held = run.worker.status().shards.keys().next().expect("one is held").shard.clone();
+    run.heard
+        .wait_for("what is left", |event| {
+            matches!(event, Event::LeasesLeftUnread { .. })
+        })
+        .await;
+    let held = run
+        .worker
+        .status()
+        .shards
+        .keys()
+        .next()
+        .expect("one is held")
+        .shard
+        .clone();
     assert!(others.contains(&held));
-    scene.stream.fail_next_of(&held, Operation::Read, ErrorKind::Transient, u32::MAX);
+    scene
+        .stream
+        .fail_next_of(&held, Operation::Read, ErrorKind::Transient, u32::MAX);
     seconds(1000).await;
     let lines = logged.take();
-    for words in ["malformed row in the lease table", "1 shard has no owner", "cannot be read: all"] {
-        assert_eq!(warnings(&lines, words).len(), 5, "{words}: at once and after 1, 3, 7 and 15 minutes: {lines}");
+    for words in [
+        "malformed row in the lease table",
+        "1 shard has no owner",
+        "cannot be read: all",
+    ] {
+        assert_eq!(
+            warnings(&lines, words).len(),
+            5,
+            "{words}: at once and after 1, 3, 7 and 15 minutes: {lines}"
+        );
     }
-    assert!(!lines.contains("times since the last line"), "nothing has happened again: {lines}");
-    let told = |event: &Event| matches!(event, Event::RowMalformed { .. } | Event::LeasesLeftUnread { .. });
+    assert!(
+        !lines.contains("times since the last line"),
+        "nothing has happened again: {lines}"
+    );
+    let told = |event: &Event| {
+        matches!(
+            event,
+            Event::RowMalformed { .. } | Event::LeasesLeftUnread { .. }
+        )
+    };
     assert_eq!(run.heard.count(told), 2, "who listens hears it once");
     let status = run.worker.status();
     let left: Vec<_> = status.left_unread.iter().map(|key| &key.shard).collect();
-    assert_eq!(left, others.iter().filter(|other| **other != held).collect::<Vec<_>>());
-    let unread = |cause| scene.counters.gauges("kcl_leases_unread", &[("worker", "lasting"), ("cause", cause)]);
-    assert_eq!((unread("no_room"), unread("malformed"), unread("unreadable")), (vec![1.0], vec![1.0], vec![0.0]));
+    assert_eq!(
+        left,
+        others
+            .iter()
+            .filter(|other| **other != held)
+            .collect::<Vec<_>>()
+    );
+    let unread = |cause| {
+        scene.counters.gauges(
+            "kcl_leases_unread",
+            &[("worker", "lasting"), ("cause", cause)],
+        )
+    };
+    assert_eq!(
+        (unread("no_room"), unread("malformed"), unread("unreadable")),
+        (vec![1.0], vec![1.0], vec![0.0])
+    );
     table.repair(&row);
     seconds(60).await;
     assert_eq!(unread("malformed"), [0.0], "it is repaired");
@@ -295,11 +478,20 @@ async fn a_lease_table_out_of_reach_stands_in_status_and_figures() {
     let scene = Scene::new("no-table");
     let table = UnrulyTable::new();
     let fleet = Fleet::new(&scene.stream, &table).with(|builder| {
-        let builder = builder.stream(scene.name).worker_id("cut-off").clock(scene.clock);
-        builder.coordination_on(CoordinationOn::CallersRuntime).failover(Duration::from_secs(9))
+        let builder = builder
+            .stream(scene.name)
+            .worker_id("cut-off")
+            .clock(scene.clock);
+        builder
+            .coordination_on(CoordinationOn::CallersRuntime)
+            .failover(Duration::from_secs(9))
     });
     let run = fleet.start(Script::default());
-    let gauge = || scene.counters.gauges("kcl_lease_table_failing_seconds", &[("worker", "cut-off")]);
+    let gauge = || {
+        scene
+            .counters
+            .gauges("kcl_lease_table_failing_seconds", &[("worker", "cut-off")])
+    };
     seconds(10).await;
     assert!(run.worker.status().lease_table.is_none());
     assert_eq!(gauge(), [0.0]);
@@ -310,14 +502,20 @@ async fn a_lease_table_out_of_reach_stands_in_status_and_figures() {
     let status = run.worker.status();
     assert!(status.shards.is_empty(), "its lease is lost");
     let failing = status.lease_table.expect("the table is out of reach");
-    assert!(failing.for_long >= Duration::from_secs(80) && failing.attempts > 5, "{failing:?}");
+    assert!(
+        failing.for_long >= Duration::from_secs(80) && failing.attempts > 5,
+        "{failing:?}"
+    );
     assert!(failing.error.contains("too many writes"), "{failing:?}");
     assert!(gauge()[0] >= 80.0, "{:?}", gauge());
     table.set_unreachable(false);
     table.set_rule(|_, _| Fault::None);
     table.set_worker_rule(|_| Fault::None);
     seconds(60).await;
-    assert!(run.worker.status().lease_table.is_none(), "it has answered again");
+    assert!(
+        run.worker.status().lease_table.is_none(),
+        "it has answered again"
+    );
     assert_eq!(gauge(), [0.0]);
     run.stop().await.unwrap();
 }
@@ -326,7 +524,9 @@ async fn a_lease_table_out_of_reach_stands_in_status_and_figures() {
 async fn children_that_wait_for_a_poisoned_parent_are_told() {
     let scene = Scene::new("waiting");
     let table = MemoryLeaseTable::new();
-    let run = scene.fleet_on(&table).start(Script::process(|_| async { Err(Failure::new("poison")) }));
+    let run = scene
+        .fleet_on(&table)
+        .start(Script::process(|_| async { Err(Failure::new("poison")) }));
     let parent = scene.shard();
     scene.put();
     seconds(5).await;
@@ -341,9 +541,16 @@ async fn children_that_wait_for_a_poisoned_parent_are_told() {
     let status = run.worker.status();
     for child in &children {
         let shard = &status.shards[&LeaseKey::single(child.clone())];
-        assert_eq!((shard.state, shard.waits_for.as_ref()), (ShardState::WaitingForParents, Some(&parent)));
+        assert_eq!(
+            (shard.state, shard.waits_for.as_ref()),
+            (ShardState::WaitingForParents, Some(&parent))
+        );
         let told = |event: &Event| match event {
-            Event::ChildWaits { child: waits, parent: of, .. } => waits.shard == *child && *of == parent,
+            Event::ChildWaits {
+                child: waits,
+                parent: of,
+                ..
+            } => waits.shard == *child && *of == parent,
             _ => false,
         };
         assert_eq!(run.heard.count(told), 3, "after 30, 60 and 120 s");
@@ -366,23 +573,42 @@ async fn two_broken_streams_are_both_named_in_log_and_figures() {
     ];
     let table = MemoryLeaseTable::new();
     let fleet = Fleet::of_streams(&table, streams).with(|builder| {
-        let builder = builder.worker_id("broken").clock(scene.clock).coordination_on(CoordinationOn::CallersRuntime);
+        let builder = builder
+            .worker_id("broken")
+            .clock(scene.clock)
+            .coordination_on(CoordinationOn::CallersRuntime);
         builder.failover(Duration::from_secs(9))
     });
     let run = fleet.start(Script::default());
     seconds(20).await;
     let lines = logged.take();
     for stream in ["broken-first", "broken-second"] {
-        assert!(!warnings(&lines, &format!("(stream {stream})")).is_empty(), "{stream}: {lines}");
-        assert!(scene.counters.by("kcl_events_total", stream, "busy") > 0, "{stream}");
+        assert!(
+            !warnings(&lines, &format!("(stream {stream})")).is_empty(),
+            "{stream}: {lines}"
+        );
+        assert!(
+            scene.counters.by("kcl_events_total", stream, "busy") > 0,
+            "{stream}"
+        );
     }
     seconds(40).await;
     for stream in ["broken-first", "broken-second"] {
-        let failing = scene.counters.gauges("kcl_stream_failing_seconds", &[("stream", stream)]);
-        assert!(matches!(failing[..], [span] if span >= 40.0), "{stream}: {failing:?}");
+        let failing = scene
+            .counters
+            .gauges("kcl_stream_failing_seconds", &[("stream", stream)]);
+        assert!(
+            matches!(failing[..], [span] if span >= 40.0),
+            "{stream}: {failing:?}"
+        );
     }
     run.stop().await.unwrap();
-    assert!(scene.counters.gauges("kcl_stream_failing_seconds", &[("stream", "broken-first")])[0] < 0.1);
+    assert!(
+        scene
+            .counters
+            .gauges("kcl_stream_failing_seconds", &[("stream", "broken-first")])[0]
+            < 0.1
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -393,16 +619,32 @@ async fn the_status_is_the_health_of_the_worker() {
     seconds(5).await;
     let status = run.worker.status();
     assert_eq!(status.phase, Phase::Running);
-    assert_eq!(status.streams.values().collect::<Vec<_>>(), [&StreamState::Reading]);
+    assert_eq!(
+        status.streams.values().collect::<Vec<_>>(),
+        [&StreamState::Reading]
+    );
     assert!(status.unreadable.is_empty());
-    scene.stream.fail_next(Operation::Read, ErrorKind::Denied, 1);
-    run.heard.wait_for("that it cannot be read", |event| matches!(event, Event::ShardUnreadable { .. })).await;
+    scene
+        .stream
+        .fail_next(Operation::Read, ErrorKind::Denied, 1);
+    run.heard
+        .wait_for("that it cannot be read", |event| {
+            matches!(event, Event::ShardUnreadable { .. })
+        })
+        .await;
     let status = run.worker.status();
     let unreadable: Vec<_> = status.unreadable.values().collect();
-    assert_eq!((unreadable.len(), unreadable[0].attempts), (1, 1), "{unreadable:?}");
+    assert_eq!(
+        (unreadable.len(), unreadable[0].attempts),
+        (1, 1),
+        "{unreadable:?}"
+    );
     scene.put();
     run.seen.wait_for_records(1).await;
-    assert!(run.worker.status().unreadable.is_empty(), "it is read again");
+    assert!(
+        run.worker.status().unreadable.is_empty(),
+        "it is read again"
+    );
     let worker = run.worker.clone();
     run.stop().await.unwrap();
     assert_eq!(worker.status().phase, Phase::Stopped);
@@ -413,12 +655,24 @@ async fn the_status_is_the_health_of_the_worker() {
 async fn the_status_is_serialized_as_text_and_numbers() {
     let scene = Scene::new("serialized");
     scene.put();
-    let run = scene.fleet().start(Script::process(|_| async { Err(Failure::new("poison")) }));
+    let run = scene
+        .fleet()
+        .start(Script::process(|_| async { Err(Failure::new("poison")) }));
     seconds(60).await;
     let shown = serde_json::to_value(run.worker.status()).unwrap();
-    assert_eq!((&shown["worker"], &shown["phase"]), (&"me".into(), &"Running".into()));
+    assert_eq!(
+        (&shown["worker"], &shown["phase"]),
+        (&"me".into(), &"Running".into())
+    );
     let shard = &shown["shards"][scene.shard().as_str()];
-    assert_eq!((&shard["state"], &shard["last_error"]["error"]), (&"Processing".into(), &"poison".into()), "{shown:#}");
-    assert!(shard["oldest_undone_age"].as_f64().unwrap() >= 59.0, "{shown:#}");
+    assert_eq!(
+        (&shard["state"], &shard["last_error"]["error"]),
+        (&"Processing".into(), &"poison".into()),
+        "{shown:#}"
+    );
+    assert!(
+        shard["oldest_undone_age"].as_f64().unwrap() >= 59.0,
+        "{shown:#}"
+    );
     run.stop().await.unwrap();
 }

@@ -30,14 +30,22 @@ async fn a_reading_up_to_a_time_ends_there_and_the_next_goes_on() {
         }
         let table = MemoryLeaseTable::new();
         let by = |builder: Builder| if mode { fan_out(builder) } else { builder };
-        let run = Fleet::new(&stream, &table).with(|builder| by(builder).until(bound)).start(Script::default());
+        let run = Fleet::new(&stream, &table)
+            .with(|builder| by(builder).until(bound))
+            .start(Script::default());
         let seen = run.seen.clone();
         let report = run.ended().await.unwrap();
         assert_eq!(seen.payloads(), payloads(0..3));
-        assert_eq!((report.run, report.count(Stopped::Drained)), (RunEnd::Finished, 1), "{report}");
+        assert_eq!(
+            (report.run, report.count(Stopped::Drained)),
+            (RunEnd::Finished, 1),
+            "{report}"
+        );
         let lease = lease_of(&table, &shard).await;
         assert_eq!((lease.owner, lease.checkpoint), (None, at(&sequences[2])));
-        let run = Fleet::new(&stream, &table).with(|builder| by(builder).until_caught_up()).start(Script::default());
+        let run = Fleet::new(&stream, &table)
+            .with(|builder| by(builder).until_caught_up())
+            .start(Script::default());
         let seen = run.seen.clone();
         run.ended().await.unwrap();
         assert_eq!(seen.payloads(), payloads(3..5));
@@ -49,13 +57,19 @@ async fn a_reading_of_shards_without_records_ends_too() {
     let stream = MemoryStream::new("orders", 3);
     let table = MemoryLeaseTable::new();
     for by in [|builder: Builder| builder, fan_out] {
-        let run = Fleet::new(&stream, &table).with(by).with(Builder::until_caught_up).start(Script::default());
+        let run = Fleet::new(&stream, &table)
+            .with(by)
+            .with(Builder::until_caught_up)
+            .start(Script::default());
         let report = run.ended().await.unwrap();
         assert_eq!(report.count(Stopped::Released), 3, "{report}");
     }
     for shard in stream.open_shards() {
         let lease = lease_of(&table, &shard).await;
-        assert_eq!((lease.owner, lease.checkpoint), (None, Checkpoint::TrimHorizon));
+        assert_eq!(
+            (lease.owner, lease.checkpoint),
+            (None, Checkpoint::TrimHorizon)
+        );
     }
 }
 
@@ -63,7 +77,9 @@ async fn a_reading_of_shards_without_records_ends_too() {
 async fn a_bound_that_is_still_to_come_is_waited_for() {
     let (stream, shard, _) = one_shard(1);
     let bound = Timestamp::from_millis(now().as_millis() + 1500);
-    let run = Fleet::new(&stream, &MemoryLeaseTable::new()).with(|builder| builder.until(bound)).start(Script::default());
+    let run = Fleet::new(&stream, &MemoryLeaseTable::new())
+        .with(|builder| builder.until(bound))
+        .start(Script::default());
     run.seen.wait_for_records(1).await;
     stream.put_to(&shard, "1", "1").unwrap();
     let seen = run.seen.clone();
@@ -80,7 +96,9 @@ async fn shards_that_reach_the_bound_are_done_and_children_are_read() {
         stream.put_to(child, text, text).unwrap();
     }
     let table = MemoryLeaseTable::new();
-    let run = Fleet::new(&stream, &table).with(Builder::until_caught_up).start(Script::default());
+    let run = Fleet::new(&stream, &table)
+        .with(Builder::until_caught_up)
+        .start(Script::default());
     let seen = run.seen.clone();
     run.ended().await.unwrap();
     let all: BTreeSet<String> = seen.payloads().into_iter().collect();
@@ -99,7 +117,9 @@ async fn children_of_a_shard_that_ended_after_the_bound_are_not_read() {
         stream.put_to(&child, "child", "child").unwrap();
     }
     let table = MemoryLeaseTable::new();
-    let run = Fleet::new(&stream, &table).with(|builder| builder.until(bound)).start(Script::default());
+    let run = Fleet::new(&stream, &table)
+        .with(|builder| builder.until(bound))
+        .start(Script::default());
     let seen = run.seen.clone();
     run.ended().await.unwrap();
     assert_eq!(seen.payloads(), payloads(0..1));
@@ -110,11 +130,14 @@ async fn children_of_a_shard_that_ended_after_the_bound_are_not_read() {
 async fn what_a_crash_left_is_read_before_a_reading_ends() {
     let (stream, shard, sequences) = one_shard(3);
     let table = MemoryLeaseTable::new();
-    let run = Fleet::with_short_failover(&stream, &table).start(Script::process(|_| std::future::pending()));
+    let run = Fleet::with_short_failover(&stream, &table)
+        .start(Script::process(|_| std::future::pending()));
     run.seen.wait_for_records(1).await;
     run.crash().await;
     assert!(lease_of(&table, &shard).await.owner.is_some());
-    let run = Fleet::with_short_failover(&stream, &table).with(Builder::until_caught_up).start(Script::default());
+    let run = Fleet::with_short_failover(&stream, &table)
+        .with(Builder::until_caught_up)
+        .start(Script::default());
     run.ended().await.unwrap();
     assert_eq!(lease_of(&table, &shard).await.checkpoint, at(&sequences[2]));
 }
@@ -127,12 +150,12 @@ async fn every_worker_of_a_fleet_ends_and_together_they_have_read_all() {
     }
     let table = MemoryLeaseTable::new();
     let start = || {
-        Fleet::with_short_failover(&stream, &table).with(|builder| builder.until_caught_up().max_leases(2)).start(
-            Script::process(|_| async {
+        Fleet::with_short_failover(&stream, &table)
+            .with(|builder| builder.until_caught_up().max_leases(2))
+            .start(Script::process(|_| async {
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 Ok(())
-            }),
-        )
+            }))
     };
     let runs = [start(), start()];
     let mut all = Vec::new();

@@ -47,7 +47,11 @@ impl Action {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure<'a> {
     /// An answer that is an error.
-    Refusal { status: u16, code: Option<&'a str>, message: Option<&'a str> },
+    Refusal {
+        status: u16,
+        code: Option<&'a str>,
+        message: Option<&'a str>,
+    },
     /// The request could not be built, or not be sent as it is.
     NotSendable,
     /// No answer in time, no connection, or an answer that is none.
@@ -78,7 +82,12 @@ const BUSY: &[&str] = &[
     "TransactionConflictException",
     "ReplicatedWriteConflictException",
 ];
-const PASSING: &[&str] = &["ExpiredTokenException", "ExpiredToken", "RequestExpired", "RequestTimeTooSkewed"];
+const PASSING: &[&str] = &[
+    "ExpiredTokenException",
+    "ExpiredToken",
+    "RequestExpired",
+    "RequestTimeTooSkewed",
+];
 const REFUSED: &[&str] = &[
     "AccessDeniedException",
     "UnrecognizedClientException",
@@ -105,16 +114,30 @@ const TROUBLE: &[&str] = &[
 
 /// The table of the module.
 pub(crate) fn classify(action: Action, failure: &Failure<'_>) -> Verdict {
-    let unanswered = if action.writes() { Verdict::Unknown } else { Verdict::Throttled };
+    let unanswered = if action.writes() {
+        Verdict::Unknown
+    } else {
+        Verdict::Throttled
+    };
     let (status, code, message) = match *failure {
         Failure::NotSendable => return Verdict::Fatal,
         Failure::NoAnswer => return unanswered,
-        Failure::Refusal { status, code, message } => (status, code.unwrap_or_default(), message.unwrap_or_default()),
+        Failure::Refusal {
+            status,
+            code,
+            message,
+        } => (
+            status,
+            code.unwrap_or_default(),
+            message.unwrap_or_default(),
+        ),
     };
-    let is_about_the_time = code == "InvalidSignatureException" && TIME.iter().any(|begin| message.starts_with(begin));
+    let is_about_the_time =
+        code == "InvalidSignatureException" && TIME.iter().any(|begin| message.starts_with(begin));
     if code == "ConditionalCheckFailedException" {
         Verdict::Conflict
-    } else if BUSY.contains(&code) || PASSING.contains(&code) || status == 429 || is_about_the_time {
+    } else if BUSY.contains(&code) || PASSING.contains(&code) || status == 429 || is_about_the_time
+    {
         Verdict::Throttled
     } else if TROUBLE.contains(&code) || status >= 500 || status == 408 {
         unanswered
@@ -130,7 +153,11 @@ mod tests {
     use super::*;
 
     fn refusal<'a>(status: u16, code: &'a str, message: &'a str) -> Failure<'a> {
-        Failure::Refusal { status, code: Some(code).filter(|code| !code.is_empty()), message: Some(message) }
+        Failure::Refusal {
+            status,
+            code: Some(code).filter(|code| !code.is_empty()),
+            message: Some(message),
+        }
     }
 
     /// What was not done is told from what may have been done, and from what never will be.
@@ -138,34 +165,99 @@ mod tests {
     fn throttled_unknown_and_fatal_failures_are_told_apart() {
         use Verdict::{Conflict, Denied, Fatal, Throttled, Unknown};
         let rows = [
-            (refusal(400, "ConditionalCheckFailedException", ""), Conflict, None),
-            (refusal(400, "ProvisionedThroughputExceededException", ""), Throttled, Some(Throttled)),
-            (refusal(400, "ThrottlingException", ""), Throttled, Some(Throttled)),
-            (refusal(400, "RequestLimitExceeded", ""), Throttled, Some(Throttled)),
-            (refusal(400, "TransactionConflictException", ""), Throttled, Some(Throttled)),
+            (
+                refusal(400, "ConditionalCheckFailedException", ""),
+                Conflict,
+                None,
+            ),
+            (
+                refusal(400, "ProvisionedThroughputExceededException", ""),
+                Throttled,
+                Some(Throttled),
+            ),
+            (
+                refusal(400, "ThrottlingException", ""),
+                Throttled,
+                Some(Throttled),
+            ),
+            (
+                refusal(400, "RequestLimitExceeded", ""),
+                Throttled,
+                Some(Throttled),
+            ),
+            (
+                refusal(400, "TransactionConflictException", ""),
+                Throttled,
+                Some(Throttled),
+            ),
             (refusal(429, "", ""), Throttled, Some(Throttled)),
-            (refusal(400, "ExpiredTokenException", ""), Throttled, Some(Throttled)),
-            (refusal(400, "InvalidSignatureException", "Signature expired: 2026"), Throttled, Some(Throttled)),
-            (refusal(400, "InvalidSignatureException", "The request signature we calculated"), Denied, Some(Denied)),
-            (refusal(500, "InternalServerError", ""), Unknown, Some(Throttled)),
+            (
+                refusal(400, "ExpiredTokenException", ""),
+                Throttled,
+                Some(Throttled),
+            ),
+            (
+                refusal(400, "InvalidSignatureException", "Signature expired: 2026"),
+                Throttled,
+                Some(Throttled),
+            ),
+            (
+                refusal(
+                    400,
+                    "InvalidSignatureException",
+                    "The request signature we calculated",
+                ),
+                Denied,
+                Some(Denied),
+            ),
+            (
+                refusal(500, "InternalServerError", ""),
+                Unknown,
+                Some(Throttled),
+            ),
             (refusal(503, "", ""), Unknown, Some(Throttled)),
             (refusal(502, "", "a proxy"), Unknown, Some(Throttled)),
             (refusal(408, "", ""), Unknown, Some(Throttled)),
-            (refusal(400, "AccessDeniedException", ""), Denied, Some(Denied)),
-            (refusal(400, "UnrecognizedClientException", ""), Denied, Some(Denied)),
-            (refusal(400, "ResourceNotFoundException", ""), Fatal, Some(Fatal)),
+            (
+                refusal(400, "AccessDeniedException", ""),
+                Denied,
+                Some(Denied),
+            ),
+            (
+                refusal(400, "UnrecognizedClientException", ""),
+                Denied,
+                Some(Denied),
+            ),
+            (
+                refusal(400, "ResourceNotFoundException", ""),
+                Fatal,
+                Some(Fatal),
+            ),
             (refusal(400, "ValidationException", ""), Fatal, Some(Fatal)),
             (refusal(403, "", ""), Denied, Some(Denied)),
             (Failure::NotSendable, Fatal, Some(Fatal)),
             (Failure::NoAnswer, Unknown, Some(Throttled)),
         ];
         for (failure, of_a_write, of_a_read) in rows {
-            for action in [Action::PutItem, Action::UpdateItem, Action::DeleteItem, Action::CreateTable] {
-                assert_eq!(classify(action, &failure), of_a_write, "{action:?} {failure:?}");
+            for action in [
+                Action::PutItem,
+                Action::UpdateItem,
+                Action::DeleteItem,
+                Action::CreateTable,
+            ] {
+                assert_eq!(
+                    classify(action, &failure),
+                    of_a_write,
+                    "{action:?} {failure:?}"
+                );
             }
             for action in [Action::GetItem, Action::Scan, Action::DescribeTable] {
                 if let Some(verdict) = of_a_read {
-                    assert_eq!(classify(action, &failure), verdict, "{action:?} {failure:?}");
+                    assert_eq!(
+                        classify(action, &failure),
+                        verdict,
+                        "{action:?} {failure:?}"
+                    );
                 }
             }
         }

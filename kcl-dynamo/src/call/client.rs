@@ -40,32 +40,89 @@ pub(crate) struct Page {
 impl Calls {
     /// The same client without tries of its own and with this limit of a call.
     pub(crate) fn new(client: &Client, table: &str, call_limit: Duration) -> Self {
-        let own = client.config().timeout_config().map(TimeoutConfig::to_builder).unwrap_or_default();
-        let limits = own.operation_attempt_timeout(call_limit).operation_timeout(call_limit).build();
-        let config = client.config().to_builder().retry_config(RetryConfig::disabled()).timeout_config(limits).build();
-        Self { client: Client::from_conf(config), table: table.to_owned() }
+        let own = client
+            .config()
+            .timeout_config()
+            .map(TimeoutConfig::to_builder)
+            .unwrap_or_default();
+        let limits = own
+            .operation_attempt_timeout(call_limit)
+            .operation_timeout(call_limit)
+            .build();
+        let config = client
+            .config()
+            .to_builder()
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(limits)
+            .build();
+        Self {
+            client: Client::from_conf(config),
+            table: table.to_owned(),
+        }
     }
 
-    pub(crate) async fn get(&self, key: AttributeValue, consistent: bool) -> Result<Option<Item>, Error> {
-        let call = self.client.get_item().table_name(&self.table).key(LEASE_KEY, key).consistent_read(consistent);
-        let answer = call.send().await.map_err(|error| say(Action::GetItem, &self.table, &error).1)?;
+    pub(crate) async fn get(
+        &self,
+        key: AttributeValue,
+        consistent: bool,
+    ) -> Result<Option<Item>, Error> {
+        let call = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key(LEASE_KEY, key)
+            .consistent_read(consistent);
+        let answer = call
+            .send()
+            .await
+            .map_err(|error| say(Action::GetItem, &self.table, &error).1)?;
         Ok(answer.item)
     }
 
-    pub(crate) async fn scan(&self, start: Option<Item>, consistent: bool, rows: Option<i32>) -> Result<Page, Error> {
-        let call = self.client.scan().table_name(&self.table).consistent_read(consistent);
+    pub(crate) async fn scan(
+        &self,
+        start: Option<Item>,
+        consistent: bool,
+        rows: Option<i32>,
+    ) -> Result<Page, Error> {
+        let call = self
+            .client
+            .scan()
+            .table_name(&self.table)
+            .consistent_read(consistent);
         let call = call.set_exclusive_start_key(start).set_limit(rows);
-        let answer = call.send().await.map_err(|error| say(Action::Scan, &self.table, &error).1)?;
+        let answer = call
+            .send()
+            .await
+            .map_err(|error| say(Action::Scan, &self.table, &error).1)?;
         let next = answer.last_evaluated_key.filter(|key| !key.is_empty());
-        Ok(Page { items: answer.items.unwrap_or_default(), next })
+        Ok(Page {
+            items: answer.items.unwrap_or_default(),
+            next,
+        })
     }
 
-    pub(crate) async fn put(&self, item: Item, condition: String, parts: Parts) -> Result<(), Refused> {
-        let call = self.client.put_item().table_name(&self.table).set_item(Some(item));
-        let call = call.condition_expression(condition).set_expression_attribute_names(Some(parts.names.clone()));
+    pub(crate) async fn put(
+        &self,
+        item: Item,
+        condition: String,
+        parts: Parts,
+    ) -> Result<(), Refused> {
+        let call = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item));
+        let call = call
+            .condition_expression(condition)
+            .set_expression_attribute_names(Some(parts.names.clone()));
         let call = call.set_expression_attribute_values(parts.some_values());
-        let sent = call.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld).send().await;
-        sent.map(drop).map_err(|error| self.refused(Action::PutItem, &error))
+        let sent = call
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        sent.map(drop)
+            .map_err(|error| self.refused(Action::PutItem, &error))
     }
 
     /// Changes an item, and gives it as it is afterwards.
@@ -76,25 +133,55 @@ impl Calls {
         condition: Option<String>,
         parts: Parts,
     ) -> Result<Item, Refused> {
-        let call = self.client.update_item().table_name(&self.table).key(LEASE_KEY, key).set_update_expression(update);
-        let call = call.set_condition_expression(condition).set_expression_attribute_names(Some(parts.names.clone()));
-        let call = call.set_expression_attribute_values(parts.some_values()).return_values(ReturnValue::AllNew);
-        let sent = call.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld).send().await;
+        let call = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key(LEASE_KEY, key)
+            .set_update_expression(update);
+        let call = call
+            .set_condition_expression(condition)
+            .set_expression_attribute_names(Some(parts.names.clone()));
+        let call = call
+            .set_expression_attribute_values(parts.some_values())
+            .return_values(ReturnValue::AllNew);
+        let sent = call
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
         let answer = sent.map_err(|error| self.refused(Action::UpdateItem, &error))?;
         Ok(answer.attributes.unwrap_or_else(HashMap::new))
     }
 
-    pub(crate) async fn delete(&self, key: AttributeValue, condition: String, parts: Parts) -> Result<(), Refused> {
-        let call = self.client.delete_item().table_name(&self.table).key(LEASE_KEY, key);
-        let call = call.condition_expression(condition).set_expression_attribute_names(Some(parts.names.clone()));
+    pub(crate) async fn delete(
+        &self,
+        key: AttributeValue,
+        condition: String,
+        parts: Parts,
+    ) -> Result<(), Refused> {
+        let call = self
+            .client
+            .delete_item()
+            .table_name(&self.table)
+            .key(LEASE_KEY, key);
+        let call = call
+            .condition_expression(condition)
+            .set_expression_attribute_names(Some(parts.names.clone()));
         let call = call.set_expression_attribute_values(parts.some_values());
-        let sent = call.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld).send().await;
-        sent.map(drop).map_err(|error| self.refused(Action::DeleteItem, &error))
+        let sent = call
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        sent.map(drop)
+            .map_err(|error| self.refused(Action::DeleteItem, &error))
     }
 
     fn refused<E>(&self, action: Action, error: &aws_sdk_dynamodb::error::SdkError<E>) -> Refused
     where
-        E: RefusedItem + aws_sdk_dynamodb::error::ProvideErrorMetadata + std::error::Error + 'static,
+        E: RefusedItem
+            + aws_sdk_dynamodb::error::ProvideErrorMetadata
+            + std::error::Error
+            + 'static,
     {
         match say(action, &self.table, error) {
             (Verdict::Conflict, _) => Refused::Condition(refused_item(error).cloned()),

@@ -46,37 +46,71 @@ macro_rules! refused_item {
     )*};
 }
 
-refused_item!(put_item::PutItemError, update_item::UpdateItemError, delete_item::DeleteItemError);
+refused_item!(
+    put_item::PutItemError,
+    update_item::UpdateItemError,
+    delete_item::DeleteItemError
+);
 
-/// What a failure means, and the error that says so. A conflict has no row here: who called knows what the row is.
+/// What a failure means, and the error that says so. A conflict has no row here: who called knows
+/// what the row is.
 pub(crate) fn say<E>(action: Action, table: &str, error: &SdkError<E>) -> (Verdict, Error)
 where
     E: ProvideErrorMetadata + StdError + 'static,
 {
     let failure = failure_of(error);
     let verdict = classify(action, &failure);
-    let request = error.request_id().map(|id| format!(" (request {id})")).unwrap_or_default();
+    let request = error
+        .request_id()
+        .map(|id| format!(" (request {id})"))
+        .unwrap_or_default();
     let hint = hint(action, &failure);
-    let said: String = what_was_said(&failure, error).chars().take(MAX_MESSAGE).collect();
-    let said = Said { action: action.name(), table: table.to_owned(), said: format!("{said}{request}{hint}") };
+    let said: String = what_was_said(&failure, error)
+        .chars()
+        .take(MAX_MESSAGE)
+        .collect();
+    let said = Said {
+        action: action.name(),
+        table: table.to_owned(),
+        said: format!("{said}{request}{hint}"),
+    };
     let error = match verdict {
         Verdict::Conflict => Error::conflict(None),
-        Verdict::Unknown => Error::Unknown { source: Box::new(said) },
-        Verdict::Throttled => Error::Throttled { source: Box::new(said) },
-        Verdict::Denied => Error::Denied { message: said.to_string() },
-        Verdict::Fatal => Error::Fatal { message: said.to_string(), source: None::<BoxError> },
+        Verdict::Unknown => Error::Unknown {
+            source: Box::new(said),
+        },
+        Verdict::Throttled => Error::Throttled {
+            source: Box::new(said),
+        },
+        Verdict::Denied => Error::Denied {
+            message: said.to_string(),
+        },
+        Verdict::Fatal => Error::Fatal {
+            message: said.to_string(),
+            source: None::<BoxError>,
+        },
     };
     (verdict, error)
 }
 
 /// What would be right.
 fn hint(action: Action, failure: &Failure<'_>) -> String {
-    let Failure::Refusal { code: Some(code), .. } = failure else { return String::new() };
+    let Failure::Refusal {
+        code: Some(code), ..
+    } = failure
+    else {
+        return String::new();
+    };
     match *code {
         "AccessDeniedException" => {
-            format!("; the credentials need `dynamodb:{}` on the table (the documentation has the whole policy)", action.name())
+            format!(
+                "; the credentials need `dynamodb:{}` on the table (the documentation has the whole policy)",
+                action.name()
+            )
         }
-        "ResourceNotFoundException" => "; there is no such table in this account and region".to_owned(),
+        "ResourceNotFoundException" => {
+            "; there is no such table in this account and region".to_owned()
+        }
         _ => String::new(),
     }
 }
@@ -86,11 +120,15 @@ fn failure_of<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Failure<'_> {
         SdkError::ConstructionFailure(_) => Failure::NotSendable,
         SdkError::DispatchFailure(failure) if failure.is_user() => Failure::NotSendable,
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) => Failure::NoAnswer,
-        SdkError::ResponseError(response) if response.raw().status().is_success() => Failure::NoAnswer,
+        SdkError::ResponseError(response) if response.raw().status().is_success() => {
+            Failure::NoAnswer
+        }
         _ => match error.raw_response() {
-            Some(response) => {
-                Failure::Refusal { status: response.status().as_u16(), code: error.code(), message: error.message() }
-            }
+            Some(response) => Failure::Refusal {
+                status: response.status().as_u16(),
+                code: error.code(),
+                message: error.message(),
+            },
             None => Failure::NoAnswer,
         },
     }
@@ -98,10 +136,22 @@ fn failure_of<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Failure<'_> {
 
 fn what_was_said<E: StdError + 'static>(failure: &Failure<'_>, error: &SdkError<E>) -> String {
     match (failure, error.raw_response().map(HttpResponse::status)) {
-        (Failure::Refusal { code: Some(code), message, .. }, _) => {
-            format!("{code}: {}", message.unwrap_or("(the service says nothing more)"))
+        (
+            Failure::Refusal {
+                code: Some(code),
+                message,
+                ..
+            },
+            _,
+        ) => {
+            format!(
+                "{code}: {}",
+                message.unwrap_or("(the service says nothing more)")
+            )
         }
-        (Failure::Refusal { status, .. }, _) => format!("HTTP status {status} without an error code"),
+        (Failure::Refusal { status, .. }, _) => {
+            format!("HTTP status {status} without an error code")
+        }
         (Failure::NotSendable, _) => format!("the request cannot be sent: {}", causes(error)),
         (Failure::NoAnswer, Some(_)) => format!("the answer cannot be read: {}", causes(error)),
         (Failure::NoAnswer, None) => format!("no answer: {}", causes(error)),
@@ -117,5 +167,9 @@ fn causes<E: StdError + 'static>(error: &SdkError<E>) -> String {
         cause = error.source();
     }
     texts.dedup();
-    if texts.is_empty() { error.to_string() } else { texts.join(": ") }
+    if texts.is_empty() {
+        error.to_string()
+    } else {
+        texts.join(": ")
+    }
 }

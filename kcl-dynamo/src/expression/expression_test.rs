@@ -1,7 +1,9 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use bytes::Bytes;
 use kcl_core::lease::{Expect, Write};
-use kcl_core::model::{Checkpoint, HashKeyRange, Lease, LeaseKey, Pending, Position, SequenceNumber};
+use kcl_core::model::{
+    Checkpoint, HashKeyRange, Lease, LeaseKey, Pending, Position, SequenceNumber,
+};
 
 use super::*;
 
@@ -32,7 +34,9 @@ fn filled(parts: &Parts, text: &str) -> String {
     // In one go: what was filled in may look like a placeholder itself.
     while let Some(begin) = rest.find(['#', ':']) {
         let is_part = |c: char| c.is_alphanumeric() || c == '_';
-        let end = rest[begin + 1..].find(|c| !is_part(c)).map_or(rest.len(), |length| begin + 1 + length);
+        let end = rest[begin + 1..]
+            .find(|c| !is_part(c))
+            .map_or(rest.len(), |length| begin + 1 + length);
         let name = &rest[begin..end];
         filled.push_str(&rest[..begin]);
         match parts.names.get(name) {
@@ -52,7 +56,9 @@ fn condition(expect: &Expect) -> String {
 
 fn change(write: &Write, key: &LeaseKey) -> String {
     let mut parts = Parts::default();
-    let text = edited(&mut parts, key, &write.expect, &write.change.edits()).text().unwrap();
+    let text = edited(&mut parts, key, &write.expect, &write.change.edits())
+        .text()
+        .unwrap();
     filled(&parts, &text)
 }
 
@@ -71,7 +77,11 @@ fn each_write_of_the_protocol_is_one_condition_and_one_change() {
             "leaseCounter = 41 AND leaseOwner = 'a' AND attribute_not_exists(checkpointOwner)",
             "SET leaseCounter = leaseCounter + 1, rsToken = 'u', rsHolder = 'a'",
         ),
-        (Write::renew(&held), "leaseCounter = 41 AND rsToken = 't'", "SET leaseCounter = leaseCounter + 1"),
+        (
+            Write::renew(&held),
+            "leaseCounter = 41 AND rsToken = 't'",
+            "SET leaseCounter = leaseCounter + 1",
+        ),
         (
             Write::checkpoint(&held, at(11, 0)),
             "leaseCounter = 41 AND rsToken = 't' AND checkpoint = '10' AND checkpointSubSequenceNumber = 1",
@@ -79,7 +89,13 @@ fn each_write_of_the_protocol_is_one_condition_and_one_change() {
              checkpointSubSequenceNumber = 0 REMOVE pendingCheckpoint, pendingCheckpointSubSequenceNumber, pendingCheckpointState",
         ),
         (
-            Write::prepare(&held, Pending { at: at(12, 3), state: Some(Bytes::from_static(&[7])) }),
+            Write::prepare(
+                &held,
+                Pending {
+                    at: at(12, 3),
+                    state: Some(Bytes::from_static(&[7])),
+                },
+            ),
             "leaseCounter = 41 AND rsToken = 't' AND checkpoint = '10' AND checkpointSubSequenceNumber = 1",
             "SET leaseCounter = leaseCounter + 1, pendingCheckpoint = '12', pendingCheckpointSubSequenceNumber = 3, \
              pendingCheckpointState = [7]",
@@ -144,7 +160,10 @@ fn absent_tokens_and_sub_sequence_numbers_are_expected() {
          attribute_not_exists(checkpointSubSequenceNumber))"
     );
     row.checkpoint = Checkpoint::ShardEnd;
-    assert_eq!(condition(&Write::delete(&row)), "leaseCounter = 41 AND checkpoint = 'SHARD_END'");
+    assert_eq!(
+        condition(&Write::delete(&row)),
+        "leaseCounter = 41 AND checkpoint = 'SHARD_END'"
+    );
 }
 
 /// A request for a lease without a token removes the token that a KCL has left there.
@@ -153,15 +172,29 @@ fn a_request_removes_a_token_that_a_kcl_has_left_there() {
     let mut row = held();
     row.token = None;
     for (write, owner) in [
-        (Write::request(&row, "b".into(), "j".into()), "leaseOwner = 'j' AND attribute_not_exists(checkpointOwner)"),
-        (Write::withdraw(&row, "b".into(), "j".into()), "leaseOwner = 'b' AND checkpointOwner = 'j'"),
+        (
+            Write::request(&row, "b".into(), "j".into()),
+            "leaseOwner = 'j' AND attribute_not_exists(checkpointOwner)",
+        ),
+        (
+            Write::withdraw(&row, "b".into(), "j".into()),
+            "leaseOwner = 'b' AND checkpointOwner = 'j'",
+        ),
     ] {
         let wanted = format!(
             "attribute_exists(leaseCounter) AND (attribute_not_exists(rsToken) OR (attribute_exists(rsHolder) AND rsHolder <> 'j')) \
              AND {owner}"
         );
-        assert!(condition(&write.expect).starts_with(&wanted), "{}", condition(&write.expect));
-        assert!(change(&write, &row.key).ends_with("rsToken, rsHolder"), "{}", change(&write, &row.key));
+        assert!(
+            condition(&write.expect).starts_with(&wanted),
+            "{}",
+            condition(&write.expect)
+        );
+        assert!(
+            change(&write, &row.key).ends_with("rsToken, rsHolder"),
+            "{}",
+            change(&write, &row.key)
+        );
     }
 }
 
@@ -169,16 +202,28 @@ fn a_request_removes_a_token_that_a_kcl_has_left_there() {
 #[test]
 fn a_checkpoint_of_several_streams_names_stream_and_shard() {
     let held = held();
-    let key = LeaseKey { stream: Some("1:orders:2".into()), shard: "s".into() };
-    assert!(change(&Write::checkpoint(&held, at(11, 0)), &key).contains("streamName = '1:orders:2', shardId = 's'"));
+    let key = LeaseKey {
+        stream: Some("1:orders:2".into()),
+        shard: "s".into(),
+    };
+    assert!(
+        change(&Write::checkpoint(&held, at(11, 0)), &key)
+            .contains("streamName = '1:orders:2', shardId = 's'")
+    );
 }
 
 #[test]
 fn no_attribute_is_named_without_a_placeholder() {
     let mut parts = Parts::default();
     let end = Write::end(&held(), vec!["c".into()]);
-    let text = edited(&mut parts, &held().key, &end.expect, &end.change.edits()).text().unwrap();
-    let without = text.split(|c: char| !(c.is_alphanumeric() || "#:_".contains(c))).filter(|word| !word.is_empty());
-    let bare: Vec<&str> = without.filter(|word| !word.starts_with(['#', ':'])).collect();
+    let text = edited(&mut parts, &held().key, &end.expect, &end.change.edits())
+        .text()
+        .unwrap();
+    let without = text
+        .split(|c: char| !(c.is_alphanumeric() || "#:_".contains(c)))
+        .filter(|word| !word.is_empty());
+    let bare: Vec<&str> = without
+        .filter(|word| !word.starts_with(['#', ':']))
+        .collect();
     assert_eq!(bare, ["SET", "REMOVE"]);
 }

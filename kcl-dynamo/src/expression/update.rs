@@ -18,7 +18,11 @@ pub(crate) struct Update {
 impl Update {
     /// The attribute becomes this.
     pub(crate) fn set(&mut self, parts: &mut Parts, attribute: &str, value: AttributeValue) {
-        self.sets.push(format!("{} = {}", parts.name(attribute), parts.value(value)));
+        self.sets.push(format!(
+            "{} = {}",
+            parts.name(attribute),
+            parts.value(value)
+        ));
     }
 
     /// The attribute goes, whether it is there or not.
@@ -35,8 +39,13 @@ impl Update {
 
     /// The expression. Nothing when there is nothing to do: DynamoDB then takes no expression.
     pub(crate) fn text(&self) -> Option<String> {
-        let clause = |word: &str, what: &[String]| (!what.is_empty()).then(|| format!("{word} {}", what.join(", ")));
-        let clauses: Vec<String> = [clause("SET", &self.sets), clause("REMOVE", &self.removes)].into_iter().flatten().collect();
+        let clause = |word: &str, what: &[String]| {
+            (!what.is_empty()).then(|| format!("{word} {}", what.join(", ")))
+        };
+        let clauses: Vec<String> = [clause("SET", &self.sets), clause("REMOVE", &self.removes)]
+            .into_iter()
+            .flatten()
+            .collect();
         (!clauses.is_empty()).then(|| clauses.join(" "))
     }
 }
@@ -46,7 +55,10 @@ pub(crate) fn edited(parts: &mut Parts, key: &LeaseKey, expect: &Expect, edits: 
     let mut update = Update::default();
     if edits.counter == CounterEdit::Next {
         let counter = parts.name(LEASE_COUNTER);
-        update.sets.push(format!("{counter} = {counter} + {}", parts.value(number(1))));
+        update.sets.push(format!(
+            "{counter} = {counter} + {}",
+            parts.value(number(1))
+        ));
     }
     let worker = |worker: &WorkerId| text(worker.as_str());
     update.edit(parts, LEASE_OWNER, &edits.owner, worker);
@@ -55,8 +67,14 @@ pub(crate) fn edited(parts: &mut Parts, key: &LeaseKey, expect: &Expect, edits: 
     match edits.switches {
         SwitchesEdit::Keep => {}
         SwitchesEdit::AddOne => {
-            let (switches, zero, one) = (parts.name(OWNER_SWITCHES), parts.value(number(0)), parts.value(number(1)));
-            update.sets.push(format!("{switches} = if_not_exists({switches}, {zero}) + {one}"));
+            let (switches, zero, one) = (
+                parts.name(OWNER_SWITCHES),
+                parts.value(number(0)),
+                parts.value(number(1)),
+            );
+            update.sets.push(format!(
+                "{switches} = if_not_exists({switches}, {zero}) + {one}"
+            ));
         }
         SwitchesEdit::Zero => update.set(parts, OWNER_SWITCHES, number(0)),
     }
@@ -74,8 +92,12 @@ pub(crate) fn edited(parts: &mut Parts, key: &LeaseKey, expect: &Expect, edits: 
     if let Some(children) = &edits.children {
         update.set_or_remove(parts, CHILDREN, shard_set(children));
     }
-    update.edit(parts, STARTING_HASH_KEY, &edits.hash_range, |range| text(range.start().to_string()));
-    update.edit(parts, ENDING_HASH_KEY, &edits.hash_range, |range| text(range.end().to_string()));
+    update.edit(parts, STARTING_HASH_KEY, &edits.hash_range, |range| {
+        text(range.start().to_string())
+    });
+    update.edit(parts, ENDING_HASH_KEY, &edits.hash_range, |range| {
+        text(range.end().to_string())
+    });
     if let Some(facts) = &edits.facts {
         update.facts(parts, facts);
     }
@@ -83,7 +105,13 @@ pub(crate) fn edited(parts: &mut Parts, key: &LeaseKey, expect: &Expect, edits: 
 }
 
 impl Update {
-    fn edit<T>(&mut self, parts: &mut Parts, attribute: &str, edit: &Edit<T>, value: impl Fn(&T) -> AttributeValue) {
+    fn edit<T>(
+        &mut self,
+        parts: &mut Parts,
+        attribute: &str,
+        edit: &Edit<T>,
+        value: impl Fn(&T) -> AttributeValue,
+    ) {
         match edit {
             Edit::Keep => {}
             Edit::Set(to) => self.set(parts, attribute, value(to)),
@@ -96,14 +124,20 @@ impl Update {
         let names_owner = (&edits.owner, &edits.checkpoint_owner) != (&Edit::Keep, &Edit::Keep);
         match &edits.token {
             Edit::Set(token) => self.set(parts, TOKEN, text(token.as_str())),
-            // A KCL may have left one there: it must not come to life when its former holder is the owner again.
+            // A KCL may have left one there: it must not come to life when its former holder is the
+            // owner again.
             Edit::Keep if names_owner && expect.token == Match::Absent => self.remove(parts, TOKEN),
             Edit::Keep if names_owner => {}
             Edit::Keep => return,
             Edit::Remove => self.remove(parts, TOKEN),
         }
-        let ends = edits.token == Edit::Remove || (edits.token == Edit::Keep && expect.token == Match::Absent);
-        let owner = if ends { None } else { actual_owner(expect, edits) };
+        let ends = edits.token == Edit::Remove
+            || (edits.token == Edit::Keep && expect.token == Match::Absent);
+        let owner = if ends {
+            None
+        } else {
+            actual_owner(expect, edits)
+        };
         self.set_or_remove(parts, HOLDER, owner.map(|owner| text(owner.as_str())));
     }
 
@@ -114,7 +148,9 @@ impl Update {
                 let [at, sub] = checkpoint_values(at);
                 self.set(parts, PENDING, at);
                 self.set(parts, PENDING_SUB, sub);
-                let state = state.as_ref().map(|state| AttributeValue::B(Blob::new(state.clone())));
+                let state = state
+                    .as_ref()
+                    .map(|state| AttributeValue::B(Blob::new(state.clone())));
                 self.set_or_remove(parts, PENDING_STATE, state);
             }
             Edit::Remove => {
@@ -126,10 +162,22 @@ impl Update {
     }
 
     fn facts(&mut self, parts: &mut Parts, facts: &Facts) {
-        self.set_or_remove(parts, START_AT, facts.start_at.map(|at| number(at.as_millis())));
-        self.set_or_remove(parts, BEGAN_AT, facts.began_at.map(|at| number(at.as_millis())));
+        self.set_or_remove(
+            parts,
+            START_AT,
+            facts.start_at.map(|at| number(at.as_millis())),
+        );
+        self.set_or_remove(
+            parts,
+            BEGAN_AT,
+            facts.began_at.map(|at| number(at.as_millis())),
+        );
         self.set_or_remove(parts, STREAM_ARN, facts.stream_arn.as_deref().map(text));
-        self.set_or_remove(parts, STREAM_CREATED_AT, facts.stream_created_at.map(|at| number(at.as_millis())));
+        self.set_or_remove(
+            parts,
+            STREAM_CREATED_AT,
+            facts.stream_created_at.map(|at| number(at.as_millis())),
+        );
     }
 }
 

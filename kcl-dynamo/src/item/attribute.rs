@@ -1,4 +1,5 @@
-//! The names of attributes and the values that tell rows apart: the KCL's, and ours with the prefix `rs`.
+//! The names of attributes and the values that tell rows apart: the KCL's, and ours with the prefix
+//! `rs`.
 
 use std::collections::HashMap;
 
@@ -40,7 +41,8 @@ pub(crate) const BEGAN_AT: &str = "rsBeganAt";
 pub(crate) const STREAM_ARN: &str = "rsStreamArn";
 pub(crate) const STREAM_CREATED_AT: &str = "rsStreamCreatedAt";
 
-/// The KCL's, in a row of worker metrics: last update, statistics, operating range, support level and when that was said.
+/// The KCL's, in a row of worker metrics: last update, statistics, operating range, support level
+/// and when that was said.
 pub(crate) const LAST_UPDATE: &str = "lut";
 pub(crate) const STATISTICS: &str = "sts";
 pub(crate) const OPERATING_RANGE: &str = "opr";

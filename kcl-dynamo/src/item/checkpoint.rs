@@ -14,16 +14,24 @@ pub(crate) fn number(number: impl Display) -> AttributeValue {
     AttributeValue::N(number.to_string())
 }
 
-/// A checkpoint as the KCL keeps it: a decimal number or the name of a sentinel, and the sub-sequence number, which is 0 beside a
-/// sentinel.
+/// A checkpoint as the KCL keeps it: a decimal number or the name of a sentinel, and the
+/// sub-sequence number, which is 0 beside a sentinel.
 pub(crate) fn checkpoint_values(checkpoint: &Checkpoint) -> [AttributeValue; 2] {
     match checkpoint {
-        Checkpoint::At(position) => [text(position.sequence.to_string()), number(position.sub_sequence)],
+        Checkpoint::At(position) => [
+            text(position.sequence.to_string()),
+            number(position.sub_sequence),
+        ],
         sentinel => [text(sentinel.to_string()), number(0)],
     }
 }
 
-const SENTINELS: [Checkpoint; 4] = [Checkpoint::AtTimestamp, Checkpoint::TrimHorizon, Checkpoint::Latest, Checkpoint::ShardEnd];
+const SENTINELS: [Checkpoint; 4] = [
+    Checkpoint::AtTimestamp,
+    Checkpoint::TrimHorizon,
+    Checkpoint::Latest,
+    Checkpoint::ShardEnd,
+];
 
 impl Reader<'_> {
     /// The checkpoint of two attributes. A missing sub-sequence number is 0, as the KCL reads it.
@@ -33,11 +41,16 @@ impl Reader<'_> {
         sub_attribute: &'static str,
         value: &str,
     ) -> Result<Checkpoint, MalformedRow> {
-        if let Some(sentinel) = SENTINELS.into_iter().find(|sentinel| sentinel.to_string() == value) {
+        if let Some(sentinel) = SENTINELS
+            .into_iter()
+            .find(|sentinel| sentinel.to_string() == value)
+        {
             return Ok(sentinel);
         }
         let allowed = "a decimal number, TRIM_HORIZON, LATEST, AT_TIMESTAMP or SHARD_END";
-        let sequence = value.parse().map_err(|_| self.malformed(attribute, Some(value), allowed))?;
+        let sequence = value
+            .parse()
+            .map_err(|_| self.malformed(attribute, Some(value), allowed))?;
         Ok(Position::new(sequence, self.number(sub_attribute)?.unwrap_or(0)).into())
     }
 }

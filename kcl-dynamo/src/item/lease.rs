@@ -5,7 +5,9 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use bytes::Bytes;
 use kcl_core::lease::{Error, MalformedRow};
-use kcl_core::model::{HashKeyRange, Lease, LeaseKey, Pending, ShardId, Timestamp, Token, WorkerId};
+use kcl_core::model::{
+    HashKeyRange, Lease, LeaseKey, Pending, ShardId, Timestamp, Token, WorkerId,
+};
 
 use super::attribute::*;
 use super::{Reader, checkpoint_values, number, text};
@@ -16,10 +18,14 @@ const LONGEST_KEY: usize = 2048;
 /// The KCL's `leaseKey`: the shard, or `stream:shard`.
 ///
 /// # Errors
-/// `Fatal` for a shard that cannot be told from a stream's part of a key, and for a key that DynamoDB does not take.
+/// `Fatal` for a shard that cannot be told from a stream's part of a key, and for a key that
+/// DynamoDB does not take.
 fn key_text(key: &LeaseKey) -> Result<String, Error> {
     let text = key.to_string();
-    let wrong = if key.shard.as_str().contains(':') || key.shard.as_str().is_empty() || key.stream.as_deref() == Some("") {
+    let wrong = if key.shard.as_str().contains(':')
+        || key.shard.as_str().is_empty()
+        || key.stream.as_deref() == Some("")
+    {
         "a shard's name is not empty and has no `:` in it, and a stream's is not empty"
     } else if text.len() > LONGEST_KEY {
         "a key has at most 2048 bytes"
@@ -29,7 +35,10 @@ fn key_text(key: &LeaseKey) -> Result<String, Error> {
         return Ok(text);
     };
     let shown: String = text.chars().take(160).collect();
-    Err(Error::Fatal { message: format!("`{shown}` is no key of a lease: {wrong}"), source: None })
+    Err(Error::Fatal {
+        message: format!("`{shown}` is no key of a lease: {wrong}"),
+        source: None,
+    })
 }
 
 pub(crate) fn key_value(key: &LeaseKey) -> Result<AttributeValue, Error> {
@@ -39,7 +48,10 @@ pub(crate) fn key_value(key: &LeaseKey) -> Result<AttributeValue, Error> {
 /// The lease of a key: shards have no `:` in their names.
 pub(crate) fn parse_key(text: &str) -> LeaseKey {
     match text.rsplit_once(':') {
-        Some((stream, shard)) => LeaseKey { stream: Some(Arc::from(stream)), shard: shard.into() },
+        Some((stream, shard)) => LeaseKey {
+            stream: Some(Arc::from(stream)),
+            shard: shard.into(),
+        },
         None => LeaseKey::single(text),
     }
 }
@@ -47,7 +59,8 @@ pub(crate) fn parse_key(text: &str) -> LeaseKey {
 /// Shards as a set, or nothing: DynamoDB has no empty set.
 pub(crate) fn shard_set(shards: &[ShardId]) -> Option<AttributeValue> {
     let names: BTreeSet<&str> = shards.iter().map(ShardId::as_str).collect();
-    (!names.is_empty()).then(|| AttributeValue::Ss(names.into_iter().map(ToOwned::to_owned).collect()))
+    (!names.is_empty())
+        .then(|| AttributeValue::Ss(names.into_iter().map(ToOwned::to_owned).collect()))
 }
 
 /// A new lease as an item.
@@ -66,24 +79,69 @@ pub(crate) fn lease_item(lease: &Lease) -> Result<Item, Error> {
     let [checkpoint, sub] = checkpoint_values(&lease.checkpoint);
     set(CHECKPOINT, Some(checkpoint));
     set(CHECKPOINT_SUB, Some(sub));
-    set(LEASE_OWNER, lease.owner.as_ref().map(|owner| text(owner.as_str())));
-    set(CHECKPOINT_OWNER, lease.checkpoint_owner.as_ref().map(|owner| text(owner.as_str())));
-    set(TOKEN, lease.token.as_ref().map(|token| text(token.as_str())));
-    set(HOLDER, lease.token.as_ref().and_then(|_| lease.actual_owner()).map(|holder| text(holder.as_str())));
+    set(
+        LEASE_OWNER,
+        lease.owner.as_ref().map(|owner| text(owner.as_str())),
+    );
+    set(
+        CHECKPOINT_OWNER,
+        lease
+            .checkpoint_owner
+            .as_ref()
+            .map(|owner| text(owner.as_str())),
+    );
+    set(
+        TOKEN,
+        lease.token.as_ref().map(|token| text(token.as_str())),
+    );
+    set(
+        HOLDER,
+        lease
+            .token
+            .as_ref()
+            .and_then(|_| lease.actual_owner())
+            .map(|holder| text(holder.as_str())),
+    );
     if let Some(pending) = &lease.pending {
         let [at, sub] = checkpoint_values(&pending.at);
         set(PENDING, Some(at));
         set(PENDING_SUB, Some(sub));
-        set(PENDING_STATE, pending.state.as_ref().map(|state| AttributeValue::B(Blob::new(state.clone()))));
+        set(
+            PENDING_STATE,
+            pending
+                .state
+                .as_ref()
+                .map(|state| AttributeValue::B(Blob::new(state.clone()))),
+        );
     }
     set(PARENTS, shard_set(&lease.parents));
     set(CHILDREN, shard_set(&lease.children));
-    set(STARTING_HASH_KEY, lease.hash_range.map(|range| text(range.start().to_string())));
-    set(ENDING_HASH_KEY, lease.hash_range.map(|range| text(range.end().to_string())));
-    set(START_AT, lease.facts.start_at.map(|at| number(at.as_millis())));
-    set(BEGAN_AT, lease.facts.began_at.map(|at| number(at.as_millis())));
+    set(
+        STARTING_HASH_KEY,
+        lease
+            .hash_range
+            .map(|range| text(range.start().to_string())),
+    );
+    set(
+        ENDING_HASH_KEY,
+        lease.hash_range.map(|range| text(range.end().to_string())),
+    );
+    set(
+        START_AT,
+        lease.facts.start_at.map(|at| number(at.as_millis())),
+    );
+    set(
+        BEGAN_AT,
+        lease.facts.began_at.map(|at| number(at.as_millis())),
+    );
     set(STREAM_ARN, lease.facts.stream_arn.as_deref().map(text));
-    set(STREAM_CREATED_AT, lease.facts.stream_created_at.map(|at| number(at.as_millis())));
+    set(
+        STREAM_CREATED_AT,
+        lease
+            .facts
+            .stream_created_at
+            .map(|at| number(at.as_millis())),
+    );
     if let Some(stream) = lease.key.stream.as_deref() {
         set(STREAM_NAME, Some(text(stream)));
         set(SHARD_ID, Some(text(lease.key.shard.as_str())));
@@ -95,7 +153,10 @@ impl Reader<'_> {
     /// The lease of an item, of whichever version of the KCL.
     pub(super) fn lease(self) -> Result<Lease, MalformedRow> {
         let checkpoint = self.needed_text(CHECKPOINT)?;
-        let mut lease = Lease::new(parse_key(self.key()), self.checkpoint(CHECKPOINT, CHECKPOINT_SUB, checkpoint)?);
+        let mut lease = Lease::new(
+            parse_key(self.key()),
+            self.checkpoint(CHECKPOINT, CHECKPOINT_SUB, checkpoint)?,
+        );
         lease.owner = self.text(LEASE_OWNER)?.map(WorkerId::from);
         lease.checkpoint_owner = self.text(CHECKPOINT_OWNER)?.map(WorkerId::from);
         lease.token = self.token(&lease)?;
@@ -121,15 +182,28 @@ impl Reader<'_> {
     /// The tenancy, unless it is not the owner's: somebody who knows no tokens has taken the lease.
     fn token(self, lease: &Lease) -> Result<Option<Token>, MalformedRow> {
         let holder = self.text(HOLDER)?;
-        let is_owners = holder.is_none_or(|holder| lease.actual_owner().is_some_and(|owner| owner.as_str() == holder));
+        let is_owners = holder.is_none_or(|holder| {
+            lease
+                .actual_owner()
+                .is_some_and(|owner| owner.as_str() == holder)
+        });
         Ok(self.text(TOKEN)?.filter(|_| is_owners).map(Token::from))
     }
 
     /// Absent in rows of a KCL before 2.3, where it is filled in later.
     fn hash_range(self) -> Result<Option<HashKeyRange>, MalformedRow> {
-        let (Some(start), Some(end)) = (self.text(STARTING_HASH_KEY)?, self.text(ENDING_HASH_KEY)?) else { return Ok(None) };
+        let (Some(start), Some(end)) = (self.text(STARTING_HASH_KEY)?, self.text(ENDING_HASH_KEY)?)
+        else {
+            return Ok(None);
+        };
         let allowed = "a range of two decimal numbers below 2^128 with `endingHashKey`";
-        let malformed = |_| self.malformed(STARTING_HASH_KEY, Some(&format!("{start} .. {end}")), allowed);
+        let malformed = |_| {
+            self.malformed(
+                STARTING_HASH_KEY,
+                Some(&format!("{start} .. {end}")),
+                allowed,
+            )
+        };
         HashKeyRange::parse(start, end).map(Some).map_err(malformed)
     }
 }

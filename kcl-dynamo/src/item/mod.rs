@@ -1,7 +1,7 @@
 //! Rows as items and items as rows.
 //!
-//! A table has rows of several kinds under one key attribute; [`Row`] tells which one an item is. Everything that is not named in
-//! [`attribute`] is somebody else's and is never read or written.
+//! A table has rows of several kinds under one key attribute; [`Row`] tells which one an item is.
+//! Everything that is not named in [`attribute`] is somebody else's and is never read or written.
 
 pub(crate) mod attribute;
 mod checkpoint;

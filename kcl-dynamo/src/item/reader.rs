@@ -15,19 +15,28 @@ pub(crate) struct Reader<'a>(pub(crate) &'a Item);
 impl<'a> Reader<'a> {
     /// The key, if the item has one that is text.
     pub(crate) fn key(self) -> &'a str {
-        self.0.get(LEASE_KEY).and_then(|value| value.as_s().ok()).map_or("", String::as_str)
+        self.0
+            .get(LEASE_KEY)
+            .and_then(|value| value.as_s().ok())
+            .map_or("", String::as_str)
     }
 
     pub(crate) fn has(self, attribute: &str) -> bool {
         self.0.contains_key(attribute)
     }
 
-    /// Whether it is the row of a worker of ours: it has our mark or, where somebody took that away, the name beside it.
+    /// Whether it is the row of a worker of ours: it has our mark or, where somebody took that
+    /// away, the name beside it.
     pub(crate) fn is_our_worker(self) -> bool {
         self.has(INCARNATION) || self.has(WORKER)
     }
 
-    pub(crate) fn malformed(self, attribute: &'static str, found: Option<&str>, allowed: &'static str) -> MalformedRow {
+    pub(crate) fn malformed(
+        self,
+        attribute: &'static str,
+        found: Option<&str>,
+        allowed: &'static str,
+    ) -> MalformedRow {
         MalformedRow::new(self.row(), attribute, found, allowed)
     }
 
@@ -38,7 +47,9 @@ impl<'a> Reader<'a> {
         }
         if self.is_our_worker() {
             let name = self.0.get(WORKER).and_then(|value| value.as_s().ok());
-            return RowKey::Worker(WorkerId::from(name.map_or_else(|| self.key(), String::as_str)));
+            return RowKey::Worker(WorkerId::from(
+                name.map_or_else(|| self.key(), String::as_str),
+            ));
         }
         RowKey::Lease(parse_key(self.key()))
     }
@@ -49,46 +60,74 @@ impl<'a> Reader<'a> {
         allowed: &'static str,
         take: impl FnOnce(&'a AttributeValue) -> Result<&'a T, &'a AttributeValue>,
     ) -> Result<Option<&'a T>, MalformedRow> {
-        let Some(value) = self.0.get(attribute) else { return Ok(None) };
-        take(value).map(Some).map_err(|other| self.malformed(attribute, Some(type_of(other)), allowed))
+        let Some(value) = self.0.get(attribute) else {
+            return Ok(None);
+        };
+        take(value)
+            .map(Some)
+            .map_err(|other| self.malformed(attribute, Some(type_of(other)), allowed))
     }
 
     /// Text, if it is there.
     pub(crate) fn text(self, attribute: &'static str) -> Result<Option<&'a str>, MalformedRow> {
-        Ok(self.typed(attribute, "text (S)", AttributeValue::as_s)?.map(String::as_str))
+        Ok(self
+            .typed(attribute, "text (S)", AttributeValue::as_s)?
+            .map(String::as_str))
     }
 
     /// Text that has to be there.
     pub(crate) fn needed_text(self, attribute: &'static str) -> Result<&'a str, MalformedRow> {
-        self.text(attribute)?.ok_or_else(|| self.malformed(attribute, None, "text (S)"))
+        self.text(attribute)?
+            .ok_or_else(|| self.malformed(attribute, None, "text (S)"))
     }
 
     /// A whole number, if it is there.
-    pub(crate) fn number<T: FromStr>(self, attribute: &'static str) -> Result<Option<T>, MalformedRow> {
+    pub(crate) fn number<T: FromStr>(
+        self,
+        attribute: &'static str,
+    ) -> Result<Option<T>, MalformedRow> {
         const ALLOWED: &str = "a whole number (N) in its range";
-        let Some(text) = self.typed(attribute, ALLOWED, AttributeValue::as_n)? else { return Ok(None) };
-        text.parse().map(Some).map_err(|_| self.malformed(attribute, Some(text), ALLOWED))
+        let Some(text) = self.typed(attribute, ALLOWED, AttributeValue::as_n)? else {
+            return Ok(None);
+        };
+        text.parse()
+            .map(Some)
+            .map_err(|_| self.malformed(attribute, Some(text), ALLOWED))
     }
 
     /// A whole number that has to be there.
-    pub(crate) fn needed_number<T: FromStr>(self, attribute: &'static str) -> Result<T, MalformedRow> {
-        self.number(attribute)?.ok_or_else(|| self.malformed(attribute, None, "a whole number (N)"))
+    pub(crate) fn needed_number<T: FromStr>(
+        self,
+        attribute: &'static str,
+    ) -> Result<T, MalformedRow> {
+        self.number(attribute)?
+            .ok_or_else(|| self.malformed(attribute, None, "a whole number (N)"))
     }
 
     /// A truth value; false when it is missing.
     pub(crate) fn truth(self, attribute: &'static str) -> Result<bool, MalformedRow> {
-        Ok(self.typed(attribute, "a truth value (BOOL)", AttributeValue::as_bool)?.copied().unwrap_or(false))
+        Ok(self
+            .typed(attribute, "a truth value (BOOL)", AttributeValue::as_bool)?
+            .copied()
+            .unwrap_or(false))
     }
 
     /// Bytes, if they are there.
     pub(crate) fn bytes(self, attribute: &'static str) -> Result<Option<&'a [u8]>, MalformedRow> {
-        Ok(self.typed(attribute, "bytes (B)", AttributeValue::as_b)?.map(AsRef::as_ref))
+        Ok(self
+            .typed(attribute, "bytes (B)", AttributeValue::as_b)?
+            .map(AsRef::as_ref))
     }
 
     /// A set of texts in order, empty when it is missing: a set has no order of its own.
     pub(crate) fn set(self, attribute: &'static str) -> Result<Vec<&'a str>, MalformedRow> {
         let set = self.typed(attribute, "a set of texts (SS)", AttributeValue::as_ss)?;
-        let mut texts: Vec<&str> = set.map(Vec::as_slice).unwrap_or_default().iter().map(String::as_str).collect();
+        let mut texts: Vec<&str> = set
+            .map(Vec::as_slice)
+            .unwrap_or_default()
+            .iter()
+            .map(String::as_str)
+            .collect();
         texts.sort_unstable();
         Ok(texts)
     }
@@ -98,9 +137,15 @@ impl<'a> Reader<'a> {
         let list = self.typed(attribute, "a list of texts (L of S)", AttributeValue::as_l)?;
         let text = |value: &'a AttributeValue| {
             let text = value.as_s().map(String::as_str);
-            text.map_err(|other| self.malformed(attribute, Some(type_of(other)), "a list of texts (L of S)"))
+            text.map_err(|other| {
+                self.malformed(attribute, Some(type_of(other)), "a list of texts (L of S)")
+            })
         };
-        list.map(Vec::as_slice).unwrap_or_default().iter().map(text).collect()
+        list.map(Vec::as_slice)
+            .unwrap_or_default()
+            .iter()
+            .map(text)
+            .collect()
     }
 }
 

@@ -21,7 +21,8 @@ pub(crate) enum Row {
 }
 
 impl Row {
-    /// Reads an item. A row without `entityType` that has a counter or a checkpoint is a lease that a KCL before 3.5 made.
+    /// Reads an item. A row without `entityType` that has a counter or a checkpoint is a lease that
+    /// a KCL before 3.5 made.
     ///
     /// # Errors
     /// It is a lease or a worker of ours, and an attribute of it cannot be read.
@@ -30,21 +31,31 @@ impl Row {
         let kind = reader.text(ENTITY_TYPE)?;
         match kind {
             Some(KIND_LEASE) => reader.lease().map(Self::Lease),
-            None if reader.has(LEASE_COUNTER) || reader.has(CHECKPOINT) || is_key_of_lease(reader.key()) => {
+            None if reader.has(LEASE_COUNTER)
+                || reader.has(CHECKPOINT)
+                || is_key_of_lease(reader.key()) =>
+            {
                 reader.lease().map(Self::Lease)
             }
             Some(KIND_WORKER) if reader.is_our_worker() => reader.worker().map(Self::Worker),
             Some(KIND_SIGNAL) if reader.key() == SIGNAL_KEY => Ok(Self::Signal),
             // No kind that any KCL knows, under the key of a shard: somebody has edited it.
-            Some(kind) if ![KIND_WORKER, KIND_LEADER, KIND_SIGNAL].contains(&kind) && is_key_of_lease(reader.key()) => {
+            Some(kind)
+                if ![KIND_WORKER, KIND_LEADER, KIND_SIGNAL].contains(&kind)
+                    && is_key_of_lease(reader.key()) =>
+            {
                 Err(reader.malformed(ENTITY_TYPE, Some(kind), "LEASE in the row of a lease"))
             }
-            _ => Ok(Self::Foreign { kind: kind.map(ToOwned::to_owned) }),
+            _ => Ok(Self::Foreign {
+                kind: kind.map(ToOwned::to_owned),
+            }),
         }
     }
 }
 
 /// Whether only a lease has such a key: shards are named so by the service.
 fn is_key_of_lease(key: &str) -> bool {
-    key.rsplit(':').next().is_some_and(|shard| shard.starts_with("shardId-"))
+    key.rsplit(':')
+        .next()
+        .is_some_and(|shard| shard.starts_with("shardId-"))
 }

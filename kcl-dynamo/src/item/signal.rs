@@ -5,13 +5,15 @@ use kcl_core::model::WorkerId;
 use super::attribute::{SIGNAL_RECENT, SIGNAL_VALUE};
 use super::{Reader, parse_key, text};
 
-/// What is announced is cut to this many bytes: with its names, the row stays below the 4 KB that a read is counted in.
+/// What is announced is cut to this many bytes: with its names, the row stays below the 4 KB that a
+/// read is counted in.
 const MOST_BYTES: usize = 3600;
 /// What DynamoDB counts for an element of a list beside its text.
 const ELEMENT: usize = 2;
 
-/// What was announced last, as a list of texts: the value of the signal, a space, `L` and the key of a lease or `W` and a worker. When
-/// nothing was ever forgotten, the value before all of it comes last, a space and `B`.
+/// What was announced last, as a list of texts: the value of the signal, a space, `L` and the key
+/// of a lease or `W` and a worker. When nothing was ever forgotten, the value before all of it
+/// comes last, a space and `B`.
 pub(crate) fn recent_value(signal: &ChangeSignal) -> AttributeValue {
     let mut left = MOST_BYTES;
     let line = |(value, changed): &(String, Changed)| match changed {
@@ -26,15 +28,29 @@ pub(crate) fn recent_value(signal: &ChangeSignal) -> AttributeValue {
         None => false,
     };
     let first = signal.first.iter().map(|value| format!("{value} B"));
-    AttributeValue::L(signal.recent.iter().map(line).chain(first).take_while(fits).map(text).collect())
+    AttributeValue::L(
+        signal
+            .recent
+            .iter()
+            .map(line)
+            .chain(first)
+            .take_while(fits)
+            .map(text)
+            .collect(),
+    )
 }
 
 /// The signal of the signal row.
 pub(crate) fn read_signal(reader: Reader<'_>) -> Result<ChangeSignal, MalformedRow> {
     let mut signal = ChangeSignal::new(reader.text(SIGNAL_VALUE)?.unwrap_or_default());
     for line in reader.texts(SIGNAL_RECENT)? {
-        let malformed =
-            || reader.malformed(SIGNAL_RECENT, Some(line), "a value and what was announced with it, in the row `~fleet-0`");
+        let malformed = || {
+            reader.malformed(
+                SIGNAL_RECENT,
+                Some(line),
+                "a value and what was announced with it, in the row `~fleet-0`",
+            )
+        };
         let (value, changed) = line.split_once(' ').ok_or_else(malformed)?;
         let changed = match (changed.get(..1), changed.get(1..)) {
             (Some("L"), Some(key)) => Changed::Lease(parse_key(key)),

@@ -14,14 +14,19 @@ const ESCAPED: &str = "~worker-";
 /// The highest feature of the KCL 3.5 that a fleet has to agree on: the single table.
 const SUPPORTED: u8 = 1;
 
-/// The key of a worker's row: its id, as in the KCL, unless that could be the key of a lease or of a row that there is one of.
+/// The key of a worker's row: its id, as in the KCL, unless that could be the key of a lease or of
+/// a row that there is one of.
 pub(crate) fn worker_key(worker: &WorkerId) -> AttributeValue {
     let id = worker.as_str();
     let taken = id.is_empty()
         || id.starts_with('~')
         || id.contains("shardId-")
         || [LEADER_KEY, MIGRATION_KEY, TABLE_MIGRATION_KEY].contains(&id);
-    if taken { text(format!("{ESCAPED}{id}")) } else { text(id) }
+    if taken {
+        text(format!("{ESCAPED}{id}"))
+    } else {
+        text(id)
+    }
 }
 
 /// The attributes of a worker that are compared when its row is replaced, and set by it.
@@ -45,7 +50,10 @@ pub(crate) fn worker_item(row: &WorkerRow, now: Timestamp) -> Item {
         (WORKER.to_owned(), text(row.worker.as_str())),
         (LAST_UPDATE.to_owned(), seconds.clone()),
         (STATISTICS.to_owned(), AttributeValue::M(HashMap::new())),
-        (OPERATING_RANGE.to_owned(), AttributeValue::M(HashMap::new())),
+        (
+            OPERATING_RANGE.to_owned(),
+            AttributeValue::M(HashMap::new()),
+        ),
         (SUPPORT.to_owned(), number(SUPPORTED)),
         (SUPPORT_UPDATE.to_owned(), seconds),
     ]);

@@ -27,7 +27,9 @@ impl Evidence {
         let text = |attribute| reader.text(attribute).ok().flatten();
         let kind = text(ENTITY_TYPE);
         match (kind, reader.key()) {
-            (None, _) if reader.has(LEASE_COUNTER) || reader.has(CHECKPOINT) => self.old_lease = true,
+            (None, _) if reader.has(LEASE_COUNTER) || reader.has(CHECKPOINT) => {
+                self.old_lease = true
+            }
             (_, MIGRATION_KEY) => {
                 self.kcl_row = true;
                 self.client_version = text(CLIENT_VERSION).map(ToOwned::to_owned);
@@ -51,7 +53,12 @@ impl Evidence {
         if beside.client_version.is_some() {
             self.client_version.clone_from(&beside.client_version);
         }
-        self.metrics.extend(beside.metrics.iter().map(|(worker, at)| (worker.clone(), *at)));
+        self.metrics.extend(
+            beside
+                .metrics
+                .iter()
+                .map(|(worker, at)| (worker.clone(), *at)),
+        );
     }
 
     /// Whether a KCL has ever worked with this table.

@@ -8,25 +8,38 @@ use crate::item::{Reader, text};
 
 use super::Evidence;
 
-/// Adds what the two tables say that a KCL from 3.0 to 3.4 keeps beside the lease table: `APPLICATION-CoordinatorState` and
-/// `APPLICATION-WorkerMetricStats`. They are read and never made: a KCL 3.5 that finds them works in the old way.
-pub(crate) async fn legacy_versions(client: &Client, application: &str, evidence: &mut Evidence) -> Result<(), Error> {
+/// Adds what the two tables say that a KCL from 3.0 to 3.4 keeps beside the lease table:
+/// `APPLICATION-CoordinatorState` and `APPLICATION-WorkerMetricStats`. They are read and never
+/// made: a KCL 3.5 that finds them works in the old way.
+pub(crate) async fn legacy_versions(
+    client: &Client,
+    application: &str,
+    evidence: &mut Evidence,
+) -> Result<(), Error> {
     let table = format!("{application}-CoordinatorState");
-    let call = client.get_item().table_name(&table).key("key", text(MIGRATION_KEY)).consistent_read(true);
+    let call = client
+        .get_item()
+        .table_name(&table)
+        .key("key", text(MIGRATION_KEY))
+        .consistent_read(true);
     match call.send().await {
         Err(error) if error.code() == Some("ResourceNotFoundException") => return Ok(()),
         Err(error) => return Err(say(Action::GetItem, &table, &error).1),
         Ok(answer) => {
             evidence.legacy_table = true;
             if let Some(item) = answer.item {
-                evidence.client_version = Reader(&item).text(CLIENT_VERSION)?.map(ToOwned::to_owned);
+                evidence.client_version =
+                    Reader(&item).text(CLIENT_VERSION)?.map(ToOwned::to_owned);
             }
         }
     }
     let table = format!("{application}-WorkerMetricStats");
     let mut start = None;
     loop {
-        let call = client.scan().table_name(&table).set_exclusive_start_key(start);
+        let call = client
+            .scan()
+            .table_name(&table)
+            .set_exclusive_start_key(start);
         let page = match call.send().await {
             Err(error) if error.code() == Some("ResourceNotFoundException") => return Ok(()),
             Err(error) => return Err(say(Action::Scan, &table, &error).1),

@@ -10,8 +10,8 @@
 //! | a lease without `entityType` (a KCL before 3.5 made it), the tables that a KCL before 3.5 kept beside this one, or `Migration3.0` at `CLIENT_VERSION_UPGRADE_FROM_2X` or `CLIENT_VERSION_2X` | [`Coexistence::LeasesOnly`] | leases alone: a KCL before 3.5 fails on any other row, and one that may still change to 3.x stays at 2.x as long as an owner has no row of metrics |
 //! | `Migration3.0` at `CLIENT_VERSION_3X` or `CLIENT_VERSION_3X_WITH_ROLLBACK` with a row of worker metrics of somebody else that is younger than 60 s, or a row `Leader` that changes | [`Coexistence::KclLeads`] | nothing is written at the start; while running, no lease is taken and our rows of workers go with the next heartbeat |
 //!
-//! In [`Coexistence::LeasesOnly`] workers of ours see of each other only what leases show, and changes are found by scans each 2 s, not by
-//! the signal.
+//! In [`Coexistence::LeasesOnly`] workers of ours see of each other only what leases show, and
+//! changes are found by scans each 2 s, not by the signal.
 
 mod coexistence;
 mod evidence;

@@ -5,12 +5,12 @@ use kcl_core::model::Moment;
 
 /// How often the row of the KCL's leader is read where scans are seldom.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
-/// For how long scans are frequent once a leader is there that was not before: its worker's metrics come within seconds, and
-/// its next heartbeat after 30 s.
+/// For how long scans are frequent once a leader is there that was not before: its worker's metrics
+/// come within seconds, and its next heartbeat after 30 s.
 const ALARM: Duration = Duration::from_secs(60);
 
-/// Watches for a leader of the KCL between two scans: a worker that is alone and holds every lease scans each 30 s, and a
-/// leader that has begun to give leases away is to be known sooner.
+/// Watches for a leader of the KCL between two scans: a worker that is alone and holds every lease
+/// scans each 30 s, and a leader that has begun to give leases away is to be known sooner.
 #[derive(Debug, Default)]
 pub(crate) struct Probe {
     state: Mutex<ProbeState>,
@@ -50,7 +50,9 @@ impl Probe {
     /// Whether the row is to be read now. Says so once.
     pub(crate) fn is_due(&self, now: Moment) -> bool {
         let mut state = self.lock();
-        let due = state.read.is_some_and(|read| now.since(read) >= PROBE_EVERY);
+        let due = state
+            .read
+            .is_some_and(|read| now.since(read) >= PROBE_EVERY);
         if due {
             state.read = Some(now);
         }
@@ -64,7 +66,9 @@ impl Probe {
 
     /// Whether scans are to be frequent.
     pub(crate) fn is_alarmed(&self, now: Moment) -> bool {
-        self.lock().alarmed.is_some_and(|alarmed| now.since(alarmed) < ALARM)
+        self.lock()
+            .alarmed
+            .is_some_and(|alarmed| now.since(alarmed) < ALARM)
     }
 
     fn lock(&self) -> MutexGuard<'_, ProbeState> {
@@ -83,7 +87,10 @@ mod tests {
     #[test]
     fn the_row_is_read_where_looks_are_seldom() {
         let probe = Probe::default();
-        assert!(!probe.is_due(at(0)), "before the first scan nothing is known");
+        assert!(
+            !probe.is_due(at(0)),
+            "before the first scan nothing is known"
+        );
         for seconds in [2, 4, 6, 8] {
             probe.looked(None, at(seconds));
             assert!(!probe.is_due(at(seconds + 2)));

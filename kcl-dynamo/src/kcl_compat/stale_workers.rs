@@ -6,8 +6,9 @@ use kcl_core::model::{Moment, WorkerId};
 
 /// Rows of workers that stand in a table where none may be.
 ///
-/// Who lives takes its row away with its next heartbeat. What stands still for the failover time that it declares is of a dead worker,
-/// and nobody else would ever remove it: without rows no worker sees it.
+/// Who lives takes its row away with its next heartbeat. What stands still for the failover time
+/// that it declares is of a dead worker, and nobody else would ever remove it: without rows no
+/// worker sees it.
 #[derive(Debug, Default)]
 pub(crate) struct StaleWorkers {
     scans: Mutex<StaleScans>,
@@ -22,22 +23,34 @@ struct StaleScans {
 
 impl StaleWorkers {
     /// Takes in the rows of a page.
-    pub(crate) fn see(&self, rows: impl IntoIterator<Item = WorkerRow>, is_first: bool, at: Moment) {
+    pub(crate) fn see(
+        &self,
+        rows: impl IntoIterator<Item = WorkerRow>,
+        is_first: bool,
+        at: Moment,
+    ) {
         let mut scans = self.lock();
         let StaleScans { now, before } = &mut *scans;
         if is_first {
             *before = std::mem::take(now);
         }
         for row in rows {
-            let since = before.get(&row.worker).filter(|(seen, _)| *seen == row).map_or(at, |(_, since)| *since);
+            let since = before
+                .get(&row.worker)
+                .filter(|(seen, _)| *seen == row)
+                .map_or(at, |(_, since)| *since);
             now.insert(row.worker.clone(), (row, since));
         }
     }
 
-    /// The rows that are to be deleted if they are still as they were seen: then they have stood still for long enough.
+    /// The rows that are to be deleted if they are still as they were seen: then they have stood
+    /// still for long enough.
     pub(crate) fn dead(&self, at: Moment) -> Vec<WorkerRow> {
         let scans = self.lock();
-        let dead = scans.now.values().filter(|(row, since)| at.since(*since) >= row.failover);
+        let dead = scans
+            .now
+            .values()
+            .filter(|(row, since)| at.since(*since) >= row.failover);
         dead.map(|(row, _)| row.clone()).collect()
     }
 
@@ -64,7 +77,9 @@ mod tests {
     /// A row that stands still for its failover time is a dead worker's.
     #[test]
     fn a_row_that_stands_still_for_its_failover_time_is_stale() {
-        let (stale_workers, at) = (StaleWorkers::default(), |seconds| Moment::from_origin(Duration::from_secs(seconds)));
+        let (stale_workers, at) = (StaleWorkers::default(), |seconds| {
+            Moment::from_origin(Duration::from_secs(seconds))
+        });
         let (still, mut moving) = (row("still"), row("moving"));
         for seconds in [0, 2, 4, 6, 8] {
             // In two pages.
@@ -75,7 +90,11 @@ mod tests {
         }
         assert_eq!(stale_workers.dead(at(10)), std::slice::from_ref(&still));
         stale_workers.see([still.clone(), moving], true, at(12));
-        assert_eq!(stale_workers.dead(at(12)), std::slice::from_ref(&still), "again, in case it could not be deleted");
+        assert_eq!(
+            stale_workers.dead(at(12)),
+            std::slice::from_ref(&still),
+            "again, in case it could not be deleted"
+        );
         stale_workers.forget(&still);
         assert_eq!(stale_workers.dead(at(12)), []);
         // It was gone for a scan: another one begins.

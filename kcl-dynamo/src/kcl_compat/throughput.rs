@@ -7,10 +7,12 @@ use kcl_core::model::WorkerId;
 use crate::item::Item;
 use crate::item::attribute::{CHECKPOINT_OWNER, LEASE_KEY, LEASE_OWNER, THROUGHPUT};
 
-/// Owners that answer when they are asked for a lease, as every KCL from 3.0 on does, also where it keeps its worker metrics elsewhere.
+/// Owners that answer when they are asked for a lease, as every KCL from 3.0 on does, also where it
+/// keeps its worker metrics elsewhere.
 ///
-/// Such a worker writes its shards' throughput with each renewal. The attribute is never removed: that it is there says nothing of who
-/// holds the lease now, that it changes from one scan to the next under one owner does.
+/// Such a worker writes its shards' throughput with each renewal. The attribute is never removed:
+/// that it is there says nothing of who holds the lease now, that it changes from one scan to the
+/// next under one owner does.
 #[derive(Debug, Default)]
 pub(crate) struct Throughputs {
     scans: Mutex<ThroughputScans>,
@@ -29,19 +31,28 @@ impl Throughputs {
     /// Takes in a page of a scan, and gives those of its owners that are known to answer.
     pub(crate) fn see(&self, items: &[Item], is_first: bool) -> BTreeSet<WorkerId> {
         let mut scans = self.scans.lock().unwrap_or_else(PoisonError::into_inner);
-        let ThroughputScans { now, before, proven } = &mut *scans;
+        let ThroughputScans {
+            now,
+            before,
+            proven,
+        } = &mut *scans;
         if is_first {
             *before = std::mem::take(now);
         }
         let mut answering = BTreeSet::new();
         for item in items {
             let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok());
-            let (Some(key), Some(owner)) = (text(LEASE_KEY), text(LEASE_OWNER)) else { continue };
+            let (Some(key), Some(owner)) = (text(LEASE_KEY), text(LEASE_OWNER)) else {
+                continue;
+            };
             if item.contains_key(CHECKPOINT_OWNER) {
                 continue;
             }
             if let Some(AttributeValue::N(carries)) = item.get(THROUGHPUT) {
-                if before.get(key).is_some_and(|(by, carried)| by == owner && carried != carries) {
+                if before
+                    .get(key)
+                    .is_some_and(|(by, carried)| by == owner && carried != carries)
+                {
                     proven.insert(owner.clone());
                 }
                 now.insert(key.clone(), (owner.clone(), carries.clone()));
@@ -60,27 +71,46 @@ mod tests {
     use crate::item::{number, text};
 
     fn row(key: &str, owner: &str, carries: u32) -> Item {
-        let attributes = [(LEASE_KEY, text(key)), (LEASE_OWNER, text(owner)), (THROUGHPUT, number(carries))];
-        attributes.map(|(name, value)| (name.to_owned(), value)).into()
+        let attributes = [
+            (LEASE_KEY, text(key)),
+            (LEASE_OWNER, text(owner)),
+            (THROUGHPUT, number(carries)),
+        ];
+        attributes
+            .map(|(name, value)| (name.to_owned(), value))
+            .into()
     }
 
     fn names(answering: &BTreeSet<WorkerId>) -> Vec<&str> {
         answering.iter().map(WorkerId::as_str).collect()
     }
 
-    /// An owner that changes the throughput of its lease answers requests; one that only leaves it there may not.
+    /// An owner that changes the throughput of its lease answers requests; one that only leaves it
+    /// there may not.
     #[test]
     fn an_owner_that_changes_the_throughput_answers() {
         let throughputs = Throughputs::default();
         // In two pages.
-        assert_eq!(names(&throughputs.see(&[row("1", "java-1", 7), row("2", "java-2", 7)], true)), [""; 0]);
-        assert_eq!(names(&throughputs.see(&[row("3", "java-3", 7)], false)), [""; 0]);
+        assert_eq!(
+            names(&throughputs.see(&[row("1", "java-1", 7), row("2", "java-2", 7)], true)),
+            [""; 0]
+        );
+        assert_eq!(
+            names(&throughputs.see(&[row("3", "java-3", 7)], false)),
+            [""; 0]
+        );
         // java-2 took the lease of one that had changed it before; java-3 holds what it held.
         let scan = [row("1", "java-1", 8), row("2", "java-4", 8)];
         assert_eq!(names(&throughputs.see(&scan, true)), ["java-1"]);
-        assert_eq!(names(&throughputs.see(&[row("3", "java-3", 7)], false)), [""; 0]);
+        assert_eq!(
+            names(&throughputs.see(&[row("3", "java-3", 7)], false)),
+            [""; 0]
+        );
         // What is known of one stays known, of each of its leases.
-        assert_eq!(names(&throughputs.see(&[row("4", "java-1", 0)], true)), ["java-1"]);
+        assert_eq!(
+            names(&throughputs.see(&[row("4", "java-1", 0)], true)),
+            ["java-1"]
+        );
     }
 
     /// While a lease is being handed over, its throughput says nothing of whom it goes to.

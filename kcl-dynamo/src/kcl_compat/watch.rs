@@ -8,7 +8,8 @@ use crate::item::Item;
 
 use super::{Coexistence, Evidence, KclIsLeading, judge};
 
-/// How often the tables beside this one are read: a KCL writes its metrics each 30 s, and they count for 60 s.
+/// How often the tables beside this one are read: a KCL writes its metrics each 30 s, and they
+/// count for 60 s.
 const BESIDE_EVERY: Duration = Duration::from_secs(30);
 
 /// Watches for Java workers in what is read of the table anyway.
@@ -50,14 +51,19 @@ impl Watch {
         state.looked_beside = Some(at);
         state.coexistence = coexistence;
         state.what.clear();
-        state.beside = Evidence { legacy_table: evidence.legacy_table, ..Evidence::default() };
+        state.beside = Evidence {
+            legacy_table: evidence.legacy_table,
+            ..Evidence::default()
+        };
         state.leader.clone_from(&evidence.leader);
         state.signal_has_to_go = coexistence != Coexistence::Exclusive;
     }
 
-    /// Adds a page of a scan; the last one decides. Gives what is stricter than before, and what showed it.
+    /// Adds a page of a scan; the last one decides. Gives what is stricter than before, and what
+    /// showed it.
     ///
-    /// It never becomes less strict by itself: a neighbour that shows nothing for a while has not gone for good.
+    /// It never becomes less strict by itself: a neighbour that shows nothing for a while has not
+    /// gone for good.
     pub(crate) fn look<'a>(
         &self,
         items: impl IntoIterator<Item = &'a Item>,
@@ -88,11 +94,13 @@ impl Watch {
         Some((coexistence, what))
     }
 
-    /// Whether the tables beside this one are to be read now, which an old KCL keeps that lives: one may go over to 3.x, or have come.
-    /// Says so once.
+    /// Whether the tables beside this one are to be read now, which an old KCL keeps that lives:
+    /// one may go over to 3.x, or have come. Says so once.
     pub(crate) fn takes_look_beside(&self, now: Moment) -> bool {
         let mut state = self.lock();
-        let is_due = state.looked_beside.is_none_or(|looked| now.since(looked) >= BESIDE_EVERY);
+        let is_due = state
+            .looked_beside
+            .is_none_or(|looked| now.since(looked) >= BESIDE_EVERY);
         if is_due {
             state.looked_beside = Some(now);
         }
@@ -123,8 +131,13 @@ impl Watch {
     /// Why no lease may be taken now, if none may.
     pub(crate) fn forbids_taking(&self, table: &str) -> Option<Error> {
         let state = self.lock();
-        let leading = || KclIsLeading { table: table.to_owned(), what: state.what.clone() };
-        (state.coexistence == Coexistence::KclLeads).then(|| Error::Throttled { source: Box::new(leading()) })
+        let leading = || KclIsLeading {
+            table: table.to_owned(),
+            what: state.what.clone(),
+        };
+        (state.coexistence == Coexistence::KclLeads).then(|| Error::Throttled {
+            source: Box::new(leading()),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, WatchState> {

@@ -9,7 +9,10 @@ use crate::item::{Item, text};
 /// The table has the KCL's key, and no other.
 pub(super) fn check_key(name: &str, table: &TableDescription) -> Result<(), Error> {
     let type_of = |attribute: &str| {
-        let definition = table.attribute_definitions().iter().find(|definition| definition.attribute_name() == attribute);
+        let definition = table
+            .attribute_definitions()
+            .iter()
+            .find(|definition| definition.attribute_name() == attribute);
         definition.map_or("?", |definition| definition.attribute_type().as_str())
     };
     let found: Vec<String> = table
@@ -17,20 +20,36 @@ pub(super) fn check_key(name: &str, table: &TableDescription) -> Result<(), Erro
         .iter()
         .map(|element| {
             let attribute = element.attribute_name();
-            format!("`{attribute}` ({}, {})", element.key_type(), type_of(attribute))
+            format!(
+                "`{attribute}` ({}, {})",
+                element.key_type(),
+                type_of(attribute)
+            )
         })
         .collect();
-    let right = format!("`{LEASE_KEY}` ({}, {})", KeyType::Hash, ScalarAttributeType::S);
+    let right = format!(
+        "`{LEASE_KEY}` ({}, {})",
+        KeyType::Hash,
+        ScalarAttributeType::S
+    );
     if found == [right.as_str()] {
         return Ok(());
     }
-    let message = format!("the table `{name}` has the key {}: a lease table has the key {right} alone", found.join(" and "));
-    Err(Error::Fatal { message, source: None })
+    let message = format!(
+        "the table `{name}` has the key {}: a lease table has the key {right} alone",
+        found.join(" and ")
+    );
+    Err(Error::Fatal {
+        message,
+        source: None,
+    })
 }
 
-/// The credentials may read a row and write, as far as that can be seen without writing: each write has a condition that never holds.
+/// The credentials may read a row and write, as far as that can be seen without writing: each write
+/// has a condition that never holds.
 ///
-/// Deleting is not done before the first shard has ended, hours from now; that it is not allowed should be said at once.
+/// Deleting is not done before the first shard has ended, hours from now; that it is not allowed
+/// should be said at once.
 pub(crate) async fn check_rights(calls: &Calls) -> Result<(), Error> {
     let key = || text(SIGNAL_KEY);
     calls.get(key(), false).await?;
@@ -40,7 +59,11 @@ pub(crate) async fn check_rights(calls: &Calls) -> Result<(), Error> {
         (never, parts)
     };
     let (never, parts) = condition();
-    allowed(calls.put(Item::from([(LEASE_KEY.to_owned(), key())]), never, parts).await)?;
+    allowed(
+        calls
+            .put(Item::from([(LEASE_KEY.to_owned(), key())]), never, parts)
+            .await,
+    )?;
     let (never, parts) = condition();
     allowed(calls.update(key(), None, Some(never), parts).await)?;
     let (never, parts) = condition();
@@ -50,7 +73,9 @@ pub(crate) async fn check_rights(calls: &Calls) -> Result<(), Error> {
 fn allowed<T>(answer: Result<T, Refused>) -> Result<(), Error> {
     match answer {
         Ok(_) | Err(Refused::Condition(_)) => Ok(()),
-        Err(Refused::Failed(error)) if error.is_transient() => Err(Error::Throttled { source: Box::new(error) }),
+        Err(Refused::Failed(error)) if error.is_transient() => Err(Error::Throttled {
+            source: Box::new(error),
+        }),
         Err(Refused::Failed(error)) => Err(error),
     }
 }

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, PointInTimeRecoverySpecification, ScalarAttributeType,
-    TableDescription, TableStatus, Tag,
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, PointInTimeRecoverySpecification,
+    ScalarAttributeType, TableDescription, TableStatus, Tag,
 };
 use kcl_core::BoxError;
 use kcl_core::Clock;
@@ -20,8 +20,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// A new table takes seconds. The caller may set up again after this.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The table is there with the right key, made if that is wanted and it was missing. Several workers may do it at once.
-pub(crate) async fn ready_table(calls: &Calls, create: Option<&NewTable>, clock: &dyn Clock) -> Result<(), Error> {
+/// The table is there with the right key, made if that is wanted and it was missing. Several
+/// workers may do it at once.
+pub(crate) async fn ready_table(
+    calls: &Calls,
+    create: Option<&NewTable>,
+    clock: &dyn Clock,
+) -> Result<(), Error> {
     let until = clock.now() + PATIENCE;
     let mut pause = FIRST_PAUSE;
     let mut made = false;
@@ -30,8 +35,14 @@ pub(crate) async fn ready_table(calls: &Calls, create: Option<&NewTable>, clock:
             Some(table) => {
                 check::check_key(&calls.table, &table)?;
                 match table.table_status() {
-                    Some(TableStatus::Active | TableStatus::Updating) if recovers(calls, create).await? => return Ok(()),
-                    Some(TableStatus::Active | TableStatus::Updating) => "its recovery cannot be turned on yet".into(),
+                    Some(TableStatus::Active | TableStatus::Updating)
+                        if recovers(calls, create).await? =>
+                    {
+                        return Ok(());
+                    }
+                    Some(TableStatus::Active | TableStatus::Updating) => {
+                        "its recovery cannot be turned on yet".into()
+                    }
                     Some(TableStatus::Creating) | None => "it is still being made".into(),
                     Some(status) => return Err(unusable(calls, status)),
                 }
@@ -48,8 +59,13 @@ pub(crate) async fn ready_table(calls: &Calls, create: Option<&NewTable>, clock:
             },
         };
         if clock.now() + pause >= until {
-            let said = format!("the table `{}` is not ready after {PATIENCE:?}: {not_yet}", calls.table);
-            return Err(Error::Throttled { source: said.into() });
+            let said = format!(
+                "the table `{}` is not ready after {PATIENCE:?}: {not_yet}",
+                calls.table
+            );
+            return Err(Error::Throttled {
+                source: said.into(),
+            });
         }
         clock.sleep_until(clock.now() + pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
@@ -62,36 +78,72 @@ fn missing(calls: &Calls) -> Error {
          or let it be made",
         calls.table
     );
-    Error::Fatal { message, source: None }
+    Error::Fatal {
+        message,
+        source: None,
+    }
 }
 
 fn unusable(calls: &Calls, status: &TableStatus) -> Error {
-    let message = format!("the table `{}` is {status}: expected ACTIVE, UPDATING or CREATING", calls.table);
-    Error::Fatal { message, source: None }
+    let message = format!(
+        "the table `{}` is {status}: expected ACTIVE, UPDATING or CREATING",
+        calls.table
+    );
+    Error::Fatal {
+        message,
+        source: None,
+    }
 }
 
 async fn describe(calls: &Calls) -> Result<Option<TableDescription>, Error> {
-    match calls.client.describe_table().table_name(&calls.table).send().await {
+    match calls
+        .client
+        .describe_table()
+        .table_name(&calls.table)
+        .send()
+        .await
+    {
         Ok(answer) => Ok(answer.table),
         Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(None),
         Err(error) => Err(say(Action::DescribeTable, &calls.table, &error).1),
     }
 }
 
-/// Asks for a table. That somebody else has asked before is as good, and so is not knowing: the table is looked at next.
+/// Asks for a table. That somebody else has asked before is as good, and so is not knowing: the
+/// table is looked at next.
 async fn make(calls: &Calls, new: &NewTable) -> Result<(), Error> {
     // They have all that they need: building them cannot fail.
-    let schema = KeySchemaElement::builder().attribute_name(LEASE_KEY).key_type(KeyType::Hash).build();
-    let definition = AttributeDefinition::builder().attribute_name(LEASE_KEY).attribute_type(ScalarAttributeType::S).build();
-    let tags: Result<Vec<Tag>, _> = new.tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
+    let schema = KeySchemaElement::builder()
+        .attribute_name(LEASE_KEY)
+        .key_type(KeyType::Hash)
+        .build();
+    let definition = AttributeDefinition::builder()
+        .attribute_name(LEASE_KEY)
+        .attribute_type(ScalarAttributeType::S)
+        .build();
+    let tags: Result<Vec<Tag>, _> = new
+        .tags
+        .iter()
+        .map(|(key, value)| Tag::builder().key(key).value(value).build())
+        .collect();
     let (schema, definition, tags) = match (schema, definition, tags) {
         (Ok(schema), Ok(definition), Ok(tags)) => (schema, definition, tags),
         (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) => {
-            return Err(Error::Fatal { message: error.to_string(), source: Some(Box::new(error)) });
+            return Err(Error::Fatal {
+                message: error.to_string(),
+                source: Some(Box::new(error)),
+            });
         }
     };
-    let call = calls.client.create_table().table_name(&calls.table).key_schema(schema).attribute_definitions(definition);
-    let call = call.billing_mode(BillingMode::PayPerRequest).set_tags((!tags.is_empty()).then_some(tags));
+    let call = calls
+        .client
+        .create_table()
+        .table_name(&calls.table)
+        .key_schema(schema)
+        .attribute_definitions(definition);
+    let call = call
+        .billing_mode(BillingMode::PayPerRequest)
+        .set_tags((!tags.is_empty()).then_some(tags));
     let call = call.set_deletion_protection_enabled(new.deletion_protection.then_some(true));
     match call.send().await {
         Ok(_) => {
@@ -100,27 +152,44 @@ async fn make(calls: &Calls, new: &NewTable) -> Result<(), Error> {
         }
         Err(error) if error.code() == Some("ResourceInUseException") => Ok(()),
         Err(error) => match say(Action::CreateTable, &calls.table, &error).1 {
-            error if error.is_transient() => Err(Error::Throttled { source: Box::new(error) }),
+            error if error.is_transient() => Err(Error::Throttled {
+                source: Box::new(error),
+            }),
             error => Err(error),
         },
     }
 }
 
-/// Whether recovery is as it is wanted, turned on if it is. A new table needs a moment before it can be.
+/// Whether recovery is as it is wanted, turned on if it is. A new table needs a moment before it
+/// can be.
 async fn recovers(calls: &Calls, create: Option<&NewTable>) -> Result<bool, Error> {
     if !create.is_some_and(|new| new.point_in_time_recovery) {
         return Ok(true);
     }
-    let on = match PointInTimeRecoverySpecification::builder().point_in_time_recovery_enabled(true).build() {
+    let on = match PointInTimeRecoverySpecification::builder()
+        .point_in_time_recovery_enabled(true)
+        .build()
+    {
         Ok(on) => on,
-        Err(error) => return Err(Error::Fatal { message: error.to_string(), source: Some(Box::new(error)) }),
+        Err(error) => {
+            return Err(Error::Fatal {
+                message: error.to_string(),
+                source: Some(Box::new(error)),
+            });
+        }
     };
-    let call = calls.client.update_continuous_backups().table_name(&calls.table).point_in_time_recovery_specification(on);
+    let call = calls
+        .client
+        .update_continuous_backups()
+        .table_name(&calls.table)
+        .point_in_time_recovery_specification(on);
     match call.send().await {
         Ok(_) => Ok(true),
         Err(error) if error.code() == Some("ContinuousBackupsUnavailableException") => Ok(false),
         Err(error) => match say(Action::UpdateContinuousBackups, &calls.table, &error).1 {
-            error if error.is_transient() => Err(Error::Throttled { source: Box::new(error) }),
+            error if error.is_transient() => Err(Error::Throttled {
+                source: Box::new(error),
+            }),
             error => Err(error),
         },
     }

@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use kcl_core::BoxError;
 
-/// Why there is no handle on a lease table. Nothing has been sent to DynamoDB. Its `Debug` is its text, as that is what a `main` prints
-/// that returns the error.
+/// Why there is no handle on a lease table. Nothing has been sent to DynamoDB. Its `Debug` is its
+/// text, as that is what a `main` prints that returns the error.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -58,7 +58,8 @@ impl fmt::Debug for OpenError {
     }
 }
 
-/// What the providers of credentials said, with all that lies beneath it: the first text alone says that they failed, not why.
+/// What the providers of credentials said, with all that lies beneath it: the first text alone says
+/// that they failed, not why.
 fn cause(source: Option<&BoxError>) -> String {
     let mut texts = Vec::new();
     let mut next: Option<&(dyn std::error::Error + 'static)> =
@@ -67,12 +68,19 @@ fn cause(source: Option<&BoxError>) -> String {
         texts.push(error.to_string());
         next = error.source();
     }
-    if texts.is_empty() { String::new() } else { format!(". Cause: {}", texts.join(": ")) }
+    if texts.is_empty() {
+        String::new()
+    } else {
+        format!(". Cause: {}", texts.join(": "))
+    }
 }
 
 impl From<OpenError> for kcl_core::lease::Error {
     /// A wrong setting does not become right by trying again.
     fn from(error: OpenError) -> Self {
-        Self::Fatal { message: error.to_string(), source: Some(Box::new(error)) }
+        Self::Fatal {
+            message: error.to_string(),
+            source: Some(Box::new(error)),
+        }
     }
 }

@@ -37,8 +37,8 @@ pub struct NewTable {
     pub tags: BTreeMap<String, String>,
     /// Whether deleting the table has to be allowed first.
     pub deletion_protection: bool,
-    /// Whether the table can be restored to any second of the last 35 days. Set at every set-up, also of a table that is there, as
-    /// the KCL does.
+    /// Whether the table can be restored to any second of the last 35 days. Set at every set-up,
+    /// also of a table that is there, as the KCL does.
     pub point_in_time_recovery: bool,
 }
 
@@ -65,8 +65,9 @@ pub enum Neighbours {
     /// What the rows show: see [`Coexistence`](crate::Coexistence).
     #[default]
     AsSeen,
-    /// Nobody, by the user's word: no Java worker uses the table any more, and none will. For a table that was a KCL's before 3.5,
-    /// whose old leases would otherwise keep this fleet from writing rows beside leases until their shards have ended.
+    /// Nobody, by the user's word: no Java worker uses the table any more, and none will. For a
+    /// table that was a KCL's before 3.5, whose old leases would otherwise keep this fleet from
+    /// writing rows beside leases until their shards have ended.
     Nobody,
 }
 
@@ -127,23 +128,24 @@ impl OpenOptions {
         self
     }
 
-    /// How to create a missing table; by default with on-demand capacity and nothing special. With `None` a missing table is an error.
+    /// How to create a missing table; by default with on-demand capacity and nothing special. With
+    /// `None` a missing table is an error.
     #[must_use]
     pub fn create(mut self, table: Option<NewTable>) -> Self {
         self.settings.create = table;
         self
     }
 
-    /// How long one call may take. From 100 ms to 1 minute; 2 s unless told. It should be a small part of the failover time: a
-    /// renewal that hangs as long as the lease is good loses it.
+    /// How long one call may take. From 100 ms to 1 minute; 2 s unless told. It should be a small
+    /// part of the failover time: a renewal that hangs as long as the lease is good loses it.
     #[must_use]
     pub const fn call_limit(mut self, limit: Duration) -> Self {
         self.settings.call_limit = limit;
         self
     }
 
-    /// The most rows of one page of a scan. As many as fit into 1 MB (about 2500 leases) unless told. Smaller pages spread the read
-    /// units of a scan on a table with provisioned capacity.
+    /// The most rows of one page of a scan. As many as fit into 1 MB (about 2500 leases) unless
+    /// told. Smaller pages spread the read units of a scan on a table with provisioned capacity.
     #[must_use]
     pub const fn page_rows(mut self, rows: NonZeroU16) -> Self {
         self.settings.page_rows = Some(rows);
@@ -157,27 +159,30 @@ impl OpenOptions {
         self
     }
 
-    /// Whether a start waits, instead of failing with [`KclIsLeading`](crate::KclIsLeading), until a Java fleet in 3.x mode has
-    /// stopped. It does not unless told.
+    /// Whether a start waits, instead of failing with [`KclIsLeading`](crate::KclIsLeading), until
+    /// a Java fleet in 3.x mode has stopped. It does not unless told.
     #[must_use]
     pub const fn wait_for_kcl(mut self, wait: bool) -> Self {
         self.settings.wait_for_kcl = wait;
         self
     }
 
-    /// The clock that set-up waits on, and whose time of day goes into rows of workers for the KCL to read.
+    /// The clock that set-up waits on, and whose time of day goes into rows of workers for the KCL
+    /// to read.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.settings.clock = clock;
         self
     }
 
-    /// The lease table of an application as the environment describes it: region, credentials and endpoint from where every AWS SDK
-    /// looks for them (`AWS_REGION`, `AWS_PROFILE`, `AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL_DYNAMODB`, ..., the files in `~/.aws`, the
-    /// role of the machine or container).
+    /// The lease table of an application as the environment describes it: region, credentials and
+    /// endpoint from where every AWS SDK looks for them (`AWS_REGION`, `AWS_PROFILE`,
+    /// `AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL_DYNAMODB`, ..., the files in `~/.aws`, the role of
+    /// the machine or container).
     ///
     /// # Errors
-    /// [`OpenError`] when a setting is out of range, or there is no region or no credentials: before DynamoDB is called.
+    /// [`OpenError`] when a setting is out of range, or there is no region or no credentials:
+    /// before DynamoDB is called.
     pub async fn open(self, application: &str) -> Result<DynamoLeaseTable, OpenError> {
         let config = aws_config::defaults(BehaviorVersion::latest()).load().await;
         self.open_with_config(&config, application).await
@@ -187,42 +192,73 @@ impl OpenOptions {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub async fn open_with_config(self, config: &SdkConfig, application: &str) -> Result<DynamoLeaseTable, OpenError> {
+    pub async fn open_with_config(
+        self,
+        config: &SdkConfig,
+        application: &str,
+    ) -> Result<DynamoLeaseTable, OpenError> {
         let table = self.table_name(application);
         if config.region().is_none() {
             return Err(OpenError::NoRegion { table });
         }
         let Some(credentials) = config.credentials_provider() else {
-            return Err(OpenError::NoCredentials { table, source: None });
+            return Err(OpenError::NoCredentials {
+                table,
+                source: None,
+            });
         };
         if let Err(error) = credentials.provide_credentials().await {
-            return Err(OpenError::NoCredentials { table, source: Some(error.into()) });
+            return Err(OpenError::NoCredentials {
+                table,
+                source: Some(error.into()),
+            });
         }
         self.open_with_client(&Client::new(config), application)
     }
 
-    /// The lease table of an application with this client, except that the SDK makes no second try by itself and that calls have
-    /// the limit of these options.
+    /// The lease table of an application with this client, except that the SDK makes no second try
+    /// by itself and that calls have the limit of these options.
     ///
     /// # Errors
     /// As [`open`](Self::open), but for credentials, which are asked for with the first call.
-    pub fn open_with_client(self, client: &Client, application: &str) -> Result<DynamoLeaseTable, OpenError> {
+    pub fn open_with_client(
+        self,
+        client: &Client,
+        application: &str,
+    ) -> Result<DynamoLeaseTable, OpenError> {
         let table = self.table_name(application);
-        let allowed = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
+        let allowed = |name: &str| {
+            name.bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+        };
         if !(3..=255).contains(&table.len()) || !allowed(&table) {
-            return Err(OpenError::TableName { name: table.chars().take(256).collect() });
+            return Err(OpenError::TableName {
+                name: table.chars().take(256).collect(),
+            });
         }
         let given = self.settings.call_limit;
         if !(LEAST_CALL_LIMIT..=MOST_CALL_LIMIT).contains(&given) {
-            return Err(OpenError::CallLimit { given, least: LEAST_CALL_LIMIT, most: MOST_CALL_LIMIT });
+            return Err(OpenError::CallLimit {
+                given,
+                least: LEAST_CALL_LIMIT,
+                most: MOST_CALL_LIMIT,
+            });
         }
         if client.config().region().is_none() {
             return Err(OpenError::NoRegion { table });
         }
-        Ok(DynamoLeaseTable::new(client, application, &table, self.settings))
+        Ok(DynamoLeaseTable::new(
+            client,
+            application,
+            &table,
+            self.settings,
+        ))
     }
 
     fn table_name(&self, application: &str) -> String {
-        self.settings.table.clone().unwrap_or_else(|| application.to_owned())
+        self.settings
+            .table
+            .clone()
+            .unwrap_or_else(|| application.to_owned())
     }
 }

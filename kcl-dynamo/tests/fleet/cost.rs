@@ -22,19 +22,50 @@ struct Cost {
 
 fn cost(calls: &[Call]) -> Cost {
     let is_read = |call: &&Call| ["GetItem", "Scan"].contains(&call.operation.as_str());
-    let units = |reads: bool| calls.iter().filter(|call| is_read(call) == reads).map(|call| call.units).sum();
-    let update = |call: &Call| call.body["UpdateExpression"].as_str().unwrap_or_default().to_owned();
-    let leases: Vec<&Call> = calls.iter().filter(|call| update(call).contains("#leaseCounter")).collect();
-    let checkpoints = leases.iter().filter(|call| update(call).contains("#checkpoint =")).count();
-    let renewals = leases.iter().filter(|call| update(call) == "SET #leaseCounter = #leaseCounter + :0").count();
+    let units = |reads: bool| {
+        calls
+            .iter()
+            .filter(|call| is_read(call) == reads)
+            .map(|call| call.units)
+            .sum()
+    };
+    let update = |call: &Call| {
+        call.body["UpdateExpression"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let leases: Vec<&Call> = calls
+        .iter()
+        .filter(|call| update(call).contains("#leaseCounter"))
+        .collect();
+    let checkpoints = leases
+        .iter()
+        .filter(|call| update(call).contains("#checkpoint ="))
+        .count();
+    let renewals = leases
+        .iter()
+        .filter(|call| update(call) == "SET #leaseCounter = #leaseCounter + :0")
+        .count();
     let writes = calls.iter().filter(|call| !is_read(call)).count();
-    assert!(calls.iter().all(|call| call.units > 0.0), "a call without a price");
-    let looks: Vec<&Call> = calls.iter().filter(|call| call.operation == "Scan").collect();
-    let is_signal = |call: &&Call| call.operation == "GetItem" && call.body["Key"]["leaseKey"]["S"] == "~fleet-0";
+    assert!(
+        calls.iter().all(|call| call.units > 0.0),
+        "a call without a price"
+    );
+    let looks: Vec<&Call> = calls
+        .iter()
+        .filter(|call| call.operation == "Scan")
+        .collect();
+    let is_signal = |call: &&Call| {
+        call.operation == "GetItem" && call.body["Key"]["leaseKey"]["S"] == "~fleet-0"
+    };
     Cost {
         signals: calls.iter().filter(is_signal).count(),
         looks: looks.len(),
-        a_look: looks.iter().map(|call| call.units).fold(f64::INFINITY, f64::min),
+        a_look: looks
+            .iter()
+            .map(|call| call.units)
+            .fold(f64::INFINITY, f64::min),
         read_units: units(true),
         write_units: units(false),
         renewals,
@@ -54,12 +85,22 @@ async fn a_minute(fleet: &Fleet) -> Cost {
 /// Within 10 percent of what the docs say.
 #[track_caller]
 fn assert_near(what: &str, found: usize, said: usize) {
-    assert!(found.abs_diff(said) * 10 <= said, "{what}: {found} and not {said}");
+    assert!(
+        found.abs_diff(said) * 10 <= said,
+        "{what}: {found} and not {said}"
+    );
 }
 
 async fn balanced(fleet: &Fleet, workers: &[Running], each: usize) -> Duration {
-    let ids: Vec<String> = workers.iter().map(|running| running.worker.id().to_string()).collect();
-    fleet.until("a balance", Duration::from_secs(120), || ids.iter().all(|id| fleet.held_by(id) == each)).await
+    let ids: Vec<String> = workers
+        .iter()
+        .map(|running| running.worker.id().to_string())
+        .collect();
+    fleet
+        .until("a balance", Duration::from_secs(120), || {
+            ids.iter().all(|id| fleet.held_by(id) == each)
+        })
+        .await
 }
 
 #[tokio::test(start_paused = true)]
@@ -72,9 +113,16 @@ async fn one_worker_with_64_idle_leases_costs_what_the_docs_say() {
     fleet.pass(Duration::from_secs(20)).await;
     let cost = a_minute(&fleet).await;
     assert!(cost.write_units <= 1200.0, "{cost:?}");
-    // The docs, a minute: 60 for the signal, a look of 3.5, a consistent one of 7, and 6 for the leader's row.
-    assert!(cost.read_units <= 76.5, "alone, all but the signal is looked at seldom: {cost:?}");
-    assert_eq!(cost.looks, 2, "one that is due and the comparison with the shards: {cost:?}");
+    // The docs, a minute: 60 for the signal, a look of 3.5, a consistent one of 7, and 6 for the
+    // leader's row.
+    assert!(
+        cost.read_units <= 76.5,
+        "alone, all but the signal is looked at seldom: {cost:?}"
+    );
+    assert_eq!(
+        cost.looks, 2,
+        "one that is due and the comparison with the shards: {cost:?}"
+    );
     // The docs: 1,080 an hour each.
     assert_near("renewals", cost.renewals, 64 * 18);
     assert_near("readings of the signal", cost.signals, 120);
@@ -92,7 +140,10 @@ async fn leases_that_are_checkpointed_are_not_renewed_beside() {
     let put = async {
         for number in 0.. {
             for shard in &shards {
-                fleet.stream.put_to(shard, "key", format!("{number}")).unwrap();
+                fleet
+                    .stream
+                    .put_to(shard, "key", format!("{number}"))
+                    .unwrap();
             }
             fleet.pass(Duration::from_secs(1)).await;
         }
@@ -115,7 +166,9 @@ async fn leases_that_are_checkpointed_are_not_renewed_beside() {
 #[tokio::test(start_paused = true)]
 async fn eight_workers_with_64_idle_leases_are_frugal_and_quick() {
     let fleet = Fleet::new(64);
-    let mut workers: Vec<Running> = (0..8).map(|number| fleet.start(&format!("rust-{number}"))).collect();
+    let mut workers: Vec<Running> = (0..8)
+        .map(|number| fleet.start(&format!("rust-{number}")))
+        .collect();
     balanced(&fleet, &workers, 8).await;
     fleet.pass(Duration::from_secs(30)).await;
     let cost = a_minute(&fleet).await;
@@ -125,20 +178,46 @@ async fn eight_workers_with_64_idle_leases_are_frugal_and_quick() {
     assert_near("readings of the signal", cost.signals, 8 * 120);
     assert_near("looks", cost.looks, 8 * 30);
     let model = f64::from((64 * 410_u32 + 8 * 350).div_ceil(4096)) / 2.0;
-    assert!((cost.a_look - model).abs() <= 0.5, "a look costs {} and not {model}", cost.a_look);
+    assert!(
+        (cost.a_look - model).abs() <= 0.5,
+        "a look costs {} and not {model}",
+        cost.a_look
+    );
 
     // One stops in good order: its leases are taken within a second.
     workers.remove(7).stop().await;
-    let all_held = || fleet.owners().iter().all(|owner| !owner.is_empty() && owner != "rust-7");
-    let took = fleet.until("the leases of one that stopped", Duration::from_secs(30), all_held).await;
+    let all_held = || {
+        fleet
+            .owners()
+            .iter()
+            .all(|owner| !owner.is_empty() && owner != "rust-7")
+    };
+    let took = fleet
+        .until(
+            "the leases of one that stopped",
+            Duration::from_secs(30),
+            all_held,
+        )
+        .await;
     println!("after a stop in good order: {took:?}");
     assert!(took <= Duration::from_secs(1), "{took:?}");
 
     // One is killed: its leases are taken within the failover time and a second.
     fleet.pass(Duration::from_secs(30)).await;
     workers.remove(6).kill();
-    let all_held = || fleet.owners().iter().all(|owner| !owner.is_empty() && owner != "rust-6" && owner != "rust-7");
-    let took = fleet.until("the leases of one that was killed", Duration::from_secs(30), all_held).await;
+    let all_held = || {
+        fleet
+            .owners()
+            .iter()
+            .all(|owner| !owner.is_empty() && owner != "rust-6" && owner != "rust-7")
+    };
+    let took = fleet
+        .until(
+            "the leases of one that was killed",
+            Duration::from_secs(30),
+            all_held,
+        )
+        .await;
     println!("after a kill: {took:?}");
     assert!(took <= FAILOVER + Duration::from_secs(1), "{took:?}");
 }

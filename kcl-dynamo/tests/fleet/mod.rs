@@ -1,4 +1,5 @@
-//! Whole workers on the DynamoDB lease table, on simulated time: what they do when calls go wrong, and what they cost.
+//! Whole workers on the DynamoDB lease table, on simulated time: what they do when calls go wrong,
+//! and what they cost.
 
 mod beside_java;
 mod cost;

@@ -1,4 +1,5 @@
-//! Calls that are refused, lost or late under a whole worker: no lease is lost by them and no record.
+//! Calls that are refused, lost or late under a whole worker: no lease is lost by them and no
+//! record.
 
 use std::time::Duration;
 
@@ -15,7 +16,11 @@ fn lost(running: &Running) -> usize {
 async fn lost_late_or_refused_writes_cost_no_lease_and_no_record() {
     let fleet = Fleet::new(8);
     let worker = fleet.start("rust-0");
-    fleet.until("all leases", Duration::from_secs(30), || fleet.held_by("rust-0") == 8).await;
+    fleet
+        .until("all leases", Duration::from_secs(30), || {
+            fleet.held_by("rust-0") == 8
+        })
+        .await;
     let shards = fleet.stream.open_shards();
     fleet.dynamo.every_third(
         "UpdateItem",
@@ -30,12 +35,20 @@ async fn lost_late_or_refused_writes_cost_no_lease_and_no_record() {
     let mut expected = 0;
     for round in 0..60 {
         for shard in &shards {
-            fleet.stream.put_to(shard, "key", format!("{round} {shard}")).unwrap();
+            fleet
+                .stream
+                .put_to(shard, "key", format!("{round} {shard}"))
+                .unwrap();
             expected += 1;
         }
         fleet.pass(Duration::from_secs(1)).await;
     }
-    let failed = fleet.dynamo.take_calls().iter().filter(|call| call.status != 200).count();
+    let failed = fleet
+        .dynamo
+        .take_calls()
+        .iter()
+        .filter(|call| call.status != 200)
+        .count();
     assert!(failed > 50, "{failed} calls went wrong");
     fleet.pass(Duration::from_secs(5)).await;
     assert_eq!(lost(&worker), 0, "{:?}", worker.events.lock().unwrap());
@@ -47,10 +60,19 @@ async fn lost_late_or_refused_writes_cost_no_lease_and_no_record() {
 async fn a_table_that_throttles_everything_for_a_while_costs_no_lease() {
     let fleet = Fleet::new(8);
     let worker = fleet.start("rust-0");
-    fleet.until("all leases", Duration::from_secs(30), || fleet.held_by("rust-0") == 8).await;
+    fleet
+        .until("all leases", Duration::from_secs(30), || {
+            fleet.held_by("rust-0") == 8
+        })
+        .await;
     fleet.pass(Duration::from_secs(5)).await;
     for operation in ["UpdateItem", "GetItem", "Scan"] {
-        fleet.dynamo.always(operation, 400, "ProvisionedThroughputExceededException", "slow down");
+        fleet.dynamo.always(
+            operation,
+            400,
+            "ProvisionedThroughputExceededException",
+            "slow down",
+        );
     }
     // Within what is left of a lease that was renewed up to F/3 ago.
     fleet.pass(Duration::from_secs(4)).await;

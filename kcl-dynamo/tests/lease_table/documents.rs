@@ -19,15 +19,34 @@ type Right = (String, String);
 fn allowed(statement: &str) -> BTreeSet<Right> {
     let policy: Value = serde_json::from_str(POLICY).unwrap();
     let statements = policy["Statement"].as_array().unwrap();
-    let statement = statements.iter().find(|found| found["Sid"] == statement).unwrap();
+    let statement = statements
+        .iter()
+        .find(|found| found["Sid"] == statement)
+        .unwrap();
     let resources = match &statement["Resource"] {
         Value::Array(resources) => resources.clone(),
         resource => vec![resource.clone()],
     };
-    let table = |resource: &Value| resource.as_str().unwrap().rsplit('/').next().unwrap().replace("APPLICATION", "application");
+    let table = |resource: &Value| {
+        resource
+            .as_str()
+            .unwrap()
+            .rsplit('/')
+            .next()
+            .unwrap()
+            .replace("APPLICATION", "application")
+    };
     let actions = statement["Action"].as_array().unwrap();
-    let right = |action: &Value, resource: &Value| (action.as_str().unwrap().replace("dynamodb:", ""), table(resource));
-    actions.iter().flat_map(|action| resources.iter().map(|resource| right(action, resource))).collect()
+    let right = |action: &Value, resource: &Value| {
+        (
+            action.as_str().unwrap().replace("dynamodb:", ""),
+            table(resource),
+        )
+    };
+    actions
+        .iter()
+        .flat_map(|action| resources.iter().map(|resource| right(action, resource)))
+        .collect()
 }
 
 fn beside_java() -> BTreeSet<Right> {
@@ -56,7 +75,13 @@ async fn the_policy_allows_what_is_called_and_nothing_else() {
     new.point_in_time_recovery = true;
     let on = json!({ "ContinuousBackupsDescription": { "ContinuousBackupsStatus": "ENABLED" } });
     made.fault("UpdateContinuousBackups", Fault::Answered(on));
-    OpenOptions::new().create(Some(new)).open_with_client(&made.client(), "application").unwrap().setup().await.unwrap();
+    OpenOptions::new()
+        .create(Some(new))
+        .open_with_client(&made.client(), "application")
+        .unwrap()
+        .setup()
+        .await
+        .unwrap();
     let making = needed(&made.take_calls());
     let both: BTreeSet<Right> = &allowed("MakeTheTable") | &allowed("Leases");
     assert!(allowed("MakeTheTable").is_subset(&making), "{making:?}");
@@ -69,7 +94,10 @@ async fn the_policy_allows_what_is_called_and_nothing_else() {
         async move {
             let dynamo = Dynamo::new();
             dynamos.lock().unwrap().push(dynamo.clone());
-            let table = Fresh { table: "application".to_owned(), client: move || dynamo.client() };
+            let table = Fresh {
+                table: "application".to_owned(),
+                client: move || dynamo.client(),
+            };
             table.open().setup().await.unwrap();
             table
         }
@@ -81,19 +109,27 @@ async fn the_policy_allows_what_is_called_and_nothing_else() {
     }
     let made_by_the_suite = [("CreateTable".to_owned(), "application".to_owned())];
     let beside_java = beside_java();
-    let rest: BTreeSet<Right> = working.into_iter().filter(|right| !made_by_the_suite.contains(right)).collect();
+    let rest: BTreeSet<Right> = working
+        .into_iter()
+        .filter(|right| !made_by_the_suite.contains(right))
+        .collect();
     assert_eq!(&rest - &beside_java, allowed("Leases"));
 }
 
 #[tokio::test]
 async fn beside_java_the_tables_of_an_older_kcl_are_read() {
     let dynamo = Dynamo::new();
-    let table = OpenOptions::new().open_with_client(&dynamo.client(), "application").unwrap();
+    let table = OpenOptions::new()
+        .open_with_client(&dynamo.client(), "application")
+        .unwrap();
     table.setup().await.unwrap();
     let lease = json!({
         "leaseKey": { "S": "shardId-000000000000" }, "leaseCounter": { "N": "5" }, "checkpoint": { "S": "TRIM_HORIZON" },
     });
-    dynamo.ask("PutItem", json!({ "TableName": "application", "Item": lease }));
+    dynamo.ask(
+        "PutItem",
+        json!({ "TableName": "application", "Item": lease }),
+    );
     let state = json!({
         "TableName": "application-CoordinatorState", "BillingMode": "PAY_PER_REQUEST",
         "KeySchema": [{ "AttributeName": "key", "KeyType": "HASH" }],
@@ -102,7 +138,10 @@ async fn beside_java_the_tables_of_an_older_kcl_are_read() {
     dynamo.ask("CreateTable", state);
     dynamo.take_calls();
     table.setup().await.unwrap();
-    let others: BTreeSet<Right> = needed(&dynamo.take_calls()).into_iter().filter(|(_, table)| table != "application").collect();
+    let others: BTreeSet<Right> = needed(&dynamo.take_calls())
+        .into_iter()
+        .filter(|(_, table)| table != "application")
+        .collect();
     assert_eq!(others, beside_java());
 }
 
@@ -113,10 +152,16 @@ async fn the_cloudformation_template_makes_a_table_that_works() {
     let mut properties = template["Resources"]["LeaseTable"]["Properties"].clone();
     properties["TableName"] = "application".into();
     // What is no part of CreateTable.
-    properties.as_object_mut().unwrap().remove("PointInTimeRecoverySpecification");
+    properties
+        .as_object_mut()
+        .unwrap()
+        .remove("PointInTimeRecoverySpecification");
     let dynamo = Dynamo::new();
     dynamo.ask("CreateTable", properties);
-    let table = OpenOptions::new().create(None).open_with_client(&dynamo.client(), "application").unwrap();
+    let table = OpenOptions::new()
+        .create(None)
+        .open_with_client(&dynamo.client(), "application")
+        .unwrap();
     table.setup().await.unwrap();
 }
 
@@ -133,7 +178,11 @@ fn terraform_and_cloudformation_make_the_same_table() {
         } else if line == "}" {
             blocks.pop().unwrap();
         } else if let Some((name, value)) = line.split_once('=') {
-            arguments.push((blocks[1..].join("."), name.trim(), serde_json::from_str::<Value>(value.trim()).unwrap()));
+            arguments.push((
+                blocks[1..].join("."),
+                name.trim(),
+                serde_json::from_str::<Value>(value.trim()).unwrap(),
+            ));
         }
     }
     let recovers = &table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"];
@@ -141,9 +190,21 @@ fn terraform_and_cloudformation_make_the_same_table() {
         ("", "name", &table["TableName"]),
         ("", "billing_mode", &table["BillingMode"]),
         ("", "hash_key", &table["KeySchema"][0]["AttributeName"]),
-        ("", "deletion_protection_enabled", &table["DeletionProtectionEnabled"]),
-        ("attribute", "name", &table["AttributeDefinitions"][0]["AttributeName"]),
-        ("attribute", "type", &table["AttributeDefinitions"][0]["AttributeType"]),
+        (
+            "",
+            "deletion_protection_enabled",
+            &table["DeletionProtectionEnabled"],
+        ),
+        (
+            "attribute",
+            "name",
+            &table["AttributeDefinitions"][0]["AttributeName"],
+        ),
+        (
+            "attribute",
+            "type",
+            &table["AttributeDefinitions"][0]["AttributeType"],
+        ),
         ("point_in_time_recovery", "enabled", recovers),
     ];
     let wanted = wanted.map(|(block, name, value)| (block.to_owned(), name, value.clone()));

@@ -16,9 +16,12 @@ fn key() -> LeaseKey {
 
 async fn held() -> (Dynamo, DynamoLeaseTable, Lease) {
     let dynamo = Dynamo::new();
-    let table = OpenOptions::new().open_with_client(&dynamo.client(), "application").unwrap();
+    let table = OpenOptions::new()
+        .open_with_client(&dynamo.client(), "application")
+        .unwrap();
     table.setup().await.unwrap();
-    let row = Lease::new(key(), Checkpoint::TrimHorizon).owned_by("rust-1".into(), "token-1".into());
+    let row =
+        Lease::new(key(), Checkpoint::TrimHorizon).owned_by("rust-1".into(), "token-1".into());
     table.create(&row).await.unwrap();
     dynamo.take_calls();
     (dynamo, table, row)
@@ -40,11 +43,31 @@ fn name<T: std::fmt::Debug>(answer: &Result<T, Error>) -> &'static str {
 async fn each_failed_write_is_told_and_none_is_sent_twice() {
     let refused = Fault::Refused;
     for (fault, said, done) in [
-        (refused(400, "ProvisionedThroughputExceededException", "slow down"), "throttled", false),
-        (refused(400, "ThrottlingException", "slow down"), "throttled", false),
-        (refused(500, "InternalServerError", "sorry"), "unknown", false),
-        (refused(503, "ServiceUnavailable", "sorry"), "unknown", false),
-        (refused(400, "AccessDeniedException", "not authorized"), "denied", false),
+        (
+            refused(400, "ProvisionedThroughputExceededException", "slow down"),
+            "throttled",
+            false,
+        ),
+        (
+            refused(400, "ThrottlingException", "slow down"),
+            "throttled",
+            false,
+        ),
+        (
+            refused(500, "InternalServerError", "sorry"),
+            "unknown",
+            false,
+        ),
+        (
+            refused(503, "ServiceUnavailable", "sorry"),
+            "unknown",
+            false,
+        ),
+        (
+            refused(400, "AccessDeniedException", "not authorized"),
+            "denied",
+            false,
+        ),
         (Fault::Dropped, "unknown", false),
         (Fault::AnswerLost, "unknown", true),
         (Fault::AnswerLate(Duration::from_secs(1)), "done", true),
@@ -69,12 +92,24 @@ async fn a_late_write_is_shown_by_the_refusal_of_the_next() {
     dynamo.fault("UpdateItem", Fault::DoneLate(Duration::from_secs(3)));
     let write = Write::renew(&row);
     assert_eq!(name(&table.update(&key(), &write).await), "unknown");
-    assert_eq!(table.get(&key()).await.unwrap().unwrap().counter, row.counter, "not yet");
-    #[expect(clippy::disallowed_methods, reason = "until the late write has landed, on a paused clock")]
+    assert_eq!(
+        table.get(&key()).await.unwrap().unwrap().counter,
+        row.counter,
+        "not yet"
+    );
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "until the late write has landed, on a paused clock"
+    )]
     tokio::time::sleep(Duration::from_secs(2)).await;
     match table.update(&key(), &write).await {
-        Err(Error::Conflict { row: Some(standing) }) => {
-            assert_eq!((standing.counter, standing.token), (row.counter + 1, row.token));
+        Err(Error::Conflict {
+            row: Some(standing),
+        }) => {
+            assert_eq!(
+                (standing.counter, standing.token),
+                (row.counter + 1, row.token)
+            );
         }
         other => panic!("{other:?}"),
     }
@@ -104,9 +139,18 @@ async fn reads_are_as_consistent_as_they_are_asked_for() {
 #[tokio::test(start_paused = true)]
 async fn each_failure_of_a_read_is_said_as_what_it_is() {
     for (fault, said) in [
-        (Fault::Refused(400, "ProvisionedThroughputExceededException", "slow down"), "throttled"),
-        (Fault::Refused(500, "InternalServerError", "sorry"), "throttled"),
-        (Fault::Refused(400, "AccessDeniedException", "not authorized"), "denied"),
+        (
+            Fault::Refused(400, "ProvisionedThroughputExceededException", "slow down"),
+            "throttled",
+        ),
+        (
+            Fault::Refused(500, "InternalServerError", "sorry"),
+            "throttled",
+        ),
+        (
+            Fault::Refused(400, "AccessDeniedException", "not authorized"),
+            "denied",
+        ),
         (Fault::AnswerLost, "throttled"),
         (Fault::AnswerLate(Duration::from_secs(5)), "throttled"),
     ] {
@@ -114,7 +158,11 @@ async fn each_failure_of_a_read_is_said_as_what_it_is() {
         dynamo.fault("GetItem", fault.clone());
         dynamo.fault("Scan", fault.clone());
         assert_eq!(name(&table.get(&key()).await), said, "{fault:?}");
-        assert_eq!(name(&table.scan(None, Consistency::Eventual).await), said, "{fault:?}");
+        assert_eq!(
+            name(&table.scan(None, Consistency::Eventual).await),
+            said,
+            "{fault:?}"
+        );
     }
 }
 
@@ -126,17 +174,24 @@ async fn a_call_ends_within_its_limit() {
     dynamo.fault("UpdateItem", Fault::AnswerLate(Duration::from_secs(3600)));
     let write = Write::renew(&row);
     assert_eq!(name(&table.update(&key(), &write).await), "unknown");
-    assert!(before.elapsed() <= Duration::from_millis(2100), "{:?}", before.elapsed());
+    assert!(
+        before.elapsed() <= Duration::from_millis(2100),
+        "{:?}",
+        before.elapsed()
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_creation_whose_answer_was_lost_shows_its_own_row() {
     let (dynamo, table, _) = held().await;
-    let row = Lease::new(LeaseKey::single("shardId-000000000001"), Checkpoint::Latest).owned_by("rust-1".into(), "t".into());
+    let row = Lease::new(LeaseKey::single("shardId-000000000001"), Checkpoint::Latest)
+        .owned_by("rust-1".into(), "t".into());
     dynamo.fault("PutItem", Fault::AnswerLost);
     assert_eq!(name(&table.create(&row).await), "unknown");
     match table.create(&row).await {
-        Err(Error::Conflict { row: Some(standing) }) => assert_eq!(*standing, row),
+        Err(Error::Conflict {
+            row: Some(standing),
+        }) => assert_eq!(*standing, row),
         other => panic!("{other:?}"),
     }
 }
@@ -146,15 +201,21 @@ async fn a_creation_whose_answer_was_lost_shows_its_own_row() {
 async fn no_more_renewals_are_sent_than_are_answered_in_time() {
     let dynamo = Dynamo::new();
     let options = OpenOptions::new().clock(Arc::new(TimerClock::new()));
-    let table = options.open_with_client(&dynamo.client(), "application").unwrap();
+    let table = options
+        .open_with_client(&dynamo.client(), "application")
+        .unwrap();
     table.setup().await.unwrap();
-    let row = Lease::new(key(), Checkpoint::TrimHorizon).owned_by("rust-1".into(), "token-1".into());
+    let row =
+        Lease::new(key(), Checkpoint::TrimHorizon).owned_by("rust-1".into(), "token-1".into());
     table.create(&row).await.unwrap();
     dynamo.take_calls();
     for _ in 0..1000 {
         dynamo.fault("UpdateItem", Fault::AnswerLate(Duration::from_millis(400)));
     }
-    let (renewal, take) = (Write::renew(&row), Write::take(&row, "rust-2".into(), "token-2".into()));
+    let (renewal, take) = (
+        Write::renew(&row),
+        Write::take(&row, "rust-2".into(), "token-2".into()),
+    );
     let renewals = join_all((0..600).map(|_| table.update(&row.key, &renewal)));
     #[expect(clippy::disallowed_methods, reason = "the paused clock")]
     let began = tokio::time::Instant::now();
@@ -163,9 +224,23 @@ async fn no_more_renewals_are_sent_than_are_answered_in_time() {
         (answer, began.elapsed())
     };
     let (answers, (_, taken)) = tokio::join!(renewals, taken);
-    assert!(taken < Duration::from_millis(450), "a lease that is taken does not wait for them: {taken:?}");
-    assert!(began.elapsed() < Duration::from_secs(1), "nobody waits for all the others: {:?}", began.elapsed());
-    let throttled = answers.iter().filter(|answer| name(answer) == "throttled").count();
+    assert!(
+        taken < Duration::from_millis(450),
+        "a lease that is taken does not wait for them: {taken:?}"
+    );
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "nobody waits for all the others: {:?}",
+        began.elapsed()
+    );
+    let throttled = answers
+        .iter()
+        .filter(|answer| name(answer) == "throttled")
+        .count();
     // Two rounds of 64, and the one that takes.
-    assert_eq!((throttled, dynamo.take_calls().len()), (600 - 128, 129), "who was refused was never sent");
+    assert_eq!(
+        (throttled, dynamo.take_calls().len()),
+        (600 - 128, 129),
+        "who was refused was never sent"
+    );
 }

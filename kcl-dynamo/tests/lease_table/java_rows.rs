@@ -1,4 +1,5 @@
-//! Rows of the KCL 1.14, 2.7 and 3.5 with ends, children, prepared checkpoints and hand-overs, of one stream and of several.
+//! Rows of the KCL 1.14, 2.7 and 3.5 with ends, children, prepared checkpoints and hand-overs, of
+//! one stream and of several.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +20,8 @@ const KCL_3_STREAMS: &str = include_str!("../golden/kcl-3.5.1-multi-stream.json"
 const ALL: [&str; 5] = [KCL_1, KCL_2, KCL_2_STREAMS, KCL_3, KCL_3_STREAMS];
 
 fn is_lease(item: &Value) -> bool {
-    item.get("entityType").is_none_or(|kind| kind["S"] == "LEASE")
+    item.get("entityType")
+        .is_none_or(|kind| kind["S"] == "LEASE")
 }
 
 fn leases(golden: &str) -> Vec<Value> {
@@ -48,7 +50,10 @@ async fn taken(table: &DynamoLeaseTable, seen: &Lease) -> Lease {
 fn sorted(item: &Value) -> Value {
     let mut item = item.clone();
     for set in ["parentShardId", "childShardIds"] {
-        if let Some(names) = item.pointer_mut(&format!("/{set}/SS")).and_then(Value::as_array_mut) {
+        if let Some(names) = item
+            .pointer_mut(&format!("/{set}/SS"))
+            .and_then(Value::as_array_mut)
+        {
             names.sort_by_key(ToString::to_string);
         }
     }
@@ -63,8 +68,14 @@ async fn each_row_is_written_as_the_java_worker_wrote_it() {
             let (dynamo, table) = table_with(&[]).await;
             table.create(&lease).await.unwrap();
             let different = difference(&sorted(&item), &raw(&dynamo, key_of(&item)));
-            // A kind came with the KCL 3.5; how much a shard carried is measured by a KCL while it runs.
-            assert!(different.keys().all(|name| ["entityType", "throughputKBps"].contains(&name.as_str())), "{different:?}");
+            // A kind came with the KCL 3.5; how much a shard carried is measured by a KCL while it
+            // runs.
+            assert!(
+                different
+                    .keys()
+                    .all(|name| ["entityType", "throughputKBps"].contains(&name.as_str())),
+                "{different:?}"
+            );
             if let Some((before, after)) = different.get("entityType") {
                 assert_eq!((before, after), (&Value::Null, &json!({ "S": "LEASE" })));
             }
@@ -89,33 +100,61 @@ async fn a_tenancy_of_ours_keeps_what_the_java_worker_wrote() {
             if item.get("checkpointOwner").is_some() {
                 expected.insert(0, "checkpointOwner");
             }
-            assert_eq!(names(&difference(&sorted(&item), &after)), expected, "{after}");
-            assert_eq!(after["leaseCounter"], json!({ "N": (seen.counter + 3).to_string() }));
+            assert_eq!(
+                names(&difference(&sorted(&item), &after)),
+                expected,
+                "{after}"
+            );
+            assert_eq!(
+                after["leaseCounter"],
+                json!({ "N": (seen.counter + 3).to_string() })
+            );
         }
     }
 }
 
-/// A checkpoint that a Java worker prepared is read with its state and ends with the next checkpoint.
+/// A checkpoint that a Java worker prepared is read with its state and ends with the next
+/// checkpoint.
 #[tokio::test]
 async fn a_checkpoint_prepared_by_a_java_worker_is_read() {
     for golden in ALL {
-        let prepared: Vec<Value> = leases(golden).into_iter().filter(|item| item.get("pendingCheckpoint").is_some()).collect();
+        let prepared: Vec<Value> = leases(golden)
+            .into_iter()
+            .filter(|item| item.get("pendingCheckpoint").is_some())
+            .collect();
         assert!(!prepared.is_empty());
         for item in prepared {
             let (dynamo, table) = table_with(std::slice::from_ref(&item)).await;
             let seen = all(&table).await.leases.remove(0);
             // The KCL 1.14 keeps no state with it.
             let state = (golden != KCL_1).then(|| "halfway\u{e4}".into());
-            let sequence: SequenceNumber = item["pendingCheckpoint"]["S"].as_str().unwrap().parse().unwrap();
+            let sequence: SequenceNumber = item["pendingCheckpoint"]["S"]
+                .as_str()
+                .unwrap()
+                .parse()
+                .unwrap();
             let at = Checkpoint::from(Position::from(sequence));
             assert!(seen.checkpoint < at);
-            assert_eq!(seen.pending, Some(Pending { at: at.clone(), state }));
+            assert_eq!(
+                seen.pending,
+                Some(Pending {
+                    at: at.clone(),
+                    state
+                })
+            );
             let row = taken(&table, &seen).await;
             let write = Write::checkpoint(&row, at);
             table.update(&row.key, &write).await.unwrap();
             let after = raw(&dynamo, key_of(&item));
             assert_eq!(after["checkpoint"], item["pendingCheckpoint"]);
-            assert!(after.as_object().unwrap().keys().all(|name| !name.starts_with("pending")), "{after}");
+            assert!(
+                after
+                    .as_object()
+                    .unwrap()
+                    .keys()
+                    .all(|name| !name.starts_with("pending")),
+                "{after}"
+            );
         }
     }
 }
@@ -128,21 +167,49 @@ async fn ends_children_and_parents_are_read_as_java_workers_mean_them() {
             found.push(read(&item).await);
         }
         let first_stream = found[0].key.stream.clone();
-        assert_eq!(first_stream.is_some(), [KCL_2_STREAMS, KCL_3_STREAMS].contains(&golden));
-        let of_first: Vec<&Lease> = found.iter().filter(|lease| lease.key.stream == first_stream).collect();
+        assert_eq!(
+            first_stream.is_some(),
+            [KCL_2_STREAMS, KCL_3_STREAMS].contains(&golden)
+        );
+        let of_first: Vec<&Lease> = found
+            .iter()
+            .filter(|lease| lease.key.stream == first_stream)
+            .collect();
         let shard = |number: usize| {
             let id = format!("shardId-{number:012}").into();
-            let key = LeaseKey { stream: first_stream.clone(), shard: id };
+            let key = LeaseKey {
+                stream: first_stream.clone(),
+                shard: id,
+            };
             *of_first.iter().find(|lease| lease.key == key).unwrap()
         };
-        let named = |numbers: &[usize]| numbers.iter().map(|number| shard(*number).key.shard.clone()).collect::<BTreeSet<_>>();
+        let named = |numbers: &[usize]| {
+            numbers
+                .iter()
+                .map(|number| shard(*number).key.shard.clone())
+                .collect::<BTreeSet<_>>()
+        };
         // The shard 0 was split into 3 and 4; 1 and 2 were merged into 5.
         for (parent, children) in [(0, vec![3, 4]), (1, vec![5]), (2, vec![5])] {
             assert_eq!(shard(parent).checkpoint, Checkpoint::ShardEnd);
-            assert_eq!(shard(parent).children.iter().cloned().collect::<BTreeSet<_>>(), named(&children));
+            assert_eq!(
+                shard(parent)
+                    .children
+                    .iter()
+                    .cloned()
+                    .collect::<BTreeSet<_>>(),
+                named(&children)
+            );
         }
         for (child, parents) in [(3, vec![0]), (4, vec![0]), (5, vec![1, 2])] {
-            assert_eq!(shard(child).parents.iter().cloned().collect::<BTreeSet<_>>(), named(&parents));
+            assert_eq!(
+                shard(child)
+                    .parents
+                    .iter()
+                    .cloned()
+                    .collect::<BTreeSet<_>>(),
+                named(&parents)
+            );
             assert!(shard(child).checkpoint.position().is_some());
             assert!(shard(child).hash_range.is_some());
         }
@@ -153,15 +220,25 @@ async fn ends_children_and_parents_are_read_as_java_workers_mean_them() {
 #[tokio::test]
 async fn a_take_of_ours_ends_a_hand_over_that_a_java_leader_began() {
     for golden in [KCL_3, KCL_3_STREAMS] {
-        let in_hand: Vec<Value> = leases(golden).into_iter().filter(|item| item.get("checkpointOwner").is_some()).collect();
+        let in_hand: Vec<Value> = leases(golden)
+            .into_iter()
+            .filter(|item| item.get("checkpointOwner").is_some())
+            .collect();
         assert_eq!(in_hand.len(), 1);
         let (dynamo, table) = table_with(&in_hand).await;
         let seen = all(&table).await.leases.remove(0);
         assert_eq!(seen.owner, Some("java-2".into()));
         assert_eq!(seen.checkpoint_owner, Some("java-1".into()));
         let row = taken(&table, &seen).await;
-        assert_eq!((row.owner, row.checkpoint_owner), (Some("rust-1".into()), None));
-        assert!(raw(&dynamo, key_of(&in_hand[0])).get("checkpointOwner").is_none());
+        assert_eq!(
+            (row.owner, row.checkpoint_owner),
+            (Some("rust-1".into()), None)
+        );
+        assert!(
+            raw(&dynamo, key_of(&in_hand[0]))
+                .get("checkpointOwner")
+                .is_none()
+        );
     }
 }
 
@@ -169,10 +246,15 @@ async fn a_take_of_ours_ends_a_hand_over_that_a_java_leader_began() {
 async fn a_table_of_an_old_kcl_or_of_one_in_2x_mode_keeps_us_quiet() {
     for golden in ALL {
         let dynamo = Dynamo::new();
-        let table = OpenOptions::new().open_with_client(&dynamo.client(), "application").unwrap();
+        let table = OpenOptions::new()
+            .open_with_client(&dynamo.client(), "application")
+            .unwrap();
         table.setup().await.unwrap();
         for item in items(golden) {
-            dynamo.ask("PutItem", json!({ "TableName": "application", "Item": item }));
+            dynamo.ask(
+                "PutItem",
+                json!({ "TableName": "application", "Item": item }),
+            );
         }
         table.setup().await.unwrap();
         assert_eq!(table.coexistence(), Coexistence::LeasesOnly);

@@ -29,7 +29,10 @@ fn at_work(mut items: Vec<Value>) -> Vec<Value> {
     items
 }
 
-#[expect(clippy::disallowed_methods, reason = "what a Java worker would write now")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what a Java worker would write now"
+)]
 fn seconds() -> i64 {
     Timestamp::from(std::time::SystemTime::now()).as_millis() / 1000
 }
@@ -52,19 +55,27 @@ fn with(items: &[Value]) -> Dynamo {
 
 fn put(dynamo: &Dynamo, items: &[Value]) {
     for item in items {
-        dynamo.ask("PutItem", json!({ "TableName": "application", "Item": item }));
+        dynamo.ask(
+            "PutItem",
+            json!({ "TableName": "application", "Item": item }),
+        );
     }
 }
 
 fn rows(dynamo: &Dynamo) -> Vec<Value> {
-    let mut rows = dynamo.ask("Scan", json!({ "TableName": "application" }))["Items"].as_array().unwrap().clone();
+    let mut rows = dynamo.ask("Scan", json!({ "TableName": "application" }))["Items"]
+        .as_array()
+        .unwrap()
+        .clone();
     rows.sort_by_key(|row| row["leaseKey"]["S"].to_string());
     rows
 }
 
 fn kinds(dynamo: &Dynamo) -> Vec<String> {
-    let mut kinds: Vec<String> =
-        rows(dynamo).iter().map(|row| row["entityType"]["S"].as_str().unwrap_or("-").to_owned()).collect();
+    let mut kinds: Vec<String> = rows(dynamo)
+        .iter()
+        .map(|row| row["entityType"]["S"].as_str().unwrap_or("-").to_owned())
+        .collect();
     kinds.sort();
     kinds.dedup();
     kinds
@@ -79,7 +90,10 @@ fn old_lease() -> Value {
 }
 
 fn lease() -> Lease {
-    let row = Lease::new(LeaseKey::single("shardId-000000000009"), Checkpoint::TrimHorizon);
+    let row = Lease::new(
+        LeaseKey::single("shardId-000000000009"),
+        Checkpoint::TrimHorizon,
+    );
     row.owned_by("rust-1".into(), "token".into())
 }
 
@@ -88,7 +102,9 @@ fn leader(version: &str) -> Value {
 }
 
 fn open(dynamo: &Dynamo, options: OpenOptions) -> DynamoLeaseTable {
-    options.open_with_client(&dynamo.client(), "application").unwrap()
+    options
+        .open_with_client(&dynamo.client(), "application")
+        .unwrap()
 }
 
 fn worker() -> WorkerRow {
@@ -100,7 +116,12 @@ fn worker_named(name: &str) -> WorkerRow {
 }
 
 async fn take(table: &DynamoLeaseTable) -> Result<Lease, Error> {
-    let seen = table.scan(None, Consistency::Strong).await.unwrap().leases.remove(0);
+    let seen = table
+        .scan(None, Consistency::Strong)
+        .await
+        .unwrap()
+        .leases
+        .remove(0);
     let write = Write::take(&seen, "rust-1".into(), "token".into());
     table.update(&seen.key, &write).await
 }
@@ -108,15 +129,42 @@ async fn take(table: &DynamoLeaseTable) -> Result<Lease, Error> {
 /// A worker's life: its row comes, shows life, leaves, and it announces what it does.
 async fn live(table: &DynamoLeaseTable) {
     let first = worker();
-    table.write_worker(&first.worker, None, Some(&first)).await.unwrap();
-    assert!(matches!(table.write_worker(&first.worker, None, Some(&first)).await, Err(Error::Conflict { .. })));
-    table.write_worker(&first.worker, Some(&first), Some(&first.next())).await.unwrap();
-    assert!(matches!(table.write_worker(&first.worker, Some(&first), Some(&first.next())).await, Err(Error::Conflict { .. })));
-    assert_eq!(table.get_worker(&first.worker).await.unwrap(), Some(first.next()));
+    table
+        .write_worker(&first.worker, None, Some(&first))
+        .await
+        .unwrap();
+    assert!(matches!(
+        table.write_worker(&first.worker, None, Some(&first)).await,
+        Err(Error::Conflict { .. })
+    ));
+    table
+        .write_worker(&first.worker, Some(&first), Some(&first.next()))
+        .await
+        .unwrap();
+    assert!(matches!(
+        table
+            .write_worker(&first.worker, Some(&first), Some(&first.next()))
+            .await,
+        Err(Error::Conflict { .. })
+    ));
+    assert_eq!(
+        table.get_worker(&first.worker).await.unwrap(),
+        Some(first.next())
+    );
     let found = table.scan(None, Consistency::Strong).await.unwrap();
-    let listed: &[WorkerRow] = if table.coexistence() == Coexistence::Exclusive { &[first.next()] } else { &[] };
-    assert_eq!(found.workers, listed, "without rows in the table nobody is listed");
-    table.announce(&[Changed::Worker(first.worker.clone())]).await.unwrap();
+    let listed: &[WorkerRow] = if table.coexistence() == Coexistence::Exclusive {
+        &[first.next()]
+    } else {
+        &[]
+    };
+    assert_eq!(
+        found.workers, listed,
+        "without rows in the table nobody is listed"
+    );
+    table
+        .announce(&[Changed::Worker(first.worker.clone())])
+        .await
+        .unwrap();
     table.change_signal().await.unwrap();
 }
 
@@ -133,9 +181,21 @@ async fn where_an_old_kcl_may_read_only_leases_are_written() {
     let cases: [Case<'_>; 5] = [
         ("a lease without a kind", vec![old_lease()], &nothing),
         ("a fleet in 2.x mode", at_work(items(COMPATIBLE)), &nothing),
-        ("a fleet in 2.x mode that has stopped", items(COMPATIBLE), &nothing),
-        ("a fleet that was rolled back", twice("CLIENT_VERSION_2X"), &nothing),
-        ("the tables of a KCL from 3.0 to 3.4", items(TWO_WORKERS), &coordinator),
+        (
+            "a fleet in 2.x mode that has stopped",
+            items(COMPATIBLE),
+            &nothing,
+        ),
+        (
+            "a fleet that was rolled back",
+            twice("CLIENT_VERSION_2X"),
+            &nothing,
+        ),
+        (
+            "the tables of a KCL from 3.0 to 3.4",
+            items(TWO_WORKERS),
+            &coordinator,
+        ),
     ];
     for (what, items, prepare) in cases {
         let dynamo = with(&items);
@@ -147,8 +207,17 @@ async fn where_an_old_kcl_may_read_only_leases_are_written() {
         dynamo.take_calls();
         live(&table).await;
         assert_eq!(rows(&dynamo), before, "{what}");
-        assert!(dynamo.take_calls().iter().all(|call| ["Scan", "DeleteItem"].contains(&call.operation.as_str())), "{what}");
-        table.write_worker(&worker().next().worker, Some(&worker().next()), None).await.unwrap();
+        assert!(
+            dynamo
+                .take_calls()
+                .iter()
+                .all(|call| ["Scan", "DeleteItem"].contains(&call.operation.as_str())),
+            "{what}"
+        );
+        table
+            .write_worker(&worker().next().worker, Some(&worker().next()), None)
+            .await
+            .unwrap();
         assert_eq!(table.get_worker(&worker().worker).await.unwrap(), None);
         // Leases are shared.
         if before.iter().any(|row| row["checkpoint"].is_object()) {
@@ -167,9 +236,15 @@ async fn worker_rows_are_the_kcls_with_a_mark_of_ours() {
         assert_eq!(table.coexistence(), Coexistence::Exclusive);
         let before = seconds();
         live(&table).await;
-        let row = rows(&dynamo).into_iter().find(|row| row["leaseKey"]["S"] == "rust-1").unwrap();
+        let row = rows(&dynamo)
+            .into_iter()
+            .find(|row| row["leaseKey"]["S"] == "rust-1")
+            .unwrap();
         assert_eq!(row["entityType"]["S"], "WORKER_METRIC_STATS");
-        assert_eq!((&row["sts"], &row["opr"]), (&json!({ "M": {} }), &json!({ "M": {} })));
+        assert_eq!(
+            (&row["sts"], &row["opr"]),
+            (&json!({ "M": {} }), &json!({ "M": {} }))
+        );
         assert_eq!(row["sup"]["N"], "1");
         for attribute in ["lut", "slu"] {
             let at: i64 = row[attribute]["N"].as_str().unwrap().parse().unwrap();
@@ -180,7 +255,11 @@ async fn worker_rows_are_the_kcls_with_a_mark_of_ours() {
 
         let removed = table.retire().await.unwrap();
         assert_eq!(removed, 2);
-        assert_eq!(rows(&dynamo).len(), items.len(), "what is left is as it was");
+        assert_eq!(
+            rows(&dynamo).len(),
+            items.len(),
+            "what is left is as it was"
+        );
     }
 }
 
@@ -188,11 +267,26 @@ async fn worker_rows_are_the_kcls_with_a_mark_of_ours() {
 #[tokio::test(start_paused = true)]
 async fn a_leaving_worker_is_gone_for_a_kcl_before_a_lease_is_free() {
     let dynamo = with(&[]);
-    let table = open(&dynamo, OpenOptions::new().clock(Arc::new(TimerClock::new())));
+    let table = open(
+        &dynamo,
+        OpenOptions::new().clock(Arc::new(TimerClock::new())),
+    );
     table.setup().await.unwrap();
-    let (row, lease) = (worker(), Lease::new(LeaseKey::single("shardId-000000000009"), Checkpoint::TrimHorizon));
-    table.write_worker(&row.worker, None, Some(&row)).await.unwrap();
-    let held = table.create(&lease.owned_by("rust-1".into(), "token".into())).await.unwrap();
+    let (row, lease) = (
+        worker(),
+        Lease::new(
+            LeaseKey::single("shardId-000000000009"),
+            Checkpoint::TrimHorizon,
+        ),
+    );
+    table
+        .write_worker(&row.worker, None, Some(&row))
+        .await
+        .unwrap();
+    let held = table
+        .create(&lease.owned_by("rust-1".into(), "token".into()))
+        .await
+        .unwrap();
     dynamo.take_calls();
     dynamo.fault("UpdateItem", Fault::DoneLate(Duration::from_millis(700)));
     let (leaving, release) = (row.leaving(), Write::release(&held, None));
@@ -200,14 +294,24 @@ async fn a_leaving_worker_is_gone_for_a_kcl_before_a_lease_is_free() {
     let (left, released) = tokio::join!(leave, table.update(&held.key, &release));
     left.unwrap();
     released.unwrap();
-    let keys: Vec<Value> = dynamo.take_calls().iter().map(|call| call.body["Key"]["leaseKey"]["S"].clone()).collect();
+    let keys: Vec<Value> = dynamo
+        .take_calls()
+        .iter()
+        .map(|call| call.body["Key"]["leaseKey"]["S"].clone())
+        .collect();
     assert_eq!(keys, ["rust-1", "shardId-000000000009"]);
     // Its rule: metrics that are older than 60 s are nobody's.
-    let row = rows(&dynamo).into_iter().find(|row| row["leaseKey"]["S"] == "rust-1").unwrap();
+    let row = rows(&dynamo)
+        .into_iter()
+        .find(|row| row["leaseKey"]["S"] == "rust-1")
+        .unwrap();
     for attribute in ["lut", "slu"] {
         assert_eq!(row[attribute]["N"], "0", "{row}");
     }
-    table.write_worker(&leaving.worker, Some(&leaving), None).await.unwrap();
+    table
+        .write_worker(&leaving.worker, Some(&leaving), None)
+        .await
+        .unwrap();
     assert_eq!(rows(&dynamo).len(), 1);
 }
 
@@ -230,15 +334,32 @@ async fn a_kcl_that_leads_is_a_typed_error_at_the_start() {
     let before = rows(&dynamo);
     let error = open(&dynamo, OpenOptions::new()).setup().await.unwrap_err();
     assert!(!error.is_transient());
-    let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<KclIsLeading>());
+    let source =
+        std::error::Error::source(&error).and_then(|source| source.downcast_ref::<KclIsLeading>());
     let leading = source.unwrap_or_else(|| panic!("{error}"));
-    for part in ["`application`", "CLIENT_VERSION_3X", "`w1`", "CLIENT_VERSION_CONFIG_COMPATIBLE_WITH_2X"] {
-        assert!(leading.to_string().contains(part), "{part} is not in: {leading}");
+    for part in [
+        "`application`",
+        "CLIENT_VERSION_3X",
+        "`w1`",
+        "CLIENT_VERSION_CONFIG_COMPATIBLE_WITH_2X",
+    ] {
+        assert!(
+            leading.to_string().contains(part),
+            "{part} is not in: {leading}"
+        );
     }
     let waiting = open(&dynamo, OpenOptions::new().wait_for_kcl(true));
-    assert!(waiting.setup().await.unwrap_err().is_transient(), "it is tried again");
+    assert!(
+        waiting.setup().await.unwrap_err().is_transient(),
+        "it is tried again"
+    );
     assert_eq!(rows(&dynamo), before);
-    assert!(dynamo.take_calls().iter().all(|call| ["DescribeTable", "GetItem", "Scan"].contains(&call.operation.as_str())));
+    assert!(
+        dynamo
+            .take_calls()
+            .iter()
+            .all(|call| ["DescribeTable", "GetItem", "Scan"].contains(&call.operation.as_str()))
+    );
 
     // It has stopped: its last metrics are old.
     put(&dynamo, &items(TWO_WORKERS));
@@ -252,15 +373,24 @@ async fn a_leader_whose_clock_is_wrong_is_known_by_its_row_that_moves() {
         let clock = TimerClock::new();
         let mut items = items(TWO_WORKERS);
         let old = clock.wall().as_millis() / 1000 - 600;
-        for item in items.iter_mut().filter(|item| item["entityType"]["S"] == "WORKER_METRIC_STATS") {
+        for item in items
+            .iter_mut()
+            .filter(|item| item["entityType"]["S"] == "WORKER_METRIC_STATS")
+        {
             item["lut"]["N"] = old.to_string().into();
         }
         let dynamo = with(&items);
         let table = open(&dynamo, OpenOptions::new().clock(Arc::new(clock)));
         let heartbeats = async {
             for beat in 0.. {
-                clock.sleep_until(clock.now() + Duration::from_secs(29)).await;
-                let mut leader = items.iter().find(|item| item["leaseKey"]["S"] == "Leader").unwrap().clone();
+                clock
+                    .sleep_until(clock.now() + Duration::from_secs(29))
+                    .await;
+                let mut leader = items
+                    .iter()
+                    .find(|item| item["leaseKey"]["S"] == "Leader")
+                    .unwrap()
+                    .clone();
                 leader["recordVersionNumber"]["S"] = format!("beat {beat}").into();
                 if moves {
                     put(&dynamo, &[leader]);
@@ -275,15 +405,22 @@ async fn a_leader_whose_clock_is_wrong_is_known_by_its_row_that_moves() {
         };
         if moves {
             let error = answer.unwrap_err();
-            let leading = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<KclIsLeading>());
+            let leading = std::error::Error::source(&error)
+                .and_then(|source| source.downcast_ref::<KclIsLeading>());
             assert!(leading.is_some(), "{error}");
         } else {
             answer.unwrap();
             assert_eq!(table.coexistence(), Coexistence::Exclusive, "it was killed");
         }
         let took = clock.now().since(began);
-        assert!(took >= Duration::from_secs(29) && took <= Duration::from_secs(40), "{took:?}");
-        let ours = |call: &Call| ["PutItem", "UpdateItem", "DeleteItem"].contains(&call.operation.as_str()) && call.status == 200;
+        assert!(
+            took >= Duration::from_secs(29) && took <= Duration::from_secs(40),
+            "{took:?}"
+        );
+        let ours = |call: &Call| {
+            ["PutItem", "UpdateItem", "DeleteItem"].contains(&call.operation.as_str())
+                && call.status == 200
+        };
         assert!(!dynamo.take_calls().iter().any(ours), "nothing is written");
     }
 }
@@ -295,9 +432,15 @@ async fn a_leading_kcl_before_3_5_is_found_in_its_own_tables() {
     table_of(&dynamo, "application-CoordinatorState", "key");
     table_of(&dynamo, "application-WorkerMetricStats", "wid");
     let migration = json!({ "key": { "S": "Migration3.0" }, "cv": { "S": "CLIENT_VERSION_3X" } });
-    dynamo.ask("PutItem", json!({ "TableName": "application-CoordinatorState", "Item": migration }));
+    dynamo.ask(
+        "PutItem",
+        json!({ "TableName": "application-CoordinatorState", "Item": migration }),
+    );
     let metrics = json!({ "wid": { "S": "java-1" }, "lut": { "N": seconds().to_string() } });
-    dynamo.ask("PutItem", json!({ "TableName": "application-WorkerMetricStats", "Item": metrics }));
+    dynamo.ask(
+        "PutItem",
+        json!({ "TableName": "application-WorkerMetricStats", "Item": metrics }),
+    );
     let error = open(&dynamo, OpenOptions::new()).setup().await.unwrap_err();
     assert!(error.to_string().contains("`java-1`"), "{error}");
 }
@@ -315,13 +458,21 @@ async fn an_old_kcl_that_goes_over_to_3x_is_found_in_its_own_tables() {
     let wall = || clock.wall().as_millis() / 1000;
     let writes = |version: &str| {
         let migration = json!({ "key": { "S": "Migration3.0" }, "cv": { "S": version } });
-        dynamo.ask("PutItem", json!({ "TableName": "application-CoordinatorState", "Item": migration }));
+        dynamo.ask(
+            "PutItem",
+            json!({ "TableName": "application-CoordinatorState", "Item": migration }),
+        );
         let metrics = json!({ "wid": { "S": "java-1" }, "lut": { "N": wall().to_string() } });
-        dynamo.ask("PutItem", json!({ "TableName": "application-WorkerMetricStats", "Item": metrics }));
+        dynamo.ask(
+            "PutItem",
+            json!({ "TableName": "application-WorkerMetricStats", "Item": metrics }),
+        );
     };
     let half_a_minute = async || {
         for _ in 0..16 {
-            clock.sleep_until(clock.now() + Duration::from_secs(2)).await;
+            clock
+                .sleep_until(clock.now() + Duration::from_secs(2))
+                .await;
             table.change_signal().await.unwrap();
             table.scan(None, Consistency::Eventual).await.unwrap();
         }
@@ -334,7 +485,11 @@ async fn an_old_kcl_that_goes_over_to_3x_is_found_in_its_own_tables() {
     assert_eq!(table.coexistence(), Coexistence::KclLeads);
     dynamo.take_calls();
     half_a_minute().await;
-    let beside = dynamo.take_calls().iter().filter(|call| call.table != "application").count();
+    let beside = dynamo
+        .take_calls()
+        .iter()
+        .filter(|call| call.table != "application")
+        .count();
     assert_eq!(beside, 0, "there is nothing more to learn");
 }
 
@@ -348,14 +503,28 @@ async fn our_rows_go_with_the_next_heartbeat_after_an_old_kcl_comes() {
     table.scan(None, Consistency::Strong).await.unwrap();
     assert_eq!(table.coexistence(), Coexistence::LeasesOnly);
     let row = worker().next();
-    table.write_worker(&row.worker, Some(&row), Some(&row.next())).await.unwrap();
-    assert_eq!(rows(&dynamo), [old_lease()], "the row of the worker and the signal are gone");
-    assert_eq!(table.get_worker(&row.worker).await.unwrap(), Some(row.next()));
-    table.write_worker(&row.next().worker, Some(&row.next()), None).await.unwrap();
+    table
+        .write_worker(&row.worker, Some(&row), Some(&row.next()))
+        .await
+        .unwrap();
+    assert_eq!(
+        rows(&dynamo),
+        [old_lease()],
+        "the row of the worker and the signal are gone"
+    );
+    assert_eq!(
+        table.get_worker(&row.worker).await.unwrap(),
+        Some(row.next())
+    );
+    table
+        .write_worker(&row.next().worker, Some(&row.next()), None)
+        .await
+        .unwrap();
     take(&table).await.unwrap();
 }
 
-/// Whatever a read finds that has to go, rows of ours where Java workers share the leases: a heartbeat takes it away.
+/// Whatever a read finds that has to go, rows of ours where Java workers share the leases: a
+/// heartbeat takes it away.
 #[tokio::test(start_paused = true)]
 async fn a_read_of_the_table_writes_nothing() {
     for (comes, coexistence) in [
@@ -371,23 +540,49 @@ async fn a_read_of_the_table_writes_nothing() {
         put(&dynamo, &comes);
         let before = rows(&dynamo);
         dynamo.take_calls();
-        for consistency in [Consistency::Strong, Consistency::Eventual, Consistency::Strong] {
+        for consistency in [
+            Consistency::Strong,
+            Consistency::Eventual,
+            Consistency::Strong,
+        ] {
             table.scan(None, consistency).await.unwrap();
             table.get(&lease().key).await.unwrap();
             table.get_worker(&worker().worker).await.unwrap();
             table.change_signal().await.unwrap();
             // The worker of the row is dead after its failover time.
-            clock.sleep_until(clock.now() + Duration::from_secs(11)).await;
+            clock
+                .sleep_until(clock.now() + Duration::from_secs(11))
+                .await;
         }
         let reads = |call: &str| ["GetItem", "Scan"].contains(&call);
-        assert!(dynamo.take_calls().iter().all(|call| reads(&call.operation)), "{coexistence:?}");
+        assert!(
+            dynamo
+                .take_calls()
+                .iter()
+                .all(|call| reads(&call.operation)),
+            "{coexistence:?}"
+        );
         assert_eq!(rows(&dynamo), before, "{coexistence:?}");
         assert_eq!(table.coexistence(), coexistence);
 
         let other = worker_named("rust-2");
-        table.write_worker(&other.worker, None, Some(&other)).await.unwrap();
-        let ours = rows(&dynamo).iter().filter(|row| row["rsIncarnation"].is_object() || row["rsValue"].is_object()).count();
-        assert_eq!(ours, if coexistence == Coexistence::Exclusive { 3 } else { 0 }, "{coexistence:?}");
+        table
+            .write_worker(&other.worker, None, Some(&other))
+            .await
+            .unwrap();
+        let ours = rows(&dynamo)
+            .iter()
+            .filter(|row| row["rsIncarnation"].is_object() || row["rsValue"].is_object())
+            .count();
+        assert_eq!(
+            ours,
+            if coexistence == Coexistence::Exclusive {
+                3
+            } else {
+                0
+            },
+            "{coexistence:?}"
+        );
     }
 }
 
@@ -399,7 +594,9 @@ async fn while_java_workers_may_share_the_leases_there_is_no_signal() {
     table.setup().await.unwrap();
     dynamo.take_calls();
     for _ in 0..100 {
-        clock.sleep_until(clock.now() + Duration::from_millis(100)).await;
+        clock
+            .sleep_until(clock.now() + Duration::from_millis(100))
+            .await;
         assert_eq!(table.change_signal().await.unwrap(), None);
     }
     assert!(dynamo.take_calls().is_empty());
@@ -417,7 +614,14 @@ async fn nothing_more_is_taken_once_a_kcl_begins_to_lead() {
         // It stands still.
         table.scan(None, Consistency::Strong).await.unwrap();
         assert_eq!(table.coexistence(), Coexistence::Exclusive);
-        put(&dynamo, &if by_metrics { at_work(items(TWO_WORKERS)) } else { vec![leader("b")] });
+        put(
+            &dynamo,
+            &if by_metrics {
+                at_work(items(TWO_WORKERS))
+            } else {
+                vec![leader("b")]
+            },
+        );
         table.scan(None, Consistency::Eventual).await.unwrap();
         assert_eq!(table.coexistence(), Coexistence::KclLeads);
         match take(&table).await {
@@ -427,14 +631,22 @@ async fn nothing_more_is_taken_once_a_kcl_begins_to_lead() {
         let renewal = Write::renew(&held);
         table.update(&held.key, &renewal).await.unwrap();
         let row = worker().next();
-        table.write_worker(&row.worker, Some(&row), Some(&row.next())).await.unwrap();
-        assert!(rows(&dynamo).iter().all(|row| row["rsIncarnation"].is_null() && row["leaseKey"]["S"] != "~fleet-0"));
+        table
+            .write_worker(&row.worker, Some(&row), Some(&row.next()))
+            .await
+            .unwrap();
+        assert!(
+            rows(&dynamo)
+                .iter()
+                .all(|row| row["rsIncarnation"].is_null() && row["leaseKey"]["S"] != "~fleet-0")
+        );
     }
 }
 
 #[tokio::test]
 async fn no_mixed_table_ever_looks_ready_for_3x_to_java() {
-    // The KCL's own rule (MigrationReadyMonitor): every owner of a lease has a row of metrics younger than 60 s.
+    // The KCL's own rule (MigrationReadyMonitor): every owner of a lease has a row of metrics
+    // younger than 60 s.
     let ready = |dynamo: &Dynamo, now: i64| {
         let rows = rows(dynamo);
         let fresh: Vec<&Value> = rows
@@ -443,11 +655,17 @@ async fn no_mixed_table_ever_looks_ready_for_3x_to_java() {
             .filter(|row| row["lut"]["N"].as_str().unwrap().parse::<i64>().unwrap() + 60 > now)
             .map(|row| &row["leaseKey"]["S"])
             .collect();
-        let owners = rows.iter().filter(|row| row["checkpoint"].is_object()).map(|row| &row["leaseOwner"]["S"]);
+        let owners = rows
+            .iter()
+            .filter(|row| row["checkpoint"].is_object())
+            .map(|row| &row["leaseOwner"]["S"]);
         owners.into_iter().all(|owner| fresh.contains(&owner))
     };
     let dynamo = with(&at_work(items(COMPATIBLE)));
-    assert!(ready(&dynamo, seconds()), "alone, the Java worker would be ready");
+    assert!(
+        ready(&dynamo, seconds()),
+        "alone, the Java worker would be ready"
+    );
     let table = open(&dynamo, OpenOptions::new());
     table.setup().await.unwrap();
     live(&table).await;
@@ -465,17 +683,33 @@ async fn a_worker_whose_id_is_the_key_of_another_row_is_told_so() {
     table.setup().await.unwrap();
     let before = rows(&dynamo);
     let row = worker_named("w1");
-    for error in
-        [table.write_worker(&row.worker, None, Some(&row)).await.unwrap_err(), table.get_worker(&row.worker).await.unwrap_err()]
-    {
-        assert!(!error.is_transient() && error.to_string().contains("`WORKER_METRIC_STATS`"), "{error}");
+    for error in [
+        table
+            .write_worker(&row.worker, None, Some(&row))
+            .await
+            .unwrap_err(),
+        table.get_worker(&row.worker).await.unwrap_err(),
+    ] {
+        assert!(
+            !error.is_transient() && error.to_string().contains("`WORKER_METRIC_STATS`"),
+            "{error}"
+        );
     }
     // Where a name could be that of a row that there is one of, the key is another one.
     for name in ["Leader", "Migration3.0", "shardId-000000000000", "~fleet-0"] {
         let row = worker_named(name);
-        table.write_worker(&row.worker, None, Some(&row)).await.unwrap();
-        table.write_worker(&row.worker, Some(&row), Some(&row.next())).await.unwrap();
-        table.write_worker(&row.next().worker, Some(&row.next()), None).await.unwrap();
+        table
+            .write_worker(&row.worker, None, Some(&row))
+            .await
+            .unwrap();
+        table
+            .write_worker(&row.worker, Some(&row), Some(&row.next()))
+            .await
+            .unwrap();
+        table
+            .write_worker(&row.next().worker, Some(&row.next()), None)
+            .await
+            .unwrap();
     }
     assert_eq!(rows(&dynamo), before);
 }

@@ -5,7 +5,8 @@ use kcl_core::Clock;
 use kcl_core::model::{Moment, Timestamp};
 use tokio::time::Instant;
 
-/// The clock of tokio's timers, which a test can pause. Its time of day goes on from when the test began.
+/// The clock of tokio's timers, which a test can pause. Its time of day goes on from when the test
+/// began.
 #[derive(Clone, Copy, Debug)]
 pub struct TimerClock {
     origin: Instant,
@@ -15,7 +16,10 @@ pub struct TimerClock {
 #[expect(clippy::disallowed_methods, reason = "a clock")]
 impl TimerClock {
     pub fn new() -> Self {
-        Self { origin: Instant::now(), began: SystemTime::now() }
+        Self {
+            origin: Instant::now(),
+            began: SystemTime::now(),
+        }
     }
 }
 

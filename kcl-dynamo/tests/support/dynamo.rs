@@ -5,9 +5,13 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, HttpClient, Region, RuntimeComponents};
+use aws_sdk_dynamodb::config::{
+    BehaviorVersion, Config, Credentials, HttpClient, Region, RuntimeComponents,
+};
 use aws_sdk_dynamodb::error::ConnectorError;
-use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use dynoxide::{Database, DynoxideError};
@@ -63,7 +67,10 @@ struct State {
 
 impl State {
     fn turn(&mut self, operation: &str) -> Option<Fault> {
-        let (name, faults, turn) = self.turns.as_mut().filter(|(name, ..)| *name == operation)?;
+        let (name, faults, turn) = self
+            .turns
+            .as_mut()
+            .filter(|(name, ..)| *name == operation)?;
         debug_assert_eq!(*name, operation);
         *turn += 1;
         (*turn % 3 == 0).then(|| faults[*turn / 3 % faults.len()].clone())
@@ -79,7 +86,10 @@ impl fmt::Debug for Dynamo {
 impl Dynamo {
     pub fn new() -> Self {
         let database = Database::memory().expect("an emulator in memory");
-        Self(Arc::new(Inner { database, state: Mutex::default() }))
+        Self(Arc::new(Inner {
+            database,
+            state: Mutex::default(),
+        }))
     }
 
     /// A client of its own. Its own tries are on: what uses it has to turn them off.
@@ -95,7 +105,12 @@ impl Dynamo {
 
     /// The next call of this operation that has no fault yet meets this one.
     pub fn fault(&self, operation: &'static str, fault: Fault) {
-        self.0.state.lock().unwrap().faults.push_back((operation, fault));
+        self.0
+            .state
+            .lock()
+            .unwrap()
+            .faults
+            .push_back((operation, fault));
     }
 
     /// Every third call of this operation meets one of these, in turn.
@@ -105,7 +120,12 @@ impl Dynamo {
 
     /// Every call of this operation is answered with this and not done.
     pub fn always(&self, operation: &str, status: u16, code: &str, message: &str) {
-        let answer = (operation.to_owned(), status, code.to_owned(), message.to_owned());
+        let answer = (
+            operation.to_owned(),
+            status,
+            code.to_owned(),
+            message.to_owned(),
+        );
         self.0.state.lock().unwrap().always.push(answer);
     }
 
@@ -123,7 +143,8 @@ impl Dynamo {
 
     /// Does a call past the SDK.
     pub fn ask(&self, operation: &str, body: Value) -> Value {
-        self.try_ask(operation, body).unwrap_or_else(|error| panic!("{operation}: {error}"))
+        self.try_ask(operation, body)
+            .unwrap_or_else(|error| panic!("{operation}: {error}"))
     }
 
     /// The same, where it may be refused.
@@ -160,7 +181,10 @@ impl Dynamo {
         };
         match result {
             Ok(answer) => (200, answer),
-            Err(error) => (error.status_code(), serde_json::from_str(&error.to_json()).unwrap()),
+            Err(error) => (
+                error.status_code(),
+                serde_json::from_str(&error.to_json()).unwrap(),
+            ),
         }
     }
 
@@ -168,18 +192,27 @@ impl Dynamo {
         let asked = body.clone();
         let always = {
             let state = self.0.state.lock().unwrap();
-            state.always.iter().find(|(name, ..)| name == operation).cloned()
+            state
+                .always
+                .iter()
+                .find(|(name, ..)| name == operation)
+                .cloned()
         };
         if operation.ends_with("Item") || operation == "Scan" {
             body["ReturnConsumedCapacity"] = "TOTAL".into();
         }
         let (status, answer) = match always {
-            Some((_, status, code, message)) => (status, json!({ "__type": code, "message": message })),
+            Some((_, status, code, message)) => {
+                (status, json!({ "__type": code, "message": message }))
+            }
             None => self.perform(operation, body),
         };
-        let mut units = answer["ConsumedCapacity"]["CapacityUnits"].as_f64().unwrap_or(0.0);
+        let mut units = answer["ConsumedCapacity"]["CapacityUnits"]
+            .as_f64()
+            .unwrap_or(0.0);
         if status != 200 && operation.ends_with("Item") && units == 0.0 {
-            // A refused condition costs the write of what stands there; rows of leases are below 1 KB.
+            // A refused condition costs the write of what stands there; rows of leases are below 1
+            // KB.
             units = 1.0;
         }
         let call = Call {
@@ -203,26 +236,44 @@ fn broken() -> ConnectorError {
 }
 
 impl HttpConnector for Dynamo {
-    #[expect(clippy::disallowed_methods, reason = "a late answer on the test's clock, and a call that nobody waits for")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a late answer on the test's clock, and a call that nobody waits for"
+    )]
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
-        let body: Value = serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap();
+        let body: Value =
+            serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap();
         let fault = {
             let mut state = self.0.state.lock().unwrap();
             let next = state.faults.iter().position(|(name, _)| *name == operation);
-            next.and_then(|at| state.faults.remove(at)).map(|(_, fault)| fault).or_else(|| state.turn(&operation))
+            next.and_then(|at| state.faults.remove(at))
+                .map(|(_, fault)| fault)
+                .or_else(|| state.turn(&operation))
         };
         match fault {
             None => HttpConnectorFuture::ready(Ok(self.carry_out(&operation, body))),
             Some(Fault::Refused(status, code, message)) => {
-                let call = Call { operation, table: String::new(), units: 0.0, body, status };
+                let call = Call {
+                    operation,
+                    table: String::new(),
+                    units: 0.0,
+                    body,
+                    status,
+                };
                 self.0.state.lock().unwrap().calls.push(call);
                 let answer = response(status, &json!({ "__type": code, "message": message }));
                 HttpConnectorFuture::ready(Ok(answer))
             }
             Some(Fault::Answered(answer)) => {
-                let call = Call { operation, table: String::new(), units: 0.0, body, status: 200 };
+                let call = Call {
+                    operation,
+                    table: String::new(),
+                    units: 0.0,
+                    body,
+                    status: 200,
+                };
                 self.0.state.lock().unwrap().calls.push(call);
                 HttpConnectorFuture::ready(Ok(response(200, &answer)))
             }
@@ -251,7 +302,11 @@ impl HttpConnector for Dynamo {
 }
 
 impl HttpClient for Dynamo {
-    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+    fn http_connector(
+        &self,
+        _: &HttpConnectorSettings,
+        _: &RuntimeComponents,
+    ) -> SharedHttpConnector {
         SharedHttpConnector::new(self.clone())
     }
 }

@@ -30,7 +30,12 @@ struct Counter(Arc<Mutex<BTreeSet<String>>>);
 impl RecordProcessor for Counter {
     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
         let mut seen = self.0.lock().unwrap();
-        seen.extend(input.records.iter().map(|record| String::from_utf8_lossy(&record.data).into_owned()));
+        seen.extend(
+            input
+                .records
+                .iter()
+                .map(|record| String::from_utf8_lossy(&record.data).into_owned()),
+        );
         Ok(())
     }
 }
@@ -43,15 +48,25 @@ pub struct Running {
     _listening: JoinHandle<()>,
 }
 
-#[expect(clippy::disallowed_methods, reason = "tasks and sleeps on a paused clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tasks and sleeps on a paused clock"
+)]
 impl Fleet {
     pub fn new(shards: u32) -> Self {
         let clock = TimerClock::new();
         let stream = MemoryStream::with_clock("orders", shards, Arc::new(clock));
-        Self { dynamo: Dynamo::new(), stream, clock, seen: Arc::default(), tables: Mutex::default() }
+        Self {
+            dynamo: Dynamo::new(),
+            stream,
+            clock,
+            seen: Arc::default(),
+            tables: Mutex::default(),
+        }
     }
 
-    /// Makes the table, with leases as a KCL 2.x makes them for the shards of the stream, and `more` in each.
+    /// Makes the table, with leases as a KCL 2.x makes them for the shards of the stream, and
+    /// `more` in each.
     pub fn old_leases(&self, more: &Value) {
         let body = json!({
             "TableName": "application", "BillingMode": "PAY_PER_REQUEST",
@@ -67,31 +82,44 @@ impl Fleet {
                 "startingHashKey": { "S": shard.hash_range.start().to_string() },
                 "endingHashKey": { "S": shard.hash_range.end().to_string() },
             });
-            lease.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            lease
+                .as_object_mut()
+                .unwrap()
+                .extend(more.as_object().unwrap().clone());
             self.put(&lease);
         }
     }
 
     /// Writes a row as it is.
     pub fn put(&self, row: &Value) {
-        self.dynamo.ask("PutItem", json!({ "TableName": "application", "Item": row }));
+        self.dynamo.ask(
+            "PutItem",
+            json!({ "TableName": "application", "Item": row }),
+        );
     }
 
     /// All rows of the table, of every kind.
     pub fn rows(&self) -> Vec<Value> {
-        let rows = self.dynamo.ask("Scan", json!({ "TableName": "application" }));
+        let rows = self
+            .dynamo
+            .ask("Scan", json!({ "TableName": "application" }));
         rows["Items"].as_array().unwrap().clone()
     }
 
     /// The leases in the table.
     pub fn leases(&self) -> Vec<Value> {
-        self.rows().into_iter().filter(|row| row["checkpoint"].is_object()).collect()
+        self.rows()
+            .into_iter()
+            .filter(|row| row["checkpoint"].is_object())
+            .collect()
     }
 
     /// Starts a worker with a client of its own.
     pub fn start(&self, id: &str) -> Running {
         let options = OpenOptions::new().clock(Arc::new(self.clock));
-        let table = options.open_with_client(&self.dynamo.client(), "application").unwrap();
+        let table = options
+            .open_with_client(&self.dynamo.client(), "application")
+            .unwrap();
         self.tables.lock().unwrap().push(table.clone());
         let seen = Arc::clone(&self.seen);
         let worker = Worker::builder()
@@ -115,7 +143,12 @@ impl Fleet {
         });
         let running = worker.clone();
         let task = tokio::spawn(async move { running.run().await });
-        Running { worker, events, task, _listening: listening }
+        Running {
+            worker,
+            events,
+            task,
+            _listening: listening,
+        }
     }
 
     /// Lets time pass.
@@ -123,10 +156,20 @@ impl Fleet {
         tokio::time::sleep(span).await;
     }
 
-    /// Waits until it is so, in steps of 20 ms, or of 100 ms where it may take minutes; how long it took.
-    pub async fn until(&self, what: &str, limit: Duration, mut so: impl FnMut() -> bool) -> Duration {
+    /// Waits until it is so, in steps of 20 ms, or of 100 ms where it may take minutes; how long it
+    /// took.
+    pub async fn until(
+        &self,
+        what: &str,
+        limit: Duration,
+        mut so: impl FnMut() -> bool,
+    ) -> Duration {
         let began = tokio::time::Instant::now();
-        let step = Duration::from_millis(if limit < Duration::from_secs(60) { 20 } else { 100 });
+        let step = Duration::from_millis(if limit < Duration::from_secs(60) {
+            20
+        } else {
+            100
+        });
         while !so() {
             assert!(began.elapsed() < limit, "still waiting for {what}");
             tokio::time::sleep(step).await;
@@ -137,14 +180,33 @@ impl Fleet {
     /// Who holds which lease, as the table has it.
     pub fn owners(&self) -> Vec<String> {
         // Before the first set-up there is no table.
-        let rows = self.dynamo.try_ask("Scan", serde_json::json!({ "TableName": "application" })).unwrap_or_default();
-        let leases = rows["Items"].as_array().into_iter().flatten().filter(|row| row["checkpoint"].is_object());
-        leases.map(|row| row["leaseOwner"]["S"].as_str().unwrap_or_default().to_owned()).collect()
+        let rows = self
+            .dynamo
+            .try_ask("Scan", serde_json::json!({ "TableName": "application" }))
+            .unwrap_or_default();
+        let leases = rows["Items"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|row| row["checkpoint"].is_object());
+        leases
+            .map(|row| {
+                row["leaseOwner"]["S"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned()
+            })
+            .collect()
     }
 
     /// How the workers stand to others, in the order in which they were started.
     pub fn coexistences(&self) -> Vec<Coexistence> {
-        self.tables.lock().unwrap().iter().map(DynamoLeaseTable::coexistence).collect()
+        self.tables
+            .lock()
+            .unwrap()
+            .iter()
+            .map(DynamoLeaseTable::coexistence)
+            .collect()
     }
 
     /// How many leases this worker holds.
@@ -165,6 +227,11 @@ impl Running {
     }
 
     pub fn count(&self, wanted: impl Fn(&Event) -> bool) -> usize {
-        self.events.lock().unwrap().iter().filter(|event| wanted(event)).count()
+        self.events
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|event| wanted(event))
+            .count()
     }
 }

@@ -13,18 +13,20 @@ use super::{Dynamo, FAILOVER};
 /// Which KCL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kcl {
-    /// 1.x or 2.x: knows no hand-over. A lease that it takes keeps every attribute that it does not know, `checkpointOwner` too.
+    /// 1.x or 2.x: knows no hand-over. A lease that it takes keeps every attribute that it does not
+    /// know, `checkpointOwner` too.
     V2,
-    /// 3.0 to 3.4 with `CLIENT_VERSION_CONFIG_COMPATIBLE_WITH_2X`: as the next one, and its metrics are in another table. With its
-    /// renewals it stores what its shards carry.
+    /// 3.0 to 3.4 with `CLIENT_VERSION_CONFIG_COMPATIBLE_WITH_2X`: as the next one, and its metrics
+    /// are in another table. With its renewals it stores what its shards carry.
     V3Old,
-    /// 3.5 with `CLIENT_VERSION_CONFIG_COMPATIBLE_WITH_2X`: takes as 2.x does, writes metrics, and hands a lease over when it is asked
-    /// for it.
+    /// 3.5 with `CLIENT_VERSION_CONFIG_COMPATIBLE_WITH_2X`: takes as 2.x does, writes metrics, and
+    /// hands a lease over when it is asked for it.
     V3Compatible,
 }
 
-/// A worker of the Java KCL in 2.x mode, as far as the lease table sees one: its renewals, its taker and its hand-overs, with the
-/// conditions, the periods and the arithmetic of the KCL's source.
+/// A worker of the Java KCL in 2.x mode, as far as the lease table sees one: its renewals, its
+/// taker and its hand-overs, with the conditions, the periods and the arithmetic of the KCL's
+/// source.
 pub struct Java {
     pub seen: Arc<Mutex<Seen>>,
     task: JoinHandle<()>,
@@ -56,9 +58,11 @@ struct Worker {
     dynamo: Dynamo,
     id: String,
     kcl: Kcl,
-    /// The leases that it holds with their counters, and since when it drains one that it is asked for.
+    /// The leases that it holds with their counters, and since when it drains one that it is asked
+    /// for.
     held: BTreeMap<String, (u64, Option<Instant>)>,
-    /// Every lease as its taker saw it: the counter, and since when; nothing for one that had no owner at first sight.
+    /// Every lease as its taker saw it: the counter, and since when; nothing for one that had no
+    /// owner at first sight.
     aged: BTreeMap<String, (u64, Option<Instant>)>,
     dice: u64,
     seen: Arc<Mutex<Seen>>,
@@ -77,7 +81,10 @@ impl Java {
             dice: id.bytes().map(u64::from).sum(),
             seen: Arc::clone(&seen),
         };
-        Self { seen, task: tokio::spawn(worker.run(after)) }
+        Self {
+            seen,
+            task: tokio::spawn(worker.run(after)),
+        }
     }
 
     /// Ends it. A KCL of these versions leaves its leases as they are.
@@ -101,8 +108,13 @@ fn owner(row: &Value) -> Option<&str> {
 impl Worker {
     async fn run(mut self, after: Duration) {
         // What bears its name is its own, from the start.
-        for row in self.rows().iter().filter(|row| owner(row) == Some(&self.id) && row["checkpointOwner"].is_null()) {
-            self.held.insert(key(row), (number(row, "leaseCounter"), None));
+        for row in self
+            .rows()
+            .iter()
+            .filter(|row| owner(row) == Some(&self.id) && row["checkpointOwner"].is_null())
+        {
+            self.held
+                .insert(key(row), (number(row, "leaseCounter"), None));
         }
         let (mut renew, mut take) = (Instant::now(), Instant::now() + after);
         loop {
@@ -120,8 +132,16 @@ impl Worker {
     }
 
     fn rows(&self) -> Vec<Value> {
-        let rows = self.dynamo.ask("Scan", json!({ "TableName": "application" }));
-        rows["Items"].as_array().unwrap().iter().filter(|row| row["checkpoint"].is_object()).cloned().collect()
+        let rows = self
+            .dynamo
+            .ask("Scan", json!({ "TableName": "application" }));
+        rows["Items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|row| row["checkpoint"].is_object())
+            .cloned()
+            .collect()
     }
 
     fn get(&self, lease: &str) -> Value {
@@ -159,8 +179,12 @@ impl Worker {
                 continue;
             }
             let row = self.get(&lease);
-            let asked = row["checkpointOwner"]["S"] == self.id.as_str() && owner(&row) != Some(&self.id);
-            if knows_hand_over && asked && self.update(&lease, renewal, "leaseCounter = :n", &values) {
+            let asked =
+                row["checkpointOwner"]["S"] == self.id.as_str() && owner(&row) != Some(&self.id);
+            if knows_hand_over
+                && asked
+                && self.update(&lease, renewal, "leaseCounter = :n", &values)
+            {
                 self.held.insert(lease, (counter + 1, Some(Instant::now())));
                 continue;
             }
@@ -186,7 +210,10 @@ impl Worker {
     }
 
     fn random(&mut self, below: usize) -> usize {
-        self.dice = self.dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.dice = self
+            .dice
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.dice >> 33).unwrap() % below
     }
 
@@ -213,13 +240,25 @@ impl Worker {
                 self.aged.insert(key(row), (counter, since));
             }
         }
-        let (available, busy): (Vec<_>, Vec<_>) =
-            rows.iter().cloned().partition(|row| owner(row).is_none() || self.age(row) > FAILOVER);
+        let (available, busy): (Vec<_>, Vec<_>) = rows
+            .iter()
+            .cloned()
+            .partition(|row| owner(row).is_none() || self.age(row) > FAILOVER);
         let mut loads: BTreeMap<String, usize> = BTreeMap::from([(self.id.clone(), 0)]);
-        busy.iter().filter_map(owner).for_each(|owner| *loads.entry(owner.to_owned()).or_default() += 1);
-        let target = if loads.len() >= rows.len() { 1 } else { rows.len().div_ceil(loads.len()) };
+        busy.iter()
+            .filter_map(owner)
+            .for_each(|owner| *loads.entry(owner.to_owned()).or_default() += 1);
+        let target = if loads.len() >= rows.len() {
+            1
+        } else {
+            rows.len().div_ceil(loads.len())
+        };
         let need = target.saturating_sub(loads[&self.id]);
-        let mut very_old: Vec<_> = available.iter().filter(|row| self.age(row) > FAILOVER * 3).cloned().collect();
+        let mut very_old: Vec<_> = available
+            .iter()
+            .filter(|row| self.age(row) > FAILOVER * 3)
+            .cloned()
+            .collect();
         if !very_old.is_empty() {
             while !very_old.is_empty() {
                 let row = self.pick(&mut very_old);
@@ -233,10 +272,19 @@ impl Worker {
             }
         } else if need > 0 {
             let others = loads.iter().filter(|(id, _)| **id != self.id);
-            let Some((fullest, load)) = others.max_by_key(|(_, load)| **load) else { return };
+            let Some((fullest, load)) = others.max_by_key(|(_, load)| **load) else {
+                return;
+            };
             let excess = load.saturating_sub(target);
-            let steal = if excess > 0 { need.min(excess) } else { usize::from(need > 1 && *load == target) };
-            let mut theirs: Vec<_> = busy.into_iter().filter(|row| owner(row) == Some(fullest)).collect();
+            let steal = if excess > 0 {
+                need.min(excess)
+            } else {
+                usize::from(need > 1 && *load == target)
+            };
+            let mut theirs: Vec<_> = busy
+                .into_iter()
+                .filter(|row| owner(row) == Some(fullest))
+                .collect();
             if steal > 0 {
                 let row = self.pick(&mut theirs);
                 self.take(&row);

@@ -1,5 +1,10 @@
-//! DynamoDB for tests: an emulator in this process behind the real SDK, with faults on demand and a log of all calls.
-#![allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
+//! DynamoDB for tests: an emulator in this process behind the real SDK, with faults on demand and a
+//! log of all calls.
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test binary uses a part of it"
+)]
 #![allow(unreachable_pub, reason = "shared by test binaries")]
 
 mod clock;

@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use kcl_core::lease::{ChangeSignal, Changed, Consistency, Error, Expect, LeaseTable, PageToken, ScanPage, WorkerRow, Write};
+use kcl_core::lease::{
+    ChangeSignal, Changed, Consistency, Error, Expect, LeaseTable, PageToken, ScanPage, WorkerRow,
+    Write,
+};
 use kcl_core::model::{Lease, LeaseKey, WorkerId};
 
 /// A lease table, and how late the renewals come that are sent to it.
@@ -24,14 +27,20 @@ struct Renewals {
 
 impl<T> Timed<T> {
     pub fn new(table: T) -> Self {
-        Self { table, renewals: Arc::default() }
+        Self {
+            table,
+            renewals: Arc::default(),
+        }
     }
 
-    /// What was measured since this was asked last: the times between two acknowledged writes of a lease and those of a write, each the
-    /// shortest first.
+    /// What was measured since this was asked last: the times between two acknowledged writes of a
+    /// lease and those of a write, each the shortest first.
     pub fn take(&self) -> [Vec<Duration>; 2] {
         let mut renewals = self.renewals.lock().unwrap();
-        let (mut between, mut calls) = (std::mem::take(&mut renewals.between), std::mem::take(&mut renewals.calls));
+        let (mut between, mut calls) = (
+            std::mem::take(&mut renewals.between),
+            std::mem::take(&mut renewals.calls),
+        );
         between.sort_unstable();
         calls.sort_unstable();
         [between, calls]
@@ -48,7 +57,11 @@ impl<T: LeaseTable> LeaseTable for Timed<T> {
         self.table.get(key).await
     }
 
-    async fn scan(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<ScanPage, Error> {
+    async fn scan(
+        &self,
+        page: Option<&PageToken>,
+        consistency: Consistency,
+    ) -> Result<ScanPage, Error> {
         self.table.scan(page, consistency).await
     }
 
@@ -72,7 +85,12 @@ impl<T: LeaseTable> LeaseTable for Timed<T> {
         self.table.delete(key, expect).await
     }
 
-    async fn write_worker(&self, worker: &WorkerId, seen: Option<&WorkerRow>, row: Option<&WorkerRow>) -> Result<(), Error> {
+    async fn write_worker(
+        &self,
+        worker: &WorkerId,
+        seen: Option<&WorkerRow>,
+        row: Option<&WorkerRow>,
+    ) -> Result<(), Error> {
         self.table.write_worker(worker, seen, row).await
     }
 

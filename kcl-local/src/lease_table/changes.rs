@@ -34,14 +34,20 @@ pub(super) fn read(connection: &Connection, application: &Value) -> rusqlite::Re
         signal.recent.push((announcement, changed));
     }
     // As many may be all, and may be what is left of more.
-    let all =
-        signal.recent.len() < ChangeSignal::RECENT && signal.recent.last().is_none_or(|(announcement, _)| announcement == "1");
+    let all = signal.recent.len() < ChangeSignal::RECENT
+        && signal
+            .recent
+            .last()
+            .is_none_or(|(announcement, _)| announcement == "1");
     signal.first = all.then(|| FIRST.to_owned());
     Ok(signal)
 }
 
 fn changed(row: &Row<'_>) -> rusqlite::Result<(String, Changed)> {
-    let reader = Reader { row, of: RowKey::Signal };
+    let reader = Reader {
+        row,
+        of: RowKey::Signal,
+    };
     let announcement: i64 = reader.get("announcement")?;
     let (stream, name): (String, String) = (reader.get("stream")?, reader.get("name")?);
     let changed = match reader.get::<String>("kind")?.as_str() {
@@ -56,19 +62,32 @@ fn changed(row: &Row<'_>) -> rusqlite::Result<(String, Changed)> {
 }
 
 /// Adds an announcement and forgets the oldest.
-pub(super) fn add(connection: &Connection, application: &Value, changed: &[Changed]) -> Result<(), Failure> {
+pub(super) fn add(
+    connection: &Connection,
+    application: &Value,
+    changed: &[Changed],
+) -> Result<(), Failure> {
     let newest = "SELECT coalesce(max(announcement), 0) + 1 FROM changes WHERE application = ?";
-    let number: i64 = connection.prepare_cached(newest)?.query_row([application], |row| row.get(0))?;
-    let mut insert = connection.prepare_cached("INSERT OR IGNORE INTO changes VALUES (?, ?, ?, ?, ?)")?;
+    let number: i64 = connection
+        .prepare_cached(newest)?
+        .query_row([application], |row| row.get(0))?;
+    let mut insert =
+        connection.prepare_cached("INSERT OR IGNORE INTO changes VALUES (?, ?, ?, ?, ?)")?;
     for changed in changed.iter().take(ChangeSignal::RECENT) {
         let (kind, stream, name) = match changed {
-            Changed::Lease(key) => (LEASE, key.stream.as_deref().unwrap_or_default(), key.shard.as_str()),
+            Changed::Lease(key) => (
+                LEASE,
+                key.stream.as_deref().unwrap_or_default(),
+                key.shard.as_str(),
+            ),
             Changed::Worker(worker) => (WORKER, "", worker.as_str()),
         };
         insert.execute(params![application, number, kind, stream, name])?;
     }
     let forget = "DELETE FROM changes WHERE application = ?1 AND announcement < \
                   (SELECT announcement FROM changes WHERE application = ?1 ORDER BY announcement DESC LIMIT 1 OFFSET ?2)";
-    connection.prepare_cached(forget)?.execute(params![application, recent()])?;
+    connection
+        .prepare_cached(forget)?
+        .execute(params![application, recent()])?;
     Ok(())
 }

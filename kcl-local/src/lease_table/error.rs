@@ -9,8 +9,8 @@ use rusqlite::ErrorCode;
 use super::open_files::Moved;
 use super::schema::{APPLICATION_ID, MAJOR};
 
-/// Why an `SQLite` lease table cannot be opened. The file is as it was before. Its `Debug` is its text, as that is what a `main` prints
-/// that returns the error.
+/// Why an `SQLite` lease table cannot be opened. The file is as it was before. Its `Debug` is its
+/// text, as that is what a `main` prints that returns the error.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -98,13 +98,18 @@ impl fmt::Debug for OpenError {
 }
 
 impl From<OpenError> for Error {
-    /// Opening looks again at setup: what is wrong with the file then cannot be helped by trying again.
+    /// Opening looks again at setup: what is wrong with the file then cannot be helped by trying
+    /// again.
     fn from(error: OpenError) -> Self {
-        Self::Fatal { message: error.to_string(), source: Some(Box::new(error)) }
+        Self::Fatal {
+            message: error.to_string(),
+            source: Some(Box::new(error)),
+        }
     }
 }
 
-/// The file is not at its path any more: what is written to it is seen by nobody who opens the path.
+/// The file is not at its path any more: what is written to it is seen by nobody who opens the
+/// path.
 pub(super) fn file_moved(path: &Path, moved: Moved) -> Error {
     let what = match moved {
         Moved::Removed => "was removed",
@@ -115,7 +120,10 @@ pub(super) fn file_moved(path: &Path, moved: Moved) -> Error {
          this one. Stop all workers of the table, put the file in its place that is to count, and start them again",
         path.display()
     );
-    Error::Fatal { message, source: None }
+    Error::Fatal {
+        message,
+        source: None,
+    }
 }
 
 /// The malformed row that this error of a read tells of, if it does.
@@ -168,26 +176,53 @@ pub(super) fn nothing_written(error: Arc<rusqlite::Error>, path: &Path) -> Error
         return row.clone().into();
     }
     if is_busy(&error) || may_pass(&error) {
-        return Error::Throttled { source: Box::new(error) };
+        return Error::Throttled {
+            source: Box::new(error),
+        };
     }
-    let hint = if error.to_string().contains("no such table") { " (it was not set up)" } else { "" };
-    Error::Fatal { message: format!("the file `{}`: {error}{hint}", path.display()), source: Some(Box::new(error)) }
+    let hint = if error.to_string().contains("no such table") {
+        " (it was not set up)"
+    } else {
+        ""
+    };
+    Error::Fatal {
+        message: format!("the file `{}`: {error}{hint}", path.display()),
+        source: Some(Box::new(error)),
+    }
 }
 
-/// The error of a write whose commit failed. A busy file was not written; of everything else only the file can tell.
+/// The error of a write whose commit failed. A busy file was not written; of everything else only
+/// the file can tell.
 pub(super) fn commit_failed(error: Arc<rusqlite::Error>) -> Error {
-    if is_busy(&error) { Error::Throttled { source: Box::new(error) } } else { Error::Unknown { source: Box::new(error) } }
+    if is_busy(&error) {
+        Error::Throttled {
+            source: Box::new(error),
+        }
+    } else {
+        Error::Unknown {
+            source: Box::new(error),
+        }
+    }
 }
 
 pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
 }
 
-/// A full disk may be emptied and a network disk may come back, and the leases lapse by themselves if not.
+/// A full disk may be emptied and a network disk may come back, and the leases lapse by themselves
+/// if not.
 fn may_pass(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
-        Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure | ErrorCode::OutOfMemory | ErrorCode::FileLockingProtocolFailed)
+        Some(
+            ErrorCode::DiskFull
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::OutOfMemory
+                | ErrorCode::FileLockingProtocolFailed
+        )
     )
 }
 
@@ -210,12 +245,24 @@ mod tests {
                 path: path(),
                 source: rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CANTOPEN), None),
             },
-            OpenError::Io { path: path(), source: std::io::Error::other("the disk is gone") },
+            OpenError::Io {
+                path: path(),
+                source: std::io::Error::other("the disk is gone"),
+            },
         ];
         for error in errors {
-            let cause = std::error::Error::source(&error).expect("a cause").to_string();
-            assert_eq!(error.to_string(), format!("the lease table `leases.sqlite` cannot be opened: {cause}"));
-            assert_eq!(format!("{error:?}"), error.to_string(), "what `main` prints");
+            let cause = std::error::Error::source(&error)
+                .expect("a cause")
+                .to_string();
+            assert_eq!(
+                error.to_string(),
+                format!("the lease table `leases.sqlite` cannot be opened: {cause}")
+            );
+            assert_eq!(
+                format!("{error:?}"),
+                error.to_string(),
+                "what `main` prints"
+            );
         }
     }
 
@@ -224,11 +271,26 @@ mod tests {
         let path = Path::new("leases.sqlite");
         let rows = [
             ("busy", ffi::SQLITE_BUSY, "Throttled", "Throttled"),
-            ("busy, with a stale snapshot", ffi::SQLITE_BUSY_SNAPSHOT, "Throttled", "Throttled"),
+            (
+                "busy, with a stale snapshot",
+                ffi::SQLITE_BUSY_SNAPSHOT,
+                "Throttled",
+                "Throttled",
+            ),
             ("locked", ffi::SQLITE_LOCKED, "Throttled", "Throttled"),
             ("the disk is full", ffi::SQLITE_FULL, "Throttled", "Unknown"),
-            ("a read failed", ffi::SQLITE_IOERR_READ, "Throttled", "Unknown"),
-            ("a synchronisation failed", ffi::SQLITE_IOERR_FSYNC, "Throttled", "Unknown"),
+            (
+                "a read failed",
+                ffi::SQLITE_IOERR_READ,
+                "Throttled",
+                "Unknown",
+            ),
+            (
+                "a synchronisation failed",
+                ffi::SQLITE_IOERR_FSYNC,
+                "Throttled",
+                "Unknown",
+            ),
             ("out of memory", ffi::SQLITE_NOMEM, "Throttled", "Unknown"),
             ("read-only", ffi::SQLITE_READONLY, "Fatal", "Unknown"),
             ("broken file", ffi::SQLITE_CORRUPT, "Fatal", "Unknown"),
@@ -243,7 +305,11 @@ mod tests {
             _ => "another",
         };
         for (what, code, before_the_commit, at_the_commit) in rows {
-            assert_eq!(name(nothing_written(sqlite(code), path)), before_the_commit, "{what}");
+            assert_eq!(
+                name(nothing_written(sqlite(code), path)),
+                before_the_commit,
+                "{what}"
+            );
             assert_eq!(name(commit_failed(sqlite(code))), at_the_commit, "{what}");
         }
     }

@@ -1,4 +1,5 @@
-//! A look at a file before `SQLite` opens it: opening alone may write beside a database, or into it.
+//! A look at a file before `SQLite` opens it: opening alone may write beside a database, or into
+//! it.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -10,38 +11,56 @@ use super::error::OpenError;
 use super::open_files::Opening;
 use super::schema::{SchemaState, StateError, judge, state};
 
-/// <https://sqlite.org/fileformat.html>, section 1.3: the first 16 bytes, and the length of the header.
+/// <https://sqlite.org/fileformat.html>, section 1.3: the first 16 bytes, and the length of the
+/// header.
 const MAGIC: &[u8] = b"SQLite format 3\0";
 const HEADER: usize = 100;
-/// Where the header has the version for writing (2 with a write-ahead log), `user_version` and `application_id`.
+/// Where the header has the version for writing (2 with a write-ahead log), `user_version` and
+/// `application_id`.
 const WRITE_VERSION: usize = 18;
 const USER_VERSION: usize = 60;
 const APPLICATION_ID: usize = 68;
 
-/// Checks that the path is a lease table or can become one. Writes nothing, anywhere. A file that this process has open is not opened:
-/// whoever did that has judged it.
+/// Checks that the path is a lease table or can become one. Writes nothing, anywhere. A file that
+/// this process has open is not opened: whoever did that has judged it.
 pub(super) fn inspect(path: &Path, opening: &Opening) -> Result<(), OpenError> {
-    let io = |source| OpenError::Io { path: path.to_owned(), source };
+    let io = |source| OpenError::Io {
+        path: path.to_owned(),
+        source,
+    };
     let found = match fs::metadata(path) {
         Ok(found) => found,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return folder_of(path),
         Err(error) => return Err(io(error)),
     };
     if !found.is_file() {
-        let found = if found.is_dir() { "a folder" } else { "no regular file" };
-        return Err(OpenError::NoFile { path: path.to_owned(), found });
+        let found = if found.is_dir() {
+            "a folder"
+        } else {
+            "no regular file"
+        };
+        return Err(OpenError::NoFile {
+            path: path.to_owned(),
+            found,
+        });
     }
     let is_open = opening.is_open(path);
     let mut header = Vec::with_capacity(HEADER);
     if !is_open {
-        File::open(path).and_then(|file| file.take(HEADER as u64).read_to_end(&mut header)).map_err(io)?;
+        File::open(path)
+            .and_then(|file| file.take(HEADER as u64).read_to_end(&mut header))
+            .map_err(io)?;
     }
     if !header.is_empty() {
         judge_header(path, &header)?;
     }
-    // The mark of the file counts too, not only the rights of this process: a super-user may write everything.
-    if found.permissions().readonly() || !is_open && File::options().write(true).open(path).is_err() {
-        return Err(OpenError::ReadOnly { path: path.to_owned() });
+    // The mark of the file counts too, not only the rights of this process: a super-user may write
+    // everything.
+    if found.permissions().readonly() || !is_open && File::options().write(true).open(path).is_err()
+    {
+        return Err(OpenError::ReadOnly {
+            path: path.to_owned(),
+        });
     }
     Ok(())
 }
@@ -54,25 +73,45 @@ fn folder_of(path: &Path) -> Result<(), OpenError> {
     if folder.is_dir() {
         return Ok(());
     }
-    Err(OpenError::NoFolder { path: path.to_owned(), folder: folder.to_owned() })
+    Err(OpenError::NoFolder {
+        path: path.to_owned(),
+        folder: folder.to_owned(),
+    })
 }
 
 fn judge_header(path: &Path, header: &[u8]) -> Result<SchemaState, OpenError> {
     if header.len() < HEADER || !header.starts_with(MAGIC) {
-        return Err(OpenError::Foreign { path: path.to_owned(), found: "a file of another kind".to_owned() });
+        return Err(OpenError::Foreign {
+            path: path.to_owned(),
+            found: "a file of another kind".to_owned(),
+        });
     }
-    let number = |at: usize| header[at..at + 4].iter().fold(0, |value, byte| value << 8 | u32::from(*byte));
+    let number = |at: usize| {
+        header[at..at + 4]
+            .iter()
+            .fold(0, |value, byte| value << 8 | u32::from(*byte))
+    };
     let (application_id, version) = (number(APPLICATION_ID), number(USER_VERSION));
-    // Ours get their marks before they get a log; a database with a log and without marks is never an empty one of ours.
+    // Ours get their marks before they get a log; a database with a log and without marks is never
+    // an empty one of ours.
     let has_log = header[WRITE_VERSION] == 2;
-    let objects = if application_id == 0 && version == 0 && !has_log { count_objects(path)? } else { 1 };
+    let objects = if application_id == 0 && version == 0 && !has_log {
+        count_objects(path)?
+    } else {
+        1
+    };
     judge(path, application_id, version, objects)
 }
 
-/// Counts what is in a database without marks. Without a write-ahead log, a connection that only reads writes nothing.
+/// Counts what is in a database without marks. Without a write-ahead log, a connection that only
+/// reads writes nothing.
 fn count_objects(path: &Path) -> Result<u64, OpenError> {
-    let sqlite = |source| OpenError::Sqlite { path: path.to_owned(), source };
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(sqlite)?;
+    let sqlite = |source| OpenError::Sqlite {
+        path: path.to_owned(),
+        source,
+    };
+    let connection =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(sqlite)?;
     match state(&connection, path) {
         Ok(SchemaState::Empty) => Ok(0),
         Ok(SchemaState::Ready) | Err(StateError::Open(_)) => Ok(1),

@@ -3,13 +3,14 @@
 use bytes::Bytes;
 use kcl_core::lease::{Error, MalformedRow, RowKey};
 use kcl_core::model::{
-    Checkpoint, Facts, HashKeyRange, InvalidSequenceNumber, Lease, LeaseKey, Pending, Position, ShardId, Timestamp, Token,
-    WorkerId,
+    Checkpoint, Facts, HashKeyRange, InvalidSequenceNumber, Lease, LeaseKey, Pending, Position,
+    ShardId, Timestamp, Token, WorkerId,
 };
 use rusqlite::Row;
 use rusqlite::types::{FromSql, Type, Value};
 
-/// The columns of a lease: what every statement names, so that those of a newer schema stay as they are.
+/// The columns of a lease: what every statement names, so that those of a newer schema stay as they
+/// are.
 pub(super) const COLUMNS: &str = "stream, shard, lease_owner, checkpoint_owner, token, lease_counter, \
      owner_switches_since_checkpoint, checkpoint, checkpoint_sub_sequence_number, pending_checkpoint, \
      pending_checkpoint_sub_sequence_number, pending_checkpoint_state, parent_shard_ids, child_shard_ids, starting_hash_key, \
@@ -47,7 +48,10 @@ pub(super) fn values(lease: &Lease) -> Result<Vec<Value>, Error> {
 }
 
 fn refused(message: String) -> Error {
-    Error::Fatal { message, source: None }
+    Error::Fatal {
+        message,
+        source: None,
+    }
 }
 
 /// `stream` and `shard`.
@@ -75,29 +79,49 @@ pub(super) fn optional(value: Option<&str>) -> Value {
 }
 
 pub(super) fn counter(what: &str, value: u64) -> Result<Value, Error> {
-    i64::try_from(value).map(Value::Integer).map_err(|_| refused(format!("the {what} is {value}: expected 0 to {}", i64::MAX)))
+    i64::try_from(value)
+        .map(Value::Integer)
+        .map_err(|_| refused(format!("the {what} is {value}: expected 0 to {}", i64::MAX)))
 }
 
 /// A checkpoint and its sub-sequence number.
 pub(super) fn checkpoint(checkpoint: &Checkpoint) -> [Value; 2] {
     match checkpoint.position() {
-        Some(position) => [Value::Text(position.sequence.to_string()), Value::Text(position.sub_sequence.to_string())],
+        Some(position) => [
+            Value::Text(position.sequence.to_string()),
+            Value::Text(position.sub_sequence.to_string()),
+        ],
         None => [Value::Text(checkpoint.to_string()), text("0")],
     }
 }
 
 /// What is prepared: its checkpoint, sub-sequence number and state.
 pub(super) fn pending_values(pending: Option<&Pending>) -> [Value; 3] {
-    let Some(pending) = pending else { return [Value::Null, Value::Null, Value::Null] };
+    let Some(pending) = pending else {
+        return [Value::Null, Value::Null, Value::Null];
+    };
     let [at, sub_sequence] = checkpoint(&pending.at);
-    [at, sub_sequence, pending.state.as_ref().map_or(Value::Null, |state| Value::Blob(state.to_vec()))]
+    [
+        at,
+        sub_sequence,
+        pending
+            .state
+            .as_ref()
+            .map_or(Value::Null, |state| Value::Blob(state.to_vec())),
+    ]
 }
 
-/// Shards with a space between, as their names have none (the service's pattern is `[a-zA-Z0-9_.-]+`).
+/// Shards with a space between, as their names have none (the service's pattern is
+/// `[a-zA-Z0-9_.-]+`).
 pub(super) fn shards(shards: &[ShardId]) -> Result<Value, Error> {
     let names: Vec<&str> = shards.iter().map(ShardId::as_str).collect();
-    match names.iter().find(|name| name.is_empty() || name.contains(' ')) {
-        Some(name) => Err(refused(format!("invalid shard name `{name}`: expected text without spaces"))),
+    match names
+        .iter()
+        .find(|name| name.is_empty() || name.contains(' '))
+    {
+        Some(name) => Err(refused(format!(
+            "invalid shard name `{name}`: expected text without spaces"
+        ))),
         None => Ok(Value::Text(names.join(" "))),
     }
 }
@@ -105,42 +129,70 @@ pub(super) fn shards(shards: &[ShardId]) -> Result<Value, Error> {
 /// The lowest and the highest hash key.
 pub(super) fn hash_range(range: Option<&HashKeyRange>) -> [Value; 2] {
     range.map_or([Value::Null, Value::Null], |range| {
-        [Value::Text(range.start().to_string()), Value::Text(range.end().to_string())]
+        [
+            Value::Text(range.start().to_string()),
+            Value::Text(range.end().to_string()),
+        ]
     })
 }
 
 /// The time to open at, the time it began at, the stream's ARN and its creation time.
 pub(super) fn facts(facts: &Facts) -> [Value; 4] {
-    let time = |time: Option<Timestamp>| time.map_or(Value::Null, |time| Value::Integer(time.as_millis()));
-    [time(facts.start_at), time(facts.began_at), optional(facts.stream_arn.as_deref()), time(facts.stream_created_at)]
+    let time =
+        |time: Option<Timestamp>| time.map_or(Value::Null, |time| Value::Integer(time.as_millis()));
+    [
+        time(facts.start_at),
+        time(facts.began_at),
+        optional(facts.stream_arn.as_deref()),
+        time(facts.stream_created_at),
+    ]
 }
 
 /// The lease of a row with [`COLUMNS`].
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Lease> {
     let key = read_key(row)?;
-    let reader = Reader { row, of: RowKey::Lease(key.clone()) };
+    let reader = Reader {
+        row,
+        of: RowKey::Lease(key.clone()),
+    };
 
     let pending = match reader.get::<Option<String>>("pending_checkpoint")? {
         None => None,
         Some(at) => Some(Pending {
-            at: reader.checkpoint("pending_checkpoint", "pending_checkpoint_sub_sequence_number", &at)?,
-            state: reader.get::<Option<Vec<u8>>>("pending_checkpoint_state")?.map(Bytes::from),
+            at: reader.checkpoint(
+                "pending_checkpoint",
+                "pending_checkpoint_sub_sequence_number",
+                &at,
+            )?,
+            state: reader
+                .get::<Option<Vec<u8>>>("pending_checkpoint_state")?
+                .map(Bytes::from),
         }),
     };
-    let hash_range = match (reader.get::<Option<String>>("starting_hash_key")?, reader.get::<Option<String>>("ending_hash_key")?)
-    {
+    let hash_range = match (
+        reader.get::<Option<String>>("starting_hash_key")?,
+        reader.get::<Option<String>>("ending_hash_key")?,
+    ) {
         (None, None) => None,
         (start, end) => {
             let (start, end) = (start.unwrap_or_default(), end.unwrap_or_default());
             let allowed = "a range of two decimal numbers below 2^128 with `ending_hash_key`";
-            let broken = |_| reader.broken("starting_hash_key", &format!("{start} .. {end}"), allowed);
+            let broken =
+                |_| reader.broken("starting_hash_key", &format!("{start} .. {end}"), allowed);
             Some(HashKeyRange::parse(&start, &end).map_err(broken)?)
         }
     };
     let checkpoint: String = reader.get("checkpoint")?;
-    let mut lease = Lease::new(key, reader.checkpoint("checkpoint", "checkpoint_sub_sequence_number", &checkpoint)?);
-    lease.owner = reader.get::<Option<String>>("lease_owner")?.map(WorkerId::from);
-    lease.checkpoint_owner = reader.get::<Option<String>>("checkpoint_owner")?.map(WorkerId::from);
+    let mut lease = Lease::new(
+        key,
+        reader.checkpoint("checkpoint", "checkpoint_sub_sequence_number", &checkpoint)?,
+    );
+    lease.owner = reader
+        .get::<Option<String>>("lease_owner")?
+        .map(WorkerId::from);
+    lease.checkpoint_owner = reader
+        .get::<Option<String>>("checkpoint_owner")?
+        .map(WorkerId::from);
     lease.token = reader.get::<Option<String>>("token")?.map(Token::from);
     lease.counter = reader.counter("lease_counter")?;
     lease.owner_switches = reader.counter("owner_switches_since_checkpoint")?;
@@ -148,17 +200,26 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Lease> {
     lease.parents = reader.shards("parent_shard_ids")?;
     lease.children = reader.shards("child_shard_ids")?;
     lease.hash_range = hash_range;
-    lease.facts.start_at = reader.get::<Option<i64>>("start_at")?.map(Timestamp::from_millis);
-    lease.facts.began_at = reader.get::<Option<i64>>("began_at")?.map(Timestamp::from_millis);
+    lease.facts.start_at = reader
+        .get::<Option<i64>>("start_at")?
+        .map(Timestamp::from_millis);
+    lease.facts.began_at = reader
+        .get::<Option<i64>>("began_at")?
+        .map(Timestamp::from_millis);
     lease.facts.stream_arn = reader.get::<Option<String>>("stream_arn")?.map(Into::into);
-    lease.facts.stream_created_at = reader.get::<Option<i64>>("stream_created_at")?.map(Timestamp::from_millis);
+    lease.facts.stream_created_at = reader
+        .get::<Option<i64>>("stream_created_at")?
+        .map(Timestamp::from_millis);
     Ok(lease)
 }
 
 /// The key of a row with [`COLUMNS`]. A name that is no text is shown as far as it is one.
 pub(super) fn read_key(row: &Row<'_>) -> rusqlite::Result<LeaseKey> {
     let (stream, shard) = (text_of(row, "stream")?, text_of(row, "shard")?);
-    Ok(LeaseKey { stream: (!stream.is_empty()).then(|| stream.into()), shard: shard.into() })
+    Ok(LeaseKey {
+        stream: (!stream.is_empty()).then(|| stream.into()),
+        shard: shard.into(),
+    })
 }
 
 pub(super) fn text_of(row: &Row<'_>, column: &str) -> rusqlite::Result<String> {
@@ -175,15 +236,24 @@ pub(super) struct Reader<'a> {
 impl Reader<'_> {
     pub(super) fn get<T: FromSql>(&self, column: &'static str) -> rusqlite::Result<T> {
         self.row.get(column).map_err(|error| match error {
-            rusqlite::Error::FromSqlConversionFailure(..) => self.broken(column, "bytes that are no text", "text in UTF-8"),
-            rusqlite::Error::InvalidColumnType(_, _, found) => {
-                self.broken(column, &format!("a value of type {found}"), "a value of the column's type")
+            rusqlite::Error::FromSqlConversionFailure(..) => {
+                self.broken(column, "bytes that are no text", "text in UTF-8")
             }
+            rusqlite::Error::InvalidColumnType(_, _, found) => self.broken(
+                column,
+                &format!("a value of type {found}"),
+                "a value of the column's type",
+            ),
             other => other,
         })
     }
 
-    pub(super) fn broken(&self, column: &'static str, found: &str, allowed: &'static str) -> rusqlite::Error {
+    pub(super) fn broken(
+        &self,
+        column: &'static str,
+        found: &str,
+        allowed: &'static str,
+    ) -> rusqlite::Error {
         let index = self.row.as_ref().column_index(column).unwrap_or_default();
         let broken = MalformedRow::new(self.of.clone(), column, Some(found), allowed);
         rusqlite::Error::FromSqlConversionFailure(index, Type::Text, Box::new(broken))
@@ -191,23 +261,44 @@ impl Reader<'_> {
 
     pub(super) fn counter(&self, column: &'static str) -> rusqlite::Result<u64> {
         let value: i64 = self.get(column)?;
-        u64::try_from(value).map_err(|_| self.broken(column, &value.to_string(), "a whole number from 0"))
+        u64::try_from(value)
+            .map_err(|_| self.broken(column, &value.to_string(), "a whole number from 0"))
     }
 
     fn shards(&self, column: &'static str) -> rusqlite::Result<Vec<ShardId>> {
-        Ok(self.get::<String>(column)?.split_ascii_whitespace().map(ShardId::from).collect())
+        Ok(self
+            .get::<String>(column)?
+            .split_ascii_whitespace()
+            .map(ShardId::from)
+            .collect())
     }
 
-    fn checkpoint(&self, column: &'static str, sub_column: &'static str, value: &str) -> rusqlite::Result<Checkpoint> {
-        let sentinels = [Checkpoint::AtTimestamp, Checkpoint::TrimHorizon, Checkpoint::Latest, Checkpoint::ShardEnd];
-        if let Some(sentinel) = sentinels.into_iter().find(|sentinel| sentinel.to_string() == value) {
+    fn checkpoint(
+        &self,
+        column: &'static str,
+        sub_column: &'static str,
+        value: &str,
+    ) -> rusqlite::Result<Checkpoint> {
+        let sentinels = [
+            Checkpoint::AtTimestamp,
+            Checkpoint::TrimHorizon,
+            Checkpoint::Latest,
+            Checkpoint::ShardEnd,
+        ];
+        if let Some(sentinel) = sentinels
+            .into_iter()
+            .find(|sentinel| sentinel.to_string() == value)
+        {
             return Ok(sentinel);
         }
         let allowed = "a decimal number, TRIM_HORIZON, LATEST, AT_TIMESTAMP or SHARD_END";
-        let sequence = value.parse().map_err(|_: InvalidSequenceNumber| self.broken(column, value, allowed))?;
+        let sequence = value
+            .parse()
+            .map_err(|_: InvalidSequenceNumber| self.broken(column, value, allowed))?;
         let sub_sequence = self.get::<Option<String>>(sub_column)?.unwrap_or_default();
-        let sub_sequence =
-            sub_sequence.parse().map_err(|_| self.broken(sub_column, &sub_sequence, "a decimal number below 2^64"))?;
+        let sub_sequence = sub_sequence
+            .parse()
+            .map_err(|_| self.broken(sub_column, &sub_sequence, "a decimal number below 2^64"))?;
         Ok(Position::new(sequence, sub_sequence).into())
     }
 }

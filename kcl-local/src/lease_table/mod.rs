@@ -1,4 +1,5 @@
-//! The lease table of one host: one `SQLite` file, shared by the threads and processes that have it open.
+//! The lease table of one host: one `SQLite` file, shared by the threads and processes that have it
+//! open.
 //!
 //! ```text
 //!   SqliteLeaseTable (any number of clones) -- channel --> one thread, one connection --> the file, its -wal and -shm
@@ -6,36 +7,41 @@
 //!
 //! # How it keeps the contract
 //!
-//! - **A write is one conditional statement** (`UPDATE .. WHERE key AND condition RETURNING ..`). If it fits no row, the row that
-//!   stands is read in the same transaction, so the row in a conflict is the one that refused the write.
-//! - **No transaction spans an await.** The connection belongs to a thread of its own, which takes a request, does all of it and
-//!   answers. A request whose caller is gone before its turn is not begun. The thread ends, and closes the file, when the last
-//!   clone of the table is dropped.
-//! - **What waits together is committed together.** All writes that are queued when the thread becomes free share a transaction,
-//!   each in a savepoint of its own; none is answered before the commit. So 256 renewals at once cost one synchronisation of the
-//!   disk, not 256.
+//! - **A write is one conditional statement** (`UPDATE .. WHERE key AND condition RETURNING ..`).
+//!   If it fits no row, the row that stands is read in the same transaction, so the row in a
+//!   conflict is the one that refused the write.
+//! - **No transaction spans an await.** The connection belongs to a thread of its own, which takes
+//!   a request, does all of it and answers. A request whose caller is gone before its turn is not
+//!   begun. The thread ends, and closes the file, when the last clone of the table is dropped.
+//! - **What waits together is committed together.** All writes that are queued when the thread
+//!   becomes free share a transaction, each in a savepoint of its own; none is answered before the
+//!   commit. So 256 renewals at once cost one synchronisation of the disk, not 256.
 //! - **A busy file waits, then is [`Throttled`](kcl_core::lease::Error::Throttled)**, after
 //!   [`OpenOptions::busy_timeout`]. Nothing was written then. An error of the commit itself is
 //!   [`Unknown`](kcl_core::lease::Error::Unknown).
-//! - **A file that is removed or replaced under a worker ends it.** Before each read and each commit the device and the number of the file
-//!   at the path are compared with those of the file that is open (on Unix; elsewhere an open file cannot be removed). Otherwise this
-//!   worker and one that opens the path later would each read everything, and both look well.
-//! - **A process that the system stops inside a write (SIGSTOP) holds the file's write lock**, and nobody can write until it goes on
-//!   or is killed: the workers let their leases go when these are due. This is a limit of `SQLite`; a process that is stopped at any
-//!   other instant, or killed at any instant, is in nobody's way.
-//! - **What was acknowledged stays**, through the end of the process at any instant and through a loss of power
-//!   (`journal_mode = WAL`, `synchronous = FULL`). `NORMAL` would be faster and could lose the last commits with the power. For a
-//!   checkpoint that were only a replay; but a lease counter that goes back would let a new owner begin with a fence that a sink
-//!   has already seen from the old one.
+//! - **A file that is removed or replaced under a worker ends it.** Before each read and each
+//!   commit the device and the number of the file at the path are compared with those of the file
+//!   that is open (on Unix; elsewhere an open file cannot be removed). Otherwise this worker and
+//!   one that opens the path later would each read everything, and both look well.
+//! - **A process that the system stops inside a write (SIGSTOP) holds the file's write lock**, and
+//!   nobody can write until it goes on or is killed: the workers let their leases go when these are
+//!   due. This is a limit of `SQLite`; a process that is stopped at any other instant, or killed at
+//!   any instant, is in nobody's way.
+//! - **What was acknowledged stays**, through the end of the process at any instant and through a
+//!   loss of power (`journal_mode = WAL`, `synchronous = FULL`). `NORMAL` would be faster and could
+//!   lose the last commits with the power. For a checkpoint that were only a replay; but a lease
+//!   counter that goes back would let a new owner begin with a fence that a sink has already seen
+//!   from the old one.
 //!
-//! The change signal is the number of the newest announcement of the application, kept with the last ones in a table of its own.
+//! The change signal is the number of the newest announcement of the application, kept with the
+//! last ones in a table of its own.
 //!
 //! # The schema
 //!
-//! `application_id` is 0x4B434C54 (`KCLT`) and `user_version` is 100 x major + minor, now 1.01: `setup` adds what a
-//! file of an older minor version lacks. A table opens any 1.x and keeps
-//! columns that it does not know; another major version is refused, as is a file of another program, and neither is touched. The
-//! columns have the KCL's attribute names in snake case.
+//! `application_id` is 0x4B434C54 (`KCLT`) and `user_version` is 100 x major + minor, now 1.01:
+//! `setup` adds what a file of an older minor version lacks. A table opens any 1.x and keeps
+//! columns that it does not know; another major version is refused, as is a file of another
+//! program, and neither is touched. The columns have the KCL's attribute names in snake case.
 //!
 //! `leases`, one row a lease; primary key (`application`, `stream`, `shard`):
 //!
@@ -69,8 +75,8 @@
 //! | `leaving` | INTEGER | 1 when it takes nothing more |
 //! | `audits` | INTEGER | how often it has compared the shards with the leases |
 //!
-//! `changes`, one row for each thing that was announced; primary key (`application`, `announcement`, `kind`, `stream`, `name`); the
-//! last 64 or so are kept:
+//! `changes`, one row for each thing that was announced; primary key (`application`,
+//! `announcement`, `kind`, `stream`, `name`); the last 64 or so are kept:
 //!
 //! | column | type | holds |
 //! |---|---|---|

@@ -43,7 +43,9 @@ pub struct OpenOptions {
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { busy_timeout: BUSY_TIMEOUT }
+        Self {
+            busy_timeout: BUSY_TIMEOUT,
+        }
     }
 }
 
@@ -55,28 +57,36 @@ impl OpenOptions {
     }
 
     /// How long a call waits for another process that is writing to the file, before it is
-    /// [`Throttled`](kcl_core::lease::Error::Throttled). From 0 to 1 minute; 1 s unless told. It should be well inside the
-    /// failover time.
+    /// [`Throttled`](kcl_core::lease::Error::Throttled). From 0 to 1 minute; 1 s unless told. It
+    /// should be well inside the failover time.
     #[must_use]
     pub const fn busy_timeout(mut self, busy_timeout: Duration) -> Self {
         self.busy_timeout = busy_timeout;
         self
     }
 
-    /// Opens the lease table of an application in this file. Applications of other names may use the same file.
+    /// Opens the lease table of an application in this file. Applications of other names may use
+    /// the same file.
     ///
     /// The file need not exist; its folder must. Nothing is written to it before
     /// [`setup`](kcl_core::lease::LeaseTable::setup).
     ///
     /// # Errors
-    /// [`OpenError`] when a setting is out of range, or the path cannot be or become a lease table. A file that is none stays as it
-    /// is.
-    pub async fn open(self, path: impl AsRef<Path>, application: &str) -> Result<SqliteLeaseTable, OpenError> {
+    /// [`OpenError`] when a setting is out of range, or the path cannot be or become a lease table.
+    /// A file that is none stays as it is.
+    pub async fn open(
+        self,
+        path: impl AsRef<Path>,
+        application: &str,
+    ) -> Result<SqliteLeaseTable, OpenError> {
         if application.is_empty() {
             return Err(OpenError::NoApplication);
         }
         if self.busy_timeout > MAX_BUSY_TIMEOUT {
-            return Err(OpenError::BusyTimeout { given: self.busy_timeout, allowed: MAX_BUSY_TIMEOUT });
+            return Err(OpenError::BusyTimeout {
+                given: self.busy_timeout,
+                allowed: MAX_BUSY_TIMEOUT,
+            });
         }
         let path = path.as_ref().to_owned();
         let open = {
@@ -91,19 +101,31 @@ impl OpenOptions {
 fn connect(path: PathBuf, busy_timeout: Duration) -> Result<Owned, OpenError> {
     let opening = Opening::begin();
     inspect(&path, &opening)?;
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(&path, flags).map_err(|source| sqlite(&path, source))?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection =
+        Connection::open_with_flags(&path, flags).map_err(|source| sqlite(&path, source))?;
     let file = opening.opened(&path);
-    let owned = Owned { connection, file, path, busy_timeout };
+    let owned = Owned {
+        connection,
+        file,
+        path,
+        busy_timeout,
+    };
     configure(&owned.connection, &owned.path, busy_timeout)?;
     Ok(owned)
 }
 
 fn sqlite(path: &Path, source: rusqlite::Error) -> OpenError {
-    OpenError::Sqlite { path: path.to_owned(), source }
+    OpenError::Sqlite {
+        path: path.to_owned(),
+        source,
+    }
 }
 
-/// Whether `SQLite` refuses to write. A file that somebody else is writing to at the moment can be written. Nothing is written.
+/// Whether `SQLite` refuses to write. A file that somebody else is writing to at the moment can be
+/// written. Nothing is written.
 fn is_read_only(connection: &Connection, busy_timeout: Duration) -> rusqlite::Result<bool> {
     connection.busy_timeout(Duration::ZERO)?;
     let begun = connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK");
@@ -116,11 +138,20 @@ fn is_read_only(connection: &Connection, busy_timeout: Duration) -> rusqlite::Re
     }
 }
 
-fn configure(connection: &Connection, path: &Path, busy_timeout: Duration) -> Result<(), OpenError> {
+fn configure(
+    connection: &Connection,
+    path: &Path,
+    busy_timeout: Duration,
+) -> Result<(), OpenError> {
     let sqlite = |source| sqlite(path, source);
     connection.busy_timeout(busy_timeout).map_err(sqlite)?;
-    // A newer version may stand in the log alone. Closing must not carry the log into a file that is not for us.
-    let keep_log = |keep| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map(|_| ());
+    // A newer version may stand in the log alone. Closing must not carry the log into a file that
+    // is not for us.
+    let keep_log = |keep| {
+        connection
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep)
+            .map(|_| ())
+    };
     keep_log(true).map_err(sqlite)?;
     state(connection, path).map_err(|error| match error {
         StateError::Open(error) => error,
@@ -128,9 +159,13 @@ fn configure(connection: &Connection, path: &Path, busy_timeout: Duration) -> Re
     })?;
     keep_log(false).map_err(sqlite)?;
     if is_read_only(connection, busy_timeout).map_err(sqlite)? {
-        return Err(OpenError::ReadOnly { path: path.to_owned() });
+        return Err(OpenError::ReadOnly {
+            path: path.to_owned(),
+        });
     }
-    connection.pragma_update(None, "synchronous", "FULL").map_err(sqlite)?;
+    connection
+        .pragma_update(None, "synchronous", "FULL")
+        .map_err(sqlite)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! The lease tables that this process has open.
 //!
-//! On Unix, closing any descriptor of a file takes all locks on it from the whole process, those of other descriptors included.
-//! `SQLite` minds that among its own connections. A look at a file in any other way would take the locks of the connections that
-//! are on it: the next process to leave would believe to be the last one and remove the write-ahead log that is still in use.
+//! On Unix, closing any descriptor of a file takes all locks on it from the whole process, those of
+//! other descriptors included. `SQLite` minds that among its own connections. A look at a file in
+//! any other way would take the locks of the connections that are on it: the next process to leave
+//! would believe to be the last one and remove the write-ahead log that is still in use.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -26,13 +27,15 @@ fn id(path: &Path) -> std::io::Result<Option<FileId>> {
     std::fs::metadata(path).map(|found| Some((found.dev(), found.ino())))
 }
 
-/// Elsewhere, locks belong to what was opened, and every file may be looked at; one that is open cannot be removed.
+/// Elsewhere, locks belong to what was opened, and every file may be looked at; one that is open
+/// cannot be removed.
 #[cfg(not(unix))]
 fn id(_: &Path) -> std::io::Result<Option<FileId>> {
     Ok(None)
 }
 
-/// The right to look at files and to open them: no other connection of this module is made meanwhile.
+/// The right to look at files and to open them: no other connection of this module is made
+/// meanwhile.
 pub(super) struct Opening(MutexGuard<'static, BTreeMap<FileId, usize>>);
 
 impl Opening {
@@ -41,9 +44,13 @@ impl Opening {
         Self(all())
     }
 
-    /// Whether a connection of this process is on the file. It must only be looked at by `SQLite` then.
+    /// Whether a connection of this process is on the file. It must only be looked at by `SQLite`
+    /// then.
     pub(super) fn is_open(&self, path: &Path) -> bool {
-        id(path).ok().flatten().is_some_and(|id| self.0.contains_key(&id))
+        id(path)
+            .ok()
+            .flatten()
+            .is_some_and(|id| self.0.contains_key(&id))
     }
 
     /// A connection was made to this file.
@@ -53,7 +60,10 @@ impl Opening {
             *self.0.entry(id).or_default() += 1;
         }
         // The program may change its folder later.
-        OpenFile { id, path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()) }
+        OpenFile {
+            id,
+            path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+        }
     }
 }
 
@@ -74,8 +84,8 @@ pub(super) enum Moved {
 }
 
 impl OpenFile {
-    /// Whether somebody who opens the path now gets another file than this one, or none. What cannot be found out at present counts as
-    /// unchanged.
+    /// Whether somebody who opens the path now gets another file than this one, or none. What
+    /// cannot be found out at present counts as unchanged.
     pub(super) fn moved(&self) -> Option<Moved> {
         let opened = self.id?;
         match id(&self.path) {

@@ -11,7 +11,8 @@ pub(super) const MAJOR: u32 = 1;
 /// What a new file gets: 100 x major + minor.
 const VERSION: u32 = 100 * MAJOR + 1;
 
-/// What each minor version added, from 1.01 on. Programs of an older one name the columns that they know, and leave these alone.
+/// What each minor version added, from 1.01 on. Programs of an older one name the columns that they
+/// know, and leave these alone.
 const ADDED: [&str; 1] = ["ALTER TABLE leases ADD COLUMN began_at INTEGER"];
 
 const TABLES: &str = "
@@ -69,27 +70,51 @@ pub(super) enum SchemaState {
 }
 
 /// Judges a database by its two marks and, where there is no mark, by whether anything is in it.
-pub(super) fn judge(path: &Path, application_id: u32, version: u32, objects: u64) -> Result<SchemaState, OpenError> {
-    let foreign = |found| Err(OpenError::Foreign { path: path.to_owned(), found });
+pub(super) fn judge(
+    path: &Path,
+    application_id: u32,
+    version: u32,
+    objects: u64,
+) -> Result<SchemaState, OpenError> {
+    let foreign = |found| {
+        Err(OpenError::Foreign {
+            path: path.to_owned(),
+            found,
+        })
+    };
     match (application_id, version) {
         (APPLICATION_ID, version) if version / 100 == MAJOR => Ok(SchemaState::Ready),
-        (APPLICATION_ID, found) => Err(OpenError::Schema { path: path.to_owned(), found }),
+        (APPLICATION_ID, found) => Err(OpenError::Schema {
+            path: path.to_owned(),
+            found,
+        }),
         (0, 0) if objects == 0 => Ok(SchemaState::Empty),
         (0, _) => foreign("an SQLite database of another program".to_owned()),
-        (other, _) => foreign(format!("an SQLite database with the application id {other:#x}")),
+        (other, _) => foreign(format!(
+            "an SQLite database with the application id {other:#x}"
+        )),
     }
 }
 
 /// Judges the database of this connection. Writes nothing.
 pub(super) fn state(connection: &Connection, path: &Path) -> Result<SchemaState, StateError> {
-    // All of it from one instant: between two reads somebody else may have made the tables and their marks. Within a transaction
-    // that is so already, and none can be begun.
-    let _instant = connection.is_autocommit().then(|| connection.unchecked_transaction()).transpose()?;
+    // All of it from one instant: between two reads somebody else may have made the tables and
+    // their marks. Within a transaction that is so already, and none can be begun.
+    let _instant = connection
+        .is_autocommit()
+        .then(|| connection.unchecked_transaction())
+        .transpose()?;
     let number = |sql| connection.query_row(sql, (), |row| row.get::<_, i64>(0));
     // Both marks are 32 bits wide and may come back with a sign.
-    let mark = |sql| number(sql).map(|value| u32::try_from(value & 0xFFFF_FFFF).unwrap_or(u32::MAX));
+    let mark =
+        |sql| number(sql).map(|value| u32::try_from(value & 0xFFFF_FFFF).unwrap_or(u32::MAX));
     let objects = number("SELECT count(*) FROM sqlite_schema")?.unsigned_abs();
-    Ok(judge(path, mark("PRAGMA application_id")?, mark("PRAGMA user_version")?, objects)?)
+    Ok(judge(
+        path,
+        mark("PRAGMA application_id")?,
+        mark("PRAGMA user_version")?,
+        objects,
+    )?)
 }
 
 /// Why a database was not judged, or how.
@@ -120,14 +145,20 @@ impl From<StateError> for Failure {
     }
 }
 
-/// Makes the tables if there are none, and turns the write-ahead log on. `wait` waits a little, or says that it was long enough.
-pub(super) fn set_up(connection: &mut Connection, path: &Path, wait: impl FnMut() -> bool) -> Result<(), Failure> {
+/// Makes the tables if there are none, and turns the write-ahead log on. `wait` waits a little, or
+/// says that it was long enough.
+pub(super) fn set_up(
+    connection: &mut Connection,
+    path: &Path,
+    wait: impl FnMut() -> bool,
+) -> Result<(), Failure> {
     if state(connection, path)? == SchemaState::Empty {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // Somebody else may have made them since.
         if state(&transaction, path)? == SchemaState::Empty {
-            // Marks and tables appear together, and before the log does: the marks of a lease table are always in the head of its
-            // file, where they can be read without opening it as a database.
+            // Marks and tables appear together, and before the log does: the marks of a lease table
+            // are always in the head of its file, where they can be read without opening it as a
+            // database.
             transaction.execute_batch(TABLES)?;
             transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
             transaction.pragma_update(None, "user_version", VERSION)?;
@@ -138,7 +169,8 @@ pub(super) fn set_up(connection: &mut Connection, path: &Path, wait: impl FnMut(
     use_write_ahead_log(connection, path, wait)
 }
 
-/// The minor version of a file that is [`SchemaState::Ready`]. That of a newer program is higher than ours.
+/// The minor version of a file that is [`SchemaState::Ready`]. That of a newer program is higher
+/// than ours.
 fn minor(connection: &Connection) -> rusqlite::Result<usize> {
     let version: i64 = connection.query_row("PRAGMA user_version", (), |row| row.get(0))?;
     Ok(usize::try_from(version % 100).unwrap_or_default())
@@ -162,16 +194,25 @@ fn add_what_is_missing(connection: &mut Connection) -> rusqlite::Result<()> {
 }
 
 /// The change of mode needs the file for itself and does not wait for it, unlike everything else.
-fn use_write_ahead_log(connection: &Connection, path: &Path, mut wait: impl FnMut() -> bool) -> Result<(), Failure> {
+fn use_write_ahead_log(
+    connection: &Connection,
+    path: &Path,
+    mut wait: impl FnMut() -> bool,
+) -> Result<(), Failure> {
     loop {
-        match connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0)) {
+        match connection
+            .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))
+        {
             Ok(mode) if mode.eq_ignore_ascii_case("wal") => return Ok(()),
             Ok(mode) => {
                 let message = format!(
                     "the file `{}` is in journal mode `{mode}` and cannot change to `wal`: its folder has to be on a local disk",
                     path.display()
                 );
-                return Err(Failure::Table(kcl_core::lease::Error::Fatal { message, source: None }));
+                return Err(Failure::Table(kcl_core::lease::Error::Fatal {
+                    message,
+                    source: None,
+                }));
             }
             Err(error) if is_busy(&error) && wait() => {}
             Err(error) => return Err(error.into()),

@@ -4,7 +4,9 @@ use kcl_core::lease::{CounterEdit, Edit, Edits, Error, Expect, Match, SwitchesEd
 use kcl_core::model::{LeaseKey, Pending, Token, WorkerId};
 use rusqlite::types::Value;
 
-use super::lease_row::{self, COLUMNS, checkpoint, facts, hash_range, optional, pending_values, shards, text};
+use super::lease_row::{
+    self, COLUMNS, checkpoint, facts, hash_range, optional, pending_values, shards, text,
+};
 use super::worker_row;
 
 /// A statement and the values of its parameters.
@@ -39,37 +41,60 @@ fn key_values(application: &str, key: &LeaseKey) -> Result<Vec<Value>, Error> {
 /// Reads a lease.
 pub(super) fn get(application: &str, key: &LeaseKey) -> Result<Statement, Error> {
     let sql = format!("SELECT {COLUMNS} FROM leases WHERE {KEY}");
-    Ok(Statement { sql, values: key_values(application, key)? })
+    Ok(Statement {
+        sql,
+        values: key_values(application, key)?,
+    })
 }
 
 /// Changes a lease that is as expected, and returns it.
-pub(super) fn update(application: &str, key: &LeaseKey, expect: &Expect, edits: &Edits) -> Result<Statement, Error> {
+pub(super) fn update(
+    application: &str,
+    key: &LeaseKey,
+    expect: &Expect,
+    edits: &Edits,
+) -> Result<Statement, Error> {
     let mut sets = assignments(edits)?;
     let conditions = conditions(expect);
     let sql = format!(
         "UPDATE leases SET {} WHERE {KEY}{} RETURNING {COLUMNS}",
         sets.texts.join(", "),
-        conditions.texts.iter().map(|condition| format!(" AND {condition}")).collect::<String>(),
+        conditions
+            .texts
+            .iter()
+            .map(|condition| format!(" AND {condition}"))
+            .collect::<String>(),
     );
     sets.values.extend(key_values(application, key)?);
     sets.values.extend(conditions.values);
-    Ok(Statement { sql, values: sets.values })
+    Ok(Statement {
+        sql,
+        values: sets.values,
+    })
 }
 
 /// Deletes a lease that is as expected, and returns its shard.
-pub(super) fn delete(application: &str, key: &LeaseKey, expect: &Expect) -> Result<Statement, Error> {
+pub(super) fn delete(
+    application: &str,
+    key: &LeaseKey,
+    expect: &Expect,
+) -> Result<Statement, Error> {
     let conditions = conditions(expect);
     let sql = format!(
         "DELETE FROM leases WHERE {KEY}{}",
-        conditions.texts.iter().map(|condition| format!(" AND {condition}")).collect::<String>(),
+        conditions
+            .texts
+            .iter()
+            .map(|condition| format!(" AND {condition}"))
+            .collect::<String>(),
     );
     let mut values = key_values(application, key)?;
     values.extend(conditions.values);
     Ok(Statement { sql, values })
 }
 
-/// Puts the row of a worker in the place of the one that was seen: nothing where there is none. `None` if both are not of `worker`,
-/// so that no row can be as it was seen.
+/// Puts the row of a worker in the place of the one that was seen: nothing where there is none.
+/// `None` if both are not of `worker`, so that no row can be as it was seen.
 pub(super) fn write_worker(
     application: &str,
     worker: &WorkerId,
@@ -93,7 +118,9 @@ pub(super) fn write_worker(
             values.extend(worker_row::values(row)?);
             values.push(text(application));
             values.extend(worker_row::values(seen)?);
-            format!("UPDATE workers SET ({columns}) = ({places}) WHERE application = ? AND ({columns}) = ({places})")
+            format!(
+                "UPDATE workers SET ({columns}) = ({places}) WHERE application = ? AND ({columns}) = ({places})"
+            )
         }
         (Some(seen), None) => {
             values.push(text(application));
@@ -115,8 +142,18 @@ fn conditions(expect: &Expect) -> Parts {
         }
     }
     parts.matches("token = ?", "token IS NULL", &expect.token, Token::as_str);
-    parts.matches("lease_owner = ?", "lease_owner IS NULL", &expect.owner, WorkerId::as_str);
-    parts.matches("checkpoint_owner = ?", "checkpoint_owner IS NULL", &expect.checkpoint_owner, WorkerId::as_str);
+    parts.matches(
+        "lease_owner = ?",
+        "lease_owner IS NULL",
+        &expect.owner,
+        WorkerId::as_str,
+    );
+    parts.matches(
+        "checkpoint_owner = ?",
+        "checkpoint_owner IS NULL",
+        &expect.checkpoint_owner,
+        WorkerId::as_str,
+    );
     if let Some(expected) = &expect.checkpoint {
         let [at, sub_sequence] = checkpoint(expected);
         parts.add("checkpoint = ?", [at]);
@@ -132,7 +169,13 @@ fn conditions(expect: &Expect) -> Parts {
 }
 
 impl Parts {
-    fn matches<T>(&mut self, equal: &'static str, absent: &'static str, expected: &Match<T>, as_str: impl Fn(&T) -> &str) {
+    fn matches<T>(
+        &mut self,
+        equal: &'static str,
+        absent: &'static str,
+        expected: &Match<T>,
+        as_str: impl Fn(&T) -> &str,
+    ) {
         match expected {
             Match::Any => {}
             Match::Is(value) => self.add(equal, [text(as_str(value))]),
@@ -152,18 +195,27 @@ fn assignments(edits: &Edits) -> Result<Parts, Error> {
         sets.add("lease_owner = ?", [optional(owner.map(WorkerId::as_str))]);
     }
     if let Some(owner) = edited(&edits.checkpoint_owner) {
-        sets.add("checkpoint_owner = ?", [optional(owner.map(WorkerId::as_str))]);
+        sets.add(
+            "checkpoint_owner = ?",
+            [optional(owner.map(WorkerId::as_str))],
+        );
     }
     if let Some(token) = edited(&edits.token) {
         sets.add("token = ?", [optional(token.map(Token::as_str))]);
     }
     match edits.switches {
         SwitchesEdit::Keep => {}
-        SwitchesEdit::AddOne => sets.add("owner_switches_since_checkpoint = owner_switches_since_checkpoint + 1", []),
+        SwitchesEdit::AddOne => sets.add(
+            "owner_switches_since_checkpoint = owner_switches_since_checkpoint + 1",
+            [],
+        ),
         SwitchesEdit::Zero => sets.add("owner_switches_since_checkpoint = 0", []),
     }
     if let Some(to) = &edits.checkpoint {
-        sets.add("checkpoint = ?, checkpoint_sub_sequence_number = ?", checkpoint(to));
+        sets.add(
+            "checkpoint = ?, checkpoint_sub_sequence_number = ?",
+            checkpoint(to),
+        );
     }
     if let Some(prepared) = edited::<Pending>(&edits.pending) {
         let columns = "pending_checkpoint = ?, pending_checkpoint_sub_sequence_number = ?, pending_checkpoint_state = ?";
@@ -173,10 +225,16 @@ fn assignments(edits: &Edits) -> Result<Parts, Error> {
         sets.add("child_shard_ids = ?", [shards(children)?]);
     }
     if let Some(range) = edited(&edits.hash_range) {
-        sets.add("starting_hash_key = ?, ending_hash_key = ?", hash_range(range));
+        sets.add(
+            "starting_hash_key = ?, ending_hash_key = ?",
+            hash_range(range),
+        );
     }
     if let Some(new) = &edits.facts {
-        sets.add("start_at = ?, began_at = ?, stream_arn = ?, stream_created_at = ?", facts(new));
+        sets.add(
+            "start_at = ?, began_at = ?, stream_arn = ?, stream_created_at = ?",
+            facts(new),
+        );
     }
     Ok(sets)
 }

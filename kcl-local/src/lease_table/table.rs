@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kcl_core::lease::{ChangeSignal, Changed, Consistency, Error, Expect, LeaseTable, PageToken, ScanPage, WorkerRow, Write};
+use kcl_core::lease::{
+    ChangeSignal, Changed, Consistency, Error, Expect, LeaseTable, PageToken, ScanPage, WorkerRow,
+    Write,
+};
 use kcl_core::model::{Lease, LeaseKey, ShardId, WorkerId};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
@@ -19,9 +22,11 @@ use super::{changes, schema, worker_row};
 /// Leases of one page of a scan: a write waits for one page at most.
 const PAGE: usize = 100;
 
-/// A lease table in an `SQLite` file. The [module](super) tells how it works and what is in the file.
+/// A lease table in an `SQLite` file. The [module](super) tells how it works and what is in the
+/// file.
 ///
-/// A clone is another handle on the same connection; workers of one process may share one. Processes of one host share the file.
+/// A clone is another handle on the same connection; workers of one process may share one.
+/// Processes of one host share the file.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
@@ -53,7 +58,11 @@ impl SqliteLeaseTable {
     }
 
     pub(super) fn new(owner: Owner, path: PathBuf, application: &str) -> Self {
-        Self { owner, path: Arc::new(path), application: application.into() }
+        Self {
+            owner,
+            path: Arc::new(path),
+            application: application.into(),
+        }
     }
 
     /// The file.
@@ -75,14 +84,19 @@ impl SqliteLeaseTable {
 
 impl fmt::Debug for SqliteLeaseTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SqliteLeaseTable").field("path", &self.path).field("application", &self.application).finish()
+        f.debug_struct("SqliteLeaseTable")
+            .field("path", &self.path)
+            .field("application", &self.application)
+            .finish()
     }
 }
 
 /// The lease that a statement returns, if it returns one.
 fn lease_of(connection: &Connection, statement: &Statement) -> rusqlite::Result<Option<Lease>> {
     let mut prepared = connection.prepare_cached(&statement.sql)?;
-    prepared.query_row(params_from_iter(&statement.values), lease_row::read).optional()
+    prepared
+        .query_row(params_from_iter(&statement.values), lease_row::read)
+        .optional()
 }
 
 /// The row that stands, in a conflict.
@@ -93,7 +107,8 @@ fn refusal(connection: &Connection, get: &Statement) -> Failure {
     }
 }
 
-/// The place after this key. The length keeps apart what belongs to the stream and what to the shard.
+/// The place after this key. The length keeps apart what belongs to the stream and what to the
+/// shard.
 fn page_after(key: &LeaseKey) -> PageToken {
     let stream = key.stream.as_deref().unwrap_or_default();
     PageToken(format!("{} {stream}{}", stream.len(), key.shard))
@@ -103,23 +118,38 @@ fn page_start(page: &PageToken) -> Result<LeaseKey, Error> {
     let parse = || {
         let (length, text) = page.0.split_once(' ')?;
         let (stream, shard) = text.split_at_checked(length.parse().ok()?)?;
-        Some(LeaseKey { stream: (!stream.is_empty()).then(|| stream.into()), shard: ShardId::new(shard) })
+        Some(LeaseKey {
+            stream: (!stream.is_empty()).then(|| stream.into()),
+            shard: ShardId::new(shard),
+        })
     };
-    parse().ok_or_else(|| Error::Fatal { message: format!("`{}` is no page of this table", page.0), source: None })
+    parse().ok_or_else(|| Error::Fatal {
+        message: format!("`{}` is no page of this table", page.0),
+        source: None,
+    })
 }
 
-fn page_of_leases(connection: &Connection, application: Value, after: Option<&LeaseKey>) -> Result<ScanPage, Failure> {
+fn page_of_leases(
+    connection: &Connection,
+    application: Value,
+    after: Option<&LeaseKey>,
+) -> Result<ScanPage, Failure> {
     let columns = lease_row::COLUMNS;
     let (begin, mut values) = match after {
         None => ("", vec![application]),
         Some(key) => {
             let (stream, shard) = lease_row::key(key)?;
-            ("AND (stream, shard) > (?, ?)", vec![application, stream, shard])
+            (
+                "AND (stream, shard) > (?, ?)",
+                vec![application, stream, shard],
+            )
         }
     };
     // One more tells whether there is a next page.
     values.push(Value::Integer(i64::try_from(PAGE + 1).unwrap_or(i64::MAX)));
-    let sql = format!("SELECT {columns} FROM leases WHERE application = ? {begin} ORDER BY stream, shard LIMIT ?");
+    let sql = format!(
+        "SELECT {columns} FROM leases WHERE application = ? {begin} ORDER BY stream, shard LIMIT ?"
+    );
     let mut prepared = connection.prepare_cached(&sql)?;
     let mut page = ScanPage::default();
     let mut rows = prepared.query(params_from_iter(values))?;
@@ -140,8 +170,15 @@ fn page_of_leases(connection: &Connection, application: Value, after: Option<&Le
 }
 
 /// Adds all workers.
-fn add_workers(page: &mut ScanPage, connection: &Connection, application: Value) -> rusqlite::Result<()> {
-    let sql = format!("SELECT {} FROM workers WHERE application = ? ORDER BY worker", worker_row::COLUMNS);
+fn add_workers(
+    page: &mut ScanPage,
+    connection: &Connection,
+    application: Value,
+) -> rusqlite::Result<()> {
+    let sql = format!(
+        "SELECT {} FROM workers WHERE application = ? ORDER BY worker",
+        worker_row::COLUMNS
+    );
     let mut prepared = connection.prepare_cached(&sql)?;
     let mut rows = prepared.query([application])?;
     while let Some(row) = rows.next()? {
@@ -165,7 +202,9 @@ impl LeaseTable for SqliteLeaseTable {
 
     async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, Error> {
         let get = statement::get(&self.application, key)?;
-        self.owner.alone(move |owned| Ok(lease_of(&owned.connection, &get)?)).await
+        self.owner
+            .alone(move |owned| Ok(lease_of(&owned.connection, &get)?))
+            .await
     }
 
     async fn scan(&self, page: Option<&PageToken>, _: Consistency) -> Result<ScanPage, Error> {
@@ -195,14 +234,19 @@ impl LeaseTable for SqliteLeaseTable {
             values,
         };
         let get = statement::get(&self.application, &lease.key)?;
-        let write = move |connection: &Connection| lease_of(connection, &insert)?.ok_or_else(|| refusal(connection, &get));
+        let write = move |connection: &Connection| {
+            lease_of(connection, &insert)?.ok_or_else(|| refusal(connection, &get))
+        };
         self.owner.write(write).await
     }
 
     async fn update(&self, key: &LeaseKey, write: &Write) -> Result<Lease, Error> {
-        let update = statement::update(&self.application, key, &write.expect, &write.change.edits())?;
+        let update =
+            statement::update(&self.application, key, &write.expect, &write.change.edits())?;
         let get = statement::get(&self.application, key)?;
-        let write = move |connection: &Connection| lease_of(connection, &update)?.ok_or_else(|| refusal(connection, &get));
+        let write = move |connection: &Connection| {
+            lease_of(connection, &update)?.ok_or_else(|| refusal(connection, &get))
+        };
         self.owner.write(write).await
     }
 
@@ -219,7 +263,12 @@ impl LeaseTable for SqliteLeaseTable {
         self.owner.write(write).await
     }
 
-    async fn write_worker(&self, worker: &WorkerId, seen: Option<&WorkerRow>, row: Option<&WorkerRow>) -> Result<(), Error> {
+    async fn write_worker(
+        &self,
+        worker: &WorkerId,
+        seen: Option<&WorkerRow>,
+        row: Option<&WorkerRow>,
+    ) -> Result<(), Error> {
         let Some(write) = statement::write_worker(&self.application, worker, seen, row)? else {
             return Err(Error::conflict(None));
         };
@@ -235,17 +284,26 @@ impl LeaseTable for SqliteLeaseTable {
     }
 
     async fn get_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error> {
-        let sql = format!("SELECT {} FROM workers WHERE application = ? AND worker = ?", worker_row::COLUMNS);
+        let sql = format!(
+            "SELECT {} FROM workers WHERE application = ? AND worker = ?",
+            worker_row::COLUMNS
+        );
         let values = [self.application_value(), text(worker.as_str())];
         let read = move |owned: &mut super::thread::Owned| {
-            Ok(owned.connection.prepare_cached(&sql)?.query_row(values, worker_row::read).optional()?)
+            Ok(owned
+                .connection
+                .prepare_cached(&sql)?
+                .query_row(values, worker_row::read)
+                .optional()?)
         };
         self.owner.alone(read).await
     }
 
     async fn change_signal(&self) -> Result<Option<ChangeSignal>, Error> {
         let application = self.application_value();
-        let read = move |owned: &mut super::thread::Owned| Ok(Some(changes::read(&owned.connection, &application)?));
+        let read = move |owned: &mut super::thread::Owned| {
+            Ok(Some(changes::read(&owned.connection, &application)?))
+        };
         self.owner.alone(read).await
     }
 

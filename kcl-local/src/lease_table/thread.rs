@@ -29,7 +29,8 @@ pub(super) struct Owned {
 }
 
 impl Owned {
-    /// The path must lead to the file that is open: two fleets on two files would both read everything.
+    /// The path must lead to the file that is open: two fleets on two files would both read
+    /// everything.
     fn in_place(&self) -> Result<(), Moved> {
         self.file.moved().map_or(Ok(()), Err)
     }
@@ -61,7 +62,8 @@ enum Job {
 trait Write: Send {
     /// Nobody waits for it any more: it need not be begun.
     fn is_abandoned(&self) -> bool;
-    /// Does it inside the transaction. What fails or is refused leaves nothing behind. The error is one that forbids to commit.
+    /// Does it inside the transaction. What fails or is refused leaves nothing behind. The error is
+    /// one that forbids to commit.
     fn run(&mut self, owned: &Owned) -> rusqlite::Result<()>;
     /// Tells the caller, after the transaction.
     fn answer(self: Box<Self>, ended: &TransactionEnd, owned: &Owned);
@@ -93,22 +95,31 @@ where
     }
 
     fn run(&mut self, owned: &Owned) -> rusqlite::Result<()> {
-        let Some(work) = self.work.take() else { return Ok(()) };
-        let result = in_savepoint(&owned.connection, work)?.map_err(|failure| failure.into_error(&owned.path));
+        let Some(work) = self.work.take() else {
+            return Ok(());
+        };
+        let result = in_savepoint(&owned.connection, work)?
+            .map_err(|failure| failure.into_error(&owned.path));
         self.result = Some(result);
         Ok(())
     }
 
     fn answer(self: Box<Self>, ended: &TransactionEnd, owned: &Owned) {
         let result = match (ended, self.result) {
-            // Its own failure is told as it is: nothing of it is in the file, however the others ended.
+            // Its own failure is told as it is: nothing of it is in the file, however the others
+            // ended.
             (_, Some(Err(own))) if !matches!(own, Error::Conflict { .. }) => Err(own),
             (TransactionEnd::Committed, Some(result)) => result,
             (TransactionEnd::Moved(moved), _) => Err(file_moved(&owned.path, *moved)),
             (TransactionEnd::CommitFailed(error), Some(Ok(_))) => Err(commit_failed(error.clone())),
-            // Not begun, or undone. A refusal may have been read beside writes that did not come to be.
-            (TransactionEnd::NothingWritten(error), _) => Err(nothing_written(error.clone(), &owned.path)),
-            (TransactionEnd::CommitFailed(error), _) => Err(Error::Throttled { source: Box::new(error.clone()) }),
+            // Not begun, or undone. A refusal may have been read beside writes that did not come to
+            // be.
+            (TransactionEnd::NothingWritten(error), _) => {
+                Err(nothing_written(error.clone(), &owned.path))
+            }
+            (TransactionEnd::CommitFailed(error), _) => Err(Error::Throttled {
+                source: Box::new(error.clone()),
+            }),
             (TransactionEnd::Committed, None) => Err(thread_ended()),
         };
         // A caller that is gone has lost its answer, as it knows.
@@ -116,17 +127,27 @@ where
     }
 }
 
-/// The result of the work, which has left nothing behind if it failed; or why it cannot be said that it has not.
+/// The result of the work, which has left nothing behind if it failed; or why it cannot be said
+/// that it has not.
 fn in_savepoint<T>(
     connection: &Connection,
     work: impl FnOnce(&Connection) -> Result<T, Failure>,
 ) -> rusqlite::Result<Result<T, Failure>> {
-    let run = |sql| connection.prepare_cached(sql).and_then(|mut statement| statement.execute(())).map(|_| ());
+    let run = |sql| {
+        connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute(()))
+            .map(|_| ())
+    };
     run("SAVEPOINT one")?;
     let result = work(connection);
     if let Err(failure) = result {
-        // After some errors (a full disk) SQLite has rolled the whole transaction back itself: there is no savepoint any more.
-        return match (run("ROLLBACK TO one").and_then(|()| run("RELEASE one")), failure) {
+        // After some errors (a full disk) SQLite has rolled the whole transaction back itself:
+        // there is no savepoint any more.
+        return match (
+            run("ROLLBACK TO one").and_then(|()| run("RELEASE one")),
+            failure,
+        ) {
             (Ok(()), failure) => Ok(Err(failure)),
             (Err(_), Failure::Sqlite(error)) | (Err(error), Failure::Table(_)) => Err(error),
         };
@@ -158,14 +179,20 @@ impl Owner {
             Err(error) => drop(ready.send(Err(error))),
         };
         let io = |source| OpenError::Io { path, source };
-        match std::thread::Builder::new().name("kcl-lease-table".to_owned()).spawn(work) {
+        match std::thread::Builder::new()
+            .name("kcl-lease-table".to_owned())
+            .spawn(work)
+        {
             Err(error) => return Err(io(error)),
-            // It ends by itself when the requests end; to wait for that would block whoever drops the last handle.
+            // It ends by itself when the requests end; to wait for that would block whoever drops
+            // the last handle.
             Ok(thread) => drop(thread),
         }
         match opened.await {
             Ok(result) => result.map(|()| Self { requests }),
-            Err(_) => Err(io(std::io::Error::other("the thread of the lease table ended"))),
+            Err(_) => Err(io(std::io::Error::other(
+                "the thread of the lease table ended",
+            ))),
         }
     }
 
@@ -194,19 +221,34 @@ impl Owner {
         work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Answer<T> {
         let (reply, answer) = oneshot::channel();
-        let single = Single { work: Some(work), result: None, reply };
+        let single = Single {
+            work: Some(work),
+            result: None,
+            reply,
+        };
         self.send(Job::Write(Box::new(single))).await?;
-        // Only a panic of the thread leaves a request without an answer, and it may have come after the commit.
-        answer.await.unwrap_or_else(|gone| Err(Error::Unknown { source: Box::new(gone) }))
+        // Only a panic of the thread leaves a request without an answer, and it may have come after
+        // the commit.
+        answer.await.unwrap_or_else(|gone| {
+            Err(Error::Unknown {
+                source: Box::new(gone),
+            })
+        })
     }
 
     async fn send(&self, request: Job) -> Result<(), Error> {
-        self.requests.send(request).await.map_err(|_| thread_ended())
+        self.requests
+            .send(request)
+            .await
+            .map_err(|_| thread_ended())
     }
 }
 
 fn thread_ended() -> Error {
-    Error::Fatal { message: "the thread of the lease table has ended".to_owned(), source: None }
+    Error::Fatal {
+        message: "the thread of the lease table has ended".to_owned(),
+        source: None,
+    }
 }
 
 fn serve(owned: &mut Owned, queue: &mut mpsc::Receiver<Job>) {
@@ -219,7 +261,11 @@ fn serve(owned: &mut Owned, queue: &mut mpsc::Receiver<Job>) {
                 Job::Alone(work) => work(owned),
                 Job::Write(write) => writes.push(write),
             }
-            next = if writes.len() < QUEUE { queue.try_recv().ok() } else { None };
+            next = if writes.len() < QUEUE {
+                queue.try_recv().ok()
+            } else {
+                None
+            };
         }
         if !writes.is_empty() {
             let ended = commit_together(owned, &mut writes);
@@ -234,7 +280,8 @@ fn commit_together(owned: &mut Owned, writes: &mut [Box<dyn Write>]) -> Transact
     if let Err(moved) = owned.in_place() {
         return TransactionEnd::Moved(moved);
     }
-    let begun = rusqlite::Transaction::new_unchecked(&owned.connection, TransactionBehavior::Immediate);
+    let begun =
+        rusqlite::Transaction::new_unchecked(&owned.connection, TransactionBehavior::Immediate);
     // Dropped on any way out without a commit, it is rolled back.
     let transaction = match begun {
         Ok(transaction) => transaction,

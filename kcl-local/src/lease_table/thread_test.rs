@@ -9,10 +9,17 @@ async fn owner_with_room_for(pages: u32, path: PathBuf) -> Owner {
     let opened = path.clone();
     let open = move || {
         let connection = Connection::open(&opened).expect("open");
-        let limit = format!("PRAGMA journal_mode = WAL; CREATE TABLE blobs (id, bytes); PRAGMA max_page_count = {pages}");
+        let limit = format!(
+            "PRAGMA journal_mode = WAL; CREATE TABLE blobs (id, bytes); PRAGMA max_page_count = {pages}"
+        );
         connection.execute_batch(&limit).expect("the limit");
         let file = Opening::begin().opened(&opened);
-        Ok(Owned { connection, file, path: opened, busy_timeout: Duration::ZERO })
+        Ok(Owned {
+            connection,
+            file,
+            path: opened,
+            busy_timeout: Duration::ZERO,
+        })
     };
     Owner::start(path, open).await.expect("the thread")
 }
@@ -36,14 +43,20 @@ async fn a_full_disk_keeps_what_was_acknowledged_and_no_more() {
     for (id, result) in (0..).zip(results) {
         match result {
             Ok(()) => acknowledged.push(id),
-            Err(Error::Throttled { source }) => assert!(source.to_string().contains("full"), "{source}"),
+            Err(Error::Throttled { source }) => {
+                assert!(source.to_string().contains("full"), "{source}")
+            }
             Err(error) => panic!("{error}"),
         }
     }
     assert!(acknowledged.len() < 61, "the disk was not full");
     let read = |owned: &mut Owned| {
-        let mut ids = owned.connection.prepare("SELECT id FROM blobs ORDER BY id")?;
-        let ids: Vec<i64> = ids.query_map((), |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let mut ids = owned
+            .connection
+            .prepare("SELECT id FROM blobs ORDER BY id")?;
+        let ids: Vec<i64> = ids
+            .query_map((), |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
         Ok(ids)
     };
     assert_eq!(owner.alone(read).await.expect("a read"), acknowledged);
@@ -61,8 +74,14 @@ async fn a_write_that_fails_takes_none_of_its_neighbours_along() {
     let (before, failed, after) = tokio::join!(put(&owner, 1), owner.write(broken), put(&owner, 2));
     before.expect("the one before");
     after.expect("the one after");
-    assert!(matches!(&failed, Err(Error::Fatal { message, .. }) if message.contains("no_such_table")), "{failed:?}");
-    let count =
-        |owned: &mut Owned| Ok(owned.connection.query_row("SELECT count(*) FROM blobs", (), |row| row.get::<_, i64>(0))?);
+    assert!(
+        matches!(&failed, Err(Error::Fatal { message, .. }) if message.contains("no_such_table")),
+        "{failed:?}"
+    );
+    let count = |owned: &mut Owned| {
+        Ok(owned
+            .connection
+            .query_row("SELECT count(*) FROM blobs", (), |row| row.get::<_, i64>(0))?)
+    };
     assert_eq!(owner.alone(count).await.expect("a read"), 2);
 }

@@ -28,9 +28,16 @@ pub(super) fn values(row: &WorkerRow) -> Result<[Value; 6], Error> {
 /// The worker of a row with [`COLUMNS`].
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<WorkerRow> {
     let worker = WorkerId::from(text_of(row, "worker")?);
-    let reader = Reader { row, of: RowKey::Worker(worker.clone()) };
+    let reader = Reader {
+        row,
+        of: RowKey::Worker(worker.clone()),
+    };
     let failover = Duration::from_nanos(reader.counter("failover")?);
-    let mut found = WorkerRow::new(worker, reader.get::<String>("incarnation")?.into(), failover);
+    let mut found = WorkerRow::new(
+        worker,
+        reader.get::<String>("incarnation")?.into(),
+        failover,
+    );
     found.counter = reader.counter("counter")?;
     found.leaving = reader.get::<i64>("leaving")? != 0;
     found.audits = reader.counter("audits")?;

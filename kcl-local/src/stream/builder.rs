@@ -77,21 +77,22 @@ impl LocalStreamBuilder {
         self.address((Ipv4Addr::LOCALHOST, port))
     }
 
-    /// Keeps streams and records in a folder, which is made if there is none. One process may have it open. Default: everything
-    /// is gone when the server ends.
+    /// Keeps streams and records in a folder, which is made if there is none. One process may have
+    /// it open. Default: everything is gone when the server ends.
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(folder.into());
         self
     }
 
-    /// Whether readers meet the limits of a real shard: 5 `GetRecords` calls and 2 MiB a second; for each consumer one
-    /// `SubscribeToShard` call and 2 MiB a second. Default: no.
+    /// Whether readers meet the limits of a real shard: 5 `GetRecords` calls and 2 MiB a second;
+    /// for each consumer one `SubscribeToShard` call and 2 MiB a second. Default: no.
     pub fn read_limits(mut self, on: bool) -> Self {
         self.read_limits = on;
         self
     }
 
-    /// Whether writers meet the limits of a real shard: 1,000 records and 1 MiB a second. Default: no.
+    /// Whether writers meet the limits of a real shard: 1,000 records and 1 MiB a second. Default:
+    /// no.
     pub fn write_limits(mut self, on: bool) -> Self {
         self.write_limits = on;
         self
@@ -127,21 +128,24 @@ impl LocalStreamBuilder {
         self
     }
 
-    /// For how long a consumer that has subscribed to a shard may not do so again: it is refused with
-    /// `ResourceInUseException`. After that a new subscription takes over from the old one. Default: 5 s, as of the service.
+    /// For how long a consumer that has subscribed to a shard may not do so again: it is refused
+    /// with `ResourceInUseException`. After that a new subscription takes over from the old one.
+    /// Default: 5 s, as of the service.
     pub fn resubscribe_after(mut self, time: Duration) -> Self {
         self.resubscribe = time;
         self
     }
 
-    /// Whether HTTP/2 is spoken. Without it this is an endpoint that knows HTTP/1.1 alone. Default: yes.
+    /// Whether HTTP/2 is spoken. Without it this is an endpoint that knows HTTP/1.1 alone. Default:
+    /// yes.
     pub fn http2(mut self, on: bool) -> Self {
         self.http2 = on;
         self
     }
 
-    /// How many requests may be open at once on a connection over HTTP/2; a subscription is one for as long as it lasts, and a
-    /// client lets those beyond wait. Default: 200, as of the HTTP library below. What the service allows is not published.
+    /// How many requests may be open at once on a connection over HTTP/2; a subscription is one for
+    /// as long as it lasts, and a client lets those beyond wait. Default: 200, as of the HTTP
+    /// library below. What the service allows is not published.
     pub fn max_concurrent_streams(mut self, requests: u32) -> Self {
         self.max_concurrent_streams = requests;
         self
@@ -149,16 +153,18 @@ impl LocalStreamBuilder {
 
     /// Serves https with this certificate, and HTTP/2 or HTTP/1.1 as the client chooses by ALPN.
     ///
-    /// The certificate is that of the server, and may be followed by those between it and the one that clients trust. Both the
-    /// certificate and its key are PEM, or DER (then it is one certificate). The endpoint is named by its address, so the
-    /// certificate has to be for `127.0.0.1`; a client may go to `localhost` instead. Default: plain HTTP.
+    /// The certificate is that of the server, and may be followed by those between it and the one
+    /// that clients trust. Both the certificate and its key are PEM, or DER (then it is one
+    /// certificate). The endpoint is named by its address, so the certificate has to be for
+    /// `127.0.0.1`; a client may go to `localhost` instead. Default: plain HTTP.
     #[cfg(feature = "stream-tls")]
     pub fn tls(mut self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
         self.identity = Some(Identity::new(certificate.into(), key.into()));
         self
     }
 
-    /// How long a stream is CREATING, DELETING or UPDATING, and a consumer CREATING or DELETING. Default: 50 ms.
+    /// How long a stream is CREATING, DELETING or UPDATING, and a consumer CREATING or DELETING.
+    /// Default: 50 ms.
     pub fn settle_time(mut self, settle: Duration) -> Self {
         self.settle = settle;
         self
@@ -175,18 +181,31 @@ impl LocalStreamBuilder {
     }
 
     fn check(&self) -> Result<(), StartError> {
-        let refused = |setting, value: String, allowed| Err(StartError::Setting { setting, value, allowed });
+        let refused = |setting, value: String, allowed| {
+            Err(StartError::Setting {
+                setting,
+                value,
+                allowed,
+            })
+        };
         if self.account.len() != 12 || !self.account.bytes().all(|byte| byte.is_ascii_digit()) {
             return refused("account", self.account.clone(), "12 digits");
         }
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if self.region.is_empty() || !self.region.bytes().all(plain) {
-            return refused("region", self.region.clone(), "lower-case letters, digits and -");
+            return refused(
+                "region",
+                self.region.clone(),
+                "lower-case letters, digits and -",
+            );
         }
         if self.shard_limit == 0 {
             return refused("shard_limit", "0".to_owned(), "1 or more");
         }
-        for (setting, value) in [("iterator_lifetime", self.iterator_lifetime), ("fan_out_session", self.session)] {
+        for (setting, value) in [
+            ("iterator_lifetime", self.iterator_lifetime),
+            ("fan_out_session", self.session),
+        ] {
             if value.is_zero() {
                 return refused(setting, "0 s".to_owned(), "more than 0 s");
             }

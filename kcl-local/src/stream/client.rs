@@ -8,11 +8,12 @@ use kcl_core::model::InvalidStreamName;
 
 use super::LocalStream;
 
-/// The AWS SDK. Over https (`LocalStreamBuilder::tls`) a client has to trust the server's certificate: make it with
-/// `client.config().to_builder()` and an HTTP client of your own.
+/// The AWS SDK. Over https (`LocalStreamBuilder::tls`) a client has to trust the server's
+/// certificate: make it with `client.config().to_builder()` and an HTTP client of your own.
 impl LocalStream {
-    /// How a worker reads the stream of this name: what [`Builder::source`](kcl_core::worker::Builder::source) takes. It is not checked
-    /// that the stream exists.
+    /// How a worker reads the stream of this name: what
+    /// [`Builder::source`](kcl_core::worker::Builder::source) takes. It is not checked that the
+    /// stream exists.
     ///
     /// ```
     /// use kcl_core::Worker;
@@ -35,8 +36,8 @@ impl LocalStream {
         Ok(KinesisStream::new(&self.client(), stream.parse()?))
     }
 
-    /// A client of this server, for everything that the Kinesis API has. It makes each call once: a test sees every error, and no record
-    /// is put twice.
+    /// A client of this server, for everything that the Kinesis API has. It makes each call once: a
+    /// test sees every error, and no record is put twice.
     ///
     /// ```
     /// use kcl_local::stream::LocalStream;

@@ -1,7 +1,7 @@
 //! What becomes of consumers by itself: they are CREATING, then ACTIVE; DELETING, then gone.
 //!
-//! The store's own operations take half a second for it. Here it is the time that streams take, and it is looked at when somebody
-//! asks for a consumer, so there is no task that waits for it.
+//! The store's own operations take half a second for it. Here it is the time that streams take, and
+//! it is looked at when somebody asks for a consumer, so there is no task that waits for it.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -27,7 +27,10 @@ struct ConsumersState {
 impl Consumers {
     /// Consumers that are CREATING and DELETING for so long.
     pub(super) fn new(settle_ms: u64) -> Self {
-        Self { settle_ms, state: Mutex::default() }
+        Self {
+            settle_ms,
+            state: Mutex::default(),
+        }
     }
 
     /// Writes a consumer that is now CREATING or DELETING; it changes when its time has come.
@@ -35,11 +38,18 @@ impl Consumers {
     /// # Errors
     ///
     /// The store cannot write.
-    pub(super) async fn write(&self, store: &Store, consumer: Consumer, now_ms: u64) -> Result<(), Refusal> {
+    pub(super) async fn write(
+        &self,
+        store: &Store,
+        consumer: Consumer,
+        now_ms: u64,
+    ) -> Result<(), Refusal> {
         let mut state = self.state.lock().await;
         let arn = consumer.consumer_arn.clone();
         store.put_consumer(&arn, consumer).await?;
-        state.due_ms.insert(arn, now_ms.saturating_add(self.settle_ms));
+        state
+            .due_ms
+            .insert(arn, now_ms.saturating_add(self.settle_ms));
         Ok(())
     }
 
@@ -55,8 +65,8 @@ impl Consumers {
         Ok(())
     }
 
-    /// The first second, from `second` on, whose `arn` has not been used: a consumer's ARN ends with the second of its
-    /// creation, and names no other consumer after it.
+    /// The first second, from `second` on, whose `arn` has not been used: a consumer's ARN ends
+    /// with the second of its creation, and names no other consumer after it.
     pub(super) async fn unused(&self, second: u64, arn: impl Fn(u64) -> String) -> (u64, String) {
         let mut state = self.state.lock().await;
         let mut second = second;
@@ -73,7 +83,12 @@ impl Consumers {
     /// The store cannot write.
     pub(super) async fn settle(&self, store: &Store, now_ms: u64) -> Result<(), Refusal> {
         let mut state = self.state.lock().await;
-        let due: Vec<String> = state.due_ms.iter().filter(|(_, due_ms)| **due_ms <= now_ms).map(|(arn, _)| arn.clone()).collect();
+        let due: Vec<String> = state
+            .due_ms
+            .iter()
+            .filter(|(_, due_ms)| **due_ms <= now_ms)
+            .map(|(arn, _)| arn.clone())
+            .collect();
         for arn in due {
             if let Some(mut consumer) = store.get_consumer(&arn).await {
                 match consumer.consumer_status {

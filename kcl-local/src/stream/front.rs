@@ -37,13 +37,19 @@ const OURS: [&str; 10] = [
     "SubscribeToShard",
     "UpdateShardCount",
 ];
-/// Bytes of a request's body: 10 MiB of records in Base64, and room for what stands around 500 of them.
+/// Bytes of a request's body: 10 MiB of records in Base64, and room for what stands around 500 of
+/// them.
 pub(super) const BODY_BYTES: usize = 16 * 1024 * 1024;
 
 /// Answers a request or passes it on.
-pub(super) async fn front(State(service): State<Arc<Service>>, request: Request, next: Next) -> Response {
+pub(super) async fn front(
+    State(service): State<Arc<Service>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let format = header(request.headers(), CONTENT_TYPE.as_str()).and_then(Format::of);
-    let operation = header(request.headers(), "x-amz-target").and_then(|target| target.strip_prefix(TARGET));
+    let operation =
+        header(request.headers(), "x-amz-target").and_then(|target| target.strip_prefix(TARGET));
     let (Some(format), Some(operation)) = (format, operation.map(str::to_owned)) else {
         return next.run(request).await;
     };
@@ -52,7 +58,9 @@ pub(super) async fn front(State(service): State<Arc<Service>>, request: Request,
     }
     let (parts, body) = request.into_parts();
     let Some(body) = whole(&parts.headers, body).await else {
-        let mut refusal = Refusal::serialization_error(&format!("The request body has more than {BODY_BYTES} bytes"));
+        let mut refusal = Refusal::serialization_error(&format!(
+            "The request body has more than {BODY_BYTES} bytes"
+        ));
         refusal.status_code = 413;
         return refuse(format, &refusal);
     };
@@ -64,15 +72,19 @@ pub(super) async fn front(State(service): State<Arc<Service>>, request: Request,
 
 /// The bytes of a request; `None` if they are too many.
 async fn whole(headers: &HeaderMap, body: Body) -> Option<Bytes> {
-    let said = header(headers, CONTENT_LENGTH.as_str()).and_then(|length| length.parse::<usize>().ok());
+    let said =
+        header(headers, CONTENT_LENGTH.as_str()).and_then(|length| length.parse::<usize>().ok());
     if said.is_none_or(|length| length <= BODY_BYTES) {
         return to_bytes(body, BODY_BYTES).await.ok();
     }
-    // A connection that is closed on what was not read is reset, and the client may not see the reply.
+    // A connection that is closed on what was not read is reset, and the client may not see the
+    // reply.
     let mut left = BODY_BYTES * 4;
     let mut chunks = body.into_data_stream();
     while let Some(Ok(chunk)) = chunks.next().await {
-        let Some(less) = left.checked_sub(chunk.len()) else { break };
+        let Some(less) = left.checked_sub(chunk.len()) else {
+            break;
+        };
         left = less;
     }
     None
@@ -89,11 +101,15 @@ async fn answer(
     let value = match operation {
         "PutRecord" => {
             check_signed(&parts.headers, &parts.uri)?;
-            return ops::put_record(service, format, &body).await.map(|value| reply_value(format, &value));
+            return ops::put_record(service, format, &body)
+                .await
+                .map(|value| reply_value(format, &value));
         }
         "PutRecords" => {
             check_signed(&parts.headers, &parts.uri)?;
-            return ops::put_records(service, format, &body).await.map(|value| reply_value(format, &value));
+            return ops::put_records(service, format, &body)
+                .await
+                .map(|value| reply_value(format, &value));
         }
         _ => format.decode(&body),
     };
@@ -133,14 +149,25 @@ async fn pass(
     data: &Value,
     next: Next,
 ) -> Result<Response, Refusal> {
-    let reads = ["Describe", "List", "Get"].iter().any(|verb| operation.starts_with(verb));
-    let _change = if reads { None } else { Some(service.streams.change().await) };
+    let reads = ["Describe", "List", "Get"]
+        .iter()
+        .any(|verb| operation.starts_with(verb));
+    let _change = if reads {
+        None
+    } else {
+        Some(service.streams.change().await)
+    };
     if operation == "DeleteStream" {
         ops::check_deletable(service, data).await?;
     }
     let body = Format::Json.encode(data);
-    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static(Format::Json.content_type()));
-    parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    parts.headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static(Format::Json.content_type()),
+    );
+    parts
+        .headers
+        .insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     let response = next.run(Request::from_parts(parts, Body::from(body))).await;
     if operation == "DeleteStream" && response.status().is_success() {
         forget(service, data).await?;
@@ -149,14 +176,24 @@ async fn pass(
         return Ok(response);
     }
     let (mut parts, body) = response.into_parts();
-    let body = to_bytes(body, BODY_BYTES).await.map_err(|error| server_failure(&error))?;
-    let body = Format::Json.decode(&body).map_or_else(|| body.to_vec(), |value| format.encode(&value));
-    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
-    parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    let body = to_bytes(body, BODY_BYTES)
+        .await
+        .map_err(|error| server_failure(&error))?;
+    let body = Format::Json
+        .decode(&body)
+        .map_or_else(|| body.to_vec(), |value| format.encode(&value));
+    parts.headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static(format.content_type()),
+    );
+    parts
+        .headers
+        .insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     Ok(Response::from_parts(parts, Body::from(body)))
 }
 
-/// Forgets the records and the consumers of a stream that is being deleted; nothing can be put into it any more.
+/// Forgets the records and the consumers of a stream that is being deleted; nothing can be put into
+/// it any more.
 async fn forget(service: &Service, data: &Value) -> Result<(), Refusal> {
     let Some(name) = data["StreamName"].as_str() else {
         return Ok(());
@@ -164,15 +201,26 @@ async fn forget(service: &Service, data: &Value) -> Result<(), Refusal> {
     service.reads.forget(name);
     service.writes.forget(name);
     ops::forget_consumers(service, name).await?;
-    service.logs.delete(name).map_err(|error| server_failure(&error))
+    service
+        .logs
+        .delete(name)
+        .map_err(|error| server_failure(&error))
 }
 
-/// Refuses a request without a signature, as the emulator does; what the signature is, nobody checks.
+/// Refuses a request without a signature, as the emulator does; what the signature is, nobody
+/// checks.
 fn check_signed(headers: &HeaderMap, uri: &Uri) -> Result<(), Refusal> {
-    if headers.contains_key(AUTHORIZATION) || uri.query().is_some_and(|query| query.contains("X-Amz-Algorithm")) {
+    if headers.contains_key(AUTHORIZATION)
+        || uri
+            .query()
+            .is_some_and(|query| query.contains("X-Amz-Algorithm"))
+    {
         return Ok(());
     }
-    Err(Refusal::client_error("MissingAuthenticationTokenException", Some("Missing Authentication Token")))
+    Err(Refusal::client_error(
+        "MissingAuthenticationTokenException",
+        Some("Missing Authentication Token"),
+    ))
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

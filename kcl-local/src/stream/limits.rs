@@ -7,21 +7,24 @@ use std::time::Duration;
 const MIB: u64 = 1024 * 1024;
 /// `GetRecords` calls a second and shard (Kinesis quota).
 const READS_A_SECOND: u64 = 5;
-/// Bytes a second and shard that `GetRecords` hands out, and those that a subscription pushes (Kinesis quotas).
+/// Bytes a second and shard that `GetRecords` hands out, and those that a subscription pushes
+/// (Kinesis quotas).
 pub(super) const READ_BYTES_A_SECOND: u64 = 2 * MIB;
 /// Records a second and shard that may be put (Kinesis quota).
 const WRITES_A_SECOND: u64 = 1_000;
 /// Bytes a second and shard that may be put (Kinesis quota).
 const WRITE_BYTES_A_SECOND: u64 = MIB;
 
-/// The time between two calls of `SubscribeToShard` for the same consumer and shard (Kinesis quota).
+/// The time between two calls of `SubscribeToShard` for the same consumer and shard (Kinesis
+/// quota).
 pub(super) const SUBSCRIBE_EVERY: Duration = Duration::from_secs(1);
 
 /// What one shard may do in a second, and how much of it is left.
 ///
-/// Calls are counted in the second that begins with the first of them. Bytes are a debt that is paid off at the shard's rate: a
-/// read is allowed while none is left from before, and may be as large as a page, so a page of 10 MiB keeps the shard busy for
-/// 5 seconds, as the service documents it.
+/// Calls are counted in the second that begins with the first of them. Bytes are a debt that is
+/// paid off at the shard's rate: a read is allowed while none is left from before, and may be as
+/// large as a page, so a page of 10 MiB keeps the shard busy for 5 seconds, as the service
+/// documents it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Allowance {
     calls: u64,
@@ -45,19 +48,29 @@ impl Allowance {
     }
 
     fn new(calls: u64, bytes: u64) -> Self {
-        Self { calls, bytes, window_ms: 0, used: 0, debt: 0, debt_ms: 0 }
+        Self {
+            calls,
+            bytes,
+            window_ms: 0,
+            used: 0,
+            debt: 0,
+            debt_ms: 0,
+        }
     }
 
-    /// Counts a call at `now_ms`; false if the shard has had its calls for this second or has bytes to pay off.
+    /// Counts a call at `now_ms`; false if the shard has had its calls for this second or has bytes
+    /// to pay off.
     ///
-    /// `up_to` is how many bytes may be owed before the call: none for a reader, who learns the size only afterwards, and for a
-    /// writer a second's worth less the bytes that are being put.
+    /// `up_to` is how many bytes may be owed before the call: none for a reader, who learns the
+    /// size only afterwards, and for a writer a second's worth less the bytes that are being put.
     pub(super) fn admit(&mut self, now_ms: u64, up_to: u64) -> bool {
         if now_ms.saturating_sub(self.window_ms) >= 1_000 {
             self.window_ms = now_ms;
             self.used = 0;
         }
-        let paid = now_ms.saturating_sub(self.debt_ms).saturating_mul(self.bytes);
+        let paid = now_ms
+            .saturating_sub(self.debt_ms)
+            .saturating_mul(self.bytes);
         self.debt = self.debt.saturating_sub(paid);
         self.debt_ms = now_ms;
         let admitted = self.used < self.calls && self.debt <= up_to.saturating_mul(1_000);
@@ -69,7 +82,11 @@ impl Allowance {
 
     /// Owes the bytes of a call that was admitted.
     pub(super) fn charge(&mut self, bytes: usize) {
-        self.debt = self.debt.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(1_000));
+        self.debt = self.debt.saturating_add(
+            u64::try_from(bytes)
+                .unwrap_or(u64::MAX)
+                .saturating_mul(1_000),
+        );
     }
 }
 
@@ -83,12 +100,16 @@ pub(super) struct Limits {
 impl Limits {
     /// Limits as `new` makes them for a shard; `None` switches them off.
     pub(super) fn new(new: Option<fn() -> Allowance>) -> Self {
-        Self { new, shards: Mutex::default() }
+        Self {
+            new,
+            shards: Mutex::default(),
+        }
     }
 
     /// Whether a shard may answer a read now.
     pub(super) fn admit_read(&self, stream: &str, shard: i64, now_ms: u64) -> bool {
-        self.with(stream, shard, |allowance| allowance.admit(now_ms, 0)).unwrap_or(true)
+        self.with(stream, shard, |allowance| allowance.admit(now_ms, 0))
+            .unwrap_or(true)
     }
 
     /// Counts the bytes of a read that was admitted.
@@ -99,7 +120,9 @@ impl Limits {
     /// Whether a shard may take a record of `bytes` now; counts it if so.
     pub(super) fn admit_write(&self, stream: &str, shard: i64, bytes: usize, now_ms: u64) -> bool {
         self.with(stream, shard, |allowance| {
-            let room = allowance.bytes.saturating_sub(u64::try_from(bytes).unwrap_or(u64::MAX));
+            let room = allowance
+                .bytes
+                .saturating_sub(u64::try_from(bytes).unwrap_or(u64::MAX));
             let admitted = allowance.admit(now_ms, room);
             if admitted {
                 allowance.charge(bytes);
@@ -111,13 +134,23 @@ impl Limits {
 
     /// Forgets a stream that was deleted.
     pub(super) fn forget(&self, stream: &str) {
-        self.shards.lock().unwrap_or_else(PoisonError::into_inner).retain(|(name, _), _| name != stream);
+        self.shards
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|(name, _), _| name != stream);
     }
 
-    fn with<T>(&self, stream: &str, shard: i64, act: impl FnOnce(&mut Allowance) -> T) -> Option<T> {
+    fn with<T>(
+        &self,
+        stream: &str,
+        shard: i64,
+        act: impl FnOnce(&mut Allowance) -> T,
+    ) -> Option<T> {
         let new = self.new?;
         let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(act(shards.entry((stream.to_owned(), shard)).or_insert_with(new)))
+        Some(act(shards
+            .entry((stream.to_owned(), shard))
+            .or_insert_with(new)))
     }
 }
 
@@ -128,7 +161,9 @@ mod tests {
     #[test]
     fn a_shard_answers_five_reads_a_second() {
         let mut reads = Allowance::reads();
-        let admitted: Vec<bool> = [0, 1, 2, 3, 999, 999, 1_000].map(|at| reads.admit(10_000 + at, 0)).into();
+        let admitted: Vec<bool> = [0, 1, 2, 3, 999, 999, 1_000]
+            .map(|at| reads.admit(10_000 + at, 0))
+            .into();
         assert_eq!(admitted, [true, true, true, true, true, false, true]);
     }
 
@@ -156,7 +191,10 @@ mod tests {
         let limits = Limits::new(Some(Allowance::writes));
         assert!((0..1_000).all(|_| limits.admit_write("s", 0, 1, 10_000)));
         assert!(!limits.admit_write("s", 0, 1, 10_999));
-        assert!(limits.admit_write("s", 1, 1, 10_999), "each shard has its own");
+        assert!(
+            limits.admit_write("s", 1, 1, 10_999),
+            "each shard has its own"
+        );
         assert!(limits.admit_write("s", 0, 1, 11_000));
     }
 }

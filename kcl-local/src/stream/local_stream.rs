@@ -30,8 +30,9 @@ const DRAIN: Duration = Duration::from_secs(5);
 
 /// A Kinesis-compatible server in this process, on loopback unless told otherwise.
 ///
-/// It runs on threads of its own and ends with this value: [`stop`](Self::stop) answers what has come and ends; dropping the
-/// value ends at once. See [the module](super) for what it does differently from the service.
+/// It runs on threads of its own and ends with this value: [`stop`](Self::stop) answers what has
+/// come and ends; dropping the value ends at once. See [the module](super) for what it does
+/// differently from the service.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -63,7 +64,8 @@ impl LocalStream {
         LocalStreamBuilder::default()
     }
 
-    /// Starts a server with every setting at its default: in memory, without limits, on a free port of `127.0.0.1`.
+    /// Starts a server with every setting at its default: in memory, without limits, on a free port
+    /// of `127.0.0.1`.
     ///
     /// # Errors
     ///
@@ -72,7 +74,8 @@ impl LocalStream {
         Self::builder().start().await
     }
 
-    /// The URL that SDKs take as endpoint, such as `http://127.0.0.1:40123`; with TLS it begins with `https`.
+    /// The URL that SDKs take as endpoint, such as `http://127.0.0.1:40123`; with TLS it begins
+    /// with `https`.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
@@ -87,7 +90,8 @@ impl LocalStream {
         &self.region
     }
 
-    /// Stops accepting, ends the fan-out sessions, answers the requests that have come (for at most 5 s), closes the folder.
+    /// Stops accepting, ends the fan-out sessions, answers the requests that have come (for at most
+    /// 5 s), closes the folder.
     ///
     /// Cancel safe: dropping the future ends the server at once, as dropping the value does.
     pub async fn stop(mut self) {
@@ -115,12 +119,23 @@ impl LocalStream {
         let transport = Transport::of(&settings)?;
         let scheme = transport.scheme();
         let http2 = settings.http2.then_some(settings.max_concurrent_streams);
-        let started = runtime.spawn(open(settings, stopped.clone())).ok_or(StartError::Ended)?;
+        let started = runtime
+            .spawn(open(settings, stopped.clone()))
+            .ok_or(StartError::Ended)?;
         let (listener, address, service) = started.await.map_err(|_| StartError::Ended)??;
         let router = router(Arc::clone(&service));
         let server = Server::new(router.clone(), transport, http2, stopped);
         let server = runtime.spawn(server.serve(listener));
-        Ok(Self { endpoint: format!("{scheme}://{address}"), address, region, service, router, stopping, server, runtime })
+        Ok(Self {
+            endpoint: format!("{scheme}://{address}"),
+            address,
+            region,
+            service,
+            router,
+            stopping,
+            server,
+            runtime,
+        })
     }
 }
 
@@ -133,12 +148,14 @@ impl Drop for LocalStream {
 
 impl std::fmt::Debug for LocalStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LocalStream").field("endpoint", &self.endpoint).finish_non_exhaustive()
+        f.debug_struct("LocalStream")
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
     }
 }
 
-/// Opens the folder and the address. The store starts tasks when it finds changes that were under way, so it is made here, on
-/// the server's runtime.
+/// Opens the folder and the address. The store starts tasks when it finds changes that were under
+/// way, so it is made here, on the server's runtime.
 async fn open(
     settings: LocalStreamBuilder,
     stopping: watch::Receiver<bool>,
@@ -151,11 +168,19 @@ async fn open(
     let journal = settings.folder.as_deref().map(open_journal).transpose()?;
     let store = Store::new(store_options(&settings));
     if let (Some(folder), Err(error)) = (&settings.folder, store.check_ready()) {
-        return Err(StartError::Streams { folder: folder.clone(), detail: error.to_string() });
+        return Err(StartError::Streams {
+            folder: folder.clone(),
+            detail: error.to_string(),
+        });
     }
     let logs = match (journal, &settings.folder) {
         (Some(journal), Some(folder)) => {
-            restore(&store, journal).await.map_err(|source| StartError::Records { folder: folder.clone(), source })?
+            restore(&store, journal)
+                .await
+                .map_err(|source| StartError::Records {
+                    folder: folder.clone(),
+                    source,
+                })?
         }
         _ => Logs::new(None),
     };
@@ -171,7 +196,11 @@ async fn open(
         consumers: Consumers::new(settle_ms(&settings)),
         subscriptions: Subscriptions::new(
             settings.resubscribe,
-            if settings.read_limits { SUBSCRIBE_EVERY } else { Duration::ZERO },
+            if settings.read_limits {
+                SUBSCRIBE_EVERY
+            } else {
+                Duration::ZERO
+            },
         ),
         pushed_a_second: settings.read_limits.then_some(READ_BYTES_A_SECOND),
         stopping,
@@ -180,9 +209,16 @@ async fn open(
 }
 
 fn open_journal(folder: &Path) -> Result<Journal, StartError> {
-    std::fs::create_dir_all(folder).map_err(|source| StartError::Folder { folder: folder.to_owned(), source })?;
-    Journal::open(&folder.join("records.sqlite"))
-        .map_err(|source: JournalError| StartError::Records { folder: folder.to_owned(), source })
+    std::fs::create_dir_all(folder).map_err(|source| StartError::Folder {
+        folder: folder.to_owned(),
+        source,
+    })?;
+    Journal::open(&folder.join("records.sqlite")).map_err(|source: JournalError| {
+        StartError::Records {
+            folder: folder.to_owned(),
+            source,
+        }
+    })
 }
 
 fn settle_ms(settings: &LocalStreamBuilder) -> u64 {
@@ -196,7 +232,8 @@ fn store_options(settings: &LocalStreamBuilder) -> StoreOptions {
         delete_stream_ms: settle_ms,
         update_stream_ms: settle_ms,
         shard_limit: settings.shard_limit,
-        // Every change writes all streams anew (their records are elsewhere); after a second the file of changes starts again.
+        // Every change writes all streams anew (their records are elsewhere); after a second the
+        // file of changes starts again.
         durable: settings.folder.as_ref().map(|folder| DurableStateOptions {
             state_dir: folder.clone(),
             snapshot_interval_secs: 1,
@@ -211,5 +248,7 @@ fn store_options(settings: &LocalStreamBuilder) -> StoreOptions {
 /// The answers to requests: ours, and behind them the emulator's.
 fn router(service: Arc<Service>) -> Router {
     let router: Router = ferrokinesis::create_router(service.store.clone());
-    router.layer(DefaultBodyLimit::max(BODY_BYTES)).layer(middleware::from_fn_with_state(service, front))
+    router
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(middleware::from_fn_with_state(service, front))
 }

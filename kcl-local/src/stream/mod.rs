@@ -1,6 +1,8 @@
-//! An embedded Kinesis-compatible stream, for development, tests and benchmarks: a server in the process, nothing to install.
+//! An embedded Kinesis-compatible stream, for development, tests and benchmarks: a server in the
+//! process, nothing to install.
 //!
-//! Streams, shards, consumers and tags are in the emulator's store ([ferrokinesis]); what a consumer depends on is answered here.
+//! Streams, shards, consumers and tags are in the emulator's store ([ferrokinesis]); what a
+//! consumer depends on is answered here.
 //!
 //! ```text
 //!   transport ─▶ server ─▶ front ─┬─▶ ops ─▶ records, shards ─▶ wire (JSON, CBOR)
@@ -53,14 +55,16 @@
 //!
 //! # HTTP
 //!
-//! One port answers HTTP/1.1 and HTTP/2 with prior knowledge. With the feature `stream-tls` and a certificate
-//! (`LocalStreamBuilder::tls`) it answers https instead, and a client chooses between the two by ALPN.
+//! One port answers HTTP/1.1 and HTTP/2 with prior knowledge. With the feature `stream-tls` and a
+//! certificate (`LocalStreamBuilder::tls`) it answers https instead, and a client chooses between
+//! the two by ALPN.
 //!
 //! # Data in a folder
 //!
-//! With [`LocalStreamBuilder::folder`] records are in one `SQLite` file, `records.sqlite`, before they are acknowledged, and
-//! streams in files beside it. All of it is read into memory at the start. A process that dies loses nothing that was
-//! acknowledged; a machine that dies may lose the last moments.
+//! With [`LocalStreamBuilder::folder`] records are in one `SQLite` file, `records.sqlite`, before
+//! they are acknowledged, and streams in files beside it. All of it is read into memory at the
+//! start. A process that dies loses nothing that was acknowledged; a machine that dies may lose the
+//! last moments.
 //!
 //! # Example
 //!

@@ -1,4 +1,5 @@
-//! What a test does with a stream, without an SDK: each call is a request to the same front that clients reach by HTTP.
+//! What a test does with a stream, without an SDK: each call is a request to the same front that
+//! clients reach by HTTP.
 
 use std::time::Duration;
 
@@ -19,7 +20,8 @@ use crate::runtime::sleep;
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Records of one `PutRecords` call (Kinesis API).
 const RECORDS: usize = 500;
-/// Bytes of the records of one call that are put together at the most: well below what a request may have.
+/// Bytes of the records of one call that are put together at the most: well below what a request
+/// may have.
 const BYTES: usize = 5 * 1024 * 1024;
 
 /// A call of a [`LocalStream`] did not work.
@@ -45,8 +47,8 @@ pub struct Put {
     pub sequence: SequenceNumber,
 }
 
-/// Streams, records and shards, for tests and examples. For everything else that the Kinesis API has, there is a
-/// [client](Self::client).
+/// Streams, records and shards, for tests and examples. For everything else that the Kinesis API
+/// has, there is a [client](Self::client).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -69,7 +71,11 @@ impl LocalStream {
     /// # Errors
     /// There is one of that name, or the name or the number cannot be.
     pub async fn create(&self, stream: &str, shards: u32) -> Result<(), CallError> {
-        self.call("CreateStream", json!({ "StreamName": stream, "ShardCount": shards })).await?;
+        self.call(
+            "CreateStream",
+            json!({ "StreamName": stream, "ShardCount": shards }),
+        )
+        .await?;
         self.wait_until_active(stream).await
     }
 
@@ -79,7 +85,9 @@ impl LocalStream {
     /// There is no such stream.
     pub async fn wait_until_active(&self, stream: &str) -> Result<(), CallError> {
         loop {
-            let described = self.call("DescribeStreamSummary", json!({ "StreamName": stream })).await?;
+            let described = self
+                .call("DescribeStreamSummary", json!({ "StreamName": stream }))
+                .await?;
             if described["StreamDescriptionSummary"]["StreamStatus"] == "ACTIVE" {
                 return Ok(());
             }
@@ -90,17 +98,25 @@ impl LocalStream {
     /// Puts a record.
     ///
     /// # Errors
-    /// There is no such stream, the record cannot be, or [write limits](super::LocalStreamBuilder::write_limits) are on and reached.
-    pub async fn put(&self, stream: &str, partition_key: &str, data: impl AsRef<[u8]>) -> Result<Put, CallError> {
+    /// There is no such stream, the record cannot be, or [write
+    /// limits](super::LocalStreamBuilder::write_limits) are on and reached.
+    pub async fn put(
+        &self,
+        stream: &str,
+        partition_key: &str,
+        data: impl AsRef<[u8]>,
+    ) -> Result<Put, CallError> {
         let data = STANDARD.encode_to_string(data.as_ref());
         let request = json!({ "StreamName": stream, "PartitionKey": partition_key, "Data": data });
         read_put("PutRecord", &self.call("PutRecord", request).await?)
     }
 
-    /// Puts records, each with its partition key, in as many calls as that takes. Gives back where they are, in their order.
+    /// Puts records, each with its partition key, in as many calls as that takes. Gives back where
+    /// they are, in their order.
     ///
     /// # Errors
-    /// As with [`put`](Self::put); what comes before the record that was refused is put, and of what follows in the same call perhaps some.
+    /// As with [`put`](Self::put); what comes before the record that was refused is put, and of
+    /// what follows in the same call perhaps some.
     pub async fn put_all<K: AsRef<str>, D: AsRef<[u8]>>(
         &self,
         stream: &str,
@@ -111,12 +127,18 @@ impl LocalStream {
         while records.peek().is_some() {
             let (mut entries, mut bytes) = (Vec::new(), 0);
             while entries.len() < RECORDS
-                && let Some((key, data)) = records.next_if(|(_, data)| bytes == 0 || bytes + data.as_ref().len() <= BYTES)
+                && let Some((key, data)) =
+                    records.next_if(|(_, data)| bytes == 0 || bytes + data.as_ref().len() <= BYTES)
             {
                 bytes += data.as_ref().len();
                 entries.push(json!({ "PartitionKey": key.as_ref(), "Data": STANDARD.encode_to_string(data.as_ref()) }));
             }
-            let answer = self.call("PutRecords", json!({ "StreamName": stream, "Records": entries })).await?;
+            let answer = self
+                .call(
+                    "PutRecords",
+                    json!({ "StreamName": stream, "Records": entries }),
+                )
+                .await?;
             for result in answer["Records"].as_array().into_iter().flatten() {
                 all.push(read_put("PutRecords", result)?);
             }
@@ -129,37 +151,48 @@ impl LocalStream {
     /// # Errors
     /// There is no such stream.
     pub async fn open_shards(&self, stream: &str) -> Result<Vec<ShardId>, CallError> {
-        let mut open: Vec<_> = self.shards(stream).await?.into_iter().filter(Listed::is_open).collect();
+        let mut open: Vec<_> = self
+            .shards(stream)
+            .await?
+            .into_iter()
+            .filter(Listed::is_open)
+            .collect();
         open.sort_by_key(|shard| shard.first);
         Ok(open.into_iter().map(|shard| shard.id).collect())
     }
 
-    /// Splits a shard in the middle of its hash keys, and waits until that is done. The two shards that follow it, the one with the lower
-    /// keys first.
+    /// Splits a shard in the middle of its hash keys, and waits until that is done. The two shards
+    /// that follow it, the one with the lower keys first.
     ///
     /// # Errors
-    /// There is no such stream or shard, the stream is not ACTIVE, or the shard has one hash key only.
+    /// There is no such stream or shard, the stream is not ACTIVE, or the shard has one hash key
+    /// only.
     pub async fn split(&self, stream: &str, shard: &ShardId) -> Result<[ShardId; 2], CallError> {
         let operation = "SplitShard";
         let shards = self.shards(stream).await?;
         // Of a shard that is not there the server says so.
         let found = shards.iter().find(|listed| listed.id == *shard);
         let middle = found.map_or(1, |shard| shard.first + (shard.last - shard.first) / 2 + 1);
-        let request =
-            json!({ "StreamName": stream, "ShardToSplit": shard.to_string(), "NewStartingHashKey": middle.to_string() });
+        let request = json!({ "StreamName": stream, "ShardToSplit": shard.to_string(), "NewStartingHashKey": middle.to_string() });
         self.call(operation, request).await?;
         let children = self.children(stream, shard).await?;
-        <[ShardId; 2]>::try_from(children).map_err(|found| odd(operation, &format!("{found:?} follow the shard, not two")))
+        <[ShardId; 2]>::try_from(children)
+            .map_err(|found| odd(operation, &format!("{found:?} follow the shard, not two")))
     }
 
-    /// Merges two shards whose hash keys are neighbours, and waits until that is done. The shard that follows them.
+    /// Merges two shards whose hash keys are neighbours, and waits until that is done. The shard
+    /// that follows them.
     ///
     /// # Errors
     /// There is no such stream or shard, the stream is not ACTIVE, or the shards are no neighbours.
-    pub async fn merge(&self, stream: &str, shard: &ShardId, neighbour: &ShardId) -> Result<ShardId, CallError> {
+    pub async fn merge(
+        &self,
+        stream: &str,
+        shard: &ShardId,
+        neighbour: &ShardId,
+    ) -> Result<ShardId, CallError> {
         let operation = "MergeShards";
-        let request =
-            json!({ "StreamName": stream, "ShardToMerge": shard.to_string(), "AdjacentShardToMerge": neighbour.to_string() });
+        let request = json!({ "StreamName": stream, "ShardToMerge": shard.to_string(), "AdjacentShardToMerge": neighbour.to_string() });
         self.call(operation, request).await?;
         let children = self.children(stream, shard).await?;
         <[ShardId; 1]>::try_from(children)
@@ -167,7 +200,8 @@ impl LocalStream {
             .map_err(|found| odd(operation, &format!("{found:?} follow the shard, not one")))
     }
 
-    /// The shards that have this parent once no change of the stream is under way, in the order of their hash keys.
+    /// The shards that have this parent once no change of the stream is under way, in the order of
+    /// their hash keys.
     async fn children(&self, stream: &str, parent: &ShardId) -> Result<Vec<ShardId>, CallError> {
         self.wait_until_active(stream).await?;
         let mut children = self.shards(stream).await?;
@@ -179,12 +213,19 @@ impl LocalStream {
     async fn shards(&self, stream: &str) -> Result<Vec<Listed>, CallError> {
         let operation = "ListShards";
         let mut shards = Vec::new();
-        let mut page = self.call(operation, json!({ "StreamName": stream })).await?;
+        let mut page = self
+            .call(operation, json!({ "StreamName": stream }))
+            .await?;
         loop {
             for shard in page["Shards"].as_array().into_iter().flatten() {
-                shards.push(Listed::read(shard).ok_or_else(|| odd(operation, "a shard without its range of hash keys"))?);
+                shards.push(
+                    Listed::read(shard)
+                        .ok_or_else(|| odd(operation, "a shard without its range of hash keys"))?,
+                );
             }
-            let Some(next) = page["NextToken"].as_str() else { return Ok(shards) };
+            let Some(next) = page["NextToken"].as_str() else {
+                return Ok(shards);
+            };
             page = self.call(operation, json!({ "NextToken": next })).await?;
         }
     }
@@ -210,7 +251,8 @@ impl LocalStream {
             .body(Body::from(Format::Json.encode(&request)))
             .map_err(|error| odd(operation, &error.to_string()))?;
         let mut router = self.router.clone();
-        // The store starts tasks that finish a change: they belong to the server's runtime, not to the caller's.
+        // The store starts tasks that finish a change: they belong to the server's runtime, not to
+        // the caller's.
         let answer = self.runtime.spawn(async move {
             let Ok(response) = router.call(request).await;
             let status = response.status();
@@ -225,7 +267,13 @@ impl LocalStream {
         }
         let text = |name: &str| value[name].as_str().map(str::to_owned);
         let kind = text("__type").unwrap_or_else(|| status.to_string());
-        Err(CallError { operation, kind, message: text("message").or_else(|| text("Message")).unwrap_or_default() })
+        Err(CallError {
+            operation,
+            kind,
+            message: text("message")
+                .or_else(|| text("Message"))
+                .unwrap_or_default(),
+        })
     }
 }
 
@@ -241,7 +289,9 @@ struct Listed {
 impl Listed {
     fn read(shard: &Value) -> Option<Self> {
         let key = |name: &str| shard["HashKeyRange"][name].as_str()?.parse().ok();
-        let parents = ["ParentShardId", "AdjacentParentShardId"].iter().filter_map(|name| shard[name].as_str());
+        let parents = ["ParentShardId", "AdjacentParentShardId"]
+            .iter()
+            .filter_map(|name| shard[name].as_str());
         Some(Self {
             id: shard["ShardId"].as_str()?.into(),
             first: key("StartingHashKey")?,
@@ -259,13 +309,26 @@ impl Listed {
 fn read_put(operation: &'static str, put: &Value) -> Result<Put, CallError> {
     if let Some(kind) = put["ErrorCode"].as_str() {
         let message = put["ErrorMessage"].as_str().unwrap_or_default().to_owned();
-        return Err(CallError { operation, kind: kind.to_owned(), message });
+        return Err(CallError {
+            operation,
+            kind: kind.to_owned(),
+            message,
+        });
     }
-    let read = || Some(Put { shard: put["ShardId"].as_str()?.into(), sequence: put["SequenceNumber"].as_str()?.parse().ok()? });
+    let read = || {
+        Some(Put {
+            shard: put["ShardId"].as_str()?.into(),
+            sequence: put["SequenceNumber"].as_str()?.parse().ok()?,
+        })
+    };
     read().ok_or_else(|| odd(operation, "an answer without a shard and a sequence number"))
 }
 
 /// An answer that cannot be.
 fn odd(operation: &'static str, what: &str) -> CallError {
-    CallError { operation, kind: "InternalFailure".to_owned(), message: what.to_owned() }
+    CallError {
+        operation,
+        kind: "InternalFailure".to_owned(),
+        message: what.to_owned(),
+    }
 }

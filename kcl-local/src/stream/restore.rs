@@ -8,7 +8,8 @@ use super::records::{Journal, JournalError, Logs, Origin, Position};
 
 /// The logs of a folder, behind the streams that the store has read.
 ///
-/// Records of a stream that is gone are deleted: a process may have died between the end of a stream and that of its records.
+/// Records of a stream that is gone are deleted: a process may have died between the end of a
+/// stream and that of its records.
 ///
 /// # Errors
 ///
@@ -18,11 +19,16 @@ pub(super) async fn restore(store: &Store, journal: Journal) -> Result<Logs, Jou
         let origins = origins(store, &name).await;
         let first = journal.first_sequence(&name)?;
         let known = match first {
-            Some((shard, sequence)) => origins.get(&shard).copied() == Position::at(&sequence).map(|at| at.origin),
+            Some((shard, sequence)) => {
+                origins.get(&shard).copied() == Position::at(&sequence).map(|at| at.origin)
+            }
             None => !origins.is_empty(),
         };
         if !known {
-            tracing::warn!(stream = name, "deleting the records of a stream that is gone");
+            tracing::warn!(
+                stream = name,
+                "deleting the records of a stream that is gone"
+            );
             journal.delete(&name)?;
         }
     }
@@ -33,5 +39,10 @@ async fn origins(store: &Store, name: &str) -> HashMap<i64, Origin> {
     let Ok(stream) = store.get_stream(name).await else {
         return HashMap::new();
     };
-    stream.shards.iter().filter_map(Origin::of).map(|origin| (origin.shard, origin)).collect()
+    stream
+        .shards
+        .iter()
+        .filter_map(Origin::of)
+        .map(|origin| (origin.shard, origin))
+        .collect()
 }

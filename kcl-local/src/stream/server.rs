@@ -16,7 +16,8 @@ use tokio::sync::watch;
 use super::transport::Transport;
 use crate::runtime::{Tasks, sleep};
 
-/// How long the server waits before it accepts again when it could not, for want of file descriptors for example.
+/// How long the server waits before it accepts again when it could not, for want of file
+/// descriptors for example.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long a client may take for the handshake of TLS.
 #[cfg(feature = "stream-tls")]
@@ -32,8 +33,14 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// A server of these answers, until it is told to stop. Over HTTP/2, if it is spoken, a connection takes so many requests at once.
-    pub(super) fn new(router: Router, transport: Transport, http2: Option<u32>, stopping: watch::Receiver<bool>) -> Self {
+    /// A server of these answers, until it is told to stop. Over HTTP/2, if it is spoken, a
+    /// connection takes so many requests at once.
+    pub(super) fn new(
+        router: Router,
+        transport: Transport,
+        http2: Option<u32>,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
         let mut http = Builder::new(TokioExecutor::new());
         match http2 {
             Some(requests) => {
@@ -41,10 +48,16 @@ impl Server {
             }
             None => http = http.http1_only(),
         }
-        Self { router, transport, http, stopping }
+        Self {
+            router,
+            transport,
+            http,
+            stopping,
+        }
     }
 
-    /// Serves connections. Told to stop, it accepts no more of them and ends when the requests that have come are answered.
+    /// Serves connections. Told to stop, it accepts no more of them and ends when the requests that
+    /// have come are answered.
     pub(super) async fn serve(self, listener: TcpListener) {
         let mut connections = Tasks::default();
         let mut stopping = self.stopping.clone();
@@ -57,7 +70,9 @@ impl Server {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((connection, peer)) => connections.spawn(self.clone().connection(connection, peer)),
+                Ok((connection, peer)) => {
+                    connections.spawn(self.clone().connection(connection, peer))
+                }
                 Err(error) if is_of_the_peer(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "the embedded stream cannot accept a connection");
@@ -96,12 +111,18 @@ impl Server {
         }
     }
 
-    async fn http<C>(&mut self, connection: C) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+    async fn http<C>(
+        &mut self,
+        connection: C,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
     where
         C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let service = TowerToHyperService::new(self.router.clone());
-        let mut serving = pin!(self.http.serve_connection(TokioIo::new(connection), service));
+        let mut serving = pin!(
+            self.http
+                .serve_connection(TokioIo::new(connection), service)
+        );
         tokio::select! {
             biased;
             _ = self.stopping.wait_for(|stop| *stop) => {}
@@ -115,5 +136,8 @@ impl Server {
 /// Whether a connection went away before it was accepted.
 fn is_of_the_peer(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
 }

@@ -14,7 +14,8 @@ use super::streams::Streams;
 use super::subscriptions::Subscriptions;
 use super::wire::Refusal;
 
-/// The state behind the server: streams and consumers in the emulator's store, records in logs of our own.
+/// The state behind the server: streams and consumers in the emulator's store, records in logs of
+/// our own.
 pub(super) struct Service {
     /// Streams, shards, consumers, tags.
     pub(super) store: Store,
@@ -55,11 +56,17 @@ impl Service {
     /// # Errors
     ///
     /// The stream has no such shard.
-    pub(super) fn shard<'a>(&self, stream: &'a Stream, id: &str) -> Result<(&'a Shard, Origin), Refusal> {
+    pub(super) fn shard<'a>(
+        &self,
+        stream: &'a Stream,
+        id: &str,
+    ) -> Result<(&'a Shard, Origin), Refusal> {
         let shard = stream.shards.iter().find(|shard| shard.shard_id == id);
         shard
             .and_then(|shard| Some((shard, Origin::of(shard)?)))
-            .ok_or_else(|| Refusal::shard_not_found(id, &stream.stream_name, &self.store.aws_account_id))
+            .ok_or_else(|| {
+                Refusal::shard_not_found(id, &stream.stream_name, &self.store.aws_account_id)
+            })
     }
 }
 

@@ -1,14 +1,16 @@
 //! Streams as they were read last.
 //!
-//! The emulator's store hands out a stream as a copy with all of its shards, and whoever reads or follows a shard needs it at
-//! each step: 256 subscriptions to 256 shards would copy 65,536 shards at each heartbeat. So the last copy of a stream is kept
-//! while nothing can change it.
+//! The emulator's store hands out a stream as a copy with all of its shards, and whoever reads or
+//! follows a shard needs it at each step: 256 subscriptions to 256 shards would copy 65,536 shards
+//! at each heartbeat. So the last copy of a stream is kept while nothing can change it.
 //!
 //! A copy is never older than the last change that was done, which puts depend on:
 //!
-//! - Changes come one at a time and are counted at their beginning and at their end, so the count is odd while one is under way.
+//! - Changes come one at a time and are counted at their beginning and at their end, so the count
+//!   is odd while one is under way.
 //! - A copy is kept, and used, only for an even count, and only for the one that it was read at.
-//! - What the store finishes later by itself it announces in the stream's status, so only a stream that is ACTIVE is kept.
+//! - What the store finishes later by itself it announces in the stream's status, so only a stream
+//!   that is ACTIVE is kept.
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
@@ -46,12 +48,20 @@ impl Streams {
     /// There is no such stream.
     pub(super) async fn get(&self, store: &Store, name: &str) -> Result<Arc<Stream>, Refusal> {
         let count = self.count.load(SeqCst);
-        let kept = self.read.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        let kept = self
+            .read
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(name)
+            .cloned();
         if let Some((_, stream)) = kept.filter(|(at, _)| *at == count && is_still(count)) {
             return Ok(stream);
         }
         let stream = Arc::new(store.get_stream(name).await?);
-        if stream.stream_status == StreamStatus::Active && is_still(count) && self.count.load(SeqCst) == count {
+        if stream.stream_status == StreamStatus::Active
+            && is_still(count)
+            && self.count.load(SeqCst) == count
+        {
             let mut read = self.read.write().unwrap_or_else(PoisonError::into_inner);
             read.retain(|_, (at, _)| *at == count);
             read.insert(name.to_owned(), (count, Arc::clone(&stream)));
@@ -59,11 +69,15 @@ impl Streams {
         Ok(stream)
     }
 
-    /// Begins a change when no other is under way: the store reads, changes and writes back. Cancel safe.
+    /// Begins a change when no other is under way: the store reads, changes and writes back. Cancel
+    /// safe.
     pub(super) async fn change(&self) -> Change<'_> {
         let one_at_a_time = self.one_at_a_time.lock().await;
         self.count.fetch_add(1, SeqCst);
-        Change { streams: self, _one_at_a_time: one_at_a_time }
+        Change {
+            streams: self,
+            _one_at_a_time: one_at_a_time,
+        }
     }
 
     /// Tells of each change when it has ended.
@@ -92,9 +106,18 @@ mod tests {
     use super::*;
 
     async fn store() -> Store {
-        let store = Store::new(StoreOptions { create_stream_ms: 0, ..StoreOptions::default() });
+        let store = Store::new(StoreOptions {
+            create_stream_ms: 0,
+            ..StoreOptions::default()
+        });
         let operation = ferrokinesis::actions::Operation::CreateStream;
-        ferrokinesis::actions::dispatch(&store, operation, json!({ "StreamName": "s", "ShardCount": 1 })).await.expect("creates");
+        ferrokinesis::actions::dispatch(
+            &store,
+            operation,
+            json!({ "StreamName": "s", "ShardCount": 1 }),
+        )
+        .await
+        .expect("creates");
         while store.get_stream("s").await.expect("a stream").stream_status != Active {
             tokio::task::yield_now().await;
         }
@@ -113,22 +136,53 @@ mod tests {
     async fn a_stream_is_copied_once_between_two_changes() {
         let (store, streams) = (store().await, Streams::default());
         let first = streams.get(&store, "s").await.expect("a stream");
-        assert!(Arc::ptr_eq(&first, &streams.get(&store, "s").await.expect("a stream")));
+        assert!(Arc::ptr_eq(
+            &first,
+            &streams.get(&store, "s").await.expect("a stream")
+        ));
         let change = streams.change().await;
         retain(&store, 48).await;
         drop(change);
-        assert_eq!(streams.get(&store, "s").await.expect("a stream").retention_period_hours, 48);
+        assert_eq!(
+            streams
+                .get(&store, "s")
+                .await
+                .expect("a stream")
+                .retention_period_hours,
+            48
+        );
     }
 
     #[tokio::test]
     async fn nothing_is_kept_while_a_change_is_under_way() {
         let (store, streams) = (store().await, Streams::default());
         let change = streams.change().await;
-        assert_eq!(streams.get(&store, "s").await.expect("a stream").retention_period_hours, 24);
+        assert_eq!(
+            streams
+                .get(&store, "s")
+                .await
+                .expect("a stream")
+                .retention_period_hours,
+            24
+        );
         retain(&store, 48).await;
-        assert_eq!(streams.get(&store, "s").await.expect("a stream").retention_period_hours, 48);
+        assert_eq!(
+            streams
+                .get(&store, "s")
+                .await
+                .expect("a stream")
+                .retention_period_hours,
+            48
+        );
         drop(change);
-        assert_eq!(streams.get(&store, "s").await.expect("a stream").retention_period_hours, 48);
+        assert_eq!(
+            streams
+                .get(&store, "s")
+                .await
+                .expect("a stream")
+                .retention_period_hours,
+            48
+        );
     }
 
     #[tokio::test]
@@ -141,8 +195,22 @@ mod tests {
             })
         };
         status(Updating).await.expect("changes");
-        assert_eq!(streams.get(&store, "s").await.expect("a stream").stream_status, Updating);
+        assert_eq!(
+            streams
+                .get(&store, "s")
+                .await
+                .expect("a stream")
+                .stream_status,
+            Updating
+        );
         status(Active).await.expect("changes");
-        assert_eq!(streams.get(&store, "s").await.expect("a stream").stream_status, Active);
+        assert_eq!(
+            streams
+                .get(&store, "s")
+                .await
+                .expect("a stream")
+                .stream_status,
+            Active
+        );
     }
 }

@@ -5,8 +5,9 @@
 //!        └───────── 5 s later or more ─────▶ the new one takes over; the old one ends with ResourceInUseException
 //! ```
 //!
-//! So the service does it, and it counts from the last call that succeeded, whether or not that subscription still goes on. With the
-//! limits of readers switched on, a call less than a second after another one is refused with `LimitExceededException`.
+//! So the service does it, and it counts from the last call that succeeded, whether or not that
+//! subscription still goes on. With the limits of readers switched on, a call less than a second
+//! after another one is refused with `LimitExceededException`.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -48,12 +49,18 @@ struct Open {
 }
 
 impl Subscriptions {
-    /// None as yet; two of the same consumer and shard have to be `apart`, and two calls for them `calls_apart`.
+    /// None as yet; two of the same consumer and shard have to be `apart`, and two calls for them
+    /// `calls_apart`.
     pub(super) fn new(apart: Duration, calls_apart: Duration) -> Self {
-        Self { apart, calls_apart, open: Mutex::default() }
+        Self {
+            apart,
+            calls_apart,
+            open: Mutex::default(),
+        }
     }
 
-    /// Begins a subscription, and ends the one before it; what it returns tells when it is ended in turn.
+    /// Begins a subscription, and ends the one before it; what it returns tells when it is ended in
+    /// turn.
     ///
     /// # Errors
     ///
@@ -64,7 +71,9 @@ impl Subscriptions {
         shard: &str,
         now_ms: u64,
     ) -> Result<watch::Receiver<Option<SubscriptionEnd>>, Refused> {
-        let is_within = |then_ms: u64, span: Duration| u128::from(now_ms.saturating_sub(then_ms)) < span.as_millis();
+        let is_within = |then_ms: u64, span: Duration| {
+            u128::from(now_ms.saturating_sub(then_ms)) < span.as_millis()
+        };
         let mut all = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, open| !open.ended.is_closed() || is_within(open.since_ms, self.apart));
         let key = (consumer.to_owned(), shard.to_owned());
@@ -79,19 +88,29 @@ impl Subscriptions {
             open.ended.send_replace(Some(SubscriptionEnd::TakenOver));
         }
         let (ended, seen) = watch::channel(None);
-        all.insert(key, Open { since_ms: now_ms, asked_ms: now_ms, ended });
+        all.insert(
+            key,
+            Open {
+                since_ms: now_ms,
+                asked_ms: now_ms,
+                ended,
+            },
+        );
         Ok(seen)
     }
 
     /// Ends all subscriptions of a consumer that is deregistered.
     pub(super) fn end(&self, consumer: &str) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).retain(|(of, _), open| {
-            let stays = of != consumer;
-            if !stays {
-                open.ended.send_replace(Some(SubscriptionEnd::Deregistered));
-            }
-            stays
-        });
+        self.open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|(of, _), open| {
+                let stays = of != consumer;
+                if !stays {
+                    open.ended.send_replace(Some(SubscriptionEnd::Deregistered));
+                }
+                stays
+            });
     }
 }
 
@@ -109,8 +128,14 @@ mod tests {
         assert_eq!(all.begin("c", "0", 14_999).err(), Some(Refused::InUse));
         assert_eq!(*first.borrow(), None);
         let second = all.begin("c", "0", 15_000).expect("takes over");
-        assert_eq!((*first.borrow(), *second.borrow()), (Some(SubscriptionEnd::TakenOver), None));
-        assert!(all.begin("c", "0", 15_001).is_err(), "counted from the last success");
+        assert_eq!(
+            (*first.borrow(), *second.borrow()),
+            (Some(SubscriptionEnd::TakenOver), None)
+        );
+        assert!(
+            all.begin("c", "0", 15_001).is_err(),
+            "counted from the last success"
+        );
     }
 
     #[test]
@@ -124,11 +149,23 @@ mod tests {
     #[test]
     fn other_shards_and_consumers_have_their_own() {
         let all = Subscriptions::new(APART, Duration::ZERO);
-        let kept: Vec<_> = [("c", "0"), ("c", "1"), ("d", "0")].map(|(c, shard)| all.begin(c, shard, 1).expect("free")).into();
+        let kept: Vec<_> = [("c", "0"), ("c", "1"), ("d", "0")]
+            .map(|(c, shard)| all.begin(c, shard, 1).expect("free"))
+            .into();
         all.end("c");
         let ended = kept.iter().map(|seen| *seen.borrow()).collect::<Vec<_>>();
-        assert_eq!(ended, [Some(SubscriptionEnd::Deregistered), Some(SubscriptionEnd::Deregistered), None]);
-        assert!(all.begin("c", "0", 2).is_ok(), "a consumer of that ARN is a new one");
+        assert_eq!(
+            ended,
+            [
+                Some(SubscriptionEnd::Deregistered),
+                Some(SubscriptionEnd::Deregistered),
+                None
+            ]
+        );
+        assert!(
+            all.begin("c", "0", 2).is_ok(),
+            "a consumer of that ARN is a new one"
+        );
     }
 
     /// A call within a second of another is too many whatever came of that.
@@ -136,9 +173,21 @@ mod tests {
     fn a_call_within_a_second_of_another_is_too_many() {
         let all = Subscriptions::new(APART, Duration::from_secs(1));
         let _first = all.begin("c", "0", 10_000).expect("the first");
-        let refused = [10_999, 11_000, 11_999, 12_000].map(|at| all.begin("c", "0", at).expect_err("it is too early"));
-        assert_eq!(refused, [Refused::TooOften, Refused::InUse, Refused::TooOften, Refused::InUse]);
-        assert!(all.begin("c", "1", 12_000).is_ok(), "each shard has its own");
+        let refused = [10_999, 11_000, 11_999, 12_000]
+            .map(|at| all.begin("c", "0", at).expect_err("it is too early"));
+        assert_eq!(
+            refused,
+            [
+                Refused::TooOften,
+                Refused::InUse,
+                Refused::TooOften,
+                Refused::InUse
+            ]
+        );
+        assert!(
+            all.begin("c", "1", 12_000).is_ok(),
+            "each shard has its own"
+        );
     }
 
     #[test]

@@ -21,7 +21,10 @@ impl Transport {
     /// # Errors
     ///
     /// The certificate or its key cannot be used.
-    #[cfg_attr(not(feature = "stream-tls"), expect(clippy::unnecessary_wraps, reason = "TLS may fail"))]
+    #[cfg_attr(
+        not(feature = "stream-tls"),
+        expect(clippy::unnecessary_wraps, reason = "TLS may fail")
+    )]
     pub(super) fn of(settings: &LocalStreamBuilder) -> Result<Self, StartError> {
         #[cfg(feature = "stream-tls")]
         if let Some(identity) = &settings.identity {
@@ -80,7 +83,10 @@ mod tls {
                 .and_then(|config| config.with_no_client_auth().with_single_cert(chain, key))
                 .map_err(|error| unusable("the TLS library refuses them", error))?;
             let protocols = [(http2, "h2"), (true, "http/1.1")].into_iter();
-            config.alpn_protocols = protocols.filter(|(on, _)| *on).map(|(_, name)| name.as_bytes().to_vec()).collect();
+            config.alpn_protocols = protocols
+                .filter(|(on, _)| *on)
+                .map(|(_, name)| name.as_bytes().to_vec())
+                .collect();
             Ok(TlsAcceptor::from(Arc::new(config)))
         }
 
@@ -88,21 +94,32 @@ mod tls {
             if !is_pem(&self.certificate) {
                 return Ok(vec![CertificateDer::from(self.certificate.clone())]);
             }
-            let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&self.certificate).collect();
-            let chain = chain.map_err(|error| unusable("the PEM of the certificate cannot be read", error))?;
+            let chain: Result<Vec<_>, _> =
+                CertificateDer::pem_slice_iter(&self.certificate).collect();
+            let chain = chain
+                .map_err(|error| unusable("the PEM of the certificate cannot be read", error))?;
             if chain.is_empty() {
-                return Err(StartError::Identity { problem: "there is no CERTIFICATE in the PEM", source: None });
+                return Err(StartError::Identity {
+                    problem: "there is no CERTIFICATE in the PEM",
+                    source: None,
+                });
             }
             Ok(chain)
         }
 
         fn key(&self) -> Result<PrivateKeyDer<'static>, StartError> {
             if is_pem(&self.key) {
-                return PrivateKeyDer::from_pem_slice(&self.key)
-                    .map_err(|error| unusable("there is no private key in the PEM (PKCS #8, PKCS #1 or SEC 1)", error));
+                return PrivateKeyDer::from_pem_slice(&self.key).map_err(|error| {
+                    unusable(
+                        "there is no private key in the PEM (PKCS #8, PKCS #1 or SEC 1)",
+                        error,
+                    )
+                });
             }
-            PrivateKeyDer::try_from(self.key.clone())
-                .map_err(|_| StartError::Identity { problem: "the private key is neither PEM nor DER", source: None })
+            PrivateKeyDer::try_from(self.key.clone()).map_err(|_| StartError::Identity {
+                problem: "the private key is neither PEM nor DER",
+                source: None,
+            })
         }
     }
 
@@ -117,7 +134,13 @@ mod tls {
         bytes.windows(mark.len()).any(|window| window == mark)
     }
 
-    fn unusable(problem: &'static str, error: impl std::error::Error + Send + Sync + 'static) -> StartError {
-        StartError::Identity { problem, source: Some(Box::new(error)) }
+    fn unusable(
+        problem: &'static str,
+        error: impl std::error::Error + Send + Sync + 'static,
+    ) -> StartError {
+        StartError::Identity {
+            problem,
+            source: Some(Box::new(error)),
+        }
     }
 }

@@ -27,32 +27,52 @@ impl RecordProcessor for Nothing {
 }
 
 fn lease(shard: &str) -> Lease {
-    Lease::new(LeaseKey::single(shard), Checkpoint::TrimHorizon).owned_by("worker".into(), "token".into())
+    Lease::new(LeaseKey::single(shard), Checkpoint::TrimHorizon)
+        .owned_by("worker".into(), "token".into())
 }
 
 async fn ready(path: &Path, application: &str) -> SqliteLeaseTable {
-    let table = SqliteLeaseTable::open(path, application).await.expect("open");
+    let table = SqliteLeaseTable::open(path, application)
+        .await
+        .expect("open");
     table.setup().await.expect("setup");
     table
 }
 
-/// The folder's files with their bytes; the shared-memory index of a log is left out, as it holds nothing of its own.
+/// The folder's files with their bytes; the shared-memory index of a log is left out, as it holds
+/// nothing of its own.
 fn bytes(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let files = fs::read_dir(folder).expect("the folder").map(|file| file.expect("a file").path());
-    let name = |path: &Path| path.file_name().expect("a name").to_string_lossy().into_owned();
-    files.map(|path| (name(&path), fs::read(&path).expect("bytes"))).filter(|(name, _)| !name.ends_with("-shm")).collect()
+    let files = fs::read_dir(folder)
+        .expect("the folder")
+        .map(|file| file.expect("a file").path());
+    let name = |path: &Path| {
+        path.file_name()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned()
+    };
+    files
+        .map(|path| (name(&path), fs::read(&path).expect("bytes")))
+        .filter(|(name, _)| !name.ends_with("-shm"))
+        .collect()
 }
 
 /// Opening is refused with these words, and nothing in the folder has changed.
 async fn assert_refused_and_untouched(path: &Path, words: &[&str]) {
     let folder = path.parent().expect("a folder");
     let before = bytes(folder);
-    let error = SqliteLeaseTable::open(path, "application").await.expect_err("this is no lease table of ours");
+    let error = SqliteLeaseTable::open(path, "application")
+        .await
+        .expect_err("this is no lease table of ours");
     let message = error.to_string();
     for word in words.iter().chain([&path.to_string_lossy().as_ref()]) {
         assert!(message.contains(word), "`{word}` is not in: {message}");
     }
-    assert_eq!(bytes(folder).keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>(), "{message}");
+    assert_eq!(
+        bytes(folder).keys().collect::<Vec<_>>(),
+        before.keys().collect::<Vec<_>>(),
+        "{message}"
+    );
     assert!(bytes(folder) == before, "bytes have changed: {message}");
 }
 
@@ -60,22 +80,33 @@ async fn assert_refused_and_untouched(path: &Path, words: &[&str]) {
 async fn a_file_of_another_kind_is_refused_and_untouched() {
     let folder = tempdir().expect("a folder");
     let path = folder.path().join("notes.txt");
-    for content in [b"x".to_vec(), b"SQLite format 3\0".to_vec(), vec![b' '; 5000]] {
+    for content in [
+        b"x".to_vec(),
+        b"SQLite format 3\0".to_vec(),
+        vec![b' '; 5000],
+    ] {
         fs::write(&path, content).expect("the file");
-        assert_refused_and_untouched(&path, &["a file of another kind", "application id 0x4b434c54"]).await;
+        assert_refused_and_untouched(
+            &path,
+            &["a file of another kind", "application id 0x4b434c54"],
+        )
+        .await;
     }
 }
 
 #[tokio::test]
 async fn a_database_of_another_program_is_refused_and_untouched() {
     for mode in ["DELETE", "WAL"] {
-        for (mark, found) in
-            [("", "an SQLite database of another program"), ("PRAGMA application_id = 66;", "application id 0x42")]
-        {
+        for (mark, found) in [
+            ("", "an SQLite database of another program"),
+            ("PRAGMA application_id = 66;", "application id 0x42"),
+        ] {
             let folder = tempdir().expect("a folder");
             let path = folder.path().join("theirs.sqlite");
             let theirs = Connection::open(&path).expect("their database");
-            let script = format!("{mark} PRAGMA journal_mode = {mode}; CREATE TABLE leases (id); INSERT INTO leases VALUES (1);");
+            let script = format!(
+                "{mark} PRAGMA journal_mode = {mode}; CREATE TABLE leases (id); INSERT INTO leases VALUES (1);"
+            );
             theirs.execute_batch(&script).expect("their table");
             // With their program running, and their log not yet in the file.
             assert_refused_and_untouched(&path, &[found]).await;
@@ -93,15 +124,22 @@ async fn a_newer_schema_is_refused_and_untouched() {
     table.create(&lease("shard")).await.expect("create");
     drop(table);
     let newer = Connection::open(&path).expect("a newer program");
-    newer.execute_batch("PRAGMA user_version = 203").expect("a newer version");
+    newer
+        .execute_batch("PRAGMA user_version = 203")
+        .expect("a newer version");
     let words = ["schema version 2.03", "works with 1.x"];
-    // The version stands in the log alone, with the newer program running and without it, and then in the file.
+    // The version stands in the log alone, with the newer program running and without it, and then
+    // in the file.
     assert_refused_and_untouched(&path, &words).await;
-    newer.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).expect("the log stays");
+    newer
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+        .expect("the log stays");
     drop(newer);
     assert!(bytes(folder.path()).contains_key("leases.sqlite-wal"));
     assert_refused_and_untouched(&path, &words).await;
-    Connection::open(&path).and_then(|newer| newer.execute_batch("PRAGMA user_version = 203")).expect("the log is carried over");
+    Connection::open(&path)
+        .and_then(|newer| newer.execute_batch("PRAGMA user_version = 203"))
+        .expect("the log is carried over");
     assert_eq!(bytes(folder.path()).len(), 1);
     assert_refused_and_untouched(&path, &words).await;
 }
@@ -111,12 +149,19 @@ async fn a_newer_schema_is_refused_and_untouched() {
 async fn a_file_that_became_another_programs_is_not_set_up() {
     let folder = tempdir().expect("a folder");
     let path = folder.path().join("leases.sqlite");
-    let table = SqliteLeaseTable::open(&path, "application").await.expect("open");
+    let table = SqliteLeaseTable::open(&path, "application")
+        .await
+        .expect("open");
     let theirs = Connection::open(&path).expect("their database");
-    theirs.execute_batch("CREATE TABLE notes (text)").expect("their table");
+    theirs
+        .execute_batch("CREATE TABLE notes (text)")
+        .expect("their table");
     let before = bytes(folder.path());
     let error = table.setup().await.expect_err("the file is theirs now");
-    assert!(matches!(&error, Error::Fatal { message, .. } if message.contains("another program")), "{error}");
+    assert!(
+        matches!(&error, Error::Fatal { message, .. } if message.contains("another program")),
+        "{error}"
+    );
     assert!(bytes(folder.path()) == before);
 }
 
@@ -125,20 +170,42 @@ async fn a_file_that_became_another_programs_is_not_set_up() {
 async fn a_path_that_cannot_be_a_table_is_refused_with_a_reason() {
     let folder = tempdir().expect("a folder");
     let missing = folder.path().join("missing").join("leases.sqlite");
-    let error = SqliteLeaseTable::open(&missing, "a").await.expect_err("no folder");
+    let error = SqliteLeaseTable::open(&missing, "a")
+        .await
+        .expect_err("no folder");
     assert!(matches!(&error, OpenError::NoFolder { .. }), "{error:?}");
-    assert!(error.to_string().contains(&*folder.path().join("missing").to_string_lossy()));
-    assert!(!missing.exists() && !folder.path().join("missing").exists(), "something was made");
+    assert!(
+        error
+            .to_string()
+            .contains(&*folder.path().join("missing").to_string_lossy())
+    );
+    assert!(
+        !missing.exists() && !folder.path().join("missing").exists(),
+        "something was made"
+    );
 
-    let error = SqliteLeaseTable::open(folder.path(), "a").await.expect_err("a folder");
-    assert!(matches!(&error, OpenError::NoFile { found: "a folder", .. }), "{error:?}");
+    let error = SqliteLeaseTable::open(folder.path(), "a")
+        .await
+        .expect_err("a folder");
+    assert!(
+        matches!(
+            &error,
+            OpenError::NoFile {
+                found: "a folder",
+                ..
+            }
+        ),
+        "{error:?}"
+    );
 
     let path = folder.path().join("leases.sqlite");
     drop(ready(&path, "a").await);
     let mut rights = fs::metadata(&path).expect("the file").permissions();
     rights.set_readonly(true);
     fs::set_permissions(&path, rights).expect("read-only");
-    let error = SqliteLeaseTable::open(&path, "a").await.expect_err("read-only");
+    let error = SqliteLeaseTable::open(&path, "a")
+        .await
+        .expect_err("read-only");
     assert!(matches!(&error, OpenError::ReadOnly { .. }), "{error:?}");
 }
 
@@ -146,10 +213,24 @@ async fn a_path_that_cannot_be_a_table_is_refused_with_a_reason() {
 async fn a_setting_out_of_range_is_refused_with_what_is_allowed() {
     let folder = tempdir().expect("a folder");
     let path = folder.path().join("leases.sqlite");
-    let error = SqliteLeaseTable::open(&path, "").await.expect_err("no name");
-    assert!(error.to_string().contains("the application's name is empty"), "{error}");
-    let error = OpenOptions::new().busy_timeout(Duration::MAX).open(&path, "a").await.expect_err("too long");
-    assert!(error.to_string().contains("busy_timeout") && error.to_string().contains("60s"), "{error}");
+    let error = SqliteLeaseTable::open(&path, "")
+        .await
+        .expect_err("no name");
+    assert!(
+        error
+            .to_string()
+            .contains("the application's name is empty"),
+        "{error}"
+    );
+    let error = OpenOptions::new()
+        .busy_timeout(Duration::MAX)
+        .open(&path, "a")
+        .await
+        .expect_err("too long");
+    assert!(
+        error.to_string().contains("busy_timeout") && error.to_string().contains("60s"),
+        "{error}"
+    );
     assert!(!path.exists());
 }
 
@@ -158,7 +239,9 @@ async fn an_empty_file_and_an_empty_database_become_a_lease_table() {
     let folder = tempdir().expect("a folder");
     let (file, database) = (folder.path().join("file"), folder.path().join("database"));
     fs::write(&file, "").expect("an empty file");
-    Connection::open(&database).and_then(|database| database.execute_batch("VACUUM")).expect("an empty database");
+    Connection::open(&database)
+        .and_then(|database| database.execute_batch("VACUUM"))
+        .expect("an empty database");
     for path in [file, database] {
         let table = ready(&path, "application").await;
         table.create(&lease("shard")).await.expect("create");
@@ -172,18 +255,37 @@ async fn applications_in_one_file_do_not_see_each_other() {
     let (first, second) = (ready(&path, "first").await, ready(&path, "second").await);
     first.create(&lease("shard")).await.expect("create");
     assert_eq!(second.get(&lease("shard").key).await.expect("get"), None);
-    second.create(&lease("shard")).await.expect("the same shard in another application");
+    second
+        .create(&lease("shard"))
+        .await
+        .expect("the same shard in another application");
     let renewed = Write::renew(&lease("shard"));
-    first.update(&lease("shard").key, &renewed).await.expect("renew");
-    assert_eq!(second.get(&lease("shard").key).await.expect("get"), Some(lease("shard")));
-    assert_eq!(second.scan(None, Consistency::Strong).await.expect("snapshot").leases, [lease("shard")]);
+    first
+        .update(&lease("shard").key, &renewed)
+        .await
+        .expect("renew");
+    assert_eq!(
+        second.get(&lease("shard").key).await.expect("get"),
+        Some(lease("shard"))
+    );
+    assert_eq!(
+        second
+            .scan(None, Consistency::Strong)
+            .await
+            .expect("snapshot")
+            .leases,
+        [lease("shard")]
+    );
 }
 
 /// What each operation says on a file that is not at its path any more.
 async fn assert_ended(table: &SqliteLeaseTable, words: &[&str]) {
     let (row, renew) = (lease("shard"), Write::renew(&lease("shard")));
     let errors = [
-        table.scan(None, Consistency::Strong).await.expect_err("a look"),
+        table
+            .scan(None, Consistency::Strong)
+            .await
+            .expect_err("a look"),
         table.change_signal().await.expect_err("the change signal"),
         table.get(&row.key).await.expect_err("a read"),
         table.create(&lease("other")).await.expect_err("a creation"),
@@ -191,7 +293,10 @@ async fn assert_ended(table: &SqliteLeaseTable, words: &[&str]) {
     ];
     for error in errors {
         for word in words {
-            assert!(matches!(&error, Error::Fatal { message, .. } if message.contains(word)), "`{word}` is not in: {error}");
+            assert!(
+                matches!(&error, Error::Fatal { message, .. } if message.contains(word)),
+                "`{word}` is not in: {error}"
+            );
         }
     }
 }
@@ -209,20 +314,40 @@ async fn a_file_that_is_removed_or_replaced_is_not_used_on() {
     fs::rename(&path, &aside).expect("removed");
     assert_ended(&table, &["leases.sqlite", "was removed while"]).await;
     let other = ready(&path, "application").await;
-    other.create(&lease("shard")).await.expect("a row in the new file");
-    assert_ended(&table, &["leases.sqlite", "was replaced by another file while"]).await;
-    let row = other.get(&lease("shard").key).await.expect("a read").expect("the row");
+    other
+        .create(&lease("shard"))
+        .await
+        .expect("a row in the new file");
+    assert_ended(
+        &table,
+        &["leases.sqlite", "was replaced by another file while"],
+    )
+    .await;
+    let row = other
+        .get(&lease("shard").key)
+        .await
+        .expect("a read")
+        .expect("the row");
     assert_eq!(row, lease("shard"), "nothing went to the new file");
 }
 
-/// One file serves many applications, so nothing else would say that the names differ: each would read the whole stream.
+/// One file serves many applications, so nothing else would say that the names differ: each would
+/// read the whole stream.
 #[tokio::test]
 async fn a_worker_on_the_leases_of_another_app_is_refused() {
     let folder = tempdir().expect("a folder");
-    let table = SqliteLeaseTable::open(folder.path().join("leases.sqlite"), "printer").await.expect("open");
+    let table = SqliteLeaseTable::open(folder.path().join("leases.sqlite"), "printer")
+        .await
+        .expect("open");
     let build = |application: &str, table: Arc<dyn LeaseTable>| {
-        let builder = Worker::builder().application(application).stream("orders").source(MemoryStream::new("orders", 1));
-        builder.lease_table(table).processor(|_: &ShardRef| Nothing).build()
+        let builder = Worker::builder()
+            .application(application)
+            .stream("orders")
+            .source(MemoryStream::new("orders", 1));
+        builder
+            .lease_table(table)
+            .processor(|_: &ShardRef| Nothing)
+            .build()
     };
     let error = build("billing", Arc::new(table.clone())).expect_err("the names differ");
     assert_eq!(
@@ -238,18 +363,33 @@ async fn a_worker_on_the_leases_of_another_app_is_refused() {
 async fn a_worker_whose_file_is_replaced_ends_and_says_so() {
     let folder = tempdir().expect("a folder");
     let path = folder.path().join("leases.sqlite");
-    let table = SqliteLeaseTable::open(&path, "application").await.expect("open");
+    let table = SqliteLeaseTable::open(&path, "application")
+        .await
+        .expect("open");
     let stream = MemoryStream::new("orders", 1);
-    let builder = Worker::builder().application("application").stream("orders").source(stream).lease_table(table);
-    let worker = builder.processor(|_: &ShardRef| Nothing).build().expect("a worker");
+    let builder = Worker::builder()
+        .application("application")
+        .stream("orders")
+        .source(stream)
+        .lease_table(table);
+    let worker = builder
+        .processor(|_: &ShardRef| Nothing)
+        .build()
+        .expect("a worker");
     let mut events = worker.events();
     let remove = async {
-        while !matches!(events.next().await.expect("an event"), Event::ShardStarted { .. }) {}
+        while !matches!(
+            events.next().await.expect("an event"),
+            Event::ShardStarted { .. }
+        ) {}
         fs::rename(&path, folder.path().join("aside.sqlite")).expect("removed");
     };
     let (ended, ()) = tokio::join!(worker.run(), remove);
     let error = ended.expect_err("the file is gone");
-    assert!(matches!(&error, RunError::LeaseTable(cause) if cause.to_string().contains("was removed while")), "{error:?}");
+    assert!(
+        matches!(&error, RunError::LeaseTable(cause) if cause.to_string().contains("was removed while")),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -258,14 +398,22 @@ async fn a_file_of_an_older_minor_version_is_brought_up_to_this() {
     let path = folder.path().join("leases.sqlite");
     drop(ready(&path, "application").await);
     let file = Connection::open(&path).expect("the file");
-    file.execute_batch("ALTER TABLE leases DROP COLUMN began_at; PRAGMA user_version = 100").expect("as version 1.00 made it");
+    file.execute_batch("ALTER TABLE leases DROP COLUMN began_at; PRAGMA user_version = 100")
+        .expect("as version 1.00 made it");
     for _ in 0..2 {
         let table = ready(&path, "application").await;
         let mut begun = lease("shard");
         begun.facts.began_at = Some(Timestamp::from_millis(5));
         table.create(&begun).await.expect("create");
-        assert_eq!(table.get(&begun.key).await.expect("get"), Some(begun.clone()));
-        assert_eq!(file.query_row("PRAGMA user_version", (), |row| row.get::<_, i64>(0)).expect("the version"), 101);
+        assert_eq!(
+            table.get(&begun.key).await.expect("get"),
+            Some(begun.clone())
+        );
+        assert_eq!(
+            file.query_row("PRAGMA user_version", (), |row| row.get::<_, i64>(0))
+                .expect("the version"),
+            101
+        );
         file.execute_batch("DELETE FROM leases").expect("as it was");
     }
 }
@@ -277,16 +425,31 @@ async fn what_was_written_is_there_when_the_file_is_opened_again() {
     let table = ready(&path, "application").await;
     table.create(&lease("shard")).await.expect("create");
     drop(table);
-    assert_eq!(ready(&path, "application").await.get(&lease("shard").key).await.expect("get"), Some(lease("shard")));
+    assert_eq!(
+        ready(&path, "application")
+            .await
+            .get(&lease("shard").key)
+            .await
+            .expect("get"),
+        Some(lease("shard"))
+    );
 }
 
 #[tokio::test]
 async fn a_table_that_was_not_set_up_says_so() {
     let folder = tempdir().expect("a folder");
-    let table = SqliteLeaseTable::open(folder.path().join("leases.sqlite"), "application").await.expect("open");
+    let table = SqliteLeaseTable::open(folder.path().join("leases.sqlite"), "application")
+        .await
+        .expect("open");
     let key = lease("shard").key;
-    for error in [table.get(&key).await.expect_err("no tables"), table.create(&lease("shard")).await.expect_err("no tables")] {
-        assert!(matches!(&error, Error::Fatal { message, .. } if message.contains("it was not set up")), "{error}");
+    for error in [
+        table.get(&key).await.expect_err("no tables"),
+        table.create(&lease("shard")).await.expect_err("no tables"),
+    ] {
+        assert!(
+            matches!(&error, Error::Fatal { message, .. } if message.contains("it was not set up")),
+            "{error}"
+        );
     }
 }
 
@@ -297,7 +460,9 @@ async fn a_row_that_cannot_be_read_is_named_and_not_written() {
     let table = ready(&path, "application").await;
     table.create(&lease("shard")).await.expect("create");
     let editor = Connection::open(&path).expect("an editor");
-    editor.execute("UPDATE leases SET checkpoint = 'abc'", ()).expect("an edit");
+    editor
+        .execute("UPDATE leases SET checkpoint = 'abc'", ())
+        .expect("an edit");
 
     let renew = Write::renew(&lease("shard"));
     let key = lease("shard").key;
@@ -306,10 +471,15 @@ async fn a_row_that_cannot_be_read_is_named_and_not_written() {
     for error in [read, written] {
         let message = error.to_string();
         for word in ["`checkpoint`", "`shard`", "`abc`", "TRIM_HORIZON"] {
-            assert!(matches!(&error, Error::Malformed(_)) && message.contains(word), "`{word}` is not in: {message}");
+            assert!(
+                matches!(&error, Error::Malformed(_)) && message.contains(word),
+                "`{word}` is not in: {message}"
+            );
         }
     }
-    let counter: i64 = editor.query_row("SELECT lease_counter FROM leases", (), |row| row.get(0)).expect("the counter");
+    let counter: i64 = editor
+        .query_row("SELECT lease_counter FROM leases", (), |row| row.get(0))
+        .expect("the counter");
     assert_eq!(counter, 1, "a write that failed was written");
 }
 
@@ -320,12 +490,20 @@ async fn what_the_schema_cannot_hold_is_refused_and_not_written() {
     let mut beyond = lease("beyond");
     beyond.counter = u64::MAX;
     let error = table.create(&beyond).await.expect_err("no room");
-    assert!(error.to_string().contains("expected 0 to 9223372036854775807"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("expected 0 to 9223372036854775807"),
+        "{error}"
+    );
     assert_eq!(table.get(&beyond.key).await.expect("get"), None);
 
     let mut last = lease("last");
     last.counter = i64::MAX.unsigned_abs();
-    table.create(&last).await.expect("the last counter that fits");
+    table
+        .create(&last)
+        .await
+        .expect("the last counter that fits");
     let renew = Write::renew(&last);
     let error = table.update(&last.key, &renew).await.expect_err("no room");
     assert!(matches!(error, Error::Fatal { .. }), "{error}");
@@ -337,15 +515,30 @@ async fn a_read_of_the_table_writes_nothing() {
     let folder = tempdir().expect("a folder");
     let path = folder.path().join("leases.sqlite");
     let table = ready(&path, "application").await;
-    let (held, worker) = (lease("shard"), WorkerRow::new("worker".into(), "process".into(), Duration::from_secs(10)));
+    let (held, worker) = (
+        lease("shard"),
+        WorkerRow::new("worker".into(), "process".into(), Duration::from_secs(10)),
+    );
     table.create(&held).await.expect("create");
-    table.write_worker(&worker.worker, None, Some(&worker)).await.expect("create");
-    table.announce(&[Changed::Lease(held.key.clone())]).await.expect("announce");
+    table
+        .write_worker(&worker.worker, None, Some(&worker))
+        .await
+        .expect("create");
+    table
+        .announce(&[Changed::Lease(held.key.clone())])
+        .await
+        .expect("announce");
     let before = bytes(folder.path());
     for consistency in [Consistency::Strong, Consistency::Eventual] {
         assert_eq!(table.get(&held.key).await.expect("get"), Some(held.clone()));
-        assert_eq!(table.get_worker(&worker.worker).await.expect("get"), Some(worker.clone()));
-        assert_eq!(table.scan(None, consistency).await.expect("scan").leases, std::slice::from_ref(&held));
+        assert_eq!(
+            table.get_worker(&worker.worker).await.expect("get"),
+            Some(worker.clone())
+        );
+        assert_eq!(
+            table.scan(None, consistency).await.expect("scan").leases,
+            std::slice::from_ref(&held)
+        );
         assert!(table.change_signal().await.expect("the signal").is_some());
     }
     assert!(bytes(folder.path()) == before, "a read has written");

@@ -1,5 +1,8 @@
 //! Many writes at once, a busy file, callers that give up, and the end of the thread.
-#![expect(clippy::disallowed_methods, reason = "another writer, and a file whose end no event tells")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "another writer, and a file whose end no event tells"
+)]
 
 use std::future::{Future, poll_fn};
 use std::path::Path;
@@ -15,11 +18,19 @@ use rusqlite::Connection;
 use tempfile::tempdir;
 
 fn lease(number: usize) -> Lease {
-    Lease::new(LeaseKey::single(format!("shard-{number}")), Checkpoint::TrimHorizon).owned_by("worker".into(), "token".into())
+    Lease::new(
+        LeaseKey::single(format!("shard-{number}")),
+        Checkpoint::TrimHorizon,
+    )
+    .owned_by("worker".into(), "token".into())
 }
 
 async fn table(path: &Path, busy_timeout: Duration) -> SqliteLeaseTable {
-    let table = OpenOptions::new().busy_timeout(busy_timeout).open(path, "application").await.expect("open");
+    let table = OpenOptions::new()
+        .busy_timeout(busy_timeout)
+        .open(path, "application")
+        .await
+        .expect("open");
     table.setup().await.expect("setup");
     table
 }
@@ -32,7 +43,9 @@ async fn renew(table: &SqliteLeaseTable, row: &Lease) -> Result<Lease, Error> {
 /// Another program that is writing to the file until it is dropped.
 fn writer(path: &Path) -> Connection {
     let connection = Connection::open(path).expect("another program");
-    connection.execute_batch("BEGIN IMMEDIATE").expect("its transaction");
+    connection
+        .execute_batch("BEGIN IMMEDIATE")
+        .expect("its transaction");
     connection
 }
 
@@ -76,10 +89,23 @@ async fn a_busy_file_throttles_writes_and_not_reads() {
     for result in results {
         assert!(matches!(result, Err(Error::Throttled { .. })), "{result:?}");
     }
-    assert!(begun.elapsed() < Duration::from_secs(5), "20 calls waited one after the other: {:?}", begun.elapsed());
-    assert_eq!(table.get(&lease(1).key).await.expect("a read"), Some(lease(1)));
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "20 calls waited one after the other: {:?}",
+        begun.elapsed()
+    );
+    assert_eq!(
+        table.get(&lease(1).key).await.expect("a read"),
+        Some(lease(1))
+    );
     drop(busy);
-    assert_eq!(renew(&table, &lease(1)).await.expect("the file is free").counter, 2);
+    assert_eq!(
+        renew(&table, &lease(1))
+            .await
+            .expect("the file is free")
+            .counter,
+        2
+    );
 }
 
 #[tokio::test]
@@ -93,7 +119,13 @@ async fn a_write_waits_for_a_file_that_is_busy_for_a_moment() {
         std::thread::sleep(Duration::from_millis(100));
         drop(busy);
     });
-    assert_eq!(renew(&table, &lease(1)).await.expect("the file became free").counter, 2);
+    assert_eq!(
+        renew(&table, &lease(1))
+            .await
+            .expect("the file became free")
+            .counter,
+        2
+    );
     other.join().expect("the other program");
 }
 
@@ -102,7 +134,10 @@ async fn tables_that_find_the_same_empty_file_set_it_up_once() {
     let folder = tempdir().expect("a folder");
     let path = folder.path().join("leases.sqlite");
     let options = OpenOptions::new().busy_timeout(Duration::from_secs(30));
-    let tables = [options.open(&path, "a").await.expect("open"), options.open(&path, "b").await.expect("open")];
+    let tables = [
+        options.open(&path, "a").await.expect("open"),
+        options.open(&path, "b").await.expect("open"),
+    ];
     // Both see the file empty, and wait for the right to write.
     let busy = writer(&path);
     let other = std::thread::spawn(move || {
@@ -123,11 +158,18 @@ async fn a_write_whose_caller_gave_up_before_its_turn_is_not_begun() {
     table.create(&lease(1)).await.expect("create");
     let busy = writer(&path);
     let mut given_up = Box::pin(async { renew(&table, &lease(1)).await });
-    let pending = poll_fn(|context| Poll::Ready(given_up.as_mut().poll(context).is_pending())).await;
+    let pending =
+        poll_fn(|context| Poll::Ready(given_up.as_mut().poll(context).is_pending())).await;
     assert!(pending, "it is sent, and waits for its answer");
     drop(given_up);
     drop(busy);
-    assert_eq!(renew(&table, &lease(1)).await.expect("the counter is as it was").counter, 2);
+    assert_eq!(
+        renew(&table, &lease(1))
+            .await
+            .expect("the counter is as it was")
+            .counter,
+        2
+    );
 }
 
 #[tokio::test]
@@ -138,14 +180,20 @@ async fn the_file_is_closed_when_the_last_handle_is_dropped() {
     first.create(&lease(1)).await.expect("create");
     let second = first.clone();
     drop(first);
-    second.create(&lease(2)).await.expect("the other handle works");
+    second
+        .create(&lease(2))
+        .await
+        .expect("the other handle works");
     let log = folder.path().join("leases.sqlite-wal");
     assert!(log.exists());
     drop(second);
     let begun = Instant::now();
     // The last connection takes the log along.
     while log.exists() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "the connection was not closed");
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "the connection was not closed"
+        );
         std::thread::sleep(Duration::from_millis(1));
     }
 }

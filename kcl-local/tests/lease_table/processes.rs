@@ -1,7 +1,11 @@
 //! Several processes on one file, some of which are killed.
 //!
-//! The test binary starts itself again as a child: the test `child` does what the environment tells it to.
-#![expect(clippy::disallowed_methods, reason = "the instants at which a process is killed")]
+//! The test binary starts itself again as a child: the test `child` does what the environment tells
+//! it to.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the instants at which a process is killed"
+)]
 
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -30,28 +34,43 @@ fn start(role: &str, path: &Path) -> Child {
 }
 
 fn at(number: u64) -> Lease {
-    Lease::new(LeaseKey::single("shard"), Position::from(SequenceNumber::from_u128(number.into())).into())
+    Lease::new(
+        LeaseKey::single("shard"),
+        Position::from(SequenceNumber::from_u128(number.into())).into(),
+    )
 }
 
 fn number(row: &Lease) -> u64 {
-    row.checkpoint.position().expect("a position").sequence.to_string().parse().expect("a small number")
+    row.checkpoint
+        .position()
+        .expect("a position")
+        .sequence
+        .to_string()
+        .parse()
+        .expect("a small number")
 }
 
 async fn ready(path: &Path) -> SqliteLeaseTable {
-    let table = SqliteLeaseTable::open(path, "application").await.expect("open");
+    let table = SqliteLeaseTable::open(path, "application")
+        .await
+        .expect("open");
     table.setup().await.expect("setup");
     table
 }
 
 fn assert_sound(path: &Path) {
     let connection = Connection::open(path).expect("the file");
-    let result: String = connection.query_row("PRAGMA integrity_check", (), |row| row.get(0)).expect("the check");
+    let result: String = connection
+        .query_row("PRAGMA integrity_check", (), |row| row.get(0))
+        .expect("the check");
     assert_eq!(result, "ok");
 }
 
 #[tokio::test]
 async fn child() {
-    let Ok(role) = std::env::var(ROLE) else { return };
+    let Ok(role) = std::env::var(ROLE) else {
+        return;
+    };
     let path = PathBuf::from(std::env::var_os(FILE).expect("a file"));
     if role == "leave" {
         return read_and_leave(&path);
@@ -68,9 +87,14 @@ async fn child() {
 /// Closes the file in order: a handle's thread may not come to it before its process ends.
 fn read_and_leave(path: &Path) {
     let connection = Connection::open(path).expect("the file");
-    let rows: i64 = connection.query_row("SELECT count(*) FROM leases", (), |row| row.get(0)).expect("a lease table");
+    let rows: i64 = connection
+        .query_row("SELECT count(*) FROM leases", (), |row| row.get(0))
+        .expect("a lease table");
     assert_eq!(rows, 1);
-    connection.close().map_err(|(_, error)| error).expect("an orderly end");
+    connection
+        .close()
+        .map_err(|(_, error)| error)
+        .expect("an orderly end");
 }
 
 /// Checkpoints one more and says so, again and again.
@@ -82,7 +106,9 @@ async fn write_for_ever(table: &SqliteLeaseTable) {
         row = table.update(&row.key, &write).await.expect("checkpoint");
         // One write a line, so that the parent never reads half a number.
         let mut out = std::io::stdout().lock();
-        out.write_all(format!("\nacknowledged {next}\n").as_bytes()).and_then(|()| out.flush()).expect("the parent");
+        out.write_all(format!("\nacknowledged {next}\n").as_bytes())
+            .and_then(|()| out.flush())
+            .expect("the parent");
     }
 }
 
@@ -96,7 +122,9 @@ async fn add(table: &SqliteLeaseTable) {
                 row = after;
                 left -= 1;
             }
-            Err(Error::Conflict { row: Some(standing) }) => row = *standing,
+            Err(Error::Conflict {
+                row: Some(standing),
+            }) => row = *standing,
             Err(Error::Throttled { .. }) => {}
             Err(error) => panic!("an addition: {error}"),
         }
@@ -120,18 +148,29 @@ async fn a_killed_process_loses_nothing_that_was_acknowledged() {
         let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
         let mut read = |up_to: usize| {
             let numbers = lines.by_ref().map_while(Result::ok);
-            let numbers = numbers.filter_map(|line| line.strip_prefix("acknowledged ")?.parse::<u64>().ok());
+            let numbers =
+                numbers.filter_map(|line| line.strip_prefix("acknowledged ")?.parse::<u64>().ok());
             numbers.take(up_to).last()
         };
-        acknowledged = read(1 + usize::try_from(spread(round, 40)).expect("small")).expect("the child writes");
+        acknowledged =
+            read(1 + usize::try_from(spread(round, 40)).expect("small")).expect("the child writes");
         std::thread::sleep(Duration::from_micros(spread(round, 900)));
         child.kill().expect("kill");
         acknowledged = read(usize::MAX).unwrap_or(acknowledged);
         child.wait().expect("its end");
 
-        let row = ready(&path).await.get(&at(0).key).await.expect("get").expect("the row");
+        let row = ready(&path)
+            .await
+            .get(&at(0).key)
+            .await
+            .expect("get")
+            .expect("the row");
         // One more may have been written and not told any more.
-        assert!((acknowledged..=acknowledged + 1).contains(&number(&row)), "round {round}: {acknowledged} and {}", number(&row));
+        assert!(
+            (acknowledged..=acknowledged + 1).contains(&number(&row)),
+            "round {round}: {acknowledged} and {}",
+            number(&row)
+        );
         assert_sound(&path);
     }
     assert!(acknowledged >= 20, "the children wrote next to nothing");
@@ -167,15 +206,20 @@ async fn two_processes_lose_no_addition_of_each_other() {
     let children = [start("add", &path), start("add", &path)];
     for child in children {
         let output = child.wait_with_output().expect("its end");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stdout)
+        );
     }
     let row = table.get(&at(0).key).await.expect("get").expect("the row");
     assert_eq!((number(&row), row.counter), (2 * ADDITIONS, 2 * ADDITIONS));
     assert_sound(&path);
 }
 
-/// Closing any descriptor of a file takes all locks on it from the whole process. Without its lock, the next process to leave would
-/// believe to be the last one and take the write-ahead log away from those that still use it.
+/// Closing any descriptor of a file takes all locks on it from the whole process. Without its lock,
+/// the next process to leave would believe to be the last one and take the write-ahead log away
+/// from those that still use it.
 #[tokio::test]
 async fn a_second_handle_of_one_process_leaves_the_first_its_locks() {
     let folder = tempdir().expect("a folder");
@@ -187,7 +231,11 @@ async fn a_second_handle_of_one_process_leaves_the_first_its_locks() {
         assert!(start("leave", &path).wait().expect("its end").success());
         assert!(start("add", &path).wait().expect("its end").success());
         let row = first.get(&at(0).key).await.expect("get").expect("the row");
-        assert_eq!(number(&row), round * ADDITIONS, "the first handle reads a log of its own");
+        assert_eq!(
+            number(&row),
+            round * ADDITIONS,
+            "the first handle reads a log of its own"
+        );
     }
     assert_sound(&path);
 }

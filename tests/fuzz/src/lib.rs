@@ -1,7 +1,9 @@
-//! What is fuzzed: each target is a function that takes any bytes and panics when a promise does not hold for them.
+//! What is fuzzed: each target is a function that takes any bytes and panics when a promise does
+//! not hold for them.
 //!
-//! Targets know the published formats through decoders of others, so that "it did not crash" is the least of what they ask.
-//! `bash .ci/fuzz` runs them with libFuzzer, guided by coverage; `cargo test` in this folder runs their corpus and random bytes.
+//! Targets know the published formats through decoders of others, so that "it did not crash" is the
+//! least of what they ask. `bash .ci/fuzz` runs them with libFuzzer, guided by coverage; `cargo
+//! test` in this folder runs their corpus and random bytes.
 
 mod deaggregator;
 mod oracle;

@@ -13,8 +13,8 @@ pub fn seal(message: &[u8]) -> Vec<u8> {
     [&MAGIC[..], message, &Md5::digest(message)].concat()
 }
 
-/// The published schema. Text is bytes here: what is no UTF-8 must not stop a consumer. Required fields are optional, so that the
-/// missing ones show.
+/// The published schema. Text is bytes here: what is no UTF-8 must not stop a consumer. Required
+/// fields are optional, so that the missing ones show.
 #[derive(Clone, PartialEq, prost::Message)]
 struct AggregatedRecord {
     #[prost(bytes = "vec", repeated, tag = "1")]
@@ -50,7 +50,9 @@ pub(crate) struct UserRecord {
 
 impl UserRecord {
     pub(crate) fn is_outside(&self, range: Option<HashKeyRange>) -> bool {
-        range.zip(self.hash_key).is_some_and(|(range, hash_key)| !range.contains(hash_key))
+        range
+            .zip(self.hash_key)
+            .is_some_and(|(range, hash_key)| !range.contains(hash_key))
     }
 }
 
@@ -63,20 +65,26 @@ pub(crate) enum Expected {
     Corrupt,
     /// These user records.
     Apart(Vec<UserRecord>),
-    /// A field of the schema has another type than it says: an unknown field to some decoders and a fault to others.
+    /// A field of the schema has another type than it says: an unknown field to some decoders and a
+    /// fault to others.
     CorruptOrNot,
 }
 
 /// What another decoder makes of a Kinesis record.
 pub(crate) fn expected(data: &[u8]) -> Expected {
-    let Some(rest) = data.strip_prefix(&MAGIC) else { return Expected::Plain };
-    let Some((message, digest)) = rest.split_last_chunk::<DIGEST>() else { return Expected::Corrupt };
+    let Some(rest) = data.strip_prefix(&MAGIC) else {
+        return Expected::Plain;
+    };
+    let Some((message, digest)) = rest.split_last_chunk::<DIGEST>() else {
+        return Expected::Corrupt;
+    };
     if Md5::digest(message).as_slice() != digest {
         return Expected::Corrupt;
     }
     match AggregatedRecord::decode(message) {
         Ok(decoded) => user_records(&decoded).map_or(Expected::Corrupt, Expected::Apart),
-        // The two do not count the depth of nested groups alike; a hundred of them take as many bytes to open and to close.
+        // The two do not count the depth of nested groups alike; a hundred of them take as many
+        // bytes to open and to close.
         Err(_) if message.len() < 200 && Anything::decode(message).is_err() => Expected::Corrupt,
         Err(_) => Expected::CorruptOrNot,
     }
@@ -109,5 +117,9 @@ fn at(table: &[Vec<u8>], index: u64) -> Option<&[u8]> {
 
 fn number(digits: &[u8]) -> Option<u128> {
     // `parse` would take a sign.
-    if digits.iter().all(u8::is_ascii_digit) { std::str::from_utf8(digits).ok()?.parse().ok() } else { None }
+    if digits.iter().all(u8::is_ascii_digit) {
+        std::str::from_utf8(digits).ok()?.parse().ok()
+    } else {
+        None
+    }
 }

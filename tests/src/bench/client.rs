@@ -1,6 +1,8 @@
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::retry::RetryConfig;
-use aws_sdk_kinesis::config::{BehaviorVersion, Builder, Config, Credentials, Region, StalledStreamProtectionConfig};
+use aws_sdk_kinesis::config::{
+    BehaviorVersion, Builder, Config, Credentials, Region, StalledStreamProtectionConfig,
+};
 
 use super::h2c::H2c;
 
@@ -9,10 +11,16 @@ pub(super) fn client(endpoint: &str) -> Client {
     Client::from_conf(config(endpoint).build())
 }
 
-/// The client that the bare loop subscribes with. Five seconds without a byte are usual between the events of an idle shard.
+/// The client that the bare loop subscribes with. Five seconds without a byte are usual between the
+/// events of an idle shard.
 pub(super) fn subscribing_client(endpoint: &str) -> Client {
     let patient = StalledStreamProtectionConfig::disabled();
-    Client::from_conf(config(endpoint).stalled_stream_protection(patient).http_client(H2c::new()).build())
+    Client::from_conf(
+        config(endpoint)
+            .stalled_stream_protection(patient)
+            .http_client(H2c::new())
+            .build(),
+    )
 }
 
 fn config(endpoint: &str) -> Builder {

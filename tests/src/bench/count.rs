@@ -19,7 +19,10 @@ pub(super) struct Count {
 impl Count {
     /// So many records are to come.
     pub(super) fn of(wanted: u64) -> Arc<Self> {
-        let count = Self { wanted, ..Self::default() };
+        let count = Self {
+            wanted,
+            ..Self::default()
+        };
         if wanted == 0 {
             count.done.notify_one();
         }
@@ -46,7 +49,10 @@ pub(super) struct Counter(pub(super) Arc<Count>);
 
 impl RecordProcessor for Counter {
     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
-        let sum = input.records.iter().fold(0_u64, |sum, record| sum.wrapping_add(touch(&record.data)));
+        let sum = input
+            .records
+            .iter()
+            .fold(0_u64, |sum, record| sum.wrapping_add(touch(&record.data)));
         self.0.sum.fetch_add(sum, Ordering::Relaxed);
         let added = input.records.len() as u64;
         if self.0.records.fetch_add(added, Ordering::Relaxed) + added >= self.0.wanted {

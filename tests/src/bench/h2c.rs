@@ -10,8 +10,8 @@ use hyper_util::client::legacy::connect::HttpConnector as Tcp;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kcl_core::stream::kinesis::http::Http2Settings;
 
-/// HTTP/2 with prior knowledge, as one gets it from `hyper-util`: one connection to a host. The SDK's own client speaks HTTP/1.1
-/// without TLS.
+/// HTTP/2 with prior knowledge, as one gets it from `hyper-util`: one connection to a host. The
+/// SDK's own client speaks HTTP/1.1 without TLS.
 #[derive(Clone, Debug)]
 pub(super) struct H2c(Client<Tcp, SdkBody>);
 
@@ -34,7 +34,11 @@ impl H2c {
 }
 
 impl HttpClient for H2c {
-    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+    fn http_connector(
+        &self,
+        _: &HttpConnectorSettings,
+        _: &RuntimeComponents,
+    ) -> SharedHttpConnector {
         SharedHttpConnector::new(self.clone())
     }
 }
@@ -43,8 +47,13 @@ impl HttpConnector for H2c {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let client = self.0.clone();
         HttpConnectorFuture::new(async move {
-            let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
-            let response = client.request(request).await.map_err(|error| ConnectorError::io(error.into()))?;
+            let request = request
+                .try_into_http1x()
+                .map_err(|error| ConnectorError::user(error.into()))?;
+            let response = client
+                .request(request)
+                .await
+                .map_err(|error| ConnectorError::io(error.into()))?;
             let response = HttpResponse::try_from(response.map(SdkBody::from_body_1_x));
             response.map_err(|error| ConnectorError::other(error.into(), None))
         })

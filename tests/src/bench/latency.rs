@@ -11,8 +11,9 @@ use super::process::Server;
 use super::timed::{Arrivals, Timed};
 use super::worker::{run, stream};
 
-/// The time from an event's arrival, when the SDK's receiver has given it, to the beginning of `process_records`: by a worker in this
-/// process, of records that a server in another puts one by one. What comes in `warm_up` does not count. Prints what came out.
+/// The time from an event's arrival, when the SDK's receiver has given it, to the beginning of
+/// `process_records`: by a worker in this process, of records that a server in another puts one by
+/// one. What comes in `warm_up` does not count. Prints what came out.
 ///
 /// # Errors
 /// When a process fails, or nothing came.
@@ -25,18 +26,37 @@ pub async fn latency(
     let mut server = Server::start(arguments).map_err(|error| error.to_string())?;
     let (source, arrivals) = Timed::new(stream(&server.endpoint)?);
     let begin = SystemClock.now() + warm_up;
-    let seen = Arc::new(LatencyWindow { from: begin, until: begin + measured, ..LatencyWindow::default() });
+    let seen = Arc::new(LatencyWindow {
+        from: begin,
+        until: begin + measured,
+        ..LatencyWindow::default()
+    });
     let noted = Arc::clone(&seen);
-    let processor = move |_: &ShardRef| Watch { arrivals: Arc::clone(&arrivals), seen: Arc::clone(&noted) };
-    run(source, load, processor, SystemClock.sleep_until(begin + measured)).await?;
+    let processor = move |_: &ShardRef| Watch {
+        arrivals: Arc::clone(&arrivals),
+        seen: Arc::clone(&noted),
+    };
+    run(
+        source,
+        load,
+        processor,
+        SystemClock.sleep_until(begin + measured),
+    )
+    .await?;
     server.stop();
     let mut taken = std::mem::take(&mut *seen.taken.lock().unwrap_or_else(PoisonError::into_inner));
     taken.latencies.sort_unstable();
     let (events, seconds) = (taken.latencies.len(), measured.as_secs_f64());
     let (Some(longest), false) = (taken.latencies.last(), taken.unknown > 0) else {
-        return Err(format!("{events} events, and {} whose arrival is not known", taken.unknown).into());
+        return Err(format!(
+            "{events} events, and {} whose arrival is not known",
+            taken.unknown
+        )
+        .into());
     };
-    let of = |share: f64| taken.latencies[((events - 1) as f64 * share).round() as usize].as_secs_f64() * 1e3;
+    let of = |share: f64| {
+        taken.latencies[((events - 1) as f64 * share).round() as usize].as_secs_f64() * 1e3
+    };
     println!(
         "{events} events in {seconds:.0} s ({:.0} a second, {:.2} records each) on {} shards: \
          p50 {:.3} ms, p99 {:.3} ms, p99.9 {:.3} ms, max {:.3} ms; p99 below 1 ms is wanted",
@@ -75,11 +95,18 @@ struct Watch {
 impl RecordProcessor for Watch {
     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
         let now = SystemClock.now();
-        let first = input.records.first().and_then(|record| self.arrivals.take(&input.shard.shard, record.sequence()));
+        let first = input
+            .records
+            .first()
+            .and_then(|record| self.arrivals.take(&input.shard.shard, record.sequence()));
         if now < self.seen.from || now >= self.seen.until {
             return Ok(());
         }
-        let mut taken = self.seen.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self
+            .seen
+            .taken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         match first {
             Some(arrived) => {
                 taken.latencies.push(now.since(arrived));

@@ -48,7 +48,16 @@ impl BenchLoad {
     /// A load of plain records that are polled.
     #[must_use]
     pub const fn new(records: u64, size: usize, shards: u32, limit: u32, budget: usize) -> Self {
-        Self { records, size, shards, limit, budget, aggregate: 1, keys: LoadKeys::Explicit, mode: Reading::Polling }
+        Self {
+            records,
+            size,
+            shards,
+            limit,
+            budget,
+            aggregate: 1,
+            keys: LoadKeys::Explicit,
+            mode: Reading::Polling,
+        }
     }
 
     /// The same load in aggregates of so many user records.
@@ -73,7 +82,11 @@ impl BenchLoad {
 
     /// The user records one by one.
     pub(super) fn contents(&self) -> Contents {
-        Contents { content: (0..self.size).map(|n| b'a' + (n % 26) as u8).collect(), next: 0, records: self.records }
+        Contents {
+            content: (0..self.size).map(|n| b'a' + (n % 26) as u8).collect(),
+            next: 0,
+            records: self.records,
+        }
     }
 }
 

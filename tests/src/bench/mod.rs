@@ -6,13 +6,15 @@
 //!   latency         server, worker                               from an event's arrival to the call of the handler
 //! ```
 //!
-//! Each is a process of its own. In `read` the two clients run in turn against the same server, with the same SDK settings, the same
-//! `Limit`, the same build profile and the system allocator. User and system CPU and the peak of memory are those of the client process
-//! alone. The bare loop keeps one call a shard in flight and touches every byte; so does the worker's handler. Of a stream of
-//! aggregates the bare loop reads the same bytes and takes nothing apart.
+//! Each is a process of its own. In `read` the two clients run in turn against the same server,
+//! with the same SDK settings, the same `Limit`, the same build profile and the system allocator.
+//! User and system CPU and the peak of memory are those of the client process alone. The bare loop
+//! keeps one call a shard in flight and touches every byte; so does the worker's handler. Of a
+//! stream of aggregates the bare loop reads the same bytes and takes nothing apart.
 //!
-//! By fan-out the bare loop has one subscription a shard, over the HTTP/2 of `hyper-util` with the windows that the worker's own
-//! connections have, and subscribes again after the continuation. Nothing paces the server: it pushes as far as the windows go.
+//! By fan-out the bare loop has one subscription a shard, over the HTTP/2 of `hyper-util` with the
+//! windows that the worker's own connections have, and subscribes again after the continuation.
+//! Nothing paces the server: it pushes as far as the windows go.
 
 mod bare;
 mod client;

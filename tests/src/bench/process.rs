@@ -24,7 +24,10 @@ impl Server {
         if endpoint.is_empty() {
             return Err("the server did not start".into());
         }
-        Ok(Self { child, endpoint: endpoint.trim().to_owned() })
+        Ok(Self {
+            child,
+            endpoint: endpoint.trim().to_owned(),
+        })
     }
 
     pub(super) fn stop(&mut self) {
@@ -41,7 +44,11 @@ impl Drop for Server {
 }
 
 /// Runs a client process to its end.
-pub(super) fn client(kind: &str, endpoint: &str, arguments: &[String]) -> Result<Figures, Box<dyn Error>> {
+pub(super) fn client(
+    kind: &str,
+    endpoint: &str,
+    arguments: &[String],
+) -> Result<Figures, Box<dyn Error>> {
     let output = Command::new(std::env::current_exe()?)
         .args([kind, "--endpoint", endpoint])
         .args(arguments)

@@ -39,24 +39,52 @@ pub(super) struct Put {
 
 impl From<Aggregate> for Put {
     fn from(aggregate: Aggregate) -> Self {
-        let Aggregate { partition_key, explicit_hash_key, data, .. } = aggregate;
-        Self { partition_key, explicit_hash_key, data: data.into() }
+        let Aggregate {
+            partition_key,
+            explicit_hash_key,
+            data,
+            ..
+        } = aggregate;
+        Self {
+            partition_key,
+            explicit_hash_key,
+            data: data.into(),
+        }
     }
 }
 
 impl LoadProducer {
     /// A producer for a stream with these shards.
     pub(super) fn new(load: &BenchLoad, ranges: &[HashKeyRange]) -> Result<Self, Box<dyn Error>> {
-        let kind = if load.aggregate > 1 { LoadKind::Aggregates(load.keys) } else { LoadKind::Plain };
+        let kind = if load.aggregate > 1 {
+            LoadKind::Aggregates(load.keys)
+        } else {
+            LoadKind::Plain
+        };
         let left = load.records / ranges.len() as u64;
         let mut shards = Vec::with_capacity(ranges.len());
         for range in ranges {
             // No limit but the number: an aggregate may be as large as the service takes.
-            let open = Aggregator::new().with_max_bytes(1024 * 1024)?.with_max_records(load.aggregate)?;
-            let key = (0..).map(customer).find(|key| range.contains(hash_key(key))).ok_or("no key for a shard")?;
-            shards.push(Shard { range: *range, open, left, key });
+            let open = Aggregator::new()
+                .with_max_bytes(1024 * 1024)?
+                .with_max_records(load.aggregate)?;
+            let key = (0..)
+                .map(customer)
+                .find(|key| range.contains(hash_key(key)))
+                .ok_or("no key for a shard")?;
+            shards.push(Shard {
+                range: *range,
+                open,
+                left,
+                key,
+            });
         }
-        Ok(Self { contents: load.contents(), kind, shards, key: 0 })
+        Ok(Self {
+            contents: load.contents(),
+            kind,
+            shards,
+            key: 0,
+        })
     }
 
     /// The next Kinesis record; nothing after the last.
@@ -77,7 +105,9 @@ impl LoadProducer {
                     open.add(key, None, content)?
                 }
                 LoadKind::Aggregates(LoadKeys::Explicit) => {
-                    let Shard { open, key, range, .. } = &mut self.shards[turn];
+                    let Shard {
+                        open, key, range, ..
+                    } = &mut self.shards[turn];
                     open.add(key, Some(within(*range, n)), content)?
                 }
                 LoadKind::Aggregates(LoadKeys::Distinct) => {
@@ -89,17 +119,27 @@ impl LoadProducer {
                 return Ok(Some(full.into()));
             }
         }
-        Ok(self.shards.iter_mut().find_map(|shard| shard.open.finish()).map(Put::from))
+        Ok(self
+            .shards
+            .iter_mut()
+            .find_map(|shard| shard.open.finish())
+            .map(Put::from))
     }
 }
 
 /// The next partition key whose shard still wants one.
-fn distinct<'a>(shards: &'a mut [Shard], next: &mut u64) -> Result<(&'a mut Shard, String), Box<dyn Error>> {
+fn distinct<'a>(
+    shards: &'a mut [Shard],
+    next: &mut u64,
+) -> Result<(&'a mut Shard, String), Box<dyn Error>> {
     loop {
         let key = customer(*next);
         *next += 1;
         let hash_key = hash_key(&key);
-        let at = shards.iter().position(|shard| shard.range.contains(hash_key)).ok_or("a hash key of no shard")?;
+        let at = shards
+            .iter()
+            .position(|shard| shard.range.contains(hash_key))
+            .ok_or("a hash key of no shard")?;
         if shards[at].left > 0 {
             shards[at].left -= 1;
             return Ok((&mut shards[at], key));

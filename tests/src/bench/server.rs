@@ -12,16 +12,25 @@ use super::flow::flow;
 use super::producer::LoadProducer;
 use super::{BARE_CONSUMER, BenchLoad, Reading, STREAM, WORKER_CONSUMER};
 
-/// Serves a stream with the load until standard input ends. The first line of its output is the endpoint. With a rate, the records are
-/// put one by one from then on, so many a second; else they are all there before.
+/// Serves a stream with the load until standard input ends. The first line of its output is the
+/// endpoint. With a rate, the records are put one by one from then on, so many a second; else they
+/// are all there before.
 ///
 /// # Errors
 /// When the server does not start or a record is not taken.
 pub async fn serve(load: &BenchLoad, rate: Option<u32>) -> Result<(), Box<dyn Error>> {
     // The next client may subscribe as soon as the one before it has ended.
-    let server = LocalStream::builder().resubscribe_after(std::time::Duration::ZERO).start().await?;
+    let server = LocalStream::builder()
+        .resubscribe_after(std::time::Duration::ZERO)
+        .start()
+        .await?;
     let client = client(server.endpoint());
-    client.create_stream().stream_name(STREAM).shard_count(i32::try_from(load.shards)?).send().await?;
+    client
+        .create_stream()
+        .stream_name(STREAM)
+        .shard_count(i32::try_from(load.shards)?)
+        .send()
+        .await?;
     let ranges = ranges(&client).await?;
     let producer = LoadProducer::new(load, &ranges)?;
     if load.mode == Reading::FanOut {
@@ -79,7 +88,11 @@ async fn fill(client: &Client, mut producer: LoadProducer) -> Result<(), Box<dyn
             PutRecordsRequestEntry::builder()
                 .data(Blob::new(record.data))
                 .partition_key(record.partition_key)
-                .set_explicit_hash_key(record.explicit_hash_key.map(|hash_key| hash_key.to_string()))
+                .set_explicit_hash_key(
+                    record
+                        .explicit_hash_key
+                        .map(|hash_key| hash_key.to_string()),
+                )
                 .build()?,
         );
     }
@@ -90,7 +103,12 @@ async fn put(client: &Client, records: Vec<PutRecordsRequestEntry>) -> Result<()
     if records.is_empty() {
         return Ok(());
     }
-    let answer = client.put_records().stream_name(STREAM).set_records(Some(records)).send().await?;
+    let answer = client
+        .put_records()
+        .stream_name(STREAM)
+        .set_records(Some(records))
+        .send()
+        .await?;
     match answer.failed_record_count() {
         Some(failed) if failed > 0 => Err(format!("{failed} records were not taken").into()),
         _ => Ok(()),
@@ -102,8 +120,13 @@ async fn ranges(client: &Client) -> Result<Vec<HashKeyRange>, Box<dyn Error>> {
     loop {
         let shards = client.list_shards().stream_name(STREAM).send().await;
         if let Ok(shards) = shards {
-            let ranges = shards.shards().iter().filter_map(|shard| shard.hash_key_range());
-            let ranges = ranges.map(|range| HashKeyRange::parse(range.starting_hash_key(), range.ending_hash_key()));
+            let ranges = shards
+                .shards()
+                .iter()
+                .filter_map(|shard| shard.hash_key_range());
+            let ranges = ranges.map(|range| {
+                HashKeyRange::parse(range.starting_hash_key(), range.ending_hash_key())
+            });
             let ranges = ranges.collect::<Result<Vec<_>, _>>()?;
             if !ranges.is_empty() {
                 return Ok(ranges);
@@ -115,13 +138,32 @@ async fn ranges(client: &Client) -> Result<Vec<HashKeyRange>, Box<dyn Error>> {
 
 /// A consumer for each client, ACTIVE.
 async fn register(client: &Client) -> Result<(), Box<dyn Error>> {
-    let stream = client.describe_stream_summary().stream_name(STREAM).send().await?;
-    let stream = stream.stream_description_summary.ok_or("no description of the stream")?.stream_arn;
+    let stream = client
+        .describe_stream_summary()
+        .stream_name(STREAM)
+        .send()
+        .await?;
+    let stream = stream
+        .stream_description_summary
+        .ok_or("no description of the stream")?
+        .stream_arn;
     for name in [BARE_CONSUMER, WORKER_CONSUMER] {
-        client.register_stream_consumer().stream_arn(&stream).consumer_name(name).send().await?;
+        client
+            .register_stream_consumer()
+            .stream_arn(&stream)
+            .consumer_name(name)
+            .send()
+            .await?;
         loop {
-            let described = client.describe_stream_consumer().stream_arn(&stream).consumer_name(name).send().await?;
-            let status = described.consumer_description.map(|consumer| consumer.consumer_status);
+            let described = client
+                .describe_stream_consumer()
+                .stream_arn(&stream)
+                .consumer_name(name)
+                .send()
+                .await?;
+            let status = described
+                .consumer_description
+                .map(|consumer| consumer.consumer_status);
             if status == Some(ConsumerStatus::Active) {
                 break;
             }

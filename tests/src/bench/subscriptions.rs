@@ -15,44 +15,68 @@ use super::measure::Figures;
 use super::process::Server;
 use super::worker::{run, stream};
 
-/// What a worker of many subscriptions may take beside its byte budget and the windows of its connections.
+/// What a worker of many subscriptions may take beside its byte budget and the windows of its
+/// connections.
 const BESIDE: usize = 150 << 20;
-/// How long handlers stay stopped when everything else is done: what the windows hold has come by then.
+/// How long handlers stay stopped when everything else is done: what the windows hold has come by
+/// then.
 const STOPPED_ON: Duration = Duration::from_secs(5);
 
-/// The peak of memory of a worker in this process that is subscribed to every shard, and whose handlers of some shards stop at their first
-/// records until all other shards are done. Prints it beside what it may be.
+/// The peak of memory of a worker in this process that is subscribed to every shard, and whose
+/// handlers of some shards stop at their first records until all other shards are done. Prints it
+/// beside what it may be.
 ///
 /// # Errors
 /// When a process fails, or not every record came once.
-pub async fn subscriptions(load: &BenchLoad, stopped: u32, arguments: &[String]) -> Result<(), Box<dyn Error + Send + Sync>> {
+pub async fn subscriptions(
+    load: &BenchLoad,
+    stopped: u32,
+    arguments: &[String],
+) -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut server = Server::start(arguments).map_err(|error| error.to_string())?;
     let stopped = u64::from(stopped.min(load.shards));
     let a_shard = load.records / u64::from(load.shards);
-    let (flowing, held) = (Count::of(load.records - stopped * a_shard), Count::of(stopped * a_shard));
+    let (flowing, held) = (
+        Count::of(load.records - stopped * a_shard),
+        Count::of(stopped * a_shard),
+    );
     let (open, gate) = watch::channel(false);
     let begun = AtomicU64::new(0);
     let counts = (Arc::clone(&flowing), Arc::clone(&held));
     let processor = move |_: &ShardRef| {
         let is_stopped = begun.fetch_add(1, Ordering::Relaxed) < stopped;
         let count = if is_stopped { &counts.1 } else { &counts.0 };
-        Gated { gate: is_stopped.then(|| gate.clone()), counter: Counter(Arc::clone(count)) }
+        Gated {
+            gate: is_stopped.then(|| gate.clone()),
+            counter: Counter(Arc::clone(count)),
+        }
     };
     let mut while_stopped = None;
     run(stream(&server.endpoint)?, load, processor, async {
         flowing.all().await;
-        SystemClock.sleep_until(SystemClock.now() + STOPPED_ON).await;
+        SystemClock
+            .sleep_until(SystemClock.now() + STOPPED_ON)
+            .await;
         while_stopped = Some((Figures::of_this_process(0, 0), held.records()));
         open.send_replace(true);
         held.all().await;
     })
     .await?;
     server.stop();
-    let (records, sums) = (flowing.records() + held.records(), flowing.sum().wrapping_add(held.sum()));
-    let Some((figures, 0)) = while_stopped else { return Err("a handler that was stopped was done".into()) };
+    let (records, sums) = (
+        flowing.records() + held.records(),
+        flowing.sum().wrapping_add(held.sum()),
+    );
+    let Some((figures, 0)) = while_stopped else {
+        return Err("a handler that was stopped was done".into());
+    };
     let (figures, whole) = (figures?, Figures::of_this_process(records, sums)?);
     if (records, sums) != (load.records, sum(load)) {
-        return Err(format!("{records} records came of {}, or not the right ones", load.records).into());
+        return Err(format!(
+            "{records} records came of {}, or not the right ones",
+            load.records
+        )
+        .into());
     }
     let windows = load.shards as usize * Http2Settings::default().window as usize;
     let mib = |bytes: usize| bytes as f64 / 1024.0 / 1024.0;

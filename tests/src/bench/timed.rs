@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use kcl_core::model::{Moment, SequenceNumber, ShardId};
 use kcl_core::stream::kinesis::KinesisStream;
 use kcl_core::stream::{
-    Consumer, ConsumerArn, Cursor, Error, FanOut, Page, Pushed, ShardFilter, ShardPage, ShardPageToken, StartAt, Stream,
-    StreamDescription, Subscription, WhichConsumer,
+    Consumer, ConsumerArn, Cursor, Error, FanOut, Page, Pushed, ShardFilter, ShardPage,
+    ShardPageToken, StartAt, Stream, StreamDescription, Subscription, WhichConsumer,
 };
 use kcl_core::{Clock, SystemClock};
 
@@ -31,14 +31,23 @@ impl Arrivals {
 
     /// When the event with this first record was there. Asked once.
     pub(super) fn take(&self, shard: &ShardId, first: &SequenceNumber) -> Option<Moment> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&(shard.clone(), first.clone()))
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&(shard.clone(), first.clone()))
     }
 }
 
 impl Timed {
     pub(super) fn new(stream: KinesisStream) -> (Self, Arc<Arrivals>) {
         let arrivals = Arc::<Arrivals>::default();
-        (Self { stream, arrivals: Arc::clone(&arrivals) }, arrivals)
+        (
+            Self {
+                stream,
+                arrivals: Arc::clone(&arrivals),
+            },
+            arrivals,
+        )
     }
 }
 
@@ -48,7 +57,11 @@ impl Stream for Timed {
         self.stream.describe().await
     }
 
-    async fn list_shards(&self, filter: &ShardFilter, page: Option<&ShardPageToken>) -> Result<ShardPage, Error> {
+    async fn list_shards(
+        &self,
+        filter: &ShardFilter,
+        page: Option<&ShardPageToken>,
+    ) -> Result<ShardPage, Error> {
         self.stream.list_shards(filter, page).await
     }
 
@@ -83,9 +96,18 @@ impl FanOut for Timed {
         self.stream.deregister_consumer(arn).await
     }
 
-    async fn subscribe(&self, consumer: &ConsumerArn, shard: &ShardId, at: &StartAt) -> Result<Box<dyn Subscription>, Error> {
+    async fn subscribe(
+        &self,
+        consumer: &ConsumerArn,
+        shard: &ShardId,
+        at: &StartAt,
+    ) -> Result<Box<dyn Subscription>, Error> {
         let subscription = self.stream.subscribe(consumer, shard, at).await?;
-        Ok(Box::new(TimedSubscription { subscription, shard: shard.clone(), arrivals: Arc::clone(&self.arrivals) }))
+        Ok(Box::new(TimedSubscription {
+            subscription,
+            shard: shard.clone(),
+            arrivals: Arc::clone(&self.arrivals),
+        }))
     }
 
     fn retention(&self) -> Duration {

@@ -19,7 +19,10 @@ use super::{BenchLoad, Reading, STREAM, WORKER_CONSUMER};
 ///
 /// # Errors
 /// When the worker fails.
-pub async fn worker(endpoint: &str, load: &BenchLoad) -> Result<Figures, Box<dyn Error + Send + Sync>> {
+pub async fn worker(
+    endpoint: &str,
+    load: &BenchLoad,
+) -> Result<Figures, Box<dyn Error + Send + Sync>> {
     let count = Count::of(load.records);
     let counter = Arc::clone(&count);
     let processor = move |_: &ShardRef| Counter(Arc::clone(&counter));
@@ -71,7 +74,11 @@ pub(super) async fn run<T>(
 fn reader(load: &BenchLoad) -> Builder {
     match load.mode {
         // The bare loop has no pace either.
-        Reading::Polling => Worker::builder().max_records(load.limit).calls_per_second(1000),
-        Reading::FanOut => Worker::builder().mode(Mode::FanOut(FanOutConfig::shared().name(WORKER_CONSUMER))),
+        Reading::Polling => Worker::builder()
+            .max_records(load.limit)
+            .calls_per_second(1000),
+        Reading::FanOut => {
+            Worker::builder().mode(Mode::FanOut(FanOutConfig::shared().name(WORKER_CONSUMER)))
+        }
     }
 }

@@ -1,11 +1,13 @@
-//! Runs a fleet of worker processes, breaks them on purpose, and proves what came of it: see `--help`.
+//! Runs a fleet of worker processes, breaks them on purpose, and proves what came of it: see
+//! `--help`.
 //!
 //! ```text
 //! cargo run --release -p tests --bin fleet [-- --script '5s kill 1; 20s add; 30s split']
 //! cargo run --release -p tests --bin fleet -- --measure
 //! ```
 //!
-//! How a worker of it is built, run and stopped is in `tests::fleet::run_worker`, and is what the example `consume` does.
+//! How a worker of it is built, run and stopped is in `tests::fleet::run_worker`, and is what the
+//! example `consume` does.
 
 use std::process::ExitCode;
 

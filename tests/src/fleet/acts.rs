@@ -34,40 +34,82 @@ impl Fleet {
         self.add_named(&format!("w{}", self.names), &[])
     }
 
-    /// Starts a worker process under this name, which another one may have had or may have still, with more options of `consume`.
+    /// Starts a worker process under this name, which another one may have had or may have still,
+    /// with more options of `consume`.
     ///
     /// # Errors
     /// The process cannot be started.
     pub fn add_named(&mut self, name: &str, options: &[&str]) -> io::Result<usize> {
-        let Setup { program, folder, lease_table, dynamo_endpoint, application, failover, .. } = &self.setup;
-        let failover = humantime::format_duration(*failover).to_string().replace(' ', "");
+        let Setup {
+            program,
+            folder,
+            lease_table,
+            dynamo_endpoint,
+            application,
+            failover,
+            ..
+        } = &self.setup;
+        let failover = humantime::format_duration(*failover)
+            .to_string()
+            .replace(' ', "");
         let table = lease_table.to_string();
         let place = self.members.len();
         let link = |upstream: &Option<Arc<Upstream>>, service: HarmedService| {
             let dice = || Dice::new(self.setup.links.unwrap_or(0), &format!("{service} {place}"));
-            upstream.as_ref().map(|upstream| Link::open(upstream, dice())).transpose()
+            upstream
+                .as_ref()
+                .map(|upstream| Link::open(upstream, dice()))
+                .transpose()
         };
         let stream_link = link(&self.stream_upstream, HarmedService::Stream)?;
         let table_link = link(&self.table_upstream, HarmedService::Table)?;
-        let endpoint = stream_link.as_ref().map_or_else(|| self.stream.endpoint().to_owned(), Link::endpoint);
-        let dynamo_endpoint = table_link.as_ref().map(Link::endpoint).or_else(|| dynamo_endpoint.clone());
-        let arguments = ["--stream", Self::STREAM, "--application", application, "--endpoint", &endpoint];
+        let endpoint = stream_link
+            .as_ref()
+            .map_or_else(|| self.stream.endpoint().to_owned(), Link::endpoint);
+        let dynamo_endpoint = table_link
+            .as_ref()
+            .map(Link::endpoint)
+            .or_else(|| dynamo_endpoint.clone());
+        let arguments = [
+            "--stream",
+            Self::STREAM,
+            "--application",
+            application,
+            "--endpoint",
+            &endpoint,
+        ];
         let more = ["--lease-table", &table, "--failover", &failover];
-        let dynamo = dynamo_endpoint.iter().flat_map(|endpoint| ["--dynamo-endpoint", endpoint]);
-        let arguments = arguments.into_iter().chain(more).chain(dynamo).chain(options.iter().copied());
+        let dynamo = dynamo_endpoint
+            .iter()
+            .flat_map(|endpoint| ["--dynamo-endpoint", endpoint]);
+        let arguments = arguments
+            .into_iter()
+            .chain(more)
+            .chain(dynamo)
+            .chain(options.iter().copied());
         let arguments: Vec<String> = arguments.map(ToOwned::to_owned).collect();
         let at = SystemClock.wall();
         let mut member = Member::start(program, name, place + 1, folder, &arguments)?;
         (member.stream_link, member.table_link) = (stream_link, table_link);
         self.members.push(member);
-        self.deeds.push(Deed { at, member: place, what: What::Started, shards: Vec::new() });
+        self.deeds.push(Deed {
+            at,
+            member: place,
+            what: What::Started,
+            shards: Vec::new(),
+        });
         Ok(place)
     }
 
     pub(super) fn note(&mut self, member: usize, what: What) -> Timestamp {
         let shards = self.owned_by(member);
         let at = SystemClock.wall();
-        self.deeds.push(Deed { at, member, what, shards });
+        self.deeds.push(Deed {
+            at,
+            member,
+            what,
+            shards,
+        });
         at
     }
 
@@ -95,8 +137,8 @@ impl Fleet {
 
     /// Stops a process where it is (SIGSTOP), so that it does not know. When that was.
     ///
-    /// One that is found inside a write holds the write lock of the `SQLite` file, and nobody could go on: it is let go on, and
-    /// stopped again.
+    /// One that is found inside a write holds the write lock of the `SQLite` file, and nobody could
+    /// go on: it is let go on, and stopped again.
     ///
     /// # Errors
     /// The system refuses, or the process is found inside a write again and again.
@@ -117,10 +159,15 @@ impl Fleet {
             self.wake(place)?;
             Self::pause().await;
         }
-        Err(format!("{} was in the middle of a write each of {FREEZE_TRIES} times", self.members[place].name).into())
+        Err(format!(
+            "{} was in the middle of a write each of {FREEZE_TRIES} times",
+            self.members[place].name
+        )
+        .into())
     }
 
-    /// Harms the requests of a process. When that was; nothing where there is no way that could be harmed.
+    /// Harms the requests of a process. When that was; nothing where there is no way that could be
+    /// harmed.
     pub fn harm(&mut self, place: usize, trouble: Trouble) -> Option<Timestamp> {
         let member = &self.members[place];
         let (link, what) = match trouble.service {
@@ -133,7 +180,10 @@ impl Fleet {
 
     /// Harms nothing any more.
     pub fn heal(&self) {
-        let links = self.members.iter().flat_map(|member| [&member.stream_link, &member.table_link]);
+        let links = self
+            .members
+            .iter()
+            .flat_map(|member| [&member.stream_link, &member.table_link]);
         links.flatten().for_each(Link::heal);
     }
 
@@ -158,7 +208,8 @@ impl Fleet {
         Ok(said)
     }
 
-    /// Ends all processes gracefully, wakes those that are frozen for it, and waits for their ends. Who does not end is killed.
+    /// Ends all processes gracefully, wakes those that are frozen for it, and waits for their ends.
+    /// Who does not end is killed.
     ///
     /// # Errors
     /// See [`refresh`](Self::refresh).
@@ -172,7 +223,15 @@ impl Fleet {
             }
         }
         let gone = |fleet: &Self| fleet.members.iter().all(Member::is_gone);
-        if self.until("all processes have ended", GRACE + Duration::from_secs(5), gone).await.is_err() {
+        if self
+            .until(
+                "all processes have ended",
+                GRACE + Duration::from_secs(5),
+                gone,
+            )
+            .await
+            .is_err()
+        {
             for place in 0..self.members.len() {
                 if !self.members[place].is_gone() {
                     self.kill(place)?;

@@ -41,13 +41,16 @@ pub struct Setup {
     pub shards: u32,
     /// Records a second and shard.
     pub rate: u64,
-    /// Puts a link that can be harmed between each process and its services. Their chance comes from this seed.
+    /// Puts a link that can be harmed between each process and its services. Their chance comes
+    /// from this seed.
     pub links: Option<u64>,
 }
 
-/// Worker processes on one lease table and one embedded stream, and everything that is known of them.
+/// Worker processes on one lease table and one embedded stream, and everything that is known of
+/// them.
 ///
-/// Nothing is known by itself: [`refresh`](Self::refresh), and what waits, reads what the processes have written.
+/// Nothing is known by itself: [`refresh`](Self::refresh), and what waits, reads what the processes
+/// have written.
 #[derive(Debug)]
 pub struct Fleet {
     pub(super) setup: Setup,
@@ -74,13 +77,29 @@ impl Fleet {
     /// # Errors
     /// The stream cannot be started, or the lease table not be opened.
     pub async fn start(setup: Setup) -> Result<Self, BoxError> {
-        let stream = Arc::new(Embedded::in_memory(Self::STREAM, i32::try_from(setup.shards)?).await?);
+        let stream =
+            Arc::new(Embedded::in_memory(Self::STREAM, i32::try_from(setup.shards)?).await?);
         let producer = Arc::new(Producer::new(&stream, setup.rate));
-        let table = setup.lease_table.open_for(&setup.application, setup.dynamo_endpoint.as_deref()).await?;
+        let table = setup
+            .lease_table
+            .open_for(&setup.application, setup.dynamo_endpoint.as_deref())
+            .await?;
         // A table that is looked at for long is looked at in peace.
-        let watch = Arc::new(TableWatch::new(table, if setup.links.is_some() { LOOK_IN_PEACE } else { LOOK_AT_ONCE }));
-        let stream_upstream = setup.links.map(|_| Arc::new(Upstream::new(stream.endpoint())));
-        let dynamo = setup.dynamo_endpoint.as_deref().filter(|_| setup.links.is_some());
+        let watch = Arc::new(TableWatch::new(
+            table,
+            if setup.links.is_some() {
+                LOOK_IN_PEACE
+            } else {
+                LOOK_AT_ONCE
+            },
+        ));
+        let stream_upstream = setup
+            .links
+            .map(|_| Arc::new(Upstream::new(stream.endpoint())));
+        let dynamo = setup
+            .dynamo_endpoint
+            .as_deref()
+            .filter(|_| setup.links.is_some());
         let table_upstream = dynamo.map(|endpoint| Arc::new(Upstream::new(endpoint)));
         let mut tasks = JoinSet::new();
         let (puts, looks) = (Arc::clone(&producer), Arc::clone(&watch));
@@ -139,13 +158,20 @@ impl Fleet {
     /// The processes that work, by their places among all.
     #[must_use]
     pub fn working(&self) -> impl DoubleEndedIterator<Item = usize> {
-        self.members.iter().enumerate().filter(|(_, member)| member.is_working()).map(|(place, _)| place)
+        self.members
+            .iter()
+            .enumerate()
+            .filter(|(_, member)| member.is_working())
+            .map(|(place, _)| place)
     }
 
     /// The processes that ended although nobody told them to, by their places among all.
     pub fn ended_alone(&self) -> impl Iterator<Item = usize> {
-        let told =
-            |place| self.deeds.iter().any(|deed| deed.member == place && matches!(deed.what, What::Killed | What::Stopped));
+        let told = |place| {
+            self.deeds.iter().any(|deed| {
+                deed.member == place && matches!(deed.what, What::Killed | What::Stopped)
+            })
+        };
         (0..self.members.len()).filter(move |place| self.members[*place].is_gone() && !told(*place))
     }
 
@@ -176,7 +202,11 @@ impl Fleet {
     /// How many requests to the stream and to DynamoDB were harmed in this way.
     #[must_use]
     pub fn harmed(&self, harm: Harm) -> u64 {
-        [&self.stream_upstream, &self.table_upstream].into_iter().flatten().map(|upstream| upstream.harmed(harm)).sum()
+        [&self.stream_upstream, &self.table_upstream]
+            .into_iter()
+            .flatten()
+            .map(|upstream| upstream.harmed(harm))
+            .sum()
     }
 
     /// Takes in what the processes have written.
@@ -197,7 +227,9 @@ impl Fleet {
             }
         }
         match self.tasks.try_join_next() {
-            Some(ended) => ended?.and_then(|()| Err("a task of the fleet ended unexpectedly".into())),
+            Some(ended) => {
+                ended?.and_then(|()| Err("a task of the fleet ended unexpectedly".into()))
+            }
             None => Ok(()),
         }
     }
@@ -212,7 +244,10 @@ impl Fleet {
     #[must_use]
     pub fn started(&self, place: usize) -> Timestamp {
         let is_start = |deed: &&Deed| deed.member == place && deed.what == What::Started;
-        self.deeds.iter().find(is_start).map_or(Timestamp::from_millis(0), |deed| deed.at)
+        self.deeds
+            .iter()
+            .find(is_start)
+            .map_or(Timestamp::from_millis(0), |deed| deed.at)
     }
 
     /// When the lease table was read last.
@@ -225,7 +260,8 @@ impl Fleet {
         Verdict::of(&self.history, &self.producer.put(), parents, &self.deeds)
     }
 
-    /// Judges what was handed out so far. What was not handed out yet counts as lost: [`drain`](Self::drain) before.
+    /// Judges what was handed out so far. What was not handed out yet counts as lost:
+    /// [`drain`](Self::drain) before.
     ///
     /// # Errors
     /// The shards cannot be listed.
@@ -233,15 +269,20 @@ impl Fleet {
         self.refresh()?;
         let mut parents = ShardParents::new();
         for shard in self.stream.shards().await? {
-            let of = [shard.parent_shard_id(), shard.adjacent_parent_shard_id()].into_iter().flatten();
+            let of = [shard.parent_shard_id(), shard.adjacent_parent_shard_id()]
+                .into_iter()
+                .flatten();
             let of: Vec<ShardId> = of.map(ShardId::from).collect();
             if !of.is_empty() {
                 parents.insert(shard.shard_id().into(), of);
             }
         }
         let mut verdict = self.judge(&parents);
-        verdict.went_back = checkpoints_that_went_back(self.members.iter().flat_map(|member| &member.calls));
-        verdict.went_back.extend(self.seen().backwards.iter().cloned());
+        verdict.went_back =
+            checkpoints_that_went_back(self.members.iter().flat_map(|member| &member.calls));
+        verdict
+            .went_back
+            .extend(self.seen().backwards.iter().cloned());
         Ok(verdict)
     }
 }

@@ -4,7 +4,8 @@ use kcl_core::model::{SequenceNumber, ShardId, Timestamp};
 
 use super::trace_line::{TraceLine, TracedCall};
 
-/// What all workers together were given: of each shard, who had it when, and which records came then.
+/// What all workers together were given: of each shard, who had it when, and which records came
+/// then.
 #[derive(Clone, Debug, Default)]
 pub struct DeliveryHistory {
     shards: BTreeMap<ShardId, Vec<DeliveredTenancy>>,
@@ -13,7 +14,8 @@ pub struct DeliveryHistory {
     given: u64,
 }
 
-/// The time from one `initialize` of a shard until its processor was told that it is over, or its process ended.
+/// The time from one `initialize` of a shard until its processor was told that it is over, or its
+/// process ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveredTenancy {
     /// The process, by its place among all that were started.
@@ -39,7 +41,14 @@ impl DeliveryHistory {
             let tenancies = self.shards.entry(key.1.clone()).or_default();
             // Traces are read one process after the other.
             let place = tenancies.partition_point(|tenancy| tenancy.begun <= at);
-            let fresh = DeliveredTenancy { member, begun: at, given: Vec::new(), asked: None, over: None, ended: false };
+            let fresh = DeliveredTenancy {
+                member,
+                begun: at,
+                given: Vec::new(),
+                asked: None,
+                over: None,
+                ended: false,
+            };
             tenancies.insert(place, fresh);
             for ((_, shard), open) in &mut self.open {
                 if *shard == key.1 && *open >= place {
@@ -49,8 +58,16 @@ impl DeliveryHistory {
             self.open.insert(key, place);
             return;
         }
-        let Some(place) = self.open.get(&key) else { return };
-        let Some(tenancy) = self.shards.get_mut(&key.1).and_then(|tenancies| tenancies.get_mut(*place)) else { return };
+        let Some(place) = self.open.get(&key) else {
+            return;
+        };
+        let Some(tenancy) = self
+            .shards
+            .get_mut(&key.1)
+            .and_then(|tenancies| tenancies.get_mut(*place))
+        else {
+            return;
+        };
         match call {
             TracedCall::Record(sequence) => {
                 tenancy.given.push((at, sequence));
@@ -81,26 +98,52 @@ impl DeliveryHistory {
     /// How many records a process was given.
     #[must_use]
     pub fn given_to(&self, member: usize) -> usize {
-        self.shards.values().flatten().filter(|tenancy| tenancy.member == member).map(|tenancy| tenancy.given.len()).sum()
+        self.shards
+            .values()
+            .flatten()
+            .filter(|tenancy| tenancy.member == member)
+            .map(|tenancy| tenancy.given.len())
+            .sum()
     }
 
     /// The tenancy of a shard that goes on in this process.
     #[must_use]
     pub fn open_in(&self, member: usize, shard: &ShardId) -> Option<&DeliveredTenancy> {
-        self.shards.get(shard)?.get(*self.open.get(&(member, shard.clone()))?)
+        self.shards
+            .get(shard)?
+            .get(*self.open.get(&(member, shard.clone()))?)
     }
 
-    /// When the first record of a shard was handed out, at `since` or later, by another process than this one.
+    /// When the first record of a shard was handed out, at `since` or later, by another process
+    /// than this one.
     #[must_use]
-    pub fn first_elsewhere(&self, shard: &ShardId, member: usize, since: Timestamp) -> Option<Timestamp> {
-        let others = self.shards.get(shard)?.iter().filter(|tenancy| tenancy.member != member && tenancy.begun >= since);
-        others.filter_map(|tenancy| tenancy.given.first()).map(|(at, _)| *at).min()
+    pub fn first_elsewhere(
+        &self,
+        shard: &ShardId,
+        member: usize,
+        since: Timestamp,
+    ) -> Option<Timestamp> {
+        let others = self
+            .shards
+            .get(shard)?
+            .iter()
+            .filter(|tenancy| tenancy.member != member && tenancy.begun >= since);
+        others
+            .filter_map(|tenancy| tenancy.given.first())
+            .map(|(at, _)| *at)
+            .min()
     }
 
     /// When a process was given its first record.
     #[must_use]
     pub fn first_of(&self, member: usize) -> Option<Timestamp> {
-        let own = self.shards.values().flatten().filter(|tenancy| tenancy.member == member);
-        own.filter_map(|tenancy| tenancy.given.first()).map(|(at, _)| *at).min()
+        let own = self
+            .shards
+            .values()
+            .flatten()
+            .filter(|tenancy| tenancy.member == member);
+        own.filter_map(|tenancy| tenancy.given.first())
+            .map(|(at, _)| *at)
+            .min()
     }
 }

@@ -1,6 +1,8 @@
 use std::io::{self, IsTerminal, stdin};
 
-use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+};
 
 /// The keys of a terminal, each as it is pressed. The terminal is as it was when this is dropped.
 #[derive(Debug)]
@@ -20,7 +22,9 @@ impl TerminalKeys {
         let before = tcgetattr(stdin())?;
         let mut modes = before.clone();
         // Ctrl-C stays a signal.
-        modes.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
+        modes
+            .local_modes
+            .remove(LocalModes::ICANON | LocalModes::ECHO);
         // A read gives what there is, at once.
         modes.special_codes[SpecialCodeIndex::VMIN] = 0;
         modes.special_codes[SpecialCodeIndex::VTIME] = 0;

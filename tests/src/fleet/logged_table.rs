@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kcl_core::lease::{
-    Change, ChangeSignal, Changed, Consistency, Error, Expect, LeaseTable, Match, PageToken, ScanPage, WorkerRow, Write,
+    Change, ChangeSignal, Changed, Consistency, Error, Expect, LeaseTable, Match, PageToken,
+    ScanPage, WorkerRow, Write,
 };
 use kcl_core::model::{Lease, LeaseKey, WorkerId};
 use kcl_core::{Clock, SystemClock};
@@ -15,10 +16,11 @@ use examples::consume::Trace;
 
 use super::table_log::CheckpointText;
 
-/// A lease table that writes a JSON line for each call: when it began and ended, of what kind it was, what it expected, what came of
-/// it, and the row that it returned.
+/// A lease table that writes a JSON line for each call: when it began and ended, of what kind it
+/// was, what it expected, what came of it, and the row that it returned.
 ///
-/// A line that cannot be written is missing and the program's log says so; the call itself is not touched by that.
+/// A line that cannot be written is missing and the program's log says so; the call itself is not
+/// touched by that.
 pub struct LoggedTable<T> {
     table: T,
     log: Arc<Trace>,
@@ -31,7 +33,8 @@ impl<T> LoggedTable<T> {
         Self { table, log }
     }
 
-    /// Makes a call and writes its line. `about` fills in what is known before, `of` what the answer shows.
+    /// Makes a call and writes its line. `about` fills in what is known before, `of` what the
+    /// answer shows.
     async fn logged<R>(
         &self,
         op: &str,
@@ -116,7 +119,8 @@ const fn name_of(change: &Change) -> &'static str {
 #[async_trait]
 impl<T: LeaseTable> LeaseTable for LoggedTable<T> {
     async fn setup(&self) -> Result<(), Error> {
-        self.logged("setup", Map::new(), self.table.setup(), nothing).await
+        self.logged("setup", Map::new(), self.table.setup(), nothing)
+            .await
     }
 
     async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, Error> {
@@ -125,21 +129,31 @@ impl<T: LeaseTable> LeaseTable for LoggedTable<T> {
                 row(found, line);
             }
         };
-        self.logged("get", about(key), self.table.get(key), of).await
+        self.logged("get", about(key), self.table.get(key), of)
+            .await
     }
 
-    async fn scan(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<ScanPage, Error> {
+    async fn scan(
+        &self,
+        page: Option<&PageToken>,
+        consistency: Consistency,
+    ) -> Result<ScanPage, Error> {
         let op = if page.is_none() { "scan" } else { "scan page" };
         let of = move |page: &ScanPage, line: &mut Map<String, Value>| {
-            line.insert("consistent".to_owned(), (consistency == Consistency::Strong).into());
+            line.insert(
+                "consistent".to_owned(),
+                (consistency == Consistency::Strong).into(),
+            );
             line.insert("leases".to_owned(), page.leases.len().into());
             line.insert("workers".to_owned(), page.workers.len().into());
         };
-        self.logged(op, Map::new(), self.table.scan(page, consistency), of).await
+        self.logged(op, Map::new(), self.table.scan(page, consistency), of)
+            .await
     }
 
     async fn create(&self, lease: &Lease) -> Result<Lease, Error> {
-        self.logged("create", about(&lease.key), self.table.create(lease), row).await
+        self.logged("create", about(&lease.key), self.table.create(lease), row)
+            .await
     }
 
     async fn update(&self, key: &LeaseKey, write: &Write) -> Result<Lease, Error> {
@@ -147,32 +161,73 @@ impl<T: LeaseTable> LeaseTable for LoggedTable<T> {
         if let Match::Is(token) = &write.expect.token {
             line.insert("expected_token".to_owned(), token.as_str().into());
         }
-        self.logged(name_of(&write.change), line, self.table.update(key, write), row).await
+        self.logged(
+            name_of(&write.change),
+            line,
+            self.table.update(key, write),
+            row,
+        )
+        .await
     }
 
     async fn delete(&self, key: &LeaseKey, expect: &Expect) -> Result<(), Error> {
-        self.logged("delete", about(key), self.table.delete(key, expect), nothing).await
+        self.logged(
+            "delete",
+            about(key),
+            self.table.delete(key, expect),
+            nothing,
+        )
+        .await
     }
 
-    async fn write_worker(&self, worker: &WorkerId, seen: Option<&WorkerRow>, row: Option<&WorkerRow>) -> Result<(), Error> {
+    async fn write_worker(
+        &self,
+        worker: &WorkerId,
+        seen: Option<&WorkerRow>,
+        row: Option<&WorkerRow>,
+    ) -> Result<(), Error> {
         let op = match (seen, row) {
             (None, _) => "create worker",
             (Some(_), Some(_)) => "heartbeat",
             (Some(_), None) => "delete worker",
         };
-        self.logged(op, Map::new(), self.table.write_worker(worker, seen, row), nothing).await
+        self.logged(
+            op,
+            Map::new(),
+            self.table.write_worker(worker, seen, row),
+            nothing,
+        )
+        .await
     }
 
     async fn get_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error> {
-        self.logged("get worker", Map::new(), self.table.get_worker(worker), nothing).await
+        self.logged(
+            "get worker",
+            Map::new(),
+            self.table.get_worker(worker),
+            nothing,
+        )
+        .await
     }
 
     async fn change_signal(&self) -> Result<Option<ChangeSignal>, Error> {
-        self.logged("change signal", Map::new(), self.table.change_signal(), nothing).await
+        self.logged(
+            "change signal",
+            Map::new(),
+            self.table.change_signal(),
+            nothing,
+        )
+        .await
     }
 
     async fn announce(&self, changed: &[Changed]) -> Result<(), Error> {
-        self.logged("announce", Map::new(), self.table.announce(changed), nothing).await
+        self.logged(
+            "announce",
+            Map::new(),
+            self.table.announce(changed),
+            nothing,
+        )
+        .await
     }
 
     fn change_signal_interval(&self) -> Duration {
@@ -182,6 +237,8 @@ impl<T: LeaseTable> LeaseTable for LoggedTable<T> {
 
 impl<T: fmt::Debug> fmt::Debug for LoggedTable<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LoggedTable").field("table", &self.table).finish_non_exhaustive()
+        f.debug_struct("LoggedTable")
+            .field("table", &self.table)
+            .finish_non_exhaustive()
     }
 }

@@ -23,7 +23,8 @@ pub struct Member {
     /// The calls of the lease table that it has made.
     pub calls: Vec<TableCall>,
     child: Child,
-    /// When this end of it is closed, the process ends gracefully: it does not outlive the program that started it.
+    /// When this end of it is closed, the process ends gracefully: it does not outlive the program
+    /// that started it.
     stdin: Option<ChildStdin>,
     trace: Tail,
     table_log: Tail,
@@ -50,18 +51,36 @@ pub enum MemberState {
 const FREEZE_LIMIT: Duration = Duration::from_secs(30);
 
 impl Member {
-    /// Starts the process: `program worker ARGUMENTS` and what it needs to write its trace. `number` tells its files from others'.
+    /// Starts the process: `program worker ARGUMENTS` and what it needs to write its trace.
+    /// `number` tells its files from others'.
     ///
     /// # Errors
     /// It cannot be started, or there is no place for its files.
-    pub fn start(program: &Path, name: &str, number: usize, folder: &Path, arguments: &[String]) -> io::Result<Self> {
+    pub fn start(
+        program: &Path,
+        name: &str,
+        number: usize,
+        folder: &Path,
+        arguments: &[String],
+    ) -> io::Result<Self> {
         let file = |kind: &str| folder.join(format!("{number:03}-{name}.{kind}"));
         let (trace, table_log, output) = (file("trace.jsonl"), file("table.jsonl"), file("log"));
         let log = std::fs::File::create(&output)?;
         let mut command = Command::new(program);
-        command.arg("worker").args(arguments).args(["--worker", name]);
-        command.arg("--trace").arg(&trace).arg("--table-log").arg(&table_log);
-        command.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
+        command
+            .arg("worker")
+            .args(arguments)
+            .args(["--worker", name]);
+        command
+            .arg("--trace")
+            .arg(&trace)
+            .arg("--table-log")
+            .arg(&table_log);
+        command
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .kill_on_drop(true);
         // Ctrl-C is for the program that started it.
         command.process_group(0);
         let mut child = command.spawn()?;
@@ -101,23 +120,33 @@ impl Member {
     /// # Errors
     /// It does not stop.
     pub async fn frozen(&self) -> io::Result<()> {
-        let Some(id) = self.child.id() else { return Ok(()) };
+        let Some(id) = self.child.id() else {
+            return Ok(());
+        };
         let until = SystemClock.now() + FREEZE_LIMIT;
         // Other systems have no such file; there a signal is taken for done when it is sent.
         while let Ok(stat) = std::fs::read_to_string(format!("/proc/{id}/stat")) {
-            let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_ascii_whitespace().next());
+            let state = stat
+                .rsplit_once(')')
+                .and_then(|(_, rest)| rest.split_ascii_whitespace().next());
             if state == Some("T") {
                 break;
             }
             if SystemClock.now() >= until {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, format!("{} did not freeze", self.name)));
+                return Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    format!("{} did not freeze", self.name),
+                ));
             }
-            SystemClock.sleep_until(SystemClock.now() + Duration::from_millis(1)).await;
+            SystemClock
+                .sleep_until(SystemClock.now() + Duration::from_millis(1))
+                .await;
         }
         Ok(())
     }
 
-    /// The lines that its trace has grown by; the calls in its table's log are added to [`calls`](Self::calls). Notices its end.
+    /// The lines that its trace has grown by; the calls in its table's log are added to
+    /// [`calls`](Self::calls). Notices its end.
     ///
     /// # Errors
     /// A file cannot be read, or the system does not know the process.
@@ -130,8 +159,18 @@ impl Member {
             self.state = MemberState::Ended(status);
             ended = true;
         }
-        self.calls.extend(self.table_log.lines()?.iter().filter_map(|line| TableCall::parse(line)));
-        let lines = self.trace.lines()?.iter().filter_map(|line| TraceLine::parse(line)).collect();
+        self.calls.extend(
+            self.table_log
+                .lines()?
+                .iter()
+                .filter_map(|line| TableCall::parse(line)),
+        );
+        let lines = self
+            .trace
+            .lines()?
+            .iter()
+            .filter_map(|line| TraceLine::parse(line))
+            .collect();
         if ended {
             // There may be thousands of them.
             (self.stream_link, self.table_link) = (None, None);

@@ -1,4 +1,5 @@
-//! The parts of the program `fleet`: many worker processes on one lease table, what is done to them, and what came of it.
+//! The parts of the program `fleet`: many worker processes on one lease table, what is done to
+//! them, and what came of it.
 //!
 //! ```text
 //!   Producer -> embedded stream -> worker processes -- a trace each ------------+
@@ -7,13 +8,17 @@
 //!                                      +-- a log of calls each ------------------^
 //! ```
 //!
-//! A worker process is this program itself (`fleet worker`, see [`run_worker`]). The program that starts them, [`Fleet`], knows what
-//! was put, reads their traces, and judges afterwards: what was put and handed to nobody is lost; what was handed out twice has a
-//! cause, and the only ones that excuse it are that its owner was killed or frozen.
+//! A worker process is this program itself (`fleet worker`, see [`run_worker`]). The program that
+//! starts them, [`Fleet`], knows what was put, reads their traces, and judges afterwards: what was
+//! put and handed to nobody is lost; what was handed out twice has a cause, and the only ones that
+//! excuse it are that its owner was killed or frozen.
 
 mod acts;
 mod deed;
-#[expect(clippy::module_inception, reason = "the type that the folder is named for")]
+#[expect(
+    clippy::module_inception,
+    reason = "the type that the folder is named for"
+)]
 mod fleet;
 mod history;
 mod keys;

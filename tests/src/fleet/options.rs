@@ -9,12 +9,15 @@ use super::network::Harm;
 use super::script::Script;
 use super::worker::WorkerOptions;
 
-/// Runs a fleet of worker processes on one lease table, breaks them on purpose, and checks that no record was lost.
+/// Runs a fleet of worker processes on one lease table, breaks them on purpose, and checks that no
+/// record was lost.
 ///
-/// It starts an embedded Kinesis-compatible stream, a producer that puts records into every shard, and worker processes that share the
-/// shards through one lease table: an SQLite file or a DynamoDB table. It shows which worker reads which shard. Meanwhile workers are
-/// killed, frozen, stopped and added, and shards are split and merged: by keys on a terminal, or by a script. At the end every record
-/// that was put is compared with what the workers received: records lost, out of order, and delivered again, by cause.
+/// It starts an embedded Kinesis-compatible stream, a producer that puts records into every shard,
+/// and worker processes that share the shards through one lease table: an SQLite file or a DynamoDB
+/// table. It shows which worker reads which shard. Meanwhile workers are killed, frozen, stopped
+/// and added, and shards are split and merged: by keys on a terminal, or by a script. At the end
+/// every record that was put is compared with what the workers received: records lost, out of
+/// order, and delivered again, by cause.
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "fleet",
@@ -65,27 +68,39 @@ pub struct Options {
     /// What to do and when: TIME ACTION; TIME ACTION ...
     #[arg(long, value_name = "STEPS")]
     pub script: Option<Script>,
-    /// Draws from this seed what is done to the workers and the shards: kills, freezes, stops, starts, splits, merges, and harm to the
-    /// requests between the workers, the stream and DynamoDB. The same seed with the same options draws the same.
+    /// Draws from this seed what is done to the workers and the shards: kills, freezes, stops,
+    /// starts, splits, merges, and harm to the requests between the workers, the stream and
+    /// DynamoDB. The same seed with the same options draws the same.
     #[arg(long, value_name = "SEED", requires = "span", conflicts_with_all = ["script", "measure"])]
     pub soak: Option<u64>,
     /// Kinds of harm that do not happen to requests in a soak.
-    #[arg(long, value_name = "HARMS", value_enum, value_delimiter = ',', requires = "soak")]
+    #[arg(
+        long,
+        value_name = "HARMS",
+        value_enum,
+        value_delimiter = ',',
+        requires = "soak"
+    )]
     pub off: Vec<Harm>,
-    /// How long to run. Default: until a key or a signal ends it, or until the script is done and the fleet at rest.
+    /// How long to run. Default: until a key or a signal ends it, or until the script is done and
+    /// the fleet at rest.
     #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub span: Option<Duration>,
-    /// Where leases are stored: sqlite:PATH, dynamo (a new table for this run) or dynamo:TABLE. Default: an SQLite file in the folder. With
-    /// --measure each fleet has a file or table of its own, named after TABLE if that is given; no table is deleted.
+    /// Where leases are stored: sqlite:PATH, dynamo (a new table for this run) or dynamo:TABLE.
+    /// Default: an SQLite file in the folder. With --measure each fleet has a file or table of its
+    /// own, named after TABLE if that is given; no table is deleted.
     #[arg(long, value_name = "WHERE")]
     pub lease_table: Option<LeaseTableAt>,
-    /// The endpoint of a DynamoDB emulator. Default: AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL, or AWS itself.
+    /// The endpoint of a DynamoDB emulator. Default: AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL,
+    /// or AWS itself.
     #[arg(long, value_name = "URL", requires = "lease_table")]
     pub dynamo_endpoint: Option<String>,
-    /// Where the traces and logs of the processes are stored. Default: a folder that is deleted at the end.
+    /// Where the traces and logs of the processes are stored. Default: a folder that is deleted at
+    /// the end.
     #[arg(long, value_name = "DIR")]
     pub folder: Option<PathBuf>,
-    /// Measures what is promised, instead of running the show. All of it, or some: stop (a graceful stop), kill, join, start, cost.
+    /// Measures what is promised, instead of running the show. All of it, or some: stop (a graceful
+    /// stop), kill, join, start, cost.
     #[arg(long, value_name = "PARTS", num_args = 0..=1, require_equals = false, value_delimiter = ',', default_missing_value = "stop,kill,join,start,cost")]
     pub measure: Option<Vec<Part>>,
     /// How often each is measured.
@@ -129,16 +144,37 @@ mod tests {
 
     #[test]
     fn parts_are_chosen_and_all_of_them_without_a_choice() {
-        let parts = |line: &str| Options::try_parse_from(line.split(' ')).map(|options| options.measure).ok();
+        let parts = |line: &str| {
+            Options::try_parse_from(line.split(' '))
+                .map(|options| options.measure)
+                .ok()
+        };
         assert_eq!(parts("fleet"), Some(None));
-        assert_eq!(parts("fleet --measure").flatten().map(|parts| parts.len()), Some(5));
-        assert_eq!(parts("fleet --measure stop,cost --runs 3"), Some(Some(vec![Part::Stop, Part::Cost])));
+        assert_eq!(
+            parts("fleet --measure").flatten().map(|parts| parts.len()),
+            Some(5)
+        );
+        assert_eq!(
+            parts("fleet --measure stop,cost --runs 3"),
+            Some(Some(vec![Part::Stop, Part::Cost]))
+        );
         assert_eq!(parts("fleet --measure everything"), None);
-        assert_eq!(parts("fleet --lease-table dynamo:x --dynamo-endpoint http://localhost:8000"), Some(None));
+        assert_eq!(
+            parts("fleet --lease-table dynamo:x --dynamo-endpoint http://localhost:8000"),
+            Some(None)
+        );
         assert_eq!(parts("fleet --lease-table dynamodb:x"), None);
         assert_eq!(parts("fleet --dynamo-endpoint http://localhost:8000"), None);
-        assert_eq!(parts("fleet --soak 7 --for 30m --off hold,late"), Some(None));
-        for wrong in ["--soak 7", "--for 1m --off hold", "--soak 7 --for 1m --off rain", "--soak 7 --for 1m --script 1s_add"] {
+        assert_eq!(
+            parts("fleet --soak 7 --for 30m --off hold,late"),
+            Some(None)
+        );
+        for wrong in [
+            "--soak 7",
+            "--for 1m --off hold",
+            "--soak 7 --for 1m --off rain",
+            "--soak 7 --for 1m --script 1s_add",
+        ] {
             assert_eq!(parts(&format!("fleet {wrong}")), None, "{wrong}");
         }
     }

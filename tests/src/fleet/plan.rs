@@ -58,7 +58,8 @@ enum PlanStep {
     Merge,
 }
 
-/// What is known of the fleet while the script is drawn, as nothing happens to it that is not in the script.
+/// What is known of the fleet while the script is drawn, as nothing happens to it that is not in
+/// the script.
 struct Drawn {
     dice: Dice,
     steps: Vec<(u64, Action)>,
@@ -95,7 +96,11 @@ impl Plan {
             self.step(now, &mut drawn);
         }
         let steps = drawn.steps.into_iter();
-        Script(steps.map(|(time, action)| (Duration::from_millis(time), action)).collect())
+        Script(
+            steps
+                .map(|(time, action)| (Duration::from_millis(time), action))
+                .collect(),
+        )
     }
 
     fn step(&self, now: u64, drawn: &mut Drawn) {
@@ -109,12 +114,17 @@ impl Plan {
             PlanStep::Split => drawn.open < *OPEN_SHARDS.end(),
             PlanStep::Merge => drawn.open > *OPEN_SHARDS.start(),
         };
-        let steps: Vec<PlanStep> =
-            STEPS.iter().filter(|(step, _)| allowed(*step)).flat_map(|(step, often)| vec![*step; *often]).collect();
+        let steps: Vec<PlanStep> = STEPS
+            .iter()
+            .filter(|(step, _)| allowed(*step))
+            .flat_map(|(step, often)| vec![*step; *often])
+            .collect();
         let step = drawn.dice.pick(&steps);
         let place = match step {
             // Who is frozen may be killed, and harmed.
-            PlanStep::Kill | PlanStep::Restart | PlanStep::Harm => Some(drawn.dice.index(drawn.workers.len())),
+            PlanStep::Kill | PlanStep::Restart | PlanStep::Harm => {
+                Some(drawn.dice.index(drawn.workers.len()))
+            }
             PlanStep::Freeze | PlanStep::Stop => drawn.free(now),
             PlanStep::Join | PlanStep::Split | PlanStep::Merge => Some(0),
         };
@@ -128,7 +138,11 @@ impl Plan {
                     let after = drawn.dice.range(0, MISSING);
                     drawn.missing.push(now + after);
                 }
-                if step == PlanStep::Kill { Action::Kill(whom) } else { Action::Stop(whom) }
+                if step == PlanStep::Kill {
+                    Action::Kill(whom)
+                } else {
+                    Action::Stop(whom)
+                }
             }
             PlanStep::Restart => {
                 drawn.workers[place].1 = now;
@@ -162,7 +176,16 @@ impl Plan {
         let table = self.table && harm != Harm::Odd && drawn.dice.chance(0.5);
         let span = drawn.span(self.failover.mul_f64(0.2), self.failover * 4);
         let percent = drawn.dice.pick(&[100, 100, 50, 20]);
-        Trouble { harm, service: if table { HarmedService::Table } else { HarmedService::Stream }, span, percent }
+        Trouble {
+            harm,
+            service: if table {
+                HarmedService::Table
+            } else {
+                HarmedService::Stream
+            },
+            span,
+            percent,
+        }
     }
 }
 
@@ -185,13 +208,18 @@ impl Drawn {
 
     /// One that is not frozen.
     fn free(&mut self, now: u64) -> Option<usize> {
-        let free: Vec<usize> = (0..self.workers.len()).filter(|place| self.workers[*place].1 <= now).collect();
+        let free: Vec<usize> = (0..self.workers.len())
+            .filter(|place| self.workers[*place].1 <= now)
+            .collect();
         // One is left that works.
         (free.len() > 1).then(|| self.dice.pick(&free))
     }
 
     fn span(&mut self, from: Duration, to: Duration) -> Duration {
-        Duration::from_millis(self.dice.log(from.as_millis() as f64, to.as_millis() as f64) as u64)
+        Duration::from_millis(
+            self.dice
+                .log(from.as_millis() as f64, to.as_millis() as f64) as u64,
+        )
     }
 }
 
@@ -209,7 +237,15 @@ mod tests {
 
     fn plan(seed: u64) -> Plan {
         let (span, failover) = (Duration::from_secs(2400), Duration::from_secs(3));
-        Plan { seed, span, workers: 5, shards: 8, failover, harms: Harm::value_variants().to_vec(), table: true }
+        Plan {
+            seed,
+            span,
+            workers: 5,
+            shards: 8,
+            failover,
+            harms: Harm::value_variants().to_vec(),
+            table: true,
+        }
     }
 
     #[test]
@@ -224,15 +260,31 @@ mod tests {
     fn forty_minutes_have_1000_kills_and_300_freezes() {
         for seed in 0..20 {
             let script = plan(seed).script();
-            let count = |is: fn(&Action) -> bool| script.0.iter().filter(|(_, action)| is(action)).count();
-            assert!(count(|action| matches!(action, Action::Kill(_) | Action::Restart(_))) >= 1000, "seed {seed}");
-            assert!(count(|action| matches!(action, Action::Freeze(..))) >= 300, "seed {seed}");
-            assert!(count(|action| matches!(action, Action::Stop(_))) > 50 && count(|action| *action == Action::Split) > 20);
+            let count =
+                |is: fn(&Action) -> bool| script.0.iter().filter(|(_, action)| is(action)).count();
+            assert!(
+                count(|action| matches!(action, Action::Kill(_) | Action::Restart(_))) >= 1000,
+                "seed {seed}"
+            );
+            assert!(
+                count(|action| matches!(action, Action::Freeze(..))) >= 300,
+                "seed {seed}"
+            );
+            assert!(
+                count(|action| matches!(action, Action::Stop(_))) > 50
+                    && count(|action| *action == Action::Split) > 20
+            );
             let harms = script.0.iter().filter_map(|(_, action)| match action {
-                Action::Harm(_, trouble) => Some((trouble.harm, trouble.service == HarmedService::Table)),
+                Action::Harm(_, trouble) => {
+                    Some((trouble.harm, trouble.service == HarmedService::Table))
+                }
                 _ => None,
             });
-            assert_eq!(harms.collect::<BTreeSet<_>>().len(), 13, "each on each way, without an odd answer of the table");
+            assert_eq!(
+                harms.collect::<BTreeSet<_>>().len(),
+                13,
+                "each on each way, without an odd answer of the table"
+            );
         }
     }
 
@@ -242,10 +294,14 @@ mod tests {
             let (mut alive, mut names, mut open) = ((1..=5).collect::<BTreeSet<usize>>(), 5, 8);
             for (time, action) in plan(seed).script().0 {
                 match action {
-                    Action::Kill(Whom::Number(number)) | Action::Stop(Whom::Number(number)) => assert!(alive.remove(&number)),
+                    Action::Kill(Whom::Number(number)) | Action::Stop(Whom::Number(number)) => {
+                        assert!(alive.remove(&number))
+                    }
                     Action::Restart(Whom::Number(number))
                     | Action::Freeze(Whom::Number(number), _)
-                    | Action::Harm(Whom::Number(number), _) => assert!(alive.contains(&number), "{time:?}: {action}"),
+                    | Action::Harm(Whom::Number(number), _) => {
+                        assert!(alive.contains(&number), "{time:?}: {action}")
+                    }
                     Action::Add => {
                         names += 1;
                         alive.insert(names);
@@ -254,7 +310,10 @@ mod tests {
                     Action::Merge => open -= 1,
                     _ => panic!("{action} means nobody"),
                 }
-                assert!((2..=7).contains(&alive.len()) && OPEN_SHARDS.contains(&open), "{time:?}: {alive:?}, {open} open");
+                assert!(
+                    (2..=7).contains(&alive.len()) && OPEN_SHARDS.contains(&open),
+                    "{time:?}: {alive:?}, {open} open"
+                );
             }
         }
     }

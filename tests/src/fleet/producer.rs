@@ -61,8 +61,8 @@ impl Producer {
         self.put.load(Ordering::SeqCst)
     }
 
-    /// From now on so many records a second and shard; 0 to rest. What is on its way is not called back: see
-    /// [`is_resting`](Self::is_resting).
+    /// From now on so many records a second and shard; 0 to rest. What is on its way is not called
+    /// back: see [`is_resting`](Self::is_resting).
     pub fn set_rate(&self, rate: u64) {
         self.rate.store(rate, Ordering::SeqCst);
     }
@@ -115,21 +115,42 @@ impl Producer {
     async fn hash_keys(&self) -> Result<Vec<String>, BoxError> {
         let shards = self.stream.shards().await?;
         let start = |shard: &Shard| Some(shard.hash_key_range()?.starting_hash_key().to_owned());
-        Ok(shards.iter().filter(|shard| is_open(shard)).filter_map(start).collect())
+        Ok(shards
+            .iter()
+            .filter(|shard| is_open(shard))
+            .filter_map(start)
+            .collect())
     }
 
     async fn put_each(&self, hash_keys: &[&String]) -> Result<(), BoxError> {
         let entry = |hash_key: &&String| {
-            let entry = PutRecordsRequestEntry::builder().partition_key(*hash_key).explicit_hash_key(*hash_key);
+            let entry = PutRecordsRequestEntry::builder()
+                .partition_key(*hash_key)
+                .explicit_hash_key(*hash_key);
             entry.data(Blob::new([b'x'; BYTES])).build()
         };
         let entries = hash_keys.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
-        let put = self.stream.client().put_records().stream_name(self.stream.name()).set_records(Some(entries)).send().await?;
+        let put = self
+            .stream
+            .client()
+            .put_records()
+            .stream_name(self.stream.name())
+            .set_records(Some(entries))
+            .send()
+            .await?;
         let mut log = self.log();
         for taken in put.records() {
             match (taken.shard_id(), taken.sequence_number()) {
-                (Some(shard), Some(sequence)) => log.entry(shard.into()).or_default().push(sequence.parse()?),
-                _ => return Err(format!("the stream rejected a record: {}", taken.error_message().unwrap_or("no reason")).into()),
+                (Some(shard), Some(sequence)) => {
+                    log.entry(shard.into()).or_default().push(sequence.parse()?)
+                }
+                _ => {
+                    return Err(format!(
+                        "the stream rejected a record: {}",
+                        taken.error_message().unwrap_or("no reason")
+                    )
+                    .into());
+                }
             }
             self.put.fetch_add(1, Ordering::SeqCst);
         }

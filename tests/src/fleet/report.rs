@@ -53,7 +53,11 @@ impl Report {
         };
         let mut causes: Vec<(String, u64)> = Vec::new();
         for (of, count) in &verdict.duplicates {
-            let text = if seed.is_some() { kind(*of).to_owned() } else { cause(*of) };
+            let text = if seed.is_some() {
+                kind(*of).to_owned()
+            } else {
+                cause(*of)
+            };
             match causes.last_mut().filter(|(last, _)| *last == text) {
                 Some((_, sum)) => *sum += count,
                 None => causes.push((text, *count)),
@@ -82,12 +86,26 @@ impl Report {
         });
         let deeds = deeds.collect();
         let ended_alone = fleet.ended_alone().map(name).collect();
-        let harmed = Harm::value_variants().iter().map(|harm| (*harm, fleet.harmed(*harm))).filter(|(_, count)| *count > 0);
+        let harmed = Harm::value_variants()
+            .iter()
+            .map(|harm| (*harm, fleet.harmed(*harm)))
+            .filter(|(_, count)| *count > 0);
         let (harmed, locked_freezes) = (harmed.collect(), fleet.locked_freezes());
-        Self { verdict, causes, deeds, done, harmed, seed, ended_alone, locked_freezes, elapsed }
+        Self {
+            verdict,
+            causes,
+            deeds,
+            done,
+            harmed,
+            seed,
+            ended_alone,
+            locked_freezes,
+            elapsed,
+        }
     }
 
-    /// Whether nothing was lost or out of order, everything that came again had a cause, and no process ended by itself.
+    /// Whether nothing was lost or out of order, everything that came again had a cause, and no
+    /// process ended by itself.
     #[must_use]
     pub fn is_right(&self) -> bool {
         self.verdict.is_right() && self.ended_alone.is_empty()
@@ -96,7 +114,16 @@ impl Report {
     /// The figures.
     #[must_use]
     pub fn json(&self) -> Value {
-        let Verdict { put, given, lost, out_of_order, early_children, unknown, went_back, .. } = &self.verdict;
+        let Verdict {
+            put,
+            given,
+            lost,
+            out_of_order,
+            early_children,
+            unknown,
+            went_back,
+            ..
+        } = &self.verdict;
         let total: u64 = self.verdict.duplicates.values().sum();
         let deeds = self.deeds.iter().map(|(what, shards, moved)| {
             json!({ "what": what, "shards": shards, "moved_ms": moved.map(|moved| u64::try_from(moved.as_millis()).unwrap_or(u64::MAX)) })
@@ -126,7 +153,8 @@ impl Report {
                 figures["done"] = json!(self.done);
                 figures["splits"] = self.verdict.splits.into();
                 figures["merges"] = self.verdict.merges.into();
-                figures["duplicates_by_cause"] = json!(self.causes.iter().cloned().collect::<BTreeMap<_, _>>());
+                figures["duplicates_by_cause"] =
+                    json!(self.causes.iter().cloned().collect::<BTreeMap<_, _>>());
             }
             None => figures["deeds"] = deeds.collect(),
         }
@@ -136,12 +164,29 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Verdict { put, given, lost, out_of_order, early_children, unknown, went_back, duplicates, faults, .. } =
-            &self.verdict;
+        let Verdict {
+            put,
+            given,
+            lost,
+            out_of_order,
+            early_children,
+            unknown,
+            went_back,
+            duplicates,
+            faults,
+            ..
+        } = &self.verdict;
         if !self.deeds.is_empty() {
-            writeln!(f, "{:<24} {:>10} {:>22}", "what was done", "shards", "taken over")?;
+            writeln!(
+                f,
+                "{:<24} {:>10} {:>22}",
+                "what was done", "shards", "taken over"
+            )?;
             for (what, shards, moved) in &self.deeds {
-                let moved = moved.map_or_else(|| "-".to_owned(), |moved| format!("after {:.2} s", moved.as_secs_f64()));
+                let moved = moved.map_or_else(
+                    || "-".to_owned(),
+                    |moved| format!("after {:.2} s", moved.as_secs_f64()),
+                );
                 writeln!(f, "{what:<24} {shards:>10} {moved:>22}")?;
             }
             writeln!(f)?;
@@ -151,13 +196,26 @@ impl fmt::Display for Report {
                 writeln!(f, "{what:<24} {:>10}", HumanCount(*count).to_string())?;
             }
             for (harm, count) in &self.harmed {
-                writeln!(f, "{:<24} {:>10}", format!("requests: {harm}"), HumanCount(*count).to_string())?;
+                writeln!(
+                    f,
+                    "{:<24} {:>10}",
+                    format!("requests: {harm}"),
+                    HumanCount(*count).to_string()
+                )?;
             }
             let Verdict { splits, merges, .. } = &self.verdict;
-            writeln!(f, "{:<24} {splits:>10}\n{:<24} {merges:>10}\n", "shards split", "shards merged")?;
+            writeln!(
+                f,
+                "{:<24} {splits:>10}\n{:<24} {merges:>10}\n",
+                "shards split", "shards merged"
+            )?;
         }
         let mut row = |name: &str, value: u64, note: &str| {
-            writeln!(f, "{}", format!("{name:<24} {:>10}  {note}", HumanCount(value).to_string()).trim_end())
+            writeln!(
+                f,
+                "{}",
+                format!("{name:<24} {:>10}  {note}", HumanCount(value).to_string()).trim_end()
+            )
         };
         row("records put", *put, "")?;
         row("records delivered", *given, "each counted once")?;
@@ -168,7 +226,15 @@ impl fmt::Display for Report {
         if *unknown > 0 {
             row("never put", *unknown, "")?;
         }
-        row("duplicates", duplicates.values().sum(), if duplicates.is_empty() { "" } else { "of them:" })?;
+        row(
+            "duplicates",
+            duplicates.values().sum(),
+            if duplicates.is_empty() {
+                ""
+            } else {
+                "of them:"
+            },
+        )?;
         for (cause, count) in &self.causes {
             row(&format!("  {cause}"), *count, "")?;
         }
@@ -183,7 +249,10 @@ impl fmt::Display for Report {
         for fault in went_back.iter().chain(faults).take(TOLD) {
             writeln!(f, "fault: {fault}")?;
         }
-        if let Some(more) = (went_back.len() + faults.len()).checked_sub(TOLD).filter(|more| *more > 0) {
+        if let Some(more) = (went_back.len() + faults.len())
+            .checked_sub(TOLD)
+            .filter(|more| *more > 0)
+        {
             writeln!(f, "fault: {more} more")?;
         }
         Ok(())

@@ -61,8 +61,13 @@ impl FromStr for Action {
         let mut words = text.split_ascii_whitespace();
         let name = words.next().unwrap_or_default();
         let mut words = words.peekable();
-        let number = words.next_if(|word| word.bytes().all(|byte| byte.is_ascii_digit())).map(str::parse);
-        let whom = match number.transpose().map_err(|_| format!("`{text}`: expected the number of a worker"))? {
+        let number = words
+            .next_if(|word| word.bytes().all(|byte| byte.is_ascii_digit()))
+            .map(str::parse);
+        let whom = match number
+            .transpose()
+            .map_err(|_| format!("`{text}`: expected the number of a worker"))?
+        {
             Some(number) => Whom::Number(number),
             None => Whom::Oldest,
         };
@@ -70,7 +75,9 @@ impl FromStr for Action {
             let trouble = trouble(words).ok_or_else(|| format!("`{text}`: expected {ALLOWED}"))?;
             return Ok(Self::Harm(whom, trouble));
         }
-        let span = words.next().map(|word| humantime::parse_duration(word).map_err(|error| format!("`{text}`: {error}")));
+        let span = words.next().map(|word| {
+            humantime::parse_duration(word).map_err(|error| format!("`{text}`: {error}"))
+        });
         let span = span.transpose()?;
         let action = match name {
             "kill" => Self::Kill(whom),
@@ -82,8 +89,12 @@ impl FromStr for Action {
             "merge" => Self::Merge,
             _ => return Err(format!("`{text}`: expected {ALLOWED}")),
         };
-        let takes_nobody = matches!(action, Self::Add | Self::Split | Self::Merge) && whom != Whom::Oldest;
-        if takes_nobody || span.is_some() && !matches!(action, Self::Freeze(..)) || words.next().is_some() {
+        let takes_nobody =
+            matches!(action, Self::Add | Self::Split | Self::Merge) && whom != Whom::Oldest;
+        if takes_nobody
+            || span.is_some() && !matches!(action, Self::Freeze(..))
+            || words.next().is_some()
+        {
             return Err(format!("`{text}`: too many words; expected {ALLOWED}"));
         }
         Ok(action)
@@ -99,13 +110,20 @@ fn trouble<'a>(mut words: impl Iterator<Item = &'a str>) -> Option<Trouble> {
         _ => return None,
     };
     let span = humantime::parse_duration(words.next()?).ok()?;
-    let percent = words.next()?.strip_suffix('%')?.parse().ok().filter(|percent| (1..=100).contains(percent))?;
-    (words.next().is_none() && !(harm == Harm::Odd && service == HarmedService::Table)).then_some(Trouble {
-        harm,
-        service,
-        span,
-        percent,
-    })
+    let percent = words
+        .next()?
+        .strip_suffix('%')?
+        .parse()
+        .ok()
+        .filter(|percent| (1..=100).contains(percent))?;
+    (words.next().is_none() && !(harm == Harm::Odd && service == HarmedService::Table)).then_some(
+        Trouble {
+            harm,
+            service,
+            span,
+            percent,
+        },
+    )
 }
 
 /// As it is read.
@@ -136,7 +154,9 @@ impl fmt::Display for Action {
 /// As it is read, with a step a line.
 impl fmt::Display for Script {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|(time, action)| writeln!(f, "{}ms {action};", time.as_millis()))
+        self.0
+            .iter()
+            .try_for_each(|(time, action)| writeln!(f, "{}ms {action};", time.as_millis()))
     }
 }
 
@@ -146,11 +166,16 @@ impl FromStr for Script {
     /// `TIME ACTION; TIME ACTION`, with times since the fleet was settled.
     fn from_str(text: &str) -> Result<Self, String> {
         let mut steps = Vec::new();
-        for step in text.split(';').map(str::trim).filter(|step| !step.is_empty()) {
-            let (time, action) =
-                step.split_once(' ').ok_or_else(|| format!("`{step}`: expected TIME ACTION, as in `10s kill 1`"))?;
-            let time =
-                humantime::parse_duration(time).map_err(|error| format!("`{step}`: {error}; expected as in `10s kill 1`"))?;
+        for step in text
+            .split(';')
+            .map(str::trim)
+            .filter(|step| !step.is_empty())
+        {
+            let (time, action) = step
+                .split_once(' ')
+                .ok_or_else(|| format!("`{step}`: expected TIME ACTION, as in `10s kill 1`"))?;
+            let time = humantime::parse_duration(time)
+                .map_err(|error| format!("`{step}`: {error}; expected as in `10s kill 1`"))?;
             steps.push((time, action.parse()?));
         }
         steps.sort_by_key(|(time, _)| *time);
@@ -164,15 +189,33 @@ mod tests {
 
     #[test]
     fn a_script_is_read_and_put_in_the_order_of_time() {
-        let script: Script = "20s add; 10s kill 1; 1500ms freeze 2 7s;30s split ; 40s stop;".parse().unwrap();
+        let script: Script = "20s add; 10s kill 1; 1500ms freeze 2 7s;30s split ; 40s stop;"
+            .parse()
+            .unwrap();
         let millis: Vec<_> = script.0.iter().map(|(time, _)| time.as_millis()).collect();
         assert_eq!(millis, [1500, 10_000, 20_000, 30_000, 40_000]);
         let actions: Vec<_> = script.0.into_iter().map(|(_, action)| action).collect();
         let freeze = Action::Freeze(Whom::Number(2), Some(Duration::from_secs(7)));
-        assert_eq!(actions, [freeze, Action::Kill(Whom::Number(1)), Action::Add, Action::Split, Action::Stop(Whom::Oldest)]);
+        assert_eq!(
+            actions,
+            [
+                freeze,
+                Action::Kill(Whom::Number(1)),
+                Action::Add,
+                Action::Split,
+                Action::Stop(Whom::Oldest)
+            ]
+        );
         assert_eq!("".parse(), Ok(Script::default()));
-        let harm: Script = "1s harm 3 late table 4s 30%; 2s harm odd stream 500ms 100%".parse().unwrap();
-        let late = Trouble { harm: Harm::Late, service: HarmedService::Table, span: Duration::from_secs(4), percent: 30 };
+        let harm: Script = "1s harm 3 late table 4s 30%; 2s harm odd stream 500ms 100%"
+            .parse()
+            .unwrap();
+        let late = Trouble {
+            harm: Harm::Late,
+            service: HarmedService::Table,
+            span: Duration::from_secs(4),
+            percent: 30,
+        };
         assert_eq!(harm.0[0].1, Action::Harm(Whom::Number(3), late));
         assert_eq!(harm.to_string().parse(), Ok(harm));
     }
@@ -194,7 +237,10 @@ mod tests {
             "1s harm 1 hold stream 1s 0%",
         ] {
             let said = wrong.parse::<Script>().unwrap_err();
-            assert!(said.contains("allowed") || said.contains("expected"), "{wrong}: {said}");
+            assert!(
+                said.contains("allowed") || said.contains("expected"),
+                "{wrong}: {said}"
+            );
         }
     }
 }

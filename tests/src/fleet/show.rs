@@ -21,8 +21,10 @@ use super::script::{Action, Script, Whom};
 use super::signals::Signals;
 use super::view::View;
 
-/// What runs where nobody can press a key and no script is given: some of everything, at a failover time of 3 s.
-const SOME_OF_EVERYTHING: &str = "2s kill 1; 9s add; 14s split; 17s freeze 2; 28s stop 3; 32s merge";
+/// What runs where nobody can press a key and no script is given: some of everything, at a failover
+/// time of 3 s.
+const SOME_OF_EVERYTHING: &str =
+    "2s kill 1; 9s add; 14s split; 17s freeze 2; 28s stop 3; 32s merge";
 const TICK: Duration = Duration::from_millis(50);
 /// The end comes when the fleet has been at rest for so long.
 const REST: Duration = Duration::from_secs(2);
@@ -30,7 +32,8 @@ const REST: Duration = Duration::from_secs(2);
 const CALM_WORKERS: usize = 4;
 const A_LONG_END: Duration = Duration::from_secs(120);
 
-/// Starts a fleet, does to it what the script or the keys say, and prints what came of it. Returns the exit code.
+/// Starts a fleet, does to it what the script or the keys say, and prints what came of it. Returns
+/// the exit code.
 ///
 /// # Errors
 /// The fleet cannot be started, or something around it fails.
@@ -40,7 +43,8 @@ pub async fn show(options: &Options) -> Result<u8, BoxError> {
     let mut temporary = tempfile::tempdir()?;
     let kept = temporary.path().to_owned();
     let folder = options.folder.as_deref().unwrap_or(&kept);
-    std::fs::create_dir_all(folder).map_err(|error| format!("cannot create the folder {}: {error}", folder.display()))?;
+    std::fs::create_dir_all(folder)
+        .map_err(|error| format!("cannot create the folder {}: {error}", folder.display()))?;
     let mut fleet = Fleet::start(setup(options, folder)?).await?;
     let mut show = Show::new(options)?;
     if options.soak.is_some() {
@@ -74,7 +78,12 @@ pub async fn show(options: &Options) -> Result<u8, BoxError> {
     };
     show.view.end();
     drop(show);
-    let report = Report::new(&fleet, verdict, options.soak, SystemClock.now().since(begun));
+    let report = Report::new(
+        &fleet,
+        verdict,
+        options.soak,
+        SystemClock.now().since(begun),
+    );
     println!("\n{report}\n{}", sentence(&report));
     if options.soak.is_some() && !report.is_right() {
         temporary.disable_cleanup(true);
@@ -86,16 +95,40 @@ pub async fn show(options: &Options) -> Result<u8, BoxError> {
 }
 
 fn setup(options: &Options, folder: &Path) -> Result<Setup, BoxError> {
-    let lease_table = options.lease_table.clone().unwrap_or_else(|| LeaseTableAt::Sqlite(folder.join("leases.sqlite")));
+    let lease_table = options
+        .lease_table
+        .clone()
+        .unwrap_or_else(|| LeaseTableAt::Sqlite(folder.join("leases.sqlite")));
     let dynamo_endpoint = options.dynamo_endpoint.clone();
     // The stream is new with each run: leases of an older run in the same table are not of it.
     let application = format!("fleet-{}", SystemClock.wall().as_millis());
-    let Options { failover, shards, rate, soak, .. } = *options;
-    let harmed = |script: &Script| script.0.iter().any(|(_, action)| matches!(action, Action::Harm(..)));
+    let Options {
+        failover,
+        shards,
+        rate,
+        soak,
+        ..
+    } = *options;
+    let harmed = |script: &Script| {
+        script
+            .0
+            .iter()
+            .any(|(_, action)| matches!(action, Action::Harm(..)))
+    };
     let links = soak.or_else(|| options.script.as_ref().is_some_and(harmed).then_some(0));
     let program = std::env::current_exe()?;
     let folder = folder.to_owned();
-    Ok(Setup { program, folder, lease_table, dynamo_endpoint, application, failover, shards, rate, links })
+    Ok(Setup {
+        program,
+        folder,
+        lease_table,
+        dynamo_endpoint,
+        application,
+        failover,
+        shards,
+        rate,
+        links,
+    })
 }
 
 fn sentence(report: &Report) -> &'static str {
@@ -107,11 +140,32 @@ fn sentence(report: &Report) -> &'static str {
 }
 
 fn plan(options: &Options) -> Option<Plan> {
-    let Options { workers, shards, failover, span, lease_table, dynamo_endpoint, off, .. } = options;
+    let Options {
+        workers,
+        shards,
+        failover,
+        span,
+        lease_table,
+        dynamo_endpoint,
+        off,
+        ..
+    } = options;
     let (seed, span) = (options.soak?, (*span)?);
-    let harms = Harm::value_variants().iter().copied().filter(|harm| !off.contains(harm)).collect();
+    let harms = Harm::value_variants()
+        .iter()
+        .copied()
+        .filter(|harm| !off.contains(harm))
+        .collect();
     let table = matches!(lease_table, Some(LeaseTableAt::Dynamo(_))) && dynamo_endpoint.is_some();
-    Some(Plan { seed, span, workers: *workers, shards: *shards, failover: *failover, harms, table })
+    Some(Plan {
+        seed,
+        span,
+        workers: *workers,
+        shards: *shards,
+        failover: *failover,
+        harms,
+        table,
+    })
 }
 
 /// What is to come, and who shows it.
@@ -140,7 +194,16 @@ impl Show {
             (None, None, None) => SOME_OF_EVERYTHING.parse()?,
         };
         let (frozen, gone, begun, chosen, rests) = (Vec::new(), Vec::new(), None, None, None);
-        Ok(Self { view: View::new(options.soak.is_some()), keys, script, begun, frozen, chosen, rests, gone })
+        Ok(Self {
+            view: View::new(options.soak.is_some()),
+            keys,
+            script,
+            begun,
+            frozen,
+            chosen,
+            rests,
+            gone,
+        })
     }
 
     /// Until it is over.
@@ -148,13 +211,21 @@ impl Show {
         for _ in 0..options.workers {
             fleet.add()?;
         }
-        let Options { workers, shards, rate, .. } = options;
+        let Options {
+            workers,
+            shards,
+            rate,
+            ..
+        } = options;
         let failover = humantime::format_duration(options.failover);
         self.view.say(&format!("{workers} workers, {shards} shards, {rate} records a second and shard, failover {failover}"));
         let mut steps = std::mem::take(&mut self.script).0.into_iter().peekable();
         let scripted = options.script.is_some() || options.soak.is_some() || self.keys.is_none();
         if let Some(seed) = options.soak {
-            self.view.say(&format!("seed {seed}: {} steps, starting when all shards are being read", steps.len()));
+            self.view.say(&format!(
+                "seed {seed}: {} steps, starting when all shards are being read",
+                steps.len()
+            ));
         }
         loop {
             SystemClock.sleep_until(SystemClock.now() + TICK).await;
@@ -165,13 +236,16 @@ impl Show {
             }
             fleet.refresh()?;
             self.notice_ends(fleet);
-            self.chosen = self.chosen.filter(|place| !fleet.members()[*place].is_gone());
+            self.chosen = self
+                .chosen
+                .filter(|place| !fleet.members()[*place].is_gone());
             let now = SystemClock.now();
             for (_, place) in self.frozen.extract_if(.., |(until, _)| *until <= now) {
                 // It may have been killed meanwhile.
                 if fleet.members()[place].state == MemberState::Frozen {
                     fleet.wake(place)?;
-                    self.view.say(&format!("{} continues", fleet.members()[place].name));
+                    self.view
+                        .say(&format!("{} continues", fleet.members()[place].name));
                 }
             }
             if self.begun.is_none() && fleet.is_settled() {
@@ -186,19 +260,24 @@ impl Show {
                 let done = self.act(action, fleet).await;
                 // A soak goes on: what could not be done is not counted.
                 match done {
-                    Err(error) if options.soak.is_some() => self.view.say(&format!("{action}: {error}")),
+                    Err(error) if options.soak.is_some() => {
+                        self.view.say(&format!("{action}: {error}"))
+                    }
                     done => done?,
                 }
             }
             if options.soak.is_some() && fleet.working().count() < 2 {
-                // Others ended by themselves, which the report tells. Those of the script keep their numbers.
+                // Others ended by themselves, which the report tells. Those of the script keep
+                // their numbers.
                 let name = format!("spare{}", fleet.members().len());
                 fleet.add_named(&name, &[])?;
                 self.view.say(&format!("{name} started"));
             }
             let idle = steps.peek().is_none() && self.frozen.is_empty() && fleet.is_settled();
             self.rests = if idle { self.rests.or(Some(now)) } else { None };
-            let rested = scripted && options.span.is_none() && self.rests.is_some_and(|since| now.since(since) >= REST);
+            let rested = scripted
+                && options.span.is_none()
+                && self.rests.is_some_and(|since| now.since(since) >= REST);
             if rested || options.span.is_some_and(|span| elapsed >= span) {
                 return Ok(());
             }
@@ -217,7 +296,8 @@ impl Show {
         while fleet.working().count() < CALM_WORKERS {
             fleet.add()?;
         }
-        self.view.say("calm: no more faults until everything is read");
+        self.view
+            .say("calm: no more faults until everything is read");
         if let Err(error) = fleet.settle(A_LONG_END).await {
             self.view.say(&error.to_string());
         }
@@ -230,8 +310,12 @@ impl Show {
         for place in gone.iter().filter(|place| !self.gone.contains(place)) {
             let member = &fleet.members()[*place];
             let said = member.said();
-            let said = said.lines().rfind(|line| line.starts_with("error")).unwrap_or("it gave no reason");
-            self.view.say(&format!("{} ended unexpectedly: {said}", member.name));
+            let said = said
+                .lines()
+                .rfind(|line| line.starts_with("error"))
+                .unwrap_or("it gave no reason");
+            self.view
+                .say(&format!("{} ended unexpectedly: {said}", member.name));
         }
         self.gone = gone;
     }
@@ -239,13 +323,18 @@ impl Show {
     async fn press(&mut self, key: char, fleet: &mut Fleet) -> Result<(), BoxError> {
         if let Some(number) = key.to_digit(10) {
             let name = format!("w{number}");
-            self.chosen = fleet.working().rfind(|place| fleet.members()[*place].name.as_str() == name);
+            self.chosen = fleet
+                .working()
+                .rfind(|place| fleet.members()[*place].name.as_str() == name);
             return Ok(());
         }
         let whom = match self.chosen {
-            Some(place) => {
-                fleet.members()[place].name.as_str().trim_start_matches('w').parse().map_or(Whom::Oldest, Whom::Number)
-            }
+            Some(place) => fleet.members()[place]
+                .name
+                .as_str()
+                .trim_start_matches('w')
+                .parse()
+                .map_or(Whom::Oldest, Whom::Number),
             None => Whom::Oldest,
         };
         let action = match key {
@@ -273,8 +362,15 @@ impl Show {
             }
             Action::Split => fleet.reshard(Reshard::Split).await?,
             Action::Merge => fleet.reshard(Reshard::Merge).await?,
-            Action::Kill(whom) | Action::Restart(whom) | Action::Freeze(whom, _) | Action::Stop(whom) | Action::Harm(whom, _) => {
-                let also_frozen = matches!(action, Action::Kill(_) | Action::Restart(_) | Action::Harm(..));
+            Action::Kill(whom)
+            | Action::Restart(whom)
+            | Action::Freeze(whom, _)
+            | Action::Stop(whom)
+            | Action::Harm(whom, _) => {
+                let also_frozen = matches!(
+                    action,
+                    Action::Kill(_) | Action::Restart(_) | Action::Harm(..)
+                );
                 let Some(place) = find(fleet, whom, also_frozen) else {
                     self.view.say(&format!("{whom} is not working"));
                     return Ok(());
@@ -284,7 +380,9 @@ impl Show {
                     Action::Restart(_) => {
                         fleet.kill(place)?;
                         fleet
-                            .until("the process is gone", Duration::from_secs(10), |fleet| fleet.members()[place].is_gone())
+                            .until("the process is gone", Duration::from_secs(10), |fleet| {
+                                fleet.members()[place].is_gone()
+                            })
                             .await?;
                         fleet.add_named(&name, &[])?;
                         format!("{name} killed and restarted under the same name")
@@ -321,8 +419,13 @@ fn find(fleet: &Fleet, whom: Whom, also_frozen: bool) -> Option<usize> {
         Whom::Oldest => fleet.working().next(),
         Whom::Number(number) => {
             let name = format!("w{number}");
-            let is = |member: &Member| member.is_working() || also_frozen && member.state == MemberState::Frozen;
-            fleet.members().iter().rposition(|member| member.name.as_str() == name && is(member))
+            let is = |member: &Member| {
+                member.is_working() || also_frozen && member.state == MemberState::Frozen
+            };
+            fleet
+                .members()
+                .iter()
+                .rposition(|member| member.name.as_str() == name && is(member))
         }
     }
 }
@@ -333,6 +436,10 @@ mod tests {
 
     #[test]
     fn the_script_that_runs_by_itself_can_be_read() {
-        assert!(SOME_OF_EVERYTHING.parse::<Script>().is_ok_and(|script| script.0.len() >= 6));
+        assert!(
+            SOME_OF_EVERYTHING
+                .parse::<Script>()
+                .is_ok_and(|script| script.0.len() >= 6)
+        );
     }
 }

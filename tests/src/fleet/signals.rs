@@ -1,5 +1,5 @@
-//! The signals that end a fleet. Unlike `kcl_core::stop_signal`, a second Ctrl-C is caught too: the processes of the fleet have to be
-//! ended with it.
+//! The signals that end a fleet. Unlike `kcl_core::stop_signal`, a second Ctrl-C is caught too: the
+//! processes of the fleet have to be ended with it.
 
 use std::io;
 
@@ -16,7 +16,10 @@ pub(super) struct Signals {
 impl Signals {
     /// Catches them from now on.
     pub(super) fn catch() -> io::Result<Self> {
-        Ok(Self { interrupt: unix::signal(SignalKind::interrupt())?, terminate: unix::signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: unix::signal(SignalKind::interrupt())?,
+            terminate: unix::signal(SignalKind::terminate())?,
+        })
     }
 
     /// The next one. Cancel safe.

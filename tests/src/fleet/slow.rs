@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use kcl_core::BoxError;
 use kcl_core::processor::{
-    Failure, InitializeInput, LeaseLostInput, ProcessRecordsInput, RecordProcessor, ShardEndedInput, ShutdownRequestedInput,
+    Failure, InitializeInput, LeaseLostInput, ProcessRecordsInput, RecordProcessor,
+    ShardEndedInput, ShutdownRequestedInput,
 };
 use kcl_core::{Clock, SystemClock};
 
@@ -15,7 +16,10 @@ pub(super) struct Slow<P> {
 
 impl<P> Slow<P> {
     pub(super) const fn new(processor: P, batch_time: Duration) -> Self {
-        Self { processor, batch_time }
+        Self {
+            processor,
+            batch_time,
+        }
     }
 }
 
@@ -27,7 +31,9 @@ impl<P: RecordProcessor> RecordProcessor for Slow<P> {
     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
         self.processor.process_records(input).await?;
         if !self.batch_time.is_zero() {
-            SystemClock.sleep_until(SystemClock.now() + self.batch_time).await;
+            SystemClock
+                .sleep_until(SystemClock.now() + self.batch_time)
+                .await;
         }
         Ok(())
     }

@@ -26,7 +26,8 @@ pub struct TableCall {
     pub consistent: bool,
 }
 
-/// The bytes of a lease and of a worker in a table of DynamoDB, as the docs of `kcl-dynamo` have them.
+/// The bytes of a lease and of a worker in a table of DynamoDB, as the docs of `kcl-dynamo` have
+/// them.
 const BYTES: [u64; 2] = [370, 350];
 
 /// A lease as a call returned it.
@@ -69,14 +70,22 @@ impl TableCall {
         })
     }
 
-    /// The read units that DynamoDB charges for it: one for each 4 KB that are read consistently, half of that for others.
+    /// The read units that DynamoDB charges for it: one for each 4 KB that are read consistently,
+    /// half of that for others.
     #[must_use]
     pub fn read_units(&self) -> f64 {
-        let bytes: u64 = self.looked_at.iter().zip(BYTES).map(|(rows, bytes)| rows * bytes).sum();
+        let bytes: u64 = self
+            .looked_at
+            .iter()
+            .zip(BYTES)
+            .map(|(rows, bytes)| rows * bytes)
+            .sum();
         match &*self.op {
             "get" | "get worker" => 1.0,
             "change signal" => 0.5,
-            "scan" | "scan page" => bytes.div_ceil(4096).max(1) as f64 * if self.consistent { 1.0 } else { 0.5 },
+            "scan" | "scan page" => {
+                bytes.div_ceil(4096).max(1) as f64 * if self.consistent { 1.0 } else { 0.5 }
+            }
             _ => 0.0,
         }
     }
@@ -123,14 +132,21 @@ impl CheckpointText {
     }
 }
 
-/// The leases whose stored checkpoint went back: of each, the rows that accepted writes returned are compared in the order of their
-/// counters. An empty result is the proof for everything that these logs have.
+/// The leases whose stored checkpoint went back: of each, the rows that accepted writes returned
+/// are compared in the order of their counters. An empty result is the proof for everything that
+/// these logs have.
 #[must_use]
-pub fn checkpoints_that_went_back<'a>(calls: impl IntoIterator<Item = &'a TableCall>) -> Vec<String> {
+pub fn checkpoints_that_went_back<'a>(
+    calls: impl IntoIterator<Item = &'a TableCall>,
+) -> Vec<String> {
     let mut rows: BTreeMap<&str, BTreeMap<u64, Vec<&Checkpoint>>> = BTreeMap::new();
     for call in calls {
         if let (Some(lease), Some(row)) = (&call.lease, &call.row) {
-            rows.entry(lease).or_default().entry(row.counter).or_default().push(&row.checkpoint);
+            rows.entry(lease)
+                .or_default()
+                .entry(row.counter)
+                .or_default()
+                .push(&row.checkpoint);
         }
     }
     let mut back = Vec::new();
@@ -140,7 +156,9 @@ pub fn checkpoints_that_went_back<'a>(calls: impl IntoIterator<Item = &'a TableC
             for checkpoint in checkpoints {
                 match greatest {
                     Some((before, at)) if checkpoint < before => {
-                        back.push(format!("{lease}: {checkpoint} at counter {counter}, after {before} at {at}"));
+                        back.push(format!(
+                            "{lease}: {checkpoint} at counter {counter}, after {before} at {at}"
+                        ));
                     }
                     _ => greatest = Some((checkpoint, counter)),
                 }
@@ -164,21 +182,50 @@ mod tests {
 
     #[test]
     fn reads_have_the_prices_of_dynamodb() {
-        let units =
-            |text: &str| TableCall::parse(&format!(r#"{{"begun":1,"ended":2,"outcome":"ok",{text}}}"#)).unwrap().read_units();
-        assert_eq!(units(r#""op":"scan","leases":64,"workers":8,"consistent":false"#), 3.5);
-        assert_eq!(units(r#""op":"scan","leases":64,"workers":8,"consistent":true"#), 7.0);
+        let units = |text: &str| {
+            TableCall::parse(&format!(r#"{{"begun":1,"ended":2,"outcome":"ok",{text}}}"#))
+                .unwrap()
+                .read_units()
+        };
+        assert_eq!(
+            units(r#""op":"scan","leases":64,"workers":8,"consistent":false"#),
+            3.5
+        );
+        assert_eq!(
+            units(r#""op":"scan","leases":64,"workers":8,"consistent":true"#),
+            7.0
+        );
         assert_eq!(units(r#""op":"scan","leases":0,"workers":0"#), 0.5);
-        assert_eq!([units(r#""op":"get""#), units(r#""op":"change signal""#), units(r#""op":"renew""#)], [1.0, 0.5, 0.0]);
+        assert_eq!(
+            [
+                units(r#""op":"get""#),
+                units(r#""op":"change signal""#),
+                units(r#""op":"renew""#)
+            ],
+            [1.0, 0.5, 0.0]
+        );
     }
 
     #[test]
     fn checkpoints_are_compared_in_the_order_of_the_counters() {
-        let calls = [call("a", 3, "17"), call("a", 1, "TRIM_HORIZON"), call("b", 1, "20"), call("a", 2, "16.4")];
+        let calls = [
+            call("a", 3, "17"),
+            call("a", 1, "TRIM_HORIZON"),
+            call("b", 1, "20"),
+            call("a", 2, "16.4"),
+        ];
         assert!(checkpoints_that_went_back(&calls).is_empty());
-        let back = [call("a", 4, "17"), call("a", 5, "16"), call("b", 6, "SHARD_END"), call("b", 7, "9")];
+        let back = [
+            call("a", 4, "17"),
+            call("a", 5, "16"),
+            call("b", 6, "SHARD_END"),
+            call("b", 7, "9"),
+        ];
         let back = checkpoints_that_went_back(&back);
         assert_eq!(back.len(), 2, "{back:?}");
-        assert!(back[0].contains("a: 16 at counter 5, after 17 at 4"), "{back:?}");
+        assert!(
+            back[0].contains("a: 16 at counter 5, after 17 at 4"),
+            "{back:?}"
+        );
     }
 }

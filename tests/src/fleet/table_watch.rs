@@ -47,7 +47,11 @@ impl TableWatch {
     /// Watches this table: looks so often.
     #[must_use]
     pub fn new(table: Arc<dyn LeaseTable>, every: Duration) -> Self {
-        Self { table, seen: watch::Sender::default(), every }
+        Self {
+            table,
+            seen: watch::Sender::default(),
+            every,
+        }
     }
 
     /// Looks for ever. A look that fails is made again: the table may not be there yet, or be busy.
@@ -57,7 +61,9 @@ impl TableWatch {
                 let at = SystemClock.wall();
                 self.seen.send_modify(|seen| seen.take_in(leases, at));
             }
-            SystemClock.sleep_until(SystemClock.now() + self.every).await;
+            SystemClock
+                .sleep_until(SystemClock.now() + self.every)
+                .await;
         }
     }
 
@@ -84,11 +90,21 @@ impl TableSeen {
             let from = before.as_ref().and_then(Lease::actual_owner).cloned();
             let to = lease.actual_owner().cloned();
             if from != to {
-                self.moves.push(Move { at, shard: shard.clone(), from, to });
+                self.moves.push(Move {
+                    at,
+                    shard: shard.clone(),
+                    from,
+                    to,
+                });
             }
-            let stored = before.map(|before| before.checkpoint).filter(|before| lease.checkpoint < *before);
+            let stored = before
+                .map(|before| before.checkpoint)
+                .filter(|before| lease.checkpoint < *before);
             if let Some(stored) = stored {
-                self.backwards.push(format!("{shard}: {stored} was stored, then {}", lease.checkpoint));
+                self.backwards.push(format!(
+                    "{shard}: {stored} was stored, then {}",
+                    lease.checkpoint
+                ));
             }
         }
         self.at = Some(at);
@@ -97,21 +113,33 @@ impl TableSeen {
 
     /// The leases of shards that are not done.
     pub fn live(&self) -> impl Iterator<Item = &Lease> {
-        self.leases.values().filter(|lease| lease.checkpoint != Checkpoint::ShardEnd)
+        self.leases
+            .values()
+            .filter(|lease| lease.checkpoint != Checkpoint::ShardEnd)
     }
 
     /// The shards that are not done and belong to this worker.
     #[must_use]
     pub fn owned_by(&self, worker: &str) -> Vec<ShardId> {
-        let owned = self.live().filter(|lease| lease.actual_owner().is_some_and(|owner| owner.as_str() == worker));
+        let owned = self.live().filter(|lease| {
+            lease
+                .actual_owner()
+                .is_some_and(|owner| owner.as_str() == worker)
+        });
         owned.map(|lease| lease.key.shard.clone()).collect()
     }
 
-    /// Whether each shard that is not done belongs to one of these workers, and none of them has two more than another one.
+    /// Whether each shard that is not done belongs to one of these workers, and none of them has
+    /// two more than another one.
     #[must_use]
     pub fn is_balanced(&self, workers: &[&str]) -> bool {
-        let counts: Vec<usize> = workers.iter().map(|worker| self.owned_by(worker).len()).collect();
-        let (Some(least), Some(most)) = (counts.iter().min(), counts.iter().max()) else { return false };
+        let counts: Vec<usize> = workers
+            .iter()
+            .map(|worker| self.owned_by(worker).len())
+            .collect();
+        let (Some(least), Some(most)) = (counts.iter().min(), counts.iter().max()) else {
+            return false;
+        };
         let pending = self.live().any(Lease::hand_over_pending);
         !pending && most - least <= 1 && counts.iter().sum::<usize>() == self.live().count()
     }
@@ -119,7 +147,9 @@ impl TableSeen {
 
 impl fmt::Debug for TableWatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TableWatch").field("table", &self.table).finish_non_exhaustive()
+        f.debug_struct("TableWatch")
+            .field("table", &self.table)
+            .finish_non_exhaustive()
     }
 }
 

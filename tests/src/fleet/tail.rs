@@ -16,7 +16,12 @@ impl Tail {
     /// The lines of this file, which need not exist yet.
     #[must_use]
     pub const fn new(path: PathBuf) -> Self {
-        Self { path, file: None, at: 0, rest: Vec::new() }
+        Self {
+            path,
+            file: None,
+            at: 0,
+            rest: Vec::new(),
+        }
     }
 
     /// Gives the file back to the system until lines are read again.
@@ -36,13 +41,21 @@ impl Tail {
                 Err(error) => return Err(error),
             }
         }
-        let Some(file) = &mut self.file else { return Ok(Vec::new()) };
+        let Some(file) = &mut self.file else {
+            return Ok(Vec::new());
+        };
         file.seek(SeekFrom::Start(self.at))?;
         self.at += file.read_to_end(&mut self.rest)? as u64;
-        let Some(feed) = self.rest.iter().rposition(|byte| *byte == b'\n') else { return Ok(Vec::new()) };
+        let Some(feed) = self.rest.iter().rposition(|byte| *byte == b'\n') else {
+            return Ok(Vec::new());
+        };
         let rest = self.rest.split_off(feed + 1);
         let whole = std::mem::replace(&mut self.rest, rest);
-        Ok(String::from_utf8_lossy(&whole).lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect())
+        Ok(String::from_utf8_lossy(&whole)
+            .lines()
+            .map(|line| line.trim().to_owned())
+            .filter(|line| !line.is_empty())
+            .collect())
     }
 }
 

@@ -40,6 +40,10 @@ impl TraceLine {
             "shard_ended" => TracedCall::ShardEnded,
             _ => return None,
         };
-        Some(Self { at: Timestamp::from_millis(line["t"].as_i64()?), shard: line["shard"].as_str()?.into(), call })
+        Some(Self {
+            at: Timestamp::from_millis(line["t"].as_i64()?),
+            shard: line["shard"].as_str()?.into(),
+            call,
+        })
     }
 }

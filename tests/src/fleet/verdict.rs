@@ -20,7 +20,8 @@ pub enum Cause {
     Killed(usize),
     /// This process was frozen for longer than the failover time.
     Frozen(usize),
-    /// The requests of this process to its lease table were harmed, so that it could not keep its lease or store how far it was.
+    /// The requests of this process to its lease table were harmed, so that it could not keep its
+    /// lease or store how far it was.
     Harmed(usize),
     /// Nothing that was done explains it.
     Unexplained,
@@ -56,19 +57,34 @@ pub struct Verdict {
 impl Verdict {
     /// Judges. Pure: the same history and deeds give the same verdict.
     #[must_use]
-    pub fn of(history: &DeliveryHistory, put: &PutLog, parents: &ShardParents, deeds: &[Deed]) -> Self {
+    pub fn of(
+        history: &DeliveryHistory,
+        put: &PutLog,
+        parents: &ShardParents,
+        deeds: &[Deed],
+    ) -> Self {
         let mut verdict = Self::default();
         let nobody = Vec::new();
-        for shard in put.keys().chain(history.shards().keys().filter(|shard| !put.contains_key(*shard))) {
+        for shard in put.keys().chain(
+            history
+                .shards()
+                .keys()
+                .filter(|shard| !put.contains_key(*shard)),
+        ) {
             let put = put.get(shard).unwrap_or(&nobody);
-            let tenancies = history.shards().get(shard).map_or(&[] as &[DeliveredTenancy], Vec::as_slice);
+            let tenancies = history
+                .shards()
+                .get(shard)
+                .map_or(&[] as &[DeliveredTenancy], Vec::as_slice);
             verdict.judge_shard(shard, put, tenancies, deeds);
         }
         // A split has two children, of one parent each.
         verdict.merges = parents.values().filter(|parents| parents.len() > 1).count() as u64;
         verdict.splits = (parents.len() as u64 - verdict.merges) / 2;
         for (child, parents) in parents {
-            let Some(first) = firsts(history, child).min() else { continue };
+            let Some(first) = firsts(history, child).min() else {
+                continue;
+            };
             for parent in parents {
                 // A record that comes once more, later, was known before.
                 if let Some(late) = last_new(history, parent).filter(|last| *last > first) {
@@ -82,12 +98,23 @@ impl Verdict {
         verdict
     }
 
-    fn judge_shard(&mut self, shard: &ShardId, put: &[SequenceNumber], tenancies: &[DeliveredTenancy], deeds: &[Deed]) {
+    fn judge_shard(
+        &mut self,
+        shard: &ShardId,
+        put: &[SequenceNumber],
+        tenancies: &[DeliveredTenancy],
+        deeds: &[Deed],
+    ) {
         let mut put = put.to_vec();
         put.sort_unstable();
         let mut given: Vec<(Timestamp, usize, &SequenceNumber)> = Vec::new();
         for (place, tenancy) in tenancies.iter().enumerate() {
-            given.extend(tenancy.given.iter().map(|(at, sequence)| (*at, place, sequence)));
+            given.extend(
+                tenancy
+                    .given
+                    .iter()
+                    .map(|(at, sequence)| (*at, place, sequence)),
+            );
         }
         // Stable: what one tenancy was given in the same millisecond stays in its order.
         given.sort_by_key(|(at, place, _)| (*at, *place));
@@ -100,7 +127,8 @@ impl Verdict {
         for (at, place, sequence) in given {
             let Ok(index) = put.binary_search(sequence) else {
                 self.unknown += 1;
-                self.faults.push(format!("{shard}: {sequence} at {at} was never put"));
+                self.faults
+                    .push(format!("{shard}: {sequence} at {at} was never put"));
                 continue;
             };
             match seen[index].replace(place) {
@@ -117,33 +145,54 @@ impl Verdict {
                 None if index == next => {}
                 None => {
                     self.out_of_order += 1;
-                    self.faults.push(format!("{shard}: {sequence} at {at}, before {}", put[next]));
+                    self.faults
+                        .push(format!("{shard}: {sequence} at {at}, before {}", put[next]));
                 }
             }
             while seen.get(next).is_some_and(Option::is_some) {
                 next += 1;
             }
         }
-        let missing: Vec<_> = put.iter().zip(&seen).filter(|(_, seen)| seen.is_none()).map(|(sequence, _)| sequence).collect();
+        let missing: Vec<_> = put
+            .iter()
+            .zip(&seen)
+            .filter(|(_, seen)| seen.is_none())
+            .map(|(sequence, _)| sequence)
+            .collect();
         self.put += put.len() as u64;
         self.given += (put.len() - missing.len()) as u64;
         self.lost += missing.len() as u64;
         if let (Some(first), Some(last)) = (missing.first(), missing.last()) {
-            self.faults.push(format!("{shard}: {} records were never delivered, from {first} to {last}", missing.len()));
+            self.faults.push(format!(
+                "{shard}: {} records were never delivered, from {first} to {last}",
+                missing.len()
+            ));
         }
     }
 
     /// Duplicates without a cause.
     #[must_use]
     pub fn unexplained(&self) -> u64 {
-        self.duplicates.get(&Cause::Unexplained).copied().unwrap_or(0)
+        self.duplicates
+            .get(&Cause::Unexplained)
+            .copied()
+            .unwrap_or(0)
     }
 
     /// Whether everything was handed out in order, and again only for a cause.
     #[must_use]
     pub fn is_right(&self) -> bool {
-        let Self { lost, unknown, out_of_order, early_children, went_back, .. } = self;
-        [lost, unknown, out_of_order, early_children].iter().all(|count| **count == 0)
+        let Self {
+            lost,
+            unknown,
+            out_of_order,
+            early_children,
+            went_back,
+            ..
+        } = self;
+        [lost, unknown, out_of_order, early_children]
+            .iter()
+            .all(|count| **count == 0)
             && went_back.is_empty()
             && self.unexplained() == 0
     }
@@ -151,7 +200,16 @@ impl Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { put, given, lost, out_of_order, early_children, unknown, duplicates, .. } = self;
+        let Self {
+            put,
+            given,
+            lost,
+            out_of_order,
+            early_children,
+            unknown,
+            duplicates,
+            ..
+        } = self;
         write!(
             f,
             "{put} put, {given} delivered, {lost} lost, {out_of_order} out of order, {early_children} early children, \
@@ -161,36 +219,64 @@ impl fmt::Display for Verdict {
 }
 
 /// When each record of a shard came for the first time in each tenancy.
-fn firsts<'a>(history: &'a DeliveryHistory, shard: &ShardId) -> impl Iterator<Item = Timestamp> + 'a {
-    history.shards().get(shard).into_iter().flatten().filter_map(|tenancy| tenancy.given.first()).map(|(at, _)| *at)
+fn firsts<'a>(
+    history: &'a DeliveryHistory,
+    shard: &ShardId,
+) -> impl Iterator<Item = Timestamp> + 'a {
+    history
+        .shards()
+        .get(shard)
+        .into_iter()
+        .flatten()
+        .filter_map(|tenancy| tenancy.given.first())
+        .map(|(at, _)| *at)
 }
 
 /// When the last record of a shard that had not come before came.
 fn last_new(history: &DeliveryHistory, shard: &ShardId) -> Option<Timestamp> {
     let mut first: BTreeMap<&SequenceNumber, Timestamp> = BTreeMap::new();
-    for (at, sequence) in history.shards().get(shard)?.iter().flat_map(|tenancy| &tenancy.given) {
-        first.entry(sequence).and_modify(|first| *first = (*first).min(*at)).or_insert(*at);
+    for (at, sequence) in history
+        .shards()
+        .get(shard)?
+        .iter()
+        .flat_map(|tenancy| &tenancy.given)
+    {
+        first
+            .entry(sequence)
+            .and_modify(|first| *first = (*first).min(*at))
+            .or_insert(*at);
     }
     first.into_values().max()
 }
 
 fn later(at: Timestamp, span: Duration) -> Timestamp {
-    Timestamp::from_millis(at.as_millis().saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
+    Timestamp::from_millis(
+        at.as_millis()
+            .saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)),
+    )
 }
 
-/// How long after a harm a request may wait for its answer, besides the time for which links hold it back.
+/// How long after a harm a request may wait for its answer, besides the time for which links hold
+/// it back.
 const LATE: Duration = Duration::from_secs(10);
 
 /// What explains that a record came in one tenancy and again in another one.
 fn cause(before: &DeliveredTenancy, again: &DeliveredTenancy, deeds: &[Deed]) -> Cause {
     let of = |tenancy: &DeliveredTenancy, what| {
         let member = tenancy.member;
-        deeds.iter().filter(move |deed| deed.member == member && deed.what == what).map(|deed| deed.at)
+        deeds
+            .iter()
+            .filter(move |deed| deed.member == member && deed.what == what)
+            .map(|deed| deed.at)
     };
-    let killed = |tenancy: &DeliveredTenancy| of(tenancy, What::Killed).any(|at| tenancy.begun <= at && tenancy.over.is_none());
-    // What was in hand at the freeze may be handed out after it; what wakes up may be long over for everybody else.
+    let killed = |tenancy: &DeliveredTenancy| {
+        of(tenancy, What::Killed).any(|at| tenancy.begun <= at && tenancy.over.is_none())
+    };
+    // What was in hand at the freeze may be handed out after it; what wakes up may be long over for
+    // everybody else.
     let frozen = |tenancy: &DeliveredTenancy| {
-        of(tenancy, What::Frozen).any(|at| tenancy.begun <= at && tenancy.over.is_none_or(|over| over >= at))
+        of(tenancy, What::Frozen)
+            .any(|at| tenancy.begun <= at && tenancy.over.is_none_or(|over| over >= at))
     };
     if before.member != again.member && killed(before) {
         return Cause::Killed(before.member);
@@ -207,7 +293,11 @@ fn cause(before: &DeliveredTenancy, again: &DeliveredTenancy, deeds: &[Deed]) ->
         .any(|(from, to)| tenancy.begun <= to && tenancy.over.is_none_or(|over| over >= from))
     };
     // Who could not store how far it was, not who comes after it.
-    if harmed(before) { Cause::Harmed(before.member) } else { Cause::Unexplained }
+    if harmed(before) {
+        Cause::Harmed(before.member)
+    } else {
+        Cause::Unexplained
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use super::deed::What;
 use super::fleet::Fleet;
 use super::member::MemberState;
 
-/// Shows who has which shard, on standard error: a table that changes on a terminal, a line for each change elsewhere.
+/// Shows who has which shard, on standard error: a table that changes on a terminal, a line for
+/// each change elsewhere.
 #[derive(Debug)]
 pub(super) struct View {
     table: Option<ProgressBar>,
@@ -31,16 +32,26 @@ impl View {
     #[must_use]
     pub(super) fn new(soak: bool) -> Self {
         let table = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+            let style = ProgressStyle::with_template("{msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_spinner());
             ProgressBar::new_spinner().with_style(style)
         });
         let now = SystemClock.now();
-        Self { table, begun: now, said: now, shown: String::new(), soak }
+        Self {
+            table,
+            begun: now,
+            said: now,
+            shown: String::new(),
+            soak,
+        }
     }
 
     /// Says something in between.
     pub(super) fn say(&self, text: &str) {
-        let text = format!("{:>7.1} s  {text}", SystemClock.now().since(self.begun).as_secs_f64());
+        let text = format!(
+            "{:>7.1} s  {text}",
+            SystemClock.now().since(self.begun).as_secs_f64()
+        );
         match &self.table {
             Some(table) => table.println(text),
             None => eprintln!("{text}"),
@@ -78,9 +89,24 @@ impl View {
 
 /// How far a soak is.
 fn progress(fleet: &Fleet) -> String {
-    let done = |what| HumanCount(fleet.deeds().iter().filter(|deed| deed.what == what).count() as u64);
-    let (killed, frozen, ended) = (done(What::Killed), done(What::Frozen), fleet.ended_alone().count());
-    let (put, given) = (HumanCount(fleet.producer().count()), HumanCount(fleet.history().given()));
+    let done = |what| {
+        HumanCount(
+            fleet
+                .deeds()
+                .iter()
+                .filter(|deed| deed.what == what)
+                .count() as u64,
+        )
+    };
+    let (killed, frozen, ended) = (
+        done(What::Killed),
+        done(What::Frozen),
+        fleet.ended_alone().count(),
+    );
+    let (put, given) = (
+        HumanCount(fleet.producer().count()),
+        HumanCount(fleet.history().given()),
+    );
     let (workers, leases) = (fleet.working().count(), fleet.seen().live().count());
     format!(
         "-- {killed} kills, {frozen} freezes, {workers} workers, {leases} shards to read, {put} put, {given} handed out, {ended} ended \
@@ -90,10 +116,19 @@ fn progress(fleet: &Fleet) -> String {
 
 /// `w1: 0 1 2 | w2: 3 4`.
 fn owners(fleet: &Fleet) -> String {
-    let alive = fleet.members().iter().enumerate().filter(|(_, member)| !member.is_gone());
-    let each = alive.map(|(place, member)| format!("{}: {}", member.name, shards(&fleet.owned_by(place))));
+    let alive = fleet
+        .members()
+        .iter()
+        .enumerate()
+        .filter(|(_, member)| !member.is_gone());
+    let each =
+        alive.map(|(place, member)| format!("{}: {}", member.name, shards(&fleet.owned_by(place))));
     let mut text = each.collect::<Vec<_>>().join(" | ");
-    let free = fleet.seen().live().filter(|lease| lease.actual_owner().is_none()).count();
+    let free = fleet
+        .seen()
+        .live()
+        .filter(|lease| lease.actual_owner().is_none())
+        .count();
     if free > 0 {
         let _ = write!(text, " | free: {free}");
     }
@@ -101,16 +136,34 @@ fn owners(fleet: &Fleet) -> String {
 }
 
 fn whole(fleet: &Fleet, chosen: Option<usize>) -> String {
-    let (put, given) = (HumanCount(fleet.producer().count()), HumanCount(fleet.history().given()));
-    let mut text =
-        format!("\n{put} records put, {given} handed out\n\n   {:<8}{:<10}{:>12}  shards\n", "worker", "state", "records");
-    for (place, member) in fleet.members().iter().enumerate().filter(|(_, member)| !member.is_gone()) {
+    let (put, given) = (
+        HumanCount(fleet.producer().count()),
+        HumanCount(fleet.history().given()),
+    );
+    let mut text = format!(
+        "\n{put} records put, {given} handed out\n\n   {:<8}{:<10}{:>12}  shards\n",
+        "worker", "state", "records"
+    );
+    for (place, member) in fleet
+        .members()
+        .iter()
+        .enumerate()
+        .filter(|(_, member)| !member.is_gone())
+    {
         let mark = if chosen == Some(place) { '>' } else { ' ' };
         let records = HumanCount(fleet.history().given_to(place) as u64).to_string();
         let (state, shards) = (word(member.state), shards(&fleet.owned_by(place)));
-        let _ = writeln!(text, " {mark} {:<8}{state:<10}{records:>12}  {shards}", member.name);
+        let _ = writeln!(
+            text,
+            " {mark} {:<8}{state:<10}{records:>12}  {shards}",
+            member.name
+        );
     }
-    let free = fleet.seen().live().filter(|lease| lease.actual_owner().is_none()).count();
+    let free = fleet
+        .seen()
+        .live()
+        .filter(|lease| lease.actual_owner().is_none())
+        .count();
     if free > 0 {
         let _ = writeln!(text, "   {free} shards have no owner");
     }
@@ -129,8 +182,15 @@ pub(super) const fn word(state: MemberState) -> &'static str {
 /// The shards without what all of them have in common.
 fn shards(shards: &[ShardId]) -> String {
     let short = |shard: &ShardId| {
-        let number = shard.as_str().trim_start_matches("shardId-").trim_start_matches('0');
-        if number.is_empty() { "0".to_owned() } else { number.to_owned() }
+        let number = shard
+            .as_str()
+            .trim_start_matches("shardId-")
+            .trim_start_matches('0');
+        if number.is_empty() {
+            "0".to_owned()
+        } else {
+            number.to_owned()
+        }
     };
     shards.iter().map(short).collect::<Vec<_>>().join(" ")
 }

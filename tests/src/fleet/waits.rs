@@ -28,14 +28,21 @@ const JUDGED_EVERY: Duration = Duration::from_millis(250);
 impl Fleet {
     /// Waits for a moment, in which others write.
     pub async fn pause() {
-        SystemClock.sleep_until(SystemClock.now() + REFRESH_EVERY).await;
+        SystemClock
+            .sleep_until(SystemClock.now() + REFRESH_EVERY)
+            .await;
     }
 
     /// Waits until something is so. Looks at what was written before each question.
     ///
     /// # Errors
     /// [`NotInTime`], or what [`refresh`](Self::refresh) says.
-    pub async fn until(&mut self, what: &str, limit: Duration, mut is: impl FnMut(&Self) -> bool) -> Result<(), BoxError> {
+    pub async fn until(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        mut is: impl FnMut(&Self) -> bool,
+    ) -> Result<(), BoxError> {
         let deadline = SystemClock.now() + limit;
         loop {
             self.refresh()?;
@@ -43,13 +50,18 @@ impl Fleet {
                 return Ok(());
             }
             if SystemClock.now() >= deadline {
-                return Err(NotInTime { what: what.to_owned(), limit }.into());
+                return Err(NotInTime {
+                    what: what.to_owned(),
+                    limit,
+                }
+                .into());
             }
             Self::pause().await;
         }
     }
 
-    /// Whether each open shard is read, by a process that works, and all have as many as they should.
+    /// Whether each open shard is read, by a process that works, and all have as many as they
+    /// should.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.is_balanced() && self.is_read()
@@ -58,12 +70,15 @@ impl Fleet {
     /// Whether the leases that are not done belong to the processes that work, evenly.
     #[must_use]
     pub fn is_balanced(&self) -> bool {
-        let names: Vec<&str> = self.working().map(|place| self.members[place].name.as_str()).collect();
+        let names: Vec<&str> = self
+            .working()
+            .map(|place| self.members[place].name.as_str())
+            .collect();
         self.seen().is_balanced(&names)
     }
 
-    /// Whether each lease that is not done is read by its owner: its processor is initialized, and has had a record if there are
-    /// any.
+    /// Whether each lease that is not done is read by its owner: its processor is initialized, and
+    /// has had a record if there are any.
     #[must_use]
     pub fn is_read(&self) -> bool {
         let needs_records = self.producer.rate() > 0;
@@ -71,8 +86,11 @@ impl Fleet {
         let mut live = seen.live().peekable();
         live.peek().is_some()
             && live.all(|lease| {
-                let owner =
-                    lease.actual_owner().and_then(|owner| self.working().rev().find(|place| self.members[*place].name == *owner));
+                let owner = lease.actual_owner().and_then(|owner| {
+                    self.working()
+                        .rev()
+                        .find(|place| self.members[*place].name == *owner)
+                });
                 let tenancy = owner.and_then(|place| self.history.open_in(place, &lease.key.shard));
                 tenancy.is_some_and(|tenancy| !needs_records || !tenancy.given.is_empty())
             })
@@ -92,10 +110,16 @@ impl Fleet {
             }
             now.since(*since.get_or_insert(now)) >= Duration::from_millis(100)
         };
-        self.until("every shard is read, and all workers have as many as they should", limit, is).await
+        self.until(
+            "every shard is read, and all workers have as many as they should",
+            limit,
+            is,
+        )
+        .await
     }
 
-    /// Puts nothing more, and waits until everything that was put is handed out, or until nothing has come for `patience`.
+    /// Puts nothing more, and waits until everything that was put is handed out, or until nothing
+    /// has come for `patience`.
     ///
     /// # Errors
     /// See [`refresh`](Self::refresh).
@@ -125,23 +149,40 @@ impl Fleet {
         }
     }
 
-    /// How long after this deed the last of the process's shards was read by another one; nothing while some are not.
+    /// How long after this deed the last of the process's shards was read by another one; nothing
+    /// while some are not.
     #[must_use]
     pub fn moved_after(&self, deed: &Deed) -> Option<Duration> {
         let first = |shard| self.history.first_elsewhere(shard, deed.member, deed.at);
-        let last = deed.shards.iter().map(first).collect::<Option<Vec<_>>>()?.into_iter().max()?;
+        let last = deed
+            .shards
+            .iter()
+            .map(first)
+            .collect::<Option<Vec<_>>>()?
+            .into_iter()
+            .max()?;
         Some(span(deed.at, last))
     }
 
-    /// Waits until every shard of the process that was stopped or killed last is read by another one: how long after the deed that was.
+    /// Waits until every shard of the process that was stopped or killed last is read by another
+    /// one: how long after the deed that was.
     ///
     /// # Errors
     /// See [`until`](Self::until).
     pub async fn moved(&mut self, limit: Duration) -> Result<Duration, BoxError> {
         let is_last = |deed: &&Deed| matches!(deed.what, What::Killed | What::Stopped);
-        let deed = self.deeds.iter().rfind(is_last).cloned().ok_or("no process was killed, frozen or stopped")?;
-        self.until("every shard that it had is read by another worker", limit, |fleet| fleet.moved_after(&deed).is_some())
-            .await?;
+        let deed = self
+            .deeds
+            .iter()
+            .rfind(is_last)
+            .cloned()
+            .ok_or("no process was killed, frozen or stopped")?;
+        self.until(
+            "every shard that it had is read by another worker",
+            limit,
+            |fleet| fleet.moved_after(&deed).is_some(),
+        )
+        .await?;
         Ok(self.moved_after(&deed).unwrap_or_default())
     }
 }

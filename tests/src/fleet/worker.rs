@@ -34,8 +34,8 @@ pub struct WorkerOptions {
     pub batch_time: Duration,
 }
 
-/// Works on the embedded stream of the program that started this process, until SIGTERM, Ctrl-C or the end of standard input: then
-/// it gives its shards up gracefully. Returns the exit code.
+/// Works on the embedded stream of the program that started this process, until SIGTERM, Ctrl-C or
+/// the end of standard input: then it gives its shards up gracefully. Returns the exit code.
 pub async fn run_worker(options: &WorkerOptions) -> u8 {
     let start = ProcessStart::get();
     let seen = Arc::new(Seen::default());
@@ -56,7 +56,13 @@ async fn work(options: &WorkerOptions, seen: &Arc<Seen>) -> Result<(), BoxError>
         ended = &mut run => return Ok(ended.map(drop)?),
         trouble = watch.start_within(options.consume.start_within) => return Err(trouble.into()),
     }
-    let shutdown = async { tokio::join!(worker.stop(options.consume.at_the_end(), options.consume.grace), run).1 };
+    let shutdown = async {
+        tokio::join!(
+            worker.stop(options.consume.at_the_end(), options.consume.grace),
+            run
+        )
+        .1
+    };
     tokio::select! {
         biased;
         signal = signals.next() => Err(format!("{signal} again: ending at once").into()),
@@ -69,26 +75,45 @@ async fn work(options: &WorkerOptions, seen: &Arc<Seen>) -> Result<(), BoxError>
 }
 
 async fn build(options: &WorkerOptions, seen: &Arc<Seen>) -> Result<Worker, BoxError> {
-    let WorkerOptions { consume: options, table_log, batch_time } = options;
+    let WorkerOptions {
+        consume: options,
+        table_log,
+        batch_time,
+    } = options;
     let batch_time = *batch_time;
-    let trace = options.trace.as_deref().map(Trace::open).transpose()?.map(Arc::new);
+    let trace = options
+        .trace
+        .as_deref()
+        .map(Trace::open)
+        .transpose()?
+        .map(Arc::new);
     let table = LeaseTableAt::open(options).await?;
     let table = LoggedTable::new(table, Arc::new(Trace::open(table_log)?));
-    let endpoint = options.endpoint.as_deref().ok_or("--endpoint is missing: the embedded stream's")?;
+    let endpoint = options
+        .endpoint
+        .as_deref()
+        .ok_or("--endpoint is missing: the embedded stream's")?;
     let source = KinesisStream::new(&client(endpoint, "us-east-1"), options.stream.clone());
     let seen = Arc::clone(seen);
     let worker = options
         .builder()
         .source(source)
         .lease_table(table)
-        .processor(move |shard: &ShardRef| Slow::new(Processor::new(&seen, trace.as_ref(), shard), batch_time));
+        .processor(move |shard: &ShardRef| {
+            Slow::new(Processor::new(&seen, trace.as_ref(), shard), batch_time)
+        });
     Ok(worker.build()?)
 }
 
 /// Waits until the pipe that is standard input is closed. Where it is none, for ever.
 async fn input_ended() {
-    let pipe = std::io::stdin().as_fd().try_clone_to_owned().and_then(Receiver::from_owned_fd);
-    let Ok(pipe) = pipe else { return std::future::pending().await };
+    let pipe = std::io::stdin()
+        .as_fd()
+        .try_clone_to_owned()
+        .and_then(Receiver::from_owned_fd);
+    let Ok(pipe) = pipe else {
+        return std::future::pending().await;
+    };
     let mut bytes = [0; 64];
     while pipe.readable().await.is_ok() {
         match pipe.try_read(&mut bytes) {

@@ -1,4 +1,5 @@
-//! Whether a stopped process holds the write lock of an `SQLite` file: a limit of that table, since nobody can write until it goes on.
+//! Whether a stopped process holds the write lock of an `SQLite` file: a limit of that table, since
+//! nobody can write until it goes on.
 
 use std::path::Path;
 use std::time::Duration;
@@ -40,7 +41,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("table");
         let writer = Connection::open(&path).unwrap();
-        writer.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x)").unwrap();
+        writer
+            .execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x)")
+            .unwrap();
         assert!(!is_held(&path).await.unwrap());
         writer.execute_batch("BEGIN IMMEDIATE").unwrap();
         assert!(is_held(&path).await.unwrap());

@@ -27,7 +27,8 @@ pub struct Explored {
 /// # Errors
 /// The first wrong state.
 pub fn check(bounds: &ModelBounds) -> Result<Explored, BadState> {
-    // Of a state that was seen, a fingerprint of 128 bits is kept; of each, the one that it came from and the step between.
+    // Of a state that was seen, a fingerprint of 128 bits is kept; of each, the one that it came
+    // from and the step between.
     let mut known = HashSet::from([fingerprint(&ModelState::first())]);
     let mut origin: Vec<(u32, Option<ModelStep>)> = vec![(0, None)];
     let mut to_do = VecDeque::from([(0_u32, ModelState::first())]);

@@ -57,7 +57,10 @@ pub(super) fn token(number: u8) -> Token {
 fn checkpoint(records: u8) -> Checkpoint {
     match records {
         0 => Checkpoint::TrimHorizon,
-        _ => Checkpoint::At(Position::new(SequenceNumber::from_u128(u128::from(records)), 0)),
+        _ => Checkpoint::At(Position::new(
+            SequenceNumber::from_u128(u128::from(records)),
+            0,
+        )),
     }
 }
 
@@ -72,14 +75,24 @@ impl Name {
     }
 
     fn of(id: &WorkerId) -> Self {
-        if *id == TEXTS.names[0] { Self::A } else { Self::B }
+        if *id == TEXTS.names[0] {
+            Self::A
+        } else {
+            Self::B
+        }
     }
 }
 
 impl Row {
     /// The row of a lease that nobody has had yet.
     pub(super) const fn fresh() -> Self {
-        Self { owner: None, checkpoint_owner: None, token: None, counter: 0, checkpoint: 0 }
+        Self {
+            owner: None,
+            checkpoint_owner: None,
+            token: None,
+            counter: 0,
+            checkpoint: 0,
+        }
     }
 
     pub(super) fn lease(self) -> Lease {
@@ -92,7 +105,13 @@ impl Row {
     }
 
     pub(super) fn of(lease: &Lease) -> Self {
-        let number = |text: &Token| TEXTS.tokens.iter().position(|token| token == text).map_or(0, |number| number as u8);
+        let number = |text: &Token| {
+            TEXTS
+                .tokens
+                .iter()
+                .position(|token| token == text)
+                .map_or(0, |number| number as u8)
+        };
         Self {
             owner: lease.owner.as_ref().map(Name::of),
             checkpoint_owner: lease.checkpoint_owner.as_ref().map(Name::of),

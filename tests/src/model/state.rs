@@ -21,24 +21,52 @@ pub struct ModelBounds {
 
 impl ModelBounds {
     /// Two workers and one lease, with a request: what a gate has the time for.
-    pub const HAND_OVER: Self =
-        Self { one_name: false, counter: 4, tenancies: 2, records: 1, late: 1, requests: 1, defect: None };
+    pub const HAND_OVER: Self = Self {
+        one_name: false,
+        counter: 4,
+        tenancies: 2,
+        records: 1,
+        late: 1,
+        requests: 1,
+        defect: None,
+    };
 
-    /// The same with more that is late and asked for, and fewer changes of the row: all of it is looked through, in seconds.
-    pub const LATE: Self = Self { counter: 3, late: 2, requests: 2, ..Self::HAND_OVER };
+    /// The same with more that is late and asked for, and fewer changes of the row: all of it is
+    /// looked through, in seconds.
+    pub const LATE: Self = Self {
+        counter: 3,
+        late: 2,
+        requests: 2,
+        ..Self::HAND_OVER
+    };
 
     /// Two processes under one name, which know nothing of each other.
-    pub const ONE_NAME: Self = Self { one_name: true, requests: 0, late: 2, ..Self::HAND_OVER };
+    pub const ONE_NAME: Self = Self {
+        one_name: true,
+        requests: 0,
+        late: 2,
+        ..Self::HAND_OVER
+    };
 
     /// The same with a defect, as far as it takes to show.
     #[must_use]
     pub const fn with(self, defect: Defect) -> Self {
-        let bounds = Self { defect: Some(defect), ..self };
+        let bounds = Self {
+            defect: Some(defect),
+            ..self
+        };
         match defect {
             // One that lands late needs another owner who has stored more.
-            Defect::CheckpointWithoutCondition => Self { records: 2, requests: 0, ..bounds },
+            Defect::CheckpointWithoutCondition => Self {
+                records: 2,
+                requests: 0,
+                ..bounds
+            },
             // One that lands late needs a second request.
-            Defect::PassOnWithoutCounter => Self { requests: 2, ..bounds },
+            Defect::PassOnWithoutCounter => Self {
+                requests: 2,
+                ..bounds
+            },
             _ => bounds,
         }
     }
@@ -51,7 +79,8 @@ pub enum Defect {
     SettledByCounter,
     /// A lease is passed on without the counter and the token in the condition.
     PassOnWithoutCounter,
-    /// After a pass-on that was not answered, and a read that still shows the old counter, reading goes on.
+    /// After a pass-on that was not answered, and a read that still shows the old counter, reading
+    /// goes on.
     ResumeAfterPassOn,
     /// A worker that finds itself as the owner begins without a write.
     StartOnSight,
@@ -146,8 +175,9 @@ impl ModelState {
         }
     }
 
-    /// Forgets what can make no difference any more, so that states which differ in nothing else are one. A counter never falls and no
-    /// token comes twice: a write that expects an older one is refused for ever, and a row that only leads to such writes tells nothing.
+    /// Forgets what can make no difference any more, so that states which differ in nothing else
+    /// are one. A counter never falls and no token comes twice: a write that expects an older one
+    /// is refused for ever, and a row that only leads to such writes tells nothing.
     pub(super) fn forget(&mut self, bounds: &ModelBounds) {
         let row = self.row;
         let weak = |kind: WriteKind| match bounds.defect {
@@ -162,7 +192,9 @@ impl ModelState {
             _ => from.counter == row.counter,
         };
         self.late.retain(|late| can_land(&late.from, late.kind));
-        let tells = |seen: &Row| seen.counter == row.counter || (seen.token.is_some() && seen.token == row.token);
+        let tells = |seen: &Row| {
+            seen.counter == row.counter || (seen.token.is_some() && seen.token == row.token)
+        };
         if !tells(&self.before) {
             self.before = row;
         }
@@ -182,6 +214,10 @@ impl ModelState {
     }
 
     pub(super) const fn name(bounds: &ModelBounds, process: ProcessId) -> Name {
-        if process == 0 || bounds.one_name { Name::A } else { Name::B }
+        if process == 0 || bounds.one_name {
+            Name::A
+        } else {
+            Name::B
+        }
     }
 }

@@ -44,7 +44,13 @@ pub(super) enum WriteFate {
     Twice,
 }
 
-const WAYS: [WriteFate; 5] = [WriteFate::Answered, WriteFate::AnswerLost, WriteFate::Lost, WriteFate::Late, WriteFate::Twice];
+const WAYS: [WriteFate; 5] = [
+    WriteFate::Answered,
+    WriteFate::AnswerLost,
+    WriteFate::Lost,
+    WriteFate::Late,
+    WriteFate::Twice,
+];
 
 /// What can happen next.
 pub(super) fn steps(state: &ModelState, bounds: &ModelBounds) -> Vec<ModelStep> {
@@ -56,21 +62,40 @@ pub(super) fn steps(state: &ModelState, bounds: &ModelBounds) -> Vec<ModelStep> 
     steps
 }
 
-fn steps_of(state: &ModelState, bounds: &ModelBounds, process: ProcessId, steps: &mut Vec<ModelStep>) {
+fn steps_of(
+    state: &ModelState,
+    bounds: &ModelBounds,
+    process: ProcessId,
+    steps: &mut Vec<ModelStep>,
+) {
     let me = ModelState::name(bounds, process);
     let mut send = |kind: WriteKind| {
-        let way = |way: &WriteFate| !matches!(way, WriteFate::Late | WriteFate::Twice) || state.late.len() < bounds.late;
-        steps.extend(WAYS.into_iter().filter(way).map(|way| ModelStep::Send(process, kind, way)));
+        let way = |way: &WriteFate| {
+            !matches!(way, WriteFate::Late | WriteFate::Twice) || state.late.len() < bounds.late
+        };
+        steps.extend(
+            WAYS.into_iter()
+                .filter(way)
+                .map(|way| ModelStep::Send(process, kind, way)),
+        );
     };
     match state.workers[process] {
         Worker::Idle(seen) => {
             if let Some(row) = seen {
-                kinds_of_idle(state, bounds, process, row).into_iter().for_each(&mut send);
-                if bounds.defect == Some(Defect::StartOnSight) && row.owner == Some(me) && row.checkpoint_owner.is_none() {
+                kinds_of_idle(state, bounds, process, row)
+                    .into_iter()
+                    .for_each(&mut send);
+                if bounds.defect == Some(Defect::StartOnSight)
+                    && row.owner == Some(me)
+                    && row.checkpoint_owner.is_none()
+                {
                     steps.push(ModelStep::Begin(process));
                 }
             }
-            steps.extend([ModelStep::Look(process, Age::Now), ModelStep::Look(process, Age::Stale)]);
+            steps.extend([
+                ModelStep::Look(process, Age::Now),
+                ModelStep::Look(process, Age::Stale),
+            ]);
         }
         Worker::Beginning { kind, .. } => {
             send(kind);
@@ -78,7 +103,9 @@ fn steps_of(state: &ModelState, bounds: &ModelBounds, process: ProcessId, steps:
         }
         Worker::Holding(held) => {
             if !held.lapsed {
-                kinds_of_owner(bounds, me, &held).into_iter().for_each(&mut send);
+                kinds_of_owner(bounds, me, &held)
+                    .into_iter()
+                    .for_each(&mut send);
                 if !held.inside && !held.leaving && held.done < bounds.records {
                     steps.push(ModelStep::HandOut(process));
                 }
@@ -95,7 +122,12 @@ fn steps_of(state: &ModelState, bounds: &ModelBounds, process: ProcessId, steps:
 }
 
 /// What a worker may send that has read this row and does not hold the lease.
-fn kinds_of_idle(state: &ModelState, bounds: &ModelBounds, process: ProcessId, row: Row) -> Vec<WriteKind> {
+fn kinds_of_idle(
+    state: &ModelState,
+    bounds: &ModelBounds,
+    process: ProcessId,
+    row: Row,
+) -> Vec<WriteKind> {
     let me = ModelState::name(bounds, process);
     let mut kinds = Vec::new();
     let new = state.tenancies < bounds.tenancies;
@@ -122,25 +154,37 @@ fn kinds_of_idle(state: &ModelState, bounds: &ModelBounds, process: ProcessId, r
     kinds
 }
 
-/// Whether this worker may believe that the tenancy of the row it has seen is over: what is assumed of the clocks. The owner's deadline
-/// counts from a write that it knows to be settled. Who has seen a counter stand still for long enough has seen that deadline pass,
-/// unless the owner has moved the counter since: then the take is refused.
+/// Whether this worker may believe that the tenancy of the row it has seen is over: what is assumed
+/// of the clocks. The owner's deadline counts from a write that it knows to be settled. Who has
+/// seen a counter stand still for long enough has seen that deadline pass, unless the owner has
+/// moved the counter since: then the take is refused.
 fn may_expire(state: &ModelState, bounds: &ModelBounds, process: ProcessId, row: Row) -> bool {
-    // Of two processes of one name each adopts what the other holds, after one renewal: earlier than its deadline.
+    // Of two processes of one name each adopts what the other holds, after one renewal: earlier
+    // than its deadline.
     bounds.one_name
         || bounds.defect == Some(Defect::EarlyTake)
         || match state.workers[1 - process] {
-            Worker::Holding(held) => held.lapsed || Some(held.token) != row.token || held.row.counter > row.counter,
-            // What it has begun and is not told of is as good as held: its deadline counts from when it was sent.
-            Worker::Beginning { kind: WriteKind::Take(new) | WriteKind::Claim(new), .. } => row.token != Some(new),
+            Worker::Holding(held) => {
+                held.lapsed || Some(held.token) != row.token || held.row.counter > row.counter
+            }
+            // What it has begun and is not told of is as good as held: its deadline counts from
+            // when it was sent.
+            Worker::Beginning {
+                kind: WriteKind::Take(new) | WriteKind::Claim(new),
+                ..
+            } => row.token != Some(new),
             Worker::Idle(_) | Worker::Beginning { .. } => true,
         }
 }
 
 fn kinds_of_owner(bounds: &ModelBounds, me: Name, held: &Held) -> Vec<WriteKind> {
-    let last = (held.done > held.row.checkpoint && bounds.defect != Some(Defect::NoLastCheckpoint)).then_some(held.done);
+    let last = (held.done > held.row.checkpoint && bounds.defect != Some(Defect::NoLastCheckpoint))
+        .then_some(held.done);
     let mut kinds = Vec::new();
-    let asked = held.row.owner.filter(|_| held.row.checkpoint_owner == Some(me));
+    let asked = held
+        .row
+        .owner
+        .filter(|_| held.row.checkpoint_owner == Some(me));
     if !held.inside {
         kinds.push(match asked {
             Some(asked) => WriteKind::PassOn(asked, last),
@@ -158,18 +202,27 @@ fn kinds_of_owner(bounds: &ModelBounds, me: Name, held: &Held) -> Vec<WriteKind>
 }
 
 /// The state after a step, or what is wrong with it.
-pub(super) fn after(state: &ModelState, bounds: &ModelBounds, step: ModelStep) -> Result<ModelState, String> {
+pub(super) fn after(
+    state: &ModelState,
+    bounds: &ModelBounds,
+    step: ModelStep,
+) -> Result<ModelState, String> {
     let mut next = state.clone();
     match step {
         ModelStep::Look(process, age) => {
-            next.workers[process] = Worker::Idle(Some(if age == Age::Now { state.row } else { state.before }));
+            next.workers[process] = Worker::Idle(Some(if age == Age::Now {
+                state.row
+            } else {
+                state.before
+            }));
         }
         ModelStep::See(process) => {
             if let Worker::Holding(held) = &mut next.workers[process]
                 && state.row.token == Some(held.token)
                 && state.row.counter == held.row.counter
             {
-                (held.row.owner, held.row.checkpoint_owner) = (state.row.owner, state.row.checkpoint_owner);
+                (held.row.owner, held.row.checkpoint_owner) =
+                    (state.row.owner, state.row.checkpoint_owner);
             }
         }
         ModelStep::Send(process, kind, way) => send(&mut next, bounds, process, kind, way)?,
@@ -185,7 +238,9 @@ pub(super) fn after(state: &ModelState, bounds: &ModelBounds, step: ModelStep) -
             if let Worker::Holding(held) = &mut next.workers[process] {
                 held.inside = true;
                 if !bounds.one_name && state.row.token != Some(held.token) {
-                    return Err(format!("{process} hands a record out in a tenancy that is over (I4)"));
+                    return Err(format!(
+                        "{process} hands a record out in a tenancy that is over (I4)"
+                    ));
                 }
             }
         }
@@ -216,11 +271,24 @@ impl Held {
             Some(token) => token,
             None => u8::MAX,
         };
-        Self { row, token, done: row.checkpoint, inside: false, lapsed: false, leaving: false }
+        Self {
+            row,
+            token,
+            done: row.checkpoint,
+            inside: false,
+            lapsed: false,
+            leaving: false,
+        }
     }
 }
 
-fn send(next: &mut ModelState, bounds: &ModelBounds, process: ProcessId, kind: WriteKind, way: WriteFate) -> Result<(), String> {
+fn send(
+    next: &mut ModelState,
+    bounds: &ModelBounds,
+    process: ProcessId,
+    kind: WriteKind,
+    way: WriteFate,
+) -> Result<(), String> {
     let from = match next.workers[process] {
         Worker::Idle(seen) => seen.unwrap_or(next.row),
         Worker::Beginning { from, .. } => from,
@@ -232,10 +300,16 @@ fn send(next: &mut ModelState, bounds: &ModelBounds, process: ProcessId, kind: W
             next.tenancies += 1;
         }
         (Worker::Idle(_), WriteKind::Request(_)) => next.requests += 1,
-        (Worker::Holding(held), WriteKind::PassOn(..) | WriteKind::Release(_)) => held.leaving = true,
+        (Worker::Holding(held), WriteKind::PassOn(..) | WriteKind::Release(_)) => {
+            held.leaving = true
+        }
         _ => {}
     }
-    let late = Late { by: process, from, kind };
+    let late = Late {
+        by: process,
+        from,
+        kind,
+    };
     let answer = match way {
         WriteFate::Lost => None,
         WriteFate::Late => {
@@ -264,7 +338,11 @@ fn send(next: &mut ModelState, bounds: &ModelBounds, process: ProcessId, kind: W
 }
 
 /// The write comes to the table.
-fn carry_out(next: &mut ModelState, bounds: &ModelBounds, late: &Late) -> Result<Result<Row, Row>, String> {
+fn carry_out(
+    next: &mut ModelState,
+    bounds: &ModelBounds,
+    late: &Late,
+) -> Result<Result<Row, Row>, String> {
     let me = ModelState::name(bounds, late.by);
     let from = late.from.lease();
     let write = late.kind.write(&from, me);
@@ -284,7 +362,10 @@ fn carry_out(next: &mut ModelState, bounds: &ModelBounds, late: &Late) -> Result
         ));
     }
     if now.checkpoint > next.done {
-        return Err(format!("{:?} of {} stored {} records, and {} are done (I5)", late.kind, late.by, now.checkpoint, next.done));
+        return Err(format!(
+            "{:?} of {} stored {} records, and {} are done (I5)",
+            late.kind, late.by, now.checkpoint, next.done
+        ));
     }
     match late.kind {
         WriteKind::PassOn(..) | WriteKind::Release(_) if before.token.is_some() => {
@@ -292,7 +373,10 @@ fn carry_out(next: &mut ModelState, bounds: &ModelBounds, late: &Late) -> Result
         }
         WriteKind::Take(_) | WriteKind::Claim(_) => {
             if let Some(done) = next.drained.take().filter(|done| now.checkpoint < *done) {
-                return Err(format!("the lease was given up with {done} records done and is begun at {} (L4)", now.checkpoint));
+                return Err(format!(
+                    "the lease was given up with {done} records done and is begun at {} (L4)",
+                    now.checkpoint
+                ));
             }
         }
         _ => {}
@@ -343,16 +427,24 @@ fn hear(
             next.workers[process] = Worker::Idle(Some(row));
         }
         Worker::Beginning { kind, .. } => {
-            let (WriteKind::Take(new) | WriteKind::Claim(new)) = kind else { return Ok(()) };
+            let (WriteKind::Take(new) | WriteKind::Claim(new)) = kind else {
+                return Ok(());
+            };
             next.workers[process] = match settle(&from, &write, said) {
-                Settled::Stored(row) if row.token == Some(token(new)) => Worker::Holding(Held::at(Row::of(&row))),
+                Settled::Stored(row) if row.token == Some(token(new)) => {
+                    Worker::Holding(Held::at(Row::of(&row)))
+                }
                 _ => Worker::Idle(None),
             };
         }
         Worker::Holding(mut held) => {
             let lenient = bounds.defect == Some(Defect::SettledByCounter);
             let (Ok(row) | Err(row)) = answer;
-            let settled = if lenient && answer.is_err() && row.owner == Some(me) && row.counter == held.row.counter + 1 {
+            let settled = if lenient
+                && answer.is_err()
+                && row.owner == Some(me)
+                && row.counter == held.row.counter + 1
+            {
                 Settled::Stored(write_of_defect(&held, sent.kind, row))
             } else {
                 settle(&from, &write, said)
@@ -364,16 +456,26 @@ fn hear(
                     if let WriteKind::Checkpoint(records) = sent.kind
                         && stored < records
                     {
-                        return Err(format!("{process} believes {records} records to be stored, and {stored} are (I15)"));
+                        return Err(format!(
+                            "{process} believes {records} records to be stored, and {stored} are (I15)"
+                        ));
                     }
                     let gone = matches!(sent.kind, WriteKind::PassOn(..) | WriteKind::Release(_));
-                    next.workers[process] = if gone { Worker::Idle(None) } else { Worker::Holding(held) };
+                    next.workers[process] = if gone {
+                        Worker::Idle(None)
+                    } else {
+                        Worker::Holding(held)
+                    };
                 }
                 Settled::Adopt(row) => {
                     held.row = Row::of(&row);
                     next.workers[process] = Worker::Holding(held);
                 }
-                Settled::Edited(_) => return Err(format!("{process} takes its own checkpoint for somebody's edit")),
+                Settled::Edited(_) => {
+                    return Err(format!(
+                        "{process} takes its own checkpoint for somebody's edit"
+                    ));
+                }
                 Settled::Lost(_) | Settled::Vanished => next.workers[process] = Worker::Idle(None),
                 _ => return Err("an answer that nobody gave".to_owned()),
             }
@@ -383,18 +485,29 @@ fn hear(
 }
 
 fn write_of_defect(held: &Held, kind: WriteKind, row: Row) -> Lease {
-    let checkpoint = if let WriteKind::Checkpoint(records) = kind { records } else { held.row.checkpoint };
-    Row { checkpoint, token: Some(held.token), ..row }.lease()
+    let checkpoint = if let WriteKind::Checkpoint(records) = kind {
+        records
+    } else {
+        held.row.checkpoint
+    };
+    Row {
+        checkpoint,
+        token: Some(held.token),
+        ..row
+    }
+    .lease()
 }
 
-/// No answer came. What was sent may have happened, or may happen yet: the worker knows what it knew, and sends the same again.
+/// No answer came. What was sent may have happened, or may happen yet: the worker knows what it
+/// knew, and sends the same again.
 fn unanswered(next: &mut ModelState, bounds: &ModelBounds, process: ProcessId, kind: WriteKind) {
     match &mut next.workers[process] {
         // It looks anew before it does anything else.
         worker @ Worker::Idle(_) => *worker = Worker::Idle(None),
         Worker::Beginning { .. } => {}
         Worker::Holding(held) => {
-            let resumes = bounds.defect == Some(Defect::ResumeAfterPassOn) && matches!(kind, WriteKind::PassOn(..));
+            let resumes = bounds.defect == Some(Defect::ResumeAfterPassOn)
+                && matches!(kind, WriteKind::PassOn(..));
             if resumes && next.row.counter == held.row.counter {
                 held.leaving = false;
             }

@@ -177,7 +177,10 @@ impl Counts {
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
-        for fault in Fault::ALL.into_iter().filter(|fault| self.0[*fault as usize] > 0) {
+        for fault in Fault::ALL
+            .into_iter()
+            .filter(|fault| self.0[*fault as usize] > 0)
+        {
             write!(f, "{separator}{fault:?} {}", self.0[fault as usize])?;
             separator = ", ";
         }

@@ -1,6 +1,7 @@
 use std::fmt;
 
-/// Seeded chance. Each part of a world has dice of its own, so that a part that is switched off does not change what the others draw.
+/// Seeded chance. Each part of a world has dice of its own, so that a part that is switched off
+/// does not change what the others draw.
 #[derive(Clone)]
 pub(crate) struct Dice(fastrand::Rng);
 
@@ -9,9 +10,12 @@ impl Dice {
     #[must_use]
     pub(crate) fn new(seed: u64, part: &str) -> Self {
         // FNV-1a: stable over versions of the toolchain, unlike the hashers of std.
-        let name =
-            part.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-        Self(fastrand::Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ name))
+        let name = part.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        Self(fastrand::Rng::with_seed(
+            seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ name,
+        ))
     }
 
     /// True so often of 1.
@@ -21,10 +25,15 @@ impl Dice {
 
     /// A number of the range, both ends included.
     pub(crate) fn range(&mut self, from: u64, to: u64) -> u64 {
-        if from >= to { from } else { self.0.u64(from..=to) }
+        if from >= to {
+            from
+        } else {
+            self.0.u64(from..=to)
+        }
     }
 
-    /// A number of the range whose logarithm is drawn evenly: small ones are as likely as large ones.
+    /// A number of the range whose logarithm is drawn evenly: small ones are as likely as large
+    /// ones.
     pub(crate) fn log(&mut self, from: f64, to: f64) -> f64 {
         (from.ln() + self.0.f64() * (to.ln() - from.ln())).exp()
     }
@@ -47,7 +56,11 @@ impl Dice {
 
     /// Nothing, or a rate between the two: a fault that is off in some worlds.
     pub(crate) fn rate(&mut self, on: f64, from: f64, to: f64) -> f64 {
-        if self.chance(on) { self.log(from, to) } else { 0.0 }
+        if self.chance(on) {
+            self.log(from, to)
+        } else {
+            0.0
+        }
     }
 }
 

@@ -14,8 +14,8 @@
 //!                    History -> Judge        invariants: small folds, one file each
 //! ```
 //!
-//! A world runs on one thread and draws everything from its seed: the same seed gives the same history, byte by byte. What is promised
-//! and what was shown is in `docs/reliability.md`.
+//! A world runs on one thread and draws everything from its seed: the same seed gives the same
+//! history, byte by byte. What is promised and what was shown is in `docs/reliability.md`.
 
 mod counts;
 mod dice;

@@ -2,8 +2,8 @@ use std::fmt;
 
 macro_rules! mutants {
     ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
-        /// A defect that the harness builds in between the worker and the world: what the invariants are proved by. The product has
-        /// none of them.
+        /// A defect that the harness builds in between the worker and the world: what the
+        /// invariants are proved by. The product has none of them.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Mutant {
             $($(#[doc = $doc])+ $name,)+
@@ -97,7 +97,8 @@ mutants! {
     FailureIsProgress,
     /// An answer that says that a shard has ended is taken at its word, whatever the listing shows.
     EndWithoutListing,
-    /// An answer is believed that says of a closed shard that it has ended and names no children, the first time.
+    /// An answer is believed that says of a closed shard that it has ended and names no children,
+    /// the first time.
     UnnamedEndBelieved,
     /// All shards are listed once for each lease that is held, at the same time.
     ListingForEachLease,

@@ -21,14 +21,24 @@ pub struct Regression {
 pub fn regressions() -> Result<Vec<Regression>, String> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/regressions");
     let entries = std::fs::read_dir(folder).map_err(|error| format!("{folder}: {error}"))?;
-    let mut files: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    let mut files: Vec<_> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect();
     files.sort();
     let mut all = Vec::new();
-    for path in files.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "seeds")) {
+    for path in files.into_iter().filter(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "seeds")
+    }) {
         let file = path.display().to_string();
         let text = std::fs::read_to_string(&path).map_err(|error| format!("{file}: {error}"))?;
-        for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#')) {
-            let regression = parse(&file, line).ok_or_else(|| format!("{file}:{}: `{line}` names no world", number + 1))?;
+        for (number, line) in text
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'))
+        {
+            let regression = parse(&file, line)
+                .ok_or_else(|| format!("{file}:{}: `{line}` names no world", number + 1))?;
             all.push(regression);
         }
     }
@@ -51,5 +61,10 @@ fn parse(file: &str, line: &str) -> Option<Regression> {
             _ => return None,
         }
     }
-    Some(Regression { file: file.to_owned(), seed, overrides, why: why.trim().to_owned() })
+    Some(Regression {
+        file: file.to_owned(),
+        seed,
+        overrides,
+        why: why.trim().to_owned(),
+    })
 }

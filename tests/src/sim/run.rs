@@ -37,7 +37,13 @@ impl Wish {
     pub(crate) fn drawn(&self) -> World {
         let drawn = || {
             let fan_out = self.overrides.fan_out || self.mutant.is_some_and(Mutant::is_of_fan_out);
-            World::of(self.seed, &Overrides { fan_out, ..self.overrides.clone() })
+            World::of(
+                self.seed,
+                &Overrides {
+                    fan_out,
+                    ..self.overrides.clone()
+                },
+            )
         };
         self.world.clone().unwrap_or_else(drawn)
     }
@@ -92,7 +98,12 @@ pub fn run_world(wish: &Wish) -> Outcome {
     };
     let failed = |what: String| Outcome {
         world: world.clone(),
-        violations: vec![Violation { invariant: "harness", number: 0, at: At(0), what }],
+        violations: vec![Violation {
+            invariant: "harness",
+            number: 0,
+            at: At(0),
+            what,
+        }],
         counts: Counts::default(),
         states: States::default(),
         lasted: At(0),
@@ -107,8 +118,14 @@ pub fn run_world(wish: &Wish) -> Outcome {
     }
 }
 
-/// Runs worlds on so many threads, and gives each outcome to `each` as it comes; `each` says whether to go on.
-pub fn run_all(seeds: std::ops::Range<u64>, threads: usize, wish: &Wish, each: impl FnMut(Outcome) -> bool + Send) {
+/// Runs worlds on so many threads, and gives each outcome to `each` as it comes; `each` says
+/// whether to go on.
+pub fn run_all(
+    seeds: std::ops::Range<u64>,
+    threads: usize,
+    wish: &Wish,
+    each: impl FnMut(Outcome) -> bool + Send,
+) {
     let next = AtomicU64::new(seeds.start);
     let each = Mutex::new(each);
     std::thread::scope(|scope| {
@@ -119,7 +136,10 @@ pub fn run_all(seeds: std::ops::Range<u64>, threads: usize, wish: &Wish, each: i
                     if seed >= seeds.end {
                         return;
                     }
-                    let outcome = run_world(&Wish { seed, ..wish.clone() });
+                    let outcome = run_world(&Wish {
+                        seed,
+                        ..wish.clone()
+                    });
                     let go_on = each.lock().is_ok_and(|mut each| each(outcome));
                     if !go_on {
                         next.store(seeds.end, Ordering::Relaxed);
@@ -140,12 +160,14 @@ pub fn quiet_panics() {
     }));
 }
 
-/// Gives `work` the lease table that the workers of a world are given, in a world without faults: what it answers can then be compared
-/// with what other tables answer.
+/// Gives `work` the lease table that the workers of a world are given, in a world without faults:
+/// what it answers can then be compared with what other tables answer.
 ///
 /// # Errors
 /// When there is no runtime.
-pub fn with_fake_table<T, F: Future<Output = T>>(work: impl FnOnce(Arc<dyn LeaseTable>) -> F) -> std::io::Result<T> {
+pub fn with_fake_table<T, F: Future<Output = T>>(
+    work: impl FnOnce(Arc<dyn LeaseTable>) -> F,
+) -> std::io::Result<T> {
     run_paused(0, async {
         let sim = Sim::new(World::calm(0, 1, 1, 1, 10_000).quiet(), None, false);
         sim.state().judged = false;

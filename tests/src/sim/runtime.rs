@@ -1,8 +1,13 @@
-//! Time and tasks of the simulator: the only file of it that takes them from tokio or from the machine.
+//! Time and tasks of the simulator: the only file of it that takes them from tokio or from the
+//! machine.
 //!
-//! A world runs on one thread, on tokio's paused clock: time stands still while anything can run, and jumps to the next timer when
-//! nothing can. A simulated second of idle workers costs microseconds.
-#![expect(clippy::disallowed_methods, reason = "the one file of the simulator that may")]
+//! A world runs on one thread, on tokio's paused clock: time stands still while anything can run,
+//! and jumps to the next timer when nothing can. A simulated second of idle workers costs
+//! microseconds.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the one file of the simulator that may"
+)]
 
 use std::fmt;
 use std::time::Duration;
@@ -10,7 +15,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-/// A point of simulated time: milliseconds since the beginning of the world, the resolution of tokio's timer.
+/// A point of simulated time: milliseconds since the beginning of the world, the resolution of
+/// tokio's timer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct At(pub u64);
 
@@ -59,10 +65,14 @@ impl Origin {
     }
 }
 
-/// Runs a world to its end on this thread. `seed` is for everything in the product that draws from the thread's generator.
+/// Runs a world to its end on this thread. `seed` is for everything in the product that draws from
+/// the thread's generator.
 pub(crate) fn run_paused<T>(seed: u64, work: impl Future<Output = T>) -> std::io::Result<T> {
     fastrand::seed(seed);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()?;
     Ok(runtime.block_on(work))
 }
 
@@ -78,8 +88,11 @@ pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) {
     tokio::spawn(task);
 }
 
-/// Starts a part of the world and gives its result. Dropping what is returned does not end the part.
-pub(crate) fn start<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) -> oneshot::Receiver<T> {
+/// Starts a part of the world and gives its result. Dropping what is returned does not end the
+/// part.
+pub(crate) fn start<T: Send + 'static>(
+    task: impl Future<Output = T> + Send + 'static,
+) -> oneshot::Receiver<T> {
     let (give, result) = oneshot::channel();
     tokio::spawn(async move {
         // Nobody waiting for it is no error: the worker that asked may have crashed.

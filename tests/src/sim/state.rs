@@ -47,7 +47,8 @@ pub(crate) struct WorldState {
     pub(crate) closing: bool,
     /// Calls that workers sent to the lease table.
     pub(crate) table_calls: u64,
-    /// Who was last told of a shard that it has ended, when it had not, and when for the first time.
+    /// Who was last told of a shard that it has ended, when it had not, and when for the first
+    /// time.
     pub(crate) told_end: BTreeMap<(LifeId, usize), At>,
     lives: u32,
     processors: u32,
@@ -111,7 +112,8 @@ impl Sim {
         self.0.mutant
     }
 
-    /// Everything here is changed in one step: a panic of a handler never happens while it is locked.
+    /// Everything here is changed in one step: a panic of a handler never happens while it is
+    /// locked.
     pub(crate) fn state(&self) -> MutexGuard<'_, WorldState> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -140,7 +142,8 @@ impl Sim {
         self.0.healed.notify_waiters();
     }
 
-    /// Waits until something was that must not be. Told by the events that are said without the state's lock; there are always more.
+    /// Waits until something was that must not be. Told by the events that are said without the
+    /// state's lock; there are always more.
     pub(crate) async fn until_violated(&self) {
         self.0.violated.notified().await;
     }

@@ -25,12 +25,19 @@ impl Server {
                 let (connection, _) = listener.accept().await.expect("a connection");
                 let service = TowerToHyperService::new(app.clone());
                 connections.spawn(async move {
-                    // HTTP/1.1 or HTTP/2, by its first bytes. One that the client breaks off is no fault.
+                    // HTTP/1.1 or HTTP/2, by its first bytes. One that the client breaks off is no
+                    // fault.
                     let http = Builder::new(TokioExecutor::new());
-                    drop(http.serve_connection(TokioIo::new(connection), service).await);
+                    drop(
+                        http.serve_connection(TokioIo::new(connection), service)
+                            .await,
+                    );
                 });
             }
         });
-        Self { endpoint, _serving: serving }
+        Self {
+            endpoint,
+            _serving: serving,
+        }
     }
 }

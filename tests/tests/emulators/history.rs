@@ -31,21 +31,32 @@ impl History {
 
     /// How many records were given.
     pub(crate) fn given(&self) -> usize {
-        self.calls().iter().filter(|call| matches!(call, Call::Given(..))).count()
+        self.calls()
+            .iter()
+            .filter(|call| matches!(call, Call::Given(..)))
+            .count()
     }
 
     /// How many records of a shard were given.
     pub(crate) fn given_of(&self, shard: &ShardId) -> usize {
-        self.calls().iter().filter(|call| matches!(call, Call::Given(of, ..) if of == shard)).count()
+        self.calls()
+            .iter()
+            .filter(|call| matches!(call, Call::Given(of, ..) if of == shard))
+            .count()
     }
 
     pub(crate) fn is_ended(&self, shard: &ShardId) -> bool {
         self.calls().contains(&Call::Ended(shard.clone()))
     }
 
-    /// Each of the records of these keys, so many each, was given once and after those of its key that were put before; those of a shard
-    /// came by their sequence numbers; and no shard began before its parents had ended.
-    pub(crate) fn assert_in_order(&self, keys: &BTreeMap<String, usize>, parents: &BTreeMap<ShardId, Vec<ShardId>>) {
+    /// Each of the records of these keys, so many each, was given once and after those of its key
+    /// that were put before; those of a shard came by their sequence numbers; and no shard began
+    /// before its parents had ended.
+    pub(crate) fn assert_in_order(
+        &self,
+        keys: &BTreeMap<String, usize>,
+        parents: &BTreeMap<ShardId, Vec<ShardId>>,
+    ) {
         let mut next: BTreeMap<String, usize> = BTreeMap::new();
         let mut last: BTreeMap<ShardId, SequenceNumber> = BTreeMap::new();
         let mut ended = BTreeSet::new();
@@ -53,7 +64,10 @@ impl History {
             match call {
                 Call::Initialized(shard) => {
                     for parent in &parents[&shard] {
-                        assert!(ended.contains(parent), "{shard} began before {parent} had ended");
+                        assert!(
+                            ended.contains(parent),
+                            "{shard} began before {parent} had ended"
+                        );
                     }
                 }
                 Call::Given(shard, sequence, key, number) => {
@@ -61,7 +75,10 @@ impl History {
                     assert_eq!(number, *expected, "the records of {key}, of {shard}");
                     *expected += 1;
                     let before = last.insert(shard.clone(), sequence.clone());
-                    assert!(before.is_none_or(|before| before < sequence), "{shard} at {sequence}");
+                    assert!(
+                        before.is_none_or(|before| before < sequence),
+                        "{shard} at {sequence}"
+                    );
                 }
                 Call::Ended(shard) => assert!(ended.insert(shard.clone()), "{shard} ended twice"),
             }
@@ -78,7 +95,10 @@ pub(crate) struct Processor {
 
 impl Processor {
     pub(crate) fn new(history: &History, shard: &ShardRef) -> Self {
-        Self { shard: shard.shard.clone(), history: history.clone() }
+        Self {
+            shard: shard.shard.clone(),
+            history: history.clone(),
+        }
     }
 }
 
@@ -90,9 +110,17 @@ impl RecordProcessor for Processor {
 
     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
         for record in &input.records {
-            let number = std::str::from_utf8(&record.data).ok().and_then(|text| text.parse().ok()).expect("a number");
+            let number = std::str::from_utf8(&record.data)
+                .ok()
+                .and_then(|text| text.parse().ok())
+                .expect("a number");
             let key = record.partition_key.to_string();
-            self.history.add(Call::Given(self.shard.clone(), record.position.sequence.clone(), key, number));
+            self.history.add(Call::Given(
+                self.shard.clone(),
+                record.position.sequence.clone(),
+                key,
+                number,
+            ));
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The example programs as a user runs them: real processes, their exit codes, and what they print.
 //!
-//! Cargo builds the examples of a workspace with its tests (`cargo test --workspace`). With `-p tests` alone they have to be built
-//! before: `cargo build -p examples --examples`.
+//! Cargo builds the examples of a workspace with its tests (`cargo test --workspace`). With `-p
+//! tests` alone they have to be built before: `cargo build -p examples --examples`.
 
 mod consume;
 mod consume_errors;

@@ -1,5 +1,8 @@
 //! A program that runs.
-#![expect(clippy::disallowed_methods, reason = "waits for what other processes do")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "waits for what other processes do"
+)]
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -24,7 +27,10 @@ pub(crate) struct Finished {
 }
 
 impl Program {
-    pub(crate) fn start<A: AsRef<OsStr>>(example: &str, arguments: impl IntoIterator<Item = A>) -> Self {
+    pub(crate) fn start<A: AsRef<OsStr>>(
+        example: &str,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Self {
         Self::start_with(example, arguments, |command| command)
     }
 
@@ -35,8 +41,17 @@ impl Program {
         change: impl FnOnce(&mut Command) -> &mut Command,
     ) -> Self {
         let mut command = Command::new(path_of(example));
-        command.args(arguments).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.envs([("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "any"), ("AWS_SECRET_ACCESS_KEY", "any")]);
+        command
+            .args(arguments)
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command.envs([
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", "any"),
+            ("AWS_SECRET_ACCESS_KEY", "any"),
+        ]);
         command.env("AWS_EC2_METADATA_DISABLED", "true");
         Self(Some(change(&mut command).spawn().unwrap()))
     }
@@ -55,9 +70,17 @@ impl Program {
             let _ = kill_process(Pid::from_raw(id.try_into().unwrap()).unwrap(), Signal::KILL);
             panic!("the program did not end");
         };
-        let Output { status, stdout, stderr } = output.unwrap().unwrap();
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = output.unwrap().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
-        Finished { code: status.code(), out: text(stdout), err: text(stderr) }
+        Finished {
+            code: status.code(),
+            out: text(stdout),
+            err: text(stderr),
+        }
     }
 
     /// Whether it runs still.
@@ -69,7 +92,11 @@ impl Program {
     pub(crate) async fn until(&mut self, what: &str, mut is: impl FnMut() -> bool) {
         let begun = Instant::now();
         while !is() {
-            assert!(self.is_running(), "it ended before {what}: {:?}", self.0.take().unwrap().wait_with_output());
+            assert!(
+                self.is_running(),
+                "it ended before {what}: {:?}",
+                self.0.take().unwrap().wait_with_output()
+            );
             assert!(begun.elapsed() < LIMIT, "not in time: {what}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -88,26 +115,43 @@ impl Drop for Program {
 impl Finished {
     /// The JSON object on the last line of standard output.
     pub(crate) fn summary(&self) -> Value {
-        let last = self.out.lines().last().unwrap_or_else(|| panic!("nothing on standard output: {self:?}"));
+        let last = self
+            .out
+            .lines()
+            .last()
+            .unwrap_or_else(|| panic!("nothing on standard output: {self:?}"));
         serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     /// A number of the summary.
     pub(crate) fn number(&self, name: &str) -> u64 {
-        self.summary()[name].as_u64().unwrap_or_else(|| panic!("no number `{name}`: {self:?}"))
+        self.summary()[name]
+            .as_u64()
+            .unwrap_or_else(|| panic!("no number `{name}`: {self:?}"))
     }
 }
 
 /// Waits until the time of day is another whole second.
 pub(crate) async fn next_second() {
-    let into = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
+    let into = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .subsec_nanos();
     tokio::time::sleep(Duration::from_nanos(1_000_000_000 - u64::from(into))).await;
 }
 
 /// Where cargo puts the examples of the profile that this test is built in.
 fn path_of(example: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    let path = test.parent().and_then(|deps| deps.parent()).unwrap().join("examples").join(example);
-    assert!(path.exists(), "{path:?} is missing: run `cargo build -p examples --examples` first, or test with --workspace");
+    let path = test
+        .parent()
+        .and_then(|deps| deps.parent())
+        .unwrap()
+        .join("examples")
+        .join(example);
+    assert!(
+        path.exists(),
+        "{path:?} is missing: run `cargo build -p examples --examples` first, or test with --workspace"
+    );
     path
 }

@@ -16,10 +16,19 @@ struct TextFolder {
 
 impl TextFolder {
     fn new(files: usize, lines: usize) -> Self {
-        let scene = Self { folder: tempfile::tempdir().unwrap(), state: tempfile::tempdir().unwrap() };
+        let scene = Self {
+            folder: tempfile::tempdir().unwrap(),
+            state: tempfile::tempdir().unwrap(),
+        };
         for file in 0..files {
-            let text: String =
-                (0..lines).map(|line| format!("{}line {line} of file {file}\n", if line % 7 == 0 { "\n" } else { "" })).collect();
+            let text: String = (0..lines)
+                .map(|line| {
+                    format!(
+                        "{}line {line} of file {file}\n",
+                        if line % 7 == 0 { "\n" } else { "" }
+                    )
+                })
+                .collect();
             fs::write(scene.folder.path().join(format!("file-{file}.txt")), text).unwrap();
         }
         fs::write(scene.folder.path().join("binary"), [0, 1, 2]).unwrap();
@@ -37,7 +46,13 @@ impl TextFolder {
 
     fn start(&self, more: &[&str]) -> Program {
         let folders: [&Path; 3] = [self.folder.path(), Path::new("--state"), self.state.path()];
-        Program::start("quickstart", folders.into_iter().map(Path::as_os_str).chain(more.iter().map(AsRef::as_ref)))
+        Program::start(
+            "quickstart",
+            folders
+                .into_iter()
+                .map(Path::as_os_str)
+                .chain(more.iter().map(AsRef::as_ref)),
+        )
     }
 
     async fn run(&self, more: &[&str]) -> Finished {
@@ -50,13 +65,25 @@ impl TextFolder {
 fn row(run: &Finished, name: &str) -> u64 {
     let found = run.out.lines().find_map(|line| line.strip_prefix(name));
     let row = found.unwrap_or_else(|| panic!("no row `{name}`: {run:?}"));
-    row.split_whitespace().next().unwrap().replace(',', "").parse().unwrap()
+    row.split_whitespace()
+        .next()
+        .unwrap()
+        .replace(',', "")
+        .parse()
+        .unwrap()
 }
 
 #[track_caller]
 fn assert_exact(run: &Finished, put: u64) {
     assert_eq!(run.code, Some(0), "{run:?}");
-    let rows = ["lines put", "lines processed", "lost", "duplicates", "out of order"].map(|name| row(run, name));
+    let rows = [
+        "lines put",
+        "lines processed",
+        "lost",
+        "duplicates",
+        "out of order",
+    ]
+    .map(|name| row(run, name));
     assert_eq!(rows, [put, put, 0, 0, 0], "{run:?}");
 }
 
@@ -66,19 +93,44 @@ async fn nothing_is_lost_a_rerun_resumes_and_a_replay_reads_all() {
     let lines = scene.lines();
     let first = scene.run(&[]).await;
     assert_exact(&first, lines);
-    for reshard in ["split shardId-", "merged shardId-", "1 file skipped, not text: binary"] {
+    for reshard in [
+        "split shardId-",
+        "merged shardId-",
+        "1 file skipped, not text: binary",
+    ] {
         assert!(first.err.contains(reshard), "{first:?}");
     }
-    assert!(first.out.lines().filter(|line| line.starts_with("shardId-") && line.ends_with("ended")).count() >= 3, "{first:?}");
+    assert!(
+        first
+            .out
+            .lines()
+            .filter(|line| line.starts_with("shardId-") && line.ends_with("ended"))
+            .count()
+            >= 3,
+        "{first:?}"
+    );
 
     let second = scene.run(&[]).await;
     assert_exact(&second, lines);
-    assert!(second.out.contains("nothing was left to process"), "{second:?}");
+    assert!(
+        second.out.contains("nothing was left to process"),
+        "{second:?}"
+    );
 
     let replay = scene.run(&["--replay"]).await;
     assert_exact(&replay, lines);
-    assert!(replay.err.contains("quickstart-replay-1: 0 lines processed before"), "{replay:?}");
-    assert!(replay.out.contains(&format!("{} of them in this run", row_text(lines))), "{replay:?}");
+    assert!(
+        replay
+            .err
+            .contains("quickstart-replay-1: 0 lines processed before"),
+        "{replay:?}"
+    );
+    assert!(
+        replay
+            .out
+            .contains(&format!("{} of them in this run", row_text(lines))),
+        "{replay:?}"
+    );
 
     // Lines at the end of a file are put alone; a file that was changed otherwise is put again.
     let grown = scene.folder.path().join("file-0.txt");
@@ -94,9 +146,21 @@ async fn fan_out_pushes_records_and_a_run_may_change_the_mode() {
     let scene = TextFolder::new(20, 150);
     let first = scene.run(&["--fan-out"]).await;
     assert_exact(&first, scene.lines());
-    assert!(first.err.contains("pushed to the consumer quickstart"), "{first:?}");
-    for mode in [&[] as &[&str], &["--fan-out"], &["--replay", "--fan-out"], &["--replay"]] {
-        fs::write(scene.folder.path().join(format!("more-{}", mode.concat())), "a line\nand another\n").unwrap();
+    assert!(
+        first.err.contains("pushed to the consumer quickstart"),
+        "{first:?}"
+    );
+    for mode in [
+        &[] as &[&str],
+        &["--fan-out"],
+        &["--replay", "--fan-out"],
+        &["--replay"],
+    ] {
+        fs::write(
+            scene.folder.path().join(format!("more-{}", mode.concat())),
+            "a line\nand another\n",
+        )
+        .unwrap();
         assert_exact(&scene.run(mode).await, scene.lines());
     }
 }
@@ -118,12 +182,16 @@ async fn a_stopped_or_killed_run_is_resumed_exactly() {
     let stopped = run.finish().await;
     assert_eq!(stopped.code, Some(130), "{stopped:?}");
     assert!(stopped.out.contains("Stopped by SIGINT"), "{stopped:?}");
-    assert!(row(&stopped, "lines put") < scene.lines(), "it was stopped on the way: {stopped:?}");
+    assert!(
+        row(&stopped, "lines put") < scene.lines(),
+        "it was stopped on the way: {stopped:?}"
+    );
     assert_eq!(row(&stopped, "duplicates"), 0);
 
     let before = size();
     let mut run = scene.start(&[]);
-    run.until("more lines are put", || size() > before + 100_000).await;
+    run.until("more lines are put", || size() > before + 100_000)
+        .await;
     run.signal(Signal::KILL);
     assert_eq!(run.finish().await.code, None);
 
@@ -140,13 +208,36 @@ async fn folders_that_cannot_be_are_named() {
         assert_eq!(run.code, Some(1), "{run:?}");
         run.err
     };
-    let (folder, state) = (scene.folder.path().to_str().unwrap(), scene.state.path().to_str().unwrap());
-    assert!(said(&["/no/such/folder"]).await.contains("\"/no/such/folder\", does not exist"));
-    assert!(said(&[folder, "--state", folder]).await.contains("is neither empty nor a state folder"));
+    let (folder, state) = (
+        scene.folder.path().to_str().unwrap(),
+        scene.state.path().to_str().unwrap(),
+    );
+    assert!(
+        said(&["/no/such/folder"])
+            .await
+            .contains("\"/no/such/folder\", does not exist")
+    );
+    assert!(
+        said(&[folder, "--state", folder])
+            .await
+            .contains("is neither empty nor a state folder")
+    );
     assert_exact(&scene.run(&[]).await, 2);
-    assert!(said(&["/etc/default", "--state", state]).await.contains("belongs to"));
+    assert!(
+        said(&["/etc/default", "--state", state])
+            .await
+            .contains("belongs to")
+    );
     let ledger = scene.state.path().join("ledger.sqlite");
-    fs::write(&ledger, "something else that is not a database, and long enough to be looked at for what it is".repeat(9))
-        .unwrap();
-    assert!(said(&[folder, "--state", state]).await.contains("is not a ledger of the quickstart"));
+    fs::write(
+        &ledger,
+        "something else that is not a database, and long enough to be looked at for what it is"
+            .repeat(9),
+    )
+    .unwrap();
+    assert!(
+        said(&[folder, "--state", state])
+            .await
+            .contains("is not a ledger of the quickstart")
+    );
 }

@@ -35,12 +35,39 @@ impl Scene {
     /// The stream is served as these settings say.
     pub(crate) async fn of(settings: LocalStreamBuilder) -> Self {
         let stream = settings.start().await.unwrap();
-        let trusting = Http2Client::new().trusting(&fs::read(authority()).unwrap()).unwrap();
-        let client = Client::from_conf(stream.client().config().to_builder().http_client(trusting).build());
-        client.create_stream().stream_name("orders").shard_count(SHARDS as i32).send().await.unwrap();
+        let trusting = Http2Client::new()
+            .trusting(&fs::read(authority()).unwrap())
+            .unwrap();
+        let client = Client::from_conf(
+            stream
+                .client()
+                .config()
+                .to_builder()
+                .http_client(trusting)
+                .build(),
+        );
+        client
+            .create_stream()
+            .stream_name("orders")
+            .shard_count(SHARDS as i32)
+            .send()
+            .await
+            .unwrap();
         // Shards are listed only once the stream is there; puts are refused before.
-        while client.put_record().stream_name("orders").partition_key("0").data(Blob::new([b'x'; BYTES])).send().await.is_err() {}
-        Self { stream, client, folder: tempfile::tempdir().unwrap() }
+        while client
+            .put_record()
+            .stream_name("orders")
+            .partition_key("0")
+            .data(Blob::new([b'x'; BYTES]))
+            .send()
+            .await
+            .is_err()
+        {}
+        Self {
+            stream,
+            client,
+            folder: tempfile::tempdir().unwrap(),
+        }
     }
 
     /// Puts records; with the first put of all, one more is in the stream.
@@ -51,7 +78,14 @@ impl Scene {
                 entry.data(Blob::new([b'x'; BYTES])).build().unwrap()
             };
             let entries = (from..records.min(from + 500)).map(entry).collect();
-            let put = self.client.put_records().stream_name("orders").set_records(Some(entries)).send().await.unwrap();
+            let put = self
+                .client
+                .put_records()
+                .stream_name("orders")
+                .set_records(Some(entries))
+                .send()
+                .await
+                .unwrap();
             assert_eq!(put.failed_record_count(), Some(0));
         }
     }
@@ -62,7 +96,15 @@ impl Scene {
 
     pub(crate) fn arguments(&self, more: &str) -> Vec<String> {
         let table = self.path("leases.sqlite");
-        let first = ["--stream", "orders", "--application", "billing", "--endpoint", self.stream.endpoint(), "--lease-table"];
+        let first = [
+            "--stream",
+            "orders",
+            "--application",
+            "billing",
+            "--endpoint",
+            self.stream.endpoint(),
+            "--lease-table",
+        ];
         let mut all: Vec<String> = first.map(ToOwned::to_owned).into();
         all.push(format!("sqlite:{}", table.display()));
         all.extend(more.split_whitespace().map(ToOwned::to_owned));
@@ -76,7 +118,9 @@ impl Scene {
     }
 
     pub(crate) async fn leases(&self) -> Vec<Lease> {
-        let table = SqliteLeaseTable::open(self.path("leases.sqlite"), "billing").await.unwrap();
+        let table = SqliteLeaseTable::open(self.path("leases.sqlite"), "billing")
+            .await
+            .unwrap();
         table.scan(None, Consistency::Strong).await.unwrap().leases
     }
 }
@@ -88,9 +132,14 @@ pub(crate) fn authority() -> PathBuf {
 
 /// Settings of a stream over https.
 pub(crate) fn secured() -> LocalStreamBuilder {
-    LocalStream::builder().tls(fs::read(tls("server.pem")).unwrap(), fs::read(tls("server.key.pem")).unwrap())
+    LocalStream::builder().tls(
+        fs::read(tls("server.pem")).unwrap(),
+        fs::read(tls("server.key.pem")).unwrap(),
+    )
 }
 
 fn tls(file: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../kcl-local/tests/stream/tls").join(file)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../kcl-local/tests/stream/tls")
+        .join(file)
 }

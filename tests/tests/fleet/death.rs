@@ -13,7 +13,13 @@ async fn after_kill_9_others_resume_from_checkpoints_without_loss() {
     scene.moved().await;
     scene.settle().await;
     let verdict = scene.end().await;
-    assert!(verdict.duplicates.keys().all(|cause| *cause == Cause::Killed(oldest)), "{verdict}");
+    assert!(
+        verdict
+            .duplicates
+            .keys()
+            .all(|cause| *cause == Cause::Killed(oldest)),
+        "{verdict}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -27,15 +33,39 @@ async fn deaths_a_freeze_a_stop_a_start_and_reshards_lose_nothing() {
     scene.fleet.add().unwrap();
     scene.fleet.stop(workers[3]).unwrap();
     scene.fleet.reshard(Reshard::Merge).await.unwrap();
-    let theirs = scene.fleet.deeds().iter().find(|deed| deed.at == frozen).unwrap().shards.clone();
+    let theirs = scene
+        .fleet
+        .deeds()
+        .iter()
+        .find(|deed| deed.at == frozen)
+        .unwrap()
+        .shards
+        .clone();
     let elsewhere = |shard: &_, fleet: &tests::fleet::Fleet| {
         fleet.seen().leases[shard].checkpoint.is_shard_end()
-            || fleet.history().first_elsewhere(shard, workers[1], frozen).is_some()
+            || fleet
+                .history()
+                .first_elsewhere(shard, workers[1], frozen)
+                .is_some()
     };
-    scene.until("others read the shards of the frozen worker", |fleet| theirs.iter().all(|shard| elsewhere(shard, fleet))).await;
+    scene
+        .until("others read the shards of the frozen worker", |fleet| {
+            theirs.iter().all(|shard| elsewhere(shard, fleet))
+        })
+        .await;
     scene.fleet.wake(workers[1]).unwrap();
     scene.settle().await;
     let verdict = scene.end().await;
-    let excused = [Cause::Killed(workers[0]), Cause::Frozen(workers[1]), Cause::Killed(workers[2])];
-    assert!(verdict.duplicates.keys().all(|cause| excused.contains(cause)), "{verdict}");
+    let excused = [
+        Cause::Killed(workers[0]),
+        Cause::Frozen(workers[1]),
+        Cause::Killed(workers[2]),
+    ];
+    assert!(
+        verdict
+            .duplicates
+            .keys()
+            .all(|cause| excused.contains(cause)),
+        "{verdict}"
+    );
 }

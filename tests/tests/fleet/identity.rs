@@ -9,17 +9,28 @@ use super::scene::Scene;
 fn moved_away(fleet: &Fleet, shards: &[ShardId], name: &str, since: Timestamp) -> bool {
     let is_other = |to: &kcl_core::model::WorkerId| to.as_str() != name;
     let seen = fleet.seen();
-    let mut moves = seen.moves.iter().filter(|moved| moved.at >= since && shards.contains(&moved.shard));
+    let mut moves = seen
+        .moves
+        .iter()
+        .filter(|moved| moved.at >= since && shards.contains(&moved.shard));
     moves.any(|moved| moved.to.as_ref().is_some_and(is_other))
 }
 
 async fn restart(scene: &mut Scene, since: Timestamp, place: usize, shards: &[ShardId]) {
-    scene.until("the process is gone", |fleet| fleet.members()[place].is_gone()).await;
+    scene
+        .until("the process is gone", |fleet| {
+            fleet.members()[place].is_gone()
+        })
+        .await;
     let name = scene.fleet.members()[place].name.to_string();
     let again = scene.fleet.add_named(&name, &["--keep-leases"]).unwrap();
     scene.settle().await;
     assert_eq!(scene.fleet.owned_by(again), shards);
-    assert!(!moved_away(&scene.fleet, shards, &name, since), "{:?}", scene.fleet.seen().moves);
+    assert!(
+        !moved_away(&scene.fleet, shards, &name, since),
+        "{:?}",
+        scene.fleet.seen().moves
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -47,15 +58,26 @@ async fn a_kept_stop_and_a_quick_restart_move_and_repeat_nothing() {
 async fn a_second_process_with_a_live_workers_id_ends_with_an_error() {
     let mut scene = Scene::start(12, 4, 2).await;
     let first = scene.fleet.working().next().unwrap();
-    let (name, shards) = (scene.fleet.members()[first].name.to_string(), scene.fleet.owned_by(first));
+    let (name, shards) = (
+        scene.fleet.members()[first].name.to_string(),
+        scene.fleet.owned_by(first),
+    );
     let second = scene.fleet.add_named(&name, &[]).unwrap();
     let since = scene.fleet.started(second);
-    scene.until("the second process ends", |fleet| fleet.members()[second].is_gone()).await;
+    scene
+        .until("the second process ends", |fleet| {
+            fleet.members()[second].is_gone()
+        })
+        .await;
     let member: &Member = &scene.fleet.members()[second];
-    let MemberState::Ended(status) = member.state else { unreachable!("it is gone") };
+    let MemberState::Ended(status) = member.state else {
+        unreachable!("it is gone")
+    };
     assert_eq!(status.code(), Some(1), "{}", member.said());
     assert!(
-        member.said().contains(&format!("error: worker id `{name}` is already in use by another live process")),
+        member.said().contains(&format!(
+            "error: worker id `{name}` is already in use by another live process"
+        )),
         "{}",
         member.said()
     );

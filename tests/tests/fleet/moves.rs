@@ -35,12 +35,23 @@ async fn reshards_keep_parents_before_children_without_a_duplicate() {
         let before = scene.fleet.seen().leases.len();
         scene.fleet.reshard(reshard).await.unwrap();
         let what = format!("the shards after {reshard:?} have leases");
-        scene.until(&what, |fleet| fleet.seen().leases.len() > before).await;
+        scene
+            .until(&what, |fleet| fleet.seen().leases.len() > before)
+            .await;
         scene.settle().await;
     }
     let verdict = scene.end().await;
     assert_eq!(verdict.duplicates.len(), 0);
     // Every shard was begun, and those that are no longer were ended.
-    let ended = scene.fleet.history().shards().values().filter(|tenancies| tenancies.iter().any(|tenancy| tenancy.ended)).count();
-    assert_eq!((scene.fleet.history().shards().len(), ended), (3 + 2 + 1 + 2, 1 + 2 + 1));
+    let ended = scene
+        .fleet
+        .history()
+        .shards()
+        .values()
+        .filter(|tenancies| tenancies.iter().any(|tenancy| tenancy.ended))
+        .count();
+    assert_eq!(
+        (scene.fleet.history().shards().len(), ended),
+        (3 + 2 + 1 + 2, 1 + 2 + 1)
+    );
 }

@@ -19,8 +19,9 @@ pub(crate) struct Scene {
 impl Scene {
     /// Starts a fleet, and waits until its workers share the shards and read them.
     ///
-    /// The failover time (in seconds) is what a test can wait for, and where it waits for none, much longer than a busy machine makes a
-    /// process wait: a worker that shows no life for so long does lose its shards, and what it had in hand comes twice.
+    /// The failover time (in seconds) is what a test can wait for, and where it waits for none,
+    /// much longer than a busy machine makes a process wait: a worker that shows no life for so
+    /// long does lose its shards, and what it had in hand comes twice.
     pub(crate) async fn start(failover: u64, shards: u32, workers: usize) -> Self {
         let mut scene = Self::empty(failover, shards).await;
         for _ in 0..workers {
@@ -44,7 +45,10 @@ impl Scene {
             rate: 10,
             links: None,
         };
-        Self { fleet: Fleet::start(setup).await.unwrap(), folder }
+        Self {
+            fleet: Fleet::start(setup).await.unwrap(),
+            folder,
+        }
     }
 
     /// Waits until all shards are shared and read.
@@ -61,7 +65,8 @@ impl Scene {
         }
     }
 
-    /// Waits until every shard of the process that was stopped or killed last is read by another one.
+    /// Waits until every shard of the process that was stopped or killed last is read by another
+    /// one.
     pub(crate) async fn moved(&mut self) {
         if let Err(error) = self.fleet.moved(LIMIT).await {
             panic!("{error}: {}", self.describe());
@@ -71,17 +76,28 @@ impl Scene {
     /// Waits until so many more records are handed out.
     pub(crate) async fn read(&mut self, more: u64) {
         let goal = self.fleet.history().given() + more;
-        self.until("more records are handed out", |fleet| fleet.history().given() >= goal).await;
+        self.until("more records are handed out", |fleet| {
+            fleet.history().given() >= goal
+        })
+        .await;
     }
 
-    /// Reads what is left, ends all processes, and judges: nothing is lost or out of order, no child came before its parents, no
-    /// stored checkpoint went back, and what came twice came so for a cause.
+    /// Reads what is left, ends all processes, and judges: nothing is lost or out of order, no
+    /// child came before its parents, no stored checkpoint went back, and what came twice came so
+    /// for a cause.
     pub(crate) async fn end(&mut self) -> Verdict {
         self.fleet.drain(LIMIT / 4).await.unwrap();
         self.fleet.stop_all().await.unwrap();
         let verdict = self.fleet.verdict().await.unwrap();
         if !verdict.is_right() {
-            let faults = verdict.went_back.iter().chain(&verdict.faults).take(20).cloned().collect::<Vec<_>>().join("\n");
+            let faults = verdict
+                .went_back
+                .iter()
+                .chain(&verdict.faults)
+                .take(20)
+                .cloned()
+                .collect::<Vec<_>>()
+                .join("\n");
             panic!("{verdict}\n{faults}\n{}", self.describe());
         }
         assert!(verdict.put > 0 && verdict.given == verdict.put, "{verdict}");
@@ -94,10 +110,20 @@ impl Scene {
         let mut text = format!("files in {}\n", self.folder.path().display());
         for (place, member) in self.fleet.members().iter().enumerate() {
             let owned = self.fleet.owned_by(place);
-            text += &format!("{} {:?} has {owned:?} and said {:?}\n", member.name, member.state, member.said());
+            text += &format!(
+                "{} {:?} has {owned:?} and said {:?}\n",
+                member.name,
+                member.state,
+                member.said()
+            );
         }
         for deed in self.fleet.deeds() {
-            text += &format!("{} {:?} {:?}\n", deed.at, deed.what, self.fleet.members()[deed.member].name);
+            text += &format!(
+                "{} {:?} {:?}\n",
+                deed.at,
+                deed.what,
+                self.fleet.members()[deed.member].name
+            );
         }
         text
     }

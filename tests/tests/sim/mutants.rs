@@ -1,7 +1,7 @@
 use tests::sim::{Mutant, Wish, quiet_panics, run_world};
 
-/// A world that finds each defect, to be tried first: a change of the worker changes what happens in every world. `sim mutants` looks for
-/// them anew.
+/// A world that finds each defect, to be tried first: a change of the worker changes what happens
+/// in every world. `sim mutants` looks for them anew.
 const FOUND_BY: &[(Mutant, u64)] = &[
     (Mutant::CheckpointWithoutCondition, 1),
     (Mutant::CheckpointByOwner, 1),
@@ -77,13 +77,25 @@ const WORLDS: u64 = 200;
 fn each_defect_that_is_built_in_is_found() {
     quiet_panics();
     for mutant in Mutant::ALL {
-        let (_, first) = FOUND_BY.iter().find(|(of, _)| of == mutant).expect("a world for each defect");
+        let (_, first) = FOUND_BY
+            .iter()
+            .find(|(of, _)| of == mutant)
+            .expect("a world for each defect");
         let finds = |seed: &u64| {
-            let outcome = run_world(&Wish { seed: *seed, mutant: Some(*mutant), first_only: true, ..Wish::default() });
+            let outcome = run_world(&Wish {
+                seed: *seed,
+                mutant: Some(*mutant),
+                first_only: true,
+                ..Wish::default()
+            });
             !outcome.violations.is_empty()
         };
         let found = std::iter::once(*first).chain(0..WORLDS).find(finds);
-        assert!(found.is_some(), "no world of {WORLDS} finds {mutant}: {}", mutant.what());
+        assert!(
+            found.is_some(),
+            "no world of {WORLDS} finds {mutant}: {}",
+            mutant.what()
+        );
         if found != Some(*first) {
             println!("{mutant} is found by world {found:?}, no more by {first}");
         }
@@ -94,12 +106,25 @@ fn each_defect_that_is_built_in_is_found() {
 fn each_hidden_mutant_is_found_by_its_own_invariant() {
     quiet_panics();
     for (mutant, invariant) in SAID_BY {
-        let (_, first) = FOUND_BY.iter().find(|(of, _)| of == mutant).expect("a world for each defect");
+        let (_, first) = FOUND_BY
+            .iter()
+            .find(|(of, _)| of == mutant)
+            .expect("a world for each defect");
         let finds = |seed: &u64| {
-            let outcome = run_world(&Wish { seed: *seed, mutant: Some(*mutant), ..Wish::default() });
-            outcome.violations.iter().any(|violation| violation.invariant == *invariant)
+            let outcome = run_world(&Wish {
+                seed: *seed,
+                mutant: Some(*mutant),
+                ..Wish::default()
+            });
+            outcome
+                .violations
+                .iter()
+                .any(|violation| violation.invariant == *invariant)
         };
         let found = std::iter::once(*first).chain(0..WORLDS).find(finds);
-        assert!(found.is_some(), "no world of {WORLDS} shows {invariant} with {mutant}");
+        assert!(
+            found.is_some(),
+            "no world of {WORLDS} shows {invariant} with {mutant}"
+        );
     }
 }

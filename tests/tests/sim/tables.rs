@@ -1,12 +1,15 @@
-//! The tables answer alike: random operations on the table in memory, on SQLite and on the fake of the simulator, step by step. What the
-//! simulator shows with its fake then holds of the real ones, as far as their answers go.
+//! The tables answer alike: random operations on the table in memory, on SQLite and on the fake of
+//! the simulator, step by step. What the simulator shows with its fake then holds of the real ones,
+//! as far as their answers go.
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kcl_core::lease::memory::MemoryLeaseTable;
-use kcl_core::lease::{Change, Changed, Consistency, Error, Expect, LeaseTable, Match, WorkerRow, Write};
+use kcl_core::lease::{
+    Change, Changed, Consistency, Error, Expect, LeaseTable, Match, WorkerRow, Write,
+};
 use kcl_core::model::{Checkpoint, Lease, LeaseKey, Pending, Position, SequenceNumber};
 use kcl_local::SqliteLeaseTable;
 use proptest::prelude::*;
@@ -15,7 +18,8 @@ use tests::sim::with_fake_table;
 #[derive(Clone, Debug)]
 enum Op {
     Create(Lease),
-    /// `exact`: the counter, the token and the checkpoint are those of the row, so that most of these are carried out.
+    /// `exact`: the counter, the token and the checkpoint are those of the row, so that most of
+    /// these are carried out.
     Update {
         key: u8,
         expect: Expect,
@@ -28,7 +32,8 @@ enum Op {
         exact: bool,
     },
     CreateWorker(u8),
-    /// A sign of life or the mark of one who leaves, over the row as it is or over one that is not there.
+    /// A sign of life or the mark of one who leaves, over the row as it is or over one that is not
+    /// there.
     UpdateWorker {
         worker: u8,
         leaving: bool,
@@ -44,13 +49,19 @@ enum Op {
 }
 
 fn key(number: u8) -> LeaseKey {
-    LeaseKey { stream: (number > 3).then(|| "000000000000:other:1".into()), shard: format!("shardId-{:012}", number % 4).into() }
+    LeaseKey {
+        stream: (number > 3).then(|| "000000000000:other:1".into()),
+        shard: format!("shardId-{:012}", number % 4).into(),
+    }
 }
 
 fn checkpoints() -> impl Strategy<Value = Checkpoint> {
     let at = (0_u128..3, 0_u64..2).prop_map(|(sequence, sub)| {
         // Longer than 64 bits: a comparison or a column of that width goes wrong.
-        Checkpoint::At(Position::new(SequenceNumber::from_u128((1 << 70) + sequence), sub))
+        Checkpoint::At(Position::new(
+            SequenceNumber::from_u128((1 << 70) + sequence),
+            sub,
+        ))
     });
     prop_oneof![3 => at, 1 => Just(Checkpoint::TrimHorizon), 1 => Just(Checkpoint::Latest), 1 => Just(Checkpoint::ShardEnd)]
 }
@@ -59,7 +70,8 @@ fn names<T: From<&'static str> + Clone + std::fmt::Debug + 'static>() -> impl St
     prop_oneof![Just(T::from("a")), Just(T::from("b")), Just(T::from("c"))]
 }
 
-fn matches<T: From<&'static str> + Clone + std::fmt::Debug + 'static>() -> impl Strategy<Value = Match<T>> {
+fn matches<T: From<&'static str> + Clone + std::fmt::Debug + 'static>()
+-> impl Strategy<Value = Match<T>> {
     prop_oneof![3 => Just(Match::Any), 1 => names::<T>().prop_map(Match::Is), 1 => Just(Match::Absent)]
 }
 
@@ -81,8 +93,10 @@ prop_compose! {
 
 fn changes() -> impl Strategy<Value = Change> {
     let last = || proptest::option::of(checkpoints());
-    let children =
-        || proptest::collection::vec(0_u8..4, 0..3).prop_map(|all| all.into_iter().map(|child| key(child).shard).collect());
+    let children = || {
+        proptest::collection::vec(0_u8..4, 0..3)
+            .prop_map(|all| all.into_iter().map(|child| key(child).shard).collect())
+    };
     prop_oneof![
         2 => (names(), names()).prop_map(|(owner, token)| Change::Take { owner, token }),
         1 => names().prop_map(|token| Change::Claim { token }),
@@ -102,13 +116,18 @@ fn changes() -> impl Strategy<Value = Change> {
 }
 
 fn ops() -> impl Strategy<Value = Op> {
-    let lease = (0_u8..6, checkpoints(), proptest::option::of((names(), names()))).prop_map(|(number, checkpoint, owned)| {
-        let lease = Lease::new(key(number), checkpoint);
-        match owned {
-            Some((owner, token)) => lease.owned_by(owner, token),
-            None => lease,
-        }
-    });
+    let lease = (
+        0_u8..6,
+        checkpoints(),
+        proptest::option::of((names(), names())),
+    )
+        .prop_map(|(number, checkpoint, owned)| {
+            let lease = Lease::new(key(number), checkpoint);
+            match owned {
+                Some((owner, token)) => lease.owned_by(owner, token),
+                None => lease,
+            }
+        });
     prop_oneof![
         3 => lease.prop_map(Op::Create),
         10 => (0_u8..6, expects(), proptest::bool::weighted(0.7), changes())
@@ -124,17 +143,29 @@ fn ops() -> impl Strategy<Value = Op> {
 }
 
 fn worker_row(number: u8) -> WorkerRow {
-    WorkerRow::new(format!("worker-{number}").into(), format!("incarnation-{number}").into(), Duration::from_secs(10))
+    WorkerRow::new(
+        format!("worker-{number}").into(),
+        format!("incarnation-{number}").into(),
+        Duration::from_secs(10),
+    )
 }
 
 /// The row of a worker as it is, or one that it never was.
 async fn seen_worker(table: &dyn LeaseTable, number: u8, exact: bool) -> Result<WorkerRow, Error> {
-    let mut row = table.get_worker(&worker_row(number).worker).await?.unwrap_or_else(|| worker_row(number));
+    let mut row = table
+        .get_worker(&worker_row(number).worker)
+        .await?
+        .unwrap_or_else(|| worker_row(number));
     row.counter += if exact { 0 } else { 7 };
     Ok(row)
 }
 
-async fn condition(table: &dyn LeaseTable, key: &LeaseKey, expect: &Expect, exact: bool) -> Result<Expect, Error> {
+async fn condition(
+    table: &dyn LeaseTable,
+    key: &LeaseKey,
+    expect: &Expect,
+    exact: bool,
+) -> Result<Expect, Error> {
     let mut condition = expect.clone();
     if let Some(row) = table.get(key).await?.filter(|_| exact) {
         condition = Expect::default();
@@ -156,12 +187,25 @@ fn said<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
 async fn carry_out(table: &dyn LeaseTable, op: &Op) -> Result<String, Error> {
     Ok(match op {
         Op::Create(lease) => said(table.create(lease).await),
-        Op::Update { key: number, expect, exact, change } => {
+        Op::Update {
+            key: number,
+            expect,
+            exact,
+            change,
+        } => {
             let key = key(*number);
             let expect = condition(table, &key, expect, *exact).await?;
-            said(table.update(&key, &Write::new(expect, change.clone())).await)
+            said(
+                table
+                    .update(&key, &Write::new(expect, change.clone()))
+                    .await,
+            )
         }
-        Op::Delete { key: number, expect, exact } => {
+        Op::Delete {
+            key: number,
+            expect,
+            exact,
+        } => {
             let key = key(*number);
             let expect = condition(table, &key, expect, *exact).await?;
             said(table.delete(&key, &expect).await)
@@ -170,10 +214,22 @@ async fn carry_out(table: &dyn LeaseTable, op: &Op) -> Result<String, Error> {
             let row = worker_row(*number);
             said(table.write_worker(&row.worker, None, Some(&row)).await)
         }
-        Op::UpdateWorker { worker, leaving, exact } => {
+        Op::UpdateWorker {
+            worker,
+            leaving,
+            exact,
+        } => {
             let seen = seen_worker(table, *worker, *exact).await?;
-            let row = if *leaving { seen.leaving() } else { seen.next() };
-            said(table.write_worker(&seen.worker, Some(&seen), Some(&row)).await)
+            let row = if *leaving {
+                seen.leaving()
+            } else {
+                seen.next()
+            };
+            said(
+                table
+                    .write_worker(&seen.worker, Some(&seen), Some(&row))
+                    .await,
+            )
         }
         Op::DeleteWorker { worker, exact } => {
             let seen = seen_worker(table, *worker, *exact).await?;
@@ -181,11 +237,18 @@ async fn carry_out(table: &dyn LeaseTable, op: &Op) -> Result<String, Error> {
         }
         Op::Announce(numbers) => {
             let before = table.change_signal().await?.unwrap_or_default();
-            let changed: Vec<Changed> = numbers.iter().map(|number| Changed::Lease(key(*number))).collect();
+            let changed: Vec<Changed> = numbers
+                .iter()
+                .map(|number| Changed::Lease(key(*number)))
+                .collect();
             let answer = said(table.announce(&changed).await);
             let after = table.change_signal().await?.unwrap_or_default();
             // What the values are is each table's own affair.
-            format!("{answer} {} {:?}", before.value == after.value, after.since(&before.value))
+            format!(
+                "{answer} {} {:?}",
+                before.value == after.value,
+                after.since(&before.value)
+            )
         }
         Op::Get(number) => said(table.get(&key(*number)).await),
         Op::Scan => {
@@ -195,7 +258,8 @@ async fn carry_out(table: &dyn LeaseTable, op: &Op) -> Result<String, Error> {
                 all.append(page);
             }
             all.leases.sort_by(|one, other| one.key.cmp(&other.key));
-            all.workers.sort_by(|one, other| one.worker.cmp(&other.worker));
+            all.workers
+                .sort_by(|one, other| one.worker.cmp(&other.worker));
             format!("{:?} {:?} {:?}", all.leases, all.workers, all.malformed)
         }
     })
@@ -204,13 +268,21 @@ async fn carry_out(table: &dyn LeaseTable, op: &Op) -> Result<String, Error> {
 async fn carry_all_out(table: Arc<dyn LeaseTable>, ops: &[Op]) -> Vec<String> {
     let mut answers = Vec::with_capacity(ops.len());
     for op in ops {
-        answers.push(carry_out(&*table, op).await.unwrap_or_else(|error| format!("unreadable: {error}")));
+        answers.push(
+            carry_out(&*table, op)
+                .await
+                .unwrap_or_else(|error| format!("unreadable: {error}")),
+        );
     }
     answers
 }
 
 fn on_a_runtime<T>(work: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(work)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime")
+        .block_on(work)
 }
 
 proptest! {

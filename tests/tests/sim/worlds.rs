@@ -6,16 +6,32 @@ fn threads() -> usize {
 
 /// Wants the worlds in which records are pushed.
 fn pushed() -> Overrides {
-    Overrides { fan_out: true, ..Overrides::default() }
+    Overrides {
+        fan_out: true,
+        ..Overrides::default()
+    }
 }
 
 fn promises_are_kept(seeds: std::ops::Range<u64>, overrides: Overrides) {
     quiet_panics();
     let mut failures = Vec::new();
-    run_all(seeds, threads(), &Wish { overrides, ..Wish::default() }, |outcome| {
-        failures.extend(outcome.violations.iter().map(|violation| format!("world {}: {violation}", outcome.world.seed)));
-        true
-    });
+    run_all(
+        seeds,
+        threads(),
+        &Wish {
+            overrides,
+            ..Wish::default()
+        },
+        |outcome| {
+            failures.extend(
+                outcome
+                    .violations
+                    .iter()
+                    .map(|violation| format!("world {}: {violation}", outcome.world.seed)),
+            );
+            true
+        },
+    );
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
@@ -33,17 +49,38 @@ fn the_first_worlds_keep_every_promise_where_records_are_pushed() {
 fn worlds_that_failed_once_do_not_fail_again() {
     quiet_panics();
     for regression in regressions().expect("the files of regressions") {
-        let outcome = run_world(&Wish { seed: regression.seed, overrides: regression.overrides.clone(), ..Wish::default() });
-        assert!(outcome.violations.is_empty(), "{}: {}: {:#?}", regression.file, regression.why, outcome.violations);
+        let outcome = run_world(&Wish {
+            seed: regression.seed,
+            overrides: regression.overrides.clone(),
+            ..Wish::default()
+        });
+        assert!(
+            outcome.violations.is_empty(),
+            "{}: {}: {:#?}",
+            regression.file,
+            regression.why,
+            outcome.violations
+        );
     }
 }
 
 #[test]
 fn the_same_seed_gives_the_same_history() {
     quiet_panics();
-    for (seed, overrides) in (100..106).map(|seed| (seed, Overrides::default())).chain([(106, pushed()), (107, pushed())]) {
-        let trace =
-            || run_world(&Wish { seed, overrides: overrides.clone(), trace: true, ..Wish::default() }).trace.expect("a history");
+    for (seed, overrides) in (100..106)
+        .map(|seed| (seed, Overrides::default()))
+        .chain([(106, pushed()), (107, pushed())])
+    {
+        let trace = || {
+            run_world(&Wish {
+                seed,
+                overrides: overrides.clone(),
+                trace: true,
+                ..Wish::default()
+            })
+            .trace
+            .expect("a history")
+        };
         let (one, other) = (trace(), trace());
         assert!(one.lines().count() > 500, "world {seed} is a toy");
         assert!(one == other, "world {seed} went in two ways");
@@ -52,7 +89,9 @@ fn the_same_seed_gives_the_same_history() {
 
 #[test]
 fn worlds_are_no_toys() {
-    let worlds: Vec<World> = (0..2_000).map(|seed| World::of(seed, &Overrides::default())).collect();
+    let worlds: Vec<World> = (0..2_000)
+        .map(|seed| World::of(seed, &Overrides::default()))
+        .collect();
     let median = |of: fn(&World) -> u64| {
         let mut values: Vec<u64> = worlds.iter().map(of).collect();
         values.sort_unstable();
@@ -73,22 +112,36 @@ fn worlds_are_no_toys() {
         ("failing handlers", with(|world| world.handlers.fail > 0.0)),
         ("drift", with(|world| world.fleet.drift_ppm > 0)),
     ] {
-        assert!(count > 200 && count < 1_800, "{fault} in {count} of 2000 worlds: each kind of fault has to be off in some");
+        assert!(
+            count > 200 && count < 1_800,
+            "{fault} in {count} of 2000 worlds: each kind of fault has to be off in some"
+        );
     }
-    let pushed: Vec<FanOut> = (0..2_000).filter_map(|seed| World::of(seed, &pushed()).fan_out).collect();
+    let pushed: Vec<FanOut> = (0..2_000)
+        .filter_map(|seed| World::of(seed, &pushed()).fan_out)
+        .collect();
     assert_eq!(pushed.len(), 2_000);
     let with = |of: fn(&FanOut) -> bool| pushed.iter().filter(|world| of(world)).count();
     for (fault, count) in [
-        ("short subscriptions", with(|world| world.session_ms < 300_000)),
+        (
+            "short subscriptions",
+            with(|world| world.session_ms < 300_000),
+        ),
         ("ends", with(|world| world.end > 0.0)),
         ("resets", with(|world| world.reset > 0.0)),
         ("silence", with(|world| world.silent > 0.0)),
         ("late events", with(|world| world.late > 0.0)),
         ("empty events", with(|world| world.empty > 0.0)),
         ("refusals", with(|world| world.busy > 0.0)),
-        ("consumers that go", with(|world| world.removed_every_ms > 0)),
+        (
+            "consumers that go",
+            with(|world| world.removed_every_ms > 0),
+        ),
         ("several modes", with(|world| world.mixed)),
     ] {
-        assert!(count > 200 && count < 1_800, "{fault} in {count} of 2000 worlds: each kind of fault has to be off in some");
+        assert!(
+            count > 200 && count < 1_800,
+            "{fault} in {count} of 2000 worlds: each kind of fault has to be off in some"
+        );
     }
 }

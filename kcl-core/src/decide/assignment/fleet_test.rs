@@ -1,5 +1,6 @@
-//! Fleets of workers that all carry out their own plans, each from a view of its own: it looks at its own times, at rows that are a
-//! little old, and hears of what others announce or does not. Nothing else coordinates them.
+//! Fleets of workers that all carry out their own plans, each from a view of its own: it looks at
+//! its own times, at rows that are a little old, and hears of what others announce or does not.
+//! Nothing else coordinates them.
 
 mod node;
 mod table;
@@ -28,11 +29,20 @@ struct TestFleet {
 impl TestFleet {
     fn new(leases: usize, seed: u64) -> Self {
         // Half of the fleets hear of changes, the others find out when they look.
-        Self { table: TestTable::new(leases), nodes: Vec::new(), now: Moment::default(), seed, hears: seed.is_multiple_of(2) }
+        Self {
+            table: TestTable::new(leases),
+            nodes: Vec::new(),
+            now: Moment::default(),
+            seed,
+            hears: seed.is_multiple_of(2),
+        }
     }
 
     fn random(&mut self, below: u64) -> u64 {
-        self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.seed = self
+            .seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.seed >> 33) % below
     }
 
@@ -41,7 +51,14 @@ impl TestFleet {
         let mut millis = |below| Duration::from_millis(self.random(below));
         let (phase, drain) = (millis(2000), millis(1000));
         let lag = self.random(PAST as u64 / 2) as usize;
-        Manner { failover, lag, phase, drain, room: usize::MAX, hears: self.hears }
+        Manner {
+            failover,
+            lag,
+            phase,
+            drain,
+            room: usize::MAX,
+            hears: self.hears,
+        }
     }
 
     fn joins(&mut self, id: &str) {
@@ -59,7 +76,10 @@ impl TestFleet {
     }
 
     fn leaves(&mut self, id: &str) {
-        self.nodes.iter_mut().filter(|node| node.id.as_str() == id).for_each(|node| node.leaving = true);
+        self.nodes
+            .iter_mut()
+            .filter(|node| node.id.as_str() == id)
+            .for_each(|node| node.leaving = true);
     }
 
     fn run(&mut self, seconds: u64) {
@@ -83,7 +103,8 @@ impl TestFleet {
         self.now = self.now + STEP;
     }
 
-    /// What holds at every moment: each lease is worked on by one worker at most, the one that the row names.
+    /// What holds at every moment: each lease is worked on by one worker at most, the one that the
+    /// row names.
     fn check(&self) {
         let mut holders = BTreeMap::new();
         for node in &self.nodes {
@@ -105,19 +126,40 @@ impl TestFleet {
     /// All leases are worked on, and workers differ by one at most.
     fn assert_balanced(&self, what: &str) {
         let holds = self.holds();
-        assert_eq!(holds.iter().sum::<usize>(), self.table.now.leases.len(), "{what}: {holds:?}");
+        assert_eq!(
+            holds.iter().sum::<usize>(),
+            self.table.now.leases.len(),
+            "{what}: {holds:?}"
+        );
         assert!(holds[0] - holds[holds.len() - 1] <= 1, "{what}: {holds:?}");
-        let pending = self.table.now.leases.values().filter(|row| row.hand_over_pending()).count();
+        let pending = self
+            .table
+            .now
+            .leases
+            .values()
+            .filter(|row| row.hand_over_pending())
+            .count();
         assert_eq!(pending, 0, "{what}: requests are open");
     }
 
     /// Nothing moves any more.
     fn assert_calm(&mut self, what: &str) {
-        let owners =
-            |fleet: &Self| -> Vec<Option<WorkerId>> { fleet.table.now.leases.values().map(|row| row.owner.clone()).collect() };
+        let owners = |fleet: &Self| -> Vec<Option<WorkerId>> {
+            fleet
+                .table
+                .now
+                .leases
+                .values()
+                .map(|row| row.owner.clone())
+                .collect()
+        };
         let (before, announced) = (owners(self), self.table.announced.len());
         self.run(30);
-        assert_eq!((owners(self), self.table.announced.len()), (before, announced), "{what}: a calm fleet moves leases");
+        assert_eq!(
+            (owners(self), self.table.announced.len()),
+            (before, announced),
+            "{what}: a calm fleet moves leases"
+        );
     }
 }
 
@@ -138,8 +180,15 @@ fn settled(workers: usize) -> impl Iterator<Item = (TestFleet, String)> {
 /// The fewest moves that balance what workers hold when `joining` more come.
 fn fewest_moves(holds: &[usize], joining: usize) -> usize {
     let workers = holds.len() + joining;
-    let (share, more) = (holds.iter().sum::<usize>() / workers, holds.iter().sum::<usize>() % workers);
-    holds.iter().enumerate().map(|(place, holds)| holds.saturating_sub(share + usize::from(place < more))).sum()
+    let (share, more) = (
+        holds.iter().sum::<usize>() / workers,
+        holds.iter().sum::<usize>() % workers,
+    );
+    holds
+        .iter()
+        .enumerate()
+        .map(|(place, holds)| holds.saturating_sub(share + usize::from(place < more)))
+        .sum()
 }
 
 #[test]
@@ -174,14 +223,24 @@ fn leases_of_a_dead_worker_are_shared_within_the_failover_time() {
         let moves = fleet.table.claims;
         fleet.dies("w1");
         fleet.run(11);
-        let left = fleet.table.now.leases.values().filter(|row| row.actual_owner().is_some_and(|owner| owner.as_str() == "w1"));
+        let left = fleet.table.now.leases.values().filter(|row| {
+            row.actual_owner()
+                .is_some_and(|owner| owner.as_str() == "w1")
+        });
         assert_eq!(left.count(), 0, "{what}");
         fleet.run(30);
         fleet.assert_balanced(&what);
-        // Who sees first that they expire takes also what the plan gives to others: sooner is better than fewer moves. Of 16 leases
-        // it then hands on 10 or 11.
-        assert!(fleet.table.claims - moves <= 11, "{what}: {} moves", fleet.table.claims - moves);
-        assert!(!fleet.table.now.workers.contains_key(&"w1".into()), "{what}: its row is left");
+        // Who sees first that they expire takes also what the plan gives to others: sooner is
+        // better than fewer moves. Of 16 leases it then hands on 10 or 11.
+        assert!(
+            fleet.table.claims - moves <= 11,
+            "{what}: {} moves",
+            fleet.table.claims - moves
+        );
+        assert!(
+            !fleet.table.now.workers.contains_key(&"w1".into()),
+            "{what}: its row is left"
+        );
         fleet.assert_calm(&what);
     }
 }
@@ -192,12 +251,24 @@ fn what_a_leaving_worker_held_is_shared_by_the_others() {
         let moves = fleet.table.claims;
         fleet.leaves("w1");
         fleet.run(if fleet.hears { 2 } else { 4 });
-        assert!(fleet.table.now.leases.values().all(|row| row.owner.is_some()), "{what}");
+        assert!(
+            fleet
+                .table
+                .now
+                .leases
+                .values()
+                .all(|row| row.owner.is_some()),
+            "{what}"
+        );
         fleet.run(30);
         fleet.assert_balanced(&what);
         // Where nobody hears of anything, who looks first takes all.
         let most = if fleet.hears { 0 } else { 11 };
-        assert!(fleet.table.claims - moves <= most, "{what}: {} moves", fleet.table.claims - moves);
+        assert!(
+            fleet.table.claims - moves <= most,
+            "{what}: {} moves",
+            fleet.table.claims - moves
+        );
         assert_eq!(fleet.table.taken_over, 0, "{what}");
         fleet.assert_calm(&what);
     }
@@ -236,7 +307,10 @@ fn a_death_while_handing_leases_over_leaves_a_balanced_fleet() {
 fn the_others_share_what_a_worker_at_its_cap_leaves() {
     for seed in 0..SEEDS {
         let mut fleet = TestFleet::new(64, seed);
-        let manner = Manner { room: 5, ..fleet.manner(10) };
+        let manner = Manner {
+            room: 5,
+            ..fleet.manner(10)
+        };
         fleet.joins_with("capped", manner);
         fleet.joins("w0");
         fleet.run(30);
@@ -248,7 +322,8 @@ fn the_others_share_what_a_worker_at_its_cap_leaves() {
     }
 }
 
-/// Without the longer of both times, those with the short one would take from those with the long one for ever.
+/// Without the longer of both times, those with the short one would take from those with the long
+/// one for ever.
 #[test]
 fn different_failover_times_cause_no_takeovers() {
     for seed in 0..SEEDS {

@@ -15,19 +15,28 @@ pub(super) struct Loads<'a> {
     by: BTreeMap<&'a LeaseKey, &'a WorkerId>,
 }
 
-/// What a lease weighs. All the same, until there are weights; a finished one nothing. Beside workers of a KCL also that one, as long
-/// as its owner renews it: so the KCL counts.
+/// What a lease weighs. All the same, until there are weights; a finished one nothing. Beside
+/// workers of a KCL also that one, as long as its owner renews it: so the KCL counts.
 fn weight(lease: &Lease, fleet: &Fleet<'_>) -> usize {
-    let is_renewed = || fleet.members.expires_at(lease, fleet.timing).is_some_and(|at| at > fleet.now);
+    let is_renewed = || {
+        fleet
+            .members
+            .expires_at(lease, fleet.timing)
+            .is_some_and(|at| at > fleet.now)
+    };
     usize::from(!lease.checkpoint.is_shard_end() || (fleet.is_mixed() && is_renewed()))
 }
 
 impl<'a> Loads<'a> {
-    /// A lease counts for whom it is to have, if that one lives: for the one who asked for it while a hand-over is pending. A request
-    /// of mine counts from when I sent it, and what I am just taking counts as taken.
+    /// A lease counts for whom it is to have, if that one lives: for the one who asked for it while
+    /// a hand-over is pending. A request of mine counts from when I sent it, and what I am just
+    /// taking counts as taken.
     pub(super) fn new(rows: &[(&'a Lease, LeaseStanding<'a>)], fleet: &'a Fleet<'a>) -> Self {
         let me = fleet.me;
-        let mut loads = Self { loads: fleet.live.iter().map(|worker| (worker, 0)).collect(), by: BTreeMap::new() };
+        let mut loads = Self {
+            loads: fleet.live.iter().map(|worker| (worker, 0)).collect(),
+            by: BTreeMap::new(),
+        };
         for (row, standing) in rows {
             let owner = if me.asked.contains_key(&row.key) && !standing.is_free(fleet.now) {
                 Some(me.id)
@@ -50,8 +59,14 @@ impl<'a> Loads<'a> {
     }
 
     /// How many leases that are not finished are counted by a worker.
-    pub(super) fn unfinished(&self, worker: &WorkerId, rows: &[(&Lease, LeaseStanding<'_>)]) -> usize {
-        rows.iter().filter(|(row, _)| !row.checkpoint.is_shard_end() && self.owner_of(row) == Some(worker)).count()
+    pub(super) fn unfinished(
+        &self,
+        worker: &WorkerId,
+        rows: &[(&Lease, LeaseStanding<'_>)],
+    ) -> usize {
+        rows.iter()
+            .filter(|(row, _)| !row.checkpoint.is_shard_end() && self.owner_of(row) == Some(worker))
+            .count()
     }
 
     /// By whom the lease is counted: nobody if nobody who lives is to have it.
@@ -73,17 +88,27 @@ impl<'a> Loads<'a> {
         self.add(to);
     }
 
-    /// The live workers but `without`, in the order in which they should take the lease: the emptiest first.
+    /// The live workers but `without`, in the order in which they should take the lease: the
+    /// emptiest first.
     pub(super) fn order(&self, key: &LeaseKey, without: Option<&WorkerId>) -> Vec<&'a WorkerId> {
-        let others = self.loads.iter().filter(|(worker, _)| Some(**worker) != without);
-        let mut order: Vec<_> = others.map(|(worker, load)| (*load, Reverse(lease_score(key, worker)), *worker)).collect();
+        let others = self
+            .loads
+            .iter()
+            .filter(|(worker, _)| Some(**worker) != without);
+        let mut order: Vec<_> = others
+            .map(|(worker, load)| (*load, Reverse(lease_score(key, worker)), *worker))
+            .collect();
         order.sort_unstable();
         order.into_iter().map(|(_, _, worker)| worker).collect()
     }
 
-    /// What dead and leaving workers hold will be free: whoever gets it then needs nothing of others now.
+    /// What dead and leaving workers hold will be free: whoever gets it then needs nothing of
+    /// others now.
     pub(super) fn place_orphans(&mut self, rows: &[(&Lease, LeaseStanding<'_>)]) {
-        for (row, _) in rows.iter().filter(|(_, standing)| *standing == LeaseStanding::Orphan) {
+        for (row, _) in rows
+            .iter()
+            .filter(|(_, standing)| *standing == LeaseStanding::Orphan)
+        {
             if let Some(first) = self.order(&row.key, row.actual_owner()).first() {
                 self.add(first);
             }

@@ -8,7 +8,8 @@ use crate::model::{Lease, LeaseKey, Moment, WorkerId};
 pub struct Me<'a> {
     /// Its name.
     pub id: &'a WorkerId,
-    /// How many leases more it may come to hold. Claims, takes and open requests all come out of this.
+    /// How many leases more it may come to hold. Claims, takes and open requests all come out of
+    /// this.
     pub room: usize,
     /// How many requests it may have open at the same time.
     pub max_moves: usize,
@@ -18,7 +19,8 @@ pub struct Me<'a> {
     pub passive: bool,
     /// When it last took, or tried to take, a lease from a live worker of a KCL.
     pub stole: Option<Moment>,
-    /// The former process under this name is known to be gone (it marked its row before it went): what it left is adopted at once.
+    /// The former process under this name is known to be gone (it marked its row before it went):
+    /// what it left is adopted at once.
     pub former_left: bool,
     /// What it is engaged in.
     pub engaged: &'a dyn OwnLeases,
@@ -30,7 +32,8 @@ pub struct Me<'a> {
 
 /// Tells what this worker has to do with a lease.
 pub trait OwnLeases: fmt::Debug {
-    /// Whether it works on it, takes or claims it, waits for a handler of a former tenancy to return, or leaves it alone for now.
+    /// Whether it works on it, takes or claims it, waits for a handler of a former tenancy to
+    /// return, or leaves it alone for now.
     fn is_busy(&self, key: &LeaseKey) -> bool;
 
     /// Whether this process began the tenancy of the row.
@@ -64,6 +67,9 @@ pub struct HandedOver {
 impl Me<'_> {
     /// Whether this row is as this worker's hand-over left it.
     pub(super) fn has_handed_over(&self, row: &Lease) -> bool {
-        self.handed_over.get(&row.key).is_some_and(|handed_over| handed_over.counter == row.counter) && row.token.is_none()
+        self.handed_over
+            .get(&row.key)
+            .is_some_and(|handed_over| handed_over.counter == row.counter)
+            && row.token.is_none()
     }
 }

@@ -9,5 +9,15 @@ fn leases_are_assigned_as_the_cases_say() {
 
 #[test]
 fn the_first_leases_of_a_stream_are_shared_by_those_who_live() {
-    assert_eq!([share(64, 4), share(65, 4), share(3, 4), share(0, 4), share(7, 1), share(7, 0)], [16, 17, 1, 0, 7, 7]);
+    assert_eq!(
+        [
+            share(64, 4),
+            share(65, 4),
+            share(3, 4),
+            share(0, 4),
+            share(7, 1),
+            share(7, 0)
+        ],
+        [16, 17, 1, 0, 7, 7]
+    );
 }

@@ -18,7 +18,10 @@ struct Numbers(u64);
 
 impl Numbers {
     fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % limit
     }
 }
@@ -53,9 +56,12 @@ struct ScannedFleet {
 }
 
 impl ScannedFleet {
-    /// Leases that are held, free, finished, asked for and handed over, by workers of which the last may have nothing.
+    /// Leases that are held, free, finished, asked for and handed over, by workers of which the
+    /// last may have nothing.
     fn random(numbers: &mut Numbers) -> Self {
-        let live: Vec<_> = (0..=numbers.below(6)).map(|worker| WorkerId::from(format!("w{worker}"))).collect();
+        let live: Vec<_> = (0..=numbers.below(6))
+            .map(|worker| WorkerId::from(format!("w{worker}")))
+            .collect();
         // Some own many.
         let owner = |numbers: &mut Numbers| {
             let most = 1 + numbers.below(live.len());
@@ -63,7 +69,10 @@ impl ScannedFleet {
         };
         let rows: Vec<_> = (0..numbers.below(40))
             .map(|shard| {
-                let mut row = Lease::new(LeaseKey::single(format!("shardId-{shard:012}")), Checkpoint::TrimHorizon);
+                let mut row = Lease::new(
+                    LeaseKey::single(format!("shardId-{shard:012}")),
+                    Checkpoint::TrimHorizon,
+                );
                 row.counter = 7;
                 match numbers.below(12) {
                     0 => {}
@@ -82,7 +91,13 @@ impl ScannedFleet {
         let mut asked = BTreeMap::new();
         for row in &rows {
             if let Some(of) = &row.checkpoint_owner {
-                asked.insert(row.key.clone(), OwnRequest { of: of.clone(), since: Moment::default() });
+                asked.insert(
+                    row.key.clone(),
+                    OwnRequest {
+                        of: of.clone(),
+                        since: Moment::default(),
+                    },
+                );
             }
         }
         Self { live, rows, asked }
@@ -90,11 +105,20 @@ impl ScannedFleet {
 
     fn plan(&self, worker: &WorkerId, room: usize, max_moves: usize) -> Plan {
         let (timing, now) = (Timing::for_failover(F), Moment::from_origin(F));
-        let workers: Vec<_> = self.live.iter().map(|id| WorkerRow::new(id.clone(), "1".into(), F)).collect();
+        let workers: Vec<_> = self
+            .live
+            .iter()
+            .map(|id| WorkerRow::new(id.clone(), "1".into(), F))
+            .collect();
         let mut members = Members::default();
         members.look(&self.rows, &workers, now, now, &timing);
-        let asked = self.asked.iter().filter(|(key, _)| self.row(key).owner.as_ref() == Some(worker));
-        let asked = asked.map(|(key, asked)| (key.clone(), asked.clone())).collect();
+        let asked = self
+            .asked
+            .iter()
+            .filter(|(key, _)| self.row(key).owner.as_ref() == Some(worker));
+        let asked = asked
+            .map(|(key, asked)| (key.clone(), asked.clone()))
+            .collect();
         let me = Me {
             id: worker,
             room,
@@ -107,33 +131,62 @@ impl ScannedFleet {
             asked: &asked,
             handed_over: &BTreeMap::new(),
         };
-        plan(&KnownRows { rows: &self.rows, workers: &workers }, &me, &members, now, &timing)
+        plan(
+            &KnownRows {
+                rows: &self.rows,
+                workers: &workers,
+            },
+            &me,
+            &members,
+            now,
+            &timing,
+        )
     }
 
     fn row(&self, key: &LeaseKey) -> &Lease {
-        self.rows.iter().find(|row| row.key == *key).expect("a row of the fleet")
+        self.rows
+            .iter()
+            .find(|row| row.key == *key)
+            .expect("a row of the fleet")
     }
 
     /// What each is to have.
     fn loads(&self) -> BTreeMap<&WorkerId, usize> {
         let mut loads: BTreeMap<_, _> = self.live.iter().map(|worker| (worker, 0)).collect();
-        let unfinished = self.rows.iter().filter(|row| !row.checkpoint.is_shard_end());
-        unfinished.filter_map(|row| row.owner.as_ref()).for_each(|owner| *loads.entry(owner).or_default() += 1);
+        let unfinished = self
+            .rows
+            .iter()
+            .filter(|row| !row.checkpoint.is_shard_end());
+        unfinished
+            .filter_map(|row| row.owner.as_ref())
+            .for_each(|owner| *loads.entry(owner).or_default() += 1);
         loads
     }
 
     /// Does what a plan gives first to its worker.
     fn carry_out(&mut self, worker: &WorkerId, plan: &Plan) {
-        let firsts = plan.take.iter().filter(|take| take.rank == 0).map(|take| &take.key);
+        let firsts = plan
+            .take
+            .iter()
+            .filter(|take| take.rank == 0)
+            .map(|take| &take.key);
         for key in firsts.chain(plan.request.iter().map(|ask| &ask.key)) {
-            let row = self.rows.iter_mut().find(|row| row.key == *key).expect("a row of the fleet");
+            let row = self
+                .rows
+                .iter_mut()
+                .find(|row| row.key == *key)
+                .expect("a row of the fleet");
             row.owner = Some(worker.clone());
             row.checkpoint_owner = None;
             row.token = Some("t".into());
             self.asked.remove(key);
         }
         for ask in &plan.withdraw {
-            let row = self.rows.iter_mut().find(|row| row.key == ask.key).expect("a row of the fleet");
+            let row = self
+                .rows
+                .iter_mut()
+                .find(|row| row.key == ask.key)
+                .expect("a row of the fleet");
             row.owner = row.checkpoint_owner.take();
             self.asked.remove(&ask.key);
         }
@@ -156,9 +209,17 @@ fn nobody_requests_what_an_owner_need_not_or_cannot_hand_over() {
         for worker in &fleet.live {
             for ask in fleet.plan(worker, 100, 100).request {
                 let row = fleet.row(&ask.key);
-                assert!(row.owner.as_ref() == Some(&ask.of) && row.checkpoint_owner.is_none() && row.token.is_some());
+                assert!(
+                    row.owner.as_ref() == Some(&ask.of)
+                        && row.checkpoint_owner.is_none()
+                        && row.token.is_some()
+                );
                 assert!(!row.checkpoint.is_shard_end());
-                assert!(loads[&ask.of] >= loads[worker] + 2, "{worker} asks {} of {loads:?}", ask.of);
+                assert!(
+                    loads[&ask.of] >= loads[worker] + 2,
+                    "{worker} asks {} of {loads:?}",
+                    ask.of
+                );
             }
         }
     }
@@ -170,7 +231,11 @@ fn workers_with_the_same_view_take_and_ask_for_different_leases() {
         let mut keys = BTreeSet::new();
         for worker in &fleet.live {
             let plan = fleet.plan(worker, 100, 100);
-            let firsts = plan.take.into_iter().filter(|take| take.rank == 0).map(|take| take.key);
+            let firsts = plan
+                .take
+                .into_iter()
+                .filter(|take| take.rank == 0)
+                .map(|take| take.key);
             for key in firsts.chain(plan.request.into_iter().map(|ask| ask.key)) {
                 assert!(keys.insert(key.clone()), "{key} is meant for two");
             }
@@ -181,13 +246,25 @@ fn workers_with_the_same_view_take_and_ask_for_different_leases() {
 #[test]
 fn executed_plans_balance_the_fleet_and_then_nothing_is_planned() {
     for (mut fleet, _) in fleets() {
-        // What is pending or handed over cannot move: it may leave more than one between them until it is done.
-        fleet.rows.retain(|row| row.checkpoint_owner.is_none() && (row.owner.is_none() || row.token.is_some()));
+        // What is pending or handed over cannot move: it may leave more than one between them until
+        // it is done.
+        fleet.rows.retain(|row| {
+            row.checkpoint_owner.is_none() && (row.owner.is_none() || row.token.is_some())
+        });
         fleet.asked.clear();
-        let plans: Vec<_> = fleet.live.iter().map(|worker| (worker.clone(), fleet.plan(worker, 100, 100))).collect();
-        plans.iter().for_each(|(worker, plan)| fleet.carry_out(worker, plan));
+        let plans: Vec<_> = fleet
+            .live
+            .iter()
+            .map(|worker| (worker.clone(), fleet.plan(worker, 100, 100)))
+            .collect();
+        plans
+            .iter()
+            .for_each(|(worker, plan)| fleet.carry_out(worker, plan));
         let loads: Vec<_> = fleet.loads().into_values().collect();
-        assert!(loads.iter().max().unwrap() - loads.iter().min().unwrap() <= 1, "{loads:?}");
+        assert!(
+            loads.iter().max().unwrap() - loads.iter().min().unwrap() <= 1,
+            "{loads:?}"
+        );
         for worker in &fleet.live {
             assert_eq!(fleet.plan(worker, 100, 100), Plan::default());
         }
@@ -200,35 +277,59 @@ fn no_plan_goes_beyond_the_room_or_the_number_of_requests() {
         let (room, most) = (numbers.below(8), numbers.below(5));
         for worker in &fleet.live {
             let plan = fleet.plan(worker, room, most);
-            let open =
-                fleet.asked.keys().filter(|key| fleet.row(key).owner.as_ref() == Some(worker)).count() - plan.withdraw.len();
+            let open = fleet
+                .asked
+                .keys()
+                .filter(|key| fleet.row(key).owner.as_ref() == Some(worker))
+                .count()
+                - plan.withdraw.len();
             let firsts = plan.take.iter().filter(|take| take.rank == 0).count();
             assert!(plan.claim.len() + plan.take.len() <= room, "{plan:?}");
-            assert!(plan.claim.len() + firsts + open + plan.request.len() <= room.max(plan.claim.len() + firsts), "{plan:?}");
-            assert!(plan.request.is_empty() || open + plan.request.len() <= most, "{plan:?}");
+            assert!(
+                plan.claim.len() + firsts + open + plan.request.len()
+                    <= room.max(plan.claim.len() + firsts),
+                "{plan:?}"
+            );
+            assert!(
+                plan.request.is_empty() || open + plan.request.len() <= most,
+                "{plan:?}"
+            );
         }
     }
 }
 
-/// Workers see different fleets: each knows only some of those that have joined. One after the other does one thing, in any order.
+/// Workers see different fleets: each knows only some of those that have joined. One after the
+/// other does one thing, in any order.
 #[test]
 fn it_ends_whatever_workers_see_of_each_other() {
     let mut longest = 0;
     for (mut fleet, mut numbers) in fleets().step_by(6) {
-        fleet.rows.retain(|row| row.owner.is_none() || row.token.is_some());
+        fleet
+            .rows
+            .retain(|row| row.owner.is_none() || row.token.is_some());
         let leases = fleet.rows.len();
         let (mut moves, mut idle) = (0, 0);
         while idle < 40 {
             let all = fleet.live.clone();
             let worker = all[numbers.below(all.len())].clone();
-            fleet.live.retain(|other| *other == worker || numbers.below(2) == 0);
+            fleet
+                .live
+                .retain(|other| *other == worker || numbers.below(2) == 0);
             let mut plan = fleet.plan(&worker, 100, 100);
             fleet.live = all;
             plan.take.truncate(1);
-            plan.request.truncate(usize::from(plan.take.is_empty() && plan.withdraw.is_empty()));
-            let acts = plan.take.iter().any(|take| take.rank == 0) || !plan.request.is_empty() || !plan.withdraw.is_empty();
+            plan.request.truncate(usize::from(
+                plan.take.is_empty() && plan.withdraw.is_empty(),
+            ));
+            let acts = plan.take.iter().any(|take| take.rank == 0)
+                || !plan.request.is_empty()
+                || !plan.withdraw.is_empty();
             fleet.carry_out(&worker, &plan);
-            (moves, idle) = if acts { (moves + 1, 0) } else { (moves, idle + 1) };
+            (moves, idle) = if acts {
+                (moves + 1, 0)
+            } else {
+                (moves, idle + 1)
+            };
             assert!(moves <= 4 * leases, "it does not end: {:?}", fleet.loads());
         }
         longest = longest.max(moves);

@@ -43,11 +43,19 @@ impl<'a> LeaseStanding<'a> {
             if members.is_dead(holder, fleet.now, fleet.timing) {
                 return Self::Free;
             }
-            if let Some(handed_over) = me.handed_over.get(&row.key).filter(|_| me.has_handed_over(row)) {
-                return Self::Unclaimed { at: handed_over.at + fleet.time_to_claim(holder) };
+            if let Some(handed_over) = me
+                .handed_over
+                .get(&row.key)
+                .filter(|_| me.has_handed_over(row))
+            {
+                return Self::Unclaimed {
+                    at: handed_over.at + fleet.time_to_claim(holder),
+                };
             }
         }
-        let due = members.expires_at(row, fleet.timing).filter(|_| members.is_watching(fleet.now, fleet.timing));
+        let due = members
+            .expires_at(row, fleet.timing)
+            .filter(|_| members.is_watching(fleet.now, fleet.timing));
         match due {
             Some(at) if at <= fleet.horizon() => Self::Expiring { at, owner: holder },
             _ if row.owner.as_ref() == Some(me.id) => Self::Requested,
@@ -70,14 +78,22 @@ impl<'a> LeaseStanding<'a> {
             return Self::Passed;
         }
         if me.engaged.is_mine(row) {
-            // Free only if a late write or an unsettled end has left it to nobody. Otherwise it is being made or worked on.
-            return if me.engaged.is_abandoned(row) { Self::Adopted { at: fleet.now } } else { Self::Mine };
+            // Free only if a late write or an unsettled end has left it to nobody. Otherwise it is
+            // being made or worked on.
+            return if me.engaged.is_abandoned(row) {
+                Self::Adopted { at: fleet.now }
+            } else {
+                Self::Mine
+            };
         }
-        // My name, but another process's tenancy. A restart adopts what nobody moves within one renewal.
+        // My name, but another process's tenancy. A restart adopts what nobody moves within one
+        // renewal.
         let span = fleet.timing.renew_every + fleet.timing.call_limit;
         match fleet.members.age(&row.key, fleet.now) {
             _ if me.former_left => Self::Adopted { at: fleet.now },
-            Some(age) => Self::Adopted { at: fleet.now + span.saturating_sub(age) },
+            Some(age) => Self::Adopted {
+                at: fleet.now + span.saturating_sub(age),
+            },
             None => Self::Mine,
         }
     }

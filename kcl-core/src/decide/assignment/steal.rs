@@ -10,15 +10,15 @@ use super::moves::is_donor;
 use super::plan::Ask;
 use super::standing::LeaseStanding;
 
-/// How long a worker of the KCL 3.x may take to answer a request: it forces its handlers after 30 s, and its leader waits for the
-/// failover time (10 s) more before it takes the lease.
+/// How long a worker of the KCL 3.x may take to answer a request: it forces its handlers after 30
+/// s, and its leader waits for the failover time (10 s) more before it takes the lease.
 pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(40);
 
 /// The KCL's default failover time: it looks for leases to take each 2 x this.
 const KCL_FAILOVER: Duration = Duration::from_secs(10);
 
-/// What to take from a live worker of a KCL that does not answer requests, if anything. `open` are the requests in my name;
-/// `is_served`: I get something otherwise.
+/// What to take from a live worker of a KCL that does not answer requests, if anything. `open` are
+/// the requests in my name; `is_served`: I get something otherwise.
 pub(super) fn steal(
     rows: &[(&Lease, LeaseStanding<'_>)],
     open: &[&Lease],
@@ -33,22 +33,43 @@ pub(super) fn steal(
         return None;
     }
     let unanswered = open.iter().find_map(|row| {
-        let asked = me.asked.get(&row.key).filter(|asked| fleet.now.since(asked.since) > ANSWER_LIMIT)?;
+        let asked = me
+            .asked
+            .get(&row.key)
+            .filter(|asked| fleet.now.since(asked.since) > ANSWER_LIMIT)?;
         // One of ours that has not answered in time is asked no more instead.
         let is_deaf = fleet.members.is_held_by_foreign(row) || fleet.foreign.contains(&asked.of);
-        is_deaf.then(|| Ask { key: row.key.clone(), of: asked.of.clone() })
+        is_deaf.then(|| Ask {
+            key: row.key.clone(),
+            of: asked.of.clone(),
+        })
     });
     if unanswered.is_some() || is_served || !open.is_empty() {
         return unanswered;
     }
-    let deaf = fleet.foreign.iter().filter(|worker| !fleet.members.is_answering(worker));
-    let mut donors: Vec<_> = deaf.filter(|worker| is_donor(worker, rows, loads, fleet)).collect();
-    donors.sort_by_key(|worker| Reverse((loads.count(worker), score(&[worker.as_str(), me.id.as_str()]))));
+    let deaf = fleet
+        .foreign
+        .iter()
+        .filter(|worker| !fleet.members.is_answering(worker));
+    let mut donors: Vec<_> = deaf
+        .filter(|worker| is_donor(worker, rows, loads, fleet))
+        .collect();
+    donors.sort_by_key(|worker| {
+        Reverse((
+            loads.count(worker),
+            score(&[worker.as_str(), me.id.as_str()]),
+        ))
+    });
     donors.into_iter().find_map(|of| {
-        let held =
-            rows.iter().filter(|(row, standing)| *standing == LeaseStanding::Held && fleet.members.holder(row) == Some(of));
-        let free = held.filter(|(row, _)| !me.engaged.is_busy(&row.key) && me.engaged.may_ask(&row.key));
+        let held = rows.iter().filter(|(row, standing)| {
+            *standing == LeaseStanding::Held && fleet.members.holder(row) == Some(of)
+        });
+        let free =
+            held.filter(|(row, _)| !me.engaged.is_busy(&row.key) && me.engaged.may_ask(&row.key));
         let (row, _) = free.max_by_key(|(row, _)| (lease_score(&row.key, me.id), &row.key))?;
-        Some(Ask { key: row.key.clone(), of: of.clone() })
+        Some(Ask {
+            key: row.key.clone(),
+            of: of.clone(),
+        })
     })
 }

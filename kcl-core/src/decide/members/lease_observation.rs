@@ -2,8 +2,9 @@ use std::time::Duration;
 
 use crate::model::{Lease, Moment, Token, WorkerId};
 
-/// How long a pending hand-over is believed: the KCL forces one after 30 s, and an owner of ours has answered long before. If the
-/// counter still moves then, whoever moves it does not know of hand-overs, and that is the one that stands as owner.
+/// How long a pending hand-over is believed: the KCL forces one after 30 s, and an owner of ours
+/// has answered long before. If the counter still moves then, whoever moves it does not know of
+/// hand-overs, and that is the one that stands as owner.
 const PENDING_LIMIT: Duration = Duration::from_secs(30);
 
 /// One lease as an observer has seen it.
@@ -26,7 +27,8 @@ pub(super) struct LeaseObservation {
     pub(super) foreign: bool,
     /// The same, and that is no guess: it was seen to move the counter.
     pub(super) proven: bool,
-    /// It was taken while a hand-over was pending, by somebody who left that in the row: it is void.
+    /// It was taken while a hand-over was pending, by somebody who left that in the row: it is
+    /// void.
     pub(super) usurped: bool,
 }
 
@@ -57,12 +59,19 @@ impl LeaseObservation {
             usurped: false,
         };
         let life = sight.holder(at).cloned();
-        (sight, ReadingResult { life, renamed: true })
+        (
+            sight,
+            ReadingResult {
+                life,
+                renamed: true,
+            },
+        )
     }
 
     /// Another reading. One that is older than what was seen before shows nothing.
     pub(super) fn take_in(&mut self, row: &Lease, at: Moment) -> ReadingResult {
-        let same_names = (&self.owner, &self.checkpoint_owner) == (&row.owner, &row.checkpoint_owner);
+        let same_names =
+            (&self.owner, &self.checkpoint_owner) == (&row.owner, &row.checkpoint_owner);
         if self.is_older(row) || (same_names && self.is_of(row)) {
             return ReadingResult::default();
         }
@@ -77,26 +86,35 @@ impl LeaseObservation {
             self.named = at;
         }
         let grown = row.counter > before.counter;
-        // Every take counts one more owner since the last checkpoint, and every one of ours brings a token of its own.
+        // Every take counts one more owner since the last checkpoint, and every one of ours brings
+        // a token of its own.
         let switched = row.owner_switches > before.switches;
         let taken = before.token == row.token && grown && switched;
-        // The same where the table tells that a token is not the owner's: the one write between the two readings was a take, and no
-        // take of ours leaves a lease without a token.
+        // The same where the table tells that a token is not the owner's: the one write between the
+        // two readings was a take, and no take of ours leaves a lease without a token.
         let taken_without = before.token.is_some()
             && row.token.is_none()
             && row.actual_owner().is_some()
             && row.counter == before.counter + 1
             && switched;
         self.switches = row.owner_switches;
-        self.usurped = taken || (self.usurped && before.checkpoint_owner == self.checkpoint_owner && before.token == row.token);
+        self.usurped = taken
+            || (self.usurped
+                && before.checkpoint_owner == self.checkpoint_owner
+                && before.token == row.token);
         self.usurped &= self.checkpoint_owner.is_some();
         let holder_changed = before.holder(at) != self.holder(at);
         if before.token == row.token {
             // What somebody else moved before says nothing of who holds it now.
-            self.moves = if holder_changed { 0 } else { self.moves + u32::from(grown) };
-            // A tenancy of ours begins with a token of its own: whoever holds a lease under another's does not know of tokens. Nor
-            // does who holds one without, and moves it.
-            self.proven |= grown && (self.token.is_none() || holder_changed || taken || self.is_void(at));
+            self.moves = if holder_changed {
+                0
+            } else {
+                self.moves + u32::from(grown)
+            };
+            // A tenancy of ours begins with a token of its own: whoever holds a lease under
+            // another's does not know of tokens. Nor does who holds one without, and moves it.
+            self.proven |=
+                grown && (self.token.is_none() || holder_changed || taken || self.is_void(at));
             self.proven &= self.owner.is_some();
             self.foreign = (self.foreign || self.proven) && self.owner.is_some();
             self.handed_over &= !grown;
@@ -105,17 +123,28 @@ impl LeaseObservation {
             self.moves = 0;
             self.proven = taken_without;
             let held = row.token.is_none() && row.actual_owner().is_some();
-            self.handed_over = held && !taken_without && !row.hand_over_pending() && before.token.is_some();
+            self.handed_over =
+                held && !taken_without && !row.hand_over_pending() && before.token.is_some();
             self.foreign = held && !self.handed_over;
         }
-        // A lower counter belongs to a row made anew, or to a reading from before a change of owner: nobody's life.
+        // A lower counter belongs to a row made anew, or to a reading from before a change of
+        // owner: nobody's life.
         let wrote = row.counter > before.counter
-            // Without a token nobody says who wrote; who stood there before and still does has renewed.
+            // Without a token nobody says who wrote; who stood there before and still does has
+            // renewed.
             && (row.token.is_some() || taken_without || (before.token.is_none() && !holder_changed));
-        ReadingResult { life: if wrote { self.holder(at).cloned() } else { None }, renamed: !same_names }
+        ReadingResult {
+            life: if wrote {
+                self.holder(at).cloned()
+            } else {
+                None
+            },
+            renamed: !same_names,
+        }
     }
 
-    /// A lower counter under the same token is an old reading. Without a token it may be a row that another framework made anew.
+    /// A lower counter under the same token is an old reading. Without a token it may be a row that
+    /// another framework made anew.
     fn is_older(&self, row: &Lease) -> bool {
         self.token.is_some() && self.token == row.token && row.counter < self.counter
     }
@@ -127,8 +156,13 @@ impl LeaseObservation {
 
     /// Who works on it: while a hand-over is pending, the one who has not handed it over.
     pub(super) fn holder(&self, at: Moment) -> Option<&WorkerId> {
-        let pending = self.checkpoint_owner.as_ref().filter(|_| !self.usurped && !self.is_void(at));
-        pending.or(self.owner.as_ref()).or(self.checkpoint_owner.as_ref())
+        let pending = self
+            .checkpoint_owner
+            .as_ref()
+            .filter(|_| !self.usurped && !self.is_void(at));
+        pending
+            .or(self.owner.as_ref())
+            .or(self.checkpoint_owner.as_ref())
     }
 
     /// Whether a hand-over has been pending for longer than it can.

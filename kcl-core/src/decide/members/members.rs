@@ -8,7 +8,8 @@ use crate::model::{Lease, LeaseKey, Moment, WorkerId};
 use super::lease_observation::{LeaseObservation, ReadingResult};
 use super::worker_observation::WorkerObservation;
 
-/// The KCL's default failover time: what an owner that declares none of ours is judged by, if ours is not longer.
+/// The KCL's default failover time: what an owner that declares none of ours is judged by, if ours
+/// is not longer.
 const KCL_FAILOVER: Duration = Duration::from_secs(10);
 
 /// What an observer has seen of the fleet.
@@ -28,10 +29,24 @@ impl Members {
     /// Takes in a scan of the whole table that was begun and ended at these moments.
     ///
     /// A new counter may have been written as late as the scan *ended*: its age begins there.
-    pub fn look(&mut self, rows: &[Lease], workers: &[WorkerRow], begun: Moment, ended: Moment, timing: &Timing) {
-        if self.last_look.is_none_or(|last| ended.since(last) >= timing.failover / 2) {
-            self.leases.values_mut().for_each(|sight| sight.since = ended);
-            self.workers.values_mut().for_each(|worker| worker.start_anew(ended));
+    pub fn look(
+        &mut self,
+        rows: &[Lease],
+        workers: &[WorkerRow],
+        begun: Moment,
+        ended: Moment,
+        timing: &Timing,
+    ) {
+        if self
+            .last_look
+            .is_none_or(|last| ended.since(last) >= timing.failover / 2)
+        {
+            self.leases
+                .values_mut()
+                .for_each(|sight| sight.since = ended);
+            self.workers
+                .values_mut()
+                .for_each(|worker| worker.start_anew(ended));
             self.changed = Some(ended);
         }
         self.last_look = Some(begun);
@@ -50,17 +65,29 @@ impl Members {
 
     /// Who has no row, is named by no lease and has shown no life for long is nobody any more.
     fn forget_strangers(&mut self, rows: &[Lease], now: Moment, timing: &Timing) {
-        let named: BTreeSet<_> = rows.iter().flat_map(|row| row.owner.iter().chain(&row.checkpoint_owner)).collect();
-        let silent: Vec<_> =
-            self.workers.keys().filter(|id| !named.contains(id) && self.is_silent(id, now, timing)).cloned().collect();
+        let named: BTreeSet<_> = rows
+            .iter()
+            .flat_map(|row| row.owner.iter().chain(&row.checkpoint_owner))
+            .collect();
+        let silent: Vec<_> = self
+            .workers
+            .keys()
+            .filter(|id| !named.contains(id) && self.is_silent(id, now, timing))
+            .cloned()
+            .collect();
         for id in silent {
-            if self.workers.get(&id).is_some_and(|worker| worker.row.is_none()) {
+            if self
+                .workers
+                .get(&id)
+                .is_some_and(|worker| worker.row.is_none())
+            {
                 self.workers.remove(&id);
             }
         }
     }
 
-    /// Takes in one lease that was read by itself, at this moment at the latest: its counter, if that is new. It is no scan.
+    /// Takes in one lease that was read by itself, at this moment at the latest: its counter, if
+    /// that is new. It is no scan.
     pub fn see(&mut self, row: &Lease, at: Moment) {
         let (ReadingResult { life, renamed }, foreign) = match self.leases.get_mut(&row.key) {
             Some(sight) => (sight.take_in(row, at), sight.foreign),
@@ -81,14 +108,20 @@ impl Members {
         }
     }
 
-    /// Takes in which workers that are not of ours are known to answer requests, as the table shows it now.
+    /// Takes in which workers that are not of ours are known to answer requests, as the table shows
+    /// it now.
     pub fn see_answering(&mut self, workers: impl IntoIterator<Item = WorkerId>) {
         self.answering = workers.into_iter().collect();
     }
 
     /// Takes in the row of one worker that was read by itself.
     pub fn see_worker(&mut self, row: &WorkerRow, at: Moment) {
-        if self.workers.entry(row.worker.clone()).or_default().see(row, at) {
+        if self
+            .workers
+            .entry(row.worker.clone())
+            .or_default()
+            .see(row, at)
+        {
             self.changed = Some(at);
         }
     }
@@ -100,7 +133,8 @@ impl Members {
         }
     }
 
-    /// A look failed: what happened meanwhile is not known, so every age starts anew with the next one.
+    /// A look failed: what happened meanwhile is not known, so every age starts anew with the next
+    /// one.
     pub const fn failed(&mut self) {
         self.last_look = None;
     }
@@ -108,13 +142,16 @@ impl Members {
     /// Whether the last scan is recent enough to judge by ages: less than half a failover time ago.
     #[must_use]
     pub fn is_watching(&self, now: Moment, timing: &Timing) -> bool {
-        self.last_look.is_some_and(|last| now.since(last) < timing.failover / 2)
+        self.last_look
+            .is_some_and(|last| now.since(last) < timing.failover / 2)
     }
 
-    /// How long nobody was seen to come, to leave, or to be named by a lease that did not name it before.
+    /// How long nobody was seen to come, to leave, or to be named by a lease that did not name it
+    /// before.
     #[must_use]
     pub fn calm(&self, now: Moment) -> Duration {
-        self.changed.map_or(Duration::ZERO, |changed| now.since(changed))
+        self.changed
+            .map_or(Duration::ZERO, |changed| now.since(changed))
     }
 
     /// How long the counter of this lease has stood still. Nothing when it was never seen.
@@ -123,8 +160,8 @@ impl Members {
         self.leases.get(key).map(|sight| now.since(sight.since))
     }
 
-    /// When the lease expires if its counter stands still as in this row. Nothing when nobody holds it, or when the row is not the
-    /// newest that was seen.
+    /// When the lease expires if its counter stands still as in this row. Nothing when nobody holds
+    /// it, or when the row is not the newest that was seen.
     #[must_use]
     pub fn expires_at(&self, row: &Lease, timing: &Timing) -> Option<Moment> {
         let sight = self.leases.get(&row.key).filter(|sight| sight.is_of(row))?;
@@ -132,21 +169,38 @@ impl Members {
         Some(sight.since + span)
     }
 
-    /// Who works on the lease of this row: its actual owner, unless somebody who knows no hand-over has taken it in the midst of one.
+    /// Who works on the lease of this row: its actual owner, unless somebody who knows no hand-over
+    /// has taken it in the midst of one.
     #[must_use]
     pub fn holder<'a>(&self, row: &'a Lease) -> Option<&'a WorkerId> {
-        let usurped = self.leases.get(&row.key).is_some_and(|sight| sight.is_of(row) && sight.usurped);
-        if usurped { row.owner.as_ref() } else { row.actual_owner() }
+        let usurped = self
+            .leases
+            .get(&row.key)
+            .is_some_and(|sight| sight.is_of(row) && sight.usurped);
+        if usurped {
+            row.owner.as_ref()
+        } else {
+            row.actual_owner()
+        }
     }
 
-    /// The workers that are alive and not of ours, and were seen at work on leases: by what a KCL writes and none of ours does.
+    /// The workers that are alive and not of ours, and were seen at work on leases: by what a KCL
+    /// writes and none of ours does.
     #[must_use]
     pub fn foreign(&self, now: Moment, timing: &Timing) -> BTreeSet<WorkerId> {
-        let proven = self.leases.values().filter(|sight| sight.proven).filter_map(|sight| sight.holder(now));
-        proven.filter(|worker| self.failover(worker).is_none() && self.is_alive(worker, now, timing)).cloned().collect()
+        let proven = self
+            .leases
+            .values()
+            .filter(|sight| sight.proven)
+            .filter_map(|sight| sight.holder(now));
+        proven
+            .filter(|worker| self.failover(worker).is_none() && self.is_alive(worker, now, timing))
+            .cloned()
+            .collect()
     }
 
-    /// Whether a worker that is not of ours is known to answer requests. One of the KCL before 3.0 is deaf to them.
+    /// Whether a worker that is not of ours is known to answer requests. One of the KCL before 3.0
+    /// is deaf to them.
     #[must_use]
     pub fn is_answering(&self, worker: &WorkerId) -> bool {
         self.answering.contains(worker)
@@ -155,7 +209,9 @@ impl Members {
     /// How long a worker may be silent: judged by the longer of my failover time and its own.
     fn silence(&self, worker: &WorkerId, foreign: bool, timing: &Timing) -> Duration {
         match self.workers.get(worker).and_then(|worker| worker.failover) {
-            Some(failover) if failover > timing.failover => Timing::for_failover(failover).expires_after,
+            Some(failover) if failover > timing.failover => {
+                Timing::for_failover(failover).expires_after
+            }
             // Who is not of ours is judged as the KCL judges: by the whole failover time.
             None if foreign => timing.failover.max(KCL_FAILOVER),
             _ => timing.expires_after,
@@ -166,9 +222,10 @@ impl Members {
     #[must_use]
     pub fn is_silent(&self, worker: &WorkerId, now: Moment, timing: &Timing) -> bool {
         let sight = self.workers.get(worker);
-        sight
-            .and_then(|sight| sight.since)
-            .is_none_or(|since| now.since(since) >= self.silence(worker, sight.is_some_and(|sight| sight.foreign), timing))
+        sight.and_then(|sight| sight.since).is_none_or(|since| {
+            now.since(since)
+                >= self.silence(worker, sight.is_some_and(|sight| sight.foreign), timing)
+        })
     }
 
     /// Whether a worker has shown life of late and is not about to leave.
@@ -177,19 +234,23 @@ impl Members {
         !self.is_leaving(worker) && !self.is_silent(worker, now, timing)
     }
 
-    /// Whether a worker was seen to live once, and does not any more or is leaving. One of whom nothing was seen yet is not: it may
-    /// have come just now.
+    /// Whether a worker was seen to live once, and does not any more or is leaving. One of whom
+    /// nothing was seen yet is not: it may have come just now.
     #[must_use]
     pub fn is_dead(&self, worker: &WorkerId, now: Moment, timing: &Timing) -> bool {
         // That its row was looked for in vain says nothing of one that never had a row.
-        let was_seen = |sight: &WorkerObservation| sight.since.is_some() || sight.failover.is_some();
+        let was_seen =
+            |sight: &WorkerObservation| sight.since.is_some() || sight.failover.is_some();
         self.workers.get(worker).is_some_and(was_seen) && !self.is_alive(worker, now, timing)
     }
 
     /// Whether a worker has marked its row, as it is stopping.
     #[must_use]
     pub fn is_leaving(&self, worker: &WorkerId) -> bool {
-        self.workers.get(worker).and_then(|worker| worker.row.as_ref()).is_some_and(|row| row.leaving)
+        self.workers
+            .get(worker)
+            .and_then(|worker| worker.row.as_ref())
+            .is_some_and(|row| row.leaving)
     }
 
     /// When a worker was last seen to show life.
@@ -213,7 +274,11 @@ impl Members {
     /// The workers that are alive, in the order of their names.
     #[must_use]
     pub fn live(&self, now: Moment, timing: &Timing) -> Vec<WorkerId> {
-        self.workers.keys().filter(|worker| self.is_alive(worker, now, timing)).cloned().collect()
+        self.workers
+            .keys()
+            .filter(|worker| self.is_alive(worker, now, timing))
+            .cloned()
+            .collect()
     }
 
     /// Whether any worker has a row. In a fleet beside an old KCL none has.
@@ -222,7 +287,8 @@ impl Members {
         self.workers.values().any(|worker| worker.row.is_some())
     }
 
-    /// Whether a worker is known to be of ours: it has declared a failover time. Where no worker has a row, nobody can tell.
+    /// Whether a worker is known to be of ours: it has declared a failover time. Where no worker
+    /// has a row, nobody can tell.
     #[must_use]
     pub fn is_ours(&self, worker: &WorkerId) -> bool {
         !self.has_rows() || self.failover(worker).is_some()
@@ -234,19 +300,29 @@ impl Members {
         self.leases.get(key).map_or(0, |sight| sight.moves)
     }
 
-    /// Whether the lease was handed over to the worker that it names, by a worker of ours, and that one has not claimed it: the name
-    /// says nothing about its life.
+    /// Whether the lease was handed over to the worker that it names, by a worker of ours, and that
+    /// one has not claimed it: the name says nothing about its life.
     #[must_use]
     pub fn is_unclaimed(&self, row: &Lease) -> bool {
-        let Some(owner) = &row.owner else { return false };
-        let handed_over = || self.leases.get(&row.key).is_some_and(|sight| sight.is_of(row) && sight.handed_over);
-        row.token.is_none() && row.checkpoint_owner.is_none() && (self.failover(owner).is_some() || handed_over())
+        let Some(owner) = &row.owner else {
+            return false;
+        };
+        let handed_over = || {
+            self.leases
+                .get(&row.key)
+                .is_some_and(|sight| sight.is_of(row) && sight.handed_over)
+        };
+        row.token.is_none()
+            && row.checkpoint_owner.is_none()
+            && (self.failover(owner).is_some() || handed_over())
     }
 
     /// Whether the lease is held by somebody who knows no tokens.
     #[must_use]
     pub fn is_held_by_foreign(&self, row: &Lease) -> bool {
-        self.leases.get(&row.key).is_some_and(|sight| sight.is_of(row) && sight.foreign)
+        self.leases
+            .get(&row.key)
+            .is_some_and(|sight| sight.is_of(row) && sight.foreign)
     }
 }
 

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::decide::assignment::{Ask, HandedOver, KnownRows, Me, OwnLeases, OwnRequest, Plan, is_duplicated, plan};
+use crate::decide::assignment::{
+    Ask, HandedOver, KnownRows, Me, OwnLeases, OwnRequest, Plan, is_duplicated, plan,
+};
 use crate::decide::cases::setting;
 use crate::decide::expiry::Timing;
 use crate::decide::hand_over::{HandOverVerdict, judge_request};
@@ -32,7 +34,8 @@ pub(crate) struct MembersCase {
     answers: Vec<String>,
 }
 
-/// What a case says that a worker is engaged in. Every lease of mine with a token that is not listed as foreign is of this process.
+/// What a case says that a worker is engaged in. Every lease of mine with a token that is not
+/// listed as foreign is of this process.
 #[derive(Debug, Default)]
 struct CaseLeases {
     busy: BTreeSet<LeaseKey>,
@@ -60,22 +63,34 @@ impl OwnLeases for CaseLeases {
 }
 
 fn seconds(text: &str) -> Moment {
-    let seconds = text.trim_end_matches(',').parse().unwrap_or_else(|_| panic!("`{text}` is no number of seconds"));
+    let seconds = text
+        .trim_end_matches(',')
+        .parse()
+        .unwrap_or_else(|_| panic!("`{text}` is no number of seconds"));
     Moment::from_origin(Duration::from_secs_f64(seconds))
 }
 
 fn at(moment: Moment) -> String {
     let millis = moment.since_origin().as_millis();
-    if millis.is_multiple_of(1000) { (millis / 1000).to_string() } else { format!("{}.{:03}", millis / 1000, millis % 1000) }
+    if millis.is_multiple_of(1000) {
+        (millis / 1000).to_string()
+    } else {
+        format!("{}.{:03}", millis / 1000, millis % 1000)
+    }
 }
 
 /// `1` or `1-16` or `1,4,7`.
 fn keys(text: &str) -> Vec<LeaseKey> {
     let part = |part: &str| match part.split_once('-') {
-        Some((from, to)) => (from.parse::<u32>().unwrap()..=to.parse().unwrap()).map(|key| key.to_string()).collect(),
+        Some((from, to)) => (from.parse::<u32>().unwrap()..=to.parse().unwrap())
+            .map(|key| key.to_string())
+            .collect(),
         None => vec![part.to_owned()],
     };
-    text.split(',').flat_map(part).map(LeaseKey::single).collect()
+    text.split(',')
+        .flat_map(part)
+        .map(LeaseKey::single)
+        .collect()
 }
 
 /// In the order of their numbers.
@@ -155,21 +170,36 @@ impl MembersCase {
                 self.workers.insert(id.into(), row);
             }
             ["no", "worker", id] => drop(self.workers.remove(&id.into())),
-            ["no", "lease", which] => keys(which).iter().for_each(|key| drop(self.rows.remove(key))),
+            ["no", "lease", which] => keys(which)
+                .iter()
+                .for_each(|key| drop(self.rows.remove(key))),
             ["busy", which] => self.engaged.busy.extend(keys(which)),
             ["of", "another", "process", which] => self.engaged.foreign.extend(keys(which)),
             ["abandoned", which] => self.engaged.abandoned.extend(keys(which)),
             ["refused", which] => self.engaged.refused.extend(keys(which)),
             ["asked", of, "for", which, "at", since] => {
-                let asked = OwnRequest { of: of.into(), since: seconds(since) };
-                self.asked.extend(keys(which).into_iter().map(|key| (key, asked.clone())));
+                let asked = OwnRequest {
+                    of: of.into(),
+                    since: seconds(since),
+                };
+                self.asked
+                    .extend(keys(which).into_iter().map(|key| (key, asked.clone())));
             }
             ["stole", "at", when] => self.stole = Some(seconds(when)),
             [ref answering @ .., "answer" | "answers"] => {
-                self.members.see_answering(answering.iter().map(|id| WorkerId::from(*id)));
+                self.members
+                    .see_answering(answering.iter().map(|id| WorkerId::from(*id)));
             }
             ["passed", "on", which, "at", moment] => {
-                let passed = |key: LeaseKey| (key.clone(), HandedOver { counter: self.rows[&key].counter, at: seconds(moment) });
+                let passed = |key: LeaseKey| {
+                    (
+                        key.clone(),
+                        HandedOver {
+                            counter: self.rows[&key].counter,
+                            at: seconds(moment),
+                        },
+                    )
+                };
                 self.handed_over.extend(keys(which).into_iter().map(passed));
             }
             _ => return false,
@@ -195,7 +225,9 @@ impl MembersCase {
             ["the", "look", "fails"] => self.members.failed(),
             [ref renewing @ .., "renew" | "renews"] => self.renew(renewing),
             ["see", "lease", which, "at", when] => {
-                keys(which).iter().for_each(|key| self.members.see(&self.rows[key], seconds(when)));
+                keys(which)
+                    .iter()
+                    .for_each(|key| self.members.see(&self.rows[key], seconds(when)));
             }
             ["see", "worker", id, "at", when] => match self.workers.get(&id.into()) {
                 Some(row) => self.members.see_worker(row, seconds(when)),
@@ -207,16 +239,26 @@ impl MembersCase {
     }
 
     fn look(&mut self, begun: Moment, ended: Moment) {
-        let (rows, workers): (Vec<_>, Vec<_>) = (self.rows.values().cloned().collect(), self.workers.values().cloned().collect());
-        self.members.look(&rows, &workers, begun, ended, &self.timing);
+        let (rows, workers): (Vec<_>, Vec<_>) = (
+            self.rows.values().cloned().collect(),
+            self.workers.values().cloned().collect(),
+        );
+        self.members
+            .look(&rows, &workers, begun, ended, &self.timing);
     }
 
     /// Each of these moves what it can: the leases that it works on, and its row.
     fn renew(&mut self, workers: &[&str]) {
         for worker in workers.iter().map(|worker| WorkerId::from(*worker)) {
-            let rows = self.rows.values_mut().filter(|row| row.actual_owner() == Some(&worker));
+            let rows = self
+                .rows
+                .values_mut()
+                .filter(|row| row.actual_owner() == Some(&worker));
             rows.for_each(|row| row.counter += 1);
-            self.workers.get_mut(&worker).into_iter().for_each(|row| row.counter += 1);
+            self.workers
+                .get_mut(&worker)
+                .into_iter()
+                .for_each(|row| row.counter += 1);
         }
     }
 
@@ -229,23 +271,41 @@ impl MembersCase {
                 if live.is_empty() {
                     "nobody".to_owned()
                 } else {
-                    live.iter().map(WorkerId::as_str).collect::<Vec<_>>().join(" ")
+                    live.iter()
+                        .map(WorkerId::as_str)
+                        .collect::<Vec<_>>()
+                        .join(" ")
                 }
             }
             ["when", "does", which, "expire"] => {
-                let expires = members.expires_at(&self.rows[&LeaseKey::single(which)], &self.timing);
-                expires.map_or_else(|| "it does not".to_owned(), |when| format!("at {}", at(when)))
+                let expires =
+                    members.expires_at(&self.rows[&LeaseKey::single(which)], &self.timing);
+                expires.map_or_else(
+                    || "it does not".to_owned(),
+                    |when| format!("at {}", at(when)),
+                )
             }
-            ["when", "did", id, "last", "live"] => {
-                members.last_life(&id.into()).map_or_else(|| "never".to_owned(), |when| format!("at {}", at(when)))
-            }
+            ["when", "did", id, "last", "live"] => members
+                .last_life(&id.into())
+                .map_or_else(|| "never".to_owned(), |when| format!("at {}", at(when))),
             ["is", "there", "another", "of", "me"] => {
-                let twice = self.with_me(|me| self.rows.values().any(|row| is_duplicated(row, me, members)));
+                let twice = self.with_me(|me| {
+                    self.rows
+                        .values()
+                        .any(|row| is_duplicated(row, me, members))
+                });
                 (if twice { "yes" } else { "no" }).to_owned()
             }
             [id, "asks", "at", when, ref rest @ ..] => {
                 let cooling = rest.contains(&"cooling");
-                match judge_request(&id.into(), members, cooling, self.leaving, seconds(when), &self.timing) {
+                match judge_request(
+                    &id.into(),
+                    members,
+                    cooling,
+                    self.leaving,
+                    seconds(when),
+                    &self.timing,
+                ) {
                     HandOverVerdict::PassOn => "pass it on".to_owned(),
                     HandOverVerdict::Refuse(reason) => format!("refuse: {reason}"),
                     HandOverVerdict::Release => "release it".to_owned(),
@@ -272,8 +332,14 @@ impl MembersCase {
     }
 
     fn plan(&self, now: Moment) -> String {
-        let (rows, workers): (Vec<_>, Vec<_>) = (self.rows.values().cloned().collect(), self.workers.values().cloned().collect());
-        let view = KnownRows { rows: &rows, workers: &workers };
+        let (rows, workers): (Vec<_>, Vec<_>) = (
+            self.rows.values().cloned().collect(),
+            self.workers.values().cloned().collect(),
+        );
+        let view = KnownRows {
+            rows: &rows,
+            workers: &workers,
+        };
         write(&self.with_me(|me| plan(&view, me, &self.members, now, &self.timing)))
     }
 }
@@ -288,10 +354,19 @@ fn lease(key: LeaseKey, words: &[&str]) -> Lease {
             "from" => row.checkpoint_owner = words.next().map(|id| WorkerId::from(*id)),
             "free" => row.owner = None,
             "finished" => row.checkpoint = Checkpoint::ShardEnd,
-            "switches" => row.owner_switches = words.next().and_then(|count| count.parse().ok()).expect("a count"),
+            "switches" => {
+                row.owner_switches = words
+                    .next()
+                    .and_then(|count| count.parse().ok())
+                    .expect("a count")
+            }
             counter => {
-                let (counter, token) = counter.split_once('/').map_or((counter, None), |(counter, token)| (counter, Some(token)));
-                row.counter = counter.parse().unwrap_or_else(|_| panic!("what is `{counter}` of a lease?"));
+                let (counter, token) = counter
+                    .split_once('/')
+                    .map_or((counter, None), |(counter, token)| (counter, Some(token)));
+                row.counter = counter
+                    .parse()
+                    .unwrap_or_else(|_| panic!("what is `{counter}` of a lease?"));
                 row.token = token.map(Into::into);
             }
         }
@@ -303,10 +378,17 @@ fn write(plan: &Plan) -> String {
     let mut lines = Vec::new();
     let mut takes: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for take in &plan.take {
-        takes.entry((take.at, take.rank)).or_default().push(&take.key);
+        takes
+            .entry((take.at, take.rank))
+            .or_default()
+            .push(&take.key);
     }
     for ((when, rank), keys) in takes {
-        let after = if rank == 0 { String::new() } else { format!(" after {rank}") };
+        let after = if rank == 0 {
+            String::new()
+        } else {
+            format!(" after {rank}")
+        };
         lines.push(format!("take {} at {}{after}", names(keys), at(when)));
     }
     let mut list = |what: &str, keys: &[LeaseKey]| {
@@ -318,15 +400,40 @@ fn write(plan: &Plan) -> String {
     list("give back", &plan.give_back);
     let by_owner = |asks: &[Ask]| {
         let mut by_owner: BTreeMap<WorkerId, Vec<LeaseKey>> = BTreeMap::new();
-        asks.iter().for_each(|ask| by_owner.entry(ask.of.clone()).or_default().push(ask.key.clone()));
+        asks.iter().for_each(|ask| {
+            by_owner
+                .entry(ask.of.clone())
+                .or_default()
+                .push(ask.key.clone())
+        });
         by_owner
     };
-    lines.extend(by_owner(&plan.request).iter().map(|(of, keys)| format!("ask {of} for {}", names(keys))));
-    lines.extend(by_owner(&plan.withdraw).iter().map(|(of, keys)| format!("ask {of} no more for {}", names(keys))));
-    lines.extend(plan.steal.iter().map(|ask| format!("take {} from {}", ask.key, ask.of)));
-    lines.extend(plan.reap.iter().map(|worker| format!("delete the row of {worker}")));
+    lines.extend(
+        by_owner(&plan.request)
+            .iter()
+            .map(|(of, keys)| format!("ask {of} for {}", names(keys))),
+    );
+    lines.extend(
+        by_owner(&plan.withdraw)
+            .iter()
+            .map(|(of, keys)| format!("ask {of} no more for {}", names(keys))),
+    );
+    lines.extend(
+        plan.steal
+            .iter()
+            .map(|ask| format!("take {} from {}", ask.key, ask.of)),
+    );
+    lines.extend(
+        plan.reap
+            .iter()
+            .map(|worker| format!("delete the row of {worker}")),
+    );
     if !plan.left.is_empty() {
         lines.push(format!("{} left for want of room", plan.left.len()));
     }
-    if lines.is_empty() { "nothing".to_owned() } else { lines.join("\n") }
+    if lines.is_empty() {
+        "nothing".to_owned()
+    } else {
+        lines.join("\n")
+    }
 }

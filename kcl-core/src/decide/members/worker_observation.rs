@@ -35,8 +35,8 @@ impl WorkerObservation {
         self.since = Some(at);
     }
 
-    /// A reading of its row: whether the worker was not there before, or its mark has changed. One that is older than what was seen
-    /// before shows nothing.
+    /// A reading of its row: whether the worker was not there before, or its mark has changed. One
+    /// that is older than what was seen before shows nothing.
     pub(super) fn see(&mut self, row: &WorkerRow, at: Moment) -> bool {
         self.read = Some(at);
         let before = self.row.as_ref();
@@ -46,12 +46,17 @@ impl WorkerObservation {
         }
         let came_or_leaves = before.is_none_or(|before| before.leaving != row.leaving);
         self.failover = Some(row.failover);
-        self.row = Some(RowObservation { incarnation: row.incarnation.clone(), counter: row.counter, leaving: row.leaving });
+        self.row = Some(RowObservation {
+            incarnation: row.incarnation.clone(),
+            counter: row.counter,
+            leaving: row.leaving,
+        });
         self.lives(at);
         came_or_leaves
     }
 
-    /// Its row was looked for and is not there. One that had a row has left, or was reaped. Whether that is news.
+    /// Its row was looked for and is not there. One that had a row has left, or was reaped. Whether
+    /// that is news.
     pub(super) fn see_none(&mut self, at: Moment) -> bool {
         self.read = Some(at);
         let left = self.row.take().is_some();

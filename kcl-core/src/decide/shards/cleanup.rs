@@ -20,14 +20,15 @@ pub enum Finished {
 pub enum Kept {
     /// Its shard is not done.
     Unfinished,
-    /// Its shard is listed. Whoever decided on leases some time ago, and was paused since, would create the row anew and the shard
-    /// would be read a second time, after its own children.
+    /// Its shard is listed. Whoever decided on leases some time ago, and was paused since, would
+    /// create the row anew and the shard would be read a second time, after its own children.
     Listed,
     /// The listing is empty, which shows nothing.
     NothingListed,
     /// The listing names no younger shard: it may be older than this one.
     OldListing,
-    /// A shard that follows has no lease yet, and this row shows that it must be read from its first record on.
+    /// A shard that follows has no lease yet, and this row shows that it must be read from its
+    /// first record on.
     ChildMissing {
         /// The shard.
         child: ShardId,
@@ -39,16 +40,18 @@ impl fmt::Display for Kept {
         match self {
             Self::Unfinished => f.write_str("its shard is not finished"),
             Self::Listed => f.write_str("its shard is still listed"),
-            Self::OldListing => f.write_str("no younger shard is listed: the listing may be older than it"),
+            Self::OldListing => {
+                f.write_str("no younger shard is listed: the listing may be older than it")
+            }
             Self::NothingListed => f.write_str("no shard is listed at all"),
             Self::ChildMissing { child } => write!(f, "its child {child} has no lease yet"),
         }
     }
 }
 
-/// Judges the row of `lease` against the other `leases` and `graph`, a listing of all shards that was begun after the rows were
-/// read. A row is deleted only when its shard is finished and not listed any more, and only as it was judged: the condition has its
-/// counter and its checkpoint.
+/// Judges the row of `lease` against the other `leases` and `graph`, a listing of all shards that
+/// was begun after the rows were read. A row is deleted only when its shard is finished and not
+/// listed any more, and only as it was judged: the condition has its counter and its checkpoint.
 #[must_use]
 pub fn judge_finished(lease: &Lease, graph: &ShardGraph, leases: &Leases<'_>) -> Finished {
     let id = &lease.key.shard;
@@ -64,8 +67,13 @@ pub fn judge_finished(lease: &Lease, graph: &ShardGraph, leases: &Leases<'_>) ->
     if !graph.has_lost(id) {
         return Finished::Keep(Kept::OldListing);
     }
-    if let Some(child) = graph.children(id).find(|child| !leases.contains_key(&child.id)) {
-        return Finished::Keep(Kept::ChildMissing { child: child.id.clone() });
+    if let Some(child) = graph
+        .children(id)
+        .find(|child| !leases.contains_key(&child.id))
+    {
+        return Finished::Keep(Kept::ChildMissing {
+            child: child.id.clone(),
+        });
     }
     Finished::Delete(Write::delete(lease))
 }

@@ -5,24 +5,27 @@ use crate::model::{Checkpoint, Shard, ShardId};
 use super::lineage::Lineage;
 use super::{Begin, CreationReason, Leases, NewLease, ShardGraph};
 
-/// Which leases are missing: for the shards of `graph`, where `leases` are the leases that there are. Parents come before their
-/// children; **each one has to be acknowledged before the next is created**.
+/// Which leases are missing: for the shards of `graph`, where `leases` are the leases that there
+/// are. Parents come before their children; **each one has to be acknowledged before the next is
+/// created**.
 ///
-/// On an empty table `graph` is the listing of [`listing_for`](super::listing_for), later that of all shards.
+/// On an empty table `graph` is the listing of [`listing_for`](super::listing_for), later that of
+/// all shards.
 ///
 /// Every shard that nothing has come after yet must be read by someone. If it has no lease:
 ///
-/// - a lease leads to it (one of its ancestors has one): the shard gets its lease when its parents are done. If they are all done
-///   already, now, at `TRIM_HORIZON` whatever the initial position is: what its parents had was read, so anything later would
-///   leave a gap. A parent that no lease leads to (of a merge, where only the other parent is read) begins at the initial position;
-/// - no lease leads to it: it begins at the initial position, with `LATEST` at the shard itself, else at those of its ancestors
-///   that were open at that position, as [`Begin`] says.
+/// - a lease leads to it (one of its ancestors has one): the shard gets its lease when its parents
+///   are done. If they are all done already, now, at `TRIM_HORIZON` whatever the initial position
+///   is: what its parents had was read, so anything later would leave a gap. A parent that no lease
+///   leads to (of a merge, where only the other parent is read) begins at the initial position;
+/// - no lease leads to it: it begins at the initial position, with `LATEST` at the shard itself,
+///   else at those of its ancestors that were open at that position, as [`Begin`] says.
 ///
-/// A lease that waits for a parent without a lease gets that parent's: at the initial position again or, if it is known
-/// to have been read, at the shard's end.
+/// A lease that waits for a parent without a lease gets that parent's: at the initial position
+/// again or, if it is known to have been read, at the shard's end.
 ///
-/// This gives what the KCL gives, but for two cases in which the KCL never reads a shard or skips records: the child of a finished
-/// parent whose row was deleted, and an orphan at `LATEST`.
+/// This gives what the KCL gives, but for two cases in which the KCL never reads a shard or skips
+/// records: the child of a finished parent whose row was deleted, and an orphan at `LATEST`.
 #[must_use]
 pub fn leases_to_create(graph: &ShardGraph, leases: &Leases<'_>, begin: &Begin) -> Vec<NewLease> {
     let mut plan = CreationPlan {
@@ -36,13 +39,23 @@ pub fn leases_to_create(graph: &ShardGraph, leases: &Leases<'_>, begin: &Begin) 
     for leaf in graph.leaves().filter(|leaf| !leases.contains_key(&leaf.id)) {
         plan.reach(leaf);
     }
-    for waiting in leases.values().filter(|lease| lease.checkpoint == Checkpoint::TrimHorizon) {
-        for parent in waiting.parents.iter().filter(|parent| !leases.contains_key(*parent)) {
+    for waiting in leases
+        .values()
+        .filter(|lease| lease.checkpoint == Checkpoint::TrimHorizon)
+    {
+        for parent in waiting
+            .parents
+            .iter()
+            .filter(|parent| !leases.contains_key(*parent))
+        {
             plan.restore(parent);
         }
     }
     let mut new = plan.new;
-    graph.parents_first().filter_map(|shard| new.remove(&shard.id)).collect()
+    graph
+        .parents_first()
+        .filter_map(|shard| new.remove(&shard.id))
+        .collect()
 }
 
 struct CreationPlan<'a> {
@@ -69,10 +82,16 @@ impl<'a> CreationPlan<'a> {
                 } else {
                     ahead.extend(graph.parents(&shard.id));
                 }
-            } else if shard.parents.iter().all(|parent| self.lineage.is_done(parent)) {
+            } else if shard
+                .parents
+                .iter()
+                .all(|parent| self.lineage.is_done(parent))
+            {
                 self.follow(shard);
             } else {
-                let unread = |parent: &&Shard| !self.leases.contains_key(&parent.id) && !self.lineage.is_done(&parent.id);
+                let unread = |parent: &&Shard| {
+                    !self.leases.contains_key(&parent.id) && !self.lineage.is_done(&parent.id)
+                };
                 ahead.extend(graph.parents(&shard.id).filter(unread));
             }
         }
@@ -84,7 +103,12 @@ impl<'a> CreationPlan<'a> {
             return;
         };
         if self.lineage.is_passed(parent) {
-            self.add(NewLease::first(shard, Checkpoint::ShardEnd, None, CreationReason::Missing));
+            self.add(NewLease::first(
+                shard,
+                Checkpoint::ShardEnd,
+                None,
+                CreationReason::Missing,
+            ));
         } else {
             self.reach(shard);
         }
@@ -92,14 +116,29 @@ impl<'a> CreationPlan<'a> {
 
     fn begin_with(&mut self, shard: &Shard) {
         let (checkpoint, start_at) = self.begin.start();
-        let reason = if self.leases.is_empty() { CreationReason::Begin } else { CreationReason::Missing };
+        let reason = if self.leases.is_empty() {
+            CreationReason::Begin
+        } else {
+            CreationReason::Missing
+        };
         self.add(NewLease::first(shard, checkpoint, start_at, reason));
     }
 
-    /// A shard whose parents are all done. It names those that have a row; the others would not be found.
+    /// A shard whose parents are all done. It names those that have a row; the others would not be
+    /// found.
     fn follow(&mut self, shard: &Shard) {
-        let parents = shard.parents.iter().filter(|parent| self.leases.contains_key(*parent)).cloned().collect();
-        self.add(NewLease::from_start(shard.id.clone(), shard.hash_range, parents, CreationReason::Missing));
+        let parents = shard
+            .parents
+            .iter()
+            .filter(|parent| self.leases.contains_key(*parent))
+            .cloned()
+            .collect();
+        self.add(NewLease::from_start(
+            shard.id.clone(),
+            shard.hash_range,
+            parents,
+            CreationReason::Missing,
+        ));
     }
 
     fn add(&mut self, lease: NewLease) {

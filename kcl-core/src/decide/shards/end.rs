@@ -10,7 +10,8 @@ use super::{ShardGraph, followers};
 pub struct EndSaid<'a> {
     /// The shards that follow, as the answer named them.
     pub children: &'a [ChildShard],
-    /// The answers before this one said the same for long enough, of a shard that was listed closed ([`UnnamedEnds`]).
+    /// The answers before this one said the same for long enough, of a shard that was listed closed
+    /// ([`UnnamedEnds`]).
     pub is_lasting: bool,
     /// The listing has had the time by which it may lag behind the stream.
     pub is_old: bool,
@@ -19,27 +20,33 @@ pub struct EndSaid<'a> {
 /// What follows from an answer that says that a shard has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EndVerdict {
-    /// It has ended. These follow, as far as anybody knows. Of a shard that has left the stream it is what the answer named: what else
-    /// follows is found with the rows ([`shard_gone`](super::shard_gone)).
+    /// It has ended. These follow, as far as anybody knows. Of a shard that has left the stream it
+    /// is what the answer named: what else follows is found with the rows
+    /// ([`shard_gone`](super::shard_gone)).
     Ended(Vec<ChildShard>),
-    /// It is listed open: either the answer is wrong or the listing lags behind. The shard is read again where it was.
+    /// It is listed open: either the answer is wrong or the listing lags behind. The shard is read
+    /// again where it was.
     Open,
-    /// It is closed, and the answer names nothing that follows: it is read again where it was, until this has lasted.
+    /// It is closed, and the answer names nothing that follows: it is read again where it was,
+    /// until this has lasted.
     ReadAgain,
-    /// It has left the stream, and the answer names nothing that follows: the answer may be wrong, and what the shard still had cannot be
-    /// read any more.
+    /// It has left the stream, and the answer names nothing that follows: the answer may be wrong,
+    /// and what the shard still had cannot be read any more.
     Left,
     /// The listing does not know enough yet: it is asked again.
     ListAgain,
 }
 
-/// Judges an answer that says that `shard` has ended, by a listing of all shards that was asked for after the answer.
+/// Judges an answer that says that `shard` has ended, by a listing of all shards that was asked for
+/// after the answer.
 ///
-/// No answer ends a shard by itself. Emulators and proxies give answers without a next place that mean nothing (an empty one, even), and
-/// what comes later would never be read. So the listing has to say that the shard is closed, or that it has left the stream.
+/// No answer ends a shard by itself. Emulators and proxies give answers without a next place that
+/// mean nothing (an empty one, even), and what comes later would never be read. So the listing has
+/// to say that the shard is closed, or that it has left the stream.
 ///
-/// A closed shard may have records left. The service names the children with the last page, so an answer that names none is believed only
-/// when answers have said the same for longer than what is broken between here and there is likely to last.
+/// A closed shard may have records left. The service names the children with the last page, so an
+/// answer that names none is believed only when answers have said the same for longer than what is
+/// broken between here and there is likely to last.
 #[must_use]
 pub fn judge_end(graph: &ShardGraph, shard: &ShardId, said: EndSaid<'_>) -> EndVerdict {
     let named = || said.children.to_vec();
@@ -52,7 +59,8 @@ pub fn judge_end(graph: &ShardGraph, shard: &ShardId, said: EndSaid<'_>) -> EndV
             None if said.children.is_empty() => EndVerdict::Ended(graph.child_shards(shard)),
             None => EndVerdict::Ended(named()),
         },
-        // A stream always has a shard: an empty listing shows nothing. One that names nothing younger may be older than the shard.
+        // A stream always has a shard: an empty listing shows nothing. One that names nothing
+        // younger may be older than the shard.
         None if graph.has_lost(shard) || (said.is_old && !graph.is_empty()) => {
             if said.children.is_empty() && !said.is_lasting {
                 EndVerdict::Left
@@ -82,12 +90,15 @@ pub struct AfterFalseEnd {
     pub tell: bool,
 }
 
-/// The first time the shard is read again at once. Then after 250 ms, doubled up to 5 s: a listing lags behind for seconds, and whoever
-/// reads a shard that has ended is given the same answer until it does not.
+/// The first time the shard is read again at once. Then after 250 ms, doubled up to 5 s: a listing
+/// lags behind for seconds, and whoever reads a shard that has ended is given the same answer until
+/// it does not.
 const AGAIN: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
 /// How long to wait when so many came before.
 fn pause_after(before: u32) -> Duration {
-    before.checked_sub(1).map_or(Duration::ZERO, |again| AGAIN.longest(again))
+    before
+        .checked_sub(1)
+        .map_or(Duration::ZERO, |again| AGAIN.longest(again))
 }
 
 /// After so long without one, the next is a first one.
@@ -103,25 +114,31 @@ impl FalseEnds {
         let before = self.count;
         self.count = before.saturating_add(1);
         let pause = pause_after(before);
-        AfterFalseEnd { pause, times: self.count, tell: self.count.is_power_of_two() }
+        AfterFalseEnd {
+            pause,
+            times: self.count,
+            tell: self.count.is_power_of_two(),
+        }
     }
 }
 
-/// Answers that named no children of a shard that was listed closed, one after the other and without a record between them.
+/// Answers that named no children of a shard that was listed closed, one after the other and
+/// without a record between them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct UnnamedEnds {
     first: Option<Moment>,
     count: u32,
 }
 
-/// Such answers are believed after so long. Proxies and services that fail answer oddly for seconds; a server that never names children
-/// delays the end of each shard by this.
+/// Such answers are believed after so long. Proxies and services that fail answer oddly for
+/// seconds; a server that never names children delays the end of each shard by this.
 const LASTING: Duration = Duration::from_secs(15);
 /// And not before so many: a process may have been stopped between two of them.
 const TIMES: u32 = 6;
 
 impl UnnamedEnds {
-    /// One more came at `now`. Gives how long to wait before the shard is read again: not at all at first, then 250 ms, doubled up to 5 s.
+    /// One more came at `now`. Gives how long to wait before the shard is read again: not at all at
+    /// first, then 250 ms, doubled up to 5 s.
     pub fn came(&mut self, now: Moment) -> Duration {
         self.first.get_or_insert(now);
         let before = self.count;

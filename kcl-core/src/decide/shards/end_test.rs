@@ -23,8 +23,18 @@ fn answer(given: &[&str]) -> String {
         }
     }
     let graph = ShardGraph::new(lines.map(listed)).unwrap();
-    match judge_end(&graph, &shard.into(), EndSaid { children: &children, is_lasting, is_old }) {
-        EndVerdict::Ended(children) if children.is_empty() => "ended, nothing known follows".to_owned(),
+    match judge_end(
+        &graph,
+        &shard.into(),
+        EndSaid {
+            children: &children,
+            is_lasting,
+            is_old,
+        },
+    ) {
+        EndVerdict::Ended(children) if children.is_empty() => {
+            "ended, nothing known follows".to_owned()
+        }
         EndVerdict::Ended(children) => {
             let ids: Vec<_> = children.iter().map(|child| child.id.as_str()).collect();
             format!("ended, followed by {}", ids.join(" "))
@@ -63,12 +73,22 @@ fn at(millis: u64) -> Moment {
 #[test]
 fn the_first_false_end_is_reread_at_once_and_later_ones_paused() {
     let mut refusals = FalseEnds::default();
-    let pauses: Vec<u128> = (0..8).map(|_| refusals.refused(at(0)).pause.as_millis()).collect();
+    let pauses: Vec<u128> = (0..8)
+        .map(|_| refusals.refused(at(0)).pause.as_millis())
+        .collect();
     assert_eq!(pauses, [0, 250, 500, 1000, 2000, 4000, 5000, 5000]);
-    assert_eq!(refusals.refused(at(60_000)).times, 9, "after a minute it is not forgotten yet");
+    assert_eq!(
+        refusals.refused(at(60_000)).times,
+        9,
+        "after a minute it is not forgotten yet"
+    );
     assert_eq!(
         refusals.refused(at(120_001)),
-        AfterFalseEnd { pause: Duration::ZERO, times: 1, tell: true },
+        AfterFalseEnd {
+            pause: Duration::ZERO,
+            times: 1,
+            tell: true
+        },
         "a minute later it is a first one"
     );
 }
@@ -92,7 +112,10 @@ fn unnamed_ends_are_believed_after_15_s_and_not_before_6() {
 
     let mut ends = UnnamedEnds::default();
     for n in 0..6 {
-        assert!(!ends.are_lasting(at(60_000)), "{n} answers, one of them long ago");
+        assert!(
+            !ends.are_lasting(at(60_000)),
+            "{n} answers, one of them long ago"
+        );
         ends.came(at(n));
     }
     assert!(!ends.are_lasting(at(14_999)));

@@ -2,15 +2,19 @@ use crate::model::{ChildShard, ShardId};
 
 use super::{ShardGraph, uncovered};
 
-/// The shards that follow a shard that has ended, if the listing shows all of them: together they have its hash keys.
+/// The shards that follow a shard that has ended, if the listing shows all of them: together they
+/// have its hash keys.
 ///
-/// A listing lags behind the stream, and each of its pages for itself. It may not know of the end yet, or of one of the children only.
+/// A listing lags behind the stream, and each of its pages for itself. It may not know of the end
+/// yet, or of one of the children only.
 #[must_use]
 pub fn followers(graph: &ShardGraph, ended: &ShardId) -> Option<Vec<ChildShard>> {
     let range = graph.get(ended).filter(|shard| shard.closed)?.hash_range;
     let children = graph.child_shards(ended);
     let holes = uncovered(children.iter().map(|child| child.hash_range));
-    let whole = holes.iter().all(|hole| hole.end() < range.start() || range.end() < hole.start());
+    let whole = holes
+        .iter()
+        .all(|hole| hole.end() < range.start() || range.end() < hole.start());
     whole.then_some(children)
 }
 
@@ -20,19 +24,33 @@ mod tests {
     use crate::model::{HashKeyRange, Shard};
 
     fn shard(id: &str, start: u128, end: u128, parents: &[&str]) -> Shard {
-        Shard::new(id, HashKeyRange::new(start, end).unwrap()).with_parents(parents.iter().map(|parent| ShardId::from(*parent)))
+        Shard::new(id, HashKeyRange::new(start, end).unwrap())
+            .with_parents(parents.iter().map(|parent| ShardId::from(*parent)))
     }
 
     fn found(shards: impl IntoIterator<Item = Shard>) -> Option<Vec<String>> {
         let children = followers(&ShardGraph::new(shards).unwrap(), &"0".into())?;
-        Some(children.into_iter().map(|child| child.id.to_string()).collect())
+        Some(
+            children
+                .into_iter()
+                .map(|child| child.id.to_string())
+                .collect(),
+        )
     }
 
     #[test]
     fn both_halves_of_a_split_and_the_whole_of_a_merge_are_all() {
-        let split = [shard("0", 10, 19, &[]).closed(), shard("1", 10, 14, &["0"]), shard("2", 15, 19, &["0"])];
+        let split = [
+            shard("0", 10, 19, &[]).closed(),
+            shard("1", 10, 14, &["0"]),
+            shard("2", 15, 19, &["0"]),
+        ];
         assert_eq!(found(split), Some(vec!["1".into(), "2".into()]));
-        let merge = [shard("0", 10, 19, &[]).closed(), shard("1", 20, 29, &[]).closed(), shard("2", 10, 29, &["0", "1"])];
+        let merge = [
+            shard("0", 10, 19, &[]).closed(),
+            shard("1", 20, 29, &[]).closed(),
+            shard("2", 10, 29, &["0", "1"]),
+        ];
         assert_eq!(found(merge), Some(vec!["2".into()]));
     }
 
@@ -40,9 +58,20 @@ mod tests {
     /// parent.
     #[test]
     fn an_incomplete_listing_shows_no_followers() {
-        assert_eq!(found([shard("0", 10, 19, &[]).closed(), shard("2", 15, 19, &["0"])]), None);
-        assert_eq!(found([shard("0", 10, 19, &[]).closed(), shard("2", 11, 19, &["0"])]), None, "the first key is missing");
-        assert_eq!(found([shard("0", 10, 19, &[]).closed(), shard("2", 10, 18, &["0"])]), None, "the last key is missing");
+        assert_eq!(
+            found([shard("0", 10, 19, &[]).closed(), shard("2", 15, 19, &["0"])]),
+            None
+        );
+        assert_eq!(
+            found([shard("0", 10, 19, &[]).closed(), shard("2", 11, 19, &["0"])]),
+            None,
+            "the first key is missing"
+        );
+        assert_eq!(
+            found([shard("0", 10, 19, &[]).closed(), shard("2", 10, 18, &["0"])]),
+            None,
+            "the last key is missing"
+        );
         assert_eq!(found([shard("0", 10, 19, &[]).closed()]), None);
         assert_eq!(found([shard("0", 10, 19, &[])]), None);
         assert_eq!(found([]), None);

@@ -5,7 +5,8 @@ use crate::model::{Checkpoint, Lease, ShardId};
 pub struct ParentView<'a> {
     /// The parent.
     pub shard: &'a ShardId,
-    /// Its row, read consistently: a scan may be torn, and show a child without the parent whose row was there before.
+    /// Its row, read consistently: a scan may be torn, and show a child without the parent whose
+    /// row was there before.
     pub row: Option<&'a Lease>,
     /// Whether it is in a listing of all shards that was begun after the child's row was read.
     pub listed: bool,
@@ -30,8 +31,8 @@ pub enum ParentGate {
 pub enum Wait {
     /// The parent is not finished. Look again when its row changes.
     Unfinished,
-    /// The parent is listed and has no row. It will get one by comparing the table with the listing (which is worth doing at
-    /// once): nobody can have finished it, or its row would be there.
+    /// The parent is listed and has no row. It will get one by comparing the table with the listing
+    /// (which is worth doing at once): nobody can have finished it, or its row would be there.
     Missing,
 }
 
@@ -39,31 +40,42 @@ pub enum Wait {
 ///
 /// - has a row at the shard's end, or
 /// - has no row and is not listed any more: there is nothing left of it to read, or
-/// - has no row and this lease has begun (its checkpoint is a position): the parent was read before that, and some other framework
-///   deleted its row early, or
-/// - has no row and this lease begins at a time (`LATEST`, `AT_TIMESTAMP`): what came before is not wanted.
+/// - has no row and this lease has begun (its checkpoint is a position): the parent was read before
+///   that, and some other framework deleted its row early, or
+/// - has no row and this lease begins at a time (`LATEST`, `AT_TIMESTAMP`): what came before is not
+///   wanted.
 ///
 /// A parent that `parents` says nothing of blocks.
 #[must_use]
 pub fn gate(lease: &Lease, parents: &[ParentView<'_>]) -> ParentGate {
     let wait = |id: &ShardId| match parents.iter().find(|parent| parent.shard == id) {
         None => Some(Wait::Missing),
-        Some(ParentView { row: Some(row), .. }) => (!row.checkpoint.is_shard_end()).then_some(Wait::Unfinished),
-        Some(ParentView { row: None, listed, .. }) => {
-            (*listed && lease.checkpoint == Checkpoint::TrimHorizon).then_some(Wait::Missing)
+        Some(ParentView { row: Some(row), .. }) => {
+            (!row.checkpoint.is_shard_end()).then_some(Wait::Unfinished)
         }
+        Some(ParentView {
+            row: None, listed, ..
+        }) => (*listed && lease.checkpoint == Checkpoint::TrimHorizon).then_some(Wait::Missing),
     };
-    let blocked = lease.parents.iter().find_map(|id| Some(ParentGate::Blocked { by: id.clone(), wait: wait(id)? }));
+    let blocked = lease.parents.iter().find_map(|id| {
+        Some(ParentGate::Blocked {
+            by: id.clone(),
+            wait: wait(id)?,
+        })
+    });
     blocked.unwrap_or(ParentGate::Open)
 }
 
-/// Whether the listing decides about the shard of `lease`, whose parents have these rows: a listing is dear, and most shards of a stream
-/// that was resharded long ago have parents without a row.
+/// Whether the listing decides about the shard of `lease`, whose parents have these rows: a listing
+/// is dear, and most shards of a stream that was resharded long ago have parents without a row.
 ///
-/// Only a shard that is read from its beginning waits for a parent without a row, and no listing helps as long as another parent is not
-/// finished.
+/// Only a shard that is read from its beginning waits for a parent without a row, and no listing
+/// helps as long as another parent is not finished.
 #[must_use]
-pub fn asks_listing<'a>(lease: &Lease, parents: impl IntoIterator<Item = Option<&'a Lease>>) -> bool {
+pub fn asks_listing<'a>(
+    lease: &Lease,
+    parents: impl IntoIterator<Item = Option<&'a Lease>>,
+) -> bool {
     let mut lacks = false;
     let done = parents.into_iter().all(|row| {
         lacks |= row.is_none();
@@ -88,25 +100,46 @@ mod tests {
     fn a_parent_that_nothing_is_known_of_blocks() {
         let mut child = Lease::new(LeaseKey::single("c"), Checkpoint::TrimHorizon);
         child.parents = vec!["p".into()];
-        assert_eq!(gate(&child, &[]), ParentGate::Blocked { by: "p".into(), wait: Wait::Missing });
+        assert_eq!(
+            gate(&child, &[]),
+            ParentGate::Blocked {
+                by: "p".into(),
+                wait: Wait::Missing
+            }
+        );
     }
 
     #[test]
     fn the_listing_is_asked_only_where_it_decides() {
         let row = |checkpoint| Lease::new(LeaseKey::single("p"), checkpoint);
-        let at = |position: u128| Checkpoint::At(Position::new(SequenceNumber::from_u128(position), 0));
+        let at =
+            |position: u128| Checkpoint::At(Position::new(SequenceNumber::from_u128(position), 0));
         let (unfinished, ended) = (row(Checkpoint::TrimHorizon), row(Checkpoint::ShardEnd));
         let choices = [None, Some(&unfinished), Some(&ended)];
-        for checkpoint in [Checkpoint::TrimHorizon, Checkpoint::Latest, Checkpoint::AtTimestamp, at(7)] {
+        for checkpoint in [
+            Checkpoint::TrimHorizon,
+            Checkpoint::Latest,
+            Checkpoint::AtTimestamp,
+            at(7),
+        ] {
             let mut child = Lease::new(LeaseKey::single("c"), checkpoint);
             child.parents = vec!["p".into(), "q".into()];
-            for (first, second) in choices.iter().flat_map(|first| choices.iter().map(move |second| (*first, *second))) {
+            for (first, second) in choices
+                .iter()
+                .flat_map(|first| choices.iter().map(move |second| (*first, *second)))
+            {
                 let opens = |listed| {
                     let views = child.parents.iter().zip([first, second]);
-                    let views: Vec<_> = views.map(|(shard, row)| ParentView { shard, row, listed }).collect();
+                    let views: Vec<_> = views
+                        .map(|(shard, row)| ParentView { shard, row, listed })
+                        .collect();
                     gate(&child, &views) == ParentGate::Open
                 };
-                assert_eq!(asks_listing(&child, [first, second]), opens(true) != opens(false), "{child:?} {first:?} {second:?}");
+                assert_eq!(
+                    asks_listing(&child, [first, second]),
+                    opens(true) != opens(false),
+                    "{child:?} {first:?} {second:?}"
+                );
             }
         }
     }

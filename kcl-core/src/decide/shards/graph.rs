@@ -15,9 +15,11 @@ use crate::model::{ChildShard, Shard, ShardId};
 ///        +-- 10
 /// ```
 ///
-/// A shard may name parents that the listing does not hold: they have left the stream, or a filter left them out.
+/// A shard may name parents that the listing does not hold: they have left the stream, or a filter
+/// left them out.
 ///
-/// Invariants: every id stands once; a shard that is listed as a parent is closed; no shard comes from itself.
+/// Invariants: every id stands once; a shard that is listed as a parent is closed; no shard comes
+/// from itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShardGraph {
     shards: BTreeMap<ShardId, Shard>,
@@ -26,8 +28,8 @@ pub struct ShardGraph {
     order: Vec<ShardId>,
 }
 
-/// A listing that describes no state that a stream was ever in, most likely because it was read, page by page, while shards were
-/// split or merged. List again.
+/// A listing that describes no state that a stream was ever in, most likely because it was read,
+/// page by page, while shards were split or merged. List again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Inconsistent {
@@ -62,7 +64,11 @@ impl ShardGraph {
         let mut graph = Self::default();
         for shard in listed {
             for parent in &shard.parents {
-                graph.children.entry(parent.clone()).or_default().insert(shard.id.clone());
+                graph
+                    .children
+                    .entry(parent.clone())
+                    .or_default()
+                    .insert(shard.id.clone());
             }
             if let Some(twice) = graph.shards.insert(shard.id.clone(), shard) {
                 return Err(Inconsistent::Duplicate { shard: twice.id });
@@ -71,14 +77,19 @@ impl ShardGraph {
         for (parent, children) in &graph.children {
             let open = graph.get(parent).is_some_and(|shard| !shard.closed);
             if let (true, Some(child)) = (open, children.first()) {
-                return Err(Inconsistent::OpenParent { parent: parent.clone(), child: child.clone() });
+                return Err(Inconsistent::OpenParent {
+                    parent: parent.clone(),
+                    child: child.clone(),
+                });
             }
         }
         graph.order = graph.in_order().into_iter().cloned().collect();
         if graph.order.len() < graph.shards.len() {
             let ordered: BTreeSet<&ShardId> = graph.order.iter().collect();
             if let Some(shard) = graph.shards.keys().find(|id| !ordered.contains(id)) {
-                return Err(Inconsistent::Cycle { shard: shard.clone() });
+                return Err(Inconsistent::Cycle {
+                    shard: shard.clone(),
+                });
             }
         }
         Ok(graph)
@@ -96,12 +107,14 @@ impl ShardGraph {
         self.shards.contains_key(id)
     }
 
-    /// Whether a shard that is not listed has left the stream, as far as this listing can tell. Listings lag behind the stream: one
-    /// that names no younger shard may be older than the shard. The service numbers shards in the order in which they are made.
+    /// Whether a shard that is not listed has left the stream, as far as this listing can tell.
+    /// Listings lag behind the stream: one that names no younger shard may be older than the shard.
+    /// The service numbers shards in the order in which they are made.
     #[must_use]
     pub fn has_lost(&self, id: &ShardId) -> bool {
         let is_younger = |other: &ShardId| other.as_str().len() == id.as_str().len() && other > id;
-        !self.contains(id) && (self.children(id).next().is_some() || self.shards.keys().any(is_younger))
+        !self.contains(id)
+            && (self.children(id).next().is_some() || self.shards.keys().any(is_younger))
     }
 
     /// Whether no shard is listed at all.
@@ -117,28 +130,41 @@ impl ShardGraph {
 
     /// The listed parents of a shard.
     pub fn parents(&self, id: &ShardId) -> impl Iterator<Item = &Shard> {
-        self.get(id).into_iter().flat_map(|shard| &shard.parents).filter_map(|parent| self.get(parent))
+        self.get(id)
+            .into_iter()
+            .flat_map(|shard| &shard.parents)
+            .filter_map(|parent| self.get(parent))
     }
 
-    /// The listed shards that name this one as a parent. Also answered for a shard that is not listed any more.
+    /// The listed shards that name this one as a parent. Also answered for a shard that is not
+    /// listed any more.
     pub fn children(&self, id: &ShardId) -> impl Iterator<Item = &Shard> {
-        self.children.get(id).into_iter().flatten().filter_map(|child| self.get(child))
+        self.children
+            .get(id)
+            .into_iter()
+            .flatten()
+            .filter_map(|child| self.get(child))
     }
 
-    /// The same in the form in which the last page of a shard names them, for a service whose last page names none.
+    /// The same in the form in which the last page of a shard names them, for a service whose last
+    /// page names none.
     #[must_use]
     pub fn child_shards(&self, id: &ShardId) -> Vec<ChildShard> {
-        self.children(id).map(|child| ChildShard::new(child.id.clone(), child.parents.clone(), child.hash_range)).collect()
+        self.children(id)
+            .map(|child| ChildShard::new(child.id.clone(), child.parents.clone(), child.hash_range))
+            .collect()
     }
 
     /// The shards without a listed parent: the oldest ones.
     pub fn roots(&self) -> impl Iterator<Item = &Shard> {
-        self.shards().filter(|shard| self.parents(&shard.id).next().is_none())
+        self.shards()
+            .filter(|shard| self.parents(&shard.id).next().is_none())
     }
 
     /// The shards without a listed child: the open ones, in a listing without filter.
     pub fn leaves(&self) -> impl Iterator<Item = &Shard> {
-        self.shards().filter(|shard| self.children(&shard.id).next().is_none())
+        self.shards()
+            .filter(|shard| self.children(&shard.id).next().is_none())
     }
 
     /// Every shard after all its listed parents; among equals by id.
@@ -152,10 +178,15 @@ impl ShardGraph {
         let mut waits: BTreeMap<&ShardId, usize> = BTreeMap::new();
         for shard in self.shards() {
             // A shard that names the same parent twice waits for it once.
-            let parents: BTreeSet<&ShardId> = self.parents(&shard.id).map(|parent| &parent.id).collect();
+            let parents: BTreeSet<&ShardId> =
+                self.parents(&shard.id).map(|parent| &parent.id).collect();
             waits.insert(&shard.id, parents.len());
         }
-        let mut ready: BTreeSet<&ShardId> = waits.iter().filter(|(_, parents)| **parents == 0).map(|(id, _)| *id).collect();
+        let mut ready: BTreeSet<&ShardId> = waits
+            .iter()
+            .filter(|(_, parents)| **parents == 0)
+            .map(|(id, _)| *id)
+            .collect();
         let mut ordered = Vec::with_capacity(self.shards.len());
         while let Some(id) = ready.pop_first() {
             ordered.push(id);
@@ -178,7 +209,8 @@ mod tests {
     use crate::model::HashKeyRange;
 
     fn shard(id: &str, parents: &[&str]) -> Shard {
-        Shard::new(id, HashKeyRange::WHOLE).with_parents(parents.iter().map(|parent| ShardId::from(*parent)))
+        Shard::new(id, HashKeyRange::WHOLE)
+            .with_parents(parents.iter().map(|parent| ShardId::from(*parent)))
     }
 
     fn ids<'a>(shards: impl IntoIterator<Item = &'a Shard>) -> Vec<&'a str> {
@@ -186,9 +218,17 @@ mod tests {
     }
 
     fn tree() -> ShardGraph {
-        let closed = [("0", &[][..]), ("1", &["gone"]), ("6", &["0", "1"]), ("5", &[]), ("7", &["gone", "lost"])];
+        let closed = [
+            ("0", &[][..]),
+            ("1", &["gone"]),
+            ("6", &["0", "1"]),
+            ("5", &[]),
+            ("7", &["gone", "lost"]),
+        ];
         let open = [("8", &["6", "7"][..]), ("9", &["5"]), ("A", &["5"])];
-        let closed = closed.iter().map(|(id, parents)| shard(id, parents).closed());
+        let closed = closed
+            .iter()
+            .map(|(id, parents)| shard(id, parents).closed());
         ShardGraph::new(closed.chain(open.iter().map(|(id, parents)| shard(id, parents)))).unwrap()
     }
 
@@ -200,13 +240,24 @@ mod tests {
         assert_eq!(ids(tree.children(&"5".into())), ["9", "A"]);
         assert_eq!(ids(tree.children(&"lost".into())), ["7"]);
         assert_eq!(ids(tree.parents(&"8".into())), ["6", "7"]);
-        assert_eq!(ids(tree.parents_first()), ["0", "1", "5", "6", "7", "8", "9", "A"]);
-        assert_eq!(tree.child_shards(&"6".into())[0].parents, ["6", "7"].map(ShardId::from));
+        assert_eq!(
+            ids(tree.parents_first()),
+            ["0", "1", "5", "6", "7", "8", "9", "A"]
+        );
+        assert_eq!(
+            tree.child_shards(&"6".into())[0].parents,
+            ["6", "7"].map(ShardId::from)
+        );
     }
 
     #[test]
     fn parents_come_first_whatever_the_ids_say() {
-        let graph = ShardGraph::new([shard("a", &["b"]), shard("b", &["c"]).closed(), shard("c", &[]).closed()]).unwrap();
+        let graph = ShardGraph::new([
+            shard("a", &["b"]),
+            shard("b", &["c"]).closed(),
+            shard("c", &[]).closed(),
+        ])
+        .unwrap();
         assert_eq!(ids(graph.parents_first()), ["c", "b", "a"]);
     }
 
@@ -219,12 +270,23 @@ mod tests {
     #[test]
     fn an_open_parent_is_inconsistent() {
         let error = ShardGraph::new([shard("0", &[]), shard("1", &["0"])]).unwrap_err();
-        assert_eq!(error, Inconsistent::OpenParent { parent: "0".into(), child: "1".into() });
+        assert_eq!(
+            error,
+            Inconsistent::OpenParent {
+                parent: "0".into(),
+                child: "1".into()
+            }
+        );
     }
 
     #[test]
     fn a_circle_is_inconsistent() {
-        let error = ShardGraph::new([shard("0", &["1"]).closed(), shard("1", &["0"]).closed(), shard("2", &[])]).unwrap_err();
+        let error = ShardGraph::new([
+            shard("0", &["1"]).closed(),
+            shard("1", &["0"]).closed(),
+            shard("2", &[]),
+        ])
+        .unwrap_err();
         assert_eq!(error, Inconsistent::Cycle { shard: "0".into() });
         let own = ShardGraph::new([shard("0", &["0"]).closed()]).unwrap_err();
         assert_eq!(own, Inconsistent::Cycle { shard: "0".into() });

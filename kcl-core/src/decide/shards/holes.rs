@@ -2,18 +2,33 @@ use crate::model::{HashKeyRange, Lease};
 
 use super::ShardGraph;
 
-/// The hash keys that no unfinished lease covers: records with such keys are read by nobody, now or later.
+/// The hash keys that no unfinished lease covers: records with such keys are read by nobody, now or
+/// later.
 ///
-/// An unfinished lease covers what its shard's descendants will, since it leads to them; a lease that waits for its parents may
-/// overlap with theirs. A lease without a range in its row has that of the listing. In a fleet at work a hole may be seen for a moment,
-/// because rows are not read all at one instant: [`Unread`](super::Unread) judges what it means.
+/// An unfinished lease covers what its shard's descendants will, since it leads to them; a lease
+/// that waits for its parents may overlap with theirs. A lease without a range in its row has that
+/// of the listing. In a fleet at work a hole may be seen for a moment, because rows are not read
+/// all at one instant: [`Unread`](super::Unread) judges what it means.
 #[must_use]
-pub fn holes<'a>(leases: impl IntoIterator<Item = &'a Lease>, graph: &ShardGraph) -> Vec<HashKeyRange> {
-    let range = |lease: &Lease| lease.hash_range.or_else(|| graph.get(&lease.key.shard).map(|shard| shard.hash_range));
-    uncovered(leases.into_iter().filter(|lease| !lease.checkpoint.is_shard_end()).filter_map(range))
+pub fn holes<'a>(
+    leases: impl IntoIterator<Item = &'a Lease>,
+    graph: &ShardGraph,
+) -> Vec<HashKeyRange> {
+    let range = |lease: &Lease| {
+        lease
+            .hash_range
+            .or_else(|| graph.get(&lease.key.shard).map(|shard| shard.hash_range))
+    };
+    uncovered(
+        leases
+            .into_iter()
+            .filter(|lease| !lease.checkpoint.is_shard_end())
+            .filter_map(range),
+    )
 }
 
-/// The hash keys that none of these ranges holds, in order. Of a listing with a filter none are missing if it is whole.
+/// The hash keys that none of these ranges holds, in order. Of a listing with a filter none are
+/// missing if it is whole.
 #[must_use]
 pub fn uncovered(ranges: impl IntoIterator<Item = HashKeyRange>) -> Vec<HashKeyRange> {
     let mut ranges: Vec<HashKeyRange> = ranges.into_iter().collect();
@@ -57,13 +72,24 @@ mod tests {
     fn what_is_between_ranges_and_at_both_ends_is_a_hole() {
         assert_eq!(uncovered([]), [HashKeyRange::WHOLE]);
         assert_eq!(uncovered([HashKeyRange::WHOLE]), []);
-        assert_eq!(uncovered([range(20, 29), range(5, 9)]), [range(0, 4), range(10, 19), range(30, u128::MAX)]);
+        assert_eq!(
+            uncovered([range(20, 29), range(5, 9)]),
+            [range(0, 4), range(10, 19), range(30, u128::MAX)]
+        );
         assert_eq!(uncovered([range(0, 9), range(10, u128::MAX)]), []);
     }
 
     #[test]
     fn ranges_may_overlap_and_hold_each_other() {
-        assert_eq!(uncovered([range(0, 50), range(10, 20), range(40, 60), range(61, u128::MAX)]), []);
+        assert_eq!(
+            uncovered([
+                range(0, 50),
+                range(10, 20),
+                range(40, 60),
+                range(61, u128::MAX)
+            ]),
+            []
+        );
         assert_eq!(uncovered([range(0, u128::MAX), range(3, 4)]), []);
     }
 
@@ -71,7 +97,10 @@ mod tests {
     fn an_unfinished_parent_covers_its_children_a_finished_one_none() {
         let low = lease("0", Some(range(0, 99)), Checkpoint::TrimHorizon);
         let done = lease("1", Some(range(100, u128::MAX)), Checkpoint::ShardEnd);
-        assert_eq!(holes([&low, &done], &ShardGraph::default()), [range(100, u128::MAX)]);
+        assert_eq!(
+            holes([&low, &done], &ShardGraph::default()),
+            [range(100, u128::MAX)]
+        );
         let child = lease("2", Some(range(100, u128::MAX)), Checkpoint::TrimHorizon);
         assert_eq!(holes([&low, &done, &child], &ShardGraph::default()), []);
     }
@@ -81,7 +110,10 @@ mod tests {
         let graph = ShardGraph::new([Shard::new("0", HashKeyRange::WHOLE)]).unwrap();
         let lease = lease("0", None, Checkpoint::Latest);
         assert_eq!(holes([&lease], &graph), []);
-        assert_eq!(holes([&lease], &ShardGraph::default()), [HashKeyRange::WHOLE]);
+        assert_eq!(
+            holes([&lease], &ShardGraph::default()),
+            [HashKeyRange::WHOLE]
+        );
     }
 
     proptest! {

@@ -9,8 +9,8 @@ pub type Leases<'a> = BTreeMap<ShardId, &'a Lease>;
 
 /// What the leases say of shards that have none.
 ///
-/// Two relations go along the graph: to the right "a lease before it will lead to it" (`follows`), to the left "a lease after it
-/// shows that it was read" (`passed`).
+/// Two relations go along the graph: to the right "a lease before it will lead to it" (`follows`),
+/// to the left "a lease after it shows that it was read" (`passed`).
 #[derive(Debug)]
 pub(super) struct Lineage<'a> {
     graph: &'a ShardGraph,
@@ -21,14 +21,21 @@ pub(super) struct Lineage<'a> {
 
 impl<'a> Lineage<'a> {
     pub(super) fn new(graph: &'a ShardGraph, leases: &'a Leases<'a>) -> Self {
-        let mut lineage = Self { graph, leases, follows: BTreeSet::new(), passed: BTreeSet::new() };
+        let mut lineage = Self {
+            graph,
+            leases,
+            follows: BTreeSet::new(),
+            passed: BTreeSet::new(),
+        };
         for shard in graph.parents_first().rev() {
             if lineage.is_passed(&shard.id) {
                 lineage.passed.insert(&shard.id);
             }
         }
         for shard in graph.parents_first() {
-            if shard.parents.iter().any(|id| lineage.has_lease(id) || lineage.is_passed(id) || lineage.follows.contains(id)) {
+            if shard.parents.iter().any(|id| {
+                lineage.has_lease(id) || lineage.is_passed(id) || lineage.follows.contains(id)
+            }) {
                 lineage.follows.insert(&shard.id);
             }
         }
@@ -39,24 +46,29 @@ impl<'a> Lineage<'a> {
         self.leases.contains_key(id)
     }
 
-    /// Whether the shard comes from one that has a lease or was read: it was, or will be, reached from there.
+    /// Whether the shard comes from one that has a lease or was read: it was, or will be, reached
+    /// from there.
     pub(super) fn follows(&self, id: &ShardId) -> bool {
         self.follows.contains(id)
     }
 
-    /// Whether progress in a shard that came from this one shows that this one was read. A lease that began at a time of its own
-    /// shows nothing: what came before it may never have been read.
+    /// Whether progress in a shard that came from this one shows that this one was read. A lease
+    /// that began at a time of its own shows nothing: what came before it may never have been read.
     pub(super) fn is_passed(&self, id: &ShardId) -> bool {
-        self.graph.children(id).any(|child| match self.leases.get(&child.id) {
-            Some(lease) if lease.facts.first_time().is_some() => false,
-            Some(lease) => {
-                matches!(lease.checkpoint, Checkpoint::At(_) | Checkpoint::ShardEnd) || self.passed.contains(&child.id)
-            }
-            None => self.passed.contains(&child.id),
-        })
+        self.graph
+            .children(id)
+            .any(|child| match self.leases.get(&child.id) {
+                Some(lease) if lease.facts.first_time().is_some() => false,
+                Some(lease) => {
+                    matches!(lease.checkpoint, Checkpoint::At(_) | Checkpoint::ShardEnd)
+                        || self.passed.contains(&child.id)
+                }
+                None => self.passed.contains(&child.id),
+            })
     }
 
-    /// Whether nothing is left to read of the shard: its lease is at the end or, without a lease, it has left the stream or was read.
+    /// Whether nothing is left to read of the shard: its lease is at the end or, without a lease,
+    /// it has left the stream or was read.
     pub(super) fn is_done(&self, id: &ShardId) -> bool {
         match self.leases.get(id) {
             Some(lease) => lease.checkpoint.is_shard_end(),

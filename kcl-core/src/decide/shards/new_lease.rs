@@ -9,10 +9,12 @@ use crate::model::{Checkpoint, HashKeyRange, Lease, LeaseKey, Shard, ShardId, Ti
 pub struct NewLease {
     /// The shard.
     pub shard: ShardId,
-    /// Where it begins: a sentinel. The shard's end in a row that is only made so that its children may start.
+    /// Where it begins: a sentinel. The shard's end in a row that is only made so that its children
+    /// may start.
     pub checkpoint: Checkpoint,
-    /// The shards that have to be finished first, as far as they have rows or are to have them. None for a lease that begins at
-    /// `TRIM_HORIZON` without following anything: what came before it is out of reach, even if it is still listed for a while.
+    /// The shards that have to be finished first, as far as they have rows or are to have them.
+    /// None for a lease that begins at `TRIM_HORIZON` without following anything: what came before
+    /// it is out of reach, even if it is still listed for a while.
     pub parents: Vec<ShardId>,
     /// The shard's hash keys.
     pub hash_range: HashKeyRange,
@@ -32,7 +34,8 @@ pub enum CreationReason {
     Child,
     /// Its parent left the stream unfinished.
     ParentGone,
-    /// A lease that there should be was not there. It was deleted, or the worker that was to make it died.
+    /// A lease that there should be was not there. It was deleted, or the worker that was to make
+    /// it died.
     Missing,
 }
 
@@ -49,21 +52,57 @@ impl fmt::Display for CreationReason {
 
 impl NewLease {
     /// A shard that is read from its first record on, after `parents`.
-    pub(super) fn from_start(shard: ShardId, hash_range: HashKeyRange, parents: Vec<ShardId>, reason: CreationReason) -> Self {
-        Self { shard, checkpoint: Checkpoint::TrimHorizon, parents, hash_range, start_at: None, reason }
+    pub(super) fn from_start(
+        shard: ShardId,
+        hash_range: HashKeyRange,
+        parents: Vec<ShardId>,
+        reason: CreationReason,
+    ) -> Self {
+        Self {
+            shard,
+            checkpoint: Checkpoint::TrimHorizon,
+            parents,
+            hash_range,
+            start_at: None,
+            reason,
+        }
     }
 
-    /// A shard to begin with. One that begins at a time names its parents, which it does not need (the gate knows), but which it
-    /// waits for if another worker, that listed the shards a little earlier, began with them.
-    pub(super) fn first(shard: &Shard, checkpoint: Checkpoint, start_at: Option<Timestamp>, reason: CreationReason) -> Self {
-        let parents = if start_at.is_some() { shard.parents.clone() } else { Vec::new() };
-        Self { shard: shard.id.clone(), checkpoint, parents, hash_range: shard.hash_range, start_at, reason }
+    /// A shard to begin with. One that begins at a time names its parents, which it does not need
+    /// (the gate knows), but which it waits for if another worker, that listed the shards a little
+    /// earlier, began with them.
+    pub(super) fn first(
+        shard: &Shard,
+        checkpoint: Checkpoint,
+        start_at: Option<Timestamp>,
+        reason: CreationReason,
+    ) -> Self {
+        let parents = if start_at.is_some() {
+            shard.parents.clone()
+        } else {
+            Vec::new()
+        };
+        Self {
+            shard: shard.id.clone(),
+            checkpoint,
+            parents,
+            hash_range: shard.hash_range,
+            start_at,
+            reason,
+        }
     }
 
-    /// The row to create, owned by nobody. `stream` is the stream's part of the key, in an application that reads several.
+    /// The row to create, owned by nobody. `stream` is the stream's part of the key, in an
+    /// application that reads several.
     #[must_use]
     pub fn to_lease(&self, stream: Option<Arc<str>>) -> Lease {
-        let mut lease = Lease::new(LeaseKey { stream, shard: self.shard.clone() }, self.checkpoint.clone());
+        let mut lease = Lease::new(
+            LeaseKey {
+                stream,
+                shard: self.shard.clone(),
+            },
+            self.checkpoint.clone(),
+        );
         lease.parents.clone_from(&self.parents);
         lease.hash_range = Some(self.hash_range);
         lease.facts.start_at = self.start_at;

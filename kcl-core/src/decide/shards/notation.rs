@@ -2,14 +2,15 @@
 
 use crate::decide::cases::setting;
 use crate::model::{
-    Checkpoint, Facts, HashKeyRange, InitialPosition, Lease, LeaseKey, Position, SequenceNumber, Shard, ShardId, Timestamp,
+    Checkpoint, Facts, HashKeyRange, InitialPosition, Lease, LeaseKey, Position, SequenceNumber,
+    Shard, ShardId, Timestamp,
 };
 
 use crate::stream::ShardFilter;
 
 use super::{
-    Begin, Finished, Leases, NewLease, ParentGate, ParentView, ShardGraph, Wait, children_to_create, gate, holes, judge_finished,
-    leases_to_create, listing_for, shard_gone,
+    Begin, Finished, Leases, NewLease, ParentGate, ParentView, ShardGraph, Wait,
+    children_to_create, gate, holes, judge_finished, leases_to_create, listing_for, shard_gone,
 };
 
 /// What a case gives: a listing, rows, an initial position; and what it asks.
@@ -31,7 +32,15 @@ const UNIT: u128 = u128::MAX / 100 + 1;
 fn keys(text: &str) -> HashKeyRange {
     let (from, to) = text.split_once('-').expect("FROM-TO");
     let (from, to): (u128, u128) = (from.parse().unwrap(), to.parse().unwrap());
-    HashKeyRange::new(from * UNIT, if to == 99 { u128::MAX } else { (to + 1) * UNIT - 1 }).unwrap()
+    HashKeyRange::new(
+        from * UNIT,
+        if to == 99 {
+            u128::MAX
+        } else {
+            (to + 1) * UNIT - 1
+        },
+    )
+    .unwrap()
 }
 
 fn percents(range: HashKeyRange) -> String {
@@ -43,7 +52,10 @@ fn ids(text: &str) -> Vec<ShardId> {
 }
 
 fn names(ids: &[ShardId]) -> String {
-    ids.iter().map(ShardId::as_str).collect::<Vec<_>>().join("+")
+    ids.iter()
+        .map(ShardId::as_str)
+        .collect::<Vec<_>>()
+        .join("+")
 }
 
 fn time(text: &str) -> Timestamp {
@@ -80,7 +92,10 @@ fn row(words: &[&str]) -> Lease {
             ("after", parents) => row.parents = ids(parents),
             ("keys", range) => row.hash_range = Some(keys(range)),
             ("since", at) => {
-                let facts = Facts { start_at: Some(time(at)), ..Facts::default() };
+                let facts = Facts {
+                    start_at: Some(time(at)),
+                    ..Facts::default()
+                };
                 row.facts = facts.passed_by(&row.checkpoint).unwrap_or(facts);
             }
             ("counter", counter) => row.counter = counter.parse().unwrap(),
@@ -104,9 +119,19 @@ fn write(new: &[NewLease]) -> String {
         return "nothing to create".to_owned();
     }
     let line = |new: &NewLease| {
-        let since = new.start_at.map(|at| format!(" since={}", at.as_millis())).unwrap_or_default();
-        let after = if new.parents.is_empty() { String::new() } else { format!(" after={}", names(&new.parents)) };
-        format!("create {} {}{since}{after}, {}", new.shard, new.checkpoint, new.reason)
+        let since = new
+            .start_at
+            .map(|at| format!(" since={}", at.as_millis()))
+            .unwrap_or_default();
+        let after = if new.parents.is_empty() {
+            String::new()
+        } else {
+            format!(" after={}", names(&new.parents))
+        };
+        format!(
+            "create {} {}{since}{after}, {}",
+            new.shard, new.checkpoint, new.reason
+        )
     };
     new.iter().map(line).collect::<Vec<_>>().join("\n")
 }
@@ -125,14 +150,20 @@ impl ShardsCase {
         for line in given {
             let words: Vec<&str> = line.trim_end_matches('?').split_whitespace().collect();
             match words[..] {
-                _ if line.ends_with('?') => world.questions.push(words.iter().map(|word| (*word).to_owned()).collect()),
+                _ if line.ends_with('?') => world
+                    .questions
+                    .push(words.iter().map(|word| (*word).to_owned()).collect()),
                 ["shard", ref rest @ ..] => world.shards.push(shard(rest)),
                 ["lease", ref rest @ ..] => world.rows.push(row(rest)),
                 ["initial", "TRIM_HORIZON"] => world.initial = InitialPosition::TrimHorizon,
                 ["initial", "LATEST"] => world.initial = InitialPosition::Latest,
-                ["initial", "AT_TIMESTAMP", at] => world.initial = InitialPosition::AtTimestamp(time(at)),
+                ["initial", "AT_TIMESTAMP", at] => {
+                    world.initial = InitialPosition::AtTimestamp(time(at))
+                }
                 ["LATEST", "means", "now"] => world.begin = Some(Begin::Latest { at: world.now }),
-                ["open", "then", ref open @ ..] => world.open_then = Some(open.iter().map(|id| ShardId::from(*id)).collect()),
+                ["open", "then", ref open @ ..] => {
+                    world.open_then = Some(open.iter().map(|id| ShardId::from(*id)).collect())
+                }
                 ["now", at] => world.now = time(at),
                 _ => panic!("what is `{line}`?"),
             }
@@ -141,7 +172,10 @@ impl ShardsCase {
     }
 
     fn leases(&self) -> Leases<'_> {
-        self.rows.iter().map(|row| (row.key.shard.clone(), row)).collect()
+        self.rows
+            .iter()
+            .map(|row| (row.key.shard.clone(), row))
+            .collect()
     }
 
     /// The answers, a line or some lines each.
@@ -154,11 +188,18 @@ impl ShardsCase {
             let words: Vec<&str> = question.iter().map(String::as_str).collect();
             match words[..] {
                 ["which", "listing"] => listing(&listing_for(self.initial, self.rows.is_empty())),
-                ["which", "second", "listing"] => {
-                    self.begin().second_listing().as_ref().map_or_else(|| "none".to_owned(), listing)
+                ["which", "second", "listing"] => self
+                    .begin()
+                    .second_listing()
+                    .as_ref()
+                    .map_or_else(|| "none".to_owned(), listing),
+                ["which", "leases", "are", "missing"] => {
+                    write(&leases_to_create(&graph, &self.leases(), &self.begin()))
                 }
-                ["which", "leases", "are", "missing"] => write(&leases_to_create(&graph, &self.leases(), &self.begin())),
-                ["what", "follows", parent] => write(&children_to_create(&parent.into(), &graph.child_shards(&parent.into()))),
+                ["what", "follows", parent] => write(&children_to_create(
+                    &parent.into(),
+                    &graph.child_shards(&parent.into()),
+                )),
                 ["has", shard, "gone"] => self.gone(&graph, &shard.into()),
                 ["may", shard, "be", "read"] => self.gate(&graph, &shard.into()),
                 ["may", shard, "be", "deleted"] => self.cleanup(&graph, &shard.into()),
@@ -167,17 +208,28 @@ impl ShardsCase {
                     if holes.is_empty() {
                         "none".to_owned()
                     } else {
-                        holes.into_iter().map(percents).collect::<Vec<_>>().join(" ")
+                        holes
+                            .into_iter()
+                            .map(percents)
+                            .collect::<Vec<_>>()
+                            .join(" ")
                     }
                 }
                 _ => panic!("what is {question:?}?"),
             }
         };
-        self.questions.iter().map(answer).collect::<Vec<_>>().join("\n")
+        self.questions
+            .iter()
+            .map(answer)
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     fn begin(&self) -> Begin {
-        let begin = self.begin.clone().unwrap_or_else(|| Begin::new(self.initial, &self.leases(), self.now));
+        let begin = self
+            .begin
+            .clone()
+            .unwrap_or_else(|| Begin::new(self.initial, &self.leases(), self.now));
         match &self.open_then {
             Some(open) => begin.with_open_then(open.iter().cloned()),
             None => begin,
@@ -185,7 +237,10 @@ impl ShardsCase {
     }
 
     fn row(&self, shard: &ShardId) -> &Lease {
-        self.rows.iter().find(|row| row.key.shard == *shard).expect("a lease of the case")
+        self.rows
+            .iter()
+            .find(|row| row.key.shard == *shard)
+            .expect("a lease of the case")
     }
 
     fn gone(&self, graph: &ShardGraph, shard: &ShardId) -> String {
@@ -197,11 +252,21 @@ impl ShardsCase {
 
     fn gate(&self, graph: &ShardGraph, shard: &ShardId) -> String {
         let (lease, leases) = (self.row(shard), self.leases());
-        let view = |parent| ParentView { shard: parent, row: leases.get(parent).copied(), listed: graph.contains(parent) };
+        let view = |parent| ParentView {
+            shard: parent,
+            row: leases.get(parent).copied(),
+            listed: graph.contains(parent),
+        };
         match gate(lease, &lease.parents.iter().map(view).collect::<Vec<_>>()) {
             ParentGate::Open => "yes".to_owned(),
-            ParentGate::Blocked { by, wait: Wait::Unfinished } => format!("no, {by} is not finished"),
-            ParentGate::Blocked { by, wait: Wait::Missing } => format!("no, {by} is listed and has no lease"),
+            ParentGate::Blocked {
+                by,
+                wait: Wait::Unfinished,
+            } => format!("no, {by} is not finished"),
+            ParentGate::Blocked {
+                by,
+                wait: Wait::Missing,
+            } => format!("no, {by} is listed and has no lease"),
         }
     }
 
@@ -209,8 +274,13 @@ impl ShardsCase {
         match judge_finished(self.row(shard), graph, &self.leases()) {
             Finished::Keep(why) => format!("no, {why}"),
             Finished::Delete(expect) => {
-                let counter = expect.counter.map_or_else(|| "any".to_owned(), |counter| counter.to_string());
-                format!("yes, while its counter is {counter} and its checkpoint {}", expect.checkpoint.expect("a condition"))
+                let counter = expect
+                    .counter
+                    .map_or_else(|| "any".to_owned(), |counter| counter.to_string());
+                format!(
+                    "yes, while its counter is {counter} and its checkpoint {}",
+                    expect.checkpoint.expect("a condition")
+                )
             }
         }
     }

@@ -2,10 +2,12 @@ use crate::model::{HashKeyRange, Lease};
 
 use super::{ShardGraph, holes};
 
-/// The hash keys of a stream that nobody reads, by what successive readings of its leases and its shards have shown.
+/// The hash keys of a stream that nobody reads, by what successive readings of its leases and its
+/// shards have shown.
 ///
-/// A hole in the leases counts when a shard that is open has its keys, and when it stands in two readings: one by itself may have
-/// seen the rows while they were being made. Most likely somebody has edited a row.
+/// A hole in the leases counts when a shard that is open has its keys, and when it stands in two
+/// readings: one by itself may have seen the rows while they were being made. Most likely somebody
+/// has edited a row.
 #[derive(Clone, Debug, Default)]
 pub struct Unread {
     before: Vec<HashKeyRange>,
@@ -13,9 +15,18 @@ pub struct Unread {
 }
 
 impl Unread {
-    /// Takes in another reading. The keys that nobody reads, if there are any and they are others than were told last.
-    pub fn see<'a>(&mut self, leases: impl IntoIterator<Item = &'a Lease>, graph: &ShardGraph) -> Option<Vec<HashKeyRange>> {
-        let mut open: Vec<_> = graph.shards().filter(|shard| !shard.closed).map(|shard| shard.hash_range).collect();
+    /// Takes in another reading. The keys that nobody reads, if there are any and they are others
+    /// than were told last.
+    pub fn see<'a>(
+        &mut self,
+        leases: impl IntoIterator<Item = &'a Lease>,
+        graph: &ShardGraph,
+    ) -> Option<Vec<HashKeyRange>> {
+        let mut open: Vec<_> = graph
+            .shards()
+            .filter(|shard| !shard.closed)
+            .map(|shard| shard.hash_range)
+            .collect();
         open.sort_unstable();
         let now = common(&holes(leases, graph), &open);
         let lasting = common(&self.before, &now);
@@ -28,8 +39,12 @@ impl Unread {
 
 /// The keys that stand in both.
 fn common(one: &[HashKeyRange], other: &[HashKeyRange]) -> Vec<HashKeyRange> {
-    let both = |a: &HashKeyRange, b: &HashKeyRange| HashKeyRange::new(a.start().max(b.start()), a.end().min(b.end())).ok();
-    one.iter().flat_map(|a| other.iter().filter_map(move |b| both(a, b))).collect()
+    let both = |a: &HashKeyRange, b: &HashKeyRange| {
+        HashKeyRange::new(a.start().max(b.start()), a.end().min(b.end())).ok()
+    };
+    one.iter()
+        .flat_map(|a| other.iter().filter_map(move |b| both(a, b)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -56,26 +71,53 @@ mod tests {
     #[test]
     fn a_hole_is_told_when_it_stands_in_two_readings_and_once() {
         let graph = ShardGraph::new([low(), high()]).unwrap();
-        let whole = [lease("0", Checkpoint::Latest), lease("1", Checkpoint::Latest)];
-        let edited = [lease("0", Checkpoint::Latest), lease("1", Checkpoint::ShardEnd)];
+        let whole = [
+            lease("0", Checkpoint::Latest),
+            lease("1", Checkpoint::Latest),
+        ];
+        let edited = [
+            lease("0", Checkpoint::Latest),
+            lease("1", Checkpoint::ShardEnd),
+        ];
         let mut unread = Unread::default();
-        assert_eq!(unread.see(&edited, &graph), None, "it may have been a moment");
+        assert_eq!(
+            unread.see(&edited, &graph),
+            None,
+            "it may have been a moment"
+        );
         assert_eq!(unread.see(&whole, &graph), None, "it was");
         assert_eq!(unread.see(&edited, &graph), None);
-        assert_eq!(unread.see(&edited, &graph), Some(vec![range(100, u128::MAX)]));
+        assert_eq!(
+            unread.see(&edited, &graph),
+            Some(vec![range(100, u128::MAX)])
+        );
         assert_eq!(unread.see(&edited, &graph), None, "it was told");
         assert_eq!(unread.see(&edited[1..], &graph), None);
-        assert_eq!(unread.see(&edited[1..], &graph), Some(vec![range(0, 99), range(100, u128::MAX)]), "there is more");
+        assert_eq!(
+            unread.see(&edited[1..], &graph),
+            Some(vec![range(0, 99), range(100, u128::MAX)]),
+            "there is more"
+        );
         assert_eq!(unread.see(&whole, &graph), None);
         assert_eq!(unread.see(&edited, &graph), None);
-        assert_eq!(unread.see(&edited, &graph), Some(vec![range(100, u128::MAX)]), "it came back");
+        assert_eq!(
+            unread.see(&edited, &graph),
+            Some(vec![range(100, u128::MAX)]),
+            "it came back"
+        );
     }
 
     #[test]
     fn keys_that_no_open_shard_has_are_missed_by_nobody() {
         let graph = ShardGraph::new([low(), high().closed()]).unwrap();
-        let leases = [lease("0", Checkpoint::Latest), lease("1", Checkpoint::ShardEnd)];
+        let leases = [
+            lease("0", Checkpoint::Latest),
+            lease("1", Checkpoint::ShardEnd),
+        ];
         let mut unread = Unread::default();
-        assert_eq!([unread.see(&leases, &graph), unread.see(&leases, &graph)], [None, None]);
+        assert_eq!(
+            [unread.see(&leases, &graph), unread.see(&leases, &graph)],
+            [None, None]
+        );
     }
 }

@@ -9,21 +9,24 @@ use crate::runtime::Clock;
 
 use super::{BudgetShare, BudgetState, ByteBudget, Permit};
 
-/// When no event is being received, and that has been so for this long, the first that waits is given room beyond the budget. It is long
-/// for a handler that does nothing but keep others waiting, and short for the records of a shard that is far behind.
+/// When no event is being received, and that has been so for this long, the first that waits is
+/// given room beyond the budget. It is long for a handler that does nothing but keep others
+/// waiting, and short for the records of a shard that is far behind.
 pub(super) const STANDSTILL: Duration = Duration::from_secs(1);
 
 /// Events that are larger than their shards' permits, in the order in which they began.
 ///
-/// An event comes whole, so its shard cannot make do with a part of what it takes. What is set aside for the shard is there at once. For
-/// more than that it waits, before the others that wait for the pool:
+/// An event comes whole, so its shard cannot make do with a part of what it takes. What is set
+/// aside for the shard is there at once. For more than that it waits, before the others that wait
+/// for the pool:
 ///
 /// - a shard that holds nothing else, until there is room in the pool;
-/// - one that holds batches also until it is within its equal share of the whole budget, so that stopped handlers keep no more than that,
-///   or one event each, from the others;
-/// - and when none is received and none was for [`STANDSTILL`], it is handlers that everybody waits for: the budget is then exceeded by
-///   what the first one lacks. That room stays as long as it is needed, and goes from one event to the next. So at a standstill one more
-///   event a second is received, and those whose handlers work go on in the room of one.
+/// - one that holds batches also until it is within its equal share of the whole budget, so that
+///   stopped handlers keep no more than that, or one event each, from the others;
+/// - and when none is received and none was for [`STANDSTILL`], it is handlers that everybody waits
+///   for: the budget is then exceeded by what the first one lacks. That room stays as long as it is
+///   needed, and goes from one event to the next. So at a standstill one more event a second is
+///   received, and those whose handlers work go on in the room of one.
 ///
 /// A reception ends by itself: a subscription that gives nothing is replaced.
 #[derive(Default)]
@@ -58,7 +61,8 @@ impl ByteBudget {
             }
             let set_aside = state.held_with(&waiter) <= reserve;
             let may_have = state.may_have(&waiter, reserve);
-            let pooled = may_have && pool_is_open && state.lacks(&waiter, total) <= state.events.beyond;
+            let pooled =
+                may_have && pool_is_open && state.lacks(&waiter, total) <= state.events.beyond;
             if set_aside || pooled {
                 self.grant(state, waiter, !set_aside);
             } else {
@@ -78,7 +82,12 @@ impl ByteBudget {
         if pooled {
             state.events.begin();
         }
-        let permit = Permit { budget: self.clone(), seat: waiter.seat, bytes: waiter.more, receiving: pooled };
+        let permit = Permit {
+            budget: self.clone(),
+            seat: waiter.seat,
+            bytes: waiter.more,
+            receiving: pooled,
+        };
         if let Err(mut unwanted) = waiter.grant.send(permit) {
             state.add(waiter.seat, 0, std::mem::take(&mut unwanted.bytes));
             if std::mem::take(&mut unwanted.receiving) {
@@ -87,18 +96,30 @@ impl ByteBudget {
         }
     }
 
-    /// Gives the first event room beyond the budget, if it is this shard's, none is received, and none was since so many had moved.
+    /// Gives the first event room beyond the budget, if it is this shard's, none is received, and
+    /// none was since so many had moved.
     fn exceed(&self, seat: u64, moved: u64) {
         let beyond = {
             let mut state = self.state();
             let reserve = state.reserve(self.0.total);
-            let first = state.events.waiters.iter().find(|waiter| !waiter.grant.is_closed() && state.may_have(waiter, reserve));
-            let Some(first) = first.filter(|first| first.seat == seat && state.events.stand_since(moved)) else { return };
+            let first = state
+                .events
+                .waiters
+                .iter()
+                .find(|waiter| !waiter.grant.is_closed() && state.may_have(waiter, reserve));
+            let Some(first) =
+                first.filter(|first| first.seat == seat && state.events.stand_since(moved))
+            else {
+                return;
+            };
             state.events.beyond = state.events.beyond.max(state.lacks(first, self.0.total));
             self.serve(&mut state);
             state.events.beyond
         };
-        tracing::debug!(beyond, "all handlers have stalled: receiving events beyond the byte budget");
+        tracing::debug!(
+            beyond,
+            "all handlers have stalled: receiving events beyond the byte budget"
+        );
     }
 }
 
@@ -123,7 +144,10 @@ impl BudgetState {
     /// Whether an event waits for the pool.
     pub(super) fn events_wait(&self, total: usize) -> bool {
         let reserve = self.reserve(total);
-        self.events.waiters.iter().any(|waiter| !waiter.grant.is_closed() && self.may_have(waiter, reserve))
+        self.events
+            .waiters
+            .iter()
+            .any(|waiter| !waiter.grant.is_closed() && self.may_have(waiter, reserve))
     }
 
     /// What the shard holds when it is given what it lacks.
@@ -131,7 +155,8 @@ impl BudgetState {
         self.held.get(&waiter.seat).copied().unwrap_or_default() + waiter.more
     }
 
-    /// Whether the shard may have its event from the pool: it holds nothing else, or no more than an equal share of everything.
+    /// Whether the shard may have its event from the pool: it holds nothing else, or no more than
+    /// an equal share of everything.
     fn may_have(&self, waiter: &EventWaiter, reserve: usize) -> bool {
         let held = self.held_with(waiter);
         held <= waiter.own + waiter.more || held <= 2 * reserve
@@ -146,13 +171,18 @@ impl BudgetState {
 
     /// What is held, or set aside for those who do not hold as much.
     fn committed(&self, reserve: usize) -> usize {
-        self.used + self.held.values().map(|held| reserve.saturating_sub(*held)).sum::<usize>()
+        self.used
+            + self
+                .held
+                .values()
+                .map(|held| reserve.saturating_sub(*held))
+                .sum::<usize>()
     }
 }
 
 impl BudgetShare {
-    /// Makes a permit as large as an event that has begun, or as large as the budget can give. What is set aside for the shard is there at
-    /// once. Cancel safe: what nobody takes goes back.
+    /// Makes a permit as large as an event that has begun, or as large as the budget can give. What
+    /// is set aside for the shard is there at once. Cancel safe: what nobody takes goes back.
     pub(crate) async fn enlarge(&self, permit: &mut Permit, bytes: usize, clock: &dyn Clock) {
         let (mut granted, mut seen) = {
             let mut state = self.budget.state();
@@ -162,7 +192,12 @@ impl BudgetShare {
                 return;
             }
             let (grant, granted) = oneshot::channel();
-            state.events.waiters.push_back(EventWaiter { seat: self.id, own: permit.bytes, more, grant });
+            state.events.waiters.push_back(EventWaiter {
+                seat: self.id,
+                own: permit.bytes,
+                more,
+                grant,
+            });
             self.budget.serve(&mut state);
             (granted, state.events.moved)
         };

@@ -76,12 +76,18 @@ fn budget(shards: usize) -> (ByteBudget, Vec<BudgetShare>) {
 fn events_share_the_pool_in_the_order_in_which_they_began() {
     let (budget, seats) = budget(32);
     // 1 MiB of each is what is set aside: the pool has room for three.
-    let mut held: Vec<_> = seats[..3].iter().map(|seat| event(seat, 11 * MIB).unwrap()).collect();
+    let mut held: Vec<_> = seats[..3]
+        .iter()
+        .map(|seat| event(seat, 11 * MIB).unwrap())
+        .collect();
     let (mut fourth, mut fifth) = (small(&seats[3]), small(&seats[4]));
     let mut waits = Box::pin(seats[3].enlarge(&mut fourth, 11 * MIB, &Over::Never));
     assert!(poll(waits.as_mut()).is_none());
     let mut behind = Box::pin(seats[4].enlarge(&mut fifth, 3 * MIB, &Over::Never));
-    assert!(poll(behind.as_mut()).is_none(), "a small one does not overtake a large one");
+    assert!(
+        poll(behind.as_mut()).is_none(),
+        "a small one does not overtake a large one"
+    );
     // What it needs after it was received is less.
     held[0].correct(4 * MIB);
     assert!(poll(waits.as_mut()).is_none());
@@ -97,7 +103,10 @@ fn events_share_the_pool_in_the_order_in_which_they_began() {
 #[test]
 fn an_event_that_is_given_up_keeps_nobody_waiting() {
     let (_budget, seats) = budget(32);
-    let _held: Vec<_> = seats[..3].iter().map(|seat| event(seat, 11 * MIB).unwrap()).collect();
+    let _held: Vec<_> = seats[..3]
+        .iter()
+        .map(|seat| event(seat, 11 * MIB).unwrap())
+        .collect();
     let (mut first, mut second) = (small(&seats[3]), small(&seats[4]));
     let mut given_up = Box::pin(seats[3].enlarge(&mut first, 11 * MIB, &Over::Never));
     assert!(poll(given_up.as_mut()).is_none());
@@ -112,7 +121,10 @@ fn an_event_that_is_given_up_keeps_nobody_waiting() {
 #[test]
 fn nothing_goes_beyond_the_budget_while_an_event_is_received() {
     let (budget, seats) = budget(32);
-    let _received: Vec<_> = seats[..3].iter().map(|seat| event(seat, 11 * MIB).unwrap()).collect();
+    let _received: Vec<_> = seats[..3]
+        .iter()
+        .map(|seat| event(seat, 11 * MIB).unwrap())
+        .collect();
     let mut permit = small(&seats[3]);
     let clock = Over::Once(AtomicBool::new(false));
     assert!(now(seats[3].enlarge(&mut permit, 11 * MIB, &clock)).is_none());
@@ -122,18 +134,28 @@ fn nothing_goes_beyond_the_budget_while_an_event_is_received() {
 #[test]
 fn a_stopped_handler_keeps_no_other_waiting_at_a_standstill() {
     let (_budget, seats) = budget(32);
-    let mut stopped: Vec<_> = seats[..3].iter().map(|seat| event(seat, 11 * MIB).unwrap()).collect();
-    stopped.iter_mut().for_each(|permit| permit.correct(11 * MIB));
+    let mut stopped: Vec<_> = seats[..3]
+        .iter()
+        .map(|seat| event(seat, 11 * MIB).unwrap())
+        .collect();
+    stopped
+        .iter_mut()
+        .for_each(|permit| permit.correct(11 * MIB));
     let (mut second, mut other) = (small(&seats[0]), small(&seats[3]));
     let mut waits = pin!(seats[0].enlarge(&mut second, 11 * MIB, &Over::Never));
     assert!(poll(waits.as_mut()).is_none());
-    assert!(now(seats[3].enlarge(&mut other, 11 * MIB, &Over::Once(AtomicBool::new(false)))).is_some());
+    assert!(
+        now(seats[3].enlarge(&mut other, 11 * MIB, &Over::Once(AtomicBool::new(false)))).is_some()
+    );
 }
 
 #[test]
 fn what_is_set_aside_for_a_shard_is_there_at_once_whoever_waits() {
     let (_budget, seats) = budget(32);
-    let _held: Vec<_> = seats[..3].iter().map(|seat| event(seat, 11 * MIB).unwrap()).collect();
+    let _held: Vec<_> = seats[..3]
+        .iter()
+        .map(|seat| event(seat, 11 * MIB).unwrap())
+        .collect();
     let mut permit = small(&seats[3]);
     let mut waits = pin!(seats[3].enlarge(&mut permit, 11 * MIB, &Over::Never));
     assert!(poll(waits.as_mut()).is_none());
@@ -149,13 +171,19 @@ fn a_stopped_handler_keeps_at_most_one_event_or_its_share() {
     let mut more = small(&seats[0]);
     let mut waits = Box::pin(seats[0].enlarge(&mut more, 3 * MIB, &Over::Never));
     assert!(poll(waits.as_mut()).is_none());
-    assert!(event(&seats[1], 20 * MIB).is_some(), "it keeps nobody else waiting");
+    assert!(
+        event(&seats[1], 20 * MIB).is_some(),
+        "it keeps nobody else waiting"
+    );
     assert!(now(seats[2].acquire(20 * MIB)).is_some_and(|permit| permit.bytes() == 20 * MIB));
     assert!(poll(waits.as_mut()).is_none());
     stopped.clear();
     assert!(poll(waits.as_mut()).is_some(), "its own handler is done");
     drop(waits);
-    assert!(event(&seats[0], MIB).is_some(), "within its share it has more than one");
+    assert!(
+        event(&seats[0], MIB).is_some(),
+        "within its share it has more than one"
+    );
     drop(more);
     assert_eq!(budget.used(), 0);
 }
@@ -179,9 +207,14 @@ fn who_polls_does_not_overtake_an_event_that_waits() {
 #[test]
 fn events_are_received_though_all_handlers_have_stopped() {
     let (budget, seats) = budget(32);
-    let mut stopped: Vec<_> = seats[..3].iter().map(|seat| event(seat, 11 * MIB).unwrap()).collect();
+    let mut stopped: Vec<_> = seats[..3]
+        .iter()
+        .map(|seat| event(seat, 11 * MIB).unwrap())
+        .collect();
     // They have been received, and are as large as that.
-    stopped.iter_mut().for_each(|permit| permit.correct(11 * MIB));
+    stopped
+        .iter_mut()
+        .for_each(|permit| permit.correct(11 * MIB));
     let mut first = small(&seats[3]);
     assert!(now(seats[3].enlarge(&mut first, 11 * MIB, &Over::Never)).is_none());
     assert!(now(seats[3].enlarge(&mut first, 11 * MIB, &Over::AtOnce)).is_some());
@@ -190,7 +223,10 @@ fn events_are_received_though_all_handlers_have_stopped() {
     let mut last = Box::pin(seats[5].enlarge(&mut third, 11 * MIB, &Over::Never));
     assert!(poll(next.as_mut()).is_none() && poll(last.as_mut()).is_none());
     drop(first);
-    assert!(poll(next.as_mut()).is_some(), "at once, though nothing of the budget is free");
+    assert!(
+        poll(next.as_mut()).is_some(),
+        "at once, though nothing of the budget is free"
+    );
     assert!(poll(last.as_mut()).is_none(), "one at a time");
     drop(next);
     drop(second);
@@ -199,7 +235,10 @@ fn events_are_received_though_all_handlers_have_stopped() {
     drop((third, stopped));
     assert_eq!(budget.used(), 0);
     // The budget is what it was.
-    let held: Vec<_> = seats[..3].iter().map(|seat| event(seat, 11 * MIB).unwrap()).collect();
+    let held: Vec<_> = seats[..3]
+        .iter()
+        .map(|seat| event(seat, 11 * MIB).unwrap())
+        .collect();
     assert!(event(&seats[3], 11 * MIB).is_none());
     drop(held);
 }
@@ -207,7 +246,10 @@ fn events_are_received_though_all_handlers_have_stopped() {
 #[test]
 fn while_events_are_received_nothing_stands_still() {
     let (budget, seats) = budget(32);
-    let mut held: Vec<_> = seats[..3].iter().map(|seat| event(seat, 11 * MIB).unwrap()).collect();
+    let mut held: Vec<_> = seats[..3]
+        .iter()
+        .map(|seat| event(seat, 11 * MIB).unwrap())
+        .collect();
     let mut permit = small(&seats[3]);
     let mut waits = pin!(seats[3].enlarge(&mut permit, 11 * MIB, &Over::Never));
     assert!(poll(waits.as_mut()).is_none());

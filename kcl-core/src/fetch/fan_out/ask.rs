@@ -1,4 +1,5 @@
-//! Whether a shard has ended whose subscription does not say so, or that it said so has to be confirmed: one `GetRecords` shows.
+//! Whether a shard has ended whose subscription does not say so, or that it said so has to be
+//! confirmed: one `GetRecords` shows.
 
 use crate::decide::subscription::ASK_AGAIN;
 use crate::fetch::budget::Permit;
@@ -9,7 +10,8 @@ use crate::stream::{Error, Page, StartAt};
 
 use super::{FanOutFetch, MAX_RECORDS};
 
-/// How many pages are asked for at most, one after the other: the first may hold the last record once more, and the next one nothing.
+/// How many pages are asked for at most, one after the other: the first may hold the last record
+/// once more, and the next one nothing.
 const PAGES: usize = 3;
 
 impl FanOutFetch {
@@ -18,11 +20,13 @@ impl FanOutFetch {
         let now = self.clock.now();
         let quiet = now.since(self.quiet_since);
         let is_listed_closed = self.listed.is_closed(&self.shard, quiet);
-        self.asks.is_due(now, !self.named.is_empty(), is_listed_closed, quiet)
+        self.asks
+            .is_due(now, !self.named.is_empty(), is_listed_closed, quiet)
     }
 
-    /// Asks by polling what follows the last record. The subscription stays, unless the shard has ended: what it pushes of what was polled
-    /// meanwhile is dropped. Nothing if the answers say nothing; that one fails is no harm, as the records are pushed.
+    /// Asks by polling what follows the last record. The subscription stays, unless the shard has
+    /// ended: what it pushes of what was polled meanwhile is dropped. Nothing if the answers say
+    /// nothing; that one fails is no harm, as the records are pushed.
     pub(super) async fn ask(&mut self) -> Option<Fetched> {
         self.asks.asked(self.clock.now());
         for _ in 0..PAGES {
@@ -40,11 +44,18 @@ impl FanOutFetch {
             if end.is_some() && self.subscription.take().is_some() {
                 self.meters.ended("shard_end");
             }
-            if (end.is_some() || !page.records.is_empty()) && std::mem::take(&mut self.asks_at_last) {
+            if (end.is_some() || !page.records.is_empty()) && std::mem::take(&mut self.asks_at_last)
+            {
                 self.intake.resume.proves();
             }
             permit.correct(occupied(&page.records));
-            let fetched = self.intake.take_in(page.records, is_full, page.millis_behind_latest, end, permit);
+            let fetched = self.intake.take_in(
+                page.records,
+                is_full,
+                page.millis_behind_latest,
+                end,
+                permit,
+            );
             if fetched.is_some() {
                 self.quiet_since = self.clock.now();
                 return fetched;
@@ -54,7 +65,11 @@ impl FanOutFetch {
     }
 
     fn followers(&self, named: Vec<ChildShard>) -> Vec<ChildShard> {
-        if named.is_empty() { self.named.clone() } else { named }
+        if named.is_empty() {
+            self.named.clone()
+        } else {
+            named
+        }
     }
 
     /// A page, and whether it holds as many records as were asked for.
@@ -65,12 +80,27 @@ impl FanOutFetch {
             None => {
                 let start = self.intake.resume.after(self.clock.now());
                 self.asks_at_last = matches!(start, StartAt::Sequence(_));
-                bounded(&*self.clock, limit, "GetShardIterator", self.source.open(&self.shard, &start)).await?
+                bounded(
+                    &*self.clock,
+                    limit,
+                    "GetShardIterator",
+                    self.source.open(&self.shard, &start),
+                )
+                .await?
             }
         };
-        let factor = self.settings.memory_while_reading.max(self.intake.size.growth());
+        let factor = self
+            .settings
+            .memory_while_reading
+            .max(self.intake.size.growth());
         let records = self.intake.size.limit(permit.bytes(), MAX_RECORDS, factor);
-        let page = bounded(&*self.clock, limit, "GetRecords", self.source.read(&cursor, records)).await?;
+        let page = bounded(
+            &*self.clock,
+            limit,
+            "GetRecords",
+            self.source.read(&cursor, records),
+        )
+        .await?;
         let is_full = page.records.len() >= records as usize;
         Ok((page, is_full))
     }

@@ -4,12 +4,14 @@ use std::sync::{Mutex, PoisonError};
 use crate::decide::subscription::BETWEEN_CALLS;
 use crate::model::{Moment, ShardId};
 
-/// When each shard was last subscribed to by this worker: a shard that is given up and opened anew keeps the pace all the same.
+/// When each shard was last subscribed to by this worker: a shard that is given up and opened anew
+/// keeps the pace all the same.
 #[derive(Debug, Default)]
 pub(crate) struct Calls(Mutex<BTreeMap<ShardId, Moment>>);
 
 impl Calls {
-    /// A call is sent, or answered, at this moment. Calls that hold nobody back any more are forgotten.
+    /// A call is sent, or answered, at this moment. Calls that hold nobody back any more are
+    /// forgotten.
     pub(super) fn called(&self, shard: &ShardId, at: Moment) {
         let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         calls.retain(|_, called| *called + BETWEEN_CALLS > at);
@@ -18,7 +20,11 @@ impl Calls {
 
     /// The last call that may still hold the next one back.
     pub(super) fn last(&self, shard: &ShardId) -> Option<Moment> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(shard).copied()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(shard)
+            .copied()
     }
 }
 
@@ -35,8 +41,14 @@ mod tests {
         let at = |millis| Moment::from_origin(Duration::from_millis(millis));
         calls.called(&one, at(0));
         calls.called(&other, at(500));
-        assert_eq!((calls.last(&one), calls.last(&other)), (Some(at(0)), Some(at(500))));
+        assert_eq!(
+            (calls.last(&one), calls.last(&other)),
+            (Some(at(0)), Some(at(500)))
+        );
         calls.called(&other, at(1020));
-        assert_eq!((calls.last(&one), calls.last(&other)), (None, Some(at(1020))));
+        assert_eq!(
+            (calls.last(&one), calls.last(&other)),
+            (None, Some(at(1020)))
+        );
     }
 }

@@ -15,8 +15,9 @@ use crate::tenancy::held::ProgressReporter;
 
 use super::{ListedClosed, MAX_RECORDS, Registration};
 
-/// How long a subscription may give no event while it is waited for, before it is replaced: 30 s, six of the empty events that the
-/// service sends every five seconds or so. (The KCL waits for 60 s.)
+/// How long a subscription may give no event while it is waited for, before it is replaced: 30 s,
+/// six of the empty events that the service sends every five seconds or so. (The KCL waits for 60
+/// s.)
 pub const SILENCE: Duration = Duration::from_secs(30);
 
 /// What a shard is subscribed to with.
@@ -24,11 +25,13 @@ pub const SILENCE: Duration = Duration::from_secs(30);
 pub(crate) struct FanOutSettings {
     /// How long the call may take that makes a subscription.
     pub(crate) call_limit: Duration,
-    /// The memory that an event takes while it is received, as a multiple of what it takes afterwards.
+    /// The memory that an event takes while it is received, as a multiple of what it takes
+    /// afterwards.
     pub(crate) memory_while_reading: f64,
 }
 
-/// An event that was waited for this long at the least has been sent after the wait began: one that lay in a buffer comes at once.
+/// An event that was waited for this long at the least has been sent after the wait began: one that
+/// lay in a buffer comes at once.
 const WAITED: Duration = Duration::from_millis(100);
 
 /// Reads a shard with `SubscribeToShard`.
@@ -78,7 +81,10 @@ enum Waited {
 }
 
 impl FanOutFetch {
-    #[expect(clippy::too_many_arguments, reason = "each is a part of its own, given once")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a part of its own, given once"
+    )]
     pub(crate) fn new(
         registration: Arc<Registration>,
         consumer: ConsumerArn,
@@ -124,12 +130,16 @@ impl FanOutFetch {
         }
     }
 
-    /// Memory for an event of the usual size. No more of it is kept than what is set aside for the shard.
+    /// Memory for an event of the usual size. No more of it is kept than what is set aside for the
+    /// shard.
     pub(super) async fn make_room(&mut self) -> Permit {
         let mut permit = match self.permit.take() {
             Some(permit) => permit,
             None => {
-                let factor = self.settings.memory_while_reading.max(self.intake.size.growth());
+                let factor = self
+                    .settings
+                    .memory_while_reading
+                    .max(self.intake.size.growth());
                 // An event is to the sizes what a record is in polling: what comes in one piece.
                 let want = self.intake.size.request(1, factor);
                 self.turns.while_waiting(self.seat.acquire(want)).await
@@ -145,7 +155,11 @@ impl FanOutFetch {
             return Ok(());
         }
         if let Some(since) = self.doubted {
-            let there = self.turns.while_waiting(self.registration.consumer(since)).await.map_err(FetchError::NoConsumer)?;
+            let there = self
+                .turns
+                .while_waiting(self.registration.consumer(since))
+                .await
+                .map_err(FetchError::NoConsumer)?;
             self.doubted = None;
             if there == self.consumer {
                 // Then it is the shard that was not found.
@@ -154,12 +168,23 @@ impl FanOutFetch {
             }
             self.consumer = there;
         }
-        self.turns.while_waiting(self.clock.sleep_until(self.pace.earliest(self.clock.now()))).await;
+        self.turns
+            .while_waiting(self.clock.sleep_until(self.pace.earliest(self.clock.now())))
+            .await;
         let sent = self.clock.now();
         self.called(sent);
         let start = self.intake.resume.go_on(sent);
-        let call = self.registration.fan_out().subscribe(&self.consumer, &self.shard, &start);
-        let answer = bounded(&*self.clock, self.settings.call_limit, "SubscribeToShard", call).await;
+        let call = self
+            .registration
+            .fan_out()
+            .subscribe(&self.consumer, &self.shard, &start);
+        let answer = bounded(
+            &*self.clock,
+            self.settings.call_limit,
+            "SubscribeToShard",
+            call,
+        )
+        .await;
         let answered = self.clock.now();
         // On its way the call may have been held up: that it has come is known now.
         self.called(answered);
@@ -183,9 +208,12 @@ impl FanOutFetch {
         self.registration.calls().called(&self.shard, at);
     }
 
-    /// Waits for the next event, and in its midst for the memory that it takes: silence is only what is waited for the service.
+    /// Waits for the next event, and in its midst for the memory that it takes: silence is only
+    /// what is waited for the service.
     async fn wait(&mut self, permit: &mut Permit) -> Waited {
-        let Some(subscription) = &mut self.subscription else { return Waited::Over(Happened::Ended, None) };
+        let Some(subscription) = &mut self.subscription else {
+            return Waited::Over(Happened::Ended, None);
+        };
         let began = self.clock.now();
         self.intake.asks();
         let begins = within(&*self.clock, SILENCE, subscription.begins());
@@ -195,7 +223,9 @@ impl FanOutFetch {
         };
         let for_it_to_begin = self.clock.now().since(began);
         if bytes > permit.bytes() {
-            self.turns.while_waiting(self.seat.enlarge(permit, bytes, &*self.clock)).await;
+            self.turns
+                .while_waiting(self.seat.enlarge(permit, bytes, &*self.clock))
+                .await;
         }
         let goes_on = self.clock.now();
         let next = within(&*self.clock, SILENCE, subscription.next());
@@ -219,7 +249,11 @@ impl FanOutFetch {
         let told = event.continuation.clone().zip(event.millis_behind_latest);
         let fetched = self.take_in_records(event, permit);
         if let Some((place, millis)) = told {
-            let trusted = trusted_for(self.registration.fan_out().retention(), millis, self.settings.call_limit);
+            let trusted = trusted_for(
+                self.registration.fan_out().retention(),
+                millis,
+                self.settings.call_limit,
+            );
             // An event may have waited long before it is taken in.
             self.intake.resume.told(place, self.opened + trusted);
         }
@@ -237,7 +271,10 @@ impl FanOutFetch {
             self.subscription = None;
             self.meters.ended("shard_end");
         }
-        if event.records.is_empty() && event.end.is_none() && !self.intake.is_read(event.millis_behind_latest) {
+        if event.records.is_empty()
+            && event.end.is_none()
+            && !self.intake.is_read(event.millis_behind_latest)
+        {
             self.meters.empty.increment(1);
             self.permit = Some(permit);
             return self.intake.take_in_empty(event.millis_behind_latest);
@@ -246,11 +283,23 @@ impl FanOutFetch {
         if !event.records.is_empty() {
             (self.quiet_since, self.asking) = (self.clock.now(), None);
             self.intake.size.observe(1, bytes);
-            self.meters.bytes.increment(event.records.iter().map(|record| record.data.len() as u64).sum());
+            self.meters.bytes.increment(
+                event
+                    .records
+                    .iter()
+                    .map(|record| record.data.len() as u64)
+                    .sum(),
+            );
         }
         permit.correct(bytes);
         let is_full = event.records.len() >= MAX_RECORDS as usize;
-        self.intake.take_in(event.records, is_full, event.millis_behind_latest, event.end, permit)
+        self.intake.take_in(
+            event.records,
+            is_full,
+            event.millis_behind_latest,
+            event.end,
+            permit,
+        )
     }
 
     /// The subscription is over: another one is made when the pace allows it.
@@ -262,8 +311,10 @@ impl FanOutFetch {
             None => {
                 tracing::debug!(?happened, "a subscription has ended");
                 if happened == Happened::Silent {
-                    // The service sends an event each few seconds: what does not come has been lost on the way.
-                    let error = format!("SubscribeToShard: the subscription sent no event for {SILENCE:?}");
+                    // The service sends an event each few seconds: what does not come has been lost
+                    // on the way.
+                    let error =
+                        format!("SubscribeToShard: the subscription sent no event for {SILENCE:?}");
                     self.turns.failed_with(ErrorKind::Unreachable, error.into());
                 }
                 self.pace.after(happened, self.clock.now(), jitter());
@@ -280,9 +331,14 @@ impl FanOutFetch {
             ErrorKind::Denied => return Err(FetchError::Denied(error)),
             ErrorKind::Fatal => return Err(FetchError::Fatal(error)),
             ErrorKind::Gone => self.doubted = Some(sent),
-            ErrorKind::Expired | ErrorKind::Throttled | ErrorKind::Busy | ErrorKind::Transient | ErrorKind::Unreachable => {}
+            ErrorKind::Expired
+            | ErrorKind::Throttled
+            | ErrorKind::Busy
+            | ErrorKind::Transient
+            | ErrorKind::Unreachable => {}
         }
-        self.pace.after(Happened::Failed(error.kind), self.clock.now(), jitter());
+        self.pace
+            .after(Happened::Failed(error.kind), self.clock.now(), jitter());
         Ok(())
     }
 
@@ -327,7 +383,9 @@ const fn cause(happened: Happened) -> &'static str {
         Happened::Failed(ErrorKind::Gone) => "gone",
         Happened::Failed(ErrorKind::Denied) => "denied",
         Happened::Failed(ErrorKind::Fatal) => "refused",
-        Happened::Failed(ErrorKind::Transient | ErrorKind::Unreachable | ErrorKind::Expired) => "reset",
+        Happened::Failed(ErrorKind::Transient | ErrorKind::Unreachable | ErrorKind::Expired) => {
+            "reset"
+        }
     }
 }
 
@@ -348,7 +406,9 @@ impl Fetch for FanOutFetch {
     }
 
     async fn open_again(&mut self, how: OpenAgain) {
-        self.turns.while_waiting(pause(&*self.clock, how.after)).await;
+        self.turns
+            .while_waiting(pause(&*self.clock, how.after))
+            .await;
         self.ask_now = how.is_closed;
         self.intake.goes_on();
     }

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use crate::model::{Moment, ShardId};
 
-/// Which shards of a stream the last listing showed closed: some servers never end a subscription to them.
+/// Which shards of a stream the last listing showed closed: some servers never end a subscription
+/// to them.
 ///
-/// Listings are made anyway, by the audits of the fleet. A worker that makes none asks for one when a subscription of its has been
-/// quiet for long.
+/// Listings are made anyway, by the audits of the fleet. A worker that makes none asks for one when
+/// a subscription of its has been quiet for long.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ListedClosed(Arc<Mutex<ListedState>>);
 
@@ -27,7 +28,11 @@ impl ListedClosed {
 
     /// A listing of all shards, asked for at `asked`, shows these closed.
     pub(crate) fn see(&self, closed: impl IntoIterator<Item = ShardId>, asked: Moment) {
-        *self.inner() = ListedState { closed: closed.into_iter().collect(), listed: Some(asked), quiet: Duration::ZERO };
+        *self.inner() = ListedState {
+            closed: closed.into_iter().collect(),
+            listed: Some(asked),
+            quiet: Duration::ZERO,
+        };
     }
 
     /// A listing failed at `now`: it is asked again when it would be after one.
@@ -42,7 +47,8 @@ impl ListedClosed {
         inner.closed.contains(shard)
     }
 
-    /// Whether a subscription has been quiet for as long as `every` since a listing that is older than that.
+    /// Whether a subscription has been quiet for as long as `every` since a listing that is older
+    /// than that.
     pub(crate) fn is_wanted(&self, now: Moment, every: Duration) -> bool {
         let inner = self.inner();
         inner.quiet >= every && inner.listed.is_none_or(|listed| now.since(listed) >= every)
@@ -61,17 +67,30 @@ mod tests {
 
     #[test]
     fn a_listing_is_wanted_when_a_quiet_shard_was_not_listed() {
-        let (listed, shard, other) = (ListedClosed::default(), ShardId::from("0"), ShardId::from("1"));
+        let (listed, shard, other) = (
+            ListedClosed::default(),
+            ShardId::from("0"),
+            ShardId::from("1"),
+        );
         assert!(!listed.is_closed(&shard, EVERY - Duration::from_millis(1)));
-        assert!(!listed.is_wanted(at(0), EVERY), "nobody has been quiet for long");
+        assert!(
+            !listed.is_wanted(at(0), EVERY),
+            "nobody has been quiet for long"
+        );
         assert!(!listed.is_closed(&shard, EVERY));
         assert!(listed.is_wanted(at(0), EVERY));
         listed.see([shard.clone()], at(0));
-        assert!(!listed.is_wanted(at(10), EVERY), "nobody has been quiet since");
+        assert!(
+            !listed.is_wanted(at(10), EVERY),
+            "nobody has been quiet since"
+        );
         assert!(listed.is_closed(&shard, Duration::ZERO) && !listed.is_closed(&other, EVERY));
         assert!(!listed.is_wanted(at(9), EVERY) && listed.is_wanted(at(10), EVERY));
         listed.failed(at(10));
         assert!(!listed.is_wanted(at(19), EVERY) && listed.is_wanted(at(20), EVERY));
-        assert!(listed.is_closed(&shard, Duration::ZERO), "what was listed before the failure still holds");
+        assert!(
+            listed.is_closed(&shard, Duration::ZERO),
+            "what was listed before the failure still holds"
+        );
     }
 }

@@ -23,7 +23,12 @@ pub struct NoConsumer {
 impl NoConsumer {
     /// The source of the stream knows no fan-out.
     pub(crate) fn unsupported(stream: StreamName, which: &WhichConsumer) -> Self {
-        Self { stream, consumer: which.text().into(), why: Why::Unsupported, source: None }
+        Self {
+            stream,
+            consumer: which.text().into(),
+            why: Why::Unsupported,
+            source: None,
+        }
     }
 
     /// Whether trying again later may help: nobody has said no.

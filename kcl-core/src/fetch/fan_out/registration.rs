@@ -13,10 +13,11 @@ use crate::stream::{Consumer, ConsumerArn, Error, ErrorKind, FanOut, WhichConsum
 use super::NoConsumer;
 use super::calls::Calls;
 
-/// The consumer of an application on one stream: found, or registered, once for all the shards that a worker reads.
+/// The consumer of an application on one stream: found, or registered, once for all the shards that
+/// a worker reads.
 ///
-/// Whoever needs it first looks for it; the others wait for what comes out. A look that is dropped half-way leaves nothing behind that
-/// the next one does not find by its description.
+/// Whoever needs it first looks for it; the others wait for what comes out. A look that is dropped
+/// half-way leaves nothing behind that the next one does not find by its description.
 pub(crate) struct Registration {
     stream: StreamName,
     which: WhichConsumer,
@@ -46,7 +47,16 @@ impl Registration {
         call_limit: Duration,
         longest: Duration,
     ) -> Self {
-        Self { stream, which, fan_out, clock, call_limit, longest, known: Mutex::default(), calls: Calls::default() }
+        Self {
+            stream,
+            which,
+            fan_out,
+            clock,
+            call_limit,
+            longest,
+            known: Mutex::default(),
+            calls: Calls::default(),
+        }
     }
 
     pub(super) fn fan_out(&self) -> &Arc<dyn FanOut> {
@@ -92,14 +102,24 @@ impl Registration {
             pause(&*self.clock, after).await;
             let sent = self.clock.now();
             let answer = self.ask(asked).await;
-            let told = answer.as_ref().map(|consumer| consumer.status).map_err(|error| error.kind);
-            tracing::debug!(consumer = self.which.text(), ?asked, ?told, "looked for the consumer");
+            let told = answer
+                .as_ref()
+                .map(|consumer| consumer.status)
+                .map_err(|error| error.kind);
+            tracing::debug!(
+                consumer = self.which.text(),
+                ?asked,
+                ?told,
+                "looked for the consumer"
+            );
             match registering.after(asked, told, self.clock.now(), jitter()) {
                 Next::Use => {
                     let arn = match (&answer, &self.which) {
                         (Ok(consumer), _) => consumer.arn.clone(),
                         (Err(_), WhichConsumer::Arn(arn)) => arn.clone(),
-                        (Err(_), WhichConsumer::Name(_)) => return Err(self.without(Why::Refused, answer.err())),
+                        (Err(_), WhichConsumer::Name(_)) => {
+                            return Err(self.without(Why::Refused, answer.err()));
+                        }
                     };
                     return Ok((arn, sent));
                 }
@@ -113,29 +133,51 @@ impl Registration {
         match (asked, &self.which) {
             (RegistrationCall::Register, WhichConsumer::Name(name)) => {
                 let call = self.fan_out.register_consumer(name);
-                let made = bounded(&*self.clock, self.call_limit, "RegisterStreamConsumer", call).await;
+                let made = bounded(
+                    &*self.clock,
+                    self.call_limit,
+                    "RegisterStreamConsumer",
+                    call,
+                )
+                .await;
                 if made.is_ok() {
                     tracing::info!(stream = %self.stream, consumer = %name, "registered a consumer for fan-out");
                 }
                 made
             }
-            (RegistrationCall::Register, WhichConsumer::Arn(_)) => {
-                Err(Error::new(ErrorKind::Fatal, "RegisterStreamConsumer", "a consumer that is given by its ARN is not made"))
-            }
+            (RegistrationCall::Register, WhichConsumer::Arn(_)) => Err(Error::new(
+                ErrorKind::Fatal,
+                "RegisterStreamConsumer",
+                "a consumer that is given by its ARN is not made",
+            )),
             (RegistrationCall::Describe, which) => {
                 let call = self.fan_out.describe_consumer(which);
-                bounded(&*self.clock, self.call_limit, "DescribeStreamConsumer", call).await
+                bounded(
+                    &*self.clock,
+                    self.call_limit,
+                    "DescribeStreamConsumer",
+                    call,
+                )
+                .await
             }
         }
     }
 
     fn without(&self, why: Why, source: Option<Error>) -> NoConsumer {
-        NoConsumer { stream: self.stream.clone(), consumer: self.which.text().into(), why, source: source.map(Arc::new) }
+        NoConsumer {
+            stream: self.stream.clone(),
+            consumer: self.which.text().into(),
+            why,
+            source: source.map(Arc::new),
+        }
     }
 }
 
 impl fmt::Debug for Registration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Registration").field("stream", &self.stream).field("which", &self.which).finish_non_exhaustive()
+        f.debug_struct("Registration")
+            .field("stream", &self.stream)
+            .field("which", &self.which)
+            .finish_non_exhaustive()
     }
 }

@@ -6,7 +6,8 @@ use crate::model::{Key, Moment, Position, Record, ShardRef, Timestamp};
 use crate::processor::{Background, Records};
 use crate::runtime::Tasks;
 
-/// Everything that is known of the records that are accepted and not done, each under its number in the lanes.
+/// Everything that is known of the records that are accepted and not done, each under its number in
+/// the lanes.
 pub(super) struct WorkState {
     pub(super) lanes: RecordLanes<Key>,
     pub(super) records: VecDeque<AcceptedRecord>,
@@ -111,7 +112,9 @@ impl WorkState {
 
     /// The handler is called with this record: how often it was with this call.
     pub(super) fn called(&mut self, number: u64) -> u32 {
-        let Some(record) = self.accepted(number) else { return 1 };
+        let Some(record) = self.accepted(number) else {
+            return 1;
+        };
         record.calls = record.calls.saturating_add(1);
         record.calls
     }

@@ -1,10 +1,13 @@
 //! What a reader does about each failure of each call that reads Kinesis.
 //!
-//! The calls are R `GetRecords`, I `GetShardIterator`, L `ListShards`, D `DescribeStreamSummary`, S `SubscribeToShard` (its answer, and
-//! the exceptions that end a subscription later), C `DescribeStreamConsumer`, N `RegisterStreamConsumer` (a new one) and
-//! X `DeregisterStreamConsumer`. The first row that names the call and what came back decides. An [`ErrorKind`] says what the reader
-//! does: `Transient`: try again. `Unreachable`: try again, and leave the shard to another worker if it lasts. `Throttled`: try again after a longer pause. `Busy`: try again soon and steadily. `Expired`: get a new
-//! iterator, or list from the beginning. `Gone`: the shard, the stream or the consumer has gone. `Denied`: stop this shard and say so.
+//! The calls are R `GetRecords`, I `GetShardIterator`, L `ListShards`, D `DescribeStreamSummary`, S
+//! `SubscribeToShard` (its answer, and the exceptions that end a subscription later), C
+//! `DescribeStreamConsumer`, N `RegisterStreamConsumer` (a new one) and X
+//! `DeregisterStreamConsumer`. The first row that names the call and what came back decides. An
+//! [`ErrorKind`] says what the reader does: `Transient`: try again. `Unreachable`: try again, and
+//! leave the shard to another worker if it lasts. `Throttled`: try again after a longer pause.
+//! `Busy`: try again soon and steadily. `Expired`: get a new iterator, or list from the beginning.
+//! `Gone`: the shard, the stream or the consumer has gone. `Denied`: stop this shard and say so.
 //! `Fatal`: stop the worker and say so.
 //!
 //! | calls | what came back | kind | because |
@@ -90,7 +93,8 @@ pub enum CallFailure<'a> {
     Refusal {
         /// Its HTTP status.
         status: u16,
-        /// The service's name for the error; nothing when the answer gave none (it may not be the service's).
+        /// The service's name for the error; nothing when the answer gave none (it may not be the
+        /// service's).
         code: Option<&'a str>,
         /// What the service said about it.
         message: Option<&'a str>,
@@ -111,8 +115,12 @@ pub enum CallFailure<'a> {
 #[must_use]
 pub fn classify(operation: KinesisOperation, failure: &CallFailure<'_>) -> ErrorKind {
     let decides = |row: &&ErrorRow| row.calls.contains(&operation) && row.sign.fits(failure);
-    // Every failure has a row for every call (a test goes through them). To try again is never wrong for long.
-    TABLE.iter().find(decides).map_or(ErrorKind::Transient, |row| row.kind)
+    // Every failure has a row for every call (a test goes through them). To try again is never
+    // wrong for long.
+    TABLE
+        .iter()
+        .find(decides)
+        .map_or(ErrorKind::Transient, |row| row.kind)
 }
 
 struct ErrorRow {
@@ -140,11 +148,23 @@ enum Sign {
 impl Sign {
     fn fits(&self, failure: &CallFailure<'_>) -> bool {
         match (self, failure) {
-            (Self::Codes(codes), CallFailure::Refusal { code: Some(code), .. }) => codes.contains(code),
-            (Self::Saying(name, begins), CallFailure::Refusal { code: Some(code), message: Some(message), .. }) => {
-                name == code && begins.iter().any(|begin| message.starts_with(begin))
+            (
+                Self::Codes(codes),
+                CallFailure::Refusal {
+                    code: Some(code), ..
+                },
+            ) => codes.contains(code),
+            (
+                Self::Saying(name, begins),
+                CallFailure::Refusal {
+                    code: Some(code),
+                    message: Some(message),
+                    ..
+                },
+            ) => name == code && begins.iter().any(|begin| message.starts_with(begin)),
+            (Self::Status(first, last), CallFailure::Refusal { status, .. }) => {
+                (first..=last).contains(&status)
             }
-            (Self::Status(first, last), CallFailure::Refusal { status, .. }) => (first..=last).contains(&status),
             (Self::AnyStatus, CallFailure::Refusal { .. })
             | (Self::NotBuilt, CallFailure::NotBuilt)
             | (Self::NotSendable, CallFailure::NotSendable)
@@ -157,12 +177,17 @@ impl Sign {
 }
 
 use KinesisOperation::{
-    DeregisterStreamConsumer as X, DescribeStreamConsumer as C, DescribeStreamSummary as D, GetRecords as R,
-    GetShardIterator as I, ListShards as L, RegisterStreamConsumer as N, SubscribeToShard as S,
+    DeregisterStreamConsumer as X, DescribeStreamConsumer as C, DescribeStreamSummary as D,
+    GetRecords as R, GetShardIterator as I, ListShards as L, RegisterStreamConsumer as N,
+    SubscribeToShard as S,
 };
 
 const ALL: &[KinesisOperation] = &[R, I, L, D, S, C, N, X];
-const BAD_ARGUMENT: Sign = Sign::Codes(&["InvalidArgumentException", "ValidationException", "ValidationError"]);
+const BAD_ARGUMENT: Sign = Sign::Codes(&[
+    "InvalidArgumentException",
+    "ValidationException",
+    "ValidationError",
+]);
 
 const fn row(calls: &'static [KinesisOperation], sign: Sign, kind: ErrorKind) -> ErrorRow {
     ErrorRow { calls, sign, kind }
@@ -170,17 +195,49 @@ const fn row(calls: &'static [KinesisOperation], sign: Sign, kind: ErrorKind) ->
 
 /// The table of the module's docs, row by row.
 static TABLE: &[ErrorRow] = &[
-    row(&[R], Sign::Codes(&["ExpiredIteratorException"]), ErrorKind::Expired),
+    row(
+        &[R],
+        Sign::Codes(&["ExpiredIteratorException"]),
+        ErrorKind::Expired,
+    ),
     row(&[R], BAD_ARGUMENT, ErrorKind::Expired),
     row(&[I, S], BAD_ARGUMENT, ErrorKind::Denied),
     row(&[L, D, C, N, X], BAD_ARGUMENT, ErrorKind::Fatal),
-    row(&[L], Sign::Codes(&["ExpiredNextTokenException"]), ErrorKind::Expired),
-    row(ALL, Sign::Codes(&["ResourceNotFoundException"]), ErrorKind::Gone),
-    row(&[R, I], Sign::Codes(&["ProvisionedThroughputExceededException"]), ErrorKind::Throttled),
-    row(&[L, D, S, C, N, X], Sign::Codes(&["LimitExceededException"]), ErrorKind::Throttled),
-    row(&[L], Sign::Codes(&["ResourceInUseException"]), ErrorKind::Transient),
-    row(&[S, N, X], Sign::Codes(&["ResourceInUseException"]), ErrorKind::Busy),
-    row(&[R, S], Sign::Codes(&["KMSThrottlingException"]), ErrorKind::Throttled),
+    row(
+        &[L],
+        Sign::Codes(&["ExpiredNextTokenException"]),
+        ErrorKind::Expired,
+    ),
+    row(
+        ALL,
+        Sign::Codes(&["ResourceNotFoundException"]),
+        ErrorKind::Gone,
+    ),
+    row(
+        &[R, I],
+        Sign::Codes(&["ProvisionedThroughputExceededException"]),
+        ErrorKind::Throttled,
+    ),
+    row(
+        &[L, D, S, C, N, X],
+        Sign::Codes(&["LimitExceededException"]),
+        ErrorKind::Throttled,
+    ),
+    row(
+        &[L],
+        Sign::Codes(&["ResourceInUseException"]),
+        ErrorKind::Transient,
+    ),
+    row(
+        &[S, N, X],
+        Sign::Codes(&["ResourceInUseException"]),
+        ErrorKind::Busy,
+    ),
+    row(
+        &[R, S],
+        Sign::Codes(&["KMSThrottlingException"]),
+        ErrorKind::Throttled,
+    ),
     row(
         &[R, S],
         Sign::Codes(&[
@@ -192,8 +249,16 @@ static TABLE: &[ErrorRow] = &[
         ]),
         ErrorKind::Denied,
     ),
-    row(ALL, Sign::Codes(&["AccessDeniedException"]), ErrorKind::Fatal),
-    row(&[R, I, S], Sign::Codes(&["DryRunOperationException"]), ErrorKind::Fatal),
+    row(
+        ALL,
+        Sign::Codes(&["AccessDeniedException"]),
+        ErrorKind::Fatal,
+    ),
+    row(
+        &[R, I, S],
+        Sign::Codes(&["DryRunOperationException"]),
+        ErrorKind::Fatal,
+    ),
     row(
         ALL,
         Sign::Codes(&[
@@ -225,12 +290,21 @@ static TABLE: &[ErrorRow] = &[
     ),
     row(
         ALL,
-        Sign::Codes(&["ExpiredTokenException", "ExpiredToken", "RequestExpired", "RequestTimeTooSkewed", "RequestInTheFuture"]),
+        Sign::Codes(&[
+            "ExpiredTokenException",
+            "ExpiredToken",
+            "RequestExpired",
+            "RequestTimeTooSkewed",
+            "RequestInTheFuture",
+        ]),
         ErrorKind::Unreachable,
     ),
     row(
         ALL,
-        Sign::Saying("InvalidSignatureException", &["Signature expired", "Signature not yet current"]),
+        Sign::Saying(
+            "InvalidSignatureException",
+            &["Signature expired", "Signature not yet current"],
+        ),
         ErrorKind::Unreachable,
     ),
     row(

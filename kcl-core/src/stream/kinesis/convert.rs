@@ -1,16 +1,25 @@
 use std::time::Duration;
 
 use aws_sdk_kinesis::primitives::DateTime;
-use aws_sdk_kinesis::types::{self, EncryptionType, ShardFilterType, ShardIteratorType, StreamDescriptionSummary};
+use aws_sdk_kinesis::types::{
+    self, EncryptionType, ShardFilterType, ShardIteratorType, StreamDescriptionSummary,
+};
 
-use crate::model::{ChildShard, Encryption, HashKeyRange, RawRecord, SequenceNumber, Shard, ShardId, Timestamp};
-use crate::stream::{Consumer, ConsumerArn, ConsumerStatus, Error, ShardFilter, StartAt, StreamDescription};
+use crate::model::{
+    ChildShard, Encryption, HashKeyRange, RawRecord, SequenceNumber, Shard, ShardId, Timestamp,
+};
+use crate::stream::{
+    Consumer, ConsumerArn, ConsumerStatus, Error, ShardFilter, StartAt, StreamDescription,
+};
 
 use super::classify::KinesisOperation;
 use super::failure::malformed;
 
 /// The record as we know it. Its data is the buffer that the SDK made.
-pub(super) fn raw_record(operation: KinesisOperation, record: types::Record) -> Result<RawRecord, Error> {
+pub(super) fn raw_record(
+    operation: KinesisOperation,
+    record: types::Record,
+) -> Result<RawRecord, Error> {
     let sequence = sequence_number(operation, &record.sequence_number)?;
     let encryption = match record.encryption_type {
         Some(EncryptionType::Kms) => Encryption::Kms,
@@ -23,8 +32,12 @@ pub(super) fn raw_record(operation: KinesisOperation, record: types::Record) -> 
     Ok(raw)
 }
 
-/// The records as we know them, in a buffer of just the size: collecting would keep the SDK's, which has grown by doubling.
-pub(super) fn raw_records(operation: KinesisOperation, records: Vec<types::Record>) -> Result<Vec<RawRecord>, Error> {
+/// The records as we know them, in a buffer of just the size: collecting would keep the SDK's,
+/// which has grown by doubling.
+pub(super) fn raw_records(
+    operation: KinesisOperation,
+    records: Vec<types::Record>,
+) -> Result<Vec<RawRecord>, Error> {
     let mut raw = Vec::with_capacity(records.len());
     for record in records {
         raw.push(raw_record(operation, record)?);
@@ -32,14 +45,22 @@ pub(super) fn raw_records(operation: KinesisOperation, records: Vec<types::Recor
     Ok(raw)
 }
 
-/// The shards that follow at the end of one. Nothing when one of them is not described well: the list of shards tells them too, and
-/// to know none is better than to know some.
+/// The shards that follow at the end of one. Nothing when one of them is not described well: the
+/// list of shards tells them too, and to know none is better than to know some.
 pub(super) fn children(shards: Vec<types::ChildShard>) -> Vec<ChildShard> {
     let child = |shard: types::ChildShard| {
         let parents = shard.parent_shards.into_iter().map(ShardId::from).collect();
-        Some(ChildShard::new(shard.shard_id, parents, hash_range(shard.hash_key_range.as_ref())?))
+        Some(ChildShard::new(
+            shard.shard_id,
+            parents,
+            hash_range(shard.hash_key_range.as_ref())?,
+        ))
     };
-    shards.into_iter().map(child).collect::<Option<_>>().unwrap_or_default()
+    shards
+        .into_iter()
+        .map(child)
+        .collect::<Option<_>>()
+        .unwrap_or_default()
 }
 
 pub(super) fn shard(shard: types::Shard) -> Result<Shard, Error> {
@@ -47,23 +68,39 @@ pub(super) fn shard(shard: types::Shard) -> Result<Shard, Error> {
         let message = format!("{} is listed without its hash keys", shard.shard_id);
         return Err(malformed(KinesisOperation::ListShards, message));
     };
-    let parents = [shard.parent_shard_id, shard.adjacent_parent_shard_id].into_iter().flatten();
+    let parents = [shard.parent_shard_id, shard.adjacent_parent_shard_id]
+        .into_iter()
+        .flatten();
     let mut known = Shard::new(shard.shard_id, range).with_parents(parents.map(ShardId::from));
     if let Some(sequences) = shard.sequence_number_range {
-        known.starting_sequence = Some(sequence_number(KinesisOperation::ListShards, &sequences.starting_sequence_number)?);
+        known.starting_sequence = Some(sequence_number(
+            KinesisOperation::ListShards,
+            &sequences.starting_sequence_number,
+        )?);
         known.closed = sequences.ending_sequence_number.is_some();
     }
     Ok(known)
 }
 
 pub(super) fn description(summary: StreamDescriptionSummary) -> Result<StreamDescription, Error> {
-    let bad = |what| malformed(KinesisOperation::DescribeStreamSummary, format!("the stream is described without its {what}"));
-    let created_at = timestamp(summary.stream_creation_timestamp).ok_or_else(|| bad("time of creation"))?;
+    let bad = |what| {
+        malformed(
+            KinesisOperation::DescribeStreamSummary,
+            format!("the stream is described without its {what}"),
+        )
+    };
+    let created_at =
+        timestamp(summary.stream_creation_timestamp).ok_or_else(|| bad("time of creation"))?;
     let hours = u64::try_from(summary.retention_period_hours).map_err(|_| bad("retention"))?;
-    Ok(StreamDescription::new(summary.stream_arn, created_at, Duration::from_hours(hours)))
+    Ok(StreamDescription::new(
+        summary.stream_arn,
+        created_at,
+        Duration::from_hours(hours),
+    ))
 }
 
-/// The consumer as it is described. A status that is not known yet is taken for one that has to be waited out.
+/// The consumer as it is described. A status that is not known yet is taken for one that has to be
+/// waited out.
 pub(super) fn consumer(consumer: &types::ConsumerDescription) -> Result<Consumer, Error> {
     let operation = KinesisOperation::DescribeStreamConsumer;
     known_consumer(
@@ -99,13 +136,23 @@ fn known_consumer(
         types::ConsumerStatus::Deleting => ConsumerStatus::Deleting,
         _ => ConsumerStatus::Creating,
     };
-    let bad = |what| malformed(operation, format!("the consumer is described without its {what}"));
+    let bad = |what| {
+        malformed(
+            operation,
+            format!("the consumer is described without its {what}"),
+        )
+    };
     // What is missing in an answer is empty in the SDK.
     if arn.is_empty() || name.is_empty() {
         return Err(bad("ARN and name"));
     }
     let created_at = timestamp(created_at).ok_or_else(|| bad("time of creation"))?;
-    Ok(Consumer::new(ConsumerArn::new(arn), name, status, created_at))
+    Ok(Consumer::new(
+        ConsumerArn::new(arn),
+        name,
+        status,
+        created_at,
+    ))
 }
 
 /// Where a subscription begins.
@@ -113,8 +160,12 @@ pub(super) fn starting_position(at: &StartAt) -> Option<types::StartingPosition>
     let position = |kind| types::StartingPosition::builder().r#type(kind);
     let position = match at {
         StartAt::TrimHorizon => position(ShardIteratorType::TrimHorizon),
-        StartAt::Timestamp(time) => position(ShardIteratorType::AtTimestamp).timestamp(date_time(*time)),
-        StartAt::Sequence(sequence) => position(ShardIteratorType::AtSequenceNumber).sequence_number(sequence.to_string()),
+        StartAt::Timestamp(time) => {
+            position(ShardIteratorType::AtTimestamp).timestamp(date_time(*time))
+        }
+        StartAt::Sequence(sequence) => {
+            position(ShardIteratorType::AtSequenceNumber).sequence_number(sequence.to_string())
+        }
         StartAt::AfterSequence(sequence) => {
             position(ShardIteratorType::AfterSequenceNumber).sequence_number(sequence.to_string())
         }
@@ -132,14 +183,19 @@ pub(super) fn shard_filter(filter: &ShardFilter) -> Option<types::ShardFilter> {
         ShardFilter::AtTimestamp(at) => (ShardFilterType::AtTimestamp, Some(date_time(*at))),
     };
     // Its type is the only field that it needs.
-    types::ShardFilter::builder().r#type(kind).set_timestamp(at).build().ok()
+    types::ShardFilter::builder()
+        .r#type(kind)
+        .set_timestamp(at)
+        .build()
+        .ok()
 }
 
 pub(super) fn date_time(at: Timestamp) -> DateTime {
     DateTime::from_millis(at.as_millis())
 }
 
-/// To the nearest millisecond: times come as seconds in floating point, and 0.123 may be a little less than 123 ms.
+/// To the nearest millisecond: times come as seconds in floating point, and 0.123 may be a little
+/// less than 123 ms.
 fn timestamp(at: DateTime) -> Option<Timestamp> {
     let millis = (at.as_nanos() + 500_000).div_euclid(1_000_000);
     i64::try_from(millis).ok().map(Timestamp::from_millis)
@@ -151,7 +207,9 @@ fn hash_range(range: Option<&types::HashKeyRange>) -> Option<HashKeyRange> {
 }
 
 fn sequence_number(operation: KinesisOperation, text: &str) -> Result<SequenceNumber, Error> {
-    text.parse().map_err(|error| malformed(operation, "the answer holds an invalid sequence number").caused_by(error))
+    text.parse().map_err(|error| {
+        malformed(operation, "the answer holds an invalid sequence number").caused_by(error)
+    })
 }
 
 #[cfg(test)]
@@ -166,7 +224,12 @@ mod tests {
     fn a_record_keeps_the_buffer_that_the_sdk_made() {
         let decoded = vec![7; 1000];
         let buffer = decoded.as_ptr();
-        let record = types::Record::builder().sequence_number("1").partition_key("k").data(Blob::new(decoded)).build().unwrap();
+        let record = types::Record::builder()
+            .sequence_number("1")
+            .partition_key("k")
+            .data(Blob::new(decoded))
+            .build()
+            .unwrap();
         let raw = raw_record(KinesisOperation::GetRecords, record).unwrap();
         assert_eq!(raw.data.as_ptr(), buffer);
         assert_eq!(raw.data, Bytes::from(vec![7; 1000]));
@@ -174,10 +237,20 @@ mod tests {
 
     #[test]
     fn a_sequence_number_that_is_none_is_fatal_and_says_so() {
-        let record = types::Record::builder().sequence_number("LATEST").partition_key("k").data(Blob::new([])).build().unwrap();
+        let record = types::Record::builder()
+            .sequence_number("LATEST")
+            .partition_key("k")
+            .data(Blob::new([]))
+            .build()
+            .unwrap();
         let error = raw_record(KinesisOperation::GetRecords, record).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Fatal);
         let cause = std::error::Error::source(&error).unwrap();
-        assert!(cause.to_string().contains("invalid sequence number `LATEST`"), "{cause}");
+        assert!(
+            cause
+                .to_string()
+                .contains("invalid sequence number `LATEST`"),
+            "{cause}"
+        );
     }
 }

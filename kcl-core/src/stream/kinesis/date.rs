@@ -7,7 +7,8 @@ use aws_sdk_kinesis::primitives::{DateTime, DateTimeFormat};
 
 use crate::model::Timestamp;
 
-/// Notes the `Date` header of a call's response: the service's time when it answered, cut to the second and so never later.
+/// Notes the `Date` header of a call's response: the service's time when it answered, cut to the
+/// second and so never later.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NoteDate(Arc<Mutex<Option<Timestamp>>>);
 

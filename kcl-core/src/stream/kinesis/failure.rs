@@ -14,13 +14,21 @@ const MAX_MESSAGE: usize = 512;
 
 /// The failure of a call: what to do about it, and its name, code and message for people.
 ///
-/// `secret` is the iterator that the call carried. The service may repeat it in a message, and it is a key to the data.
-pub(super) fn error_of<E>(operation: KinesisOperation, error: SdkError<E>, secret: Option<&str>) -> Error
+/// `secret` is the iterator that the call carried. The service may repeat it in a message, and it
+/// is a key to the data.
+pub(super) fn error_of<E>(
+    operation: KinesisOperation,
+    error: SdkError<E>,
+    secret: Option<&str>,
+) -> Error
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
 {
     let kind = classify(operation, &failure_of(&error));
-    let request = error.request_id().map(|id| format!(" (request {id})")).unwrap_or_default();
+    let request = error
+        .request_id()
+        .map(|id| format!(" (request {id})"))
+        .unwrap_or_default();
     let said = discreet(&what_was_said(&error), secret);
     let mut result = Error::new(kind, operation.name(), format!("{said}{request}"));
     result.code = error.code().map(Into::into);
@@ -35,17 +43,19 @@ where
     }
 }
 
-/// The failure of a subscription after it was granted: an exception among its events, or the end of what carried them.
+/// The failure of a subscription after it was granted: an exception among its events, or the end of
+/// what carried them.
 ///
-/// Record data is in neither: of what was received, the names and the message of an exception alone are kept.
+/// Record data is in neither: of what was received, the names and the message of an exception alone
+/// are kept.
 pub(super) fn broken<E>(operation: KinesisOperation, error: SdkError<E, RawMessage>) -> Error
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
 {
     let exception = exception_of(&error);
     let failure = match (&exception, &error) {
-        // An exception has no status of its own. A name that is not known yet is taken for the service's trouble: if it refuses us for
-        // good, the next subscription will tell.
+        // An exception has no status of its own. A name that is not known yet is taken for the
+        // service's trouble: if it refuses us for good, the next subscription will tell.
         (Some((code, message)), _) => CallFailure::Refusal {
             status: 500,
             code: Some(code),
@@ -57,12 +67,20 @@ where
     };
     let said = match &failure {
         CallFailure::Refusal { code, message, .. } => {
-            format!("{}: {}", code.unwrap_or_default(), message.unwrap_or("(the service says nothing more)"))
+            format!(
+                "{}: {}",
+                code.unwrap_or_default(),
+                message.unwrap_or("(the service says nothing more)")
+            )
         }
         CallFailure::Unreadable => format!("an event cannot be read: {}", causes(&error)),
         _ => format!("the connection is lost: {}", causes(&error)),
     };
-    let mut result = Error::new(classify(operation, &failure), operation.name(), discreet(&said, None));
+    let mut result = Error::new(
+        classify(operation, &failure),
+        operation.name(),
+        discreet(&said, None),
+    );
     result.code = exception.as_ref().map(|(code, _)| code.as_str().into());
     match error.into_source() {
         Ok(source) if exception.is_none() => result.caused_by(source),
@@ -70,8 +88,11 @@ where
     }
 }
 
-/// The name and message of the exception that ended a subscription. The name stands in a header of the event; the text may repeat it.
-fn exception_of<E: ProvideErrorMetadata>(error: &SdkError<E, RawMessage>) -> Option<(String, String)> {
+/// The name and message of the exception that ended a subscription. The name stands in a header of
+/// the event; the text may repeat it.
+fn exception_of<E: ProvideErrorMetadata>(
+    error: &SdkError<E, RawMessage>,
+) -> Option<(String, String)> {
     let (raw, meta) = match error {
         SdkError::ServiceError(context) => (context.raw(), Some(context.err().meta())),
         SdkError::ResponseError(context) => (context.raw(), None),
@@ -80,14 +101,25 @@ fn exception_of<E: ProvideErrorMetadata>(error: &SdkError<E, RawMessage>) -> Opt
     let header = |name| header_of(raw, name);
     let named = header(":exception-type").or_else(|| header(":error-code"));
     let code = named.or_else(|| meta?.code().map(ToOwned::to_owned))?;
-    let message = meta.and_then(|meta| meta.message().map(ToOwned::to_owned)).or_else(|| header(":error-message"));
+    let message = meta
+        .and_then(|meta| meta.message().map(ToOwned::to_owned))
+        .or_else(|| header(":error-message"));
     Some((code, message.unwrap_or_default()))
 }
 
 fn header_of(raw: &RawMessage, name: &str) -> Option<String> {
-    let RawMessage::Decoded(message) = raw else { return None };
-    let header = message.headers().iter().find(|header| header.name().as_str() == name)?;
-    header.value().as_string().ok().map(|text| text.as_str().to_owned())
+    let RawMessage::Decoded(message) = raw else {
+        return None;
+    };
+    let header = message
+        .headers()
+        .iter()
+        .find(|header| header.name().as_str() == name)?;
+    header
+        .value()
+        .as_string()
+        .ok()
+        .map(|text| text.as_str().to_owned())
 }
 
 /// What came back is not what the service promises.
@@ -102,11 +134,15 @@ fn failure_of<E: ProvideErrorMetadata>(error: &SdkError<E>) -> CallFailure<'_> {
         SdkError::DispatchFailure(failure) if failure.is_user() => CallFailure::NotSendable,
         SdkError::DispatchFailure(failure) if failure.is_timeout() => CallFailure::Late,
         SdkError::DispatchFailure(_) => CallFailure::NoConnection,
-        SdkError::ResponseError(response) if response.raw().status().is_success() => CallFailure::Unreadable,
+        SdkError::ResponseError(response) if response.raw().status().is_success() => {
+            CallFailure::Unreadable
+        }
         _ => match error.raw_response() {
-            Some(response) => {
-                CallFailure::Refusal { status: response.status().as_u16(), code: error.code(), message: error.message() }
-            }
+            Some(response) => CallFailure::Refusal {
+                status: response.status().as_u16(),
+                code: error.code(),
+                message: error.message(),
+            },
             None => CallFailure::Unreadable,
         },
     }
@@ -118,15 +154,31 @@ where
 {
     let status = error.raw_response().map(HttpResponse::status);
     match (failure_of(error), status) {
-        (CallFailure::Refusal { code: Some(code), message, .. }, _) => {
-            format!("{code}: {}", message.unwrap_or("(the service says nothing more)"))
+        (
+            CallFailure::Refusal {
+                code: Some(code),
+                message,
+                ..
+            },
+            _,
+        ) => {
+            format!(
+                "{code}: {}",
+                message.unwrap_or("(the service says nothing more)")
+            )
         }
-        (CallFailure::Refusal { status, .. }, _) => format!("HTTP status {status} without an error code"),
-        (CallFailure::Unreadable, Some(_)) => format!("the answer cannot be read: {}", causes(error)),
+        (CallFailure::Refusal { status, .. }, _) => {
+            format!("HTTP status {status} without an error code")
+        }
+        (CallFailure::Unreadable, Some(_)) => {
+            format!("the answer cannot be read: {}", causes(error))
+        }
         (CallFailure::Late, _) => format!("no answer in time: {}", causes(error)),
         (CallFailure::NotBuilt, _) => format!("the request cannot be built: {}", causes(error)),
         (CallFailure::NotSendable, _) => format!("the request cannot be sent: {}", causes(error)),
-        (CallFailure::Unreadable | CallFailure::NoConnection, _) => format!("no connection: {}", causes(error)),
+        (CallFailure::Unreadable | CallFailure::NoConnection, _) => {
+            format!("no connection: {}", causes(error))
+        }
     }
 }
 

@@ -5,7 +5,8 @@ use tracing::instrument::WithSubscriber as _;
 use crate::model::ShardId;
 use crate::runtime::within;
 use crate::stream::{
-    Consumer, ConsumerArn, ConsumerStatus, Error, ErrorKind, FanOut, StartAt, Stream as _, Subscription, WhichConsumer,
+    Consumer, ConsumerArn, ConsumerStatus, Error, ErrorKind, FanOut, StartAt, Stream as _,
+    Subscription, WhichConsumer,
 };
 
 use super::classify::{CallFailure, KinesisOperation, classify};
@@ -23,13 +24,18 @@ impl FanOut for KinesisStream {
         let (call, resource) = match which {
             WhichConsumer::Name(name) => {
                 let stream = self.stream_arn().await?;
-                (call.stream_arn(stream).consumer_name(&**name), format!("{stream}/consumer/{name}:*"))
+                (
+                    call.stream_arn(stream).consumer_name(&**name),
+                    format!("{stream}/consumer/{name}:*"),
+                )
             }
             WhichConsumer::Arn(arn) => (call.consumer_arn(arn.as_str()), arn.to_string()),
         };
         let sent = call.send().await;
         let output = sent.map_err(|error| rights(error_of(operation, error, None), &resource))?;
-        let described = output.consumer_description.ok_or_else(|| malformed(operation, "the answer is empty"))?;
+        let described = output
+            .consumer_description
+            .ok_or_else(|| malformed(operation, "the answer is empty"))?;
         convert::consumer(&described)
     }
 
@@ -37,22 +43,38 @@ impl FanOut for KinesisStream {
         let operation = KinesisOperation::RegisterStreamConsumer;
         self.check(operation)?;
         let stream = self.stream_arn().await?;
-        let sent = self.client.register_stream_consumer().stream_arn(stream).consumer_name(name).send().await;
+        let sent = self
+            .client
+            .register_stream_consumer()
+            .stream_arn(stream)
+            .consumer_name(name)
+            .send()
+            .await;
         let output = sent.map_err(|error| rights(error_of(operation, error, None), stream))?;
-        let registered = output.consumer.ok_or_else(|| malformed(operation, "the answer is empty"))?;
+        let registered = output
+            .consumer
+            .ok_or_else(|| malformed(operation, "the answer is empty"))?;
         convert::new_consumer(&registered)
     }
 
     async fn deregister_consumer(&self, arn: &ConsumerArn) -> Result<(), Error> {
         let operation = KinesisOperation::DeregisterStreamConsumer;
         self.check(operation)?;
-        let sent = self.client.deregister_stream_consumer().consumer_arn(arn.as_str()).send().await;
+        let sent = self
+            .client
+            .deregister_stream_consumer()
+            .consumer_arn(arn.as_str())
+            .send()
+            .await;
         let Err(error) = sent else { return Ok(()) };
         let error = rights(error_of(operation, error, None), arn.as_str());
         match error.kind {
             ErrorKind::Gone => Ok(()),
             // It is being made, or being removed: the latter is what was asked for.
-            ErrorKind::Busy => match self.describe_consumer(&WhichConsumer::Arn(arn.clone())).await {
+            ErrorKind::Busy => match self
+                .describe_consumer(&WhichConsumer::Arn(arn.clone()))
+                .await
+            {
                 Ok(consumer) if consumer.status == ConsumerStatus::Deleting => Ok(()),
                 Err(described) if described.kind == ErrorKind::Gone => Ok(()),
                 _ => Err(error),
@@ -61,10 +83,19 @@ impl FanOut for KinesisStream {
         }
     }
 
-    async fn subscribe(&self, consumer: &ConsumerArn, shard: &ShardId, at: &StartAt) -> Result<Box<dyn Subscription>, Error> {
+    async fn subscribe(
+        &self,
+        consumer: &ConsumerArn,
+        shard: &ShardId,
+        at: &StartAt,
+    ) -> Result<Box<dyn Subscription>, Error> {
         let operation = KinesisOperation::SubscribeToShard;
         self.check(operation)?;
-        let call = self.client.subscribe_to_shard().consumer_arn(consumer.as_str()).shard_id(shard.as_str());
+        let call = self
+            .client
+            .subscribe_to_shard()
+            .consumer_arn(consumer.as_str())
+            .shard_id(shard.as_str());
         let gate = MessageGate::default();
         let goes_with = gate.clone();
         let call = call
@@ -72,14 +103,32 @@ impl FanOut for KinesisStream {
             .customize()
             .config_override(self.subscribing.clone())
             .mutate_request(move |request| request.add_extension(goes_with.clone()));
-        // The SDK's own limit ends with the head of the answer. It then waits for the first event, which need not come.
-        let sent = within(&*self.clock, self.call_limit, call.send().with_subscriber(Dispatch::none())).await;
+        // The SDK's own limit ends with the head of the answer. It then waits for the first event,
+        // which need not come.
+        let sent = within(
+            &*self.clock,
+            self.call_limit,
+            call.send().with_subscriber(Dispatch::none()),
+        )
+        .await;
         let Some(sent) = sent else {
-            let message = format!("no answer in time: no first event within {:?}", self.call_limit);
-            return Err(Error::new(classify(operation, &CallFailure::Late), operation.name(), message));
+            let message = format!(
+                "no answer in time: no first event within {:?}",
+                self.call_limit
+            );
+            return Err(Error::new(
+                classify(operation, &CallFailure::Late),
+                operation.name(),
+                message,
+            ));
         };
-        let output = sent.map_err(|error| rights(error_of(operation, error, None), consumer.as_str()))?;
-        Ok(Box::new(KinesisSubscription::new(shard.clone(), output.event_stream, gate)))
+        let output =
+            sent.map_err(|error| rights(error_of(operation, error, None), consumer.as_str()))?;
+        Ok(Box::new(KinesisSubscription::new(
+            shard.clone(),
+            output.event_stream,
+            gate,
+        )))
     }
 }
 
@@ -89,15 +138,22 @@ impl KinesisStream {
         if let Some(arn) = self.stream.arn() {
             return Ok(arn);
         }
-        let asked = self.arn_found.get_or_try_init(async || self.describe().await.map(|described| described.arn)).await;
+        let asked = self
+            .arn_found
+            .get_or_try_init(async || self.describe().await.map(|described| described.arn))
+            .await;
         asked.map(|arn| &**arn)
     }
 }
 
-/// The same error, and for one of missing rights what right is missing: not every endpoint says so itself.
+/// The same error, and for one of missing rights what right is missing: not every endpoint says so
+/// itself.
 fn rights(mut error: Error, resource: &str) -> Error {
     if error.message.starts_with("AccessDenied") {
-        error.message.push_str(&format!("; it needs the right `kinesis:{}` on `{resource}`", error.operation));
+        error.message.push_str(&format!(
+            "; it needs the right `kinesis:{}` on `{resource}`",
+            error.operation
+        ));
     }
     error
 }

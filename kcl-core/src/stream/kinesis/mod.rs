@@ -1,6 +1,7 @@
 //! AWS Kinesis, or whatever speaks like it.
 //!
-//! [`KinesisStream`] turns the calls of [`Stream`](super::Stream) and [`FanOut`](super::FanOut) into calls of the AWS SDK, one for one:
+//! [`KinesisStream`] turns the calls of [`Stream`](super::Stream) and [`FanOut`](super::FanOut)
+//! into calls of the AWS SDK, one for one:
 //!
 //! | here | there |
 //! |---|---|
@@ -14,14 +15,17 @@
 //! | `subscribe` | `SubscribeToShard`, by connections of its own: see [`http`] |
 //! | `next` of a subscription | nothing: it takes the next event off the response, and waits for it |
 //!
-//! It keeps no state beyond connections and the stream's ARN, and does not try again: the SDK's retries are off, because whoever reads a
-//! shard paces and repeats calls himself ([`classify`] says which), within 5 calls a second and shard that retries underneath would
-//! use up unseen. Every call has a time limit; that of a subscription ends with its first event. From then on none of the SDK's limits
-//! applies to it, nor does its protection against stalled streams: an idle shard sends an event every few seconds, and it is for who
-//! reads it to judge how long a silence may be. That the connection itself is dead, pings show.
+//! It keeps no state beyond connections and the stream's ARN, and does not try again: the SDK's
+//! retries are off, because whoever reads a shard paces and repeats calls himself ([`classify`]
+//! says which), within 5 calls a second and shard that retries underneath would use up unseen.
+//! Every call has a time limit; that of a subscription ends with its first event. From then on none
+//! of the SDK's limits applies to it, nor does its protection against stalled streams: an idle
+//! shard sends an event every few seconds, and it is for who reads it to judge how long a silence
+//! may be. That the connection itself is dead, pings show.
 //!
-//! Record data is neither copied nor logged: payloads are the buffers that the SDK decoded them into, and the SDK, which at the level
-//! `trace` logs all that it receives, logs nothing of `GetShardIterator`, `GetRecords` and `SubscribeToShard`.
+//! Record data is neither copied nor logged: payloads are the buffers that the SDK decoded them
+//! into, and the SDK, which at the level `trace` logs all that it receives, logs nothing of
+//! `GetShardIterator`, `GetRecords` and `SubscribeToShard`.
 
 pub mod classify;
 mod convert;

@@ -8,7 +8,8 @@ use tracing::instrument::WithSubscriber as _;
 
 use crate::model::{ShardId, Timestamp};
 use crate::stream::{
-    Cursor, Error, ErrorKind, FanOut, Page, ShardFilter, ShardPage, ShardPageToken, StartAt, Stream, StreamDescription,
+    Cursor, Error, ErrorKind, FanOut, Page, ShardFilter, ShardPage, ShardPageToken, StartAt,
+    Stream, StreamDescription,
 };
 
 use super::classify::KinesisOperation;
@@ -19,12 +20,14 @@ use super::{KinesisStream, convert};
 /// The service's bounds of `Limit`.
 const LIMITS: std::ops::RangeInclusive<u32> = 1..=10_000;
 
-/// A page arrives as JSON with the data in base64, 1.35 to 1.5 times as long as the data. The SDK collects it in pieces, joins them, and
-/// decodes the records beside the joined text. Counted in a process's allocations, the peak is 2.8 to 3.1 times the page for records
-/// of 1 kB and more (pages of 1 to 10 MB), 3.6 times for records of 100 bytes, of which a page has 2 MB at most.
+/// A page arrives as JSON with the data in base64, 1.35 to 1.5 times as long as the data. The SDK
+/// collects it in pieces, joins them, and decodes the records beside the joined text. Counted in a
+/// process's allocations, the peak is 2.8 to 3.1 times the page for records of 1 kB and more (pages
+/// of 1 to 10 MB), 3.6 times for records of 100 bytes, of which a page has 2 MB at most.
 const MEMORY_WHILE_READING: f64 = 3.2;
 
-/// How far a clock may be ahead of the service's before the service refuses what is signed by it: the window of a signature.
+/// How far a clock may be ahead of the service's before the service refuses what is signed by it:
+/// the window of a signature.
 const SIGNATURE_WINDOW: Duration = Duration::from_mins(5);
 
 #[async_trait]
@@ -32,71 +35,123 @@ impl Stream for KinesisStream {
     async fn describe(&self) -> Result<StreamDescription, Error> {
         let operation = KinesisOperation::DescribeStreamSummary;
         self.check(operation)?;
-        let call = self.client.describe_stream_summary().set_stream_name(self.name()).set_stream_arn(self.arn());
-        let output = call.send().await.map_err(|error| error_of(operation, error, None))?;
-        let summary = output.stream_description_summary.ok_or_else(|| malformed(operation, "the answer is empty"))?;
+        let call = self
+            .client
+            .describe_stream_summary()
+            .set_stream_name(self.name())
+            .set_stream_arn(self.arn());
+        let output = call
+            .send()
+            .await
+            .map_err(|error| error_of(operation, error, None))?;
+        let summary = output
+            .stream_description_summary
+            .ok_or_else(|| malformed(operation, "the answer is empty"))?;
         convert::description(summary)
     }
 
-    async fn list_shards(&self, filter: &ShardFilter, page: Option<&ShardPageToken>) -> Result<ShardPage, Error> {
+    async fn list_shards(
+        &self,
+        filter: &ShardFilter,
+        page: Option<&ShardPageToken>,
+    ) -> Result<ShardPage, Error> {
         self.check(KinesisOperation::ListShards)?;
         let call = self.client.list_shards();
         let call = match page {
             // The token stands for the stream and the filter: beside it, they are refused.
             Some(token) => call.next_token(&token.0),
-            None => call.set_stream_name(self.name()).set_stream_arn(self.arn()).set_shard_filter(convert::shard_filter(filter)),
+            None => call
+                .set_stream_name(self.name())
+                .set_stream_arn(self.arn())
+                .set_shard_filter(convert::shard_filter(filter)),
         };
         let asked_at = self.clock.wall();
         let date = NoteDate::default();
         let sent = call.customize().interceptor(date.clone()).send().await;
         let output = sent.map_err(|error| error_of(KinesisOperation::ListShards, error, None))?;
-        let shards = output.shards.unwrap_or_default().into_iter().map(convert::shard).collect::<Result<_, _>>()?;
+        let shards = output
+            .shards
+            .unwrap_or_default()
+            .into_iter()
+            .map(convert::shard)
+            .collect::<Result<_, _>>()?;
         let service_time = date.noted().unwrap_or_else(|| surely_past(asked_at));
-        Ok(ShardPage::new(shards, output.next_token.map(ShardPageToken), service_time))
+        Ok(ShardPage::new(
+            shards,
+            output.next_token.map(ShardPageToken),
+            service_time,
+        ))
     }
 
     async fn open(&self, shard: &ShardId, at: &StartAt) -> Result<Cursor, Error> {
         let operation = KinesisOperation::GetShardIterator;
         self.check(operation)?;
-        let call = self.client.get_shard_iterator().set_stream_name(self.name()).set_stream_arn(self.arn());
+        let call = self
+            .client
+            .get_shard_iterator()
+            .set_stream_name(self.name())
+            .set_stream_arn(self.arn());
         let call = call.shard_id(shard.as_str());
         let call = match at {
             StartAt::TrimHorizon => call.shard_iterator_type(ShardIteratorType::TrimHorizon),
-            StartAt::Timestamp(time) => {
-                call.shard_iterator_type(ShardIteratorType::AtTimestamp).timestamp(convert::date_time(*time))
-            }
-            StartAt::Sequence(sequence) => {
-                call.shard_iterator_type(ShardIteratorType::AtSequenceNumber).starting_sequence_number(sequence.to_string())
-            }
-            StartAt::AfterSequence(sequence) => {
-                call.shard_iterator_type(ShardIteratorType::AfterSequenceNumber).starting_sequence_number(sequence.to_string())
-            }
+            StartAt::Timestamp(time) => call
+                .shard_iterator_type(ShardIteratorType::AtTimestamp)
+                .timestamp(convert::date_time(*time)),
+            StartAt::Sequence(sequence) => call
+                .shard_iterator_type(ShardIteratorType::AtSequenceNumber)
+                .starting_sequence_number(sequence.to_string()),
+            StartAt::AfterSequence(sequence) => call
+                .shard_iterator_type(ShardIteratorType::AfterSequenceNumber)
+                .starting_sequence_number(sequence.to_string()),
         };
         let sent = call.send().with_subscriber(Dispatch::none()).await;
         let output = sent.map_err(|error| error_of(operation, error, None))?;
         match output.shard_iterator {
             Some(iterator) => Ok(Cursor::new(shard.clone(), iterator)),
-            None => Err(malformed(operation, format!("the answer holds no iterator of {shard}"))),
+            None => Err(malformed(
+                operation,
+                format!("the answer holds no iterator of {shard}"),
+            )),
         }
     }
 
     async fn read(&self, cursor: &Cursor, limit: u32) -> Result<Page, Error> {
         let operation = KinesisOperation::GetRecords;
         self.check(operation)?;
-        let bounded = i32::try_from(limit).ok().filter(|_| LIMITS.contains(&limit));
+        let bounded = i32::try_from(limit)
+            .ok()
+            .filter(|_| LIMITS.contains(&limit));
         let Some(bounded) = bounded else {
-            let message = format!("invalid limit: got {limit}, expected {} to {}", LIMITS.start(), LIMITS.end());
+            let message = format!(
+                "invalid limit: got {limit}, expected {} to {}",
+                LIMITS.start(),
+                LIMITS.end()
+            );
             return Err(Error::new(ErrorKind::Fatal, operation.name(), message));
         };
-        let call = self.client.get_records().shard_iterator(cursor.as_str()).limit(bounded).set_stream_arn(self.arn());
+        let call = self
+            .client
+            .get_records()
+            .shard_iterator(cursor.as_str())
+            .limit(bounded)
+            .set_stream_arn(self.arn());
         let sent = call.send().with_subscriber(Dispatch::none()).await;
         let output = sent.map_err(|error| error_of(operation, error, Some(cursor.as_str())))?;
         let records = convert::raw_records(operation, output.records)?;
-        // No next iterator is the end of the shard, whether the answer names shards that follow or not.
-        let next = output.next_shard_iterator.map(|iterator| Cursor::new(cursor.shard().clone(), iterator));
-        let children = output.child_shards.filter(|_| next.is_none()).map(convert::children).unwrap_or_default();
+        // No next iterator is the end of the shard, whether the answer names shards that follow or
+        // not.
+        let next = output
+            .next_shard_iterator
+            .map(|iterator| Cursor::new(cursor.shard().clone(), iterator));
+        let children = output
+            .child_shards
+            .filter(|_| next.is_none())
+            .map(convert::children)
+            .unwrap_or_default();
         let mut page = Page::new(records, next).followed_by(children);
-        page.millis_behind_latest = output.millis_behind_latest.and_then(|millis| u64::try_from(millis).ok());
+        page.millis_behind_latest = output
+            .millis_behind_latest
+            .and_then(|millis| u64::try_from(millis).ok());
         Ok(page)
     }
 
@@ -109,8 +164,9 @@ impl Stream for KinesisStream {
     }
 }
 
-/// A time that the service's clock has passed when it answers what we ask at `asked_at` by our own clock: were ours further ahead,
-/// the service would have refused the signature. For endpoints that send no `Date`.
+/// A time that the service's clock has passed when it answers what we ask at `asked_at` by our own
+/// clock: were ours further ahead, the service would have refused the signature. For endpoints that
+/// send no `Date`.
 fn surely_past(asked_at: Timestamp) -> Timestamp {
     let window = i64::try_from(SIGNATURE_WINDOW.as_millis()).unwrap_or(i64::MAX);
     Timestamp::from_millis(asked_at.as_millis().saturating_sub(window))

@@ -35,9 +35,10 @@ pub enum SetupError {
 }
 
 impl KinesisStream {
-    /// The stream as the environment describes it: region, credentials and endpoint from where every AWS SDK looks for them
-    /// (`AWS_REGION`, `AWS_PROFILE`, `AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_KINESIS`, ..., the files in
-    /// `~/.aws`, the role of the machine or container). A stream named by its ARN is in the ARN's region.
+    /// The stream as the environment describes it: region, credentials and endpoint from where
+    /// every AWS SDK looks for them (`AWS_REGION`, `AWS_PROFILE`, `AWS_ACCESS_KEY_ID`,
+    /// `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_KINESIS`, ..., the files in `~/.aws`, the role of the
+    /// machine or container). A stream named by its ARN is in the ARN's region.
     ///
     /// # Errors
     /// When there is no region or there are no credentials: before Kinesis is called.
@@ -52,14 +53,24 @@ impl KinesisStream {
     /// When there is no region or there are no credentials: before Kinesis is called.
     pub async fn from_config(config: &SdkConfig, stream: StreamName) -> Result<Self, SetupError> {
         let region = region_of(&stream).or_else(|| config.region().cloned());
-        let Some(region) = region else { return Err(SetupError::NoRegion { stream }) };
+        let Some(region) = region else {
+            return Err(SetupError::NoRegion { stream });
+        };
         let Some(credentials) = config.credentials_provider() else {
-            return Err(SetupError::NoCredentials { stream, source: None });
+            return Err(SetupError::NoCredentials {
+                stream,
+                source: None,
+            });
         };
         if let Err(error) = credentials.provide_credentials().await {
-            return Err(SetupError::NoCredentials { stream, source: Some(error.into()) });
+            return Err(SetupError::NoCredentials {
+                stream,
+                source: Some(error.into()),
+            });
         }
-        let config = aws_sdk_kinesis::config::Builder::from(config).region(region).build();
+        let config = aws_sdk_kinesis::config::Builder::from(config)
+            .region(region)
+            .build();
         Ok(Self::new(&Client::from_conf(config), stream))
     }
 }

@@ -36,7 +36,8 @@ use super::http::Http2Client;
 #[derive(Clone)]
 pub struct KinesisStream {
     pub(super) client: Client,
-    /// What is different for a subscription: what its response comes by, which the SDK must not cut off for being slow.
+    /// What is different for a subscription: what its response comes by, which the SDK must not cut
+    /// off for being slow.
     pub(super) subscribing: Builder,
     /// A call is answered within this time; of a subscription, that is its first event.
     pub(super) call_limit: Duration,
@@ -48,19 +49,23 @@ pub struct KinesisStream {
 
 /// A connection is there within this time, or something is wrong with the way to it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// A call is answered within this time: KCL's `kinesisRequestTimeout`. A page may have 10 MiB of records.
+/// A call is answered within this time: KCL's `kinesisRequestTimeout`. A page may have 10 MiB of
+/// records.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl KinesisStream {
-    /// The stream, read with the settings of this client, except that the SDK does not try again and that calls have time limits:
-    /// 3 s for a connection and 30 s for a call where the client has none of its own.
+    /// The stream, read with the settings of this client, except that the SDK does not try again
+    /// and that calls have time limits: 3 s for a connection and 30 s for a call where the client
+    /// has none of its own.
     ///
-    /// Subscriptions go by connections of their own, an [`Http2Client`], unless the client was given an HTTP client: then by that one,
-    /// as all else does, since it may know a way to the service that others do not. What is ahead of it is then to be minded by who
-    /// gave it: one connection carries only so many streams, often 100, and what is beyond that may wait unseen.
+    /// Subscriptions go by connections of their own, an [`Http2Client`], unless the client was
+    /// given an HTTP client: then by that one, as all else does, since it may know a way to the
+    /// service that others do not. What is ahead of it is then to be minded by who gave it: one
+    /// connection carries only so many streams, often 100, and what is beyond that may wait unseen.
     /// [`subscribe_over`](Self::subscribe_over) gives subscriptions another.
     ///
-    /// Must be called where the client's connections may live; it sends nothing and does not check that the stream exists.
+    /// Must be called where the client's connections may live; it sends nothing and does not check
+    /// that the stream exists.
     #[must_use]
     pub fn new(client: &Client, stream: StreamName) -> Self {
         let limits = TimeoutConfig::builder()
@@ -73,10 +78,16 @@ impl KinesisStream {
         };
         let timeouts = timeouts.build();
         let call_limit = timeouts.operation_timeout().unwrap_or(CALL_TIMEOUT);
-        let config = client.config().to_builder().retry_config(RetryConfig::disabled()).timeout_config(timeouts).build();
+        let config = client
+            .config()
+            .to_builder()
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(timeouts)
+            .build();
         let own = config.http_client();
         // Five seconds without a byte are usual between the events of an idle shard.
-        let subscribing = Builder::new().stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        let subscribing =
+            Builder::new().stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         let plain = Self {
             client: Client::from_conf(config),
             subscribing,
@@ -91,34 +102,41 @@ impl KinesisStream {
         }
     }
 
-    /// The same stream with its subscriptions over this HTTP client. Everything else goes over the one of the SDK's client.
+    /// The same stream with its subscriptions over this HTTP client. Everything else goes over the
+    /// one of the SDK's client.
     #[must_use]
     pub fn subscribe_over(mut self, client: impl HttpClient + 'static) -> Self {
         self.subscribing = self.subscribing.http_client(client);
         self
     }
 
-    /// The same stream with this clock. It stands in for the service's time where an endpoint does not tell it, and bounds the wait for
-    /// the first event of a subscription.
+    /// The same stream with this clock. It stands in for the service's time where an endpoint does
+    /// not tell it, and bounds the wait for the first event of a subscription.
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Fails when the client lacks what every call needs. The SDK would fail too, but as if the network had.
+    /// Fails when the client lacks what every call needs. The SDK would fail too, but as if the
+    /// network had.
     pub(super) fn check(&self, operation: KinesisOperation) -> Result<(), Error> {
         match self.client.config().region() {
             Some(_) => Ok(()),
-            None => {
-                Err(Error::new(classify(operation, &CallFailure::NotBuilt), operation.name(), "the client has no AWS region"))
-            }
+            None => Err(Error::new(
+                classify(operation, &CallFailure::NotBuilt),
+                operation.name(),
+                "the client has no AWS region",
+            )),
         }
     }
 
     /// The stream's bare name, unless it was named by its ARN: calls carry one of the two.
     pub(super) fn name(&self) -> Option<String> {
-        self.stream.arn().is_none().then(|| self.stream.name().to_owned())
+        self.stream
+            .arn()
+            .is_none()
+            .then(|| self.stream.name().to_owned())
     }
 
     pub(super) fn arn(&self) -> Option<String> {

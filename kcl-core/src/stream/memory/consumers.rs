@@ -3,7 +3,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{Moment, ShardId, Timestamp};
-use crate::stream::{Consumer, ConsumerArn, ConsumerStatus, Error, ErrorKind, StartAt, WhichConsumer};
+use crate::stream::{
+    Consumer, ConsumerArn, ConsumerStatus, Error, ErrorKind, StartAt, WhichConsumer,
+};
 
 /// What a subscription to come does other than give events until its time is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,7 +13,8 @@ use crate::stream::{Consumer, ConsumerArn, ConsumerStatus, Error, ErrorKind, Sta
 pub enum SubscriptionFault {
     /// It ends gracefully after so many events.
     EndAfter(u32),
-    /// It breaks after so many events, with an error of this kind. After none: it opens and breaks at once.
+    /// It breaks after so many events, with an error of this kind. After none: it opens and breaks
+    /// at once.
     BreakAfter(u32, ErrorKind),
     /// It gives nothing more after so many events, nor does it end.
     SilentAfter(u32),
@@ -27,7 +30,8 @@ pub struct Subscribed {
     pub at: Moment,
     /// From where.
     pub start: StartAt,
-    /// When its end was noticed, by whoever asked it for an event; nothing while it goes on, or when it was dropped before.
+    /// When its end was noticed, by whoever asked it for an event; nothing while it goes on, or
+    /// when it was dropped before.
     pub over: Option<Moment>,
 }
 
@@ -77,15 +81,35 @@ impl Consumers {
     }
 
     pub(super) fn all(&self, now: Moment) -> Vec<Consumer> {
-        self.by_name.iter().filter_map(|(name, registered)| registered.describe(name, now)).collect()
+        self.by_name
+            .iter()
+            .filter_map(|(name, registered)| registered.describe(name, now))
+            .collect()
     }
 
-    pub(super) fn describe(&self, operation: &'static str, which: &WhichConsumer, now: Moment) -> Result<Consumer, Error> {
+    pub(super) fn describe(
+        &self,
+        operation: &'static str,
+        which: &WhichConsumer,
+        now: Moment,
+    ) -> Result<Consumer, Error> {
         let found = match which {
-            WhichConsumer::Name(name) => self.by_name.get(name).and_then(|registered| registered.describe(name, now)),
-            WhichConsumer::Arn(arn) => self.all(now).into_iter().find(|consumer| consumer.arn == *arn),
+            WhichConsumer::Name(name) => self
+                .by_name
+                .get(name)
+                .and_then(|registered| registered.describe(name, now)),
+            WhichConsumer::Arn(arn) => self
+                .all(now)
+                .into_iter()
+                .find(|consumer| consumer.arn == *arn),
         };
-        found.ok_or_else(|| Error::new(ErrorKind::Gone, operation, format!("there is no consumer {}", which.text())))
+        found.ok_or_else(|| {
+            Error::new(
+                ErrorKind::Gone,
+                operation,
+                format!("there is no consumer {}", which.text()),
+            )
+        })
     }
 
     pub(super) fn register(
@@ -97,22 +121,44 @@ impl Consumers {
     ) -> Result<Consumer, Error> {
         let there = self.all(now);
         if there.iter().any(|consumer| &*consumer.name == name) {
-            return Err(Error::new(ErrorKind::Busy, operation, format!("there is a consumer {name}")));
+            return Err(Error::new(
+                ErrorKind::Busy,
+                operation,
+                format!("there is a consumer {name}"),
+            ));
         }
         if there.len() >= self.most {
-            return Err(Error::new(ErrorKind::Throttled, operation, format!("there are {} consumers", there.len())));
+            return Err(Error::new(
+                ErrorKind::Throttled,
+                operation,
+                format!("there are {} consumers", there.len()),
+            ));
         }
-        let arn = ConsumerArn::new(format!("{}/consumer/{name}:{}", self.stream, wall.as_millis() / 1000));
-        let registered = Registered { arn, created_at: wall, active_from: now + self.delay, gone_from: None };
+        let arn = ConsumerArn::new(format!(
+            "{}/consumer/{name}:{}",
+            self.stream,
+            wall.as_millis() / 1000
+        ));
+        let registered = Registered {
+            arn,
+            created_at: wall,
+            active_from: now + self.delay,
+            gone_from: None,
+        };
         let name: Arc<str> = name.into();
         let described = registered.describe(&name, now);
         self.by_name.insert(name, registered);
-        described.ok_or_else(|| Error::new(ErrorKind::Transient, operation, "it was removed at once"))
+        described
+            .ok_or_else(|| Error::new(ErrorKind::Transient, operation, "it was removed at once"))
     }
 
     pub(super) fn deregister(&mut self, arn: &ConsumerArn, now: Moment) {
         let gone_from = now + self.delay;
-        for registered in self.by_name.values_mut().filter(|registered| registered.arn == *arn) {
+        for registered in self
+            .by_name
+            .values_mut()
+            .filter(|registered| registered.arn == *arn)
+        {
             registered.gone_from.get_or_insert(gone_from);
         }
     }
@@ -129,29 +175,58 @@ impl Consumers {
         let busy = |why: String| Err(Error::new(ErrorKind::Busy, operation, why));
         let consumer = self.describe(operation, &WhichConsumer::Arn(arn.clone()), now)?;
         if consumer.status != ConsumerStatus::Active {
-            return busy(format!("the consumer {} is {:?}", consumer.name, consumer.status));
+            return busy(format!(
+                "the consumer {} is {:?}",
+                consumer.name, consumer.status
+            ));
         }
         let key = (arn.clone(), shard.clone());
-        if self.last.get(&key).is_some_and(|last| now < self.made[*last].at + BETWEEN_SUBSCRIPTIONS) {
-            return busy(format!("{} subscribed to {shard} less than five seconds ago", consumer.name));
+        if self
+            .last
+            .get(&key)
+            .is_some_and(|last| now < self.made[*last].at + BETWEEN_SUBSCRIPTIONS)
+        {
+            return busy(format!(
+                "{} subscribed to {shard} less than five seconds ago",
+                consumer.name
+            ));
         }
         let number = self.made.len();
-        self.made.push(Subscribed { shard: shard.clone(), at: now, start: start.clone(), over: None });
+        self.made.push(Subscribed {
+            shard: shard.clone(),
+            at: now,
+            start: start.clone(),
+            over: None,
+        });
         self.last.insert(key, number);
         let fault = self.faults.get_mut(shard).and_then(VecDeque::pop_front);
         Ok((number, fault))
     }
 
     /// Whether nobody has taken over, and the consumer is there.
-    pub(super) fn still_holds(&self, number: usize, arn: &ConsumerArn, shard: &ShardId, now: Moment) -> Result<(), Error> {
+    pub(super) fn still_holds(
+        &self,
+        number: usize,
+        arn: &ConsumerArn,
+        shard: &ShardId,
+        now: Moment,
+    ) -> Result<(), Error> {
         let operation = "SubscribeToShard";
         let consumer = self.describe(operation, &WhichConsumer::Arn(arn.clone()), now)?;
         if consumer.status == ConsumerStatus::Deleting {
-            return Err(Error::new(ErrorKind::Gone, operation, format!("the consumer {} is removed", consumer.name)));
+            return Err(Error::new(
+                ErrorKind::Gone,
+                operation,
+                format!("the consumer {} is removed", consumer.name),
+            ));
         }
         let last = self.last.get(&(arn.clone(), shard.clone()));
         if last != Some(&number) {
-            return Err(Error::new(ErrorKind::Busy, operation, "another subscription has taken over"));
+            return Err(Error::new(
+                ErrorKind::Busy,
+                operation,
+                "another subscription has taken over",
+            ));
         }
         Ok(())
     }
@@ -167,7 +242,10 @@ impl Consumers {
     }
 
     pub(super) fn next_subscription(&mut self, shard: &ShardId, fault: SubscriptionFault) {
-        self.faults.entry(shard.clone()).or_default().push_back(fault);
+        self.faults
+            .entry(shard.clone())
+            .or_default()
+            .push_back(fault);
     }
 }
 
@@ -179,6 +257,11 @@ impl Registered {
             None if now >= self.active_from => ConsumerStatus::Active,
             None => ConsumerStatus::Creating,
         };
-        Some(Consumer::new(self.arn.clone(), Arc::clone(name), status, self.created_at))
+        Some(Consumer::new(
+            self.arn.clone(),
+            Arc::clone(name),
+            status,
+            self.created_at,
+        ))
     }
 }

@@ -14,27 +14,45 @@ use super::subscription::MemorySubscription;
 impl FanOut for MemoryStream {
     async fn describe_consumer(&self, which: &WhichConsumer) -> Result<Consumer, Error> {
         let mut state = self.state();
-        state.ledger.enter(Operation::DescribeConsumer, None, self.now())?;
-        state.consumers.describe(Operation::DescribeConsumer.name(), which, self.now())
+        state
+            .ledger
+            .enter(Operation::DescribeConsumer, None, self.now())?;
+        state
+            .consumers
+            .describe(Operation::DescribeConsumer.name(), which, self.now())
     }
 
     async fn register_consumer(&self, name: &str) -> Result<Consumer, Error> {
         let mut state = self.state();
-        state.ledger.enter(Operation::RegisterConsumer, None, self.now())?;
-        state.consumers.register(Operation::RegisterConsumer.name(), name, self.now(), self.wall())
+        state
+            .ledger
+            .enter(Operation::RegisterConsumer, None, self.now())?;
+        state.consumers.register(
+            Operation::RegisterConsumer.name(),
+            name,
+            self.now(),
+            self.wall(),
+        )
     }
 
     async fn deregister_consumer(&self, arn: &ConsumerArn) -> Result<(), Error> {
         {
             let mut state = self.state();
-            state.ledger.enter(Operation::DeregisterConsumer, None, self.now())?;
+            state
+                .ledger
+                .enter(Operation::DeregisterConsumer, None, self.now())?;
             state.consumers.deregister(arn, self.now());
         }
         self.changed();
         Ok(())
     }
 
-    async fn subscribe(&self, consumer: &ConsumerArn, shard: &ShardId, at: &StartAt) -> Result<Box<dyn Subscription>, Error> {
+    async fn subscribe(
+        &self,
+        consumer: &ConsumerArn,
+        shard: &ShardId,
+        at: &StartAt,
+    ) -> Result<Box<dyn Subscription>, Error> {
         let subscription = {
             let (operation, now) = (Operation::Subscribe, self.now());
             let mut state = self.state();
@@ -42,9 +60,21 @@ impl FanOut for MemoryStream {
             let log = state.log.shard(operation.name(), shard)?;
             check_start(operation.name(), at, self.wall())?;
             let place = log.place(at, state.log.tip());
-            let (number, fault) = state.consumers.subscribe(operation.name(), consumer, shard, at, now)?;
+            let (number, fault) =
+                state
+                    .consumers
+                    .subscribe(operation.name(), consumer, shard, at, now)?;
             let until = now + state.consumers.session;
-            MemorySubscription::new(self.clone(), number, consumer.clone(), shard.clone(), place, now, until, fault)
+            MemorySubscription::new(
+                self.clone(),
+                number,
+                consumer.clone(),
+                shard.clone(),
+                place,
+                now,
+                until,
+                fault,
+            )
         };
         // Whom it takes over from.
         self.changed();

@@ -77,28 +77,55 @@ pub(super) struct Ledger {
 
 impl Ledger {
     /// Writes a call down and lets it fail if that was asked for.
-    pub(super) fn enter(&mut self, operation: Operation, shard: Option<&ShardId>, at: Moment) -> Result<(), Error> {
+    pub(super) fn enter(
+        &mut self,
+        operation: Operation,
+        shard: Option<&ShardId>,
+        at: Moment,
+    ) -> Result<(), Error> {
         if self.calls.len() == REMEMBERED {
             self.calls.pop_front();
         }
-        self.calls.push_back(Call { operation, shard: shard.cloned(), at });
+        self.calls.push_back(Call {
+            operation,
+            shard: shard.cloned(),
+            at,
+        });
         *self.counts.entry((operation, shard.cloned())).or_default() += 1;
 
-        let meets =
-            |fault: &PlannedFault| fault.operation == operation && (fault.shard.is_none() || fault.shard.as_ref() == shard);
-        let Some(index) = self.faults.iter().position(meets) else { return Ok(()) };
+        let meets = |fault: &PlannedFault| {
+            fault.operation == operation && (fault.shard.is_none() || fault.shard.as_ref() == shard)
+        };
+        let Some(index) = self.faults.iter().position(meets) else {
+            return Ok(());
+        };
         let fault = &mut self.faults[index];
         let kind = fault.kind;
         fault.left -= 1;
         if fault.left == 0 {
             self.faults.remove(index);
         }
-        Err(Error::new(kind, operation.name(), "a failure that was asked for"))
+        Err(Error::new(
+            kind,
+            operation.name(),
+            "a failure that was asked for",
+        ))
     }
 
-    pub(super) fn fail_next(&mut self, operation: Operation, shard: Option<ShardId>, kind: ErrorKind, calls: u32) {
+    pub(super) fn fail_next(
+        &mut self,
+        operation: Operation,
+        shard: Option<ShardId>,
+        kind: ErrorKind,
+        calls: u32,
+    ) {
         if calls > 0 {
-            self.faults.push_back(PlannedFault { operation, shard, kind, left: calls });
+            self.faults.push_back(PlannedFault {
+                operation,
+                shard,
+                kind,
+                left: calls,
+            });
         }
     }
 
@@ -107,7 +134,10 @@ impl Ledger {
     }
 
     pub(super) fn count(&self, operation: Operation, shard: Option<&ShardId>) -> u64 {
-        let counts = self.counts.iter().filter(|((of, at), _)| *of == operation && (shard.is_none() || at.as_ref() == shard));
+        let counts = self
+            .counts
+            .iter()
+            .filter(|((of, at), _)| *of == operation && (shard.is_none() || at.as_ref() == shard));
         counts.map(|(_, count)| count).sum()
     }
 }

@@ -2,7 +2,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::model::{ChildShard, HashKeyRange, RawRecord, SequenceNumber, Shard, ShardId, Timestamp};
+use crate::model::{
+    ChildShard, HashKeyRange, RawRecord, SequenceNumber, Shard, ShardId, Timestamp,
+};
 use crate::stream::{Error, ErrorKind, ShardFilter};
 
 use super::place::sequence_number;
@@ -18,14 +20,21 @@ pub(super) struct StreamLog {
     events: u64,
     /// The last arrival: the next one is not earlier, whatever the clock does.
     last_arrival: Timestamp,
-    /// When the last shard that left the stream was closed. The shards of an earlier time are not known any more.
+    /// When the last shard that left the stream was closed. The shards of an earlier time are not
+    /// known any more.
     horizon: Option<Timestamp>,
 }
 
 impl StreamLog {
     /// Shards that share the hash keys evenly, made at this time. No shard is as good as one.
     pub(super) fn new(shards: u32, now: Timestamp) -> Self {
-        let mut log = Self { shards: BTreeMap::new(), shards_made: 0, events: 0, last_arrival: now, horizon: None };
+        let mut log = Self {
+            shards: BTreeMap::new(),
+            shards_made: 0,
+            events: 0,
+            last_arrival: now,
+            horizon: None,
+        };
         for range in even_ranges(shards) {
             log.open_shard(range, Vec::new(), now);
         }
@@ -48,11 +57,25 @@ impl StreamLog {
     /// The open shard that takes this hash key.
     pub(super) fn shard_of(&self, hash_key: u128) -> Result<ShardId, Error> {
         let mut open = self.shards.values().filter(|log| !log.shard.closed);
-        let taker = open.find(|log| log.shard.hash_range.contains(hash_key)).map(|log| log.id().clone());
-        taker.ok_or_else(|| Error::new(ErrorKind::Gone, "PutRecord", format!("no open shard takes the hash key {hash_key}")))
+        let taker = open
+            .find(|log| log.shard.hash_range.contains(hash_key))
+            .map(|log| log.id().clone());
+        taker.ok_or_else(|| {
+            Error::new(
+                ErrorKind::Gone,
+                "PutRecord",
+                format!("no open shard takes the hash key {hash_key}"),
+            )
+        })
     }
 
-    pub(super) fn put(&mut self, id: &ShardId, key: &str, data: Bytes, now: Timestamp) -> Result<SequenceNumber, Error> {
+    pub(super) fn put(
+        &mut self,
+        id: &ShardId,
+        key: &str,
+        data: Bytes,
+        now: Timestamp,
+    ) -> Result<SequenceNumber, Error> {
         // Before a number is given out: a refused record leaves no trace.
         self.open_shard_mut("PutRecord", id)?;
         let sequence = self.next_sequence();
@@ -62,29 +85,54 @@ impl StreamLog {
         Ok(sequence)
     }
 
-    pub(super) fn split(&mut self, id: &ShardId, at: u128, now: Timestamp) -> Result<[ShardId; 2], Error> {
+    pub(super) fn split(
+        &mut self,
+        id: &ShardId,
+        at: u128,
+        now: Timestamp,
+    ) -> Result<[ShardId; 2], Error> {
         let range = self.open_shard_mut("SplitShard", id)?.shard.hash_range;
         let (start, end) = (range.start(), range.end());
         if at <= start || at > end {
-            let message = format!("cannot split {id} at hash key {at}: expected a key above {start} and up to {end}");
+            let message = format!(
+                "cannot split {id} at hash key {at}: expected a key above {start} and up to {end}"
+            );
             return Err(refused("SplitShard", message));
         }
-        let bounded = |start, end| HashKeyRange::new(start, end).map_err(|error| refused("SplitShard", error.to_string()));
+        let bounded = |start, end| {
+            HashKeyRange::new(start, end).map_err(|error| refused("SplitShard", error.to_string()))
+        };
         let (lower, upper) = (bounded(start, at - 1)?, bounded(at, end)?);
         let now = self.close(&[id], now);
-        let children = [self.open_shard(lower, vec![id.clone()], now), self.open_shard(upper, vec![id.clone()], now)];
+        let children = [
+            self.open_shard(lower, vec![id.clone()], now),
+            self.open_shard(upper, vec![id.clone()], now),
+        ];
         self.follow(&[id], &children);
         Ok(children)
     }
 
-    pub(super) fn merge(&mut self, a: &ShardId, b: &ShardId, now: Timestamp) -> Result<ShardId, Error> {
+    pub(super) fn merge(
+        &mut self,
+        a: &ShardId,
+        b: &ShardId,
+        now: Timestamp,
+    ) -> Result<ShardId, Error> {
         let one = self.open_shard_mut("MergeShards", a)?.shard.hash_range;
         let other = self.open_shard_mut("MergeShards", b)?.shard.hash_range;
-        let (lower, upper) = if one <= other { (one, other) } else { (other, one) };
+        let (lower, upper) = if one <= other {
+            (one, other)
+        } else {
+            (other, one)
+        };
         if lower.end().checked_add(1) != Some(upper.start()) {
-            return Err(refused("MergeShards", format!("{a} and {b} are not next to each other")));
+            return Err(refused(
+                "MergeShards",
+                format!("{a} and {b} are not next to each other"),
+            ));
         }
-        let range = HashKeyRange::new(lower.start(), upper.end()).map_err(|error| refused("MergeShards", error.to_string()))?;
+        let range = HashKeyRange::new(lower.start(), upper.end())
+            .map_err(|error| refused("MergeShards", error.to_string()))?;
         let now = self.close(&[a, b], now);
         let child = self.open_shard(range, vec![a.clone(), b.clone()], now);
         self.follow(&[a, b], std::slice::from_ref(&child));
@@ -99,7 +147,10 @@ impl StreamLog {
     }
 
     pub(super) fn trim(&mut self, id: &ShardId, up_to: &SequenceNumber) -> Result<usize, Error> {
-        let log = self.shards.get_mut(id).ok_or_else(|| no_shard("Trim", id))?;
+        let log = self
+            .shards
+            .get_mut(id)
+            .ok_or_else(|| no_shard("Trim", id))?;
         Ok(log.trim(up_to))
     }
 
@@ -113,14 +164,22 @@ impl StreamLog {
     /// Whether the service's filter lets the shard through.
     pub(super) fn passes(&self, filter: &ShardFilter, log: &ShardLog) -> bool {
         // The oldest of what is known: those whose parents have all left.
-        let is_root = || !log.shard.parents.iter().any(|parent| self.shards.contains_key(parent));
+        let is_root = || {
+            !log.shard
+                .parents
+                .iter()
+                .any(|parent| self.shards.contains_key(parent))
+        };
         match filter {
             ShardFilter::All => true,
             ShardFilter::AtLatest => !log.shard.closed,
             ShardFilter::AtTrimHorizon => is_root(),
             ShardFilter::AtTimestamp(time) if self.is_before_horizon(*time) => is_root(),
-            // Both ends count, as the service documents it: a parent and its children may both be listed.
-            ShardFilter::AtTimestamp(time) => log.opened_at <= *time && log.closed_at.is_none_or(|closed| closed >= *time),
+            // Both ends count, as the service documents it: a parent and its children may both be
+            // listed.
+            ShardFilter::AtTimestamp(time) => {
+                log.opened_at <= *time && log.closed_at.is_none_or(|closed| closed >= *time)
+            }
         }
     }
 
@@ -129,8 +188,15 @@ impl StreamLog {
         Some(time) < self.horizon || oldest.is_some_and(|oldest| time < oldest)
     }
 
-    fn open_shard_mut(&mut self, operation: &'static str, id: &ShardId) -> Result<&mut ShardLog, Error> {
-        let log = self.shards.get_mut(id).ok_or_else(|| no_shard(operation, id))?;
+    fn open_shard_mut(
+        &mut self,
+        operation: &'static str,
+        id: &ShardId,
+    ) -> Result<&mut ShardLog, Error> {
+        let log = self
+            .shards
+            .get_mut(id)
+            .ok_or_else(|| no_shard(operation, id))?;
         if log.shard.closed {
             return Err(refused(operation, format!("{id} is closed")));
         }
@@ -142,7 +208,12 @@ impl StreamLog {
         sequence_number(self.events)
     }
 
-    fn open_shard(&mut self, range: HashKeyRange, parents: Vec<ShardId>, now: Timestamp) -> ShardId {
+    fn open_shard(
+        &mut self,
+        range: HashKeyRange,
+        parents: Vec<ShardId>,
+        now: Timestamp,
+    ) -> ShardId {
         let id = ShardId::from(format!("shardId-{:012}", self.shards_made));
         self.shards_made += 1;
         let mut shard = Shard::new(id.clone(), range).with_parents(parents);
@@ -151,7 +222,8 @@ impl StreamLog {
         id
     }
 
-    /// Closes the shards, not before the last arrival nor after the next one, and says when that is.
+    /// Closes the shards, not before the last arrival nor after the next one, and says when that
+    /// is.
     fn close(&mut self, ids: &[&ShardId], now: Timestamp) -> Timestamp {
         let now = now.max(self.last_arrival);
         self.last_arrival = now;
@@ -165,7 +237,11 @@ impl StreamLog {
 
     /// Writes the children down where their parents' last pages name them.
     fn follow(&mut self, parents: &[&ShardId], children: &[ShardId]) {
-        let described: Vec<_> = children.iter().filter_map(|id| self.shards.get(id)).map(as_child).collect();
+        let described: Vec<_> = children
+            .iter()
+            .filter_map(|id| self.shards.get(id))
+            .map(as_child)
+            .collect();
         for id in parents {
             if let Some(log) = self.shards.get_mut(*id) {
                 log.children.clone_from(&described);
@@ -175,11 +251,19 @@ impl StreamLog {
 }
 
 fn as_child(log: &ShardLog) -> ChildShard {
-    ChildShard::new(log.id().clone(), log.shard.parents.clone(), log.shard.hash_range)
+    ChildShard::new(
+        log.id().clone(),
+        log.shard.parents.clone(),
+        log.shard.hash_range,
+    )
 }
 
 fn no_shard(operation: &'static str, id: &ShardId) -> Error {
-    Error::new(ErrorKind::Gone, operation, format!("there is no shard {id}"))
+    Error::new(
+        ErrorKind::Gone,
+        operation,
+        format!("there is no shard {id}"),
+    )
 }
 
 fn refused(operation: &'static str, message: String) -> Error {
@@ -192,6 +276,14 @@ fn even_ranges(count: u32) -> Vec<HashKeyRange> {
     // 2^128 / count, which has no number of its own for count = 1.
     let width = (u128::MAX / count).saturating_add(u128::from(u128::MAX % count == count - 1));
     let start = |index: u128| index * width;
-    let end = |index: u128| if index + 1 == count { u128::MAX } else { start(index + 1) - 1 };
-    (0..count).filter_map(|index| HashKeyRange::new(start(index), end(index)).ok()).collect()
+    let end = |index: u128| {
+        if index + 1 == count {
+            u128::MAX
+        } else {
+            start(index + 1) - 1
+        }
+    };
+    (0..count)
+        .filter_map(|index| HashKeyRange::new(start(index), end(index)).ok())
+        .collect()
 }

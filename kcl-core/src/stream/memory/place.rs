@@ -3,13 +3,16 @@ use std::str::FromStr;
 
 use crate::model::{RawRecord, SequenceNumber};
 
-/// The head of every sequence number here: with the counter it makes numbers as long as the service's, 56 digits.
+/// The head of every sequence number here: with the counter it makes numbers as long as the
+/// service's, 56 digits.
 const HEAD: &str = "495903382714902566";
 
 /// The sequence number of the stream's `count`th event.
 pub(super) fn sequence_number(count: u64) -> SequenceNumber {
     // 18 digits of head and 38 of counter are a decimal number without a leading zero.
-    format!("{HEAD}{count:038}").parse().unwrap_or_else(|_| SequenceNumber::from_u128(count.into()))
+    format!("{HEAD}{count:038}")
+        .parse()
+        .unwrap_or_else(|_| SequenceNumber::from_u128(count.into()))
 }
 
 /// A place between the records of a shard, and the text that a cursor carries it in.
@@ -22,7 +25,8 @@ pub(super) enum LogPosition {
 }
 
 impl LogPosition {
-    /// The sequence number AT which a reader goes on from this place; it may be given one record again.
+    /// The sequence number AT which a reader goes on from this place; it may be given one record
+    /// again.
     pub(super) const fn sequence(&self) -> &SequenceNumber {
         match self {
             Self::Before(sequence) | Self::After(sequence) => sequence,
@@ -60,7 +64,8 @@ impl FromStr for CursorText {
 
     fn from_str(text: &str) -> Result<Self, ()> {
         let mut parts = text.split('/');
-        let (Some(generation), Some(side), Some(sequence), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+        let (Some(generation), Some(side), Some(sequence), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
         else {
             return Err(());
         };
@@ -70,6 +75,9 @@ impl FromStr for CursorText {
             "after" => LogPosition::After(sequence),
             _ => return Err(()),
         };
-        Ok(Self { generation: generation.parse().map_err(|_| ())?, place })
+        Ok(Self {
+            generation: generation.parse().map_err(|_| ())?,
+            place,
+        })
     }
 }

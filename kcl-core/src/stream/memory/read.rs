@@ -4,7 +4,8 @@ use async_trait::async_trait;
 
 use crate::model::{ShardId, Timestamp};
 use crate::stream::{
-    Cursor, Error, ErrorKind, FanOut, Page, ShardFilter, ShardPage, ShardPageToken, StartAt, Stream, StreamDescription,
+    Cursor, Error, ErrorKind, FanOut, Page, ShardFilter, ShardPage, ShardPageToken, StartAt,
+    Stream, StreamDescription,
 };
 
 use super::MemoryStream;
@@ -15,43 +16,70 @@ use super::shard::{MAX_PAGE_BYTES, MAX_PAGE_RECORDS, ReadResult};
 #[async_trait]
 impl Stream for MemoryStream {
     async fn describe(&self) -> Result<StreamDescription, Error> {
-        self.state().ledger.enter(Operation::Describe, None, self.now())?;
+        self.state()
+            .ledger
+            .enter(Operation::Describe, None, self.now())?;
         Ok(self.description().clone())
     }
 
-    async fn list_shards(&self, filter: &ShardFilter, page: Option<&ShardPageToken>) -> Result<ShardPage, Error> {
+    async fn list_shards(
+        &self,
+        filter: &ShardFilter,
+        page: Option<&ShardPageToken>,
+    ) -> Result<ShardPage, Error> {
         let mut state = self.state();
-        state.ledger.enter(Operation::ListShards, None, self.now())?;
+        state
+            .ledger
+            .enter(Operation::ListShards, None, self.now())?;
         // A token is the name of the last shard on the page before.
         let is_after = |id: &ShardId| page.is_none_or(|token| id.as_str() > token.0.as_str());
-        let listed = state.log.shards().filter(|log| is_after(log.id()) && state.log.passes(filter, log));
-        let mut shards: Vec<_> = listed.take(state.shards_a_page + 1).map(|log| log.shard.clone()).collect();
+        let listed = state
+            .log
+            .shards()
+            .filter(|log| is_after(log.id()) && state.log.passes(filter, log));
+        let mut shards: Vec<_> = listed
+            .take(state.shards_a_page + 1)
+            .map(|log| log.shard.clone())
+            .collect();
         let more = shards.len() > state.shards_a_page;
         shards.truncate(state.shards_a_page);
-        let next = shards.last().filter(|_| more).map(|last| ShardPageToken(last.id.to_string()));
+        let next = shards
+            .last()
+            .filter(|_| more)
+            .map(|last| ShardPageToken(last.id.to_string()));
         Ok(ShardPage::new(shards, next, self.wall()))
     }
 
     async fn open(&self, shard: &ShardId, at: &StartAt) -> Result<Cursor, Error> {
         let mut state = self.state();
-        state.ledger.enter(Operation::Open, Some(shard), self.now())?;
+        state
+            .ledger
+            .enter(Operation::Open, Some(shard), self.now())?;
         let log = state.log.shard(Operation::Open.name(), shard)?;
         check_start(Operation::Open.name(), at, self.wall())?;
         let place = log.place(at, state.log.tip());
-        let text = CursorText { generation: state.generation, place };
+        let text = CursorText {
+            generation: state.generation,
+            place,
+        };
         Ok(Cursor::new(shard.clone(), text.to_string()))
     }
 
     async fn read(&self, cursor: &Cursor, limit: u32) -> Result<Page, Error> {
         let mut state = self.state();
         let operation = Operation::Read.name();
-        state.ledger.enter(Operation::Read, Some(cursor.shard()), self.now())?;
+        state
+            .ledger
+            .enter(Operation::Read, Some(cursor.shard()), self.now())?;
         if !(1..=MAX_PAGE_RECORDS).contains(&limit) {
             let message = format!("invalid limit: got {limit}, expected 1 to {MAX_PAGE_RECORDS}");
             return Err(Error::new(ErrorKind::Fatal, operation, message));
         }
         let expired = |why| Error::new(ErrorKind::Expired, operation, why);
-        let text: CursorText = cursor.as_str().parse().map_err(|()| expired("this is no cursor of this stream"))?;
+        let text: CursorText = cursor
+            .as_str()
+            .parse()
+            .map_err(|()| expired("this is no cursor of this stream"))?;
         if text.generation != state.generation {
             return Err(expired("the cursor has expired"));
         }
@@ -61,8 +89,14 @@ impl Stream for MemoryStream {
         let page = if log.shard.closed && !found.more {
             Page::new(found.records, None).followed_by(log.children.clone())
         } else {
-            let next = CursorText { generation: state.generation, place: found.next };
-            Page::new(found.records, Some(Cursor::new(cursor.shard().clone(), next.to_string())))
+            let next = CursorText {
+                generation: state.generation,
+                place: found.next,
+            };
+            Page::new(
+                found.records,
+                Some(Cursor::new(cursor.shard().clone(), next.to_string())),
+            )
         };
         Ok(page.behind(behind))
     }
@@ -72,18 +106,33 @@ impl Stream for MemoryStream {
     }
 }
 
-/// Refuses a time to come as the service does, which bears out that a service time is never too late.
-pub(super) fn check_start(operation: &'static str, at: &StartAt, now: Timestamp) -> Result<(), Error> {
+/// Refuses a time to come as the service does, which bears out that a service time is never too
+/// late.
+pub(super) fn check_start(
+    operation: &'static str,
+    at: &StartAt,
+    now: Timestamp,
+) -> Result<(), Error> {
     match at {
-        StartAt::Timestamp(time) if *time > now => {
-            Err(Error::new(ErrorKind::Denied, operation, format!("{time} is a time to come")))
-        }
+        StartAt::Timestamp(time) if *time > now => Err(Error::new(
+            ErrorKind::Denied,
+            operation,
+            format!("{time} is a time to come"),
+        )),
         _ => Ok(()),
     }
 }
 
 /// How old the last record of a page is; 0 is said only when nothing follows it.
 pub(super) fn millis_behind(found: &ReadResult, now: Timestamp) -> u64 {
-    let last = found.records.last().and_then(|record| record.arrived_at).filter(|_| found.more);
-    last.map_or(0, |at| u64::try_from(now.as_millis().saturating_sub(at.as_millis())).unwrap_or(0).max(1))
+    let last = found
+        .records
+        .last()
+        .and_then(|record| record.arrived_at)
+        .filter(|_| found.more);
+    last.map_or(0, |at| {
+        u64::try_from(now.as_millis().saturating_sub(at.as_millis()))
+            .unwrap_or(0)
+            .max(1)
+    })
 }

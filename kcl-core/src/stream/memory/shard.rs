@@ -31,7 +31,13 @@ pub(super) struct ReadResult {
 
 impl ShardLog {
     pub(super) const fn new(shard: Shard, opened_at: Timestamp) -> Self {
-        Self { shard, opened_at, closed_at: None, children: Vec::new(), records: VecDeque::new() }
+        Self {
+            shard,
+            opened_at,
+            closed_at: None,
+            children: Vec::new(),
+            records: VecDeque::new(),
+        }
     }
 
     pub(super) const fn id(&self) -> &ShardId {
@@ -53,7 +59,9 @@ impl ShardLog {
 
     /// Forgets the records up to and with this sequence number.
     pub(super) fn trim(&mut self, up_to: &SequenceNumber) -> usize {
-        let gone = self.records.partition_point(|record| record.sequence <= *up_to);
+        let gone = self
+            .records
+            .partition_point(|record| record.sequence <= *up_to);
         self.records.drain(..gone);
         gone
     }
@@ -63,8 +71,14 @@ impl ShardLog {
         match at {
             StartAt::TrimHorizon => LogPosition::Before(SequenceNumber::from_u128(0)),
             StartAt::Timestamp(time) => {
-                let first = self.records.partition_point(|record| record.arrived_at < Some(*time));
-                LogPosition::Before(self.records.get(first).map_or(tip, |record| record.sequence.clone()))
+                let first = self
+                    .records
+                    .partition_point(|record| record.arrived_at < Some(*time));
+                LogPosition::Before(
+                    self.records
+                        .get(first)
+                        .map_or(tip, |record| record.sequence.clone()),
+                )
             }
             StartAt::Sequence(sequence) => LogPosition::Before(sequence.clone()),
             StartAt::AfterSequence(sequence) => LogPosition::After(sequence.clone()),
@@ -80,9 +94,18 @@ impl ShardLog {
             // A record that is larger than a page is a page by itself.
             bytes <= most_bytes || bytes == record.data.len() + record.partition_key.len()
         };
-        let records: Vec<_> = self.records.range(first..).take(limit).take_while(fits).cloned().collect();
+        let records: Vec<_> = self
+            .records
+            .range(first..)
+            .take(limit)
+            .take_while(fits)
+            .cloned()
+            .collect();
         ReadResult {
-            next: records.last().map_or_else(|| place.clone(), |last| LogPosition::After(last.sequence.clone())),
+            next: records.last().map_or_else(
+                || place.clone(),
+                |last| LogPosition::After(last.sequence.clone()),
+            ),
             more: first + records.len() < self.records.len(),
             records,
         }

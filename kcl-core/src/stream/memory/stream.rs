@@ -56,12 +56,13 @@ pub(super) struct MemoryState {
 
 /// What the service lists on one page.
 const SHARDS_A_PAGE: usize = 1000;
-/// How long the service keeps records unless it is told otherwise. Here it only stands in the description.
+/// How long the service keeps records unless it is told otherwise. Here it only stands in the
+/// description.
 const RETENTION: Duration = Duration::from_hours(24);
 
 impl MemoryStream {
-    /// A new stream of this name with so many open shards (0 is as good as 1) that share the hash keys evenly, on the machine's
-    /// clock.
+    /// A new stream of this name with so many open shards (0 is as good as 1) that share the hash
+    /// keys evenly, on the machine's clock.
     #[must_use]
     pub fn new(name: &str, shards: u32) -> Self {
         Self::with_clock(name, shards, system_clock())
@@ -75,16 +76,31 @@ impl MemoryStream {
         let log = StreamLog::new(shards, now);
         let description = StreamDescription::new(arn, now, RETENTION);
         let consumers = Consumers::new(Arc::clone(&description.arn));
-        let state = MemoryState { log, ledger: Ledger::default(), consumers, generation: 0, shards_a_page: SHARDS_A_PAGE };
-        Self(Arc::new(MemoryInner { description, clock, state: Mutex::new(state), changes: Watermark::default() }))
+        let state = MemoryState {
+            log,
+            ledger: Ledger::default(),
+            consumers,
+            generation: 0,
+            shards_a_page: SHARDS_A_PAGE,
+        };
+        Self(Arc::new(MemoryInner {
+            description,
+            clock,
+            state: Mutex::new(state),
+            changes: Watermark::default(),
+        }))
     }
 
-    /// Puts a record: its key decides which open shard takes it. Keys are hashed evenly and always alike, but not as the service
-    /// does it.
+    /// Puts a record: its key decides which open shard takes it. Keys are hashed evenly and always
+    /// alike, but not as the service does it.
     ///
     /// # Errors
     /// When no open shard takes the key, after a [`close`](Self::close).
-    pub fn put(&self, key: &str, data: impl Into<Bytes>) -> Result<(ShardId, SequenceNumber), Error> {
+    pub fn put(
+        &self,
+        key: &str,
+        data: impl Into<Bytes>,
+    ) -> Result<(ShardId, SequenceNumber), Error> {
         self.change(|log, now| {
             let shard = log.shard_of(hash_key(key))?;
             let sequence = log.put(&shard, key, data.into(), now)?;
@@ -96,20 +112,32 @@ impl MemoryStream {
     ///
     /// # Errors
     /// When there is no such shard, or it is closed.
-    pub fn put_to(&self, shard: &ShardId, key: &str, data: impl Into<Bytes>) -> Result<SequenceNumber, Error> {
+    pub fn put_to(
+        &self,
+        shard: &ShardId,
+        key: &str,
+        data: impl Into<Bytes>,
+    ) -> Result<SequenceNumber, Error> {
         self.change(|log, now| log.put(shard, key, data.into(), now))
     }
 
-    /// Puts records, each with its key, as [`put`](Self::put) does. Gives back where they are, in their order.
+    /// Puts records, each with its key, as [`put`](Self::put) does. Gives back where they are, in
+    /// their order.
     ///
     /// # Errors
     /// As [`put`](Self::put) does. What precedes the record that failed is put.
-    pub fn put_many<K, D>(&self, records: impl IntoIterator<Item = (K, D)>) -> Result<Vec<(ShardId, SequenceNumber)>, Error>
+    pub fn put_many<K, D>(
+        &self,
+        records: impl IntoIterator<Item = (K, D)>,
+    ) -> Result<Vec<(ShardId, SequenceNumber)>, Error>
     where
         K: AsRef<str>,
         D: Into<Bytes>,
     {
-        records.into_iter().map(|(key, data)| self.put(key.as_ref(), data)).collect()
+        records
+            .into_iter()
+            .map(|(key, data)| self.put(key.as_ref(), data))
+            .collect()
     }
 
     /// Puts records, each with its key, into one shard. Gives back their sequence numbers.
@@ -125,10 +153,14 @@ impl MemoryStream {
         K: AsRef<str>,
         D: Into<Bytes>,
     {
-        records.into_iter().map(|(key, data)| self.put_to(shard, key.as_ref(), data)).collect()
+        records
+            .into_iter()
+            .map(|(key, data)| self.put_to(shard, key.as_ref(), data))
+            .collect()
     }
 
-    /// Splits an open shard: the lower child ends before the hash key `at`, the upper one begins there.
+    /// Splits an open shard: the lower child ends before the hash key `at`, the upper one begins
+    /// there.
     ///
     /// # Errors
     /// When there is no such shard, it is closed, or `at` leaves a child without hash keys.
@@ -176,7 +208,8 @@ impl MemoryStream {
         self.change(|log, now| log.close_for_good(shard, now))
     }
 
-    /// Forgets the records of a shard up to and with this one, as retention does. Gives back how many went.
+    /// Forgets the records of a shard up to and with this one, as retention does. Gives back how
+    /// many went.
     ///
     /// # Errors
     /// When there is no such shard.
@@ -184,7 +217,8 @@ impl MemoryStream {
         self.state().log.trim(shard, up_to)
     }
 
-    /// Lets a shard leave the stream with all its records, as closed shards do when the last of them has aged out.
+    /// Lets a shard leave the stream with all its records, as closed shards do when the last of
+    /// them has aged out.
     ///
     /// # Errors
     /// When there is no such shard.
@@ -195,13 +229,22 @@ impl MemoryStream {
     /// All shards that the stream has, in the order of their names.
     #[must_use]
     pub fn shards(&self) -> Vec<Shard> {
-        self.state().log.shards().map(|log| log.shard.clone()).collect()
+        self.state()
+            .log
+            .shards()
+            .map(|log| log.shard.clone())
+            .collect()
     }
 
     /// The shards that take records, in the order of their names.
     #[must_use]
     pub fn open_shards(&self) -> Vec<ShardId> {
-        self.state().log.shards().filter(|log| !log.shard.closed).map(|log| log.id().clone()).collect()
+        self.state()
+            .log
+            .shards()
+            .filter(|log| !log.shard.closed)
+            .map(|log| log.id().clone())
+            .collect()
     }
 
     /// How many records a shard retains.
@@ -209,7 +252,10 @@ impl MemoryStream {
     /// # Errors
     /// When there is no such shard.
     pub fn retained(&self, shard: &ShardId) -> Result<usize, Error> {
-        self.state().log.shard("CountRecords", shard).map(ShardLog::len)
+        self.state()
+            .log
+            .shard("CountRecords", shard)
+            .map(ShardLog::len)
     }
 
     /// Sets how many shards a page of the list has (at least 1; 1000 at first).
@@ -222,18 +268,21 @@ impl MemoryStream {
         self.state().generation += 1;
     }
 
-    /// Lets the next `calls` calls of an operation fail, on whichever shard. Failures of one operation come in the order in which
-    /// they were asked for.
+    /// Lets the next `calls` calls of an operation fail, on whichever shard. Failures of one
+    /// operation come in the order in which they were asked for.
     pub fn fail_next(&self, operation: Operation, kind: ErrorKind, calls: u32) {
         self.state().ledger.fail_next(operation, None, kind, calls);
     }
 
     /// Lets the next `calls` calls of an operation on one shard fail.
     pub fn fail_next_of(&self, shard: &ShardId, operation: Operation, kind: ErrorKind, calls: u32) {
-        self.state().ledger.fail_next(operation, Some(shard.clone()), kind, calls);
+        self.state()
+            .ledger
+            .fail_next(operation, Some(shard.clone()), kind, calls);
     }
 
-    /// The consumers that are registered, or on their way to be or not to be, in the order of their names.
+    /// The consumers that are registered, or on their way to be or not to be, in the order of their
+    /// names.
     #[must_use]
     pub fn consumers(&self) -> Vec<Consumer> {
         self.state().consumers.all(self.now())
@@ -245,7 +294,8 @@ impl MemoryStream {
         self.state().consumers.made().to_vec()
     }
 
-    /// Sets how long a consumer is being made before it is active, and being removed before it is gone (no time at first).
+    /// Sets how long a consumer is being made before it is active, and being removed before it is
+    /// gone (no time at first).
     pub fn set_consumer_delay(&self, delay: Duration) {
         self.state().consumers.delay = delay;
     }
@@ -255,18 +305,21 @@ impl MemoryStream {
         self.state().consumers.most = most;
     }
 
-    /// Sets how long the subscriptions last that are made from now on (five minutes at first, as in the service).
+    /// Sets how long the subscriptions last that are made from now on (five minutes at first, as in
+    /// the service).
     pub fn set_session(&self, session: Duration) {
         self.state().consumers.session = session;
     }
 
-    /// Sets for how long records are kept for certain, as [`FanOut::retention`](crate::stream::FanOut::retention) says it (no time at
-    /// first: [`trim`](Self::trim) takes them at any time).
+    /// Sets for how long records are kept for certain, as
+    /// [`FanOut::retention`](crate::stream::FanOut::retention) says it (no time at first:
+    /// [`trim`](Self::trim) takes them at any time).
     pub fn set_retention(&self, retention: Duration) {
         self.state().consumers.retention = retention;
     }
 
-    /// Says what becomes of the next subscription to a shard. Asked for several times, of the next ones in this order.
+    /// Says what becomes of the next subscription to a shard. Asked for several times, of the next
+    /// ones in this order.
     pub fn next_subscription(&self, shard: &ShardId, fault: SubscriptionFault) {
         self.state().consumers.next_subscription(shard, fault);
     }
@@ -284,7 +337,10 @@ impl MemoryStream {
     }
 
     /// Changes what the stream holds, and wakes who waits for that.
-    fn change<T>(&self, change: impl FnOnce(&mut StreamLog, Timestamp) -> Result<T, Error>) -> Result<T, Error> {
+    fn change<T>(
+        &self,
+        change: impl FnOnce(&mut StreamLog, Timestamp) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let changed = change(&mut self.state().log, self.wall());
         self.changed();
         changed
@@ -325,13 +381,18 @@ impl MemoryStream {
 
 impl fmt::Debug for MemoryStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("MemoryStream").field(&self.0.description.arn).finish()
+        f.debug_tuple("MemoryStream")
+            .field(&self.0.description.arn)
+            .finish()
     }
 }
 
-/// A hash key of a partition key: FNV-1a, whose upper bits hardly depend on the last letters, stirred by `SplitMix64`'s finaliser.
+/// A hash key of a partition key: FNV-1a, whose upper bits hardly depend on the last letters,
+/// stirred by `SplitMix64`'s finaliser.
 fn hash_key(key: &str) -> u128 {
-    let fnv = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let fnv = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
     let stir = |mut value: u64| {
         value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

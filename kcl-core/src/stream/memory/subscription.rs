@@ -43,7 +43,10 @@ enum Due {
 }
 
 impl MemorySubscription {
-    #[expect(clippy::too_many_arguments, reason = "each is a part of its own, given once")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a part of its own, given once"
+    )]
     pub(super) const fn new(
         stream: MemoryStream,
         number: usize,
@@ -54,7 +57,18 @@ impl MemorySubscription {
         until: Moment,
         fault: Option<SubscriptionFault>,
     ) -> Self {
-        Self { stream, number, consumer, shard, place, last: now, until, fault, events: 0, over: false }
+        Self {
+            stream,
+            number,
+            consumer,
+            shard,
+            place,
+            last: now,
+            until,
+            fault,
+            events: 0,
+            over: false,
+        }
     }
 
     fn over(&mut self) {
@@ -67,14 +81,24 @@ impl MemorySubscription {
         let now = self.stream.now();
         let state = self.stream.state();
         match self.fault {
-            Some(SubscriptionFault::EndAfter(events)) if self.events >= events => return Ok(Due::Over),
-            Some(SubscriptionFault::BreakAfter(events, kind)) if self.events >= events => {
-                return Err(Error::new(kind, "SubscribeToShard", "a failure that was asked for"));
+            Some(SubscriptionFault::EndAfter(events)) if self.events >= events => {
+                return Ok(Due::Over);
             }
-            Some(SubscriptionFault::SilentAfter(events)) if self.events >= events => return Ok(Due::Silence),
+            Some(SubscriptionFault::BreakAfter(events, kind)) if self.events >= events => {
+                return Err(Error::new(
+                    kind,
+                    "SubscribeToShard",
+                    "a failure that was asked for",
+                ));
+            }
+            Some(SubscriptionFault::SilentAfter(events)) if self.events >= events => {
+                return Ok(Due::Silence);
+            }
             _ => {}
         }
-        state.consumers.still_holds(self.number, &self.consumer, &self.shard, now)?;
+        state
+            .consumers
+            .still_holds(self.number, &self.consumer, &self.shard, now)?;
         if now >= self.until {
             return Ok(Due::Over);
         }
@@ -87,7 +111,11 @@ impl MemorySubscription {
         }
         let behind = millis_behind(&found, self.stream.wall());
         let event = Pushed::new(found.records).behind(behind);
-        let event = if is_last { event.last(log.children.clone()) } else { event.continued_at(found.next.sequence().clone()) };
+        let event = if is_last {
+            event.last(log.children.clone())
+        } else {
+            event.continued_at(found.next.sequence().clone())
+        };
         (self.place, self.last, self.over) = (found.next, now, is_last);
         self.events += 1;
         Ok(Due::Event(event))

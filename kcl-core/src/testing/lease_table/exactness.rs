@@ -1,7 +1,9 @@
 use bytes::Bytes;
 
 use crate::lease::{Change, Consistency, Expect, Write};
-use crate::model::{Checkpoint, Facts, HashKeyRange, Lease, LeaseKey, Pending, ShardId, Timestamp, WorkerId};
+use crate::model::{
+    Checkpoint, Facts, HashKeyRange, Lease, LeaseKey, Pending, ShardId, Timestamp, WorkerId,
+};
 
 use super::TableFixture;
 use super::check::{all_rows, assert_refused, assert_row, assert_stored, plain, put, send, two};
@@ -18,7 +20,10 @@ fn checkpoints() -> Vec<Checkpoint> {
         position("0", 0),
         position("0", 1),
         position("9007199254740993", 0), // a float would make it even
-        position("49640000000000000000000000000000000000000000000000000000", 0),
+        position(
+            "49640000000000000000000000000000000000000000000000000000",
+            0,
+        ),
         position(two_to_the_192, 7),
         position(&"9".repeat(129), 0),
         at(1, u64::from(u32::MAX) + 1),
@@ -27,59 +32,129 @@ fn checkpoints() -> Vec<Checkpoint> {
     ]
 }
 
-/// Checkpoints come back as they were, however they were written: sentinels, sequence numbers of up to 129 digits and every
-/// sub-sequence number of 64 bits. As a condition they fit exactly.
+/// Checkpoints come back as they were, however they were written: sentinels, sequence numbers of up
+/// to 129 digits and every sub-sequence number of 64 bits. As a condition they fit exactly.
 pub async fn checkpoints_are_exact(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     for (number, checkpoint) in checkpoints().into_iter().enumerate() {
-        let created = Lease::new(key(&format!("shardId-created-{number}")), checkpoint.clone()).owned_by(other(), token("t"));
+        let created = Lease::new(
+            key(&format!("shardId-created-{number}")),
+            checkpoint.clone(),
+        )
+        .owned_by(other(), token("t"));
         put(&table, &created).await;
         assert_stored("a created checkpoint", &second, &created).await;
-        let renewed = send(&table, &created.key, &Write::checkpoint(&created, checkpoint.clone())).await;
-        assert_eq!(renewed.expect("the stored checkpoint is the expected one").checkpoint, checkpoint);
+        let renewed = send(
+            &table,
+            &created.key,
+            &Write::checkpoint(&created, checkpoint.clone()),
+        )
+        .await;
+        assert_eq!(
+            renewed
+                .expect("the stored checkpoint is the expected one")
+                .checkpoint,
+            checkpoint
+        );
 
-        let written = Lease { key: key(&format!("shardId-written-{number}")), ..held() };
+        let written = Lease {
+            key: key(&format!("shardId-written-{number}")),
+            ..held()
+        };
         put(&table, &written).await;
-        let row = send(&table, &written.key, &Write::checkpoint(&written, checkpoint.clone())).await.expect("checkpoint");
+        let row = send(
+            &table,
+            &written.key,
+            &Write::checkpoint(&written, checkpoint.clone()),
+        )
+        .await
+        .expect("checkpoint");
         assert_eq!(row.checkpoint, checkpoint, "a written checkpoint");
         assert_stored("a written checkpoint", &second, &row).await;
     }
 }
 
-/// A checkpoint as a condition tells apart what differs in the last digit, or in the sub-sequence number alone.
+/// A checkpoint as a condition tells apart what differs in the last digit, or in the sub-sequence
+/// number alone.
 pub async fn checkpoints_are_compared_exactly(fixture: &dyn TableFixture) {
     let (table, _) = two(fixture).await;
     let nines = "9".repeat(129);
     let pairs = [
         (position(&nines, 0), position(&nines[..128], 0)),
-        (position(&nines, 0), position(&format!("{}8", &nines[..128]), 0)),
-        (position("9007199254740993", 0), position("9007199254740992", 0)),
+        (
+            position(&nines, 0),
+            position(&format!("{}8", &nines[..128]), 0),
+        ),
+        (
+            position("9007199254740993", 0),
+            position("9007199254740992", 0),
+        ),
         (at(1, u64::MAX), at(1, u64::MAX - 1)),
         (at(1, 1), at(1, 0)),
     ];
     for (number, (stored, expected)) in pairs.into_iter().enumerate() {
-        let row = Lease { key: key(&format!("shardId-{number}")), checkpoint: stored, ..held() };
+        let row = Lease {
+            key: key(&format!("shardId-{number}")),
+            checkpoint: stored,
+            ..held()
+        };
         put(&table, &row).await;
-        let seen = Lease { checkpoint: expected, ..row.clone() };
-        assert_refused("another checkpoint", send(&table, &row.key, &Write::checkpoint(&seen, at(2, 0))).await, &row);
+        let seen = Lease {
+            checkpoint: expected,
+            ..row.clone()
+        };
+        assert_refused(
+            "another checkpoint",
+            send(&table, &row.key, &Write::checkpoint(&seen, at(2, 0))).await,
+            &row,
+        );
     }
 }
 
-/// What was prepared comes back as it was: its place with the sub-sequence number, and no state, empty state and any bytes apart.
+/// What was prepared comes back as it was: its place with the sub-sequence number, and no state,
+/// empty state and any bytes apart.
 pub async fn prepared_checkpoints_are_exact(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     let bytes: Vec<u8> = (0..=255).collect();
-    let states = [None, Some(Bytes::new()), Some(Bytes::from(bytes)), Some(Bytes::from(vec![0; 20_000]))];
-    let mut pending: Vec<Pending> = states.into_iter().map(|state| Pending { at: at(12, 5), state }).collect();
-    pending.extend(checkpoints().into_iter().map(|at| Pending { at, state: None }));
+    let states = [
+        None,
+        Some(Bytes::new()),
+        Some(Bytes::from(bytes)),
+        Some(Bytes::from(vec![0; 20_000])),
+    ];
+    let mut pending: Vec<Pending> = states
+        .into_iter()
+        .map(|state| Pending {
+            at: at(12, 5),
+            state,
+        })
+        .collect();
+    pending.extend(
+        checkpoints()
+            .into_iter()
+            .map(|at| Pending { at, state: None }),
+    );
     for (number, pending) in pending.into_iter().enumerate() {
-        let created = Lease { key: key(&format!("shardId-created-{number}")), pending: Some(pending.clone()), ..held() };
+        let created = Lease {
+            key: key(&format!("shardId-created-{number}")),
+            pending: Some(pending.clone()),
+            ..held()
+        };
         put(&table, &created).await;
         assert_stored("created as prepared", &second, &created).await;
 
-        let written = Lease { key: key(&format!("shardId-written-{number}")), ..held() };
+        let written = Lease {
+            key: key(&format!("shardId-written-{number}")),
+            ..held()
+        };
         put(&table, &written).await;
-        let row = send(&table, &written.key, &Write::prepare(&written, pending.clone())).await.expect("prepare");
+        let row = send(
+            &table,
+            &written.key,
+            &Write::prepare(&written, pending.clone()),
+        )
+        .await
+        .expect("prepare");
         assert_eq!(row.pending, Some(pending), "what was prepared");
         assert_stored("prepared", &second, &row).await;
     }
@@ -88,29 +163,72 @@ pub async fn prepared_checkpoints_are_exact(fixture: &dyn TableFixture) {
 /// Hash key ranges come back as they were, at both ends of the 128 bits.
 pub async fn hash_ranges_are_exact(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
-    let bounds = [(0, u128::MAX), (0, 0), (u128::MAX, u128::MAX), (u128::MAX / 2, u128::MAX / 2 + 1), (1 << 53, (1 << 64) + 1)];
+    let bounds = [
+        (0, u128::MAX),
+        (0, 0),
+        (u128::MAX, u128::MAX),
+        (u128::MAX / 2, u128::MAX / 2 + 1),
+        (1 << 53, (1 << 64) + 1),
+    ];
     for (number, (start, end)) in bounds.into_iter().enumerate() {
         let range = HashKeyRange::new(start, end).expect("a range of the suite's own");
-        let created = Lease { key: key(&format!("shardId-created-{number}")), hash_range: Some(range), ..held() };
+        let created = Lease {
+            key: key(&format!("shardId-created-{number}")),
+            hash_range: Some(range),
+            ..held()
+        };
         put(&table, &created).await;
         assert_stored("a created range", &second, &created).await;
-        let lacking = Lease { key: key(&format!("shardId-written-{number}")), hash_range: None, ..held() };
+        let lacking = Lease {
+            key: key(&format!("shardId-written-{number}")),
+            hash_range: None,
+            ..held()
+        };
         put(&table, &lacking).await;
-        let row = send(&table, &lacking.key, &Write::hash_range(range)).await.expect("range");
-        assert_row("a written range", row, &Lease { hash_range: Some(range), ..lacking });
+        let row = send(&table, &lacking.key, &Write::hash_range(range))
+            .await
+            .expect("range");
+        assert_row(
+            "a written range",
+            row,
+            &Lease {
+                hash_range: Some(range),
+                ..lacking
+            },
+        );
     }
 }
 
 /// Counters are whole numbers up to 2^63 - 1: none is rounded.
 pub async fn counters_are_exact(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
-    for (number, counter) in [0, 1, (1 << 53) + 1, i64::MAX.unsigned_abs() - 1].into_iter().enumerate() {
-        let row = Lease { key: key(&format!("shardId-{number}")), counter, owner_switches: counter, ..held() };
+    for (number, counter) in [0, 1, (1 << 53) + 1, i64::MAX.unsigned_abs() - 1]
+        .into_iter()
+        .enumerate()
+    {
+        let row = Lease {
+            key: key(&format!("shardId-{number}")),
+            counter,
+            owner_switches: counter,
+            ..held()
+        };
         put(&table, &row).await;
-        let seen = Lease { counter: counter ^ 1, ..row.clone() };
-        assert_refused("the counter next to it", send(&table, &row.key, &Write::renew(&seen)).await, &row);
-        let taken = send(&table, &row.key, &Write::take(&row, other(), token("new"))).await.expect("take");
-        assert_eq!((taken.counter, taken.owner_switches), (counter + 1, counter + 1));
+        let seen = Lease {
+            counter: counter ^ 1,
+            ..row.clone()
+        };
+        assert_refused(
+            "the counter next to it",
+            send(&table, &row.key, &Write::renew(&seen)).await,
+            &row,
+        );
+        let taken = send(&table, &row.key, &Write::take(&row, other(), token("new")))
+            .await
+            .expect("take");
+        assert_eq!(
+            (taken.counter, taken.owner_switches),
+            (counter + 1, counter + 1)
+        );
         assert_stored("after a take", &second, &taken).await;
     }
 }
@@ -118,36 +236,84 @@ pub async fn counters_are_exact(fixture: &dyn TableFixture) {
 /// The same shard of several streams, and of none, is several leases.
 pub async fn leases_of_several_streams_are_kept_apart(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
-    let streams = [None, Some("123456789012:orders:1700000000"), Some("123456789012:orders:1800000000"), Some("123456789012:or")];
-    let keys = streams.map(|stream| LeaseKey { stream: stream.map(Into::into), shard: ShardId::from("shardId-000000000000") });
-    let rows: Vec<Lease> = (0_u64..).zip(keys).map(|(counter, key)| Lease { key, counter: counter + 1, ..held() }).collect();
+    let streams = [
+        None,
+        Some("123456789012:orders:1700000000"),
+        Some("123456789012:orders:1800000000"),
+        Some("123456789012:or"),
+    ];
+    let keys = streams.map(|stream| LeaseKey {
+        stream: stream.map(Into::into),
+        shard: ShardId::from("shardId-000000000000"),
+    });
+    let rows: Vec<Lease> = (0_u64..)
+        .zip(keys)
+        .map(|(counter, key)| Lease {
+            key,
+            counter: counter + 1,
+            ..held()
+        })
+        .collect();
     for row in &rows {
         put(&table, row).await;
     }
-    let renewed = send(&second, &rows[1].key, &Write::renew(&rows[1])).await.expect("renew");
+    let renewed = send(&second, &rows[1].key, &Write::renew(&rows[1]))
+        .await
+        .expect("renew");
     for row in [&rows[0], &renewed, &rows[2], &rows[3]] {
         assert_stored("a lease of one of several streams", &table, row).await;
     }
     let (all, _) = all_rows(&table, Consistency::Strong).await;
     assert_eq!(all.leases.len(), rows.len());
     for row in [&rows[0], &renewed, &rows[2], &rows[3]] {
-        assert!(all.leases.iter().any(|listed| plain(listed.clone()) == plain(row.clone())), "{} is not listed", row.key);
+        assert!(
+            all.leases
+                .iter()
+                .any(|listed| plain(listed.clone()) == plain(row.clone())),
+            "{} is not listed",
+            row.key
+        );
     }
 }
 
-/// Names of workers and tokens are any text: quotes, signs that a query language knows, other scripts.
+/// Names of workers and tokens are any text: quotes, signs that a query language knows, other
+/// scripts.
 pub async fn any_text_is_a_name(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
-    let names = ["работник-ß-💡", "it's \"quoted\"; --", "100% _\\ :v #n", " spaces ", "null", "0x10", "1e3", "a\nb\tc"];
+    let names = [
+        "работник-ß-💡",
+        "it's \"quoted\"; --",
+        "100% _\\ :v #n",
+        " spaces ",
+        "null",
+        "0x10",
+        "1e3",
+        "a\nb\tc",
+    ];
     for (number, name) in names.into_iter().enumerate() {
         let worker = WorkerId::from(name);
-        let row = Lease::new(key(&format!("shardId-{number}")), at(1, 0)).owned_by(worker.clone(), token(name));
+        let row = Lease::new(key(&format!("shardId-{number}")), at(1, 0))
+            .owned_by(worker.clone(), token(name));
         put(&table, &row).await;
-        let asked = send(&table, &row.key, &Write::request(&row, "asker".into(), worker.clone())).await.expect("request");
+        let asked = send(
+            &table,
+            &row.key,
+            &Write::request(&row, "asker".into(), worker.clone()),
+        )
+        .await
+        .expect("request");
         assert_eq!(asked.checkpoint_owner, Some(worker.clone()));
-        let kept = send(&second, &row.key, &Write::refuse(&asked, worker.clone(), "asker".into())).await.expect("refuse");
+        let kept = send(
+            &second,
+            &row.key,
+            &Write::refuse(&asked, worker.clone(), "asker".into()),
+        )
+        .await
+        .expect("refuse");
         assert_eq!(kept.owner, Some(worker));
-        let renewed = send(&second, &row.key, &Write::renew(&kept)).await.expect("renew");
+        let renewed = send(&second, &row.key, &Write::renew(&kept))
+            .await
+            .expect("renew");
         assert_stored("a name", &table, &renewed).await;
     }
 }
@@ -158,8 +324,15 @@ pub async fn names_are_compared_exactly(fixture: &dyn TableFixture) {
     let row = held();
     put(&table, &row).await;
     for near in ["TOKEN-1", "token-1 ", "token-", "token-11", ""] {
-        let seen = Lease { token: Some(token(near)), ..row.clone() };
-        assert_refused("a token that is nearly the same", send(&table, &row.key, &Write::renew(&seen)).await, &row);
+        let seen = Lease {
+            token: Some(token(near)),
+            ..row.clone()
+        };
+        assert_refused(
+            "a token that is nearly the same",
+            send(&table, &row.key, &Write::renew(&seen)).await,
+            &row,
+        );
     }
 }
 
@@ -169,19 +342,46 @@ pub async fn facts_are_exact(fixture: &dyn TableFixture) {
     let time = |millis| Some(Timestamp::from_millis(millis));
     let facts = [
         Facts::default(),
-        Facts { start_at: time(0), ..Facts::default() },
-        Facts { start_at: time(-1), ..Facts::default() },
-        Facts { began_at: time(7), ..Facts::default() },
-        Facts { stream_created_at: time(i64::from(u32::MAX) * 1000 + 7), ..Facts::default() },
-        Facts { stream_arn: Some("arn:aws:kinesis:eu-west-1:123456789012:stream/ß".into()), ..Facts::default() },
+        Facts {
+            start_at: time(0),
+            ..Facts::default()
+        },
+        Facts {
+            start_at: time(-1),
+            ..Facts::default()
+        },
+        Facts {
+            began_at: time(7),
+            ..Facts::default()
+        },
+        Facts {
+            stream_created_at: time(i64::from(u32::MAX) * 1000 + 7),
+            ..Facts::default()
+        },
+        Facts {
+            stream_arn: Some("arn:aws:kinesis:eu-west-1:123456789012:stream/ß".into()),
+            ..Facts::default()
+        },
     ];
     for (number, facts) in facts.into_iter().enumerate() {
-        let created = Lease { key: key(&format!("shardId-created-{number}")), facts: facts.clone(), ..held() };
+        let created = Lease {
+            key: key(&format!("shardId-created-{number}")),
+            facts: facts.clone(),
+            ..held()
+        };
         put(&table, &created).await;
         assert_stored("created facts", &second, &created).await;
-        let written = Lease { key: key(&format!("shardId-written-{number}")), ..held() };
+        let written = Lease {
+            key: key(&format!("shardId-written-{number}")),
+            ..held()
+        };
         put(&table, &written).await;
-        let write = Write::new(Expect::default(), Change::Facts { facts: facts.clone() });
+        let write = Write::new(
+            Expect::default(),
+            Change::Facts {
+                facts: facts.clone(),
+            },
+        );
         let row = table.update(&written.key, &write).await.expect("facts");
         assert_eq!(row.facts, facts, "written facts");
         assert_stored("written facts", &second, &row).await;

@@ -17,12 +17,17 @@ fn assert_malformed<T: std::fmt::Debug>(what: &str, result: Result<T, Error>, ro
     }
 }
 
-/// A malformed lease is listed as such beside all others, an error where it is asked for, and neither made anew, moved nor deleted.
+/// A malformed lease is listed as such beside all others, an error where it is asked for, and
+/// neither made anew, moved nor deleted.
 pub async fn a_malformed_lease_hides_no_other_and_is_left_alone(fixture: &dyn TableFixture) {
     let table = one(fixture).await;
     let (first, spoiled, last) = (key("shardId-0"), key("shardId-1"), key("shardId-2"));
     for key in [&first, &spoiled, &last] {
-        put(&table, &Lease::new(key.clone(), Checkpoint::ShardEnd).owned_by("me".into(), "token".into())).await;
+        put(
+            &table,
+            &Lease::new(key.clone(), Checkpoint::ShardEnd).owned_by("me".into(), "token".into()),
+        )
+        .await;
     }
     let held = table.get(&spoiled).await.expect("get").expect("the lease");
     let row = RowKey::Lease(spoiled.clone());
@@ -34,24 +39,56 @@ pub async fn a_malformed_lease_hides_no_other_and_is_left_alone(fixture: &dyn Ta
         let mut leases: Vec<_> = all.leases.iter().map(|lease| &lease.key).collect();
         leases.sort();
         assert_eq!(leases, [&first, &last], "the other leases");
-        assert_eq!(all.malformed.iter().map(|found| &found.row).collect::<Vec<_>>(), [&row], "the malformed one");
+        assert_eq!(
+            all.malformed
+                .iter()
+                .map(|found| &found.row)
+                .collect::<Vec<_>>(),
+            [&row],
+            "the malformed one"
+        );
 
         assert_malformed("get", table.get(&spoiled).await, &row);
-        assert_malformed("create", table.create(&Lease::new(spoiled.clone(), Checkpoint::TrimHorizon)).await, &row);
+        assert_malformed(
+            "create",
+            table
+                .create(&Lease::new(spoiled.clone(), Checkpoint::TrimHorizon))
+                .await,
+            &row,
+        );
         let release = Write::release(&held, None);
         assert_malformed("release", table.update(&spoiled, &release).await, &row);
-        assert_malformed("delete", table.delete(&spoiled, &Write::delete(&held)).await, &row);
+        assert_malformed(
+            "delete",
+            table.delete(&spoiled, &Write::delete(&held)).await,
+            &row,
+        );
     }
-    table.delete(&first, &Write::delete(&held)).await.expect("another row is written as always");
+    table
+        .delete(&first, &Write::delete(&held))
+        .await
+        .expect("another row is written as always");
 }
 
 /// The same for the row of a worker.
 pub async fn a_malformed_worker_hides_no_other_and_is_left_alone(fixture: &dyn TableFixture) {
     let table = one(fixture).await;
-    let of = |name: &str| WorkerRow::new(WorkerId::from(name), "process".into(), Duration::from_secs(10));
+    let of = |name: &str| {
+        WorkerRow::new(
+            WorkerId::from(name),
+            "process".into(),
+            Duration::from_secs(10),
+        )
+    };
     let (good, spoiled) = (of("good"), of("spoiled"));
-    table.write_worker(&good.worker, None, Some(&good)).await.expect("create");
-    table.write_worker(&spoiled.worker, None, Some(&spoiled)).await.expect("create");
+    table
+        .write_worker(&good.worker, None, Some(&good))
+        .await
+        .expect("create");
+    table
+        .write_worker(&spoiled.worker, None, Some(&spoiled))
+        .await
+        .expect("create");
     let row = RowKey::Worker(spoiled.worker.clone());
     if !fixture.spoil(&row).await {
         return;
@@ -59,10 +96,26 @@ pub async fn a_malformed_worker_hides_no_other_and_is_left_alone(fixture: &dyn T
     for _ in 0..2 {
         let (all, _) = all_rows(&table, Consistency::Strong).await;
         assert_eq!(all.workers, std::slice::from_ref(&good), "the other worker");
-        assert_eq!(all.malformed.iter().map(|found| &found.row).collect::<Vec<_>>(), [&row], "the malformed one");
+        assert_eq!(
+            all.malformed
+                .iter()
+                .map(|found| &found.row)
+                .collect::<Vec<_>>(),
+            [&row],
+            "the malformed one"
+        );
         assert_malformed("get", table.get_worker(&spoiled.worker).await, &row);
-        table.write_worker(&spoiled.worker, None, Some(&spoiled)).await.expect_err("it exists");
-        table.write_worker(&spoiled.worker, Some(&spoiled), Some(&spoiled.next())).await.expect_err("it is not as it was seen");
-        table.write_worker(&spoiled.worker, Some(&spoiled), None).await.expect_err("it is not as it was seen");
+        table
+            .write_worker(&spoiled.worker, None, Some(&spoiled))
+            .await
+            .expect_err("it exists");
+        table
+            .write_worker(&spoiled.worker, Some(&spoiled), Some(&spoiled.next()))
+            .await
+            .expect_err("it is not as it was seen");
+        table
+            .write_worker(&spoiled.worker, Some(&spoiled), None)
+            .await
+            .expect_err("it is not as it was seen");
     }
 }

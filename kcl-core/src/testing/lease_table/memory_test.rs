@@ -18,7 +18,12 @@ impl TableFixture for Fresh {
     }
 
     async fn spoil(&self, row: &RowKey) -> bool {
-        self.0.spoil(MalformedRow::new(row.clone(), "checkpoint", Some("x"), "something else"));
+        self.0.spoil(MalformedRow::new(
+            row.clone(),
+            "checkpoint",
+            Some("x"),
+            "something else",
+        ));
         true
     }
 }

@@ -1,8 +1,9 @@
 //! The contract of [`LeaseTable`] as a suite that runs.
 //!
-//! Each function below is one point of the contract; it is given a [`TableFixture`], a fresh and empty table, and panics when the
-//! table breaks the point. [`lease_table_contract!`](crate::lease_table_contract) makes a test of each, and [`suite`] runs all of
-//! them in one call.
+//! Each function below is one point of the contract; it is given a [`TableFixture`], a fresh and
+//! empty table, and panics when the table breaks the point.
+//! [`lease_table_contract!`](crate::lease_table_contract) makes a test of each, and [`suite`] runs
+//! all of them in one call.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -46,7 +47,10 @@
 //! | `races` | many writers, one winner |
 //!
 //! [`LeaseTable`]: crate::lease::LeaseTable
-#![expect(clippy::missing_panics_doc, reason = "a point that does not hold panics: the header says so once")]
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "a point that does not hold panics: the header says so once"
+)]
 
 mod check;
 mod creation;

@@ -8,7 +8,8 @@ use super::check::{assert_stored, put};
 use super::check::{check_write, send, two};
 use super::rows::{asked_for, at, held, passed, shards};
 
-/// A checkpoint stores this, ends what was prepared, the count of owner switches and the time at which the lease began, and leaves the rest.
+/// A checkpoint stores this, ends what was prepared, the count of owner switches and the time at
+/// which the lease began, and leaves the rest.
 async fn check_checkpoint(fixture: &dyn TableFixture, row: &Lease, to: Checkpoint) {
     let after = Lease {
         checkpoint: to.clone(),
@@ -21,7 +22,8 @@ async fn check_checkpoint(fixture: &dyn TableFixture, row: &Lease, to: Checkpoin
     check_write(fixture, &Write::checkpoint(row, to), row, &after).await;
 }
 
-/// A checkpoint needs counter, token and the checkpoint before it; it ends what was prepared and the count of owner switches.
+/// A checkpoint needs counter, token and the checkpoint before it; it ends what was prepared and
+/// the count of owner switches.
 pub async fn a_checkpoint_needs_counter_token_and_the_one_before(fixture: &dyn TableFixture) {
     let row = held();
     check_checkpoint(fixture, &row, at(11, 0)).await;
@@ -35,33 +37,72 @@ pub async fn a_checkpoint_leaves_a_hand_over_pending(fixture: &dyn TableFixture)
 
 /// A first checkpoint takes the place of the value that a lease begins with.
 pub async fn a_first_checkpoint_replaces_the_value_at_the_start(fixture: &dyn TableFixture) {
-    let row = Lease { checkpoint: Checkpoint::Latest, pending: None, ..held() };
+    let row = Lease {
+        checkpoint: Checkpoint::Latest,
+        pending: None,
+        ..held()
+    };
     check_checkpoint(fixture, &row, at(1, 0)).await;
 }
 
 /// A first checkpoint passes the time that the lease began at, and keeps it.
 pub async fn a_first_checkpoint_passes_the_time_of_the_start(fixture: &dyn TableFixture) {
     let time = Some(Timestamp::from_millis(1_700_000_000_123));
-    let row =
-        Lease { checkpoint: Checkpoint::Latest, facts: Facts { start_at: time, ..Facts::default() }, pending: None, ..held() };
-    let facts = Facts { began_at: time, ..Facts::default() };
-    let after = Lease { checkpoint: at(1, 0), owner_switches: 0, counter: row.counter + 1, facts, ..row.clone() };
+    let row = Lease {
+        checkpoint: Checkpoint::Latest,
+        facts: Facts {
+            start_at: time,
+            ..Facts::default()
+        },
+        pending: None,
+        ..held()
+    };
+    let facts = Facts {
+        began_at: time,
+        ..Facts::default()
+    };
+    let after = Lease {
+        checkpoint: at(1, 0),
+        owner_switches: 0,
+        counter: row.counter + 1,
+        facts,
+        ..row.clone()
+    };
     check_write(fixture, &Write::checkpoint(&row, at(1, 0)), &row, &after).await;
 }
 
-/// A prepared checkpoint needs what a checkpoint needs, and moves neither the checkpoint nor the count of owner switches.
+/// A prepared checkpoint needs what a checkpoint needs, and moves neither the checkpoint nor the
+/// count of owner switches.
 pub async fn a_prepared_checkpoint_needs_what_a_checkpoint_needs(fixture: &dyn TableFixture) {
-    let row = Lease { pending: None, ..held() };
-    let pending = Pending { at: at(15, 3), state: Some(Bytes::from_static(b"\0half done\xff")) };
-    let after = Lease { pending: Some(pending.clone()), counter: row.counter + 1, ..row.clone() };
+    let row = Lease {
+        pending: None,
+        ..held()
+    };
+    let pending = Pending {
+        at: at(15, 3),
+        state: Some(Bytes::from_static(b"\0half done\xff")),
+    };
+    let after = Lease {
+        pending: Some(pending.clone()),
+        counter: row.counter + 1,
+        ..row.clone()
+    };
     check_write(fixture, &Write::prepare(&row, pending), &row, &after).await;
 }
 
-/// A prepared checkpoint replaces the one before it as a whole: state bytes that the new one lacks do not stay.
+/// A prepared checkpoint replaces the one before it as a whole: state bytes that the new one lacks
+/// do not stay.
 pub async fn a_prepared_checkpoint_replaces_the_one_before(fixture: &dyn TableFixture) {
     let row = held();
-    let pending = Pending { at: Checkpoint::ShardEnd, state: None };
-    let after = Lease { pending: Some(pending.clone()), counter: row.counter + 1, ..row.clone() };
+    let pending = Pending {
+        at: Checkpoint::ShardEnd,
+        state: None,
+    };
+    let after = Lease {
+        pending: Some(pending.clone()),
+        counter: row.counter + 1,
+        ..row.clone()
+    };
     check_write(fixture, &Write::prepare(&row, pending), &row, &after).await;
 }
 
@@ -79,12 +120,18 @@ fn ended(row: &Lease) -> Lease {
     }
 }
 
-/// The end of a shard needs counter, token and checkpoint; one write stores the final checkpoint and the children and leaves no
-/// owner.
+/// The end of a shard needs counter, token and checkpoint; one write stores the final checkpoint
+/// and the children and leaves no owner.
 pub async fn an_end_stores_the_children_and_leaves_no_owner(fixture: &dyn TableFixture) {
-    let row = Lease { children: Vec::new(), ..held() };
+    let row = Lease {
+        children: Vec::new(),
+        ..held()
+    };
     let children = shards(&["shardId-000000000020", "shardId-000000000021"]);
-    let after = Lease { children: children.clone(), ..ended(&row) };
+    let after = Lease {
+        children: children.clone(),
+        ..ended(&row)
+    };
     check_write(fixture, &Write::end(&row, children), &row, &after).await;
 }
 
@@ -98,7 +145,10 @@ pub async fn an_end_without_children_keeps_those_known_before(fixture: &dyn Tabl
 pub async fn an_end_ends_a_pending_hand_over(fixture: &dyn TableFixture) {
     let row = asked_for();
     let children = shards(&["shardId-000000000020"]);
-    let after = Lease { children: children.clone(), ..ended(&row) };
+    let after = Lease {
+        children: children.clone(),
+        ..ended(&row)
+    };
     check_write(fixture, &Write::end(&row, children), &row, &after).await;
 }
 
@@ -106,33 +156,59 @@ pub async fn an_end_ends_a_pending_hand_over(fixture: &dyn TableFixture) {
 pub async fn children_need_counter_and_token(fixture: &dyn TableFixture) {
     let row = held();
     let children = shards(&["shardId-000000000030"]);
-    let after = Lease { children: children.clone(), counter: row.counter + 1, ..row.clone() };
+    let after = Lease {
+        children: children.clone(),
+        counter: row.counter + 1,
+        ..row.clone()
+    };
     check_write(fixture, &Write::children(&row, children), &row, &after).await;
 }
 
 /// Facts for a row that lacks them need counter and token.
 pub async fn facts_need_counter_and_token(fixture: &dyn TableFixture) {
-    let row = Lease { facts: Facts::default(), ..held() };
-    let facts = Facts { start_at: Some(Timestamp::from_millis(5)), ..Facts::default() };
-    let after = Lease { facts: facts.clone(), counter: row.counter + 1, ..row.clone() };
+    let row = Lease {
+        facts: Facts::default(),
+        ..held()
+    };
+    let facts = Facts {
+        start_at: Some(Timestamp::from_millis(5)),
+        ..Facts::default()
+    };
+    let after = Lease {
+        facts: facts.clone(),
+        counter: row.counter + 1,
+        ..row.clone()
+    };
     check_write(fixture, &Write::facts(&row, facts), &row, &after).await;
 }
 
 /// Facts replace the facts before them as a whole.
 pub async fn facts_replace_those_before(fixture: &dyn TableFixture) {
     let row = held();
-    let facts = Facts { stream_arn: Some("arn:aws:kinesis:eu-west-1:123456789012:stream/anew".into()), ..Facts::default() };
-    let after = Lease { facts: facts.clone(), counter: row.counter + 1, ..row.clone() };
+    let facts = Facts {
+        stream_arn: Some("arn:aws:kinesis:eu-west-1:123456789012:stream/anew".into()),
+        ..Facts::default()
+    };
+    let after = Lease {
+        facts: facts.clone(),
+        counter: row.counter + 1,
+        ..row.clone()
+    };
     check_write(fixture, &Write::facts(&row, facts), &row, &after).await;
 }
 
 /// A hash key range needs the row alone, is no heartbeat, and can be written again.
 pub async fn a_hash_range_needs_the_row_alone(fixture: &dyn TableFixture) {
-    let row = Lease { hash_range: None, ..held() };
+    let row = Lease {
+        hash_range: None,
+        ..held()
+    };
     let write = Write::hash_range(HashKeyRange::WHOLE);
     check_write(fixture, &write, &row, &held()).await;
     let (table, second) = two(fixture).await;
-    send(&table, &row.key, &write).await.expect("the same range once more");
+    send(&table, &row.key, &write)
+        .await
+        .expect("the same range once more");
     assert_stored("the same range once more", &second, &held()).await;
 }
 
@@ -141,16 +217,54 @@ pub async fn each_write_builds_on_the_row_that_the_last_one_returned(fixture: &d
     let (table, second) = two(fixture).await;
     let mut row = Lease::new(held().key, Checkpoint::TrimHorizon);
     put(&table, &row).await;
-    row = send(&table, &row.key, &Write::take(&row, "a".into(), "1".into())).await.expect("take");
+    row = send(&table, &row.key, &Write::take(&row, "a".into(), "1".into()))
+        .await
+        .expect("take");
     for place in 1..=3 {
-        row = send(&table, &row.key, &Write::prepare(&row, Pending { at: at(place, 1), state: None })).await.expect("prepare");
-        row = send(&table, &row.key, &Write::checkpoint(&row, at(place, 1))).await.expect("checkpoint");
-        row = send(&table, &row.key, &Write::renew(&row)).await.expect("renew");
+        row = send(
+            &table,
+            &row.key,
+            &Write::prepare(
+                &row,
+                Pending {
+                    at: at(place, 1),
+                    state: None,
+                },
+            ),
+        )
+        .await
+        .expect("prepare");
+        row = send(&table, &row.key, &Write::checkpoint(&row, at(place, 1)))
+            .await
+            .expect("checkpoint");
+        row = send(&table, &row.key, &Write::renew(&row))
+            .await
+            .expect("renew");
     }
-    let asked = send(&second, &row.key, &Write::request(&row, "b".into(), "a".into())).await.expect("request");
-    row = send(&table, &row.key, &Write::pass_on(&asked, "a".into(), "b".into(), Some(at(4, 0)))).await.expect("pass on");
-    row = send(&second, &row.key, &Write::claim(&row, "b".into(), "2".into())).await.expect("claim");
-    row = send(&second, &row.key, &Write::end(&row, shards(&["c"]))).await.expect("end");
+    let asked = send(
+        &second,
+        &row.key,
+        &Write::request(&row, "b".into(), "a".into()),
+    )
+    .await
+    .expect("request");
+    row = send(
+        &table,
+        &row.key,
+        &Write::pass_on(&asked, "a".into(), "b".into(), Some(at(4, 0))),
+    )
+    .await
+    .expect("pass on");
+    row = send(
+        &second,
+        &row.key,
+        &Write::claim(&row, "b".into(), "2".into()),
+    )
+    .await
+    .expect("claim");
+    row = send(&second, &row.key, &Write::end(&row, shards(&["c"])))
+        .await
+        .expect("end");
     let expected = Lease {
         counter: 13,
         checkpoint: Checkpoint::ShardEnd,

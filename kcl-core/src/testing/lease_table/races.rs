@@ -12,8 +12,11 @@ use super::rows::{asked_for, free, held, key, other, owner, token};
 /// Tries of a write that a busy table put off.
 const TRIES: usize = 100;
 
-/// The result of a write once the table is not too busy for it. Nothing was written by the tries that were put off.
-async fn through<T, F: Future<Output = Result<T, Error>>>(mut write: impl FnMut() -> F) -> Result<T, Error> {
+/// The result of a write once the table is not too busy for it. Nothing was written by the tries
+/// that were put off.
+async fn through<T, F: Future<Output = Result<T, Error>>>(
+    mut write: impl FnMut() -> F,
+) -> Result<T, Error> {
     let mut result = write().await;
     for _ in 1..TRIES {
         if !matches!(result, Err(Error::Throttled { .. })) {
@@ -72,7 +75,8 @@ pub async fn one_of_64_creators_wins(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     let results = join_all((0..64).map(|number| {
         let table = if number % 2 == 0 { &table } else { &second };
-        let row = Lease::new(seen_key(), Checkpoint::TrimHorizon).owned_by(contender(number), token(&format!("token-{number}")));
+        let row = Lease::new(seen_key(), Checkpoint::TrimHorizon)
+            .owned_by(contender(number), token(&format!("token-{number}")));
         through(move || {
             let row = row.clone();
             async move { table.create(&row).await }
@@ -87,17 +91,22 @@ pub async fn one_of_64_creators_wins(fixture: &dyn TableFixture) {
 pub async fn a_passing_on_and_a_withdrawal_exclude_each_other(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     for round in 0..20 {
-        let row = Lease { key: key(&format!("shardId-{round}")), ..asked_for() };
+        let row = Lease {
+            key: key(&format!("shardId-{round}")),
+            ..asked_for()
+        };
         put(&table, &row).await;
         let pass_on = Write::pass_on(&row, owner(), other(), None);
         let withdraw = Write::withdraw(&row, other(), owner());
-        let results = join_all([(&table, pass_on), (&second, withdraw)].map(|(table, write)| {
-            let key = row.key.clone();
-            through(move || {
-                let (key, write) = (key.clone(), write.clone());
-                async move { send(table, &key, &write).await }
-            })
-        }))
+        let results = join_all(
+            [(&table, pass_on), (&second, withdraw)].map(|(table, write)| {
+                let key = row.key.clone();
+                through(move || {
+                    let (key, write) = (key.clone(), write.clone());
+                    async move { send(table, &key, &write).await }
+                })
+            }),
+        )
         .await;
         one_winner(results);
     }
@@ -108,26 +117,43 @@ pub async fn no_conditional_addition_is_lost(fixture: &dyn TableFixture) {
     const WRITERS: u64 = 8;
     const EACH: u64 = 10;
     let (table, second) = two(fixture).await;
-    let start = Lease { checkpoint: Position::from(SequenceNumber::from_u128(0)).into(), counter: 0, ..held() };
+    let start = Lease {
+        checkpoint: Position::from(SequenceNumber::from_u128(0)).into(),
+        counter: 0,
+        ..held()
+    };
     put(&table, &start).await;
-    join_all((0..WRITERS).map(|number| add(if number % 2 == 0 { &table } else { &second }, EACH))).await;
+    join_all((0..WRITERS).map(|number| add(if number % 2 == 0 { &table } else { &second }, EACH)))
+        .await;
     let end = table.get(&start.key).await.expect("get").expect("the row");
-    assert_eq!(end.counter, WRITERS * EACH, "each addition moved the counter once");
-    assert_eq!(end.checkpoint, Position::new(SequenceNumber::from_u128(0), WRITERS * EACH).into());
+    assert_eq!(
+        end.counter,
+        WRITERS * EACH,
+        "each addition moved the counter once"
+    );
+    assert_eq!(
+        end.checkpoint,
+        Position::new(SequenceNumber::from_u128(0), WRITERS * EACH).into()
+    );
 }
 
 async fn add(table: &Table, times: u64) {
     let mut row = table.get(&held().key).await.expect("get").expect("the row");
     let mut left = times;
     while left > 0 {
-        let sub_sequence = row.checkpoint.position().map_or(0, |position| position.sub_sequence);
+        let sub_sequence = row
+            .checkpoint
+            .position()
+            .map_or(0, |position| position.sub_sequence);
         let to = Position::new(SequenceNumber::from_u128(0), sub_sequence + 1);
         match send(table, &row.key, &Write::checkpoint(&row, to.into())).await {
             Ok(after) => {
                 row = after;
                 left -= 1;
             }
-            Err(Error::Conflict { row: Some(standing) }) => row = *standing,
+            Err(Error::Conflict {
+                row: Some(standing),
+            }) => row = *standing,
             Err(Error::Throttled { .. }) => {}
             Err(other) => panic!("an addition: {other}"),
         }

@@ -20,7 +20,11 @@ pub async fn setting_up_again_keeps_everything(fixture: &dyn TableFixture) {
     for table in &handles {
         table.setup().await.expect("setup once more");
     }
-    let row = handles[7].get(&held().key).await.expect("get").expect("a second setup took the row away");
+    let row = handles[7]
+        .get(&held().key)
+        .await
+        .expect("get")
+        .expect("a second setup took the row away");
     assert_row("after a second setup", row, &held());
 }
 
@@ -30,30 +34,52 @@ pub async fn an_empty_table_has_no_rows(fixture: &dyn TableFixture) {
     assert_eq!(table.get(&held().key).await.expect("get"), None);
     for consistency in [Consistency::Strong, Consistency::Eventual] {
         let (all, _) = all_rows(&table, consistency).await;
-        assert!(all.leases.is_empty() && all.workers.is_empty() && all.malformed.is_empty(), "{all:?}");
+        assert!(
+            all.leases.is_empty() && all.workers.is_empty() && all.malformed.is_empty(),
+            "{all:?}"
+        );
     }
 }
 
-/// A write that was acknowledged on one handle is seen by the next `get`, and the next strong scan, on another one.
+/// A write that was acknowledged on one handle is seen by the next `get`, and the next strong scan,
+/// on another one.
 pub async fn reads_see_what_was_acknowledged(fixture: &dyn TableFixture) {
     let (writer, reader) = two(fixture).await;
     let mut row = held();
     put(&writer, &row).await;
     for place in 0..30 {
-        row = send(&writer, &row.key, &Write::checkpoint(&row, at(100 + place, place))).await.expect("checkpoint");
+        row = send(
+            &writer,
+            &row.key,
+            &Write::checkpoint(&row, at(100 + place, place)),
+        )
+        .await
+        .expect("checkpoint");
         let read = reader.get(&row.key).await.expect("get").expect("the row");
         assert_row("get after an acknowledged write", read, &row);
         let (mut all, _) = all_rows(&reader, Consistency::Strong).await;
-        assert_row("a strong scan after an acknowledged write", all.leases.remove(0), &row);
+        assert_row(
+            "a strong scan after an acknowledged write",
+            all.leases.remove(0),
+            &row,
+        );
     }
 }
 
 fn many() -> BTreeMap<LeaseKey, Lease> {
-    let row = |number: u64| Lease { key: key(&format!("shardId-{number:012}")), counter: number + 1, ..held() };
-    (0..250).map(row).map(|row| (row.key.clone(), row)).collect()
+    let row = |number: u64| Lease {
+        key: key(&format!("shardId-{number:012}")),
+        counter: number + 1,
+        ..held()
+    };
+    (0..250)
+        .map(row)
+        .map(|row| (row.key.clone(), row))
+        .collect()
 }
 
-/// 250 leases come over the pages of a scan, each once and whole, whichever consistency was asked for.
+/// 250 leases come over the pages of a scan, each once and whole, whichever consistency was asked
+/// for.
 pub async fn a_scan_has_each_row_once(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     let rows = many();
@@ -68,7 +94,10 @@ pub async fn a_scan_has_each_row_once(fixture: &dyn TableFixture) {
         let mut seen = BTreeMap::new();
         for row in all.leases {
             let key = row.key.clone();
-            assert_eq!(Some(&plain(row.clone())), rows.get(&key).cloned().map(plain).as_ref());
+            assert_eq!(
+                Some(&plain(row.clone())),
+                rows.get(&key).cloned().map(plain).as_ref()
+            );
             assert_eq!(seen.insert(key, row), None, "a row came twice");
         }
     }
@@ -85,18 +114,36 @@ pub async fn rows_that_stay_are_listed_once_while_others_come_and_go(fixture: &d
     let mut gone = Vec::new();
     let mut next = None;
     for round in 0.. {
-        let page = table.scan(next.as_ref(), Consistency::Strong).await.expect("a page");
-        // The last row of the page goes (the next page begins behind it), and one at either end of the table.
+        let page = table
+            .scan(next.as_ref(), Consistency::Strong)
+            .await
+            .expect("a page");
+        // The last row of the page goes (the next page begins behind it), and one at either end of
+        // the table.
         let last = page.leases.last().map(|row| &row.key);
         let leaving = [last, rows.keys().nth(round), rows.keys().rev().nth(round)];
-        for key in leaving.into_iter().flatten().filter(|key| rows.contains_key(key)) {
+        for key in leaving
+            .into_iter()
+            .flatten()
+            .filter(|key| rows.contains_key(key))
+        {
             if !gone.contains(key) {
-                let at_counter = Expect { counter: Some(rows[key].counter), ..Expect::default() };
+                let at_counter = Expect {
+                    counter: Some(rows[key].counter),
+                    ..Expect::default()
+                };
                 second.delete(key, &at_counter).await.expect("delete");
                 gone.push(key.clone());
             }
         }
-        put(&second, &Lease::new(key(&format!("shardId-000000000100-new-{round}")), Checkpoint::Latest)).await;
+        put(
+            &second,
+            &Lease::new(
+                key(&format!("shardId-000000000100-new-{round}")),
+                Checkpoint::Latest,
+            ),
+        )
+        .await;
         for row in page.leases {
             *seen.entry(row.key).or_default() += 1;
         }
@@ -120,17 +167,31 @@ pub async fn foreign_rows_are_left_alone(fixture: &dyn TableFixture) {
         }
     }
     put(&table, &held()).await;
-    let ended = send(&table, &held().key, &Write::end(&held(), shards(&["c"]))).await.expect("end");
-    table.delete(&ended.key, &Write::delete(&ended)).await.expect("delete");
+    let ended = send(&table, &held().key, &Write::end(&held(), shards(&["c"])))
+        .await
+        .expect("end");
+    table
+        .delete(&ended.key, &Write::delete(&ended))
+        .await
+        .expect("delete");
     put(&table, &held()).await;
     second.setup().await.expect("setup");
 
     let (all, _) = all_rows(&second, Consistency::Strong).await;
     assert_eq!(all.leases.len(), 1, "a foreign row is listed as a lease");
-    assert!(all.workers.is_empty(), "a foreign row is listed as a worker");
-    assert!(all.malformed.is_empty(), "a foreign row is listed as a malformed one");
+    assert!(
+        all.workers.is_empty(),
+        "a foreign row is listed as a worker"
+    );
+    assert!(
+        all.malformed.is_empty(),
+        "a foreign row is listed as a malformed one"
+    );
     for (key, kind) in foreign {
-        assert!(fixture.has_foreign(key, kind).await, "the foreign row `{key}` is not as it was");
+        assert!(
+            fixture.has_foreign(key, kind).await,
+            "the foreign row `{key}` is not as it was"
+        );
     }
 }
 
@@ -143,23 +204,65 @@ pub async fn unknown_attributes_survive_every_write(fixture: &dyn TableFixture) 
         return;
     }
     let key = row.key.clone();
-    let pending = Pending { at: at(30, 0), state: None };
-    row = send(&table, &key, &Write::renew(&row)).await.expect("renew");
-    row = send(&table, &key, &Write::prepare(&row, pending)).await.expect("prepare");
-    row = send(&table, &key, &Write::checkpoint(&row, at(31, 0))).await.expect("checkpoint");
-    row = send(&table, &key, &Write::children(&row, shards(&["c"]))).await.expect("children");
-    send(&table, &key, &Write::facts(&row, held().facts)).await.expect("facts");
-    row = send(&table, &key, &Write::hash_range(HashKeyRange::WHOLE)).await.expect("range");
-    row = send(&second, &key, &Write::request(&row, other(), owner())).await.expect("request");
-    row = send(&second, &key, &Write::withdraw(&row, other(), owner())).await.expect("withdraw");
-    row = send(&second, &key, &Write::request(&row, other(), owner())).await.expect("request");
-    row = send(&table, &key, &Write::refuse(&row, owner(), other())).await.expect("refuse");
-    row = send(&second, &key, &Write::request(&row, other(), owner())).await.expect("request");
-    row = send(&table, &key, &Write::pass_on(&row, owner(), other(), Some(at(32, 0)))).await.expect("pass on");
-    row = send(&second, &key, &Write::claim(&row, other(), token("2"))).await.expect("claim");
-    row = send(&second, &key, &Write::release(&row, Some(at(33, 0)))).await.expect("release");
-    row = send(&table, &key, &Write::take(&row, owner(), token("3"))).await.expect("take");
-    row = send(&table, &key, &Write::end(&row, shards(&["c", "d"]))).await.expect("end");
-    assert_eq!(fixture.unknown_attribute(&key).await.as_deref(), Some("kept"));
+    let pending = Pending {
+        at: at(30, 0),
+        state: None,
+    };
+    row = send(&table, &key, &Write::renew(&row))
+        .await
+        .expect("renew");
+    row = send(&table, &key, &Write::prepare(&row, pending))
+        .await
+        .expect("prepare");
+    row = send(&table, &key, &Write::checkpoint(&row, at(31, 0)))
+        .await
+        .expect("checkpoint");
+    row = send(&table, &key, &Write::children(&row, shards(&["c"])))
+        .await
+        .expect("children");
+    send(&table, &key, &Write::facts(&row, held().facts))
+        .await
+        .expect("facts");
+    row = send(&table, &key, &Write::hash_range(HashKeyRange::WHOLE))
+        .await
+        .expect("range");
+    row = send(&second, &key, &Write::request(&row, other(), owner()))
+        .await
+        .expect("request");
+    row = send(&second, &key, &Write::withdraw(&row, other(), owner()))
+        .await
+        .expect("withdraw");
+    row = send(&second, &key, &Write::request(&row, other(), owner()))
+        .await
+        .expect("request");
+    row = send(&table, &key, &Write::refuse(&row, owner(), other()))
+        .await
+        .expect("refuse");
+    row = send(&second, &key, &Write::request(&row, other(), owner()))
+        .await
+        .expect("request");
+    row = send(
+        &table,
+        &key,
+        &Write::pass_on(&row, owner(), other(), Some(at(32, 0))),
+    )
+    .await
+    .expect("pass on");
+    row = send(&second, &key, &Write::claim(&row, other(), token("2")))
+        .await
+        .expect("claim");
+    row = send(&second, &key, &Write::release(&row, Some(at(33, 0))))
+        .await
+        .expect("release");
+    row = send(&table, &key, &Write::take(&row, owner(), token("3")))
+        .await
+        .expect("take");
+    row = send(&table, &key, &Write::end(&row, shards(&["c", "d"])))
+        .await
+        .expect("end");
+    assert_eq!(
+        fixture.unknown_attribute(&key).await.as_deref(),
+        Some("kept")
+    );
     assert!(row.checkpoint.is_shard_end());
 }

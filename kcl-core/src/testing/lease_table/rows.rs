@@ -3,7 +3,8 @@
 use bytes::Bytes;
 
 use crate::model::{
-    Checkpoint, Facts, HashKeyRange, Lease, LeaseKey, Pending, Position, SequenceNumber, ShardId, Timestamp, Token, WorkerId,
+    Checkpoint, Facts, HashKeyRange, Lease, LeaseKey, Pending, Position, SequenceNumber, ShardId,
+    Timestamp, Token, WorkerId,
 };
 
 pub(super) fn key(shard: &str) -> LeaseKey {
@@ -35,7 +36,8 @@ pub(super) fn at(place: u64, sub_sequence: u64) -> Checkpoint {
 }
 
 pub(super) fn position(digits: &str, sub_sequence: u64) -> Checkpoint {
-    // A text of the suite's own; zero stands in if it were none, and the comparison that follows would fail.
+    // A text of the suite's own; zero stands in if it were none, and the comparison that follows
+    // would fail.
     let sequence = digits.parse().unwrap_or(SequenceNumber::from_u128(0));
     Position::new(sequence, sub_sequence).into()
 }
@@ -45,7 +47,10 @@ pub(super) fn held() -> Lease {
     Lease {
         counter: 41,
         owner_switches: 3,
-        pending: Some(Pending { at: at(20, 2), state: Some(Bytes::from_static(b"state")) }),
+        pending: Some(Pending {
+            at: at(20, 2),
+            state: Some(Bytes::from_static(b"state")),
+        }),
         parents: shards(&["shardId-000000000001", "shardId-000000000002"]),
         children: shards(&["shardId-000000000008", "shardId-000000000009"]),
         hash_range: Some(HashKeyRange::WHOLE),
@@ -59,22 +64,38 @@ pub(super) fn held() -> Lease {
     }
 }
 
-/// What a checkpoint leaves of its facts: nothing is opened any more at the time that it was to begin at.
+/// What a checkpoint leaves of its facts: nothing is opened any more at the time that it was to
+/// begin at.
 pub(super) fn passed() -> Facts {
-    Facts { start_at: None, ..held().facts }
+    Facts {
+        start_at: None,
+        ..held().facts
+    }
 }
 
 /// The same lease after `other` asked for it.
 pub(super) fn asked_for() -> Lease {
-    Lease { owner: Some(other()), checkpoint_owner: Some(owner()), ..held() }
+    Lease {
+        owner: Some(other()),
+        checkpoint_owner: Some(owner()),
+        ..held()
+    }
 }
 
 /// The same lease after it was passed on to `other`, who has not claimed it.
 pub(super) fn passed_on() -> Lease {
-    Lease { owner: Some(other()), token: None, ..held() }
+    Lease {
+        owner: Some(other()),
+        token: None,
+        ..held()
+    }
 }
 
 /// The same lease, held by nobody.
 pub(super) fn free() -> Lease {
-    Lease { owner: None, token: None, ..held() }
+    Lease {
+        owner: None,
+        token: None,
+        ..held()
+    }
 }

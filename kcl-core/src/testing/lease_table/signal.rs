@@ -18,15 +18,21 @@ async fn value(table: &Table) -> Option<String> {
     signal(table).await.map(|signal| signal.value)
 }
 
-/// What a handle sees of the signal after another one announced this: another value, and what changed since, unless the table
-/// remembers nothing.
+/// What a handle sees of the signal after another one announced this: another value, and what
+/// changed since, unless the table remembers nothing.
 async fn assert_announced(writer: &Table, reader: &Table, changed: &[Changed]) {
     let before = value(reader).await;
     writer.announce(changed).await.expect("announce");
-    let (Some(before), Some(after)) = (before, signal(reader).await) else { return };
+    let (Some(before), Some(after)) = (before, signal(reader).await) else {
+        return;
+    };
     assert_ne!(after.value, before, "the signal did not change");
     if let Some(since) = after.since(&before) {
-        assert_eq!(since, changed.iter().collect::<Vec<_>>(), "what was announced");
+        assert_eq!(
+            since,
+            changed.iter().collect::<Vec<_>>(),
+            "what was announced"
+        );
     }
 }
 
@@ -35,8 +41,18 @@ pub async fn the_signal_changes_with_the_announcements_of_others(fixture: &dyn T
     let (writer, reader) = two(fixture).await;
     assert_announced(&writer, &reader, &leases(&[held().key])).await;
     assert_announced(&writer, &reader, &leases(&[held().key])).await;
-    assert_announced(&writer, &reader, &leases(&[key("shardId-1"), key("shardId-2")])).await;
-    assert_announced(&writer, &reader, &[Changed::Worker(WorkerId::new("a new worker"))]).await;
+    assert_announced(
+        &writer,
+        &reader,
+        &leases(&[key("shardId-1"), key("shardId-2")]),
+    )
+    .await;
+    assert_announced(
+        &writer,
+        &reader,
+        &[Changed::Worker(WorkerId::new("a new worker"))],
+    )
+    .await;
 }
 
 /// Workers that share a handle hear of each other too.
@@ -49,9 +65,15 @@ pub async fn the_signal_changes_with_own_announcements(fixture: &dyn TableFixtur
 /// Who missed some announcements hears of all of them.
 pub async fn the_hints_reach_back_over_several_announcements(fixture: &dyn TableFixture) {
     let (writer, reader) = two(fixture).await;
-    writer.announce(&leases(&[key("shardId-0")])).await.expect("announce");
-    let Some(seen) = value(&reader).await else { return };
-    let [first, second, third] = ["shardId-1", "shardId-2", "shardId-3"].map(|shard| leases(&[key(shard)]));
+    writer
+        .announce(&leases(&[key("shardId-0")]))
+        .await
+        .expect("announce");
+    let Some(seen) = value(&reader).await else {
+        return;
+    };
+    let [first, second, third] =
+        ["shardId-1", "shardId-2", "shardId-3"].map(|shard| leases(&[key(shard)]));
     for changed in [&first, &second, &first, &third] {
         writer.announce(changed).await.expect("announce");
     }
@@ -61,27 +83,42 @@ pub async fn the_hints_reach_back_over_several_announcements(fixture: &dyn Table
     }
 }
 
-/// Who read the signal before anything was announced hears of the first announcements by name: a worker that starts on an empty table
-/// beside the one that fills it finds its leases without another scan.
+/// Who read the signal before anything was announced hears of the first announcements by name: a
+/// worker that starts on an empty table beside the one that fills it finds its leases without
+/// another scan.
 pub async fn the_hints_reach_back_to_before_the_first_announcement(fixture: &dyn TableFixture) {
     let (writer, reader) = two(fixture).await;
-    let Some(seen) = value(&reader).await else { return };
+    let Some(seen) = value(&reader).await else {
+        return;
+    };
     let [first, second] = ["shardId-1", "shardId-2"].map(|shard| leases(&[key(shard)]));
     for changed in [&first, &second] {
         writer.announce(changed).await.expect("announce");
         let found = signal(&reader).await.expect("a signal that was there");
         assert_ne!(found.value, seen);
-        let heard = found.since(&seen).is_some_and(|since| since.contains(&&changed[0]));
-        assert!(heard || found.recent.is_empty(), "{changed:?} is not heard of by {found:?}");
+        let heard = found
+            .since(&seen)
+            .is_some_and(|since| since.contains(&&changed[0]));
+        assert!(
+            heard || found.recent.is_empty(),
+            "{changed:?} is not heard of by {found:?}"
+        );
     }
 }
 
 /// No announcement is lost beside others.
 pub async fn announcements_at_the_same_time_are_all_heard(fixture: &dyn TableFixture) {
     let (writer, reader) = two(fixture).await;
-    writer.announce(&leases(&[key("shardId-0")])).await.expect("announce");
-    let Some(seen) = value(&reader).await else { return };
-    let all: Vec<_> = (1..=12).map(|number| leases(&[key(&format!("shardId-{number:03}"))])).collect();
+    writer
+        .announce(&leases(&[key("shardId-0")]))
+        .await
+        .expect("announce");
+    let Some(seen) = value(&reader).await else {
+        return;
+    };
+    let all: Vec<_> = (1..=12)
+        .map(|number| leases(&[key(&format!("shardId-{number:03}"))]))
+        .collect();
     let calls = all.iter().enumerate().map(|(number, changed)| {
         let table = if number % 2 == 0 { &writer } else { &reader };
         table.announce(changed)
@@ -92,7 +129,10 @@ pub async fn announcements_at_the_same_time_are_all_heard(fixture: &dyn TableFix
     let found = signal(&reader).await.expect("a signal that was there");
     assert_ne!(found.value, seen);
     if let Some(since) = found.since(&seen) {
-        assert_eq!(since, all.iter().map(|changed| &changed[0]).collect::<Vec<_>>());
+        assert_eq!(
+            since,
+            all.iter().map(|changed| &changed[0]).collect::<Vec<_>>()
+        );
     }
 }
 
@@ -100,11 +140,16 @@ pub async fn announcements_at_the_same_time_are_all_heard(fixture: &dyn TableFix
 pub async fn the_signal_stays_while_nobody_announces(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     put(&second, &held()).await;
-    second.announce(&leases(&[held().key])).await.expect("announce");
+    second
+        .announce(&leases(&[held().key]))
+        .await
+        .expect("announce");
     let seen = [value(&table).await, value(&second).await];
     table.get(&free().key).await.expect("get");
     table.scan(None, Consistency::Strong).await.expect("scan");
-    send(&second, &held().key, &Write::renew(&held())).await.expect("renew");
+    send(&second, &held().key, &Write::renew(&held()))
+        .await
+        .expect("renew");
     table.announce(&[]).await.expect("an empty announcement");
     assert_eq!([value(&table).await, value(&second).await], seen);
 }
@@ -113,9 +158,13 @@ pub async fn the_signal_stays_while_nobody_announces(fixture: &dyn TableFixture)
 pub async fn the_hints_are_bounded(fixture: &dyn TableFixture) {
     let (writer, reader) = two(fixture).await;
     for number in 0..30 {
-        let changed: Vec<_> = (0..5).map(|part| key(&format!("shardId-{number:06}{part}"))).collect();
+        let changed: Vec<_> = (0..5)
+            .map(|part| key(&format!("shardId-{number:06}{part}")))
+            .collect();
         writer.announce(&leases(&changed)).await.expect("announce");
     }
-    let recent = signal(&reader).await.map_or(0, |signal| signal.recent.len());
+    let recent = signal(&reader)
+        .await
+        .map_or(0, |signal| signal.recent.len());
     assert!(recent <= 2 * ChangeSignal::RECENT, "{recent} hints");
 }

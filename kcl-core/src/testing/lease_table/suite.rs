@@ -7,7 +7,8 @@ use crate::runtime::panic_message;
 
 use super::TableFixture;
 
-/// Runs every point of the contract, each on a fixture of its own, and tells which ones do not hold.
+/// Runs every point of the contract, each on a fixture of its own, and tells which ones do not
+/// hold.
 ///
 /// # Panics
 /// When a point does not hold: the message has the name of each and what it found.
@@ -27,14 +28,19 @@ where
         )*};
     }
     crate::__lease_table_points!([run] []);
-    assert!(broken.is_empty(), "the table breaks {} points of the contract:\n- {}", broken.len(), broken.join("\n- "));
+    assert!(
+        broken.is_empty(),
+        "the table breaks {} points of the contract:\n- {}",
+        broken.len(),
+        broken.join("\n- ")
+    );
 }
 
 /// Makes a `#[tokio::test]` of each point of the lease table's contract.
 ///
 /// It is given a function without arguments, `async fn fresh() -> F`, whose `F` is a
-/// [`TableFixture`](crate::testing::lease_table::TableFixture). The crate that uses it needs tokio with the features `macros` and
-/// `rt`.
+/// [`TableFixture`](crate::testing::lease_table::TableFixture). The crate that uses it needs tokio
+/// with the features `macros` and `rt`.
 #[macro_export]
 macro_rules! lease_table_contract {
     ($fresh:path) => {

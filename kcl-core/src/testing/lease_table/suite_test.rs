@@ -9,7 +9,8 @@ use futures_util::FutureExt;
 
 use crate::lease::memory::MemoryLeaseTable;
 use crate::lease::{
-    Change, ChangeSignal, Changed, Consistency, Error, Expect, LeaseTable, Match, PageToken, ScanPage, WorkerRow, Write,
+    Change, ChangeSignal, Changed, Consistency, Error, Expect, LeaseTable, Match, PageToken,
+    ScanPage, WorkerRow, Write,
 };
 use crate::model::{Checkpoint, Lease, LeaseKey, Pending, Position, WorkerId};
 use crate::runtime::panic_message;
@@ -38,23 +39,53 @@ enum Fault {
 }
 
 const FAULTS: [(Fault, &str); 17] = [
-    (Fault::IgnoresTheCounter, "a_take_from_an_owner_needs_its_counter_alone"),
+    (
+        Fault::IgnoresTheCounter,
+        "a_take_from_an_owner_needs_its_counter_alone",
+    ),
     (Fault::IgnoresTheToken, "a_renewal_needs_counter_and_token"),
-    (Fault::IgnoresTheOwner, "a_withdrawal_needs_both_owners_and_the_token"),
-    (Fault::IgnoresTheCheckpointOwner, "a_claim_needs_counter_owner_and_no_pending_hand_over"),
-    (Fault::IgnoresTheSubSequence, "checkpoints_are_compared_exactly"),
-    (Fault::IgnoresTheEnd, "a_request_needs_owner_token_no_other_request_and_no_end"),
+    (
+        Fault::IgnoresTheOwner,
+        "a_withdrawal_needs_both_owners_and_the_token",
+    ),
+    (
+        Fault::IgnoresTheCheckpointOwner,
+        "a_claim_needs_counter_owner_and_no_pending_hand_over",
+    ),
+    (
+        Fault::IgnoresTheSubSequence,
+        "checkpoints_are_compared_exactly",
+    ),
+    (
+        Fault::IgnoresTheEnd,
+        "a_request_needs_owner_token_no_other_request_and_no_end",
+    ),
     (Fault::HidesTheRowThatWon, "one_of_64_takers_wins"),
     (Fault::CreatesOnUpdate, "a_hash_range_needs_the_row_alone"),
-    (Fault::ReturnsTheRowBefore, "a_refusal_needs_counter_token_and_both_owners"),
-    (Fault::KeepsWhatWasPrepared, "a_checkpoint_needs_counter_token_and_the_one_before"),
+    (
+        Fault::ReturnsTheRowBefore,
+        "a_refusal_needs_counter_token_and_both_owners",
+    ),
+    (
+        Fault::KeepsWhatWasPrepared,
+        "a_checkpoint_needs_counter_token_and_the_one_before",
+    ),
     (Fault::LosesEmptyState, "prepared_checkpoints_are_exact"),
     (Fault::ReplacesOnCreate, "a_creation_does_not_replace_a_row"),
-    (Fault::DeletesAlways, "a_delete_needs_its_counter_and_the_end_of_the_shard"),
+    (
+        Fault::DeletesAlways,
+        "a_delete_needs_its_counter_and_the_end_of_the_shard",
+    ),
     (Fault::SkipsARowBetweenPages, "a_scan_has_each_row_once"),
     (Fault::RepeatsARowOnTheNextPage, "a_scan_has_each_row_once"),
-    (Fault::ReplacesAnyWorker, "a_worker_row_is_replaced_only_as_seen"),
-    (Fault::NeverSignals, "the_signal_changes_with_the_announcements_of_others"),
+    (
+        Fault::ReplacesAnyWorker,
+        "a_worker_row_is_replaced_only_as_seen",
+    ),
+    (
+        Fault::NeverSignals,
+        "the_signal_changes_with_the_announcements_of_others",
+    ),
 ];
 
 #[tokio::test]
@@ -65,7 +96,10 @@ async fn each_fault_of_a_table_is_found_and_named() {
             Ok(()) => panic!("{fault:?} was not found"),
             Err(panic) => panic_message(&*panic),
         };
-        assert!(message.contains(&format!("- {point}: ")), "{fault:?} is not named by {point}:\n{message}");
+        assert!(
+            message.contains(&format!("- {point}: ")),
+            "{fault:?} is not named by {point}:\n{message}"
+        );
     }
 }
 
@@ -78,7 +112,11 @@ struct Faulty {
 
 impl Faulty {
     fn new(fault: Fault) -> Self {
-        Self { table: MemoryLeaseTable::new(), fault, repeated: Arc::default() }
+        Self {
+            table: MemoryLeaseTable::new(),
+            fault,
+            repeated: Arc::default(),
+        }
     }
 
     fn has(&self, fault: Fault) -> bool {
@@ -97,7 +135,8 @@ impl Faulty {
                 if let (Some(Checkpoint::At(expected)), Some(Checkpoint::At(found))) =
                     (&expect.checkpoint, row.map(|row| &row.checkpoint))
                 {
-                    expect.checkpoint = Some(Position::new(expected.sequence.clone(), found.sub_sequence).into());
+                    expect.checkpoint =
+                        Some(Position::new(expected.sequence.clone(), found.sub_sequence).into());
                 }
             }
             _ => {}
@@ -119,7 +158,11 @@ impl LeaseTable for Faulty {
         self.table.get(key).await
     }
 
-    async fn scan(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<ScanPage, Error> {
+    async fn scan(
+        &self,
+        page: Option<&PageToken>,
+        consistency: Consistency,
+    ) -> Result<ScanPage, Error> {
         let mut rows = self.table.scan(page, consistency).await?;
         if self.has(Fault::SkipsARowBetweenPages) && rows.next.is_some() {
             rows.leases.pop();
@@ -135,7 +178,11 @@ impl LeaseTable for Faulty {
     async fn create(&self, lease: &Lease) -> Result<Lease, Error> {
         if self.has(Fault::ReplacesOnCreate) {
             self.table.edit(&lease.key, |row| *row = lease.clone());
-            return Ok(self.table.create(lease).await.unwrap_or_else(|_| lease.clone()));
+            return Ok(self
+                .table
+                .create(lease)
+                .await
+                .unwrap_or_else(|_| lease.clone()));
         }
         self.table.create(lease).await
     }
@@ -143,16 +190,25 @@ impl LeaseTable for Faulty {
     async fn update(&self, key: &LeaseKey, write: &Write) -> Result<Lease, Error> {
         let before = self.table.get(key).await?;
         if self.has(Fault::CreatesOnUpdate) && before.is_none() {
-            return self.table.create(&Lease::new(key.clone(), Checkpoint::Latest)).await;
+            return self
+                .table
+                .create(&Lease::new(key.clone(), Checkpoint::Latest))
+                .await;
         }
-        let blurred = Write::new(self.blur(&write.expect, before.as_ref()), write.change.clone());
+        let blurred = Write::new(
+            self.blur(&write.expect, before.as_ref()),
+            write.change.clone(),
+        );
         let mut result = self.table.update(key, &blurred).await;
         let pending = before.as_ref().and_then(|row| row.pending.clone());
         match (self.fault, &mut result) {
             (Fault::HidesTheRowThatWon, Err(Error::Conflict { row })) => *row = None,
             (Fault::ReturnsTheRowBefore, Ok(row)) => *row = before.unwrap_or_else(|| row.clone()),
-            (Fault::KeepsWhatWasPrepared, Ok(row)) if matches!(write.change, Change::Checkpoint { .. }) => {
-                self.table.edit(key, |stored| stored.pending.clone_from(&pending));
+            (Fault::KeepsWhatWasPrepared, Ok(row))
+                if matches!(write.change, Change::Checkpoint { .. }) =>
+            {
+                self.table
+                    .edit(key, |stored| stored.pending.clone_from(&pending));
                 row.pending = pending;
             }
             (Fault::LosesEmptyState, Ok(row)) => {
@@ -172,7 +228,12 @@ impl LeaseTable for Faulty {
         self.table.delete(key, expect).await
     }
 
-    async fn write_worker(&self, worker: &WorkerId, seen: Option<&WorkerRow>, row: Option<&WorkerRow>) -> Result<(), Error> {
+    async fn write_worker(
+        &self,
+        worker: &WorkerId,
+        seen: Option<&WorkerRow>,
+        row: Option<&WorkerRow>,
+    ) -> Result<(), Error> {
         if self.has(Fault::ReplacesAnyWorker)
             && seen.is_some()
             && let Some(found) = self.table.get_worker(worker).await?
@@ -187,7 +248,11 @@ impl LeaseTable for Faulty {
     }
 
     async fn change_signal(&self) -> Result<Option<ChangeSignal>, Error> {
-        if self.has(Fault::NeverSignals) { Ok(Some(ChangeSignal::default())) } else { self.table.change_signal().await }
+        if self.has(Fault::NeverSignals) {
+            Ok(Some(ChangeSignal::default()))
+        } else {
+            self.table.change_signal().await
+        }
     }
 
     async fn announce(&self, changed: &[Changed]) -> Result<(), Error> {

@@ -14,7 +14,13 @@ async fn check_take(fixture: &dyn TableFixture, row: Lease) {
         owner_switches: row.owner_switches + 1,
         ..row.clone()
     };
-    check_write(fixture, &Write::take(&row, other(), token("token-2")), &row, &after).await;
+    check_write(
+        fixture,
+        &Write::take(&row, other(), token("token-2")),
+        &row,
+        &after,
+    )
+    .await;
 }
 
 /// Taking a free lease needs the counter alone, and begins a new tenancy.
@@ -22,7 +28,8 @@ pub async fn a_take_of_a_free_lease_needs_its_counter(fixture: &dyn TableFixture
     check_take(fixture, free()).await;
 }
 
-/// Taking a lease from an owner that shows no life is the same write: neither owner nor token can hold it up.
+/// Taking a lease from an owner that shows no life is the same write: neither owner nor token can
+/// hold it up.
 pub async fn a_take_from_an_owner_needs_its_counter_alone(fixture: &dyn TableFixture) {
     check_take(fixture, held()).await;
 }
@@ -32,37 +39,86 @@ pub async fn a_take_ends_a_pending_hand_over(fixture: &dyn TableFixture) {
     check_take(fixture, asked_for()).await;
 }
 
-/// A claim needs the counter, the claimer as owner and no pending hand-over; it writes the new tenancy's token.
+/// A claim needs the counter, the claimer as owner and no pending hand-over; it writes the new
+/// tenancy's token.
 pub async fn a_claim_needs_counter_owner_and_no_pending_hand_over(fixture: &dyn TableFixture) {
     let row = passed_on();
-    let after = Lease { token: Some(token("token-2")), counter: row.counter + 1, ..row.clone() };
-    check_write(fixture, &Write::claim(&row, other(), token("token-2")), &row, &after).await;
+    let after = Lease {
+        token: Some(token("token-2")),
+        counter: row.counter + 1,
+        ..row.clone()
+    };
+    check_write(
+        fixture,
+        &Write::claim(&row, other(), token("token-2")),
+        &row,
+        &after,
+    )
+    .await;
 }
 
 /// A renewal needs counter and token, and moves the counter alone.
 pub async fn a_renewal_needs_counter_and_token(fixture: &dyn TableFixture) {
     let row = held();
-    check_write(fixture, &Write::renew(&row), &row, &Lease { counter: row.counter + 1, ..row.clone() }).await;
+    check_write(
+        fixture,
+        &Write::renew(&row),
+        &row,
+        &Lease {
+            counter: row.counter + 1,
+            ..row.clone()
+        },
+    )
+    .await;
 }
 
 /// A renewal goes on while a hand-over is pending, and leaves it pending.
 pub async fn a_renewal_leaves_a_hand_over_pending(fixture: &dyn TableFixture) {
     let row = asked_for();
-    check_write(fixture, &Write::renew(&row), &row, &Lease { counter: row.counter + 1, ..row.clone() }).await;
+    check_write(
+        fixture,
+        &Write::renew(&row),
+        &row,
+        &Lease {
+            counter: row.counter + 1,
+            ..row.clone()
+        },
+    )
+    .await;
 }
 
-/// A write of a tenancy without a token (a row of other software) is refused as soon as the row has one.
+/// A write of a tenancy without a token (a row of other software) is refused as soon as the row has
+/// one.
 pub async fn a_renewal_without_a_token_needs_that_there_is_none(fixture: &dyn TableFixture) {
-    let row = Lease { token: None, ..held() };
-    check_write(fixture, &Write::renew(&row), &row, &Lease { counter: row.counter + 1, ..row.clone() }).await;
+    let row = Lease {
+        token: None,
+        ..held()
+    };
+    check_write(
+        fixture,
+        &Write::renew(&row),
+        &row,
+        &Lease {
+            counter: row.counter + 1,
+            ..row.clone()
+        },
+    )
+    .await;
 }
 
 async fn check_release(fixture: &dyn TableFixture, row: Lease) {
-    let after = Lease { owner: None, checkpoint_owner: None, token: None, counter: row.counter + 1, ..row.clone() };
+    let after = Lease {
+        owner: None,
+        checkpoint_owner: None,
+        token: None,
+        counter: row.counter + 1,
+        ..row.clone()
+    };
     check_write(fixture, &Write::release(&row, None), &row, &after).await;
 }
 
-/// A release needs counter, token and checkpoint; it leaves no owner and no token, and the rest as it was.
+/// A release needs counter, token and checkpoint; it leaves no owner and no token, and the rest as
+/// it was.
 pub async fn a_release_needs_counter_token_and_checkpoint(fixture: &dyn TableFixture) {
     check_release(fixture, held()).await;
 }
@@ -85,5 +141,11 @@ pub async fn a_release_stores_the_last_checkpoint(fixture: &dyn TableFixture) {
         facts: passed(),
         ..row.clone()
     };
-    check_write(fixture, &Write::release(&row, Some(at(30, 0))), &row, &after).await;
+    check_write(
+        fixture,
+        &Write::release(&row, Some(at(30, 0))),
+        &row,
+        &after,
+    )
+    .await;
 }

@@ -1,4 +1,5 @@
-//! Batches whose records are at work after the call that they were handed out in, and what waits for them.
+//! Batches whose records are at work after the call that they were handed out in, and what waits
+//! for them.
 
 use std::sync::Arc;
 
@@ -6,7 +7,9 @@ use crate::decide::consumer::Step;
 use crate::decide::lag::age;
 use crate::meters::ShardMeters;
 use crate::model::Position;
-use crate::processor::{AcceptedBatch, Background, Failure, ShardRef, TakenOver, WorkEvent, WorkRules, WorkStopped};
+use crate::processor::{
+    AcceptedBatch, Background, Failure, ShardRef, TakenOver, WorkEvent, WorkRules, WorkStopped,
+};
 use crate::stop::WorkerStop;
 use crate::tenancy::held::Held;
 use crate::worker::error::RunError;
@@ -34,14 +37,25 @@ pub(super) fn of_shard(
     stop: &WorkerStop,
 ) -> Background {
     let settings = &inner.parts.settings;
-    let rules = WorkRules { on_failure: settings.on_failure, retry: settings.retry(), drain_limit: settings.drain_limit };
+    let rules = WorkRules {
+        on_failure: settings.on_failure,
+        retry: settings.retry(),
+        drain_limit: settings.drain_limit,
+    };
     let clock = Arc::clone(&inner.parts.clock);
     // A processor may keep what it was given for longer than the worker lives.
     let (worker, shard, meters) = (Arc::downgrade(inner), shard.clone(), meters.clone());
     let listener = move |told: WorkEvent<'_>| {
-        let Some(heard) = worker.upgrade() else { return };
+        let Some(heard) = worker.upgrade() else {
+            return;
+        };
         match told {
-            WorkEvent::Failed { at, attempt, error, failures } => {
+            WorkEvent::Failed {
+                at,
+                attempt,
+                error,
+                failures,
+            } => {
                 meters.failed.increment(1);
                 let call = HandlerCall::ProcessRecords;
                 let last = ShardError {
@@ -54,17 +68,36 @@ pub(super) fn of_shard(
                     (status.last_error, status.failures) = (Some(last), failures);
                 });
                 let (at, error) = (Some(at.clone()), Arc::clone(error));
-                heard.outlet.say(Event::HandlerFailed { shard: shard.clone(), call, attempt, at, error });
+                heard.outlet.say(Event::HandlerFailed {
+                    shard: shard.clone(),
+                    call,
+                    attempt,
+                    at,
+                    error,
+                });
             }
-            WorkEvent::FailsNoMore { failures } => heard.board.change(&shard.lease, |status| status.failures = failures),
-            WorkEvent::Skipped { at } => heard.outlet.say(Event::RecordSkipped { shard: shard.clone(), at: at.clone() }),
+            WorkEvent::FailsNoMore { failures } => heard
+                .board
+                .change(&shard.lease, |status| status.failures = failures),
+            WorkEvent::Skipped { at } => heard.outlet.say(Event::RecordSkipped {
+                shard: shard.clone(),
+                at: at.clone(),
+            }),
             WorkEvent::DeadLettered { at, attempts } => {
-                heard.outlet.say(Event::DeadLettered { shard: shard.clone(), at: at.clone(), attempts });
+                heard.outlet.say(Event::DeadLettered {
+                    shard: shard.clone(),
+                    at: at.clone(),
+                    attempts,
+                });
             }
             WorkEvent::Done { batch, oldest } => {
                 let now = heard.parts.clock.now();
                 match oldest {
-                    Some(oldest) => meters.lag.has_undone(now, age(oldest.arrived_at, oldest.fetched_at), oldest.fetched),
+                    Some(oldest) => meters.lag.has_undone(
+                        now,
+                        age(oldest.arrived_at, oldest.fetched_at),
+                        oldest.fetched,
+                    ),
                     None => meters.lag.is_done(now),
                 }
                 meters.done(batch.records, batch.bytes);
@@ -76,7 +109,13 @@ pub(super) fn of_shard(
             }
         }
     };
-    Background::new(Arc::clone(held), clock, rules, stop.clone(), Box::new(listener))
+    Background::new(
+        Arc::clone(held),
+        clock,
+        rules,
+        stop.clone(),
+        Box::new(listener),
+    )
 }
 
 impl ShardConsumer {
@@ -95,13 +134,15 @@ impl ShardConsumer {
             return self.batch_done();
         }
         if let Some(batch) = &mut self.in_hand {
-            // It is to be given up, or waits no longer for another reason: the next turn of the loop sees which.
+            // It is to be given up, or waits no longer for another reason: the next turn of the
+            // loop sees which.
             batch.attempt = batch.attempt.saturating_sub(1);
         }
         Step::WokenForNothing
     }
 
-    /// Nothing of the batch in hand is left to hand out. It is done when all is that was accepted so far.
+    /// Nothing of the batch in hand is left to hand out. It is done when all is that was accepted
+    /// so far.
     pub(super) fn keep_batch(&mut self) -> Step {
         if let Some(in_hand) = self.in_hand.take() {
             let batch = in_hand.batch;
@@ -121,16 +162,26 @@ impl ShardConsumer {
         Step::BatchDone
     }
 
-    /// The call itself has done the batch in hand up to here: that counts when all is done that was accepted before.
+    /// The call itself has done the batch in hand up to here: that counts when all is done that was
+    /// accepted before.
     pub(super) fn keep_part(&mut self, last: Position) {
         let Some(in_hand) = &self.in_hand else { return };
         let (fetched, fetched_at) = (in_hand.batch.fetched, in_hand.batch.fetched_at);
         self.done = Some(last.clone());
         let (records, bytes, arrived_at, memory) = (0, 0, None, Box::new(()));
-        self.background.keep(AcceptedBatch { last, records, bytes, arrived_at, fetched, fetched_at, memory });
+        self.background.keep(AcceptedBatch {
+            last,
+            records,
+            bytes,
+            arrived_at,
+            fetched,
+            fetched_at,
+            memory,
+        });
     }
 
-    /// What follows the end of the shard, which has been found: while its records are at work, nothing yet.
+    /// What follows the end of the shard, which has been found: while its records are at work,
+    /// nothing yet.
     pub(super) fn end_after_work(&mut self, step: Option<Step>) -> Option<Step> {
         if step == Some(Step::EndReached) && !self.background.is_idle() {
             self.after_work = Some(AfterWork::End);
@@ -139,7 +190,8 @@ impl ShardConsumer {
         step
     }
 
-    /// Waits for the work that something else has to follow. Nothing when nothing has to, or it does now.
+    /// Waits for the work that something else has to follow. Nothing when nothing has to, or it
+    /// does now.
     pub(super) async fn await_work(&mut self) -> Option<Step> {
         let after = self.after_work?;
         if !self.background.is_idle() {
@@ -169,7 +221,8 @@ impl ShardConsumer {
         }
     }
 
-    /// Everything that the shard had was handed out: it has caught up when all of that is done, whatever has come since.
+    /// Everything that the shard had was handed out: it has caught up when all of that is done,
+    /// whatever has come since.
     pub(super) fn tip_read(&mut self) {
         if self.background.is_idle() {
             self.tip = None;

@@ -16,8 +16,15 @@ impl ShardConsumer {
     pub(super) async fn initialize(&mut self) -> Step {
         let stored = self.held.stored();
         // A call before this one, which failed, may have committed it.
-        let pending = self.row.pending.clone().filter(|_| stored == self.row.checkpoint);
-        let prepared = pending.as_ref().and_then(|pending| pending.at.position()).cloned();
+        let pending = self
+            .row
+            .pending
+            .clone()
+            .filter(|_| stored == self.row.checkpoint);
+        let prepared = pending
+            .as_ref()
+            .and_then(|pending| pending.at.position())
+            .cloned();
         let start = StartCell::default();
         let input = InitializeInput {
             shard: self.shard.clone(),
@@ -29,13 +36,17 @@ impl ShardConsumer {
             attempt: self.failures + 1,
             start: start.clone(),
         };
-        self.meters.lag.is_to_be_read(self.clock.now(), self.usual_silence());
+        self.meters
+            .lag
+            .is_to_be_read(self.clock.now(), self.usual_silence());
         if self.processor.is_none() {
             // The factory is the application's code too.
             let factory = AssertUnwindSafe(|| self.inner.parts.factory.processor(&self.shard));
             match std::panic::catch_unwind(factory) {
                 Ok(processor) => self.processor = Some(processor),
-                Err(panic) => return self.call_failed(HandlerCall::Initialize, None, &*panic_error(&*panic)),
+                Err(panic) => {
+                    return self.call_failed(HandlerCall::Initialize, None, &*panic_error(&*panic));
+                }
             }
         }
         let started = self.clock.now();
@@ -46,7 +57,9 @@ impl ShardConsumer {
                 if let Err(refused) = self.begin_at(&start.get()) {
                     return self.call_failed(HandlerCall::Initialize, None, &refused);
                 }
-                self.inner.outlet.say(Event::ShardStarted { shard: self.shard.clone() });
+                self.inner.outlet.say(Event::ShardStarted {
+                    shard: self.shard.clone(),
+                });
                 Step::Initialized
             }
             Ok(Err(error)) | Err(error) => self.call_failed(HandlerCall::Initialize, None, &*error),

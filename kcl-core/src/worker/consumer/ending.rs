@@ -14,7 +14,8 @@ use crate::worker::event::Event;
 
 use super::{Backoff, ShardConsumer};
 
-/// The last records of a shard are not held back for longer than this while the listing is asked whether they are the last.
+/// The last records of a shard are not held back for longer than this while the listing is asked
+/// whether they are the last.
 const LAST_BATCH: Duration = Duration::from_secs(2);
 /// A listing that does not know enough yet is asked again after 250 ms, doubled up to 2 s.
 const LIST_AGAIN: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(2));
@@ -29,12 +30,21 @@ pub(super) struct PendingEnd {
 }
 
 impl ShardConsumer {
-    /// An answer says that these records are the last. Whether they are is told to the processor if it is known soon: the records come
-    /// first.
+    /// An answer says that these records are the last. Whether they are is told to the processor if
+    /// it is known soon: the records come first.
     pub(super) async fn last_batch(&mut self, batch: &mut Batch) {
         let since = self.clock.now();
-        let said = SaidEnd { children: batch.children.clone(), is_lasting: false, since };
-        let asked = within(&*self.clock, LAST_BATCH, self.coordination.judge_end(&self.stream, &self.row.key, said));
+        let said = SaidEnd {
+            children: batch.children.clone(),
+            is_lasting: false,
+            since,
+        };
+        let asked = within(
+            &*self.clock,
+            LAST_BATCH,
+            self.coordination
+                .judge_end(&self.stream, &self.row.key, said),
+        );
         let turns = self.held.turns(Arc::clone(&self.clock));
         let judged = tokio::select! {
             biased;
@@ -52,30 +62,43 @@ impl ShardConsumer {
 
     /// All has been handed out, as an answer says.
     pub(super) fn end_read(&mut self, read: ReadEnd) {
-        self.ending = Some(PendingEnd { read, since: self.clock.now(), asked: 0 });
+        self.ending = Some(PendingEnd {
+            read,
+            since: self.clock.now(),
+            asked: 0,
+        });
     }
 
     /// Asks the listing whether the shard has ended; if not, it is opened again where it was.
     ///
-    /// Until then the shard is one that is being read: it may be given up, handed over and lost, and whoever reads it next is given the
-    /// same end.
+    /// Until then the shard is one that is being read: it may be given up, handed over and lost,
+    /// and whoever reads it next is given the same end.
     pub(super) async fn await_end(&mut self) -> Option<Step> {
         let ending = self.ending.as_mut()?;
         let since = ending.since;
         let judged = if let Some(children) = self.confirmed.take() {
             EndVerdict::Ended(children)
         } else {
-            let wait = ending.asked.checked_sub(1).map(|before| LIST_AGAIN.delay(before, jitter()));
+            let wait = ending
+                .asked
+                .checked_sub(1)
+                .map(|before| LIST_AGAIN.delay(before, jitter()));
             ending.asked = ending.asked.saturating_add(1);
             let is_lasting = self.unnamed_ends.are_lasting(since);
-            let said = SaidEnd { children: ending.read.children.clone(), is_lasting, since };
+            let said = SaidEnd {
+                children: ending.read.children.clone(),
+                is_lasting,
+                since,
+            };
             let turns = self.held.turns(Arc::clone(&self.clock));
             let clock = Arc::clone(&self.clock);
             let asked = async {
                 if let Some(wait) = wait {
                     pause(&*clock, wait).await;
                 }
-                self.coordination.judge_end(&self.stream, &self.row.key, said).await
+                self.coordination
+                    .judge_end(&self.stream, &self.row.key, said)
+                    .await
             };
             let judged = tokio::select! {
                 biased;
@@ -101,7 +124,11 @@ impl ShardConsumer {
             }
             // The end was not believed yet, and can never be.
             EndVerdict::Left => {
-                let unread = DataGap { after: self.read_up_to(), before: None, certain: false };
+                let unread = DataGap {
+                    after: self.read_up_to(),
+                    before: None,
+                    certain: false,
+                };
                 return Some(self.end_confirmed(Vec::new(), Some(unread)));
             }
             EndVerdict::ListAgain => {}
@@ -111,9 +138,14 @@ impl ShardConsumer {
 
     /// `unread` is what may be missing before the end, where the answer itself shows nothing.
     fn end_confirmed(&mut self, children: Vec<ChildShard>, unread: Option<DataGap>) -> Step {
-        let gap = self.ending.take().and_then(|ending| ending.read.gap).or(unread);
+        let gap = self
+            .ending
+            .take()
+            .and_then(|ending| ending.read.gap)
+            .or(unread);
         self.children = children;
-        gap.and_then(|gap| self.report_gap(gap)).unwrap_or(Step::EndReached)
+        gap.and_then(|gap| self.report_gap(gap))
+            .unwrap_or(Step::EndReached)
     }
 
     fn refuse_end(&mut self) {
@@ -122,7 +154,10 @@ impl ShardConsumer {
         let refused = self.refusals.refused(self.clock.now());
         if refused.tell {
             let times = refused.times;
-            self.inner.outlet.say(Event::EndRefused { shard: self.shard.clone(), times });
+            self.inner.outlet.say(Event::EndRefused {
+                shard: self.shard.clone(),
+                times,
+            });
         }
         self.open_again(refused.pause, false);
     }

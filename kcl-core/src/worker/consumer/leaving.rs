@@ -17,11 +17,18 @@ impl ShardConsumer {
     pub(super) async fn call_shutdown_requested(&mut self) -> Step {
         // No more is fetched, and what was fetched ahead is given back.
         (self.feed, self.in_hand) = (None, None);
-        // Not what was handed out last: that batch may have failed, or its records may be at work still.
+        // Not what was handed out last: that batch may have failed, or its records may be at work
+        // still.
         let done = self.background.finished(self.done.as_ref());
         let checkpointer = done.map(|done| Checkpointer::new(Arc::clone(&self.tenancy), done));
-        let input = ShutdownRequestedInput { shard: self.shard.clone(), checkpointer };
-        if let Err(panic) = self.call(|processor| processor.shutdown_requested(input)).await {
+        let input = ShutdownRequestedInput {
+            shard: self.shard.clone(),
+            checkpointer,
+        };
+        if let Err(panic) = self
+            .call(|processor| processor.shutdown_requested(input))
+            .await
+        {
             // A stop does not wait for a handler that panics at it.
             self.panicked(HandlerCall::ShutdownRequested, &panic);
         }
@@ -42,7 +49,11 @@ impl ShardConsumer {
                 Step::Released
             }
             Err(OrderError::Throttled(error)) => {
-                self.inner.outlet.say(Event::Busy { what: "to free a lease", stream: None, error: with_causes(&*error).into() });
+                self.inner.outlet.say(Event::Busy {
+                    what: "to free a lease",
+                    stream: None,
+                    error: with_causes(&*error).into(),
+                });
                 self.lose()
             }
             Err(_) => self.lose(),
@@ -52,10 +63,15 @@ impl ShardConsumer {
     pub(super) async fn call_lease_lost(&mut self, reason: LossReason) -> Step {
         (self.feed, self.in_hand) = (None, None);
         let reason = match (&self.give_up, reason) {
-            (Some(GiveUp::Unreadable(error)), LossReason::Released) => LossReason::Unreadable(Arc::clone(error)),
+            (Some(GiveUp::Unreadable(error)), LossReason::Released) => {
+                LossReason::Unreadable(Arc::clone(error))
+            }
             (_, reason) => reason,
         };
-        let input = LeaseLostInput { shard: self.shard.clone(), reason };
+        let input = LeaseLostInput {
+            shard: self.shard.clone(),
+            reason,
+        };
         if let Err(panic) = self.call(|processor| processor.lease_lost(input)).await {
             self.panicked(HandlerCall::LeaseLost, &panic);
         }
@@ -65,6 +81,12 @@ impl ShardConsumer {
     /// A call that is not made again has panicked.
     fn panicked(&self, call: HandlerCall, panic: &BoxError) {
         let (shard, error) = (self.shard.clone(), panic.to_string().into());
-        self.inner.outlet.say(Event::HandlerFailed { shard, call, attempt: 1, at: None, error });
+        self.inner.outlet.say(Event::HandlerFailed {
+            shard,
+            call,
+            attempt: 1,
+            at: None,
+            error,
+        });
     }
 }

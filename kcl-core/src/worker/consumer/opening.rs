@@ -7,7 +7,9 @@ use crate::decide::consumer::Step;
 use crate::decide::first_time::{self, Missing};
 use crate::decide::registration::{LONGEST, LONGEST_BEFORE_POLLING};
 use crate::fetch::fan_out::{FanOutFetch, FanOutSettings, NoConsumer, Registration, SILENCE};
-use crate::fetch::{Fetch, FetchError, PageDecoder, PollingFetch, PollingSettings, Prefetcher, Resume};
+use crate::fetch::{
+    Fetch, FetchError, PageDecoder, PollingFetch, PollingSettings, Prefetcher, Resume,
+};
 use crate::lease::with_causes;
 use crate::meters::SubscriptionMeters;
 use crate::model::{Checkpoint, Facts, Moment};
@@ -19,14 +21,20 @@ use crate::worker::event::Event;
 
 use super::{GiveUp, ShardConsumer};
 
-/// A few polls, where the [idle ceiling](crate::worker::Settings::idle_ceiling) is very low: calls may be slow.
+/// A few polls, where the [idle ceiling](crate::worker::Settings::idle_ceiling) is very low: calls
+/// may be slow.
 const A_FEW_POLLS: Duration = Duration::from_secs(2);
 
 impl ShardConsumer {
-    /// A row that says where to begin by a time, and does not have that time: it is resolved now, by the service's clock, and kept in the
-    /// row, so that a restart before the next checkpoint begins at the same place.
+    /// A row that says where to begin by a time, and does not have that time: it is resolved now,
+    /// by the service's clock, and kept in the row, so that a restart before the next checkpoint
+    /// begins at the same place.
     async fn resolve_start(&mut self) -> Result<(), Step> {
-        let at = match first_time::missing(&self.row.checkpoint, &self.row.facts, self.stream.initial_position) {
+        let at = match first_time::missing(
+            &self.row.checkpoint,
+            &self.row.facts,
+            self.stream.initial_position,
+        ) {
             None => return Ok(()),
             Some(Missing::Configured(at)) => at,
             Some(Missing::Present) => {
@@ -36,16 +44,23 @@ impl ShardConsumer {
                     () = self.signalled() => return Err(self.signal_or_wait()),
                     time = turns.while_waiting(self.coordination.start_time(Arc::clone(&self.stream))) => time,
                 };
-                time.map_err(|unanswered| self.unanswered("to learn the service's time", &unanswered))?
+                time.map_err(|unanswered| {
+                    self.unanswered("to learn the service's time", &unanswered)
+                })?
             }
         };
-        let facts = Facts { start_at: Some(at), ..self.row.facts.clone() };
+        let facts = Facts {
+            start_at: Some(at),
+            ..self.row.facts.clone()
+        };
         match self.held.store_facts(facts.clone()).await {
             Ok(()) => {
                 self.row.facts = facts;
                 Ok(())
             }
-            Err(OrderError::Throttled(error)) => Err(self.busy("to keep where a shard begins", &with_causes(&*error))),
+            Err(OrderError::Throttled(error)) => {
+                Err(self.busy("to keep where a shard begins", &with_causes(&*error)))
+            }
             Err(_) => Err(self.lose()),
         }
     }
@@ -53,9 +68,12 @@ impl ShardConsumer {
     pub(super) async fn open_feed(&mut self) -> Result<Prefetcher, Step> {
         self.resolve_start().await?;
         // A feed that is opened again goes on behind what is done.
-        let begin = self.done.clone().map_or_else(|| self.begin.clone(), Checkpoint::At);
-        let resume =
-            Resume::new(&begin, &self.row.facts).map_err(|error| self.stop_worker(RunError::Internal(error.to_string())))?;
+        let begin = self
+            .done
+            .clone()
+            .map_or_else(|| self.begin.clone(), Checkpoint::At);
+        let resume = Resume::new(&begin, &self.row.facts)
+            .map_err(|error| self.stop_worker(RunError::Internal(error.to_string())))?;
         let source = match self.stream.reader(&self.inner).await {
             Ok(source) => source,
             Err(error) => return Err(self.refused(error)),
@@ -65,16 +83,26 @@ impl ShardConsumer {
         let (shard, seat) = (self.shard.shard.clone(), parts.budget.seat());
         let turns = self.turns();
         let clock = Arc::clone(&self.clock);
-        let intake =
-            PageDecoder::new(Arc::clone(&clock), self.meters.clone(), resume, self.row.hash_range, parts.settings.out_of_range)
-                .until(self.inner.bound());
+        let intake = PageDecoder::new(
+            Arc::clone(&clock),
+            self.meters.clone(),
+            resume,
+            self.row.hash_range,
+            parts.settings.out_of_range,
+        )
+        .until(self.inner.bound());
         let call_limit = parts.settings.call_limit;
         self.subscribed = consumer.is_some();
-        self.meters.lag.is_to_be_read(clock.now(), self.usual_silence());
+        self.meters
+            .lag
+            .is_to_be_read(clock.now(), self.usual_silence());
         let fetch: Box<dyn Fetch> = match consumer {
             Some((registration, consumer)) => {
                 let (polled, listed) = (Arc::clone(&source), self.stream.listed.clone());
-                let settings = FanOutSettings { call_limit, memory_while_reading: source.memory_while_reading() };
+                let settings = FanOutSettings {
+                    call_limit,
+                    memory_while_reading: source.memory_while_reading(),
+                };
                 let meters = SubscriptionMeters::new(&self.labels);
                 Box::new(FanOutFetch::new(
                     registration,
@@ -93,31 +121,68 @@ impl ShardConsumer {
             None => {
                 let read_limit = parts.settings.read_limit.min(call_limit);
                 let (pace, max_records) = (parts.settings.pace(), parts.settings.max_records);
-                let settings = PollingSettings { pace, max_records, call_limit, read_limit };
-                Box::new(PollingFetch::new(source, shard, clock, settings, seat, turns, intake))
+                let settings = PollingSettings {
+                    pace,
+                    max_records,
+                    call_limit,
+                    read_limit,
+                };
+                Box::new(PollingFetch::new(
+                    source, shard, clock, settings, seat, turns, intake,
+                ))
             }
         };
         Ok(Prefetcher::start(fetch))
     }
 
-    /// How long the stream may say nothing of this shard while all is well: a few polls, or what a subscription may be silent for.
+    /// How long the stream may say nothing of this shard while all is well: a few polls, or what a
+    /// subscription may be silent for.
     pub(super) fn usual_silence(&self) -> Duration {
         let settings = &self.inner.parts.settings;
-        if self.subscribed { SILENCE } else { A_FEW_POLLS.max(settings.idle_ceiling * 5) }
+        if self.subscribed {
+            SILENCE
+        } else {
+            A_FEW_POLLS.max(settings.idle_ceiling * 5)
+        }
     }
 
     /// The consumer that the shard is read by; nothing where it is polled.
-    async fn consumer_of(&mut self, source: &Arc<dyn Stream>) -> Result<Option<(Arc<Registration>, ConsumerArn)>, Step> {
+    async fn consumer_of(
+        &mut self,
+        source: &Arc<dyn Stream>,
+    ) -> Result<Option<(Arc<Registration>, ConsumerArn)>, Step> {
         let stream = Arc::clone(&self.stream);
-        let Some(wanted) = stream.consumer.as_ref().filter(|_| !stream.is_polled_instead()) else { return Ok(None) };
+        let Some(wanted) = stream
+            .consumer
+            .as_ref()
+            .filter(|_| !stream.is_polled_instead())
+        else {
+            return Ok(None);
+        };
         let Some(fan_out) = source.fan_out() else {
             let why = NoConsumer::unsupported(stream.name.clone(), &wanted.which);
-            return self.no_consumer(why, self.clock.now()).map_or(Ok(None), Err);
+            return self
+                .no_consumer(why, self.clock.now())
+                .map_or(Ok(None), Err);
         };
         let registration = stream.registration(|| {
-            let (clock, call_limit) = (Arc::clone(&self.clock), self.inner.parts.settings.call_limit);
-            let longest = if wanted.may_poll { LONGEST_BEFORE_POLLING } else { LONGEST };
-            Registration::new(stream.name.clone(), wanted.which.clone(), fan_out, clock, call_limit, longest)
+            let (clock, call_limit) = (
+                Arc::clone(&self.clock),
+                self.inner.parts.settings.call_limit,
+            );
+            let longest = if wanted.may_poll {
+                LONGEST_BEFORE_POLLING
+            } else {
+                LONGEST
+            };
+            Registration::new(
+                stream.name.clone(),
+                wanted.which.clone(),
+                fan_out,
+                clock,
+                call_limit,
+                longest,
+            )
         });
         let (turns, since) = (self.turns(), self.clock.now());
         let consumer = tokio::select! {
@@ -131,7 +196,8 @@ impl ShardConsumer {
         }
     }
 
-    /// There is no consumer, asked for since then: the shard is polled if it may be (nothing more is to be done), or not read.
+    /// There is no consumer, asked for since then: the shard is polled if it may be (nothing more
+    /// is to be done), or not read.
     fn no_consumer(&mut self, why: NoConsumer, since: Moment) -> Option<Step> {
         if self.poll_instead(&why) {
             return None;
@@ -139,12 +205,23 @@ impl ShardConsumer {
         if why.is_passing() {
             self.feed = None;
             let error: Arc<str> = with_causes(&why).into();
-            let kind = why.source.as_ref().map_or(ErrorKind::Transient, |source| source.kind);
+            let kind = why
+                .source
+                .as_ref()
+                .map_or(ErrorKind::Transient, |source| source.kind);
             self.turns().failed_from(since, kind, Arc::clone(&error));
-            return Some(self.busy_with("to find the consumer for fan-out", Some(self.stream.name.clone()), &error));
+            return Some(self.busy_with(
+                "to find the consumer for fan-out",
+                Some(self.stream.name.clone()),
+                &error,
+            ));
         }
         // One stream of several that cannot be read is no reason to stop reading the others.
-        Some(if self.stream.is_one_of_several() { self.unreadable(&why) } else { self.stop_worker(RunError::NoConsumer(why)) })
+        Some(if self.stream.is_one_of_several() {
+            self.unreadable(&why)
+        } else {
+            self.stop_worker(RunError::NoConsumer(why))
+        })
     }
 
     /// The shard is given up for now: it is tried again after a pause.
@@ -155,19 +232,31 @@ impl ShardConsumer {
     }
 
     pub(super) fn say_unreadable(&self, error: &Arc<str>) {
-        self.inner.board.cannot_read(&self.row.key, Arc::clone(error), self.clock.wall());
+        self.inner
+            .board
+            .cannot_read(&self.row.key, Arc::clone(error), self.clock.wall());
         self.failed("to read the shard", error);
-        self.inner.outlet.say(Event::ShardUnreadable { shard: self.shard.clone(), error: Arc::clone(error) });
+        self.inner.outlet.say(Event::ShardUnreadable {
+            shard: self.shard.clone(),
+            error: Arc::clone(error),
+        });
     }
 
     /// The stream is polled from now on, if it may be: its shards open their feeds anew.
     fn poll_instead(&mut self, why: &(dyn std::error::Error + 'static)) -> bool {
-        let may_poll = self.stream.consumer.as_ref().is_some_and(|wanted| wanted.may_poll);
+        let may_poll = self
+            .stream
+            .consumer
+            .as_ref()
+            .is_some_and(|wanted| wanted.may_poll);
         if may_poll {
             (self.feed, self.subscribed) = (None, false);
             if self.stream.poll_instead() {
                 let reason: Arc<str> = with_causes(why).into();
-                self.inner.outlet.say(Event::PolledInstead { stream: self.stream.name.clone(), reason });
+                self.inner.outlet.say(Event::PolledInstead {
+                    stream: self.stream.name.clone(),
+                    reason,
+                });
             }
         }
         may_poll
@@ -177,21 +266,34 @@ impl ShardConsumer {
     pub(super) fn cannot_read(&mut self, error: FetchError) -> Option<Step> {
         match error {
             // The right to read by polling is another one.
-            FetchError::Denied(error) | FetchError::Fatal(error) if self.subscribed && self.poll_instead(&error) => None,
+            FetchError::Denied(error) | FetchError::Fatal(error)
+                if self.subscribed && self.poll_instead(&error) =>
+            {
+                None
+            }
             FetchError::Denied(error) => Some(self.unreadable(&error)),
             FetchError::Fatal(error) => Some(self.refused(error)),
             FetchError::NoConsumer(why) => self.no_consumer(why, self.clock.now()),
         }
     }
 
-    /// No shard of the stream can be read by this worker. One stream of several is no reason to stop reading the others.
+    /// No shard of the stream can be read by this worker. One stream of several is no reason to
+    /// stop reading the others.
     fn refused(&mut self, error: stream::Error) -> Step {
-        if self.stream.is_one_of_several() { self.unreadable(&error) } else { self.stop_worker(RunError::Stream(error)) }
+        if self.stream.is_one_of_several() {
+            self.unreadable(&error)
+        } else {
+            self.stop_worker(RunError::Stream(error))
+        }
     }
 
     /// What is behind this was never given to anybody. Records at work are not lost: they are here.
     pub(super) fn read_up_to(&self) -> Checkpoint {
-        let read = if self.background.has_begun() { self.done.clone() } else { self.held.finished() };
+        let read = if self.background.has_begun() {
+            self.done.clone()
+        } else {
+            self.held.finished()
+        };
         read.map_or_else(|| self.held.stored(), Checkpoint::At)
     }
 

@@ -35,7 +35,13 @@ impl ShardConsumer {
         };
         let error: Arc<str> = Arc::from(with_causes(error));
         self.failed_at(&call.to_string(), at.clone(), &error);
-        self.inner.outlet.say(Event::HandlerFailed { shard: self.shard.clone(), call, attempt, at, error });
+        self.inner.outlet.say(Event::HandlerFailed {
+            shard: self.shard.clone(),
+            call,
+            attempt,
+            at,
+            error,
+        });
         self.failures = self.failures.saturating_add(1);
         Step::Failed
     }
@@ -46,15 +52,25 @@ impl ShardConsumer {
     }
 
     /// A call of this stream failed, or one of the lease table.
-    pub(super) fn busy_with(&mut self, what: &'static str, stream: Option<StreamName>, error: &str) -> Step {
+    pub(super) fn busy_with(
+        &mut self,
+        what: &'static str,
+        stream: Option<StreamName>,
+        error: &str,
+    ) -> Step {
         let error: Arc<str> = error.into();
         self.failed(what, &error);
-        self.inner.outlet.say(Event::Busy { what, stream, error });
+        self.inner.outlet.say(Event::Busy {
+            what,
+            stream,
+            error,
+        });
         self.failures = self.failures.saturating_add(1);
         Step::Failed
     }
 
-    /// The coordination could not answer, and is asked again: where the stream failed, that is a failure of reading this shard.
+    /// The coordination could not answer, and is asked again: where the stream failed, that is a
+    /// failure of reading this shard.
     pub(super) fn unanswered(&mut self, what: &'static str, unanswered: &Unanswered) -> Step {
         self.not_read(unanswered);
         let stream = unanswered.kind.map(|_| self.stream.name.clone());
@@ -74,27 +90,40 @@ impl ShardConsumer {
     }
 
     fn failed_at(&self, what: &str, record: Option<Position>, error: &Arc<str>) {
-        let error = ShardError { what: what.into(), record, error: Arc::clone(error), at: self.clock.wall() };
-        self.inner.board.change(&self.row.key, |status| status.last_error = Some(error));
+        let error = ShardError {
+            what: what.into(),
+            record,
+            error: Arc::clone(error),
+            at: self.clock.wall(),
+        };
+        self.inner
+            .board
+            .change(&self.row.key, |status| status.last_error = Some(error));
     }
 
     /// The oldest record that is not done is the first one that is left of the batch in flight.
     pub(super) fn see_undone(&self) {
         let Some(batch) = &self.in_hand else { return };
-        let Some(oldest) = batch.rest.first() else { return };
+        let Some(oldest) = batch.rest.first() else {
+            return;
+        };
         if !self.background.is_idle() {
             // Something older is at work still.
             return;
         }
         let age = age(oldest.arrived_at, batch.batch.fetched_at);
-        self.meters.lag.has_undone(self.clock.now(), age, batch.batch.fetched);
+        self.meters
+            .lag
+            .has_undone(self.clock.now(), age, batch.batch.fetched);
     }
 
     /// All that was fetched so far is done, and there was no more.
     pub(super) fn caught_up(&mut self) {
         self.inner.board.can_read(&self.row.key);
         if !std::mem::replace(&mut self.told_caught_up, true) {
-            self.inner.outlet.say(Event::CaughtUp { shard: self.shard.clone() });
+            self.inner.outlet.say(Event::CaughtUp {
+                shard: self.shard.clone(),
+            });
         }
     }
 }

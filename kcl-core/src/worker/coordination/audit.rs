@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::decide::assignment::share;
 use crate::decide::backoff::Backoff;
-use crate::decide::shards::{Begin, Finished, Leases, NewLease, ShardGraph, judge_finished, leases_to_create, listing_for};
+use crate::decide::shards::{
+    Begin, Finished, Leases, NewLease, ShardGraph, judge_finished, leases_to_create, listing_for,
+};
 use crate::lease::{Consistency, MalformedRow, ScanPage, Write, with_causes};
 use crate::model::{Checkpoint, Lease, LeaseKey, ShardId};
 use crate::runtime::pause;
@@ -18,26 +20,37 @@ use super::table_cache::Scan;
 
 /// A stream that could not be described is asked again after 1 s, and then less and less often.
 const AGAIN: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
-/// One that is not there yet is asked again after 1, 2 and 4 s, and then every 4 s: it takes the service half a minute to make one.
+/// One that is not there yet is asked again after 1, 2 and 4 s, and then every 4 s: it takes the
+/// service half a minute to make one.
 const NOT_YET: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(4));
-/// What a stream is is asked no more often, whoever asks: the service answers 20 `DescribeStreamSummary` a second and account.
+/// What a stream is is asked no more often, whoever asks: the service answers 20
+/// `DescribeStreamSummary` a second and account.
 const DESCRIBED_EVERY: Duration = Duration::from_secs(1);
 
 impl Context {
     /// Reads what the stream is, unless that is known.
-    pub(super) async fn describe(&self, of: &Arc<ReadStream>) -> Result<Arc<StreamDescription>, CoordinationError> {
+    pub(super) async fn describe(
+        &self,
+        of: &Arc<ReadStream>,
+    ) -> Result<Arc<StreamDescription>, CoordinationError> {
         match of.description() {
             Some(description) => Ok(description),
             None => self.describe_anew(of).await,
         }
     }
 
-    /// Reads what the stream is now: how long it keeps records may have been changed, and it may have been deleted and made again. One
-    /// that was is read from now on in the place of the old one, whose leases are left; it is the end of a worker of one stream.
-    pub(super) async fn describe_anew(&self, of: &Arc<ReadStream>) -> Result<Arc<StreamDescription>, CoordinationError> {
+    /// Reads what the stream is now: how long it keeps records may have been changed, and it may
+    /// have been deleted and made again. One that was is read from now on in the place of the old
+    /// one, whose leases are left; it is the end of a worker of one stream.
+    pub(super) async fn describe_anew(
+        &self,
+        of: &Arc<ReadStream>,
+    ) -> Result<Arc<StreamDescription>, CoordinationError> {
         let found = of.facts.ask(&**self.clock(), DESCRIBED_EVERY, async {
             let source = of.reader(&self.inner).await?;
-            Ok(self.stream_call("DescribeStreamSummary", source.describe()).await?)
+            Ok(self
+                .stream_call("DescribeStreamSummary", source.describe())
+                .await?)
         });
         let found = match found.await {
             Ok(found) => {
@@ -56,20 +69,35 @@ impl Context {
         };
         let arn = Arc::clone(&found.arn);
         if !of.is_one_of_several() {
-            return Err(CoordinationError::Fatal(RunError::StreamReplaced { stream: arn }));
+            return Err(CoordinationError::Fatal(RunError::StreamReplaced {
+                stream: arn,
+            }));
         }
         if self.inner.parts.streams.replace(of, found) {
-            self.inner.outlet.say(Event::StreamReplaced { stream: of.name.clone() });
+            self.inner.outlet.say(Event::StreamReplaced {
+                stream: of.name.clone(),
+            });
         }
-        Err(stream::Error::new(ErrorKind::Gone, "DescribeStreamSummary", format!("{arn} was deleted and made again")).into())
+        Err(stream::Error::new(
+            ErrorKind::Gone,
+            "DescribeStreamSummary",
+            format!("{arn} was deleted and made again"),
+        )
+        .into())
     }
 
     /// The streams of which nobody knows yet what they are.
     pub(super) fn undescribed(&self) -> impl Iterator<Item = Arc<ReadStream>> {
-        self.inner.parts.streams.all().into_iter().filter(|of| of.description().is_none())
+        self.inner
+            .parts
+            .streams
+            .all()
+            .into_iter()
+            .filter(|of| of.description().is_none())
     }
 
-    /// Asks what these are, again and again, until one of them says so or none is left. Ends when the worker stops.
+    /// Asks what these are, again and again, until one of them says so or none is left. Ends when
+    /// the worker stops.
     pub(super) async fn describe_rest(&self) {
         let mut not_yet = true;
         for tries in 0.. {
@@ -97,22 +125,28 @@ impl Context {
         }
     }
 
-    /// Whether the rows of the table belong to the stream that is read. Nothing is written before that is known.
+    /// Whether the rows of the table belong to the stream that is read. Nothing is written before
+    /// that is known.
     pub(super) async fn check_rows(&self) -> Result<(), CoordinationError> {
         let mut described = Vec::new();
         for of in self.inner.parts.streams.all() {
             match self.describe(&of).await {
                 Ok(description) => described.push((Arc::clone(&of), description)),
-                Err(CoordinationError::Fatal(cause)) => return Err(CoordinationError::Fatal(cause)),
+                Err(CoordinationError::Fatal(cause)) => {
+                    return Err(CoordinationError::Fatal(cause));
+                }
                 Err(trouble) => self.unless_other_streams(&of, trouble)?,
             }
         }
-        // Whole: what shows that the application was run in another way are rows that this worker does not know.
+        // Whole: what shows that the application was run in another way are rows that this worker
+        // does not know.
         let rows = self.whole_table(Consistency::Strong).await?.leases;
         for (of, description) in described {
             check_stream(&rows, &of, &description)?;
             let of_nobody_else = |row: &Lease| of.is_one_of_several() && names_no_stream(row);
-            let other = rows.iter().find(|row| of_nobody_else(row) || is_of_other_mode(row, &of, &description));
+            let other = rows
+                .iter()
+                .find(|row| of_nobody_else(row) || is_of_other_mode(row, &of, &description));
             if let Some(row) = other {
                 return Err(CoordinationError::Fatal(other_mode(row, &of, &description)));
             }
@@ -121,36 +155,64 @@ impl Context {
     }
 
     /// One stream of several that cannot be read is no reason to stop reading the others.
-    fn unless_other_streams(&self, of: &ReadStream, trouble: CoordinationError) -> Result<(), CoordinationError> {
+    fn unless_other_streams(
+        &self,
+        of: &ReadStream,
+        trouble: CoordinationError,
+    ) -> Result<(), CoordinationError> {
         let is_whole_worker = match &trouble {
             // A stream that was added wrongly to a worker that runs.
             CoordinationError::Fatal(RunError::WrongSource { .. }) => false,
-            trouble => matches!(trouble, CoordinationError::Table(_) | CoordinationError::Fatal(_)),
+            trouble => matches!(
+                trouble,
+                CoordinationError::Table(_) | CoordinationError::Fatal(_)
+            ),
         };
         if !of.is_one_of_several() || is_whole_worker {
             return Err(trouble);
         }
         let (stream, error) = (Some(of.name.clone()), with_causes(&trouble).into());
-        self.inner.outlet.say(Event::Busy { what: "to compare the shards of a stream with the leases", stream, error });
+        self.inner.outlet.say(Event::Busy {
+            what: "to compare the shards of a stream with the leases",
+            stream,
+            error,
+        });
         Ok(())
     }
 
-    /// Compares the shards of the streams with the leases, makes what is missing and deletes what is done and gone. `room` bounds how
-    /// many of the new ones this worker may hold; `known` are those that it holds or has seen of late. A row of theirs that is missing
-    /// was deleted by somebody, and is put back by its holder with what was done; if nobody does, it is made by a later audit.
-    pub(super) async fn audit(&self, room: usize, known: BTreeSet<LeaseKey>) -> Result<Audited, CoordinationError> {
+    /// Compares the shards of the streams with the leases, makes what is missing and deletes what
+    /// is done and gone. `room` bounds how many of the new ones this worker may hold; `known` are
+    /// those that it holds or has seen of late. A row of theirs that is missing was deleted by
+    /// somebody, and is put back by its holder with what was done; if nobody does, it is made by a
+    /// later audit.
+    pub(super) async fn audit(
+        &self,
+        room: usize,
+        known: BTreeSet<LeaseKey>,
+    ) -> Result<Audited, CoordinationError> {
         let mut not_yet = false;
         for of in &self.inner.parts.streams.all() {
             // The first audit comes right after the first description.
-            let described = if self.audits() == 0 { self.describe(of).await } else { self.describe_anew(of).await };
+            let described = if self.audits() == 0 {
+                self.describe(of).await
+            } else {
+                self.describe_anew(of).await
+            };
             if let Err(trouble) = described {
-                if of.description().is_some() && of.is_one_of_several() && !self.inner.parts.streams.has(of) {
+                if of.description().is_some()
+                    && of.is_one_of_several()
+                    && !self.inner.parts.streams.has(of)
+                {
                     continue;
                 }
                 if of.description().is_some() && !matches!(trouble, CoordinationError::Fatal(_)) {
                     // What it was is known, and its listing shows whether it is there.
                     let (stream, error) = (Some(of.name.clone()), with_causes(&trouble).into());
-                    self.inner.outlet.say(Event::Busy { what: "to describe a stream", stream, error });
+                    self.inner.outlet.say(Event::Busy {
+                        what: "to describe a stream",
+                        stream,
+                        error,
+                    });
                     continue;
                 }
                 not_yet |= trouble.is_not_yet();
@@ -160,7 +222,8 @@ impl Context {
         // Some may have been replaced.
         let streams = self.inner.parts.streams.all();
         let begun = self.clock().now();
-        // Whole: a stream that was removed since is compared all the same, and must not look as if it had no lease.
+        // Whole: a stream that was removed since is compared all the same, and must not look as if
+        // it had no lease.
         let snapshot = self.whole_table(Consistency::Strong).await?;
         let ended = self.clock().now();
         let mut audited = Audited {
@@ -182,11 +245,13 @@ impl Context {
                 Err(CoordinationError::Table(_) | CoordinationError::Fatal(_)) => {}
             }
             let done = done.or_else(|trouble| {
-                audited.not_yet |= trouble.is_not_yet() && !audited.look.leases.iter().any(|row| of.has(&row.key));
+                audited.not_yet |=
+                    trouble.is_not_yet() && !audited.look.leases.iter().any(|row| of.has(&row.key));
                 self.unless_other_streams(of, trouble)
             });
             if let Err(trouble) = done {
-                // Nobody hears of what was made for other streams: it is left to the next scan, which finds it abandoned.
+                // Nobody hears of what was made for other streams: it is left to the next scan,
+                // which finds it abandoned.
                 for (row, _) in &audited.acquired {
                     self.settler.begun.abandon_row(row);
                 }
@@ -204,7 +269,12 @@ impl Context {
         known: &BTreeSet<LeaseKey>,
         audited: &mut Audited,
     ) -> Result<(), CoordinationError> {
-        let rows: Vec<&Lease> = audited.look.leases.iter().filter(|row| of.has(&row.key)).collect();
+        let rows: Vec<&Lease> = audited
+            .look
+            .leases
+            .iter()
+            .filter(|row| of.has(&row.key))
+            .collect();
         if let Some(description) = of.description() {
             check_stream(&audited.look.leases, of, &description)?;
             check_mode(&audited.look.leases, of, &description)?;
@@ -212,57 +282,97 @@ impl Context {
         let unreadable = stand_ins(&audited.look.malformed, of);
         let leases = by_shard(rows.iter().copied().chain(&unreadable));
         let initial = of.initial_position;
-        let listing = self.list_while_working(of, &listing_for(initial, leases.is_empty())).await?;
+        let listing = self
+            .list_while_working(of, &listing_for(initial, leases.is_empty()))
+            .await?;
         if listing.graph.is_empty() && leases.is_empty() {
             let what = format!("{} has no shards: it is being made", of.name);
             return Err(stream::Error::new(ErrorKind::Transient, "ListShards", what).into());
         }
         let mut begin = Begin::new(initial, &leases, listing.service_time);
         let mut missing = leases_to_create(&listing.graph, &leases, &begin);
-        if let Some(filter) = begin.second_listing().filter(|_| !missing.is_empty() && !leases.is_empty()) {
+        if let Some(filter) = begin
+            .second_listing()
+            .filter(|_| !missing.is_empty() && !leases.is_empty())
+        {
             let open = self.list_while_working(of, &filter).await?;
             begin = begin.with_open_then(open.graph.shards().map(|shard| shard.id.clone()));
             missing = leases_to_create(&listing.graph, &leases, &begin);
         }
         // A listing may take long, and the rows are older than it.
-        let now = if missing.is_empty() { ScanPage::default() } else { self.whole_table(Consistency::Strong).await? };
+        let now = if missing.is_empty() {
+            ScanPage::default()
+        } else {
+            self.whole_table(Consistency::Strong).await?
+        };
         if let Some(description) = of.description() {
             check_mode(&now.leases, of, &description)?;
         }
         let unreadable_now = stand_ins(&now.malformed, of);
-        let now = by_shard(now.leases.iter().filter(|row| of.has(&row.key)).chain(&unreadable_now));
+        let now = by_shard(
+            now.leases
+                .iter()
+                .filter(|row| of.has(&row.key))
+                .chain(&unreadable_now),
+        );
         if leases.is_empty() && !now.is_empty() {
-            // The first leases of a stream say where all of it begins. While the shards were listed somebody else has made them,
-            // at an earlier time: what was opened since then is a child of those, and does not begin at the time of this listing.
+            // The first leases of a stream say where all of it begins. While the shards were listed
+            // somebody else has made them, at an earlier time: what was opened since then is a
+            // child of those, and does not begin at the time of this listing.
             (audited.overtaken, audited.put_off) = (true, true);
             return Ok(());
         }
         if !missing.is_empty() {
-            // What looked as if no lease led to it may come after one that was made since. A row that was deleted since counts too: its
-            // shard was read to the end.
-            let known = leases.iter().chain(&now).map(|(shard, row)| (shard.clone(), *row)).collect();
+            // What looked as if no lease led to it may come after one that was made since. A row
+            // that was deleted since counts too: its shard was read to the end.
+            let known = leases
+                .iter()
+                .chain(&now)
+                .map(|(shard, row)| (shard.clone(), *row))
+                .collect();
             missing = leases_to_create(&listing.graph, &known, &begin);
         }
         self.fill_in_ranges(&rows, &listing.graph).await;
-        let key = |new: &NewLease| LeaseKey { stream: of.identity(), shard: new.shard.clone() };
+        let key = |new: &NewLease| LeaseKey {
+            stream: of.identity(),
+            shard: new.shard.clone(),
+        };
         let all = missing.len();
         missing.retain(|new| !known.contains(&key(new)));
         let put_off = missing.len() < all;
         audited.put_off |= put_off;
-        let others = audited.look.workers.iter().filter(|row| row.worker != *self.me() && !row.leaving).count();
+        let others = audited
+            .look
+            .workers
+            .iter()
+            .filter(|row| row.worker != *self.me() && !row.leaving)
+            .count();
         let own = room.min(share(missing.len(), others + 1));
         let acquired = self.create_all(of, &missing, own).await?;
         audited.overtaken |= acquired.len() < own;
         if !put_off {
-            let made: Vec<_> = missing.iter().map(|new| new.to_lease(of.identity())).collect();
-            if let Some(ranges) = of.see_unread(leases.values().copied().chain(&made), &listing.graph) {
-                self.inner.outlet.say(Event::HashKeysUnread { stream: of.name.clone(), ranges });
+            let made: Vec<_> = missing
+                .iter()
+                .map(|new| new.to_lease(of.identity()))
+                .collect();
+            if let Some(ranges) =
+                of.see_unread(leases.values().copied().chain(&made), &listing.graph)
+            {
+                self.inner.outlet.say(Event::HashKeysUnread {
+                    stream: of.name.clone(),
+                    ranges,
+                });
             }
         }
-        // A listing for an empty table does not show every shard; then there is nothing to delete either.
+        // A listing for an empty table does not show every shard; then there is nothing to delete
+        // either.
         for row in rows {
             if let Finished::Delete(expect) = judge_finished(row, &listing.graph, &leases) {
-                match self.settler.write(self.settler.table.delete(&row.key, &expect)).await {
+                match self
+                    .settler
+                    .write(self.settler.table.delete(&row.key, &expect))
+                    .await
+                {
                     Ok(()) => {
                         tracing::debug!(lease = %row.key, "the lease of a finished shard that has left the stream was deleted");
                     }
@@ -278,12 +388,19 @@ impl Context {
         Ok(())
     }
 
-    /// Leases of a KCL before 2.3 have no hash key range: they get that of their shard, as the KCL gives it to them.
+    /// Leases of a KCL before 2.3 have no hash key range: they get that of their shard, as the KCL
+    /// gives it to them.
     async fn fill_in_ranges(&self, rows: &[&Lease], graph: &ShardGraph) {
-        let lacks = rows.iter().filter(|row| row.hash_range.is_none() && !row.checkpoint.is_shard_end());
+        let lacks = rows
+            .iter()
+            .filter(|row| row.hash_range.is_none() && !row.checkpoint.is_shard_end());
         for (row, shard) in lacks.filter_map(|row| Some((row, graph.get(&row.key.shard)?))) {
             let write = Write::hash_range(shard.hash_range);
-            if let Err(error) = self.settler.write(self.settler.table.update(&row.key, &write)).await {
+            if let Err(error) = self
+                .settler
+                .write(self.settler.table.update(&row.key, &write))
+                .await
+            {
                 // The next audit finds it again.
                 tracing::debug!(lease = %row.key, error = %with_causes(&error), "the hash key range of a lease was not filled in");
             }
@@ -291,16 +408,23 @@ impl Context {
     }
 }
 
-/// What stands for the leases of a stream that cannot be read, where it is judged which leases there are: they exist, and whether
-/// anything of their shards is done is not known. Nothing is ever written to them.
+/// What stands for the leases of a stream that cannot be read, where it is judged which leases
+/// there are: they exist, and whether anything of their shards is done is not known. Nothing is
+/// ever written to them.
 pub(super) fn stand_ins(malformed: &[MalformedRow], of: &ReadStream) -> Vec<Lease> {
-    let keys = malformed.iter().filter_map(MalformedRow::lease).filter(|key| of.has(key));
-    keys.map(|key| Lease::new(key.clone(), Checkpoint::TrimHorizon)).collect()
+    let keys = malformed
+        .iter()
+        .filter_map(MalformedRow::lease)
+        .filter(|key| of.has(key));
+    keys.map(|key| Lease::new(key.clone(), Checkpoint::TrimHorizon))
+        .collect()
 }
 
 /// The leases of one stream.
 pub(super) fn by_shard<'a>(rows: impl IntoIterator<Item = &'a Lease>) -> Leases<'a> {
-    rows.into_iter().map(|row| (row.key.shard.clone(), row)).collect::<BTreeMap<ShardId, &Lease>>()
+    rows.into_iter()
+        .map(|row| (row.key.shard.clone(), row))
+        .collect::<BTreeMap<ShardId, &Lease>>()
 }
 
 /// The source must read the stream that it was given for.
@@ -312,28 +436,54 @@ fn check_source(of: &ReadStream, stream: &StreamDescription) -> Result<(), Coord
     if is_wanted {
         return Ok(());
     }
-    Err(CoordinationError::Fatal(RunError::WrongSource { wanted: of.name.clone(), found: Arc::clone(&stream.arn) }))
+    Err(CoordinationError::Fatal(RunError::WrongSource {
+        wanted: of.name.clone(),
+        found: Arc::clone(&stream.arn),
+    }))
 }
 
-/// The rows must belong to the stream that is read, and to that one, not to a former one of its name.
-fn check_stream(rows: &[Lease], of: &ReadStream, stream: &StreamDescription) -> Result<(), CoordinationError> {
+/// The rows must belong to the stream that is read, and to that one, not to a former one of its
+/// name.
+fn check_stream(
+    rows: &[Lease],
+    of: &ReadStream,
+    stream: &StreamDescription,
+) -> Result<(), CoordinationError> {
     for row in rows.iter().filter(|row| of.has(&row.key)) {
-        if let Some(found) = row.facts.stream_arn.as_ref().filter(|found| **found != stream.arn) {
+        if let Some(found) = row
+            .facts
+            .stream_arn
+            .as_ref()
+            .filter(|found| **found != stream.arn)
+        {
             let (found, wanted) = (Arc::clone(found), Arc::clone(&stream.arn));
-            return Err(CoordinationError::Fatal(RunError::OtherStream { found, wanted }));
+            return Err(CoordinationError::Fatal(RunError::OtherStream {
+                found,
+                wanted,
+            }));
         }
-        if row.facts.stream_created_at.is_some_and(|created| created != stream.created_at) {
-            return Err(CoordinationError::Fatal(RunError::StreamReplaced { stream: Arc::clone(&stream.arn) }));
+        if row
+            .facts
+            .stream_created_at
+            .is_some_and(|created| created != stream.created_at)
+        {
+            return Err(CoordinationError::Fatal(RunError::StreamReplaced {
+                stream: Arc::clone(&stream.arn),
+            }));
         }
     }
     Ok(())
 }
 
-/// Whether the row is one of this stream, made by a worker that reads it in the other way: as the only one, or as one of several. What it
-/// says of a former stream of that name is of no use to anybody.
+/// Whether the row is one of this stream, made by a worker that reads it in the other way: as the
+/// only one, or as one of several. What it says of a former stream of that name is of no use to
+/// anybody.
 fn is_of_other_mode(row: &Lease, of: &ReadStream, stream: &StreamDescription) -> bool {
     if row.key.stream.is_some() == of.is_one_of_several()
-        || row.facts.stream_created_at.is_some_and(|created| created != stream.created_at)
+        || row
+            .facts
+            .stream_created_at
+            .is_some_and(|created| created != stream.created_at)
     {
         return false;
     }
@@ -350,16 +500,31 @@ fn names_no_stream(row: &Lease) -> bool {
 }
 
 fn other_mode(row: &Lease, of: &ReadStream, stream: &StreamDescription) -> RunError {
-    RunError::OtherMode { stream: Arc::clone(&stream.arn), lease: row.key.clone(), is_one_of_several: of.is_one_of_several() }
+    RunError::OtherMode {
+        stream: Arc::clone(&stream.arn),
+        lease: row.key.clone(),
+        is_one_of_several: of.is_one_of_several(),
+    }
 }
 
-/// No worker may have begun to read the stream in the other way meanwhile. Where it was added to others, and nothing was read of it, it is
-/// left alone: the others are read on.
-fn check_mode(rows: &[Lease], of: &ReadStream, stream: &StreamDescription) -> Result<(), CoordinationError> {
-    let Some(row) = rows.iter().find(|row| is_of_other_mode(row, of, stream)) else { return Ok(()) };
+/// No worker may have begun to read the stream in the other way meanwhile. Where it was added to
+/// others, and nothing was read of it, it is left alone: the others are read on.
+fn check_mode(
+    rows: &[Lease],
+    of: &ReadStream,
+    stream: &StreamDescription,
+) -> Result<(), CoordinationError> {
+    let Some(row) = rows.iter().find(|row| is_of_other_mode(row, of, stream)) else {
+        return Ok(());
+    };
     let error = other_mode(row, of, stream);
     if of.is_one_of_several() && !rows.iter().any(|row| of.has(&row.key)) {
-        return Err(stream::Error::new(ErrorKind::Denied, "to compare its leases", error.to_string()).into());
+        return Err(stream::Error::new(
+            ErrorKind::Denied,
+            "to compare its leases",
+            error.to_string(),
+        )
+        .into());
     }
     Err(CoordinationError::Fatal(error))
 }

@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
-use crate::decide::shards::{EndSaid, EndVerdict, children_to_create, followers, judge_end, shard_gone};
+use crate::decide::shards::{
+    EndSaid, EndVerdict, children_to_create, followers, judge_end, shard_gone,
+};
 use crate::model::{Checkpoint, ChildShard, Lease, LeaseKey, ShardId};
 use crate::stream::{self, ErrorKind, ShardFilter};
 use crate::worker::error::RunError;
@@ -23,11 +25,20 @@ impl Context {
         let listing = self.list_while_working(of, &ShardFilter::All).await?;
         // What it shows is as old as the question, however late the answer comes.
         let is_old = asked.since(said.since) >= LISTING_LAG;
-        Ok(judge_end(&listing.graph, shard, EndSaid { children: &said.children, is_lasting: said.is_lasting, is_old }))
+        Ok(judge_end(
+            &listing.graph,
+            shard,
+            EndSaid {
+                children: &said.children,
+                is_lasting: said.is_lasting,
+                is_old,
+            },
+        ))
     }
 
-    /// Makes the leases of the shards that follow `parent`, whose end the listing has confirmed, before that end is stored. Where no
-    /// shard is known to follow, the listing is looked through once more: the shard may have left the stream, and what followed it too.
+    /// Makes the leases of the shards that follow `parent`, whose end the listing has confirmed,
+    /// before that end is stored. Where no shard is known to follow, the listing is looked through
+    /// once more: the shard may have left the stream, and what followed it too.
     pub(super) async fn make_children(
         &self,
         of: &ReadStream,
@@ -37,9 +48,21 @@ impl Context {
     ) -> Result<(Vec<ChildShard>, Vec<Acquired>), CoordinationError> {
         if children.is_empty() {
             let listing = self.list(of, &ShardFilter::All).await?;
-            if listing.graph.is_empty() || listing.graph.get(&parent.shard).is_some_and(|shard| !shard.closed) {
-                let what = format!("{} has ended, and this listing does not show it", parent.shard);
-                return Err(CoordinationError::Stream(stream::Error::new(ErrorKind::Transient, "ListShards", what)));
+            if listing.graph.is_empty()
+                || listing
+                    .graph
+                    .get(&parent.shard)
+                    .is_some_and(|shard| !shard.closed)
+            {
+                let what = format!(
+                    "{} has ended, and this listing does not show it",
+                    parent.shard
+                );
+                return Err(CoordinationError::Stream(stream::Error::new(
+                    ErrorKind::Transient,
+                    "ListShards",
+                    what,
+                )));
             }
             self.unlisted().remove(parent);
             children = listing.graph.child_shards(&parent.shard);
@@ -47,7 +70,9 @@ impl Context {
                 let rows = self.rows_of(of).await?;
                 let row = rows.readable.iter().find(|row| row.key == *parent).cloned();
                 let rows = rows.all();
-                if let Some(gone) = row.and_then(|row| shard_gone(&row, &listing.graph, &by_shard(&rows))) {
+                if let Some(gone) =
+                    row.and_then(|row| shard_gone(&row, &listing.graph, &by_shard(&rows)))
+                {
                     return Ok((children, self.create_all(of, &gone.create, room).await?));
                 }
             }
@@ -57,7 +82,8 @@ impl Context {
         Ok((children, acquired))
     }
 
-    /// Finds out about a shard that the service did not know. When it has left the stream, the leases of what follows are made.
+    /// Finds out about a shard that the service did not know. When it has left the stream, the
+    /// leases of what follows are made.
     pub(super) async fn whereabouts(
         &self,
         of: &Arc<ReadStream>,
@@ -75,7 +101,9 @@ impl Context {
         match self.look_for(of, key, checkpoint, room).await {
             Ok(found) => found,
             // The audit tells of it; the other streams go on.
-            Err(CoordinationError::Stream(_)) if of.is_one_of_several() => (ShardFate::Unknown, Vec::new()),
+            Err(CoordinationError::Stream(_)) if of.is_one_of_several() => {
+                (ShardFate::Unknown, Vec::new())
+            }
             Err(CoordinationError::Stream(error)) if error.kind == ErrorKind::Gone => {
                 (ShardFate::Failed(RunError::Stream(error)), Vec::new())
             }
@@ -99,7 +127,8 @@ impl Context {
             self.unlisted().remove(key);
             return Ok((ShardFate::Listed, Vec::new()));
         }
-        // A listing lags behind the stream: it shows that the shard has left only if it knows of the shard, by what followed it.
+        // A listing lags behind the stream: it shows that the shard has left only if it knows of
+        // the shard, by what followed it.
         let followed = listing.graph.has_lost(&key.shard);
         let now = self.clock().now();
         let since = *self.unlisted().entry(key.clone()).or_insert(now);
@@ -119,13 +148,27 @@ impl Context {
             return Ok((ShardFate::Unknown, Vec::new()));
         };
         let acquired = self.create_all(of, &gone.create, room).await?;
-        Ok((ShardFate::Left { gap: gone.gap, children: listing.graph.child_shards(&key.shard) }, acquired))
+        Ok((
+            ShardFate::Left {
+                gap: gone.gap,
+                children: listing.graph.child_shards(&key.shard),
+            },
+            acquired,
+        ))
     }
 
     async fn rows_of(&self, of: &ReadStream) -> Result<StreamRows, CoordinationError> {
         let table = self.all_rows().await?;
-        let readable = table.leases.iter().filter(|row| of.has(&row.key)).cloned().collect();
-        Ok(StreamRows { readable, unreadable: stand_ins(&table.malformed, of) })
+        let readable = table
+            .leases
+            .iter()
+            .filter(|row| of.has(&row.key))
+            .cloned()
+            .collect();
+        Ok(StreamRows {
+            readable,
+            unreadable: stand_ins(&table.malformed, of),
+        })
     }
 }
 

@@ -49,11 +49,14 @@ pub(super) struct Audited {
     pub(super) made: Vec<LeaseKey>,
     /// Those of them that are this worker's.
     pub(super) acquired: Vec<Acquired>,
-    /// Rows were missing that were there of late, or that somebody else is making: another audit has to come soon.
+    /// Rows were missing that were there of late, or that somebody else is making: another audit
+    /// has to come soon.
     pub(super) put_off: bool,
-    /// Leases that this worker was to make for itself had been made by somebody else meanwhile: what it has seen of the fleet is old.
+    /// Leases that this worker was to make for itself had been made by somebody else meanwhile:
+    /// what it has seen of the fleet is old.
     pub(super) overtaken: bool,
-    /// A stream is not there yet, or is still being made, and has no leases: another audit has to come soon.
+    /// A stream is not there yet, or is still being made, and has no leases: another audit has to
+    /// come soon.
     pub(super) not_yet: bool,
 }
 
@@ -80,11 +83,18 @@ pub(crate) enum CoordinationError {
 }
 
 impl CoordinationError {
-    /// The same of one stream of several: that it cannot be listed is no reason to stop reading the others.
+    /// The same of one stream of several: that it cannot be listed is no reason to stop reading the
+    /// others.
     pub(super) fn of_stream(self, of: &ReadStream) -> Self {
         match self {
-            Self::Stream(error) if of.is_one_of_several() && matches!(error.kind, ErrorKind::Fatal | ErrorKind::Denied) => {
-                Self::Stream(stream::Error { kind: ErrorKind::Unreachable, ..error })
+            Self::Stream(error)
+                if of.is_one_of_several()
+                    && matches!(error.kind, ErrorKind::Fatal | ErrorKind::Denied) =>
+            {
+                Self::Stream(stream::Error {
+                    kind: ErrorKind::Unreachable,
+                    ..error
+                })
             }
             other => other,
         }
@@ -105,7 +115,12 @@ impl CoordinationError {
             // That row alone: it is told of where it is seen.
             Self::Table(Error::Malformed(_)) => Err(self),
             Self::Table(error) if !error.is_transient() => Ok(RunError::LeaseTable(error)),
-            Self::Stream(error) if matches!(error.kind, ErrorKind::Fatal | ErrorKind::Denied | ErrorKind::Gone) => {
+            Self::Stream(error)
+                if matches!(
+                    error.kind,
+                    ErrorKind::Fatal | ErrorKind::Denied | ErrorKind::Gone
+                ) =>
+            {
                 Ok(RunError::Stream(error))
             }
             other => Err(other),
@@ -120,17 +135,30 @@ impl CoordinationError {
     /// The same once more, for each of those who have asked for what did not work.
     pub(super) fn again(this: &Arc<Self>) -> Self {
         match &**this {
-            Self::Table(Error::Conflict { row }) => Self::Table(Error::Conflict { row: row.clone() }),
-            Self::Table(Error::Unknown { .. }) => Self::Table(Error::Unknown { source: Cause::of(this) }),
-            Self::Table(Error::Throttled { .. }) => Self::Table(Error::Throttled { source: Cause::of(this) }),
-            Self::Table(Error::Malformed(row)) => Self::Table(Error::Malformed(row.clone())),
-            Self::Table(Error::Denied { message }) => Self::Table(Error::Denied { message: message.clone() }),
-            Self::Table(Error::Fatal { message, source }) => {
-                Self::Table(Error::Fatal { message: message.clone(), source: source.as_ref().map(|_| Cause::of(this)) })
+            Self::Table(Error::Conflict { row }) => {
+                Self::Table(Error::Conflict { row: row.clone() })
             }
+            Self::Table(Error::Unknown { .. }) => Self::Table(Error::Unknown {
+                source: Cause::of(this),
+            }),
+            Self::Table(Error::Throttled { .. }) => Self::Table(Error::Throttled {
+                source: Cause::of(this),
+            }),
+            Self::Table(Error::Malformed(row)) => Self::Table(Error::Malformed(row.clone())),
+            Self::Table(Error::Denied { message }) => Self::Table(Error::Denied {
+                message: message.clone(),
+            }),
+            Self::Table(Error::Fatal { message, source }) => Self::Table(Error::Fatal {
+                message: message.clone(),
+                source: source.as_ref().map(|_| Cause::of(this)),
+            }),
             Self::Stream(error) => {
                 let same = stream::Error::new(error.kind, error.operation, error.message.clone());
-                Self::Stream(if error.source.is_some() { same.caused_by(Cause::of(this)) } else { same })
+                Self::Stream(if error.source.is_some() {
+                    same.caused_by(Cause::of(this))
+                } else {
+                    same
+                })
             }
             Self::Listing(error) => Self::Listing(error.clone()),
             Self::Fatal(error) => Self::Fatal(RunError::Internal(with_causes(error))),
@@ -150,7 +178,9 @@ impl Cause {
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.source().map_or(Ok(()), |cause| fmt::Display::fmt(cause, f))
+        self.0
+            .source()
+            .map_or(Ok(()), |cause| fmt::Display::fmt(cause, f))
     }
 }
 
@@ -160,22 +190,31 @@ impl std::error::Error for Cause {
     }
 }
 
-/// From one try to get through to a stream to the next: 1 s, doubled up to 10 s, and down to half of that.
+/// From one try to get through to a stream to the next: 1 s, doubled up to 10 s, and down to half
+/// of that.
 const REACH: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));
 /// How often a page of a listing or of the table is tried before the whole is given up for now.
 pub(super) const TRIES: u32 = 5;
 pub(super) const BETWEEN_TRIES: Duration = Duration::from_millis(200);
-/// How long after a question that many ask at a time was put it is put again at the earliest. The service answers 100 `ListShards` a
-/// second and stream, for all who read it.
+/// How long after a question that many ask at a time was put it is put again at the earliest. The
+/// service answers 100 `ListShards` a second and stream, for all who read it.
 const APART: Duration = Duration::from_millis(200);
 
 impl Context {
     pub(super) fn new(inner: Arc<WorkerInner>, wanted: WantedPhase) -> Self {
         let timing = inner.parts.settings.timing();
-        let settler = TableClient::new(Arc::clone(&inner.parts.table), Arc::clone(&inner.parts.clock), timing.call_limit);
+        let settler = TableClient::new(
+            Arc::clone(&inner.parts.table),
+            Arc::clone(&inner.parts.clock),
+            timing.call_limit,
+        );
         let outlet = inner.outlet.clone();
         let mut settler = settler.telling(move |lease, error| {
-            outlet.say(Event::Busy { what: "to write a lease", stream: None, error: format!("{lease}: {error}").into() });
+            outlet.say(Event::Busy {
+                what: "to write a lease",
+                stream: None,
+                error: format!("{lease}: {error}").into(),
+            });
         });
         let told = Arc::clone(&inner);
         settler.malformed = Malformed::new(move |row| tell(&told, row));
@@ -217,7 +256,8 @@ impl Context {
             is_known
         });
         if let Some(of) = replaced {
-            // Somebody else has seen it first. When that is not so, the rows are those of nobody, and the question is cheap.
+            // Somebody else has seen it first. When that is not so, the rows are those of nobody,
+            // and the question is cheap.
             if let Err(trouble) = self.describe_anew(&of).await {
                 tracing::debug!(stream = %of.name, trouble = %with_causes(&trouble), "other workers read a stream that was created again");
             }
@@ -249,7 +289,8 @@ impl Context {
         self.unlisted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A turn to read the row of a parent: thousands of leases that begin together are not to crowd out the renewals.
+    /// A turn to read the row of a parent: thousands of leases that begin together are not to crowd
+    /// out the renewals.
     pub(super) async fn parents_turn(&self) -> Option<SemaphorePermit<'_>> {
         self.parents.acquire().await.ok()
     }
@@ -262,7 +303,8 @@ impl Context {
         self.audits.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The listing of somebody who has no use for it when the worker stops: a stop does not wait for it.
+    /// The listing of somebody who has no use for it when the worker stops: a stop does not wait
+    /// for it.
     pub(super) async fn list_while_working(
         &self,
         of: &ReadStream,
@@ -277,35 +319,62 @@ impl Context {
         }
     }
 
-    /// All shards that the filter lets through, by a listing that was asked for after this question. One listing of all shards is
-    /// under way at a time, shared by all who have asked before it began: it may take long, and each lease may have reason to ask.
-    pub(super) async fn list(&self, of: &ReadStream, filter: &ShardFilter) -> Result<Arc<Listing>, CoordinationError> {
+    /// All shards that the filter lets through, by a listing that was asked for after this
+    /// question. One listing of all shards is under way at a time, shared by all who have asked
+    /// before it began: it may take long, and each lease may have reason to ask.
+    pub(super) async fn list(
+        &self,
+        of: &ReadStream,
+        filter: &ShardFilter,
+    ) -> Result<Arc<Listing>, CoordinationError> {
         if *filter != ShardFilter::All {
             return self.list_anew(of, filter).await.map(Arc::new);
         }
-        let listing = of.listing.ask(&**self.clock(), APART, self.list_anew(of, filter)).await;
+        let listing = of
+            .listing
+            .ask(&**self.clock(), APART, self.list_anew(of, filter))
+            .await;
         listing.map_err(|trouble| CoordinationError::again(&trouble))
     }
 
     /// The service's time, by the first page of a listing of the open shards.
-    pub(super) async fn service_time(&self, of: &ReadStream) -> Result<Timestamp, CoordinationError> {
+    pub(super) async fn service_time(
+        &self,
+        of: &ReadStream,
+    ) -> Result<Timestamp, CoordinationError> {
         let time = of.time.ask(&**self.clock(), APART, async {
             let source = of.reader(&self.inner).await?;
-            let page = self.stream_call("ListShards", source.list_shards(&ShardFilter::AtLatest, None)).await?;
+            let page = self
+                .stream_call(
+                    "ListShards",
+                    source.list_shards(&ShardFilter::AtLatest, None),
+                )
+                .await?;
             Ok(page.service_time)
         });
-        time.await.map(|time| *time).map_err(|trouble| CoordinationError::again(&trouble))
+        time.await
+            .map(|time| *time)
+            .map_err(|trouble| CoordinationError::again(&trouble))
     }
 
-    /// All rows, by a consistent read that was asked for after this question, shared as a listing is.
+    /// All rows, by a consistent read that was asked for after this question, shared as a listing
+    /// is.
     pub(super) async fn all_rows(&self) -> Result<Arc<ScanPage>, CoordinationError> {
-        let rows = self.rows.ask(&**self.clock(), APART, async { Ok(self.snapshot(Consistency::Strong).await?) });
-        rows.await.map_err(|trouble| CoordinationError::again(&trouble))
+        let rows = self.rows.ask(&**self.clock(), APART, async {
+            Ok(self.snapshot(Consistency::Strong).await?)
+        });
+        rows.await
+            .map_err(|trouble| CoordinationError::again(&trouble))
     }
 
-    /// A listing that was taken while a reshard happened is taken again, and one that failed, unless that has taken as long as a call
-    /// may: who waits for it has to hear that the stream is out of reach, to leave its shard to others.
-    async fn list_anew(&self, of: &ReadStream, filter: &ShardFilter) -> Result<Listing, CoordinationError> {
+    /// A listing that was taken while a reshard happened is taken again, and one that failed,
+    /// unless that has taken as long as a call may: who waits for it has to hear that the stream is
+    /// out of reach, to leave its shard to others.
+    async fn list_anew(
+        &self,
+        of: &ReadStream,
+        filter: &ShardFilter,
+    ) -> Result<Listing, CoordinationError> {
         let asked = self.clock().now();
         let mut tries = 0;
         loop {
@@ -324,7 +393,10 @@ impl Context {
                 CoordinationError::Stream(error) => {
                     matches!(
                         error.kind,
-                        ErrorKind::Transient | ErrorKind::Unreachable | ErrorKind::Throttled | ErrorKind::Expired
+                        ErrorKind::Transient
+                            | ErrorKind::Unreachable
+                            | ErrorKind::Throttled
+                            | ErrorKind::Expired
                     )
                 }
                 CoordinationError::Listing(_) => true,
@@ -338,28 +410,42 @@ impl Context {
         }
     }
 
-    async fn list_once(&self, of: &ReadStream, filter: &ShardFilter) -> Result<Listing, CoordinationError> {
+    async fn list_once(
+        &self,
+        of: &ReadStream,
+        filter: &ShardFilter,
+    ) -> Result<Listing, CoordinationError> {
         let source = of.reader(&self.inner).await?;
         let mut shards = Vec::new();
         let (mut service_time, mut page) = (None, None);
         loop {
-            let mut answer = self.stream_call("ListShards", source.list_shards(filter, page.as_ref())).await?;
+            let mut answer = self
+                .stream_call("ListShards", source.list_shards(filter, page.as_ref()))
+                .await?;
             // The first page's time: what arrived while the rest was listed is not "before".
             let service_time = *service_time.get_or_insert(answer.service_time);
             shards.append(&mut answer.shards);
             page = answer.next;
             if page.is_none() {
-                return Ok(Listing { graph: ShardGraph::new(shards)?, service_time });
+                return Ok(Listing {
+                    graph: ShardGraph::new(shards)?,
+                    service_time,
+                });
             }
         }
     }
 
-    /// Asks the stream for the first of its shards, again and again, until it answers, whatever it says. Ends when the worker stops.
+    /// Asks the stream for the first of its shards, again and again, until it answers, whatever it
+    /// says. Ends when the worker stops.
     pub(super) async fn until_within_reach(&self, of: &ReadStream) {
         for tries in 0.. {
             let call = async {
                 let source = of.reader(&self.inner).await?;
-                self.stream_call("ListShards", source.list_shards(&ShardFilter::AtLatest, None)).await
+                self.stream_call(
+                    "ListShards",
+                    source.list_shards(&ShardFilter::AtLatest, None),
+                )
+                .await
             };
             tokio::select! {
                 biased;
@@ -386,11 +472,23 @@ impl Context {
         let limit = self.inner.parts.settings.call_limit;
         within(&**self.clock(), limit, call)
             .await
-            .unwrap_or_else(|| Err(stream::Error::new(ErrorKind::Unreachable, operation, format!("no answer within {limit:?}"))))
+            .unwrap_or_else(|| {
+                Err(stream::Error::new(
+                    ErrorKind::Unreachable,
+                    operation,
+                    format!("no answer within {limit:?}"),
+                ))
+            })
     }
 
-    /// Makes the lease, held by this worker (`owned`) or by nobody. Nothing when it exists already, whoever made it.
-    pub(super) async fn create(&self, of: &ReadStream, new: &NewLease, owned: bool) -> Result<Option<Acquired>, Error> {
+    /// Makes the lease, held by this worker (`owned`) or by nobody. Nothing when it exists already,
+    /// whoever made it.
+    pub(super) async fn create(
+        &self,
+        of: &ReadStream,
+        new: &NewLease,
+        owned: bool,
+    ) -> Result<Option<Acquired>, Error> {
         let mut lease = new.to_lease(of.identity());
         if let Some(description) = of.description() {
             lease.facts.stream_arn = Some(Arc::clone(&description.arn));
@@ -433,23 +531,35 @@ impl Context {
     }
 
     /// Makes the leases of `all`, each after its parents' are acknowledged.
-    pub(super) async fn create_all(&self, of: &ReadStream, all: &[NewLease], room: usize) -> Result<Vec<Acquired>, Error> {
+    pub(super) async fn create_all(
+        &self,
+        of: &ReadStream,
+        all: &[NewLease],
+        room: usize,
+    ) -> Result<Vec<Acquired>, Error> {
         use futures_util::{StreamExt, stream::iter};
         let mut missing: BTreeSet<&ShardId> = all.iter().map(|new| &new.shard).collect();
         let mut left: Vec<&NewLease> = all.iter().collect();
         let (mut acquired, mut room) = (Vec::new(), room);
         while !left.is_empty() {
-            let (now, later): (Vec<_>, Vec<_>) =
-                left.into_iter().partition(|new| !new.parents.iter().any(|parent| missing.contains(parent)));
-            // A cycle cannot come out of a shard graph; if it did, the order would not matter any more.
-            let (now, later) = if now.is_empty() { (later, Vec::new()) } else { (now, later) };
+            let (now, later): (Vec<_>, Vec<_>) = left
+                .into_iter()
+                .partition(|new| !new.parents.iter().any(|parent| missing.contains(parent)));
+            // A cycle cannot come out of a shard graph; if it did, the order would not matter any
+            // more.
+            let (now, later) = if now.is_empty() {
+                (later, Vec::new())
+            } else {
+                (now, later)
+            };
             let calls = now.iter().map(|new| {
                 let owned = room > 0;
                 room = room.saturating_sub(1);
                 self.create(of, new, owned)
             });
             let calls: Vec<_> = calls.collect();
-            let made: Vec<Result<Option<Acquired>, Error>> = iter(calls).buffer_unordered(AT_ONCE).collect().await;
+            let made: Vec<Result<Option<Acquired>, Error>> =
+                iter(calls).buffer_unordered(AT_ONCE).collect().await;
             let mut failed = None;
             for made in made {
                 match made {
@@ -475,10 +585,15 @@ impl Context {
 
 /// Tells of a malformed row, unless it is a lease of a stream that is not read here.
 fn tell(inner: &WorkerInner, row: &MalformedRow) -> bool {
-    if row.lease().is_some_and(|key| inner.parts.streams.of(key).is_none()) {
+    if row
+        .lease()
+        .is_some_and(|key| inner.parts.streams.of(key).is_none())
+    {
         return false;
     }
-    inner.outlet.say(Event::RowMalformed { row: Arc::new(row.clone()) });
+    inner.outlet.say(Event::RowMalformed {
+        row: Arc::new(row.clone()),
+    });
     true
 }
 

@@ -32,17 +32,21 @@ mod finish;
 mod observe;
 mod results;
 
-/// The loop of the coordination: sees what others do, decides what concerns this worker, and keeps the writers of its leases.
+/// The loop of the coordination: sees what others do, decides what concerns this worker, and keeps
+/// the writers of its leases.
 ///
-/// Whatever waits for the table or the stream (looks, takes, requests, listings, the making of leases) runs in jobs beside it: the
-/// loop itself is never deaf.
+/// Whatever waits for the table or the stream (looks, takes, requests, listings, the making of
+/// leases) runs in jobs beside it: the loop itself is never deaf.
 pub(super) struct Coordinator {
     context: Arc<Context>,
     news: mpsc::UnboundedSender<ToRoot>,
     requests: mpsc::UnboundedReceiver<Request>,
     wanted: WantedPhase,
     writers: Tasks<(LeaseKey, Option<Token>, TenancyEnd)>,
-    notes: (mpsc::UnboundedSender<FromWriter>, mpsc::UnboundedReceiver<FromWriter>),
+    notes: (
+        mpsc::UnboundedSender<FromWriter>,
+        mpsc::UnboundedReceiver<FromWriter>,
+    ),
     jobs: Tasks<JobResult>,
     /// Jobs under way.
     at_work: usize,
@@ -53,7 +57,10 @@ pub(super) struct Coordinator {
     /// Tells of what stands still, as long as there is a lease.
     #[expect(dead_code, reason = "held for its drop")]
     reporting: Tasks,
-    heard: (mpsc::UnboundedSender<ChangeNotice>, mpsc::UnboundedReceiver<ChangeNotice>),
+    heard: (
+        mpsc::UnboundedSender<ChangeNotice>,
+        mpsc::UnboundedReceiver<ChangeNotice>,
+    ),
     gates: Tasks,
     view: TableCache,
     engaged: LocalLeases,
@@ -63,7 +70,8 @@ pub(super) struct Coordinator {
     asking: BTreeSet<LeaseKey>,
     /// What this worker has handed over and not seen claimed.
     handed_over: BTreeMap<LeaseKey, HandedOver>,
-    /// When this worker last took, or tried to take, a lease from a live worker that is not of ours.
+    /// When this worker last took, or tried to take, a lease from a live worker that is not of
+    /// ours.
     stole: Option<Moment>,
     /// What the last plan takes later, the earliest first.
     due: Vec<Take>,
@@ -90,7 +98,8 @@ pub(super) struct Coordinator {
     told_read: bool,
     /// This worker does not audit before.
     audit_from: Moment,
-    /// It audits then, whatever it has seen of others: there is something that only an audit of its own finds.
+    /// It audits then, whatever it has seen of others: there is something that only an audit of its
+    /// own finds.
     audit_soon: Option<Moment>,
     auditing: bool,
     /// Shards are being listed for subscriptions that have been quiet for long.
@@ -121,7 +130,10 @@ enum JobResult {
     DescribedAnew(Result<(), CoordinationError>),
     /// The stream of this lease has answered this worker again.
     WithinReach(LeaseKey),
-    StartTime(oneshot::Sender<Result<Timestamp, Unanswered>>, Result<Timestamp, CoordinationError>),
+    StartTime(
+        oneshot::Sender<Result<Timestamp, Unanswered>>,
+        Result<Timestamp, CoordinationError>,
+    ),
     Listed,
     Taken(LeaseKey, Result<Option<Acquired>, crate::lease::Error>),
     Requested(LeaseKey, Result<WriteResult, crate::lease::Error>),
@@ -134,14 +146,21 @@ enum JobResult {
         row: Result<Option<crate::lease::WorkerRow>, crate::lease::Error>,
         at: Moment,
     },
-    Children(oneshot::Sender<Result<Vec<ChildShard>, Unanswered>>, Result<(Vec<ChildShard>, Vec<Acquired>), CoordinationError>),
-    Ending(oneshot::Sender<Result<EndVerdict, Unanswered>>, Result<EndVerdict, CoordinationError>),
+    Children(
+        oneshot::Sender<Result<Vec<ChildShard>, Unanswered>>,
+        Result<(Vec<ChildShard>, Vec<Acquired>), CoordinationError>,
+    ),
+    Ending(
+        oneshot::Sender<Result<EndVerdict, Unanswered>>,
+        Result<EndVerdict, CoordinationError>,
+    ),
     Found(oneshot::Sender<ShardFate>, ShardFate, Vec<Acquired>),
 }
 
 /// A first attempt to reach the table or the stream that failed: 200 ms, doubled up to 5 s.
 const BEGIN: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
-/// A stream that is not there yet, or is still being made, is looked for again after 1, 2 and 4 s, and then less and less often.
+/// A stream that is not there yet, or is still being made, is looked for again after 1, 2 and 4 s,
+/// and then less and less often.
 const NOT_YET: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
 /// How often the table is looked at when this worker holds every lease in it and is alone.
 const LOOK_IDLE: Duration = Duration::from_secs(30);
@@ -214,7 +233,8 @@ impl Coordinator {
         let deadline = clock.now() + within.unwrap_or_default();
         let begun = tokio::select! {
             biased;
-            // Only the end of the root ends this at once: a stop that comes while leases are being made has to give them back.
+            // Only the end of the root ends this at once: a stop that comes while leases are being
+            // made has to give them back.
             () = wanted.nothing() => return,
             begun = self.begin() => begun,
             () = clock.sleep_until(deadline), if within.is_some() => {
@@ -235,9 +255,13 @@ impl Coordinator {
         }
     }
 
-    /// The table, the stream and the first leases; tried until it works or cannot, or the worker is stopped.
+    /// The table, the stream and the first leases; tried until it works or cannot, or the worker is
+    /// stopped.
     async fn begin(&mut self) -> Result<(), RunError> {
-        let mut presence = Some(Heartbeat::new(Arc::clone(&self.context), self.announcer.clone()));
+        let mut presence = Some(Heartbeat::new(
+            Arc::clone(&self.context),
+            self.announcer.clone(),
+        ));
         let mut failures = 0;
         let context = Arc::clone(&self.context);
         let wanted = self.wanted.clone();
@@ -268,18 +292,29 @@ impl Coordinator {
         Ok(())
     }
 
-    async fn first_audit(&mut self, presence: &mut Option<Heartbeat>) -> Result<Audited, CoordinationError> {
+    async fn first_audit(
+        &mut self,
+        presence: &mut Option<Heartbeat>,
+    ) -> Result<Audited, CoordinationError> {
         let context = Arc::clone(&self.context);
         context.settler.setup().await?;
         context.check_rows().await?;
         // Before the first scan, or what is announced between the two would not be heard.
-        let signal = context.settler.read(context.settler.table.change_signal()).await.ok().flatten().map(|signal| signal.value);
-        // Before the first leases: workers that start together share them. From then on it shows life, however long the rest takes.
+        let signal = context
+            .settler
+            .read(context.settler.table.change_signal())
+            .await
+            .ok()
+            .flatten()
+            .map(|signal| signal.value);
+        // Before the first leases: workers that start together share them. From then on it shows
+        // life, however long the rest takes.
         if let Some(joining) = presence {
             self.former_left |= joining.join().await?;
         }
         if let Some(joined) = presence.take() {
-            self.services.start(joined.keep(self.wanted.clone(), self.gone.clone()));
+            self.services
+                .start(joined.keep(self.wanted.clone(), self.gone.clone()));
         }
         self.streams_seen = context.inner.parts.streams.changes.now();
         let audited = context.audit(self.room(), BTreeSet::new()).await?;
@@ -309,7 +344,8 @@ impl Coordinator {
                 return true;
             }
             let next = self.next_due().filter(|_| working);
-            // In this order: the root's word, what has ended, what is asked for, what is heard, the clock.
+            // In this order: the root's word, what has ended, what is asked for, what is heard, the
+            // clock.
             tokio::select! {
                 biased;
                 () = wanted.nothing() => return false,
@@ -333,7 +369,8 @@ impl Coordinator {
         }
     }
 
-    /// Streams were added or removed: the shards of the new ones are looked up now, those of the others given up.
+    /// Streams were added or removed: the shards of the new ones are looked up now, those of the
+    /// others given up.
     fn on_streams_changed(&mut self) {
         for key in self.engaged.keys().filter(|key| !self.context.knows(key)) {
             if let Some(orders) = self.engaged.orders(key) {
@@ -351,14 +388,20 @@ impl Coordinator {
     fn next_due(&self) -> Option<Moment> {
         let look = (!self.looking).then_some(self.next_look);
         let audit = (!self.auditing).then(|| self.next_audit());
-        look.into_iter().chain(audit).chain(self.due.first().map(|take| take.at)).min()
+        look.into_iter()
+            .chain(audit)
+            .chain(self.due.first().map(|take| take.at))
+            .min()
     }
 
     fn next_audit(&self) -> Moment {
         if let Some(soon) = self.audit_soon {
             return soon;
         }
-        let live = self.view.members.live(self.context.clock().now(), &self.context.timing);
+        let live = self
+            .view
+            .members
+            .live(self.context.clock().now(), &self.context.timing);
         let every = self.context.inner.parts.settings.audit_every;
         next_audit(self.last_audit, every, rank(&live, self.context.me())).max(self.audit_from)
     }
@@ -377,7 +420,12 @@ impl Coordinator {
         if self.view.led.is_some() {
             return 0;
         }
-        self.context.inner.parts.settings.max_leases.saturating_sub(self.engaged.len())
+        self.context
+            .inner
+            .parts
+            .settings
+            .max_leases
+            .saturating_sub(self.engaged.len())
     }
 
     fn job(&mut self, job: impl Future<Output = JobResult> + Send + 'static) {
@@ -385,24 +433,40 @@ impl Coordinator {
         self.jobs.start(job);
     }
 
-    /// Ends what runs beside the loop, after every lease is given up: the worker's row goes, and the last words are said.
+    /// Ends what runs beside the loop, after every lease is given up: the worker's row goes, and
+    /// the last words are said.
     async fn leave(mut self) {
         self.context.stop_working();
         self.gone.raise(1);
         let clock = Arc::clone(self.context.clock());
         let limit = self.context.timing.call_limit * 2;
-        let Self { services, announcer, announcing, heard, .. } = &mut self;
+        let Self {
+            services,
+            announcer,
+            announcing,
+            heard,
+            ..
+        } = &mut self;
         // The listener ends when nobody hears it.
         heard.1.close();
-        within(&*clock, limit, async { while services.next().await.is_some() {} }).await;
+        within(&*clock, limit, async {
+            while services.next().await.is_some() {}
+        })
+        .await;
         *announcer = Announcer::silent();
         *services = Tasks::new();
-        within(&*clock, limit, async { while announcing.next().await.is_some() {} }).await;
+        within(&*clock, limit, async {
+            while announcing.next().await.is_some() {}
+        })
+        .await;
     }
 
     /// Something did not work: the worker stops if trying again does not help.
     fn trouble(&self, what: &'static str, trouble: CoordinationError) {
-        if matches!(trouble, CoordinationError::Table(crate::lease::Error::Malformed(_))) {
+        if matches!(
+            trouble,
+            CoordinationError::Table(crate::lease::Error::Malformed(_))
+        ) {
             // The row was told of when it was seen.
             return;
         }
@@ -413,7 +477,11 @@ impl Coordinator {
     }
 
     fn busy(&self, what: &'static str, trouble: &CoordinationError) {
-        self.context.inner.outlet.say(Event::Busy { what, stream: self.stream_of(trouble), error: with_causes(trouble).into() });
+        self.context.inner.outlet.say(Event::Busy {
+            what,
+            stream: self.stream_of(trouble),
+            error: with_causes(trouble).into(),
+        });
     }
 
     /// The stream whose call failed, where there is only one that it can have been.

@@ -15,12 +15,14 @@ use crate::worker::streams::ReadStream;
 
 use super::context::{Context, CoordinationError};
 
-/// How often the parents are looked at when nothing in this worker says that one of them has ended. The KCL: 10 s.
+/// How often the parents are looked at when nothing in this worker says that one of them has ended.
+/// The KCL: 10 s.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long after a check that found a parent's row missing, because that check costs a listing.
 const LIST_EVERY: Duration = Duration::from_secs(5);
 
-/// How long a shard that was made lately may be missing from the listing, which lags behind the stream.
+/// How long a shard that was made lately may be missing from the listing, which lags behind the
+/// stream.
 pub(super) const LISTING_LAG: Duration = Duration::from_secs(10);
 
 /// What a shard that waits for its parents is told.
@@ -37,7 +39,13 @@ pub(crate) enum AtGate {
 /// Waits until the shard of `row` may be read, and says so. Ends when nobody waits for it any more.
 ///
 /// `ends` grows whenever this worker has stored the end of a shard.
-pub(super) async fn keep(context: Arc<Context>, of: Arc<ReadStream>, row: Lease, ends: Watermark, waits: mpsc::Sender<AtGate>) {
+pub(super) async fn keep(
+    context: Arc<Context>,
+    of: Arc<ReadStream>,
+    row: Lease,
+    ends: Watermark,
+    waits: mpsc::Sender<AtGate>,
+) {
     let begun = context.clock().now();
     let mut failed = false;
     let mut tell_after = context.inner.parts.settings.handler_warning;
@@ -84,22 +92,32 @@ pub(super) async fn keep(context: Arc<Context>, of: Arc<ReadStream>, row: Lease,
     }
 }
 
-/// By consistent reads of the parents; the listing is asked only when it decides, and after the rows.
+/// By consistent reads of the parents; the listing is asked only when it decides, and after the
+/// rows.
 ///
-/// A listing that names nothing younger shows nothing: it may be older than both. A child that has left the stream itself is let
-/// through after a while, and its consumer finds out.
+/// A listing that names nothing younger shows nothing: it may be older than both. A child that has
+/// left the stream itself is let through after a while, and its consumer finds out.
 ///
-/// While the shards are listed, which may take long, a parent's lease may be made and the parent may leave the stream: a row that was
-/// missing is read once more. A lease that is made later still is one of a shard that has left: nothing of it can be read.
-async fn judge(context: &Context, of: &ReadStream, row: &Lease, begun: Moment) -> Result<ParentGate, CoordinationError> {
+/// While the shards are listed, which may take long, a parent's lease may be made and the parent
+/// may leave the stream: a row that was missing is read once more. A lease that is made later still
+/// is one of a shard that has left: nothing of it can be read.
+async fn judge(
+    context: &Context,
+    of: &ReadStream,
+    row: &Lease,
+    begun: Moment,
+) -> Result<ParentGate, CoordinationError> {
     let mut rows = Vec::with_capacity(row.parents.len());
     for parent in &row.parents {
         rows.push(read(context, row, parent).await?);
     }
     // What a listing shows is as old as the question, however late the answer comes.
     let is_old = context.clock().now().since(begun) >= LISTING_LAG;
-    let listing =
-        if asks_listing(row, rows.iter().map(Option::as_ref)) { Some(context.list(of, &ShardFilter::All).await?) } else { None };
+    let listing = if asks_listing(row, rows.iter().map(Option::as_ref)) {
+        Some(context.list(of, &ShardFilter::All).await?)
+    } else {
+        None
+    };
     for (parent, found) in row.parents.iter().zip(&mut rows) {
         if listing.is_some() && found.is_none() {
             *found = read(context, row, parent).await?;
@@ -110,17 +128,28 @@ async fn judge(context: &Context, of: &ReadStream, row: &Lease, begun: Moment) -
         .iter()
         .zip(&rows)
         .map(|(shard, row)| {
-            let listed = listing
-                .as_ref()
-                .is_some_and(|listing| listing.graph.contains(shard) || !(is_old || listing.graph.has_lost(shard)));
-            ParentView { shard, row: row.as_ref(), listed }
+            let listed = listing.as_ref().is_some_and(|listing| {
+                listing.graph.contains(shard) || !(is_old || listing.graph.has_lost(shard))
+            });
+            ParentView {
+                shard,
+                row: row.as_ref(),
+                listed,
+            }
         })
         .collect();
     Ok(gate(row, &views))
 }
 
-async fn read(context: &Context, row: &Lease, parent: &ShardId) -> Result<Option<Lease>, CoordinationError> {
+async fn read(
+    context: &Context,
+    row: &Lease,
+    parent: &ShardId,
+) -> Result<Option<Lease>, CoordinationError> {
     let key = row.key.sibling(parent.clone());
     let _turn = context.parents_turn().await;
-    Ok(context.settler.read(context.settler.table.get(&key)).await?)
+    Ok(context
+        .settler
+        .read(context.settler.table.get(&key))
+        .await?)
 }

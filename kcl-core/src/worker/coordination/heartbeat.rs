@@ -1,4 +1,5 @@
-//! This worker's own row: it lets the others see a worker that holds nothing yet, and one that is about to leave.
+//! This worker's own row: it lets the others see a worker that holds nothing yet, and one that is
+//! about to leave.
 
 use std::sync::Arc;
 
@@ -13,9 +14,11 @@ use super::context::{BETWEEN_TRIES, Context, CoordinationError, TRIES};
 use super::link::WantedPhase;
 use super::signal::Announcer;
 
-/// Keeps the worker's row: made once, moved by conditional writes, marked before the worker leaves, deleted after it has left.
+/// Keeps the worker's row: made once, moved by conditional writes, marked before the worker leaves,
+/// deleted after it has left.
 ///
-/// The row belongs to the process that wrote it last. One that finds another's in its place has a live duplicate: it stops.
+/// The row belongs to the process that wrote it last. One that finds another's in its place has a
+/// live duplicate: it stops.
 pub(super) struct Heartbeat {
     context: Arc<Context>,
     announcer: Announcer,
@@ -36,15 +39,25 @@ struct DuplicateProbe {
 
 impl Heartbeat {
     pub(super) const fn new(context: Arc<Context>, announcer: Announcer) -> Self {
-        Self { context, announcer, own: None, duplicate: None, late: false }
+        Self {
+            context,
+            announcer,
+            own: None,
+            duplicate: None,
+            late: false,
+        }
     }
 
     fn fresh(&self) -> WorkerRow {
-        WorkerRow::new(self.context.me().clone(), random_token(), self.context.timing.failover)
+        WorkerRow::new(
+            self.context.me().clone(),
+            random_token(),
+            self.context.timing.failover,
+        )
     }
 
-    /// Makes the row, before the worker looks for leases. Whether a former process under this name has left gracefully: what it
-    /// kept is this worker's at once.
+    /// Makes the row, before the worker looks for leases. Whether a former process under this name
+    /// has left gracefully: what it kept is this worker's at once.
     pub(super) async fn join(&mut self) -> Result<bool, CoordinationError> {
         if self.own.is_some() || self.duplicate.is_some() {
             return Ok(false);
@@ -57,7 +70,8 @@ impl Heartbeat {
                     return Ok(false);
                 }
                 Err(Error::Conflict { .. }) => {}
-                // Whose it is cannot be told: it is left alone, and this worker shows life by its leases until it is repaired.
+                // Whose it is cannot be told: it is left alone, and this worker shows life by its
+                // leases until it is repaired.
                 Err(Error::Malformed(_)) => return Ok(false),
                 Err(error) => return Err(error.into()),
             }
@@ -73,7 +87,11 @@ impl Heartbeat {
                 return Ok(false);
             }
             if !found.leaving {
-                self.duplicate = Some(DuplicateProbe { row: found, since: self.context.clock().now(), moves: 0 });
+                self.duplicate = Some(DuplicateProbe {
+                    row: found,
+                    since: self.context.clock().now(),
+                    moves: 0,
+                });
                 return Ok(false);
             }
             fresh.counter = found.counter + 1;
@@ -97,20 +115,32 @@ impl Heartbeat {
     }
 
     fn announce(&self) {
-        self.announcer.say(Changed::Worker(self.context.me().clone()));
+        self.announcer
+            .say(Changed::Worker(self.context.me().clone()));
     }
 
     async fn read(&self) -> Result<Option<WorkerRow>, Error> {
-        self.context.settler.read(self.context.settler.table.get_worker(self.context.me())).await
+        self.context
+            .settler
+            .read(self.context.settler.table.get_worker(self.context.me()))
+            .await
     }
 
-    /// Shows life until the worker is to stop; then marks the row, waits until every lease is given up (`left` reaches 1), and deletes
-    /// it.
-    pub(super) async fn keep(mut self, wanted: WantedPhase, left: Watermark) -> Result<(), RunError> {
+    /// Shows life until the worker is to stop; then marks the row, waits until every lease is given
+    /// up (`left` reaches 1), and deletes it.
+    pub(super) async fn keep(
+        mut self,
+        wanted: WantedPhase,
+        left: Watermark,
+    ) -> Result<(), RunError> {
         let clock = Arc::clone(self.context.clock());
         let timing = self.context.timing;
         loop {
-            let span = if self.duplicate.is_some() || self.late { timing.renew_every / 3 } else { timing.renew_every };
+            let span = if self.duplicate.is_some() || self.late {
+                timing.renew_every / 3
+            } else {
+                timing.renew_every
+            };
             tokio::select! {
                 biased;
                 () = wanted.drain() => break,
@@ -140,7 +170,10 @@ impl Heartbeat {
         self.late = false;
         match &self.own {
             Some(own) => {
-                let next = WorkerRow { audits, ..own.next() };
+                let next = WorkerRow {
+                    audits,
+                    ..own.next()
+                };
                 match self.context.settler.replace_worker(own, &next).await {
                     Ok(()) => self.own = Some(next),
                     Err(Error::Conflict { .. }) => return self.find_own().await,
@@ -165,7 +198,11 @@ impl Heartbeat {
         match found {
             // A write without an answer has landed.
             Some(row) if Some(&row.incarnation) == ours => self.own = Some(row),
-            Some(_) => return Err(RunError::DuplicateWorkerId { worker: self.context.me().clone() }),
+            Some(_) => {
+                return Err(RunError::DuplicateWorkerId {
+                    worker: self.context.me().clone(),
+                });
+            }
             // Somebody took this worker for dead.
             None => {
                 self.own = None;
@@ -175,28 +212,48 @@ impl Heartbeat {
         Ok(())
     }
 
-    /// Another process made the row: it is dead when the row stands still for as long as a live one never lets it.
+    /// Another process made the row: it is dead when the row stands still for as long as a live one
+    /// never lets it.
     async fn watch(&mut self) -> Result<(), RunError> {
-        let Ok(found) = self.read().await else { return Ok(()) };
+        let Ok(found) = self.read().await else {
+            return Ok(());
+        };
         let now = self.context.clock().now();
         let timing = self.context.timing;
-        let Some(duplicate) = &mut self.duplicate else { return Ok(()) };
+        let Some(duplicate) = &mut self.duplicate else {
+            return Ok(());
+        };
         let Some(row) = found else {
             self.duplicate = None;
             drop(self.join().await);
             return Ok(());
         };
         if row != duplicate.row {
-            *duplicate = DuplicateProbe { row, since: now, moves: duplicate.moves + 1 };
+            *duplicate = DuplicateProbe {
+                row,
+                since: now,
+                moves: duplicate.moves + 1,
+            };
             if duplicate.moves >= 2 && !duplicate.row.leaving {
-                return Err(RunError::DuplicateWorkerId { worker: self.context.me().clone() });
+                return Err(RunError::DuplicateWorkerId {
+                    worker: self.context.me().clone(),
+                });
             }
         }
         let patience = duplicate.row.failover.max(timing.failover) / 3 + timing.call_limit;
         if duplicate.row.leaving || now.since(duplicate.since) >= patience {
             let seen = duplicate.row.clone();
-            let fresh = WorkerRow { counter: seen.counter + 1, ..self.fresh() };
-            if self.context.settler.replace_worker(&seen, &fresh).await.is_ok() {
+            let fresh = WorkerRow {
+                counter: seen.counter + 1,
+                ..self.fresh()
+            };
+            if self
+                .context
+                .settler
+                .replace_worker(&seen, &fresh)
+                .await
+                .is_ok()
+            {
                 self.joined(fresh);
             }
         }
@@ -219,7 +276,9 @@ impl Heartbeat {
                         return;
                     }
                 }
-                Err(error) if error.is_transient() => pause(&**self.context.clock(), BETWEEN_TRIES * tries).await,
+                Err(error) if error.is_transient() => {
+                    pause(&**self.context.clock(), BETWEEN_TRIES * tries).await
+                }
                 Err(_) => return,
             }
         }
@@ -234,7 +293,9 @@ impl Heartbeat {
                     Ok(Some(row)) if row.incarnation == own.incarnation => self.own = Some(row),
                     _ => return,
                 },
-                Err(error) if error.is_transient() => pause(&**self.context.clock(), BETWEEN_TRIES * tries).await,
+                Err(error) if error.is_transient() => {
+                    pause(&**self.context.clock(), BETWEEN_TRIES * tries).await
+                }
                 // It is found dead, and deleted by others.
                 Err(_) => return,
             }

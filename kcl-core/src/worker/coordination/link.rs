@@ -70,7 +70,8 @@ pub(crate) enum Request {
     },
 }
 
-/// A question that was not answered: what kind of failure that was, if it was one of the stream, and what was said.
+/// A question that was not answered: what kind of failure that was, if it was one of the stream,
+/// and what was said.
 pub(crate) struct Unanswered {
     pub(crate) kind: Option<ErrorKind>,
     pub(crate) error: Arc<str>,
@@ -78,11 +79,17 @@ pub(crate) struct Unanswered {
 
 impl Unanswered {
     pub(super) fn by(trouble: &CoordinationError) -> Self {
-        Self { kind: trouble.kind(), error: with_causes(trouble).into() }
+        Self {
+            kind: trouble.kind(),
+            error: with_causes(trouble).into(),
+        }
     }
 
     fn coordination_ended() -> Self {
-        Self { kind: None, error: "the coordination has ended".into() }
+        Self {
+            kind: None,
+            error: "the coordination has ended".into(),
+        }
     }
 }
 
@@ -101,7 +108,8 @@ pub(crate) enum After {
 pub(crate) struct SaidEnd {
     /// The shards that follow, as far as the answer named them.
     pub(crate) children: Vec<ChildShard>,
-    /// The answers before this one said the same for long enough, of a shard that was listed closed.
+    /// The answers before this one said the same for long enough, of a shard that was listed
+    /// closed.
     pub(crate) is_lasting: bool,
     /// When the answer came.
     pub(crate) since: Moment,
@@ -114,7 +122,10 @@ pub(crate) enum ShardFate {
     /// The listing failed for now.
     Unknown,
     /// It has left the stream. The leases of what follows are made.
-    Left { gap: DataGap, children: Vec<ChildShard> },
+    Left {
+        gap: DataGap,
+        children: Vec<ChildShard>,
+    },
     /// The stream itself is not there, or cannot be listed.
     Failed(RunError),
 }
@@ -125,8 +136,8 @@ pub(crate) struct Coordination {
     requests: mpsc::UnboundedSender<Request>,
 }
 
-/// The root's hold on the coordination thread, which ends when this is dropped. Consumers have no part in it: one whose handler
-/// blocks must not keep the thread of a worker that is gone.
+/// The root's hold on the coordination thread, which ends when this is dropped. Consumers have no
+/// part in it: one whose handler blocks must not keep the thread of a worker that is gone.
 pub(crate) struct CoordinationGuard {
     wanted: WantedPhase,
     /// The coordination itself where it has no thread of its own: it ends with the root.
@@ -146,7 +157,8 @@ impl Drop for CoordinationGuard {
     }
 }
 
-/// What the root wants of the coordination: first to take and keep leases, then to drain, then nothing more.
+/// What the root wants of the coordination: first to take and keep leases, then to drain, then
+/// nothing more.
 #[derive(Clone, Debug, Default)]
 pub(super) struct WantedPhase(Watermark);
 
@@ -164,7 +176,8 @@ impl WantedPhase {
         self.0.now() < Self::DRAIN
     }
 
-    /// Nothing more is to be taken, and the coordination ends when the last lease is given up. Cancel safe.
+    /// Nothing more is to be taken, and the coordination ends when the last lease is given up.
+    /// Cancel safe.
     pub(super) async fn drain(&self) {
         self.0.reaches(Self::DRAIN).await;
     }
@@ -176,7 +189,11 @@ impl WantedPhase {
 }
 
 /// What the start of the coordination gives: a way to ask, the hold on it, and what it tells.
-type Started = (Coordination, CoordinationGuard, mpsc::UnboundedReceiver<ToRoot>);
+type Started = (
+    Coordination,
+    CoordinationGuard,
+    mpsc::UnboundedReceiver<ToRoot>,
+);
 
 impl Coordination {
     /// Starts it, on a thread of its own unless the settings say otherwise.
@@ -185,7 +202,8 @@ impl Coordination {
         let (requests, asked) = mpsc::unbounded_channel();
         let wanted = WantedPhase::default();
         if inner.stop.borrow().is_some() {
-            // Asked to stop before it ran: the thread must not take a lease before the root comes to say so.
+            // Asked to stop before it ran: the thread must not take a lease before the root comes
+            // to say so.
             wanted.stop();
         }
         let mut task = Tasks::new();
@@ -193,13 +211,21 @@ impl Coordination {
         let place = inner.parts.settings.coordination_on;
         let work = move || Coordinator::new(inner, news, asked, wanted).run();
         match place {
-            CoordinationOn::OwnThread => drop(
-                on_own_thread("kcl-coordination", work)
-                    .map_err(|error| RunError::Internal(format!("no thread for the coordination: {error}")))?,
-            ),
+            CoordinationOn::OwnThread => {
+                drop(on_own_thread("kcl-coordination", work).map_err(|error| {
+                    RunError::Internal(format!("no thread for the coordination: {error}"))
+                })?)
+            }
             CoordinationOn::CallersRuntime => task.start(work()),
         }
-        Ok((Self { requests }, CoordinationGuard { wanted: leash, _task: task }, heard))
+        Ok((
+            Self { requests },
+            CoordinationGuard {
+                wanted: leash,
+                _task: task,
+            },
+            heard,
+        ))
     }
 
     /// Nobody works on this lease any more.
@@ -208,7 +234,8 @@ impl Coordination {
         let _ = self.requests.send(Request::ConsumerEnded { lease, after });
     }
 
-    /// Makes the leases of the shards that follow a finished one, also those that the service did not name.
+    /// Makes the leases of the shards that follow a finished one, also those that the service did
+    /// not name.
     pub(crate) async fn make_children(
         &self,
         stream: Arc<ReadStream>,
@@ -216,8 +243,14 @@ impl Coordination {
         children: Vec<ChildShard>,
     ) -> Result<Vec<ChildShard>, Unanswered> {
         let (answer, made) = oneshot::channel();
-        let _ = self.requests.send(Request::Children { stream, parent, children, answer });
-        made.await.unwrap_or_else(|_| Err(Unanswered::coordination_ended()))
+        let _ = self.requests.send(Request::Children {
+            stream,
+            parent,
+            children,
+            answer,
+        });
+        made.await
+            .unwrap_or_else(|_| Err(Unanswered::coordination_ended()))
     }
 
     /// What the listing, asked from now on, says of a shard's end.
@@ -228,21 +261,42 @@ impl Coordination {
         said: SaidEnd,
     ) -> Result<EndVerdict, Unanswered> {
         let (answer, judged) = oneshot::channel();
-        let _ = self.requests.send(Request::End { stream: Arc::clone(stream), shard: lease.shard.clone(), said, answer });
-        judged.await.unwrap_or_else(|_| Err(Unanswered::coordination_ended()))
+        let _ = self.requests.send(Request::End {
+            stream: Arc::clone(stream),
+            shard: lease.shard.clone(),
+            said,
+            answer,
+        });
+        judged
+            .await
+            .unwrap_or_else(|_| Err(Unanswered::coordination_ended()))
     }
 
     /// The service's time, for a lease that says "latest" and not since when.
-    pub(crate) async fn start_time(&self, stream: Arc<ReadStream>) -> Result<Timestamp, Unanswered> {
+    pub(crate) async fn start_time(
+        &self,
+        stream: Arc<ReadStream>,
+    ) -> Result<Timestamp, Unanswered> {
         let (answer, time) = oneshot::channel();
         let _ = self.requests.send(Request::StartTime { stream, answer });
-        time.await.unwrap_or_else(|_| Err(Unanswered::coordination_ended()))
+        time.await
+            .unwrap_or_else(|_| Err(Unanswered::coordination_ended()))
     }
 
     /// Finds out about a shard that the service did not know.
-    pub(crate) async fn whereabouts(&self, stream: Arc<ReadStream>, lease: LeaseKey, checkpoint: Checkpoint) -> ShardFate {
+    pub(crate) async fn whereabouts(
+        &self,
+        stream: Arc<ReadStream>,
+        lease: LeaseKey,
+        checkpoint: Checkpoint,
+    ) -> ShardFate {
         let (answer, found) = oneshot::channel();
-        let _ = self.requests.send(Request::ShardFate { stream, lease, checkpoint, answer });
+        let _ = self.requests.send(Request::ShardFate {
+            stream,
+            lease,
+            checkpoint,
+            answer,
+        });
         found.await.unwrap_or(ShardFate::Unknown)
     }
 }

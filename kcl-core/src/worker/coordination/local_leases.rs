@@ -26,7 +26,8 @@ pub(super) struct LocalLeases {
     read: BTreeSet<LeaseKey>,
     /// Refused, by this worker or to it, until then.
     refused: BTreeMap<LeaseKey, Moment>,
-    /// Streams that this worker does not get through to, by what stands for them in the keys of their leases: it takes none of theirs.
+    /// Streams that this worker does not get through to, by what stands for them in the keys of
+    /// their leases: it takes none of theirs.
     out_of_reach: BTreeSet<Option<Arc<str>>>,
 }
 
@@ -49,7 +50,10 @@ impl LocalLeases {
     }
 
     pub(super) fn held(&self) -> usize {
-        self.with.values().filter(|engagement| engagement.held.is_some()).count()
+        self.with
+            .values()
+            .filter(|engagement| engagement.held.is_some())
+            .count()
     }
 
     pub(super) fn contains(&self, key: &LeaseKey) -> bool {
@@ -58,21 +62,37 @@ impl LocalLeases {
 
     /// Whether a writer or a consumer is at work on it.
     pub(super) fn is_at_work(&self, key: &LeaseKey) -> bool {
-        self.with.get(key).is_some_and(|engagement| engagement.held.is_some() || engagement.consumed)
+        self.with
+            .get(key)
+            .is_some_and(|engagement| engagement.held.is_some() || engagement.consumed)
     }
 
     /// The writer of a lease that is held.
     pub(super) fn orders(&self, key: &LeaseKey) -> Option<&Orders> {
-        self.with.get(key).and_then(|engagement| engagement.held.as_ref())
+        self.with
+            .get(key)
+            .and_then(|engagement| engagement.held.as_ref())
     }
 
     /// It is being taken or claimed.
     pub(super) fn begin(&mut self, key: LeaseKey) {
-        self.with.insert(key, LocalLease { held: None, consumed: false });
+        self.with.insert(
+            key,
+            LocalLease {
+                held: None,
+                consumed: false,
+            },
+        );
     }
 
     pub(super) fn hold(&mut self, key: LeaseKey, orders: Orders, consumed: bool) {
-        self.with.insert(key, LocalLease { held: Some(orders), consumed });
+        self.with.insert(
+            key,
+            LocalLease {
+                held: Some(orders),
+                consumed,
+            },
+        );
     }
 
     /// No writer keeps it any more.
@@ -89,20 +109,28 @@ impl LocalLeases {
         }
     }
 
-    /// Forgets a lease that neither a writer nor a consumer has to do with any more. Whether it was one.
+    /// Forgets a lease that neither a writer nor a consumer has to do with any more. Whether it was
+    /// one.
     pub(super) fn disengage(&mut self, key: &LeaseKey) -> bool {
-        let idle = self.with.get(key).is_some_and(|engagement| engagement.held.is_none() && !engagement.consumed);
+        let idle = self
+            .with
+            .get(key)
+            .is_some_and(|engagement| engagement.held.is_none() && !engagement.consumed);
         if idle {
             self.with.remove(key);
         }
         idle
     }
 
-    /// Leaves the lease alone for a while, which is doubled if it was so of late: what is tried in vain may take `tries` until that shows.
+    /// Leaves the lease alone for a while, which is doubled if it was so of late: what is tried in
+    /// vain may take `tries` until that shows.
     pub(super) fn cool_down(&mut self, lease: &LeaseKey, now: Moment, tries: Duration) {
         let span = match self.cool.get(lease) {
-            // It went wrong again soon after it was taken again; what went well for long is forgiven.
-            Some((until, span)) if now < *until + *span + COOL_TO + tries => (*span * 2).min(COOL_TO),
+            // It went wrong again soon after it was taken again; what went well for long is
+            // forgiven.
+            Some((until, span)) if now < *until + *span + COOL_TO + tries => {
+                (*span * 2).min(COOL_TO)
+            }
             _ => COOL_FROM,
         };
         self.cool.insert(lease.clone(), (now + span, span));
@@ -153,7 +181,11 @@ impl OwnLeases for LocalLeasesAt<'_> {
     fn is_busy(&self, key: &LeaseKey) -> bool {
         self.engaged.contains(key)
             || self.engaged.read.contains(key)
-            || self.engaged.cool.get(key).is_some_and(|(until, _)| self.now < *until)
+            || self
+                .engaged
+                .cool
+                .get(key)
+                .is_some_and(|(until, _)| self.now < *until)
             || self.engaged.out_of_reach.contains(&key.stream)
     }
 
@@ -172,6 +204,8 @@ impl OwnLeases for LocalLeasesAt<'_> {
 
 impl fmt::Debug for LocalLeasesAt<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EngagedAt").field("leases", &self.engaged.len()).finish_non_exhaustive()
+        f.debug_struct("EngagedAt")
+            .field("leases", &self.engaged.len())
+            .finish_non_exhaustive()
     }
 }

@@ -1,5 +1,5 @@
-//! The coordination side of a worker: who reads what. It runs on a thread and a runtime of its own, unless
-//! [`CoordinationOn`](crate::worker::CoordinationOn) says otherwise.
+//! The coordination side of a worker: who reads what. It runs on a thread and a runtime of its own,
+//! unless [`CoordinationOn`](crate::worker::CoordinationOn) says otherwise.
 //!
 //! ```text
 //!   scan (all rows) ------+                                            +--> request, withdraw, give back, reap
@@ -23,9 +23,10 @@
 //! | `audit`, `children`, `gate` | the shards compared with the leases; children, and shards that are gone; shards that wait for parents |
 //! | `context`, `link` | what all of these work with; the root's and the consumers' side |
 //!
-//! - **The loop waits for no call.** What asks the table or the stream is a job beside it, and its answer comes back as a value.
-//! - **No guess.** Writes go through [`TableClient`](crate::tenancy::table_client::TableClient), so nothing here has to guess what a
-//!   lost answer meant.
+//! - **The loop waits for no call.** What asks the table or the stream is a job beside it, and its
+//!   answer comes back as a value.
+//! - **No guess.** Writes go through [`TableClient`](crate::tenancy::table_client::TableClient), so
+//!   nothing here has to guess what a lost answer meant.
 //! - **The change signal is a hint.** A scan finds what a lost announcement told of.
 
 mod audit;
@@ -42,4 +43,6 @@ mod table_cache;
 
 pub(crate) use context::{CoordinationError, Listing};
 pub(crate) use gate::AtGate;
-pub(crate) use link::{After, Assignment, Coordination, CoordinationGuard, SaidEnd, ShardFate, ToRoot, Unanswered};
+pub(crate) use link::{
+    After, Assignment, Coordination, CoordinationGuard, SaidEnd, ShardFate, ToRoot, Unanswered,
+};

@@ -1,4 +1,5 @@
-//! The writes that move a lease between workers, each carried out until it is known what became of it.
+//! The writes that move a lease between workers, each carried out until it is known what became of
+//! it.
 
 use crate::lease::{Error, Write};
 use crate::model::{Lease, WorkerId};
@@ -7,7 +8,8 @@ use crate::tenancy::table_client::WriteOutcome;
 
 use super::context::{Acquired, BETWEEN_TRIES, Context, TRIES};
 
-/// What became of a request or of its withdrawal: whether the row is as it was to be made, and the row if it is known.
+/// What became of a request or of its withdrawal: whether the row is as it was to be made, and the
+/// row if it is known.
 #[derive(Debug)]
 pub(super) struct WriteResult {
     pub(super) done: bool,
@@ -15,12 +17,16 @@ pub(super) struct WriteResult {
 }
 
 impl Context {
-    /// Takes a lease that was judged free. Nothing when somebody else was first. With `look_first` the row is read before: somebody
-    /// who comes before this worker may have it already.
+    /// Takes a lease that was judged free. Nothing when somebody else was first. With `look_first`
+    /// the row is read before: somebody who comes before this worker may have it already.
     ///
-    /// Pursued until it is known what became of it: a take that lands later would leave a row that names a worker which does not
-    /// read.
-    pub(super) async fn take(&self, seen: &Lease, look_first: bool) -> Result<Option<Acquired>, Error> {
+    /// Pursued until it is known what became of it: a take that lands later would leave a row that
+    /// names a worker which does not read.
+    pub(super) async fn take(
+        &self,
+        seen: &Lease,
+        look_first: bool,
+    ) -> Result<Option<Acquired>, Error> {
         if look_first {
             let row = self.settler.read(self.settler.table.get(&seen.key)).await?;
             if row.is_none_or(|row| row.counter != seen.counter || row.token != seen.token) {
@@ -30,12 +36,14 @@ impl Context {
         self.begin_tenancy(seen, Write::take).await
     }
 
-    /// Takes a lease from a live worker that is not of ours and does not answer requests. Nothing when it is not that one's any more.
+    /// Takes a lease from a live worker that is not of ours and does not answer requests. Nothing
+    /// when it is not that one's any more.
     pub(super) async fn steal(&self, seen: &Lease) -> Result<Option<Acquired>, Error> {
         // It renews each few seconds: what was seen a while ago would be refused.
         let row = self.settler.read(self.settler.table.get(&seen.key)).await?;
         let same = |row: &Lease| {
-            (&row.owner, &row.checkpoint_owner, &row.token) == (&seen.owner, &seen.checkpoint_owner, &seen.token)
+            (&row.owner, &row.checkpoint_owner, &row.token)
+                == (&seen.owner, &seen.checkpoint_owner, &seen.token)
                 && !row.checkpoint.is_shard_end()
         };
         match row.filter(same) {
@@ -44,7 +52,8 @@ impl Context {
         }
     }
 
-    /// Claims a lease that was handed over to this worker. Nothing when it is not this worker's any more.
+    /// Claims a lease that was handed over to this worker. Nothing when it is not this worker's any
+    /// more.
     pub(super) async fn claim(&self, seen: &Lease) -> Result<Option<Acquired>, Error> {
         self.begin_tenancy(seen, Write::claim).await
     }
@@ -59,11 +68,21 @@ impl Context {
         let until = self.clock().now() + self.timing.failover;
         let mut row = seen.clone();
         let taken = |row: Lease, sent| (row.token.as_ref() == Some(&token)).then_some((row, sent));
-        // The row is not ours yet: one that has moved on under a token of somebody else's, or under none, is theirs.
-        match self.settler.pursue(&mut row, until, |row| (row.counter == seen.counter).then(|| write.clone())).await {
+        // The row is not ours yet: one that has moved on under a token of somebody else's, or under
+        // none, is theirs.
+        match self
+            .settler
+            .pursue(&mut row, until, |row| {
+                (row.counter == seen.counter).then(|| write.clone())
+            })
+            .await
+        {
             WriteOutcome::Stored { row, sent, .. } => Ok(taken(row, sent)),
             // The counter that it expects has passed: it cannot land any more.
-            WriteOutcome::Lost(_) | WriteOutcome::Vanished | WriteOutcome::Superseded | WriteOutcome::Edited => {
+            WriteOutcome::Lost(_)
+            | WriteOutcome::Vanished
+            | WriteOutcome::Superseded
+            | WriteOutcome::Edited => {
                 self.settler.begun.forget(&token);
                 Ok(None)
             }
@@ -79,11 +98,14 @@ impl Context {
         }
     }
 
-    /// Asks `of` for the lease. A request that lands after it was given up here is found in the row by the next plan, and taken back.
+    /// Asks `of` for the lease. A request that lands after it was given up here is found in the row
+    /// by the next plan, and taken back.
     pub(super) async fn request(&self, seen: &Lease, of: &WorkerId) -> Result<WriteResult, Error> {
         let write = Write::request(seen, self.me().clone(), of.clone());
         self.repeat(seen, &write, |row| {
-            row.owner.as_ref() == Some(self.me()) && row.checkpoint_owner.as_ref() == Some(of) && row.token == seen.token
+            row.owner.as_ref() == Some(self.me())
+                && row.checkpoint_owner.as_ref() == Some(of)
+                && row.token == seen.token
         })
         .await
     }
@@ -91,7 +113,10 @@ impl Context {
     /// Takes back what was asked of `of`.
     pub(super) async fn withdraw(&self, seen: &Lease, of: &WorkerId) -> Result<WriteResult, Error> {
         let write = Write::withdraw(seen, self.me().clone(), of.clone());
-        self.repeat(seen, &write, |row| row.owner.as_ref() == Some(of) && row.checkpoint_owner.is_none()).await
+        self.repeat(seen, &write, |row| {
+            row.owner.as_ref() == Some(of) && row.checkpoint_owner.is_none()
+        })
+        .await
     }
 
     /// Frees a lease that was handed over to this worker and that it has no use for.
@@ -100,17 +125,31 @@ impl Context {
         self.repeat(seen, &write, |row| row.owner.is_none()).await
     }
 
-    /// Sends the same write until it is answered. A refusal by a row that `is_done` is the answer to an earlier try.
-    async fn repeat(&self, seen: &Lease, write: &Write, is_done: impl Fn(&Lease) -> bool + Send) -> Result<WriteResult, Error> {
+    /// Sends the same write until it is answered. A refusal by a row that `is_done` is the answer
+    /// to an earlier try.
+    async fn repeat(
+        &self,
+        seen: &Lease,
+        write: &Write,
+        is_done: impl Fn(&Lease) -> bool + Send,
+    ) -> Result<WriteResult, Error> {
         let mut tries = 0;
         loop {
             tries += 1;
             let update = self.settler.table.update(&seen.key, write);
             match self.settler.write(update).await {
-                Ok(row) => return Ok(WriteResult { done: true, row: Some(row) }),
+                Ok(row) => {
+                    return Ok(WriteResult {
+                        done: true,
+                        row: Some(row),
+                    });
+                }
                 Err(Error::Conflict { row }) => {
                     let row = row.map(|row| *row);
-                    return Ok(WriteResult { done: row.as_ref().is_some_and(&is_done), row });
+                    return Ok(WriteResult {
+                        done: row.as_ref().is_some_and(&is_done),
+                        row,
+                    });
                 }
                 Err(error) if !error.is_transient() || tries == TRIES => return Err(error),
                 Err(_) => pause(&**self.clock(), BETWEEN_TRIES * tries).await,

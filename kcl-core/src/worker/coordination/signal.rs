@@ -19,7 +19,8 @@ const COALESCE: Duration = Duration::from_millis(200);
 pub(super) struct Announcer(mpsc::UnboundedSender<Changed>);
 
 impl Announcer {
-    /// An announcer, and what carries its words out: it ends when every announcer is gone and everything is said.
+    /// An announcer, and what carries its words out: it ends when every announcer is gone and
+    /// everything is said.
     pub(super) fn new(context: Arc<Context>) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (say, said) = mpsc::unbounded_channel();
         (Self(say), announce_all(context, said))
@@ -44,7 +45,11 @@ async fn announce_all(context: Arc<Context>, mut said: mpsc::UnboundedReceiver<C
                 changed.insert(more);
             }
             let all: Vec<_> = changed.iter().cloned().collect();
-            match context.settler.write(context.settler.table.announce(&all)).await {
+            match context
+                .settler
+                .write(context.settler.table.announce(&all))
+                .await
+            {
                 Ok(()) => break,
                 // Looks find it later all the same.
                 Err(error) if !error.is_transient() => break,
@@ -66,22 +71,32 @@ pub(super) enum ChangeNotice {
     Something,
 }
 
-/// How often a table without a signal is to be scanned, if scans do not come more seldom: a fifth of the KCL's failover time.
+/// How often a table without a signal is to be scanned, if scans do not come more seldom: a fifth
+/// of the KCL's failover time.
 const WITHOUT_SIGNAL: Duration = Duration::from_secs(2);
 
 /// Reads the signal over and over. `seen` is its value before the first scan of the table.
-pub(super) async fn listen(context: Arc<Context>, mut seen: Option<String>, heard: mpsc::UnboundedSender<ChangeNotice>) {
+pub(super) async fn listen(
+    context: Arc<Context>,
+    mut seen: Option<String>,
+    heard: mpsc::UnboundedSender<ChangeNotice>,
+) {
     let clock = Arc::clone(context.clock());
     let every = context.settler.table.change_signal_interval();
     let mut asked = clock.now();
     loop {
         // Not all at the same moment.
         pause(&*clock, every.mul_f64(0.8 + 0.4 * jitter())).await;
-        let news = match context.settler.read(context.settler.table.change_signal()).await {
+        let news = match context
+            .settler
+            .read(context.settler.table.change_signal())
+            .await
+        {
             Ok(Some(signal)) if seen.as_ref() != Some(&signal.value) => {
                 let changed = seen.as_ref().and_then(|seen| signal.since(seen));
-                let news = changed
-                    .map_or(ChangeNotice::Something, |changed| ChangeNotice::These(changed.into_iter().cloned().collect()));
+                let news = changed.map_or(ChangeNotice::Something, |changed| {
+                    ChangeNotice::These(changed.into_iter().cloned().collect())
+                });
                 seen = Some(signal.value);
                 news
             }

@@ -1,4 +1,5 @@
-//! What this worker knows of the table: the rows, each as new as it has been read, and who is alive.
+//! What this worker knows of the table: the rows, each as new as it has been read, and who is
+//! alive.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,9 +18,11 @@ pub(super) struct TableCache {
     fresh: BTreeMap<LeaseKey, Moment>,
     /// When a row was last seen to be there.
     there: BTreeMap<LeaseKey, Moment>,
-    /// What shows that somebody else gives the leases away, as the last scan of all rows has shown it.
+    /// What shows that somebody else gives the leases away, as the last scan of all rows has shown
+    /// it.
     pub(super) led: Option<String>,
-    /// Whether the last scan of all rows has shown one that cannot be read: when it is repaired, nobody announces it.
+    /// Whether the last scan of all rows has shown one that cannot be read: when it is repaired,
+    /// nobody announces it.
     has_malformed: bool,
     /// Audits of all other workers, as they were seen last.
     audits: u64,
@@ -39,26 +42,54 @@ pub(super) struct Scan {
 
 impl Scan {
     pub(super) fn new(rows: ScanPage, begun: Moment, ended: Moment) -> Self {
-        let ScanPage { leases, workers, malformed, foreign, .. } = rows;
-        Self { leases, workers, malformed, foreign, begun, ended }
+        let ScanPage {
+            leases,
+            workers,
+            malformed,
+            foreign,
+            ..
+        } = rows;
+        Self {
+            leases,
+            workers,
+            malformed,
+            foreign,
+            begun,
+            ended,
+        }
     }
 }
 
 impl TableCache {
-    /// Takes in a scan of the whole table. It may be stale: a row that was read by itself since, or not long before, stays, unless
-    /// somebody asks `me` for it.
+    /// Takes in a scan of the whole table. It may be stale: a row that was read by itself since, or
+    /// not long before, stays, unless somebody asks `me` for it.
     pub(super) fn look(&mut self, look: Scan, me: &WorkerId, timing: &Timing) {
-        let Scan { leases, workers, malformed, foreign, begun, ended } = look;
+        let Scan {
+            leases,
+            workers,
+            malformed,
+            foreign,
+            begun,
+            ended,
+        } = look;
         self.members.see_answering(foreign.answering);
         self.led = foreign.leading;
         self.has_malformed = !malformed.is_empty();
         self.members.look(&leases, &workers, begun, ended, timing);
         self.fresh.retain(|_, at| *at + timing.look > begun);
         let mut before = std::mem::take(&mut self.leases);
-        self.leases = leases.into_iter().map(|row| (row.key.clone(), row)).collect();
+        self.leases = leases
+            .into_iter()
+            .map(|row| (row.key.clone(), row))
+            .collect();
         for key in self.fresh.keys() {
             match before.remove(key) {
-                Some(row) if self.leases.get(key).is_none_or(|seen| !is_newer(seen, &row, me)) => {
+                Some(row)
+                    if self
+                        .leases
+                        .get(key)
+                        .is_none_or(|seen| !is_newer(seen, &row, me)) =>
+                {
                     self.leases.insert(key.clone(), row);
                 }
                 Some(_) => {}
@@ -68,21 +99,37 @@ impl TableCache {
         }
         let patience = self.patience(timing);
         self.there.retain(|_, at| *at + patience > ended);
-        self.there.extend(self.leases.keys().map(|key| (key.clone(), ended)));
-        self.workers = workers.into_iter().map(|row| (row.worker.clone(), row)).collect();
+        self.there
+            .extend(self.leases.keys().map(|key| (key.clone(), ended)));
+        self.workers = workers
+            .into_iter()
+            .map(|row| (row.worker.clone(), row))
+            .collect();
     }
 
-    /// How long a row that somebody deleted is left to its holder: it puts the row back with its next write, or not at all.
+    /// How long a row that somebody deleted is left to its holder: it puts the row back with its
+    /// next write, or not at all.
     pub(super) fn patience(&self, timing: &Timing) -> Duration {
-        let failover = self.workers.values().map(|row| row.failover).fold(timing.failover, Duration::max);
+        let failover = self
+            .workers
+            .values()
+            .map(|row| row.failover)
+            .fold(timing.failover, Duration::max);
         let holder = Timing::for_failover(failover);
         holder.renew_every + holder.call_limit + timing.look
     }
 
     /// The rows that are there, or were a short while ago.
-    pub(super) fn there_of_late(&self, now: Moment, timing: &Timing) -> impl Iterator<Item = &LeaseKey> {
+    pub(super) fn there_of_late(
+        &self,
+        now: Moment,
+        timing: &Timing,
+    ) -> impl Iterator<Item = &LeaseKey> {
         let patience = self.patience(timing);
-        self.there.iter().filter(move |(_, at)| **at + patience > now).map(|(key, _)| key)
+        self.there
+            .iter()
+            .filter(move |(_, at)| **at + patience > now)
+            .map(|(key, _)| key)
     }
 
     /// Takes in a row that was read by itself, or returned by a write.
@@ -93,7 +140,8 @@ impl TableCache {
         self.leases.insert(row.key.clone(), row);
     }
 
-    /// Whether a read of the row that was begun at this moment may show it as it was before what is known of it.
+    /// Whether a read of the row that was begun at this moment may show it as it was before what is
+    /// known of it.
     pub(super) fn is_older(&self, key: &LeaseKey, begun: Moment) -> bool {
         self.fresh.get(key).is_some_and(|at| *at > begun)
     }
@@ -104,7 +152,8 @@ impl TableCache {
         self.leases.remove(key);
     }
 
-    /// Whether every row could be read, and nothing is known to have changed that was not read since. What a scan shows of such a row may be older than the change.
+    /// Whether every row could be read, and nothing is known to have changed that was not read
+    /// since. What a scan shows of such a row may be older than the change.
     pub(super) fn is_whole(&self) -> bool {
         !self.has_malformed && self.fresh.keys().all(|key| self.leases.contains_key(key))
     }
@@ -119,17 +168,24 @@ impl TableCache {
         }
     }
 
-    /// Whether an audit of anybody else's has been seen since this was asked last. Those of `me` are known, and from when they count.
+    /// Whether an audit of anybody else's has been seen since this was asked last. Those of `me`
+    /// are known, and from when they count.
     pub(super) fn has_new_audit(&mut self, me: &WorkerId) -> bool {
-        let audits = self.workers.values().filter(|row| row.worker != *me).map(|row| row.audits).sum();
+        let audits = self
+            .workers
+            .values()
+            .filter(|row| row.worker != *me)
+            .map(|row| row.audits)
+            .sum();
         let new = audits > self.audits;
         self.audits = audits;
         new
     }
 }
 
-/// Whether a row of a scan goes before the one that is known, whenever it was read. A request moves no counter; one that was
-/// withdrawn before the row was read costs an answer that the table refuses.
+/// Whether a row of a scan goes before the one that is known, whenever it was read. A request moves
+/// no counter; one that was withdrawn before the row was read costs an answer that the table
+/// refuses.
 fn is_newer(seen: &Lease, known: &Lease, me: &WorkerId) -> bool {
     let asked = |row: &Lease| row.checkpoint_owner.as_ref() == Some(me);
     let is_request = asked(seen) && !asked(known) && known.owner.as_ref() == Some(me);
@@ -145,8 +201,17 @@ mod tests {
     fn the_own_audit_of_a_worker_is_no_news_to_it() {
         let (me, other) = (WorkerId::from("me"), WorkerId::from("other"));
         let mut view = TableCache::default();
-        for (worker, audits, is_news) in [(&me, 1, false), (&other, 1, true), (&me, 2, false), (&other, 2, true)] {
-            let mut row = WorkerRow::new(worker.clone(), Token::new("incarnation"), Duration::from_secs(3));
+        for (worker, audits, is_news) in [
+            (&me, 1, false),
+            (&other, 1, true),
+            (&me, 2, false),
+            (&other, 2, true),
+        ] {
+            let mut row = WorkerRow::new(
+                worker.clone(),
+                Token::new("incarnation"),
+                Duration::from_secs(3),
+            );
             row.audits = audits;
             view.workers.insert(worker.clone(), row);
             assert_eq!(view.has_new_audit(&me), is_news, "{worker} {audits}");

@@ -6,7 +6,8 @@ use serde_json::Value;
 use super::request::{invalid, unfit};
 use crate::stream::wire::Refusal;
 
-/// The operations whose stream may be given by name or ARN. (Some others take an ARN only; they go through as they are.)
+/// The operations whose stream may be given by name or ARN. (Some others take an ARN only; they go
+/// through as they are.)
 const BY_NAME_OR_ARN: [&str; 21] = [
     "AddTagsToStream",
     "DecreaseStreamRetentionPeriod",
@@ -38,7 +39,11 @@ const BY_NAME_OR_ARN: [&str; 21] = [
 /// # Errors
 ///
 /// The ARN is none of a stream, or of a stream that cannot be here, or the two disagree.
-pub(in crate::stream) fn name_stream(store: &Store, operation: &str, data: &mut Value) -> Result<(), Refusal> {
+pub(in crate::stream) fn name_stream(
+    store: &Store,
+    operation: &str,
+    data: &mut Value,
+) -> Result<(), Refusal> {
     if !BY_NAME_OR_ARN.contains(&operation) {
         return Ok(());
     }
@@ -52,7 +57,9 @@ pub(in crate::stream) fn name_stream(store: &Store, operation: &str, data: &mut 
     };
     let name = stream_name(store, &arn)?;
     match members.get("StreamName").and_then(Value::as_str) {
-        Some(given) if given != name => Err(unfit(&format!("StreamName {given} and StreamARN {arn} are of different streams"))),
+        Some(given) if given != name => Err(unfit(&format!(
+            "StreamName {given} and StreamARN {arn} are of different streams"
+        ))),
         _ => {
             members.insert("StreamName".to_owned(), Value::String(name));
             Ok(())
@@ -72,11 +79,19 @@ pub(super) fn stream_name(store: &Store, arn: &str) -> Result<String, Refusal> {
         _ => None,
     };
     let Some(name) = name.filter(|name| !name.is_empty() && !name.contains('/')) else {
-        return Err(invalid("StreamARN is not the ARN of a stream: arn:aws:kinesis:REGION:ACCOUNT:stream/NAME"));
+        return Err(invalid(
+            "StreamARN is not the ARN of a stream: arn:aws:kinesis:REGION:ACCOUNT:stream/NAME",
+        ));
     };
     if parts[3] != store.aws_region || parts[4] != store.aws_account_id {
-        let message = format!("Stream {arn} not found; the streams here are in {} of {}", store.aws_region, store.aws_account_id);
-        return Err(Refusal::client_error("ResourceNotFoundException", Some(&message)));
+        let message = format!(
+            "Stream {arn} not found; the streams here are in {} of {}",
+            store.aws_region, store.aws_account_id
+        );
+        return Err(Refusal::client_error(
+            "ResourceNotFoundException",
+            Some(&message),
+        ));
     }
     Ok(name.to_owned())
 }
@@ -90,24 +105,43 @@ mod tests {
 
     fn named(operation: &str, mut data: Value) -> Result<Value, String> {
         let store = Store::new(StoreOptions::default());
-        name_stream(&store, operation, &mut data).map(|()| data).map_err(|refusal| refusal.body.error_type)
+        name_stream(&store, operation, &mut data)
+            .map(|()| data)
+            .map_err(|refusal| refusal.body.error_type)
     }
 
     #[test]
     fn an_arn_becomes_a_name() {
         let arn = "arn:aws:kinesis:us-east-1:000000000000:stream/s-1";
-        assert_eq!(named("ListShards", json!({ "StreamARN": arn })), Ok(json!({ "StreamName": "s-1" })));
+        assert_eq!(
+            named("ListShards", json!({ "StreamARN": arn })),
+            Ok(json!({ "StreamName": "s-1" }))
+        );
         let both = json!({ "StreamARN": arn, "StreamName": "s-1" });
-        assert_eq!(named("ListShards", both.clone()), Ok(json!({ "StreamName": "s-1" })));
+        assert_eq!(
+            named("ListShards", both.clone()),
+            Ok(json!({ "StreamName": "s-1" }))
+        );
         assert_eq!(named("RegisterStreamConsumer", both.clone()), Ok(both));
     }
 
     #[test]
     fn an_arn_that_is_not_of_this_stream_is_refused() {
-        let refused = |arn: &str| named("ListShards", json!({ "StreamARN": arn, "StreamName": "s" })).unwrap_err();
-        assert_eq!(refused("arn:aws:kinesis:us-east-1:000000000000:stream/t"), "InvalidArgumentException");
-        assert_eq!(refused("arn:aws:kinesis:eu-west-1:000000000000:stream/s"), "ResourceNotFoundException");
-        assert_eq!(refused("arn:aws:kinesis:us-east-1:000000000000:stream/s/consumer/c:1"), "ValidationException");
+        let refused = |arn: &str| {
+            named("ListShards", json!({ "StreamARN": arn, "StreamName": "s" })).unwrap_err()
+        };
+        assert_eq!(
+            refused("arn:aws:kinesis:us-east-1:000000000000:stream/t"),
+            "InvalidArgumentException"
+        );
+        assert_eq!(
+            refused("arn:aws:kinesis:eu-west-1:000000000000:stream/s"),
+            "ResourceNotFoundException"
+        );
+        assert_eq!(
+            refused("arn:aws:kinesis:us-east-1:000000000000:stream/s/consumer/c:1"),
+            "ValidationException"
+        );
         assert_eq!(refused("s"), "ValidationException");
     }
 }

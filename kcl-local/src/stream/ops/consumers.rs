@@ -1,4 +1,5 @@
-//! `RegisterStreamConsumer`, `DeregisterStreamConsumer`, `DescribeStreamConsumer`, `ListStreamConsumers`.
+//! `RegisterStreamConsumer`, `DeregisterStreamConsumer`, `DescribeStreamConsumer`,
+//! `ListStreamConsumers`.
 
 use ferrokinesis::types::{Consumer, ConsumerStatus, EpochSeconds, StreamStatus};
 use serde::Deserialize;
@@ -48,8 +49,12 @@ struct List {
 ///
 /// # Errors
 ///
-/// The stream does not exist or is being made or deleted, has a consumer of this name, or has as many as it may.
-pub(in crate::stream) async fn register_stream_consumer(service: &Service, data: Value) -> Result<Value, Refusal> {
+/// The stream does not exist or is being made or deleted, has a consumer of this name, or has as
+/// many as it may.
+pub(in crate::stream) async fn register_stream_consumer(
+    service: &Service,
+    data: Value,
+) -> Result<Value, Refusal> {
     let request: Register = parse(data)?;
     check_name("ConsumerName", &request.consumer_name)?;
     let stream = stream_name(&service.store, &request.stream_arn)?;
@@ -60,18 +65,41 @@ pub(in crate::stream) async fn register_stream_consumer(service: &Service, data:
     }
     let now_ms = now_ms();
     service.consumers.settle(&service.store, now_ms).await?;
-    let others = service.store.list_consumers_for_stream(&request.stream_arn).await;
-    if others.iter().any(|other| other.consumer_name == request.consumer_name) {
-        return Err(in_use(&format!("Consumer {} under stream {stream} already exists.", request.consumer_name)));
+    let others = service
+        .store
+        .list_consumers_for_stream(&request.stream_arn)
+        .await;
+    if others
+        .iter()
+        .any(|other| other.consumer_name == request.consumer_name)
+    {
+        return Err(in_use(&format!(
+            "Consumer {} under stream {stream} already exists.",
+            request.consumer_name
+        )));
     }
-    let count = |counts: fn(ConsumerStatus) -> bool| others.iter().filter(|other| counts(other.consumer_status)).count();
+    let count = |counts: fn(ConsumerStatus) -> bool| {
+        others
+            .iter()
+            .filter(|other| counts(other.consumer_status))
+            .count()
+    };
     if count(|status| status != ConsumerStatus::Deleting) >= CONSUMERS {
-        return Err(too_many(&format!("Stream {stream} has {CONSUMERS} consumers, as many as it may.")));
+        return Err(too_many(&format!(
+            "Stream {stream} has {CONSUMERS} consumers, as many as it may."
+        )));
     }
     if count(|status| status == ConsumerStatus::Creating) >= CREATING {
-        return Err(too_many(&format!("Stream {stream} has {CREATING} consumers that are CREATING, as many as it may.")));
+        return Err(too_many(&format!(
+            "Stream {stream} has {CREATING} consumers that are CREATING, as many as it may."
+        )));
     }
-    let arn = |second: u64| format!("{}/consumer/{}:{second}", request.stream_arn, request.consumer_name);
+    let arn = |second: u64| {
+        format!(
+            "{}/consumer/{}:{second}",
+            request.stream_arn, request.consumer_name
+        )
+    };
     let (second, consumer_arn) = service.consumers.unused(now_ms / 1_000, arn).await;
     let consumer = Consumer {
         consumer_name: request.consumer_name.clone(),
@@ -79,22 +107,32 @@ pub(in crate::stream) async fn register_stream_consumer(service: &Service, data:
         consumer_status: ConsumerStatus::Creating,
         consumer_creation_timestamp: EpochSeconds(second as f64),
     };
-    service.consumers.write(&service.store, consumer.clone(), now_ms).await?;
+    service
+        .consumers
+        .write(&service.store, consumer.clone(), now_ms)
+        .await?;
     Ok(json!({ "Consumer": consumer }))
 }
 
-/// Lets a consumer go and ends its subscriptions; it is DELETING for a moment. One that is DELETING already is left so.
+/// Lets a consumer go and ends its subscriptions; it is DELETING for a moment. One that is DELETING
+/// already is left so.
 ///
 /// # Errors
 ///
 /// There is no such consumer.
-pub(in crate::stream) async fn deregister_stream_consumer(service: &Service, data: Value) -> Result<(), Refusal> {
+pub(in crate::stream) async fn deregister_stream_consumer(
+    service: &Service,
+    data: Value,
+) -> Result<(), Refusal> {
     let _change = service.streams.change().await;
     let mut consumer = find(service, data).await?;
     if consumer.consumer_status != ConsumerStatus::Deleting {
         consumer.consumer_status = ConsumerStatus::Deleting;
         let arn = consumer.consumer_arn.clone();
-        service.consumers.write(&service.store, consumer, now_ms()).await?;
+        service
+            .consumers
+            .write(&service.store, consumer, now_ms())
+            .await?;
         service.subscriptions.end(&arn);
     }
     Ok(())
@@ -105,10 +143,18 @@ pub(in crate::stream) async fn deregister_stream_consumer(service: &Service, dat
 /// # Errors
 ///
 /// There is no such consumer.
-pub(in crate::stream) async fn describe_stream_consumer(service: &Service, data: Value) -> Result<Value, Refusal> {
+pub(in crate::stream) async fn describe_stream_consumer(
+    service: &Service,
+    data: Value,
+) -> Result<Value, Refusal> {
     let consumer = find(service, data).await?;
     let mut description = json!(consumer);
-    description["StreamARN"] = json!(consumer.consumer_arn.split_once("/consumer/").map(|(stream, _)| stream));
+    description["StreamARN"] = json!(
+        consumer
+            .consumer_arn
+            .split_once("/consumer/")
+            .map(|(stream, _)| stream)
+    );
     Ok(json!({ "ConsumerDescription": description }))
 }
 
@@ -117,9 +163,16 @@ pub(in crate::stream) async fn describe_stream_consumer(service: &Service, data:
 /// # Errors
 ///
 /// The stream does not exist, or a member has a value that is not allowed.
-pub(in crate::stream) async fn list_stream_consumers(service: &Service, data: Value) -> Result<Value, Refusal> {
+pub(in crate::stream) async fn list_stream_consumers(
+    service: &Service,
+    data: Value,
+) -> Result<Value, Refusal> {
     let request: List = parse(data)?;
-    let limit = check_range("MaxResults", request.max_results.unwrap_or(PAGE_CONSUMERS as u64), 1..=10_000)?;
+    let limit = check_range(
+        "MaxResults",
+        request.max_results.unwrap_or(PAGE_CONSUMERS as u64),
+        1..=10_000,
+    )?;
     let limit = limit.min(PAGE_CONSUMERS);
     if let Some(token) = &request.next_token {
         check_name("NextToken", token)?;
@@ -127,9 +180,17 @@ pub(in crate::stream) async fn list_stream_consumers(service: &Service, data: Va
     let stream = stream_name(&service.store, &request.stream_arn)?;
     service.stream(&stream).await?;
     service.consumers.settle(&service.store, now_ms()).await?;
-    let mut consumers = service.store.list_consumers_for_stream(&request.stream_arn).await;
+    let mut consumers = service
+        .store
+        .list_consumers_for_stream(&request.stream_arn)
+        .await;
     consumers.sort_by(|a, b| a.consumer_name.cmp(&b.consumer_name));
-    consumers.retain(|consumer| request.next_token.as_ref().is_none_or(|behind| consumer.consumer_name > *behind));
+    consumers.retain(|consumer| {
+        request
+            .next_token
+            .as_ref()
+            .is_none_or(|behind| consumer.consumer_name > *behind)
+    });
     let more = consumers.len() > limit;
     consumers.truncate(limit);
     let mut reply = json!({ "Consumers": consumers });
@@ -146,11 +207,18 @@ pub(in crate::stream) async fn list_stream_consumers(service: &Service, data: Va
 /// There is no such consumer, or it is not ACTIVE.
 pub(super) async fn active_consumer(service: &Service, arn: &str) -> Result<(), Refusal> {
     service.consumers.settle(&service.store, now_ms()).await?;
-    let consumer = service.store.get_consumer(arn).await.ok_or_else(|| no_consumer(arn))?;
+    let consumer = service
+        .store
+        .get_consumer(arn)
+        .await
+        .ok_or_else(|| no_consumer(arn))?;
     if consumer.consumer_status == ConsumerStatus::Active {
         return Ok(());
     }
-    Err(in_use(&format!("Consumer {arn} is {}, not ACTIVE.", consumer.consumer_status)))
+    Err(in_use(&format!(
+        "Consumer {arn} is {}, not ACTIVE.",
+        consumer.consumer_status
+    )))
 }
 
 /// Refuses to delete a stream that has consumers, unless `EnforceConsumerDeletion` says so.
@@ -158,16 +226,27 @@ pub(super) async fn active_consumer(service: &Service, arn: &str) -> Result<(), 
 /// # Errors
 ///
 /// It has consumers.
-pub(in crate::stream) async fn check_deletable(service: &Service, data: &Value) -> Result<(), Refusal> {
-    let (Some(name), false) = (data["StreamName"].as_str(), data["EnforceConsumerDeletion"] == json!(true)) else {
+pub(in crate::stream) async fn check_deletable(
+    service: &Service,
+    data: &Value,
+) -> Result<(), Refusal> {
+    let (Some(name), false) = (
+        data["StreamName"].as_str(),
+        data["EnforceConsumerDeletion"] == json!(true),
+    ) else {
         return Ok(());
     };
     service.consumers.settle(&service.store, now_ms()).await?;
     let consumers = of_stream(service, name).await;
-    if consumers.iter().all(|consumer| consumer.consumer_status == ConsumerStatus::Deleting) {
+    if consumers
+        .iter()
+        .all(|consumer| consumer.consumer_status == ConsumerStatus::Deleting)
+    {
         return Ok(());
     }
-    Err(in_use(&format!("Stream {name} has registered consumers; EnforceConsumerDeletion is not set.")))
+    Err(in_use(&format!(
+        "Stream {name} has registered consumers; EnforceConsumerDeletion is not set."
+    )))
 }
 
 /// Deletes the consumers of a stream that is being deleted.
@@ -175,9 +254,15 @@ pub(in crate::stream) async fn check_deletable(service: &Service, data: &Value) 
 /// # Errors
 ///
 /// The store cannot write.
-pub(in crate::stream) async fn forget_consumers(service: &Service, name: &str) -> Result<(), Refusal> {
+pub(in crate::stream) async fn forget_consumers(
+    service: &Service,
+    name: &str,
+) -> Result<(), Refusal> {
     for consumer in of_stream(service, name).await {
-        service.consumers.delete(&service.store, &consumer.consumer_arn).await?;
+        service
+            .consumers
+            .delete(&service.store, &consumer.consumer_arn)
+            .await?;
         service.subscriptions.end(&consumer.consumer_arn);
     }
     Ok(())
@@ -185,16 +270,26 @@ pub(in crate::stream) async fn forget_consumers(service: &Service, name: &str) -
 
 async fn of_stream(service: &Service, name: &str) -> Vec<Consumer> {
     let store = &service.store;
-    let arn = format!("arn:aws:kinesis:{}:{}:stream/{name}", store.aws_region, store.aws_account_id);
+    let arn = format!(
+        "arn:aws:kinesis:{}:{}:stream/{name}",
+        store.aws_region, store.aws_account_id
+    );
     store.list_consumers_for_stream(&arn).await
 }
 
-/// The consumer that a request names: by its ARN, or by its stream's ARN and its name, or both if they agree.
+/// The consumer that a request names: by its ARN, or by its stream's ARN and its name, or both if
+/// they agree.
 async fn find(service: &Service, data: Value) -> Result<Consumer, Refusal> {
     let which: Which = parse(data)?;
     service.consumers.settle(&service.store, now_ms()).await?;
     let by_arn = match &which.consumer_arn {
-        Some(arn) => Some(service.store.get_consumer(arn).await.ok_or_else(|| no_consumer(arn))?),
+        Some(arn) => Some(
+            service
+                .store
+                .get_consumer(arn)
+                .await
+                .ok_or_else(|| no_consumer(arn))?,
+        ),
         None => None,
     };
     let by_name = match (&which.stream_arn, &which.consumer_name) {
@@ -203,19 +298,28 @@ async fn find(service: &Service, data: Value) -> Result<Consumer, Refusal> {
             Some(found.ok_or_else(|| no_consumer(&format!("{name} under stream {stream}")))?)
         }
         (None, None) => None,
-        _ => return Err(unfit("StreamARN and ConsumerName are given together or not at all.")),
+        _ => {
+            return Err(unfit(
+                "StreamARN and ConsumerName are given together or not at all.",
+            ));
+        }
     };
     match (by_arn, by_name) {
-        (Some(one), Some(other)) if one.consumer_arn != other.consumer_arn => {
-            Err(unfit("ConsumerARN, and StreamARN with ConsumerName, are of different consumers."))
-        }
+        (Some(one), Some(other)) if one.consumer_arn != other.consumer_arn => Err(unfit(
+            "ConsumerARN, and StreamARN with ConsumerName, are of different consumers.",
+        )),
         (Some(consumer), _) | (None, Some(consumer)) => Ok(consumer),
-        (None, None) => Err(unfit("Either ConsumerARN, or StreamARN and ConsumerName must be provided.")),
+        (None, None) => Err(unfit(
+            "Either ConsumerARN, or StreamARN and ConsumerName must be provided.",
+        )),
     }
 }
 
 fn no_consumer(which: &str) -> Refusal {
-    Refusal::client_error("ResourceNotFoundException", Some(&format!("Consumer {which} not found.")))
+    Refusal::client_error(
+        "ResourceNotFoundException",
+        Some(&format!("Consumer {which} not found.")),
+    )
 }
 
 pub(super) fn in_use(message: &str) -> Refusal {

@@ -29,19 +29,32 @@ struct GetRecordsRequest {
 
 /// Reads a page.
 ///
-/// The end of a closed shard is told by an empty page of its own: no next iterator, and the children.
+/// The end of a closed shard is told by an empty page of its own: no next iterator, and the
+/// children.
 ///
 /// # Errors
 ///
-/// The iterator is none of ours, is too old, or its stream or shard does not exist; the shard's read limits are exceeded.
-pub(in crate::stream) async fn get_records(service: &Service, format: Format, data: Value) -> Result<Response, Refusal> {
+/// The iterator is none of ours, is too old, or its stream or shard does not exist; the shard's
+/// read limits are exceeded.
+pub(in crate::stream) async fn get_records(
+    service: &Service,
+    format: Format,
+    data: Value,
+) -> Result<Response, Refusal> {
     let request: GetRecordsRequest = parse(data)?;
-    let limit = check_range("Limit", request.limit.unwrap_or(PAGE_RECORDS), 1..=PAGE_RECORDS)?;
+    let limit = check_range(
+        "Limit",
+        request.limit.unwrap_or(PAGE_RECORDS),
+        1..=PAGE_RECORDS,
+    )?;
     let not_ours = || unfit("Invalid ShardIterator.");
-    let (given_ms, name, shard_id, sequence) = decode_shard_iterator(&request.shard_iterator).map_err(|_| not_ours())?;
+    let (given_ms, name, shard_id, sequence) =
+        decode_shard_iterator(&request.shard_iterator).map_err(|_| not_ours())?;
     let position = Position::at(&sequence).ok_or_else(not_ours)?;
     if request.stream_name.is_some_and(|given| given != name) {
-        return Err(unfit(&format!("the ShardIterator is of the stream {name}, not of the one in StreamARN")));
+        return Err(unfit(&format!(
+            "the ShardIterator is of the stream {name}, not of the one in StreamARN"
+        )));
     }
     let now_ms = now_ms();
     let age_ms = now_ms.saturating_sub(given_ms);
@@ -50,7 +63,10 @@ pub(in crate::stream) async fn get_records(service: &Service, format: Format, da
             "Iterator expired. It is {age_ms} milliseconds old; the tolerated age is {} milliseconds.",
             service.iterator_lifetime.as_millis()
         );
-        return Err(Refusal::client_error("ExpiredIteratorException", Some(&message)));
+        return Err(Refusal::client_error(
+            "ExpiredIteratorException",
+            Some(&message),
+        ));
     }
 
     let stream = service.stream(&name).await?;
@@ -60,9 +76,15 @@ pub(in crate::stream) async fn get_records(service: &Service, format: Format, da
     }
     if !service.reads.admit_read(&name, origin.shard, now_ms) {
         let message = format!("Rate exceeded for shard {shard_id} in stream {name}.");
-        return Err(Refusal::client_error("ProvisionedThroughputExceededException", Some(&message)));
+        return Err(Refusal::client_error(
+            "ProvisionedThroughputExceededException",
+            Some(&message),
+        ));
     }
-    service.logs.trim(&name, origin.shard, horizon_ms(&stream, now_ms)).map_err(|error| server_failure(&error))?;
+    service
+        .logs
+        .trim(&name, origin.shard, horizon_ms(&stream, now_ms))
+        .map_err(|error| server_failure(&error))?;
     let log = service.logs.of(&name);
     let closed = is_closed(shard);
     if closed {
@@ -70,15 +92,27 @@ pub(in crate::stream) async fn get_records(service: &Service, format: Format, da
         drop(log.gate().await);
     }
     let page = log.page(origin.shard, position.index, limit, PAGE_BYTES);
-    service.reads.charge_read(&name, origin.shard, page.weight());
+    service
+        .reads
+        .charge_read(&name, origin.shard, page.weight());
 
     let ended = closed && page.at_tip && page.records.is_empty();
-    let next = Position { origin, index: page.next }.to_token();
+    let next = Position {
+        origin,
+        index: page.next,
+    }
+    .to_token();
     let end = PageEnd {
         next: (!ended).then(|| create_shard_iterator(&name, &shard_id, &next, now_ms)),
         millis_behind: page.millis_behind(now_ms),
         children: ended.then(|| children(&stream.shards, &shard_id)),
     };
-    let records = page.records.iter().map(Arc::as_ref as fn(&Arc<StoredRecord>) -> &StoredRecord);
-    Ok(reply(format.content_type(), get_records_body(format, records, &end)))
+    let records = page
+        .records
+        .iter()
+        .map(Arc::as_ref as fn(&Arc<StoredRecord>) -> &StoredRecord);
+    Ok(reply(
+        format.content_type(),
+        get_records_body(format, records, &end),
+    ))
 }

@@ -25,7 +25,10 @@ struct IteratorRequest {
 /// # Errors
 ///
 /// The stream or the shard does not exist, or the start does not fit; see [`Start::resolve`].
-pub(in crate::stream) async fn get_shard_iterator(service: &Service, data: Value) -> Result<Value, Refusal> {
+pub(in crate::stream) async fn get_shard_iterator(
+    service: &Service,
+    data: Value,
+) -> Result<Value, Refusal> {
     let request: IteratorRequest = parse(data)?;
     check_name("StreamName", &request.stream_name)?;
     check_name("ShardId", &request.shard_id)?;
@@ -35,9 +38,22 @@ pub(in crate::stream) async fn get_shard_iterator(service: &Service, data: Value
     let start = Start {
         kind: &request.shard_iterator_type,
         sequence: request.starting_sequence_number.as_deref(),
-        timestamp_ms: request.timestamp.map(|seconds| millis("Timestamp", seconds)).transpose()?,
+        timestamp_ms: request
+            .timestamp
+            .map(|seconds| millis("Timestamp", seconds))
+            .transpose()?,
     };
-    let position = start.resolve(&stream, &service.logs.of(&request.stream_name), origin, now_ms)?;
-    let token = create_shard_iterator(&request.stream_name, &request.shard_id, &position.to_token(), now_ms);
+    let position = start.resolve(
+        &stream,
+        &service.logs.of(&request.stream_name),
+        origin,
+        now_ms,
+    )?;
+    let token = create_shard_iterator(
+        &request.stream_name,
+        &request.shard_id,
+        &position.to_token(),
+        now_ms,
+    );
     Ok(json!({ "ShardIterator": token }))
 }

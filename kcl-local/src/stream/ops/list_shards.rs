@@ -37,10 +37,18 @@ struct ShardFilter {
 ///
 /// # Errors
 ///
-/// The stream does not exist or is being made; the members do not fit together; the token is none of ours or too old.
-pub(in crate::stream) async fn list_shards(service: &Service, data: Value) -> Result<Value, Refusal> {
+/// The stream does not exist or is being made; the members do not fit together; the token is none
+/// of ours or too old.
+pub(in crate::stream) async fn list_shards(
+    service: &Service,
+    data: Value,
+) -> Result<Value, Refusal> {
     let request: ListShardsRequest = parse(data)?;
-    let limit = check_range("MaxResults", request.max_results.unwrap_or(PAGE_SHARDS as u64), 1..=10_000)?;
+    let limit = check_range(
+        "MaxResults",
+        request.max_results.unwrap_or(PAGE_SHARDS as u64),
+        1..=10_000,
+    )?;
     let now_ms = now_ms();
     let (name, filter, after) = match request.next_token.as_deref() {
         Some(token) => continued(&request, token, now_ms)?,
@@ -48,7 +56,9 @@ pub(in crate::stream) async fn list_shards(service: &Service, data: Value) -> Re
     };
     let stream = service.stream(&name).await?;
     if stream.stream_status == StreamStatus::Creating {
-        return Err(in_use(&format!("Stream {name} is CREATING: it has no shards yet.")));
+        return Err(in_use(&format!(
+            "Stream {name} is CREATING: it has no shards yet."
+        )));
     }
     let mut shards = filter.select(&stream.shards, horizon_ms(&stream, now_ms));
     if let Some(after) = &after {
@@ -58,7 +68,12 @@ pub(in crate::stream) async fn list_shards(service: &Service, data: Value) -> Re
     shards.truncate(limit.min(PAGE_SHARDS));
     let mut reply = json!({ "Shards": shards });
     if let (true, Some(last)) = (more, shards.last()) {
-        let token = PageToken { stream: name, filter, after: last.shard_id.clone(), given_ms: now_ms };
+        let token = PageToken {
+            stream: name,
+            filter,
+            after: last.shard_id.clone(),
+            given_ms: now_ms,
+        };
         reply["NextToken"] = Value::String(token.encode());
     }
     Ok(reply)
@@ -66,12 +81,19 @@ pub(in crate::stream) async fn list_shards(service: &Service, data: Value) -> Re
 
 /// What a first page lists: stream, filter, and the shard it starts behind.
 fn started(request: &ListShardsRequest) -> Result<(String, Filter, Option<String>), Refusal> {
-    let name = request.stream_name.clone().ok_or_else(|| unfit("Either NextToken or StreamName should be provided."))?;
+    let name = request
+        .stream_name
+        .clone()
+        .ok_or_else(|| unfit("Either NextToken or StreamName should be provided."))?;
     check_name("StreamName", &name)?;
     let filter = match &request.shard_filter {
         Some(filter) => {
-            let timestamp_ms = filter.timestamp.map(|at| millis("ShardFilter.Timestamp", at)).transpose()?;
-            Filter::parse(&filter.r#type, filter.shard_id.clone(), timestamp_ms).map_err(|error| unfit(&error.to_string()))?
+            let timestamp_ms = filter
+                .timestamp
+                .map(|at| millis("ShardFilter.Timestamp", at))
+                .transpose()?;
+            Filter::parse(&filter.r#type, filter.shard_id.clone(), timestamp_ms)
+                .map_err(|error| unfit(&error.to_string()))?
         }
         None => Filter::All,
     };
@@ -79,19 +101,34 @@ fn started(request: &ListShardsRequest) -> Result<(String, Filter, Option<String
 }
 
 /// What a further page lists.
-fn continued(request: &ListShardsRequest, token: &str, now_ms: u64) -> Result<(String, Filter, Option<String>), Refusal> {
+fn continued(
+    request: &ListShardsRequest,
+    token: &str,
+    now_ms: u64,
+) -> Result<(String, Filter, Option<String>), Refusal> {
     let others = [
         ("StreamName", request.stream_name.is_some()),
-        ("ExclusiveStartShardId", request.exclusive_start_shard_id.is_some()),
-        ("StreamCreationTimestamp", request.stream_creation_timestamp.is_some()),
+        (
+            "ExclusiveStartShardId",
+            request.exclusive_start_shard_id.is_some(),
+        ),
+        (
+            "StreamCreationTimestamp",
+            request.stream_creation_timestamp.is_some(),
+        ),
         ("ShardFilter", request.shard_filter.is_some()),
     ];
     if let Some((member, _)) = others.into_iter().find(|(_, given)| *given) {
-        return Err(unfit(&format!("NextToken and {member} cannot be provided together.")));
+        return Err(unfit(&format!(
+            "NextToken and {member} cannot be provided together."
+        )));
     }
     let token = PageToken::decode(token).ok_or_else(|| unfit("NextToken is invalid."))?;
     if token.has_expired(now_ms) {
-        return Err(Refusal::client_error("ExpiredNextTokenException", Some("NextToken is older than 300 seconds.")));
+        return Err(Refusal::client_error(
+            "ExpiredNextTokenException",
+            Some("NextToken is older than 300 seconds."),
+        ));
     }
     Ok((token.stream, token.filter, Some(token.after)))
 }

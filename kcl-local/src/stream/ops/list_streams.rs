@@ -23,12 +23,26 @@ struct ListStreamsRequest {
 /// # Errors
 ///
 /// A member has a value that is not allowed, or two say where to go on.
-pub(in crate::stream) async fn list_streams(service: &Service, data: Value) -> Result<Value, Refusal> {
+pub(in crate::stream) async fn list_streams(
+    service: &Service,
+    data: Value,
+) -> Result<Value, Refusal> {
     let request: ListStreamsRequest = parse(data)?;
-    let limit = request.limit.map_or(Ok(PAGE_STREAMS), |limit| check_range("Limit", limit, 1..=10_000))?.min(PAGE_STREAMS);
+    let limit = request
+        .limit
+        .map_or(Ok(PAGE_STREAMS), |limit| {
+            check_range("Limit", limit, 1..=10_000)
+        })?
+        .min(PAGE_STREAMS);
     let behind = match (request.exclusive_start_stream_name, request.next_token) {
-        (Some(_), Some(_)) => return Err(unfit("NextToken and ExclusiveStartStreamName cannot be provided together.")),
-        (name, token) => name.map(|name| ("ExclusiveStartStreamName", name)).or_else(|| token.map(|token| ("NextToken", token))),
+        (Some(_), Some(_)) => {
+            return Err(unfit(
+                "NextToken and ExclusiveStartStreamName cannot be provided together.",
+            ));
+        }
+        (name, token) => name
+            .map(|name| ("ExclusiveStartStreamName", name))
+            .or_else(|| token.map(|token| ("NextToken", token))),
     };
     if let Some((member, name)) = &behind {
         check_name(member, name)?;

@@ -15,8 +15,8 @@ mod update_shard_count;
 
 pub(super) use arn::name_stream;
 pub(super) use consumers::{
-    check_deletable, deregister_stream_consumer, describe_stream_consumer, forget_consumers, list_stream_consumers,
-    register_stream_consumer,
+    check_deletable, deregister_stream_consumer, describe_stream_consumer, forget_consumers,
+    list_stream_consumers, register_stream_consumer,
 };
 pub(super) use get_records::get_records;
 pub(super) use get_shard_iterator::get_shard_iterator;

@@ -17,8 +17,13 @@ use crate::stream::wire::{Format, Refusal, server_failure};
 /// What became of one record of a put.
 #[derive(Debug)]
 enum Outcome {
-    Stored { shard_id: String, sequence: Box<str> },
-    Throttled { shard_id: String },
+    Stored {
+        shard_id: String,
+        sequence: Box<str>,
+    },
+    Throttled {
+        shard_id: String,
+    },
 }
 
 /// Puts one record.
@@ -26,17 +31,22 @@ enum Outcome {
 /// # Errors
 ///
 /// The request is not allowed, the stream does not exist, or the shard's write limits are exceeded.
-pub(in crate::stream) async fn put_record(service: &Service, format: Format, body: &[u8]) -> Result<Value, Refusal> {
+pub(in crate::stream) async fn put_record(
+    service: &Service,
+    format: Format,
+    body: &[u8],
+) -> Result<Value, Refusal> {
     let mut put = PutRequest::one(format, body)?;
     let name = stream_name(service, "PutRecord", &mut put)?;
     let (mut outcomes, encryption) = store(service, &name, put.entries).await?;
     match outcomes.pop() {
-        Some(Outcome::Stored { shard_id, sequence }) => {
-            Ok(json!({ "ShardId": shard_id, "SequenceNumber": sequence, "EncryptionType": encryption }))
-        }
-        Some(Outcome::Throttled { shard_id }) => {
-            Err(Refusal::client_error("ProvisionedThroughputExceededException", Some(&rate_exceeded(&name, &shard_id))))
-        }
+        Some(Outcome::Stored { shard_id, sequence }) => Ok(
+            json!({ "ShardId": shard_id, "SequenceNumber": sequence, "EncryptionType": encryption }),
+        ),
+        Some(Outcome::Throttled { shard_id }) => Err(Refusal::client_error(
+            "ProvisionedThroughputExceededException",
+            Some(&rate_exceeded(&name, &shard_id)),
+        )),
         None => Err(Refusal::server_error(None, None)),
     }
 }
@@ -46,11 +56,18 @@ pub(in crate::stream) async fn put_record(service: &Service, format: Format, bod
 /// # Errors
 ///
 /// The request is not allowed, or the stream does not exist.
-pub(in crate::stream) async fn put_records(service: &Service, format: Format, body: &[u8]) -> Result<Value, Refusal> {
+pub(in crate::stream) async fn put_records(
+    service: &Service,
+    format: Format,
+    body: &[u8],
+) -> Result<Value, Refusal> {
     let mut put = PutRequest::many(format, body)?;
     let name = stream_name(service, "PutRecords", &mut put)?;
     let (outcomes, encryption) = store(service, &name, put.entries).await?;
-    let failed = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Throttled { .. })).count();
+    let failed = outcomes
+        .iter()
+        .filter(|outcome| matches!(outcome, Outcome::Throttled { .. }))
+        .count();
     let results: Vec<Value> = outcomes
         .into_iter()
         .map(|outcome| match outcome {
@@ -70,7 +87,11 @@ fn rate_exceeded(name: &str, shard_id: &str) -> String {
     format!("Rate exceeded for shard {shard_id} in stream {name}.")
 }
 
-fn stream_name(service: &Service, operation: &str, put: &mut PutRequest) -> Result<String, Refusal> {
+fn stream_name(
+    service: &Service,
+    operation: &str,
+    put: &mut PutRequest,
+) -> Result<String, Refusal> {
     let mut members = json!({ "StreamARN": put.stream_arn.take() });
     if let Some(name) = put.stream_name.take() {
         members["StreamName"] = Value::String(name);
@@ -85,7 +106,11 @@ fn stream_name(service: &Service, operation: &str, put: &mut PutRequest) -> Resu
 /// Gives the records their places, and stores them.
 ///
 /// Cancel safe: nothing is stored until the last await has passed, and then everything is.
-async fn store(service: &Service, name: &str, entries: Vec<Entry>) -> Result<(Vec<Outcome>, EncryptionType), Refusal> {
+async fn store(
+    service: &Service,
+    name: &str,
+    entries: Vec<Entry>,
+) -> Result<(Vec<Outcome>, EncryptionType), Refusal> {
     loop {
         service.stream(name).await?;
         let log = service.logs.of(name);
@@ -96,43 +121,72 @@ async fn store(service: &Service, name: &str, entries: Vec<Entry>) -> Result<(Ve
             // The stream was deleted meanwhile, and made again.
             continue;
         }
-        if !matches!(stream.stream_status, StreamStatus::Active | StreamStatus::Updating) {
-            return Err(Refusal::stream_not_found(name, &service.store.aws_account_id));
+        if !matches!(
+            stream.stream_status,
+            StreamStatus::Active | StreamStatus::Updating
+        ) {
+            return Err(Refusal::stream_not_found(
+                name,
+                &service.store.aws_account_id,
+            ));
         }
         let outcomes = place(service, &stream, &log, entries)?;
         return Ok((outcomes, stream.encryption_type));
     }
 }
 
-fn place(service: &Service, stream: &Stream, log: &Arc<StreamLog>, entries: Vec<Entry>) -> Result<Vec<Outcome>, Refusal> {
+fn place(
+    service: &Service,
+    stream: &Stream,
+    log: &Arc<StreamLog>,
+    entries: Vec<Entry>,
+) -> Result<Vec<Outcome>, Refusal> {
     let name = stream.stream_name.as_str();
-    let most = usize::try_from(stream.max_record_size_kib).unwrap_or(usize::MAX).saturating_mul(1024);
+    let most = usize::try_from(stream.max_record_size_kib)
+        .unwrap_or(usize::MAX)
+        .saturating_mul(1024);
     if let Some(entry) = entries.iter().find(|entry| entry.data.len() > most) {
-        return Err(invalid(&format!("Data has {} bytes; the stream allows {most}", entry.data.len())));
+        return Err(invalid(&format!(
+            "Data has {} bytes; the stream allows {most}",
+            entry.data.len()
+        )));
     }
     let routes = routes(stream);
     let Some(last) = routes.len().checked_sub(1) else {
-        return Err(Refusal::server_error(None, Some("the stream has no open shard")));
+        return Err(Refusal::server_error(
+            None,
+            Some("the stream has no open shard"),
+        ));
     };
     let now_ms = now_ms();
     let encrypted = stream.encryption_type == EncryptionType::Kms;
     let mut batches: BTreeMap<i64, Vec<StoredRecord>> = BTreeMap::new();
     let mut outcomes = Vec::with_capacity(entries.len());
     for entry in entries {
-        let route = &routes[routes.partition_point(|route| route.end < entry.hash_key).min(last)];
+        let route = &routes[routes
+            .partition_point(|route| route.end < entry.hash_key)
+            .min(last)];
         let (shard_id, origin) = (route.shard_id.to_owned(), route.origin);
         let weight = entry.data.len() + entry.partition_key.len();
-        if !service.writes.admit_write(name, origin.shard, weight, now_ms) {
+        if !service
+            .writes
+            .admit_write(name, origin.shard, weight, now_ms)
+        {
             outcomes.push(Outcome::Throttled { shard_id });
             continue;
         }
         let batch = batches.entry(origin.shard).or_default();
         let (next, arrival_ms) = match batch.last() {
             Some(last) => (last.index + 1, last.arrival_ms),
-            None => log.read(origin.shard, |log: &ShardLog| (log.next(), log.arrival(now_ms))),
+            None => log.read(origin.shard, |log: &ShardLog| {
+                (log.next(), log.arrival(now_ms))
+            }),
         };
         let sequence: Box<str> = origin.sequence(next, arrival_ms).into();
-        outcomes.push(Outcome::Stored { shard_id, sequence: sequence.clone() });
+        outcomes.push(Outcome::Stored {
+            shard_id,
+            sequence: sequence.clone(),
+        });
         batch.push(StoredRecord {
             index: next,
             sequence,
@@ -142,7 +196,10 @@ fn place(service: &Service, stream: &Stream, log: &Arc<StreamLog>, entries: Vec<
             encrypted,
         });
     }
-    service.logs.append(name, log, batches).map_err(|error| server_failure(&error))?;
+    service
+        .logs
+        .append(name, log, batches)
+        .map_err(|error| server_failure(&error))?;
     Ok(outcomes)
 }
 
@@ -160,7 +217,11 @@ fn routes(stream: &Stream) -> Vec<Route<'_>> {
         .iter()
         .filter(|shard| !is_closed(shard))
         .filter_map(|shard| {
-            Some(Route { end: shard.hash_key_range.end_u128(), shard_id: &shard.shard_id, origin: Origin::of(shard)? })
+            Some(Route {
+                end: shard.hash_key_range.end_u128(),
+                shard_id: &shard.shard_id,
+                origin: Origin::of(shard)?,
+            })
         })
         .collect();
     routes.sort_by_key(|route| route.end);

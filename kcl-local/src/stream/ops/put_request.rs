@@ -1,4 +1,5 @@
-//! The requests of `PutRecord` and `PutRecords`, read without a detour: they are most of what a producer sends.
+//! The requests of `PutRecord` and `PutRecords`, read without a detour: they are most of what a
+//! producer sends.
 
 use std::borrow::Cow;
 
@@ -50,7 +51,11 @@ impl PutRequest {
         match format {
             Format::Json => {
                 let (stream, entry): (JsonStream, JsonEntry<'_>) = (json(body)?, json(body)?);
-                Ok(Self { stream_name: stream.stream_name, stream_arn: stream.stream_arn, entries: vec![entry.read()?] })
+                Ok(Self {
+                    stream_name: stream.stream_name,
+                    stream_arn: stream.stream_arn,
+                    entries: vec![entry.read()?],
+                })
             }
             Format::Cbor => {
                 let mut members = CborMembers::of(read_cbor(body).ok_or_else(unreadable)?)?;
@@ -67,13 +72,22 @@ impl PutRequest {
     ///
     /// # Errors
     ///
-    /// It cannot be read, a member is missing or has a value that is not allowed, or it is too large.
+    /// It cannot be read, a member is missing or has a value that is not allowed, or it is too
+    /// large.
     pub(super) fn many(format: Format, body: &[u8]) -> Result<Self, Refusal> {
         let put = match format {
             Format::Json => {
                 let request: JsonRequest<'_> = json(body)?;
-                let entries = request.records.iter().map(JsonEntry::read).collect::<Result<_, _>>()?;
-                Self { stream_name: request.stream_name, stream_arn: request.stream_arn, entries }
+                let entries = request
+                    .records
+                    .iter()
+                    .map(JsonEntry::read)
+                    .collect::<Result<_, _>>()?;
+                Self {
+                    stream_name: request.stream_name,
+                    stream_arn: request.stream_arn,
+                    entries,
+                }
             }
             Format::Cbor => {
                 let mut members = CborMembers::of(read_cbor(body).ok_or_else(unreadable)?)?;
@@ -82,16 +96,32 @@ impl PutRequest {
                     Some(_) => return Err(Refusal::serialization_error("Records is not a list")),
                     None => return Err(invalid("missing field `Records`")),
                 };
-                let entries = records.into_iter().map(|record| CborMembers::of(record)?.entry()).collect::<Result<_, _>>()?;
-                Self { stream_name: members.text("StreamName")?, stream_arn: members.text("StreamARN")?, entries }
+                let entries = records
+                    .into_iter()
+                    .map(|record| CborMembers::of(record)?.entry())
+                    .collect::<Result<_, _>>()?;
+                Self {
+                    stream_name: members.text("StreamName")?,
+                    stream_arn: members.text("StreamARN")?,
+                    entries,
+                }
             }
         };
         if !(1..=RECORDS).contains(&put.entries.len()) {
-            return Err(invalid(&format!("Records has {} members; expected 1 to {RECORDS}", put.entries.len())));
+            return Err(invalid(&format!(
+                "Records has {} members; expected 1 to {RECORDS}",
+                put.entries.len()
+            )));
         }
-        let bytes: usize = put.entries.iter().map(|entry| entry.data.len() + entry.partition_key.len()).sum();
+        let bytes: usize = put
+            .entries
+            .iter()
+            .map(|entry| entry.data.len() + entry.partition_key.len())
+            .sum();
         if bytes > REQUEST_BYTES {
-            return Err(unfit(&format!("payloads and partition keys have {bytes} bytes; expected at most {REQUEST_BYTES}")));
+            return Err(unfit(&format!(
+                "payloads and partition keys have {bytes} bytes; expected at most {REQUEST_BYTES}"
+            )));
         }
         Ok(put)
     }
@@ -126,9 +156,14 @@ struct JsonEntry<'a> {
 
 impl JsonEntry<'_> {
     fn read(&self) -> Result<Entry, Refusal> {
-        let data =
-            STANDARD.decode_to_vec(self.data.as_bytes()).map_err(|_| Refusal::serialization_error("Data is not Base64"))?;
-        entry(self.partition_key.clone(), self.explicit_hash_key.as_deref(), data)
+        let data = STANDARD
+            .decode_to_vec(self.data.as_bytes())
+            .map_err(|_| Refusal::serialization_error("Data is not Base64"))?;
+        entry(
+            self.partition_key.clone(),
+            self.explicit_hash_key.as_deref(),
+            data,
+        )
     }
 }
 
@@ -141,13 +176,18 @@ impl CborMembers {
     }
 
     fn take(&mut self, member: &str) -> Option<Cbor> {
-        let found = self.0.iter_mut().find(|(name, _)| name.as_text() == Some(member))?;
+        let found = self
+            .0
+            .iter_mut()
+            .find(|(name, _)| name.as_text() == Some(member))?;
         Some(std::mem::replace(&mut found.1, Cbor::Null)).filter(|value| !value.is_null())
     }
 
     fn text(&mut self, member: &str) -> Result<Option<String>, Refusal> {
         let not_text = |_| Refusal::serialization_error(&format!("{member} is not a string"));
-        self.take(member).map(|value| value.into_text().map_err(not_text)).transpose()
+        self.take(member)
+            .map(|value| value.into_text().map_err(not_text))
+            .transpose()
     }
 
     fn entry(&mut self) -> Result<Entry, Refusal> {
@@ -156,26 +196,46 @@ impl CborMembers {
             Some(_) => return Err(Refusal::serialization_error("Data is not a byte string")),
             None => return Err(invalid("missing field `Data`")),
         };
-        let key = self.text("PartitionKey")?.ok_or_else(|| invalid("missing field `PartitionKey`"))?;
+        let key = self
+            .text("PartitionKey")?
+            .ok_or_else(|| invalid("missing field `PartitionKey`"))?;
         entry(key, self.text("ExplicitHashKey")?.as_deref(), data)
     }
 }
 
-fn entry(partition_key: String, explicit_hash_key: Option<&str>, data: Vec<u8>) -> Result<Entry, Refusal> {
+fn entry(
+    partition_key: String,
+    explicit_hash_key: Option<&str>,
+    data: Vec<u8>,
+) -> Result<Entry, Refusal> {
     if !(1..=PARTITION_KEY).contains(&partition_key.chars().count()) {
-        return Err(invalid(&format!("PartitionKey must have 1 to {PARTITION_KEY} characters")));
+        return Err(invalid(&format!(
+            "PartitionKey must have 1 to {PARTITION_KEY} characters"
+        )));
     }
     let hash_key = match explicit_hash_key {
-        Some(text) => {
-            text.parse().map_err(|_| unfit(&format!("Invalid ExplicitHashKey {text}. It must be in the range: [0, 2^128-1].")))?
-        }
+        Some(text) => text.parse().map_err(|_| {
+            unfit(&format!(
+                "Invalid ExplicitHashKey {text}. It must be in the range: [0, 2^128-1]."
+            ))
+        })?,
         None => partition_key_to_hash_key(&partition_key),
     };
-    Ok(Entry { hash_key, partition_key, data: data.into() })
+    Ok(Entry {
+        hash_key,
+        partition_key,
+        data: data.into(),
+    })
 }
 
 fn json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal> {
-    serde_json::from_slice(body).map_err(|error| if error.is_data() { member_refusal(&error) } else { unreadable() })
+    serde_json::from_slice(body).map_err(|error| {
+        if error.is_data() {
+            member_refusal(&error)
+        } else {
+            unreadable()
+        }
+    })
 }
 
 fn unreadable() -> Refusal {
@@ -194,17 +254,20 @@ mod tests {
             { "Data": "AP8H", "PartitionKey": "a" },
             { "Data": "", "PartitionKey": "b\"", "ExplicitHashKey": "340282366920938463463374607431768211455" },
         ]});
-        let [json, cbor] =
-            [Format::Json, Format::Cbor].map(|format| PutRequest::many(format, &format.encode(&request)).expect("valid"));
+        let [json, cbor] = [Format::Json, Format::Cbor]
+            .map(|format| PutRequest::many(format, &format.encode(&request)).expect("valid"));
         assert_eq!(json, cbor);
         assert_eq!(json.entries[0].data, [0, 255, 7].as_slice());
         assert_eq!(json.entries[1].hash_key, u128::MAX);
 
         let request = json!({ "StreamARN": "arn", "Data": "AP8H", "PartitionKey": "a" });
-        let [json, cbor] =
-            [Format::Json, Format::Cbor].map(|format| PutRequest::one(format, &format.encode(&request)).expect("valid"));
+        let [json, cbor] = [Format::Json, Format::Cbor]
+            .map(|format| PutRequest::one(format, &format.encode(&request)).expect("valid"));
         assert_eq!(json, cbor);
-        assert_eq!((json.stream_arn.as_deref(), json.entries.len()), (Some("arn"), 1));
+        assert_eq!(
+            (json.stream_arn.as_deref(), json.entries.len()),
+            (Some("arn"), 1)
+        );
     }
 
     #[test]
@@ -212,14 +275,32 @@ mod tests {
         let refused = |record: serde_json::Value| {
             [Format::Json, Format::Cbor].map(|format| {
                 let body = format.encode(&json!({ "StreamName": "s", "Records": [record] }));
-                PutRequest::many(format, &body).expect_err("not allowed").body.error_type
+                PutRequest::many(format, &body)
+                    .expect_err("not allowed")
+                    .body
+                    .error_type
             })
         };
         assert_eq!(refused(json!({ "Data": "" })), ["ValidationException"; 2]);
-        assert_eq!(refused(json!({ "PartitionKey": "k" })), ["ValidationException"; 2]);
-        assert_eq!(refused(json!({ "Data": "", "PartitionKey": "" })), ["ValidationException"; 2]);
-        assert_eq!(refused(json!({ "Data": "", "PartitionKey": "ж".repeat(257) })), ["ValidationException"; 2]);
-        assert_eq!(refused(json!({ "Data": "?", "PartitionKey": "k" })), ["SerializationException"; 2]);
-        assert_eq!(refused(json!({ "Data": "", "PartitionKey": "k", "ExplicitHashKey": "-1" })), ["InvalidArgumentException"; 2]);
+        assert_eq!(
+            refused(json!({ "PartitionKey": "k" })),
+            ["ValidationException"; 2]
+        );
+        assert_eq!(
+            refused(json!({ "Data": "", "PartitionKey": "" })),
+            ["ValidationException"; 2]
+        );
+        assert_eq!(
+            refused(json!({ "Data": "", "PartitionKey": "ж".repeat(257) })),
+            ["ValidationException"; 2]
+        );
+        assert_eq!(
+            refused(json!({ "Data": "?", "PartitionKey": "k" })),
+            ["SerializationException"; 2]
+        );
+        assert_eq!(
+            refused(json!({ "Data": "", "PartitionKey": "k", "ExplicitHashKey": "-1" })),
+            ["InvalidArgumentException"; 2]
+        );
     }
 }

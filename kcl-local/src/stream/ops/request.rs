@@ -20,7 +20,11 @@ pub(super) fn parse<T: DeserializeOwned>(data: Value) -> Result<T, Refusal> {
 /// What a request with a wrong member is answered with.
 pub(super) fn member_refusal(error: &serde_json::Error) -> Refusal {
     let text = error.to_string();
-    if text.starts_with("missing field") { invalid(&text) } else { Refusal::serialization_error(&text) }
+    if text.starts_with("missing field") {
+        invalid(&text)
+    } else {
+        Refusal::serialization_error(&text)
+    }
 }
 
 /// A member that has a value which is never allowed.
@@ -39,15 +43,25 @@ pub(super) fn check_name(member: &str, name: &str) -> Result<(), Refusal> {
     if (1..=NAME).contains(&name.len()) && name.bytes().all(plain) {
         return Ok(());
     }
-    Err(invalid(&format!("{member} must have 1 to {NAME} characters of a-z, A-Z, 0-9, _, . and -")))
+    Err(invalid(&format!(
+        "{member} must have 1 to {NAME} characters of a-z, A-Z, 0-9, _, . and -"
+    )))
 }
 
 /// Checks a number that must lie in a range.
-pub(super) fn check_range(member: &str, value: u64, allowed: std::ops::RangeInclusive<u64>) -> Result<usize, Refusal> {
+pub(super) fn check_range(
+    member: &str,
+    value: u64,
+    allowed: std::ops::RangeInclusive<u64>,
+) -> Result<usize, Refusal> {
     if allowed.contains(&value) {
         return Ok(usize::try_from(value).unwrap_or(usize::MAX));
     }
-    Err(invalid(&format!("{member} is {value}; expected {} to {}", allowed.start(), allowed.end())))
+    Err(invalid(&format!(
+        "{member} is {value}; expected {} to {}",
+        allowed.start(),
+        allowed.end()
+    )))
 }
 
 /// A time in seconds as milliseconds.

@@ -23,21 +23,37 @@ impl Start<'_> {
     ///
     /// # Errors
     ///
-    /// A member is missing or does not belong to the kind; the sequence number is not of this shard; the time is still to come.
-    pub(super) fn resolve(&self, stream: &Stream, log: &StreamLog, origin: Origin, now_ms: u64) -> Result<Position, Refusal> {
+    /// A member is missing or does not belong to the kind; the sequence number is not of this
+    /// shard; the time is still to come.
+    pub(super) fn resolve(
+        &self,
+        stream: &Stream,
+        log: &StreamLog,
+        origin: Origin,
+        now_ms: u64,
+    ) -> Result<Position, Refusal> {
         let by_sequence = matches!(self.kind, "AT_SEQUENCE_NUMBER" | "AFTER_SEQUENCE_NUMBER");
         if self.sequence.is_some() && !by_sequence {
-            return Err(unfit(&format!("a start of type {} does not take a sequence number", self.kind)));
+            return Err(unfit(&format!(
+                "a start of type {} does not take a sequence number",
+                self.kind
+            )));
         }
         let index = match self.kind {
             "TRIM_HORIZON" => 1,
             "LATEST" => log.read(origin.shard, crate::stream::records::ShardLog::next),
             "AT_TIMESTAMP" => {
-                let at_ms = self.timestamp_ms.ok_or_else(|| unfit("a start of type AT_TIMESTAMP needs a Timestamp"))?;
+                let at_ms = self
+                    .timestamp_ms
+                    .ok_or_else(|| unfit("a start of type AT_TIMESTAMP needs a Timestamp"))?;
                 if at_ms > now_ms {
-                    return Err(unfit(&format!("the Timestamp {at_ms} ms is after the current time {now_ms} ms")));
+                    return Err(unfit(&format!(
+                        "the Timestamp {at_ms} ms is after the current time {now_ms} ms"
+                    )));
                 }
-                log.read(origin.shard, |log| log.index_at(at_ms.max(horizon_ms(stream, now_ms))))
+                log.read(origin.shard, |log| {
+                    log.index_at(at_ms.max(horizon_ms(stream, now_ms)))
+                })
             }
             "AT_SEQUENCE_NUMBER" | "AFTER_SEQUENCE_NUMBER" => return self.by_sequence(origin),
             other => {
@@ -51,10 +67,23 @@ impl Start<'_> {
     }
 
     fn by_sequence(&self, origin: Origin) -> Result<Position, Refusal> {
-        let sequence = self.sequence.ok_or_else(|| unfit(&format!("a start of type {} needs a sequence number", self.kind)))?;
+        let sequence = self.sequence.ok_or_else(|| {
+            unfit(&format!(
+                "a start of type {} needs a sequence number",
+                self.kind
+            ))
+        })?;
         let position = Position::at(sequence)
             .filter(|position| position.origin == origin)
-            .ok_or_else(|| unfit(&format!("the sequence number {sequence} did not come from this shard")))?;
-        Ok(if self.kind == "AT_SEQUENCE_NUMBER" { position } else { position.after() })
+            .ok_or_else(|| {
+                unfit(&format!(
+                    "the sequence number {sequence} did not come from this shard"
+                ))
+            })?;
+        Ok(if self.kind == "AT_SEQUENCE_NUMBER" {
+            position
+        } else {
+            position.after()
+        })
     }
 }

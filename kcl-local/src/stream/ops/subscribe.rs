@@ -5,13 +5,15 @@
 //!                                          └───▶ end of shard: continuation null, child shards
 //! ```
 //!
-//! An event goes out as soon as there are records, and an empty one after a second without. A session ends by itself after five
-//! minutes, as the service does it, and when the server stops. It ends with an error when its consumer subscribes to the shard
-//! anew, when the consumer is deregistered, and when the stream is deleted. Dropping the connection ends it at once: it is a stream
-//! that is polled by the connection, and no task.
+//! An event goes out as soon as there are records, and an empty one after a second without. A
+//! session ends by itself after five minutes, as the service does it, and when the server stops. It
+//! ends with an error when its consumer subscribes to the shard anew, when the consumer is
+//! deregistered, and when the stream is deleted. Dropping the connection ends it at once: it is a
+//! stream that is polled by the connection, and no task.
 //!
-//! Between two events it waits for what may have something to tell: a put, a change of a stream, its own end. Only while the stream
-//! is not ACTIVE it looks from time to time, as nobody tells when the emulator has finished with it.
+//! Between two events it waits for what may have something to tell: a put, a change of a stream,
+//! its own end. Only while the stream is not ACTIVE it looks from time to time, as nobody tells
+//! when the emulator has finished with it.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -34,7 +36,8 @@ use crate::stream::service::{Service, horizon_ms, is_closed};
 use crate::stream::shards::children;
 use crate::stream::subscriptions::{Refused, SubscriptionEnd};
 use crate::stream::wire::{
-    Format, PageEnd, Refusal, exception, initial_response, reply, server_failure, subscribe_body, subscribe_event,
+    Format, PageEnd, Refusal, exception, initial_response, reply, server_failure, subscribe_body,
+    subscribe_event,
 };
 
 /// Records of one event.
@@ -68,8 +71,8 @@ struct StartingPosition {
 ///
 /// # Errors
 ///
-/// The consumer, its stream or the shard does not exist or is not active; the consumer has just subscribed to this shard; or the
-/// start does not fit, see [`Start::resolve`].
+/// The consumer, its stream or the shard does not exist or is not active; the consumer has just
+/// subscribed to this shard; or the start does not fit, see [`Start::resolve`].
 pub(in crate::stream) async fn subscribe_to_shard(
     service: &Arc<Service>,
     format: Format,
@@ -78,7 +81,10 @@ pub(in crate::stream) async fn subscribe_to_shard(
     let request: SubscribeRequest = parse(data)?;
     check_name("ShardId", &request.shard_id)?;
     let not_an_arn = || invalid("ConsumerARN is not the ARN of a consumer");
-    let (stream_arn, _) = request.consumer_arn.split_once("/consumer/").ok_or_else(not_an_arn)?;
+    let (stream_arn, _) = request
+        .consumer_arn
+        .split_once("/consumer/")
+        .ok_or_else(not_an_arn)?;
     let (_, name) = stream_arn.split_once(":stream/").ok_or_else(not_an_arn)?;
     active_consumer(service, &request.consumer_arn).await?;
     let stream = service.stream(name).await?;
@@ -89,18 +95,27 @@ pub(in crate::stream) async fn subscribe_to_shard(
     let start = Start {
         kind: &position.r#type,
         sequence: position.sequence_number.as_deref(),
-        timestamp_ms: position.timestamp.map(|at| millis("StartingPosition.Timestamp", at)).transpose()?,
+        timestamp_ms: position
+            .timestamp
+            .map(|at| millis("StartingPosition.Timestamp", at))
+            .transpose()?,
     };
     let position = start.resolve(&stream, &log, origin, opened_ms)?;
-    let begun = service.subscriptions.begin(&request.consumer_arn, &request.shard_id, opened_ms);
+    let begun = service
+        .subscriptions
+        .begin(&request.consumer_arn, &request.shard_id, opened_ms);
     let ended = begun.map_err(|refused| match refused {
         Refused::InUse => in_use(service, name, &request.shard_id),
         Refused::TooOften => {
-            let message = format!("Rate exceeded for consumer {} and shard {}.", request.consumer_arn, request.shard_id);
+            let message = format!(
+                "Rate exceeded for consumer {} and shard {}.",
+                request.consumer_arn, request.shard_id
+            );
             Refusal::client_error("LimitExceededException", Some(&message))
         }
     })?;
-    // It may have been deregistered since it was looked at; from here on that ends the subscription.
+    // It may have been deregistered since it was looked at; from here on that ends the
+    // subscription.
     active_consumer(service, &request.consumer_arn).await?;
     let session = Session {
         service: Arc::clone(service),
@@ -125,12 +140,16 @@ pub(in crate::stream) async fn subscribe_to_shard(
         let frame = session.next_frame().await?;
         Some((Ok::<Bytes, Infallible>(frame.into()), session))
     });
-    Ok(reply("application/vnd.amazon.eventstream", Body::from_stream(frames)))
+    Ok(reply(
+        "application/vnd.amazon.eventstream",
+        Body::from_stream(frames),
+    ))
 }
 
 fn in_use(service: &Service, stream: &str, shard: &str) -> Refusal {
     let account = &service.store.aws_account_id;
-    let message = format!("Another active subscription exists for this consumer: {account}:{stream}:{shard}");
+    let message =
+        format!("Another active subscription exists for this consumer: {account}:{stream}:{shard}");
     Refusal::client_error("ResourceInUseException", Some(&message))
 }
 
@@ -177,7 +196,8 @@ impl Session {
             Phase::Reading => loop {
                 let now_ms = now_ms();
                 let age_ms = now_ms.saturating_sub(self.opened_ms);
-                if *self.stopping.borrow() || u128::from(age_ms) >= self.service.session.as_millis() {
+                if *self.stopping.borrow() || u128::from(age_ms) >= self.service.session.as_millis()
+                {
                     return None;
                 }
                 if now_ms < self.paid_ms {
@@ -202,10 +222,15 @@ impl Session {
     async fn look(&mut self, now_ms: u64) -> Result<Option<Vec<u8>>, Refusal> {
         let ended = *self.ended.borrow();
         match ended {
-            Some(SubscriptionEnd::TakenOver) => return Err(in_use(&self.service, &self.stream_name, &self.shard_id)),
+            Some(SubscriptionEnd::TakenOver) => {
+                return Err(in_use(&self.service, &self.stream_name, &self.shard_id));
+            }
             Some(SubscriptionEnd::Deregistered) => {
                 let message = "The consumer of this subscription was deregistered.";
-                return Err(Refusal::client_error("ResourceNotFoundException", Some(message)));
+                return Err(Refusal::client_error(
+                    "ResourceNotFoundException",
+                    Some(message),
+                ));
             }
             None => {}
         }
@@ -214,7 +239,10 @@ impl Session {
         self.settled = stream.stream_status == StreamStatus::Active;
         let (shard, origin) = self.service.shard(&stream, &self.shard_id)?;
         if origin != self.origin || !self.service.logs.is_current(&self.stream_name, &self.log) {
-            return Err(Refusal::stream_not_found(&self.stream_name, &self.service.store.aws_account_id));
+            return Err(Refusal::stream_not_found(
+                &self.stream_name,
+                &self.service.store.aws_account_id,
+            ));
         }
         let closed = is_closed(shard);
         if closed {
@@ -222,9 +250,14 @@ impl Session {
             drop(self.log.gate().await);
         }
         let horizon_ms = horizon_ms(&stream, now_ms);
-        self.service.logs.trim(&self.stream_name, origin.shard, horizon_ms).map_err(|error| server_failure(&error))?;
+        self.service
+            .logs
+            .trim(&self.stream_name, origin.shard, horizon_ms)
+            .map_err(|error| server_failure(&error))?;
         self.follow.borrow_and_update();
-        let page = self.log.page(origin.shard, self.next, EVENT_RECORDS, EVENT_BYTES);
+        let page = self
+            .log
+            .page(origin.shard, self.next, EVENT_RECORDS, EVENT_BYTES);
         let ended = closed && page.at_tip && page.records.is_empty();
         let due = now_ms.saturating_sub(self.sent_ms) >= HEARTBEAT_MS;
         if page.records.is_empty() && !ended && !due {
@@ -249,15 +282,23 @@ impl Session {
             millis_behind: page.millis_behind(now_ms),
             children: ended.then(|| children(&stream.shards, &self.shard_id)),
         };
-        let records = page.records.iter().map(Arc::as_ref as fn(&Arc<StoredRecord>) -> &StoredRecord);
+        let records = page
+            .records
+            .iter()
+            .map(Arc::as_ref as fn(&Arc<StoredRecord>) -> &StoredRecord);
         subscribe_event(self.format, &subscribe_body(self.format, records, &end))
     }
 
-    /// The sequence number AFTER which a reader goes on: the last record's, or that of the place in front of the first.
+    /// The sequence number AFTER which a reader goes on: the last record's, or that of the place in
+    /// front of the first.
     fn continuation(&self) -> String {
         match &self.last {
             Some(last) => last.sequence.to_string(),
-            None => Position { origin: self.origin, index: self.next.saturating_sub(1) }.to_token(),
+            None => Position {
+                origin: self.origin,
+                index: self.next.saturating_sub(1),
+            }
+            .to_token(),
         }
     }
 
@@ -276,7 +317,10 @@ impl Session {
     async fn wait(&mut self, now_ms: u64) {
         let session_ms = u64::try_from(self.service.session.as_millis()).unwrap_or(u64::MAX);
         let look_ms = if self.settled { HEARTBEAT_MS } else { LOOK_MS };
-        let due_ms = self.sent_ms.saturating_add(HEARTBEAT_MS).min(self.opened_ms.saturating_add(session_ms));
+        let due_ms = self
+            .sent_ms
+            .saturating_add(HEARTBEAT_MS)
+            .min(self.opened_ms.saturating_add(session_ms));
         let wait_ms = due_ms.saturating_sub(now_ms).clamp(1, look_ms);
         tokio::select! {
             biased;

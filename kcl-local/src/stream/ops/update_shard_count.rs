@@ -22,8 +22,12 @@ struct ShardCountRequest {
 ///
 /// # Errors
 ///
-/// The stream does not exist or is not active, has that many shards already, or the limit of shards is exceeded.
-pub(in crate::stream) async fn update_shard_count(service: &Service, data: Value) -> Result<Value, Refusal> {
+/// The stream does not exist or is not active, has that many shards already, or the limit of shards
+/// is exceeded.
+pub(in crate::stream) async fn update_shard_count(
+    service: &Service,
+    data: Value,
+) -> Result<Value, Refusal> {
     let request: ShardCountRequest = parse(data)?;
     check_name("StreamName", &request.stream_name)?;
     let target = check_range("TargetShardCount", request.target_shard_count, 1..=10_000)? as u32;
@@ -38,15 +42,28 @@ pub(in crate::stream) async fn update_shard_count(service: &Service, data: Value
         .store
         .update_stream(name, |stream| {
             if stream.stream_status != StreamStatus::Active {
-                return Err(Refusal::stream_not_active(name, &service.store.aws_account_id));
+                return Err(Refusal::stream_not_active(
+                    name,
+                    &service.store.aws_account_id,
+                ));
             }
-            let before = stream.shards.iter().filter(|shard| !is_closed(shard)).count() as u32;
+            let before = stream
+                .shards
+                .iter()
+                .filter(|shard| !is_closed(shard))
+                .count() as u32;
             if before == target {
-                return Err(unfit(&format!("TargetShardCount {target} is the current shard count.")));
+                return Err(unfit(&format!(
+                    "TargetShardCount {target} is the current shard count."
+                )));
             }
             if elsewhere.saturating_sub(before).saturating_add(target) > limit {
-                let message = format!("The shards of all streams would be more than the limit of {limit}.");
-                return Err(Refusal::client_error("LimitExceededException", Some(&message)));
+                let message =
+                    format!("The shards of all streams would be more than the limit of {limit}.");
+                return Err(Refusal::client_error(
+                    "LimitExceededException",
+                    Some(&message),
+                ));
             }
             reshard(&mut stream.shards, target, now_ms());
             Ok((before, stream.stream_arn.clone()))

@@ -16,8 +16,9 @@ const SCHEMA: i32 = 1;
 
 /// One `SQLite` file with the records of all streams.
 ///
-/// A put is one transaction. The file is locked by the process that has it open. `synchronous = NORMAL` in WAL mode: nothing
-/// is lost when the process dies; what the operating system had not written is lost when the machine does.
+/// A put is one transaction. The file is locked by the process that has it open. `synchronous =
+/// NORMAL` in WAL mode: nothing is lost when the process dies; what the operating system had not
+/// written is lost when the machine does.
 #[derive(Debug)]
 pub(in crate::stream) struct Journal {
     connection: Mutex<Option<Connection>>,
@@ -34,7 +35,9 @@ pub enum JournalError {
     #[error("the folder is in use by another process")]
     InUse,
     /// The file is not one that this crate wrote.
-    #[error("the file is not one of an embedded stream (application id {found:#x}, not {APPLICATION_ID:#x})")]
+    #[error(
+        "the file is not one of an embedded stream (application id {found:#x}, not {APPLICATION_ID:#x})"
+    )]
     Foreign {
         /// The application id in the file's header.
         found: i32,
@@ -60,16 +63,24 @@ impl Journal {
         let connection = Connection::open(path)?;
         connection.busy_timeout(Duration::ZERO)?;
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-        let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(in_use);
+        let number = |name: &str| {
+            connection
+                .pragma_query_value(None, name, |row| row.get::<_, i32>(0))
+                .map_err(in_use)
+        };
         let (found, schema) = (number("application_id")?, number("user_version")?);
-        let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(in_use)?;
+        let tables: i64 = connection
+            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+            .map_err(in_use)?;
         if found != APPLICATION_ID && (found != 0 || tables != 0) {
             return Err(JournalError::Foreign { found });
         }
         if schema > SCHEMA {
             return Err(JournalError::Newer { found: schema });
         }
-        connection.pragma_update(None, "journal_mode", "WAL").map_err(in_use)?;
+        connection
+            .pragma_update(None, "journal_mode", "WAL")
+            .map_err(in_use)?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection
             .execute_batch(&format!(
@@ -85,11 +96,13 @@ impl Journal {
                  COMMIT;"
             ))
             .map_err(in_use)?;
-        Ok(Self { connection: Mutex::new(Some(connection)) })
+        Ok(Self {
+            connection: Mutex::new(Some(connection)),
+        })
     }
 
-    /// Reads everything: `record` gets each record in the order of its shard, then `frontier` the next index of each shard that
-    /// has been trimmed.
+    /// Reads everything: `record` gets each record in the order of its shard, then `frontier` the
+    /// next index of each shard that has been trimmed.
     pub(in crate::stream) fn load(
         &self,
         mut record: impl FnMut(String, i64, StoredRecord),
@@ -122,7 +135,11 @@ impl Journal {
     }
 
     /// Writes the records of one put, all or none.
-    pub(in crate::stream) fn append(&self, stream: &str, batches: &BTreeMap<i64, Vec<StoredRecord>>) -> Result<(), JournalError> {
+    pub(in crate::stream) fn append(
+        &self,
+        stream: &str,
+        batches: &BTreeMap<i64, Vec<StoredRecord>>,
+    ) -> Result<(), JournalError> {
         self.with(|connection| {
             let transaction = connection.transaction()?;
             {
@@ -150,7 +167,13 @@ impl Journal {
     }
 
     /// Deletes a shard's records before `oldest` and keeps the index of its next.
-    pub(in crate::stream) fn trim(&self, stream: &str, shard: i64, oldest: u64, next: u64) -> Result<(), JournalError> {
+    pub(in crate::stream) fn trim(
+        &self,
+        stream: &str,
+        shard: i64,
+        oldest: u64,
+        next: u64,
+    ) -> Result<(), JournalError> {
         self.with(|connection| {
             let transaction = connection.transaction()?;
             transaction.execute(
@@ -178,19 +201,28 @@ impl Journal {
 
     /// Closes the file.
     pub(in crate::stream) fn close(&self) {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
     }
 
     /// The names of the streams that have rows.
     pub(in crate::stream) fn streams(&self) -> Result<Vec<String>, JournalError> {
         self.with(|connection| {
-            let mut names = connection.prepare("SELECT stream FROM records UNION SELECT stream FROM frontiers ORDER BY 1")?;
+            let mut names = connection.prepare(
+                "SELECT stream FROM records UNION SELECT stream FROM frontiers ORDER BY 1",
+            )?;
             names.query_map([], |row| row.get(0))?.collect()
         })
     }
 
-    /// The shard and the sequence number of a stream's first row: they tell which stream of that name it was of.
-    pub(in crate::stream) fn first_sequence(&self, stream: &str) -> Result<Option<(i64, String)>, JournalError> {
+    /// The shard and the sequence number of a stream's first row: they tell which stream of that
+    /// name it was of.
+    pub(in crate::stream) fn first_sequence(
+        &self,
+        stream: &str,
+    ) -> Result<Option<(i64, String)>, JournalError> {
         self.with(|connection| {
             connection
                 .query_row("SELECT shard, sequence FROM records WHERE stream = ?1 ORDER BY shard, ix LIMIT 1", [stream], |row| {
@@ -200,8 +232,14 @@ impl Journal {
         })
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T, JournalError> {
-        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+    fn with<T>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, JournalError> {
+        let mut connection = self
+            .connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let connection = connection.as_mut().ok_or(JournalError::Closed)?;
         work(connection).map_err(JournalError::Sqlite)
     }
@@ -220,7 +258,9 @@ fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
 
 fn in_use(error: rusqlite::Error) -> JournalError {
     match error.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => JournalError::InUse,
+        Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => {
+            JournalError::InUse
+        }
         _ => JournalError::Sqlite(error),
     }
 }
@@ -258,16 +298,37 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("records.sqlite");
         let journal = Journal::open(&path).expect("opens");
-        journal.append("s", &BTreeMap::from([(1, vec![record(1)]), (0, vec![record(1), record(2)])])).expect("writes");
-        assert!(matches!(Journal::open(&path), Err(JournalError::InUse)), "one process has it at a time");
+        journal
+            .append(
+                "s",
+                &BTreeMap::from([(1, vec![record(1)]), (0, vec![record(1), record(2)])]),
+            )
+            .expect("writes");
+        assert!(
+            matches!(Journal::open(&path), Err(JournalError::InUse)),
+            "one process has it at a time"
+        );
         journal.close();
-        assert!(matches!(journal.append("s", &BTreeMap::new()), Err(JournalError::Closed)));
+        assert!(matches!(
+            journal.append("s", &BTreeMap::new()),
+            Err(JournalError::Closed)
+        ));
 
         let journal = Journal::open(&path).expect("opens again");
         let name = || "s".to_owned();
-        assert_eq!(loaded(&journal).0, [(name(), 0, record(1)), (name(), 0, record(2)), (name(), 1, record(1))]);
+        assert_eq!(
+            loaded(&journal).0,
+            [
+                (name(), 0, record(1)),
+                (name(), 0, record(2)),
+                (name(), 1, record(1))
+            ]
+        );
         journal.trim("s", 0, 3, 3).expect("trims");
-        assert_eq!(loaded(&journal), (vec![(name(), 1, record(1))], vec![(name(), 0, 3)]));
+        assert_eq!(
+            loaded(&journal),
+            (vec![(name(), 1, record(1))], vec![(name(), 0, 3)])
+        );
         journal.delete("s").expect("deletes");
         assert_eq!(loaded(&journal), (vec![], vec![]));
     }
@@ -277,9 +338,14 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("records.sqlite");
         let other = Connection::open(&path).expect("opens");
-        other.execute_batch("CREATE TABLE theirs (x); PRAGMA user_version = 7").expect("writes");
+        other
+            .execute_batch("CREATE TABLE theirs (x); PRAGMA user_version = 7")
+            .expect("writes");
         drop(other);
-        assert!(matches!(Journal::open(&path), Err(JournalError::Foreign { found: 0 })));
+        assert!(matches!(
+            Journal::open(&path),
+            Err(JournalError::Foreign { found: 0 })
+        ));
         let other = Connection::open(&path).expect("opens");
         let tables: Vec<String> = other
             .prepare("SELECT name FROM sqlite_schema")
@@ -293,7 +359,12 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("records.sqlite");
         Journal::open(&path).expect("opens").close();
-        Connection::open(&path).and_then(|file| file.pragma_update(None, "user_version", 99)).expect("writes");
-        assert!(matches!(Journal::open(&path), Err(JournalError::Newer { found: 99 })));
+        Connection::open(&path)
+            .and_then(|file| file.pragma_update(None, "user_version", 99))
+            .expect("writes");
+        assert!(matches!(
+            Journal::open(&path),
+            Err(JournalError::Newer { found: 99 })
+        ));
     }
 }

@@ -16,7 +16,10 @@ pub(in crate::stream) struct Logs {
 impl Logs {
     /// Logs that begin empty; with a journal, what is put is written to it first.
     pub(in crate::stream) fn new(journal: Option<Journal>) -> Self {
-        Self { streams: RwLock::default(), journal }
+        Self {
+            streams: RwLock::default(),
+            journal,
+        }
     }
 
     /// The logs that a journal holds.
@@ -30,12 +33,20 @@ impl Logs {
             |stream, shard, record| logs.of(&stream).append(shard, vec![record]),
             |stream, shard, next| logs.of(&stream).change(shard, |log| log.skip_to(next)),
         )?;
-        Ok(Self { journal: Some(journal), ..logs })
+        Ok(Self {
+            journal: Some(journal),
+            ..logs
+        })
     }
 
     /// The log of a stream, made if there is none.
     pub(in crate::stream) fn of(&self, stream: &str) -> Arc<StreamLog> {
-        if let Some(log) = self.streams.read().unwrap_or_else(PoisonError::into_inner).get(stream) {
+        if let Some(log) = self
+            .streams
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(stream)
+        {
             return Arc::clone(log);
         }
         let mut streams = self.streams.write().unwrap_or_else(PoisonError::into_inner);
@@ -45,7 +56,9 @@ impl Logs {
     /// Whether `log` is still the log of that stream; it is not once the stream was deleted.
     pub(in crate::stream) fn is_current(&self, stream: &str, log: &Arc<StreamLog>) -> bool {
         let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
-        streams.get(stream).is_some_and(|current| Arc::ptr_eq(current, log))
+        streams
+            .get(stream)
+            .is_some_and(|current| Arc::ptr_eq(current, log))
     }
 
     /// Stores the records of one put, by shard, in their order; the caller holds the stream's gate.
@@ -73,7 +86,12 @@ impl Logs {
     /// # Errors
     ///
     /// The journal could not be written; the records are gone from memory all the same.
-    pub(in crate::stream) fn trim(&self, stream: &str, shard: i64, horizon_ms: u64) -> Result<(), JournalError> {
+    pub(in crate::stream) fn trim(
+        &self,
+        stream: &str,
+        shard: i64,
+        horizon_ms: u64,
+    ) -> Result<(), JournalError> {
         let log = self.of(stream);
         if !log.read(shard, |log| log.has_expired(horizon_ms)) {
             return Ok(());
@@ -91,7 +109,10 @@ impl Logs {
     ///
     /// The journal could not be written.
     pub(in crate::stream) fn delete(&self, stream: &str) -> Result<(), JournalError> {
-        self.streams.write().unwrap_or_else(PoisonError::into_inner).remove(stream);
+        self.streams
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(stream);
         match &self.journal {
             Some(journal) => runtime::blocking(|| journal.delete(stream)),
             None => Ok(()),

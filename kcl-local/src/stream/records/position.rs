@@ -8,7 +8,8 @@ use ferrokinesis::types::Shard;
 pub(in crate::stream) struct Origin {
     /// The shard's index in its stream.
     pub(in crate::stream) shard: i64,
-    /// When the shard was made, in milliseconds (whole seconds); every sequence number of the shard begins with it.
+    /// When the shard was made, in milliseconds (whole seconds); every sequence number of the shard
+    /// begins with it.
     pub(in crate::stream) created_ms: u64,
 }
 
@@ -22,10 +23,14 @@ pub(in crate::stream) struct Position {
 }
 
 impl Origin {
-    /// The origin of a shard, from its description; `None` if its first sequence number is none of ours.
+    /// The origin of a shard, from its description; `None` if its first sequence number is none of
+    /// ours.
     pub(in crate::stream) fn of(shard: &Shard) -> Option<Self> {
         let first = parse_sequence(&shard.sequence_number_range.starting_sequence_number).ok()?;
-        Some(Self { shard: first.shard_ix, created_ms: first.shard_create_time })
+        Some(Self {
+            shard: first.shard_ix,
+            created_ms: first.shard_create_time,
+        })
     }
 
     /// The sequence number of the record at `index` that arrived at `arrival_ms`.
@@ -46,13 +51,22 @@ impl Position {
     /// The place AT the record that a sequence number names; `None` if it is not a sequence number.
     pub(in crate::stream) fn at(sequence: &str) -> Option<Self> {
         let parsed = parse_sequence(sequence).ok()?;
-        let origin = Origin { shard: parsed.shard_ix, created_ms: parsed.shard_create_time };
-        Some(Self { origin, index: parsed.seq_ix? })
+        let origin = Origin {
+            shard: parsed.shard_ix,
+            created_ms: parsed.shard_create_time,
+        };
+        Some(Self {
+            origin,
+            index: parsed.seq_ix?,
+        })
     }
 
     /// The place right after the record at this place.
     pub(in crate::stream) fn after(self) -> Self {
-        Self { index: self.index.saturating_add(1), ..self }
+        Self {
+            index: self.index.saturating_add(1),
+            ..self
+        }
     }
 
     /// The place as a sequence number, for a token that this server reads again.
@@ -65,20 +79,41 @@ impl Position {
 mod tests {
     use super::*;
 
-    const ORIGIN: Origin = Origin { shard: 3, created_ms: 1_700_000_000_000 };
+    const ORIGIN: Origin = Origin {
+        shard: 3,
+        created_ms: 1_700_000_000_000,
+    };
 
     #[test]
     fn a_sequence_number_gives_back_its_place() {
         let position = Position::at(&ORIGIN.sequence(41, 1_700_000_123_456)).expect("own number");
-        assert_eq!(position, Position { origin: ORIGIN, index: 41 });
-        assert_eq!(Position::at(&position.after().to_token()), Some(Position { origin: ORIGIN, index: 42 }));
+        assert_eq!(
+            position,
+            Position {
+                origin: ORIGIN,
+                index: 41
+            }
+        );
+        assert_eq!(
+            Position::at(&position.after().to_token()),
+            Some(Position {
+                origin: ORIGIN,
+                index: 42
+            })
+        );
     }
 
     #[test]
     fn later_records_have_greater_sequence_numbers_as_text_too() {
-        let numbers: Vec<String> = [1, 9, 10, 255, 70_000].map(|index| ORIGIN.sequence(index, 1_700_000_123_456)).into();
+        let numbers: Vec<String> = [1, 9, 10, 255, 70_000]
+            .map(|index| ORIGIN.sequence(index, 1_700_000_123_456))
+            .into();
         assert!(numbers.is_sorted());
-        assert!(numbers.iter().all(|number| number.len() == numbers[0].len()));
+        assert!(
+            numbers
+                .iter()
+                .all(|number| number.len() == numbers[0].len())
+        );
     }
 
     #[test]

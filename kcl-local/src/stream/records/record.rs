@@ -20,7 +20,8 @@ pub(in crate::stream) struct StoredRecord {
 }
 
 impl StoredRecord {
-    /// What the record counts for in the limits of the service: its payload and its partition key, in bytes.
+    /// What the record counts for in the limits of the service: its payload and its partition key,
+    /// in bytes.
     pub(in crate::stream) fn weight(&self) -> usize {
         self.data.len() + self.partition_key.len()
     }

@@ -21,17 +21,23 @@ pub(in crate::stream) struct Page {
     pub(in crate::stream) next: u64,
     /// Whether nothing follows the page as yet.
     pub(in crate::stream) at_tip: bool,
-    /// When the first record that is *not* in the page arrived, in milliseconds since the Unix epoch.
+    /// When the first record that is *not* in the page arrived, in milliseconds since the Unix
+    /// epoch.
     pub(in crate::stream) following_ms: Option<u64>,
 }
 
 impl Page {
-    /// Milliseconds that a reader of this page is behind the tip of the shard: 0 at the tip, and only there.
+    /// Milliseconds that a reader of this page is behind the tip of the shard: 0 at the tip, and
+    /// only there.
     pub(in crate::stream) fn millis_behind(&self, now_ms: u64) -> u64 {
         if self.at_tip {
             return 0;
         }
-        let reached = self.records.last().map(|record| record.arrival_ms).or(self.following_ms);
+        let reached = self
+            .records
+            .last()
+            .map(|record| record.arrival_ms)
+            .or(self.following_ms);
         reached.map_or(1, |reached| now_ms.saturating_sub(reached).max(1))
     }
 
@@ -44,7 +50,10 @@ impl Page {
 impl Default for ShardLog {
     fn default() -> Self {
         // 0 is the place of the shard itself: its starting sequence number names no record.
-        Self { records: VecDeque::new(), next: 1 }
+        Self {
+            records: VecDeque::new(),
+            next: 1,
+        }
     }
 }
 
@@ -59,10 +68,12 @@ impl ShardLog {
         self.next = self.next.max(next);
     }
 
-    /// The arrival time for a record that is put at `now_ms`: never before the record in front of it, though a clock may be
-    /// set back.
+    /// The arrival time for a record that is put at `now_ms`: never before the record in front of
+    /// it, though a clock may be set back.
     pub(in crate::stream) fn arrival(&self, now_ms: u64) -> u64 {
-        self.records.back().map_or(now_ms, |last| last.arrival_ms.max(now_ms))
+        self.records
+            .back()
+            .map_or(now_ms, |last| last.arrival_ms.max(now_ms))
     }
 
     /// Adds a record behind the last one.
@@ -73,12 +84,16 @@ impl ShardLog {
 
     /// The index of the first record that arrived at `at_ms` or later; the tip if there is none.
     pub(in crate::stream) fn index_at(&self, at_ms: u64) -> u64 {
-        let found = self.records.partition_point(|record| record.arrival_ms < at_ms);
-        self.records.get(found).map_or(self.next, |record| record.index)
+        let found = self
+            .records
+            .partition_point(|record| record.arrival_ms < at_ms);
+        self.records
+            .get(found)
+            .map_or(self.next, |record| record.index)
     }
 
-    /// Reads from the record at `from`, or the oldest retained after it: at most `limit` records of at most `max_bytes`
-    /// together, though one record of any size.
+    /// Reads from the record at `from`, or the oldest retained after it: at most `limit` records of
+    /// at most `max_bytes` together, though one record of any size.
     pub(in crate::stream) fn page(&self, from: u64, limit: usize, max_bytes: usize) -> Page {
         let start = self.records.partition_point(|record| record.index < from);
         let mut weight = 0;
@@ -105,14 +120,20 @@ impl ShardLog {
 
     /// Whether a record is older than `horizon_ms`.
     pub(in crate::stream) fn has_expired(&self, horizon_ms: u64) -> bool {
-        self.records.front().is_some_and(|record| record.arrival_ms < horizon_ms)
+        self.records
+            .front()
+            .is_some_and(|record| record.arrival_ms < horizon_ms)
     }
 
     /// Drops the records older than `horizon_ms`; says the index of the oldest that may be left.
     pub(in crate::stream) fn trim(&mut self, horizon_ms: u64) -> u64 {
-        let expired = self.records.partition_point(|record| record.arrival_ms < horizon_ms);
+        let expired = self
+            .records
+            .partition_point(|record| record.arrival_ms < horizon_ms);
         self.records.drain(..expired);
-        self.records.front().map_or(self.next, |record| record.index)
+        self.records
+            .front()
+            .map_or(self.next, |record| record.index)
     }
 }
 
@@ -143,8 +164,15 @@ mod tests {
     fn a_page_ends_before_the_record_that_would_exceed_its_bytes() {
         let log = log(&[1, 2, 3, 4]);
         let page = log.page(1, 100, 25);
-        assert_eq!((indexes(&page), page.next, page.at_tip), (vec![1, 2], 3, false));
-        assert_eq!(indexes(&log.page(1, 100, 20)), [1, 2], "a page may be exactly full");
+        assert_eq!(
+            (indexes(&page), page.next, page.at_tip),
+            (vec![1, 2], 3, false)
+        );
+        assert_eq!(
+            indexes(&log.page(1, 100, 20)),
+            [1, 2],
+            "a page may be exactly full"
+        );
     }
 
     #[test]
@@ -158,13 +186,20 @@ mod tests {
         assert_eq!(log.page(1, 2, 100).millis_behind(1_000), 980);
         assert_eq!(log.page(3, 2, 100).millis_behind(1_000), 0);
         assert_eq!(log.page(4, 2, 100).millis_behind(1_000), 0);
-        assert_eq!(log.page(1, 2, 100).millis_behind(5), 1, "a clock that was set back does not make it the tip");
+        assert_eq!(
+            log.page(1, 2, 100).millis_behind(5),
+            1,
+            "a clock that was set back does not make it the tip"
+        );
     }
 
     #[test]
     fn a_time_after_the_last_record_is_the_tip() {
         let log = log(&[10, 20, 20, 30]);
-        assert_eq!([0, 10, 11, 20, 30, 31].map(|at| log.index_at(at)), [1, 1, 2, 2, 4, 5]);
+        assert_eq!(
+            [0, 10, 11, 20, 30, 31].map(|at| log.index_at(at)),
+            [1, 1, 2, 2, 4, 5]
+        );
     }
 
     #[test]
@@ -176,7 +211,10 @@ mod tests {
         assert_eq!(log.trim(99), 4);
         assert_eq!(log.next(), 4);
         let empty = log.page(1, 10, 100);
-        assert_eq!((empty.records.len(), empty.next, empty.at_tip), (0, 1, true));
+        assert_eq!(
+            (empty.records.len(), empty.next, empty.at_tip),
+            (0, 1, true)
+        );
     }
 
     #[test]

@@ -27,7 +27,13 @@ impl StreamLog {
     }
 
     /// Reads a shard; see [`ShardLog::page`].
-    pub(in crate::stream) fn page(&self, shard: i64, from: u64, limit: usize, max_bytes: usize) -> Page {
+    pub(in crate::stream) fn page(
+        &self,
+        shard: i64,
+        from: u64,
+        limit: usize,
+        max_bytes: usize,
+    ) -> Page {
         self.read(shard, |log| log.page(from, limit, max_bytes))
     }
 
@@ -39,13 +45,19 @@ impl StreamLog {
     }
 
     /// Changes a shard's log and wakes those who wait for records.
-    pub(in crate::stream) fn change<T>(&self, shard: i64, change: impl FnOnce(&mut ShardLog) -> T) -> T {
+    pub(in crate::stream) fn change<T>(
+        &self,
+        shard: i64,
+        change: impl FnOnce(&mut ShardLog) -> T,
+    ) -> T {
         let entry = self.entry(shard);
         let mut log = entry.log.write().unwrap_or_else(PoisonError::into_inner);
         let result = change(&mut log);
         let next = log.next();
         drop(log);
-        entry.next.send_if_modified(|seen| std::mem::replace(seen, next) != next);
+        entry
+            .next
+            .send_if_modified(|seen| std::mem::replace(seen, next) != next);
         result
     }
 
@@ -64,14 +76,22 @@ impl StreamLog {
     }
 
     fn entry(&self, shard: i64) -> Arc<ShardEntry> {
-        if let Some(entry) = self.shards.read().unwrap_or_else(PoisonError::into_inner).get(&shard) {
+        if let Some(entry) = self
+            .shards
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&shard)
+        {
             return Arc::clone(entry);
         }
         let mut shards = self.shards.write().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(shards.entry(shard).or_insert_with(|| {
             let log = ShardLog::default();
             let next = watch::Sender::new(log.next());
-            Arc::new(ShardEntry { log: RwLock::new(log), next })
+            Arc::new(ShardEntry {
+                log: RwLock::new(log),
+                next,
+            })
         }))
     }
 }

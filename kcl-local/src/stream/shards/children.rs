@@ -15,7 +15,11 @@ pub(in crate::stream) struct ChildShard {
 /// The children of the shard `parent`, in the order they were made.
 pub(in crate::stream) fn children(shards: &[Shard], parent: &str) -> Vec<ChildShard> {
     let parents = |shard: &Shard| -> Vec<String> {
-        [&shard.parent_shard_id, &shard.adjacent_parent_shard_id].into_iter().flatten().cloned().collect()
+        [&shard.parent_shard_id, &shard.adjacent_parent_shard_id]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect()
     };
     shards
         .iter()

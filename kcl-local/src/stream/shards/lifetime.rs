@@ -7,12 +7,14 @@ use ferrokinesis::types::Shard;
 
 /// The times of a stream's shards, in milliseconds since the Unix epoch.
 ///
-/// A shard's last sequence number tells when it was closed, in whole seconds. The *end* of that second is taken for the moment:
-/// whoever begins in the middle of it begins at the parent, and reads a little too much rather than too little.
+/// A shard's last sequence number tells when it was closed, in whole seconds. The *end* of that
+/// second is taken for the moment: whoever begins in the middle of it begins at the parent, and
+/// reads a little too much rather than too little.
 ///
-/// A shard is open from the moment its parents were closed to the moment it is closed itself, so that at each moment the open
-/// shards cover the whole range of hash keys, each key once. (The time in a child's first sequence number is a second later: it
-/// keeps the child's sequence numbers greater than its parents'.)
+/// A shard is open from the moment its parents were closed to the moment it is closed itself, so
+/// that at each moment the open shards cover the whole range of hash keys, each key once. (The time
+/// in a child's first sequence number is a second later: it keeps the child's sequence numbers
+/// greater than its parents'.)
 #[derive(Debug)]
 pub(in crate::stream) struct Lifetimes<'a> {
     closed: HashMap<&'a str, Option<u64>>,
@@ -24,13 +26,21 @@ const LAST_OF_A_SECOND: u64 = 999;
 impl<'a> Lifetimes<'a> {
     /// The times of `shards`.
     pub(in crate::stream) fn of(shards: &'a [Shard]) -> Self {
-        Self { closed: shards.iter().map(|shard| (shard.shard_id.as_str(), closing_ms(shard))).collect() }
+        Self {
+            closed: shards
+                .iter()
+                .map(|shard| (shard.shard_id.as_str(), closing_ms(shard)))
+                .collect(),
+        }
     }
 
     /// When a shard was opened: 0 for one that the stream was made with.
     pub(in crate::stream) fn opened_ms(&self, shard: &Shard) -> u64 {
         let parents = [&shard.parent_shard_id, &shard.adjacent_parent_shard_id];
-        let closings = parents.into_iter().flatten().filter_map(|id| self.closed.get(id.as_str()).copied().flatten());
+        let closings = parents
+            .into_iter()
+            .flatten()
+            .filter_map(|id| self.closed.get(id.as_str()).copied().flatten());
         closings.max().unwrap_or(0)
     }
 
@@ -51,7 +61,10 @@ impl<'a> Lifetimes<'a> {
 }
 
 fn closing_ms(shard: &Shard) -> Option<u64> {
-    let end = shard.sequence_number_range.ending_sequence_number.as_deref()?;
+    let end = shard
+        .sequence_number_range
+        .ending_sequence_number
+        .as_deref()?;
     let second = parse_sequence(end).ok().and_then(|end| end.seq_time);
     // A number that cannot be read is of a shard that is closed all the same.
     Some(second.map_or(0, |second| second.saturating_add(LAST_OF_A_SECOND)))

@@ -1,4 +1,5 @@
-//! The shards of a stream: which of them a listing shows, their children, and how a stream is resharded uniformly.
+//! The shards of a stream: which of them a listing shows, their children, and how a stream is
+//! resharded uniformly.
 //!
 //! All of it is computed from the shards' descriptions, without a clock.
 

@@ -44,7 +44,12 @@ mod tests {
 
     #[test]
     fn a_token_comes_back_and_ends_after_five_minutes() {
-        let token = PageToken { stream: "s".into(), filter: Filter::AtTimestamp(7), after: "shard".into(), given_ms: 1_000 };
+        let token = PageToken {
+            stream: "s".into(),
+            filter: Filter::AtTimestamp(7),
+            after: "shard".into(),
+            given_ms: 1_000,
+        };
         let read = PageToken::decode(&token.encode()).expect("own token");
         assert_eq!(read, token);
         assert!(!read.has_expired(301_000) && read.has_expired(301_001));

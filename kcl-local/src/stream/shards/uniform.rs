@@ -6,8 +6,8 @@
 //!   merge:            [     5      ][     6     ]      5 = 0 + 3, 6 = 4 + 2
 //! ```
 //!
-//! Every shard has at most two parents, as a reader of the service may rely on; shards in between are closed as soon as they
-//! are made and never hold a record.
+//! Every shard has at most two parents, as a reader of the service may rely on; shards in between
+//! are closed as soon as they are made and never hold a record.
 
 use ferrokinesis::sequence::{MAX_SEQ_IX, SeqObj, shard_id_name, stringify_sequence};
 use ferrokinesis::types::{HashKeyRange, SequenceNumberRange, Shard};
@@ -24,8 +24,8 @@ struct Piece {
     depth: u64,
 }
 
-/// Closes shards and adds new ones so that `target` shards of equal ranges are open. A shard that has such a range already
-/// stays open.
+/// Closes shards and adds new ones so that `target` shards of equal ranges are open. A shard that
+/// has such a range already stays open.
 pub(in crate::stream) fn reshard(shards: &mut Vec<Shard>, target: u32, now_ms: u64) {
     let bounds = bounds(target);
     let mut open: Vec<Piece> = shards
@@ -43,14 +43,25 @@ pub(in crate::stream) fn reshard(shards: &mut Vec<Shard>, target: u32, now_ms: u
 
     let mut pieces = Vec::new();
     for piece in open {
-        let inside: Vec<u128> = bounds.iter().copied().filter(|&at| piece.start < at && at <= piece.end).collect();
+        let inside: Vec<u128> = bounds
+            .iter()
+            .copied()
+            .filter(|&at| piece.start < at && at <= piece.end)
+            .collect();
         split(shards, piece, &inside, now_ms, &mut pieces);
     }
     for (at, &start) in bounds.iter().enumerate() {
         let end = bounds.get(at + 1).map_or(u128::MAX, |next| next - 1);
-        let mut row: Vec<Piece> = pieces.iter().copied().filter(|piece| start <= piece.start && piece.end <= end).collect();
+        let mut row: Vec<Piece> = pieces
+            .iter()
+            .copied()
+            .filter(|piece| start <= piece.start && piece.end <= end)
+            .collect();
         while row.len() > 1 {
-            row = row.chunks(2).map(|pair| merge(shards, pair, now_ms)).collect();
+            row = row
+                .chunks(2)
+                .map(|pair| merge(shards, pair, now_ms))
+                .collect();
         }
     }
 }
@@ -64,7 +75,13 @@ fn bounds(count: u32) -> Vec<u128> {
 }
 
 /// Splits a piece at the hash keys `inside`, in halves, so that the tree of shards stays low.
-fn split(shards: &mut Vec<Shard>, piece: Piece, inside: &[u128], now_ms: u64, pieces: &mut Vec<Piece>) {
+fn split(
+    shards: &mut Vec<Shard>,
+    piece: Piece,
+    inside: &[u128],
+    now_ms: u64,
+    pieces: &mut Vec<Piece>,
+) {
     let middle = inside.len() / 2;
     let Some(&at) = inside.get(middle) else {
         pieces.push(piece);
@@ -84,7 +101,16 @@ fn merge(shards: &mut Vec<Shard>, pair: &[Piece], now_ms: u64) -> Piece {
             close(shards, low, now_ms);
             close(shards, high, now_ms);
             let deeper = if high.depth > low.depth { high } else { low };
-            add(shards, (low.start, high.end), Piece { depth: deeper.depth, ..low }, Some(high), now_ms)
+            add(
+                shards,
+                (low.start, high.end),
+                Piece {
+                    depth: deeper.depth,
+                    ..low
+                },
+                Some(high),
+                now_ms,
+            )
         }
         _ => pair[0],
     }
@@ -104,12 +130,21 @@ fn close(shards: &mut [Shard], piece: Piece, now_ms: u64) {
     }));
 }
 
-fn add(shards: &mut Vec<Shard>, (start, end): (u128, u128), parent: Piece, adjacent: Option<Piece>, now_ms: u64) -> Piece {
+fn add(
+    shards: &mut Vec<Shard>,
+    (start, end): (u128, u128),
+    parent: Piece,
+    adjacent: Option<Piece>,
+    now_ms: u64,
+) -> Piece {
     let at = shards.len();
     let index = i64::try_from(at).unwrap_or(i64::MAX);
     let depth = parent.depth + 1;
     // A second a step: a child's sequence numbers are greater than its parents'.
-    let origin = Origin { shard: index, created_ms: now_ms + 1_000 * depth };
+    let origin = Origin {
+        shard: index,
+        created_ms: now_ms + 1_000 * depth,
+    };
     let id = |piece: Piece| shards[piece.shard].shard_id.clone();
     let shard = Shard {
         shard_id: shard_id_name(index),
@@ -122,5 +157,10 @@ fn add(shards: &mut Vec<Shard>, (start, end): (u128, u128), parent: Piece, adjac
         adjacent_parent_shard_id: adjacent.map(id),
     };
     shards.push(shard);
-    Piece { shard: at, start, end, depth }
+    Piece {
+        shard: at,
+        start,
+        end,
+        depth,
+    }
 }

@@ -11,9 +11,16 @@ const NOW_MS: u64 = 1_700_000_100_000;
 
 /// Open shards that begin at the hash keys `starts`, the first of which is 0.
 fn stream(starts: &[u128]) -> Vec<Shard> {
-    let ends = starts.iter().skip(1).map(|next| next - 1).chain([u128::MAX]);
+    let ends = starts
+        .iter()
+        .skip(1)
+        .map(|next| next - 1)
+        .chain([u128::MAX]);
     let shard = |at: usize, start: u128, end: u128| {
-        let origin = Origin { shard: at as i64, created_ms: 1_700_000_000_000 };
+        let origin = Origin {
+            shard: at as i64,
+            created_ms: 1_700_000_000_000,
+        };
         Shard {
             shard_id: shard_id_name(at as i64),
             hash_key_range: HashKeyRange::new(start.to_string(), end.to_string()),
@@ -25,12 +32,24 @@ fn stream(starts: &[u128]) -> Vec<Shard> {
             adjacent_parent_shard_id: None,
         }
     };
-    starts.iter().zip(ends).enumerate().map(|(at, (&start, end))| shard(at, start, end)).collect()
+    starts
+        .iter()
+        .zip(ends)
+        .enumerate()
+        .map(|(at, (&start, end))| shard(at, start, end))
+        .collect()
 }
 
 fn ranges(shards: &[&Shard]) -> Vec<(u128, u128)> {
-    let mut ranges: Vec<_> =
-        shards.iter().map(|shard| (shard.hash_key_range.start_u128(), shard.hash_key_range.end_u128())).collect();
+    let mut ranges: Vec<_> = shards
+        .iter()
+        .map(|shard| {
+            (
+                shard.hash_key_range.start_u128(),
+                shard.hash_key_range.end_u128(),
+            )
+        })
+        .collect();
     ranges.sort_unstable();
     ranges
 }
@@ -38,26 +57,48 @@ fn ranges(shards: &[&Shard]) -> Vec<(u128, u128)> {
 fn covers_each_key_once(ranges: &[(u128, u128)]) -> bool {
     ranges.first().is_some_and(|first| first.0 == 0)
         && ranges.last().is_some_and(|last| last.1 == u128::MAX)
-        && ranges.windows(2).all(|pair| pair[0].1.checked_add(1) == Some(pair[1].0))
+        && ranges
+            .windows(2)
+            .all(|pair| pair[0].1.checked_add(1) == Some(pair[1].0))
 }
 
 #[test]
 fn doubling_splits_each_shard_in_two() {
     let mut shards = stream(&[0, 1 << 127]);
     reshard(&mut shards, 4, NOW_MS);
-    let parents: Vec<_> = shards.iter().map(|shard| shard.parent_shard_id.as_deref()).collect();
+    let parents: Vec<_> = shards
+        .iter()
+        .map(|shard| shard.parent_shard_id.as_deref())
+        .collect();
     let (zero, one) = (Some("shardId-000000000000"), Some("shardId-000000000001"));
     assert_eq!(parents, [None, None, zero, zero, one, one]);
-    assert!(shards.iter().all(|shard| shard.adjacent_parent_shard_id.is_none()));
+    assert!(
+        shards
+            .iter()
+            .all(|shard| shard.adjacent_parent_shard_id.is_none())
+    );
 }
 
 #[test]
 fn halving_merges_neighbours() {
     let mut shards = stream(&[0, 1 << 126, 2 << 126, 3 << 126]);
     reshard(&mut shards, 2, NOW_MS);
-    let parents: Vec<_> =
-        shards[4..].iter().map(|shard| (shard.parent_shard_id.as_deref(), shard.adjacent_parent_shard_id.as_deref())).collect();
-    let id = ["shardId-000000000000", "shardId-000000000001", "shardId-000000000002", "shardId-000000000003"].map(Some);
+    let parents: Vec<_> = shards[4..]
+        .iter()
+        .map(|shard| {
+            (
+                shard.parent_shard_id.as_deref(),
+                shard.adjacent_parent_shard_id.as_deref(),
+            )
+        })
+        .collect();
+    let id = [
+        "shardId-000000000000",
+        "shardId-000000000001",
+        "shardId-000000000002",
+        "shardId-000000000003",
+    ]
+    .map(Some);
     assert_eq!(parents, [(id[0], id[1]), (id[2], id[3])]);
 }
 
@@ -90,7 +131,8 @@ proptest! {
         let (least, most) = (sizes.iter().min().unwrap(), sizes.iter().max().unwrap());
         prop_assert!(most - least <= u128::from(target));
 
-        // Before and after the change, too, each key has one open shard, and none of those in between.
+        // Before and after the change, too, each key has one open shard, and none of those in
+        // between.
         for at_ms in [NOW_MS - 1_000, NOW_MS, NOW_MS + 60_000] {
             let then = Filter::AtTimestamp(at_ms).select(&shards, 0);
             prop_assert!(covers_each_key_once(&ranges(&then)), "at {}", at_ms);

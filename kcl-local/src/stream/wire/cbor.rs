@@ -28,7 +28,10 @@ pub(super) fn to_json(value: Cbor) -> Value {
         Cbor::Bool(value) => Value::Bool(value),
         Cbor::Integer(value) => {
             let value = i128::from(value);
-            i64::try_from(value).map_or_else(|_| u64::try_from(value).map_or(Value::Null, Value::from), Value::from)
+            i64::try_from(value).map_or_else(
+                |_| u64::try_from(value).map_or(Value::Null, Value::from),
+                Value::from,
+            )
         }
         Cbor::Float(value) => Value::from(value),
         Cbor::Text(text) => Value::String(text),
@@ -89,7 +92,10 @@ fn member(body: &mut Vec<u8>, name: &str, value: &Value) {
         time(body, (seconds * 1_000.0).round() as u64);
         return;
     }
-    let payload = value.as_str().filter(|_| fields::is_blob(name)).and_then(|data| STANDARD.decode_to_vec(data).ok());
+    let payload = value
+        .as_str()
+        .filter(|_| fields::is_blob(name))
+        .and_then(|data| STANDARD.decode_to_vec(data).ok());
     match payload {
         Some(data) => bytes(body, &data),
         None => write(body, value),
@@ -169,10 +175,16 @@ mod tests {
 
     #[test]
     fn a_payload_is_a_byte_string_and_a_time_is_tagged_milliseconds() {
-        assert_eq!(written(&json!({ "Data": "AP8H" })), [b"\xA1\x64Data\x43".as_slice(), &[0, 255, 7]].concat());
+        assert_eq!(
+            written(&json!({ "Data": "AP8H" })),
+            [b"\xA1\x64Data\x43".as_slice(), &[0, 255, 7]].concat()
+        );
         let mut expected = b"\xA1\x69Timestamp\xC1\x1B".to_vec();
         expected.extend_from_slice(&1_700_000_000_123_u64.to_be_bytes());
-        assert_eq!(written(&json!({ "Timestamp": 1_700_000_000.123 })), expected);
+        assert_eq!(
+            written(&json!({ "Timestamp": 1_700_000_000.123 })),
+            expected
+        );
     }
 
     /// A time is read as the SDK for Java writes it and as seconds otherwise.

@@ -20,25 +20,44 @@ pub(in crate::stream) fn initial_response(format: Format) -> Vec<u8> {
 
 /// A frame with records.
 pub(in crate::stream) fn subscribe_event(format: Format, payload: &[u8]) -> Vec<u8> {
-    event("SubscribeToShardEvent", format.event_content_type(), payload)
+    event(
+        "SubscribeToShardEvent",
+        format.event_content_type(),
+        payload,
+    )
 }
 
 /// A frame that ends the stream with an error.
 pub(in crate::stream) fn exception(format: Format, kind: &str, message: &str) -> Vec<u8> {
     let payload = format.encode(&serde_json::json!({ "message": message }));
-    let headers = [(":message-type", "exception"), (":exception-type", kind), (":content-type", format.event_content_type())];
+    let headers = [
+        (":message-type", "exception"),
+        (":exception-type", kind),
+        (":content-type", format.event_content_type()),
+    ];
     frame(&headers, &payload)
 }
 
 fn event(kind: &str, content_type: &str, payload: &[u8]) -> Vec<u8> {
-    frame(&[(":message-type", "event"), (":event-type", kind), (":content-type", content_type)], payload)
+    frame(
+        &[
+            (":message-type", "event"),
+            (":event-type", kind),
+            (":content-type", content_type),
+        ],
+        payload,
+    )
 }
 
 fn frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
-    let header_bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+    let header_bytes: usize = headers
+        .iter()
+        .map(|(name, value)| name.len() + value.len() + 4)
+        .sum();
     let total = FRAME + header_bytes + payload.len();
     let mut frame = Vec::with_capacity(total);
-    // Names, values and payloads are far below 4 GiB: they are ours, and records are at most 10 MiB.
+    // Names, values and payloads are far below 4 GiB: they are ours, and records are at most 10
+    // MiB.
     frame.extend_from_slice(&(total as u32).to_be_bytes());
     frame.extend_from_slice(&(header_bytes as u32).to_be_bytes());
     frame.extend_from_slice(&crc32fast::hash(&frame).to_be_bytes());

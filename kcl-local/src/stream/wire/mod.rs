@@ -5,9 +5,10 @@
 //!   pages of records are written straight into the body: records ──▶ RecordWriter
 //! ```
 //!
-//! In a [`serde_json::Value`] a payload is Base64 text and a time is a number of seconds, as in JSON. CBOR has byte strings, and
-//! times are tag 1 with *milliseconds*: that is what the AWS SDK for Java sends and reads, though the tag means seconds
-//! elsewhere. Which members are times and payloads is a table of names, [`fields`].
+//! In a [`serde_json::Value`] a payload is Base64 text and a time is a number of seconds, as in
+//! JSON. CBOR has byte strings, and times are tag 1 with *milliseconds*: that is what the AWS SDK
+//! for Java sends and reads, though the tag means seconds elsewhere. Which members are times and
+//! payloads is a table of names, [`fields`].
 
 mod cbor;
 mod event;

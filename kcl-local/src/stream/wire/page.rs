@@ -20,7 +20,10 @@ pub(in crate::stream) struct PageEnd {
 
 impl PageEnd {
     fn members(&self, next: &'static str) -> Vec<(&'static str, Value)> {
-        let mut members = vec![(next, json!(self.next)), ("MillisBehindLatest", json!(self.millis_behind))];
+        let mut members = vec![
+            (next, json!(self.next)),
+            ("MillisBehindLatest", json!(self.millis_behind)),
+        ];
         if let Some(children) = &self.children {
             members.push(("ChildShards", json!(children)));
         }
@@ -52,7 +55,10 @@ fn page<'a>(
     members: &[(&'static str, Value)],
 ) -> Vec<u8> {
     // Four characters of Base64 for three bytes, and what stands around a record's payload.
-    let size: usize = records.clone().map(|record| record.weight().div_ceil(3) * 4 + 256).sum();
+    let size: usize = records
+        .clone()
+        .map(|record| record.weight().div_ceil(3) * 4 + 256)
+        .sum();
     let mut body = Vec::with_capacity(size + 1024);
     match format {
         Format::Json => {
@@ -131,7 +137,11 @@ mod tests {
             data: vec![0, 255, 7, 9].into(),
             encrypted: true,
         };
-        let end = PageEnd { next: None, millis_behind: 12, children: Some(Vec::new()) };
+        let end = PageEnd {
+            next: None,
+            millis_behind: 12,
+            children: Some(Vec::new()),
+        };
         let [json, cbor] = [Format::Json, Format::Cbor].map(|format| {
             let body = get_records_body(format, [&record, &record].into_iter(), &end);
             format.decode(&body).expect("readable")

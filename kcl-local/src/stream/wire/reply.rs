@@ -19,7 +19,9 @@ const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 /// A reply with a body that is written already.
 pub(in crate::stream) fn reply(content_type: &'static str, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     stamp(response.headers_mut());
     response
 }
@@ -32,7 +34,8 @@ pub(in crate::stream) fn reply_value(format: Format, value: &Value) -> Response 
 /// A reply with an error.
 pub(in crate::stream) fn refuse(format: Format, refusal: &Refusal) -> Response {
     let mut response = reply_value(format, &json!(refusal.body));
-    *response.status_mut() = StatusCode::from_u16(refusal.status_code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() =
+        StatusCode::from_u16(refusal.status_code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if let Ok(kind) = HeaderValue::from_str(&refusal.body.error_type) {
         response.headers_mut().insert(ERROR_TYPE, kind);
     }

@@ -1,6 +1,9 @@
 //! HTTP/2 without an SDK: connections whose number and limits a test decides itself.
 
-#![expect(clippy::disallowed_methods, reason = "a connection is driven by a task of its own")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a connection is driven by a task of its own"
+)]
 
 use bytes::{Buf, Bytes};
 use http_body_util::{BodyExt, Full};
@@ -25,8 +28,12 @@ impl Connection {
     }
 
     /// A connection over a stream of bytes that is there already.
-    pub(crate) async fn over<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S) -> Self {
-        let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
+    pub(crate) async fn over<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        stream: S,
+    ) -> Self {
+        let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .expect("HTTP/2");
         tokio::spawn(async move { drop(connection.await) });
         Self(sender)
     }
@@ -36,7 +43,10 @@ impl Connection {
         let request = Request::post("http://localhost/")
             .header("content-type", "application/x-amz-json-1.1")
             .header("x-amz-target", format!("Kinesis_20131202.{operation}"))
-            .header("authorization", "AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=host, Signature=0")
+            .header(
+                "authorization",
+                "AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=host, Signature=0",
+            )
             .body(Full::new(Bytes::from(body.to_string())))
             .expect("a request");
         let mut sender = self.0.clone();
@@ -50,7 +60,10 @@ impl Connection {
         let body = json!({ "ConsumerARN": consumer, "ShardId": shard, "StartingPosition": start });
         let reply = self.request("SubscribeToShard", &body).await;
         assert_eq!(reply.status(), 200);
-        Pushes { body: reply.into_body(), read: Vec::new() }
+        Pushes {
+            body: reply.into_body(),
+            read: Vec::new(),
+        }
     }
 }
 
@@ -78,14 +91,19 @@ impl Pushes {
     pub(crate) async fn records(&mut self) -> Option<Vec<Value>> {
         loop {
             let event = self.next().await?;
-            if let Some(records) = event["Records"].as_array().filter(|records| !records.is_empty()) {
+            if let Some(records) = event["Records"]
+                .as_array()
+                .filter(|records| !records.is_empty())
+            {
                 return Some(records.clone());
             }
         }
     }
 
     fn frame(&mut self) -> Option<Value> {
-        let number = |at: usize| Some(u32::from_be_bytes(self.read.get(at..at + 4)?.try_into().ok()?) as usize);
+        let number = |at: usize| {
+            Some(u32::from_be_bytes(self.read.get(at..at + 4)?.try_into().ok()?) as usize)
+        };
         let (total, headers) = (number(0)?, number(4)?);
         let payload = self.read.get(12 + headers..total.checked_sub(4)?)?;
         let value = serde_json::from_slice(payload).expect("JSON");

@@ -43,7 +43,10 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 pub async fn measure(options: &Options, parts: &[Part]) -> Result<u8, BoxError> {
     let mut signals = Signals::catch()?;
     let temporary = tempfile::tempdir()?;
-    let folder = options.folder.clone().unwrap_or_else(|| temporary.path().to_owned());
+    let folder = options
+        .folder
+        .clone()
+        .unwrap_or_else(|| temporary.path().to_owned());
     let mut bench = Bench {
         runs: options.runs,
         rate: options.rate,
@@ -65,13 +68,20 @@ pub async fn measure(options: &Options, parts: &[Part]) -> Result<u8, BoxError> 
     let holds = ended.is_ok() && bench.figures.iter().all(Figure::holds);
     println!(
         "\n{} in {:.0} s; machine load (1, 5, 15 min): {} before, {} after",
-        if holds { "Every limit holds" } else { "NOT every limit holds" },
+        if holds {
+            "Every limit holds"
+        } else {
+            "NOT every limit holds"
+        },
         elapsed.as_secs_f64(),
         load.0,
         load.1
     );
     let figures: Vec<_> = bench.figures.iter().map(Figure::json).collect();
-    println!("{}", json!({ "figures": figures, "holds": holds, "load_before": load.0, "load_after": load.1 }));
+    println!(
+        "{}",
+        json!({ "figures": figures, "holds": holds, "load_before": load.0, "load_after": load.1 })
+    );
     ended?;
     Ok(if holds { 0 } else { FAILED })
 }
@@ -97,7 +107,12 @@ impl Bench {
     }
 
     /// A fleet without workers, in a folder of its own.
-    pub(super) async fn fleet(&mut self, failover: Duration, shards: u32, rate: u64) -> Result<Fleet, BoxError> {
+    pub(super) async fn fleet(
+        &mut self,
+        failover: Duration,
+        shards: u32,
+        rate: u64,
+    ) -> Result<Fleet, BoxError> {
         self.fleets += 1;
         let folder = self.folder.join(format!("fleet-{:03}", self.fleets));
         std::fs::create_dir_all(&folder)?;
@@ -110,8 +125,18 @@ impl Bench {
             _ => LeaseTableAt::Sqlite(folder.join("leases.sqlite")),
         };
         let (program, dynamo_endpoint) = (std::env::current_exe()?, self.dynamo_endpoint.clone());
-        Fleet::start(Setup { program, folder, lease_table, dynamo_endpoint, application, failover, shards, rate, links: None })
-            .await
+        Fleet::start(Setup {
+            program,
+            folder,
+            lease_table,
+            dynamo_endpoint,
+            application,
+            failover,
+            shards,
+            rate,
+            links: None,
+        })
+        .await
     }
 
     /// Prints a figure and keeps it.
@@ -122,24 +147,54 @@ impl Bench {
 
     /// Says how far a measurement is.
     pub(super) fn say(&self, what: &str, run: usize, value: Duration) {
-        eprintln!("  {what}, {} of {}: {:.2} s", run + 1, self.runs, value.as_secs_f64());
+        eprintln!(
+            "  {what}, {} of {}: {:.2} s",
+            run + 1,
+            self.runs,
+            value.as_secs_f64()
+        );
     }
 
-    /// Reads what is left, ends all processes and judges: the duplicates are a figure (named, if there is a name for it), and
-    /// anything else that is wrong is an error.
-    pub(super) async fn end(&mut self, mut fleet: Fleet, what: Option<&str>) -> Result<(), BoxError> {
-        fleet.drain(fleet.failover() * 2 + Duration::from_secs(10)).await?;
+    /// Reads what is left, ends all processes and judges: the duplicates are a figure (named, if
+    /// there is a name for it), and anything else that is wrong is an error.
+    pub(super) async fn end(
+        &mut self,
+        mut fleet: Fleet,
+        what: Option<&str>,
+    ) -> Result<(), BoxError> {
+        fleet
+            .drain(fleet.failover() * 2 + Duration::from_secs(10))
+            .await?;
         fleet.stop_all().await?;
         let verdict = fleet.verdict().await?;
         if let Some(what) = what {
-            self.figure(Figure::counts(format!("{what}: duplicates"), &[verdict.duplicates.values().sum()], 0));
+            self.figure(Figure::counts(
+                format!("{what}: duplicates"),
+                &[verdict.duplicates.values().sum()],
+                0,
+            ));
         }
-        if !verdict.is_right() && (what.is_none() || verdict.lost + verdict.out_of_order > 0 || !verdict.went_back.is_empty()) {
+        if !verdict.is_right()
+            && (what.is_none()
+                || verdict.lost + verdict.out_of_order > 0
+                || !verdict.went_back.is_empty())
+        {
             let faults = verdict.went_back.iter().chain(&verdict.faults).take(5);
-            return Err(format!("{verdict}: {}", faults.cloned().collect::<Vec<_>>().join("; ")).into());
+            return Err(format!(
+                "{verdict}: {}",
+                faults.cloned().collect::<Vec<_>>().join("; ")
+            )
+            .into());
         }
-        let alone: Vec<_> = fleet.ended_alone().map(|place| fleet.members()[place].said()).collect();
-        if alone.is_empty() { Ok(()) } else { Err(format!("workers ended unexpectedly: {}", alone.join("; ")).into()) }
+        let alone: Vec<_> = fleet
+            .ended_alone()
+            .map(|place| fleet.members()[place].said())
+            .collect();
+        if alone.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("workers ended unexpectedly: {}", alone.join("; ")).into())
+        }
     }
 }
 
@@ -148,12 +203,18 @@ pub(super) async fn random_instant(span: Duration) {
     // The only source of chance in the standard library.
     let chance = RandomState::new().build_hasher().finish();
     let part = chance as f64 / u64::MAX as f64;
-    SystemClock.sleep_until(SystemClock.now() + span.mul_f64(part)).await;
+    SystemClock
+        .sleep_until(SystemClock.now() + span.mul_f64(part))
+        .await;
 }
 
 /// The load of the machine, where it tells.
 fn load() -> String {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let words: Vec<_> = text.split_ascii_whitespace().take(3).collect();
-    if words.is_empty() { "unknown".to_owned() } else { words.join(" ") }
+    if words.is_empty() {
+        "unknown".to_owned()
+    } else {
+        words.join(" ")
+    }
 }

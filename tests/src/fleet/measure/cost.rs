@@ -33,7 +33,10 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<(), Box<dyn Error + Sen
     let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
     let (mut scans, mut read_units) = (Vec::new(), 0.0);
     for member in fleet.members() {
-        let calls = member.calls.iter().filter(|call| (from..to).contains(&call.begun));
+        let calls = member
+            .calls
+            .iter()
+            .filter(|call| (from..to).contains(&call.begun));
         let mut own = 0;
         for call in calls {
             *kinds.entry(&call.op).or_default() += 1;
@@ -42,7 +45,10 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<(), Box<dyn Error + Sen
         }
         scans.push(own);
     }
-    let kinds: Vec<_> = kinds.into_iter().map(|(kind, count)| (kind.to_owned(), count)).collect();
+    let kinds: Vec<_> = kinds
+        .into_iter()
+        .map(|(kind, count)| (kind.to_owned(), count))
+        .collect();
     let all: u64 = kinds.iter().map(|(_, count)| count).sum();
     let fleet_wide = "8 workers, 64 idle leases, calls of the table a minute";
     bench.figure(Figure::stated(format!("{fleet_wide}: all"), all as f64));
@@ -55,6 +61,10 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<(), Box<dyn Error + Sen
     }
     // One more where the window begins just before one.
     let limit = WINDOW.as_secs() / (FAILOVER.as_secs() / 5) + 1;
-    bench.figure(Figure::counts("full scans a minute, of each worker (one in failover/5)", &scans, limit));
+    bench.figure(Figure::counts(
+        "full scans a minute, of each worker (one in failover/5)",
+        &scans,
+        limit,
+    ));
     bench.end(fleet, None).await
 }

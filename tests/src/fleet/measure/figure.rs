@@ -23,13 +23,23 @@ impl Figure {
     /// Times; each may be as long as `limit`.
     #[must_use]
     pub fn times(what: impl Into<String>, values: &[Duration], limit: Duration) -> Self {
-        Self::new(what.into(), Unit::Seconds, values.iter().map(Duration::as_secs_f64).collect(), Some(limit.as_secs_f64()))
+        Self::new(
+            what.into(),
+            Unit::Seconds,
+            values.iter().map(Duration::as_secs_f64).collect(),
+            Some(limit.as_secs_f64()),
+        )
     }
 
     /// Counts; each may be as great as `limit`.
     #[must_use]
     pub fn counts(what: impl Into<String>, values: &[u64], limit: u64) -> Self {
-        Self::new(what.into(), Unit::Count, values.iter().map(|value| *value as f64).collect(), Some(limit as f64))
+        Self::new(
+            what.into(),
+            Unit::Count,
+            values.iter().map(|value| *value as f64).collect(),
+            Some(limit as f64),
+        )
     }
 
     /// A count that has no limit.
@@ -40,13 +50,21 @@ impl Figure {
 
     fn new(what: String, unit: Unit, mut values: Vec<f64>, limit: Option<f64>) -> Self {
         values.sort_unstable_by(f64::total_cmp);
-        Self { what, unit, values, limit }
+        Self {
+            what,
+            unit,
+            values,
+            limit,
+        }
     }
 
     /// The middle one; of an even number of values the greater of the two in the middle.
     #[must_use]
     pub fn median(&self) -> f64 {
-        self.values.get(self.values.len() / 2).copied().unwrap_or(f64::NAN)
+        self.values
+            .get(self.values.len() / 2)
+            .copied()
+            .unwrap_or(f64::NAN)
     }
 
     /// The greatest.
@@ -64,7 +82,10 @@ impl Figure {
     /// The head of a table of figures.
     #[must_use]
     pub fn head() -> String {
-        format!("{:<64} {:>5} {:>10} {:>10} {:>8}", "", "runs", "median", "maximum", "limit")
+        format!(
+            "{:<64} {:>5} {:>10} {:>10} {:>8}",
+            "", "runs", "median", "maximum", "limit"
+        )
     }
 
     /// The figure as it stands in the JSON object.
@@ -119,13 +140,23 @@ mod tests {
 
     #[test]
     fn a_limit_holds_when_the_greatest_value_keeps_it() {
-        let millis = |values: &[u64]| values.iter().map(|value| Duration::from_millis(*value)).collect::<Vec<_>>();
+        let millis = |values: &[u64]| {
+            values
+                .iter()
+                .map(|value| Duration::from_millis(*value))
+                .collect::<Vec<_>>()
+        };
         let figure = Figure::times("x", &millis(&[300, 100, 200]), Duration::from_millis(300));
         assert!(figure.holds());
         assert_eq!((figure.median(), figure.max()), (0.2, 0.3));
         assert!(!Figure::times("x", &millis(&[300, 100]), Duration::from_millis(299)).holds());
-        assert!(!Figure::times("x", &[], Duration::from_secs(1)).holds(), "nothing was measured");
-        assert!(Figure::counts("x", &[0, 0], 0).holds() && !Figure::counts("x", &[0, 1], 0).holds());
+        assert!(
+            !Figure::times("x", &[], Duration::from_secs(1)).holds(),
+            "nothing was measured"
+        );
+        assert!(
+            Figure::counts("x", &[0, 0], 0).holds() && !Figure::counts("x", &[0, 1], 0).holds()
+        );
         assert!(Figure::stated("x", 17.0).holds());
     }
 }

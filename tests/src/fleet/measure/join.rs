@@ -15,7 +15,8 @@ const LIMIT: Duration = Duration::from_secs(6);
 /// What a fourth worker has of 64 shards.
 const MOVES: u64 = 16;
 
-/// A worker joins three others: from its start until all have as many as they should, and how many leases have changed hands.
+/// A worker joins three others: from its start until all have as many as they should, and how many
+/// leases have changed hands.
 pub(super) async fn measure(bench: &mut Bench) -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut fleet = bench.fleet(FAILOVER, SHARDS, bench.rate).await?;
     for _ in 0..3 {
@@ -27,7 +28,9 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<(), Box<dyn Error + Sen
         random_instant(FAILOVER / 3).await;
         let joined = fleet.add()?;
         let since = fleet.started(joined);
-        fleet.until("the new worker has its share", PATIENCE, Fleet::is_balanced).await?;
+        fleet
+            .until("the new worker has its share", PATIENCE, Fleet::is_balanced)
+            .await?;
         let balanced = span(since, fleet.seen_at());
         // Those who go on asking for more would be seen by then.
         fleet.settle(PATIENCE).await?;
@@ -41,7 +44,11 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<(), Box<dyn Error + Sen
         fleet.moved(PATIENCE).await?;
     }
     let what = "a worker joins three, 64 shards";
-    bench.figure(Figure::times(format!("{what}: balanced (3 rounds of 2 s)"), &times, LIMIT));
+    bench.figure(Figure::times(
+        format!("{what}: balanced (3 rounds of 2 s)"),
+        &times,
+        LIMIT,
+    ));
     bench.figure(Figure::counts(format!("{what}: moves"), &moves, MOVES));
     bench.end(fleet, Some(what)).await
 }
@@ -49,5 +56,7 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<(), Box<dyn Error + Sen
 /// How many leases were taken or claimed.
 fn tenancies_since(fleet: &Fleet, since: Timestamp) -> u64 {
     let calls = fleet.members().iter().flat_map(|member| &member.calls);
-    calls.filter(|call| call.ended >= since && call.begins_tenancy()).count() as u64
+    calls
+        .filter(|call| call.ended >= since && call.begins_tenancy())
+        .count() as u64
 }

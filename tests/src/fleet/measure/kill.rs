@@ -5,7 +5,10 @@ use super::bench::{Bench, PATIENCE, random_instant};
 use super::figure::Figure;
 
 /// One of four workers with 16 shards is killed: until the first record of every shard that it had.
-pub(super) async fn measure(bench: &mut Bench, failover: Duration) -> Result<(), Box<dyn Error + Send + Sync>> {
+pub(super) async fn measure(
+    bench: &mut Bench,
+    failover: Duration,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut fleet = bench.fleet(failover, 16, bench.rate).await?;
     for _ in 0..4 {
         fleet.add()?;
@@ -23,6 +26,10 @@ pub(super) async fn measure(bench: &mut Bench, failover: Duration) -> Result<(),
         fleet.add()?;
     }
     let limit = failover + Duration::from_secs(1);
-    bench.figure(Figure::times(format!("{what}, to the first record of every moved shard"), &times, limit));
+    bench.figure(Figure::times(
+        format!("{what}, to the first record of every moved shard"),
+        &times,
+        limit,
+    ));
     bench.end(fleet, None).await
 }

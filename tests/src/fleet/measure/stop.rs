@@ -7,7 +7,8 @@ use super::figure::Figure;
 const FAILOVER: Duration = Duration::from_secs(10);
 const LIMIT: Duration = Duration::from_secs(1);
 
-/// One of four workers with 16 shards is stopped gracefully: until the first record of every shard that it had.
+/// One of four workers with 16 shards is stopped gracefully: until the first record of every shard
+/// that it had.
 pub(super) async fn measure(bench: &mut Bench) -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut fleet = bench.fleet(FAILOVER, 16, bench.rate).await?;
     for _ in 0..4 {
@@ -25,6 +26,10 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<(), Box<dyn Error + Sen
         fleet.add()?;
     }
     let what = "graceful stop";
-    bench.figure(Figure::times(format!("{what} to the first record of every moved shard"), &times, LIMIT));
+    bench.figure(Figure::times(
+        format!("{what} to the first record of every moved shard"),
+        &times,
+        LIMIT,
+    ));
     bench.end(fleet, Some(what)).await
 }

@@ -14,7 +14,9 @@ pub(super) type Body = BoxBody<Bytes, io::Error>;
 
 /// A body that comes whole.
 pub(super) fn whole(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into()).map_err(|never| match never {}).boxed()
+    Full::new(bytes.into())
+        .map_err(|never| match never {})
+        .boxed()
 }
 
 /// The answer of which half comes before the connection breaks.
@@ -38,7 +40,11 @@ fn json(status: StatusCode, like: &str, body: String) -> Response<Body> {
 
 /// A refusal as both services write it. `like` is the content type of the request.
 pub(super) fn refusal(status: StatusCode, like: &str, code: &str, message: &str) -> Response<Body> {
-    json(status, like, format!(r#"{{"__type":"{code}","message":"{message}"}}"#))
+    json(
+        status,
+        like,
+        format!(r#"{{"__type":"{code}","message":"{message}"}}"#),
+    )
 }
 
 /// An answer that says nothing.
@@ -48,5 +54,9 @@ pub(super) fn empty(like: &str) -> Response<Body> {
 
 /// What a proxy says that does not reach the service.
 pub(super) fn unavailable() -> Response<Body> {
-    json(StatusCode::SERVICE_UNAVAILABLE, "text/html", "<html><body><h1>503 Service Unavailable</h1></body></html>".to_owned())
+    json(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "text/html",
+        "<html><body><h1>503 Service Unavailable</h1></body></html>".to_owned(),
+    )
 }

@@ -6,7 +6,8 @@ use clap::ValueEnum;
 /// What may happen to a request on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Harm {
-    /// The connection is closed: before the request has arrived, after it was carried out, or in the middle of the answer.
+    /// The connection is closed: before the request has arrived, after it was carried out, or in
+    /// the middle of the answer.
     Break,
     /// The request is carried out at once and its answer is held back.
     Hold,
@@ -70,7 +71,12 @@ impl fmt::Display for HarmedService {
 /// As a script has it: `break stream 2s 50%`.
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { harm, service, span, percent } = self;
+        let Self {
+            harm,
+            service,
+            span,
+            percent,
+        } = self;
         write!(f, "{harm} {service} {}ms {percent}%", span.as_millis())
     }
 }

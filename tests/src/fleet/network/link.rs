@@ -38,7 +38,8 @@ pub(in crate::fleet) struct Upstream {
     harmed: [AtomicU64; 7],
 }
 
-/// The way of one process to one service: it passes requests on, and harms them while it is told to.
+/// The way of one process to one service: it passes requests on, and harms them while it is told
+/// to.
 #[derive(Debug)]
 pub(in crate::fleet) struct Link {
     address: SocketAddr,
@@ -95,12 +96,18 @@ impl Upstream {
     /// Carries a request out.
     async fn forward(&self, parts: Parts, body: Bytes) -> io::Result<Response<Bytes>> {
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-        let uri: Uri = format!("{}{path}", self.endpoint).parse().map_err(io::Error::other)?;
+        let uri: Uri = format!("{}{path}", self.endpoint)
+            .parse()
+            .map_err(io::Error::other)?;
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = parts.method;
         *request.uri_mut() = uri;
         *request.headers_mut() = parts.headers;
-        let answer = self.client.request(request).await.map_err(io::Error::other)?;
+        let answer = self
+            .client
+            .request(request)
+            .await
+            .map_err(io::Error::other)?;
         let (parts, body) = answer.into_parts();
         let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
         Ok(Response::from_parts(parts, body))
@@ -117,10 +124,18 @@ impl Link {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
         let address = listener.local_addr()?;
-        let way = Arc::new(LinkWay { upstream: Arc::clone(upstream), trouble: Mutex::default(), dice: Mutex::new(dice) });
+        let way = Arc::new(LinkWay {
+            upstream: Arc::clone(upstream),
+            trouble: Mutex::default(),
+            dice: Mutex::new(dice),
+        });
         let mut serving = JoinSet::new();
         serving.spawn(serve(listener, Arc::clone(&way)));
-        Ok(Self { address, way, _serving: serving })
+        Ok(Self {
+            address,
+            way,
+            _serving: serving,
+        })
     }
 
     /// Where the process finds it.
@@ -129,7 +144,8 @@ impl Link {
         format!("http://{}", self.address)
     }
 
-    /// Harms requests from now on, for the span of the trouble. It takes the place of what was before.
+    /// Harms requests from now on, for the span of the trouble. It takes the place of what was
+    /// before.
     pub(in crate::fleet) fn harm(&self, trouble: Trouble) {
         *locked(&self.way.trouble) = Some((trouble, SystemClock.now() + trouble.span));
     }
@@ -155,7 +171,9 @@ async fn serve(listener: TcpListener, way: Arc<LinkWay>) {
             }
             Err(error) => {
                 tracing::warn!(%error, "a link cannot accept a connection");
-                SystemClock.sleep_until(SystemClock.now() + Duration::from_millis(100)).await;
+                SystemClock
+                    .sleep_until(SystemClock.now() + Duration::from_millis(100))
+                    .await;
             }
         }
     }
@@ -166,7 +184,10 @@ impl LinkWay {
         // A connection that cannot have it is slower.
         let _ = connection.set_nodelay(true);
         let answer = service_fn(|request| self.answer(request));
-        if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(connection), answer).await {
+        if let Err(error) = http1::Builder::new()
+            .serve_connection(TokioIo::new(connection), answer)
+            .await
+        {
             tracing::debug!(%error, "a connection of a link ended");
         }
     }
@@ -177,13 +198,22 @@ impl LinkWay {
         let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
         let like = header(&parts.headers, CONTENT_TYPE.as_str()).to_owned();
         let Some((harm, until)) = self.drawn(header(&parts.headers, "x-amz-target")) else {
-            return self.upstream.forward(parts, body).await.map(|answer| answer.map(answer::whole));
+            return self
+                .upstream
+                .forward(parts, body)
+                .await
+                .map(|answer| answer.map(answer::whole));
         };
         self.upstream.harmed[harm as usize].fetch_add(1, Ordering::SeqCst);
         match harm {
             Harm::Break => match self.chance(3) {
                 0 => Err(broken()),
-                1 => Err(self.upstream.forward(parts, body).await.err().unwrap_or_else(broken)),
+                1 => Err(self
+                    .upstream
+                    .forward(parts, body)
+                    .await
+                    .err()
+                    .unwrap_or_else(broken)),
                 _ => self.upstream.forward(parts, body).await.map(answer::cut),
             },
             Harm::Hold => {
@@ -199,18 +229,35 @@ impl LinkWay {
                     // Who sent it may be gone.
                     let _ = tell.send(upstream.forward(parts, body).await);
                 });
-                told.await.map_err(|_| broken())?.map(|answer| answer.map(answer::whole))
+                told.await
+                    .map_err(|_| broken())?
+                    .map(|answer| answer.map(answer::whole))
             }
             Harm::Expired => {
                 let said = "The security token included in the request is expired";
-                Ok(answer::refusal(StatusCode::BAD_REQUEST, &like, "ExpiredTokenException", said))
+                Ok(answer::refusal(
+                    StatusCode::BAD_REQUEST,
+                    &like,
+                    "ExpiredTokenException",
+                    said,
+                ))
             }
             Harm::Throttle => {
                 let code = "ProvisionedThroughputExceededException";
-                Ok(answer::refusal(StatusCode::BAD_REQUEST, &like, code, "Rate exceeded, said by nobody"))
+                Ok(answer::refusal(
+                    StatusCode::BAD_REQUEST,
+                    &like,
+                    code,
+                    "Rate exceeded, said by nobody",
+                ))
             }
             Harm::Error if self.chance(2) == 0 => Ok(answer::unavailable()),
-            Harm::Error => Ok(answer::refusal(StatusCode::INTERNAL_SERVER_ERROR, &like, "InternalFailure", "")),
+            Harm::Error => Ok(answer::refusal(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                &like,
+                "InternalFailure",
+                "",
+            )),
             Harm::Odd => Ok(answer::empty(&like)),
         }
     }
@@ -235,7 +282,10 @@ impl LinkWay {
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
-    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -22,23 +22,48 @@ impl Scene {
         let upstream = Arc::new(Upstream::new(stream.endpoint()));
         let link = Link::open(&upstream, Dice::new(1, "test")).unwrap();
         let client = client(&link.endpoint(), "us-east-1");
-        Self { stream, upstream, link, client }
+        Self {
+            stream,
+            upstream,
+            link,
+            client,
+        }
     }
 
     /// Harms all requests.
     fn harm(&self, harm: Harm, span: Duration) {
-        self.link.harm(Trouble { harm, service: HarmedService::Stream, span, percent: 100 });
+        self.link.harm(Trouble {
+            harm,
+            service: HarmedService::Stream,
+            span,
+            percent: 100,
+        });
     }
 
     /// Puts a record through the link. The code of its error, or nothing where no service said one.
     async fn put(&self) -> Result<(), Option<String>> {
-        let put = self.client.put_record().stream_name("s").partition_key("k").data(Blob::new("x")).send().await;
-        put.map(drop).map_err(|error| error.code().map(ToOwned::to_owned))
+        let put = self
+            .client
+            .put_record()
+            .stream_name("s")
+            .partition_key("k")
+            .data(Blob::new("x"))
+            .send()
+            .await;
+        put.map(drop)
+            .map_err(|error| error.code().map(ToOwned::to_owned))
     }
 
     async fn iterator(&self, client: &Client) -> String {
-        let asked = client.get_shard_iterator().stream_name("s").shard_id("shardId-000000000000");
-        let answer = asked.shard_iterator_type(ShardIteratorType::TrimHorizon).send().await.unwrap();
+        let asked = client
+            .get_shard_iterator()
+            .stream_name("s")
+            .shard_id("shardId-000000000000");
+        let answer = asked
+            .shard_iterator_type(ShardIteratorType::TrimHorizon)
+            .send()
+            .await
+            .unwrap();
         answer.shard_iterator().unwrap().to_owned()
     }
 
@@ -46,7 +71,14 @@ impl Scene {
     async fn stored(&self) -> usize {
         let client = self.stream.client();
         let iterator = self.iterator(client).await;
-        client.get_records().shard_iterator(iterator).send().await.unwrap().records().len()
+        client
+            .get_records()
+            .shard_iterator(iterator)
+            .send()
+            .await
+            .unwrap()
+            .records()
+            .len()
     }
 }
 
@@ -62,13 +94,19 @@ async fn requests_pass_before_a_trouble_and_after_it() {
     assert_eq!(scene.put().await, Ok(()));
     scene.harm(Harm::Expired, Duration::ZERO);
     assert_eq!(scene.put().await, Ok(()), "its span is over");
-    assert_eq!((scene.stored().await, scene.upstream.harmed(Harm::Expired)), (3, 1));
+    assert_eq!(
+        (scene.stored().await, scene.upstream.harmed(Harm::Expired)),
+        (3, 1)
+    );
 }
 
 #[tokio::test]
 async fn refusals_bear_the_names_that_the_service_gives_them() {
     let scene = Scene::start().await;
-    for (harm, code) in [(Harm::Expired, "ExpiredTokenException"), (Harm::Throttle, "ProvisionedThroughputExceededException")] {
+    for (harm, code) in [
+        (Harm::Expired, "ExpiredTokenException"),
+        (Harm::Throttle, "ProvisionedThroughputExceededException"),
+    ] {
         scene.harm(harm, LONG);
         assert_eq!(scene.put().await, Err(Some(code.to_owned())));
     }
@@ -77,7 +115,11 @@ async fn refusals_bear_the_names_that_the_service_gives_them() {
     while said.len() < 2 {
         said.insert(scene.put().await.unwrap_err());
     }
-    assert_eq!(said, [None, Some("InternalFailure".to_owned())].into(), "as HTML and as JSON");
+    assert_eq!(
+        said,
+        [None, Some("InternalFailure".to_owned())].into(),
+        "as HTML and as JSON"
+    );
     assert_eq!(scene.stored().await, 0);
 }
 
@@ -86,7 +128,8 @@ async fn a_broken_connection_may_hide_a_request_that_was_done() {
     let scene = Scene::start().await;
     scene.harm(Harm::Break, LONG);
     let mut tries = 0;
-    // Before it was done, after it, and within its answer: all of them are an error without a word of the service.
+    // Before it was done, after it, and within its answer: all of them are an error without a word
+    // of the service.
     while scene.stored().await < 2 || scene.stored().await == tries {
         assert_eq!(scene.put().await, Err(None));
         tries += 1;
@@ -108,9 +151,15 @@ async fn a_late_request_arrives_when_who_sent_it_is_gone() {
         _ = put => panic!("it was not held back"),
         () = asked => {}
     }
-    let Scene { upstream, stream, .. } = scene;
-    let scene =
-        Scene { link: Link::open(&upstream, Dice::new(1, "other")).unwrap(), client: stream.client().clone(), stream, upstream };
+    let Scene {
+        upstream, stream, ..
+    } = scene;
+    let scene = Scene {
+        link: Link::open(&upstream, Dice::new(1, "other")).unwrap(),
+        client: stream.client().clone(),
+        stream,
+        upstream,
+    };
     while scene.stored().await == 0 {
         tokio::task::yield_now().await;
     }
@@ -137,8 +186,21 @@ async fn an_odd_answer_has_neither_records_nor_a_next_iterator() {
     let scene = Scene::start().await;
     assert_eq!(scene.put().await, Ok(()));
     scene.harm(Harm::Odd, LONG);
-    assert_eq!(scene.put().await, Ok(()), "only GetRecords is answered oddly");
+    assert_eq!(
+        scene.put().await,
+        Ok(()),
+        "only GetRecords is answered oddly"
+    );
     let iterator = scene.iterator(&scene.client).await;
-    let answer = scene.client.get_records().shard_iterator(iterator).send().await.unwrap();
-    assert_eq!((answer.records().len(), answer.next_shard_iterator()), (0, None));
+    let answer = scene
+        .client
+        .get_records()
+        .shard_iterator(iterator)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        (answer.records().len(), answer.next_shard_iterator()),
+        (0, None)
+    );
 }

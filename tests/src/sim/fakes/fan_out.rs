@@ -4,7 +4,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kcl_core::model::ShardId;
 use kcl_core::stream::{
-    Consumer, ConsumerArn, ConsumerStatus, Error, ErrorKind, FanOut, Pushed, StartAt, Subscription, WhichConsumer,
+    Consumer, ConsumerArn, ConsumerStatus, Error, ErrorKind, FanOut, Pushed, StartAt, Subscription,
+    WhichConsumer,
 };
 
 use crate::sim::counts::Fault;
@@ -31,11 +32,19 @@ pub(crate) struct SimFanOut {
 
 impl SimFanOut {
     pub(crate) const fn new(life: Arc<Life>, stream: usize, faults: Faults) -> Self {
-        Self { life, stream, faults }
+        Self {
+            life,
+            stream,
+            faults,
+        }
     }
 
     fn faults(&self, healed: bool) -> Faults {
-        if healed { self.faults.healed() } else { self.faults.clone() }
+        if healed {
+            self.faults.healed()
+        } else {
+            self.faults.clone()
+        }
     }
 }
 
@@ -44,11 +53,22 @@ impl FanOut for SimFanOut {
     async fn describe_consumer(&self, which: &WhichConsumer) -> Result<Consumer, Error> {
         let operation = "DescribeStreamConsumer";
         let describe = |state: &mut WorldState| {
-            let found = state.consumers.describe(self.stream, which, self.life.sim.now());
-            if found.as_ref().is_some_and(|consumer| consumer.status == ConsumerStatus::Creating) {
+            let found = state
+                .consumers
+                .describe(self.stream, which, self.life.sim.now());
+            if found
+                .as_ref()
+                .is_some_and(|consumer| consumer.status == ConsumerStatus::Creating)
+            {
                 state.counts.add(Fault::ConsumerNotActive);
             }
-            found.ok_or_else(|| Error::new(ErrorKind::Gone, operation, format!("there is no consumer {which:?}")))
+            found.ok_or_else(|| {
+                Error::new(
+                    ErrorKind::Gone,
+                    operation,
+                    format!("there is no consumer {which:?}"),
+                )
+            })
         };
         self.life.stream_call(operation, describe).await
     }
@@ -57,8 +77,17 @@ impl FanOut for SimFanOut {
         let operation = "RegisterStreamConsumer";
         let register = |state: &mut WorldState| {
             let creating_ms = self.faults(state.healed).creating_ms;
-            let made = state.consumers.register(self.stream, name, self.life.sim.now(), creating_ms);
-            made.ok_or_else(|| Error::new(ErrorKind::Busy, operation, format!("there is a consumer {name}")))
+            let made =
+                state
+                    .consumers
+                    .register(self.stream, name, self.life.sim.now(), creating_ms);
+            made.ok_or_else(|| {
+                Error::new(
+                    ErrorKind::Busy,
+                    operation,
+                    format!("there is a consumer {name}"),
+                )
+            })
         };
         self.life.stream_call(operation, register).await
     }
@@ -68,16 +97,31 @@ impl FanOut for SimFanOut {
             state.consumers.deregister(arn);
             Ok(())
         };
-        self.life.stream_call("DeregisterStreamConsumer", deregister).await
+        self.life
+            .stream_call("DeregisterStreamConsumer", deregister)
+            .await
     }
 
-    async fn subscribe(&self, consumer: &ConsumerArn, shard: &ShardId, at: &StartAt) -> Result<Box<dyn Subscription>, Error> {
+    async fn subscribe(
+        &self,
+        consumer: &ConsumerArn,
+        shard: &ShardId,
+        at: &StartAt,
+    ) -> Result<Box<dyn Subscription>, Error> {
         let operation = "SubscribeToShard";
         let busy = |why: &str| Error::new(ErrorKind::Busy, operation, why);
         let life = &self.life;
-        let known = life.sim.state().stream.shard(self.stream, shard).map(|(index, _)| index);
+        let known = life
+            .sim
+            .state()
+            .stream
+            .shard(self.stream, shard)
+            .map(|(index, _)| index);
         if let Some(index) = known {
-            life.sim.say(Event::Subscribing { life: life.id, shard: index });
+            life.sim.say(Event::Subscribing {
+                life: life.id,
+                shard: index,
+            });
         }
         let subscribe = |state: &mut WorldState| {
             let now = life.sim.now();
@@ -87,24 +131,37 @@ impl FanOut for SimFanOut {
                 state.counts.add(Fault::SubscriptionRefused);
                 return Err(busy("somebody has it"));
             }
-            let number = state.consumers.subscribe(consumer, index, now).map_err(|refused| match refused {
-                Refused::Unknown => Error::new(ErrorKind::Gone, operation, format!("there is no consumer {consumer}")),
-                Refused::NotActive => {
-                    state.counts.add(Fault::ConsumerNotActive);
-                    busy("the consumer is not active")
-                }
-                Refused::TooSoon => {
-                    state.counts.add(Fault::SubscriptionRefused);
-                    busy("the last subscription is too young")
-                }
-            })?;
+            let number = state
+                .consumers
+                .subscribe(consumer, index, now)
+                .map_err(|refused| match refused {
+                    Refused::Unknown => Error::new(
+                        ErrorKind::Gone,
+                        operation,
+                        format!("there is no consumer {consumer}"),
+                    ),
+                    Refused::NotActive => {
+                        state.counts.add(Fault::ConsumerNotActive);
+                        busy("the consumer is not active")
+                    }
+                    Refused::TooSoon => {
+                        state.counts.add(Fault::SubscriptionRefused);
+                        busy("the last subscription is too young")
+                    }
+                })?;
             let too_far = match (life.sim.mutant(), at) {
                 (Some(Mutant::ResumeOneTooFar), StartAt::Sequence(_)) => 2,
                 (Some(Mutant::SubscribesAfter), StartAt::Sequence(_)) => 1,
                 _ => 0,
             };
             let raw = place_of(state, index, at, operation)? + too_far;
-            state.say(now, Event::Subscribed { life: life.id, shard: index });
+            state.say(
+                now,
+                Event::Subscribed {
+                    life: life.id,
+                    shard: index,
+                },
+            );
             Ok((index, number, raw, now))
         };
         let (index, number, raw, now) = life.stream_call(operation, subscribe).await?;
@@ -190,14 +247,29 @@ impl Subscription for SimSubscription {
                 continue;
             }
             let cut = life.is_cut(Service::Stream);
-            let look = if cut { self.cut_off() } else { self.look(&mut life.sim.state(), now) };
+            let look = if cut {
+                self.cut_off()
+            } else {
+                self.look(&mut life.sim.state(), now)
+            };
             match look {
                 Look::Nothing => sleep(LOOK_MS).await,
                 Look::Event(pushed) => return Ok(Some(pushed)),
                 Look::End(over) => {
                     self.phase = Phase::Over;
-                    life.sim.say(Event::SubscriptionOver { life: life.id, shard: self.index, how: over, unused: !self.goes_on });
-                    let failed = |kind| Err(Error::new(kind, "SubscribeToShard", "a simulated failure of the subscription"));
+                    life.sim.say(Event::SubscriptionOver {
+                        life: life.id,
+                        shard: self.index,
+                        how: over,
+                        unused: !self.goes_on,
+                    });
+                    let failed = |kind| {
+                        Err(Error::new(
+                            kind,
+                            "SubscribeToShard",
+                            "a simulated failure of the subscription",
+                        ))
+                    };
                     return match over {
                         Over::Ended | Over::ShardEnded => Ok(None),
                         Over::Taken => failed(ErrorKind::Busy),
@@ -233,18 +305,31 @@ impl SimSubscription {
         }
         if !state.consumers.has(&self.consumer, self.index, self.number) {
             state.counts.add(Fault::SubscriptionTaken);
-            return Look::End(if self.dice.chance(0.5) { Over::Taken } else { Over::Ended });
+            return Look::End(if self.dice.chance(0.5) {
+                Over::Taken
+            } else {
+                Over::Ended
+            });
         }
-        if shard_of(state, self.fan_out.stream, &self.shard, "SubscribeToShard").ok() != Some(self.index) {
+        if shard_of(state, self.fan_out.stream, &self.shard, "SubscribeToShard").ok()
+            != Some(self.index)
+        {
             return Look::End(Over::Gone);
         }
-        let limit = if self.dice.chance(0.2) { self.dice.range(1, 4) } else { 10_000 };
+        let limit = if self.dice.chance(0.2) {
+            self.dice.range(1, 4)
+        } else {
+            10_000
+        };
         let mut found = state.stream.read(self.index, self.raw, limit as usize, now);
         let is_withheld = faults.endless && found.next.is_none();
         if is_withheld {
             found.next = Some(found.behind);
         }
-        if found.records.is_empty() && found.next.is_some() && now.since(self.heard_at) < HEARTBEAT_MS {
+        if found.records.is_empty()
+            && found.next.is_some()
+            && now.since(self.heard_at) < HEARTBEAT_MS
+        {
             return Look::Nothing;
         }
         if self.dice.chance(faults.reset) {
@@ -270,16 +355,27 @@ impl SimSubscription {
         let rate = life.sim.link(Service::Stream, state.healed).false_end;
         let is_drawn = self.dice.chance(false_end::chance(state, self.index, rate));
         let is_last = found.next.is_none() || is_withheld;
-        let false_end = false_end::is_told(&life, state, self.index, found.records.len(), is_last, is_drawn);
+        let false_end = false_end::is_told(
+            &life,
+            state,
+            self.index,
+            found.records.len(),
+            is_last,
+            is_drawn,
+        );
         if false_end && (is_last || self.dice.chance(0.5)) {
             self.phase = Phase::Over;
-            return Look::Event(Pushed::new(Vec::new()).last(false_end::named(&life, state, self.index)));
+            return Look::Event(
+                Pushed::new(Vec::new()).last(false_end::named(&life, state, self.index)),
+            );
         }
         if !false_end && !found.records.is_empty() && self.dice.chance(faults.empty) {
             state.counts.add(Fault::EmptyEvent);
             // As old as what it leaves out.
             let first = found.records.first().and_then(|record| record.arrived_at);
-            let behind = first.map_or(found.millis_behind, |at| now.since(since_beginning(at)).max(1));
+            let behind = first.map_or(found.millis_behind, |at| {
+                now.since(since_beginning(at)).max(1)
+            });
             return Look::Event(self.continued(state, Pushed::new(Vec::new()).behind(behind)));
         }
         say_found(&self.fan_out.life, state, self.index, &found, self.goes_on);
@@ -288,7 +384,12 @@ impl SimSubscription {
             (found.next, found.children) = (None, false_end::named(&life, state, self.index));
         }
         self.goes_on |= !found.records.is_empty();
-        let base_ms = self.fan_out.life.sim.link(Service::Stream, state.healed).base_ms;
+        let base_ms = self
+            .fan_out
+            .life
+            .sim
+            .link(Service::Stream, state.healed)
+            .base_ms;
         self.next_at = now.plus(self.dice.range(base_ms / 2, base_ms));
         let mut pushed = Pushed::new(found.records).behind(found.millis_behind);
         if is_withheld {
@@ -305,7 +406,13 @@ impl SimSubscription {
             None => {
                 self.phase = Phase::Over;
                 if !false_end {
-                    state.say(now, Event::EndPushed { life: self.fan_out.life.id, shard: self.index });
+                    state.say(
+                        now,
+                        Event::EndPushed {
+                            life: self.fan_out.life.id,
+                            shard: self.index,
+                        },
+                    );
                 }
                 let mut children = found.children;
                 if !children.is_empty() && self.dice.chance(faults.unnamed) {

@@ -1,7 +1,8 @@
 use std::sync::{Arc, Mutex};
 
 use kcl_core::handler::{
-    ByRecordProcessor, DeadLetter, Letter, RecordContext, RecordHandler, Retries, by_key, in_order, unordered,
+    ByRecordProcessor, DeadLetter, Letter, RecordContext, RecordHandler, Retries, by_key, in_order,
+    unordered,
 };
 use kcl_core::model::Record;
 use kcl_core::processor::ShardRef;
@@ -17,13 +18,15 @@ use crate::sim::world::Style;
 
 use super::processor::Desk;
 
-/// A handler of single records that writes down when the work on each begins and ends, and does it as well as its world lets it.
+/// A handler of single records that writes down when the work on each begins and ends, and does it
+/// as well as its world lets it.
 #[derive(Debug)]
 pub(crate) struct SimHandler {
     desk: Arc<Desk>,
     dice: Mutex<Dice>,
     order: InOrder,
-    /// A record that fails is passed over at once: the worker skips what failed, and the handler has no retries of its own.
+    /// A record that fails is passed over at once: the worker skips what failed, and the handler
+    /// has no retries of its own.
     skips: bool,
 }
 
@@ -40,17 +43,25 @@ pub(super) fn handler_of_records(
         Style::Unordered => InOrder::None,
         _ => return None,
     };
-    let (at_work, window) = (dice.pick(&[1, 2, 3, 8, 64]), dice.pick(&[1, 4, 16, 256, 10_000]));
+    let (at_work, window) = (
+        dice.pick(&[1, 2, 3, 8, 64]),
+        dice.pick(&[1, 4, 16, 256, 10_000]),
+    );
     let has_retries = !dice.chance(0.5);
     let handler = SimHandler {
         desk: Arc::clone(desk),
-        dice: Mutex::new(Dice::new(desk.life.sim.world().seed, &format!("handler {}", desk.id.0))),
+        dice: Mutex::new(Dice::new(
+            desk.life.sim.world().seed,
+            &format!("handler {}", desk.id.0),
+        )),
         order,
         skips: !has_retries && desk.life.sim.world().fleet.skip_failed,
     };
     let by_record = match order {
         InOrder::All => in_order(handler),
-        InOrder::OfAKey if desk.life.sim.mutant() == Some(Mutant::KeysOutOfOrder) => unordered(at_work, handler),
+        InOrder::OfAKey if desk.life.sim.mutant() == Some(Mutant::KeysOutOfOrder) => {
+            unordered(at_work, handler)
+        }
         InOrder::OfAKey => by_key(at_work, handler),
         InOrder::None => unordered(at_work, handler),
     };
@@ -60,7 +71,10 @@ pub(super) fn handler_of_records(
     }
     let letters = SimLetters {
         desk: Arc::clone(desk),
-        dice: Mutex::new(Dice::new(desk.life.sim.world().seed, &format!("letters {}", desk.id.0))),
+        dice: Mutex::new(Dice::new(
+            desk.life.sim.world().seed,
+            &format!("letters {}", desk.id.0),
+        )),
     };
     let retries = Retries::attempts(dice.range(1, 4) as u32).dead_letter(letters);
     Some(by_record.retries(retries).processor(shard))
@@ -74,17 +88,26 @@ struct SimLetters {
 
 impl DeadLetter for SimLetters {
     async fn deliver(&self, letter: Letter<'_>) -> Result<(), BoxError> {
-        let Some(record) = index_of(&letter.record.data, self.desk.shard) else { return Ok(()) };
+        let Some(record) = index_of(&letter.record.data, self.desk.shard) else {
+            return Ok(());
+        };
         let (millis, taken) = {
             let mut dice = self.dice.lock().unwrap();
-            (dice.range(0, 200), dice.chance(0.7) || self.desk.life.sim.is_healed())
+            (
+                dice.range(0, 200),
+                dice.chance(0.7) || self.desk.life.sim.is_healed(),
+            )
         };
         let desk = Arc::clone(&self.desk);
         let keep = async move {
             sleep(millis).await;
             desk.life.gate.pass().await;
             if taken {
-                desk.life.sim.say(Event::Handled { processor: desk.id, record, done: true });
+                desk.life.sim.say(Event::Handled {
+                    processor: desk.id,
+                    record,
+                    done: true,
+                });
             }
         };
         if self.desk.life.sim.mutant() == Some(Mutant::DeadLetterAfterCheckpoint) {
@@ -92,7 +115,11 @@ impl DeadLetter for SimLetters {
             return Ok(());
         }
         keep.await;
-        if taken { Ok(()) } else { Err("a simulated failure to keep a letter".into()) }
+        if taken {
+            Ok(())
+        } else {
+            Err("a simulated failure to keep a letter".into())
+        }
     }
 }
 
@@ -140,8 +167,15 @@ impl RecordHandler for SimHandler {
             return Ok(());
         }
         let (processor, order) = (self.desk.id, self.order);
-        sim.say(Event::Began { processor, record: index, order });
-        self.desk.life.point("between the check and the hand-over").await;
+        sim.say(Event::Began {
+            processor,
+            record: index,
+            order,
+        });
+        self.desk
+            .life
+            .point("between the check and the hand-over")
+            .await;
         let (millis, fate) = self.fate();
         sleep(millis).await;
         if matches!(fate, WorkFate::Hangs) {
@@ -149,7 +183,11 @@ impl RecordHandler for SimHandler {
         }
         self.desk.life.gate.pass().await;
         let done = self.skips || matches!(fate, WorkFate::Done | WorkFate::Hangs);
-        sim.say(Event::Handled { processor, record: index, done });
+        sim.say(Event::Handled {
+            processor,
+            record: index,
+            done,
+        });
         match fate {
             WorkFate::Fails => return Err("a simulated failure".into()),
             WorkFate::Panics => std::panic::panic_any(crate::sim::run::SIMULATED_PANIC),

@@ -1,5 +1,5 @@
-//! What a worker is given in place of the real ones: the lease table, the stream and the processors, each behind the links of its
-//! process.
+//! What a worker is given in place of the real ones: the lease table, the stream and the
+//! processors, each behind the links of its process.
 
 mod false_end;
 mod fan_out;

@@ -27,19 +27,37 @@ pub(super) fn expectation(life: &Life, expect: &Expect, change: &Change) -> Expe
 }
 
 fn is_owners(change: &Change) -> bool {
-    matches!(change, Change::Renew | Change::Checkpoint { .. } | Change::Prepare { .. })
+    matches!(
+        change,
+        Change::Renew | Change::Checkpoint { .. } | Change::Prepare { .. }
+    )
 }
 
 /// The change that reaches the table.
 pub(super) fn change(life: &Life, change: &Change) -> Change {
     match (life.sim.mutant(), change) {
-        (Some(Mutant::CheckpointGoesBack), Change::Checkpoint { .. }) if life.sim.state().dice.chance(0.2) => {
-            Change::Checkpoint { to: Checkpoint::TrimHorizon, facts: None }
+        (Some(Mutant::CheckpointGoesBack), Change::Checkpoint { .. })
+            if life.sim.state().dice.chance(0.2) =>
+        {
+            Change::Checkpoint {
+                to: Checkpoint::TrimHorizon,
+                facts: None,
+            }
         }
-        (Some(Mutant::SubSequenceIgnored), Change::Checkpoint { to: Checkpoint::At(position), facts }) => {
-            Change::Checkpoint { to: Position::new(position.sequence.clone(), u64::from(u32::MAX)).into(), facts: facts.clone() }
-        }
-        (Some(Mutant::EndNotStored), Change::End { .. }) => Change::Release { checkpoint: None, facts: None },
+        (
+            Some(Mutant::SubSequenceIgnored),
+            Change::Checkpoint {
+                to: Checkpoint::At(position),
+                facts,
+            },
+        ) => Change::Checkpoint {
+            to: Position::new(position.sequence.clone(), u64::from(u32::MAX)).into(),
+            facts: facts.clone(),
+        },
+        (Some(Mutant::EndNotStored), Change::End { .. }) => Change::Release {
+            checkpoint: None,
+            facts: None,
+        },
         _ => change.clone(),
     }
 }
@@ -48,13 +66,21 @@ pub(super) fn change(life: &Life, change: &Change) -> Change {
 pub(super) fn is_unsent(life: &Life, change: &Change) -> bool {
     matches!(
         (life.sim.mutant(), change),
-        (Some(Mutant::StartOnSight), Change::Claim { .. }) | (Some(Mutant::RenewalNotSent), Change::Renew)
+        (Some(Mutant::StartOnSight), Change::Claim { .. })
+            | (Some(Mutant::RenewalNotSent), Change::Renew)
     )
 }
 
 /// The row as a worker would see it whose write was carried out.
-pub(super) fn as_if_done(life: &Life, expect: &Expect, change: &Change, row: Option<Lease>) -> Result<Lease, Error> {
-    let Some(mut row) = row else { return Err(Error::conflict(None)) };
+pub(super) fn as_if_done(
+    life: &Life,
+    expect: &Expect,
+    change: &Change,
+    row: Option<Lease>,
+) -> Result<Lease, Error> {
+    let Some(mut row) = row else {
+        return Err(Error::conflict(None));
+    };
     row.counter = expect.counter.unwrap_or(row.counter);
     if let Match::Is(token) = &expect.token {
         row.token = Some(token.clone());
@@ -69,11 +95,21 @@ pub(super) fn as_if_done(life: &Life, expect: &Expect, change: &Change, row: Opt
 }
 
 /// The answer that reaches the worker.
-pub(super) fn answer(life: &Life, expect: &Expect, change: &Change, result: Result<Lease, Error>) -> Result<Lease, Error> {
+pub(super) fn answer(
+    life: &Life,
+    expect: &Expect,
+    change: &Change,
+    result: Result<Lease, Error>,
+) -> Result<Lease, Error> {
     match (life.sim.mutant(), result) {
         (Some(Mutant::LostAnswerIsSuccess), Err(Error::Unknown { source })) => {
-            let Some(counter) = expect.counter else { return Err(Error::Unknown { source }) };
-            let mut row = Lease::new(kcl_core::model::LeaseKey::single("unknown"), Checkpoint::TrimHorizon);
+            let Some(counter) = expect.counter else {
+                return Err(Error::Unknown { source });
+            };
+            let mut row = Lease::new(
+                kcl_core::model::LeaseKey::single("unknown"),
+                Checkpoint::TrimHorizon,
+            );
             row.counter = counter;
             if is_owners(change) && expect.checkpoint.is_some() {
                 as_if_done(life, expect, change, Some(row))
@@ -81,7 +117,9 @@ pub(super) fn answer(life: &Life, expect: &Expect, change: &Change, result: Resu
                 Err(Error::Unknown { source })
             }
         }
-        (Some(Mutant::LoserKeepsGoing), Err(Error::Conflict { row: Some(row) })) if is_owners(change) => {
+        (Some(Mutant::LoserKeepsGoing), Err(Error::Conflict { row: Some(row) }))
+            if is_owners(change) =>
+        {
             as_if_done(life, expect, change, Some(*row))
         }
         (Some(Mutant::SettledByCounter), Err(Error::Conflict { row: Some(row) }))
@@ -98,7 +136,9 @@ pub(super) fn answer(life: &Life, expect: &Expect, change: &Change, result: Resu
             Ok(row)
         }
         (Some(Mutant::DeafOwner), Ok(row)) => Ok(deaf(life, row)),
-        (Some(Mutant::ResumeTooEarly), Ok(mut row)) if matches!(change, Change::Take { .. } | Change::Claim { .. }) => {
+        (Some(Mutant::ResumeTooEarly), Ok(mut row))
+            if matches!(change, Change::Take { .. } | Change::Claim { .. }) =>
+        {
             row.checkpoint = Checkpoint::TrimHorizon;
             Ok(row)
         }
@@ -120,8 +160,12 @@ pub(super) fn read(life: &Life, state: &WorldState, mut row: Lease) -> Lease {
         Some(Mutant::ChildWithoutParents) if !mine => row.checkpoint = Checkpoint::ShardEnd,
         Some(Mutant::MergeWaitsForOne) => {
             let shard = state.stream.leased(&row.key);
-            let second =
-                shard.is_some_and(|(_, shard)| shard.children.iter().any(|child| child.parents.get(1) == Some(shard.id())));
+            let second = shard.is_some_and(|(_, shard)| {
+                shard
+                    .children
+                    .iter()
+                    .any(|child| child.parents.get(1) == Some(shard.id()))
+            });
             if second {
                 row.checkpoint = Checkpoint::ShardEnd;
             }
@@ -137,7 +181,9 @@ pub(super) fn looked(life: &Life, state: &WorldState, mut row: Lease) -> Lease {
     let now = life.sim.now();
     let mine = row.actual_owner() == Some(&life.worker);
     match life.sim.mutant() {
-        Some(Mutant::LivingLooksFree) if !mine && row.owner.is_some() && now.0.is_multiple_of(16) => {
+        Some(Mutant::LivingLooksFree)
+            if !mine && row.owner.is_some() && now.0.is_multiple_of(16) =>
+        {
             (row.owner, row.checkpoint_owner, row.token) = (None, None, None);
         }
         Some(Mutant::FreeLooksTaken) if row.owner.is_none() && !row.checkpoint.is_shard_end() => {
@@ -145,7 +191,11 @@ pub(super) fn looked(life: &Life, state: &WorldState, mut row: Lease) -> Lease {
             row.counter += now.0;
         }
         Some(Mutant::PlansOscillate) if !mine && row.checkpoint_owner.is_none() => {
-            let first = state.table.leases().filter_map(|row| row.owner.clone()).find(|owner| *owner != life.worker);
+            let first = state
+                .table
+                .leases()
+                .filter_map(|row| row.owner.clone())
+                .find(|owner| *owner != life.worker);
             if row.owner.is_some() && row.token.is_some() {
                 row.owner = first;
             }

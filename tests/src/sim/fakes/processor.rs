@@ -6,7 +6,8 @@ use kcl_core::checkpoint::{CheckpointError, Checkpointer};
 use kcl_core::handler::ByRecordProcessor;
 use kcl_core::model::Position;
 use kcl_core::processor::{
-    InitializeInput, LeaseLostInput, ProcessRecordsInput, ShardEndedInput, ShardRef, ShutdownRequestedInput,
+    InitializeInput, LeaseLostInput, ProcessRecordsInput, ShardEndedInput, ShardRef,
+    ShutdownRequestedInput,
 };
 use kcl_core::{Failure, RecordProcessor, RecordProcessorFactory};
 
@@ -41,14 +42,35 @@ impl RecordProcessorFactory for Processors {
         let now = sim.now();
         let mut state = sim.state();
         let id = state.next_processor();
-        let index = state.stream.leased(&shard.lease).map_or(usize::MAX, |(index, _)| index);
-        state.say(now, Event::Made { processor: id, life: self.life.id, shard: index, key: shard.lease.clone() });
+        let index = state
+            .stream
+            .leased(&shard.lease)
+            .map_or(usize::MAX, |(index, _)| index);
+        state.say(
+            now,
+            Event::Made {
+                processor: id,
+                life: self.life.id,
+                shard: index,
+                key: shard.lease.clone(),
+            },
+        );
         drop(state);
         let mut dice = Dice::new(sim.world().seed, &format!("processor {}", id.0));
         let style = dice.pick(&sim.world().handlers.styles);
-        let desk = Arc::new(Desk { life: Arc::clone(&self.life), id, shard: index, checkpointer: Mutex::default() });
+        let desk = Arc::new(Desk {
+            life: Arc::clone(&self.life),
+            id,
+            shard: index,
+            checkpointer: Mutex::default(),
+        });
         let records = handler_of_records(style, &desk, &mut dice, shard);
-        SimProcessor { desk, dice, style, records }
+        SimProcessor {
+            desk,
+            dice,
+            style,
+            records,
+        }
     }
 }
 
@@ -74,25 +96,39 @@ pub(super) struct Desk {
 
 impl Desk {
     fn called(&self, call: Call) {
-        self.life.sim.say(Event::Called { processor: self.id, call });
+        self.life.sim.say(Event::Called {
+            processor: self.id,
+            call,
+        });
     }
 
     fn returned(&self, returned: Returned) {
-        self.life.sim.say(Event::Returned { processor: self.id, returned });
+        self.life.sim.say(Event::Returned {
+            processor: self.id,
+            returned,
+        });
     }
 
-    /// Whether a record is one of the stream that was made under the name of this one: who had not read anything yet, or begins anew at
-    /// a time, is given such records before it knows. They are read once more as the new stream's own.
+    /// Whether a record is one of the stream that was made under the name of this one: who had not
+    /// read anything yet, or begins anew at a time, is given such records before it knows. They are
+    /// read once more as the new stream's own.
     pub(super) fn is_of_successor(&self, data: &[u8]) -> bool {
         let state = self.life.sim.state();
         let shards = state.stream.shards();
-        let (mine, of) = (&shards[self.shard], shard_in(data).and_then(|index| shards.get(index)));
+        let (mine, of) = (
+            &shards[self.shard],
+            shard_in(data).and_then(|index| shards.get(index)),
+        );
         mine.deleted && of.is_some_and(|of| of.stream == mine.stream && of.opened > mine.opened)
     }
 
     pub(super) fn handlers(&self) -> Handlers {
         let handlers = &self.life.sim.world().handlers;
-        if self.life.sim.is_healed() { handlers.healed() } else { handlers.clone() }
+        if self.life.sim.is_healed() {
+            handlers.healed()
+        } else {
+            handlers.clone()
+        }
     }
 
     /// The index behind this position.
@@ -105,7 +141,15 @@ impl Desk {
         let now = self.life.sim.now();
         let mut state = self.life.sim.state();
         let ask = state.history.next_number();
-        state.say(now, Event::Checkpointing { processor: self.id, ask, up_to, prepare });
+        state.say(
+            now,
+            Event::Checkpointing {
+                processor: self.id,
+                ask,
+                up_to,
+                prepare,
+            },
+        );
         ask
     }
 
@@ -116,7 +160,13 @@ impl Desk {
             CheckpointError::Throttled { .. } => "throttled",
             _ => "unusable",
         });
-        self.life.sim.say(Event::Checkpointed { processor: self.id, ask, up_to, prepare, error });
+        self.life.sim.say(Event::Checkpointed {
+            processor: self.id,
+            ask,
+            up_to,
+            prepare,
+            error,
+        });
     }
 
     async fn checkpoint(&self, checkpointer: &Checkpointer, at: &Position) -> bool {
@@ -130,7 +180,9 @@ impl Desk {
     async fn prepare_and_commit(&self, checkpointer: &Checkpointer, work: u64) {
         let up_to = self.up_to(checkpointer.end());
         let ask = self.asks(up_to, true);
-        let prepared = checkpointer.prepare(Some(Bytes::from_static(b"state"))).await;
+        let prepared = checkpointer
+            .prepare(Some(Bytes::from_static(b"state")))
+            .await;
         self.answered(ask, up_to, true, prepared.as_ref().map(|_| ()));
         if let Ok(prepared) = prepared {
             sleep(work).await;
@@ -186,10 +238,20 @@ impl SimProcessor {
     /// Stores how far it is, in the style of this processor.
     async fn store(&mut self, handlers: &Handlers, checkpointer: Checkpointer) {
         match self.style {
-            Style::Automatic | Style::Never | Style::MidBatch | Style::InOrder | Style::ByKey | Style::Unordered => {}
+            Style::Automatic
+            | Style::Never
+            | Style::MidBatch
+            | Style::InOrder
+            | Style::ByKey
+            | Style::Unordered => {}
             Style::EachBatch => {
-                self.desk.life.point("between the hand-over and the checkpoint").await;
-                self.desk.checkpoint(&checkpointer, checkpointer.end()).await;
+                self.desk
+                    .life
+                    .point("between the hand-over and the checkpoint")
+                    .await;
+                self.desk
+                    .checkpoint(&checkpointer, checkpointer.end())
+                    .await;
             }
             Style::Prepared => {
                 let work = self.dice.range(0, handlers.usual_ms);
@@ -234,17 +296,26 @@ impl RecordProcessor for SimProcessor {
                 _ => records.push((index, index + 1)),
             }
         }
-        self.desk.called(Call::Process { records, attempt: input.attempt, at_end: input.is_at_shard_end });
+        self.desk.called(Call::Process {
+            records,
+            attempt: input.attempt,
+            at_end: input.is_at_shard_end,
+        });
         if self.desk.life.sim.mutant() == Some(Mutant::CheckpointBeforeProcess) {
             let _ = input.checkpointer.checkpoint().await;
         }
-        self.desk.life.point("between the check and the hand-over").await;
+        self.desk
+            .life
+            .point("between the check and the hand-over")
+            .await;
         let handlers = self.desk.handlers();
         self.work(&handlers).await;
         let count = input.records.len();
         if self.style == Style::MidBatch {
             let middle = self.dice.index(count);
-            self.desk.checkpoint(&input.checkpointer, &input.records[middle].position).await;
+            self.desk
+                .checkpoint(&input.checkpointer, &input.records[middle].position)
+                .await;
         }
         if let Some(error) = self.goes_wrong(&handlers) {
             if self.desk.life.sim.mutant() == Some(Mutant::FailedBatchIsDone) {
@@ -253,7 +324,8 @@ impl RecordProcessor for SimProcessor {
             }
             if self.dice.chance(0.5) {
                 let record = &input.records[self.dice.index(count)];
-                self.desk.returned(Returned::Failed(index_of(&record.data, self.desk.shard)));
+                self.desk
+                    .returned(Returned::Failed(index_of(&record.data, self.desk.shard)));
                 return Err(Failure::at(record, error));
             }
             self.desk.returned(Returned::Failed(None));
@@ -277,12 +349,18 @@ impl RecordProcessor for SimProcessor {
         }
         self.desk.returned(Returned::Done);
         if self.desk.life.sim.mutant() == Some(Mutant::HandsOutAfterLoss) {
-            self.desk.called(Call::Process { records: vec![(0, 1)], attempt: 1, at_end: false });
+            self.desk.called(Call::Process {
+                records: vec![(0, 1)],
+                attempt: 1,
+                at_end: false,
+            });
         }
     }
 
     async fn shard_ended(&mut self, input: ShardEndedInput) -> Result<(), BoxError> {
-        self.desk.called(Call::ShardEnded { attempt: input.attempt });
+        self.desk.called(Call::ShardEnded {
+            attempt: input.attempt,
+        });
         if let Some(records) = &mut self.records {
             records.shard_ended(input).await?;
         }
@@ -295,15 +373,22 @@ impl RecordProcessor for SimProcessor {
         self.desk.called(Call::ShutdownRequested);
         if let Some(records) = &mut self.records {
             let last = self.desk.checkpointer.lock().unwrap().take();
-            if let Some(last) = last.filter(|_| self.desk.life.sim.mutant() == Some(Mutant::AtWorkIsDone)) {
+            if let Some(last) =
+                last.filter(|_| self.desk.life.sim.mutant() == Some(Mutant::AtWorkIsDone))
+            {
                 let _ = last.checkpoint().await;
             }
             records.shutdown_requested(input).await;
             self.desk.returned(Returned::Done);
             return;
         }
-        if let Some(checkpointer) = input.checkpointer.filter(|_| self.style != Style::Automatic && self.style != Style::Never) {
-            self.desk.checkpoint(&checkpointer, checkpointer.end()).await;
+        if let Some(checkpointer) = input
+            .checkpointer
+            .filter(|_| self.style != Style::Automatic && self.style != Style::Never)
+        {
+            self.desk
+                .checkpoint(&checkpointer, checkpointer.end())
+                .await;
         }
         self.desk.returned(Returned::Done);
     }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kcl_core::lease::{
-    Change, ChangeSignal, Changed, Consistency, Error, Expect, LeaseTable, PageToken, ScanPage, WorkerRow, Write,
+    Change, ChangeSignal, Changed, Consistency, Error, Expect, LeaseTable, PageToken, ScanPage,
+    WorkerRow, Write,
 };
 use kcl_core::model::{Lease, LeaseKey, WorkerId};
 
@@ -33,14 +34,20 @@ const PAGE: usize = 20;
 /// The key that a page token names: the last one of the page before.
 fn key_of(page: &PageToken) -> LeaseKey {
     match page.0.rsplit_once(':') {
-        Some((stream, shard)) => LeaseKey { stream: Some(stream.into()), shard: shard.into() },
+        Some((stream, shard)) => LeaseKey {
+            stream: Some(stream.into()),
+            shard: shard.into(),
+        },
         None => LeaseKey::single(page.0.as_str()),
     }
 }
 
 impl SimTable {
     pub(crate) fn new(life: Arc<Life>) -> Self {
-        Self { life, heard: Arc::new(AtomicU64::new(u64::MAX)) }
+        Self {
+            life,
+            heard: Arc::new(AtomicU64::new(u64::MAX)),
+        }
     }
 
     /// A write on a lease, written down with what it changed.
@@ -76,7 +83,8 @@ impl SimTable {
 #[async_trait]
 impl LeaseTable for SimTable {
     async fn setup(&self) -> Result<(), Error> {
-        // As the contract says, a call of a table ends: the others are bounded by the worker as well, this one takes its time.
+        // As the contract says, a call of a table ends: the others are bounded by the worker as
+        // well, this one takes its time.
         tokio::select! {
             biased;
             done = self.life.read(|_| ()) => done,
@@ -92,12 +100,21 @@ impl LeaseTable for SimTable {
         self.life.read(read).await?
     }
 
-    async fn scan(&self, page: Option<&PageToken>, consistency: Consistency) -> Result<ScanPage, Error> {
+    async fn scan(
+        &self,
+        page: Option<&PageToken>,
+        consistency: Consistency,
+    ) -> Result<ScanPage, Error> {
         let after = page.map(key_of);
         let sim = &self.life.sim;
         let read = |state: &mut WorldState| {
             let (now, oldest) = (sim.now(), sim.link(Service::Table, state.healed).stale_ms);
-            let WorldState { dice, counts, table, .. } = state;
+            let WorldState {
+                dice,
+                counts,
+                table,
+                ..
+            } = state;
             let stale = consistency == Consistency::Eventual && oldest > 0 && dice.chance(0.5);
             if stale {
                 counts.add(Fault::StaleRead);
@@ -106,21 +123,36 @@ impl LeaseTable for SimTable {
             let lag = if stale { dice.range(1, oldest) } else { 0 };
             let torn = stale && dice.chance(0.3);
             let dice = std::cell::RefCell::new(dice);
-            let seen = || At(now.0.saturating_sub(if torn { dice.borrow_mut().range(0, lag) } else { lag }));
+            let seen = || {
+                At(now.0.saturating_sub(if torn {
+                    dice.borrow_mut().range(0, lag)
+                } else {
+                    lag
+                }))
+            };
             let (leases, more) = table.page(after.as_ref(), PAGE, seen);
             let mut rows = ScanPage::default();
-            rows.next = leases.last().filter(|_| more).map(|last| PageToken(last.key.to_string()));
+            rows.next = leases
+                .last()
+                .filter(|_| more)
+                .map(|last| PageToken(last.key.to_string()));
             if after.is_none() {
                 rows.workers = table.workers_at(seen());
                 rows.malformed = table.malformed_row().into_iter().collect();
             }
-            if let Some(row) = table.malformed_row().filter(|_| sim.mutant() == Some(Mutant::OneRowIsAll)) {
+            if let Some(row) = table
+                .malformed_row()
+                .filter(|_| sim.mutant() == Some(Mutant::OneRowIsAll))
+            {
                 return Err(row.into());
             }
             rows.leases = leases;
             if sim.mutant().is_some() {
                 let leases = std::mem::take(&mut rows.leases);
-                rows.leases = leases.into_iter().map(|row| mutated::looked(&self.life, state, row)).collect();
+                rows.leases = leases
+                    .into_iter()
+                    .map(|row| mutated::looked(&self.life, state, row))
+                    .collect();
             }
             Ok(rows)
         };
@@ -141,16 +173,29 @@ impl LeaseTable for SimTable {
     async fn update(&self, key: &LeaseKey, write: &Write) -> Result<Lease, Error> {
         let Write { expect, change, .. } = write;
         if mutated::is_unsent(&self.life, change) {
-            let row = self.life.read(|state| state.table.get(key).cloned()).await?;
+            let row = self
+                .life
+                .read(|state| state.table.get(key).cloned())
+                .await?;
             return mutated::as_if_done(&self.life, expect, change, row);
         }
         let asked = Asked::Update(expect.clone(), change.clone());
-        let (weak, made) = (mutated::expectation(&self.life, expect, change), mutated::change(&self.life, change));
+        let (weak, made) = (
+            mutated::expectation(&self.life, expect, change),
+            mutated::change(&self.life, change),
+        );
         let made = Write::new(weak, made);
         let of = key.clone();
-        let apply = move |state: &mut WorldState, at: At| state.table.update(&of, &made, at).map(Some);
-        let result = self.write(key.clone(), asked, apply).await.and_then(|row| row.ok_or_else(|| Error::conflict(None)));
-        if self.life.sim.mutant() == Some(Mutant::DeletedAtOnce) && matches!(change, Change::End { .. }) && result.is_ok() {
+        let apply =
+            move |state: &mut WorldState, at: At| state.table.update(&of, &made, at).map(Some);
+        let result = self
+            .write(key.clone(), asked, apply)
+            .await
+            .and_then(|row| row.ok_or_else(|| Error::conflict(None)));
+        if self.life.sim.mutant() == Some(Mutant::DeletedAtOnce)
+            && matches!(change, Change::End { .. })
+            && result.is_ok()
+        {
             let _ = self.delete(key, &Expect::default()).await;
         }
         mutated::answer(&self.life, expect, change, result)
@@ -159,17 +204,31 @@ impl LeaseTable for SimTable {
     async fn delete(&self, key: &LeaseKey, expect: &Expect) -> Result<(), Error> {
         let (of, expect) = (key.clone(), expect.clone());
         let asked = Asked::Delete(expect.clone());
-        let apply = move |state: &mut WorldState, at: At| state.table.delete(&of, &expect, at).map(|()| None);
+        let apply = move |state: &mut WorldState, at: At| {
+            state.table.delete(&of, &expect, at).map(|()| None)
+        };
         self.write(key.clone(), asked, apply).await.map(|_| ())
     }
 
-    async fn write_worker(&self, worker: &WorkerId, seen: Option<&WorkerRow>, row: Option<&WorkerRow>) -> Result<(), Error> {
+    async fn write_worker(
+        &self,
+        worker: &WorkerId,
+        seen: Option<&WorkerRow>,
+        row: Option<&WorkerRow>,
+    ) -> Result<(), Error> {
         let (worker, seen, row) = (worker.clone(), seen.cloned(), row.cloned());
         let life = Arc::clone(&self.life);
         let carry_out = move |state: &mut WorldState, _: Sent| {
             let now = life.sim.now();
-            let result = state.table.worker_write(&worker, seen.as_ref(), row.as_ref(), now);
-            let event = Event::WorkerRow { life: life.id, worker: worker.clone(), row: row.clone(), accepted: result.is_ok() };
+            let result = state
+                .table
+                .worker_write(&worker, seen.as_ref(), row.as_ref(), now);
+            let event = Event::WorkerRow {
+                life: life.id,
+                worker: worker.clone(),
+                row: row.clone(),
+                accepted: result.is_ok(),
+            };
             state.say(now, event);
             result
         };
@@ -177,13 +236,16 @@ impl LeaseTable for SimTable {
     }
 
     async fn get_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error> {
-        self.life.read(|state| state.table.worker(worker).cloned()).await
+        self.life
+            .read(|state| state.table.worker(worker).cloned())
+            .await
     }
 
     async fn change_signal(&self) -> Result<Option<ChangeSignal>, Error> {
         let heard = self.heard.load(Ordering::Relaxed);
         // Who has the value already has no use for what led there.
-        let read = |state: &mut WorldState| (state.table.announcements(), state.table.signal_for(heard));
+        let read =
+            |state: &mut WorldState| (state.table.announcements(), state.table.signal_for(heard));
         let (number, signal) = self.life.read(read).await?;
         self.heard.store(number, Ordering::Relaxed);
         Ok(Some(signal))

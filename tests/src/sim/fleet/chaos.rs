@@ -24,12 +24,33 @@ pub(crate) fn begin(sim: &Sim, processes: &Processes) {
         ("table cut", chaos.table_cut_every_ms, cut_table),
         ("stream cut", chaos.stream_cut_every_ms, cut_stream),
         ("duplicate", chaos.duplicate_every_ms, duplicate),
-        ("consumer", sim.world().fan_out.as_ref().map_or(0, |fan_out| fan_out.removed_every_ms), remove_consumer),
-        ("streams", if sim.world().streams > 1 { chaos.streams_every_ms } else { 0 }, streams::change),
+        (
+            "consumer",
+            sim.world()
+                .fan_out
+                .as_ref()
+                .map_or(0, |fan_out| fan_out.removed_every_ms),
+            remove_consumer,
+        ),
+        (
+            "streams",
+            if sim.world().streams > 1 {
+                chaos.streams_every_ms
+            } else {
+                0
+            },
+            streams::change,
+        ),
     ];
     for (name, mean, deed) in deeds {
         if mean > 0 {
-            spawn(again_and_again(sim.clone(), processes.clone(), name, mean, deed));
+            spawn(again_and_again(
+                sim.clone(),
+                processes.clone(),
+                name,
+                mean,
+                deed,
+            ));
         }
     }
     if chaos.malformed_ms > 0 {
@@ -39,7 +60,11 @@ pub(crate) fn begin(sim: &Sim, processes: &Processes) {
         spawn(replace_stream(sim.clone(), chaos.replaced_ms));
     }
     if chaos.out_of_reach_ms > 0 {
-        spawn(lose_reach(sim.clone(), processes.clone(), chaos.out_of_reach_ms));
+        spawn(lose_reach(
+            sim.clone(),
+            processes.clone(),
+            chaos.out_of_reach_ms,
+        ));
     }
 }
 
@@ -48,7 +73,12 @@ async fn spoil_row(sim: Sim, after: u64) {
     let mut dice = Dice::new(sim.world().seed, "which row is malformed");
     sleep(after).await;
     let mut state = sim.state();
-    let rows: Vec<_> = state.table.leases().filter(|row| !row.checkpoint.is_shard_end()).map(|row| row.key.clone()).collect();
+    let rows: Vec<_> = state
+        .table
+        .leases()
+        .filter(|row| !row.checkpoint.is_shard_end())
+        .map(|row| row.key.clone())
+        .collect();
     if state.healed || rows.is_empty() {
         return;
     }
@@ -64,8 +94,12 @@ async fn replace_stream(sim: Sim, after: u64) {
     sleep(after).await;
     let mut state = sim.state();
     let stream = dice.index(sim.world().streams);
-    let is_leased =
-        state.table.leases().any(|row| state.stream.leased(&row.key).is_some_and(|(_, shard)| shard.stream == stream));
+    let is_leased = state.table.leases().any(|row| {
+        state
+            .stream
+            .leased(&row.key)
+            .is_some_and(|(_, shard)| shard.stream == stream)
+    });
     if state.healed || !is_leased {
         return;
     }
@@ -84,11 +118,21 @@ async fn lose_reach(sim: Sim, processes: Processes, after: u64) {
     let process = processes.any(&mut dice).filter(|_| !sim.is_healed());
     if let Some(process) = process {
         process.life.lose_reach(dice.chance(0.5));
-        sim.say(Event::Cut { life: process.life.id, service: "stream, for long", millis: 0 });
+        sim.say(Event::Cut {
+            life: process.life.id,
+            service: "stream, for long",
+            millis: 0,
+        });
     }
 }
 
-async fn again_and_again(sim: Sim, processes: Processes, name: &'static str, mean: u64, deed: ChaosDeed) {
+async fn again_and_again(
+    sim: Sim,
+    processes: Processes,
+    name: &'static str,
+    mean: u64,
+    deed: ChaosDeed,
+) {
     let mut dice = Dice::new(sim.world().seed, name);
     loop {
         sleep(dice.wait(mean).max(10)).await;
@@ -108,7 +152,9 @@ fn crash(sim: &Sim, _: &Processes, _: &mut Dice, process: &Process) {
 
 fn stop(sim: &Sim, _: &Processes, dice: &mut Dice, process: &Process) {
     sim.count(Fault::Stop);
-    sim.say(Event::StopAsked { life: process.life.id });
+    sim.say(Event::StopAsked {
+        life: process.life.id,
+    });
     let deadline = Duration::from_millis(dice.range(100, 40_000));
     let worker = process.worker.clone();
     spawn(async move {
@@ -118,7 +164,9 @@ fn stop(sim: &Sim, _: &Processes, dice: &mut Dice, process: &Process) {
 
 fn freeze(sim: &Sim, _: &Processes, dice: &mut Dice, process: &Process) {
     sim.count(Fault::Frozen);
-    process.life.freeze("anywhere", dice.range(100, sim.world().chaos.freeze_ms));
+    process
+        .life
+        .freeze("anywhere", dice.range(100, sim.world().chaos.freeze_ms));
 }
 
 fn cut_table(sim: &Sim, _: &Processes, dice: &mut Dice, process: &Process) {
@@ -132,7 +180,11 @@ fn cut_stream(sim: &Sim, _: &Processes, dice: &mut Dice, process: &Process) {
 fn cut(sim: &Sim, dice: &mut Dice, process: &Process, service: Service, name: &'static str) {
     let millis = dice.range(100, sim.world().chaos.cut_ms);
     process.life.set_cut(service, dice.chance(0.4));
-    sim.say(Event::Cut { life: process.life.id, service: name, millis });
+    sim.say(Event::Cut {
+        life: process.life.id,
+        service: name,
+        millis,
+    });
     let life = Arc::clone(&process.life);
     spawn(async move {
         sleep(millis).await;
@@ -154,8 +206,17 @@ fn duplicate(sim: &Sim, processes: &Processes, dice: &mut Dice, process: &Proces
     let life = Arc::clone(&process.life);
     let (sim, processes, span) = (sim.clone(), processes.clone(), dice.range(1_000, 60_000));
     spawn(async move {
-        let before: Vec<_> = processes.all().iter().map(|process| process.life.id).collect();
-        let twin = Box::pin(run_process(&sim, &processes, life.worker.clone(), life.slot));
+        let before: Vec<_> = processes
+            .all()
+            .iter()
+            .map(|process| process.life.id)
+            .collect();
+        let twin = Box::pin(run_process(
+            &sim,
+            &processes,
+            life.worker.clone(),
+            life.slot,
+        ));
         let mut ends = Box::pin(async {
             tokio::select! {
                 biased;
@@ -171,7 +232,9 @@ fn duplicate(sim: &Sim, processes: &Processes, dice: &mut Dice, process: &Proces
         };
         if !ended {
             let twins = processes.all().into_iter().filter(|other| {
-                other.life.worker == life.worker && !before.contains(&other.life.id) && !Arc::ptr_eq(&other.life, &life)
+                other.life.worker == life.worker
+                    && !before.contains(&other.life.id)
+                    && !Arc::ptr_eq(&other.life, &life)
             });
             for other in twins.take(1) {
                 other.life.crash.notify_one();

@@ -14,8 +14,9 @@ pub(crate) async fn direct(sim: &Sim) {
     let processes = Processes::default();
     sim.say(Event::Phase("faults"));
     reshards::open_first(sim);
-    let supervisors: Vec<_> =
-        (0..world.fleet.workers).map(|slot| start(supervise(sim.clone(), processes.clone(), slot))).collect();
+    let supervisors: Vec<_> = (0..world.fleet.workers)
+        .map(|slot| start(supervise(sim.clone(), processes.clone(), slot)))
+        .collect();
     let producer = start(producer::produce(sim.clone()));
     start(reshards::reshard(sim.clone()));
     start(reshards::retain(sim.clone()));
@@ -52,16 +53,25 @@ pub(crate) async fn direct(sim: &Sim) {
         let now = sim.now();
         let missing = {
             let state = &mut *sim.state();
-            if is_over { state.judge.not_ended(healed) } else { state.judge.unfinished(&state.stream, &state.table) }
+            if is_over {
+                state.judge.not_ended(healed)
+            } else {
+                state.judge.unfinished(&state.stream, &state.table)
+            }
         };
         match missing {
             None => {
-                // A row that cannot be read keeps one shard, and what follows it, and nothing else. Now it is repaired.
+                // A row that cannot be read keeps one shard, and what follows it, and nothing else.
+                // Now it is repaired.
                 let state = &mut *sim.state();
                 if !is_over {
-                    state.judge.malformed_was_told(now, &state.stream, &state.table);
+                    state
+                        .judge
+                        .malformed_was_told(now, &state.stream, &state.table);
                 }
-                let Some(key) = state.table.repair() else { break };
+                let Some(key) = state.table.repair() else {
+                    break;
+                };
                 state.say(now, Event::Spoiled { key, on: false });
             }
             Some(missing) if now >= deadline => {
@@ -91,7 +101,9 @@ pub(crate) async fn direct(sim: &Sim) {
         .all()
         .into_iter()
         .map(|process| {
-            sim.say(Event::StopAsked { life: process.life.id });
+            sim.say(Event::StopAsked {
+                life: process.life.id,
+            });
             start(async move {
                 process.worker.shutdown(Duration::from_secs(60)).await;
             })
@@ -134,21 +146,43 @@ async fn stay_calm(sim: &Sim) {
     let moves = state.judge.acquisitions() - before;
     if moves > 0 {
         let how = state.judge.moves_after(before);
-        state.judge.not_calm(now, format!("{moves} leases moved in a calm world: {how}"));
+        state
+            .judge
+            .not_calm(now, format!("{moves} leases moved in a calm world: {how}"));
     }
-    let records = state.stream.shards().iter().map(|shard| u64::from(shard.len())).sum();
-    let (calls, most) = (state.table_calls - calls_before, calm_calls(sim.world(), span, records));
+    let records = state
+        .stream
+        .shards()
+        .iter()
+        .map(|shard| u64::from(shard.len()))
+        .sum();
+    let (calls, most) = (
+        state.table_calls - calls_before,
+        calm_calls(sim.world(), span, records),
+    );
     if calls > most {
-        state.judge.too_many_calls(now, format!("{calls} calls of the lease table in a calm world, {most} are its share"));
+        state.judge.too_many_calls(
+            now,
+            format!("{calls} calls of the lease table in a calm world, {most} are its share"),
+        );
     }
 }
 
-/// How many calls of the lease table a calm fleet may need in so long a time: readings of the signal, looks and audits page by page,
-/// signs of life, renewals, and a checkpoint a record; and a third more for what is lost and refused.
+/// How many calls of the lease table a calm fleet may need in so long a time: readings of the
+/// signal, looks and audits page by page, signs of life, renewals, and a checkpoint a record; and a
+/// third more for what is lost and refused.
 fn calm_calls(world: &World, span: u64, records: u64) -> u64 {
-    let SimFleet { workers, failover_ms, beacon_ms, audit_every_ms, .. } = world.fleet;
+    let SimFleet {
+        workers,
+        failover_ms,
+        beacon_ms,
+        audit_every_ms,
+        ..
+    } = world.fleet;
     let (workers, pages) = (workers as u64, u64::from(world.shards) / 20 + 1);
-    let a_worker = span / beacon_ms + (span * 5 / failover_ms + span / audit_every_ms) * pages + span * 3 / failover_ms;
+    let a_worker = span / beacon_ms
+        + (span * 5 / failover_ms + span / audit_every_ms) * pages
+        + span * 3 / failover_ms;
     let renewals = u64::from(world.shards) * span * 3 / failover_ms;
     (workers * a_worker + renewals + records) * 4 / 3
 }
@@ -158,7 +192,8 @@ const SETTLE_MS: u64 = 300_000;
 
 /// Waits until the leases are shared evenly, and then watches that nothing moves any more.
 async fn balance(sim: &Sim) {
-    // What was under way at the heal may still land (a request, for one), and those who died are believed to live for a while.
+    // What was under way at the heal may still land (a request, for one), and those who died are
+    // believed to live for a while.
     let fleet = &sim.world().fleet;
     sleep(sim.world().table.late_ms.max(2 * fleet.longest_failover())).await;
     let deadline = sim.now().plus(BALANCE_MS);
@@ -181,16 +216,19 @@ async fn balance(sim: &Sim) {
     let moves = state.judge.acquisitions() - before;
     if moves > 0 {
         let how = state.judge.moves_after(before);
-        state.judge.not_calm(now, format!("{moves} leases moved in a balanced fleet: {how}"));
+        state.judge.not_calm(
+            now,
+            format!("{moves} leases moved in a balanced fleet: {how}"),
+        );
     }
 }
 
-/// How long a healed fleet may take to share its leases evenly: a refusal is remembered for a minute, a hand-over takes up to ten
-/// seconds, and a worker asks for a few at a time.
+/// How long a healed fleet may take to share its leases evenly: a refusal is remembered for a
+/// minute, a hand-over takes up to ten seconds, and a worker asks for a few at a time.
 const BALANCE_MS: u64 = 240_000;
 
-/// How long after the heal everything may take to be done: the leases expire, cool-downs end (a minute at the most), late writes
-/// land, and the backlog is read.
+/// How long after the heal everything may take to be done: the leases expire, cool-downs end (a
+/// minute at the most), late writes land, and the backlog is read.
 fn patience(sim: &Sim) -> u64 {
     let world = sim.world();
     let calm = 3 * world.fleet.longest_failover()
@@ -198,29 +236,62 @@ fn patience(sim: &Sim) -> u64 {
         + world.table.late_ms
         + world.fleet.audit_every_ms
         + world.fleet.call_limit_ms;
-    // Where subscriptions do not end, one that is quiet asks for a listing, and then whether its shard has ended. Each generation is quiet
-    // first, and asks twice where nobody names the shards that follow.
-    let endless = world.fan_out.as_ref().is_some_and(|fan_out| fan_out.endless);
-    let calm = if endless { calm + 3 * world.fleet.audit_every_ms } else { calm };
-    // A process that does not get through gives up each generation of shards that it holds when three failover times are over, at its
-    // second failure at the earliest: a subscription that is silent, or calls without an answer.
-    let lost = 4 * world.fleet.longest_failover() + 2 * world.fleet.call_limit_ms.min(10_000) + 45_000;
-    let calm = if world.chaos.out_of_reach_ms > 0 { calm + lost } else { calm };
+    // Where subscriptions do not end, one that is quiet asks for a listing, and then whether its
+    // shard has ended. Each generation is quiet first, and asks twice where nobody names the shards
+    // that follow.
+    let endless = world
+        .fan_out
+        .as_ref()
+        .is_some_and(|fan_out| fan_out.endless);
+    let calm = if endless {
+        calm + 3 * world.fleet.audit_every_ms
+    } else {
+        calm
+    };
+    // A process that does not get through gives up each generation of shards that it holds when
+    // three failover times are over, at its second failure at the earliest: a subscription that is
+    // silent, or calls without an answer.
+    let lost =
+        4 * world.fleet.longest_failover() + 2 * world.fleet.call_limit_ms.min(10_000) + 45_000;
+    let calm = if world.chaos.out_of_reach_ms > 0 {
+        calm + lost
+    } else {
+        calm
+    };
     let state = sim.state();
     // One shard after the other, parents before children: the longest line counts.
-    let generation = if world.chaos.out_of_reach_ms > 0 { lost } else { 0 } + if endless { 60_000 } else { 0 };
+    let generation = if world.chaos.out_of_reach_ms > 0 {
+        lost
+    } else {
+        0
+    } + if endless { 60_000 } else { 0 };
     let mut generations: Vec<u64> = Vec::new();
     let (mut lines, mut all): (Vec<u64>, u64) = (Vec::new(), 0);
     for shard in state.stream.shards() {
-        let before = shard.parents.iter().map(|parent| lines[*parent]).max().unwrap_or(0);
+        let before = shard
+            .parents
+            .iter()
+            .map(|parent| lines[*parent])
+            .max()
+            .unwrap_or(0);
         let own = 6 + u64::from(shard.len()) / u64::from(world.fleet.max_records.min(100)).max(1);
-        generations.push(shard.parents.iter().map(|parent| generations[*parent] + 1).max().unwrap_or(0));
+        generations.push(
+            shard
+                .parents
+                .iter()
+                .map(|parent| generations[*parent] + 1)
+                .max()
+                .unwrap_or(0),
+        );
         lines.push(before + own);
         all += own;
     }
     // Where room is short: all shards, each after a look of somebody who has room again.
-    let (calls, looks) =
-        if world.fleet.caps.is_empty() { (lines.into_iter().max().unwrap_or(0), 0) } else { (all, lines.len() as u64) };
+    let (calls, looks) = if world.fleet.caps.is_empty() {
+        (lines.into_iter().max().unwrap_or(0), 0)
+    } else {
+        (all, lines.len() as u64)
+    };
     let calm = calm + generation * generations.into_iter().max().unwrap_or(0);
     calm + calls * (1_000 + 4 * world.handlers.usual_ms) + looks * world.fleet.longest_failover()
 }

@@ -1,4 +1,5 @@
-//! Who acts in a world: the processes with their supervisors, the producers, and what brings the faults.
+//! Who acts in a world: the processes with their supervisors, the producers, and what brings the
+//! faults.
 
 mod chaos;
 mod director;

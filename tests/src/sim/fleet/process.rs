@@ -52,7 +52,8 @@ impl Processes {
     }
 }
 
-/// Keeps a worker running: when its process ends, another one is started after a pause, until the world closes.
+/// Keeps a worker running: when its process ends, another one is started after a pause, until the
+/// world closes.
 pub(crate) async fn supervise(sim: Sim, processes: Processes, slot: usize) {
     let mut dice = Dice::new(sim.world().seed, &format!("slot {slot}"));
     let mut starts = 0;
@@ -60,9 +61,17 @@ pub(crate) async fn supervise(sim: Sim, processes: Processes, slot: usize) {
     sleep(dice.range(0, 3_000)).await;
     loop {
         let chaos = &sim.world().chaos;
-        let id = if chaos.new_ids { format!("worker-{slot}-{starts}") } else { format!("worker-{slot}") };
+        let id = if chaos.new_ids {
+            format!("worker-{slot}-{starts}")
+        } else {
+            format!("worker-{slot}")
+        };
         if starts > 0 {
-            sim.count(if chaos.new_ids { Fault::RestartNewId } else { Fault::RestartSameId });
+            sim.count(if chaos.new_ids {
+                Fault::RestartNewId
+            } else {
+                Fault::RestartSameId
+            });
         }
         starts += 1;
         run_process(&sim, &processes, id.as_str().into(), slot).await;
@@ -70,7 +79,9 @@ pub(crate) async fn supervise(sim: Sim, processes: Processes, slot: usize) {
             return;
         }
         // A second at the least: a supervisor that spins helps nobody.
-        let down = dice.range(50, chaos.down_ms).max(if sim.is_healed() { 1_000 } else { 50 });
+        let down = dice
+            .range(50, chaos.down_ms)
+            .max(if sim.is_healed() { 1_000 } else { 50 });
         tokio::select! {
             biased;
             () = sim.until_healed(), if !sim.is_healed() => {}
@@ -86,7 +97,14 @@ pub(crate) async fn supervise(sim: Sim, processes: Processes, slot: usize) {
 pub(crate) fn lone_table(sim: &Sim) -> Arc<dyn LeaseTable> {
     let gate = Arc::new(Gate::default());
     let clock = SimClock::new(sim.origin(), Arc::clone(&gate), 0, 0);
-    Arc::new(SimTable::new(Arc::new(Life::new(LifeId(0), "somebody".into(), 0, sim.clone(), gate, clock))))
+    Arc::new(SimTable::new(Arc::new(Life::new(
+        LifeId(0),
+        "somebody".into(),
+        0,
+        sim.clone(),
+        gate,
+        clock,
+    ))))
 }
 
 /// Runs one process to its end.
@@ -104,19 +122,40 @@ pub(crate) async fn run_process(sim: &Sim, processes: &Processes, id: WorkerId, 
     };
     // A mutant whose clock stops would be hidden by drift.
     let drift = if sim.mutant().is_some() { 0 } else { drift };
-    let clock = SimClock::new(sim.origin(), Arc::clone(&gate), dice.range(0, 1_000_000_000), drift);
-    let life = Arc::new(Life::new(life_id, id.clone(), slot, sim.clone(), gate, clock));
+    let clock = SimClock::new(
+        sim.origin(),
+        Arc::clone(&gate),
+        dice.range(0, 1_000_000_000),
+        drift,
+    );
+    let life = Arc::new(Life::new(
+        life_id,
+        id.clone(),
+        slot,
+        sim.clone(),
+        gate,
+        clock,
+    ));
     let later = streams::not_yet(&life);
     let worker = match build(sim, &life, &later) {
         Ok(worker) => worker,
         Err(error) => {
-            sim.state().judge.defect(format!("a worker could not be built: {error}"));
+            sim.state()
+                .judge
+                .defect(format!("a worker could not be built: {error}"));
             return;
         }
     };
     listen(&life, &worker);
-    sim.say(Event::Started { life: life_id, worker: id, slot });
-    let process = Process { life: Arc::clone(&life), worker: worker.clone() };
+    sim.say(Event::Started {
+        life: life_id,
+        worker: id,
+        slot,
+    });
+    let process = Process {
+        life: Arc::clone(&life),
+        worker: worker.clone(),
+    };
     processes.lock().insert(life_id, process.clone());
     streams::add_later(processes, &process, later);
     let ended = tokio::select! {
@@ -130,21 +169,44 @@ pub(crate) async fn run_process(sim: &Sim, processes: &Processes, id: WorkerId, 
     let event = match ended {
         None => Event::Crashed { life: life_id },
         Some(Ok(report)) => {
-            let drained = report.shards.into_iter().filter(|(_, shard)| shard.stopped == Stopped::Drained);
-            Event::Stopped { life: life_id, error: None, drained: drained.map(|(key, shard)| (key, shard.checkpoint)).collect() }
+            let drained = report
+                .shards
+                .into_iter()
+                .filter(|(_, shard)| shard.stopped == Stopped::Drained);
+            Event::Stopped {
+                life: life_id,
+                error: None,
+                drained: drained
+                    .map(|(key, shard)| (key, shard.checkpoint))
+                    .collect(),
+            }
         }
-        Some(Err(error)) => Event::Stopped { life: life_id, error: Some(error.to_string()), drained: Vec::new() },
+        Some(Err(error)) => Event::Stopped {
+            life: life_id,
+            error: Some(error.to_string()),
+            drained: Vec::new(),
+        },
     };
     sim.say(event);
 }
 
-fn build(sim: &Sim, life: &Arc<Life>, later: &[usize]) -> Result<Worker, kcl_core::worker::SettingError> {
+fn build(
+    sim: &Sim,
+    life: &Arc<Life>,
+    later: &[usize],
+) -> Result<Worker, kcl_core::worker::SettingError> {
     let world = sim.world();
     let fleet = &world.fleet;
     let millis = Duration::from_millis;
-    let initial = if fleet.latest { InitialPosition::Latest } else { InitialPosition::TrimHorizon };
+    let initial = if fleet.latest {
+        InitialPosition::Latest
+    } else {
+        InitialPosition::TrimHorizon
+    };
     let builder = match world.streams {
-        1 => Worker::builder().stream("sim-0").source(SimStream::new(Arc::clone(life), 0)),
+        1 => Worker::builder()
+            .stream("sim-0")
+            .source(SimStream::new(Arc::clone(life), 0)),
         several => {
             let first = (0..several).filter(|stream| !later.contains(stream));
             Worker::builder().streams(first.map(|stream| streams::config(life, stream)))
@@ -159,15 +221,27 @@ fn build(sim: &Sim, life: &Arc<Life>, later: &[usize]) -> Result<Worker, kcl_cor
         .coordination_on(CoordinationOn::CallersRuntime)
         .initial_position(initial)
         .failover(millis(fleet.failover_of(life.slot)))
-        .max_leases(if sim.mutant() == Some(Mutant::NoRoomIsRoom) { usize::MAX } else { fleet.cap_of(life.slot) })
+        .max_leases(if sim.mutant() == Some(Mutant::NoRoomIsRoom) {
+            usize::MAX
+        } else {
+            fleet.cap_of(life.slot)
+        })
         .max_records(fleet.max_records)
         .calls_per_second(fleet.calls_per_second)
         .idle_ceiling(millis(fleet.idle_ms))
         .call_limit(millis(fleet.call_limit_ms))
-        .checkpoints(if world.handlers.automatic() { Checkpoints::Automatic } else { Checkpoints::Manual })
+        .checkpoints(if world.handlers.automatic() {
+            Checkpoints::Automatic
+        } else {
+            Checkpoints::Manual
+        })
         .checkpoint_every(millis(fleet.checkpoint_every_ms))
         .handler_budget(millis(fleet.handler_budget_ms))
-        .on_failure(if fleet.skip_failed { OnFailure::Skip } else { OnFailure::Retry })
+        .on_failure(if fleet.skip_failed {
+            OnFailure::Skip
+        } else {
+            OnFailure::Retry
+        })
         .retry_pause(millis(500), millis(5_000))
         .out_of_range(OutOfRange::HandOn)
         .audit_every(millis(fleet.audit_every_ms))
@@ -196,7 +270,9 @@ fn listen(life: &Arc<Life>, worker: &Worker) {
     spawn(async move {
         while let Some(event) = events.next().await {
             let said = match event {
-                Heard::DataGap { .. } if life.sim.mutant() == Some(Mutant::GapUnreported) => continue,
+                Heard::DataGap { .. } if life.sim.mutant() == Some(Mutant::GapUnreported) => {
+                    continue;
+                }
                 Heard::DataGap { shard, gap } => Said::Gap(shard.lease, gap),
                 Heard::RecordSkipped { shard, at } => Said::Skipped(shard.lease, at),
                 Heard::ShardUnreadable { shard, .. } => Said::Unreadable(shard.lease),
@@ -206,7 +282,10 @@ fn listen(life: &Arc<Life>, worker: &Worker) {
                 Heard::LeasesLeftUnread { leases } => Said::LeftUnread(leases.len()),
                 _ => continue,
             };
-            life.sim.say(Event::Said { life: life.id, said });
+            life.sim.say(Event::Said {
+                life: life.id,
+                said,
+            });
         }
     });
 }

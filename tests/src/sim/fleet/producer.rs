@@ -30,14 +30,30 @@ fn put_some(sim: &Sim, load: &SimLoad, dice: &mut Dice) {
     let now = sim.now();
     let mut state = sim.state();
     for shard in state.stream.open_shards() {
-        if state.stream.shards()[shard].quiet || !dice.chance(tick(load) as f64 / load.every_ms as f64) {
+        if state.stream.shards()[shard].quiet
+            || !dice.chance(tick(load) as f64 / load.every_ms as f64)
+        {
             continue;
         }
-        let records = if dice.chance(load.burst) { dice.range(5, 60) } else { 1 };
+        let records = if dice.chance(load.burst) {
+            dice.range(5, 60)
+        } else {
+            1
+        };
         for _ in 0..records {
-            let users = if dice.chance(load.aggregated) { dice.range(2, 6) as u32 } else { 1 };
+            let users = if dice.chance(load.aggregated) {
+                dice.range(2, 6) as u32
+            } else {
+                1
+            };
             state.stream.put(shard, users, now);
-            state.say(now, Event::Put { shard, records: users });
+            state.say(
+                now,
+                Event::Put {
+                    shard,
+                    records: users,
+                },
+            );
         }
     }
 }

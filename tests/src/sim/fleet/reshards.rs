@@ -21,10 +21,23 @@ pub(crate) fn open(sim: &Sim, state: &mut WorldState, stream: usize, at: At, dic
     let count = ((shards - stream).div_ceil(streams)) as u128;
     let width = u128::MAX / count;
     for index in 0..count {
-        let end = if index + 1 == count { u128::MAX } else { (index + 1) * width - 1 };
+        let end = if index + 1 == count {
+            u128::MAX
+        } else {
+            (index + 1) * width - 1
+        };
         if let Ok(range) = HashKeyRange::new(index * width, end) {
-            let shard = state.stream.open(stream, range, &[], at, dice.chance(sim.world().load.quiet));
-            state.say(at, Event::Opened { shard, parents: Vec::new() });
+            let shard =
+                state
+                    .stream
+                    .open(stream, range, &[], at, dice.chance(sim.world().load.quiet));
+            state.say(
+                at,
+                Event::Opened {
+                    shard,
+                    parents: Vec::new(),
+                },
+            );
         }
     }
 }
@@ -54,7 +67,13 @@ pub(crate) async fn reshard(sim: Sim) {
             if dice.chance(0.5) && open.len() < most {
                 split(&mut state, shard, now, quiet);
             } else if let Some((other, child)) = state.stream.merge(shard, now, quiet) {
-                state.say(now, Event::Opened { shard: child, parents: vec![shard, other] });
+                state.say(
+                    now,
+                    Event::Opened {
+                        shard: child,
+                        parents: vec![shard, other],
+                    },
+                );
             }
         }
     }
@@ -62,7 +81,13 @@ pub(crate) async fn reshard(sim: Sim) {
 
 fn split(state: &mut WorldState, shard: usize, now: At, quiet: bool) {
     for child in state.stream.split(shard, now, quiet).unwrap_or_default() {
-        state.say(now, Event::Opened { shard: child, parents: vec![shard] });
+        state.say(
+            now,
+            Event::Opened {
+                shard: child,
+                parents: vec![shard],
+            },
+        );
     }
 }
 
@@ -79,12 +104,27 @@ pub(crate) async fn retain(sim: Sim) {
         }
         let now = sim.now();
         let mut state = sim.state();
-        let before: Vec<u32> = state.stream.shards().iter().map(ShardTruth::trimmed).collect();
+        let before: Vec<u32> = state
+            .stream
+            .shards()
+            .iter()
+            .map(ShardTruth::trimmed)
+            .collect();
         let left = state.stream.trim(At(now.0.saturating_sub(retention)), now);
         for (shard, before) in before.into_iter().enumerate() {
-            let (trimmed, left) = (state.stream.shards()[shard].trimmed(), left.contains(&shard));
+            let (trimmed, left) = (
+                state.stream.shards()[shard].trimmed(),
+                left.contains(&shard),
+            );
             if trimmed > before || left {
-                state.say(now, Event::Trimmed { shard, up_to: trimmed, left });
+                state.say(
+                    now,
+                    Event::Trimmed {
+                        shard,
+                        up_to: trimmed,
+                        left,
+                    },
+                );
             }
         }
     }

@@ -40,9 +40,16 @@ pub(super) fn not_yet(life: &Life) -> Vec<usize> {
 /// Has these streams added some time later.
 pub(super) fn add_later(processes: &Processes, process: &Process, streams: Vec<usize>) {
     for stream in streams {
-        let mut dice = Dice::new(process.life.sim.world().seed, &format!("stream {stream} of life {}", process.life.id.0));
+        let mut dice = Dice::new(
+            process.life.sim.world().seed,
+            &format!("stream {stream} of life {}", process.life.id.0),
+        );
         let after = dice.range(0, AWAY_MS);
-        process.life.sim.say(Event::Reads { life: process.life.id, stream, on: false });
+        process.life.sim.say(Event::Reads {
+            life: process.life.id,
+            stream,
+            on: false,
+        });
         spawn(add(processes.clone(), process.clone(), stream, after));
     }
 }
@@ -54,7 +61,11 @@ pub(super) fn change(sim: &Sim, processes: &Processes, dice: &mut Dice, process:
     let is_deaf = sim.mutant() == Some(Mutant::DeafToRemoval);
     if is_deaf || process.worker.remove_stream(&name(stream)) == Ok(true) {
         sim.count(Fault::StreamRemoved);
-        sim.say(Event::Reads { life: process.life.id, stream, on: false });
+        sim.say(Event::Reads {
+            life: process.life.id,
+            stream,
+            on: false,
+        });
         spawn(add(processes.clone(), process.clone(), stream, after));
     }
 }
@@ -69,8 +80,15 @@ async fn add(processes: Processes, process: Process, stream: usize, after: u64) 
     if !processes.has(life.id) {
         return;
     }
-    life.sim.say(Event::Reads { life: life.id, stream, on: true });
+    life.sim.say(Event::Reads {
+        life: life.id,
+        stream,
+        on: true,
+    });
     if let Err(error) = worker.add_stream(config(&life, stream)) {
-        life.sim.state().judge.defect(format!("a stream could not be added: {error}"));
+        life.sim
+            .state()
+            .judge
+            .defect(format!("a stream could not be added: {error}"));
     }
 }

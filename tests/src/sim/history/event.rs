@@ -55,7 +55,9 @@ pub(crate) struct Written {
 impl Written {
     /// The row before and after, when a change was carried out that moved the checkpoint.
     pub(crate) fn moved_checkpoint(&self) -> Option<(&Lease, &Lease)> {
-        let (Asked::Update(..), Some(before), Some(after), true) = (&self.asked, &self.before, &self.after, self.accepted) else {
+        let (Asked::Update(..), Some(before), Some(after), true) =
+            (&self.asked, &self.before, &self.after, self.accepted)
+        else {
             return None;
         };
         (after.checkpoint != before.checkpoint).then_some((before, after))
@@ -63,7 +65,10 @@ impl Written {
 }
 
 /// A call of a processor.
-#[expect(dead_code, reason = "what no invariant reads is there for the reader of a history")]
+#[expect(
+    dead_code,
+    reason = "what no invariant reads is there for the reader of a history"
+)]
 #[derive(Clone, Debug)]
 pub(crate) enum Call {
     Initialize {
@@ -118,7 +123,10 @@ pub(crate) enum Over {
 }
 
 /// What a worker said in its events.
-#[expect(dead_code, reason = "what no invariant reads is there for the reader of a history")]
+#[expect(
+    dead_code,
+    reason = "what no invariant reads is there for the reader of a history"
+)]
 #[derive(Clone, Debug)]
 pub(crate) enum Said {
     Gap(LeaseKey, DataGap),
@@ -135,7 +143,10 @@ pub(crate) enum Said {
 }
 
 /// Something that happened.
-#[expect(dead_code, reason = "what no invariant reads is there for the reader of a history")]
+#[expect(
+    dead_code,
+    reason = "what no invariant reads is there for the reader of a history"
+)]
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
     /// A phase of the world begins.
@@ -211,7 +222,8 @@ pub(crate) enum Event {
         record: u32,
         done: bool,
     },
-    /// The handler says by a checkpoint that everything up to here (an index without itself) is done.
+    /// The handler says by a checkpoint that everything up to here (an index without itself) is
+    /// done.
     Checkpointing {
         processor: ProcessorId,
         ask: u64,
@@ -280,7 +292,8 @@ pub(crate) enum Event {
         life: LifeId,
         shard: usize,
     },
-    /// A reader that is subscribed to a shard, or was, has asked by polling and was told that it has ended.
+    /// A reader that is subscribed to a shard, or was, has asked by polling and was told that it
+    /// has ended.
     EndPolled {
         life: LifeId,
         shard: usize,

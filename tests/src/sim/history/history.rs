@@ -14,7 +14,13 @@ pub(crate) struct Entry {
 
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:>7} {:>9} {:?}", self.number, self.at.to_string(), self.event)
+        write!(
+            f,
+            "{:>7} {:>9} {:?}",
+            self.number,
+            self.at.to_string(),
+            self.event
+        )
     }
 }
 
@@ -29,12 +35,19 @@ pub(crate) struct History {
 impl History {
     /// With its text, a line an event, or without.
     pub(crate) fn new(keep: bool) -> Self {
-        Self { kept: keep.then(String::new), next: 0 }
+        Self {
+            kept: keep.then(String::new),
+            next: 0,
+        }
     }
 
     /// Adds an event.
     pub(crate) fn add(&mut self, at: At, event: Event) -> Entry {
-        let entry = Entry { number: self.next, at, event };
+        let entry = Entry {
+            number: self.next,
+            at,
+            event,
+        };
         self.next += 1;
         if let Some(text) = &mut self.kept {
             // Writing to a text does not fail.

@@ -3,7 +3,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use kcl_core::lease::Change;
 use kcl_core::model::{Checkpoint, Facts, LeaseKey, Token, WorkerId};
 
-use crate::sim::history::{Asked, Call, Entry, Event, LifeId, ProcessorId, Returned, Said, Written};
+use crate::sim::history::{
+    Asked, Call, Entry, Event, LifeId, ProcessorId, Returned, Said, Written,
+};
 use crate::sim::runtime::At;
 use crate::sim::truth::StreamTruth;
 use crate::sim::world::World;
@@ -28,7 +30,8 @@ pub(crate) struct Board {
     /// Shards of which a gap was reported, or could not be noticed: how far it reached.
     pub(crate) gaps: BTreeMap<usize, Vec<(LifeId, At)>>,
     pub(crate) overtaken: BTreeMap<usize, Vec<(LifeId, u32, u32)>>,
-    /// Shards that were answered as ended and empty. Whether they have ended is confirmed later, when they may have left the stream.
+    /// Shards that were answered as ended and empty. Whether they have ended is confirmed later,
+    /// when they may have left the stream.
     pub(crate) found_empty: BTreeSet<usize>,
     /// Shards that left the stream when they had a lease and nobody had come to their end.
     pub(crate) left_behind: BTreeSet<usize>,
@@ -98,7 +101,10 @@ pub(crate) struct Ending {
 
 impl Board {
     pub(super) fn new(world: &World) -> Self {
-        Self { skip_failed: world.fleet.skip_failed, ..Self::default() }
+        Self {
+            skip_failed: world.fleet.skip_failed,
+            ..Self::default()
+        }
     }
 
     pub(crate) fn processor(&self, id: ProcessorId) -> &ProcessorInfo {
@@ -106,17 +112,23 @@ impl Board {
     }
 
     pub(crate) fn tenancy_of(&self, id: ProcessorId) -> Option<&Tenancy> {
-        self.processor(id).tenancy.map(|tenancy| &self.tenancies[tenancy])
+        self.processor(id)
+            .tenancy
+            .map(|tenancy| &self.tenancies[tenancy])
     }
 
     pub(crate) fn current_of(&self, key: &LeaseKey) -> Option<&Tenancy> {
-        self.current.get(key).map(|tenancy| &self.tenancies[*tenancy])
+        self.current
+            .get(key)
+            .map(|tenancy| &self.tenancies[*tenancy])
     }
 
     /// The tenancy that this row is, or was, in.
     pub(crate) fn tenancy_with(&self, key: &LeaseKey, token: &Token) -> Option<&Tenancy> {
         let is_it = |tenancy: &&Tenancy| tenancy.key == *key && tenancy.token == *token;
-        self.current_of(key).filter(is_it).or_else(|| self.tenancies.iter().rev().find(is_it))
+        self.current_of(key)
+            .filter(is_it)
+            .or_else(|| self.tenancies.iter().rev().find(is_it))
     }
 
     pub(crate) fn progress_of(&self, shard: usize) -> &Progress {
@@ -137,12 +149,18 @@ impl Board {
                 };
                 self.lives.insert(*life, info);
             }
-            Event::Said { life, said: Said::LeftUnread(_) } => {
+            Event::Said {
+                life,
+                said: Said::LeftUnread(_),
+            } => {
                 if let Some(info) = self.lives.get_mut(life) {
                     info.says_left = true;
                 }
             }
-            Event::Said { life, said: Said::Malformed } => {
+            Event::Said {
+                life,
+                said: Said::Malformed,
+            } => {
                 if let Some(info) = self.lives.get_mut(life) {
                     info.says_malformed = true;
                 }
@@ -150,13 +168,17 @@ impl Board {
             Event::Crashed { life } => self.end_life(*life, true),
             Event::Stopped { life, error, .. } => {
                 self.end_life(*life, false);
-                let is_replaced = error.as_ref().is_some_and(|error| error.contains("was deleted and made again"));
+                let is_replaced = error
+                    .as_ref()
+                    .is_some_and(|error| error.contains("was deleted and made again"));
                 if let Some(info) = self.lives.get_mut(life).filter(|_| is_replaced) {
                     info.replaced = Some(entry.at);
                 }
             }
             Event::Written(written) if written.accepted => self.on_row(entry, written, stream),
-            Event::Made { life, shard, key, .. } => self.processors.push(ProcessorInfo {
+            Event::Made {
+                life, shard, key, ..
+            } => self.processors.push(ProcessorInfo {
                 life: *life,
                 shard: *shard,
                 key: key.clone(),
@@ -169,16 +191,30 @@ impl Board {
                 handled: BTreeSet::new(),
             }),
             Event::Called { processor, call } => self.on_call(*processor, call),
-            Event::Returned { processor, returned } => self.on_returned(entry.number, *processor, *returned),
-            Event::Began { processor, record, .. } => {
+            Event::Returned {
+                processor,
+                returned,
+            } => self.on_returned(entry.number, *processor, *returned),
+            Event::Began {
+                processor, record, ..
+            } => {
                 let info = &mut self.processors[processor.0 as usize];
                 let (first, end) = info.given.unwrap_or((*record, *record));
                 info.given = Some((first.min(*record), end.max(record.saturating_add(1))));
             }
-            Event::Handled { processor, record, done: true } => {
+            Event::Handled {
+                processor,
+                record,
+                done: true,
+            } => {
                 self.on_handled(entry.number, *processor, *record);
             }
-            Event::Checkpointing { processor, up_to, prepare: false, .. } => {
+            Event::Checkpointing {
+                processor,
+                up_to,
+                prepare: false,
+                ..
+            } => {
                 let info = &mut self.processors[processor.0 as usize];
                 if let Some((first, end)) = info.given {
                     let to = (*up_to).min(end);
@@ -190,8 +226,16 @@ impl Board {
                 self.progress.push(Progress::default());
             }
             Event::FoundEmpty { shard, .. } => drop(self.found_empty.insert(*shard)),
-            Event::Overtaken { life, shard, from, to } => {
-                self.overtaken.entry(*shard).or_default().push((*life, *from, *to));
+            Event::Overtaken {
+                life,
+                shard,
+                from,
+                to,
+            } => {
+                self.overtaken
+                    .entry(*shard)
+                    .or_default()
+                    .push((*life, *from, *to));
             }
             _ => {}
         }
@@ -199,7 +243,11 @@ impl Board {
 
     /// A gap that a worker reported of a shard.
     pub(super) fn on_said(&mut self, entry: &Entry, shard: usize) {
-        if let Event::Said { life, said: Said::Gap(..) } = &entry.event {
+        if let Event::Said {
+            life,
+            said: Said::Gap(..),
+        } = &entry.event
+        {
             self.gaps.entry(shard).or_default().push((*life, entry.at));
         }
     }
@@ -216,10 +264,9 @@ impl Board {
         match call {
             Call::Initialize { fence, .. } if info.tenancy.is_none() => {
                 let (life, key) = (info.life, &info.key);
-                info.tenancy = self
-                    .tenancies
-                    .iter()
-                    .rposition(|tenancy| tenancy.key == *key && tenancy.life == life && tenancy.fence == *fence);
+                info.tenancy = self.tenancies.iter().rposition(|tenancy| {
+                    tenancy.key == *key && tenancy.life == life && tenancy.fence == *fence
+                });
             }
             Call::Process { records, .. } => {
                 info.batch.clone_from(records);
@@ -271,20 +318,31 @@ impl Board {
     }
 
     fn on_row(&mut self, entry: &Entry, written: &Written, stream: &StreamTruth) {
-        let token = |row: &Option<kcl_core::model::Lease>| row.as_ref().and_then(|row| row.token.clone());
+        let token =
+            |row: &Option<kcl_core::model::Lease>| row.as_ref().and_then(|row| row.token.clone());
         let (before, after) = (token(&written.before), token(&written.after));
         if let (None, Some(row)) = (&written.before, &written.after) {
-            let has_left = stream.leased(&written.key).is_some_and(|(_, shard)| shard.left.is_some());
+            let has_left = stream
+                .leased(&written.key)
+                .is_some_and(|(_, shard)| shard.left.is_some());
             if has_left && !self.made.contains_key(&written.key) {
                 self.made_too_late.insert(written.key.clone());
             }
-            self.made.entry(written.key.clone()).or_insert_with(|| (row.checkpoint.clone(), row.facts.clone()));
+            self.made
+                .entry(written.key.clone())
+                .or_insert_with(|| (row.checkpoint.clone(), row.facts.clone()));
         }
-        if written.after.as_ref().is_some_and(|row| row.checkpoint.is_shard_end()) {
+        if written
+            .after
+            .as_ref()
+            .is_some_and(|row| row.checkpoint.is_shard_end())
+        {
             self.finished.insert(written.key.clone());
         }
         if before == after {
-            let moved = |row: &kcl_core::model::Lease| row.counter > written.before.as_ref().map_or(0, |before| before.counter);
+            let moved = |row: &kcl_core::model::Lease| {
+                row.counter > written.before.as_ref().map_or(0, |before| before.counter)
+            };
             if let Some(tenancy) = self.current.get(&written.key)
                 && written.after.as_ref().is_some_and(moved)
             {
@@ -303,11 +361,17 @@ impl Board {
                 Asked::Update(..) => "another write",
             };
             let by_worker = written.after.as_ref().and_then(|row| row.owner.clone());
-            let ending = Ending { at: entry.at, by: written.life, by_worker, how };
+            let ending = Ending {
+                at: entry.at,
+                by: written.life,
+                by_worker,
+                how,
+            };
             self.tenancies[tenancy].ended = Some(ending);
         }
         if let (Some(token), Some(row)) = (after, &written.after) {
-            self.current.insert(written.key.clone(), self.tenancies.len());
+            self.current
+                .insert(written.key.clone(), self.tenancies.len());
             self.tenancies.push(Tenancy {
                 key: written.key.clone(),
                 token,

@@ -36,7 +36,8 @@ pub(crate) struct See<'a> {
 }
 
 impl See<'_> {
-    /// Whether an event is about a shard of a stream that was deleted. Its records are gone, and what is stored of it says nothing.
+    /// Whether an event is about a shard of a stream that was deleted. Its records are gone, and
+    /// what is stored of it says nothing.
     pub(super) fn is_of_deleted(&self, event: &Event) -> bool {
         // The keys of one stream's leases do not tell which of the two it is.
         let is_over = self.world.streams == 1 && self.stream.is_replaced(0);
@@ -50,7 +51,9 @@ impl See<'_> {
             | Event::Checkpointed { processor, .. } => Some(self.board.processor(*processor).shard),
             _ => None,
         };
-        shard.and_then(|index| self.stream.shards().get(index)).is_some_and(|shard| shard.deleted || is_over)
+        shard
+            .and_then(|index| self.stream.shards().get(index))
+            .is_some_and(|shard| shard.deleted || is_over)
     }
 }
 
@@ -69,7 +72,11 @@ pub struct Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at {} (event {}): {}", self.invariant, self.at, self.number, self.what)
+        write!(
+            f,
+            "{} at {} (event {}): {}",
+            self.invariant, self.at, self.number, self.what
+        )
     }
 }
 
@@ -88,8 +95,18 @@ const KEPT: usize = 12;
 impl Sink<'_> {
     pub(crate) fn report(&mut self, what: impl FnOnce() -> String) {
         if self.kept.len() < KEPT {
-            let Self { invariant, number, at, .. } = *self;
-            self.kept.push(Violation { invariant, number, at, what: what() });
+            let Self {
+                invariant,
+                number,
+                at,
+                ..
+            } = *self;
+            self.kept.push(Violation {
+                invariant,
+                number,
+                at,
+                what: what(),
+            });
         }
     }
 

@@ -6,7 +6,8 @@ use crate::sim::history::{Entry, Event};
 
 use super::fold::{Fold, See, Sink};
 
-/// I1: a stored checkpoint never goes back, and the shard's end is final, also over a row that vanished and was made again.
+/// I1: a stored checkpoint never goes back, and the shard's end is final, also over a row that
+/// vanished and was made again.
 #[derive(Debug, Default)]
 pub(super) struct NoRegress {
     highest: BTreeMap<LeaseKey, Checkpoint>,
@@ -18,20 +19,33 @@ impl Fold for NoRegress {
     }
 
     fn on(&mut self, entry: &Entry, see: &See<'_>, sink: &mut Sink<'_>) {
-        let Event::Written(written) = &entry.event else { return };
-        let Some(after) = written.after.as_ref().filter(|_| written.accepted) else { return };
+        let Event::Written(written) = &entry.event else {
+            return;
+        };
+        let Some(after) = written.after.as_ref().filter(|_| written.accepted) else {
+            return;
+        };
         // A row that is made anew for a shard that has left gives nothing a second time.
-        let left = see.stream.leased(&written.key).is_some_and(|(_, shard)| shard.left.is_some());
+        let left = see
+            .stream
+            .leased(&written.key)
+            .is_some_and(|(_, shard)| shard.left.is_some());
         match self.highest.get_mut(&written.key) {
             Some(highest) => {
                 sink.check(after.checkpoint >= *highest || left, || {
-                    format!("{}: {:?} took the checkpoint from {highest} to {}", written.key, written.life, after.checkpoint)
+                    format!(
+                        "{}: {:?} took the checkpoint from {highest} to {}",
+                        written.key, written.life, after.checkpoint
+                    )
                 });
                 if after.checkpoint > *highest {
                     highest.clone_from(&after.checkpoint);
                 }
             }
-            None => drop(self.highest.insert(written.key.clone(), after.checkpoint.clone())),
+            None => drop(
+                self.highest
+                    .insert(written.key.clone(), after.checkpoint.clone()),
+            ),
         }
     }
 }

@@ -4,8 +4,8 @@ use crate::sim::history::{Asked, Entry, Event};
 
 use super::fold::{Fold, See, Sink};
 
-/// I2: an accepted write carried the counter and the token of the row at that instant, and what only an owner writes came from the
-/// owner, however late it came.
+/// I2: an accepted write carried the counter and the token of the row at that instant, and what
+/// only an owner writes came from the owner, however late it came.
 #[derive(Debug)]
 pub(super) struct Fence;
 
@@ -19,12 +19,19 @@ impl Fold for Fence {
     }
 
     fn on(&mut self, entry: &Entry, see: &See<'_>, sink: &mut Sink<'_>) {
-        let Event::Written(written) = &entry.event else { return };
-        let (Asked::Update(expect, change), Some(before), true) = (&written.asked, &written.before, written.accepted) else {
+        let Event::Written(written) = &entry.event else {
+            return;
+        };
+        let (Asked::Update(expect, change), Some(before), true) =
+            (&written.asked, &written.before, written.accepted)
+        else {
             return;
         };
         sink.check(expect.holds(before), || {
-            format!("{}: a write of {:?} that expected {expect:?} was carried out on {before:?}", written.key, written.life)
+            format!(
+                "{}: a write of {:?} that expected {expect:?} was carried out on {before:?}",
+                written.key, written.life
+            )
         });
         let owners = matches!(
             change,
@@ -41,21 +48,37 @@ impl Fold for Fence {
         if !owners {
             return;
         }
-        // The board has taken the write in already: the tenancy that the row had before it is found by its token.
-        let owner = before.token.as_ref().and_then(|token| see.board.tenancy_with(&written.key, token));
-        // A lease that was passed on and not claimed is nobody's tenancy: the worker that it names may give it back.
-        let named =
-            before.token.is_none() && see.board.lives.get(&written.life).map(|life| &life.worker) == before.owner.as_ref();
-        if named && matches!(change, Change::Release { checkpoint: None, .. }) {
+        // The board has taken the write in already: the tenancy that the row had before it is found
+        // by its token.
+        let owner = before
+            .token
+            .as_ref()
+            .and_then(|token| see.board.tenancy_with(&written.key, token));
+        // A lease that was passed on and not claimed is nobody's tenancy: the worker that it names
+        // may give it back.
+        let named = before.token.is_none()
+            && see.board.lives.get(&written.life).map(|life| &life.worker) == before.owner.as_ref();
+        if named
+            && matches!(
+                change,
+                Change::Release {
+                    checkpoint: None,
+                    ..
+                }
+            )
+        {
             return;
         }
-        sink.check(owner.is_some_and(|owner| owner.life == written.life), || {
-            format!(
-                "{}: {change:?} of {:?} was carried out in the tenancy of {:?}",
-                written.key,
-                written.life,
-                owner.map(|o| o.life)
-            )
-        });
+        sink.check(
+            owner.is_some_and(|owner| owner.life == written.life),
+            || {
+                format!(
+                    "{}: {change:?} of {:?} was carried out in the tenancy of {:?}",
+                    written.key,
+                    written.life,
+                    owner.map(|o| o.life)
+                )
+            },
+        );
     }
 }

@@ -6,12 +6,14 @@ use crate::sim::history::{Asked, Call, Entry, Event, LifeId, ProcessorId, Return
 
 use super::fold::{Fold, See, Sink};
 
-/// I13: what workers do about leases is sane: nobody takes, claims or asks for a finished one, and no process works on more shards than
-/// `max_leases`. That plans are sane as plans is shown where they are made. How many requests are open is not judged: who stood still
-/// may take an owner for dead, and what was asked of that one is no open request to it.
+/// I13: what workers do about leases is sane: nobody takes, claims or asks for a finished one, and
+/// no process works on more shards than `max_leases`. That plans are sane as plans is shown where
+/// they are made. How many requests are open is not judged: who stood still may take an owner for
+/// dead, and what was asked of that one is no open request to it.
 #[derive(Debug, Default)]
 pub(super) struct Plans {
-    /// Processors whose first call has not succeeded. A lease may be given up before that, without a word to them.
+    /// Processors whose first call has not succeeded. A lease may be given up before that, without
+    /// a word to them.
     beginning: BTreeSet<ProcessorId>,
     /// Those that were begun and are not over.
     at_work: BTreeMap<LifeId, BTreeSet<ProcessorId>>,
@@ -29,29 +31,59 @@ impl Fold for Plans {
     fn on(&mut self, entry: &Entry, see: &See<'_>, sink: &mut Sink<'_>) {
         match &entry.event {
             Event::Written(written) if written.accepted => {
-                let Written { life, key, before: Some(before), asked: Asked::Update(_, change), .. } = &**written else { return };
-                if matches!(change, Change::Take { .. } | Change::Claim { .. } | Change::Request { .. }) {
+                let Written {
+                    life,
+                    key,
+                    before: Some(before),
+                    asked: Asked::Update(_, change),
+                    ..
+                } = &**written
+                else {
+                    return;
+                };
+                if matches!(
+                    change,
+                    Change::Take { .. } | Change::Claim { .. } | Change::Request { .. }
+                ) {
                     sink.check(!before.checkpoint.is_shard_end(), || {
                         format!("{key}: {change:?} of {life:?} on a finished lease")
                     });
                 }
             }
-            Event::Called { processor, call: Call::Initialize { .. } } => drop(self.beginning.insert(*processor)),
-            Event::Returned { processor, returned: Returned::Done } if self.beginning.remove(processor) => {
+            Event::Called {
+                processor,
+                call: Call::Initialize { .. },
+            } => drop(self.beginning.insert(*processor)),
+            Event::Returned {
+                processor,
+                returned: Returned::Done,
+            } if self.beginning.remove(processor) => {
                 let info = see.board.processor(*processor);
-                let cap = see.board.lives.get(&info.life).map_or(usize::MAX, |life| see.world.fleet.cap_of(life.slot));
+                let cap = see
+                    .board
+                    .lives
+                    .get(&info.life)
+                    .map_or(usize::MAX, |life| see.world.fleet.cap_of(life.slot));
                 let at_work = self.at_work.entry(info.life).or_default();
                 at_work.insert(*processor);
                 let count = at_work.len();
                 sink.check(count <= cap, || {
-                    format!("{}: {:?} works on {count} shards, {cap} are its limit", info.key, info.life)
+                    format!(
+                        "{}: {:?} works on {count} shards, {cap} are its limit",
+                        info.key, info.life
+                    )
                 });
             }
-            Event::Called { processor, call: Call::LeaseLost(_) | Call::ShardEnded { .. } | Call::ShutdownRequested } => {
+            Event::Called {
+                processor,
+                call: Call::LeaseLost(_) | Call::ShardEnded { .. } | Call::ShutdownRequested,
+            } => {
                 let life = see.board.processor(*processor).life;
                 self.at_work.entry(life).or_default().remove(processor);
             }
-            Event::Crashed { life } | Event::Stopped { life, .. } => drop(self.at_work.remove(life)),
+            Event::Crashed { life } | Event::Stopped { life, .. } => {
+                drop(self.at_work.remove(life))
+            }
             _ => {}
         }
     }

@@ -4,9 +4,9 @@ use crate::sim::history::{Call, Entry, Event, ProcessorId, Returned};
 
 use super::fold::{Fold, See, Sink};
 
-/// I14: a processor's calls never overlap and come in this order: initialize until it succeeds, batches, perhaps one
-/// `shutdown_requested`, and at the end one of `shard_ended` (until it succeeds) and `lease_lost`. No checkpoint that is asked for
-/// after `lease_lost` is stored.
+/// I14: a processor's calls never overlap and come in this order: initialize until it succeeds,
+/// batches, perhaps one `shutdown_requested`, and at the end one of `shard_ended` (until it
+/// succeeds) and `lease_lost`. No checkpoint that is asked for after `lease_lost` is stored.
 #[derive(Debug, Default)]
 pub(super) struct Lifecycle {
     stages: BTreeMap<ProcessorId, Stage>,
@@ -66,25 +66,35 @@ impl Fold for Lifecycle {
                     && !stage.over
                     && match kind {
                         LifecycleKind::Initialize => !stage.initialized,
-                        LifecycleKind::Process => stage.initialized && !stage.stopping && !stage.ending,
+                        LifecycleKind::Process => {
+                            stage.initialized && !stage.stopping && !stage.ending
+                        }
                         LifecycleKind::ShardEnded => stage.initialized && !stage.stopping,
                         LifecycleKind::ShutdownRequested => stage.initialized && !stage.stopping,
                         LifecycleKind::LeaseLost => stage.initialized,
                     };
                 sink.check(allowed, || {
                     let info = see.board.processor(*processor);
-                    format!("{}: {:?} calls {call:?} of {processor:?} in {stage:?}", info.key, info.life)
+                    format!(
+                        "{}: {:?} calls {call:?} of {processor:?} in {stage:?}",
+                        info.key, info.life
+                    )
                 });
                 if let Call::Initialize { attempt, .. } | Call::ShardEnded { attempt } = call {
                     let expected = stage.failures + 1;
-                    sink.check(*attempt == expected, || format!("{processor:?}: attempt {attempt} of {kind:?}, not {expected}"));
+                    sink.check(*attempt == expected, || {
+                        format!("{processor:?}: attempt {attempt} of {kind:?}, not {expected}")
+                    });
                 }
                 stage.inside = Some(kind);
                 stage.stopping |= kind == LifecycleKind::ShutdownRequested;
                 stage.ending |= kind == LifecycleKind::ShardEnded;
                 stage.lost |= kind == LifecycleKind::LeaseLost;
             }
-            Event::Returned { processor, returned } => {
+            Event::Returned {
+                processor,
+                returned,
+            } => {
                 let stage = self.stages.entry(*processor).or_default();
                 let done = *returned == Returned::Done;
                 stage.failures = if done { 0 } else { stage.failures + 1 };
@@ -92,13 +102,23 @@ impl Fold for Lifecycle {
                     Some(LifecycleKind::Initialize) => stage.initialized |= done,
                     Some(LifecycleKind::ShardEnded) => stage.over |= done,
                     Some(LifecycleKind::LeaseLost) => stage.over = true,
-                    Some(LifecycleKind::Process | LifecycleKind::ShutdownRequested) | None => stage.failures = 0,
+                    Some(LifecycleKind::Process | LifecycleKind::ShutdownRequested) | None => {
+                        stage.failures = 0
+                    }
                 }
             }
-            Event::Checkpointing { processor, ask, .. } if self.stages.get(processor).is_some_and(|stage| stage.lost) => {
+            Event::Checkpointing { processor, ask, .. }
+                if self.stages.get(processor).is_some_and(|stage| stage.lost) =>
+            {
                 self.asked_after.insert(*ask);
             }
-            Event::Checkpointed { processor, ask, up_to, prepare: false, error: None } => {
+            Event::Checkpointed {
+                processor,
+                ask,
+                up_to,
+                prepare: false,
+                error: None,
+            } => {
                 sink.check(!self.asked_after.contains(ask), || {
                     format!("{processor:?} stored a checkpoint below {up_to} that it asked for after its lease was lost")
                 });

@@ -2,8 +2,8 @@ use crate::sim::history::{Entry, Event};
 
 use super::fold::{Fold, See, Sink};
 
-/// I15: what a worker believes to be stored is stored: a checkpoint that was answered with success, and the checkpoints of a shutdown
-/// report, are in the table.
+/// I15: what a worker believes to be stored is stored: a checkpoint that was answered with success,
+/// and the checkpoints of a shutdown report, are in the table.
 #[derive(Debug)]
 pub(super) struct Unknown;
 
@@ -14,9 +14,17 @@ impl Fold for Unknown {
 
     fn on(&mut self, entry: &Entry, see: &See<'_>, sink: &mut Sink<'_>) {
         match &entry.event {
-            Event::Checkpointed { processor, up_to, prepare: false, error: None, .. } => {
+            Event::Checkpointed {
+                processor,
+                up_to,
+                prepare: false,
+                error: None,
+                ..
+            } => {
                 let info = see.board.processor(*processor);
-                let Some(row) = see.table.get(&info.key) else { return };
+                let Some(row) = see.table.get(&info.key) else {
+                    return;
+                };
                 let stored = see.stream.shards()[info.shard].after(&row.checkpoint, &row.facts);
                 sink.check(stored >= *up_to, || {
                     format!(
@@ -27,9 +35,14 @@ impl Fold for Unknown {
             }
             Event::Stopped { life, drained, .. } => {
                 for (key, checkpoint) in drained {
-                    let Some(row) = see.table.get(key) else { continue };
+                    let Some(row) = see.table.get(key) else {
+                        continue;
+                    };
                     sink.check(row.checkpoint >= *checkpoint, || {
-                        format!("{key}: {life:?} reports {checkpoint} as stored; the row says {}", row.checkpoint)
+                        format!(
+                            "{key}: {life:?} reports {checkpoint} as stored; the row says {}",
+                            row.checkpoint
+                        )
                     });
                 }
             }

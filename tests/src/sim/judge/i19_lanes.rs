@@ -4,9 +4,10 @@ use crate::sim::history::{Call, Entry, Event, InOrder, ProcessorId};
 
 use super::fold::{Fold, See, Sink};
 
-/// I19: what is given to a handler of single records is given in the order of its lane, and without a hole: before a record begins, each
-/// earlier one of its lane is done, or had left the stream. No record is at work twice at the same time, none begins again that this owner has
-/// done, and none once the shard is given up or lost.
+/// I19: what is given to a handler of single records is given in the order of its lane, and without
+/// a hole: before a record begins, each earlier one of its lane is done, or had left the stream. No
+/// record is at work twice at the same time, none begins again that this owner has done, and none
+/// once the shard is given up or lost.
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
     of: BTreeMap<ProcessorId, Work>,
@@ -15,7 +16,8 @@ pub(super) struct Lanes {
 #[derive(Debug, Default)]
 struct Work {
     at_work: BTreeSet<u32>,
-    /// Where it began. Asked once: the time that a lease at LATEST begins at goes from the row with the first checkpoint.
+    /// Where it began. Asked once: the time that a lease at LATEST begins at goes from the row with
+    /// the first checkpoint.
     start: Option<u32>,
     /// Told that the shard is given up, or is somebody else's.
     over: bool,
@@ -28,24 +30,41 @@ impl Fold for Lanes {
 
     fn on(&mut self, entry: &Entry, see: &See<'_>, sink: &mut Sink<'_>) {
         match &entry.event {
-            Event::Called { processor, call: Call::LeaseLost(_) | Call::ShutdownRequested | Call::ShardEnded { .. } } => {
+            Event::Called {
+                processor,
+                call: Call::LeaseLost(_) | Call::ShutdownRequested | Call::ShardEnded { .. },
+            } => {
                 if let Some(work) = self.of.get_mut(processor) {
                     work.over = true;
                 }
             }
-            Event::Handled { processor, record, .. } => {
+            Event::Handled {
+                processor, record, ..
+            } => {
                 if let Some(work) = self.of.get_mut(processor) {
                     work.at_work.remove(record);
                 }
             }
-            Event::Began { processor, record, order } => {
+            Event::Began {
+                processor,
+                record,
+                order,
+            } => {
                 let work = self.of.entry(*processor).or_default();
                 let info = see.board.processor(*processor);
                 let shard = &see.stream.shards()[info.shard];
                 let (key, life) = (&info.key, info.life);
-                sink.check(*record < shard.len(), || format!("{key}: {life:?} was given record {record}, which was never put"));
-                sink.check(!work.over, || format!("{key}: {life:?} began record {record} after the end of its work was told"));
-                sink.check(work.at_work.insert(*record), || format!("{key}: {life:?} has record {record} at work twice"));
+                sink.check(*record < shard.len(), || {
+                    format!("{key}: {life:?} was given record {record}, which was never put")
+                });
+                sink.check(!work.over, || {
+                    format!(
+                        "{key}: {life:?} began record {record} after the end of its work was told"
+                    )
+                });
+                sink.check(work.at_work.insert(*record), || {
+                    format!("{key}: {life:?} has record {record} at work twice")
+                });
                 sink.check(!info.handled.contains(record), || {
                     format!("{key}: {life:?} began record {record} again, which it had done")
                 });
@@ -62,7 +81,9 @@ impl Fold for Lanes {
                 };
                 let progress = see.board.progress_of(info.shard);
                 let from = start.max(shard.trimmed());
-                let hole = (from..*record).filter(lane).find(|other| !progress.is_done(*other) || work.at_work.contains(other));
+                let hole = (from..*record)
+                    .filter(lane)
+                    .find(|other| !progress.is_done(*other) || work.at_work.contains(other));
                 sink.check(hole.is_none(), || {
                     format!("{key}: {life:?} began record {record} before record {hole:?} of its lane was done")
                 });

@@ -9,9 +9,9 @@ use super::board::Board;
 use super::fold::{Fold, See, Sink, Violation};
 use super::states::{Finder, States};
 use super::{
-    b1_duplicates, i01_no_regress, i02_fence, i03_epochs, i04_overlap, i05_no_skip, i06_resume, i07_order, i08_bounds,
-    i09_parents, i10_reshard, i11_cover, i12_delete, i13_plans, i14_lifecycle, i15_unknown, i16_removed, i17_pace, i18_listings,
-    i19_lanes, l4_clean_stop,
+    b1_duplicates, i01_no_regress, i02_fence, i03_epochs, i04_overlap, i05_no_skip, i06_resume,
+    i07_order, i08_bounds, i09_parents, i10_reshard, i11_cover, i12_delete, i13_plans,
+    i14_lifecycle, i15_unknown, i16_removed, i17_pace, i18_listings, i19_lanes, l4_clean_stop,
 };
 
 /// All invariants of a world, and what they have found.
@@ -66,28 +66,60 @@ impl Judge {
     }
 
     pub(crate) fn on(&mut self, entry: &Entry, stream: &StreamTruth, table: &TableTruth) {
-        let Self { world, board, folds, finder, found, number, at, .. } = self;
+        let Self {
+            world,
+            board,
+            folds,
+            finder,
+            found,
+            number,
+            at,
+            ..
+        } = self;
         (*number, *at) = (entry.number, entry.at);
         board.on(entry, stream);
-        if let Event::Said { said: Said::Gap(key, _), .. } = &entry.event
+        if let Event::Said {
+            said: Said::Gap(key, _),
+            ..
+        } = &entry.event
             && let Some((index, _)) = stream.leased(key)
         {
             board.on_said(entry, index);
         }
-        if let Event::Trimmed { shard, left: true, .. } = &entry.event {
+        if let Event::Trimmed {
+            shard, left: true, ..
+        } = &entry.event
+        {
             let key = &stream.shards()[*shard].key;
-            // Who came to its end found nothing in it: retention took its records before anybody knew of them.
-            let ended =
-                board.found_empty.contains(shard) || board.processors.iter().any(|info| info.shard == *shard && info.ended);
+            // Who came to its end found nothing in it: retention took its records before anybody
+            // knew of them.
+            let ended = board.found_empty.contains(shard)
+                || board
+                    .processors
+                    .iter()
+                    .any(|info| info.shard == *shard && info.ended);
             if board.made.contains_key(key) && !board.finished.contains(key) && !ended {
                 board.left_behind.insert(*shard);
             }
         }
-        let see = See { world, board, stream, table };
+        let see = See {
+            world,
+            board,
+            stream,
+            table,
+        };
         finder.on(entry, &see);
         let is_of_deleted = see.is_of_deleted(&entry.event);
-        for fold in folds.iter_mut().filter(|fold| !is_of_deleted || fold.judges_deleted()) {
-            let mut sink = Sink { kept: found, invariant: fold.name(), number: entry.number, at: entry.at };
+        for fold in folds
+            .iter_mut()
+            .filter(|fold| !is_of_deleted || fold.judges_deleted())
+        {
+            let mut sink = Sink {
+                kept: found,
+                invariant: fold.name(),
+                number: entry.number,
+                at: entry.at,
+            };
             fold.on(entry, &see, &mut sink);
         }
     }
@@ -102,12 +134,16 @@ impl Judge {
         self.board.tenancies.len()
     }
 
-    /// How those after the first so many came about: what became of the tenancy before, and how long it had shown no life.
+    /// How those after the first so many came about: what became of the tenancy before, and how
+    /// long it had shown no life.
     pub(crate) fn moves_after(&self, before: usize) -> String {
         let tenancies = &self.board.tenancies;
         let tell = |index: usize| {
             let tenancy = &tenancies[index];
-            let former = tenancies[..index].iter().rev().find(|former| former.key == tenancy.key);
+            let former = tenancies[..index]
+                .iter()
+                .rev()
+                .find(|former| former.key == tenancy.key);
             let end = former.and_then(|former| Some((former, former.ended.as_ref()?)));
             let how = end.map_or_else(String::new, |(former, end)| {
                 let silent = end.at.since(former.written);
@@ -140,7 +176,13 @@ impl Judge {
 
     pub(super) fn report(&mut self, invariant: &'static str, what: String) {
         let (number, at) = (self.number, self.at);
-        Sink { kept: &mut self.found, invariant, number, at }.report(|| what);
+        Sink {
+            kept: &mut self.found,
+            invariant,
+            number,
+            at,
+        }
+        .report(|| what);
     }
 
     /// Something went wrong that has no invariant of its own.

@@ -2,8 +2,8 @@ use crate::sim::history::{Entry, Event};
 
 use super::fold::{Fold, See, Sink};
 
-/// L4: a shard that a graceful stop reports as drained gives no duplicate: everything that was done is stored. Where the application
-/// stores checkpoints itself, that is its own affair.
+/// L4: a shard that a graceful stop reports as drained gives no duplicate: everything that was done
+/// is stored. Where the application stores checkpoints itself, that is its own affair.
 #[derive(Debug)]
 pub(super) struct CleanStop;
 
@@ -13,15 +13,29 @@ impl Fold for CleanStop {
     }
 
     fn on(&mut self, entry: &Entry, see: &See<'_>, sink: &mut Sink<'_>) {
-        let Event::Stopped { life, drained, .. } = &entry.event else { return };
+        let Event::Stopped { life, drained, .. } = &entry.event else {
+            return;
+        };
         if !see.world.handlers.automatic() {
             return;
         }
         for (key, checkpoint) in drained {
-            let Some((_, shard)) = see.stream.leased(key).filter(|(_, shard)| !shard.deleted) else { continue };
-            let facts = see.table.get(key).map(|row| row.facts.clone()).unwrap_or_default();
+            let Some((_, shard)) = see.stream.leased(key).filter(|(_, shard)| !shard.deleted)
+            else {
+                continue;
+            };
+            let facts = see
+                .table
+                .get(key)
+                .map(|row| row.facts.clone())
+                .unwrap_or_default();
             let stored = shard.after(checkpoint, &facts);
-            let last = see.board.processors.iter().rev().find(|info| info.life == *life && info.key == *key);
+            let last = see
+                .board
+                .processors
+                .iter()
+                .rev()
+                .find(|info| info.life == *life && info.key == *key);
             let done = last.map_or(0, |info| info.done_to);
             sink.check(stored >= done, || {
                 format!("{key}: {life:?} drained it at {checkpoint} and had done the records below {done}")

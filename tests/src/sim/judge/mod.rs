@@ -1,10 +1,14 @@
-//! What has to be true: each invariant is a small fold over the history, in a file of its own. A violation goes to a sink; nothing here
-//! panics, because a panic in a task of a worker would be caught by it.
+//! What has to be true: each invariant is a small fold over the history, in a file of its own. A
+//! violation goes to a sink; nothing here panics, because a panic in a task of a worker would be
+//! caught by it.
 
 mod board;
 mod fold;
 mod healed;
-#[expect(clippy::module_inception, reason = "the type that the folder is named for")]
+#[expect(
+    clippy::module_inception,
+    reason = "the type that the folder is named for"
+)]
 mod judge;
 mod progress;
 mod schedules;

@@ -18,14 +18,20 @@ impl Progress {
         for done in &mut self.done[from.min(to) as usize..to as usize] {
             *done = (*done).min(number);
         }
-        while self.done.get(self.low as usize).is_some_and(|done| *done != NOT_DONE) {
+        while self
+            .done
+            .get(self.low as usize)
+            .is_some_and(|done| *done != NOT_DONE)
+        {
             self.low += 1;
         }
     }
 
     /// Whether the record was done before the event of this number.
     pub(crate) fn is_done_before(&self, index: u32, number: u64) -> bool {
-        self.done.get(index as usize).is_some_and(|done| *done < number)
+        self.done
+            .get(index as usize)
+            .is_some_and(|done| *done < number)
     }
 
     pub(crate) fn is_done(&self, index: u32) -> bool {

@@ -28,7 +28,12 @@ const FAR: At = At(10_000_000_000);
 impl SimClock {
     /// `drift` in millionths: above 0 is too fast.
     pub(crate) fn new(origin: Origin, gate: Arc<Gate>, offset_ms: u64, drift: i64) -> Self {
-        Self { origin, gate, offset: offset_ms * 1000, rate: MILLION.saturating_add_signed(drift) }
+        Self {
+            origin,
+            gate,
+            offset: offset_ms * 1000,
+            rate: MILLION.saturating_add_signed(drift),
+        }
     }
 
     fn shown(&self, at: At) -> u64 {
@@ -37,10 +42,14 @@ impl SimClock {
 
     /// The first millisecond of the world at which the clock shows this or more.
     fn when(&self, moment: Moment) -> At {
-        // Rounded up: a clock that says the moment has come when it has not makes its caller ask again, for ever.
+        // Rounded up: a clock that says the moment has come when it has not makes its caller ask
+        // again, for ever.
         let nanos = moment.since_origin().as_nanos();
-        let micros = u64::try_from(nanos.div_ceil(1000)).unwrap_or(u64::MAX).saturating_sub(self.offset);
-        let mut at = At((u128::from(micros) * 1000 / u128::from(self.rate)) as u64 + self.gate.uncounted());
+        let micros = u64::try_from(nanos.div_ceil(1000))
+            .unwrap_or(u64::MAX)
+            .saturating_sub(self.offset);
+        let mut at =
+            At((u128::from(micros) * 1000 / u128::from(self.rate)) as u64 + self.gate.uncounted());
         if at > FAR {
             return FAR;
         }

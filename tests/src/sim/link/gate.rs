@@ -2,8 +2,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::Notify;
 
-/// Holds everything that would wake a process while it is frozen: its timers, the answers that come to it, the calls of its
-/// processors. What the process has sent before goes its way.
+/// Holds everything that would wake a process while it is frozen: its timers, the answers that come
+/// to it, the calls of its processors. What the process has sent before goes its way.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     frozen: AtomicBool,

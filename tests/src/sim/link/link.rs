@@ -15,7 +15,8 @@ use crate::sim::world::LinkFaults;
 
 use super::{Gate, SimClock};
 
-/// A process as the rest of the world has to do with it: its links, its clock, and what can be done to it.
+/// A process as the rest of the world has to do with it: its links, its clock, and what can be done
+/// to it.
 #[derive(Debug)]
 pub(crate) struct Life {
     pub(crate) id: LifeId,
@@ -69,7 +70,14 @@ const NO_ANSWERS: u8 = 2;
 const REFUSED: u8 = 3;
 
 impl Life {
-    pub(crate) fn new(id: LifeId, worker: WorkerId, slot: usize, sim: Sim, gate: Arc<Gate>, clock: SimClock) -> Self {
+    pub(crate) fn new(
+        id: LifeId,
+        worker: WorkerId,
+        slot: usize,
+        sim: Sim,
+        gate: Arc<Gate>,
+        clock: SimClock,
+    ) -> Self {
         Self {
             id,
             worker,
@@ -89,12 +97,17 @@ impl Life {
 
     /// Whether the way to a service, or the way back, is cut.
     pub(crate) fn is_cut(&self, service: Service) -> bool {
-        self.cut(service) != OPEN || (service == Service::Stream && self.reach.load(Ordering::Relaxed) != OPEN)
+        self.cut(service) != OPEN
+            || (service == Service::Stream && self.reach.load(Ordering::Relaxed) != OPEN)
     }
 
-    /// From now on its calls of the stream fail at once, as with credentials that have expired, or are never answered.
+    /// From now on its calls of the stream fail at once, as with credentials that have expired, or
+    /// are never answered.
     pub(crate) fn lose_reach(&self, at_once: bool) {
-        self.reach.store(if at_once { REFUSED } else { NO_ANSWERS }, Ordering::Relaxed);
+        self.reach.store(
+            if at_once { REFUSED } else { NO_ANSWERS },
+            Ordering::Relaxed,
+        );
     }
 
     pub(crate) fn regain_reach(&self) {
@@ -103,7 +116,14 @@ impl Life {
 
     /// Cuts the way to a service, or only the way back.
     pub(crate) fn set_cut(&self, service: Service, only_answers: bool) {
-        self.cuts[service as usize].store(if only_answers { NO_ANSWERS } else { NO_REQUESTS }, Ordering::Relaxed);
+        self.cuts[service as usize].store(
+            if only_answers {
+                NO_ANSWERS
+            } else {
+                NO_REQUESTS
+            },
+            Ordering::Relaxed,
+        );
     }
 
     pub(crate) fn mend(&self, service: Service) {
@@ -115,7 +135,11 @@ impl Life {
         if !self.gate.freeze() {
             return;
         }
-        self.sim.say(Event::Frozen { life: self.id, point, millis });
+        self.sim.say(Event::Frozen {
+            life: self.id,
+            point,
+            millis,
+        });
         let life = Arc::clone(self);
         crate::sim::runtime::spawn(async move {
             sleep(millis).await;
@@ -146,18 +170,28 @@ impl Life {
         self.gate.pass().await;
     }
 
-    /// A write on the lease table. It may be carried out whatever becomes of this future, and more than once.
+    /// A write on the lease table. It may be carried out whatever becomes of this future, and more
+    /// than once.
     pub(crate) async fn write<T: Send + 'static>(
         self: &Arc<Self>,
         apply: impl Fn(&mut WorldState, Sent) -> Result<T, lease::Error> + Send + 'static,
     ) -> Result<T, lease::Error> {
         self.gate.pass().await;
         let (fate, sent) = self.send();
-        let Fate { there, back, lands, again, throttled, unknown_after } = fate;
+        let Fate {
+            there,
+            back,
+            lands,
+            again,
+            throttled,
+            unknown_after,
+        } = fate;
         if throttled {
             sleep(there).await;
             self.gate.pass().await;
-            return Err(lease::Error::Throttled { source: "a simulated limit".into() });
+            return Err(lease::Error::Throttled {
+                source: "a simulated limit".into(),
+            });
         }
         let sim = self.sim.clone();
         // A task of its own: a caller that gives up or crashes stops nothing that is under way.
@@ -166,7 +200,13 @@ impl Life {
                 return None;
             }
             sleep(there).await;
-            let result = apply(&mut sim.state(), Sent { late: back.is_none(), ..sent });
+            let result = apply(
+                &mut sim.state(),
+                Sent {
+                    late: back.is_none(),
+                    ..sent
+                },
+            );
             if let Some(again) = again {
                 let sim = sim.clone();
                 crate::sim::runtime::spawn(async move {
@@ -181,7 +221,9 @@ impl Life {
         let answer = answer.await.ok().flatten();
         let answer = match (answer, unknown_after) {
             (Some(answer), _) => answer,
-            (None, Some(_)) => Err(lease::Error::Unknown { source: "a simulated connection was lost".into() }),
+            (None, Some(_)) => Err(lease::Error::Unknown {
+                source: "a simulated connection was lost".into(),
+            }),
             (None, None) => std::future::pending().await,
         };
         if self.sim.mutant() == Some(Mutant::DeadlineFromAnswer) {
@@ -195,9 +237,19 @@ impl Life {
         let cut = self.cut(Service::Table);
         let mut state = self.sim.state();
         state.table_calls += 1;
-        let WorldState { dice, counts, healed, history, .. } = &mut *state;
+        let WorldState {
+            dice,
+            counts,
+            healed,
+            history,
+            ..
+        } = &mut *state;
         let faults = self.sim.link(Service::Table, *healed);
-        let sent = Sent { number: history.next_number(), at: self.sim.now(), late: false };
+        let sent = Sent {
+            number: history.next_number(),
+            at: self.sim.now(),
+            late: false,
+        };
         let mut fate = Fate {
             there: way(faults, dice, counts),
             back: Some(way(faults, dice, counts)),
@@ -207,15 +259,24 @@ impl Life {
             unknown_after: dice.chance(0.5).then_some(0),
         };
         if cut == NO_REQUESTS || dice.chance(faults.lost_request) {
-            counts.add(if cut == NO_REQUESTS { Fault::TableCut } else { Fault::LostRequest });
+            counts.add(if cut == NO_REQUESTS {
+                Fault::TableCut
+            } else {
+                Fault::LostRequest
+            });
             (fate.lands, fate.back) = (false, None);
         } else if cut == NO_ANSWERS || dice.chance(faults.lost_answer) {
-            counts.add(if cut == NO_ANSWERS { Fault::TableCut } else { Fault::LostAnswer });
+            counts.add(if cut == NO_ANSWERS {
+                Fault::TableCut
+            } else {
+                Fault::LostAnswer
+            });
             fate.back = None;
         } else if dice.chance(faults.late) {
             counts.add(Fault::AppliedLate);
             // The client's connection is long gone by then.
-            (fate.there, fate.back, fate.unknown_after) = (dice.range(faults.late_ms / 8, faults.late_ms), None, None);
+            (fate.there, fate.back, fate.unknown_after) =
+                (dice.range(faults.late_ms / 8, faults.late_ms), None, None);
         } else if dice.chance(faults.throttled) {
             counts.add(Fault::TableThrottled);
             fate.throttled = true;
@@ -228,22 +289,39 @@ impl Life {
     }
 
     /// A read of the lease table.
-    pub(crate) async fn read<T>(self: &Arc<Self>, apply: impl FnOnce(&mut WorldState) -> T) -> Result<T, lease::Error> {
+    pub(crate) async fn read<T>(
+        self: &Arc<Self>,
+        apply: impl FnOnce(&mut WorldState) -> T,
+    ) -> Result<T, lease::Error> {
         self.gate.pass().await;
         let (there, back, lost, throttled) = {
             let cut = self.cut(Service::Table);
             let mut state = self.sim.state();
             state.table_calls += 1;
-            let WorldState { dice, counts, healed, .. } = &mut *state;
+            let WorldState {
+                dice,
+                counts,
+                healed,
+                ..
+            } = &mut *state;
             let faults = self.sim.link(Service::Table, *healed);
             let lost = cut != OPEN || dice.chance(faults.lost_request + faults.lost_answer);
             let throttled = dice.chance(faults.throttled);
             if lost {
-                counts.add(if cut == OPEN { Fault::LostRead } else { Fault::TableCut });
+                counts.add(if cut == OPEN {
+                    Fault::LostRead
+                } else {
+                    Fault::TableCut
+                });
             } else if throttled {
                 counts.add(Fault::TableThrottled);
             }
-            (way(faults, dice, counts), way(faults, dice, counts), lost, throttled)
+            (
+                way(faults, dice, counts),
+                way(faults, dice, counts),
+                lost,
+                throttled,
+            )
         };
         sleep(there).await;
         if lost {
@@ -251,7 +329,9 @@ impl Life {
         }
         if throttled {
             self.gate.pass().await;
-            return Err(lease::Error::Throttled { source: "a simulated limit".into() });
+            return Err(lease::Error::Throttled {
+                source: "a simulated limit".into(),
+            });
         }
         let result = apply(&mut self.sim.state());
         sleep(back).await;
@@ -267,9 +347,17 @@ impl Life {
     ) -> Result<T, stream::Error> {
         self.gate.pass().await;
         let (there, back, lost, error) = {
-            let (cut, reach) = (self.cut(Service::Stream), self.reach.load(Ordering::Relaxed));
+            let (cut, reach) = (
+                self.cut(Service::Stream),
+                self.reach.load(Ordering::Relaxed),
+            );
             let mut state = self.sim.state();
-            let WorldState { dice, counts, healed, .. } = &mut *state;
+            let WorldState {
+                dice,
+                counts,
+                healed,
+                ..
+            } = &mut *state;
             let faults = self.sim.link(Service::Stream, *healed);
             let lost = cut != OPEN || dice.chance(faults.lost_request + faults.lost_answer);
             let error = if dice.chance(faults.throttled) {
@@ -289,12 +377,21 @@ impl Life {
             };
             match (lost, error) {
                 _ if reach != OPEN => counts.add(Fault::OutOfReach),
-                (true, _) => counts.add(if cut == OPEN { Fault::StreamFailed } else { Fault::StreamCut }),
+                (true, _) => counts.add(if cut == OPEN {
+                    Fault::StreamFailed
+                } else {
+                    Fault::StreamCut
+                }),
                 (false, Some(ErrorKind::Throttled)) => counts.add(Fault::StreamThrottled),
                 (false, Some(_)) => counts.add(Fault::StreamFailed),
                 (false, None) => {}
             }
-            (way(faults, dice, counts), way(faults, dice, counts), lost, error)
+            (
+                way(faults, dice, counts),
+                way(faults, dice, counts),
+                lost,
+                error,
+            )
         };
         sleep(there).await;
         if lost {
@@ -312,7 +409,11 @@ impl Life {
 }
 
 /// How long one way takes.
-fn way(faults: &LinkFaults, dice: &mut crate::sim::dice::Dice, counts: &mut crate::sim::counts::Counts) -> u64 {
+fn way(
+    faults: &LinkFaults,
+    dice: &mut crate::sim::dice::Dice,
+    counts: &mut crate::sim::counts::Counts,
+) -> u64 {
     if dice.chance(faults.tail / 2.0) {
         counts.add(Fault::Delay);
         return dice.range(faults.base_ms, faults.tail_ms);

@@ -1,5 +1,5 @@
-//! What is really so: the rows of the lease table and the records of the stream, without any fault. The invariants are judged
-//! against this; the workers only see it through their links.
+//! What is really so: the rows of the lease table and the records of the stream, without any fault.
+//! The invariants are judged against this; the workers only see it through their links.
 
 mod consumers;
 mod shard;

@@ -1,6 +1,9 @@
 use bytes::Bytes;
 use kcl_core::aggregate::Aggregator;
-use kcl_core::model::{Checkpoint, ChildShard, Facts, LeaseKey, Position, RawRecord, SequenceNumber, Shard, ShardId, Timestamp};
+use kcl_core::model::{
+    Checkpoint, ChildShard, Facts, LeaseKey, Position, RawRecord, SequenceNumber, Shard, ShardId,
+    Timestamp,
+};
 use kcl_core::stream::StartAt;
 
 use crate::sim::runtime::At;
@@ -48,7 +51,14 @@ pub(crate) struct ReadResult {
 }
 
 impl ShardTruth {
-    pub(crate) const fn new(shard: Shard, stream: usize, key: LeaseKey, parents: Vec<usize>, opened: At, quiet: bool) -> Self {
+    pub(crate) const fn new(
+        shard: Shard,
+        stream: usize,
+        key: LeaseKey,
+        parents: Vec<usize>,
+        opened: At,
+        quiet: bool,
+    ) -> Self {
         Self {
             shard,
             stream,
@@ -75,16 +85,32 @@ impl ShardTruth {
     }
 
     /// Puts a record of so many user records; more than one are an aggregate.
-    pub(crate) fn put(&mut self, index: usize, sequence: SequenceNumber, users: u32, at: At, wall: Timestamp) {
+    pub(crate) fn put(
+        &mut self,
+        index: usize,
+        sequence: SequenceNumber,
+        users: u32,
+        at: At,
+        wall: Timestamp,
+    ) {
         let from = self.users.len() as u32;
         let hash_key = self.shard.hash_range.start();
         let key = KEYS[self.raw.len() % KEYS.len()];
-        let data = if users == 1 { payload(index, from) } else { aggregate(index, from, users, (key, hash_key)) };
+        let data = if users == 1 {
+            payload(index, from)
+        } else {
+            aggregate(index, from, users, (key, hash_key))
+        };
         for sub in 0..users {
-            self.users.push(Position::new(sequence.clone(), u64::from(sub)));
+            self.users
+                .push(Position::new(sequence.clone(), u64::from(sub)));
         }
         let record = RawRecord::new(sequence, key, data).arrived_at(wall);
-        self.raw.push(Raw { record, at, users_end: from + users });
+        self.raw.push(Raw {
+            record,
+            at,
+            users_end: from + users,
+        });
     }
 
     /// Forgets what was put before this time. Returns whether anything went.
@@ -111,7 +137,9 @@ impl ShardTruth {
 
     /// So many user records are not retained any more: those with a lower index.
     pub(crate) fn trimmed(&self) -> u32 {
-        self.trimmed_raw.checked_sub(1).map_or(0, |last| self.raw[last].users_end)
+        self.trimmed_raw
+            .checked_sub(1)
+            .map_or(0, |last| self.raw[last].users_end)
     }
 
     /// The index of the first user record that comes after this checkpoint.
@@ -119,8 +147,12 @@ impl ShardTruth {
         match checkpoint {
             Checkpoint::TrimHorizon => 0,
             Checkpoint::Latest | Checkpoint::AtTimestamp => facts.start_at.map_or(0, |time| {
-                let first = self.raw.partition_point(|raw| raw.record.arrived_at < Some(time));
-                first.checked_sub(1).map_or(0, |before| self.raw[before].users_end)
+                let first = self
+                    .raw
+                    .partition_point(|raw| raw.record.arrived_at < Some(time));
+                first
+                    .checked_sub(1)
+                    .map_or(0, |before| self.raw[before].users_end)
             }),
             Checkpoint::At(position) => self.up_to(position),
             Checkpoint::ShardEnd => self.len(),
@@ -135,28 +167,40 @@ impl ShardTruth {
     /// The key of a user record.
     pub(crate) fn key_of(&self, index: u32) -> &str {
         let raw = self.raw.partition_point(|raw| raw.users_end <= index);
-        self.raw.get(raw).map_or("", |raw| &*raw.record.partition_key)
+        self.raw
+            .get(raw)
+            .map_or("", |raw| &*raw.record.partition_key)
     }
 
     /// The index of the raw record that a reader begins with.
     pub(crate) fn place(&self, at: &StartAt) -> usize {
         match at {
             StartAt::TrimHorizon => self.trimmed_raw,
-            StartAt::Timestamp(time) => self.raw.partition_point(|raw| raw.record.arrived_at < Some(*time)),
-            StartAt::Sequence(sequence) => self.raw.partition_point(|raw| raw.record.sequence < *sequence),
-            StartAt::AfterSequence(sequence) => self.raw.partition_point(|raw| raw.record.sequence <= *sequence),
+            StartAt::Timestamp(time) => self
+                .raw
+                .partition_point(|raw| raw.record.arrived_at < Some(*time)),
+            StartAt::Sequence(sequence) => self
+                .raw
+                .partition_point(|raw| raw.record.sequence < *sequence),
+            StartAt::AfterSequence(sequence) => self
+                .raw
+                .partition_point(|raw| raw.record.sequence <= *sequence),
             _ => self.raw.len(),
         }
     }
 
     /// The index of the user record that a reader at this raw record is given first.
     pub(crate) fn user_at(&self, raw: usize) -> u32 {
-        raw.min(self.raw.len()).checked_sub(1).map_or(0, |before| self.raw[before].users_end)
+        raw.min(self.raw.len())
+            .checked_sub(1)
+            .map_or(0, |before| self.raw[before].users_end)
     }
 
     /// The sequence number of the raw record before this one, retained or not.
     pub(crate) fn sequence_before(&self, raw: usize) -> Option<SequenceNumber> {
-        raw.min(self.raw.len()).checked_sub(1).map(|before| self.raw[before].record.sequence.clone())
+        raw.min(self.raw.len())
+            .checked_sub(1)
+            .map(|before| self.raw[before].record.sequence.clone())
     }
 
     /// So many raw records are not retained any more.
@@ -168,14 +212,18 @@ impl ShardTruth {
         let from = from.max(self.trimmed_raw).min(self.raw.len());
         let to = self.raw.len().min(from + limit);
         ReadResult {
-            records: self.raw[from..to].iter().map(|raw| raw.record.clone()).collect(),
+            records: self.raw[from..to]
+                .iter()
+                .map(|raw| raw.record.clone())
+                .collect(),
             next: to,
             more: to < self.raw.len(),
         }
     }
 }
 
-/// The keys of the records, in turn. One letter each, so that all records of a size take the same memory.
+/// The keys of the records, in turn. One letter each, so that all records of a size take the same
+/// memory.
 const KEYS: [&str; 5] = ["a", "b", "c", "d", "e"];
 
 /// What a user record says: which one of which shard it is.
@@ -204,5 +252,7 @@ fn aggregate(shard: usize, from: u32, users: u32, (key, hash_key): (&str, u128))
         // Far below every limit of an aggregate: nothing is given back before the end.
         let _ = aggregator.add(key, Some(hash_key), &payload(shard, index));
     }
-    aggregator.finish().map_or_else(Bytes::new, |aggregate| aggregate.data)
+    aggregator
+        .finish()
+        .map_or_else(Bytes::new, |aggregate| aggregate.data)
 }

@@ -1,14 +1,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kcl_core::model::{ChildShard, HashKeyRange, LeaseKey, RawRecord, SequenceNumber, Shard, ShardId, Timestamp};
+use kcl_core::model::{
+    ChildShard, HashKeyRange, LeaseKey, RawRecord, SequenceNumber, Shard, ShardId, Timestamp,
+};
 use kcl_core::stream::{ShardFilter, StartAt, StreamDescription};
 
 use crate::sim::runtime::At;
 
 use super::ShardTruth;
 
-/// All shards that there ever were in the streams of a world, with all records. Shards of two streams may have the same name.
+/// All shards that there ever were in the streams of a world, with all records. Shards of two
+/// streams may have the same name.
 #[derive(Debug)]
 pub(crate) struct StreamTruth {
     /// When each was made, the first time or again.
@@ -18,7 +21,8 @@ pub(crate) struct StreamTruth {
     shards: Vec<ShardTruth>,
     /// Those of the streams as they are now.
     by_id: BTreeMap<(usize, ShardId), usize>,
-    /// Where leases of two shards have the same key, as of one stream that was made again, the first one.
+    /// Where leases of two shards have the same key, as of one stream that was made again, the
+    /// first one.
     by_key: BTreeMap<LeaseKey, usize>,
     events: u128,
 }
@@ -75,7 +79,11 @@ impl StreamTruth {
     /// Deletes a stream with all that it holds, and makes it again, without shards so far.
     pub(crate) fn replace(&mut self, stream: usize, at: At) {
         self.made[stream] = at;
-        for shard in self.shards.iter_mut().filter(|shard| shard.stream == stream && !shard.deleted) {
+        for shard in self
+            .shards
+            .iter_mut()
+            .filter(|shard| shard.stream == stream && !shard.deleted)
+        {
             shard.deleted = true;
             shard.closed.get_or_insert(at);
             shard.left.get_or_insert(at);
@@ -90,30 +98,60 @@ impl StreamTruth {
     /// A shard of a stream.
     pub(crate) fn shard(&self, stream: usize, id: &ShardId) -> Option<(usize, &ShardTruth)> {
         // A look-up by parts would need a key of its own; ids are cheap to clone.
-        self.by_id.get(&(stream, id.clone())).map(|index| (*index, &self.shards[*index]))
+        self.by_id
+            .get(&(stream, id.clone()))
+            .map(|index| (*index, &self.shards[*index]))
     }
 
     /// The shard that a lease is for.
     pub(crate) fn leased(&self, key: &LeaseKey) -> Option<(usize, &ShardTruth)> {
-        self.by_key.get(key).map(|index| (*index, &self.shards[*index]))
+        self.by_key
+            .get(key)
+            .map(|index| (*index, &self.shards[*index]))
     }
 
     pub(crate) fn open_shards(&self) -> Vec<usize> {
-        (0..self.shards.len()).filter(|index| self.shards[*index].is_open()).collect()
+        (0..self.shards.len())
+            .filter(|index| self.shards[*index].is_open())
+            .collect()
     }
 
     /// Opens a shard.
-    pub(crate) fn open(&mut self, stream: usize, range: HashKeyRange, parents: &[usize], at: At, quiet: bool) -> usize {
+    pub(crate) fn open(
+        &mut self,
+        stream: usize,
+        range: HashKeyRange,
+        parents: &[usize],
+        at: At,
+        quiet: bool,
+    ) -> usize {
         let index = self.shards.len();
-        let number = self.shards.iter().filter(|shard| shard.stream == stream && !shard.deleted).count();
+        let number = self
+            .shards
+            .iter()
+            .filter(|shard| shard.stream == stream && !shard.deleted)
+            .count();
         let id = ShardId::from(format!("shardId-{number:012}"));
-        let ids: Vec<ShardId> = parents.iter().map(|parent| self.shards[*parent].id().clone()).collect();
+        let ids: Vec<ShardId> = parents
+            .iter()
+            .map(|parent| self.shards[*parent].id().clone())
+            .collect();
         let mut shard = Shard::new(id.clone(), range).with_parents(ids);
         shard.starting_sequence = Some(self.next_sequence());
         let identity = self.several.then(|| self.describe(stream).identity());
-        let key = LeaseKey { stream: identity, shard: id.clone() };
+        let key = LeaseKey {
+            stream: identity,
+            shard: id.clone(),
+        };
         self.by_key.entry(key.clone()).or_insert(index);
-        self.shards.push(ShardTruth::new(shard, stream, key, parents.to_vec(), at, quiet));
+        self.shards.push(ShardTruth::new(
+            shard,
+            stream,
+            key,
+            parents.to_vec(),
+            at,
+            quiet,
+        ));
         self.by_id.insert((stream, id), index);
         index
     }
@@ -130,13 +168,24 @@ impl StreamTruth {
     }
 
     /// Closes the parents and opens shards of these ranges behind them.
-    fn follow(&mut self, parents: &[usize], ranges: &[HashKeyRange], at: At, quiet: bool) -> Vec<usize> {
+    fn follow(
+        &mut self,
+        parents: &[usize],
+        ranges: &[HashKeyRange],
+        at: At,
+        quiet: bool,
+    ) -> Vec<usize> {
         for parent in parents {
             self.shards[*parent].closed = Some(at);
             self.shards[*parent].shard.closed = true;
         }
-        let stream = parents.first().map_or(0, |parent| self.shards[*parent].stream);
-        let opened: Vec<usize> = ranges.iter().map(|range| self.open(stream, *range, parents, at, quiet)).collect();
+        let stream = parents
+            .first()
+            .map_or(0, |parent| self.shards[*parent].stream);
+        let opened: Vec<usize> = ranges
+            .iter()
+            .map(|range| self.open(stream, *range, parents, at, quiet))
+            .collect();
         let children: Vec<ChildShard> = opened
             .iter()
             .map(|child| {
@@ -164,18 +213,27 @@ impl StreamTruth {
         let lower = self.shards[index].shard.hash_range;
         let above = lower.end().checked_add(1)?;
         let stream = self.shards[index].stream;
-        let follows =
-            |other: &usize| self.shards[*other].stream == stream && self.shards[*other].shard.hash_range.start() == above;
+        let follows = |other: &usize| {
+            self.shards[*other].stream == stream
+                && self.shards[*other].shard.hash_range.start() == above
+        };
         let other = self.open_shards().into_iter().find(follows)?;
-        let range = HashKeyRange::new(lower.start(), self.shards[other].shard.hash_range.end()).ok()?;
+        let range =
+            HashKeyRange::new(lower.start(), self.shards[other].shard.hash_range.end()).ok()?;
         let child = *self.follow(&[index, other], &[range], at, quiet).first()?;
         Some((other, child))
     }
 
-    /// Lets go of what was put before `before`; closed shards that hold nothing leave. Returns the shards that did.
+    /// Lets go of what was put before `before`; closed shards that hold nothing leave. Returns the
+    /// shards that did.
     pub(crate) fn trim(&mut self, before: At, now: At) -> Vec<usize> {
         let mut left = Vec::new();
-        for (index, shard) in self.shards.iter_mut().enumerate().filter(|(_, shard)| shard.left.is_none()) {
+        for (index, shard) in self
+            .shards
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, shard)| shard.left.is_none())
+        {
             shard.trim(before);
             if shard.retains_nothing() && shard.closed.is_some_and(|closed| closed < before) {
                 shard.trim_all();
@@ -188,12 +246,21 @@ impl StreamTruth {
 
     /// The listing of a stream's shards as it was at `seen`, in the order of their names.
     pub(crate) fn list(&self, stream: usize, filter: &ShardFilter, seen: At) -> Vec<Shard> {
-        let mine = || self.shards.iter().filter(|s| s.stream == stream && !s.deleted);
-        let known: Vec<&ShardTruth> = mine().filter(|s| s.opened <= seen && s.left.is_none_or(|left| left > seen)).collect();
+        let mine = || {
+            self.shards
+                .iter()
+                .filter(|s| s.stream == stream && !s.deleted)
+        };
+        let known: Vec<&ShardTruth> = mine()
+            .filter(|s| s.opened <= seen && s.left.is_none_or(|left| left > seen))
+            .collect();
         let is_known = |id: &ShardId| known.iter().any(|s| s.id() == id);
         let is_root = |s: &ShardTruth| !s.shard.parents.iter().any(is_known);
         let closed = |s: &ShardTruth| s.closed.filter(|closed| *closed <= seen);
-        let horizon = mine().filter(|s| s.left.is_some_and(|left| left <= seen)).filter_map(|s| s.closed).max();
+        let horizon = mine()
+            .filter(|s| s.left.is_some_and(|left| left <= seen))
+            .filter_map(|s| s.closed)
+            .max();
         let passes = |s: &ShardTruth| match filter {
             ShardFilter::All => true,
             ShardFilter::AtLatest => closed(s).is_none(),
@@ -218,11 +285,17 @@ impl StreamTruth {
         self.shards[index].sequence_before(raw)
     }
 
-    /// Where a reader begins who opens the shard here; nothing when the place is none of this stream.
+    /// Where a reader begins who opens the shard here; nothing when the place is none of this
+    /// stream.
     pub(crate) fn place(&self, index: usize, at: &StartAt) -> Option<usize> {
         let shard = &self.shards[index];
-        if let (StartAt::Sequence(sequence) | StartAt::AfterSequence(sequence), true) = (at, self.is_replaced(shard.stream))
-            && shard.shard.starting_sequence.as_ref().is_some_and(|first| sequence < first)
+        if let (StartAt::Sequence(sequence) | StartAt::AfterSequence(sequence), true) =
+            (at, self.is_replaced(shard.stream))
+            && shard
+                .shard
+                .starting_sequence
+                .as_ref()
+                .is_some_and(|first| sequence < first)
         {
             return None;
         }
@@ -232,7 +305,8 @@ impl StreamTruth {
     pub(crate) fn read(&self, index: usize, from: usize, limit: usize, now: At) -> Read {
         let shard = &self.shards[index];
         let found = shard.read(from, limit);
-        let overtaken = (from < shard.trimmed_raw()).then(|| (shard.user_at(from), shard.trimmed()));
+        let overtaken =
+            (from < shard.trimmed_raw()).then(|| (shard.user_at(from), shard.trimmed()));
         let ended = shard.closed.is_some() && !found.more;
         let last = found.records.last().and_then(|record| record.arrived_at);
         let millis_behind = match last {
@@ -243,7 +317,11 @@ impl StreamTruth {
         Read {
             next: (!ended).then_some(found.next),
             behind: found.next,
-            children: if ended { shard.children.clone() } else { Vec::new() },
+            children: if ended {
+                shard.children.clone()
+            } else {
+                Vec::new()
+            },
             records: found.records,
             millis_behind,
             overtaken,

@@ -1,6 +1,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
-use kcl_core::lease::{ChangeSignal, Changed, Error, Expect, MalformedRow, RowKey, WorkerRow, Write};
+use kcl_core::lease::{
+    ChangeSignal, Changed, Error, Expect, MalformedRow, RowKey, WorkerRow, Write,
+};
 use kcl_core::model::{Lease, LeaseKey, WorkerId};
 
 use crate::sim::runtime::At;
@@ -12,7 +14,8 @@ pub(crate) struct TableTruth {
     workers: BTreeMap<WorkerId, Versions<WorkerRow>>,
     announcements: u64,
     signal: ChangeSignal,
-    /// A lease whose row somebody has edited so that it cannot be read: what it held is there again when it is repaired.
+    /// A lease whose row somebody has edited so that it cannot be read: what it held is there again
+    /// when it is repaired.
     malformed: Option<LeaseKey>,
 }
 
@@ -26,7 +29,10 @@ struct Versions<T> {
 
 impl<T> Default for Versions<T> {
     fn default() -> Self {
-        Self { now: None, past: VecDeque::new() }
+        Self {
+            now: None,
+            past: VecDeque::new(),
+        }
     }
 }
 
@@ -47,7 +53,8 @@ impl<T: Clone> Versions<T> {
         let later = self.past.partition_point(|(at, _)| *at <= seen);
         match later.checked_sub(1) {
             Some(index) => self.past[index].1.as_ref(),
-            // Older than what is kept: the oldest version is the nearest, unless the row was made since.
+            // Older than what is kept: the oldest version is the nearest, unless the row was made
+            // since.
             None if self.past.len() < KEPT => None,
             None => self.past.front().and_then(|(_, row)| row.as_ref()),
         }
@@ -77,7 +84,12 @@ impl TableTruth {
     /// What is said of the row that cannot be read.
     pub(crate) fn malformed_row(&self) -> Option<MalformedRow> {
         let row = RowKey::Lease(self.malformed.clone()?);
-        Some(MalformedRow::new(row, "leaseCounter", Some("many"), "a number"))
+        Some(MalformedRow::new(
+            row,
+            "leaseCounter",
+            Some("many"),
+            "a number",
+        ))
     }
 
     /// The row of a lease as a call finds it.
@@ -94,11 +106,18 @@ impl TableTruth {
     }
 
     /// The rows after this key as they were at `seen`, at most so many, and whether there are more.
-    pub(crate) fn page(&self, after: Option<&LeaseKey>, limit: usize, seen: impl Fn() -> At) -> (Vec<Lease>, bool) {
+    pub(crate) fn page(
+        &self,
+        after: Option<&LeaseKey>,
+        limit: usize,
+        seen: impl Fn() -> At,
+    ) -> (Vec<Lease>, bool) {
         use std::ops::Bound;
         let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let readable =
-            self.leases.range::<LeaseKey, _>((begin, Bound::Unbounded)).filter(|(key, _)| self.malformed() != Some(*key));
+        let readable = self
+            .leases
+            .range::<LeaseKey, _>((begin, Bound::Unbounded))
+            .filter(|(key, _)| self.malformed() != Some(*key));
         let mut rows = readable.filter_map(|(_, row)| row.at(seen()));
         let page: Vec<Lease> = rows.by_ref().take(limit).cloned().collect();
         let more = rows.next().is_some();
@@ -106,7 +125,11 @@ impl TableTruth {
     }
 
     pub(crate) fn workers_at(&self, seen: At) -> Vec<WorkerRow> {
-        self.workers.values().filter_map(|row| row.at(seen)).cloned().collect()
+        self.workers
+            .values()
+            .filter_map(|row| row.at(seen))
+            .cloned()
+            .collect()
     }
 
     pub(crate) fn worker(&self, id: &WorkerId) -> Option<&WorkerRow> {
@@ -117,13 +140,19 @@ impl TableTruth {
         if let Some(row) = self.readable(&lease.key)? {
             return Err(Error::conflict(Some(row.clone())));
         }
-        self.leases.entry(lease.key.clone()).or_default().set(Some(lease.clone()), at);
+        self.leases
+            .entry(lease.key.clone())
+            .or_default()
+            .set(Some(lease.clone()), at);
         Ok(lease.clone())
     }
 
     pub(crate) fn update(&mut self, key: &LeaseKey, write: &Write, at: At) -> Result<Lease, Error> {
         let row = write.apply(self.readable(key)?)?;
-        self.leases.entry(key.clone()).or_default().set(Some(row.clone()), at);
+        self.leases
+            .entry(key.clone())
+            .or_default()
+            .set(Some(row.clone()), at);
         Ok(row)
     }
 
@@ -144,7 +173,10 @@ impl TableTruth {
         if self.worker(id) != seen || row.is_some_and(|row| row.worker != *id) {
             return Err(Error::conflict(None));
         }
-        self.workers.entry(id.clone()).or_default().set(row.cloned(), at);
+        self.workers
+            .entry(id.clone())
+            .or_default()
+            .set(row.cloned(), at);
         Ok(())
     }
 
@@ -155,13 +187,18 @@ impl TableTruth {
 
     /// The change signal for one who has read of this announcement last.
     pub(crate) fn signal_for(&self, heard: u64) -> ChangeSignal {
-        if heard == self.announcements { ChangeSignal::new(self.signal.value.clone()) } else { self.signal.clone() }
+        if heard == self.announcements {
+            ChangeSignal::new(self.signal.value.clone())
+        } else {
+            self.signal.clone()
+        }
     }
 
     pub(crate) fn announce(&mut self, changed: &[Changed]) {
         if !changed.is_empty() {
             self.announcements += 1;
-            self.signal.announce(self.announcements.to_string(), changed);
+            self.signal
+                .announce(self.announcements.to_string(), changed);
         }
     }
 }

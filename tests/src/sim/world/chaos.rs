@@ -1,6 +1,7 @@
 use crate::sim::dice::Dice;
 
-/// What happens to processes and networks. Times are means between two such events in the whole fleet, in milliseconds; 0 is off.
+/// What happens to processes and networks. Times are means between two such events in the whole
+/// fleet, in milliseconds; 0 is off.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chaos {
     /// A process is killed.
@@ -11,8 +12,8 @@ pub struct Chaos {
     pub freeze_every_ms: u64,
     /// The longest standstill.
     pub freeze_ms: u64,
-    /// A process stands still at a chosen point (check to hand-over, hand-over to checkpoint, checkpoint to renewal): one of so many
-    /// passes of such a point; 0 is off.
+    /// A process stands still at a chosen point (check to hand-over, hand-over to checkpoint,
+    /// checkpoint to renewal): one of so many passes of such a point; 0 is off.
     pub freeze_one_in: u64,
     /// A worker cannot reach the lease table, or its answers do not come.
     pub table_cut_every_ms: u64,
@@ -22,11 +23,13 @@ pub struct Chaos {
     pub streams_every_ms: u64,
     /// The longest cut.
     pub cut_ms: u64,
-    /// When a process loses its way to the stream: until the others have read everything, after the heal. Not a mean.
+    /// When a process loses its way to the stream: until the others have read everything, after the
+    /// heal. Not a mean.
     pub out_of_reach_ms: u64,
     /// When a stream is deleted and made again under its name. Not a mean.
     pub replaced_ms: u64,
-    /// When the row of a lease becomes unreadable: until all else is done, after the heal. Not a mean.
+    /// When the row of a lease becomes unreadable: until all else is done, after the heal. Not a
+    /// mean.
     pub malformed_ms: u64,
     /// A second process is started under the id of one that lives.
     pub duplicate_every_ms: u64,
@@ -38,7 +41,13 @@ pub struct Chaos {
 
 impl Chaos {
     pub(super) fn draw(dice: &mut Dice, failover_ms: u64) -> Self {
-        let mut every = |on: f64, from: f64, to: f64| if dice.chance(on) { dice.log(from, to) as u64 } else { 0 };
+        let mut every = |on: f64, from: f64, to: f64| {
+            if dice.chance(on) {
+                dice.log(from, to) as u64
+            } else {
+                0
+            }
+        };
         Self {
             crash_every_ms: every(0.7, 10_000.0, 90_000.0),
             stop_every_ms: every(0.6, 10_000.0, 90_000.0),

@@ -1,6 +1,7 @@
 //! What is not the same for all workers of a world, or not for the whole of it.
 //!
-//! Each is drawn with dice of its own: a world in which all of it is off is the one that its seed gave before there was any of it.
+//! Each is drawn with dice of its own: a world in which all of it is off is the one that its seed
+//! gave before there was any of it.
 
 use crate::sim::dice::Dice;
 
@@ -45,10 +46,15 @@ pub(super) fn draw(world: &mut World) {
     world.stream.false_end = dice.rate(0.2, 0.003, 0.1);
 }
 
-/// A bound for each worker: with room for all shards in two of three worlds, with too little of it in the others.
+/// A bound for each worker: with room for all shards in two of three worlds, with too little of it
+/// in the others.
 fn caps(dice: &mut Dice, workers: usize, shards: u64) -> Vec<usize> {
     let enough = dice.chance(2.0 / 3.0);
-    let most = if enough { shards } else { (shards / workers as u64).max(1) };
+    let most = if enough {
+        shards
+    } else {
+        (shards / workers as u64).max(1)
+    };
     let mut caps: Vec<usize> = (0..workers).map(|_| dice.range(1, most) as usize).collect();
     if enough {
         let without = dice.index(workers);

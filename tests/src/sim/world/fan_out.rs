@@ -1,10 +1,12 @@
 use crate::sim::dice::Dice;
 
-/// How the streams of a world push records. Rates are of 1 an event; 0 is off. There is none of it after the faults, but for the end of a
-/// subscription after its time, for what is silent then, and for what never ends: it stays so.
+/// How the streams of a world push records. Rates are of 1 an event; 0 is off. There is none of it
+/// after the faults, but for the end of a subscription after its time, for what is silent then, and
+/// for what never ends: it stays so.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FanOut {
-    /// How long a subscription lasts at the most, in milliseconds: the service's five minutes, or less.
+    /// How long a subscription lasts at the most, in milliseconds: the service's five minutes, or
+    /// less.
     pub session_ms: u64,
     /// A subscription ends before its time.
     pub end: f64,
@@ -28,7 +30,8 @@ pub struct FanOut {
     pub mixed: bool,
     /// The last event of a shard does not name the shards that follow, though there are some.
     pub unnamed: f64,
-    /// There is no last event: a subscription to a shard that has ended gives empty ones with a place to go on at, also after the faults.
+    /// There is no last event: a subscription to a shard that has ended gives empty ones with a
+    /// place to go on at, also after the faults.
     pub endless: bool,
 }
 
@@ -45,7 +48,11 @@ impl FanOut {
             empty: dice.rate(0.5, 0.01, 0.3),
             busy: dice.rate(0.5, 0.01, 0.5),
             creating_ms: dice.pick(&[0, 500, 3_000, 10_000]),
-            removed_every_ms: if dice.chance(0.25) { dice.log(20_000.0, 120_000.0) as u64 } else { 0 },
+            removed_every_ms: if dice.chance(0.25) {
+                dice.log(20_000.0, 120_000.0) as u64
+            } else {
+                0
+            },
             mixed: dice.chance(0.3),
             unnamed: dice.pick(&[0.0, 0.5, 1.0]),
             endless: Dice::new(seed, "endless subscriptions").chance(0.3),

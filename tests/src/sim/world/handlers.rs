@@ -11,7 +11,8 @@ pub enum Style {
     MidBatch,
     /// In two phases at the end of each batch, before it returns.
     Prepared,
-    /// From a task of its own, some time after the call has returned: batches that follow are handed out meanwhile.
+    /// From a task of its own, some time after the call has returned: batches that follow are
+    /// handed out meanwhile.
     Late,
     /// Never. The worker stores nothing either.
     Never,
@@ -46,9 +47,18 @@ pub struct Handlers {
 
 impl Handlers {
     pub(super) fn draw(dice: &mut Dice, failover_ms: u64) -> Self {
-        const MANUAL: [Style; 5] = [Style::EachBatch, Style::MidBatch, Style::Prepared, Style::Late, Style::Never];
-        let styles =
-            if dice.chance(0.4) { vec![Style::Automatic] } else { (0..dice.range(1, 3)).map(|_| dice.pick(&MANUAL)).collect() };
+        const MANUAL: [Style; 5] = [
+            Style::EachBatch,
+            Style::MidBatch,
+            Style::Prepared,
+            Style::Late,
+            Style::Never,
+        ];
+        let styles = if dice.chance(0.4) {
+            vec![Style::Automatic]
+        } else {
+            (0..dice.range(1, 3)).map(|_| dice.pick(&MANUAL)).collect()
+        };
         Self {
             styles,
             usual_ms: dice.pick(&[0, 1, 5, 20, 100]),
@@ -63,18 +73,38 @@ impl Handlers {
 
     /// Handlers that do their work.
     pub(super) fn calm() -> Self {
-        Self { styles: vec![Style::Automatic], usual_ms: 5, slow: 0.0, slow_ms: 0, hang: 0.0, fail: 0.0, panic: 0.0, late_ms: 0 }
+        Self {
+            styles: vec![Style::Automatic],
+            usual_ms: 5,
+            slow: 0.0,
+            slow_ms: 0,
+            hang: 0.0,
+            fail: 0.0,
+            panic: 0.0,
+            late_ms: 0,
+        }
     }
 
     /// The same handlers after the faults: they do their work.
     #[must_use]
     pub fn healed(&self) -> Self {
-        Self { slow: 0.0, hang: 0.0, fail: 0.0, panic: 0.0, ..self.clone() }
+        Self {
+            slow: 0.0,
+            hang: 0.0,
+            fail: 0.0,
+            panic: 0.0,
+            ..self.clone()
+        }
     }
 
     /// Whether the worker stores what is done.
     #[must_use]
     pub fn automatic(&self) -> bool {
-        self.styles.iter().any(|style| matches!(style, Style::Automatic | Style::InOrder | Style::ByKey | Style::Unordered))
+        self.styles.iter().any(|style| {
+            matches!(
+                style,
+                Style::Automatic | Style::InOrder | Style::ByKey | Style::Unordered
+            )
+        })
     }
 }

@@ -29,7 +29,8 @@ pub struct LinkFaults {
     pub expired: f64,
     /// A page has fewer records than it could, perhaps none (streams only).
     pub short: f64,
-    /// An answer, or an event, says that a shard has ended that has not, or not yet (streams only). Not drawn here.
+    /// An answer, or an event, says that a shard has ended that has not, or not yet (streams only).
+    /// Not drawn here.
     pub false_end: f64,
 }
 
@@ -47,7 +48,11 @@ impl LinkFaults {
             twice: dice.rate(0.5, 0.001, 0.05),
             throttled: dice.rate(0.5, 0.001, 0.1),
             transient: dice.rate(0.5, 0.001, 0.05),
-            stale_ms: if dice.chance(0.5) { dice.range(50, 2_500) } else { 0 },
+            stale_ms: if dice.chance(0.5) {
+                dice.range(50, 2_500)
+            } else {
+                0
+            },
             expired: dice.rate(0.5, 0.001, 0.05),
             short: dice.rate(0.5, 0.01, 0.3),
             false_end: 0.0,
@@ -57,7 +62,10 @@ impl LinkFaults {
     /// A link that works: the one after the faults.
     #[must_use]
     pub fn healed(&self) -> Self {
-        Self { base_ms: self.base_ms, ..Self::quiet() }
+        Self {
+            base_ms: self.base_ms,
+            ..Self::quiet()
+        }
     }
 
     /// No fault.

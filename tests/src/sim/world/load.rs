@@ -28,9 +28,21 @@ impl SimLoad {
             quiet: dice.pick(&[0.0, 0.2, 0.5]),
             burst: dice.rate(0.5, 0.005, 0.1),
             aggregated: dice.pick(&[0.0, 0.0, 0.1, 0.5]),
-            reshard_every_ms: if dice.chance(0.6) { dice.range(4_000, 60_000) } else { 0 },
-            retention_ms: if dice.chance(0.3) { dice.range(15_000, 120_000) } else { 0 },
-            listing_lag_ms: if dice.chance(0.4) { dice.range(100, 5_000) } else { 0 },
+            reshard_every_ms: if dice.chance(0.6) {
+                dice.range(4_000, 60_000)
+            } else {
+                0
+            },
+            retention_ms: if dice.chance(0.3) {
+                dice.range(15_000, 120_000)
+            } else {
+                0
+            },
+            listing_lag_ms: if dice.chance(0.4) {
+                dice.range(100, 5_000)
+            } else {
+                0
+            },
             shards_a_page: dice.pick(&[1000, 1000, 3]),
         }
     }

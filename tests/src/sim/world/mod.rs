@@ -1,4 +1,5 @@
-//! What a world is like: everything is drawn from its seed before it begins, and printed when it fails.
+//! What a world is like: everything is drawn from its seed before it begins, and printed when it
+//! fails.
 
 mod chaos;
 mod differences;
@@ -7,7 +8,10 @@ mod handlers;
 mod link;
 mod load;
 mod overrides;
-#[expect(clippy::module_inception, reason = "the type that the folder is named for")]
+#[expect(
+    clippy::module_inception,
+    reason = "the type that the folder is named for"
+)]
 mod world;
 
 pub use chaos::Chaos;

@@ -27,7 +27,12 @@ impl Overrides {
         ("table-cut", |w| w.chaos.table_cut_every_ms = 0),
         ("stream-cut", |w| w.chaos.stream_cut_every_ms = 0),
         ("duplicate", |w| w.chaos.duplicate_every_ms = 0),
-        ("chaos", |w| w.chaos = Chaos { down_ms: w.chaos.down_ms, ..Chaos::none() }),
+        ("chaos", |w| {
+            w.chaos = Chaos {
+                down_ms: w.chaos.down_ms,
+                ..Chaos::none()
+            }
+        }),
         ("tail", |w| w.table.tail = 0.0),
         ("lost-request", |w| w.table.lost_request = 0.0),
         ("lost-answer", |w| w.table.lost_answer = 0.0),
@@ -58,11 +63,29 @@ impl Overrides {
         ("malformed", |w| w.chaos.malformed_ms = 0),
         ("replaced", |w| w.chaos.replaced_ms = 0),
         ("stream-changes", |w| w.chaos.streams_every_ms = 0),
-        ("consumer", |w| w.fan_out.iter_mut().for_each(|fan_out| fan_out.removed_every_ms = 0)),
-        ("mixed", |w| w.fan_out.iter_mut().for_each(|fan_out| fan_out.mixed = false)),
-        ("unnamed", |w| w.fan_out.iter_mut().for_each(|fan_out| fan_out.unnamed = 0.0)),
-        ("endless", |w| w.fan_out.iter_mut().for_each(|fan_out| fan_out.endless = false)),
-        ("subscription-faults", |w| w.fan_out = w.fan_out.as_ref().map(FanOut::healed)),
+        ("consumer", |w| {
+            w.fan_out
+                .iter_mut()
+                .for_each(|fan_out| fan_out.removed_every_ms = 0)
+        }),
+        ("mixed", |w| {
+            w.fan_out
+                .iter_mut()
+                .for_each(|fan_out| fan_out.mixed = false)
+        }),
+        ("unnamed", |w| {
+            w.fan_out
+                .iter_mut()
+                .for_each(|fan_out| fan_out.unnamed = 0.0)
+        }),
+        ("endless", |w| {
+            w.fan_out
+                .iter_mut()
+                .for_each(|fan_out| fan_out.endless = false)
+        }),
+        ("subscription-faults", |w| {
+            w.fan_out = w.fan_out.as_ref().map(FanOut::healed)
+        }),
     ];
 
     /// Whether nothing is changed.
@@ -75,7 +98,10 @@ impl Overrides {
         if self.fan_out {
             world.fan_out = Some(FanOut::draw(world.seed));
         }
-        for (_, switch) in Self::OFF.iter().filter(|(name, _)| self.off.iter().any(|off| off == name)) {
+        for (_, switch) in Self::OFF
+            .iter()
+            .filter(|(name, _)| self.off.iter().any(|off| off == name))
+        {
             switch(world);
         }
         if let Some(workers) = self.workers {

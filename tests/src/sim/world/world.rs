@@ -78,13 +78,19 @@ impl SimFleet {
     /// `failover` of the worker in this place, in milliseconds.
     #[must_use]
     pub fn failover_of(&self, slot: usize) -> u64 {
-        self.failovers_ms.get(slot).copied().unwrap_or(self.failover_ms)
+        self.failovers_ms
+            .get(slot)
+            .copied()
+            .unwrap_or(self.failover_ms)
     }
 
     /// The longest `failover` of a worker, in milliseconds.
     #[must_use]
     pub fn longest_failover(&self) -> u64 {
-        self.failovers_ms.iter().copied().fold(self.failover_ms, u64::max)
+        self.failovers_ms
+            .iter()
+            .copied()
+            .fold(self.failover_ms, u64::max)
     }
 }
 
@@ -111,7 +117,11 @@ impl World {
             skip_failed: dice.chance(0.2),
             latest: dice.chance(0.15),
             beacon_ms: dice.pick(&[200, 500]),
-            drift_ppm: if dice.chance(0.5) { dice.log(100.0, 30_000.0) as u64 } else { 0 },
+            drift_ppm: if dice.chance(0.5) {
+                dice.log(100.0, 30_000.0) as u64
+            } else {
+                0
+            },
         };
         let faults_ms = dice.log(90_000.0, 300_000.0) as u64;
         let table = LinkFaults::draw(&mut dice, failover_ms * 18 / 100, failover_ms);
@@ -125,10 +135,26 @@ impl World {
             return world;
         }
         let mut several = Dice::new(seed, "streams");
-        let streams = if several.chance(0.25) { several.range(2, 3).min(u64::from(shards)) as usize } else { 1 };
+        let streams = if several.chance(0.25) {
+            several.range(2, 3).min(u64::from(shards)) as usize
+        } else {
+            1
+        };
         let calm = false;
-        let mut world =
-            Self { seed, streams, shards, faults_ms, calm, fleet, load, handlers, table, stream, fan_out: None, chaos };
+        let mut world = Self {
+            seed,
+            streams,
+            shards,
+            faults_ms,
+            calm,
+            fleet,
+            load,
+            handlers,
+            table,
+            stream,
+            fan_out: None,
+            chaos,
+        };
         differences::draw(&mut world);
         overrides.apply(&mut world);
         world
@@ -139,8 +165,9 @@ impl World {
 const CALM_EVERY: u64 = 20;
 
 impl World {
-    /// A steady load for so many hours, on a table that is slow now and then, loses one answer in a hundred and throttles as many
-    /// calls, with clocks that are off by up to one part in a hundred: nothing may move.
+    /// A steady load for so many hours, on a table that is slow now and then, loses one answer in a
+    /// hundred and throttles as many calls, with clocks that are off by up to one part in a
+    /// hundred: nothing may move.
     #[must_use]
     pub fn calm(seed: u64, workers: usize, shards: u32, hours: u64, failover_ms: u64) -> Self {
         let fleet = SimFleet {
@@ -183,7 +210,20 @@ impl World {
         let stream = LinkFaults::quiet();
         let faults_ms = hours * 3_600_000;
         let chaos = Chaos::none();
-        Self { seed, streams: 1, shards, faults_ms, calm: true, fleet, load, handlers, table, stream, fan_out: None, chaos }
+        Self {
+            seed,
+            streams: 1,
+            shards,
+            faults_ms,
+            calm: true,
+            fleet,
+            load,
+            handlers,
+            table,
+            stream,
+            fan_out: None,
+            chaos,
+        }
     }
 }
 

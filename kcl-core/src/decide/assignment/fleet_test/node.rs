@@ -1,7 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::decide::assignment::{HandedOver, KnownRows, Me, OwnLeases, OwnRequest, Plan, Take, plan};
+use crate::decide::assignment::{
+    HandedOver, KnownRows, Me, OwnLeases, OwnRequest, Plan, Take, plan,
+};
 use crate::decide::expiry::Timing;
 use crate::decide::hand_over::{HandOverVerdict, judge_request};
 use crate::decide::members::Members;
@@ -61,7 +63,9 @@ impl OwnLeases for NodeLeases<'_> {
     }
 
     fn is_mine(&self, row: &Lease) -> bool {
-        self.held.get(&row.key).is_some_and(|held| held.token == row.token)
+        self.held
+            .get(&row.key)
+            .is_some_and(|held| held.token == row.token)
     }
 
     fn is_abandoned(&self, _: &Lease) -> bool {
@@ -120,13 +124,25 @@ impl TestNode {
             let seen = table.as_of(self.manner.lag);
             self.workers = seen.workers.into_values().collect();
             let rows: Vec<_> = seen.leases.into_values().collect();
-            self.members.look(&rows, &self.workers, now, now, &self.timing);
+            self.members
+                .look(&rows, &self.workers, now, now, &self.timing);
             // What it wrote itself it knows better than an old reading.
-            self.rows = rows.into_iter().map(|row| (row.key.clone(), self.held.get(&row.key).cloned().unwrap_or(row))).collect();
+            self.rows = rows
+                .into_iter()
+                .map(|row| {
+                    (
+                        row.key.clone(),
+                        self.held.get(&row.key).cloned().unwrap_or(row),
+                    )
+                })
+                .collect();
             judges = true;
         }
         if self.manner.hears && self.heard < table.announced.len() {
-            for key in table.announced[self.heard..].iter().collect::<BTreeSet<_>>() {
+            for key in table.announced[self.heard..]
+                .iter()
+                .collect::<BTreeSet<_>>()
+            {
                 match key {
                     Hint::Lease(key) => {
                         let row = &table.now.leases[key];
@@ -169,7 +185,8 @@ impl TestNode {
                 row
             }
             Err(row) => {
-                // Only who asks changes a row that I hold, and no condition of a renewal is on that.
+                // Only who asks changes a row that I hold, and no condition of a renewal is on
+                // that.
                 self.held.remove(key);
                 row
             }
@@ -182,15 +199,24 @@ impl TestNode {
         let rows = &self.rows;
         let over = |key: &LeaseKey, asked: &OwnRequest| {
             let row = rows.get(key);
-            now.since(asked.since) > self.timing.look && row.is_none_or(|row| row.owner.as_ref() != Some(&self.id))
+            now.since(asked.since) > self.timing.look
+                && row.is_none_or(|row| row.owner.as_ref() != Some(&self.id))
         };
-        let refused: Vec<_> = self.asked.iter().filter(|(key, asked)| over(key, asked)).map(|(key, _)| key.clone()).collect();
+        let refused: Vec<_> = self
+            .asked
+            .iter()
+            .filter(|(key, asked)| over(key, asked))
+            .map(|(key, _)| key.clone())
+            .collect();
         for key in refused {
             self.asked.remove(&key);
             self.refused.insert(key, now);
         }
         let rows: Vec<_> = self.rows.values().cloned().collect();
-        let engaged = NodeLeases { held: &self.held, refused: self.refused.keys().collect() };
+        let engaged = NodeLeases {
+            held: &self.held,
+            refused: self.refused.keys().collect(),
+        };
         let me = Me {
             id: &self.id,
             room: self.manner.room.saturating_sub(self.held.len()),
@@ -203,7 +229,16 @@ impl TestNode {
             asked: &self.asked,
             handed_over: &self.handed_over,
         };
-        plan(&KnownRows { rows: &rows, workers: &self.workers }, &me, &self.members, now, &self.timing)
+        plan(
+            &KnownRows {
+                rows: &rows,
+                workers: &self.workers,
+            },
+            &me,
+            &self.members,
+            now,
+            &self.timing,
+        )
     }
 
     fn carry_out(&mut self, plan: Plan, table: &mut TestTable, now: Moment) {
@@ -221,15 +256,31 @@ impl TestNode {
         }
         for ask in plan.request {
             let row = &self.rows[&ask.key];
-            assert!(row.checkpoint_owner.is_none() && row.owner.as_ref() == Some(&ask.of) && ask.of != self.id);
-            if let Ok(row) = table.write_aloud(&ask.key, &Write::request(row, self.id.clone(), ask.of.clone())) {
-                self.asked.insert(ask.key.clone(), OwnRequest { of: ask.of, since: now });
+            assert!(
+                row.checkpoint_owner.is_none()
+                    && row.owner.as_ref() == Some(&ask.of)
+                    && ask.of != self.id
+            );
+            if let Ok(row) = table.write_aloud(
+                &ask.key,
+                &Write::request(row, self.id.clone(), ask.of.clone()),
+            ) {
+                self.asked.insert(
+                    ask.key.clone(),
+                    OwnRequest {
+                        of: ask.of,
+                        since: now,
+                    },
+                );
                 self.rows.insert(ask.key, row);
             }
         }
         for ask in plan.withdraw {
             self.asked.remove(&ask.key);
-            if let Ok(row) = table.write_aloud(&ask.key, &Write::withdraw(&self.rows[&ask.key], self.id.clone(), ask.of)) {
+            if let Ok(row) = table.write_aloud(
+                &ask.key,
+                &Write::withdraw(&self.rows[&ask.key], self.id.clone(), ask.of),
+            ) {
                 self.rows.insert(ask.key, row);
             }
         }
@@ -242,7 +293,9 @@ impl TestNode {
     }
 
     fn take_what_is_due(&mut self, table: &mut TestTable, now: Moment) {
-        let (due, later) = std::mem::take(&mut self.takes).into_iter().partition(|take| take.at <= now);
+        let (due, later) = std::mem::take(&mut self.takes)
+            .into_iter()
+            .partition(|take| take.at <= now);
         self.takes = later;
         for take in due {
             let seen = self.rows[&take.key].clone();
@@ -262,18 +315,25 @@ impl TestNode {
     fn answer_requests(&mut self, table: &mut TestTable, now: Moment) {
         for key in self.held.keys().cloned().collect::<Vec<_>>() {
             if self.leaving {
-                let due = *self.draining.entry(key.clone()).or_insert(now + self.manner.drain);
+                let due = *self
+                    .draining
+                    .entry(key.clone())
+                    .or_insert(now + self.manner.drain);
                 if now >= due {
                     self.release(&key, table);
                 }
                 continue;
             }
-            let Some(requester) = self.rows.get(&key).and_then(|row| row.owner.clone().filter(|_| row.hand_over_pending()))
+            let Some(requester) = self
+                .rows
+                .get(&key)
+                .and_then(|row| row.owner.clone().filter(|_| row.hand_over_pending()))
             else {
                 self.draining.remove(&key);
                 continue;
             };
-            let mut verdict = judge_request(&requester, &self.members, false, false, now, &self.timing);
+            let mut verdict =
+                judge_request(&requester, &self.members, false, false, now, &self.timing);
             if verdict == HandOverVerdict::AskTable {
                 match table.now.workers.get(&requester) {
                     Some(row) => self.members.see_worker(row, now),
@@ -283,11 +343,26 @@ impl TestNode {
             }
             let held = self.held[&key].clone();
             match verdict {
-                HandOverVerdict::PassOn if now >= *self.draining.entry(key.clone()).or_insert(now + self.manner.drain) => {
+                HandOverVerdict::PassOn
+                    if now
+                        >= *self
+                            .draining
+                            .entry(key.clone())
+                            .or_insert(now + self.manner.drain) =>
+                {
                     self.draining.remove(&key);
-                    match table.write_aloud(&key, &Write::pass_on(&held, self.id.clone(), requester, None)) {
+                    match table.write_aloud(
+                        &key,
+                        &Write::pass_on(&held, self.id.clone(), requester, None),
+                    ) {
                         Ok(row) => {
-                            self.handed_over.insert(key.clone(), HandedOver { counter: row.counter, at: now });
+                            self.handed_over.insert(
+                                key.clone(),
+                                HandedOver {
+                                    counter: row.counter,
+                                    at: now,
+                                },
+                            );
                             self.held.remove(&key);
                             self.rows.insert(key, row);
                         }
@@ -298,7 +373,9 @@ impl TestNode {
                 HandOverVerdict::PassOn => {}
                 HandOverVerdict::Refuse(_) => {
                     self.draining.remove(&key);
-                    if let Ok(row) = table.write_aloud(&key, &Write::refuse(&held, self.id.clone(), requester)) {
+                    if let Ok(row) =
+                        table.write_aloud(&key, &Write::refuse(&held, self.id.clone(), requester))
+                    {
                         self.keep(&key, Ok(row));
                     }
                 }
@@ -308,7 +385,9 @@ impl TestNode {
     }
 
     fn release(&mut self, key: &LeaseKey, table: &mut TestTable) {
-        let Some(held) = self.held.remove(key) else { return };
+        let Some(held) = self.held.remove(key) else {
+            return;
+        };
         if let Ok(row) = table.write_aloud(key, &Write::release(&held, None)) {
             self.rows.insert(key.clone(), row);
         }

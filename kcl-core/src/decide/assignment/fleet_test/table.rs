@@ -18,7 +18,8 @@ pub(super) enum Hint {
     Worker(WorkerId),
 }
 
-/// A lease table: the conditions and effects of the protocol's writes, and readings that may be old.
+/// A lease table: the conditions and effects of the protocol's writes, and readings that may be
+/// old.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TestTable {
     pub(super) now: TableRows,
@@ -41,8 +42,16 @@ pub(super) const PAST: usize = 6;
 impl TestTable {
     pub(super) fn new(leases: usize) -> Self {
         let leases = (0..leases).map(|shard| LeaseKey::single(format!("shardId-{shard:012}")));
-        let leases = leases.map(|key| (key.clone(), Lease::new(key, Checkpoint::TrimHorizon))).collect();
-        Self { now: TableRows { leases, workers: BTreeMap::new() }, ..Self::default() }
+        let leases = leases
+            .map(|key| (key.clone(), Lease::new(key, Checkpoint::TrimHorizon)))
+            .collect();
+        Self {
+            now: TableRows {
+                leases,
+                workers: BTreeMap::new(),
+            },
+            ..Self::default()
+        }
     }
 
     pub(super) fn token(&mut self) -> String {
@@ -52,7 +61,11 @@ impl TestTable {
 
     /// The row after the write, or the row that stood against it.
     pub(super) fn write(&mut self, key: &LeaseKey, write: &Write) -> Result<Lease, Lease> {
-        let row = self.now.leases.get_mut(key).expect("no lease is deleted here");
+        let row = self
+            .now
+            .leases
+            .get_mut(key)
+            .expect("no lease is deleted here");
         if !write.expect.holds(row) {
             return Err(row.clone());
         }
@@ -82,7 +95,8 @@ impl TestTable {
 
     pub(super) fn step_ends(&mut self) {
         let same = self.past.back().filter(|_| !self.changed).cloned();
-        self.past.push_back(same.unwrap_or_else(|| Rc::new(self.now.clone())));
+        self.past
+            .push_back(same.unwrap_or_else(|| Rc::new(self.now.clone())));
         if self.past.len() > PAST {
             self.past.pop_front();
         }
@@ -91,6 +105,10 @@ impl TestTable {
 
     /// The rows as they were so many steps ago.
     pub(super) fn as_of(&self, steps: usize) -> TableRows {
-        self.past.iter().rev().nth(steps).map_or_else(|| self.now.clone(), |rows| TableRows::clone(rows))
+        self.past
+            .iter()
+            .rev()
+            .nth(steps)
+            .map_or_else(|| self.now.clone(), |rows| TableRows::clone(rows))
     }
 }

@@ -27,7 +27,11 @@ impl History {
         let mut history = Self::default();
         let width = u128::MAX / roots;
         for root in 0..roots {
-            let end = if root + 1 == roots { u128::MAX } else { (root + 1) * width - 1 };
+            let end = if root + 1 == roots {
+                u128::MAX
+            } else {
+                (root + 1) * width - 1
+            };
             history.open(Vec::new(), HashKeyRange::new(root * width, end).unwrap());
         }
         history
@@ -35,7 +39,13 @@ impl History {
 
     fn open(&mut self, parents: Vec<usize>, keys: HashKeyRange) {
         let id = ShardId::from(self.nodes.len().to_string());
-        self.nodes.push(ShardNode { id, parents, keys, opened: self.reshards, closed: None });
+        self.nodes.push(ShardNode {
+            id,
+            parents,
+            keys,
+            opened: self.reshards,
+            closed: None,
+        });
     }
 
     fn close(&mut self, node: usize) {
@@ -48,7 +58,10 @@ impl History {
         let keys = self.nodes[node].keys;
         let middle = keys.start() + (keys.end() - keys.start()) / 2;
         self.open(vec![node], HashKeyRange::new(keys.start(), middle).unwrap());
-        self.open(vec![node], HashKeyRange::new(middle + 1, keys.end()).unwrap());
+        self.open(
+            vec![node],
+            HashKeyRange::new(middle + 1, keys.end()).unwrap(),
+        );
         self
     }
 
@@ -56,20 +69,26 @@ impl History {
         self.reshards += 1;
         self.close(low);
         self.close(high);
-        let keys = HashKeyRange::new(self.nodes[low].keys.start(), self.nodes[high].keys.end()).unwrap();
+        let keys =
+            HashKeyRange::new(self.nodes[low].keys.start(), self.nodes[high].keys.end()).unwrap();
         self.open(vec![low, high], keys);
         self
     }
 
     /// This history and all that go on from it.
     fn grow(self, all: &mut Vec<Self>) {
-        let open: Vec<usize> = (0..self.nodes.len()).filter(|node| self.nodes[*node].closed.is_none()).collect();
+        let open: Vec<usize> = (0..self.nodes.len())
+            .filter(|node| self.nodes[*node].closed.is_none())
+            .collect();
         for node in &open {
             if self.nodes.len() + 2 <= MOST_SHARDS {
                 self.clone().split(*node).grow(all);
             }
             let next = self.nodes[*node].keys.end().checked_add(1);
-            for neighbour in open.iter().filter(|other| Some(self.nodes[**other].keys.start()) == next) {
+            for neighbour in open
+                .iter()
+                .filter(|other| Some(self.nodes[**other].keys.start()) == next)
+            {
                 if self.nodes.len() < MOST_SHARDS {
                     self.clone().merge(*node, *neighbour).grow(all);
                 }
@@ -86,17 +105,30 @@ impl History {
     }
 
     pub(super) fn list(&self, filter: &ShardFilter, now: u8, horizon: u8) -> ShardGraph {
-        let open_at = |node: &ShardNode, at: u8| node.opened <= at && node.closed.is_none_or(|closed| closed > at);
+        let open_at = |node: &ShardNode, at: u8| {
+            node.opened <= at && node.closed.is_none_or(|closed| closed > at)
+        };
         let wanted = |node: &&ShardNode| match filter {
-            ShardFilter::All => node.opened <= now && node.closed.is_none_or(|closed| closed > horizon),
+            ShardFilter::All => {
+                node.opened <= now && node.closed.is_none_or(|closed| closed > horizon)
+            }
             ShardFilter::AtLatest => open_at(node, now),
             ShardFilter::AtTrimHorizon => open_at(node, horizon),
-            ShardFilter::AtTimestamp(at) => open_at(node, u8::try_from(at.as_millis()).unwrap().max(horizon)),
+            ShardFilter::AtTimestamp(at) => {
+                open_at(node, u8::try_from(at.as_millis()).unwrap().max(horizon))
+            }
         };
         let shard = |node: &ShardNode| {
-            let parents = node.parents.iter().map(|parent| self.nodes[*parent].id.clone());
+            let parents = node
+                .parents
+                .iter()
+                .map(|parent| self.nodes[*parent].id.clone());
             let shard = Shard::new(node.id.clone(), node.keys).with_parents(parents);
-            if node.closed.is_some_and(|closed| closed <= now) { shard.closed() } else { shard }
+            if node.closed.is_some_and(|closed| closed <= now) {
+                shard.closed()
+            } else {
+                shard
+            }
         };
         ShardGraph::new(self.nodes.iter().filter(wanted).map(shard)).unwrap()
     }
@@ -126,12 +158,14 @@ impl InitialStart {
         match self.initial {
             InitialPosition::TrimHorizon => self.horizon,
             InitialPosition::Latest => self.at,
-            InitialPosition::AtTimestamp(at) => u8::try_from(at.as_millis()).unwrap().max(self.horizon),
+            InitialPosition::AtTimestamp(at) => {
+                u8::try_from(at.as_millis()).unwrap().max(self.horizon)
+            }
         }
     }
 
-    /// With a fault the states are many: starts that lead to states of other starts are left out. An application that begins with
-    /// the stream meets every backlog that a later one finds.
+    /// With a fault the states are many: starts that lead to states of other starts are left out.
+    /// An application that begins with the stream meets every backlog that a later one finds.
     pub(super) fn is_distinct(self) -> bool {
         self.horizon == 0
             && match self.initial {
@@ -146,8 +180,15 @@ impl InitialStart {
         for at in 0..=reshards {
             for horizon in BTreeSet::from([0, at]) {
                 let times = (1..=at).map(|at| InitialPosition::AtTimestamp(time(at)));
-                for initial in [InitialPosition::TrimHorizon, InitialPosition::Latest].into_iter().chain(times) {
-                    all.push(Self { at, horizon, initial });
+                for initial in [InitialPosition::TrimHorizon, InitialPosition::Latest]
+                    .into_iter()
+                    .chain(times)
+                {
+                    all.push(Self {
+                        at,
+                        horizon,
+                        initial,
+                    });
                 }
             }
         }

@@ -3,10 +3,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use crate::decide::shards::{
-    Begin, Finished, Leases, NewLease, ParentGate, ParentView, ShardGraph, children_to_create, gate, holes, judge_finished,
-    leases_to_create, listing_for, shard_gone,
+    Begin, Finished, Leases, NewLease, ParentGate, ParentView, ShardGraph, children_to_create,
+    gate, holes, judge_finished, leases_to_create, listing_for, shard_gone,
 };
-use crate::model::{Checkpoint, Facts, Lease, LeaseKey, Position, SequenceNumber, ShardId, Timestamp};
+use crate::model::{
+    Checkpoint, Facts, Lease, LeaseKey, Position, SequenceNumber, ShardId, Timestamp,
+};
 use crate::stream::ShardFilter;
 
 use super::history::{History, InitialStart, ShardNode, ticks, time};
@@ -58,12 +60,21 @@ impl Run<'_> {
             made: 0,
             faults: Faults::default(),
         };
-        let mut run =
-            Run { history, start, faulty: faults != Faults::default(), seen: BTreeSet::new(), listings: RefCell::default() };
-        // Nothing can go wrong, and no time passes, before the first row is there: the application begins with it.
+        let mut run = Run {
+            history,
+            start,
+            faulty: faults != Faults::default(),
+            seen: BTreeSet::new(),
+            listings: RefCell::default(),
+        };
+        // Nothing can go wrong, and no time passes, before the first row is there: the application
+        // begins with it.
         let rows = leases(history, &first);
-        let mut ahead: Vec<ReshardState> =
-            run.syncs(&first, &by_shard(&rows)).into_iter().map(|state| ReshardState { faults, ..state }).collect();
+        let mut ahead: Vec<ReshardState> = run
+            .syncs(&first, &by_shard(&rows))
+            .into_iter()
+            .map(|state| ReshardState { faults, ..state })
+            .collect();
         assert!(!ahead.is_empty(), "nothing begins");
         while let Some(state) = ahead.pop() {
             if run.seen.contains(&state) {
@@ -85,14 +96,28 @@ impl Run<'_> {
         let listing = self.list(&ShardFilter::All, state);
         let mut next = self.syncs(state, &leases);
         if next.is_empty() && !self.faulty {
-            assert_eq!(holes(leases.values().copied(), &listing), [], "nothing is missing and yet: {self}");
+            assert_eq!(
+                holes(leases.values().copied(), &listing),
+                [],
+                "nothing is missing and yet: {self}"
+            );
         }
         if state.now < self.history.reshards {
-            next.push(ReshardState { now: state.now + 1, ..state.clone() });
+            next.push(ReshardState {
+                now: state.now + 1,
+                ..state.clone()
+            });
         }
         if state.faults.trims > 0 && state.horizon < state.now {
-            let faults = Faults { trims: state.faults.trims - 1, ..state.faults };
-            next.push(ReshardState { horizon: state.now, faults, ..state.clone() });
+            let faults = Faults {
+                trims: state.faults.trims - 1,
+                ..state.faults
+            };
+            next.push(ReshardState {
+                horizon: state.now,
+                faults,
+                ..state.clone()
+            });
         }
         next.extend(self.cleanup(state, &listing, &leases));
         for node in 0..rows.len() {
@@ -101,20 +126,33 @@ impl Run<'_> {
         next
     }
 
-    /// What comparing the table with a listing leads to: all the rows that it creates, or the first of them and a crash.
+    /// What comparing the table with a listing leads to: all the rows that it creates, or the first
+    /// of them and a crash.
     fn syncs(&self, state: &ReshardState, leases: &Leases<'_>) -> Vec<ReshardState> {
         let listing = self.list(&listing_for(self.start.initial, leases.is_empty()), state);
         let mut begin = Begin::new(self.start.initial, leases, time(state.now));
         if let Some(filter) = begin.second_listing().filter(|_| !leases.is_empty()) {
-            begin = begin.with_open_then(self.list(&filter, state).shards().map(|shard| shard.id.clone()));
+            begin = begin.with_open_then(
+                self.list(&filter, state)
+                    .shards()
+                    .map(|shard| shard.id.clone()),
+            );
         }
         let new = leases_to_create(&listing, leases, &begin);
         for (place, lease) in new.iter().enumerate() {
             let later = new[place..].iter().map(|later| &later.shard);
-            assert!(later.into_iter().all(|later| !lease.parents.contains(later)), "{new:?} has a child before its parent");
+            assert!(
+                later
+                    .into_iter()
+                    .all(|later| !lease.parents.contains(later)),
+                "{new:?} has a child before its parent"
+            );
         }
         let mut states = Vec::new();
-        for crash in BTreeSet::from([1, new.len()]).into_iter().filter(|rows| *rows > 0 && *rows <= new.len()) {
+        for crash in BTreeSet::from([1, new.len()])
+            .into_iter()
+            .filter(|rows| *rows > 0 && *rows <= new.len())
+        {
             let mut state = state.clone();
             for lease in &new[..crash] {
                 self.create(&mut state, lease);
@@ -133,24 +171,52 @@ impl Run<'_> {
         };
         let mut listings = self.listings.borrow_mut();
         let listing = listings.entry((filter_key, state.now, state.horizon));
-        Rc::clone(listing.or_insert_with(|| Rc::new(self.history.list(filter, state.now, state.horizon))))
+        Rc::clone(
+            listing.or_insert_with(|| Rc::new(self.history.list(filter, state.now, state.horizon))),
+        )
     }
 
     fn create(&self, state: &mut ReshardState, lease: &NewLease) {
-        let node = self.history.nodes.iter().position(|node| node.id == lease.shard).unwrap();
+        let node = self
+            .history
+            .nodes
+            .iter()
+            .position(|node| node.id == lease.shard)
+            .unwrap();
         assert!(state.rows[node].is_none(), "{lease:?} exists");
-        assert!(self.faulty || state.made & (1 << node) == 0, "{lease:?} is made twice");
+        assert!(
+            self.faulty || state.made & (1 << node) == 0,
+            "{lease:?} is made twice"
+        );
         assert_eq!(lease.hash_range, self.history.nodes[node].keys);
         state.made |= 1 << node;
-        let Lease { checkpoint, parents, facts, .. } = lease.to_lease(None);
-        state.rows[node] = Some(TestRow { checkpoint, since: facts.start_at, parents });
+        let Lease {
+            checkpoint,
+            parents,
+            facts,
+            ..
+        } = lease.to_lease(None);
+        state.rows[node] = Some(TestRow {
+            checkpoint,
+            since: facts.start_at,
+            parents,
+        });
     }
 
     /// The first row that may go goes.
-    fn cleanup(&self, state: &ReshardState, listing: &ShardGraph, leases: &Leases<'_>) -> Option<ReshardState> {
+    fn cleanup(
+        &self,
+        state: &ReshardState,
+        listing: &ShardGraph,
+        leases: &Leases<'_>,
+    ) -> Option<ReshardState> {
         let may_go = |lease: &&&Lease| match judge_finished(lease, listing, leases) {
             Finished::Delete(expect) => {
-                assert!(expect.holds(lease) && lease.checkpoint.is_shard_end() && !listing.contains(&lease.key.shard));
+                assert!(
+                    expect.holds(lease)
+                        && lease.checkpoint.is_shard_end()
+                        && !listing.contains(&lease.key.shard)
+                );
                 true
             }
             Finished::Keep(_) => false,
@@ -163,7 +229,13 @@ impl Run<'_> {
     }
 
     /// What can happen to one row.
-    fn steps(&self, state: &ReshardState, node: usize, listing: &ShardGraph, leases: &Leases<'_>) -> Vec<ReshardState> {
+    fn steps(
+        &self,
+        state: &ReshardState,
+        node: usize,
+        listing: &ShardGraph,
+        leases: &Leases<'_>,
+    ) -> Vec<ReshardState> {
         let id = &self.history.nodes[node].id;
         let (Some(row), Some(lease)) = (&state.rows[node], leases.get(id)) else {
             return Vec::new();
@@ -184,8 +256,14 @@ impl Run<'_> {
             return next;
         }
         let begun = row.checkpoint.position().is_some();
-        let view = |parent| ParentView { shard: parent, row: leases.get(parent).copied(), listed: listing.contains(parent) };
-        if !begun && gate(lease, &row.parents.iter().map(view).collect::<Vec<_>>()) != ParentGate::Open {
+        let view = |parent| ParentView {
+            shard: parent,
+            row: leases.get(parent).copied(),
+            listed: listing.contains(parent),
+        };
+        if !begun
+            && gate(lease, &row.parents.iter().map(view).collect::<Vec<_>>()) != ParentGate::Open
+        {
             return next;
         }
         self.check_parents(state, node);
@@ -196,24 +274,47 @@ impl Run<'_> {
             }
             next.push(begun);
         }
-        if let Some(closed) = self.history.nodes[node].closed.filter(|closed| *closed <= state.now) {
-            let since = row.since.map_or(0, |since| u8::try_from(since.as_millis()).unwrap());
+        if let Some(closed) = self.history.nodes[node]
+            .closed
+            .filter(|closed| *closed <= state.now)
+        {
+            let since = row
+                .since
+                .map_or(0, |since| u8::try_from(since.as_millis()).unwrap());
             let children = children_to_create(id, &listing.child_shards(id));
-            next.push(self.after(
-                state,
-                node,
-                &children,
-                ticks(since.max(self.history.nodes[node].opened).max(state.horizon), closed),
-            ));
+            next.push(
+                self.after(
+                    state,
+                    node,
+                    &children,
+                    ticks(
+                        since
+                            .max(self.history.nodes[node].opened)
+                            .max(state.horizon),
+                        closed,
+                    ),
+                ),
+            );
         }
         next
     }
 
-    /// The next step towards a shard's end: the first child that has no row yet gets one; if there is none, the end.
-    fn after(&self, state: &ReshardState, node: usize, children: &[NewLease], read: u8) -> ReshardState {
+    /// The next step towards a shard's end: the first child that has no row yet gets one; if there
+    /// is none, the end.
+    fn after(
+        &self,
+        state: &ReshardState,
+        node: usize,
+        children: &[NewLease],
+        read: u8,
+    ) -> ReshardState {
         let mut state = state.clone();
         let has_row = |child: &NewLease| {
-            self.history.nodes.iter().zip(&state.rows).any(|(node, row)| node.id == child.shard && row.is_some())
+            self.history
+                .nodes
+                .iter()
+                .zip(&state.rows)
+                .any(|(node, row)| node.id == child.shard && row.is_some())
         };
         match children.iter().find(|child| !has_row(child)) {
             Some(child) => self.create(&mut state, child),
@@ -237,7 +338,10 @@ impl Run<'_> {
     fn check_parents(&self, state: &ReshardState, node: usize) {
         for parent in &self.history.nodes[node].parents {
             let left = self.wanted(state, *parent) & !state.read[*parent];
-            assert_eq!(left, 0, "shard {node} is read before its parent {parent}: {self}\n{state:?}");
+            assert_eq!(
+                left, 0,
+                "shard {node} is read before its parent {parent}: {self}\n{state:?}"
+            );
         }
     }
 
@@ -247,18 +351,34 @@ impl Run<'_> {
             let wanted = self.wanted(state, node);
             let read = match (&state.rows[node], shard.closed) {
                 (Some(row), None) => {
-                    let since = row.since.map_or(0, |since| u8::try_from(since.as_millis()).unwrap());
-                    ticks(since.max(shard.opened).max(state.horizon), self.history.reshards + 1)
+                    let since = row
+                        .since
+                        .map_or(0, |since| u8::try_from(since.as_millis()).unwrap());
+                    ticks(
+                        since.max(shard.opened).max(state.horizon),
+                        self.history.reshards + 1,
+                    )
                 }
                 (Some(row), Some(_)) => {
-                    assert!(row.checkpoint.is_shard_end(), "shard {node} never ends: {self}\n{state:?}");
+                    assert!(
+                        row.checkpoint.is_shard_end(),
+                        "shard {node} never ends: {self}\n{state:?}"
+                    );
                     state.read[node]
                 }
                 (None, _) => state.read[node],
             };
-            assert_eq!(wanted & !read, 0, "a gap in shard {node}: {self}\n{state:?}");
+            assert_eq!(
+                wanted & !read,
+                0,
+                "a gap in shard {node}: {self}\n{state:?}"
+            );
             if !self.faulty {
-                assert_eq!(read & !wanted, 0, "shard {node} is read from before the position: {self}\n{state:?}");
+                assert_eq!(
+                    read & !wanted,
+                    0,
+                    "shard {node} is read from before the position: {self}\n{state:?}"
+                );
             }
         }
     }
@@ -268,14 +388,21 @@ impl std::fmt::Display for Run<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "{:?}", self.start)?;
         for node in &self.history.nodes {
-            writeln!(f, "  {} from {:?}, open from {} to {:?}", node.id, node.parents, node.opened, node.closed)?;
+            writeln!(
+                f,
+                "  {} from {:?}, open from {} to {:?}",
+                node.id, node.parents, node.opened, node.closed
+            )?;
         }
         Ok(())
     }
 }
 
 fn by_shard(rows: &[Option<Lease>]) -> Leases<'_> {
-    rows.iter().flatten().map(|row| (row.key.shard.clone(), row)).collect()
+    rows.iter()
+        .flatten()
+        .map(|row| (row.key.shard.clone(), row))
+        .collect()
 }
 
 fn leases(history: &History, state: &ReshardState) -> Vec<Option<Lease>> {
@@ -283,7 +410,10 @@ fn leases(history: &History, state: &ReshardState) -> Vec<Option<Lease>> {
         let row = row.as_ref()?;
         let mut lease = Lease::new(LeaseKey::single(node.id.clone()), row.checkpoint.clone());
         lease.parents.clone_from(&row.parents);
-        let facts = Facts { start_at: row.since, ..Facts::default() };
+        let facts = Facts {
+            start_at: row.since,
+            ..Facts::default()
+        };
         lease.facts = facts.passed_by(&row.checkpoint).unwrap_or(facts);
         lease.hash_range = Some(node.keys);
         Some(lease)

@@ -10,7 +10,8 @@ use super::failure::ConnectionFailure;
 
 /// What comes by a stream of an HTTP/2 connection. Dropping it resets the stream.
 ///
-/// The server may send more as soon as a piece is taken from here, and not before: who does not read holds up no more than a window.
+/// The server may send more as soon as a piece is taken from here, and not before: who does not
+/// read holds up no more than a window.
 #[derive(Debug)]
 pub(super) struct PushedBody {
     stream: RecvStream,
@@ -28,12 +29,19 @@ impl Body for PushedBody {
     type Data = Bytes;
     type Error = ConnectionFailure;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ConnectionFailure>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ConnectionFailure>>> {
         let piece = match ready!(self.stream.poll_data(cx)) {
             Some(Ok(piece)) => piece,
             // What ends like this is complete: the server just wants no more of the request.
-            Some(Err(error)) if error.is_reset() && error.reason() == Some(Reason::NO_ERROR) => return Poll::Ready(None),
-            Some(Err(error)) => return Poll::Ready(Some(Err(self.place.lost("the response broke off", error)))),
+            Some(Err(error)) if error.is_reset() && error.reason() == Some(Reason::NO_ERROR) => {
+                return Poll::Ready(None);
+            }
+            Some(Err(error)) => {
+                return Poll::Ready(Some(Err(self.place.lost("the response broke off", error))));
+            }
             None => return Poll::Ready(None),
         };
         // It fails when the stream has ended, and then nobody needs the room.

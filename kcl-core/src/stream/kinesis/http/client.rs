@@ -2,7 +2,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnectorSettings, SharedHttpConnector};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnectorSettings, SharedHttpConnector,
+};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use tokio_rustls::rustls::RootCertStore;
 use tokio_rustls::rustls::pki_types::CertificateDer;
@@ -19,11 +21,13 @@ use super::settings::Http2Settings;
 /// A connection is there within this time, if the client has no limit of its own.
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 
-/// An HTTP client of the SDK for responses that go on for minutes, many at once. The [module](super) says what is different.
+/// An HTTP client of the SDK for responses that go on for minutes, many at once. The
+/// [module](super) says what is different.
 ///
 /// [`KinesisStream`](super::super::KinesisStream) makes one for itself. Make one, and give it to
-/// [`subscribe_over`](super::super::KinesisStream::subscribe_over), to have other [`Http2Settings`], to trust a certificate that the machine
-/// does not, or to share the connections among streams. Clones share them.
+/// [`subscribe_over`](super::super::KinesisStream::subscribe_over), to have other
+/// [`Http2Settings`], to trust a certificate that the machine does not, or to share the connections
+/// among streams. Clones share them.
 #[derive(Clone)]
 pub struct Http2Client {
     settings: Http2Settings,
@@ -46,32 +50,48 @@ impl Http2Client {
         Self::made(Http2Settings::default(), Vec::new())
     }
 
-    /// A client without connections yet, with these settings; what is out of the bounds of HTTP/2 is brought into them.
+    /// A client without connections yet, with these settings; what is out of the bounds of HTTP/2
+    /// is brought into them.
     #[must_use]
     pub fn with_settings(self, settings: Http2Settings) -> Self {
         Self::made(settings, self.trusted)
     }
 
-    /// A client without connections yet that trusts these certificates (in PEM) too, beside the machine's (and those that the
-    /// environment names: `SSL_CERT_FILE`, `SSL_CERT_DIR`).
+    /// A client without connections yet that trusts these certificates (in PEM) too, beside the
+    /// machine's (and those that the environment names: `SSL_CERT_FILE`, `SSL_CERT_DIR`).
     ///
     /// # Errors
     /// When they are none.
     pub fn trusting(self, pem: &[u8]) -> Result<Self, BadCertificate> {
         let bad = |cause: BoxError| BadCertificate { cause };
-        let given: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|error| bad(error.into()))?;
+        let given: Vec<_> = CertificateDer::pem_slice_iter(pem)
+            .collect::<Result<_, _>>()
+            .map_err(|error| bad(error.into()))?;
         if given.is_empty() {
             return Err(bad("there is none in it".into()));
         }
         for certificate in &given {
-            RootCertStore::empty().add(certificate.clone()).map_err(|error| bad(error.into()))?;
+            RootCertStore::empty()
+                .add(certificate.clone())
+                .map_err(|error| bad(error.into()))?;
         }
-        Ok(Self::made(self.settings, self.trusted.into_iter().chain(given).collect()))
+        Ok(Self::made(
+            self.settings,
+            self.trusted.into_iter().chain(given).collect(),
+        ))
     }
 
     fn made(settings: Http2Settings, trusted: Vec<CertificateDer<'static>>) -> Self {
-        let pool = Arc::new(Pool::new(Dialer::new(trusted.clone()), settings, system_clock()));
-        Self { settings, trusted, pool }
+        let pool = Arc::new(Pool::new(
+            Dialer::new(trusted.clone()),
+            settings,
+            system_clock(),
+        ));
+        Self {
+            settings,
+            trusted,
+            pool,
+        }
     }
 }
 
@@ -82,7 +102,11 @@ impl Default for Http2Client {
 }
 
 impl HttpClient for Http2Client {
-    fn http_connector(&self, limits: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+    fn http_connector(
+        &self,
+        limits: &HttpConnectorSettings,
+        _: &RuntimeComponents,
+    ) -> SharedHttpConnector {
         SharedHttpConnector::new(Connector {
             pool: Arc::clone(&self.pool),
             connect_limit: limits.connect_timeout().unwrap_or(CONNECT_LIMIT),
@@ -93,6 +117,8 @@ impl HttpClient for Http2Client {
 
 impl fmt::Debug for Http2Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Http2Client").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Http2Client")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }

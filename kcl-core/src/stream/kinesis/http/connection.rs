@@ -22,7 +22,8 @@ use super::settings::Http2Settings;
 use super::silence::{Silence, WatchedBody};
 use super::stream_count::StreamCount;
 
-/// A connection that speaks HTTP/2. It is closed when it is dropped, and with it what is still on it.
+/// A connection that speaks HTTP/2. It is closed when it is dropped, and with it what is still on
+/// it.
 pub(super) struct Connection {
     sender: SendRequest<Bytes>,
     load: Arc<StreamCount>,
@@ -48,9 +49,11 @@ pub(super) enum NotSent {
 }
 
 impl Connection {
-    /// Begins to speak HTTP/2. It is done when the other side has answered a ping: it has told its settings before that.
+    /// Begins to speak HTTP/2. It is done when the other side has answered a ping: it has told its
+    /// settings before that.
     ///
-    /// Must be called where the connection's task may live. Dropping the future closes the connection.
+    /// Must be called where the connection's task may live. Dropping the future closes the
+    /// connection.
     pub(super) async fn open(
         io: Box<dyn Io>,
         to: &Uri,
@@ -65,10 +68,15 @@ impl Connection {
             .handshake::<_, Bytes>(io);
         let (sender, mut transport) = handshake.await.map_err(|error| not_http2(Some(error)))?;
         let Some(mut pings) = transport.ping_pong() else {
-            return Err(NotOpened::Failed(ConnectionFailure::broken("no HTTP/2", "its pings are taken")));
+            return Err(NotOpened::Failed(ConnectionFailure::broken(
+                "no HTTP/2",
+                "its pings are taken",
+            )));
         };
         first_answer(&mut transport, &mut pings).await?;
-        let load = Arc::new(StreamCount::new(usize::try_from(settings.streams).unwrap_or(usize::MAX)));
+        let load = Arc::new(StreamCount::new(
+            usize::try_from(settings.streams).unwrap_or(usize::MAX),
+        ));
         let driver = Driver {
             to: to.clone(),
             allowed: sender.current_max_send_streams(),
@@ -80,7 +88,13 @@ impl Connection {
         };
         let mut tasks = Tasks::new();
         tasks.start(driver.run(Arc::clone(&clock)));
-        Ok(Self { sender, load, clock, silent_limit: settings.silent_limit, _driver: tasks })
+        Ok(Self {
+            sender,
+            load,
+            clock,
+            silent_limit: settings.silent_limit,
+            _driver: tasks,
+        })
     }
 
     /// A place for one subscription, if there is one.
@@ -98,7 +112,12 @@ impl Connection {
     /// Minds the silence of one stream, which is listened to from now on.
     fn silence(&self) -> Silence {
         let since = Some(self.clock.now());
-        Silence { of: Arc::clone(&self.load), clock: Arc::clone(&self.clock), limit: self.silent_limit, since }
+        Silence {
+            of: Arc::clone(&self.load),
+            clock: Arc::clone(&self.clock),
+            limit: self.silent_limit,
+            since,
+        }
     }
 
     /// The streams that the server allows at present.
@@ -109,18 +128,24 @@ impl Connection {
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").field("load", &self.load).finish_non_exhaustive()
+        f.debug_struct("Connection")
+            .field("load", &self.load)
+            .finish_non_exhaustive()
     }
 }
 
 async fn first_answer(transport: &mut Transport, pings: &mut PingPong) -> Result<(), NotOpened> {
-    pings.send_ping(Ping::opaque()).map_err(|error| not_http2(Some(error)))?;
+    pings
+        .send_ping(Ping::opaque())
+        .map_err(|error| not_http2(Some(error)))?;
     poll_fn(|cx| {
         // It reads the socket, and so comes first.
         if let Poll::Ready(ended) = Pin::new(&mut *transport).poll(cx) {
             return Poll::Ready(Err(not_http2(ended.err())));
         }
-        pings.poll_pong(cx).map(|answer| answer.map(drop).map_err(|error| not_http2(Some(error))))
+        pings
+            .poll_pong(cx)
+            .map(|answer| answer.map(drop).map_err(|error| not_http2(Some(error))))
     })
     .await
 }
@@ -139,7 +164,10 @@ pub(super) struct StreamPermit(Arc<Connection>);
 
 impl StreamPermit {
     /// Sends a request. The place is held by the body of the response from then on.
-    pub(super) async fn send(self, request: http::Request<Bytes>) -> Result<http::Response<WatchedBody>, NotSent> {
+    pub(super) async fn send(
+        self,
+        request: http::Request<Bytes>,
+    ) -> Result<http::Response<WatchedBody>, NotSent> {
         let (head, body) = request.into_parts();
         let mut sender = self.0.sender.clone();
         if let Err(error) = poll_fn(|cx| sender.poll_ready(cx)).await {
@@ -151,7 +179,9 @@ impl StreamPermit {
             Err(error) => return Err(self.closed(error)),
         };
         if !body.is_empty() {
-            stream.send_data(body, true).map_err(|error| self.failed(error))?;
+            stream
+                .send_data(body, true)
+                .map_err(|error| self.failed(error))?;
         }
         let mut silence = self.0.silence();
         let response = response.await;
@@ -173,7 +203,8 @@ impl StreamPermit {
         NotSent::Failed(self.lost("no answer", error))
     }
 
-    /// The failure of what came by this place, with the reason why the connection was given up, if it was.
+    /// The failure of what came by this place, with the reason why the connection was given up, if
+    /// it was.
     pub(super) fn lost(&self, what: &str, error: h2::Error) -> ConnectionFailure {
         match self.0.load.closed() {
             Some(why) => ConnectionFailure::broken(&format!("{what}: {why}"), error),

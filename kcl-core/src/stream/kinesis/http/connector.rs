@@ -39,21 +39,33 @@ impl HttpConnector for Connector {
 
 impl Connector {
     async fn answer(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
-        let request = request.try_into_http1x().map_err(|error| ConnectionFailure::wrong("not a valid HTTP request", error))?;
+        let request = request
+            .try_into_http1x()
+            .map_err(|error| ConnectionFailure::wrong("not a valid HTTP request", error))?;
         let (mut head, body) = request.into_parts();
         head.uri = without_userinfo(head.uri)?;
         let Some(body) = body.bytes().map(Bytes::copy_from_slice) else {
-            return Err(ConnectionFailure::wrong("not a valid HTTP request", "its body is not in memory").into());
+            return Err(ConnectionFailure::wrong(
+                "not a valid HTTP request",
+                "its body is not in memory",
+            )
+            .into());
         };
         let request = Request::from_parts(head, body);
         let response = match self.read_limit {
             None => self.send(&request).await?,
             Some(limit) => match within(self.pool.clock(), limit, self.send(&request)).await {
                 Some(response) => response?,
-                None => return Err(ConnectionFailure::late(format_args!("no answer within {limit:?}")).into()),
+                None => {
+                    return Err(ConnectionFailure::late(format_args!(
+                        "no answer within {limit:?}"
+                    ))
+                    .into());
+                }
             },
         };
-        HttpResponse::try_from(response).map_err(|error| ConnectionFailure::broken("not a valid HTTP response", error).into())
+        HttpResponse::try_from(response)
+            .map_err(|error| ConnectionFailure::broken("not a valid HTTP response", error).into())
     }
 
     async fn send(&self, request: &Request<Bytes>) -> Result<Response<SdkBody>, ConnectionFailure> {
@@ -72,8 +84,9 @@ impl Connector {
                     match place.send(sent).await {
                         Ok(response) => return Ok(received(response, request)),
                         Err(NotSent::Failed(failure)) => return Err(failure),
-                        // That one connection has been closed is no reason to fail: the next has a place, or is a new one. But a
-                        // server that closes a new one at once would do so for ever.
+                        // That one connection has been closed is no reason to fail: the next has a
+                        // place, or is a new one. But a server that closes a new one at once would
+                        // do so for ever.
                         Err(NotSent::Closed(failure)) if new => return Err(failure),
                         Err(NotSent::Closed(_)) => {}
                     }

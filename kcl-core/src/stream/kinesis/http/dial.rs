@@ -40,7 +40,8 @@ pub(super) enum Protocol {
     Unknown,
 }
 
-/// Nothing is heard for this long: the kernel asks whether the other side is there. It is all that minds an HTTP/1.1 connection.
+/// Nothing is heard for this long: the kernel asks whether the other side is there. It is all that
+/// minds an HTTP/1.1 connection.
 const TCP_KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Makes sockets to endpoints.
@@ -59,11 +60,20 @@ impl Dialer {
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(TCP_KEEP_ALIVE));
         tcp.set_keepalive_interval(Some(TCP_KEEP_ALIVE));
-        Self { tcp, trusted, tls: OnceLock::new(), proxies: Matcher::from_env() }
+        Self {
+            tcp,
+            trusted,
+            tls: OnceLock::new(),
+            proxies: Matcher::from_env(),
+        }
     }
 
-    /// A socket to the host and port of this address, with TLS where the scheme is `https`. Dropping the future closes it.
-    pub(super) async fn dial(&self, to: &Uri) -> Result<(Box<dyn Io>, Protocol), ConnectionFailure> {
+    /// A socket to the host and port of this address, with TLS where the scheme is `https`.
+    /// Dropping the future closes it.
+    pub(super) async fn dial(
+        &self,
+        to: &Uri,
+    ) -> Result<(Box<dyn Io>, Protocol), ConnectionFailure> {
         match to.scheme_str() {
             Some("http") => {
                 let socket = called(self.tcp.clone(), to.clone())
@@ -72,14 +82,23 @@ impl Dialer {
                 Ok((Box::new(TokioIo::new(socket)), Protocol::Unknown))
             }
             Some("https") => self.dial_tls(to).await,
-            _ => Err(ConnectionFailure::wrong("the endpoint is no address", format!("`{to}` is neither `http` nor `https`"))),
+            _ => Err(ConnectionFailure::wrong(
+                "the endpoint is no address",
+                format!("`{to}` is neither `http` nor `https`"),
+            )),
         }
     }
 
     async fn dial_tls(&self, to: &Uri) -> Result<(Box<dyn Io>, Protocol), ConnectionFailure> {
         let config = self.tls.get_or_init(|| tls(&self.trusted)).clone()?;
-        let host = to.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
-        let name = ServerName::try_from(host).map_err(|error| ConnectionFailure::wrong("the endpoint is no address", error))?;
+        let host = to
+            .host()
+            .unwrap_or_default()
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned();
+        let name = ServerName::try_from(host)
+            .map_err(|error| ConnectionFailure::wrong("the endpoint is no address", error))?;
         let socket: Box<dyn Io> = match self.proxies.intercept(to) {
             Some(proxy) => self
                 .tunnel(&proxy, to, &config)
@@ -92,8 +111,10 @@ impl Dialer {
                 Box::new(TokioIo::new(socket))
             }
         };
-        let tls =
-            TlsConnector::from(config).connect(name, socket).await.map_err(|error| ConnectionFailure::broken("no TLS", error))?;
+        let tls = TlsConnector::from(config)
+            .connect(name, socket)
+            .await
+            .map_err(|error| ConnectionFailure::broken("no TLS", error))?;
         let speaks = match tls.get_ref().1.alpn_protocol() {
             Some(b"h2") => Protocol::Http2,
             // A server that does not say has nothing else.
@@ -103,10 +124,21 @@ impl Dialer {
     }
 
     /// A way through a proxy, which may be one at `https`.
-    async fn tunnel(&self, proxy: &Intercept, to: &Uri, config: &ClientConfig) -> Result<Box<dyn Io>, BoxError> {
+    async fn tunnel(
+        &self,
+        proxy: &Intercept,
+        to: &Uri,
+        config: &ClientConfig,
+    ) -> Result<Box<dyn Io>, BoxError> {
         let mut config = config.clone();
         config.alpn_protocols.clear();
-        let host = proxy.uri().host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let host = proxy
+            .uri()
+            .host()
+            .unwrap_or_default()
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned();
         let name = FixedServerNameResolver::new(ServerName::try_from(host)?);
         let to_proxy = HttpsConnector::new(self.tcp.clone(), config, false, Arc::new(name));
         let mut tunnel = Tunnel::new(proxy.uri().clone(), to_proxy);
@@ -120,7 +152,9 @@ impl Dialer {
 impl fmt::Debug for Dialer {
     /// Not the proxies: their addresses may hold passwords.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Dialer").field("trusted", &self.trusted.len()).finish_non_exhaustive()
+        f.debug_struct("Dialer")
+            .field("trusted", &self.trusted.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -136,15 +170,20 @@ fn tls(trusted: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>, Connect
     let native = rustls_native_certs::load_native_certs();
     roots.add_parsable_certificates(native.certs);
     for certificate in trusted {
-        roots.add(certificate.clone()).map_err(|error| ConnectionFailure::wrong(no_tls, error))?;
+        roots
+            .add(certificate.clone())
+            .map_err(|error| ConnectionFailure::wrong(no_tls, error))?;
     }
     if roots.is_empty() {
         let errors: Vec<_> = native.errors.iter().map(ToString::to_string).collect();
-        let said = format!("the machine has no root certificates ({})", errors.join("; "));
+        let said = format!(
+            "the machine has no root certificates ({})",
+            errors.join("; ")
+        );
         return Err(ConnectionFailure::wrong(no_tls, said));
     }
-    let config =
-        ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider())).with_safe_default_protocol_versions();
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions();
     let config = config.map_err(|error| ConnectionFailure::wrong(no_tls, error))?;
     let mut config = config.with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];

@@ -30,10 +30,20 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    /// Until the connection has ended, is dead, or is not used any more. Then it is closed, and what is still on it fails.
+    /// Until the connection has ended, is dead, or is not used any more. Then it is closed, and
+    /// what is still on it fails.
     pub(super) async fn run(self, clock: Arc<dyn Clock>) {
-        let Self { to, allowed, transport, mut pings, heard, load, settings } = self;
-        // Said here, by a task of its own: the SDK's calls, by which a connection is made, are kept out of the log.
+        let Self {
+            to,
+            allowed,
+            transport,
+            mut pings,
+            heard,
+            load,
+            settings,
+        } = self;
+        // Said here, by a task of its own: the SDK's calls, by which a connection is made, are kept
+        // out of the log.
         let (streams, window) = (settings.streams, settings.connection_window());
         debug!(%to, streams, allowed, window, "an HTTP/2 connection for subscriptions is open");
         let mut transport = pin!(transport);
@@ -43,7 +53,8 @@ impl Driver {
         let why = loop {
             tokio::select! {
                 biased;
-                // First: it reads what has come, so that nobody is given up while an answer waits to be read.
+                // First: it reads what has come, so that nobody is given up while an answer waits
+                // to be read.
                 ended = &mut transport => break match ended {
                     Ok(()) => "the server closed it".to_owned(),
                     Err(error) => format!("it broke: {error}"),

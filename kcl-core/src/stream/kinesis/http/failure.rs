@@ -5,7 +5,8 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 
 use crate::BoxError;
 
-/// Why there is no connection, or no answer by one. It is copied to all who waited for the connection.
+/// Why there is no connection, or no answer by one. It is copied to all who waited for the
+/// connection.
 #[derive(Clone, Debug)]
 pub(super) struct ConnectionFailure {
     kind: ConnectionFailureKind,
@@ -24,15 +25,24 @@ enum ConnectionFailureKind {
 
 impl ConnectionFailure {
     pub(super) fn broken(what: &str, cause: impl Into<BoxError>) -> Self {
-        Self { kind: ConnectionFailureKind::Broken, text: with_causes(what, &*cause.into()).into() }
+        Self {
+            kind: ConnectionFailureKind::Broken,
+            text: with_causes(what, &*cause.into()).into(),
+        }
     }
 
     pub(super) fn late(what: impl fmt::Display) -> Self {
-        Self { kind: ConnectionFailureKind::Late, text: what.to_string().into() }
+        Self {
+            kind: ConnectionFailureKind::Late,
+            text: what.to_string().into(),
+        }
     }
 
     pub(super) fn wrong(what: &str, cause: impl Into<BoxError>) -> Self {
-        Self { kind: ConnectionFailureKind::Wrong, text: with_causes(what, &*cause.into()).into() }
+        Self {
+            kind: ConnectionFailureKind::Wrong,
+            text: with_causes(what, &*cause.into()).into(),
+        }
     }
 }
 

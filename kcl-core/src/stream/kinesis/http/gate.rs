@@ -12,11 +12,12 @@ use super::message_scanner::MessageScanner;
 
 /// Holds back the long messages of one response until whoever reads it has room for them.
 ///
-/// It goes with the request, as an extension, to an [`Http2Client`](super::Http2Client), which puts it before the body of the response.
-/// Other HTTP clients do not know it: then nothing is held back. It is open until it is closed for the first time.
+/// It goes with the request, as an extension, to an [`Http2Client`](super::Http2Client), which puts
+/// it before the body of the response. Other HTTP clients do not know it: then nothing is held
+/// back. It is open until it is closed for the first time.
 ///
-/// While it is closed, the body gives no byte of a long message and says instead how long it is. It wakes nobody: who has closed the gate
-/// polls the body, and looks here after that.
+/// While it is closed, the body gives no byte of a long message and says instead how long it is. It
+/// wakes nobody: who has closed the gate polls the body, and looks here after that.
 #[derive(Clone, Debug, Default)]
 pub(in crate::stream::kinesis) struct MessageGate(Arc<GateState>);
 
@@ -27,8 +28,9 @@ struct GateState {
     held: AtomicUsize,
 }
 
-/// Longer messages are held back: an HTTP/2 frame, as long as it is by default. Shorter ones are there as soon as they have begun, and
-/// all that many subscriptions could have of them at once is little.
+/// Longer messages are held back: an HTTP/2 frame, as long as it is by default. Shorter ones are
+/// there as soon as they have begun, and all that many subscriptions could have of them at once is
+/// little.
 const LONG: usize = 16 << 10;
 
 impl MessageGate {
@@ -58,13 +60,18 @@ impl MessageGate {
 
     /// Whether a response with this head has messages that it can tell from each other.
     pub(super) fn is_for(head: &HeaderMap<HeaderValue>) -> bool {
-        head.get(CONTENT_TYPE).is_some_and(|content| content.as_bytes().starts_with(b"application/vnd.amazon.eventstream"))
+        head.get(CONTENT_TYPE).is_some_and(|content| {
+            content
+                .as_bytes()
+                .starts_with(b"application/vnd.amazon.eventstream")
+        })
     }
 }
 
 /// An event stream behind its gate.
 ///
-/// A piece of the body that is held back has been taken from its connection, so the server may send as much beyond the window: a frame.
+/// A piece of the body that is held back has been taken from its connection, so the server may send
+/// as much beyond the window: a frame.
 #[derive(Debug)]
 pub(super) struct Gated<B> {
     body: B,
@@ -76,10 +83,16 @@ pub(super) struct Gated<B> {
 
 impl<B> Gated<B> {
     pub(super) fn new(body: B, gate: MessageGate) -> Self {
-        Self { body, gate, borders: MessageScanner::default(), rest: Bytes::new() }
+        Self {
+            body,
+            gate,
+            borders: MessageScanner::default(),
+            rest: Bytes::new(),
+        }
     }
 
-    /// As much of the rest as may pass at once. A long message passes by itself: who reads it up to its end has nothing of the next one.
+    /// As much of the rest as may pass at once. A long message passes by itself: who reads it up to
+    /// its end has nothing of the next one.
     fn passing(&mut self) -> usize {
         let mut passing = 0;
         while passing < self.rest.len() {
@@ -103,7 +116,10 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Gated<B> {
     type Data = Bytes;
     type Error = B::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         while self.rest.is_empty() {
             match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {
@@ -144,8 +160,15 @@ mod tests {
         type Data = Bytes;
         type Error = Infallible;
 
-        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-            Poll::Ready(self.0.pop_front().map(|piece| Ok(Frame::data(piece.into()))))
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Ready(
+                self.0
+                    .pop_front()
+                    .map(|piece| Ok(Frame::data(piece.into()))),
+            )
         }
 
         fn is_end_stream(&self) -> bool {
@@ -161,7 +184,13 @@ mod tests {
 
     fn gated(stream: &[u8], piece: usize) -> (Gated<Pieces>, MessageGate) {
         let gate = MessageGate::default();
-        (Gated::new(Pieces(stream.chunks(piece).map(<[u8]>::to_vec).collect()), gate.clone()), gate)
+        (
+            Gated::new(
+                Pieces(stream.chunks(piece).map(<[u8]>::to_vec).collect()),
+                gate.clone(),
+            ),
+            gate,
+        )
     }
 
     /// What passes now: its length, nothing at the end.
@@ -180,22 +209,38 @@ mod tests {
 
     #[test]
     fn a_closed_gate_holds_back_long_messages_and_passes_short_ones() {
-        let stream = [message(100), message(LONG), message(LONG + 1), message(LONG + 2), message(20)].concat();
+        let stream = [
+            message(100),
+            message(LONG),
+            message(LONG + 1),
+            message(LONG + 2),
+            message(20),
+        ]
+        .concat();
         for piece in [1, 3, 1000, 16_384, stream.len()] {
             let (mut body, gate) = gated(&stream, piece);
             gate.close();
             let before = all(&mut body);
             // Of a length in parts, all but the last has passed.
-            assert!((100 + LONG..100 + LONG + 4).contains(&before), "{before} {piece}");
+            assert!(
+                (100 + LONG..100 + LONG + 4).contains(&before),
+                "{before} {piece}"
+            );
             assert_eq!(gate.held_back(), Some(LONG + 1));
             assert_eq!(poll(&mut body), Poll::Pending);
             gate.open();
             let mut passed = before;
             while passed < 100 + LONG + LONG + 1 {
-                let Poll::Ready(Some(bytes)) = poll(&mut body) else { panic!("{passed} {piece}") };
+                let Poll::Ready(Some(bytes)) = poll(&mut body) else {
+                    panic!("{passed} {piece}")
+                };
                 passed += bytes;
             }
-            assert_eq!(passed, 100 + LONG + LONG + 1, "nothing of the next one with it: {piece}");
+            assert_eq!(
+                passed,
+                100 + LONG + LONG + 1,
+                "nothing of the next one with it: {piece}"
+            );
             gate.close();
             assert_eq!(gate.held_back(), None);
             assert!(all(&mut body) < 4);

@@ -1,7 +1,8 @@
-/// Follows where the messages of an event stream begin and end, through pieces that are cut anywhere.
+/// Follows where the messages of an event stream begin and end, through pieces that are cut
+/// anywhere.
 ///
-/// A message begins with its length in bytes, in 32 bits, which counts these four too. What cannot be one is followed no further: whoever
-/// decodes it will say what is wrong.
+/// A message begins with its length in bytes, in 32 bits, which counts these four too. What cannot
+/// be one is followed no further: whoever decodes it will say what is wrong.
 #[derive(Debug, Default)]
 pub(super) struct MessageScanner {
     /// As much of the current message's length as has passed.
@@ -16,7 +17,8 @@ const LENGTH: usize = size_of::<u32>();
 const SHORTEST: usize = 16;
 
 impl MessageScanner {
-    /// How long the message is that goes on, or begins, with this piece. Nothing when that is not there yet, or is none.
+    /// How long the message is that goes on, or begins, with this piece. Nothing when that is not
+    /// there yet, or is none.
     pub(super) fn length(&self, piece: &[u8]) -> Option<usize> {
         if self.lost {
             return None;
@@ -28,7 +30,8 @@ impl MessageScanner {
         Some(u32::from_be_bytes(length) as usize).filter(|length| *length >= SHORTEST)
     }
 
-    /// How many bytes of this piece belong to the current message, or to the one that begins. They have passed then.
+    /// How many bytes of this piece belong to the current message, or to the one that begins. They
+    /// have passed then.
     pub(super) fn pass(&mut self, piece: &[u8]) -> usize {
         let length = self.length(piece);
         if let Some(missing) = self.length.get_mut(self.passed..) {
@@ -40,7 +43,9 @@ impl MessageScanner {
                 return piece.len();
             }
         }
-        let Some(length) = length else { return piece.len() };
+        let Some(length) = length else {
+            return piece.len();
+        };
         let passing = piece.len().min(length - self.passed);
         self.passed += passing;
         if self.passed == length {
@@ -62,9 +67,11 @@ mod tests {
         message
     }
 
-    /// The lengths of the messages that were seen to begin, and where, when the stream comes in pieces of these sizes.
+    /// The lengths of the messages that were seen to begin, and where, when the stream comes in
+    /// pieces of these sizes.
     fn follow(stream: &[u8], mut sizes: impl FnMut() -> usize) -> Vec<(usize, usize)> {
-        let (mut borders, mut at, mut begun, mut began) = (MessageScanner::default(), 0, Vec::new(), 0);
+        let (mut borders, mut at, mut begun, mut began) =
+            (MessageScanner::default(), 0, Vec::new(), 0);
         while at < stream.len() {
             let mut piece = &stream[at..stream.len().min(at + sizes())];
             while !piece.is_empty() {
@@ -122,10 +129,16 @@ mod tests {
         assert_eq!(borders.pass(&stream), 20);
         assert_eq!(borders.length(&stream[20..]), None);
         assert_eq!(borders.pass(&stream[20..]), 1004);
-        assert_eq!((borders.length(&message(50)), borders.pass(&message(50))), (None, 50));
+        assert_eq!(
+            (borders.length(&message(50)), borders.pass(&message(50))),
+            (None, 50)
+        );
         let mut borders = MessageScanner::default();
         assert_eq!([0_u8; 4].map(|byte| borders.pass(&[byte])), [1; 4]);
-        assert_eq!((borders.length(&message(50)), borders.pass(&message(50))), (None, 50));
+        assert_eq!(
+            (borders.length(&message(50)), borders.pass(&message(50))),
+            (None, 50)
+        );
     }
 
     #[test]

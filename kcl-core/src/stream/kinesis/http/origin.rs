@@ -14,10 +14,12 @@ use super::failure::ConnectionFailure;
 use super::http1;
 use super::settings::Http2Settings;
 
-/// A server that may know nothing of HTTP/2, since there is no TLS to tell, has this time to begin with it, and again to answer
-/// HTTP/1.1, or less if a connection has less. A server of HTTP/2 says its settings at once (RFC 9113, section 3.4), so that a way
-/// there and back is all it takes: as much as a connection, and so the same 3 s. With two connections beside, at most 12 s of the
-/// 30 s that a call has are gone when the request is sent at last, whatever limit a connection was given.
+/// A server that may know nothing of HTTP/2, since there is no TLS to tell, has this time to begin
+/// with it, and again to answer HTTP/1.1, or less if a connection has less. A server of HTTP/2 says
+/// its settings at once (RFC 9113, section 3.4), so that a way there and back is all it takes: as
+/// much as a connection, and so the same 3 s. With two connections beside, at most 12 s of the 30 s
+/// that a call has are gone when the request is sent at last, whatever limit a connection was
+/// given.
 const FIRST_WORDS: Duration = Duration::from_secs(3);
 
 /// The connections to one host and port.
@@ -28,11 +30,13 @@ pub(super) struct Origin {
     settings: Http2Settings,
     clock: Arc<dyn Clock>,
     connections: Mutex<Vec<Arc<Connection>>>,
-    /// Connections are made by one at a time: whoever waits for a turn finds places on the one that was made meanwhile.
+    /// Connections are made by one at a time: whoever waits for a turn finds places on the one that
+    /// was made meanwhile.
     turn: Turn<LastFailure>,
     /// How many connections were begun.
     begun: AtomicU64,
-    /// What the server has answered to last, since it was out of reach: HTTP/2 or, when it knows nothing better, HTTP/1.1.
+    /// What the server has answered to last, since it was out of reach: HTTP/2 or, when it knows
+    /// nothing better, HTTP/1.1.
     known: Mutex<Protocol>,
 }
 
@@ -51,7 +55,12 @@ pub(super) enum Route {
 }
 
 impl Origin {
-    pub(super) fn new(to: Uri, dialer: Arc<Dialer>, settings: Http2Settings, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(
+        to: Uri,
+        dialer: Arc<Dialer>,
+        settings: Http2Settings,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let turn = Turn::default();
         Self {
             to,
@@ -65,8 +74,8 @@ impl Origin {
         }
     }
 
-    /// A way for one request: a place on a connection that there is, or on a new one. `limit` bounds the making of each
-    /// connection that it takes, and again its first words. Cancel safe.
+    /// A way for one request: a place on a connection that there is, or on a new one. `limit`
+    /// bounds the making of each connection that it takes, and again its first words. Cancel safe.
     pub(super) async fn way(&self, limit: Duration) -> Result<Route, ConnectionFailure> {
         if let Some(place) = self.free() {
             return Ok(Route::Http2 { place, new: false });
@@ -81,7 +90,8 @@ impl Origin {
             return Ok(Route::Http2 { place, new: false });
         }
         match &*failed {
-            // It was begun after we came, so it is as good an answer as our own would be: all who wait learn it at once.
+            // It was begun after we came, so it is as good an answer as our own would be: all who
+            // wait learn it at once.
             Some((number, failure)) if *number > begun => Err(failure.clone()),
             _ => {
                 let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
@@ -109,7 +119,10 @@ impl Origin {
 
     /// The first free place, so that connections that are not needed any more run empty.
     fn free(&self) -> Option<StreamPermit> {
-        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut connections = self
+            .connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         connections.retain(|connection| !connection.is_closed());
         connections.iter().find_map(Connection::take)
     }
@@ -124,12 +137,22 @@ impl Origin {
             return Ok(Route::Http1(io));
         }
         // Who has spoken HTTP/2 before is not taken for less because of one late answer.
-        let first_words = if speaks == Protocol::Unknown { limit.min(FIRST_WORDS) } else { limit };
+        let first_words = if speaks == Protocol::Unknown {
+            limit.min(FIRST_WORDS)
+        } else {
+            limit
+        };
         let opening = Connection::open(io, &self.to, self.settings, Arc::clone(&self.clock));
         match within(&*self.clock, first_words, opening).await {
-            Some(Ok(connection)) => return self.add(connection).map(|place| Route::Http2 { place, new: true }),
+            Some(Ok(connection)) => {
+                return self
+                    .add(connection)
+                    .map(|place| Route::Http2 { place, new: true });
+            }
             Some(Err(NotOpened::NotHttp2(_))) if told == Protocol::Unknown => {}
-            Some(Err(NotOpened::NotHttp2(failure) | NotOpened::Failed(failure))) => return Err(failure),
+            Some(Err(NotOpened::NotHttp2(failure) | NotOpened::Failed(failure))) => {
+                return Err(failure);
+            }
             None if speaks == Protocol::Unknown => self.ask_http1(first_words).await?,
             None => {
                 return Err(ConnectionFailure::late(format_args!(
@@ -142,8 +165,9 @@ impl Origin {
         Ok(Route::Http1(io))
     }
 
-    /// Asks the server, by a connection of its own, whether it answers HTTP/1.1: it was silent to HTTP/2. The request itself would
-    /// not do for a question: who waits for a turn would wait as long as the answer to it may take.
+    /// Asks the server, by a connection of its own, whether it answers HTTP/1.1: it was silent to
+    /// HTTP/2. The request itself would not do for a question: who waits for a turn would wait as
+    /// long as the answer to it may take.
     async fn ask_http1(&self, limit: Duration) -> Result<(), ConnectionFailure> {
         let asking = async {
             let (io, _) = self.dialer.dial(&self.to).await?;
@@ -157,15 +181,21 @@ impl Origin {
             Some(Err(failure)) => failure.to_string(),
             None => "no answer".to_owned(),
         };
-        let silent =
-            format_args!("{} did not begin to speak HTTP/2 within {limit:?}, nor does it speak HTTP/1.1: {why}", self.to);
+        let silent = format_args!(
+            "{} did not begin to speak HTTP/2 within {limit:?}, nor does it speak HTTP/1.1: {why}",
+            self.to
+        );
         Err(ConnectionFailure::late(silent))
     }
 
     async fn dial(&self, limit: Duration) -> Result<(Box<dyn Io>, Protocol), ConnectionFailure> {
         let dialled = within(&*self.clock, limit, self.dialer.dial(&self.to)).await;
-        let dialled = dialled
-            .unwrap_or_else(|| Err(ConnectionFailure::late(format_args!("no connection to {} within {limit:?}", self.to))));
+        let dialled = dialled.unwrap_or_else(|| {
+            Err(ConnectionFailure::late(format_args!(
+                "no connection to {} within {limit:?}",
+                self.to
+            )))
+        });
         if dialled.is_err() {
             // It may be another server when it is there again.
             self.learn(Protocol::Unknown);
@@ -183,7 +213,10 @@ impl Origin {
             ));
         };
         self.learn(Protocol::Http2);
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        self.connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(connection);
         Ok(place)
     }
 }

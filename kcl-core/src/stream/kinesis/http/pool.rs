@@ -22,17 +22,32 @@ pub(super) struct Pool {
 
 impl Pool {
     pub(super) fn new(dialer: Dialer, settings: Http2Settings, clock: Arc<dyn Clock>) -> Self {
-        Self { dialer: Arc::new(dialer), settings: settings.bounded(), clock, origins: Mutex::default() }
+        Self {
+            dialer: Arc::new(dialer),
+            settings: settings.bounded(),
+            clock,
+            origins: Mutex::default(),
+        }
     }
 
     /// Where this address is.
     pub(super) fn origin(&self, of: &Uri) -> Result<Arc<Origin>, ConnectionFailure> {
         let authority = of.authority().map(Authority::as_str).unwrap_or_default();
-        let to = Uri::builder().scheme(of.scheme_str().unwrap_or_default()).authority(authority).path_and_query("/").build();
-        let to = to.map_err(|error| ConnectionFailure::wrong("the endpoint is no address", error))?;
+        let to = Uri::builder()
+            .scheme(of.scheme_str().unwrap_or_default())
+            .authority(authority)
+            .path_and_query("/")
+            .build();
+        let to =
+            to.map_err(|error| ConnectionFailure::wrong("the endpoint is no address", error))?;
         let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
         let origin = origins.entry(to).or_insert_with_key(|to| {
-            Arc::new(Origin::new(to.clone(), Arc::clone(&self.dialer), self.settings, Arc::clone(&self.clock)))
+            Arc::new(Origin::new(
+                to.clone(),
+                Arc::clone(&self.dialer),
+                self.settings,
+                Arc::clone(&self.clock),
+            ))
         });
         Ok(Arc::clone(origin))
     }

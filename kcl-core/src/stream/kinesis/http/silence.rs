@@ -14,8 +14,9 @@ use super::body::PushedBody;
 use super::failure::ConnectionFailure;
 use super::stream_count::StreamCount;
 
-/// Since when one stream of a connection is listened to and says nothing. Who drops it after too long has given the stream up, and the
-/// connection gets no more of them: something on the way may answer for it, pings too, and carry nothing.
+/// Since when one stream of a connection is listened to and says nothing. Who drops it after too
+/// long has given the stream up, and the connection gets no more of them: something on the way may
+/// answer for it, pings too, and carry nothing.
 #[derive(Debug)]
 pub(super) struct Silence {
     pub(super) of: Arc<StreamCount>,
@@ -38,7 +39,13 @@ impl Silence {
 
 impl Drop for Silence {
     fn drop(&mut self) {
-        let Some(span) = self.since.map(|since| self.clock.now().since(since)).filter(|span| *span >= self.limit) else { return };
+        let Some(span) = self
+            .since
+            .map(|since| self.clock.now().since(since))
+            .filter(|span| *span >= self.limit)
+        else {
+            return;
+        };
         let why = format!("a subscription on it heard nothing for {span:.1?}");
         debug!(why, "an HTTP/2 connection gets no more subscriptions");
         self.of.close(&why);
@@ -63,7 +70,10 @@ impl Body for WatchedBody {
     type Data = Bytes;
     type Error = ConnectionFailure;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ConnectionFailure>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ConnectionFailure>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         if polled.is_pending() {
             self.silence.listened();

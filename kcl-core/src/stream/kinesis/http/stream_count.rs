@@ -17,7 +17,12 @@ struct LoadState {
 
 impl StreamCount {
     pub(super) const fn new(most: usize) -> Self {
-        Self(Mutex::new(LoadState { places: 0, most, used: true, closed: None }))
+        Self(Mutex::new(LoadState {
+            places: 0,
+            most,
+            used: true,
+            closed: None,
+        }))
     }
 
     /// Takes a place, if there is one: `allowed` is what the server allows at present.
@@ -74,7 +79,10 @@ mod tests {
     #[test]
     fn no_more_places_are_given_than_we_want_and_the_server_allows() {
         let load = StreamCount::new(3);
-        assert_eq!([2, 2, 2, 100, 100].map(|allowed| load.take(allowed)), [true, true, false, true, false]);
+        assert_eq!(
+            [2, 2, 2, 100, 100].map(|allowed| load.take(allowed)),
+            [true, true, false, true, false]
+        );
         load.give_back();
         assert!(load.take(100));
     }

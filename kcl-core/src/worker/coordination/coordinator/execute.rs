@@ -13,13 +13,25 @@ use super::super::local_leases::LocalLeasesAt;
 use super::{Coordinator, JobResult, LOOK_IDLE, OwnRequest};
 
 impl Coordinator {
-    /// Decides by what is known, seen at `now`, and carries it out. What the last plan put off is void.
+    /// Decides by what is known, seen at `now`, and carries it out. What the last plan put off is
+    /// void.
     pub(super) fn plan(&mut self, now: Moment) {
         let Some(plan) = self.decide(now) else { return };
-        let Plan { take, claim, give_back, request, withdraw, steal, reap, left } = plan;
+        let Plan {
+            take,
+            claim,
+            give_back,
+            request,
+            withdraw,
+            steal,
+            reap,
+            left,
+        } = plan;
         let left: Arc<[LeaseKey]> = left.into();
         if !left.is_empty() && left.len() != self.left {
-            self.context.inner.outlet.say(Event::LeasesLeftUnread { leases: Arc::clone(&left) });
+            self.context.inner.outlet.say(Event::LeasesLeftUnread {
+                leases: Arc::clone(&left),
+            });
         }
         self.left = left.len();
         self.context.inner.board.has_left(left);
@@ -41,9 +53,13 @@ impl Coordinator {
             self.steal(ask.key, now);
         }
         for worker in reap {
-            let Some(row) = self.view.workers.remove(&worker) else { continue };
+            let Some(row) = self.view.workers.remove(&worker) else {
+                continue;
+            };
             let context = Arc::clone(&self.context);
-            self.job(async move { JobResult::Reaped(row.worker.clone(), context.reap(&row).await) });
+            self.job(
+                async move { JobResult::Reaped(row.worker.clone(), context.reap(&row).await) },
+            );
         }
         self.set_next_look(now);
     }
@@ -52,7 +68,11 @@ impl Coordinator {
         let context = &self.context;
         let rows: Vec<Lease> = self.view.leases.values().cloned().collect();
         let workers: Vec<WorkerRow> = self.view.workers.values().cloned().collect();
-        let engaged = LocalLeasesAt { engaged: &self.engaged, begun: &context.settler.begun, now };
+        let engaged = LocalLeasesAt {
+            engaged: &self.engaged,
+            begun: &context.settler.begun,
+            now,
+        };
         let me = Me {
             id: context.me(),
             room: self.room(),
@@ -65,35 +85,65 @@ impl Coordinator {
             asked: &self.asked,
             handed_over: &self.handed_over,
         };
-        if rows.iter().any(|row| is_duplicated(row, &me, &self.view.members)) {
+        if rows
+            .iter()
+            .any(|row| is_duplicated(row, &me, &self.view.members))
+        {
             let worker = context.me().clone();
-            let _ = self.news.send(ToRoot::Failed(RunError::DuplicateWorkerId { worker }));
+            let _ = self
+                .news
+                .send(ToRoot::Failed(RunError::DuplicateWorkerId { worker }));
             return None;
         }
-        Some(plan(&KnownRows { rows: &rows, workers: &workers }, &me, &self.view.members, now, &context.timing))
+        Some(plan(
+            &KnownRows {
+                rows: &rows,
+                workers: &workers,
+            },
+            &me,
+            &self.view.members,
+            now,
+            &context.timing,
+        ))
     }
 
-    /// When this worker holds everything and nobody else is there, looks find nothing: the signal tells when somebody comes.
+    /// When this worker holds everything and nobody else is there, looks find nothing: the signal
+    /// tells when somebody comes.
     fn set_next_look(&mut self, now: Moment) {
-        let others = self.view.leases.values().any(|row| !row.checkpoint.is_shard_end() && !self.engaged.contains(&row.key))
-            || self.view.workers.keys().any(|worker| worker != self.context.me())
+        let others = self
+            .view
+            .leases
+            .values()
+            .any(|row| !row.checkpoint.is_shard_end() && !self.engaged.contains(&row.key))
+            || self
+                .view
+                .workers
+                .keys()
+                .any(|worker| worker != self.context.me())
             || !self.view.is_whole();
         if others {
-            self.next_look = self.next_look.min(self.last_look + self.context.timing.look);
+            self.next_look = self
+                .next_look
+                .min(self.last_look + self.context.timing.look);
         } else if self.next_look > now {
             self.next_look = self.last_look + LOOK_IDLE.max(self.context.timing.look);
         }
     }
 
-    /// Takes what is due. An observer that was paused has nothing to go by until it has looked again.
+    /// Takes what is due. An observer that was paused has nothing to go by until it has looked
+    /// again.
     pub(super) fn take_due(&mut self, now: Moment) {
-        let later = self.due.split_off(self.due.partition_point(|take| take.at <= now));
+        let later = self
+            .due
+            .split_off(self.due.partition_point(|take| take.at <= now));
         let due = std::mem::replace(&mut self.due, later);
         if !self.context.is_working() || !self.view.members.is_watching(now, &self.context.timing) {
             return;
         }
         for Take { key, rank, .. } in due {
-            let Some(row) = self.view.leases.get(&key).cloned() else { continue };
+            let Some(row) = self.view.leases.get(&key).cloned() else {
+                continue;
+            };
             if self.engaged.contains(&key) || self.room() == 0 {
                 continue;
             }
@@ -105,7 +155,9 @@ impl Coordinator {
 
     /// Takes a lease from a live worker that is not of ours.
     fn steal(&mut self, key: LeaseKey, now: Moment) {
-        let Some(row) = self.view.leases.get(&key).cloned() else { return };
+        let Some(row) = self.view.leases.get(&key).cloned() else {
+            return;
+        };
         if self.engaged.contains(&key) || self.room() == 0 {
             return;
         }
@@ -116,7 +168,9 @@ impl Coordinator {
     }
 
     fn claim(&mut self, key: &LeaseKey) {
-        let Some(row) = self.view.leases.get(key).cloned() else { return };
+        let Some(row) = self.view.leases.get(key).cloned() else {
+            return;
+        };
         if self.engaged.contains(key) {
             return;
         }
@@ -126,7 +180,9 @@ impl Coordinator {
     }
 
     fn give_back(&mut self, key: &LeaseKey) {
-        let Some(row) = self.view.leases.get(key).cloned() else { return };
+        let Some(row) = self.view.leases.get(key).cloned() else {
+            return;
+        };
         let (context, key) = (Arc::clone(&self.context), key.clone());
         // Until the answer is there it is no row to act on.
         self.view.forget(&key, self.context.clock().now());
@@ -134,16 +190,26 @@ impl Coordinator {
     }
 
     fn request(&mut self, key: &LeaseKey, of: crate::model::WorkerId, now: Moment) {
-        let Some(row) = self.view.leases.get(key).cloned() else { return };
+        let Some(row) = self.view.leases.get(key).cloned() else {
+            return;
+        };
         let since = now.max(self.context.clock().now());
-        self.asked.insert(key.clone(), OwnRequest { of: of.clone(), since });
+        self.asked.insert(
+            key.clone(),
+            OwnRequest {
+                of: of.clone(),
+                since,
+            },
+        );
         self.asking.insert(key.clone());
         let (context, key) = (Arc::clone(&self.context), key.clone());
         self.job(async move { JobResult::Requested(key, context.request(&row, &of).await) });
     }
 
     fn withdraw(&mut self, key: &LeaseKey, of: crate::model::WorkerId) {
-        let Some(row) = self.view.leases.get(key).cloned() else { return };
+        let Some(row) = self.view.leases.get(key).cloned() else {
+            return;
+        };
         let (context, key) = (Arc::clone(&self.context), key.clone());
         // Not one that was refused: its end is no reason not to ask again.
         self.asked.remove(&key);
@@ -151,7 +217,8 @@ impl Coordinator {
         self.job(async move { JobResult::Withdrawn(key, context.withdraw(&row, &of).await) });
     }
 
-    /// The worker is to stop: it takes and asks for nothing more, and what it has asked for is taken back.
+    /// The worker is to stop: it takes and asks for nothing more, and what it has asked for is
+    /// taken back.
     pub(super) fn stop_moving(&mut self) {
         self.due.clear();
         let now = self.context.clock().now();

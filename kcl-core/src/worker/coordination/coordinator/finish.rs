@@ -9,8 +9,9 @@ use super::Coordinator;
 impl Coordinator {
     /// Rows were taken in, as they were read at `now`: is everything read up to the bound?
     ///
-    /// Before it says so it compares the shards with the leases once more, after the last shard that it was done with: the children of
-    /// one that has ended may be somebody else's to make, and a table that answers late may not show them yet.
+    /// Before it says so it compares the shards with the leases once more, after the last shard
+    /// that it was done with: the children of one that has ended may be somebody else's to make,
+    /// and a table that answers late may not show them yet.
     pub(super) fn finish_reading(&mut self, now: Moment) {
         let context = &self.context;
         if context.inner.bound().is_none() || self.told_read || !context.is_working() {
@@ -38,10 +39,17 @@ impl Coordinator {
         if self.engaged.is_read(&row.key) {
             return LeaseDuty::Done;
         }
-        // A row that has only been seen to be there may be what a crash has left: it is taken when it expires.
+        // A row that has only been seen to be there may be what a crash has left: it is taken when
+        // it expires.
         let is_kept = members.moves(&row.key) > 0;
         match row.actual_owner() {
-            Some(owner) if is_kept && owner != self.context.me() && !members.is_dead(owner, now, timing) => LeaseDuty::Others,
+            Some(owner)
+                if is_kept
+                    && owner != self.context.me()
+                    && !members.is_dead(owner, now, timing) =>
+            {
+                LeaseDuty::Others
+            }
             _ => LeaseDuty::Mine,
         }
     }

@@ -30,18 +30,26 @@ impl Coordinator {
         });
     }
 
-    /// Takes in a scan of the whole table, unless another one that began later was taken in before: an audit ends long after its scan.
-    /// Whether it was taken in.
+    /// Takes in a scan of the whole table, unless another one that began later was taken in before:
+    /// an audit ends long after its scan. Whether it was taken in.
     pub(super) fn see_all(&mut self, look: Scan) -> bool {
         let is_news = look.begun >= self.seen_last;
         if is_news {
             self.seen_last = look.begun;
-            let concerns = |row: &&MalformedRow| row.lease().is_none_or(|key| self.context.knows(key));
-            self.context.inner.board.are_malformed(look.malformed.iter().filter(concerns), self.context.clock().wall());
+            let concerns =
+                |row: &&MalformedRow| row.lease().is_none_or(|key| self.context.knows(key));
+            self.context.inner.board.are_malformed(
+                look.malformed.iter().filter(concerns),
+                self.context.clock().wall(),
+            );
             let was_led = self.view.led.is_some();
-            self.view.look(look, self.context.me(), &self.context.timing);
+            self.view
+                .look(look, self.context.me(), &self.context.timing);
             if let Some(what) = self.view.led.as_deref().filter(|_| !was_led) {
-                self.context.inner.outlet.say(Event::LeasesLedByOthers { what: what.into() });
+                self.context
+                    .inner
+                    .outlet
+                    .say(Event::LeasesLedByOthers { what: what.into() });
             }
         }
         is_news
@@ -54,7 +62,8 @@ impl Coordinator {
         }
     }
 
-    /// All rows were read and taken in, by a scan or by an audit in the place of one, begun at `now`.
+    /// All rows were read and taken in, by a scan or by an audit in the place of one, begun at
+    /// `now`.
     pub(super) fn has_looked(&mut self, now: Moment) {
         // It may be as old as the scan before it.
         self.look_at_requests(now, self.context.timing.look);
@@ -73,14 +82,18 @@ impl Coordinator {
             return;
         }
         match heard {
-            // Workers that start together on an empty table make more leases than the signal can name, and have hardly seen each other.
-            // Once: looks are paid for.
+            // Workers that start together on an empty table make more leases than the signal can
+            // name, and have hardly seen each other. Once: looks are paid for.
             ChangeNotice::Something if !self.looked_early => {
                 self.looked_early = true;
                 self.next_look = self.last_look;
             }
             // Not more often than the scans that come by themselves.
-            ChangeNotice::Something => self.next_look = self.next_look.min(self.last_look + self.context.timing.look),
+            ChangeNotice::Something => {
+                self.next_look = self
+                    .next_look
+                    .min(self.last_look + self.context.timing.look)
+            }
             ChangeNotice::These(changed) => {
                 let context = Arc::clone(&self.context);
                 self.job(async move {
@@ -104,12 +117,23 @@ impl Coordinator {
                         }
                     });
                     let workers = workers.into_iter().map(|worker| async {
-                        let row = context.settler.read(context.settler.table.get_worker(&worker)).await;
+                        let row = context
+                            .settler
+                            .read(context.settler.table.get_worker(&worker))
+                            .await;
                         row.ok().map(|row| (worker, row))
                     });
-                    let (leases, workers) = futures_util::future::join(join_all(leases), join_all(workers)).await;
-                    let (leases, workers) = (leases.into_iter().flatten().collect(), workers.into_iter().flatten().collect());
-                    JobResult::Hinted { leases, workers, at }
+                    let (leases, workers) =
+                        futures_util::future::join(join_all(leases), join_all(workers)).await;
+                    let (leases, workers) = (
+                        leases.into_iter().flatten().collect(),
+                        workers.into_iter().flatten().collect(),
+                    );
+                    JobResult::Hinted {
+                        leases,
+                        workers,
+                        at,
+                    }
                 });
             }
         }
@@ -128,19 +152,31 @@ impl Coordinator {
         }
     }
 
-    /// New rows have been taken in: what they tell of this worker's own leases and requests, and a plan.
+    /// New rows have been taken in: what they tell of this worker's own leases and requests, and a
+    /// plan.
     pub(super) fn has_seen(&mut self, now: Moment) {
         if self.view.has_new_audit(self.context.me()) {
             self.last_audit = self.last_audit.max(now);
         }
         let (members, timing) = (&self.view.members, &self.context.timing);
         let judges = self.context.is_working() && members.is_watching(now, timing);
-        let requested = self.view.leases.values().filter(|row| row.checkpoint_owner.as_ref() == Some(self.context.me()));
+        let requested = self
+            .view
+            .leases
+            .values()
+            .filter(|row| row.checkpoint_owner.as_ref() == Some(self.context.me()));
         for row in requested {
-            let Some(orders) = self.engaged.orders(&row.key) else { continue };
+            let Some(orders) = self.engaged.orders(&row.key) else {
+                continue;
+            };
             orders.seen(row.clone());
-            // Who asked may die while the lease is drained: what is handed over to the dead is read by nobody until others find out.
-            if let Some(by) = row.owner.as_ref().filter(|by| judges && members.is_dead(by, now, timing)) {
+            // Who asked may die while the lease is drained: what is handed over to the dead is read
+            // by nobody until others find out.
+            if let Some(by) = row
+                .owner
+                .as_ref()
+                .filter(|by| judges && members.is_dead(by, now, timing))
+            {
                 tracing::debug!(lease = %row.key, requester = %by, "keeping a lease: the worker that requested it is dead");
                 orders.refuse(by.clone());
                 self.announcer.say(Changed::Lease(row.key.clone()));
@@ -150,7 +186,8 @@ impl Coordinator {
         self.finish_reading(now);
     }
 
-    /// Which of this worker's requests are over, by the rows as they were read at `now`, or by `slack` before it.
+    /// Which of this worker's requests are over, by the rows as they were read at `now`, or by
+    /// `slack` before it.
     pub(super) fn look_at_requests(&mut self, now: Moment, slack: Duration) {
         let me = self.context.me();
         let mut refused = Vec::new();
@@ -158,8 +195,11 @@ impl Coordinator {
             if self.asking.contains(key) || now <= asked.since + slack {
                 return true;
             }
-            let Some(row) = self.view.leases.get(key) else { return false };
-            let open = row.owner.as_ref() == Some(me) && row.checkpoint_owner.as_ref() == Some(&asked.of);
+            let Some(row) = self.view.leases.get(key) else {
+                return false;
+            };
+            let open =
+                row.owner.as_ref() == Some(me) && row.checkpoint_owner.as_ref() == Some(&asked.of);
             if !open && row.actual_owner() == Some(&asked.of) {
                 refused.push(key.clone());
             }
@@ -169,7 +209,10 @@ impl Coordinator {
             self.engaged.refuse(key, now);
         }
         self.handed_over.retain(|key, handed_over| {
-            self.view.leases.get(key).is_none_or(|row| row.counter == handed_over.counter && row.token.is_none())
+            self.view
+                .leases
+                .get(key)
+                .is_none_or(|row| row.counter == handed_over.counter && row.token.is_none())
         });
     }
 
@@ -185,17 +228,21 @@ impl Coordinator {
         }
     }
 
-    /// A shard has been out of this worker's reach for long: its lease is for others, if there are any. This worker takes no lease of the
-    /// stream before the stream has answered it again.
+    /// A shard has been out of this worker's reach for long: its lease is for others, if there are
+    /// any. This worker takes no lease of the stream before the stream has answered it again.
     fn leave_to_others(&mut self, lease: &LeaseKey) {
         let now = self.context.clock().now();
         let live = self.view.members.live(now, &self.context.timing);
         if !self.context.is_working() || live.iter().all(|worker| worker == self.context.me()) {
             return;
         }
-        let Some(orders) = self.engaged.orders(lease) else { return };
+        let Some(orders) = self.engaged.orders(lease) else {
+            return;
+        };
         orders.leave_to_others();
-        let Some(stream) = self.context.inner.parts.streams.of(lease) else { return };
+        let Some(stream) = self.context.inner.parts.streams.of(lease) else {
+            return;
+        };
         if self.engaged.lose_reach(lease) {
             let (context, lease) = (Arc::clone(&self.context), lease.clone());
             self.job(async move {
@@ -205,13 +252,23 @@ impl Coordinator {
         }
     }
 
-    /// Answers a request for a lease of this worker's. `read` says that the requester's row has just been read.
+    /// Answers a request for a lease of this worker's. `read` says that the requester's row has
+    /// just been read.
     pub(super) fn answer(&mut self, lease: LeaseKey, by: WorkerId, read: bool) {
-        let Some(orders) = self.engaged.orders(&lease) else { return };
+        let Some(orders) = self.engaged.orders(&lease) else {
+            return;
+        };
         let now = self.context.clock().now();
         let leaving = !self.context.is_working();
         let cooling = self.engaged.is_refused(&lease, now);
-        match judge_request(&by, &self.view.members, cooling, leaving, now, &self.context.timing) {
+        match judge_request(
+            &by,
+            &self.view.members,
+            cooling,
+            leaving,
+            now,
+            &self.context.timing,
+        ) {
             HandOverVerdict::PassOn => orders.hand_over(by),
             // The release ends the request.
             HandOverVerdict::Release => {}
@@ -219,7 +276,10 @@ impl Coordinator {
                 let context = Arc::clone(&self.context);
                 self.job(async move {
                     let at = context.clock().now();
-                    let row = context.settler.read(context.settler.table.get_worker(&by)).await;
+                    let row = context
+                        .settler
+                        .read(context.settler.table.get_worker(&by))
+                        .await;
                     JobResult::Requester { lease, by, row, at }
                 });
             }
@@ -235,7 +295,9 @@ impl Coordinator {
         let cause = match ended {
             Ok(Ok(())) => return,
             Ok(Err(cause)) => cause,
-            Err(panic) => RunError::Internal(format!("a task of the coordination panicked: {panic}")),
+            Err(panic) => {
+                RunError::Internal(format!("a task of the coordination panicked: {panic}"))
+            }
         };
         let _ = self.news.send(ToRoot::Failed(cause));
     }

@@ -23,7 +23,8 @@ use super::super::moves::WriteResult;
 use super::super::signal::ChangeNotice;
 use super::{Coordinator, JobResult, NOT_YET};
 
-/// In periods of the audit: how long a worker that does not audit itself, and whose subscriptions are quiet, goes without a listing.
+/// In periods of the audit: how long a worker that does not audit itself, and whose subscriptions
+/// are quiet, goes without a listing.
 const LISTED_EVERY: u32 = 2;
 
 impl Coordinator {
@@ -33,7 +34,12 @@ impl Coordinator {
         let now = self.context.clock().now();
         self.audit_from = now + self.context.inner.parts.settings.audit_every;
         let (context, room) = (Arc::clone(&self.context), self.room());
-        let known = self.engaged.keys().chain(self.view.there_of_late(now, &context.timing)).cloned().collect();
+        let known = self
+            .engaged
+            .keys()
+            .chain(self.view.there_of_late(now, &context.timing))
+            .cloned()
+            .collect();
         self.job(async move { JobResult::Audited(context.audit(room, known).await) });
     }
 
@@ -53,7 +59,8 @@ impl Coordinator {
         } else {
             self.not_yet = 0;
         }
-        let is_there = !audited.not_yet || !audited.look.leases.is_empty() || !audited.made.is_empty();
+        let is_there =
+            !audited.not_yet || !audited.look.leases.is_empty() || !audited.made.is_empty();
         self.describe();
         for key in &audited.made {
             self.announce(key);
@@ -63,7 +70,8 @@ impl Coordinator {
             (self.last_look, self.next_look) = (seen, seen + self.context.timing.look);
         }
         if audited.overtaken {
-            // Workers that start together have not seen each other: who comes second does not idle until its next scan.
+            // Workers that start together have not seen each other: who comes second does not idle
+            // until its next scan.
             self.next_look = seen;
         }
         let is_news = self.see_all(audited.look);
@@ -78,7 +86,8 @@ impl Coordinator {
         }
     }
 
-    /// A stream that could not be described, of several, has no leases until it is: it is not left to the next audit.
+    /// A stream that could not be described, of several, has no leases until it is: it is not left
+    /// to the next audit.
     fn describe(&mut self) {
         let context = Arc::clone(&self.context);
         if !self.describing && context.is_working() && context.undescribed().next().is_some() {
@@ -90,8 +99,9 @@ impl Coordinator {
         }
     }
 
-    /// Lists the shards of streams of which this worker has had no listing for long, while subscriptions to them have given no record:
-    /// another worker audits for all, and only a listing shows that such a shard is closed.
+    /// Lists the shards of streams of which this worker has had no listing for long, while
+    /// subscriptions to them have given no record: another worker audits for all, and only a
+    /// listing shows that such a shard is closed.
     pub(super) fn list_for_the_quiet(&mut self, now: Moment) {
         let every = self.context.inner.parts.settings.audit_every * LISTED_EVERY;
         let mut wanted = self.context.inner.parts.streams.all();
@@ -115,16 +125,34 @@ impl Coordinator {
     pub(super) fn on_request(&mut self, request: Request) {
         let (context, room) = (Arc::clone(&self.context), self.room());
         match request {
-            Request::Children { stream, parent, children, answer } => self.job(async move {
-                let made = context.make_children(&stream, &parent, children, room).await;
+            Request::Children {
+                stream,
+                parent,
+                children,
+                answer,
+            } => self.job(async move {
+                let made = context
+                    .make_children(&stream, &parent, children, room)
+                    .await;
                 JobResult::Children(answer, made.map_err(|trouble| trouble.of_stream(&stream)))
             }),
-            Request::End { stream, shard, said, answer } => self.job(async move {
+            Request::End {
+                stream,
+                shard,
+                said,
+                answer,
+            } => self.job(async move {
                 let judged = context.judge_end(&stream, &shard, &said).await;
                 JobResult::Ending(answer, judged.map_err(|trouble| trouble.of_stream(&stream)))
             }),
-            Request::ShardFate { stream, lease, checkpoint, answer } => self.job(async move {
-                let (found, acquired) = context.whereabouts(&stream, &lease, checkpoint, room).await;
+            Request::ShardFate {
+                stream,
+                lease,
+                checkpoint,
+                answer,
+            } => self.job(async move {
+                let (found, acquired) =
+                    context.whereabouts(&stream, &lease, checkpoint, room).await;
                 JobResult::Found(answer, found, acquired)
             }),
             Request::StartTime { stream, answer } => self.job(async move {
@@ -136,7 +164,11 @@ impl Coordinator {
                 match after {
                     After::CoolDown => {
                         self.describe_anew(&lease);
-                        self.engaged.cool_down(&lease, now, self.context.timing.failover * PATIENCE);
+                        self.engaged.cool_down(
+                            &lease,
+                            now,
+                            self.context.timing.failover * PATIENCE,
+                        );
                     }
                     After::Nothing => self.engaged.forgive(&lease),
                     After::Read => {
@@ -150,15 +182,25 @@ impl Coordinator {
         }
     }
 
-    /// A shard could not be read any further: its position may be one of a stream that is not there any more.
+    /// A shard could not be read any further: its position may be one of a stream that is not there
+    /// any more.
     fn describe_anew(&mut self, lease: &LeaseKey) {
         let context = Arc::clone(&self.context);
-        if let Some(of) = context.inner.parts.streams.of(lease).filter(|_| context.is_working()) {
-            self.job(async move { JobResult::DescribedAnew(context.describe_anew(&of).await.map(drop)) });
+        if let Some(of) = context
+            .inner
+            .parts
+            .streams
+            .of(lease)
+            .filter(|_| context.is_working())
+        {
+            self.job(async move {
+                JobResult::DescribedAnew(context.describe_anew(&of).await.map(drop))
+            });
         }
     }
 
-    /// Forgets a lease that neither a writer nor a consumer has to do with any more, and looks for what is free now.
+    /// Forgets a lease that neither a writer nor a consumer has to do with any more, and looks for
+    /// what is free now.
     fn disengage(&mut self, lease: &LeaseKey) {
         if self.engaged.disengage(lease) {
             self.disengaged = self.context.clock().now();
@@ -166,7 +208,9 @@ impl Coordinator {
                 // Perhaps that was the last one.
                 self.next_look = self.disengaged;
             }
-            self.next_look = self.next_look.min(self.context.clock().now() + self.context.timing.look);
+            self.next_look = self
+                .next_look
+                .min(self.context.clock().now() + self.context.timing.look);
         }
     }
 
@@ -184,17 +228,28 @@ impl Coordinator {
                     }
                 }
             }
-            Ok(JobResult::Hinted { leases, workers, at }) => {
+            Ok(JobResult::Hinted {
+                leases,
+                workers,
+                at,
+            }) => {
                 for (worker, row) in workers {
                     self.view.see_worker(&worker, row, at);
                 }
                 // What this worker has done meanwhile is newer: those rows are read once more.
-                let (again, leases): (Vec<_>, Vec<_>) = leases.into_iter().partition(|(key, _)| self.view.is_older(key, at));
+                let (again, leases): (Vec<_>, Vec<_>) = leases
+                    .into_iter()
+                    .partition(|(key, _)| self.view.is_older(key, at));
                 for (key, row) in leases {
                     self.see(&key, row, at);
                 }
                 if !again.is_empty() {
-                    self.on_heard(ChangeNotice::These(again.into_iter().map(|(key, _)| Changed::Lease(key)).collect()));
+                    self.on_heard(ChangeNotice::These(
+                        again
+                            .into_iter()
+                            .map(|(key, _)| Changed::Lease(key))
+                            .collect(),
+                    ));
                 }
                 self.look_at_requests(at, Duration::ZERO);
                 self.has_seen(at);
@@ -295,13 +350,15 @@ impl Coordinator {
                 let _ = answer.send(found);
             }
             Err(panic) => {
-                let defect = RunError::Internal(format!("a task of the coordination panicked: {panic}"));
+                let defect =
+                    RunError::Internal(format!("a task of the coordination panicked: {panic}"));
                 let _ = self.news.send(ToRoot::Failed(defect));
             }
         }
     }
 
-    /// Takes in what became of a write that moves a lease, and tells the others. Whether it was done.
+    /// Takes in what became of a write that moves a lease, and tells the others. Whether it was
+    /// done.
     fn answered(
         &mut self,
         key: &LeaseKey,
@@ -332,7 +389,11 @@ impl Coordinator {
     }
 
     fn count(&self) {
-        self.context.inner.meters.leases.set(self.engaged.held() as f64);
+        self.context
+            .inner
+            .meters
+            .leases
+            .set(self.engaged.held() as f64);
     }
 
     /// A lease is ours: a writer keeps it, the root works on it.
@@ -340,7 +401,8 @@ impl Coordinator {
         let context = Arc::clone(&self.context);
         let key = row.key.clone();
         if self.engaged.is_at_work(&key) {
-            // Two consumers of one shard must never be: whatever led here, this one is given back by the next scan.
+            // Two consumers of one shard must never be: whatever led here, this one is given back
+            // by the next scan.
             context.settler.begun.abandon_row(&row);
             return;
         }
@@ -355,33 +417,63 @@ impl Coordinator {
             drain: settings.drain_limit,
         };
         let tenancy = (row.clone(), sent);
-        let (writer, held) =
-            Writer::new(context.settler.clone(), context.timing, limits, tenancy, context.me().clone(), self.notes.0.clone());
+        let (writer, held) = Writer::new(
+            context.settler.clone(),
+            context.timing,
+            limits,
+            tenancy,
+            context.me().clone(),
+            self.notes.0.clone(),
+        );
         let (writer_key, token) = (key.clone(), row.token.clone());
-        let name = stream.as_ref().map(|stream| stream.name.to_string()).unwrap_or_default();
-        let span = tracing::info_span!("lease", stream = name, shard = %key.shard, worker = %context.me());
-        self.writers.start(async move { (writer_key, token, writer.run().await) }.instrument(span.clone()));
+        let name = stream
+            .as_ref()
+            .map(|stream| stream.name.to_string())
+            .unwrap_or_default();
+        let span =
+            tracing::info_span!("lease", stream = name, shard = %key.shard, worker = %context.me());
+        self.writers
+            .start(async move { (writer_key, token, writer.run().await) }.instrument(span.clone()));
         context.inner.meters.taken.increment(1);
         self.view.see(row.clone(), context.clock().now());
         let stream = stream.filter(|_| context.is_working() && held_before < settings.max_leases);
-        self.engaged.hold(key.clone(), held.orders(), stream.is_some());
+        self.engaged
+            .hold(key.clone(), held.orders(), stream.is_some());
         let Some(stream) = stream else {
-            // It came too late, or beside others that filled the last place: it is given back at once, and nobody was told of it.
+            // It came too late, or beside others that filled the last place: it is given back at
+            // once, and nobody was told of it.
             held.abandon();
             return;
         };
-        context.inner.outlet.say(Event::LeaseAcquired { lease: key, checkpoint: row.checkpoint.clone() });
+        context.inner.outlet.say(Event::LeaseAcquired {
+            lease: key,
+            checkpoint: row.checkpoint.clone(),
+        });
         let (waits, parents) = mpsc::channel(1);
         if row.parents.is_empty() {
             let _ = waits.try_send(AtGate::Opens);
         } else {
-            let gate = gate::keep(context, Arc::clone(&stream), row.clone(), self.ends.clone(), waits);
+            let gate = gate::keep(
+                context,
+                Arc::clone(&stream),
+                row.clone(),
+                self.ends.clone(),
+                waits,
+            );
             self.gates.start(gate.instrument(span));
         }
-        let _ = self.news.send(ToRoot::Assigned(Box::new(Assignment { held, row, stream, parents })));
+        let _ = self.news.send(ToRoot::Assigned(Box::new(Assignment {
+            held,
+            row,
+            stream,
+            parents,
+        })));
     }
 
-    pub(super) fn on_tenancy(&mut self, ended: Result<(LeaseKey, Option<Token>, TenancyEnd), String>) {
+    pub(super) fn on_tenancy(
+        &mut self,
+        ended: Result<(LeaseKey, Option<Token>, TenancyEnd), String>,
+    ) {
         let (key, token, tenancy) = match ended {
             Ok(ended) => ended,
             Err(panic) => {
@@ -394,7 +486,9 @@ impl Coordinator {
         self.engaged.let_go(&key);
         let begun = &self.context.settler.begun;
         token.iter().for_each(|token| match &tenancy {
-            TenancyEnd::Ended | TenancyEnd::Released | TenancyEnd::HandedOver(_) => begun.end(token),
+            TenancyEnd::Ended | TenancyEnd::Released | TenancyEnd::HandedOver(_) => {
+                begun.end(token)
+            }
             TenancyEnd::Lost(_) | TenancyEnd::Broken(_) | TenancyEnd::Kept => begun.abandon(token),
         });
         // What the row is now is read by those who hear of it, this worker among them.
@@ -405,13 +499,23 @@ impl Coordinator {
                 self.ends.raise_by_one();
                 self.announce(&key);
             }
-            // Whether it may be taken again at once is for the consumer to say: it may have been given up as unreadable.
+            // Whether it may be taken again at once is for the consumer to say: it may have been
+            // given up as unreadable.
             TenancyEnd::Released => self.announce(&key),
             TenancyEnd::HandedOver(row) => {
                 if let Some(to) = row.owner.clone() {
-                    self.context.inner.outlet.say(Event::LeaseHandedOver { lease: key.clone(), to });
+                    self.context.inner.outlet.say(Event::LeaseHandedOver {
+                        lease: key.clone(),
+                        to,
+                    });
                 }
-                self.handed_over.insert(key.clone(), HandedOver { counter: row.counter, at: now });
+                self.handed_over.insert(
+                    key.clone(),
+                    HandedOver {
+                        counter: row.counter,
+                        at: now,
+                    },
+                );
                 self.view.see(*row, now);
                 self.announce(&key);
             }
@@ -420,7 +524,9 @@ impl Coordinator {
                 tracing::debug!(lease = %key, ?reason, "the lease is no longer held");
                 self.announce(&key);
             }
-            TenancyEnd::Broken(error) => drop(self.news.send(ToRoot::Failed(RunError::LeaseTable(error)))),
+            TenancyEnd::Broken(error) => {
+                drop(self.news.send(ToRoot::Failed(RunError::LeaseTable(error))))
+            }
         }
         self.disengage(&key);
         self.count();
