@@ -8,14 +8,14 @@ const FOUND_BY: &[(Mutant, u64)] = &[
     (Mutant::CheckpointBeforeProcess, 1),
     (Mutant::CheckpointGoesBack, 1),
     (Mutant::SubSequenceIgnored, 1),
-    (Mutant::FailedBatchIsDone, 5),
+    (Mutant::FailedBatchIsDone, 29),
     (Mutant::ResumeOneTooFar, 1),
     (Mutant::RecordTwice, 1),
-    (Mutant::GapUnreported, 3),
+    (Mutant::GapUnreported, 30),
     (Mutant::ChildWithoutParents, 1),
     (Mutant::MergeWaitsForOne, 1),
     (Mutant::ChildAtLatest, 1),
-    (Mutant::EndBeforeLastRecord, 5),
+    (Mutant::EndBeforeLastRecord, 28),
     (Mutant::EmptyShardNeverEnds, 2),
     (Mutant::EndNotStored, 2),
     (Mutant::DeletedAtOnce, 1),
@@ -28,7 +28,7 @@ const FOUND_BY: &[(Mutant, u64)] = &[
     (Mutant::ClockStopsWithProcess, 1),
     (Mutant::LostAnswerIsSuccess, 1),
     (Mutant::LoserKeepsGoing, 52),
-    (Mutant::SettledByCounter, 144),
+    (Mutant::SettledByCounter, 52),
     (Mutant::OwnById, 1),
     (Mutant::DeafOwner, 1),
     (Mutant::HandsOutAfterLoss, 1),
@@ -48,7 +48,7 @@ const FOUND_BY: &[(Mutant, u64)] = &[
     (Mutant::CheckpointAtGreatestDone, 14),
     (Mutant::KeysOutOfOrder, 14),
     (Mutant::AtWorkIsDone, 7),
-    (Mutant::DeadLetterAfterCheckpoint, 14),
+    (Mutant::DeadLetterAfterCheckpoint, 76),
 ];
 
 /// What the folds say of which nothing else would be found, and by which defect.
@@ -126,5 +126,8 @@ fn each_hidden_mutant_is_found_by_its_own_invariant() {
             found.is_some(),
             "no world of {WORLDS} shows {invariant} with {mutant}"
         );
+        if found != Some(*first) {
+            println!("{invariant} is broken by {mutant} in world {found:?}, no more in {first}");
+        }
     }
 }
