@@ -1,12 +1,14 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
 mod events;
+mod seats;
 
 use events::LargeEvents;
+use seats::Seats;
 
 /// The memory that fetched records may take, shared by all shards of a worker, or of several
 /// workers.
@@ -56,12 +58,8 @@ struct BudgetInner {
     state: Mutex<BudgetState>,
 }
 
-#[derive(Default)]
 struct BudgetState {
-    next_seat: u64,
-    /// What each shard holds.
-    held: BTreeMap<u64, usize>,
-    used: usize,
+    seats: Seats,
     waiters: VecDeque<PermitWaiter>,
     events: LargeEvents,
 }
@@ -86,7 +84,11 @@ impl ByteBudget {
         }
         Ok(Self(Arc::new(BudgetInner {
             total: bytes,
-            state: Mutex::default(),
+            state: Mutex::new(BudgetState {
+                seats: Seats::new(bytes),
+                waiters: VecDeque::new(),
+                events: LargeEvents::default(),
+            }),
         })))
     }
 
@@ -99,18 +101,14 @@ impl ByteBudget {
     /// The part that is currently in use, in bytes.
     #[must_use]
     pub fn used(&self) -> usize {
-        self.state().used
+        self.state().seats.used()
     }
 
     /// A place at the budget for one shard.
     pub(crate) fn seat(&self) -> BudgetShare {
-        let mut state = self.state();
-        let id = state.next_seat;
-        state.next_seat += 1;
-        state.held.insert(id, 0);
         BudgetShare {
             budget: self.clone(),
-            id,
+            id: self.state().seats.come(),
         }
     }
 
@@ -121,7 +119,7 @@ impl ByteBudget {
 
     fn give_back(&self, seat: u64, bytes: usize) {
         let mut state = self.state();
-        state.add(seat, 0, bytes);
+        state.seats.add(seat, 0, bytes);
         self.serve(&mut state);
     }
 
@@ -130,7 +128,7 @@ impl ByteBudget {
         let mut pool_is_open = self.serve_events(state);
         let mut waiting = std::mem::take(&mut state.waiters);
         while let Some(waiter) = waiting.pop_front() {
-            if waiter.grant.is_closed() || !state.held.contains_key(&waiter.seat) {
+            if waiter.grant.is_closed() || !state.seats.contains(waiter.seat) {
                 continue;
             }
             let bytes = match state.own_page(waiter.seat, waiter.want, self.0.total, pool_is_open) {
@@ -143,7 +141,7 @@ impl ByteBudget {
             };
             match bytes {
                 Some(bytes) => {
-                    state.add(waiter.seat, bytes, 0);
+                    state.seats.add(waiter.seat, bytes, 0);
                     let permit = Permit {
                         budget: self.clone(),
                         seat: waiter.seat,
@@ -151,7 +149,9 @@ impl ByteBudget {
                         receiving: false,
                     };
                     if let Err(mut unwanted) = waiter.grant.send(permit) {
-                        state.add(waiter.seat, 0, std::mem::take(&mut unwanted.bytes));
+                        state
+                            .seats
+                            .add(waiter.seat, 0, std::mem::take(&mut unwanted.bytes));
                     }
                 }
                 None => {
@@ -164,42 +164,23 @@ impl ByteBudget {
 }
 
 impl BudgetState {
-    fn add(&mut self, seat: u64, more: usize, less: usize) {
-        if let Some(held) = self.held.get_mut(&seat) {
-            *held = (*held + more).saturating_sub(less);
-        }
-        self.used = (self.used + more).saturating_sub(less);
-    }
-
-    /// The part of the budget that is set aside for one shard.
-    fn reserve(&self, total: usize) -> usize {
-        total / (2 * self.held.len().max(1))
-    }
-
     /// What a shard that holds nothing gets at once: its page if there is room and nobody waits for
     /// it, else as much of it as is set aside for it. If the others already hold the whole budget,
     /// the shard gets what is left; at least one byte, enough for one record.
     fn own_page(&self, seat: u64, want: usize, total: usize, pool_is_open: bool) -> Option<usize> {
-        let holds_nothing = self.held.get(&seat).is_some_and(|held| *held == 0);
+        let holds_nothing = self.seats.contains(seat) && self.seats.held(seat) == 0;
         let pooled = if pool_is_open {
             self.pooled(seat, want, total)
         } else {
             None
         };
-        let left = total.saturating_sub(self.used).max(1);
-        holds_nothing.then(|| pooled.unwrap_or_else(|| want.min(self.reserve(total)).min(left)))
+        let left = total.saturating_sub(self.seats.used()).max(1);
+        holds_nothing.then(|| pooled.unwrap_or_else(|| want.min(self.seats.reserve()).min(left)))
     }
 
     /// The request, if it leaves the others what is set aside for them.
     fn pooled(&self, seat: u64, want: usize, total: usize) -> Option<usize> {
-        let reserve = self.reserve(total);
-        let others: usize = self
-            .held
-            .iter()
-            .filter(|(id, _)| **id != seat)
-            .map(|(_, held)| reserve.saturating_sub(*held))
-            .sum();
-        (self.used + others + want <= total).then_some(want)
+        (self.seats.committed_beside(seat) + want <= total).then_some(want)
     }
 }
 
@@ -227,10 +208,10 @@ impl BudgetShare {
         // No single request can be larger than what the pool could ever give.
         let granted = {
             let mut state = self.budget.state();
-            let reserve = state.reserve(self.budget.0.total);
+            let reserve = state.seats.reserve();
             let want = want.clamp(1, self.budget.0.total / 2 + reserve);
-            let first = state.waiters.iter().all(|waiter| waiter.grant.is_closed())
-                && !state.events_wait(self.budget.0.total);
+            let first =
+                state.waiters.iter().all(|waiter| waiter.grant.is_closed()) && !state.events_wait();
             let bytes = state
                 .own_page(self.id, want, self.budget.0.total, first)
                 .or_else(|| {
@@ -240,7 +221,7 @@ impl BudgetShare {
                 });
             match bytes {
                 Some(bytes) => {
-                    state.add(self.id, bytes, 0);
+                    state.seats.add(self.id, bytes, 0);
                     Ok(Permit {
                         budget: self.budget.clone(),
                         seat: self.id,
@@ -273,16 +254,14 @@ impl BudgetShare {
 
     /// What is set aside for one shard now: less, the more there are.
     pub(crate) fn set_aside(&self) -> usize {
-        let state = self.budget.state();
-        state.reserve(self.budget.0.total)
+        self.budget.state().seats.reserve()
     }
 }
 
 impl Drop for BudgetShare {
     fn drop(&mut self) {
         let mut state = self.budget.state();
-        // Permits of this shard that are still out give their bytes back to the whole.
-        state.held.remove(&self.id);
+        state.seats.go(self.id);
         self.budget.serve(&mut state);
     }
 }
@@ -309,7 +288,7 @@ impl Permit {
         );
         self.bytes = bytes;
         let mut state = self.budget.state();
-        state.add(self.seat, more, less);
+        state.seats.add(self.seat, more, less);
         if std::mem::take(&mut self.receiving) {
             state.events.end();
         }

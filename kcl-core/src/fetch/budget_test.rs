@@ -184,6 +184,23 @@ fn a_request_that_is_given_up_leaves_nothing_behind() {
     assert!(now(seat.acquire(12 * MIB)).is_some());
 }
 
+/// A worker of thousands of shards asks thousands of times a second.
+#[test]
+fn a_request_looks_at_no_shard_but_its_own() {
+    for shards in [1, 64, 4096] {
+        let budget = ByteBudget::new(128 * MIB).unwrap();
+        let seats: Vec<_> = (0..shards).map(|_| budget.seat()).collect();
+        let before = budget.state().seats.visited;
+        for seat in &seats {
+            let mut page = now(seat.acquire(MIB)).expect("at once");
+            let prefetch = now(seat.acquire(MIB));
+            page.correct(1);
+            drop((page, prefetch));
+        }
+        assert_eq!(budget.state().seats.visited, before, "{shards} shards");
+    }
+}
+
 proptest! {
     #[test]
     fn the_count_returns_to_zero_and_grants_stay_in_the_budget(

@@ -52,11 +52,11 @@ struct EventWaiter {
 impl ByteBudget {
     /// Gives room to events that wait. Says whether the pool is open to others.
     pub(super) fn serve_events(&self, state: &mut BudgetState) -> bool {
-        let (total, reserve) = (self.0.total, state.reserve(self.0.total));
+        let (total, reserve) = (self.0.total, state.seats.reserve());
         let mut waiting = std::mem::take(&mut state.events.waiters);
         let mut pool_is_open = true;
         while let Some(waiter) = waiting.pop_front() {
-            if waiter.grant.is_closed() || !state.held.contains_key(&waiter.seat) {
+            if waiter.grant.is_closed() || !state.seats.contains(waiter.seat) {
                 continue;
             }
             let set_aside = state.held_with(&waiter) <= reserve;
@@ -71,14 +71,14 @@ impl ByteBudget {
                 state.events.waiters.push_back(waiter);
             }
         }
-        if state.events.beyond > 0 && state.committed(reserve) + state.events.beyond <= total {
+        if state.events.beyond > 0 && state.seats.committed() + state.events.beyond <= total {
             state.events.beyond = 0;
         }
         pool_is_open
     }
 
     fn grant(&self, state: &mut BudgetState, waiter: EventWaiter, pooled: bool) {
-        state.add(waiter.seat, waiter.more, 0);
+        state.seats.add(waiter.seat, waiter.more, 0);
         if pooled {
             state.events.begin();
         }
@@ -89,7 +89,9 @@ impl ByteBudget {
             receiving: pooled,
         };
         if let Err(mut unwanted) = waiter.grant.send(permit) {
-            state.add(waiter.seat, 0, std::mem::take(&mut unwanted.bytes));
+            state
+                .seats
+                .add(waiter.seat, 0, std::mem::take(&mut unwanted.bytes));
             if std::mem::take(&mut unwanted.receiving) {
                 state.events.end();
             }
@@ -101,7 +103,7 @@ impl ByteBudget {
     fn exceed(&self, seat: u64, moved: u64) {
         let beyond = {
             let mut state = self.state();
-            let reserve = state.reserve(self.0.total);
+            let reserve = state.seats.reserve();
             let first = state
                 .events
                 .waiters
@@ -142,8 +144,8 @@ impl LargeEvents {
 
 impl BudgetState {
     /// Whether an event waits for the pool.
-    pub(super) fn events_wait(&self, total: usize) -> bool {
-        let reserve = self.reserve(total);
+    pub(super) fn events_wait(&self) -> bool {
+        let reserve = self.seats.reserve();
         self.events
             .waiters
             .iter()
@@ -152,7 +154,7 @@ impl BudgetState {
 
     /// What the shard holds when it is given what it lacks.
     fn held_with(&self, waiter: &EventWaiter) -> usize {
-        self.held.get(&waiter.seat).copied().unwrap_or_default() + waiter.more
+        self.seats.held(waiter.seat) + waiter.more
     }
 
     /// Whether the shard may have its event from the pool: it holds nothing else, or no more than
@@ -164,19 +166,7 @@ impl BudgetState {
 
     /// What is missing in the budget.
     fn lacks(&self, waiter: &EventWaiter, total: usize) -> usize {
-        let reserve = self.reserve(total);
-        let own = reserve.saturating_sub(self.held.get(&waiter.seat).copied().unwrap_or_default());
-        (self.committed(reserve) - own + waiter.more).saturating_sub(total)
-    }
-
-    /// What is held, or set aside for those who do not hold as much.
-    fn committed(&self, reserve: usize) -> usize {
-        self.used
-            + self
-                .held
-                .values()
-                .map(|held| reserve.saturating_sub(*held))
-                .sum::<usize>()
+        (self.seats.committed_beside(waiter.seat) + waiter.more).saturating_sub(total)
     }
 }
 
@@ -186,7 +176,7 @@ impl BudgetShare {
     pub(crate) async fn enlarge(&self, permit: &mut Permit, bytes: usize, clock: &dyn Clock) {
         let (mut granted, mut seen) = {
             let mut state = self.budget.state();
-            let most = self.budget.0.total / 2 + state.reserve(self.budget.0.total);
+            let most = self.budget.0.total / 2 + state.seats.reserve();
             let more = bytes.min(most).saturating_sub(permit.bytes);
             if more == 0 {
                 return;
