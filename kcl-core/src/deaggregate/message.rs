@@ -140,7 +140,7 @@ impl Message {
             while let Some(field) = inner.next()? {
                 match field {
                     (record_field::PARTITION_KEY, Value::Varint(index)) => {
-                        partition_key = Some(index)
+                        partition_key = Some(index);
                     }
                     (record_field::HASH_KEY, Value::Varint(index)) => hash_key = Some(index),
                     (record_field::DATA, Value::Bytes(at)) => data = Some(at),

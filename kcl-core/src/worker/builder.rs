@@ -5,53 +5,17 @@ use std::time::Duration;
 use crate::deaggregate::OutOfRange;
 use crate::fetch::ByteBudget;
 use crate::lease::LeaseTable;
-use crate::model::{InitialPosition, StreamName, Timestamp, WorkerId};
+use crate::model::{InitialPosition, Timestamp, WorkerId};
 use crate::processor::{ErasedFactory, OnFailure, RecordProcessorFactory};
 use crate::runtime::{Clock, random_token, system_clock};
 use crate::stream::Stream;
 
 use super::mode::Mode;
+use super::setting_error::SettingError;
+use super::setting_limits::{NAME, check, check_application, named};
 use super::settings::{Checkpoints, CoordinationOn, OnDataGap, Settings, Until, WorkerLabel};
 use super::streams::{ReadStream, StreamConfig, Streams};
 use super::worker::{Worker, WorkerParts};
-
-/// An invalid setting.
-///
-/// ```
-/// # use kcl_core::processor::{ProcessRecordsInput, ShardRef};
-/// # use kcl_core::{BoxError, Failure, MemoryLeaseTable, MemoryStream, RecordProcessor, Worker};
-/// # struct Printer;
-/// # impl RecordProcessor for Printer {
-/// #     async fn process_records(&mut self, _: ProcessRecordsInput) -> Result<(), Failure> {
-/// #         Ok(())
-/// #     }
-/// # }
-/// use std::time::Duration;
-///
-/// # let stream = MemoryStream::new("orders", 1);
-/// # let builder = Worker::builder().stream("orders").source(stream).application("printer").lease_table(MemoryLeaseTable::new());
-/// let error = builder.processor(|_: &ShardRef| Printer).failover(Duration::from_millis(20)).build().unwrap_err();
-/// assert_eq!(error.setting, "failover");
-/// println!("{error}");
-/// ```
-#[derive(Clone, PartialEq, Eq, thiserror::Error)]
-#[error("invalid setting `{setting}`: got {value}, expected {allowed}")]
-#[non_exhaustive]
-pub struct SettingError {
-    /// The name of the setting.
-    pub setting: &'static str,
-    /// The value that was set, or `nothing` if none was set.
-    pub value: String,
-    /// The values that are allowed.
-    pub allowed: String,
-}
-
-// A `main` that returns an error prints its `Debug`: that has to be the sentence, not the fields.
-impl fmt::Debug for SettingError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
 
 /// Builds a [`Worker`]. Every setting is checked by [`build`](Self::build).
 ///
@@ -341,7 +305,7 @@ impl Builder {
         if !self.several {
             let name = self
                 .stream
-                .ok_or_else(|| missing("stream", "a stream's name or ARN"))?;
+                .ok_or_else(|| SettingError::missing("stream", "a stream's name or ARN"))?;
             configs.push(StreamConfig::of(name, self.source));
         } else if let Some(stream) = self.stream {
             let allowed = "either `stream` or `streams`".to_owned();
@@ -351,21 +315,16 @@ impl Builder {
                 allowed,
             });
         }
-        let has_no_source = configs.iter().any(lacks_source);
+        let has_no_source = configs.iter().any(StreamConfig::lacks_source);
         let application = named(
             "application",
             self.application
-                .ok_or_else(|| missing("application", NAME))?,
+                .ok_or_else(|| SettingError::missing("application", NAME))?,
         )?;
         let mut streams: Vec<ReadStream> = Vec::new();
         for config in configs {
-            let stream = read_stream(
-                config,
-                &self.settings,
-                &application,
-                self.several,
-                clock.wall(),
-            )?;
+            let stream =
+                config.checked(&self.settings, &application, self.several, clock.wall())?;
             if streams.iter().any(|other| other.name == stream.name) {
                 let allowed = "each stream once".to_owned();
                 return Err(SettingError {
@@ -383,10 +342,10 @@ impl Builder {
         };
         let table = self
             .table
-            .ok_or_else(|| missing("lease_table", "a lease table"))?;
+            .ok_or_else(|| SettingError::missing("lease_table", "a lease table"))?;
         let factory = self
             .factory
-            .ok_or_else(|| missing("processor", "a factory of record processors"))?;
+            .ok_or_else(|| SettingError::missing("processor", "a factory of record processors"))?;
         factory.check().map_err(|error| SettingError {
             setting: "processor",
             value: error.to_string(),
@@ -394,7 +353,7 @@ impl Builder {
         })?;
         check_application(&*table, &application)?;
         if has_no_source {
-            return Err(no_source());
+            return Err(SettingError::no_source());
         }
         let budget = match self.budget {
             Some(budget) => budget,
@@ -422,179 +381,6 @@ impl Builder {
             settings: self.settings,
         }))
     }
-}
-
-pub(super) fn stream_name(name_or_arn: &str) -> Result<StreamName, SettingError> {
-    name_or_arn
-        .parse()
-        .map_err(|error: crate::model::InvalidStreamName| SettingError {
-            setting: "stream",
-            value: format!("`{name_or_arn}`"),
-            allowed: error.to_string(),
-        })
-}
-
-/// Without a source a stream is read from AWS, if that can be.
-pub(super) const fn lacks_source(config: &StreamConfig) -> bool {
-    cfg!(not(feature = "kinesis")) && !config.has_source()
-}
-
-pub(super) fn no_source() -> SettingError {
-    missing("source", "a stream to read (the feature `kinesis` is off)")
-}
-
-pub(super) fn one_stream_only() -> SettingError {
-    let allowed = "a worker that was built with `streams`".to_owned();
-    SettingError {
-        setting: "streams",
-        value: "those of a worker of one stream".to_owned(),
-        allowed,
-    }
-}
-
-/// A stream to read, checked.
-pub(super) fn read_stream(
-    config: StreamConfig,
-    settings: &Settings,
-    application: &str,
-    is_one_of_several: bool,
-    now: Timestamp,
-) -> Result<ReadStream, SettingError> {
-    let name = stream_name(config.name_or_arn())?;
-    let default = settings.initial_position;
-    check_position(config.position().unwrap_or(default), now)?;
-    let consumer = config
-        .own_mode()
-        .unwrap_or(&settings.mode)
-        .consumer(application, &name)?;
-    Ok(config.read(name, default, is_one_of_several, consumer))
-}
-
-/// A worker of one application on the leases of another would share that one's shards, and its own
-/// workers would read them again: neither would notice.
-fn check_application(table: &dyn LeaseTable, application: &str) -> Result<(), SettingError> {
-    match table.application() {
-        Some(opened) if opened != application => Err(SettingError {
-            setting: "lease_table",
-            value: format!("a table that was opened for the application `{opened}`"),
-            allowed: format!(
-                "one that was opened for `{application}`, as the worker's `application` says"
-            ),
-        }),
-        _ => Ok(()),
-    }
-}
-
-const NAME: &str = "a name of 1 to 255 letters, digits, `_`, `.`, `-`, `:` and `/`";
-
-fn missing(setting: &'static str, allowed: &str) -> SettingError {
-    SettingError {
-        setting,
-        value: "nothing".to_owned(),
-        allowed: allowed.to_owned(),
-    }
-}
-
-fn named(setting: &'static str, name: String) -> Result<String, SettingError> {
-    let fits = (1..=255).contains(&name.len())
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"_.-:/".contains(&b));
-    if fits {
-        Ok(name)
-    } else {
-        Err(SettingError {
-            setting,
-            value: format!("`{name}`"),
-            allowed: NAME.to_owned(),
-        })
-    }
-}
-
-fn check_position(position: InitialPosition, now: Timestamp) -> Result<(), SettingError> {
-    if let InitialPosition::AtTimestamp(time) = position
-        && time > now
-    {
-        // The service refuses it, for every shard and until that time has come.
-        let allowed = format!("a time that has come (it is {now}), TRIM_HORIZON or LATEST");
-        return Err(SettingError {
-            setting: "initial_position",
-            value: position.to_string(),
-            allowed,
-        });
-    }
-    Ok(())
-}
-
-fn check(settings: &Settings, now: Timestamp) -> Result<(), SettingError> {
-    check_position(settings.initial_position, now)?;
-    let span = |setting, value: Duration, least: Duration, most: Duration| {
-        if (least..=most).contains(&value) {
-            return Ok(());
-        }
-        Err(SettingError {
-            setting,
-            value: format!("{value:?}"),
-            allowed: format!("{least:?} to {most:?}"),
-        })
-    };
-    let number = |setting, value: usize, least: usize, most: usize| {
-        if (least..=most).contains(&value) {
-            return Ok(());
-        }
-        Err(SettingError {
-            setting,
-            value: value.to_string(),
-            allowed: format!("{least} to {most}"),
-        })
-    };
-    let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3600));
-    let milli = Duration::from_millis(1);
-    // Below a second the call limit falls under what a table on a network needs.
-    span("failover", settings.failover, second, hour)?;
-    if let Some(start_within) = settings.start_within {
-        span("start_within", start_within, milli, hour * 24)?;
-    }
-    number("max_leases", settings.max_leases, 1, usize::MAX)?;
-    number("max_records", settings.max_records as usize, 1, 10_000)?;
-    number("calls_per_second", settings.calls_per_second, 1, 1_000_000)?;
-    span(
-        "idle_ceiling",
-        settings.idle_ceiling,
-        milli,
-        Duration::from_secs(60),
-    )?;
-    span(
-        "call_limit",
-        settings.call_limit,
-        Duration::from_millis(100),
-        hour,
-    )?;
-    span(
-        "read_limit",
-        settings.read_limit,
-        Duration::from_millis(100),
-        hour,
-    )?;
-    span(
-        "refusal_limit",
-        settings.refusal_limit,
-        Duration::ZERO,
-        hour * 24,
-    )?;
-    span("checkpoint_every", settings.checkpoint_every, milli, hour)?;
-    span("handler_budget", settings.handler_budget, second, hour * 24)?;
-    span(
-        "handler_warning",
-        settings.handler_warning,
-        milli,
-        hour * 24,
-    )?;
-    span("drain_limit", settings.drain_limit, milli, second * 10)?;
-    number("max_moves", settings.max_moves, 1, usize::MAX)?;
-    span("retry_from", settings.retry_from, milli, hour)?;
-    span("retry_to", settings.retry_to, settings.retry_from, hour)?;
-    span("audit_every", settings.audit_every, second, hour * 24)
 }
 
 impl fmt::Debug for Builder {

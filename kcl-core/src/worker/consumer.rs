@@ -6,36 +6,36 @@ use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
 use crate::BoxError;
-use crate::checkpoint::{Checkpointer, CheckpointerShared, Delivered};
+use crate::checkpoint::{CheckpointerShared, Delivered};
 use crate::decide::backoff::Backoff;
-use crate::decide::consumer::{Command, ConsumerMachine, ConsumerOutcome, ConsumerState, Step};
+use crate::decide::consumer::{Command, ConsumerMachine, ConsumerOutcome, Step};
 use crate::decide::gap::DataGap;
 use crate::decide::shards::{FalseEnds, UnnamedEnds};
 use crate::fetch::{Batch, FetchItem, Prefetcher};
-use crate::lease::with_causes;
 use crate::meters::{Labels, ShardMeters};
-use crate::model::{Checkpoint, ChildShard, Lease, Position, ShardId};
-use crate::processor::{
-    Background, ErasedProcessor, Failure, ProcessRecordsInput, ShardEndedInput, ShardRef,
-};
+use crate::model::{Checkpoint, ChildShard, Lease, Position};
+use crate::processor::{Background, ErasedProcessor, ShardRef};
 use crate::runtime::{Clock, jitter, panic_error, pause};
 use crate::stop::WorkerStop;
-use crate::tenancy::held::{Held, OrderError};
+use crate::tenancy::held::Held;
 
 use super::coordination::{Assignment, AtGate, Coordination};
 use super::error::RunError;
-use super::event::{Event, HandlerCall};
-use super::in_flight::{AfterFailure, InFlightBatch};
-use super::settings::{Checkpoints, OnDataGap};
+use super::event::Event;
+use super::in_flight::InFlightBatch;
+use super::settings::OnDataGap;
 use super::streams::ReadStream;
 use super::worker::WorkerInner;
 
 mod background;
 mod beginning;
+mod completing;
 mod ending;
 mod leaving;
 mod opening;
+mod processing;
 mod reading;
+mod signals;
 mod telling;
 
 /// The consumer of one shard: carries out what [`crate::decide::consumer`] says, one thing at a
@@ -256,37 +256,6 @@ impl ShardConsumer {
         }
     }
 
-    /// What came from outside since the last step; each signal once.
-    fn signal(&mut self) -> Option<Step> {
-        if !self.told_loss
-            && let Some(reason) = self.held.loss()
-        {
-            self.told_loss = true;
-            return Some(Step::LeaseLost(reason));
-        }
-        if !self.told_stop && (self.stop.is_asked() || self.give_up.is_some()) {
-            self.told_stop = true;
-            return Some(Step::StopAsked);
-        }
-        if self.may_hand_over() && self.held.accept_hand_over() {
-            self.told_stop = true;
-            self.handing_over = !self.leaves_to_others();
-            return Some(Step::StopAsked);
-        }
-        None
-    }
-
-    /// A shard that has been read to its end is ended, not handed over.
-    fn may_hand_over(&self) -> bool {
-        !self.told_stop
-            && matches!(
-                self.machine.state(),
-                ConsumerState::WaitingForParents
-                    | ConsumerState::Starting
-                    | ConsumerState::Processing
-            )
-    }
-
     async fn carry_out(&mut self, command: Command) -> Step {
         match command {
             Command::AwaitParents => self.await_parents().await,
@@ -300,20 +269,6 @@ impl ShardConsumer {
             Command::Release => self.release().await,
             Command::CallLeaseLost(reason) => self.call_lease_lost(reason).await,
             Command::Finish(_) => unreachable!("the loop returns at Finish"),
-        }
-    }
-
-    /// Waits for a signal; the next turn of the loop sees which.
-    fn signalled(&self) -> impl Future<Output = ()> + use<> {
-        let (held, stop) = (Arc::clone(&self.held), self.stop.clone());
-        let (told_stop, may_hand_over) = (self.told_stop, self.may_hand_over());
-        async move {
-            tokio::select! {
-                biased;
-                _ = held.lost() => {}
-                () = stop.asked(), if !told_stop => {}
-                () = held.hand_over_asked(), if may_hand_over => {}
-            }
         }
     }
 
@@ -333,21 +288,6 @@ impl ShardConsumer {
                 None => return self.lose(),
             }
         }
-    }
-
-    /// The step of a wait that a signal ended.
-    fn signal_or_wait(&mut self) -> Step {
-        match self.signal() {
-            Some(step) => step,
-            None if self.held.loss().is_some() => self.lose(),
-            // A request for the lease that was taken back again.
-            None => Step::WokenForNothing,
-        }
-    }
-
-    fn lose(&mut self) -> Step {
-        self.told_loss = true;
-        Step::LeaseLost(self.held.loss().unwrap_or_else(|| self.held.out_of_time()))
     }
 
     /// Calls the processor; a panic is an error. The lease's writer knows how long the call takes.
@@ -454,20 +394,6 @@ impl ShardConsumer {
         Some(Step::BatchReady)
     }
 
-    fn stop_with(&mut self, reason: GiveUp) -> Step {
-        self.give_up.get_or_insert(reason);
-        self.feed = None;
-        self.told_stop = true;
-        Step::StopAsked
-    }
-
-    /// The root hears of the cause now, not when this shard's handlers have returned.
-    fn stop_worker(&mut self, cause: RunError) -> Step {
-        // A root that is gone has no use for it.
-        let _ = self.causes.send(cause);
-        self.stop_with(GiveUp::Worker)
-    }
-
     fn report_gap(&mut self, gap: DataGap) -> Option<Step> {
         self.meters.gaps.increment(1);
         self.inner.outlet.say(Event::DataGap {
@@ -479,135 +405,6 @@ impl ShardConsumer {
             OnDataGap::Fail => {
                 let shard = self.shard.clone();
                 Some(self.stop_worker(RunError::DataGap { shard, gap }))
-            }
-        }
-    }
-
-    async fn process(&mut self) -> Step {
-        let now = self.clock.now();
-        if self.background.is_stopped() {
-            return self.work_stopped();
-        }
-        let Some(batch) = &mut self.in_hand else {
-            return Step::BatchDone;
-        };
-        let Some(end) = batch.end().cloned() else {
-            return self.batch_done();
-        };
-        batch.attempt += 1;
-        let input = ProcessRecordsInput {
-            shard: self.shard.clone(),
-            records: batch.rest.clone(),
-            checkpointer: Checkpointer::new(Arc::clone(&self.tenancy), end.clone()),
-            millis_behind_latest: batch.batch.millis_behind_latest,
-            is_at_shard_end: batch.batch.is_last,
-            child_shards: batch.batch.children.clone(),
-            attempt: batch.attempt,
-            fetched_at: batch.batch.fetched_at,
-            fetched: batch.batch.fetched,
-            handed_out: now,
-            background: self.background.clone(),
-        };
-        self.delivered.reach(&end);
-        // With no await between the question and the hand-out.
-        if !self.held.is_valid(self.clock.now()) {
-            return self.lose();
-        }
-        let result = self
-            .call(|processor| processor.process_records(input))
-            .await;
-        self.meters.processed_in(self.clock.now().since(now));
-        let taken_over = self.background.was_taken_over();
-        if let (Some(taken), Ok(Ok(()))) = (&taken_over, &result) {
-            return self.batch_taken_over(taken);
-        }
-        if let Some(taken) = &taken_over {
-            // What failed is something else around it: what was accepted is not handed out again.
-            self.accepted(taken);
-        }
-        match result {
-            Ok(Ok(())) => self.batch_done(),
-            Ok(Err(failure)) => self.batch_failed(failure),
-            Err(panic) => self.batch_failed(Failure {
-                at: None,
-                source: panic,
-            }),
-        }
-    }
-
-    fn batch_done(&mut self) -> Step {
-        if self.background.has_begun() {
-            return self.keep_batch();
-        }
-        if let Some(batch) = self.in_hand.take() {
-            self.meters.lag.is_done(self.clock.now());
-            self.meters
-                .done(batch.batch.records.len(), batch.batch.bytes());
-            let last = batch
-                .batch
-                .records
-                .last()
-                .map(|record| record.position.clone());
-            self.inner.board.change(&self.row.key, |status| {
-                (status.in_flight, status.failures) = (0, 0);
-                status.records += batch.batch.records.len() as u64;
-                status.position.clone_from(&last);
-            });
-            if let Some(last) = last {
-                self.finished(last);
-            }
-        }
-        Step::BatchDone
-    }
-
-    /// Everything up to here is done.
-    fn finished(&mut self, position: Position) {
-        if self.background.has_begun() {
-            return self.keep_part(position);
-        }
-        if self.inner.parts.settings.checkpoints == Checkpoints::Automatic {
-            self.held.finish(position.clone());
-        }
-        self.done = Some(position);
-    }
-
-    fn batch_failed(&mut self, failure: Failure) -> Step {
-        self.meters.failed.increment(1);
-        let policy = self.inner.parts.settings.on_failure;
-        // What was stored before a replay is not what its handler has done.
-        let stored = if self.tenancy.replays() {
-            Checkpoint::TrimHorizon
-        } else {
-            self.held.stored()
-        };
-        let Some(batch) = &mut self.in_hand else {
-            return Step::BatchDone;
-        };
-        let before = batch.rest.len();
-        let (next, done) = batch.fail(failure.at.as_ref(), &stored, policy);
-        let skipped =
-            policy == crate::OnFailure::Skip && before > batch.rest.len() && done == failure.at;
-        self.call_failed(
-            HandlerCall::ProcessRecords,
-            failure.at.clone(),
-            &*failure.source,
-        );
-        if let Some(at) = failure.at.clone().filter(|_| skipped) {
-            self.inner.outlet.say(Event::RecordSkipped {
-                shard: self.shard.clone(),
-                at,
-            });
-        }
-        if let Some(done) = done {
-            self.finished(done);
-        }
-        self.see_undone();
-        match next {
-            AfterFailure::Again => Step::Failed,
-            AfterFailure::Done => self.batch_done(),
-            AfterFailure::Stop => {
-                let (shard, Failure { at, source }) = (self.shard.clone(), failure);
-                self.stop_worker(RunError::Handler { shard, at, source })
             }
         }
     }
@@ -624,54 +421,6 @@ impl ShardConsumer {
             biased;
             () = self.signalled() => self.signal_or_wait(),
             () = turns.while_waiting(pause(&*self.clock, span)) => Step::PauseOver,
-        }
-    }
-
-    async fn call_shard_ended(&mut self) -> Step {
-        self.feed = None;
-        if !self.held.is_valid(self.clock.now()) {
-            return self.lose();
-        }
-        let (shard, child_shards) = (self.shard.clone(), self.children.clone());
-        let input = ShardEndedInput {
-            shard,
-            child_shards,
-            attempt: self.failures + 1,
-        };
-        match self.call(|processor| processor.shard_ended(input)).await {
-            Ok(Ok(())) => Step::ShardEnded,
-            Ok(Err(error)) | Err(error) => self.call_failed(HandlerCall::ShardEnded, None, &*error),
-        }
-    }
-
-    /// The children's leases first: they exist before the parent is at its end.
-    async fn store_end(&mut self) -> Step {
-        let turns = self.held.turns(Arc::clone(&self.clock));
-        let made = tokio::select! {
-            biased;
-            _ = self.held.lost() => return self.signal_or_wait(),
-            made = turns.while_waiting(self.coordination.make_children(Arc::clone(&self.stream), self.row.key.clone(), self.children.clone())) => made,
-        };
-        let children = match made {
-            Ok(children) => children,
-            Err(unanswered) => {
-                let failed = self.unanswered("to make the leases of the child shards", &unanswered);
-                // Another worker may get through: it is given the same end.
-                return if self.leaves_to_others() {
-                    Step::LeftToOthers
-                } else {
-                    failed
-                };
-            }
-        };
-        let ids: Vec<ShardId> = children.iter().map(|child| child.id.clone()).collect();
-        self.children = children;
-        match self.held.end(ids).await {
-            Ok(()) => Step::EndStored,
-            Err(OrderError::Throttled(error)) => {
-                self.busy("to store a shard's end", &with_causes(&*error))
-            }
-            Err(_) => self.lose(),
         }
     }
 }

@@ -36,8 +36,10 @@
 mod builder;
 mod consumer;
 mod coordination;
+mod end_guard;
 mod error;
 mod event;
+mod events;
 mod in_flight;
 mod log;
 mod mode;
@@ -48,6 +50,8 @@ mod reporter;
 mod retire;
 mod root;
 mod service_access;
+mod setting_error;
+mod setting_limits;
 mod settings;
 mod single_flight;
 mod status;
@@ -62,12 +66,14 @@ mod worker;
 pub use crate::deaggregate::OutOfRange;
 pub use crate::decide::gap::DataGap;
 pub use crate::decide::registration::Why as WhyNoConsumer;
-pub use builder::{Builder, SettingError};
+pub use builder::Builder;
 pub use error::RunError;
-pub use event::{Event, Events, HandlerCall};
+pub use event::{Event, HandlerCall};
+pub use events::Events;
 pub use mode::{FanOutConfig, Lifecycle, Mode};
 pub use report::{RunEnd, ShardReport, ShutdownReport, Stopped};
 pub use retire::RetireError;
+pub use setting_error::SettingError;
 pub use settings::{Checkpoints, CoordinationOn, OnDataGap, Settings, Until, WorkerLabel};
 pub use status::{
     Phase, ReadFailure, ShardError, ShardState, ShardStatus, Status, StreamState, TableFailure,

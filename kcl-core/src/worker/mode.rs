@@ -3,7 +3,7 @@ use std::sync::Arc;
 use crate::model::StreamName;
 use crate::stream::{ConsumerArn, WhichConsumer};
 
-use super::builder::SettingError;
+use super::setting_error::SettingError;
 
 /// How the shards of a stream are read. An application may change the mode from one run to the
 /// next: it resumes from its checkpoints.

@@ -6,7 +6,8 @@ use crate::lease::{self, with_causes};
 use crate::runtime::Clock;
 use crate::stream::{self, ErrorKind};
 
-use super::event::{Event, EventSender};
+use super::event::Event;
+use super::events::EventSender;
 
 /// What a service has granted a worker, and what it refuses: a refusal that has not lasted is a
 /// failure that passes.

@@ -15,20 +15,20 @@ use crate::processor::ErasedFactory;
 use crate::runtime::Clock;
 use crate::tenancy::table_health::TableHealth;
 
-use super::builder::{
-    Builder, SettingError, lacks_source, no_source, one_stream_only, read_stream, stream_name,
-};
+use super::builder::Builder;
+use super::end_guard::EndGuard;
 use super::error::RunError;
-use super::event::{EventSender, Events};
-use super::log::{TARGET, WorkerLog};
+use super::events::{EventSender, Events};
+use super::log::WorkerLog;
 use super::patient_table::PatientTable;
-use super::report::{RunEnd, ShardReport, ShutdownReport, Stopped};
+use super::report::{RunEnd, ShutdownReport};
 use super::root;
 use super::service_access::ServiceAccess;
+use super::setting_error::SettingError;
 use super::settings::{Settings, Until};
 use super::status::{Phase, Status, TableFailure};
 use super::status_registry::StatusRegistry;
-use super::streams::{StreamConfig, Streams};
+use super::streams::{StreamConfig, Streams, stream_name};
 
 /// What happens to the leases of a worker when it stops.
 ///
@@ -93,7 +93,7 @@ pub(crate) struct WorkerInner {
     pub(crate) meters: WorkerMeters,
     /// Set once: how to stop, and by when.
     pub(crate) stop: watch::Sender<Option<(Stop, Moment)>>,
-    report: watch::Sender<Option<ShutdownReport>>,
+    pub(super) report: watch::Sender<Option<ShutdownReport>>,
     /// The time up to which is read, once the worker runs.
     bound: OnceLock<Bound>,
     ran: AtomicBool,
@@ -353,13 +353,12 @@ impl Worker {
     pub fn add_stream(&self, stream: StreamConfig) -> Result<(), SettingError> {
         let parts = &self.0.parts;
         if !parts.streams.several {
-            return Err(one_stream_only());
+            return Err(SettingError::one_stream_only());
         }
-        if lacks_source(&stream) {
-            return Err(no_source());
+        if stream.lacks_source() {
+            return Err(SettingError::no_source());
         }
-        let stream = read_stream(
-            stream,
+        let stream = stream.checked(
             &parts.settings,
             &parts.application,
             true,
@@ -378,7 +377,7 @@ impl Worker {
     pub fn remove_stream(&self, name_or_arn: &str) -> Result<bool, SettingError> {
         let streams = &self.0.parts.streams;
         if !streams.several {
-            return Err(one_stream_only());
+            return Err(SettingError::one_stream_only());
         }
         Ok(streams.remove(&stream_name(name_or_arn)?))
     }
@@ -446,70 +445,6 @@ impl WorkerInner {
     /// How the worker was told to stop, if it was.
     pub(crate) fn stop_kind(&self) -> Option<Stop> {
         self.stop.borrow().map(|(how, _)| how)
-    }
-}
-
-/// Tells those who wait in [`Worker::shutdown`] that the worker has ended, also when the future of
-/// [`Worker::run`] was dropped.
-struct EndGuard<'a> {
-    inner: &'a WorkerInner,
-    /// Nothing until `run` has ended by itself.
-    report: Option<ShutdownReport>,
-    phase: Phase,
-}
-
-impl Drop for EndGuard<'_> {
-    fn drop(&mut self) {
-        let report = self.report.take().unwrap_or_else(|| {
-            let given_up = |(key, status): (_, super::ShardStatus)| {
-                self.inner.board.remove(&key);
-                (
-                    key,
-                    ShardReport {
-                        stopped: Stopped::Abandoned,
-                        checkpoint: status.checkpoint,
-                    },
-                )
-            };
-            ShutdownReport {
-                run: RunEnd::Dropped,
-                shards: self
-                    .inner
-                    .board
-                    .snapshot(self.inner.parts.clock.now())
-                    .into_iter()
-                    .map(given_up)
-                    .collect(),
-            }
-        });
-        let worker = &self.inner.parts.worker;
-        self.inner.outlet.sum_up(true);
-        match &self.phase {
-            Phase::Failed(error) => {
-                tracing::error!(target: TARGET, %worker, "the worker ended with an error: {error}")
-            }
-            Phase::Dropped => {
-                tracing::warn!(target: TARGET, %worker, "the worker was dropped while running: its leases will expire");
-            }
-            _ => {
-                tracing::info!(target: TARGET, %worker, "the worker has stopped: {report}");
-            }
-        }
-        // Nobody is left to say how late the shards are.
-        self.inner.meters.leases.set(0.0);
-        self.inner.meters.table_failing.set(0.0);
-        self.inner
-            .meters
-            .unread
-            .iter()
-            .for_each(|gauge| gauge.set(0.0));
-        self.inner.tell_streams(|_| Duration::ZERO);
-        self.inner
-            .meters
-            .budget
-            .set(self.inner.parts.budget.used() as f64);
-        self.inner.board.reach(std::mem::take(&mut self.phase));
-        self.inner.report.send_replace(Some(report));
     }
 }
 

@@ -1,0 +1,145 @@
+//! A batch: how it is handed to the processor, and what follows its answer.
+
+use std::sync::Arc;
+
+use crate::OnFailure;
+use crate::checkpoint::Checkpointer;
+use crate::decide::consumer::Step;
+use crate::model::{Checkpoint, Position};
+use crate::processor::{Failure, ProcessRecordsInput};
+use crate::worker::error::RunError;
+use crate::worker::event::{Event, HandlerCall};
+use crate::worker::in_flight::AfterFailure;
+use crate::worker::settings::Checkpoints;
+
+use super::ShardConsumer;
+
+impl ShardConsumer {
+    pub(super) async fn process(&mut self) -> Step {
+        let now = self.clock.now();
+        if self.background.is_stopped() {
+            return self.work_stopped();
+        }
+        let Some(batch) = &mut self.in_hand else {
+            return Step::BatchDone;
+        };
+        let Some(end) = batch.end().cloned() else {
+            return self.batch_done();
+        };
+        batch.attempt += 1;
+        let input = ProcessRecordsInput {
+            shard: self.shard.clone(),
+            records: batch.rest.clone(),
+            checkpointer: Checkpointer::new(Arc::clone(&self.tenancy), end.clone()),
+            millis_behind_latest: batch.batch.millis_behind_latest,
+            is_at_shard_end: batch.batch.is_last,
+            child_shards: batch.batch.children.clone(),
+            attempt: batch.attempt,
+            fetched_at: batch.batch.fetched_at,
+            fetched: batch.batch.fetched,
+            handed_out: now,
+            background: self.background.clone(),
+        };
+        self.delivered.reach(&end);
+        // With no await between the question and the hand-out.
+        if !self.held.is_valid(self.clock.now()) {
+            return self.lose();
+        }
+        let result = self
+            .call(|processor| processor.process_records(input))
+            .await;
+        self.meters.processed_in(self.clock.now().since(now));
+        let taken_over = self.background.was_taken_over();
+        if let (Some(taken), Ok(Ok(()))) = (&taken_over, &result) {
+            return self.batch_taken_over(taken);
+        }
+        if let Some(taken) = &taken_over {
+            // What failed is something else around it: what was accepted is not handed out again.
+            self.accepted(taken);
+        }
+        match result {
+            Ok(Ok(())) => self.batch_done(),
+            Ok(Err(failure)) => self.batch_failed(failure),
+            Err(panic) => self.batch_failed(Failure {
+                at: None,
+                source: panic,
+            }),
+        }
+    }
+
+    pub(super) fn batch_done(&mut self) -> Step {
+        if self.background.has_begun() {
+            return self.keep_batch();
+        }
+        if let Some(batch) = self.in_hand.take() {
+            self.meters.lag.is_done(self.clock.now());
+            self.meters
+                .done(batch.batch.records.len(), batch.batch.bytes());
+            let last = batch
+                .batch
+                .records
+                .last()
+                .map(|record| record.position.clone());
+            self.inner.board.change(&self.row.key, |status| {
+                (status.in_flight, status.failures) = (0, 0);
+                status.records += batch.batch.records.len() as u64;
+                status.position.clone_from(&last);
+            });
+            if let Some(last) = last {
+                self.finished(last);
+            }
+        }
+        Step::BatchDone
+    }
+
+    /// Everything up to here is done.
+    pub(super) fn finished(&mut self, position: Position) {
+        if self.background.has_begun() {
+            return self.keep_part(position);
+        }
+        if self.inner.parts.settings.checkpoints == Checkpoints::Automatic {
+            self.held.finish(position.clone());
+        }
+        self.done = Some(position);
+    }
+
+    fn batch_failed(&mut self, failure: Failure) -> Step {
+        self.meters.failed.increment(1);
+        let policy = self.inner.parts.settings.on_failure;
+        // What was stored before a replay is not what its handler has done.
+        let stored = if self.tenancy.replays() {
+            Checkpoint::TrimHorizon
+        } else {
+            self.held.stored()
+        };
+        let Some(batch) = &mut self.in_hand else {
+            return Step::BatchDone;
+        };
+        let before = batch.rest.len();
+        let (next, done) = batch.fail(failure.at.as_ref(), &stored, policy);
+        let skipped = policy == OnFailure::Skip && before > batch.rest.len() && done == failure.at;
+        self.call_failed(
+            HandlerCall::ProcessRecords,
+            failure.at.clone(),
+            &*failure.source,
+        );
+        if let Some(at) = failure.at.clone().filter(|_| skipped) {
+            self.inner.outlet.say(Event::RecordSkipped {
+                shard: self.shard.clone(),
+                at,
+            });
+        }
+        if let Some(done) = done {
+            self.finished(done);
+        }
+        self.see_undone();
+        match next {
+            AfterFailure::Again => Step::Failed,
+            AfterFailure::Done => self.batch_done(),
+            AfterFailure::Stop => {
+                let (shard, Failure { at, source }) = (self.shard.clone(), failure);
+                self.stop_worker(RunError::Handler { shard, at, source })
+            }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+use std::time::Duration;
+
+use super::log::TARGET;
+use super::report::{RunEnd, ShardReport, ShutdownReport, Stopped};
+use super::status::{Phase, ShardStatus};
+use super::worker::WorkerInner;
+
+/// Tells those who wait in [`Worker::shutdown`](super::Worker::shutdown) that the worker has ended, also when the future of
+/// [`Worker::run`](super::Worker::run) was dropped.
+pub(super) struct EndGuard<'a> {
+    pub(super) inner: &'a WorkerInner,
+    /// Nothing until `run` has ended by itself.
+    pub(super) report: Option<ShutdownReport>,
+    pub(super) phase: Phase,
+}
+
+impl Drop for EndGuard<'_> {
+    fn drop(&mut self) {
+        let report = self.report.take().unwrap_or_else(|| {
+            let given_up = |(key, status): (_, ShardStatus)| {
+                self.inner.board.remove(&key);
+                (
+                    key,
+                    ShardReport {
+                        stopped: Stopped::Abandoned,
+                        checkpoint: status.checkpoint,
+                    },
+                )
+            };
+            ShutdownReport {
+                run: RunEnd::Dropped,
+                shards: self
+                    .inner
+                    .board
+                    .snapshot(self.inner.parts.clock.now())
+                    .into_iter()
+                    .map(given_up)
+                    .collect(),
+            }
+        });
+        let worker = &self.inner.parts.worker;
+        self.inner.outlet.sum_up(true);
+        match &self.phase {
+            Phase::Failed(error) => {
+                tracing::error!(target: TARGET, %worker, "the worker ended with an error: {error}")
+            }
+            Phase::Dropped => {
+                tracing::warn!(target: TARGET, %worker, "the worker was dropped while running: its leases will expire");
+            }
+            _ => {
+                tracing::info!(target: TARGET, %worker, "the worker has stopped: {report}");
+            }
+        }
+        // Nobody is left to say how late the shards are.
+        self.inner.meters.leases.set(0.0);
+        self.inner.meters.table_failing.set(0.0);
+        self.inner
+            .meters
+            .unread
+            .iter()
+            .for_each(|gauge| gauge.set(0.0));
+        self.inner.tell_streams(|_| Duration::ZERO);
+        self.inner
+            .meters
+            .budget
+            .set(self.inner.parts.budget.used() as f64);
+        self.inner.board.reach(std::mem::take(&mut self.phase));
+        self.inner.report.send_replace(Some(report));
+    }
+}

@@ -1,0 +1,97 @@
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+use futures_util::StreamExt;
+use futures_util::stream::unfold;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::meters::EventMeters;
+
+use super::event::Event;
+use super::log::WorkerLog;
+
+/// How many events wait for a slow reader before the oldest are dropped.
+const KEPT: usize = 1024;
+
+/// Where events are put; never blocks.
+#[derive(Clone, Debug)]
+pub(crate) struct EventSender {
+    listeners: broadcast::Sender<Event>,
+    log: Arc<WorkerLog>,
+    count: EventMeters,
+}
+
+impl EventSender {
+    pub(super) fn new(log: WorkerLog, count: EventMeters) -> Self {
+        Self {
+            listeners: broadcast::Sender::new(KEPT),
+            log: Arc::new(log),
+            count,
+        }
+    }
+
+    pub(crate) fn say(&self, event: Event) {
+        let busy = match &event {
+            Event::Busy { what, stream, .. } => Some((*what, stream.as_ref())),
+            _ => None,
+        };
+        self.count.happened(event.kind(), busy);
+        self.log.hear(&event);
+        // Nobody listening is no error.
+        let _ = self.listeners.send(event);
+    }
+
+    /// What this event has told still holds: the log says so at growing distances, and nobody else
+    /// hears of it again.
+    pub(super) fn still_holds(&self, event: &Event) {
+        self.log.still_holds(event);
+    }
+
+    /// Logs how many lines were too many of late; all of them if nothing comes any more.
+    pub(super) fn sum_up(&self, is_last: bool) {
+        self.log.sum_up(is_last);
+    }
+
+    pub(crate) fn listen(&self) -> Events {
+        let events = unfold(self.listeners.subscribe(), |mut receiver| async move {
+            match receiver.recv().await {
+                Ok(event) => Some((event, receiver)),
+                Err(RecvError::Lagged(missed)) => Some((Event::Missed(missed), receiver)),
+                Err(RecvError::Closed) => None,
+            }
+        });
+        Events(Box::pin(events))
+    }
+}
+
+/// The events of a worker from the moment of the call of [`Worker::events`](super::Worker::events)
+/// on.
+///
+/// A reader that is slow loses the oldest events ([`Event::Missed`] says how many); it never slows
+/// the worker down.
+pub struct Events(Pin<Box<dyn Stream<Item = Event> + Send>>);
+
+impl Events {
+    /// The next event; nothing when the worker is gone. Cancel safe.
+    pub async fn next(&mut self) -> Option<Event> {
+        self.0.next().await
+    }
+}
+
+impl Stream for Events {
+    type Item = Event;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        self.0.as_mut().poll_next(cx)
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").finish_non_exhaustive()
+    }
+}

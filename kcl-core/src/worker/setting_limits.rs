@@ -1,0 +1,135 @@
+//! The values that the settings of a worker may have.
+
+use std::time::Duration;
+
+use crate::lease::LeaseTable;
+use crate::model::{InitialPosition, Timestamp};
+
+use super::setting_error::SettingError;
+use super::settings::Settings;
+
+/// Checks every setting that has a default.
+pub(super) fn check(settings: &Settings, now: Timestamp) -> Result<(), SettingError> {
+    check_position(settings.initial_position, now)?;
+    let span = |setting, value: Duration, least: Duration, most: Duration| {
+        if (least..=most).contains(&value) {
+            return Ok(());
+        }
+        Err(SettingError {
+            setting,
+            value: format!("{value:?}"),
+            allowed: format!("{least:?} to {most:?}"),
+        })
+    };
+    let number = |setting, value: usize, least: usize, most: usize| {
+        if (least..=most).contains(&value) {
+            return Ok(());
+        }
+        Err(SettingError {
+            setting,
+            value: value.to_string(),
+            allowed: format!("{least} to {most}"),
+        })
+    };
+    let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3600));
+    let milli = Duration::from_millis(1);
+    // Below a second the call limit falls under what a table on a network needs.
+    span("failover", settings.failover, second, hour)?;
+    if let Some(start_within) = settings.start_within {
+        span("start_within", start_within, milli, hour * 24)?;
+    }
+    number("max_leases", settings.max_leases, 1, usize::MAX)?;
+    number("max_records", settings.max_records as usize, 1, 10_000)?;
+    number("calls_per_second", settings.calls_per_second, 1, 1_000_000)?;
+    span(
+        "idle_ceiling",
+        settings.idle_ceiling,
+        milli,
+        Duration::from_secs(60),
+    )?;
+    span(
+        "call_limit",
+        settings.call_limit,
+        Duration::from_millis(100),
+        hour,
+    )?;
+    span(
+        "read_limit",
+        settings.read_limit,
+        Duration::from_millis(100),
+        hour,
+    )?;
+    span(
+        "refusal_limit",
+        settings.refusal_limit,
+        Duration::ZERO,
+        hour * 24,
+    )?;
+    span("checkpoint_every", settings.checkpoint_every, milli, hour)?;
+    span("handler_budget", settings.handler_budget, second, hour * 24)?;
+    span(
+        "handler_warning",
+        settings.handler_warning,
+        milli,
+        hour * 24,
+    )?;
+    span("drain_limit", settings.drain_limit, milli, second * 10)?;
+    number("max_moves", settings.max_moves, 1, usize::MAX)?;
+    span("retry_from", settings.retry_from, milli, hour)?;
+    span("retry_to", settings.retry_to, settings.retry_from, hour)?;
+    span("audit_every", settings.audit_every, second, hour * 24)
+}
+
+pub(super) fn check_position(
+    position: InitialPosition,
+    now: Timestamp,
+) -> Result<(), SettingError> {
+    if let InitialPosition::AtTimestamp(time) = position
+        && time > now
+    {
+        // The service refuses it, for every shard and until that time has come.
+        let allowed = format!("a time that has come (it is {now}), TRIM_HORIZON or LATEST");
+        return Err(SettingError {
+            setting: "initial_position",
+            value: position.to_string(),
+            allowed,
+        });
+    }
+    Ok(())
+}
+
+/// A worker of one application on the leases of another would share that one's shards, and its own
+/// workers would read them again: neither would notice.
+pub(super) fn check_application(
+    table: &dyn LeaseTable,
+    application: &str,
+) -> Result<(), SettingError> {
+    match table.application() {
+        Some(opened) if opened != application => Err(SettingError {
+            setting: "lease_table",
+            value: format!("a table that was opened for the application `{opened}`"),
+            allowed: format!(
+                "one that was opened for `{application}`, as the worker's `application` says"
+            ),
+        }),
+        _ => Ok(()),
+    }
+}
+
+pub(super) const NAME: &str = "a name of 1 to 255 letters, digits, `_`, `.`, `-`, `:` and `/`";
+
+pub(super) fn named(setting: &'static str, name: String) -> Result<String, SettingError> {
+    let fits = (1..=255).contains(&name.len())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_.-:/".contains(&b));
+    if fits {
+        Ok(name)
+    } else {
+        Err(SettingError {
+            setting,
+            value: format!("`{name}`"),
+            allowed: NAME.to_owned(),
+        })
+    }
+}
