@@ -1,4 +1,4 @@
-//! The pages of the manual, as they stand in the folder `docs`.
+//! The pages of the manual, included from the folder `docs`.
 
 #[doc = include_str!("../docs/settings.md")]
 pub mod settings {}
@@ -21,7 +21,8 @@ pub mod promises {}
 #[doc = include_str!("../docs/migrating.md")]
 pub mod migrating {}
 
-// Its test needs `kcl-local`, which needs this crate: it runs among the workspace's tests instead.
+// The page's code needs `kcl-local`, which depends on this crate, so the workspace's tests run it
+// instead.
 #[cfg_attr(not(doctest), doc = include_str!("../docs/local-stream.md"))]
 pub mod local_stream {}
 

@@ -1,11 +1,11 @@
-//! A Kinesis consumer framework.
+//! A framework for Amazon Kinesis Data Streams consumers.
 //!
-//! An application implements [`RecordProcessor`]. Its [workers](Worker) share the shards of a
-//! stream, or of several, through leases in a [lease table](lease::LeaseTable), store checkpoints
-//! there, and read child shards only after their parents when a stream is resharded.
+//! An application implements [`RecordProcessor`]. Its [workers](Worker) share the shards of one or
+//! more streams through leases in a [lease table](lease::LeaseTable), store checkpoints there, and,
+//! after a reshard, read child shards only once their parents are finished.
 //!
-//! The workers of an application form a fleet without a leader: each one sees the others by their
-//! rows in the table, decides what concerns itself, and takes free leases or requests leases from
+//! The workers of an application form a fleet without a leader: each worker sees the others through
+//! their rows in the table, decides only for itself, and takes free leases or requests leases from
 //! their owners. [`worker`] explains how a worker starts, works and stops.
 //!
 //! ```
@@ -41,18 +41,18 @@
 //! }
 //! ```
 //!
-//! If you do not need batches, implement [`RecordHandler`], which receives one record at a time:
-//! see [`handler`].
+//! If you do not need batches, implement [`RecordHandler`] instead, which receives one record at a
+//! time; see [`handler`].
 //!
 //! A service runs until it is told to stop: `worker.run_until(kcl_core::stop_signal()?, deadline)`.
-//! Lease tables that outlive the process are in the crates `kcl-local` (`SQLite`, for one host) and
+//! For lease tables that outlive the process, use the crate `kcl-local` (`SQLite`, for one host) or
 //! `kcl-dynamo` (DynamoDB, for any number of hosts).
 //!
-//! The modules are grouped by two paths:
+//! The modules are grouped along two paths, that of the data and that of lease ownership:
 //!
 //! ```text
-//!   the way of data        stream -> fetch -> deaggregate -> processor -> checkpoint
-//!   the way of ownership   lease table -> decide -> tenancy -> shard consumer
+//!   data        stream -> fetch -> deaggregate -> processor -> checkpoint
+//!   ownership   lease table -> decide -> tenancy -> shard consumer
 //! ```
 //!
 //! The two paths meet in two places: a shard consumer delivers nothing without a valid lease, and a
@@ -66,7 +66,7 @@ pub mod model;
 
 pub(crate) mod decide;
 
-// The way of data.
+// The data path.
 pub mod checkpoint;
 pub mod deaggregate;
 pub mod fetch;
@@ -74,7 +74,7 @@ pub mod handler;
 pub mod processor;
 pub mod stream;
 
-// The way of ownership.
+// The ownership path.
 pub mod lease;
 mod tenancy;
 pub mod worker;
@@ -94,8 +94,7 @@ mod stop;
 pub mod testing;
 mod watermark;
 
-/// The AWS SDK's client of Kinesis, in the version that this crate reads with: what
-/// [`KinesisStream::new`] takes.
+/// The AWS SDK's Kinesis client, in the version that [`KinesisStream::new`] accepts.
 #[cfg(feature = "kinesis")]
 pub use aws_sdk_kinesis;
 pub use fetch::ByteBudget;
@@ -111,6 +110,6 @@ pub use stream::kinesis::KinesisStream;
 pub use stream::memory::MemoryStream;
 pub use worker::Worker;
 
-/// Any error, boxed: what the calls of a [`RecordProcessor`] may return, and how the errors of this
-/// crate hold their causes.
+/// Any error, boxed. The methods of a [`RecordProcessor`] may return it, and the errors of this
+/// crate hold their causes as one.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;

@@ -6,8 +6,8 @@ use super::{InitialPosition, Position};
 
 /// How far a shard has been processed: the value that a lease stores.
 ///
-/// The variants are written in the order in which they compare, which is the KCL's order: the
-/// sentinels of a shard without progress, then positions, then the end.
+/// The variants are declared in the order in which they compare, which is the KCL's order: the
+/// sentinels of a shard without progress, then positions, then the shard's end.
 ///
 /// ```
 /// use kcl_core::model::{Checkpoint, Position};
@@ -20,20 +20,20 @@ use super::{InitialPosition, Position};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Checkpoint {
-    /// Nothing is done; begin at the initial position's time.
+    /// Nothing has been processed; start at the time of the initial position.
     AtTimestamp,
-    /// Nothing is done; begin at the oldest retained record.
+    /// Nothing has been processed; start at the oldest retained record.
     TrimHorizon,
-    /// Nothing is done; begin at what arrived after the lease was made.
+    /// Nothing has been processed; start with the records that arrived after the lease was created.
     Latest,
-    /// All up to and with this user record is done.
+    /// Every user record up to and including this one has been processed.
     At(Position),
-    /// The whole shard is done. Final: no checkpoint follows it.
+    /// The whole shard has been processed. Final: no checkpoint follows it.
     ShardEnd,
 }
 
 impl Checkpoint {
-    /// The position, unless this is a sentinel.
+    /// The position, or `None` for a sentinel.
     #[must_use]
     pub const fn position(&self) -> Option<&Position> {
         match self {
@@ -42,7 +42,7 @@ impl Checkpoint {
         }
     }
 
-    /// Whether the shard is done.
+    /// Whether the whole shard has been processed.
     #[must_use]
     pub const fn is_shard_end(&self) -> bool {
         matches!(self, Self::ShardEnd)
@@ -77,15 +77,16 @@ impl fmt::Display for Checkpoint {
     }
 }
 
-/// The first half of a two-phase checkpoint: written, not yet committed.
+/// The first half of a two-phase checkpoint: stored, but not yet committed.
 ///
 /// The next committed checkpoint, at whatever position, removes it. After a failover the new owner
-/// is given it and reads again from the *committed* checkpoint.
+/// receives it, and reads again from the *committed* checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
-    /// Where the application is about to be.
+    /// The checkpoint that the application intends to commit.
     pub at: Checkpoint,
-    /// What the application needs to finish or to undo it. Nothing when it gave none.
+    /// Whatever the application needs to finish or undo its work, opaque to this crate. `None` if
+    /// it gave no state.
     pub state: Option<Bytes>,
 }
 

@@ -3,20 +3,22 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// The partition key, or the explicit hash key, of a user record: text, used like a `&str`. Cloning
-/// it copies no text.
+/// The partition key or explicit hash key of a user record: text that dereferences to `&str`.
+/// Cloning it copies no text.
 ///
-/// The keys of an aggregate share one allocation, so keeping one keeps the others of its aggregate.
+/// The keys of an aggregate share one allocation, so keeping one of them keeps all of them in
+/// memory.
 #[derive(Clone)]
 pub struct Key {
     text: Arc<str>,
+    /// Where the key begins in `text`, in bytes.
     start: u32,
-    /// Nothing: all that follows.
+    /// Where the key ends, in bytes; `None` for the end of `text`.
     end: Option<u32>,
 }
 
 impl Key {
-    /// The key with this text.
+    /// Creates a key with this text.
     #[must_use]
     pub fn new(text: impl Into<Arc<str>>) -> Self {
         Self {
@@ -26,7 +28,7 @@ impl Key {
         }
     }
 
-    /// The key that is a part of a text.
+    /// The key that is the bytes `start..end` of a text.
     pub(crate) fn part(text: &Arc<str>, start: u32, end: u32) -> Self {
         Self {
             text: Arc::clone(text),
@@ -43,7 +45,7 @@ impl Key {
             Some(end) => self.text.get(start..end as usize),
             None => self.text.get(start..),
         };
-        // The bounds were taken from the text itself.
+        // The bounds come from this text, so the slice is always there.
         part.unwrap_or_default()
     }
 }
@@ -125,7 +127,7 @@ impl fmt::Display for Key {
 }
 
 impl fmt::Debug for Key {
-    /// Not the text: keys are the users' data and have no place in a log.
+    /// Shows the length, not the text: keys are the users' data and do not belong in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Key({} bytes)", self.len())
     }

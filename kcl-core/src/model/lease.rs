@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use super::{Checkpoint, HashKeyRange, Pending, ShardId, Timestamp};
 
-/// The key of a lease: a shard, and in an application that reads several streams also the stream.
+/// The key of a lease: the shard and, in an application that reads several streams, the stream.
 ///
 /// ```
 /// use kcl_core::model::LeaseKey;
@@ -15,15 +15,15 @@ use super::{Checkpoint, HashKeyRange, Pending, ShardId, Timestamp};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LeaseKey {
-    /// The stream in the KCL's serialised form (`account:name:creation`), only where an application
-    /// reads several.
+    /// The stream in the KCL's serialised form (`account:name:creation`, the creation time in
+    /// seconds since the Unix epoch). `None` in an application that reads one stream.
     pub stream: Option<Arc<str>>,
     /// The shard.
     pub shard: ShardId,
 }
 
 impl LeaseKey {
-    /// The key in an application that reads one stream.
+    /// The key of a shard in an application that reads one stream.
     #[must_use]
     pub fn single(shard: impl Into<ShardId>) -> Self {
         Self {
@@ -43,7 +43,7 @@ impl LeaseKey {
 }
 
 impl fmt::Display for LeaseKey {
-    /// The KCL's `leaseKey`: the shard, or `stream:shard`.
+    /// Writes the KCL's `leaseKey`: the shard, or `stream:shard`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.stream {
             Some(stream) => write!(f, "{stream}:{}", self.shard),
@@ -59,7 +59,7 @@ macro_rules! text_value {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// The value of this text.
+            /// Creates the value with this text.
             #[must_use]
             pub fn new(text: impl Into<Arc<str>>) -> Self {
                 Self(text.into())
@@ -99,45 +99,48 @@ macro_rules! text_value {
 }
 
 text_value! {
-    /// The name of a worker: what stands as owner in a lease. It tells people who holds a lease;
-    /// what tells a worker that it holds one itself is the [`Token`].
+    /// The name of a worker, as it is written into a lease as its owner. It tells people who holds
+    /// a lease; a worker itself relies on the [`Token`] to know that it still holds one.
     WorkerId
 }
 
 text_value! {
-    /// The mark of one tenancy of a lease: a fresh random text written by each take, claim and
-    /// owned creation.
+    /// The identity of one tenancy, that is, of one period for which a worker holds a lease: a
+    /// fresh random text that each take, claim and owned creation writes.
     ///
-    /// Every later write of that tenancy expects it, so a worker that slept through a change of
-    /// owner, or another process under the same [`WorkerId`], cannot be mistaken for the owner.
+    /// Every later write of that tenancy expects this token, so a worker that was suspended during
+    /// a change of owner, or another process with the same [`WorkerId`], cannot be mistaken for the
+    /// owner.
     Token
 }
 
-/// What we know of a lease and the KCL has no attribute for.
+/// What this crate stores about a lease in addition to the KCL's attributes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Facts {
-    /// The service's time when a lease at `LATEST` was made, or the time that `AT_TIMESTAMP` means.
-    /// The shard is opened at this time until there is a checkpoint, which moves it to
-    /// [`began_at`](Self::began_at).
+    /// The service's time when a lease at `LATEST` was created, or the time that `AT_TIMESTAMP`
+    /// stands for. The shard is opened at this time until the first checkpoint, which moves the
+    /// time to [`began_at`](Self::began_at).
     pub start_at: Option<Timestamp>,
-    /// The time at which a lease began that has had a checkpoint since. Nothing is opened at it: it
-    /// tells that what came before was perhaps never read.
+    /// The time at which the lease began, if it has had a checkpoint since. The shard is not opened
+    /// at this time; it shows that earlier records may never have been read.
     pub began_at: Option<Timestamp>,
     /// The ARN of the stream that the shard belongs to.
     pub stream_arn: Option<Arc<str>>,
-    /// When that stream was created: a stream of the same name made anew has another time.
+    /// When that stream was created. A stream that was deleted and created again under the same
+    /// name has another time.
     pub stream_created_at: Option<Timestamp>,
 }
 
 impl Facts {
-    /// The time at which the lease began, if it began at one: whatever its checkpoint is now.
+    /// The time at which the lease began, whatever its checkpoint is now. `None` if it did not
+    /// begin at a time.
     #[must_use]
     pub fn first_time(&self) -> Option<Timestamp> {
         self.began_at.or(self.start_at)
     }
 
-    /// The facts once this checkpoint is stored. `None` when it changes none of them.
+    /// The facts after this checkpoint is stored, or `None` if it changes none of them.
     #[must_use]
     pub(crate) fn passed_by(&self, to: &Checkpoint) -> Option<Self> {
         let is_progress = matches!(to, Checkpoint::At(_) | Checkpoint::ShardEnd);
@@ -149,38 +152,42 @@ impl Facts {
     }
 }
 
-/// A row of the lease table: who reads a shard and how far it has been processed.
+/// A row of the lease table: which worker reads a shard, and how far it has been processed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Lease {
-    /// Which shard.
+    /// Which shard, and of which stream.
     pub key: LeaseKey,
-    /// Who holds it, or, while a hand-over is pending, who is to have it. Nobody's when absent.
+    /// The worker that holds the lease or, while a hand-over is pending, the worker that requested
+    /// it. `None` if the lease is free.
     pub owner: Option<WorkerId>,
-    /// Who holds it while a hand-over is pending: the owner that has not passed it on yet.
+    /// While a hand-over is pending, the worker that still holds the lease; otherwise `None`.
     pub checkpoint_owner: Option<WorkerId>,
-    /// The mark of the present tenancy. Absent in a row that nobody of us holds.
+    /// The token of the current tenancy. `None` if the lease is free, handed over and not yet
+    /// claimed, or held by a worker of the Java KCL.
     pub token: Option<Token>,
-    /// Grows with every write of an owner: its heartbeat, and the fence of every conditional write.
+    /// Grows by one with every write of an owner. It is the owner's heartbeat, and most conditional
+    /// writes expect it.
     pub counter: u64,
-    /// Changes of owner since the last checkpoint.
+    /// How often the owner has changed since the last checkpoint.
     pub owner_switches: u64,
     /// How far the shard has been processed.
     pub checkpoint: Checkpoint,
-    /// A checkpoint that was prepared and not committed.
+    /// A checkpoint that was prepared but not committed.
     pub pending: Option<Pending>,
-    /// The shards that this one came from.
+    /// The shards that were split or merged into this one.
     pub parents: Vec<ShardId>,
-    /// The shards that follow this one, known from its end on.
+    /// The shards that follow this one. Empty until they are known, which is when the shard has
+    /// been read to its end.
     pub children: Vec<ShardId>,
-    /// The shard's hash keys. Absent in rows of old versions of the KCL.
+    /// The shard's hash key range. `None` in rows written by old versions of the KCL.
     pub hash_range: Option<HashKeyRange>,
     /// What the KCL has no attribute for.
     pub facts: Facts,
 }
 
 impl Lease {
-    /// A lease that nobody holds, with nothing done.
+    /// A free lease with this checkpoint, which no worker has held yet.
     #[must_use]
     pub fn new(key: LeaseKey, checkpoint: Checkpoint) -> Self {
         Self {
@@ -199,8 +206,8 @@ impl Lease {
         }
     }
 
-    /// The same lease, held by `owner` from the start (its counter begins at 1, as an owned
-    /// creation writes it).
+    /// The same lease, held by `owner` from the start. Its counter starts at 1, as in every lease
+    /// that is created with an owner.
     #[must_use]
     pub fn owned_by(mut self, owner: WorkerId, token: Token) -> Self {
         self.owner = Some(owner);
@@ -209,14 +216,14 @@ impl Lease {
         self
     }
 
-    /// Who holds the lease now: while a hand-over is pending that is the one who has not passed it
-    /// on.
+    /// The worker that holds the lease now. While a hand-over is pending, that is still the
+    /// previous owner.
     #[must_use]
     pub fn actual_owner(&self) -> Option<&WorkerId> {
         self.checkpoint_owner.as_ref().or(self.owner.as_ref())
     }
 
-    /// Whether a hand-over was asked for and is not done.
+    /// Whether a hand-over was requested and is not finished.
     #[must_use]
     pub const fn hand_over_pending(&self) -> bool {
         self.checkpoint_owner.is_some()

@@ -1,8 +1,7 @@
-//! Plain values: what a shard, a lease, a record and a position are.
+//! Plain values: shards, leases, records, positions, checkpoints and times.
 //!
-//! Nothing here acts. The types know how they are ordered, how they are written as text and what
-//! makes one of them valid; everything else is decided in `decide` and done in the folders that
-//! follow it.
+//! The types define their ordering, their text form and what makes a value valid. They contain no
+//! other behaviour: decisions are in `decide`, and the other modules carry them out.
 
 mod checkpoint;
 mod key;

@@ -2,7 +2,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// A stream, by its name or by its ARN.
+/// The name or the ARN of a stream.
 ///
 /// ```
 /// use kcl_core::model::StreamName;
@@ -30,13 +30,13 @@ pub struct InvalidStreamName {
 }
 
 impl StreamName {
-    /// The bare name.
+    /// The stream's name, without the rest of an ARN.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.text[self.name_at..]
     }
 
-    /// The ARN, if that is what the stream was named by.
+    /// The ARN, or `None` if the stream was given by name.
     #[must_use]
     pub fn arn(&self) -> Option<&str> {
         (self.name_at > 0).then_some(&*self.text)

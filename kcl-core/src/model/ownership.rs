@@ -3,11 +3,11 @@ use std::sync::Arc;
 
 use super::{LeaseKey, ShardId, StreamName};
 
-/// Which shard of which stream a processor works on.
+/// The shard that a processor works on, with its stream and lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShardRef {
-    /// The stream as the application named it.
+    /// The stream's name or ARN, as the application gave it.
     pub stream: StreamName,
     /// The shard.
     pub shard: ShardId,
@@ -27,16 +27,17 @@ impl ShardRef {
 
 impl fmt::Display for ShardRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The whole ARN where the stream was named by it: another one, of another region or
-        // account, may have the same name.
+        // The whole ARN if the stream was given by ARN: a stream of another region or account may
+        // have the same name.
         write!(f, "{}/{}", self.stream, self.shard)
     }
 }
 
-/// A number that only grows from owner to owner of a shard: the lease's counter at the acquisition.
+/// A fencing token: a number that grows with each owner of a shard. It is the lease's counter at
+/// the moment the lease was acquired.
 ///
-/// A sink that keeps the highest fence it has seen for a shard, and refuses writes with a lower
-/// one, is safe from an owner that was stalled while its lease moved on.
+/// A sink that keeps the highest fence that it has seen for a shard, and refuses writes with a
+/// lower one, is safe from a stalled owner whose lease has moved on.
 ///
 /// ```
 /// use kcl_core::processor::Fence;
@@ -63,22 +64,24 @@ impl fmt::Display for ShardRef {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fence(pub u64);
 
-/// Why a shard is not a processor's any more.
+/// Why a processor has lost its shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LossReason {
-    /// The worker gave the lease up, with the last checkpoint stored.
+    /// The worker released the lease after it had stored the last checkpoint.
     Released,
-    /// Somebody else has the lease, or nobody knows: it could not be renewed in time. With who has
-    /// it, or why it could not be renewed: what the lease table said, with all causes.
+    /// Another worker has the lease, or the lease could not be renewed in time and may therefore
+    /// belong to another worker. The text names the new owner, or gives the lease table's error
+    /// with all its causes.
     Lost(Arc<str>),
-    /// The shard made no progress: its handler was inside one call for longer than its budget
-    /// ([`Settings::handler_budget`](crate::worker::Settings::handler_budget)), or its loop stood
-    /// still. The lease was freed, so that somebody else can try.
+    /// The shard made no progress: one call of its handler took longer than its budget
+    /// ([`Settings::handler_budget`](crate::worker::Settings::handler_budget)), or the shard's own
+    /// task stood still. The lease was released, so that another worker can try.
     NoProgress,
-    /// Somebody edited the stored checkpoint. The shard is taken again, and goes on from there.
+    /// The stored checkpoint was edited from outside. A worker takes the lease again and continues
+    /// from the edited checkpoint.
     CheckpointEdited,
-    /// The shard cannot be read by this worker any more: the stream refuses it, or its row in the
+    /// This worker can no longer read the shard: the stream denies access to it, or its row in the
     /// lease table is malformed.
     Unreadable(Arc<str>),
 }

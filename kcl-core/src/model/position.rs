@@ -3,12 +3,12 @@ use std::str::FromStr;
 
 use super::{InvalidSequenceNumber, SequenceNumber, Timestamp};
 
-/// A place in a shard: a user record's sequence number and its place within the aggregate that
-/// carried it.
+/// The position of a user record in a shard: the sequence number of the Kinesis record, and the
+/// user record's index in it if that is an aggregate.
 ///
-/// A record that was put by itself has the sub-sequence number 0.
+/// A record that is not part of an aggregate has the sub-sequence number 0.
 ///
-/// As text it is `SEQUENCE`, or `SEQUENCE.SUB` where the sub-sequence number is not 0:
+/// The text form is `SEQUENCE`, or `SEQUENCE.SUB` if the sub-sequence number is not 0:
 ///
 /// ```
 /// use kcl_core::model::Position;
@@ -22,12 +22,12 @@ use super::{InvalidSequenceNumber, SequenceNumber, Timestamp};
 pub struct Position {
     /// The sequence number of the Kinesis record.
     pub sequence: SequenceNumber,
-    /// The zero-based place among the user records of an aggregate.
+    /// The zero-based index among the user records of an aggregate.
     pub sub_sequence: u64,
 }
 
 impl Position {
-    /// The position of this user record.
+    /// Creates a position.
     #[must_use]
     pub const fn new(sequence: SequenceNumber, sub_sequence: u64) -> Self {
         Self {
@@ -52,22 +52,22 @@ impl fmt::Display for Position {
     }
 }
 
-/// The text is no position.
+/// The text is not a valid position.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidPosition {
-    /// What stands before the dot is no sequence number.
+    /// The part before the dot is not a sequence number.
     #[error(transparent)]
     Sequence(#[from] InvalidSequenceNumber),
-    /// What follows the dot is no place in an aggregate.
+    /// The part after the dot is not a sub-sequence number.
     #[error("invalid sub-sequence number `{text}`: expected a decimal number below 2^64")]
     SubSequence {
-        /// What follows the dot.
+        /// The part after the dot, at most its first 21 characters.
         text: String,
     },
 }
 
-/// The longest wrong text that an error repeats, in characters.
+/// How much of an invalid text an error repeats, in characters.
 const REPEATED: usize = 20;
 
 impl FromStr for Position {
@@ -78,7 +78,7 @@ impl FromStr for Position {
         let wrong = || InvalidPosition::SubSequence {
             text: sub.chars().take(REPEATED + 1).collect(),
         };
-        // Not what `u64` takes besides: a sign.
+        // `u64` also parses a leading `+`, which is not valid here.
         let sub_sequence = if sub.starts_with('+') {
             Err(wrong())
         } else {
@@ -88,7 +88,7 @@ impl FromStr for Position {
     }
 }
 
-/// Where an application begins on a shard that it has no checkpoint for.
+/// Where an application starts to read a shard for which it has no checkpoint.
 ///
 /// ```
 /// use kcl_core::InitialPosition;
@@ -102,10 +102,11 @@ impl FromStr for Position {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum InitialPosition {
-    /// At the oldest record that the stream still has.
+    /// At the oldest record that the stream still retains.
     TrimHorizon,
-    /// At what arrives from now on. "Now" is the service's time when the lease is made, and it is
-    /// kept in the lease: a restart before the first checkpoint begins at the same place.
+    /// With the records that arrive from now on. "Now" is the service's time when the lease is
+    /// created. It is kept in the lease, so a restart before the first checkpoint starts at the
+    /// same place.
     Latest,
     /// At the first record that arrived at this time or later.
     AtTimestamp(Timestamp),

@@ -4,35 +4,35 @@ use bytes::Bytes;
 
 use super::{Key, Position, SequenceNumber, Timestamp};
 
-/// How the service keeps a record on its disks.
+/// How the service encrypts a record at rest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Encryption {
-    /// As it was put.
+    /// Not encrypted.
     #[default]
     None,
-    /// With a key of AWS KMS.
+    /// With an AWS KMS key.
     Kms,
 }
 
-/// A record as the stream holds it: perhaps an aggregate of many user records.
+/// A record as the stream holds it. It may be an aggregate of many user records.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RawRecord {
-    /// Its place in the shard.
+    /// Its sequence number in the shard.
     pub sequence: SequenceNumber,
-    /// The key that it was put with.
+    /// The partition key that it was put with.
     pub partition_key: String,
-    /// When the service took it, if it said so.
+    /// When the service received it, or `None` if the service did not say.
     pub arrived_at: Option<Timestamp>,
-    /// How the service keeps it.
+    /// How the service encrypts it at rest.
     pub encryption: Encryption,
-    /// What was put.
+    /// The payload.
     pub data: Bytes,
 }
 
 impl RawRecord {
-    /// The record with this place, key and content.
+    /// Creates a record that is not encrypted and has no arrival time.
     #[must_use]
     pub fn new(
         sequence: SequenceNumber,
@@ -48,21 +48,21 @@ impl RawRecord {
         }
     }
 
-    /// The same record, with the time of its arrival.
+    /// The same record with this arrival time.
     #[must_use]
     pub const fn arrived_at(mut self, at: Timestamp) -> Self {
         self.arrived_at = Some(at);
         self
     }
 
-    /// The same record, kept like this by the service.
+    /// The same record with this encryption.
     #[must_use]
     pub const fn encrypted(mut self, encryption: Encryption) -> Self {
         self.encryption = encryption;
         self
     }
 
-    /// The memory that the record takes, in bytes: its content, its key and the value itself.
+    /// The memory that the record takes, in bytes: its payload, its key and this value itself.
     #[must_use]
     pub fn occupied(&self) -> usize {
         size_of::<Self>() + self.partition_key.capacity() + self.data.len()
@@ -70,7 +70,7 @@ impl RawRecord {
 }
 
 impl fmt::Debug for RawRecord {
-    /// Neither the key nor the content: both are the users' data and have no place in a log.
+    /// Shows neither the key nor the payload: both are the users' data and do not belong in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RawRecord")
             .field("sequence", &self.sequence)
@@ -80,7 +80,8 @@ impl fmt::Debug for RawRecord {
     }
 }
 
-/// A user record: what a [`RecordProcessor`](crate::RecordProcessor) is given.
+/// A user record: one record as a producer wrote it, taken out of its aggregate if it was in one.
+/// This is what a [`RecordProcessor`](crate::RecordProcessor) receives.
 ///
 /// ```
 /// use kcl_core::model::{RawRecord, Record, SequenceNumber};
@@ -94,25 +95,25 @@ impl fmt::Debug for RawRecord {
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Record {
-    /// Its place in the shard: unique there, and growing from record to record.
+    /// Its position in the shard: unique there, and growing from record to record.
     pub position: Position,
-    /// The key that the user record was put with.
+    /// The partition key that the user record was put with.
     pub partition_key: Key,
-    /// The hash key that overrides the partition key's digest, if the producer gave one and the
-    /// record shows it (only records out of an aggregate do).
+    /// The hash key that the producer gave in place of the partition key's digest. Only records
+    /// from an aggregate can show it; for all others this is `None`.
     pub explicit_hash_key: Option<Key>,
-    /// Whether it came out of an aggregate.
+    /// Whether it came from an aggregate.
     pub aggregated: bool,
-    /// Whether it came out of an aggregate and its hash key is outside the range of the shard: the
-    /// aggregate was packed for a shard that has been split or merged since. A KPL sends such a
-    /// record again. See [`OutOfRange`](crate::worker::OutOfRange).
+    /// Whether it came from an aggregate and its hash key is outside the shard's range. The
+    /// aggregate was then packed for a shard that has been split or merged since, and the KPL sends
+    /// such a record again. See [`OutOfRange`](crate::worker::OutOfRange).
     pub out_of_range: bool,
-    /// When the service took the Kinesis record, if it said so.
+    /// When the service received the Kinesis record, or `None` if the service did not say.
     pub arrived_at: Option<Timestamp>,
-    /// How the service keeps the Kinesis record.
+    /// How the service encrypts the Kinesis record at rest.
     pub encryption: Encryption,
-    /// What was put: a view into the bytes that were fetched, not a copy. Keeping it keeps those
-    /// bytes.
+    /// The payload: a view of the fetched bytes, not a copy. Keeping it keeps all those bytes in
+    /// memory.
     pub data: Bytes,
 }
 
@@ -123,7 +124,8 @@ impl Record {
         &self.position.sequence
     }
 
-    /// The place among the user records of an aggregate; 0 for a record that was put by itself.
+    /// The zero-based index among the user records of an aggregate; 0 for a record that is not part
+    /// of one.
     #[must_use]
     pub const fn sub_sequence(&self) -> u64 {
         self.position.sub_sequence
@@ -131,7 +133,7 @@ impl Record {
 }
 
 impl From<RawRecord> for Record {
-    /// The record as it is, not taken apart.
+    /// Takes the record as it is, without deaggregating it.
     fn from(raw: RawRecord) -> Self {
         Self {
             position: raw.sequence.into(),
@@ -147,7 +149,7 @@ impl From<RawRecord> for Record {
 }
 
 impl fmt::Debug for Record {
-    /// Neither the keys nor the content: both are the users' data and have no place in a log.
+    /// Shows neither the keys nor the payload: both are the users' data and do not belong in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Record")
             .field("position", &self.position)

@@ -4,9 +4,9 @@ use std::str::FromStr;
 
 /// A Kinesis sequence number: a non-negative decimal number that orders the records of a shard.
 ///
-/// Sequence numbers are compared as numbers. The numbers that the service gives out today have 186
-/// bits; those (and any up to 192 bits) are held inline in 24 bytes. Every other number that the
-/// API allows (up to 129 digits) is valid too.
+/// Sequence numbers are compared as numbers. The numbers that the service assigns today have 186
+/// bits. Numbers of up to 192 bits are held inline in 24 bytes; longer ones, up to the 129 digits
+/// that the API allows, are on the heap.
 ///
 /// ```
 /// use kcl_core::model::SequenceNumber;
@@ -28,7 +28,7 @@ enum Repr {
     Digits(Box<str>),
 }
 
-/// As many digits as always fit one limb.
+/// How many decimal digits always fit into one limb (a `u64`).
 const CHUNK: usize = 19;
 const CHUNK_VALUE: u64 = 10_u64.pow(19);
 /// The longest number that the pattern of the Kinesis API, `0|([1-9]\d{0,128})`, allows.
@@ -44,7 +44,7 @@ pub struct InvalidSequenceNumber {
 }
 
 impl SequenceNumber {
-    /// The number with this value.
+    /// Creates the number with this value.
     #[must_use]
     #[expect(
         clippy::cast_possible_truncation,
@@ -63,7 +63,7 @@ impl FromStr for SequenceNumber {
         let is_number =
             !bytes.is_empty() && bytes.len() <= MAX_DIGITS && bytes.iter().all(u8::is_ascii_digit);
         if !is_number || (bytes[0] == b'0' && bytes.len() > 1) {
-            // Cut, because it may be anything that somebody wrote into a table.
+            // Cut short, because it may be anything that was written into a table.
             return Err(InvalidSequenceNumber {
                 text: text.chars().take(MAX_DIGITS + 1).collect(),
             });
@@ -74,7 +74,7 @@ impl FromStr for SequenceNumber {
     }
 }
 
-/// The value of the digits, or nothing when it needs more than 192 bits.
+/// The value of the digits, or `None` if it needs more than 192 bits.
 fn inline(digits: &[u8]) -> Option<[u64; 3]> {
     let (head, rest) = digits.split_at(digits.len() % CHUNK);
     let mut limbs = [0, 0, chunk_value(head)];
@@ -90,7 +90,7 @@ fn chunk_value(digits: &[u8]) -> u64 {
         .fold(0, |value, digit| value * 10 + u64::from(digit - b'0'))
 }
 
-/// `limbs * 10^19 + add`, or nothing on overflow.
+/// `limbs * 10^19 + add`, or `None` on overflow.
 #[expect(clippy::cast_possible_truncation, reason = "the low limb of a product")]
 fn shift_in(mut limbs: [u64; 3], add: u64) -> Option<[u64; 3]> {
     let mut carry = u128::from(add);

@@ -1,4 +1,5 @@
-//! The values of a status, as the text that stands for them everywhere else.
+//! `Serialize` for the values of a status: each is its `Display` text, but a [`Timestamp`] is a
+//! number.
 
 use serde::{Serialize, Serializer};
 
@@ -19,7 +20,7 @@ as_text!(
 );
 
 impl Serialize for Timestamp {
-    /// Milliseconds since 1970-01-01 UTC.
+    /// Serializes as milliseconds since 1970-01-01 UTC.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_i64(self.as_millis())
     }

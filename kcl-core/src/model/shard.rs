@@ -3,18 +3,18 @@ use std::sync::Arc;
 
 use super::SequenceNumber;
 
-/// The name of a shard within its stream, as the service gives it (`shardId-000000000000`).
+/// The id of a shard within its stream, as the service assigns it (`shardId-000000000000`).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardId(Arc<str>);
 
 impl ShardId {
-    /// The shard of this name.
+    /// Creates the id with this text.
     #[must_use]
     pub fn new(id: impl Into<Arc<str>>) -> Self {
         Self(id.into())
     }
 
-    /// The name.
+    /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -45,8 +45,9 @@ impl fmt::Debug for ShardId {
     }
 }
 
-/// The hash keys that a shard takes: from `start` to `end`, both included. The hash of a partition
-/// key is its MD5 digest, read as a number of 128 bits.
+/// A range of hash keys, both bounds included. A shard receives the records whose hash key is in
+/// its range. The hash key of a record is the MD5 digest of its partition key, read as a number of
+/// 128 bits, unless the producer gave an explicit one.
 ///
 /// ```
 /// use kcl_core::model::HashKeyRange;
@@ -63,7 +64,7 @@ pub struct HashKeyRange {
     end: u128,
 }
 
-/// The two numbers bound no range.
+/// The two bounds are not a valid range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "invalid hash key range `{start}` to `{end}`: expected two decimal numbers below 2^128, the first not above the second"
@@ -83,7 +84,7 @@ impl HashKeyRange {
     /// The range with these bounds, both included.
     ///
     /// # Errors
-    /// When `start` is above `end`.
+    /// If `start` is greater than `end`.
     pub fn new(start: u128, end: u128) -> Result<Self, InvalidHashKeyRange> {
         if start > end {
             return Err(InvalidHashKeyRange {
@@ -94,10 +95,10 @@ impl HashKeyRange {
         Ok(Self { start, end })
     }
 
-    /// The range with these bounds as Kinesis writes them, decimal numbers.
+    /// The range with these bounds, given as decimal numbers as Kinesis writes them.
     ///
     /// # Errors
-    /// When one is no number below 2^128, or `start` is above `end`.
+    /// If a bound is not a number below 2^128, or `start` is greater than `end`.
     pub fn parse(start: &str, end: &str) -> Result<Self, InvalidHashKeyRange> {
         match (start.parse(), end.parse()) {
             (Ok(start), Ok(end)) => Self::new(start, end),
@@ -120,14 +121,15 @@ impl HashKeyRange {
         self.end
     }
 
-    /// Whether the hash key falls into the range.
+    /// Whether the hash key is in the range.
     #[must_use]
     pub const fn contains(&self, hash_key: u128) -> bool {
         self.start <= hash_key && hash_key <= self.end
     }
 }
 
-/// What stands in an error, bounded: the text comes from a table or from the wire.
+/// The part of a text that an error repeats: short, because the text comes from a table or the
+/// network.
 fn cut(text: &str) -> String {
     text.chars().take(64).collect()
 }
@@ -136,22 +138,22 @@ fn cut(text: &str) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Shard {
-    /// Its name.
+    /// Its id.
     pub id: ShardId,
     /// The shards that it came from: none, the one that was split, or the two that were merged. A
-    /// parent may have left the stream already.
+    /// parent may have been removed from the stream already.
     pub parents: Vec<ShardId>,
-    /// The hash keys that it takes.
+    /// The hash keys whose records it receives.
     pub hash_range: HashKeyRange,
-    /// The lowest sequence number that it can hold. Only for ordering; nothing when the service did
-    /// not say.
+    /// The lowest sequence number that it can hold, used only for ordering. `None` if the service
+    /// did not say.
     pub starting_sequence: Option<SequenceNumber>,
-    /// Whether it takes no more records.
+    /// Whether it is closed, that is, receives no more records.
     pub closed: bool,
 }
 
 impl Shard {
-    /// An open shard without parents.
+    /// Creates an open shard without parents.
     #[must_use]
     pub fn new(id: impl Into<ShardId>, hash_range: HashKeyRange) -> Self {
         Self {
@@ -178,20 +180,20 @@ impl Shard {
     }
 }
 
-/// A shard that begins where another one ended, as the last page of that other one names it.
+/// A child of a closed shard, as the last page of its parent describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ChildShard {
-    /// Its name.
+    /// Its id.
     pub id: ShardId,
     /// All its parents: two after a merge.
     pub parents: Vec<ShardId>,
-    /// The hash keys that it takes.
+    /// The hash keys whose records it receives.
     pub hash_range: HashKeyRange,
 }
 
 impl ChildShard {
-    /// The child of these parents.
+    /// Creates the child of these parents.
     #[must_use]
     pub fn new(id: impl Into<ShardId>, parents: Vec<ShardId>, hash_range: HashKeyRange) -> Self {
         Self {

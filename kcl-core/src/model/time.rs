@@ -5,11 +5,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::utc::Utc;
 
-/// A time of day in milliseconds since 1970-01-01 UTC, as Kinesis gives it. Never used to judge who
-/// is alive.
+/// A wall-clock time in milliseconds since 1970-01-01 UTC, the resolution of Kinesis. It is never
+/// used to decide whether a worker is alive.
 ///
-/// As text it is RFC 3339 in UTC. Any RFC 3339 time is read: with an offset, and with a fraction of
-/// a second, of which what is below a millisecond is cut off.
+/// The text form is RFC 3339 in UTC. Any RFC 3339 time can be parsed, with any offset and any
+/// fraction of a second; digits beyond milliseconds are dropped.
 ///
 /// ```
 /// use std::time::SystemTime;
@@ -25,13 +25,13 @@ use super::utc::Utc;
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// That many milliseconds after the epoch.
+    /// The time this many milliseconds after 1970-01-01 UTC.
     #[must_use]
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
 
-    /// Milliseconds since the epoch.
+    /// Milliseconds since 1970-01-01 UTC.
     #[must_use]
     pub const fn as_millis(self) -> i64 {
         self.0
@@ -49,7 +49,8 @@ impl From<SystemTime> for Timestamp {
 }
 
 impl From<Timestamp> for SystemTime {
-    /// The same time. One that the system cannot hold (on Windows those before 1601) is the epoch.
+    /// The same time. A time that the system cannot represent (on Windows, one before 1601) becomes
+    /// the Unix epoch.
     fn from(time: Timestamp) -> Self {
         let span = Duration::from_millis(time.0.unsigned_abs());
         let time = if time.0 < 0 {
@@ -62,14 +63,14 @@ impl From<Timestamp> for SystemTime {
 }
 
 impl fmt::Display for Timestamp {
-    /// RFC 3339 in UTC, to the millisecond. A year that RFC 3339 cannot write (before 0 or after
-    /// 9999) has its sign before it.
+    /// Writes RFC 3339 in UTC with milliseconds. A year that RFC 3339 cannot express (before 0 or
+    /// after 9999) is written with its sign.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Utc::of(self.0).fmt(f)
     }
 }
 
-/// The text is no time.
+/// The text is not an RFC 3339 time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "invalid time `{text}`: expected RFC 3339, such as 2026-01-31T08:00:00Z or 2026-01-31T09:00:00.250+01:00"
@@ -78,7 +79,7 @@ pub struct InvalidTimestamp {
     text: String,
 }
 
-/// The longest wrong text that an error repeats, in characters.
+/// How much of an invalid text an error repeats, in characters.
 const REPEATED: usize = 40;
 
 impl FromStr for Timestamp {
@@ -92,8 +93,9 @@ impl FromStr for Timestamp {
     }
 }
 
-/// A point on a clock that only goes forward, from an origin of the clock's own. Two moments of one
-/// [`Clock`](crate::Clock) tell the time between them and nothing else.
+/// A point in time on a monotonic clock, counted from that clock's own origin. Two moments of the
+/// same [`Clock`](crate::Clock) give the time between them; a single moment has no meaning outside
+/// its clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Moment(Duration);
 
@@ -110,7 +112,7 @@ impl Moment {
         self.0
     }
 
-    /// The time since `earlier`; zero if that is not earlier.
+    /// The time since `earlier`, or zero if `earlier` is later than this moment.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)

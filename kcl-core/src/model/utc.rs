@@ -1,14 +1,14 @@
-//! Times as dates of the calendar, in RFC 3339.
+//! Conversion between milliseconds since the Unix epoch and RFC 3339.
 //!
-//! The rules are those of the Gregorian calendar, also before it was made (as RFC 3339 has it). The
-//! reckoning of days is Howard Hinnant's ("chrono-Compatible Low-Level Date Algorithms"): years
-//! begin in March, so that the leap day is the last of its year, and 400 years, an era, always have
-//! the same number of days.
+//! The calendar is the Gregorian one, also for dates before its introduction, as RFC 3339 requires.
+//! The algorithm is Howard Hinnant's ("chrono-Compatible Low-Level Date Algorithms"): years begin
+//! in March, so that the leap day is the last day of its year, and every era of 400 years has the
+//! same number of days.
 
 use std::fmt;
 
 const DAY_MS: i64 = 86_400_000;
-/// Days of 400 years.
+/// Days in an era of 400 years.
 const ERA: i64 = 146_097;
 /// Days from 0000-03-01 to 1970-01-01.
 const EPOCH: i64 = 719_468;
@@ -24,7 +24,7 @@ pub(super) struct Utc {
 }
 
 impl Utc {
-    /// The date of this many milliseconds since 1970-01-01 UTC.
+    /// The date and time this many milliseconds after 1970-01-01 UTC.
     pub(super) const fn of(millis: i64) -> Self {
         let days = millis.div_euclid(DAY_MS) + EPOCH;
         let (era, of_era) = (days.div_euclid(ERA), days.rem_euclid(ERA));
@@ -61,9 +61,10 @@ impl Utc {
         (era * ERA + of_era - EPOCH) * DAY_MS + self.millis
     }
 
-    /// An RFC 3339 time in milliseconds since 1970-01-01 UTC; nothing when it is none.
+    /// Parses an RFC 3339 time into milliseconds since 1970-01-01 UTC. `None` if the text is not
+    /// one.
     ///
-    /// A leap second is the first moment of the next minute, as the clocks of machines have it.
+    /// A leap second is read as the first second of the next minute, as system clocks do.
     pub(super) fn read(text: &str) -> Option<i64> {
         let mut rest = Rest(text.as_bytes());
         let year = rest.number(4)?;
@@ -116,7 +117,7 @@ const fn days_of(year: i64, month: i64) -> i64 {
     }
 }
 
-/// What is left to be read.
+/// The part of the text that has not been parsed yet.
 struct Rest<'a>(&'a [u8]);
 
 impl Rest<'_> {
@@ -137,7 +138,7 @@ impl Rest<'_> {
         (0..digits).try_fold(0, |number, _| Some(number * 10 + self.digit()?))
     }
 
-    /// The digits behind the point, at least one, cut to milliseconds.
+    /// The digits after the decimal point (at least one), truncated to milliseconds.
     fn fraction(&mut self) -> Option<i64> {
         let mut millis = self.digit()? * 100;
         let mut unit = 10;
@@ -178,7 +179,7 @@ mod tests {
 
     use crate::model::Timestamp;
 
-    /// From the first to the last moment that RFC 3339 can write.
+    /// From the first to the last moment that RFC 3339 can express.
     const WRITABLE: std::ops::RangeInclusive<i64> = -62_167_219_200_000..=253_402_300_799_999;
 
     #[test]
