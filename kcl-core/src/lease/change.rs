@@ -5,20 +5,20 @@ use crate::model::{Checkpoint, Facts, HashKeyRange, Lease, Pending, ShardId, Tok
 use super::Error;
 use super::edit::{CounterEdit, Edit, Edits, SwitchesEdit};
 
-/// What one attribute of a row must be for a write to happen.
+/// What one attribute of a row must be for a write to be applied.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Match<T> {
-    /// Anything, or nothing.
+    /// Anything, including absent.
     #[default]
     Any,
-    /// Exactly this.
+    /// Present, with exactly this value.
     Is(T),
-    /// Not there.
+    /// Absent.
     Absent,
 }
 
 impl<T: PartialEq> Match<T> {
-    /// The value if there is one, else its absence.
+    /// Matches exactly this value, or the attribute's absence for `None`.
     pub fn exactly(value: Option<T>) -> Self {
         value.map_or(Self::Absent, Self::Is)
     }
@@ -32,27 +32,27 @@ impl<T: PartialEq> Match<T> {
     }
 }
 
-/// The condition of a write. All of it must hold, and the row must exist: no update and no delete
-/// ever creates a row.
+/// The condition of a write. Every part of it must hold, and the row must exist: no update and no
+/// delete ever creates a row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Expect {
-    /// `leaseCounter`.
+    /// `leaseCounter` has this value. `None` matches any.
     pub counter: Option<u64>,
-    /// The tenancy.
+    /// The token of the tenancy.
     pub token: Match<Token>,
     /// `leaseOwner`.
     pub owner: Match<WorkerId>,
     /// `checkpointOwner`.
     pub checkpoint_owner: Match<WorkerId>,
-    /// The stored checkpoint with its sub-sequence number.
+    /// The stored checkpoint, with its sub-sequence number, is this one. `None` matches any.
     pub checkpoint: Option<Checkpoint>,
-    /// The checkpoint is anything but the shard's end.
+    /// If set, the checkpoint must not be the shard's end.
     pub not_ended: bool,
 }
 
 impl Expect {
-    /// Whether the row is as expected.
+    /// Whether the row meets the condition.
     #[must_use]
     pub fn holds(&self, row: &Lease) -> bool {
         self.counter.is_none_or(|counter| counter == row.counter)
@@ -66,104 +66,105 @@ impl Expect {
             && !(self.not_ended && row.checkpoint.is_shard_end())
     }
 
-    /// The row, if there is one and it is as expected.
+    /// Returns the row if there is one and it meets the condition.
     ///
     /// # Errors
-    /// [`Error::Conflict`] with the row that stands there, if there is one.
+    /// [`Error::Conflict`] with the current row, if there is one.
     pub fn check<'a>(&self, row: Option<&'a Lease>) -> Result<&'a Lease, Error> {
         row.filter(|row| self.holds(row))
             .ok_or_else(|| Error::conflict(row.cloned()))
     }
 }
 
-/// What a write does to a row. Use [`Write`](super::Write) to get it together with its condition.
+/// What a write does to a row. [`Write`](super::Write) combines it with its condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
-    /// A free or expired lease becomes mine.
+    /// A worker takes a free or expired lease.
     Take {
-        /// Who takes it.
+        /// The worker that takes it.
         owner: WorkerId,
-        /// The new tenancy.
+        /// The token of the new tenancy.
         token: Token,
     },
-    /// A lease that was passed on to me becomes mine.
+    /// A worker claims a lease that was handed over to it.
     Claim {
-        /// The new tenancy.
+        /// The token of the new tenancy.
         token: Token,
     },
-    /// A heartbeat.
+    /// A heartbeat of the owner: only the counter grows.
     Renew,
-    /// Progress; removes what was prepared.
+    /// A committed checkpoint. Also removes the prepared one.
     Checkpoint {
         /// The new checkpoint.
         to: Checkpoint,
-        /// The facts, where the checkpoint changes them.
+        /// The new facts, or `None` if the checkpoint does not change them.
         facts: Option<Facts>,
     },
     /// The first half of a two-phase checkpoint.
     Prepare {
-        /// What is prepared.
+        /// The prepared checkpoint.
         pending: Pending,
     },
-    /// `by` asks the owner for the lease.
+    /// The worker `by` requests the lease from its owner.
     Request {
-        /// Who asks.
+        /// The worker that requests the lease.
         by: WorkerId,
-        /// Whom it asks.
+        /// The owner.
         of: WorkerId,
     },
-    /// The request is taken back: the lease is `to`'s again.
+    /// The requester withdraws its request: the lease belongs to `to` again.
     Withdraw {
-        /// Whom was asked.
+        /// The owner from which it was requested.
         to: WorkerId,
     },
-    /// The owner hands the lease to who asked for it.
+    /// The owner hands the lease over to the worker that requested it.
     PassOn {
-        /// The last checkpoint, if it is not stored yet.
+        /// The last checkpoint, or `None` if it is stored already.
         checkpoint: Option<Checkpoint>,
-        /// The facts, where the checkpoint changes them.
+        /// The new facts, or `None` if the checkpoint does not change them.
         facts: Option<Facts>,
     },
-    /// The owner keeps the lease that was asked for.
+    /// The owner refuses a request and keeps the lease.
     Refuse {
         /// The owner.
         owner: WorkerId,
     },
-    /// The owner gives the lease up: it is free at once.
+    /// The owner releases the lease: it is free immediately.
     Release {
-        /// The last checkpoint, if it is not stored yet.
+        /// The last checkpoint, or `None` if it is stored already.
         checkpoint: Option<Checkpoint>,
-        /// The facts, where the checkpoint changes them.
+        /// The new facts, or `None` if the checkpoint does not change them.
         facts: Option<Facts>,
     },
-    /// The shard is done: the final checkpoint, the children, and no owner any more.
+    /// The shard is finished: stores the final checkpoint and the children, and removes the owner.
     End {
-        /// The shards that follow.
+        /// The child shards. If there are none, the stored ones are kept.
         children: Vec<ShardId>,
-        /// The facts, where the end changes them.
+        /// The new facts, or `None` if the end does not change them.
         facts: Option<Facts>,
     },
-    /// The shards that follow, known before the shard is done.
+    /// The child shards, stored before the shard is finished.
     Children {
-        /// The shards that follow.
+        /// The child shards.
         children: Vec<ShardId>,
     },
-    /// A hash key range that an old row lacks. Says nothing of ownership, so the counter stays.
+    /// Adds the hash key range that an old row lacks. This does not concern ownership, so the
+    /// counter stays as it is.
     HashRange {
         /// The range.
         range: HashKeyRange,
     },
-    /// Facts that a row of somebody else's making lacks.
+    /// Adds facts to a row that another framework or an old version wrote without them.
     Facts {
-        /// The facts.
+        /// All facts of the row, the added ones included.
         facts: Facts,
     },
 }
 
 impl Change {
-    /// The same change attribute by attribute: what a table has to carry out, and all that it has
-    /// to know of a change.
+    /// The same change, attribute by attribute. This is all that a table needs to know to carry it
+    /// out.
     #[must_use]
     pub fn edits(&self) -> Edits {
         let none = Edits::default();
@@ -256,14 +257,14 @@ impl Change {
         self.edits().checkpoint.is_some()
     }
 
-    /// Whether the row holds everything that this change sets: what tells, after a lost answer,
-    /// that it happened.
+    /// Whether the row has every value that this change sets. After a lost answer, this shows that
+    /// the change was made.
     #[must_use]
     pub fn is_held_by(&self, row: &Lease) -> bool {
         self.edits().are_held_by(row)
     }
 
-    /// The prepared checkpoint at this place.
+    /// Prepares a checkpoint at this place, with the application's state.
     #[must_use]
     pub const fn prepare(at: Checkpoint, state: Option<Bytes>) -> Self {
         Self::Prepare {

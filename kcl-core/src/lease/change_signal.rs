@@ -1,16 +1,15 @@
 use crate::model::{LeaseKey, WorkerId};
 
-/// Something in the lease table that others should look at.
+/// Something in the lease table that has changed and that other workers should read.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Changed {
-    /// A lease was freed, asked for, passed on, refused, made or ended.
+    /// A lease was released, requested, handed over, refused, created or ended.
     Lease(LeaseKey),
-    /// A worker came or leaves.
+    /// A worker has joined or is leaving.
     Worker(WorkerId),
 }
 
-/// The change signal: a value that is another one after every announcement, and what was announced
-/// last.
+/// The change signal: a value that differs after every announcement, and the latest announcements.
 ///
 /// ```
 /// use kcl_core::lease::{ChangeSignal, Changed};
@@ -25,17 +24,19 @@ pub enum Changed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ChangeSignal {
-    /// Opaque: equal or not.
+    /// Opaque: only equality has a meaning.
     pub value: String,
-    /// What was announced last, the newest first, each with the value that its announcement gave
-    /// the signal. A hint: it may be empty, and it need not reach back to the value seen before.
+    /// The latest announcements, newest first, each with the value that it gave the signal. They
+    /// are hints: the list may be empty, and it need not reach back to the value that a worker saw
+    /// last.
     pub recent: Vec<(String, Changed)>,
-    /// The value before everything that was ever announced, as long as `recent` is all of it: a
-    /// worker that saw the table before the first leases were in it hears of them by name.
+    /// The value before the first announcement of all, as long as `recent` still contains every
+    /// announcement; otherwise `None`. With it, a worker that read the table before it had any
+    /// lease still learns of each new lease by its key.
     pub first: Option<String>,
 }
 
-/// The signal of a table in which nothing was announced yet.
+/// The signal of a table before the first announcement.
 impl Default for ChangeSignal {
     fn default() -> Self {
         Self {
@@ -47,11 +48,11 @@ impl Default for ChangeSignal {
 }
 
 impl ChangeSignal {
-    /// How many changes a table remembers. A worker of 64 shards that stops is then heard of
-    /// without a scan.
+    /// How many changes a table remembers: enough that other workers learn of all the leases of a
+    /// stopping worker with 64 shards without a scan.
     pub const RECENT: usize = 64;
 
-    /// The signal with this value, without hints.
+    /// Creates a signal with this value and without hints.
     #[must_use]
     pub fn new(value: impl Into<String>) -> Self {
         Self {
@@ -61,7 +62,7 @@ impl ChangeSignal {
         }
     }
 
-    /// The same signal after an announcement that gives it this value.
+    /// Adds an announcement of these changes, which gives the signal this value.
     pub fn announce(&mut self, value: impl Into<String>, changed: &[Changed]) {
         self.value = value.into();
         if changed.len() + self.recent.len() > Self::RECENT {
@@ -75,8 +76,8 @@ impl ChangeSignal {
         self.recent.truncate(Self::RECENT);
     }
 
-    /// What was announced after the signal had the value `seen`, each once. Nothing when that is
-    /// not known: then everything has to be looked at.
+    /// The changes that were announced after the signal had the value `seen`, each once. `None` if
+    /// they are not known, in which case the caller has to scan the table.
     #[must_use]
     pub fn since(&self, seen: &str) -> Option<Vec<&Changed>> {
         if self.value == seen {
@@ -106,7 +107,7 @@ mod tests {
         Changed::Lease(LeaseKey::single(shard))
     }
 
-    /// Whoever saw an earlier value hears of each change that came after it, once.
+    /// A reader that saw an earlier value gets each change that came after it, once.
     #[test]
     fn since_an_earlier_value_each_change_is_told_once() {
         let mut signal = ChangeSignal::default();
@@ -130,8 +131,8 @@ mod tests {
         assert_eq!(signal.since("190"), Some(vec![&lease("b"), &lease("c")]));
     }
 
-    /// Whoever saw the table before the first announcement hears of everything, until something is
-    /// forgotten.
+    /// A reader that saw the table before the first announcement gets every change, until the first
+    /// one is forgotten.
     #[test]
     fn since_the_beginning_everything_is_told_until_it_is_forgotten() {
         let mut signal = ChangeSignal::default();

@@ -2,15 +2,15 @@ use std::collections::BTreeSet;
 
 use crate::model::{Checkpoint, Facts, HashKeyRange, Lease, Pending, ShardId, Token, WorkerId};
 
-/// What happens to one attribute.
+/// What a change does to one attribute of a row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Edit<T> {
-    /// It stays.
+    /// Keeps it as it is.
     #[default]
     Keep,
-    /// It becomes this.
+    /// Sets it to this value.
     Set(T),
-    /// It goes.
+    /// Removes it.
     Remove,
 }
 
@@ -32,25 +32,25 @@ impl<T: Clone + PartialEq> Edit<T> {
     }
 }
 
-/// What happens to `leaseCounter`.
+/// What a change does to `leaseCounter`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CounterEdit {
-    /// It stays: the write says nothing of its owner's life.
+    /// Keeps it as it is: the write is no heartbeat of the owner.
     #[default]
     Keep,
-    /// It grows by one.
+    /// Adds one.
     Next,
 }
 
-/// What happens to `ownerSwitchesSinceCheckpoint`.
+/// What a change does to `ownerSwitchesSinceCheckpoint`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SwitchesEdit {
-    /// It stays.
+    /// Keeps it as it is.
     #[default]
     Keep,
-    /// It grows by one.
+    /// Adds one.
     AddOne,
-    /// It becomes 0.
+    /// Sets it to 0.
     Zero,
 }
 
@@ -65,7 +65,7 @@ pub struct Edits {
     pub owner: Edit<WorkerId>,
     /// `checkpointOwner`.
     pub checkpoint_owner: Edit<WorkerId>,
-    /// The tenancy.
+    /// The token of the tenancy.
     pub token: Edit<Token>,
     /// `ownerSwitchesSinceCheckpoint`.
     pub switches: SwitchesEdit,
@@ -73,17 +73,16 @@ pub struct Edits {
     pub checkpoint: Option<Checkpoint>,
     /// The three pending attributes.
     pub pending: Edit<Pending>,
-    /// `childShardIds`, a set: their order says nothing. Never removed.
+    /// `childShardIds`, a set: its order has no meaning. Never removed.
     pub children: Option<Vec<ShardId>>,
     /// `startingHashKey` and `endingHashKey`.
     pub hash_range: Edit<HashKeyRange>,
-    /// Our own facts, all of them. Never removed.
+    /// The attributes that this crate adds to the KCL's, all of them. Never removed.
     pub facts: Option<Facts>,
 }
 
 impl Edits {
-    /// A committed checkpoint also ends what was prepared and the count of owners since the last
-    /// one.
+    /// A committed checkpoint also removes the prepared one and resets the count of owner switches.
     pub(super) fn with_checkpoint(self, to: Checkpoint) -> Self {
         Self {
             checkpoint: Some(to),
@@ -109,7 +108,7 @@ impl Edits {
         }
     }
 
-    /// Carries the edits out on a row in memory.
+    /// Applies the edits to a row in memory.
     pub fn apply(&self, row: &mut Lease) {
         if self.counter == CounterEdit::Next {
             row.counter += 1;
@@ -135,8 +134,8 @@ impl Edits {
         }
     }
 
-    /// Whether the row already has every value that the edits set. Counters are left out: they tell
-    /// that *a* write happened, not which.
+    /// Whether the row already has every value that the edits set. Counters are not compared: they
+    /// show that *some* write happened, not which one.
     #[must_use]
     pub fn are_held_by(&self, row: &Lease) -> bool {
         self.owner.is_held_by(row.owner.as_ref())
@@ -158,8 +157,8 @@ impl Edits {
     }
 }
 
-/// Whether both name the same shards: a table may keep them as a set, and give them back in another
-/// order.
+/// Whether both lists contain the same shards: a table may store them as a set and return them in
+/// another order.
 fn same_set(a: &[ShardId], b: &[ShardId]) -> bool {
     a.iter().collect::<BTreeSet<_>>() == b.iter().collect::<BTreeSet<_>>()
 }

@@ -3,56 +3,58 @@ use crate::model::Lease;
 
 use super::MalformedRow;
 
-/// Why a call of a [`LeaseTable`](super::LeaseTable) gave no result. Each variant is a decision for
-/// the caller.
+/// Why a call to a [`LeaseTable`](super::LeaseTable) failed. Each variant tells the caller what to
+/// do next.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Somebody else was first: the row is not as expected, and **nothing was written**.
+    /// The row is not as expected, because another write was first. **Nothing was written.**
     #[error("the lease is not as expected: {}", found(row.as_deref()))]
     Conflict {
-        /// The row that won; nothing when there is no row.
+        /// The row as it is now, or `None` if there is no row.
         row: Option<Box<Lease>>,
     },
-    /// No answer: **the write may have happened**, now or later. Only a consistent read or a later
-    /// write on the same row can tell.
+    /// The answer was lost: **the write may have been applied, or may still be applied later**.
+    /// Only a consistent read or a later write on the same row can tell.
     #[error("no answer to a write on the lease table: it may have happened")]
     Unknown {
-        /// What was seen in place of an answer.
+        /// What happened instead of an answer, such as a timeout.
         #[source]
         source: BoxError,
     },
-    /// The table is busy or out of reach and nothing was written. Try again later.
+    /// The table is busy or unreachable, and nothing was written. Try again later.
     #[error("the lease table is busy or out of reach")]
     Throttled {
         /// What the table said.
         #[source]
         source: BoxError,
     },
-    /// The table refuses the call for want of rights or for its credentials, and nothing was
-    /// written. A worker that was granted it before tries again for a while; nobody else should.
+    /// The table rejects the call because of missing permissions or invalid credentials, and
+    /// nothing was written. A worker to which such a call was granted before tries again for a
+    /// while; for all others this is final.
     #[error("the lease table refuses the call: {message}")]
     Denied {
-        /// What was called, what the table said, and what would be right.
+        /// What was called, what the table answered, and what is needed.
         message: String,
     },
-    /// The row that was asked for, or that refused the write, cannot be read: somebody has edited
-    /// it. Leave it alone and look again later; every other row is as it was.
+    /// The row that was read, or that the write's condition did not match, cannot be read: it was
+    /// edited from outside. Leave it alone and look again later; all other rows are unaffected.
     #[error("a row of the lease table is malformed: {0}")]
     Malformed(Box<MalformedRow>),
-    /// It cannot work, however often it is tried: a wrong schema, an address that is none.
+    /// The call cannot succeed, however often it is repeated: a wrong schema or an invalid address,
+    /// for example.
     #[error("the lease table cannot be used: {message}")]
     Fatal {
-        /// What is wrong, where, and what would be right.
+        /// What is wrong, where, and what is expected.
         message: String,
-        /// The cause, if there is one beneath.
+        /// The underlying cause, if there is one.
         #[source]
         source: Option<BoxError>,
     },
 }
 
 impl Error {
-    /// A conflict with this row.
+    /// A conflict with this row, or with a missing one.
     #[must_use]
     pub fn conflict(row: Option<Lease>) -> Self {
         Self::Conflict {
@@ -60,14 +62,14 @@ impl Error {
         }
     }
 
-    /// Whether trying again at once may help.
+    /// Whether the same call may succeed when it is repeated.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::Throttled { .. } | Self::Unknown { .. })
     }
 }
 
-/// What an error says, and what all that lies beneath it says.
+/// The text of an error followed by those of its causes, separated by `: `.
 pub(crate) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

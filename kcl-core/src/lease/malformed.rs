@@ -6,7 +6,7 @@ use crate::model::{LeaseKey, WorkerId};
 
 use super::Error;
 
-/// Which row of a lease table.
+/// The key of a row of a lease table.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum RowKey {
@@ -19,7 +19,7 @@ pub enum RowKey {
 }
 
 impl RowKey {
-    /// The key of the lease, if it is one.
+    /// The lease's key, or `None` if this is not the key of a lease.
     #[must_use]
     pub const fn lease(&self) -> Option<&LeaseKey> {
         match self {
@@ -39,11 +39,11 @@ impl fmt::Display for RowKey {
     }
 }
 
-/// A row that should be a lease, a worker or the change signal and cannot be read as one: somebody
-/// has edited it.
+/// A row that should be a lease, a worker or the change signal but cannot be read as one, because
+/// it was edited from outside.
 ///
-/// Nobody makes it anew, deletes it or takes it. It is read again with every scan of the table, so
-/// that it counts again as soon as an operator has repaired it.
+/// No worker recreates, deletes or takes such a row. Every scan of the table reads it again, so it
+/// is used again as soon as an operator has repaired it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the attribute `{attribute}` of {row} {}: expected {allowed}", held(self.found.as_deref()))]
 #[non_exhaustive]
@@ -52,18 +52,18 @@ pub struct MalformedRow {
     pub row: RowKey,
     /// The attribute, as the table names it.
     pub attribute: String,
-    /// What it holds, at most its first 160 characters; nothing when it is missing.
+    /// The attribute's value, at most its first 160 characters. `None` if the attribute is missing.
     pub found: Option<String>,
-    /// What it may hold.
+    /// What a valid value looks like, in words.
     pub allowed: String,
 }
 
-/// As much of a value is kept: it may be anything that somebody wrote into the table.
+/// How much of a value is kept, in characters: it may be anything that was written into the table.
 const SHOWN: usize = 160;
 
 impl MalformedRow {
-    /// The attribute of this row that is not as it has to be. `found` is cut to 160 characters;
-    /// nothing says that it is missing.
+    /// Describes the invalid attribute of this row. `found` is truncated to 160 characters; `None`
+    /// says that the attribute is missing.
     #[must_use]
     pub fn new(
         row: RowKey,
@@ -80,7 +80,7 @@ impl MalformedRow {
         }
     }
 
-    /// The key of the lease, if it is one.
+    /// The lease's key, or `None` if this is not the row of a lease.
     #[must_use]
     pub const fn lease(&self) -> Option<&LeaseKey> {
         self.row.lease()
@@ -94,11 +94,11 @@ fn held(found: Option<&str>) -> String {
     )
 }
 
-/// Who is told of a malformed row that was not known. It says whether the row concerns this worker.
+/// Reports a malformed row that was not known before. Returns whether the row concerns this worker.
 type Tell = dyn Fn(&MalformedRow) -> bool + Send + Sync;
 
-/// The malformed rows that this worker knows of: it tells of each once, and again when it is found
-/// malformed in another way or after it was in order.
+/// The malformed rows that this worker knows. Each is reported once, and again if it is later
+/// malformed in another way or after it was valid in between.
 #[derive(Clone, Default)]
 pub(crate) struct Malformed {
     rows: Arc<Mutex<BTreeMap<RowKey, MalformedRow>>>,
@@ -113,14 +113,14 @@ impl Malformed {
         }
     }
 
-    /// Takes in what a call has shown.
+    /// Records the malformed row, if that is what a call returned.
     pub(crate) fn note<T>(&self, answer: &Result<T, Error>) {
         if let Err(Error::Malformed(row)) = answer {
             self.see(row);
         }
     }
 
-    /// Takes in all malformed rows of the table: the others are in order.
+    /// Records the malformed rows of a whole scan: all other rows are valid.
     pub(crate) fn see_all(&self, rows: &[MalformedRow]) {
         self.lock()
             .retain(|key, _| rows.iter().any(|row| row.row == *key));

@@ -1,8 +1,8 @@
-//! The table of one process.
+//! A lease table in the memory of one process.
 //!
-//! It is as exact as the others and forgets everything with its last handle: for tests, for
-//! simulation (it is the reference that the contract is read from), and for a worker that may begin
-//! anew after each restart.
+//! It keeps the same contract as the other tables, but everything in it is lost with its last
+//! handle. It is meant for tests, for simulations (it is the reference implementation of the
+//! contract), and for a worker that may start over after each restart.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,13 +19,14 @@ use super::{
     ScanPage, WorkerRow, Write,
 };
 
-/// Leases of one page of a scan.
+/// How many leases one page of a scan has.
 const PAGE: usize = 100;
 
-/// A lease table in memory. A clone is another handle on the same rows: workers that share clones
-/// share the leases.
+/// A lease table in memory. A clone is another handle to the same rows: workers that use clones of
+/// one table share its leases.
 ///
-/// Every call is done at once, so it never answers [`Error::Unknown`] or [`Error::Throttled`].
+/// Every call completes immediately, so it never returns [`Error::Unknown`] or
+/// [`Error::Throttled`].
 ///
 /// ```
 /// use kcl_core::MemoryLeaseTable;
@@ -38,7 +39,7 @@ const PAGE: usize = 100;
 /// let key = LeaseKey::single("shardId-000000000000");
 /// table.create(&Lease::new(key.clone(), Checkpoint::TrimHorizon)).await?;
 ///
-/// // What a test does that plays the operator:
+/// // What a test does to play an operator who edits the table:
 /// table.edit(&key, |row| row.checkpoint = Checkpoint::Latest);
 /// assert_eq!(table.scan(None, Consistency::Strong).await?.leases[0].checkpoint, Checkpoint::Latest);
 /// # Ok(())
@@ -59,14 +60,14 @@ struct Rows {
 }
 
 impl MemoryLeaseTable {
-    /// An empty table.
+    /// Creates an empty table.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Changes a lease without any condition, as somebody would who edits the table by hand.
-    /// Nothing happens when there is no such lease.
+    /// Changes a lease without any condition, like an operator who edits the table by hand. Does
+    /// nothing if there is no such lease.
     pub fn edit(&self, key: &LeaseKey, edit: impl FnOnce(&mut Lease)) {
         let mut rows = self.lock();
         if let Some(lease) = rows.leases.get_mut(key) {
@@ -74,19 +75,19 @@ impl MemoryLeaseTable {
         }
     }
 
-    /// Makes a row unreadable in this way, as somebody would who edits the table by hand, until it
-    /// is [repaired](Self::repair). What it held is kept.
+    /// Makes a row malformed as described by `row`, like an operator who edits the table by hand,
+    /// until it is [repaired](Self::repair). Its contents are kept for the repair.
     pub fn spoil(&self, row: MalformedRow) {
         self.lock().malformed.insert(row.row.clone(), row);
     }
 
-    /// Repairs a row that was [spoiled](Self::spoil): it is again what it was before.
+    /// Repairs a row that was [spoiled](Self::spoil): it is what it was before.
     pub fn repair(&self, row: &RowKey) {
         self.lock().malformed.remove(row);
     }
 
-    /// A panic in another holder leaves whole rows behind: nothing below panics between two parts
-    /// of a write.
+    /// A poisoned lock is safe to use: no code below panics between two parts of a write, so the
+    /// rows are always whole.
     fn lock(&self) -> MutexGuard<'_, Rows> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -94,7 +95,7 @@ impl MemoryLeaseTable {
 
 impl Rows {
     /// # Errors
-    /// [`Error::Malformed`], if the row is.
+    /// [`Error::Malformed`] if the row is malformed.
     fn readable(&self, row: &RowKey) -> Result<(), Error> {
         self.malformed
             .get(row)
@@ -120,8 +121,8 @@ impl fmt::Debug for MemoryLeaseTable {
     }
 }
 
-/// The place after this key. The length keeps apart what belongs to the stream and what to the
-/// shard.
+/// The token of the page after this key. The length says where the stream ends and the shard
+/// begins.
 fn page_after(key: &LeaseKey) -> PageToken {
     PageToken(match &key.stream {
         Some(stream) => format!("{} {stream}{}", stream.len(), key.shard),
@@ -142,7 +143,10 @@ fn page_start(page: &PageToken) -> Result<LeaseKey, Error> {
         })
     };
     parse().ok_or_else(|| Error::Fatal {
-        message: format!("`{}` is no page of this table", page.0),
+        message: format!(
+            "invalid page token `{}`: expected one from this table's last page",
+            page.0
+        ),
         source: None,
     })
 }
@@ -169,7 +173,7 @@ impl LeaseTable for MemoryLeaseTable {
             .last()
             .filter(|_| more)
             .map(|last| page_after(&last.key));
-        // The other rows are few: the first page has them all.
+        // The other rows are few, so the first page contains all of them.
         let (mut workers, malformed): (Vec<_>, Vec<_>) = match after {
             None => (
                 rows.workers.values().cloned().collect(),
@@ -256,7 +260,7 @@ impl LeaseTable for MemoryLeaseTable {
     }
 
     fn change_signal_interval(&self) -> Duration {
-        // Reading it costs a lock.
+        // Cheap: a read of the signal only takes a lock.
         Duration::from_millis(100)
     }
 }

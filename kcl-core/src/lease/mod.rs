@@ -1,24 +1,24 @@
-//! The lease table: rows, and the writes that the protocol knows.
+//! The lease table: its rows, and the writes of the lease protocol.
 //!
 //! ```text
-//!   LeaseTable (rows)  ->  decide (what concerns me)  ->  tenancy (one writer a lease)  ->  shard consumer
+//!   LeaseTable (rows)  ->  decide (what to do)  ->  tenancy (one writer per lease)  ->  shard consumer
 //! ```
 //!
-//! [`LeaseTable`] is a compare-and-set contract; its docs are the contract in prose and
-//! `kcl_core::testing::lease_table` (feature `testing`) is the same contract as a suite that runs.
-//! [`Write`] names every write that the protocol knows. [`memory::MemoryLeaseTable`] is the table
-//! of one process.
+//! [`LeaseTable`] is a compare-and-set contract. Its docs are the contract in prose, and
+//! `kcl_core::testing::lease_table` (feature `testing`) is the same contract as a test suite.
+//! [`Write`] lists every write of the protocol. [`memory::MemoryLeaseTable`] is a table within one
+//! process.
 //!
-//! Beside the leases a table holds:
+//! Besides the leases, a table holds:
 //!
-//! - **the rows of workers** ([`WorkerRow`]), their heartbeat: they show a worker that has no lease
-//!   yet, that it lives, and that it is about to leave;
-//! - **the change signal** ([`ChangeSignal`]), where the store has room for one: a value that every
-//!   announcement changes, with the last [`Changed`] as hints, so that others read what has changed
-//!   and not the whole table.
+//! - **the rows of workers** ([`WorkerRow`]), which are their heartbeats: they show that a worker
+//!   is alive even if it holds no lease yet, and that a worker is about to leave;
+//! - **the change signal** ([`ChangeSignal`]), if the store supports one: a value that every
+//!   announcement changes, with the latest [`Changed`] entries as hints, so that other workers read
+//!   only what has changed instead of the whole table.
 //!
-//! A row that somebody has made unreadable is a [`MalformedRow`]: it is told of and left alone, and
-//! hides no other.
+//! A row that was edited from outside so that it cannot be read is a [`MalformedRow`]. It is
+//! reported and left alone, and the other rows are read as usual.
 
 mod change;
 mod change_signal;

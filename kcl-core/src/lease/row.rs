@@ -2,30 +2,31 @@ use std::time::Duration;
 
 use crate::model::{Token, WorkerId};
 
-/// The row of a worker: it lets the fleet see one that holds no lease yet, and one that is about to
-/// leave.
+/// The row of a worker. It shows the fleet a worker that holds no lease yet, and one that is about
+/// to leave.
 ///
 /// A worker is alive while its counter keeps increasing; wall clocks are never compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WorkerRow {
-    /// Who.
+    /// The worker's name.
     pub worker: WorkerId,
-    /// The process behind the name: a restart has another one.
+    /// Identifies the process behind the name: a fresh random text at each start.
     pub incarnation: Token,
-    /// Grows with every heartbeat.
+    /// Grows by one with every heartbeat.
     pub counter: u64,
-    /// The failover time that this worker works with: others judge it by the longer of theirs and
-    /// this.
+    /// The failover time that this worker is configured with. Other workers judge it by the longer
+    /// of their own and this one.
     pub failover: Duration,
-    /// It is stopping and takes nothing more.
+    /// Whether it is stopping and takes no more leases.
     pub leaving: bool,
-    /// How often it has compared the shards of the stream with the leases: one does it for all.
+    /// How many audits it has made. An audit compares the stream's shards with the leases; one
+    /// worker does it for the whole fleet.
     pub audits: u64,
 }
 
 impl WorkerRow {
-    /// The first row of a process.
+    /// The first row that a process writes: its counter is 1.
     #[must_use]
     pub const fn new(worker: WorkerId, incarnation: Token, failover: Duration) -> Self {
         Self {
@@ -38,7 +39,7 @@ impl WorkerRow {
         }
     }
 
-    /// The next heartbeat.
+    /// The row that is written with the next heartbeat.
     #[must_use]
     pub fn next(&self) -> Self {
         Self {
@@ -47,7 +48,7 @@ impl WorkerRow {
         }
     }
 
-    /// The same row with the mark of one who leaves.
+    /// The next heartbeat, with the leaving mark set.
     #[must_use]
     pub fn leaving(&self) -> Self {
         Self {

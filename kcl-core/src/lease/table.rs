@@ -8,59 +8,62 @@ use crate::model::{Lease, LeaseKey, WorkerId};
 
 use super::{ChangeSignal, Changed, Error, Expect, MalformedRow, RowKey, WorkerRow, Write};
 
-/// Where leases are kept: one row a shard, shared by the workers of one application.
+/// Where leases are stored: one row per shard, shared by all workers of an application.
 ///
-/// Six methods have to be written; the others have defaults that are correct, and worth replacing
-/// where the store can do better.
+/// Six methods are required. The others have defaults that are correct, but worth replacing if the
+/// store can do better.
 ///
 /// | method | what | condition |
 /// |---|---|---|
 /// | [`get`](Self::get) | reads a lease | |
 /// | [`scan`](Self::scan) | reads all rows, page by page | |
-/// | [`create`](Self::create) | makes a lease | there is no row with its key |
+/// | [`create`](Self::create) | creates a lease | there is no row with its key |
 /// | [`update`](Self::update) | changes a lease | [`Write::expect`] |
-/// | [`delete`](Self::delete) | removes a lease | the given [`Expect`] |
-/// | [`write_worker`](Self::write_worker) | makes, replaces or removes the row of a worker: its heartbeat | the row is as it was seen |
-/// | [`setup`](Self::setup) | makes the table ready | default: there is nothing to do |
-/// | [`get_worker`](Self::get_worker) | reads the row of a worker | default: finds it by a scan |
-/// | [`change_signal`](Self::change_signal), [`announce`](Self::announce) | change notification | default: none, workers scan |
-/// | [`change_signal_interval`](Self::change_signal_interval) | how often the signal is worth a read | default: 500 ms |
+/// | [`delete`](Self::delete) | deletes a lease | the given [`Expect`] |
+/// | [`write_worker`](Self::write_worker) | creates, replaces or deletes the row of a worker, which is its heartbeat | the row is as it was last seen |
+/// | [`setup`](Self::setup) | prepares the table | default: does nothing |
+/// | [`get_worker`](Self::get_worker) | reads the row of a worker | default: searches a scan for it |
+/// | [`change_signal`](Self::change_signal), [`announce`](Self::announce) | change notification | default: none, workers rely on scans |
+/// | [`change_signal_interval`](Self::change_signal_interval) | how often workers read the signal | default: 500 ms |
 ///
 /// # The contract
 ///
-/// 1. **Every write is conditional and atomic.** The row that is checked is the row that is
-///    written, with nothing between. A condition that does not hold writes nothing and is
-///    [`Error::Conflict`] with the row that stands there.
-/// 2. **No update creates a row.** A row comes into being by [`create`](Self::create) and ends by
-///    [`delete`](Self::delete).
-/// 3. **Every write returns the row as it stands after it**, so that an owner learns with each of
-///    its writes what others did to it.
-/// 4. **What may have happened is said to be unknown.** A write whose answer was lost is
+/// 1. **Every write is conditional and atomic.** No other write comes between the check of the
+///    condition and the write. If the condition does not hold, nothing is written, and the call
+///    returns [`Error::Conflict`] with the current row.
+/// 2. **No update creates a row.** Only [`create`](Self::create) creates rows, and only
+///    [`delete`](Self::delete) deletes them.
+/// 3. **Every write returns the row as it is afterwards**, so that an owner learns with each of its
+///    writes what others have done to the row.
+/// 4. **A write with an unknown outcome is reported as unknown.** A write whose answer was lost is
 ///    [`Error::Unknown`], never a success and never a conflict. It may still be applied after the
-///    error was returned. A table whose own retries repeat a write must not report the repetition's
-///    conflict as a conflict unless it knows that the first try had no effect.
+///    error was returned. A table that retries a write itself must not report the retry's conflict
+///    as a conflict unless it knows that the first attempt had no effect.
 /// 5. **[`get`](Self::get) and [`get_worker`](Self::get_worker) are consistent**: they see every
 ///    write that was acknowledged before they began. [`scan`](Self::scan) with
-///    [`Consistency::Eventual`] may be stale, and its pages need not be of one instant.
-/// 6. **What a table does not know, it keeps**: attributes and rows of others survive every write.
+///    [`Consistency::Eventual`] may be stale, and its pages need not show the table at a single
+///    instant.
+/// 6. **Unknown attributes and rows are kept**: what other programs have stored in the table
+///    survives every write.
 /// 7. **A checkpoint is stored exactly**: sentinels, sequence numbers of any length, sub-sequence
 ///    numbers, pending state bytes.
-/// 8. **A call ends.** A table bounds each call, well inside the failover time.
-/// 9. **A row that cannot be read hides no other.** Somebody may edit a row so that it is no lease
-///    any more: a scan lists it in [`ScanPage::malformed`], and a call that reads this row or is
-///    refused by it is [`Error::Malformed`].
-/// 10. **A read writes nothing.** Whatever a table has to make, to change or to tidy up it does in
-///     [`setup`](Self::setup) or with a write.
+/// 8. **Every call ends.** The table limits how long each call can take, to well below the failover
+///    time.
+/// 9. **A malformed row does not affect the others.** A row may be edited from outside so that it
+///    is no longer a valid lease. A scan lists such a row in [`ScanPage::malformed`], and a call
+///    that reads it, or whose condition it does not meet, returns [`Error::Malformed`].
+/// 10. **Reads write nothing.** A table creates, changes and cleans up only in
+///     [`setup`](Self::setup) and in write calls.
 ///
-/// The suite `kcl_core::testing::lease_table` (feature `testing`) checks all of it that can be seen
-/// from outside.
+/// The test suite `kcl_core::testing::lease_table` (feature `testing`) checks every point that can
+/// be observed from outside.
 ///
 /// # Example
 ///
-/// The smallest table that keeps the contract: it passes the suite. [`Write::apply`] is the whole
-/// protocol for a store that can read a row and write it in one transaction. For one that takes
-/// conditions and changes apart, as SQL and DynamoDB do, [`Expect`] and [`Edits`](super::Edits) say
-/// them attribute by attribute.
+/// This is the smallest table that keeps the contract; it passes the suite. For a store that can
+/// read and write a row in one transaction, [`Write::apply`] is the whole protocol. For a store
+/// that takes the condition and the change separately, as SQL and DynamoDB do, [`Expect`] and
+/// [`Edits`](super::Edits) give them attribute by attribute.
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -80,7 +83,7 @@ use super::{ChangeSignal, Changed, Error, Expect, MalformedRow, RowKey, WorkerRo
 /// }
 ///
 /// impl OwnTable {
-///     /// What begins a transaction in a database.
+///     /// Stands for the transaction of a database.
 ///     fn begin(&self) -> MutexGuard<'_, Rows> {
 ///         self.0.lock().unwrap_or_else(PoisonError::into_inner)
 ///     }
@@ -165,50 +168,52 @@ use super::{ChangeSignal, Changed, Error, Expect, MalformedRow, RowKey, WorkerRo
 ///
 /// # Wrappers
 ///
-/// A table that stands in front of another one has to pass the methods with defaults on as well, or
-/// the defaults take the place of what the table behind it does.
+/// A table that wraps another one must forward the methods with defaults as well. Otherwise the
+/// defaults replace the inner table's implementations.
 ///
 /// # Cancel safety
 ///
 /// Dropping the future of a write ([`create`](Self::create), [`update`](Self::update),
 /// [`delete`](Self::delete), [`write_worker`](Self::write_worker), [`announce`](Self::announce)) is
-/// the same as losing its answer: it may happen. Reads can be dropped at any time, and
-/// [`setup`](Self::setup) can be called again.
+/// the same as losing its answer: the write may or may not be applied. The futures of reads can be
+/// dropped at any time, and [`setup`](Self::setup) can be called again after its future was
+/// dropped.
 ///
 /// # Cost
 ///
-/// A worker calls [`update`](Self::update) once a lease every third of the failover time or with
-/// each checkpoint, [`write_worker`](Self::write_worker) as often for itself,
-/// [`change_signal`](Self::change_signal) once an interval, and [`scan`](Self::scan) about every
-/// fifth of the failover time while there are other workers, less often when it is alone. The
-/// others are rare.
+/// For each lease that it holds, a worker calls [`update`](Self::update) every third of the
+/// failover time and with each checkpoint. It calls [`write_worker`](Self::write_worker) every
+/// third of the failover time, [`change_signal`](Self::change_signal) once per interval, and
+/// [`scan`](Self::scan) about every fifth of the failover time while there are other workers, less
+/// often when it is alone. The other calls are rare.
 #[async_trait]
 pub trait LeaseTable: fmt::Debug + Send + Sync + 'static {
-    /// Makes the table ready: creates it if that is allowed and it is missing, brings it up to
-    /// date, and checks that it can be used. Called once before everything else; safe to call again
-    /// and from several workers at once.
+    /// Prepares the table: creates it if it is missing and may be created, upgrades it, and checks
+    /// that it can be used. A worker calls this once, before everything else. It must be safe to
+    /// call again, and from several workers at once.
     ///
-    /// The default does nothing: for a table that is always ready.
+    /// The default does nothing, for a table that is always ready.
     ///
     /// # Errors
-    /// [`Error::Fatal`] names what is wrong with the table, [`Error::Denied`] the right that is
-    /// missing, [`Error::Throttled`] when it cannot be reached now.
+    /// [`Error::Fatal`] says what is wrong with the table, and [`Error::Denied`] which permission
+    /// is missing. [`Error::Throttled`] means that the table cannot be reached now.
     async fn setup(&self) -> Result<(), Error> {
         Ok(())
     }
 
-    /// Reads one lease, consistently. Cost: a read of one row.
+    /// Reads one lease, with strong consistency. `None` if there is no such row. Cost: a read of
+    /// one row.
     ///
     /// # Errors
     /// [`Error::Malformed`], [`Error::Throttled`] or [`Error::Fatal`].
     async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, Error>;
 
-    /// Reads one page of all rows. Begin with no page and go on with [`ScanPage::next`] until there
-    /// is none. A row that is there from the first page to the last is listed once, whatever
-    /// happens to others meanwhile. Cost: a read of every row.
+    /// Reads one page of all rows. Start with `None` and continue with [`ScanPage::next`] until
+    /// that is `None`. A row that exists from the first page to the last is listed exactly once,
+    /// whatever happens to other rows in the meantime. Cost of all pages: a read of every row.
     ///
     /// # Errors
-    /// [`Error::Throttled`] or [`Error::Fatal`]. A row that cannot be read is no error: it is in
+    /// [`Error::Throttled`] or [`Error::Fatal`]. A malformed row is not an error: it is listed in
     /// [`ScanPage::malformed`].
     async fn scan(
         &self,
@@ -216,40 +221,40 @@ pub trait LeaseTable: fmt::Debug + Send + Sync + 'static {
         consistency: Consistency,
     ) -> Result<ScanPage, Error>;
 
-    /// Writes a new lease as given, if there is no row with its key, and returns it. Cost: a write
-    /// of one row.
+    /// Creates a lease exactly as given, if there is no row with its key, and returns it. Cost: a
+    /// write of one row.
     ///
     /// # Errors
-    /// [`Error::Conflict`] carries the row that exists, [`Error::Malformed`] tells that it cannot
-    /// be read, [`Error::Unknown`] that the lease may have been made.
+    /// [`Error::Conflict`] has the row that exists. [`Error::Malformed`] means that a row exists
+    /// but cannot be read, and [`Error::Unknown`] that the lease may have been created.
     async fn create(&self, lease: &Lease) -> Result<Lease, Error>;
 
-    /// Changes a lease that is as [`Write::expect`] says by [`Write::change`], and returns the row
-    /// as it is then. Every write on a lease that exists is one of these: heartbeat, checkpoint,
-    /// take, request, hand-over and the rest. Cost: a write of one row.
+    /// If a lease meets [`Write::expect`], makes [`Write::change`] and returns the row as it is
+    /// afterwards. Every write on an existing lease is one of these: heartbeat, checkpoint, take,
+    /// request, hand-over and so on. Cost: a write of one row.
     ///
     /// # Errors
-    /// [`Error::Conflict`] carries the row that won, or none when the row does not exist;
-    /// [`Error::Malformed`] tells that the row cannot be read, whether it was written or not;
+    /// [`Error::Conflict`] has the current row, or `None` if the row does not exist.
+    /// [`Error::Malformed`] means that the row cannot be read, whether it was written or not, and
     /// [`Error::Unknown`] that the change may have been made.
     async fn update(&self, key: &LeaseKey, write: &Write) -> Result<Lease, Error>;
 
-    /// Deletes a lease that is as expected. Cost: a write of one row.
+    /// Deletes a lease that meets the condition. Cost: a write of one row.
     ///
     /// # Errors
-    /// [`Error::Conflict`] carries the row that stands, or none when there was none;
-    /// [`Error::Malformed`] tells that it cannot be read, [`Error::Unknown`] that it may be gone.
+    /// [`Error::Conflict`] has the current row, or `None` if there is no row. [`Error::Malformed`]
+    /// means that the row cannot be read, and [`Error::Unknown`] that the lease may have been
+    /// deleted.
     async fn delete(&self, key: &LeaseKey, expect: &Expect) -> Result<(), Error>;
 
-    /// Writes the row of a worker, if what is there is exactly what was `seen`: without `seen` it
-    /// makes the row, without `row` it deletes it, with both it replaces it. Both are rows of
-    /// `worker`. A worker writes its own row as its heartbeat, and deletes those of dead workers.
-    /// Cost: a write of one row.
+    /// Writes the row of a worker, if the current row is exactly `seen`. If `seen` is `None`, this
+    /// creates the row; if `row` is `None`, it deletes the row; with both, it replaces the row.
+    /// Both are rows of `worker`. A worker writes its own row as its heartbeat, and deletes the
+    /// rows of dead workers. Cost: a write of one row.
     ///
     /// # Errors
-    /// [`Error::Conflict`] (without a lease) when the row is not as it was seen;
-    /// [`Error::Malformed`] when it cannot be read; [`Error::Unknown`] when it may have been
-    /// written.
+    /// [`Error::Conflict`] (without a lease) if the row is not `seen`, [`Error::Malformed`] if it
+    /// cannot be read, and [`Error::Unknown`] if it may have been written.
     async fn write_worker(
         &self,
         worker: &WorkerId,
@@ -257,10 +262,10 @@ pub trait LeaseTable: fmt::Debug + Send + Sync + 'static {
         row: Option<&WorkerRow>,
     ) -> Result<(), Error>;
 
-    /// Reads the row of a worker, consistently.
+    /// Reads the row of a worker, with strong consistency. `None` if there is no such row.
     ///
-    /// The default looks for it in a scan. A worker calls this when it starts, and when it hears of
-    /// another worker: replace it where one row can be read by its key.
+    /// The default searches a scan for it. A worker calls this when it starts and when it learns of
+    /// another worker, so replace the default if the store can read a single row by its key.
     ///
     /// # Errors
     /// [`Error::Malformed`], [`Error::Throttled`] or [`Error::Fatal`].
@@ -286,12 +291,12 @@ pub trait LeaseTable: fmt::Debug + Send + Sync + 'static {
         }
     }
 
-    /// Change notification: a cheap read of a value that is another one after every
-    /// [announcement](Self::announce). Equal values mean that nobody has announced anything.
-    /// Without a signal, workers find by scans what others have done: correct, and a scan interval
-    /// slower.
+    /// Change notification: a cheap read of a value that differs after every
+    /// [announcement](Self::announce). Two equal values mean that nothing was announced in between.
+    /// Without a signal (`None`), workers see the changes of others only by their scans, which is
+    /// correct but slower by up to one scan interval.
     ///
-    /// The default has no signal.
+    /// The default returns `None`.
     ///
     /// # Errors
     /// [`Error::Malformed`], [`Error::Throttled`] or [`Error::Fatal`].
@@ -299,11 +304,11 @@ pub trait LeaseTable: fmt::Debug + Send + Sync + 'static {
         Ok(None)
     }
 
-    /// Changes the signal, after writes that others should hear of at once, and says what was
-    /// written. No announcement of others is lost by it: it is added to theirs. An empty one does
-    /// nothing. Nothing but speed depends on it.
+    /// Changes the signal after writes that other workers should see at once, and records what has
+    /// changed. It adds to the announcements of other workers and must not overwrite them. An empty
+    /// `changed` does nothing. Correctness never depends on this call, only speed.
     ///
-    /// The default does nothing, as there is no signal.
+    /// The default does nothing, because there is no signal.
     ///
     /// # Errors
     /// [`Error::Unknown`], [`Error::Malformed`], [`Error::Throttled`] or [`Error::Fatal`].
@@ -312,29 +317,30 @@ pub trait LeaseTable: fmt::Debug + Send + Sync + 'static {
         Ok(())
     }
 
-    /// The application that the table was opened for, if it was opened for one:
-    /// [`Builder::build`](crate::worker::Builder::build) then refuses a worker of another
-    /// application. By default `None`, for a table that does not know, such as one in memory.
+    /// The application that the table belongs to, if it knows.
+    /// [`Builder::build`](crate::worker::Builder::build) then rejects a worker of another
+    /// application. The default is `None`, for a table that does not know, such as one in memory.
     fn application(&self) -> Option<&str> {
         None
     }
 
-    /// How often it is worth reading the [`change_signal`](Self::change_signal).
+    /// How often workers read the [`change_signal`](Self::change_signal): the delay after which
+    /// they learn of a change, against the cost of the read. The default is 500 ms.
     fn change_signal_interval(&self) -> Duration {
         Duration::from_millis(500)
     }
 }
 
-/// How fresh a [`scan`](LeaseTable::scan) has to be.
+/// How fresh the result of a [`scan`](LeaseTable::scan) has to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Consistency {
-    /// Every write that was acknowledged before a page was asked for is in that page.
+    /// A page shows every write that was acknowledged before the page was requested.
     Strong,
-    /// It may be a little old. Cheaper on DynamoDB.
+    /// The result may be slightly stale. Costs half as much on DynamoDB.
     Eventual,
 }
 
-/// Where the next page begins: a table's own text.
+/// Where the next page begins: text in the table's own format, opaque to others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageToken(pub String);
 
@@ -343,7 +349,7 @@ pub struct PageToken(pub String);
 /// ```
 /// use kcl_core::lease::{Consistency, Error, LeaseTable, ScanPage};
 ///
-/// /// All rows, page by page.
+/// /// Reads all rows, page by page.
 /// async fn all(table: &dyn LeaseTable) -> Result<ScanPage, Error> {
 ///     let mut all = table.scan(None, Consistency::Eventual).await?;
 ///     while let Some(next) = all.next.take() {
@@ -357,21 +363,21 @@ pub struct PageToken(pub String);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ScanPage {
-    /// Leases.
+    /// The leases.
     pub leases: Vec<Lease>,
-    /// Workers of ours.
+    /// The rows of this framework's workers.
     pub workers: Vec<WorkerRow>,
-    /// Leases and workers that cannot be read. They are in none of the lists above.
+    /// Rows that cannot be read. They are not in the lists above.
     pub malformed: Vec<MalformedRow>,
-    /// What the table has found out about workers of another framework, where it is shared with
-    /// one. A table that is not leaves this empty.
+    /// What the table knows about workers of another framework with which it is shared. Empty if it
+    /// is not shared.
     pub foreign: ForeignWorkers,
-    /// Where the next page begins; nothing after the last.
+    /// Where the next page begins, or `None` after the last page.
     pub next: Option<PageToken>,
 }
 
 impl ScanPage {
-    /// Adds the rows of another page.
+    /// Adds the rows of the page that follows this one.
     pub fn append(&mut self, mut page: Self) {
         self.leases.append(&mut page.leases);
         self.workers.append(&mut page.workers);
@@ -384,14 +390,14 @@ impl ScanPage {
     }
 }
 
-/// Workers of another framework that share the table, the Java KCL's for example.
+/// Workers of another framework that share the table, such as the Java KCL.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ForeignWorkers {
-    /// Those that are known to answer when they are asked for a lease.
+    /// The workers that are known to answer a request for a lease.
     pub answering: Vec<WorkerId>,
-    /// What shows that one of them gives the leases of this table away, if one does: then no worker
-    /// takes or asks for any.
+    /// If one of them is a leader that assigns the leases of this table, the evidence for it, in
+    /// words. No worker of this framework then takes or requests a lease.
     pub leading: Option<String>,
 }
 

@@ -3,29 +3,30 @@ use crate::model::{Checkpoint, Facts, HashKeyRange, Lease, Pending, ShardId, Tok
 use super::Error;
 use super::change::{Change, Expect, Match};
 
-/// A write of the protocol: a condition and a change that belong together.
+/// A write of the lease protocol: a condition, and the change to make if it holds.
 ///
 /// | write | condition | sets |
 /// |---|---|---|
-/// | [`take`](Self::take) | counter = n | owner me, n + 1, a new token, no checkpoint owner, one switch more |
-/// | [`claim`](Self::claim) | counter = n, owner = me, no checkpoint owner | n + 1, a new token |
-/// | [`renew`](Self::renew) | counter = n, token | n + 1 |
-/// | [`checkpoint`](Self::checkpoint), [`prepare`](Self::prepare) | counter = n, token, previous checkpoint | n + 1 and the checkpoint, or what is prepared |
+/// | [`take`](Self::take) | counter = n | owner me, counter n + 1, a new token, no checkpoint owner, one more owner switch |
+/// | [`claim`](Self::claim) | counter = n, owner me, no checkpoint owner | counter n + 1, a new token |
+/// | [`renew`](Self::renew) | counter = n, token | counter n + 1 |
+/// | [`checkpoint`](Self::checkpoint), [`prepare`](Self::prepare) | counter = n, token, previous checkpoint | counter n + 1, and the checkpoint or the prepared one |
 /// | [`request`](Self::request) | owner A, no checkpoint owner, token of A, not at the shard's end | owner me, checkpoint owner A |
 /// | [`withdraw`](Self::withdraw) | owner me, checkpoint owner A, token of A | owner A, no checkpoint owner |
-/// | [`pass_on`](Self::pass_on) | counter = n, token, owner B, checkpoint owner me, previous checkpoint | the checkpoint, n + 1, no checkpoint owner, no token |
-/// | [`refuse`](Self::refuse) | counter = n, token, owner B, checkpoint owner me | owner me, n + 1, no checkpoint owner |
-/// | [`release`](Self::release) | counter = n, token, previous checkpoint | the checkpoint, n + 1, no owner, no token |
-/// | [`end`](Self::end) | counter = n, token, previous checkpoint | the shard's end, the children, n + 1, no owner, no token |
-/// | [`children`](Self::children), [`facts`](Self::facts) | counter = n, token | n + 1 and these |
+/// | [`pass_on`](Self::pass_on) | counter = n, token, owner B, checkpoint owner me, previous checkpoint | the checkpoint, counter n + 1, no checkpoint owner, no token |
+/// | [`refuse`](Self::refuse) | counter = n, token, owner B, checkpoint owner me | owner me, counter n + 1, no checkpoint owner |
+/// | [`release`](Self::release) | counter = n, token, previous checkpoint | the checkpoint, counter n + 1, no owner, no checkpoint owner, no token |
+/// | [`end`](Self::end) | counter = n, token, previous checkpoint | the shard's end, the children, counter n + 1, no owner, no checkpoint owner, no token |
+/// | [`children`](Self::children), [`facts`](Self::facts) | counter = n, token | counter n + 1, and the children or the facts |
 /// | [`hash_range`](Self::hash_range) | the row exists | the range |
 ///
-/// Owned creation is [`LeaseTable::create`](super::LeaseTable::create) (condition: no row) and
-/// [`Write::delete`] gives the condition of a delete (counter = n, at the shard's end). Every
-/// condition implies the one that the KCL sets for the same step.
+/// In the table, A is the owner from which a lease is requested, and B is the worker that requests
+/// it. A lease is created with [`LeaseTable::create`](super::LeaseTable::create) (condition: no
+/// row), and [`Write::delete`] is the condition of a delete (counter = n, at the shard's end). Each
+/// condition implies the one that the KCL uses for the same step.
 ///
-/// The first checkpoint of a lease that began at a time, whichever write takes it along, also sets
-/// the facts: that time is [passed](crate::model::Facts::began_at) from then on.
+/// The first checkpoint of a lease that began at a time also changes the facts, whichever write
+/// carries the checkpoint: that time becomes [`began_at`](crate::model::Facts::began_at).
 ///
 /// ```
 /// use kcl_core::MemoryLeaseTable;
@@ -37,7 +38,7 @@ use super::change::{Change, Expect, Match};
 /// let table = MemoryLeaseTable::new();
 /// let seen = table.create(&Lease::new(LeaseKey::single("shardId-000000000000"), Checkpoint::TrimHorizon)).await?;
 ///
-/// // Two workers have seen the same row, and both want the lease: one of them gets it.
+/// // Two workers have seen the same row and both try to take the lease: one of them gets it.
 /// let [mine, other] = ["mine", "other"].map(|name| Write::take(&seen, name.into(), Token::new(name)));
 /// table.update(&seen.key, &mine).await?;
 /// let refused = table.update(&seen.key, &other).await;
@@ -48,13 +49,13 @@ use super::change::{Change, Expect, Match};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Write {
-    /// What must hold.
+    /// The condition.
     pub expect: Expect,
-    /// What is then done.
+    /// The change that is made if the condition holds.
     pub change: Change,
 }
 
-/// The condition of every write of a tenancy.
+/// The condition of every write by the owner of a lease.
 fn tenancy(seen: &Lease) -> Expect {
     Expect {
         counter: Some(seen.counter),
@@ -63,8 +64,8 @@ fn tenancy(seen: &Lease) -> Expect {
     }
 }
 
-/// The same, for a write that moves the checkpoint: a value that somebody edited is noticed, not
-/// overwritten.
+/// The same for a write that may move the checkpoint: a checkpoint that was edited from outside is
+/// then noticed instead of overwritten.
 fn progress(seen: &Lease) -> Expect {
     Expect {
         checkpoint: Some(seen.checkpoint.clone()),
@@ -73,15 +74,15 @@ fn progress(seen: &Lease) -> Expect {
 }
 
 impl Write {
-    /// Any change on any condition. The others are the writes of the protocol, each with the
-    /// condition that belongs to it.
+    /// Combines any condition with any change. The other constructors are the writes of the
+    /// protocol, each with its own condition.
     #[must_use]
     pub const fn new(expect: Expect, change: Change) -> Self {
         Self { expect, change }
     }
 
-    /// What the write makes of a row: all that a table has to do which reads a row and writes it
-    /// back with nothing between.
+    /// Applies the write to a row and returns the result. This is all that a table needs if it can
+    /// read a row and write it back in one transaction.
     ///
     /// ```
     /// use kcl_core::lease::{Error, Write};
@@ -96,14 +97,14 @@ impl Write {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Conflict`] when there is no row or it is not as expected.
+    /// [`Error::Conflict`] if there is no row or it does not meet the condition.
     pub fn apply(&self, row: Option<&Lease>) -> Result<Lease, Error> {
         let mut after = self.expect.check(row)?.clone();
         self.change.edits().apply(&mut after);
         Ok(after)
     }
 
-    /// `me` takes a lease that is free, or whose owner has shown no life for long enough.
+    /// `me` takes a lease that is free, or whose owner has sent no heartbeat for long enough.
     #[must_use]
     pub fn take(seen: &Lease, me: WorkerId, token: Token) -> Self {
         Self {
@@ -115,7 +116,7 @@ impl Write {
         }
     }
 
-    /// `me` begins the tenancy of a lease that was passed on to it.
+    /// `me` claims a lease that was handed over to it, and begins a new tenancy.
     #[must_use]
     pub fn claim(seen: &Lease, me: WorkerId, token: Token) -> Self {
         Self {
@@ -129,7 +130,7 @@ impl Write {
         }
     }
 
-    /// A heartbeat.
+    /// The owner's heartbeat.
     #[must_use]
     pub fn renew(held: &Lease) -> Self {
         Self {
@@ -138,7 +139,7 @@ impl Write {
         }
     }
 
-    /// Progress.
+    /// The owner commits a checkpoint.
     #[must_use]
     pub fn checkpoint(held: &Lease, to: Checkpoint) -> Self {
         let facts = held.facts.passed_by(&to);
@@ -148,7 +149,7 @@ impl Write {
         }
     }
 
-    /// The first half of a two-phase checkpoint.
+    /// The owner prepares a checkpoint, the first half of a two-phase checkpoint.
     #[must_use]
     pub fn prepare(held: &Lease, pending: Pending) -> Self {
         Self {
@@ -157,7 +158,7 @@ impl Write {
         }
     }
 
-    /// `me` asks `of`, the owner, for the lease.
+    /// `me` requests the lease from `of`, its owner.
     #[must_use]
     pub fn request(seen: &Lease, me: WorkerId, of: WorkerId) -> Self {
         Self {
@@ -172,7 +173,7 @@ impl Write {
         }
     }
 
-    /// `me` takes back what it asked of `of`.
+    /// `me` withdraws its request to `of`, the owner.
     #[must_use]
     pub fn withdraw(seen: &Lease, me: WorkerId, of: WorkerId) -> Self {
         Self {
@@ -186,8 +187,8 @@ impl Write {
         }
     }
 
-    /// `me`, the owner, hands the lease to `to`, who asked for it; `checkpoint` is the last one if
-    /// it is not stored yet.
+    /// `me`, the owner, hands the lease over to `to`, which requested it. `checkpoint` is the last
+    /// checkpoint, or `None` if it is stored already.
     #[must_use]
     pub fn pass_on(
         held: &Lease,
@@ -208,7 +209,7 @@ impl Write {
         }
     }
 
-    /// `me`, the owner, keeps the lease that `asked` asked for.
+    /// `me`, the owner, refuses the request of `asked` and keeps the lease.
     #[must_use]
     pub fn refuse(held: &Lease, me: WorkerId, asked: WorkerId) -> Self {
         Self {
@@ -221,7 +222,8 @@ impl Write {
         }
     }
 
-    /// The owner gives the lease up; `checkpoint` is the last one if it is not stored yet.
+    /// The owner releases the lease. `checkpoint` is the last checkpoint, or `None` if it is stored
+    /// already.
     #[must_use]
     pub fn release(held: &Lease, checkpoint: Option<Checkpoint>) -> Self {
         let facts = checkpoint
@@ -233,7 +235,7 @@ impl Write {
         }
     }
 
-    /// The shard is done.
+    /// The owner has finished the shard. `children` may be empty: then the stored ones are kept.
     #[must_use]
     pub fn end(held: &Lease, children: Vec<ShardId>) -> Self {
         let facts = held.facts.passed_by(&Checkpoint::ShardEnd);
@@ -243,7 +245,7 @@ impl Write {
         }
     }
 
-    /// The shards that follow are known.
+    /// The owner stores the child shards.
     #[must_use]
     pub fn children(held: &Lease, children: Vec<ShardId>) -> Self {
         Self {
@@ -252,7 +254,7 @@ impl Write {
         }
     }
 
-    /// Facts for a row that lacks them.
+    /// The owner adds facts to a row that lacks them.
     #[must_use]
     pub fn facts(held: &Lease, facts: Facts) -> Self {
         Self {
@@ -261,7 +263,7 @@ impl Write {
         }
     }
 
-    /// A hash key range for a row that lacks it.
+    /// Adds the hash key range to a row that lacks it, whoever holds the lease.
     #[must_use]
     pub fn hash_range(range: HashKeyRange) -> Self {
         Self {
@@ -270,8 +272,8 @@ impl Write {
         }
     }
 
-    /// The condition under which a finished lease may be deleted: nothing has happened to it since
-    /// it was judged.
+    /// The condition for the delete of a finished lease: it has not changed since it was judged to
+    /// be no longer needed.
     #[must_use]
     pub fn delete(judged: &Lease) -> Expect {
         Expect {
