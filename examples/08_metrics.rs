@@ -15,7 +15,7 @@ use examples::demo::Demo;
 use kcl_core::processor::{ProcessRecordsInput, ShardRef};
 use kcl_core::{BoxError, Failure, MemoryLeaseTable, RecordProcessor, Worker};
 use metrics::counter;
-use metrics_exporter_prometheus::PrometheusBuilder;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 
 struct Orders;
 
@@ -37,7 +37,11 @@ impl RecordProcessor for Orders {
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
     // Before the worker is built: it asks for its figures then.
-    let figures = PrometheusBuilder::new().install_recorder()?;
+    // With buckets, Prometheus can take quantiles over a whole fleet.
+    let durations = [0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0];
+    let figures = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &durations)?
+        .install_recorder()?;
     let demo = Demo::start("orders", 2, 20).await?;
     let worker = Worker::builder()
         .stream("orders")

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crate::deaggregate::OutOfRange;
-use crate::meters::{Labels, ShardMeters};
+use crate::meters::{Labels, ShardMeters, WorkerLabels};
 use crate::model::{Checkpoint, Facts, LeaseKey, ShardId};
 use crate::model::{Fence, ShardRef};
 use crate::paused::PausedClock;
@@ -54,7 +54,7 @@ impl Scene {
     }
 
     pub(super) fn labels(&self) -> Labels {
-        Labels::new(&self.shard_ref, None, None)
+        Labels::new(&self.shard_ref, None, &WorkerLabels::new("tests", None))
     }
 
     pub(super) fn intake(&self) -> PageDecoder {

@@ -132,21 +132,64 @@ mod tests {
         assert_eq!(all.len(), ALL.len(), "each name once");
     }
 
-    /// A histogram is exported with the sum of what it has recorded.
+    const PAGE: &str = include_str!("../../docs/operations.md");
+    const RULES: &str = include_str!("../../docs/prometheus/alerts.yml");
+    const BOARD: &str = include_str!("../../docs/prometheus/dashboard.json");
+
+    /// A histogram is exported with the sum and the buckets of what it has recorded.
     #[test]
     fn every_metric_in_the_alarms_exists() {
-        let words = include_str!("../../docs/operations.md")
-            .split(|of: char| !of.is_ascii_alphanumeric() && of != '_');
+        let words = [PAGE, RULES, BOARD]
+            .into_iter()
+            .flat_map(|text| text.split(|of: char| !of.is_ascii_alphanumeric() && of != '_'));
         let named: BTreeSet<_> = words
             .filter(|word| word.starts_with("kcl_") && *word != "kcl_core")
             .collect();
         assert!(named.len() > 10, "{named:?}");
         for name in named {
             let is_of = |figure: &Figure| {
-                name == figure.name || name.strip_suffix("_sum") == Some(figure.name)
+                let of = |suffix| name.strip_suffix(suffix) == Some(figure.name);
+                name == figure.name || of("_sum") || of("_bucket")
             };
             assert!(ALL.iter().any(is_of), "{name}");
         }
+    }
+
+    /// Of the alarms on the page, each is one of the rules.
+    #[test]
+    fn the_page_and_the_rules_have_the_same_alarms() {
+        let in_one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let rules = in_one_line(RULES);
+        let (_, alarms) = PAGE.split_once("\n## Alarms\n").expect("a section");
+        let (alarms, _) = alarms.split_once("\n## ").expect("its end");
+        let expressions: Vec<_> = alarms
+            .split(['`'])
+            .map(|text| in_one_line(text.trim_start_matches("text")))
+            .filter(|text| text.contains("kcl_") && text.contains([' ']))
+            .filter(|text| text.contains(" > ") || text.contains(" < "))
+            .filter(|text| text.ends_with(|last: char| last.is_ascii_digit() || last == ')'))
+            .collect();
+        assert!(expressions.len() >= 12, "{expressions:?}");
+        for expression in expressions {
+            assert!(rules.contains(&expression), "{expression}");
+        }
+    }
+
+    #[test]
+    fn each_rule_leads_to_a_section_of_the_page() {
+        let sections: BTreeSet<_> = PAGE
+            .lines()
+            .filter_map(|line| line.strip_prefix('#'))
+            .map(|heading| heading.trim_start_matches('#').trim())
+            .map(|heading| heading.to_lowercase().replace(' ', "-"))
+            .collect();
+        let runbooks = RULES.lines().filter_map(|line| {
+            line.trim()
+                .strip_prefix("runbook: operations.md#")
+                .map(ToOwned::to_owned)
+        });
+        let named: BTreeSet<_> = runbooks.collect();
+        assert!(named.len() > 5 && named.is_subset(&sections), "{named:?}");
     }
 
     #[test]

@@ -6,10 +6,10 @@
 //! Names and units follow the conventions of Prometheus: the prefix `kcl_`, seconds and bytes,
 //! `_total` for counters.
 //!
-//! **Labels.** `stream`, `region`, `account` and `shard` label each metric of a shard: two streams
-//! with the same name are two series. `worker` is the worker's id if the application set one, and
-//! is left out if the id is random, as each start would create new series;
-//! [`Builder::worker_label`](crate::worker::Builder::worker_label) can change this.
+//! **Labels.** `application` labels every metric. `stream`, `region`, `account` and `shard` label
+//! each metric of a shard: two streams with the same name are two series. `worker` is the worker's
+//! id if the application set one, and is left out if the id is random, as each start would create
+//! new series; [`Builder::worker_label`](crate::worker::Builder::worker_label) can change this.
 //!
 //! **When a shard is given up** its gauges do not keep their last value:
 //! `kcl_behind_latest_seconds` and `kcl_oldest_undone_age_seconds` are NaN from then on, and
@@ -248,22 +248,32 @@ fn stream_labels(stream: &StreamName, arn: Option<&str>) -> Vec<Label> {
     labels
 }
 
+/// The labels that every metric of a worker bears: two applications in one process, or in one
+/// Prometheus, are two sets of series.
+#[derive(Clone, Debug)]
+pub(crate) struct WorkerLabels(Vec<Label>);
+
+impl WorkerLabels {
+    /// Of a worker of this application; with its id, if the metrics are to carry it.
+    pub(crate) fn new(application: &str, worker: Option<&WorkerId>) -> Self {
+        let worker = worker.map(|worker| Label::new("worker", worker.as_str().to_owned()));
+        let application = Label::new("application", application.to_owned());
+        Self(std::iter::once(application).chain(worker).collect())
+    }
+}
+
 /// What tells the figures of one shard from those of every other.
 #[derive(Clone, Debug)]
 pub(crate) struct Labels(Vec<Label>);
 
 impl Labels {
-    /// Of a shard of the stream with this ARN, if that is known, in a worker that is to be named.
-    pub(crate) fn new(shard: &ShardRef, arn: Option<&str>, worker: Option<&WorkerId>) -> Self {
+    /// Of a shard of the stream with this ARN, if that is known, in this worker.
+    pub(crate) fn new(shard: &ShardRef, arn: Option<&str>, worker: &WorkerLabels) -> Self {
         let mut labels = stream_labels(&shard.stream, arn);
         labels.push(Label::new("shard", shard.shard.as_str().to_owned()));
-        labels.extend(worker.map(worker_label));
+        labels.extend(worker.0.iter().cloned());
         Self(labels)
     }
-}
-
-fn worker_label(worker: &WorkerId) -> Label {
-    Label::new("worker", worker.as_str().to_owned())
 }
 
 /// Counts events by their kind.
@@ -271,8 +281,8 @@ fn worker_label(worker: &WorkerId) -> Label {
 pub(crate) struct EventMeters(Vec<Label>);
 
 impl EventMeters {
-    pub(crate) fn new(worker: Option<&WorkerId>) -> Self {
-        Self(worker.map(worker_label).into_iter().collect())
+    pub(crate) fn new(worker: &WorkerLabels) -> Self {
+        Self(worker.0.clone())
     }
 
     /// One more of this kind; of one that was busy also what was to be done, and the stream if it
@@ -306,8 +316,8 @@ pub(crate) struct WorkerMeters {
 }
 
 impl WorkerMeters {
-    pub(crate) fn new(worker: Option<&WorkerId>) -> Self {
-        let labels: Vec<Label> = worker.map(worker_label).into_iter().collect();
+    pub(crate) fn new(worker: &WorkerLabels) -> Self {
+        let labels = worker.0.clone();
         Self {
             leases: figures::LEASES.gauge(&labels),
             taken: figures::TAKEN.counter(&labels),
@@ -347,7 +357,8 @@ mod tests {
             let arn = format!("arn:aws:kinesis:{region}:123456789012:stream/orders");
             let shard = ShardId::new("shardId-000000000000");
             let shard = ShardRef::new(arn.parse().unwrap(), LeaseKey::single(shard.clone()), shard);
-            let labels = Labels::new(&shard, None, None).0;
+            let worker = WorkerLabels::new("billing", None);
+            let labels = Labels::new(&shard, None, &worker).0;
             let labels: Vec<_> = labels
                 .iter()
                 .map(|label| format!("{}={}", label.key(), label.value()))
@@ -356,7 +367,7 @@ mod tests {
         });
         assert_eq!(
             eu.0,
-            "stream=orders region=eu-west-1 account=123456789012 shard=shardId-000000000000"
+            "stream=orders region=eu-west-1 account=123456789012 shard=shardId-000000000000 application=billing"
         );
         assert!(eu.0 != us.0 && eu.1 != us.1, "{eu:?} {us:?}");
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::deaggregate::OutOfRange;
 use crate::fetch::ByteBudget;
 use crate::lease::LeaseTable;
+use crate::meters::WorkerLabels;
 use crate::model::{InitialPosition, Timestamp, WorkerId};
 use crate::processor::{ErasedFactory, OnFailure, RecordProcessorFactory};
 use crate::runtime::{Clock, random_token, system_clock};
@@ -371,8 +372,8 @@ impl Builder {
         };
         Ok(Worker::new(WorkerParts {
             streams: Streams::new(streams, self.several),
+            labels: WorkerLabels::new(&application, is_labelled.then_some(&worker)),
             application,
-            label: is_labelled.then(|| worker.clone()),
             worker,
             table,
             factory,

@@ -140,7 +140,7 @@ impl ShardConsumer {
         let clock = Arc::clone(&inner.parts.clock);
         let delivered = Delivered::default();
         let arn = stream.arn();
-        let labels = Labels::new(&shard, arn.as_deref(), inner.parts.label.as_ref());
+        let labels = Labels::new(&shard, arn.as_deref(), &inner.parts.labels);
         let meters = ShardMeters::new(&labels);
         let prepared = row
             .pending

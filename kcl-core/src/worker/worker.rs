@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use crate::decide::bound::Bound;
 use crate::fetch::ByteBudget;
 use crate::lease::{LeaseTable, with_causes};
-use crate::meters::{self, EventMeters, WorkerMeters};
+use crate::meters::{self, EventMeters, WorkerLabels, WorkerMeters};
 use crate::model::{Moment, WorkerId};
 use crate::processor::ErasedFactory;
 use crate::runtime::Clock;
@@ -75,8 +75,8 @@ pub(crate) struct WorkerParts {
     pub(crate) streams: Streams,
     pub(crate) application: String,
     pub(crate) worker: WorkerId,
-    /// How it is called in figures, if it is.
-    pub(crate) label: Option<WorkerId>,
+    /// What its metrics bear.
+    pub(crate) labels: WorkerLabels,
     pub(crate) table: Arc<dyn LeaseTable>,
     pub(crate) factory: Arc<dyn ErasedFactory>,
     pub(crate) budget: ByteBudget,
@@ -153,7 +153,7 @@ impl Worker {
             parts.worker.to_string(),
             parts.settings.clone(),
         );
-        let outlet = EventSender::new(log, EventMeters::new(parts.label.as_ref()));
+        let outlet = EventSender::new(log, EventMeters::new(&parts.labels));
         let (clock, limit) = (Arc::clone(&parts.clock), parts.settings.refusal_limit);
         let refused = ServiceAccess::new("the lease table", limit, clock, outlet.clone());
         parts.table = Arc::new(PatientTable::new(refused, parts.table));
@@ -161,7 +161,7 @@ impl Worker {
             outlet,
             board: StatusRegistry::default(),
             table_health: TableHealth::default(),
-            meters: WorkerMeters::new(parts.label.as_ref()),
+            meters: WorkerMeters::new(&parts.labels),
             stop: watch::Sender::new(None),
             report: watch::Sender::new(None),
             bound: OnceLock::new(),

@@ -271,6 +271,7 @@ async fn the_labels_say_the_whole_identity_of_a_stream() {
             !own["region"].is_empty() && !own["account"].is_empty(),
             "{own:?}"
         );
+        assert_eq!(own["application"], "tests", "{own:?}");
         assert_eq!(own.get("worker").map(String::as_str), worker, "{own:?}");
         run.stop().await.unwrap();
     }
