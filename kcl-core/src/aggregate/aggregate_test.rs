@@ -101,8 +101,8 @@ fn a_key_that_comes_again_is_written_once() {
     );
 }
 
-/// A record that is larger than an aggregate may be becomes a record by itself and keeps its place
-/// in the order.
+/// A record that is larger than the limit of an aggregate becomes a record of its own and keeps its
+/// place in the order.
 #[test]
 fn an_oversized_record_stands_alone_and_keeps_its_place() {
     let mut aggregator = Aggregator::new();
@@ -128,7 +128,7 @@ fn an_oversized_record_stands_alone_and_keeps_its_place() {
     assert!(!apart(&second)[0].aggregated);
 }
 
-/// The error names the limit, and what was added before is left as it is.
+/// The error names the limit, and what was added before is unchanged.
 #[test]
 fn records_the_service_would_refuse_are_refused_with_the_limit() {
     let mut aggregator = Aggregator::new();

@@ -9,9 +9,10 @@ use super::varint;
 
 /// Packs user records into aggregates, as the Kinesis Producer Library (KPL) does.
 ///
-/// An aggregate goes to one shard, that of its first user record; a consumer flags user records
-/// that belong elsewhere ([`Record::out_of_range`](crate::model::Record::out_of_range)). So there
-/// should be one aggregator a shard, fed with the records whose hash keys the shard takes.
+/// An aggregate goes to a single shard, that of its first user record, and a consumer flags user
+/// records that belong to another one
+/// ([`Record::out_of_range`](crate::model::Record::out_of_range)). Use one aggregator per shard,
+/// and add only the records whose hash keys are in the shard's range.
 ///
 /// ```
 /// use kcl_core::aggregate::Aggregator;
@@ -36,11 +37,11 @@ pub struct Aggregator {
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Aggregate {
-    /// The partition key to put it with: that of the first user record.
+    /// The partition key to put it with, which is that of the first user record.
     pub partition_key: String,
-    /// The explicit hash key to put it with: that of the first user record.
+    /// The explicit hash key to put it with, which is that of the first user record.
     pub explicit_hash_key: Option<u128>,
-    /// What to put. A user record that is alone is put as it is, as the KPL does it.
+    /// The payload to put. A single user record is not wrapped into an aggregate, as with the KPL.
     pub data: Bytes,
     /// How many user records it holds.
     pub records: u64,
@@ -56,31 +57,31 @@ pub struct InvalidLimit {
     most: u64,
 }
 
-/// A user record that the service would not take.
+/// A user record that the service would not accept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AddError {
-    /// The length of its key, in characters.
+    /// The partition key is empty or too long; with its length in characters.
     #[error(
         "invalid partition key: got {0} characters, expected 1 to {MAX_KEY} (the Kinesis limit)"
     )]
     PartitionKey(usize),
-    /// The length of key and payload, in bytes.
+    /// The record is too large; with the length of key and payload in bytes.
     #[error(
         "record too large: key and payload have {0} bytes, expected at most {MAX_BYTES} (1 MiB, the Kinesis limit)"
     )]
     TooLarge(usize),
 }
 
-/// What a record of Kinesis may have, payload and partition key together: 1 MiB unless the stream
-/// is configured otherwise. The most that the KPL's `AggregationMaxSize` may be, too.
+/// The size limit of a Kinesis record, payload and partition key together: 1 MiB unless the stream
+/// is configured otherwise. Also the maximum of the KPL's `AggregationMaxSize`.
 const MAX_BYTES: usize = 1024 * 1024;
-/// The least that the KPL's `AggregationMaxSize` may be.
+/// The minimum of the KPL's `AggregationMaxSize`.
 const MIN_BYTES: usize = 64;
-/// The characters of a partition key in Kinesis.
+/// The maximum length of a partition key in Kinesis, in characters.
 const MAX_KEY: usize = 256;
 
-/// The tags of the fields, each with its wire type.
+/// The protobuf tags of the fields, each with its wire type.
 mod tag {
     pub(super) const PARTITION_KEYS: u8 = 0x0a;
     pub(super) const HASH_KEYS: u8 = 0x12;
@@ -96,7 +97,7 @@ impl Aggregator {
     /// The KPL's default `AggregationMaxCount`: 4,294,967,295.
     pub const MAX_RECORDS: u64 = 4_294_967_295;
 
-    /// An aggregator with the KPL's default limits.
+    /// Creates an aggregator with the KPL's default limits.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -106,10 +107,10 @@ impl Aggregator {
         }
     }
 
-    /// With another limit for the size of an aggregate: its data and its partition key, in bytes.
+    /// Sets the size limit of an aggregate: its data and its partition key, in bytes.
     ///
     /// # Errors
-    /// When it is not 64 to 1,048,576, what the KPL allows.
+    /// If it is not between 64 and 1,048,576, the KPL's bounds.
     pub fn with_max_bytes(mut self, bytes: usize) -> Result<Self, InvalidLimit> {
         if !(MIN_BYTES..=MAX_BYTES).contains(&bytes) {
             return Err(InvalidLimit {
@@ -123,10 +124,10 @@ impl Aggregator {
         Ok(self)
     }
 
-    /// With another limit for the user records in an aggregate.
+    /// Sets how many user records an aggregate can contain.
     ///
     /// # Errors
-    /// When it is not 1 to 9,223,372,036,854,775,807, what the KPL allows.
+    /// If it is not between 1 and 9,223,372,036,854,775,807, the KPL's bounds.
     pub fn with_max_records(mut self, records: u64) -> Result<Self, InvalidLimit> {
         if records == 0 || records > i64::MAX as u64 {
             return Err(InvalidLimit {
@@ -140,13 +141,13 @@ impl Aggregator {
         Ok(self)
     }
 
-    /// Adds a user record. When it does not fit any more, the aggregate so far is finished and
-    /// given back, and the record begins the next one. A record that is larger than an aggregate
-    /// may be becomes a Kinesis record by itself.
+    /// Adds a user record. If it does not fit into the current aggregate, that one is finished and
+    /// returned, and the record starts the next one. A record that is larger than the limit of an
+    /// aggregate becomes a Kinesis record of its own.
     ///
     /// # Errors
-    /// When the service would not take the record: its key is empty or too long, or it is above 1
-    /// MiB. Nothing is added then.
+    /// If the service would not accept the record: its key is empty or too long, or it is larger
+    /// than 1 MiB. Nothing is added then.
     pub fn add(
         &mut self,
         key: &str,
@@ -169,13 +170,13 @@ impl Aggregator {
         Ok(finished)
     }
 
-    /// How many user records wait in the open aggregate.
+    /// How many user records are in the unfinished aggregate.
     #[must_use]
     pub const fn waiting(&self) -> u64 {
         self.open.records
     }
 
-    /// What was added and not given back yet; nothing if there is none.
+    /// Finishes the current aggregate and returns it, or `None` if it is empty.
     #[must_use = "it holds the records that were added"]
     pub fn finish(&mut self) -> Option<Aggregate> {
         std::mem::take(&mut self.open).finish()
@@ -199,7 +200,7 @@ impl fmt::Debug for Aggregator {
 }
 
 impl fmt::Debug for Aggregate {
-    /// Neither the key nor the content.
+    /// Shows neither the key nor the payload.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Aggregate")
             .field("records", &self.records)
@@ -208,7 +209,7 @@ impl fmt::Debug for Aggregate {
     }
 }
 
-/// An aggregate that is being filled: the three fields of its message, encoded.
+/// An unfinished aggregate: the three fields of its message, encoded.
 #[derive(Default)]
 struct Open {
     partition_keys: KeyIndex,
@@ -218,14 +219,14 @@ struct Open {
     first: Option<First>,
 }
 
-/// What the aggregate is put with, and what it is if no other record joins.
+/// The keys that the aggregate is put with, and its payload if no second record is added.
 struct First {
     partition_key: String,
     explicit_hash_key: Option<u128>,
     data: Vec<u8>,
 }
 
-/// A table of keys, encoded, with the index of each.
+/// An encoded table of keys, with the index of each key.
 #[derive(Default)]
 struct KeyIndex {
     encoded: Vec<u8>,
@@ -233,7 +234,7 @@ struct KeyIndex {
 }
 
 impl KeyIndex {
-    /// The index that a key has or would have, and the bytes that it would add.
+    /// The index that a key has or would get, and how many bytes it would add.
     fn look(&self, key: &str) -> (u64, usize) {
         match self.indexes.get(key) {
             Some(index) => (*index, 0),
@@ -256,7 +257,7 @@ impl KeyIndex {
 }
 
 impl Open {
-    /// What a finished aggregate of this would take, with its partition key.
+    /// The size of the aggregate if it were finished now, with its partition key.
     fn size(&self) -> usize {
         let key = self
             .first
@@ -269,7 +270,7 @@ impl Open {
             + DIGEST
     }
 
-    /// What this record would add to it.
+    /// How much this record would add to the size.
     fn growth(&self, key: &str, hash_key: Option<&str>, data: &[u8]) -> usize {
         let (index, table) = self.partition_keys.look(key);
         let hashed = hash_key.map(|hash_key| self.hash_keys.look(hash_key));
@@ -317,8 +318,8 @@ impl Open {
             explicit_hash_key,
             data,
         } = self.first?;
-        // A payload that begins like an aggregate has to be within one, or a consumer takes it for
-        // one.
+        // A payload that begins with the magic number must be wrapped, or a consumer would take it
+        // for an aggregate.
         let alone = self.records == 1 && !data.starts_with(&MAGIC);
         let data = if alone {
             data

@@ -1,7 +1,7 @@
-//! The other way round: user records are packed into one Kinesis record, in the format that
-//! [`crate::deaggregate`] takes apart.
+//! Aggregation, for producers: packs user records into one Kinesis record, in the format that
+//! [`crate::deaggregate`] reads.
 //!
-//! For tests, for examples and for producers in Rust. Records are put by whoever uses it, with any
+//! It is meant for tests, examples and producers in Rust. It does not put records: do that with any
 //! Kinesis client.
 
 mod aggregator;

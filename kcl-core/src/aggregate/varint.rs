@@ -1,4 +1,4 @@
-/// How many bytes a number takes in protobuf.
+/// The length of a number as a protobuf varint, in bytes.
 pub(super) const fn length(value: u64) -> usize {
     match value {
         0 => 1,
@@ -6,7 +6,7 @@ pub(super) const fn length(value: u64) -> usize {
     }
 }
 
-/// Adds a number as protobuf writes it: seven bits a byte, the lowest first.
+/// Appends a number as a protobuf varint: seven bits per byte, the lowest first.
 #[expect(clippy::cast_possible_truncation, reason = "seven bits")]
 pub(super) fn write(mut value: u64, to: &mut Vec<u8>) {
     while value >= 0x80 {

@@ -5,7 +5,7 @@ use prost::Message as _;
 use super::*;
 use crate::model::{Encryption, HashKeyRange, RawRecord, Record, SequenceNumber, Timestamp};
 
-/// The published schema, through a decoder that is not ours.
+/// The published schema, read by an independent decoder (`prost`).
 mod schema {
     #[derive(Clone, PartialEq, prost::Message)]
     pub(super) struct AggregatedRecord {
@@ -55,7 +55,7 @@ fn apart(data: impl Into<Bytes>) -> UserRecords {
     Deaggregator::new(None).take_apart(vec![raw(data)])
 }
 
-/// One record, as it was put, counted.
+/// Asserts that the record is delivered unchanged and counted as corrupt.
 fn assert_handed_on_as_it_is(data: &[u8], what: &str) {
     let apart = apart(data.to_vec());
     assert_eq!(apart.records, [Record::from(raw(data.to_vec()))], "{what}");
@@ -131,8 +131,8 @@ fn payloads_are_views_into_the_fetched_bytes() {
     );
 }
 
-/// Fields of every wire type are skipped, and the key tables may stand behind the records that use
-/// them.
+/// Unknown fields of every wire type are skipped, and the key tables may come after the records
+/// that use them.
 #[test]
 fn unknown_fields_are_skipped_and_tables_may_follow_records() {
     let unknown = [
@@ -278,7 +278,7 @@ fn an_aggregate_in_an_aggregate_is_a_payload() {
     assert_eq!(apart.records[0].data, inner);
 }
 
-/// No list is made for user records of which the first look shows that they are none.
+/// No memory is allocated for user records that are too small to be valid.
 #[test]
 fn user_records_that_are_too_small_to_be_any_take_no_memory() {
     let apart = apart(seal(&[0x1a, 0].repeat(1000)));
@@ -305,8 +305,8 @@ fn a_long_key_that_many_records_share_is_held_once() {
     assert_eq!(text(&apart.records[0]), text(&apart.records[19_999]));
 }
 
-/// Bytes that are not UTF-8 show as replacement characters; the hash is taken of the bytes as they
-/// were.
+/// Bytes that are not UTF-8 become replacement characters; the hash is computed from the original
+/// bytes.
 #[test]
 fn keys_that_are_not_text_get_replacements_but_hash_as_given() {
     let message = [&[0x0a, 2, 0xff, b'k'][..], &[0x1a, 4, 0x08, 0, 0x1a, 0]].concat();
@@ -402,7 +402,7 @@ fn message() -> impl Strategy<Value = AggregatedRecord> {
 /// A user record: partition key, explicit hash key, payload.
 type KeysAndData = (String, Option<String>, Vec<u8>);
 
-/// What another decoder finds.
+/// What the independent decoder finds.
 fn expected(message: &AggregatedRecord) -> Option<Vec<KeysAndData>> {
     let find = |table: &[String], index: u64| table.get(usize::try_from(index).ok()?).cloned();
     let records = message.records.iter().map(|record| {
@@ -530,8 +530,9 @@ proptest! {
     }
 }
 
-/// Whatever the message is: everything in it or the plain record. Where the other decoder takes it
-/// and no required field is missing (which that one does not look for), the same comes out.
+/// For any message, the result is either everything in it or the plain record. If the independent
+/// decoder accepts it and no required field is missing (which that decoder does not check), both
+/// results are the same.
 fn check_against_the_other_decoder(message: &[u8]) -> Result<(), TestCaseError> {
     let data = seal(message);
     let apart = apart(data.clone());

@@ -6,7 +6,7 @@ use super::digests::{DIGEST, digests};
 use super::envelope;
 use super::message::{Corrupt, Message};
 
-/// Takes the records of one shard apart.
+/// Extracts the user records from the Kinesis records of one shard.
 ///
 /// ```
 /// use kcl_core::aggregate::Aggregator;
@@ -26,11 +26,11 @@ use super::message::{Corrupt, Message};
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Deaggregator {
-    /// What user records are compared with. Nothing when there is nothing to find out.
+    /// The range that hash keys are checked against. `None` if there is nothing to check.
     range: Option<HashKeyRange>,
 }
 
-/// What became of a page.
+/// The user records of one page.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct UserRecords {
@@ -38,23 +38,24 @@ pub struct UserRecords {
     pub records: Vec<Record>,
     /// How many Kinesis records were aggregates.
     pub aggregates: u64,
-    /// How many Kinesis records begin like an aggregate and are none; each was handed on as it is.
+    /// How many Kinesis records start with the KPL magic number but are not valid aggregates. Each
+    /// was passed on unchanged.
     pub corrupt: u64,
-    /// The memory that all of it takes, in bytes: the list, the keys, and the Kinesis records that
-    /// the payloads are views into.
+    /// The memory that all of this takes, in bytes: the list, the keys, and the Kinesis records
+    /// whose bytes the payloads share.
     pub occupied: usize,
 }
 
-/// How many records are looked at together: enough for their digests to be found at once, and few
-/// enough for the processor's cache to have their bytes still when they are read after that.
+/// How many records are processed together: enough to compute their digests in parallel, and few
+/// enough that their bytes are still in the CPU cache when they are parsed afterwards.
 const GROUP: usize = 16;
 
-/// What a shared text takes beside its letters: two counts.
+/// The overhead of an `Arc<str>`, in bytes: its two reference counts.
 const SHARED: usize = 2 * size_of::<usize>();
 
 impl Deaggregator {
-    /// For a shard that takes these hash keys. Nothing is out of an unknown range, nor out of the
-    /// whole.
+    /// Creates a deaggregator for a shard with this hash key range. If the range is `None` or the
+    /// whole range, no record is out of range.
     #[must_use]
     pub fn new(range: Option<HashKeyRange>) -> Self {
         Self {
@@ -62,13 +63,13 @@ impl Deaggregator {
         }
     }
 
-    /// The user records of these Kinesis records: those of aggregates one by one, others as they
-    /// are. An aggregate that holds none gives none. An aggregate in an aggregate is a payload like
-    /// any other.
+    /// Returns the user records of these Kinesis records: aggregates are split into their user
+    /// records, and other records are returned as they are. An empty aggregate yields no record. An
+    /// aggregate within an aggregate is an ordinary payload.
     #[must_use]
     pub fn take_apart(&self, raw: Vec<RawRecord>) -> UserRecords {
-        // Counted before the list is made: growing it would copy it, and leave up to half of it
-        // empty.
+        // Counted before the list is allocated: growing it would copy it and leave up to half of it
+        // unused.
         let parts = RecordKind::of_all(&raw);
         let count = parts.iter().map(RecordKind::records).sum();
         let mut all = UserRecords {
@@ -77,7 +78,7 @@ impl Deaggregator {
         };
         for (part, raw) in parts.into_iter().zip(raw) {
             if part.records() == 0 {
-                // Nothing is left that is a view into it.
+                // An empty aggregate: no payload shares its bytes.
                 all.aggregates += 1;
                 continue;
             }
@@ -93,8 +94,8 @@ impl Deaggregator {
                             all.occupied += message.key_bytes() + SHARED;
                         }
                         Err(reason) => {
-                            // All of it or nothing: what was read so far comes again within the
-                            // whole.
+                            // All or nothing: the record is delivered as a whole, so the user
+                            // records read so far are removed.
                             all.records.truncate(before);
                             all.push_corrupt(raw, reason);
                         }
@@ -107,7 +108,7 @@ impl Deaggregator {
     }
 }
 
-/// What a Kinesis record is.
+/// The kind of a Kinesis record.
 enum RecordKind {
     Plain,
     Corrupt(Corrupt),
@@ -115,7 +116,7 @@ enum RecordKind {
 }
 
 impl RecordKind {
-    /// Some together, for their digests.
+    /// Classifies several records together, so that their digests are computed in parallel.
     fn of_all(raw: &[RawRecord]) -> Vec<Self> {
         let mut parts = Vec::with_capacity(raw.len());
         for group in raw.chunks(GROUP) {
@@ -140,7 +141,7 @@ impl RecordKind {
         parts
     }
 
-    /// A record that starts like an aggregate, with the digest that its message has.
+    /// Classifies a record that starts like an aggregate, given the digest of its message.
     fn of(data: &[u8], at: Range<usize>, digest: Option<[u8; DIGEST]>) -> Result<Self, Corrupt> {
         let message = data.get(at.clone()).unwrap_or_default();
         if digest.is_none_or(|digest| !data.ends_with(&digest)) {

@@ -1,24 +1,24 @@
 //! MD5 of many inputs, eight at a time.
 //!
-//! The digests are most of what taking aggregates apart costs. Each operation of MD5 needs the one
-//! before, so a processor that could do several things at once waits most of the time. Inputs side
-//! by side fill it, and the compiler makes vector instructions of the arrays below, such as every
-//! x86-64 and ARM64 processor has. What are too few go through the crate, one after the other.
+//! The digests are most of the cost of deaggregation. Each operation of MD5 depends on the one
+//! before, so a CPU that can do several at once mostly waits. Several inputs side by side keep it
+//! busy, and the compiler turns the arrays below into vector instructions, which every x86-64 and
+//! ARM64 CPU has. If there are too few inputs, the `md-5` crate computes them one after the other.
 
 use md5::block_api::compress;
 use md5::{Digest, Md5};
 
-/// The bytes of a digest.
+/// The length of a digest, in bytes.
 pub(crate) const DIGEST: usize = 16;
-/// The bytes that MD5 takes at once.
+/// The length of an MD5 block, in bytes.
 const BLOCK: usize = 64;
-/// How many inputs are worked on at once: two vectors of four, so that one is worked on while the
-/// other's result is on its way.
+/// How many inputs are processed at once: two vectors of four, so that one can be computed while
+/// the result of the other is pending.
 const LANES: usize = 8;
-/// Fewer are faster one after the other.
+/// With fewer inputs than this, one after the other is faster.
 const WORTH: usize = 4;
 
-/// A number of each lane.
+/// One number for each lane.
 type Lanes = [u32; LANES];
 
 /// The digest of one input.
@@ -76,16 +76,16 @@ pub(super) fn digests(inputs: &[&[u8]]) -> Vec<[u8; DIGEST]> {
     digests
 }
 
-/// An input that is worked on.
+/// An input in one of the lanes.
 struct Work<'a> {
     index: usize,
-    /// The whole blocks of it.
+    /// Its whole blocks.
     blocks: &'a [[u8; BLOCK]],
-    /// Its end, with what follows it: a one, zeros, and the length in bits.
+    /// The rest of it with MD5's padding: a one bit, zeros, and the length in bits.
     padding: [[u8; BLOCK]; 2],
-    /// How many blocks of padding there are.
+    /// How many blocks `padding` has: 1 or 2.
     padded: usize,
-    /// Blocks that are done.
+    /// How many blocks have been processed.
     done: usize,
 }
 
@@ -112,7 +112,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// The next block; nothing after the last.
+    /// The next block, or `None` after the last one.
     fn block(&self) -> Option<&[u8; BLOCK]> {
         self.blocks
             .get(self.done)
@@ -128,7 +128,7 @@ fn bytes(state: [u32; 4]) -> [u8; DIGEST] {
     digest
 }
 
-/// What MD5 begins with (RFC 1321, 3.3).
+/// The initial state of MD5 (RFC 1321, 3.3).
 const START: [u32; 4] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
 
 /// The sines of RFC 1321, 3.4.
@@ -144,7 +144,7 @@ const SINES: [u32; 64] = [
     0x6fa8_7e4f, 0xfe2c_e6e0, 0xa301_4314, 0x4e08_11a1, 0xf753_7e82, 0xbd3a_f235, 0x2ad7_d2bb, 0xeb86_d391,
 ];
 
-/// One block of each lane (RFC 1321, 3.4).
+/// Processes one block of each lane (RFC 1321, 3.4).
 fn step(states: &mut [Lanes; 4], words: &[Lanes; 16]) {
     let mut abcd = *states;
     round::<0, 7, 12, 17, 22>(&mut abcd, words, |b, c, d| d ^ (b & (c ^ d)), |i| i);
@@ -158,8 +158,8 @@ fn step(states: &mut [Lanes; 4], words: &[Lanes; 16]) {
     }
 }
 
-/// Sixteen operations: from which sine on, how far each of four turns, how three words are mixed,
-/// and the order of the block's words.
+/// Sixteen operations. The parameters are the first sine, the four rotation amounts, the function
+/// that mixes three words, and the order of the block's words.
 #[inline(always)]
 fn round<const SINE: usize, const A: u32, const B: u32, const C: u32, const D: u32>(
     [a, b, c, d]: &mut [Lanes; 4],
@@ -176,8 +176,8 @@ fn round<const SINE: usize, const A: u32, const B: u32, const C: u32, const D: u
     }
 }
 
-/// One operation of all lanes. It is not inlined: between all the others the compiler does not find
-/// the vectors in it.
+/// One operation on all lanes. Not inlined, because the compiler fails to vectorise it among all
+/// the others.
 #[inline(never)]
 fn operation<const TURN: u32>(
     a: &mut Lanes,

@@ -3,10 +3,10 @@ use std::ops::Range;
 use super::digests::DIGEST;
 use super::message::Corrupt;
 
-/// What an aggregate begins with.
+/// The magic number with which an aggregate begins.
 pub(crate) const MAGIC: [u8; 4] = [0xf3, 0x89, 0x9a, 0xc2];
 
-/// Where the message is, if these bytes say that they are an aggregate. Its digest follows it.
+/// If these bytes start like an aggregate, the range of the message in them. The digest follows it.
 pub(super) fn open(data: &[u8]) -> Option<Result<Range<usize>, Corrupt>> {
     let rest = data.strip_prefix(&MAGIC)?;
     Some(match rest.split_last_chunk::<DIGEST>() {

@@ -3,8 +3,7 @@ use crate::model::HashKeyRange;
 use super::digests::digests;
 use super::message::{KeyEntry, KeyTable};
 
-/// The hash keys that partition keys have: their MD5 digests as numbers, the first byte the
-/// highest.
+/// The hash keys of partition keys: their MD5 digests as big-endian numbers.
 pub(super) fn of_partition_keys<'a>(
     keys: impl Iterator<Item = &'a [u8]>,
 ) -> impl Iterator<Item = u128> {
@@ -13,12 +12,12 @@ pub(super) fn of_partition_keys<'a>(
         .map(u128::from_be_bytes)
 }
 
-/// The value of an explicit hash key. Nothing when it is no decimal number below 2^128.
+/// The value of an explicit hash key, or `None` if it is not a decimal number below 2^128.
 pub(super) fn explicit(text: &[u8]) -> Option<u128> {
     let zeros = text.iter().take_while(|byte| **byte == b'0').count();
     let digits = &text[zeros..];
-    // 2^128 has 39 digits: with a zero before them these are five times eight. What has forty is
-    // found to be too large below.
+    // 2^128 has 39 digits; with a leading zero that is five groups of eight. A number of forty
+    // digits is found to be too large below.
     let mut all = [b'0'; 40];
     let from = all.len().checked_sub(digits.len())?;
     all[from..].copy_from_slice(digits);
@@ -33,14 +32,14 @@ pub(super) fn explicit(text: &[u8]) -> Option<u128> {
     let [first, second, third, fourth, fifth] = *eights else {
         return None;
     };
-    // As few steps of 128 bits as there can be: they take several times as long as those of 64.
+    // As few 128-bit operations as possible: they take several times as long as 64-bit ones.
     let high = eight(first) * 100_000_000 + eight(second);
     let low = eight(third) * 100_000_000 + eight(fourth);
     let scaled = u128::from(high).checked_mul(10_u128.pow(24))?;
     scaled.checked_add(u128::from(low) * 100_000_000 + u128::from(eight(fifth)))
 }
 
-/// The value of eight digits: pairs, fours and the whole, each in one step.
+/// The value of eight digits, computed in three steps: pairs, groups of four, all eight.
 fn eight(digits: [u8; 8]) -> u64 {
     let each = u64::from_le_bytes(digits) & 0x0f0f_0f0f_0f0f_0f0f;
     let pairs = each.wrapping_mul(10).wrapping_add(each >> 8) & 0x00ff_00ff_00ff_00ff;
@@ -49,7 +48,7 @@ fn eight(digits: [u8; 8]) -> u64 {
 }
 
 /// Finds the user records of an aggregate that are outside a range. Each key of a table is hashed
-/// once: all of them one behind the other, when one of them is first asked for.
+/// once: all of them together, the first time that one is needed.
 #[derive(Debug)]
 pub(super) struct RangeCheck<'a> {
     range: HashKeyRange,
@@ -77,9 +76,10 @@ impl<'a> RangeCheck<'a> {
         }
     }
 
-    /// Whether a user record with the keys at these indexes is outside. The explicit hash key
-    /// decides if there is one. One that is no number tells nothing of where the record belongs (no
-    /// service would have taken it): it is not outside, so that it is never dropped.
+    /// Whether a user record with the keys at these indexes is outside the range. The explicit hash
+    /// key decides if there is one. A hash key that is not a number says nothing about where the
+    /// record belongs (the service would not have accepted it), so the record counts as inside and
+    /// is never dropped.
     pub(super) fn is_outside(&mut self, partition_key: usize, hash_key: Option<usize>) -> bool {
         let (range, message) = (self.range, self.message);
         let (outside, index) = match hash_key {
@@ -120,7 +120,7 @@ mod tests {
         assert_eq!(hash_keys, [0x0cc1_75b9_c0f1_b6a8_31c3_99e2_6977_2661]);
     }
 
-    /// Anything else counts as no key.
+    /// Anything else is not a valid key.
     #[test]
     fn an_explicit_hash_key_is_a_decimal_below_2_to_the_128() {
         assert_eq!(

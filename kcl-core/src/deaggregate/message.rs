@@ -20,8 +20,8 @@ pub(super) enum Corrupt {
     NoSuchKey,
 }
 
-/// A key of a table: where it is in the message, and where in the text that is shared by the
-/// records.
+/// A key of a table: where it is in the message, and where it is in the text that the records
+/// share.
 #[derive(Clone, Debug)]
 pub(super) struct KeyEntry {
     raw: (u32, u32),
@@ -39,12 +39,12 @@ impl KeyEntry {
     }
 }
 
-/// A message whose tables are known and whose user records have been counted, not yet read.
+/// A message whose tables have been read and whose user records have been counted but not read.
 #[derive(Debug)]
 pub(super) struct Message {
     partition_keys: KeyTable,
     hash_keys: KeyTable,
-    /// All keys, one behind the other: one allocation for all records of the aggregate.
+    /// All keys concatenated: one allocation for all records of the aggregate.
     text: Arc<str>,
     records: usize,
 }
@@ -61,14 +61,14 @@ mod record_field {
     pub(super) const DATA: u32 = 3;
 }
 
-/// The two required fields of a user record take this much at least.
+/// The minimum size of a user record with its two required fields, in bytes.
 const SMALLEST_RECORD: usize = 4;
 
 impl Message {
-    /// Looks through the outermost fields. Tables may come behind the records that refer to them.
+    /// Scans the outermost fields. Tables may come after the records that refer to them.
     ///
-    /// Text that is not UTF-8 is taken with replacement characters, as the KCL does; its hash key
-    /// is that of the bytes.
+    /// A key that is not UTF-8 gets replacement characters, as in the KCL. Its hash key is still
+    /// that of the original bytes.
     pub(super) fn scan(message: &[u8]) -> Result<Self, Corrupt> {
         let (mut partition_keys, mut hash_keys, mut records) =
             (KeyTable::new(), KeyTable::new(), 0);
@@ -110,13 +110,13 @@ impl Message {
         self.records
     }
 
-    /// The memory that the keys take.
+    /// The memory that the keys take, in bytes.
     pub(super) fn key_bytes(&self) -> usize {
         self.text.len()
     }
 
-    /// Adds the user records, each a view into the data of `raw`. After an error some may have been
-    /// added.
+    /// Appends the user records, each a view of the data of `raw`. After an error, some may have
+    /// been appended.
     pub(super) fn read(
         &self,
         raw: &RawRecord,
@@ -135,8 +135,8 @@ impl Message {
             };
             let (mut partition_key, mut hash_key, mut data) = (None, None, None);
             let mut inner = Fields::within(bytes, &at)?;
-            // A field that comes twice counts as it comes last; one of another type than expected
-            // is an unknown one.
+            // If a field occurs twice, the last one counts. A field with an unexpected type counts
+            // as unknown.
             while let Some(field) = inner.next()? {
                 match field {
                     (record_field::PARTITION_KEY, Value::Varint(index)) => {
@@ -187,7 +187,7 @@ fn entry(table: &KeyTable, index: u64) -> Result<(usize, &KeyEntry), Corrupt> {
         .ok_or(Corrupt::NoSuchKey)
 }
 
-/// Places are kept in 32 bits; no record of the service comes near 4 GiB.
+/// Offsets are stored in 32 bits: no record of the service comes near 4 GiB.
 fn bound(place: usize) -> Result<u32, Corrupt> {
     u32::try_from(place).map_err(|_| Corrupt::Malformed)
 }

@@ -1,4 +1,4 @@
-//! The third step of the way of data: Kinesis records become user records.
+//! The third step of the data path: turns Kinesis records into user records.
 //!
 //! The Kinesis Producer Library (KPL) packs many user records into one Kinesis record, an
 //! aggregate:
@@ -14,7 +14,7 @@
 //!                     4 tags                     ignored
 //! ```
 //!
-//! (The format is described in `aggregation-format.md` of the KPL's repository.)
+//! (The file `aggregation-format.md` in the KPL's repository describes the format.)
 //!
 //! Invariants: every Kinesis record yields at least one record, in order, except an aggregate
 //! without records, which yields none, as in the KCL. No payload is copied. No input causes a

@@ -8,12 +8,12 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OutOfRange {
-    /// It is delivered like any other record and flagged
-    /// ([`Record::out_of_range`](crate::model::Record::out_of_range)). Nothing is lost; records
+    /// It is delivered like any other record, with a flag
+    /// ([`Record::out_of_range`](crate::model::Record::out_of_range)). Nothing is lost, but records
     /// that a KPL sends again arrive twice.
     #[default]
     HandOn,
-    /// Only that record is dropped. For streams whose only producers are KPLs; with other producers
-    /// this loses records.
+    /// Only that record is dropped. Use this only if every producer is a KPL: with other producers,
+    /// it loses records.
     Drop,
 }

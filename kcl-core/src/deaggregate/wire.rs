@@ -4,26 +4,26 @@ use super::message::Corrupt;
 
 /// Reads the fields of a protobuf message in place.
 ///
-/// Bytes are named by where they are, counted from the start of the outermost message, so that
-/// nothing is copied.
+/// Bytes are given as ranges, counted from the start of the outermost message, so that nothing is
+/// copied.
 #[derive(Clone, Debug)]
 pub(super) struct Fields<'a> {
-    /// The outermost message up to the end of the one that is read.
+    /// The outermost message, up to the end of the one that is being read.
     bytes: &'a [u8],
     at: usize,
 }
 
-/// What a field holds.
+/// The value of a field.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Value {
     Varint(u64),
     /// Text, bytes or a message.
     Bytes(Range<usize>),
-    /// Something that no field of an aggregate holds.
+    /// A type that no field of an aggregate has.
     Other,
 }
 
-/// How deep groups may be nested: what protobuf's own parsers allow.
+/// How deeply groups may be nested: the limit of protobuf's own parsers.
 const MAX_DEPTH: u32 = 100;
 
 impl<'a> Fields<'a> {
@@ -34,7 +34,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The fields of a message within the same bytes.
+    /// The fields of a nested message in the same bytes.
     pub(super) fn within(message: &'a [u8], part: &Range<usize>) -> Result<Self, Corrupt> {
         let bytes = message.get(..part.end).ok_or(Corrupt::Malformed)?;
         Ok(Self {
@@ -43,10 +43,10 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// The next field: its number and its value. Nothing at the end of the message.
+    /// The number and the value of the next field, or `None` at the end of the message.
     ///
-    /// The fields of user records go through here, several each: what they look like is inlined,
-    /// the rest is not.
+    /// Every field of every user record passes through here. The common cases are inlined, the rest
+    /// is not.
     #[inline(always)]
     pub(super) fn next(&mut self) -> Result<Option<(u32, Value)>, Corrupt> {
         if self.at >= self.bytes.len() {
@@ -68,7 +68,7 @@ impl<'a> Fields<'a> {
     fn tag(&mut self) -> Result<(u32, u8), Corrupt> {
         let tag = u32::try_from(self.varint()?).map_err(|_| Corrupt::Malformed)?;
         let number = tag >> 3;
-        // The numbers begin at 1.
+        // Field numbers start at 1.
         if number == 0 {
             Err(Corrupt::Malformed)
         } else {
@@ -79,7 +79,7 @@ impl<'a> Fields<'a> {
     #[inline(always)]
     fn varint(&mut self) -> Result<u64, Corrupt> {
         match self.bytes.get(self.at) {
-            // Nearly all of them: tags, indexes and the lengths of small payloads.
+            // Nearly all varints: tags, indexes and the lengths of small payloads.
             Some(byte) if *byte < 0x80 => {
                 self.at += 1;
                 Ok(u64::from(*byte))
@@ -124,7 +124,7 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
-    /// Passes over the value of a field; `depth` groups may still be opened.
+    /// Skips the value of a field. `depth` more groups may be nested.
     #[cold]
     fn skip(&mut self, number: u32, wire_type: u8, depth: u32) -> Result<(), Corrupt> {
         match wire_type {
@@ -140,7 +140,7 @@ impl<'a> Fields<'a> {
                 }
             },
             5 => self.advance(4),
-            // 4 ends a group that was not begun; 6 and 7 are not defined.
+            // 4 ends a group that was never started; 6 and 7 are not defined.
             _ => Err(Corrupt::Malformed),
         }
     }

@@ -8,19 +8,19 @@ pub enum ErrorKind {
     Expired,
     /// The call was throttled: retry after a longer pause.
     Throttled,
-    /// It is in use by another process, or not ready yet: retry soon and steadily.
+    /// What the call needs is in use by another process, or not ready yet: retry soon and steadily.
     Busy,
     /// The shard (or the stream) does not exist any more.
     Gone,
     /// Access to this shard is denied (IAM or KMS): stop reading it and report it.
     Denied,
-    /// The service failed this time: retry.
+    /// The service failed this once: retry.
     Transient,
     /// This process could not reach the service: no connection, no response in time, or credentials
-    /// that have expired or are not available. Retry; if it lasts, another worker may have more
-    /// luck.
+    /// that have expired or are not available. Retry; if it persists, another worker may be able to
+    /// reach the service.
     Unreachable,
-    /// It cannot work for any shard: stop the worker.
+    /// The call cannot succeed for any shard: stop the worker.
     Fatal,
 }
 
@@ -33,11 +33,11 @@ pub struct Error {
     pub kind: ErrorKind,
     /// The call that failed, as the service names it (`GetRecords`).
     pub operation: &'static str,
-    /// The message of the service, with its error code; no content of records.
+    /// The service's message, with its error code. It contains no record data.
     pub message: String,
     /// The error code of the service (`ExpiredTokenException`), if it answered with one.
     pub code: Option<Box<str>>,
-    /// The cause, if there is one beneath.
+    /// The underlying cause, if there is one.
     #[source]
     pub source: Option<BoxError>,
 }

@@ -8,43 +8,45 @@ use crate::model::{ChildShard, RawRecord, SequenceNumber, ShardId, Timestamp};
 
 use super::{Error, StartAt};
 
-/// What one Kinesis stream does for a reader to which records are pushed (enhanced fan-out).
+/// What a reader needs from one Kinesis stream to have records pushed to it (enhanced fan-out).
 ///
-/// A stream that can do it says so in [`Stream::fan_out`](super::Stream::fan_out). As with
-/// [`Stream`](super::Stream), implementations do not pace and do not retry: that belongs to whoever
-/// reads the shard. Every future may be dropped at any time; after a dropped registration, call
-/// [`describe_consumer`](Self::describe_consumer) to see whether it took effect.
+/// A stream that supports it returns an implementation from
+/// [`Stream::fan_out`](super::Stream::fan_out). As with [`Stream`](super::Stream), implementations
+/// do not pace or retry calls: that is up to the reader of the shard. Every future may be dropped
+/// at any time; after a dropped registration, call [`describe_consumer`](Self::describe_consumer)
+/// to see whether it took effect.
 #[async_trait]
 pub trait FanOut: fmt::Debug + Send + Sync + 'static {
-    /// Says what a registered consumer is.
+    /// Describes a registered consumer.
     ///
     /// # Errors
-    /// [`ErrorKind::Gone`](super::ErrorKind::Gone) when the stream has no such consumer.
+    /// [`ErrorKind::Gone`](super::ErrorKind::Gone) if the stream has no such consumer.
     async fn describe_consumer(&self, which: &WhichConsumer) -> Result<Consumer, Error>;
 
-    /// Registers a consumer with the stream. It can be used when its description says
+    /// Registers a consumer with the stream. It can be used once its status is
     /// [`ConsumerStatus::Active`].
     ///
     /// # Errors
-    /// [`ErrorKind::Busy`](super::ErrorKind::Busy) when there is one of this name,
-    /// [`ErrorKind::Throttled`](super::ErrorKind::Throttled) when the stream has as many as it may
-    /// (20, or 50 on some plans), or too many are being made.
+    /// [`ErrorKind::Busy`](super::ErrorKind::Busy) if a consumer with this name exists, and
+    /// [`ErrorKind::Throttled`](super::ErrorKind::Throttled) if the stream has as many consumers as
+    /// Kinesis allows (20, or 50 on some plans) or too many are being created.
     async fn register_consumer(&self, name: &str) -> Result<Consumer, Error>;
 
-    /// Removes a consumer and ends its subscriptions. One that is not there, or is being removed,
-    /// is no error.
+    /// Deregisters a consumer, which ends its subscriptions. It is not an error if the consumer
+    /// does not exist or is being deleted already.
     ///
     /// # Errors
     /// As for any call.
     async fn deregister_consumer(&self, arn: &ConsumerArn) -> Result<(), Error>;
 
-    /// Subscribes a consumer to a shard: from here on its records come by themselves, for at most
+    /// Subscribes a consumer to a shard: the service then pushes the shard's records, for at most
     /// five minutes.
     ///
     /// # Errors
-    /// [`ErrorKind::Busy`](super::ErrorKind::Busy) when the consumer is subscribed to the shard
-    /// (the service demands five seconds between one subscription and the next), or is not active;
-    /// [`ErrorKind::Gone`](super::ErrorKind::Gone) when the shard or the consumer is not there.
+    /// [`ErrorKind::Busy`](super::ErrorKind::Busy) if the consumer is subscribed to the shard
+    /// already (the service demands five seconds between one subscription and the next) or is not
+    /// active, and [`ErrorKind::Gone`](super::ErrorKind::Gone) if the shard or the consumer does
+    /// not exist.
     async fn subscribe(
         &self,
         consumer: &ConsumerArn,
@@ -52,35 +54,37 @@ pub trait FanOut: fmt::Debug + Send + Sync + 'static {
         at: &StartAt,
     ) -> Result<Box<dyn Subscription>, Error>;
 
-    /// For how long the stream keeps a record, at the least. Unless told otherwise 24 h, the
-    /// shortest retention that Kinesis has.
+    /// How long the stream retains a record at least. The default is 24 hours, the shortest
+    /// retention that Kinesis allows.
     ///
-    /// A subscription that follows another one goes on at the
-    /// [`continuation`](Pushed::continuation) if nothing behind it can have aged out by then.
+    /// A reader continues a subscription at the last [`continuation`](Pushed::continuation) only if
+    /// no record after it can have expired in the meantime.
     fn retention(&self) -> Duration {
         Duration::from_hours(24)
     }
 }
 
-/// A shard's records as they come. Dropping it ends the subscription.
+/// The records of a shard as they are pushed. Dropping it ends the subscription.
 #[async_trait]
 pub trait Subscription: fmt::Debug + Send {
-    /// Waits until the next event has begun to come, and says how many bytes of memory it takes to
-    /// receive it; 0 when it is there, is a small one, or when that is not known before it is
-    /// there. [`next`](Self::next) then gives the event, or why there is none.
+    /// Waits until the next event starts to arrive, and returns how many bytes of memory are needed
+    /// to receive it. Returns 0 if the event is small, has been received already, or its size is
+    /// not known before it has been received. [`next`](Self::next) then returns the event, or why
+    /// there is none.
     ///
-    /// Whoever reads makes room in between, if it takes that long: until `next` is called, no more
-    /// of the event is received than the transport buffers. Cancel safe. It need not be called.
+    /// This lets the reader wait for free memory between the two calls: until `next` is called, no
+    /// more of the event is received than the transport buffers. Calling this method is optional.
+    /// Cancel safe.
     async fn begins(&mut self) -> usize {
         0
     }
 
-    /// The next event; nothing when the subscription has ended, which it does after five minutes,
-    /// and for other reasons at any time. Nothing is received before it is asked for, beyond what
-    /// the transport buffers. Cancel safe.
+    /// The next event, or `None` when the subscription has ended. It ends after five minutes, and
+    /// may end for other reasons at any time. Beyond what the transport buffers, nothing is
+    /// received until this is called. Cancel safe.
     ///
     /// # Errors
-    /// The subscription has failed and gives nothing more.
+    /// If the subscription has failed. It returns no more events.
     async fn next(&mut self) -> Result<Option<Pushed>, Error>;
 }
 
@@ -91,24 +95,24 @@ pub struct Pushed {
     /// The records, in the order of their sequence numbers. Often none: an idle shard sends an
     /// empty event every few seconds.
     pub records: Vec<RawRecord>,
-    /// A place behind everything that the events up to this one gave, at which another subscription
-    /// goes on. It moves on also when there are no records. Nothing when the service did not say,
-    /// and in the last event of a shard.
+    /// Where the next subscription should start: after every record of the events up to this one.
+    /// It also advances in events without records. `None` if the service did not say, and in the
+    /// last event of a shard.
     pub continuation: Option<SequenceNumber>,
-    /// How old the newest record of the event is against the tip of the shard; nothing when the
-    /// service did not say.
+    /// How far the newest record of the event is behind the tip of the shard, in milliseconds. `None`
+    /// if the service did not say.
     pub millis_behind_latest: Option<u64>,
-    /// The shards that follow, when this is the last event of the shard: it had no continuation.
-    /// Nothing follows such an event.
+    /// The child shards, if this is the last event of the shard, which has no continuation. No
+    /// event follows it.
     pub end: Option<Vec<ChildShard>>,
-    /// The shards that follow, in an event that is not the last: it has a continuation too. The
-    /// service names them with the last event only; a server that does so earlier may never send a
-    /// last one, and is asked by polling whether the shard has ended.
+    /// The child shards in an event that is not the last, because it has a continuation too.
+    /// Kinesis names the children only in the last event. An emulator that names them earlier may
+    /// never send a last event, so the reader then polls to find out whether the shard has ended.
     pub named: Vec<ChildShard>,
 }
 
 impl Pushed {
-    /// An event with these records.
+    /// Creates an event with these records.
     #[must_use]
     pub fn new(records: Vec<RawRecord>) -> Self {
         Self {
@@ -117,21 +121,21 @@ impl Pushed {
         }
     }
 
-    /// The same event, this far behind the tip.
+    /// The same event, this many milliseconds behind the tip.
     #[must_use]
     pub const fn behind(mut self, millis: u64) -> Self {
         self.millis_behind_latest = Some(millis);
         self
     }
 
-    /// The same event, after which a subscription at this place goes on.
+    /// The same event with this continuation.
     #[must_use]
     pub fn continued_at(mut self, continuation: SequenceNumber) -> Self {
         self.continuation = Some(continuation);
         self
     }
 
-    /// The same event as the last of its shard, with the shards that follow.
+    /// The same event as the last of its shard, with the child shards.
     #[must_use]
     pub fn last(mut self, children: Vec<ChildShard>) -> Self {
         self.end = Some(children);
@@ -144,13 +148,13 @@ impl Pushed {
 pub struct ConsumerArn(Arc<str>);
 
 impl ConsumerArn {
-    /// This text as the service gave it.
+    /// Creates the ARN from the service's text.
     #[must_use]
     pub fn new(arn: impl Into<Arc<str>>) -> Self {
         Self(arn.into())
     }
 
-    /// Its text.
+    /// The ARN as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -163,18 +167,18 @@ impl fmt::Display for ConsumerArn {
     }
 }
 
-/// How a consumer is named in a question about it.
+/// How a call identifies a consumer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhichConsumer {
-    /// By its name on this stream.
+    /// By its name, which is unique on a stream.
     Name(Arc<str>),
     /// By its ARN.
     Arn(ConsumerArn),
 }
 
 impl WhichConsumer {
-    /// Its name or its ARN.
+    /// The name or the ARN as text.
     #[must_use]
     pub fn text(&self) -> &str {
         match self {
@@ -199,7 +203,7 @@ pub struct Consumer {
 }
 
 impl Consumer {
-    /// The consumer with these facts.
+    /// Creates the description of a consumer.
     #[must_use]
     pub fn new(
         arn: ConsumerArn,
@@ -220,10 +224,10 @@ impl Consumer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConsumerStatus {
-    /// It is being made.
+    /// It is being created and cannot subscribe yet.
     Creating,
     /// It can subscribe.
     Active,
-    /// It is being removed.
+    /// It is being deleted.
     Deleting,
 }

@@ -1,8 +1,8 @@
-//! The first step of the way of data: what a reader needs from Kinesis.
+//! The first step of the data path: what a reader needs from Kinesis.
 //!
-//! [`Stream`] lists shards, opens one at a place and reads pages of raw records; [`FanOut`] has
-//! them pushed. [`memory::MemoryStream`] is a stream of one process, for tests and benchmarks;
-//! `kinesis::KinesisStream` (feature `kinesis`) is the service.
+//! [`Stream`] lists shards, opens a shard at a position and reads pages of raw records. [`FanOut`]
+//! has records pushed instead. [`memory::MemoryStream`] is a stream in memory, for tests and
+//! benchmarks; `kinesis::KinesisStream` (feature `kinesis`) is the AWS service.
 
 mod error;
 mod fan_out;

@@ -4,20 +4,21 @@ use std::time::Duration;
 
 use crate::model::{ChildShard, RawRecord, SequenceNumber, Shard, ShardId, Timestamp};
 
-/// What a stream is.
+/// The description of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StreamDescription {
     /// Its ARN.
     pub arn: Arc<str>,
-    /// When it was made: a stream of the same name made anew has another time.
+    /// When it was created. A stream that was deleted and created again under the same name has
+    /// another time.
     pub created_at: Timestamp,
-    /// How long it keeps records.
+    /// How long it retains records.
     pub retention: Duration,
 }
 
 impl StreamDescription {
-    /// The stream with this ARN, time of creation and retention.
+    /// Creates the description of a stream.
     #[must_use]
     pub fn new(arn: impl Into<Arc<str>>, created_at: Timestamp, retention: Duration) -> Self {
         Self {
@@ -27,21 +28,22 @@ impl StreamDescription {
         }
     }
 
-    /// Whether both describe one and the same stream: not one that was deleted, and one that was
-    /// made again under its name.
+    /// Whether both describe the same stream, and not a deleted one and another that was created
+    /// again under its name.
     #[must_use]
     pub fn is_same_stream(&self, other: &Self) -> bool {
         self.arn == other.arn && self.created_at == other.created_at
     }
 
-    /// The name, if the ARN is one of a stream.
+    /// The stream's name, or `None` if the ARN is not that of a stream.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.arn.split_once(":stream/").map(|(_, name)| name)
     }
 
-    /// The stream in the KCL's serialised form, as it stands in the keys of leases of an
-    /// application that reads several streams: `account:name:creation`, the last in whole seconds.
+    /// The stream in the KCL's serialised form, `account:name:creation`, as it appears in lease
+    /// keys of an application that reads several streams. The creation time is in whole seconds
+    /// since the Unix epoch.
     #[must_use]
     pub fn identity(&self) -> Arc<str> {
         let mut parts = self.arn.split(':').skip(4);
@@ -65,7 +67,7 @@ pub enum ShardFilter {
     AtTimestamp(Timestamp),
 }
 
-/// Where the next page of shards begins: the stream's own text.
+/// Where the next page of shards begins: text in the stream's own format, opaque to others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShardPageToken(pub String);
 
@@ -75,14 +77,15 @@ pub struct ShardPageToken(pub String);
 pub struct ShardPage {
     /// The shards.
     pub shards: Vec<Shard>,
-    /// Where the next page begins; nothing after the last.
+    /// Where the next page begins, or `None` after the last page.
     pub next: Option<ShardPageToken>,
-    /// The service's time when it answered, never later than that: leases at `LATEST` begin here.
+    /// The service's clock when it answered, never later than that. New leases at `LATEST` begin at
+    /// this time.
     pub service_time: Timestamp,
 }
 
 impl ShardPage {
-    /// A page of these shards, answered at this time.
+    /// Creates a page of shards.
     #[must_use]
     pub const fn new(
         shards: Vec<Shard>,
@@ -97,24 +100,24 @@ impl ShardPage {
     }
 }
 
-/// Where reading a shard begins.
+/// Where the reading of a shard begins.
 ///
-/// There is no "latest": what that means is decided once, when the lease is made, and kept there as
-/// a time.
+/// There is no "latest": what that means is decided once, when the lease is created, and stored in
+/// the lease as a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StartAt {
-    /// The oldest record that is retained.
+    /// At the oldest retained record.
     TrimHorizon,
-    /// The first record that arrived at this time or later.
+    /// At the first record that arrived at this time or later.
     Timestamp(Timestamp),
-    /// This record, or the next one that is retained.
+    /// At this record, or at the next retained one if this record has expired.
     Sequence(SequenceNumber),
-    /// The record after this one.
+    /// After this record.
     AfterSequence(SequenceNumber),
 }
 
-/// A place in a shard that a stream has opened (a shard iterator). It may expire.
+/// A position in a shard that a stream has opened: a shard iterator. It may expire.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Cursor {
     shard: ShardId,
@@ -122,7 +125,7 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// The place in `shard` that a stream calls `text`.
+    /// Creates a cursor from the stream's own text for a position in `shard`.
     #[must_use]
     pub fn new(shard: ShardId, text: impl Into<Arc<str>>) -> Self {
         Self {
@@ -131,13 +134,13 @@ impl Cursor {
         }
     }
 
-    /// The shard.
+    /// The shard that it belongs to.
     #[must_use]
     pub const fn shard(&self) -> &ShardId {
         &self.shard
     }
 
-    /// The stream's own text.
+    /// The stream's own text for the position.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
@@ -145,7 +148,7 @@ impl Cursor {
 }
 
 impl fmt::Debug for Cursor {
-    /// Not the text: a shard iterator is a key to the data.
+    /// Does not show the text: a shard iterator gives access to the data.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Cursor").field(&self.shard).finish()
     }
@@ -155,20 +158,21 @@ impl fmt::Debug for Cursor {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Page {
-    /// The records, in the order of their sequence numbers. May be empty when the shard is not.
+    /// The records, in the order of their sequence numbers. May be empty although the shard holds
+    /// more records.
     pub records: Vec<RawRecord>,
-    /// Where the next page begins; nothing when the shard has ended, which the list of shards has
+    /// Where the next page begins. `None` if the shard has ended, which the list of shards has yet
     /// to confirm.
     pub next: Option<Cursor>,
-    /// How old the newest record of the page is against the tip of the shard; nothing when the
-    /// service did not say.
+    /// How far the newest record of the page is behind the tip of the shard, in milliseconds.
+    /// `None` if the service did not say.
     pub millis_behind_latest: Option<u64>,
-    /// The shards that follow, on the last page of a shard.
+    /// The child shards, on the last page of a shard.
     pub children: Vec<ChildShard>,
 }
 
 impl Page {
-    /// A page of these records with the place of the next one.
+    /// Creates a page of these records, with the position of the next page.
     #[must_use]
     pub fn new(records: Vec<RawRecord>, next: Option<Cursor>) -> Self {
         Self {
@@ -179,14 +183,14 @@ impl Page {
         }
     }
 
-    /// The same page, this far behind the tip.
+    /// The same page, this many milliseconds behind the tip.
     #[must_use]
     pub const fn behind(mut self, millis: u64) -> Self {
         self.millis_behind_latest = Some(millis);
         self
     }
 
-    /// The same page with the shards that follow.
+    /// The same page with these child shards.
     #[must_use]
     pub fn followed_by(mut self, children: Vec<ChildShard>) -> Self {
         self.children = children;

@@ -9,25 +9,25 @@ use super::{
     Cursor, Error, FanOut, Page, ShardFilter, ShardPage, ShardPageToken, StartAt, StreamDescription,
 };
 
-/// What a reader that polls needs from one Kinesis stream.
+/// What a polling reader needs from one Kinesis stream.
 ///
-/// Implementations do not pace calls, and do not retry beyond what a transport does by itself:
-/// pacing, backoff and the handling of an [`Error`] belong to the reader. Reading changes nothing,
-/// so every future may be dropped at any time.
+/// Implementations do not pace calls, and do not retry beyond what their transport does by itself:
+/// pacing, backoff and the handling of an [`Error`] are up to the reader. Reading changes nothing
+/// in the stream, so every future may be dropped at any time.
 #[async_trait]
 pub trait Stream: fmt::Debug + Send + Sync + 'static {
     /// Describes the stream.
     ///
     /// # Errors
-    /// [`ErrorKind::Gone`](super::ErrorKind::Gone) when there is no such stream.
+    /// [`ErrorKind::Gone`](super::ErrorKind::Gone) if there is no such stream.
     async fn describe(&self) -> Result<StreamDescription, Error>;
 
     /// Lists one page of shards. Start without a page token and continue with [`ShardPage::next`]
-    /// until there is none.
+    /// until that is `None`.
     ///
     /// # Errors
-    /// [`ErrorKind::Expired`](super::ErrorKind::Expired) when the page token is too old: begin
-    /// again.
+    /// [`ErrorKind::Expired`](super::ErrorKind::Expired) if the page token is too old: start the
+    /// list again.
     async fn list_shards(
         &self,
         filter: &ShardFilter,
@@ -37,23 +37,24 @@ pub trait Stream: fmt::Debug + Send + Sync + 'static {
     /// Opens a shard at a position.
     ///
     /// # Errors
-    /// [`ErrorKind::Gone`](super::ErrorKind::Gone) when the shard has left the stream.
+    /// [`ErrorKind::Gone`](super::ErrorKind::Gone) if the shard has been removed from the stream.
     async fn open(&self, shard: &ShardId, at: &StartAt) -> Result<Cursor, Error>;
 
     /// Reads at most `limit` records (1 to 10,000, the service's bounds) from a cursor.
     ///
     /// # Errors
-    /// [`ErrorKind::Expired`](super::ErrorKind::Expired) when the cursor is too old: open the shard
+    /// [`ErrorKind::Expired`](super::ErrorKind::Expired) if the cursor is too old: open the shard
     /// again.
     async fn read(&self, cursor: &Cursor, limit: u32) -> Result<Page, Error>;
 
-    /// The memory that a page takes while it is being received, as a multiple of what it takes
-    /// afterwards: with text encodings, the message is held along with what was decoded from it.
+    /// How much memory a page takes while it is being received, as a multiple of what it takes
+    /// afterwards. With a text encoding, the message and the records decoded from it are in memory
+    /// at the same time. The default is 1.
     fn memory_while_reading(&self) -> f64 {
         1.0
     }
 
-    /// The stream as one that pushes records, if it can.
+    /// The stream's enhanced fan-out, or `None` if it cannot push records, which is the default.
     fn fan_out(&self) -> Option<Arc<dyn FanOut>> {
         None
     }

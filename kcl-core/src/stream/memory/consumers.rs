@@ -7,31 +7,32 @@ use crate::stream::{
     Consumer, ConsumerArn, ConsumerStatus, Error, ErrorKind, StartAt, WhichConsumer,
 };
 
-/// What a subscription to come does other than give events until its time is over.
+/// A fault of a later subscription, for a test: how it fails to deliver events for its full five
+/// minutes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SubscriptionFault {
-    /// It ends gracefully after so many events.
+    /// It ends without an error after this many events.
     EndAfter(u32),
-    /// It breaks after so many events, with an error of this kind. After none: it opens and breaks
-    /// at once.
+    /// It fails with an error of this kind after this many events. With 0, it fails as soon as it
+    /// is open.
     BreakAfter(u32, ErrorKind),
-    /// It gives nothing more after so many events, nor does it end.
+    /// It stays open but delivers nothing more after this many events.
     SilentAfter(u32),
 }
 
-/// A subscription that was made.
+/// A subscription that was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Subscribed {
-    /// To which shard.
+    /// The shard.
     pub shard: ShardId,
-    /// When.
+    /// When it was opened, on the stream's clock.
     pub at: Moment,
-    /// From where.
+    /// Where it started in the shard.
     pub start: StartAt,
-    /// When its end was noticed, by whoever asked it for an event; nothing while it goes on, or
-    /// when it was dropped before.
+    /// When the subscriber noticed its end, by asking for another event. `None` while it is open,
+    /// or if it was dropped before.
     pub over: Option<Moment>,
 }
 
@@ -40,17 +41,17 @@ pub struct Subscribed {
 pub(super) struct Consumers {
     stream: Arc<str>,
     by_name: BTreeMap<Arc<str>, Registered>,
-    /// The subscription of each consumer and shard that was made last.
+    /// The latest subscription of each consumer to each shard, as an index into `made`.
     last: BTreeMap<(ConsumerArn, ShardId), usize>,
     made: Vec<Subscribed>,
     faults: BTreeMap<ShardId, VecDeque<SubscriptionFault>>,
-    /// How long a consumer is being made, and being removed.
+    /// How long it takes to create a consumer, and to delete one.
     pub(super) delay: Duration,
     /// How long a subscription lasts.
     pub(super) session: Duration,
-    /// How many consumers there may be.
+    /// How many consumers can be registered at most.
     pub(super) most: usize,
-    /// For how long a record is kept for certain.
+    /// How long a record is retained at least.
     pub(super) retention: Duration,
 }
 
@@ -62,7 +63,8 @@ struct Registered {
     gone_from: Option<Moment>,
 }
 
-/// The service's: a consumer and shard take another subscription five seconds after the last one.
+/// The service's rule: a consumer can subscribe to a shard again five seconds after its last
+/// subscription.
 const BETWEEN_SUBSCRIPTIONS: Duration = Duration::from_secs(5);
 
 impl Consumers {
@@ -107,7 +109,7 @@ impl Consumers {
             Error::new(
                 ErrorKind::Gone,
                 operation,
-                format!("there is no consumer {}", which.text()),
+                format!("the stream has no consumer {}", which.text()),
             )
         })
     }
@@ -124,14 +126,14 @@ impl Consumers {
             return Err(Error::new(
                 ErrorKind::Busy,
                 operation,
-                format!("there is a consumer {name}"),
+                format!("a consumer {name} exists already"),
             ));
         }
         if there.len() >= self.most {
             return Err(Error::new(
                 ErrorKind::Throttled,
                 operation,
-                format!("there are {} consumers", there.len()),
+                format!("the stream has {} consumers, as many as it may", there.len()),
             ));
         }
         let arn = ConsumerArn::new(format!(
@@ -149,7 +151,7 @@ impl Consumers {
         let described = registered.describe(&name, now);
         self.by_name.insert(name, registered);
         described
-            .ok_or_else(|| Error::new(ErrorKind::Transient, operation, "it was removed at once"))
+            .ok_or_else(|| Error::new(ErrorKind::Transient, operation, "the consumer was removed at once"))
     }
 
     pub(super) fn deregister(&mut self, arn: &ConsumerArn, now: Moment) {
@@ -163,7 +165,8 @@ impl Consumers {
         }
     }
 
-    /// A subscription that takes over from the one before it, with what is to become of it.
+    /// Opens a subscription, which takes over from the previous one; returns its number and its
+    /// fault, if it was given one.
     pub(super) fn subscribe(
         &mut self,
         operation: &'static str,
@@ -203,7 +206,7 @@ impl Consumers {
         Ok((number, fault))
     }
 
-    /// Whether nobody has taken over, and the consumer is there.
+    /// Checks that no other subscription has taken over, and that the consumer exists.
     pub(super) fn still_holds(
         &self,
         number: usize,
@@ -217,7 +220,7 @@ impl Consumers {
             return Err(Error::new(
                 ErrorKind::Gone,
                 operation,
-                format!("the consumer {} is removed", consumer.name),
+                format!("the consumer {} was removed", consumer.name),
             ));
         }
         let last = self.last.get(&(arn.clone(), shard.clone()));

@@ -76,7 +76,7 @@ impl FanOut for MemoryStream {
                 fault,
             )
         };
-        // Whom it takes over from.
+        // Wakes the subscription that this one takes over from.
         self.changed();
         Ok(Box::new(subscription))
     }

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::model::{Moment, ShardId};
 use crate::stream::{Error, ErrorKind};
 
-/// A call that a reader makes.
+/// An operation that a reader calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Operation {
@@ -42,32 +42,32 @@ impl Operation {
     }
 }
 
-/// A call that came.
+/// A call that was made to the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Call {
-    /// What was asked.
+    /// The operation.
     pub operation: Operation,
-    /// Which shard it was about, if it was about one.
+    /// The shard that it concerned, if it concerned one.
     pub shard: Option<ShardId>,
-    /// When, on the stream's clock.
+    /// When it was made, on the stream's clock.
     pub at: Moment,
 }
 
-/// A failure to come.
+/// A failure of a later call, as a test has ordered it.
 #[derive(Debug)]
 struct PlannedFault {
     operation: Operation,
-    /// Any shard, if nothing.
+    /// `None` for any shard.
     shard: Option<ShardId>,
     kind: ErrorKind,
     left: u32,
 }
 
-/// As many calls are remembered one by one.
+/// How many calls are remembered individually.
 const REMEMBERED: usize = 1 << 16;
 
-/// The calls that came, and the failures that are to come.
+/// The calls that were made, and the failures of later ones.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     calls: VecDeque<Call>,
@@ -76,7 +76,7 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// Writes a call down and lets it fail if that was asked for.
+    /// Records a call, and fails it if a test has ordered that.
     pub(super) fn enter(
         &mut self,
         operation: Operation,
@@ -108,7 +108,7 @@ impl Ledger {
         Err(Error::new(
             kind,
             operation.name(),
-            "a failure that was asked for",
+            "a failure that the test ordered",
         ))
     }
 

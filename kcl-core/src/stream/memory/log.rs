@@ -10,23 +10,23 @@ use crate::stream::{Error, ErrorKind, ShardFilter};
 use super::place::sequence_number;
 use super::shard::ShardLog;
 
-/// All shards of a stream with what they retain.
+/// All shards of a stream with their records.
 #[derive(Debug)]
 pub(super) struct StreamLog {
     shards: BTreeMap<ShardId, ShardLog>,
-    /// How many shards there ever were.
+    /// How many shards have ever been created.
     shards_made: u64,
-    /// How many sequence numbers were given out.
+    /// How many sequence numbers have been assigned.
     events: u64,
-    /// The last arrival: the next one is not earlier, whatever the clock does.
+    /// The last arrival time. The next one is not earlier, even if the clock goes back.
     last_arrival: Timestamp,
-    /// When the last shard that left the stream was closed. The shards of an earlier time are not
-    /// known any more.
+    /// The close time of the latest shard that has been removed. Which shards were open before then
+    /// is not known any more.
     horizon: Option<Timestamp>,
 }
 
 impl StreamLog {
-    /// Shards that share the hash keys evenly, made at this time. No shard is as good as one.
+    /// Creates shards at this time that divide the hash keys evenly. 0 shards means 1.
     pub(super) fn new(shards: u32, now: Timestamp) -> Self {
         let mut log = Self {
             shards: BTreeMap::new(),
@@ -49,12 +49,12 @@ impl StreamLog {
         self.shards.values()
     }
 
-    /// The number that the next event will have: above all that was given out.
+    /// The sequence number of the next event: greater than every assigned one.
     pub(super) fn tip(&self) -> SequenceNumber {
         sequence_number(self.events + 1)
     }
 
-    /// The open shard that takes this hash key.
+    /// The open shard whose range contains this hash key.
     pub(super) fn shard_of(&self, hash_key: u128) -> Result<ShardId, Error> {
         let mut open = self.shards.values().filter(|log| !log.shard.closed);
         let taker = open
@@ -64,7 +64,7 @@ impl StreamLog {
             Error::new(
                 ErrorKind::Gone,
                 "PutRecord",
-                format!("no open shard takes the hash key {hash_key}"),
+                format!("no open shard has the hash key {hash_key} in its range"),
             )
         })
     }
@@ -76,7 +76,7 @@ impl StreamLog {
         data: Bytes,
         now: Timestamp,
     ) -> Result<SequenceNumber, Error> {
-        // Before a number is given out: a refused record leaves no trace.
+        // Checked before a sequence number is assigned: a rejected record leaves no trace.
         self.open_shard_mut("PutRecord", id)?;
         let sequence = self.next_sequence();
         self.last_arrival = self.last_arrival.max(now);
@@ -128,7 +128,7 @@ impl StreamLog {
         if lower.end().checked_add(1) != Some(upper.start()) {
             return Err(refused(
                 "MergeShards",
-                format!("{a} and {b} are not next to each other"),
+                format!("cannot merge {a} and {b}: expected shards with adjacent hash key ranges"),
             ));
         }
         let range = HashKeyRange::new(lower.start(), upper.end())
@@ -139,7 +139,7 @@ impl StreamLog {
         Ok(child)
     }
 
-    /// Closes an open shard without a child.
+    /// Closes an open shard without children.
     pub(super) fn close_for_good(&mut self, id: &ShardId, now: Timestamp) -> Result<(), Error> {
         self.open_shard_mut("CloseShard", id)?;
         self.close(&[id], now);
@@ -154,16 +154,16 @@ impl StreamLog {
         Ok(log.trim(up_to))
     }
 
-    /// The shard leaves the stream with all it retains, as retention makes closed shards leave.
+    /// Removes a shard with all its records, as retention removes closed shards.
     pub(super) fn drop_shard(&mut self, id: &ShardId) -> Result<(), Error> {
         let log = self.shards.remove(id).ok_or_else(|| no_shard("Trim", id))?;
         self.horizon = self.horizon.max(log.closed_at);
         Ok(())
     }
 
-    /// Whether the service's filter lets the shard through.
+    /// Whether the shard matches the service's filter.
     pub(super) fn passes(&self, filter: &ShardFilter, log: &ShardLog) -> bool {
-        // The oldest of what is known: those whose parents have all left.
+        // A root is among the oldest known shards: all its parents have been removed.
         let is_root = || {
             !log.shard
                 .parents
@@ -175,8 +175,8 @@ impl StreamLog {
             ShardFilter::AtLatest => !log.shard.closed,
             ShardFilter::AtTrimHorizon => is_root(),
             ShardFilter::AtTimestamp(time) if self.is_before_horizon(*time) => is_root(),
-            // Both ends count, as the service documents it: a parent and its children may both be
-            // listed.
+            // Both the open and the close time are inclusive, as the service documents it, so a
+            // parent and its children may both be listed.
             ShardFilter::AtTimestamp(time) => {
                 log.opened_at <= *time && log.closed_at.is_none_or(|closed| closed >= *time)
             }
@@ -222,8 +222,8 @@ impl StreamLog {
         id
     }
 
-    /// Closes the shards, not before the last arrival nor after the next one, and says when that
-    /// is.
+    /// Closes the shards at a time between the last arrival and the next one, and returns that
+    /// time.
     fn close(&mut self, ids: &[&ShardId], now: Timestamp) -> Timestamp {
         let now = now.max(self.last_arrival);
         self.last_arrival = now;
@@ -235,7 +235,7 @@ impl StreamLog {
         now
     }
 
-    /// Writes the children down where their parents' last pages name them.
+    /// Adds the children to their parents, whose last pages name them.
     fn follow(&mut self, parents: &[&ShardId], children: &[ShardId]) {
         let described: Vec<_> = children
             .iter()
@@ -262,7 +262,7 @@ fn no_shard(operation: &'static str, id: &ShardId) -> Error {
     Error::new(
         ErrorKind::Gone,
         operation,
-        format!("there is no shard {id}"),
+        format!("the stream has no shard {id}"),
     )
 }
 
@@ -270,10 +270,11 @@ fn refused(operation: &'static str, message: String) -> Error {
     Error::new(ErrorKind::Fatal, operation, message)
 }
 
-/// All hash keys in this many ranges of one width; the last takes the rest, as in Kinesis.
+/// All hash keys in this many ranges of equal width. The last range gets the remainder, as in
+/// Kinesis.
 fn even_ranges(count: u32) -> Vec<HashKeyRange> {
     let count = u128::from(count.max(1));
-    // 2^128 / count, which has no number of its own for count = 1.
+    // 2^128 / count; saturating, because 2^128 itself (count = 1) does not fit into a `u128`.
     let width = (u128::MAX / count).saturating_add(u128::from(u128::MAX % count == count - 1));
     let start = |index: u128| index * width;
     let end = |index: u128| {

@@ -1,9 +1,9 @@
-//! The stream of one process: for tests, simulations and benchmarks of an application.
+//! A stream in the memory of one process, for tests, simulations and benchmarks.
 //!
-//! [`MemoryStream`] does what Kinesis does for a reader (places, paging, reshards, retention, the
-//! end of a shard with its children, lag) on an injected [`Clock`](crate::Clock), and on demand
-//! what Kinesis does on a bad day: cursors that expire, calls that fail, shards that leave. It
-//! writes down who called what and when, so that a test can judge the pace of a reader.
+//! [`MemoryStream`] behaves like Kinesis does towards a reader (positions, paging, reshards,
+//! retention, the end of a shard with its children, lag) on an injected [`Clock`](crate::Clock). On
+//! demand it also fails like Kinesis: cursors expire, calls fail, shards are removed. It records
+//! every call with its time, so that a test can check the pace of a reader.
 //!
 //! ```text
 //!   put, split, merge, trim ---> [ Log: shards in a BTreeMap, records in order ] ---> list_shards, open, read
@@ -11,12 +11,12 @@
 //!   next_subscription ---------> [ Consumers: who is registered and subscribed ] ---> subscriptions, consumers
 //! ```
 //!
-//! It pushes records too ([`FanOut`](crate::stream::FanOut)): as they are put, with an empty event
-//! each five seconds, for five minutes a subscription; a second one of the same consumer and shard
-//! is refused for five seconds and then takes over.
+//! It also pushes records ([`FanOut`](crate::stream::FanOut)) as soon as they are put, with an
+//! empty event every five seconds, for five minutes per subscription. A second subscription of the
+//! same consumer to the same shard is rejected for the first five seconds, and then takes over.
 //!
-//! Invariants: sequence numbers grow over the whole stream; a shard's arrival times never go back;
-//! the same calls on the same clock give the same answers.
+//! Invariants: sequence numbers grow across the whole stream; the arrival times in a shard never go
+//! back; the same calls on the same clock give the same results.
 
 mod consumers;
 mod fan_out;

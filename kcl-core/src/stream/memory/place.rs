@@ -3,19 +3,20 @@ use std::str::FromStr;
 
 use crate::model::{RawRecord, SequenceNumber};
 
-/// The head of every sequence number here: with the counter it makes numbers as long as the
-/// service's, 56 digits.
+/// The first digits of every sequence number here: together with the counter they make numbers as
+/// long as the service's, 56 digits.
 const HEAD: &str = "495903382714902566";
 
-/// The sequence number of the stream's `count`th event.
+/// The sequence number of the stream's event number `count`.
 pub(super) fn sequence_number(count: u64) -> SequenceNumber {
-    // 18 digits of head and 38 of counter are a decimal number without a leading zero.
+    // The 18 digits of the head and the 38 of the counter are a valid decimal number without a
+    // leading zero.
     format!("{HEAD}{count:038}")
         .parse()
         .unwrap_or_else(|_| SequenceNumber::from_u128(count.into()))
 }
 
-/// A place between the records of a shard, and the text that a cursor carries it in.
+/// A position between the records of a shard, and its text form in a cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum LogPosition {
     /// Before this sequence number.
@@ -25,15 +26,15 @@ pub(super) enum LogPosition {
 }
 
 impl LogPosition {
-    /// The sequence number AT which a reader goes on from this place; it may be given one record
-    /// again.
+    /// The sequence number at which a reader continues from this position. With
+    /// `AT_SEQUENCE_NUMBER` it may read one record again.
     pub(super) const fn sequence(&self) -> &SequenceNumber {
         match self {
             Self::Before(sequence) | Self::After(sequence) => sequence,
         }
     }
 
-    /// Whether a reader at this place has the record behind it.
+    /// Whether a reader at this position has passed the record.
     pub(super) fn is_past(&self, record: &RawRecord) -> bool {
         match self {
             Self::Before(sequence) => record.sequence < *sequence,
@@ -42,7 +43,8 @@ impl LogPosition {
     }
 }
 
-/// What a cursor says: a place, and how often all cursors had been expired when it was made.
+/// The contents of a cursor: a position, and how many times all cursors had been expired when it
+/// was created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CursorText {
     pub(super) generation: u64,
@@ -59,7 +61,7 @@ impl fmt::Display for CursorText {
 }
 
 impl FromStr for CursorText {
-    /// That it is none: there is nothing more to say.
+    /// The text is not a cursor; there is nothing more to say.
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {

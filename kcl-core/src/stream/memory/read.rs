@@ -31,7 +31,7 @@ impl Stream for MemoryStream {
         state
             .ledger
             .enter(Operation::ListShards, None, self.now())?;
-        // A token is the name of the last shard on the page before.
+        // A token is the id of the last shard on the previous page.
         let is_after = |id: &ShardId| page.is_none_or(|token| id.as_str() > token.0.as_str());
         let listed = state
             .log
@@ -79,7 +79,7 @@ impl Stream for MemoryStream {
         let text: CursorText = cursor
             .as_str()
             .parse()
-            .map_err(|()| expired("this is no cursor of this stream"))?;
+            .map_err(|()| expired("the cursor is not one of this stream"))?;
         if text.generation != state.generation {
             return Err(expired("the cursor has expired"));
         }
@@ -106,8 +106,8 @@ impl Stream for MemoryStream {
     }
 }
 
-/// Refuses a time to come as the service does, which bears out that a service time is never too
-/// late.
+/// Rejects a time in the future, as the service does. This also verifies that a `service_time` is
+/// never too late.
 pub(super) fn check_start(
     operation: &'static str,
     at: &StartAt,
@@ -117,13 +117,13 @@ pub(super) fn check_start(
         StartAt::Timestamp(time) if *time > now => Err(Error::new(
             ErrorKind::Denied,
             operation,
-            format!("{time} is a time to come"),
+            format!("invalid start time {time}: expected a time that is not in the future"),
         )),
         _ => Ok(()),
     }
 }
 
-/// How old the last record of a page is; 0 is said only when nothing follows it.
+/// How old the last record of a page is, in milliseconds. 0 only if no record follows it.
 pub(super) fn millis_behind(found: &ReadResult, now: Timestamp) -> u64 {
     let last = found
         .records

@@ -5,27 +5,27 @@ use crate::stream::StartAt;
 
 use super::place::LogPosition;
 
-/// The service's bounds of a page: 10,000 records and 10 MiB.
+/// The service's limits for one page: 10,000 records and 10 MiB.
 pub(super) const MAX_PAGE_RECORDS: u32 = 10_000;
 pub(super) const MAX_PAGE_BYTES: usize = 10 << 20;
 
-/// A shard with what it retains.
+/// A shard with the records that it retains.
 #[derive(Debug)]
 pub(super) struct ShardLog {
-    /// As the stream lists it.
+    /// The shard as the stream lists it.
     pub(super) shard: Shard,
     pub(super) opened_at: Timestamp,
     pub(super) closed_at: Option<Timestamp>,
-    /// The shards that followed at its end.
+    /// The child shards, named on its last page.
     pub(super) children: Vec<ChildShard>,
     records: VecDeque<RawRecord>,
 }
 
-/// What one read finds.
+/// The result of one read.
 pub(super) struct ReadResult {
     pub(super) records: Vec<RawRecord>,
     pub(super) next: LogPosition,
-    /// The shard holds more behind these records.
+    /// Whether the shard holds more records after these.
     pub(super) more: bool,
 }
 
@@ -57,7 +57,8 @@ impl ShardLog {
         self.closed_at = Some(at);
     }
 
-    /// Forgets the records up to and with this sequence number.
+    /// Removes the records up to and including this sequence number, and returns how many there
+    /// were.
     pub(super) fn trim(&mut self, up_to: &SequenceNumber) -> usize {
         let gone = self
             .records
@@ -66,7 +67,8 @@ impl ShardLog {
         gone
     }
 
-    /// The place that a reader asks for; `tip` is the number of the stream's next event.
+    /// The position that a reader asks for. `tip` is the sequence number of the stream's next
+    /// event.
     pub(super) fn place(&self, at: &StartAt, tip: SequenceNumber) -> LogPosition {
         match at {
             StartAt::TrimHorizon => LogPosition::Before(SequenceNumber::from_u128(0)),
@@ -85,13 +87,13 @@ impl ShardLog {
         }
     }
 
-    /// What a reader at this place is given.
+    /// The records that a reader at this position receives.
     pub(super) fn read(&self, place: &LogPosition, limit: usize, most_bytes: usize) -> ReadResult {
         let first = self.records.partition_point(|record| place.is_past(record));
         let mut bytes = 0;
         let fits = |record: &&RawRecord| {
             bytes += record.data.len() + record.partition_key.len();
-            // A record that is larger than a page is a page by itself.
+            // A record that is larger than a page makes a page of its own.
             bytes <= most_bytes || bytes == record.data.len() + record.partition_key.len()
         };
         let records: Vec<_> = self

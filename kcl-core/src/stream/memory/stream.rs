@@ -15,7 +15,7 @@ use super::ledger::{Call, Ledger, Operation};
 use super::log::StreamLog;
 use super::shard::ShardLog;
 
-/// A stream in the memory of this process. Clones are the same stream.
+/// A stream in the memory of this process. Clones are handles to the same stream.
 ///
 /// ```
 /// use kcl_core::stream::memory::MemoryStream;
@@ -41,7 +41,7 @@ struct MemoryInner {
     description: StreamDescription,
     clock: Arc<dyn Clock>,
     state: Mutex<MemoryState>,
-    /// Grows with whatever a subscription may wait for.
+    /// Raised by every change that a subscription may wait for.
     changes: Watermark,
 }
 
@@ -49,26 +49,26 @@ pub(super) struct MemoryState {
     pub(super) log: StreamLog,
     pub(super) ledger: Ledger,
     pub(super) consumers: Consumers,
-    /// How often all cursors were expired: a cursor of an earlier generation is no good.
+    /// How many times all cursors have been expired. A cursor of an earlier generation is expired.
     pub(super) generation: u64,
     pub(super) shards_a_page: usize,
 }
 
-/// What the service lists on one page.
+/// How many shards the service lists on one page.
 const SHARDS_A_PAGE: usize = 1000;
-/// How long the service keeps records unless it is told otherwise. Here it only stands in the
-/// description.
+/// The service's default retention. Here it is only part of the description: nothing expires by
+/// itself.
 const RETENTION: Duration = Duration::from_hours(24);
 
 impl MemoryStream {
-    /// A new stream of this name with so many open shards (0 is as good as 1) that share the hash
-    /// keys evenly, on the machine's clock.
+    /// Creates a stream with this many open shards (0 means 1), which divide the hash keys evenly,
+    /// on the system clock.
     #[must_use]
     pub fn new(name: &str, shards: u32) -> Self {
         Self::with_clock(name, shards, system_clock())
     }
 
-    /// A new stream on this clock: it dates arrivals, shards, calls and lag.
+    /// Creates a stream on this clock, from which arrivals, shards, calls and lag get their times.
     #[must_use]
     pub fn with_clock(name: &str, shards: u32, clock: Arc<dyn Clock>) -> Self {
         let now = clock.wall();
@@ -91,11 +91,12 @@ impl MemoryStream {
         }))
     }
 
-    /// Puts a record: its key decides which open shard takes it. Keys are hashed evenly and always
-    /// alike, but not as the service does it.
+    /// Puts a record and returns its shard and sequence number. The key decides which open shard it
+    /// goes to. Keys are hashed evenly and always in the same way, but with another hash than the
+    /// service's.
     ///
     /// # Errors
-    /// When no open shard takes the key, after a [`close`](Self::close).
+    /// If no open shard has the key in its range, which can only be after a [`close`](Self::close).
     pub fn put(
         &self,
         key: &str,
@@ -108,10 +109,10 @@ impl MemoryStream {
         })
     }
 
-    /// Puts a record into this shard, whatever its key.
+    /// Puts a record into this shard, whatever its key, and returns its sequence number.
     ///
     /// # Errors
-    /// When there is no such shard, or it is closed.
+    /// If there is no such shard, or it is closed.
     pub fn put_to(
         &self,
         shard: &ShardId,
@@ -121,11 +122,11 @@ impl MemoryStream {
         self.change(|log, now| log.put(shard, key, data.into(), now))
     }
 
-    /// Puts records, each with its key, as [`put`](Self::put) does. Gives back where they are, in
-    /// their order.
+    /// Puts records with their keys, as [`put`](Self::put) does. Returns their shards and sequence
+    /// numbers, in the same order.
     ///
     /// # Errors
-    /// As [`put`](Self::put) does. What precedes the record that failed is put.
+    /// As for [`put`](Self::put). The records before the one that failed have been put.
     pub fn put_many<K, D>(
         &self,
         records: impl IntoIterator<Item = (K, D)>,
@@ -140,10 +141,10 @@ impl MemoryStream {
             .collect()
     }
 
-    /// Puts records, each with its key, into one shard. Gives back their sequence numbers.
+    /// Puts records with their keys into one shard. Returns their sequence numbers.
     ///
     /// # Errors
-    /// As [`put_to`](Self::put_to) does. What precedes the record that failed is put.
+    /// As for [`put_to`](Self::put_to). The records before the one that failed have been put.
     pub fn put_many_to<K, D>(
         &self,
         shard: &ShardId,
@@ -159,16 +160,16 @@ impl MemoryStream {
             .collect()
     }
 
-    /// Splits an open shard: the lower child ends before the hash key `at`, the upper one begins
-    /// there.
+    /// Splits an open shard: the lower child's range ends before the hash key `at`, and the upper
+    /// child's begins there.
     ///
     /// # Errors
-    /// When there is no such shard, it is closed, or `at` leaves a child without hash keys.
+    /// If there is no such shard, it is closed, or `at` would leave a child without hash keys.
     pub fn split(&self, shard: &ShardId, at: u128) -> Result<[ShardId; 2], Error> {
         self.change(|log, now| log.split(shard, at, now))
     }
 
-    /// Splits an open shard in its middle.
+    /// Splits an open shard in the middle of its range.
     ///
     /// ```
     /// use kcl_core::MemoryStream;
@@ -183,7 +184,7 @@ impl MemoryStream {
     /// ```
     ///
     /// # Errors
-    /// As [`split`](Self::split) does.
+    /// As for [`split`](Self::split).
     pub fn split_evenly(&self, shard: &ShardId) -> Result<[ShardId; 2], Error> {
         self.change(|log, now| {
             let range = log.shard("SplitShard", shard)?.shard.hash_range;
@@ -192,41 +193,41 @@ impl MemoryStream {
         })
     }
 
-    /// Merges two open shards whose hash keys are next to each other.
+    /// Merges two open shards with adjacent hash key ranges.
     ///
     /// # Errors
-    /// When one does not exist or is closed, or they are not next to each other.
+    /// If one does not exist or is closed, or the ranges are not adjacent.
     pub fn merge(&self, a: &ShardId, b: &ShardId) -> Result<ShardId, Error> {
         self.change(|log, now| log.merge(a, b, now))
     }
 
-    /// Closes an open shard without a child: its last page ends it and names no shard that follows.
+    /// Closes an open shard without children: its last page ends the shard and names no child.
     ///
     /// # Errors
-    /// When there is no such shard, or it is closed.
+    /// If there is no such shard, or it is closed.
     pub fn close(&self, shard: &ShardId) -> Result<(), Error> {
         self.change(|log, now| log.close_for_good(shard, now))
     }
 
-    /// Forgets the records of a shard up to and with this one, as retention does. Gives back how
-    /// many went.
+    /// Removes the records of a shard up to and including this one, as retention does. Returns how
+    /// many were removed.
     ///
     /// # Errors
-    /// When there is no such shard.
+    /// If there is no such shard.
     pub fn trim(&self, shard: &ShardId, up_to: &SequenceNumber) -> Result<usize, Error> {
         self.state().log.trim(shard, up_to)
     }
 
-    /// Lets a shard leave the stream with all its records, as closed shards do when the last of
-    /// them has aged out.
+    /// Removes a shard from the stream with all its records, as Kinesis does with a closed shard
+    /// when its last record has expired.
     ///
     /// # Errors
-    /// When there is no such shard.
+    /// If there is no such shard.
     pub fn drop_shard(&self, shard: &ShardId) -> Result<(), Error> {
         self.change(|log, _| log.drop_shard(shard))
     }
 
-    /// All shards that the stream has, in the order of their names.
+    /// All shards of the stream, ordered by id.
     #[must_use]
     pub fn shards(&self) -> Vec<Shard> {
         self.state()
@@ -236,7 +237,7 @@ impl MemoryStream {
             .collect()
     }
 
-    /// The shards that take records, in the order of their names.
+    /// The open shards, ordered by id.
     #[must_use]
     pub fn open_shards(&self) -> Vec<ShardId> {
         self.state()
@@ -247,10 +248,10 @@ impl MemoryStream {
             .collect()
     }
 
-    /// How many records a shard retains.
+    /// How many records the shard retains.
     ///
     /// # Errors
-    /// When there is no such shard.
+    /// If there is no such shard.
     pub fn retained(&self, shard: &ShardId) -> Result<usize, Error> {
         self.state()
             .log
@@ -258,85 +259,84 @@ impl MemoryStream {
             .map(ShardLog::len)
     }
 
-    /// Sets how many shards a page of the list has (at least 1; 1000 at first).
+    /// Sets how many shards one page of the list has: at least 1. The default is 1000.
     pub fn set_shards_a_page(&self, shards: usize) {
         self.state().shards_a_page = shards.max(1);
     }
 
-    /// Expires every cursor that was given out.
+    /// Expires every existing cursor.
     pub fn expire_cursors(&self) {
         self.state().generation += 1;
     }
 
-    /// Lets the next `calls` calls of an operation fail, on whichever shard. Failures of one
-    /// operation come in the order in which they were asked for.
+    /// Makes the next `calls` calls of an operation fail, on any shard. The failures of one
+    /// operation happen in the order in which they were requested.
     pub fn fail_next(&self, operation: Operation, kind: ErrorKind, calls: u32) {
         self.state().ledger.fail_next(operation, None, kind, calls);
     }
 
-    /// Lets the next `calls` calls of an operation on one shard fail.
+    /// Makes the next `calls` calls of an operation on one shard fail.
     pub fn fail_next_of(&self, shard: &ShardId, operation: Operation, kind: ErrorKind, calls: u32) {
         self.state()
             .ledger
             .fail_next(operation, Some(shard.clone()), kind, calls);
     }
 
-    /// The consumers that are registered, or on their way to be or not to be, in the order of their
-    /// names.
+    /// The consumers that are registered, being created or being deleted, ordered by name.
     #[must_use]
     pub fn consumers(&self) -> Vec<Consumer> {
         self.state().consumers.all(self.now())
     }
 
-    /// The subscriptions that were made, the oldest first.
+    /// All subscriptions that were opened, oldest first.
     #[must_use]
     pub fn subscriptions(&self) -> Vec<Subscribed> {
         self.state().consumers.made().to_vec()
     }
 
-    /// Sets how long a consumer is being made before it is active, and being removed before it is
-    /// gone (no time at first).
+    /// Sets how long it takes until a new consumer is active, and until a deregistered one is gone.
+    /// The default is no time.
     pub fn set_consumer_delay(&self, delay: Duration) {
         self.state().consumers.delay = delay;
     }
 
-    /// Sets how many consumers there may be (20 at first, as in the service).
+    /// Sets how many consumers can be registered. The default is 20, as in the service.
     pub fn set_most_consumers(&self, most: usize) {
         self.state().consumers.most = most;
     }
 
-    /// Sets how long the subscriptions last that are made from now on (five minutes at first, as in
-    /// the service).
+    /// Sets how long subscriptions that are opened from now on last. The default is five minutes,
+    /// as in the service.
     pub fn set_session(&self, session: Duration) {
         self.state().consumers.session = session;
     }
 
-    /// Sets for how long records are kept for certain, as
-    /// [`FanOut::retention`](crate::stream::FanOut::retention) says it (no time at first:
-    /// [`trim`](Self::trim) takes them at any time).
+    /// Sets the minimum retention that [`FanOut::retention`](crate::stream::FanOut::retention)
+    /// reports. The default is no time, because [`trim`](Self::trim) can remove records at any
+    /// time.
     pub fn set_retention(&self, retention: Duration) {
         self.state().consumers.retention = retention;
     }
 
-    /// Says what becomes of the next subscription to a shard. Asked for several times, of the next
-    /// ones in this order.
+    /// Gives the next subscription to a shard a fault. Several calls apply to the next
+    /// subscriptions, in order.
     pub fn next_subscription(&self, shard: &ShardId, fault: SubscriptionFault) {
         self.state().consumers.next_subscription(shard, fault);
     }
 
-    /// The calls that came, the oldest first; the last 65,536 are remembered. Failed ones count.
+    /// The calls that were made, failed ones included, oldest first. Only the last 65,536 are kept.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         self.state().ledger.calls()
     }
 
-    /// How many calls of an operation came, for one shard or for all. Failed ones count.
+    /// How many calls of an operation were made, for one shard or for all, failed ones included.
     #[must_use]
     pub fn call_count(&self, operation: Operation, shard: Option<&ShardId>) -> u64 {
         self.state().ledger.count(operation, shard)
     }
 
-    /// Changes what the stream holds, and wakes who waits for that.
+    /// Changes the stream's contents and wakes the subscriptions that wait for a change.
     fn change<T>(
         &self,
         change: impl FnOnce(&mut StreamLog, Timestamp) -> Result<T, Error>,
@@ -351,7 +351,7 @@ impl MemoryStream {
         self.0.changes.raise_by_one();
     }
 
-    /// Waits for whatever changes from now on.
+    /// Waits for the next change after this call.
     pub(super) fn next_change(&self) -> impl Future<Output = ()> + Send + use<> {
         let (changes, next) = (self.0.changes.clone(), self.0.changes.now() + 1);
         async move { changes.reaches(next).await }
@@ -362,7 +362,7 @@ impl MemoryStream {
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, MemoryState> {
-        // No code that can panic leaves the state half written.
+        // A poisoned lock is safe to use: no code that can panic leaves the state half written.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -387,8 +387,8 @@ impl fmt::Debug for MemoryStream {
     }
 }
 
-/// A hash key of a partition key: FNV-1a, whose upper bits hardly depend on the last letters,
-/// stirred by `SplitMix64`'s finaliser.
+/// A hash key for a partition key: FNV-1a, whose upper bits hardly depend on the last characters,
+/// mixed by the finaliser of `SplitMix64`.
 fn hash_key(key: &str) -> u128 {
     let fnv = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

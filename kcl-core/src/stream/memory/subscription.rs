@@ -10,7 +10,7 @@ use super::consumers::SubscriptionFault;
 use super::place::LogPosition;
 use super::read::millis_behind;
 
-/// A shard's records as they are put.
+/// A subscription: delivers a shard's records as they are put.
 #[derive(Debug)]
 pub(super) struct MemorySubscription {
     stream: MemoryStream,
@@ -18,7 +18,7 @@ pub(super) struct MemorySubscription {
     consumer: ConsumerArn,
     shard: ShardId,
     place: LogPosition,
-    /// When the last event was given.
+    /// When the last event was delivered.
     last: Moment,
     until: Moment,
     fault: Option<SubscriptionFault>,
@@ -26,19 +26,19 @@ pub(super) struct MemorySubscription {
     over: bool,
 }
 
-/// The service sends an empty event so often when a shard idles.
+/// How often the service sends an empty event while a shard is idle.
 const EMPTY_EVENT: Duration = Duration::from_secs(5);
-/// What an event holds at the most.
+/// How many records one event holds at most.
 const MAX_EVENT_RECORDS: usize = 10_000;
 const MAX_EVENT_BYTES: usize = 1 << 20;
 
-/// What a subscription has at a moment.
+/// What a subscription has to deliver at a given moment.
 enum Due {
     Event(Pushed),
     Over,
-    /// Nothing before this moment, unless something is put.
+    /// Nothing until this moment, unless a record is put.
     Nothing(Moment),
-    /// Nothing for ever.
+    /// Nothing, ever again.
     Silence,
 }
 
@@ -88,7 +88,7 @@ impl MemorySubscription {
                 return Err(Error::new(
                     kind,
                     "SubscribeToShard",
-                    "a failure that was asked for",
+                    "a failure that the test ordered",
                 ));
             }
             Some(SubscriptionFault::SilentAfter(events)) if self.events >= events => {
@@ -126,7 +126,8 @@ impl MemorySubscription {
 impl Subscription for MemorySubscription {
     async fn next(&mut self) -> Result<Option<Pushed>, Error> {
         while !self.over {
-            // Before the check, or what is put between the two would wake nobody.
+            // Created before the check: otherwise a record that is put between the two would not
+            // wake this task.
             let changed = self.stream.next_change();
             match self.look() {
                 Ok(Due::Event(event)) => return Ok(Some(event)),
