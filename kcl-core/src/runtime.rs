@@ -1,9 +1,9 @@
-//! Time, tasks and chance: the only file of this crate that takes them from the outside.
+//! Time, tasks and randomness: the only file of this crate that gets them from the system.
 //!
-//! Everything else is given a [`Clock`], owns its tasks in a [`Tasks`] and draws from
-//! [`random_token`] or [`jitter`], so that a whole worker runs on a simulated clock and from a
-//! seed.
-#![expect(clippy::disallowed_methods, reason = "the one file that may")]
+//! All other code receives a [`Clock`], keeps its tasks in a [`Tasks`], and draws random numbers
+//! from [`random_token`] or [`jitter`], so that a simulation can run a whole worker on a simulated
+//! clock and with seeded randomness.
+#![expect(clippy::disallowed_methods, reason = "the only file that may use them")]
 
 use std::fmt;
 use std::future::Future;
@@ -18,21 +18,22 @@ use tokio::task::JoinSet;
 use crate::BoxError;
 use crate::model::{Moment, Timestamp, Token};
 
-/// What a worker knows of time.
+/// The source of time for a worker.
 #[async_trait]
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
-    /// The present moment. Goes on while the machine is suspended, so that a worker that wakes up
-    /// knows how long it slept.
+    /// The current moment. The clock must keep running while the machine is suspended, so that a
+    /// worker knows after a wake-up how long it was suspended.
     fn now(&self) -> Moment;
 
-    /// The time of day, for records and messages; never to judge who is alive.
+    /// The wall-clock time, for records and messages. Never used to decide whether a worker is
+    /// alive.
     fn wall(&self) -> Timestamp;
 
-    /// Waits for a moment. Cancel safe.
+    /// Waits until this moment. Cancel safe.
     async fn sleep_until(&self, moment: Moment);
 }
 
-/// The machine's clocks and tokio's timer.
+/// The system's clocks and tokio's timer.
 ///
 /// ```
 /// use std::time::Duration;
@@ -49,8 +50,8 @@ pub struct SystemClock;
 #[async_trait]
 impl Clock for SystemClock {
     fn now(&self) -> Moment {
-        // CLOCK_MONOTONIC stops while a machine is suspended; an owner that wakes up would believe
-        // its lease fresh.
+        // CLOCK_MONOTONIC stops while the machine is suspended; after a wake-up an owner would
+        // believe that its lease is still valid.
         #[cfg(target_os = "linux")]
         let id = rustix::time::ClockId::Boottime;
         #[cfg(not(target_os = "linux"))]
@@ -66,7 +67,7 @@ impl Clock for SystemClock {
     }
 
     async fn sleep_until(&self, moment: Moment) {
-        // Timers stop with the machine: after one has fired, the clock has the last word.
+        // Timers stop while the machine is suspended, so the clock is checked after one has fired.
         loop {
             let left = moment.since(self.now());
             if left.is_zero() {
@@ -77,8 +78,8 @@ impl Clock for SystemClock {
     }
 }
 
-/// The result of a future, or nothing when `limit` passed first. The future is then dropped: an
-/// answer may be lost by it.
+/// The result of a future, or `None` if `limit` passes first. The future is then dropped, which may
+/// lose an answer.
 pub(crate) async fn within<F: Future>(
     clock: &dyn Clock,
     limit: Duration,
@@ -96,7 +97,7 @@ pub(crate) async fn pause(clock: &dyn Clock, span: Duration) {
     clock.sleep_until(clock.now() + span).await;
 }
 
-/// Tasks with an owner: they end when it is dropped.
+/// A set of tasks with an owner: they are aborted when it is dropped.
 #[derive(Debug, Default)]
 pub(crate) struct Tasks<T: 'static = ()>(JoinSet<T>);
 
@@ -110,23 +111,23 @@ impl<T: Send + 'static> Tasks<T> {
         self.0.spawn(task);
     }
 
-    /// Whether every task has ended and been asked about.
+    /// Whether every task has ended and its result has been taken.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Forgets the tasks that have ended.
+    /// Removes the tasks that have ended.
     pub(crate) fn forget_ended(&mut self) {
         while self.0.try_join_next().is_some() {}
     }
 
-    /// Ends every task where it stands, and waits until none of them runs any more.
+    /// Aborts every task, and waits until none of them runs any more.
     pub(crate) async fn end(&mut self) {
         self.0.shutdown().await;
     }
 
-    /// The next task that ends: its result, or its panic's message. Nothing when there is none
-    /// left. Cancel safe.
+    /// Waits for the next task that ends, and returns its result or the message of its panic.
+    /// `None` if no task is left. Cancel safe.
     pub(crate) async fn next(&mut self) -> Option<Result<T, String>> {
         loop {
             match self.0.join_next().await? {
@@ -140,17 +141,18 @@ impl<T: Send + 'static> Tasks<T> {
     }
 }
 
-/// The result of something that blocks, on a thread for that. Dropping the future does not end it.
+/// Runs blocking code on a thread for such code, and returns its result. Dropping the future does
+/// not stop the code.
 ///
 /// # Errors
-/// It panicked, or the runtime ends.
+/// If it panicked, or the runtime is shutting down.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, tokio::task::JoinError> {
     tokio::task::spawn_blocking(work).await
 }
 
-/// What a panic said.
+/// The message of a panic.
 pub(crate) fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {
     payload
         .downcast_ref::<&str>()
@@ -159,35 +161,35 @@ pub(crate) fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {
         .unwrap_or_else(|| "a panic without a message".to_owned())
 }
 
-/// What a panic said. What it was raised with is dropped here.
+/// The message of a panic. Drops the payload of the panic.
 pub(crate) fn panic_text(payload: Box<dyn std::any::Any + Send>) -> String {
     let text = panic_message(&*payload);
     drop_contained(payload);
     text
 }
 
-/// The result of something that may panic, or what its panic said.
+/// The result of code that may panic, or the message of its panic.
 pub(crate) fn contained<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).map_err(panic_text)
 }
 
-/// Drops what an application has made: where that panics, nothing follows.
+/// Drops a value of the application, and ignores a panic of the drop.
 pub(crate) fn drop_contained<T>(value: T) {
     if let Err(payload) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(value))) {
-        // Its own drop may panic as well, without an end.
+        // The payload's own drop may panic too, and so on.
         std::mem::forget(payload);
     }
 }
 
-/// A panic as the error of what panicked.
+/// A panic, as an error.
 pub(crate) fn panic_error(payload: &(dyn std::any::Any + Send)) -> BoxError {
     format!("panicked: {}", panic_message(payload)).into()
 }
 
-/// A thread with a runtime of its own that runs one future to its end.
+/// Starts a thread with its own runtime, which runs one future to its end.
 ///
 /// # Errors
-/// When the system gives no thread or no runtime.
+/// If the system cannot create a thread or a runtime.
 pub(crate) fn on_own_thread<F>(
     name: &str,
     work: impl FnOnce() -> F + Send + 'static,
@@ -213,7 +215,7 @@ pub(crate) fn jitter() -> f64 {
     fastrand::f64()
 }
 
-/// The clock of the machine, shared.
+/// The system clock, shared.
 pub(crate) fn system_clock() -> Arc<dyn Clock> {
     Arc::new(SystemClock)
 }

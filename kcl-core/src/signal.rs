@@ -1,4 +1,4 @@
-//! The signals that end a program, as a future that stops a worker.
+//! The signals that end a program, as a future with which to stop a worker.
 
 use std::fmt;
 use std::future::Future;
@@ -17,14 +17,14 @@ use std::task::{Context, Poll};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Signal {
-    /// Ctrl-C.
+    /// Ctrl-C, that is, SIGINT.
     Interrupt,
-    /// What `kill`, service managers and containers send.
+    /// SIGTERM, which `kill`, service managers and container runtimes send.
     Terminate,
 }
 
 impl Signal {
-    /// The exit code by which a shell knows that the signal ended the program: 130 or 143.
+    /// The exit code that tells a shell that the signal ended the program: 130 or 143.
     #[must_use]
     pub const fn exit_code(self) -> u8 {
         match self {
@@ -43,28 +43,28 @@ impl fmt::Display for Signal {
     }
 }
 
-/// Catches Ctrl-C (SIGINT) and SIGTERM from this call on; the future completes with the first of
-/// them. For [`Worker::run_until`](crate::Worker::run_until).
+/// Catches Ctrl-C (SIGINT) and SIGTERM from this call on. The future completes with the first of
+/// them, for [`Worker::run_until`](crate::Worker::run_until).
 ///
-/// **A Ctrl-C after the first signal is not caught**: it ends the process at once, as if nothing
-/// had ever caught it, also when a handler blocks every thread. The leases are then left to expire.
-/// A SIGTERM after the first signal changes nothing, as supervisors send it more than once
-/// (`timeout` does). Neither is caught when every future of this function is dropped. (On Windows,
-/// Ctrl-C is caught for good.)
+/// **A Ctrl-C after the first signal is not caught**: it ends the process immediately, even if a
+/// handler blocks every thread. The leases then have to expire. A SIGTERM after the first signal is
+/// ignored, because supervisors send it more than once (`timeout` does). Once every future of this
+/// function has been dropped, neither is caught any more. (On Windows, Ctrl-C stays caught for the
+/// rest of the process.)
 ///
 /// # Errors
-/// The operating system refuses.
+/// If the operating system refuses to install the signal handlers.
 ///
 /// # Panics
-/// Outside of a tokio runtime with I/O enabled.
+/// If it is called outside a tokio runtime with I/O enabled.
 pub fn stop_signal() -> io::Result<StopSignal> {
     Ok(StopSignal {
         caught: system::Signals::new()?,
     })
 }
 
-/// The future of [`stop_signal`]. Cancel safe: when it is polled again, by anyone, it completes
-/// with the next signal.
+/// The future of [`stop_signal`]. Cancel safe. It can be polled again after it has completed, and
+/// then completes with the next signal.
 #[derive(Debug)]
 pub struct StopSignal {
     caught: system::Signals,
@@ -115,7 +115,7 @@ mod system {
         }
 
         pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Signal> {
-            // They end with the runtime only.
+            // The signal streams end only with the runtime.
             if let Poll::Ready(Some(())) = self.terminate.poll_recv(cx) {
                 return Poll::Ready(Signal::Terminate);
             }
@@ -126,17 +126,17 @@ mod system {
         }
     }
 
-    /// What a second signal does. Tokio catches a signal for the rest of the process, whoever still
-    /// listens: the handler that is set here gives it back to the system, in the signal handler
-    /// itself.
+    /// Decides what a second signal does. Tokio catches a signal for the rest of the process, even
+    /// if nothing listens any more. The handler that is installed here restores the default action,
+    /// from within the signal handler itself.
     #[derive(Debug)]
     struct Second;
 
-    /// Whether the next signal does what it does by default.
+    /// Whether the next signal has its default action.
     struct ByDefault {
-        /// Set by the first signal of either kind, and when nobody listens.
+        /// Set by the first signal of either kind, and when no future is left.
         interrupt: Arc<AtomicBool>,
-        /// Set when nobody listens.
+        /// Set when no future is left.
         terminate: Arc<AtomicBool>,
     }
 
@@ -150,7 +150,7 @@ mod system {
             flag::register_conditional_default(SIGTERM, Arc::clone(&terminate))?;
             flag::register_conditional_default(SIGINT, Arc::clone(&interrupt))?;
             for signal in [SIGINT, SIGTERM] {
-                // Last: the first signal finds it unset, and sets it.
+                // Registered last: the first signal finds the flag unset, and sets it.
                 flag::register(signal, Arc::clone(&interrupt))?;
             }
             Ok(Self {

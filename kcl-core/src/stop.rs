@@ -4,14 +4,14 @@ use crate::decide::drain::drain_until;
 use crate::model::Moment;
 use crate::watermark::Watermark;
 
-/// The stop of a worker as its shards see it: whether it was asked for, and how long what is at
-/// work may go on.
+/// The stop of a worker, as its shards see it: whether it was requested, and how long records in
+/// progress may continue.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct WorkerStop(Arc<StopShared>);
 
 #[derive(Debug, Default)]
 struct StopShared {
-    /// How often the stop was asked for, each time with an earlier deadline.
+    /// How many times the stop was requested or given an earlier deadline.
     asked: Watermark,
     order: Mutex<Option<StopOrder>>,
 }
@@ -19,13 +19,13 @@ struct StopShared {
 #[derive(Clone, Copy, Debug)]
 struct StopOrder {
     deadline: Moment,
-    /// Until when records may be at work.
+    /// Until when records in progress may continue.
     drain: Moment,
 }
 
 impl WorkerStop {
-    /// The worker is to stop, and everything ends at the deadline. Of several deadlines the
-    /// earliest counts.
+    /// Requests the stop; everything ends at the deadline. Of several deadlines, the earliest
+    /// counts.
     pub(crate) fn ask(&self, now: Moment, deadline: Moment) {
         {
             let mut order = self.order();
@@ -40,33 +40,33 @@ impl WorkerStop {
         self.0.asked.raise_by_one();
     }
 
-    /// Whether the worker is to stop.
+    /// Whether the stop was requested.
     pub(crate) fn is_asked(&self) -> bool {
         self.0.asked.now() > 0
     }
 
-    /// Waits until the worker is to stop. Cancel safe.
+    /// Waits until the stop is requested. Cancel safe.
     pub(crate) async fn asked(&self) {
         self.0.asked.reaches(1).await;
     }
 
-    /// Until when records may be at work. Nothing while the worker is not to stop.
+    /// Until when records in progress may continue. `None` until the stop is requested.
     pub(crate) fn drain_until(&self) -> Option<Moment> {
         self.order().map(|order| order.drain)
     }
 
-    /// How often what is asked for has changed.
+    /// How many times the request has changed.
     pub(crate) fn changes(&self) -> u64 {
         self.0.asked.now()
     }
 
-    /// Waits until it has changed more often than that. Cancel safe.
+    /// Waits until the request has changed more than `seen` times. Cancel safe.
     pub(crate) async fn changes_beyond(&self, seen: u64) {
         self.0.asked.reaches(seen + 1).await;
     }
 
     fn order(&self) -> MutexGuard<'_, Option<StopOrder>> {
-        // The value is replaced whole.
+        // A poisoned lock is safe to use: the value is always replaced as a whole.
         self.0.order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,11 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::Notify;
 
-/// A number that only grows and that any number of tasks may wait for.
+/// A number that only grows, and for which any number of tasks can wait.
 ///
-/// Who waits is woken in the order in which it began to wait, so that a run on a simulated clock is
-/// the same every time. (The channels of tokio that many may listen to wake their listeners in a
-/// random order.)
+/// Tasks are woken in the order in which they began to wait, so that a run on a simulated clock is
+/// the same every time. (Tokio's multi-consumer channels wake their receivers in a random order.)
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Watermark(Arc<WatermarkState>);
 
@@ -19,29 +18,29 @@ struct WatermarkState {
 }
 
 impl Watermark {
-    /// The level as it is.
+    /// The current value.
     pub(crate) fn now(&self) -> u64 {
         self.0.level.load(Ordering::SeqCst)
     }
 
-    /// Raises it to at least this.
+    /// Raises the value to at least `to`.
     pub(crate) fn raise(&self, to: u64) {
         if self.0.level.fetch_max(to, Ordering::SeqCst) < to {
             self.0.raised.notify_waiters();
         }
     }
 
-    /// Raises it by one.
+    /// Raises the value by one.
     pub(crate) fn raise_by_one(&self) {
         self.0.level.fetch_add(1, Ordering::SeqCst);
         self.0.raised.notify_waiters();
     }
 
-    /// Waits until it is at least this. Cancel safe.
+    /// Waits until the value is at least `level`. Cancel safe.
     pub(crate) async fn reaches(&self, level: u64) {
         loop {
             let mut raised = pin!(self.0.raised.notified());
-            // Before the check, or a raise between the two would wake nobody.
+            // Before the check: otherwise a raise between the two would not wake this task.
             raised.as_mut().enable();
             if self.now() >= level {
                 return;

@@ -11,7 +11,7 @@ use crate::tenancy::held::{Held, OrderError, Orders};
 
 use super::{CheckpointError, Delivered};
 
-/// Stores how far an application has processed, for one batch.
+/// Stores how far an application has processed a shard. Each batch comes with its own.
 ///
 /// It can be cloned, kept and used from any task: work that continues after `process_records` has
 /// returned calls it when it is done. [`checkpoint`](Self::checkpoint) stands for the end of *this*
@@ -27,7 +27,7 @@ use super::{CheckpointError, Delivered};
 /// use kcl_core::processor::ProcessRecordsInput;
 /// use kcl_core::{Failure, RecordProcessor};
 ///
-/// /// How many records are written before the checkpoint follows them.
+/// /// How many records are written before each checkpoint.
 /// const OFTEN: usize = 1000;
 ///
 /// struct Orders {
@@ -37,7 +37,7 @@ use super::{CheckpointError, Delivered};
 /// impl RecordProcessor for Orders {
 ///     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
 ///         for record in &input.records {
-///             // ... the record is written.
+///             // ... write the record.
 ///             self.written += 1;
 ///             if self.written % OFTEN == 0 {
 ///                 input.checkpointer.checkpoint_at(record).await?;
@@ -70,26 +70,26 @@ use super::{CheckpointError, Delivered};
 ///
 /// # Cancel safety
 ///
-/// Dropping the future of a call only stops waiting for the answer: the checkpoint may be stored or
-/// not.
+/// Dropping the future of a call only stops waiting for the answer: the checkpoint may or may not
+/// be stored.
 #[derive(Clone)]
 pub struct Checkpointer {
     shard: Arc<CheckpointerShared>,
     end: Position,
 }
 
-/// What the checkpointers of a tenancy share.
+/// What all checkpointers of a tenancy share.
 pub(crate) struct CheckpointerShared {
     held: Arc<Held>,
     orders: Orders,
     delivered: Delivered,
     meters: ShardMeters,
     clock: Arc<dyn Clock>,
-    /// What an earlier owner delivered and prepared: it may be committed before anything is
+    /// The position that an earlier owner prepared: it may be committed before any record is
     /// delivered again.
     prepared: Option<Position>,
-    /// The stored checkpoint in front of which reading began, by the processor's word: what comes
-    /// before it is stored nowhere.
+    /// If the processor chose to start before the stored checkpoint, that checkpoint. Positions
+    /// before it are not stored.
     replay: OnceLock<Position>,
 }
 
@@ -112,21 +112,21 @@ impl CheckpointerShared {
         }
     }
 
-    /// Reading begins before this checkpoint, which is stored.
+    /// Notes that reading begins before `stored`, the stored checkpoint.
     pub(crate) fn replays_up_to(&self, stored: Position) {
         let _ = self.replay.set(stored);
     }
 
-    /// Whether nothing past the replayed records has been stored: then what is stored says nothing
-    /// of what is done in this tenancy.
+    /// Whether no position after the replayed records has been stored. The stored checkpoint then
+    /// does not show how far this tenancy has processed.
     pub(crate) fn replays(&self) -> bool {
         self.replay
             .get()
             .is_some_and(|replay| self.held.stored().position() == Some(replay))
     }
 
-    /// Whether this is accepted without being stored: records in front of the stored checkpoint
-    /// come again.
+    /// Whether this position is accepted without being stored, because it is before the stored
+    /// checkpoint of a replayed shard.
     fn is_replayed(&self, wanted: &Position) -> bool {
         self.replay.get().is_some_and(|replay| wanted < replay)
             && self.replays()
@@ -165,22 +165,22 @@ impl Checkpointer {
         Self { shard, end }
     }
 
-    /// The end of the batch that this belongs to: what [`checkpoint`](Self::checkpoint) stores.
+    /// The end of the batch that this belongs to, which [`checkpoint`](Self::checkpoint) stores.
     #[must_use]
     pub const fn end(&self) -> &Position {
         &self.end
     }
 
-    /// Stores that everything up to the end of this batch is processed.
+    /// Stores that everything up to the end of this batch has been processed.
     ///
     /// # Errors
-    /// See [`CheckpointError`]. If the end of a later batch is already stored, this one is out of
-    /// range.
+    /// See [`CheckpointError`]. If the end of a later batch has been stored already, this one is
+    /// out of range.
     pub async fn checkpoint(&self) -> Result<(), CheckpointError> {
         self.store(&self.end).await
     }
 
-    /// Stores that everything up to and including this record is processed.
+    /// Stores that everything up to and including this record has been processed.
     ///
     /// # Errors
     /// See [`CheckpointError`].
@@ -188,7 +188,7 @@ impl Checkpointer {
         self.store(&record.position).await
     }
 
-    /// Stores that everything up to and including this position is processed.
+    /// Stores that everything up to and including this position has been processed.
     ///
     /// # Errors
     /// See [`CheckpointError`].
@@ -198,8 +198,8 @@ impl Checkpointer {
 
     /// Writes the first half of a two-phase checkpoint at the end of this batch: after a failover
     /// the next owner receives it, together with `state`, in
-    /// [`InitializeInput::pending`](crate::processor::InitializeInput::pending). Reading starts at
-    /// the last *committed* checkpoint.
+    /// [`InitializeInput::pending`](crate::processor::InitializeInput::pending). That owner starts
+    /// to read at the last *committed* checkpoint.
     ///
     /// # Errors
     /// See [`CheckpointError`].
@@ -210,7 +210,7 @@ impl Checkpointer {
         self.prepare_at_position(&self.end, state).await
     }
 
-    /// The same at this position.
+    /// The same as [`prepare`](Self::prepare), at this position.
     ///
     /// # Errors
     /// See [`CheckpointError`].
@@ -228,7 +228,7 @@ impl Checkpointer {
         }
         let accepted = self.shard.accept(position)?;
         let Prepared::Store(pending) = prepare(&self.shard.held.stored(), accepted, state) else {
-            // Nothing to announce: committing it will find it stored.
+            // Nothing to write: the commit will find the position already stored.
             return Ok(prepared);
         };
         match self.shard.orders.prepare(pending).await {
@@ -245,8 +245,8 @@ impl Checkpointer {
         if self.shard.is_replayed(position) {
             return Ok(());
         }
-        // What is stored already is left to the writer too: it may still have to remove what was
-        // prepared there.
+        // The writer also gets positions that are stored already: it may still have to remove the
+        // prepared checkpoint there.
         self.shard.accept(position)?;
         self.shard.store(position).await
     }
@@ -261,7 +261,7 @@ impl fmt::Debug for Checkpointer {
     }
 }
 
-/// A two-phase checkpoint whose first half is written.
+/// A two-phase checkpoint whose first half is stored.
 ///
 /// ```
 /// use kcl_core::Failure;
@@ -269,9 +269,9 @@ impl fmt::Debug for Checkpointer {
 ///
 /// async fn process_records(input: ProcessRecordsInput) -> Result<(), Failure> {
 ///     let file = format!("orders-after-{}.jsonl", input.checkpointer.end());
-///     // The name is kept in the lease: if this process dies, the next owner finds it in `InitializeInput::pending`.
+///     // The lease stores the name: if this process dies, the next owner finds it in `InitializeInput::pending`.
 ///     let prepared = input.checkpointer.prepare(Some(file.clone().into())).await?;
-///     // ... the file is published.
+///     // ... publish the file.
 ///     prepared.commit().await?;
 ///     Ok(())
 /// }
@@ -289,7 +289,7 @@ impl PreparedCheckpoint {
         &self.at
     }
 
-    /// Writes the second half: the position becomes the stored checkpoint and what was prepared is
+    /// Writes the second half: the position becomes the stored checkpoint, and the prepared one is
     /// removed.
     ///
     /// # Errors

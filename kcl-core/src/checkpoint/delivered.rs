@@ -2,12 +2,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::model::Position;
 
-/// The greatest position of a tenancy that its processor was given: no checkpoint passes it.
+/// The greatest position that a tenancy has delivered to its processor. No checkpoint can be beyond
+/// it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Delivered(Arc<Mutex<Option<Position>>>);
 
 impl Delivered {
-    /// Records up to here are being handed out. A batch that comes again changes nothing.
+    /// Notes that records up to here are being delivered. A batch that is delivered again changes
+    /// nothing.
     pub(crate) fn reach(&self, position: &Position) {
         let mut greatest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if greatest.as_ref().is_none_or(|greatest| greatest < position) {

@@ -6,45 +6,47 @@ use crate::tenancy::held::OrderError;
 
 /// Why a checkpoint was not stored.
 ///
-/// In `process_records`, `input.checkpointer.checkpoint().await?` makes it a
+/// In `process_records`, `input.checkpointer.checkpoint().await?` turns it into a
 /// [`Failure`](crate::Failure) that names no record, and the worker's
-/// [`OnFailure`](crate::OnFailure) decides as for any other:
+/// [`OnFailure`](crate::OnFailure) applies as to any other failure:
 ///
 /// - `Retry`: the batch is delivered again after a pause, though its side effects have happened;
-/// - `Stop`: the worker ends with the error, also where trying again would have helped;
-/// - `Skip`: as `Retry`, because no record is named. None is skipped.
+/// - `Stop`: the worker ends with the error, even if trying again would have helped;
+/// - `Skip`: as with `Retry`, because no record is named. No record is skipped.
 ///
-/// After [`LeaseLost`](Self::LeaseLost) nothing more of the shard is delivered here, whatever the
-/// policy.
+/// After [`LeaseLost`](Self::LeaseLost), this worker delivers no more records of the shard,
+/// whatever the policy.
 ///
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
-    /// It would pass the last delivered record, or go back. Nothing was written.
+    /// The position is beyond the last delivered record, or before the stored checkpoint. Nothing
+    /// was written.
     #[error(transparent)]
     OutOfRange(#[from] Refused),
-    /// Another worker owns the shard, or the shard is completed. Nothing was written, and nothing
-    /// can be any more: records after the stored checkpoint are delivered again to the new owner.
+    /// Another worker owns the shard, or the shard is completed. Nothing was written, and this
+    /// processor can store nothing any more: records after the stored checkpoint are delivered
+    /// again to the new owner.
     #[error(
-        "the lease of this shard is lost{}: its new owner goes on from the last stored checkpoint",
+        "the lease of this shard is lost{}: its next owner continues from the last stored checkpoint",
         reason.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"))
     )]
     LeaseLost {
-        /// Why it was lost, if that is known.
+        /// Why it was lost, if known.
         reason: Option<LossReason>,
     },
-    /// The lease table is busy or did not respond: the checkpoint may or may not be stored.
-    /// Retrying is safe.
+    /// The lease table is busy or did not answer: the checkpoint may or may not be stored. Retrying
+    /// is safe.
     #[error("the checkpoint may or may not be stored, and can be tried again: {}", with_causes(&**source))]
     Throttled {
-        /// The error of the table.
+        /// The table's error.
         #[source]
         source: BoxError,
     },
-    /// The lease table cannot be used; the worker stops.
-    #[error("the checkpoint is not stored: {}", with_causes(&**source))]
+    /// The lease table cannot be used, and the worker stops.
+    #[error("the checkpoint was not stored: {}", with_causes(&**source))]
     Unusable {
-        /// The error of the table.
+        /// The table's error.
         #[source]
         source: BoxError,
     },

@@ -1,8 +1,8 @@
-//! The last step of the way of data: an application stores how far it has processed.
+//! The last step of the data path: an application stores how far it has processed a shard.
 //!
-//! By default this is automatic: positions for which `process_records` returned `Ok` are stored,
-//! see [`Checkpoints`](crate::worker::Checkpoints). A [`Checkpointer`] stores a position now, and
-//! says when it is stored.
+//! By default this is automatic: when `process_records` returns `Ok`, the end of the batch is
+//! stored; see [`Checkpoints`](crate::worker::Checkpoints). A [`Checkpointer`] stores a position
+//! immediately, and returns once it is stored.
 
 mod checkpointer;
 mod delivered;

@@ -3,14 +3,13 @@ use metrics::{
     describe_histogram, gauge, histogram,
 };
 
-/// Something that is measured: its name, what it is, and how the recorder of the application is
-/// told of it.
+/// A metric: its name, kind, unit and description for the application's recorder.
 #[derive(Debug)]
 pub(crate) struct Figure {
     pub(crate) name: &'static str,
     pub(crate) kind: FigureKind,
     pub(crate) unit: Unit,
-    /// One sentence, as it is given to the recorder.
+    /// The description for the recorder, one sentence.
     pub(crate) what: &'static str,
 }
 
@@ -46,8 +45,8 @@ impl Figure {
     }
 }
 
-/// Tells the recorder what each figure is. A worker does it when it begins to run: by then the
-/// application has its recorder.
+/// Describes each metric to the recorder. A worker does this when it starts to run: by then the
+/// application has installed its recorder.
 pub(crate) fn describe_all() {
     ALL.iter().for_each(Figure::describe);
 }
@@ -56,7 +55,7 @@ macro_rules! figures {
     ($($constant:ident = $kind:ident $name:literal, $unit:ident, $what:literal;)*) => {
         $(pub(crate) const $constant: Figure =
             Figure { name: $name, kind: FigureKind::$kind, unit: Unit::$unit, what: $what };)*
-        /// Every figure that there is.
+        /// Every metric.
         pub(crate) const ALL: &[Figure] = &[$($constant),*];
     };
 }
@@ -96,7 +95,7 @@ figures! {
     BUDGET = Gauge "kcl_byte_budget_used_bytes", Bytes, "Memory counted against the byte budget.";
     TABLE_FAILING = Gauge "kcl_lease_table_failing_seconds", Seconds, "How long every read or every write of the lease table has failed; 0 while they succeed.";
     STREAM_FAILING = Gauge "kcl_stream_failing_seconds", Seconds, "How long the shards of the stream could not be listed, for example because it does not exist; 0 while they can be.";
-    UNREAD = Gauge "kcl_leases_unread", Count, "Leases that nobody reads, or that this worker cannot read, by cause: no_room (this worker holds max_leases), malformed (the row in the lease table), unreadable (the calls of this worker fail).";
+    UNREAD = Gauge "kcl_leases_unread", Count, "Leases that no worker reads, or that this worker cannot read, by cause: no_room (this worker holds max_leases), malformed (the row in the lease table), unreadable (the calls of this worker fail).";
     HAPPENED = Counter "kcl_events_total", Count, "Events of the worker, by kind.";
 }
 
@@ -106,7 +105,7 @@ mod tests {
 
     use super::*;
 
-    /// The lines of the table in the docs of this module: name, kind.
+    /// The rows of the table in this module's docs: name and kind.
     fn documented() -> BTreeSet<(&'static str, &'static str)> {
         let lines = include_str!("mod.rs").lines();
         let rows = lines.filter_map(|line| line.strip_prefix("//! | `"));

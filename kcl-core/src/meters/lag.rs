@@ -9,27 +9,27 @@ use crate::model::Moment;
 
 use super::{figures, with};
 
-/// How far behind a shard is: what the fetching side and the consumer know of it together, and the
-/// gauges that say so.
+/// The lag of a shard, from what the fetching side and the consumer know of it together, and the
+/// gauges that show it.
 ///
-/// One mutex for both: once the lease is given up, no late answer brings a gauge back to life.
+/// One mutex covers both, so that no late answer can set a gauge after the lease was given up.
 #[derive(Clone)]
 pub(crate) struct Lag(Arc<Mutex<LagState>>);
 
 struct LagState {
-    /// Nothing before the shard is to be read.
+    /// `None` until the shard is to be read.
     seen: Option<ReadProgress>,
     behind: Gauge,
     undone: Gauge,
     in_call: Gauge,
-    /// Of the handler, and of reading.
+    /// The gauges of failing handler calls and of failing reads.
     failing: [Gauge; 2],
     held: Gauge,
     is_over: bool,
 }
 
 impl Lag {
-    /// Of a shard whose lease is held from now on.
+    /// Starts the gauges of a shard whose lease is held from now on.
     pub(super) fn new(labels: &[Label]) -> Self {
         let known = LagState {
             seen: None,
@@ -45,7 +45,7 @@ impl Lag {
         Self(Arc::new(Mutex::new(known)))
     }
 
-    /// The shard is to be read, by a way on which this much silence is usual.
+    /// Notes that the shard is read from now on, in a mode where a silence of `usual` is normal.
     pub(crate) fn is_to_be_read(&self, now: Moment, usual: Duration) {
         let mut known = self.known();
         let seen = known.seen.get_or_insert(ReadProgress {
@@ -57,26 +57,26 @@ impl Lag {
         seen.usual = usual;
     }
 
-    /// The stream has answered, this far from its tip if it said so.
+    /// Notes an answer of the stream, with the milliseconds behind the tip if it said so.
     pub(crate) fn answered(&self, now: Moment, behind: Option<u64>) {
         self.change(now, |seen| {
-            // An answer that says nothing of the tip does not take back what the one before said.
+            // An answer without a lag does not replace the lag of an earlier one.
             let before = seen.answered.and_then(|(_, told)| told);
             seen.answered = Some((now, behind.map(Duration::from_millis).or(before)));
         });
     }
 
-    /// The oldest record that is not done was that old at that moment.
+    /// Notes that the oldest record that is not done had this age at the moment `then`.
     pub(crate) fn has_undone(&self, now: Moment, age: Duration, then: Moment) {
         self.change(now, |seen| seen.undone = Some((age, then)));
     }
 
-    /// What was fetched is done.
+    /// Notes that everything fetched is done.
     pub(crate) fn is_done(&self, now: Moment) {
         self.change(now, |seen| seen.undone = None);
     }
 
-    /// The present call of the handler has taken so long, if that is long.
+    /// Sets how long the current call of the handler has taken, or `None` if that is not unusual.
     pub(crate) fn is_in_call(&self, long: Option<Duration>) {
         let known = self.known();
         if !known.is_over {
@@ -84,7 +84,7 @@ impl Lag {
         }
     }
 
-    /// For so long every call has failed, to read the shard and of the handler.
+    /// Sets for how long every read of the shard, and every call of the handler, has failed.
     pub(crate) fn fails(&self, reading: Option<Duration>, handler: Option<Duration>) {
         let known = self.known();
         if !known.is_over {
@@ -94,19 +94,20 @@ impl Lag {
         }
     }
 
-    /// Tells the gauges how late it is.
+    /// Updates the gauges that grow with time.
     pub(crate) fn refresh(&self, now: Moment) {
         self.change(now, |_| {});
     }
 
-    /// The lag and the age of the oldest record that is not done.
+    /// The lag, and the age of the oldest record that is not done.
     pub(crate) fn at(&self, now: Moment) -> (Option<Duration>, Option<Duration>) {
         self.known().seen.map_or((None, None), |seen| {
             (seen.lag(now), seen.oldest_undone_age(now))
         })
     }
 
-    /// The lease is not held any more. A gauge cannot be taken back: it is no number from now on.
+    /// Ends the gauges, because the lease is no longer held. A gauge cannot be removed, so they
+    /// become NaN.
     pub(crate) fn is_over(&self) {
         let mut known = self.known();
         known.is_over = true;

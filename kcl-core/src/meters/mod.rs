@@ -16,11 +16,11 @@
 //! `kcl_lease_held` is 0. (The facade cannot remove a gauge.) An alarm on the lag of a stream is
 //! `max by (stream, region, account) (kcl_behind_latest_seconds)`, which ignores NaN.
 //!
-//! **If nobody reads** there is no lag: `kcl_behind_latest_seconds` is NaN or absent everywhere,
-//! and an alarm on it stays silent. Four more alarms cover that:
+//! **If no worker reads a shard** there is no lag: `kcl_behind_latest_seconds` is NaN or absent
+//! everywhere, and an alarm on it stays silent. Four more alarms cover that:
 //!
 //! - `sum by (stream, region, account) (kcl_lease_held)` is less than the number of open shards, or
-//!   absent: nobody holds some of the shards.
+//!   absent: some shards are not held by any worker.
 //! - `max by (cause) (kcl_leases_unread)` is above 0 for minutes: shards are not read, for this
 //!   cause. (A `sum` would count a lease once for each worker that reports it.)
 //! - `max by (stream) (kcl_stream_failing_seconds)` is above 0 for minutes: the stream does not
@@ -42,7 +42,7 @@
 //! | `kcl_process_records_failures_total` | counter | `RecordProcessor.processRecords.Success` (0) | calls to `process_records` that failed; with a [handler](crate::handler) of single records, attempts on a record |
 //! | `kcl_get_records_duration_seconds` | histogram, seconds | `KinesisDataFetcher.getRecords.Time` | duration of a `GetRecords` call that was answered |
 //! | `kcl_get_records_throttled_total` | counter | | `GetRecords` calls that the service throttled |
-//! | `kcl_get_records_retries_total` | counter | `KinesisDataFetcher.getRecords.Success` (0) | `GetRecords` calls that failed for another reason and were retried, by the label `cause`: `unreachable` (no connection, no answer, or credentials could not be had), `refused` (the service does not accept the credentials, or the rights they have), `transient` (an error inside the service), `busy` |
+//! | `kcl_get_records_retries_total` | counter | `KinesisDataFetcher.getRecords.Success` (0) | `GetRecords` calls that failed for another reason and were retried, by the label `cause`: `unreachable` (no connection, no answer, or no credentials available), `refused` (the service rejects the credentials or their permissions), `transient` (an error inside the service), `busy` |
 //! | `kcl_expired_iterators_total` | counter | `ExpiredIterator` | shard iterators that expired and had to be replaced |
 //! | `kcl_subscriptions_opened_total` | counter | | subscriptions opened by `SubscribeToShard` |
 //! | `kcl_subscriptions_ended_total` | counter | | subscriptions that ended, by the label `cause`: `ended` (as they do after five minutes), `shard_end`, `silent`, `reset`, `busy` (another subscription took over), `throttled`, `gone`, `denied`, `refused`, `dropped` (the shard is not read here any more) |
@@ -61,7 +61,7 @@
 //! | `kcl_leases` | gauge | `CurrentLeases` | leases that this worker holds |
 //! | `kcl_leases_taken_total` | counter | `TakenLeases` | leases that it took or created |
 //! | `kcl_leases_lost_total` | counter | `LostLeases` | leases that it lost involuntarily |
-//! | `kcl_leases_unread` | gauge | | leases that nobody reads, or that this worker cannot read, by the label `cause`: `no_room` (this worker holds `max_leases`, and nobody else takes them), `malformed` (the row in the lease table is malformed), `unreadable` (this worker could not read the shard on its last attempt) |
+//! | `kcl_leases_unread` | gauge | | leases that no worker reads, or that this worker cannot read, by the label `cause`: `no_room` (this worker holds `max_leases`, and no other worker takes them), `malformed` (the row in the lease table is malformed), `unreadable` (this worker could not read the shard on its last attempt) |
 //! | `kcl_lease_table_failing_seconds` | gauge, seconds | | how long every read or every write of the lease table has failed; 0 while they succeed |
 //! | `kcl_stream_failing_seconds` | gauge, seconds | | how long the shards of the stream could not be listed, for example because it does not exist; 0 while they can be |
 //! | `kcl_byte_budget_used_bytes` | gauge, bytes | | memory counted against the byte budget |
@@ -81,7 +81,7 @@ mod lag;
 pub(crate) use figures::describe_all;
 pub(crate) use lag::Lag;
 
-/// The figures of one shard.
+/// The metrics of one shard.
 #[derive(Clone)]
 pub(crate) struct ShardMeters {
     records: Counter,
@@ -125,13 +125,13 @@ impl ShardMeters {
         }
     }
 
-    /// A call of `GetRecords` failed for this cause and is made again.
-    /// So many records are done, with so much data.
+    /// Counts user records that are done, and the bytes of their payloads.
     pub(crate) fn done(&self, records: usize, bytes: u64) {
         self.records.increment(records as u64);
         self.bytes.increment(bytes);
     }
 
+    /// Counts a `GetRecords` call that failed for this cause and is retried.
     pub(crate) fn retried(&self, cause: &'static str) {
         figures::RETRIED
             .counter(&with_cause(&self.labels, cause))
@@ -161,7 +161,7 @@ impl fmt::Debug for ShardMeters {
     }
 }
 
-/// The figures of a shard that is read by fan-out.
+/// The metrics of a shard that is read by fan-out.
 #[derive(Clone)]
 pub(crate) struct SubscriptionMeters {
     labels: Vec<Label>,
@@ -187,14 +187,14 @@ impl SubscriptionMeters {
         }
     }
 
-    /// A subscription is over for this cause.
+    /// Counts a subscription that ended for this cause.
     pub(crate) fn ended(&self, cause: &'static str) {
         figures::SUBSCRIPTION_ENDS
             .counter(&self.with(cause))
             .increment(1);
     }
 
-    /// A call made no subscription for this cause.
+    /// Counts a `SubscribeToShard` call that opened no subscription, for this cause.
     pub(crate) fn refused(&self, cause: &'static str) {
         figures::SUBSCRIBE_REFUSED
             .counter(&self.with(cause))
@@ -230,7 +230,8 @@ fn with(labels: &[Label], name: &'static str, value: &'static str) -> Vec<Label>
     labels
 }
 
-/// The labels of a stream: its name, and the region and account of its ARN, if that is known.
+/// The labels of a stream: its name, and the region and account from its ARN (empty if the ARN is
+/// not known).
 fn stream_labels(stream: &StreamName, arn: Option<&str>) -> Vec<Label> {
     let mut labels = vec![Label::new("stream", stream.name().to_owned())];
     // arn:PARTITION:kinesis:REGION:ACCOUNT:stream/NAME
@@ -248,13 +249,13 @@ fn stream_labels(stream: &StreamName, arn: Option<&str>) -> Vec<Label> {
     labels
 }
 
-/// The labels that every metric of a worker bears: two applications in one process, or in one
-/// Prometheus, are two sets of series.
+/// The labels of every metric of a worker. With the application among them, two applications in one
+/// process, or in one Prometheus, are two sets of series.
 #[derive(Clone, Debug)]
 pub(crate) struct WorkerLabels(Vec<Label>);
 
 impl WorkerLabels {
-    /// Of a worker of this application; with its id, if the metrics are to carry it.
+    /// The labels of a worker of this application. `worker` is given if its id should be a label.
     pub(crate) fn new(application: &str, worker: Option<&WorkerId>) -> Self {
         let worker = worker.map(|worker| Label::new("worker", worker.as_str().to_owned()));
         let application = Label::new("application", application.to_owned());
@@ -262,12 +263,12 @@ impl WorkerLabels {
     }
 }
 
-/// What tells the figures of one shard from those of every other.
+/// The labels that distinguish the metrics of one shard from those of every other.
 #[derive(Clone, Debug)]
 pub(crate) struct Labels(Vec<Label>);
 
 impl Labels {
-    /// Of a shard of the stream with this ARN, if that is known, in this worker.
+    /// The labels of a shard in this worker. `arn` is that of its stream, if known.
     pub(crate) fn new(shard: &ShardRef, arn: Option<&str>, worker: &WorkerLabels) -> Self {
         let mut labels = stream_labels(&shard.stream, arn);
         labels.push(Label::new("shard", shard.shard.as_str().to_owned()));
@@ -285,8 +286,8 @@ impl EventMeters {
         Self(worker.0.clone())
     }
 
-    /// One more of this kind; of one that was busy also what was to be done, and the stream if it
-    /// was a call of one.
+    /// Counts an event of this kind. For a `busy` event, with the step that failed, and the stream
+    /// if it was a call to one.
     pub(crate) fn happened(
         &self,
         kind: &'static str,
@@ -302,7 +303,7 @@ impl EventMeters {
     }
 }
 
-/// The figures of a worker.
+/// The metrics of a worker.
 #[derive(Clone)]
 pub(crate) struct WorkerMeters {
     pub(crate) leases: Gauge,
@@ -310,7 +311,7 @@ pub(crate) struct WorkerMeters {
     pub(crate) lost: Counter,
     pub(crate) budget: Gauge,
     pub(crate) table_failing: Gauge,
-    /// For want of room, for their rows, and because they cannot be read here.
+    /// By cause: `no_room`, `malformed`, `unreadable`.
     pub(crate) unread: [Gauge; 3],
     labels: Vec<Label>,
 }
@@ -330,7 +331,7 @@ impl WorkerMeters {
         }
     }
 
-    /// For so long the shards of this stream could not be listed.
+    /// Sets for how long the shards of this stream could not be listed.
     pub(crate) fn stream_fails(&self, stream: &StreamName, arn: Option<&str>, span: Duration) {
         let mut labels = stream_labels(stream, arn);
         labels.extend(self.labels.iter().cloned());

@@ -15,12 +15,13 @@ use crate::tenancy::held::Held;
 use super::failing::FailingRecords;
 use super::{Failure, OnFailure};
 
-/// The work on the records of one shard that goes on after `process_records` has returned, and what
-/// its consumer has to know of it.
+/// The work on the records of one shard that continues after `process_records` has returned, shared
+/// between the processor and the shard consumer.
 ///
-/// A processor that takes a batch over says by `Ok` that it has accepted it, and here what of it is
-/// done. The batch counts as memory until all of it is; the shard has caught up, ends, and is read
-/// up to its bound only when nothing is left.
+/// With `Ok`, a processor that takes over a batch only says that it has accepted it; it reports
+/// here which of its records are done. The batch counts against the byte budget until all of it is
+/// done. The shard counts as caught up, as ended, or as read up to its bound only when no work is
+/// left.
 #[derive(Clone)]
 pub(crate) struct Background(Arc<BackgroundShared>);
 
@@ -28,15 +29,15 @@ struct BackgroundShared {
     held: Arc<Held>,
     clock: Arc<dyn Clock>,
     rules: WorkRules,
-    /// The worker stops.
+    /// The stop of the worker.
     stop: WorkerStop,
     listener: WorkListener,
     state: Mutex<BackgroundState>,
-    /// Nothing is left, or the work cannot go on.
+    /// Notified when batches are done, and when the work cannot continue.
     changed: Notify,
 }
 
-/// The settings of the worker that bound the work.
+/// The worker's settings that limit the work.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WorkRules {
     pub(crate) on_failure: OnFailure,
@@ -44,23 +45,24 @@ pub(crate) struct WorkRules {
     pub(crate) drain_limit: Duration,
 }
 
-/// What is told while it happens.
+/// What is reported to the listener as it happens.
 pub(crate) enum WorkEvent<'a> {
-    /// The work on a record failed. One of those that fail has failed so often.
+    /// The work on a record failed. `failures` is the highest number of failed attempts of any
+    /// record that is currently failing.
     Failed {
         at: &'a Position,
         attempt: u32,
         error: &'a Arc<str>,
         failures: u32,
     },
-    /// A record that had failed is done. One of those that fail still has failed so often; 0: none
-    /// fails.
+    /// A record that had failed is done. `failures` is the highest number of failed attempts of the
+    /// records that are still failing; 0 if there is none.
     FailsNoMore { failures: u32 },
-    /// A record that failed was passed.
+    /// A record that failed was skipped.
     Skipped { at: &'a Position },
-    /// A record that was given up was taken as a dead letter.
+    /// A record that was given up was accepted as a dead letter.
     DeadLettered { at: &'a Position, attempts: u32 },
-    /// A whole batch is done, and the oldest record that is left is in this one.
+    /// A whole batch is done. `oldest` is the batch with the oldest record that is left.
     Done {
         batch: &'a AcceptedBatch,
         oldest: Option<&'a AcceptedBatch>,
@@ -71,59 +73,61 @@ pub(crate) type WorkListener = Box<dyn Fn(WorkEvent<'_>) + Send + Sync>;
 
 /// A batch that was accepted.
 pub(crate) struct AcceptedBatch {
-    /// What is done when it is: its end, also where a processor has passed the last of its records
-    /// itself.
+    /// The end of the batch: everything up to here is done when the batch is, even if the processor
+    /// itself has skipped the last records.
     pub(crate) last: Position,
     pub(crate) records: usize,
     pub(crate) bytes: u64,
-    /// When the first of its records came into the stream.
+    /// When the first of its records arrived in the stream.
     pub(crate) arrived_at: Option<Timestamp>,
     pub(crate) fetched: Moment,
     pub(crate) fetched_at: Timestamp,
-    /// Its memory: given back when it is dropped.
+    /// Its share of the byte budget, which is returned when it is dropped.
     #[expect(dead_code, reason = "held for its drop")]
     pub(crate) memory: Box<dyn Any + Send>,
 }
 
-/// Who works on the records of a shard: one at a time would not do, as who comes second would pass
-/// what the first has not done. Two are the same that are clones.
+/// Identifies the processor that works on the records of a shard. There can be only one: a second
+/// one would mark records as done that the first has not finished. Clones are equal.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct WorkOwner(Arc<()>);
 
 #[derive(Default)]
 struct BackgroundState {
-    /// Who has taken the batches over. Kept: no other can come to be the same.
+    /// The processor that has taken over the batches. Kept for good, so that no other can get the
+    /// same address.
     owner: Option<WorkOwner>,
-    /// Two wanted to: nothing that one of them has done counts any more.
+    /// Two processors tried to take over: nothing that either of them reports counts any more.
     is_refused: bool,
     failing: FailingRecords,
-    /// What was accepted by the present call, once a processor has taken its batch over.
+    /// What was accepted in the current call, once a processor has taken over its batch.
     taken_over: Option<TakenOver>,
-    /// The last record that was accepted.
+    /// The position of the last accepted record.
     accepted: Option<Position>,
-    /// Everything up to here is done.
+    /// Everything up to this position is done.
     finished: Option<Position>,
-    /// Each with the last record that was accepted before it was kept: it is done when that one is.
+    /// The accepted batches, each with the position of the last record that was accepted before the
+    /// batch was kept: the batch is done when that record is.
     batches: VecDeque<(Position, AcceptedBatch)>,
-    /// Why the work cannot go on.
+    /// Why the work cannot continue.
     stopped: Option<WorkStopped>,
 }
 
-/// What a processor has accepted of the batch of a call.
+/// What a processor has accepted of a call's batch.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TakenOver {
-    /// The last record that was accepted. Nothing where none was.
+    /// The position of the last accepted record, or `None` if none was accepted.
     pub(crate) up_to: Option<Position>,
-    /// Nothing is left to accept.
+    /// Whether the whole batch was accepted.
     pub(crate) whole: bool,
 }
 
-/// Why the work cannot go on.
+/// Why the work cannot continue.
 #[derive(Debug)]
 pub(crate) enum WorkStopped {
-    /// The worker is to stop, as its [`OnFailure`] says.
+    /// The worker has to stop, because of its [`OnFailure`].
     Failed(Failure),
-    /// The time of the lease is over.
+    /// The lease has expired.
     Expired,
 }
 
@@ -155,10 +159,11 @@ impl Background {
         &self.0.clock
     }
 
-    // The side of the processor.
+    // For the processor.
 
-    /// The present batch is taken over: `Ok` says no more than that it was accepted, up to where
-    /// [`accept`](Self::accept) says. Not where somebody else has taken over one before.
+    /// Takes over the current batch: `Ok` then only says that records were accepted, up to the
+    /// position given to [`accept`](Self::accept). Returns false if another processor has taken
+    /// over a batch before.
     #[must_use]
     pub(crate) fn take_over(&self, by: &WorkOwner) -> bool {
         let mut state = self.state();
@@ -169,33 +174,34 @@ impl Background {
         is_owner
     }
 
-    /// The processors are put together in a way that would lose records: the worker is to stop, and
-    /// no more is stored than was so far.
+    /// Rejects a combination of processors that would lose records: the worker stops, and no
+    /// further position is stored.
     pub(crate) fn refuse(&self, misuse: &'static str) -> Failure {
         self.state().is_refused = true;
         self.fail(Failure::new(misuse));
         Failure::new(misuse)
     }
 
-    /// Whether this is the same shard in the same tenancy.
+    /// Whether both belong to the same tenancy of the same shard.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// The records of the present batch up to here are accepted.
+    /// Accepts the records of the current batch up to this position.
     pub(crate) fn accept(&self, position: Position) {
         let mut state = self.state();
         state.accepted = Some(position.clone());
         state.taken_over.get_or_insert_default().up_to = Some(position);
     }
 
-    /// All that there was of the present batch is accepted.
+    /// Marks the current batch as accepted to its end.
     pub(crate) fn accepted_whole(&self) {
         self.state().taken_over.get_or_insert_default().whole = true;
     }
 
-    /// When a record may be handed out now: the moment. Ask it with no await before the hand-out.
-    /// The consumer hears of a lease whose time is over.
+    /// Returns the current moment if a record may be delivered now, and `None` if the lease has
+    /// expired, which is then reported to the consumer. Call it without an await before the
+    /// delivery.
     pub(crate) fn may_begin(&self) -> Option<Moment> {
         let now = self.0.clock.now();
         if self.0.held.is_valid(now) {
@@ -205,13 +211,13 @@ impl Background {
         None
     }
 
-    /// The oldest work began then. The lease is given up when it goes on for longer than the
-    /// handler's budget.
+    /// Reports when the oldest work in progress began. The lease is released when it takes longer
+    /// than the handler budget.
     pub(crate) fn works_since(&self, since: Option<Moment>) {
         self.0.held.progress().works_since(since);
     }
 
-    /// Everything up to here is done. Called with growing positions.
+    /// Reports that everything up to this position is done. Positions must grow from call to call.
     pub(crate) fn finish(&self, position: Position) {
         let mut state = self.state();
         if state.is_refused {
@@ -223,17 +229,17 @@ impl Background {
             self.tell_done(&state, &batch);
         }
         self.is_finished(&mut state, end);
-        // Not for each record: who waits, waits for batches.
+        // Not for each record: all waiters wait for whole batches.
         if state.batches.is_empty() || state.batches.len() < before {
             self.0.changed.notify_waiters();
         }
     }
 
-    /// The record has failed, as often as it says.
+    /// Reports that an attempt on this record has failed; `attempt` is its number.
     pub(crate) fn tell_failed(&self, at: &Position, attempt: u32, error: &Arc<str>) {
         let mut state = self.state();
         state.failing.failed(at, attempt);
-        // Under the lock: what is told last is what holds.
+        // Under the lock, so that the last report is the current state.
         (self.0.listener)(WorkEvent::Failed {
             at,
             attempt,
@@ -242,7 +248,7 @@ impl Background {
         });
     }
 
-    /// The record is done, or passed.
+    /// Reports that the record is done or skipped.
     pub(crate) fn fails_no_more(&self, at: &Position) {
         let mut state = self.state();
         if state.failing.passed(at) {
@@ -260,13 +266,13 @@ impl Background {
         (self.0.listener)(WorkEvent::DeadLettered { at, attempts });
     }
 
-    /// The worker is to stop. The first cause counts.
+    /// Stops the worker because of this failure. The first cause counts.
     pub(crate) fn fail(&self, failure: Failure) {
         self.stop(WorkStopped::Failed(failure));
     }
 
-    /// Waits until the consumer wants to be returned to: the shard is lost, or to be given up, or
-    /// the work cannot go on. Cancel safe.
+    /// Waits until `process_records` should return: the lease is lost or has to be given up, the
+    /// worker stops, or the work cannot continue. Cancel safe.
     pub(crate) async fn leaves(&self) {
         tokio::select! {
             biased;
@@ -277,9 +283,9 @@ impl Background {
         }
     }
 
-    /// Waits until what is at work has to be ended: the lease is lost, or the time is over that the
-    /// work has when a shard is given up. At a stop of the worker that ends before its deadline,
-    /// and otherwise with the worker's limit. Cancel safe.
+    /// Waits until the records in progress have to be abandoned: the lease is lost, or the time for
+    /// draining is over. When the worker stops, that time ends shortly before the deadline of the
+    /// stop; otherwise it is the worker's drain limit. Cancel safe.
     pub(crate) async fn drain_is_over(&self) {
         let limit = self.0.clock.now() + self.0.rules.drain_limit;
         loop {
@@ -294,22 +300,22 @@ impl Background {
         }
     }
 
-    // The side of the consumer.
+    // For the consumer.
 
-    /// Whether the processor has taken the batch of the call over that has just returned, and what
-    /// of it was accepted.
+    /// What the processor accepted of the batch of the call that has just returned, or `None` if it
+    /// did not take over that batch.
     pub(crate) fn was_taken_over(&self) -> Option<TakenOver> {
         self.state().taken_over.take()
     }
 
-    /// Whether a processor has ever taken a batch over. From then on nothing is done before all is
-    /// that was accepted before it.
+    /// Whether a processor has ever taken over a batch. From then on, a record counts as done only
+    /// once everything accepted before it is done.
     pub(crate) fn has_begun(&self) -> bool {
         self.state().owner.is_some()
     }
 
-    /// A batch, or the beginning of one, of which nothing is left to hand out: it is done when all
-    /// is that was accepted so far.
+    /// Keeps a batch (or the first part of one) that has been delivered completely: it is done when
+    /// everything that was accepted so far is done.
     pub(crate) fn keep(&self, batch: AcceptedBatch) {
         let mut state = self.state();
         if state.is_refused {
@@ -329,50 +335,53 @@ impl Background {
         }
     }
 
-    /// The shard is over for its consumer: the memory of what was not done is given back.
+    /// Returns the memory of all batches that are not done, because the consumer has finished with
+    /// the shard.
     pub(crate) fn let_go(&self) {
         let batches = std::mem::take(&mut self.state().batches);
         drop(batches);
     }
 
-    /// Whether all that was accepted is done.
+    /// Whether everything that was accepted is done.
     pub(crate) fn is_idle(&self) -> bool {
         self.state().batches.is_empty()
     }
 
-    /// Waits until all that was accepted is done. Cancel safe.
+    /// Waits until everything that was accepted is done. Cancel safe.
     pub(crate) async fn idle(&self) {
         self.until(|state| state.batches.is_empty()).await;
     }
 
-    /// Waits until everything up to here is done, which is the end of a batch that was accepted.
-    /// Cancel safe.
+    /// Waits until everything up to this position, the end of an accepted batch, is done. Cancel
+    /// safe.
     pub(crate) async fn finishes(&self, position: Option<&Position>) {
         self.until(|state| state.batches.is_empty() || state.finished.as_ref() >= position)
             .await;
     }
 
-    /// How often a record has failed that fails. 0: none does.
+    /// The highest number of failed attempts of any record that is currently failing; 0 if there is
+    /// none.
     pub(crate) fn failures(&self) -> u32 {
         self.state().failing.most()
     }
 
-    /// Waits until the work cannot go on. Cancel safe.
+    /// Waits until the work cannot continue. Cancel safe.
     pub(crate) async fn stopped(&self) {
         self.until(|state| state.stopped.is_some()).await;
     }
 
-    /// Whether the work cannot go on.
+    /// Whether the work cannot continue.
     pub(crate) fn is_stopped(&self) -> bool {
         self.state().stopped.is_some()
     }
 
-    /// Why the work cannot go on, once.
+    /// Takes the reason why the work cannot continue; later calls return `None`.
     pub(crate) fn take_stopped(&self) -> Option<WorkStopped> {
         self.state().stopped.take()
     }
 
-    /// Up to where all is done of what was ever taken over; `before` where nothing was.
+    /// The position up to which everything that was taken over is done, or `before` if nothing was
+    /// ever taken over.
     pub(crate) fn finished(&self, before: Option<&Position>) -> Option<Position> {
         let state = self.state();
         if state.owner.is_some() {
@@ -382,7 +391,7 @@ impl Background {
         }
     }
 
-    /// How many records of batches that were accepted whole are not known to be done.
+    /// How many records of kept batches are not known to be done.
     pub(crate) fn records(&self) -> usize {
         self.state().records()
     }
@@ -401,7 +410,7 @@ impl Background {
     async fn until(&self, wanted: impl Fn(&BackgroundState) -> bool) {
         loop {
             let mut changed = std::pin::pin!(self.0.changed.notified());
-            // Before the look, or a change between the two would wake nobody.
+            // Before the check: otherwise a change between the two would not wake this task.
             changed.as_mut().enable();
             if wanted(&self.state()) {
                 return;
@@ -421,7 +430,7 @@ impl Background {
     }
 
     fn state(&self) -> MutexGuard<'_, BackgroundState> {
-        // Every change is whole before anything can panic.
+        // A poisoned lock is safe to use: every change is complete before anything can panic.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

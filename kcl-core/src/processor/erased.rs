@@ -7,8 +7,8 @@ use super::{
     RecordProcessorFactory, ShardEndedInput, ShardRef, ShutdownRequestedInput,
 };
 
-/// A [`RecordProcessor`] whose type the worker need not know: one allocation a call, and the worker
-/// is compiled once.
+/// A type-erased [`RecordProcessor`]: it costs one allocation per call, and the worker is compiled
+/// only once.
 #[async_trait]
 pub(crate) trait ErasedProcessor: Send {
     async fn initialize(&mut self, input: InitializeInput) -> Result<(), BoxError>;
@@ -41,7 +41,7 @@ impl<P: RecordProcessor> ErasedProcessor for P {
     }
 }
 
-/// A [`RecordProcessorFactory`] whose type the worker need not know.
+/// A type-erased [`RecordProcessorFactory`].
 pub(crate) trait ErasedFactory: Send + Sync {
     fn processor(&self, shard: &ShardRef) -> Box<dyn ErasedProcessor>;
     fn check(&self) -> Result<(), BoxError>;

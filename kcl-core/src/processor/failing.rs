@@ -2,11 +2,12 @@ use std::collections::BTreeMap;
 
 use crate::model::Position;
 
-/// The records of a shard that have failed and are not done, each with how often it has.
+/// The records of a shard that have failed and are not done, each with its number of failed
+/// attempts.
 #[derive(Debug, Default)]
 pub(crate) struct FailingRecords {
     failures: BTreeMap<Position, u32>,
-    /// How many records have failed so often.
+    /// How many records have each number of failed attempts.
     counts: BTreeMap<u32, usize>,
 }
 
@@ -18,7 +19,7 @@ impl FailingRecords {
         *self.counts.entry(times).or_default() += 1;
     }
 
-    /// The record is done, or given up. Whether it had failed.
+    /// Removes a record that is done or given up, and returns whether it had failed.
     pub(crate) fn passed(&mut self, at: &Position) -> bool {
         let Some(times) = self.failures.remove(at) else {
             return false;
@@ -32,7 +33,7 @@ impl FailingRecords {
         true
     }
 
-    /// How often the record has failed that has failed most often. 0: none fails.
+    /// The highest number of failed attempts; 0 if no record is failing.
     pub(crate) fn most(&self) -> u32 {
         self.counts.last_key_value().map_or(0, |(times, _)| *times)
     }

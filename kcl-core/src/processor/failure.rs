@@ -5,10 +5,10 @@ use crate::model::Position;
 
 /// Why a batch could not be processed, and how far processing got.
 ///
-/// Any type that implements [`std::error::Error`] becomes a failure of the whole batch with `?`. A
-/// [`BoxError`], an `anyhow::Error` or a text does not implement it: write
-/// `.map_err(Failure::new)?`. A handler that knows which record failed can name it with
-/// [`Failure::at`]: the records before it count as processed and are not delivered again.
+/// `?` turns any type that implements [`std::error::Error`] into a failure of the whole batch. A
+/// [`BoxError`], an `anyhow::Error` and a string do not implement it: write
+/// `.map_err(Failure::new)?` for those. A handler that knows which record failed can name it with
+/// [`Failure::at`]: the records before it then count as processed and are not delivered again.
 ///
 /// ```
 /// use kcl_core::{Failure, model::Record};
@@ -49,7 +49,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// The batch failed at this record; all records before it are processed.
+    /// The batch failed at this record. All records before it have been processed.
     pub fn at(record: &crate::model::Record, source: impl Into<BoxError>) -> Self {
         Self {
             at: Some(record.position.clone()),
@@ -57,7 +57,7 @@ impl Failure {
         }
     }
 
-    /// The batch failed at this position; everything before it is processed.
+    /// The batch failed at this position. Everything before it has been processed.
     pub fn at_position(at: Position, source: impl Into<BoxError>) -> Self {
         Self {
             at: Some(at),
@@ -86,7 +86,8 @@ impl Failure {
     }
 }
 
-// `Failure` itself is no `Error`, as in anyhow: that is what lets `?` take every other error.
+// `Failure` itself does not implement `Error`, as in anyhow: that is what lets `?` accept every
+// other error.
 impl<E: std::error::Error + Send + Sync + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
         Self::new(error)
@@ -111,7 +112,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// What happens after a batch failed.
+/// What the worker does after a batch has failed.
 ///
 /// ```
 /// use kcl_core::OnFailure;
@@ -140,7 +141,7 @@ impl fmt::Display for Failure {
 /// # let builder = Worker::builder().stream("amounts").source(stream).application("amounts").lease_table(MemoryLeaseTable::new());
 /// # let amounts = Amounts::default();
 /// # let seen = amounts.clone();
-/// // `Amounts` says with `Failure::at` which record is no number.
+/// // `Amounts` uses `Failure::at` to say which record is not a number.
 /// let worker = builder.on_failure(OnFailure::Skip).processor(move |_: &ShardRef| amounts.clone()).build()?;
 /// # let mut events = worker.events();
 /// # let caught_up = async { while !matches!(events.next().await, Some(Event::CaughtUp { .. }) | None) {} };
@@ -153,15 +154,15 @@ impl fmt::Display for Failure {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnFailure {
-    /// The batch is delivered again after a growing pause, starting after what is processed, for as
-    /// long as it takes. The lease is kept.
+    /// The batch is delivered again after a growing pause, without the records that have been
+    /// processed, until it succeeds. The lease is kept.
     #[default]
     Retry,
-    /// The worker stops, and `run` returns the cause. The checkpoint does not pass what is not
-    /// processed.
+    /// The worker stops, and `run` returns the cause. The checkpoint stays before the records that
+    /// have not been processed.
     Stop,
-    /// The record that the failure names is skipped, and only that one; the rest of the batch is
-    /// delivered again. A failure that names no record is retried, because it is unknown which
-    /// record to skip.
+    /// Only the record that the failure names is skipped, and the rest of the batch is delivered
+    /// again. A failure that names no record is retried, because it is unknown which record to
+    /// skip.
     Skip,
 }

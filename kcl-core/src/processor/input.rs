@@ -16,17 +16,18 @@ pub struct InitializeInput {
     pub shard: ShardRef,
     /// The worker that holds its lease.
     pub worker: WorkerId,
-    /// The stored checkpoint: how far the shard has been processed; a sentinel if nothing is
-    /// processed yet.
+    /// The stored checkpoint: how far the shard has been processed. It is a sentinel if nothing has
+    /// been processed yet.
     pub checkpoint: Checkpoint,
-    /// A checkpoint that an earlier owner prepared and did not commit. Its records are delivered
-    /// again, unless it is committed now.
+    /// A checkpoint that an earlier owner prepared but did not commit. Its records are delivered
+    /// again unless it is committed now.
     pub pending: Option<Pending>,
-    /// A number that is larger than that of every earlier owner of the shard.
+    /// The fencing token of this acquisition: greater than that of every earlier owner of the
+    /// shard.
     pub fence: Fence,
-    /// Stores what [`pending`](Self::pending) says, at once: its end is that position. For a
-    /// two-phase checkpoint whose work turns out to be published, so that its records need not come
-    /// again. Nothing when nothing is pending at a position.
+    /// Commits the [`pending`](Self::pending) checkpoint: its end is that position. Use it if the
+    /// work of the pending checkpoint turns out to be complete, so that its records need not be
+    /// delivered again. `None` if no position is pending.
     pub checkpointer: Option<Checkpointer>,
     /// The number of this call for this acquisition: 1, or more after a failure.
     pub attempt: u32,
@@ -34,14 +35,14 @@ pub struct InitializeInput {
 }
 
 impl InitializeInput {
-    /// Starts reading somewhere other than at the stored checkpoint, once `initialize` succeeds.
-    /// The last call counts.
+    /// Starts reading at another place than the stored checkpoint, once `initialize` succeeds. If
+    /// it is called several times, the last call counts.
     ///
-    /// The stored checkpoint does not change, and records deleted by retention stay deleted: they
-    /// are reported as a gap. Records that come again from before the stored checkpoint are
-    /// processed without being stored: a [`Checkpointer`] accepts their positions and writes
-    /// nothing. The next owner of the shard starts at the checkpoint again, unless its own
-    /// `initialize` chooses otherwise; completed shards are not read again.
+    /// The stored checkpoint does not change. Records that retention has deleted cannot be read
+    /// again; they are reported as a gap. For records from before the stored checkpoint, a
+    /// [`Checkpointer`] accepts positions but writes nothing. The next owner of the shard starts at
+    /// the stored checkpoint again, unless its own `initialize` chooses otherwise. Completed shards
+    /// are not read again.
     ///
     /// ```
     /// use kcl_core::model::Position;
@@ -50,7 +51,7 @@ impl InitializeInput {
     ///
     /// async fn initialize(input: InitializeInput, in_the_sink: Option<Position>) -> Result<(), BoxError> {
     ///     match in_the_sink {
-    ///         // The sink may be an older one, from a backup: what it lacks comes again.
+    ///         // The sink may have been restored from a backup: what it lacks is read again.
     ///         Some(last) => input.begin(Start::After(last))?,
     ///         None => input.begin(Start::TrimHorizon)?,
     ///     }
@@ -59,7 +60,7 @@ impl InitializeInput {
     /// ```
     ///
     /// # Errors
-    /// It would skip records, and [`Start::SkipTo`] was not used. Nothing changes.
+    /// If it would skip records and is not [`Start::SkipTo`]. Nothing changes then.
     pub fn begin(&self, start: Start) -> Result<(), StartRefused> {
         begin(&self.checkpoint, &start)?;
         self.start.set(start);
@@ -67,7 +68,7 @@ impl InitializeInput {
     }
 }
 
-/// Where `initialize` wants to begin.
+/// Where `initialize` has chosen to begin.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StartCell(Arc<Mutex<Start>>);
 
@@ -109,20 +110,21 @@ pub struct ProcessRecordsInput {
     pub records: Records,
     /// Stores progress up to the end of this batch, or within it.
     pub checkpointer: Checkpointer,
-    /// How far the newest record of the batch was behind the tip of the shard when it was fetched.
-    /// 0: no record followed it then. A server that returns 0 with as many records as were
-    /// requested is not believed.
+    /// How far the newest record of the batch was behind the tip of the shard when it was fetched,
+    /// in milliseconds. 0 means that no record followed it then. `None` if the service did not say.
+    /// An answer of 0 with as many records as were requested is not believed; the age of the last
+    /// record is given instead.
     pub millis_behind_latest: Option<u64>,
-    /// The batch is the last of its shard, and the listing has confirmed it. An end that is
-    /// confirmed more than 2 s after the batch arrived is only reported by
-    /// [`shard_ended`](super::RecordProcessor::shard_ended).
+    /// Whether the batch is the last of its shard, as confirmed by a shard listing. If that takes
+    /// more than 2 s after the batch has arrived, the batch is delivered with `false`, and only
+    /// [`shard_ended`](super::RecordProcessor::shard_ended) reports the end.
     pub is_at_shard_end: bool,
-    /// The child shards, with the last batch of a shard.
+    /// The child shards, in the last batch of a shard; otherwise empty.
     pub child_shards: Vec<ChildShard>,
-    /// How often records of this batch have been delivered to this processor: 1, or more after a
-    /// failure.
+    /// How many times records of this batch have been delivered to this processor: 1, or more after
+    /// a failure.
     pub attempt: u32,
-    /// When the batch arrived from the service.
+    /// When the batch was received from the service.
     pub fetched_at: Timestamp,
     pub(crate) fetched: Moment,
     pub(crate) handed_out: Moment,
@@ -165,7 +167,8 @@ pub struct ShardEndedInput {
 pub struct ShutdownRequestedInput {
     /// The shard.
     pub shard: ShardRef,
-    /// Stores progress up to the last record for which `process_records` has returned `Ok`: a
-    /// failed batch is not passed. `None` if nothing of the shard has been processed.
+    /// Stores progress up to the last record for which `process_records` has returned `Ok`, so it
+    /// never passes a failed batch. `None` if nothing of the shard has been processed yet in this
+    /// acquisition.
     pub checkpointer: Option<Checkpointer>,
 }

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!   initialize (until it succeeds)
-//!     -> process_records ... (a batch that failed comes again, with its attempt)
+//!     -> process_records ... (a failed batch is delivered again, with a higher attempt)
 //!     -> shutdown_requested (perhaps)
 //!     -> exactly one of  shard_ended | lease_lost
 //! ```

@@ -3,10 +3,10 @@ use std::sync::Arc;
 
 use crate::model::{Position, Record};
 
-/// The records of a batch: a slice that can be kept. Cloning it copies nothing.
+/// The records of a batch: a slice that can be kept after the call. Cloning it copies no records.
 ///
-/// A clone that is kept after the call of `process_records` keeps its memory allocated, which the
-/// byte budget then no longer counts.
+/// A clone that is kept after `process_records` has returned keeps the whole batch in memory, which
+/// the byte budget then no longer counts.
 #[derive(Clone, Debug)]
 pub struct Records {
     all: Arc<Vec<Record>>,
@@ -21,7 +21,7 @@ impl Records {
         }
     }
 
-    /// The same batch from the first record behind `done`.
+    /// The same batch, starting with the first record after `done`.
     pub(crate) fn after(&self, done: &Position) -> Self {
         let from = self.all.partition_point(|record| record.position <= *done);
         Self {
@@ -30,7 +30,7 @@ impl Records {
         }
     }
 
-    /// The same batch from the first record at or behind `at`.
+    /// The same batch, starting with the first record at or after `at`.
     pub(crate) fn from(&self, at: &Position) -> Self {
         let from = self.all.partition_point(|record| record.position < *at);
         Self {

@@ -7,18 +7,18 @@ use super::{
     ShutdownRequestedInput,
 };
 
-/// What an application does with the records of one shard.
+/// Processes the records of one shard. An application implements this.
 ///
 /// Only [`process_records`](Self::process_records) is required. See the [module](crate::processor)
 /// for the order of the calls. A panic in a call counts as an error of that call.
 ///
 /// **After a failure or a panic the same object is called again**, with the records that are not
-/// done: what the failed call changed in memory stays changed. Change memory last, after everything
-/// that can fail; or keep the position of the last record that was counted, and skip records at or
-/// before it.
+/// done, and what the failed call changed in memory stays changed. Therefore change memory last,
+/// after everything that can fail; or keep the position of the last record that was counted, and
+/// skip the records up to it.
 ///
-/// Calls are not cancelled while the worker runs. If a call takes longer than the handler budget of
-/// the worker, the lease is lost, and whatever the call stores afterwards is refused.
+/// Calls are not cancelled while the worker runs. If a call takes longer than the worker's handler
+/// budget, the lease is lost, and checkpoints that the call tries to store afterwards are rejected.
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -32,21 +32,21 @@ use super::{
 ///
 /// impl RecordProcessor for Customers {
 ///     async fn initialize(&mut self, input: InitializeInput) -> Result<(), BoxError> {
-///         println!("{} goes on at {}", input.shard, input.checkpoint);
+///         println!("{} continues at {}", input.shard, input.checkpoint);
 ///         Ok(())
 ///     }
 ///
 ///     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
 ///         let customers = input.records.iter().map(|record| record.partition_key.to_string());
-///         let orders: Vec<String> = customers.collect(); // Whatever can fail comes here: the batch would come again.
+///         let orders: Vec<String> = customers.collect(); // Whatever can fail comes first.
 ///         for customer in orders {
-///             *self.0.entry(customer).or_default() += 1; // Last, as nothing can fail any more.
+///             *self.0.entry(customer).or_default() += 1; // Memory is changed last.
 ///         }
 ///         Ok(())
 ///     }
 ///
 ///     async fn lease_lost(&mut self, input: LeaseLostInput) {
-///         println!("{} is somebody else's: {}", input.shard, input.reason);
+///         println!("{} was lost: {}", input.shard, input.reason);
 ///     }
 ///
 ///     async fn shard_ended(&mut self, input: ShardEndedInput) -> Result<(), BoxError> {
@@ -77,9 +77,9 @@ use super::{
     note = "implement `kcl_core::RecordProcessor` for batches, or wrap a `RecordHandler` as `kcl_core::handler::in_order(handler)`"
 )]
 pub trait RecordProcessor: Send + 'static {
-    /// The first call, repeated after a pause until it succeeds. No record is delivered before. It
-    /// may choose where to start ([`InitializeInput::begin`]), and commit what an earlier owner
-    /// prepared ([`InitializeInput::checkpointer`]).
+    /// The first call, repeated after a pause until it succeeds. No record is delivered before
+    /// that. It may choose where to start ([`InitializeInput::begin`]), and commit what an earlier
+    /// owner prepared ([`InitializeInput::checkpointer`]).
     ///
     /// # Errors
     /// Any error is reported as an event, and the call is retried.
@@ -91,29 +91,31 @@ pub trait RecordProcessor: Send + 'static {
         async { Ok(()) }
     }
 
-    /// Processes the next records. `Ok` means that they are processed. After an error or a panic
-    /// the same object is given the records that are not done again.
+    /// Processes the next records. `Ok` means that all of them have been processed. After an error
+    /// or a panic, the records that are not done are delivered to the same object again.
     ///
     /// # Errors
-    /// The batch is not lost: the worker's [`OnFailure`](super::OnFailure) decides what happens.
+    /// After any error, the worker's [`OnFailure`](super::OnFailure) decides what happens to the
+    /// batch.
     fn process_records(
         &mut self,
         input: ProcessRecordsInput,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 
-    /// The lease is lost: another worker owns the shard, or will. Nothing can be stored any more.
+    /// The lease is lost: another worker owns the shard, or soon will. Nothing can be stored any
+    /// more.
     fn lease_lost(&mut self, input: LeaseLostInput) -> impl Future<Output = ()> + Send {
         let _ = input;
         async {}
     }
 
-    /// Every record of the shard has been delivered. `Ok` means that everything of this shard is
-    /// processed, including work in the background: the worker then stores the shard's end, and the
-    /// child shards start.
+    /// Every record of the shard has been delivered. `Ok` means that all of them have been
+    /// processed, including any work in the background: the worker then stores the shard's end, and
+    /// the child shards can be read.
     ///
     /// # Errors
-    /// Any error is reported as an event, and the call is retried after a pause; the shard does not
-    /// end before it succeeds.
+    /// Any error is reported as an event, and the call is retried after a pause. The shard does not
+    /// end before the call succeeds.
     fn shard_ended(
         &mut self,
         input: ShardEndedInput,
@@ -122,9 +124,9 @@ pub trait RecordProcessor: Send + 'static {
         async { Ok(()) }
     }
 
-    /// The worker is about to give the shard up gracefully. This is the last chance to store
-    /// progress; records that are not processed are delivered again elsewhere. `lease_lost`
-    /// follows.
+    /// The worker is about to release the shard gracefully. This is the last chance to store
+    /// progress: records after the stored checkpoint are delivered again to the next owner.
+    /// `lease_lost` follows.
     fn shutdown_requested(
         &mut self,
         input: ShutdownRequestedInput,
@@ -136,8 +138,8 @@ pub trait RecordProcessor: Send + 'static {
 
 /// Creates a processor for each acquisition of a shard.
 ///
-/// A closure will do: `|_shard: &ShardRef| MyProcessor::default()`. The type of its parameter must
-/// be written: rustc cannot infer it, and `|_| MyProcessor::default()` does not compile.
+/// A closure is enough: `|_shard: &ShardRef| MyProcessor::default()`. The type of its parameter
+/// must be written out: rustc cannot infer it, so `|_| MyProcessor::default()` does not compile.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -146,7 +148,7 @@ pub trait RecordProcessor: Send + 'static {
 /// use kcl_core::processor::{ProcessRecordsInput, RecordProcessorFactory, ShardRef};
 /// use kcl_core::{Failure, RecordProcessor};
 ///
-/// /// What the processors of all shards share: a pool of connections, a counter.
+/// /// What the processors of all shards share: a connection pool or a counter, for example.
 /// struct Counting {
 ///     records: Arc<AtomicU64>,
 /// }
@@ -171,24 +173,24 @@ pub trait RecordProcessor: Send + 'static {
 /// # drop(worker);
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` does not make record processors",
-    label = "not a factory of record processors",
-    note = "pass a closure whose parameter type is written, as `|_shard: &ShardRef| MyProcessor`, or `kcl_core::handler::in_order(handler)`"
+    message = "`{Self}` is not a `RecordProcessorFactory`",
+    label = "not a record processor factory",
+    note = "pass a closure whose parameter type is written out, such as `|_shard: &ShardRef| MyProcessor`, or `kcl_core::handler::in_order(handler)`"
 )]
 pub trait RecordProcessorFactory: Send + Sync + 'static {
     /// The type of the processors.
     type Processor: RecordProcessor;
 
-    /// Creates the processor of this shard. Called at each acquisition; it should be quick and must
+    /// Creates the processor of this shard. Called at each acquisition. It should be quick and must
     /// not block.
     fn processor(&self, shard: &ShardRef) -> Self::Processor;
 
-    /// Checks the factory's own settings. [`build`](crate::worker::Builder::build) asks once, and
-    /// refuses a factory that is not as it should be. A factory around another one asks that one.
-    /// By default nothing is checked.
+    /// Checks the factory's own settings. [`build`](crate::worker::Builder::build) calls this once,
+    /// and fails if it returns an error. A factory that wraps another one should call that one's
+    /// `check`. By default nothing is checked.
     ///
     /// # Errors
-    /// What was set, and what is allowed.
+    /// Which setting is invalid, what it was set to, and what is expected.
     fn check(&self) -> Result<(), BoxError> {
         Ok(())
     }
