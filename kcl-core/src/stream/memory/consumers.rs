@@ -133,7 +133,10 @@ impl Consumers {
             return Err(Error::new(
                 ErrorKind::Throttled,
                 operation,
-                format!("the stream has {} consumers, as many as it may", there.len()),
+                format!(
+                    "the stream has {} consumers, as many as it may",
+                    there.len()
+                ),
             ));
         }
         let arn = ConsumerArn::new(format!(
@@ -150,8 +153,13 @@ impl Consumers {
         let name: Arc<str> = name.into();
         let described = registered.describe(&name, now);
         self.by_name.insert(name, registered);
-        described
-            .ok_or_else(|| Error::new(ErrorKind::Transient, operation, "the consumer was removed at once"))
+        described.ok_or_else(|| {
+            Error::new(
+                ErrorKind::Transient,
+                operation,
+                "the consumer was removed at once",
+            )
+        })
     }
 
     pub(super) fn deregister(&mut self, arn: &ConsumerArn, now: Moment) {
