@@ -58,7 +58,7 @@ impl Watch {
     fn note(&mut self, event: &Event) {
         match event {
             Event::Started => self.started = true,
-            Event::Busy { error, .. } => self.trouble = Some(Arc::clone(error)),
+            Event::StepFailed { error, .. } => self.trouble = Some(Arc::clone(error)),
             _ => {}
         }
     }

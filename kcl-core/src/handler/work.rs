@@ -277,7 +277,13 @@ impl<H: RecordHandler> WorkShared<H> {
         let handling = async { self.handler.handle(job.record(), &context).await };
         let handled = AssertUnwindSafe(handling).catch_unwind().await;
         match handled {
-            Ok(Ok(())) => self.done(job),
+            Ok(Ok(())) => {
+                if attempt > 1 {
+                    let at = &job.record().position;
+                    job.background.tell_recovered(at, attempt - 1);
+                }
+                self.done(job);
+            }
             Ok(Err(error)) => self.failed(job, attempt, text_of(error)).await,
             Err(panic) => {
                 self.failed(

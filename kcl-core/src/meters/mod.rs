@@ -65,7 +65,7 @@
 //! | `kcl_lease_table_failing_seconds` | gauge, seconds | | how long every read or every write of the lease table has failed; 0 while they succeed |
 //! | `kcl_stream_failing_seconds` | gauge, seconds | | how long the shards of the stream could not be listed, for example because it does not exist; 0 while they can be |
 //! | `kcl_byte_budget_used_bytes` | gauge, bytes | | memory counted against the byte budget |
-//! | `kcl_events_total` | counter | | [events](crate::worker::Event) of the worker by the label `event`, the name of the kind in snake case, for example `handler_failed`; for `busy` also by the label `what`, the step that failed, and, if it was a call to a stream, `stream` |
+//! | `kcl_events_total` | counter | | [events](crate::worker::Event) of the worker by the label `event`, the name of the kind in snake case, for example `handler_failed`; for `step_failed` also by the label `what`, the step that failed, and, if it was a call to a stream, `stream` |
 
 use std::fmt;
 use std::time::Duration;
@@ -286,16 +286,16 @@ impl EventMeters {
         Self(worker.0.clone())
     }
 
-    /// Counts an event of this kind. For a `busy` event, with the step that failed, and the stream
+    /// Counts an event of this kind. For a `step_failed` event, with the step, and the stream
     /// if it was a call to one.
     pub(crate) fn happened(
         &self,
         kind: &'static str,
-        busy: Option<(&'static str, Option<&StreamName>)>,
+        step: Option<(&'static str, Option<&StreamName>)>,
     ) {
         let mut labels = self.0.clone();
         labels.push(Label::new("event", kind));
-        if let Some((what, stream)) = busy {
+        if let Some((what, stream)) = step {
             labels.push(Label::new("what", what));
             labels.extend(stream.map(|stream| Label::new("stream", stream.name().to_owned())));
         }

@@ -58,6 +58,8 @@ pub(crate) enum WorkEvent<'a> {
     /// A record that had failed is done. `failures` is the highest number of failed attempts of the
     /// records that are still failing; 0 if there is none.
     FailsNoMore { failures: u32 },
+    /// A record was processed after this many failed attempts.
+    Recovered { at: &'a Position, failures: u32 },
     /// A record that failed was skipped.
     Skipped { at: &'a Position },
     /// A record that was given up was accepted as a dead letter.
@@ -256,6 +258,10 @@ impl Background {
                 failures: state.failing.most(),
             });
         }
+    }
+
+    pub(crate) fn tell_recovered(&self, at: &Position, failures: u32) {
+        (self.0.listener)(WorkEvent::Recovered { at, failures });
     }
 
     pub(crate) fn tell_skipped(&self, at: &Position) {

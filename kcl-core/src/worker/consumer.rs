@@ -21,7 +21,7 @@ use crate::tenancy::held::Held;
 
 use super::coordination::{Assignment, AtGate, Coordination};
 use super::error::RunError;
-use super::event::Event;
+use super::event::{Event, HandlerCall};
 use super::in_flight::InFlightBatch;
 use super::settings::OnDataGap;
 use super::streams::ReadStream;
@@ -82,6 +82,8 @@ pub(crate) struct ShardConsumer {
     refusals: FalseEnds,
     /// Failures of the present step since it last succeeded.
     failures: u32,
+    /// The call of the processor that failed last and has not succeeded since, and how often.
+    failed_call: Option<(HandlerCall, u32)>,
     /// This shard is to be given up for a reason of its own.
     give_up: Option<GiveUp>,
     told_stop: bool,
@@ -191,6 +193,7 @@ impl ShardConsumer {
             confirmed: None,
             refusals: FalseEnds::default(),
             failures: 0,
+            failed_call: None,
             give_up: None,
             told_stop: false,
             handing_over: false,
@@ -214,6 +217,9 @@ impl ShardConsumer {
                 Some(signal) => signal,
                 None => self.carry_out(command).await,
             };
+            if matches!(step, Step::Initialized | Step::BatchDone | Step::ShardEnded) {
+                self.tell_recovered();
+            }
             if !matches!(step, Step::Failed | Step::PauseOver | Step::WokenForNothing) {
                 self.failures = 0;
             }

@@ -104,6 +104,20 @@ pub enum Event {
         /// The error.
         error: Arc<str>,
     },
+    /// A call of a processor succeeded after it had failed: what
+    /// [`HandlerFailed`](Self::HandlerFailed) reported is over. Not reported for a record that was
+    /// skipped or became a dead letter.
+    HandlerRecovered {
+        /// The shard.
+        shard: ShardRef,
+        /// Which call.
+        call: HandlerCall,
+        /// The record that had failed, if a [handler](crate::handler) of single records processed
+        /// it.
+        at: Option<Position>,
+        /// How many attempts had failed.
+        failures: u32,
+    },
     /// A call of a processor takes longer than
     /// [`Settings::handler_warning`](super::Settings::handler_warning). Reported again each time
     /// that the duration has doubled.
@@ -240,9 +254,9 @@ pub enum Event {
         /// The keys.
         ranges: Vec<HashKeyRange>,
     },
-    /// The lease table or the stream is busy or unreachable; the step is retried. If a lease cannot
-    /// be renewed, this is reported before the lease is lost.
-    Busy {
+    /// A step of the worker failed, because a call to the lease table or the stream did; the step
+    /// is retried. If a lease cannot be renewed, this is reported before the lease is lost.
+    StepFailed {
         /// The step that failed.
         what: &'static str,
         /// The stream whose call failed; `None` if it was a call to the lease table, or if it

@@ -35,11 +35,11 @@ impl EventSender {
     }
 
     pub(crate) fn say(&self, event: Event) {
-        let busy = match &event {
-            Event::Busy { what, stream, .. } => Some((*what, stream.as_ref())),
+        let step = match &event {
+            Event::StepFailed { what, stream, .. } => Some((*what, stream.as_ref())),
             _ => None,
         };
-        self.count.happened(event.kind(), busy);
+        self.count.happened(event.kind(), step);
         self.log.hear(&event);
         // Nobody listening is no error.
         let _ = self.listeners.send(event);

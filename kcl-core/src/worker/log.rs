@@ -54,6 +54,7 @@ impl Event {
             Self::LeaseHandedOver { .. } => "lease_handed_over",
             Self::LeaseLost { .. } => "lease_lost",
             Self::HandlerFailed { .. } => "handler_failed",
+            Self::HandlerRecovered { .. } => "handler_recovered",
             Self::HandlerSlow { .. } => "handler_slow",
             Self::ChildWaits { .. } => "child_waits",
             Self::RecordSkipped { .. } => "record_skipped",
@@ -69,7 +70,7 @@ impl Event {
             Self::LeasesLeftUnread { .. } => "leases_left_unread",
             Self::StreamReplaced { .. } => "stream_replaced",
             Self::HashKeysUnread { .. } => "hash_keys_unread",
-            Self::Busy { .. } => "busy",
+            Self::StepFailed { .. } => "step_failed",
             Self::LeasesLedByOthers { .. } => "leases_led_by_others",
             Self::Stopping => "stopping",
             Self::Missed(_) => "missed",
@@ -84,6 +85,7 @@ impl Event {
             | Self::LeaseReleased { .. }
             | Self::LeaseHandedOver { .. }
             | Self::ShardEnded { .. }
+            | Self::HandlerRecovered { .. }
             | Self::LeaseLost {
                 reason: LossReason::Released,
                 ..
@@ -120,7 +122,7 @@ impl Event {
             Self::LeasesLeftUnread { leases } => Voice::Failure {
                 of: leases.len().to_string(),
             },
-            Self::Busy { what, stream, .. } => Voice::Failure {
+            Self::StepFailed { what, stream, .. } => Voice::Failure {
                 of: stream
                     .as_ref()
                     .map_or_else(|| (*what).to_owned(), |stream| format!("{what} {stream}")),
@@ -175,7 +177,7 @@ impl Event {
             Self::LeasesLeftUnread { .. } => {
                 Some(format!("start another worker, or raise the `max_leases` of this one, which is {}", settings.max_leases))
             }
-            Self::Busy { .. } => Some("retrying".to_owned()),
+            Self::StepFailed { .. } => Some("retrying".to_owned()),
             Self::LeasesLedByOthers { .. } => Some("this worker keeps its leases and acquires no more".to_owned()),
             Self::PolledInstead { .. } => Some("it is polled instead for as long as this worker runs".to_owned()),
             Self::HashKeysUnread { .. } => {

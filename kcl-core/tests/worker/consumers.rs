@@ -185,7 +185,9 @@ async fn a_service_that_is_out_of_reach_is_asked_until_it_answers() {
     let run = world.fleet().start(Script::default());
     run.seen.wait_for_records(3).await;
     assert!(
-        run.heard.count(|event| matches!(event, Event::Busy { .. })) >= 1,
+        run.heard
+            .count(|event| matches!(event, Event::StepFailed { .. }))
+            >= 1,
         "it is told"
     );
     run.stop().await.unwrap();

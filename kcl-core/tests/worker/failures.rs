@@ -57,6 +57,18 @@ async fn a_failed_batch_comes_again_and_the_lease_is_kept() {
             )
         };
         assert_eq!(heard.count(failed), 2);
+        let recovered = |event: &Event| {
+            matches!(
+                event,
+                Event::HandlerRecovered {
+                    call: HandlerCall::ProcessRecords,
+                    at: None,
+                    failures: 2,
+                    ..
+                }
+            )
+        };
+        assert_eq!(heard.count(recovered), 1);
     }
 }
 
@@ -315,7 +327,10 @@ async fn under_skip_only_the_failed_record_is_passed() {
         })
         .collect();
     assert_eq!(skipped, [sequences[2].clone().into()]);
+    let heard = run.heard.clone();
     run.stop().await.unwrap();
+    let recovered = |event: &Event| matches!(event, Event::HandlerRecovered { .. });
+    assert_eq!(heard.count(recovered), 0, "it was passed");
 }
 
 #[tokio::test]

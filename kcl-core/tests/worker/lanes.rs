@@ -162,6 +162,11 @@ async fn retries_of_one_key_hold_up_only_that_key() {
             .count(|event| matches!(event, Event::HandlerFailed { at: Some(_), .. })),
         4
     );
+    let recovered = |event: &Event| {
+        let at = at(&sequences[0]);
+        matches!(event, Event::HandlerRecovered { at: Some(bad), failures: 4, .. } if at == Checkpoint::At(bad.clone()))
+    };
+    assert_eq!(run.heard.count(recovered), 1);
     run.stop().await.unwrap();
 }
 

@@ -218,7 +218,7 @@ async fn table_errors_are_reported_with_causes_before_a_lease_is_lost() {
         .position(|event| matches!(event, Event::LeaseLost { .. }))
         .unwrap();
     let busy = all[..lost].iter().find_map(|event| {
-        if let Event::Busy { error, .. } = event {
+        if let Event::StepFailed { error, .. } = event {
             Some(error)
         } else {
             None

@@ -264,7 +264,10 @@ async fn a_stream_that_is_being_made_is_read_soon_after() {
             .with(|builder| builder.initial_position(InitialPosition::TrimHorizon))
             .start(Script::default());
         // After the first it has compared the shards with the leases in vain.
-        let waits = || run.heard.count(|event| matches!(event, Event::Busy { .. }));
+        let waits = || {
+            run.heard
+                .count(|event| matches!(event, Event::StepFailed { .. }))
+        };
         until("the worker to wait", || waits() >= 2).await;
         assert_eq!(
             run.heard.count(|event| matches!(event, Event::Started)),

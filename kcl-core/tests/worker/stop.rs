@@ -70,7 +70,7 @@ async fn a_stop_while_the_table_is_out_of_reach_is_immediate() {
     let run = Fleet::with_short_failover(&stream, &table).start(Script::default());
     run.heard
         .wait_for("the table's trouble", |event| {
-            matches!(event, Event::Busy { .. })
+            matches!(event, Event::StepFailed { .. })
         })
         .await;
     let asked = Instant::now();
@@ -90,7 +90,7 @@ async fn a_table_that_comes_into_reach_is_begun_with() {
     let run = Fleet::with_short_failover(&stream, &table).start(Script::default());
     run.heard
         .wait_for("the table's trouble", |event| {
-            matches!(event, Event::Busy { .. })
+            matches!(event, Event::StepFailed { .. })
         })
         .await;
     table.set_unreachable(false);

@@ -439,7 +439,7 @@ async fn an_added_stream_that_was_the_only_one_is_left() {
         table.create(&row).await.unwrap();
     }
     run.worker.add_stream(config(&orders, "orders")).unwrap();
-    let is_said = |event: &Event| matches!(event, Event::Busy { error, .. } if error.contains("with `stream` as before"));
+    let is_said = |event: &Event| matches!(event, Event::StepFailed { error, .. } if error.contains("with `stream` as before"));
     run.heard.wait_for("the refusal", is_said).await;
     put(&visits, "visits", 20..40);
     until("the first stream to be read on", || {

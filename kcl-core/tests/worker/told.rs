@@ -589,7 +589,7 @@ async fn two_broken_streams_are_both_named_in_log_and_figures() {
             "{stream}: {lines}"
         );
         assert!(
-            scene.counters.by("kcl_events_total", stream, "busy") > 0,
+            scene.counters.by("kcl_events_total", stream, "step_failed") > 0,
             "{stream}"
         );
     }

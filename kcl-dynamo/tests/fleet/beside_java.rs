@@ -491,8 +491,12 @@ async fn s42_a_kcl_back_in_3x_mode_stops_us_from_taking_leases() {
         shares(&fleet),
         BTreeMap::from([("rust".to_owned(), 2), (String::new(), 2)])
     );
-    let busy =
-        rust.count(|event| matches!(event, Event::Busy { .. } | Event::LeasesLeftUnread { .. }));
+    let busy = rust.count(|event| {
+        matches!(
+            event,
+            Event::StepFailed { .. } | Event::LeasesLeftUnread { .. }
+        )
+    });
     assert_eq!(
         busy,
         0,

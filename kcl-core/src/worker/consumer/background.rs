@@ -79,6 +79,14 @@ pub(super) fn of_shard(
             WorkEvent::FailsNoMore { failures } => heard
                 .board
                 .change(&shard.lease, |status| status.failures = failures),
+            WorkEvent::Recovered { at, failures } => {
+                heard.outlet.say(Event::HandlerRecovered {
+                    shard: shard.clone(),
+                    call: HandlerCall::ProcessRecords,
+                    at: Some(at.clone()),
+                    failures,
+                });
+            }
             WorkEvent::Skipped { at } => heard.outlet.say(Event::RecordSkipped {
                 shard: shard.clone(),
                 at: at.clone(),

@@ -54,7 +54,7 @@ impl ShardConsumer {
         match self.held.end(ids).await {
             Ok(()) => Step::EndStored,
             Err(OrderError::Throttled(error)) => {
-                self.busy("to store a shard's end", &with_causes(&*error))
+                self.step_failed("to store a shard's end", &with_causes(&*error))
             }
             Err(_) => self.lose(),
         }

@@ -49,7 +49,7 @@ impl ShardConsumer {
                 Step::Released
             }
             Err(OrderError::Throttled(error)) => {
-                self.inner.outlet.say(Event::Busy {
+                self.inner.outlet.say(Event::StepFailed {
                     what: "to free a lease",
                     stream: None,
                     error: with_causes(&*error).into(),

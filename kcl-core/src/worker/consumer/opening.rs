@@ -59,7 +59,7 @@ impl ShardConsumer {
                 Ok(())
             }
             Err(OrderError::Throttled(error)) => {
-                Err(self.busy("to keep where a shard begins", &with_causes(&*error)))
+                Err(self.step_failed("to keep where a shard begins", &with_causes(&*error)))
             }
             Err(_) => Err(self.lose()),
         }
@@ -210,7 +210,7 @@ impl ShardConsumer {
                 .as_ref()
                 .map_or(ErrorKind::Transient, |source| source.kind);
             self.turns().failed_from(since, kind, Arc::clone(&error));
-            return Some(self.busy_with(
+            return Some(self.step_failed_with(
                 "to find the consumer for fan-out",
                 Some(self.stream.name.clone()),
                 &error,

@@ -123,6 +123,10 @@ impl ShardConsumer {
             failure.at.clone(),
             &*failure.source,
         );
+        if skipped || next != AfterFailure::Again {
+            // What was passed has not recovered.
+            self.failed_call = None;
+        }
         if let Some(at) = failure.at.clone().filter(|_| skipped) {
             self.inner.outlet.say(Event::RecordSkipped {
                 shard: self.shard.clone(),

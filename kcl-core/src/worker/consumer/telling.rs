@@ -43,16 +43,29 @@ impl ShardConsumer {
             error,
         });
         self.failures = self.failures.saturating_add(1);
+        self.failed_call = Some((call, attempt));
         Step::Failed
     }
 
-    /// The lease table is busy.
-    pub(super) fn busy(&mut self, what: &'static str, error: &str) -> Step {
-        self.busy_with(what, None, error)
+    /// The call that had failed has succeeded.
+    pub(super) fn tell_recovered(&mut self) {
+        if let Some((call, failures)) = self.failed_call.take() {
+            self.inner.outlet.say(Event::HandlerRecovered {
+                shard: self.shard.clone(),
+                call,
+                at: None,
+                failures,
+            });
+        }
     }
 
-    /// A call of this stream failed, or one of the lease table.
-    pub(super) fn busy_with(
+    /// A step failed, because a call of the lease table did.
+    pub(super) fn step_failed(&mut self, what: &'static str, error: &str) -> Step {
+        self.step_failed_with(what, None, error)
+    }
+
+    /// The same, where it may be a call of this stream.
+    pub(super) fn step_failed_with(
         &mut self,
         what: &'static str,
         stream: Option<StreamName>,
@@ -60,7 +73,7 @@ impl ShardConsumer {
     ) -> Step {
         let error: Arc<str> = error.into();
         self.failed(what, &error);
-        self.inner.outlet.say(Event::Busy {
+        self.inner.outlet.say(Event::StepFailed {
             what,
             stream,
             error,
@@ -74,7 +87,7 @@ impl ShardConsumer {
     pub(super) fn unanswered(&mut self, what: &'static str, unanswered: &Unanswered) -> Step {
         self.not_read(unanswered);
         let stream = unanswered.kind.map(|_| self.stream.name.clone());
-        self.busy_with(what, stream, &unanswered.error)
+        self.step_failed_with(what, stream, &unanswered.error)
     }
 
     /// The same, where it was told already.

@@ -172,7 +172,7 @@ impl Context {
             return Err(trouble);
         }
         let (stream, error) = (Some(of.name.clone()), with_causes(&trouble).into());
-        self.inner.outlet.say(Event::Busy {
+        self.inner.outlet.say(Event::StepFailed {
             what: "to compare the shards of a stream with the leases",
             stream,
             error,
@@ -208,7 +208,7 @@ impl Context {
                 if of.description().is_some() && !matches!(trouble, CoordinationError::Fatal(_)) {
                     // What it was is known, and its listing shows whether it is there.
                     let (stream, error) = (Some(of.name.clone()), with_causes(&trouble).into());
-                    self.inner.outlet.say(Event::Busy {
+                    self.inner.outlet.say(Event::StepFailed {
                         what: "to describe a stream",
                         stream,
                         error,

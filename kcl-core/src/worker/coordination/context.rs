@@ -210,7 +210,7 @@ impl Context {
         );
         let outlet = inner.outlet.clone();
         let mut settler = settler.telling(move |lease, error| {
-            outlet.say(Event::Busy {
+            outlet.say(Event::StepFailed {
                 what: "to write a lease",
                 stream: None,
                 error: format!("{lease}: {error}").into(),

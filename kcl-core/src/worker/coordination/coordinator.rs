@@ -278,7 +278,7 @@ impl Coordinator {
                 Err(trouble) => trouble,
             };
             if context.is_working() {
-                self.busy("to begin", &trouble);
+                self.step_failed("to begin", &trouble);
             }
             self.not_started = Some(trouble);
             tokio::select! {
@@ -472,12 +472,12 @@ impl Coordinator {
         }
         match trouble.fatal() {
             Ok(cause) => drop(self.news.send(ToRoot::Failed(cause))),
-            Err(trouble) => self.busy(what, &trouble),
+            Err(trouble) => self.step_failed(what, &trouble),
         }
     }
 
-    fn busy(&self, what: &'static str, trouble: &CoordinationError) {
-        self.context.inner.outlet.say(Event::Busy {
+    fn step_failed(&self, what: &'static str, trouble: &CoordinationError) {
+        self.context.inner.outlet.say(Event::StepFailed {
             what,
             stream: self.stream_of(trouble),
             error: with_causes(trouble).into(),

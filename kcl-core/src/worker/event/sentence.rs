@@ -53,6 +53,23 @@ impl fmt::Display for Event {
                 }
                 write!(f, " (attempt {attempt}): {error}")
             }
+            Self::HandlerRecovered {
+                shard,
+                call,
+                at,
+                failures,
+            } => {
+                write!(f, "{call} of {shard} succeeded")?;
+                if let Some(at) = at {
+                    write!(f, " at record {at}")?;
+                }
+                let attempts = if *failures == 1 {
+                    "attempt"
+                } else {
+                    "attempts"
+                };
+                write!(f, " after {failures} failed {attempts}")
+            }
             Self::HandlerSlow { shard, call, span } => {
                 write!(
                     f,
@@ -154,12 +171,12 @@ impl fmt::Display for Event {
                 }
                 Ok(())
             }
-            Self::Busy {
+            Self::StepFailed {
                 what,
                 stream: Some(stream),
                 error,
             } => write!(f, "failed {what} (stream {stream}): {error}"),
-            Self::Busy {
+            Self::StepFailed {
                 what,
                 stream: None,
                 error,
