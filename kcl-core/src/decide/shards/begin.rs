@@ -5,12 +5,13 @@ use crate::stream::ShardFilter;
 
 use super::{Leases, ShardGraph};
 
-/// Which listing [`leases_to_create`](super::leases_to_create) needs.
+/// Which shard listing [`leases_to_create`](super::leases_to_create) needs.
 ///
-/// On an empty table the shards that were open at the initial position are enough, and the service
-/// gives exactly those: the open shards for `LATEST`, those at the trim horizon for `TRIM_HORIZON`,
-/// those at the time for `AT_TIMESTAMP`. Their descendants get their leases when they end. Once
-/// there are leases, all shards are needed to see how the ones without a lease came about.
+/// For an empty table, the shards that were open at the initial position are enough, and the
+/// service can list exactly those: the open shards for `LATEST`, those at the trim horizon for
+/// `TRIM_HORIZON`, those at the time for `AT_TIMESTAMP`. Their descendants get leases when they
+/// end. Once there are leases, all shards are needed to see where the ones without a lease come
+/// from.
 #[must_use]
 pub fn listing_for(initial: InitialPosition, table_is_empty: bool) -> ShardFilter {
     if !table_is_empty {
@@ -23,40 +24,41 @@ pub fn listing_for(initial: InitialPosition, table_is_empty: bool) -> ShardFilte
     }
 }
 
-/// What the initial position means for a shard that no lease leads to.
+/// What the initial position means for a shard to which no lease leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Begin {
-    /// Everything that is retained: the oldest listed shards, from their first record on.
+    /// Everything that is retained: start with the oldest listed shards, at their first record.
     TrimHorizon,
-    /// What arrives from `at`, the service's present time, on: the shards that have no children.
+    /// Everything from `at`, the service's current time, on: start with the shards that have no
+    /// children.
     Latest {
-        /// The service's time, when it answered the listing.
+        /// The service's time when it answered the listing.
         at: Timestamp,
     },
-    /// What arrived from `at` on: the shards that were open then.
+    /// Everything that arrived from `at` on: start with the shards that were open then.
     Since {
         /// The time.
         at: Timestamp,
-        /// What the row says: the sentinel of the configured position.
+        /// The checkpoint in the row: the sentinel of the configured position.
         checkpoint: Checkpoint,
-        /// The shards that were open at that time, if that was listed. Without it the oldest listed
-        /// shards are taken: those that were closed by then hold nothing of that time or later and
-        /// end at once, but their descendants are read from their first records, which may be older
-        /// than `at`.
+        /// The shards that were open at that time, if they were listed. Without them, reading
+        /// starts with the oldest listed shards. Those that were closed by then have no records
+        /// from that time on and end immediately, but their descendants are read from their first
+        /// records, which may be older than `at`.
         open_then: Option<BTreeSet<ShardId>>,
     },
 }
 
 impl Begin {
-    /// What the configured position means where these are the leases that there are, at `now`, the
-    /// service's time when it answered the listing.
+    /// What the configured position means, given the existing leases. `now` is the service's time
+    /// when it answered the listing.
     ///
-    /// `LATEST` is "now" only for an application without any lease. Where there are leases, it has
-    /// begun before, and what arrived since then is its to read: the time that the leases keep from
-    /// their making counts (the earliest one). If none keeps a time (all that began at one are
-    /// deleted by now, or another framework made them), nothing tells which records were seen, and
-    /// all that is retained is read. The KCL begins at "now" in both cases and skips what lies
-    /// between.
+    /// `LATEST` means "now" only for an application without any lease. If there are leases, the
+    /// application has begun earlier and must read what has arrived since then: the earliest time
+    /// that the leases have stored at their creation counts. If none has a time (those that had one
+    /// have been deleted, or another framework created them), it is unknown which records were
+    /// seen, and everything retained is read. The KCL begins at "now" in both cases and skips the
+    /// records in between.
     #[must_use]
     pub fn new(initial: InitialPosition, leases: &Leases<'_>, now: Timestamp) -> Self {
         match initial {
@@ -79,9 +81,9 @@ impl Begin {
         }
     }
 
-    /// A second listing that makes the leases begin exactly: worth taking when there are leases to
-    /// create next to existing ones. Give its shards to [`with_open_then`](Self::with_open_then)
-    /// and decide again.
+    /// A second listing with which the new leases begin exactly at the time. It is worth making if
+    /// there are leases to create next to existing ones. Pass its shards to
+    /// [`with_open_then`](Self::with_open_then) and decide again.
     #[must_use]
     pub const fn second_listing(&self) -> Option<ShardFilter> {
         match self {
@@ -98,7 +100,7 @@ impl Begin {
         }
     }
 
-    /// The same with the shards that the [second listing](Self::second_listing) gave.
+    /// The same, with the shards of the [second listing](Self::second_listing).
     #[must_use]
     pub fn with_open_then(self, shards: impl IntoIterator<Item = ShardId>) -> Self {
         match self {
@@ -120,8 +122,8 @@ impl Begin {
         }
     }
 
-    /// Whether a shard that no lease leads to is one to begin with. Otherwise its parents are
-    /// asked.
+    /// Whether reading begins with this shard, to which no lease leads. Otherwise its parents are
+    /// considered.
     pub(super) fn begins_at(&self, graph: &ShardGraph, shard: &Shard) -> bool {
         match self {
             Self::Latest { .. } => true,
@@ -129,7 +131,8 @@ impl Begin {
             | Self::Since {
                 open_then: None, ..
             } => graph.parents(&shard.id).next().is_none(),
-            // A shard that was closed in that very millisecond counts as open, like its children.
+            // A shard that was closed in exactly that millisecond counts as open, as do its
+            // children.
             Self::Since {
                 open_then: Some(open),
                 ..

@@ -2,12 +2,12 @@ use crate::model::{ChildShard, ShardId};
 
 use super::{CreationReason, NewLease};
 
-/// The leases of the shards that follow a finished one, as its last page names them, at
-/// `TRIM_HORIZON`. They are created, if there are none, *before* the parent's end is stored.
+/// The leases of the children of a finished shard, as its last page names them, at `TRIM_HORIZON`.
+/// They are created, unless they exist, *before* the parent's end is stored.
 ///
-/// A child waits for all its parents, also after a merge whose other parent is still being read. A
-/// child that does not name the shard whose page it stands on is given it as a parent: it waits for
-/// it in any case.
+/// A child waits for all its parents, also after a merge whose other parent is still being read. If
+/// a child does not name the shard on whose last page it is listed, that shard is added as a
+/// parent, so that the child waits for it in any case.
 #[must_use]
 pub fn children_to_create(parent: &ShardId, children: &[ChildShard]) -> Vec<NewLease> {
     let lease = |child: &ChildShard| {

@@ -8,29 +8,30 @@ use super::{Leases, ShardGraph};
 /// Whether a row may be deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finished {
-    /// Yes, on this condition: it is as it was judged.
+    /// Yes, under this condition: the row has not changed since it was judged.
     Delete(Expect),
     /// No.
     Keep(Kept),
 }
 
-/// Why a row stays. Its text is for people.
+/// Why a row is kept. The `Display` text is for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Kept {
-    /// Its shard is not done.
+    /// Its shard is not finished.
     Unfinished,
-    /// Its shard is listed. Whoever decided on leases some time ago, and was paused since, would
-    /// create the row anew and the shard would be read a second time, after its own children.
+    /// Its shard is still listed. A worker that decided on leases some time ago and was paused
+    /// since then could create the row again, and the shard would be read a second time, after its
+    /// own children.
     Listed,
-    /// The listing is empty, which shows nothing.
+    /// The listing is empty, which proves nothing.
     NothingListed,
-    /// The listing names no younger shard: it may be older than this one.
+    /// The listing has no younger shard, so it may be older than this shard.
     OldListing,
-    /// A shard that follows has no lease yet, and this row shows that it must be read from its
-    /// first record on.
+    /// A child has no lease yet, and this row shows that the child must be read from its first
+    /// record on.
     ChildMissing {
-        /// The shard.
+        /// The child.
         child: ShardId,
     },
 }
@@ -50,8 +51,9 @@ impl fmt::Display for Kept {
 }
 
 /// Judges the row of `lease` against the other `leases` and `graph`, a listing of all shards that
-/// was begun after the rows were read. A row is deleted only when its shard is finished and not
-/// listed any more, and only as it was judged: the condition has its counter and its checkpoint.
+/// was started after the rows were read. A row is deleted only if its shard is finished and no
+/// longer listed, and only if the row has not changed: the condition contains its counter and its
+/// checkpoint.
 #[must_use]
 pub fn judge_finished(lease: &Lease, graph: &ShardGraph, leases: &Leases<'_>) -> Finished {
     let id = &lease.key.shard;

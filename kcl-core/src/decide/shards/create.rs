@@ -5,27 +5,29 @@ use crate::model::{Checkpoint, Shard, ShardId};
 use super::lineage::Lineage;
 use super::{Begin, CreationReason, Leases, NewLease, ShardGraph};
 
-/// Which leases are missing: for the shards of `graph`, where `leases` are the leases that there
-/// are. Parents come before their children; **each one has to be acknowledged before the next is
-/// created**.
+/// The missing leases for the shards of `graph`, given the existing `leases`. Parents come before
+/// their children, and **each creation has to be acknowledged before the next**.
 ///
-/// On an empty table `graph` is the listing of [`listing_for`](super::listing_for), later that of
-/// all shards.
+/// For an empty table, `graph` is the listing of [`listing_for`](super::listing_for); later it is
+/// that of all shards.
 ///
-/// Every shard that nothing has come after yet must be read by someone. If it has no lease:
+/// Every shard without children must be read. If it has no lease:
 ///
-/// - a lease leads to it (one of its ancestors has one): the shard gets its lease when its parents
-///   are done. If they are all done already, now, at `TRIM_HORIZON` whatever the initial position
-///   is: what its parents had was read, so anything later would leave a gap. A parent that no lease
-///   leads to (of a merge, where only the other parent is read) begins at the initial position;
-/// - no lease leads to it: it begins at the initial position, with `LATEST` at the shard itself,
-///   else at those of its ancestors that were open at that position, as [`Begin`] says.
+/// - if a lease leads to it (one of its ancestors has one), the shard gets its lease when its
+///   parents are done. If they are all done already, it gets one now, at `TRIM_HORIZON` whatever
+///   the initial position is: the records of its parents were read, so a later start would leave a
+///   gap. A parent to which no lease leads (after a merge of which only the other parent is read)
+///   begins at the initial position;
+/// - if no lease leads to it, reading begins at the initial position: for `LATEST` with the shard
+///   itself, otherwise with those of its ancestors that were open at that position, as [`Begin`]
+///   defines.
 ///
-/// A lease that waits for a parent without a lease gets that parent's: at the initial position
-/// again or, if it is known to have been read, at the shard's end.
+/// If a lease waits for a parent without a lease, the parent's lease is created: at the initial
+/// position or, if the parent is known to have been read, at the shard's end.
 ///
-/// This gives what the KCL gives, but for two cases in which the KCL never reads a shard or skips
-/// records: the child of a finished parent whose row was deleted, and an orphan at `LATEST`.
+/// The result is the same as the KCL's, except for two cases in which the KCL never reads a shard
+/// or skips records: the child of a finished parent whose row was deleted, and a shard at `LATEST`
+/// to which no lease leads.
 #[must_use]
 pub fn leases_to_create(graph: &ShardGraph, leases: &Leases<'_>, begin: &Begin) -> Vec<NewLease> {
     let mut plan = CreationPlan {
@@ -68,7 +70,7 @@ struct CreationPlan<'a> {
 }
 
 impl<'a> CreationPlan<'a> {
-    /// Makes sure that leases lead to the shard, which has none.
+    /// Makes sure that leases lead to a shard that has none.
     fn reach(&mut self, shard: &'a Shard) {
         let graph = self.graph;
         let mut ahead = vec![shard];
@@ -97,7 +99,7 @@ impl<'a> CreationPlan<'a> {
         }
     }
 
-    /// Gives a lease its parent's row back.
+    /// Restores the row of a parent for which a lease waits.
     fn restore(&mut self, parent: &ShardId) {
         let Some(shard) = self.graph.get(parent) else {
             return;
@@ -124,8 +126,8 @@ impl<'a> CreationPlan<'a> {
         self.add(NewLease::first(shard, checkpoint, start_at, reason));
     }
 
-    /// A shard whose parents are all done. It names those that have a row; the others would not be
-    /// found.
+    /// Adds the lease of a shard whose parents are all done. It names only the parents that have a
+    /// row, because the others would not be found.
     fn follow(&mut self, shard: &Shard) {
         let parents = shard
             .parents

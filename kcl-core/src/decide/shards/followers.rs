@@ -2,11 +2,11 @@ use crate::model::{ChildShard, ShardId};
 
 use super::{ShardGraph, uncovered};
 
-/// The shards that follow a shard that has ended, if the listing shows all of them: together they
-/// have its hash keys.
+/// The children of a shard that has ended, or `None` unless the listing shows all of them, that is,
+/// unless together they cover its hash keys.
 ///
-/// A listing lags behind the stream, and each of its pages for itself. It may not know of the end
-/// yet, or of one of the children only.
+/// A listing lags behind the stream, each of its pages on its own. It may not show the end yet, or
+/// only one of the children.
 #[must_use]
 pub fn followers(graph: &ShardGraph, ended: &ShardId) -> Option<Vec<ChildShard>> {
     let range = graph.get(ended).filter(|shard| shard.closed)?.hash_range;
@@ -54,8 +54,8 @@ mod tests {
         assert_eq!(found(merge), Some(vec!["2".into()]));
     }
 
-    /// A listing shows nothing that has one half of a split only, no child, or no end of the
-    /// parent.
+    /// A listing with only one half of a split, without a child, or with an open parent proves
+    /// nothing.
     #[test]
     fn an_incomplete_listing_shows_no_followers() {
         assert_eq!(

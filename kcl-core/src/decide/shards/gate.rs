@@ -1,14 +1,14 @@
 use crate::model::{Checkpoint, Lease, ShardId};
 
-/// What is known of a parent, just now.
+/// What is known about a parent shard.
 #[derive(Clone, Copy, Debug)]
 pub struct ParentView<'a> {
     /// The parent.
     pub shard: &'a ShardId,
-    /// Its row, read consistently: a scan may be torn, and show a child without the parent whose
-    /// row was there before.
+    /// Its row, read with strong consistency: a scan may be torn, and show a child without its
+    /// parent although the parent's row existed before.
     pub row: Option<&'a Lease>,
-    /// Whether it is in a listing of all shards that was begun after the child's row was read.
+    /// Whether it is in a listing of all shards that was started after the child's row was read.
     pub listed: bool,
 }
 
@@ -21,31 +21,31 @@ pub enum ParentGate {
     Blocked {
         /// The first parent that it waits for.
         by: ShardId,
-        /// What it waits for.
+        /// The reason.
         wait: Wait,
     },
 }
 
-/// What a child waits for.
+/// Why a child waits for a parent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
-    /// The parent is not finished. Look again when its row changes.
+    /// The parent is not finished. Check again when its row changes.
     Unfinished,
-    /// The parent is listed and has no row. It will get one by comparing the table with the listing
-    /// (which is worth doing at once): nobody can have finished it, or its row would be there.
+    /// The parent is listed but has no row. An audit will create the row, and is worth doing
+    /// immediately: no worker can have finished the parent, or its row would exist.
     Missing,
 }
 
-/// Decides whether the shard of `lease` may be read: when each parent that its row names
+/// Decides whether the shard of `lease` may be read. It may if each parent that its row names
 ///
 /// - has a row at the shard's end, or
-/// - has no row and is not listed any more: there is nothing left of it to read, or
-/// - has no row and this lease has begun (its checkpoint is a position): the parent was read before
-///   that, and some other framework deleted its row early, or
-/// - has no row and this lease begins at a time (`LATEST`, `AT_TIMESTAMP`): what came before is not
-///   wanted.
+/// - has no row and is no longer listed: nothing of it is left to read, or
+/// - has no row, and this lease has begun (its checkpoint is a position): the parent was read
+///   before that, and another framework deleted its row early, or
+/// - has no row, and this lease begins at a time (`LATEST`, `AT_TIMESTAMP`): earlier records are
+///   not wanted.
 ///
-/// A parent that `parents` says nothing of blocks.
+/// A parent that is not in `parents` blocks the shard.
 #[must_use]
 pub fn gate(lease: &Lease, parents: &[ParentView<'_>]) -> ParentGate {
     let wait = |id: &ShardId| match parents.iter().find(|parent| parent.shard == id) {
@@ -66,11 +66,12 @@ pub fn gate(lease: &Lease, parents: &[ParentView<'_>]) -> ParentGate {
     blocked.unwrap_or(ParentGate::Open)
 }
 
-/// Whether the listing decides about the shard of `lease`, whose parents have these rows: a listing
-/// is dear, and most shards of a stream that was resharded long ago have parents without a row.
+/// Whether a listing is needed to decide about the shard of `lease`, whose parents have these rows.
+/// Listings are expensive, and most shards of a stream that was resharded long ago have parents
+/// without a row.
 ///
 /// Only a shard that is read from its beginning waits for a parent without a row, and no listing
-/// helps as long as another parent is not finished.
+/// helps while another parent is unfinished.
 #[must_use]
 pub fn asks_listing<'a>(
     lease: &Lease,

@@ -4,25 +4,25 @@ use crate::model::{HashKeyRange, Lease, Shard};
 use super::lineage::Lineage;
 use super::{CreationReason, Leases, NewLease, ShardGraph};
 
-/// What follows from a lease whose shard has left the stream: report the gap, create the leases,
-/// then store the shard's end.
+/// What to do about a lease whose shard was removed from the stream: report the gap, create the
+/// leases, then store the shard's end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Gone {
-    /// What is lost.
+    /// The records that are lost.
     pub gap: DataGap,
-    /// The leases that follow, at `TRIM_HORIZON`.
+    /// The leases of the following shards, at `TRIM_HORIZON`.
     pub create: Vec<NewLease>,
 }
 
-/// Judges a lease against `graph`, a listing of all shards that was begun after the row was read.
-/// Nothing, unless the lease is unfinished and its shard is not listed. An empty listing shows
-/// nothing: a stream always has an open shard.
+/// Judges a lease against `graph`, a listing of all shards that was started after the row was read.
+/// Returns `None` unless the lease is unfinished and its shard is not listed. An empty listing
+/// proves nothing, because a stream always has an open shard.
 ///
-/// What follows are the listed shards that name this one as a parent. If the application stood
-/// still for longer than a generation of shards lives, those have left the stream too; then what
-/// follows are the oldest listed shards with hash keys of this one: keys that were read to here are
-/// read on from the first record that there still is.
+/// The following shards are the listed ones that name this one as a parent. If the application was
+/// down for longer than a generation of shards is retained, those have been removed too; then the
+/// following shards are the oldest listed ones that share hash keys with this one: those keys are
+/// read on from the first record that is still retained.
 #[must_use]
 pub fn shard_gone(lease: &Lease, graph: &ShardGraph, leases: &Leases<'_>) -> Option<Gone> {
     let id = &lease.key.shard;
@@ -46,9 +46,9 @@ pub fn shard_gone(lease: &Lease, graph: &ShardGraph, leases: &Leases<'_>) -> Opt
             .hash_range
             .is_some_and(|own| own.start() <= range.end() && range.start() <= own.end())
     };
-    // Only who has a lease of its parent will come to a root. That one of the parent's other
-    // children was begun is no sign of it: who passed over from an older shard began those alone
-    // that have that shard's keys.
+    // A root is reached later only if one of its parents has a lease. A lease of another child of
+    // that parent does not show this: a worker that moved on from an older shard created leases
+    // only for the children that share that shard's keys.
     let is_awaited = |root: &&Shard| root.parents.iter().any(|parent| lineage.has_lease(parent));
     let orphans = graph
         .roots()

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{ChildShard, Shard, ShardId};
 
-/// The shards of one listing and how they came from each other.
+/// The shards of one listing, and which shard came from which.
 ///
 /// ```text
 ///   0 --+            parents stand left of their children; time goes to the right
@@ -15,11 +15,11 @@ use crate::model::{ChildShard, Shard, ShardId};
 ///        +-- 10
 /// ```
 ///
-/// A shard may name parents that the listing does not hold: they have left the stream, or a filter
-/// left them out.
+/// A shard may name parents that are not in the listing: they were removed from the stream, or a
+/// filter left them out.
 ///
-/// Invariants: every id stands once; a shard that is listed as a parent is closed; no shard comes
-/// from itself.
+/// Invariants: every id occurs once; a shard that is listed as a parent is closed; no shard is its
+/// own ancestor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShardGraph {
     shards: BTreeMap<ShardId, Shard>,
@@ -28,8 +28,8 @@ pub struct ShardGraph {
     order: Vec<ShardId>,
 }
 
-/// A listing that describes no state that a stream was ever in, most likely because it was read,
-/// page by page, while shards were split or merged. List again.
+/// A listing that contradicts itself, most likely because shards were split or merged while it was
+/// read page by page. List again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Inconsistent {
@@ -41,14 +41,14 @@ pub enum Inconsistent {
         /// One of its children.
         child: ShardId,
     },
-    /// A shard comes from itself.
+    /// A shard is its own ancestor.
     #[error("the shard listing is inconsistent: {shard} is an ancestor of itself")]
     Cycle {
-        /// A shard of the circle.
+        /// A shard of the cycle.
         shard: ShardId,
     },
     /// A shard is listed twice.
-    #[error("the shard listing is inconsistent: {shard} is in it twice")]
+    #[error("the shard listing is inconsistent: {shard} is listed twice")]
     Duplicate {
         /// The shard.
         shard: ShardId,
@@ -59,7 +59,7 @@ impl ShardGraph {
     /// The graph of all pages of one listing.
     ///
     /// # Errors
-    /// When the listing contradicts itself.
+    /// If the listing contradicts itself.
     pub fn new(listed: impl IntoIterator<Item = Shard>) -> Result<Self, Inconsistent> {
         let mut graph = Self::default();
         for shard in listed {
@@ -107,9 +107,9 @@ impl ShardGraph {
         self.shards.contains_key(id)
     }
 
-    /// Whether a shard that is not listed has left the stream, as far as this listing can tell.
-    /// Listings lag behind the stream: one that names no younger shard may be older than the shard.
-    /// The service numbers shards in the order in which they are made.
+    /// Whether a shard that is not listed was removed from the stream, as far as this listing can
+    /// show. Listings lag behind the stream: one without a younger shard may be older than the
+    /// shard. The service numbers shards in the order in which they are created.
     #[must_use]
     pub fn has_lost(&self, id: &ShardId) -> bool {
         let is_younger = |other: &ShardId| other.as_str().len() == id.as_str().len() && other > id;
@@ -136,8 +136,8 @@ impl ShardGraph {
             .filter_map(|parent| self.get(parent))
     }
 
-    /// The listed shards that name this one as a parent. Also answered for a shard that is not
-    /// listed any more.
+    /// The listed shards that name this one as a parent. Works also for a shard that is no longer
+    /// listed.
     pub fn children(&self, id: &ShardId) -> impl Iterator<Item = &Shard> {
         self.children
             .get(id)
@@ -146,7 +146,7 @@ impl ShardGraph {
             .filter_map(|child| self.get(child))
     }
 
-    /// The same in the form in which the last page of a shard names them, for a service whose last
+    /// The same, in the form in which the last page of a shard names them, for a service whose last
     /// page names none.
     #[must_use]
     pub fn child_shards(&self, id: &ShardId) -> Vec<ChildShard> {
@@ -167,13 +167,13 @@ impl ShardGraph {
             .filter(|shard| self.children(&shard.id).next().is_none())
     }
 
-    /// Every shard after all its listed parents; among equals by id.
+    /// Every shard after all its listed parents, otherwise ordered by id.
     #[must_use]
     pub fn parents_first(&self) -> impl DoubleEndedIterator<Item = &Shard> {
         self.order.iter().filter_map(|id| self.get(id))
     }
 
-    /// The same, without the shards that come from themselves.
+    /// The same, without shards that are their own ancestors.
     fn in_order(&self) -> Vec<&ShardId> {
         let mut waits: BTreeMap<&ShardId, usize> = BTreeMap::new();
         for shard in self.shards() {

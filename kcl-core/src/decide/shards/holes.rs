@@ -2,13 +2,13 @@ use crate::model::{HashKeyRange, Lease};
 
 use super::ShardGraph;
 
-/// The hash keys that no unfinished lease covers: records with such keys are read by nobody, now or
+/// The hash keys that no unfinished lease covers: records with such keys are not read, now or
 /// later.
 ///
-/// An unfinished lease covers what its shard's descendants will, since it leads to them; a lease
-/// that waits for its parents may overlap with theirs. A lease without a range in its row has that
-/// of the listing. In a fleet at work a hole may be seen for a moment, because rows are not read
-/// all at one instant: [`Unread`](super::Unread) judges what it means.
+/// An unfinished lease also covers the keys of its shard's descendants, since it leads to them. A
+/// lease that waits for its parents may overlap with theirs. A lease without a range in its row
+/// gets that of the listing. In a working fleet a hole may appear for a moment, because the rows
+/// are not all read at the same instant; [`Unread`](super::Unread) judges what it means.
 #[must_use]
 pub fn holes<'a>(
     leases: impl IntoIterator<Item = &'a Lease>,
@@ -27,14 +27,14 @@ pub fn holes<'a>(
     )
 }
 
-/// The hash keys that none of these ranges holds, in order. Of a listing with a filter none are
-/// missing if it is whole.
+/// The hash keys that none of these ranges contains, in order. A complete listing with a filter has
+/// no such holes.
 #[must_use]
 pub fn uncovered(ranges: impl IntoIterator<Item = HashKeyRange>) -> Vec<HashKeyRange> {
     let mut ranges: Vec<HashKeyRange> = ranges.into_iter().collect();
     ranges.sort_unstable();
     let mut holes = Vec::new();
-    // The lowest key that is not known to be covered; nothing after the last one is.
+    // The lowest key that is not known to be covered, or `None` once the last key is covered.
     let mut next = Some(0);
     for range in ranges {
         let Some(from) = next else {

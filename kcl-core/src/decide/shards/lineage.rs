@@ -7,10 +7,11 @@ use super::ShardGraph;
 /// The leases of one stream, by shard.
 pub type Leases<'a> = BTreeMap<ShardId, &'a Lease>;
 
-/// What the leases say of shards that have none.
+/// What the leases show about shards that have none.
 ///
-/// Two relations go along the graph: to the right "a lease before it will lead to it" (`follows`),
-/// to the left "a lease after it shows that it was read" (`passed`).
+/// Two relations spread along the graph: from parents to children, "the lease of an ancestor leads
+/// to it" (`follows`), and from children to parents, "the lease of a descendant shows that it was
+/// read" (`passed`).
 #[derive(Debug)]
 pub(super) struct Lineage<'a> {
     graph: &'a ShardGraph,
@@ -46,14 +47,14 @@ impl<'a> Lineage<'a> {
         self.leases.contains_key(id)
     }
 
-    /// Whether the shard comes from one that has a lease or was read: it was, or will be, reached
+    /// Whether an ancestor of the shard has a lease or was read: the shard was, or will be, reached
     /// from there.
     pub(super) fn follows(&self, id: &ShardId) -> bool {
         self.follows.contains(id)
     }
 
-    /// Whether progress in a shard that came from this one shows that this one was read. A lease
-    /// that began at a time of its own shows nothing: what came before it may never have been read.
+    /// Whether progress in a descendant shows that this shard was read. A lease that began at its
+    /// own time shows nothing: earlier records may never have been read.
     pub(super) fn is_passed(&self, id: &ShardId) -> bool {
         self.graph
             .children(id)
@@ -67,8 +68,8 @@ impl<'a> Lineage<'a> {
             })
     }
 
-    /// Whether nothing is left to read of the shard: its lease is at the end or, without a lease,
-    /// it has left the stream or was read.
+    /// Whether nothing of the shard is left to read: its lease is at the end or, if it has no
+    /// lease, it was removed from the stream or was read.
     pub(super) fn is_done(&self, id: &ShardId) -> bool {
         match self.leases.get(id) {
             Some(lease) => lease.checkpoint.is_shard_end(),

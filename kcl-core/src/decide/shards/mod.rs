@@ -1,38 +1,39 @@
-//! Which shards have a lease, where it begins, when it may be read and when it goes.
+//! Which shards get a lease, where it begins, when the shard may be read, and when the lease is
+//! deleted.
 //!
 //! ```text
 //!   listing ------> ShardGraph --+                        +--> create    leases that are missing
-//!                                +--> (same two inputs) --+--> gone      leases whose shard left the stream
-//!   lease table --> Leases ------+                        +--> unread    hash keys that nobody reads
+//!                                +--> (same two inputs) --+--> gone      leases whose shard was removed
+//!   lease table --> Leases ------+                        +--> unread    hash keys that are not read
 //!                                                         +--> cleanup   finished leases that may be deleted
 //!   last page of a shard, listing ---> end                   has it ended?
 //!   last page of a shard ------------> children              the leases that follow
 //!   lease + its parents' rows -------> gate                  may its shard be read yet?
 //! ```
 //!
-//! How the leases of a stream come about:
+//! How the leases of a stream are created:
 //!
-//! 1. The table is empty: [`listing_for`] says which listing to take, [`leases_to_create`] makes a
-//!    lease for each of the oldest shards in it. Their descendants get none yet.
-//! 2. A shard ends, when the listing says so too ([`judge_end`]): whoever finished it creates its
-//!    children's leases ([`children_to_create`]), then stores the end. So a child's row never
-//!    exists before its parent's, and a parent at its end always has followers, whenever the worker
-//!    dies. After a merge both finishers create the child; the first one wins, and the [`gate`]
-//!    holds the child until both are done.
-//! 3. From time to time the table is compared with a listing of all shards, and what is missing is
-//!    created: rows that somebody deleted, or that a worker which died during step 1 did not get
-//!    to. The row of a finished shard that is not listed any more is deleted then, as it was judged
-//!    ([`judge_finished`]).
+//! 1. The table is empty: [`listing_for`] says which listing to use, and [`leases_to_create`]
+//!    creates a lease for each of the oldest shards in it. Their descendants get none yet.
+//! 2. A shard ends, which the listing has to confirm ([`judge_end`]): the worker that finished it
+//!    creates the leases of its children ([`children_to_create`]), then stores the end. So a
+//!    child's row never exists before its parent's, and a finished parent always has children, even
+//!    if the worker dies in between. After a merge, the workers of both parents create the child;
+//!    the first one wins, and the [`gate`] blocks the child until both parents are finished.
+//! 3. From time to time the table is compared with a listing of all shards, and missing rows are
+//!    created: rows that were deleted from outside, or that a worker which died during step 1 had
+//!    not yet created. The row of a finished shard that is no longer listed is deleted then, if it
+//!    is still as it was judged ([`judge_finished`]).
 //!
-//! Every creation is "if there is no such row", so two workers that decide the same do no harm, and
-//! neither does one that decided long ago: a row stays at least as long as its shard is listed
-//! ([`judge_finished`]).
+//! Every creation has the condition "if there is no such row", so two workers that decide the same
+//! do no harm. Neither does a worker that decided long ago: a row stays at least as long as its
+//! shard is listed ([`judge_finished`]).
 //!
-//! **The rows are read first, the listing after them.** A shard that has a row then is in the
-//! listing, unless it left the stream. The other way round a shard that is newer than the listing
-//! would look as if it were gone.
+//! **The rows are read first, the listing after them.** A shard that has a row is then in the
+//! listing, unless it was removed from the stream. The other way round, a shard that is newer than
+//! the listing would seem to be gone.
 //!
-//! All leases are those of one stream.
+//! All leases here are those of one stream.
 
 mod begin;
 mod children;

@@ -3,28 +3,28 @@ use std::sync::Arc;
 
 use crate::model::{Checkpoint, HashKeyRange, Lease, LeaseKey, Shard, ShardId, Timestamp};
 
-/// A lease that is to be created if there is none for its shard.
+/// A lease to create, unless its shard already has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NewLease {
     /// The shard.
     pub shard: ShardId,
-    /// Where it begins: a sentinel. The shard's end in a row that is only made so that its children
-    /// may start.
+    /// Where it begins: a sentinel. The shard's end in a row that is created only so that its
+    /// children may be read.
     pub checkpoint: Checkpoint,
-    /// The shards that have to be finished first, as far as they have rows or are to have them.
-    /// None for a lease that begins at `TRIM_HORIZON` without following anything: what came before
-    /// it is out of reach, even if it is still listed for a while.
+    /// The shards that have to be finished first, as far as they have rows or will get them. Empty
+    /// for a lease at `TRIM_HORIZON` that follows no other lease: earlier records cannot be read
+    /// any more, even if their shards are still listed for a while.
     pub parents: Vec<ShardId>,
     /// The shard's hash keys.
     pub hash_range: HashKeyRange,
-    /// The time at which a lease at `LATEST` or `AT_TIMESTAMP` begins.
+    /// The time at which a lease at `LATEST` or `AT_TIMESTAMP` begins; otherwise `None`.
     pub start_at: Option<Timestamp>,
-    /// Why it is made.
+    /// Why it is created.
     pub reason: CreationReason,
 }
 
-/// Why a lease is made.
+/// Why a lease is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum CreationReason {
@@ -32,10 +32,9 @@ pub enum CreationReason {
     Begin,
     /// Its parent was finished.
     Child,
-    /// Its parent left the stream unfinished.
+    /// Its parent was removed from the stream unfinished.
     ParentGone,
-    /// A lease that there should be was not there. It was deleted, or the worker that was to make
-    /// it died.
+    /// The lease was missing: it was deleted, or the worker that should have created it died.
     Missing,
 }
 
@@ -51,7 +50,7 @@ impl fmt::Display for CreationReason {
 }
 
 impl NewLease {
-    /// A shard that is read from its first record on, after `parents`.
+    /// The lease of a shard that is read from its first record on, after `parents`.
     pub(super) fn from_start(
         shard: ShardId,
         hash_range: HashKeyRange,
@@ -68,9 +67,9 @@ impl NewLease {
         }
     }
 
-    /// A shard to begin with. One that begins at a time names its parents, which it does not need
-    /// (the gate knows), but which it waits for if another worker, that listed the shards a little
-    /// earlier, began with them.
+    /// The lease of a shard with which reading begins. If it begins at a time, it names its
+    /// parents. It does not depend on them (the gate knows that), but it waits for them if another
+    /// worker, which listed the shards a little earlier, began with them.
     pub(super) fn first(
         shard: &Shard,
         checkpoint: Checkpoint,
@@ -92,8 +91,8 @@ impl NewLease {
         }
     }
 
-    /// The row to create, owned by nobody. `stream` is the stream's part of the key, in an
-    /// application that reads several.
+    /// The row to create, without an owner. `stream` is the stream's part of the key, in an
+    /// application that reads several streams.
     #[must_use]
     pub fn to_lease(&self, stream: Option<Arc<str>>) -> Lease {
         let mut lease = Lease::new(

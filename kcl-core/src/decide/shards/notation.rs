@@ -1,4 +1,5 @@
-//! The notation of the text cases on shards; it is described at the top of each file of cases.
+//! The notation of the text cases about shards, which is described at the top of each file of
+//! cases.
 
 use crate::decide::cases::setting;
 use crate::model::{

@@ -1,6 +1,6 @@
-//! Every way in which one or two shards can be split and merged up to six shards in all, every
-//! place to begin at, and every order of what then happens: reshards, syncs, crashes between two
-//! rows, beginnings and ends of shards.
+//! Explores every way in which one or two shards can be split and merged up to six shards in total,
+//! every place to begin, and every order of events: reshards, audits, crashes between two rows,
+//! beginnings and ends of shards.
 //!
 //! Time is counted in reshards: tick `t` is the time between reshard `t` and the next, and every
 //! shard that is open in a tick gets one record in it. So "no gap" means that every tick of every

@@ -2,12 +2,12 @@ use crate::model::{HashKeyRange, Lease};
 
 use super::{ShardGraph, holes};
 
-/// The hash keys of a stream that nobody reads, by what successive readings of its leases and its
-/// shards have shown.
+/// The hash keys of a stream that are not read, judged by successive readings of its leases and
+/// shards.
 ///
-/// A hole in the leases counts when a shard that is open has its keys, and when it stands in two
-/// readings: one by itself may have seen the rows while they were being made. Most likely somebody
-/// has edited a row.
+/// A hole in the leases counts if an open shard has its keys, and if it is in two successive
+/// readings: a single reading may have seen the rows while they were being created. Most likely a
+/// row was edited.
 #[derive(Clone, Debug, Default)]
 pub struct Unread {
     before: Vec<HashKeyRange>,
@@ -15,8 +15,8 @@ pub struct Unread {
 }
 
 impl Unread {
-    /// Takes in another reading. The keys that nobody reads, if there are any and they are others
-    /// than were told last.
+    /// Adds another reading. Returns the keys that are not read, if there are any and they differ
+    /// from the last ones reported.
     pub fn see<'a>(
         &mut self,
         leases: impl IntoIterator<Item = &'a Lease>,
@@ -37,7 +37,7 @@ impl Unread {
     }
 }
 
-/// The keys that stand in both.
+/// The keys that are in both.
 fn common(one: &[HashKeyRange], other: &[HashKeyRange]) -> Vec<HashKeyRange> {
     let both = |a: &HashKeyRange, b: &HashKeyRange| {
         HashKeyRange::new(a.start().max(b.start()), a.end().min(b.end())).ok()
