@@ -8,23 +8,23 @@ use crate::model::{Lease, Moment, WorkerId};
 
 use super::me::Me;
 
-/// How long a worker has at least to claim what was handed over to it, before the previous owner
-/// takes it back.
+/// How long a worker has at least to claim a lease that was handed over to it, before the previous
+/// owner takes it back.
 const CLAIM_LIMIT: Duration = Duration::from_secs(2);
-/// Who hears of no change sees with its next scan that something was handed over to it; one more is
-/// for a slow one.
+/// A worker that does not get the change signal sees the hand-over at its next scan; a second scan
+/// allows for a slow one.
 const LOOKS_TO_CLAIM: u32 = 2;
 
-/// Who is alive, this worker included unless it leaves, and when that is.
+/// The workers that are alive at a moment: this one included, unless it is leaving.
 #[derive(Debug)]
 pub(super) struct Fleet<'a> {
     pub(super) me: &'a Me<'a>,
     pub(super) members: &'a Members,
     pub(super) now: Moment,
     pub(super) timing: &'a Timing,
-    /// In the order of their names.
+    /// The live workers, ordered by name.
     pub(super) live: Vec<WorkerId>,
-    /// Those of them that are not of ours, but of a KCL.
+    /// Those of them that are KCL workers.
     pub(super) foreign: BTreeSet<WorkerId>,
 }
 
@@ -53,14 +53,14 @@ impl<'a> Fleet<'a> {
         }
     }
 
-    /// Whether workers of a KCL share the leases: then both have to count them alike, or each would
-    /// move them to its own mind.
+    /// Whether KCL workers share the leases. Both frameworks then have to count leases in the same
+    /// way, or each would keep moving them towards its own balance.
     pub(super) fn is_mixed(&self) -> bool {
         !self.foreign.is_empty()
     }
 
-    /// Whether who is asked for a lease may be a worker of a KCL: where no worker has a row, one
-    /// that took over leases of ours with their tokens looks like one of us.
+    /// Whether the owner of a requested lease may be a KCL worker: if no worker has a row, a KCL
+    /// worker that took over leases with their tokens looks like one of this framework.
     pub(super) fn may_be_mixed(&self) -> bool {
         self.is_mixed() || !self.members.has_rows()
     }
@@ -69,19 +69,20 @@ impl<'a> Fleet<'a> {
         self.live.binary_search(worker).is_ok()
     }
 
-    /// Until when a plan looks ahead: the end of the next scan, with room for a slow one. What is
-    /// due before is planned now, so that it can be taken when it is due.
+    /// Until when a plan looks ahead: the end of the next scan, even if that is slow. Leases that
+    /// expire before then are planned now, so that they can be taken as soon as they expire.
     pub(super) fn horizon(&self) -> Moment {
         self.now + self.timing.look + self.timing.call_limit
     }
 
-    /// When the lease was first seen as it is.
+    /// When the lease was first seen in its current state.
     pub(super) fn since(&self, row: &Lease) -> Moment {
         self.now - self.members.age(&row.key, self.now).unwrap_or_default()
     }
 
-    /// How long the previous owner leaves a lease to the one it handed it over to. Who looks seldom
-    /// needs longer: without that a long failover time would let each hand-over to it fail.
+    /// How long the previous owner waits for `to` to claim a lease that it handed over. A worker
+    /// with a long failover time scans less often and needs longer: otherwise every hand-over to it
+    /// would fail.
     pub(super) fn time_to_claim(&self, to: &WorkerId) -> Duration {
         let failover = self
             .members
@@ -91,7 +92,8 @@ impl<'a> Fleet<'a> {
         CLAIM_LIMIT.max(Timing::for_failover(failover).look * LOOKS_TO_CLAIM)
     }
 
-    /// Whether this worker is the first of the live ones of ours for what concerns `other`.
+    /// Whether this worker is the one that has to delete the row of `other`: the first in rank of
+    /// the live workers of this framework.
     pub(super) fn is_mine_to_bury(&self, other: &WorkerId) -> bool {
         let ours = self
             .live

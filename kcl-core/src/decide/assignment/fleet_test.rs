@@ -1,5 +1,5 @@
-//! Fleets of workers that all carry out their own plans, each from a view of its own: it looks at
-//! its own times, at rows that are a little old, and hears of what others announce or does not.
+//! Simulates fleets of workers that each carry out their own plans from their own view: each scans
+//! at its own times, sees slightly stale rows, and may or may not get the announcements of others.
 //! Nothing else coordinates them.
 
 mod node;
@@ -28,7 +28,7 @@ struct TestFleet {
 
 impl TestFleet {
     fn new(leases: usize, seed: u64) -> Self {
-        // Half of the fleets hear of changes, the others find out when they look.
+        // Half of the fleets get announcements of changes, the others see them only by scans.
         Self {
             table: TestTable::new(leases),
             nodes: Vec::new(),
@@ -91,7 +91,7 @@ impl TestFleet {
 
     fn run_step(&mut self) {
         for place in 0..self.nodes.len() {
-            // Now and then one misses its turn and another has two.
+            // Now and then, one worker misses its turn and another gets two.
             let turn = (place + usize::from(self.random(20) == 0)) % self.nodes.len();
             self.nodes[turn].step(&mut self.table, self.now);
         }
@@ -103,7 +103,7 @@ impl TestFleet {
         self.now = self.now + STEP;
     }
 
-    /// What holds at every moment: each lease is worked on by one worker at most, the one that the
+    /// What holds at every moment: each lease is processed by at most one worker, the one that the
     /// row names.
     fn check(&self) {
         let mut holders = BTreeMap::new();
@@ -116,14 +116,14 @@ impl TestFleet {
         }
     }
 
-    /// How many leases each worker holds, the most first.
+    /// How many leases each worker holds, in descending order.
     fn holds(&self) -> Vec<usize> {
         let mut holds: Vec<_> = self.nodes.iter().map(|node| node.held.len()).collect();
         holds.sort_unstable_by_key(|count| std::cmp::Reverse(*count));
         holds
     }
 
-    /// All leases are worked on, and workers differ by one at most.
+    /// All leases are processed, and workers differ by at most one.
     fn assert_balanced(&self, what: &str) {
         let holds = self.holds();
         assert_eq!(
@@ -230,8 +230,9 @@ fn leases_of_a_dead_worker_are_shared_within_the_failover_time() {
         assert_eq!(left.count(), 0, "{what}");
         fleet.run(30);
         fleet.assert_balanced(&what);
-        // Who sees first that they expire takes also what the plan gives to others: sooner is
-        // better than fewer moves. Of 16 leases it then hands on 10 or 11.
+        // The worker that sees first that they have expired also takes what the plan gives to
+        // others, because sooner is better than fewer moves. Of 16 leases it then hands over 10 or
+        // 11.
         assert!(
             fleet.table.claims - moves <= 11,
             "{what}: {} moves",
@@ -262,7 +263,7 @@ fn what_a_leaving_worker_held_is_shared_by_the_others() {
         );
         fleet.run(30);
         fleet.assert_balanced(&what);
-        // Where nobody hears of anything, who looks first takes all.
+        // Without announcements, the worker that scans first takes everything.
         let most = if fleet.hears { 0 } else { 11 };
         assert!(
             fleet.table.claims - moves <= most,
@@ -302,7 +303,7 @@ fn a_death_while_handing_leases_over_leaves_a_balanced_fleet() {
     }
 }
 
-/// A worker at its cap never asks for what the plan means for it.
+/// A worker at its limit never requests what the plan means for it.
 #[test]
 fn the_others_share_what_a_worker_at_its_cap_leaves() {
     for seed in 0..SEEDS {
@@ -322,8 +323,8 @@ fn the_others_share_what_a_worker_at_its_cap_leaves() {
     }
 }
 
-/// Without the longer of both times, those with the short one would take from those with the long
-/// one for ever.
+/// If the longer of both failover times did not count, workers with the short one would take leases
+/// from those with the long one for ever.
 #[test]
 fn different_failover_times_cause_no_takeovers() {
     for seed in 0..SEEDS {

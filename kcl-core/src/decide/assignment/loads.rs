@@ -7,16 +7,16 @@ use crate::model::{Lease, LeaseKey, WorkerId};
 use super::fleet::Fleet;
 use super::standing::LeaseStanding;
 
-/// How many leases each live worker has, or will have when everything that is pending is done.
+/// How many leases each live worker has, or will have when all pending moves are finished.
 #[derive(Clone, Debug)]
 pub(super) struct Loads<'a> {
     loads: BTreeMap<&'a WorkerId, usize>,
-    /// By whom each lease is counted.
+    /// The worker for which each lease counts.
     by: BTreeMap<&'a LeaseKey, &'a WorkerId>,
 }
 
-/// What a lease weighs. All the same, until there are weights; a finished one nothing. Beside
-/// workers of a KCL also that one, as long as its owner renews it: so the KCL counts.
+/// How much a lease counts: 1, or 0 if it is finished. Together with KCL workers, a finished lease
+/// counts too as long as its owner renews it, because the KCL counts it.
 fn weight(lease: &Lease, fleet: &Fleet<'_>) -> usize {
     let is_renewed = || {
         fleet
@@ -28,9 +28,9 @@ fn weight(lease: &Lease, fleet: &Fleet<'_>) -> usize {
 }
 
 impl<'a> Loads<'a> {
-    /// A lease counts for whom it is to have, if that one lives: for the one who asked for it while
-    /// a hand-over is pending. A request of mine counts from when I sent it, and what I am just
-    /// taking counts as taken.
+    /// A lease counts for the worker that will have it, if that is alive: for the requester while a
+    /// hand-over is pending. A request of this worker counts from the moment it was sent, and a
+    /// lease that this worker is just taking counts as taken.
     pub(super) fn new(rows: &[(&'a Lease, LeaseStanding<'a>)], fleet: &'a Fleet<'a>) -> Self {
         let me = fleet.me;
         let mut loads = Self {
@@ -58,7 +58,7 @@ impl<'a> Loads<'a> {
         self.loads.get(worker).copied().unwrap_or_default()
     }
 
-    /// How many leases that are not finished are counted by a worker.
+    /// How many unfinished leases count for a worker.
     pub(super) fn unfinished(
         &self,
         worker: &WorkerId,
@@ -69,7 +69,7 @@ impl<'a> Loads<'a> {
             .count()
     }
 
-    /// By whom the lease is counted: nobody if nobody who lives is to have it.
+    /// The worker for which the lease counts, or `None` if no live worker will have it.
     pub(super) fn owner_of(&self, row: &Lease) -> Option<&'a WorkerId> {
         self.by.get(&row.key).copied()
     }
@@ -80,7 +80,7 @@ impl<'a> Loads<'a> {
         }
     }
 
-    /// One lease goes from one worker to the other.
+    /// Moves one lease from one worker to another.
     pub(super) fn move_one(&mut self, from: &WorkerId, to: &WorkerId) {
         if let Some(load) = self.loads.get_mut(from) {
             *load = load.saturating_sub(1);
@@ -88,8 +88,8 @@ impl<'a> Loads<'a> {
         self.add(to);
     }
 
-    /// The live workers but `without`, in the order in which they should take the lease: the
-    /// emptiest first.
+    /// The live workers except `without`, in the order in which they should take the lease: the one
+    /// with the fewest leases first.
     pub(super) fn order(&self, key: &LeaseKey, without: Option<&WorkerId>) -> Vec<&'a WorkerId> {
         let others = self
             .loads
@@ -102,8 +102,8 @@ impl<'a> Loads<'a> {
         order.into_iter().map(|(_, _, worker)| worker).collect()
     }
 
-    /// What dead and leaving workers hold will be free: whoever gets it then needs nothing of
-    /// others now.
+    /// Counts the leases of dead and leaving workers, which will be free, for the workers that will
+    /// take them: those workers need no leases from others now.
     pub(super) fn place_orphans(&mut self, rows: &[(&Lease, LeaseStanding<'_>)]) {
         for (row, _) in rows
             .iter()
@@ -115,7 +115,7 @@ impl<'a> Loads<'a> {
         }
     }
 
-    /// The live workers with their loads, in the order of their names.
+    /// The live workers with their loads, ordered by name.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&'a WorkerId, usize)> {
         self.loads.iter().map(|(worker, load)| (*worker, *load))
     }

@@ -1,42 +1,46 @@
-//! Which leases this worker takes, asks for, claims and gives back.
+//! Which leases this worker takes, requests, claims and gives back.
 //!
 //! ```text
 //!   rows, workers --+                        +-- take        free, or due to expire before the next scan
 //!   Members --------+--> Standing of each ---+-- claim       handed over to me
-//!   Me -------------+    row, Loads          +-- give back   the same, and I have no room
-//!                                            +-- request     of an owner that has at least two more than I
-//!                                            +-- withdraw    what I asked for and want no more
-//!                                            +-- steal       from a KCL's worker that knows no requests
+//!   Me -------------+    row, Loads          +-- give back   handed over to me, but I have no room
+//!                                            +-- request     from an owner that has at least two more than I
+//!                                            +-- withdraw    requests for leases that I no longer want
+//!                                            +-- steal       from a KCL worker that does not know requests
 //!                                            +-- reap        the row of a dead worker
 //! ```
 //!
-//! There is no leader: every worker computes what all should do, and carries out its own part.
-//! Where their views differ, the conditions of the writes decide, and the rules below let it end.
+//! There is no leader: every worker computes what all workers should do, and carries out its own
+//! part. If their views differ, the conditions of the writes decide, and the rules below make sure
+//! that the moves end.
 //!
-//! - **Nothing free is reserved.** A free lease goes to the live worker with the fewest leases
-//!   first; the others follow in rank, each a little later, in case the first does not come: it is
-//!   at its cap, out of reach, or about to leave.
-//! - **Asked is only who has at least two more than the asker**, where a lease that is asked for
-//!   counts as the asker's. So each hand-over lowers the sum of the squares of what workers hold,
-//!   whoever sees what: it ends, and a calm fleet moves nothing.
-//! - **Each lease moves at most once**, from the fullest to the emptiest, until they differ by one
-//!   at most. All compute the same moves from the same view, so those who ask at the same time ask
-//!   for different leases. What is meant for a worker that does not ask for it (it is at its cap)
-//!   is left to the others after a while.
-//! - **A finished lease weighs nothing** and is never taken.
+//! - **No free lease is reserved.** The live worker with the fewest leases may take it first. The
+//!   others follow in rank, each a little later, in case the first one does not take it because it
+//!   has reached its limit, cannot reach the table, or is about to leave.
+//! - **A worker requests leases only from an owner that has at least two more**, where a requested
+//!   lease counts as the requester's. So each hand-over reduces the sum of the squares of the
+//!   workers' lease counts, even if their views differ. Therefore the moves end, and a balanced
+//!   fleet moves nothing.
+//! - **Each lease moves at most once**, from the worker with the most leases to the one with the
+//!   fewest, until they differ by at most one. All workers compute the same moves from the same
+//!   view, so workers that make requests at the same time request different leases. A lease that is
+//!   meant for a worker that does not request it (because it has reached its limit) is left to the
+//!   others after a while.
+//! - **A finished lease does not count** and is never taken.
 //!
-//! # Beside workers of a KCL
+//! # Together with KCL workers
 //!
-//! While one lives that was seen to move a counter as none of ours does, both have to see the same
-//! balance, or each would move the leases to its own mind, without end:
+//! While a worker is alive that was seen to increase a counter in a way that only a KCL worker
+//! does, both frameworks have to compute the same balance. Otherwise each would keep moving leases
+//! towards its own, without end:
 //!
-//! - **Every lease that is renewed weighs one**, a finished one too, and counts for the owner that
-//!   its row names.
-//! - **Asked is only a worker of the KCL that is known to answer**, for one lease at a time. It is
-//!   given 40 s, and the request is not taken back: it would drop the lease all the same.
-//! - **From the others is taken as they take**: one lease in twice the failover time, of one that
-//!   has at least two more, and only by who finds nothing free. What they were asked for and did
-//!   not answer is taken first.
+//! - **Every renewed lease counts**, even a finished one, for the owner that its row names.
+//! - **Leases are requested only from KCL workers that are known to answer**, one lease at a time.
+//!   The KCL worker has 40 s, and the request is not withdrawn, because it would drop the lease
+//!   anyway.
+//! - **From other KCL workers, leases are taken as they take them**: one lease per twice the
+//!   failover time, from a worker that has at least two more, and only if there is no free lease. A
+//!   lease for which a request was not answered is taken first.
 
 mod fleet;
 mod loads;

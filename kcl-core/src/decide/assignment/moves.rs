@@ -9,17 +9,18 @@ use super::loads::Loads;
 use super::plan::Ask;
 use super::standing::LeaseStanding;
 
-/// How many looks of calm show that nobody is about to ask for what is meant for it.
+/// How many scans without a change show that no worker is about to request what is meant for it.
 const LOOKS_OF_CALM: u32 = 2;
 
-/// What can be asked of whom.
+/// The leases that can be requested, by owner.
 type Movable<'a> = BTreeMap<&'a WorkerId, Vec<&'a Lease>>;
 
-/// The moves of the whole fleet, from the fullest worker to the emptiest until they differ by one
-/// at most; of these my own, and of my own the first few.
+/// Computes the moves of the whole fleet, from the worker with the most leases to the one with the
+/// fewest until they differ by at most one, and returns the first `most` of this worker's own.
 ///
-/// Where others do not ask for what is meant for them, leases would stay where they are too many.
-/// So once nothing has changed for two scans, I ask as if I were the only one who does.
+/// If others do not request what is meant for them, leases would stay with workers that have too
+/// many. So once nothing has changed for two scans, this worker plans as if it were the only one
+/// that makes requests.
 pub(super) fn my_moves<'a>(
     rows: &[(&'a Lease, LeaseStanding<'a>)],
     loads: &mut Loads<'a>,
@@ -68,14 +69,16 @@ pub(super) fn my_moves<'a>(
                     });
                 }
             }
-            // Nobody has anything for it: the loads of the others only come closer to its own.
+            // No worker has a lease for it, and the loads of the others only come closer to its
+            // own.
             None => drop(receivers.remove(to)),
         }
     }
     moves
 }
 
-/// Takes the lease out that `to` asks for: another one than others would.
+/// Removes and returns the lease that `to` requests: a different one than other workers would
+/// choose.
 fn pick<'a>(leases: &mut Vec<&'a Lease>, to: &WorkerId, fleet: &Fleet<'_>) -> Option<&'a Lease> {
     let (me, engaged) = (fleet.me.id, fleet.me.engaged);
     let may =
@@ -85,9 +88,9 @@ fn pick<'a>(leases: &mut Vec<&'a Lease>, to: &WorkerId, fleet: &Fleet<'_>) -> Op
     Some(leases.swap_remove(place))
 }
 
-/// Whether a worker of a KCL has enough to give me one of its leases: at least two more than I,
-/// also of those that are still read. By the count of the KCL alone one with many finished leases
-/// would be left with nothing to read.
+/// Whether a KCL worker has enough leases to give one away: at least two more than this worker,
+/// also when only unfinished leases are counted. By the KCL's count alone, a worker with many
+/// finished leases would be left with nothing to read.
 pub(super) fn is_donor(
     worker: &WorkerId,
     rows: &[(&Lease, LeaseStanding<'_>)],
@@ -99,8 +102,8 @@ pub(super) fn is_donor(
         && loads.unfinished(worker, rows) >= loads.unfinished(me, rows) + 2
 }
 
-/// The leases that their owners can be asked for: held by a worker that knows what a request is,
-/// and with nothing pending.
+/// The leases that can be requested: each is held by a worker that knows requests, and has no
+/// request pending.
 fn movable<'a>(
     rows: &[(&'a Lease, LeaseStanding<'a>)],
     loads: &Loads<'a>,
@@ -116,7 +119,7 @@ fn movable<'a>(
         let Some(owner) = &row.owner else { continue };
         let held = matches!(standing, LeaseStanding::Held | LeaseStanding::Mine)
             && row.checkpoint_owner.is_none();
-        // Others, as those of a KCL that does not know requests, are not asked.
+        // Other workers, such as those of a KCL version without requests, get none.
         let knows = if fleet.foreign.contains(owner) {
             gives.contains(owner) && fleet.members.is_answering(owner)
         } else {

@@ -13,18 +13,19 @@ use super::moves::my_moves;
 use super::standing::LeaseStanding;
 use super::steal::{ANSWER_LIMIT, steal};
 
-/// How much later each further worker takes what the plan gave to the one before it.
+/// How much later each worker takes a lease that the plan gave to the worker ranked before it.
 const RANK_STEP: Duration = Duration::from_millis(100);
-/// How long a request waits for the owner: its limit for draining (10 s), and half of that again
-/// for hearing of it and answering.
+/// How long a request waits for the owner: the default drain limit (10 s), plus half of that for
+/// the owner to see the request and answer.
 const REQUEST_LIMIT: Duration = Duration::from_secs(15);
-/// How many requests a worker has open at the same time beside workers of a KCL: one that is deaf
-/// counts what it is asked for as the asker's, and takes others in its place.
+/// How many requests a worker has open at the same time together with KCL workers: a KCL worker
+/// that does not answer requests counts the requested lease as the requester's, and takes others in
+/// its place.
 const MIXED_MOVES: usize = 1;
-/// How many looks others have to come for a lease that I have no room for.
+/// How many scans other workers have to take a lease for which this worker has no room.
 const LOOKS_FOR_OTHERS: u32 = 2;
 
-/// The rows that a worker knows of, each as new as it knows it.
+/// The rows that a worker knows, each in its newest known state.
 #[derive(Clone, Copy, Debug)]
 pub struct KnownRows<'a> {
     /// The leases.
@@ -35,54 +36,55 @@ pub struct KnownRows<'a> {
 
 /// What to do about the leases of the table.
 ///
-/// It stands until the next plan and no longer: what it schedules for later is dropped when there
-/// is a new one.
+/// A plan is valid only until the next one: what it schedules for later is dropped when there is a
+/// new plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Plan {
-    /// To be taken, the earliest first.
+    /// Leases to take, the earliest first.
     pub take: Vec<Take>,
-    /// Passed on to this worker, to be claimed.
+    /// Leases that were handed over to this worker, to be claimed.
     pub claim: Vec<LeaseKey>,
-    /// Passed on to this worker, which has no room: to be taken and released at once.
+    /// Leases that were handed over to this worker although it has no room: to be taken and
+    /// released immediately.
     pub give_back: Vec<LeaseKey>,
-    /// To be asked for.
+    /// Leases to request.
     pub request: Vec<Ask>,
-    /// Requests in this worker's name that are to be taken back.
+    /// Requests of this worker to withdraw.
     pub withdraw: Vec<Ask>,
-    /// To be taken from a live worker of a KCL that does not answer requests, as it takes itself.
+    /// A lease to take from a live KCL worker that does not answer requests, as KCL workers
+    /// themselves do.
     pub steal: Option<Ask>,
-    /// Workers that are dead and stand in no lease: their rows are to be deleted, as they were
+    /// Dead workers that no lease names: their rows are deleted if they are still as they were
     /// seen.
     pub reap: Vec<WorkerId>,
-    /// Free leases that are left because this worker has no room for more, and that nobody else
-    /// takes either.
+    /// Free leases that this worker has no room for, and that no other worker takes either.
     pub left: Vec<LeaseKey>,
 }
 
-/// A lease to be taken.
+/// A lease to take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Take {
-    /// Which.
+    /// The lease.
     pub key: LeaseKey,
-    /// Not before then. It counts from when the lease was seen to be free or is due, not from this
-    /// plan: who plans often does not wait longer.
+    /// The earliest moment to take it. Counted from when the lease was seen to be free or expires, not
+    /// from this plan, so that a worker that plans often does not wait longer.
     pub at: Moment,
-    /// How many workers come before this one. Unless it is the first it reads the row before it
+    /// How many workers come before this one. If there are any, this worker reads the row before it
     /// takes the lease.
     pub rank: usize,
 }
 
-/// A lease that is asked for, or was.
+/// A request for a lease, to be sent or already sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
-    /// Which.
+    /// The lease.
     pub key: LeaseKey,
-    /// Of whom.
+    /// Its owner.
     pub of: WorkerId,
 }
 
-/// Judges what is known at `now`.
+/// Makes the plan from what is known at `now`.
 #[must_use]
 pub fn plan(
     view: &KnownRows<'_>,
@@ -149,7 +151,7 @@ pub fn plan(
         let most = max_moves
             .saturating_sub(open_now)
             .min(room.saturating_sub(open_now));
-        // Nobody takes from the living what it gets otherwise.
+        // A worker takes nothing from a live worker if it gets leases otherwise.
         let is_served = !(plan.claim.is_empty() && plan.take.is_empty());
         plan.steal = steal(&rows, &open, &loads, &fleet, room, is_served);
         plan.request = my_moves(&rows, &mut loads, &fleet, most);
@@ -160,16 +162,16 @@ pub fn plan(
     plan
 }
 
-/// How many leases a worker owns from the start that makes the first leases of a stream: its share
-/// of what is missing. The rest is made without an owner, for the others.
+/// How many leases a worker that creates the first leases of a stream owns from the start: its
+/// share of the missing ones. The rest are created without an owner, for the others.
 #[must_use]
 pub fn share(missing: usize, live: usize) -> usize {
     missing.div_ceil(live.max(1))
 }
 
-/// Whether another live process works under this worker's name: a row that names it, for a tenancy
-/// that this process did not begin, whose counter was seen to move at least twice. Once it may move
-/// by a write of a former process that landed late.
+/// Whether another live process uses this worker's name: the row names it for a tenancy that this
+/// process did not begin, and its counter was seen to increase at least twice. It may increase once
+/// by a late write of a previous process.
 #[must_use]
 pub fn is_duplicated(row: &Lease, me: &Me<'_>, members: &Members) -> bool {
     let foreign =
@@ -185,8 +187,8 @@ fn is_request_of(row: &Lease, me: &WorkerId) -> bool {
             .is_some_and(|holder| holder != me)
 }
 
-/// Whether a lease that I have no room for is unread for that: it is free, and nobody else has come
-/// for it.
+/// Whether a lease that this worker has no room for stays unread: it is free, and no other worker
+/// has taken it.
 fn is_left(take: &Take, fleet: &Fleet<'_>) -> bool {
     let alone = || fleet.live.len() == 1;
     let for_long = || {
@@ -202,16 +204,16 @@ fn delay(rank: usize) -> Duration {
     RANK_STEP * u32::try_from(rank).unwrap_or(u32::MAX)
 }
 
-/// What I may take, the most mine first. What is nobody's is given to the emptiest workers, and
-/// from then on counted as theirs.
+/// The leases that this worker may take, those that are meant for it first. Free leases are given
+/// to the workers with the fewest leases, and count as theirs from then on.
 fn takes(
     rows: &[(&Lease, LeaseStanding<'_>)],
     loads: &mut Loads<'_>,
     fleet: &Fleet<'_>,
 ) -> Vec<Take> {
     let (mut mine, mut takes) = (Vec::new(), Vec::new());
-    // Free, or a dead worker's; and what a worker has that lives elsewhere: most likely it will
-    // renew it in time.
+    // Leases that are free or belong to a dead worker; and leases about to expire whose owner is
+    // alive by other signs and will most likely renew them in time.
     let (mut free, mut doubtful) = (Vec::new(), Vec::new());
     for (row, standing) in rows {
         let key = &row.key;
@@ -251,8 +253,8 @@ fn takes(
     mine
 }
 
-/// Gives each lease to the emptiest worker but its former owner; what this worker takes of it, and
-/// when.
+/// Gives each lease to the worker with the fewest leases, except its former owner. Returns which of
+/// them this worker takes, and when.
 fn distribute(
     pool: Vec<(Moment, &LeaseKey, Option<&WorkerId>)>,
     loads: &mut Loads<'_>,
@@ -275,8 +277,7 @@ fn distribute(
     takes
 }
 
-/// The `open` requests in my name that are to be taken back: more than there is `room` for, among
-/// others.
+/// The `open` requests of this worker to withdraw: for example, more than there is `room` for.
 fn withdrawals(open: &[&Lease], loads: &Loads<'_>, fleet: &Fleet<'_>, room: usize) -> Vec<Ask> {
     let me = fleet.me;
     let mut loads = loads.clone();
@@ -285,7 +286,8 @@ fn withdrawals(open: &[&Lease], loads: &Loads<'_>, fleet: &Fleet<'_>, room: usiz
         .iter()
         .filter_map(|row| Some((*row, row.checkpoint_owner.as_ref()?)))
         .collect();
-    // What was asked for last is given up first; what I know nothing of before that.
+    // The latest request is withdrawn first; before those, requests that this process does not know
+    // of.
     requests.sort_by_key(|(row, _)| {
         Reverse(
             me.asked
@@ -304,9 +306,8 @@ fn withdrawals(open: &[&Lease], loads: &Loads<'_>, fleet: &Fleet<'_>, room: usiz
         let late = asked.is_none_or(|asked| fleet.now.since(asked.since) > limit);
         let too_many =
             loads.count(me.id) >= loads.count(of) + 2 || open.len() - withdraw.len() > room;
-        // What a dead owner holds is taken when it expires. A row without a token is no worker's of
-        // ours: who answers such a request does not expect it to be taken back: it would drop the
-        // lease all the same.
+        // A lease of a dead owner is taken when it expires. A row without a token belongs to a KCL
+        // worker, which does not expect a withdrawal and would drop the lease anyway.
         let ours = row.token.is_some()
             && !fleet.foreign.contains(of)
             && !fleet.members.is_held_by_foreign(row);
@@ -321,7 +322,7 @@ fn withdrawals(open: &[&Lease], loads: &Loads<'_>, fleet: &Fleet<'_>, room: usiz
     withdraw
 }
 
-/// The workers whose rows are mine to delete: they are silent, and no lease names them.
+/// The workers whose rows this worker has to delete: they are silent, and no lease names them.
 fn dead(view: &KnownRows<'_>, fleet: &Fleet<'_>) -> Vec<WorkerId> {
     let named: Vec<_> = view
         .rows

@@ -1,4 +1,4 @@
-//! What holds of every plan, whatever the fleet looks like: tried on some thousand fleets.
+//! Properties of every plan, whatever the fleet looks like: tested on several thousand fleets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::{KnownRows, Me, OwnLeases, OwnRequest, Plan, plan};
 const FLEETS: u64 = 3000;
 const F: Duration = Duration::from_secs(10);
 
-/// A sequence of numbers that is the same in every run.
+/// A pseudo-random sequence that is the same in every run.
 struct Numbers(u64);
 
 impl Numbers {
@@ -47,7 +47,7 @@ impl OwnLeases for Idle {
     }
 }
 
-/// A fleet of which one scan was taken.
+/// A fleet, as seen by one scan.
 #[derive(Debug)]
 struct ScannedFleet {
     live: Vec<WorkerId>,
@@ -56,13 +56,13 @@ struct ScannedFleet {
 }
 
 impl ScannedFleet {
-    /// Leases that are held, free, finished, asked for and handed over, by workers of which the
-    /// last may have nothing.
+    /// Leases that are held, free, finished, requested and handed over, by workers of which the
+    /// last may hold none.
     fn random(numbers: &mut Numbers) -> Self {
         let live: Vec<_> = (0..=numbers.below(6))
             .map(|worker| WorkerId::from(format!("w{worker}")))
             .collect();
-        // Some own many.
+        // Some hold many.
         let owner = |numbers: &mut Numbers| {
             let most = 1 + numbers.below(live.len());
             live[numbers.below(most)].clone()
@@ -150,7 +150,7 @@ impl ScannedFleet {
             .expect("a row of the fleet")
     }
 
-    /// What each is to have.
+    /// How many leases each worker should have.
     fn loads(&self) -> BTreeMap<&WorkerId, usize> {
         let mut loads: BTreeMap<_, _> = self.live.iter().map(|worker| (worker, 0)).collect();
         let unfinished = self
@@ -163,7 +163,7 @@ impl ScannedFleet {
         loads
     }
 
-    /// Does what a plan gives first to its worker.
+    /// Carries out the first thing that a plan gives its worker to do.
     fn carry_out(&mut self, worker: &WorkerId, plan: &Plan) {
         let firsts = plan
             .take
@@ -200,8 +200,8 @@ fn fleets() -> impl Iterator<Item = (ScannedFleet, Numbers)> {
     })
 }
 
-/// An owner is asked only when it has at least two leases more, and only for leases that can be
-/// handed over.
+/// A lease is requested only from an owner that has at least two more, and only if it can be handed
+/// over.
 #[test]
 fn nobody_requests_what_an_owner_need_not_or_cannot_hand_over() {
     for (fleet, _) in fleets() {
@@ -246,8 +246,8 @@ fn workers_with_the_same_view_take_and_ask_for_different_leases() {
 #[test]
 fn executed_plans_balance_the_fleet_and_then_nothing_is_planned() {
     for (mut fleet, _) in fleets() {
-        // What is pending or handed over cannot move: it may leave more than one between them until
-        // it is done.
+        // Leases that are pending or handed over cannot move, so the workers may differ by more
+        // than one until that is finished.
         fleet.rows.retain(|row| {
             row.checkpoint_owner.is_none() && (row.owner.is_none() || row.token.is_some())
         });
@@ -298,8 +298,8 @@ fn no_plan_goes_beyond_the_room_or_the_number_of_requests() {
     }
 }
 
-/// Workers see different fleets: each knows only some of those that have joined. One after the
-/// other does one thing, in any order.
+/// Workers see different fleets: each knows only some of the workers that have joined. They take
+/// turns, in any order, and each does one thing at a time.
 #[test]
 fn it_ends_whatever_workers_see_of_each_other() {
     let mut longest = 0;

@@ -2,28 +2,31 @@ use crate::model::{Lease, Moment, WorkerId};
 
 use super::fleet::Fleet;
 
-/// What a row is to this worker.
+/// What a lease row means for this worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LeaseStanding<'a> {
-    /// Nothing is left to be read.
+    /// The shard is finished.
     Finished,
-    /// It names me: held, being taken, or a former handler of mine has not returned.
+    /// This worker's: held, being taken, or still in use by a handler of an earlier tenancy that
+    /// has not returned.
     Mine,
-    /// It names me for a tenancy that nobody works on any more: mine alone from then on.
+    /// It names this worker for a tenancy that no process works on any more. Only this worker may
+    /// take it, from `at` on.
     Adopted { at: Moment },
-    /// It was handed over to me.
+    /// It was handed over to this worker.
     Passed,
-    /// I asked its owner for it.
+    /// This worker has requested it from its owner.
     Requested,
-    /// Anybody may take it.
+    /// Any worker may take it.
     Free,
-    /// I handed it over to one who did not claim it: mine from then on, before it is anybody's.
+    /// This worker handed it over to one that has not claimed it. This worker may take it back from
+    /// `at` on, before any other.
     Unclaimed { at: Moment },
-    /// Its owner is silent, or seems to be. It may be taken from then on.
+    /// Its owner is silent, or seems to be. It may be taken from `at` on.
     Expiring { at: Moment, owner: &'a WorkerId },
-    /// A live worker's.
+    /// A live worker holds it.
     Held,
-    /// A dead or leaving worker's, that is not free yet.
+    /// A dead or leaving worker holds it, but it is not free yet.
     Orphan,
 }
 
@@ -64,7 +67,7 @@ impl<'a> LeaseStanding<'a> {
         }
     }
 
-    /// Whether nobody has it any more: it is to be counted as nobody's.
+    /// Whether it counts for no worker any more.
     pub(super) fn is_free(self, now: Moment) -> bool {
         matches!(self, Self::Free) || matches!(self, Self::Expiring { at, .. } if at <= now)
     }
@@ -78,16 +81,16 @@ impl<'a> LeaseStanding<'a> {
             return Self::Passed;
         }
         if me.engaged.is_mine(row) {
-            // Free only if a late write or an unsettled end has left it to nobody. Otherwise it is
-            // being made or worked on.
+            // Abandoned only if a late write or an unsettled end has left it without a consumer.
+            // Otherwise it is being created or processed.
             return if me.engaged.is_abandoned(row) {
                 Self::Adopted { at: fleet.now }
             } else {
                 Self::Mine
             };
         }
-        // My name, but another process's tenancy. A restart adopts what nobody moves within one
-        // renewal.
+        // This worker's name, but another process's tenancy. After a restart, a worker adopts such
+        // a lease if its counter stands still for one renewal.
         let span = fleet.timing.renew_every + fleet.timing.call_limit;
         match fleet.members.age(&row.key, fleet.now) {
             _ if me.former_left => Self::Adopted { at: fleet.now },

@@ -10,15 +10,15 @@ use super::moves::is_donor;
 use super::plan::Ask;
 use super::standing::LeaseStanding;
 
-/// How long a worker of the KCL 3.x may take to answer a request: it forces its handlers after 30
-/// s, and its leader waits for the failover time (10 s) more before it takes the lease.
+/// How long a KCL 3.x worker may take to answer a request: it forces the hand-over after 30 s, and
+/// its leader waits for another failover time (10 s) before it takes the lease.
 pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(40);
 
-/// The KCL's default failover time: it looks for leases to take each 2 x this.
+/// The KCL's default failover time. A KCL worker looks for leases to take every 2 x this.
 const KCL_FAILOVER: Duration = Duration::from_secs(10);
 
-/// What to take from a live worker of a KCL that does not answer requests, if anything. `open` are
-/// the requests in my name; `is_served`: I get something otherwise.
+/// The lease to take from a live KCL worker that does not answer requests, if any. `open` are this
+/// worker's requests, and `is_served` says that this worker gets a lease otherwise.
 pub(super) fn steal(
     rows: &[(&Lease, LeaseStanding<'_>)],
     open: &[&Lease],
@@ -37,7 +37,8 @@ pub(super) fn steal(
             .asked
             .get(&row.key)
             .filter(|asked| fleet.now.since(asked.since) > ANSWER_LIMIT)?;
-        // One of ours that has not answered in time is asked no more instead.
+        // For a worker of this framework that has not answered in time, the request is withdrawn
+        // instead.
         let is_deaf = fleet.members.is_held_by_foreign(row) || fleet.foreign.contains(&asked.of);
         is_deaf.then(|| Ask {
             key: row.key.clone(),

@@ -2,12 +2,12 @@ use std::time::Duration;
 
 use crate::model::{Lease, Moment, Token, WorkerId};
 
-/// How long a pending hand-over is believed: the KCL forces one after 30 s, and an owner of ours
-/// has answered long before. If the counter still moves then, whoever moves it does not know of
-/// hand-overs, and that is the one that stands as owner.
+/// How long a hand-over can be pending: the KCL forces one after 30 s, and an owner of this
+/// framework answers long before. If the counter still grows after that, it is increased by a
+/// worker that does not know hand-overs, and that is the one named as owner.
 const PENDING_LIMIT: Duration = Duration::from_secs(30);
 
-/// One lease as an observer has seen it.
+/// A lease, as an observer has seen it.
 #[derive(Clone, Debug)]
 pub(super) struct LeaseObservation {
     pub(super) counter: u64,
@@ -15,34 +15,34 @@ pub(super) struct LeaseObservation {
     owner: Option<WorkerId>,
     checkpoint_owner: Option<WorkerId>,
     switches: u64,
-    /// When these two were first seen together.
+    /// When this pair of owners was first seen.
     named: Moment,
-    /// When the counter was first seen at this value, or all ages started anew.
+    /// When the counter was first seen at this value, or when all ages started again.
     pub(super) since: Moment,
-    /// How often the counter was seen to grow under this token.
+    /// How many times the counter was seen to grow under this token.
     pub(super) moves: u32,
-    /// A worker of ours handed it over, and who it was passed to has not claimed it.
+    /// A worker of this framework handed it over, and the receiver has not claimed it.
     pub(super) handed_over: bool,
-    /// Who holds it knows no tokens.
+    /// Its holder does not know tokens.
     pub(super) foreign: bool,
-    /// The same, and that is no guess: it was seen to move the counter.
+    /// The same, and proven: the holder was seen to increase the counter.
     pub(super) proven: bool,
-    /// It was taken while a hand-over was pending, by somebody who left that in the row: it is
-    /// void.
+    /// It was taken while a hand-over was pending, by a worker that left the hand-over in the row:
+    /// the hand-over is void.
     pub(super) usurped: bool,
 }
 
-/// What a reading of a row has shown.
+/// What the reading of a row has shown.
 #[derive(Debug, Default)]
 pub(super) struct ReadingResult {
-    /// Who has shown life.
+    /// The worker for which this was evidence of life.
     pub(super) life: Option<WorkerId>,
-    /// Whether the row names somebody else than before.
+    /// Whether the row names another worker than before.
     pub(super) renamed: bool,
 }
 
 impl LeaseObservation {
-    /// The first reading: whoever holds the lease counts as alive, as nothing is known against it.
+    /// The first reading: the holder of the lease counts as alive, as nothing else is known yet.
     pub(super) fn first(row: &Lease, at: Moment) -> (Self, ReadingResult) {
         let sight = Self {
             counter: row.counter,
@@ -68,7 +68,7 @@ impl LeaseObservation {
         )
     }
 
-    /// Another reading. One that is older than what was seen before shows nothing.
+    /// Another reading. One that is older than what was seen before is ignored.
     pub(super) fn take_in(&mut self, row: &Lease, at: Moment) -> ReadingResult {
         let same_names =
             (&self.owner, &self.checkpoint_owner) == (&row.owner, &row.checkpoint_owner);
@@ -86,12 +86,13 @@ impl LeaseObservation {
             self.named = at;
         }
         let grown = row.counter > before.counter;
-        // Every take counts one more owner since the last checkpoint, and every one of ours brings
-        // a token of its own.
+        // Every take adds one owner switch, and every take by a worker of this framework also
+        // writes a new token.
         let switched = row.owner_switches > before.switches;
         let taken = before.token == row.token && grown && switched;
-        // The same where the table tells that a token is not the owner's: the one write between the
-        // two readings was a take, and no take of ours leaves a lease without a token.
+        // The same if the table now shows no token, because the stored one is not the owner's: the
+        // only write between the two readings was a take, and a take by a worker of this framework
+        // always leaves a token.
         let taken_without = before.token.is_some()
             && row.token.is_none()
             && row.actual_owner().is_some()
@@ -105,14 +106,15 @@ impl LeaseObservation {
         self.usurped &= self.checkpoint_owner.is_some();
         let holder_changed = before.holder(at) != self.holder(at);
         if before.token == row.token {
-            // What somebody else moved before says nothing of who holds it now.
+            // Counter changes by an earlier holder say nothing about the current one.
             self.moves = if holder_changed {
                 0
             } else {
                 self.moves + u32::from(grown)
             };
-            // A tenancy of ours begins with a token of its own: whoever holds a lease under
-            // another's does not know of tokens. Nor does who holds one without, and moves it.
+            // A tenancy of this framework begins with a new token: a worker that holds a lease
+            // under another worker's token does not know tokens. Nor does one that increases the
+            // counter of a lease without a token.
             self.proven |=
                 grown && (self.token.is_none() || holder_changed || taken || self.is_void(at));
             self.proven &= self.owner.is_some();
@@ -127,11 +129,11 @@ impl LeaseObservation {
                 held && !taken_without && !row.hand_over_pending() && before.token.is_some();
             self.foreign = held && !self.handed_over;
         }
-        // A lower counter belongs to a row made anew, or to a reading from before a change of
-        // owner: nobody's life.
+        // A lower counter belongs to a recreated row, or to a reading from before a change of
+        // owner: it is no evidence of life.
         let wrote = row.counter > before.counter
-            // Without a token nobody says who wrote; who stood there before and still does has
-            // renewed.
+            // Without a token, the writer is unknown; but a worker that was named before and still
+            // is has renewed the lease.
             && (row.token.is_some() || taken_without || (before.token.is_none() && !holder_changed));
         ReadingResult {
             life: if wrote {
@@ -143,8 +145,8 @@ impl LeaseObservation {
         }
     }
 
-    /// A lower counter under the same token is an old reading. Without a token it may be a row that
-    /// another framework made anew.
+    /// A lower counter under the same token is an old reading. Without a token, it may be a row
+    /// that another framework has recreated.
     fn is_older(&self, row: &Lease) -> bool {
         self.token.is_some() && self.token == row.token && row.counter < self.counter
     }
@@ -154,7 +156,7 @@ impl LeaseObservation {
         self.counter == row.counter && self.token == row.token
     }
 
-    /// Who works on it: while a hand-over is pending, the one who has not handed it over.
+    /// The worker that holds it: while a hand-over is pending, the previous owner.
     pub(super) fn holder(&self, at: Moment) -> Option<&WorkerId> {
         let pending = self
             .checkpoint_owner
@@ -165,7 +167,7 @@ impl LeaseObservation {
             .or(self.checkpoint_owner.as_ref())
     }
 
-    /// Whether a hand-over has been pending for longer than it can.
+    /// Whether a hand-over has been pending for longer than is possible.
     fn is_void(&self, at: Moment) -> bool {
         self.checkpoint_owner.is_some() && at.since(self.named) >= PENDING_LIMIT
     }

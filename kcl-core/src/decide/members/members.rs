@@ -8,27 +8,27 @@ use crate::model::{Lease, LeaseKey, Moment, WorkerId};
 use super::lease_observation::{LeaseObservation, ReadingResult};
 use super::worker_observation::WorkerObservation;
 
-/// The KCL's default failover time: what an owner that declares none of ours is judged by, if ours
-/// is not longer.
+/// The KCL's default failover time. An owner that declares no failover time is judged by it, unless
+/// this worker's is longer.
 const KCL_FAILOVER: Duration = Duration::from_secs(10);
 
-/// What an observer has seen of the fleet.
+/// What one observer has seen of the fleet.
 #[derive(Clone, Debug, Default)]
 pub struct Members {
     leases: BTreeMap<LeaseKey, LeaseObservation>,
     workers: BTreeMap<WorkerId, WorkerObservation>,
-    /// Workers that are not of ours and answer requests all the same.
+    /// Workers of another framework that are known to answer requests.
     answering: BTreeSet<WorkerId>,
     /// When the last scan began.
     last_look: Option<Moment>,
-    /// When a row was last seen to name somebody else, or a worker to come or to leave.
+    /// When a row was last seen to name another worker, or a worker to join or leave.
     changed: Option<Moment>,
 }
 
 impl Members {
-    /// Takes in a scan of the whole table that was begun and ended at these moments.
+    /// Adds a scan of the whole table that began and ended at these moments.
     ///
-    /// A new counter may have been written as late as the scan *ended*: its age begins there.
+    /// A new counter may have been written until the scan *ended*, so its age begins there.
     pub fn look(
         &mut self,
         rows: &[Lease],
@@ -63,7 +63,7 @@ impl Members {
         self.forget_strangers(rows, ended, timing);
     }
 
-    /// Who has no row, is named by no lease and has shown no life for long is nobody any more.
+    /// Forgets workers that have no row, are named by no lease, and have been silent for long.
     fn forget_strangers(&mut self, rows: &[Lease], now: Moment, timing: &Timing) {
         let named: BTreeSet<_> = rows
             .iter()
@@ -86,8 +86,8 @@ impl Members {
         }
     }
 
-    /// Takes in one lease that was read by itself, at this moment at the latest: its counter, if
-    /// that is new. It is no scan.
+    /// Adds a single lease that was read at this moment at the latest. This does not count as a
+    /// scan.
     pub fn see(&mut self, row: &Lease, at: Moment) {
         let (ReadingResult { life, renamed }, foreign) = match self.leases.get_mut(&row.key) {
             Some(sight) => (sight.take_in(row, at), sight.foreign),
@@ -108,13 +108,13 @@ impl Members {
         }
     }
 
-    /// Takes in which workers that are not of ours are known to answer requests, as the table shows
-    /// it now.
+    /// Sets which workers of another framework are known to answer requests, as the table shows
+    /// now.
     pub fn see_answering(&mut self, workers: impl IntoIterator<Item = WorkerId>) {
         self.answering = workers.into_iter().collect();
     }
 
-    /// Takes in the row of one worker that was read by itself.
+    /// Adds the row of a worker that was read on its own.
     pub fn see_worker(&mut self, row: &WorkerRow, at: Moment) {
         if self
             .workers
@@ -126,15 +126,15 @@ impl Members {
         }
     }
 
-    /// Takes in that the row of one worker was looked for by itself and is not there.
+    /// Notes that the row of a worker was looked for on its own and does not exist.
     pub fn see_no_worker(&mut self, worker: &WorkerId, at: Moment) {
         if self.workers.entry(worker.clone()).or_default().see_none(at) {
             self.changed = Some(at);
         }
     }
 
-    /// A look failed: what happened meanwhile is not known, so every age starts anew with the next
-    /// one.
+    /// Notes that a scan failed: what happened in the meantime is not known, so every age starts
+    /// again with the next scan.
     pub const fn failed(&mut self) {
         self.last_look = None;
     }
@@ -146,22 +146,21 @@ impl Members {
             .is_some_and(|last| now.since(last) < timing.failover / 2)
     }
 
-    /// How long nobody was seen to come, to leave, or to be named by a lease that did not name it
-    /// before.
+    /// How long no worker was seen to join, to leave, or to be newly named by a lease.
     #[must_use]
     pub fn calm(&self, now: Moment) -> Duration {
         self.changed
             .map_or(Duration::ZERO, |changed| now.since(changed))
     }
 
-    /// How long the counter of this lease has stood still. Nothing when it was never seen.
+    /// How long the counter of this lease has stood still. `None` if the lease was never seen.
     #[must_use]
     pub fn age(&self, key: &LeaseKey, now: Moment) -> Option<Duration> {
         self.leases.get(key).map(|sight| now.since(sight.since))
     }
 
-    /// When the lease expires if its counter stands still as in this row. Nothing when nobody holds
-    /// it, or when the row is not the newest that was seen.
+    /// When the lease expires if its counter stays as in this row. `None` if no worker holds it, or
+    /// if the row is not the newest that was seen.
     #[must_use]
     pub fn expires_at(&self, row: &Lease, timing: &Timing) -> Option<Moment> {
         let sight = self.leases.get(&row.key).filter(|sight| sight.is_of(row))?;
@@ -169,8 +168,8 @@ impl Members {
         Some(sight.since + span)
     }
 
-    /// Who works on the lease of this row: its actual owner, unless somebody who knows no hand-over
-    /// has taken it in the midst of one.
+    /// The worker that holds the lease of this row: its actual owner, unless a worker that does not
+    /// know hand-overs has taken the lease during one.
     #[must_use]
     pub fn holder<'a>(&self, row: &'a Lease) -> Option<&'a WorkerId> {
         let usurped = self
@@ -184,8 +183,8 @@ impl Members {
         }
     }
 
-    /// The workers that are alive and not of ours, and were seen at work on leases: by what a KCL
-    /// writes and none of ours does.
+    /// The live workers of another framework: they were seen to write leases in a way that only a
+    /// KCL does.
     #[must_use]
     pub fn foreign(&self, now: Moment, timing: &Timing) -> BTreeSet<WorkerId> {
         let proven = self
@@ -199,20 +198,21 @@ impl Members {
             .collect()
     }
 
-    /// Whether a worker that is not of ours is known to answer requests. One of the KCL before 3.0
-    /// is deaf to them.
+    /// Whether a worker of another framework is known to answer requests. KCL versions before 3.0
+    /// do not.
     #[must_use]
     pub fn is_answering(&self, worker: &WorkerId) -> bool {
         self.answering.contains(worker)
     }
 
-    /// How long a worker may be silent: judged by the longer of my failover time and its own.
+    /// How long a worker may be silent: judged by the longer of its own failover time and this
+    /// worker's.
     fn silence(&self, worker: &WorkerId, foreign: bool, timing: &Timing) -> Duration {
         match self.workers.get(worker).and_then(|worker| worker.failover) {
             Some(failover) if failover > timing.failover => {
                 Timing::for_failover(failover).expires_after
             }
-            // Who is not of ours is judged as the KCL judges: by the whole failover time.
+            // Workers of another framework are judged as the KCL does: by the whole failover time.
             None if foreign => timing.failover.max(KCL_FAILOVER),
             _ => timing.expires_after,
         }
@@ -228,23 +228,23 @@ impl Members {
         })
     }
 
-    /// Whether a worker has shown life of late and is not about to leave.
+    /// Whether a worker has been active recently and is not about to leave.
     #[must_use]
     pub fn is_alive(&self, worker: &WorkerId, now: Moment, timing: &Timing) -> bool {
         !self.is_leaving(worker) && !self.is_silent(worker, now, timing)
     }
 
-    /// Whether a worker was seen to live once, and does not any more or is leaving. One of whom
-    /// nothing was seen yet is not: it may have come just now.
+    /// Whether a worker was seen alive once, and is silent now or leaving. A worker that was never
+    /// seen is not dead: it may have just joined.
     #[must_use]
     pub fn is_dead(&self, worker: &WorkerId, now: Moment, timing: &Timing) -> bool {
-        // That its row was looked for in vain says nothing of one that never had a row.
+        // A missing row says nothing about a worker that never had one.
         let was_seen =
             |sight: &WorkerObservation| sight.since.is_some() || sight.failover.is_some();
         self.workers.get(worker).is_some_and(was_seen) && !self.is_alive(worker, now, timing)
     }
 
-    /// Whether a worker has marked its row, as it is stopping.
+    /// Whether a worker has set the leaving mark in its row.
     #[must_use]
     pub fn is_leaving(&self, worker: &WorkerId) -> bool {
         self.workers
@@ -253,7 +253,7 @@ impl Members {
             .is_some_and(|row| row.leaving)
     }
 
-    /// When a worker was last seen to show life.
+    /// When a worker was last seen alive.
     #[must_use]
     pub fn last_life(&self, worker: &WorkerId) -> Option<Moment> {
         self.workers.get(worker)?.life
@@ -265,13 +265,13 @@ impl Members {
         self.workers.get(worker)?.read
     }
 
-    /// The failover time that a worker declared last.
+    /// The failover time that a worker last declared.
     #[must_use]
     pub fn failover(&self, worker: &WorkerId) -> Option<Duration> {
         self.workers.get(worker)?.failover
     }
 
-    /// The workers that are alive, in the order of their names.
+    /// The live workers, ordered by name.
     #[must_use]
     pub fn live(&self, now: Moment, timing: &Timing) -> Vec<WorkerId> {
         self.workers
@@ -281,27 +281,27 @@ impl Members {
             .collect()
     }
 
-    /// Whether any worker has a row. In a fleet beside an old KCL none has.
+    /// Whether any worker has a row. In a fleet together with an old KCL, none has.
     #[must_use]
     pub fn has_rows(&self) -> bool {
         self.workers.values().any(|worker| worker.row.is_some())
     }
 
-    /// Whether a worker is known to be of ours: it has declared a failover time. Where no worker
-    /// has a row, nobody can tell.
+    /// Whether a worker is known to be one of this framework: it has declared a failover time. If
+    /// no worker has a row, this cannot be known.
     #[must_use]
     pub fn is_ours(&self, worker: &WorkerId) -> bool {
         !self.has_rows() || self.failover(worker).is_some()
     }
 
-    /// How often the counter of a lease was seen to move under its present token.
+    /// How many times the counter of a lease was seen to grow under its current token.
     #[must_use]
     pub fn moves(&self, key: &LeaseKey) -> u32 {
         self.leases.get(key).map_or(0, |sight| sight.moves)
     }
 
-    /// Whether the lease was handed over to the worker that it names, by a worker of ours, and that
-    /// one has not claimed it: the name says nothing about its life.
+    /// Whether a worker of this framework has handed the lease over to the worker that it names,
+    /// which has not claimed it: being named is then no evidence of life.
     #[must_use]
     pub fn is_unclaimed(&self, row: &Lease) -> bool {
         let Some(owner) = &row.owner else {
@@ -317,7 +317,7 @@ impl Members {
             && (self.failover(owner).is_some() || handed_over())
     }
 
-    /// Whether the lease is held by somebody who knows no tokens.
+    /// Whether the lease is held by a worker that does not know tokens.
     #[must_use]
     pub fn is_held_by_foreign(&self, row: &Lease) -> bool {
         self.leases

@@ -1,21 +1,22 @@
-//! Who is alive, as one observer sees it: by counters that move and a clock of one's own, never by
-//! a wall clock.
+//! Which workers are alive, as one observer sees it: judged by growing counters and the observer's
+//! own monotonic clock, never by a wall clock.
 //!
 //! ```text
 //!   a scan: all lease rows, all worker rows ---+
-//!   a row read by itself (a hint) -------------+--> Members --+--> how long a lease's counter has stood still, when it expires
-//!   a scan that failed ------------------------+              +--> which workers live, when each last showed life
-//!                                                             +--> whether somebody else works under a name
+//!   a single row, read after a hint -----------+--> Members --+--> how long a lease's counter has stood still, when it expires
+//!   a scan that failed ------------------------+              +--> which workers are alive, when each was last active
+//!                                                             +--> whether another process uses a worker's name
 //! ```
 //!
-//! **Evidence of life** is what a worker wrote itself: its worker row with another counter, or a
-//! lease that bears a token, whose counter grew, and that the worker holds. Being named in a
-//! request, hand-over or release is no evidence of life: a dead worker can be named. What is seen
-//! for the first time counts as life then; if nobody moves it, that ends like every other.
+//! **Evidence of life** is what a worker wrote itself: its worker row with a new counter, or a
+//! lease with a token that the worker holds and whose counter has grown. Being named in a request,
+//! hand-over or release is no evidence of life: a dead worker can be named. A row that is seen for
+//! the first time counts as evidence at that moment; if its counter does not grow, the evidence
+//! expires like any other.
 //!
-//! **Ages count only over looks less than half a failover time apart.** After a longer gap (a pause
-//! of the observer, a table out of reach) all start anew, or one who wakes up would find the whole
-//! fleet expired.
+//! **Ages count only while scans are less than half a failover time apart.** After a longer gap
+//! (the observer was paused, or the table unreachable) all ages start again: otherwise an observer
+//! that wakes up would find the whole fleet expired.
 
 mod lease_observation;
 #[expect(

@@ -1,4 +1,5 @@
-//! The notation of the text cases on the fleet; it is described at the top of each file of cases.
+//! The notation of the text cases about the fleet, which is described at the top of each file of
+//! cases.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::model::{Checkpoint, Lease, LeaseKey, Moment, WorkerId};
 
 use super::Members;
 
-/// What one worker sees of a fleet, and what it knows of itself.
+/// What one worker sees of a fleet, and what it knows about itself.
 #[derive(Debug)]
 pub(crate) struct MembersCase {
     timing: Timing,
@@ -34,8 +35,8 @@ pub(crate) struct MembersCase {
     answers: Vec<String>,
 }
 
-/// What a case says that a worker is engaged in. Every lease of mine with a token that is not
-/// listed as foreign is of this process.
+/// What this worker is doing, as given in a case. Every lease of its own with a token that is not
+/// listed as foreign belongs to this process.
 #[derive(Debug, Default)]
 struct CaseLeases {
     busy: BTreeSet<LeaseKey>,

@@ -3,24 +3,24 @@ use std::time::Duration;
 use crate::lease::WorkerRow;
 use crate::model::{Moment, Token};
 
-/// One worker as an observer has seen it.
+/// A worker, as an observer has seen it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct WorkerObservation {
-    /// Its row, while it has one.
+    /// Its row, or `None` while it has none.
     pub(super) row: Option<RowObservation>,
-    /// The failover time that it declared last.
+    /// The failover time that it last declared.
     pub(super) failover: Option<Duration>,
-    /// It last showed life by a lease of those who know no tokens.
+    /// Whether its last evidence of life was a lease written without knowledge of tokens.
     pub(super) foreign: bool,
-    /// When it last showed life.
+    /// When it was last seen alive.
     pub(super) life: Option<Moment>,
-    /// From when its silence counts: its last life, or when all ages started anew.
+    /// From when its silence counts: when it was last seen alive, or when all ages started again.
     pub(super) since: Option<Moment>,
     /// When its row was last looked for.
     pub(super) read: Option<Moment>,
 }
 
-/// The row of a worker as an observer has seen it.
+/// The row of a worker, as an observer has seen it.
 #[derive(Clone, Debug)]
 pub(super) struct RowObservation {
     incarnation: Token,
@@ -29,14 +29,14 @@ pub(super) struct RowObservation {
 }
 
 impl WorkerObservation {
-    /// It has shown life.
+    /// Notes that it was seen alive.
     pub(super) fn lives(&mut self, at: Moment) {
         self.life = Some(at);
         self.since = Some(at);
     }
 
-    /// A reading of its row: whether the worker was not there before, or its mark has changed. One
-    /// that is older than what was seen before shows nothing.
+    /// Adds a reading of its row, and returns whether the worker is new or its leaving mark has
+    /// changed. A reading that is older than what was seen before is ignored.
     pub(super) fn see(&mut self, row: &WorkerRow, at: Moment) -> bool {
         self.read = Some(at);
         let before = self.row.as_ref();
@@ -55,8 +55,8 @@ impl WorkerObservation {
         came_or_leaves
     }
 
-    /// Its row was looked for and is not there. One that had a row has left, or was reaped. Whether
-    /// that is news.
+    /// Notes that its row was looked for and does not exist: a worker that had a row has left, or
+    /// its row was deleted. Returns whether that was not known before.
     pub(super) fn see_none(&mut self, at: Moment) -> bool {
         self.read = Some(at);
         let left = self.row.take().is_some();
@@ -66,7 +66,7 @@ impl WorkerObservation {
         left
     }
 
-    /// All ages start anew.
+    /// Starts its ages again.
     pub(super) fn start_anew(&mut self, at: Moment) {
         self.since = self.since.map(|_| at);
     }
