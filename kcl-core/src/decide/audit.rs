@@ -1,14 +1,14 @@
-//! Who compares the shards with the leases, and when: one worker for the whole fleet, and another
-//! if that one does not.
+//! Which worker compares the shards with the leases, and when: one does it for the whole fleet, and
+//! another takes its place if it does not.
 
 use std::time::Duration;
 
 use crate::decide::rendezvous::score;
 use crate::model::{Moment, WorkerId};
 
-/// When this worker audits next, if it sees no other do it before: the first in rank `every` after
-/// the last audit that was seen, each further one a quarter of that later. It is reserved for
-/// nobody: a first that does not audit is passed over.
+/// When this worker audits next, unless it sees another worker do it before. The worker of rank 0
+/// audits `every` after the last audit that was seen, and each further rank a quarter of `every`
+/// later. The first rank has no privilege: if it does not audit, the next one does.
 #[must_use]
 pub fn next_audit(last_seen: Moment, every: Duration, rank: usize) -> Moment {
     last_seen + every + every / 4 * u32::try_from(rank).unwrap_or(u32::MAX)

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-/// Exponential backoff with full jitter: before try `n` a wait that is drawn evenly from nothing to
-/// `base` x 2^n, at most `cap`.
+/// Exponential backoff with full jitter: the wait before retry `n` is drawn uniformly from 0 to
+/// `base` x 2^n, limited to `cap`.
 ///
-/// Full jitter, because the calls that fail together (a throttled shard, a busy table) must not
-/// come back together: spreading them over the whole span needs the fewest calls in all until each
-/// has had its turn.
+/// Full jitter, because calls that fail together (a throttled shard, a busy table) must not be
+/// repeated together: spreading them over the whole span needs the fewest calls in total until each
+/// has succeeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
     base: Duration,
@@ -15,30 +15,30 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Waits of at most `base` after the first failure, doubled with each further one, never above
-    /// `cap`.
+    /// Waits of at most `base` after the first failure, doubled with each further one, but never
+    /// longer than `cap`.
     #[must_use]
     pub const fn new(base: Duration, cap: Duration) -> Self {
         Self { base, cap }
     }
 
-    /// The first wait and the longest one, as they were given.
+    /// The `base` and the `cap`.
     #[must_use]
     pub const fn bounds(&self) -> (Duration, Duration) {
         (self.base, self.cap)
     }
 
-    /// The wait after `failures` failures, drawn between half of the longest and all of it: what
-    /// fails at once does not spin. `jitter` as for [`delay`](Self::delay).
+    /// The wait after `failures` failures, drawn between half of the longest wait and all of it, so
+    /// that a call that fails immediately does not spin. `jitter` is as for [`delay`](Self::delay).
     #[must_use]
     pub fn at_least_half(&self, failures: u32, jitter: f64) -> Duration {
         self.longest(failures)
             .mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)
     }
 
-    /// The wait after `failures` failures that came before the present one (0 for the first), with
-    /// `jitter` drawn evenly from 0 to 1. A jitter outside of that counts as the nearer bound, one
-    /// that is no number as 1.
+    /// The wait after a failure that `failures` others came before (0 for the first), with `jitter`
+    /// drawn uniformly from 0 to 1. A jitter outside that range counts as the nearer bound, and NaN
+    /// as 1.
     #[must_use]
     pub fn delay(&self, failures: u32, jitter: f64) -> Duration {
         let jitter = if jitter.is_nan() {
@@ -47,13 +47,13 @@ impl Backoff {
             jitter.clamp(0.0, 1.0)
         };
         let longest = self.longest(failures);
-        // The product is rounded: for very long spans it may come out above the factor.
+        // The product is rounded: for very long spans it may exceed the factor.
         Duration::try_from_secs_f64(longest.as_secs_f64() * jitter)
             .map_or(longest, |delay| delay.min(longest))
     }
 
-    /// The longest wait that [`delay`](Self::delay) gives for the same number of failures: it never
-    /// shrinks with more of them.
+    /// The longest wait that [`delay`](Self::delay) returns for the same number of failures. It
+    /// never shrinks as failures grow.
     #[must_use]
     pub fn longest(&self, failures: u32) -> Duration {
         let doubled = 1_u32.checked_shl(failures).unwrap_or(u32::MAX);

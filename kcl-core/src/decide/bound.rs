@@ -1,47 +1,49 @@
-//! A reading that ends: which records belong to it, and when a shard and a worker are done with it.
+//! A run with an end (a bound in time): which records belong to it, and when a shard and a worker
+//! are done.
 //!
 //! ```text
 //!                      bound
 //!   ---r----r----r-------|------r----r--->  a shard's records, by their time of arrival
 //!                    ^          ^
-//!                    |          the first one after the bound: the shard is done
-//!                    nothing more, and the tip was asked for after the bound: the shard is done
+//!                    |          the first record after the bound: the shard is done
+//!                    no more records, and the tip was read after the bound: the shard is done
 //! ```
 //!
-//! A shard that has ended by then is done as always. One that is done otherwise is given up with
-//! its checkpoint, and not taken again in this run of the worker. Its children are not read: they
-//! begin after it.
+//! A shard that ends before the bound is completed as always. Any other shard is released with its
+//! checkpoint once it is done, and not taken again in this run of the worker. Its children are not
+//! read, because they begin after it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::model::{Lease, LeaseKey, Timestamp};
 
-/// The time up to which is read.
+/// The time up to which records are read, inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bound(Timestamp);
 
-/// How long after the bound the tip of a shard must have been asked for, for its silence to say
-/// that nothing has arrived by then: a record shows a moment after its arrival, and clocks differ.
+/// How long after the bound the tip of a shard must be read for an empty answer to prove that no
+/// more records arrived before the bound: a record becomes readable a moment after its arrival, and
+/// clocks differ.
 const SHOWN_AFTER: Duration = Duration::from_secs(1);
 
 impl Bound {
-    /// Up to and with this time.
+    /// Reads up to and including this time.
     #[must_use]
     pub const fn new(time: Timestamp) -> Self {
         Self(time)
     }
 
-    /// How many of a shard's next records come before the first that arrived after the bound;
-    /// nothing when all of them may belong to the reading. A record without a time does.
+    /// How many of a shard's next records come before the first one that arrived after the bound.
+    /// `None` if none of them arrived after it. A record without a time belongs to the run.
     pub fn cut(self, arrivals: impl IntoIterator<Item = Option<Timestamp>>) -> Option<usize> {
         arrivals
             .into_iter()
             .position(|arrived| arrived.is_some_and(|arrived| arrived > self.0))
     }
 
-    /// Whether an answer without records says that nothing more has arrived by the bound: the tip
-    /// of the shard, `asked` for after it.
+    /// Whether an answer without records proves that nothing more has arrived before the bound: it
+    /// is from the tip of the shard, and was `asked` for after the bound.
     #[must_use]
     pub fn is_passed_at_tip(self, millis_behind_latest: Option<u64>, asked: Timestamp) -> bool {
         let shown = self
@@ -52,27 +54,28 @@ impl Bound {
     }
 }
 
-/// What a worker has to do with a lease.
+/// What a worker still has to do with a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaseDuty {
-    /// It was read up to the bound here.
+    /// This worker has read it up to the bound.
     Done,
-    /// It is held, being taken, or still to be taken here.
+    /// This worker holds it, is taking it, or still has to take it.
     Mine,
-    /// A live worker has it, and sees to it.
+    /// Another live worker holds it and will read it.
     Others,
 }
 
-/// Whether a worker has nothing left to read: of the unfinished leases each is done, somebody
-/// else's, or waits for a parent that is done and so does not end in this run. Not when there is no
-/// lease at all.
+/// Whether a worker has nothing left to read: each unfinished lease is done, belongs to another
+/// worker, or waits for a parent that is done and therefore does not end in this run. False if
+/// there are no leases at all.
 pub fn is_read(leases: &[Lease], part: impl Fn(&Lease) -> LeaseDuty) -> bool {
     let unfinished = || {
         leases
             .iter()
             .filter(|lease| !lease.checkpoint.is_shard_end())
     };
-    // What is done does not end, nor does what waits for it; both are the same to their children.
+    // A shard that is done does not end in this run, and neither does one that waits for it: both
+    // block their children.
     let mut over: BTreeSet<&LeaseKey> = unfinished()
         .filter(|lease| part(lease) == LeaseDuty::Done)
         .map(|lease| &lease.key)

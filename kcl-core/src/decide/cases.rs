@@ -1,4 +1,4 @@
-//! Runs text cases: decisions that a person who knows Kinesis and no Rust can read and correct.
+//! Runs text cases: decisions that a person who knows Kinesis but no Rust can read and correct.
 //!
 //! ```text
 //! # A line that begins with a hash is a comment, anywhere.
@@ -10,8 +10,8 @@
 //! expected
 //! ```
 //!
-//! A blank line ends a case. `BLESS=1 cargo test` writes what was decided into the file as the new
-//! expectation; the diff is then to be judged like code.
+//! A blank line ends a case. `BLESS=1 cargo test` writes the current decisions into the file as the
+//! new expectations; review the diff like code.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,8 +19,8 @@ use std::path::PathBuf;
 
 const RULE: &str = "----";
 
-/// Decides every case of `testdata/FILE` and compares. `decide` gets the given lines and returns
-/// the lines that are expected.
+/// Runs every case of `testdata/FILE` and compares the results. `decide` gets the given lines and
+/// returns what should equal the expected lines.
 pub(crate) fn run(file: &str, decide: impl Fn(&[&str]) -> String) {
     let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "src/decide/testdata", file]
         .iter()

@@ -8,68 +8,72 @@
 //! ```
 //!
 //! The rule is the KCL's: a new checkpoint lies between the stored one and the greatest position
-//! that was handed to the processor, both included. The stored one itself is accepted and costs no
-//! write. What differs from the KCL, where it loses something:
+//! that was delivered to the processor, both included. The stored one itself is accepted and costs
+//! no write. This differs from the KCL where the KCL loses something:
 //!
-//! - a position is always (sequence, sub-sequence), with state bytes or without;
+//! - a position is always a sequence number with a sub-sequence number, with or without state
+//!   bytes;
 //! - state prepared at the stored position is written, not dropped;
-//! - no position means the shard's end: the worker writes that, when everything before it is done.
+//! - no position stands for the shard's end: only the worker writes that, once everything before it
+//!   is done.
 //!
-//! A two-phase checkpoint adds no rule of its own: what is prepared is judged against the
-//! *committed* checkpoint, when it is prepared and again when it is committed. So an older prepared
-//! one may be committed after a newer one was prepared, and not after a later one was committed.
+//! A two-phase checkpoint adds no rule of its own: a prepared checkpoint is compared with the
+//! *committed* one, when it is prepared and again when it is committed. So an older prepared
+//! checkpoint can be committed after a newer one was prepared, but not after a later one was
+//! committed.
 
 use bytes::Bytes;
 
 use crate::model::{Checkpoint, Pending, Position};
 
-/// What a checkpoint that is allowed comes to.
+/// The outcome of a checkpoint that is accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Accepted {
-    /// It is stored already: nothing is written.
+    /// It is stored already, so nothing is written.
     AlreadyStored,
-    /// This is to be written.
+    /// This has to be written.
     Store(Checkpoint),
 }
 
-/// What a prepared checkpoint that is allowed comes to.
+/// The outcome of a prepared checkpoint that is accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Prepared {
-    /// It is stored already and there is no state to keep: nothing is written, and committing it
-    /// does nothing.
+    /// It is stored already and has no state, so nothing is written, and committing it does
+    /// nothing.
     AlreadyStored,
-    /// This is to be written beside the stored checkpoint.
+    /// This has to be written next to the stored checkpoint.
     Store(Pending),
 }
 
-/// Why a checkpoint was refused. Nothing was written.
+/// Why a checkpoint was rejected. Nothing was written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refused {
-    /// It would pass records that were not delivered to the processor.
-    #[error("a checkpoint at {wanted} passes what was delivered: {}", allowed(stored, delivered.as_ref()))]
+    /// It is beyond the last record that was delivered to the processor.
+    #[error("cannot checkpoint at {wanted}, which has not been delivered: {}", allowed(stored, delivered.as_ref()))]
     AheadOfDelivered {
-        /// The position that was asked for.
+        /// The requested position.
         wanted: Position,
         /// The stored checkpoint.
         stored: Checkpoint,
-        /// The greatest position that the processor was given. Nothing when it was given none.
+        /// The greatest position that was delivered to the processor, or `None` before the first record.
         delivered: Option<Position>,
     },
     /// It would move the stored checkpoint backwards.
-    #[error("a checkpoint at {wanted} goes back: {}", allowed(stored, delivered.as_ref()))]
+    #[error("cannot checkpoint at {wanted}, which is before the stored checkpoint: {}", allowed(stored, delivered.as_ref()))]
     BehindStored {
-        /// The position that was asked for.
+        /// The requested position.
         wanted: Position,
         /// The stored checkpoint.
         stored: Checkpoint,
-        /// The greatest position that the processor was given. Nothing when it was given none.
+        /// The greatest position that was delivered to the processor, or `None` before the first
+        /// record.
         delivered: Option<Position>,
     },
-    /// The shard's end is stored, and nothing follows it.
+    /// The shard's end is stored, and no checkpoint can follow it.
     #[error("cannot checkpoint at {wanted}: the shard has already been completed")]
     Ended {
-        /// The position that was asked for.
+        /// The requested position.
         wanted: Position,
     },
 }
@@ -128,11 +132,10 @@ pub fn accept(
     Ok(Accepted::Store(Checkpoint::At(wanted.clone())))
 }
 
-/// Judges the first phase of a checkpoint: `accepted` is what [`accept`] said of the position
-/// against `stored`.
+/// Judges the first phase of a checkpoint. `accepted` is the result of [`accept`] for the position
+/// and `stored`.
 ///
-/// State is kept at the stored position too: it is what the application wants to find after a
-/// failover.
+/// State is also kept at the stored position: the application wants to find it after a failover.
 #[must_use]
 pub fn prepare(stored: &Checkpoint, accepted: Accepted, state: Option<Bytes>) -> Prepared {
     match (accepted, state) {
@@ -145,15 +148,15 @@ pub fn prepare(stored: &Checkpoint, accepted: Accepted, state: Option<Bytes>) ->
     }
 }
 
-/// Judges the second phase: `prepared` is what the first phase wrote, `pending` what the row holds
-/// as prepared now.
+/// Judges the second phase. `prepared` is what the first phase wrote, and `pending` is the prepared
+/// checkpoint in the row now.
 ///
-/// Delivery is not judged again, it only grows (`delivered` stands in the error). A checkpoint at
-/// the stored position is written when the row still holds a prepared one there: committing removes
-/// it.
+/// The delivered position is not checked again, because it only grows (`delivered` is only for the
+/// error). A checkpoint at the stored position is written if the row still has a prepared one
+/// there, because the commit removes it.
 ///
 /// # Errors
-/// When a later checkpoint was committed since.
+/// If a later checkpoint has been committed since.
 pub fn commit(
     stored: &Checkpoint,
     delivered: Option<&Position>,
@@ -175,7 +178,8 @@ pub fn commit(
             stored: stored.clone(),
             delivered: delivered.cloned(),
         }),
-        // A sentinel below what is stored says that nothing is done: there is nothing to commit.
+        // A sentinel before the stored checkpoint says that nothing has been processed: there is
+        // nothing to commit.
         Checkpoint::AtTimestamp
         | Checkpoint::TrimHorizon
         | Checkpoint::Latest

@@ -19,83 +19,83 @@
 //!                                                           Ended
 //! ```
 //!
-//! Invariants: one thing is done at a time, so calls never overlap; nothing is handed out before
-//! `initialize` succeeded; `lease_lost` is called exactly once for a processor that was initialized
-//! and whose `shard_ended` has not succeeded, and for no other; the shard's end is stored only
-//! after `shard_ended` succeeded.
+//! Invariants: only one thing is done at a time, so calls never overlap; no record is delivered
+//! before `initialize` has succeeded; `lease_lost` is called exactly once for a processor that was
+//! initialized and whose `shard_ended` has not succeeded, and for no other; the shard's end is
+//! stored only after `shard_ended` has succeeded.
 //!
-//! Signals ([`Step::StopAsked`], [`Step::LeaseLost`]) are given to the machine between two
-//! commands, in place of carrying the pending one out. A signal that changes nothing is answered
-//! with the command that was pending.
+//! Signals ([`Step::StopAsked`], [`Step::LeaseLost`]) are passed to the machine between two
+//! commands, instead of carrying out the pending one. If a signal changes nothing, the machine
+//! returns the pending command again.
 
 use crate::model::LossReason;
 
-/// Where the consumer of a shard is.
+/// The state of a shard consumer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConsumerState {
-    /// A parent is not finished; the lease is held meanwhile.
+    /// A parent shard is not finished yet. The lease is held in the meantime.
     WaitingForParents,
     /// `initialize` has not succeeded yet.
     Starting,
-    /// Batches are fetched and handed out.
+    /// Batches are fetched and delivered.
     Processing,
-    /// Asked to give the shard up: the processor is told, the last checkpoint is stored, the lease
-    /// released.
+    /// The shard consumer was asked to give up the shard: the processor is told, the last
+    /// checkpoint is stored, and the lease is released or handed over.
     HandingOver,
-    /// Asked to give up a shard whose processor was never initialized, or leaving one whose end
-    /// others are to store.
+    /// The shard consumer gives up a shard whose processor was never initialized, or leaves the
+    /// shard's end for other workers to store.
     Leaving,
-    /// Everything has been handed out; `shard_ended` has not succeeded yet.
+    /// Every record has been delivered; `shard_ended` has not succeeded yet.
     Ending,
-    /// `shard_ended` succeeded; the shard's end is not stored yet.
+    /// `shard_ended` has succeeded; the shard's end is not stored yet.
     Confirmed,
-    /// The shard is not ours any more; the processor is being told.
+    /// This worker no longer owns the shard, and the processor is being told.
     Losing,
-    /// Nothing follows.
+    /// The shard consumer is finished.
     Ended,
 }
 
-/// What happened.
+/// What has happened: the input of the state machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Step {
-    /// Every parent is at its end, or does not matter.
+    /// Every parent is finished, or does not matter.
     ParentsFinished,
-    /// `initialize` succeeded.
+    /// `initialize` has succeeded.
     Initialized,
-    /// The call or the step that was commanded failed and is to be tried again.
+    /// The commanded call or step has failed and has to be tried again.
     Failed,
     /// A pause is over.
     PauseOver,
-    /// A batch is there to be handed out.
+    /// A batch is ready to be delivered.
     BatchReady,
-    /// All of the batch is done.
+    /// The whole batch is done.
     BatchDone,
-    /// All records have been handed out and the shard has no more.
+    /// All records have been delivered, and the shard has no more.
     EndReached,
-    /// `shard_ended` succeeded.
+    /// `shard_ended` has succeeded.
     ShardEnded,
-    /// The shard's end is in the lease table.
+    /// The shard's end is stored in the lease table.
     EndStored,
-    /// `shutdown_requested` returned.
+    /// `shutdown_requested` has returned.
     ShutdownRequested,
-    /// The end cannot be stored by this worker, which does not get through to the stream: others
-    /// are to do it.
+    /// This worker cannot store the shard's end because it cannot reach the stream: others have to
+    /// do it.
     LeftToOthers,
-    /// The lease is free.
+    /// The lease has been released or handed over.
     Released,
-    /// `lease_lost` returned.
+    /// `lease_lost` has returned.
     LeaseLostReturned,
-    /// The worker stops, gives this shard up, or hands it over to another one.
+    /// The worker stops, gives up this shard, or hands it over to another worker.
     StopAsked,
-    /// A wait ended, and there is nothing to be told any more.
+    /// A wait has ended, and nothing has happened.
     WokenForNothing,
-    /// The lease is not ours any more.
+    /// This worker no longer holds the lease.
     LeaseLost(LossReason),
 }
 
-/// What to do next.
+/// What to do next: the output of the state machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Command {
@@ -105,42 +105,42 @@ pub enum Command {
     Initialize,
     /// Wait for a batch or for the shard's end.
     AwaitBatch,
-    /// Call `process_records` with what is not done of the batch in flight.
+    /// Call `process_records` with the records of the batch in flight that are not done.
     Process,
-    /// Wait before what failed is tried again.
+    /// Wait before trying again what has failed.
     Pause,
     /// Call `shard_ended`.
     CallShardEnded,
-    /// Make the children's leases and store the shard's end.
+    /// Create the leases of the child shards and store the shard's end.
     StoreEnd,
     /// Call `shutdown_requested`.
     CallShutdownRequested,
-    /// Store the last checkpoint and free the lease, in one write.
+    /// Store the last checkpoint and release or hand over the lease, in one write.
     Release,
     /// Call `lease_lost`.
     CallLeaseLost(LossReason),
-    /// Go.
+    /// Finish with this outcome.
     Finish(ConsumerOutcome),
 }
 
-/// How the consumer of a shard ended.
+/// How a shard consumer has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConsumerOutcome {
-    /// The shard is done.
+    /// The shard is finished, and its end is stored.
     ShardEnd,
-    /// The lease was freed with the last checkpoint stored.
+    /// The lease was released or handed over, with the last checkpoint stored.
     Released,
-    /// The lease is not ours any more.
+    /// This worker no longer holds the lease.
     Lost(LossReason),
 }
 
-/// The state machine.
+/// The state machine of a shard consumer.
 #[derive(Clone, Debug)]
 pub struct ConsumerMachine {
     state: ConsumerState,
     pending: Command,
-    /// What failed, to be tried again after the pause.
+    /// The failed command, to be repeated after the pause.
     retry: Command,
     outcome: ConsumerOutcome,
 }
@@ -152,7 +152,7 @@ impl Default for ConsumerMachine {
 }
 
 impl ConsumerMachine {
-    /// A consumer whose lease has just been acquired.
+    /// The state machine for a lease that has just been acquired.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -163,22 +163,22 @@ impl ConsumerMachine {
         }
     }
 
-    /// Where it is.
+    /// The current state.
     #[must_use]
     pub const fn state(&self) -> &ConsumerState {
         &self.state
     }
 
-    /// What it is to do.
+    /// The command to carry out now.
     #[must_use]
     pub const fn pending(&self) -> &Command {
         &self.pending
     }
 
-    /// Takes in what happened; says what to do next.
+    /// Takes an event and returns what to do next.
     ///
-    /// An event that cannot happen in the present state is a defect of the loop; it changes
-    /// nothing, so that the pending command is repeated and no call is made out of order.
+    /// An event that cannot happen in the current state is a bug in the loop. It changes nothing,
+    /// so the pending command is repeated and no call is made out of order.
     pub fn on(&mut self, event: Step) -> Command {
         if let Some((state, command)) = self.step(event) {
             if command == Command::Pause {

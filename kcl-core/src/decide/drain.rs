@@ -1,19 +1,19 @@
-//! How long the work on the records of a shard may go on after the worker was told to stop.
+//! How long the work on a shard's records may continue after the worker was told to stop.
 
 use std::time::Duration;
 
 use crate::model::Moment;
 
-/// What follows the work takes at least this: the last checkpoint and the release of the lease, in
+/// Reserved for what follows the work: the last checkpoint and the release of the lease, which are
 /// one write.
 const RELEASE: Duration = Duration::from_secs(1);
 
-/// Until when records may be at work in a stop that was asked for at `asked` and ends everything at
-/// `deadline`.
+/// Until when records in progress may continue, in a stop that was requested at `asked` and ends
+/// everything at `deadline`.
 ///
-/// What is left for the release is a second, or a tenth of a longer stop: a lease that is not free
-/// at the deadline has to expire, and what was done and not stored yet comes again. Never more than
-/// half, so that a short stop drains as well.
+/// A second is reserved for the release, or a tenth of a stop longer than ten seconds: a lease that
+/// is not released by the deadline has to expire, and records whose checkpoint is not stored are
+/// delivered again. At most half of the time is reserved, so that a short stop drains too.
 #[must_use]
 pub fn drain_until(asked: Moment, deadline: Moment) -> Moment {
     let span = deadline.since(asked);

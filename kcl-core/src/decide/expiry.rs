@@ -1,16 +1,16 @@
-//! The times of the protocol: they follow from the failover time.
+//! The times of the protocol, all of which follow from the failover time.
 //!
-//! An owner's deadline counts from the moment it *sent* its last settled write. The expiry of
-//! another's lease counts from when its counter was last *seen to change*. Between the two lies a
-//! margin, so that the owner has stopped before anybody takes over:
+//! An owner's deadline counts from the moment it *sent* its last settled write. An observer counts
+//! the expiry of another worker's lease from the moment it last *saw its counter change*. There is
+//! a margin between the two, so that the owner has stopped before another worker takes over:
 //!
 //! | | share of the failover time F | |
 //! |---|---|---|
-//! | look period P | 1/5 | every observer looks that often |
-//! | D_obs | 4/5 | F - P: what a counter may stand still before its lease is taken; with the scan that makes F |
-//! | D_own | 18/25 | 0.9 D_obs: what an owner may go on after it sent its last settled write |
+//! | scan period P | 1/5 | how often each observer scans the table |
+//! | D_obs | 4/5 | F - P: how long a counter may stand still before its lease is taken; with the scan that makes F |
+//! | D_own | 18/25 | 0.9 D_obs: how long an owner may continue after it sent its last settled write |
 //! | renewal | 1/3 | as the KCL does |
-//! | call limit | 9/50 | D_own / 4: a call that hangs leaves room for others |
+//! | call limit | 9/50 | D_own / 4: a call that hangs leaves time for more calls |
 
 use std::time::Duration;
 
@@ -20,15 +20,15 @@ use std::time::Duration;
 pub struct Timing {
     /// The failover time itself. The KCL's default is 10 s.
     pub failover: Duration,
-    /// How often an observer looks at the table.
+    /// How often an observer scans the table.
     pub look: Duration,
     /// How long a counter may stand still before its lease counts as expired.
     pub expires_after: Duration,
-    /// How long an owner may hand out records after it sent its last settled write.
+    /// How long an owner may deliver records after it sent its last settled write.
     pub valid_for: Duration,
-    /// How often an owner gives a heartbeat.
+    /// How often an owner sends a heartbeat.
     pub renew_every: Duration,
-    /// How long one call on the lease table may take.
+    /// How long one call to the lease table may take.
     pub call_limit: Duration,
 }
 

@@ -1,32 +1,32 @@
-//! The time at which a lease begins: how long it counts, and what is kept of it.
+//! The time at which a lease begins: how long it is used, and what is kept of it.
 //!
 //! ```text
-//!                    made           first checkpoint        somebody writes LATEST      next checkpoint
+//!                   created         first checkpoint        an edit writes LATEST       next checkpoint
 //!   checkpoint      LATEST ----------> position --------------> LATEST ------------------> position
-//!   start_at        made at               -                  read again at                    -
-//!   began_at          -                made at                  made at                    made at
+//!   start_at      created at              -                  read again at                    -
+//!   began_at          -              created at               created at                 created at
 //! ```
 //!
-//! The shard is opened at `start_at` until there is a checkpoint, also after a restart: records
-//! would be skipped otherwise. Once there is one, nothing is opened at that time again: who then
-//! writes `LATEST` or `AT_TIMESTAMP` into the row does not mean it. The leases of other shards need
-//! it still ([`shards`](super::shards)), so it is kept.
+//! The shard is opened at `start_at` until there is a checkpoint, also after a restart: otherwise
+//! records would be skipped. After the first checkpoint, the shard is never opened at that time
+//! again: an operator who then writes `LATEST` or `AT_TIMESTAMP` into the row does not mean that
+//! old time. The leases of other shards still need it ([`shards`](super::shards)), so it is kept.
 
 use crate::model::{Checkpoint, Facts, InitialPosition, Timestamp};
 
-/// A time that a row does not say, and that has to be found and kept in it before the shard is
-/// opened.
+/// A time that is missing in a row, and that has to be determined and stored there before the shard
+/// is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Missing {
-    /// It is this one, of the configuration.
+    /// This time, from the configuration.
     Configured(Timestamp),
-    /// It is the service's present time.
+    /// The service's current time.
     Present,
 }
 
-/// Whether the time at which the shard is opened has to be found first. So it is in a row that
-/// somebody else made (the KCL keeps none), and in one that was set to `LATEST` or `AT_TIMESTAMP`
-/// after it had a checkpoint.
+/// Whether the time at which to open the shard has to be determined first. This is so for a row
+/// that the KCL has created (it stores no time), and for one that was set to `LATEST` or
+/// `AT_TIMESTAMP` after it had a checkpoint.
 #[must_use]
 pub const fn missing(
     checkpoint: &Checkpoint,

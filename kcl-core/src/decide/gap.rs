@@ -1,10 +1,11 @@
-//! Whether records were lost to retention between a checkpoint and what the stream still has.
+//! Whether records between a checkpoint and the oldest retained record were lost to retention.
 //!
-//! A shard is opened AT its checkpoint, not after it: if the checkpointed record comes back first,
-//! nothing is missing. If another one does, the checkpointed record has aged out, and whatever lay
-//! between the two may have aged out unread with it. Nothing in the service's answers tells whether
-//! there was anything, so that gap is *uncertain*. A shard that has left the stream with its lease
-//! unfinished is *certain*: the place of the checkpoint can never be read again.
+//! A shard is opened AT its checkpoint, not after it: if the checkpointed record is returned first,
+//! nothing is missing. If another record is returned first, the checkpointed one has expired, and
+//! records between the two may have expired unread with it. The service's answers do not show
+//! whether there were any, so this gap is *uncertain*. If a shard has been removed from the stream
+//! with its lease unfinished, the gap is *certain*: the position of the checkpoint can never be
+//! read again.
 
 use std::fmt;
 
@@ -15,7 +16,7 @@ use crate::model::{Checkpoint, Position, SequenceNumber};
 #[non_exhaustive]
 pub struct DataGap {
     /// The stored checkpoint: everything up to here was processed. A sentinel if nothing of the
-    /// shard was.
+    /// shard was processed.
     pub after: Checkpoint,
     /// The first record after the gap. `None` if the shard has no more records.
     pub before: Option<Position>,
@@ -39,14 +40,14 @@ impl fmt::Display for DataGap {
     }
 }
 
-/// Judges the first record that a shard gives after it was opened AT `checkpoint`; nothing as
-/// `first` means that the shard ended without giving one. A page without records says nothing: ask
-/// again with the next page.
+/// Judges the first record that a shard returns after it was opened AT `checkpoint`. `None` as
+/// `first` means that the shard ended without a record. An empty page proves nothing: call this
+/// with the next page.
 ///
-/// The record with the checkpoint's sequence number is the checkpointed one whatever the
-/// sub-sequence number: the aggregate is there, so the user records after the checkpointed one in
-/// it are there too. A record *before* the checkpoint shows that nothing has aged out up to the
-/// checkpoint.
+/// A record with the checkpoint's sequence number is the checkpointed one, whatever the
+/// sub-sequence number: the aggregate is there, and so are the user records in it after the
+/// checkpointed one. A record *before* the checkpoint shows that nothing up to the checkpoint has
+/// expired.
 #[must_use]
 pub fn judge_first(checkpoint: &Position, first: Option<&SequenceNumber>) -> Option<DataGap> {
     match first {
@@ -59,8 +60,8 @@ pub fn judge_first(checkpoint: &Position, first: Option<&SequenceNumber>) -> Opt
     }
 }
 
-/// The gap of a lease at `checkpoint` whose shard has left the stream. Nothing when the shard was
-/// done.
+/// The gap of a lease at `checkpoint` whose shard has been removed from the stream. `None` if the
+/// shard was finished.
 #[must_use]
 pub fn shard_gone(checkpoint: &Checkpoint) -> Option<DataGap> {
     (!checkpoint.is_shard_end()).then(|| DataGap {

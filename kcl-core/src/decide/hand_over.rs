@@ -1,8 +1,8 @@
-//! What the owner of a lease answers to one who asks for it.
+//! How the owner of a lease answers a request for it.
 //!
-//! It is judged when the request is seen. While the lease is being drained, a requester that
-//! [`Members`] then takes for dead is refused with the next scan: what is handed over to the dead
-//! is read by nobody until others find out.
+//! A request is judged when it is seen. If [`Members`] takes the requester for dead while the lease
+//! is being drained, the request is refused at the next scan: a lease that is handed over to a dead
+//! worker is not read until others find out.
 
 use std::fmt;
 
@@ -10,28 +10,29 @@ use crate::decide::expiry::Timing;
 use crate::decide::members::Members;
 use crate::model::{Moment, WorkerId};
 
-/// What to answer.
+/// The answer to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HandOverVerdict {
-    /// Drain it and hand it over.
+    /// Drain the shard and hand the lease over.
     PassOn,
-    /// Keep it, and say so.
+    /// Keep the lease, and refuse the request.
     Refuse(RefusalReason),
-    /// I am leaving: I drain it and free it, which ends the request too. Whoever leaves cannot see
-    /// to it that it is claimed.
+    /// This worker is leaving: drain the shard and release the lease, which also ends the request.
+    /// A worker that leaves cannot make sure that the lease is claimed.
     Release,
-    /// Nothing was seen of late of who asks: read its row first, give [`Members`] what is found,
-    /// and judge again.
+    /// The requester has not been seen recently: read its row first, pass the result to
+    /// [`Members`], and judge again.
     AskTable,
 }
 
-/// Why a lease is kept. Its text is for people.
+/// Why a lease is kept. The `Display` text is for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RefusalReason {
     /// The requester has not sent a heartbeat recently, or is leaving.
     NotAlive,
-    /// It was refused a short while ago, as draining it took too long.
+    /// A request for this lease was refused a short while ago, because draining the shard took too
+    /// long.
     CoolingDown,
 }
 
@@ -44,11 +45,11 @@ impl fmt::Display for RefusalReason {
     }
 }
 
-/// Judges the request of `requester` for a lease of mine. `cooling`: this lease was refused of
-/// late; `leaving`: I am stopping.
+/// Judges the request of `requester` for a lease of this worker. `cooling` says that a request for
+/// this lease was refused recently, and `leaving` that this worker is stopping.
 ///
-/// It is handed over only to who has shown life within one heartbeat and one scan: so long ago at
-/// most was the last heartbeat of a worker that lives seen.
+/// The lease is handed over only to a worker that was seen alive within the time of one heartbeat
+/// and one scan: the last heartbeat of a live worker was seen at most that long ago.
 #[must_use]
 pub fn judge_request(
     requester: &WorkerId,
@@ -83,7 +84,8 @@ pub fn judge_request(
         return HandOverVerdict::AskTable;
     }
     if !members.has_rows() && members.last_life(requester).is_none() {
-        // Where no worker has a row, to ask is all the life that one without leases can show.
+        // If no worker has a row, a request is the only sign of life that a worker without leases
+        // can give.
         return HandOverVerdict::PassOn;
     }
     HandOverVerdict::Refuse(RefusalReason::NotAlive)

@@ -1,20 +1,20 @@
-//! How far behind a shard is read.
+//! How far the reading of a shard is behind its tip.
 //!
-//! What a page says of it (`MillisBehindLatest`) is true when the page comes, and no page comes
-//! while a handler fails, the network is dead or the credentials have expired. So the lag is the
-//! greatest of three things, and at least one of them grows as long as a shard stands still:
+//! The lag that a page states (`MillisBehindLatest`) is true when the page arrives, but no page
+//! arrives while a handler fails, the network is down or the credentials have expired. So the lag
+//! is the greatest of three values, at least one of which grows while a shard stands still:
 //!
-//! - what the last answer said;
-//! - the age of the oldest record that was fetched and is not done;
-//! - what the last answer said and the time since, once that is longer than answers take to come
+//! - the lag that the last answer stated;
+//! - the age of the oldest record that was fetched but is not done;
+//! - the lag of the last answer plus the time since then, once that time is longer than usual
 //!   ([`ReadProgress::usual`]).
 
 use std::time::Duration;
 
 use crate::model::{Moment, Timestamp};
 
-/// How old a record is that arrived then; 0 if that is not known, or in the future as clocks
-/// differ.
+/// The age of a record that arrived at this time. 0 if the time is unknown, or is in the future
+/// because clocks differ.
 #[must_use]
 pub fn age(arrived: Option<Timestamp>, now: Timestamp) -> Duration {
     let millis = arrived.map_or(0, |arrived| {
@@ -23,10 +23,10 @@ pub fn age(arrived: Option<Timestamp>, now: Timestamp) -> Duration {
     Duration::from_millis(millis.try_into().unwrap_or(0))
 }
 
-/// How far behind the tip an answer is to be taken for, in milliseconds: as far as it says, but a
-/// full one, which holds as many records as fit into it, is never at the tip. Some servers say 0
-/// whatever follows; then it is as far behind as its last record is old, and 1 ms at the least.
-/// Nothing if it does not say.
+/// How far behind the tip an answer is, in milliseconds: what it says, except that a full answer,
+/// with as many records as were requested, is never at the tip. Some servers say 0 although more
+/// records follow; the age of the last record is used then, and at least 1 ms. `None` if the answer
+/// does not say.
 #[must_use]
 pub fn believed(said: Option<u64>, is_full: bool, age_of_last: Duration) -> Option<u64> {
     match said {
@@ -39,30 +39,30 @@ pub fn believed(said: Option<u64>, is_full: bool, age_of_last: Duration) -> Opti
     }
 }
 
-/// What is known of how a shard is read.
+/// What is known about the reading of a shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadProgress {
-    /// Since when it is to be read.
+    /// Since when it has been due to be read.
     pub since: Moment,
     /// When the stream last answered, and how far behind its tip that answer was, if it said so.
     pub answered: Option<(Moment, Option<Duration>)>,
-    /// How long the stream may be silent while all is well: a few polls, or what a subscription may
-    /// be silent for.
+    /// How long the stream may be silent while all is well: a few polls, or the longest usual
+    /// silence of a subscription.
     pub usual: Duration,
-    /// How old the oldest record that is not done was at a moment.
+    /// The age of the oldest record that is not done, and the moment at which it had that age.
     pub undone: Option<(Duration, Moment)>,
 }
 
 impl ReadProgress {
-    /// How old the oldest record is that is not done.
+    /// The age of the oldest record that is not done, or `None` if all are done.
     #[must_use]
     pub fn oldest_undone_age(&self, now: Moment) -> Option<Duration> {
         self.undone
             .map(|(age, then)| age.saturating_add(now.since(then)))
     }
 
-    /// How far behind. Nothing as long as nothing is known: the stream has not answered, and has
-    /// not been silent for long either.
+    /// The lag, or `None` while it is unknown: the stream has not answered yet, but has not been
+    /// silent for long either.
     #[must_use]
     pub fn lag(&self, now: Moment) -> Option<Duration> {
         let (last, told) = self

@@ -1,39 +1,40 @@
-//! Which records of a shard may be at work at the same time, and up to where all of them are done.
+//! Which records of a shard are processed at the same time, and up to where all of them are done.
 //!
 //! ```text
 //!              the finished prefix         first unfinished                     last accepted
 //!   -----------------------------------------[ . . . . . . . . . . . . . . . . . .]---->  records of the shard
-//!                                             done, at work, failed, or waiting:
+//!                                             done, in progress, failed, or waiting:
 //!                                             never more than the window holds
 //! ```
 //!
 //! Records are accepted in the order of the shard, each into a lane of its own or into the lane of
-//! its key. In a lane they are worked on one after the other, in order; of those that may begin,
-//! the oldest begins first. A record that failed keeps its lane and leaves its place among those at
-//! work to others until it is to be tried again.
+//! its key. The records of a lane are processed one after the other, in order; of all records that
+//! may begin, the oldest begins first. A failed record blocks its lane, but frees its place among
+//! the records in progress until it is tried again.
 //!
-//! Invariants: at most `at_work` records are at work; of one lane at most one; nothing of a lane
-//! begins before all that precedes it there is done; the finished prefix ends before the first
-//! record that is not done.
+//! Invariants: at most `at_work` records are in progress, and at most one of each lane; a record
+//! begins only when all earlier ones of its lane are done; the finished prefix ends before the
+//! first record that is not done.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// The bounds of the work on one shard.
+/// The limits of the work on one shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LaneBounds {
-    /// How many records may be at work at the same time.
+    /// How many records may be in progress at the same time.
     pub at_work: usize,
-    /// How many records there may be from the first that is not done to the last that was accepted.
+    /// How many records there may be from the first one that is not done to the last one that was
+    /// accepted.
     pub window: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SlotState {
-    /// Another record of its lane is not done.
+    /// An earlier record of its lane is not done.
     Behind,
     Ready,
     AtWork,
-    /// It failed, and is to be tried again later.
+    /// It failed and will be tried again later.
     Failed,
     Done,
 }
@@ -46,22 +47,22 @@ struct Slot<K> {
     next: Option<u64>,
 }
 
-/// The records of one shard that are accepted and not known to be done, each under the number in
-/// which it was accepted.
+/// The records of one shard that were accepted and may not be done, numbered in the order in which
+/// they were accepted.
 #[derive(Clone, Debug)]
 pub struct RecordLanes<K> {
     bounds: LaneBounds,
-    /// The number of the first slot: all before it is done.
+    /// The number of the first slot: all records before it are done.
     first: u64,
     slots: VecDeque<Slot<K>>,
-    /// The last record of each lane of a key that has one which is not done.
+    /// For each key with a record that is not done, the last record of its lane.
     last: BTreeMap<K, u64>,
     ready: BTreeSet<u64>,
     at_work: usize,
 }
 
 impl<K: Ord + Clone> RecordLanes<K> {
-    /// Nothing is accepted yet. A bound of nothing counts as 1.
+    /// Creates it without records. A limit of 0 counts as 1.
     #[must_use]
     pub fn new(bounds: LaneBounds) -> Self {
         let bounds = LaneBounds {
@@ -78,34 +79,35 @@ impl<K: Ord + Clone> RecordLanes<K> {
         }
     }
 
-    /// The first record that is not done, or else the one that is accepted next: everything before
-    /// it is done.
+    /// The number of the first record that is not done, or of the next one to be accepted. Every
+    /// record before it is done.
     #[must_use]
     pub const fn first(&self) -> u64 {
         self.first
     }
 
-    /// How many records are at work.
+    /// How many records are in progress.
     #[must_use]
     pub const fn at_work(&self) -> usize {
         self.at_work
     }
 
-    /// How many of those that may begin could begin now.
+    /// How many records could begin now.
     #[must_use]
     pub fn can_begin(&self) -> usize {
         self.ready.len().min(self.bounds.at_work - self.at_work)
     }
 
-    /// Whether a further record may be accepted.
+    /// Whether another record may be accepted.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.slots.len() < self.bounds.window
     }
 
-    /// Whether it is time to bring more: when nothing that was accepted can begin, when fewer can
-    /// than may be at work (those of one key wait for each other, and what comes next may be of
-    /// others), or when an eighth of the window is free. Fewer would be brought one by one.
+    /// Whether more records should be accepted now: when no accepted record can begin, when fewer
+    /// can begin than may be in progress (records of one key wait for each other, and the next ones
+    /// may have other keys), or when an eighth of the window is free. Below that, records would be
+    /// passed on one by one.
     #[must_use]
     pub fn wants_more(&self) -> bool {
         let busy = self.at_work + self.ready.len() >= self.bounds.at_work;
@@ -115,8 +117,8 @@ impl<K: Ord + Clone> RecordLanes<K> {
                 || self.bounds.window - self.slots.len() >= self.bounds.window / 8)
     }
 
-    /// Takes in the next record of the shard, into the lane of its key, or into one of its own. Its
-    /// number.
+    /// Accepts the next record of the shard, into the lane of its key or into one of its own, and
+    /// returns its number.
     pub fn accept(&mut self, key: Option<K>) -> u64 {
         let number = self.first + self.slots.len() as u64;
         let before = key
@@ -139,7 +141,7 @@ impl<K: Ord + Clone> RecordLanes<K> {
         number
     }
 
-    /// The record that begins now: the oldest that may. Nothing when none may.
+    /// Begins the oldest record that may begin, and returns its number. `None` if none may.
     pub fn begin(&mut self) -> Option<u64> {
         if self.at_work >= self.bounds.at_work {
             return None;
@@ -150,8 +152,8 @@ impl<K: Ord + Clone> RecordLanes<K> {
         Some(number)
     }
 
-    /// A record that is at work, or has failed, is done: the next one of its lane may begin. How
-    /// many records the finished prefix has grown by.
+    /// Marks a record that is in progress or has failed as done, so that the next one of its lane
+    /// may begin. Returns by how many records the finished prefix has grown.
     pub fn done(&mut self, number: u64) -> usize {
         let Some(slot) = self.slot(number) else {
             return 0;
@@ -184,7 +186,7 @@ impl<K: Ord + Clone> RecordLanes<K> {
         usize::try_from(self.first - before).unwrap_or(usize::MAX)
     }
 
-    /// A record that is at work has failed: it is not at work any more, and holds its lane.
+    /// Marks a record in progress as failed: it is no longer in progress, but blocks its lane.
     pub fn failed(&mut self, number: u64) {
         if self.is(number, SlotState::AtWork) {
             self.set(number, SlotState::Failed);
@@ -192,7 +194,7 @@ impl<K: Ord + Clone> RecordLanes<K> {
         }
     }
 
-    /// A record that has failed may begin again.
+    /// Lets a failed record begin again.
     pub fn again(&mut self, number: u64) {
         if self.is(number, SlotState::Failed) {
             self.set(number, SlotState::Ready);

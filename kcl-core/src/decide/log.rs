@@ -1,39 +1,39 @@
-//! How often a failure is said that goes on, and how many lines a moment may bring.
+//! How often a lasting failure is logged, and how many lines may be written at once.
 //!
-//! A log has to tell of a failure when it begins, and that it has not ended, without a line for
-//! each attempt ([`Repeats`]). And what happens to a thousand leases in one second is no thousand
-//! lines ([`Burst`]).
+//! A log has to show when a failure begins and that it has not ended, without a line for each
+//! attempt ([`Repeats`]). And what happens to a thousand leases in one second should not be a
+//! thousand lines ([`Burst`]).
 
 use std::time::Duration;
 
 use crate::model::Moment;
 
-/// How far the second line of a failure is from the first, at least: a minute. The distance doubles
-/// with each line.
+/// The least time between the first and the second line about a failure: a minute. It doubles with
+/// each line.
 pub const FIRST_DISTANCE: Duration = Duration::from_secs(60);
-/// It grows no further than this.
+/// The maximum of that time: 64 minutes.
 pub const LONGEST_DISTANCE: Duration = Duration::from_secs(64 * 60);
 
-/// One kind of failure of one thing, for example the calls of one shard's handler.
+/// One kind of failure of one thing, for example of the handler calls of one shard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Repeats {
     said: Option<LastLine>,
-    /// Since the last line.
+    /// How many failures there were since the last line.
     unsaid: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct LastLine {
     at: Moment,
-    /// When it happened last, said or not.
+    /// When it happened last, logged or not.
     last: Moment,
-    /// How far away the next line is.
+    /// The time until the next line.
     distance: Duration,
 }
 
 impl Repeats {
-    /// It has happened. Whether it is to be said, and then how often it has happened since the last
-    /// line, this time not counted.
+    /// Notes a failure. `None` if it should not be logged; otherwise, how many failures there were
+    /// since the last line, without this one.
     pub fn happened(&mut self, now: Moment) -> Option<u64> {
         let distance = match &mut self.said {
             Some(said) if !said.is_over(now) => {
@@ -44,7 +44,7 @@ impl Repeats {
                 }
                 (said.distance * 2).min(LONGEST_DISTANCE)
             }
-            // The first of its kind, or after such a long time that it is another failure.
+            // The first failure, or one so long after the last that it counts as a new one.
             _ => {
                 self.unsaid = 0;
                 FIRST_DISTANCE
@@ -58,8 +58,8 @@ impl Repeats {
         Some(std::mem::take(&mut self.unsaid))
     }
 
-    /// It still holds, though nothing has happened. Whether it is to be said again, and then how
-    /// often it had happened since the last line.
+    /// Notes that a failure still lasts, without a new one. `None` if it should not be logged
+    /// again; otherwise, how many failures there were since the last line.
     pub fn holds(&mut self, now: Moment) -> Option<u64> {
         let unsaid = self.unsaid;
         let turn = self.happened(now);
@@ -69,7 +69,7 @@ impl Repeats {
         turn
     }
 
-    /// Whether it has not happened for so long that it may be forgotten.
+    /// Whether the last failure is so long ago that it can be forgotten.
     #[must_use]
     pub fn is_over(&self, now: Moment) -> bool {
         self.said.is_none_or(|said| said.is_over(now))
@@ -82,12 +82,12 @@ impl LastLine {
     }
 }
 
-/// So many lines of one kind may come in a [`WINDOW`]; the others are counted.
+/// How many lines of one kind may be written per [`WINDOW`]. Further ones are only counted.
 pub const LINES: u32 = 10;
 /// See [`LINES`].
 pub const WINDOW: Duration = Duration::from_secs(10);
 
-/// The lines of one kind.
+/// The lines of one kind of message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Burst {
     began: Option<Moment>,
@@ -96,7 +96,7 @@ pub struct Burst {
 }
 
 impl Burst {
-    /// Whether one more line may come; if not it is counted.
+    /// Whether another line may be written; if not, it is counted.
     pub fn may_say(&mut self, now: Moment) -> bool {
         if self.began.is_none_or(|began| now.since(began) >= WINDOW) {
             (self.began, self.lines) = (Some(now), 0);
@@ -109,8 +109,8 @@ impl Burst {
         false
     }
 
-    /// How many were counted and are to be summed up now: once, when the window is over, or at once
-    /// when nothing comes after.
+    /// The number of lines that were only counted, if they should be summed up now: once after the
+    /// window is over, or immediately if `is_last`.
     pub fn sum_up(&mut self, now: Moment, is_last: bool) -> Option<u64> {
         let is_over = is_last || self.began.is_none_or(|began| now.since(began) >= WINDOW);
         (is_over && self.unsaid > 0).then(|| std::mem::take(&mut self.unsaid))

@@ -1,22 +1,22 @@
-//! What to do, decided: pure functions from what is known and `now` to a plan.
+//! The decisions: pure functions from the known state and `now` to a plan.
 //!
 //! **Invariant: nothing here reads a clock, draws a random number, awaits, or depends on the order
-//! of a hash map.** Time, jitter and tie-breaks are arguments. So every decision can be replayed
+//! of a hash map.** Time, jitter and tie-breaks are arguments, so every decision can be replayed
 //! from a text case (`testdata/*.txt`: given, `----`, expected).
 //!
-//! | of | decisions |
+//! | about | decisions |
 //! |---|---|
-//! | the fleet | [`members`]: who lives; [`assignment`]: what to take, ask for, claim; [`hand_over`]: what to answer to who asks; [`audit`]: who audits |
-//! | the shards of a stream | [`shards`]: which leases there are to be, and when a shard may be read |
-//! | one shard | [`consumer`]: what comes next; [`checkpoint`]: what may be stored; [`pace`]: when to read; [`reading`]: whether it is read, and by whom it should be; [`subscription`]: when to subscribe; [`start`]: where its processor may begin; [`first_time`]: how long the time counts that its lease began at; [`gap`]: what retention took; [`lag`]: how far behind it is; [`lanes`]: which of its records may be at work at the same time, and up to where they are done; [`retries`]: what follows when one fails; [`drain`]: how long they may be at work in a stop |
-//! | a reading that ends | [`bound`]: which records belong to it, when a shard and a worker are done |
-//! | the consumer of an application | [`registration`]: how it comes by it; [`retirement`]: whether it may go |
-//! | a service that refuses | [`refusal`]: whether that is believed |
-//! | time and writes | [`expiry`]: the times of the protocol; [`settle`]: what an answer means; [`outage`]: whether the lease table is out of reach; [`backoff`]: when to try again; [`log`]: how often a failure is said that goes on |
+//! | the fleet | [`members`]: which workers are alive; [`assignment`]: which leases to take, request or claim; [`hand_over`]: how to answer a request; [`audit`]: which worker audits, and when |
+//! | the shards of a stream | [`shards`]: which leases to create, and when a shard may be read |
+//! | one shard | [`consumer`]: what to do next; [`checkpoint`]: which checkpoints are accepted; [`pace`]: when to read; [`reading`]: whether reading succeeds, and when to leave the shard to another worker; [`subscription`]: when to subscribe; [`start`]: where its processor may begin; [`first_time`]: how long the time at which its lease began is used; [`gap`]: which records retention has deleted unread; [`lag`]: how far behind it is; [`lanes`]: which of its records are processed at the same time, and up to where they are done; [`retries`]: what happens when a record fails; [`drain`]: how long records in progress may continue during a stop |
+//! | a run with an end | [`bound`]: which records belong to it, and when a shard and a worker are done |
+//! | an application's fan-out consumer | [`registration`]: how it is registered; [`retirement`]: whether it may be removed |
+//! | a service that denies a call | [`refusal`]: whether that is final |
+//! | time and writes | [`expiry`]: the times of the protocol; [`settle`]: what an answer means; [`outage`]: whether the lease table is unreachable; [`backoff`]: when to try again; [`log`]: how often a lasting failure is logged |
 
 #![expect(
     unreachable_pub,
-    reason = "`pub` marks what the other modules of the crate may use of a decision"
+    reason = "`pub` marks what other modules of the crate may use"
 )]
 
 pub mod assignment;

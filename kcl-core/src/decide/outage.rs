@@ -1,44 +1,44 @@
-//! Whether the lease table is out of reach: what the answers to its calls tell.
+//! Whether the lease table is unreachable, judged by the results of calls to it.
 //!
-//! Reads and writes are told apart: a table that is read and refuses each write for its rate is in
-//! use by nobody.
+//! Reads and writes are judged separately: a table that answers reads but throttles every write is
+//! of no use.
 
 use std::time::Duration;
 
 use crate::model::Moment;
 
-/// How the calls of a table go.
+/// The outages of reads and of writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outages {
     reads: Option<Outage>,
     writes: Option<Outage>,
 }
 
-/// Every call of one kind has failed since one was answered.
+/// An outage: every call of one kind has failed since the last success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outage {
-    /// When the first of them failed.
+    /// When the first call failed.
     pub since: Moment,
-    /// How many did.
+    /// How many calls have failed.
     pub attempts: u32,
 }
 
 /// Whether a call reads or writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TableCall {
-    /// A row, or a page of rows.
+    /// Reads a row or a page of rows.
     Read,
-    /// Of one row, or the making of the table.
+    /// Writes a row, or creates the table.
     Write,
 }
 
 impl Outages {
-    /// A call was answered, whatever the answer was.
+    /// Notes that a call was answered, whatever the answer was.
     pub const fn answered(&mut self, call: TableCall) {
         *self.of(call) = None;
     }
 
-    /// A call failed at `now`: it was refused, or not answered.
+    /// Notes that a call failed at `now`: it was rejected or not answered.
     pub fn failed(&mut self, call: TableCall, now: Moment) {
         let outage = self.of(call).get_or_insert(Outage {
             since: now,
@@ -47,7 +47,7 @@ impl Outages {
         outage.attempts = outage.attempts.saturating_add(1);
     }
 
-    /// The one that has lasted longer, if calls fail at present.
+    /// The longer of the current outages, if there is one.
     #[must_use]
     pub fn worst(&self) -> Option<Outage> {
         self.reads
@@ -56,7 +56,7 @@ impl Outages {
             .min_by_key(|outage| outage.since)
     }
 
-    /// For how long calls have failed; zero when they do not.
+    /// For how long calls have failed, or zero if they do not.
     #[must_use]
     pub fn lasting(&self, now: Moment) -> Duration {
         self.worst()

@@ -1,14 +1,14 @@
-//! When a shard may be read next: within the service's limit, and no more often than is of use.
+//! When a shard may be read next: within the service's limit, and no more often than is useful.
 //!
 //! ```text
-//!   a page with records, behind      read on at once                 (the limit alone holds it back)
-//!   a full page                      read on at once                 (there is more, whatever it says of the tip)
+//!   a page with records, behind      read on at once                 (only the limit holds it back)
+//!   a full page                      read on at once                 (there is more, even if it claims to be at the tip)
 //!   a page with records, caught up   after the shortest idle time
-//!   an empty page, behind            read on at once                 (the service skips over what holds nothing)
-//!   an empty page, caught up         after the idle time, which doubles up to its ceiling
+//!   an empty page, behind            read on at once                 (the service skips empty ranges page by page)
+//!   an empty page, caught up         after the idle time, which doubles up to its maximum
 //! ```
 //!
-//! Idle time counts from call to call, so a slow answer is part of it.
+//! Idle time is measured from call to call, so a slow answer is part of it.
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
@@ -19,18 +19,17 @@ use crate::model::Moment;
 /// The settings of a [`Pace`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PaceSettings {
-    /// Calls a second that a shard allows: 5, the limit of Kinesis for `GetRecords`. The limit is
-    /// shared with every other application that polls the shard.
+    /// Calls per second and shard: 5, the limit of Kinesis for `GetRecords`. All applications that
+    /// poll the shard share the limit.
     pub calls_per_second: NonZeroUsize,
-    /// Added to the second in which those calls are counted: two calls reach the service closer
-    /// together than they were sent when the first one takes longer on its way. 20 ms covers the
-    /// usual spread within a region; what goes beyond it is throttled by the service and tried
-    /// again.
+    /// Added to the second in which those calls are counted: if the first of two calls takes longer
+    /// on its way, they arrive closer together than they were sent. 20 ms covers the usual
+    /// variation within a region; beyond that, the service throttles a call, and it is retried.
     pub margin: Duration,
-    /// The wait, from call to call, on a shard that is caught up and has just given records: 250
+    /// The wait from call to call on a shard that is caught up and has just returned records: 250
     /// ms.
     pub idle_from: Duration,
-    /// The longest wait on a shard that gives none: 1 s.
+    /// The longest wait on a shard that returns none: 1 s.
     pub idle_to: Duration,
 }
 
@@ -49,15 +48,15 @@ impl Default for PaceSettings {
 #[derive(Clone, Debug)]
 pub struct Pace {
     settings: PaceSettings,
-    /// The last calls, the oldest first, at most as many as a second allows.
+    /// The times of the last calls, oldest first: at most as many as are allowed per second.
     calls: VecDeque<Moment>,
-    /// What the next empty page costs.
+    /// The wait after the next empty page.
     idle: Duration,
     idle_until: Moment,
 }
 
 impl Pace {
-    /// The pace of a shard that has not been read yet: it may be at once.
+    /// The pace of a shard that has not been read yet: the first call may be sent immediately.
     #[must_use]
     pub fn new(settings: PaceSettings) -> Self {
         Self {
@@ -81,8 +80,8 @@ impl Pace {
         now.max(allowed).max(self.idle_until)
     }
 
-    /// A call was sent at this moment. Every call counts, those that fail too: the service has
-    /// counted them.
+    /// Notes that a call was sent at this moment. Failed calls count too, because the service
+    /// counts them.
     pub fn called(&mut self, at: Moment) {
         if self.calls.len() == self.settings.calls_per_second.get() {
             self.calls.pop_front();
@@ -91,13 +90,14 @@ impl Pace {
         self.calls.push_back(at);
     }
 
-    /// The last call gave a page with this many records, this far behind the tip of the shard;
-    /// nothing when the service did not say, and then a shard that gives records counts as behind.
-    /// So does one whose page is full, with as many records as were asked for: some servers say 0
-    /// whatever follows. Returns the moment before which another call is of no use.
+    /// Notes that the last call returned a page with this many records, this many milliseconds
+    /// behind the tip. If the service did not say how far (`None`), a shard that returns records
+    /// counts as behind. So does one whose page is full, with as many records as were requested,
+    /// because some servers say 0 although more follow. Returns the moment before which another
+    /// call is of no use.
     ///
-    /// Behind is more than the shortest idle time: what arrived within it comes with the next call
-    /// anyway.
+    /// "Behind" means by more than the shortest idle time: records that arrived within it are
+    /// returned by the next call anyway.
     pub fn after_page(
         &mut self,
         records: usize,

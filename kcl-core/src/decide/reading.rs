@@ -1,70 +1,70 @@
-//! Whether a shard is read: what the answers of its stream tell of it, when that is news, and when
-//! a lease is left to another worker.
+//! Whether reading a shard succeeds, when a change of that is reported, and when the lease is left
+//! to another worker.
 //!
-//! | what came of a call | the shard | for giving the lease up |
+//! | result of a call | the shard | for giving up the lease |
 //! |---|---|---|
-//! | a page, an event | is read | progress |
-//! | `Throttled` | is not read | progress: the service has answered, and would throttle another worker too |
-//! | `Unreachable` | is not read | none: another worker may get through |
-//! | any other failure | is not read | none, and no reason either: the service would tell another worker the same |
+//! | a page or an event | is being read | progress |
+//! | `Throttled` | is not being read | progress: the service has answered, and would throttle another worker too |
+//! | `Unreachable` | is not being read | no progress: another worker may be able to reach the service |
+//! | any other failure | is not being read | neither progress nor a reason to give up: another worker would get the same answer |
 //!
-//! A lease is given up when calls have been `Unreachable` and nothing else for [`PATIENCE`]
-//! failover times, while another worker lives. Only the time between two failures counts: a shard
-//! that waits for memory between them is not failing.
+//! A lease is given up if calls have made no progress, but were `Unreachable`, for [`PATIENCE`]
+//! failover times while another worker is alive. Only the time between failures counts: a shard
+//! that waits for memory after one is not failing.
 
 use std::time::Duration;
 
 use crate::model::Moment;
 use crate::stream::ErrorKind;
 
-/// For how many failover times a worker that lives among others may not get through to a shard,
-/// before it leaves the shard to them.
+/// For how many failover times a worker that is not alone may fail to reach a shard before it
+/// leaves the shard to others.
 pub const PATIENCE: u32 = 3;
 
-/// The least number of failures of which a lease is given up: one may be a call that was under way
-/// when a connection broke.
+/// How many failures it takes at least to give up a lease: a single one may be a call that was in
+/// flight when a connection broke.
 const LEAST: u32 = 2;
 
-/// How the reading of one shard goes.
+/// The progress of reading one shard.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
     failing: Option<Failing>,
-    /// The first and the last of the calls that did not get through, and how many there were, since
-    /// one was answered.
+    /// The first and the last call that could not reach the service since one was answered, and how
+    /// many there were.
     unreached: Option<(Moment, Moment, u32)>,
 }
 
-/// A shard is not read.
+/// A shard that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failing {
-    /// When the first call failed since one gave a page or an event.
+    /// When the first call failed after the last page or event.
     pub since: Moment,
-    /// When the last one did.
+    /// When the last call failed.
     pub last: Moment,
-    /// How many did.
+    /// How many calls have failed.
     pub attempts: u32,
     told: bool,
 }
 
 impl Failing {
-    /// Whether it was told that the shard is not read.
+    /// Whether it was reported that the shard is not being read.
     #[must_use]
     pub const fn is_told(&self) -> bool {
         self.told
     }
 }
 
-/// What is to be told.
+/// A change to report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadingChange {
     /// The shard has not been read for longer than the failover time.
     Fails(Failing),
-    /// It is read again, after that was told.
+    /// It is being read again, after the failure was reported.
     GoesOn(Failing),
 }
 
 impl Reading {
-    /// A page or an event came.
+    /// Notes that a page or an event was received.
     pub fn answered(&mut self) -> Option<ReadingChange> {
         self.unreached = None;
         self.failing
@@ -73,7 +73,7 @@ impl Reading {
             .map(ReadingChange::GoesOn)
     }
 
-    /// A call failed at `now`.
+    /// Notes that a call failed at `now`.
     pub fn failed(
         &mut self,
         kind: ErrorKind,
@@ -86,8 +86,8 @@ impl Reading {
                 self.unreached = Some((since, now, count.saturating_add(1)));
             }
             ErrorKind::Throttled => self.unreached = None,
-            // Neither a sign that the service is within reach for good, nor one that another worker
-            // would be told something else.
+            // Shows neither that the service stays reachable, nor that another worker would get
+            // another answer.
             _ => {}
         }
         let failing = self.failing.get_or_insert(Failing {
@@ -103,14 +103,14 @@ impl Reading {
         is_news.then_some(ReadingChange::Fails(*failing))
     }
 
-    /// How it fails, if it does.
+    /// The current failure, if there is one.
     #[must_use]
     pub const fn failing(&self) -> Option<&Failing> {
         self.failing.as_ref()
     }
 
-    /// Whether the lease is to be left to `others`: live workers beside this one, with this
-    /// failover time. A lone worker keeps trying.
+    /// Whether to leave the lease to another worker. `others` says whether there are other live
+    /// workers; a lone worker keeps trying.
     #[must_use]
     pub fn gives_up(&self, failover: Duration, others: bool) -> bool {
         others

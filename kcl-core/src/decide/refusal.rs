@@ -1,11 +1,10 @@
-//! When a service that refuses a call ends the worker: at once at the start, later only when it
-//! lasts.
+//! When a denied call ends the worker: immediately at the start, later only if the denial lasts.
 //!
-//! A policy that is being changed, a role that is being renewed, a proxy that restarts: for a
-//! second or two the service refuses what it has granted before, to a whole fleet at once. So a
-//! call that was granted once is refused for [`Settings::refusal_limit`] before that is believed,
-//! and so is each other call of a stream once records came from it. What was never granted is a
-//! mistake of the configuration, and is believed at once.
+//! While a policy is being changed, a role renewed or a proxy restarted, the service may for a
+//! second or two deny calls that it granted before, to a whole fleet at once. So a denial of a call
+//! that was granted before is final only after it has lasted for [`Settings::refusal_limit`]. The
+//! same holds for every call to a stream once records have been read from it. A denial of a call
+//! that was never granted is a configuration error, and is final immediately.
 //!
 //! [`Settings::refusal_limit`]: crate::worker::Settings::refusal_limit
 
@@ -14,39 +13,39 @@ use std::time::Duration;
 
 use crate::model::Moment;
 
-/// What is known of the refusals of one service.
+/// What is known about the denials of one service.
 #[derive(Clone, Debug, Default)]
 pub struct Refusals {
     granted: BTreeSet<&'static str>,
-    /// Every call counts as granted.
+    /// Whether every call that needs only the proven permissions counts as granted.
     proven: bool,
-    /// The first and the last refusal of each call since it was granted.
+    /// The first and the last denial of each call since it was granted.
     refused: BTreeMap<&'static str, (Moment, Moment)>,
 }
 
-/// What follows a refusal.
+/// What follows a denial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusalVerdict {
-    /// It is believed.
+    /// It is final.
     Final,
-    /// The call is tried again; the service has refused it since then.
+    /// The call is tried again.
     Again {
-        /// Nothing of this service was refused before: it has to be told.
+        /// Whether this begins a new series of denials, which has to be reported.
         first: bool,
     },
 }
 
 impl Refusals {
-    /// A call was granted; `proves` says that it shows that the service is set up rightly as a
-    /// whole. Whether it ends a refusal.
+    /// Notes that a call was granted. `proves` says that this proves the configuration of the
+    /// service as a whole. Returns whether it ends a series of denials.
     pub fn granted(&mut self, call: &'static str, proves: bool) -> bool {
         self.granted.insert(call);
         self.proven |= proves;
         self.refused.remove(call).is_some()
     }
 
-    /// A call was refused at `now`; refusals are believed after `limit`. `by_proof` says that it
-    /// needs no right but those that were proven.
+    /// Notes that a call was denied at `now`; denials are final after `limit`. `by_proof` says that
+    /// the call needs no permissions other than the proven ones.
     pub fn refused(
         &mut self,
         call: &'static str,
@@ -60,7 +59,7 @@ impl Refusals {
         }
         let none = self.refused.is_empty();
         let (first, last) = *self.refused.entry(call).or_insert((now, now));
-        // Two refusals that far apart, with no call between them, are two.
+        // Two denials that far apart, with no call in between, are not one series.
         let began = if now.since(last) > limit { now } else { first };
         self.refused.insert(call, (began, now));
         if now.since(began) >= limit {

@@ -1,16 +1,18 @@
-//! How an application comes by its registered consumer: what follows each answer of the service.
+//! How an application gets its registered fan-out consumer: what follows each answer of the
+//! service.
 //!
 //! ```text
-//!                  +--- not there ---> register --- busy: another worker was first ---+
+//!                  +--- missing -----> register --- busy: another worker was first ---+
 //!                  |                       |                                          |
-//!   describe ------+--- being made --------+-------> describe again each second <-----+   (the first time sooner)
+//!   describe ------+--- CREATING ----------+-------> describe every second <----------+   (the first time sooner)
 //!       ^          |                                        |
-//!       |          +--- being removed (gone soon) ----------+
-//!       +-------------------------------------------------- +--- active ---> use
+//!       |          +--- DELETING (gone soon) ---------------+
+//!       +-------------------------------------------------- +--- ACTIVE ---> use
 //! ```
 //!
-//! Any number of workers may do this at once: the service registers a name once, and who comes
-//! second is told that it is busy. A consumer that was given by its ARN is never made.
+//! Any number of workers may do this at the same time: the service registers a name only once, and
+//! the second worker is told that the name is in use. A consumer that was given by its ARN is never
+//! registered.
 
 use std::time::Duration;
 
@@ -19,12 +21,12 @@ use crate::stream::{ConsumerStatus, ErrorKind};
 
 use super::backoff::Backoff;
 
-/// What was asked.
+/// A call to the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RegistrationCall {
-    /// What the consumer is.
+    /// Describe the consumer.
     Describe,
-    /// That it is made.
+    /// Register it.
     Register,
 }
 
@@ -33,7 +35,7 @@ pub enum RegistrationCall {
 pub enum Next {
     /// The consumer can be used.
     Use,
-    /// Ask, after this pause.
+    /// Make this call after this pause.
     Ask(RegistrationCall, Duration),
     /// It is not available.
     GiveUp(Why),
@@ -44,11 +46,11 @@ pub enum Next {
 #[non_exhaustive]
 pub enum Why {
     /// The stream cannot push records.
-    #[error("its source cannot push records: poll it")]
+    #[error("the stream's source cannot push records: use polling instead")]
     Unsupported,
-    /// It does not exist, and was given by its ARN.
+    /// It does not exist and was given by its ARN.
     #[error(
-        "it is not there, and one that is given by its ARN is not made: register it, or give a name instead"
+        "it does not exist, and a consumer given by ARN is not registered automatically: register it, or give a name instead"
     )]
     Missing,
     /// The stream does not exist.
@@ -56,41 +58,42 @@ pub enum Why {
     NoStream,
     /// The stream has reached its limit of consumers.
     #[error(
-        "the stream has accepted no further consumer for {0:?}: the limits are 20 a stream (50 in some modes) and 5 being registered at a \
+        "the stream has accepted no further consumer for {0:?}: the limits are 20 per stream (50 in some modes) and 5 being registered at a \
          time. Remove one, use an existing one, or poll"
     )]
     Limit(Duration),
     /// Access is denied.
     #[error(
-        "the service refuses it: needed are the rights kinesis:DescribeStreamConsumer and kinesis:RegisterStreamConsumer on the stream \
+        "access is denied: needs the permissions kinesis:DescribeStreamConsumer and kinesis:RegisterStreamConsumer on the stream \
          and its consumers, and kinesis:SubscribeToShard on the consumer"
     )]
     Refused,
-    /// It was being created or removed for too long.
+    /// It was being created or deleted for too long.
     #[error("it did not become ACTIVE within {0:?}")]
     NotActive(Duration),
-    /// The service gave no useful response for too long.
+    /// The service gave no useful answer for too long.
     #[error("there was no answer within {0:?}")]
     NoAnswer(Duration),
 }
 
-/// How long it may take: a consumer is active within seconds as a rule (the KCL waits 10 s), and a
-/// fleet that starts at once is held up by the limits of the calls (5 a second to register, 20 to
-/// describe).
+/// How long the registration may take: a consumer is usually active within seconds (the KCL waits
+/// 10 s), and a fleet that starts all at once is slowed down by the service's limits (5
+/// registrations and 20 descriptions per second).
 pub const LONGEST: Duration = Duration::from_mins(1);
 
-/// How long it may take where the stream is polled otherwise, 10 s: nothing is read meanwhile.
+/// How long it may take if the worker polls the stream otherwise: 10 s, because nothing is read in
+/// the meantime.
 pub const LONGEST_BEFORE_POLLING: Duration = Duration::from_secs(10);
 
-/// From one description of a consumer that is being made or removed to the next: 1 s, as in the
-/// KCL, and up to a quarter more.
+/// The pause between two descriptions of a consumer that is being created or deleted: 1 s, as in
+/// the KCL, plus up to a quarter.
 const AGAIN: Duration = Duration::from_secs(1);
-/// From the registration to the first description.
+/// The pause between the registration and the first description.
 const SOON: Duration = Duration::from_millis(200);
 const RETRY: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
 const THROTTLED: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));
 
-/// A consumer on its way to be used.
+/// The registration of one consumer.
 #[derive(Clone, Debug)]
 pub struct Registering {
     may_register: bool,
@@ -100,8 +103,8 @@ pub struct Registering {
 }
 
 impl Registering {
-    /// Begins, and may take so long; `may_register` unless the consumer was given by its ARN. The
-    /// first thing to do is to describe it.
+    /// Begins at `began` and may take `longest`. `may_register` is false if the consumer was given
+    /// by its ARN. The first call to make is a description.
     #[must_use]
     pub const fn new(may_register: bool, longest: Duration, began: Moment) -> Self {
         Self {
@@ -112,7 +115,8 @@ impl Registering {
         }
     }
 
-    /// What follows this answer, which came at `now`, with `jitter` drawn evenly from 0 to 1.
+    /// What follows this answer, which was received at `now`, with `jitter` drawn uniformly from 0
+    /// to 1.
     pub fn after(
         &mut self,
         asked: RegistrationCall,
@@ -128,7 +132,7 @@ impl Registering {
             }
             (_, Ok(_)) => {
                 self.failures = 0;
-                // Who has made it is alone with that, so it may ask sooner: a stream on the own
+                // Only one worker has registered it, so that one may ask sooner: a stream on this
                 // host is quick.
                 let pause = if asked == Register { SOON } else { AGAIN };
                 (
@@ -141,7 +145,8 @@ impl Registering {
                 Why::NotActive(self.longest),
             ),
             (Describe, Err(ErrorKind::Gone)) => return Next::GiveUp(Why::Missing),
-            // Whoever may not look may use it all the same; if not, the call that subscribes tells.
+            // A worker without the permission to describe it may still use it; otherwise the
+            // subscription fails.
             (Describe, Err(ErrorKind::Denied | ErrorKind::Fatal)) if !self.may_register => {
                 return Next::Use;
             }
@@ -152,7 +157,8 @@ impl Registering {
                 Next::Ask(Describe, AGAIN.mul_f64(bounded(jitter) / 4.0)),
                 Why::NotActive(self.longest),
             ),
-            // Not to register again: another worker may have done it meanwhile.
+            // Describe instead of registering again: another worker may have registered it in the
+            // meantime.
             (Register, Err(ErrorKind::Throttled)) => {
                 (self.paused(THROTTLED, jitter), Why::Limit(self.longest))
             }
@@ -181,7 +187,8 @@ impl Registering {
         }
     }
 
-    /// Never less than half, so that a call that fails at once is not made again at once.
+    /// Never less than half of the longest pause, so that a call that fails immediately is not
+    /// repeated immediately.
     fn paused(&mut self, backoff: Backoff, jitter: f64) -> Next {
         let pause = backoff.longest(self.failures) / 2 + backoff.delay(self.failures, jitter) / 2;
         self.failures = self.failures.saturating_add(1);

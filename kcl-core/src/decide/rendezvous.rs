@@ -1,10 +1,10 @@
-//! Rendezvous hashing: for each thing every worker has a score, and the highest comes first.
+//! Rendezvous hashing: every worker has a score for each item, and the highest score comes first.
 //!
-//! All workers compute the same order without talking, a worker that comes or goes changes nothing
-//! in the order of the others, and each thing has another order. The score is FNV-1a (64 bits) over
-//! the texts, each followed by the byte `0xff` (which is in no UTF-8 text), through the finalizer
-//! of SplitMix64. It has to stay as it is: during a rolling update two versions of this order the
-//! same fleet.
+//! All workers compute the same order without communicating, a worker that joins or leaves does not
+//! change the order of the others, and each item has its own order. The score is FNV-1a (64 bits)
+//! of the texts, each followed by the byte `0xff` (which occurs in no UTF-8 text), passed through
+//! the finalizer of SplitMix64. It must not change: during a rolling update, two versions of this
+//! code order the same fleet.
 
 use crate::model::{LeaseKey, WorkerId};
 

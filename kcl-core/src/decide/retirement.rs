@@ -1,4 +1,4 @@
-//! Whether workers of an application are at work, for who wants to remove what they use.
+//! Whether workers of an application are running, before something that they use is removed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -6,12 +6,12 @@ use std::time::Duration;
 use crate::lease::ScanPage;
 use crate::model::{LeaseKey, WorkerId};
 
-/// What shows that a worker lives: its row (no lease) and its leases, each with a counter that it
-/// moves.
+/// What shows that a worker is alive: its row (`None` as lease) and its leases, each with its
+/// counter.
 type Signs<'a> = BTreeMap<(&'a WorkerId, Option<&'a LeaseKey>), u64>;
 
-/// How long to wait from one reading of the table to the next: a worker that lives moves a counter
-/// within the failover time, its own or that of whoever asks. Nothing, when the table names nobody.
+/// How long to wait between two scans of the table: a live worker increases a counter within the
+/// failover time, its own or `failover`, whichever is longer. `None` if the table names no worker.
 #[must_use]
 pub fn watch_for(table: &ScanPage, failover: Duration) -> Option<Duration> {
     let longest = table
@@ -22,7 +22,7 @@ pub fn watch_for(table: &ScanPage, failover: Duration) -> Option<Duration> {
     (!signs(table).is_empty()).then_some(longest)
 }
 
-/// The workers that have moved a counter from one reading to the next, or have come since.
+/// The workers that have increased a counter between the two scans, or have joined in between.
 #[must_use]
 pub fn alive(before: &ScanPage, after: &ScanPage) -> BTreeSet<WorkerId> {
     let (before, after) = (signs(before), signs(after));

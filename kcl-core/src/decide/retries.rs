@@ -1,4 +1,4 @@
-//! What follows when the work on one record fails, and when a record is too old to be worked on.
+//! What follows when the work on a record fails, and when a record is too old to be processed.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use super::backoff::Backoff;
 /// How often a record is tried, and how old it may be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RetryLimits {
-    /// How many attempts a record has. Nothing: any number.
+    /// How many attempts a record has, or `None` for any number.
     pub attempts: Option<u32>,
-    /// How old a record may be when an attempt begins. Nothing: any age.
+    /// How old a record may be when an attempt begins, or `None` for any age.
     pub max_age: Option<Duration>,
 }
 
@@ -17,9 +17,9 @@ pub struct RetryLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Discarded {
-    /// It failed as often as it may.
+    /// It failed on its last allowed attempt.
     AttemptsExhausted,
-    /// It was older than it may be: before its first attempt, or before one after a failure.
+    /// It was too old, before its first attempt or before a retry.
     TooOld,
 }
 
@@ -32,11 +32,11 @@ pub enum AfterAttempt {
     Discard(Discarded),
 }
 
-/// What follows when an attempt has failed: `attempt` counts from 1, `jitter` is drawn evenly from
-/// 0 to 1.
+/// What follows when an attempt has failed. `attempt` counts from 1, and `jitter` is drawn
+/// uniformly from 0 to 1.
 ///
-/// The pause is never less than half of the longest, nor than 1 ms, so that a handler that fails at
-/// once does not spin.
+/// The pause is never shorter than half of the longest one, nor than 1 ms, so that a handler that
+/// fails immediately does not spin.
 #[must_use]
 pub fn after_failure(
     limits: RetryLimits,
@@ -54,7 +54,8 @@ pub fn after_failure(
     )
 }
 
-/// Whether a record of this age may be worked on. One whose age nobody knows may.
+/// Why a record of this age must not be processed, or `None` if it may be. A record of unknown age
+/// may be.
 #[must_use]
 pub fn before_attempt(limits: RetryLimits, age: Option<Duration>) -> Option<Discarded> {
     let is_too_old = limits

@@ -1,45 +1,48 @@
-//! What the answer to a write of an owner means.
+//! What the answer to an owner's write means.
 //!
-//! A write that expected counter *n* is settled only when the counter is seen above *n*: by its own
-//! acknowledgement, or in the row that refused a later write which also expected *n*. Until then
-//! only writes that expect *n* may follow. It succeeded only if the row holds everything that it
-//! set; otherwise the row is adopted and the write made anew against it.
+//! A write that expected counter *n* is settled only when the counter is known to be above *n*: by
+//! the write's own acknowledgement, or from the row with which a later write that also expected *n*
+//! conflicted. Until then, only writes that expect *n* may follow. The write succeeded only if the
+//! row has everything that it set; otherwise the row is adopted, and the write is built again from
+//! it.
 
 use crate::lease::{Edit, Error, MalformedRow, Write};
 use crate::model::Lease;
 
-/// What became of a write.
+/// The outcome of a write.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Settled {
-    /// It is stored; this is the row now.
+    /// It is stored, and this is the row now.
     Stored(Lease),
-    /// The row has moved on under my token without it: adopt the row and write anew.
+    /// The row has changed under the same token without this write: adopt the row and build the
+    /// write again.
     Adopt(Lease),
-    /// The row is mine, and its checkpoint is not what I or anybody of us stored: somebody edited
-    /// it, and means it.
+    /// The row still belongs to this tenancy, but its checkpoint is one that no worker of this
+    /// framework has stored: it was edited on purpose.
     Edited(Lease),
-    /// The lease is not mine any more.
+    /// The lease belongs to another tenancy.
     Lost(Lease),
-    /// There is no row any more.
+    /// The row no longer exists.
     Vanished,
-    /// The row cannot be read any more: somebody edited it, and nobody works on its shard until it
+    /// The row can no longer be read because it was edited. No worker processes its shard until it
     /// is repaired.
     Malformed(Box<MalformedRow>),
-    /// Nobody knows, or nothing happened: send the same write again.
+    /// The outcome is unknown, or nothing was written: send the same write again.
     Again(Error),
-    /// It cannot work.
+    /// The write cannot succeed.
     Broken(Error),
 }
 
-/// Judges the answer to `write`, which was made from `held`, a row of my tenancy.
+/// Judges the answer to `write`, which was built from `held`, a row of this tenancy.
 ///
-/// "Mine" is decided by the token, never by the owner's name alone: another process may have the
-/// same.
+/// Whether the row belongs to this tenancy is decided by the token, never by the owner's name
+/// alone: another process may have the same name.
 #[must_use]
 pub fn settle(held: &Lease, write: &Write, answer: Result<Lease, Error>) -> Settled {
     match answer {
-        // A write that says nothing of the checkpoint shows one that this tenancy has not stored.
+        // The write did not set the checkpoint, but the row has one that this tenancy has not
+        // stored.
         Ok(row)
             if row.token == held.token
                 && !write.change.moves_checkpoint()
@@ -51,8 +54,8 @@ pub fn settle(held: &Lease, write: &Write, answer: Result<Lease, Error>) -> Sett
         Err(Error::Conflict { row: None }) => Settled::Vanished,
         Err(Error::Conflict { row: Some(row) }) => {
             let mine = is_of_same_tenancy(held, &row);
-            // A write that leaves the token alone can only have landed on a row that still bears
-            // mine.
+            // A write that does not change the token can only have been applied to a row that still
+            // has this tenancy's.
             let tenancy = mine || write.change.edits().token != Edit::Keep;
             if tenancy && row.counter > held.counter && write.change.is_held_by(&row) {
                 Settled::Stored(*row)
@@ -70,11 +73,11 @@ pub fn settle(held: &Lease, write: &Write, answer: Result<Lease, Error>) -> Sett
     }
 }
 
-/// Whether nobody has taken the lease since it was as in `held`.
+/// Whether no other worker has taken the lease since it was as in `held`.
 ///
-/// A worker of ours takes with a token of its own. One of the KCL knows no tokens and leaves the
-/// one that it finds: what it changes is the owner, and the count of owners since the last
-/// checkpoint where a request names the old one still.
+/// A worker of this framework takes a lease with a new token. A KCL worker does not know tokens and
+/// leaves the one that it finds, but it changes the owner; if a request still names the old owner,
+/// it shows in the count of owner switches since the last checkpoint.
 fn is_of_same_tenancy(held: &Lease, row: &Lease) -> bool {
     row.token.is_some()
         && row.token == held.token

@@ -1,14 +1,14 @@
-//! Where a shard begins to be read, when the processor has a word in it.
+//! Where the reading of a shard begins if the processor chooses the start.
 //!
 //! ```text
 //!                    After, TrimHorizon              SkipTo
 //!                  <-------------------- stored ------------------->
 //!   ---------------------------------------|------------------------------>  positions of the shard
-//!     comes again: the sink is behind it                 is left out: the sink has it already
+//!     delivered again: the sink lacks it                 skipped: the sink has it already
 //! ```
 //!
-//! The stored checkpoint does not move by it. What comes again is done a second time and stored
-//! nowhere, until reading is past the stored checkpoint.
+//! This does not change the stored checkpoint. Until reading has passed the stored checkpoint,
+//! records are processed a second time, and their positions are not stored.
 
 use crate::model::{Checkpoint, Position};
 
@@ -19,7 +19,7 @@ pub enum Start {
     /// After the stored checkpoint.
     #[default]
     Checkpoint,
-    /// At the oldest record that the stream still has: everything since then is delivered again.
+    /// At the oldest retained record: everything from there on is delivered again.
     TrimHorizon,
     /// After this position, which is at or before the stored checkpoint: the records between the
     /// two are delivered again. For a sink that was restored from a backup.
@@ -29,7 +29,7 @@ pub enum Start {
     SkipTo(Position),
 }
 
-/// A start that would skip records without saying so.
+/// A start that would skip records, without [`Start::SkipTo`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "cannot begin after {wanted}: that would skip records after the checkpoint {stored}. Expected a position up to it; \
@@ -43,11 +43,11 @@ pub struct StartRefused {
     pub stored: Checkpoint,
 }
 
-/// The checkpoint that reading begins at, where `stored` is the one in the row; nothing when it is
-/// that one.
+/// The checkpoint at which reading begins, or `None` if that is `stored`, the one in the row.
 ///
 /// # Errors
-/// It is after `stored`, or nothing is stored to compare it with, and it is no [`Start::SkipTo`].
+/// If it is after `stored`, or `stored` is not a position to compare it with, and it is not
+/// [`Start::SkipTo`].
 pub fn begin(stored: &Checkpoint, start: &Start) -> Result<Option<Checkpoint>, StartRefused> {
     let begin = match start {
         Start::Checkpoint => return Ok(None),

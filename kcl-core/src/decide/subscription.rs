@@ -1,21 +1,21 @@
-//! When one shard may be subscribed to again, after its subscription ended, broke or was refused.
+//! When a shard may be subscribed to again after its subscription ended, failed or was rejected.
 //!
 //! ```text
-//!   it ended gracefully        at once            (after five minutes it always does)
-//!   it broke, or was refused      after 250 ms, doubled up to 1.8 s, each drawn with jitter
-//!   busy                          a second after the last call, with little jitter, and never longer
-//!   refused for its rate          after 1 s, doubled up to 10 s: who asks again sooner stays refused
-//!   not there                     the first time at once, then as after a break
+//!   it ended without an error     immediately     (as it does after five minutes)
+//!   it failed or was rejected     after 250 ms, doubled up to 1.8 s, each drawn with jitter
+//!   busy                          a second after the last call, plus a little jitter
+//!   throttled                     after 1 s, doubled up to 10 s: sooner calls would stay throttled
+//!   gone                          immediately the first time, then as after a failure
 //! ```
 //!
-//! And never more than one call a second, whatever happened. An event that came forgets the
-//! failures before it.
+//! In any case, there is at most one call per second. An event that is received resets the count of
+//! failures.
 //!
-//! Busy does not grow: the service is busy for a known time (five seconds after a subscription of
-//! the same consumer and shard, or until the consumer is active), and who waits ever longer for it
-//! loses that time. The ceiling of the other failures is below two seconds, so that a shard is read
-//! again within two seconds of the service accepting a subscription; only a refused rate may take
-//! longer.
+//! The pause after "busy" does not grow: the service is busy for a known time (five seconds after a
+//! subscription of the same consumer to the same shard, or until the consumer is active), and
+//! longer pauses would only lose time. The limit for other failures is below two seconds, so that a
+//! shard is read again within two seconds after the service accepts subscriptions again; only
+//! throttling may take longer.
 
 use std::time::Duration;
 
@@ -24,16 +24,16 @@ use crate::stream::ErrorKind;
 
 use super::backoff::Backoff;
 
-/// What became of a subscription, or of the call that was to make one.
+/// What happened to a subscription, or to the call that should have opened one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Happened {
-    /// It gave an event, perhaps an empty one.
+    /// It delivered an event, perhaps an empty one.
     Delivered,
-    /// It ended gracefully.
+    /// It ended without an error.
     Ended,
-    /// It gave nothing for too long and was dropped.
+    /// It delivered nothing for too long and was dropped.
     Silent,
-    /// It broke, or the call failed.
+    /// It failed, or the call did.
     Failed(ErrorKind),
 }
 
@@ -47,11 +47,11 @@ pub struct SubscriptionPace {
     failures: u32,
 }
 
-/// From the answer of one call to the next call: a second, the service's limit, and 20 ms more
-/// because clocks differ. The service counts calls as they come: what was answered had come by
-/// then, however long it was on its way.
+/// The pause from the answer of one call to the next call: a second, which is the service's limit,
+/// plus 20 ms because clocks differ. The service counts calls when they arrive, and a call that was
+/// answered has arrived before its answer, however long it took.
 pub const BETWEEN_CALLS: Duration = Duration::from_millis(1020);
-/// Spread over the calls of who is told that it is busy.
+/// The jitter of calls after "busy".
 const BUSY_JITTER: Duration = Duration::from_millis(250);
 const RETRY: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_millis(1800));
 const THROTTLED: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));
@@ -70,24 +70,25 @@ pub fn trusted_for(
         .saturating_sub(call_limit)
 }
 
-/// When it is asked by polling whether a shard has ended whose subscription does not say so.
+/// When to poll a shard to find out whether it has ended, because its subscription does not say so.
 ///
-/// The service ends a subscription with a last event. Some servers never do: they name the shards
-/// that follow beside a place to go on at, or nothing at all.
+/// Kinesis ends the subscription of a closed shard with a last event. Some emulators never do: they
+/// name the children together with a continuation, or not at all.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Asks {
     asked: Option<Moment>,
 }
 
-/// A subscription to a shard that is listed closed may give no record for so long before it is
-/// doubted: two of the empty events that the service sends every five seconds or so.
+/// How long a subscription to a shard that is listed as closed may deliver no record before its end
+/// is checked: two of the empty events that the service sends about every five seconds.
 pub const QUIET: Duration = Duration::from_secs(10);
-/// From one question to the next.
+/// The pause between two such checks.
 pub const ASK_AGAIN: Duration = Duration::from_secs(10);
 
 impl Asks {
-    /// Whether to ask at `now`: of a subscription that was told of the shards that follow, or whose
-    /// shard is listed closed while it has given no record for so long.
+    /// Whether to check at `now`. A check is due if the subscription has named the children
+    /// (`is_told`), or if the shard is listed as closed and the subscription has delivered no
+    /// record for [`QUIET`].
     #[must_use]
     pub fn is_due(
         &self,
@@ -100,7 +101,7 @@ impl Asks {
         is_doubtful && self.asked.is_none_or(|asked| now.since(asked) >= ASK_AGAIN)
     }
 
-    /// It is asked at this moment.
+    /// Notes that a check was made at this moment.
     pub const fn asked(&mut self, at: Moment) {
         self.asked = Some(at);
     }
@@ -114,12 +115,12 @@ impl SubscriptionPace {
         now.max(allowed).max(self.not_before)
     }
 
-    /// A call is sent, or answered, at this moment.
+    /// Notes that a call was sent or answered at this moment.
     pub const fn called(&mut self, at: Moment) {
         self.called = Some(at);
     }
 
-    /// Takes in what happened, at `now`, with `jitter` drawn evenly from 0 to 1.
+    /// Notes what happened at `now`, with `jitter` drawn uniformly from 0 to 1.
     pub fn after(&mut self, happened: Happened, now: Moment, jitter: f64) {
         let failures = self.failures;
         let wait = match happened {
@@ -142,7 +143,7 @@ impl SubscriptionPace {
                 return;
             }
             Happened::Failed(ErrorKind::Gone) if failures == 0 => Duration::ZERO,
-            // Never less than half: the rate has to fall.
+            // Never less than half of the longest pause: the rate has to fall.
             Happened::Failed(ErrorKind::Throttled) => {
                 THROTTLED.longest(failures) / 2 + THROTTLED.delay(failures, jitter) / 2
             }

@@ -168,7 +168,7 @@ pub struct ShutdownRequestedInput {
     /// The shard.
     pub shard: ShardRef,
     /// Stores progress up to the last record for which `process_records` has returned `Ok`, so it
-    /// never passes a failed batch. `None` if nothing of the shard has been processed yet in this
-    /// acquisition.
+    /// never passes a failed batch. `None` if nothing of the shard has been processed yet, by this
+    /// or an earlier owner.
     pub checkpointer: Option<Checkpointer>,
 }
