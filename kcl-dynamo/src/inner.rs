@@ -175,7 +175,7 @@ impl Inner {
         for dead in self.stale_workers.dead(self.settings.clock.now()) {
             match self.delete_written(&dead).await {
                 Ok(()) => {
-                    tracing::debug!(worker = %dead.worker, "the row of a dead worker was deleted")
+                    tracing::debug!(worker = %dead.worker, "the row of a dead worker was deleted");
                 }
                 // It lives after all, or is gone.
                 Err(Error::Conflict { .. }) => {}

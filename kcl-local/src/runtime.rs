@@ -92,7 +92,7 @@ mod server {
         pub(crate) async fn ended(&mut self) {
             match self.0.join_next().await {
                 Some(Err(error)) if error.is_panic() => {
-                    tracing::error!(%error, "a task of the embedded stream panicked")
+                    tracing::error!(%error, "a task of the embedded stream panicked");
                 }
                 Some(_) => {}
                 None => std::future::pending().await,

@@ -49,7 +49,7 @@ impl Corpus {
             match fs::read_dir(&folder) {
                 Ok(entries) => corpus.list(entries, state, &mut folders),
                 Err(error) => {
-                    corpus.skip("cannot be read", format!("{} ({error})", folder.display()))
+                    corpus.skip("cannot be read", format!("{} ({error})", folder.display()));
                 }
             }
         }
@@ -62,7 +62,7 @@ impl Corpus {
             let path = entry.path();
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() && !skips(&entry.file_name()) && path != state => {
-                    folders.push(path)
+                    folders.push(path);
                 }
                 Ok(kind) if kind.is_file() && !skips(&entry.file_name()) => self.file(&path),
                 _ => {}

@@ -101,7 +101,7 @@ fn no_order_of_events_breaks_the_order_of_calls() {
             }
             Command::StoreEnd => assert!(seen.confirmed),
             Command::CallLeaseLost(_) => {
-                assert!(seen.initialized && !seen.confirmed && seen.lost_calls == 0)
+                assert!(seen.initialized && !seen.confirmed && seen.lost_calls == 0);
             }
             Command::Finish(outcome) => {
                 *runs += 1;

@@ -350,7 +350,7 @@ mod tests {
             match registering.after(asked, answers(asked), now, 1.0) {
                 Next::Use => panic!("it cannot be used"),
                 Next::Ask(next, pause) => {
-                    (asked, now) = (next, now + pause + Duration::from_millis(5))
+                    (asked, now) = (next, now + pause + Duration::from_millis(5));
                 }
                 Next::GiveUp(why) => return (now.since(NOW), why),
             }

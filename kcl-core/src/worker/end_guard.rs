@@ -42,7 +42,7 @@ impl Drop for EndGuard<'_> {
         self.inner.outlet.sum_up(true);
         match &self.phase {
             Phase::Failed(error) => {
-                tracing::error!(target: TARGET, %worker, "the worker ended with an error: {error}")
+                tracing::error!(target: TARGET, %worker, "the worker ended with an error: {error}");
             }
             Phase::Dropped => {
                 tracing::warn!(target: TARGET, %worker, "the worker was dropped while running: its leases will expire");

@@ -45,7 +45,7 @@ pub(crate) fn settings(change: impl FnOnce(&mut Http2Settings)) -> Http2Settings
 /// A client of ours whose streams have windows of so many bytes.
 pub(crate) fn windows_of(bytes: usize) -> Http2Client {
     Http2Client::new().with_settings(settings(|settings| {
-        settings.window = u32::try_from(bytes).unwrap()
+        settings.window = u32::try_from(bytes).unwrap();
     }))
 }
 

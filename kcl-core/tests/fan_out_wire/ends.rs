@@ -203,7 +203,7 @@ async fn a_refusal_is_judged_and_missing_rights_are_named() {
         ("AccessDeniedException", ErrorKind::Fatal),
     ] {
         let server = Server::start(100, move |_, reply: Reply| async move {
-            reply.error(code, "no")
+            reply.error(code, "no");
         })
         .await;
         let error = subscribe(&stream(server.at), "shardId-0")

@@ -77,7 +77,7 @@ async fn child_process_with_a_password_in_the_endpoint() {
         );
         match subscribe(&stream, "shardId-0").await {
             Ok(mut subscription) => {
-                println!("SAID: {:?} {subscription:?}", next(&mut subscription).await)
+                println!("SAID: {:?} {subscription:?}", next(&mut subscription).await);
             }
             Err(error) => println!("SAID: {error} {error:?}"),
         }

@@ -52,7 +52,7 @@ async fn a_sink_behind_its_checkpoint_is_given_again_what_it_lacks() {
             state: None,
         };
         table.edit(&LeaseKey::single(shard.clone()), |row| {
-            row.pending = Some(pending.clone())
+            row.pending = Some(pending.clone());
         });
         // Handlers that fail on the way, and that store what is done and lies before the stored
         // one, and then what is stored already.

@@ -39,7 +39,7 @@ async fn an_early_expired_iterator_is_reopened_at_the_checkpoint() {
     // Within an aggregate: opening after it would skip its rest.
     let within = Position::new(sequences[1].clone(), 4);
     table.edit(&LeaseKey::single(shard.clone()), |lease| {
-        lease.checkpoint = Checkpoint::At(within)
+        lease.checkpoint = Checkpoint::At(within);
     });
     let hooked = expiring_at_once(&stream);
     let run = Fleet::new(&hooked, &table).start(Script::default());

@@ -160,7 +160,7 @@ async fn with_losses_forbidden_a_shard_that_left_stops_the_worker() {
     let seen = run.seen.clone();
     match run.ended().await {
         Err(RunError::DataGap { shard: of, gap }) => {
-            assert!(of.shard == shard && gap.certain, "{of} {gap}")
+            assert!(of.shard == shard && gap.certain, "{of} {gap}");
         }
         other => panic!("{other:?}"),
     }

@@ -197,7 +197,7 @@ async fn what_cannot_be_opened_is_left_to_others_too() {
         until("the second to have some", || held(&other) == 2).await;
         put(&world.stream, 0..5);
         soon(call, async {
-            until("all to be read", || one.seen.records() == 20).await
+            until("all to be read", || one.seen.records() == 20).await;
         })
         .await;
         assert_eq!(other.seen.records(), 0);

@@ -177,7 +177,7 @@ async fn a_shard_resumes_where_an_operator_resets_its_checkpoint() {
     .await;
     run.seen.wait_for_records(3).await;
     table.edit(&LeaseKey::single(shard.clone()), |row| {
-        row.checkpoint = Checkpoint::TrimHorizon
+        row.checkpoint = Checkpoint::TrimHorizon;
     });
     // The shard is given up and taken again: all of it comes once more, from where the operator set
     // it.
@@ -217,7 +217,7 @@ async fn latest_written_over_a_checkpoint_begins_now() {
         stream.put_to(&shard, "k", "left out").unwrap();
         next_millisecond().await;
         table.edit(&LeaseKey::single(shard.clone()), |row| {
-            row.checkpoint = checkpoint.clone()
+            row.checkpoint = checkpoint.clone();
         });
         let run = fleet().start(Script::process(|_| async {
             Err(kcl_core::Failure::new("not yet"))

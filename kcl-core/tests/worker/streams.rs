@@ -355,7 +355,7 @@ async fn an_only_stream_that_becomes_one_of_several_is_refused() {
     // A KCL keeps nowhere which stream its only one was.
     for row in rows(&table).await {
         table.edit(&row.key, |row| {
-            row.facts = kcl_core::model::Facts::default()
+            row.facts = kcl_core::model::Facts::default();
         });
     }
     refused(&table, several()).await;

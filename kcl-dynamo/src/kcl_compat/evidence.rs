@@ -28,7 +28,7 @@ impl Evidence {
         let kind = text(ENTITY_TYPE);
         match (kind, reader.key()) {
             (None, _) if reader.has(LEASE_COUNTER) || reader.has(CHECKPOINT) => {
-                self.old_lease = true
+                self.old_lease = true;
             }
             (_, MIGRATION_KEY) => {
                 self.kcl_row = true;

@@ -145,7 +145,7 @@ async fn a_table_that_is_still_being_made_is_waited_for() {
     }
     match patient(&dynamo, OpenOptions::new()).setup().await {
         Err(Error::Throttled { source }) => {
-            assert!(source.to_string().contains("still being made"), "{source}")
+            assert!(source.to_string().contains("still being made"), "{source}");
         }
         other => panic!("{other:?}"),
     }

@@ -44,7 +44,7 @@ async fn a_full_disk_keeps_what_was_acknowledged_and_no_more() {
         match result {
             Ok(()) => acknowledged.push(id),
             Err(Error::Throttled { source }) => {
-                assert!(source.to_string().contains("full"), "{source}")
+                assert!(source.to_string().contains("full"), "{source}");
             }
             Err(error) => panic!("{error}"),
         }

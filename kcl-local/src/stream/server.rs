@@ -71,7 +71,7 @@ impl Server {
             };
             match accepted {
                 Ok((connection, peer)) => {
-                    connections.spawn(self.clone().connection(connection, peer))
+                    connections.spawn(self.clone().connection(connection, peer));
                 }
                 Err(error) if is_of_the_peer(&error) => {}
                 Err(error) => {

@@ -295,12 +295,12 @@ mod tests {
             for (time, action) in plan(seed).script().0 {
                 match action {
                     Action::Kill(Whom::Number(number)) | Action::Stop(Whom::Number(number)) => {
-                        assert!(alive.remove(&number))
+                        assert!(alive.remove(&number));
                     }
                     Action::Restart(Whom::Number(number))
                     | Action::Freeze(Whom::Number(number), _)
                     | Action::Harm(Whom::Number(number), _) => {
-                        assert!(alive.contains(&number), "{time:?}: {action}")
+                        assert!(alive.contains(&number), "{time:?}: {action}");
                     }
                     Action::Add => {
                         names += 1;

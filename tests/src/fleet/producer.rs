@@ -142,7 +142,7 @@ impl Producer {
         for taken in put.records() {
             match (taken.shard_id(), taken.sequence_number()) {
                 (Some(shard), Some(sequence)) => {
-                    log.entry(shard.into()).or_default().push(sequence.parse()?)
+                    log.entry(shard.into()).or_default().push(sequence.parse()?);
                 }
                 _ => {
                     return Err(format!(

@@ -261,7 +261,7 @@ impl Show {
                 // A soak goes on: what could not be done is not counted.
                 match done {
                     Err(error) if options.soak.is_some() => {
-                        self.view.say(&format!("{action}: {error}"))
+                        self.view.say(&format!("{action}: {error}"));
                     }
                     done => done?,
                 }

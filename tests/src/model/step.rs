@@ -301,7 +301,7 @@ fn send(
         }
         (Worker::Idle(_), WriteKind::Request(_)) => next.requests += 1,
         (Worker::Holding(held), WriteKind::PassOn(..) | WriteKind::Release(_)) => {
-            held.leaving = true
+            held.leaving = true;
         }
         _ => {}
     }

@@ -359,7 +359,7 @@ fn lease(key: LeaseKey, words: &[&str]) -> Lease {
                 row.owner_switches = words
                     .next()
                     .and_then(|count| count.parse().ok())
-                    .expect("a count")
+                    .expect("a count");
             }
             counter => {
                 let (counter, token) = counter
@@ -405,7 +405,7 @@ fn write(plan: &Plan) -> String {
             by_owner
                 .entry(ask.of.clone())
                 .or_default()
-                .push(ask.key.clone())
+                .push(ask.key.clone());
         });
         by_owner
     };

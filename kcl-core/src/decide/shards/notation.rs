@@ -159,11 +159,11 @@ impl ShardsCase {
                 ["initial", "TRIM_HORIZON"] => world.initial = InitialPosition::TrimHorizon,
                 ["initial", "LATEST"] => world.initial = InitialPosition::Latest,
                 ["initial", "AT_TIMESTAMP", at] => {
-                    world.initial = InitialPosition::AtTimestamp(time(at))
+                    world.initial = InitialPosition::AtTimestamp(time(at));
                 }
                 ["LATEST", "means", "now"] => world.begin = Some(Begin::Latest { at: world.now }),
                 ["open", "then", ref open @ ..] => {
-                    world.open_then = Some(open.iter().map(|id| ShardId::from(*id)).collect())
+                    world.open_then = Some(open.iter().map(|id| ShardId::from(*id)).collect());
                 }
                 ["now", at] => world.now = time(at),
                 _ => panic!("what is `{line}`?"),

@@ -360,7 +360,7 @@ pub(super) fn spoil(life: &Life, state: &mut WorldState, index: usize, page: &mu
         }
         Some(Mutant::EmptyShardNeverEnds) if shard.len() == 0 => page.next = Some(0),
         Some(Mutant::RecordTwice) if state.dice.chance(0.05) => {
-            page.records.extend(page.records.last().cloned())
+            page.records.extend(page.records.last().cloned());
         }
         _ => {}
     }

@@ -82,7 +82,7 @@ impl Fold for Plans {
                 self.at_work.entry(life).or_default().remove(processor);
             }
             Event::Crashed { life } | Event::Stopped { life, .. } => {
-                drop(self.at_work.remove(life))
+                drop(self.at_work.remove(life));
             }
             _ => {}
         }

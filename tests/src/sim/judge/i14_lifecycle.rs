@@ -103,7 +103,7 @@ impl Fold for Lifecycle {
                     Some(LifecycleKind::ShardEnded) => stage.over |= done,
                     Some(LifecycleKind::LeaseLost) => stage.over = true,
                     Some(LifecycleKind::Process | LifecycleKind::ShutdownRequested) | None => {
-                        stage.failures = 0
+                        stage.failures = 0;
                     }
                 }
             }

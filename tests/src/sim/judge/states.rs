@@ -202,7 +202,7 @@ impl Finder {
                 self.found.add(RareState::EndNotBelieved);
             }
             Event::FalseEnd { shard, .. } if !see.stream.shards()[*shard].is_open() => {
-                self.found.add(RareState::ToldTooSoon)
+                self.found.add(RareState::ToldTooSoon);
             }
             Event::Stopped {
                 error: Some(error), ..
@@ -348,12 +348,12 @@ impl Finder {
         }
         match &written.asked {
             Asked::Create(_) if written.accepted && written.late => {
-                self.found.add(RareState::LateCreateLanded)
+                self.found.add(RareState::LateCreateLanded);
             }
             Asked::Delete(_) if written.accepted => self.found.add(RareState::RowDeleted),
             Asked::Update(expect, change) => match &written.before {
                 Some(before) if written.accepted => {
-                    self.on_accepted(entry, written, change, before, see)
+                    self.on_accepted(entry, written, change, before, see);
                 }
                 Some(before) => {
                     let mine = matches!(&expect.token, kcl_core::lease::Match::Is(token) if before.token.as_ref() == Some(token));
@@ -363,10 +363,10 @@ impl Finder {
                     match change {
                         Change::Take { .. } => self.found.add(RareState::TakeLost),
                         Change::Request { .. } if before.checkpoint_owner.is_some() => {
-                            self.found.add(RareState::RequestLost)
+                            self.found.add(RareState::RequestLost);
                         }
                         _ if mine && moved && change.is_held_by(before) => {
-                            self.found.add(RareState::SettledByConflict)
+                            self.found.add(RareState::SettledByConflict);
                         }
                         _ if mine && moved => self.found.add(RareState::OvertakenByOwnWrite),
                         _ if change.moves_checkpoint() && before.token.is_some() && !mine => {

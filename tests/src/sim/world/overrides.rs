@@ -66,25 +66,25 @@ impl Overrides {
         ("consumer", |w| {
             w.fan_out
                 .iter_mut()
-                .for_each(|fan_out| fan_out.removed_every_ms = 0)
+                .for_each(|fan_out| fan_out.removed_every_ms = 0);
         }),
         ("mixed", |w| {
             w.fan_out
                 .iter_mut()
-                .for_each(|fan_out| fan_out.mixed = false)
+                .for_each(|fan_out| fan_out.mixed = false);
         }),
         ("unnamed", |w| {
             w.fan_out
                 .iter_mut()
-                .for_each(|fan_out| fan_out.unnamed = 0.0)
+                .for_each(|fan_out| fan_out.unnamed = 0.0);
         }),
         ("endless", |w| {
             w.fan_out
                 .iter_mut()
-                .for_each(|fan_out| fan_out.endless = false)
+                .for_each(|fan_out| fan_out.endless = false);
         }),
         ("subscription-faults", |w| {
-            w.fan_out = w.fan_out.as_ref().map(FanOut::healed)
+            w.fan_out = w.fan_out.as_ref().map(FanOut::healed);
         }),
     ];
 
