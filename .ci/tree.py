@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks what the source tree promises and no compiler checks.
 
-- A file of code has at most 600 lines.
+- A file of code has at most 500 lines.
 - `kcl-core/src/decide` is pure: no clock, no task, no chance, no input or output, no order of a hash map.
 - The modules of a crate import one another without a circle.
 - Time, tasks and chance are taken from the files that are named here, and from no other outside of tests.
@@ -15,7 +15,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-MOST_LINES = 720
+MOST_LINES = 500
+# Files that are still larger, and what they may have: they only become fewer.
+STILL_LARGER = {
+    "kcl-core/src/tenancy/held.rs": 720,
+    "kcl-core/src/tenancy/writer.rs": 720,
+    "kcl-core/src/worker/coordination/audit.rs": 720,
+    "kcl-core/src/worker/coordination/context.rs": 720,
+    "kcl-core/src/worker/coordination/coordinator.rs": 720,
+    "kcl-core/src/worker/coordination/coordinator/results.rs": 720,
+}
 LONGEST_NAME = 60
 # Two types here still have the same name: the modules of `Error` qualify it.
 TWICE = {("kcl-core/src/", "Error")}
@@ -45,8 +54,9 @@ def is_test(path):
 def sizes(files):
     for path in files:
         lines = len(Path(path).read_text().splitlines())
-        if lines > MOST_LINES:
-            yield f"{path}: {lines} lines, at most {MOST_LINES} are allowed"
+        most = STILL_LARGER.get(path, MOST_LINES)
+        if lines > most:
+            yield f"{path}: {lines} lines, at most {most} are allowed"
 
 
 def purity(files):

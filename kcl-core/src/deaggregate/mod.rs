@@ -36,5 +36,8 @@ pub(crate) use envelope::MAGIC;
 pub use out_of_range::OutOfRange;
 
 #[cfg(test)]
+#[path = "any_message_test.rs"]
+mod any_message_tests;
+#[cfg(test)]
 #[path = "deaggregate_test.rs"]
 mod tests;

@@ -6,23 +6,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    Fault, Fleet, HookedStream, NoWorkerRows, Nth, PATIENCE, Run, Script, TokioClock, UnrulyTable,
-    until,
+    Fault, Fleet, HookedStream, NoWorkerRows, Nth, PATIENCE, Run, Script, UnrulyTable, until,
 };
 use kcl_core::lease::memory::MemoryLeaseTable;
-use kcl_core::lease::{Consistency, Expect, LeaseTable};
+use kcl_core::lease::{Consistency, LeaseTable};
 use kcl_core::model::{Lease, WorkerId};
 use kcl_core::stream::memory::{MemoryStream, Operation};
-use kcl_core::worker::{Builder, CoordinationOn, Event, RunError, Stop, Stopped};
+use kcl_core::worker::{Event, RunError, Stop, Stopped};
 
-const F: Duration = Duration::from_millis(1500);
+pub(super) const F: Duration = Duration::from_millis(1500);
 
-async fn rows(table: &MemoryLeaseTable) -> Vec<Lease> {
+pub(super) async fn rows(table: &MemoryLeaseTable) -> Vec<Lease> {
     table.scan(None, Consistency::Strong).await.unwrap().leases
 }
 
 /// How many unfinished leases each worker holds for good: no request is open.
-async fn held(table: &MemoryLeaseTable) -> BTreeMap<String, usize> {
+pub(super) async fn held(table: &MemoryLeaseTable) -> BTreeMap<String, usize> {
     let mut held = BTreeMap::new();
     for row in rows(table)
         .await
@@ -38,7 +37,7 @@ async fn held(table: &MemoryLeaseTable) -> BTreeMap<String, usize> {
     held
 }
 
-async fn wait_for(what: &str, mut is_so: impl AsyncFnMut() -> bool) -> Duration {
+pub(super) async fn wait_for(what: &str, mut is_so: impl AsyncFnMut() -> bool) -> Duration {
     let begun = Instant::now();
     while !is_so().await {
         assert!(begun.elapsed() < PATIENCE, "still waiting for {what}");
@@ -47,7 +46,7 @@ async fn wait_for(what: &str, mut is_so: impl AsyncFnMut() -> bool) -> Duration 
     begun.elapsed()
 }
 
-async fn wait_for_shares(table: &MemoryLeaseTable, shares: &[usize]) -> Duration {
+pub(super) async fn wait_for_shares(table: &MemoryLeaseTable, shares: &[usize]) -> Duration {
     let last = std::cell::RefCell::new(BTreeMap::new());
     let begun = Instant::now();
     loop {
@@ -67,14 +66,14 @@ async fn wait_for_shares(table: &MemoryLeaseTable, shares: &[usize]) -> Duration
     }
 }
 
-struct FleetWorld {
-    stream: MemoryStream,
-    table: MemoryLeaseTable,
-    put: u32,
+pub(super) struct FleetWorld {
+    pub(super) stream: MemoryStream,
+    pub(super) table: MemoryLeaseTable,
+    pub(super) put: u32,
 }
 
 impl FleetWorld {
-    fn new(shards: u32) -> Self {
+    pub(super) fn new(shards: u32) -> Self {
         Self {
             stream: MemoryStream::new("orders", shards),
             table: MemoryLeaseTable::new(),
@@ -82,18 +81,18 @@ impl FleetWorld {
         }
     }
 
-    fn worker(&self, id: &str) -> Run {
+    pub(super) fn worker(&self, id: &str) -> Run {
         self.scripted(id, Script::default())
     }
 
-    fn scripted(&self, id: &str, script: Script) -> Run {
+    pub(super) fn scripted(&self, id: &str, script: Script) -> Run {
         let id = id.to_owned();
         Fleet::new(&self.stream, &self.table)
             .with(move |builder| builder.worker_id(id).failover(F))
             .start(script)
     }
 
-    fn put(&mut self, records: u32) {
+    pub(super) fn put(&mut self, records: u32) {
         let from = self.put;
         self.put += records;
         self.stream
@@ -102,7 +101,7 @@ impl FleetWorld {
     }
 
     /// Every record that was put was handed out by somebody, and by how many twice.
-    async fn assert_all_read(&self, runs: &[&Run]) -> usize {
+    pub(super) async fn assert_all_read(&self, runs: &[&Run]) -> usize {
         let all = || -> Vec<String> { runs.iter().flat_map(|run| run.seen.payloads()).collect() };
         wait_for("every record", async || {
             all().iter().collect::<BTreeSet<_>>().len() >= self.put as usize
@@ -197,22 +196,6 @@ async fn shards_of_a_dead_worker_are_read_within_failover_and_1_s() {
             == 1
     })
     .await;
-    second.stop().await.unwrap();
-}
-
-#[tokio::test]
-async fn two_workers_that_start_together_both_work_within_two_seconds() {
-    let mut world = FleetWorld::new(4);
-    world.put(100);
-    let (first, second) = (world.worker("first"), world.worker("second"));
-    let took = wait_for_shares(&world.table, &[2, 2]).await;
-    assert!(took < Duration::from_secs(2), "{took:?}");
-    assert_eq!(
-        world.assert_all_read(&[&first, &second]).await,
-        0,
-        "duplicates"
-    );
-    first.stop().await.unwrap();
     second.stop().await.unwrap();
 }
 
@@ -471,135 +454,4 @@ async fn a_fleet_without_worker_rows_balances_and_takes_over() {
     first.stop().await.unwrap();
     wait_for_shares(&table.0, &[8]).await;
     third.stop().await.unwrap();
-}
-
-/// It is not made anew at the initial position.
-#[tokio::test]
-async fn another_workers_audit_does_not_reset_a_deleted_row() {
-    let mut world = FleetWorld::new(2);
-    let start = |id: &str| {
-        let id = id.to_owned();
-        Fleet::new(&world.stream, &world.table)
-            .with(move |builder| {
-                builder
-                    .worker_id(id)
-                    .failover(F * 4)
-                    .audit_every(Duration::from_secs(1))
-            })
-            .start(Script::default())
-    };
-    let (first, second) = (start("first"), start("second"));
-    wait_for_shares(&world.table, &[1, 1]).await;
-    world.put(40);
-    world.assert_all_read(&[&first, &second]).await;
-    let done = async || {
-        rows(&world.table)
-            .await
-            .iter()
-            .all(|row| row.checkpoint.position().is_some())
-    };
-    wait_for("the checkpoints", done).await;
-    for key in rows(&world.table).await.into_iter().map(|row| row.key) {
-        // Just after a renewal: until the next one finds it missing, the other worker has looked
-        // and compared.
-        let row = async || world.table.get(&key).await.unwrap().unwrap();
-        let before = row().await.counter;
-        wait_for("a renewal", async || row().await.counter > before).await;
-        let row = row().await;
-        world
-            .table
-            .delete(&row.key, &Expect::default())
-            .await
-            .unwrap();
-        wait_for("the row", async || {
-            world.table.get(&row.key).await.unwrap().is_some()
-        })
-        .await;
-        let again = world.table.get(&row.key).await.unwrap().unwrap();
-        assert_eq!(again.checkpoint, row.checkpoint);
-    }
-    world.put(40);
-    assert_eq!(
-        world.assert_all_read(&[&first, &second]).await,
-        0,
-        "duplicates"
-    );
-    first.stop().await.unwrap();
-    second.stop().await.unwrap();
-}
-
-/// A worker that waits in tokio's time, in which looks come every 12 s.
-fn on_paused_time(fleet: Fleet, id: &'static str) -> Run {
-    let own = move |builder: Builder| {
-        let builder = builder.worker_id(id).failover(Duration::from_mins(1));
-        builder
-            .clock(TokioClock::new())
-            .coordination_on(CoordinationOn::CallersRuntime)
-    };
-    fleet.with(own).start(Script::default())
-}
-
-#[tokio::test(start_paused = true)]
-async fn leases_made_by_another_worker_cause_a_scan_at_once() {
-    let world = FleetWorld::new(8);
-    let table = world.table.clone();
-    let slow = HookedStream::new(&world.stream);
-    slow.before(move |operation, _| {
-        let table = table.clone();
-        async move {
-            // It has seen an empty table by then.
-            while operation == Operation::ListShards && rows(&table).await.len() < 8 {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        }
-    });
-    let second = on_paused_time(Fleet::new(&slow, &world.table), "second");
-    let first = on_paused_time(Fleet::new(&world.stream, &world.table), "first");
-    let begun = tokio::time::Instant::now();
-    wait_for_shares(&world.table, &[4, 4]).await;
-    assert!(
-        begun.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        begun.elapsed()
-    );
-    first.stop().await.unwrap();
-    second.stop().await.unwrap();
-}
-
-/// How long a second worker takes to work, that starts so much later than the first on an empty
-/// table.
-async fn time_to_share(shards: u32, later: Duration) -> Duration {
-    let stream = MemoryStream::new("orders", shards);
-    let table = UnrulyTable::new();
-    // As on DynamoDB: everything is announced before anybody reads the signal again.
-    table.set_signal_interval(Duration::from_millis(500));
-    let begun = tokio::time::Instant::now();
-    let first = on_paused_time(Fleet::new(&stream, &table), "first");
-    tokio::time::sleep(later).await;
-    let second = on_paused_time(Fleet::new(&stream, &table), "second");
-    while held(&table.rows)
-        .await
-        .get("second")
-        .is_none_or(|held| *held < 2)
-    {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    let took = begun.elapsed();
-    first.stop().await.unwrap();
-    second.stop().await.unwrap();
-    took
-}
-
-#[tokio::test(start_paused = true)]
-async fn two_workers_starting_on_an_empty_table_both_work_soon() {
-    // Few enough leases for the change signal to name them all, and more than it can.
-    for shards in [4, 100] {
-        for later in (0..=500).step_by(50).map(Duration::from_millis) {
-            let took = time_to_share(shards, later).await;
-            assert!(
-                took < Duration::from_secs(2) + later,
-                "{shards} shards, {later:?} apart: {took:?}"
-            );
-        }
-    }
 }

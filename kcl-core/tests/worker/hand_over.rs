@@ -11,9 +11,9 @@ use kcl_core::model::{Lease, LeaseKey, WorkerId};
 use kcl_core::stream::memory::MemoryStream;
 use kcl_core::worker::{Builder, Event, StreamConfig};
 
-const F: Duration = Duration::from_millis(1500);
+pub(super) const F: Duration = Duration::from_millis(1500);
 
-async fn rows(table: &UnrulyTable) -> Vec<Lease> {
+pub(super) async fn rows(table: &UnrulyTable) -> Vec<Lease> {
     table
         .rows
         .scan(None, Consistency::Strong)
@@ -23,7 +23,7 @@ async fn rows(table: &UnrulyTable) -> Vec<Lease> {
 }
 
 /// Waits until the rows are as wanted.
-async fn wait_for(table: &UnrulyTable, what: &str, wanted: impl Fn(&[Lease]) -> bool) {
+pub(super) async fn wait_for(table: &UnrulyTable, what: &str, wanted: impl Fn(&[Lease]) -> bool) {
     let begun = Instant::now();
     loop {
         let rows = rows(table).await;
@@ -44,12 +44,12 @@ fn is_of(row: &Lease, worker: &str) -> bool {
         && row.checkpoint_owner.is_none()
 }
 
-fn count(rows: &[Lease], worker: &str) -> usize {
+pub(super) fn count(rows: &[Lease], worker: &str) -> usize {
     rows.iter().filter(|row| is_of(row, worker)).count()
 }
 
 /// The lease that is being asked for.
-async fn requested(table: &UnrulyTable) -> LeaseKey {
+pub(super) async fn requested(table: &UnrulyTable) -> LeaseKey {
     wait_for(table, "a request", |rows| {
         rows.iter().any(Lease::hand_over_pending)
     })
@@ -62,15 +62,15 @@ async fn requested(table: &UnrulyTable) -> LeaseKey {
         .key
 }
 
-struct HandOverWorld {
-    stream: MemoryStream,
-    table: UnrulyTable,
-    put: u32,
+pub(super) struct HandOverWorld {
+    pub(super) stream: MemoryStream,
+    pub(super) table: UnrulyTable,
+    pub(super) put: u32,
 }
 
 impl HandOverWorld {
     /// Three shards: a worker that joins is to have one of them.
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             stream: MemoryStream::new("orders", 3),
             table: UnrulyTable::new(),
@@ -78,7 +78,12 @@ impl HandOverWorld {
         }
     }
 
-    fn start(&self, id: &str, script: Script, change: impl FnOnce(Builder) -> Builder) -> Run {
+    pub(super) fn start(
+        &self,
+        id: &str,
+        script: Script,
+        change: impl FnOnce(Builder) -> Builder,
+    ) -> Run {
         let id = id.to_owned();
         Fleet::new(&self.stream, &self.table)
             .with(move |builder| change(builder.worker_id(id).failover(F)))
@@ -87,7 +92,7 @@ impl HandOverWorld {
 
     /// A first worker with these handlers has all shards and is asked for one of them by a second
     /// worker.
-    async fn asked(
+    pub(super) async fn asked(
         &mut self,
         script: Script,
         change: impl Fn(Builder) -> Builder,
@@ -103,7 +108,7 @@ impl HandOverWorld {
         (first, second, key)
     }
 
-    fn put(&mut self, records: u32) {
+    pub(super) fn put(&mut self, records: u32) {
         let from = self.put;
         self.put += records;
         self.stream
@@ -112,7 +117,7 @@ impl HandOverWorld {
     }
 
     /// Every record was handed out once, to whichever worker.
-    async fn assert_read_once(&self, runs: &[&Run]) {
+    pub(super) async fn assert_read_once(&self, runs: &[&Run]) {
         let all = || -> Vec<String> { runs.iter().flat_map(|run| run.seen.payloads()).collect() };
         until("every record", || {
             all().into_iter().collect::<BTreeSet<_>>().len() >= self.put as usize
@@ -122,7 +127,7 @@ impl HandOverWorld {
     }
 
     /// Updates of a lease that were carried out and answered.
-    fn stored(&self, key: &LeaseKey, wanted: impl Fn(&Change) -> bool) -> usize {
+    pub(super) fn stored(&self, key: &LeaseKey, wanted: impl Fn(&Change) -> bool) -> usize {
         self.table
             .written()
             .iter()
@@ -131,7 +136,7 @@ impl HandOverWorld {
     }
 }
 
-fn was_told_to_stop(run: &Run, key: &LeaseKey) -> usize {
+pub(super) fn was_told_to_stop(run: &Run, key: &LeaseKey) -> usize {
     run.seen
         .count(&key.shard, |call| *call == Call::ShutdownRequested)
 }
@@ -330,92 +335,6 @@ async fn a_lease_being_drained_for_a_withdrawn_request_is_freed() {
 }
 
 #[tokio::test]
-async fn an_owner_stopped_during_a_hand_over_frees_the_lease() {
-    let (mut world, gate) = (HandOverWorld::new(), Gate::new());
-    let (first, second, key) = world.asked(gate.at_the_stop(), |builder| builder).await;
-    until("the owner to give it up", || {
-        was_told_to_stop(&first, &key) == 1
-    })
-    .await;
-    let (worker, seen) = (first.worker.clone(), first.seen.clone());
-    let stopping = tokio::spawn(async move { worker.shutdown(Duration::from_secs(10)).await });
-    let told = |call: &Call| *call == Call::ShutdownRequested;
-    until("the stop to reach the other shards", || {
-        seen.calls().iter().filter(|(_, call)| told(call)).count() == 3
-    })
-    .await;
-    gate.open();
-    stopping.await.unwrap();
-    wait_for(&world.table, "the second worker", |rows| {
-        count(rows, "second") == 3
-    })
-    .await;
-    assert_eq!(
-        world.stored(&key, |change| matches!(change, Change::PassOn { .. })),
-        0
-    );
-    assert_eq!(
-        world.stored(&key, |change| matches!(change, Change::Release { .. })),
-        1
-    );
-    world.put(60);
-    world.assert_read_once(&[&first, &second]).await;
-    second.stop().await.unwrap();
-}
-
-/// Within the failover time and a second.
-#[tokio::test]
-async fn leases_in_hand_over_from_a_dead_worker_are_soon_read_again() {
-    let mut world = HandOverWorld::new();
-    let (first, second, _) = world
-        .asked(Gate::new().processing(), |builder| builder)
-        .await;
-    first.crash().await;
-    let begun = Instant::now();
-    wait_for(&world.table, "the second worker", |rows| {
-        count(rows, "second") == 3
-    })
-    .await;
-    assert!(
-        begun.elapsed() < F + Duration::from_secs(1),
-        "{:?}",
-        begun.elapsed()
-    );
-    until("every record", || second.seen.payloads().len() == 60).await;
-    second.stop().await.unwrap();
-}
-
-/// Within the failover time and a second.
-#[tokio::test]
-async fn after_owner_and_requester_die_a_third_worker_reads_on() {
-    let mut world = HandOverWorld::new();
-    let (first, second, _) = world
-        .asked(Gate::new().processing(), |builder| builder)
-        .await;
-    let third = world.start("third", Script::default(), |builder| builder);
-    third
-        .heard
-        .wait_for("the third worker", |event| matches!(event, Event::Started))
-        .await;
-    // It has looked for long enough to know both.
-    tokio::time::sleep(F / 2).await;
-    first.crash().await;
-    second.crash().await;
-    let begun = Instant::now();
-    wait_for(&world.table, "the third worker", |rows| {
-        count(rows, "third") == 3
-    })
-    .await;
-    assert!(
-        begun.elapsed() < F + Duration::from_secs(1),
-        "{:?}",
-        begun.elapsed()
-    );
-    until("every record", || third.seen.payloads().len() == 60).await;
-    third.stop().await.unwrap();
-}
-
-#[tokio::test]
 async fn a_row_read_before_its_hand_over_is_no_sign_of_a_duplicate_id() {
     let mut world = HandOverWorld {
         stream: MemoryStream::new("orders", 8),
@@ -473,46 +392,6 @@ async fn a_row_read_before_its_hand_over_is_no_sign_of_a_duplicate_id() {
         .stop()
         .await
         .expect("nobody else works under its name");
-}
-
-#[tokio::test]
-async fn a_request_of_a_worker_that_dies_before_the_drain_is_refused() {
-    let mut world = HandOverWorld::new();
-    world.put(60);
-    let gate = Gate::new();
-    let first = world.start("first", gate.processing(), |builder| {
-        builder.drain_limit(Duration::from_secs(10))
-    });
-    wait_for(&world.table, "the first worker", |rows| {
-        count(rows, "first") == 3
-    })
-    .await;
-    until("a batch of each shard", || first.seen.batches() == 3).await;
-    let second = world.start("second", Script::default(), |builder| builder);
-    let key = requested(&world.table).await;
-    second.crash().await;
-    let begun = Instant::now();
-    wait_for(&world.table, "the refusal", |rows| {
-        count(rows, "first") == 3
-    })
-    .await;
-    assert!(
-        begun.elapsed() < Duration::from_secs(8),
-        "not only when the limit for draining ends"
-    );
-    assert_eq!(
-        world.stored(&key, |change| matches!(change, Change::Refuse { .. })),
-        1
-    );
-    gate.open();
-    world.put(60);
-    world.assert_read_once(&[&first]).await;
-    assert_eq!(
-        was_told_to_stop(&first, &key),
-        0,
-        "the shard stayed where it was"
-    );
-    first.stop().await.unwrap();
 }
 
 /// However long that takes.

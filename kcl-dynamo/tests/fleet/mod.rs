@@ -3,5 +3,6 @@
 
 mod beside_java;
 mod cost;
+mod java_leader;
 mod leases_only;
 mod trouble;

@@ -6,21 +6,22 @@ use std::time::Duration;
 use kcl_core::Clock as _;
 use kcl_core::lease::{Changed, Consistency, Error, LeaseTable as _, WorkerRow, Write};
 use kcl_core::model::{Checkpoint, Lease, LeaseKey, Timestamp};
-use kcl_dynamo::{Coexistence, DynamoLeaseTable, KclIsLeading, Neighbours, OpenOptions};
+use kcl_dynamo::{Coexistence, DynamoLeaseTable, Neighbours, OpenOptions};
 use serde_json::{Value, json};
 
-use crate::support::{Call, Dynamo, Fault, TimerClock};
+use crate::support::{Dynamo, Fault, TimerClock};
 
-const COMPATIBLE: &str = include_str!("../golden/kcl-3.5.1-compatible-with-2x.json");
-const TWO_WORKERS: &str = include_str!("../golden/kcl-3.5.1-two-workers.json");
+pub(super) const COMPATIBLE: &str = include_str!("../golden/kcl-3.5.1-compatible-with-2x.json");
 
-fn items(golden: &str) -> Vec<Value> {
+pub(super) const TWO_WORKERS: &str = include_str!("../golden/kcl-3.5.1-two-workers.json");
+
+pub(super) fn items(golden: &str) -> Vec<Value> {
     let golden: Value = serde_json::from_str(golden).unwrap();
     golden["items"].as_array().unwrap().clone()
 }
 
 /// Rows as they are while their writers are at work: metrics of this moment.
-fn at_work(mut items: Vec<Value>) -> Vec<Value> {
+pub(super) fn at_work(mut items: Vec<Value>) -> Vec<Value> {
     for item in &mut items {
         if item["entityType"]["S"] == "WORKER_METRIC_STATS" {
             item["lut"]["N"] = seconds().to_string().into();
@@ -33,11 +34,11 @@ fn at_work(mut items: Vec<Value>) -> Vec<Value> {
     clippy::disallowed_methods,
     reason = "what a Java worker would write now"
 )]
-fn seconds() -> i64 {
+pub(super) fn seconds() -> i64 {
     Timestamp::from(std::time::SystemTime::now()).as_millis() / 1000
 }
 
-fn table_of(dynamo: &Dynamo, table: &str, key: &str) {
+pub(super) fn table_of(dynamo: &Dynamo, table: &str, key: &str) {
     let body = json!({
         "TableName": table, "BillingMode": "PAY_PER_REQUEST",
         "KeySchema": [{ "AttributeName": key, "KeyType": "HASH" }],
@@ -46,14 +47,14 @@ fn table_of(dynamo: &Dynamo, table: &str, key: &str) {
     dynamo.ask("CreateTable", body);
 }
 
-fn with(items: &[Value]) -> Dynamo {
+pub(super) fn with(items: &[Value]) -> Dynamo {
     let dynamo = Dynamo::new();
     table_of(&dynamo, "application", "leaseKey");
     put(&dynamo, items);
     dynamo
 }
 
-fn put(dynamo: &Dynamo, items: &[Value]) {
+pub(super) fn put(dynamo: &Dynamo, items: &[Value]) {
     for item in items {
         dynamo.ask(
             "PutItem",
@@ -62,7 +63,7 @@ fn put(dynamo: &Dynamo, items: &[Value]) {
     }
 }
 
-fn rows(dynamo: &Dynamo) -> Vec<Value> {
+pub(super) fn rows(dynamo: &Dynamo) -> Vec<Value> {
     let mut rows = dynamo.ask("Scan", json!({ "TableName": "application" }))["Items"]
         .as_array()
         .unwrap()
@@ -81,7 +82,7 @@ fn kinds(dynamo: &Dynamo) -> Vec<String> {
     kinds
 }
 
-fn old_lease() -> Value {
+pub(super) fn old_lease() -> Value {
     json!({
         "leaseKey": { "S": "shardId-000000000000" }, "leaseOwner": { "S": "java-1" }, "leaseCounter": { "N": "5" },
         "ownerSwitchesSinceCheckpoint": { "N": "0" }, "checkpoint": { "S": "TRIM_HORIZON" },
@@ -89,7 +90,7 @@ fn old_lease() -> Value {
     })
 }
 
-fn lease() -> Lease {
+pub(super) fn lease() -> Lease {
     let row = Lease::new(
         LeaseKey::single("shardId-000000000009"),
         Checkpoint::TrimHorizon,
@@ -97,17 +98,17 @@ fn lease() -> Lease {
     row.owned_by("rust-1".into(), "token".into())
 }
 
-fn leader(version: &str) -> Value {
+pub(super) fn leader(version: &str) -> Value {
     json!({ "leaseKey": { "S": "Leader" }, "entityType": { "S": "LEADER" }, "recordVersionNumber": { "S": version } })
 }
 
-fn open(dynamo: &Dynamo, options: OpenOptions) -> DynamoLeaseTable {
+pub(super) fn open(dynamo: &Dynamo, options: OpenOptions) -> DynamoLeaseTable {
     options
         .open_with_client(&dynamo.client(), "application")
         .unwrap()
 }
 
-fn worker() -> WorkerRow {
+pub(super) fn worker() -> WorkerRow {
     worker_named("rust-1")
 }
 
@@ -115,7 +116,7 @@ fn worker_named(name: &str) -> WorkerRow {
     WorkerRow::new(name.into(), "incarnation-1".into(), Duration::from_secs(10))
 }
 
-async fn take(table: &DynamoLeaseTable) -> Result<Lease, Error> {
+pub(super) async fn take(table: &DynamoLeaseTable) -> Result<Lease, Error> {
     let seen = table
         .scan(None, Consistency::Strong)
         .await
@@ -127,7 +128,7 @@ async fn take(table: &DynamoLeaseTable) -> Result<Lease, Error> {
 }
 
 /// A worker's life: its row comes, shows life, leaves, and it announces what it does.
-async fn live(table: &DynamoLeaseTable) {
+pub(super) async fn live(table: &DynamoLeaseTable) {
     let first = worker();
     table
         .write_worker(&first.worker, None, Some(&first))
@@ -327,172 +328,6 @@ async fn the_users_word_counts_more_than_old_leases() {
     assert!(kinds(&dynamo).contains(&"WORKER_METRIC_STATS".to_owned()));
 }
 
-/// A fleet that leads is a typed error at the start and nothing is written.
-#[tokio::test]
-async fn a_kcl_that_leads_is_a_typed_error_at_the_start() {
-    let dynamo = with(&at_work(items(TWO_WORKERS)));
-    let before = rows(&dynamo);
-    let error = open(&dynamo, OpenOptions::new()).setup().await.unwrap_err();
-    assert!(!error.is_transient());
-    let source =
-        std::error::Error::source(&error).and_then(|source| source.downcast_ref::<KclIsLeading>());
-    let leading = source.unwrap_or_else(|| panic!("{error}"));
-    for part in [
-        "`application`",
-        "CLIENT_VERSION_3X",
-        "`w1`",
-        "CLIENT_VERSION_CONFIG_COMPATIBLE_WITH_2X",
-    ] {
-        assert!(
-            leading.to_string().contains(part),
-            "{part} is not in: {leading}"
-        );
-    }
-    let waiting = open(&dynamo, OpenOptions::new().wait_for_kcl(true));
-    assert!(
-        waiting.setup().await.unwrap_err().is_transient(),
-        "it is tried again"
-    );
-    assert_eq!(rows(&dynamo), before);
-    assert!(
-        dynamo
-            .take_calls()
-            .iter()
-            .all(|call| ["DescribeTable", "GetItem", "Scan"].contains(&call.operation.as_str()))
-    );
-
-    // It has stopped: its last metrics are old.
-    put(&dynamo, &items(TWO_WORKERS));
-    waiting.setup().await.unwrap();
-    assert_eq!(waiting.coexistence(), Coexistence::Exclusive);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_leader_whose_clock_is_wrong_is_known_by_its_row_that_moves() {
-    for moves in [true, false] {
-        let clock = TimerClock::new();
-        let mut items = items(TWO_WORKERS);
-        let old = clock.wall().as_millis() / 1000 - 600;
-        for item in items
-            .iter_mut()
-            .filter(|item| item["entityType"]["S"] == "WORKER_METRIC_STATS")
-        {
-            item["lut"]["N"] = old.to_string().into();
-        }
-        let dynamo = with(&items);
-        let table = open(&dynamo, OpenOptions::new().clock(Arc::new(clock)));
-        let heartbeats = async {
-            for beat in 0.. {
-                clock
-                    .sleep_until(clock.now() + Duration::from_secs(29))
-                    .await;
-                let mut leader = items
-                    .iter()
-                    .find(|item| item["leaseKey"]["S"] == "Leader")
-                    .unwrap()
-                    .clone();
-                leader["recordVersionNumber"]["S"] = format!("beat {beat}").into();
-                if moves {
-                    put(&dynamo, &[leader]);
-                }
-            }
-        };
-        let began = clock.now();
-        let answer = tokio::select! {
-            biased;
-            () = heartbeats => unreachable!(),
-            answer = table.setup() => answer,
-        };
-        if moves {
-            let error = answer.unwrap_err();
-            let leading = std::error::Error::source(&error)
-                .and_then(|source| source.downcast_ref::<KclIsLeading>());
-            assert!(leading.is_some(), "{error}");
-        } else {
-            answer.unwrap();
-            assert_eq!(table.coexistence(), Coexistence::Exclusive, "it was killed");
-        }
-        let took = clock.now().since(began);
-        assert!(
-            took >= Duration::from_secs(29) && took <= Duration::from_secs(40),
-            "{took:?}"
-        );
-        let ours = |call: &Call| {
-            ["PutItem", "UpdateItem", "DeleteItem"].contains(&call.operation.as_str())
-                && call.status == 200
-        };
-        assert!(!dynamo.take_calls().iter().any(ours), "nothing is written");
-    }
-}
-
-/// A fleet of a KCL before 3.5 that leads is found in its own tables.
-#[tokio::test]
-async fn a_leading_kcl_before_3_5_is_found_in_its_own_tables() {
-    let dynamo = with(&[old_lease()]);
-    table_of(&dynamo, "application-CoordinatorState", "key");
-    table_of(&dynamo, "application-WorkerMetricStats", "wid");
-    let migration = json!({ "key": { "S": "Migration3.0" }, "cv": { "S": "CLIENT_VERSION_3X" } });
-    dynamo.ask(
-        "PutItem",
-        json!({ "TableName": "application-CoordinatorState", "Item": migration }),
-    );
-    let metrics = json!({ "wid": { "S": "java-1" }, "lut": { "N": seconds().to_string() } });
-    dynamo.ask(
-        "PutItem",
-        json!({ "TableName": "application-WorkerMetricStats", "Item": metrics }),
-    );
-    let error = open(&dynamo, OpenOptions::new()).setup().await.unwrap_err();
-    assert!(error.to_string().contains("`java-1`"), "{error}");
-}
-
-/// A KCL before 3.5 that goes over to 3x while we run is found in its own tables.
-#[tokio::test(start_paused = true)]
-async fn an_old_kcl_that_goes_over_to_3x_is_found_in_its_own_tables() {
-    let dynamo = with(&[old_lease()]);
-    let clock = TimerClock::new();
-    let table = open(&dynamo, OpenOptions::new().clock(Arc::new(clock)));
-    table.setup().await.unwrap();
-    // It comes later than we: the tables are made, and it is in 2.x mode.
-    table_of(&dynamo, "application-CoordinatorState", "key");
-    table_of(&dynamo, "application-WorkerMetricStats", "wid");
-    let wall = || clock.wall().as_millis() / 1000;
-    let writes = |version: &str| {
-        let migration = json!({ "key": { "S": "Migration3.0" }, "cv": { "S": version } });
-        dynamo.ask(
-            "PutItem",
-            json!({ "TableName": "application-CoordinatorState", "Item": migration }),
-        );
-        let metrics = json!({ "wid": { "S": "java-1" }, "lut": { "N": wall().to_string() } });
-        dynamo.ask(
-            "PutItem",
-            json!({ "TableName": "application-WorkerMetricStats", "Item": metrics }),
-        );
-    };
-    let half_a_minute = async || {
-        for _ in 0..16 {
-            clock
-                .sleep_until(clock.now() + Duration::from_secs(2))
-                .await;
-            table.change_signal().await.unwrap();
-            table.scan(None, Consistency::Eventual).await.unwrap();
-        }
-    };
-    writes("CLIENT_VERSION_UPGRADE_FROM_2X");
-    half_a_minute().await;
-    assert_eq!(table.coexistence(), Coexistence::LeasesOnly);
-    writes("CLIENT_VERSION_3X_WITH_ROLLBACK");
-    half_a_minute().await;
-    assert_eq!(table.coexistence(), Coexistence::KclLeads);
-    dynamo.take_calls();
-    half_a_minute().await;
-    let beside = dynamo
-        .take_calls()
-        .iter()
-        .filter(|call| call.table != "application")
-        .count();
-    assert_eq!(beside, 0, "there is nothing more to learn");
-}
-
 #[tokio::test]
 async fn our_rows_go_with_the_next_heartbeat_after_an_old_kcl_comes() {
     let dynamo = with(&[]);
@@ -600,80 +435,6 @@ async fn while_java_workers_may_share_the_leases_there_is_no_signal() {
         assert_eq!(table.change_signal().await.unwrap(), None);
     }
     assert!(dynamo.take_calls().is_empty());
-}
-
-/// When a fleet begins to lead while we run, nothing more is taken, and what is held goes on.
-#[tokio::test]
-async fn nothing_more_is_taken_once_a_kcl_begins_to_lead() {
-    for by_metrics in [true, false] {
-        let dynamo = with(&[leader("a")]);
-        let table = open(&dynamo, OpenOptions::new());
-        table.setup().await.unwrap();
-        live(&table).await;
-        let held = table.create(&lease()).await.unwrap();
-        // It stands still.
-        table.scan(None, Consistency::Strong).await.unwrap();
-        assert_eq!(table.coexistence(), Coexistence::Exclusive);
-        put(
-            &dynamo,
-            &if by_metrics {
-                at_work(items(TWO_WORKERS))
-            } else {
-                vec![leader("b")]
-            },
-        );
-        table.scan(None, Consistency::Eventual).await.unwrap();
-        assert_eq!(table.coexistence(), Coexistence::KclLeads);
-        match take(&table).await {
-            Err(Error::Throttled { source }) => assert!(source.is::<KclIsLeading>()),
-            other => panic!("{other:?}"),
-        }
-        let renewal = Write::renew(&held);
-        table.update(&held.key, &renewal).await.unwrap();
-        let row = worker().next();
-        table
-            .write_worker(&row.worker, Some(&row), Some(&row.next()))
-            .await
-            .unwrap();
-        assert!(
-            rows(&dynamo)
-                .iter()
-                .all(|row| row["rsIncarnation"].is_null() && row["leaseKey"]["S"] != "~fleet-0")
-        );
-    }
-}
-
-#[tokio::test]
-async fn no_mixed_table_ever_looks_ready_for_3x_to_java() {
-    // The KCL's own rule (MigrationReadyMonitor): every owner of a lease has a row of metrics
-    // younger than 60 s.
-    let ready = |dynamo: &Dynamo, now: i64| {
-        let rows = rows(dynamo);
-        let fresh: Vec<&Value> = rows
-            .iter()
-            .filter(|row| row["entityType"]["S"] == "WORKER_METRIC_STATS")
-            .filter(|row| row["lut"]["N"].as_str().unwrap().parse::<i64>().unwrap() + 60 > now)
-            .map(|row| &row["leaseKey"]["S"])
-            .collect();
-        let owners = rows
-            .iter()
-            .filter(|row| row["checkpoint"].is_object())
-            .map(|row| &row["leaseOwner"]["S"]);
-        owners.into_iter().all(|owner| fresh.contains(&owner))
-    };
-    let dynamo = with(&at_work(items(COMPATIBLE)));
-    assert!(
-        ready(&dynamo, seconds()),
-        "alone, the Java worker would be ready"
-    );
-    let table = open(&dynamo, OpenOptions::new());
-    table.setup().await.unwrap();
-    live(&table).await;
-    take(&table).await.unwrap();
-    for _ in 0..3 {
-        table.scan(None, Consistency::Strong).await.unwrap();
-        assert!(!ready(&dynamo, seconds()));
-    }
 }
 
 #[tokio::test]

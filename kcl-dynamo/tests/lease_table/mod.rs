@@ -8,5 +8,6 @@ mod faults;
 mod golden;
 mod java_rows;
 mod kcl_compat;
+mod kcl_leader;
 mod setup;
 mod signal;

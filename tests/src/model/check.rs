@@ -2,7 +2,8 @@ use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::state::{ModelBounds, ModelState};
-use super::step::{ModelStep, after, steps};
+use super::step::{ModelStep, steps};
+use super::transition::after;
 
 /// A state that must not be, and how it is reached.
 #[derive(Clone, Debug)]

@@ -17,6 +17,7 @@ mod check;
 mod row;
 mod state;
 mod step;
+mod transition;
 
 pub use check::{BadState, Explored, check};
 pub use state::{Defect, ModelBounds};

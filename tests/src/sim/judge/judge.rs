@@ -6,8 +6,9 @@ use crate::sim::truth::{StreamTruth, TableTruth};
 use crate::sim::world::World;
 
 use super::board::Board;
+use super::finder::Finder;
 use super::fold::{Fold, See, Sink, Violation};
-use super::states::{Finder, States};
+use super::states::States;
 use super::{
     b1_duplicates, i01_no_regress, i02_fence, i03_epochs, i04_overlap, i05_no_skip, i06_resume,
     i07_order, i08_bounds, i09_parents, i10_reshard, i11_cover, i12_delete, i13_plans,

@@ -3,6 +3,7 @@
 //! caught by it.
 
 mod board;
+mod finder;
 mod fold;
 mod healed;
 #[expect(
