@@ -6,8 +6,8 @@ use std::sync::Arc;
 /// The partition key or explicit hash key of a user record: text that dereferences to `&str`.
 /// Cloning it copies no text.
 ///
-/// The keys of an aggregate share one allocation, so keeping one of them keeps all of them in
-/// memory.
+/// The keys of an aggregate, or of a page of records, share one allocation, so keeping one of them
+/// keeps all of them in memory.
 #[derive(Clone)]
 pub struct Key {
     text: Arc<str>,
@@ -28,8 +28,10 @@ impl Key {
         }
     }
 
-    /// The key that is the bytes `start..end` of a text.
-    pub(crate) fn part(text: &Arc<str>, start: u32, end: u32) -> Self {
+    /// The key that is the bytes `start..end` of a text, which many keys may share. Bounds that are
+    /// not those of a part give an empty key.
+    #[must_use]
+    pub fn part(text: &Arc<str>, start: u32, end: u32) -> Self {
         Self {
             text: Arc::clone(text),
             start,
@@ -45,7 +47,6 @@ impl Key {
             Some(end) => self.text.get(start..end as usize),
             None => self.text.get(start..),
         };
-        // The bounds come from this text, so the slice is always there.
         part.unwrap_or_default()
     }
 }

@@ -22,7 +22,7 @@ pub struct RawRecord {
     /// Its sequence number in the shard.
     pub sequence: SequenceNumber,
     /// The partition key that it was put with.
-    pub partition_key: String,
+    pub partition_key: Key,
     /// When the service received it, or `None` if the service did not say.
     pub arrived_at: Option<Timestamp>,
     /// How the service encrypts it at rest.
@@ -36,7 +36,7 @@ impl RawRecord {
     #[must_use]
     pub fn new(
         sequence: SequenceNumber,
-        partition_key: impl Into<String>,
+        partition_key: impl Into<Key>,
         data: impl Into<Bytes>,
     ) -> Self {
         Self {
@@ -65,7 +65,7 @@ impl RawRecord {
     /// The memory that the record takes, in bytes: its payload, its key and this value itself.
     #[must_use]
     pub fn occupied(&self) -> usize {
-        size_of::<Self>() + self.partition_key.capacity() + self.data.len()
+        size_of::<Self>() + self.partition_key.len() + self.data.len()
     }
 }
 
@@ -137,7 +137,7 @@ impl From<RawRecord> for Record {
     fn from(raw: RawRecord) -> Self {
         Self {
             position: raw.sequence.into(),
-            partition_key: raw.partition_key.into(),
+            partition_key: raw.partition_key,
             explicit_hash_key: None,
             aggregated: false,
             out_of_range: false,

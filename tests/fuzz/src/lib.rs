@@ -7,6 +7,17 @@
 
 mod deaggregator;
 mod oracle;
+mod page;
+// What reads the answers of Kinesis, itself: in kcl-core it is private, and beside the AWS SDK, which
+// would be compiled with counters on every edge.
+#[path = "../../../kcl-core/src/stream/kinesis/wire/mod.rs"]
+#[allow(dead_code, unused_imports)]
+mod wire;
+#[path = "../../../kcl-core/src/stream/kinesis/wire_oracle.rs"]
+mod wire_oracle;
+
+use kcl_core::model;
 
 pub use deaggregator::deaggregator;
 pub use oracle::seal;
+pub use page::page;

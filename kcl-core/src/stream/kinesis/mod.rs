@@ -37,6 +37,17 @@ mod read;
 mod setup;
 mod stream;
 mod subscription;
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "the call that reads by it follows"
+    )
+)]
+mod wire;
+#[cfg(test)]
+mod wire_oracle;
 
 pub use setup::SetupError;
 pub use stream::KinesisStream;

@@ -1,0 +1,244 @@
+use bytes::Bytes;
+
+use crate::model::{
+    ChildShard, Encryption, HashKeyRange, Key, RawRecord, SequenceNumber, ShardId, Timestamp,
+};
+
+use super::cbor::Cbor;
+use super::json::Json;
+use super::reader::{Form, Payload, Reader};
+use super::unreadable::Unreadable;
+
+/// The member that says where the next page begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NextMember {
+    /// In the answer to `GetRecords`.
+    NextShardIterator,
+}
+
+impl NextMember {
+    const fn name(self) -> &'static [u8] {
+        match self {
+            Self::NextShardIterator => b"NextShardIterator",
+        }
+    }
+}
+
+/// A page of records as it was answered.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct WirePage {
+    pub(crate) records: Vec<RawRecord>,
+    /// Where the next page begins; nothing when it was null or not there.
+    pub(crate) next: Option<String>,
+    pub(crate) millis_behind_latest: Option<u64>,
+    /// The shards that follow. Nothing when one of them is not described well: the list of shards
+    /// tells them too, and to know none is better than to know some.
+    pub(crate) children: Vec<ChildShard>,
+}
+
+/// The page that a body holds: all of it, or nothing.
+///
+/// # Errors
+/// If any of it is not what the service promises.
+pub(crate) fn page_of(
+    content_type: Option<&str>,
+    body: &Bytes,
+    next: NextMember,
+) -> Result<WirePage, Unreadable> {
+    // Keys are found by numbers of 32 bits.
+    if u32::try_from(body.len()).is_err() {
+        return Err(Unreadable::Unexpected {
+            expected: "less than 4 GiB",
+            at: 0,
+            length: body.len(),
+        });
+    }
+    match Form::of(content_type, body)? {
+        Form::Cbor => PageDraft::read(Cbor::new(body), next.name()),
+        Form::Json => PageDraft::read(Json::new(body), next.name()),
+    }
+}
+
+/// A page whose records lack their keys and payloads, which are beside them.
+#[derive(Default)]
+struct PageDraft {
+    page: WirePage,
+    /// The keys, one behind the other, and where each ends.
+    keys: String,
+    key_ends: Vec<u32>,
+    payloads: Vec<Payload>,
+    has_records: bool,
+    has_any: bool,
+}
+
+impl PageDraft {
+    fn read<'a>(mut reader: impl Reader<'a>, next: &[u8]) -> Result<WirePage, Unreadable> {
+        let mut draft = Self::default();
+        let no_key = Key::from("");
+        reader.members(|reader, name| {
+            let known = match name {
+                b"Records" if std::mem::replace(&mut draft.has_records, true) => {
+                    return Err(Unreadable::Twice("Records"));
+                }
+                b"Records" if reader.is_null()? => true,
+                b"Records" => {
+                    reader.items(|reader| draft.record(reader, &no_key))?;
+                    true
+                }
+                b"MillisBehindLatest" => {
+                    draft.page.millis_behind_latest = reader.count()?;
+                    true
+                }
+                b"ChildShards" => {
+                    draft.page.children = children(reader)?;
+                    true
+                }
+                name if name == next => {
+                    draft.page.next = text_or_null(reader)?;
+                    true
+                }
+                name => {
+                    reader.skip_member(name)?;
+                    false
+                }
+            };
+            draft.has_any |= known;
+            Ok(())
+        })?;
+        let buffer = reader.finish()?;
+        if draft.has_any {
+            Ok(draft.finish(&buffer))
+        } else {
+            Err(Unreadable::NoPage)
+        }
+    }
+
+    #[inline]
+    fn record<'a>(&mut self, reader: &mut impl Reader<'a>, no_key: &Key) -> Result<(), Unreadable> {
+        let (mut sequence, mut payload) = (None, Payload::Empty);
+        let (mut arrived_at, mut encryption) = (None::<Timestamp>, Encryption::None);
+        let key = self.keys.len();
+        reader.members(|reader, name| {
+            match name {
+                b"SequenceNumber" if reader.is_null()? => sequence = None,
+                b"SequenceNumber" => sequence = Some(number(&reader.text()?)?),
+                b"PartitionKey" => {
+                    self.keys.truncate(key);
+                    if !reader.is_null()? {
+                        self.keys.push_str(&reader.text()?);
+                    }
+                }
+                b"Data" if reader.is_null()? => payload = Payload::Empty,
+                b"Data" => payload = reader.payload()?,
+                b"ApproximateArrivalTimestamp" => arrived_at = reader.time()?,
+                b"EncryptionType" => {
+                    encryption = match text_or_null(reader)?.as_deref() {
+                        Some("KMS") => Encryption::Kms,
+                        _ => Encryption::None,
+                    };
+                }
+                name => reader.skip_member(name)?,
+            }
+            Ok(())
+        })?;
+        // One without its number is refused as one with an invalid number.
+        let sequence = sequence.map_or_else(|| number(""), Ok)?;
+        let mut raw = RawRecord::new(sequence, no_key.clone(), Bytes::new()).encrypted(encryption);
+        raw.arrived_at = arrived_at;
+        self.page.records.push(raw);
+        self.payloads.push(payload);
+        // The text of all keys is shorter than the body, which has been measured.
+        self.key_ends
+            .push(u32::try_from(self.keys.len()).unwrap_or(u32::MAX));
+        Ok(())
+    }
+
+    fn finish(self, buffer: &Bytes) -> WirePage {
+        let mut page = self.page;
+        // It has grown by doubling, and is kept until the page is processed.
+        page.records.shrink_to_fit();
+        let keys = self.keys.into();
+        let mut start = 0;
+        let besides = self.key_ends.into_iter().zip(self.payloads);
+        for (record, (end, payload)) in page.records.iter_mut().zip(besides) {
+            record.partition_key = Key::part(&keys, start, end);
+            start = end;
+            record.data = match payload {
+                Payload::Empty => Bytes::new(),
+                Payload::Part(from, to) => buffer.slice(from..to),
+                Payload::Joined(data) => data,
+            };
+        }
+        page
+    }
+}
+
+fn number(text: &str) -> Result<SequenceNumber, Unreadable> {
+    text.parse().map_err(Unreadable::Sequence)
+}
+
+fn text_or_null<'a>(reader: &mut impl Reader<'a>) -> Result<Option<String>, Unreadable> {
+    if reader.is_null()? {
+        return Ok(None);
+    }
+    Ok(Some(reader.text()?.into_owned()))
+}
+
+fn children<'a>(reader: &mut impl Reader<'a>) -> Result<Vec<ChildShard>, Unreadable> {
+    let mut children = Some(Vec::new());
+    if !reader.is_null()? {
+        reader.items(|reader| {
+            let child = child(reader)?;
+            children = children.take().zip(child).map(|(mut children, child)| {
+                children.push(child);
+                children
+            });
+            Ok(())
+        })?;
+    }
+    Ok(children.unwrap_or_default())
+}
+
+/// A shard that follows, if it is described well.
+fn child<'a>(reader: &mut impl Reader<'a>) -> Result<Option<ChildShard>, Unreadable> {
+    let (mut id, mut range, mut parents) = (None, None, Vec::new());
+    reader.members(|reader, name| {
+        match name {
+            b"ShardId" => id = text_or_null(reader)?,
+            b"ParentShards" => {
+                parents.clear();
+                if !reader.is_null()? {
+                    reader.items(|reader| {
+                        parents.extend(text_or_null(reader)?.map(ShardId::from));
+                        Ok(())
+                    })?;
+                }
+            }
+            b"HashKeyRange" => range = hash_range(reader)?,
+            name => reader.skip_member(name)?,
+        }
+        Ok(())
+    })?;
+    let id = id.filter(|id| !id.is_empty());
+    Ok(id
+        .zip(range)
+        .map(|(id, range)| ChildShard::new(id, parents, range)))
+}
+
+fn hash_range<'a>(reader: &mut impl Reader<'a>) -> Result<Option<HashKeyRange>, Unreadable> {
+    if reader.is_null()? {
+        return Ok(None);
+    }
+    let (mut start, mut end) = (None, None);
+    reader.members(|reader, name| {
+        match name {
+            b"StartingHashKey" => start = text_or_null(reader)?,
+            b"EndingHashKey" => end = text_or_null(reader)?,
+            name => reader.skip_member(name)?,
+        }
+        Ok(())
+    })?;
+    Ok(start
+        .zip(end)
+        .and_then(|(start, end)| HashKeyRange::parse(&start, &end).ok()))
+}
