@@ -141,7 +141,7 @@ async fn a_stream_full_of_consumers_ends_the_worker_after_a_minute() {
         why.source()
             .unwrap()
             .to_string()
-            .contains("there are 0 consumers")
+            .contains("the stream has 0 consumers")
     );
 }
 
