@@ -82,6 +82,9 @@ pub mod worker;
 // For producers.
 pub mod aggregate;
 
+// For operators.
+pub mod admin;
+
 pub mod meters;
 #[cfg(test)]
 #[path = "paused_test.rs"]

@@ -77,6 +77,22 @@ impl SqliteLeaseTable {
         &self.application
     }
 
+    /// The applications that have rows in the file, by name: one file may serve several. Writes
+    /// nothing.
+    ///
+    /// # Errors
+    /// As of a [scan](LeaseTable::scan).
+    pub async fn applications(&self) -> Result<Vec<String>, Error> {
+        let read = |owned: &mut super::thread::Owned| {
+            let mut names = owned.connection.prepare_cached(
+                "SELECT application FROM leases UNION SELECT application FROM workers ORDER BY 1",
+            )?;
+            let names = names.query_map((), |row| row.get(0))?;
+            Ok(names.collect::<rusqlite::Result<Vec<String>>>()?)
+        };
+        self.owner.alone(read).await
+    }
+
     fn application_value(&self) -> Value {
         text(&self.application)
     }

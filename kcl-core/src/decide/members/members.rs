@@ -218,6 +218,13 @@ impl Members {
         }
     }
 
+    /// How long a worker may be silent before it counts as dead.
+    #[must_use]
+    pub fn patience(&self, worker: &WorkerId, timing: &Timing) -> Duration {
+        let foreign = self.workers.get(worker).is_some_and(|sight| sight.foreign);
+        self.silence(worker, foreign, timing)
+    }
+
     /// Whether a worker has been silent for so long that it is dead.
     #[must_use]
     pub fn is_silent(&self, worker: &WorkerId, now: Moment, timing: &Timing) -> bool {

@@ -1,0 +1,172 @@
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use kcl_core::admin::{Fleet, LeaseState, LeaseView};
+use kcl_core::lease::MalformedRow;
+use serde::Serialize;
+
+use super::watching::{Patience, hint, is_empty, state, watched};
+use crate::arguments::{OutputArguments, TableArguments, WatchArguments};
+use crate::failure::{Ended, Failure};
+use crate::say::{Output, Paint, TextTable};
+use crate::table_at::OpenTable;
+
+/// Lists the leases: who holds each, how far it is, what it waits for.
+///
+/// The table is read once, unless it is told to watch.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  kcl leases billing --lease-table dynamo
+  kcl leases billing --state free
+  kcl leases billing --holder worker-7
+  kcl leases billing --stuck --judge")]
+pub(crate) struct LeasesOptions {
+    #[command(flatten)]
+    table: TableArguments,
+    /// Only leases in this state.
+    #[arg(long, value_enum)]
+    state: Option<WantedState>,
+    /// Only leases that this worker holds.
+    #[arg(long, value_name = "WORKER")]
+    holder: Option<String>,
+    /// Only leases that nobody gets on with, with the reason.
+    #[arg(long)]
+    stuck: bool,
+    #[command(flatten)]
+    watch: WatchArguments,
+    #[command(flatten)]
+    output: OutputArguments,
+}
+
+/// A [`LeaseState`] on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum WantedState {
+    /// A worker holds it.
+    Held,
+    /// A worker holds it, and another one has asked for it.
+    HandOver,
+    /// It was handed over to a worker that has not claimed it yet.
+    HandedOver,
+    /// Nobody holds it.
+    Free,
+    /// Its holder has not renewed it for so long that others may take it.
+    Expired,
+    /// Its shard is done.
+    Ended,
+}
+
+#[derive(Debug, Serialize)]
+struct LeasesDocument<'a> {
+    application: &'a str,
+    lease_table: String,
+    watched_seconds: f64,
+    leases: Vec<&'a LeaseView>,
+    malformed: &'a [MalformedRow],
+}
+
+impl WantedState {
+    fn is(self, state: LeaseState) -> bool {
+        state
+            == match self {
+                Self::Held => LeaseState::Held,
+                Self::HandOver => LeaseState::HandOver,
+                Self::HandedOver => LeaseState::HandedOver,
+                Self::Free => LeaseState::Free,
+                Self::Expired => LeaseState::Expired,
+                Self::Ended => LeaseState::Ended,
+            }
+    }
+}
+
+impl LeasesOptions {
+    pub(crate) async fn run(self) -> Result<Ended, Failure> {
+        let table = OpenTable::to_read(&self.table).await?;
+        let fleet = watched(&table, self.watch, Patience::For(Duration::ZERO)).await?;
+        if is_empty(&fleet) {
+            return Err(Failure::of(table.nothing_found().await));
+        }
+        let leases: Vec<&LeaseView> = fleet.leases.iter().filter(|it| self.wants(it)).collect();
+        if self.output.json {
+            Output::json(&LeasesDocument {
+                application: &table.application,
+                lease_table: table.place.to_string(),
+                watched_seconds: fleet.watched.as_secs_f64(),
+                leases,
+                malformed: &fleet.malformed,
+            })?;
+            return Ok(Ended::Well);
+        }
+        let mut out = Output::default();
+        self.say(&mut out, &fleet, &leases);
+        out.write()?;
+        Ok(Ended::Well)
+    }
+
+    fn wants(&self, lease: &LeaseView) -> bool {
+        let holder = lease.holder.as_ref().map(|holder| holder.as_str());
+        self.state.is_none_or(|state| state.is(lease.state))
+            && (self.holder.is_none() || holder == self.holder.as_deref())
+            && (!self.stuck || lease.stuck.is_some())
+    }
+
+    fn say(&self, out: &mut Output, fleet: &Fleet, leases: &[&LeaseView]) {
+        let paint = Paint::of_output();
+        let head = ["LEASE", "STATE", "HOLDER", "CHECKPOINT", "NOTE"];
+        let mut table = TextTable::new(paint, head);
+        for view in leases {
+            table.row([
+                view.lease.key.to_string(),
+                state(paint, view),
+                view.holder
+                    .as_ref()
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
+                view.lease.checkpoint.to_string(),
+                note(view),
+            ]);
+        }
+        if table.is_empty() {
+            out.line("No lease is like that.");
+        } else {
+            out.text(&table);
+        }
+        for row in &fleet.malformed {
+            out.line(format_args!("{}: {row}", paint.bad("malformed")));
+        }
+        if self.stuck
+            && let Some(hint) = hint(
+                fleet,
+                &format!("kcl leases {} --stuck", self.table.application),
+            )
+        {
+            out.line("");
+            out.line(hint);
+        }
+    }
+}
+
+/// What there is to say of a lease beside its state.
+fn note(view: &LeaseView) -> String {
+    let stuck = view.stuck.as_ref().map(ToString::to_string);
+    let awaited = view
+        .awaited_by
+        .as_ref()
+        .map(|worker| format!("{worker} waits for it"));
+    let waits = view
+        .waits_for
+        .as_ref()
+        .map(|parent| format!("waits for {parent}"));
+    let pending = view
+        .lease
+        .pending
+        .as_ref()
+        .map(|pending| format!("prepared {}", pending.at));
+    let start = view
+        .lease
+        .facts
+        .start_at
+        .map(|at| format!("begins at {at}"));
+    let notes = [stuck, awaited, waits, pending, start];
+    notes.into_iter().flatten().collect::<Vec<_>>().join("; ")
+}

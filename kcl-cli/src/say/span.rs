@@ -1,0 +1,52 @@
+use std::time::Duration;
+
+use kcl_core::model::Timestamp;
+
+/// A span of time in at most two units: `320 ms`, `4.2 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`.
+pub(crate) fn span(span: Duration) -> String {
+    let seconds = span.as_secs();
+    match seconds {
+        0 => format!("{} ms", span.as_millis()),
+        1..=59 => format!("{:.1} s", tenths(span)),
+        60..=3599 => pair(seconds / 60, "min", seconds % 60, "s"),
+        3600..=86_399 => pair(seconds / 3600, "h", seconds % 3600 / 60, "min"),
+        _ => pair(seconds / 86_400, "d", seconds % 86_400 / 3600, "h"),
+    }
+}
+
+/// Cut off, so that 59.97 s is not 60.0 s.
+fn tenths(span: Duration) -> f64 {
+    (span.as_secs_f64() * 10.0).floor() / 10.0
+}
+
+fn pair(large: u64, large_unit: &str, small: u64, small_unit: &str) -> String {
+    if small == 0 {
+        format!("{large} {large_unit}")
+    } else {
+        format!("{large} {large_unit} {small} {small_unit}")
+    }
+}
+
+/// How long before `now` that was.
+pub(crate) fn ago(then: Timestamp, now: Timestamp) -> Duration {
+    let millis = now.as_millis().saturating_sub(then.as_millis());
+    Duration::from_millis(millis.try_into().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_has_at_most_two_units() {
+        let said = |millis| span(Duration::from_millis(millis));
+        assert_eq!(said(0), "0 ms");
+        assert_eq!(said(320), "320 ms");
+        assert_eq!(said(4_290), "4.2 s");
+        assert_eq!(said(59_999), "59.9 s");
+        assert_eq!(said(60_000), "1 min");
+        assert_eq!(said(200_000), "3 min 20 s");
+        assert_eq!(said(7_500_000), "2 h 5 min");
+        assert_eq!(said(4 * 86_400_000 + 3_600_000), "4 d 1 h");
+    }
+}

@@ -1,0 +1,5 @@
+//! `kcl` on real tables, with real workers.
+
+mod program;
+mod scene;
+mod seen;

@@ -1,0 +1,241 @@
+//! What the rows of a table, and what was seen of them before, say of a fleet. No clock is read
+//! here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::decide::expiry::Timing;
+use crate::decide::members::Members;
+use crate::decide::shards::{ParentGate, ParentView, gate};
+use crate::lease::{ScanPage, WorkerRow};
+use crate::model::{Lease, LeaseKey, Moment, ShardId, WorkerId};
+
+use super::{Fleet, LeaseState, LeaseView, Life, Moved, Stuck, WorkerView};
+
+/// So many owners since the last checkpoint are no accident: one may have died, and one may have
+/// been asked to hand the lease over.
+const SWITCHES: u64 = 3;
+
+/// What is known.
+pub(super) struct Seen<'a> {
+    /// The table as it was read last.
+    pub(super) rows: &'a ScanPage,
+    /// As it was read first.
+    pub(super) before: &'a BTreeMap<LeaseKey, Lease>,
+    pub(super) members: &'a Members,
+    pub(super) timing: Timing,
+    /// When it was read first.
+    pub(super) begun: Moment,
+    pub(super) now: Moment,
+}
+
+pub(super) fn fleet(seen: &Seen<'_>) -> Fleet {
+    let lives = seen.lives();
+    let by_key: BTreeMap<&LeaseKey, &Lease> =
+        seen.rows.leases.iter().map(|row| (&row.key, row)).collect();
+    let spoilt: BTreeSet<&LeaseKey> = seen
+        .rows
+        .malformed
+        .iter()
+        .filter_map(|row| row.lease())
+        .collect();
+    let judged = !lives.values().any(|life| *life == Life::Unknown);
+    let nobody = !lives.values().any(|life| *life != Life::Dead);
+    let view = |row: &&Lease| seen.lease(row, &lives, &by_key, &spoilt, nobody);
+    let leases: Vec<LeaseView> = by_key.values().map(view).collect();
+    let rows: BTreeMap<&WorkerId, &WorkerRow> = seen
+        .rows
+        .workers
+        .iter()
+        .map(|row| (&row.worker, row))
+        .collect();
+    let mut held: BTreeMap<&WorkerId, (usize, usize)> = BTreeMap::new();
+    for lease in leases
+        .iter()
+        .filter(|lease| lease.state != LeaseState::Ended)
+    {
+        if let Some(holder) = &lease.holder {
+            held.entry(holder).or_default().0 += 1;
+        }
+        if let Some(worker) = &lease.awaited_by {
+            held.entry(worker).or_default().1 += 1;
+        }
+    }
+    let workers = lives
+        .iter()
+        .map(|(worker, life)| {
+            let row = rows.get(worker);
+            let (leases, awaited) = held.get(worker).copied().unwrap_or_default();
+            let life_seen = seen.members.last_life(worker).unwrap_or(seen.begun);
+            WorkerView {
+                worker: (*worker).clone(),
+                life: *life,
+                has_row: row.is_some(),
+                failover: row.map(|row| row.failover),
+                silent: seen.now.since(life_seen),
+                dead_after: seen.members.patience(worker, &seen.timing),
+                counter: row.map(|row| row.counter),
+                audits: row.map(|row| row.audits),
+                leases,
+                awaited,
+            }
+        })
+        .collect();
+    Fleet {
+        watched: seen.now.since(seen.begun),
+        judged,
+        workers,
+        leases,
+        malformed: seen.rows.malformed.clone(),
+        led_by: seen.rows.foreign.leading.clone(),
+    }
+}
+
+impl Seen<'_> {
+    /// The workers that have a row or are named by an unfinished lease.
+    fn lives(&self) -> BTreeMap<&WorkerId, Life> {
+        let named = self
+            .rows
+            .leases
+            .iter()
+            .filter(|row| !row.checkpoint.is_shard_end())
+            .flat_map(|row| row.owner.iter().chain(&row.checkpoint_owner));
+        let listed = self.rows.workers.iter().map(|row| &row.worker);
+        listed
+            .chain(named)
+            .map(|worker| (worker, self.life(worker)))
+            .collect()
+    }
+
+    fn life(&self, worker: &WorkerId) -> Life {
+        let members = self.members;
+        if members.is_dead(worker, self.now, &self.timing) && !members.is_leaving(worker) {
+            return Life::Dead;
+        }
+        let has_moved = members
+            .last_life(worker)
+            .is_some_and(|life| life > self.begun);
+        match (members.is_leaving(worker), has_moved) {
+            // Its mark is its last word: one that died meanwhile has left too.
+            (true, _) if members.is_silent(worker, self.now, &self.timing) => Life::Dead,
+            (true, _) => Life::Leaving,
+            (false, true) => Life::Alive,
+            (false, false) => Life::Unknown,
+        }
+    }
+
+    fn lease(
+        &self,
+        row: &Lease,
+        lives: &BTreeMap<&WorkerId, Life>,
+        rows: &BTreeMap<&LeaseKey, &Lease>,
+        spoilt: &BTreeSet<&LeaseKey>,
+        nobody: bool,
+    ) -> LeaseView {
+        let unclaimed = self.members.is_unclaimed(row);
+        let holder = if unclaimed {
+            None
+        } else {
+            self.members.holder(row).cloned()
+        };
+        let awaited_by = if unclaimed || (holder.is_some() && row.owner != holder) {
+            row.owner.clone()
+        } else {
+            None
+        };
+        let expired = self
+            .members
+            .expires_at(row, &self.timing)
+            .is_some_and(|at| at <= self.now);
+        let state = match () {
+            () if row.checkpoint.is_shard_end() => LeaseState::Ended,
+            () if unclaimed => LeaseState::HandedOver,
+            () if holder.is_none() => LeaseState::Free,
+            () if expired => LeaseState::Expired,
+            () if awaited_by.is_some() => LeaseState::HandOver,
+            () => LeaseState::Held,
+        };
+        let life = |worker: &WorkerId| lives.get(worker).copied().unwrap_or(Life::Unknown);
+        let still = self
+            .members
+            .age(&row.key, self.now)
+            .is_some_and(|age| age >= self.timing.expires_after);
+        let malformed_parent = row
+            .parents
+            .iter()
+            .find(|parent| spoilt.contains(&row.key.sibling((*parent).clone())));
+        let stuck = match (state, &holder) {
+            (LeaseState::Ended, _) => None,
+            _ if nobody => Some(Stuck::NobodyAlive),
+            (_, Some(worker)) if life(worker) == Life::Dead => Some(Stuck::HolderDead {
+                worker: worker.clone(),
+            }),
+            (LeaseState::Expired, Some(worker)) => Some(Stuck::NotRenewed {
+                worker: worker.clone(),
+            }),
+            (LeaseState::Free, _) if still => Some(Stuck::NotTaken),
+            (LeaseState::HandedOver, _) => row
+                .owner
+                .clone()
+                .filter(|worker| still || life(worker) == Life::Dead)
+                .map(|worker| Stuck::NotClaimed { worker }),
+            _ => malformed_parent
+                .map(|parent| Stuck::ParentMalformed {
+                    parent: parent.clone(),
+                })
+                .or_else(|| {
+                    (row.owner_switches >= SWITCHES).then_some(Stuck::NoProgress {
+                        switches: row.owner_switches,
+                    })
+                }),
+        };
+        LeaseView {
+            state,
+            holder: holder.filter(|_| state != LeaseState::Ended || row.owner.is_some()),
+            awaited_by,
+            waits_for: waits_for(row, rows).or_else(|| malformed_parent.cloned()),
+            moved: self.moved(row),
+            stuck,
+            lease: row.clone(),
+        }
+    }
+
+    fn moved(&self, row: &Lease) -> Moved {
+        let Some(before) = self.before.get(&row.key) else {
+            return Moved {
+                new: true,
+                ..Moved::default()
+            };
+        };
+        Moved {
+            renewed: row.counter != before.counter,
+            checkpoint: row.checkpoint != before.checkpoint,
+            holder: row.actual_owner() != before.actual_owner(),
+            new: false,
+        }
+    }
+}
+
+/// The parent that the shard waits for, as far as the rows tell: a parent without a row may have
+/// left the stream.
+fn waits_for(row: &Lease, rows: &BTreeMap<&LeaseKey, &Lease>) -> Option<ShardId> {
+    if row.checkpoint.is_shard_end() {
+        return None;
+    }
+    let views: Vec<ParentView<'_>> = row
+        .parents
+        .iter()
+        .map(|parent| ParentView {
+            shard: parent,
+            row: rows.get(&row.key.sibling(parent.clone())).copied(),
+            listed: false,
+        })
+        .collect();
+    match gate(row, &views) {
+        ParentGate::Open => None,
+        ParentGate::Blocked { by, .. } => Some(by),
+    }
+}
+
+#[cfg(test)]
+#[path = "judge_test.rs"]
+mod tests;

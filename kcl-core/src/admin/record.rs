@@ -1,0 +1,331 @@
+use bytes::Bytes;
+
+use crate::model::{
+    Checkpoint, Facts, HashKeyRange, InvalidHashKeyRange, InvalidPosition, Lease, LeaseKey,
+    Pending, Position, ShardId, Timestamp,
+};
+
+/// A lease as text and numbers: what `kcl export` writes and `kcl import` reads.
+///
+/// With the feature `serde` it can be serialized and deserialized. What is absent is left out.
+/// Unknown fields are refused: they would be lost.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
+pub struct LeaseRecord {
+    /// The stream in the KCL's serialised form, only in an application that reads several.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, skip_serializing_if = "Option::is_none")
+    )]
+    pub stream: Option<String>,
+    /// The shard.
+    pub shard: String,
+    /// Who holds it, or is to have it while a hand-over is pending.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, skip_serializing_if = "Option::is_none")
+    )]
+    pub owner: Option<String>,
+    /// Who holds it while a hand-over is pending.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, skip_serializing_if = "Option::is_none")
+    )]
+    pub checkpoint_owner: Option<String>,
+    /// The mark of the present tenancy.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, skip_serializing_if = "Option::is_none")
+    )]
+    pub token: Option<String>,
+    /// Its heartbeat and fence.
+    pub counter: u64,
+    /// Changes of owner since the last checkpoint.
+    pub owner_switches: u64,
+    /// `TRIM_HORIZON`, `LATEST`, `AT_TIMESTAMP`, `SHARD_END`, a sequence number, or a sequence
+    /// number, a dot and a sub-sequence number.
+    pub checkpoint: String,
+    /// A checkpoint that was prepared and not committed.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, skip_serializing_if = "Option::is_none")
+    )]
+    pub pending: Option<PendingRecord>,
+    /// The shards that it came from.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, skip_serializing_if = "Vec::is_empty")
+    )]
+    pub parents: Vec<String>,
+    /// The shards that follow it.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, skip_serializing_if = "Vec::is_empty")
+    )]
+    pub children: Vec<String>,
+    /// The lowest and the highest hash key, decimal numbers.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, skip_serializing_if = "Option::is_none")
+    )]
+    pub hash_range: Option<[String; 2]>,
+    /// The time that `LATEST` or `AT_TIMESTAMP` means, in milliseconds since 1970.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, skip_serializing_if = "Option::is_none")
+    )]
+    pub start_at: Option<i64>,
+    /// The time that a lease with a checkpoint began at, in milliseconds since 1970.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, skip_serializing_if = "Option::is_none")
+    )]
+    pub began_at: Option<i64>,
+    /// The ARN of the stream.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, skip_serializing_if = "Option::is_none")
+    )]
+    pub stream_arn: Option<String>,
+    /// When the stream was created, in milliseconds since 1970.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, skip_serializing_if = "Option::is_none")
+    )]
+    pub stream_created_at: Option<i64>,
+}
+
+/// A prepared checkpoint as text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
+pub struct PendingRecord {
+    /// Where the application is about to be.
+    pub at: String,
+    /// The application's bytes, in hexadecimal digits.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, skip_serializing_if = "Option::is_none")
+    )]
+    pub state: Option<String>,
+}
+
+/// A record that is no lease: which one, and why.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the lease of the shard `{shard}` is invalid: {why}")]
+pub struct InvalidRecord {
+    /// Its shard, as it stands in the record.
+    pub shard: String,
+    /// What is wrong.
+    pub why: WrongValue,
+}
+
+/// What is wrong with a value of a record.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WrongValue {
+    /// The shard, or the stream, is an empty text.
+    #[error("its `{0}` is empty: expected a name")]
+    Empty(&'static str),
+    /// A checkpoint.
+    #[error(
+        "its checkpoint `{text}` is none: expected TRIM_HORIZON, LATEST, AT_TIMESTAMP, SHARD_END, or a sequence number, perhaps followed by a dot and a sub-sequence number"
+    )]
+    Checkpoint {
+        /// What stands there.
+        text: String,
+        /// Why it is no position.
+        source: InvalidPosition,
+    },
+    /// A range of hash keys.
+    #[error(transparent)]
+    HashRange(#[from] InvalidHashKeyRange),
+    /// Bytes.
+    #[error("its pending state is invalid: expected an even number of hexadecimal digits")]
+    State,
+}
+
+impl From<&Lease> for LeaseRecord {
+    fn from(lease: &Lease) -> Self {
+        let ids = |ids: &[ShardId]| ids.iter().map(ToString::to_string).collect();
+        let pending = |pending: &Pending| PendingRecord {
+            at: pending.at.to_string(),
+            state: pending.state.as_deref().map(to_hex),
+        };
+        Self {
+            stream: lease.key.stream.as_deref().map(ToOwned::to_owned),
+            shard: lease.key.shard.to_string(),
+            owner: lease.owner.as_ref().map(ToString::to_string),
+            checkpoint_owner: lease.checkpoint_owner.as_ref().map(ToString::to_string),
+            token: lease.token.as_ref().map(ToString::to_string),
+            counter: lease.counter,
+            owner_switches: lease.owner_switches,
+            checkpoint: lease.checkpoint.to_string(),
+            pending: lease.pending.as_ref().map(pending),
+            parents: ids(&lease.parents),
+            children: ids(&lease.children),
+            hash_range: lease
+                .hash_range
+                .map(|range| [range.start().to_string(), range.end().to_string()]),
+            start_at: lease.facts.start_at.map(Timestamp::as_millis),
+            began_at: lease.facts.began_at.map(Timestamp::as_millis),
+            stream_arn: lease.facts.stream_arn.as_deref().map(ToOwned::to_owned),
+            stream_created_at: lease.facts.stream_created_at.map(Timestamp::as_millis),
+        }
+    }
+}
+
+impl TryFrom<&LeaseRecord> for Lease {
+    type Error = InvalidRecord;
+
+    fn try_from(record: &LeaseRecord) -> Result<Self, InvalidRecord> {
+        lease(record).map_err(|why| InvalidRecord {
+            shard: record.shard.clone(),
+            why,
+        })
+    }
+}
+
+fn lease(record: &LeaseRecord) -> Result<Lease, WrongValue> {
+    if record.shard.is_empty() {
+        return Err(WrongValue::Empty("shard"));
+    }
+    if record.stream.as_deref() == Some("") {
+        return Err(WrongValue::Empty("stream"));
+    }
+    let ids = |ids: &[String]| ids.iter().map(|id| ShardId::from(id.as_str())).collect();
+    let key = LeaseKey {
+        stream: record.stream.as_deref().map(Into::into),
+        shard: record.shard.as_str().into(),
+    };
+    let mut lease = Lease::new(key, checkpoint(&record.checkpoint)?);
+    lease.owner = record.owner.as_deref().map(Into::into);
+    lease.checkpoint_owner = record.checkpoint_owner.as_deref().map(Into::into);
+    lease.token = record.token.as_deref().map(Into::into);
+    lease.counter = record.counter;
+    lease.owner_switches = record.owner_switches;
+    lease.pending = record.pending.as_ref().map(pending).transpose()?;
+    lease.parents = ids(&record.parents);
+    lease.children = ids(&record.children);
+    lease.hash_range = match &record.hash_range {
+        Some([start, end]) => Some(HashKeyRange::parse(start, end)?),
+        None => None,
+    };
+    lease.facts = Facts {
+        start_at: record.start_at.map(Timestamp::from_millis),
+        began_at: record.began_at.map(Timestamp::from_millis),
+        stream_arn: record.stream_arn.as_deref().map(Into::into),
+        stream_created_at: record.stream_created_at.map(Timestamp::from_millis),
+    };
+    Ok(lease)
+}
+
+fn pending(record: &PendingRecord) -> Result<Pending, WrongValue> {
+    Ok(Pending {
+        at: checkpoint(&record.at)?,
+        state: record
+            .state
+            .as_deref()
+            .map(|hex| from_hex(hex).ok_or(WrongValue::State))
+            .transpose()?,
+    })
+}
+
+fn checkpoint(text: &str) -> Result<Checkpoint, WrongValue> {
+    Ok(match text {
+        "TRIM_HORIZON" => Checkpoint::TrimHorizon,
+        "LATEST" => Checkpoint::Latest,
+        "AT_TIMESTAMP" => Checkpoint::AtTimestamp,
+        "SHARD_END" => Checkpoint::ShardEnd,
+        position => {
+            Checkpoint::At(position.parse::<Position>().map_err(|source| {
+                WrongValue::Checkpoint {
+                    // It may be anything.
+                    text: position.chars().take(160).collect(),
+                    source,
+                }
+            })?)
+        }
+    })
+}
+
+fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn from_hex(text: &str) -> Option<Bytes> {
+    let digits = text.as_bytes();
+    if !digits.len().is_multiple_of(2) || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    digits.chunks(2).map(byte).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full() -> Lease {
+        let mut lease = Lease::new(
+            LeaseKey {
+                stream: Some("1:orders:1700000000".into()),
+                shard: "shardId-7".into(),
+            },
+            Checkpoint::At(
+                "49590338271490256608559692538361571095921575989136588898.3"
+                    .parse()
+                    .unwrap(),
+            ),
+        );
+        lease.owner = Some("b".into());
+        lease.checkpoint_owner = Some("a".into());
+        lease.token = Some("t".into());
+        (lease.counter, lease.owner_switches) = (9, 2);
+        lease.pending = Some(Pending {
+            at: Checkpoint::ShardEnd,
+            state: Some(Bytes::from_static(b"\x00\xffx")),
+        });
+        lease.parents = vec!["shardId-1".into(), "shardId-2".into()];
+        lease.children = vec!["shardId-8".into()];
+        lease.hash_range = Some(HashKeyRange::WHOLE);
+        lease.facts = Facts {
+            start_at: Some(Timestamp::from_millis(1)),
+            began_at: Some(Timestamp::from_millis(-2)),
+            stream_arn: Some("arn".into()),
+            stream_created_at: Some(Timestamp::from_millis(3)),
+        };
+        lease
+    }
+
+    #[test]
+    fn a_lease_is_read_back_from_its_record() {
+        let bare = Lease::new(LeaseKey::single("0"), Checkpoint::Latest);
+        for lease in [full(), bare] {
+            assert_eq!(Lease::try_from(&LeaseRecord::from(&lease)), Ok(lease));
+        }
+    }
+
+    #[test]
+    fn a_record_that_is_no_lease_says_what_is_wrong() {
+        let said = |change: fn(&mut LeaseRecord)| {
+            let mut record = LeaseRecord::from(&full());
+            change(&mut record);
+            Lease::try_from(&record).unwrap_err().to_string()
+        };
+        let checkpoint = said(|record| record.checkpoint = "NOWHERE".to_owned());
+        assert!(
+            checkpoint.contains("`shardId-7`") && checkpoint.contains("`NOWHERE`"),
+            "{checkpoint}"
+        );
+        let range = said(|record| record.hash_range = Some(["2".to_owned(), "1".to_owned()]));
+        assert!(range.contains("hash key range `2` to `1`"), "{range}");
+        for state in ["0", "zz", "é"] {
+            let mut record = LeaseRecord::from(&full());
+            record.pending.as_mut().unwrap().state = Some(state.to_owned());
+            assert!(Lease::try_from(&record).is_err(), "{state}");
+        }
+        assert!(said(|record| record.shard.clear()).contains("`shard` is empty"));
+    }
+}

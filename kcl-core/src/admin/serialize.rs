@@ -1,0 +1,50 @@
+//! What is not as it is in the types: spans in seconds, rows as text.
+
+use std::time::Duration;
+
+use serde::ser::SerializeStruct as _;
+use serde::{Serialize, Serializer};
+
+use crate::lease::{MalformedRow, RowKey};
+use crate::model::Lease;
+
+use super::LeaseRecord;
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+pub(super) fn seconds<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(span.as_secs_f64())
+}
+
+pub(super) fn maybe_seconds<S: Serializer>(
+    span: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    span.map(|span| span.as_secs_f64()).serialize(serializer)
+}
+
+pub(super) fn lease<S: Serializer>(lease: &Lease, serializer: S) -> Result<S::Ok, S::Error> {
+    LeaseRecord::from(lease).serialize(serializer)
+}
+
+/// The kind and the name of a row.
+fn named(row: &RowKey) -> (&'static str, String) {
+    match row {
+        RowKey::Lease(key) => ("lease", key.to_string()),
+        RowKey::Worker(worker) => ("worker", worker.to_string()),
+        RowKey::Signal => ("change_signal", String::new()),
+    }
+}
+
+impl Serialize for MalformedRow {
+    /// `kind` (`lease`, `worker` or `change_signal`), `key`, `attribute`, `found`, `allowed`.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (kind, key) = named(&self.row);
+        let mut row = serializer.serialize_struct("MalformedRow", 5)?;
+        row.serialize_field("kind", kind)?;
+        row.serialize_field("key", &key)?;
+        row.serialize_field("attribute", &self.attribute)?;
+        row.serialize_field("found", &self.found)?;
+        row.serialize_field("allowed", &self.allowed)?;
+        row.end()
+    }
+}
