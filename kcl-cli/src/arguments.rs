@@ -5,8 +5,9 @@ use std::time::Duration;
 use clap::Args;
 use kcl_core::model::StreamName;
 
+use crate::failure::Failure;
 use crate::parse;
-use crate::table_at::TableAt;
+use crate::table_at::{OpenTable, TableAt};
 
 /// Which lease table.
 #[derive(Args, Clone, Debug)]
@@ -28,6 +29,29 @@ pub(crate) struct TableArguments {
     /// AWS_ENDPOINT_URL, or AWS itself.
     #[arg(long, value_name = "URL", value_parser = parse::endpoint)]
     pub(crate) dynamo_endpoint: Option<String>,
+}
+
+impl TableArguments {
+    /// Opens the table to read it: a file has to be there already, and nothing is written.
+    pub(crate) async fn to_read(&self) -> Result<OpenTable, Failure> {
+        self.open(false).await
+    }
+
+    /// Opens the table to write it: an `SQLite` file is made if it is missing.
+    pub(crate) async fn to_write(&self) -> Result<OpenTable, Failure> {
+        self.open(true).await
+    }
+
+    async fn open(&self, may_make: bool) -> Result<OpenTable, Failure> {
+        let endpoint = self.dynamo_endpoint.as_deref();
+        OpenTable::open(
+            &self.application,
+            self.lease_table.clone(),
+            endpoint,
+            may_make,
+        )
+        .await
+    }
 }
 
 /// How the output is written.

@@ -6,7 +6,11 @@
 //!
 //! `kcl --help` names the commands, and `docs/cli.md` shows each of them with its output.
 
-#![expect(dead_code, unused_imports, reason = "for the commands that ask the stream")]
+#![expect(
+    dead_code,
+    unused_imports,
+    reason = "for the commands that ask the stream"
+)]
 
 mod arguments;
 mod commands;
@@ -32,7 +36,7 @@ fn main() -> ExitCode {
             .enable_all()
             .build()
             .map_err(|error| Failure::new("cannot start", error))?;
-        runtime.block_on(commands::run(options.command))
+        runtime.block_on(options.command.run())
     });
     code(ended)
 }

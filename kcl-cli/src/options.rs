@@ -1,6 +1,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{leases, status, workers};
+use crate::failure::{Ended, Failure};
 
 /// Sees a fleet of Kinesis consumers from a shell: who holds which shard, who is alive, what stands
 /// still and why.
@@ -37,6 +38,17 @@ pub(crate) enum Command {
     Status(status::StatusOptions),
     Leases(leases::LeasesOptions),
     Workers(workers::WorkersOptions),
+}
+
+impl Command {
+    /// Does what the command line says.
+    pub(crate) async fn run(self) -> Result<Ended, Failure> {
+        match self {
+            Self::Status(options) => options.run().await,
+            Self::Leases(options) => options.run().await,
+            Self::Workers(options) => options.run().await,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ use kcl_core::lease::LeaseTable;
 use kcl_dynamo::OpenOptions;
 use kcl_local::SqliteLeaseTable;
 
-use crate::arguments::TableArguments;
 use crate::failure::Failure;
 
 /// Where leases and checkpoints are kept.
@@ -57,27 +56,23 @@ impl fmt::Display for TableAt {
 }
 
 impl OpenTable {
-    /// Opens the table to read it: a file has to be there already, and nothing is written.
-    pub(crate) async fn to_read(arguments: &TableArguments) -> Result<Self, Failure> {
-        Self::open(arguments, false).await
-    }
-
-    /// Opens the table to write it: an `SQLite` file is made if it is missing.
-    pub(crate) async fn to_write(arguments: &TableArguments) -> Result<Self, Failure> {
-        Self::open(arguments, true).await
-    }
-
-    async fn open(arguments: &TableArguments, may_make: bool) -> Result<Self, Failure> {
-        let application = &arguments.application;
-        let place = match &arguments.lease_table {
-            Some(place) => place.clone(),
+    /// Opens the table of an application. Where none may be made, an `SQLite` file has to be there
+    /// already. Nothing is written. `dynamo_endpoint` is that of an emulator.
+    pub(crate) async fn open(
+        application: &str,
+        place: Option<TableAt>,
+        dynamo_endpoint: Option<&str>,
+        may_make: bool,
+    ) -> Result<Self, Failure> {
+        let place = match place {
+            Some(place) => place,
             None => TableAt::Sqlite(default_file(application)?),
         };
         let cannot = |error: kcl_core::BoxError| {
             Failure::new(format!("cannot open the lease table {place}"), error)
         };
         let (table, sqlite): (Arc<dyn LeaseTable>, _) = match &place {
-            TableAt::Sqlite(_) if arguments.dynamo_endpoint.is_some() => {
+            TableAt::Sqlite(_) if dynamo_endpoint.is_some() => {
                 return Err(Failure::of(format!(
                     "--dynamo-endpoint was given with --lease-table {place}: it needs --lease-table dynamo"
                 )));
@@ -96,7 +91,7 @@ impl OpenTable {
             }
             TableAt::Dynamo(name) => {
                 let mut config = aws_config::defaults(BehaviorVersion::latest());
-                if let Some(endpoint) = &arguments.dynamo_endpoint {
+                if let Some(endpoint) = dynamo_endpoint {
                     config = config.endpoint_url(endpoint);
                 }
                 let mut opening = OpenOptions::new();
@@ -113,7 +108,7 @@ impl OpenTable {
         Ok(Self {
             table,
             place,
-            application: application.clone(),
+            application: application.to_owned(),
             sqlite,
         })
     }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use kcl_core::admin::{Fleet, LeaseState, LeaseView};
+use kcl_core::admin::{FleetView, LeaseState, LeaseView};
 use kcl_core::lease::MalformedRow;
 use serde::Serialize;
 
@@ -9,7 +9,6 @@ use super::watching::{Patience, hint, is_empty, state, watched};
 use crate::arguments::{OutputArguments, TableArguments, WatchArguments};
 use crate::failure::{Ended, Failure};
 use crate::say::{Output, Paint, TextTable};
-use crate::table_at::OpenTable;
 
 /// Lists the leases: who holds each, how far it is, what it waits for.
 ///
@@ -81,7 +80,7 @@ impl WantedState {
 
 impl LeasesOptions {
     pub(crate) async fn run(self) -> Result<Ended, Failure> {
-        let table = OpenTable::to_read(&self.table).await?;
+        let table = self.table.to_read().await?;
         let fleet = watched(&table, self.watch, Patience::For(Duration::ZERO)).await?;
         if is_empty(&fleet) {
             return Err(Failure::of(table.nothing_found().await));
@@ -110,7 +109,7 @@ impl LeasesOptions {
             && (!self.stuck || lease.stuck.is_some())
     }
 
-    fn say(&self, out: &mut Output, fleet: &Fleet, leases: &[&LeaseView]) {
+    fn say(&self, out: &mut Output, fleet: &FleetView, leases: &[&LeaseView]) {
         let paint = Paint::of_output();
         let head = ["LEASE", "STATE", "HOLDER", "CHECKPOINT", "NOTE"];
         let mut table = TextTable::new(paint, head);

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::Args;
-use kcl_core::admin::{Fleet, LeaseState, Life, Stuck};
+use kcl_core::admin::{FleetView, LeaseState, Life, Stuck};
 use serde::Serialize;
 
 use super::watching::{Patience, hint, is_empty, life, watched};
@@ -78,7 +78,7 @@ struct MovedCounts {
 
 impl StatusOptions {
     pub(crate) async fn run(self) -> Result<Ended, Failure> {
-        let table = OpenTable::to_read(&self.table).await?;
+        let table = self.table.to_read().await?;
         let fleet = watched(&table, self.watch, Patience::For(A_MOMENT)).await?;
         if is_empty(&fleet) {
             return Err(Failure::of(table.nothing_found().await));
@@ -100,7 +100,7 @@ impl StatusOptions {
 }
 
 impl<'a> Summary<'a> {
-    pub(super) fn of(fleet: &'a Fleet) -> Self {
+    pub(super) fn of(fleet: &'a FleetView) -> Self {
         let mut leases_by_state = BTreeMap::new();
         let mut moved = MovedCounts::default();
         for lease in &fleet.leases {
@@ -135,7 +135,7 @@ impl<'a> Summary<'a> {
 }
 
 /// The status for people.
-pub(super) fn say(out: &mut Output, table: &OpenTable, fleet: &Fleet, summary: &Summary<'_>) {
+pub(super) fn say(out: &mut Output, table: &OpenTable, fleet: &FleetView, summary: &Summary<'_>) {
     let paint = Paint::of_output();
     out.line(format_args!(
         "{} in {}, watched for {}",
@@ -183,7 +183,7 @@ pub(super) fn say(out: &mut Output, table: &OpenTable, fleet: &Fleet, summary: &
 }
 
 /// The workers as a table, or that there are none.
-pub(super) fn workers(paint: Paint, fleet: &Fleet) -> String {
+pub(super) fn workers(paint: Paint, fleet: &FleetView) -> String {
     if fleet.workers.is_empty() {
         return format!(
             "{}\n",
@@ -213,7 +213,7 @@ pub(super) fn workers(paint: Paint, fleet: &Fleet) -> String {
     table.to_string()
 }
 
-fn troubles(out: &mut Output, paint: Paint, fleet: &Fleet, summary: &Summary<'_>) {
+fn troubles(out: &mut Output, paint: Paint, fleet: &FleetView, summary: &Summary<'_>) {
     if !summary.stuck.is_empty() {
         out.line("");
         let mut table = TextTable::new(paint, ["STUCK", "WHY"]);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kcl_core::admin::{Fleet, LeaseState, LeaseView, Life, Observer, WorkerView};
+use kcl_core::admin::{FleetView, LeaseState, LeaseView, Life, Observer, WorkerView};
 
 use crate::arguments::WatchArguments;
 use crate::failure::Failure;
@@ -24,7 +24,7 @@ pub(super) async fn watched(
     table: &OpenTable,
     arguments: WatchArguments,
     otherwise: Patience,
-) -> Result<Fleet, Failure> {
+) -> Result<FleetView, Failure> {
     let mut observer = Observer::new(Arc::clone(&table.table));
     let patience = match arguments.watch_for {
         _ if arguments.judge => Patience::UntilJudged,
@@ -48,7 +48,7 @@ pub(super) async fn watched(
 }
 
 /// Whether there is nothing of the application in the table.
-pub(super) fn is_empty(fleet: &Fleet) -> bool {
+pub(super) fn is_empty(fleet: &FleetView) -> bool {
     fleet.leases.is_empty() && fleet.workers.is_empty() && fleet.malformed.is_empty()
 }
 
@@ -72,7 +72,7 @@ pub(super) fn state(paint: Paint, lease: &LeaseView) -> String {
 }
 
 /// What was not judged, and how it can be.
-pub(super) fn hint(fleet: &Fleet, command: &str) -> Option<String> {
+pub(super) fn hint(fleet: &FleetView, command: &str) -> Option<String> {
     let unknown = fleet
         .workers
         .iter()

@@ -7,7 +7,6 @@ use super::watching::{Patience, hint, is_empty, watched};
 use crate::arguments::{OutputArguments, TableArguments, WatchArguments};
 use crate::failure::{Ended, Failure};
 use crate::say::{Output, Paint};
-use crate::table_at::OpenTable;
 
 /// Lists the workers: who is alive, and how many leases each holds.
 ///
@@ -38,7 +37,7 @@ struct WorkersDocument<'a> {
 
 impl WorkersOptions {
     pub(crate) async fn run(self) -> Result<Ended, Failure> {
-        let table = OpenTable::to_read(&self.table).await?;
+        let table = self.table.to_read().await?;
         let fleet = watched(&table, self.watch, Patience::UntilJudged).await?;
         if is_empty(&fleet) {
             return Err(Failure::of(table.nothing_found().await));

@@ -28,7 +28,7 @@ fn workers(document: &Value) -> Vec<(&str, &str, u64)> {
 }
 
 #[tokio::test]
-async fn workers_that_live_hold_their_leases_and_one_that_died_is_dead() {
+async fn workers_that_live_are_alive_and_those_that_died_are_dead() {
     let (scene, stream) = (Scene::new().await, MemoryStream::new("orders", 4));
     let first = scene.start("first", &stream, 4).await;
     let second = scene.start("second", &stream, 2).await;
@@ -82,7 +82,7 @@ async fn a_status_of_a_moment_calls_nobody_dead() {
 }
 
 #[tokio::test]
-async fn leases_are_listed_by_state_and_holder_with_what_they_wait_for() {
+async fn leases_are_listed_by_state_and_holder_with_notes() {
     let scene = Scene::new().await;
     let parent = lease("shardId-0", Checkpoint::At("77.3".parse().unwrap()))
         .owned_by("a".into(), "t".into());

@@ -8,7 +8,7 @@ use crate::model::{Lease, ShardId, WorkerId};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct Fleet {
+pub struct FleetView {
     /// How long the table was watched before this was judged.
     #[cfg_attr(
         feature = "serde",
@@ -30,7 +30,7 @@ pub struct Fleet {
     pub led_by: Option<String>,
 }
 
-impl Fleet {
+impl FleetView {
     /// How many workers are known to be alive.
     #[must_use]
     pub fn alive(&self) -> usize {

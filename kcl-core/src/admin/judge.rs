@@ -9,7 +9,7 @@ use crate::decide::shards::{ParentGate, ParentView, gate};
 use crate::lease::{ScanPage, WorkerRow};
 use crate::model::{Lease, LeaseKey, Moment, ShardId, WorkerId};
 
-use super::{Fleet, LeaseState, LeaseView, Life, Moved, Stuck, WorkerView};
+use super::{FleetView, LeaseState, LeaseView, Life, Moved, Stuck, WorkerView};
 
 /// So many owners since the last checkpoint are no accident: one may have died, and one may have
 /// been asked to hand the lease over.
@@ -28,7 +28,7 @@ pub(super) struct Seen<'a> {
     pub(super) now: Moment,
 }
 
-pub(super) fn fleet(seen: &Seen<'_>) -> Fleet {
+pub(super) fn fleet(seen: &Seen<'_>) -> FleetView {
     let lives = seen.lives();
     let by_key: BTreeMap<&LeaseKey, &Lease> =
         seen.rows.leases.iter().map(|row| (&row.key, row)).collect();
@@ -80,7 +80,7 @@ pub(super) fn fleet(seen: &Seen<'_>) -> Fleet {
             }
         })
         .collect();
-    Fleet {
+    FleetView {
         watched: seen.now.since(seen.begun),
         judged,
         workers,

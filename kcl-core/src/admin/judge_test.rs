@@ -28,7 +28,7 @@ fn worker(name: &str, counter: u64) -> WorkerRow {
 }
 
 /// A table that is looked at each second, as each of these says it was then.
-fn watched(looks: impl IntoIterator<Item = ScanPage>) -> Fleet {
+fn watched(looks: impl IntoIterator<Item = ScanPage>) -> FleetView {
     let (mut members, timing) = (Members::default(), Timing::for_failover(F));
     let looks: Vec<ScanPage> = looks.into_iter().collect();
     for (second, rows) in (100..).zip(&looks) {
@@ -54,7 +54,7 @@ fn page(leases: Vec<Lease>, workers: Vec<WorkerRow>) -> ScanPage {
     }
 }
 
-fn lives(fleet: &Fleet) -> Vec<(&str, Life)> {
+fn lives(fleet: &FleetView) -> Vec<(&str, Life)> {
     let life = |worker: &'_ WorkerView| worker.life;
     fleet
         .workers
@@ -133,7 +133,7 @@ fn who_leaves_is_no_longer_alive_and_one_asked_for_is_awaited() {
 }
 
 #[test]
-fn a_child_waits_for_its_parent_and_for_a_parent_that_is_malformed() {
+fn a_child_waits_for_its_parent_also_for_a_malformed_one() {
     let mut child = lease("1", None, 0);
     child.parents = vec!["0".into()];
     let rows = page(vec![lease("0", Some("a"), 1), child.clone()], vec![]);

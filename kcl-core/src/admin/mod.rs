@@ -3,7 +3,7 @@
 //! so whatever it can do, a program can.
 //!
 //! ```text
-//!   lease table --> Observer --> Fleet --------> check   what is wrong, and what to do
+//!   lease table --> Observer --> FleetView --------> check   what is wrong, and what to do
 //!   stream ------> list_shards, measure_lag ------^
 //! ```
 //!
@@ -40,6 +40,6 @@ mod record;
 #[cfg(feature = "serde")]
 mod serialize;
 
-pub use fleet::{Fleet, LeaseState, LeaseView, Life, Moved, Stuck, WorkerView};
+pub use fleet::{FleetView, LeaseState, LeaseView, Life, Moved, Stuck, WorkerView};
 pub use observer::{Observer, Watching, read_table};
 pub use record::{InvalidRecord, LeaseRecord, PendingRecord};

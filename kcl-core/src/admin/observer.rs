@@ -9,7 +9,7 @@ use crate::lease::{Consistency, Error, LeaseTable, ScanPage};
 use crate::model::{Lease, LeaseKey, Moment, WorkerId};
 use crate::runtime::{Clock, SystemClock, pause};
 
-use super::{Fleet, judge};
+use super::{FleetView, judge};
 
 /// What a worker of the Java KCL is judged by, and a table without rows of workers: the KCL's
 /// default failover time.
@@ -105,7 +105,7 @@ impl Observer {
     ///
     /// # Errors
     /// As of a scan.
-    pub async fn look(&mut self) -> Result<Fleet, Error> {
+    pub async fn look(&mut self) -> Result<FleetView, Error> {
         let sent = self.clock.now();
         self.rows = read_table(&*self.table, Consistency::Eventual).await?;
         let now = self.clock.now();
@@ -141,7 +141,7 @@ impl Observer {
 
     /// What is known now. Reads nothing.
     #[must_use]
-    pub fn fleet(&self) -> Fleet {
+    pub fn fleet(&self) -> FleetView {
         judge::fleet(&judge::Seen {
             rows: &self.rows,
             before: &self.before,
@@ -221,7 +221,7 @@ impl Observer {
     ///
     /// # Errors
     /// As of a scan.
-    pub async fn watch(&mut self, limit: Duration) -> Result<Fleet, Error> {
+    pub async fn watch(&mut self, limit: Duration) -> Result<FleetView, Error> {
         self.look().await?;
         self.go_on_watching(limit, |_| {}).await
     }
@@ -234,7 +234,7 @@ impl Observer {
         &mut self,
         limit: Duration,
         mut tell: impl FnMut(Watching),
-    ) -> Result<Fleet, Error> {
+    ) -> Result<FleetView, Error> {
         let end = self.clock.now() + limit;
         if self.unjudged().is_empty() || limit.is_zero() {
             return Ok(self.fleet());

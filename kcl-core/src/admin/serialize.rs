@@ -10,7 +10,6 @@ use crate::model::Lease;
 
 use super::LeaseRecord;
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
 pub(super) fn seconds<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(span.as_secs_f64())
 }
