@@ -8,17 +8,19 @@ use crate::item::attribute::{ENTITY_TYPE, KIND_SIGNAL, SIGNAL_RECENT, SIGNAL_VAL
 use crate::item::{Item, Reader, SIGNAL_KEY, read_signal, recent_value, text};
 use crate::runtime::signal_value;
 
-/// Announcements of others that are joined before an announcement stands by itself. Each round that
-/// is lost is won by another announcement, so it takes a fleet that announces all at once.
+/// How many times an announcement is merged with those of others before it replaces them. Each lost
+/// round is won by another announcement, so this needs a whole fleet that announces at the same
+/// time.
 const ROUNDS: usize = 16;
 
 /// Reads and changes the row of the change signal.
 ///
-/// An announcement is added to those before it: the row is replaced if it has still the value that
-/// was seen, and read anew from the refusal if not.
+/// An announcement is added to the earlier ones: the row is replaced if it still has the value that
+/// was seen last; otherwise the conflict returns the current row, and the write is repeated with
+/// that.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Announcer {
-    /// The row as it was seen last: where the next announcement begins.
+    /// The row as it was last seen, to which the next announcement is added.
     seen: Arc<Mutex<Option<ChangeSignal>>>,
 }
 
@@ -44,15 +46,15 @@ impl Announcer {
                 Err(Refused::Failed(error)) => return Err(error),
             }
         }
-        // Nobody is kept waiting for longer. Who saw an earlier value does not find it any more,
-        // and scans.
+        // Do not wait any longer: write without a condition. Workers that saw an earlier value no
+        // longer find it, and scan.
         match self
             .write(calls, ChangeSignal::new(""), changed, |_| None)
             .await
         {
             Ok(()) => Ok(()),
             Err(Refused::Failed(error)) => Err(error),
-            // It has no condition to be refused for.
+            // This write has no condition that could fail.
             Err(Refused::Condition(_)) => Err(Error::Throttled {
                 source: "the change signal changes too often".into(),
             }),
@@ -76,7 +78,7 @@ impl Announcer {
             .await
     }
 
-    /// Writes `before` with an announcement added, on this condition.
+    /// Writes `before` with an announcement added, under this condition.
     async fn write(
         &self,
         calls: &Calls,

@@ -22,14 +22,14 @@ use crate::kcl_compat::{
 use crate::refusal::worker_refusal;
 use crate::setup::{Neighbours, Settings};
 
-/// How often a scan is asked for while a leader of the KCL may have come: a fifth of the KCL's
+/// How often workers are made to scan while a KCL leader may have started: a fifth of the KCL's
 /// failover time.
 pub(crate) const SCAN_EVERY: Duration = Duration::from_secs(2);
 
-/// How long the row of a KCL's leader stands still at most while it lives: its heartbeat of 30 s,
-/// and time for a slow one.
+/// How long the row of a live KCL leader stands still at most: its heartbeat interval of 30 s, and
+/// time for a slow one.
 pub(crate) const LEADER_LIVES: Duration = Duration::from_secs(36);
-/// What all handles of a table share: the calls, and what was seen of others in the table.
+/// What all handles of a table share: the calls, and what was seen of other workers in the table.
 pub(crate) struct Inner {
     pub(crate) calls: Calls,
     pub(crate) application: String,
@@ -40,9 +40,10 @@ pub(crate) struct Inner {
     pub(crate) probe: Probe,
     pub(crate) stale_workers: StaleWorkers,
     pub(crate) throughputs: Throughputs,
-    /// Held while a worker says that it leaves.
+    /// Held for writing while a worker writes its leaving mark.
     pub(crate) leaving: RwLock<()>,
-    /// Workers whose rows may not be in the table while Java workers of before 3.5 may read it.
+    /// The rows of workers, kept here instead of in the table while Java workers before 3.5 may
+    /// read that.
     pub(crate) unwritten: Mutex<BTreeMap<WorkerId, WorkerRow>>,
 }
 
@@ -77,7 +78,7 @@ impl Inner {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Judges who else uses the table, before anything is written to it.
+    /// Judges whether Java workers use the table, before anything is written to it.
     pub(crate) async fn look_around(&self) -> Result<(), Error> {
         let mut evidence = Evidence::default();
         let mut coexistence = Coexistence::Exclusive;
@@ -122,12 +123,12 @@ impl Inner {
         tracing::debug!(
             table = self.calls.table,
             ?coexistence,
-            "who else uses the lease table"
+            "checked for Java workers on the lease table"
         );
         Ok(())
     }
 
-    /// Removes a row that is no lease, if it is ours. Whether it was there.
+    /// Removes a row of this crate that is not a lease. Returns whether it existed.
     pub(crate) async fn remove(&self, key: &str, is_signal: bool) -> Result<bool, Error> {
         let mut parts = Parts::default();
         let condition = if is_signal {
@@ -142,7 +143,7 @@ impl Inner {
         }
     }
 
-    /// Takes in what a page shows of others.
+    /// Notes what a page shows about other workers.
     pub(crate) fn watch(&self, items: &[Item], is_first: bool, is_last: bool) {
         if self.settings.neighbours == Neighbours::Nobody {
             return;
@@ -162,9 +163,10 @@ impl Inner {
         }
     }
 
-    /// Removes what stands beside the leases where nothing may: the row of the change signal, and
-    /// those of dead workers. It goes with each heartbeat, as a scan, which finds these rows,
-    /// writes nothing. What cannot be removed now is tried again with the next.
+    /// Removes the rows that must not be in the table besides leases: that of the change signal,
+    /// and those of dead workers. This is done with each heartbeat, because a scan, which finds
+    /// these rows, writes nothing. What cannot be removed now is tried again with the next
+    /// heartbeat.
     pub(crate) async fn tidy(&self) {
         if self.writes_rows_of_workers() {
             return;
@@ -175,12 +177,12 @@ impl Inner {
         for dead in self.stale_workers.dead(self.settings.clock.now()) {
             match self.delete_written(&dead).await {
                 Ok(()) => {
-                    tracing::debug!(worker = %dead.worker, "the row of a dead worker was deleted");
+                    tracing::debug!(worker = %dead.worker, "deleted the row of a dead worker");
                 }
-                // It lives after all, or is gone.
+                // The worker is alive after all, or its row is gone.
                 Err(Error::Conflict { .. }) => {}
                 Err(error) => {
-                    tracing::debug!(worker = %dead.worker, %error, "the row of a dead worker was not deleted");
+                    tracing::debug!(worker = %dead.worker, %error, "could not delete the row of a dead worker");
                     continue;
                 }
             }
@@ -188,8 +190,8 @@ impl Inner {
         }
     }
 
-    /// Reads the tables that a KCL before 3.5 keeps beside this one, from time to time while one
-    /// may live.
+    /// Reads the additional tables of a KCL before 3.5 from time to time, while such a KCL may be
+    /// running.
     pub(crate) async fn look_beside(&self) {
         if self.settings.neighbours == Neighbours::Nobody
             || !self.watch.takes_look_beside(self.settings.clock.now())
@@ -199,11 +201,13 @@ impl Inner {
         let mut evidence = Evidence::default();
         match legacy_versions(&self.calls.client, &self.application, &mut evidence).await {
             Ok(()) => self.watch.see_beside(evidence),
-            Err(error) => tracing::debug!(%error, "the tables of an old KCL were not read"),
+            Err(error) => {
+                tracing::debug!(%error, "could not read the additional tables of an old KCL")
+            }
         }
     }
 
-    /// Reads the row of the KCL's leader, if there was no scan for a while.
+    /// Reads the KCL leader's row if there was no scan for a while.
     pub(crate) async fn look_for_a_leader(&self) {
         let clock = &self.settings.clock;
         if self.settings.neighbours == Neighbours::Nobody || !self.probe.is_due(clock.now()) {
@@ -211,11 +215,11 @@ impl Inner {
         }
         match self.leader(false).await {
             Ok(version) => self.probe.see(version.as_deref(), clock.now()),
-            Err(error) => tracing::debug!(%error, "the row of the KCL's leader was not read"),
+            Err(error) => tracing::debug!(%error, "could not read the row of the KCL leader"),
         }
     }
 
-    /// The version of the row of the KCL's leader, if there is one.
+    /// The version of the KCL leader's row, if there is one.
     pub(crate) async fn leader(&self, consistent: bool) -> Result<Option<String>, Error> {
         let mut evidence = Evidence::default();
         self.calls
@@ -226,14 +230,14 @@ impl Inner {
         Ok(evidence.leader)
     }
 
-    /// Waits until the row of the KCL's leader changes, or for as long as one that lives never
-    /// leaves it as it is.
+    /// Waits until the KCL leader's row changes, or until it has stood still for longer than a live
+    /// leader's row can.
     pub(crate) async fn watch_leader(&self, evidence: &mut Evidence) -> Result<(), Error> {
         let clock = &self.settings.clock;
         let (before, until) = (evidence.leader.clone(), clock.now() + LEADER_LIVES);
         tracing::info!(
             table = self.calls.table,
-            "a leader of the Java KCL may be at work: its row is watched for {LEADER_LIVES:?}"
+            "a leader of the Java KCL may be running: watching its row for {LEADER_LIVES:?}"
         );
         while evidence.leader == before && clock.now() < until {
             clock.sleep_until(clock.now() + SCAN_EVERY).await;
@@ -242,7 +246,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Makes the row of a worker, or remembers it where none may be in the table.
+    /// Creates the row of a worker, or only remembers it if no such row may be in the table.
     pub(crate) async fn create_worker(&self, row: &WorkerRow) -> Result<(), Error> {
         if !self.writes_rows_of_workers() {
             return match self.unwritten().entry(row.worker.clone()) {
@@ -262,7 +266,7 @@ impl Inner {
             .map_err(worker_refusal)
     }
 
-    /// Replaces the row of a worker, wherever it is.
+    /// Replaces the row of a worker, in the table or in memory.
     pub(crate) async fn update_worker(
         &self,
         seen: &WorkerRow,
@@ -278,13 +282,13 @@ impl Inner {
         if self.writes_rows_of_workers() {
             return self.update_written(seen, row).await;
         }
-        // It was written before Java workers came.
+        // The row was written before Java workers appeared.
         self.delete_written(seen).await?;
         self.unwritten().insert(row.worker.clone(), row.clone());
         Ok(())
     }
 
-    /// Deletes the row of a worker, wherever it is.
+    /// Deletes the row of a worker, from the table or from memory.
     pub(crate) async fn delete_worker(&self, seen: &WorkerRow) -> Result<(), Error> {
         if let Entry::Occupied(row) = self.unwritten().entry(seen.worker.clone()) {
             if row.get() != seen {
@@ -316,8 +320,8 @@ impl Inner {
         for (attribute, value) in worker_values(row) {
             update.set(&mut parts, attribute, value);
         }
-        // For a leader of the KCL a worker that leaves is gone with this, before any lease of its
-        // is free: one that starts just now would give them to a worker without work.
+        // With 0, a leaving worker is gone for a KCL leader before any of its leases is free.
+        // Otherwise a leader that has just started could assign leases to a worker that is leaving.
         let shown_at = if row.leaving { 0 } else { self.seconds() };
         for attribute in [LAST_UPDATE, SUPPORT_UPDATE] {
             update.set(&mut parts, attribute, number(shown_at));

@@ -1,4 +1,4 @@
-//! What a call that did not do what was asked for means to who asked.
+//! Turns failed calls into the errors of the lease table.
 
 use kcl_core::lease::Error;
 use kcl_core::model::Lease;
@@ -16,7 +16,7 @@ fn kind_of(row: &Row) -> String {
     }
 }
 
-/// A row under a key that we work with which is not what it has to be.
+/// The error for a row that is of another kind than expected under its key.
 pub(crate) fn in_the_way(key: &str, row: &Row, wanted: &str) -> Error {
     let found = match row {
         Row::Lease(_) => "a lease".to_owned(),
@@ -24,11 +24,11 @@ pub(crate) fn in_the_way(key: &str, row: &Row, wanted: &str) -> Error {
         Row::Signal => "the change signal".to_owned(),
         Row::Foreign { kind } => match kind {
             Some(kind) => format!("of the kind `{kind}`"),
-            None => "of no kind that is known".to_owned(),
+            None => "of an unknown kind".to_owned(),
         },
     };
     Error::Fatal {
-        message: format!("the row `{key}` is {found} where {wanted} has to be"),
+        message: format!("the row `{key}` is {found}: expected {wanted}"),
         source: None,
     }
 }
@@ -36,7 +36,7 @@ pub(crate) fn in_the_way(key: &str, row: &Row, wanted: &str) -> Error {
 pub(crate) fn lease_of(item: &Item) -> Result<Lease, Error> {
     match Row::read(item)? {
         Row::Lease(lease) => Ok(lease),
-        // It stands where a lease has to be: that shard cannot be read, and the others can.
+        // A lease was expected here: only this shard cannot be read.
         other => Err(Reader(item)
             .malformed(
                 ENTITY_TYPE,

@@ -19,10 +19,10 @@ use crate::kcl_compat::Coexistence;
 use crate::refusal::{in_the_way, lease_of, refusal};
 use crate::setup::{OpenError, OpenOptions, Settings, check_rights, ready_table};
 
-/// A lease table in DynamoDB, row for row the KCL's. The [crate](crate) tells what is in it and
-/// what it costs.
+/// A lease table in DynamoDB, compatible with the KCL's. The [crate docs](crate) describe its
+/// contents and what it costs.
 ///
-/// A clone is another handle on the same client.
+/// A clone is another handle to the same table, with the same client.
 ///
 /// ```
 /// use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
@@ -30,7 +30,7 @@ use crate::setup::{OpenError, OpenOptions, Settings, check_rights, ready_table};
 /// use kcl_dynamo::OpenOptions;
 ///
 /// # fn main() -> Result<(), kcl_dynamo::OpenError> {
-/// // A DynamoDB Local, or any other endpoint. `DynamoLeaseTable::open("billing")` goes where the environment says.
+/// // DynamoDB Local, or any other endpoint. `DynamoLeaseTable::open("billing")` would use the environment's settings.
 /// let config = Config::builder()
 ///     .behavior_version(BehaviorVersion::latest())
 ///     .endpoint_url("http://127.0.0.1:8000")
@@ -45,15 +45,15 @@ use crate::setup::{OpenError, OpenOptions, Settings, check_rights, ready_table};
 ///
 /// # Cancel safety
 ///
-/// As in [`LeaseTable`]: a write whose future is dropped may have happened.
+/// As in [`LeaseTable`]: a write whose future is dropped may still be applied.
 #[derive(Clone)]
 pub struct DynamoLeaseTable {
     inner: Arc<Inner>,
 }
 
 impl DynamoLeaseTable {
-    /// The lease table of an application in the table of its name, with the default
-    /// [`OpenOptions`]: region, credentials and endpoint as the environment says.
+    /// Opens the lease table of an application with the default [`OpenOptions`]: the table has the
+    /// application's name, and region, credentials and endpoint come from the environment.
     ///
     /// # Errors
     /// See [`OpenOptions::open`].
@@ -73,18 +73,19 @@ impl DynamoLeaseTable {
         &self.inner.calls.table
     }
 
-    /// How this fleet stands to Java workers, as the last scan has shown it.
+    /// What the last scan has shown about Java workers on the same table.
     #[must_use]
     pub fn coexistence(&self) -> Coexistence {
         self.inner.watch.coexistence()
     }
 
-    /// Removes every row of ours that is no lease: the rows of workers and the change signal. A KCL
-    /// before 3.5 fails on such rows; so this comes before going back to one, when no worker of
-    /// ours runs any more. How many rows were removed.
+    /// Removes every row of this crate that is not a lease: the rows of workers and the change
+    /// signal. A KCL before 3.5 fails on such rows, so call this before you go back to one, when no
+    /// worker of this framework is running any more. Returns how many rows were removed.
     ///
     /// # Errors
-    /// As of a read and a delete. What was removed by then stays removed; it can be called again.
+    /// The errors of a read and of a delete. Rows that were removed before an error stay removed,
+    /// and it can be called again.
     pub async fn retire(&self) -> Result<usize, Error> {
         let (mut start, mut removed) = (None, 0);
         loop {
@@ -114,8 +115,8 @@ impl fmt::Debug for DynamoLeaseTable {
     }
 }
 
-/// The worker of a KCL that answers when it is asked for a lease: its row of metrics says what it
-/// supports, as from the KCL 3.5 on.
+/// The KCL worker of this row, if it answers requests for leases: from the KCL 3.5 on, its row of
+/// metrics says what it supports.
 fn answering(item: &Item) -> Option<WorkerId> {
     let reader = Reader(item);
     let is_metrics =
@@ -123,7 +124,7 @@ fn answering(item: &Item) -> Option<WorkerId> {
     (is_metrics && reader.has(SUPPORT)).then(|| reader.key().into())
 }
 
-/// Whether it begins a tenancy, or asks for one.
+/// Whether the change begins a tenancy or requests a lease.
 const fn takes(change: &Change) -> bool {
     matches!(
         change,
@@ -133,12 +134,12 @@ const fn takes(change: &Change) -> bool {
 
 #[async_trait]
 impl LeaseTable for DynamoLeaseTable {
-    /// Makes the table if that is wanted, checks its key and the rights to write, and looks who
-    /// else uses it.
+    /// Creates the table if it is missing and may be created, checks its key and the permissions,
+    /// and checks for Java workers.
     ///
     /// # Errors
-    /// `Fatal` with [`KclIsLeading`](crate::KclIsLeading) as its source when a Java fleet in 3.x
-    /// mode is at work.
+    /// `Fatal` with [`KclIsLeading`](crate::KclIsLeading) as its source if a Java fleet in 3.x mode
+    /// is using the table.
     async fn setup(&self) -> Result<(), Error> {
         let Inner {
             calls, settings, ..
@@ -187,9 +188,9 @@ impl LeaseTable for DynamoLeaseTable {
             .extend(inner.throughputs.see(&found.items, page.is_none()));
         inner.watch(&found.items, page.is_none(), rows.next.is_none());
         rows.foreign.leading = inner.watch.led();
-        // A fleet without rows of workers judges life by leases. One that saw some rows, its own or
-        // those that others have not taken away yet, would hold who has none for another kind of
-        // worker.
+        // A fleet without rows of workers judges by leases which workers are alive. If it saw some
+        // rows (its own, or ones that others have not yet removed), it would take workers without a
+        // row for those of another framework.
         if !inner.writes_rows_of_workers() {
             inner.stale_workers.see(
                 std::mem::take(&mut rows.workers),
@@ -231,7 +232,8 @@ impl LeaseTable for DynamoLeaseTable {
         } = &*self.inner;
         let clock = &*settings.clock;
         if matches!(change, Change::Release { .. }) {
-            // Not for longer than a call: the mark is tried again later where it fails.
+            // This waits no longer than a call takes: if the write of the leaving mark fails, it is
+            // repeated later.
             drop(leaving.read().await);
         }
         let _turn = if takes(change) {
@@ -294,8 +296,8 @@ impl LeaseTable for DynamoLeaseTable {
         };
         match Row::read(&item)? {
             Row::Worker(row) => Ok(Some(row)),
-            // The metrics of a Java worker that asks for a lease: it has no row of ours, as nobody
-            // has.
+            // The metrics of a Java worker that requests a lease: like all workers now, it has no
+            // row of this crate.
             _ if !self.inner.writes_rows_of_workers() => Ok(None),
             other => Err(in_the_way(
                 worker.as_str(),
@@ -305,8 +307,8 @@ impl LeaseTable for DynamoLeaseTable {
         }
     }
 
-    /// None while Java workers may share the leases: they announce nothing, and the row of the
-    /// signal may not be there.
+    /// `None` while Java workers may share the leases: they announce nothing, and the row of the
+    /// signal must not be in the table.
     async fn change_signal(&self) -> Result<Option<ChangeSignal>, Error> {
         if self.inner.watch.coexistence() != Coexistence::Exclusive {
             self.inner.look_beside().await;
@@ -316,7 +318,7 @@ impl LeaseTable for DynamoLeaseTable {
         let mut signal = self.inner.announcer.read(&self.inner.calls).await?;
         self.inner.look_for_a_leader().await;
         if self.inner.probe.is_alarmed(clock.now()) {
-            // A value that is another one from time to time asks for a scan.
+            // A value that changes from time to time makes workers scan.
             let turn = clock.now().since_origin().as_millis() / SCAN_EVERY.as_millis();
             signal.value.push_str(&format!(", look {turn}"));
         }

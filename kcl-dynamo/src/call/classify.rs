@@ -1,16 +1,16 @@
-//! What a failure of a call means. The first row that fits decides.
+//! What the failure of a call means. The first matching row decides.
 //!
-//! | what came back | of a write | of a read |
+//! | result of the call | for a write | for a read |
 //! |---|---|---|
 //! | `ConditionalCheckFailedException` | conflict: nothing was written | |
-//! | `ProvisionedThroughputExceededException`, `RequestLimitExceeded`, `ThrottlingException`, `Throttling`, `LimitExceededException`, `TransactionConflictException`, `ReplicatedWriteConflictException`, status 429 | throttled: refused before anything was done | the same |
-//! | `ExpiredTokenException`, `ExpiredToken`, `RequestExpired`, `RequestTimeTooSkewed`, and `InvalidSignatureException` about the time | throttled: credentials are renewed and clocks are set | the same |
-//! | `InternalServerError`, `InternalServerErrorException`, `InternalFailure`, `ServiceUnavailable`, `RequestTimeout`, any status from 500, status 408 | unknown: it may have been done | throttled |
+//! | `ProvisionedThroughputExceededException`, `RequestLimitExceeded`, `ThrottlingException`, `Throttling`, `LimitExceededException`, `TransactionConflictException`, `ReplicatedWriteConflictException`, status 429 | throttled: rejected before anything was done | the same |
+//! | `ExpiredTokenException`, `ExpiredToken`, `RequestExpired`, `RequestTimeTooSkewed`, and `InvalidSignatureException` about the time | throttled: credentials will be renewed, and clocks corrected | the same |
+//! | `InternalServerError`, `InternalServerErrorException`, `InternalFailure`, `ServiceUnavailable`, `RequestTimeout`, any status from 500, status 408 | unknown: it may have been applied | throttled |
 //! | no answer in time, no connection, an answer that cannot be read | unknown | throttled |
 //! | `AccessDeniedException`, `UnrecognizedClientException`, `InvalidSignatureException`, `IncompleteSignatureException`, `IncompleteSignature`, `InvalidClientTokenId`, `MissingAuthenticationTokenException`, `MissingAuthenticationToken`, `SignatureDoesNotMatch`, `NotAuthorized`, `OptInRequired`, status 401 to 407 | denied | denied |
 //! | a request that cannot be built or sent, every other status | fatal | fatal |
 
-/// What is called, by the name that a policy has for it.
+/// An operation, with its name in IAM policies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Action {
     DescribeTable,
@@ -37,24 +37,24 @@ impl Action {
         }
     }
 
-    /// Whether a call without an answer may have changed something.
+    /// Whether the operation writes, so that a call without an answer may have changed something.
     const fn writes(self) -> bool {
         !matches!(self, Self::DescribeTable | Self::GetItem | Self::Scan)
     }
 }
 
-/// What came back instead of a result.
+/// What a call returned instead of a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure<'a> {
-    /// An answer that is an error.
+    /// An error response.
     Refusal {
         status: u16,
         code: Option<&'a str>,
         message: Option<&'a str>,
     },
-    /// The request could not be built, or not be sent as it is.
+    /// The request could not be built or sent.
     NotSendable,
-    /// No answer in time, no connection, or an answer that is none.
+    /// No answer in time, no connection, or an unreadable answer.
     NoAnswer,
 }
 
@@ -63,13 +63,13 @@ pub(crate) enum Failure<'a> {
 pub(crate) enum Verdict {
     /// The condition did not hold.
     Conflict,
-    /// Nobody knows whether it was done.
+    /// It is unknown whether it was applied.
     Unknown,
-    /// It was not done, and may be another time.
+    /// It was not applied, but may succeed later.
     Throttled,
-    /// It was not done, for want of rights or for the credentials.
+    /// It was not applied, because of missing permissions or invalid credentials.
     Denied,
-    /// It will not be done, however often it is tried.
+    /// It cannot succeed, however often it is repeated.
     Fatal,
 }
 
@@ -160,7 +160,8 @@ mod tests {
         }
     }
 
-    /// What was not done is told from what may have been done, and from what never will be.
+    /// Calls that were not applied are distinguished from those that may have been, and from those
+    /// that never can be.
     #[test]
     fn throttled_unknown_and_fatal_failures_are_told_apart() {
         use Verdict::{Conflict, Denied, Fatal, Throttled, Unknown};

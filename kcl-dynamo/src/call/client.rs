@@ -14,17 +14,17 @@ use crate::item::attribute::LEASE_KEY;
 use super::failure::{RefusedItem, refused_item, say};
 use super::{Action, Verdict};
 
-/// The calls on one table: each is made once, within a limit.
+/// The calls to one table: each is made once, within a time limit.
 #[derive(Clone, Debug)]
 pub(crate) struct Calls {
     pub(crate) client: Client,
     pub(crate) table: String,
 }
 
-/// Why a conditional write was not done.
+/// Why a conditional write failed.
 #[derive(Debug)]
 pub(crate) enum Refused {
-    /// The condition does not hold of this row, or there is no row.
+    /// The condition does not hold for this row, or (`None`) there is no row.
     Condition(Option<Item>),
     /// Anything else.
     Failed(Error),
@@ -38,7 +38,7 @@ pub(crate) struct Page {
 }
 
 impl Calls {
-    /// The same client without tries of its own and with this limit of a call.
+    /// Uses this client, but without its own retries and with this call limit.
     pub(crate) fn new(client: &Client, table: &str, call_limit: Duration) -> Self {
         let own = client
             .config()
@@ -125,7 +125,7 @@ impl Calls {
             .map_err(|error| self.refused(Action::PutItem, &error))
     }
 
-    /// Changes an item, and gives it as it is afterwards.
+    /// Changes an item, and returns it as it is afterwards.
     pub(crate) async fn update(
         &self,
         key: AttributeValue,

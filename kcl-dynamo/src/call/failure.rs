@@ -10,10 +10,10 @@ use crate::item::Item;
 
 use super::classify::{Action, Failure, Verdict, classify};
 
-/// As much is kept of what a service says about an error.
+/// How much of a service's error message is kept, in characters.
 const MAX_MESSAGE: usize = 512;
 
-/// What was said about a failure, without the response beneath it.
+/// A failure's message, without the response that caused it.
 #[derive(Debug, thiserror::Error)]
 #[error("{action} on table `{table}`: {said}")]
 struct Said {
@@ -22,13 +22,13 @@ struct Said {
     said: String,
 }
 
-/// An error of a service that may tell the row that refused a write.
+/// A service error that may contain the row that did not meet a write's condition.
 pub(crate) trait RefusedItem {
-    /// The row, if the error is about one.
+    /// The row, if the error contains one.
     fn item(&self) -> Option<&Item>;
 }
 
-/// The row that stands in the way of a conditional write. Nothing when there is no row.
+/// The row that did not meet a conditional write's condition. `None` if there is no row.
 pub(crate) fn refused_item<E: RefusedItem>(error: &SdkError<E>) -> Option<&Item> {
     error.as_service_error().and_then(RefusedItem::item)
 }
@@ -52,8 +52,8 @@ refused_item!(
     delete_item::DeleteItemError
 );
 
-/// What a failure means, and the error that says so. A conflict has no row here: who called knows
-/// what the row is.
+/// The verdict on a failure, and its error. A conflict has no row here: the caller knows how to
+/// read the row.
 pub(crate) fn say<E>(action: Action, table: &str, error: &SdkError<E>) -> (Verdict, Error)
 where
     E: ProvideErrorMetadata + StdError + 'static,
@@ -93,7 +93,7 @@ where
     (verdict, error)
 }
 
-/// What would be right.
+/// What is needed instead, to be appended to the message.
 fn hint(action: Action, failure: &Failure<'_>) -> String {
     let Failure::Refusal {
         code: Some(code), ..
@@ -109,7 +109,7 @@ fn hint(action: Action, failure: &Failure<'_>) -> String {
             )
         }
         "ResourceNotFoundException" => {
-            "; there is no such table in this account and region".to_owned()
+            "; the table does not exist in this account and region".to_owned()
         }
         _ => String::new(),
     }
@@ -144,10 +144,7 @@ fn what_was_said<E: StdError + 'static>(failure: &Failure<'_>, error: &SdkError<
             },
             _,
         ) => {
-            format!(
-                "{code}: {}",
-                message.unwrap_or("(the service says nothing more)")
-            )
+            format!("{code}: {}", message.unwrap_or("(no message)"))
         }
         (Failure::Refusal { status, .. }, _) => {
             format!("HTTP status {status} without an error code")
@@ -158,7 +155,7 @@ fn what_was_said<E: StdError + 'static>(failure: &Failure<'_>, error: &SdkError<
     }
 }
 
-/// What lies beneath, from the outside in.
+/// The causes, from the outermost to the innermost.
 fn causes<E: StdError + 'static>(error: &SdkError<E>) -> String {
     let mut texts = Vec::new();
     let mut cause = StdError::source(error);

@@ -4,20 +4,20 @@ use kcl_core::Clock;
 use kcl_core::lease::Error;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Writes of owners that are on the way at once. A table that is slower than the renewals that have
-/// come due is not sent more of them than it answers within the limit of a call. DynamoDB answers a
-/// write in some 10 ms, which makes this several thousand a second; of a table that carries out 32
-/// a second each is still answered within 2 s.
+/// How many writes of owners may be in flight at once. A table that cannot keep up with the
+/// renewals is not sent more of them than it answers within the call limit. DynamoDB answers a
+/// write in about 10 ms, so this allows several thousand per second; a table that carries out 32
+/// per second still answers each one within 2 s.
 const OWNERS: usize = 64;
-/// Writes of who is not an owner yet: fewer, for they can wait.
+/// How many writes of workers that are not owners yet may be in flight at once: fewer, because they
+/// can wait.
 const OTHERS: usize = 16;
 
-/// Two queues, so that no rush for leases that are free stands in the way of a renewal.
+/// Two queues, so that a rush for free leases does not delay renewals.
 ///
-/// Nobody waits long: who came to the head of a long queue would have no time left for the call
-/// itself, and a table that is too slow for some would do nothing for anybody. Who has waited for
-/// [`Limits::patience`] is refused, has not been sent, and tries again as after a refusal by
-/// DynamoDB.
+/// No call waits long: at the head of a long queue it would have no time left for the call itself,
+/// and a table that is too slow for some calls would serve none. A call that has waited for
+/// [`Limits::patience`] fails without being sent, and is retried as after throttling by DynamoDB.
 #[derive(Debug)]
 pub(crate) struct Limits {
     owners: Semaphore,
@@ -26,7 +26,7 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// For calls with this limit. A quarter of it may be spent on waiting.
+    /// For calls with this time limit, of which a quarter may be spent on waiting.
     pub(crate) fn new(call_limit: Duration) -> Self {
         Self {
             owners: Semaphore::new(OWNERS),
@@ -35,10 +35,10 @@ impl Limits {
         }
     }
 
-    /// Waits for room, in turn. Cancel safe.
+    /// Waits for a permit, first come, first served. Cancel safe.
     ///
     /// # Errors
-    /// `Throttled`: there was none in time.
+    /// `Throttled` if there was none in time.
     pub(crate) async fn of_owners(&self, clock: &dyn Clock) -> Result<SemaphorePermit<'_>, Error> {
         self.turn(&self.owners, clock).await
     }
@@ -54,7 +54,7 @@ impl Limits {
         clock: &dyn Clock,
     ) -> Result<SemaphorePermit<'a>, Error> {
         let refusal = || Error::Throttled {
-            source: "more writes are due than DynamoDB answers".into(),
+            source: "more writes are due than DynamoDB answers in time".into(),
         };
         tokio::select! {
             biased;

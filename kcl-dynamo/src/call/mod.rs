@@ -1,8 +1,8 @@
-//! Calls and what their failures mean.
+//! The calls to DynamoDB, and what their failures mean.
 //!
-//! The SDK makes each call once: a second try of its own, after a first one that had landed, would
-//! be refused, and the refusal looks as if somebody else had been first. Who called decides about
-//! another try, and a write that was not answered is said to be unknown.
+//! The SDK does not retry: a retry after a first attempt that had been applied would fail its
+//! condition, which looks as if another worker had been first. The caller decides whether to retry,
+//! and a write that was not answered is reported as unknown.
 
 mod classify;
 mod client;

@@ -7,19 +7,19 @@ use crate::item::{checkpoint_values, number, text};
 
 use super::Parts;
 
-/// There is no row.
+/// The condition that there is no row.
 pub(crate) fn absent(parts: &mut Parts) -> String {
     format!("attribute_not_exists({})", parts.name(LEASE_KEY))
 }
 
-/// What holds of no row and of no absence of one: a call with it shows that it is allowed, and
-/// changes nothing.
+/// A condition that holds neither for a row nor for a missing one: a call with it shows whether it
+/// is allowed, and changes nothing.
 pub(crate) fn never(parts: &mut Parts) -> String {
     let key = parts.name(LEASE_KEY);
     format!("attribute_exists({key}) AND attribute_not_exists({key})")
 }
 
-/// Each of these attributes is exactly this.
+/// The condition that each of these attributes has exactly this value.
 pub(crate) fn exactly(
     parts: &mut Parts,
     values: impl IntoIterator<Item = (&'static str, AttributeValue)>,
@@ -32,9 +32,9 @@ pub(crate) fn exactly(
         .join(" AND ")
 }
 
-/// The row exists, is a lease, and is as expected.
+/// The condition that the row exists, is a lease, and is as expected.
 ///
-/// Only a lease has a counter, so that neither an absent row nor one of another kind ever fits.
+/// Only a lease has a counter, so a missing row or one of another kind never matches.
 pub(crate) fn expected(parts: &mut Parts, expect: &Expect) -> String {
     let counter = parts.name(LEASE_COUNTER);
     let mut conditions = vec![match expect.counter {
@@ -66,8 +66,9 @@ pub(crate) fn expected(parts: &mut Parts, expect: &Expect) -> String {
     conditions.join(" AND ")
 }
 
-/// The lease is read as one without a token: it has none, or that of somebody who is not its owner
-/// any more. Every write that expects this and not the counter names both owners.
+/// The condition that the lease is read as one without a token: it has none, or that of a worker
+/// that is no longer its owner. Every write that expects this, but not the counter, names both
+/// owners.
 fn no_token(parts: &mut Parts, expect: &Expect) -> String {
     let token = parts.name(TOKEN);
     let ((Match::Is(owner), _) | (Match::Absent, Match::Is(owner))) =
@@ -76,7 +77,7 @@ fn no_token(parts: &mut Parts, expect: &Expect) -> String {
         return format!("attribute_not_exists({token})");
     };
     let (holder, owner) = (parts.name(HOLDER), parts.value(text(owner.as_str())));
-    // What is compared with a missing attribute is unequal to it.
+    // A comparison with a missing attribute is always unequal.
     format!(
         "(attribute_not_exists({token}) OR (attribute_exists({holder}) AND {holder} <> {owner}))"
     )
@@ -102,11 +103,11 @@ fn matches<T>(
 fn stands_at(parts: &mut Parts, checkpoint: &Checkpoint) -> Vec<String> {
     let [at, sub] = checkpoint_values(checkpoint);
     let mut conditions = vec![format!("{} = {}", parts.name(CHECKPOINT), parts.value(at))];
-    // A sentinel is one whatever stands beside it.
+    // For a sentinel, the sub-sequence number does not matter.
     if let Some(position) = checkpoint.position() {
         let attribute = parts.name(CHECKPOINT_SUB);
         let equal = format!("{attribute} = {}", parts.value(sub));
-        // Where it is missing it is read as 0.
+        // A missing one is read as 0.
         conditions.push(match position.sub_sequence {
             0 => format!("({equal} OR attribute_not_exists({attribute}))"),
             _ => equal,

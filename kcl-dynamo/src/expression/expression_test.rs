@@ -31,7 +31,7 @@ fn value(value: &AttributeValue) -> String {
 fn filled(parts: &Parts, text: &str) -> String {
     let mut filled = String::new();
     let mut rest = text;
-    // In one go: what was filled in may look like a placeholder itself.
+    // In a single pass: a value that was filled in may look like a placeholder itself.
     while let Some(begin) = rest.find(['#', ':']) {
         let is_part = |c: char| c.is_alphanumeric() || c == '_';
         let end = rest[begin + 1..]

@@ -1,7 +1,7 @@
-//! Conditions and changes as expressions of DynamoDB.
+//! Conditions and changes as DynamoDB expressions.
 //!
-//! Every name of an attribute and every value goes through a placeholder: no name can be a reserved
-//! word, and no value can be read as a part of an expression.
+//! Every attribute name and every value is passed as a placeholder, so no name can clash with a
+//! reserved word, and no value can be read as part of an expression.
 
 mod condition;
 mod parts;

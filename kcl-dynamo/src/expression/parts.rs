@@ -24,7 +24,7 @@ impl Parts {
         placeholder
     }
 
-    /// The values, or nothing: DynamoDB takes no empty map.
+    /// The values, or `None` if there are none: DynamoDB does not accept an empty map.
     pub(crate) fn some_values(self) -> Option<HashMap<String, AttributeValue>> {
         (!self.values.is_empty()).then_some(self.values)
     }

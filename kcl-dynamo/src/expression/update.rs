@@ -8,7 +8,7 @@ use crate::item::{checkpoint_values, number, shard_set, text};
 
 use super::Parts;
 
-/// An update expression in the making.
+/// An update expression under construction.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Update {
     sets: Vec<String>,
@@ -16,7 +16,7 @@ pub(crate) struct Update {
 }
 
 impl Update {
-    /// The attribute becomes this.
+    /// Sets the attribute to this value.
     pub(crate) fn set(&mut self, parts: &mut Parts, attribute: &str, value: AttributeValue) {
         self.sets.push(format!(
             "{} = {}",
@@ -25,7 +25,7 @@ impl Update {
         ));
     }
 
-    /// The attribute goes, whether it is there or not.
+    /// Removes the attribute, whether it exists or not.
     pub(crate) fn remove(&mut self, parts: &mut Parts, attribute: &str) {
         self.removes.push(parts.name(attribute));
     }
@@ -37,7 +37,7 @@ impl Update {
         }
     }
 
-    /// The expression. Nothing when there is nothing to do: DynamoDB then takes no expression.
+    /// The expression, or `None` if there is nothing to do: DynamoDB does not accept an empty one.
     pub(crate) fn text(&self) -> Option<String> {
         let clause = |word: &str, what: &[String]| {
             (!what.is_empty()).then(|| format!("{word} {}", what.join(", ")))
@@ -50,7 +50,8 @@ impl Update {
     }
 }
 
-/// The edits of a lease that is as expected. What they do not name stays, whoever wrote it.
+/// The update for these edits, for a lease that is as expected. Attributes that the edits do not
+/// name are kept.
 pub(crate) fn edited(parts: &mut Parts, key: &LeaseKey, expect: &Expect, edits: &Edits) -> Update {
     let mut update = Update::default();
     if edits.counter == CounterEdit::Next {
@@ -82,7 +83,7 @@ pub(crate) fn edited(parts: &mut Parts, key: &LeaseKey, expect: &Expect, edits: 
         let [at, sub] = checkpoint_values(checkpoint);
         update.set(parts, CHECKPOINT, at);
         update.set(parts, CHECKPOINT_SUB, sub);
-        // As the KCL does: a row that lost them is whole again.
+        // As the KCL does, so that a row that has lost them is complete again.
         if let Some(stream) = key.stream.as_deref() {
             update.set(parts, STREAM_NAME, text(stream));
             update.set(parts, SHARD_ID, text(key.shard.as_str()));
@@ -119,13 +120,13 @@ impl Update {
         }
     }
 
-    /// A token goes with the name of the owner whose it is.
+    /// Writes a token together with the name of its owner.
     fn tenancy(&mut self, parts: &mut Parts, expect: &Expect, edits: &Edits) {
         let names_owner = (&edits.owner, &edits.checkpoint_owner) != (&Edit::Keep, &Edit::Keep);
         match &edits.token {
             Edit::Set(token) => self.set(parts, TOKEN, text(token.as_str())),
-            // A KCL may have left one there: it must not come to life when its former holder is the
-            // owner again.
+            // A KCL may have left a token there. It must not become valid again when its former
+            // holder is the owner again.
             Edit::Keep if names_owner && expect.token == Match::Absent => self.remove(parts, TOKEN),
             Edit::Keep if names_owner => {}
             Edit::Keep => return,
@@ -181,7 +182,7 @@ impl Update {
     }
 }
 
-/// Who is the actual owner of a lease once it is changed, if that is known.
+/// The actual owner of a lease after the change, if that is known.
 fn actual_owner<'a>(expect: &'a Expect, edits: &'a Edits) -> Option<&'a WorkerId> {
     let (asked, named) = (&edits.checkpoint_owner, &edits.owner);
     match (asked, &expect.checkpoint_owner) {

@@ -14,8 +14,8 @@ pub(crate) fn number(number: impl Display) -> AttributeValue {
     AttributeValue::N(number.to_string())
 }
 
-/// A checkpoint as the KCL keeps it: a decimal number or the name of a sentinel, and the
-/// sub-sequence number, which is 0 beside a sentinel.
+/// A checkpoint as the KCL stores it: a decimal number or the name of a sentinel, and the
+/// sub-sequence number, which is 0 for a sentinel.
 pub(crate) fn checkpoint_values(checkpoint: &Checkpoint) -> [AttributeValue; 2] {
     match checkpoint {
         Checkpoint::At(position) => [
@@ -34,7 +34,8 @@ const SENTINELS: [Checkpoint; 4] = [
 ];
 
 impl Reader<'_> {
-    /// The checkpoint of two attributes. A missing sub-sequence number is 0, as the KCL reads it.
+    /// Reads a checkpoint from two attributes. A missing sub-sequence number is read as 0, as in
+    /// the KCL.
     pub(super) fn checkpoint(
         self,
         attribute: &'static str,

@@ -12,31 +12,31 @@ use kcl_core::model::{
 use super::attribute::*;
 use super::{Reader, checkpoint_values, number, text};
 
-/// DynamoDB's limit for a key.
+/// DynamoDB's limit for a key, in bytes.
 const LONGEST_KEY: usize = 2048;
 
 /// The KCL's `leaseKey`: the shard, or `stream:shard`.
 ///
 /// # Errors
-/// `Fatal` for a shard that cannot be told from a stream's part of a key, and for a key that
-/// DynamoDB does not take.
+/// `Fatal` for a shard or stream name with which the key would be ambiguous, and for a key that
+/// DynamoDB does not accept.
 fn key_text(key: &LeaseKey) -> Result<String, Error> {
     let text = key.to_string();
     let wrong = if key.shard.as_str().contains(':')
         || key.shard.as_str().is_empty()
         || key.stream.as_deref() == Some("")
     {
-        "a shard's name is not empty and has no `:` in it, and a stream's is not empty"
+        "expected a non-empty shard name without `:` and, if there is one, a non-empty stream name"
     } else if text.len() > LONGEST_KEY {
-        "a key has at most 2048 bytes"
+        "expected at most 2048 bytes"
     } else if text.starts_with('~') {
-        "a key that begins with `~` is none of a lease"
+        "expected a key that does not begin with `~`"
     } else {
         return Ok(text);
     };
     let shown: String = text.chars().take(160).collect();
     Err(Error::Fatal {
-        message: format!("`{shown}` is no key of a lease: {wrong}"),
+        message: format!("invalid lease key `{shown}`: {wrong}"),
         source: None,
     })
 }
@@ -45,7 +45,7 @@ pub(crate) fn key_value(key: &LeaseKey) -> Result<AttributeValue, Error> {
     key_text(key).map(AttributeValue::S)
 }
 
-/// The lease of a key: shards have no `:` in their names.
+/// Splits a key into stream and shard: the names of shards contain no `:`.
 pub(crate) fn parse_key(text: &str) -> LeaseKey {
     match text.rsplit_once(':') {
         Some((stream, shard)) => LeaseKey {
@@ -56,7 +56,7 @@ pub(crate) fn parse_key(text: &str) -> LeaseKey {
     }
 }
 
-/// Shards as a set, or nothing: DynamoDB has no empty set.
+/// Shards as a set, or `None` if there are none: DynamoDB has no empty set.
 pub(crate) fn shard_set(shards: &[ShardId]) -> Option<AttributeValue> {
     let names: BTreeSet<&str> = shards.iter().map(ShardId::as_str).collect();
     (!names.is_empty())
@@ -150,7 +150,7 @@ pub(crate) fn lease_item(lease: &Lease) -> Result<Item, Error> {
 }
 
 impl Reader<'_> {
-    /// The lease of an item, of whichever version of the KCL.
+    /// Reads the lease of an item, whichever version of the KCL wrote it.
     pub(super) fn lease(self) -> Result<Lease, MalformedRow> {
         let checkpoint = self.needed_text(CHECKPOINT)?;
         let mut lease = Lease::new(
@@ -179,7 +179,8 @@ impl Reader<'_> {
         Ok(lease)
     }
 
-    /// The tenancy, unless it is not the owner's: somebody who knows no tokens has taken the lease.
+    /// The token, unless it is not the owner's because a worker that does not know tokens has taken
+    /// the lease.
     fn token(self, lease: &Lease) -> Result<Option<Token>, MalformedRow> {
         let holder = self.text(HOLDER)?;
         let is_owners = holder.is_none_or(|holder| {
@@ -190,7 +191,7 @@ impl Reader<'_> {
         Ok(self.text(TOKEN)?.filter(|_| is_owners).map(Token::from))
     }
 
-    /// Absent in rows of a KCL before 2.3, where it is filled in later.
+    /// Absent in rows of a KCL before 2.3; added later.
     fn hash_range(self) -> Result<Option<HashKeyRange>, MalformedRow> {
         let (Some(start), Some(end)) = (self.text(STARTING_HASH_KEY)?, self.text(ENDING_HASH_KEY)?)
         else {

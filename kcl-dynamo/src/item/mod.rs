@@ -1,7 +1,8 @@
-//! Rows as items and items as rows.
+//! Conversion between rows and DynamoDB items.
 //!
-//! A table has rows of several kinds under one key attribute; [`Row`] tells which one an item is.
-//! Everything that is not named in [`attribute`] is somebody else's and is never read or written.
+//! A table has rows of several kinds under one key attribute; [`Row`] says of which kind an item
+//! is. Attributes that are not named in [`attribute`] belong to other programs and are never read
+//! or written.
 
 pub(crate) mod attribute;
 mod checkpoint;

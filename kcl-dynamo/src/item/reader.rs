@@ -8,12 +8,12 @@ use kcl_core::model::WorkerId;
 use super::attribute::{INCARNATION, Item, LEASE_KEY, SIGNAL_KEY, WORKER};
 use super::parse_key;
 
-/// Reads the attributes of an item, and says of which row a malformed one is.
+/// Reads the attributes of an item; its errors name the row of a malformed one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reader<'a>(pub(crate) &'a Item);
 
 impl<'a> Reader<'a> {
-    /// The key, if the item has one that is text.
+    /// The key; empty if the item has none that is text.
     pub(crate) fn key(self) -> &'a str {
         self.0
             .get(LEASE_KEY)
@@ -25,8 +25,8 @@ impl<'a> Reader<'a> {
         self.0.contains_key(attribute)
     }
 
-    /// Whether it is the row of a worker of ours: it has our mark or, where somebody took that
-    /// away, the name beside it.
+    /// Whether it is this crate's row of a worker: it has the mark or, if that was removed, the
+    /// worker's name.
     pub(crate) fn is_our_worker(self) -> bool {
         self.has(INCARNATION) || self.has(WORKER)
     }
@@ -40,7 +40,7 @@ impl<'a> Reader<'a> {
         MalformedRow::new(self.row(), attribute, found, allowed)
     }
 
-    /// Which row it is, as far as its key and our marks tell.
+    /// Which row it is, as far as its key and this crate's marks show.
     fn row(self) -> RowKey {
         if self.key() == SIGNAL_KEY {
             return RowKey::Signal;
@@ -68,20 +68,20 @@ impl<'a> Reader<'a> {
             .map_err(|other| self.malformed(attribute, Some(type_of(other)), allowed))
     }
 
-    /// Text, if it is there.
+    /// Text, or `None` if it is missing.
     pub(crate) fn text(self, attribute: &'static str) -> Result<Option<&'a str>, MalformedRow> {
         Ok(self
             .typed(attribute, "text (S)", AttributeValue::as_s)?
             .map(String::as_str))
     }
 
-    /// Text that has to be there.
+    /// Text that must not be missing.
     pub(crate) fn needed_text(self, attribute: &'static str) -> Result<&'a str, MalformedRow> {
         self.text(attribute)?
             .ok_or_else(|| self.malformed(attribute, None, "text (S)"))
     }
 
-    /// A whole number, if it is there.
+    /// A whole number, or `None` if it is missing.
     pub(crate) fn number<T: FromStr>(
         self,
         attribute: &'static str,
@@ -95,7 +95,7 @@ impl<'a> Reader<'a> {
             .map_err(|_| self.malformed(attribute, Some(text), ALLOWED))
     }
 
-    /// A whole number that has to be there.
+    /// A whole number that must not be missing.
     pub(crate) fn needed_number<T: FromStr>(
         self,
         attribute: &'static str,
@@ -104,7 +104,7 @@ impl<'a> Reader<'a> {
             .ok_or_else(|| self.malformed(attribute, None, "a whole number (N)"))
     }
 
-    /// A truth value; false when it is missing.
+    /// A boolean; false if it is missing.
     pub(crate) fn truth(self, attribute: &'static str) -> Result<bool, MalformedRow> {
         Ok(self
             .typed(attribute, "a truth value (BOOL)", AttributeValue::as_bool)?
@@ -112,14 +112,14 @@ impl<'a> Reader<'a> {
             .unwrap_or(false))
     }
 
-    /// Bytes, if they are there.
+    /// Bytes, or `None` if they are missing.
     pub(crate) fn bytes(self, attribute: &'static str) -> Result<Option<&'a [u8]>, MalformedRow> {
         Ok(self
             .typed(attribute, "bytes (B)", AttributeValue::as_b)?
             .map(AsRef::as_ref))
     }
 
-    /// A set of texts in order, empty when it is missing: a set has no order of its own.
+    /// A set of texts, sorted, because a set has no order of its own; empty if it is missing.
     pub(crate) fn set(self, attribute: &'static str) -> Result<Vec<&'a str>, MalformedRow> {
         let set = self.typed(attribute, "a set of texts (SS)", AttributeValue::as_ss)?;
         let mut texts: Vec<&str> = set
@@ -132,7 +132,7 @@ impl<'a> Reader<'a> {
         Ok(texts)
     }
 
-    /// A list of texts, empty when it is missing.
+    /// A list of texts; empty if it is missing.
     pub(crate) fn texts(self, attribute: &'static str) -> Result<Vec<&'a str>, MalformedRow> {
         let list = self.typed(attribute, "a list of texts (L of S)", AttributeValue::as_l)?;
         let text = |value: &'a AttributeValue| {
@@ -149,7 +149,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The type alone: the value may be long, or somebody's secret.
+/// Only the type: the value may be long or secret.
 fn type_of(value: &AttributeValue) -> &'static str {
     match value {
         AttributeValue::S(_) => "a text (S)",

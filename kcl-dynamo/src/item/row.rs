@@ -4,28 +4,28 @@ use kcl_core::model::Lease;
 use super::Reader;
 use super::attribute::*;
 
-/// What an item is.
+/// The kind of an item, with its contents.
 #[derive(Debug)]
 pub(crate) enum Row {
     /// A lease.
     Lease(Lease),
-    /// A worker of ours.
+    /// A worker of this framework.
     Worker(WorkerRow),
     /// The row of the change signal.
     Signal,
-    /// Somebody else's.
+    /// A row of another program.
     Foreign {
-        /// Its kind as it names it (the KCL's `entityType`), if it does.
+        /// Its kind (the KCL's `entityType`), if it has one.
         kind: Option<String>,
     },
 }
 
 impl Row {
     /// Reads an item. A row without `entityType` that has a counter or a checkpoint is a lease that
-    /// a KCL before 3.5 made.
+    /// a KCL before 3.5 created.
     ///
     /// # Errors
-    /// It is a lease or a worker of ours, and an attribute of it cannot be read.
+    /// If it is a lease or a worker of this framework, and one of its attributes cannot be read.
     pub(crate) fn read(item: &Item) -> Result<Self, MalformedRow> {
         let reader = Reader(item);
         let kind = reader.text(ENTITY_TYPE)?;
@@ -39,7 +39,7 @@ impl Row {
             }
             Some(KIND_WORKER) if reader.is_our_worker() => reader.worker().map(Self::Worker),
             Some(KIND_SIGNAL) if reader.key() == SIGNAL_KEY => Ok(Self::Signal),
-            // No kind that any KCL knows, under the key of a shard: somebody has edited it.
+            // A kind that no KCL knows, under the key of a shard: the row was edited.
             Some(kind)
                 if ![KIND_WORKER, KIND_LEADER, KIND_SIGNAL].contains(&kind)
                     && is_key_of_lease(reader.key()) =>
@@ -53,7 +53,7 @@ impl Row {
     }
 }
 
-/// Whether only a lease has such a key: shards are named so by the service.
+/// Whether only a lease can have such a key: it looks like a shard id of the service.
 fn is_key_of_lease(key: &str) -> bool {
     key.rsplit(':')
         .next()

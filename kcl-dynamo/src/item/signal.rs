@@ -5,15 +5,15 @@ use kcl_core::model::WorkerId;
 use super::attribute::{SIGNAL_RECENT, SIGNAL_VALUE};
 use super::{Reader, parse_key, text};
 
-/// What is announced is cut to this many bytes: with its names, the row stays below the 4 KB that a
-/// read is counted in.
+/// The list of announcements is cut to this many bytes, so that the row with its attribute names
+/// stays below 4 KB, the unit in which reads are counted.
 const MOST_BYTES: usize = 3600;
-/// What DynamoDB counts for an element of a list beside its text.
+/// What DynamoDB counts for each list element in addition to its text, in bytes.
 const ELEMENT: usize = 2;
 
-/// What was announced last, as a list of texts: the value of the signal, a space, `L` and the key
-/// of a lease or `W` and a worker. When nothing was ever forgotten, the value before all of it
-/// comes last, a space and `B`.
+/// The latest announcements as a list of texts, each made of the signal's value, a space, and `L`
+/// with the key of a lease or `W` with a worker. If no announcement was ever dropped, the last text
+/// is the value before all of them, a space and `B`.
 pub(crate) fn recent_value(signal: &ChangeSignal) -> AttributeValue {
     let mut left = MOST_BYTES;
     let line = |(value, changed): &(String, Changed)| match changed {
@@ -40,7 +40,7 @@ pub(crate) fn recent_value(signal: &ChangeSignal) -> AttributeValue {
     )
 }
 
-/// The signal of the signal row.
+/// Reads the change signal from its row.
 pub(crate) fn read_signal(reader: Reader<'_>) -> Result<ChangeSignal, MalformedRow> {
     let mut signal = ChangeSignal::new(reader.text(SIGNAL_VALUE)?.unwrap_or_default());
     for line in reader.texts(SIGNAL_RECENT)? {

@@ -8,14 +8,15 @@ use kcl_core::model::{Timestamp, WorkerId};
 use super::attribute::*;
 use super::{Reader, number, text};
 
-/// What the key of a worker begins with where its id could be the key of another row.
+/// The prefix of a worker's key if its id could be the key of another row.
 const ESCAPED: &str = "~worker-";
 
-/// The highest feature of the KCL 3.5 that a fleet has to agree on: the single table.
+/// The KCL's support level to declare: 1 stands for the single table of the KCL 3.5, the highest
+/// feature on which a fleet has to agree.
 const SUPPORTED: u8 = 1;
 
 /// The key of a worker's row: its id, as in the KCL, unless that could be the key of a lease or of
-/// a row that there is one of.
+/// a singleton row.
 pub(crate) fn worker_key(worker: &WorkerId) -> AttributeValue {
     let id = worker.as_str();
     let taken = id.is_empty()
@@ -29,7 +30,7 @@ pub(crate) fn worker_key(worker: &WorkerId) -> AttributeValue {
     }
 }
 
-/// The attributes of a worker that are compared when its row is replaced, and set by it.
+/// The attributes of a worker that are compared and set when its row is replaced.
 pub(crate) fn worker_values(row: &WorkerRow) -> [(&'static str, AttributeValue); 5] {
     let nanos = u64::try_from(row.failover.as_nanos()).unwrap_or(u64::MAX);
     [
@@ -41,7 +42,8 @@ pub(crate) fn worker_values(row: &WorkerRow) -> [(&'static str, AttributeValue);
     ]
 }
 
-/// A worker as the KCL's row of worker metrics, without any metric, and with our mark.
+/// A worker, in the form of the KCL's row of worker metrics, without metrics and with this crate's
+/// mark.
 pub(crate) fn worker_item(row: &WorkerRow, now: Timestamp) -> Item {
     let seconds = number(now.as_millis().div_euclid(1000));
     let mut item = Item::from([
@@ -62,7 +64,7 @@ pub(crate) fn worker_item(row: &WorkerRow, now: Timestamp) -> Item {
 }
 
 impl Reader<'_> {
-    /// The worker of a row of ours.
+    /// Reads the worker from this crate's row.
     pub(super) fn worker(self) -> Result<WorkerRow, MalformedRow> {
         let worker = WorkerId::from(self.needed_text(WORKER)?);
         let incarnation = self.needed_text(INCARNATION)?.into();

@@ -2,32 +2,32 @@ use kcl_core::lease::Error;
 
 use super::Evidence;
 
-/// What an application may do in a table that Java workers may share, the strictest last.
+/// What an application may do in a table that Java workers may share. Ordered, the strictest last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Coexistence {
-    /// No Java worker is to be minded.
+    /// No Java workers have to be considered.
     #[default]
     Exclusive,
-    /// Java workers in 2.x mode may share the leases: no row beside leases is written.
+    /// Java workers in 2.x mode may share the leases: no rows besides leases are written.
     LeasesOnly,
-    /// A Java fleet in 3.x mode is at work, and its leader gives the leases away.
+    /// A Java fleet in 3.x mode is running, and its leader assigns the leases.
     KclLeads,
 }
 
-/// A Java fleet in 3.x mode is at work on the table.
+/// A Java fleet in 3.x mode is using the table.
 ///
-/// Its leader assigns the leases and counts every owner, ours too: both sides would move them
-/// without end.
+/// Its leader assigns the leases and counts every owner, including those of this framework, so both
+/// sides would move leases back and forth without end.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a fleet of the Java KCL 3.x in its own mode is at work on the table `{table}` ({what}): stop it first, or run it with \
+    "a Java KCL 3.x fleet in 3.x mode is using the table `{table}` ({what}): stop it first, or run it with \
      CLIENT_VERSION_CONFIG_COMPATIBLE_WITH_2X"
 )]
 pub struct KclIsLeading {
     /// The table.
     pub table: String,
-    /// What showed it.
+    /// The evidence for it.
     pub what: String,
 }
 
@@ -40,16 +40,16 @@ impl From<KclIsLeading> for Error {
     }
 }
 
-/// The versions that a KCL with a leader runs as.
+/// The client versions with which a KCL has a leader.
 const LED_VERSIONS: [&str; 2] = ["CLIENT_VERSION_3X", "CLIENT_VERSION_3X_WITH_ROLLBACK"];
 
-/// Rows of worker metrics count for the KCL's leader while they are younger than twice the 30 s in
-/// which they are written.
+/// The KCL leader ignores rows of worker metrics that are older than twice their write interval of
+/// 30 s.
 const FRESH_SECONDS: i64 = 60;
 
-/// Judges the rows of a table at this time (seconds since 1970). `leader_before` is the version of
-/// the row `Leader` that an earlier scan has seen. With [`Coexistence::KclLeads`] comes what showed
-/// it.
+/// Judges the rows of a table at the time `now` (seconds since 1970). `leader_before` is the
+/// version of the row `Leader` in an earlier scan. With [`Coexistence::KclLeads`], the text is the
+/// evidence for it.
 pub(crate) fn judge(
     evidence: &Evidence,
     now: i64,
@@ -57,8 +57,8 @@ pub(crate) fn judge(
 ) -> (Coexistence, String) {
     let version = evidence.client_version.as_deref().unwrap_or("");
     let is_3x = LED_VERSIONS.contains(&version);
-    // A row from the future counts: the clock that wrote it is wrong by less than a day, or the KCL
-    // would remove the row.
+    // A row from the future counts too: the clock of its writer is wrong by less than a day,
+    // otherwise the KCL would remove the row.
     let fresh = evidence
         .metrics
         .iter()
@@ -83,11 +83,11 @@ pub(crate) fn judge(
     (Coexistence::Exclusive, String::new())
 }
 
-/// Within this the clocks of two machines may differ.
+/// By how much the clocks of two machines may differ, in seconds.
 const SKEW_SECONDS: i64 = 3600;
 
-/// Whether a leader may be at work whose metrics look old because its clock is not ours: then the
-/// row `Leader` decides, which counts by no clock.
+/// Whether there may be a leader whose metrics only look old because its clock differs: then the
+/// row `Leader` decides, which depends on no clock.
 pub(crate) fn is_in_doubt(evidence: &Evidence, now: i64) -> bool {
     let version = evidence.client_version.as_deref().unwrap_or("");
     let recent = || evidence.metrics.values().any(|at| now - at < SKEW_SECONDS);
@@ -143,7 +143,7 @@ mod tests {
                 Coexistence::Exclusive
             );
         }
-        // In 2.x mode metrics are written too.
+        // Metrics are also written in 2.x mode.
         assert_eq!(
             judge(
                 &with_metrics("CLIENT_VERSION_UPGRADE_FROM_2X", 999),
@@ -166,7 +166,7 @@ mod tests {
         assert_eq!(judge(&evidence, 1000, None).0, Coexistence::Exclusive);
     }
 
-    /// A leader with metrics of the last hour may live by another clock.
+    /// A leader with metrics of the last hour may be alive on another clock.
     #[test]
     fn a_leader_with_metrics_of_the_last_hour_is_in_doubt() {
         let with_leader = |version, at| Evidence {

@@ -3,18 +3,19 @@ use std::collections::BTreeMap;
 use crate::item::attribute::*;
 use crate::item::{Item, Reader};
 
-/// What the rows of a table say of Java workers.
+/// What the rows of a table show about Java workers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Evidence {
-    /// A lease without `entityType`.
+    /// Whether there is a lease without `entityType`.
     pub(crate) old_lease: bool,
-    /// A row that only a KCL makes.
+    /// Whether there is a row that only a KCL writes.
     pub(crate) kcl_row: bool,
-    /// `cv` of `Migration3.0`, here or in the table that a KCL before 3.5 keeps beside this one.
+    /// `cv` of `Migration3.0`, in this table or in the additional one of a KCL before 3.5.
     pub(crate) client_version: Option<String>,
-    /// There is a table that a KCL before 3.5 keeps beside this one.
+    /// Whether there is an additional table of a KCL before 3.5.
     pub(crate) legacy_table: bool,
-    /// `lut` of the rows of worker metrics that are not ours: seconds since 1970.
+    /// `lut` of the rows of worker metrics that this crate has not written, by worker: seconds
+    /// since 1970.
     pub(crate) metrics: BTreeMap<String, i64>,
     /// `recordVersionNumber` of the row `Leader`.
     pub(crate) leader: Option<String>,
@@ -47,7 +48,7 @@ impl Evidence {
         }
     }
 
-    /// Adds what the tables show that a KCL before 3.5 keeps beside this one.
+    /// Adds what the additional tables of a KCL before 3.5 show.
     pub(crate) fn add_beside(&mut self, beside: &Self) {
         self.legacy_table |= beside.legacy_table;
         if beside.client_version.is_some() {
@@ -61,7 +62,7 @@ impl Evidence {
         );
     }
 
-    /// Whether a KCL has ever worked with this table.
+    /// Whether a KCL has ever used this table.
     pub(crate) const fn of_a_kcl(&self) -> bool {
         self.old_lease || self.kcl_row
     }

@@ -8,9 +8,9 @@ use crate::item::{Reader, text};
 
 use super::Evidence;
 
-/// Adds what the two tables say that a KCL from 3.0 to 3.4 keeps beside the lease table:
-/// `APPLICATION-CoordinatorState` and `APPLICATION-WorkerMetricStats`. They are read and never
-/// made: a KCL 3.5 that finds them works in the old way.
+/// Adds what the two additional tables of a KCL from 3.0 to 3.4 show:
+/// `APPLICATION-CoordinatorState` and `APPLICATION-WorkerMetricStats`. They are only read and never
+/// created, because a KCL 3.5 that finds them works in the old way.
 pub(crate) async fn legacy_versions(
     client: &Client,
     application: &str,

@@ -1,17 +1,17 @@
-//! Living beside Java workers of the same application.
+//! Sharing a table with Java workers of the same application.
 //!
 //! ```text
-//!   the items of a scan -> Evidence -> judge -> Coexistence: what we may write beside leases, and whether we may take any
+//!   the items of a scan -> Evidence -> judge -> Coexistence: which rows may be written besides leases, and whether leases may be taken
 //! ```
 //!
 //! | what the table shows | coexistence | what follows |
 //! |---|---|---|
-//! | leases of ours, or of a KCL 3.5 in its default mode of which no worker is at work | [`Coexistence::Exclusive`] | rows of workers, the change signal |
-//! | a lease without `entityType` (a KCL before 3.5 made it), the tables that a KCL before 3.5 kept beside this one, or `Migration3.0` at `CLIENT_VERSION_UPGRADE_FROM_2X` or `CLIENT_VERSION_2X` | [`Coexistence::LeasesOnly`] | leases alone: a KCL before 3.5 fails on any other row, and one that may still change to 3.x stays at 2.x as long as an owner has no row of metrics |
-//! | `Migration3.0` at `CLIENT_VERSION_3X` or `CLIENT_VERSION_3X_WITH_ROLLBACK` with a row of worker metrics of somebody else that is younger than 60 s, or a row `Leader` that changes | [`Coexistence::KclLeads`] | nothing is written at the start; while running, no lease is taken and our rows of workers go with the next heartbeat |
+//! | only leases of this framework, or of a KCL 3.5 in its default mode with no running worker | [`Coexistence::Exclusive`] | rows of workers and the change signal are written |
+//! | a lease without `entityType` (created by a KCL before 3.5), the additional tables of a KCL before 3.5, or `Migration3.0` at `CLIENT_VERSION_UPGRADE_FROM_2X` or `CLIENT_VERSION_2X` | [`Coexistence::LeasesOnly`] | only leases are written: a KCL before 3.5 fails on any other row, and one that may still migrate to 3.x stays at 2.x while an owner has no row of metrics |
+//! | `Migration3.0` at `CLIENT_VERSION_3X` or `CLIENT_VERSION_3X_WITH_ROLLBACK` with another worker's row of metrics that is younger than 60 s, or a row `Leader` that changes | [`Coexistence::KclLeads`] | at the start nothing is written; while running, no lease is taken, and this crate's rows of workers are removed with the next heartbeat |
 //!
-//! In [`Coexistence::LeasesOnly`] workers of ours see of each other only what leases show, and
-//! changes are found by scans each 2 s, not by the signal.
+//! In [`Coexistence::LeasesOnly`], workers of this framework see each other only through leases,
+//! and find changes by scans every 2 s instead of by the signal.
 
 mod coexistence;
 mod evidence;

@@ -3,14 +3,14 @@ use std::time::Duration;
 
 use kcl_core::model::Moment;
 
-/// How often the row of the KCL's leader is read where scans are seldom.
+/// How often the KCL leader's row is read if scans are rare.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
-/// For how long scans are frequent once a leader is there that was not before: its worker's metrics
-/// come within seconds, and its next heartbeat after 30 s.
+/// For how long scans are frequent after a new leader has appeared: its worker's metrics are
+/// written within seconds, and its next heartbeat comes after 30 s.
 const ALARM: Duration = Duration::from_secs(60);
 
-/// Watches for a leader of the KCL between two scans: a worker that is alone and holds every lease
-/// scans each 30 s, and a leader that has begun to give leases away is to be known sooner.
+/// Watches for a KCL leader between two scans: a lone worker that holds every lease scans only
+/// every 30 s, but a leader that has started to assign leases must be noticed sooner.
 #[derive(Debug, Default)]
 pub(crate) struct Probe {
     state: Mutex<ProbeState>,
@@ -18,17 +18,17 @@ pub(crate) struct Probe {
 
 #[derive(Debug, Default)]
 struct ProbeState {
-    /// When the last scan ended, or the last reading of the row was begun.
+    /// When the last scan ended or the last read of the row began.
     read: Option<Moment>,
-    /// Its version when it was seen last.
+    /// The version of the row when it was last seen.
     version: Option<String>,
-    /// When another version was seen than before.
+    /// When the version was last seen to change.
     alarmed: Option<Moment>,
 }
 
 impl ProbeState {
     fn see(&mut self, version: Option<&str>, at: Moment) {
-        // One that goes is of a leader that stops.
+        // A row that disappears belongs to a leader that has stopped.
         if version.is_some() && version != self.version.as_deref() {
             self.alarmed = Some(at);
         }
@@ -37,7 +37,7 @@ impl ProbeState {
 }
 
 impl Probe {
-    /// All rows were read, and the row of the leader was there in this version, or not.
+    /// Notes that all rows were read, and that the leader's row had this version or did not exist.
     pub(crate) fn looked(&self, version: Option<&str>, at: Moment) {
         let mut state = self.lock();
         if state.read.replace(at).is_some() {
@@ -47,7 +47,7 @@ impl Probe {
         }
     }
 
-    /// Whether the row is to be read now. Says so once.
+    /// Whether the row has to be read now. Returns true only once for each read.
     pub(crate) fn is_due(&self, now: Moment) -> bool {
         let mut state = self.lock();
         let due = state
@@ -59,12 +59,12 @@ impl Probe {
         due
     }
 
-    /// The row was read by itself.
+    /// Notes that the row was read on its own.
     pub(crate) fn see(&self, version: Option<&str>, at: Moment) {
         self.lock().see(version, at);
     }
 
-    /// Whether scans are to be frequent.
+    /// Whether scans have to be frequent.
     pub(crate) fn is_alarmed(&self, now: Moment) -> bool {
         self.lock()
             .alarmed
@@ -101,7 +101,8 @@ mod tests {
         assert!(probe.is_due(at(18)));
     }
 
-    /// A leader that comes or moves is an alarm for a while and one that stands or goes is none.
+    /// A leader that appears or changes its row raises the alarm for a while; one that stands still
+    /// or disappears does not.
     #[test]
     fn a_leader_that_comes_or_moves_is_an_alarm_for_a_while() {
         for before in [None, Some("a")] {

@@ -4,11 +4,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use kcl_core::lease::WorkerRow;
 use kcl_core::model::{Moment, WorkerId};
 
-/// Rows of workers that stand in a table where none may be.
+/// Rows of dead workers in a table that must not have any rows of workers.
 ///
-/// Who lives takes its row away with its next heartbeat. What stands still for the failover time
-/// that it declares is of a dead worker, and nobody else would ever remove it: without rows no
-/// worker sees it.
+/// A live worker removes its own row with its next heartbeat. A row that stands still for the
+/// failover time that it declares belongs to a dead worker, and nothing else would ever remove it:
+/// workers do not look at each other's rows in such a table.
 #[derive(Debug, Default)]
 pub(crate) struct StaleWorkers {
     scans: Mutex<StaleScans>,
@@ -16,13 +16,13 @@ pub(crate) struct StaleWorkers {
 
 #[derive(Debug, Default)]
 struct StaleScans {
-    /// Each row of this scan, and since when it is as it is.
+    /// Each row of this scan, and since when it has been unchanged.
     now: BTreeMap<WorkerId, (WorkerRow, Moment)>,
     before: BTreeMap<WorkerId, (WorkerRow, Moment)>,
 }
 
 impl StaleWorkers {
-    /// Takes in the rows of a page.
+    /// Adds the rows of a page.
     pub(crate) fn see(
         &self,
         rows: impl IntoIterator<Item = WorkerRow>,
@@ -43,8 +43,8 @@ impl StaleWorkers {
         }
     }
 
-    /// The rows that are to be deleted if they are still as they were seen: then they have stood
-    /// still for long enough.
+    /// The rows that have stood still for long enough, to be deleted if they are still as they were
+    /// seen.
     pub(crate) fn dead(&self, at: Moment) -> Vec<WorkerRow> {
         let scans = self.lock();
         let dead = scans
@@ -54,7 +54,7 @@ impl StaleWorkers {
         dead.map(|(row, _)| row.clone()).collect()
     }
 
-    /// The row is not there any more, or is not as it was seen.
+    /// Forgets a row that no longer exists or has changed.
     pub(crate) fn forget(&self, row: &WorkerRow) {
         self.lock().now.remove(&row.worker);
     }
@@ -74,7 +74,7 @@ mod tests {
         WorkerRow::new(worker.into(), "process".into(), Duration::from_secs(10))
     }
 
-    /// A row that stands still for its failover time is a dead worker's.
+    /// A row that stands still for its failover time belongs to a dead worker.
     #[test]
     fn a_row_that_stands_still_for_its_failover_time_is_stale() {
         let (stale_workers, at) = (StaleWorkers::default(), |seconds| {
@@ -97,7 +97,7 @@ mod tests {
         );
         stale_workers.forget(&still);
         assert_eq!(stale_workers.dead(at(12)), []);
-        // It was gone for a scan: another one begins.
+        // It was missing in one scan, so its time starts again.
         stale_workers.see([], true, at(14));
         stale_workers.see([still], true, at(16));
         assert_eq!(stale_workers.dead(at(16)), []);

@@ -7,12 +7,12 @@ use kcl_core::model::WorkerId;
 use crate::item::Item;
 use crate::item::attribute::{CHECKPOINT_OWNER, LEASE_KEY, LEASE_OWNER, THROUGHPUT};
 
-/// Owners that answer when they are asked for a lease, as every KCL from 3.0 on does, also where it
-/// keeps its worker metrics elsewhere.
+/// Finds the owners that answer requests for leases, as every KCL from 3.0 on does, even if it
+/// stores its worker metrics in another table.
 ///
-/// Such a worker writes its shards' throughput with each renewal. The attribute is never removed:
-/// that it is there says nothing of who holds the lease now, that it changes from one scan to the
-/// next under one owner does.
+/// Such a worker writes its shards' throughput with each renewal. The attribute is never removed,
+/// so its presence says nothing about the current holder; a change from one scan to the next under
+/// the same owner does.
 #[derive(Debug, Default)]
 pub(crate) struct Throughputs {
     scans: Mutex<ThroughputScans>,
@@ -20,15 +20,15 @@ pub(crate) struct Throughputs {
 
 #[derive(Debug, Default)]
 struct ThroughputScans {
-    /// Of each lease in this scan the owner and what its shard carries.
+    /// The owner and the shard's throughput of each lease in this scan.
     now: BTreeMap<String, (String, String)>,
     before: BTreeMap<String, (String, String)>,
-    /// Who has ever changed one.
+    /// The workers that were ever seen to change one.
     proven: BTreeSet<String>,
 }
 
 impl Throughputs {
-    /// Takes in a page of a scan, and gives those of its owners that are known to answer.
+    /// Adds a page of a scan, and returns those of its owners that are known to answer.
     pub(crate) fn see(&self, items: &[Item], is_first: bool) -> BTreeSet<WorkerId> {
         let mut scans = self.scans.lock().unwrap_or_else(PoisonError::into_inner);
         let ThroughputScans {
@@ -85,8 +85,8 @@ mod tests {
         answering.iter().map(WorkerId::as_str).collect()
     }
 
-    /// An owner that changes the throughput of its lease answers requests; one that only leaves it
-    /// there may not.
+    /// An owner that changes the throughput of its lease answers requests; one that leaves it
+    /// unchanged may not.
     #[test]
     fn an_owner_that_changes_the_throughput_answers() {
         let throughputs = Throughputs::default();
@@ -99,21 +99,21 @@ mod tests {
             names(&throughputs.see(&[row("3", "java-3", 7)], false)),
             [""; 0]
         );
-        // java-2 took the lease of one that had changed it before; java-3 holds what it held.
+        // java-2 took the lease of a worker that had changed it before; java-3 still holds its own.
         let scan = [row("1", "java-1", 8), row("2", "java-4", 8)];
         assert_eq!(names(&throughputs.see(&scan, true)), ["java-1"]);
         assert_eq!(
             names(&throughputs.see(&[row("3", "java-3", 7)], false)),
             [""; 0]
         );
-        // What is known of one stays known, of each of its leases.
+        // What is known about a worker stays known, for each of its leases.
         assert_eq!(
             names(&throughputs.see(&[row("4", "java-1", 0)], true)),
             ["java-1"]
         );
     }
 
-    /// While a lease is being handed over, its throughput says nothing of whom it goes to.
+    /// While a lease is being handed over, its throughput says nothing about the receiver.
     #[test]
     fn a_lease_being_handed_over_proves_nothing_of_its_owner() {
         let throughputs = Throughputs::default();

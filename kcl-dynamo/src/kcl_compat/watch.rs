@@ -8,11 +8,11 @@ use crate::item::Item;
 
 use super::{Coexistence, Evidence, KclIsLeading, judge};
 
-/// How often the tables beside this one are read: a KCL writes its metrics each 30 s, and they
-/// count for 60 s.
+/// How often the additional tables of an old KCL are read: a KCL writes its metrics every 30 s, and
+/// they count for 60 s.
 const BESIDE_EVERY: Duration = Duration::from_secs(30);
 
-/// Watches for Java workers in what is read of the table anyway.
+/// Watches for Java workers in the rows that are read anyway.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     state: Mutex<WatchState>,
@@ -21,17 +21,17 @@ pub(crate) struct Watch {
 #[derive(Debug, Default)]
 struct WatchState {
     coexistence: Coexistence,
-    /// What showed that a Java fleet leads.
+    /// The evidence that a Java fleet leads.
     what: String,
-    /// The rows of the scan that is going on.
+    /// What the rows of the current scan show.
     looking: Evidence,
-    /// What was found beside the table when it was looked for last.
+    /// What the additional tables showed when they were last read.
     beside: Evidence,
-    /// When that was.
+    /// When they were last read.
     looked_beside: Option<Moment>,
-    /// The version of the row `Leader` when it was seen last.
+    /// The version of the row `Leader` when it was last seen.
     leader: Option<String>,
-    /// The row of the change signal may be there and should not.
+    /// Whether the row of the change signal may exist although it must not.
     signal_has_to_go: bool,
 }
 
@@ -40,12 +40,12 @@ impl Watch {
         self.lock().coexistence
     }
 
-    /// The version of the row `Leader` when all rows were read last.
+    /// The version of the row `Leader` when all rows were last read.
     pub(crate) fn leader(&self) -> Option<String> {
         self.lock().leader.clone()
     }
 
-    /// What a set-up found.
+    /// Sets what `setup` has found.
     pub(crate) fn begin(&self, evidence: &Evidence, coexistence: Coexistence, at: Moment) {
         let mut state = self.lock();
         state.looked_beside = Some(at);
@@ -59,11 +59,10 @@ impl Watch {
         state.signal_has_to_go = coexistence != Coexistence::Exclusive;
     }
 
-    /// Adds a page of a scan; the last one decides. Gives what is stricter than before, and what
-    /// showed it.
+    /// Adds a page of a scan; after the last one it judges. Returns the new coexistence if it is
+    /// stricter than before, with the evidence for it.
     ///
-    /// It never becomes less strict by itself: a neighbour that shows nothing for a while has not
-    /// gone for good.
+    /// It never becomes less strict: a Java worker that leaves no trace for a while may come back.
     pub(crate) fn look<'a>(
         &self,
         items: impl IntoIterator<Item = &'a Item>,
@@ -94,8 +93,8 @@ impl Watch {
         Some((coexistence, what))
     }
 
-    /// Whether the tables beside this one are to be read now, which an old KCL keeps that lives:
-    /// one may go over to 3.x, or have come. Says so once.
+    /// Whether the additional tables of an old KCL have to be read now: a KCL may have started, or
+    /// migrated to 3.x. Returns true only once for each read.
     pub(crate) fn takes_look_beside(&self, now: Moment) -> bool {
         let mut state = self.lock();
         let is_due = state
@@ -107,7 +106,7 @@ impl Watch {
         is_due && state.coexistence == Coexistence::LeasesOnly
     }
 
-    /// What the tables beside this one show. The next scan judges it.
+    /// Sets what the additional tables show. The next scan judges it.
     pub(crate) fn see_beside(&self, evidence: Evidence) {
         self.lock().beside = evidence;
     }
@@ -117,18 +116,18 @@ impl Watch {
         self.lock().signal_has_to_go
     }
 
-    /// The row of the change signal is not there any more.
+    /// Notes that the row of the change signal no longer exists.
     pub(crate) fn signal_is_gone(&self) {
         self.lock().signal_has_to_go = false;
     }
 
-    /// What showed that a Java fleet leads, if one does.
+    /// The evidence that a Java fleet leads, if one does.
     pub(crate) fn led(&self) -> Option<String> {
         let state = self.lock();
         (state.coexistence == Coexistence::KclLeads).then(|| state.what.clone())
     }
 
-    /// Why no lease may be taken now, if none may.
+    /// The error for an attempt to take a lease, if leases must not be taken now.
     pub(crate) fn forbids_taking(&self, table: &str) -> Option<Error> {
         let state = self.lock();
         let leading = || KclIsLeading {

@@ -6,7 +6,7 @@ use crate::expression::{Parts, never};
 use crate::item::attribute::{LEASE_KEY, SIGNAL_KEY};
 use crate::item::{Item, text};
 
-/// The table has the KCL's key, and no other.
+/// Checks that the table has the KCL's key and no other.
 pub(super) fn check_key(name: &str, table: &TableDescription) -> Result<(), Error> {
     let type_of = |attribute: &str| {
         let definition = table
@@ -36,7 +36,7 @@ pub(super) fn check_key(name: &str, table: &TableDescription) -> Result<(), Erro
         return Ok(());
     }
     let message = format!(
-        "the table `{name}` has the key {}: a lease table has the key {right} alone",
+        "the table `{name}` has the key {}: expected {right} as the only key",
         found.join(" and ")
     );
     Err(Error::Fatal {
@@ -45,11 +45,11 @@ pub(super) fn check_key(name: &str, table: &TableDescription) -> Result<(), Erro
     })
 }
 
-/// The credentials may read a row and write, as far as that can be seen without writing: each write
-/// has a condition that never holds.
+/// Checks that the credentials may read and write rows, as far as that can be seen without a
+/// change: each write has a condition that never holds.
 ///
-/// Deleting is not done before the first shard has ended, hours from now; that it is not allowed
-/// should be said at once.
+/// A delete is needed only after the first shard has ended, hours from now, but a missing
+/// permission should be reported immediately.
 pub(crate) async fn check_rights(calls: &Calls) -> Result<(), Error> {
     let key = || text(SIGNAL_KEY);
     calls.get(key(), false).await?;

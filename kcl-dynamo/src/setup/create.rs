@@ -14,14 +14,15 @@ use crate::item::attribute::LEASE_KEY;
 
 use super::{NewTable, check};
 
-/// The first pause before a table is looked at again; it doubles.
+/// The first pause before a table is described again; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// A new table takes seconds. The caller may set up again after this.
+/// How long to wait for a new table, which takes seconds. After this, the caller may run `setup`
+/// again.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The table is there with the right key, made if that is wanted and it was missing. Several
-/// workers may do it at once.
+/// Waits until the table exists, is active and has the right key, and creates it if it is missing
+/// and may be created. Several workers may do this at the same time.
 pub(crate) async fn ready_table(
     calls: &Calls,
     create: Option<&NewTable>,
@@ -41,14 +42,14 @@ pub(crate) async fn ready_table(
                         return Ok(());
                     }
                     Some(TableStatus::Active | TableStatus::Updating) => {
-                        "its recovery cannot be turned on yet".into()
+                        "its point-in-time recovery cannot be turned on yet".into()
                     }
-                    Some(TableStatus::Creating) | None => "it is still being made".into(),
+                    Some(TableStatus::Creating) | None => "it is still being created".into(),
                     Some(status) => return Err(unusable(calls, status)),
                 }
             }
-            // After it was made it may take a moment until it can be seen.
-            None if made => "it was made and cannot be seen yet".into(),
+            // It may take a moment until a new table can be described.
+            None if made => "it was created but cannot be described yet".into(),
             None => match create {
                 None => return Err(missing(calls)),
                 Some(new) => {
@@ -109,10 +110,10 @@ async fn describe(calls: &Calls) -> Result<Option<TableDescription>, Error> {
     }
 }
 
-/// Asks for a table. That somebody else has asked before is as good, and so is not knowing: the
-/// table is looked at next.
+/// Creates the table. It is no error if another worker was first or the outcome is unknown: the
+/// table is described next.
 async fn make(calls: &Calls, new: &NewTable) -> Result<(), Error> {
-    // They have all that they need: building them cannot fail.
+    // Every required field is set, so building these cannot fail.
     let schema = KeySchemaElement::builder()
         .attribute_name(LEASE_KEY)
         .key_type(KeyType::Hash)
@@ -147,7 +148,7 @@ async fn make(calls: &Calls, new: &NewTable) -> Result<(), Error> {
     let call = call.set_deletion_protection_enabled(new.deletion_protection.then_some(true));
     match call.send().await {
         Ok(_) => {
-            tracing::info!(table = calls.table, "the lease table was made");
+            tracing::info!(table = calls.table, "the lease table was created");
             Ok(())
         }
         Err(error) if error.code() == Some("ResourceInUseException") => Ok(()),
@@ -160,8 +161,8 @@ async fn make(calls: &Calls, new: &NewTable) -> Result<(), Error> {
     }
 }
 
-/// Whether recovery is as it is wanted, turned on if it is. A new table needs a moment before it
-/// can be.
+/// Turns on point-in-time recovery if it is wanted, and returns whether it is as wanted. It may
+/// take a moment until it can be turned on for a new table.
 async fn recovers(calls: &Calls, create: Option<&NewTable>) -> Result<bool, Error> {
     if !create.is_some_and(|new| new.point_in_time_recovery) {
         return Ok(true);

@@ -1,4 +1,4 @@
-//! The way to a table that can be used: options, client, creation, checks.
+//! Opening and preparing a table: options, client, creation and checks.
 
 mod check;
 mod create;

@@ -12,14 +12,16 @@ use crate::DynamoLeaseTable;
 
 use super::OpenError;
 
-/// A renewal can be tried several times within a failover time of 10 s (the KCL's default).
+/// Short enough that a renewal can be tried several times within a failover time of 10 s (the KCL's
+/// default).
 const CALL_LIMIT: Duration = Duration::from_secs(2);
-/// Below it, a call to another region would fail by the distance alone.
+/// With less than this, a call to another region would fail because of the distance alone.
 const LEAST_CALL_LIMIT: Duration = Duration::from_millis(100);
-/// Longer than any failover time that is of use.
+/// Longer than any useful failover time.
 const MOST_CALL_LIMIT: Duration = Duration::from_mins(1);
 
-/// A table that is made when it is missing: on-demand capacity, one key `leaseKey`, no index.
+/// How to create a missing table. It gets on-demand capacity, the single key `leaseKey`, and no
+/// index.
 ///
 /// ```
 /// use kcl_dynamo::{NewTable, OpenOptions};
@@ -33,41 +35,41 @@ const MOST_CALL_LIMIT: Duration = Duration::from_mins(1);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NewTable {
-    /// Tags of the table.
+    /// The tags of the table.
     pub tags: BTreeMap<String, String>,
-    /// Whether deleting the table has to be allowed first.
+    /// Whether the table is protected against deletion.
     pub deletion_protection: bool,
-    /// Whether the table can be restored to any second of the last 35 days. Set at every set-up,
-    /// also of a table that is there, as the KCL does.
+    /// Whether the table can be restored to any second of the last 35 days. This is applied at
+    /// every `setup`, also to an existing table, as the KCL does.
     pub point_in_time_recovery: bool,
 }
 
 impl NewTable {
-    /// A table without tags, protection and recovery, as the KCL makes it.
+    /// A table without tags, deletion protection and point-in-time recovery, as the KCL creates it.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 }
 
-/// Who else uses the table.
+/// Whether other frameworks use the table.
 ///
 /// ```
 /// use kcl_dynamo::{Neighbours, OpenOptions};
 ///
-/// // All workers have moved from the KCL 2.x to this, and none will go back.
+/// // All workers have moved from the KCL 2.x to this framework, and none will go back.
 /// let options = OpenOptions::new().neighbours(Neighbours::Nobody);
 /// # drop(options);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Neighbours {
-    /// What the rows show: see [`Coexistence`](crate::Coexistence).
+    /// Judge by the rows of the table: see [`Coexistence`](crate::Coexistence).
     #[default]
     AsSeen,
-    /// Nobody, by the user's word: no Java worker uses the table any more, and none will. For a
-    /// table that was a KCL's before 3.5, whose old leases would otherwise keep this fleet from
-    /// writing rows beside leases until their shards have ended.
+    /// The user asserts that no Java worker uses the table any more, and that none will. For a
+    /// table that a KCL before 3.5 used: its old leases would otherwise prevent this fleet from
+    /// writing rows besides leases until their shards have ended.
     Nobody,
 }
 
@@ -121,77 +123,78 @@ impl OpenOptions {
         Self::default()
     }
 
-    /// The name of the table. That of the application unless told, as in the KCL.
+    /// The name of the table. By default that of the application, as with the KCL.
     #[must_use]
     pub fn table(mut self, name: impl Into<String>) -> Self {
         self.settings.table = Some(name.into());
         self
     }
 
-    /// How to create a missing table; by default with on-demand capacity and nothing special. With
-    /// `None` a missing table is an error.
+    /// How to create a missing table. By default [`NewTable::new`]; with `None`, a missing table is
+    /// an error.
     #[must_use]
     pub fn create(mut self, table: Option<NewTable>) -> Self {
         self.settings.create = table;
         self
     }
 
-    /// How long one call may take. From 100 ms to 1 minute; 2 s unless told. It should be a small
-    /// part of the failover time: a renewal that hangs as long as the lease is good loses it.
+    /// How long one call may take: 100 ms to 1 minute, by default 2 s. It should be a small part of
+    /// the failover time: a renewal that hangs until the lease expires loses it.
     #[must_use]
     pub const fn call_limit(mut self, limit: Duration) -> Self {
         self.settings.call_limit = limit;
         self
     }
 
-    /// The most rows of one page of a scan. As many as fit into 1 MB (about 2500 leases) unless
-    /// told. Smaller pages spread the read units of a scan on a table with provisioned capacity.
+    /// How many rows one page of a scan has at most. By default as many as fit into 1 MB (about
+    /// 2,500 leases). Smaller pages spread the read units of a scan on a table with provisioned
+    /// capacity.
     #[must_use]
     pub const fn page_rows(mut self, rows: NonZeroU16) -> Self {
         self.settings.page_rows = Some(rows);
         self
     }
 
-    /// Who else uses the table.
+    /// Whether other frameworks use the table. By default [`Neighbours::AsSeen`].
     #[must_use]
     pub const fn neighbours(mut self, neighbours: Neighbours) -> Self {
         self.settings.neighbours = neighbours;
         self
     }
 
-    /// Whether a start waits, instead of failing with [`KclIsLeading`](crate::KclIsLeading), until
-    /// a Java fleet in 3.x mode has stopped. It does not unless told.
+    /// Whether `setup` waits until a Java fleet in 3.x mode has stopped, instead of failing with
+    /// [`KclIsLeading`](crate::KclIsLeading). By default it fails.
     #[must_use]
     pub const fn wait_for_kcl(mut self, wait: bool) -> Self {
         self.settings.wait_for_kcl = wait;
         self
     }
 
-    /// The clock that set-up waits on, and whose time of day goes into rows of workers for the KCL
-    /// to read.
+    /// The clock that `setup` waits on. Its wall-clock time is also written into the rows of
+    /// workers, where the KCL reads it. By default the system clock.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.settings.clock = clock;
         self
     }
 
-    /// The lease table of an application as the environment describes it: region, credentials and
-    /// endpoint from where every AWS SDK looks for them (`AWS_REGION`, `AWS_PROFILE`,
-    /// `AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL_DYNAMODB`, ..., the files in `~/.aws`, the role of
-    /// the machine or container).
+    /// Opens the lease table of an application. Region, credentials and endpoint come from where
+    /// every AWS SDK looks for them: environment variables (`AWS_REGION`, `AWS_PROFILE`,
+    /// `AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL_DYNAMODB`, ...), the files in `~/.aws`, or the role
+    /// of the machine or container.
     ///
     /// # Errors
-    /// [`OpenError`] when a setting is out of range, or there is no region or no credentials:
-    /// before DynamoDB is called.
+    /// [`OpenError`] if a setting is out of range, or if there is no region or no credentials.
+    /// DynamoDB is not called.
     pub async fn open(self, application: &str) -> Result<DynamoLeaseTable, OpenError> {
         let config = aws_config::defaults(BehaviorVersion::latest()).load().await;
         self.open_with_config(&config, application).await
     }
 
-    /// The lease table of an application with this configuration.
+    /// Opens the lease table of an application with this SDK configuration.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// As for [`open`](Self::open).
     pub async fn open_with_config(
         self,
         config: &SdkConfig,
@@ -216,11 +219,11 @@ impl OpenOptions {
         self.open_with_client(&Client::new(config), application)
     }
 
-    /// The lease table of an application with this client, except that the SDK makes no second try
-    /// by itself and that calls have the limit of these options.
+    /// Opens the lease table of an application with this client, but with the SDK's retries turned
+    /// off and with the call limit of these options.
     ///
     /// # Errors
-    /// As [`open`](Self::open), but for credentials, which are asked for with the first call.
+    /// As for [`open`](Self::open), except that credentials are not checked before the first call.
     pub fn open_with_client(
         self,
         client: &Client,

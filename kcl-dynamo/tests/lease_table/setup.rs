@@ -111,7 +111,7 @@ async fn a_table_with_another_key_is_refused_and_left_alone() {
         let said = fatal(open(&dynamo, OpenOptions::new()).setup().await);
         assert!(
             said.contains(&format!(
-                "has the key {found}: a lease table has the key `leaseKey` (HASH, S) alone"
+                "has the key {found}: expected `leaseKey` (HASH, S) as the only key"
             )),
             "{said}"
         );
@@ -145,7 +145,10 @@ async fn a_table_that_is_still_being_made_is_waited_for() {
     }
     match patient(&dynamo, OpenOptions::new()).setup().await {
         Err(Error::Throttled { source }) => {
-            assert!(source.to_string().contains("still being made"), "{source}");
+            assert!(
+                source.to_string().contains("still being created"),
+                "{source}"
+            );
         }
         other => panic!("{other:?}"),
     }

@@ -115,10 +115,10 @@ def default_mode(fleet, _calm):
     fleet.say(f"java alone reads all after {fleet.holds(first, SHARDS):.0f} s")
     assert text(fleet.table.rows()["Migration3.0"], "cv") == "CLIENT_VERSION_3X"
     until("metrics", lambda: "java-1" in fleet.table.rows(), 120)
-    refused(fleet, "ours-1", "a fleet of the Java KCL 3.x in its own mode is at work")
+    refused(fleet, "ours-1", "a Java KCL 3.x fleet in 3.x mode is using the table")
     first.stop()
     fleet.say("java was stopped")
-    refused(fleet, "ours-2", "a fleet of the Java KCL 3.x in its own mode is at work")
+    refused(fleet, "ours-2", "a Java KCL 3.x fleet in 3.x mode is using the table")
     java_rows = {key: row for key, row in fleet.table.rows().items() if "checkpoint" not in row}
     metrics = int(java_rows["java-1"]["lut"]["N"])
     until("metrics that are old", lambda: time.time() > metrics + 61, 90)
@@ -154,7 +154,7 @@ def arrival(fleet, _calm):
     until("our rows beside leases are gone", is_passive, 300)
     fleet.say(f"java was started: ours is passive after {time.monotonic() - began:.0f} s")
     assert "Java workers use the lease table" in first.log.read_text()
-    refused(fleet, "ours-2", "a fleet of the Java KCL 3.x in its own mode is at work", keeps="ours-1")
+    refused(fleet, "ours-2", "a Java KCL 3.x fleet in 3.x mode is using the table", keeps="ours-1")
     # Its leader looks each 20 s with its own failover time.
     time.sleep(6 * fleet.failover)
     owners = set(fleet.table.owners().values())
