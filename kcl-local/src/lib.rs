@@ -1,7 +1,7 @@
-//! What a Kinesis consumer needs on one machine, with nothing to install.
+//! What a Kinesis consumer needs to run on a single machine, with nothing to install.
 //!
-//! - [`lease_table`]: [`SqliteLeaseTable`], the leases and checkpoints of the applications of one
-//!   host in one `SQLite` file.
+//! - [`lease_table`]: [`SqliteLeaseTable`], which stores the leases and checkpoints of the
+//!   applications on one host in an `SQLite` file.
 //! - `stream` (feature `stream`, and `stream-tls` for https): an embedded Kinesis-compatible stream
 //!   for development and tests.
 

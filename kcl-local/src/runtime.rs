@@ -1,20 +1,19 @@
 //! The only file of this crate that reads a clock, sleeps or starts tasks.
-#![expect(clippy::disallowed_methods, reason = "the one file that may")]
+#![expect(clippy::disallowed_methods, reason = "the only file that may use them")]
 
 #[cfg(feature = "stream")]
 pub(crate) use server::{ServerRuntime, Tasks, blocking, now_ms, sleep};
 
-/// Blocks the thread that owns a connection for `span`: nothing else runs on it.
+/// Blocks the thread that owns a connection for `span`. Nothing else runs on that thread.
 pub(crate) fn block_owner_thread(span: std::time::Duration) {
     std::thread::sleep(span);
 }
 
-/// What the embedded stream takes.
+/// What the embedded stream uses of the system.
 ///
-/// The server runs on a runtime of its own. The emulator below it starts tasks that nobody can wait
-/// for (it finishes a created, deleted or resharded stream a moment after the call); they end with
-/// this runtime, so an ended [`LocalStream`](crate::stream::LocalStream) leaves nothing running in
-/// the program around it.
+/// The server runs on its own runtime. The emulator that it uses starts detached tasks (it finishes
+/// a created, deleted or resharded stream a moment after the call). They end with this runtime, so
+/// a dropped [`LocalStream`](crate::stream::LocalStream) leaves nothing running in the program.
 #[cfg(feature = "stream")]
 mod server {
     use std::future::Future;
@@ -36,8 +35,8 @@ mod server {
         tokio::time::sleep(duration).await;
     }
 
-    /// The runtime that a server runs on; dropping it ends every task on it at its next await,
-    /// without blocking.
+    /// The runtime of a server. Dropping it ends every task on it at its next await, without
+    /// blocking.
     #[derive(Debug)]
     pub(crate) struct ServerRuntime {
         runtime: Option<Runtime>,
@@ -46,8 +45,8 @@ mod server {
     impl ServerRuntime {
         /// Starts the threads of a server.
         ///
-        /// Two are enough for the machines this is made for, and one would let a page of 10 MiB
-        /// that is being written stand in the way of a renewal of another connection.
+        /// Two are enough for the machines that this is meant for. With only one, writing a page of
+        /// 10 MiB would delay requests on other connections.
         pub(crate) fn new() -> std::io::Result<Self> {
             let runtime = Builder::new_multi_thread()
                 .worker_threads(2)
@@ -59,7 +58,7 @@ mod server {
             })
         }
 
-        /// Runs `future` on the server's threads; `None` if the runtime has been taken down.
+        /// Runs `future` on the server's threads; `None` if the runtime has been shut down.
         pub(crate) fn spawn<F>(&self, future: F) -> Option<JoinHandle<F::Output>>
         where
             F: Future + Send + 'static,
@@ -71,14 +70,15 @@ mod server {
 
     impl Drop for ServerRuntime {
         fn drop(&mut self) {
-            // A runtime must not be dropped inside another one: that would block its thread.
+            // A runtime must not be dropped within another runtime, because that would block its
+            // thread.
             if let Some(runtime) = self.runtime.take() {
                 runtime.shutdown_background();
             }
         }
     }
 
-    /// Tasks with one owner; dropping it ends them.
+    /// A set of tasks with an owner: they are aborted when it is dropped.
     #[derive(Debug, Default)]
     pub(crate) struct Tasks(JoinSet<()>);
 
@@ -88,7 +88,7 @@ mod server {
             self.0.spawn(task);
         }
 
-        /// Waits until a task ends, forever if there is none. Cancel safe.
+        /// Waits until a task ends; forever if there is none. Cancel safe.
         pub(crate) async fn ended(&mut self) {
             match self.0.join_next().await {
                 Some(Err(error)) if error.is_panic() => {
@@ -99,7 +99,7 @@ mod server {
             }
         }
 
-        /// Waits until all have ended. Cancel safe.
+        /// Waits until all tasks have ended. Cancel safe.
         pub(crate) async fn all_ended(&mut self) {
             while !self.0.is_empty() {
                 self.ended().await;
@@ -107,8 +107,8 @@ mod server {
         }
     }
 
-    /// Does blocking work on a thread of the server, letting its other tasks move to another thread
-    /// meanwhile.
+    /// Runs blocking code on the current thread of the server, whose other tasks move to another
+    /// thread in the meantime.
     pub(crate) fn blocking<T>(work: impl FnOnce() -> T) -> T {
         tokio::task::block_in_place(work)
     }

@@ -1,4 +1,4 @@
-//! The change signal: the last announcements, numbered.
+//! The change signal: the latest announcements, numbered.
 
 use kcl_core::lease::{ChangeSignal, Changed, RowKey};
 use kcl_core::model::{LeaseKey, WorkerId};
@@ -14,12 +14,12 @@ const WORKER: &str = "worker";
 /// The value of the signal before the first announcement.
 const FIRST: &str = "0";
 
-/// How many are kept, as the database takes it.
+/// How many announcements are kept, as an integer for the database.
 fn recent() -> i64 {
     i64::try_from(ChangeSignal::RECENT).unwrap_or(i64::MAX)
 }
 
-/// What was announced last. The number of the newest announcement is the value of the signal.
+/// Reads the latest announcements. The number of the newest one is the value of the signal.
 pub(super) fn read(connection: &Connection, application: &Value) -> rusqlite::Result<ChangeSignal> {
     let mut select = connection.prepare_cached(
         "SELECT announcement, kind, stream, name FROM changes WHERE application = ? ORDER BY announcement DESC, kind, stream, name LIMIT ?",
@@ -33,7 +33,8 @@ pub(super) fn read(connection: &Connection, application: &Value) -> rusqlite::Re
         }
         signal.recent.push((announcement, changed));
     }
-    // As many may be all, and may be what is left of more.
+    // If there are fewer than the limit, these are all announcements ever made. Otherwise older
+    // ones may have been dropped.
     let all = signal.recent.len() < ChangeSignal::RECENT
         && signal
             .recent
@@ -61,7 +62,7 @@ fn changed(row: &Row<'_>) -> rusqlite::Result<(String, Changed)> {
     Ok((announcement.to_string(), changed))
 }
 
-/// Adds an announcement and forgets the oldest.
+/// Adds an announcement and deletes the oldest ones.
 pub(super) fn add(
     connection: &Connection,
     application: &Value,

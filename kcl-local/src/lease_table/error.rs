@@ -9,8 +9,8 @@ use rusqlite::ErrorCode;
 use super::open_files::Moved;
 use super::schema::{APPLICATION_ID, MAJOR};
 
-/// Why an `SQLite` lease table cannot be opened. The file is as it was before. Its `Debug` is its
-/// text, as that is what a `main` prints that returns the error.
+/// Why an `SQLite` lease table cannot be opened. The file is unchanged. The `Debug` output is the
+/// same as `Display`, because that is what a `main` that returns the error prints.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -22,27 +22,27 @@ pub enum OpenError {
     BusyTimeout {
         /// The value.
         given: Duration,
-        /// The highest value that is allowed.
+        /// The highest allowed value.
         allowed: Duration,
     },
     /// The folder that the file would be in does not exist.
-    #[error("there is no lease table `{}` and none can be made: the folder `{}` does not exist", path.display(), folder.display())]
+    #[error("cannot create the lease table `{}`: the folder `{}` does not exist", path.display(), folder.display())]
     NoFolder {
         /// The file.
         path: PathBuf,
         /// The folder.
         folder: PathBuf,
     },
-    /// The path is a folder, or something else that is no file.
-    #[error("`{}` is {found}: a lease table is a regular file", path.display())]
+    /// The path is a folder, or something else that is not a regular file.
+    #[error("`{}` is {found}: expected a regular file", path.display())]
     NoFile {
         /// The path.
         path: PathBuf,
         /// What it is.
         found: &'static str,
     },
-    /// The file may not be written.
-    #[error("the lease table `{}` is read-only: it and its folder have to be writable for this process", path.display())]
+    /// The file cannot be written.
+    #[error("the lease table `{}` is read-only: expected a file and a folder to which this process can write", path.display())]
     ReadOnly {
         /// The file.
         path: PathBuf,
@@ -61,7 +61,7 @@ pub enum OpenError {
     },
     /// The file has a schema of another major version.
     #[error(
-        "the lease table `{}` has schema version {}.{:02}: this program works with {MAJOR}.x",
+        "the lease table `{}` has schema version {}.{:02}: expected {MAJOR}.x",
         path.display(), found / 100, found % 100
     )]
     Schema {
@@ -70,12 +70,12 @@ pub enum OpenError {
         /// Its version: 100 x major + minor.
         found: u32,
     },
-    /// The system did not let the file be read, or gave no thread.
+    /// The system did not allow the file to be read, or could not create a thread.
     #[error("the lease table `{}` cannot be opened: {source}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: std::io::Error,
     },
@@ -84,13 +84,14 @@ pub enum OpenError {
     Sqlite {
         /// The file.
         path: PathBuf,
-        /// What `SQLite` said.
+        /// The error of `SQLite`.
         #[source]
         source: rusqlite::Error,
     },
 }
 
-// A `main` that returns an error prints its `Debug`: that has to be the sentence, not the fields.
+// A `main` that returns an error prints its `Debug` output, which should be the message and not the
+// fields.
 impl fmt::Debug for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -98,8 +99,8 @@ impl fmt::Debug for OpenError {
 }
 
 impl From<OpenError> for Error {
-    /// Opening looks again at setup: what is wrong with the file then cannot be helped by trying
-    /// again.
+    /// Always `Fatal`: `setup` checks the file again, and what is wrong with it then is not
+    /// repaired by trying again.
     fn from(error: OpenError) -> Self {
         Self::Fatal {
             message: error.to_string(),
@@ -108,8 +109,8 @@ impl From<OpenError> for Error {
     }
 }
 
-/// The file is not at its path any more: what is written to it is seen by nobody who opens the
-/// path.
+/// The error if the file is no longer at its path: writes to it would not be seen by processes that
+/// open the path.
 pub(super) fn file_moved(path: &Path, moved: Moved) -> Error {
     let what = match moved {
         Moved::Removed => "was removed",
@@ -126,7 +127,7 @@ pub(super) fn file_moved(path: &Path, moved: Moved) -> Error {
     }
 }
 
-/// The malformed row that this error of a read tells of, if it does.
+/// The malformed row in this error of a read, if it is one.
 pub(super) fn malformed(error: &rusqlite::Error) -> Option<&MalformedRow> {
     match error {
         rusqlite::Error::FromSqlConversionFailure(_, _, source) => source.downcast_ref(),
@@ -134,7 +135,7 @@ pub(super) fn malformed(error: &rusqlite::Error) -> Option<&MalformedRow> {
     }
 }
 
-/// The row, or what is malformed of it; any other error ends the reading.
+/// The row, or the malformed row; any other error ends the read.
 pub(super) fn readable<T>(read: rusqlite::Result<T>) -> rusqlite::Result<Result<T, MalformedRow>> {
     match read {
         Ok(row) => Ok(Ok(row)),
@@ -142,7 +143,7 @@ pub(super) fn readable<T>(read: rusqlite::Result<T>) -> rusqlite::Result<Result<
     }
 }
 
-/// Why a request was not done. Nothing of it is in the file.
+/// Why a request failed. Nothing of it is in the file.
 #[derive(Debug)]
 pub(super) enum Failure {
     Sqlite(rusqlite::Error),
@@ -170,7 +171,7 @@ impl Failure {
     }
 }
 
-/// The error of a request of which nothing was written.
+/// The error of a request that has written nothing.
 pub(super) fn nothing_written(error: Arc<rusqlite::Error>, path: &Path) -> Error {
     if let Some(row) = malformed(&error) {
         return row.clone().into();
@@ -181,7 +182,7 @@ pub(super) fn nothing_written(error: Arc<rusqlite::Error>, path: &Path) -> Error
         };
     }
     let hint = if error.to_string().contains("no such table") {
-        " (it was not set up)"
+        " (was `setup` called?)"
     } else {
         ""
     };
@@ -191,8 +192,8 @@ pub(super) fn nothing_written(error: Arc<rusqlite::Error>, path: &Path) -> Error
     }
 }
 
-/// The error of a write whose commit failed. A busy file was not written; of everything else only
-/// the file can tell.
+/// The error of a write whose commit failed. If the file was busy, nothing was written; otherwise
+/// only the file can show the outcome.
 pub(super) fn commit_failed(error: Arc<rusqlite::Error>) -> Error {
     if is_busy(&error) {
         Error::Throttled {
@@ -212,8 +213,8 @@ pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
     )
 }
 
-/// A full disk may be emptied and a network disk may come back, and the leases lapse by themselves
-/// if not.
+/// A full disk may get space again, and a network disk may come back; if not, the leases expire by
+/// themselves.
 fn may_pass(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
@@ -236,7 +237,8 @@ mod tests {
         Arc::new(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None))
     }
 
-    /// What may pass is told from what cannot work, and from what may have happened.
+    /// Errors that may pass are distinguished from those that cannot, and from writes with an
+    /// unknown outcome.
     #[test]
     fn an_open_error_names_its_cause() {
         let path = || PathBuf::from("leases.sqlite");

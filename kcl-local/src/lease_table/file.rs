@@ -1,5 +1,5 @@
-//! A look at a file before `SQLite` opens it: opening alone may write beside a database, or into
-//! it.
+//! Checks a file before `SQLite` opens it: opening alone may create files next to a database, or
+//! write to it.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -15,14 +15,14 @@ use super::schema::{SchemaState, StateError, judge, state};
 /// header.
 const MAGIC: &[u8] = b"SQLite format 3\0";
 const HEADER: usize = 100;
-/// Where the header has the version for writing (2 with a write-ahead log), `user_version` and
-/// `application_id`.
+/// The offsets of the write version (2 with a write-ahead log), `user_version` and `application_id`
+/// in the header.
 const WRITE_VERSION: usize = 18;
 const USER_VERSION: usize = 60;
 const APPLICATION_ID: usize = 68;
 
-/// Checks that the path is a lease table or can become one. Writes nothing, anywhere. A file that
-/// this process has open is not opened: whoever did that has judged it.
+/// Checks that the path is a lease table or can become one. Writes nothing anywhere. A file that
+/// this process has open already was checked then, and is not opened here.
 pub(super) fn inspect(path: &Path, opening: &Opening) -> Result<(), OpenError> {
     let io = |source| OpenError::Io {
         path: path.to_owned(),
@@ -37,7 +37,7 @@ pub(super) fn inspect(path: &Path, opening: &Opening) -> Result<(), OpenError> {
         let found = if found.is_dir() {
             "a folder"
         } else {
-            "no regular file"
+            "not a regular file"
         };
         return Err(OpenError::NoFile {
             path: path.to_owned(),
@@ -54,8 +54,8 @@ pub(super) fn inspect(path: &Path, opening: &Opening) -> Result<(), OpenError> {
     if !header.is_empty() {
         judge_header(path, &header)?;
     }
-    // The mark of the file counts too, not only the rights of this process: a super-user may write
-    // everything.
+    // The file's read-only flag counts too, not only the permissions of this process: a superuser
+    // may write everything.
     if found.permissions().readonly() || !is_open && File::options().write(true).open(path).is_err()
     {
         return Err(OpenError::ReadOnly {
@@ -92,8 +92,8 @@ fn judge_header(path: &Path, header: &[u8]) -> Result<SchemaState, OpenError> {
             .fold(0, |value, byte| value << 8 | u32::from(*byte))
     };
     let (application_id, version) = (number(APPLICATION_ID), number(USER_VERSION));
-    // Ours get their marks before they get a log; a database with a log and without marks is never
-    // an empty one of ours.
+    // A lease table gets its marks before it gets a write-ahead log, so a database with a log but
+    // without marks is never an empty lease table.
     let has_log = header[WRITE_VERSION] == 2;
     let objects = if application_id == 0 && version == 0 && !has_log {
         count_objects(path)?
@@ -103,8 +103,8 @@ fn judge_header(path: &Path, header: &[u8]) -> Result<SchemaState, OpenError> {
     judge(path, application_id, version, objects)
 }
 
-/// Counts what is in a database without marks. Without a write-ahead log, a connection that only
-/// reads writes nothing.
+/// Counts the objects in a database without marks. Without a write-ahead log, a read-only
+/// connection writes nothing.
 fn count_objects(path: &Path) -> Result<u64, OpenError> {
     let sqlite = |source| OpenError::Sqlite {
         path: path.to_owned(),

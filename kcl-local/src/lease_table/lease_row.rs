@@ -1,4 +1,4 @@
-//! A row of `leases` and the lease that it stands for.
+//! Conversion between a row of `leases` and a lease.
 
 use bytes::Bytes;
 use kcl_core::lease::{Error, MalformedRow, RowKey};
@@ -9,8 +9,8 @@ use kcl_core::model::{
 use rusqlite::Row;
 use rusqlite::types::{FromSql, Type, Value};
 
-/// The columns of a lease: what every statement names, so that those of a newer schema stay as they
-/// are.
+/// The columns of a lease. Every statement names them, so that the columns of a newer schema are
+/// left alone.
 pub(super) const COLUMNS: &str = "stream, shard, lease_owner, checkpoint_owner, token, lease_counter, \
      owner_switches_since_checkpoint, checkpoint, checkpoint_sub_sequence_number, pending_checkpoint, \
      pending_checkpoint_sub_sequence_number, pending_checkpoint_state, parent_shard_ids, child_shard_ids, starting_hash_key, \
@@ -57,7 +57,7 @@ fn refused(message: String) -> Error {
 /// `stream` and `shard`.
 pub(super) fn key(key: &LeaseKey) -> Result<(Value, Value), Error> {
     let stream = match &key.stream {
-        // An empty text stands for no stream.
+        // In the table, an empty text means that there is no stream.
         Some(stream) if stream.is_empty() => {
             return Err(refused(format!(
                 "the lease key of `{}` has an empty stream: expected no stream or a non-empty name",
@@ -95,7 +95,7 @@ pub(super) fn checkpoint(checkpoint: &Checkpoint) -> [Value; 2] {
     }
 }
 
-/// What is prepared: its checkpoint, sub-sequence number and state.
+/// The prepared checkpoint: checkpoint, sub-sequence number and state.
 pub(super) fn pending_values(pending: Option<&Pending>) -> [Value; 3] {
     let Some(pending) = pending else {
         return [Value::Null, Value::Null, Value::Null];
@@ -111,7 +111,7 @@ pub(super) fn pending_values(pending: Option<&Pending>) -> [Value; 3] {
     ]
 }
 
-/// Shards with a space between, as their names have none (the service's pattern is
+/// Shard ids, separated by spaces, which ids never contain (the service's pattern is
 /// `[a-zA-Z0-9_.-]+`).
 pub(super) fn shards(shards: &[ShardId]) -> Result<Value, Error> {
     let names: Vec<&str> = shards.iter().map(ShardId::as_str).collect();
@@ -136,7 +136,8 @@ pub(super) fn hash_range(range: Option<&HashKeyRange>) -> [Value; 2] {
     })
 }
 
-/// The time to open at, the time it began at, the stream's ARN and its creation time.
+/// The time to open the shard at, the time at which the lease began, the stream's ARN and its
+/// creation time.
 pub(super) fn facts(facts: &Facts) -> [Value; 4] {
     let time =
         |time: Option<Timestamp>| time.map_or(Value::Null, |time| Value::Integer(time.as_millis()));
@@ -148,7 +149,7 @@ pub(super) fn facts(facts: &Facts) -> [Value; 4] {
     ]
 }
 
-/// The lease of a row with [`COLUMNS`].
+/// Reads the lease from a row with [`COLUMNS`].
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Lease> {
     let key = read_key(row)?;
     let reader = Reader {
@@ -213,7 +214,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Lease> {
     Ok(lease)
 }
 
-/// The key of a row with [`COLUMNS`]. A name that is no text is shown as far as it is one.
+/// Reads the key from a row with [`COLUMNS`]. A name that is not valid text is read lossily.
 pub(super) fn read_key(row: &Row<'_>) -> rusqlite::Result<LeaseKey> {
     let (stream, shard) = (text_of(row, "stream")?, text_of(row, "shard")?);
     Ok(LeaseKey {
@@ -227,7 +228,7 @@ pub(super) fn text_of(row: &Row<'_>, column: &str) -> rusqlite::Result<String> {
     Ok(String::from_utf8_lossy(bytes).into_owned())
 }
 
-/// Reads columns, and says of which row a malformed one is.
+/// Reads columns; its errors name the row of a malformed one.
 pub(super) struct Reader<'a> {
     pub(super) row: &'a Row<'a>,
     pub(super) of: RowKey,
@@ -237,7 +238,7 @@ impl Reader<'_> {
     pub(super) fn get<T: FromSql>(&self, column: &'static str) -> rusqlite::Result<T> {
         self.row.get(column).map_err(|error| match error {
             rusqlite::Error::FromSqlConversionFailure(..) => {
-                self.broken(column, "bytes that are no text", "text in UTF-8")
+                self.broken(column, "bytes that are not text", "text in UTF-8")
             }
             rusqlite::Error::InvalidColumnType(_, _, found) => self.broken(
                 column,

@@ -1,4 +1,4 @@
-//! The lease table of one host: one `SQLite` file, shared by the threads and processes that have it
+//! A lease table for one host: an `SQLite` file, shared by all threads and processes that have it
 //! open.
 //!
 //! ```text
@@ -8,82 +8,83 @@
 //! # How it keeps the contract
 //!
 //! - **A write is one conditional statement** (`UPDATE .. WHERE key AND condition RETURNING ..`).
-//!   If it fits no row, the row that stands is read in the same transaction, so the row in a
-//!   conflict is the one that refused the write.
-//! - **No transaction spans an await.** The connection belongs to a thread of its own, which takes
-//!   a request, does all of it and answers. A request whose caller is gone before its turn is not
-//!   begun. The thread ends, and closes the file, when the last clone of the table is dropped.
-//! - **What waits together is committed together.** All writes that are queued when the thread
-//!   becomes free share a transaction, each in a savepoint of its own; none is answered before the
-//!   commit. So 256 renewals at once cost one synchronisation of the disk, not 256.
-//! - **A busy file waits, then is [`Throttled`](kcl_core::lease::Error::Throttled)**, after
-//!   [`OpenOptions::busy_timeout`]. Nothing was written then. An error of the commit itself is
-//!   [`Unknown`](kcl_core::lease::Error::Unknown).
-//! - **A file that is removed or replaced under a worker ends it.** Before each read and each
-//!   commit the device and the number of the file at the path are compared with those of the file
-//!   that is open (on Unix; elsewhere an open file cannot be removed). Otherwise this worker and
-//!   one that opens the path later would each read everything, and both look well.
-//! - **A process that the system stops inside a write (SIGSTOP) holds the file's write lock**, and
-//!   nobody can write until it goes on or is killed: the workers let their leases go when these are
-//!   due. This is a limit of `SQLite`; a process that is stopped at any other instant, or killed at
-//!   any instant, is in nobody's way.
-//! - **What was acknowledged stays**, through the end of the process at any instant and through a
-//!   loss of power (`journal_mode = WAL`, `synchronous = FULL`). `NORMAL` would be faster and could
-//!   lose the last commits with the power. For a checkpoint that were only a replay; but a lease
-//!   counter that goes back would let a new owner begin with a fence that a sink has already seen
-//!   from the old one.
+//!   If it matches no row, the current row is read in the same transaction, so the row in a
+//!   conflict is the one that did not meet the condition.
+//! - **No transaction spans an await.** The connection belongs to its own thread, which takes a
+//!   request, carries it out completely and answers. A request whose caller has gone before its
+//!   turn is not started. The thread closes the file and ends when the last clone of the table is
+//!   dropped.
+//! - **Writes that wait together are committed together.** All writes that are queued when the
+//!   thread becomes free share a transaction, each in its own savepoint; none is answered before
+//!   the commit. So 256 simultaneous renewals cost one disk synchronisation, not 256.
+//! - **If another process is writing, a call waits**, and after [`OpenOptions::busy_timeout`] it
+//!   fails with [`Throttled`](kcl_core::lease::Error::Throttled): nothing was written then. An
+//!   error of the commit itself is [`Unknown`](kcl_core::lease::Error::Unknown).
+//! - **If the file is removed or replaced, the worker stops.** Before each read and each commit,
+//!   the device and inode of the file at the path are compared with those of the open file (on
+//!   Unix; elsewhere an open file cannot be removed). Otherwise this worker and one that opens the
+//!   path later would each process every shard, and both would look healthy.
+//! - **A process that is suspended during a write (SIGSTOP) holds the file's write lock**, and no
+//!   other process can write until it continues or is killed; the other workers lose their leases
+//!   when these expire. This is a limitation of `SQLite`. A process that is suspended at any other
+//!   moment, or killed at any moment, does not block the others.
+//! - **Acknowledged writes are durable**, even if the process is killed or the power fails
+//!   (`journal_mode = WAL`, `synchronous = FULL`). `NORMAL` would be faster, but could lose the
+//!   last commits in a power failure. For a checkpoint, that would only mean that records are read
+//!   again; but if a lease counter went back, a new owner could begin with a fence that a sink has
+//!   already seen from the old owner.
 //!
-//! The change signal is the number of the newest announcement of the application, kept with the
-//! last ones in a table of its own.
+//! The change signal is the number of the application's newest announcement, stored together with
+//! the latest announcements in a table of its own.
 //!
 //! # The schema
 //!
-//! `application_id` is 0x4B434C54 (`KCLT`) and `user_version` is 100 x major + minor, now 1.01:
-//! `setup` adds what a file of an older minor version lacks. A table opens any 1.x and keeps
-//! columns that it does not know; another major version is refused, as is a file of another
-//! program, and neither is touched. The columns have the KCL's attribute names in snake case.
+//! `application_id` is 0x4B434C54 (`KCLT`), and `user_version` is 100 x major + minor, currently
+//! 1.01. `setup` upgrades a file of an older minor version. Any 1.x can be opened, and unknown
+//! columns are kept; a file of another major version or of another program is rejected and left
+//! untouched. The columns have the KCL's attribute names in snake case.
 //!
-//! `leases`, one row a lease; primary key (`application`, `stream`, `shard`):
+//! `leases`, one row per lease; primary key (`application`, `stream`, `shard`):
 //!
 //! | column | type | holds |
 //! |---|---|---|
-//! | `application` | TEXT | whose lease: one file may serve several applications |
-//! | `stream` | TEXT | the stream in the KCL's serialised form; empty where an application reads one stream |
+//! | `application` | TEXT | the application: one file may serve several |
+//! | `stream` | TEXT | the stream in the KCL's serialised form; empty if the application reads one stream |
 //! | `shard` | TEXT | the shard |
-//! | `lease_owner`, `checkpoint_owner` | TEXT or NULL | who holds it, or is to have it; who holds it while a hand-over is pending |
-//! | `token` | TEXT or NULL | the present tenancy |
-//! | `lease_counter`, `owner_switches_since_checkpoint` | INTEGER | up to 2^63 - 1; a write beyond is refused |
+//! | `lease_owner`, `checkpoint_owner` | TEXT or NULL | the worker that holds the lease or has requested it; the worker that still holds it while a hand-over is pending |
+//! | `token` | TEXT or NULL | the token of the current tenancy |
+//! | `lease_counter`, `owner_switches_since_checkpoint` | INTEGER | up to 2^63 - 1; a write of a larger value is rejected |
 //! | `checkpoint` | TEXT | a sentinel (`TRIM_HORIZON`, `LATEST`, `AT_TIMESTAMP`, `SHARD_END`) or a decimal number |
 //! | `checkpoint_sub_sequence_number` | TEXT | a decimal number of up to 64 bits; `0` with a sentinel |
-//! | `pending_checkpoint`, `pending_checkpoint_sub_sequence_number` | TEXT or NULL | the same, of what is prepared |
-//! | `pending_checkpoint_state` | BLOB or NULL | the application's bytes for it |
-//! | `parent_shard_ids`, `child_shard_ids` | TEXT | shards, with a space between |
+//! | `pending_checkpoint`, `pending_checkpoint_sub_sequence_number` | TEXT or NULL | the same, for the prepared checkpoint |
+//! | `pending_checkpoint_state` | BLOB or NULL | the application's state for it |
+//! | `parent_shard_ids`, `child_shard_ids` | TEXT | shard ids, separated by spaces |
 //! | `starting_hash_key`, `ending_hash_key` | TEXT or NULL | decimal numbers of up to 128 bits |
-//! | `start_at` | INTEGER or NULL | milliseconds since 1970: what `LATEST` or `AT_TIMESTAMP` means in this row; NULL once there is a checkpoint |
-//! | `began_at` | INTEGER or NULL | the same in a row that has had a checkpoint: the time that the lease began at (from 1.01 on) |
-//! | `stream_created_at` | INTEGER or NULL | milliseconds since 1970 |
-//! | `stream_arn` | TEXT or NULL | the ARN |
+//! | `start_at` | INTEGER or NULL | milliseconds since 1970: the time that `LATEST` or `AT_TIMESTAMP` stands for in this row; NULL once there is a checkpoint |
+//! | `began_at` | INTEGER or NULL | the same in a row that has had a checkpoint: the time at which the lease began (from 1.01 on) |
+//! | `stream_created_at` | INTEGER or NULL | milliseconds since 1970: when the stream was created |
+//! | `stream_arn` | TEXT or NULL | the stream's ARN |
 //!
-//! `workers`, one row a worker; primary key (`application`, `worker`):
-//!
-//! | column | type | holds |
-//! |---|---|---|
-//! | `application`, `worker` | TEXT | whose, and who |
-//! | `incarnation` | TEXT | the process behind the name |
-//! | `counter` | INTEGER | its heartbeats |
-//! | `failover` | INTEGER | nanoseconds |
-//! | `leaving` | INTEGER | 1 when it takes nothing more |
-//! | `audits` | INTEGER | how often it has compared the shards with the leases |
-//!
-//! `changes`, one row for each thing that was announced; primary key (`application`,
-//! `announcement`, `kind`, `stream`, `name`); the last 64 or so are kept:
+//! `workers`, one row per worker; primary key (`application`, `worker`):
 //!
 //! | column | type | holds |
 //! |---|---|---|
-//! | `application` | TEXT | whose |
-//! | `announcement` | INTEGER | its number: the newest is the value of the change signal |
+//! | `application`, `worker` | TEXT | the application, and the worker's id |
+//! | `incarnation` | TEXT | identifies the process behind the id |
+//! | `counter` | INTEGER | grows with each heartbeat |
+//! | `failover` | INTEGER | its failover time in nanoseconds |
+//! | `leaving` | INTEGER | 1 if it is stopping and takes no more leases |
+//! | `audits` | INTEGER | how many times it has compared the shards with the leases |
+//!
+//! `changes`, one row for each announced change; primary key (`application`,
+//! `announcement`, `kind`, `stream`, `name`); about the last 64 are kept:
+//!
+//! | column | type | holds |
+//! |---|---|---|
+//! | `application` | TEXT | the application |
+//! | `announcement` | INTEGER | the number of the announcement; the newest is the value of the change signal |
 //! | `kind` | TEXT | `lease` or `worker` |
-//! | `stream`, `name` | TEXT | the stream of the lease, if its key has one, and the shard; or the worker |
+//! | `stream`, `name` | TEXT | for a lease, its stream (if its key has one) and its shard; for a worker, its id as `name` |
 
 mod changes;
 mod error;

@@ -11,14 +11,16 @@ use super::schema::{StateError, state};
 use super::table::SqliteLeaseTable;
 use super::thread::{Owned, Owner};
 
-/// A renewal may be tried several times within a failover time of 10 s (the KCL's default).
+/// Short enough that a renewal can be tried several times within a failover time of 10 s (the KCL's
+/// default).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
-/// Longer than any failover time that is of use.
+/// Longer than any useful failover time.
 const MAX_BUSY_TIMEOUT: Duration = Duration::from_mins(1);
-/// More than there are statements: each combination of a write's condition and edits is one.
+/// How many prepared statements are cached: more than there are, one for each combination of a
+/// write's condition and edits.
 const STATEMENTS: usize = 64;
 
-/// How an `SQLite` lease table is opened.
+/// Options for opening an `SQLite` lease table.
 ///
 /// ```
 /// use std::time::Duration;
@@ -56,24 +58,24 @@ impl OpenOptions {
         Self::default()
     }
 
-    /// How long a call waits for another process that is writing to the file, before it is
-    /// [`Throttled`](kcl_core::lease::Error::Throttled). From 0 to 1 minute; 1 s unless told. It
-    /// should be well inside the failover time.
+    /// How long a call waits for another process that is writing to the file, before it fails with
+    /// [`Throttled`](kcl_core::lease::Error::Throttled): 0 to 1 minute, by default 1 s. It should
+    /// be much shorter than the failover time.
     #[must_use]
     pub const fn busy_timeout(mut self, busy_timeout: Duration) -> Self {
         self.busy_timeout = busy_timeout;
         self
     }
 
-    /// Opens the lease table of an application in this file. Applications of other names may use
-    /// the same file.
+    /// Opens the lease table of an application in this file. Other applications may use the same
+    /// file.
     ///
-    /// The file need not exist; its folder must. Nothing is written to it before
+    /// The file need not exist, but its folder must. Nothing is written before
     /// [`setup`](kcl_core::lease::LeaseTable::setup).
     ///
     /// # Errors
-    /// [`OpenError`] when a setting is out of range, or the path cannot be or become a lease table.
-    /// A file that is none stays as it is.
+    /// [`OpenError`] if a setting is out of range, or if the path is not a lease table and cannot
+    /// become one. A file that is not a lease table is left as it is.
     pub async fn open(
         self,
         path: impl AsRef<Path>,
@@ -124,8 +126,8 @@ fn sqlite(path: &Path, source: rusqlite::Error) -> OpenError {
     }
 }
 
-/// Whether `SQLite` refuses to write. A file that somebody else is writing to at the moment can be
-/// written. Nothing is written.
+/// Whether `SQLite` refuses to write. A file to which another process is currently writing counts
+/// as writable. This writes nothing.
 fn is_read_only(connection: &Connection, busy_timeout: Duration) -> rusqlite::Result<bool> {
     connection.busy_timeout(Duration::ZERO)?;
     let begun = connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK");
@@ -145,8 +147,8 @@ fn configure(
 ) -> Result<(), OpenError> {
     let sqlite = |source| sqlite(path, source);
     connection.busy_timeout(busy_timeout).map_err(sqlite)?;
-    // A newer version may stand in the log alone. Closing must not carry the log into a file that
-    // is not for us.
+    // A newer schema version may only be in the write-ahead log. Closing must not move the log's
+    // contents into a file that is not a lease table of this version.
     let keep_log = |keep| {
         connection
             .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep)

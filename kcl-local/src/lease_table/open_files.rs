@@ -1,51 +1,52 @@
 //! The lease tables that this process has open.
 //!
-//! On Unix, closing any descriptor of a file takes all locks on it from the whole process, those of
-//! other descriptors included. `SQLite` minds that among its own connections. A look at a file in
-//! any other way would take the locks of the connections that are on it: the next process to leave
-//! would believe to be the last one and remove the write-ahead log that is still in use.
+//! On Unix, closing any descriptor of a file releases all locks that the process has on it,
+//! including those of other descriptors. `SQLite` takes care of that among its own connections.
+//! Opening the file in any other way would release the locks of its connections: the next process
+//! to close the file would believe that it is the last one, and remove the write-ahead log that is
+//! still in use.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Device and number of a file: a path may have several names.
+/// The device and inode of a file: a file may have several paths.
 type FileId = (u64, u64);
 
 static OPEN: Mutex<BTreeMap<FileId, usize>> = Mutex::new(BTreeMap::new());
 
 fn all() -> MutexGuard<'static, BTreeMap<FileId, usize>> {
-    // A panic elsewhere leaves a count at worst too high: such a file is not looked at again.
+    // A poisoned lock is safe to use: at worst, a panic elsewhere leaves a count too high, and such
+    // a file is not opened directly again.
     OPEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(unix)]
 fn id(path: &Path) -> std::io::Result<Option<FileId>> {
     use std::os::unix::fs::MetadataExt as _;
-    // Asks for the file by its name: nothing is opened.
+    // By path, without opening the file.
     std::fs::metadata(path).map(|found| Some((found.dev(), found.ino())))
 }
 
-/// Elsewhere, locks belong to what was opened, and every file may be looked at; one that is open
+/// Elsewhere, locks belong to the handle, so every file can be opened directly; and an open file
 /// cannot be removed.
 #[cfg(not(unix))]
 fn id(_: &Path) -> std::io::Result<Option<FileId>> {
     Ok(None)
 }
 
-/// The right to look at files and to open them: no other connection of this module is made
-/// meanwhile.
+/// A lock for looking at files and opening them: no other connection of this module is made in the
+/// meantime.
 pub(super) struct Opening(MutexGuard<'static, BTreeMap<FileId, usize>>);
 
 impl Opening {
-    /// Waits until nobody else opens a file.
+    /// Waits until no other thread is opening a file.
     pub(super) fn begin() -> Self {
         Self(all())
     }
 
-    /// Whether a connection of this process is on the file. It must only be looked at by `SQLite`
-    /// then.
+    /// Whether this process has a connection to the file. Only `SQLite` may then open it.
     pub(super) fn is_open(&self, path: &Path) -> bool {
         id(path)
             .ok()
@@ -53,13 +54,13 @@ impl Opening {
             .is_some_and(|id| self.0.contains_key(&id))
     }
 
-    /// A connection was made to this file.
+    /// Registers a connection to this file.
     pub(super) fn opened(mut self, path: &Path) -> OpenFile {
         let id = id(path).ok().flatten();
         if let Some(id) = id {
             *self.0.entry(id).or_default() += 1;
         }
-        // The program may change its folder later.
+        // Absolute, because the program may change its working directory later.
         OpenFile {
             id,
             path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
@@ -67,25 +68,25 @@ impl Opening {
     }
 }
 
-/// Tells that a connection is on a file; to be dropped after the connection.
+/// Registers that there is a connection to a file. Must be dropped after the connection.
 #[derive(Debug)]
 pub(super) struct OpenFile {
     id: Option<FileId>,
     path: PathBuf,
 }
 
-/// What became of a path, while the file that was there is still open.
+/// What has happened to the path of a file that is still open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Moved {
-    /// Nothing is there.
+    /// There is no file at the path.
     Removed,
-    /// Another file is there.
+    /// There is another file at the path.
     Replaced,
 }
 
 impl OpenFile {
-    /// Whether somebody who opens the path now gets another file than this one, or none. What
-    /// cannot be found out at present counts as unchanged.
+    /// Whether the path now leads to another file than the open one, or to none. If that cannot be
+    /// found out at the moment, it counts as unchanged.
     pub(super) fn moved(&self) -> Option<Moved> {
         let opened = self.id?;
         match id(&self.path) {

@@ -4,15 +4,15 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::error::{Failure, OpenError, is_busy};
 
-/// `KCLT`: what tells a lease table from the databases of other programs.
+/// `KCLT`: distinguishes a lease table from the databases of other programs.
 pub(super) const APPLICATION_ID: u32 = 0x4B43_4C54;
-/// The schema that this program works with.
+/// The major version of the schema that this program supports.
 pub(super) const MAJOR: u32 = 1;
-/// What a new file gets: 100 x major + minor.
+/// The version of a new file: 100 x major + minor.
 const VERSION: u32 = 100 * MAJOR + 1;
 
-/// What each minor version added, from 1.01 on. Programs of an older one name the columns that they
-/// know, and leave these alone.
+/// The upgrade to each minor version, from 1.01 on. Programs with an older minor version name the
+/// columns that they know, and leave new ones alone.
 const ADDED: [&str; 1] = ["ALTER TABLE leases ADD COLUMN began_at INTEGER"];
 
 const TABLES: &str = "
@@ -60,16 +60,17 @@ CREATE TABLE changes (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// What a database is to us.
+/// Whether a database is a lease table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SchemaState {
-    /// Nothing is in it.
+    /// It is empty.
     Empty,
-    /// It is a lease table of a version that we work with.
+    /// It is a lease table of a supported version.
     Ready,
 }
 
-/// Judges a database by its two marks and, where there is no mark, by whether anything is in it.
+/// Judges a database by its two marks (`application_id` and `user_version`) and, if it has none, by
+/// whether it is empty.
 pub(super) fn judge(
     path: &Path,
     application_id: u32,
@@ -96,16 +97,17 @@ pub(super) fn judge(
     }
 }
 
-/// Judges the database of this connection. Writes nothing.
+/// Judges the database of this connection, without writing.
 pub(super) fn state(connection: &Connection, path: &Path) -> Result<SchemaState, StateError> {
-    // All of it from one instant: between two reads somebody else may have made the tables and
-    // their marks. Within a transaction that is so already, and none can be begun.
+    // Everything is read at one instant: another process may create the tables and marks between
+    // two reads. If this runs within a transaction, that is given already, and a new one cannot be
+    // started.
     let _instant = connection
         .is_autocommit()
         .then(|| connection.unchecked_transaction())
         .transpose()?;
     let number = |sql| connection.query_row(sql, (), |row| row.get::<_, i64>(0));
-    // Both marks are 32 bits wide and may come back with a sign.
+    // Both marks have 32 bits and may be returned as negative numbers.
     let mark =
         |sql| number(sql).map(|value| u32::try_from(value & 0xFFFF_FFFF).unwrap_or(u32::MAX));
     let objects = number("SELECT count(*) FROM sqlite_schema")?.unsigned_abs();
@@ -117,7 +119,7 @@ pub(super) fn state(connection: &Connection, path: &Path) -> Result<SchemaState,
     )?)
 }
 
-/// Why a database was not judged, or how.
+/// Why a database is not usable, or could not be judged.
 #[derive(Debug)]
 pub(super) enum StateError {
     Open(OpenError),
@@ -145,8 +147,8 @@ impl From<StateError> for Failure {
     }
 }
 
-/// Makes the tables if there are none, and turns the write-ahead log on. `wait` waits a little, or
-/// says that it was long enough.
+/// Creates the tables if there are none, and turns on the write-ahead log. `wait` waits a little,
+/// or returns false when the time is up.
 pub(super) fn set_up(
     connection: &mut Connection,
     path: &Path,
@@ -154,11 +156,11 @@ pub(super) fn set_up(
 ) -> Result<(), Failure> {
     if state(connection, path)? == SchemaState::Empty {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        // Somebody else may have made them since.
+        // Another process may have created them in the meantime.
         if state(&transaction, path)? == SchemaState::Empty {
-            // Marks and tables appear together, and before the log does: the marks of a lease table
-            // are always in the head of its file, where they can be read without opening it as a
-            // database.
+            // Marks and tables are written together, and before the log is turned on: so the marks
+            // of a lease table are always in the header of its file, where they can be read without
+            // opening it as a database.
             transaction.execute_batch(TABLES)?;
             transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
             transaction.pragma_update(None, "user_version", VERSION)?;
@@ -169,20 +171,20 @@ pub(super) fn set_up(
     use_write_ahead_log(connection, path, wait)
 }
 
-/// The minor version of a file that is [`SchemaState::Ready`]. That of a newer program is higher
-/// than ours.
+/// The minor version of a file that is [`SchemaState::Ready`]. It is higher than this program's if
+/// a newer program wrote the file.
 fn minor(connection: &Connection) -> rusqlite::Result<usize> {
     let version: i64 = connection.query_row("PRAGMA user_version", (), |row| row.get(0))?;
     Ok(usize::try_from(version % 100).unwrap_or_default())
 }
 
-/// Brings a file that an older minor version made up to this one.
+/// Upgrades a file of an older minor version to this one.
 fn add_what_is_missing(connection: &mut Connection) -> rusqlite::Result<()> {
     if minor(connection)? >= ADDED.len() {
         return Ok(());
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    // Somebody else may have done it since.
+    // Another process may have done it in the meantime.
     let missing = ADDED.get(minor(&transaction)?..).unwrap_or_default();
     for step in missing {
         transaction.execute_batch(step)?;
@@ -193,7 +195,8 @@ fn add_what_is_missing(connection: &mut Connection) -> rusqlite::Result<()> {
     transaction.commit()
 }
 
-/// The change of mode needs the file for itself and does not wait for it, unlike everything else.
+/// Changing the journal mode needs exclusive access to the file and, unlike everything else, does
+/// not wait for it.
 fn use_write_ahead_log(
     connection: &Connection,
     path: &Path,
@@ -206,7 +209,7 @@ fn use_write_ahead_log(
             Ok(mode) if mode.eq_ignore_ascii_case("wal") => return Ok(()),
             Ok(mode) => {
                 let message = format!(
-                    "the file `{}` is in journal mode `{mode}` and cannot change to `wal`: its folder has to be on a local disk",
+                    "the file `{}` is in journal mode `{mode}` and cannot change to `wal`: expected a folder on a local disk",
                     path.display()
                 );
                 return Err(Failure::Table(kcl_core::lease::Error::Fatal {

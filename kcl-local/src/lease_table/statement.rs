@@ -1,4 +1,4 @@
-//! Conditions and edits as SQL: one statement a write.
+//! Conditions and edits as SQL: one statement per write.
 
 use kcl_core::lease::{CounterEdit, Edit, Edits, Error, Expect, Match, SwitchesEdit, WorkerRow};
 use kcl_core::model::{LeaseKey, Pending, Token, WorkerId};
@@ -16,7 +16,7 @@ pub(super) struct Statement {
     pub(super) values: Vec<Value>,
 }
 
-/// Assignments or conditions, gathered with their values.
+/// A list of assignments or conditions, with their values.
 #[derive(Default)]
 struct Parts {
     texts: Vec<&'static str>,
@@ -30,7 +30,7 @@ impl Parts {
     }
 }
 
-/// The columns of the key, which every statement on one lease begins with.
+/// The condition on the key, with which every statement about one lease begins.
 const KEY: &str = "application = ? AND stream = ? AND shard = ?";
 
 fn key_values(application: &str, key: &LeaseKey) -> Result<Vec<Value>, Error> {
@@ -93,8 +93,8 @@ pub(super) fn delete(
     Ok(Statement { sql, values })
 }
 
-/// Puts the row of a worker in the place of the one that was seen: nothing where there is none.
-/// `None` if both are not of `worker`, so that no row can be as it was seen.
+/// Replaces the row `seen` of a worker by `row`; either may be `None` for no row. Returns `None` if
+/// they are not both rows of `worker`, because then no row can be as it was seen.
 pub(super) fn write_worker(
     application: &str,
     worker: &WorkerId,
@@ -137,7 +137,7 @@ fn conditions(expect: &Expect) -> Parts {
     if let Some(counter) = expect.counter {
         match i64::try_from(counter) {
             Ok(counter) => parts.add("lease_counter = ?", [Value::Integer(counter)]),
-            // No row can have it.
+            // No row can have such a counter.
             Err(_) => parts.add("FALSE", []),
         }
     }
@@ -157,7 +157,7 @@ fn conditions(expect: &Expect) -> Parts {
     if let Some(expected) = &expect.checkpoint {
         let [at, sub_sequence] = checkpoint(expected);
         parts.add("checkpoint = ?", [at]);
-        // A sentinel is one whatever stands beside it.
+        // For a sentinel, the sub-sequence number does not matter.
         if expected.position().is_some() {
             parts.add("checkpoint_sub_sequence_number = ?", [sub_sequence]);
         }
@@ -186,7 +186,7 @@ impl Parts {
 
 fn assignments(edits: &Edits) -> Result<Parts, Error> {
     let mut sets = Parts::default();
-    // Also what makes a statement of edits that set nothing.
+    // Always an assignment, so that the statement is valid even if the edits set nothing.
     match edits.counter {
         CounterEdit::Keep => sets.add("lease_counter = lease_counter", []),
         CounterEdit::Next => sets.add("lease_counter = lease_counter + 1", []),
@@ -239,7 +239,7 @@ fn assignments(edits: &Edits) -> Result<Parts, Error> {
     Ok(sets)
 }
 
-/// What an attribute becomes: nothing if it stays, the absent value if it goes.
+/// The new value of an attribute: `None` if it is kept, `Some(None)` if it is removed.
 #[expect(clippy::option_option, reason = "whether, and what")]
 const fn edited<T>(edit: &Edit<T>) -> Option<Option<&T>> {
     match edit {

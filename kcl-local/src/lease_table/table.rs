@@ -19,14 +19,14 @@ use super::statement::{self, Statement};
 use super::thread::Owner;
 use super::{changes, schema, worker_row};
 
-/// Leases of one page of a scan: a write waits for one page at most.
+/// How many leases one page of a scan has: a write waits for at most one page.
 const PAGE: usize = 100;
 
-/// A lease table in an `SQLite` file. The [module](super) tells how it works and what is in the
-/// file.
+/// A lease table in an `SQLite` file. The [module docs](super) describe how it works and what is in
+/// the file.
 ///
-/// A clone is another handle on the same connection; workers of one process may share one.
-/// Processes of one host share the file.
+/// A clone is another handle to the same connection; the workers of one process may share it.
+/// Processes on one host share the file.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
@@ -65,13 +65,13 @@ impl SqliteLeaseTable {
         }
     }
 
-    /// The file.
+    /// The path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The application whose leases these are.
+    /// The application to which these leases belong.
     #[must_use]
     pub fn application(&self) -> &str {
         &self.application
@@ -107,7 +107,7 @@ impl fmt::Debug for SqliteLeaseTable {
     }
 }
 
-/// The lease that a statement returns, if it returns one.
+/// Runs a statement, and returns the lease that it returns, if there is one.
 fn lease_of(connection: &Connection, statement: &Statement) -> rusqlite::Result<Option<Lease>> {
     let mut prepared = connection.prepare_cached(&statement.sql)?;
     prepared
@@ -115,7 +115,7 @@ fn lease_of(connection: &Connection, statement: &Statement) -> rusqlite::Result<
         .optional()
 }
 
-/// The row that stands, in a conflict.
+/// The conflict with the current row.
 fn refusal(connection: &Connection, get: &Statement) -> Failure {
     match lease_of(connection, get) {
         Ok(row) => Error::conflict(row).into(),
@@ -123,8 +123,8 @@ fn refusal(connection: &Connection, get: &Statement) -> Failure {
     }
 }
 
-/// The place after this key. The length keeps apart what belongs to the stream and what to the
-/// shard.
+/// The token of the page after this key. The length says where the stream ends and the shard
+/// begins.
 fn page_after(key: &LeaseKey) -> PageToken {
     let stream = key.stream.as_deref().unwrap_or_default();
     PageToken(format!("{} {stream}{}", stream.len(), key.shard))
@@ -140,7 +140,10 @@ fn page_start(page: &PageToken) -> Result<LeaseKey, Error> {
         })
     };
     parse().ok_or_else(|| Error::Fatal {
-        message: format!("`{}` is no page of this table", page.0),
+        message: format!(
+            "invalid page token `{}`: expected one from this table's last page",
+            page.0
+        ),
         source: None,
     })
 }
@@ -161,7 +164,7 @@ fn page_of_leases(
             )
         }
     };
-    // One more tells whether there is a next page.
+    // One more row shows whether there is a next page.
     values.push(Value::Integer(i64::try_from(PAGE + 1).unwrap_or(i64::MAX)));
     let sql = format!(
         "SELECT {columns} FROM leases WHERE application = ? {begin} ORDER BY stream, shard LIMIT ?"
@@ -228,7 +231,7 @@ impl LeaseTable for SqliteLeaseTable {
         let application = self.application_value();
         let read = move |owned: &mut super::thread::Owned| {
             let mut page = page_of_leases(&owned.connection, application.clone(), after.as_ref())?;
-            // Workers are few: the first page has them all.
+            // Workers are few, so the first page contains all of them.
             if after.is_none() {
                 add_workers(&mut page, &owned.connection, application)?;
             }
@@ -288,7 +291,7 @@ impl LeaseTable for SqliteLeaseTable {
         let Some(write) = statement::write_worker(&self.application, worker, seen, row)? else {
             return Err(Error::conflict(None));
         };
-        // Its effect is one row or, when it is refused, none.
+        // It changes one row or, if the condition does not hold, none.
         let write = move |connection: &Connection| match connection
             .prepare_cached(&write.sql)?
             .execute(params_from_iter(write.values))?
@@ -337,7 +340,7 @@ impl LeaseTable for SqliteLeaseTable {
     }
 
     fn change_signal_interval(&self) -> Duration {
-        // Reading it takes some microseconds and stops no writer.
+        // A read takes a few microseconds and blocks no writer.
         Duration::from_millis(200)
     }
 }

@@ -13,29 +13,31 @@ use crate::runtime::block_owner_thread;
 use super::error::{Failure, OpenError, commit_failed, file_moved, is_busy, nothing_written};
 use super::open_files::{Moved, OpenFile};
 
-/// Requests that wait before their senders do, and writes that one transaction takes at most.
+/// How many requests are queued before senders have to wait, and how many writes one transaction
+/// has at most.
 const QUEUE: usize = 256;
-/// Between two tries of what `SQLite` itself does not wait for.
+/// The pause between two attempts at something for which `SQLite` itself does not wait.
 const NAP: Duration = Duration::from_millis(5);
 
-/// A connection and what its owner knows of it.
+/// A connection, with what its owner knows about it.
 pub(super) struct Owned {
     pub(super) connection: Connection,
     /// Dropped after the connection.
     pub(super) file: OpenFile,
     pub(super) path: PathBuf,
-    /// How long a busy file is waited for.
+    /// How long to wait for a busy file.
     pub(super) busy_timeout: Duration,
 }
 
 impl Owned {
-    /// The path must lead to the file that is open: two fleets on two files would both read
-    /// everything.
+    /// Checks that the path still leads to the open file: two fleets on two files would both
+    /// process every shard.
     fn in_place(&self) -> Result<(), Moved> {
         self.file.moved().map_or(Ok(()), Err)
     }
 
-    /// A wait of at most the busy timeout in all; `false` when it is over.
+    /// A function that waits a little and returns true, or returns false once the busy timeout has
+    /// passed in total.
     pub(super) fn patience(&self) -> impl FnMut() -> bool + use<> {
         let mut left = self.busy_timeout;
         move || {
@@ -52,20 +54,20 @@ impl Owned {
 type Answer<T> = Result<T, Error>;
 
 enum Job {
-    /// Does its own transactions, if any, and changes no lease.
+    /// Makes its own transactions, if any, and changes no lease.
     Alone(Box<dyn FnOnce(&mut Owned) + Send>),
     /// Shares a transaction with others.
     Write(Box<dyn Write>),
 }
 
-/// One write among those of a transaction.
+/// One of the writes of a transaction.
 trait Write: Send {
-    /// Nobody waits for it any more: it need not be begun.
+    /// Whether its caller has gone, so that it need not be started.
     fn is_abandoned(&self) -> bool;
-    /// Does it inside the transaction. What fails or is refused leaves nothing behind. The error is
-    /// one that forbids to commit.
+    /// Carries it out inside the transaction. A write that fails or conflicts leaves no trace.
+    /// Returns an error only if the transaction must not be committed.
     fn run(&mut self, owned: &Owned) -> rusqlite::Result<()>;
-    /// Tells the caller, after the transaction.
+    /// Answers the caller, after the transaction.
     fn answer(self: Box<Self>, ended: &TransactionEnd, owned: &Owned);
 }
 
@@ -73,14 +75,14 @@ trait Write: Send {
 enum TransactionEnd {
     Committed,
     NothingWritten(Arc<rusqlite::Error>),
-    /// Nothing was begun: the file is not at its path any more.
+    /// The transaction was not started, because the file is no longer at its path.
     Moved(Moved),
     CommitFailed(Arc<rusqlite::Error>),
 }
 
 struct Single<T, F> {
     work: Option<F>,
-    /// Nothing before it was begun.
+    /// `None` until it was started.
     result: Option<Answer<T>>,
     reply: oneshot::Sender<Answer<T>>,
 }
@@ -106,14 +108,14 @@ where
 
     fn answer(self: Box<Self>, ended: &TransactionEnd, owned: &Owned) {
         let result = match (ended, self.result) {
-            // Its own failure is told as it is: nothing of it is in the file, however the others
-            // ended.
+            // Its own failure is returned as it is: nothing of it is in the file, whatever happened
+            // to the others.
             (_, Some(Err(own))) if !matches!(own, Error::Conflict { .. }) => Err(own),
             (TransactionEnd::Committed, Some(result)) => result,
             (TransactionEnd::Moved(moved), _) => Err(file_moved(&owned.path, *moved)),
             (TransactionEnd::CommitFailed(error), Some(Ok(_))) => Err(commit_failed(error.clone())),
-            // Not begun, or undone. A refusal may have been read beside writes that did not come to
-            // be.
+            // Not started, or rolled back. Even a conflict is not returned, because it may have
+            // been read together with writes that were rolled back.
             (TransactionEnd::NothingWritten(error), _) => {
                 Err(nothing_written(error.clone(), &owned.path))
             }
@@ -122,13 +124,13 @@ where
             }),
             (TransactionEnd::Committed, None) => Err(thread_ended()),
         };
-        // A caller that is gone has lost its answer, as it knows.
+        // A caller that has gone knows that it has lost its answer.
         let _ = self.reply.send(result);
     }
 }
 
-/// The result of the work, which has left nothing behind if it failed; or why it cannot be said
-/// that it has not.
+/// The result of the work, which has left no trace if it failed; or an error if that cannot be
+/// guaranteed.
 fn in_savepoint<T>(
     connection: &Connection,
     work: impl FnOnce(&Connection) -> Result<T, Failure>,
@@ -142,8 +144,8 @@ fn in_savepoint<T>(
     run("SAVEPOINT one")?;
     let result = work(connection);
     if let Err(failure) = result {
-        // After some errors (a full disk) SQLite has rolled the whole transaction back itself:
-        // there is no savepoint any more.
+        // After some errors (a full disk), SQLite has rolled back the whole transaction itself, and
+        // the savepoint no longer exists.
         return match (
             run("ROLLBACK TO one").and_then(|()| run("RELEASE one")),
             failure,
@@ -156,7 +158,7 @@ fn in_savepoint<T>(
     Ok(result)
 }
 
-/// The way to the thread. When the last clone is dropped, the thread closes the file and ends.
+/// A handle to the thread. When the last clone is dropped, the thread closes the file and ends.
 #[derive(Clone, Debug)]
 pub(super) struct Owner {
     requests: mpsc::Sender<Job>,
@@ -184,8 +186,8 @@ impl Owner {
             .spawn(work)
         {
             Err(error) => return Err(io(error)),
-            // It ends by itself when the requests end; to wait for that would block whoever drops
-            // the last handle.
+            // The thread ends by itself when no handle is left; waiting for that would block the
+            // thread that drops the last handle.
             Ok(thread) => drop(thread),
         }
         match opened.await {
@@ -196,7 +198,7 @@ impl Owner {
         }
     }
 
-    /// Does something that changes no lease. Cancel safe.
+    /// Runs something that changes no lease. Cancel safe.
     pub(super) async fn alone<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Owned) -> Result<T, Failure> + Send + 'static,
@@ -215,7 +217,7 @@ impl Owner {
         answer.await.unwrap_or_else(|_| Err(thread_ended()))
     }
 
-    /// Does a write. Dropping the future loses the answer: the write may happen.
+    /// Makes a write. Dropping the future loses the answer: the write may still be applied.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
@@ -227,8 +229,8 @@ impl Owner {
             reply,
         };
         self.send(Job::Write(Box::new(single))).await?;
-        // Only a panic of the thread leaves a request without an answer, and it may have come after
-        // the commit.
+        // Only a panic of the thread leaves a request without an answer, and that may have happened
+        // after the commit.
         answer.await.unwrap_or_else(|gone| {
             Err(Error::Unknown {
                 source: Box::new(gone),
@@ -257,7 +259,7 @@ fn serve(owned: &mut Owned, queue: &mut mpsc::Receiver<Job>) {
         let mut next = Some(first);
         while let Some(request) = next {
             match request {
-                // No write that waits has been answered, so a read may go before it.
+                // None of the waiting writes has been answered, so a read may go first.
                 Job::Alone(work) => work(owned),
                 Job::Write(write) => writes.push(write),
             }
@@ -282,12 +284,12 @@ fn commit_together(owned: &mut Owned, writes: &mut [Box<dyn Write>]) -> Transact
     }
     let begun =
         rusqlite::Transaction::new_unchecked(&owned.connection, TransactionBehavior::Immediate);
-    // Dropped on any way out without a commit, it is rolled back.
+    // It is rolled back if it is dropped without a commit.
     let transaction = match begun {
         Ok(transaction) => transaction,
         Err(error) => return TransactionEnd::NothingWritten(Arc::new(error)),
     };
-    // Those whose caller gave up while the file was busy are left out.
+    // Skips the writes whose callers gave up while the file was busy.
     for write in writes.iter_mut().filter(|write| !write.is_abandoned()) {
         if let Err(error) = write.run(owned) {
             return TransactionEnd::NothingWritten(Arc::new(error));

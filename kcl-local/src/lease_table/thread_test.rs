@@ -4,7 +4,7 @@ use tempfile::tempdir;
 use super::super::open_files::Opening;
 use super::*;
 
-/// An owner whose file can grow to this many pages of 4 KiB, as on a disk that fills up.
+/// An owner whose file can grow only to this many pages of 4 KiB, as on a disk that fills up.
 async fn owner_with_room_for(pages: u32, path: PathBuf) -> Owner {
     let opened = path.clone();
     let open = move || {
@@ -32,7 +32,7 @@ async fn put(owner: &Owner, id: i64) -> Answer<()> {
     owner.write(insert).await
 }
 
-/// On a full disk, what was acknowledged is there and nothing else.
+/// On a full disk, exactly the acknowledged writes are in the file.
 #[tokio::test]
 async fn a_full_disk_keeps_what_was_acknowledged_and_no_more() {
     let folder = tempdir().expect("a folder");

@@ -1,4 +1,4 @@
-//! A row of `workers` and the worker that it stands for.
+//! Conversion between a row of `workers` and a worker.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub(super) fn values(row: &WorkerRow) -> Result<[Value; 6], Error> {
     ])
 }
 
-/// The worker of a row with [`COLUMNS`].
+/// Reads the worker from a row with [`COLUMNS`].
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<WorkerRow> {
     let worker = WorkerId::from(text_of(row, "worker")?);
     let reader = Reader {

@@ -430,7 +430,7 @@ async fn a_table_that_was_not_set_up_says_so() {
         table.create(&lease("shard")).await.expect_err("no tables"),
     ] {
         assert!(
-            matches!(&error, Error::Fatal { message, .. } if message.contains("it was not set up")),
+            matches!(&error, Error::Fatal { message, .. } if message.contains("was `setup` called?")),
             "{error}"
         );
     }
