@@ -15,7 +15,7 @@ use super::{LocalStream, StartError};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// // As strict as the service, and in another region.
+/// // With the service's limits, and in another region.
 /// let stream = LocalStream::builder().region("eu-west-1").read_limits(true).write_limits(true).start().await?;
 /// assert_eq!(stream.region(), "eu-west-1");
 /// assert!(LocalStream::builder().account("mine").start().await.is_err(), "an account is 12 digits");
@@ -66,33 +66,33 @@ impl Default for LocalStreamBuilder {
 }
 
 impl LocalStreamBuilder {
-    /// Where the server listens. Default: `127.0.0.1`, and a port that is free.
+    /// The address at which the server listens. Default: `127.0.0.1`, with a free port.
     pub fn address(mut self, address: impl Into<SocketAddr>) -> Self {
         self.address = address.into();
         self
     }
 
-    /// The port on `127.0.0.1`; 0, the default, takes one that is free.
+    /// The port on `127.0.0.1`. With 0, the default, the server takes a free one.
     pub fn port(self, port: u16) -> Self {
         self.address((Ipv4Addr::LOCALHOST, port))
     }
 
-    /// Keeps streams and records in a folder, which is made if there is none. One process may have
-    /// it open. Default: everything is gone when the server ends.
+    /// Keeps streams and records in a folder, which is created if it does not exist. Only one
+    /// process can have it open. Default: everything is lost when the server ends.
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(folder.into());
         self
     }
 
-    /// Whether readers meet the limits of a real shard: 5 `GetRecords` calls and 2 MiB a second;
-    /// for each consumer one `SubscribeToShard` call and 2 MiB a second. Default: no.
+    /// Whether to apply the read limits of a real shard: 5 `GetRecords` calls and 2 MiB per second,
+    /// and for each consumer one `SubscribeToShard` call and 2 MiB per second. Default: no.
     pub fn read_limits(mut self, on: bool) -> Self {
         self.read_limits = on;
         self
     }
 
-    /// Whether writers meet the limits of a real shard: 1,000 records and 1 MiB a second. Default:
-    /// no.
+    /// Whether to apply the write limits of a real shard: 1,000 records and 1 MiB per second.
+    /// Default: no.
     pub fn write_limits(mut self, on: bool) -> Self {
         self.write_limits = on;
         self
@@ -110,61 +110,60 @@ impl LocalStreamBuilder {
         self
     }
 
-    /// The most open shards that all streams may have together. Default: 10,000.
+    /// How many open shards all streams together may have. Default: 10,000.
     pub fn shard_limit(mut self, shards: u32) -> Self {
         self.shard_limit = shards;
         self
     }
 
-    /// How long a shard iterator may be used. Default: 5 minutes, as of the service.
+    /// How long a shard iterator is valid. Default: 5 minutes, as in the service.
     pub fn iterator_lifetime(mut self, lifetime: Duration) -> Self {
         self.iterator_lifetime = lifetime;
         self
     }
 
-    /// How long a fan-out session lasts. Default: 5 minutes, as of the service.
+    /// How long a `SubscribeToShard` subscription lasts. Default: 5 minutes, as in the service.
     pub fn fan_out_session(mut self, session: Duration) -> Self {
         self.session = session;
         self
     }
 
-    /// For how long a consumer that has subscribed to a shard may not do so again: it is refused
-    /// with `ResourceInUseException`. After that a new subscription takes over from the old one.
-    /// Default: 5 s, as of the service.
+    /// How long after a subscription the same consumer cannot subscribe to the shard again, but
+    /// gets a `ResourceInUseException`. After that, a new subscription takes over from the old one.
+    /// Default: 5 s, as in the service.
     pub fn resubscribe_after(mut self, time: Duration) -> Self {
         self.resubscribe = time;
         self
     }
 
-    /// Whether HTTP/2 is spoken. Without it this is an endpoint that knows HTTP/1.1 alone. Default:
-    /// yes.
+    /// Whether the server supports HTTP/2. Without it, it supports only HTTP/1.1. Default: yes.
     pub fn http2(mut self, on: bool) -> Self {
         self.http2 = on;
         self
     }
 
-    /// How many requests may be open at once on a connection over HTTP/2; a subscription is one for
-    /// as long as it lasts, and a client lets those beyond wait. Default: 200, as of the HTTP
-    /// library below. What the service allows is not published.
+    /// How many requests may be open at the same time on an HTTP/2 connection. A subscription is an
+    /// open request for as long as it lasts; clients delay further requests. Default: 200, the
+    /// default of the HTTP library. The service's number is not published.
     pub fn max_concurrent_streams(mut self, requests: u32) -> Self {
         self.max_concurrent_streams = requests;
         self
     }
 
-    /// Serves https with this certificate, and HTTP/2 or HTTP/1.1 as the client chooses by ALPN.
+    /// Serves HTTPS with this certificate; the client chooses HTTP/2 or HTTP/1.1 by ALPN.
     ///
-    /// The certificate is that of the server, and may be followed by those between it and the one
-    /// that clients trust. Both the certificate and its key are PEM, or DER (then it is one
-    /// certificate). The endpoint is named by its address, so the certificate has to be for
-    /// `127.0.0.1`; a client may go to `localhost` instead. Default: plain HTTP.
+    /// The certificate is that of the server, and may be followed by the intermediate ones up to
+    /// the one that clients trust. Certificate and key are PEM or DER (DER allows only one
+    /// certificate). The endpoint's URL contains the IP address, so the certificate has to be valid
+    /// for `127.0.0.1`, unless clients use `localhost` instead. Default: plain HTTP.
     #[cfg(feature = "stream-tls")]
     pub fn tls(mut self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
         self.identity = Some(Identity::new(certificate.into(), key.into()));
         self
     }
 
-    /// How long a stream is CREATING, DELETING or UPDATING, and a consumer CREATING or DELETING.
-    /// Default: 50 ms.
+    /// How long a stream stays CREATING, DELETING or UPDATING, and a consumer CREATING or DELETING.
+    /// At most 60 s. Default: 50 ms.
     pub fn settle_time(mut self, settle: Duration) -> Self {
         self.settle = settle;
         self
@@ -174,7 +173,7 @@ impl LocalStreamBuilder {
     ///
     /// # Errors
     ///
-    /// A setting is not allowed, the address is taken, or the folder cannot be used.
+    /// If a setting is invalid, the address is in use, or the folder cannot be used.
     pub async fn start(self) -> Result<LocalStream, StartError> {
         self.check()?;
         LocalStream::start_with(self).await

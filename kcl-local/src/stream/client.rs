@@ -1,4 +1,4 @@
-//! How the program that runs the server reaches it through the AWS SDK.
+//! How the program that runs the server uses it through the AWS SDK.
 
 use kcl_core::KinesisStream;
 use kcl_core::aws_sdk_kinesis::Client;
@@ -8,12 +8,12 @@ use kcl_core::model::InvalidStreamName;
 
 use super::LocalStream;
 
-/// The AWS SDK. Over https (`LocalStreamBuilder::tls`) a client has to trust the server's
-/// certificate: make it with `client.config().to_builder()` and an HTTP client of your own.
+/// Access through the AWS SDK. Over HTTPS (`LocalStreamBuilder::tls`), a client has to trust the
+/// server's certificate: create one with `client.config().to_builder()` and your own HTTP client.
 impl LocalStream {
-    /// How a worker reads the stream of this name: what
-    /// [`Builder::source`](kcl_core::worker::Builder::source) takes. It is not checked that the
-    /// stream exists.
+    /// The stream of this name as a source for a worker, to pass to
+    /// [`Builder::source`](kcl_core::worker::Builder::source). Does not check that the stream
+    /// exists.
     ///
     /// ```
     /// use kcl_core::Worker;
@@ -31,13 +31,13 @@ impl LocalStream {
     /// ```
     ///
     /// # Errors
-    /// It is not a valid name of a stream.
+    /// If the name is not a valid stream name.
     pub fn source(&self, stream: &str) -> Result<KinesisStream, InvalidStreamName> {
         Ok(KinesisStream::new(&self.client(), stream.parse()?))
     }
 
-    /// A client of this server, for everything that the Kinesis API has. It makes each call once: a
-    /// test sees every error, and no record is put twice.
+    /// An SDK client of this server, for the whole Kinesis API. It does not retry, so that a test
+    /// sees every error, and no record is put twice.
     ///
     /// ```
     /// use kcl_local::stream::LocalStream;

@@ -1,7 +1,7 @@
-//! What becomes of consumers by itself: they are CREATING, then ACTIVE; DELETING, then gone.
+//! The status changes of consumers over time: CREATING, then ACTIVE; DELETING, then gone.
 //!
-//! The store's own operations take half a second for it. Here it is the time that streams take, and
-//! it is looked at when somebody asks for a consumer, so there is no task that waits for it.
+//! The store's own operations take half a second for a change. Here it takes as long as a change of
+//! a stream, and is made when a request asks for a consumer, so no task has to wait for it.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -25,7 +25,7 @@ struct ConsumersState {
 }
 
 impl Consumers {
-    /// Consumers that are CREATING and DELETING for so long.
+    /// Creates it for consumers that stay CREATING and DELETING for this long.
     pub(super) fn new(settle_ms: u64) -> Self {
         Self {
             settle_ms,
@@ -33,11 +33,12 @@ impl Consumers {
         }
     }
 
-    /// Writes a consumer that is now CREATING or DELETING; it changes when its time has come.
+    /// Writes a consumer that is now CREATING or DELETING. Its status changes when the time is
+    /// over.
     ///
     /// # Errors
     ///
-    /// The store cannot write.
+    /// If the store cannot write.
     pub(super) async fn write(
         &self,
         store: &Store,
@@ -57,7 +58,7 @@ impl Consumers {
     ///
     /// # Errors
     ///
-    /// The store cannot write.
+    /// If the store cannot write.
     pub(super) async fn delete(&self, store: &Store, arn: &str) -> Result<(), Refusal> {
         let mut state = self.state.lock().await;
         store.delete_consumer(arn).await?;
@@ -65,8 +66,8 @@ impl Consumers {
         Ok(())
     }
 
-    /// The first second, from `second` on, whose `arn` has not been used: a consumer's ARN ends
-    /// with the second of its creation, and names no other consumer after it.
+    /// The first second, from `second` on, for which `arn` has not been used: a consumer's ARN ends
+    /// with the second of its creation, and must never name another consumer.
     pub(super) async fn unused(&self, second: u64, arn: impl Fn(u64) -> String) -> (u64, String) {
         let mut state = self.state.lock().await;
         let mut second = second;
@@ -76,11 +77,11 @@ impl Consumers {
         (second, arn(second))
     }
 
-    /// Lets the consumers change whose time has come.
+    /// Changes the status of the consumers whose time is over.
     ///
     /// # Errors
     ///
-    /// The store cannot write.
+    /// If the store cannot write.
     pub(super) async fn settle(&self, store: &Store, now_ms: u64) -> Result<(), Refusal> {
         let mut state = self.state.lock().await;
         let due: Vec<String> = state

@@ -9,10 +9,10 @@ use super::JournalError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// A setting has a value that is not allowed.
+    /// A setting has an invalid value.
     #[error("invalid {setting}: got {value:?}, expected {allowed}")]
     Setting {
-        /// The setting's name, as the method of the builder.
+        /// The setting, by the name of its builder method.
         setting: &'static str,
         /// Its value.
         value: String,
@@ -24,7 +24,7 @@ pub enum StartError {
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the operating system says.
+        /// The operating system's error.
         source: std::io::Error,
     },
     /// The certificate or its key cannot be used.
@@ -33,18 +33,18 @@ pub enum StartError {
     Identity {
         /// What is wrong with them.
         problem: &'static str,
-        /// Why the TLS library refuses them, if it was asked.
+        /// The error of the TLS library, if it was called.
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
-    /// The threads of the server cannot be started.
+    /// The server's threads cannot be started.
     #[error("cannot start the threads of the server")]
     Threads(#[source] std::io::Error),
-    /// The folder cannot be made.
-    #[error("cannot make the folder {folder:?}")]
+    /// The folder cannot be created.
+    #[error("cannot create the folder {folder:?}")]
     Folder {
         /// The folder.
         folder: PathBuf,
-        /// What the operating system says.
+        /// The operating system's error.
         source: std::io::Error,
     },
     /// The streams in the folder cannot be read.

@@ -1,9 +1,9 @@
-//! The front of the server: every request comes here first.
+//! The front of the server: every request arrives here first.
 //!
 //! ```text
 //!   request ─┬─ GetRecords, GetShardIterator, ListShards, ListStreams, PutRecord, PutRecords,
 //!            │  SubscribeToShard, UpdateShardCount, and those of consumers ─────────────────▶ ops
-//!            └─ any other ──▶ stream named by name, body in JSON ──▶ emulator ──▶ body in the format of the request
+//!            └─ any other ──▶ stream given by name, body in JSON ──▶ emulator ──▶ body in the format of the request
 //! ```
 
 use std::sync::Arc;
@@ -22,9 +22,10 @@ use super::ops;
 use super::service::Service;
 use super::wire::{Format, Refusal, refuse, reply, reply_value, server_failure};
 
-/// What comes before the operation in `X-Amz-Target`.
+/// The prefix of the operation in `X-Amz-Target`.
 pub(super) const TARGET: &str = "Kinesis_20131202.";
-/// The operations that are answered here from a value; puts are read from the bytes of the request.
+/// The operations that are answered here from a parsed value. Puts are parsed from the bytes of the
+/// request.
 const OURS: [&str; 10] = [
     "DeregisterStreamConsumer",
     "DescribeStreamConsumer",
@@ -37,8 +38,8 @@ const OURS: [&str; 10] = [
     "SubscribeToShard",
     "UpdateShardCount",
 ];
-/// Bytes of a request's body: 10 MiB of records in Base64, and room for what stands around 500 of
-/// them.
+/// The size limit of a request's body: 10 MiB of records in Base64, and room for the other members
+/// of 500 records.
 pub(super) const BODY_BYTES: usize = 16 * 1024 * 1024;
 
 /// Answers a request or passes it on.
@@ -70,15 +71,14 @@ pub(super) async fn front(
     }
 }
 
-/// The bytes of a request; `None` if they are too many.
+/// The body of a request; `None` if it is too large.
 async fn whole(headers: &HeaderMap, body: Body) -> Option<Bytes> {
     let said =
         header(headers, CONTENT_LENGTH.as_str()).and_then(|length| length.parse::<usize>().ok());
     if said.is_none_or(|length| length <= BODY_BYTES) {
         return to_bytes(body, BODY_BYTES).await.ok();
     }
-    // A connection that is closed on what was not read is reset, and the client may not see the
-    // reply.
+    // A connection that is closed with unread data is reset, and the client may not see the reply.
     let mut left = BODY_BYTES * 4;
     let mut chunks = body.into_data_stream();
     while let Some(Ok(chunk)) = chunks.next().await {
@@ -140,7 +140,7 @@ async fn answer(
     Ok(reply_value(format, &value))
 }
 
-/// Lets the emulator answer, in JSON, and turns its answer into the format of the request.
+/// Lets the emulator answer in JSON, and converts its answer into the format of the request.
 async fn pass(
     service: &Service,
     format: Format,
@@ -192,8 +192,8 @@ async fn pass(
     Ok(Response::from_parts(parts, Body::from(body)))
 }
 
-/// Forgets the records and the consumers of a stream that is being deleted; nothing can be put into
-/// it any more.
+/// Deletes the records and the consumers of a stream that is being deleted. No record can be put
+/// into it any more.
 async fn forget(service: &Service, data: &Value) -> Result<(), Refusal> {
     let Some(name) = data["StreamName"].as_str() else {
         return Ok(());
@@ -207,8 +207,8 @@ async fn forget(service: &Service, data: &Value) -> Result<(), Refusal> {
         .map_err(|error| server_failure(&error))
 }
 
-/// Refuses a request without a signature, as the emulator does; what the signature is, nobody
-/// checks.
+/// Rejects a request without a signature, as the emulator does. The signature itself is not
+/// checked.
 fn check_signed(headers: &HeaderMap, uri: &Uri) -> Result<(), Refusal> {
     if headers.contains_key(AUTHORIZATION)
         || uri

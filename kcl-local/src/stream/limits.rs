@@ -1,37 +1,36 @@
-//! The limits of a real shard, for those who want to meet them.
+//! The limits of a real shard, if they are switched on.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 const MIB: u64 = 1024 * 1024;
-/// `GetRecords` calls a second and shard (Kinesis quota).
+/// `GetRecords` calls per second and shard (Kinesis quota).
 const READS_A_SECOND: u64 = 5;
-/// Bytes a second and shard that `GetRecords` hands out, and those that a subscription pushes
-/// (Kinesis quotas).
+/// Bytes per second and shard that `GetRecords` returns, or that a subscription pushes (Kinesis
+/// quotas).
 pub(super) const READ_BYTES_A_SECOND: u64 = 2 * MIB;
-/// Records a second and shard that may be put (Kinesis quota).
+/// Records that can be put per second and shard (Kinesis quota).
 const WRITES_A_SECOND: u64 = 1_000;
-/// Bytes a second and shard that may be put (Kinesis quota).
+/// Bytes that can be put per second and shard (Kinesis quota).
 const WRITE_BYTES_A_SECOND: u64 = MIB;
 
 /// The time between two calls of `SubscribeToShard` for the same consumer and shard (Kinesis
 /// quota).
 pub(super) const SUBSCRIBE_EVERY: Duration = Duration::from_secs(1);
 
-/// What one shard may do in a second, and how much of it is left.
+/// What a shard may do in a second, and how much of that is left.
 ///
 /// Calls are counted in the second that begins with the first of them. Bytes are a debt that is
-/// paid off at the shard's rate: a read is allowed while none is left from before, and may be as
-/// large as a page, so a page of 10 MiB keeps the shard busy for 5 seconds, as the service
-/// documents it.
+/// paid off at the shard's rate: a read is allowed if no earlier debt is left, and may be as large
+/// as a page, so a page of 10 MiB blocks the shard for 5 seconds, as the service documents it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Allowance {
     calls: u64,
     bytes: u64,
     window_ms: u64,
     used: u64,
-    /// In thousandths of a byte: what is paid off in a millisecond is a whole number of them.
+    /// In thousandths of a byte, so that a whole number of them is paid off per millisecond.
     debt: u64,
     debt_ms: u64,
 }
@@ -58,11 +57,12 @@ impl Allowance {
         }
     }
 
-    /// Counts a call at `now_ms`; false if the shard has had its calls for this second or has bytes
-    /// to pay off.
+    /// Counts a call at `now_ms`. Returns false if the shard has used up its calls for this second
+    /// or still has debt to pay off.
     ///
-    /// `up_to` is how many bytes may be owed before the call: none for a reader, who learns the
-    /// size only afterwards, and for a writer a second's worth less the bytes that are being put.
+    /// `up_to` is how many bytes may be owed before the call: none for a reader, which learns the
+    /// size only afterwards, and for a writer the bytes of one second, minus those that are being
+    /// put.
     pub(super) fn admit(&mut self, now_ms: u64, up_to: u64) -> bool {
         if now_ms.saturating_sub(self.window_ms) >= 1_000 {
             self.window_ms = now_ms;
@@ -80,7 +80,7 @@ impl Allowance {
         admitted
     }
 
-    /// Owes the bytes of a call that was admitted.
+    /// Adds the bytes of an admitted call to the debt.
     pub(super) fn charge(&mut self, bytes: usize) {
         self.debt = self.debt.saturating_add(
             u64::try_from(bytes)
@@ -90,7 +90,8 @@ impl Allowance {
     }
 }
 
-/// The allowances of all shards, by stream and shard index; switched off, everything is allowed.
+/// The allowances of all shards, by stream and shard index. If they are switched off, everything is
+/// allowed.
 #[derive(Debug)]
 pub(super) struct Limits {
     new: Option<fn() -> Allowance>,
@@ -98,7 +99,7 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// Limits as `new` makes them for a shard; `None` switches them off.
+    /// Creates limits; `new` makes the allowance of a shard, and `None` switches limits off.
     pub(super) fn new(new: Option<fn() -> Allowance>) -> Self {
         Self {
             new,
@@ -112,12 +113,12 @@ impl Limits {
             .unwrap_or(true)
     }
 
-    /// Counts the bytes of a read that was admitted.
+    /// Counts the bytes of an admitted read.
     pub(super) fn charge_read(&self, stream: &str, shard: i64, bytes: usize) {
         self.with(stream, shard, |allowance| allowance.charge(bytes));
     }
 
-    /// Whether a shard may take a record of `bytes` now; counts it if so.
+    /// Whether a shard may accept a record of `bytes` bytes now; counts it if so.
     pub(super) fn admit_write(&self, stream: &str, shard: i64, bytes: usize, now_ms: u64) -> bool {
         self.with(stream, shard, |allowance| {
             let room = allowance
@@ -132,7 +133,7 @@ impl Limits {
         .unwrap_or(true)
     }
 
-    /// Forgets a stream that was deleted.
+    /// Removes the allowances of a deleted stream.
     pub(super) fn forget(&self, stream: &str) {
         self.shards
             .lock()

@@ -25,14 +25,14 @@ use super::transport::Transport;
 use super::{JournalError, LocalStreamBuilder, StartError};
 use crate::runtime::{ServerRuntime, sleep};
 
-/// How long [`LocalStream::stop`] waits for requests that are being answered.
+/// How long [`LocalStream::stop`] waits for requests in progress.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// A Kinesis-compatible server in this process, on loopback unless told otherwise.
+/// A Kinesis-compatible server in this process, by default on the loopback interface.
 ///
-/// It runs on threads of its own and ends with this value: [`stop`](Self::stop) answers what has
-/// come and ends; dropping the value ends at once. See [the module](super) for what it does
-/// differently from the service.
+/// It runs on its own threads and ends with this value: [`stop`](Self::stop) answers the requests
+/// in progress first, and dropping the value ends it immediately. The [module docs](super) list how
+/// it differs from the service.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -51,7 +51,7 @@ pub struct LocalStream {
     address: SocketAddr,
     region: String,
     service: Arc<Service>,
-    /// The same that answers by HTTP, for calls from within the program.
+    /// The router that also answers HTTP requests, for calls from within the program.
     pub(super) router: Router,
     stopping: watch::Sender<bool>,
     server: Option<JoinHandle<()>>,
@@ -59,41 +59,41 @@ pub struct LocalStream {
 }
 
 impl LocalStream {
-    /// The settings, to be changed before the start.
+    /// The settings of a server, to change before it is started.
     pub fn builder() -> LocalStreamBuilder {
         LocalStreamBuilder::default()
     }
 
-    /// Starts a server with every setting at its default: in memory, without limits, on a free port
-    /// of `127.0.0.1`.
+    /// Starts a server with the default settings: in memory, without limits, on a free port of
+    /// `127.0.0.1`.
     ///
     /// # Errors
     ///
-    /// No port is free, or the threads cannot be started.
+    /// If no port is free, or the threads cannot be started.
     pub async fn start() -> Result<Self, StartError> {
         Self::builder().start().await
     }
 
-    /// The URL that SDKs take as endpoint, such as `http://127.0.0.1:40123`; with TLS it begins
-    /// with `https`.
+    /// The endpoint URL for SDKs, such as `http://127.0.0.1:40123`; with TLS it begins with
+    /// `https`.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    /// The address the server listens at.
+    /// The address at which the server listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The region in the ARNs; a client should be set to the same.
+    /// The region in the ARNs. Clients should use the same.
     pub fn region(&self) -> &str {
         &self.region
     }
 
-    /// Stops accepting, ends the fan-out sessions, answers the requests that have come (for at most
-    /// 5 s), closes the folder.
+    /// Stops accepting connections, ends subscriptions, answers the requests in progress (for at
+    /// most 5 s), and closes the folder.
     ///
-    /// Cancel safe: dropping the future ends the server at once, as dropping the value does.
+    /// Cancel safe: dropping the future ends the server immediately, as dropping the value does.
     pub async fn stop(mut self) {
         self.stopping.send_replace(true);
         let server = self.server.take();
@@ -106,7 +106,7 @@ impl LocalStream {
             }
         });
         if let Some(drained) = drained {
-            // It fails only with the runtime, and then the server has ended too.
+            // This fails only if the runtime has ended, and then the server has ended too.
             drop(drained.await);
         }
         self.service.logs.close();
@@ -154,8 +154,8 @@ impl std::fmt::Debug for LocalStream {
     }
 }
 
-/// Opens the folder and the address. The store starts tasks when it finds changes that were under
-/// way, so it is made here, on the server's runtime.
+/// Opens the folder and listens at the address. The store starts tasks if it finds unfinished
+/// changes, so it is created here, on the server's runtime.
 async fn open(
     settings: LocalStreamBuilder,
     stopping: watch::Receiver<bool>,
@@ -164,7 +164,7 @@ async fn open(
     let listen = |source| StartError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
-    // The journal comes first: it keeps other processes out of the folder.
+    // The journal comes first, because it locks the folder against other processes.
     let journal = settings.folder.as_deref().map(open_journal).transpose()?;
     let store = Store::new(store_options(&settings));
     if let (Some(folder), Err(error)) = (&settings.folder, store.check_ready()) {
@@ -232,8 +232,8 @@ fn store_options(settings: &LocalStreamBuilder) -> StoreOptions {
         delete_stream_ms: settle_ms,
         update_stream_ms: settle_ms,
         shard_limit: settings.shard_limit,
-        // Every change writes all streams anew (their records are elsewhere); after a second the
-        // file of changes starts again.
+        // Every change writes all streams again (without their records, which are elsewhere); after
+        // a second, the file of changes is started again.
         durable: settings.folder.as_ref().map(|folder| DurableStateOptions {
             state_dir: folder.clone(),
             snapshot_interval_secs: 1,
@@ -245,7 +245,7 @@ fn store_options(settings: &LocalStreamBuilder) -> StoreOptions {
     }
 }
 
-/// The answers to requests: ours, and behind them the emulator's.
+/// The router: this crate's answers first, then the emulator's.
 fn router(service: Arc<Service>) -> Router {
     let router: Router = ferrokinesis::create_router(service.store.clone());
     router

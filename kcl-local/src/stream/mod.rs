@@ -1,8 +1,8 @@
-//! An embedded Kinesis-compatible stream, for development, tests and benchmarks: a server in the
-//! process, nothing to install.
+//! An embedded Kinesis-compatible stream for development, tests and benchmarks: a server within the
+//! process, with nothing to install.
 //!
-//! Streams, shards, consumers and tags are in the emulator's store ([ferrokinesis]); what a
-//! consumer depends on is answered here.
+//! Streams, shards, consumers and tags are in the store of an emulator ([ferrokinesis]). The
+//! operations on which a consumer depends are answered here.
 //!
 //! ```text
 //!   transport ─▶ server ─▶ front ─┬─▶ ops ─▶ records, shards ─▶ wire (JSON, CBOR)
@@ -13,58 +13,58 @@
 //!
 //! [ferrokinesis]: https://crates.io/crates/ferrokinesis
 //!
-//! # What is answered here, and how it differs from the emulator alone
+//! # How it differs from the emulator alone
 //!
 //! | operation | here | the emulator alone |
 //! |---|---|---|
 //! | `GetRecords` | at the end of a closed shard an empty page without `NextShardIterator`, with `ChildShards` | no `ChildShards` |
 //! | | `MillisBehindLatest` is the age of the last record of the page while more follow, 0 at the tip | always 0 |
-//! | | a page has at most 10,000 records and 10 MiB | no limit of bytes |
+//! | | a page has at most 10,000 records and 10 MiB | no limit in bytes |
 //! | `SubscribeToShard` | the end of a shard is an event with null `ContinuationSequenceNumber` and `ChildShards` | never null |
 //! | | starts AT and AFTER a sequence number and AT a timestamp | these start at the beginning of the shard |
 //! | | real `MillisBehindLatest`; events go out as records arrive | always 0; every 200 ms |
-//! | | within 5 s of a success another of the same consumer and shard is refused; later it takes over, and the old one ends with `ResourceInUseException` | any number, side by side |
-//! | | ends with `ResourceNotFoundException` when the consumer is deregistered or the stream deleted | goes on without the consumer |
-//! | `RegisterStreamConsumer` | at most 20 a stream, and 5 that are CREATING; a name stays in use while DELETING, and no ARN is used again | 20 |
-//! | `DescribeStreamConsumer` | says the stream's ARN | does not |
-//! | `ListStreamConsumers` | `NextToken` goes on with the listing | begins again |
-//! | `DeleteStream` | a stream with consumers is refused without `EnforceConsumerDeletion`, and takes them with it | leaves them behind |
-//! | `GetShardIterator` | `AT_TIMESTAMP` behind the last record is the tip | it is the beginning of the shard |
-//! | `ListShards` | a stream that is being made is refused with `ResourceInUseException` | it has no shards |
-//! | | `NextToken` alone goes on with the listing; `ShardFilter`; shards without retained records are hidden | the second page fails; no filter |
+//! | | within 5 s of a success, another one of the same consumer and shard is rejected; later it takes over, and the old one ends with `ResourceInUseException` | any number, side by side |
+//! | | ends with `ResourceNotFoundException` when the consumer is deregistered or the stream deleted | continues without the consumer |
+//! | `RegisterStreamConsumer` | at most 20 per stream, of which 5 CREATING; a name stays in use while DELETING, and no ARN is used again | 20 |
+//! | `DescribeStreamConsumer` | returns the stream's ARN | does not |
+//! | `ListStreamConsumers` | `NextToken` continues the listing | starts again |
+//! | `DeleteStream` | for a stream with consumers, rejected without `EnforceConsumerDeletion`; with it, the consumers are deleted too | leaves them behind |
+//! | `GetShardIterator` | `AT_TIMESTAMP` after the last record is the tip | it is the beginning of the shard |
+//! | `ListShards` | a stream that is CREATING is rejected with `ResourceInUseException` | it has no shards |
+//! | | `NextToken` alone continues the listing; `ShardFilter`; shards without retained records are hidden | the second page fails; no filter |
 //! | `PutRecord`(s) | a reader never passes a record that becomes visible later; arrival times in milliseconds | concurrent puts to a shard may be missed; seconds |
-//! | | up to 10 MiB a call | 5 MiB |
+//! | | up to 10 MiB per call | 5 MiB |
 //! | `UpdateShardCount` | splits and merges: every new shard has its one or two parents | no parents |
 //! | any with `StreamName` | `StreamARN` instead of it, or both | some operations |
-//! | any | CBOR with tagged times, as the AWS SDK for Java reads and writes it | times without tag |
+//! | any | CBOR with tagged times, as the AWS SDK for Java reads and writes them | times without a tag |
 //!
-//! # What is not as in the service
+//! # How it differs from the service
 //!
 //! | | here |
 //! |---|---|
-//! | signatures | must be there; what they say is not checked |
-//! | `UpdateShardCount` | is done when the call returns; any count of shards is allowed, any number of times a day |
-//! | limits | off unless switched on ([`LocalStreamBuilder::read_limits`], [`LocalStreamBuilder::write_limits`]); those of calls to other operations do not exist |
-//! | `SubscribeToShard` | over HTTP/1.1 too; an idle shard sends an empty event each second; with what the service ends the subscription of a deregistered consumer is not documented |
-//! | HTTP/2 | as many requests a connection as [`LocalStreamBuilder::max_concurrent_streams`] says; the service's number is not published |
-//! | retention | as set for the stream; a record is gone when it is read or followed after its time |
-//! | encryption | is a mark on records; nothing is encrypted |
-//! | `SplitShard`, `MergeShards` | a closed shard is not refused (the emulator's) |
+//! | signatures | required, but not checked |
+//! | `UpdateShardCount` | is finished when the call returns; any number of shards is allowed, any number of times per day |
+//! | limits | off unless switched on ([`LocalStreamBuilder::read_limits`], [`LocalStreamBuilder::write_limits`]); there are no limits on calls to other operations |
+//! | `SubscribeToShard` | over HTTP/1.1 too; an idle shard sends an empty event every second; how the service ends the subscription of a deregistered consumer is not documented |
+//! | HTTP/2 | [`LocalStreamBuilder::max_concurrent_streams`] limits the requests per connection; the service's number is not published |
+//! | retention | as configured for the stream; an expired record is removed when its shard is next read |
+//! | encryption | only a flag on records; nothing is encrypted |
+//! | `SplitShard`, `MergeShards` | a closed shard is not rejected (these are the emulator's) |
 //! | streams, consumers | are CREATING, UPDATING or DELETING for a moment ([`LocalStreamBuilder::settle_time`]) |
-//! | Channels, and other operations newer than the emulator | unknown |
+//! | Channels, and other operations newer than the emulator | not supported |
 //!
 //! # HTTP
 //!
-//! One port answers HTTP/1.1 and HTTP/2 with prior knowledge. With the feature `stream-tls` and a
-//! certificate (`LocalStreamBuilder::tls`) it answers https instead, and a client chooses between
+//! The port answers HTTP/1.1, and HTTP/2 with prior knowledge. With the feature `stream-tls` and a
+//! certificate (`LocalStreamBuilder::tls`), it answers HTTPS instead, and clients choose between
 //! the two by ALPN.
 //!
 //! # Data in a folder
 //!
-//! With [`LocalStreamBuilder::folder`] records are in one `SQLite` file, `records.sqlite`, before
-//! they are acknowledged, and streams in files beside it. All of it is read into memory at the
-//! start. A process that dies loses nothing that was acknowledged; a machine that dies may lose the
-//! last moments.
+//! With [`LocalStreamBuilder::folder`], records are written to an `SQLite` file, `records.sqlite`,
+//! before they are acknowledged, and streams to other files in the folder. Everything is read into
+//! memory at the start. If the process dies, no acknowledged record is lost; if the machine
+//! crashes, the last moments may be lost.
 //!
 //! # Example
 //!
@@ -78,10 +78,10 @@
 //! kinesis.create("orders", 2).await?;
 //! kinesis.put("orders", "customer-7", "an order").await?;
 //!
-//! // How a worker reads it.
+//! // A worker that reads it.
 //! let builder = Worker::builder().stream("orders").source(kinesis.source("orders")?);
 //!
-//! // A client of the AWS SDK, for everything else that the Kinesis API has.
+//! // An AWS SDK client, for the rest of the Kinesis API.
 //! kinesis.client().list_shards().stream_name("orders").send().await?;
 //! # drop(builder);
 //! # kinesis.stop().await;

@@ -1,5 +1,5 @@
-//! What a test does with a stream, without an SDK: each call is a request to the same front that
-//! clients reach by HTTP.
+//! Operations for tests, without an SDK: each call is a request to the same front that clients
+//! reach over HTTP.
 
 use std::time::Duration;
 
@@ -16,39 +16,38 @@ use super::front::{BODY_BYTES, TARGET};
 use super::wire::Format;
 use crate::runtime::sleep;
 
-/// How often a stream that is being changed is looked at.
+/// How often a stream that is changing is checked.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Records of one `PutRecords` call (Kinesis API).
 const RECORDS: usize = 500;
-/// Bytes of the records of one call that are put together at the most: well below what a request
-/// may have.
+/// How many bytes of records are put in one call at most: well below the limit of a request.
 const BYTES: usize = 5 * 1024 * 1024;
 
-/// A call of a [`LocalStream`] did not work.
+/// A call to a [`LocalStream`] failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{operation} was refused with {kind}: {message}")]
+#[error("{operation} failed with {kind}: {message}")]
 #[non_exhaustive]
 pub struct CallError {
     /// The operation of the Kinesis API, such as `SplitShard`.
     pub operation: &'static str,
-    /// The type of the error as the API has it, such as `ResourceNotFoundException`.
+    /// The error type of the API, such as `ResourceNotFoundException`.
     pub kind: String,
-    /// What was wrong.
+    /// The error message.
     pub message: String,
 }
 
-/// Where a record was put.
+/// Where a record was stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Put {
     /// The shard.
     pub shard: ShardId,
-    /// Its place in it.
+    /// Its sequence number in the shard.
     pub sequence: SequenceNumber,
 }
 
-/// Streams, records and shards, for tests and examples. For everything else that the Kinesis API
-/// has, there is a [client](Self::client).
+/// Operations on streams, records and shards, for tests and examples. For the rest of the Kinesis
+/// API, use the [client](Self::client).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -66,10 +65,10 @@ pub struct Put {
 /// # }
 /// ```
 impl LocalStream {
-    /// Makes a stream with so many shards, and waits until it is ACTIVE.
+    /// Creates a stream with this many shards, and waits until it is ACTIVE.
     ///
     /// # Errors
-    /// There is one of that name, or the name or the number cannot be.
+    /// If the stream exists already, or the name or the number of shards is invalid.
     pub async fn create(&self, stream: &str, shards: u32) -> Result<(), CallError> {
         self.call(
             "CreateStream",
@@ -79,10 +78,11 @@ impl LocalStream {
         self.wait_until_active(stream).await
     }
 
-    /// Waits until no change of the stream is under way: it is ACTIVE. Cancel safe.
+    /// Waits until the stream is ACTIVE, that is, until no change of it is in progress. Cancel
+    /// safe.
     ///
     /// # Errors
-    /// There is no such stream.
+    /// If there is no such stream.
     pub async fn wait_until_active(&self, stream: &str) -> Result<(), CallError> {
         loop {
             let described = self
@@ -95,11 +95,11 @@ impl LocalStream {
         }
     }
 
-    /// Puts a record.
+    /// Puts a record, and returns where it was stored.
     ///
     /// # Errors
-    /// There is no such stream, the record cannot be, or [write
-    /// limits](super::LocalStreamBuilder::write_limits) are on and reached.
+    /// If there is no such stream, the record is invalid, or [write
+    /// limits](super::LocalStreamBuilder::write_limits) are on and exceeded.
     pub async fn put(
         &self,
         stream: &str,
@@ -111,12 +111,12 @@ impl LocalStream {
         read_put("PutRecord", &self.call("PutRecord", request).await?)
     }
 
-    /// Puts records, each with its partition key, in as many calls as that takes. Gives back where
-    /// they are, in their order.
+    /// Puts records, each with its partition key, in as many calls as needed. Returns where they
+    /// were stored, in the same order.
     ///
     /// # Errors
-    /// As with [`put`](Self::put); what comes before the record that was refused is put, and of
-    /// what follows in the same call perhaps some.
+    /// As for [`put`](Self::put). The records before the rejected one have been put, and perhaps
+    /// some of those that follow it in the same call.
     pub async fn put_all<K: AsRef<str>, D: AsRef<[u8]>>(
         &self,
         stream: &str,
@@ -146,10 +146,10 @@ impl LocalStream {
         Ok(all)
     }
 
-    /// The shards that take records, in the order of their hash keys.
+    /// The open shards, ordered by hash key.
     ///
     /// # Errors
-    /// There is no such stream.
+    /// If there is no such stream.
     pub async fn open_shards(&self, stream: &str) -> Result<Vec<ShardId>, CallError> {
         let mut open: Vec<_> = self
             .shards(stream)
@@ -161,30 +161,35 @@ impl LocalStream {
         Ok(open.into_iter().map(|shard| shard.id).collect())
     }
 
-    /// Splits a shard in the middle of its hash keys, and waits until that is done. The two shards
-    /// that follow it, the one with the lower keys first.
+    /// Splits a shard in the middle of its hash key range, and waits until that is finished.
+    /// Returns the two child shards, the one with the lower keys first.
     ///
     /// # Errors
-    /// There is no such stream or shard, the stream is not ACTIVE, or the shard has one hash key
-    /// only.
+    /// If there is no such stream or shard, the stream is not ACTIVE, or the shard has only one
+    /// hash key.
     pub async fn split(&self, stream: &str, shard: &ShardId) -> Result<[ShardId; 2], CallError> {
         let operation = "SplitShard";
         let shards = self.shards(stream).await?;
-        // Of a shard that is not there the server says so.
+        // If the shard does not exist, the server reports it.
         let found = shards.iter().find(|listed| listed.id == *shard);
         let middle = found.map_or(1, |shard| shard.first + (shard.last - shard.first) / 2 + 1);
         let request = json!({ "StreamName": stream, "ShardToSplit": shard.to_string(), "NewStartingHashKey": middle.to_string() });
         self.call(operation, request).await?;
         let children = self.children(stream, shard).await?;
-        <[ShardId; 2]>::try_from(children)
-            .map_err(|found| odd(operation, &format!("{found:?} follow the shard, not two")))
+        <[ShardId; 2]>::try_from(children).map_err(|found| {
+            odd(
+                operation,
+                &format!("expected two child shards, got {found:?}"),
+            )
+        })
     }
 
-    /// Merges two shards whose hash keys are neighbours, and waits until that is done. The shard
-    /// that follows them.
+    /// Merges two shards with adjacent hash key ranges, and waits until that is finished. Returns
+    /// the child shard.
     ///
     /// # Errors
-    /// There is no such stream or shard, the stream is not ACTIVE, or the shards are no neighbours.
+    /// If there is no such stream or shard, the stream is not ACTIVE, or the ranges are not
+    /// adjacent.
     pub async fn merge(
         &self,
         stream: &str,
@@ -197,11 +202,15 @@ impl LocalStream {
         let children = self.children(stream, shard).await?;
         <[ShardId; 1]>::try_from(children)
             .map(|[child]| child)
-            .map_err(|found| odd(operation, &format!("{found:?} follow the shard, not one")))
+            .map_err(|found| {
+                odd(
+                    operation,
+                    &format!("expected one child shard, got {found:?}"),
+                )
+            })
     }
 
-    /// The shards that have this parent once no change of the stream is under way, in the order of
-    /// their hash keys.
+    /// The children of a shard once no change of the stream is in progress, ordered by hash key.
     async fn children(&self, stream: &str, parent: &ShardId) -> Result<Vec<ShardId>, CallError> {
         self.wait_until_active(stream).await?;
         let mut children = self.shards(stream).await?;
@@ -220,7 +229,7 @@ impl LocalStream {
             for shard in page["Shards"].as_array().into_iter().flatten() {
                 shards.push(
                     Listed::read(shard)
-                        .ok_or_else(|| odd(operation, "a shard without its range of hash keys"))?,
+                        .ok_or_else(|| odd(operation, "a shard without a hash key range"))?,
                 );
             }
             let Some(next) = page["NextToken"].as_str() else {
@@ -230,14 +239,14 @@ impl LocalStream {
         }
     }
 
-    /// Waits a moment, on the server's threads: the caller's runtime may have no timer.
+    /// Waits a moment, on the server's runtime: the caller's may have no timer.
     async fn rest(&self) {
         if let Some(rest) = self.runtime.spawn(sleep(LOOK_EVERY)) {
             drop(rest.await);
         }
     }
 
-    /// One request. It goes on when this future is dropped.
+    /// Makes one request, which continues even if this future is dropped.
     async fn call(&self, operation: &'static str, request: Value) -> Result<Value, CallError> {
         let request = Request::builder()
             .method(Method::POST)
@@ -251,8 +260,8 @@ impl LocalStream {
             .body(Body::from(Format::Json.encode(&request)))
             .map_err(|error| odd(operation, &error.to_string()))?;
         let mut router = self.router.clone();
-        // The store starts tasks that finish a change: they belong to the server's runtime, not to
-        // the caller's.
+        // The store starts tasks that finish a change: they must run on the server's runtime, not
+        // on the caller's.
         let answer = self.runtime.spawn(async move {
             let Ok(response) = router.call(request).await;
             let status = response.status();
@@ -277,7 +286,7 @@ impl LocalStream {
     }
 }
 
-/// A shard as it is listed.
+/// A listed shard.
 struct Listed {
     id: ShardId,
     first: u128,
@@ -324,7 +333,7 @@ fn read_put(operation: &'static str, put: &Value) -> Result<Put, CallError> {
     read().ok_or_else(|| odd(operation, "an answer without a shard and a sequence number"))
 }
 
-/// An answer that cannot be.
+/// The error for an unexpected answer.
 fn odd(operation: &'static str, what: &str) -> CallError {
     CallError {
         operation,

@@ -1,4 +1,4 @@
-//! Reading the records of a folder.
+//! Restores the records of a folder.
 
 use std::collections::HashMap;
 
@@ -6,14 +6,14 @@ use ferrokinesis::store::Store;
 
 use super::records::{Journal, JournalError, Logs, Origin, Position};
 
-/// The logs of a folder, behind the streams that the store has read.
+/// The logs of a folder, for the streams that the store has read.
 ///
-/// Records of a stream that is gone are deleted: a process may have died between the end of a
-/// stream and that of its records.
+/// Records of a stream that no longer exists are deleted: a process may have died after it had
+/// deleted a stream but before it had deleted the records.
 ///
 /// # Errors
 ///
-/// The journal cannot be read.
+/// If the journal cannot be read.
 pub(super) async fn restore(store: &Store, journal: Journal) -> Result<Logs, JournalError> {
     for name in journal.streams()? {
         let origins = origins(store, &name).await;
@@ -27,7 +27,7 @@ pub(super) async fn restore(store: &Store, journal: Journal) -> Result<Logs, Jou
         if !known {
             tracing::warn!(
                 stream = name,
-                "deleting the records of a stream that is gone"
+                "deleting the records of a stream that no longer exists"
             );
             journal.delete(&name)?;
         }

@@ -1,4 +1,4 @@
-//! Connections: HTTP/1.1 and HTTP/2, told apart by their first bytes.
+//! Connections: HTTP/1.1 or HTTP/2, distinguished by their first bytes.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,14 +16,14 @@ use tokio::sync::watch;
 use super::transport::Transport;
 use crate::runtime::{Tasks, sleep};
 
-/// How long the server waits before it accepts again when it could not, for want of file
-/// descriptors for example.
+/// How long the server waits after it could not accept a connection, for example because there was
+/// no file descriptor left.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How long a client may take for the handshake of TLS.
+/// How long a client may take for the TLS handshake.
 #[cfg(feature = "stream-tls")]
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// What each connection is served with.
+/// What serves each connection.
 #[derive(Clone)]
 pub(super) struct Server {
     router: Router,
@@ -33,8 +33,8 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// A server of these answers, until it is told to stop. Over HTTP/2, if it is spoken, a
-    /// connection takes so many requests at once.
+    /// Creates a server that answers with this router until it is told to stop. `http2` is how many
+    /// requests an HTTP/2 connection may have open at the same time, if HTTP/2 is supported.
     pub(super) fn new(
         router: Router,
         transport: Transport,
@@ -56,8 +56,8 @@ impl Server {
         }
     }
 
-    /// Serves connections. Told to stop, it accepts no more of them and ends when the requests that
-    /// have come are answered.
+    /// Serves connections. When it is told to stop, it accepts no more and ends when the requests
+    /// in progress have been answered.
     pub(super) async fn serve(self, listener: TcpListener) {
         let mut connections = Tasks::default();
         let mut stopping = self.stopping.clone();
@@ -85,7 +85,8 @@ impl Server {
     }
 
     async fn connection(mut self, connection: TcpStream, peer: SocketAddr) {
-        // Small replies and events go out at once; without this a client may wait 40 ms for them.
+        // So that small replies and events are sent immediately: otherwise a client may wait 40 ms
+        // for them.
         if let Err(error) = connection.set_nodelay(true) {
             tracing::debug!(%error, "a connection of the embedded stream keeps its delay");
         }
@@ -133,7 +134,7 @@ impl Server {
     }
 }
 
-/// Whether a connection went away before it was accepted.
+/// Whether the error is that the peer closed the connection before it was accepted.
 fn is_of_the_peer(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(

@@ -1,4 +1,4 @@
-//! What the operations share.
+//! The state that the operations share.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,28 +14,28 @@ use super::streams::Streams;
 use super::subscriptions::Subscriptions;
 use super::wire::Refusal;
 
-/// The state behind the server: streams and consumers in the emulator's store, records in logs of
-/// our own.
+/// The state of the server: streams and consumers in the emulator's store, records in this crate's
+/// own logs.
 pub(super) struct Service {
     /// Streams, shards, consumers, tags.
     pub(super) store: Store,
     /// Records.
     pub(super) logs: Logs,
-    /// What readers of a shard may do.
+    /// The read limits of shards.
     pub(super) reads: Limits,
-    /// What writers of a shard may do.
+    /// The write limits of shards.
     pub(super) writes: Limits,
-    /// How long a shard iterator may be used.
+    /// How long a shard iterator is valid.
     pub(super) iterator_lifetime: Duration,
-    /// How long a fan-out session lasts.
+    /// How long a subscription lasts.
     pub(super) session: Duration,
-    /// Streams as they were read last, and their changes, one at a time.
+    /// A cache of streams, and the lock for changes.
     pub(super) streams: Streams,
-    /// What becomes of consumers by itself.
+    /// The status changes of consumers over time.
     pub(super) consumers: Consumers,
-    /// Who is subscribed to what.
+    /// The current subscriptions.
     pub(super) subscriptions: Subscriptions,
-    /// The bytes that a subscription may push in a second, if there is a limit.
+    /// How many bytes a subscription may push per second, if there is a limit.
     pub(super) pushed_a_second: Option<u64>,
     /// Becomes true when the server is stopping.
     pub(super) stopping: watch::Receiver<bool>,
@@ -46,16 +46,16 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// There is no such stream.
+    /// If there is no such stream.
     pub(super) async fn stream(&self, name: &str) -> Result<Arc<Stream>, Refusal> {
         self.streams.get(&self.store, name).await
     }
 
-    /// A stream's shard by its id, with the origin of its sequence numbers.
+    /// A shard of a stream by its id, with the origin of its sequence numbers.
     ///
     /// # Errors
     ///
-    /// The stream has no such shard.
+    /// If the stream has no such shard.
     pub(super) fn shard<'a>(
         &self,
         stream: &'a Stream,
@@ -70,7 +70,7 @@ impl Service {
     }
 }
 
-/// Whether no record can be put into a shard any more.
+/// Whether a shard accepts no more records.
 pub(super) fn is_closed(shard: &Shard) -> bool {
     shard.sequence_number_range.ending_sequence_number.is_some()
 }

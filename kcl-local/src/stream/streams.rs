@@ -1,16 +1,16 @@
-//! Streams as they were read last.
+//! A cache of streams.
 //!
-//! The emulator's store hands out a stream as a copy with all of its shards, and whoever reads or
-//! follows a shard needs it at each step: 256 subscriptions to 256 shards would copy 65,536 shards
-//! at each heartbeat. So the last copy of a stream is kept while nothing can change it.
+//! The emulator's store returns a stream as a copy with all its shards, and every read of a shard
+//! needs it: 256 subscriptions to 256 shards would copy 65,536 shards at each heartbeat. So the
+//! last copy of a stream is kept while nothing can change it.
 //!
-//! A copy is never older than the last change that was done, which puts depend on:
+//! A copy is never older than the last finished change, on which puts depend:
 //!
-//! - Changes come one at a time and are counted at their beginning and at their end, so the count
-//!   is odd while one is under way.
-//! - A copy is kept, and used, only for an even count, and only for the one that it was read at.
-//! - What the store finishes later by itself it announces in the stream's status, so only a stream
-//!   that is ACTIVE is kept.
+//! - Changes are made one at a time, and are counted when they begin and when they end, so the
+//!   count is odd during a change.
+//! - A copy is kept, and used, only while the count is even and the same as when it was read.
+//! - A change that the store will finish later shows in the stream's status, so only an ACTIVE
+//!   stream is kept.
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
@@ -32,7 +32,7 @@ pub(super) struct Streams {
     read: RwLock<HashMap<String, (u64, Arc<Stream>)>>,
 }
 
-/// A change of streams or consumers that is under way; dropping it ends it.
+/// A change of streams or consumers in progress, which ends when this is dropped.
 #[derive(Debug)]
 #[must_use = "dropping it ends the change"]
 pub(super) struct Change<'a> {
@@ -45,7 +45,7 @@ impl Streams {
     ///
     /// # Errors
     ///
-    /// There is no such stream.
+    /// If there is no such stream.
     pub(super) async fn get(&self, store: &Store, name: &str) -> Result<Arc<Stream>, Refusal> {
         let count = self.count.load(SeqCst);
         let kept = self
@@ -69,8 +69,8 @@ impl Streams {
         Ok(stream)
     }
 
-    /// Begins a change when no other is under way: the store reads, changes and writes back. Cancel
-    /// safe.
+    /// Waits until no other change is in progress, and begins one: the store reads, changes and
+    /// writes back. Cancel safe.
     pub(super) async fn change(&self) -> Change<'_> {
         let one_at_a_time = self.one_at_a_time.lock().await;
         self.count.fetch_add(1, SeqCst);
@@ -80,7 +80,7 @@ impl Streams {
         }
     }
 
-    /// Tells of each change when it has ended.
+    /// A receiver that is notified after each change.
     pub(super) fn follow(&self) -> watch::Receiver<()> {
         self.done.subscribe()
     }

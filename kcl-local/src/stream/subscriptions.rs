@@ -1,13 +1,13 @@
-//! Which subscription of a consumer to a shard is the one that counts.
+//! Which subscription of a consumer to a shard is the current one.
 //!
 //! ```text
 //!   subscribed ──── less than 5 s later ───▶ refused: ResourceInUseException
 //!        └───────── 5 s later or more ─────▶ the new one takes over; the old one ends with ResourceInUseException
 //! ```
 //!
-//! So the service does it, and it counts from the last call that succeeded, whether or not that
-//! subscription still goes on. With the limits of readers switched on, a call less than a second
-//! after another one is refused with `LimitExceededException`.
+//! The service does the same, and the time counts from the last successful call, whether or not
+//! that subscription is still open. With read limits switched on, a call less than a second after
+//! another one is rejected with `LimitExceededException`.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -18,18 +18,18 @@ use tokio::sync::watch;
 /// Why a subscription ends before its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SubscriptionEnd {
-    /// The same consumer subscribed to the shard anew.
+    /// The same consumer has subscribed to the shard again.
     TakenOver,
     /// The consumer was deregistered.
     Deregistered,
 }
 
-/// Why a subscription is refused.
+/// Why a subscription is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// The one before it is too young.
+    /// The previous subscription was opened too recently.
     InUse,
-    /// The call before it was too short a time ago.
+    /// The previous call was made too recently.
     TooOften,
 }
 
@@ -49,8 +49,8 @@ struct Open {
 }
 
 impl Subscriptions {
-    /// None as yet; two of the same consumer and shard have to be `apart`, and two calls for them
-    /// `calls_apart`.
+    /// Creates it without subscriptions. `apart` is the minimum time between two subscriptions of a
+    /// consumer to a shard, and `calls_apart` that between two calls.
     pub(super) fn new(apart: Duration, calls_apart: Duration) -> Self {
         Self {
             apart,
@@ -59,12 +59,12 @@ impl Subscriptions {
         }
     }
 
-    /// Begins a subscription, and ends the one before it; what it returns tells when it is ended in
-    /// turn.
+    /// Begins a subscription, and ends the previous one. The returned receiver tells when this one
+    /// is ended.
     ///
     /// # Errors
     ///
-    /// The one before it, or the call before this one, is too young.
+    /// If the previous subscription or call is too recent.
     pub(super) fn begin(
         &self,
         consumer: &str,
@@ -168,7 +168,7 @@ mod tests {
         );
     }
 
-    /// A call within a second of another is too many whatever came of that.
+    /// A call within a second of another one is rejected, whatever the result of the other was.
     #[test]
     fn a_call_within_a_second_of_another_is_too_many() {
         let all = Subscriptions::new(APART, Duration::from_secs(1));

@@ -1,14 +1,14 @@
-//! What carries HTTP: a connection as it is, or TLS over it.
+//! The transport of HTTP: plain TCP, or TLS.
 
 use super::{LocalStreamBuilder, StartError};
 
 #[cfg(feature = "stream-tls")]
 pub(super) use tls::Identity;
 
-/// What carries HTTP.
+/// The transport of HTTP.
 #[derive(Clone)]
 pub(super) enum Transport {
-    /// The connection itself.
+    /// Plain TCP.
     Plain,
     /// TLS, with HTTP/2 or HTTP/1.1 by ALPN.
     #[cfg(feature = "stream-tls")]
@@ -16,11 +16,11 @@ pub(super) enum Transport {
 }
 
 impl Transport {
-    /// What the settings ask for.
+    /// The transport that the settings ask for.
     ///
     /// # Errors
     ///
-    /// The certificate or its key cannot be used.
+    /// If the certificate or its key cannot be used.
     #[cfg_attr(
         not(feature = "stream-tls"),
         expect(clippy::unnecessary_wraps, reason = "TLS may fail")
@@ -57,7 +57,7 @@ mod tls {
 
     use crate::stream::StartError;
 
-    /// A server's certificate and its key, as they were given.
+    /// A server's certificate and its key, as given in the settings.
     #[derive(Clone)]
     pub(in crate::stream) struct Identity {
         certificate: Vec<u8>,
@@ -65,16 +65,16 @@ mod tls {
     }
 
     impl Identity {
-        /// This certificate and key, each PEM or DER.
+        /// Creates it from a certificate and a key, each PEM or DER.
         pub(in crate::stream) fn new(certificate: Vec<u8>, key: Vec<u8>) -> Self {
             Self { certificate, key }
         }
 
-        /// What accepts connections with them, for HTTP/2 too or for HTTP/1.1 alone.
+        /// An acceptor for connections with them, for HTTP/1.1 only or also for HTTP/2.
         ///
         /// # Errors
         ///
-        /// One cannot be read, or they do not belong together.
+        /// If one of them cannot be read, or they do not belong together.
         pub(in crate::stream) fn acceptor(&self, http2: bool) -> Result<TlsAcceptor, StartError> {
             let (chain, key) = (self.chain()?, self.key()?);
             let provider = Arc::new(aws_lc_rs::default_provider());

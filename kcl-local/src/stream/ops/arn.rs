@@ -1,4 +1,4 @@
-//! `StreamARN` instead of `StreamName`.
+//! Accepts `StreamARN` instead of `StreamName`.
 
 use ferrokinesis::store::Store;
 use serde_json::Value;
@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::request::{invalid, unfit};
 use crate::stream::wire::Refusal;
 
-/// The operations whose stream may be given by name or ARN. (Some others take an ARN only; they go
-/// through as they are.)
+/// The operations whose stream can be given by name or ARN. (Some others take only an ARN; their
+/// requests are passed on unchanged.)
 const BY_NAME_OR_ARN: [&str; 21] = [
     "AddTagsToStream",
     "DecreaseStreamRetentionPeriod",
@@ -32,13 +32,14 @@ const BY_NAME_OR_ARN: [&str; 21] = [
     "UpdateStreamWarmThroughput",
 ];
 
-/// Lets a request name its stream by `StreamName` alone.
+/// Replaces a request's `StreamARN` by `StreamName`.
 ///
-/// A request may carry both if they are of the same stream, as the KCL for Java sends them.
+/// A request may have both if they name the same stream: the KCL for Java sends such requests.
 ///
 /// # Errors
 ///
-/// The ARN is none of a stream, or of a stream that cannot be here, or the two disagree.
+/// If the ARN is not that of a stream, or of a stream in another account or region, or the two
+/// disagree.
 pub(in crate::stream) fn name_stream(
     store: &Store,
     operation: &str,
@@ -67,11 +68,11 @@ pub(in crate::stream) fn name_stream(
     }
 }
 
-/// The name of the stream that an ARN names.
+/// The name of the stream with this ARN.
 ///
 /// # Errors
 ///
-/// The ARN is none of a stream, or of a stream that cannot be here.
+/// If the ARN is not that of a stream, or of a stream in another account or region.
 pub(super) fn stream_name(store: &Store, arn: &str) -> Result<String, Refusal> {
     let parts: Vec<&str> = arn.splitn(6, ':').collect();
     let name = match parts[..] {

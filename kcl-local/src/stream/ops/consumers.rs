@@ -11,11 +11,11 @@ use crate::runtime::now_ms;
 use crate::stream::service::Service;
 use crate::stream::wire::Refusal;
 
-/// Consumers of a stream (Kinesis quota).
+/// How many consumers a stream can have (Kinesis quota).
 const CONSUMERS: usize = 20;
-/// Consumers of a stream that may be CREATING at a time (`RegisterStreamConsumer`).
+/// How many consumers of a stream can be CREATING at the same time (`RegisterStreamConsumer`).
 const CREATING: usize = 5;
-/// Consumers of one page (`ListStreamConsumers`: 100, though `MaxResults` may be up to 10,000).
+/// Consumers on one page (`ListStreamConsumers`: 100, although `MaxResults` may be up to 10,000).
 const PAGE_CONSUMERS: usize = 100;
 
 #[derive(Deserialize)]
@@ -45,12 +45,12 @@ struct List {
     next_token: Option<String>,
 }
 
-/// Registers a consumer; it is CREATING for a moment.
+/// Registers a consumer, which is CREATING for a moment.
 ///
 /// # Errors
 ///
-/// The stream does not exist or is being made or deleted, has a consumer of this name, or has as
-/// many as it may.
+/// If the stream does not exist, is being created or deleted, has a consumer of this name, or has
+/// as many consumers as it may.
 pub(in crate::stream) async fn register_stream_consumer(
     service: &Service,
     data: Value,
@@ -114,8 +114,8 @@ pub(in crate::stream) async fn register_stream_consumer(
     Ok(json!({ "Consumer": consumer }))
 }
 
-/// Lets a consumer go and ends its subscriptions; it is DELETING for a moment. One that is DELETING
-/// already is left so.
+/// Deregisters a consumer, which is DELETING for a moment, and ends its subscriptions. A consumer
+/// that is DELETING already is left as it is.
 ///
 /// # Errors
 ///
@@ -138,7 +138,7 @@ pub(in crate::stream) async fn deregister_stream_consumer(
     Ok(())
 }
 
-/// Says what a consumer is.
+/// Describes a consumer.
 ///
 /// # Errors
 ///
@@ -158,11 +158,11 @@ pub(in crate::stream) async fn describe_stream_consumer(
     Ok(json!({ "ConsumerDescription": description }))
 }
 
-/// Lists a page of a stream's consumers, by name. The token is the last of them.
+/// Lists a page of a stream's consumers, ordered by name. The token is the name of the last one.
 ///
 /// # Errors
 ///
-/// The stream does not exist, or a member has a value that is not allowed.
+/// If the stream does not exist, or a member has an invalid value.
 pub(in crate::stream) async fn list_stream_consumers(
     service: &Service,
     data: Value,
@@ -200,11 +200,11 @@ pub(in crate::stream) async fn list_stream_consumers(
     Ok(reply)
 }
 
-/// A consumer that can subscribe.
+/// Checks that a consumer can subscribe.
 ///
 /// # Errors
 ///
-/// There is no such consumer, or it is not ACTIVE.
+/// If there is no such consumer, or it is not ACTIVE.
 pub(super) async fn active_consumer(service: &Service, arn: &str) -> Result<(), Refusal> {
     service.consumers.settle(&service.store, now_ms()).await?;
     let consumer = service
@@ -221,11 +221,11 @@ pub(super) async fn active_consumer(service: &Service, arn: &str) -> Result<(), 
     )))
 }
 
-/// Refuses to delete a stream that has consumers, unless `EnforceConsumerDeletion` says so.
+/// Refuses to delete a stream with consumers, unless `EnforceConsumerDeletion` is set.
 ///
 /// # Errors
 ///
-/// It has consumers.
+/// If it has consumers.
 pub(in crate::stream) async fn check_deletable(
     service: &Service,
     data: &Value,
@@ -253,7 +253,7 @@ pub(in crate::stream) async fn check_deletable(
 ///
 /// # Errors
 ///
-/// The store cannot write.
+/// If the store cannot write.
 pub(in crate::stream) async fn forget_consumers(
     service: &Service,
     name: &str,
@@ -277,7 +277,7 @@ async fn of_stream(service: &Service, name: &str) -> Vec<Consumer> {
     store.list_consumers_for_stream(&arn).await
 }
 
-/// The consumer that a request names: by its ARN, or by its stream's ARN and its name, or both if
+/// The consumer that a request names: by its ARN, by its stream's ARN and its name, or by both if
 /// they agree.
 async fn find(service: &Service, data: Value) -> Result<Consumer, Refusal> {
     let which: Which = parse(data)?;
@@ -300,13 +300,13 @@ async fn find(service: &Service, data: Value) -> Result<Consumer, Refusal> {
         (None, None) => None,
         _ => {
             return Err(unfit(
-                "StreamARN and ConsumerName are given together or not at all.",
+                "StreamARN and ConsumerName must be provided together.",
             ));
         }
     };
     match (by_arn, by_name) {
         (Some(one), Some(other)) if one.consumer_arn != other.consumer_arn => Err(unfit(
-            "ConsumerARN, and StreamARN with ConsumerName, are of different consumers.",
+            "ConsumerARN and StreamARN with ConsumerName name different consumers.",
         )),
         (Some(consumer), _) | (None, Some(consumer)) => Ok(consumer),
         (None, None) => Err(unfit(

@@ -14,9 +14,9 @@ use crate::stream::service::{Service, horizon_ms, is_closed};
 use crate::stream::shards::children;
 use crate::stream::wire::{Format, PageEnd, Refusal, get_records_body, reply, server_failure};
 
-/// Records of one page (`GetRecords`: 10,000).
+/// Records on one page (`GetRecords`: 10,000).
 const PAGE_RECORDS: u64 = 10_000;
-/// Bytes of one page, payloads and partition keys (`GetRecords`: 10 MiB).
+/// Bytes of payloads and partition keys on one page (`GetRecords`: 10 MiB).
 const PAGE_BYTES: usize = 10 * 1024 * 1024;
 
 #[derive(Deserialize)]
@@ -27,15 +27,15 @@ struct GetRecordsRequest {
     stream_name: Option<String>,
 }
 
-/// Reads a page.
+/// Reads a page of records.
 ///
-/// The end of a closed shard is told by an empty page of its own: no next iterator, and the
+/// The end of a closed shard is a separate, empty page, without a next iterator and with the
 /// children.
 ///
 /// # Errors
 ///
-/// The iterator is none of ours, is too old, or its stream or shard does not exist; the shard's
-/// read limits are exceeded.
+/// If the iterator is invalid or too old, its stream or shard does not exist, or the shard's read
+/// limits are exceeded.
 pub(in crate::stream) async fn get_records(
     service: &Service,
     format: Format,
@@ -88,7 +88,7 @@ pub(in crate::stream) async fn get_records(
     let log = service.logs.of(&name);
     let closed = is_closed(shard);
     if closed {
-        // A put that found the shard open may still be under way.
+        // A put that found the shard open may still be in progress.
         drop(log.gate().await);
     }
     let page = log.page(origin.shard, position.index, limit, PAGE_BYTES);

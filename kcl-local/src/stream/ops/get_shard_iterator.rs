@@ -20,11 +20,11 @@ struct IteratorRequest {
     timestamp: Option<f64>,
 }
 
-/// Makes a token for a place in a shard.
+/// Creates an iterator for a position in a shard.
 ///
 /// # Errors
 ///
-/// The stream or the shard does not exist, or the start does not fit; see [`Start::resolve`].
+/// If the stream or the shard does not exist, or the start is invalid; see [`Start::resolve`].
 pub(in crate::stream) async fn get_shard_iterator(
     service: &Service,
     data: Value,

@@ -11,7 +11,7 @@ use crate::stream::service::{Service, horizon_ms};
 use crate::stream::shards::{Filter, PageToken};
 use crate::stream::wire::Refusal;
 
-/// Shards of one page (`ListShards`: 1,000, though `MaxResults` may be up to 10,000).
+/// Shards on one page (`ListShards`: 1,000, although `MaxResults` may be up to 10,000).
 const PAGE_SHARDS: usize = 1_000;
 
 #[derive(Deserialize)]
@@ -37,8 +37,8 @@ struct ShardFilter {
 ///
 /// # Errors
 ///
-/// The stream does not exist or is being made; the members do not fit together; the token is none
-/// of ours or too old.
+/// If the stream does not exist or is being created, the members contradict each other, or the
+/// token is invalid or too old.
 pub(in crate::stream) async fn list_shards(
     service: &Service,
     data: Value,
@@ -79,7 +79,7 @@ pub(in crate::stream) async fn list_shards(
     Ok(reply)
 }
 
-/// What a first page lists: stream, filter, and the shard it starts behind.
+/// What a first page lists: the stream, the filter, and the shard after which it starts.
 fn started(request: &ListShardsRequest) -> Result<(String, Filter, Option<String>), Refusal> {
     let name = request
         .stream_name

@@ -7,7 +7,7 @@ use super::request::{check_name, check_range, parse, unfit};
 use crate::stream::service::Service;
 use crate::stream::wire::Refusal;
 
-/// Streams of one page (`ListStreams`: 100, though `Limit` may be up to 10,000).
+/// Streams on one page (`ListStreams`: 100, although `Limit` may be up to 10,000).
 const PAGE_STREAMS: usize = 100;
 
 #[derive(Deserialize)]
@@ -18,11 +18,11 @@ struct ListStreamsRequest {
     next_token: Option<String>,
 }
 
-/// Lists a page of the streams' names. The token is the last of them.
+/// Lists a page of stream names. The token is the last of them.
 ///
 /// # Errors
 ///
-/// A member has a value that is not allowed, or two say where to go on.
+/// If a member has an invalid value, or two members say where to continue.
 pub(in crate::stream) async fn list_streams(
     service: &Service,
     data: Value,

@@ -1,4 +1,4 @@
-//! The operations that are answered here; the others go through to the emulator.
+//! The operations that are answered here. All others are passed on to the emulator.
 
 mod arn;
 mod consumers;

@@ -14,7 +14,7 @@ use crate::stream::records::{Origin, ShardLog, StoredRecord, StreamLog};
 use crate::stream::service::{Service, is_closed};
 use crate::stream::wire::{Format, Refusal, server_failure};
 
-/// What became of one record of a put.
+/// The result for one record of a put.
 #[derive(Debug)]
 enum Outcome {
     Stored {
@@ -30,7 +30,7 @@ enum Outcome {
 ///
 /// # Errors
 ///
-/// The request is not allowed, the stream does not exist, or the shard's write limits are exceeded.
+/// If the request is invalid, the stream does not exist, or the shard's write limits are exceeded.
 pub(in crate::stream) async fn put_record(
     service: &Service,
     format: Format,
@@ -51,11 +51,11 @@ pub(in crate::stream) async fn put_record(
     }
 }
 
-/// Puts up to 500 records; each is stored or not for itself.
+/// Puts up to 500 records. Each record succeeds or fails on its own.
 ///
 /// # Errors
 ///
-/// The request is not allowed, or the stream does not exist.
+/// If the request is invalid, or the stream does not exist.
 pub(in crate::stream) async fn put_records(
     service: &Service,
     format: Format,
@@ -103,9 +103,9 @@ fn stream_name(
     }
 }
 
-/// Gives the records their places, and stores them.
+/// Assigns the records to shards and sequence numbers, and stores them.
 ///
-/// Cancel safe: nothing is stored until the last await has passed, and then everything is.
+/// Cancel safe: nothing is stored before the last await, and everything after it.
 async fn store(
     service: &Service,
     name: &str,
@@ -115,10 +115,10 @@ async fn store(
         service.stream(name).await?;
         let log = service.logs.of(name);
         let _gate = log.gate().await;
-        // Asked under the gate: see the invariants of the records.
+        // Read under the gate: see the invariants of the records.
         let stream = service.stream(name).await?;
         if !service.logs.is_current(name, &log) {
-            // The stream was deleted meanwhile, and made again.
+            // The stream was deleted and created again in the meantime.
             continue;
         }
         if !matches!(
@@ -203,14 +203,14 @@ fn place(
     Ok(outcomes)
 }
 
-/// An open shard and the last of its hash keys.
+/// An open shard and its last hash key.
 struct Route<'a> {
     end: u128,
     shard_id: &'a str,
     origin: Origin,
 }
 
-/// The open shards in the order of their hash keys; never empty for a stream that is active.
+/// The open shards, ordered by hash key; never empty for an active stream.
 fn routes(stream: &Stream) -> Vec<Route<'_>> {
     let mut routes: Vec<Route<'_>> = stream
         .shards

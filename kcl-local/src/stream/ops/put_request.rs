@@ -1,5 +1,5 @@
-//! The requests of `PutRecord` and `PutRecords`, read without a detour: they are most of what a
-//! producer sends.
+//! The requests of `PutRecord` and `PutRecords`, parsed directly from the body, because they are
+//! most of what a producer sends.
 
 use std::borrow::Cow;
 
@@ -12,17 +12,17 @@ use serde::Deserialize;
 use super::request::{invalid, member_refusal, unfit};
 use crate::stream::wire::{Format, Refusal, read_cbor};
 
-/// Characters of a partition key (Kinesis API).
+/// The maximum length of a partition key, in characters (Kinesis API).
 const PARTITION_KEY: usize = 256;
-/// Records of one `PutRecords` call (Kinesis API).
+/// How many records one `PutRecords` call can have (Kinesis API).
 const RECORDS: usize = 500;
-/// Bytes of one `PutRecords` call, payloads and partition keys (`PutRecords`: 10 MiB).
+/// How many bytes of payloads and partition keys one call can have (`PutRecords`: 10 MiB).
 const REQUEST_BYTES: usize = 10 * 1024 * 1024;
 
 /// One record to put.
 #[derive(Debug, PartialEq)]
 pub(super) struct Entry {
-    /// Decides its shard.
+    /// Its hash key, which decides its shard.
     pub(super) hash_key: u128,
     /// The partition key.
     pub(super) partition_key: String,
@@ -30,7 +30,7 @@ pub(super) struct Entry {
     pub(super) data: Bytes,
 }
 
-/// What is to be put, and where.
+/// The records to put, and the stream to put them into.
 #[derive(Debug, PartialEq)]
 pub(super) struct PutRequest {
     /// `StreamName`
@@ -42,11 +42,11 @@ pub(super) struct PutRequest {
 }
 
 impl PutRequest {
-    /// Reads a `PutRecord` request.
+    /// Parses a `PutRecord` request.
     ///
     /// # Errors
     ///
-    /// It cannot be read, or a member is missing or has a value that is not allowed.
+    /// If it cannot be parsed, or a member is missing or invalid.
     pub(super) fn one(format: Format, body: &[u8]) -> Result<Self, Refusal> {
         match format {
             Format::Json => {
@@ -68,12 +68,11 @@ impl PutRequest {
         }
     }
 
-    /// Reads a `PutRecords` request.
+    /// Parses a `PutRecords` request.
     ///
     /// # Errors
     ///
-    /// It cannot be read, a member is missing or has a value that is not allowed, or it is too
-    /// large.
+    /// If it cannot be parsed, a member is missing or invalid, or it is too large.
     pub(super) fn many(format: Format, body: &[u8]) -> Result<Self, Refusal> {
         let put = match format {
             Format::Json => {
@@ -167,7 +166,7 @@ impl JsonEntry<'_> {
     }
 }
 
-/// The members of a CBOR map, taken one by one.
+/// The members of a CBOR map, to be taken one by one.
 struct CborMembers(Vec<(Cbor, Cbor)>);
 
 impl CborMembers {

@@ -1,23 +1,23 @@
-//! Reading the members of a request.
+//! Parsing and checking the members of a request.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::stream::wire::Refusal;
 
-/// The most characters a stream's name, a shard's id or the like may have (Kinesis API).
+/// The maximum length of a stream name, shard id and the like, in characters (Kinesis API).
 const NAME: usize = 128;
 
-/// Reads a request.
+/// Parses a request.
 ///
 /// # Errors
 ///
-/// A member is missing or of another type.
+/// If a member is missing or has another type.
 pub(super) fn parse<T: DeserializeOwned>(data: Value) -> Result<T, Refusal> {
     serde_json::from_value(data).map_err(|error| member_refusal(&error))
 }
 
-/// What a request with a wrong member is answered with.
+/// The error for a request that could not be parsed.
 pub(super) fn member_refusal(error: &serde_json::Error) -> Refusal {
     let text = error.to_string();
     if text.starts_with("missing field") {
@@ -27,12 +27,12 @@ pub(super) fn member_refusal(error: &serde_json::Error) -> Refusal {
     }
 }
 
-/// A member that has a value which is never allowed.
+/// The error for a member with a value that is always invalid.
 pub(super) fn invalid(message: &str) -> Refusal {
     Refusal::validation_error(message)
 }
 
-/// A member whose value does not fit the stream or the other members.
+/// The error for a member whose value does not fit the stream or the other members.
 pub(super) fn unfit(message: &str) -> Refusal {
     Refusal::client_error("InvalidArgumentException", Some(message))
 }
@@ -48,7 +48,7 @@ pub(super) fn check_name(member: &str, name: &str) -> Result<(), Refusal> {
     )))
 }
 
-/// Checks a number that must lie in a range.
+/// Checks that a number is in a range.
 pub(super) fn check_range(
     member: &str,
     value: u64,
@@ -64,7 +64,7 @@ pub(super) fn check_range(
     )))
 }
 
-/// A time in seconds as milliseconds.
+/// Converts a time in seconds to milliseconds.
 pub(super) fn millis(member: &str, seconds: f64) -> Result<u64, Refusal> {
     if seconds.is_finite() && seconds >= 0.0 {
         return Ok((seconds * 1_000.0).round() as u64);

@@ -19,12 +19,12 @@ pub(super) struct Start<'a> {
 }
 
 impl Start<'_> {
-    /// The place in the shard where the first record is read.
+    /// The position of the first record to read.
     ///
     /// # Errors
     ///
-    /// A member is missing or does not belong to the kind; the sequence number is not of this
-    /// shard; the time is still to come.
+    /// If a member is missing or does not belong to this type of start, the sequence number is not
+    /// one of this shard, or the time is in the future.
     pub(super) fn resolve(
         &self,
         stream: &Stream,

@@ -5,15 +5,15 @@
 //!                                          └───▶ end of shard: continuation null, child shards
 //! ```
 //!
-//! An event goes out as soon as there are records, and an empty one after a second without. A
-//! session ends by itself after five minutes, as the service does it, and when the server stops. It
-//! ends with an error when its consumer subscribes to the shard anew, when the consumer is
-//! deregistered, and when the stream is deleted. Dropping the connection ends it at once: it is a
-//! stream that is polled by the connection, and no task.
+//! An event is sent as soon as there are records, and an empty one after a second without any. A
+//! session ends by itself after five minutes, as in the service, and when the server stops. It ends
+//! with an error when its consumer subscribes to the shard again, when the consumer is
+//! deregistered, and when the stream is deleted. Dropping the connection ends it immediately,
+//! because it is a stream that the connection polls and not a task.
 //!
-//! Between two events it waits for what may have something to tell: a put, a change of a stream,
-//! its own end. Only while the stream is not ACTIVE it looks from time to time, as nobody tells
-//! when the emulator has finished with it.
+//! Between two events it waits for anything that may lead to an event: a put, a change of a stream,
+//! or its own end. Only while the stream is not ACTIVE does it poll, because the emulator does not
+//! notify when it has finished a change.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -40,13 +40,14 @@ use crate::stream::wire::{
     subscribe_event,
 };
 
-/// Records of one event.
+/// How many records one event has at most.
 const EVENT_RECORDS: usize = 10_000;
-/// Bytes of one event, payloads and partition keys: what a consumer gets of a shard in a second.
+/// How many bytes of payloads and partition keys one event has at most: what a consumer can get
+/// from a shard per second.
 const EVENT_BYTES: usize = 2 * 1024 * 1024;
-/// After this long without records an empty event goes out.
+/// After this long without records, an empty event is sent.
 const HEARTBEAT_MS: u64 = 1_000;
-/// How often a waiting session looks whether its shard was closed, while its stream is not ACTIVE.
+/// How often a waiting session checks whether its shard was closed, while its stream is not ACTIVE.
 const LOOK_MS: u64 = 50;
 
 #[derive(Deserialize)]
@@ -71,8 +72,8 @@ struct StartingPosition {
 ///
 /// # Errors
 ///
-/// The consumer, its stream or the shard does not exist or is not active; the consumer has just
-/// subscribed to this shard; or the start does not fit, see [`Start::resolve`].
+/// If the consumer, its stream or the shard does not exist or is not active, the consumer has just
+/// subscribed to this shard, or the start is invalid; see [`Start::resolve`].
 pub(in crate::stream) async fn subscribe_to_shard(
     service: &Arc<Service>,
     format: Format,
@@ -114,8 +115,7 @@ pub(in crate::stream) async fn subscribe_to_shard(
             Refusal::client_error("LimitExceededException", Some(&message))
         }
     })?;
-    // It may have been deregistered since it was looked at; from here on that ends the
-    // subscription.
+    // It may have been deregistered since it was checked; from here on, that ends the subscription.
     active_consumer(service, &request.consumer_arn).await?;
     let session = Session {
         service: Arc::clone(service),
@@ -169,13 +169,14 @@ struct Session {
     format: Format,
     /// The index to read next.
     next: u64,
-    /// The last record that was sent.
+    /// The last record sent.
     last: Option<Arc<StoredRecord>>,
     opened_ms: u64,
     sent_ms: u64,
-    /// When what was pushed is paid off at the rate of the shard; until then nothing more is.
+    /// When the bytes pushed so far are paid off at the shard's rate. Nothing more is pushed before
+    /// then.
     paid_ms: u64,
-    /// Whether the stream was ACTIVE when it was looked at.
+    /// Whether the stream was ACTIVE when it was last checked.
     settled: bool,
     log: Arc<StreamLog>,
     follow: watch::Receiver<u64>,
@@ -218,7 +219,7 @@ impl Session {
         }
     }
 
-    /// Reads the shard; `None` if there is nothing to tell.
+    /// Reads the shard, and returns a frame, or `None` if there is nothing to send.
     async fn look(&mut self, now_ms: u64) -> Result<Option<Vec<u8>>, Refusal> {
         let ended = *self.ended.borrow();
         match ended {
@@ -246,7 +247,7 @@ impl Session {
         }
         let closed = is_closed(shard);
         if closed {
-            // A put that found the shard open may still be under way.
+            // A put that found the shard open may still be in progress.
             drop(self.log.gate().await);
         }
         let horizon_ms = horizon_ms(&stream, now_ms);
@@ -289,8 +290,8 @@ impl Session {
         subscribe_event(self.format, &subscribe_body(self.format, records, &end))
     }
 
-    /// The sequence number AFTER which a reader goes on: the last record's, or that of the place in
-    /// front of the first.
+    /// The sequence number AFTER which a reader continues: that of the last record, or of the
+    /// position before the first one.
     fn continuation(&self) -> String {
         match &self.last {
             Some(last) => last.sequence.to_string(),
@@ -302,7 +303,7 @@ impl Session {
         }
     }
 
-    /// Waits until what was pushed is paid off, or the end of the session comes.
+    /// Waits until the pushed bytes are paid off, or the session ends.
     async fn hold_back(&mut self, wait_ms: u64) {
         let session_ms = u64::try_from(self.service.session.as_millis()).unwrap_or(u64::MAX);
         tokio::select! {
@@ -313,7 +314,7 @@ impl Session {
         }
     }
 
-    /// Waits until there may be something to tell.
+    /// Waits until there may be something to send.
     async fn wait(&mut self, now_ms: u64) {
         let session_ms = u64::try_from(self.service.session.as_millis()).unwrap_or(u64::MAX);
         let look_ms = if self.settled { HEARTBEAT_MS } else { LOOK_MS };

@@ -18,12 +18,12 @@ struct ShardCountRequest {
     scaling_type: String,
 }
 
-/// Reshards a stream uniformly; the new shards are there when this returns.
+/// Reshards a stream uniformly. The new shards exist when this returns.
 ///
 /// # Errors
 ///
-/// The stream does not exist or is not active, has that many shards already, or the limit of shards
-/// is exceeded.
+/// If the stream does not exist or is not active, has that many shards already, or the limit of
+/// shards would be exceeded.
 pub(in crate::stream) async fn update_shard_count(
     service: &Service,
     data: Value,

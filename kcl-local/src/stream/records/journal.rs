@@ -1,4 +1,4 @@
-//! The file that keeps the records.
+//! The file that stores the records.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,15 +10,15 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::StoredRecord;
 
-/// "KStr": marks the file as one of ours in `SQLite`'s header.
+/// "KStr": marks the file in `SQLite`'s header as one of an embedded stream.
 const APPLICATION_ID: i32 = 0x4B53_7472;
 const SCHEMA: i32 = 1;
 
 /// One `SQLite` file with the records of all streams.
 ///
-/// A put is one transaction. The file is locked by the process that has it open. `synchronous =
-/// NORMAL` in WAL mode: nothing is lost when the process dies; what the operating system had not
-/// written is lost when the machine does.
+/// Each put is one transaction. The process that has the file open locks it. `synchronous = NORMAL`
+/// in WAL mode: nothing is lost if the process dies; if the machine crashes, what the operating
+/// system has not yet written is lost.
 #[derive(Debug)]
 pub(in crate::stream) struct Journal {
     connection: Mutex<Option<Connection>>,
@@ -29,14 +29,14 @@ pub(in crate::stream) struct Journal {
 #[non_exhaustive]
 pub enum JournalError {
     /// `SQLite` failed.
-    #[error("the file of the records: {0}")]
+    #[error("the file with the records failed: {0}")]
     Sqlite(#[from] rusqlite::Error),
     /// Another process has the folder open.
     #[error("the folder is in use by another process")]
     InUse,
     /// The file is not one that this crate wrote.
     #[error(
-        "the file is not one of an embedded stream (application id {found:#x}, not {APPLICATION_ID:#x})"
+        "the file is not one of an embedded stream: got application id {found:#x}, expected {APPLICATION_ID:#x}"
     )]
     Foreign {
         /// The application id in the file's header.
@@ -54,11 +54,12 @@ pub enum JournalError {
 }
 
 impl Journal {
-    /// Opens or makes the file at `path`.
+    /// Opens or creates the file at `path`.
     ///
     /// # Errors
     ///
-    /// The file is in use, is not ours, or cannot be read; then it is left as it was.
+    /// If the file is in use, belongs to another program, or cannot be read. It is then left as it
+    /// is.
     pub(in crate::stream) fn open(path: &Path) -> Result<Self, JournalError> {
         let connection = Connection::open(path)?;
         connection.busy_timeout(Duration::ZERO)?;
@@ -101,8 +102,8 @@ impl Journal {
         })
     }
 
-    /// Reads everything: `record` gets each record in the order of its shard, then `frontier` the
-    /// next index of each shard that has been trimmed.
+    /// Reads everything: `record` is called with each record, in the order of its shard, and then
+    /// `frontier` with the next index of each shard that has been trimmed.
     pub(in crate::stream) fn load(
         &self,
         mut record: impl FnMut(String, i64, StoredRecord),
@@ -134,7 +135,7 @@ impl Journal {
         })
     }
 
-    /// Writes the records of one put, all or none.
+    /// Writes the records of one put atomically.
     pub(in crate::stream) fn append(
         &self,
         stream: &str,
@@ -166,7 +167,7 @@ impl Journal {
         })
     }
 
-    /// Deletes a shard's records before `oldest` and keeps the index of its next.
+    /// Deletes a shard's records before the index `oldest`, and keeps the index of its next record.
     pub(in crate::stream) fn trim(
         &self,
         stream: &str,
@@ -207,7 +208,7 @@ impl Journal {
             .take();
     }
 
-    /// The names of the streams that have rows.
+    /// The names of the streams with rows in the file.
     pub(in crate::stream) fn streams(&self) -> Result<Vec<String>, JournalError> {
         self.with(|connection| {
             let mut names = connection.prepare(
@@ -217,8 +218,8 @@ impl Journal {
         })
     }
 
-    /// The shard and the sequence number of a stream's first row: they tell which stream of that
-    /// name it was of.
+    /// The shard and the sequence number of a stream's first row. They show to which stream of that
+    /// name it belongs.
     pub(in crate::stream) fn first_sequence(
         &self,
         stream: &str,
@@ -245,12 +246,12 @@ impl Journal {
     }
 }
 
-/// A number as the database keeps it: it has no unsigned ones.
+/// A number as the database stores it: it has no unsigned numbers.
 fn value(number: u64) -> rusqlite::Result<i64> {
     i64::try_from(number).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }
 
-/// A number as it was kept.
+/// A number as it was stored.
 fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     let value: i64 = row.get(column)?;
     u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, value))

@@ -14,7 +14,7 @@ pub(in crate::stream) struct Logs {
 }
 
 impl Logs {
-    /// Logs that begin empty; with a journal, what is put is written to it first.
+    /// Creates empty logs. If there is a journal, records are written to it first.
     pub(in crate::stream) fn new(journal: Option<Journal>) -> Self {
         Self {
             streams: RwLock::default(),
@@ -22,11 +22,11 @@ impl Logs {
         }
     }
 
-    /// The logs that a journal holds.
+    /// Restores the logs from a journal.
     ///
     /// # Errors
     ///
-    /// The journal cannot be read.
+    /// If the journal cannot be read.
     pub(in crate::stream) fn restored(journal: Journal) -> Result<Self, JournalError> {
         let logs = Self::new(None);
         journal.load(
@@ -39,7 +39,7 @@ impl Logs {
         })
     }
 
-    /// The log of a stream, made if there is none.
+    /// The log of a stream, which is created if it does not exist.
     pub(in crate::stream) fn of(&self, stream: &str) -> Arc<StreamLog> {
         if let Some(log) = self
             .streams
@@ -53,7 +53,7 @@ impl Logs {
         Arc::clone(streams.entry(stream.to_owned()).or_default())
     }
 
-    /// Whether `log` is still the log of that stream; it is not once the stream was deleted.
+    /// Whether `log` is still the log of this stream, that is, the stream has not been deleted.
     pub(in crate::stream) fn is_current(&self, stream: &str, log: &Arc<StreamLog>) -> bool {
         let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
         streams
@@ -61,11 +61,11 @@ impl Logs {
             .is_some_and(|current| Arc::ptr_eq(current, log))
     }
 
-    /// Stores the records of one put, by shard, in their order; the caller holds the stream's gate.
+    /// Stores the records of one put, by shard, in order. The caller must hold the stream's gate.
     ///
     /// # Errors
     ///
-    /// The journal could not be written; then nothing is stored.
+    /// If the journal could not be written. Nothing is stored then.
     pub(in crate::stream) fn append(
         &self,
         stream: &str,
@@ -81,11 +81,11 @@ impl Logs {
         Ok(())
     }
 
-    /// Drops the records of a shard that are older than `horizon_ms`.
+    /// Drops the records of a shard that arrived before `horizon_ms`.
     ///
     /// # Errors
     ///
-    /// The journal could not be written; the records are gone from memory all the same.
+    /// If the journal could not be written. The records are removed from memory nevertheless.
     pub(in crate::stream) fn trim(
         &self,
         stream: &str,
@@ -103,11 +103,11 @@ impl Logs {
         }
     }
 
-    /// Forgets a stream.
+    /// Removes a stream.
     ///
     /// # Errors
     ///
-    /// The journal could not be written.
+    /// If the journal could not be written.
     pub(in crate::stream) fn delete(&self, stream: &str) -> Result<(), JournalError> {
         self.streams
             .write()
@@ -119,7 +119,8 @@ impl Logs {
         }
     }
 
-    /// Closes the journal's file: another process may open the folder. A later put is refused.
+    /// Closes the journal's file, so that another process can open the folder. Later puts are
+    /// rejected.
     pub(in crate::stream) fn close(&self) {
         if let Some(journal) = &self.journal {
             journal.close();

@@ -1,4 +1,4 @@
-//! The records of the streams: what was put, in the order of its shard.
+//! The records of the streams, in the order of their shards.
 //!
 //! ```text
 //!   Logs ── stream name ──▶ StreamLog ── shard index ──▶ ShardLog ── index ──▶ StoredRecord
@@ -7,13 +7,13 @@
 //! ```
 //!
 //! Invariants:
-//! - A shard's records are in order of their index, without gaps from the oldest that is retained,
-//!   and of their arrival time.
-//! - A record is visible only when every record before it in its shard is. Sequence numbers are
-//!   given and records stored under the stream's gate, so a reader that has passed a position never
-//!   misses a record before it.
-//! - A shard that is closed gets no further record: whoever has seen the shard closed and has then
-//!   passed the gate has seen every record that the shard will ever hold.
+//! - A shard's records are ordered by index, without gaps from the oldest retained one on, and by
+//!   arrival time.
+//! - A record is visible only when every record before it in its shard is visible. Sequence numbers
+//!   are assigned and records stored under the stream's gate, so a reader that has passed a
+//!   position has never missed a record before it.
+//! - A closed shard gets no more records: a reader that has seen the shard closed and has then
+//!   passed the gate has seen every record that the shard will ever have.
 //! - With a journal, a record is in the file before it is visible or acknowledged.
 
 mod journal;

@@ -1,4 +1,4 @@
-//! Sequence numbers, and the places in a shard that they stand for.
+//! Sequence numbers, and the positions in a shard that they stand for.
 
 use ferrokinesis::sequence::{SeqObj, parse_sequence, stringify_sequence};
 use ferrokinesis::types::Shard;
@@ -8,23 +8,23 @@ use ferrokinesis::types::Shard;
 pub(in crate::stream) struct Origin {
     /// The shard's index in its stream.
     pub(in crate::stream) shard: i64,
-    /// When the shard was made, in milliseconds (whole seconds); every sequence number of the shard
-    /// begins with it.
+    /// When the shard was created, in milliseconds since the Unix epoch, rounded to whole seconds.
+    /// Every sequence number of the shard begins with it.
     pub(in crate::stream) created_ms: u64,
 }
 
-/// A place between the records of a shard, named by the index of the record behind it.
+/// A position between the records of a shard, given by the index of the record after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::stream) struct Position {
-    /// The shard the place is in.
+    /// The shard of the position.
     pub(in crate::stream) origin: Origin,
-    /// The index of the first record at or after the place.
+    /// The index of the first record at or after the position.
     pub(in crate::stream) index: u64,
 }
 
 impl Origin {
-    /// The origin of a shard, from its description; `None` if its first sequence number is none of
-    /// ours.
+    /// The origin of a shard, from its description; `None` if its first sequence number is not one
+    /// of this server.
     pub(in crate::stream) fn of(shard: &Shard) -> Option<Self> {
         let first = parse_sequence(&shard.sequence_number_range.starting_sequence_number).ok()?;
         Some(Self {
@@ -48,7 +48,8 @@ impl Origin {
 }
 
 impl Position {
-    /// The place AT the record that a sequence number names; `None` if it is not a sequence number.
+    /// The position AT the record that a sequence number names; `None` if it is not a sequence
+    /// number.
     pub(in crate::stream) fn at(sequence: &str) -> Option<Self> {
         let parsed = parse_sequence(sequence).ok()?;
         let origin = Origin {
@@ -61,7 +62,7 @@ impl Position {
         })
     }
 
-    /// The place right after the record at this place.
+    /// The position right after the record at this position.
     pub(in crate::stream) fn after(self) -> Self {
         Self {
             index: self.index.saturating_add(1),
@@ -69,7 +70,7 @@ impl Position {
         }
     }
 
-    /// The place as a sequence number, for a token that this server reads again.
+    /// The position as a sequence number, for a token that only this server reads.
     pub(in crate::stream) fn to_token(self) -> String {
         self.origin.sequence(self.index, self.origin.created_ms)
     }

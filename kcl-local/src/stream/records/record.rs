@@ -1,11 +1,11 @@
-//! One record as it is kept.
+//! One record as it is stored.
 
 use bytes::Bytes;
 
 /// A record in its shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::stream) struct StoredRecord {
-    /// Its place in the shard, from 1. The sequence number carries it.
+    /// Its index in the shard, from 1, which is part of the sequence number.
     pub(in crate::stream) index: u64,
     /// The sequence number as clients see it.
     pub(in crate::stream) sequence: Box<str>,
@@ -20,8 +20,8 @@ pub(in crate::stream) struct StoredRecord {
 }
 
 impl StoredRecord {
-    /// What the record counts for in the limits of the service: its payload and its partition key,
-    /// in bytes.
+    /// How much the record counts towards the service's limits: the length of its payload and
+    /// partition key, in bytes.
     pub(in crate::stream) fn weight(&self) -> usize {
         self.data.len() + self.partition_key.len()
     }

@@ -12,23 +12,22 @@ pub(in crate::stream) struct ShardLog {
     next: u64,
 }
 
-/// What one read of a shard found.
+/// The result of one read of a shard.
 #[derive(Debug)]
 pub(in crate::stream) struct Page {
     /// The records, oldest first.
     pub(in crate::stream) records: Vec<Arc<StoredRecord>>,
     /// The index to read from next.
     pub(in crate::stream) next: u64,
-    /// Whether nothing follows the page as yet.
+    /// Whether no record follows the page yet.
     pub(in crate::stream) at_tip: bool,
-    /// When the first record that is *not* in the page arrived, in milliseconds since the Unix
-    /// epoch.
+    /// When the first record *after* the page arrived, in milliseconds since the Unix epoch.
     pub(in crate::stream) following_ms: Option<u64>,
 }
 
 impl Page {
-    /// Milliseconds that a reader of this page is behind the tip of the shard: 0 at the tip, and
-    /// only there.
+    /// How far a reader of this page is behind the tip of the shard, in milliseconds: 0 only at the
+    /// tip.
     pub(in crate::stream) fn millis_behind(&self, now_ms: u64) -> u64 {
         if self.at_tip {
             return 0;
@@ -41,7 +40,7 @@ impl Page {
         reached.map_or(1, |reached| now_ms.saturating_sub(reached).max(1))
     }
 
-    /// What the page counts for in the limits of the service, in bytes.
+    /// How much the page counts towards the service's limits, in bytes.
     pub(in crate::stream) fn weight(&self) -> usize {
         self.records.iter().map(|record| record.weight()).sum()
     }
@@ -49,7 +48,7 @@ impl Page {
 
 impl Default for ShardLog {
     fn default() -> Self {
-        // 0 is the place of the shard itself: its starting sequence number names no record.
+        // Index 0 belongs to the shard itself: its starting sequence number names no record.
         Self {
             records: VecDeque::new(),
             next: 1,
@@ -63,26 +62,27 @@ impl ShardLog {
         self.next
     }
 
-    /// Lets the next record have at least the index `next`.
+    /// Makes the index of the next record at least `next`.
     pub(in crate::stream) fn skip_to(&mut self, next: u64) {
         self.next = self.next.max(next);
     }
 
-    /// The arrival time for a record that is put at `now_ms`: never before the record in front of
-    /// it, though a clock may be set back.
+    /// The arrival time of a record that is put at `now_ms`: never before that of the previous
+    /// record, even if the clock was set back.
     pub(in crate::stream) fn arrival(&self, now_ms: u64) -> u64 {
         self.records
             .back()
             .map_or(now_ms, |last| last.arrival_ms.max(now_ms))
     }
 
-    /// Adds a record behind the last one.
+    /// Appends a record.
     pub(in crate::stream) fn push(&mut self, record: StoredRecord) {
         self.next = record.index.saturating_add(1);
         self.records.push_back(Arc::new(record));
     }
 
-    /// The index of the first record that arrived at `at_ms` or later; the tip if there is none.
+    /// The index of the first record that arrived at `at_ms` or later; that of the tip if there is
+    /// none.
     pub(in crate::stream) fn index_at(&self, at_ms: u64) -> u64 {
         let found = self
             .records
@@ -92,8 +92,8 @@ impl ShardLog {
             .map_or(self.next, |record| record.index)
     }
 
-    /// Reads from the record at `from`, or the oldest retained after it: at most `limit` records of
-    /// at most `max_bytes` together, though one record of any size.
+    /// Reads from the record at `from`, or from the oldest retained one after it: at most `limit`
+    /// records and `max_bytes` bytes, but always one record, whatever its size.
     pub(in crate::stream) fn page(&self, from: u64, limit: usize, max_bytes: usize) -> Page {
         let start = self.records.partition_point(|record| record.index < from);
         let mut weight = 0;
@@ -118,14 +118,15 @@ impl ShardLog {
         }
     }
 
-    /// Whether a record is older than `horizon_ms`.
+    /// Whether a record arrived before `horizon_ms`.
     pub(in crate::stream) fn has_expired(&self, horizon_ms: u64) -> bool {
         self.records
             .front()
             .is_some_and(|record| record.arrival_ms < horizon_ms)
     }
 
-    /// Drops the records older than `horizon_ms`; says the index of the oldest that may be left.
+    /// Drops the records that arrived before `horizon_ms`. Returns the lowest index that may be
+    /// left.
     pub(in crate::stream) fn trim(&mut self, horizon_ms: u64) -> u64 {
         let expired = self
             .records

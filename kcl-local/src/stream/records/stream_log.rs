@@ -7,7 +7,7 @@ use tokio::sync::{Mutex, MutexGuard, watch};
 
 use super::{Page, ShardLog, StoredRecord};
 
-/// A stream's shards and the gate of its puts.
+/// A stream's shards, and the gate for its puts.
 #[derive(Debug, Default)]
 pub(in crate::stream) struct StreamLog {
     gate: Mutex<()>,
@@ -21,7 +21,7 @@ struct ShardEntry {
 }
 
 impl StreamLog {
-    /// Waits until no other put is under way, and keeps others out. Cancel safe.
+    /// Waits until no other put is in progress, and then blocks others. Cancel safe.
     pub(in crate::stream) async fn gate(&self) -> MutexGuard<'_, ()> {
         self.gate.lock().await
     }
@@ -37,14 +37,14 @@ impl StreamLog {
         self.read(shard, |log| log.page(from, limit, max_bytes))
     }
 
-    /// Looks at a shard's log.
+    /// Reads from a shard's log.
     pub(in crate::stream) fn read<T>(&self, shard: i64, look: impl FnOnce(&ShardLog) -> T) -> T {
         let entry = self.entry(shard);
         let log = entry.log.read().unwrap_or_else(PoisonError::into_inner);
         look(&log)
     }
 
-    /// Changes a shard's log and wakes those who wait for records.
+    /// Changes a shard's log, and wakes the readers that wait for records.
     pub(in crate::stream) fn change<T>(
         &self,
         shard: i64,
@@ -61,7 +61,7 @@ impl StreamLog {
         result
     }
 
-    /// Stores records of a shard, in their order.
+    /// Stores records of a shard, in order.
     pub(in crate::stream) fn append(&self, shard: i64, records: Vec<StoredRecord>) {
         self.change(shard, |log| {
             for record in records {
@@ -70,7 +70,7 @@ impl StreamLog {
         });
     }
 
-    /// Follows the index of the next record of a shard.
+    /// A receiver of the index of a shard's next record.
     pub(in crate::stream) fn follow(&self, shard: i64) -> watch::Receiver<u64> {
         self.entry(shard).next.subscribe()
     }

@@ -3,7 +3,7 @@
 use ferrokinesis::types::{HashKeyRange, Shard};
 use serde::Serialize;
 
-/// A child as `GetRecords` and `SubscribeToShard` tell of it at the end of its parent.
+/// A child, as `GetRecords` and `SubscribeToShard` report it at the end of its parent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(in crate::stream) struct ChildShard {
@@ -12,7 +12,7 @@ pub(in crate::stream) struct ChildShard {
     hash_key_range: HashKeyRange,
 }
 
-/// The children of the shard `parent`, in the order they were made.
+/// The children of the shard `parent`, in the order in which they were created.
 pub(in crate::stream) fn children(shards: &[Shard], parent: &str) -> Vec<ChildShard> {
     let parents = |shard: &Shard| -> Vec<String> {
         [&shard.parent_shard_id, &shard.adjacent_parent_shard_id]

@@ -8,21 +8,21 @@ use super::Lifetimes;
 /// Which shards a listing shows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(in crate::stream) enum Filter {
-    /// All that are retained.
+    /// All retained shards.
     All,
-    /// Those whose id is behind this one.
+    /// Those with an id after this one.
     AfterShardId(String),
     /// Those open at the oldest retained moment.
     AtTrimHorizon,
     /// Those open now.
     AtLatest,
-    /// Those open at a moment, in milliseconds since the Unix epoch.
+    /// Those open at this time, in milliseconds since the Unix epoch.
     AtTimestamp(u64),
-    /// Those open at a moment or later.
+    /// Those open at this time or later, in milliseconds since the Unix epoch.
     FromTimestamp(u64),
 }
 
-/// A filter that the service would refuse.
+/// A filter that the service would reject.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(in crate::stream) enum FilterError {
     #[error("ShardFilter of type {0} needs {1}")]
@@ -30,18 +30,18 @@ pub(in crate::stream) enum FilterError {
     #[error("ShardFilter of type {0} does not take {1}")]
     Unexpected(String, &'static str),
     #[error(
-        "ShardFilter has the unknown type {0}; known are AFTER_SHARD_ID, AT_TRIM_HORIZON, FROM_TRIM_HORIZON, AT_LATEST, \
+        "ShardFilter has the unknown type {0}; expected AFTER_SHARD_ID, AT_TRIM_HORIZON, FROM_TRIM_HORIZON, AT_LATEST, \
          AT_TIMESTAMP, FROM_TIMESTAMP"
     )]
     Unknown(String),
 }
 
 impl Filter {
-    /// The filter that the members of a request describe.
+    /// Parses the filter from the members of a request.
     ///
     /// # Errors
     ///
-    /// The type is unknown, or a member is missing or does not belong to the type.
+    /// If the type is unknown, or a member is missing or does not belong to the type.
     pub(in crate::stream) fn parse(
         kind: &str,
         shard_id: Option<String>,
@@ -73,10 +73,9 @@ impl Filter {
         }
     }
 
-    /// The shards that the listing shows, in their order; `horizon_ms` is the oldest retained
-    /// moment.
+    /// The shards that the listing shows, in order. `horizon_ms` is the oldest retained time.
     ///
-    /// A shard that was closed before that moment holds nothing any more and is never shown.
+    /// A shard that was closed before that time has no records any more and is never shown.
     pub(in crate::stream) fn select<'a>(
         &self,
         shards: &'a [Shard],
@@ -157,7 +156,8 @@ mod tests {
         assert_eq!(selected(&Filter::AtTrimHorizon, 1_500_000), [1, 2, 3]);
     }
 
-    /// A moment within the second of a reshard shows the parent whose records may follow it.
+    /// For a time within the second of a reshard, the listing shows the parent, which may still
+    /// have later records.
     #[test]
     fn a_moment_in_the_second_of_a_reshard_shows_the_parent() {
         for at_ms in [1_000_000, 1_000_998] {
@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(selected(&Filter::AtTimestamp(1), 1_500_000), [1, 2, 3]);
     }
 
-    /// From a moment on every shard that was open then or later is shown.
+    /// From a time on, every shard that was open then or later is shown.
     #[test]
     fn every_shard_open_at_a_moment_or_later_is_shown() {
         assert_eq!(

@@ -7,14 +7,14 @@ use ferrokinesis::types::Shard;
 
 /// The times of a stream's shards, in milliseconds since the Unix epoch.
 ///
-/// A shard's last sequence number tells when it was closed, in whole seconds. The *end* of that
-/// second is taken for the moment: whoever begins in the middle of it begins at the parent, and
-/// reads a little too much rather than too little.
+/// A shard's last sequence number contains the time of its closing in whole seconds. The *end* of
+/// that second is used: a reader that begins within that second begins at the parent, and reads
+/// slightly too much rather than too little.
 ///
-/// A shard is open from the moment its parents were closed to the moment it is closed itself, so
-/// that at each moment the open shards cover the whole range of hash keys, each key once. (The time
-/// in a child's first sequence number is a second later: it keeps the child's sequence numbers
-/// greater than its parents'.)
+/// A shard is open from the moment when its parents were closed until it is closed itself, so that
+/// at each moment the open shards cover every hash key exactly once. (The time in a child's first
+/// sequence number is one second later, so that the child's sequence numbers are greater than its
+/// parents'.)
 #[derive(Debug)]
 pub(in crate::stream) struct Lifetimes<'a> {
     closed: HashMap<&'a str, Option<u64>>,
@@ -34,7 +34,7 @@ impl<'a> Lifetimes<'a> {
         }
     }
 
-    /// When a shard was opened: 0 for one that the stream was made with.
+    /// When a shard was opened: 0 for one of the stream's first shards.
     pub(in crate::stream) fn opened_ms(&self, shard: &Shard) -> u64 {
         let parents = [&shard.parent_shard_id, &shard.adjacent_parent_shard_id];
         let closings = parents
@@ -49,12 +49,12 @@ impl<'a> Lifetimes<'a> {
         self.closed.get(shard.shard_id.as_str()).copied().flatten()
     }
 
-    /// Whether a shard was open at a moment.
+    /// Whether a shard was open at this time.
     pub(in crate::stream) fn open_at(&self, shard: &Shard, at_ms: u64) -> bool {
         self.opened_ms(shard) <= at_ms && self.closed_ms(shard).is_none_or(|closed| at_ms < closed)
     }
 
-    /// Whether a shard was still open at a moment or later.
+    /// Whether a shard was still open at this time or later.
     pub(in crate::stream) fn open_since(&self, shard: &Shard, at_ms: u64) -> bool {
         self.closed_ms(shard).is_none_or(|closed| closed >= at_ms)
     }
@@ -66,6 +66,6 @@ fn closing_ms(shard: &Shard) -> Option<u64> {
         .ending_sequence_number
         .as_deref()?;
     let second = parse_sequence(end).ok().and_then(|end| end.seq_time);
-    // A number that cannot be read is of a shard that is closed all the same.
+    // Even with an unreadable number, the shard is closed.
     Some(second.map_or(0, |second| second.saturating_add(LAST_OF_A_SECOND)))
 }

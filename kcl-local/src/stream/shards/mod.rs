@@ -1,7 +1,6 @@
-//! The shards of a stream: which of them a listing shows, their children, and how a stream is
-//! resharded uniformly.
+//! The shards of a stream: which of them a listing shows, their children, and uniform resharding.
 //!
-//! All of it is computed from the shards' descriptions, without a clock.
+//! Everything here is computed from the shards' descriptions, without a clock.
 
 mod children;
 mod filter;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Filter;
 
-/// Where a listing goes on, and of what.
+/// Where a listing continues, and what it lists.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(in crate::stream) struct PageToken {
     /// The stream that is listed.
@@ -14,20 +14,20 @@ pub(in crate::stream) struct PageToken {
     pub(in crate::stream) filter: Filter,
     /// The last shard that was shown.
     pub(in crate::stream) after: String,
-    /// When the token was given, in milliseconds since the Unix epoch.
+    /// When the token was issued, in milliseconds since the Unix epoch.
     pub(in crate::stream) given_ms: u64,
 }
 
-/// How long a token may be used (`ListShards`: 300 seconds).
+/// How long a token is valid (`ListShards`: 300 seconds).
 const VALID_MS: u64 = 300_000;
 
 impl PageToken {
-    /// The token as clients carry it.
+    /// The token as clients receive it.
     pub(in crate::stream) fn encode(&self) -> String {
         URL_SAFE_NO_PAD.encode_to_string(serde_json::to_vec(self).unwrap_or_default())
     }
 
-    /// Reads a token; `None` if it is none of ours.
+    /// Parses a token; `None` if it is not one of this server.
     pub(in crate::stream) fn decode(token: &str) -> Option<Self> {
         serde_json::from_slice(&URL_SAFE_NO_PAD.decode_to_vec(token).ok()?).ok()
     }

@@ -1,4 +1,4 @@
-//! `UpdateShardCount`: a stream is resharded into equal ranges, by splits and merges.
+//! `UpdateShardCount`: reshards a stream into equal ranges, by splits and merges.
 //!
 //! ```text
 //!   3 shards to 2:    [   0   ][   1   ][   2   ]
@@ -6,26 +6,26 @@
 //!   merge:            [     5      ][     6     ]      5 = 0 + 3, 6 = 4 + 2
 //! ```
 //!
-//! Every shard has at most two parents, as a reader of the service may rely on; shards in between
-//! are closed as soon as they are made and never hold a record.
+//! Every shard has at most two parents, on which readers of the service may rely. Intermediate
+//! shards are closed as soon as they are created, and never get a record.
 
 use ferrokinesis::sequence::{MAX_SEQ_IX, SeqObj, shard_id_name, stringify_sequence};
 use ferrokinesis::types::{HashKeyRange, SequenceNumberRange, Shard};
 
 use crate::stream::records::Origin;
 
-/// A range of hash keys, both ends included, and the open shard that has it.
+/// A range of hash keys, both bounds included, and the open shard with this range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Piece {
     shard: usize,
     start: u128,
     end: u128,
-    /// How many steps made the shard; one that was there before has none.
+    /// How many steps led to the shard; 0 for one that existed before.
     depth: u64,
 }
 
-/// Closes shards and adds new ones so that `target` shards of equal ranges are open. A shard that
-/// has such a range already stays open.
+/// Closes shards and adds new ones, so that `target` shards with equal ranges are open. A shard
+/// that already has such a range stays open.
 pub(in crate::stream) fn reshard(shards: &mut Vec<Shard>, target: u32, now_ms: u64) {
     let bounds = bounds(target);
     let mut open: Vec<Piece> = shards
@@ -69,12 +69,13 @@ pub(in crate::stream) fn reshard(shards: &mut Vec<Shard>, target: u32, now_ms: u
 /// The first hash key of each of `count` equal ranges.
 fn bounds(count: u32) -> Vec<u128> {
     let count = u128::from(count.max(1));
-    // 2^128 / count, without 2^128; for one range it is never used.
+    // 2^128 / count, computed without 2^128; not used for a single range.
     let size = (u128::MAX / count).wrapping_add(u128::from(u128::MAX % count == count - 1));
     (0..count).map(|at| at.saturating_mul(size)).collect()
 }
 
-/// Splits a piece at the hash keys `inside`, in halves, so that the tree of shards stays low.
+/// Splits a piece at the hash keys `inside`, halving the list at each step so that the tree of
+/// shards stays shallow.
 fn split(
     shards: &mut Vec<Shard>,
     piece: Piece,
@@ -140,7 +141,7 @@ fn add(
     let at = shards.len();
     let index = i64::try_from(at).unwrap_or(i64::MAX);
     let depth = parent.depth + 1;
-    // A second a step: a child's sequence numbers are greater than its parents'.
+    // One second per step, so that a child's sequence numbers are greater than its parents'.
     let origin = Origin {
         shard: index,
         created_ms: now_ms + 1_000 * depth,

@@ -9,7 +9,7 @@ use crate::stream::records::Origin;
 
 const NOW_MS: u64 = 1_700_000_100_000;
 
-/// Open shards that begin at the hash keys `starts`, the first of which is 0.
+/// Open shards whose ranges begin at the hash keys `starts`, the first of which is 0.
 fn stream(starts: &[u128]) -> Vec<Shard> {
     let ends = starts
         .iter()
@@ -131,8 +131,8 @@ proptest! {
         let (least, most) = (sizes.iter().min().unwrap(), sizes.iter().max().unwrap());
         prop_assert!(most - least <= u128::from(target));
 
-        // Before and after the change, too, each key has one open shard, and none of those in
-        // between.
+        // Before, during and after the change, each key has exactly one open shard, and
+        // intermediate shards are never open.
         for at_ms in [NOW_MS - 1_000, NOW_MS, NOW_MS + 60_000] {
             let then = Filter::AtTimestamp(at_ms).select(&shards, 0);
             prop_assert!(covers_each_key_once(&ranges(&then)), "at {}", at_ms);

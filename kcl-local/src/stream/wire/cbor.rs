@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::fields;
 
-/// Major types of CBOR (RFC 8949, section 3.1), in their place in the first byte.
+/// Major types of CBOR (RFC 8949, section 3.1), shifted to their bits in the first byte.
 const UNSIGNED: u8 = 0 << 5;
 const NEGATIVE: u8 = 1 << 5;
 const BYTES: u8 = 2 << 5;
@@ -17,12 +17,12 @@ const TAG: u8 = 6 << 5;
 /// The tag of a time.
 const EPOCH: u64 = 1;
 
-/// Reads a body; `None` if it is not CBOR.
+/// Parses a body; `None` if it is not CBOR.
 pub(in crate::stream) fn read(body: &[u8]) -> Option<Cbor> {
     ciborium::from_reader(body).ok()
 }
 
-/// The same value as JSON has it: byte strings in Base64, times in seconds.
+/// The same value in the form of JSON: byte strings in Base64, times in seconds.
 pub(super) fn to_json(value: Cbor) -> Value {
     match value {
         Cbor::Bool(value) => Value::Bool(value),
@@ -44,9 +44,9 @@ pub(super) fn to_json(value: Cbor) -> Value {
                 .collect::<Map<String, Value>>(),
         ),
         Cbor::Tag(EPOCH, inner) => match *inner {
-            // The SDK for Java: whole milliseconds.
+            // From the SDK for Java: whole milliseconds.
             Cbor::Integer(millis) => Value::from(i128::from(millis) as f64 / 1_000.0),
-            // Seconds, as RFC 8949 has it.
+            // Seconds, as in RFC 8949.
             other => to_json(other),
         },
         Cbor::Tag(_, inner) => to_json(*inner),
@@ -54,7 +54,7 @@ pub(super) fn to_json(value: Cbor) -> Value {
     }
 }
 
-/// Writes a value of JSON, its payloads as byte strings and its times tagged.
+/// Writes a JSON value, with payloads as byte strings and times tagged.
 pub(super) fn write(body: &mut Vec<u8>, value: &Value) {
     match value {
         Value::Null => body.push(0xF6),
@@ -63,7 +63,7 @@ pub(super) fn write(body: &mut Vec<u8>, value: &Value) {
             if let Some(value) = number.as_u64() {
                 head(body, UNSIGNED, value);
             } else if let Some(value) = number.as_i64() {
-                // -1 - n; for a negative number that is all its bits turned over.
+                // -1 - n, which for a negative number is the complement of its bits.
                 head(body, NEGATIVE, !value.cast_unsigned());
             } else {
                 body.push(0xFB);
@@ -187,7 +187,7 @@ mod tests {
         );
     }
 
-    /// A time is read as the SDK for Java writes it and as seconds otherwise.
+    /// A time can be read as the SDK for Java writes it, or as seconds.
     #[test]
     fn a_time_is_read_as_the_java_sdk_writes_it_or_as_seconds() {
         let tagged = |inner| to_json(Cbor::Tag(EPOCH, Box::new(inner)));

@@ -7,9 +7,9 @@
 
 use super::Format;
 
-/// What surrounds headers and payload, in bytes.
+/// The bytes of a frame besides headers and payload.
 const FRAME: usize = 16;
-/// The type of a header's value that is a string.
+/// The type code of a header value that is a string.
 const STRING: u8 = 7;
 
 /// The first frame: the reply itself, which has no members.
@@ -56,8 +56,8 @@ fn frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
         .sum();
     let total = FRAME + header_bytes + payload.len();
     let mut frame = Vec::with_capacity(total);
-    // Names, values and payloads are far below 4 GiB: they are ours, and records are at most 10
-    // MiB.
+    // Names, values and payloads are far below 4 GiB: the server makes them, and records have at
+    // most 10 MiB.
     frame.extend_from_slice(&(total as u32).to_be_bytes());
     frame.extend_from_slice(&(header_bytes as u32).to_be_bytes());
     frame.extend_from_slice(&crc32fast::hash(&frame).to_be_bytes());

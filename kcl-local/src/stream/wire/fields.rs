@@ -1,5 +1,5 @@
-//! What the members of requests and replies are, by name: the model of the service names them all
-//! differently.
+//! The types of the members of requests and replies, by name: in the service's model, each name has
+//! a single type.
 
 /// Whether a member is a time: a number of seconds in JSON, tagged milliseconds in CBOR.
 pub(super) fn is_timestamp(member: &str) -> bool {

@@ -1,10 +1,10 @@
-//! The form of a body.
+//! The format of a body.
 
 use serde_json::Value;
 
 use super::cbor;
 
-/// How a request came, and so how its reply goes.
+/// The format of a request, and so of its reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::stream) enum Format {
     /// `application/x-amz-json-1.1`
@@ -39,7 +39,7 @@ impl Format {
         }
     }
 
-    /// Reads a body; `None` if it is not of this format.
+    /// Parses a body; `None` if it is not in this format.
     pub(in crate::stream) fn decode(self, body: &[u8]) -> Option<Value> {
         match self {
             Self::Json => serde_json::from_slice(body).ok(),

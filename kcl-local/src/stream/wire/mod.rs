@@ -1,4 +1,4 @@
-//! The two forms of requests and replies: JSON and CBOR.
+//! The two formats of requests and replies: JSON and CBOR.
 //!
 //! ```text
 //!   body ──▶ Format::decode ──▶ serde_json::Value ──▶ operation ──▶ serde_json::Value ──▶ Format::encode ──▶ body
@@ -6,9 +6,9 @@
 //! ```
 //!
 //! In a [`serde_json::Value`] a payload is Base64 text and a time is a number of seconds, as in
-//! JSON. CBOR has byte strings, and times are tag 1 with *milliseconds*: that is what the AWS SDK
-//! for Java sends and reads, though the tag means seconds elsewhere. Which members are times and
-//! payloads is a table of names, [`fields`].
+//! JSON. CBOR has byte strings, and times are tag 1 with *milliseconds*: the AWS SDK for Java sends
+//! and reads them like this, although the tag usually means seconds. The members that are times and
+//! payloads are listed by name in [`fields`].
 
 mod cbor;
 mod event;

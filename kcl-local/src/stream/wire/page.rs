@@ -7,7 +7,7 @@ use super::{Format, cbor};
 use crate::stream::records::StoredRecord;
 use crate::stream::shards::ChildShard;
 
-/// What `GetRecords` answers beside the records.
+/// What `GetRecords` returns besides the records.
 #[derive(Debug)]
 pub(in crate::stream) struct PageEnd {
     /// `NextShardIterator` or `ContinuationSequenceNumber`; null at the end of a closed shard.
@@ -54,7 +54,7 @@ fn page<'a>(
     records: impl ExactSizeIterator<Item = &'a StoredRecord> + Clone,
     members: &[(&'static str, Value)],
 ) -> Vec<u8> {
-    // Four characters of Base64 for three bytes, and what stands around a record's payload.
+    // Four characters of Base64 for three bytes, and the other members of each record.
     let size: usize = records
         .clone()
         .map(|record| record.weight().div_ceil(3) * 4 + 256)

@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 
 use super::Format;
 
-/// An error as the service words it: status, type, message.
+/// An error in the service's form: status, type, message.
 pub(in crate::stream) type Refusal = ferrokinesis::error::KinesisErrorResponse;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 
-/// A reply with a body that is written already.
+/// A reply with an encoded body.
 pub(in crate::stream) fn reply(content_type: &'static str, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
     response
@@ -42,12 +42,12 @@ pub(in crate::stream) fn refuse(format: Format, refusal: &Refusal) -> Response {
     response
 }
 
-/// The error of a server that could not do its work.
+/// The error of a server that could not carry out a request.
 pub(in crate::stream) fn server_failure(cause: &dyn std::error::Error) -> Refusal {
     Refusal::server_error(None, Some(&cause.to_string()))
 }
 
-/// Gives a reply the id that SDKs show with an error.
+/// Adds the request id, which SDKs show with an error.
 fn stamp(headers: &mut HeaderMap) {
     static REQUESTS: AtomicU64 = AtomicU64::new(1);
     let number = REQUESTS.fetch_add(1, Ordering::Relaxed);
