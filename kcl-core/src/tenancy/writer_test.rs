@@ -13,6 +13,7 @@ use crate::lease::{
 use crate::model::{LeaseKey, Pending, SequenceNumber, WorkerId};
 use crate::paused::PausedClock;
 use crate::runtime::Clock;
+use crate::tenancy::orders::{Leave, OrderError};
 
 /// What happens to an update.
 #[derive(Clone, Copy)]

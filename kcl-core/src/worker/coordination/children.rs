@@ -9,7 +9,8 @@ use crate::worker::error::RunError;
 use crate::worker::streams::ReadStream;
 
 use super::audit::{by_shard, stand_ins};
-use super::context::{Acquired, Context, CoordinationError};
+use super::context::{Acquired, Context};
+use super::error::CoordinationError;
 use super::gate::LISTING_LAG;
 use super::link::{SaidEnd, ShardFate};
 

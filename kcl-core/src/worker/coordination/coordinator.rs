@@ -19,7 +19,8 @@ use crate::worker::event::Event;
 use crate::worker::reporter;
 use crate::worker::worker::WorkerInner;
 
-use super::context::{Acquired, Audited, Context, CoordinationError};
+use super::context::{Acquired, Audited, Context};
+use super::error::CoordinationError;
 use super::heartbeat::Heartbeat;
 use super::link::{Request, ShardFate, ToRoot, Unanswered, WantedPhase};
 use super::local_leases::LocalLeases;
@@ -27,10 +28,12 @@ use super::moves::WriteResult;
 use super::signal::{self, Announcer, ChangeNotice};
 use super::table_cache::{Scan, TableCache};
 
+mod auditing;
 mod execute;
 mod finish;
 mod observe;
 mod results;
+mod tenancies;
 
 /// The loop of the coordination: sees what others do, decides what concerns this worker, and keeps
 /// the writers of its leases.

@@ -13,7 +13,8 @@ use crate::watermark::Watermark;
 use crate::worker::event::Event;
 use crate::worker::streams::ReadStream;
 
-use super::context::{Context, CoordinationError};
+use super::context::Context;
+use super::error::CoordinationError;
 
 /// How often the parents are looked at when nothing in this worker says that one of them has ended.
 /// The KCL: 10 s.

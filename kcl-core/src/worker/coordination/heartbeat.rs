@@ -10,7 +10,8 @@ use crate::watermark::Watermark;
 use crate::worker::error::RunError;
 use crate::worker::worker::Stop;
 
-use super::context::{BETWEEN_TRIES, Context, CoordinationError, TRIES};
+use super::context::{BETWEEN_TRIES, Context, TRIES};
+use super::error::CoordinationError;
 use super::link::WantedPhase;
 use super::signal::Announcer;
 

@@ -15,8 +15,8 @@ use crate::worker::settings::CoordinationOn;
 use crate::worker::streams::ReadStream;
 use crate::worker::worker::WorkerInner;
 
-use super::context::CoordinationError;
 use super::coordinator::Coordinator;
+use super::error::CoordinationError;
 use super::gate::AtGate;
 
 /// A lease that this worker has acquired, for the root to work on.

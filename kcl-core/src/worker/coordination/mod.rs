@@ -14,14 +14,16 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `coordinator` | the loop, and what it knows; `observe` takes in what was read, `execute` carries out a plan, `results` follows up on jobs |
+//! | `coordinator` | the loop, and what it knows; `observe` takes in what was read, `execute` carries out a plan, `results` follows up on jobs, `auditing` says when shards are compared with leases, `tenancies` begins and ends what is held |
 //! | `table_cache` | the rows, each as new as it has been read |
 //! | `local_leases` | what this worker has to do with which lease, and what it leaves alone for now |
 //! | `moves` | the writes that move a lease between workers |
 //! | `heartbeat` | this worker's own row: its heartbeats, and the mark that it is leaving |
 //! | `signal` | the change signal, both ways |
+//! | `describe`, `listing` | what a stream is, and whether the rows are its own; its shards |
 //! | `audit`, `children`, `gate` | the shards compared with the leases; children, and shards that are gone; shards that wait for parents |
-//! | `context`, `link` | what all of these work with; the root's and the consumers' side |
+//! | `create` | the making of leases |
+//! | `context`, `error`, `link` | what all of these work with; what can go wrong; the root's and the consumers' side |
 //!
 //! - **The loop waits for no call.** What asks the table or the stream is a job beside it, and its
 //!   answer comes back as a value.
@@ -33,16 +35,21 @@ mod audit;
 mod children;
 mod context;
 mod coordinator;
+mod create;
+mod describe;
+mod error;
 mod gate;
 mod heartbeat;
 mod link;
+mod listing;
 mod local_leases;
 mod moves;
 mod signal;
 mod table_cache;
 
-pub(crate) use context::{CoordinationError, Listing};
+pub(crate) use error::CoordinationError;
 pub(crate) use gate::AtGate;
 pub(crate) use link::{
     After, Assignment, Coordination, CoordinationGuard, SaidEnd, ShardFate, ToRoot, Unanswered,
 };
+pub(crate) use listing::Listing;

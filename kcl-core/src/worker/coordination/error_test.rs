@@ -1,5 +1,6 @@
 use super::*;
-use crate::lease::RowKey;
+use crate::lease::{MalformedRow, RowKey};
+use crate::model::LeaseKey;
 
 #[test]
 fn a_malformed_row_ends_no_worker_and_a_broken_table_does() {

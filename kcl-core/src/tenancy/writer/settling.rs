@@ -1,0 +1,134 @@
+//! What became of a write on the lease.
+
+use crate::lease::{Error, Write, with_causes};
+use crate::model::{Lease, LossReason, Moment};
+use crate::tenancy::table_client::{FIRST_PAUSE, WriteOutcome};
+
+use super::{Failed, TenancyEnd, Writer};
+
+impl Writer {
+    /// Writes until it is settled or the lease's own deadline has passed. An unsettled write leaves
+    /// the lease as it is: whatever follows expects the same counter and settles it.
+    pub(super) async fn write(
+        &mut self,
+        make: impl Fn(&Lease) -> Option<Write>,
+    ) -> Result<(), TenancyEnd> {
+        let until = self.deadline();
+        let outcome = self.settler.pursue(&mut self.row, until, make).await;
+        match self.take_in(outcome).await {
+            Ok(()) => Ok(()),
+            Err(Failed::Tenancy(tenancy)) => Err(tenancy),
+            Err(Failed::Unsettled(_)) => Ok(()),
+        }
+    }
+
+    pub(super) async fn take_in(&mut self, outcome: WriteOutcome) -> Result<(), Failed> {
+        match outcome {
+            WriteOutcome::Stored {
+                row,
+                sent,
+                acknowledged,
+            } => {
+                self.row = row;
+                // Others may have seen the counter move when an unsettled write landed, long before
+                // this one was sent.
+                let first = self.unsettled.take().filter(|_| !acknowledged);
+                self.renewed(first.map_or(sent, |first| first.min(sent)));
+                Ok(())
+            }
+            WriteOutcome::Superseded => {
+                self.shared.set_stored(self.row.checkpoint.clone());
+                Ok(())
+            }
+            WriteOutcome::Edited => {
+                tracing::warn!(lease = %self.row.key, checkpoint = %self.row.checkpoint, "the checkpoint was edited from outside: giving up the shard, to resume from the edited checkpoint");
+                // Boxed: giving up is a write too, and may find the row edited once more.
+                Err(Failed::Tenancy(
+                    Box::pin(self.give_up(LossReason::CheckpointEdited)).await,
+                ))
+            }
+            WriteOutcome::Lost(row) => Err(Failed::Tenancy(TenancyEnd::Lost(self.taken(&row)))),
+            WriteOutcome::Vanished => self.put_back().await,
+            WriteOutcome::Malformed(row) => Err(Failed::Tenancy(TenancyEnd::Lost(
+                LossReason::Unreadable(row.to_string().into()),
+            ))),
+            WriteOutcome::Unsettled { error, sent } => {
+                self.unsettled.get_or_insert(sent);
+                self.shared.set_unsettled(Some(with_causes(&error).into()));
+                self.shared.set_stored(self.row.checkpoint.clone());
+                self.retry_at = self.settler.clock.now() + FIRST_PAUSE;
+                Err(Failed::Unsettled(error.into()))
+            }
+            WriteOutcome::Broken(error) => Err(Failed::Tenancy(TenancyEnd::Broken(error))),
+        }
+    }
+
+    /// The loss of a lease that is somebody else's, as this row shows.
+    fn taken(&self, row: &Lease) -> LossReason {
+        LossReason::Lost(match row.actual_owner() {
+            Some(owner) if *owner == self.me => {
+                format!("another process that works as `{owner}` has it").into()
+            }
+            Some(owner) => format!("`{owner}` has it").into(),
+            None => "somebody has freed it".into(),
+        })
+    }
+
+    fn renewed(&mut self, sent: Moment) {
+        self.shared.set_unsettled(None);
+        self.sent = sent;
+        self.shared.set_stored(self.row.checkpoint.clone());
+        self.shared.set_valid_until(self.deadline());
+    }
+
+    /// The row has gone under us: it is made again with the last checkpoint that was acknowledged,
+    /// never at the initial position.
+    ///
+    /// Not after the lease's own deadline: somebody may have taken the lease meanwhile, brought it
+    /// to its end, and deleted its row.
+    pub(super) async fn put_back(&mut self) -> Result<(), Failed> {
+        let sent = self.settler.clock.now();
+        if sent >= self.deadline() {
+            return Err(Failed::Tenancy(TenancyEnd::Lost(LossReason::Lost(
+                "its row was deleted by somebody, and its time is over".into(),
+            ))));
+        }
+        tracing::warn!(lease = %self.row.key, checkpoint = %self.row.checkpoint, "the lease's row was deleted from outside: recreating it");
+        // The same tenancy: the rest of this worker knows it by its token.
+        let mut row = self.row.clone();
+        row.owner = Some(self.me.clone());
+        // Above every counter that the lost row had: the fence of a later owner must not fall
+        // behind ours.
+        row.counter = self.row.counter + 1;
+        row.checkpoint_owner = None;
+        match self.settler.write(self.settler.table.create(&row)).await {
+            Ok(row) => {
+                self.row = row;
+                self.renewed(sent);
+                Ok(())
+            }
+            Err(Error::Conflict { row: Some(found) }) if found.token == row.token => {
+                self.row = *found;
+                self.renewed(sent);
+                Ok(())
+            }
+            Err(Error::Conflict { row: Some(found) }) => {
+                Err(Failed::Tenancy(TenancyEnd::Lost(self.taken(&found))))
+            }
+            Err(Error::Conflict { row: None }) => Err(Failed::Tenancy(TenancyEnd::Lost(
+                LossReason::Lost("its row was deleted by somebody, again and again".into()),
+            ))),
+            Err(Error::Malformed(row)) => Err(Failed::Tenancy(TenancyEnd::Lost(
+                LossReason::Unreadable(row.to_string().into()),
+            ))),
+            Err(error) if error.is_transient() => {
+                self.shared.set_unsettled(Some(with_causes(&error).into()));
+                // If it was made after all, the next write meets a row with this token and counter.
+                self.row = row;
+                self.retry_at = self.settler.clock.now() + FIRST_PAUSE;
+                Err(Failed::Unsettled(error.into()))
+            }
+            Err(error) => Err(Failed::Tenancy(TenancyEnd::Broken(error))),
+        }
+    }
+}

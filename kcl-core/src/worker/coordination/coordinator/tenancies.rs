@@ -1,0 +1,185 @@
+//! The leases that this worker holds: how a tenancy begins, and what follows its end.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tracing::Instrument;
+
+use crate::decide::assignment::HandedOver;
+use crate::model::{LeaseKey, Moment, Token};
+use crate::tenancy::writer::{Limits, TenancyEnd, Writer};
+use crate::worker::error::RunError;
+use crate::worker::event::Event;
+
+use super::super::context::Acquired;
+use super::super::gate::{self, AtGate};
+use super::super::link::{Assignment, ToRoot};
+use super::Coordinator;
+
+impl Coordinator {
+    pub(super) fn acquire_all(&mut self, acquired: impl IntoIterator<Item = Acquired>) {
+        for (row, sent) in acquired {
+            self.acquire(row, sent);
+        }
+        self.count();
+    }
+
+    fn count(&self) {
+        self.context
+            .inner
+            .meters
+            .leases
+            .set(self.engaged.held() as f64);
+    }
+
+    /// A lease is ours: a writer keeps it, the root works on it.
+    fn acquire(&mut self, row: crate::model::Lease, sent: Moment) {
+        let context = Arc::clone(&self.context);
+        let key = row.key.clone();
+        if self.engaged.is_at_work(&key) {
+            // Two consumers of one shard must never be: whatever led here, this one is given back
+            // by the next scan.
+            context.settler.begun.abandon_row(&row);
+            return;
+        }
+        // Nothing when the stream was removed meanwhile.
+        let stream = context.inner.parts.streams.of(&key);
+        let held_before = self.engaged.held();
+        let settings = &context.inner.parts.settings;
+        let limits = Limits {
+            checkpoint_every: settings.checkpoint_every,
+            handler_budget: settings.handler_budget,
+            standstill: settings.handler_budget.max(settings.call_limit * 2),
+            drain: settings.drain_limit,
+        };
+        let tenancy = (row.clone(), sent);
+        let (writer, held) = Writer::new(
+            context.settler.clone(),
+            context.timing,
+            limits,
+            tenancy,
+            context.me().clone(),
+            self.notes.0.clone(),
+        );
+        let (writer_key, token) = (key.clone(), row.token.clone());
+        let name = stream
+            .as_ref()
+            .map(|stream| stream.name.to_string())
+            .unwrap_or_default();
+        let span =
+            tracing::info_span!("lease", stream = name, shard = %key.shard, worker = %context.me());
+        self.writers
+            .start(async move { (writer_key, token, writer.run().await) }.instrument(span.clone()));
+        context.inner.meters.taken.increment(1);
+        self.view.see(row.clone(), context.clock().now());
+        let stream = stream.filter(|_| context.is_working() && held_before < settings.max_leases);
+        self.engaged
+            .hold(key.clone(), held.orders(), stream.is_some());
+        let Some(stream) = stream else {
+            // It came too late, or beside others that filled the last place: it is given back at
+            // once, and nobody was told of it.
+            held.abandon();
+            return;
+        };
+        context.inner.outlet.say(Event::LeaseAcquired {
+            lease: key,
+            checkpoint: row.checkpoint.clone(),
+        });
+        let (waits, parents) = mpsc::channel(1);
+        if row.parents.is_empty() {
+            let _ = waits.try_send(AtGate::Opens);
+        } else {
+            let gate = gate::keep(
+                context,
+                Arc::clone(&stream),
+                row.clone(),
+                self.ends.clone(),
+                waits,
+            );
+            self.gates.start(gate.instrument(span));
+        }
+        let _ = self.news.send(ToRoot::Assigned(Box::new(Assignment {
+            held,
+            row,
+            stream,
+            parents,
+        })));
+    }
+
+    pub(super) fn on_tenancy(
+        &mut self,
+        ended: Result<(LeaseKey, Option<Token>, TenancyEnd), String>,
+    ) {
+        let (key, token, tenancy) = match ended {
+            Ok(ended) => ended,
+            Err(panic) => {
+                let defect = RunError::Internal(format!("the writer of a lease panicked: {panic}"));
+                let _ = self.news.send(ToRoot::Failed(defect));
+                return;
+            }
+        };
+        let now = self.context.clock().now();
+        self.engaged.let_go(&key);
+        let begun = &self.context.settler.begun;
+        token.iter().for_each(|token| match &tenancy {
+            TenancyEnd::Ended | TenancyEnd::Released | TenancyEnd::HandedOver(_) => {
+                begun.end(token)
+            }
+            TenancyEnd::Lost(_) | TenancyEnd::Broken(_) | TenancyEnd::Kept => begun.abandon(token),
+        });
+        // What the row is now is read by those who hear of it, this worker among them.
+        self.view.forget(&key, now);
+        match tenancy {
+            TenancyEnd::Ended => {
+                self.engaged.forgive(&key);
+                self.ends.raise_by_one();
+                self.announce(&key);
+            }
+            // Whether it may be taken again at once is for the consumer to say: it may have been
+            // given up as unreadable.
+            TenancyEnd::Released => self.announce(&key),
+            TenancyEnd::HandedOver(row) => {
+                if let Some(to) = row.owner.clone() {
+                    self.context.inner.outlet.say(Event::LeaseHandedOver {
+                        lease: key.clone(),
+                        to,
+                    });
+                }
+                self.handed_over.insert(
+                    key.clone(),
+                    HandedOver {
+                        counter: row.counter,
+                        at: now,
+                    },
+                );
+                self.view.see(*row, now);
+                self.announce(&key);
+            }
+            TenancyEnd::Kept => {}
+            TenancyEnd::Lost(reason) => {
+                tracing::debug!(lease = %key, ?reason, "the lease is no longer held");
+                self.announce(&key);
+            }
+            TenancyEnd::Broken(error) => {
+                drop(self.news.send(ToRoot::Failed(RunError::LeaseTable(error))))
+            }
+        }
+        self.disengage(&key);
+        self.count();
+    }
+
+    /// Forgets a lease that neither a writer nor a consumer has to do with any more, and looks for
+    /// what is free now.
+    pub(super) fn disengage(&mut self, lease: &LeaseKey) {
+        if self.engaged.disengage(lease) {
+            self.disengaged = self.context.clock().now();
+            if self.context.inner.bound().is_some() {
+                // Perhaps that was the last one.
+                self.next_look = self.disengaged;
+            }
+            self.next_look = self
+                .next_look
+                .min(self.context.clock().now() + self.context.timing.look);
+        }
+    }
+}
