@@ -8,23 +8,47 @@
 
 use crate::model::{LeaseKey, WorkerId};
 
+/// The scores of the workers for one lease: what all of them share is computed once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LeaseScores(u64);
+
+impl LeaseScores {
+    #[must_use]
+    pub(super) fn new(lease: &LeaseKey) -> Self {
+        let stream = lease.stream.as_deref().unwrap_or_default();
+        Self(add(add(EMPTY, stream), lease.shard.as_str()))
+    }
+
+    /// The score of a worker for the lease.
+    #[must_use]
+    pub(super) fn of(self, worker: &WorkerId) -> u64 {
+        finish(add(self.0, worker.as_str()))
+    }
+}
+
 /// The score of a worker for a lease.
 #[must_use]
 pub(super) fn lease_score(lease: &LeaseKey, worker: &WorkerId) -> u64 {
-    score(&[
-        lease.stream.as_deref().unwrap_or_default(),
-        lease.shard.as_str(),
-        worker.as_str(),
-    ])
+    LeaseScores::new(lease).of(worker)
 }
 
 /// The score of some texts together.
 #[must_use]
 pub(super) fn score(texts: &[&str]) -> u64 {
-    let bytes = texts.iter().flat_map(|text| text.bytes().chain([0xff]));
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-    });
+    finish(texts.iter().fold(EMPTY, |hash, text| add(hash, text)))
+}
+
+/// FNV-1a of nothing.
+const EMPTY: u64 = 0xcbf2_9ce4_8422_2325;
+
+/// FNV-1a of one more text and the byte that ends it.
+fn add(hash: u64, text: &str) -> u64 {
+    let add = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+    add(text.bytes().fold(hash, add), 0xff)
+}
+
+/// The finalizer of SplitMix64.
+const fn finish(hash: u64) -> u64 {
     let hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     hash ^ (hash >> 31)

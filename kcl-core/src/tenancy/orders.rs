@@ -112,7 +112,10 @@ impl Orders {
         let _ = self.0.send(Order::Refuse { asked });
     }
 
-    pub(super) async fn give(&self, order: impl FnOnce(Reply<()>) -> Order) -> Result<(), OrderError> {
+    pub(super) async fn give(
+        &self,
+        order: impl FnOnce(Reply<()>) -> Order,
+    ) -> Result<(), OrderError> {
         let (answer, result) = oneshot::channel();
         self.0
             .send(order(answer))

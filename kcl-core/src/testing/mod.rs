@@ -4,4 +4,6 @@
 pub use crate::decide::expiry::Timing;
 pub use crate::decide::settle::{Settled, settle};
 
+#[doc(hidden)]
+pub mod fleet;
 pub mod lease_table;

@@ -2,9 +2,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::decide::expiry::Timing;
-use crate::decide::members::Members;
+use crate::decide::members::{Members, SeenLease};
 use crate::decide::rendezvous::score;
-use crate::model::{Lease, Moment, WorkerId};
+use crate::model::{Moment, WorkerId};
 
 use super::me::Me;
 
@@ -24,8 +24,12 @@ pub(super) struct Fleet<'a> {
     pub(super) timing: &'a Timing,
     /// The live workers, ordered by name.
     pub(super) live: Vec<WorkerId>,
+    /// This worker's place among them.
+    pub(super) my_place: Option<usize>,
     /// Those of them that are KCL workers.
     pub(super) foreign: BTreeSet<WorkerId>,
+    /// See [`Members::has_rows`].
+    has_rows: bool,
 }
 
 impl<'a> Fleet<'a> {
@@ -48,8 +52,10 @@ impl<'a> Fleet<'a> {
             members,
             now,
             timing,
+            my_place: live.binary_search(me.id).ok(),
             live,
             foreign,
+            has_rows: members.has_rows(),
         }
     }
 
@@ -62,11 +68,22 @@ impl<'a> Fleet<'a> {
     /// Whether the owner of a requested lease may be a KCL worker: if no worker has a row, a KCL
     /// worker that took over leases with their tokens looks like one of this framework.
     pub(super) fn may_be_mixed(&self) -> bool {
-        self.is_mixed() || !self.members.has_rows()
+        self.is_mixed() || !self.has_rows
     }
 
     pub(super) fn is_live(&self, worker: &WorkerId) -> bool {
-        self.live.binary_search(worker).is_ok()
+        self.place(worker).is_some()
+    }
+
+    /// The place of a live worker among them.
+    pub(super) fn place(&self, worker: &WorkerId) -> Option<usize> {
+        self.live.binary_search(worker).ok()
+    }
+
+    /// Whether a worker is known to be one of this framework: it has declared a failover time. If
+    /// no worker has a row, this cannot be known.
+    pub(super) fn is_ours(&self, worker: &WorkerId) -> bool {
+        !self.has_rows || self.members.failover(worker).is_some()
     }
 
     /// Until when a plan looks ahead: the end of the next scan, even if that is slow. Leases that
@@ -76,8 +93,8 @@ impl<'a> Fleet<'a> {
     }
 
     /// When the lease was first seen in its current state.
-    pub(super) fn since(&self, row: &Lease) -> Moment {
-        self.now - self.members.age(&row.key, self.now).unwrap_or_default()
+    pub(super) fn since(&self, lease: SeenLease<'_>) -> Moment {
+        self.now - lease.age(self.now).unwrap_or_default()
     }
 
     /// How long the previous owner waits for `to` to claim a lease that it handed over. A worker
@@ -98,7 +115,7 @@ impl<'a> Fleet<'a> {
         let ours = self
             .live
             .iter()
-            .filter(|worker| *worker == self.me.id || self.members.is_ours(worker));
+            .filter(|worker| *worker == self.me.id || self.is_ours(worker));
         ours.max_by_key(|worker| score(&[other.as_str(), worker.as_str()])) == Some(self.me.id)
     }
 }

@@ -42,11 +42,13 @@
 //!   failover time, from a worker that has at least two more, and only if there is no free lease. A
 //!   lease for which a request was not answered is taken first.
 
+mod donors;
 mod fleet;
 mod loads;
 mod me;
 mod moves;
 mod plan;
+mod planned_lease;
 mod standing;
 mod steal;
 

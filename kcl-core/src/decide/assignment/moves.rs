@@ -1,19 +1,17 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::decide::rendezvous::{lease_score, score};
-use crate::model::{Lease, WorkerId};
+use crate::decide::rendezvous::score;
+use crate::model::WorkerId;
 
+use super::donors::Donors;
 use super::fleet::Fleet;
 use super::loads::Loads;
 use super::plan::Ask;
-use super::standing::LeaseStanding;
+use super::planned_lease::PlannedLease;
 
 /// How many scans without a change show that no worker is about to request what is meant for it.
 const LOOKS_OF_CALM: u32 = 2;
-
-/// The leases that can be requested, by owner.
-type Movable<'a> = BTreeMap<&'a WorkerId, Vec<&'a Lease>>;
 
 /// Computes the moves of the whole fleet, from the worker with the most leases to the one with the
 /// fewest until they differ by at most one, and returns the first `most` of this worker's own.
@@ -21,71 +19,129 @@ type Movable<'a> = BTreeMap<&'a WorkerId, Vec<&'a Lease>>;
 /// If others do not request what is meant for them, leases would stay with workers that have too
 /// many. So once nothing has changed for two scans, this worker plans as if it were the only one
 /// that makes requests.
-pub(super) fn my_moves<'a>(
-    rows: &[(&'a Lease, LeaseStanding<'a>)],
-    loads: &mut Loads<'a>,
+pub(super) fn my_moves(
+    leases: &[PlannedLease<'_>],
+    unfinished: &[usize],
+    loads: &Loads<'_>,
     fleet: &Fleet<'_>,
     most: usize,
 ) -> Vec<Ask> {
     let mut moves = Vec::new();
-    let mut movable = movable(rows, loads, fleet);
+    let Some(me) = fleet.my_place else {
+        return moves;
+    };
+    let mut levels = Levels::new(loads.by_place());
+    // A worker with at least two leases more gives before this one does: if there is none now, there
+    // will be none later.
+    if most == 0 || !levels.has_two_more_than(me) {
+        return moves;
+    }
     let alone = fleet.members.calm(fleet.now) >= fleet.timing.look * LOOKS_OF_CALM;
-    let ours = |worker: &WorkerId| fleet.members.is_ours(worker) && !fleet.foreign.contains(worker);
-    let asks = |worker: &WorkerId| worker == fleet.me.id || (!alone && ours(worker));
-    let mut receivers: BTreeSet<_> = loads
-        .iter()
-        .map(|(worker, _)| worker)
-        .filter(|worker| asks(worker))
+    let ours = |worker: &WorkerId| fleet.is_ours(worker) && !fleet.foreign.contains(worker);
+    let mut receivers: BTreeSet<(usize, usize)> = (0..fleet.live.len())
+        .filter(|place| *place == me || (!alone && ours(&fleet.live[*place])))
+        .map(|place| (levels.load(place), place))
         .collect();
-    while moves.len() < most {
-        let emptiest = loads
-            .iter()
-            .filter(|(worker, _)| receivers.contains(worker))
-            .min_by_key(|(worker, load)| (*load, *worker));
-        let Some((to, load)) = emptiest.filter(|_| receivers.contains(fleet.me.id)) else {
+    let gives = |worker: &WorkerId| is_donor(worker, unfinished, loads, fleet);
+    let mut donors = Donors::new(leases, gives, fleet);
+    let mut mine_is_open = true;
+    while moves.len() < most && mine_is_open && levels.has_two_more_than(me) {
+        let Some((load, to)) = receivers.first().copied() else {
             break;
         };
-        let donors = loads.iter().filter(|(_, other)| *other >= load + 2);
-        let mut donors: Vec<_> = donors
-            .map(|(from, load)| {
-                (
-                    Reverse(load),
-                    Reverse(score(&[from.as_str(), to.as_str()])),
-                    from,
-                )
-            })
-            .collect();
-        donors.sort_unstable();
-        let found = donors
-            .into_iter()
-            .find_map(|(_, _, from)| Some((from, pick(movable.get_mut(from)?, to, fleet)?)));
-        match found {
-            Some((from, lease)) => {
-                loads.move_one(from, to);
-                if to == fleet.me.id {
+        match levels.find_donor(to, fleet, |from| donors.pick(from, to)) {
+            Some((from, key)) => {
+                for (place, change) in [(from, -1), (to, 1)] {
+                    let was_receiver = receivers.remove(&(levels.load(place), place));
+                    levels.change(place, change);
+                    if was_receiver {
+                        receivers.insert((levels.load(place), place));
+                    }
+                }
+                if to == me {
                     moves.push(Ask {
-                        key: lease.key.clone(),
-                        of: from.clone(),
+                        key: key.clone(),
+                        of: fleet.live[from].clone(),
                     });
                 }
             }
             // No worker has a lease for it, and the loads of the others only come closer to its
             // own.
-            None => drop(receivers.remove(to)),
+            None => {
+                receivers.remove(&(load, to));
+                mine_is_open = to != me;
+            }
         }
     }
     moves
 }
 
-/// Removes and returns the lease that `to` requests: a different one than other workers would
-/// choose.
-fn pick<'a>(leases: &mut Vec<&'a Lease>, to: &WorkerId, fleet: &Fleet<'_>) -> Option<&'a Lease> {
-    let (me, engaged) = (fleet.me.id, fleet.me.engaged);
-    let may =
-        |lease: &Lease| to != me || (engaged.may_ask(&lease.key) && !engaged.is_busy(&lease.key));
-    let askable = leases.iter().enumerate().filter(|(_, lease)| may(lease));
-    let (place, _) = askable.max_by_key(|(_, lease)| (lease_score(&lease.key, to), &lease.key))?;
-    Some(leases.swap_remove(place))
+/// The live workers by how many leases they have.
+struct Levels {
+    loads: Vec<usize>,
+    at: BTreeMap<usize, BTreeSet<usize>>,
+}
+
+impl Levels {
+    fn new(loads: &[usize]) -> Self {
+        let mut at: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+        for (place, load) in loads.iter().enumerate() {
+            at.entry(*load).or_default().insert(place);
+        }
+        Self {
+            loads: loads.to_vec(),
+            at,
+        }
+    }
+
+    fn load(&self, place: usize) -> usize {
+        self.loads[place]
+    }
+
+    fn has_two_more_than(&self, place: usize) -> bool {
+        self.at
+            .last_key_value()
+            .is_some_and(|(most, _)| *most >= self.loads[place] + 2)
+    }
+
+    /// The fullest worker with at least two more than `to` that has something for it.
+    fn find_donor<T>(
+        &self,
+        to: usize,
+        fleet: &Fleet<'_>,
+        mut pick: impl FnMut(usize) -> Option<T>,
+    ) -> Option<(usize, T)> {
+        for (_, places) in self.at.range(self.loads[to] + 2..).rev() {
+            let mut order: Vec<_> = places
+                .iter()
+                .map(|from| {
+                    let texts = [fleet.live[*from].as_str(), fleet.live[to].as_str()];
+                    (Reverse(score(&texts)), *from)
+                })
+                .collect();
+            order.sort_unstable();
+            if let Some(found) = order
+                .into_iter()
+                .find_map(|(_, from)| Some((from, pick(from)?)))
+            {
+                return Some(found);
+            }
+        }
+        None
+    }
+
+    fn change(&mut self, place: usize, by: isize) {
+        let load = self.loads[place];
+        if let Some(places) = self.at.get_mut(&load) {
+            places.remove(&place);
+            if places.is_empty() {
+                self.at.remove(&load);
+            }
+        }
+        let load = load.saturating_add_signed(by);
+        self.loads[place] = load;
+        self.at.entry(load).or_default().insert(place);
+    }
 }
 
 /// Whether a KCL worker has enough leases to give one away: at least two more than this worker,
@@ -93,43 +149,11 @@ fn pick<'a>(leases: &mut Vec<&'a Lease>, to: &WorkerId, fleet: &Fleet<'_>) -> Op
 /// finished leases would be left with nothing to read.
 pub(super) fn is_donor(
     worker: &WorkerId,
-    rows: &[(&Lease, LeaseStanding<'_>)],
+    unfinished: &[usize],
     loads: &Loads<'_>,
     fleet: &Fleet<'_>,
 ) -> bool {
+    let unfinished = |worker: &WorkerId| fleet.place(worker).map_or(0, |place| unfinished[place]);
     let me = fleet.me.id;
-    loads.count(worker) >= loads.count(me) + 2
-        && loads.unfinished(worker, rows) >= loads.unfinished(me, rows) + 2
-}
-
-/// The leases that can be requested: each is held by a worker that knows requests, and has no
-/// request pending.
-fn movable<'a>(
-    rows: &[(&'a Lease, LeaseStanding<'a>)],
-    loads: &Loads<'a>,
-    fleet: &Fleet<'_>,
-) -> Movable<'a> {
-    let mut movable = Movable::new();
-    let gives: BTreeSet<_> = fleet
-        .foreign
-        .iter()
-        .filter(|worker| is_donor(worker, rows, loads, fleet))
-        .collect();
-    for (row, standing) in rows {
-        let Some(owner) = &row.owner else { continue };
-        let held = matches!(standing, LeaseStanding::Held | LeaseStanding::Mine)
-            && row.checkpoint_owner.is_none();
-        // Other workers, such as those of a KCL version without requests, get none.
-        let knows = if fleet.foreign.contains(owner) {
-            gives.contains(owner) && fleet.members.is_answering(owner)
-        } else {
-            row.token.is_some()
-                && fleet.members.is_ours(owner)
-                && !fleet.members.is_held_by_foreign(row)
-        };
-        if held && knows && loads.owner_of(row) == Some(owner) {
-            movable.entry(owner).or_default().push(row);
-        }
-    }
-    movable
+    loads.count(worker) >= loads.count(me) + 2 && unfinished(worker) >= unfinished(me) + 2
 }

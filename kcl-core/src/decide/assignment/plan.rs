@@ -1,15 +1,17 @@
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::decide::expiry::Timing;
-use crate::decide::members::Members;
+use crate::decide::members::{Members, SeenLease};
 use crate::lease::WorkerRow;
 use crate::model::{Lease, LeaseKey, Moment, WorkerId};
 
 use super::fleet::Fleet;
-use super::loads::Loads;
+use super::loads::{Loads, unfinished};
 use super::me::Me;
 use super::moves::my_moves;
+use super::planned_lease::PlannedLease;
 use super::standing::LeaseStanding;
 use super::steal::{ANSWER_LIMIT, steal};
 
@@ -26,12 +28,12 @@ const MIXED_MOVES: usize = 1;
 const LOOKS_FOR_OTHERS: u32 = 2;
 
 /// The rows that a worker knows, each in its newest known state.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct KnownRows<'a> {
     /// The leases.
-    pub rows: &'a [Lease],
+    pub rows: Vec<&'a Lease>,
     /// The workers.
-    pub workers: &'a [WorkerRow],
+    pub workers: Vec<&'a WorkerRow>,
 }
 
 /// What to do about the leases of the table.
@@ -68,7 +70,7 @@ pub struct Take {
     /// The lease.
     pub key: LeaseKey,
     /// The earliest moment to take it. Counted from when the lease was seen to be free or expires, not
-    /// from this plan, so that a worker that plans often does not wait longer.
+    /// plan: who plans often does not wait longer.
     pub at: Moment,
     /// How many workers come before this one. If there are any, this worker reads the row before it
     /// takes the lease.
@@ -94,34 +96,34 @@ pub fn plan(
     timing: &Timing,
 ) -> Plan {
     let fleet = Fleet::new(me, members, now, timing);
-    let rows: Vec<_> = view
+    let leases: Vec<_> = view
         .rows
         .iter()
-        .map(|row| (row, LeaseStanding::of(row, &fleet)))
+        .map(|row| PlannedLease::of(members.lease(row), &fleet))
         .collect();
-    let mut loads = Loads::new(&rows, &fleet);
+    let mut loads = Loads::new(&leases, &fleet);
     let mut plan = Plan::default();
     let takes_nothing = me.leaving || me.passive;
     let mut room = if takes_nothing { 0 } else { me.room };
 
-    for (row, _) in rows
+    for lease in leases
         .iter()
-        .filter(|(_, standing)| *standing == LeaseStanding::Passed)
+        .filter(|lease| lease.standing == LeaseStanding::Passed)
     {
         let list = if room > 0 {
             &mut plan.claim
         } else {
             &mut plan.give_back
         };
-        list.push(row.key.clone());
+        list.push(lease.seen.row.key.clone());
         room = room.saturating_sub(1);
     }
-    let wanted = takes(&rows, &mut loads, &fleet);
+    let wanted = takes(&leases, &mut loads, &fleet);
     let (taken, left) = wanted.split_at(wanted.len().min(room));
     if !takes_nothing {
         plan.left = left
             .iter()
-            .filter(|take| is_left(take, &fleet))
+            .filter(|take| is_left(take, members.age(&take.key, now), &fleet))
             .map(|take| take.key.clone())
             .collect();
         plan.left.sort();
@@ -130,16 +132,12 @@ pub fn plan(
     }
     room = room.saturating_sub(taken.iter().filter(|take| take.rank == 0).count());
 
-    let open: Vec<_> = rows
+    let open: Vec<_> = leases
         .iter()
-        .filter(|(row, standing)| is_request_of(row, me.id) && !standing.is_free(now))
+        .filter(|lease| is_request_of(lease.seen.row, me.id) && !lease.standing.is_free(now))
         .collect();
-    let landing = me
-        .asked
-        .keys()
-        .filter(|key| !open.iter().any(|(row, _)| row.key == **key))
-        .count();
-    let open: Vec<_> = open.into_iter().map(|(row, _)| *row).collect();
+    let seen: BTreeSet<_> = open.iter().map(|lease| &lease.seen.row.key).collect();
+    let landing = me.asked.keys().filter(|key| !seen.contains(key)).count();
     plan.withdraw = withdrawals(&open, &loads, &fleet, room.saturating_sub(landing));
     if !takes_nothing && members.is_watching(now, timing) {
         let open_now = open.len() + landing - plan.withdraw.len();
@@ -153,8 +151,9 @@ pub fn plan(
             .min(room.saturating_sub(open_now));
         // A worker takes nothing from a live worker if it gets leases otherwise.
         let is_served = !(plan.claim.is_empty() && plan.take.is_empty());
-        plan.steal = steal(&rows, &open, &loads, &fleet, room, is_served);
-        plan.request = my_moves(&rows, &mut loads, &fleet, most);
+        let unfinished = unfinished(&leases, &fleet);
+        plan.steal = steal(&leases, &open, &unfinished, &loads, &fleet, room, is_served);
+        plan.request = my_moves(&leases, &unfinished, &loads, &fleet, most);
     }
     if !takes_nothing {
         plan.reap = dead(view, &fleet);
@@ -173,10 +172,11 @@ pub fn share(missing: usize, live: usize) -> usize {
 /// process did not begin, and its counter was seen to increase at least twice. It may increase once
 /// by a late write of a previous process.
 #[must_use]
-pub fn is_duplicated(row: &Lease, me: &Me<'_>, members: &Members) -> bool {
+pub fn is_duplicated(lease: SeenLease<'_>, me: &Me<'_>) -> bool {
+    let row = lease.row;
     let foreign =
         row.actual_owner() == Some(me.id) && row.token.is_some() && !me.engaged.is_mine(row);
-    foreign && members.moves(&row.key) >= 2
+    foreign && lease.moves() >= 2
 }
 
 fn is_request_of(row: &Lease, me: &WorkerId) -> bool {
@@ -189,14 +189,9 @@ fn is_request_of(row: &Lease, me: &WorkerId) -> bool {
 
 /// Whether a lease that this worker has no room for stays unread: it is free, and no other worker
 /// has taken it.
-fn is_left(take: &Take, fleet: &Fleet<'_>) -> bool {
+fn is_left(take: &Take, age: Option<Duration>, fleet: &Fleet<'_>) -> bool {
     let alone = || fleet.live.len() == 1;
-    let for_long = || {
-        fleet
-            .members
-            .age(&take.key, fleet.now)
-            .is_some_and(|age| age >= fleet.timing.look * LOOKS_FOR_OTHERS)
-    };
+    let for_long = || age.is_some_and(|age| age >= fleet.timing.look * LOOKS_FOR_OTHERS);
     take.at <= fleet.now + delay(take.rank) && (alone() || for_long())
 }
 
@@ -206,18 +201,14 @@ fn delay(rank: usize) -> Duration {
 
 /// The leases that this worker may take, those that are meant for it first. Free leases are given
 /// to the workers with the fewest leases, and count as theirs from then on.
-fn takes(
-    rows: &[(&Lease, LeaseStanding<'_>)],
-    loads: &mut Loads<'_>,
-    fleet: &Fleet<'_>,
-) -> Vec<Take> {
+fn takes(leases: &[PlannedLease<'_>], loads: &mut Loads<'_>, fleet: &Fleet<'_>) -> Vec<Take> {
     let (mut mine, mut takes) = (Vec::new(), Vec::new());
     // Leases that are free or belong to a dead worker; and leases about to expire whose owner is
     // alive by other signs and will most likely renew them in time.
     let (mut free, mut doubtful) = (Vec::new(), Vec::new());
-    for (row, standing) in rows {
-        let key = &row.key;
-        match *standing {
+    for lease in leases {
+        let key = &lease.seen.row.key;
+        match lease.standing {
             LeaseStanding::Adopted { at } | LeaseStanding::Unclaimed { at }
                 if at <= fleet.horizon() =>
             {
@@ -229,9 +220,9 @@ fn takes(
             }
             LeaseStanding::Free | LeaseStanding::Expiring { .. }
                 if fleet.me.engaged.is_busy(key) => {}
-            LeaseStanding::Free => free.push((fleet.since(row), key, None)),
+            LeaseStanding::Free => free.push((fleet.since(lease.seen), key, None)),
             LeaseStanding::Expiring { at, owner } => {
-                let pool = if loads.owner_of(row).is_some() {
+                let pool = if lease.counted_by.is_some() {
                     &mut doubtful
                 } else {
                     &mut free
@@ -243,9 +234,9 @@ fn takes(
     }
     free.sort_unstable();
     doubtful.sort_unstable();
-    takes.extend(distribute(free, loads, fleet));
-    loads.place_orphans(rows);
-    takes.extend(distribute(doubtful, &mut loads.clone(), fleet));
+    takes.extend(distribute(free, loads));
+    loads.place_orphans(leases);
+    takes.extend(distribute(doubtful, &mut loads.clone()));
     takes.sort_by(|one, other| {
         (one.rank, one.at, &one.key).cmp(&(other.rank, other.at, &other.key))
     });
@@ -258,15 +249,14 @@ fn takes(
 fn distribute(
     pool: Vec<(Moment, &LeaseKey, Option<&WorkerId>)>,
     loads: &mut Loads<'_>,
-    fleet: &Fleet<'_>,
 ) -> Vec<Take> {
     let mut takes = Vec::new();
     for (at, key, owner) in pool {
-        let order = loads.order(key, owner);
-        if let Some(first) = order.first() {
-            loads.add(first);
-        }
-        if let Some(rank) = order.iter().position(|worker| *worker == fleet.me.id) {
+        let Some(order) = loads.order(key, owner) else {
+            continue;
+        };
+        loads.add(order.first);
+        if let Some(rank) = order.my_rank {
             takes.push(Take {
                 key: key.clone(),
                 at: at + delay(rank),
@@ -278,24 +268,30 @@ fn distribute(
 }
 
 /// The `open` requests of this worker to withdraw: for example, more than there is `room` for.
-fn withdrawals(open: &[&Lease], loads: &Loads<'_>, fleet: &Fleet<'_>, room: usize) -> Vec<Ask> {
+fn withdrawals(
+    open: &[&PlannedLease<'_>],
+    loads: &Loads<'_>,
+    fleet: &Fleet<'_>,
+    room: usize,
+) -> Vec<Ask> {
     let me = fleet.me;
     let mut loads = loads.clone();
     let mut withdraw = Vec::new();
     let mut requests: Vec<_> = open
         .iter()
-        .filter_map(|row| Some((*row, row.checkpoint_owner.as_ref()?)))
+        .filter_map(|lease| Some((lease.seen, lease.seen.row.checkpoint_owner.as_ref()?)))
         .collect();
     // The latest request is withdrawn first; before those, requests that this process does not know
     // of.
-    requests.sort_by_key(|(row, _)| {
+    requests.sort_by_key(|(lease, _)| {
         Reverse(
             me.asked
-                .get(&row.key)
+                .get(&lease.row.key)
                 .map_or_else(|| fleet.horizon(), |asked| asked.since),
         )
     });
-    for (row, of) in requests {
+    for (lease, of) in requests {
+        let row = lease.row;
         let alive = fleet.members.is_alive(of, fleet.now, fleet.timing);
         let asked = me.asked.get(&row.key).filter(|asked| asked.of == *of);
         let limit = if fleet.may_be_mixed() {
@@ -308,9 +304,8 @@ fn withdrawals(open: &[&Lease], loads: &Loads<'_>, fleet: &Fleet<'_>, room: usiz
             loads.count(me.id) >= loads.count(of) + 2 || open.len() - withdraw.len() > room;
         // A lease of a dead owner is taken when it expires. A row without a token belongs to a KCL
         // worker, which does not expect a withdrawal and would drop the lease anyway.
-        let ours = row.token.is_some()
-            && !fleet.foreign.contains(of)
-            && !fleet.members.is_held_by_foreign(row);
+        let ours =
+            row.token.is_some() && !fleet.foreign.contains(of) && !lease.is_held_by_foreign();
         if ours && (me.leaving || me.passive || (alive && (late || too_many))) {
             withdraw.push(Ask {
                 key: row.key.clone(),
@@ -324,22 +319,24 @@ fn withdrawals(open: &[&Lease], loads: &Loads<'_>, fleet: &Fleet<'_>, room: usiz
 
 /// The workers whose rows this worker has to delete: they are silent, and no lease names them.
 fn dead(view: &KnownRows<'_>, fleet: &Fleet<'_>) -> Vec<WorkerId> {
-    let named: Vec<_> = view
+    let mut dead: Vec<_> = view
+        .workers
+        .iter()
+        .map(|row| &row.worker)
+        .filter(|worker| {
+            *worker != fleet.me.id && fleet.members.is_silent(worker, fleet.now, fleet.timing)
+        })
+        .collect();
+    if dead.is_empty() {
+        return Vec::new();
+    }
+    let named: BTreeSet<_> = view
         .rows
         .iter()
         .flat_map(|row| row.owner.iter().chain(&row.checkpoint_owner))
         .collect();
-    let others = view
-        .workers
-        .iter()
-        .map(|row| &row.worker)
-        .filter(|worker| *worker != fleet.me.id);
-    let dead = others.filter(|worker| {
-        fleet.members.is_silent(worker, fleet.now, fleet.timing) && !named.contains(worker)
-    });
-    dead.filter(|worker| fleet.is_mine_to_bury(worker))
-        .cloned()
-        .collect()
+    dead.retain(|worker| !named.contains(worker) && fleet.is_mine_to_bury(worker));
+    dead.into_iter().cloned().collect()
 }
 
 #[cfg(test)]

@@ -133,8 +133,8 @@ impl ScannedFleet {
         };
         plan(
             &KnownRows {
-                rows: &self.rows,
-                workers: &workers,
+                rows: self.rows.iter().collect(),
+                workers: workers.iter().collect(),
             },
             &me,
             &members,

@@ -1,4 +1,5 @@
-use crate::model::{Lease, Moment, WorkerId};
+use crate::decide::members::SeenLease;
+use crate::model::{Moment, WorkerId};
 
 use super::fleet::Fleet;
 
@@ -31,18 +32,18 @@ pub(super) enum LeaseStanding<'a> {
 }
 
 impl<'a> LeaseStanding<'a> {
-    pub(super) fn of(row: &'a Lease, fleet: &Fleet<'_>) -> Self {
-        let (me, members) = (fleet.me, fleet.members);
+    pub(super) fn of(lease: SeenLease<'a>, fleet: &Fleet<'_>) -> Self {
+        let (me, members, row) = (fleet.me, fleet.members, lease.row);
         if row.checkpoint.is_shard_end() {
             return Self::Finished;
         }
-        let Some(holder) = members.holder(row) else {
+        let Some(holder) = lease.holder() else {
             return Self::Free;
         };
         if holder == me.id {
-            return Self::of_mine(row, fleet);
+            return Self::of_mine(lease, fleet);
         }
-        if members.is_unclaimed(row) || me.has_handed_over(row) {
+        if lease.is_unclaimed(members) || me.has_handed_over(row) {
             if members.is_dead(holder, fleet.now, fleet.timing) {
                 return Self::Free;
             }
@@ -56,8 +57,8 @@ impl<'a> LeaseStanding<'a> {
                 };
             }
         }
-        let due = members
-            .expires_at(row, fleet.timing)
+        let due = lease
+            .expires_at(members, fleet.timing)
             .filter(|_| members.is_watching(fleet.now, fleet.timing));
         match due {
             Some(at) if at <= fleet.horizon() => Self::Expiring { at, owner: holder },
@@ -72,8 +73,8 @@ impl<'a> LeaseStanding<'a> {
         matches!(self, Self::Free) || matches!(self, Self::Expiring { at, .. } if at <= now)
     }
 
-    fn of_mine(row: &Lease, fleet: &Fleet<'_>) -> Self {
-        let me = fleet.me;
+    fn of_mine(lease: SeenLease<'_>, fleet: &Fleet<'_>) -> Self {
+        let (me, row) = (fleet.me, lease.row);
         if me.engaged.is_busy(&row.key) {
             return Self::Mine;
         }
@@ -92,7 +93,7 @@ impl<'a> LeaseStanding<'a> {
         // This worker's name, but another process's tenancy. After a restart, a worker adopts such
         // a lease if its counter stands still for one renewal.
         let span = fleet.timing.renew_every + fleet.timing.call_limit;
-        match fleet.members.age(&row.key, fleet.now) {
+        match lease.age(fleet.now) {
             _ if me.former_left => Self::Adopted { at: fleet.now },
             Some(age) => Self::Adopted {
                 at: fleet.now + span.saturating_sub(age),

@@ -2,12 +2,12 @@ use std::cmp::Reverse;
 use std::time::Duration;
 
 use crate::decide::rendezvous::{lease_score, score};
-use crate::model::Lease;
 
 use super::fleet::Fleet;
 use super::loads::Loads;
 use super::moves::is_donor;
 use super::plan::Ask;
+use super::planned_lease::PlannedLease;
 use super::standing::LeaseStanding;
 
 /// How long a KCL 3.x worker may take to answer a request: it forces the hand-over after 30 s, and
@@ -20,8 +20,9 @@ const KCL_FAILOVER: Duration = Duration::from_secs(10);
 /// The lease to take from a live KCL worker that does not answer requests, if any. `open` are this
 /// worker's requests, and `is_served` says that this worker gets a lease otherwise.
 pub(super) fn steal(
-    rows: &[(&Lease, LeaseStanding<'_>)],
-    open: &[&Lease],
+    leases: &[PlannedLease<'_>],
+    open: &[&PlannedLease<'_>],
+    unfinished: &[usize],
     loads: &Loads<'_>,
     fleet: &Fleet<'_>,
     room: usize,
@@ -32,14 +33,15 @@ pub(super) fn steal(
     if room == 0 || me.stole.is_some_and(|stole| fleet.now.since(stole) < pause) {
         return None;
     }
-    let unanswered = open.iter().find_map(|row| {
+    let unanswered = open.iter().find_map(|lease| {
+        let row = lease.seen.row;
         let asked = me
             .asked
             .get(&row.key)
             .filter(|asked| fleet.now.since(asked.since) > ANSWER_LIMIT)?;
         // For a worker of this framework that has not answered in time, the request is withdrawn
         // instead.
-        let is_deaf = fleet.members.is_held_by_foreign(row) || fleet.foreign.contains(&asked.of);
+        let is_deaf = lease.seen.is_held_by_foreign() || fleet.foreign.contains(&asked.of);
         is_deaf.then(|| Ask {
             key: row.key.clone(),
             of: asked.of.clone(),
@@ -53,7 +55,7 @@ pub(super) fn steal(
         .iter()
         .filter(|worker| !fleet.members.is_answering(worker));
     let mut donors: Vec<_> = deaf
-        .filter(|worker| is_donor(worker, rows, loads, fleet))
+        .filter(|worker| is_donor(worker, unfinished, loads, fleet))
         .collect();
     donors.sort_by_key(|worker| {
         Reverse((
@@ -62,12 +64,13 @@ pub(super) fn steal(
         ))
     });
     donors.into_iter().find_map(|of| {
-        let held = rows.iter().filter(|(row, standing)| {
-            *standing == LeaseStanding::Held && fleet.members.holder(row) == Some(of)
+        let held = leases.iter().filter(|lease| {
+            lease.standing == LeaseStanding::Held && lease.seen.holder() == Some(of)
         });
-        let free =
-            held.filter(|(row, _)| !me.engaged.is_busy(&row.key) && me.engaged.may_ask(&row.key));
-        let (row, _) = free.max_by_key(|(row, _)| (lease_score(&row.key, me.id), &row.key))?;
+        let row = held
+            .map(|lease| lease.seen.row)
+            .filter(|row| !me.engaged.is_busy(&row.key) && me.engaged.may_ask(&row.key))
+            .max_by_key(|row| (lease_score(&row.key, me.id), &row.key))?;
         Some(Ask {
             key: row.key.clone(),
             of: of.clone(),

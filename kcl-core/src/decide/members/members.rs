@@ -6,6 +6,7 @@ use crate::lease::WorkerRow;
 use crate::model::{Lease, LeaseKey, Moment, WorkerId};
 
 use super::lease_observation::{LeaseObservation, ReadingResult};
+use super::seen_lease::SeenLease;
 use super::worker_observation::WorkerObservation;
 
 /// The KCL's default failover time. An owner that declares no failover time is judged by it, unless
@@ -156,31 +157,13 @@ impl Members {
     /// How long the counter of this lease has stood still. `None` if the lease was never seen.
     #[must_use]
     pub fn age(&self, key: &LeaseKey, now: Moment) -> Option<Duration> {
-        self.leases.get(key).map(|sight| now.since(sight.since))
+        self.leases.get(key).map(|seen| now.since(seen.since))
     }
 
-    /// When the lease expires if its counter stays as in this row. `None` if no worker holds it, or
-    /// if the row is not the newest that was seen.
+    /// A lease: this row of it, and what was seen of it.
     #[must_use]
-    pub fn expires_at(&self, row: &Lease, timing: &Timing) -> Option<Moment> {
-        let sight = self.leases.get(&row.key).filter(|sight| sight.is_of(row))?;
-        let span = self.silence(self.holder(row)?, sight.foreign, timing);
-        Some(sight.since + span)
-    }
-
-    /// The worker that holds the lease of this row: its actual owner, unless a worker that does not
-    /// know hand-overs has taken the lease during one.
-    #[must_use]
-    pub fn holder<'a>(&self, row: &'a Lease) -> Option<&'a WorkerId> {
-        let usurped = self
-            .leases
-            .get(&row.key)
-            .is_some_and(|sight| sight.is_of(row) && sight.usurped);
-        if usurped {
-            row.owner.as_ref()
-        } else {
-            row.actual_owner()
-        }
+    pub fn lease<'a>(&'a self, row: &'a Lease) -> SeenLease<'a> {
+        SeenLease::new(row, self.leases.get(&row.key))
     }
 
     /// The live workers of another framework: they were seen to write leases in a way that only a
@@ -207,7 +190,7 @@ impl Members {
 
     /// How long a worker may be silent: judged by the longer of its own failover time and this
     /// worker's.
-    fn silence(&self, worker: &WorkerId, foreign: bool, timing: &Timing) -> Duration {
+    pub(super) fn silence(&self, worker: &WorkerId, foreign: bool, timing: &Timing) -> Duration {
         match self.workers.get(worker).and_then(|worker| worker.failover) {
             Some(failover) if failover > timing.failover => {
                 Timing::for_failover(failover).expires_after
@@ -292,44 +275,6 @@ impl Members {
     #[must_use]
     pub fn has_rows(&self) -> bool {
         self.workers.values().any(|worker| worker.row.is_some())
-    }
-
-    /// Whether a worker is known to be one of this framework: it has declared a failover time. If
-    /// no worker has a row, this cannot be known.
-    #[must_use]
-    pub fn is_ours(&self, worker: &WorkerId) -> bool {
-        !self.has_rows() || self.failover(worker).is_some()
-    }
-
-    /// How many times the counter of a lease was seen to grow under its current token.
-    #[must_use]
-    pub fn moves(&self, key: &LeaseKey) -> u32 {
-        self.leases.get(key).map_or(0, |sight| sight.moves)
-    }
-
-    /// Whether a worker of this framework has handed the lease over to the worker that it names,
-    /// which has not claimed it: being named is then no evidence of life.
-    #[must_use]
-    pub fn is_unclaimed(&self, row: &Lease) -> bool {
-        let Some(owner) = &row.owner else {
-            return false;
-        };
-        let handed_over = || {
-            self.leases
-                .get(&row.key)
-                .is_some_and(|sight| sight.is_of(row) && sight.handed_over)
-        };
-        row.token.is_none()
-            && row.checkpoint_owner.is_none()
-            && (self.failover(owner).is_some() || handed_over())
-    }
-
-    /// Whether the lease is held by a worker that does not know tokens.
-    #[must_use]
-    pub fn is_held_by_foreign(&self, row: &Lease) -> bool {
-        self.leases
-            .get(&row.key)
-            .is_some_and(|sight| sight.is_of(row) && sight.foreign)
     }
 }
 

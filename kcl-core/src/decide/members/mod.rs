@@ -26,6 +26,8 @@ mod lease_observation;
 mod members;
 #[cfg(test)]
 pub(crate) mod notation;
+mod seen_lease;
 mod worker_observation;
 
 pub use members::Members;
+pub use seen_lease::SeenLease;

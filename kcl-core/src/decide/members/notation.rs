@@ -279,8 +279,8 @@ impl MembersCase {
                 }
             }
             ["when", "does", which, "expire"] => {
-                let expires =
-                    members.expires_at(&self.rows[&LeaseKey::single(which)], &self.timing);
+                let row = &self.rows[&LeaseKey::single(which)];
+                let expires = members.lease(row).expires_at(members, &self.timing);
                 expires.map_or_else(
                     || "it does not".to_owned(),
                     |when| format!("at {}", at(when)),
@@ -293,7 +293,7 @@ impl MembersCase {
                 let twice = self.with_me(|me| {
                     self.rows
                         .values()
-                        .any(|row| is_duplicated(row, me, members))
+                        .any(|row| is_duplicated(members.lease(row), me))
                 });
                 (if twice { "yes" } else { "no" }).to_owned()
             }
@@ -333,13 +333,9 @@ impl MembersCase {
     }
 
     fn plan(&self, now: Moment) -> String {
-        let (rows, workers): (Vec<_>, Vec<_>) = (
-            self.rows.values().cloned().collect(),
-            self.workers.values().cloned().collect(),
-        );
         let view = KnownRows {
-            rows: &rows,
-            workers: &workers,
+            rows: self.rows.values().collect(),
+            workers: self.workers.values().collect(),
         };
         write(&self.with_me(|me| plan(&view, me, &self.members, now, &self.timing)))
     }

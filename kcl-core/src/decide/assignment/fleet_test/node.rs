@@ -212,7 +212,6 @@ impl TestNode {
             self.asked.remove(&key);
             self.refused.insert(key, now);
         }
-        let rows: Vec<_> = self.rows.values().cloned().collect();
         let engaged = NodeLeases {
             held: &self.held,
             refused: self.refused.keys().collect(),
@@ -231,8 +230,8 @@ impl TestNode {
         };
         plan(
             &KnownRows {
-                rows: &rows,
-                workers: &self.workers,
+                rows: self.rows.values().collect(),
+                workers: self.workers.iter().collect(),
             },
             &me,
             &self.members,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::decide::assignment::{KnownRows, Me, Plan, Take, is_duplicated, plan};
 use crate::lease::{Error, WorkerRow};
-use crate::model::{Lease, LeaseKey, Moment};
+use crate::model::{LeaseKey, Moment};
 use crate::worker::error::RunError;
 use crate::worker::event::Event;
 
@@ -66,8 +66,7 @@ impl Coordinator {
 
     fn decide(&self, now: Moment) -> Option<Plan> {
         let context = &self.context;
-        let rows: Vec<Lease> = self.view.leases.values().cloned().collect();
-        let workers: Vec<WorkerRow> = self.view.workers.values().cloned().collect();
+        let members = &self.view.members;
         let engaged = LocalLeasesAt {
             engaged: &self.engaged,
             begun: &context.settler.begun,
@@ -85,10 +84,8 @@ impl Coordinator {
             asked: &self.asked,
             handed_over: &self.handed_over,
         };
-        if rows
-            .iter()
-            .any(|row| is_duplicated(row, &me, &self.view.members))
-        {
+        let rows = || self.view.leases.values();
+        if rows().any(|row| is_duplicated(members.lease(row), &me)) {
             let worker = context.me().clone();
             let _ = self
                 .news
@@ -97,11 +94,11 @@ impl Coordinator {
         }
         Some(plan(
             &KnownRows {
-                rows: &rows,
-                workers: &workers,
+                rows: rows().collect(),
+                workers: self.view.workers.values().collect(),
             },
             &me,
-            &self.view.members,
+            members,
             now,
             &context.timing,
         ))

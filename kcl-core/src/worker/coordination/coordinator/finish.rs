@@ -41,7 +41,7 @@ impl Coordinator {
         }
         // A row that has only been seen to be there may be what a crash has left: it is taken when
         // it expires.
-        let is_kept = members.moves(&row.key) > 0;
+        let is_kept = members.lease(row).moves() > 0;
         match row.actual_owner() {
             Some(owner)
                 if is_kept

@@ -1,0 +1,77 @@
+use std::time::Duration;
+
+use crate::decide::expiry::Timing;
+use crate::model::{Lease, Moment, WorkerId};
+
+use super::Members;
+use super::lease_observation::LeaseObservation;
+
+/// A lease: its row as it is known, and what an observer has seen of it over time.
+#[derive(Clone, Copy, Debug)]
+pub struct SeenLease<'a> {
+    /// The row.
+    pub row: &'a Lease,
+    observation: Option<&'a LeaseObservation>,
+}
+
+impl<'a> SeenLease<'a> {
+    pub(super) const fn new(row: &'a Lease, observation: Option<&'a LeaseObservation>) -> Self {
+        Self { row, observation }
+    }
+
+    /// What was seen, if the row is the newest that was.
+    fn newest(&self) -> Option<&'a LeaseObservation> {
+        self.observation.filter(|seen| seen.is_of(self.row))
+    }
+
+    /// How long its counter has not changed. `None` if it was never seen.
+    #[must_use]
+    pub fn age(&self, now: Moment) -> Option<Duration> {
+        self.observation.map(|seen| now.since(seen.since))
+    }
+
+    /// How many times its counter was seen to grow under its current token.
+    #[must_use]
+    pub fn moves(&self) -> u32 {
+        self.observation.map_or(0, |seen| seen.moves)
+    }
+
+    /// The worker that holds it: its actual owner, unless a worker that does not know hand-overs
+    /// has taken it during one.
+    #[must_use]
+    pub fn holder(&self) -> Option<&'a WorkerId> {
+        if self.newest().is_some_and(|seen| seen.usurped) {
+            self.row.owner.as_ref()
+        } else {
+            self.row.actual_owner()
+        }
+    }
+
+    /// When it expires if its counter stays as in this row. `None` if no worker holds it, or if the
+    /// row is not the newest that was seen.
+    #[must_use]
+    pub fn expires_at(&self, members: &Members, timing: &Timing) -> Option<Moment> {
+        let seen = self.newest()?;
+        let span = members.silence(self.holder()?, seen.foreign, timing);
+        Some(seen.since + span)
+    }
+
+    /// Whether a worker of this framework has handed it over to the worker that it names, which has
+    /// not claimed it: being named is then no evidence of life.
+    #[must_use]
+    pub fn is_unclaimed(&self, members: &Members) -> bool {
+        let Some(owner) = &self.row.owner else {
+            return false;
+        };
+        self.row.token.is_none()
+            && self.row.checkpoint_owner.is_none()
+            && (members.failover(owner).is_some()
+                || self.newest().is_some_and(|seen| seen.handed_over))
+    }
+
+    /// Whether it is held by a worker that does not know tokens.
+    #[must_use]
+    pub fn is_held_by_foreign(&self) -> bool {
+        self.newest().is_some_and(|seen| seen.foreign)
+    }
+}

@@ -1,0 +1,137 @@
+//! Fleets of any size, for benchmarks of what one worker decides of them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::decide::assignment::{KnownRows, Me, OwnLeases, plan};
+use crate::decide::expiry::Timing;
+use crate::decide::members::Members;
+use crate::lease::WorkerRow;
+use crate::model::{Checkpoint, Lease, LeaseKey, Moment, WorkerId};
+
+/// How the leases of a fleet lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FleetScene {
+    /// Each worker has its share.
+    Calm,
+    /// The same, but one worker has come just now and has nothing.
+    OneCame,
+    /// Half of the workers have all leases, the others have come just now.
+    HalfCame,
+    /// One worker has all leases, the others have come just now.
+    OneHasAll,
+    /// One worker is dead, and its leases expire.
+    OneDied,
+    /// Nobody has a lease.
+    AllFree,
+}
+
+/// A fleet as one of its workers sees it: the last of them, which has nothing where some have
+/// nothing.
+#[derive(Debug)]
+pub struct SeenFleet {
+    rows: Vec<Lease>,
+    workers: Vec<WorkerRow>,
+    members: Members,
+    me: WorkerId,
+    now: Moment,
+    timing: Timing,
+}
+
+impl SeenFleet {
+    /// A fleet of so many `workers`, at least two, with so many `leases`.
+    #[must_use]
+    pub fn new(leases: usize, workers: usize, scene: FleetScene) -> Self {
+        let failover = Duration::from_secs(10);
+        let timing = Timing::for_failover(failover);
+        let id = |worker: usize| WorkerId::from(format!("worker-{worker:03}"));
+        let owners = match scene {
+            FleetScene::Calm | FleetScene::OneDied => workers,
+            FleetScene::OneCame => workers - 1,
+            FleetScene::HalfCame => workers / 2,
+            FleetScene::OneHasAll => 1,
+            FleetScene::AllFree => 0,
+        };
+        let mut rows: Vec<_> = (0..leases)
+            .map(|lease| {
+                let key = LeaseKey::single(format!("shardId-{lease:012}"));
+                let row = Lease::new(key, Checkpoint::TrimHorizon);
+                match lease.checked_rem(owners) {
+                    Some(owner) => row.owned_by(id(owner), format!("token-{lease}").into()),
+                    None => row,
+                }
+            })
+            .collect();
+        let mut workers: Vec<_> = (0..workers)
+            .map(|worker| WorkerRow::new(id(worker), "process".into(), failover))
+            .collect();
+        let dead = (scene == FleetScene::OneDied).then(|| id(0));
+        let (mut members, mut now) = (Members::default(), Moment::from_origin(failover));
+        // As many scans as a dead worker's leases take to expire.
+        for _ in 0..6 {
+            now = now + timing.look;
+            // Who has nothing comes only now.
+            let old = &workers[..if owners == 0 { workers.len() } else { owners }];
+            members.look(&rows, old, now, now, &timing);
+            for row in &mut rows {
+                row.counter += u64::from(row.owner != dead);
+            }
+            for row in &mut workers {
+                row.counter += u64::from(dead.as_ref() != Some(&row.worker));
+            }
+        }
+        now = now + timing.look;
+        members.look(&rows, &workers, now, now, &timing);
+        let me = id(workers.len() - 1);
+        Self {
+            rows,
+            workers,
+            members,
+            me,
+            now,
+            timing,
+        }
+    }
+
+    /// Plans once; how many things there are to do.
+    #[must_use]
+    pub fn plan(&self) -> usize {
+        let me = Me {
+            id: &self.me,
+            room: usize::MAX,
+            max_moves: 8,
+            leaving: false,
+            passive: false,
+            stole: None,
+            former_left: false,
+            engaged: &self.me,
+            asked: &BTreeMap::new(),
+            handed_over: &BTreeMap::new(),
+        };
+        let known = KnownRows {
+            rows: self.rows.iter().collect(),
+            workers: self.workers.iter().collect(),
+        };
+        let plan = plan(&known, &me, &self.members, self.now, &self.timing);
+        plan.take.len() + plan.request.len()
+    }
+}
+
+/// A worker that is at work on every lease that names it.
+impl OwnLeases for WorkerId {
+    fn is_busy(&self, _: &LeaseKey) -> bool {
+        false
+    }
+
+    fn is_mine(&self, row: &Lease) -> bool {
+        row.owner.as_ref() == Some(self)
+    }
+
+    fn is_abandoned(&self, _: &Lease) -> bool {
+        false
+    }
+
+    fn may_ask(&self, _: &LeaseKey) -> bool {
+        true
+    }
+}
