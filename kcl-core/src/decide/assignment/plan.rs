@@ -70,7 +70,7 @@ pub struct Take {
     /// The lease.
     pub key: LeaseKey,
     /// The earliest moment to take it. Counted from when the lease was seen to be free or expires, not
-    /// plan: who plans often does not wait longer.
+    /// from this plan, so that a worker that plans often does not wait longer.
     pub at: Moment,
     /// How many workers come before this one. If there are any, this worker reads the row before it
     /// takes the lease.

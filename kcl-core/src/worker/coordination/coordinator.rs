@@ -2,15 +2,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use crate::BoxError;
 use crate::decide::assignment::{HandedOver, OwnRequest, Take};
 use crate::decide::audit::{next_audit, rank};
 use crate::decide::backoff::Backoff;
-use crate::decide::shards::EndVerdict;
 use crate::lease::{Changed, with_causes};
-use crate::model::{ChildShard, Lease, LeaseKey, Moment, StreamName, Timestamp, Token, WorkerId};
+use crate::model::{LeaseKey, Moment, StreamName, Token};
 use crate::runtime::{Tasks, jitter, pause, within};
 use crate::tenancy::writer::{FromWriter, TenancyEnd};
 use crate::watermark::Watermark;
@@ -19,21 +18,23 @@ use crate::worker::event::Event;
 use crate::worker::reporter;
 use crate::worker::worker::WorkerInner;
 
-use super::context::{Acquired, Audited, Context};
+use super::context::{Audited, Context};
 use super::error::CoordinationError;
 use super::heartbeat::Heartbeat;
-use super::link::{Request, ShardFate, ToRoot, Unanswered, WantedPhase};
+use super::link::{Request, ToRoot, WantedPhase};
 use super::local_leases::LocalLeases;
-use super::moves::WriteResult;
 use super::signal::{self, Announcer, ChangeNotice};
-use super::table_cache::{Scan, TableCache};
+use super::table_cache::TableCache;
 
 mod auditing;
 mod execute;
 mod finish;
+mod job_result;
 mod observe;
 mod results;
 mod tenancies;
+
+use job_result::JobResult;
 
 /// The loop of the coordination: sees what others do, decides what concerns this worker, and keeps
 /// the writers of its leases.
@@ -118,46 +119,6 @@ pub(super) struct Coordinator {
     /// Reaches 1 when every lease is given up.
     gone: Watermark,
     left: usize,
-}
-
-/// What a job came to.
-enum JobResult {
-    Looked(Result<Scan, crate::lease::Error>),
-    Hinted {
-        leases: Vec<(LeaseKey, Option<Lease>)>,
-        workers: Vec<(WorkerId, Option<crate::lease::WorkerRow>)>,
-        at: Moment,
-    },
-    Audited(Result<Audited, CoordinationError>),
-    Described,
-    DescribedAnew(Result<(), CoordinationError>),
-    /// The stream of this lease has answered this worker again.
-    WithinReach(LeaseKey),
-    StartTime(
-        oneshot::Sender<Result<Timestamp, Unanswered>>,
-        Result<Timestamp, CoordinationError>,
-    ),
-    Listed,
-    Taken(LeaseKey, Result<Option<Acquired>, crate::lease::Error>),
-    Requested(LeaseKey, Result<WriteResult, crate::lease::Error>),
-    Withdrawn(LeaseKey, Result<WriteResult, crate::lease::Error>),
-    GivenBack(LeaseKey, Result<WriteResult, crate::lease::Error>),
-    Reaped(WorkerId, Result<(), crate::lease::Error>),
-    Requester {
-        lease: LeaseKey,
-        by: WorkerId,
-        row: Result<Option<crate::lease::WorkerRow>, crate::lease::Error>,
-        at: Moment,
-    },
-    Children(
-        oneshot::Sender<Result<Vec<ChildShard>, Unanswered>>,
-        Result<(Vec<ChildShard>, Vec<Acquired>), CoordinationError>,
-    ),
-    Ending(
-        oneshot::Sender<Result<EndVerdict, Unanswered>>,
-        Result<EndVerdict, CoordinationError>,
-    ),
-    Found(oneshot::Sender<ShardFate>, ShardFate, Vec<Acquired>),
 }
 
 /// A first attempt to reach the table or the stream that failed: 200 ms, doubled up to 5 s.
