@@ -15,7 +15,7 @@ pub(super) struct Loads<'a> {
 
 /// Who should take a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Order {
+pub(super) struct TakeOrder {
     /// The first in the order.
     pub(super) first: usize,
     /// How many come before this worker, if it is in the order.
@@ -69,7 +69,7 @@ impl<'a> Loads<'a> {
     /// no worker.
     ///
     /// Scores are computed only where loads do not decide: many leases may be free at a time.
-    pub(super) fn order(&self, key: &LeaseKey, without: Option<&WorkerId>) -> Option<Order> {
+    pub(super) fn order(&self, key: &LeaseKey, without: Option<&WorkerId>) -> Option<TakeOrder> {
         let without = without.and_then(|worker| self.fleet.place(worker));
         let scores = LeaseScores::new(key);
         let score = |place: usize| scores.of(&self.fleet.live[place]);
@@ -101,7 +101,7 @@ impl<'a> Loads<'a> {
                 (least, highest, first) = (load, score, Some(place));
             }
         }
-        Some(Order {
+        Some(TakeOrder {
             first: first?,
             my_rank: mine.map(|_| before_me),
         })
